@@ -1,0 +1,22 @@
+import { defineConfig } from 'vitest/config';
+
+/** One project per kind of test, so that each can be run alone (`npm run test:unit`). */
+function project(name: string, options: Record<string, unknown> = {}) {
+  return { test: { name, include: [`test/${name}/**/*.test.ts`], environment: 'node' as const, ...options } };
+}
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('unit', { testTimeout: 60_000 }),
+      project('integration', {
+        testTimeout: 60_000,
+        hookTimeout: 120_000,
+        globalSetup: ['test/integration/support/global-setup.ts'],
+      }),
+      project('e2e', { testTimeout: 300_000, hookTimeout: 120_000 }),
+      project('interop', { testTimeout: 300_000, hookTimeout: 300_000 }),
+    ],
+    maxWorkers: 2,
+  },
+});

@@ -1,0 +1,19 @@
+/**
+ * A model, adapter or data file that cannot be used as it is. The message names the file, the thing at fault, the
+ * value found and what was expected; `code` is stable and safe to show to API clients.
+ */
+export class FormatError extends Error {
+  readonly code: string;
+  /** Path of the file at fault, relative to the folder that was opened where there is one. */
+  readonly file: string;
+  /** Tensor, field or line at fault, where one can be named. */
+  readonly subject: string | undefined;
+
+  constructor(options: { code: string; file: string; message: string; subject?: string; cause?: unknown }) {
+    super(`${options.file}: ${options.message}`, { cause: options.cause });
+    this.name = 'FormatError';
+    this.code = options.code;
+    this.file = options.file;
+    this.subject = options.subject;
+  }
+}
