@@ -1,0 +1,33 @@
+/** An error that may reach a client: stable code, HTTP status and a message that is safe to show. */
+export class AppError extends Error {
+  readonly code: string;
+  readonly status: number;
+  /** Further members of the RFC 9457 problem document (`differences`, `lines`, …). */
+  readonly details: Record<string, unknown>;
+
+  constructor(options: {
+    code: string;
+    status: number;
+    message: string;
+    details?: Record<string, unknown>;
+    cause?: unknown;
+  }) {
+    super(options.message, { cause: options.cause });
+    this.name = 'AppError';
+    this.code = options.code;
+    this.status = options.status;
+    this.details = options.details ?? {};
+  }
+}
+
+export function notFound(what: string, id: string): AppError {
+  return new AppError({ code: 'not_found', status: 404, message: `${what} ${id} does not exist` });
+}
+
+export function conflict(code: string, message: string, details?: Record<string, unknown>): AppError {
+  return new AppError({ code, status: 409, message, details });
+}
+
+export function unprocessable(code: string, message: string, details?: Record<string, unknown>): AppError {
+  return new AppError({ code, status: 422, message, details });
+}
