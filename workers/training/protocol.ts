@@ -1,0 +1,221 @@
+/**
+ * What a worker and its training process say to each other over Node's IPC channel. The parent sends one
+ * {@link ParentMessage} request at a time (`adapt`, `evolve` or `describe`) and may send `cancel` and `published`
+ * meanwhile; the child streams {@link ChildMessage}s that all carry the request's id and ends every request with exactly
+ * one `outcome` or one `error`. Everything is plain JSON; big things travel as paths of folders.
+ */
+import type { ModelConfig } from '../models/model-config.ts';
+
+export const STRATEGIES = ['auto', 'reuse', 'revert', 'relora', 'warm-start', 'scratch'] as const;
+/** What a job was asked for. */
+export type Strategy = (typeof STRATEGIES)[number];
+/** What produced a candidate: `auto` picks one of these. */
+export type CandidateStrategy = Exclude<Strategy, 'auto'>;
+
+/** What the job's clock runs on. The child never reports `queue_wait`; the worker's own time before it is that. */
+export const PHASES = ['queue_wait', 'prepare', 'evolution', 'initialize', 'fine_tune', 'evaluate', 'publish'] as const;
+export type Phase = (typeof PHASES)[number];
+
+export const METRICS = ['accuracy', 'exact_match', 'loss'] as const;
+/** `accuracy` and `exact_match` are fractions in [0, 1], higher is better; `loss` is nats a token, lower is better. */
+export type MetricName = (typeof METRICS)[number];
+
+/** The readiness target: a value, or the old adapter's value on the old base less `margin` (same unit as the metric). */
+export type GateSpec =
+  | { readonly kind: 'absolute'; readonly target: number }
+  | { readonly kind: 'relative'; readonly margin: number };
+
+/**
+ * Where the rows come from: one JSONL file that is split deterministically into train, validation and test, or two
+ * files, of which `validation` is split deterministically into search rows and gate rows.
+ */
+export type DataSpec = { readonly file: string } | { readonly train: string; readonly validation: string };
+
+/** Budgets and hyper-parameters; what is left out takes the default of `ADAPTATION_DEFAULTS`. */
+export interface AdaptOptions {
+  readonly strategy?: Strategy;
+  /** Optimiser steps at most, refinement not counted. */
+  readonly maxSteps?: number;
+  readonly batchSize?: number;
+  readonly learningRate?: number;
+  /** Optimiser steps between two looks at the gate. */
+  readonly evaluateEvery?: number;
+  /** Loss evaluations that the search for α and β may spend. */
+  readonly searchEvaluations?: number;
+  /** Rows of the validation split that the search measures the loss on. */
+  readonly searchRows?: number;
+  /** Optimiser steps to go on after readiness; a better candidate is published again. */
+  readonly refineSteps?: number;
+  readonly seed?: number;
+}
+
+/** One adaptation (or control) job. All paths are absolute folders or files that the child only reads. */
+export interface JobSpec {
+  readonly jobId: string;
+  /** `control` trains from scratch, publishes nothing and ends at the first pass of the gate. */
+  readonly kind: 'adaptation' | 'control';
+  readonly oldBase: string;
+  readonly newBase: string;
+  /** PEFT folder of the adapter version for the old base. */
+  readonly adapter: string;
+  readonly data: DataSpec;
+  readonly metric: MetricName;
+  readonly gate: GateSpec;
+  /** Folder written by an `evolve` request for this pair of bases; null computes it within the job. */
+  readonly evolution: string | null;
+  readonly options: AdaptOptions;
+  /** Folder of this job alone, on durable storage: checkpoints live here and a restart resumes from them. */
+  readonly workDir: string;
+  /** Ids and such that go into the published `readapt.json` as they are. */
+  readonly manifest?: Readonly<Record<string, unknown>>;
+}
+
+/** The difference of two base versions, computed once a pair. */
+export interface EvolveSpec {
+  readonly oldBase: string;
+  readonly newBase: string;
+  /** Rank of the factors kept for each module; left out, the method's default. */
+  readonly rank?: number;
+  /** Folder to write (created; replaced whole if it exists). */
+  readonly outDir: string;
+  readonly seed?: number;
+}
+
+export interface DescribeSpec {
+  readonly base: string;
+}
+
+/** An adapter that was measured on the gate rows. */
+export interface Candidate {
+  readonly strategy: CandidateStrategy;
+  /** Fusion coefficients of its initial adapter; null where it was not fused (`scratch`). */
+  readonly alpha: number | null;
+  readonly beta: number | null;
+  /** Optimiser steps that went into it. */
+  readonly step: number;
+  readonly metric: MetricName;
+  /** On the gate rows of the new base. */
+  readonly value: number;
+  readonly standardError: number;
+  readonly examples: number;
+  /** Did it reach the target? */
+  readonly passed: boolean;
+}
+
+/** On the gate rows; null where not measured (yet). */
+export interface Baselines {
+  readonly old_on_v1: number | null;
+  readonly v2_no_adapter: number | null;
+  readonly v2_copy: number | null;
+}
+
+export interface MetricPointMessage {
+  readonly name: string;
+  readonly step: number;
+  readonly value: number;
+}
+
+/** How an `adapt` request ended. */
+export interface AdaptOutcome {
+  readonly state: 'ready' | 'not_ready' | 'cancelled';
+  /** The best candidate: the last one published where the job is ready, else the best so far; null if there is none. */
+  readonly best: Candidate | null;
+  readonly target: number;
+  readonly baselines: Baselines;
+  readonly steps: number;
+  readonly totalSteps: number;
+  /** Milliseconds of the child's clock, by phase, up to readiness (or the end where it was not reached). */
+  readonly phases: Readonly<Record<Phase, number>>;
+  /** Milliseconds from the start of the request to the acknowledged first publication; null if not ready. */
+  readonly readyMs: number | null;
+  /** Real tokens trained on, and their rate over the seconds of the steps alone. */
+  readonly tokens: number;
+  readonly tokensPerSecond: number;
+  /** Folder of the best candidate's PEFT files where nothing was published (not_ready); within `workDir`. */
+  readonly candidateDir: string | null;
+}
+
+/** A named difference that makes two base versions incompatible. */
+export interface BaseDifference {
+  readonly field: string;
+  readonly old: unknown;
+  readonly new: unknown;
+}
+
+export interface EvolveOutcome {
+  readonly dir: string;
+  readonly rank: number;
+  /** ‖W_new − W_old‖ / ‖W_old‖ over all adaptable modules. */
+  readonly drift: number;
+  /** Module by module figures (drift, captured energy). */
+  readonly summary: Readonly<Record<string, unknown>>;
+  readonly computeMs: number;
+}
+
+export interface DescribeOutcome {
+  readonly config: ModelConfig;
+  readonly fingerprint: string;
+  readonly parameters: number;
+}
+
+/** Parent → child. */
+export type ParentMessage =
+  | { readonly type: 'adapt'; readonly requestId: string; readonly spec: JobSpec }
+  | { readonly type: 'evolve'; readonly requestId: string; readonly spec: EvolveSpec }
+  | { readonly type: 'describe'; readonly requestId: string; readonly spec: DescribeSpec }
+  /** Stops the running request between two micro-batches; a checkpoint is left, the outcome is `cancelled`. */
+  | { readonly type: 'cancel'; readonly requestId: string }
+  /** Answer to `publish`: the bytes and the row are durable. The child waits for it before it goes on. */
+  | { readonly type: 'published'; readonly requestId: string; readonly sequence: number };
+
+/** Child → parent. */
+export type ChildMessage =
+  /** Sent once, when the process listens. */
+  | { readonly type: 'online' }
+  /** `at` is Date.now() of the child when the phase began. */
+  | { readonly type: 'phase'; readonly requestId: string; readonly phase: Phase; readonly at: number }
+  | {
+      readonly type: 'progress';
+      readonly requestId: string;
+      readonly step: number;
+      readonly totalSteps: number;
+      /** Latest value of the gate's metric on the gate rows; null before the first. */
+      readonly metric: number | null;
+    }
+  | { readonly type: 'metrics'; readonly requestId: string; readonly points: readonly MetricPointMessage[] }
+  | {
+      readonly type: 'search';
+      readonly requestId: string;
+      readonly index: number;
+      readonly alpha: number;
+      readonly beta: number;
+      readonly loss: number;
+      readonly durationMs: number;
+    }
+  /** May come several times; the latest is the most complete. `target` is null until it is known. */
+  | { readonly type: 'baselines'; readonly requestId: string; readonly target: number | null; readonly baselines: Baselines }
+  /** `dir` is a PEFT folder with `readapt.json`; it may be removed once `published` with the same sequence was sent. */
+  | {
+      readonly type: 'publish';
+      readonly requestId: string;
+      readonly sequence: number;
+      readonly dir: string;
+      readonly candidate: Candidate;
+    }
+  | { readonly type: 'outcome'; readonly requestId: string; readonly request: 'adapt'; readonly outcome: AdaptOutcome }
+  | { readonly type: 'outcome'; readonly requestId: string; readonly request: 'evolve'; readonly outcome: EvolveOutcome }
+  | { readonly type: 'outcome'; readonly requestId: string; readonly request: 'describe'; readonly outcome: DescribeOutcome }
+  | {
+      readonly type: 'error';
+      readonly requestId: string;
+      /** Stable, for example `incompatible_base_versions`, `training_diverged`, or a FormatError's code. */
+      readonly code: string;
+      readonly message: string;
+      /** True: trying again cannot help (bad input). False: a fault of the machine or of this process. */
+      readonly permanent: boolean;
+      /** Set with `incompatible_base_versions`. */
+      readonly differences?: readonly BaseDifference[];
+    };
+
+/** The reply messages that end a request. */
+export type FinalMessage = Extract<ChildMessage, { type: 'outcome' | 'error' }>;
