@@ -1,0 +1,111 @@
+import { endianness } from 'node:os';
+
+/** Number formats of weights that are read into (and written from) float32. */
+export type FloatDtype = 'F32' | 'F16' | 'BF16';
+
+/** Bytes of one element of every dtype that safetensors defines and a header may therefore name. */
+export const DTYPE_BYTES: Readonly<Record<string, number>> = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+};
+
+/** Files are little-endian and read straight into typed arrays, so the host must be, too (x86-64 and arm64 are). */
+if (endianness() !== 'LE') throw new Error('Readapt needs a little-endian machine');
+
+export function isFloatDtype(dtype: string): dtype is FloatDtype {
+  return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+}
+
+/** Widens bfloat16 bit patterns into `target` (exact: bfloat16 is the upper half of a float32). */
+export function widenBfloat16(source: Uint16Array, target: Float32Array): void {
+  const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
+  for (let i = 0; i < source.length; i++) bits[i] = source[i]! << 16;
+}
+
+/** Widens IEEE half-precision bit patterns into `target` (exact, subnormals, infinities and NaN included). */
+export function widenHalf(source: Uint16Array, target: Float32Array): void {
+  const table = (halfTable ??= buildHalfTable());
+  const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
+  for (let i = 0; i < source.length; i++) bits[i] = table[source[i]!]!;
+}
+
+/** Rounds float32 to bfloat16 bit patterns, to nearest with ties to even; NaN stays NaN. */
+export function narrowToBfloat16(source: Float32Array): Uint16Array {
+  const bits = new Uint32Array(source.buffer, source.byteOffset, source.length);
+  const target = new Uint16Array(source.length);
+  for (let i = 0; i < bits.length; i++) {
+    const word = bits[i]!;
+    const isNan = (word & 0x7fffffff) > 0x7f800000;
+    target[i] = isNan ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  }
+  return target;
+}
+
+/** Rounds float32 to half-precision bit patterns, to nearest with ties to even; too large becomes infinity. */
+export function narrowToHalf(source: Float32Array): Uint16Array {
+  const bits = new Uint32Array(source.buffer, source.byteOffset, source.length);
+  const target = new Uint16Array(source.length);
+  for (let i = 0; i < bits.length; i++) target[i] = halfBits(bits[i]!);
+  return target;
+}
+
+function halfBits(word: number): number {
+  const sign = (word >>> 16) & 0x8000;
+  const magnitude = word & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00;
+  if (magnitude >= 0x47800000) return sign | 0x7c00;
+  if (magnitude >= 0x38800000) {
+    // Normal: re-bias the exponent (127 → 15); the rounding carry may run into it, up to infinity.
+    const rebiased = magnitude - 0x38000000;
+    return sign | ((rebiased + 0xfff + ((rebiased >>> 13) & 1)) >>> 13);
+  }
+  // Subnormal halves are multiples of 2^-24: the mantissa with its hidden bit, shifted by what the exponent lacks.
+  const shift = 126 - (magnitude >>> 23);
+  if (shift > 24) return sign;
+  const mantissa = (magnitude & 0x7fffff) | 0x800000;
+  const kept = mantissa >>> shift;
+  const remainder = mantissa & ((1 << shift) - 1);
+  const half = 1 << (shift - 1);
+  const up = remainder > half || (remainder === half && (kept & 1) === 1);
+  return sign | (kept + (up ? 1 : 0));
+}
+
+/** Float32 bit patterns of all 65,536 halves: one look-up an element beats computing each. */
+let halfTable: Uint32Array | undefined;
+
+function buildHalfTable(): Uint32Array {
+  const values = new Float32Array(65536);
+  const table = new Uint32Array(values.buffer);
+  for (let half = 0; half < 65536; half++) {
+    const exponent = (half >>> 10) & 0x1f;
+    const mantissa = half & 0x3ff;
+    const sign = (half & 0x8000) << 16;
+    if (exponent === 0x1f) table[half] = sign | 0x7f800000 | (mantissa << 13);
+    else if (exponent > 0) table[half] = sign | ((exponent + 112) << 23) | (mantissa << 13);
+    else {
+      values[half] = mantissa * 2 ** -24;
+      table[half] = table[half]! | sign;
+    }
+  }
+  return table;
+}
+
+/** Index of the first infinity or NaN, or −1 where every value is finite. */
+export function firstNonFinite(values: Float32Array): number {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < bits.length; i++) if ((bits[i]! & 0x7f800000) === 0x7f800000) return i;
+  return -1;
+}
