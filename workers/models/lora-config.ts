@@ -1,0 +1,41 @@
+import type { LoraConfig } from './adapter.ts';
+import { suffixMatches } from './module-pattern.ts';
+
+/** Rank and scaling of one adapted module. */
+export interface LoraModuleSettings {
+  readonly rank: number;
+  readonly alpha: number;
+  /** alpha / rank, or alpha / √rank under rsLoRA. */
+  readonly scaling: number;
+}
+
+/**
+ * Rank, alpha and scaling of each module: `rank_pattern` and `alpha_pattern` are looked up on their own, the first key
+ * that matches wins, and `r` and `lora_alpha` hold for the rest (PEFT, `LoraModel._create_and_replace`).
+ * @param modules names such as `model.layers.0.self_attn.q_proj`
+ * @throws PatternError for a key that is no usable regular expression
+ */
+export function loraSettings(config: LoraConfig, modules: readonly string[]): Map<string, LoraModuleSettings> {
+  const ranks = lookUp(config.rankPattern, config.rank, modules);
+  const alphas = lookUp(config.alphaPattern, config.alpha, modules);
+  return new Map(
+    modules.map((name, i) => {
+      const rank = ranks[i]!;
+      const alpha = alphas[i]!;
+      return [name, { rank, alpha, scaling: loraScaling(rank, alpha, config.useRslora) }];
+    }),
+  );
+}
+
+/** alpha / rank, or alpha / √rank under rsLoRA (arXiv 2312.03732). */
+export function loraScaling(rank: number, alpha: number, useRslora: boolean): number {
+  return alpha / (useRslora ? Math.sqrt(rank) : rank);
+}
+
+function lookUp(pattern: Readonly<Record<string, number>>, fallback: number, modules: readonly string[]): number[] {
+  const values = modules.map((): number | undefined => undefined);
+  for (const [key, value] of Object.entries(pattern)) {
+    suffixMatches(key, modules).forEach((matches, i) => (values[i] ??= matches ? value : undefined));
+  }
+  return values.map((value) => value ?? fallback);
+}

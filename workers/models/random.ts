@@ -1,0 +1,94 @@
+/** The whole state of a {@link Random}: four 32-bit words, plain JSON. */
+export type RandomState = readonly [number, number, number, number];
+
+/**
+ * Seeded random numbers: xoshiro128** (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021),
+ * seeded by SplitMix32. The state can be saved and restored at any point; nothing else is remembered.
+ */
+export class Random {
+  #a: number;
+  #b: number;
+  #c: number;
+  #d: number;
+
+  private constructor([a, b, c, d]: RandomState) {
+    this.#a = a;
+    this.#b = b;
+    this.#c = c;
+    this.#d = d;
+  }
+
+  /** @param seed any safe integer; equal seeds give equal numbers on every machine */
+  static fromSeed(seed: number): Random {
+    if (!Number.isSafeInteger(seed)) throw new RangeError(`seed is ${seed}, expected an integer`);
+    let word = (seed ^ Math.imul(Math.floor(seed / 2 ** 32), 0x9e3779b9)) >>> 0;
+    const next = () => {
+      word = (word + 0x9e3779b9) >>> 0;
+      let mixed = Math.imul(word ^ (word >>> 16), 0x21f0aaad);
+      mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
+      return (mixed ^ (mixed >>> 15)) >>> 0;
+    };
+    return new Random([next(), next(), next(), next()]);
+  }
+
+  /** @throws RangeError for a state that no generator can be in */
+  static fromState(state: RandomState): Random {
+    const valid = state.length === 4 && state.every((word) => word === word >>> 0) && state.some((word) => word !== 0);
+    if (!valid) throw new RangeError(`random state is ${JSON.stringify(state)}, expected four 32-bit words`);
+    return new Random(state);
+  }
+
+  state(): RandomState {
+    return [this.#a, this.#b, this.#c, this.#d];
+  }
+
+  /** Integer in [0, 2³²). */
+  uint32(): number {
+    const scrambled = Math.imul(rotateLeft(Math.imul(this.#b, 5), 7), 9) >>> 0;
+    const shifted = this.#b << 9;
+    this.#c ^= this.#a;
+    this.#d ^= this.#b;
+    this.#b = (this.#b ^ this.#c) >>> 0;
+    this.#a = (this.#a ^ this.#d) >>> 0;
+    this.#c = (this.#c ^ shifted) >>> 0;
+    this.#d = rotateLeft(this.#d, 11) >>> 0;
+    return scrambled;
+  }
+
+  /** Double in [0, 1) with 53 random bits. */
+  uniform(): number {
+    const high = this.uint32() >>> 5;
+    const low = this.uint32() >>> 6;
+    return (high * 2 ** 26 + low) * 2 ** -53;
+  }
+
+  /** Integer in [0, bound), without bias. */
+  integer(bound: number): number {
+    if (!Number.isInteger(bound) || bound < 1 || bound > 2 ** 32) {
+      throw new RangeError(`bound is ${bound}, expected an integer from 1 to 2^32`);
+    }
+    const limit = 2 ** 32 - (2 ** 32 % bound);
+    let word = this.uint32();
+    while (word >= limit) word = this.uint32();
+    return word % bound;
+  }
+
+  /** Standard normal deviate (Box and Muller; the second of the pair is dropped, so that the state is four words). */
+  normal(): number {
+    const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()));
+    return radius * Math.cos(2 * Math.PI * this.uniform());
+  }
+
+  /** Shuffles in place (Fisher and Yates) and returns the array. */
+  shuffle<T>(items: T[]): T[] {
+    for (let i = items.length - 1; i > 0; i--) {
+      const j = this.integer(i + 1);
+      [items[i], items[j]] = [items[j]!, items[i]!];
+    }
+    return items;
+  }
+}
+
+function rotateLeft(word: number, bits: number): number {
+  return (word << bits) | (word >>> (32 - bits));
+}
