@@ -1,0 +1,87 @@
+import os from 'node:os';
+import * as ort from 'onnxruntime-node';
+import type { Adapter } from '../models/adapter.ts';
+import type { BaseModel } from '../models/base-model.ts';
+import { checkCall, gradientResult, inputData, programShape, programKey } from './bindings.ts';
+import { compileProgram, type CompiledProgram } from './compiled-program.ts';
+import type { ProgramKind } from '../models/decoder/program.ts';
+import type { Batch, GradientResult, Runtime } from './runtime.ts';
+import { SessionCache } from './session-cache.ts';
+
+export interface CompiledRuntimeOptions {
+  /** Threads of one operator; default: the number of CPUs. */
+  readonly threads?: number;
+  /** Programs kept compiled at a time; the one that was used longest ago goes first. */
+  readonly maxSessions?: number;
+}
+
+const DEFAULT_MAX_SESSIONS = 32;
+
+type Outputs = (name: string) => Float32Array;
+
+interface Call {
+  readonly adapter: Adapter | null;
+  readonly batch: Batch;
+  readonly gradientScale?: number;
+}
+
+/**
+ * Runs the program as static graphs on ONNX Runtime's CPU provider, compiled on first use for each combination of
+ * kind, ranks and shapes. The base's weights are bound without a copy and shared by all of them. `session.run` blocks
+ * the event loop.
+ */
+export class CompiledRuntime implements Runtime {
+  readonly name = 'compiled';
+  readonly base: BaseModel;
+  readonly #threads: number;
+  readonly #weights: ReadonlyMap<string, ort.Tensor>;
+  readonly #programs: SessionCache<CompiledProgram>;
+  /** The end of the latest call: calls share output buffers and sessions, so they run one after the other. */
+  #latest: Promise<unknown> = Promise.resolve();
+
+  constructor(base: BaseModel, options: CompiledRuntimeOptions = {}) {
+    this.base = base;
+    this.#threads = options.threads ?? os.availableParallelism();
+    this.#programs = new SessionCache(options.maxSessions ?? DEFAULT_MAX_SESSIONS);
+    this.#weights = new Map(
+      [...base.weights].map(([name, { data, shape }]) => [name, new ort.Tensor('float32', data, shape)]),
+    );
+  }
+
+  /** Programs that are compiled at the moment. */
+  get sessions(): number {
+    return this.#programs.size;
+  }
+
+  async labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
+    return (await this.#run('labelLosses', { adapter, batch }))('losses');
+  }
+
+  async gradients(adapter: Adapter, batch: Batch, gradientScale: number): Promise<GradientResult> {
+    return gradientResult(adapter, await this.#run('gradients', { adapter, batch, gradientScale }));
+  }
+
+  async logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
+    return (await this.#run('logits', { adapter, batch }))('logits');
+  }
+
+  async dispose(): Promise<void> {
+    await this.#latest;
+    await this.#programs.clear();
+  }
+
+  #run(kind: ProgramKind, call: Call): Promise<Outputs> {
+    const run = this.#latest.then(() => this.#runNow(kind, call));
+    this.#latest = run.catch(() => undefined);
+    return run;
+  }
+
+  async #runNow(kind: ProgramKind, { adapter, batch, gradientScale = 1 }: Call): Promise<Outputs> {
+    checkCall(this.base, adapter, batch);
+    const shape = programShape(adapter, batch);
+    const program = await this.#programs.get(programKey(kind, shape), () =>
+      compileProgram({ config: this.base.config, kind, shape, threads: this.#threads }),
+    );
+    return program.run(this.#weights, inputData(adapter, batch, gradientScale));
+  }
+}

@@ -1,0 +1,60 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Adapter } from '../models/adapter.ts';
+import type { BaseModel } from '../models/base-model.ts';
+import { decoderProgram, programInputs, type ProgramInput, type ProgramKind } from '../models/decoder/program.ts';
+import { checkCall, gradientResult, inputData, programShape, type InputData } from './bindings.ts';
+import type { Batch, GradientResult, Runtime } from './runtime.ts';
+
+const BACKEND = 'cpu';
+
+type Outputs = (name: string) => Float32Array;
+
+/** Runs the program op by op on tfjs' `cpu` backend: slow, and the reference for the compiled runtime. */
+export class EagerRuntime implements Runtime {
+  readonly name = 'eager';
+  readonly base: BaseModel;
+  readonly #weights = new Map<string, tf.Tensor>();
+
+  constructor(base: BaseModel) {
+    this.base = base;
+    tf.setBackend(BACKEND);
+    for (const [name, { data, shape }] of base.weights) this.#weights.set(name, tf.tensor(data, [...shape], 'float32'));
+  }
+
+  async labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
+    return this.#run('labelLosses', { adapter, batch })('losses');
+  }
+
+  async gradients(adapter: Adapter, batch: Batch, gradientScale: number): Promise<GradientResult> {
+    return gradientResult(adapter, this.#run('gradients', { adapter, batch, gradientScale }));
+  }
+
+  async logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
+    return this.#run('logits', { adapter, batch })('logits');
+  }
+
+  async dispose(): Promise<void> {
+    for (const tensor of this.#weights.values()) tensor.dispose();
+    this.#weights.clear();
+  }
+
+  #run(kind: ProgramKind, call: { adapter: Adapter | null; batch: Batch; gradientScale?: number }): Outputs {
+    const { adapter, batch, gradientScale = 1 } = call;
+    checkCall(this.base, adapter, batch);
+    tf.setBackend(BACKEND);
+    const shape = programShape(adapter, batch);
+    const data = inputData(adapter, batch, gradientScale);
+    const results = new Map<string, Float32Array>();
+    tf.tidy(() => {
+      const inputs = programInputs(this.base.config, kind, shape).map((input) => [input.name, this.#tensor(input, data)]);
+      const outputs = decoderProgram(this.base.config, kind, shape)(Object.fromEntries(inputs));
+      for (const [name, tensor] of Object.entries(outputs)) results.set(name, tensor.dataSync<'float32'>());
+    });
+    return (name) => results.get(name)!;
+  }
+
+  /** Inputs are copied: the cpu backend keeps the arrays it is given, and callers go on writing to theirs. */
+  #tensor({ name, shape, type }: ProgramInput, data: InputData): tf.Tensor {
+    return this.#weights.get(name) ?? tf.tensor(data.get(name)!.slice(), [...shape], type);
+  }
+}

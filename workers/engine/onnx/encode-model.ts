@@ -1,0 +1,58 @@
+import type { Attribute, Constant, Graph, GraphNode, ValueInfo } from '../tracer/graph.ts';
+import { ATTRIBUTE_TYPE, DATA_TYPE, ModelProto } from './schema.ts';
+
+const IR_VERSION = 10;
+const OPSETS = [
+  { domain: '', version: 20 },
+  { domain: 'com.microsoft', version: 1 },
+];
+
+/** The bytes of an ONNX model that computes `graph` (opset 20 plus ONNX Runtime's `com.microsoft` operators). */
+export function encodeModel(graph: Graph): Uint8Array {
+  const message = {
+    irVersion: IR_VERSION,
+    producerName: 'readapt',
+    opsetImport: OPSETS,
+    graph: {
+      name: 'program',
+      node: graph.nodes.map(nodeProto),
+      initializer: graph.constants.map(tensorProto),
+      input: graph.inputs.map(valueInfoProto),
+      output: graph.outputs.map(valueInfoProto),
+    },
+  };
+  return ModelProto.encode(message).finish();
+}
+
+function nodeProto(node: GraphNode) {
+  return {
+    name: node.outputs[0],
+    opType: node.op,
+    domain: node.domain,
+    input: node.inputs,
+    output: node.outputs,
+    attribute: Object.entries(node.attributes).map(([name, value]) => ({ name, ...attributeValue(value) })),
+  };
+}
+
+function attributeValue(value: Attribute) {
+  if (typeof value === 'number') return { i: value, type: ATTRIBUTE_TYPE.int };
+  if (typeof value === 'string') return { s: new TextEncoder().encode(value), type: ATTRIBUTE_TYPE.string };
+  if ('float' in value) return { f: value.float, type: ATTRIBUTE_TYPE.float };
+  return { ints: value, type: ATTRIBUTE_TYPE.ints };
+}
+
+function tensorProto(constant: Constant) {
+  const { data } = constant;
+  return {
+    name: constant.name,
+    dims: constant.shape,
+    dataType: DATA_TYPE[constant.type],
+    rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  };
+}
+
+function valueInfoProto(value: ValueInfo) {
+  const shape = { dim: value.shape.map((dimValue) => ({ dimValue })) };
+  return { name: value.name, type: { tensorType: { elemType: DATA_TYPE[value.type], shape } } };
+}

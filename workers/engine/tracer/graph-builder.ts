@@ -1,0 +1,113 @@
+import {
+  type Attribute,
+  type Constant,
+  type ConstantData,
+  type ElementType,
+  type Graph,
+  type GraphNode,
+  type ValueInfo,
+} from './graph.ts';
+
+/** Constants up to this many elements are shared when equal; comparing larger ones costs more than it saves. */
+const SHARED_CONSTANT_SIZE = 64;
+
+export interface NodeSpec {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly { readonly shape: readonly number[]; readonly type: ElementType }[];
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+  readonly domain?: string;
+}
+
+/**
+ * Collects a graph while it is traced. Equal nodes over equal inputs are recorded once (common subexpressions):
+ * names are numbers in order of creation, so equal subexpressions have equal keys by induction.
+ */
+export class GraphBuilder {
+  readonly #nodes: GraphNode[] = [];
+  readonly #constants: Constant[] = [];
+  readonly #inputs: ValueInfo[] = [];
+  readonly #outputs: ValueInfo[] = [];
+  readonly #values = new Map<string, ValueInfo>();
+  readonly #producers = new Map<string, GraphNode>();
+  readonly #nodesByKey = new Map<string, readonly string[]>();
+  readonly #constantsByKey = new Map<string, string>();
+  #names = 0;
+
+  input(value: ValueInfo): void {
+    this.#inputs.push(value);
+    this.#values.set(value.name, value);
+  }
+
+  /** Declares `value` to be the output called `name`. */
+  output(name: string, value: string): void {
+    const { shape, type } = this.value(value);
+    const info = { name, shape, type };
+    this.#append({ op: 'Identity', domain: '', inputs: [value], outputs: [name], attributes: {} }, [info]);
+    this.#outputs.push(info);
+  }
+
+  constant(type: ElementType, shape: readonly number[], data: ConstantData): string {
+    const key = data.length <= SHARED_CONSTANT_SIZE ? `${type}[${shape.join()}]${data.join()}` : null;
+    const known = key === null ? undefined : this.#constantsByKey.get(key);
+    if (known !== undefined) return known;
+    const constant = { name: this.#freshName(), type, shape, data };
+    this.#constants.push(constant);
+    this.#values.set(constant.name, constant);
+    if (key !== null) this.#constantsByKey.set(key, constant.name);
+    return constant.name;
+  }
+
+  /** A one-dimensional int64 constant, as operators take axes, shapes and offsets. */
+  integers(values: readonly number[]): string {
+    return this.constant('int64', [values.length], BigInt64Array.from(values, BigInt));
+  }
+
+  /** Records a node, or finds the equal one; returns the names of its outputs. */
+  node(spec: NodeSpec): readonly string[] {
+    const { op, inputs, attributes = {}, domain = '' } = spec;
+    const signature = spec.outputs.map(({ shape }) => shape.join()).join(';');
+    const key = `${domain}:${op}|${inputs.join()}|${JSON.stringify(attributes)}|${signature}`;
+    const known = this.#nodesByKey.get(key);
+    if (known) return known;
+    const infos = spec.outputs.map((output) => ({ ...output, name: this.#freshName() }));
+    const outputs = infos.map((info) => info.name);
+    this.#append({ op, domain, inputs, outputs, attributes }, infos);
+    this.#nodesByKey.set(key, outputs);
+    return outputs;
+  }
+
+  value(name: string): ValueInfo {
+    const info = this.#values.get(name);
+    if (!info) throw new Error(`the traced graph has no value ${name}`);
+    return info;
+  }
+
+  /** The node that computes a value; undefined for inputs and constants. */
+  producer(name: string): GraphNode | undefined {
+    return this.#producers.get(name);
+  }
+
+  build(): Graph {
+    return {
+      inputs: this.#inputs,
+      outputs: this.#outputs,
+      constants: this.#constants,
+      nodes: this.#nodes,
+      values: this.#values,
+    };
+  }
+
+  #append(node: GraphNode, infos: readonly ValueInfo[]): void {
+    this.#nodes.push(node);
+    for (const info of infos) {
+      this.#values.set(info.name, info);
+      this.#producers.set(info.name, node);
+    }
+  }
+
+  #freshName(): string {
+    return `v${this.#names++}`;
+  }
+}
+

@@ -1,0 +1,26 @@
+import { materialised } from '../symbol.ts';
+import { castNode } from './elementwise.ts';
+import { emit, emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
+
+const gather: TraceKernel = (graph, inputs, attributes) => {
+  const x = required(inputs, 'x');
+  const indices = required(inputs, 'indices');
+  const { axis, batchDims } = attributes as { axis: number; batchDims: number };
+  if (batchDims !== 0) throw new Error(`traced gather: batchDims is ${batchDims}, expected 0`);
+  const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
+  const operands = [materialised(graph, x), materialised(graph, indices)];
+  return emitSymbol(graph, { op: 'Gather', inputs: operands, shape, type: x.type, attributes: { axis } });
+};
+
+/** Adds rows into zeros; rows with equal indices are summed, as tfjs does. */
+const scatter: TraceKernel = (graph, inputs, attributes) => {
+  const indices = required(inputs, 'indices');
+  const updates = required(inputs, 'updates');
+  const shape = attributes['shape'] as number[];
+  const zeros = emit(graph, { op: 'ConstantOfShape', inputs: [graph.integers(shape)], shape });
+  const positions = castNode(graph, materialised(graph, indices), indices.shape, 'int64');
+  const operands = [zeros, positions, materialised(graph, updates)];
+  return emitSymbol(graph, { op: 'ScatterND', inputs: operands, shape, attributes: { reduction: 'add' } });
+};
+
+export const gatherKernels: KernelTable = { GatherV2: gather, ScatterNd: scatter };

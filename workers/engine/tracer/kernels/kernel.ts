@@ -1,0 +1,45 @@
+import type { Attribute, ElementType } from '../graph.ts';
+import type { GraphBuilder } from '../graph-builder.ts';
+import { valueSymbol, type TracedSymbol, type ValueSymbol } from '../symbol.ts';
+
+/** tfjs kernel attributes as the kernel of that name declares them; each kernel casts to what it knows. */
+export type KernelAttributes = Readonly<Record<string, unknown>>;
+
+export type KernelInputs = Readonly<Record<string, TracedSymbol>>;
+
+/** Records what a tfjs kernel would compute and returns the symbols of its outputs. */
+export type TraceKernel = (
+  graph: GraphBuilder,
+  inputs: KernelInputs,
+  attributes: KernelAttributes,
+) => TracedSymbol | readonly TracedSymbol[];
+
+/** Kernels by tfjs kernel name. */
+export type KernelTable = Readonly<Record<string, TraceKernel>>;
+
+export interface OperatorCall {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly shape: readonly number[];
+  readonly type?: ElementType;
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+  readonly domain?: string;
+}
+
+/** Records an operator with one output and returns its name. */
+export function emit(graph: GraphBuilder, call: OperatorCall): string {
+  const { shape, type = 'float32', ...spec } = call;
+  return graph.node({ ...spec, outputs: [{ shape, type }] })[0]!;
+}
+
+/** Records an operator with one output, which is the whole tensor. */
+export function emitSymbol(graph: GraphBuilder, call: OperatorCall): ValueSymbol {
+  return valueSymbol(graph, emit(graph, call));
+}
+
+/** The named input; a missing one is an error in the table, not in the program. */
+export function required(inputs: KernelInputs, name: string): TracedSymbol {
+  const symbol = inputs[name];
+  if (!symbol) throw new Error(`a traced kernel was called without its input ${name}`);
+  return symbol;
+}

@@ -1,0 +1,48 @@
+import { util } from '@tensorflow/tfjs';
+import { constantSymbol, materialised } from '../symbol.ts';
+import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
+
+/** @param fold the reduction of `count` equal numbers */
+function reduction(op: string, fold: (value: number, count: number) => number): TraceKernel {
+  return (graph, inputs, attributes) => {
+    const x = required(inputs, 'x');
+    const { axis, reductionIndices, keepDims } = attributes as ReductionAttributes;
+    const axes = util.parseAxisParam(axis ?? reductionIndices ?? [...x.shape.keys()], [...x.shape]);
+    const count = axes.reduce((product, each) => product * x.shape[each]!, 1);
+    const shape = reducedShape(x.shape, axes, keepDims ?? false);
+    if (x.kind === 'constant') return constantSymbol(fold(x.value, count), shape, x.type);
+    const operands = [materialised(graph, x), graph.integers(axes)];
+    return emitSymbol(graph, { op, inputs: operands, shape, type: x.type, attributes: { keepdims: keepDims ? 1 : 0 } });
+  };
+}
+
+interface ReductionAttributes {
+  readonly axis?: number | number[];
+  readonly reductionIndices?: number | number[];
+  readonly keepDims?: boolean;
+}
+
+function reducedShape(shape: readonly number[], axes: readonly number[], keepDims: boolean): number[] {
+  const kept = shape.map((dimension, axis) => (axes.includes(axis) ? 1 : dimension));
+  return keepDims ? kept : kept.filter((_, axis) => !axes.includes(axis));
+}
+
+/** Softmax and its like: the last axis only, as tfjs requires. */
+function lastAxis(op: string): TraceKernel {
+  return (graph, inputs) => {
+    const logits = required(inputs, 'logits');
+    return emitSymbol(graph, {
+      op,
+      inputs: [materialised(graph, logits)],
+      shape: logits.shape,
+      attributes: { axis: -1 },
+    });
+  };
+}
+
+export const reductionKernels: KernelTable = {
+  Sum: reduction('ReduceSum', (value, count) => value * count),
+  Max: reduction('ReduceMax', (value) => value),
+  Mean: reduction('ReduceMean', (value) => value),
+  Softmax: lastAxis('Softmax'),
+};

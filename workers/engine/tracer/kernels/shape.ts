@@ -1,0 +1,75 @@
+import { backend_util, slice_util, util } from '@tensorflow/tfjs';
+import { sameShape, sizeOf } from '../graph.ts';
+import type { GraphBuilder } from '../graph-builder.ts';
+import { materialised, valueSymbol, type TracedSymbol } from '../symbol.ts';
+import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
+
+/** Reshapes of reshapes start from the original; a reshape to the shape at hand is none. */
+const reshape: TraceKernel = (graph, inputs, attributes) => {
+  const x = required(inputs, 'x');
+  const shape = util.inferFromImplicitShape([...(attributes['shape'] as number[])], sizeOf(x.shape));
+  if (x.kind === 'constant') return { ...x, shape };
+  return reshaped(graph, materialised(graph, x), shape);
+};
+
+function reshaped(graph: GraphBuilder, name: string, shape: readonly number[]): TracedSymbol {
+  const producer = graph.producer(name);
+  const origin = producer?.op === 'Reshape' ? producer.inputs[0]! : name;
+  const { shape: from, type } = graph.value(origin);
+  if (sameShape(from, shape)) return valueSymbol(graph, origin);
+  return emitSymbol(graph, { op: 'Reshape', inputs: [origin, graph.integers(shape)], shape, type });
+}
+
+const transpose: TraceKernel = (graph, inputs, attributes) => {
+  const x = required(inputs, 'x');
+  const perm = attributes['perm'] as number[];
+  const shape = perm.map((axis) => x.shape[axis]!);
+  if (x.kind === 'constant') return { ...x, shape };
+  const name = materialised(graph, x);
+  return emitSymbol(graph, { op: 'Transpose', inputs: [name], shape, type: x.type, attributes: { perm } });
+};
+
+const slice: TraceKernel = (graph, inputs, attributes) => {
+  const x = required(inputs, 'x');
+  const { begin, size } = attributes as { begin: number | number[]; size: number | number[] };
+  const [starts, shape] = slice_util.parseSliceParams(x as unknown as Parameters<typeof slice_util.parseSliceParams>[0], begin, size);
+  if (x.kind === 'constant') return { ...x, shape };
+  const axes = shape.flatMap((length, axis) => (length === x.shape[axis] ? [] : [axis]));
+  if (axes.length === 0) return x;
+  const from = graph.integers(axes.map((axis) => starts[axis]!));
+  const to = graph.integers(axes.map((axis) => starts[axis]! + shape[axis]!));
+  const operands = [materialised(graph, x), from, to, graph.integers(axes)];
+  return emitSymbol(graph, { op: 'Slice', inputs: operands, shape, type: x.type });
+};
+
+const concat: TraceKernel = (graph, inputs, attributes) => {
+  const parts = Object.values(inputs);
+  const first = parts[0]!;
+  const axis = util.parseAxisParam(attributes['axis'] as number, [...first.shape])[0]!;
+  const length = parts.reduce((sum, part) => sum + part.shape[axis]!, 0);
+  const shape = first.shape.map((dimension, each) => (each === axis ? length : dimension));
+  const operands = parts.map((part) => materialised(graph, part));
+  return emitSymbol(graph, { op: 'Concat', inputs: operands, shape, type: first.type, attributes: { axis } });
+};
+
+const split: TraceKernel = (graph, inputs, attributes) => {
+  const x = required(inputs, 'x');
+  const { numOrSizeSplits, axis: given } = attributes as { numOrSizeSplits: number | number[]; axis: number };
+  const axis = util.parseAxisParam(given, [...x.shape])[0]!;
+  const lengths = backend_util.prepareSplitSize({ shape: [...x.shape] } as never, numOrSizeSplits, axis);
+  const outputs = lengths.map((length) => ({
+    shape: x.shape.map((dimension, each) => (each === axis ? length : dimension)),
+    type: x.type,
+  }));
+  const operands = [materialised(graph, x), graph.integers(lengths)];
+  const names = graph.node({ op: 'Split', inputs: operands, outputs, attributes: { axis } });
+  return names.map((name) => valueSymbol(graph, name));
+};
+
+export const shapeKernels: KernelTable = {
+  Reshape: reshape,
+  Transpose: transpose,
+  Slice: slice,
+  Concat: concat,
+  SplitV: split,
+};

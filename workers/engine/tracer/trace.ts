@@ -1,0 +1,49 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Graph, ValueInfo } from './graph.ts';
+import { eliminateDeadNodes } from './passes/eliminate-dead-nodes.ts';
+import { fuseGemmAdd } from './passes/fuse-gemm-add.ts';
+import { materialised, valueSymbol } from './symbol.ts';
+import { TRACE_BACKEND, traceBackend, type TraceBackend } from './trace-backend.ts';
+
+/** A function over named tensors, written in tfjs ops (gradients included). */
+export type TensorProgram = (inputs: Readonly<Record<string, tf.Tensor>>) => Readonly<Record<string, tf.Tensor>>;
+
+/**
+ * Records a program as a static graph. Runs it once on the tracing backend; nothing is computed.
+ * @param inputs the program's inputs; those it does not use are not in the graph
+ * @throws Error if the program uses a tfjs kernel that the tracer does not know, or reads a value
+ */
+export function trace(program: TensorProgram, inputs: readonly ValueInfo[]): Graph {
+  return [eliminateDeadNodes, fuseGemmAdd].reduce((graph, pass) => pass(graph), record(program, inputs));
+}
+
+/** The graph as the kernels recorded it, before any pass. */
+export function record(program: TensorProgram, inputs: readonly ValueInfo[]): Graph {
+  const backend = traceBackend();
+  const previous = tf.engine().backendName as string | null;
+  tf.setBackend(TRACE_BACKEND);
+  backend.reset();
+  try {
+    tf.tidy(() => recordOutputs(backend, program(inputTensors(backend, inputs))));
+    return backend.graph.build();
+  } finally {
+    backend.reset();
+    if (previous) tf.setBackend(previous);
+  }
+}
+
+function inputTensors(backend: TraceBackend, inputs: readonly ValueInfo[]): Record<string, tf.Tensor> {
+  return Object.fromEntries(
+    inputs.map((input) => {
+      backend.graph.input(input);
+      const { dataId, shape, dtype } = backend.toInfo(valueSymbol(backend.graph, input.name));
+      return [input.name, tf.engine().makeTensorFromDataId(dataId, shape, dtype, backend)];
+    }),
+  );
+}
+
+function recordOutputs(backend: TraceBackend, outputs: Readonly<Record<string, tf.Tensor>>): void {
+  for (const [name, tensor] of Object.entries(outputs)) {
+    backend.graph.output(name, materialised(backend.graph, backend.symbolOf(tensor)));
+  }
+}

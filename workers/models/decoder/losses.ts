@@ -1,0 +1,44 @@
+import * as tf from '@tensorflow/tfjs';
+
+/**
+ * Rows of a matrix by position; the gradient adds each row back at its position (repeated positions sum).
+ * @param x [rows, n]
+ * @param positions [picked] int32
+ */
+export function pickRows(x: tf.Tensor2D, positions: tf.Tensor1D): tf.Tensor2D {
+  const pick = tf.customGrad((input) => ({
+    value: tf.gather(input as tf.Tensor2D, positions),
+    gradFunc: (dy) => tf.scatterND(positions.reshape([-1, 1]), dy, x.shape),
+  }));
+  return pick(x) as tf.Tensor2D;
+}
+
+/**
+ * log Σ exp over the last axis, [rows, n] → [rows], with gradient dy · softmax(x). From the softmax p it follows
+ * without another pass: max(x) − log(max(p)), where max(p) ≥ 1 / n never underflows.
+ */
+export function logSumExp(x: tf.Tensor2D): tf.Tensor1D {
+  const reduce = tf.customGrad((...args) => {
+    const [logits, save] = args as [tf.Tensor2D, tf.GradSaveFunc];
+    const probabilities = tf.softmax(logits);
+    save([probabilities]);
+    return {
+      value: tf.max(logits, -1).sub(tf.log(tf.max(probabilities, -1))),
+      gradFunc: (dy, saved) => saved[0]!.mul(dy.reshape([-1, 1])),
+    };
+  });
+  return reduce(x) as tf.Tensor1D;
+}
+
+/**
+ * Negative log-likelihood of each target, [labels] in nats: log Σ exp(h Eᵀ) − h · E[target]. The target's logit is
+ * computed from its embedding row, so that no gradient has to be scattered into [labels, vocab].
+ * @param hidden [labels, n]
+ * @param head [vocab, n]
+ * @param targets [labels] int32
+ */
+export function negativeLogLikelihood(hidden: tf.Tensor2D, head: tf.Tensor2D, targets: tf.Tensor1D): tf.Tensor1D {
+  const logits = tf.matMul(hidden, head, false, true) as tf.Tensor2D;
+  const targetLogits = hidden.mul(tf.gather(head, targets)).sum(-1);
+  return logSumExp(logits).sub(targetLogits) as tf.Tensor1D;
+}

@@ -1,0 +1,27 @@
+import * as tf from '@tensorflow/tfjs';
+
+/**
+ * RMSNorm, y = x · r · w with r = 1 / √(mean(x²) + ε) over the last axis (Zhang & Sennrich 2019), weights frozen.
+ * Its gradient is written out: dx = r · g − x · (r³ / n) · Σ(g · x) with g = dy · w.
+ * @param x [rows, n]
+ * @param weight [n]
+ */
+export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf.Tensor2D {
+  const size = x.shape[1];
+  const normalise = tf.customGrad((input, save) => {
+    const rows = input as tf.Tensor2D;
+    const meanSquare = rows.square().sum(-1, true).mul(1 / size);
+    const inverse = meanSquare.add(epsilon).rsqrt();
+    (save as tf.GradSaveFunc)([rows, inverse]);
+    return { value: rows.mul(inverse).mul(weight), gradFunc: (dy, saved) => normGradient(dy, weight, saved) };
+  });
+  return normalise(x) as tf.Tensor2D;
+}
+
+function normGradient(dy: tf.Tensor, weight: tf.Tensor1D, saved: tf.Tensor[]): tf.Tensor {
+  const [x, inverse] = saved as [tf.Tensor, tf.Tensor];
+  const scaled = dy.mul(weight);
+  const projection = scaled.mul(x).sum(-1, true);
+  const cubed = inverse.square().mul(inverse).mul(1 / x.shape[1]!);
+  return scaled.mul(inverse).sub(x.mul(cubed.mul(projection)));
+}
