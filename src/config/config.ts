@@ -1,0 +1,133 @@
+import path from 'node:path';
+import Type, { type Static } from 'typebox';
+import { Value } from 'typebox/value';
+
+/** Everything a process of Readapt can be told, parsed once from the environment and passed on as an argument. */
+const ConfigSchema = Type.Object({
+  host: Type.String({ minLength: 1 }),
+  /** 0 takes a free port. */
+  port: Type.Integer({ minimum: 0, maximum: 65_535 }),
+  /** Absolute path of the folder with the embedded database, artifacts and checkpoints. */
+  dataDir: Type.String({ minLength: 1 }),
+  /** PostgreSQL to use; null starts the embedded one. */
+  databaseUrl: Type.Union([Type.String({ pattern: '^postgres(ql)?://.+' }), Type.Null()]),
+  /** Redis for the queue; null keeps the queue in PostgreSQL. */
+  redisUrl: Type.Union([Type.String({ pattern: '^rediss?://.+' }), Type.Null()]),
+  /** Absolute folders below which base models and adapters may be registered by path. */
+  allowedRoots: Type.Array(Type.String()),
+  /** Largest JSON body, in bytes. Uploads have limits of their own. */
+  bodyLimitBytes: Type.Integer({ minimum: 1024, maximum: 1 << 30 }),
+  logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
+  device: Type.Enum(['auto', 'cpu'] as const),
+  /** Threads of the compiled runtime; null lets it choose. */
+  threads: Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Null()]),
+  runtime: Type.Enum(['compiled', 'eager'] as const),
+  /** Requests one API key may make in a minute. */
+  rateLimitPerMinute: Type.Integer({ minimum: 1 }),
+});
+
+export type Config = Readonly<Static<typeof ConfigSchema>>;
+
+/** A setting that cannot be used; the message has one line for each and names its variable. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+interface Setting {
+  variable: string;
+  fallback: unknown;
+  /** Turns the text into a value; what it cannot read it returns unchanged, and the schema refuses it. */
+  parse: (text: string) => unknown;
+  expected: string;
+  /** The value holds a password and must not be repeated in a message. */
+  secret?: boolean;
+}
+
+const asText = (text: string): unknown => text;
+const asInteger = (text: string): unknown => (/^-?\d+$/.test(text) ? Number(text) : text);
+const asFolder = (text: string): unknown => path.resolve(text);
+const asFolders = (text: string): unknown =>
+  text
+    .split(path.delimiter)
+    .filter((part) => part.trim() !== '')
+    .map((part) => path.resolve(part));
+
+const SETTINGS: Record<keyof Config, Setting> = {
+  host: { variable: 'READAPT_HOST', fallback: '127.0.0.1', parse: asText, expected: 'a host name or address' },
+  port: { variable: 'READAPT_PORT', fallback: 8420, parse: asInteger, expected: 'an integer from 0 to 65535' },
+  dataDir: { variable: 'READAPT_DATA_DIR', fallback: path.resolve('data'), parse: asFolder, expected: 'a folder' },
+  databaseUrl: {
+    variable: 'DATABASE_URL',
+    fallback: null,
+    parse: asText,
+    expected: 'postgresql://user:password@host:port/database',
+    secret: true,
+  },
+  redisUrl: { variable: 'REDIS_URL', fallback: null, parse: asText, expected: 'redis://host:port', secret: true },
+  allowedRoots: {
+    variable: 'READAPT_ALLOWED_ROOTS',
+    fallback: [],
+    parse: asFolders,
+    expected: `folders separated by "${path.delimiter}"`,
+  },
+  bodyLimitBytes: {
+    variable: 'READAPT_BODY_LIMIT_BYTES',
+    fallback: 1 << 20,
+    parse: asInteger,
+    expected: 'an integer from 1024 to 1073741824 (bytes)',
+  },
+  logLevel: {
+    variable: 'READAPT_LOG_LEVEL',
+    fallback: 'info',
+    parse: asText,
+    expected: 'trace, debug, info, warn, error, fatal or silent',
+  },
+  device: { variable: 'READAPT_DEVICE', fallback: 'auto', parse: asText, expected: 'auto or cpu' },
+  threads: {
+    variable: 'READAPT_THREADS',
+    fallback: null,
+    parse: asInteger,
+    expected: 'an integer from 1 to 1024',
+  },
+  runtime: { variable: 'READAPT_RUNTIME', fallback: 'compiled', parse: asText, expected: 'compiled or eager' },
+  rateLimitPerMinute: {
+    variable: 'READAPT_RATE_LIMIT_PER_MINUTE',
+    fallback: 60_000,
+    parse: asInteger,
+    expected: 'an integer of at least 1',
+  },
+};
+
+/**
+ * Reads the configuration. A blank variable counts as unset.
+ *
+ * @throws ConfigError naming every variable that cannot be used, the value found and what was expected.
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const values: Record<string, unknown> = {};
+  const problems: string[] = [];
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    const text = env[setting.variable]?.trim() ?? '';
+    const value = text === '' ? setting.fallback : setting.parse(text);
+    values[name] = value;
+    if (!Value.Check(ConfigSchema.properties[name as keyof Config], value)) {
+      const found = setting.secret === true ? 'not usable' : JSON.stringify(text);
+      problems.push(`${setting.variable} is ${found}, expected ${setting.expected}`);
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  const config = Value.Parse(ConfigSchema, values);
+  Object.freeze(config.allowedRoots);
+  return Object.freeze(config);
+}
+
+/** The variables that `loadConfig` reads, for help texts. */
+export function configVariables(): { variable: string; expected: string }[] {
+  return Object.values(SETTINGS).map(({ variable, expected }) => ({ variable, expected }));
+}

@@ -1,0 +1,248 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { access, appendFile, chown, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { prepareFolder, serverAccount, type Account } from './account.ts';
+import { findBinaries, type Binaries } from './binaries.ts';
+
+const run = promisify(execFile);
+
+const DATABASE = 'readapt';
+const USER = 'readapt';
+
+/** Held by the process that will stop the server. It is released when that process's connection closes, however it dies. */
+const OWNER_LOCK = 7_236_834;
+
+export interface EmbeddedPostgres {
+  /** Connection string of the database `readapt`. */
+  url: string;
+  port: number;
+  /** True if a server that was already running was taken over or joined. */
+  reused: boolean;
+  /** Stops the server, if this process owns it. */
+  stop(): Promise<void>;
+}
+
+export interface EmbeddedPostgresOptions {
+  /** False gives up durability for speed; for tests only (default true). */
+  durable?: boolean;
+  maxConnections?: number;
+}
+
+/** Everything needed to run commands on one cluster. */
+interface Cluster {
+  binaries: Binaries;
+  account: Account;
+  /** PostgreSQL's own folder. */
+  data: string;
+  log: string;
+  password: string;
+}
+
+/**
+ * Starts PostgreSQL in `<dataDir>/postgres`, creating the cluster at the first start. A server left over by a process
+ * that was killed is taken over; one that belongs to a living process is joined and left running by `stop()`.
+ *
+ * @throws Error with the end of the server's log if it does not start.
+ */
+export async function startEmbeddedPostgres(
+  dataDir: string,
+  options: EmbeddedPostgresOptions = {},
+): Promise<EmbeddedPostgres> {
+  const cluster = await openCluster(path.resolve(dataDir), options);
+  const running = await runningPort(cluster);
+  if (running === null) await startServer(cluster, options);
+  const port = running ?? (await runningPort(cluster));
+  if (port === null) throw new Error(`PostgreSQL in ${cluster.data} stopped right after its start, see ${cluster.log}`);
+  const owner = await connect(cluster, port, 'postgres');
+  await ensureDatabase(owner);
+  const owned = await takeOwnership(owner);
+  return {
+    url: urlOf(cluster, port, DATABASE),
+    port,
+    reused: running !== null,
+    stop: async () => {
+      await owner.end().catch(() => undefined);
+      if (owned) await stopServer(cluster);
+    },
+  };
+}
+
+async function openCluster(dataDir: string, options: EmbeddedPostgresOptions): Promise<Cluster> {
+  const account = await serverAccount();
+  const folder = path.join(dataDir, 'postgres');
+  await prepareFolder(dataDir, folder, account);
+  const binaries = await findBinaries(account);
+  const data = path.join(folder, 'data');
+  const log = path.join(folder, 'postgres.log');
+  const password = await readPassword(path.join(folder, 'password'));
+  const cluster = { binaries, account, data, log, password };
+  if (!(await exists(path.join(data, 'readapt-initialized')))) await initialize(cluster, folder, options);
+  return cluster;
+}
+
+async function readPassword(file: string): Promise<string> {
+  const created = randomBytes(24).toString('base64url');
+  await writeFile(file, created, { flag: 'wx', mode: 0o600 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  return (await readFile(file, 'utf8')).trim();
+}
+
+/** Creates the cluster. One that was interrupted halfway lacks the mark at the end and is made anew. */
+async function initialize(cluster: Cluster, folder: string, options: EmbeddedPostgresOptions): Promise<void> {
+  await rm(cluster.data, { recursive: true, force: true });
+  const passwordFile = path.join(folder, 'password');
+  // initdb reads the password as the server's account.
+  const { uid, gid } = cluster.account.ids;
+  if (uid !== undefined && gid !== undefined) {
+    await chown(passwordFile, uid, gid);
+  }
+  await runAs(cluster, cluster.binaries.initdb, [
+    `--pgdata=${cluster.data}`,
+    `--username=${USER}`,
+    `--pwfile=${passwordFile}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    ...(options.durable === false ? ['--no-sync'] : []),
+  ]);
+  await writeFile(path.join(cluster.data, 'readapt-initialized'), `${cluster.binaries.version}\n`);
+}
+
+async function startServer(cluster: Cluster, options: EmbeddedPostgresOptions): Promise<void> {
+  const attempts = 3;
+  for (let attempt = 1; ; attempt += 1) {
+    await appendFile(cluster.log, '');
+    await giveToAccount(cluster.log, cluster.account);
+    const flags = serverFlags(await freePort(), options);
+    try {
+      await runAs(cluster, cluster.binaries.pgCtl, [
+        'start',
+        '--wait',
+        '--timeout=120',
+        `--pgdata=${cluster.data}`,
+        `--log=${cluster.log}`,
+        `--options=${flags.join(' ')}`,
+      ]);
+      return;
+    } catch (cause) {
+      // Another process may have started it in the meantime, or taken the port.
+      if ((await runningPort(cluster)) !== null) return;
+      if (attempt === attempts) {
+        const log = (await readFile(cluster.log, 'utf8').catch(() => '')).split('\n').slice(-12).join('\n');
+        throw new Error(`the embedded PostgreSQL in ${cluster.data} does not start:\n${log}`, { cause });
+      }
+    }
+  }
+}
+
+function serverFlags(port: number, options: EmbeddedPostgresOptions): string[] {
+  const settings: Record<string, string> = {
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    unix_socket_directories: '',
+    max_connections: String(options.maxConnections ?? 200),
+    // Containers often have a small /dev/shm.
+    dynamic_shared_memory_type: process.platform === 'win32' ? 'windows' : 'mmap',
+    log_timezone: 'UTC',
+    timezone: 'UTC',
+  };
+  if (options.durable === false) {
+    Object.assign(settings, { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' });
+  }
+  return Object.entries(settings).map(([name, value]) => `-c ${name}=${value === '' ? "''" : value}`);
+}
+
+async function stopServer(cluster: Cluster): Promise<void> {
+  if ((await runningPort(cluster)) === null) return;
+  await runAs(cluster, cluster.binaries.pgCtl, ['stop', '--wait', '--mode=fast', `--pgdata=${cluster.data}`]);
+}
+
+/** Port of the server that runs on this cluster, or null. The pid file names it; a stale one is no server. */
+async function runningPort(cluster: Cluster): Promise<number | null> {
+  try {
+    await runAs(cluster, cluster.binaries.pgCtl, ['status', `--pgdata=${cluster.data}`]);
+  } catch {
+    return null;
+  }
+  // Lines: pid, data folder, start time, port, socket folder, address, shared memory, status.
+  for (let attempt = 0; attempt < 600; attempt += 1) {
+    const lines = (await readFile(path.join(cluster.data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
+    if (lines[7]?.trim() === 'ready') return Number(lines[3]);
+    if (lines[0] === '' || lines[7]?.trim() === 'stopping') return waitUntilStopped(cluster);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`PostgreSQL in ${cluster.data} runs but does not become ready, see ${cluster.log}`);
+}
+
+async function waitUntilStopped(cluster: Cluster): Promise<null> {
+  for (let attempt = 0; attempt < 600; attempt += 1) {
+    if (!(await exists(path.join(cluster.data, 'postmaster.pid')))) return null;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`PostgreSQL in ${cluster.data} is stopping and does not come to an end, see ${cluster.log}`);
+}
+
+async function connect(cluster: Cluster, port: number, database: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: urlOf(cluster, port, database), application_name: 'readapt-owner' });
+  // The connection only holds the lock; losing it must not end the process.
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+async function ensureDatabase(client: pg.Client): Promise<void> {
+  const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [DATABASE]);
+  if (rowCount !== 0) return;
+  await client.query(`CREATE DATABASE ${DATABASE}`).catch((error: { code?: string }) => {
+    if (error.code !== '42P04' && error.code !== '23505') throw error;
+  });
+}
+
+async function takeOwnership(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ owned: boolean }>('SELECT pg_try_advisory_lock($1) AS owned', [OWNER_LOCK]);
+  return rows[0]?.owned === true;
+}
+
+function urlOf(cluster: Cluster, port: number, database: string): string {
+  return `postgresql://${USER}:${cluster.password}@127.0.0.1:${port}/${database}`;
+}
+
+async function runAs(cluster: Cluster, command: string, args: string[]): Promise<void> {
+  await run(command, args, {
+    ...cluster.account.ids,
+    cwd: path.dirname(cluster.data),
+    env: { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' },
+  });
+}
+
+async function giveToAccount(file: string, account: Account): Promise<void> {
+  if (account.ids.uid !== undefined && account.ids.gid !== undefined) {
+    await chown(file, account.ids.uid, account.ids.gid);
+  }
+}
+
+async function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
