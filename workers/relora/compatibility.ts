@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import type { ModelConfig } from '../models/model-config.ts';
+
+/** One thing in which two base versions differ so that no adapter of the old one fits the new one. */
+export interface Difference {
+  /** Field of the model configuration, or `tokenizer`. */
+  readonly field: string;
+  readonly old: unknown;
+  readonly new: unknown;
+}
+
+/** What decides whether two base versions are compatible. */
+export interface VersionFacts {
+  readonly config: ModelConfig;
+  /** {@link tokenizerHash} of its tokenizer.json; null where the version has none. */
+  readonly tokenizerHash: string | null;
+}
+
+/** Everything that gives adapter tensors their shape or token ids their meaning. */
+const BINDING_FIELDS = [
+  'modelType',
+  'hiddenSize',
+  'intermediateSize',
+  'numLayers',
+  'numHeads',
+  'numKeyValueHeads',
+  'headDim',
+  'vocabSize',
+  'tieWordEmbeddings',
+] as const satisfies readonly (keyof ModelConfig)[];
+
+/**
+ * The differences that make a new base version incompatible with adapters of the old one; none means compatible.
+ * Settings that a version may change without breaking adapters (rotary base and scaling, maximum length, norm epsilon)
+ * are not compared: what they do to an adapter shows in its metric.
+ */
+export function compareConfigs(from: VersionFacts, to: VersionFacts): Difference[] {
+  const differences: Difference[] = [];
+  for (const field of BINDING_FIELDS) {
+    const [old, next] = [from.config[field], to.config[field]];
+    if (old !== next) differences.push({ field, old, new: next });
+  }
+  if (from.tokenizerHash !== to.tokenizerHash) {
+    differences.push({ field: 'tokenizer', old: from.tokenizerHash, new: to.tokenizerHash });
+  }
+  return differences;
+}
+
+/** SHA-256 (hex) of tokenizer.json's text. */
+export function tokenizerHash(text: string): string {
+  return createHash('sha256').update(text, 'utf8').digest('hex');
+}

@@ -1,0 +1,19 @@
+/** Why an adapter cannot be carried over as asked. */
+export type AdaptationErrorCode =
+  | 'incompatible_evolution'
+  | 'evolution_required'
+  | 'invalid_evolution'
+  | 'invalid_state'
+  | 'invalid_gate'
+  | 'metric_mismatch';
+
+/** What stops the method itself; `code` is stable, the message names the thing, the value found and the expectation. */
+export class AdaptationError extends Error {
+  readonly code: AdaptationErrorCode;
+
+  constructor(code: AdaptationErrorCode, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'AdaptationError';
+    this.code = code;
+  }
+}

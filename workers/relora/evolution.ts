@@ -1,0 +1,184 @@
+import { adaptableModules, expectedWeights } from '../models/architecture.ts';
+import type { Tensor } from '../models/base-model.ts';
+import type { ModelConfig } from '../models/model-config.ts';
+import { Random } from '../models/random.ts';
+import { AdaptationError } from './errors.ts';
+import type { Matrix } from './linalg/matrix.ts';
+import { randomisedSvd } from './randomised-svd.ts';
+
+/** How far one tensor moved between two versions (Frobenius norms). */
+export interface TensorDrift {
+  /** ‖W_new − W_old‖ */
+  readonly deltaNorm: number;
+  /** ‖W_old‖ */
+  readonly weightNorm: number;
+  /** deltaNorm / weightNorm */
+  readonly drift: number;
+}
+
+/** W_new − W_old of one adaptable linear layer, as U diag(S) Vᵀ. */
+export interface ModuleEvolution extends TensorDrift {
+  readonly outFeatures: number;
+  readonly inFeatures: number;
+  /** Directions kept: at most the evolution's rank, fewer where the rest is nothing, 0 where nothing changed. */
+  readonly rank: number;
+  /** [outFeatures, rank], row-major. */
+  readonly u: Float32Array;
+  /** [rank], descending. */
+  readonly s: Float32Array;
+  /** [inFeatures, rank], row-major. */
+  readonly v: Float32Array;
+}
+
+/** What changed between two versions of a base model: computed once, shared by every adapter of the old version. */
+export interface Evolution {
+  readonly oldFingerprint: string;
+  readonly newFingerprint: string;
+  /** Upper bound of the modules' ranks. */
+  readonly rank: number;
+  /** By module name (`model.layers.0.mlp.up_proj`), in the order of the base's modules. */
+  readonly modules: ReadonlyMap<string, ModuleEvolution>;
+  /** Drift of what no adapter can carry (embeddings, norms, head), by tensor name. */
+  readonly unadaptable: ReadonlyMap<string, TensorDrift>;
+  /** Drift of all tensors together, and of the adaptable ones alone. */
+  readonly overall: TensorDrift;
+  readonly adaptable: TensorDrift;
+}
+
+/** One base version, read tensor by tensor. */
+export interface WeightSource {
+  readonly config: ModelConfig;
+  readonly fingerprint: string;
+  /** @param name the tensor's Hugging Face name; the result is the caller's alone while it needs it */
+  readWeight(name: string): Promise<Tensor>;
+}
+
+export interface EvolutionOptions {
+  /** Directions kept of every module. Default 32: the adapter ranks in use plus room for a second direction each. */
+  readonly rank?: number;
+  readonly oversampling?: number;
+  readonly powerIterations?: number;
+  /** Seeds the test matrices; equal seeds give equal factors. Default 0. */
+  readonly seed?: number;
+  readonly signal?: AbortSignal;
+  /** Called after every tensor. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Singular values below this share of the largest are beneath float32's resolution and are dropped. */
+const NEGLIGIBLE = 1e-7;
+
+/**
+ * Low-rank factors and drift of everything that changed from one base version to the next. Reads tensor by tensor, so
+ * that memory holds two tensors and one difference, never two models.
+ * @throws AdaptationError `incompatible_evolution` where a tensor's shape differs between the versions
+ */
+export async function computeEvolution(
+  from: WeightSource,
+  to: WeightSource,
+  options: EvolutionOptions = {},
+): Promise<Evolution> {
+  const { rank = 32, seed = 0 } = options;
+  const random = Random.fromSeed(seed);
+  const modules = new Map<string, ModuleEvolution>();
+  const unadaptable = new Map<string, TensorDrift>();
+  const adaptable = new Set(adaptableModules(from.config).map(({ name }) => name));
+  const names = expectedWeights(from.config).map(({ name }) => name);
+  for (const [index, name] of names.entries()) {
+    options.signal?.throwIfAborted();
+    const change = await readChange(name, from, to);
+    const module = name.replace(/\.weight$/, '');
+    if (adaptable.has(module)) modules.set(module, decompose(change, { ...options, rank, random }));
+    else unadaptable.set(name, change.drift);
+    options.onProgress?.(index + 1, names.length);
+  }
+  return {
+    oldFingerprint: from.fingerprint,
+    newFingerprint: to.fingerprint,
+    rank,
+    modules,
+    unadaptable,
+    overall: totalDrift([...modules.values(), ...unadaptable.values()]),
+    adaptable: totalDrift([...modules.values()]),
+  };
+}
+
+/** Share of ‖W_new − W_old‖² that the leading `rank` directions of a module hold; 1 where nothing changed. */
+export function capturedEnergy(module: ModuleEvolution, rank: number = module.rank): number {
+  if (module.deltaNorm === 0) return 1;
+  let energy = 0;
+  for (let i = 0; i < Math.min(rank, module.rank); i++) energy += module.s[i]! ** 2;
+  return Math.min(1, energy / module.deltaNorm ** 2);
+}
+
+/** The same share over all adaptable modules together. */
+export function overallCapturedEnergy(evolution: Evolution, rank: number = evolution.rank): number {
+  const total = evolution.adaptable.deltaNorm ** 2;
+  if (total === 0) return 1;
+  let captured = 0;
+  for (const module of evolution.modules.values()) captured += capturedEnergy(module, rank) * module.deltaNorm ** 2;
+  return captured / total;
+}
+
+interface Change {
+  readonly drift: TensorDrift;
+  readonly shape: readonly number[];
+  readonly delta: Float64Array;
+}
+
+async function readChange(name: string, from: WeightSource, to: WeightSource): Promise<Change> {
+  const before = await from.readWeight(name);
+  const after = await to.readWeight(name);
+  if (before.shape.join() !== after.shape.join()) {
+    const message = `tensor ${name} has shape [${after.shape.join(', ')}] in the new version, [${before.shape.join(', ')}] in the old`;
+    throw new AdaptationError('incompatible_evolution', message);
+  }
+  const delta = new Float64Array(before.data.length);
+  let deltaSquares = 0;
+  let weightSquares = 0;
+  for (let i = 0; i < delta.length; i++) {
+    const old = before.data[i]!;
+    const difference = after.data[i]! - old;
+    delta[i] = difference;
+    deltaSquares += difference * difference;
+    weightSquares += old * old;
+  }
+  return { drift: driftOf(deltaSquares, weightSquares), shape: before.shape, delta };
+}
+
+function decompose(change: Change, options: EvolutionOptions & { rank: number; random: Random }): ModuleEvolution {
+  const [outFeatures, inFeatures] = change.shape as [number, number];
+  const shape = { outFeatures, inFeatures, ...change.drift };
+  if (change.drift.deltaNorm === 0) {
+    return { ...shape, rank: 0, u: new Float32Array(0), s: new Float32Array(0), v: new Float32Array(0) };
+  }
+  const { u, s, v } = randomisedSvd({ rows: outFeatures, cols: inFeatures, data: change.delta }, options);
+  const kept = s.filter((value) => value > NEGLIGIBLE * s[0]!).length;
+  return {
+    ...shape,
+    rank: kept,
+    u: leadingColumns(u, kept),
+    s: Float32Array.from(s.subarray(0, kept)),
+    v: leadingColumns(v, kept),
+  };
+}
+
+function leadingColumns(a: Matrix, count: number): Float32Array {
+  const out = new Float32Array(a.rows * count);
+  for (let i = 0; i < a.rows; i++) out.set(a.data.subarray(i * a.cols, i * a.cols + count), i * count);
+  return out;
+}
+
+function totalDrift(parts: readonly TensorDrift[]): TensorDrift {
+  return driftOf(
+    parts.reduce((sum, { deltaNorm }) => sum + deltaNorm ** 2, 0),
+    parts.reduce((sum, { weightNorm }) => sum + weightNorm ** 2, 0),
+  );
+}
+
+/** A change from zero weights has no finite ratio: its drift is Infinity where anything changed, else 0. */
+export function driftOf(deltaSquares: number, weightSquares: number): TensorDrift {
+  const deltaNorm = Math.sqrt(deltaSquares);
+  const weightNorm = Math.sqrt(weightSquares);
+  return { deltaNorm, weightNorm, drift: deltaNorm === 0 ? 0 : deltaNorm / weightNorm };
+}

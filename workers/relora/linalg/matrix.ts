@@ -1,0 +1,74 @@
+/** A dense float64 matrix, row-major. Functions of this folder never write to their arguments. */
+export interface Matrix {
+  readonly rows: number;
+  readonly cols: number;
+  /** [rows · cols] */
+  readonly data: Float64Array;
+}
+
+export function zeros(rows: number, cols: number): Matrix {
+  return { rows, cols, data: new Float64Array(rows * cols) };
+}
+
+export function identity(size: number): Matrix {
+  const out = zeros(size, size);
+  for (let i = 0; i < size; i++) out.data[i * size + i] = 1;
+  return out;
+}
+
+/** A matrix of the given numbers (copied), row by row. */
+export function matrix(rows: number, cols: number, values: ArrayLike<number>): Matrix {
+  if (values.length !== rows * cols) {
+    throw new RangeError(`matrix of ${rows} × ${cols} needs ${rows * cols} values, got ${values.length}`);
+  }
+  return { rows, cols, data: Float64Array.from(values) };
+}
+
+export function transpose(a: Matrix): Matrix {
+  const out = zeros(a.cols, a.rows);
+  for (let i = 0; i < a.rows; i++) {
+    for (let j = 0; j < a.cols; j++) out.data[j * a.rows + i] = a.data[i * a.cols + j]!;
+  }
+  return out;
+}
+
+/** The columns from `start` up to `end` (exclusive). */
+export function columns(a: Matrix, start: number, end: number): Matrix {
+  const out = zeros(a.rows, end - start);
+  for (let i = 0; i < a.rows; i++) {
+    out.data.set(a.data.subarray(i * a.cols + start, i * a.cols + end), i * out.cols);
+  }
+  return out;
+}
+
+/** [a b], side by side. */
+export function concatColumns(a: Matrix, b: Matrix): Matrix {
+  requireEqual('concatColumns', 'rows', a.rows, b.rows);
+  const out = zeros(a.rows, a.cols + b.cols);
+  for (let i = 0; i < a.rows; i++) {
+    out.data.set(a.data.subarray(i * a.cols, (i + 1) * a.cols), i * out.cols);
+    out.data.set(b.data.subarray(i * b.cols, (i + 1) * b.cols), i * out.cols + a.cols);
+  }
+  return out;
+}
+
+/** a · diag(factors): column j times factors[j]. */
+export function scaleColumns(a: Matrix, factors: ArrayLike<number>): Matrix {
+  requireEqual('scaleColumns', 'columns', a.cols, factors.length);
+  const out = zeros(a.rows, a.cols);
+  for (let i = 0; i < a.rows; i++) {
+    for (let j = 0; j < a.cols; j++) out.data[i * a.cols + j] = a.data[i * a.cols + j]! * factors[j]!;
+  }
+  return out;
+}
+
+/** The square root of the sum of squares, of a matrix's or any other numbers. */
+export function frobeniusNorm(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! * values[i]!;
+  return Math.sqrt(sum);
+}
+
+export function requireEqual(routine: string, what: string, left: number, right: number): void {
+  if (left !== right) throw new RangeError(`${routine}: ${what} differ, ${left} and ${right}`);
+}
