@@ -167,6 +167,7 @@ CREATE TABLE "rollouts" (
     "options" JSONB NOT NULL,
     "error" JSONB,
     "accepted_at" TIMESTAMPTZ(6) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "analysis_started_at" TIMESTAMPTZ(6),
     "planned_at" TIMESTAMPTZ(6),
     "finished_at" TIMESTAMPTZ(6),
     "updated_at" TIMESTAMPTZ(6) NOT NULL DEFAULT CURRENT_TIMESTAMP,
