@@ -1,0 +1,40 @@
+import { withTransaction, type Database, type Transaction } from '../lib/database.ts';
+import { AppError } from '../lib/errors.ts';
+import type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
+
+/**
+ * Writes the row of an artifact whose bytes are in the store; a row that is there already stays. Until the transaction
+ * ends, {@link discardUnreferenced} waits, so that what is named here is not removed beside it.
+ *
+ * @throws AppError 503 `artifact_vanished` if the bytes were discarded since the put (a put of the same content failed
+ *   to register at that moment): sending the request again is safe.
+ */
+export async function registerArtifact(
+  tx: Transaction,
+  store: ArtifactStore,
+  artifact: StoredArtifact,
+): Promise<void> {
+  await lock(tx, artifact.digest);
+  if (!(await store.has(artifact.digest))) {
+    throw new AppError({
+      code: 'artifact_vanished',
+      status: 503,
+      message: `artifact ${artifact.digest} was discarded while it was being registered; send the request again`,
+    });
+  }
+  const data = { digest: artifact.digest, kind: artifact.kind, bytes: BigInt(artifact.bytes) };
+  await tx.artifact.createMany({ data: [data], skipDuplicates: true });
+}
+
+/** Removes bytes that were put but that no row names, after the transaction that should have named them failed. */
+export async function discardUnreferenced(db: Database, store: ArtifactStore, digest: string): Promise<void> {
+  await withTransaction(db, async (tx) => {
+    await lock(tx, digest);
+    if ((await tx.artifact.count({ where: { digest } })) === 0) await store.remove(digest);
+  });
+}
+
+/** Serialises those who register or discard the same content, across processes, until the transaction ends. */
+async function lock(tx: Transaction, digest: string): Promise<void> {
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${digest}, 7083))`;
+}

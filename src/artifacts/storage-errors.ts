@@ -1,0 +1,44 @@
+import { AppError } from '../lib/errors.ts';
+
+const FULL = new Set(['ENOSPC', 'EDQUOT']);
+
+/**
+ * Turns "no space" and "read-only" of the operating system into errors that a client can act on (507); any other
+ * error comes back as it is.
+ */
+export function toStorageError(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (FULL.has(code)) {
+    return new AppError({
+      code: 'storage_full',
+      status: 507,
+      message: 'the artifact store has no space left; free some and send the request again',
+      cause: error,
+    });
+  }
+  if (code === 'EROFS') {
+    return new AppError({
+      code: 'storage_read_only',
+      status: 507,
+      message: 'the artifact store is on a read-only file system, expected one that can be written',
+      cause: error,
+    });
+  }
+  return error;
+}
+
+export function missingArtifact(digest: string): AppError {
+  return new AppError({
+    code: 'artifact_missing',
+    status: 500,
+    message: `artifact ${digest} is not in the store`,
+  });
+}
+
+export function corruptArtifact(digest: string, found: string): AppError {
+  return new AppError({
+    code: 'artifact_corrupt',
+    status: 500,
+    message: `artifact ${digest} has changed on disk: its content hashes to ${found}`,
+  });
+}
