@@ -12,7 +12,7 @@ export interface Coefficients {
 export interface FusedAdapter {
   /** Configuration, ranks and scalings of the old adapter; new factors. */
   readonly adapter: Adapter;
-  /** By module: ‖target − s · B′A′‖, what truncation to the adapter's rank leaves out of the target. */
+  /** By module: ‖target − s · B′A′‖, what the adapter's rank leaves out of the target (with the change as the evolution holds it). */
   readonly truncationErrors: ReadonlyMap<string, number>;
 }
 

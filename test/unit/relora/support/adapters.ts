@@ -1,0 +1,61 @@
+import type { Adapter, LoraFactors } from '../../../../workers/models/adapter.ts';
+import { Random } from '../../../../workers/models/random.ts';
+import type { Evolution, ModuleEvolution } from '../../../../workers/relora/evolution.ts';
+import { driftOf } from '../../../../workers/relora/evolution.ts';
+import { matmul, matmulTransposed } from '../../../../workers/relora/linalg/matmul.ts';
+import { frobeniusNorm, matrix, scaleColumns, type Matrix } from '../../../../workers/relora/linalg/matrix.ts';
+import { svd } from '../../../../workers/relora/linalg/svd.ts';
+
+export interface ModuleShape {
+  readonly name: string;
+  readonly outFeatures: number;
+  readonly inFeatures: number;
+}
+
+export function randomFactors(shape: ModuleShape, rank: number, scaling: number, random: Random): LoraFactors {
+  const normals = (length: number) => Float32Array.from({ length }, () => random.normal());
+  const { outFeatures, inFeatures } = shape;
+  return { rank, inFeatures, outFeatures, scaling, a: normals(rank * inFeatures), b: normals(outFeatures * rank) };
+}
+
+export function randomAdapter(shapes: readonly ModuleShape[], rank: number, alpha: number, seed: number): Adapter {
+  const random = Random.fromSeed(seed);
+  const modules = shapes.map((shape) => [shape.name, randomFactors(shape, rank, alpha / rank, random)] as const);
+  const targetModules = shapes.map(({ name }) => name);
+  const config = { rank, alpha, useRslora: false, targetModules, rankPattern: {}, alphaPattern: {} };
+  return { config, modules: new Map(modules) };
+}
+
+/** scaling · B A, [outFeatures, inFeatures]. */
+export function productOf(factors: LoraFactors): Matrix {
+  const { rank, inFeatures, outFeatures, scaling } = factors;
+  const product = matmul(matrix(outFeatures, rank, factors.b), matrix(rank, inFeatures, factors.a));
+  return scaleColumns(product, new Float64Array(inFeatures).fill(scaling));
+}
+
+/** An evolution made of given differences, with all their singular triplets. */
+export function evolutionOf(deltas: ReadonlyMap<string, Matrix>): Evolution {
+  const modules = [...deltas].map(([name, delta]): [string, ModuleEvolution] => {
+    const { u, s, v } = svd(delta);
+    const rank = frobeniusNorm(delta.data) === 0 ? 0 : s.length;
+    const factors = { u: Float32Array.from(u.data), s: Float32Array.from(s), v: Float32Array.from(v.data) };
+    const none = { u: new Float32Array(0), s: new Float32Array(0), v: new Float32Array(0) };
+    const drift = driftOf(frobeniusNorm(delta.data) ** 2, 1);
+    return [name, { outFeatures: delta.rows, inFeatures: delta.cols, rank, ...(rank ? factors : none), ...drift }];
+  });
+  const total = driftOf(modules.reduce((sum, [, { deltaNorm }]) => sum + deltaNorm ** 2, 0), modules.length);
+  const fingerprints = { oldFingerprint: 'old', newFingerprint: 'new' };
+  const rank = Math.max(0, ...modules.map(([, module]) => module.rank));
+  return { ...fingerprints, rank, modules: new Map(modules), unadaptable: new Map(), overall: total, adaptable: total };
+}
+
+/** alpha · product of the old factors + beta · delta, dense. */
+export function denseTarget(old: LoraFactors, delta: Matrix, alpha: number, beta: number): Matrix {
+  return { ...delta, data: productOf(old).data.map((value, i) => alpha * value + beta * delta.data[i]!) };
+}
+
+/** Best approximation of a given rank by the dense SVD. */
+export function bestApproximation(a: Matrix, rank: number): Matrix {
+  const { u, s, v } = svd(a);
+  return matmulTransposed(scaleColumns(u, s.map((value, i) => (i < rank ? value : 0))), v);
+}
