@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRuntime, RUNTIME_KINDS } from '../../../workers/engine/create-runtime.ts';
+import { adamwInit, adamwUpdate, type AdamwStep } from '../../../workers/engine/optimiser/adamw.ts';
+import { factorArrays, withFactorArrays } from '../../../workers/engine/optimiser/factors.ts';
 import type { Runtime } from '../../../workers/engine/runtime.ts';
 import { adapterKey, everyPositionBatch, labelBatch, loadGoldenCase, values, type GoldenCase } from './support/golden.ts';
 import { largestDifference, relativeError, sum } from './support/numeric.ts';
@@ -44,5 +46,38 @@ describe.each(RUNTIME_KINDS)('%s runtime against transformers and PEFT', (kind) 
         expect(relativeError(b, values(fixture.golden, `grad.${adapterKey(module, 'b')}`)), module).toBeLessThan(1e-3);
       }
     });
+
+    it('trains five AdamW steps as PyTorch does', async () => {
+      const batch = labelBatch(fixture.golden);
+      const labels = batch.labelTargets.length;
+      const parameters = factorArrays(fixture.adapter.modules);
+      let step: AdamwStep = { parameters, state: adamwInit(parameters) };
+      const losses: number[] = [];
+      for (let taken = 0; taken < 5; taken++) {
+        const adapter = withFactorArrays(fixture.adapter, step.parameters);
+        const { lossSum, gradients } = await runtime.gradients(adapter, batch, 1 / labels);
+        losses.push(lossSum / labels);
+        step = adamwUpdate(step, factorArrays(gradients), 1e-2, { weightDecay: 0.01 });
+      }
+      expect(largestDifference(losses, values(fixture.golden, 'train.losses'))).toBeLessThan(1e-4);
+      for (const [module, { a, b }] of withFactorArrays(fixture.adapter, step.parameters).modules) {
+        expect(relativeError(a, values(fixture.golden, `train.${adapterKey(module, 'a')}`)), module).toBeLessThan(1e-3);
+        expect(relativeError(b, values(fixture.golden, `train.${adapterKey(module, 'b')}`)), module).toBeLessThan(1e-3);
+      }
+    });
+  });
+
+  it.each([
+    ['base_v1', null, 'loss.v1'],
+    ['base_v1', 'adapter', 'loss.v1_adapter'],
+    ['base_v2', null, 'loss.v2'],
+    ['base_v2', 'adapter', 'loss.v2_adapter'],
+  ])('llama-evolution: %s with %s has the loss %s', async (base, which, expected) => {
+    const fixture = await loadGoldenCase('llama-evolution', base);
+    const runtime = createRuntime({ kind, base: fixture.base });
+    const losses = await runtime.labelLosses(which ? fixture.adapter : null, labelBatch(fixture.golden));
+    const loss = values(fixture.golden, expected)[0]!;
+    expect(Math.abs(sum(losses) / losses.length / loss - 1)).toBeLessThan(1e-5);
+    await runtime.dispose();
   });
 });

@@ -24,41 +24,65 @@ export function linear(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors):
 }
 
 /** y = x W'ᵀ with W' = W + s · B A. */
-export function mergedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, { a, b, scaling }: LoraTensors): tf.Tensor2D {
+export function mergedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
+  return withFactors(x, lora, (input, down, up) => {
+    const merged = tf.matMul(up, down.mul(lora.scaling)).add(weight) as tf.Tensor2D;
+    return {
+      output: tf.matMul(input, merged, false, true),
+      saved: merged,
+      inputGradient: (dy, _down, _up, merged) => tf.matMul(dy, merged),
+    };
+  });
+}
+
+/** y = x Wᵀ + (x (s · A)ᵀ) Bᵀ. */
+export function branchedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
+  return withFactors(x, lora, (input, down, up) => {
+    const scaled = down.mul(lora.scaling) as tf.Tensor2D;
+    const update = tf.matMul(tf.matMul(input, scaled, false, true), up, false, true);
+    return {
+      output: tf.matMul(input, weight, false, true).add(update),
+      saved: scaled,
+      inputGradient: (dy, _down, up, scaled) => tf.matMul(dy, weight).add(tf.matMul(tf.matMul(dy, up), scaled)),
+    };
+  });
+}
+
+interface Forward {
+  readonly output: tf.Tensor;
+  /** A tensor that the input's gradient needs again. */
+  readonly saved: tf.Tensor2D;
+  readonly inputGradient: (dy: tf.Tensor2D, a: tf.Tensor2D, b: tf.Tensor2D, saved: tf.Tensor2D) => tf.Tensor;
+}
+
+/** Differentiates a forward computation with respect to its input and both factors. */
+function withFactors(
+  x: tf.Tensor2D,
+  { a, b, scaling }: LoraTensors,
+  forward: (x: tf.Tensor2D, a: tf.Tensor2D, b: tf.Tensor2D) => Forward,
+): tf.Tensor2D {
   const apply = tf.customGrad((...args) => {
     const [input, down, up, save] = args as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.GradSaveFunc];
-    const merged = tf.matMul(up, down.mul(scaling) as tf.Tensor2D).add(weight) as tf.Tensor2D;
-    save([input, down, up, merged]);
-    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-      const [x, a, b, merged] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
-      const dx = tf.matMul(dy as tf.Tensor2D, merged);
-      return [dx, ...factorGradients(dy as tf.Tensor2D, { x, a, b, scaling })];
+    const { output, saved, inputGradient } = forward(input, down, up);
+    save([input, down, up, saved]);
+    const gradFunc = (dy: tf.Tensor, kept: tf.Tensor[]) => {
+      const [x, a, b, saved] = kept as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+      const outputGradient = dy as tf.Tensor2D;
+      return [inputGradient(outputGradient, a, b, saved), ...factorGradients(outputGradient, { x, a, b, scaling })];
     };
-    return { value: tf.matMul(input, merged, false, true), gradFunc };
+    return { value: output, gradFunc };
   });
   return apply(x, a, b) as tf.Tensor2D;
 }
 
-/** y = x Wᵀ + (s · x Aᵀ) Bᵀ. */
-export function branchedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, { a, b, scaling }: LoraTensors): tf.Tensor2D {
-  const apply = tf.customGrad((...args) => {
-    const [input, down, up, save] = args as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.GradSaveFunc];
-    const hidden = tf.matMul(input, down, false, true).mul(scaling) as tf.Tensor2D;
-    save([input, down, up]);
-    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-      const [x, a, b] = saved as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
-      const scaled = tf.matMul(dy as tf.Tensor2D, b).mul(scaling) as tf.Tensor2D;
-      const dx = tf.matMul(dy as tf.Tensor2D, weight).add(tf.matMul(scaled, a));
-      return [dx, ...factorGradients(dy as tf.Tensor2D, { x, a, b, scaling })];
-    };
-    return { value: tf.matMul(input, weight, false, true).add(tf.matMul(hidden, up, false, true)), gradFunc };
-  });
-  return apply(x, a, b) as tf.Tensor2D;
-}
-
-/** dA = (s · dy B)ᵀ x and dB = dyᵀ (s · x Aᵀ). */
+/**
+ * dA = s · (dy B)ᵀ x and dB = dyᵀ (x (s · A)ᵀ). The latter is computed as its transpose: products with few rows are
+ * faster than those with few columns.
+ */
 function factorGradients(dy: tf.Tensor2D, { x, a, b, scaling }: LoraTensors & { x: tf.Tensor2D }): tf.Tensor[] {
-  const dHidden = tf.matMul(dy, b).mul(scaling) as tf.Tensor2D;
-  const hidden = tf.matMul(x, a, false, true).mul(scaling) as tf.Tensor2D;
-  return [tf.matMul(dHidden, x, true, false), tf.matMul(dy, hidden, true, false)];
+  const hidden = tf.matMul(x, a.mul(scaling) as tf.Tensor2D, false, true);
+  return [
+    tf.matMul(tf.matMul(dy, b), x, true, false).mul(scaling),
+    tf.transpose(tf.matMul(hidden, dy, true, false)),
+  ];
 }

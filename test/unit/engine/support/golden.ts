@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { loadBaseModel } from '../../../../workers/formats/hugging-face-model.ts';
-import { adaptableModules } from '../../../../workers/models/architecture.ts';
-import type { Adapter, LoraConfig, LoraFactors } from '../../../../workers/models/adapter.ts';
+import { loadAdapter } from '../../../../workers/formats/peft-adapter.ts';
+import type { Adapter } from '../../../../workers/models/adapter.ts';
 import type { BaseModel } from '../../../../workers/models/base-model.ts';
-import type { ModelConfig } from '../../../../workers/models/model-config.ts';
 import type { Batch } from '../../../../workers/engine/runtime.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../../fixtures/golden');
@@ -26,7 +25,7 @@ export interface GoldenCase {
 export async function loadGoldenCase(name: string, base = 'base'): Promise<GoldenCase> {
   const folder = path.join(ROOT, name);
   const model = await loadBaseModel(path.join(folder, base));
-  const adapter = readAdapter(path.join(folder, 'adapter'), model.config);
+  const adapter = await loadAdapter(path.join(folder, 'adapter'), model.config);
   return { base: model, adapter, golden: readTensors(path.join(folder, 'golden.safetensors')) };
 }
 
@@ -51,33 +50,6 @@ interface Entry {
   readonly data_offsets: [number, number];
 }
 
-function readAdapter(folder: string, config: ModelConfig): Adapter {
-  const json = JSON.parse(readFileSync(path.join(folder, 'adapter_config.json'), 'utf8')) as Record<string, unknown>;
-  const tensors = readTensors(path.join(folder, 'adapter_model.safetensors'));
-  const lora: LoraConfig = {
-    rank: json['r'] as number,
-    alpha: json['lora_alpha'] as number,
-    useRslora: json['use_rslora'] as boolean,
-    targetModules: json['target_modules'] as string[],
-    rankPattern: json['rank_pattern'] as Record<string, number>,
-    alphaPattern: json['alpha_pattern'] as Record<string, number>,
-  };
-  const modules = adaptableModules(config).flatMap(({ name, inFeatures, outFeatures }): [string, LoraFactors][] => {
-    const a = tensors.get(adapterKey(name, 'a'));
-    const b = tensors.get(adapterKey(name, 'b'));
-    if (!a || !b) return [];
-    const rank = a.shape[0]!;
-    const alpha = patternValue(lora.alphaPattern, name) ?? lora.alpha;
-    const scaling = alpha / (lora.useRslora ? Math.sqrt(rank) : rank);
-    return [[name, { rank, inFeatures, outFeatures, scaling, a: a.data, b: b.data }]];
-  });
-  return { config: lora, modules: new Map(modules) };
-}
-
-function patternValue(patterns: Readonly<Record<string, number>>, name: string): number | undefined {
-  return Object.entries(patterns).find(([pattern]) => new RegExp(`(^|.*\\.)(${pattern})$`).test(name))?.[1];
-}
-
 export function adapterKey(module: string, factor: 'a' | 'b'): string {
   return `base_model.model.${module}.lora_${factor.toUpperCase()}.weight`;
 }
@@ -93,7 +65,8 @@ export function labelBatch(golden: Tensors): Batch {
   const [rows, length] = golden.get('input_ids')!.shape as [number, number];
   const labels = values(golden, 'labels');
   const positions = [...labels.keys()].filter((index) => index % length > 0 && labels[index] !== -100);
-  return makeBatch(golden, { rows, length, positions: positions.map((index) => index - 1), targets: positions.map((index) => labels[index]!) });
+  const targets = positions.map((index) => labels[index]!);
+  return makeBatch(golden, { rows, length, positions: positions.map((index) => index - 1), targets });
 }
 
 /** The fixture's batch with every real token as a label position. */

@@ -1,8 +1,14 @@
 import { sameShape, type Graph, type GraphNode } from '../graph.ts';
 
 /**
- * `Gemm(a, b) + c` becomes `Gemm(a, b, c)` where the product has no other use and c its shape: one pass over memory
- * less. Of two products that are added, the one with the shorter inner dimension takes the other as its c.
+ * Longest inner dimension of a product worth fusing. ONNX Runtime copies c before it accumulates, which costs a long
+ * product more than a separate addition does (measured: 0.14 ms against 0.05 ms for [1536, 512] · [512, 192]).
+ */
+const MAX_INNER_DIMENSION = 64;
+
+/**
+ * `Gemm(a, b) + c` becomes `Gemm(a, b, c)` where the product has no other use, a short inner dimension (a LoRA
+ * product) and the shape of c: one pass over memory less. Of two such products the shorter takes the other as its c.
  */
 export function fuseGemmAdd(graph: Graph): Graph {
   const producers = producerMap(graph);
@@ -32,7 +38,8 @@ function fusableProduct(graph: Graph, add: GraphNode, { producers, uses }: Conte
   if (left === right || !add.inputs.every((name) => sameShape(graph.values.get(name)!.shape, shape))) return undefined;
   const products = add.inputs.flatMap((name) => {
     const node = producers.get(name);
-    return node?.op === 'Gemm' && node.inputs.length === 2 && uses.get(name) === 1 ? [node] : [];
+    const fusable = node?.op === 'Gemm' && node.inputs.length === 2 && uses.get(name) === 1;
+    return fusable && innerDimension(graph, node) <= MAX_INNER_DIMENSION ? [node] : [];
   });
   return products.sort((a, b) => innerDimension(graph, a) - innerDimension(graph, b))[0];
 }

@@ -1,0 +1,189 @@
+import * as tf from '@tensorflow/tfjs';
+import { afterEach, describe, expect, it } from 'vitest';
+import { CompiledRuntime } from '../../../workers/engine/compiled-runtime.ts';
+import { createRuntime, RUNTIME_KINDS } from '../../../workers/engine/create-runtime.ts';
+import { EagerRuntime } from '../../../workers/engine/eager-runtime.ts';
+import { factorArrays, withFactorArrays } from '../../../workers/engine/optimiser/factors.ts';
+import type { Runtime } from '../../../workers/engine/runtime.ts';
+import type { Adapter } from '../../../workers/models/adapter.ts';
+import type { ModelConfig } from '../../../workers/models/model-config.ts';
+import { largestDifference, randomSource, relativeError, sum } from './support/numeric.ts';
+import { randomAdapter, randomBase, randomBatch } from './support/random-model.ts';
+
+const runtimes: Runtime[] = [];
+const opened = <R extends Runtime>(runtime: R): R => {
+  runtimes.push(runtime);
+  return runtime;
+};
+afterEach(async () => {
+  for (const runtime of runtimes.splice(0)) await runtime.dispose();
+});
+
+const everyModule = () => 3;
+const only = (pattern: RegExp) => (module: string) => (pattern.test(module) ? 2 : null);
+
+interface Variation {
+  readonly name: string;
+  readonly config?: Partial<ModelConfig>;
+  readonly ranks?: (module: string) => number | null;
+  readonly rows: number;
+  readonly length: number;
+  readonly labels?: number;
+}
+
+const VARIATIONS: readonly Variation[] = [
+  { name: 'all modules, grouped queries', rows: 3, length: 7 },
+  { name: 'one key head a query head, untied', config: { numKeyValueHeads: 4, tieWordEmbeddings: false }, rows: 2, length: 5 },
+  { name: 'one key head for all', config: { numKeyValueHeads: 1 }, rows: 1, length: 9, labels: 9 },
+  { name: 'q and v of the last layer', ranks: only(/1\.self_attn\.[qv]/), rows: 2, length: 6 },
+  { name: 'down of the last layer', ranks: only(/1\.mlp\.down/), rows: 2, length: 6 },
+  { name: 'ranks that differ', ranks: (module) => 1 + (module.length % 4), rows: 2, length: 4 },
+  { name: 'one token', rows: 2, length: 1, labels: 1 },
+  { name: 'many tokens, so that updates are merged into weights', rows: 8, length: 16 },
+  { name: 'one layer', config: { numLayers: 1 }, rows: 2, length: 5 },
+  { name: 'linear rope scaling', config: { ropeScaling: { type: 'linear', factor: 2 } }, rows: 2, length: 8 },
+];
+
+describe('the compiled runtime computes what the eager one does', () => {
+  it.each(VARIATIONS)('$name', async ({ config, ranks = everyModule, rows, length, labels }) => {
+    const base = randomBase(config);
+    const adapter = randomAdapter(base, ranks);
+    const batch = randomBatch(base, rows, length, labels);
+    const compiled = opened(new CompiledRuntime(base, { threads: 1 }));
+    const eager = opened(new EagerRuntime(base));
+    for (const which of [adapter, null]) {
+      const [losses, expected] = [await compiled.labelLosses(which, batch), await eager.labelLosses(which, batch)];
+      expect(largestDifference(losses, expected)).toBeLessThan(1e-4);
+      expect(losses.at(-1)).toBe(0);
+      const [logits, reference] = [await compiled.logits(which, batch), await eager.logits(which, batch)];
+      expect(largestDifference(logits, reference)).toBeLessThan(1e-4);
+    }
+    const result = await compiled.gradients(adapter, batch, 0.25);
+    const reference = await eager.gradients(adapter, batch, 0.25);
+    expect(result.lossSum).toBeCloseTo(reference.lossSum, 3);
+    for (const [name, values] of factorArrays(reference.gradients)) {
+      const largest = largestDifference(values, new Float32Array(values.length));
+      const difference = largestDifference(factorArrays(result.gradients).get(name)!, values);
+      expect(difference, name).toBeLessThan(1e-4 * largest + 1e-6);
+    }
+  });
+});
+
+describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
+  const setup = () => {
+    const base = randomBase();
+    const runtime = opened(createRuntime({ kind, base, threads: 1 }));
+    return { base, runtime, adapter: randomAdapter(base, everyModule), batch: randomBatch(base, 2, 6) };
+  };
+
+  it('has gradients that agree with differences of the loss along random directions', async () => {
+    const { runtime, adapter, batch } = setup();
+    const { gradients } = await runtime.gradients(adapter, batch, 1);
+    const random = randomSource(7);
+    for (const [name, gradient] of factorArrays(gradients)) {
+      const direction = gradient.map((value) => value / 2 + 0.2 * (random() - 0.5));
+      const scale = 1 / Math.hypot(...direction);
+      const loss = async (epsilon: number) =>
+        sum(await runtime.labelLosses(moved(adapter, name, direction, epsilon * scale), batch));
+      const difference = ((await loss(1e-2)) - (await loss(-1e-2))) / 2e-2;
+      const slope = sum(gradient.map((value, index) => value * direction[index]! * scale));
+      expect(Math.abs(difference - slope), name).toBeLessThan(0.01 * Math.abs(slope) + 2e-3);
+    }
+  });
+
+  it('scales gradients and not the loss', async () => {
+    const { runtime, adapter, batch } = setup();
+    const [once, twice] = [await runtime.gradients(adapter, batch, 1), await runtime.gradients(adapter, batch, 2)];
+    expect(twice.lossSum).toBe(once.lossSum);
+    const doubled = [...once.gradients.values()].flatMap(({ b }) => [...b].map((value) => 2 * value));
+    expect(relativeError([...twice.gradients.values()].flatMap(({ b }) => [...b]), doubled)).toBeLessThan(1e-6);
+  });
+
+  it('hands out results that later calls do not overwrite', async () => {
+    const { runtime, adapter, batch, base } = setup();
+    const first = await runtime.labelLosses(adapter, batch);
+    const kept = first.slice();
+    await runtime.labelLosses(randomAdapter(base, everyModule, 9), batch);
+    expect(first).toEqual(kept);
+  });
+
+  it('gives calls made at the same time their own results', async () => {
+    const { runtime, adapter, batch } = setup();
+    const [together, alone] = await Promise.all([runtime.labelLosses(adapter, batch), runtime.labelLosses(null, batch)]);
+    expect(together).toEqual(await runtime.labelLosses(adapter, batch));
+    expect(alone).toEqual(await runtime.labelLosses(null, batch));
+  });
+
+  it('does not let padding change what real tokens predict', async () => {
+    const { runtime, adapter, batch } = setup();
+    const padded = { ...batch, inputIds: batch.inputIds.map((id, index) => (index % 6 === 5 ? (id + 1) % 50 : id)) };
+    const upTo = Int32Array.from([4, 10]);
+    const at = (inputIds: Int32Array) => ({ ...batch, inputIds, labelPositions: upTo, ...twoLabels });
+    expect(await runtime.labelLosses(adapter, at(padded.inputIds))).toEqual(
+      await runtime.labelLosses(adapter, at(batch.inputIds)),
+    );
+  });
+
+  it.each([
+    ['inputIds', { inputIds: new Int32Array(12).fill(50) }, 'batch.inputIds holds 50, expected 0 to 49'],
+    ['labelPositions', { labelPositions: Int32Array.of(12, 0, 0, 0, 0) }, 'batch.labelPositions holds 12, expected 0 to 11'],
+    ['labelWeights', { labelWeights: new Float32Array(1) }, 'batch.labelWeights has 1 elements, expected 5'],
+  ])('refuses %s that do not fit', async (_name, wrong, message) => {
+    const { runtime, batch } = setup();
+    await expect(runtime.labelLosses(null, { ...batch, ...wrong })).rejects.toThrow(message);
+  });
+});
+
+const twoLabels = { labelTargets: Int32Array.of(3, 4), labelWeights: Float32Array.of(1, 1) };
+
+function moved(adapter: Adapter, name: string, direction: Float32Array, distance: number): Adapter {
+  const factors = new Map(factorArrays(adapter.modules));
+  factors.set(name, factors.get(name)!.map((value, index) => value + distance * direction[index]!));
+  return withFactorArrays(adapter, factors);
+}
+
+describe('resources', () => {
+  it('eager: keeps the base and no other tensor between calls, and nothing after dispose', async () => {
+    const base = randomBase();
+    const adapter = randomAdapter(base, everyModule);
+    tf.setBackend('cpu');
+    const before = tf.memory().numTensors;
+    const runtime = new EagerRuntime(base);
+    for (let call = 0; call < 3; call++) {
+      await runtime.gradients(adapter, randomBatch(base, 2, 6), 1);
+      await runtime.logits(null, randomBatch(base, 2, 6));
+      expect(tf.memory().numTensors).toBe(before + base.weights.size);
+    }
+    await runtime.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('compiled: tracing leaves no tensor behind', async () => {
+    const base = randomBase();
+    const before = tf.memory().numTensors;
+    const runtime = opened(new CompiledRuntime(base));
+    await runtime.gradients(randomAdapter(base, everyModule), randomBatch(base, 2, 6), 1);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('compiled: keeps at most the given number of programs, and still answers for one it dropped', async () => {
+    const base = randomBase();
+    const runtime = opened(new CompiledRuntime(base, { threads: 1, maxSessions: 2 }));
+    const first = await runtime.labelLosses(null, randomBatch(base, 1, 4));
+    for (const length of [5, 6, 7]) await runtime.labelLosses(null, randomBatch(base, 1, length));
+    expect(runtime.sessions).toBe(2);
+    expect(await runtime.labelLosses(null, randomBatch(base, 1, 4))).toEqual(first);
+    expect(runtime.sessions).toBe(2);
+  });
+
+  it('compiled: adapters of equal ranks share a program, whatever their scalings', async () => {
+    const base = randomBase();
+    const runtime = opened(new CompiledRuntime(base, { threads: 1 }));
+    const adapter = randomAdapter(base, everyModule);
+    const batch = randomBatch(base, 2, 6);
+    const losses = await runtime.labelLosses(adapter, batch);
+    const halved = new Map([...adapter.modules].map(([name, lora]) => [name, { ...lora, scaling: lora.scaling / 2 }]));
+    expect(await runtime.labelLosses({ ...adapter, modules: halved }, batch)).not.toEqual(losses);
+    expect(runtime.sessions).toBe(1);
+  });
+});

@@ -1,0 +1,77 @@
+import type { Batch } from '../../../../workers/engine/runtime.ts';
+import type { Adapter, LoraFactors } from '../../../../workers/models/adapter.ts';
+import { adaptableModules, expectedWeights } from '../../../../workers/models/architecture.ts';
+import type { BaseModel } from '../../../../workers/models/base-model.ts';
+import type { ModelConfig } from '../../../../workers/models/model-config.ts';
+import { randomSource } from './numeric.ts';
+
+const TINY: ModelConfig = {
+  modelType: 'llama',
+  hiddenSize: 24,
+  intermediateSize: 40,
+  numLayers: 2,
+  numHeads: 4,
+  numKeyValueHeads: 2,
+  headDim: 6,
+  vocabSize: 50,
+  maxPositionEmbeddings: 64,
+  rmsNormEps: 1e-5,
+  ropeTheta: 10000,
+  ropeScaling: null,
+  tieWordEmbeddings: true,
+  bosTokenId: 1,
+  eosTokenIds: [2],
+};
+
+/** A decoder with random weights, the same for the same arguments. */
+export function randomBase(overrides: Partial<ModelConfig> = {}, seed = 1): BaseModel {
+  const config = { ...TINY, ...overrides };
+  const random = randomSource(seed);
+  const weights = expectedWeights(config).map(({ name, shape }) => {
+    const scale = 2 / Math.sqrt(shape.at(-1)!);
+    const value = name.includes('norm') ? () => 0.5 + random() : () => (2 * random() - 1) * scale;
+    const size = shape.reduce((product, dimension) => product * dimension, 1);
+    return [name, { shape, data: Float32Array.from({ length: size }, value) }] as const;
+  });
+  return { config, weights: new Map(weights), fingerprint: `random-${seed}` };
+}
+
+/** Adapts the modules to which `rankOf` gives a rank. */
+export function randomAdapter(base: BaseModel, rankOf: (module: string) => number | null, seed = 2): Adapter {
+  const random = randomSource(seed);
+  const array = (length: number) => Float32Array.from({ length }, () => 0.6 * (random() - 0.5));
+  const modules = adaptableModules(base.config).flatMap(({ name, inFeatures, outFeatures }) => {
+    const rank = rankOf(name);
+    if (rank === null) return [];
+    const factors: LoraFactors = {
+      rank,
+      inFeatures,
+      outFeatures,
+      scaling: 8 / rank,
+      a: array(rank * inFeatures),
+      b: array(outFeatures * rank),
+    };
+    return [[name, factors] as const];
+  });
+  const config = { rank: 4, alpha: 8, useRslora: false, targetModules: [], rankPattern: {}, alphaPattern: {} };
+  return { config, modules: new Map(modules) };
+}
+
+/** Random tokens; `labelsPerRow` label positions at the end of every row, then one of weight 0 at position 0. */
+export function randomBatch(base: BaseModel, rows: number, length: number, labelsPerRow = 2, seed = 3): Batch {
+  const random = randomSource(seed);
+  const token = () => Math.floor(random() * base.config.vocabSize);
+  const positions = Array.from({ length: rows * labelsPerRow }, (_, index) => {
+    const row = Math.floor(index / labelsPerRow);
+    return (row + 1) * length - 1 - (index % labelsPerRow);
+  });
+  return {
+    rows,
+    length,
+    inputIds: Int32Array.from({ length: rows * length }, token),
+    labelPositions: Int32Array.from([...positions, 0]),
+    labelTargets: Int32Array.from([...positions.map(token), 0]),
+    labelWeights: Float32Array.from([...positions.map(() => 1), 0]),
+    tokens: rows * length,
+  };
+}
