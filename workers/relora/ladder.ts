@@ -1,0 +1,241 @@
+import type { Adapter } from '../models/adapter.ts';
+import type {
+  AdaptationContext,
+  AdaptationOptions,
+  AdaptationOutcome,
+  Candidate,
+  CandidateRecord,
+  CandidateStrategy,
+  LadderPhase,
+  LadderState,
+  RungName,
+  StrategyName,
+} from './adaptation.ts';
+import type { SearchEvaluation } from './coefficient-search.ts';
+import { AdaptationError } from './errors.ts';
+import { Fusion, type Coefficients } from './fusion.ts';
+import { isBetter, passes, resolveTarget, rowsWarning, type GateTarget } from './readiness-gate.ts';
+
+/** What a rung has to say of an adapter before the gate judges it. */
+export type Proposal = Pick<CandidateRecord, 'id' | 'strategy' | 'alpha' | 'beta' | 'step'>;
+
+/**
+ * The book-keeping of one run: which candidates were judged, the best of them, what is published. The rungs decide what
+ * is tried; here it is decided what counts. Whenever anything is published it is the best candidate.
+ */
+export class Ladder {
+  readonly context: AdaptationContext;
+  readonly options: AdaptationOptions;
+  readonly target: GateTarget;
+  readonly #strategy: StrategyName;
+  readonly #startedAt: number;
+  readonly #elapsedBefore: number;
+  readonly #warnings = new Set<string>();
+  #rung: RungName = 'copy';
+  #candidates: CandidateRecord[] = [];
+  #searchHistory: SearchEvaluation[] = [];
+  #searchFinished = false;
+  #fineTunedFrom: string | null = null;
+  #best: Candidate | null = null;
+  #publishedId: string | null = null;
+  #fusion: Fusion | null = null;
+
+  /** @throws AdaptationError where the gate cannot be resolved or the state to resume is of another run */
+  constructor(strategy: StrategyName, context: AdaptationContext, options: AdaptationOptions) {
+    this.context = context;
+    this.options = options;
+    this.target = resolveTarget(options.gate, options.oldMetric);
+    this.#strategy = strategy;
+    this.#startedAt = this.now();
+    this.#elapsedBefore = context.resume?.state.elapsedMs ?? 0;
+    if (context.resume) this.#restore(context.resume.state, context.resume.bestAdapter);
+  }
+
+  get best(): Candidate | null {
+    return this.#best;
+  }
+
+  get candidates(): readonly CandidateRecord[] {
+    return this.#candidates;
+  }
+
+  get isPublished(): boolean {
+    return this.#publishedId !== null;
+  }
+
+  get searchHistory(): readonly SearchEvaluation[] {
+    return this.#searchHistory;
+  }
+
+  get searchFinished(): boolean {
+    return this.#searchFinished;
+  }
+
+  get fineTunedFrom(): string | null {
+    return this.#fineTunedFrom;
+  }
+
+  enter(rung: RungName): void {
+    this.context.signal.throwIfAborted();
+    this.#rung = rung;
+    this.context.report({ type: 'rung', rung });
+  }
+
+  skip(rung: RungName, reason: string): void {
+    this.context.report({ type: 'skipped', rung, reason });
+  }
+
+  /** The adapter of given coefficients; bases are computed at the first call. (1, 0) needs no evolution. */
+  fused({ alpha, beta }: Coefficients): Adapter {
+    if (alpha === 1 && beta === 0) return this.context.oldAdapter;
+    return this.#fusionOrThrow().at({ alpha, beta });
+  }
+
+  /**
+   * Has the gate judge a candidate, keeps it if it is the best and publishes it if it also passes. A candidate that was
+   * judged before the run was killed is not judged again.
+   * @param during the phase to return to
+   */
+  async consider(proposal: Proposal, adapter: Adapter, during: LadderPhase = 'initialize'): Promise<CandidateRecord> {
+    const known = this.#candidates.find(({ id }) => id === proposal.id);
+    if (known) return known;
+    const record = await this.#judge(proposal, adapter);
+    this.#candidates.push(record);
+    if (!this.#best || isBetter(record.metric, this.#best.metric)) this.#best = { ...record, adapter };
+    this.context.report({ type: 'candidate', candidate: record });
+    await this.checkpoint();
+    await this.publishBest();
+    this.context.phase(during);
+    return record;
+  }
+
+  /** Publishes the best candidate if it passed and is not what is published already. */
+  async publishBest(): Promise<void> {
+    const best = this.#best;
+    if (!best?.passed || best.id === this.#publishedId) return;
+    this.context.signal.throwIfAborted();
+    this.context.phase('publish');
+    await this.context.publish(best);
+    this.#publishedId = best.id;
+    this.context.report({ type: 'published', candidate: withoutAdapter(best) });
+    await this.checkpoint();
+  }
+
+  async recordSearch(evaluation: SearchEvaluation, budget: number): Promise<void> {
+    this.#searchHistory.push(evaluation);
+    this.context.report({ type: 'search', evaluation, evaluations: this.#searchHistory.length, budget });
+    await this.checkpoint();
+  }
+
+  finishSearch(): void {
+    this.#searchFinished = true;
+  }
+
+  async beginFineTuning(from: string): Promise<void> {
+    this.#fineTunedFrom = from;
+    await this.checkpoint();
+  }
+
+  /** Loss of these coefficients on the search rows, if the search evaluated them. */
+  searchLossOf({ alpha, beta }: { alpha: number | null; beta: number | null }): number | null {
+    return this.#searchHistory.find((point) => point.alpha === alpha && point.beta === beta)?.loss ?? null;
+  }
+
+  now(): number {
+    return this.context.now?.() ?? performance.now();
+  }
+
+  state(): LadderState {
+    return {
+      strategy: this.#strategy,
+      rung: this.#rung,
+      candidates: [...this.#candidates],
+      searchHistory: [...this.#searchHistory],
+      searchFinished: this.#searchFinished,
+      fineTunedFrom: this.#fineTunedFrom,
+      bestId: this.#best?.id ?? null,
+      publishedId: this.#publishedId,
+      elapsedMs: this.#elapsed(),
+    };
+  }
+
+  async checkpoint(): Promise<void> {
+    await this.context.checkpoint(this.state(), this.#best);
+  }
+
+  outcome(): AdaptationOutcome {
+    const best = this.#best;
+    return {
+      ready: this.isPublished,
+      target: this.target,
+      published: this.isPublished ? best : null,
+      best,
+      strategy: best?.strategy ?? null,
+      alpha: best?.alpha ?? null,
+      beta: best?.beta ?? null,
+      candidates: this.#candidates,
+      searchHistory: this.#searchHistory,
+      warnings: [...this.#warnings],
+      elapsedMs: this.#elapsed(),
+    };
+  }
+
+  async #judge(proposal: Proposal, adapter: Adapter): Promise<CandidateRecord> {
+    this.context.signal.throwIfAborted();
+    this.context.phase('evaluate');
+    const metric = await this.context.gateMetric(adapter);
+    const passed = passes(this.target, metric);
+    const warning = rowsWarning(this.options.gate, metric);
+    if (warning !== null && this.#warnings.size === 0) {
+      this.#warnings.add(warning);
+      this.context.report({ type: 'warning', message: warning });
+    }
+    const searchLoss = proposal.step === 0 ? this.searchLossOf(proposal) : null;
+    return { ...proposal, metric, passed, searchLoss, elapsedMs: this.#elapsed() };
+  }
+
+  #restore(state: LadderState, bestAdapter: Adapter | null): void {
+    if (state.strategy !== this.#strategy) {
+      const message = `state to resume is of strategy ${state.strategy}, expected ${this.#strategy}`;
+      throw new AdaptationError('invalid_state', message);
+    }
+    this.#rung = state.rung;
+    this.#candidates = [...state.candidates];
+    this.#searchHistory = [...state.searchHistory];
+    this.#searchFinished = state.searchFinished;
+    this.#fineTunedFrom = state.fineTunedFrom;
+    this.#publishedId = state.publishedId;
+    const best = state.candidates.find(({ id }) => id === state.bestId);
+    if (best) this.#best = { ...best, adapter: this.#rebuild(best, bestAdapter) };
+  }
+
+  #rebuild(record: CandidateRecord, fineTuned: Adapter | null): Adapter {
+    if (record.step === 0 && record.alpha !== null && record.beta !== null) {
+      return this.fused({ alpha: record.alpha, beta: record.beta });
+    }
+    if (fineTuned) return fineTuned;
+    throw new AdaptationError('invalid_state', `state to resume has the best candidate ${record.id}, but its adapter is missing`);
+  }
+
+  #fusionOrThrow(): Fusion {
+    if (!this.context.evolution) {
+      const message = `strategy ${this.#strategy} needs the evolution between the base versions, found none`;
+      throw new AdaptationError('evolution_required', message);
+    }
+    return (this.#fusion ??= new Fusion(this.context.oldAdapter, this.context.evolution));
+  }
+
+  #elapsed(): number {
+    return this.#elapsedBefore + this.now() - this.#startedAt;
+  }
+}
+
+/** What a candidate that fine-tuning made of another is called. */
+export function fineTunedStrategy(initial: { alpha: number | null; beta: number | null }): CandidateStrategy {
+  if (initial.alpha === null) return 'scratch';
+  return initial.alpha === 1 && initial.beta === 0 ? 'warm-start' : 'relora';
+}
+
+function withoutAdapter({ adapter: _, ...record }: Candidate): CandidateRecord {
+  return record;
+}
