@@ -33,9 +33,7 @@ export function loraScaling(rank: number, alpha: number, useRslora: boolean): nu
 }
 
 function lookUp(pattern: Readonly<Record<string, number>>, fallback: number, modules: readonly string[]): number[] {
-  const values = modules.map((): number | undefined => undefined);
-  for (const [key, value] of Object.entries(pattern)) {
-    suffixMatches(key, modules).forEach((matches, i) => (values[i] ??= matches ? value : undefined));
-  }
-  return values.map((value) => value ?? fallback);
+  const values = Object.values(pattern);
+  const matches = suffixMatches(Object.keys(pattern), modules);
+  return modules.map((_, i) => values[matches.findIndex((row) => row[i])] ?? fallback);
 }

@@ -20,16 +20,17 @@ const TIME_LIMIT_MS = 1000;
  * @throws PatternError
  */
 export function fullMatches(pattern: string, names: readonly string[]): boolean[] {
-  return runPattern(`^(?:${pattern})$`, pattern, names);
+  return runPatterns([pattern], '^(?:', names)[0]!;
 }
 
 /**
- * Which of `names` a key of PEFT's `rank_pattern` or `alpha_pattern` matches: as a regular expression, at the end of
+ * Which of `names` the keys of PEFT's `rank_pattern` or `alpha_pattern` match: as regular expressions, at the end of
  * the name, after a dot or the start (`get_pattern_key` of PEFT).
+ * @returns for each pattern, whether it matches each name
  * @throws PatternError
  */
-export function suffixMatches(pattern: string, names: readonly string[]): boolean[] {
-  return runPattern(`^(?:.*\\.)?(?:${pattern})$`, pattern, names);
+export function suffixMatches(patterns: readonly string[], names: readonly string[]): boolean[][] {
+  return runPatterns(patterns, '^(?:.*\\.)?(?:', names);
 }
 
 /** Whether a module's name is one of the targets or ends with one after a dot, as PEFT matches `target_modules`. */
@@ -37,24 +38,48 @@ export function isTargeted(name: string, targets: readonly string[]): boolean {
   return targets.some((target) => name === target || name.endsWith(`.${target}`));
 }
 
-function runPattern(source: string, pattern: string, names: readonly string[]): boolean[] {
-  checkSyntax(pattern);
-  // The usual keys are plain names, for which nothing needs to be guarded.
-  if (/^(?:[\w.]|\\\.)*$/.test(pattern)) {
+/** The usual keys are plain names, for which nothing needs to be guarded. */
+const PLAIN = /^(?:[\w.]|\\\.)*$/;
+
+function runPatterns(patterns: readonly string[], prefix: string, names: readonly string[]): boolean[][] {
+  patterns.forEach(checkSyntax);
+  const sources = patterns.map((pattern) => `${prefix}${pattern})$`);
+  if (!patterns.every((pattern) => PLAIN.test(pattern))) return runGuarded(patterns, sources, names);
+  return sources.map((source) => {
     const expression = new RegExp(source);
     return names.map((name) => expression.test(name));
-  }
+  });
+}
+
+/** Runs in the guarded context; strings in, a string out. */
+const SCRIPT = `
+  let at = 0;
   try {
-    const matches: unknown = runInNewContext(
-      'const expression = new RegExp(source); names.split(" ").map((name) => expression.test(name)).join()',
-      { source, names: names.join(' ') },
-      { timeout: TIME_LIMIT_MS },
-    );
-    return names.length === 0 ? [] : String(matches).split(',').map((match) => match === 'true');
+    const names = JSON.parse(input).names;
+    const matches = JSON.parse(input).sources.map((source, i) => {
+      at = i;
+      const expression = new RegExp(source);
+      return names.map((name) => expression.test(name));
+    });
+    JSON.stringify({ matches });
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const timedOut = code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
-    throw new PatternError(pattern, timedOut ? `takes over ${TIME_LIMIT_MS} ms` : `is not valid: ${message}`);
+    JSON.stringify({ at, reason: String(error.message) });
+  }`;
+
+function runGuarded(patterns: readonly string[], sources: readonly string[], names: readonly string[]): boolean[][] {
+  const result = evaluate(patterns, JSON.stringify({ sources, names }));
+  if ('matches' in result) return result.matches;
+  throw new PatternError(patterns[result.at]!, `is not valid: ${result.reason}`);
+}
+
+type Evaluation = { matches: boolean[][] } | { at: number; reason: string };
+
+function evaluate(patterns: readonly string[], input: string): Evaluation {
+  try {
+    return JSON.parse(String(runInNewContext(SCRIPT, { input }, { timeout: TIME_LIMIT_MS }))) as Evaluation;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
+    throw new PatternError(patterns.join(', ').slice(0, 200), `takes over ${TIME_LIMIT_MS} ms to match`);
   }
 }
 

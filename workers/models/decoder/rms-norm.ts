@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { runFused } from '../../engine/fused-ops.ts';
 
 /**
  * RMSNorm, y = x · r · w with r = 1 / √(mean(x²) + ε) over the last axis (Zhang & Sennrich 2019), weights frozen.
@@ -7,15 +8,21 @@ import * as tf from '@tensorflow/tfjs';
  * @param weight [n]
  */
 export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf.Tensor2D {
-  const size = x.shape[1];
-  const normalise = tf.customGrad((input, save) => {
-    const rows = input as tf.Tensor2D;
-    const meanSquare = rows.square().sum(-1, true).mul(1 / size);
-    const inverse = meanSquare.add(epsilon).rsqrt();
-    (save as tf.GradSaveFunc)([rows, inverse]);
-    return { value: rows.mul(inverse).mul(weight), gradFunc: (dy, saved) => normGradient(dy, weight, saved) };
+  const normalise = tf.customGrad((...args) => {
+    const [rows, save] = args as [tf.Tensor2D, tf.GradSaveFunc];
+    const fused = { inputs: { x: rows, weight }, attributes: { epsilon } };
+    const outputs = runFused('ReadaptRmsNorm', fused, () => normComposite(rows, weight, epsilon));
+    const [value, inverse] = outputs as [tf.Tensor, tf.Tensor];
+    save([rows, inverse]);
+    return { value, gradFunc: (dy, saved) => normGradient(dy, weight, saved) };
   });
   return normalise(x) as tf.Tensor2D;
+}
+
+function normComposite(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf.Tensor[] {
+  const meanSquare = x.square().sum(-1, true).mul(1 / x.shape[1]);
+  const inverse = meanSquare.add(epsilon).rsqrt();
+  return [x.mul(inverse).mul(weight), inverse];
 }
 
 function normGradient(dy: tf.Tensor, weight: tf.Tensor1D, saved: tf.Tensor[]): tf.Tensor {

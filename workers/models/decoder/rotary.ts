@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { runFused } from '../../engine/fused-ops.ts';
 import type { ModelConfig, RopeScaling } from '../model-config.ts';
 
 /** Cosines and sines of every position's angles, each [length, headDim / 2]. */
@@ -52,9 +53,15 @@ export function rotate(x: tf.Tensor4D, tables: RotaryTables): tf.Tensor4D {
 }
 
 function rotatePairs(x: tf.Tensor4D, tables: RotaryTables, direction: 1 | -1): tf.Tensor4D {
-  const shape: [number, number, number] = [tables.length, 1, x.shape[3] / 2];
-  const cos = tf.tensor3d(tables.cos, shape);
-  const sin = tf.tensor3d(direction === 1 ? tables.sin : tables.sin.map((value) => -value), shape);
+  const shape: [number, number] = [tables.length, x.shape[3] / 2];
+  const cos = tf.tensor2d(tables.cos, shape);
+  const sin = tf.tensor2d(direction === 1 ? tables.sin : tables.sin.map((value) => -value), shape);
+  const [rotated] = runFused('ReadaptRotary', { inputs: { x, cos, sin } }, () => [rotateHalves(x, cos, sin)]);
+  return rotated as tf.Tensor4D;
+}
+
+function rotateHalves(x: tf.Tensor4D, cos: tf.Tensor2D, sin: tf.Tensor2D): tf.Tensor {
   const [first, second] = tf.split(x, 2, 3) as [tf.Tensor4D, tf.Tensor4D];
-  return tf.concat([first.mul(cos).sub(second.mul(sin)), second.mul(cos).add(first.mul(sin))], 3) as tf.Tensor4D;
+  const [c, s] = [cos.expandDims(1), sin.expandDims(1)];
+  return tf.concat([first.mul(c).sub(second.mul(s)), second.mul(c).add(first.mul(s))], 3);
 }
