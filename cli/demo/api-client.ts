@@ -1,0 +1,80 @@
+/** A problem (RFC 9457) that the API answered with. */
+export class ApiProblem extends Error {
+  readonly status: number;
+  readonly problem: Record<string, unknown>;
+
+  constructor(method: string, path: string, status: number, problem: Record<string, unknown>) {
+    super(`${method} ${path} answered ${status}: ${String(problem.detail ?? problem.title ?? 'no detail')}`);
+    this.name = 'ApiProblem';
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+export interface Job {
+  readonly id: string;
+  readonly tenant_id: string;
+  readonly adapter_id: string;
+  readonly adapter_name: string;
+  readonly kind: 'adaptation' | 'control';
+  readonly state: string;
+  readonly phase: string;
+  readonly strategy: string;
+  readonly won_strategy: string | null;
+  readonly alpha: number | null;
+  readonly beta: number | null;
+  readonly step: number;
+  readonly total_steps: number;
+  readonly metric: {
+    readonly name: string;
+    readonly target: number | null;
+    readonly old_on_v1: number | null;
+    readonly v2_no_adapter: number | null;
+    readonly v2_copy: number | null;
+    readonly v2_readapt: number | null;
+  };
+  readonly ttr_ms: number | null;
+  readonly phases: Readonly<Record<string, number>>;
+  readonly attempt: number;
+  readonly error: { readonly code: string; readonly message: string } | null;
+  readonly published_version_id: string | null;
+  readonly started_at: string | null;
+}
+
+export interface Rollout {
+  readonly id: string;
+  readonly state: string;
+  readonly makespan_ms: number | null;
+  readonly error: { readonly message?: string } | null;
+}
+
+export interface ApiClient {
+  get<T>(path: string): Promise<T>;
+  /** Sends JSON with an `Idempotency-Key`, so that a lost answer may be asked for again. */
+  post<T>(path: string, body: unknown): Promise<T>;
+  /** Sends raw bytes (a dataset, a tar). */
+  upload<T>(path: string, body: Buffer, contentType: string): Promise<T>;
+}
+
+/** A client for one key; `http` is the API's origin. */
+export function createApiClient(origin: string, key: string): ApiClient {
+  const send = async <T>(method: string, path: string, init: { body?: string | Buffer; type?: string }): Promise<T> => {
+    const response = await fetch(`${origin}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${key}`,
+        ...(init.type === undefined ? {} : { 'content-type': init.type, 'idempotency-key': crypto.randomUUID() }),
+      },
+      ...(init.body === undefined ? {} : { body: init.body as BodyInit }),
+    });
+    const text = await response.text();
+    const document = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
+    if (!response.ok) throw new ApiProblem(method, path, response.status, document);
+    return document as T;
+  };
+  return {
+    get: (path) => send('GET', path, {}),
+    post: (path, body) => send('POST', path, { body: JSON.stringify(body), type: 'application/json' }),
+    upload: (path, body, type) => send('POST', path, { body, type }),
+  };
+}

@@ -1,0 +1,55 @@
+import logUpdate from 'log-update';
+import { percent } from '../output.ts';
+import type { Job } from './api-client.ts';
+
+/** Shows where every job is: a block that redraws itself on a terminal, one line a change elsewhere. */
+export interface ProgressView {
+  update(jobs: readonly Job[], elapsedMs: number): void;
+  close(): void;
+}
+
+export function createProgressView(stream: NodeJS.WriteStream): ProgressView {
+  return stream.isTTY ? blockView() : lineView(stream);
+}
+
+function blockView(): ProgressView {
+  return {
+    update: (jobs, elapsedMs) => logUpdate(jobs.map((job) => describe(job, elapsedMs)).join('\n')),
+    close: () => logUpdate.done(),
+  };
+}
+
+function lineView(stream: NodeJS.WriteStream): ProgressView {
+  const shown = new Map<string, string>();
+  return {
+    update(jobs, elapsedMs) {
+      for (const job of jobs) {
+        const position = `${job.state} ${job.phase} ${job.step}`;
+        if (shown.get(job.id) === position) continue;
+        shown.set(job.id, position);
+        stream.write(`${describe(job, elapsedMs)}\n`);
+      }
+    },
+    close: () => {},
+  };
+}
+
+function describe(job: Job, elapsedMs: number): string {
+  const name = `${job.adapter_name}${job.kind === 'control' ? ' (control)' : ''}`;
+  const metric = job.metric.v2_readapt === null ? '' : `${job.metric.name} ${percent(job.metric.v2_readapt)}`;
+  const step = job.total_steps > 0 ? `step ${job.step}/${job.total_steps}` : '';
+  return [
+    `${(elapsedMs / 1000).toFixed(1).padStart(6)} s`,
+    name.padEnd(28),
+    job.state.padEnd(12),
+    (isTerminal(job.state) ? '' : job.phase).padEnd(11),
+    step.padEnd(13),
+    metric,
+  ].join('  ');
+}
+
+const TERMINAL = new Set(['ready', 'not_ready', 'failed', 'cancelled']);
+
+export function isTerminal(state: string): boolean {
+  return TERMINAL.has(state);
+}

@@ -1,0 +1,84 @@
+import { readFile } from 'node:fs/promises';
+import { createApiClient, type ApiClient } from './api-client.ts';
+import { familyPath, FLEET, type DemoAdapter } from './fleet.ts';
+
+interface Created {
+  readonly id: string;
+}
+
+interface BaseVersion extends Created {
+  readonly version: string;
+}
+
+export interface RegisteredFleet {
+  readonly operator: ApiClient;
+  readonly baseModelId: string;
+  readonly firstVersion: BaseVersion;
+  /** Adapter id → what it is in the demo. */
+  readonly adapters: ReadonlyMap<string, DemoAdapter>;
+  readonly tenantKeys: ReadonlyMap<string, string>;
+}
+
+/** Base model version 1, three tenants with their keys, six datasets and adapters: all through the public API. */
+export async function registerFleet(
+  origin: string,
+  operatorKey: string,
+  log: (line: string) => void,
+): Promise<RegisteredFleet> {
+  const operator = createApiClient(origin, operatorKey);
+  const baseModel = await operator.post<Created>('/v1/base-models', { name: 'demo-llama' });
+  const first = await operator.post<{ base_model_version: BaseVersion }>(`/v1/base-models/${baseModel.id}/versions`, {
+    version: '1',
+    path: familyPath('v1'),
+  });
+  log(`base model demo-llama, version 1: ${familyPath('v1')}`);
+
+  const tenantKeys = new Map<string, string>();
+  for (const name of new Set(FLEET.map((adapter) => adapter.tenant))) {
+    const tenant = await operator.post<Created>('/v1/tenants', { name });
+    const key = await operator.post<{ key: string }>('/v1/api-keys', {
+      name: 'demo',
+      tenant_id: tenant.id,
+      scopes: ['tenant:admin', 'tenant:write', 'tenant:read'],
+    });
+    tenantKeys.set(name, key.key);
+  }
+
+  const adapters = new Map<string, DemoAdapter>();
+  for (const entry of FLEET) {
+    const client = createApiClient(origin, tenantKeys.get(entry.tenant)!);
+    const created = await registerAdapter(client, entry, first.base_model_version.id);
+    adapters.set(created.id, entry);
+    log(`${entry.tenant}: adapter ${entry.adapter} (${entry.task}, ${entry.trainRows} training rows)`);
+  }
+  return { operator, baseModelId: baseModel.id, firstVersion: first.base_model_version, adapters, tenantKeys };
+}
+
+async function registerAdapter(client: ApiClient, entry: DemoAdapter, baseVersionId: string): Promise<Created> {
+  const dataset = await client.upload<Created>(
+    `/v1/datasets?name=${encodeURIComponent(`${entry.adapter}-rows`)}`,
+    await datasetOf(entry),
+    'application/x-ndjson',
+  );
+  return client.post<Created>('/v1/adapters', {
+    name: entry.adapter,
+    base_model: 'demo-llama',
+    dataset_id: dataset.id,
+    metric: entry.metric,
+    gate: { kind: 'relative', margin: entry.margin },
+    source: { base_model_version: baseVersionId, path: familyPath('adapters', entry.folder) },
+  });
+}
+
+/** The task's three files as one JSONL body in which every row names its split. */
+async function datasetOf(entry: DemoAdapter): Promise<Buffer> {
+  const lines: string[] = [];
+  for (const split of ['train', 'validation', 'test'] as const) {
+    const text = await readFile(familyPath('data', entry.task, `${split}.jsonl`), 'utf8');
+    const rows = text.split('\n').filter((line) => line !== '');
+    for (const row of split === 'train' ? rows.slice(0, entry.trainRows) : rows) {
+      lines.push(JSON.stringify({ ...(JSON.parse(row) as object), split }));
+    }
+  }
+  return Buffer.from(`${lines.join('\n')}\n`);
+}

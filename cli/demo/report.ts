@@ -1,0 +1,150 @@
+import Table from 'cli-table3';
+import { duration, percent } from '../output.ts';
+import type { Job, Rollout } from './api-client.ts';
+import type { DemoAdapter } from './fleet.ts';
+
+const PHASES = ['queue_wait', 'prepare', 'evolution', 'initialize', 'fine_tune', 'evaluate', 'publish'] as const;
+
+export interface AdapterReport {
+  readonly adapter: string;
+  readonly tenant: string;
+  readonly task: string;
+  readonly state: string;
+  readonly strategy: string | null;
+  readonly alpha: number | null;
+  readonly beta: number | null;
+  readonly ttr_ms: number | null;
+  readonly phases: Readonly<Record<string, number>>;
+  readonly metric: {
+    readonly name: string;
+    readonly old_on_v1: number | null;
+    readonly v2_no_adapter: number | null;
+    readonly v2_copy: number | null;
+    readonly v2_readapt: number | null;
+    readonly target: number | null;
+  };
+  /**
+   * The same adapter trained from scratch. Controls run after the fleet so as not to delay it; their time is counted as
+   * if each had stood in its adapter's place in the queue: the adapter's queue wait plus the control's own work.
+   */
+  readonly control: { readonly ttr_ms: number; readonly ready: boolean; readonly metric: number | null } | null;
+  /** Work of the control (queue wait apart) over work of the adapter; a lower bound where the control never got ready. */
+  readonly speed_up: number | null;
+}
+
+export interface DemoReport {
+  readonly rollout: {
+    readonly id: string;
+    readonly state: string;
+    readonly makespan_ms: number | null;
+    readonly adapters: readonly AdapterReport[];
+  };
+}
+
+export function createReport(
+  rollout: Rollout,
+  jobs: readonly Job[],
+  fleet: ReadonlyMap<string, DemoAdapter>,
+): DemoReport {
+  const adapters = [...fleet.entries()].flatMap(([adapterId, entry]) => {
+    const job = jobs.find((candidate) => candidate.adapter_id === adapterId && candidate.kind === 'adaptation');
+    const control = jobs.find((candidate) => candidate.adapter_id === adapterId && candidate.kind === 'control');
+    return job === undefined ? [] : [reportOf(job, control ?? null, entry)];
+  });
+  return { rollout: { id: rollout.id, state: rollout.state, makespan_ms: rollout.makespan_ms, adapters } };
+}
+
+function reportOf(job: Job, control: Job | null, entry: DemoAdapter): AdapterReport {
+  const queueWait = job.phases.queue_wait ?? 0;
+  const controlWork = control === null ? null : workOf(control);
+  return {
+    adapter: entry.adapter,
+    tenant: entry.tenant,
+    task: entry.task,
+    state: job.state,
+    strategy: job.won_strategy,
+    alpha: job.alpha,
+    beta: job.beta,
+    ttr_ms: job.ttr_ms,
+    phases: Object.fromEntries(PHASES.map((phase) => [phase, job.phases[phase] ?? 0])),
+    metric: {
+      name: job.metric.name,
+      old_on_v1: job.metric.old_on_v1,
+      v2_no_adapter: job.metric.v2_no_adapter,
+      v2_copy: job.metric.v2_copy,
+      v2_readapt: job.metric.v2_readapt,
+      target: job.metric.target,
+    },
+    control:
+      control === null || controlWork === null
+        ? null
+        : { ttr_ms: queueWait + controlWork, ready: control.state === 'ready', metric: control.metric.v2_readapt },
+    speed_up: controlWork === null || job.ttr_ms === null ? null : controlWork / workOf(job),
+  };
+}
+
+/** Milliseconds of a job's own work: all its phases but the wait in the queue. */
+function workOf(job: Job): number {
+  return PHASES.filter((phase) => phase !== 'queue_wait').reduce((sum, phase) => sum + (job.phases[phase] ?? 0), 0);
+}
+
+/** The table a person reads at the end. */
+export function renderReport(report: DemoReport): string {
+  const table = new Table({
+    head: ['tenant', 'adapter', 'old on v1', 'v2 no adapter', 'v2 copy', 'v2 Readapt', 'scratch', 'state', 'won by', 'α, β', 'TTR', 'scratch TTR', 'speed-up'],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const row of report.rollout.adapters) table.push(cells(row));
+  return table.toString();
+}
+
+function cells(row: AdapterReport): string[] {
+  const bound = row.control !== null && !row.control.ready ? '> ' : '';
+  const seconds = (value: number | null): string => (value === null ? '–' : `${(value / 1000).toFixed(1)} s`);
+  return [
+    row.tenant,
+    row.adapter,
+    percent(row.metric.old_on_v1),
+    percent(row.metric.v2_no_adapter),
+    percent(row.metric.v2_copy),
+    percent(row.metric.v2_readapt),
+    row.control === null ? '' : percent(row.control.metric),
+    row.state,
+    row.strategy ?? '–',
+    row.alpha === null || row.beta === null ? '–' : `${row.alpha.toFixed(2)}, ${row.beta.toFixed(2)}`,
+    seconds(row.ttr_ms),
+    row.control === null ? '' : bound + seconds(row.control.ttr_ms),
+    row.speed_up === null ? '' : `${bound}${row.speed_up.toFixed(1)}×`,
+  ];
+}
+
+/** Median TTR, makespan and counts, one line each. */
+export function renderSummary(report: DemoReport): string {
+  const rows = report.rollout.adapters;
+  const speedUps = rows.flatMap((row) => (row.speed_up === null ? [] : [row.speed_up]));
+  const ready = rows.filter((row) => row.state === 'ready').length;
+  const lines = [
+    `median TTR ${formatMs(median(rows.flatMap((row) => (row.ttr_ms === null ? [] : [row.ttr_ms]))))}`,
+    `makespan ${formatMs(report.rollout.makespan_ms)}`,
+    `${ready} ready, ${rows.length - ready} not ready`,
+  ];
+  if (speedUps.length > 0) {
+    lines.push(`median speed-up over scratch ${median(speedUps)!.toFixed(1)}× (work of ${speedUps.length} controls; queue wait apart)`);
+  }
+  return lines.join(' · ');
+}
+
+const formatMs = (value: number | null): string => (value === null ? '–' : duration(value));
+
+export function median(values: readonly number[]): number | null {
+  if (values.length === 0) return null;
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Every job ended, and none of them by an error. */
+export function endedHonestly(report: DemoReport, jobs: readonly Job[]): boolean {
+  const states = new Set(['ready', 'not_ready']);
+  return report.rollout.state === 'completed' && jobs.length > 0 && jobs.every((job) => states.has(job.state));
+}

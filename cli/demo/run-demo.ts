@@ -1,0 +1,134 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { loadConfig } from '../../src/config/config.ts';
+import { writeFileAtomic } from '../../workers/formats/atomic-file.ts';
+import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
+import type { Job, Rollout } from './api-client.ts';
+import { FAMILY, familyPath } from './fleet.ts';
+import { createProgressView, isTerminal } from './progress-view.ts';
+import { registerFleet, type RegisteredFleet } from './register-fleet.ts';
+import { createReport, endedHonestly, renderReport, renderSummary } from './report.ts';
+
+const POLL_MS = 400;
+const FINAL_ROLLOUT_STATES = new Set(['completed', 'failed', 'cancelled']);
+
+export interface DemoOptions {
+  /** Which adapters are also trained from scratch. */
+  readonly control: 'sample' | 'all' | 'none';
+  /** File for the report as JSON. */
+  readonly json?: string;
+  /** Leaves the stack running and the data folder in place. */
+  readonly keep: boolean;
+  readonly seed: number;
+}
+
+/**
+ * The main job from beginning to end on an embedded stack, through the public API alone.
+ * @returns the exit code: 0 when every job ended ready or not_ready, else 1
+ */
+export async function runDemo(options: DemoOptions): Promise<number> {
+  const dataDir = await mkdtemp(path.join(tmpdir(), 'readapt-demo-'));
+  const config = loadConfig({
+    ...process.env,
+    READAPT_DATA_DIR: dataDir,
+    READAPT_PORT: '0',
+    READAPT_ALLOWED_ROOTS: FAMILY,
+    READAPT_LOG_LEVEL: process.env.READAPT_LOG_LEVEL ?? 'warn',
+    DATABASE_URL: '',
+    REDIS_URL: '',
+  });
+  say(`data folder ${dataDir}`);
+  say('starting PostgreSQL, API, worker and training process …');
+  const stack = await startLocalStack(config, { worker: true });
+  const interrupted = onInterrupt(() => stack.stop());
+  try {
+    const exitCode = await demonstrate(stack, options);
+    interrupted.dispose();
+    if (options.keep) await keepRunning(stack, dataDir);
+    return exitCode;
+  } finally {
+    interrupted.dispose();
+    await stack.stop();
+    if (options.keep) say(`the data stay in ${dataDir}`);
+    else await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+async function demonstrate(stack: LocalStack, options: DemoOptions): Promise<number> {
+  if (stack.operatorKey === null) throw new Error('the data folder is not new: its operator key was shown before');
+  say(`API at ${stack.url} (documentation at ${stack.url}/docs)`);
+  const fleet = await registerFleet(stack.url, stack.operatorKey, say);
+  const { rollout, jobs } = await rollOut(fleet, options);
+  if (rollout.error !== null) say(`rollout ${rollout.state}: ${rollout.error.message ?? JSON.stringify(rollout.error)}`);
+  for (const job of jobs) if (job.error !== null) say(`${job.adapter_name}: ${job.error.code}: ${job.error.message}`);
+
+  const report = createReport(rollout, jobs, fleet.adapters);
+  process.stdout.write(`\n${renderReport(report)}\n${renderSummary(report)}\n`);
+  process.stdout.write(`artifacts: ${stack.artifactsDir}${options.keep ? '' : ' (removed now; --keep leaves them)'}\n`);
+  if (options.json !== undefined) await writeFileAtomic(path.resolve(options.json), `${JSON.stringify(report, null, 2)}\n`);
+  return endedHonestly(report, jobs) ? 0 : 1;
+}
+
+/** POSTs version 2 and follows the rollout until it and all its jobs, controls too, have ended. */
+async function rollOut(fleet: RegisteredFleet, options: DemoOptions): Promise<{ rollout: Rollout; jobs: Job[] }> {
+  const started = Date.now();
+  const accepted = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
+    version: '2',
+    path: familyPath('v2'),
+    rollout: { control: options.control, seed: options.seed },
+  });
+  say(`version 2 accepted in ${Date.now() - started} ms: rollout ${accepted.rollout.id}\n`);
+  const view = createProgressView(process.stdout);
+  try {
+    for (;;) {
+      const rollout = await fleet.operator.get<Rollout>(`/v1/rollouts/${accepted.rollout.id}`);
+      const jobs = await allJobs(fleet, accepted.rollout.id);
+      view.update(jobs, Date.now() - started);
+      const ended = FINAL_ROLLOUT_STATES.has(rollout.state) && jobs.every((job) => isTerminal(job.state));
+      if (ended) return { rollout, jobs };
+      await sleep(POLL_MS);
+    }
+  } finally {
+    view.close();
+  }
+}
+
+async function allJobs(fleet: RegisteredFleet, rolloutId: string): Promise<Job[]> {
+  const page = await fleet.operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rolloutId}&limit=100`);
+  return page.data;
+}
+
+async function keepRunning(stack: LocalStack, dataDir: string): Promise<void> {
+  say(`\nstill running: ${stack.url}, operator key ${stack.operatorKey}, data in ${dataDir}`);
+  say('press Ctrl-C to stop');
+  await new Promise<void>((resolve) => {
+    process.once('SIGINT', () => resolve());
+    process.once('SIGTERM', () => resolve());
+  });
+}
+
+/** Stops the stack when the demo is interrupted before its end, so that no process is left behind. */
+function onInterrupt(stop: () => Promise<void>): { dispose(): void } {
+  const handler = (signal: NodeJS.Signals): void => {
+    void stop().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143));
+  };
+  process.once('SIGINT', handler);
+  process.once('SIGTERM', handler);
+  return {
+    dispose() {
+      process.off('SIGINT', handler);
+      process.off('SIGTERM', handler);
+    },
+  };
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Whether the example models came with the checkout. */
+export async function familyIsPresent(): Promise<boolean> {
+  return stat(familyPath('v2', 'config.json')).then(() => true, () => false);
+}

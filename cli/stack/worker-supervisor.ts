@@ -1,0 +1,59 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const COMMAND = fileURLToPath(new URL('../../bin/readapt.js', import.meta.url));
+const FIRST_DELAY_MS = 250;
+const LONGEST_DELAY_MS = 10_000;
+/** A worker that lived this long was healthy: the next restart is quick again. */
+const HEALTHY_AFTER_MS = 30_000;
+const STOP_TIMEOUT_MS = 30_000;
+
+export interface SupervisedWorker {
+  /** Process id of the worker that runs now, if one does. */
+  readonly pid: number | undefined;
+  /** Ends the worker gracefully; kills it when it has not ended within 30 s. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Keeps one `readapt worker` running as a process of its own: whatever kills it (out of memory, `kill -9`), it comes
+ * back, and the jobs it held are taken up from their checkpoints.
+ */
+export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => void): SupervisedWorker {
+  let child: ChildProcess | undefined;
+  let stopping = false;
+  let delayMs = FIRST_DELAY_MS;
+  let timer: NodeJS.Timeout | undefined;
+
+  const start = (): void => {
+    const startedAt = Date.now();
+    child = fork(COMMAND, ['worker'], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    child.once('exit', (code, signal) => {
+      child = undefined;
+      if (stopping) return;
+      delayMs = Date.now() - startedAt > HEALTHY_AFTER_MS ? FIRST_DELAY_MS : Math.min(delayMs * 2, LONGEST_DELAY_MS);
+      log(`worker ended (${signal ?? `exit code ${code}`}), starting it again in ${delayMs} ms`);
+      timer = setTimeout(start, delayMs);
+    });
+  };
+  start();
+
+  return {
+    get pid() {
+      return child?.pid;
+    },
+    async stop() {
+      stopping = true;
+      clearTimeout(timer);
+      if (child !== undefined) await endGracefully(child);
+    },
+  };
+}
+
+async function endGracefully(child: ChildProcess): Promise<void> {
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  await ended;
+  clearTimeout(timer);
+}
