@@ -21,14 +21,17 @@ export class Random {
   /** @param seed any safe integer; equal seeds give equal numbers on every machine */
   static fromSeed(seed: number): Random {
     if (!Number.isSafeInteger(seed)) throw new RangeError(`seed is ${seed}, expected an integer`);
-    let word = (seed ^ Math.imul(Math.floor(seed / 2 ** 32), 0x9e3779b9)) >>> 0;
+    let word = seed >>> 0;
     const next = () => {
       word = (word + 0x9e3779b9) >>> 0;
       let mixed = Math.imul(word ^ (word >>> 16), 0x21f0aaad);
       mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
       return (mixed ^ (mixed >>> 15)) >>> 0;
     };
-    return new Random([next(), next(), next(), next()]);
+    const [a, b] = [next(), next()];
+    // The upper half of the seed goes into the second pair, so that no two seeds give the same state.
+    word = (word ^ Math.floor(seed / 2 ** 32)) >>> 0;
+    return new Random([a, b, next(), next()]);
   }
 
   /** @throws RangeError for a state that no generator can be in */

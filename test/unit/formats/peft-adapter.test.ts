@@ -1,0 +1,241 @@
+import { readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readModelConfig } from '../../../workers/formats/hugging-face-model.ts';
+import {
+  adapterSha256,
+  loadAdapter,
+  readAdapterConfig,
+  readAdapterManifest,
+  saveAdapter,
+  verifyAdapterFiles,
+} from '../../../workers/formats/peft-adapter.ts';
+import { withSafetensors } from '../../../workers/formats/safetensors.ts';
+import type { Adapter } from '../../../workers/models/adapter.ts';
+import { copyOf, GOLDEN, patchJson, readJson, temporaryFolder } from './support/folders.ts';
+
+const CONFIG = 'adapter_config.json';
+const base = (name: string) => readModelConfig(join(GOLDEN, name, 'base'));
+const load = async (name: string) => loadAdapter(join(GOLDEN, name, 'adapter'), await base(name));
+
+/** Ranks and scalings of layer 0 or 1, by short module name. */
+function settings(adapter: Adapter, layer: number): Record<string, [number, number]> {
+  const prefix = `model.layers.${layer}.`;
+  const entries = [...adapter.modules].filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(entries.map(([name, { rank, scaling }]) => [name.slice(prefix.length), [rank, scaling]]));
+}
+
+describe('loading', () => {
+  it('reads factors in the order of the base, as they are stored', async () => {
+    const adapter = await load('llama-gqa-tied');
+    expect([...adapter.modules.keys()].slice(5, 9)).toEqual([
+      'model.layers.0.mlp.up_proj',
+      'model.layers.0.mlp.down_proj',
+      'model.layers.1.self_attn.q_proj',
+      'model.layers.1.self_attn.k_proj',
+    ]);
+    const down = adapter.modules.get('model.layers.0.mlp.down_proj')!;
+    expect(down).toMatchObject({ rank: 4, inFeatures: 96, outFeatures: 64, scaling: 2 });
+    const stored = await withSafetensors(join(GOLDEN, 'llama-gqa-tied/adapter/adapter_model.safetensors'), (file) =>
+      file.read('base_model.model.model.layers.0.mlp.down_proj.lora_B.weight'),
+    );
+    expect(down.b).toEqual(stored.data);
+  });
+
+  it('looks up rank and alpha patterns on their own, first match first', async () => {
+    const adapter = await load('llama-patterns');
+    const others = { 'self_attn.k_proj': [4, 2], 'self_attn.o_proj': [4, 2], 'mlp.up_proj': [4, 2] };
+    expect(settings(adapter, 0)).toEqual({
+      ...others,
+      'self_attn.q_proj': [2, 4],
+      'self_attn.v_proj': [3, 5 / 3],
+      'mlp.gate_proj': [4, 4],
+      'mlp.down_proj': [4, 2],
+    });
+    expect(settings(adapter, 1)).toEqual({
+      ...others,
+      'self_attn.q_proj': [2, 4],
+      'self_attn.v_proj': [4, 5 / 4],
+      'mlp.gate_proj': [4, 2],
+      'mlp.down_proj': [6, 8 / 6],
+    });
+  });
+
+  it('scales by √rank under rsLoRA', async () => {
+    const adapter = await load('llama-qv-rslora');
+    expect(adapter.modules.size).toBe(4);
+    for (const { rank, scaling } of adapter.modules.values()) {
+      expect(scaling).toBeCloseTo(adapter.config.alpha / Math.sqrt(rank), 12);
+    }
+  });
+});
+
+describe('targets', () => {
+  const SEVEN = ['down_proj', 'gate_proj', 'k_proj', 'o_proj', 'q_proj', 'up_proj', 'v_proj'];
+
+  it.each<[string, Record<string, unknown>, string[]]>([
+    ['all-linear', { target_modules: 'all-linear' }, SEVEN],
+    ['a regular expression', { target_modules: '.*\\.(self_attn|mlp)\\.[a-z]+_proj' }, SEVEN],
+    ['layers that are all there are', { layers_to_transform: [0, 1], layers_pattern: 'layers' }, SEVEN],
+    ['an exclusion of nothing', { exclude_modules: ['lm_head'] }, SEVEN],
+  ])('%s', async (_, fields, targets) => {
+    const folder = await copyOf('llama-gqa-tied/adapter');
+    await patchJson(join(folder, CONFIG), fields);
+    const adapter = await loadAdapter(folder, await base('llama-gqa-tied'));
+    expect(adapter.config.targetModules).toEqual(targets);
+    expect(adapter.modules.size).toBe(14);
+  });
+
+  it.each<[string, Record<string, unknown>, string]>([
+    ['fewer layers than tensors', { layers_to_transform: 1 }, 'does not name module model.layers.0.'],
+    ['an excluded module', { exclude_modules: ['q_proj'] }, 'does not name module model.layers.0.self_attn.q_proj'],
+    ['a module less', { target_modules: ['q_proj'] }, 'does not name module model.layers.0.mlp.down_proj'],
+    ['none of the base', { target_modules: ['c_attn'] }, 'it names no linear layer of the base'],
+    ['the head', { target_modules: ['q_proj', 'lm_head'] }, 'target_modules is "lm_head", supported'],
+    ['a bad expression', { target_modules: '(q_proj' }, 'target_modules holds an unusable value'],
+    ['an endless expression', { target_modules: '(.+)+_nothing$' }, 'takes over 1000 ms'],
+    ['syntax of Python alone', { target_modules: '(?i)Q_PROJ' }, 'uses (?, which is not supported'],
+    ['a bad rank pattern', { rank_pattern: { '[q': 2 } }, 'rank_pattern or alpha_pattern holds an unusable value'],
+  ])('%s is refused', async (_, fields, message) => {
+    const folder = await copyOf('llama-gqa-tied/adapter');
+    await patchJson(join(folder, CONFIG), fields);
+    await expect(loadAdapter(folder, await base('llama-gqa-tied'))).rejects.toThrow(message);
+  });
+
+  it('a module that is targeted and has no tensors is refused', async () => {
+    const folder = await copyOf('llama-qv-rslora/adapter');
+    await patchJson(join(folder, CONFIG), { target_modules: ['q_proj', 'v_proj', 'o_proj'] });
+    await expect(loadAdapter(folder, await base('llama-qv-rslora'))).rejects.toThrow(
+      'module model.layers.0.self_attn.o_proj has neither lora_A nor lora_B',
+    );
+  });
+});
+
+describe('adapter_config.json', () => {
+  it.each<[string, unknown, string]>([
+    ['use_dora', true, 'false'],
+    ['bias', 'all', '"none"'],
+    ['modules_to_save', ['lm_head'], 'null'],
+    ['lora_bias', true, 'false'],
+    ['fan_in_fan_out', true, 'false'],
+    ['layer_replication', [[0, 1]], 'null'],
+    ['target_parameters', ['w'], 'null'],
+    ['trainable_token_indices', [1], 'null'],
+    ['init_lora_weights', 'pissa', 'true, false, "gaussian"'],
+    ['peft_type', 'IA3', '"LORA"'],
+    ['task_type', 'SEQ_CLS', '"CAUSAL_LM"'],
+    ['use_something_new', true, 'false'],
+    ['something_new_config', { a: 1 }, 'null'],
+  ])('%s %j is refused by name', async (field, value, supported) => {
+    const folder = await copyOf('llama-gqa-tied/adapter');
+    await patchJson(join(folder, CONFIG), { [field]: value });
+    const read = readAdapterConfig(folder);
+    await expect(read).rejects.toMatchObject({ code: 'unsupported_adapter', file: CONFIG, subject: field });
+    await expect(read).rejects.toThrow(`${CONFIG}: ${field} is ${JSON.stringify(value)}, supported: ${supported}`);
+  });
+
+  it.each<[string, unknown, string]>([
+    ['r', 0, 'r is 0, expected a positive integer'],
+    ['r', undefined, 'r is missing, expected a positive integer'],
+    ['r', '8', 'r is "8", expected a positive integer'],
+    ['lora_alpha', -1, 'lora_alpha is -1, expected a positive number'],
+    ['rank_pattern', { q_proj: 1.5 }, 'rank_pattern is {"q_proj":1.5}'],
+    ['alpha_pattern', [], 'alpha_pattern is [], expected an object'],
+    ['target_modules', null, 'target_modules is null, expected a list of module names'],
+    ['target_modules', [], 'target_modules is [], expected a list'],
+    ['layers_to_transform', 'x', 'layers_to_transform is "x", expected layer numbers'],
+  ])('%s %j is invalid', async (field, value, message) => {
+    const folder = await copyOf('llama-gqa-tied/adapter');
+    await patchJson(join(folder, CONFIG), { [field]: value });
+    await expect(readAdapterConfig(folder)).rejects.toThrow(message);
+  });
+
+  it('accepts what an old version leaves out and what a new one adds without effect', async () => {
+    const folder = await copyOf('llama-gqa-tied/adapter');
+    const { r, lora_alpha, target_modules, peft_type } = await readJson(join(folder, CONFIG));
+    await writeFile(join(folder, CONFIG), JSON.stringify({ r, lora_alpha, target_modules, peft_type }));
+    const old = await loadAdapter(folder, await base('llama-gqa-tied'));
+    await patchJson(join(folder, CONFIG), { peft_version: '9.0', use_new: false, new_config: null, new_size: 16 });
+    expect(adapterSha256(await loadAdapter(folder, await base('llama-gqa-tied')))).toBe(adapterSha256(old));
+    expect(adapterSha256(old)).toBe(adapterSha256(await load('llama-gqa-tied')));
+  });
+
+  it('refuses a DoRA adapter and a pickle', async () => {
+    await expect(load('llama-dora')).rejects.toThrow('use_dora is true, supported: false');
+    const folder = await copyOf('llama-gqa-tied/adapter');
+    await rename(join(folder, 'adapter_model.safetensors'), join(folder, 'adapter_model.bin'));
+    await expect(loadAdapter(folder, await base('llama-gqa-tied'))).rejects.toMatchObject({
+      code: 'pickle_refused',
+      file: 'adapter_model.bin',
+    });
+    await rm(join(folder, 'adapter_model.bin'));
+    await expect(loadAdapter(folder, await base('llama-gqa-tied'))).rejects.toMatchObject({ code: 'missing_file' });
+  });
+});
+
+describe('saving', () => {
+  it.each(['llama-gqa-tied', 'llama-patterns', 'llama-qv-rslora', 'llama-bf16'])('%s survives', async (name) => {
+    const adapter = await load(name);
+    const folder = join(await temporaryFolder(), 'deep', 'out');
+    await saveAdapter(folder, adapter, { baseModelName: 'org/base' });
+    expect((await readdir(folder)).sort()).toEqual([CONFIG, 'adapter_model.safetensors']);
+    const read = await loadAdapter(folder, await base(name));
+    expect(read).toEqual(adapter);
+    expect((await readAdapterConfig(folder)).baseModelName).toBe('org/base');
+    expect(await readAdapterManifest(folder)).toBeNull();
+  });
+
+  it('writes every field of the reference library that its oldest supported version knows', async () => {
+    const folder = join(await temporaryFolder(), 'out');
+    await saveAdapter(folder, await load('llama-patterns'));
+    const [written, reference] = [
+      await readJson(join(folder, CONFIG)),
+      await readJson(join(GOLDEN, 'llama-patterns/adapter', CONFIG)),
+    ];
+    for (const [field, value] of Object.entries(written)) {
+      expect([field, value]).toEqual([field, field === 'base_model_name_or_path' ? null : reference[field]]);
+    }
+  });
+
+  it('writes a manifest whose checksums catch a changed file', async () => {
+    const manifest = {
+      baseFingerprint: 'f'.repeat(64),
+      parent: 'adv_1',
+      strategy: 'relora',
+      coefficients: { alpha: 1, beta: -0.8 },
+      metrics: { accuracy: 0.875 },
+    };
+    const folder = join(await temporaryFolder(), 'out');
+    const adapter = await load('llama-gqa-tied');
+    await saveAdapter(folder, adapter, { manifest });
+    expect(await readAdapterManifest(folder)).toEqual(manifest);
+    expect((await readJson(join(folder, 'readapt.json')))['adapter_sha256']).toBe(adapterSha256(adapter));
+    await verifyAdapterFiles(folder);
+    await patchJson(join(folder, CONFIG), { lora_alpha: 9 });
+    await expect(verifyAdapterFiles(folder)).rejects.toMatchObject({ code: 'checksum_mismatch', file: CONFIG });
+  });
+
+  it('refuses an adapter that contradicts itself, and leaves nothing', async () => {
+    const adapter = await load('llama-gqa-tied');
+    const [name, factors] = [...adapter.modules][0]!;
+    const withFactors = (changes: object): Adapter => ({
+      ...adapter,
+      modules: new Map([...adapter.modules, [name, { ...factors, ...changes }]]),
+    });
+    const root = await temporaryFolder();
+    const save = (changes: object) => saveAdapter(join(root, 'out'), withFactors(changes));
+    await expect(save({ scaling: 3 })).rejects.toThrow(`module ${name} has scaling 3, expected 2`);
+    await expect(save({ rank: 5 })).rejects.toThrow(`module ${name} has rank 5, expected 4`);
+    await expect(save({ a: factors.a.map(() => NaN) })).rejects.toThrow('not finite: NaN at flat index 0');
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('replaces only when told to', async () => {
+    const adapter = await load('llama-gqa-tied');
+    const folder = join(await temporaryFolder(), 'out');
+    await saveAdapter(folder, adapter);
+    await expect(saveAdapter(folder, adapter)).rejects.toThrow(/ENOTEMPTY|EEXIST/);
+    await saveAdapter(folder, await load('llama-gqa-tied'), { replace: true, baseModelName: 'second' });
+    expect((await readAdapterConfig(folder)).baseModelName).toBe('second');
+  });
+});
