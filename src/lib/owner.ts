@@ -1,0 +1,16 @@
+import { AppError, notFound } from './errors.ts';
+
+/**
+ * The tenant that will own what a request creates.
+ *
+ * @param scope the tenant to which the caller is confined; null for the operator, who has to name one
+ * @throws AppError 404 for another tenant, 400 `tenant_required`
+ */
+export function resolveOwner(scope: string | null, requested: string | undefined): string {
+  if (scope === null && requested === undefined) {
+    const message = 'an operator has to say whose it is: tenant_id is missing';
+    throw new AppError({ code: 'tenant_required', status: 400, message });
+  }
+  if (scope !== null && requested !== undefined && requested !== scope) throw notFound('tenant', requested);
+  return scope ?? requested!;
+}

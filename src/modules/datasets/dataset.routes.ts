@@ -1,0 +1,66 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { ModuleOptions } from '../../app.ts';
+import { pageOf } from '../../lib/pagination.ts';
+import { acceptUploads, uploadedBytes } from '../../lib/upload-body.ts';
+import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import {
+  CreateDatasetBody,
+  CreateDatasetQuery,
+  Dataset,
+  DatasetParams,
+  DATASET_TYPE,
+  ListDatasetsQuery,
+} from './dataset.schemas.ts';
+import { createDatasetService } from './dataset.service.ts';
+
+const tags = ['Datasets'];
+const UPLOAD_LIMIT = { what: 'dataset', maxBytes: 4 * 2 ** 30 };
+
+const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
+  const service = createDatasetService(deps);
+  app.removeAllContentTypeParsers();
+  acceptUploads(app, DATASET_TYPE);
+  app.post(
+    '/datasets',
+    {
+      onRequest: requireScope('tenant:write'),
+      schema: {
+        tags,
+        operationId: 'createDataset',
+        summary: 'Upload a dataset',
+        description: 'Streamed and checked line by line. A dataset with a bad line is refused, and nothing of it stays.',
+        querystring: CreateDatasetQuery,
+        body: CreateDatasetBody,
+        response: { 201: Dataset },
+      },
+    },
+    async (request, reply) => {
+      const chunks = uploadedBytes(request, DATASET_TYPE, UPLOAD_LIMIT);
+      const dataset = await service.create(request.query, tenantScope(request), chunks);
+      return reply.code(201).header('location', `/v1/datasets/${dataset.id}`).send(dataset);
+    },
+  );
+  app.get(
+    '/datasets',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        tags,
+        operationId: 'listDatasets',
+        summary: 'List datasets, newest first',
+        querystring: ListDatasetsQuery,
+        response: { 200: pageOf(Dataset) },
+      },
+    },
+    (request) => service.list(request.query, tenantScope(request)),
+  );
+  app.get(
+    '/datasets/:id',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: { tags, operationId: 'getDataset', summary: 'Get a dataset', params: DatasetParams, response: { 200: Dataset } },
+    },
+    (request) => service.get(request.params.id, tenantScope(request)),
+  );
+};
+export default datasetRoutes;

@@ -1,0 +1,44 @@
+import Type, { type Static } from 'typebox';
+import { PageQuery } from '../../lib/pagination.ts';
+import { Id, Name, Timestamp } from '../../lib/schemas.ts';
+
+export const Dataset = Type.Object({
+  id: Id('dataset'),
+  tenant_id: Id('tenant'),
+  name: Name,
+  rows: Type.Integer(),
+  bytes: Type.Integer({ description: 'Of the stored JSONL, in which every row carries its split.' }),
+  splits: Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() }),
+  digest: Type.String({ description: 'SHA-256 of the stored JSONL.' }),
+  created_at: Timestamp,
+});
+export type Dataset = Static<typeof Dataset>;
+
+export const CreateDatasetQuery = Type.Object(
+  { name: Name, tenant_id: Type.Optional(Id('tenant', 'Whose dataset it is; for operators only.')) },
+  { additionalProperties: false },
+);
+export type CreateDatasetQuery = Static<typeof CreateDatasetQuery>;
+
+export const DATASET_TYPE = 'application/x-ndjson';
+
+/** A stream at run time, so that its lines are checked by the service and not by this schema. */
+export const CreateDatasetBody = {
+  content: {
+    [DATASET_TYPE]: {
+      schema: Type.Any({
+        description: `One JSON object a line: \`prompt\` and \`completion\`, strings, and optionally \`split\`, one of
+train, validation and test. Either every row names its split or none does; then 80 % are train, 10 % validation and
+10 % test rows, by a hash of the prompt (the same prompt is always in the same split). No split may be empty.`,
+      }),
+    },
+  },
+};
+
+export const ListDatasetsQuery = Type.Object(
+  { ...PageQuery.properties, tenant_id: Type.Optional(Id('tenant')), name: Type.Optional(Name) },
+  { additionalProperties: false },
+);
+export type ListDatasetsQuery = Static<typeof ListDatasetsQuery>;
+
+export const DatasetParams = Type.Object({ id: Id('dataset') });

@@ -1,0 +1,80 @@
+import { withRegisteredArtifact, type ArtifactStore, type StoredArtifact } from '../../artifacts/index.ts';
+import type { Database } from '../../lib/database.ts';
+import { notFound } from '../../lib/errors.ts';
+import { recordEvent } from '../../lib/events.ts';
+import { newId } from '../../lib/ids.ts';
+import { resolveOwner } from '../../lib/owner.ts';
+import { toPage, type Page } from '../../lib/pagination.ts';
+import { toTimestamp } from '../../lib/schemas.ts';
+import { createDatasetRepository, datasetExists, type DatasetRow } from './dataset.repository.ts';
+import type { CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
+import { normaliseDataset, type SplitCounts } from './normalise-dataset.ts';
+
+export type DatasetService = ReturnType<typeof createDatasetService>;
+
+/** `scope` is, throughout, the tenant to which the caller is confined, or null for the operator. */
+export function createDatasetService(deps: { db: Database; artifacts: ArtifactStore }) {
+  const datasets = createDatasetRepository(deps.db);
+
+  function register(owner: string, name: string, artifact: StoredArtifact, splits: SplitCounts): Promise<Dataset> {
+    return withRegisteredArtifact(deps, artifact, async (tx) => {
+      const rows = splits.train + splits.validation + splits.test;
+      const row = await datasets.insert(
+        {
+          id: newId('dataset'),
+          tenantId: owner,
+          name,
+          artifactDigest: artifact.digest,
+          rows,
+          bytes: artifact.bytes,
+          splits: { ...splits },
+        },
+        tx,
+      );
+      const data = { name, rows, digest: artifact.digest };
+      await recordEvent(tx, { tenantId: owner, type: 'dataset.created', subjectId: row.id, data });
+      return toDataset(row);
+    });
+  }
+
+  return {
+    /**
+     * Checks uploaded JSONL while it is written to the store, and registers it.
+     *
+     * @throws AppError 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507; then nothing stays.
+     */
+    async create(query: CreateDatasetQuery, scope: string | null, chunks: AsyncIterable<Uint8Array>): Promise<Dataset> {
+      const owner = resolveOwner(scope, query.tenant_id);
+      // Refused before the upload is read where that can be known.
+      if (!(await datasets.tenantExists(owner))) throw notFound('tenant', owner);
+      if (await datasets.isNameTaken(owner, query.name)) throw datasetExists(query.name);
+      const splits: SplitCounts = { train: 0, validation: 0, test: 0 };
+      const artifact = await deps.artifacts.putFile(normaliseDataset(chunks, splits), 'dataset');
+      return register(owner, query.name, artifact, splits);
+    },
+
+    async list(query: ListDatasetsQuery, scope: string | null): Promise<Page<Dataset>> {
+      return toPage(await datasets.page(query, scope), query, toDataset);
+    },
+
+    /** @throws AppError 404 */
+    async get(id: string, scope: string | null): Promise<Dataset> {
+      const row = await datasets.find(id, scope);
+      if (row === null) throw notFound('dataset', id);
+      return toDataset(row);
+    },
+  };
+}
+
+function toDataset(row: DatasetRow): Dataset {
+  return {
+    id: row.id,
+    tenant_id: row.tenantId,
+    name: row.name,
+    rows: row.rows,
+    bytes: Number(row.bytes),
+    splits: row.splits as Dataset['splits'],
+    digest: row.artifactDigest,
+    created_at: toTimestamp(row.createdAt),
+  };
+}
