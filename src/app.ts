@@ -1,0 +1,75 @@
+import { randomUUID } from 'node:crypto';
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync } from 'fastify';
+import type { Registry } from 'prom-client';
+import type { ArtifactStore } from './artifacts/artifact-store.ts';
+import type { Config } from './config/config.ts';
+import type { JobProducer } from './jobs/producer.ts';
+import type { AdapterInspector } from './lib/adapter-inspector.ts';
+import type { Database } from './lib/database.ts';
+import type { Logger } from './lib/logger.ts';
+import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
+import datasetRoutes from './modules/datasets/dataset.routes.ts';
+import healthRoutes from './modules/health/health.routes.ts';
+import tenantRoutes from './modules/tenants/tenant.routes.ts';
+import auth from './plugins/auth.ts';
+import etag from './plugins/etag.ts';
+import idempotency from './plugins/idempotency.ts';
+import metrics from './plugins/metrics.ts';
+import openapi from './plugins/openapi.ts';
+import { useProblems } from './plugins/problems.ts';
+import rateLimit from './plugins/rate-limit.ts';
+import requestLog from './plugins/request-log.ts';
+import { useTypeBoxValidation } from './plugins/validation.ts';
+
+/** What the app needs from outside. Entry points build it, tests too; the app closes none of it. */
+export interface AppDependencies {
+  db: Database;
+  artifacts: ArtifactStore;
+  producer: JobProducer;
+  inspector: AdapterInspector;
+  metrics: Registry;
+  logger: Logger;
+}
+
+/** Options that every module's plugin gets. */
+export interface ModuleOptions {
+  config: Config;
+  deps: AppDependencies;
+}
+
+/** A module's routes, registered below /v1. */
+export type ModulePlugin = FastifyPluginAsync<ModuleOptions>;
+
+const MODULES: readonly ModulePlugin[] = [
+  tenantRoutes,
+  apiKeyRoutes,
+  datasetRoutes,
+];
+
+/** The HTTP service, ready to `listen` or `inject`. */
+export async function buildApp(config: Config, deps: AppDependencies): Promise<FastifyInstance> {
+  const app: FastifyInstance = Fastify({
+    loggerInstance: deps.logger as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    genReqId: () => randomUUID(),
+    bodyLimit: config.bodyLimitBytes,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 200 },
+  });
+  useTypeBoxValidation(app);
+  useProblems(app);
+  await app.register(requestLog);
+  await app.register(metrics, { registry: deps.metrics });
+  await app.register(openapi);
+  await app.register(healthRoutes, { db: deps.db, checks: { queue: () => deps.producer.check() } });
+  await app.register((v1) => registerV1(v1, { config, deps }), { prefix: '/v1' });
+  return app;
+}
+
+async function registerV1(v1: FastifyInstance, options: ModuleOptions): Promise<void> {
+  await v1.register(rateLimit, { perMinute: options.config.rateLimitPerMinute });
+  await v1.register(auth, { db: options.deps.db });
+  await v1.register(idempotency, { db: options.deps.db });
+  await v1.register(etag);
+  for (const routes of MODULES) await v1.register(routes, options);
+}

@@ -1,0 +1,18 @@
+import type { TenantScope } from './api-key.ts';
+
+/** Who makes a request. */
+export type Principal =
+  | { kind: 'operator'; keyId: string }
+  | { kind: 'tenant'; keyId: string; tenantId: string; scopes: readonly TenantScope[] };
+
+/** What each scope includes. */
+const INCLUDED: Record<TenantScope, readonly TenantScope[]> = {
+  'tenant:read': ['tenant:read'],
+  'tenant:write': ['tenant:read', 'tenant:write'],
+  'tenant:admin': ['tenant:read', 'tenant:write', 'tenant:admin'],
+};
+
+/** Whether the principal may do what the scope names. The operator may do everything. */
+export function hasScope(principal: Principal, scope: TenantScope): boolean {
+  return principal.kind === 'operator' || principal.scopes.some((held) => INCLUDED[held].includes(scope));
+}

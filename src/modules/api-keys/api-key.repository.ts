@@ -1,0 +1,43 @@
+import { isForeignKeyViolation, type Database, type Queryable } from '../../lib/database.ts';
+import { notFound } from '../../lib/errors.ts';
+import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
+
+export interface NewApiKey {
+  id: string;
+  tenantId: string | null;
+  name: string;
+  prefix: string;
+  secretHash: string;
+  scopes: string[];
+  expiresAt: Date | null;
+}
+
+export type ApiKeyRepository = ReturnType<typeof createApiKeyRepository>;
+
+/** `tenantId` undefined: of any tenant and the operator. */
+export function createApiKeyRepository(db: Database) {
+  return {
+    async insert(key: NewApiKey, tx: Queryable = db) {
+      try {
+        return await tx.apiKey.create({ data: key });
+      } catch (error) {
+        if (isForeignKeyViolation(error)) throw notFound('tenant', key.tenantId ?? '');
+        throw error;
+      }
+    },
+    page: (query: PageQuery, tenantId: string | undefined, tx: Queryable = db) => {
+      const { where, ...rest } = pageArguments(query);
+      return tx.apiKey.findMany({ ...rest, where: { ...where, tenantId } });
+    },
+    find: (id: string, tenantId: string | undefined, tx: Queryable = db) =>
+      tx.apiKey.findFirst({ where: { id, tenantId } }),
+    /** False if it was revoked before. */
+    async revoke(id: string, tx: Queryable = db): Promise<boolean> {
+      const { count } = await tx.apiKey.updateMany({ where: { id, revokedAt: null }, data: { revokedAt: new Date() } });
+      return count === 1;
+    },
+    countOperatorKeys: (tx: Queryable = db) => tx.apiKey.count({ where: { tenantId: null } }),
+    /** Lets one process after the other decide whether the first key is needed. */
+    lockOperatorKeys: (tx: Queryable) => tx.$executeRaw`SELECT pg_advisory_xact_lock(7236835)`,
+  };
+}

@@ -1,0 +1,44 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import type { ModuleOptions } from '../../app.ts';
+import { pageOf } from '../../lib/pagination.ts';
+import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { ApiKey, ApiKeyParams, CreateApiKey, CreatedApiKey, ListApiKeys } from './api-key.schemas.ts';
+import { createApiKeyService } from './api-key.service.ts';
+
+const tags = ['API keys'];
+
+const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
+  const service = createApiKeyService(deps);
+  app.addHook('onRequest', requireScope('tenant:admin'));
+  app.post(
+    '/api-keys',
+    {
+      config: { idempotencySecrets: ['key'] },
+      schema: { tags, operationId: 'createApiKey', summary: 'Create a key; it is shown once', body: CreateApiKey, response: { 201: CreatedApiKey } },
+    },
+    async (request, reply) => reply.code(201).send(await service.create(request.body, tenantScope(request))),
+  );
+  app.get(
+    '/api-keys',
+    { schema: { tags, operationId: 'listApiKeys', summary: 'List keys, newest first', querystring: ListApiKeys, response: { 200: pageOf(ApiKey) } } },
+    (request) => service.list(request.query, tenantScope(request)),
+  );
+  app.delete(
+    '/api-keys/:id',
+    {
+      schema: {
+        tags,
+        operationId: 'revokeApiKey',
+        summary: 'Revoke a key',
+        params: ApiKeyParams,
+        response: { 204: Type.Null({ description: 'It cannot be used any more.' }) },
+      },
+    },
+    async (request, reply) => {
+      await service.revoke(request.params.id, tenantScope(request));
+      return reply.code(204).send(null);
+    },
+  );
+};
+export default apiKeyRoutes;

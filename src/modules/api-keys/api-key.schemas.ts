@@ -1,0 +1,54 @@
+import Type, { type Static } from 'typebox';
+import { OPERATOR_SCOPE, TENANT_SCOPES } from '../../lib/api-key.ts';
+import { PageQuery } from '../../lib/pagination.ts';
+import { Id, Timestamp } from '../../lib/schemas.ts';
+
+const Scope = Type.Enum([OPERATOR_SCOPE, ...TENANT_SCOPES] as const, {
+  description: '`tenant:admin` includes `tenant:write`, which includes `tenant:read`.',
+});
+
+const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+
+const properties = {
+  id: Id('apiKey'),
+  tenant_id: Nullable(Id('tenant')),
+  name: Type.String(),
+  prefix: Type.String({ description: 'The part of the key that may be shown: `rdp_<prefix>_…`.' }),
+  scopes: Type.Array(Scope),
+  created_at: Timestamp,
+  last_used_at: Nullable(Timestamp),
+  expires_at: Nullable(Timestamp),
+  revoked_at: Nullable(Timestamp),
+};
+
+export const ApiKey = Type.Object(properties);
+export type ApiKey = Static<typeof ApiKey>;
+
+export const CreatedApiKey = Type.Object({
+  ...properties,
+  key: Nullable(Type.String({ description: 'The whole key. Shown once: a replayed answer has null here.' })),
+});
+export type CreatedApiKey = Static<typeof CreatedApiKey>;
+
+export const CreateApiKey = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 100 }),
+    tenant_id: Type.Optional(
+      Type.Union([Id('tenant'), Type.Null()], {
+        description: "Whose key it is; null for the operator's. A tenant's admin may leave it out.",
+      }),
+    ),
+    scopes: Type.Array(Scope, { minItems: 1, uniqueItems: true }),
+    expires_at: Type.Optional(Type.Union([Timestamp, Type.Null()])),
+  },
+  { additionalProperties: false },
+);
+export type CreateApiKey = Static<typeof CreateApiKey>;
+
+export const ApiKeyParams = Type.Object({ id: Id('apiKey') });
+
+export const ListApiKeys = Type.Object(
+  { ...PageQuery.properties, tenant_id: Type.Optional(Id('tenant')) },
+  { additionalProperties: false },
+);
+export type ListApiKeys = Static<typeof ListApiKeys>;

@@ -1,0 +1,114 @@
+import { generateApiKey, OPERATOR_SCOPE } from '../../lib/api-key.ts';
+import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
+import { AppError, notFound, unprocessable } from '../../lib/errors.ts';
+import { recordEvent } from '../../lib/events.ts';
+import { newId } from '../../lib/ids.ts';
+import { toPage, type Page } from '../../lib/pagination.ts';
+import { toTimestamp } from '../../lib/schemas.ts';
+import { createApiKeyRepository, type NewApiKey } from './api-key.repository.ts';
+import type { ApiKey, CreateApiKey, CreatedApiKey, ListApiKeys } from './api-key.schemas.ts';
+
+export type ApiKeyService = ReturnType<typeof createApiKeyService>;
+
+/** `scope` is the tenant to which the caller is confined; null for the operator. */
+export function createApiKeyService({ db }: { db: Database }) {
+  const keys = createApiKeyRepository(db);
+
+  async function insert(tx: Transaction, options: Pick<NewApiKey, 'tenantId' | 'name' | 'scopes' | 'expiresAt'>) {
+    const { key, prefix, secretHash } = generateApiKey();
+    const row = await keys.insert({ id: newId('apiKey'), prefix, secretHash, ...options }, tx);
+    await recordEvent(tx, {
+      tenantId: row.tenantId,
+      type: 'api_key.created',
+      subjectId: row.id,
+      data: { name: row.name, scopes: row.scopes },
+    });
+    return { row, key };
+  }
+
+  return {
+    /** @throws AppError 403, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
+    async create(request: CreateApiKey, scope: string | null): Promise<CreatedApiKey> {
+      const tenantId = ownerOf(request, scope);
+      const expiresAt = expiryOf(request);
+      const { row, key } = await withTransaction(db, (tx) =>
+        insert(tx, { tenantId, name: request.name, scopes: request.scopes, expiresAt }),
+      );
+      return { ...toApiKey(row), key };
+    },
+
+    async list(query: ListApiKeys, scope: string | null): Promise<Page<ApiKey>> {
+      if (scope !== null && query.tenant_id !== undefined && query.tenant_id !== scope) {
+        throw notFound('tenant', query.tenant_id);
+      }
+      return toPage(await keys.page(query, scope ?? query.tenant_id), query, toApiKey);
+    },
+
+    /** Revoking a revoked key changes nothing. @throws AppError 404 */
+    async revoke(id: string, scope: string | null): Promise<void> {
+      await withTransaction(db, async (tx) => {
+        const row = await keys.find(id, scope ?? undefined, tx);
+        if (row === null) throw notFound('API key', id);
+        if (!(await keys.revoke(id, tx))) return;
+        await recordEvent(tx, {
+          tenantId: row.tenantId,
+          type: 'api_key.revoked',
+          subjectId: id,
+          data: { name: row.name },
+        });
+      });
+    },
+
+    /** The operator's first key, or null if there is one already. */
+    ensureOperatorKey: (): Promise<string | null> =>
+      withTransaction(db, async (tx) => {
+        await keys.lockOperatorKeys(tx);
+        if ((await keys.countOperatorKeys(tx)) > 0) return null;
+        const options = { tenantId: null, name: 'first operator key', scopes: [OPERATOR_SCOPE], expiresAt: null };
+        return (await insert(tx, options)).key;
+      }),
+  };
+}
+
+function ownerOf(request: CreateApiKey, scope: string | null): string | null {
+  const wantsOperator = request.scopes.includes(OPERATOR_SCOPE);
+  if (scope !== null) {
+    if (wantsOperator) throw new AppError({ code: 'forbidden', status: 403, message: 'only an operator can create operator keys' });
+    if (request.tenant_id === null) throw new AppError({ code: 'forbidden', status: 403, message: "a tenant cannot create the operator's keys" });
+    if (request.tenant_id !== undefined && request.tenant_id !== scope) throw notFound('tenant', request.tenant_id);
+    return scope;
+  }
+  const tenantId = request.tenant_id ?? null;
+  if (wantsOperator && (tenantId !== null || request.scopes.length > 1)) {
+    throw unprocessable('invalid_scopes', 'scope operator stands alone, on a key without tenant_id');
+  }
+  if (!wantsOperator && tenantId === null) {
+    throw unprocessable('invalid_scopes', 'a key with tenant scopes needs a tenant_id');
+  }
+  return tenantId;
+}
+
+function expiryOf(request: CreateApiKey): Date | null {
+  if (request.expires_at === undefined || request.expires_at === null) return null;
+  const expiresAt = new Date(request.expires_at);
+  if (expiresAt.getTime() <= Date.now()) {
+    throw unprocessable('already_expired', `expires_at is ${request.expires_at}, expected a time to come`);
+  }
+  return expiresAt;
+}
+
+type Row = NewApiKey & { createdAt: Date; lastUsedAt: Date | null; revokedAt: Date | null };
+
+function toApiKey(row: Row): ApiKey {
+  return {
+    id: row.id,
+    tenant_id: row.tenantId,
+    name: row.name,
+    prefix: row.prefix,
+    scopes: row.scopes as ApiKey['scopes'],
+    created_at: toTimestamp(row.createdAt),
+    last_used_at: toTimestamp(row.lastUsedAt),
+    expires_at: toTimestamp(row.expiresAt),
+    revoked_at: toTimestamp(row.revokedAt),
+  };
+}

@@ -1,0 +1,63 @@
+import { isUniqueViolation, type Database, type Prisma, type Queryable } from '../../lib/database.ts';
+import { conflict } from '../../lib/errors.ts';
+import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
+
+export interface NewBaseVersion {
+  id: string;
+  baseModelId: string;
+  version: string;
+  path: string;
+  config: Prisma.InputJsonObject;
+}
+
+const withModel = { include: { baseModel: { select: { name: true } } } } as const;
+
+export type BaseModelRepository = ReturnType<typeof createBaseModelRepository>;
+
+export function createBaseModelRepository(db: Database) {
+  return {
+    async insertModel(model: { id: string; name: string }, tx: Queryable = db) {
+      try {
+        return await tx.baseModel.create({ data: model });
+      } catch (error) {
+        if (isUniqueViolation(error)) {
+          throw conflict('base_model_exists', `there is already a base model named ${model.name}`);
+        }
+        throw error;
+      }
+    },
+
+    /** By identifier, else by name. */
+    async findModel(idOrName: string, tx: Queryable = db) {
+      const found = await tx.baseModel.findMany({ where: { OR: [{ id: idOrName }, { name: idOrName }] } });
+      return found.find((model) => model.id === idOrName) ?? found[0] ?? null;
+    },
+
+    pageModels: (query: PageQuery, tx: Queryable = db) => tx.baseModel.findMany(pageArguments(query)),
+
+    /** Until the end of the transaction nobody else adds a version to the model. */
+    lockModel: (id: string, tx: Queryable) => tx.$executeRaw`SELECT 1 FROM base_models WHERE id = ${id} FOR UPDATE`,
+
+    countVersions: (baseModelId: string, tx: Queryable = db) => tx.baseVersion.count({ where: { baseModelId } }),
+
+    async insertVersion(version: NewBaseVersion, tx: Queryable = db) {
+      try {
+        return await tx.baseVersion.create({ data: version, ...withModel });
+      } catch (error) {
+        if (isUniqueViolation(error)) {
+          throw conflict('base_model_version_exists', `the base model already has a version ${version.version}`);
+        }
+        throw error;
+      }
+    },
+
+    findVersion: (id: string, tx: Queryable = db) => tx.baseVersion.findUnique({ where: { id }, ...withModel }),
+
+    pageVersions: (baseModelId: string, query: PageQuery, tx: Queryable = db) => {
+      const { where, ...rest } = pageArguments(query);
+      return tx.baseVersion.findMany({ ...rest, where: { ...where, baseModelId }, ...withModel });
+    },
+  };
+}
+
+export type BaseVersionRow = NonNullable<Awaited<ReturnType<BaseModelRepository['findVersion']>>>;

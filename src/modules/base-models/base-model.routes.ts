@@ -1,0 +1,92 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { ModuleOptions } from '../../app.ts';
+import { PageQuery, pageOf } from '../../lib/pagination.ts';
+import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
+import {
+  BaseModel,
+  BaseModelParams,
+  BaseVersion,
+  BaseVersionParams,
+  CreateBaseModel,
+  CreateBaseVersion,
+  CreatedBaseVersion,
+} from './base-model.schemas.ts';
+import { createBaseModelService } from './base-model.service.ts';
+
+const tags = ['Base models'];
+
+const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const service = createBaseModelService({ ...deps, allowedRoots: config.allowedRoots });
+  app.post(
+    '/base-models',
+    {
+      onRequest: requireOperator,
+      schema: { tags, operationId: 'createBaseModel', summary: 'Create a base model', body: CreateBaseModel, response: { 201: BaseModel } },
+    },
+    async (request, reply) => {
+      const model = await service.create(request.body);
+      return reply.code(201).header('location', `/v1/base-models/${model.id}`).send(model);
+    },
+  );
+  app.get(
+    '/base-models',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: { tags, operationId: 'listBaseModels', summary: 'List base models, newest first', querystring: PageQuery, response: { 200: pageOf(BaseModel) } },
+    },
+    (request) => service.list(request.query),
+  );
+  app.get(
+    '/base-models/:model',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: { tags, operationId: 'getBaseModel', summary: 'Get a base model', params: BaseModelParams, response: { 200: BaseModel } },
+    },
+    (request) => service.get(request.params.model),
+  );
+  app.post(
+    '/base-models/:model/versions',
+    {
+      onRequest: requireOperator,
+      schema: {
+        tags,
+        operationId: 'createBaseModelVersion',
+        summary: 'Register a new version and carry the fleet over to it',
+        description: 'The first version of a model answers 201. A later one starts a rollout and answers 202.',
+        params: BaseModelParams,
+        body: CreateBaseVersion,
+        response: { 201: CreatedBaseVersion, 202: CreatedBaseVersion },
+      },
+    },
+    async (request, reply) => {
+      const created = await service.addVersion(request.params.model, request.body);
+      const { base_model_version: version, rollout } = created;
+      const location = rollout === null ? `/v1/base-model-versions/${version.id}` : `/v1/rollouts/${rollout.id}`;
+      return reply.code(rollout === null ? 201 : 202).header('location', location).send(created);
+    },
+  );
+  app.get(
+    '/base-models/:model/versions',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        tags,
+        operationId: 'listBaseModelVersions',
+        summary: 'List the versions of a base model, newest first',
+        params: BaseModelParams,
+        querystring: PageQuery,
+        response: { 200: pageOf(BaseVersion) },
+      },
+    },
+    (request) => service.listVersions(request.params.model, request.query, tenantScope(request)),
+  );
+  app.get(
+    '/base-model-versions/:id',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: { tags, operationId: 'getBaseModelVersion', summary: 'Get a version', params: BaseVersionParams, response: { 200: BaseVersion } },
+    },
+    (request) => service.getVersion(request.params.id, tenantScope(request)),
+  );
+};
+export default baseModelRoutes;

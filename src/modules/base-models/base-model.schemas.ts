@@ -1,0 +1,57 @@
+import Type, { type Static } from 'typebox';
+import { Id, Name, Timestamp } from '../../lib/schemas.ts';
+import { Rollout, RolloutOptions } from '../rollouts/rollout.schemas.ts';
+
+export const BaseModel = Type.Object({ id: Id('baseModel'), name: Name, created_at: Timestamp });
+export type BaseModel = Static<typeof BaseModel>;
+
+export const CreateBaseModel = Type.Object({ name: Name }, { additionalProperties: false });
+export type CreateBaseModel = Static<typeof CreateBaseModel>;
+
+export const BaseModelParams = Type.Object({
+  model: Type.String({ minLength: 1, maxLength: 100, description: 'Identifier or name of a base model.' }),
+});
+
+function Nullable<T extends Type.TSchema>(schema: T) {
+  return Type.Union([schema, Type.Null()]);
+}
+
+export const BaseVersion = Type.Object({
+  id: Id('baseVersion'),
+  base_model_id: Id('baseModel'),
+  base_model: Name,
+  version: Name,
+  path: Nullable(Type.String({ description: 'Folder of the files; null for tenants.' })),
+  state: Type.Enum(['registered', 'verified', 'failed'] as const, {
+    description: 'registered: files named; verified: read in full; failed: see `error`.',
+  }),
+  architecture: Nullable(Type.String({ description: '`model_type` of config.json.' })),
+  fingerprint: Nullable(Type.String()),
+  parameters: Nullable(Type.Integer()),
+  error: Nullable(Type.Object({}, { additionalProperties: true })),
+  created_at: Timestamp,
+});
+export type BaseVersion = Static<typeof BaseVersion>;
+
+export const CreateBaseVersion = Type.Object(
+  {
+    version: Name,
+    path: Type.String({
+      minLength: 1,
+      maxLength: 4096,
+      description: 'Absolute path of a Hugging Face model folder, below one of the allowed roots.',
+    }),
+    rollout: Type.Optional(
+      Type.Union([Type.Literal(false), RolloutOptions], {
+        description: 'How the fleet is carried over; false registers the version only.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type CreateBaseVersion = Static<typeof CreateBaseVersion>;
+
+export const CreatedBaseVersion = Type.Object({ base_model_version: BaseVersion, rollout: Nullable(Rollout) });
+export type CreatedBaseVersion = Static<typeof CreatedBaseVersion>;
+
+export const BaseVersionParams = Type.Object({ id: Id('baseVersion') });

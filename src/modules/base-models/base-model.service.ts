@@ -1,0 +1,121 @@
+import type { JobProducer } from '../../jobs/producer.ts';
+import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
+import { withTransaction, type Database } from '../../lib/database.ts';
+import { notFound } from '../../lib/errors.ts';
+import { recordEvent } from '../../lib/events.ts';
+import { newId } from '../../lib/ids.ts';
+import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
+import { toTimestamp } from '../../lib/schemas.ts';
+import { createRollout } from '../rollouts/index.ts';
+import { createBaseModelRepository, type BaseVersionRow } from './base-model.repository.ts';
+import { readModelFolder } from './model-folder.ts';
+import type {
+  BaseModel,
+  BaseVersion,
+  CreateBaseModel,
+  CreateBaseVersion,
+  CreatedBaseVersion,
+} from './base-model.schemas.ts';
+
+export interface BaseModelServiceOptions {
+  db: Database;
+  producer: JobProducer;
+  allowedRoots: readonly string[];
+}
+
+export type BaseModelService = ReturnType<typeof createBaseModelService>;
+
+/** `scope` is the tenant to which the caller is confined; null for the operator, who alone sees paths. */
+export function createBaseModelService({ db, producer, allowedRoots }: BaseModelServiceOptions) {
+  const models = createBaseModelRepository(db);
+
+  async function findModel(idOrName: string) {
+    const model = await models.findModel(idOrName);
+    if (model === null) throw notFound('base model', idOrName);
+    return model;
+  }
+
+  return {
+    /** @throws AppError 409 `base_model_exists` */
+    create: ({ name }: CreateBaseModel): Promise<BaseModel> =>
+      withTransaction(db, async (tx) => {
+        const row = await models.insertModel({ id: newId('baseModel'), name }, tx);
+        await recordEvent(tx, { tenantId: null, type: 'base_model.created', subjectId: row.id, data: { name } });
+        return toBaseModel(row);
+      }),
+
+    async list(query: PageQuery): Promise<Page<BaseModel>> {
+      return toPage(await models.pageModels(query), query, toBaseModel);
+    },
+
+    /** @throws AppError 404 */
+    get: async (idOrName: string): Promise<BaseModel> => toBaseModel(await findModel(idOrName)),
+
+    /**
+     * Registers a version. The first of a model has no fleet to carry over; a later one starts a rollout unless the
+     * request says `rollout: false`. Version, rollout, events and what is to be enqueued commit together.
+     *
+     * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`,
+     *   `not_a_folder` or `invalid_base_model`.
+     */
+    async addVersion(idOrName: string, request: CreateBaseVersion): Promise<CreatedBaseVersion> {
+      const model = await findModel(idOrName);
+      const folder = await resolveAllowedFolder(request.path, allowedRoots);
+      const config = await readModelFolder(folder);
+      const { version, started } = await withTransaction(db, async (tx) => {
+        await models.lockModel(model.id, tx);
+        const first = (await models.countVersions(model.id, tx)) === 0;
+        const version = await models.insertVersion(
+          { id: newId('baseVersion'), baseModelId: model.id, version: request.version, path: folder, config },
+          tx,
+        );
+        await recordEvent(tx, {
+          tenantId: null,
+          type: 'base_model_version.registered',
+          subjectId: version.id,
+          data: { base_model: model.name, version: version.version },
+        });
+        const started =
+          first || request.rollout === false
+            ? null
+            : await createRollout(tx, { baseVersionId: version.id, options: request.rollout ?? {} });
+        return { version, started };
+      });
+      if (started !== null) await producer.enqueueAfterCommit(started.entries);
+      return { base_model_version: toBaseVersion(version, null), rollout: started?.rollout ?? null };
+    },
+
+    async listVersions(idOrName: string, query: PageQuery, scope: string | null): Promise<Page<BaseVersion>> {
+      const model = await findModel(idOrName);
+      return toPage(await models.pageVersions(model.id, query), query, (row) => toBaseVersion(row, scope));
+    },
+
+    /** @throws AppError 404 */
+    async getVersion(id: string, scope: string | null): Promise<BaseVersion> {
+      const row = await models.findVersion(id);
+      if (row === null) throw notFound('base model version', id);
+      return toBaseVersion(row, scope);
+    },
+  };
+}
+
+function toBaseModel(row: { id: string; name: string; createdAt: Date }): BaseModel {
+  return { id: row.id, name: row.name, created_at: toTimestamp(row.createdAt) };
+}
+
+function toBaseVersion(row: BaseVersionRow, scope: string | null): BaseVersion {
+  const config = row.config as { model_type?: string } | null;
+  return {
+    id: row.id,
+    base_model_id: row.baseModelId,
+    base_model: row.baseModel.name,
+    version: row.version,
+    path: scope === null ? row.path : null,
+    state: row.state,
+    architecture: config?.model_type ?? null,
+    fingerprint: row.fingerprint,
+    parameters: row.parameters === null ? null : Number(row.parameters),
+    error: row.error as BaseVersion['error'],
+    created_at: toTimestamp(row.createdAt),
+  };
+}

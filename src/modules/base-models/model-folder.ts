@@ -1,0 +1,52 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { unprocessable } from '../../lib/errors.ts';
+import type { Prisma } from '../../lib/database.ts';
+
+const MAX_CONFIG_BYTES = 1 << 20;
+/** Sizes that every decoder's config.json states. */
+const SIZES = ['hidden_size', 'num_hidden_layers', 'num_attention_heads', 'vocab_size'] as const;
+
+/**
+ * A first look at a Hugging Face model folder: config.json is one of a model, and there are weights. The files are
+ * read in full when the version is analysed.
+ *
+ * @returns config.json.
+ * @throws AppError 422 `invalid_base_model` with `file` and `expected`.
+ */
+export async function readModelFolder(folder: string): Promise<Prisma.InputJsonObject> {
+  const config = await readConfig(path.join(folder, 'config.json'));
+  if (typeof config.model_type !== 'string' || config.model_type === '') {
+    throw invalid('config.json', `model_type is ${JSON.stringify(config.model_type) ?? 'missing'}`, 'the name of an architecture');
+  }
+  for (const name of SIZES) {
+    const value = config[name];
+    if (!Number.isSafeInteger(value) || (value as number) < 1) {
+      throw invalid('config.json', `${name} is ${JSON.stringify(value) ?? 'missing'}`, 'an integer of at least 1');
+    }
+  }
+  const names = await readdir(folder);
+  if (!names.some((name) => name.endsWith('.safetensors'))) {
+    throw invalid('model.safetensors', 'the folder has no *.safetensors', 'weights in one file or in shards');
+  }
+  return config as Prisma.InputJsonObject;
+}
+
+async function readConfig(file: string): Promise<Record<string, unknown>> {
+  const found = await stat(file).catch(() => null);
+  if (found === null || !found.isFile()) throw invalid('config.json', 'it does not exist', 'a Hugging Face config.json');
+  if (found.size > MAX_CONFIG_BYTES) {
+    throw invalid('config.json', `it has ${found.size} bytes`, `at most ${MAX_CONFIG_BYTES} bytes`);
+  }
+  try {
+    const value: unknown = JSON.parse(await readFile(file, 'utf8'));
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch {
+    // Said below: it is not JSON.
+  }
+  throw invalid('config.json', 'it is not a JSON object', 'a Hugging Face config.json');
+}
+
+function invalid(file: string, found: string, expected: string) {
+  return unprocessable('invalid_base_model', `${file}: ${found}, expected ${expected}`, { file, expected });
+}

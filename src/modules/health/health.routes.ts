@@ -1,0 +1,37 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import type { Database } from '../../lib/database.ts';
+import { checkReadiness, type ReadinessChecks } from './health.service.ts';
+
+export type { ReadinessChecks };
+
+const CheckResult = Type.Object({ name: Type.String(), ok: Type.Boolean(), duration_ms: Type.Number() });
+const Health = Type.Object({ status: Type.Literal('ok') });
+const Readiness = Type.Object({
+  status: Type.Enum(['ready', 'not_ready'] as const),
+  checks: Type.Array(CheckResult),
+});
+
+const healthRoutes: FastifyPluginAsyncTypebox<{ db: Database; checks: ReadinessChecks }> = async (app, options) => {
+  app.get(
+    '/healthz',
+    { schema: { tags: ['Service'], operationId: 'getHealth', summary: 'Whether the process is alive', response: { 200: Health } } },
+    async () => ({ status: 'ok' as const }),
+  );
+  app.get(
+    '/readyz',
+    {
+      schema: {
+        tags: ['Service'],
+        operationId: 'getReadiness',
+        summary: 'Whether database and queue can be used',
+        response: { 200: Readiness, 503: Readiness },
+      },
+    },
+    async (request, reply) => {
+      const readiness = await checkReadiness(options.db, options.checks, request.log);
+      return reply.code(readiness.status === 'ready' ? 200 : 503).send(readiness);
+    },
+  );
+};
+export default healthRoutes;

@@ -1,0 +1,46 @@
+import type { Database } from '../../lib/database.ts';
+
+/** Named checks; each rejects when its part cannot be used. */
+export type ReadinessChecks = Readonly<Record<string, () => Promise<unknown>>>;
+
+export interface Readiness {
+  status: 'ready' | 'not_ready';
+  checks: { name: string; ok: boolean; duration_ms: number }[];
+}
+
+const TIMEOUT_MS = 3_000;
+
+interface WarnLog {
+  warn(fields: object, message: string): void;
+}
+
+/** Runs all checks at once. The reasons of a failure go to the log, not to the client. */
+export async function checkReadiness(db: Database, checks: ReadinessChecks, log: WarnLog): Promise<Readiness> {
+  const all: ReadinessChecks = { database: () => db.$queryRaw`SELECT 1`, ...checks };
+  const results = await Promise.all(
+    Object.entries(all).map(async ([name, check]) => {
+      const started = performance.now();
+      const ok = await withTimeout(check()).then(
+        () => true,
+        (error: unknown) => {
+          log.warn({ err: error, check: name }, 'not ready');
+          return false;
+        },
+      );
+      return { name, ok, duration_ms: Math.round(performance.now() - started) };
+    }),
+  );
+  return { status: results.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks: results };
+}
+
+async function withTimeout<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${TIMEOUT_MS} ms`)), TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([work, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

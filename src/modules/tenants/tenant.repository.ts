@@ -1,0 +1,20 @@
+import { isUniqueViolation, type Database, type Queryable } from '../../lib/database.ts';
+import { conflict } from '../../lib/errors.ts';
+import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
+
+export type TenantRepository = ReturnType<typeof createTenantRepository>;
+
+export function createTenantRepository(db: Database) {
+  return {
+    async insert(tenant: { id: string; name: string }, tx: Queryable = db) {
+      try {
+        return await tx.tenant.create({ data: tenant });
+      } catch (error) {
+        if (isUniqueViolation(error)) throw conflict('tenant_exists', `there is already a tenant named ${tenant.name}`);
+        throw error;
+      }
+    },
+    find: (id: string, tx: Queryable = db) => tx.tenant.findUnique({ where: { id } }),
+    page: (query: PageQuery, tx: Queryable = db) => tx.tenant.findMany(pageArguments(query)),
+  };
+}

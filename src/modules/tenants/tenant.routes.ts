@@ -1,0 +1,40 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { ModuleOptions } from '../../app.ts';
+import { PageQuery, pageOf } from '../../lib/pagination.ts';
+import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
+import { CreateTenant, Tenant, TenantParams } from './tenant.schemas.ts';
+import { createTenantService } from './tenant.service.ts';
+
+const tags = ['Tenants'];
+
+const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
+  const service = createTenantService(deps);
+  app.post(
+    '/tenants',
+    {
+      onRequest: requireOperator,
+      schema: { tags, operationId: 'createTenant', summary: 'Create a tenant', body: CreateTenant, response: { 201: Tenant } },
+    },
+    async (request, reply) => {
+      const tenant = await service.create(request.body);
+      return reply.code(201).header('location', `/v1/tenants/${tenant.id}`).send(tenant);
+    },
+  );
+  app.get(
+    '/tenants',
+    {
+      onRequest: requireOperator,
+      schema: { tags, operationId: 'listTenants', summary: 'List tenants, newest first', querystring: PageQuery, response: { 200: pageOf(Tenant) } },
+    },
+    (request) => service.list(request.query),
+  );
+  app.get(
+    '/tenants/:id',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: { tags, operationId: 'getTenant', summary: 'Get a tenant', params: TenantParams, response: { 200: Tenant } },
+    },
+    (request) => service.get(request.params.id, tenantScope(request)),
+  );
+};
+export default tenantRoutes;

@@ -1,0 +1,38 @@
+import { withTransaction, type Database } from '../../lib/database.ts';
+import { notFound } from '../../lib/errors.ts';
+import { recordEvent } from '../../lib/events.ts';
+import { newId } from '../../lib/ids.ts';
+import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
+import { toTimestamp } from '../../lib/schemas.ts';
+import { createTenantRepository } from './tenant.repository.ts';
+import type { CreateTenant, Tenant } from './tenant.schemas.ts';
+
+export type TenantService = ReturnType<typeof createTenantService>;
+
+export function createTenantService({ db }: { db: Database }) {
+  const tenants = createTenantRepository(db);
+  return {
+    /** @throws AppError 409 `tenant_exists` */
+    create: ({ name }: CreateTenant): Promise<Tenant> =>
+      withTransaction(db, async (tx) => {
+        const row = await tenants.insert({ id: newId('tenant'), name }, tx);
+        await recordEvent(tx, { tenantId: row.id, type: 'tenant.created', subjectId: row.id, data: { name } });
+        return toTenant(row);
+      }),
+
+    async list(query: PageQuery): Promise<Page<Tenant>> {
+      return toPage(await tenants.page(query), query, toTenant);
+    },
+
+    /** `scope` is the tenant to which the caller is confined, or null. @throws AppError 404 */
+    async get(id: string, scope: string | null): Promise<Tenant> {
+      const row = scope === null || scope === id ? await tenants.find(id) : null;
+      if (row === null) throw notFound('tenant', id);
+      return toTenant(row);
+    },
+  };
+}
+
+function toTenant(row: { id: string; name: string; createdAt: Date }): Tenant {
+  return { id: row.id, name: row.name, created_at: toTimestamp(row.createdAt) };
+}

@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import fp from 'fastify-plugin';
+import type { FastifySchema, RouteOptions } from 'fastify';
+import { Problem } from '../lib/schemas.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const TAGS = [
+  { name: 'Tenants', description: 'Who owns adapters.' },
+  { name: 'API keys', description: 'Keys of the operator and of tenants.' },
+  { name: 'Base models', description: 'Base models and their versions. A new version starts a rollout.' },
+  { name: 'Datasets', description: 'Training and evaluation data, JSONL.' },
+  { name: 'Adapters', description: 'LoRA adapters and their versions.' },
+  { name: 'Rollouts', description: 'One base version reaching the whole fleet.' },
+  { name: 'Jobs', description: 'One adapter in a rollout.' },
+  { name: 'Events', description: 'What happened.' },
+  { name: 'Service', description: 'Health of the service.' },
+];
+
+const DESCRIPTION = `When the base model moves, every tenant's LoRA adapter moves with it.
+
+Errors are problems by RFC 9457 with a stable \`code\`. Lists are \`{data, next_cursor}\`. Every POST takes an
+\`Idempotency-Key\`: the same request with the same key is answered from the first one's answer for 24 hours. GETs
+carry an \`ETag\`. Over the rate limit, 429 with \`Retry-After\`.`;
+
+const IDEMPOTENCY_HEADER = {
+  type: 'object',
+  properties: {
+    'idempotency-key': {
+      type: 'string',
+      minLength: 1,
+      maxLength: 255,
+      description: 'Makes a retry safe: it is answered from the first answer.',
+    },
+  },
+};
+
+/** OpenAPI 3.1 from the routes' schemas, at /openapi.json and, readable, at /docs. */
+export default fp(
+  async (app) => {
+    await app.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: { title: 'Readapt', version, description: DESCRIPTION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } as { name: string } },
+        tags: TAGS,
+        components: {
+          securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', bearerFormat: 'rdp_<prefix>_<secret>' } },
+          schemas: { Problem: JSON.parse(JSON.stringify(Problem)) },
+        },
+      },
+      transform: ({ schema, url, route }) => ({ schema: document(schema, url, route), url }),
+      transformObject: (document) => withProblems('openapiObject' in document ? document.openapiObject : document.swaggerObject),
+    });
+    await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' });
+    app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => reply.send(app.swagger()));
+  },
+  { name: 'openapi' },
+);
+
+/** Adds what all routes below /v1 have in common. Only the document changes, not what is validated. */
+function document(schema: FastifySchema | undefined, url: string, route: RouteOptions): FastifySchema {
+  const own: FastifySchema = { ...schema };
+  if (!url.startsWith('/v1/')) return own;
+  own.security = [{ apiKey: [] }];
+  if (route.method === 'POST') own.headers = own.headers ?? IDEMPOTENCY_HEADER;
+  return own;
+}
+
+interface OpenApiDocument {
+  paths?: Record<string, Record<string, unknown>>;
+}
+
+const PROBLEM_RESPONSES: Record<string, string> = {
+  '4XX': 'The request cannot be done as it is: see `code`.',
+  '5XX': 'The service failed: try again.',
+};
+
+function withProblems<T>(object: T): T {
+  for (const operations of Object.values((object as OpenApiDocument).paths ?? {})) {
+    for (const operation of Object.values(operations)) {
+      const { responses } = operation as { responses?: Record<string, unknown> };
+      if (responses === undefined) continue;
+      for (const [status, description] of Object.entries(PROBLEM_RESPONSES)) {
+        responses[status] ??= {
+          description,
+          content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+        };
+      }
+    }
+  }
+  return object;
+}

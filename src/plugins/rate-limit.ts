@@ -1,0 +1,20 @@
+import rateLimit from '@fastify/rate-limit';
+import fp from 'fastify-plugin';
+import { tooManyRequests } from './auth.ts';
+
+/** Limits the requests of one API key. It counts after authentication and before the body is read. */
+export default fp<{ perMinute: number }>(
+  async (app, { perMinute }) => {
+    await app.register(rateLimit, {
+      global: true,
+      max: perMinute,
+      timeWindow: 60_000,
+      hook: 'preParsing',
+      keyGenerator: (request) => request.principal?.keyId ?? `ip:${request.ip}`,
+      allowList: (request) => request.principal === null || request.principal === undefined,
+      errorResponseBuilder: (_request, { ttl }) => tooManyRequests(Math.max(1, Math.ceil(ttl / 1000))),
+      enableDraftSpec: true,
+    });
+  },
+  { name: 'rate-limit' },
+);

@@ -1,0 +1,96 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
+import { Registry } from 'prom-client';
+import { buildApp, type AppDependencies } from '../../../src/app.ts';
+import { createFilesystemStore } from '../../../src/artifacts/index.ts';
+import { loadConfig, type Config } from '../../../src/config/config.ts';
+import type { Database } from '../../../src/lib/database.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { createTestDatabase, type TestDatabase } from './test-database.ts';
+import { bearer, createTestKey } from './test-keys.ts';
+
+export interface TestAppOptions {
+  /** Environment variables besides the folders and the database. */
+  env?: Record<string, string>;
+  /** Replaces what the app gets from outside. */
+  deps?: Partial<AppDependencies>;
+}
+
+export interface TestApp {
+  app: FastifyInstance;
+  config: Config;
+  db: Database;
+  database: TestDatabase;
+  deps: AppDependencies;
+  /** An operator's key. */
+  operatorKey: string;
+  /** The data folder, and an allowed root for folders that requests name. */
+  dataDir: string;
+  allowedRoot: string;
+  /** Sends a request as the operator, or with another key; `key: null` sends none. */
+  request(options: InjectOptions & { key?: string | null }): Promise<LightMyRequestResponse>;
+  close(): Promise<void>;
+}
+
+/** The real app on a database of its own and a file store in a temporary folder. */
+export async function createTestApp(options: TestAppOptions = {}): Promise<TestApp> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-'));
+  const dataDir = path.join(folder, 'data');
+  const allowedRoot = path.join(folder, 'models');
+  await mkdir(allowedRoot);
+  const database = await createTestDatabase();
+  const config = loadConfig({
+    READAPT_DATA_DIR: dataDir,
+    READAPT_ALLOWED_ROOTS: allowedRoot,
+    DATABASE_URL: database.url,
+    READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
+    ...options.env,
+  });
+  const deps = await testDependencies(config, database, options.deps ?? {});
+  const app = await buildApp(config, deps);
+  const operatorKey = await createTestKey(database.db);
+  return {
+    app,
+    config,
+    db: database.db,
+    database,
+    deps,
+    operatorKey,
+    dataDir,
+    allowedRoot,
+    request: ({ key = operatorKey, ...request }) =>
+      app.inject({ ...request, headers: { ...(key === null ? {} : bearer(key)), ...request.headers } }),
+    close: async () => {
+      await app.close();
+      await database.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function testDependencies(
+  config: Config,
+  database: TestDatabase,
+  given: Partial<AppDependencies>,
+): Promise<AppDependencies> {
+  return {
+    db: database.db,
+    artifacts: await createFilesystemStore(path.join(config.dataDir, 'artifacts')),
+    producer: missing('producer'),
+    inspector: missing('inspector'),
+    metrics: new Registry(),
+    logger: createLogger({ level: config.logLevel, pretty: false }),
+    ...given,
+  };
+}
+
+/** A test that needs it must give it: the use of this one fails. */
+function missing<T extends object>(name: string): T {
+  return new Proxy({} as T, {
+    get(_target, property) {
+      throw new Error(`the test app was made without "${name}", whose ${String(property)} is used`);
+    },
+  });
+}

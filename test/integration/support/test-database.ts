@@ -1,0 +1,39 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { inject } from 'vitest';
+import { createDatabase, type Database } from '../../../src/lib/database.ts';
+
+export interface TestDatabase {
+  url: string;
+  db: Database;
+  /** Disconnects and drops the database. */
+  close(): Promise<void>;
+}
+
+/** A database of its own, cloned from the migrated template (or empty). */
+export async function createTestDatabase(options: { empty?: boolean } = {}): Promise<TestDatabase> {
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  const template = options.empty === true ? 'template0' : 'readapt_template';
+  await asAdmin((admin) => admin.query(`CREATE DATABASE ${name} TEMPLATE ${template}`));
+  const url = new URL(inject('postgresUrl'));
+  url.pathname = `/${name}`;
+  const db = createDatabase(url.toString(), { poolSize: 8 });
+  return {
+    url: url.toString(),
+    db,
+    close: async () => {
+      await db.$disconnect();
+      await asAdmin((admin) => admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
+    },
+  };
+}
+
+async function asAdmin(work: (admin: pg.Client) => Promise<unknown>): Promise<void> {
+  const admin = new pg.Client({ connectionString: inject('postgresUrl') });
+  await admin.connect();
+  try {
+    await work(admin);
+  } finally {
+    await admin.end();
+  }
+}

@@ -1,0 +1,47 @@
+import { generateApiKey, OPERATOR_SCOPE, type TenantScope } from '../../../src/lib/api-key.ts';
+import type { Database } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
+
+export interface TestKeyOptions {
+  tenantId?: string | null;
+  scopes?: readonly string[];
+  expiresAt?: Date;
+  revokedAt?: Date;
+}
+
+/** Puts a key into the database and returns its text. Without a tenant it is an operator's. */
+export async function createTestKey(db: Database, options: TestKeyOptions = {}): Promise<string> {
+  const { key, prefix, secretHash } = generateApiKey();
+  const tenantId = options.tenantId ?? null;
+  const scopes = options.scopes ?? (tenantId === null ? [OPERATOR_SCOPE] : ['tenant:admin']);
+  await db.apiKey.create({
+    data: {
+      id: newId('apiKey'),
+      tenantId,
+      name: 'test',
+      prefix,
+      secretHash,
+      scopes: [...scopes],
+      expiresAt: options.expiresAt,
+      revokedAt: options.revokedAt,
+    },
+  });
+  return key;
+}
+
+export interface TestTenant {
+  id: string;
+  name: string;
+  key: string;
+}
+
+/** A tenant and a key of it. */
+export async function createTestTenant(db: Database, name: string, scope: TenantScope = 'tenant:admin'): Promise<TestTenant> {
+  const { id } = await db.tenant.create({ data: { id: newId('tenant'), name } });
+  return { id, name, key: await createTestKey(db, { tenantId: id, scopes: [scope] }) };
+}
+
+/** Headers of a request with this key. */
+export function bearer(key: string): { authorization: string } {
+  return { authorization: `Bearer ${key}` };
+}
