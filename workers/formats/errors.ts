@@ -10,10 +10,16 @@ export class FormatError extends Error {
   readonly subject: string | undefined;
 
   constructor(options: { code: string; file: string; message: string; subject?: string; cause?: unknown }) {
-    super(`${options.file}: ${options.message}`, { cause: options.cause });
+    super(printable(`${options.file}: ${options.message}`), { cause: options.cause });
     this.name = 'FormatError';
     this.code = options.code;
     this.file = options.file;
     this.subject = options.subject;
   }
+}
+
+/** Names come from foreign files: no control characters (a log line stays one line), and no novel. */
+function printable(message: string): string {
+  const line = message.replace(/\p{Cc}+/gu, ' ');
+  return line.length > 1000 ? `${line.slice(0, 1000)}…` : line;
 }

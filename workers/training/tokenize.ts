@@ -31,16 +31,17 @@ export function tokenizeExamples(
   options: TokenizeOptions,
 ): TokenizedExample[] {
   const specials = tokenizer.encode('', { addSpecialTokens: true });
-  return rows.map((row, index) => tokenizeRow(row, index, tokenizer, specials, options));
+  return rows.map((row, index) => tokenizeRow(row, index, { ...options, tokenizer, specials }));
 }
 
-function tokenizeRow(
-  row: ExampleRow,
-  index: number,
-  tokenizer: Tokenizer,
-  specials: readonly number[],
-  { maxLength, eosTokenId = null }: TokenizeOptions,
-): TokenizedExample {
+interface RowOptions extends TokenizeOptions {
+  readonly tokenizer: Tokenizer;
+  /** What every prompt begins with. */
+  readonly specials: readonly number[];
+}
+
+function tokenizeRow(row: ExampleRow, index: number, options: RowOptions): TokenizedExample {
+  const { tokenizer, specials, maxLength, eosTokenId = null } = options;
   const completionIds = tokenizer.encode(row.completion, { addSpecialTokens: false });
   if (completionIds.length === 0) throw new TokenizeError(index, 'completion has no tokens');
   if (eosTokenId !== null) completionIds.push(eosTokenId);

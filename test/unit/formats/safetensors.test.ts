@@ -133,6 +133,13 @@ describe('a broken header is refused', () => {
     await expect(SafetensorsFile.open(path)).rejects.toThrow(message);
   });
 
+  it('with a name that is no name, in one short line', async () => {
+    const name = `evil\\n${'x'.repeat(5000)}`;
+    const opened = SafetensorsFile.open(await fileOf(`{"${name}":${W('[0,4]')}}`, new Uint8Array(4)));
+    await expect(opened).rejects.toThrow(/^bad\.safetensors: tensor evil x+…$/);
+    await expect(opened).rejects.toSatisfy((error: Error) => error.message.length < 1100);
+  });
+
   it('invalid UTF-8', async () => {
     const path = await fileOf('', Buffer.from([0x7b, 0xff, 0x7d]), 3);
     await expect(SafetensorsFile.open(path)).rejects.toThrow('header is not valid JSON');
