@@ -66,8 +66,8 @@ export interface JobSpec {
   readonly options: AdaptOptions;
   /** Folder of this job alone, on durable storage: checkpoints live here and a restart resumes from them. */
   readonly workDir: string;
-  /** Ids and such that go into the published `readapt.json` as they are. */
-  readonly manifest?: Readonly<Record<string, unknown>>;
+  /** Id of the adapter version it is carried over from; goes into the published `readapt.json`. */
+  readonly parent?: string;
 }
 
 /** The difference of two base versions, computed once a pair. */

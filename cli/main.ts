@@ -1,0 +1,43 @@
+import { Command, CommanderError } from 'commander';
+import * as evaluate from './commands/eval.ts';
+import * as inspect from './commands/inspect.ts';
+import * as rebase from './commands/rebase.ts';
+import * as train from './commands/train.ts';
+import { exitCodeOf, printError } from './errors.ts';
+
+/**
+ * One subcommand, one file in `commands/`. `register` only declares name, options and help, and must stay light: what
+ * the command needs (tfjs, ONNX Runtime, the server) is imported within its action.
+ */
+export interface CommandModule {
+  register(program: Command): void;
+}
+
+/** Every subcommand, in the order of `readapt --help`. */
+const COMMANDS: readonly CommandModule[] = [inspect, evaluate, train, rebase];
+
+/** The whole command line, ready to parse; exits are thrown as CommanderError. */
+export function createProgram(commands: readonly CommandModule[] = COMMANDS): Command {
+  const program = new Command('readapt')
+    .description("When the base model moves, every tenant's LoRA adapter moves with it.")
+    .enablePositionalOptions()
+    .showSuggestionAfterError();
+  for (const command of commands) command.register(program);
+  for (const command of [program, ...program.commands]) command.exitOverride();
+  return program;
+}
+
+/**
+ * Runs one command line.
+ * @param args the arguments after `readapt`
+ * @returns the exit code: 0 done, 1 failed, 2 usage or bad input
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    await createProgram().parseAsync(args, { from: 'user' });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) printError(error, args.includes('--json'));
+    return exitCodeOf(error);
+  }
+}

@@ -1,0 +1,106 @@
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createRuntime, type RuntimeKind } from '../engine/create-runtime.ts';
+import type { Runtime } from '../engine/runtime.ts';
+import { FormatError } from '../formats/errors.ts';
+import { loadBaseModel } from '../formats/hugging-face-model.ts';
+import { loadTokenizer, type Tokenizer } from '../formats/tokenizer.ts';
+import type { BaseModel } from '../models/base-model.ts';
+import { tokenizerHash } from '../relora/compatibility.ts';
+
+export interface SessionOptions {
+  /** Default `compiled`. */
+  readonly runtime?: RuntimeKind;
+  /** Default: one a core. */
+  readonly threads?: number | null;
+  /** Base models kept loaded. Default 2: the old version and the new one. */
+  readonly capacity?: number;
+}
+
+/** A base model, ready to compute with. */
+export interface LoadedBase {
+  /** Real path of its folder. */
+  readonly folder: string;
+  readonly model: BaseModel;
+  readonly tokenizer: Tokenizer;
+  /** SHA-256 of tokenizer.json's text. */
+  readonly tokenizerHash: string;
+  readonly runtime: Runtime;
+}
+
+/**
+ * What a process keeps warm between jobs: base models with their tokenizers and runtimes (and so their compiled
+ * graphs), by folder. A folder whose files were replaced is loaded anew. The one unused for longest goes first.
+ */
+export class Session {
+  readonly #options: SessionOptions;
+  /** In order of use, oldest first. */
+  readonly #bases = new Map<string, Promise<LoadedBase>>();
+
+  constructor(options: SessionOptions = {}) {
+    this.#options = options;
+  }
+
+  /**
+   * The base model of a folder, loaded if it is not yet.
+   * @throws FormatError where the folder does not hold a model and tokenizer.json that can be used
+   */
+  async base(folder: string): Promise<LoadedBase> {
+    const key = await stamp(folder);
+    const known = this.#bases.get(key);
+    const base = known ?? this.#load(folder);
+    this.#bases.delete(key);
+    this.#bases.set(key, base);
+    if (!known) {
+      base.catch(() => this.#bases.delete(key));
+      await this.#evict();
+    }
+    return base;
+  }
+
+  async dispose(): Promise<void> {
+    const bases = [...this.#bases.values()];
+    this.#bases.clear();
+    for (const base of bases) await (await base).runtime.dispose();
+  }
+
+  async #load(folder: string): Promise<LoadedBase> {
+    const tokenizer = await loadTokenizer(folder);
+    const text = await readFile(join(folder, 'tokenizer.json'), 'utf8');
+    const model = await loadBaseModel(folder);
+    if (tokenizer.vocabSize > model.config.vocabSize) {
+      const message = `has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary has ${model.config.vocabSize}`;
+      throw new FormatError({ code: 'invalid_tokenizer', file: 'tokenizer.json', message });
+    }
+    const { runtime: kind, threads } = this.#options;
+    const runtime = createRuntime({ kind, base: model, threads: threads ?? undefined });
+    return { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), runtime };
+  }
+
+  async #evict(): Promise<void> {
+    while (this.#bases.size > (this.#options.capacity ?? 2)) {
+      const [oldest, base] = this.#bases.entries().next().value!;
+      this.#bases.delete(oldest);
+      await (await base).runtime.dispose();
+    }
+  }
+}
+
+/** Path, and name, size and time of change of every file: another content gives another stamp. */
+async function stamp(folder: string): Promise<string> {
+  const root = await realpath(folder).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOENT' && cause.code !== 'ENOTDIR') throw cause;
+    throw new FormatError({ code: 'missing_file', file: folder, message: 'folder does not exist', cause });
+  });
+  const names = await readdir(root).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOTDIR') throw cause;
+    throw new FormatError({ code: 'missing_file', file: folder, message: 'is not a folder', cause });
+  });
+  const files = await Promise.all(
+    names.sort().map(async (name) => {
+      const { size, mtimeMs } = await stat(join(root, name));
+      return [name, size, mtimeMs];
+    }),
+  );
+  return JSON.stringify([root, files]);
+}

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import type { Tokenizer } from '../formats/tokenizer.ts';
+import type { ModelConfig } from '../models/model-config.ts';
+import { findChoices, type ChoiceSet } from './choices.ts';
+import { loadDataset, type DatasetRow } from './dataset.ts';
+import type { ExampleRow, TokenizedExample } from './example.ts';
+import type { DataSpec } from './protocol.ts';
+import { tokenizeExamples } from './tokenize.ts';
+
+/** A task's rows: what is trained on, what the search may look at, and what only the gate sees. */
+export interface TaskData {
+  readonly train: readonly TokenizedExample[];
+  readonly validation: readonly TokenizedExample[];
+  readonly test: readonly TokenizedExample[];
+  /** Null where the completions are no small set. */
+  readonly choices: ChoiceSet | null;
+}
+
+export interface TaskDataOptions {
+  readonly tokenizer: Tokenizer;
+  readonly config: ModelConfig;
+  /** Longest prompt and completion together; default the model's maximum, at most 512. */
+  readonly maxLength?: number;
+}
+
+/** A task whose rows do not suffice; never retried. */
+export class TaskDataError extends Error {
+  readonly code = 'insufficient_data';
+  readonly badInput = true;
+}
+
+const DEFAULT_MAX_LENGTH = 512;
+
+/** Loads, splits and tokenises a task. The splits are the same in every run and share no row. */
+export async function loadTaskData(spec: DataSpec, options: TaskDataOptions): Promise<TaskData> {
+  const rows = 'file' in spec ? splitRows(await loadDataset(spec.file)) : await loadPair(spec);
+  for (const [name, list] of Object.entries(rows)) {
+    if (list.length === 0) throw new TaskDataError(`the dataset has no ${name} rows`);
+  }
+  const tokenize = (list: readonly ExampleRow[]): TokenizedExample[] => tokenizeRows(list, options);
+  return {
+    train: tokenize(rows.train),
+    validation: tokenize(rows.validation),
+    test: tokenize(rows.test),
+    choices: findChoices([...rows.train, ...rows.validation, ...rows.test], options.tokenizer),
+  };
+}
+
+/** Rows to tokens within the model's maximum length. */
+export function tokenizeRows(
+  rows: readonly ExampleRow[],
+  { tokenizer, config, maxLength = DEFAULT_MAX_LENGTH }: TaskDataOptions,
+): TokenizedExample[] {
+  return tokenizeExamples(rows, tokenizer, { maxLength: Math.min(maxLength, config.maxPositionEmbeddings) });
+}
+
+export interface SplitRows {
+  readonly train: readonly ExampleRow[];
+  readonly validation: readonly ExampleRow[];
+  readonly test: readonly ExampleRow[];
+}
+
+/**
+ * Rows keep the split they name. Those that name none are dealt out by the hash of their prompt: where no row names a
+ * split, about 70 % train, 10 % validation and 20 % test (equal prompts stay together); else they are training rows.
+ * Where no row is a test row, the validation rows are divided into both.
+ */
+export function splitRows(rows: readonly DatasetRow[]): SplitRows {
+  if (rows.some(({ split }) => split !== undefined)) {
+    const of = (name: string): DatasetRow[] => rows.filter(({ split }) => (split ?? 'train') === name);
+    const [train, held, test] = [of('train'), of('validation'), of('test')];
+    return test.length > 0 ? { train, validation: held, test } : { train, ...splitHeldOut(held) };
+  }
+  const [validation, rest] = takeByHash(rows, 0.1);
+  const [test, train] = takeByHash(rest, 0.2 / 0.9);
+  return { train, validation, test };
+}
+
+async function loadPair(spec: { readonly train: string; readonly validation: string }): Promise<SplitRows> {
+  return { train: await loadDataset(spec.train), ...splitHeldOut(await loadDataset(spec.validation)) };
+}
+
+/** Held-out rows that name no test split serve search and gate: a third of them, 64 at most, are the search's. */
+function splitHeldOut(rows: readonly DatasetRow[]): { validation: DatasetRow[]; test: DatasetRow[] } {
+  const [validation, test] = takeByHash(rows, Math.min(1 / 3, 64 / rows.length));
+  return { validation, test };
+}
+
+/** About `share` of the rows (one at least where there are two), chosen by hash, and the rest; both in their order. */
+function takeByHash(rows: readonly DatasetRow[], share: number): [DatasetRow[], DatasetRow[]] {
+  const hashes = rows.map(({ prompt }) => createHash('sha256').update(prompt).digest('hex'));
+  const distinct = [...new Set(hashes)].sort();
+  const taken = new Set(distinct.slice(0, Math.min(distinct.length - 1, Math.max(1, Math.round(share * distinct.length)))));
+  const isTaken = (_: DatasetRow, i: number): boolean => taken.has(hashes[i]!);
+  return [rows.filter(isTaken), rows.filter((row, i) => !isTaken(row, i))];
+}
