@@ -1,0 +1,79 @@
+import {
+  createPostgresBackend,
+  Queue,
+  Worker,
+  type BulkJobOptions,
+  type Processor,
+  type WorkerOptions,
+} from 'bullmq';
+import type { QueueName } from './catalog.ts';
+
+export interface QueuedJob {
+  name: string;
+  data: unknown;
+  opts: BulkJobOptions;
+}
+
+/** The part of BullMQ's queue that Readapt uses, the same on both backends. */
+export interface JobQueue {
+  addBulk(jobs: QueuedJob[]): Promise<unknown>;
+  /** 1 if the job was removed; a job that is running stays. */
+  remove(jobId: string): Promise<number>;
+  getJobCounts(...states: QueueState[]): Promise<Record<string, number>>;
+  waitUntilReady(): Promise<unknown>;
+  close(): Promise<void>;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+/** The part of BullMQ's worker that Readapt uses. */
+export interface QueueWorker {
+  waitUntilReady(): Promise<unknown>;
+  cancelAllJobs(reason?: string): void;
+  pause(doNotWaitActive?: boolean): Promise<void>;
+  close(force?: boolean): Promise<void>;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+export type QueueState = 'waiting' | 'active' | 'delayed' | 'prioritized' | 'paused';
+export type WorkerTuning = Pick<WorkerOptions, 'concurrency' | 'lockDuration' | 'stalledInterval' | 'maxStalledCount'>;
+
+export interface QueueBackend {
+  readonly kind: 'postgres' | 'redis';
+  createQueue(name: QueueName): JobQueue;
+  createWorker(name: QueueName, processor: Processor, tuning: WorkerTuning): QueueWorker;
+}
+
+export interface QueueBackendOptions {
+  databaseUrl: string;
+  /** Redis for the queue; null keeps it in the database. */
+  redisUrl: string | null;
+  /** Namespace of the queue's keys in Redis (default `readapt`); a database is a namespace of its own. */
+  redisPrefix?: string;
+}
+
+/** BullMQ on Redis where there is one, else on PostgreSQL beside the data (schema `bullmq`). */
+export function createQueueBackend(options: QueueBackendOptions): QueueBackend {
+  return options.redisUrl === null
+    ? postgresBackend(options.databaseUrl)
+    : redisBackend(options.redisUrl, options.redisPrefix ?? 'readapt');
+}
+
+function postgresBackend(connectionString: string): QueueBackend {
+  const connection = { connectionString, migrate: true, max: 4, application_name: 'readapt-queue' };
+  return {
+    kind: 'postgres',
+    createQueue: (name) => new Queue(name, { connection }, createPostgresBackend) as JobQueue,
+    createWorker: (name, processor, tuning) =>
+      new Worker(name, processor, { connection, ...tuning }, createPostgresBackend),
+  };
+}
+
+function redisBackend(url: string, prefix: string): QueueBackend {
+  return {
+    kind: 'redis',
+    createQueue: (name) => new Queue(name, { connection: { url }, prefix }) as JobQueue,
+    // A worker waits for Redis to come back for as long as it takes.
+    createWorker: (name, processor, tuning) =>
+      new Worker(name, processor, { connection: { url, maxRetriesPerRequest: null }, prefix, ...tuning }),
+  };
+}

@@ -1,0 +1,226 @@
+import { Prisma, type Transaction } from '../../lib/database.ts';
+import { ACCRUE, ACCRUE_AS_WAIT, CLOCK, TOTAL } from './job-clock.ts';
+import { RUNNING_STATES, sourcesOf, stateOfPhase, type JobPhase, type JobState } from './job.states.ts';
+
+/** Who holds a job. `owner` is new for every claim, so that a process that lost its lease cannot write any more. */
+export interface Lease {
+  readonly jobId: string;
+  readonly owner: string;
+}
+
+export interface JobProgress {
+  step: number;
+  totalSteps: number;
+  metricTarget: number | null;
+  metricOld: number | null;
+  metricNoAdapter: number | null;
+  metricCopy: number | null;
+  metricBest: number | null;
+}
+
+export interface ChangedJob {
+  id: string;
+  tenant_id: string;
+  rollout_id: string;
+  adapter_id: string;
+  kind: 'adaptation' | 'control';
+  /** Before and after the change. */
+  old_state: JobState;
+  state: JobState;
+  attempt: number;
+}
+
+export interface CandidateColumns {
+  strategy: string;
+  alpha: number | null;
+  beta: number | null;
+  value: number;
+}
+
+const RETURNED = Prisma.raw('j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt');
+
+/** Locks the row and shows its state before the change. Lower-cased aliases are those of {@link CLOCK}. */
+function lockedRow(jobId: string): Prisma.Sql {
+  return Prisma.sql`clock, (SELECT id, state FROM jobs WHERE id = ${jobId} FOR NO KEY UPDATE) AS old`;
+}
+
+function held(lease: Lease): Prisma.Sql {
+  return Prisma.sql`j.id = old.id AND j.lease_owner = ${lease.owner}`;
+}
+
+/** A job that a worker may be working on: one in a running state, or a ready one that is still being refined. */
+const OPEN = Prisma.sql`(j.state = ANY(${[...RUNNING_STATES]}::job_state[]) OR (j.state = 'ready' AND j.finished_at IS NULL))`;
+
+function inState(states: readonly JobState[]): Prisma.Sql {
+  return Prisma.sql`j.state = ANY(${states}::job_state[])`;
+}
+
+function leaseUntil(leaseMs: number): Prisma.Sql {
+  return Prisma.sql`clock.now + make_interval(secs => ${leaseMs / 1000}::float8)`;
+}
+
+function first<T>(rows: T[]): T | null {
+  return rows[0] ?? null;
+}
+
+/**
+ * The conditional updates of a job. Each returns null (or false) when the row is not in a state that allows the change
+ * or the lease is not held: then nothing was changed.
+ */
+export const jobLifecycleRepository = {
+  /** Takes a job that is queued, or whose holder let the lease run out. */
+  async claim(tx: Transaction, lease: Lease, leaseMs: number): Promise<ChangedJob | null> {
+    return first(
+      await tx.$queryRaw<ChangedJob[]>`
+        ${CLOCK}
+        UPDATE jobs j SET ${ACCRUE_AS_WAIT},
+          state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'preparing' END,
+          phase = CASE WHEN j.ttr_ms IS NULL THEN 'prepare' ELSE j.phase END,
+          attempt = j.attempt + 1, error = NULL, started_at = COALESCE(j.started_at, clock.now),
+          lease_owner = ${lease.owner}, lease_expires_at = ${leaseUntil(leaseMs)}, updated_at = clock.now
+        FROM ${lockedRow(lease.jobId)}
+        WHERE j.id = old.id AND (j.state = 'queued' OR ${OPEN})
+          AND (j.lease_owner IS NULL OR j.lease_expires_at < clock.now)
+        RETURNING ${RETURNED}`,
+    );
+  },
+
+  /** Keeps the lease and writes progress. */
+  async heartbeat(tx: Transaction, lease: Lease, leaseMs: number, progress: JobProgress): Promise<boolean> {
+    const count = await tx.$executeRaw`
+      ${CLOCK}
+      UPDATE jobs j SET ${ACCRUE}, lease_expires_at = ${leaseUntil(leaseMs)},
+        step = ${progress.step}, total_steps = ${progress.totalSteps},
+        metric_target = COALESCE(${progress.metricTarget}::float8, j.metric_target),
+        metric_old = COALESCE(${progress.metricOld}::float8, j.metric_old),
+        metric_no_adapter = COALESCE(${progress.metricNoAdapter}::float8, j.metric_no_adapter),
+        metric_copy = COALESCE(${progress.metricCopy}::float8, j.metric_copy),
+        metric_best = COALESCE(${progress.metricBest}::float8, j.metric_best),
+        updated_at = clock.now
+      FROM ${lockedRow(lease.jobId)} WHERE ${held(lease)} AND ${OPEN}`;
+    return count === 1;
+  },
+
+  /** Moves the clock to the next phase; the state follows. A job that is ready already only keeps its lease. */
+  async advancePhase(tx: Transaction, lease: Lease, phase: JobPhase): Promise<ChangedJob | null> {
+    const state = stateOfPhase(phase);
+    return first(
+      await tx.$queryRaw<ChangedJob[]>`
+        ${CLOCK}
+        UPDATE jobs j SET ${ACCRUE},
+          phase = CASE WHEN j.ttr_ms IS NULL THEN ${phase}::job_phase ELSE j.phase END,
+          state = CASE WHEN j.state = 'ready' THEN j.state ELSE ${state}::job_state END,
+          updated_at = clock.now
+        FROM ${lockedRow(lease.jobId)}
+        WHERE ${held(lease)} AND ${OPEN} AND (j.state = 'ready' OR ${inState(sourcesOf(state))})
+        RETURNING ${RETURNED}`,
+    );
+  },
+
+  /** Records a published candidate. The first one closes the clock and makes the job ready. */
+  async markReady(tx: Transaction, lease: Lease, candidate: CandidateColumns): Promise<ChangedJob | null> {
+    return first(
+      await tx.$queryRaw<ChangedJob[]>`
+        ${CLOCK}
+        UPDATE jobs j SET ${ACCRUE},
+          ttr_ms = COALESCE(j.ttr_ms, ${TOTAL}), ready_at = COALESCE(j.ready_at, clock.now), state = 'ready',
+          won_strategy = ${candidate.strategy}, fusion_alpha = ${candidate.alpha}::float8,
+          fusion_beta = ${candidate.beta}::float8, metric_best = ${candidate.value}::float8, updated_at = clock.now
+        FROM ${lockedRow(lease.jobId)}
+        WHERE ${held(lease)} AND ${OPEN} AND (j.state = 'ready' OR ${inState(sourcesOf('ready'))})
+        RETURNING ${RETURNED}`,
+    );
+  },
+
+  /** Ends a job that its holder is done with; the lease is given up. `ready` also sets the TTR of a control. */
+  async end(
+    tx: Transaction,
+    lease: Lease,
+    end: { state: 'ready' | 'not_ready' | 'failed' | 'cancelled'; error: Prisma.InputJsonObject | null; best: CandidateColumns | null },
+  ): Promise<ChangedJob | null> {
+    return first(
+      await tx.$queryRaw<ChangedJob[]>`
+        ${CLOCK}
+        UPDATE jobs j SET ${ACCRUE},
+          ttr_ms = CASE WHEN j.ttr_ms IS NULL AND ${end.state} = 'ready' THEN ${TOTAL} ELSE j.ttr_ms END,
+          ready_at = CASE WHEN ${end.state} = 'ready' THEN COALESCE(j.ready_at, clock.now) ELSE j.ready_at END,
+          state = CASE WHEN j.state = 'ready' THEN j.state ELSE ${end.state}::job_state END,
+          won_strategy = COALESCE(j.won_strategy, ${end.best?.strategy ?? null}),
+          fusion_alpha = COALESCE(j.fusion_alpha, ${end.best?.alpha ?? null}::float8),
+          fusion_beta = COALESCE(j.fusion_beta, ${end.best?.beta ?? null}::float8),
+          metric_best = COALESCE(${end.best?.value ?? null}::float8, j.metric_best),
+          error = ${jsonText(end.error)}::jsonb, finished_at = clock.now,
+          lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
+        FROM ${lockedRow(lease.jobId)}
+        WHERE ${held(lease)} AND ${OPEN} AND (j.state = 'ready' OR ${inState(sourcesOf(end.state))})
+        RETURNING ${RETURNED}`,
+    );
+  },
+
+  /** Ends a job that no worker holds, for example because its retries are used up. */
+  async failUnheld(tx: Transaction, jobId: string, error: Prisma.InputJsonObject): Promise<ChangedJob | null> {
+    return first(
+      await tx.$queryRaw<ChangedJob[]>`
+        ${CLOCK}
+        UPDATE jobs j SET ${ACCRUE_AS_WAIT},
+          state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'failed' END,
+          error = ${jsonText(error)}::jsonb, finished_at = clock.now,
+          lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
+        FROM ${lockedRow(jobId)}
+        WHERE j.id = old.id AND (j.state = 'queued' OR ${OPEN})
+          AND (j.lease_owner IS NULL OR j.lease_expires_at < clock.now)
+        RETURNING ${RETURNED}`,
+    );
+  },
+
+  /** Gives a job back to the queue. `error` says why the try ended, null when the worker just stops. */
+  async release(tx: Transaction, lease: Lease, error: Prisma.InputJsonObject | null): Promise<ChangedJob | null> {
+    return first(
+      await tx.$queryRaw<ChangedJob[]>`
+        ${CLOCK}
+        UPDATE jobs j SET ${ACCRUE},
+          state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'queued' END,
+          phase = CASE WHEN j.ttr_ms IS NULL THEN 'queue_wait' ELSE j.phase END,
+          error = ${jsonText(error)}::jsonb, lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
+        FROM ${lockedRow(lease.jobId)} WHERE ${held(lease)} AND ${OPEN}
+        RETURNING ${RETURNED}`,
+    );
+  },
+
+  /**
+   * Cancels every live job of a rollout, or one job. The lease is taken away, which its holder sees at the next
+   * heartbeat. A job that is ready keeps its version; only its refinement ends.
+   */
+  cancel(tx: Transaction, which: { rolloutId: string } | { jobId: string }): Promise<ChangedJob[]> {
+    const where = 'jobId' in which ? Prisma.sql`id = ${which.jobId}` : Prisma.sql`rollout_id = ${which.rolloutId}`;
+    return tx.$queryRaw<ChangedJob[]>`
+      ${CLOCK}
+      UPDATE jobs j SET ${ACCRUE},
+        state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'cancelled' END,
+        finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
+      FROM clock, (SELECT id, state FROM jobs WHERE ${where} AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE) AS old
+      WHERE j.id = old.id AND (${inState(sourcesOf('cancelled'))} OR (j.state = 'ready' AND j.finished_at IS NULL))
+      RETURNING ${RETURNED}`;
+  },
+
+  /** Locks the rollout of a job that is about to end, so that of two last jobs the later one sees the other's end. */
+  async lockRollout(tx: Transaction, rolloutId: string): Promise<void> {
+    await tx.$queryRaw`SELECT id FROM rollouts WHERE id = ${rolloutId} FOR NO KEY UPDATE`;
+  },
+
+  /** Completes a rollout whose last job has ended. Its row must be locked. @returns the rollout if it completed now. */
+  async completeRollout(tx: Transaction, rolloutId: string): Promise<{ id: string } | null> {
+    return first(
+      await tx.$queryRaw<{ id: string }[]>`
+        WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+        UPDATE rollouts r SET state = 'completed', finished_at = clock.now, updated_at = clock.now FROM clock
+        WHERE r.id = ${rolloutId} AND r.state = 'adapting'
+          AND NOT EXISTS (SELECT 1 FROM jobs WHERE rollout_id = r.id AND finished_at IS NULL)
+        RETURNING r.id`,
+    );
+  },
+};
+
+function jsonText(value: Prisma.InputJsonObject | null): string | null {
+  return value === null ? null : JSON.stringify(value);
+}

@@ -1,0 +1,137 @@
+import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
+import { recordEvent, recordEvents, type NewEvent } from '../../lib/events.ts';
+import {
+  jobLifecycleRepository as repository,
+  type CandidateColumns,
+  type ChangedJob,
+  type JobProgress,
+  type Lease,
+} from './job-lifecycle.repository.ts';
+import type { JobPhase } from './job.states.ts';
+
+/** The lease is not held any more: the job was cancelled, or another worker has it. Whoever gets this must stop. */
+export class LeaseLostError extends Error {
+  constructor(jobId: string) {
+    super(`job ${jobId} is not held by this worker any more`);
+    this.name = 'LeaseLostError';
+  }
+}
+
+export interface JobEnd {
+  state: 'ready' | 'not_ready' | 'failed' | 'cancelled';
+  error?: Prisma.InputJsonObject;
+  best?: CandidateColumns;
+}
+
+export type JobLifecycle = ReturnType<typeof createJobLifecycle>;
+
+/**
+ * What a worker does to a job's row: every change is a conditional update, with its event, in one transaction. Methods
+ * that take a lease throw {@link LeaseLostError} where it is not held.
+ */
+export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }) {
+  const ending = async (rolloutId: string, change: (tx: Transaction) => Promise<ChangedJob | null>) =>
+    withTransaction(db, async (tx) => {
+      await repository.lockRollout(tx, rolloutId);
+      const job = await change(tx);
+      if (job !== null) {
+        await recordChange(tx, job);
+        await settleRollout(tx, rolloutId);
+      }
+      return job;
+    });
+
+  return {
+    leaseMs,
+
+    /** Null if the job is not there to be taken: it has ended, is paused, or another worker holds it. */
+    claim: (lease: Lease): Promise<ChangedJob | null> =>
+      withTransaction(db, async (tx) => {
+        const job = await repository.claim(tx, lease, leaseMs);
+        if (job !== null) await recordChange(tx, job);
+        return job;
+      }),
+
+    /** Keeps the lease, writes progress and whatever `also` writes, in one transaction. */
+    heartbeat: (lease: Lease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void> =>
+      withTransaction(db, async (tx) => {
+        if (!(await repository.heartbeat(tx, lease, leaseMs, progress))) throw new LeaseLostError(lease.jobId);
+        await also?.(tx);
+      }),
+
+    advancePhase: (lease: Lease, phase: JobPhase): Promise<void> =>
+      withTransaction(db, (tx) => advancePhase(tx, lease, phase)),
+
+    /**
+     * Records a publication: `insertVersion` writes the adapter version in the transaction that makes the job ready,
+     * and returns its id.
+     */
+    publish: (lease: Lease, candidate: CandidateColumns, insertVersion: (tx: Transaction) => Promise<string>): Promise<string> =>
+      withTransaction(db, async (tx) => {
+        const job = await repository.markReady(tx, lease, candidate);
+        if (job === null) throw new LeaseLostError(lease.jobId);
+        const versionId = await insertVersion(tx);
+        await recordChange(tx, job, { version_id: versionId });
+        return versionId;
+      }),
+
+    async end(lease: Lease, rolloutId: string, end: JobEnd): Promise<void> {
+      const job = await ending(rolloutId, (tx) =>
+        repository.end(tx, lease, { state: end.state, error: end.error ?? null, best: end.best ?? null }),
+      );
+      if (job === null) throw new LeaseLostError(lease.jobId);
+    },
+
+    /** Fails a job that nobody holds. Null if it is held or has ended. */
+    failUnheld: (jobId: string, rolloutId: string, error: Prisma.InputJsonObject): Promise<ChangedJob | null> =>
+      ending(rolloutId, (tx) => repository.failUnheld(tx, jobId, error)),
+
+    release: (lease: Lease, error: Prisma.InputJsonObject | null): Promise<void> =>
+      withTransaction(db, async (tx) => {
+        const job = await repository.release(tx, lease, error);
+        if (job === null) throw new LeaseLostError(lease.jobId);
+        await recordChange(tx, job);
+      }),
+  };
+}
+
+/** Moves a job's clock to the next phase, within a transaction. @throws LeaseLostError. */
+export async function advancePhase(tx: Transaction, lease: Lease, phase: JobPhase): Promise<void> {
+  const job = await repository.advancePhase(tx, lease, phase);
+  if (job === null) throw new LeaseLostError(lease.jobId);
+  await recordChange(tx, job);
+}
+
+/** Cancels all live jobs of a rollout whose row is locked. @returns the jobs that were changed. */
+export async function cancelJobs(tx: Transaction, which: { rolloutId: string } | { jobId: string }): Promise<ChangedJob[]> {
+  const jobs = await repository.cancel(tx, which);
+  await recordEvents(tx, jobs.filter((job) => job.state !== job.old_state).map((job) => eventOf(job, {})));
+  return jobs;
+}
+
+/** Completes a rollout if its last job has ended. The rollout's row must be locked. */
+export async function settleRollout(tx: Transaction, rolloutId: string): Promise<void> {
+  const completed = await repository.completeRollout(tx, rolloutId);
+  if (completed === null) return;
+  await recordEvent(tx, { tenantId: null, type: 'rollout.completed', subjectId: rolloutId, data: { from: 'adapting' } });
+}
+
+async function recordChange(tx: Transaction, job: ChangedJob, more: Prisma.InputJsonObject = {}): Promise<void> {
+  if (job.state !== job.old_state) await recordEvent(tx, eventOf(job, more));
+}
+
+function eventOf(job: ChangedJob, more: Prisma.InputJsonObject): NewEvent {
+  return {
+    tenantId: job.tenant_id,
+    type: `job.${job.state}`,
+    subjectId: job.id,
+    data: {
+      from: job.old_state,
+      rollout_id: job.rollout_id,
+      adapter_id: job.adapter_id,
+      kind: job.kind,
+      attempt: job.attempt,
+      ...more,
+    },
+  };
+}

@@ -1,0 +1,59 @@
+import { toTimestamp } from '../../lib/schemas.ts';
+import type { JobRow } from './job.repository.ts';
+import type { Job, MetricPoint } from './job.schemas.ts';
+
+/** A job as the API shows it. */
+export function toJob(row: JobRow): Job {
+  return {
+    id: row.id,
+    rollout_id: row.rolloutId,
+    tenant_id: row.tenantId,
+    adapter_id: row.adapterId,
+    adapter_name: row.adapter.name,
+    kind: row.kind,
+    state: row.state,
+    phase: row.phase,
+    strategy: row.strategy,
+    won_strategy: row.wonStrategy,
+    alpha: row.fusionAlpha,
+    beta: row.fusionBeta,
+    step: row.step,
+    total_steps: row.totalSteps,
+    metric: {
+      name: row.metricName,
+      target: row.metricTarget,
+      old_on_v1: row.metricOld,
+      v2_no_adapter: row.metricNoAdapter,
+      v2_copy: row.metricCopy,
+      v2_readapt: row.metricBest,
+    },
+    ttr_ms: row.ttrMs,
+    phases: {
+      queue_wait: row.queueWaitMs,
+      prepare: row.prepareMs,
+      evolution: row.evolutionMs,
+      initialize: row.initializeMs,
+      fine_tune: row.fineTuneMs,
+      evaluate: row.evaluateMs,
+      publish: row.publishMs,
+    },
+    attempt: row.attempt,
+    error: row.error as Job['error'],
+    published_version_id: row.published[0]?.id ?? null,
+    created_at: toTimestamp(row.createdAt),
+    started_at: toTimestamp(row.startedAt),
+    ready_at: toTimestamp(row.readyAt),
+    finished_at: toTimestamp(row.finishedAt),
+    updated_at: toTimestamp(row.updatedAt),
+  };
+}
+
+export function toMetricPoint(row: { id: bigint; name: string; step: number; value: number; recordedAt: Date }): MetricPoint {
+  return {
+    id: row.id.toString(),
+    name: row.name,
+    step: row.step,
+    value: row.value,
+    recorded_at: toTimestamp(row.recordedAt),
+  };
+}

@@ -1,0 +1,114 @@
+import { Prisma, type Database, type Queryable } from '../../lib/database.ts';
+import { pageArguments } from '../../lib/pagination.ts';
+import type { JobQuery, MetricQuery } from './job.schemas.ts';
+
+/** What an answer shows besides the row itself. */
+const SHOWN = {
+  adapter: { select: { name: true } },
+  published: { select: { id: true }, orderBy: { number: 'desc' }, take: 1 },
+} satisfies Prisma.JobInclude;
+
+export type JobRow = Prisma.JobGetPayload<{ include: typeof SHOWN }>;
+
+/** A job to be made. `error` set: it cannot be run, and is recorded as failed. */
+export interface PlannedJob {
+  id: string;
+  sourceVersionId: string;
+  kind: 'adaptation' | 'control';
+  error: Prisma.InputJsonObject | null;
+}
+
+/** A job that the queue ought to hold. */
+export interface LiveJob {
+  id: string;
+  kind: 'adaptation' | 'control';
+}
+
+/** Jobs that are to be run, or refined, by somebody. */
+const LIVE = Prisma.sql`finished_at IS NULL AND state <> 'paused'`;
+
+export type JobRepository = ReturnType<typeof createJobRepository>;
+
+export function createJobRepository(db: Database) {
+  return {
+    find: (id: string, tenantId: string | null, tx: Queryable = db) =>
+      tx.job.findFirst({ where: { id, ...ownedBy(tenantId) }, include: SHOWN }),
+
+    page(query: JobQuery, tenantId: string | null, tx: Queryable = db): Promise<JobRow[]> {
+      const page = pageArguments(query);
+      const where: Prisma.JobWhereInput = {
+        ...page.where,
+        ...ownedBy(tenantId),
+        rolloutId: query.rollout_id,
+        adapterId: query.adapter_id,
+        state: query.state,
+        kind: query.kind,
+        ...(query.updated_since === undefined ? {} : { updatedAt: { gte: new Date(query.updated_since) } }),
+      };
+      return tx.job.findMany({ ...page, where, include: SHOWN });
+    },
+
+    metricPoints: (jobId: string, query: MetricQuery, tx: Queryable = db) =>
+      tx.metricPoint.findMany({
+        where: { jobId, name: query.name, ...(query.since_id === undefined ? {} : { id: { gt: BigInt(query.since_id) } }) },
+        orderBy: { id: 'asc' },
+        take: query.limit ?? 1000,
+      }),
+
+    /**
+     * Makes the jobs of a rollout in one statement. Their clocks start with what has passed since the rollout was
+     * accepted: the wait until its analysis began, and the analysis itself. A control needs no analysis, so for it all
+     * of that was waiting.
+     */
+    async plan(tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]): Promise<number> {
+      return tx.$executeRaw`
+        WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+        planned AS (
+          SELECT * FROM unnest(
+            ${jobs.map((job) => job.id)}::text[], ${jobs.map((job) => job.sourceVersionId)}::text[],
+            ${jobs.map((job) => job.kind)}::job_kind[],
+            ${jobs.map((job) => (job.error === null ? null : JSON.stringify(job.error)))}::jsonb[]
+          ) AS p (id, source_version_id, kind, error)
+        )
+        INSERT INTO jobs (
+          id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target,
+          error, queue_wait_ms, evolution_ms, phase, phase_since, created_at, updated_at, finished_at
+        )
+        SELECT p.id, v.tenant_id, r.id, v.adapter_id, v.id, p.kind,
+          CASE WHEN p.error IS NULL THEN 'queued' ELSE 'failed' END::job_state,
+          CASE p.kind WHEN 'control' THEN 'scratch' ELSE ${strategy} END, a.metric,
+          CASE a.gate ->> 'kind' WHEN 'absolute' THEN (a.gate ->> 'target')::float8 END, p.error,
+          CASE p.kind WHEN 'control' THEN times.waited + times.analyzed ELSE times.waited END,
+          CASE p.kind WHEN 'control' THEN 0 ELSE times.analyzed END,
+          'queue_wait', clock.now, clock.now, clock.now, CASE WHEN p.error IS NULL THEN NULL ELSE clock.now END
+        FROM planned p
+        JOIN adapter_versions v ON v.id = p.source_version_id
+        JOIN adapters a ON a.id = v.adapter_id
+        JOIN rollouts r ON r.id = ${rolloutId}
+        CROSS JOIN clock
+        CROSS JOIN LATERAL (
+          SELECT (EXTRACT(EPOCH FROM r.analysis_started_at - r.accepted_at) * 1000)::float8 AS waited,
+                 (EXTRACT(EPOCH FROM clock.now - r.analysis_started_at) * 1000)::float8 AS analyzed
+        ) AS times
+        ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING`;
+    },
+
+    expired: (limit: number, tx: Queryable = db) =>
+      tx.$queryRaw<LiveJob[]>`
+        SELECT id, kind FROM jobs
+        WHERE lease_expires_at < clock_timestamp() AND finished_at IS NULL AND lease_owner IS NOT NULL
+        ORDER BY id LIMIT ${limit}`,
+
+    async countLive(tx: Queryable = db): Promise<number> {
+      const [row] = await tx.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM jobs WHERE ${LIVE}`;
+      return Number(row?.count ?? 0);
+    },
+
+    live: (after: string, limit: number, tx: Queryable = db) =>
+      tx.$queryRaw<LiveJob[]>`SELECT id, kind FROM jobs WHERE ${LIVE} AND id > ${after} ORDER BY id LIMIT ${limit}`,
+  };
+}
+
+function ownedBy(tenantId: string | null): { tenantId?: string } {
+  return tenantId === null ? {} : { tenantId };
+}

@@ -1,0 +1,58 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { ModuleOptions } from '../../app.ts';
+import { pageOf } from '../../lib/pagination.ts';
+import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { Job, JobParams, JobQuery, MetricPoints, MetricQuery } from './job.schemas.ts';
+import { createJobService } from './job.service.ts';
+
+const tags = ['Jobs'];
+
+const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
+  const service = createJobService(deps);
+  app.get(
+    '/jobs',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: { tags, operationId: 'listJobs', summary: 'List jobs, newest first', querystring: JobQuery, response: { 200: pageOf(Job) } },
+    },
+    (request) => service.list(request.query, tenantScope(request)),
+  );
+  app.get(
+    '/jobs/:id',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: { tags, operationId: 'getJob', summary: 'Get a job', params: JobParams, response: { 200: Job } },
+    },
+    (request) => service.get(request.params.id, tenantScope(request)),
+  );
+  app.get(
+    '/jobs/:id/metrics',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        tags,
+        operationId: 'listJobMetrics',
+        summary: 'Values measured on the way of a job, oldest first',
+        params: JobParams,
+        querystring: MetricQuery,
+        response: { 200: MetricPoints },
+      },
+    },
+    (request) => service.metrics(request.params.id, request.query, tenantScope(request)),
+  );
+  app.post(
+    '/jobs/:id/cancel',
+    {
+      onRequest: requireScope('tenant:write'),
+      schema: {
+        tags,
+        operationId: 'cancelJob',
+        summary: 'Cancel a job, waiting or running',
+        params: JobParams,
+        response: { 200: Job },
+      },
+    },
+    (request) => service.cancel(request.params.id, tenantScope(request)),
+  );
+};
+export default jobRoutes;

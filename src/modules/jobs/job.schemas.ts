@@ -1,0 +1,100 @@
+import Type, { type Static } from 'typebox';
+import { PageQuery } from '../../lib/pagination.ts';
+import { Id, Timestamp } from '../../lib/schemas.ts';
+import { JOB_STATES, PHASES } from './job.states.ts';
+
+function Nullable<T extends Type.TSchema>(schema: T) {
+  return Type.Union([schema, Type.Null()]);
+}
+
+const JobKind = Type.Enum(['adaptation', 'control'] as const);
+const Milliseconds = Type.Number({ minimum: 0 });
+
+const JobMetric = Type.Object({
+  name: Type.String(),
+  target: Nullable(Type.Number()),
+  old_on_v1: Nullable(Type.Number({ description: 'The old adapter on the old base.' })),
+  v2_no_adapter: Nullable(Type.Number({ description: 'The new base alone.' })),
+  v2_copy: Nullable(Type.Number({ description: 'The old adapter as it is on the new base.' })),
+  v2_readapt: Nullable(Type.Number({ description: 'The best candidate so far on the new base.' })),
+});
+
+export const Job = Type.Object({
+  id: Id('job'),
+  rollout_id: Id('rollout'),
+  tenant_id: Id('tenant'),
+  adapter_id: Id('adapter'),
+  adapter_name: Type.String(),
+  kind: JobKind,
+  state: Type.Enum(JOB_STATES),
+  phase: Type.Enum(PHASES, { description: 'What the clock runs on, or stopped at.' }),
+  strategy: Type.String(),
+  won_strategy: Nullable(Type.String()),
+  alpha: Nullable(Type.Number()),
+  beta: Nullable(Type.Number()),
+  step: Type.Integer(),
+  total_steps: Type.Integer(),
+  metric: JobMetric,
+  ttr_ms: Nullable(
+    Type.Number({ description: 'From the acceptance of the rollout to the first publication; the sum of the phases.' }),
+  ),
+  phases: Type.Object({
+    queue_wait: Milliseconds,
+    prepare: Milliseconds,
+    evolution: Milliseconds,
+    initialize: Milliseconds,
+    fine_tune: Milliseconds,
+    evaluate: Milliseconds,
+    publish: Milliseconds,
+  }),
+  attempt: Type.Integer({ description: 'How often a worker has taken the job.' }),
+  error: Nullable(Type.Object({ code: Type.String(), message: Type.String() }, { additionalProperties: true })),
+  published_version_id: Nullable(Id('adapterVersion')),
+  created_at: Timestamp,
+  started_at: Nullable(Timestamp),
+  ready_at: Nullable(Timestamp),
+  finished_at: Nullable(Timestamp),
+  updated_at: Timestamp,
+});
+export type Job = Static<typeof Job>;
+
+export const JobParams = Type.Object({ id: Id('job') });
+
+export const JobQuery = Type.Object(
+  {
+    ...PageQuery.properties,
+    rollout_id: Type.Optional(Id('rollout')),
+    adapter_id: Type.Optional(Id('adapter')),
+    state: Type.Optional(Type.Enum(JOB_STATES)),
+    kind: Type.Optional(JobKind),
+    updated_since: Type.Optional(
+      Type.String({ format: 'date-time', description: 'Only jobs that changed at this time or later.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type JobQuery = Static<typeof JobQuery>;
+
+export const MetricPoint = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  step: Type.Integer(),
+  value: Type.Number(),
+  recorded_at: Timestamp,
+});
+export type MetricPoint = Static<typeof MetricPoint>;
+
+export const MetricQuery = Type.Object(
+  {
+    name: Type.Optional(Type.String({ maxLength: 100 })),
+    since_id: Type.Optional(Type.String({ pattern: '^[0-9]{1,18}$', description: 'Only points after this one.' })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 5000, default: 1000 })),
+  },
+  { additionalProperties: false },
+);
+export type MetricQuery = Static<typeof MetricQuery>;
+
+export const MetricPoints = Type.Object({
+  data: Type.Array(MetricPoint),
+  next_since_id: Nullable(Type.String({ description: 'Pass as since_id for what comes later.' })),
+});

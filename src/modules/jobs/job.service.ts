@@ -1,0 +1,72 @@
+import type { JobEntry } from '../../jobs/catalog.ts';
+import type { JobProducer } from '../../jobs/producer.ts';
+import type { RecoverySource } from '../../jobs/sweeper.ts';
+import { withTransaction, type Database } from '../../lib/database.ts';
+import { conflict, notFound } from '../../lib/errors.ts';
+import { toPage, type Page } from '../../lib/pagination.ts';
+import { jobLifecycleRepository } from './job-lifecycle.repository.ts';
+import { cancelJobs, settleRollout } from './job-lifecycle.ts';
+import { toJob, toMetricPoint } from './job.mapper.ts';
+import { createJobRepository, type LiveJob } from './job.repository.ts';
+import type { Job, JobQuery, MetricPoint, MetricQuery } from './job.schemas.ts';
+
+/** Controls come after every adaptation, so that measuring never delays a tenant. */
+const CONTROL_PRIORITY = 10;
+
+export type JobService = ReturnType<typeof createJobService>;
+
+/** `scope` is the tenant to which the caller is confined, or null for the operator. */
+export function createJobService({ db, producer }: { db: Database; producer: JobProducer }) {
+  const jobs = createJobRepository(db);
+  const get = async (id: string, scope: string | null): Promise<Job> => {
+    const row = await jobs.find(id, scope);
+    if (row === null) throw notFound('job', id);
+    return toJob(row);
+  };
+  return {
+    get,
+
+    async list(query: JobQuery, scope: string | null): Promise<Page<Job>> {
+      return toPage(await jobs.page(query, scope), query, toJob);
+    },
+
+    async metrics(id: string, query: MetricQuery, scope: string | null): Promise<{ data: MetricPoint[]; next_since_id: string | null }> {
+      await get(id, scope);
+      const data = (await jobs.metricPoints(id, query)).map(toMetricPoint);
+      return { data, next_since_id: data.at(-1)?.id ?? query.since_id ?? null };
+    },
+
+    /** Cancelling a job again changes nothing. @throws AppError 404, 409 `job_ended` */
+    async cancel(id: string, scope: string | null): Promise<Job> {
+      const job = await get(id, scope);
+      await withTransaction(db, async (tx) => {
+        await jobLifecycleRepository.lockRollout(tx, job.rollout_id);
+        await cancelJobs(tx, { jobId: id });
+        await settleRollout(tx, job.rollout_id);
+      });
+      const after = await get(id, scope);
+      if (job.finished_at !== null && after.state !== 'cancelled') {
+        throw conflict('job_ended', `job ${id} has ended already: it is ${after.state}`);
+      }
+      await producer.remove('adaptations', [id]);
+      return after;
+    },
+  };
+}
+
+/** What the sweeper has to know about jobs. */
+export function jobRecoverySource(db: Database): RecoverySource {
+  const jobs = createJobRepository(db);
+  return {
+    queue: 'adaptations',
+    expired: async (limit) => (await jobs.expired(limit)).map(toEntry),
+    countLive: () => jobs.countLive(),
+    live: async (after, limit) => (await jobs.live(after, limit)).map(toEntry),
+  };
+}
+
+/** The queue entry of a job. */
+export function toEntry(job: LiveJob): JobEntry {
+  const priority = job.kind === 'control' ? { priority: CONTROL_PRIORITY } : {};
+  return { name: 'adaptation.run', id: job.id, payload: { jobId: job.id }, ...priority };
+}

@@ -1,0 +1,44 @@
+import type { JobPhase, JobState } from '../../generated/prisma/enums.ts';
+
+export type { JobPhase, JobState };
+
+/** States in which a worker holds the job, or held it when it died. */
+export const RUNNING_STATES = ['preparing', 'initializing', 'fine_tuning', 'evaluating'] as const;
+export const TERMINAL_STATES = ['ready', 'not_ready', 'failed', 'cancelled'] as const;
+export const JOB_STATES = ['queued', ...RUNNING_STATES, 'paused', ...TERMINAL_STATES] as const;
+
+export const PHASES = ['queue_wait', 'prepare', 'evolution', 'initialize', 'fine_tune', 'evaluate', 'publish'] as const;
+
+/** The states a job can go to from each state. `ready` may still be refined, but it stays ready. */
+export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
+  queued: ['preparing', 'failed', 'cancelled', 'paused'],
+  preparing: [...RUNNING_STATES, 'queued', 'paused', ...TERMINAL_STATES],
+  initializing: [...RUNNING_STATES, 'queued', 'paused', ...TERMINAL_STATES],
+  fine_tuning: [...RUNNING_STATES, 'queued', 'paused', ...TERMINAL_STATES],
+  evaluating: [...RUNNING_STATES, 'queued', 'paused', ...TERMINAL_STATES],
+  paused: ['queued', 'cancelled'],
+  ready: [],
+  not_ready: [],
+  failed: [],
+  cancelled: [],
+};
+
+/** The states from which a job may go to `next`. */
+export function sourcesOf(next: JobState): JobState[] {
+  return JOB_STATES.filter((state) => JOB_TRANSITIONS[state].includes(next));
+}
+
+const STATE_OF_PHASE: Readonly<Record<JobPhase, JobState>> = {
+  queue_wait: 'queued',
+  prepare: 'preparing',
+  evolution: 'preparing',
+  initialize: 'initializing',
+  fine_tune: 'fine_tuning',
+  evaluate: 'evaluating',
+  publish: 'evaluating',
+};
+
+/** The state that goes with a phase of the clock. */
+export function stateOfPhase(phase: JobPhase): JobState {
+  return STATE_OF_PHASE[phase];
+}
