@@ -1,0 +1,21 @@
+// Fails when prisma/migrations does not produce what prisma/schema.prisma says: applies all migrations to a fresh
+// embedded PostgreSQL and compares. Run it with `node --import tsx scripts/check-migrations.ts`.
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { applyMigrations, startEmbeddedPostgres } from '../src/embedded/index.ts';
+import { findDrift } from './schema-drift/index.ts';
+
+const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-check-migrations-'));
+const postgres = await startEmbeddedPostgres(folder, { durable: false });
+try {
+  const applied = await applyMigrations(postgres.url);
+  const { missing, unexpected } = await findDrift(postgres.url);
+  for (const line of missing) console.error(`missing in the migrations: ${line}`);
+  for (const line of unexpected) console.error(`not in schema.prisma: ${line}`);
+  process.exitCode = missing.length + unexpected.length === 0 ? 0 : 1;
+  if (process.exitCode === 0) console.log(`${applied.length} migration(s) give what schema.prisma says`);
+} finally {
+  await postgres.stop();
+  await rm(folder, { recursive: true, force: true });
+}

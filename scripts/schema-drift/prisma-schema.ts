@@ -1,0 +1,148 @@
+/**
+ * Reads `schema.prisma` into one line for each enum, table, column, key and index that Prisma would create on
+ * PostgreSQL. It knows the constructs that this project uses and refuses any other, so that nothing goes unchecked.
+ */
+export function describePrismaSchema(source: string): string[] {
+  const blocks = [...source.matchAll(/^(enum|model) (\w+) \{\n([\s\S]*?)^\}/gm)].map(([, kind, name, body]) => ({
+    kind: kind as 'enum' | 'model',
+    name: name as string,
+    lines: (body as string)
+      .split('\n')
+      .map((line) => line.replace(/\s*\/\/.*$/, '').trim())
+      .filter((line) => line !== ''),
+  }));
+  const schema: Schema = { enums: new Map(), models: new Map() };
+  for (const { kind, name, lines } of blocks) {
+    const table = lines.map((line) => /^@@map\("(\w+)"\)$/.exec(line)?.[1]).find(Boolean) ?? name;
+    if (kind === 'enum') schema.enums.set(name, { type: table, values: lines.filter((line) => /^\w+$/.test(line)) });
+    else schema.models.set(name, { table, lines, columns: new Map() });
+  }
+  for (const model of schema.models.values()) readColumns(model);
+  return [
+    ...[...schema.enums.values()].map(({ type, values }) => `enum ${type} (${values.join(', ')})`),
+    ...[...schema.models.values()].flatMap((model) => describeModel(schema, model)),
+  ].sort();
+}
+
+interface Model {
+  table: string;
+  lines: string[];
+  /** Column of each field. */
+  columns: Map<string, string>;
+}
+
+interface Schema {
+  enums: Map<string, { type: string; values: string[] }>;
+  models: Map<string, Model>;
+}
+
+const SCALARS: Record<string, string> = {
+  String: 'text',
+  Int: 'integer',
+  BigInt: 'bigint',
+  Float: 'double precision',
+  Json: 'jsonb',
+};
+
+function readColumns(model: Model): void {
+  for (const line of model.lines) {
+    const field = /^(\w+)\s/.exec(line)?.[1];
+    if (field === undefined) continue;
+    model.columns.set(field, /(?<!@)@map\("(\w+)"\)/.exec(line)?.[1] ?? field);
+  }
+}
+
+function describeModel(schema: Schema, model: Model): string[] {
+  return [`table ${model.table}`, ...model.lines.flatMap((line) => describeLine(schema, model, line))];
+}
+
+function describeLine(schema: Schema, model: Model, line: string): string[] {
+  const { table } = model;
+  const block = /^@@(id|unique|index|map)\((.*)\)$/.exec(line);
+  if (block !== null) {
+    const [, kind, argument = ''] = block;
+    if (kind === 'map') return [];
+    const columns = toColumns(model, /^\[([\w, ]+)\]$/.exec(argument)?.[1], line);
+    if (kind === 'id') return [describeKey('primary key', table, 'pkey', columns, true)];
+    return [describeKey(kind === 'unique' ? 'unique index' : 'index', table, kind === 'unique' ? 'key' : 'idx', columns)];
+  }
+  const field = /^(\w+)\s+(\w+)(\?|\[\])?(?:\s+(.*))?$/.exec(line);
+  if (field === null) throw new Error(`schema.prisma has a line that the drift check does not know: ${line}`);
+  const [, name = '', type = '', modifier = '', attributes = ''] = field;
+  if (schema.models.has(type)) return describeRelation(schema, model, { type, modifier, attributes, line });
+  return describeColumn(schema, model, { name, type, modifier, attributes, line });
+}
+
+interface Field {
+  name: string;
+  type: string;
+  modifier: string;
+  attributes: string;
+  line: string;
+}
+
+function describeColumn(schema: Schema, model: Model, field: Field): string[] {
+  const { table } = model;
+  const { name, modifier, attributes, line } = field;
+  const column = model.columns.get(name) as string;
+  const nullability = modifier === '' ? 'not null' : 'null';
+  const type = `${columnType(schema, field)}${modifier === '[]' ? '[]' : ''}`;
+  const lines = [`column ${table}.${column} ${type} ${nullability} default ${columnDefault(schema, table, column, field)}`];
+  if (/(?<!@)@id\b/.test(attributes)) lines.push(describeKey('primary key', table, 'pkey', [column], true));
+  if (/(?<!@)@unique\b/.test(attributes)) lines.push(describeKey('unique index', table, 'key', [column]));
+  const rest = attributes
+    .replace(/@(id|unique)\b|@map\("\w+"\)|@db\.Timestamptz\(\d\)|@default\((\w+(\(\))?)\)/g, '')
+    .trim();
+  if (rest !== '') throw new Error(`schema.prisma has an attribute that the drift check does not know: ${line}`);
+  return lines;
+}
+
+function columnType(schema: Schema, { type, attributes, line }: Field): string {
+  if (type === 'DateTime') {
+    const precision = /@db\.Timestamptz\((\d)\)/.exec(attributes)?.[1];
+    return precision === undefined ? 'timestamp(3) without time zone' : `timestamp(${precision}) with time zone`;
+  }
+  const known = SCALARS[type] ?? schema.enums.get(type)?.type;
+  if (known === undefined) throw new Error(`schema.prisma has a type that the drift check does not know: ${line}`);
+  return known;
+}
+
+function columnDefault(schema: Schema, table: string, column: string, { type, attributes }: Field): string {
+  const value = /@default\((\w+(?:\(\))?)\)/.exec(attributes)?.[1];
+  if (value === undefined) return 'none';
+  if (value === 'now()') return 'CURRENT_TIMESTAMP';
+  if (value === 'autoincrement()') return `nextval('${table}_${column}_seq'::regclass)`;
+  const enumeration = schema.enums.get(type);
+  return enumeration === undefined ? value : `'${value}'::${enumeration.type}`;
+}
+
+function describeRelation(schema: Schema, model: Model, field: Omit<Field, 'name'>): string[] {
+  const { type, modifier, attributes, line } = field;
+  const fields = /fields: \[([\w, ]+)\]/.exec(attributes)?.[1];
+  if (fields === undefined) return [];
+  const target = schema.models.get(type) as Model;
+  const columns = toColumns(model, fields, line);
+  const references = toColumns(target, /references: \[([\w, ]+)\]/.exec(attributes)?.[1], line);
+  const byDefault = modifier === '?' ? 'SET NULL' : 'RESTRICT';
+  const onDelete = /onDelete: (\w+)/.exec(attributes)?.[1];
+  if (onDelete !== undefined && onDelete !== 'Cascade') throw new Error(`unknown onDelete in schema.prisma: ${line}`);
+  const name = `${model.table}_${columns.join('_')}_fkey`;
+  return [
+    `foreign key ${name} on ${model.table} (${columns.join(', ')}) references ${target.table} (${references.join(', ')}) ` +
+      `on delete ${onDelete === 'Cascade' ? 'CASCADE' : byDefault} on update CASCADE`,
+  ];
+}
+
+function toColumns(model: Model, fields: string | undefined, line: string): string[] {
+  if (fields === undefined) throw new Error(`schema.prisma has a line that the drift check does not know: ${line}`);
+  return fields.split(',').map((field) => {
+    const column = model.columns.get(field.trim());
+    if (column === undefined) throw new Error(`schema.prisma names a field that does not exist: ${line}`);
+    return column;
+  });
+}
+
+function describeKey(kind: string, table: string, suffix: string, columns: string[], short = false): string {
+  const name = short ? `${table}_${suffix}` : `${table}_${columns.join('_')}_${suffix}`;
+  return `${kind} ${name} on ${table} (${columns.join(', ')})`;
+}

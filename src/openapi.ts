@@ -1,0 +1,49 @@
+import { Registry } from 'prom-client';
+import { buildApp, type AppDependencies } from './app.ts';
+import { loadConfig } from './config/config.ts';
+import { createDatabase } from './lib/database.ts';
+import { createLogger } from './lib/logger.ts';
+
+/**
+ * The OpenAPI document of the service as formatted JSON with a stable order of keys. The app is the real one; nothing
+ * is connected, since only its routes are read.
+ */
+export async function renderOpenApi(): Promise<string> {
+  // Prisma connects at the first query, of which there is none.
+  const db = createDatabase('postgresql://localhost:5432/readapt');
+  const deps: AppDependencies = {
+    db,
+    artifacts: unused('artifacts'),
+    producer: unused('producer'),
+    inspector: unused('inspector'),
+    metrics: new Registry(),
+    logger: createLogger({ level: 'silent', pretty: false }),
+  };
+  const app = await buildApp(loadConfig({}), deps);
+  try {
+    await app.ready();
+    return `${JSON.stringify(sortPaths(app.swagger() as unknown as Document), null, 2)}\n`;
+  } finally {
+    await app.close();
+    await db.$disconnect();
+  }
+}
+
+/** Stands for a dependency that describing the routes does not touch. */
+function unused<T extends object>(name: string): T {
+  return new Proxy({} as T, {
+    get(_target, property) {
+      throw new Error(`describing the API must not use ${name}.${String(property)}`);
+    },
+  });
+}
+
+interface Document {
+  paths: Record<string, unknown>;
+}
+
+/** The order in which modules are registered is not part of the document. */
+function sortPaths(document: Document): Document {
+  const paths = Object.entries(document.paths).sort(([a], [b]) => (a < b ? -1 : 1));
+  return { ...document, paths: Object.fromEntries(paths) };
+}

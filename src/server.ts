@@ -1,0 +1,132 @@
+import { mkdir } from 'node:fs/promises';
+import { isIPv6, type AddressInfo } from 'node:net';
+import path from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { buildApp, type AppDependencies } from './app.ts';
+import { createFilesystemStore } from './artifacts/index.ts';
+import type { Config } from './config/config.ts';
+import { applyMigrations, startEmbeddedPostgres } from './embedded/index.ts';
+import { createJobProducer, createQueueBackend, type QueueBackend } from './jobs/index.ts';
+import type { AdapterInspector } from './lib/adapter-inspector.ts';
+import { createDatabase } from './lib/database.ts';
+import { createLogger, type Logger } from './lib/logger.ts';
+import { createApiKeyService } from './modules/api-keys/index.ts';
+
+export interface ServerOptions {
+  /** Reads adapter folders; made from the file formats' loaders, which the service does not import. */
+  inspector: AdapterInspector;
+  /** Default: a logger at `config.logLevel` on standard error. */
+  logger?: Logger;
+  /** Default: a registry of its own with the process's metrics. */
+  metrics?: Registry;
+  /** How long requests that run may take to end when the server stops, in milliseconds (default 10,000). */
+  graceMs?: number;
+}
+
+export interface RunningServer {
+  /** `http://host:port` */
+  url: string;
+  /** PostgreSQL in use, embedded or not: what a worker beside this server connects to. */
+  databaseUrl: string;
+  /** The operator's first key, if this start created it. It is not stored: show it once. */
+  operatorKey: string | null;
+  app: FastifyInstance;
+  deps: AppDependencies;
+  /** The queue's backend, for workers in the same process. */
+  backend: QueueBackend;
+  /** Lets running requests end, then closes everything that was opened here. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the service in this process: PostgreSQL (embedded unless `config.databaseUrl` is set), migrations, queue,
+ * artifact store, HTTP. If a part does not start, those before it are closed again.
+ */
+export async function startServer(config: Config, options: ServerOptions): Promise<RunningServer> {
+  const logger = options.logger ?? createLogger({ level: config.logLevel });
+  const closing = createClosing(logger);
+  try {
+    return await start(config, { ...options, logger }, closing);
+  } catch (error) {
+    await closing.run();
+    throw error;
+  }
+}
+
+async function start(
+  config: Config,
+  options: ServerOptions & { logger: Logger },
+  closing: Closing,
+): Promise<RunningServer> {
+  const { logger, inspector } = options;
+  await mkdir(config.dataDir, { recursive: true });
+  const databaseUrl = config.databaseUrl ?? (await openEmbedded(config.dataDir, logger, closing));
+  const applied = await applyMigrations(databaseUrl);
+  if (applied.length > 0) logger.info({ migrations: applied }, 'database migrated');
+  const db = createDatabase(databaseUrl);
+  closing.add('database', () => db.$disconnect());
+  const backend = createQueueBackend({ databaseUrl, redisUrl: config.redisUrl });
+  const producer = await createJobProducer({ db, backend, logger });
+  closing.add('queue', () => producer.close());
+  const artifacts = await createFilesystemStore(path.join(config.dataDir, 'artifacts'));
+  const metrics = options.metrics ?? processMetrics();
+  const deps: AppDependencies = { db, artifacts, producer, inspector, metrics, logger };
+  const app = await buildApp(config, deps);
+  closing.add('http', () => closeApp(app, options.graceMs ?? 10_000));
+  await app.listen({ host: config.host, port: config.port });
+  // Last, so that a start that fails does not use up the key.
+  const operatorKey = await createApiKeyService({ db }).ensureOperatorKey();
+  const url = urlOf(config.host, app.server.address() as AddressInfo);
+  logger.info({ url, database: config.databaseUrl === null ? 'embedded' : 'external', queue: backend.kind }, 'ready');
+  return { url, databaseUrl, operatorKey, app, deps, backend, stop: () => closing.run() };
+}
+
+async function openEmbedded(dataDir: string, logger: Logger, closing: Closing): Promise<string> {
+  const postgres = await startEmbeddedPostgres(dataDir);
+  closing.add('embedded PostgreSQL', () => postgres.stop());
+  logger.info({ port: postgres.port, reused: postgres.reused }, 'embedded PostgreSQL runs');
+  return postgres.url;
+}
+
+function processMetrics(): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  return registry;
+}
+
+/** Stops accepting, waits for running requests, and cuts those off that take longer than the grace. */
+async function closeApp(app: FastifyInstance, graceMs: number): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), graceMs);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cut);
+  }
+}
+
+function urlOf(host: string, { port }: AddressInfo): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${isIPv6(reachable) ? `[${reachable}]` : reachable}:${port}`;
+}
+
+interface Closing {
+  add(name: string, close: () => Promise<unknown>): void;
+  run(): Promise<void>;
+}
+
+/** Closes what was opened, the last first. What cannot be closed does not keep the rest open. */
+function createClosing(logger: Logger): Closing {
+  const steps: { name: string; close: () => Promise<unknown> }[] = [];
+  let running: Promise<void> | null = null;
+  const closeAll = async (): Promise<void> => {
+    for (let step = steps.pop(); step !== undefined; step = steps.pop()) {
+      const { name } = step;
+      await step.close().catch((error: unknown) => logger.error({ err: error, part: name }, 'could not close'));
+    }
+  };
+  return {
+    add: (name, close) => steps.push({ name, close }),
+    run: () => (running ??= closeAll()),
+  };
+}
