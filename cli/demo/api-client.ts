@@ -44,7 +44,7 @@ export interface Job {
 export interface Rollout {
   readonly id: string;
   readonly state: string;
-  readonly makespan_ms: number | null;
+  readonly summary: { readonly makespan_ms: number | null };
   readonly error: { readonly message?: string } | null;
 }
 

@@ -51,7 +51,7 @@ export function createReport(
     const control = jobs.find((candidate) => candidate.adapter_id === adapterId && candidate.kind === 'control');
     return job === undefined ? [] : [reportOf(job, control ?? null, entry)];
   });
-  return { rollout: { id: rollout.id, state: rollout.state, makespan_ms: rollout.makespan_ms, adapters } };
+  return { rollout: { id: rollout.id, state: rollout.state, makespan_ms: rollout.summary.makespan_ms, adapters } };
 }
 
 function reportOf(job: Job, control: Job | null, entry: DemoAdapter): AdapterReport {

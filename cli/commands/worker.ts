@@ -1,0 +1,21 @@
+import type { Command } from 'commander';
+import { UsageError } from '../errors.ts';
+import { untilStopped } from '../stack/until-stopped.ts';
+
+export function register(program: Command): void {
+  program
+    .command('worker')
+    .description('take rollouts and adaptation jobs from the queue; one process a device')
+    .addHelpText('after', '\nSettings: DATABASE_URL (required), REDIS_URL, READAPT_DATA_DIR, READAPT_DEVICE, READAPT_THREADS.')
+    .action(async () => {
+      const { loadConfig } = await import('../../src/config/config.ts');
+      const { startWorker } = await import('../../workers/main.ts');
+      const config = loadConfig(process.env);
+      if (config.databaseUrl === null) {
+        throw new UsageError('DATABASE_URL is not set; `readapt serve` runs a worker of its own on the embedded database');
+      }
+      const worker = await startWorker(config);
+      await untilStopped();
+      await worker.stop();
+    });
+}
