@@ -8,8 +8,12 @@ import type { AdapterInspector } from './lib/adapter-inspector.ts';
 import type { Database } from './lib/database.ts';
 import type { Logger } from './lib/logger.ts';
 import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
+import baseModelRoutes from './modules/base-models/base-model.routes.ts';
 import datasetRoutes from './modules/datasets/dataset.routes.ts';
+import eventRoutes from './modules/events/event.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
+import jobRoutes from './modules/jobs/job.routes.ts';
+import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import auth from './plugins/auth.ts';
 import etag from './plugins/etag.ts';
@@ -41,8 +45,12 @@ export interface ModuleOptions {
 export type ModulePlugin = FastifyPluginAsync<ModuleOptions>;
 
 const MODULES: readonly ModulePlugin[] = [
+  rolloutRoutes,
+  jobRoutes,
+  eventRoutes,
   tenantRoutes,
   apiKeyRoutes,
+  baseModelRoutes,
   datasetRoutes,
 ];
 

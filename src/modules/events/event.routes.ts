@@ -1,0 +1,24 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { ModuleOptions } from '../../app.ts';
+import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { EventQuery, Events } from './event.schemas.ts';
+import { createEventService } from './event.service.ts';
+
+const eventRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
+  const service = createEventService(deps);
+  app.get(
+    '/events',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        tags: ['Events'],
+        operationId: 'listEvents',
+        summary: 'What has happened, oldest first',
+        querystring: EventQuery,
+        response: { 200: Events },
+      },
+    },
+    (request) => service.list(request.query, tenantScope(request)),
+  );
+};
+export default eventRoutes;

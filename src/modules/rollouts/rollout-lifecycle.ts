@@ -1,0 +1,118 @@
+import type { JobEntry } from '../../jobs/catalog.ts';
+import { writeOutbox } from '../../jobs/outbox.ts';
+import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
+import { recordEvent, recordEvents } from '../../lib/events.ts';
+import { newId } from '../../lib/ids.ts';
+import { createJobRepository, settleRollout, toEntry, type PlannedJob } from '../jobs/index.ts';
+import { chooseControls } from './control-sample.ts';
+import { createRolloutRepository, type RolloutRow, type SourceRow } from './rollout.repository.ts';
+import type { StoredOptions } from './rollout.schemas.ts';
+
+/** Rows of one INSERT of events. */
+const EVENT_CHUNK = 2000;
+
+export type RolloutLifecycle = ReturnType<typeof createRolloutLifecycle>;
+
+/** What a worker does to a rollout's row. Every change is conditional, with its event, in one transaction. */
+export function createRolloutLifecycle({ db }: { db: Database }) {
+  const rollouts = createRolloutRepository(db);
+  const change = (tx: Transaction, id: string, type: string, data: Prisma.InputJsonObject) =>
+    recordEvent(tx, { tenantId: null, type: `rollout.${type}`, subjectId: id, data });
+
+  return {
+    /**
+     * Begins the analysis, or takes up one that a worker left when it died. Null if the rollout is not to be analysed
+     * (any more).
+     */
+    beginAnalysis: (id: string): Promise<RolloutRow | null> =>
+      withTransaction(db, async (tx) => {
+        if (await rollouts.move(tx, id, ['planning'], 'analyzing')) await change(tx, id, 'analyzing', { from: 'planning' });
+        const row = await rollouts.find(id, tx);
+        return row?.state === 'analyzing' ? row : null;
+      }),
+
+    sources: (baseVersionId: string): Promise<SourceRow[]> => rollouts.sources(baseVersionId),
+
+    /** True while nobody has cancelled the rollout. */
+    isAnalyzing: async (id: string): Promise<boolean> => (await rollouts.find(id))?.state === 'analyzing',
+
+    /** Fails a rollout that has not been planned. False if it is not being analysed any more. */
+    fail: (id: string, error: Prisma.InputJsonObject): Promise<boolean> =>
+      withTransaction(db, async (tx) => {
+        const failed = await rollouts.move(tx, id, ['planning', 'analyzing'], 'failed', error);
+        if (failed) await change(tx, id, 'failed', { error });
+        return failed;
+      }),
+
+    /**
+     * Makes the jobs, in one transaction with the rollout's change to `adapting`: there are all of them, once, or none.
+     *
+     * @param refusals why adapters on a source base version cannot be carried over, by that version.
+     * @returns what to enqueue; null if the rollout is not being analysed any more.
+     */
+    plan: (
+      rollout: { id: string; baseVersionId: string; options: StoredOptions },
+      refusals: ReadonlyMap<string, Prisma.InputJsonObject>,
+    ): Promise<JobEntry[] | null> =>
+      withTransaction(
+        db,
+        async (tx) => {
+          const sources = await rollouts.sources(rollout.baseVersionId, tx);
+          const planned = planJobs(sources, rollout.options, refusals);
+          // The jobs' clocks take over from the rollout's, which must not have ended meanwhile.
+          const locked = await rollouts.lock(rollout.id, tx);
+          if (locked?.state !== 'analyzing') return null;
+          await createJobRepository(db).plan(tx, rollout.id, rollout.options.strategy, planned.map(({ job }) => job));
+          await rollouts.move(tx, rollout.id, ['analyzing'], 'adapting');
+          const entries = planned.filter(({ job }) => job.error === null).map(({ job }) => toEntry(job));
+          await writeOutbox(tx, entries);
+          await recordPlan(tx, rollout.id, planned);
+          await change(tx, rollout.id, 'adapting', { from: 'analyzing', jobs: planned.length });
+          await settleRollout(tx, rollout.id);
+          return entries;
+        },
+        { timeoutMs: 120_000 },
+      ),
+  };
+}
+
+interface Planned {
+  job: PlannedJob;
+  source: SourceRow;
+}
+
+/** Adaptations first, then controls: identifiers sort in that order, and so does the queue. */
+function planJobs(
+  sources: readonly SourceRow[],
+  options: StoredOptions,
+  refusals: ReadonlyMap<string, Prisma.InputJsonObject>,
+): Planned[] {
+  const adaptations = sources.map((source) => planned(source, 'adaptation', refusals));
+  const able = adaptations.filter(({ job }) => job.error === null).map(({ source }) => source);
+  const controls = chooseControls(able.map((source) => source.adapter_id), options);
+  return [
+    ...adaptations,
+    ...able.filter((source) => controls.has(source.adapter_id)).map((source) => planned(source, 'control', refusals)),
+  ];
+}
+
+function planned(source: SourceRow, kind: PlannedJob['kind'], refusals: ReadonlyMap<string, Prisma.InputJsonObject>): Planned {
+  const noDataset: Prisma.InputJsonObject | null =
+    source.dataset_id === null
+      ? { code: 'dataset_missing', message: `adapter ${source.adapter_id} has no dataset to measure its readiness on` }
+      : null;
+  const error = refusals.get(source.base_version_id) ?? noDataset;
+  return { source, job: { id: newId('job'), sourceVersionId: source.version_id, kind, error } };
+}
+
+async function recordPlan(tx: Transaction, rolloutId: string, jobs: readonly Planned[]): Promise<void> {
+  const events = jobs.map(({ job, source }) => ({
+    tenantId: source.tenant_id,
+    type: job.error === null ? 'job.queued' : 'job.failed',
+    subjectId: job.id,
+    data: { rollout_id: rolloutId, adapter_id: source.adapter_id, kind: job.kind },
+  }));
+  for (let start = 0; start < events.length; start += EVENT_CHUNK) {
+    await recordEvents(tx, events.slice(start, start + EVENT_CHUNK));
+  }
+}

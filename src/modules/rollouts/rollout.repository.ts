@@ -1,0 +1,133 @@
+import { Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
+import { pageArguments } from '../../lib/pagination.ts';
+import type { RolloutState } from '../../generated/prisma/enums.ts';
+import type { RolloutQuery, StoredOptions } from './rollout.schemas.ts';
+
+const SHOWN = {
+  baseVersion: { select: { version: true, baseModelId: true, baseModel: { select: { name: true } } } },
+} satisfies Prisma.RolloutInclude;
+
+export type RolloutRow = Prisma.RolloutGetPayload<{ include: typeof SHOWN }>;
+
+/** States in which the queue ought to hold the rollout's analysis. */
+const UNPLANNED: RolloutState[] = ['planning', 'analyzing'];
+
+export interface CountRow {
+  rollout_id: string;
+  kind: 'adaptation' | 'control';
+  state: string;
+  count: number;
+}
+
+export interface SummaryRow {
+  rollout_id: string;
+  median_ttr_ms: number | null;
+  makespan_ms: number | null;
+  median_speedup: number | null;
+}
+
+/** The newest version of an adapter, which a rollout starts from. */
+export interface SourceRow {
+  version_id: string;
+  adapter_id: string;
+  tenant_id: string;
+  base_version_id: string;
+  dataset_id: string | null;
+}
+
+export type RolloutRepository = ReturnType<typeof createRolloutRepository>;
+
+export function createRolloutRepository(db: Queryable) {
+  return {
+    insert: (tx: Transaction, row: { id: string; baseVersionId: string; options: StoredOptions }) =>
+      tx.rollout.create({ data: row, include: SHOWN }),
+
+    find: (id: string, tx: Queryable = db) => tx.rollout.findUnique({ where: { id }, include: SHOWN }),
+
+    page(query: RolloutQuery, tx: Queryable = db): Promise<RolloutRow[]> {
+      const page = pageArguments(query);
+      return tx.rollout.findMany({ ...page, where: { ...page.where, state: query.state }, include: SHOWN });
+    },
+
+    baseVersionExists: async (id: string, tx: Queryable = db) => (await tx.baseVersion.count({ where: { id } })) > 0,
+
+    /** Another rollout of the same version that is still going on. */
+    liveRollout: (baseVersionId: string, tx: Queryable = db) =>
+      tx.rollout.findFirst({
+        where: { baseVersionId, state: { in: ['planning', 'analyzing', 'adapting', 'paused'] } },
+        select: { id: true },
+      }),
+
+    lockBaseVersion: (id: string, tx: Transaction) =>
+      tx.$queryRaw`SELECT id FROM base_versions WHERE id = ${id} FOR NO KEY UPDATE`,
+
+    lock: async (id: string, tx: Transaction) => {
+      const [row] = await tx.$queryRaw<{ state: RolloutState }[]>`
+        SELECT state FROM rollouts WHERE id = ${id} FOR NO KEY UPDATE`;
+      return row ?? null;
+    },
+
+    /** Conditional: true if the rollout was in one of the states and now is in `next`. */
+    async move(tx: Transaction, id: string, from: readonly RolloutState[], next: RolloutState, error: Prisma.InputJsonObject | null = null) {
+      const final = next === 'completed' || next === 'failed' || next === 'cancelled';
+      const count = await tx.$executeRaw`
+        WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+        UPDATE rollouts r SET state = ${next}::rollout_state, error = ${error === null ? null : JSON.stringify(error)}::jsonb,
+          analysis_started_at = CASE WHEN ${next} = 'analyzing' THEN clock.now ELSE r.analysis_started_at END,
+          planned_at = CASE WHEN ${next} = 'adapting' THEN clock.now ELSE r.planned_at END,
+          finished_at = CASE WHEN ${final} THEN clock.now ELSE r.finished_at END, updated_at = clock.now
+        FROM clock WHERE r.id = ${id} AND r.state = ANY(${[...from]}::rollout_state[])`;
+      return count === 1;
+    },
+
+    /** The newest version of every adapter of the base model that is not on this base version yet, by adapter. */
+    sources: (baseVersionId: string, tx: Queryable = db) =>
+      tx.$queryRaw<SourceRow[]>`
+        SELECT newest.id AS version_id, a.id AS adapter_id, a.tenant_id, newest.base_version_id, a.dataset_id
+        FROM adapters a
+        JOIN base_versions target ON target.id = ${baseVersionId} AND target.base_model_id = a.base_model_id
+        JOIN LATERAL (
+          SELECT v.id, v.base_version_id FROM adapter_versions v WHERE v.adapter_id = a.id ORDER BY v.number DESC LIMIT 1
+        ) AS newest ON newest.base_version_id <> target.id
+        ORDER BY a.id`,
+
+    /** Jobs by rollout, kind and state, of one tenant or of all. */
+    counts: (rolloutIds: readonly string[], tenantId: string | null, tx: Queryable = db) =>
+      tx.$queryRaw<CountRow[]>`
+        SELECT rollout_id, kind, state::text AS state, count(*)::int AS count FROM jobs
+        WHERE rollout_id = ANY(${[...rolloutIds]}::text[]) AND (${tenantId}::text IS NULL OR tenant_id = ${tenantId})
+        GROUP BY rollout_id, kind, state`,
+
+    /** Figures of the fleet, of one tenant or of all. The speed-up compares times without the wait in the queue. */
+    summaries: (rolloutIds: readonly string[], tenantId: string | null, tx: Queryable = db) =>
+      tx.$queryRaw<SummaryRow[]>`
+        SELECT r.id AS rollout_id,
+          percentile_cont(0.5) WITHIN GROUP (ORDER BY j.ttr_ms) AS median_ttr_ms,
+          CASE WHEN count(*) > 0 AND count(*) = count(j.finished_at)
+            THEN (EXTRACT(EPOCH FROM max(j.finished_at) - r.accepted_at) * 1000)::float8 END AS makespan_ms,
+          percentile_cont(0.5) WITHIN GROUP (
+            ORDER BY (c.ttr_ms - c.queue_wait_ms) / NULLIF(j.ttr_ms - j.queue_wait_ms, 0)
+          ) AS median_speedup
+        FROM rollouts r
+        JOIN jobs j ON j.rollout_id = r.id AND j.kind = 'adaptation'
+        LEFT JOIN jobs c ON c.rollout_id = r.id AND c.adapter_id = j.adapter_id AND c.kind = 'control'
+        WHERE r.id = ANY(${[...rolloutIds]}::text[]) AND (${tenantId}::text IS NULL OR j.tenant_id = ${tenantId})
+        GROUP BY r.id`,
+
+    countUnplanned: (tx: Queryable = db) => tx.rollout.count({ where: { state: { in: UNPLANNED } } }),
+
+    unplanned: (after: string, limit: number, tx: Queryable = db) =>
+      tx.rollout.findMany({
+        where: { state: { in: UNPLANNED }, id: { gt: after } },
+        orderBy: { id: 'asc' },
+        take: limit,
+        select: { id: true },
+      }),
+
+    /** Rollouts all of whose jobs have ended although they are not completed. */
+    unsettled: (tx: Queryable = db) =>
+      tx.$queryRaw<{ id: string }[]>`
+        SELECT r.id FROM rollouts r WHERE r.state = 'adapting'
+          AND NOT EXISTS (SELECT 1 FROM jobs WHERE rollout_id = r.id AND finished_at IS NULL)`,
+  };
+}

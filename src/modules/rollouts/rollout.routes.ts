@@ -1,0 +1,54 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { ModuleOptions } from '../../app.ts';
+import { pageOf } from '../../lib/pagination.ts';
+import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
+import { CreateRollout, Rollout, RolloutParams, RolloutQuery } from './rollout.schemas.ts';
+import { createRolloutService } from './rollout.service.ts';
+
+const tags = ['Rollouts'];
+
+const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
+  const service = createRolloutService(deps);
+  app.post(
+    '/rollouts',
+    {
+      onRequest: requireOperator,
+      schema: {
+        tags,
+        operationId: 'createRollout',
+        summary: 'Carry the fleet over to a base model version',
+        body: CreateRollout,
+        response: { 202: Rollout },
+      },
+    },
+    async (request, reply) => {
+      const rollout = await service.create(request.body);
+      return reply.code(202).header('location', `/v1/rollouts/${rollout.id}`).send(rollout);
+    },
+  );
+  app.get(
+    '/rollouts',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: { tags, operationId: 'listRollouts', summary: 'List rollouts, newest first', querystring: RolloutQuery, response: { 200: pageOf(Rollout) } },
+    },
+    (request) => service.list(request.query, tenantScope(request)),
+  );
+  app.get(
+    '/rollouts/:id',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: { tags, operationId: 'getRollout', summary: 'Get a rollout, with its jobs by state', params: RolloutParams, response: { 200: Rollout } },
+    },
+    (request) => service.get(request.params.id, tenantScope(request)),
+  );
+  app.post(
+    '/rollouts/:id/cancel',
+    {
+      onRequest: requireOperator,
+      schema: { tags, operationId: 'cancelRollout', summary: 'Cancel a rollout and its jobs', params: RolloutParams, response: { 200: Rollout } },
+    },
+    (request) => service.cancel(request.params.id),
+  );
+};
+export default rolloutRoutes;

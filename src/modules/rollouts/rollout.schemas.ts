@@ -1,0 +1,110 @@
+import Type, { type Static } from 'typebox';
+import { PageQuery } from '../../lib/pagination.ts';
+import { Id, Timestamp } from '../../lib/schemas.ts';
+
+export const ROLLOUT_STATES = ['planning', 'analyzing', 'adapting', 'paused', 'completed', 'failed', 'cancelled'] as const;
+
+function Nullable<T extends Type.TSchema>(schema: T) {
+  return Type.Union([schema, Type.Null()]);
+}
+
+/** How the fleet is carried over. Budgets that are left out take the method's defaults. */
+export const RolloutOptions = Type.Object(
+  {
+    strategy: Type.Optional(
+      Type.Enum(['auto', 'reuse', 'revert', 'relora', 'warm-start', 'scratch'] as const, {
+        default: 'auto',
+        description: 'auto tries the cheapest first and stops at the first that passes the gate.',
+      }),
+    ),
+    max_steps: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'Optimiser steps at most.' })),
+    batch_size: Type.Optional(Type.Integer({ minimum: 1, maximum: 4096 })),
+    learning_rate: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
+    evaluate_every: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Optimiser steps between two looks at the gate.' }),
+    ),
+    search_evaluations: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 1000, description: 'Loss evaluations that the search for α and β may spend.' }),
+    ),
+    search_rows: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Rows that it measures on.' })),
+    refine_steps: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'Optimiser steps to go on after readiness.' }),
+    ),
+    control: Type.Optional(
+      Type.Enum(['none', 'sample', 'all'] as const, {
+        default: 'none',
+        description: 'Adapters that are also trained from scratch, after all others, to measure the speed-up.',
+      }),
+    ),
+    control_fraction: Type.Optional(
+      Type.Number({ minimum: 0, maximum: 1, default: 0.5, description: 'Share of the adapters in the sample.' }),
+    ),
+    seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1, default: 0 })),
+  },
+  { additionalProperties: false },
+);
+export type RolloutOptions = Static<typeof RolloutOptions>;
+
+/** What a rollout's row stores: the options with the defaults that the service itself needs. */
+export type StoredOptions = RolloutOptions & Required<Pick<RolloutOptions, 'strategy' | 'control' | 'control_fraction' | 'seed'>>;
+
+export function withDefaults(options: RolloutOptions): StoredOptions {
+  return { strategy: 'auto', control: 'none', control_fraction: 0.5, seed: 0, ...options };
+}
+
+/** Jobs by state; states without one are left out. */
+const Counts = Type.Record(Type.String(), Type.Integer());
+
+const Summary = Type.Object({
+  adapters: Type.Integer({ description: 'Adapters in the rollout, as far as the caller may see them.' }),
+  ready: Type.Integer(),
+  not_ready: Type.Integer(),
+  failed: Type.Integer(),
+  cancelled: Type.Integer(),
+  median_ttr_ms: Nullable(Type.Number()),
+  makespan_ms: Nullable(
+    Type.Number({ description: 'From acceptance to the end of the last adaptation; controls do not count.' }),
+  ),
+  controls: Type.Integer(),
+  median_speedup: Nullable(
+    Type.Number({
+      description: 'Median over the controlled adapters of control TTR / adaptation TTR, both without the wait in the queue.',
+    }),
+  ),
+});
+
+export const Rollout = Type.Object({
+  id: Id('rollout'),
+  base_version_id: Id('baseVersion'),
+  base_model: Type.String(),
+  version: Type.String(),
+  state: Type.Enum(ROLLOUT_STATES),
+  options: RolloutOptions,
+  error: Nullable(
+    Type.Object({ code: Type.String(), message: Type.String() }, { additionalProperties: true, description: 'Why it failed.' }),
+  ),
+  jobs: Counts,
+  controls: Counts,
+  summary: Summary,
+  accepted_at: Timestamp,
+  planned_at: Nullable(Timestamp),
+  finished_at: Nullable(Timestamp),
+  updated_at: Timestamp,
+});
+export type Rollout = Static<typeof Rollout>;
+
+export const CreateRollout = Type.Object(
+  {
+    base_model_version: Id('baseVersion', 'The version that the fleet is to reach.'),
+    options: Type.Optional(RolloutOptions),
+  },
+  { additionalProperties: false },
+);
+export type CreateRollout = Static<typeof CreateRollout>;
+
+export const RolloutParams = Type.Object({ id: Id('rollout') });
+export const RolloutQuery = Type.Object(
+  { ...PageQuery.properties, state: Type.Optional(Type.Enum(ROLLOUT_STATES)) },
+  { additionalProperties: false },
+);
+export type RolloutQuery = Static<typeof RolloutQuery>;

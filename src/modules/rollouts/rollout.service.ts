@@ -1,0 +1,120 @@
+import type { JobEntry } from '../../jobs/catalog.ts';
+import { writeOutbox } from '../../jobs/outbox.ts';
+import type { JobProducer } from '../../jobs/producer.ts';
+import type { RecoverySource } from '../../jobs/sweeper.ts';
+import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
+import { conflict, notFound, unprocessable } from '../../lib/errors.ts';
+import { recordEvent } from '../../lib/events.ts';
+import { newId } from '../../lib/ids.ts';
+import { toPage, type Page } from '../../lib/pagination.ts';
+import { cancelJobs, settleRollout } from '../jobs/index.ts';
+import { toRollout } from './rollout.mapper.ts';
+import { createRolloutRepository, type RolloutRow } from './rollout.repository.ts';
+import { withDefaults, type CreateRollout, type Rollout, type RolloutOptions, type RolloutQuery } from './rollout.schemas.ts';
+
+export type RolloutService = ReturnType<typeof createRolloutService>;
+
+/** `scope` is the tenant to which the caller is confined: rollouts are everybody's, the jobs in them are not. */
+export function createRolloutService({ db, producer }: { db: Database; producer: JobProducer }) {
+  const rollouts = createRolloutRepository(db);
+  const show = async (rows: readonly RolloutRow[], scope: string | null): Promise<Rollout[]> => {
+    const ids = rows.map((row) => row.id);
+    const [counts, summaries] = await Promise.all([rollouts.counts(ids, scope), rollouts.summaries(ids, scope)]);
+    return rows.map((row) =>
+      toRollout(
+        row,
+        counts.filter((count) => count.rollout_id === row.id),
+        summaries.find((summary) => summary.rollout_id === row.id),
+      ),
+    );
+  };
+  const get = async (id: string, scope: string | null): Promise<Rollout> => {
+    const row = await rollouts.find(id);
+    if (row === null) throw notFound('rollout', id);
+    const [shown] = await show([row], scope);
+    return shown as Rollout;
+  };
+  return {
+    get,
+
+    /** @throws AppError 422 `base_version_unknown`, 409 `rollout_exists` */
+    async create({ base_model_version, options }: CreateRollout): Promise<Rollout> {
+      const { rollout, entries } = await withTransaction(db, (tx) =>
+        createRollout(tx, { baseVersionId: base_model_version, options: options ?? {} }),
+      );
+      await producer.enqueueAfterCommit(entries);
+      return rollout;
+    },
+
+    async list(query: RolloutQuery, scope: string | null): Promise<Page<Rollout>> {
+      const page = toPage(await rollouts.page(query), query, (row) => row);
+      return { data: await show(page.data, scope), next_cursor: page.next_cursor };
+    },
+
+    /** Ends a rollout and its jobs, running ones included. Cancelling it again changes nothing. @throws AppError 404, 409 */
+    async cancel(id: string): Promise<Rollout> {
+      const cancelled = await withTransaction(db, async (tx) => {
+        const row = await rollouts.lock(id, tx);
+        if (row === null) throw notFound('rollout', id);
+        if (row.state === 'cancelled') return [];
+        if (!(await rollouts.move(tx, id, ['planning', 'analyzing', 'adapting', 'paused'], 'cancelled'))) {
+          throw conflict('rollout_ended', `rollout ${id} has ended already: it is ${row.state}`);
+        }
+        await recordEvent(tx, { tenantId: null, type: 'rollout.cancelled', subjectId: id, data: { from: row.state } });
+        return cancelJobs(tx, { rolloutId: id });
+      });
+      await producer.remove('rollouts', [id]);
+      await producer.remove('adaptations', cancelled.filter((job) => job.old_state === 'queued').map((job) => job.id));
+      return get(id, null);
+    },
+  };
+}
+
+/**
+ * Makes a rollout within the caller's transaction. Its acceptance, by the database's clock, starts every adapter's time
+ * to readiness. After the commit give `entries` to `producer.enqueueAfterCommit`.
+ *
+ * @throws AppError 422 `base_version_unknown`, 409 `rollout_exists` if one for this version is going on.
+ */
+export async function createRollout(
+  tx: Transaction,
+  request: { baseVersionId: string; options: RolloutOptions },
+): Promise<{ rollout: Rollout; entries: JobEntry[] }> {
+  const rollouts = createRolloutRepository(tx);
+  const { baseVersionId } = request;
+  if (!(await rollouts.baseVersionExists(baseVersionId, tx))) {
+    throw unprocessable('base_version_unknown', `base model version ${baseVersionId} does not exist`);
+  }
+  await rollouts.lockBaseVersion(baseVersionId, tx);
+  const live = await rollouts.liveRollout(baseVersionId, tx);
+  if (live !== null) {
+    throw conflict('rollout_exists', `rollout ${live.id} of base model version ${baseVersionId} is going on`, { rollout_id: live.id });
+  }
+  const id = newId('rollout');
+  const row = await rollouts.insert(tx, { id, baseVersionId, options: withDefaults(request.options) });
+  const entries: JobEntry[] = [{ name: 'rollout.plan', id, payload: { rolloutId: id } }];
+  await recordEvent(tx, { tenantId: null, type: 'rollout.accepted', subjectId: id, data: { base_version_id: baseVersionId } });
+  await writeOutbox(tx, entries);
+  return { rollout: toRollout(row, [], undefined), entries };
+}
+
+/** What the sweeper has to know about rollouts. */
+export function rolloutRecoverySource(db: Database): RecoverySource {
+  const rollouts = createRolloutRepository(db);
+  const toEntry = ({ id }: { id: string }): JobEntry => ({ name: 'rollout.plan', id, payload: { rolloutId: id } });
+  return {
+    queue: 'rollouts',
+    // The queue alone leases an analysis: what it finds stalled it hands out again itself.
+    expired: () => Promise.resolve([]),
+    countLive: () => rollouts.countUnplanned(),
+    live: async (after, limit) => (await rollouts.unplanned(after, limit)).map(toEntry),
+    repair: async () => {
+      for (const { id } of await rollouts.unsettled()) {
+        await withTransaction(db, async (tx) => {
+          await rollouts.lock(id, tx);
+          await settleRollout(tx, id);
+        });
+      }
+    },
+  };
+}
