@@ -75,14 +75,8 @@ function withFactors(
   return apply(x, a, b) as tf.Tensor2D;
 }
 
-/**
- * dA = s · (dy B)ᵀ x and dB = dyᵀ (x (s · A)ᵀ). The latter is computed as its transpose: products with few rows are
- * faster than those with few columns.
- */
+/** dA = s · (dy B)ᵀ x and dB = dyᵀ (x (s · A)ᵀ). */
 function factorGradients(dy: tf.Tensor2D, { x, a, b, scaling }: LoraTensors & { x: tf.Tensor2D }): tf.Tensor[] {
   const hidden = tf.matMul(x, a.mul(scaling) as tf.Tensor2D, false, true);
-  return [
-    tf.matMul(tf.matMul(dy, b), x, true, false).mul(scaling),
-    tf.transpose(tf.matMul(hidden, dy, true, false)),
-  ];
+  return [tf.matMul(tf.matMul(dy, b), x, true, false).mul(scaling), tf.matMul(dy, hidden, true, false)];
 }
