@@ -46,9 +46,10 @@ export function passes(target: GateTarget, metric: MetricValue): boolean {
   return metric.value >= target.value - ROUNDING;
 }
 
-/** Whether `a` is better than `b`, beyond rounding. */
+/** Whether `a` is better than `b`, beyond rounding; a value that is not finite (training diverged) is the worst. */
 export function isBetter(a: MetricValue, b: MetricValue): boolean {
   requireMetric(a.name, b);
+  if (!Number.isFinite(a.value) || !Number.isFinite(b.value)) return Number.isFinite(a.value);
   return a.name === 'loss' ? a.value < b.value - ROUNDING : a.value > b.value + ROUNDING;
 }
 

@@ -30,6 +30,13 @@ describe('readiness gate', () => {
     expect(isBetter(metric(gate.metric, expected), metric(gate.metric, expected))).toBe(false);
   });
 
+  it('takes a metric of diverged training for the worst', () => {
+    expect(passes({ metric: 'loss', value: 1 }, metric('loss', NaN))).toBe(false);
+    expect(isBetter(metric('loss', 9), metric('loss', NaN))).toBe(true);
+    expect(isBetter(metric('loss', NaN), metric('loss', 9))).toBe(false);
+    expect(isBetter(metric('loss', NaN), metric('loss', Infinity))).toBe(false);
+  });
+
   it('refuses what cannot be compared', () => {
     const relative: Gate = { metric: 'accuracy', kind: 'relative', margin: 0.01 };
     expect(() => resolveTarget(relative, null)).toThrow("needs the old version's metric");

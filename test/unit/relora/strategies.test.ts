@@ -1,0 +1,232 @@
+import { describe, expect, it } from 'vitest';
+import type { AdaptationOptions, AdaptationOutcome, StrategyName } from '../../../workers/relora/adaptation.ts';
+import { NO_REGULARISATION } from '../../../workers/relora/regularisation.ts';
+import { runStrategy } from '../../../workers/relora/strategies.ts';
+import { ids, ToyAdaptation, type ToyOptions } from './support/toy-adaptation.ts';
+
+/** Options of a run that has to reach a loss. */
+const until = (target: number, options: Partial<AdaptationOptions> = {}): AdaptationOptions => ({
+  gate: { metric: 'loss', kind: 'absolute', target },
+  oldMetric: null,
+  steps: 40,
+  evaluateEvery: 5,
+  search: { evaluations: 8, minimumImprovement: 0 },
+  regularisation: NO_REGULARISATION,
+  ...options,
+});
+
+async function run(strategy: StrategyName, toy: ToyAdaptation, options: AdaptationOptions): Promise<AdaptationOutcome> {
+  return runStrategy(strategy, toy.context(), options);
+}
+
+/** A task that fusion cannot solve. */
+const NOVEL: ToyOptions = { novelty: 0.5 };
+
+describe('auto', () => {
+  it('stops at copy where copy passes', async () => {
+    const toy = new ToyAdaptation({ change: 0.5, bestBeta: 0 });
+    const outcome = await run('auto', toy, until(0.01));
+    expect(toy.calls).toEqual(['gate', 'publish copy']);
+    expect(outcome).toMatchObject({ ready: true, strategy: 'reuse', alpha: 1, beta: 0 });
+    expect(outcome.published!.adapter).toBe(toy.old);
+  });
+
+  it('stops at revert where copy fails and revert passes', async () => {
+    const toy = new ToyAdaptation();
+    const copyLoss = toy.metric(toy.old).value;
+    const outcome = await run('auto', toy, until(copyLoss / 2));
+    expect(toy.calls).toEqual(['gate', 'gate', 'publish revert']);
+    expect(outcome).toMatchObject({ ready: true, strategy: 'revert', alpha: 1, beta: -1 });
+    expect(ids(outcome.candidates)).toEqual(['copy', 'revert']);
+  });
+
+  it('searches where both fail, and publishes what it found', async () => {
+    const toy = new ToyAdaptation({ change: 0.6, bestAlpha: 1.2, bestBeta: -0.4 });
+    const outcome = await run('auto', toy, until(0.05));
+    expect(toy.rungs()).toEqual(['copy', 'revert', 'search']);
+    expect(outcome).toMatchObject({ ready: true, strategy: 'relora' });
+    expect(outcome.published!.id).toBe('search');
+    const losses = outcome.searchHistory.map(({ loss }) => loss);
+    expect(outcome.published!.searchLoss).toBe(Math.min(...losses));
+    expect(outcome.searchHistory.slice(0, 3).map(({ alpha, beta }) => [alpha, beta])).toEqual([[1, 0], [1, -1], [0, 0]]);
+    expect(toy.count('step')).toBe(0);
+  });
+
+  it('fine-tunes from the best so far where nothing else passes, and stops at the first pass', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const outcome = await run('auto', toy, until(0.1));
+    expect(toy.rungs()).toEqual(['copy', 'revert', 'search', 'fine_tune']);
+    const untrained = outcome.candidates.filter(({ step }) => step === 0);
+    const start = untrained.reduce((best, next) => (next.metric.value < best.metric.value ? next : best));
+    expect([outcome.alpha, outcome.beta]).toEqual([start.alpha, start.beta]);
+    const passed = outcome.candidates.filter((candidate) => candidate.passed);
+    expect(ids(passed)).toEqual([outcome.published!.id]);
+    expect(outcome.candidates.at(-1)!.id).toBe(outcome.published!.id);
+    expect(outcome.published!.step).toBeGreaterThan(0);
+    expect(toy.count('step')).toBe(outcome.published!.step);
+    expect(toy.metric(outcome.published!.adapter).value).toBe(outcome.published!.metric.value);
+  });
+
+  it('is not ready out of budget, publishes nothing and keeps the best', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const outcome = await run('auto', toy, until(1e-9, { steps: 10 }));
+    expect(outcome).toMatchObject({ ready: false, published: null });
+    expect(toy.published).toEqual([]);
+    expect(outcome.best!.metric.value).toBe(Math.min(...outcome.candidates.map(({ metric }) => metric.value)));
+    expect(toy.metric(outcome.best!.adapter).value).toBe(outcome.best!.metric.value);
+    expect(toy.count('step')).toBe(10);
+  });
+
+  it('refines after a pass only as far as asked, and publishes again only what is better', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const first = (await run('auto', new ToyAdaptation(NOVEL), until(0.3))).published!;
+    const outcome = await run('auto', toy, until(0.3, { refineSteps: 10 }));
+    expect(toy.published[0]!.id).toBe(first.id);
+    expect(toy.count('step')).toBe(first.step + 10);
+    const metrics = toy.published.map(({ metric }) => metric.value);
+    expect(metrics.length).toBeGreaterThan(1);
+    expect(metrics).toEqual([...metrics].sort((a, b) => b - a));
+    expect(outcome.published!.metric.value).toBe(metrics.at(-1));
+  });
+
+  it('refines what an early rung published, and never publishes something worse', async () => {
+    const toy = new ToyAdaptation({ change: 0, learningRate: 60, novelty: 0.05 });
+    const target = toy.metric(toy.old).value;
+    const outcome = await run('auto', toy, until(target, { refineSteps: 5, evaluateEvery: 1 }));
+    expect(toy.rungs()).toEqual(['copy', 'fine_tune']);
+    expect(toy.count('step')).toBe(5);
+    const worse = outcome.candidates.filter(({ metric }) => metric.value > target);
+    expect(worse.length).toBeGreaterThan(0);
+    for (const { id } of worse) expect(toy.published.map((candidate) => candidate.id)).not.toContain(id);
+  });
+
+  it('has nothing to revert or search where the base did not change', async () => {
+    const toy = new ToyAdaptation({ change: 0, novelty: 0.5 });
+    await run('auto', toy, until(0.1));
+    expect(toy.rungs()).toEqual(['copy', 'fine_tune']);
+    expect(toy.events).toContainEqual({ type: 'skipped', rung: 'search', reason: 'no adaptable module of the base changed' });
+  });
+
+  it('warns once where the gate rows cannot tell, and goes on', async () => {
+    const toy = new ToyAdaptation();
+    const oldMetric = { name: 'loss', value: 0.3, rows: 6, standardError: 0.2 } as const;
+    const gate = { metric: 'loss', kind: 'relative', margin: 0.0001 } as const;
+    const outcome = await run('auto', toy, until(0, { gate, oldMetric, steps: 10 }));
+    expect(outcome.warnings).toHaveLength(1);
+    expect(outcome.target.value).toBeCloseTo(0.3001, 10);
+  });
+});
+
+describe('the strategies', () => {
+  it.each<[StrategyName, string[], string[]]>([
+    ['reuse', ['copy'], ['copy']],
+    ['revert', ['revert'], ['revert']],
+    ['relora', ['search', 'fine_tune'], ['search', 'fine_tune@5', 'fine_tune@10']],
+    ['warm-start', ['copy', 'fine_tune'], ['copy', 'fine_tune@5', 'fine_tune@10']],
+    ['scratch', ['fine_tune'], ['fine_tune@5', 'fine_tune@10']],
+  ])('%s tries %j', async (strategy, rungs, candidates) => {
+    const toy = new ToyAdaptation(NOVEL);
+    const outcome = await run(strategy, toy, until(1e-9, { steps: 10 }));
+    expect(toy.rungs()).toEqual(rungs);
+    expect(ids(outcome.candidates)).toEqual(candidates);
+    expect(outcome.candidates.at(-1)!.strategy).toBe(strategy);
+  });
+
+  it('train from scratch without coefficients, from an adapter that does nothing', async () => {
+    const outcome = await run('scratch', new ToyAdaptation(NOVEL), until(0.5, { steps: 200 }));
+    expect(outcome).toMatchObject({ ready: true, strategy: 'scratch', alpha: null, beta: null });
+  });
+
+  it.each<StrategyName>(['revert', 'relora'])('%s needs the evolution', async (strategy) => {
+    const context = { ...new ToyAdaptation().context(), evolution: null };
+    await expect(runStrategy(strategy, context, until(0.1))).rejects.toMatchObject({ code: 'evolution_required' });
+  });
+
+  it('auto does without the evolution', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    await runStrategy('auto', { ...toy.context(), evolution: null }, until(1e-9, { steps: 5 }));
+    expect(toy.rungs()).toEqual(['copy', 'fine_tune']);
+  });
+
+  it('hold fine-tuning back by L2 towards the initial adapter', async () => {
+    const distance = async (strong: number) => {
+      const toy = new ToyAdaptation(NOVEL);
+      const regularisation = { ...NO_REGULARISATION, strong, relaxed: strong };
+      const outcome = await run('relora', toy, until(1e-9, { steps: 20, search: { evaluations: 1 }, regularisation }));
+      const last = outcome.candidates.at(-1)!;
+      return last.metric.value;
+    };
+    // Held back, the model stays nearer to where it started and learns less.
+    expect(await distance(0.2)).toBeGreaterThan(2 * (await distance(0)));
+  });
+
+  it('are in the phase that they spend their time in', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    await run('auto', toy, until(0.1));
+    const spent = new Set(toy.phases.filter((entry) => !entry.startsWith('checkpoint')));
+    expect([...spent].sort()).toEqual([
+      'gate in evaluate',
+      'publish in publish',
+      'search in initialize',
+      'step in fine_tune',
+    ]);
+  });
+});
+
+describe('an interrupted run', () => {
+  const options = until(0.3, { refineSteps: 10, steps: 30 });
+
+  it('that is killed at any call resumes to the same outcome without repeating an evaluation', async () => {
+    const whole = new ToyAdaptation(NOVEL);
+    const expected = await run('auto', whole, options);
+    const total = whole.phases.length;
+    for (let killAt = 0; killAt < total; killAt++) {
+      let calls = 0;
+      const toy = new ToyAdaptation({
+        ...NOVEL,
+        before: () => {
+          if (calls++ === killAt) throw new Error('killed');
+        },
+      });
+      await expect(run('auto', toy, options)).rejects.toThrow('killed');
+      const outcome = await run('auto', toy, options);
+      const comparable = ({ candidates, searchHistory, published }: AdaptationOutcome) => ({
+        candidates: candidates.map(({ elapsedMs: _, ...record }) => record),
+        search: searchHistory.map(({ ms: _, ...point }) => point),
+        published: published?.adapter,
+      });
+      expect(comparable(outcome)).toEqual(comparable(expected));
+      expect(toy.published.at(-1)!.id).toBe(expected.published!.id);
+      // What was done but not yet kept when the process died may be done once more; everything else is not.
+      expect(toy.count('gate')).toBeLessThanOrEqual(whole.count('gate') + 1);
+      expect(toy.count('search')).toBeLessThanOrEqual(whole.count('search') + 1);
+    }
+  });
+
+  it('counts its time on', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    let clock = 0;
+    const ticking = () => ({ ...toy.context(), now: () => (clock += 1) });
+    await runStrategy('auto', ticking(), until(1e-9, { steps: 5 }));
+    const before = clock;
+    const outcome = await runStrategy('auto', ticking(), until(1e-9, { steps: 10 }));
+    expect(outcome.elapsedMs).toBeGreaterThanOrEqual(before - 2);
+  });
+
+  it('does not take over the state of another strategy', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    await run('reuse', toy, until(1e-9));
+    await expect(run('auto', toy, until(1e-9))).rejects.toMatchObject({ code: 'invalid_state' });
+  });
+
+  it.each(['gate', 'search', 'step', 'publish fine_tune'])('that is aborted during "%s" stops there', async (call) => {
+    const toy: ToyAdaptation = new ToyAdaptation({
+      ...NOVEL,
+      before: (made) => {
+        if (made.startsWith(call)) toy.controller.abort(new Error('cancelled by tenant'));
+      },
+    });
+    await expect(run('auto', toy, until(0.3, { refineSteps: 20 }))).rejects.toThrow('cancelled by tenant');
+    expect(toy.count(call)).toBeLessThanOrEqual(1);
+  });
+});
