@@ -64,7 +64,10 @@ export interface JobSpec {
   /** Folder written by an `evolve` request for this pair of bases; null computes it within the job. */
   readonly evolution: string | null;
   readonly options: AdaptOptions;
-  /** Folder of this job alone, on durable storage: checkpoints live here and a restart resumes from them. */
+  /**
+   * Folder of this job alone, on durable storage: checkpoints live here and a restart resumes from them. The worker
+   * removes it when the job has ended for good.
+   */
   readonly workDir: string;
   /** Id of the adapter version it is carried over from; goes into the published `readapt.json`. */
   readonly parent?: string;
@@ -120,11 +123,12 @@ export interface AdaptOutcome {
   readonly state: 'ready' | 'not_ready' | 'cancelled';
   /** The best candidate: the last one published where the job is ready, else the best so far; null if there is none. */
   readonly best: Candidate | null;
-  readonly target: number;
+  /** Null where the job was cancelled before it was known. */
+  readonly target: number | null;
   readonly baselines: Baselines;
   readonly steps: number;
   readonly totalSteps: number;
-  /** Milliseconds of the child's clock, by phase, up to readiness (or the end where it was not reached). */
+  /** Milliseconds of this attempt's clock, by phase, up to readiness (or the end where it was not reached). */
   readonly phases: Readonly<Record<Phase, number>>;
   /** Milliseconds from the start of the request to the acknowledged first publication; null if not ready. */
   readonly readyMs: number | null;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { assignSplit } from '../../src/lib/dataset-split.ts';
 import type { Tokenizer } from '../formats/tokenizer.ts';
 import type { ModelConfig } from '../models/model-config.ts';
 import { findChoices, type ChoiceSet } from './choices.ts';
@@ -61,9 +62,8 @@ export interface SplitRows {
 }
 
 /**
- * Rows keep the split they name. Those that name none are dealt out by the hash of their prompt: where no row names a
- * split, about 70 % train, 10 % validation and 20 % test (equal prompts stay together); else they are training rows.
- * Where no row is a test row, the validation rows are divided into both.
+ * Rows keep the split they name, those that name none are training rows; where no row names one, all are dealt out by
+ * their prompt, as the service does it. Where no row is a test row, the validation rows are divided into both.
  */
 export function splitRows(rows: readonly DatasetRow[]): SplitRows {
   if (rows.some(({ split }) => split !== undefined)) {
@@ -71,11 +71,11 @@ export function splitRows(rows: readonly DatasetRow[]): SplitRows {
     const [train, held, test] = [of('train'), of('validation'), of('test')];
     return test.length > 0 ? { train, validation: held, test } : { train, ...splitHeldOut(held) };
   }
-  const [validation, rest] = takeByHash(rows, 0.1);
-  const [test, train] = takeByHash(rest, 0.2 / 0.9);
-  return { train, validation, test };
+  const of = (name: string): DatasetRow[] => rows.filter(({ prompt }) => assignSplit(prompt) === name);
+  return { train: of('train'), validation: of('validation'), test: of('test') };
 }
 
+/** Two files: what is trained on, and what is held out. */
 async function loadPair(spec: { readonly train: string; readonly validation: string }): Promise<SplitRows> {
   return { train: await loadDataset(spec.train), ...splitHeldOut(await loadDataset(spec.validation)) };
 }

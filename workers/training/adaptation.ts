@@ -1,0 +1,244 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadAdapter } from '../formats/peft-adapter.ts';
+import type { Adapter } from '../models/adapter.ts';
+import type { AdaptationOutcome } from '../relora/adaptation.ts';
+import type { Evolution } from '../relora/evolution.ts';
+import { resolveTarget, type GateTarget } from '../relora/readiness-gate.ts';
+import { runStrategy } from '../relora/strategies.ts';
+import { CheckpointStore } from './checkpoint.ts';
+import { evolutionBetween, readEvolution, requireCompatible } from './evolve.ts';
+import type { Measurement } from './evaluation.ts';
+import { JobContext, toMetricValue } from './job-context.ts';
+import { toCandidate, type JobListener } from './job-listener.ts';
+import { withDefaults } from './job-options.ts';
+import { PhaseClock } from './phase-clock.ts';
+import type { AdaptOutcome, Baselines, Candidate, JobSpec, Phase, Strategy } from './protocol.ts';
+import type { LoadedBase, Session } from './session.ts';
+import { loadTaskData, TaskDataError, type TaskData } from './task-data.ts';
+
+/** The reason a signal is aborted with when a job is cancelled or paused. */
+export class CancelledError extends Error {
+  constructor() {
+    super('the job was cancelled');
+    this.name = 'CancelledError';
+  }
+}
+
+/**
+ * Runs one job: loads what it needs, measures the target where it depends on the old version, climbs the strategy's
+ * ladder, and completes the baselines once that no longer delays anybody. A checkpoint in `workDir` is gone on from.
+ * @returns also for a cancelled job, which leaves a checkpoint
+ * @throws FormatError, DatasetError, IncompatibleBasesError and the like for input that cannot be used;
+ *   TrainingDivergedError
+ */
+export async function runAdaptation(
+  session: Session,
+  spec: JobSpec,
+  listener: JobListener,
+  signal: AbortSignal,
+): Promise<AdaptOutcome> {
+  const job = new Job(session, spec, listener, signal);
+  try {
+    return await job.run();
+  } catch (error) {
+    if (!(signal.aborted && signal.reason instanceof CancelledError)) throw error;
+    return job.cancelled();
+  }
+}
+
+const NOT_MEASURED: Baselines = { old_on_v1: null, v2_no_adapter: null, v2_copy: null };
+
+/** The strategies that fuse the adapter with what changed in the base. */
+const USES_EVOLUTION: ReadonlySet<Strategy> = new Set(['auto', 'revert', 'relora']);
+
+/** One run of a job from prepare to outcome. */
+class Job {
+  readonly #session: Session;
+  readonly #spec: JobSpec;
+  readonly #listener: JobListener;
+  readonly #signal: AbortSignal;
+  readonly #begun = performance.now();
+  readonly #clock: PhaseClock;
+  #context: JobContext | null = null;
+  #baselines = NOT_MEASURED;
+  #target: number | null = null;
+  #ready: { readonly ms: number; readonly phases: Record<Phase, number> } | null = null;
+  #best: Candidate | null = null;
+  #totalSteps = 0;
+
+  constructor(session: Session, spec: JobSpec, listener: JobListener, signal: AbortSignal) {
+    this.#session = session;
+    this.#spec = spec;
+    this.#listener = this.#observing(listener);
+    this.#signal = signal;
+    this.#clock = new PhaseClock('prepare', (phase) => listener.phase(phase));
+  }
+
+  async run(): Promise<AdaptOutcome> {
+    const spec = this.#spec;
+    const prepared = await this.#prepare();
+    const { context, settings } = prepared;
+    this.#context = context;
+    const old = spec.gate.kind === 'relative' ? await this.#measureOld(prepared) : null;
+    const gate = { metric: spec.metric, ...spec.gate };
+    this.#setTarget(resolveTarget(gate, old && toMetricValue(old)));
+    const outcome = await runStrategy(settings.strategy, context, {
+      gate,
+      oldMetric: old && toMetricValue(old),
+      steps: settings.maxSteps,
+      evaluateEvery: settings.evaluateEvery,
+      refineSteps: spec.kind === 'control' ? 0 : settings.refineSteps,
+      search: { evaluations: settings.searchEvaluations },
+    });
+    // A control publishes nothing, and a resumed run may have published before: both are ready by the ladder's word.
+    if (outcome.ready) this.#markReady();
+    const atEnd = { ms: performance.now() - this.#begun, phases: this.#clock.phases() };
+    if (spec.kind === 'adaptation') await this.#completeBaselines(prepared, outcome);
+    return this.#outcome(outcome, this.#ready?.phases ?? atEnd.phases);
+  }
+
+  cancelled(): Promise<AdaptOutcome> {
+    return this.#cancelledOutcome();
+  }
+
+  async #prepare(): Promise<Prepared> {
+    const spec = this.#spec;
+    const control = spec.kind === 'control';
+    const settings = { ...withDefaults(spec.options), ...(control ? { strategy: 'scratch' as const } : {}) };
+    this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
+    await mkdir(spec.workDir, { recursive: true });
+    const next = await this.#session.base(spec.newBase);
+    const old = await this.#session.base(spec.oldBase);
+    requireCompatible(old, next);
+    const oldAdapter = await loadAdapter(spec.adapter, next.model.config);
+    const data = await loadTaskData(spec.data, { tokenizer: next.tokenizer, config: next.model.config });
+    requireMetric(spec, data);
+    const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
+    const resumed = await checkpoints.latest();
+    const evolution = USES_EVOLUTION.has(settings.strategy) ? await this.#evolution(old, next) : null;
+    this.#signal.throwIfAborted();
+    const context = new JobContext({
+      spec,
+      settings,
+      base: next,
+      oldAdapter,
+      evolution,
+      data,
+      checkpoints,
+      resumed,
+      clock: this.#clock,
+      listener: this.#listener,
+      signal: this.#signal,
+    });
+    return { context, settings, old, next, oldAdapter };
+  }
+
+  async #evolution(old: LoadedBase, next: LoadedBase): Promise<Evolution> {
+    if (this.#spec.evolution !== null) return readEvolution(this.#spec.evolution);
+    this.#clock.enter('evolution');
+    const evolution = await evolutionBetween(old, next, { signal: this.#signal });
+    this.#clock.enter('prepare');
+    return evolution;
+  }
+
+  async #measureOld({ context, old, oldAdapter }: Prepared): Promise<Measurement> {
+    const measured = await context.measureOnGate(old, oldAdapter);
+    this.#note({ old_on_v1: measured.value });
+    return measured;
+  }
+
+  /** What only the report needs is measured when nobody waits for it any more. */
+  async #completeBaselines({ context, old, next, oldAdapter }: Prepared, { candidates }: AdaptationOutcome): Promise<void> {
+    if (this.#signal.aborted) return;
+    const copy = candidates.find(({ id }) => id === 'copy')?.metric.value;
+    this.#note({ v2_copy: copy ?? (await context.measureOnGate(next, oldAdapter)).value });
+    this.#note({ v2_no_adapter: (await context.measureOnGate(next, null)).value });
+    if (this.#baselines.old_on_v1 === null) this.#note({ old_on_v1: (await context.measureOnGate(old, oldAdapter)).value });
+  }
+
+  #note(found: Partial<Baselines>): void {
+    this.#baselines = { ...this.#baselines, ...found };
+    this.#listener.baselines(this.#target, this.#baselines);
+  }
+
+  #setTarget({ value }: GateTarget): void {
+    this.#target = value;
+    this.#listener.baselines(value, this.#baselines);
+  }
+
+  #markReady(): void {
+    this.#ready ??= { ms: performance.now() - this.#begun, phases: this.#clock.phases() };
+  }
+
+  /** The listener, with an eye on what the outcome has to tell. */
+  #observing(listener: JobListener): JobListener {
+    return {
+      phase: (phase) => listener.phase(phase),
+      metrics: (points) => listener.metrics(points),
+      baselines: (target, baselines) => listener.baselines(target, baselines),
+      progress: (step, totalSteps) => {
+        this.#totalSteps = totalSteps;
+        listener.progress(step, totalSteps);
+      },
+      event: (event) => {
+        if (event.type === 'candidate') this.#best = toCandidate(event.candidate);
+        listener.event(event);
+      },
+      publish: async (sequence, dir, candidate) => {
+        await listener.publish(sequence, dir, candidate);
+        this.#markReady();
+      },
+    };
+  }
+
+  async #outcome(outcome: AdaptationOutcome, phases: Record<Phase, number>): Promise<AdaptOutcome> {
+    const { ready, best, target } = outcome;
+    const keep = !ready && best !== null && this.#spec.kind === 'adaptation';
+    return {
+      ...this.#figures(),
+      state: ready ? 'ready' : 'not_ready',
+      best: best && toCandidate(best),
+      target: target.value,
+      phases,
+      candidateDir: keep ? await this.#context!.writeCandidate(best, 'best-candidate') : null,
+    };
+  }
+
+  async #cancelledOutcome(): Promise<AdaptOutcome> {
+    await this.#context?.save();
+    return {
+      ...this.#figures(),
+      state: 'cancelled',
+      best: this.#best,
+      target: this.#target,
+      phases: this.#ready?.phases ?? this.#clock.phases(),
+      candidateDir: null,
+    };
+  }
+
+  #figures() {
+    const { step = 0, tokens = 0, seconds = 0 } = this.#context ?? {};
+    return {
+      baselines: this.#baselines,
+      steps: step,
+      totalSteps: this.#totalSteps,
+      readyMs: this.#ready?.ms ?? null,
+      tokens,
+      tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
+    };
+  }
+}
+
+interface Prepared {
+  readonly context: JobContext;
+  readonly settings: ReturnType<typeof withDefaults>;
+  readonly old: LoadedBase;
+  readonly next: LoadedBase;
+  readonly oldAdapter: Adapter;
+}
+
+function requireMetric({ metric }: JobSpec, { choices }: TaskData): void {
+  if (metric !== 'accuracy' || choices) return;
+  throw new TaskDataError('metric accuracy needs a task with 2 to 20 distinct completions; this one has others');
+}

@@ -1,0 +1,30 @@
+import { DatasetError } from '../../src/lib/dataset-jsonl.ts';
+import { FormatError } from '../formats/errors.ts';
+import { AdaptationError } from '../relora/errors.ts';
+import { CancelledError } from './adaptation.ts';
+import { IncompatibleBasesError } from './evolve.ts';
+import { TrainingDivergedError } from './loss-monitor.ts';
+import type { BaseDifference } from './protocol.ts';
+import { TaskDataError } from './task-data.ts';
+import { TokenizeError } from './tokenize.ts';
+
+export interface ErrorFields {
+  readonly code: string;
+  readonly message: string;
+  readonly permanent: boolean;
+  readonly differences?: readonly BaseDifference[];
+}
+
+/** Trying again with the same input ends the same. */
+const PERMANENT = [FormatError, DatasetError, TaskDataError, TokenizeError, IncompatibleBasesError, AdaptationError, TrainingDivergedError];
+
+/** An error as a message to the parent: faults of the input are permanent, all else (disk full, memory) is not. */
+export function errorFields(error: unknown): ErrorFields {
+  if (error instanceof CancelledError) return { code: 'cancelled', message: error.message, permanent: true };
+  const message = error instanceof Error ? error.message : String(error);
+  const permanent = PERMANENT.some((type) => error instanceof type);
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
+  if (error instanceof TokenizeError) return { code: 'invalid_dataset', message, permanent };
+  if (error instanceof IncompatibleBasesError) return { code, message, permanent, differences: error.differences };
+  return { code, message, permanent };
+}

@@ -1,0 +1,216 @@
+import { join } from 'node:path';
+import { factorArrays, withFactorArrays } from '../engine/optimiser/factors.ts';
+import { saveAdapter } from '../formats/peft-adapter.ts';
+import type { Adapter } from '../models/adapter.ts';
+import { createAdapter } from '../models/lora-init.ts';
+import type {
+  AdaptationContext,
+  AdaptationEvent,
+  Candidate as LadderCandidate,
+  FineTuneRequest,
+  LadderPhase,
+  LadderState,
+} from '../relora/adaptation.ts';
+import type { Evolution } from '../relora/evolution.ts';
+import type { MetricValue } from '../relora/readiness-gate.ts';
+import type { Checkpoint, CheckpointStore } from './checkpoint.ts';
+import { meanLoss, measure, type Measurement } from './evaluation.ts';
+import type { TokenizedExample } from './example.ts';
+import type { JobListener } from './job-listener.ts';
+import { toCandidate } from './job-listener.ts';
+import type { AdaptationDefaults } from './job-options.ts';
+import type { PhaseClock } from './phase-clock.ts';
+import type { JobSpec } from './protocol.ts';
+import type { LoadedBase } from './session.ts';
+import type { TaskData } from './task-data.ts';
+import { decodeTrainerState, encodeTrainerState, type TrainerState } from './trainer-state.ts';
+import { train, type StepReport } from './trainer.ts';
+
+export interface JobContextOptions {
+  readonly spec: JobSpec;
+  readonly settings: AdaptationDefaults;
+  readonly base: LoadedBase;
+  readonly oldAdapter: Adapter;
+  readonly evolution: Evolution | null;
+  readonly data: TaskData;
+  readonly checkpoints: CheckpointStore;
+  /** The checkpoint to go on from; null at a first attempt. */
+  readonly resumed: Checkpoint | null;
+  readonly clock: PhaseClock;
+  readonly listener: JobListener;
+  readonly signal: AbortSignal;
+}
+
+/** What a job's checkpoint holds beside the tensors of trainer and best adapter. */
+interface JobState {
+  readonly ladder: LadderState;
+  /** Is the best candidate's adapter among the tensors? */
+  readonly hasBest: boolean;
+  /** Null while nothing is being fine-tuned. */
+  readonly trainer: unknown;
+}
+
+/** A slow job leaves a checkpoint at least so often, evaluations or not. */
+const CHECKPOINT_MS = 30_000;
+/** Steps whose metric points travel in one message. */
+const POINTS_EVERY = 10;
+
+/** The ladder's world: this process' runtime, trainer and evaluation, and a listener that hears of everything. */
+export class JobContext implements AdaptationContext {
+  readonly oldAdapter: Adapter;
+  readonly evolution: Evolution | null;
+  readonly seed: number;
+  readonly signal: AbortSignal;
+  readonly resume: AdaptationContext['resume'];
+  /** Of the training so far. */
+  tokens = 0;
+  seconds = 0;
+  step = 0;
+  readonly #options: JobContextOptions;
+  readonly #searchRows: readonly TokenizedExample[];
+  #ladder: LadderState | null = null;
+  #best: Adapter | null = null;
+  #trainer: TrainerState | null = null;
+  #savedAt = performance.now();
+  #publications = 0;
+  #points: { name: string; step: number; value: number }[] = [];
+
+  constructor(options: JobContextOptions) {
+    this.#options = options;
+    this.oldAdapter = options.oldAdapter;
+    this.evolution = options.evolution;
+    this.seed = options.settings.seed;
+    this.signal = options.signal;
+    this.#searchRows = options.data.validation.slice(0, options.settings.searchRows);
+    if (options.resumed) this.resume = this.#restore(options.resumed);
+  }
+
+  createFresh(seed: number): Adapter {
+    return createAdapter({ ...this.oldAdapter.config, base: this.#options.base.model.config, seed });
+  }
+
+  async searchLoss(adapter: Adapter): Promise<number> {
+    const { base, signal } = this.#options;
+    return (await meanLoss(base.runtime, adapter, this.#searchRows, { signal })).value;
+  }
+
+  async gateMetric(adapter: Adapter): Promise<MetricValue> {
+    return toMetricValue(await this.measureOnGate(this.#options.base, adapter));
+  }
+
+  /** The job's metric on the gate rows, on either base; `null` is the base alone. */
+  async measureOnGate(base: LoadedBase, adapter: Adapter | null): Promise<Measurement> {
+    const { data, spec, signal } = this.#options;
+    return measure(base.runtime, adapter, data.test, { metric: spec.metric, choices: data.choices, signal });
+  }
+
+  async fineTune({ initial, regularisation, steps, evaluateEvery, onEvaluate }: FineTuneRequest): Promise<void> {
+    const { base, data, settings, listener, signal } = this.#options;
+    const resume = this.#trainer ?? undefined;
+    const isDue = (step: number): boolean => step > 0 && (step % evaluateEvery === 0 || step === steps);
+    if (resume && isDue(resume.optimiser.step)) {
+      const adapter = withFactorArrays(initial, resume.parameters);
+      if ((await onEvaluate(resume.optimiser.step, adapter)) === 'stop') return;
+    }
+    await train({
+      runtime: base.runtime,
+      initial,
+      examples: data.train,
+      steps,
+      batchSize: settings.batchSize,
+      learningRate: settings.learningRate,
+      regularisation,
+      seed: settings.seed,
+      resume,
+      signal,
+      afterStep: async (report) => {
+        this.#note(report);
+        listener.progress(report.step, steps);
+        if (isDue(report.step)) return onEvaluate(report.step, report.adapter);
+        if (performance.now() - this.#savedAt > CHECKPOINT_MS) await this.save();
+        return 'continue';
+      },
+    });
+    this.#flushPoints();
+  }
+
+  async publish(candidate: LadderCandidate): Promise<void> {
+    if (this.#options.spec.kind === 'control') return;
+    const sequence = ++this.#publications;
+    const dir = await this.writeCandidate(candidate, `candidate-${sequence}`);
+    await this.#options.listener.publish(sequence, dir, toCandidate(candidate));
+  }
+
+  /** Writes a candidate as a PEFT folder within the job's folder. */
+  async writeCandidate({ adapter, ...record }: LadderCandidate, name: string): Promise<string> {
+    const { spec, base } = this.#options;
+    const { alpha, beta } = record;
+    const dir = join(spec.workDir, name);
+    const manifest = {
+      baseFingerprint: base.model.fingerprint,
+      parent: spec.parent ?? null,
+      strategy: record.strategy,
+      coefficients: alpha === null || beta === null ? null : { alpha, beta },
+      metrics: { [record.metric.name]: record.metric.value, steps: record.step },
+    };
+    await saveAdapter(dir, adapter, { manifest, replace: true });
+    return dir;
+  }
+
+  phase(phase: LadderPhase): void {
+    this.#options.clock.enter(phase);
+  }
+
+  report(event: AdaptationEvent): void {
+    if (event.type === 'candidate') this.#flushPoints();
+    this.#options.listener.event(event);
+  }
+
+  async checkpoint(state: LadderState, best: LadderCandidate | null): Promise<void> {
+    this.#ladder = state;
+    this.#best = best !== null && best.step > 0 ? best.adapter : null;
+    await this.save();
+  }
+
+  /** Saves where the job stands; nothing to save before the ladder's first checkpoint. */
+  async save(): Promise<void> {
+    if (!this.#ladder) return;
+    const trainer = this.#trainer ? encodeTrainerState(this.#trainer) : null;
+    const state: JobState = { ladder: this.#ladder, hasBest: this.#best !== null, trainer: trainer?.state ?? null };
+    const tensors = new Map(trainer?.tensors);
+    if (this.#best) for (const [name, data] of factorArrays(this.#best.modules)) tensors.set(`best/${name}`, data);
+    await this.#options.checkpoints.save({ state, tensors });
+    this.#savedAt = performance.now();
+  }
+
+  #restore({ state, tensors }: Checkpoint): AdaptationContext['resume'] {
+    const { ladder, hasBest, trainer } = state as JobState;
+    const names = [...factorArrays(this.oldAdapter.modules).keys()];
+    if (trainer !== null) this.#trainer = decodeTrainerState({ state: trainer, tensors }, names);
+    this.#ladder = ladder;
+    if (hasBest) {
+      const arrays = new Map(names.map((name) => [name, tensors.get(`best/${name}`)!]));
+      this.#best = withFactorArrays(this.oldAdapter, arrays);
+    }
+    return { state: ladder, bestAdapter: this.#best };
+  }
+
+  #note({ step, loss, learningRate, state }: StepReport): void {
+    this.#trainer = state;
+    this.step = step;
+    this.tokens = state.tokens;
+    this.seconds = state.seconds;
+    this.#points.push({ name: 'train_loss', step, value: loss }, { name: 'learning_rate', step, value: learningRate });
+    if (step % POINTS_EVERY === 0) this.#flushPoints();
+  }
+
+  #flushPoints(): void {
+    if (this.#points.length > 0) this.#options.listener.metrics(this.#points);
+    this.#points = [];
+  }
+}
+
+/** As the method's gate wants it. */
+export function toMetricValue({ metric, value, standardError, examples }: Measurement): MetricValue {
+  return { name: metric, value, standardError, rows: examples };
+}

@@ -1,0 +1,23 @@
+import type { AdaptationEvent, CandidateRecord } from '../relora/adaptation.ts';
+import type { Baselines, Candidate, MetricPointMessage, Phase } from './protocol.ts';
+
+/** Who hears of a job's way: the parent process, or a terminal. */
+export interface JobListener {
+  phase(phase: Phase): void;
+  progress(step: number, totalSteps: number): void;
+  metrics(points: readonly MetricPointMessage[]): void;
+  /** Rungs, search evaluations, candidates, warnings. */
+  event(event: AdaptationEvent): void;
+  baselines(target: number | null, baselines: Baselines): void;
+  /**
+   * Makes a candidate durable before it resolves.
+   * @param dir PEFT folder; may be removed afterwards
+   */
+  publish(sequence: number, dir: string, candidate: Candidate): Promise<void>;
+}
+
+/** A candidate of the ladder as messages and results name it. */
+export function toCandidate({ strategy, alpha, beta, step, metric, passed }: CandidateRecord): Candidate {
+  const { name, value, standardError, rows } = metric;
+  return { strategy, alpha, beta, step, metric: name, value, standardError, examples: rows, passed };
+}
