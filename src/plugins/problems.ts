@@ -26,7 +26,7 @@ function routeNotFound(method: string, url: string): AppError {
 export function problemDocument(error: AppError, instance: string): Record<string, unknown> {
   return {
     ...error.details,
-    type: `https://readapt.dev/problems/${error.code}`,
+    type: `urn:readapt:problem:${error.code}`,
     title: STATUS_CODES[error.status] ?? 'Error',
     status: error.status,
     detail: error.message,

@@ -10,8 +10,7 @@ export default fp<{ perMinute: number }>(
       max: perMinute,
       timeWindow: 60_000,
       hook: 'preParsing',
-      keyGenerator: (request) => request.principal?.keyId ?? `ip:${request.ip}`,
-      allowList: (request) => request.principal === null || request.principal === undefined,
+      keyGenerator: (request) => request.principal.keyId,
       errorResponseBuilder: (_request, { ttl }) => tooManyRequests(Math.max(1, Math.ceil(ttl / 1000))),
       enableDraftSpec: true,
     });

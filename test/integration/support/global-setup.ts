@@ -4,6 +4,9 @@ import path from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { applyMigrations, startEmbeddedPostgres } from '../../../src/embedded/index.ts';
+import { createJobProducer, createQueueBackend } from '../../../src/jobs/index.ts';
+import { createDatabase } from '../../../src/lib/database.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -23,12 +26,22 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await admin.connect();
   await admin.query(`CREATE DATABASE ${TEMPLATE}`);
   await applyMigrations(withDatabase(postgres.url, TEMPLATE));
+  await prepareQueue(withDatabase(postgres.url, TEMPLATE));
   await admin.end();
   project.provide('postgresUrl', adminUrl);
   return async () => {
     await postgres.stop();
     await rm(folder, { recursive: true, force: true });
   };
+}
+
+/** Lets the queue create its own tables once, and not in every clone. */
+async function prepareQueue(databaseUrl: string): Promise<void> {
+  const db = createDatabase(databaseUrl);
+  const backend = createQueueBackend({ databaseUrl, redisUrl: null });
+  const producer = await createJobProducer({ db, backend, logger: createLogger({ level: 'silent', pretty: false }) });
+  await producer.close();
+  await db.$disconnect();
 }
 
 function withDatabase(url: string, database: string): string {

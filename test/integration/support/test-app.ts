@@ -6,8 +6,9 @@ import { Registry } from 'prom-client';
 import { buildApp, type AppDependencies } from '../../../src/app.ts';
 import { createFilesystemStore } from '../../../src/artifacts/index.ts';
 import { loadConfig, type Config } from '../../../src/config/config.ts';
+import { createJobProducer, createQueueBackend, type JobProducer } from '../../../src/jobs/index.ts';
 import type { Database } from '../../../src/lib/database.ts';
-import { createLogger } from '../../../src/lib/logger.ts';
+import { createLogger, type Logger } from '../../../src/lib/logger.ts';
 import { createTestDatabase, type TestDatabase } from './test-database.ts';
 import { bearer, createTestKey } from './test-keys.ts';
 
@@ -64,6 +65,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
       app.inject({ ...request, headers: { ...(key === null ? {} : bearer(key)), ...request.headers } }),
     close: async () => {
       await app.close();
+      if (options.deps?.producer === undefined) await deps.producer.close();
       await database.close();
       await rm(folder, { recursive: true, force: true });
     },
@@ -75,15 +77,22 @@ async function testDependencies(
   database: TestDatabase,
   given: Partial<AppDependencies>,
 ): Promise<AppDependencies> {
+  const logger = given.logger ?? createLogger({ level: config.logLevel, pretty: false });
   return {
     db: database.db,
     artifacts: await createFilesystemStore(path.join(config.dataDir, 'artifacts')),
-    producer: missing('producer'),
+    producer: given.producer ?? (await createTestProducer(database, logger)),
     inspector: missing('inspector'),
     metrics: new Registry(),
-    logger: createLogger({ level: config.logLevel, pretty: false }),
+    logger,
     ...given,
   };
+}
+
+/** The real producer, on the queue in the test's own database. */
+function createTestProducer(database: TestDatabase, logger: Logger): Promise<JobProducer> {
+  const backend = createQueueBackend({ databaseUrl: database.url, redisUrl: null });
+  return createJobProducer({ db: database.db, backend, logger });
 }
 
 /** A test that needs it must give it: the use of this one fails. */

@@ -1,0 +1,154 @@
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newId } from '../../../src/lib/ids.ts';
+import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+
+let service: TestApp;
+let tenant: TestTenant;
+let outside: string;
+
+const CONFIG = { model_type: 'llama', hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4, vocab_size: 256 };
+
+/** A folder that looks like a model; analysis, which reads the weights, is not part of the request. */
+async function makeModel(name: string, config: unknown = CONFIG): Promise<string> {
+  const folder = path.join(service.allowedRoot, name);
+  await mkdir(folder, { recursive: true });
+  await writeFile(path.join(folder, 'config.json'), typeof config === 'string' ? config : JSON.stringify(config));
+  await writeFile(path.join(folder, 'model.safetensors'), 'weights');
+  return folder;
+}
+
+const createModel = (name: string) => service.request({ method: 'POST', url: '/v1/base-models', payload: { name } });
+const addVersion = (model: string, payload: object) =>
+  service.request({ method: 'POST', url: `/v1/base-models/${model}/versions`, payload });
+
+beforeAll(async () => {
+  service = await createTestApp();
+  tenant = await createTestTenant(service.db, 'alpha');
+  outside = path.join(path.dirname(service.allowedRoot), 'private');
+  await mkdir(outside);
+  await writeFile(path.join(outside, 'config.json'), JSON.stringify(CONFIG));
+  await writeFile(path.join(outside, 'model.safetensors'), 'weights');
+});
+afterAll(() => service.close());
+
+test('a base model is found by identifier and by name, and exists once', async () => {
+  const created = await createModel('smol');
+  expect(created.statusCode).toBe(201);
+  const { id } = created.json();
+  expect(created.headers.location).toBe(`/v1/base-models/${id}`);
+  for (const at of [id, 'smol']) {
+    expect((await service.request({ url: `/v1/base-models/${at}`, key: tenant.key })).json()).toEqual(created.json());
+  }
+  const again = await createModel('smol');
+  expect([again.statusCode, again.json().code]).toEqual([409, 'base_model_exists']);
+  expect((await service.request({ url: '/v1/base-models/absent' })).statusCode).toBe(404);
+});
+
+describe('versions', () => {
+  test('the first starts no rollout, the next one does', async () => {
+    await createModel('rolled');
+    const first = await addVersion('rolled', { version: '1', path: await makeModel('rolled-1') });
+    expect(first.statusCode).toBe(201);
+    expect(first.json()).toMatchObject({
+      base_model_version: { base_model: 'rolled', version: '1', state: 'registered', architecture: 'llama', parameters: null },
+      rollout: null,
+    });
+
+    const second = await addVersion('rolled', { version: '2', path: await makeModel('rolled-2'), rollout: { max_steps: 7 } });
+    expect(second.statusCode).toBe(202);
+    const { base_model_version: version, rollout } = second.json();
+    expect(rollout).toMatchObject({ base_version_id: version.id, state: 'planning', options: { max_steps: 7 } });
+    expect(second.headers.location).toBe(`/v1/rollouts/${rollout.id}`);
+    expect(await service.deps.producer.count('rollouts')).toBe(1);
+    const events = await service.db.event.findMany({ where: { subjectId: { in: [version.id, rollout.id] } } });
+    expect(events.map((event) => event.type)).toContain('base_model_version.registered');
+    expect(events.map((event) => event.subjectId)).toContain(rollout.id);
+
+    const third = await addVersion('rolled', { version: '3', path: await makeModel('rolled-3'), rollout: false });
+    expect([third.statusCode, third.json().rollout]).toEqual([201, null]);
+
+    const list = await service.request({ url: '/v1/base-models/rolled/versions' });
+    expect(list.json().data.map((entry: { version: string }) => entry.version)).toEqual(['3', '2', '1']);
+  });
+
+  test('exist once, also when two requests come at the same time', async () => {
+    await createModel('once');
+    const folder = await makeModel('once-1');
+    const answers = await Promise.all([1, 2, 3, 4].map(() => addVersion('once', { version: '1', path: folder })));
+    expect(answers.map((answer) => answer.statusCode).sort()).toEqual([201, 409, 409, 409]);
+    expect(answers.find((answer) => answer.statusCode === 409)?.json().code).toBe('base_model_version_exists');
+  });
+
+  test('show their folder to the operator only', async () => {
+    await createModel('shown');
+    const folder = await makeModel('shown-1');
+    const { base_model_version: version } = (await addVersion('shown', { version: '1', path: folder })).json();
+    expect(version.path).toBe(folder);
+    const asTenant = await service.request({ url: `/v1/base-model-versions/${version.id}`, key: tenant.key });
+    expect(asTenant.json()).toEqual({ ...version, path: null });
+    expect((await service.request({ url: `/v1/base-model-versions/${newId('baseVersion')}` })).statusCode).toBe(404);
+  });
+
+  const refused: { name: string; path: () => Promise<string>; code: string; detail?: string }[] = [
+    { name: 'a folder outside the allowed roots', path: async () => outside, code: 'path_not_allowed' },
+    { name: 'a folder that only looks inside', path: async () => `${service.allowedRoot}/../private`, code: 'path_not_allowed' },
+    { name: 'a sibling whose name begins like a root', path: async () => `${service.allowedRoot}-other`, code: 'path_not_allowed' },
+    { name: 'a relative path', path: async () => 'models', code: 'path_not_allowed' },
+    {
+      name: 'a link that leads outside',
+      path: async () => {
+        const link = path.join(service.allowedRoot, 'link');
+        await symlink(outside, link);
+        return link;
+      },
+      code: 'path_not_allowed',
+    },
+    { name: 'a folder that does not exist', path: async () => path.join(service.allowedRoot, 'absent'), code: 'path_not_found' },
+    {
+      name: 'a file',
+      path: async () => path.join(await makeModel('with-file'), 'config.json'),
+      code: 'not_a_folder',
+    },
+    {
+      name: 'a folder without config.json',
+      path: async () => {
+        const folder = await makeModel('no-config');
+        await rm(path.join(folder, 'config.json'));
+        return folder;
+      },
+      code: 'invalid_base_model',
+      detail: 'config.json',
+    },
+    { name: 'a config.json that is not JSON', path: () => makeModel('bad-config', '{'), code: 'invalid_base_model' },
+    {
+      name: 'a config.json without a size',
+      path: () => makeModel('no-size', { ...CONFIG, hidden_size: undefined }),
+      code: 'invalid_base_model',
+      detail: 'hidden_size is missing',
+    },
+    {
+      name: 'a folder without weights',
+      path: async () => {
+        const folder = await makeModel('no-weights');
+        await rm(path.join(folder, 'model.safetensors'));
+        return folder;
+      },
+      code: 'invalid_base_model',
+      detail: 'safetensors',
+    },
+  ];
+  test.each(refused)('from $name are refused, and nothing stays', async ({ path: make, code, detail = '' }) => {
+    await createModel('refusing');
+    const answer = await addVersion('refusing', { version: '1', path: await make() });
+    expect([answer.statusCode, answer.json().code]).toEqual([422, code]);
+    expect(answer.json().detail).toContain(detail);
+    expect(await service.db.baseVersion.count({ where: { baseModel: { name: 'refusing' } } })).toBe(0);
+  });
+
+  test('belong to a base model that exists', async () => {
+    const answer = await addVersion('absent', { version: '1', path: await makeModel('orphan') });
+    expect(answer.statusCode).toBe(404);
+  });
+});

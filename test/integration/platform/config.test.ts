@@ -1,0 +1,44 @@
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ConfigError, loadConfig } from '../../../src/config/config.ts';
+import { startServer } from '../../../src/server.ts';
+
+describe('a value that cannot be used', () => {
+  test.each([
+    ['READAPT_PORT', 'abc', '"abc"', '0 to 65535'],
+    ['READAPT_PORT', '70000', '"70000"', '0 to 65535'],
+    ['READAPT_PORT', '80.5', '"80.5"', '0 to 65535'],
+    ['READAPT_BODY_LIMIT_BYTES', '10', '"10"', '1024'],
+    ['READAPT_LOG_LEVEL', 'loud', '"loud"', 'debug'],
+    ['READAPT_DEVICE', 'tpu', '"tpu"', 'auto or cpu'],
+    ['READAPT_THREADS', '0', '"0"', '1 to 1024'],
+    ['READAPT_RUNTIME', 'fast', '"fast"', 'compiled or eager'],
+    ['READAPT_RATE_LIMIT_PER_MINUTE', '-1', '"-1"', 'at least 1'],
+    ['REDIS_URL', 'localhost:6379', 'not usable', 'redis://'],
+    ['DATABASE_URL', 'mysql://root:hunter2@db/x', 'not usable', 'postgresql://'],
+  ])('%s=%s stops the start with a line that names it', (variable, value, found, expected) => {
+    const load = () => loadConfig({ [variable]: value });
+    expect(load).toThrow(ConfigError);
+    expect(load).toThrow(new RegExp(`^${variable} is ${found}, expected .*${expected}`));
+    expect(load).not.toThrow(/hunter2/);
+  });
+
+  test('is named together with all others', () => {
+    const load = () => loadConfig({ READAPT_PORT: 'x', READAPT_DEVICE: 'y' });
+    expect(load).toThrow(/READAPT_PORT[^\n]*\nREADAPT_DEVICE/);
+  });
+});
+
+test('blank is unset, folders are absolute, and nothing changes afterwards', () => {
+  const config = loadConfig({ READAPT_PORT: '  ', DATABASE_URL: '', READAPT_DATA_DIR: 'here', READAPT_ALLOWED_ROOTS: `/a${path.delimiter}b${path.delimiter}` });
+  expect(config.port).toBe(8420);
+  expect(config.databaseUrl).toBeNull();
+  expect(config.dataDir).toBe(path.resolve('here'));
+  expect(config.allowedRoots).toEqual(['/a', path.resolve('b')]);
+  expect(Object.isFrozen(config) && Object.isFrozen(config.allowedRoots)).toBe(true);
+});
+
+test('a database that cannot be reached stops the start', async () => {
+  const config = loadConfig({ DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none', READAPT_PORT: '0', READAPT_LOG_LEVEL: 'silent', READAPT_DATA_DIR: '/tmp/readapt-test-unreachable' });
+  await expect(startServer(config, { inspector: { inspectAdapter: () => Promise.reject(new Error('unused')) } })).rejects.toThrow('ECONNREFUSED');
+});

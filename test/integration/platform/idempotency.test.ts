@@ -1,0 +1,161 @@
+import { Readable } from 'node:stream';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+
+let service: TestApp;
+let tenant: TestTenant;
+let number = 0;
+let key: string;
+
+beforeAll(async () => {
+  service = await createTestApp();
+  tenant = await createTestTenant(service.db, 'alpha');
+});
+afterAll(() => service.close());
+beforeEach(() => {
+  number += 1;
+  key = `key-${number}`;
+});
+
+const createTenant = (name: string, idempotencyKey = key) =>
+  service.request({ method: 'POST', url: '/v1/tenants', payload: { name }, headers: { 'idempotency-key': idempotencyKey } });
+
+test('the same request again gets the same answer and changes nothing', async () => {
+  const first = await createTenant('replayed');
+  const second = await createTenant('replayed');
+  expect(first.statusCode).toBe(201);
+  expect(first.headers['idempotency-replayed']).toBeUndefined();
+  expect(second.statusCode).toBe(201);
+  expect(second.headers['idempotency-replayed']).toBe('true');
+  expect(second.headers.location).toBe(first.headers.location);
+  expect(second.headers['content-type']).toBe(first.headers['content-type']);
+  expect(second.body).toBe(first.body);
+  expect(await service.db.event.count({ where: { subjectId: first.json().id } })).toBe(1);
+});
+
+test('the key with another body, or for another route, answers 422', async () => {
+  await createTenant('one-body');
+  const otherBody = await createTenant('another-body');
+  expect(otherBody.statusCode).toBe(422);
+  expect(otherBody.json().code).toBe('idempotency_key_reused');
+  const otherRoute = await service.request({
+    method: 'POST',
+    url: '/v1/base-models',
+    payload: { name: 'one-body' },
+    headers: { 'idempotency-key': key },
+  });
+  expect(otherRoute.json().code).toBe('idempotency_key_reused');
+  expect(await service.db.tenant.count({ where: { name: 'another-body' } })).toBe(0);
+});
+
+test('duplicates that arrive together make one row', async () => {
+  const make = () =>
+    service.request({
+      method: 'POST',
+      url: '/v1/api-keys',
+      key: tenant.key,
+      payload: { name: 'together', scopes: ['tenant:read'] },
+      headers: { 'idempotency-key': key },
+    });
+  const answers = await Promise.all(Array.from({ length: 8 }, make));
+  expect(await service.db.apiKey.count({ where: { name: 'together' } })).toBe(1);
+  const fresh = answers.filter((answer) => answer.statusCode === 201 && !answer.headers['idempotency-replayed']);
+  expect(fresh).toHaveLength(1);
+  for (const answer of answers) {
+    if (answer.statusCode === 201) expect(answer.json().id).toBe(fresh[0]?.json().id);
+    else expect([answer.statusCode, answer.json().code]).toEqual([409, 'idempotency_in_progress']);
+  }
+});
+
+test('the key belongs to who uses it', async () => {
+  await createTenant('of-operator');
+  const answer = await service.request({
+    method: 'POST',
+    url: '/v1/api-keys',
+    key: tenant.key,
+    payload: { name: 'mine', scopes: ['tenant:read'] },
+    headers: { 'idempotency-key': key },
+  });
+  expect(answer.statusCode).toBe(201);
+  expect(answer.headers['idempotency-replayed']).toBeUndefined();
+});
+
+test('a request that failed sets its key free', async () => {
+  await createTenant('taken', 'other-key');
+  expect((await createTenant('taken')).statusCode).toBe(409);
+  const corrected = await createTenant('free');
+  expect(corrected.statusCode).toBe(201);
+  expect(corrected.headers['idempotency-replayed']).toBeUndefined();
+});
+
+test('the secret of a new key is not kept for the replay', async () => {
+  const make = () =>
+    service.request({
+      method: 'POST',
+      url: '/v1/api-keys',
+      payload: { name: 'secret', scopes: ['operator'] },
+      headers: { 'idempotency-key': key },
+    });
+  const first = (await make()).json();
+  const second = (await make()).json();
+  expect(first.key).toMatch(/^rdp_/);
+  expect(second).toEqual({ ...first, key: null });
+  const stored = await service.db.idempotencyRecord.findMany();
+  expect(JSON.stringify(stored)).not.toContain(first.key);
+});
+
+describe('a claim whose process died', () => {
+  const claimed = (age: number) =>
+    service.db.idempotencyRecord.create({
+      data: { principal: 'operator', key, requestHash: 'unknown', createdAt: new Date(Date.now() - age) },
+    });
+
+  test('holds the key while it may still run', async () => {
+    await claimed(5_000);
+    expect((await createTenant(`held-${number}`)).statusCode).toBe(422);
+  });
+
+  test('lapses, and the request runs', async () => {
+    await claimed(120_000);
+    const answer = await createTenant(`lapsed-${number}`);
+    expect(answer.statusCode).toBe(201);
+    expect((await createTenant(`lapsed-${number}`)).headers['idempotency-replayed']).toBe('true');
+  });
+});
+
+test.each([' ', 'a b', 'ü', 'x'.repeat(256)])('the key %j is refused', async (bad) => {
+  const answer = await createTenant('never', bad);
+  expect(answer.statusCode).toBe(400);
+  expect(answer.json().code).toBe('invalid_idempotency_key');
+});
+
+test('an answer is kept for a day', async () => {
+  await createTenant('kept');
+  await service.db.idempotencyRecord.updateMany({ where: { key }, data: { createdAt: new Date(Date.now() - 25 * 3_600_000) } });
+  const again = await createTenant('kept');
+  expect([again.statusCode, again.json().code]).toEqual([409, 'tenant_exists']);
+});
+
+describe('an upload', () => {
+  const rows = (label: string) =>
+    Array.from({ length: 40 }, (_, index) => JSON.stringify({ prompt: `text ${index}`, completion: label }) + '\n');
+  const upload = (name: string, lines: string[]) =>
+    service.request({
+      method: 'POST',
+      url: `/v1/datasets?name=${name}`,
+      key: tenant.key,
+      headers: { 'content-type': 'application/x-ndjson', 'idempotency-key': key },
+      payload: Readable.from(lines.map((line) => Buffer.from(line))),
+    });
+
+  test('is replayed for the same bytes, and refused for others', async () => {
+    const first = await upload('streamed', rows('yes'));
+    expect(first.statusCode).toBe(201);
+    const second = await upload('streamed', rows('yes'));
+    expect(second.headers['idempotency-replayed']).toBe('true');
+    expect(second.json().id).toBe(first.json().id);
+    const other = await upload('streamed', rows('not'));
+    expect([other.statusCode, other.json().code]).toEqual([422, 'idempotency_key_reused']);
+    expect(await service.db.dataset.count()).toBe(1);
+  });
+});

@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
+
+let service: TestApp;
+beforeAll(async () => {
+  service = await createTestApp({ env: { READAPT_BODY_LIMIT_BYTES: '2048' } });
+});
+afterAll(() => service.close());
+
+const json = { 'content-type': 'application/json' };
+
+interface Case {
+  name: string;
+  url?: string;
+  payload: string;
+  headers?: Record<string, string>;
+  status: number;
+  code: string;
+  field?: string;
+}
+
+const cases: Case[] = [
+  { name: 'an unknown field', payload: '{"name":"a","colour":"red"}', status: 400, code: 'invalid_request', field: 'colour' },
+  { name: 'a wrong type', payload: '{"name":5}', status: 400, code: 'invalid_request', field: 'name' },
+  { name: 'a missing field', payload: '{}', status: 400, code: 'invalid_request', field: 'name' },
+  { name: 'a value that does not fit', payload: '{"name":"-a"}', status: 400, code: 'invalid_request', field: 'name' },
+  { name: 'a body that is no object', payload: '[1]', status: 400, code: 'invalid_request', field: 'body' },
+  { name: 'malformed JSON', payload: '{"name":', status: 400, code: 'malformed_json' },
+  { name: 'an empty body', payload: '', status: 400, code: 'malformed_json' },
+  { name: 'a prototype in JSON', payload: '{"__proto__":{"name":"a"}}', status: 400, code: 'malformed_json' },
+  { name: 'a body over the limit', payload: JSON.stringify({ name: 'a'.repeat(3000) }), status: 413, code: 'body_too_large' },
+  { name: 'another media type', payload: 'name=a', headers: { 'content-type': 'text/csv' }, status: 415, code: 'unsupported_media_type' },
+  {
+    name: 'an unknown field of a nested object',
+    url: '/v1/base-models/m/versions',
+    payload: '{"version":"1","path":"/x","rollout":{"colour":1}}',
+    status: 400,
+    code: 'invalid_request',
+    field: 'rollout.colour',
+  },
+  {
+    name: 'a wrong type in a nested object',
+    url: '/v1/base-models/m/versions',
+    payload: '{"version":"1","path":"/x","rollout":{"max_steps":"5"}}',
+    status: 400,
+    code: 'invalid_request',
+    field: 'rollout.max_steps',
+  },
+];
+
+test.each(cases)('$name answers $status $code', async ({ url = '/v1/tenants', payload, headers = json, status, code, field }) => {
+  const answer = await service.request({ method: 'POST', url, payload, headers });
+  expect(answer.statusCode).toBe(status);
+  expect(answer.headers['content-type']).toContain('application/problem+json');
+  const problem = answer.json();
+  expect(problem).toMatchObject({ status, code, instance: url, type: expect.stringContaining(code) });
+  expect(problem.title.length).toBeGreaterThan(0);
+  if (field !== undefined) {
+    expect(problem.errors.map((error: { field: string }) => error.field)).toContain(field);
+    expect(problem.detail).toContain(field);
+  }
+  expect(await service.db.tenant.count()).toBe(0);
+});
+
+describe('the query and the path', () => {
+  test.each([
+    ['/v1/tenants?limit=0', 'limit'],
+    ['/v1/tenants?limit=many', 'limit'],
+    ['/v1/tenants?colour=red', 'colour'],
+    ['/v1/tenants/tenant-5', 'id'],
+  ])('%s is refused', async (url, field) => {
+    const answer = await service.request({ url });
+    expect([answer.statusCode, answer.json().code]).toEqual([400, 'invalid_request']);
+    expect(answer.json().errors[0].field).toBe(field);
+  });
+});
+
+test('a route that does not exist is a problem too', async () => {
+  const answer = await service.request({ url: '/v1/nothing?secret=1' });
+  expect([answer.statusCode, answer.json().code]).toEqual([404, 'route_not_found']);
+  expect(answer.body).not.toContain('secret');
+});
+
+test('what breaks inside says nothing internal', async () => {
+  const broken = await createTestApp({ deps: { producer: { check: async () => undefined } as never } });
+  try {
+    await broken.db.$executeRaw`DROP TABLE tenants CASCADE`;
+    const answer = await broken.request({ url: '/v1/tenants' });
+    expect(answer.statusCode).toBe(500);
+    expect(answer.json()).toMatchObject({ code: 'internal', title: 'Internal Server Error' });
+    expect(answer.body).not.toMatch(/prisma|relation|table/i);
+  } finally {
+    await broken.close();
+  }
+});
+
+test('over the rate limit of a key, 429 says when to come back; other keys are not concerned', async () => {
+  const limited = await createTestApp({ env: { READAPT_RATE_LIMIT_PER_MINUTE: '3' } });
+  try {
+    const other = await createTestKey(limited.db);
+    const statuses: number[] = [];
+    for (let index = 0; index < 4; index += 1) statuses.push((await limited.request({ url: '/v1/tenants' })).statusCode);
+    expect(statuses).toEqual([200, 200, 200, 429]);
+    const refused = await limited.request({ url: '/v1/tenants' });
+    expect(refused.json().code).toBe('rate_limited');
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+    expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(60);
+    expect((await limited.request({ url: '/v1/tenants', key: other })).statusCode).toBe(200);
+    expect((await limited.request({ url: '/healthz' })).statusCode).toBe(200);
+  } finally {
+    await limited.close();
+  }
+});
+
+test('guessing keys is slowed down', async () => {
+  const guessed = await createTestApp();
+  try {
+    const statuses = new Set<number>();
+    for (let index = 0; index < 310; index += 1) statuses.add((await guessed.request({ url: '/v1/tenants', key: 'x' })).statusCode);
+    expect(statuses).toEqual(new Set([401, 429]));
+    expect((await guessed.request({ url: '/v1/tenants' })).statusCode).toBe(200);
+  } finally {
+    await guessed.close();
+  }
+});

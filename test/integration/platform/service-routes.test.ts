@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { renderOpenApi } from '../../../src/openapi.ts';
+import { createTestApp, type TestApp } from '../support/index.ts';
+
+let service: TestApp;
+beforeAll(async () => {
+  service = await createTestApp();
+});
+afterAll(() => service.close());
+
+test('/healthz needs no key', async () => {
+  const answer = await service.request({ url: '/healthz', key: null });
+  expect([answer.statusCode, answer.json()]).toEqual([200, { status: 'ok' }]);
+});
+
+describe('/readyz', () => {
+  test('is ready when database and queue answer', async () => {
+    const answer = await service.request({ url: '/readyz', key: null });
+    expect(answer.statusCode).toBe(200);
+    expect(answer.json()).toMatchObject({ status: 'ready', checks: [{ name: 'database', ok: true }, { name: 'queue', ok: true }] });
+  });
+
+  test('says which part is not usable, and not why', async () => {
+    const check = async () => Promise.reject(new Error('password of the queue'));
+    const broken = await createTestApp({ deps: { producer: { check } as never } });
+    try {
+      await broken.db.$disconnect();
+      const answer = await broken.request({ url: '/readyz', key: null });
+      expect(answer.statusCode).toBe(503);
+      expect(answer.json()).toMatchObject({ status: 'not_ready', checks: [{ name: 'database' }, { name: 'queue', ok: false }] });
+      expect(answer.body).not.toContain('password');
+    } finally {
+      await broken.close();
+    }
+  });
+});
+
+test('/metrics counts requests by route, not by path', async () => {
+  await service.request({ url: '/v1/base-models/absent' });
+  const answer = await service.request({ url: '/metrics', key: null });
+  expect(answer.headers['content-type']).toContain('text/plain');
+  expect(answer.body).toContain(
+    'readapt_http_request_duration_seconds_count{method="GET",route="/v1/base-models/:model",status="404"} 1',
+  );
+  expect(answer.body).not.toContain('absent');
+});
+
+test('/docs shows the API', async () => {
+  const answer = await service.request({ url: '/docs/', key: null });
+  expect(answer.statusCode).toBe(200);
+  expect(answer.body).toContain('swagger-ui');
+});
+
+interface OpenApi {
+  openapi: string;
+  paths: Record<string, Record<string, Operation>>;
+}
+interface Operation {
+  operationId?: string;
+  tags?: string[];
+  summary?: string;
+  security?: unknown[];
+  responses: Record<string, { content?: Record<string, unknown> }>;
+  parameters?: { name: string }[];
+}
+
+describe('/openapi.json', () => {
+  test('documents every route with tag, security and problems', async () => {
+    const document = (await service.request({ url: '/openapi.json', key: null })).json() as OpenApi;
+    expect(document.openapi).toBe('3.1.0');
+    const ids: string[] = [];
+    for (const [path, operations] of Object.entries(document.paths)) {
+      for (const [method, operation] of Object.entries(operations)) {
+        const where = `${method} ${path}`;
+        expect(operation.operationId, where).toBeTruthy();
+        expect(operation.tags, where).toHaveLength(1);
+        expect(operation.summary, where).toBeTruthy();
+        expect(operation.responses['4XX']?.content, where).toHaveProperty(['application/problem+json']);
+        if (path.startsWith('/v1/')) expect(operation.security, where).toEqual([{ apiKey: [] }]);
+        if (method === 'post') expect(operation.parameters?.map(({ name }) => name), where).toContain('idempotency-key');
+        ids.push(operation.operationId ?? '');
+      }
+    }
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(Object.keys(document.paths)).toEqual(expect.arrayContaining(['/v1/tenants', '/v1/base-models/{model}/versions', '/v1/api-keys/{id}']));
+  });
+
+  test('is what is rendered without a database, twice the same', async () => {
+    const [first, second] = [await renderOpenApi(), await renderOpenApi()];
+    expect(first).toBe(second);
+    expect(JSON.parse(first)).toEqual((await service.request({ url: '/openapi.json', key: null })).json());
+  });
+});
+
+test('every answer carries the identifier that the log has', async () => {
+  const answer = await service.request({ url: '/healthz', key: null });
+  expect(answer.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+});
