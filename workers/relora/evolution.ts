@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { adaptableModules, expectedWeights } from '../models/architecture.ts';
 import type { Tensor } from '../models/base-model.ts';
 import type { ModelConfig } from '../models/model-config.ts';
@@ -85,6 +86,8 @@ export async function computeEvolution(
   const adaptable = new Set(adaptableModules(from.config).map(({ name }) => name));
   const names = expectedWeights(from.config).map(({ name }) => name);
   for (const [index, name] of names.entries()) {
+    // Weights that are in memory already never wait for anything: let a cancellation through.
+    await setImmediate();
     options.signal?.throwIfAborted();
     const change = await readChange(name, from, to);
     const module = name.replace(/\.weight$/, '');

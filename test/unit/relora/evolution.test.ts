@@ -92,7 +92,7 @@ describe('computeEvolution', () => {
     await expect(broken).rejects.toThrow(`tensor ${name} has shape [64, 96] in the new version, [96, 64] in the old`);
   });
 
-  it('reads one tensor of each version at a time, tells its progress, and stops when asked', async () => {
+  it('tells its progress and stops when asked', async () => {
     const controller = new AbortController();
     const progress: number[] = [];
     const stopped = computeEvolution(golden.from, golden.to, {
@@ -104,6 +104,20 @@ describe('computeEvolution', () => {
     });
     await expect(stopped).rejects.toThrow('cancelled');
     expect(progress).toEqual([1, 2, 3]);
+  });
+});
+
+describe('computeEvolution on weights in memory', () => {
+  it('lets a cancellation through that arrives from outside', async () => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(new Error('cancelled')), 0);
+    const slow: WeightSource['readWeight'] = async (name) => {
+      const until = performance.now() + 2;
+      while (performance.now() < until);
+      return golden.to.readWeight(name);
+    };
+    const running = computeEvolution(golden.from, { ...golden.to, readWeight: slow }, { signal: controller.signal });
+    await expect(running).rejects.toThrow('cancelled');
   });
 });
 
