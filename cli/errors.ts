@@ -1,5 +1,7 @@
 import { CommanderError } from 'commander';
+import { DatasetError } from '../src/lib/dataset-jsonl.ts';
 import { FormatError } from '../workers/formats/errors.ts';
+import { TokenizeError } from '../workers/training/tokenize.ts';
 
 /** Arguments that cannot be meant: exit code 2, like a file that cannot be read as what it should be. */
 export class UsageError extends Error {
@@ -15,22 +17,25 @@ export class UsageError extends Error {
 /** Codes of Node's file system errors that mean that a path given on the command line is wrong. */
 const BAD_PATH_CODES = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'EACCES', 'ENAMETOOLONG', 'ELOOP']);
 
+const BAD_INPUT = [UsageError, FormatError, DatasetError, TokenizeError];
+
 /** 0 done (also `--help`), 1 failed, 2 usage or bad input. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof UsageError || error instanceof FormatError || isInputError(error)) return 2;
+  if (BAD_INPUT.some((type) => error instanceof type) || isInputError(error)) return 2;
   return 1;
 }
 
 /** The error as a line on stderr and, under `--json`, as the one document on stdout. */
 export function printError(error: unknown, json: boolean): void {
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`readapt: ${message}\n`);
+  // Commander has printed its own errors by then.
+  if (!(error instanceof CommanderError)) process.stderr.write(`readapt: ${message}\n`);
   if (process.env.READAPT_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   if (json) process.stdout.write(`${JSON.stringify({ error: { code: codeOf(error), message } }, null, 2)}\n`);
 }
 
-/** Errors of the core that are the input's fault say so by `permanent`. */
+/** Other errors of the core that are the input's fault say so by `badInput`. */
 function isInputError(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if ('badInput' in error && error.badInput === true) return true;

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import * as evaluate from './commands/eval.ts';
 import * as inspect from './commands/inspect.ts';
 import * as rebase from './commands/rebase.ts';
@@ -37,7 +37,8 @@ export async function main(args: readonly string[]): Promise<number> {
     await createProgram().parseAsync(args, { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
-    if (!(error instanceof CommanderError)) printError(error, args.includes('--json'));
-    return exitCodeOf(error);
+    const exitCode = exitCodeOf(error);
+    if (exitCode !== 0) printError(error, args.includes('--json'));
+    return exitCode;
   }
 }

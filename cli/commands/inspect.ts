@@ -1,0 +1,66 @@
+import type { Command } from 'commander';
+import type { Inspection } from '../../workers/formats/inspect.ts';
+import { addCommonOptions, type CommonOptions } from '../options.ts';
+import { count, createOutput } from '../output.ts';
+
+export function register(program: Command): void {
+  const command = program
+    .command('inspect')
+    .description('Check a base model or an adapter folder and say what it holds.')
+    .argument('<dir>', 'folder with config.json (a base model) or adapter_config.json (a PEFT adapter)')
+    .option('--base <dir>', 'base model that the adapter must fit')
+    .action(run);
+  addCommonOptions(command);
+}
+
+async function run(folder: string, options: CommonOptions & { readonly base?: string }): Promise<void> {
+  const { inspectFolder } = await import('../../workers/formats/inspect.ts');
+  const inspection = await inspectFolder(folder, options.base);
+  createOutput(options).result(toDocument(inspection), toRows(inspection));
+}
+
+function toDocument(inspection: Inspection): object {
+  if (inspection.kind === 'base_model') {
+    const { kind, architecture, parameters, fingerprint, dtypes, config } = inspection;
+    return { kind, architecture, parameters, fingerprint, rank: null, alpha: null, targets: null, dtypes, config };
+  }
+  const { kind, architecture, parameters, fingerprint, rank, alpha, targets, modules } = inspection;
+  const { useRslora, baseModelName, baseFingerprint } = inspection;
+  return {
+    kind,
+    architecture,
+    parameters,
+    fingerprint,
+    rank,
+    alpha,
+    targets,
+    modules,
+    use_rslora: useRslora,
+    base_model_name: baseModelName,
+    base_fingerprint: baseFingerprint,
+  };
+}
+
+function toRows(inspection: Inspection): [string, string][] {
+  const { architecture, parameters, fingerprint } = inspection;
+  const common: [string, string][] = [
+    ['architecture', architecture ?? '– (not checked against a base)'],
+    ['parameters', count(parameters)],
+    ['fingerprint', fingerprint ?? '– (needs --base)'],
+  ];
+  if (inspection.kind === 'base_model') {
+    const { numLayers, hiddenSize, vocabSize } = inspection.config;
+    const shape = `${numLayers} layers, hidden size ${hiddenSize}, vocabulary ${count(vocabSize)}`;
+    return [['kind', 'base model'], ...common, ['shape', shape], ['stored as', inspection.dtypes.join(', ')]];
+  }
+  const { rank, alpha, targets, modules, baseFingerprint } = inspection;
+  return [
+    ['kind', 'adapter'],
+    ...common,
+    ['rank', String(rank)],
+    ['alpha', String(alpha)],
+    ['targets', typeof targets === 'string' ? targets : targets.join(', ')],
+    ['modules', String(modules)],
+    ...(baseFingerprint === null ? [] : [['made for', baseFingerprint] as [string, string]]),
+  ];
+}

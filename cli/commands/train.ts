@@ -1,0 +1,132 @@
+import type { Command } from 'commander';
+import type { StepReport, TrainResult } from '../../workers/training/trainer.ts';
+import { UsageError } from '../errors.ts';
+import { addCommonOptions, integer, number, type CommonOptions } from '../options.ts';
+import { count, createOutput, duration, percent, type Output } from '../output.ts';
+import { defaultMetric, loadExamples, withSession } from '../session.ts';
+
+interface TrainCommandOptions extends CommonOptions {
+  readonly base: string;
+  readonly data: string;
+  readonly validation: string;
+  readonly out: string;
+  readonly init?: string;
+  readonly rank?: number;
+  readonly alpha?: number;
+  readonly targets: string;
+  readonly steps: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+}
+
+export function register(program: Command): void {
+  const command = program
+    .command('train')
+    .description('Train a LoRA adapter on a JSONL file and write it as a PEFT folder.')
+    .requiredOption('--base <dir>', 'base model folder')
+    .requiredOption('--data <file>', 'JSONL with prompt and completion to train on')
+    .requiredOption('--validation <file>', 'JSONL to measure the result on')
+    .requiredOption('--out <dir>', 'folder to write the adapter to (replaced if it is one)')
+    .option('--init <dir>', 'adapter to start from; its rank, alpha and targets are kept')
+    .option('--rank <r>', 'rank of a new adapter (default: 8)', integer(1))
+    .option('--alpha <a>', 'lora_alpha of a new adapter (default: twice the rank)', number('positive'))
+    .option('--targets <names>', 'modules of a new adapter', 'q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj')
+    .option('--steps <n>', 'optimiser steps', integer(1), 300)
+    .option('--batch-size <n>', 'examples a step', integer(1), 16)
+    .option('--learning-rate <x>', 'at the end of the warm-up', number('positive'), 1e-3)
+    .action(run);
+  addCommonOptions(command);
+}
+
+async function run(options: TrainCommandOptions): Promise<void> {
+  if (options.init !== undefined && (options.rank !== undefined || options.alpha !== undefined)) {
+    throw new UsageError('--rank and --alpha describe a new adapter, --init gives one that has both');
+  }
+  const output = createOutput(options);
+  const { requireWritableAdapterFolder } = await import('../adapter-folder.ts');
+  await requireWritableAdapterFolder(options.out);
+  const document = await withSession(options, async (session) => {
+    const { saveAdapter } = await import('../../workers/formats/peft-adapter.ts');
+    const { meanLoss, measure } = await import('../../workers/training/evaluation.ts');
+    const { train } = await import('../../workers/training/trainer.ts');
+    const base = await session.base(options.base);
+    const { examples } = await loadExamples(base, options.data);
+    const held = await loadExamples(base, options.validation);
+    const initial = await initialAdapter(options, base.model.config);
+    const result = await train({
+      runtime: base.runtime,
+      initial,
+      examples,
+      steps: options.steps,
+      batchSize: options.batchSize,
+      learningRate: options.learningRate,
+      seed: options.seed,
+      afterStep: (report) => showStep(report, options, output),
+    });
+    const loss = await meanLoss(base.runtime, result.adapter, held.examples);
+    const metric = defaultMetric(held.choices);
+    const { value } = await measure(base.runtime, result.adapter, held.examples, { metric, choices: held.choices });
+    const manifest = {
+      baseFingerprint: base.model.fingerprint,
+      strategy: 'train',
+      metrics: { loss: loss.value, [metric]: value, steps: result.steps },
+    };
+    await saveAdapter(options.out, result.adapter, { manifest, replace: true });
+    return toDocument(result, { loss: loss.value, [metric]: value });
+  });
+  output.result(document, toRows(document, options.out));
+}
+
+async function initialAdapter(options: TrainCommandOptions, base: import('../../workers/models/model-config.ts').ModelConfig) {
+  if (options.init !== undefined) {
+    const { loadAdapter } = await import('../../workers/formats/peft-adapter.ts');
+    return loadAdapter(options.init, base);
+  }
+  const { createAdapter } = await import('../../workers/models/lora-init.ts');
+  const { rank = 8, alpha = 2 * rank, seed } = options;
+  const targetModules = options.targets.split(',').map((name) => name.trim());
+  try {
+    return createAdapter({ base, rank, alpha, targetModules, seed });
+  } catch (error) {
+    throw error instanceof RangeError ? new UsageError(error.message) : error;
+  }
+}
+
+function showStep({ step, loss, state }: StepReport, { steps }: TrainCommandOptions, output: Output): 'continue' {
+  const rate = Math.round(state.tokens / state.seconds);
+  output.progress(`step ${step}/${steps}  loss ${loss.toFixed(3)}  ${count(rate)} tokens/s`);
+  return 'continue';
+}
+
+interface Validation {
+  readonly loss: number;
+  readonly accuracy?: number;
+  readonly exact_match?: number;
+}
+
+function toDocument(result: TrainResult, validation: Validation) {
+  return {
+    steps: result.steps,
+    train_loss: result.trainLoss,
+    validation,
+    tokens: result.tokens,
+    tokens_per_second: result.tokens / result.seconds,
+    seconds: result.seconds,
+    peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
+  };
+}
+
+function toRows(document: ReturnType<typeof toDocument>, out: string): [string, string][] {
+  const { loss, accuracy, exact_match } = document.validation;
+  return [
+    ['steps', count(document.steps)],
+    ['train loss', document.train_loss.toFixed(4)],
+    ['validation loss', loss.toFixed(4)],
+    ...(accuracy === undefined ? [] : [['accuracy', percent(accuracy)] as [string, string]]),
+    ...(exact_match === undefined ? [] : [['exact match', percent(exact_match)] as [string, string]]),
+    ['tokens', `${count(document.tokens)} (${count(Math.round(document.tokens_per_second))} a second)`],
+    ['time', duration(document.seconds * 1000)],
+    ['peak memory', `${count(Math.round(document.peak_rss_bytes / 2 ** 20))} MiB`],
+    ['adapter', out],
+  ];
+}
