@@ -4,6 +4,7 @@ import type { BaseModel } from '../models/base-model.ts';
 import { decoderProgram, programInputs, type ProgramInput, type ProgramKind } from '../models/decoder/program.ts';
 import { checkCall, gradientResult, inputData, programShape, type InputData } from './bindings.ts';
 import type { Batch, GradientResult, Runtime } from './runtime.ts';
+import { selectBackend } from './select-backend.ts';
 
 const BACKEND = 'cpu';
 
@@ -17,7 +18,7 @@ export class EagerRuntime implements Runtime {
 
   constructor(base: BaseModel) {
     this.base = base;
-    tf.setBackend(BACKEND);
+    selectBackend(BACKEND);
     for (const [name, { data, shape }] of base.weights) this.#weights.set(name, tf.tensor(data, [...shape], 'float32'));
   }
 
@@ -41,7 +42,7 @@ export class EagerRuntime implements Runtime {
   #run(kind: ProgramKind, call: { adapter: Adapter | null; batch: Batch; gradientScale?: number }): Outputs {
     const { adapter, batch, gradientScale = 1 } = call;
     checkCall(this.base, adapter, batch);
-    tf.setBackend(BACKEND);
+    selectBackend(BACKEND);
     const shape = programShape(adapter, batch);
     const data = inputData(adapter, batch, gradientScale);
     const results = new Map<string, Float32Array>();

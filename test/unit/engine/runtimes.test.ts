@@ -4,6 +4,7 @@ import { CompiledRuntime } from '../../../workers/engine/compiled-runtime.ts';
 import { createRuntime, RUNTIME_KINDS } from '../../../workers/engine/create-runtime.ts';
 import { EagerRuntime } from '../../../workers/engine/eager-runtime.ts';
 import { factorArrays, withFactorArrays } from '../../../workers/engine/optimiser/factors.ts';
+import { selectBackend } from '../../../workers/engine/select-backend.ts';
 import type { Runtime } from '../../../workers/engine/runtime.ts';
 import type { Adapter } from '../../../workers/models/adapter.ts';
 import type { ModelConfig } from '../../../workers/models/model-config.ts';
@@ -146,7 +147,7 @@ describe('resources', () => {
   it('eager: keeps the base and no other tensor between calls, and nothing after dispose', async () => {
     const base = randomBase();
     const adapter = randomAdapter(base, everyModule);
-    tf.setBackend('cpu');
+    selectBackend('cpu');
     const before = tf.memory().numTensors;
     const runtime = new EagerRuntime(base);
     for (let call = 0; call < 3; call++) {

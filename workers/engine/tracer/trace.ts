@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { selectBackend } from '../select-backend.ts';
 import type { Graph, ValueInfo } from './graph.ts';
 import { eliminateDeadNodes } from './passes/eliminate-dead-nodes.ts';
 import { fuseGemmAdd } from './passes/fuse-gemm-add.ts';
@@ -21,14 +22,14 @@ export function trace(program: TensorProgram, inputs: readonly ValueInfo[]): Gra
 export function record(program: TensorProgram, inputs: readonly ValueInfo[]): Graph {
   const backend = traceBackend();
   const previous = tf.engine().backendName as string | null;
-  tf.setBackend(TRACE_BACKEND);
+  selectBackend(TRACE_BACKEND);
   backend.reset();
   try {
     tf.tidy(() => recordOutputs(backend, program(inputTensors(backend, inputs))));
     return backend.graph.build();
   } finally {
     backend.reset();
-    if (previous) tf.setBackend(previous);
+    if (previous) selectBackend(previous);
   }
 }
 

@@ -58,8 +58,8 @@ export function randomAdapter(base: BaseModel, rankOf: (module: string) => numbe
 }
 
 /** Random tokens; `labelsPerRow` label positions at the end of every row, then one of weight 0 at position 0. */
-export function randomBatch(base: BaseModel, rows: number, length: number, labelsPerRow = 2, seed = 3): Batch {
-  const random = randomSource(seed);
+export function randomBatch(base: BaseModel, rows: number, length: number, labelsPerRow = 2): Batch {
+  const random = randomSource(3);
   const token = () => Math.floor(random() * base.config.vocabSize);
   const positions = Array.from({ length: rows * labelsPerRow }, (_, index) => {
     const row = Math.floor(index / labelsPerRow);
