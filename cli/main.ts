@@ -1,8 +1,13 @@
 import { Command } from 'commander';
+import * as demo from './commands/demo.ts';
 import * as evaluate from './commands/eval.ts';
 import * as inspect from './commands/inspect.ts';
+import * as migrate from './commands/migrate.ts';
+import * as openapi from './commands/openapi.ts';
 import * as rebase from './commands/rebase.ts';
+import * as serve from './commands/serve.ts';
 import * as train from './commands/train.ts';
+import * as worker from './commands/worker.ts';
 import { exitCodeOf, printError } from './errors.ts';
 
 /**
@@ -14,7 +19,17 @@ export interface CommandModule {
 }
 
 /** Every subcommand, in the order of `readapt --help`. */
-const COMMANDS: readonly CommandModule[] = [inspect, evaluate, train, rebase];
+const COMMANDS: readonly CommandModule[] = [
+  demo,
+  rebase,
+  train,
+  evaluate,
+  inspect,
+  serve,
+  worker,
+  migrate,
+  openapi,
+];
 
 /** The whole command line, ready to parse; exits are thrown as CommanderError. */
 export function createProgram(commands: readonly CommandModule[] = COMMANDS): Command {

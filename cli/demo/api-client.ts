@@ -65,7 +65,7 @@ export function createApiClient(origin: string, key: string): ApiClient {
         authorization: `Bearer ${key}`,
         ...(init.type === undefined ? {} : { 'content-type': init.type, 'idempotency-key': crypto.randomUUID() }),
       },
-      ...(init.body === undefined ? {} : { body: init.body as BodyInit }),
+      ...(init.body === undefined ? {} : { body: init.body as RequestInit['body'] }),
     });
     const text = await response.text();
     const document = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
