@@ -1,0 +1,61 @@
+import path from 'node:path';
+import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
+import { PermanentError } from '../../src/jobs/index.ts';
+import type { Queryable } from '../../src/lib/database.ts';
+import type { StoredOptions } from '../../src/modules/rollouts/index.ts';
+import { METRICS, STRATEGIES, type AdaptOptions, type GateSpec, type JobSpec, type MetricName, type Strategy } from '../training/protocol.ts';
+import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
+
+export interface JobFolders {
+  artifacts: ArtifactStore;
+  /** Parent of the jobs' own folders, on durable storage. */
+  checkpoints: string;
+}
+
+/** The folder in which a job's checkpoints live. */
+export function workDirOf(checkpoints: string, jobId: string): string {
+  return path.join(checkpoints, jobId);
+}
+
+/** What the training process has to know, with every artifact as a path. @throws PermanentError if the row cannot be meant. */
+export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFolders): Promise<JobSpec> {
+  const { artifacts } = folders;
+  const { adapter, rollout, sourceVersion } = job;
+  if (adapter.dataset === null) throw new PermanentError(`adapter ${adapter.id} has no dataset`);
+  const evolution = await adaptationRepository.evolution(db, sourceVersion.baseVersionId, rollout.baseVersionId);
+  const digest = evolution?.state === 'ready' ? evolution.artifactDigest : null;
+  return {
+    jobId: job.id,
+    kind: job.kind,
+    oldBase: sourceVersion.baseVersion.path,
+    newBase: rollout.baseVersion.path,
+    adapter: await artifacts.localPath(sourceVersion.artifactDigest),
+    data: { file: await artifacts.localPath(adapter.dataset.artifactDigest) },
+    metric: oneOf<MetricName>(METRICS, job.metricName, `metric of job ${job.id}`),
+    gate: adapter.gate as unknown as GateSpec,
+    evolution: digest === null ? null : await artifacts.localPath(digest),
+    options: adaptOptions(job, rollout.options as StoredOptions),
+    workDir: workDirOf(folders.checkpoints, job.id),
+    parent: job.sourceVersionId,
+  };
+}
+
+function adaptOptions(job: LoadedJob, options: StoredOptions): AdaptOptions {
+  return {
+    strategy: oneOf<Strategy>(STRATEGIES, job.strategy, `strategy of job ${job.id}`),
+    maxSteps: options.max_steps,
+    batchSize: options.batch_size,
+    learningRate: options.learning_rate,
+    evaluateEvery: options.evaluate_every,
+    searchEvaluations: options.search_evaluations,
+    searchRows: options.search_rows,
+    refineSteps: options.refine_steps,
+    seed: options.seed,
+  };
+}
+
+function oneOf<T extends string>(legal: readonly T[], found: string, what: string): T {
+  const value = legal.find((one) => one === found);
+  if (value === undefined) throw new PermanentError(`${what} is ${found}, expected one of ${legal.join(', ')}`);
+  return value;
+}

@@ -1,0 +1,112 @@
+import { mkdir } from 'node:fs/promises';
+import type { Logger } from '../../src/lib/logger.ts';
+import type { JobEnd } from '../../src/modules/jobs/index.ts';
+import type { AdaptOutcome, JobSpec, MetricName } from '../training/protocol.ts';
+import { buildJobSpec, type JobFolders } from './job-spec.ts';
+import { recordProgress, type ProgressRecorder } from './progress-recorder.ts';
+import { columnsOf, keepCandidate, publishCandidate, type PublicationContext } from './publication.ts';
+import type { StreamMessage } from './training-child.ts';
+import type { TrainingSession } from './training-process.ts';
+
+export interface AdaptationContext extends PublicationContext, JobFolders {
+  session: TrainingSession;
+  /** Aborts when the worker stops or the job's time is over. */
+  signal: AbortSignal;
+  logger: Logger;
+  heartbeatMs: number;
+}
+
+/**
+ * Runs a claimed job in the training process and writes its end.
+ *
+ * @throws LeaseLostError if the job was cancelled or taken over; the signal's reason if it aborted; else the fault
+ */
+export async function runAdaptation(context: AdaptationContext): Promise<void> {
+  const { job, lease, lifecycle, signal, logger } = context;
+  const recorder = recordProgress({
+    lifecycle,
+    lease,
+    tenantId: job.tenantId,
+    metric: job.metricName as MetricName,
+    known: { ...job },
+    logger,
+    intervalMs: context.heartbeatMs,
+  });
+  try {
+    const spec = await buildJobSpec(context.db, job, context);
+    await mkdir(spec.workDir, { recursive: true });
+    const outcome = await adapt(context, spec, recorder, AbortSignal.any([signal, recorder.lost]));
+    recorder.progress(outcome.steps, outcome.totalSteps, null);
+    recorder.baselines(outcome.target, outcome.baselines);
+    await recorder.flush();
+    recorder.stop();
+    await lifecycle.end(lease, job.rolloutId, await endOf(context, outcome));
+  } catch (error) {
+    throw recorder.lost.aborted ? recorder.lost.reason : error;
+  } finally {
+    recorder.stop();
+  }
+}
+
+async function adapt(
+  context: AdaptationContext,
+  spec: JobSpec,
+  recorder: ProgressRecorder,
+  signal: AbortSignal,
+): Promise<AdaptOutcome> {
+  let published = context.job.readyAt !== null;
+  const onMessage = async (message: StreamMessage): Promise<void> => {
+    if (message.type === 'publish') {
+      await recorder.flush();
+      const versionId = await publishCandidate(context, message.dir, message.candidate);
+      recorder.published(message.candidate.value);
+      published = true;
+      context.logger.info({ versionId, strategy: message.candidate.strategy, value: message.candidate.value }, 'adapter published');
+    } else await relay(context, recorder, message);
+  };
+  const outcome = await context.session.adapt(spec, onMessage, signal);
+  signal.throwIfAborted();
+  if (outcome.state === 'cancelled') throw new Error(`training process cancelled job ${spec.jobId} unasked`);
+  if (outcome.state === 'ready' && spec.kind === 'adaptation' && !published) {
+    throw new Error(`training process ended job ${spec.jobId} as ready without a publication`);
+  }
+  return outcome;
+}
+
+async function relay(
+  { lifecycle, lease }: AdaptationContext,
+  recorder: ProgressRecorder,
+  message: Exclude<StreamMessage, { type: 'publish' }>,
+): Promise<void> {
+  switch (message.type) {
+    case 'phase':
+      return lifecycle.advancePhase(lease, message.phase);
+    case 'progress':
+      return recorder.progress(message.step, message.totalSteps, message.metric);
+    case 'metrics':
+      return recorder.points(message.points);
+    case 'search': {
+      const { index, alpha, beta, loss, durationMs } = message;
+      return recorder.search({ index, alpha, beta, loss, durationMs });
+    }
+    case 'baselines':
+      return recorder.baselines(message.target, message.baselines);
+  }
+}
+
+async function endOf(context: AdaptationContext, outcome: AdaptOutcome): Promise<JobEnd> {
+  const best = outcome.best === null ? undefined : columnsOf(outcome.best);
+  if (outcome.state === 'ready') return { state: 'ready', best };
+  const { best: candidate, candidateDir, target } = outcome;
+  const digest = candidateDir === null || context.job.kind === 'control' ? null : await keepCandidate(context, candidateDir);
+  const found = candidate === null ? 'no candidate was measured' : `the best candidate (${candidate.strategy}) reaches ${candidate.value}`;
+  return {
+    state: 'not_ready',
+    best,
+    error: {
+      code: 'gate_not_reached',
+      message: `${found}, expected ${context.job.metricName} ${context.job.metricName === 'loss' ? 'at most' : 'at least'} ${target}`,
+      candidate_digest: digest,
+    },
+  };
+}

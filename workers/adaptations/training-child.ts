@@ -1,0 +1,189 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import type { Logger } from '../../src/lib/logger.ts';
+import type { ChildMessage, FinalMessage, ParentMessage } from '../training/protocol.ts';
+import type { SessionOptions } from '../training/session.ts';
+import { TrainingCrashedError, TrainingFailedError } from './training-errors.ts';
+
+type Request = Extract<ParentMessage, { type: 'adapt' | 'evolve' | 'describe' }>;
+export type RequestBody = Request extends infer R ? (R extends Request ? Omit<R, 'requestId'> : never) : never;
+export type StreamMessage = Exclude<ChildMessage, FinalMessage | { type: 'online' }>;
+type Outcome = Extract<ChildMessage, { type: 'outcome' }>;
+
+export interface ChildOptions {
+  /** Script of the training process. */
+  entry: string;
+  /** Given as JSON in its first argument. */
+  session: SessionOptions;
+  logger: Logger;
+  /** How long the process may take until it listens. */
+  startTimeoutMs: number;
+  /** How long a cancelled request may take to end before the process is killed. */
+  cancelGraceMs: number;
+}
+
+/** Last lines of standard error that are kept, to say why a process died. */
+const TAIL_LINES = 20;
+
+/** Runs the TypeScript sources as they are, wherever the current folder is. */
+const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+
+/** One training process: lives until it is stopped or dies, and answers one request at a time. */
+export class TrainingChild {
+  readonly #child: ChildProcess;
+  readonly #options: ChildOptions;
+  readonly #tail: string[] = [];
+  readonly #online: Promise<void>;
+  #receive: ((message: ChildMessage) => void) | null = null;
+  #failure: TrainingCrashedError | null = null;
+  #onDeath: ((error: TrainingCrashedError) => void)[] = [];
+
+  constructor(options: ChildOptions) {
+    this.#options = options;
+    this.#child = fork(options.entry, [JSON.stringify(options.session)], {
+      execArgv: ['--import', TSX],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      serialization: 'json',
+    });
+    this.#listen();
+    this.#online = this.#waitUntilOnline();
+    this.#online.catch(() => undefined);
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get alive(): boolean {
+    return this.#failure === null;
+  }
+
+  /**
+   * Sends a request and gives its messages to `onMessage`, one after the other. A `publish` is acknowledged when
+   * `onMessage` has resolved; when it throws, the request is cancelled and this rejects with what it threw.
+   *
+   * @param signal cancels the request; the outcome then says so
+   * @throws TrainingFailedError, TrainingCrashedError, or what `onMessage` threw
+   */
+  async request(body: RequestBody, onMessage: (message: StreamMessage) => Promise<void>, signal: AbortSignal): Promise<Outcome> {
+    await this.#online;
+    signal.throwIfAborted();
+    const requestId = randomUUID();
+    const cancel = this.#canceller(requestId);
+    let refusal: { error: unknown } | null = null;
+    let chain = Promise.resolve();
+    const handle = async (message: StreamMessage): Promise<void> => {
+      if (refusal !== null) return;
+      try {
+        await onMessage(message);
+        if (message.type === 'publish') this.#send({ type: 'published', requestId, sequence: message.sequence });
+      } catch (error) {
+        refusal = { error };
+        cancel.now();
+      }
+    };
+    signal.addEventListener('abort', cancel.now, { once: true });
+    try {
+      const final = await new Promise<FinalMessage>((resolve, reject) => {
+        this.#onDeath.push(reject);
+        this.#receive = (message) => {
+          if (message.type === 'online' || message.requestId !== requestId) return;
+          if (message.type === 'outcome' || message.type === 'error') resolve(message);
+          else chain = chain.then(() => handle(message));
+        };
+        this.#send({ ...body, requestId } as Request);
+        if (this.#failure !== null) reject(this.#failure);
+        if (signal.aborted) cancel.now();
+      });
+      await chain;
+      // TypeScript does not see that `handle` assigns it.
+      const refused = refusal as { error: unknown } | null;
+      if (refused !== null) throw refused.error;
+      if (final.type === 'error') throw new TrainingFailedError(final);
+      return final;
+    } catch (error) {
+      await chain;
+      const refused = refusal as { error: unknown } | null;
+      throw refused === null ? error : refused.error;
+    } finally {
+      signal.removeEventListener('abort', cancel.now);
+      cancel.clear();
+      this.#receive = null;
+      this.#onDeath = [];
+    }
+  }
+
+  /** Lets the process end itself, and kills it if it does not. */
+  async stop(graceMs = 5000): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const gone = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
+    if (this.#child.connected) this.#child.disconnect();
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), graceMs);
+    await gone;
+    clearTimeout(timer);
+  }
+
+  #send(message: ParentMessage): void {
+    // A failed send means that the process is gone, which its exit reports.
+    if (this.#child.connected) this.#child.send(message, () => undefined);
+  }
+
+  /** Asks once for the request to end; kills the process if it does not end in time. */
+  #canceller(requestId: string): { now: () => void; clear: () => void } {
+    let timer: NodeJS.Timeout | undefined;
+    return {
+      now: () => {
+        if (timer !== undefined) return;
+        this.#send({ type: 'cancel', requestId });
+        timer = setTimeout(() => {
+          this.#options.logger.warn({ pid: this.pid }, 'training process does not stop its request: killed');
+          this.#child.kill('SIGKILL');
+        }, this.#options.cancelGraceMs);
+      },
+      clear: () => clearTimeout(timer),
+    };
+  }
+
+  #listen(): void {
+    const { logger } = this.#options;
+    this.#child.on('message', (message) => this.#receive?.(message as ChildMessage));
+    this.#child.on('error', (error) => this.#die(error.message));
+    this.#child.once('exit', (code, signal) => this.#die(signal === null ? `exit code ${code}` : signal));
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        const lines = text.split('\n').filter((line) => line.trim() !== '');
+        this.#tail.push(...lines);
+        this.#tail.splice(0, Math.max(0, this.#tail.length - TAIL_LINES));
+        for (const line of lines) logger.debug({ pid: this.pid }, line);
+      });
+    }
+  }
+
+  #die(reason: string): void {
+    if (this.#failure !== null) return;
+    this.#failure = new TrainingCrashedError(`the training process ended (${reason})`);
+    this.#options.logger.warn({ pid: this.pid, reason, stderr: this.#tail.join('\n') }, 'training process ended');
+    for (const reject of this.#onDeath) reject(this.#failure);
+    this.#onDeath = [];
+  }
+
+  #waitUntilOnline(): Promise<void> {
+    const { startTimeoutMs } = this.#options;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new TrainingCrashedError(`the training process did not come up within ${startTimeoutMs} ms`));
+        this.#child.kill('SIGKILL');
+      }, startTimeoutMs);
+      const settle = (then: () => void): void => {
+        clearTimeout(timer);
+        then();
+      };
+      this.#onDeath.push((error) => settle(() => reject(error)));
+      this.#receive = (message) => {
+        if (message.type === 'online') settle(resolve);
+      };
+    });
+  }
+}

@@ -1,0 +1,115 @@
+import path from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { createFilesystemStore } from '../src/artifacts/index.ts';
+import type { ArtifactStore } from '../src/artifacts/artifact-store.ts';
+import type { Config } from '../src/config/config.ts';
+import {
+  combineHandlers,
+  createJobProducer,
+  createQueueBackend,
+  createSweeper,
+  startConsumer,
+  type JobProducer,
+  type QueueBackend,
+} from '../src/jobs/index.ts';
+import { createDatabase, type Database } from '../src/lib/database.ts';
+import { createLogger, type Logger } from '../src/lib/logger.ts';
+import { jobRecoverySource } from '../src/modules/jobs/index.ts';
+import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
+import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
+import { createTrainingProcess, type TrainingProcess } from './adaptations/training-process.ts';
+import { rolloutHandlers } from './rollouts/rollout.worker.ts';
+
+/** What a worker needs from outside; what is left out is made from the configuration and closed at the end. */
+export interface WorkerDependencies {
+  db?: Database;
+  artifacts?: ArtifactStore;
+  backend?: QueueBackend;
+  producer?: JobProducer;
+  training?: TrainingProcess;
+  logger?: Logger;
+}
+
+/** Times in milliseconds; the defaults suit production, tests shorten them. */
+export interface WorkerTimes {
+  leaseMs?: number;
+  heartbeatMs?: number;
+  lockMs?: number;
+  stalledCheckMs?: number;
+  sweepMs?: number;
+}
+
+export interface RunningWorker {
+  /** Gives running jobs back to the queue (they resume from their checkpoints) and ends the training process. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a worker: consumers of both queues, the sweeper, and one training process for the device.
+ *
+ * @throws Error if `config.databaseUrl` is null and no `deps.db` and `deps.backend` are given, or if the database or
+ *   the queue cannot be reached.
+ */
+export async function startWorker(
+  config: Config,
+  deps: WorkerDependencies = {},
+  times: WorkerTimes = {},
+): Promise<RunningWorker> {
+  const logger = (deps.logger ?? createLogger({ level: config.logLevel })).child({ process: 'worker' });
+  const closing: (() => Promise<unknown>)[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (const close of closing.splice(0).reverse()) {
+      await close().catch((error: unknown) => logger.warn({ err: error }, 'could not close'));
+    }
+  };
+  try {
+    await start(config, { ...deps, logger }, times, closing);
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+  logger.info('worker runs');
+  return { stop: closeAll };
+}
+
+/** Later parts use earlier ones: `closing` is run from its end. */
+async function start(
+  config: Config,
+  deps: WorkerDependencies & { logger: Logger },
+  times: WorkerTimes,
+  closing: (() => Promise<unknown>)[],
+): Promise<void> {
+  const { logger } = deps;
+  const db = deps.db ?? opened(createDatabase(databaseUrlOf(config)), (own) => closing.push(() => own.$disconnect()));
+  const backend = deps.backend ?? createQueueBackend({ databaseUrl: databaseUrlOf(config), redisUrl: config.redisUrl });
+  const producer =
+    deps.producer ?? opened(await createJobProducer({ db, backend, logger }), (own) => closing.push(() => own.close()));
+  const artifacts = deps.artifacts ?? (await createFilesystemStore(path.join(config.dataDir, 'artifacts')));
+  const training =
+    deps.training ??
+    opened(createTrainingProcess({ logger, session: { runtime: config.runtime, threads: config.threads } }), (own) =>
+      closing.push(() => own.stop()),
+    );
+  const checkpoints = path.join(config.dataDir, 'checkpoints');
+  await mkdir(checkpoints, { recursive: true });
+  await removeStaleCheckpoints(db, checkpoints);
+
+  const shared = { db, artifacts, producer, training, ...times };
+  const handlers = combineHandlers([rolloutHandlers(shared), adaptationHandlers({ ...shared, checkpoints })]);
+  const sources = [rolloutRecoverySource(db), jobRecoverySource(db)];
+  const sweeper = createSweeper({ db, producer, sources, logger, intervalMs: times.sweepMs });
+  const consumer = await startConsumer({ backend, handlers, logger, ...times });
+  closing.push(() => consumer.stop());
+  sweeper.start();
+  closing.push(() => sweeper.stop());
+}
+
+function opened<T>(resource: T, onOpen: (resource: T) => unknown): T {
+  onOpen(resource);
+  return resource;
+}
+
+function databaseUrlOf(config: Config): string {
+  if (config.databaseUrl === null) throw new Error('a worker needs the database that the service uses: DATABASE_URL is not set');
+  return config.databaseUrl;
+}

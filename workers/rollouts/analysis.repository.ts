@@ -1,0 +1,54 @@
+import { Prisma, type Database, type Transaction } from '../../src/lib/database.ts';
+import { newId } from '../../src/lib/ids.ts';
+import type { DescribeOutcome, EvolveOutcome } from '../training/protocol.ts';
+
+export type BaseVersionRow = NonNullable<Awaited<ReturnType<Database['baseVersion']['findUnique']>>>;
+
+export function createAnalysisRepository(db: Database) {
+  return {
+    baseVersion: (id: string) => db.baseVersion.findUniqueOrThrow({ where: { id } }),
+
+    /** True if the version was not verified before. */
+    async markVerified(tx: Transaction, id: string, found: DescribeOutcome): Promise<boolean> {
+      const { count } = await tx.baseVersion.updateMany({
+        where: { id, state: { not: 'verified' } },
+        data: {
+          state: 'verified',
+          fingerprint: found.fingerprint,
+          config: { ...found.config } as unknown as Prisma.InputJsonObject,
+          parameters: BigInt(found.parameters),
+          error: Prisma.DbNull,
+        },
+      });
+      return count === 1;
+    },
+
+    /** True if the version was not known to be unusable before. */
+    async markFailed(tx: Transaction, id: string, error: Prisma.InputJsonObject): Promise<boolean> {
+      const { count } = await tx.baseVersion.updateMany({ where: { id, state: 'registered' }, data: { state: 'failed', error } });
+      return count === 1;
+    },
+
+    /** The row of a pair of versions; made if there is none. */
+    async evolution(fromVersionId: string, toVersionId: string) {
+      await db.evolution.createMany({ data: [{ id: newId('evolution'), fromVersionId, toVersionId }], skipDuplicates: true });
+      return db.evolution.findUniqueOrThrow({ where: { fromVersionId_toVersionId: { fromVersionId, toVersionId } } });
+    },
+
+    evolutionReady: (tx: Transaction, id: string, outcome: EvolveOutcome, artifactDigest: string) =>
+      tx.evolution.update({
+        where: { id },
+        data: {
+          state: 'ready',
+          rank: outcome.rank,
+          drift: outcome.drift,
+          summary: outcome.summary as Prisma.InputJsonObject,
+          artifactDigest,
+          computeMs: outcome.computeMs,
+        },
+      }),
+
+    evolutionFailed: (id: string, differences: Prisma.InputJsonArray) =>
+      db.evolution.updateMany({ where: { id, state: { not: 'ready' } }, data: { state: 'failed', differences } }),
+  };
+}

@@ -1,0 +1,132 @@
+import path from 'node:path';
+import { registerArtifact } from '../../src/artifacts/index.ts';
+import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
+import { withTransaction, type Database, type Prisma } from '../../src/lib/database.ts';
+import { recordEvent } from '../../src/lib/events.ts';
+import type { Logger } from '../../src/lib/logger.ts';
+import { TrainingFailedError } from '../adaptations/training-errors.ts';
+import type { TrainingSession } from '../adaptations/training-process.ts';
+import { createAnalysisRepository, type BaseVersionRow } from './analysis.repository.ts';
+
+export interface AnalysisContext {
+  db: Database;
+  artifacts: ArtifactStore;
+  session: TrainingSession;
+  signal: AbortSignal;
+  logger: Logger;
+}
+
+/** A reason for which no adapter, or none on one base version, can be carried over. It goes into rows as it is. */
+export class RefusalError extends Error {
+  readonly problem: Prisma.InputJsonObject;
+
+  constructor(problem: { code: string; message: string } & Prisma.InputJsonObject) {
+    super(problem.message);
+    this.name = 'RefusalError';
+    this.problem = problem;
+  }
+}
+
+/**
+ * Verifies the files of the new base version and of each version that adapters come from, and computes what changed
+ * between them, once a pair for all tenants.
+ *
+ * @returns refusals by source version: adapters on it cannot be carried over, but others can.
+ * @throws RefusalError if the new version cannot be used, or no source version fits it.
+ */
+export async function analyzeVersions(
+  context: AnalysisContext,
+  targetId: string,
+  sourceIds: readonly string[],
+): Promise<Map<string, Prisma.InputJsonObject>> {
+  const repository = createAnalysisRepository(context.db);
+  const target = await repository.baseVersion(targetId);
+  await verify(context, target);
+  const refusals = new Map<string, Prisma.InputJsonObject>();
+  let refusal: RefusalError | null = null;
+  for (const sourceId of sourceIds) {
+    try {
+      const source = await repository.baseVersion(sourceId);
+      await verify(context, source);
+      await evolve(context, source, target);
+    } catch (error) {
+      if (!(error instanceof RefusalError)) throw error;
+      refusals.set(sourceId, error.problem);
+      refusal ??= error;
+    }
+  }
+  if (refusal !== null && refusals.size === sourceIds.length) throw refusal;
+  return refusals;
+}
+
+/** Reads the whole folder, and compares it with what was found when it was verified before. */
+async function verify(context: AnalysisContext, version: BaseVersionRow): Promise<void> {
+  const { db, session, signal } = context;
+  const repository = createAnalysisRepository(db);
+  try {
+    const found = await session.describe({ base: version.path }, signal);
+    if (version.fingerprint !== null && version.fingerprint !== found.fingerprint) {
+      throw new RefusalError({
+        code: 'base_version_changed',
+        message: `the files of base version ${version.version} changed: fingerprint ${found.fingerprint}, expected ${version.fingerprint}`,
+        base_version_id: version.id,
+      });
+    }
+    await withTransaction(db, async (tx) => {
+      if (await repository.markVerified(tx, version.id, found)) {
+        const data = { fingerprint: found.fingerprint };
+        await recordEvent(tx, { tenantId: null, type: 'base_version.verified', subjectId: version.id, data });
+      }
+    });
+  } catch (error) {
+    const refusal = toRefusal(error, version);
+    await withTransaction(db, async (tx) => {
+      if (await repository.markFailed(tx, version.id, refusal.problem)) {
+        const data = { error: refusal.problem };
+        await recordEvent(tx, { tenantId: null, type: 'base_version.failed', subjectId: version.id, data });
+      }
+    });
+    throw refusal;
+  }
+}
+
+/** Permanent faults of the files refuse the version; anything else is thrown on, to be tried again. */
+function toRefusal(error: unknown, version: BaseVersionRow): RefusalError {
+  if (error instanceof RefusalError) return error;
+  if (!(error instanceof TrainingFailedError) || !error.permanent || error.code === 'cancelled') throw error;
+  return new RefusalError({
+    code: error.code,
+    message: `base version ${version.version}: ${error.message}`,
+    base_version_id: version.id,
+  });
+}
+
+async function evolve(context: AnalysisContext, source: BaseVersionRow, target: BaseVersionRow): Promise<void> {
+  const { db, artifacts, session, signal, logger } = context;
+  const repository = createAnalysisRepository(db);
+  const row = await repository.evolution(source.id, target.id);
+  if (row.state === 'ready' && row.artifactDigest !== null && (await artifacts.has(row.artifactDigest))) return;
+  try {
+    await artifacts.withScratch(async (folder) => {
+      const spec = { oldBase: source.path, newBase: target.path, outDir: path.join(folder, 'evolution') };
+      const outcome = await session.evolve(spec, signal);
+      const stored = await artifacts.putFolder(outcome.dir, 'evolution');
+      await withTransaction(db, async (tx) => {
+        await registerArtifact(tx, artifacts, stored);
+        await repository.evolutionReady(tx, row.id, outcome, stored.digest);
+        const data = { from_version_id: source.id, to_version_id: target.id, drift: outcome.drift, rank: outcome.rank };
+        await recordEvent(tx, { tenantId: null, type: 'evolution.ready', subjectId: row.id, data });
+      });
+      logger.info({ drift: outcome.drift, rank: outcome.rank, computeMs: outcome.computeMs }, 'evolution computed');
+    });
+  } catch (error) {
+    if (!(error instanceof TrainingFailedError) || error.differences === undefined) throw error;
+    const differences = error.differences.map(({ field, old, new: next }) => ({ field, old, new: next })) as Prisma.InputJsonArray;
+    await repository.evolutionFailed(row.id, differences);
+    throw new RefusalError({
+      code: 'incompatible_base',
+      message: `adapters of base version ${source.version} do not fit version ${target.version}: ${error.message}`,
+      differences,
+    });
+  }
+}

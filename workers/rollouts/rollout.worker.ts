@@ -1,0 +1,99 @@
+import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
+import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet, type JobProducer } from '../../src/jobs/index.ts';
+import type { Database, Prisma } from '../../src/lib/database.ts';
+import { createRolloutLifecycle, type RolloutLifecycle, type RolloutRow, type StoredOptions } from '../../src/modules/rollouts/index.ts';
+import type { TrainingProcess, TrainingSession } from '../adaptations/training-process.ts';
+import { analyzeVersions, RefusalError } from './analysis.ts';
+
+export interface RolloutDependencies {
+  db: Database;
+  artifacts: ArtifactStore;
+  producer: JobProducer;
+  training: TrainingProcess;
+  /** How often a running analysis looks whether its rollout was cancelled. */
+  heartbeatMs?: number;
+}
+
+/** Handler of `rollout.plan`: verify, compare, compute the evolutions, plan the jobs, enqueue them. */
+export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
+  const lifecycle = createRolloutLifecycle(deps);
+  return {
+    'rollout.plan': async ({ rolloutId }, context) => {
+      const session = await deps.training.acquire(context.signal).catch((error: unknown) => {
+        throw new TryLaterError(error instanceof Error ? error.message : String(error), 0);
+      });
+      try {
+        const rollout = await lifecycle.beginAnalysis(rolloutId);
+        if (rollout !== null) await planRollout(deps, lifecycle, session, rollout, context);
+      } finally {
+        session.release();
+      }
+    },
+  };
+}
+
+async function planRollout(
+  deps: RolloutDependencies,
+  lifecycle: RolloutLifecycle,
+  session: TrainingSession,
+  rollout: RolloutRow,
+  context: HandlerContext,
+): Promise<void> {
+  const { id, baseVersionId } = rollout;
+  const logger = context.logger.child({ rolloutId: id });
+  const watch = watchCancellation(lifecycle, id, deps.heartbeatMs ?? 1000);
+  const signal = AbortSignal.any([context.signal, watch.cancelled]);
+  try {
+    const sources = await lifecycle.sources(baseVersionId);
+    const sourceIds = [...new Set(sources.map((source) => source.base_version_id))];
+    const refusals = await analyzeVersions({ ...deps, session, signal, logger }, baseVersionId, sourceIds);
+    const entries = await lifecycle.plan({ id, baseVersionId, options: rollout.options as StoredOptions }, refusals);
+    if (entries === null) return;
+    await deps.producer.enqueueAfterCommit(entries);
+    logger.info({ jobs: entries.length, refusedVersions: refusals.size }, 'rollout planned');
+  } catch (error) {
+    if (watch.cancelled.aborted) {
+      logger.info('analysis ended: its rollout is not being analysed any more');
+      return;
+    }
+    await conclude(lifecycle, id, context, error);
+  } finally {
+    watch.stop();
+  }
+}
+
+/** What permanently failed is written to the rollout; the rest is tried again. */
+async function conclude(lifecycle: RolloutLifecycle, id: string, context: HandlerContext, error: unknown): Promise<never> {
+  if (error instanceof RefusalError) {
+    await lifecycle.fail(id, error.problem);
+    throw new PermanentError(error.message, { cause: error });
+  }
+  if (context.signal.aborted && !context.lastAttempt) throw new TryLaterError('the worker is stopping', 0);
+  if (context.lastAttempt) await lifecycle.fail(id, problemOf(error));
+  throw error;
+}
+
+function problemOf(error: unknown): Prisma.InputJsonObject {
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
+  return { code, message };
+}
+
+interface CancellationWatch {
+  readonly cancelled: AbortSignal;
+  stop(): void;
+}
+
+function watchCancellation(lifecycle: RolloutLifecycle, id: string, intervalMs: number): CancellationWatch {
+  const controller = new AbortController();
+  const timer = setInterval(() => {
+    lifecycle.isAnalyzing(id).then(
+      (analyzing) => {
+        if (!analyzing) controller.abort(new Error(`rollout ${id} is not being analysed any more`));
+      },
+      // The database is away: the analysis itself will say so.
+      () => undefined,
+    );
+  }, intervalMs);
+  return { cancelled: controller.signal, stop: () => clearInterval(timer) };
+}
