@@ -44,8 +44,6 @@ export interface LadderState {
   readonly candidates: readonly CandidateRecord[];
   readonly searchHistory: readonly SearchEvaluation[];
   readonly searchFinished: boolean;
-  /** Where fine-tuning began: the id of a candidate, `fresh`, or null before. */
-  readonly fineTunedFrom: string | null;
   readonly bestId: string | null;
   readonly publishedId: string | null;
   readonly elapsedMs: number;

@@ -35,7 +35,6 @@ export class Ladder {
   #candidates: CandidateRecord[] = [];
   #searchHistory: SearchEvaluation[] = [];
   #searchFinished = false;
-  #fineTunedFrom: string | null = null;
   #best: Candidate | null = null;
   #publishedId: string | null = null;
   #fusion: Fusion | null = null;
@@ -69,10 +68,6 @@ export class Ladder {
 
   get searchFinished(): boolean {
     return this.#searchFinished;
-  }
-
-  get fineTunedFrom(): string | null {
-    return this.#fineTunedFrom;
   }
 
   enter(rung: RungName): void {
@@ -131,11 +126,6 @@ export class Ladder {
     this.#searchFinished = true;
   }
 
-  async beginFineTuning(from: string): Promise<void> {
-    this.#fineTunedFrom = from;
-    await this.checkpoint();
-  }
-
   /** Loss of these coefficients on the search rows, if the search evaluated them. */
   searchLossOf({ alpha, beta }: { alpha: number | null; beta: number | null }): number | null {
     return this.#searchHistory.find((point) => point.alpha === alpha && point.beta === beta)?.loss ?? null;
@@ -152,7 +142,6 @@ export class Ladder {
       candidates: [...this.#candidates],
       searchHistory: [...this.#searchHistory],
       searchFinished: this.#searchFinished,
-      fineTunedFrom: this.#fineTunedFrom,
       bestId: this.#best?.id ?? null,
       publishedId: this.#publishedId,
       elapsedMs: this.#elapsed(),
@@ -203,7 +192,6 @@ export class Ladder {
     this.#candidates = [...state.candidates];
     this.#searchHistory = [...state.searchHistory];
     this.#searchFinished = state.searchFinished;
-    this.#fineTunedFrom = state.fineTunedFrom;
     this.#publishedId = state.publishedId;
     const best = state.candidates.find(({ id }) => id === state.bestId);
     if (best) this.#best = { ...best, adapter: this.#rebuild(best, bestAdapter) };

@@ -70,7 +70,8 @@ export function fineTuneRung({ from, regularised }: FineTuneRungOptions): Rung {
     }
     if (ladder.isPublished && isOver(passedAt(), lastStep(ladder), refineSteps)) return;
     ladder.enter('fine_tune');
-    const initial = await startOf(ladder, from);
+    const initial = startOf(ladder, from);
+    await ladder.checkpoint();
     const regularisation = regularised ? regularisationOf(ladder) : NO_REGULARISATION;
     ladder.context.phase('fine_tune');
     await ladder.context.fineTune({
@@ -94,23 +95,21 @@ interface Start {
   readonly strategy: CandidateStrategy;
 }
 
-/** The initial adapter; a resumed run starts from the one it started from before. */
-async function startOf(ladder: Ladder, from: 'best' | 'fresh'): Promise<Start> {
+/** The initial adapter. A resumed run finds the same one: it is chosen by what the state has recorded. */
+function startOf(ladder: Ladder, from: 'best' | 'fresh'): Start {
   if (from === 'fresh') {
-    await ladder.beginFineTuning('fresh');
     return { adapter: ladder.context.createFresh(ladder.context.seed), alpha: null, beta: null, strategy: 'scratch' };
   }
-  const untrained = ladder.candidates.filter((candidate) => candidate.step === 0);
-  const chosen = untrained.find(({ id }) => id === ladder.fineTunedFrom) ?? bestStart(ladder, untrained);
-  await ladder.beginFineTuning(chosen.id);
+  const chosen = bestStart(ladder);
   const coefficients = { alpha: chosen.alpha!, beta: chosen.beta! };
   return { adapter: ladder.fused(coefficients), ...coefficients, strategy: fineTunedStrategy(chosen) };
 }
 
-/** The best by the gate's metric; among equals the one of the smaller loss on the search rows. */
-function bestStart(ladder: Ladder, candidates: readonly CandidateRecord[]): CandidateRecord {
+/** The best untrained candidate by the gate's metric; among equals the one of the smaller loss on the search rows. */
+function bestStart(ladder: Ladder): CandidateRecord {
+  const untrained = ladder.candidates.filter(({ step }) => step === 0);
   const lossOf = (candidate: CandidateRecord) => ladder.searchLossOf(candidate) ?? Infinity;
-  return candidates.reduce((best, next) => {
+  return untrained.reduce((best, next) => {
     if (isBetter(next.metric, best.metric)) return next;
     return !isBetter(best.metric, next.metric) && lossOf(next) < lossOf(best) ? next : best;
   });

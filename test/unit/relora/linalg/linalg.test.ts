@@ -43,6 +43,13 @@ describe('qr', () => {
     for (let i = 0; i < r.rows; i++) for (let j = 0; j < i; j++) expect(r.data[i * r.cols + j]).toBe(0);
   });
 
+  it('does not cancel where a column is nearly a multiple of the first unit vector', () => {
+    const a = matrix(3, 2, [1, 2, 1e-9, 1, 0, 1]);
+    const { q, r } = qr(a);
+    expect(orthonormalityError(q)).toBeLessThan(1e-15);
+    expect(maxDifference(matmul(q, r), a)).toBeLessThan(1e-15);
+  });
+
   it('keeps Q orthonormal where columns repeat or vanish', () => {
     const a = randomMatrix(12, 3, 4);
     const deficient = concatColumns(concatColumns(a, a), zeros(12, 2));
