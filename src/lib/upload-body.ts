@@ -12,7 +12,7 @@ const MAX_DISCARDED_BYTES = 64 << 20;
 export function acceptUploads(app: FastifyInstance, contentType: string): void {
   app.addContentTypeParser(contentType, (_request, payload, done) => done(null, payload));
   app.addHook('onResponse', async (request) => {
-    if (request.body instanceof Readable) discardRest(request.body);
+    if (request.body instanceof Readable) discardRest(request.body, () => request.raw.destroy());
   });
 }
 
@@ -67,13 +67,13 @@ function tooLarge({ what, maxBytes }: UploadLimit): AppError {
   });
 }
 
-function discardRest(body: Readable): void {
+function discardRest(body: Readable, cut: () => void): void {
   if (body.readableEnded || body.destroyed) return;
   let bytes = 0;
   body.on('error', () => undefined);
   body.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes > MAX_DISCARDED_BYTES) body.destroy();
+    if (bytes > MAX_DISCARDED_BYTES) cut();
   });
   body.resume();
 }
