@@ -7,11 +7,17 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { prepareFolder, serverAccount, type Account } from './account.ts';
 import { findBinaries, type Binaries } from './binaries.ts';
+import { commandLine } from './processes.ts';
+import { withStartLock } from './start-lock.ts';
 
 const run = promisify(execFile);
 
 const DATABASE = 'readapt';
 const USER = 'readapt';
+/** Written into the cluster's folder when it is complete. */
+const INITIALIZED = 'readapt-initialized';
+/** A process number that no system gives. */
+const NO_PID = 999_999_999;
 
 /** Held by the process that will stop the server. It is released when that process's connection closes, however it dies. */
 const OWNER_LOCK = 7_236_834;
@@ -52,18 +58,21 @@ export async function startEmbeddedPostgres(
   dataDir: string,
   options: EmbeddedPostgresOptions = {},
 ): Promise<EmbeddedPostgres> {
-  const cluster = await openCluster(path.resolve(dataDir), options);
-  const running = await runningPort(cluster);
-  if (running === null) await startServer(cluster, options);
-  const port = running ?? (await runningPort(cluster));
-  if (port === null) throw new Error(`PostgreSQL in ${cluster.data} stopped right after its start, see ${cluster.log}`);
+  const account = await serverAccount();
+  const folder = path.join(path.resolve(dataDir), 'postgres');
+  await prepareFolder(path.resolve(dataDir), folder, account);
+  const { cluster, port, reused } = await withStartLock(path.join(folder, 'starting.lock'), async () => {
+    const cluster = await openCluster(folder, account, options);
+    const running = await runningPort(cluster);
+    return { cluster, port: running ?? (await startServer(cluster, options)), reused: running !== null };
+  });
   const owner = await connect(cluster, port, 'postgres');
   await ensureDatabase(owner);
   const owned = await takeOwnership(owner);
   return {
     url: urlOf(cluster, port, DATABASE),
     port,
-    reused: running !== null,
+    reused,
     stop: async () => {
       await owner.end().catch(() => undefined);
       if (owned) await stopServer(cluster);
@@ -71,16 +80,15 @@ export async function startEmbeddedPostgres(
   };
 }
 
-async function openCluster(dataDir: string, options: EmbeddedPostgresOptions): Promise<Cluster> {
-  const account = await serverAccount();
-  const folder = path.join(dataDir, 'postgres');
-  await prepareFolder(dataDir, folder, account);
-  const binaries = await findBinaries(account);
-  const data = path.join(folder, 'data');
-  const log = path.join(folder, 'postgres.log');
-  const password = await readPassword(path.join(folder, 'password'));
-  const cluster = { binaries, account, data, log, password };
-  if (!(await exists(path.join(data, 'readapt-initialized')))) await initialize(cluster, folder, options);
+async function openCluster(folder: string, account: Account, options: EmbeddedPostgresOptions): Promise<Cluster> {
+  const cluster: Cluster = {
+    binaries: await findBinaries(account),
+    account,
+    data: path.join(folder, 'data'),
+    log: path.join(folder, 'postgres.log'),
+    password: await readPassword(path.join(folder, 'password')),
+  };
+  if (!(await exists(path.join(cluster.data, INITIALIZED)))) await initialize(cluster, folder, options);
   return cluster;
 }
 
@@ -97,10 +105,7 @@ async function initialize(cluster: Cluster, folder: string, options: EmbeddedPos
   await rm(cluster.data, { recursive: true, force: true });
   const passwordFile = path.join(folder, 'password');
   // initdb reads the password as the server's account.
-  const { uid, gid } = cluster.account.ids;
-  if (uid !== undefined && gid !== undefined) {
-    await chown(passwordFile, uid, gid);
-  }
+  await giveToAccount(passwordFile, cluster.account);
   await runAs(cluster, cluster.binaries.initdb, [
     `--pgdata=${cluster.data}`,
     `--username=${USER}`,
@@ -112,15 +117,16 @@ async function initialize(cluster: Cluster, folder: string, options: EmbeddedPos
     '--builtin-locale=C.UTF-8',
     ...(options.durable === false ? ['--no-sync'] : []),
   ]);
-  await writeFile(path.join(cluster.data, 'readapt-initialized'), `${cluster.binaries.version}\n`);
+  await writeFile(path.join(cluster.data, INITIALIZED), `${cluster.binaries.version}\n`);
 }
 
-async function startServer(cluster: Cluster, options: EmbeddedPostgresOptions): Promise<void> {
+/** Starts the server and returns its port. A port that was taken in the meantime is replaced by another. */
+async function startServer(cluster: Cluster, options: EmbeddedPostgresOptions): Promise<number> {
   const attempts = 3;
   for (let attempt = 1; ; attempt += 1) {
     await appendFile(cluster.log, '');
     await giveToAccount(cluster.log, cluster.account);
-    const flags = serverFlags(await freePort(), options);
+    const port = await freePort();
     try {
       await runAs(cluster, cluster.binaries.pgCtl, [
         'start',
@@ -128,16 +134,16 @@ async function startServer(cluster: Cluster, options: EmbeddedPostgresOptions): 
         '--timeout=120',
         `--pgdata=${cluster.data}`,
         `--log=${cluster.log}`,
-        `--options=${flags.join(' ')}`,
+        `--options=${serverFlags(port, options).join(' ')}`,
       ]);
-      return;
+      return port;
     } catch (cause) {
-      // Another process may have started it in the meantime, or taken the port.
-      if ((await runningPort(cluster)) !== null) return;
       if (attempt === attempts) {
         const log = (await readFile(cluster.log, 'utf8').catch(() => '')).split('\n').slice(-12).join('\n');
         throw new Error(`the embedded PostgreSQL in ${cluster.data} does not start:\n${log}`, { cause });
       }
+      // Sessions of a server that was killed end within moments and hold its memory until then.
+      await new Promise((resolve) => setTimeout(resolve, 500));
     }
   }
 }
@@ -164,29 +170,32 @@ async function stopServer(cluster: Cluster): Promise<void> {
   await runAs(cluster, cluster.binaries.pgCtl, ['stop', '--wait', '--mode=fast', `--pgdata=${cluster.data}`]);
 }
 
-/** Port of the server that runs on this cluster, or null. The pid file names it; a stale one is no server. */
+/**
+ * Port of the server that runs on this cluster, or null. The pid file names it; what a killed server left behind is
+ * made harmless, also where its number belongs to another process by now or to a zombie, which PostgreSQL would take
+ * for a running server. The rest of the file stays, so that PostgreSQL still finds sessions that outlived the server.
+ */
 async function runningPort(cluster: Cluster): Promise<number | null> {
-  try {
-    await runAs(cluster, cluster.binaries.pgCtl, ['status', `--pgdata=${cluster.data}`]);
-  } catch {
-    return null;
-  }
-  // Lines: pid, data folder, start time, port, socket folder, address, shared memory, status.
-  for (let attempt = 0; attempt < 600; attempt += 1) {
-    const lines = (await readFile(path.join(cluster.data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
+  const file = path.join(cluster.data, 'postmaster.pid');
+  for (let attempt = 0; attempt < 1200; attempt += 1) {
+    const text = await readFile(file, 'utf8').catch(() => null);
+    if (text === null) return null;
+    // Lines: pid, data folder, start time, port, socket folder, address, shared memory, status.
+    const lines = text.split('\n');
+    if (!(await isServer(Number(lines[0]), cluster))) {
+      if (lines.length > 1) await writeFile(file, [String(NO_PID), ...lines.slice(1)].join('\n'));
+      return null;
+    }
     if (lines[7]?.trim() === 'ready') return Number(lines[3]);
-    if (lines[0] === '' || lines[7]?.trim() === 'stopping') return waitUntilStopped(cluster);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`PostgreSQL in ${cluster.data} runs but does not become ready, see ${cluster.log}`);
+  throw new Error(`PostgreSQL in ${cluster.data} is neither ready nor ended after two minutes, see ${cluster.log}`);
 }
 
-async function waitUntilStopped(cluster: Cluster): Promise<null> {
-  for (let attempt = 0; attempt < 600; attempt += 1) {
-    if (!(await exists(path.join(cluster.data, 'postmaster.pid')))) return null;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error(`PostgreSQL in ${cluster.data} is stopping and does not come to an end, see ${cluster.log}`);
+/** `postgres -D <data> …` is how pg_ctl calls the server. */
+async function isServer(pid: number, cluster: Cluster): Promise<boolean> {
+  const command = await commandLine(pid);
+  return command.includes('postgres') && command.includes(cluster.data);
 }
 
 async function connect(cluster: Cluster, port: number, database: string): Promise<pg.Client> {

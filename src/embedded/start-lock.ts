@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { processIdentity } from './processes.ts';
+
+const WAIT_MS = 180_000;
+const POLL_MS = 50;
+
+/**
+ * Runs `work` while no other process runs it for the same lock file. The lock of a process that died is taken over.
+ *
+ * @throws Error if the lock is held for more than three minutes.
+ */
+export async function withStartLock<T>(file: string, work: () => Promise<T>): Promise<T> {
+  const mine = `${(await processIdentity(process.pid)) ?? process.pid} ${randomUUID()}`;
+  const deadline = Date.now() + WAIT_MS;
+  while (!(await tryLock(file, mine))) {
+    if (Date.now() > deadline) throw new Error(`${file} is held by another process that does not come to an end`);
+    await dropIfStale(file);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  try {
+    return await work();
+  } finally {
+    await rm(file, { force: true });
+  }
+}
+
+/** The lock appears with its content, since a link is made in one step. */
+async function tryLock(file: string, content: string): Promise<boolean> {
+  const temporary = `${file}.${randomUUID()}`;
+  await writeFile(temporary, content);
+  try {
+    await link(temporary, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return false;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+async function dropIfStale(file: string): Promise<void> {
+  const content = await readFile(file, 'utf8').catch(() => null);
+  if (content === null) return;
+  const identity = content.split(' ')[0] ?? '';
+  if ((await processIdentity(Number.parseInt(identity, 10))) === identity) return;
+  const aside = `${file}.${randomUUID()}`;
+  await rename(file, aside).catch(() => undefined);
+  // Somebody was faster and holds the lock anew: give it back.
+  const moved = await readFile(aside, 'utf8').catch(() => null);
+  if (moved !== null && moved !== content) await link(aside, file).catch(() => undefined);
+  await rm(aside, { force: true });
+}

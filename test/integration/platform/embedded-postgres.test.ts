@@ -1,0 +1,139 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../src/embedded/index.ts';
+import { processIdentity } from '../../../src/embedded/processes.ts';
+
+let folder: string;
+const children: ChildProcess[] = [];
+const servers: EmbeddedPostgres[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-embedded-'));
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  for (const server of servers.splice(0)) await server.stop();
+  // Whoever is left owns the server now, so that it is stopped.
+  if (await pidOfServer().then(isAlive, () => false)) await (await startEmbeddedPostgres(folder, { durable: false })).stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** The server in this process. */
+async function start(): Promise<EmbeddedPostgres> {
+  const server = await startEmbeddedPostgres(folder, { durable: false });
+  servers.push(server);
+  return server;
+}
+
+/** The server in another process, to be killed. */
+async function startInChild(mode: 'fast' | 'durable' = 'fast'): Promise<{ child: ChildProcess; url: string; reused: boolean }> {
+  const script = fileURLToPath(new URL('./embedded-child.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', 'tsx', script, folder, mode], { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.push(child);
+  const lines = createInterface({ input: child.stdout });
+  const [line] = (await once(lines, 'line')) as [string];
+  return { child, ...(JSON.parse(line) as { url: string; reused: boolean }) };
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
+
+async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function pidOfServer(): Promise<number> {
+  const text = await readFile(path.join(folder, 'postgres', 'data', 'postmaster.pid'), 'utf8');
+  return Number(text.split('\n')[0]);
+}
+
+/** Whether a process runs; a zombie does not. */
+const isAlive = async (pid: number) => (await processIdentity(pid)) !== null;
+const writeRow = (url: string) => query(url, 'CREATE TABLE kept AS SELECT 42 AS value');
+const readRow = (url: string) => query(url, 'SELECT value FROM kept');
+
+test('stop ends the server, and the data is there at the next start', async () => {
+  const first = await start();
+  await writeRow(first.url);
+  const pid = await pidOfServer();
+  await first.stop();
+  expect(await isAlive(pid)).toBe(false);
+  const second = await start();
+  expect(second.reused).toBe(false);
+  expect(await readRow(second.url)).toEqual([{ value: 42 }]);
+});
+
+test('after kill −9 of its process the server is taken over and stopped at the end', async () => {
+  const { child, url } = await startInChild();
+  await writeRow(url);
+  const pid = await pidOfServer();
+  await kill(child);
+  expect(await isAlive(pid)).toBe(true);
+  const restarted = await start();
+  expect(restarted.reused).toBe(true);
+  expect(await pidOfServer()).toBe(pid);
+  expect(await readRow(restarted.url)).toEqual([{ value: 42 }]);
+  await restarted.stop();
+  expect(await isAlive(pid)).toBe(false);
+});
+
+test('after kill −9 of process and server it recovers all that was committed, although its pid file is still there', async () => {
+  const { child, url } = await startInChild('durable');
+  await writeRow(url);
+  const pid = await pidOfServer();
+  await kill(child);
+  process.kill(pid, 'SIGKILL');
+  await expect.poll(() => isAlive(pid)).toBe(false);
+  expect(await pidOfServer()).toBe(pid);
+  const restarted = await start();
+  expect(restarted.reused).toBe(false);
+  expect(await readRow(restarted.url)).toEqual([{ value: 42 }]);
+});
+
+test('a pid file that names a process of something else is no server', async () => {
+  const first = await start();
+  await writeRow(first.url);
+  await first.stop();
+  const data = path.join(folder, 'postgres', 'data');
+  await writeFile(path.join(data, 'postmaster.pid'), `${process.pid}\n${data}\n1700000000\n1\n\n127.0.0.1\n\nready   \n`);
+  const second = await start();
+  expect(await readRow(second.url)).toEqual([{ value: 42 }]);
+});
+
+test('a second process joins the server and leaves it running', async () => {
+  const { child } = await startInChild();
+  const joined = await start();
+  expect(joined.reused).toBe(true);
+  await joined.stop();
+  expect(await isAlive(await pidOfServer())).toBe(true);
+  await kill(child);
+});
+
+test('two processes that start a new folder at the same time share one server', async () => {
+  const both = await Promise.all([startInChild(), startInChild()]);
+  await writeRow((both[0] as { url: string }).url);
+  expect(await readRow((both[1] as { url: string }).url)).toEqual([{ value: 42 }]);
+});
+
+test('the password is needed', async () => {
+  const { url } = await start();
+  const wrong = new URL(url);
+  wrong.password = 'guess';
+  await expect(query(wrong.toString(), 'SELECT 1')).rejects.toThrow('password authentication failed');
+});

@@ -1,0 +1,74 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { loadConfig } from '../../../src/config/config.ts';
+import type { AdapterInspector } from '../../../src/lib/adapter-inspector.ts';
+import { startServer, type RunningServer } from '../../../src/server.ts';
+import { bearer, createTestDatabase, type TestDatabase } from '../support/index.ts';
+
+let folder: string;
+let database: TestDatabase;
+const running: RunningServer[] = [];
+const inspector: AdapterInspector = { inspectAdapter: () => Promise.reject(new Error('no adapter is read here')) };
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-server-'));
+  database = await createTestDatabase({ empty: true });
+});
+afterEach(async () => {
+  for (const server of running.splice(0)) await server.stop();
+  await database.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function start(): Promise<RunningServer> {
+  const config = loadConfig({
+    DATABASE_URL: database.url,
+    READAPT_DATA_DIR: folder,
+    READAPT_PORT: '0',
+    READAPT_LOG_LEVEL: 'silent',
+  });
+  const server = await startServer(config, { inspector });
+  running.push(server);
+  return server;
+}
+
+test('the first start gives the operator key, and it works over HTTP; the second start gives none', async () => {
+  const first = await start();
+  expect(first.operatorKey).toMatch(/^rdp_/);
+  const ask = async (server: RunningServer) =>
+    (await fetch(`${server.url}/v1/tenants`, { headers: bearer(first.operatorKey ?? '') })).status;
+  expect(await ask(first)).toBe(200);
+  expect((await fetch(`${first.url}/readyz`)).status).toBe(200);
+  await first.stop();
+  await first.stop();
+  await expect(fetch(`${first.url}/healthz`)).rejects.toThrow();
+
+  const second = await start();
+  expect(second.operatorKey).toBeNull();
+  expect(await ask(second)).toBe(200);
+});
+
+test('two servers that start on one new database make one operator key', async () => {
+  const servers = await Promise.all([start(), start()]);
+  expect(servers.filter((server) => server.operatorKey !== null)).toHaveLength(1);
+});
+
+test('a request that runs when the server stops is answered', async () => {
+  const server = await start();
+  const key = server.operatorKey ?? '';
+  let started: () => void = () => undefined;
+  const arrived = new Promise<void>((resolve) => (started = resolve));
+  const { check } = server.deps.producer;
+  server.deps.producer.check = async () => {
+    started();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return check();
+  };
+  const answer = fetch(`${server.url}/readyz`, { headers: bearer(key) });
+  await arrived;
+  const stopped = server.stop();
+  expect((await answer).status).toBe(200);
+  await stopped;
+});
