@@ -1,0 +1,120 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { createFilesystemStore, registerArtifact } from '../../../src/artifacts/index.ts';
+import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
+import { withTransaction, type Database } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
+
+/** What the scripted training process does with a job or a base: `behaviour.json` in the folder of the new base. */
+export interface Behaviour {
+  /** How an adaptation ends. */
+  outcome?: 'ready' | 'not_ready' | 'permanent' | 'transient';
+  /** Waits here, in fine-tuning, until it is cancelled. */
+  hang?: boolean;
+  /** Also ignores being cancelled. */
+  deaf?: boolean;
+  /** Kills itself in fine-tuning until this file exists, which it then writes. */
+  crashOnce?: string;
+  /** Publishes this many candidates. */
+  publications?: number;
+  /** The base's hidden size, which must be equal on both sides. */
+  hiddenSize?: number;
+  fingerprint?: string;
+}
+
+export interface Fleet {
+  folder: string;
+  artifacts: ArtifactStore;
+  baseModelId: string;
+  oldVersionId: string;
+  newVersionId: string;
+  tenants: string[];
+  adapters: string[];
+  /** Sets what happens with the new base. */
+  behave(behaviour: Behaviour): Promise<void>;
+  remove(): Promise<void>;
+}
+
+/** A base model with two versions, and adapters on the first one, dealt out to the tenants in turn. */
+export async function createFleet(db: Database, size: { tenants: number; adapters: number }): Promise<Fleet> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-fleet-'));
+  const artifacts = await createFilesystemStore(path.join(folder, 'data', 'artifacts'));
+  const behave = (behaviour: Behaviour) => writeFile(path.join(folder, 'v2', 'behaviour.json'), JSON.stringify(behaviour));
+  const baseModelId = newId('baseModel');
+  await db.baseModel.create({ data: { id: baseModelId, name: `model-${baseModelId.slice(-6)}` } });
+  const versions: string[] = [];
+  for (const version of ['v1', 'v2']) {
+    await mkdir(path.join(folder, version));
+    await writeFile(path.join(folder, version, 'behaviour.json'), '{}');
+    const id = newId('baseVersion');
+    await db.baseVersion.create({ data: { id, baseModelId, version, path: path.join(folder, version) } });
+    versions.push(id);
+  }
+  const [oldVersionId, newVersionId] = versions as [string, string];
+  const bytes = await storeBytes(db, artifacts, folder);
+  const tenants = Array.from({ length: size.tenants }, () => newId('tenant'));
+  await db.tenant.createMany({ data: tenants.map((id, index) => ({ id, name: `tenant-${index}-${id.slice(-6)}` })) });
+  const datasets = tenants.map((tenantId) => ({ id: newId('dataset'), tenantId }));
+  await db.dataset.createMany({
+    data: datasets.map((dataset) => ({
+      ...dataset,
+      name: 'data',
+      artifactDigest: bytes.dataset,
+      rows: 1,
+      bytes: 10n,
+      splits: { train: 1, validation: 0, test: 0 },
+    })),
+  });
+  const adapters = Array.from({ length: size.adapters }, (_, index) => {
+    const owner = datasets[index % datasets.length]!;
+    return { id: newId('adapter'), tenantId: owner.tenantId, datasetId: owner.id, name: `adapter-${index}` };
+  });
+  await db.adapter.createMany({
+    data: adapters.map((adapter) => ({
+      ...adapter,
+      baseModelId,
+      metric: 'accuracy',
+      gate: { kind: 'absolute', target: 0.8 },
+    })),
+  });
+  await db.adapterVersion.createMany({
+    data: adapters.map((adapter) => ({
+      id: newId('adapterVersion'),
+      tenantId: adapter.tenantId,
+      adapterId: adapter.id,
+      baseVersionId: oldVersionId,
+      number: 1,
+      origin: 'imported',
+      artifactDigest: bytes.adapter,
+      rank: 4,
+      alpha: 8,
+    })),
+  });
+  return {
+    folder,
+    artifacts,
+    baseModelId,
+    oldVersionId,
+    newVersionId,
+    tenants,
+    adapters: adapters.map((adapter) => adapter.id),
+    behave,
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+async function storeBytes(db: Database, artifacts: ArtifactStore, folder: string): Promise<{ dataset: string; adapter: string }> {
+  const file = path.join(folder, 'rows.jsonl');
+  await writeFile(file, '{"prompt":"a","completion":"b","split":"train"}\n');
+  const adapterDir = path.join(folder, 'adapter');
+  await mkdir(adapterDir);
+  await writeFile(path.join(adapterDir, 'adapter_config.json'), '{"peft_type":"LORA","r":4,"lora_alpha":8,"target_modules":["q_proj"]}');
+  const dataset = await artifacts.putFile(file, 'dataset');
+  const adapter = await artifacts.putFolder(adapterDir, 'adapter');
+  await withTransaction(db, async (tx) => {
+    await registerArtifact(tx, artifacts, dataset);
+    await registerArtifact(tx, artifacts, adapter);
+  });
+  return { dataset: dataset.digest, adapter: adapter.digest };
+}

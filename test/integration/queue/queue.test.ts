@@ -1,0 +1,240 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import {
+  combineHandlers,
+  createJobProducer,
+  createSweeper,
+  PermanentError,
+  startConsumer,
+  TryLaterError,
+  writeOutbox,
+  type Consumer,
+  type HandlerContext,
+  type JobEntry,
+  type RecoverySource,
+} from '../../../src/jobs/index.ts';
+import { withTransaction } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
+import { createTestQueue, eventually, logger, queueKind, type TestQueue } from './test-queue.ts';
+
+let queue: TestQueue;
+let consumer: Consumer | null = null;
+
+beforeAll(async () => {
+  queue = await createTestQueue();
+});
+afterEach(async () => {
+  await consumer?.stop();
+  consumer = null;
+  await queue.clear();
+});
+afterAll(() => queue.close());
+
+function entry(priority?: number): JobEntry {
+  const id = newId('job');
+  return { name: 'adaptation.run', id, payload: { jobId: id }, priority };
+}
+
+const outbox = () => queue.database.db.outboxEntry.count();
+const commit = (entries: readonly JobEntry[]) => withTransaction(queue.database.db, (tx) => writeOutbox(tx, entries));
+
+/** Runs adaptations with `work` and returns the ids in the order in which they ran. */
+async function consume(
+  work: (jobId: string, context: HandlerContext) => Promise<void> = () => Promise.resolve(),
+  times: { lockMs?: number; stalledCheckMs?: number } = {},
+): Promise<string[]> {
+  const runs: string[] = [];
+  consumer = await startConsumer({
+    backend: queue.backend,
+    logger,
+    handlers: combineHandlers([
+      { 'rollout.plan': () => Promise.resolve() },
+      {
+        'adaptation.run': async ({ jobId }, context) => {
+          runs.push(jobId);
+          await work(jobId, context);
+        },
+      },
+    ]),
+    ...times,
+  });
+  return runs;
+}
+
+describe(`queue on ${queueKind}`, () => {
+  test('is the backend that was asked for', () => {
+    expect(queue.backend.kind).toBe(queueKind);
+  });
+
+  test('runs what was committed and enqueued, once, and forgets it', async () => {
+    const entries = [entry(), entry()];
+    await commit(entries);
+    expect(await outbox()).toBe(2);
+    await queue.producer.enqueueAfterCommit(entries);
+    expect(await outbox()).toBe(0);
+    expect(await queue.producer.count('adaptations')).toBe(2);
+    const runs = await consume();
+    await eventually('both have run', async () => runs.length === 2 && (await queue.producer.count('adaptations')) === 0);
+    expect(new Set(runs)).toEqual(new Set(entries.map(({ id }) => id)));
+  });
+
+  test('an entry of a transaction that rolled back is never seen', async () => {
+    const lost = withTransaction(queue.database.db, async (tx) => {
+      await writeOutbox(tx, [entry()]);
+      throw new Error('no');
+    });
+    await expect(lost).rejects.toThrow('no');
+    expect(await outbox()).toBe(0);
+  });
+
+  test('the sweeper enqueues what its writer did not', async () => {
+    const entries = [entry(), entry(7)];
+    await commit(entries);
+    const sweeper = createSweeper({ db: queue.database.db, producer: queue.producer, sources: [], logger, graceMs: 0 });
+    expect(await sweeper.sweep()).toBe(2);
+    expect(await outbox()).toBe(0);
+    const runs = await consume();
+    await eventually('both have run', async () => runs.length === 2);
+  });
+
+  test('the sweeper leaves fresh entries to their writer', async () => {
+    await commit([entry()]);
+    const sweeper = createSweeper({ db: queue.database.db, producer: queue.producer, sources: [], logger, graceMs: 60_000 });
+    expect(await sweeper.sweep()).toBe(0);
+    expect(await outbox()).toBe(1);
+  });
+
+  test('a queue that cannot be reached leaves the entries in the outbox', async () => {
+    const entries = [entry()];
+    await commit(entries);
+    const { backend, database } = queue;
+    const cutOff = await createJobProducer({ db: database.db, backend, logger, timeoutMs: 500 });
+    await cutOff.close();
+    await cutOff.enqueueAfterCommit(entries);
+    expect(await outbox()).toBe(1);
+  });
+
+  test('enqueued several times, by writer and sweeper, it runs once', async () => {
+    const one = entry();
+    await Promise.all([queue.producer.enqueue([one]), queue.producer.enqueue([one]), queue.producer.enqueue([one, one])]);
+    expect(await queue.producer.count('adaptations')).toBe(1);
+    const runs = await consume();
+    await eventually('it has run', async () => runs.length > 0 && (await queue.producer.count('adaptations')) === 0);
+    expect(runs).toEqual([one.id]);
+  });
+
+  test('a job that failed for good can be enqueued again', async () => {
+    const one = entry();
+    await queue.producer.enqueue([one]);
+    let broken = true;
+    const runs = await consume(() => (broken ? Promise.reject(new PermanentError('broken')) : Promise.resolve()));
+    await eventually('it has failed', async () => runs.length === 1 && (await queue.producer.count('adaptations')) === 0);
+    broken = false;
+    await queue.producer.enqueue([one]);
+    await eventually('it has run again', async () => runs.length === 2 && (await queue.producer.count('adaptations')) === 0);
+  });
+
+  test('a transient error is tried again, and the last try is known', async () => {
+    await queue.producer.enqueue([entry()]);
+    const last: boolean[] = [];
+    const runs = await consume((_id, context) => {
+      last.push(context.lastAttempt);
+      return runs.length < 2 ? Promise.reject(new Error('later')) : Promise.resolve();
+    });
+    await eventually('the second try', async () => runs.length === 2 && (await queue.producer.count('adaptations')) === 0);
+    expect(last).toEqual([false, false]);
+  });
+
+  test('a job put off does not use up a try', async () => {
+    await queue.producer.enqueue([entry()]);
+    const last: boolean[] = [];
+    const runs = await consume((_id, context) => {
+      last.push(context.lastAttempt);
+      return runs.length < 7 ? Promise.reject(new TryLaterError('held', 10)) : Promise.resolve();
+    });
+    await eventually('the seventh try', async () => runs.length === 7 && (await queue.producer.count('adaptations')) === 0);
+    expect(last).not.toContain(true);
+  });
+
+  test('a payload that does not fit its schema never reaches the handler', async () => {
+    const bad = { name: 'adaptation.run', id: newId('job'), payload: { jobId: 'x' } } as JobEntry;
+    await queue.producer.enqueue([bad]);
+    const runs = await consume();
+    await eventually('it is gone', async () => (await queue.producer.count('adaptations')) === 0);
+    expect(runs).toEqual([]);
+  });
+
+  test('jobs with a priority come after those without', async () => {
+    const controls = [entry(10), entry(10)];
+    const adaptations = [entry(), entry()];
+    await queue.producer.enqueue([...controls, ...adaptations]);
+    const runs = await consume();
+    await eventually('all have run', async () => runs.length === 4);
+    expect(new Set(runs.slice(0, 2))).toEqual(new Set(adaptations.map(({ id }) => id)));
+  });
+
+  test('a removed job does not run', async () => {
+    const [first, second] = [entry(), entry()];
+    await queue.producer.enqueue([first, second]);
+    await queue.producer.remove('adaptations', [first.id]);
+    const runs = await consume();
+    await eventually('the other has run', async () => runs.length === 1);
+    expect(runs).toEqual([second.id]);
+  });
+
+  test('what the queue lost altogether comes back from the rows', async () => {
+    const entries = Array.from({ length: 5 }, () => entry()).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const source: RecoverySource = {
+      queue: 'adaptations',
+      expired: () => Promise.resolve([]),
+      countLive: () => Promise.resolve(entries.length),
+      live: (after, limit) => Promise.resolve(entries.filter(({ id }) => id > after).slice(0, limit)),
+    };
+    await queue.producer.enqueue(entries.slice(0, 2));
+    const sweeper = createSweeper({ db: queue.database.db, producer: queue.producer, sources: [source], logger });
+    expect(await sweeper.sweep()).toBe(3);
+    expect(await queue.producer.count('adaptations')).toBe(5);
+    expect(await sweeper.sweep()).toBe(0);
+  });
+
+  test('stopping tells a running job, which goes back to the queue', async () => {
+    const one = entry();
+    await queue.producer.enqueue([one]);
+    const runs = await consume((_id, { signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(new TryLaterError('stopping', 0)));
+      }),
+    );
+    await eventually('it runs', async () => runs.length === 1);
+    await consumer?.stop();
+    expect(await queue.producer.count('adaptations')).toBe(1);
+    const again = await consume();
+    await eventually('it runs again', async () => again.length === 1);
+  });
+
+  test('enqueues 1,000 jobs in bulk and runs each once', async () => {
+    const entries = Array.from({ length: 1000 }, () => entry());
+    await commit(entries);
+    const began = performance.now();
+    await queue.producer.enqueueAfterCommit(entries);
+    expect(performance.now() - began).toBeLessThan(3000);
+    expect(await outbox()).toBe(0);
+    const runs = await consume();
+    await eventually('all have run', async () => runs.length >= 1000, 50_000);
+    expect(new Set(runs).size).toBe(1000);
+    expect(runs.length).toBe(1000);
+  });
+});
+
+describe('the catalog', () => {
+  const handler = () => Promise.resolve();
+
+  test('wants exactly one handler a job', () => {
+    expect(() => combineHandlers([{ 'rollout.plan': handler }])).toThrow('adaptation.run has 0 handlers');
+    expect(() => combineHandlers([{ 'rollout.plan': handler, 'adaptation.run': handler }, { 'rollout.plan': handler }])).toThrow(
+      'rollout.plan has 2 handlers',
+    );
+    expect(() =>
+      combineHandlers([{ 'rollout.plan': handler, 'adaptation.run': handler, other: handler } as never]),
+    ).toThrow('handler for other');
+  });
+});

@@ -1,0 +1,105 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import type { Queue } from 'bullmq';
+import { createJobProducer, createQueueBackend, QUEUES, type JobProducer, type QueueBackend } from '../../../src/jobs/index.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { createTestDatabase, type TestDatabase } from '../support/index.ts';
+
+export const logger = createLogger({ level: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent', pretty: false });
+
+/** Which backend the run is about: CI runs these files once for each. */
+export const queueKind = process.env.READAPT_TEST_QUEUE ?? 'postgres';
+if (queueKind !== 'postgres' && queueKind !== 'redis') {
+  throw new Error(`READAPT_TEST_QUEUE is ${queueKind}, expected postgres or redis`);
+}
+
+export interface TestQueue {
+  database: TestDatabase;
+  backend: QueueBackend;
+  producer: JobProducer;
+  /** For `startWorker`; null with the queue in PostgreSQL. */
+  redisUrl: string | null;
+  /** Forgets everything in the outbox and in the queues. */
+  clear(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A database of its own with a queue of its own: in that database, or in a Redis started for it. */
+export async function createTestQueue(): Promise<TestQueue> {
+  const database = await createTestDatabase();
+  const redis = queueKind === 'redis' ? await startRedis() : null;
+  const backend = createQueueBackend({ databaseUrl: database.url, redisUrl: redis?.url ?? null });
+  const producer = await createJobProducer({ db: database.db, backend, logger });
+  return {
+    database,
+    backend,
+    producer,
+    redisUrl: redis?.url ?? null,
+    clear: async () => {
+      await database.db.outboxEntry.deleteMany();
+      for (const name of QUEUES) {
+        const queue = backend.createQueue(name) as unknown as Queue;
+        await queue.obliterate({ force: true });
+        await queue.close();
+      }
+    },
+    close: async () => {
+      await producer.close();
+      await redis?.stop();
+      await database.close();
+    },
+  };
+}
+
+async function startRedis(): Promise<{ url: string; stop(): Promise<void> }> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-redis-'));
+  const port = await freePort();
+  const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder];
+  const server = spawn('redis-server', settings, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await ready(server);
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    stop: async () => {
+      const gone = once(server, 'exit');
+      server.kill('SIGTERM');
+      await gone;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function ready(server: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let output = '';
+    server.once('error', (cause) => reject(new Error('redis-server cannot be started: is it installed?', { cause })));
+    server.once('exit', (code) => reject(new Error(`redis-server ended with ${code}: ${output}`)));
+    server.stdout?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+      if (output.includes('Ready to accept connections')) resolve();
+    });
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Polls until the condition gives something, or fails with what it was waiting for. */
+export async function eventually<T>(what: string, condition: () => Promise<T | null | undefined | false>, timeoutMs = 20_000): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const found = await condition();
+    if (found !== null && found !== undefined && found !== false) return found;
+    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
