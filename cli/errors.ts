@@ -14,6 +14,9 @@ export class UsageError extends Error {
   }
 }
 
+/** The command did its work and printed its result, and the result is a failure: exit code 1, one line on stderr. */
+export class UnsuccessfulResult extends Error {}
+
 /** Codes of Node's file system errors that mean that a path given on the command line is wrong. */
 const BAD_PATH_CODES = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'EACCES', 'ENAMETOOLONG', 'ELOOP']);
 
@@ -32,7 +35,7 @@ export function printError(error: unknown, json: boolean): void {
   // Commander has printed its own errors by then.
   if (!(error instanceof CommanderError)) process.stderr.write(`readapt: ${message}\n`);
   if (process.env.READAPT_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  if (json) process.stdout.write(`${JSON.stringify({ error: { code: codeOf(error), message } }, null, 2)}\n`);
+  if (json && !(error instanceof UnsuccessfulResult)) process.stdout.write(`${JSON.stringify({ error: { code: codeOf(error), message } }, null, 2)}\n`);
 }
 
 /** Other errors of the core that are the input's fault say so by `badInput`. */

@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import type { AdaptationEvent } from '../../workers/relora/adaptation.ts';
 import type { JobListener } from '../../workers/training/job-listener.ts';
 import type { AdaptOutcome, GateSpec, JobSpec, MetricName, Strategy } from '../../workers/training/protocol.ts';
-import { UsageError } from '../errors.ts';
+import { UnsuccessfulResult, UsageError } from '../errors.ts';
 import { addCommonOptions, integer, number, type CommonOptions } from '../options.ts';
 import { createOutput, duration, percent, type Output } from '../output.ts';
 import { withSession } from '../session.ts';
@@ -82,8 +82,7 @@ async function run(options: RebaseOptions): Promise<void> {
   const document = toDocument(outcome, metric);
   output.result(document, toRows(document, options.out));
   if (outcome.state !== 'ready') {
-    output.log(`readapt: the target was not reached; ${options.out} holds the best candidate`);
-    process.exitCode = 1;
+    throw new UnsuccessfulResult(`the target was not reached; ${options.out} holds the best candidate`);
   }
 }
 

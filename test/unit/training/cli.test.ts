@@ -1,0 +1,186 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { main } from '../../../cli/main.ts';
+import { inspectFolder } from '../../../workers/formats/inspect.ts';
+import { createTinyFamily, removeTinyFamily, tasteRows, toJsonl, type TinyFamily } from './support/tiny-task.ts';
+
+const GOLDEN = path.join(import.meta.dirname, '../../fixtures/golden');
+const BIN = path.join(import.meta.dirname, '../../../bin/readapt.js');
+const { base, adapter } = { base: `${GOLDEN}/llama-gqa-tied/base`, adapter: `${GOLDEN}/llama-gqa-tied/adapter` };
+
+let family: TinyFamily;
+
+beforeAll(async () => {
+  family = await createTinyFamily();
+});
+afterAll(() => removeTinyFamily(family));
+afterEach(() => vi.restoreAllMocks());
+
+interface Run {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command line in this process. */
+async function readapt(...args: string[]): Promise<Run> {
+  const written = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    vi.spyOn(process[stream], 'write').mockImplementation((text) => ((written[stream] += String(text)), true));
+  }
+  try {
+    return { code: await main(args), ...written };
+  } finally {
+    vi.restoreAllMocks();
+  }
+}
+
+/** Runs it with `--json`: stdout has to be one document and nothing else. */
+async function readaptJson(...args: string[]): Promise<{ code: number; stderr: string; document: Record<string, never> }> {
+  const { code, stdout, stderr } = await readapt(...args, '--json', '--threads', '1');
+  return { code, stderr, document: JSON.parse(stdout) as Record<string, never> };
+}
+
+const out = (name: string): string => path.join(family.folder, name);
+
+describe('readapt inspect', () => {
+  const cases = JSON.parse(readFileSync(`${GOLDEN}/broken/broken.json`, 'utf8')) as { case: string; file: string; valid: boolean }[];
+
+  it.each(cases)('broken/$case: exit code and the file at fault', async ({ case: name, file, valid }) => {
+    const folder = `${GOLDEN}/broken/${name}`;
+    const args = file.startsWith('base/') ? [`${folder}/base`] : [`${folder}/adapter`, '--base', `${folder}/base`];
+    const { code, document, stderr } = await readaptJson('inspect', ...args);
+    expect(code).toBe(valid ? 0 : 2);
+    if (valid) return expect(document).toMatchObject({ kind: 'adapter' });
+    expect(document).toMatchObject({ error: { code: expect.stringMatching(/^[a-z_]+$/) } });
+    expect(stderr).toContain(path.basename(file));
+  });
+
+  it('says what a base and an adapter hold', async () => {
+    const { document } = await readaptJson('inspect', base);
+    expect(document).toMatchObject({ kind: 'base_model', architecture: 'llama', parameters: 94_528, rank: null });
+    expect(document.fingerprint).toMatch(/^[0-9a-f]{64}$/);
+    const inspected = await readaptJson('inspect', adapter, '--base', base);
+    expect(inspected.document).toMatchObject({ kind: 'adapter', architecture: 'llama', rank: 4, alpha: 8 });
+    expect(inspected.document.targets).toContain('q_proj');
+  });
+
+  it('prints aligned text for people', async () => {
+    const { code, stdout } = await readapt('inspect', adapter, '--base', base);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^kind {10}adapter$/m);
+    expect(stdout).toMatch(/^alpha {9}8$/m);
+  });
+});
+
+describe('usage', () => {
+  it.each([
+    [['frobnicate']],
+    [['eval', '--base', base]],
+    [['eval', '--base', base, '--data', 'x.jsonl', '--limit', '0']],
+    [['inspect']],
+    [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--rank', '1.5']],
+    [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--init', adapter, '--rank', '4']],
+    [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', 'x', '--strategy', 'magic']],
+    [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', 'x', '--target', '1', '--margin', '0']],
+    [['eval', '--base', '/nowhere', '--data', 'x.jsonl']],
+    [['eval', '--base', base, '--data', '/nowhere.jsonl']],
+  ])('%j is exit code 2, said on stderr and as JSON', async (args) => {
+    const { code, stdout, stderr } = await readapt(...args, '--json');
+    expect(code).toBe(2);
+    expect(stderr).not.toBe('');
+    expect(JSON.parse(stdout)).toHaveProperty('error.message');
+  });
+
+  it.each(['inspect', 'eval', 'train', 'rebase'])('%s --help is exit code 0 and names every option', async (command) => {
+    const { code, stdout } = await readapt(command, '--help');
+    expect(code).toBe(0);
+    for (const option of ['--json', '--seed', '--device', '--runtime', '--threads']) expect(stdout).toContain(option);
+  });
+
+  it('refuses bad data and folders of others before any work', async () => {
+    await writeFile(out('bad.jsonl'), '{"prompt": "a"}\n');
+    const bad = await readapt('eval', '--base', base, '--data', out('bad.jsonl'));
+    expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('line 1: completion is missing') });
+    const occupied = await readapt('train', '--base', base, '--data', 'x', '--validation', 'x', '--out', family.newBase);
+    expect(occupied).toMatchObject({ code: 2, stderr: expect.stringContaining('holds other files') });
+  });
+
+  it('runs from the shell with the same exit codes', async () => {
+    const failure = (await promisify(execFile)(process.execPath, [BIN, 'inspect', '/nowhere']).catch((error: unknown) => error)) as {
+      code: number;
+      stderr: string;
+    };
+    expect(failure.code).toBe(2);
+    expect(failure.stderr).toBe('readapt: /nowhere: folder does not exist\n');
+  });
+});
+
+describe('readapt eval', () => {
+  it('measures loss and accuracy, and honours --limit', async () => {
+    const { code, document } = await readaptJson('eval', '--base', family.oldBase, '--data', family.validation, '--limit', '10');
+    expect(code).toBe(0);
+    expect(Object.keys(document)).toEqual(['loss', 'accuracy', 'examples', 'tokens', 'seconds']);
+    expect(document).toMatchObject({ examples: 10, loss: expect.any(Number), accuracy: expect.any(Number) });
+  });
+
+  it('agrees between the runtimes', async () => {
+    const args = ['eval', '--base', family.oldBase, '--adapter', adapter, '--data', family.validation, '--limit', '6'];
+    const compiled = await readaptJson(...args);
+    const eager = await readaptJson(...args, '--runtime', 'eager');
+    expect(eager.document.loss).toBeCloseTo(compiled.document.loss, 4);
+  });
+
+  it('has no accuracy where completions are many', async () => {
+    const rows = Array.from({ length: 30 }, (_, i) => ({ prompt: `Number ${i}:`, completion: ` ${i}` }));
+    await writeFile(out('numbers.jsonl'), toJsonl(rows));
+    const { document } = await readaptJson('eval', '--base', family.oldBase, '--data', out('numbers.jsonl'));
+    expect(document.accuracy).toBeNull();
+  });
+});
+
+describe('readapt train and rebase', () => {
+  it('train an adapter, then carry it over to the new base', async () => {
+    const data = ['--data', family.train, '--validation', family.validation];
+    const sizes = ['--batch-size', '8', '--learning-rate', '5e-3'];
+    const trained = await readaptJson('train', '--base', family.oldBase, ...data, '--out', out('trained'), '--rank', '4', '--steps', '40', ...sizes);
+    expect(trained).toMatchObject({ code: 0, stderr: '' });
+    expect(Object.keys(trained.document)).toEqual([
+      'steps',
+      'train_loss',
+      'validation',
+      'tokens',
+      'tokens_per_second',
+      'seconds',
+      'peak_rss_bytes',
+    ]);
+    expect(trained.document).toMatchObject({ steps: 40, validation: { accuracy: expect.any(Number) } });
+    const { accuracy } = trained.document.validation as { accuracy: number };
+    expect(accuracy).toBeGreaterThan(0.9);
+    expect(await inspectFolder(out('trained'), family.oldBase)).toMatchObject({ kind: 'adapter', rank: 4, alpha: 8 });
+
+    const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', out('trained')];
+    const rebased = await readaptJson('rebase', ...bases, ...data, '--out', out('rebased'), '--steps', '30', ...sizes);
+    expect(rebased.code).toBe(0);
+    expect(Object.keys(rebased.document)).toEqual(expect.arrayContaining(['strategy', 'alpha', 'beta', 'ttr_ms', 'phases', 'ready', 'target', 'metric']));
+    const { ready, target, metric } = rebased.document as unknown as { ready: boolean; target: number; metric: Record<string, number> };
+    expect(ready).toBe(true);
+    expect(target).toBeCloseTo(metric['old']! - 0.005, 12);
+    expect(metric['new']).toBeGreaterThanOrEqual(target);
+    expect(await inspectFolder(out('rebased'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 4 });
+  });
+
+  it('rebase that misses its target keeps the best candidate and is exit code 1', async () => {
+    const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', family.adapter];
+    await writeFile(out('few.jsonl'), toJsonl(tasteRows(12, 900)));
+    const data = ['--data', family.train, '--validation', out('few.jsonl')];
+    const run = await readaptJson('rebase', ...bases, ...data, '--out', out('missed'), '--target', '2', '--strategy', 'reuse');
+    expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('target was not reached') });
+    expect(run.document).toMatchObject({ ready: false, ttr_ms: null, strategy: 'reuse', target: 2 });
+    expect(await readdir(out('missed'))).toContain('adapter_model.safetensors');
+  });
+});

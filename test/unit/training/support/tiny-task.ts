@@ -1,0 +1,71 @@
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { loadBaseModel } from '../../../../workers/formats/hugging-face-model.ts';
+import { saveAdapter } from '../../../../workers/formats/peft-adapter.ts';
+import { writeSafetensors } from '../../../../workers/formats/safetensors.ts';
+import { createAdapter } from '../../../../workers/models/lora-init.ts';
+import type { Adapter } from '../../../../workers/models/adapter.ts';
+import type { ModelConfig } from '../../../../workers/models/model-config.ts';
+import { Random } from '../../../../workers/models/random.ts';
+import type { ExampleRow } from '../../../../workers/training/example.ts';
+
+/** A random base of 95 k parameters with a tokenizer of bytes and merges. */
+export const BASE = path.join(import.meta.dirname, '../../../fixtures/golden/llama-gqa-tied/base');
+
+const WORDS = { sweet: ['apple', 'honey', 'sugar', 'cake', 'plum'], sour: ['lemon', 'lime', 'vinegar', 'sorrel', 'pickle'] };
+
+/** "Taste of honey number 12:" → " sweet" or " sour": learnt in a few dozen steps. */
+export function tasteRows(count: number, offset = 0): ExampleRow[] {
+  return Array.from({ length: count }, (_, i) => {
+    const taste = i % 2 === 0 ? 'sweet' : 'sour';
+    const word = WORDS[taste][Math.floor(i / 2) % 5]!;
+    return { prompt: `Taste of ${word} number ${offset + i}:`, completion: ` ${taste}` };
+  });
+}
+
+export function smallAdapter(base: ModelConfig, seed = 1): Adapter {
+  return createAdapter({ base, targetModules: ['q_proj', 'v_proj', 'up_proj'], rank: 4, alpha: 8, seed });
+}
+
+export interface TinyFamily {
+  readonly folder: string;
+  readonly oldBase: string;
+  /** The same model with every weight moved a little. */
+  readonly newBase: string;
+  readonly adapter: string;
+  readonly train: string;
+  readonly validation: string;
+}
+
+/** Two base versions, an adapter and data files in a temporary folder. */
+export async function createTinyFamily(): Promise<TinyFamily> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'readapt-test-'));
+  const file = (name: string): string => path.join(folder, name);
+  await cp(BASE, file('v2'), { recursive: true });
+  const base = await loadBaseModel(BASE);
+  const random = Random.fromSeed(7);
+  const moved = [...base.weights].map(([name, { shape, data }]) => {
+    return [name, { shape, data: data.map((value) => value + 0.02 * random.normal()) }] as const;
+  });
+  await writeSafetensors(path.join(file('v2'), 'model.safetensors'), new Map(moved));
+  await saveAdapter(file('adapter'), smallAdapter(base.config));
+  await writeFile(file('train.jsonl'), toJsonl(tasteRows(96)));
+  await writeFile(file('validation.jsonl'), toJsonl(tasteRows(48, 500)));
+  return {
+    folder,
+    oldBase: BASE,
+    newBase: file('v2'),
+    adapter: file('adapter'),
+    train: file('train.jsonl'),
+    validation: file('validation.jsonl'),
+  };
+}
+
+export async function removeTinyFamily({ folder }: TinyFamily): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+}
+
+export function toJsonl(rows: readonly object[]): string {
+  return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+}

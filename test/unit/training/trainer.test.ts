@@ -1,0 +1,157 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { GradientResult, Runtime } from '../../../workers/engine/runtime.ts';
+import { factorArrays } from '../../../workers/engine/optimiser/factors.ts';
+import type { Adapter } from '../../../workers/models/adapter.ts';
+import type { TokenizedExample } from '../../../workers/training/example.ts';
+import { accumulateGradients } from '../../../workers/training/gradients.ts';
+import { TrainingDivergedError } from '../../../workers/training/loss-monitor.ts';
+import { Session, type LoadedBase } from '../../../workers/training/session.ts';
+import { tokenizeRows } from '../../../workers/training/task-data.ts';
+import { decodeTrainerState, encodeTrainerState, type TrainerState } from '../../../workers/training/trainer-state.ts';
+import { train, type TrainOptions } from '../../../workers/training/trainer.ts';
+import { BASE, smallAdapter, tasteRows } from './support/tiny-task.ts';
+
+let session: Session;
+let base: LoadedBase;
+let examples: TokenizedExample[];
+let common: TrainOptions;
+
+beforeAll(async () => {
+  session = new Session({ threads: 1 });
+  base = await session.base(BASE);
+  examples = tokenizeRows(tasteRows(64), { tokenizer: base.tokenizer, config: base.model.config });
+  const initial = smallAdapter(base.model.config);
+  common = { runtime: base.runtime, initial, examples, steps: 30, batchSize: 8, learningRate: 5e-3, seed: 3 };
+});
+
+afterAll(() => session.dispose());
+
+function maxDifference(a: Adapter['modules'] | GradientResult['gradients'], b: typeof a): number {
+  const other = factorArrays(b);
+  let largest = 0;
+  for (const [name, values] of factorArrays(a)) {
+    values.forEach((value, i) => (largest = Math.max(largest, Math.abs(value - other.get(name)![i]!))));
+  }
+  return largest;
+}
+
+describe('train', () => {
+  it('learns a small task and reports real tokens', async () => {
+    const losses: number[] = [];
+    const result = await train({ ...common, afterStep: ({ loss }) => (losses.push(loss), 'continue') });
+    expect(result.steps).toBe(30);
+    expect(losses.at(-1)).toBeLessThan(0.3 * losses[0]!);
+    expect(result.trainLoss).toBeCloseTo(losses.slice(-20).reduce((a, b) => a + b) / 20, 10);
+    const perExample = examples.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length - 1);
+    const mean = perExample.reduce((a, b) => a + b) / perExample.length;
+    expect(result.tokens / (30 * 8 * mean)).toBeCloseTo(1, 1);
+  });
+
+  it('does not write to the initial adapter', async () => {
+    const before = structuredClone(common.initial.modules);
+    await train({ ...common, steps: 2 });
+    expect(maxDifference(common.initial.modules, before)).toBe(0);
+  });
+
+  it('warms up, then follows a cosine to zero', async () => {
+    const rates: number[] = [];
+    const afterStep: TrainOptions['afterStep'] = ({ learningRate }) => (rates.push(learningRate), 'continue');
+    await train({ ...common, steps: 6, warmupSteps: 2, learningRate: 1e-3, afterStep });
+    [0.5e-3, 1e-3, 1e-3, 0.5e-3 * (1 + Math.SQRT1_2), 0.5e-3, 0.5e-3 * (1 - Math.SQRT1_2)].forEach((rate, i) => {
+      expect(rates[i]).toBeCloseTo(rate, 12);
+    });
+  });
+
+  it('is held near the initial adapter by regularisation towards it', async () => {
+    const strong = { strong: 50, relaxed: 50, strongUntil: 0, relaxedFrom: 0, target: 'initial' as const };
+    const free = await train({ ...common, steps: 10 });
+    const held = await train({ ...common, steps: 10, regularisation: strong });
+    const distance = (adapter: Adapter): number => maxDifference(adapter.modules, common.initial.modules);
+    expect(distance(held.adapter)).toBeLessThan(0.8 * distance(free.adapter));
+  });
+
+  it('goes on from a saved state to the same bits', async () => {
+    let saved: TrainerState | undefined;
+    const afterStep: TrainOptions['afterStep'] = ({ step, state }) => {
+      if (step === 13) saved = state;
+      return 'continue';
+    };
+    const whole = await train({ ...common, afterStep });
+    const checkpoint = encodeTrainerState(saved!);
+    const stored = { state: JSON.parse(JSON.stringify(checkpoint.state)) as unknown, tensors: checkpoint.tensors };
+    const names = [...factorArrays(common.initial.modules).keys()];
+    const resumed = await train({ ...common, resume: decodeTrainerState(stored, names) });
+    expect(resumed.steps).toBe(30);
+    expect(resumed.trainLoss).toBe(whole.trainLoss);
+    expect(maxDifference(resumed.adapter.modules, whole.adapter.modules)).toBe(0);
+  });
+
+  it('stops between two micro-batches when aborted', async () => {
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    let calls = 0;
+    const runtime: Runtime = new Proxy(base.runtime, {
+      get: (target, name: keyof Runtime) => {
+        if (name !== 'gradients') return target[name];
+        return async (...args: Parameters<Runtime['gradients']>) => {
+          if (++calls === 3) controller.abort(reason);
+          return target.gradients(...args);
+        };
+      },
+    });
+    await expect(train({ ...common, runtime, microBatchSize: 2, signal: controller.signal })).rejects.toBe(reason);
+    expect(calls).toBe(3);
+  });
+
+  it('ends where afterStep says stop', async () => {
+    const result = await train({ ...common, afterStep: ({ step }) => (step === 4 ? 'stop' : 'continue') });
+    expect(result.steps).toBe(4);
+  });
+
+  it.each([
+    ['is not a number', () => NaN, 1, /step 1: the loss is NaN; the learning rate was 0\.0025/],
+    ['explodes', (call: number) => (call <= 10 ? 20 : 20 * call), 18, /step 18: the loss rose from 0\.\d+ to 9\.\d+; the learning rate was 0\.0022/],
+  ])('stops when the loss %s, naming step and learning rate', async (_, lossSum, step, message) => {
+    let calls = 0;
+    const gradients = (await base.runtime.gradients(common.initial, await firstBatch(), 1)).gradients;
+    const runtime = {
+      ...base.runtime,
+      base: base.model,
+      gradients: async () => ({ lossSum: lossSum(++calls), gradients: structuredClone(gradients) }),
+    } as Runtime;
+    const failure = await train({ ...common, runtime }).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(TrainingDivergedError);
+    expect((failure as Error).message).toMatch(message);
+    expect((failure as TrainingDivergedError).step).toBe(step);
+  });
+});
+
+async function firstBatch() {
+  const { makeBatch } = await import('../../../workers/training/batching.ts');
+  return makeBatch(examples.slice(0, 2));
+}
+
+describe('accumulateGradients', () => {
+  it('gives the same result for two half batches as for a whole one', async () => {
+    const whole = await accumulateGradients(base.runtime, common.initial, examples.slice(0, 8), { rows: 8 });
+    const options = { rows: 8, microBatchSize: 4 };
+    const halves = await accumulateGradients(base.runtime, common.initial, examples.slice(0, 8), options);
+    expect(halves.loss).toBeCloseTo(whole.loss, 6);
+    expect(halves.tokens).toBe(whole.tokens);
+    expect(maxDifference(halves.gradients, whole.gradients)).toBeLessThan(1e-5);
+    expect([...factorArrays(whole.gradients).values()].some((values) => values.some((v) => Math.abs(v) > 1e-3))).toBe(true);
+  });
+
+  it('averages over completion tokens', async () => {
+    const { labelLosses } = await lossesOf(examples.slice(0, 8));
+    const { loss } = await accumulateGradients(base.runtime, common.initial, examples.slice(0, 8), { rows: 8 });
+    expect(loss).toBeCloseTo(labelLosses.reduce((a, b) => a + b) / labelLosses.length, 5);
+  });
+});
+
+async function lossesOf(list: TokenizedExample[]) {
+  const { makeBatch } = await import('../../../workers/training/batching.ts');
+  const batch = makeBatch(list);
+  const losses = await base.runtime.labelLosses(common.initial, batch);
+  return { labelLosses: [...losses].filter((_, i) => batch.labelWeights[i] === 1) };
+}
