@@ -63,8 +63,8 @@ function describeLine(schema: Schema, model: Model, line: string): string[] {
     const [, kind, argument = ''] = block;
     if (kind === 'map') return [];
     const columns = toColumns(model, /^\[([\w, ]+)\]$/.exec(argument)?.[1], line);
-    if (kind === 'id') return [describeKey('primary key', table, 'pkey', columns, true)];
-    return [describeKey(kind === 'unique' ? 'unique index' : 'index', table, kind === 'unique' ? 'key' : 'idx', columns)];
+    if (kind === 'id') return [describePrimaryKey(table, columns)];
+    return [describeIndex(kind === 'unique', table, columns)];
   }
   const field = /^(\w+)\s+(\w+)(\?|\[\])?(?:\s+(.*))?$/.exec(line);
   if (field === null) throw new Error(`schema.prisma has a line that the drift check does not know: ${line}`);
@@ -88,8 +88,8 @@ function describeColumn(schema: Schema, model: Model, field: Field): string[] {
   const nullability = modifier === '' ? 'not null' : 'null';
   const type = `${columnType(schema, field)}${modifier === '[]' ? '[]' : ''}`;
   const lines = [`column ${table}.${column} ${type} ${nullability} default ${columnDefault(schema, table, column, field)}`];
-  if (/(?<!@)@id\b/.test(attributes)) lines.push(describeKey('primary key', table, 'pkey', [column], true));
-  if (/(?<!@)@unique\b/.test(attributes)) lines.push(describeKey('unique index', table, 'key', [column]));
+  if (/(?<!@)@id\b/.test(attributes)) lines.push(describePrimaryKey(table, [column]));
+  if (/(?<!@)@unique\b/.test(attributes)) lines.push(describeIndex(true, table, [column]));
   const rest = attributes
     .replace(/@(id|unique)\b|@map\("\w+"\)|@db\.Timestamptz\(\d\)|@default\((\w+(\(\))?)\)/g, '')
     .trim();
@@ -142,7 +142,12 @@ function toColumns(model: Model, fields: string | undefined, line: string): stri
   });
 }
 
-function describeKey(kind: string, table: string, suffix: string, columns: string[], short = false): string {
-  const name = short ? `${table}_${suffix}` : `${table}_${columns.join('_')}_${suffix}`;
-  return `${kind} ${name} on ${table} (${columns.join(', ')})`;
+/** Prisma names a primary key by the table alone, other keys by their columns too. */
+function describePrimaryKey(table: string, columns: string[]): string {
+  return `primary key ${table}_pkey on ${table} (${columns.join(', ')})`;
+}
+
+function describeIndex(unique: boolean, table: string, columns: string[]): string {
+  const name = `${table}_${columns.join('_')}_${unique ? 'key' : 'idx'}`;
+  return `${unique ? 'unique index' : 'index'} ${name} on ${table} (${columns.join(', ')})`;
 }

@@ -55,7 +55,7 @@ export default fp<{ db: Database }>(
       if (request.idempotency !== null) return claim(store, request.idempotency, request, reply);
     });
     app.addHook('onSend', async (request, reply, payload) => {
-      if (request.idempotency?.claimed === true) await finish(store, request.idempotency, request, reply, payload);
+      if (request.idempotency?.claimed === true) await finish(store, request.idempotency, answerOf(request, reply, payload));
       return payload;
     });
     const sweep = setInterval(() => {
@@ -102,6 +102,8 @@ function tee(payload: Readable, state: IdempotentRequest): Readable {
     },
   });
   Object.assign(through, { receivedEncodedLength: 0 });
+  // Whoever reads the body is told of an error; before that, nobody may be listening.
+  through.on('error', () => undefined);
   payload.on('error', (error) => through.destroy(error));
   payload.on('close', () => {
     if (!payload.readableEnded) through.destroy();
@@ -166,25 +168,19 @@ function replay(reply: FastifyReply, answer: StoredAnswer): FastifyReply {
     .send(answer.payload);
 }
 
-async function finish(
-  store: IdempotencyStore,
-  state: IdempotentRequest,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  payload: unknown,
-): Promise<void> {
+/** The answer to be stored; null if it was no success. */
+function answerOf(request: FastifyRequest, reply: FastifyReply, payload: unknown): StoredAnswer | null {
+  const { statusCode } = reply;
+  if (statusCode < 200 || statusCode >= 300 || (typeof payload !== 'string' && payload !== null)) return null;
+  const secrets = request.routeOptions.config.idempotencySecrets ?? [];
+  return { statusCode, headers: storedHeaders(reply), payload: withoutSecrets(payload, secrets) };
+}
+
+async function finish(store: IdempotencyStore, state: IdempotentRequest, answer: StoredAnswer | null): Promise<void> {
   state.claimed = false;
   if (state.heartbeat !== null) clearInterval(state.heartbeat);
-  const stored = reply.statusCode >= 200 && reply.statusCode < 300 && (typeof payload === 'string' || payload === null);
-  if (!stored || state.digest === null) {
-    await store.release(state.principal, state.key);
-    return;
-  }
-  await store.complete(state.principal, state.key, state.digest, {
-    statusCode: reply.statusCode,
-    headers: storedHeaders(reply),
-    payload: withoutSecrets(payload, request.routeOptions.config.idempotencySecrets ?? []),
-  });
+  if (answer === null || state.digest === null) await store.release(state.principal, state.key);
+  else await store.complete(state.principal, state.key, state.digest, answer);
 }
 
 function storedHeaders(reply: FastifyReply): Record<string, string> {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { STATUS_CODES } from 'node:http';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fp from 'fastify-plugin';
@@ -27,6 +28,9 @@ Errors are problems by RFC 9457 with a stable \`code\`. Lists are \`{data, next_
 \`Idempotency-Key\`: the same request with the same key is answered from the first one's answer for 24 hours. GETs
 carry an \`ETag\`. Over the rate limit, 429 with \`Retry-After\`.`;
 
+/** `identifier` is new in OpenAPI 3.1 and not in the plugin's types. */
+const LICENSE: { name: string } = Object.assign({ name: 'Apache-2.0' }, { identifier: 'Apache-2.0' });
+
 const IDEMPOTENCY_HEADER = {
   type: 'object',
   properties: {
@@ -45,7 +49,7 @@ export default fp(
     await app.register(swagger, {
       openapi: {
         openapi: '3.1.0',
-        info: { title: 'Readapt', version, description: DESCRIPTION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } as { name: string } },
+        info: { title: 'Readapt', version, description: DESCRIPTION, license: LICENSE },
         tags: TAGS,
         components: {
           securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', bearerFormat: 'rdp_<prefix>_<secret>' } },
@@ -84,6 +88,10 @@ function withProblems<T>(object: T): T {
     for (const operation of Object.values(operations)) {
       const { responses } = operation as { responses?: Record<string, unknown> };
       if (responses === undefined) continue;
+      for (const [status, response] of Object.entries(responses)) {
+        const described = response as { description: string };
+        if (described.description === 'Default Response') described.description = STATUS_CODES[status] ?? status;
+      }
       for (const [status, description] of Object.entries(PROBLEM_RESPONSES)) {
         responses[status] ??= {
           description,

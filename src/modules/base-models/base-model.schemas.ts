@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { Id, Name, Timestamp } from '../../lib/schemas.ts';
-import { Rollout, RolloutOptions } from '../rollouts/rollout.schemas.ts';
+import { Rollout, RolloutOptions } from '../rollouts/index.ts';
 
 export const BaseModel = Type.Object({ id: Id('baseModel'), name: Name, created_at: Timestamp });
 export type BaseModel = Static<typeof BaseModel>;

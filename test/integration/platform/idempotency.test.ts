@@ -1,6 +1,8 @@
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+import { bearer, createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
 
 let service: TestApp;
 let tenant: TestTenant;
@@ -157,5 +159,25 @@ describe('an upload', () => {
     const other = await upload('streamed', rows('not'));
     expect([other.statusCode, other.json().code]).toEqual([422, 'idempotency_key_reused']);
     expect(await service.db.dataset.count()).toBe(1);
+  });
+
+  test('that breaks off sets its key free', async () => {
+    await service.app.listen({ port: 0, host: '127.0.0.1' });
+    const { port } = service.app.server.address() as AddressInfo;
+    const headers = {
+      ...bearer(tenant.key),
+      'content-type': 'application/x-ndjson',
+      'idempotency-key': key,
+      'content-length': '100000',
+    };
+    const broken = http.request({ port, method: 'POST', path: '/v1/datasets?name=broken', headers });
+    broken.on('error', () => undefined);
+    broken.write(rows('yes').join(''));
+    const claims = () => service.db.idempotencyRecord.count({ where: { key } });
+    await expect.poll(claims).toBe(1);
+    broken.destroy();
+    await expect.poll(claims).toBe(0);
+    const whole = await upload('broken', rows('yes'));
+    expect([whole.statusCode, whole.headers['idempotency-replayed']]).toEqual([201, undefined]);
   });
 });
