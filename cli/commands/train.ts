@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { ModelConfig } from '../../workers/models/model-config.ts';
 import type { StepReport, TrainResult } from '../../workers/training/trainer.ts';
 import { UsageError } from '../errors.ts';
 import { addCommonOptions, integer, number, type CommonOptions } from '../options.ts';
@@ -77,7 +78,7 @@ async function run(options: TrainCommandOptions): Promise<void> {
   output.result(document, toRows(document, options.out));
 }
 
-async function initialAdapter(options: TrainCommandOptions, base: import('../../workers/models/model-config.ts').ModelConfig) {
+async function initialAdapter(options: TrainCommandOptions, base: ModelConfig) {
   if (options.init !== undefined) {
     const { loadAdapter } = await import('../../workers/formats/peft-adapter.ts');
     return loadAdapter(options.init, base);

@@ -36,7 +36,7 @@ export async function measure(
 ): Promise<Measurement> {
   if (metric === 'loss') return meanLoss(runtime, adapter, examples, options);
   if (metric === 'exact_match') return exactMatch(runtime, adapter, examples, options);
-  if (choices) return accuracy(runtime, adapter, examples, choices, options);
+  if (choices) return accuracy(runtime, adapter, examples, { ...options, choices });
   throw new RangeError('metric accuracy needs a task with 2 to 20 distinct completions');
 }
 
@@ -67,11 +67,10 @@ export async function accuracy(
   runtime: Runtime,
   adapter: Adapter | null,
   examples: readonly TokenizedExample[],
-  choices: ChoiceSet,
-  options: EvaluationOptions = {},
+  options: EvaluationOptions & { readonly choices: ChoiceSet },
 ): Promise<Measurement> {
-  const { ranked, tokens } = await rankChoices(runtime, adapter, examples, choices, options);
-  const right = examples.map((example, i) => Number(ranked[i] === choices.indexOf(example.row)));
+  const { ranked, tokens } = await rankChoices(runtime, adapter, examples, options);
+  const right = examples.map((example, i) => Number(ranked[i] === options.choices.indexOf(example.row)));
   return share('accuracy', right, tokens);
 }
 

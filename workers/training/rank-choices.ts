@@ -36,8 +36,7 @@ export async function rankChoices(
   runtime: Runtime,
   adapter: Adapter | null,
   examples: readonly TokenizedExample[],
-  choices: ChoiceSet,
-  options: EvaluationOptions = {},
+  { choices, ...options }: EvaluationOptions & { readonly choices: ChoiceSet },
 ): Promise<Ranking> {
   const scoring: Scoring = { runtime, adapter, examples, choices, options };
   const { scores, tokens: firstTokens } = await scoreFirstTokens(scoring);

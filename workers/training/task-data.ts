@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { assignSplit } from '../../src/lib/dataset-split.ts';
 import type { Tokenizer } from '../formats/tokenizer.ts';
 import type { ModelConfig } from '../models/model-config.ts';
 import { findChoices, type ChoiceSet } from './choices.ts';
@@ -62,8 +61,9 @@ export interface SplitRows {
 }
 
 /**
- * Rows keep the split they name, those that name none are training rows; where no row names one, all are dealt out by
- * their prompt, as the service does it. Where no row is a test row, the validation rows are divided into both.
+ * Rows keep the split they name (the service names each row's at upload), those that name none are training rows. Where
+ * no row names one, 10 % are validation and 10 % test rows, chosen by the hash of their prompts, equal prompts together.
+ * Where no row is a test row, the validation rows are divided into both.
  */
 export function splitRows(rows: readonly DatasetRow[]): SplitRows {
   if (rows.some(({ split }) => split !== undefined)) {
@@ -71,8 +71,9 @@ export function splitRows(rows: readonly DatasetRow[]): SplitRows {
     const [train, held, test] = [of('train'), of('validation'), of('test')];
     return test.length > 0 ? { train, validation: held, test } : { train, ...splitHeldOut(held) };
   }
-  const of = (name: string): DatasetRow[] => rows.filter(({ prompt }) => assignSplit(prompt) === name);
-  return { train: of('train'), validation: of('validation'), test: of('test') };
+  const [validation, rest] = takeByHash(rows, 0.1);
+  const [test, train] = takeByHash(rest, 0.1 / 0.9);
+  return { train, validation, test };
 }
 
 /** Two files: what is trained on, and what is held out. */

@@ -74,7 +74,7 @@ describe('accuracy', () => {
   it('ranks single-token choices with one row an example', async () => {
     const runtime = bigramRuntime();
     const examples = [example([0], [1], 'a'), example([1], [3], 'b'), example([2], [3], 'c'), example([0], [2], 'b')];
-    const result = await accuracy(runtime, null, examples, single);
+    const result = await accuracy(runtime, null, examples, { choices: single });
     expect([...result.perExample]).toEqual([1, 0, 1, 0]);
     expect(result.value).toBe(0.5);
     expect(result.standardError).toBeCloseTo(0.25, 12);
@@ -85,7 +85,7 @@ describe('accuracy', () => {
     // After 0: "1 0" has 1/2 · 1/4 = 1/8, "2 3" has 1/4 · 7/8 = 7/32, "3" has 1/4 and wins.
     const choices = choicesOf({ x: [1, 0], y: [2, 3], z: [3] });
     const runtime = bigramRuntime();
-    const result = await accuracy(runtime, null, [example([0], [3], 'z')], choices);
+    const result = await accuracy(runtime, null, [example([0], [3], 'z')], { choices });
     expect(result.value).toBe(1);
     const completed = runtime.calls.filter(({ kind }) => kind === 'losses').reduce((total, { labels }) => total + labels, 0);
     // "1 0" for sure; "2 3" is tied with "3" by its bound and stands first, so it is completed, too.
@@ -95,7 +95,7 @@ describe('accuracy', () => {
   it('feeds a shared beginning along with the prompt', async () => {
     // After 0 and the prefix 1: 3 (3/4) beats 0 (1/4).
     const choices = choicesOf({ x: [0], y: [3] }, [1]);
-    const result = await accuracy(bigramRuntime(), null, [example([0], [1, 3], 'y'), example([0], [1, 0], 'x')], choices);
+    const result = await accuracy(bigramRuntime(), null, [example([0], [1, 3], 'y'), example([0], [1, 0], 'x')], { choices });
     expect([...result.perExample]).toEqual([1, 0]);
   });
 });
