@@ -1,0 +1,137 @@
+/**
+ * A training process that follows a script instead of training: it speaks the real protocol over the real channel, and
+ * what it does with a base is in that base's `behaviour.json`. For tests of what the worker makes of it.
+ */
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type {
+  AdaptOutcome,
+  Candidate,
+  ChildMessage,
+  DescribeSpec,
+  EvolveSpec,
+  JobSpec,
+  ParentMessage,
+  Phase,
+} from '../../../workers/training/protocol.ts';
+import type { Behaviour } from '../queue/fleet.ts';
+
+type Request = Extract<ParentMessage, { spec: unknown }>;
+
+const cancelled = new Set<string>();
+const published = new Map<string, number>();
+let wake = (): void => undefined;
+
+function send(message: ChildMessage): void {
+  process.send?.(message);
+}
+
+/** Waits for a word of the parent that makes the condition true. */
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise<void>((resolve) => (wake = resolve));
+}
+
+async function behaviourOf(base: string): Promise<Behaviour> {
+  return JSON.parse(await readFile(path.join(base, 'behaviour.json'), 'utf8')) as Behaviour;
+}
+
+class Failure extends Error {
+  readonly fields: { code: string; permanent: boolean; differences?: { field: string; old: unknown; new: unknown }[] };
+
+  constructor(message: string, fields: Failure['fields']) {
+    super(message);
+    this.fields = fields;
+  }
+}
+
+async function describe({ base }: DescribeSpec) {
+  const { fingerprint = 'sha256:same', hiddenSize = 64 } = await behaviourOf(base);
+  const config = { modelType: 'llama' as const, hiddenSize, intermediateSize: 128, numLayers: 2, numHeads: 4, numKeyValueHeads: 2, headDim: 16, vocabSize: 100, maxPositionEmbeddings: 128, rmsNormEps: 1e-5, ropeTheta: 10_000, ropeScaling: null, tieWordEmbeddings: true, bosTokenId: 0, eosTokenIds: [1] };
+  return { config, fingerprint, parameters: 1000 };
+}
+
+async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
+  const [old, next] = [await describe({ base: oldBase }), await describe({ base: newBase })];
+  if (old.config.hiddenSize !== next.config.hiddenSize) {
+    const differences = [{ field: 'hiddenSize', old: old.config.hiddenSize, new: next.config.hiddenSize }];
+    throw new Failure('the base versions are incompatible', { code: 'incompatible_base_versions', permanent: true, differences });
+  }
+  await mkdir(outDir);
+  await writeFile(path.join(outDir, 'evolution.safetensors'), `${oldBase} → ${newBase}`);
+  return { dir: outDir, rank: 8, drift: 0.1, summary: {}, computeMs: 1 };
+}
+
+async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
+  const behaviour = await behaviourOf(spec.newBase);
+  const phase = (name: Phase) => send({ type: 'phase', requestId, phase: name, at: Date.now() });
+  const baselines = { old_on_v1: 0.9, v2_no_adapter: 0.3, v2_copy: 0.7 };
+  phase('prepare');
+  send({ type: 'baselines', requestId, target: 0.8, baselines });
+  phase('initialize');
+  send({ type: 'search', requestId, index: 0, alpha: 1, beta: -1, loss: 0.5, durationMs: 2 });
+  phase('fine_tune');
+  for (const step of [1, 2]) {
+    send({ type: 'progress', requestId, step, totalSteps: 4, metric: 0.5 + step / 10 });
+    send({ type: 'metrics', requestId, points: [{ name: 'train_loss', step, value: 1 / step }] });
+  }
+  if (behaviour.crashOnce !== undefined && !existsSync(behaviour.crashOnce)) {
+    await writeFile(behaviour.crashOnce, '');
+    console.error('scripted crash');
+    process.kill(process.pid, 'SIGKILL');
+    await until(() => false);
+  }
+  if (behaviour.hang === true) await until(() => behaviour.deaf !== true && cancelled.has(requestId));
+  const end = { target: 0.8, baselines, steps: 4, totalSteps: 4, phases: {} as AdaptOutcome['phases'], readyMs: null, tokens: 1, tokensPerSecond: 1, candidateDir: null };
+  if (cancelled.has(requestId)) return { ...end, state: 'cancelled', best: null };
+  phase('evaluate');
+  if (behaviour.outcome === 'permanent') throw new Failure('dataset row 3 cannot be tokenised', { code: 'invalid_dataset', permanent: true });
+  if (behaviour.outcome === 'transient') throw new Failure('no space left on device', { code: 'ENOSPC', permanent: false });
+  const passed = behaviour.outcome !== 'not_ready';
+  const best = await publications(requestId, spec, passed ? (behaviour.publications ?? 1) : 0);
+  if (passed) return { ...end, state: 'ready', best, readyMs: 1 };
+  const candidateDir = await writeCandidate(spec, 0);
+  return { ...end, state: 'not_ready', best: candidate(0, 0.75), candidateDir };
+}
+
+async function publications(requestId: string, spec: JobSpec, count: number): Promise<Candidate> {
+  for (let sequence = 0; sequence < count && spec.kind === 'adaptation'; sequence++) {
+    const dir = await writeCandidate(spec, sequence);
+    send({ type: 'publish', requestId, sequence, dir, candidate: candidate(sequence, 0.85 + sequence / 100) });
+    await until(() => published.get(requestId) === sequence || cancelled.has(requestId));
+  }
+  return candidate(Math.max(0, count - 1), 0.85 + Math.max(0, count - 1) / 100);
+}
+
+function candidate(sequence: number, value: number): Candidate {
+  return { strategy: 'relora', alpha: 1, beta: -0.5, step: 10 * sequence, metric: 'accuracy', value, standardError: 0.01, examples: 100, passed: value >= 0.8 };
+}
+
+async function writeCandidate(spec: JobSpec, sequence: number): Promise<string> {
+  const dir = path.join(spec.workDir, `candidate-${sequence}`);
+  await mkdir(dir, { recursive: true });
+  await writeFile(path.join(dir, 'adapter_config.json'), JSON.stringify({ peft_type: 'LORA', r: 4, lora_alpha: 8, target_modules: ['q_proj'] }));
+  await writeFile(path.join(dir, 'job.txt'), `${spec.jobId} ${sequence}`);
+  return dir;
+}
+
+async function answer(request: Request): Promise<void> {
+  const { requestId } = request;
+  try {
+    if (request.type === 'adapt') send({ type: 'outcome', requestId, request: 'adapt', outcome: await adapt(requestId, request.spec) });
+    if (request.type === 'evolve') send({ type: 'outcome', requestId, request: 'evolve', outcome: await evolve(request.spec) });
+    if (request.type === 'describe') send({ type: 'outcome', requestId, request: 'describe', outcome: await describe(request.spec) });
+  } catch (error) {
+    const fields = error instanceof Failure ? error.fields : { code: 'internal_error', permanent: false };
+    send({ type: 'error', requestId, message: (error as Error).message, ...fields });
+  }
+}
+
+process.on('message', (message: ParentMessage) => {
+  if (message.type === 'cancel') cancelled.add(message.requestId);
+  else if (message.type === 'published') published.set(message.requestId, message.sequence);
+  else void answer(message);
+  wake();
+});
+process.on('disconnect', () => process.exit(0));
+send({ type: 'online' });

@@ -1,0 +1,158 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { TrainingCrashedError, TrainingFailedError } from '../../../workers/adaptations/training-errors.ts';
+import type { StreamMessage } from '../../../workers/adaptations/training-child.ts';
+import { createTrainingProcess, type TrainingProcess } from '../../../workers/adaptations/training-process.ts';
+import type { JobSpec } from '../../../workers/training/protocol.ts';
+import type { Behaviour } from '../queue/fleet.ts';
+import { eventually, logger } from '../queue/test-queue.ts';
+
+const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
+const never = new AbortController().signal;
+const ignore = (): Promise<void> => Promise.resolve();
+
+let folder: string;
+let training: TrainingProcess;
+let requests = 0;
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-training-'));
+  await mkdir(path.join(folder, 'old'));
+  await writeFile(path.join(folder, 'old', 'behaviour.json'), '{}');
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+beforeEach(() => {
+  training = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: 300 });
+});
+afterEach(() => training.stop());
+
+async function specOf(behaviour: Behaviour): Promise<JobSpec> {
+  const newBase = path.join(folder, `base-${requests++}`);
+  await mkdir(newBase);
+  await writeFile(path.join(newBase, 'behaviour.json'), JSON.stringify(behaviour));
+  return {
+    jobId: 'job_1',
+    kind: 'adaptation',
+    oldBase: path.join(folder, 'old'),
+    newBase,
+    adapter: folder,
+    data: { file: path.join(folder, 'none') },
+    metric: 'accuracy',
+    gate: { kind: 'absolute', target: 0.8 },
+    evolution: null,
+    options: {},
+    workDir: path.join(folder, 'work'),
+  };
+}
+
+test('passes messages on in order and waits for a publication to be durable', async () => {
+  const session = await training.acquire(never);
+  const seen: string[] = [];
+  const onMessage = async (message: StreamMessage): Promise<void> => {
+    if (message.type === 'publish') await new Promise((resolve) => setTimeout(resolve, 30));
+    seen.push(message.type === 'phase' ? message.phase : message.type);
+  };
+  const outcome = await session.adapt(await specOf({ publications: 2 }), onMessage, never);
+  expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'relora' } });
+  expect(seen).toEqual([
+    'prepare', 'baselines', 'initialize', 'search', 'fine_tune', 'progress', 'metrics', 'progress', 'metrics', 'evaluate', 'publish', 'publish',
+  ]);
+});
+
+test('stays warm between requests', async () => {
+  const session = await training.acquire(never);
+  await session.describe({ base: path.join(folder, 'old') }, never);
+  const { pid } = training;
+  await session.describe({ base: path.join(folder, 'old') }, never);
+  expect(training.pid).toBe(pid);
+  expect(pid).toBeGreaterThan(0);
+});
+
+test('a process that is killed fails its request, and the next request has a new one', async () => {
+  const session = await training.acquire(never);
+  const spec = await specOf({ crashOnce: path.join(folder, 'crashed-here') });
+  await expect(session.adapt(spec, ignore, never)).rejects.toThrow(TrainingCrashedError);
+  expect((await session.adapt(spec, ignore, never)).state).toBe('ready');
+});
+
+test('a script that does not start is a crash, not a wait', async () => {
+  const broken = createTrainingProcess({ logger, entry: path.join(folder, 'not-there.ts') });
+  const session = await broken.acquire(never);
+  await expect(session.describe({ base: folder }, never)).rejects.toThrow('the training process ended (exit code 1)');
+});
+
+test('a failure carries its code and whether trying again can help', async () => {
+  const session = await training.acquire(never);
+  const failed = session.adapt(await specOf({ outcome: 'permanent' }), ignore, never);
+  await expect(failed).rejects.toThrow(TrainingFailedError);
+  await expect(failed).rejects.toMatchObject({ code: 'invalid_dataset', permanent: true });
+  await expect(session.adapt(await specOf({ outcome: 'transient' }), ignore, never)).rejects.toMatchObject({ code: 'ENOSPC', permanent: false });
+});
+
+test('cancelling ends a running request, and the process lives on', async () => {
+  const session = await training.acquire(never);
+  const controller = new AbortController();
+  const spec = await specOf({ hang: true });
+  const running = session.adapt(spec, async (message) => {
+    if (message.type === 'progress' && message.step === 2) controller.abort();
+  }, controller.signal);
+  expect((await running).state).toBe('cancelled');
+  const { pid } = training;
+  expect((await session.adapt(await specOf({}), ignore, never)).state).toBe('ready');
+  expect(training.pid).toBe(pid);
+});
+
+test('a request that does not stop when cancelled is killed', async () => {
+  const session = await training.acquire(never);
+  const controller = new AbortController();
+  const spec = await specOf({ hang: true, deaf: true });
+  const running = session.adapt(spec, async (message) => {
+    if (message.type === 'progress' && message.step === 2) controller.abort();
+  }, controller.signal);
+  await expect(running).rejects.toThrow('the training process ended (SIGKILL)');
+});
+
+test('what a message handler throws cancels the request and is thrown on', async () => {
+  const session = await training.acquire(never);
+  const refuse = (message: StreamMessage): Promise<void> =>
+    message.type === 'publish' ? Promise.reject(new Error('disk full')) : Promise.resolve();
+  await expect(session.adapt(await specOf({}), refuse, never)).rejects.toThrow('disk full');
+});
+
+test('is held by one after the other, in order; one that gives up waiting does not let others jump in', async () => {
+  const order: string[] = [];
+  const first = await training.acquire(never);
+  const controller = new AbortController();
+  const second = training.acquire(controller.signal);
+  const third = training.acquire(never).then((session) => {
+    order.push('third');
+    return session;
+  });
+  controller.abort(new Error('stopping'));
+  await expect(second).rejects.toThrow('stopping');
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(order).toEqual([]);
+  order.push('released');
+  first.release();
+  (await third).release();
+  expect(order).toEqual(['released', 'third']);
+});
+
+test('ends with stop', async () => {
+  const session = await training.acquire(never);
+  await session.describe({ base: path.join(folder, 'old') }, never);
+  const pid = training.pid!;
+  await training.stop();
+  await eventually('the process is gone', async () => {
+    try {
+      process.kill(pid, 0);
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  await expect(session.describe({ base: folder }, never)).rejects.toThrow('stopped');
+});

@@ -1,0 +1,229 @@
+import { access, mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { loadConfig, type Config } from '../../../src/config/config.ts';
+import { createJobService } from '../../../src/modules/jobs/index.ts';
+import { createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
+import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { createTrainingProcess, type TrainingProcess } from '../../../workers/adaptations/training-process.ts';
+import { createFleet, type Behaviour, type Fleet } from '../queue/fleet.ts';
+import { createTestQueue, eventually, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
+
+const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
+/** Short, so that a dead worker is noticed soon. */
+const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
+
+let queue: TestQueue;
+let training: TrainingProcess;
+let fleet: Fleet;
+let config: Config;
+const workers: RunningWorker[] = [];
+
+beforeAll(async () => {
+  queue = await createTestQueue();
+  training = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: 2000 });
+});
+beforeEach(async () => {
+  fleet = await createFleet(queue.database.db, { tenants: 2, adapters: 3 });
+  config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: queue.database.url });
+});
+afterEach(async () => {
+  for (const worker of workers.splice(0)) await worker.stop();
+  await queue.clear();
+  await fleet.remove();
+});
+afterAll(async () => {
+  await training.stop();
+  await queue.close();
+});
+
+async function work(): Promise<RunningWorker> {
+  const { backend, producer, database } = queue;
+  const worker = await startWorker(config, { db: database.db, artifacts: fleet.artifacts, backend, producer, training, logger }, TIMES);
+  workers.push(worker);
+  return worker;
+}
+
+const rollouts = () => createRolloutService({ db: queue.database.db, producer: queue.producer });
+const jobs = () => createJobService({ db: queue.database.db, producer: queue.producer });
+const start = async (behaviour: Behaviour, options: RolloutOptions = {}): Promise<string> => {
+  await fleet.behave(behaviour);
+  return (await rollouts().create({ base_model_version: fleet.newVersionId, options })).id;
+};
+const jobsOf = async (rolloutId: string) => (await jobs().list({ rollout_id: rolloutId }, null)).data;
+const ended = (rolloutId: string, state: string) =>
+  eventually(`rollout is ${state}`, async () => {
+    const rollout = await rollouts().get(rolloutId, null);
+    return rollout.state === state && rollout;
+  }, 40_000);
+
+describe(`a worker, queue on ${queueKind}`, () => {
+  test('carries a whole fleet over', async () => {
+    await work();
+    const id = await start({ publications: 1 }, { control: 'sample', control_fraction: 0.5, seed: 3 });
+    const rollout = await ended(id, 'completed');
+    expect(rollout.jobs).toEqual({ ready: 3 });
+    expect(rollout.controls).toEqual({ ready: 2 });
+    expect(rollout.summary).toMatchObject({ adapters: 3, ready: 3, not_ready: 0, controls: 2 });
+    expect(rollout.summary.median_ttr_ms).toBeGreaterThan(0);
+    expect(rollout.summary.median_speedup).toBeGreaterThan(0);
+    const all = await jobsOf(id);
+    const adaptations = all.filter((job) => job.kind === 'adaptation');
+    const lastAdaptation = Math.max(...adaptations.map((job) => Date.parse(job.finished_at!)));
+    expect(Math.abs(rollout.summary.makespan_ms! - (lastAdaptation - Date.parse(rollout.accepted_at)))).toBeLessThanOrEqual(1);
+    for (const control of all.filter((job) => job.kind === 'control')) {
+      expect(Date.parse(control.started_at!)).toBeGreaterThanOrEqual(lastAdaptation);
+      expect(control).toMatchObject({ strategy: 'scratch', published_version_id: null });
+    }
+    for (const job of all) {
+      expect(Math.abs(Object.values(job.phases).reduce((a, b) => a + b, 0) - job.ttr_ms!)).toBeLessThan(1);
+    }
+    for (const job of adaptations) {
+      expect(job).toMatchObject({ state: 'ready', won_strategy: 'relora', alpha: 1, beta: -0.5, step: 4, error: null });
+      expect(job.metric).toEqual({ name: 'accuracy', target: 0.8, old_on_v1: 0.9, v2_no_adapter: 0.3, v2_copy: 0.7, v2_readapt: 0.85 });
+      expect(job.phases.evolution).toBeGreaterThan(0);
+      const version = await queue.database.db.adapterVersion.findUniqueOrThrow({ where: { id: job.published_version_id! } });
+      expect(version).toMatchObject({ number: 2, baseVersionId: fleet.newVersionId, origin: 'adapted', rank: 4, alpha: 8, jobId: job.id });
+      await fleet.artifacts.verify(version.artifactDigest);
+      await expect(access(path.join(config.dataDir, 'checkpoints', job.id))).rejects.toThrow('ENOENT');
+      const { data } = await jobs().metrics(job.id, { name: 'train_loss' }, null);
+      expect(data.map((point) => [point.step, point.value])).toEqual([[1, 1], [2, 0.5]]);
+    }
+    const [evolution, ...others] = await queue.database.db.evolution.findMany({ where: { toVersionId: fleet.newVersionId } });
+    expect(evolution).toMatchObject({ state: 'ready', rank: 8, drift: 0.1 });
+    expect(others).toEqual([]);
+    const versions = await queue.database.db.baseVersion.findMany({ where: { baseModelId: fleet.baseModelId } });
+    expect(versions.map((version) => version.state)).toEqual(['verified', 'verified']);
+  });
+
+  test('an incompatible base fails the rollout and lists the differences', async () => {
+    await work();
+    const id = await start({ hiddenSize: 128 });
+    const rollout = await ended(id, 'failed');
+    expect(rollout.error).toMatchObject({
+      code: 'incompatible_base',
+      differences: [{ field: 'hiddenSize', old: 64, new: 128 }],
+    });
+    expect(await jobsOf(id)).toEqual([]);
+  });
+
+  test('a base whose files changed since they were verified is refused', async () => {
+    await queue.database.db.baseVersion.update({ where: { id: fleet.newVersionId }, data: { state: 'verified', fingerprint: 'sha256:other' } });
+    await work();
+    const rollout = await ended(await start({}), 'failed');
+    expect(rollout.error).toMatchObject({ code: 'base_version_changed', base_version_id: fleet.newVersionId });
+  });
+
+  test('not ready keeps the old version and the best candidate', async () => {
+    await work();
+    const id = await start({ outcome: 'not_ready' });
+    await ended(id, 'completed');
+    for (const job of await jobsOf(id)) {
+      expect(job).toMatchObject({ state: 'not_ready', ttr_ms: null, published_version_id: null, error: { code: 'gate_not_reached' } });
+      expect(job.metric.v2_readapt).toBe(0.75);
+      await fleet.artifacts.verify((job.error as { candidate_digest?: string } | null)?.candidate_digest ?? "");
+      expect(await queue.database.db.adapterVersion.count({ where: { adapterId: job.adapter_id } })).toBe(1);
+    }
+  });
+
+  test('a permanent fault fails the job at once', async () => {
+    await work();
+    const id = await start({ outcome: 'permanent' });
+    await ended(id, 'completed');
+    for (const job of await jobsOf(id)) {
+      expect(job).toMatchObject({ state: 'failed', attempt: 1, error: { code: 'invalid_dataset', message: 'dataset row 3 cannot be tokenised' } });
+    }
+  });
+
+  test('a training process that is killed costs a try, not the job', async () => {
+    await work();
+    const id = await start({ crashOnce: path.join(fleet.folder, 'crashed') });
+    await ended(id, 'completed');
+    const all = await jobsOf(id);
+    expect(all.map((job) => job.state)).toEqual(['ready', 'ready', 'ready']);
+    expect(all.map((job) => job.attempt).sort()).toEqual([1, 1, 2]);
+  });
+
+  test('a better version after readiness is a second version, and the clock does not run on', async () => {
+    await work();
+    const id = await start({ publications: 3 });
+    await ended(id, 'completed');
+    for (const job of await jobsOf(id)) {
+      expect(job.metric.v2_readapt).toBeCloseTo(0.87);
+      const versions = await queue.database.db.adapterVersion.findMany({ where: { jobId: job.id }, orderBy: { number: 'asc' } });
+      expect(versions.map((version) => version.number)).toEqual([2, 3, 4]);
+      expect(job.published_version_id).toBe(versions[2]!.id);
+    }
+  });
+
+  test('cancelling reaches a running job and the queued ones', async () => {
+    await work();
+    const id = await start({ hang: true });
+    await eventually('a job runs', async () => (await jobsOf(id)).some((job) => job.state === 'fine_tuning'));
+    const cancelled = await rollouts().cancel(id);
+    expect(cancelled).toMatchObject({ state: 'cancelled', jobs: { cancelled: 3 } });
+    // The device is free again only when the running step has really stopped.
+    const session = await training.acquire(AbortSignal.timeout(10_000));
+    session.release();
+    await eventually('the queue is empty', async () => (await queue.producer.count('adaptations')) === 0);
+    expect((await jobsOf(id)).map((job) => job.state)).toEqual(['cancelled', 'cancelled', 'cancelled']);
+    expect(await queue.database.db.adapterVersion.count({ where: { baseVersionId: fleet.newVersionId } })).toBe(0);
+  });
+
+  test('cancelling one running job lets the others go on', async () => {
+    await work();
+    const id = await start({ hang: true });
+    const running = await eventually('a job runs', async () => (await jobsOf(id)).find((job) => job.state === 'fine_tuning'));
+    await fleet.behave({});
+    expect(await jobs().cancel(running.id, null)).toMatchObject({ state: 'cancelled' });
+    const rollout = await ended(id, 'completed');
+    expect(rollout.jobs).toEqual({ ready: 2, cancelled: 1 });
+  });
+
+  test('a worker that stops gives its job back, and the next one ends it', async () => {
+    const first = await work();
+    const id = await start({ hang: true });
+    await eventually('a job runs', async () => (await jobsOf(id)).some((job) => job.state === 'fine_tuning'));
+    await first.stop();
+    expect((await jobsOf(id)).map((job) => job.state)).toEqual(['queued', 'queued', 'queued']);
+    await fleet.behave({});
+    await work();
+    const rollout = await ended(id, 'completed');
+    expect(rollout.jobs).toEqual({ ready: 3 });
+  });
+
+  test('a job whose worker died is taken up when its lease has run out', async () => {
+    const id = await start({});
+    const worker = await work();
+    await ended(id, 'completed');
+    await worker.stop();
+    const [job] = await jobsOf(id);
+    // As a worker leaves it that is killed in the middle: running, leased, and not in the queue any more.
+    await queue.database.db.rollout.update({ where: { id }, data: { state: 'adapting', finishedAt: null } });
+    await queue.database.db.$executeRaw`
+      UPDATE jobs SET state = 'fine_tuning', phase = 'fine_tune', ttr_ms = NULL, ready_at = NULL, finished_at = NULL,
+        phase_since = clock_timestamp(), lease_owner = 'dead', lease_expires_at = clock_timestamp() + interval '1 second'
+      WHERE id = ${job!.id}`;
+    await work();
+    await ended(id, 'completed');
+    const after = await jobs().get(job!.id, null);
+    expect(after).toMatchObject({ state: 'ready', attempt: job!.attempt + 1 });
+    expect(after.phases.queue_wait).toBeGreaterThan(job!.phases.queue_wait + 900);
+    expect(Math.abs(Object.values(after.phases).reduce((a, b) => a + b, 0) - after.ttr_ms!)).toBeLessThan(1);
+    // The candidate had been published before the worker died: it is not published a second time.
+    expect(after.published_version_id).toBe(job!.published_version_id);
+    expect(await queue.database.db.adapterVersion.count({ where: { jobId: job!.id } })).toBe(1);
+  });
+
+  test('checkpoints of ended jobs are removed at the start', async () => {
+    const id = await start({});
+    await work();
+    await ended(id, 'completed');
+    const [job] = await jobsOf(id);
+    const left = path.join(config.dataDir, 'checkpoints', job!.id);
+    await mkdir(left, { recursive: true });
+    await work();
+    await expect(access(left)).rejects.toThrow('ENOENT');
+  });
+});
