@@ -1,6 +1,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { FormatError } from './errors.ts';
 import { readJsonInFolder } from './model-folder.ts';
+import { spellOutSplits } from './tokenizer-splits.ts';
 
 const TOKENIZER = 'tokenizer.json';
 
@@ -51,7 +52,8 @@ export function createTokenizer(json: unknown): Tokenizer {
  */
 function construct(json: unknown): HuggingFaceTokenizer {
   try {
-    return new HuggingFaceTokenizer(json as object, {});
+    const { pre_tokenizer, ...rest } = json as { readonly pre_tokenizer?: unknown };
+    return new HuggingFaceTokenizer({ ...rest, pre_tokenizer: spellOutSplits(pre_tokenizer) }, {});
   } catch (cause) {
     const message = `is not a tokenizer that can be used: ${(cause as Error).message}`;
     throw new FormatError({ code: 'invalid_tokenizer', file: TOKENIZER, message, cause });

@@ -56,6 +56,37 @@ it('adds its own special tokens only where asked', async () => {
   expect(tokenizer.encode('')).toEqual([1]);
 });
 
+describe('splitting rules', async () => {
+  const json = await readJson(join(GOLDEN, 'tokenizer/tokenizer.json'));
+
+  // By tokenizers 0.23.3. JavaScript's \s and \d are other sets than Unicode's white space and digits.
+  it.each([
+    ['a \ufeff\ufeffb', [67, 223, 174, 122, 126, 174, 122, 126, 68]],
+    ['\ufeff a', [174, 122, 126, 261]],
+    ['a\u0085\u0085b', [67, 129, 230, 129, 230, 68]],
+    ['x٣५Ⅷ½', [90, 152, 99, 159, 101, 107, 161, 230, 103, 129, 124]],
+  ])('encodes %j', (text, ids) => {
+    expect(createTokenizer(json).encode(text)).toEqual(ids);
+  });
+
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: true, use_regex: true };
+  const digits = (individual: boolean) => ({ type: 'Digits', individual_digits: individual });
+  const sequence = (...pretokenizers: object[]) => ({ type: 'Sequence', pretokenizers });
+
+  // The text's pieces, as the reference's `pre_tokenize_str` shows them.
+  it.each([
+    [byteLevel, ['Ġab', '12', 'ĠÙ£à¥«âħ§Â½', 'Ġï»¿', '3']],
+    [sequence(digits(true), byteLevel), ['Ġab', 'Ġ1', 'Ġ2', 'Ġ', 'ĠÙ£', 'Ġà¥«', 'Ġâħ§', 'ĠÂ½', 'Ġï»¿', 'Ġ3']],
+    [sequence(digits(false), { ...byteLevel, add_prefix_space: false }), ['ab', '12', 'Ġ', 'Ù£à¥«âħ§Â½', 'Ġï»¿', '3']],
+  ])('splits as %j does', (rule, pieces) => {
+    // Whole pieces are tokens, others are unknown: equal ids in order are equal pieces.
+    const vocab = Object.fromEntries([...new Set(['?', ...pieces])].map((piece, id) => [piece, id]));
+    const model = { type: 'BPE', vocab, merges: [], unk_token: '?', ignore_merges: true };
+    const tokenizer = createTokenizer({ ...json, added_tokens: [], pre_tokenizer: rule, model });
+    expect(tokenizer.encode('ab12 ٣५Ⅷ½ \ufeff3')).toEqual(pieces.map((piece) => vocab[piece]));
+  });
+});
+
 it('refuses what is no tokenizer', async () => {
   const folder = await temporaryFolder();
   await expect(loadTokenizer(folder)).rejects.toThrow('tokenizer.json: file is missing');
