@@ -115,7 +115,7 @@ export class JobContext implements AdaptationContext {
     await train({
       runtime: base.runtime,
       initial,
-      examples: data.train,
+      examples: data.train(),
       steps,
       batchSize: settings.batchSize,
       learningRate: settings.learningRate,

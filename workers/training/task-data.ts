@@ -9,7 +9,8 @@ import { tokenizeExamples } from './tokenize.ts';
 
 /** A task's rows: what is trained on, what the search may look at, and what only the gate sees. */
 export interface TaskData {
-  readonly train: readonly TokenizedExample[];
+  /** Tokenised at the first call: an adapter that passes the gate untrained never needs them. */
+  train(): readonly TokenizedExample[];
   readonly validation: readonly TokenizedExample[];
   readonly test: readonly TokenizedExample[];
   /** Null where the completions are no small set. */
@@ -38,8 +39,9 @@ export async function loadTaskData(spec: DataSpec, options: TaskDataOptions): Pr
     if (list.length === 0) throw new TaskDataError(`the dataset has no ${name} rows`);
   }
   const tokenize = (list: readonly ExampleRow[]): TokenizedExample[] => tokenizeRows(list, options);
+  let train: TokenizedExample[] | undefined;
   return {
-    train: tokenize(rows.train),
+    train: () => (train ??= tokenize(rows.train)),
     validation: tokenize(rows.validation),
     test: tokenize(rows.test),
     choices: findChoices([...rows.train, ...rows.validation, ...rows.test], options.tokenizer),
