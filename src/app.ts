@@ -7,6 +7,7 @@ import type { JobProducer } from './jobs/producer.ts';
 import type { AdapterInspector } from './lib/adapter-inspector.ts';
 import type { Database } from './lib/database.ts';
 import type { Logger } from './lib/logger.ts';
+import adapterRoutes from './modules/adapters/adapter.routes.ts';
 import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
 import baseModelRoutes from './modules/base-models/base-model.routes.ts';
 import datasetRoutes from './modules/datasets/dataset.routes.ts';
@@ -52,6 +53,7 @@ const MODULES: readonly ModulePlugin[] = [
   apiKeyRoutes,
   baseModelRoutes,
   datasetRoutes,
+  adapterRoutes,
 ];
 
 /** The HTTP service, ready to `listen` or `inject`. */

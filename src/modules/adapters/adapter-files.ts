@@ -1,0 +1,73 @@
+import { lstat, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readPlainFile, writeHashed } from '../../artifacts/index.ts';
+import { AppError, unprocessable } from '../../lib/errors.ts';
+
+/** Files of an adapter folder, and how large each may be. Anything else is not taken. */
+export interface AdapterFileLimits {
+  readonly 'adapter_config.json': number;
+  readonly 'adapter_model.safetensors': number;
+  readonly 'README.md': number;
+  readonly 'readapt.json': number;
+}
+export type AdapterFile = keyof AdapterFileLimits;
+
+export const ADAPTER_FILE_LIMITS: AdapterFileLimits = {
+  'adapter_config.json': 1 << 20,
+  'adapter_model.safetensors': 2 * 2 ** 30,
+  'README.md': 1 << 20,
+  'readapt.json': 1 << 20,
+};
+export const ADAPTER_FILES = Object.keys(ADAPTER_FILE_LIMITS) as AdapterFile[];
+const REQUIRED: readonly AdapterFile[] = ['adapter_config.json', 'adapter_model.safetensors'];
+
+export function isAdapterFile(name: string): name is AdapterFile {
+  return Object.hasOwn(ADAPTER_FILE_LIMITS, name);
+}
+
+/**
+ * Copies the adapter's files, and no others, from a folder to a new one. Links are not followed.
+ *
+ * @throws AppError 422 `invalid_adapter` for a missing file, `not_a_plain_file` for a link; 413.
+ */
+export async function copyAdapterFiles(from: string, to: string, limits = ADAPTER_FILE_LIMITS): Promise<void> {
+  await mkdir(to);
+  const copied = new Set<AdapterFile>();
+  for (const name of ADAPTER_FILES) {
+    const source = join(from, name);
+    const stats = await lstat(source).catch(() => null);
+    if (stats === null) continue;
+    if (!stats.isFile()) throw notPlain(name);
+    checkSize(name, stats.size, limits[name]);
+    // Opens without following links, in case the file has been exchanged for one by now.
+    await writeHashed(join(to, name), readPlainFile(source));
+    copied.add(name);
+  }
+  requireFiles(copied);
+}
+
+/** @throws AppError 422 `invalid_adapter` naming the first file that is missing. */
+export function requireFiles(present: ReadonlySet<AdapterFile>): void {
+  const missing = REQUIRED.find((name) => !present.has(name));
+  if (missing === undefined) return;
+  throw unprocessable('invalid_adapter', `${missing} is missing, expected ${REQUIRED.join(' and ')}`, {
+    file: missing,
+    tensor: null,
+    reason: 'missing_file',
+  });
+}
+
+/** @throws AppError 413 `adapter_too_large` */
+export function checkSize(name: AdapterFile, bytes: number, maxBytes: number): void {
+  if (bytes <= maxBytes) return;
+  throw new AppError({
+    code: 'adapter_too_large',
+    status: 413,
+    message: `${name} is larger than ${maxBytes} bytes`,
+    details: { file: name, max_bytes: maxBytes },
+  });
+}
+
+function notPlain(name: string): AppError {
+  return unprocessable('not_a_plain_file', `${name} is a link, device or the like, expected a plain file`, { file: name });
+}

@@ -1,0 +1,73 @@
+import { join } from 'node:path';
+import type { ArtifactStore, StoredArtifact } from '../../artifacts/index.ts';
+import type { AdapterInspector, InspectedAdapter } from '../../lib/adapter-inspector.ts';
+import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
+import { unprocessable, type AppError } from '../../lib/errors.ts';
+import { unpackAdapter } from './adapter-archive.ts';
+import { copyAdapterFiles, isAdapterFile } from './adapter-files.ts';
+
+/** Where an adapter's files come from. */
+export type AdapterSource = { readonly path: string } | { readonly archive: AsyncIterable<Uint8Array> };
+
+export interface ImportedAdapter {
+  readonly artifact: StoredArtifact;
+  readonly inspected: InspectedAdapter;
+}
+
+export interface ImportDependencies {
+  readonly artifacts: ArtifactStore;
+  readonly inspector: AdapterInspector;
+  readonly allowedRoots: readonly string[];
+}
+
+/**
+ * Takes an adapter's files into a scratch folder, reads them in full against their base, and puts them to the store.
+ * Nothing is in the store unless all of it fits.
+ *
+ * @param baseFolder of the base version on which the adapter was trained
+ * @throws AppError 422 `invalid_adapter` or `invalid_base_model` naming file and tensor; see also the sources' errors
+ */
+export function importAdapter(
+  deps: ImportDependencies,
+  source: AdapterSource,
+  baseFolder: string,
+): Promise<ImportedAdapter> {
+  return deps.artifacts.withScratch(async (scratch) => {
+    const folder = join(scratch, 'adapter');
+    if ('archive' in source) await unpackAdapter(source.archive, folder);
+    else await copyAdapterFiles(await resolveAllowedFolder(source.path, deps.allowedRoots), folder);
+    const inspected = await inspect(deps.inspector, folder, baseFolder);
+    return { artifact: await deps.artifacts.putFolder(folder, 'adapter'), inspected };
+  });
+}
+
+async function inspect(inspector: AdapterInspector, folder: string, baseFolder: string): Promise<InspectedAdapter> {
+  try {
+    return await inspector.inspectAdapter(folder, baseFolder);
+  } catch (error) {
+    if (!isFormatError(error)) throw error;
+    throw toProblem(error, folder, baseFolder);
+  }
+}
+
+/** The shape of the file formats' errors. */
+interface FormatErrorLike extends Error {
+  readonly code: string;
+  readonly file: string;
+  readonly subject?: string | undefined;
+}
+
+function isFormatError(error: unknown): error is FormatErrorLike {
+  return error instanceof Error && 'file' in error && typeof error.file === 'string' && 'code' in error;
+}
+
+/** Folders of this machine are named by what they are. */
+function toProblem(error: FormatErrorLike, folder: string, baseFolder: string): AppError {
+  const inAdapter = isAdapterFile(error.file);
+  const shown = (text: string) => text.replaceAll(folder, 'the adapter').replaceAll(baseFolder, 'the base model');
+  return unprocessable(inAdapter ? 'invalid_adapter' : 'invalid_base_model', shown(error.message), {
+    file: shown(error.file),
+    tensor: error.subject ?? null,
+    reason: error.code,
+  });
+}

@@ -1,0 +1,121 @@
+import { Readable } from 'node:stream';
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import { AppError } from '../../lib/errors.ts';
+import { PageQuery, pageOf } from '../../lib/pagination.ts';
+import { acceptUploads, uploadedBytes } from '../../lib/upload-body.ts';
+import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { ARCHIVE_LIMIT_BYTES } from './adapter-archive.ts';
+import type { AdapterService } from './adapter.service.ts';
+import {
+  AdapterParams,
+  AdapterVersion,
+  AdapterVersionParams,
+  ARCHIVE_TYPE,
+  CreateVersionBody,
+  CreateVersionQuery,
+  VersionArchive,
+  type FolderSource,
+} from './adapter.schemas.ts';
+
+const tags = ['Adapters'];
+const UPLOAD_LIMIT = { what: 'archive', maxBytes: ARCHIVE_LIMIT_BYTES };
+
+const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = async (app, { service }) => {
+  acceptUploads(app, ARCHIVE_TYPE);
+  app.post(
+    '/adapters/:id/versions',
+    {
+      onRequest: requireScope('tenant:write'),
+      schema: {
+        tags,
+        operationId: 'importAdapterVersion',
+        summary: 'Import an adapter version',
+        description:
+          'From a tar archive (then `base_model_version` is a query parameter) or from a folder that the service can see. ' +
+          'The files are read in full against the base version; what does not fit is refused and nothing stays.',
+        params: AdapterParams,
+        querystring: CreateVersionQuery,
+        body: CreateVersionBody,
+        response: { 201: AdapterVersion },
+      },
+    },
+    async (request, reply) => {
+      const isArchive = (request.body as unknown) instanceof Readable;
+      // Absent, or checked against FolderSource.
+      const body = (isArchive ? undefined : request.body) as FolderSource | undefined;
+      const baseVersion = named(body?.base_model_version, request.query.base_model_version);
+      const source =
+        body === undefined ? { archive: uploadedBytes(request, ARCHIVE_TYPE, UPLOAD_LIMIT) } : { path: body.path };
+      const version = await service.importVersion(request.params.id, baseVersion, source, tenantScope(request));
+      const location = `/v1/adapters/${version.adapter_id}/versions/${version.id}`;
+      return reply.code(201).header('location', location).send(version);
+    },
+  );
+  app.get(
+    '/adapters/:id/versions',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        tags,
+        operationId: 'listAdapterVersions',
+        summary: 'List the versions of an adapter, newest first',
+        params: AdapterParams,
+        querystring: PageQuery,
+        response: { 200: pageOf(AdapterVersion) },
+      },
+    },
+    (request) => service.listVersions(request.params.id, request.query, tenantScope(request)),
+  );
+  app.get(
+    '/adapters/:id/versions/:version_id',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        tags,
+        operationId: 'getAdapterVersion',
+        summary: 'Get an adapter version',
+        params: AdapterVersionParams,
+        response: { 200: AdapterVersion },
+      },
+    },
+    (request) => service.getVersion(request.params.id, request.params.version_id, tenantScope(request)),
+  );
+  app.get(
+    '/adapters/:id/versions/:version_id/download',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        tags,
+        operationId: 'downloadAdapterVersion',
+        summary: 'Download an adapter version',
+        description: 'A tar archive of the PEFT folder, as serving engines load it, with its manifest readapt.json if it has one.',
+        params: AdapterVersionParams,
+        response: { 200: VersionArchive, 304: Type.Null({ description: 'The client has it already.' }) },
+      },
+    },
+    async (request, reply) => {
+      const found = await service.download(request.params.id, request.params.version_id, tenantScope(request));
+      const etag = `"${found.digest}"`;
+      reply.header('etag', etag).header('cache-control', 'private, no-cache');
+      if (request.headers['if-none-match'] === etag) return reply.code(304).send(null);
+      reply.header('content-disposition', `attachment; filename="${found.filename}"`).type(ARCHIVE_TYPE);
+      return reply.send(await found.open());
+    },
+  );
+};
+export default versionRoutes;
+
+/** The base version that the body or the query names. @throws AppError 400 `invalid_request` */
+function named(inBody: string | undefined, inQuery: string | undefined): string {
+  if (inBody !== undefined && inQuery !== undefined && inBody !== inQuery) {
+    throw invalid('body and query name different versions in base_model_version');
+  }
+  const reference = inBody ?? inQuery;
+  if (reference === undefined) throw invalid('query: base_model_version is missing');
+  return reference;
+}
+
+function invalid(message: string): AppError {
+  return new AppError({ code: 'invalid_request', status: 400, message });
+}

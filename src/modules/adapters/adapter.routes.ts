@@ -1,0 +1,56 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { ModuleOptions } from '../../app.ts';
+import { pageOf } from '../../lib/pagination.ts';
+import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { createAdapterService } from './adapter.service.ts';
+import { Adapter, AdapterParams, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
+import versionRoutes from './adapter-version.routes.ts';
+
+const tags = ['Adapters'];
+
+const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const { db, artifacts, inspector } = deps;
+  const service = createAdapterService({ db, artifacts, inspector, allowedRoots: config.allowedRoots });
+  app.post(
+    '/adapters',
+    {
+      onRequest: requireScope('tenant:write'),
+      schema: {
+        tags,
+        operationId: 'createAdapter',
+        summary: 'Create an adapter',
+        description: 'With `source`, its first version is imported too; both are created or neither.',
+        body: CreateAdapter,
+        response: { 201: Adapter },
+      },
+    },
+    async (request, reply) => {
+      const adapter = await service.create(request.body, tenantScope(request));
+      return reply.code(201).header('location', `/v1/adapters/${adapter.id}`).send(adapter);
+    },
+  );
+  app.get(
+    '/adapters',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        tags,
+        operationId: 'listAdapters',
+        summary: 'List adapters, newest first',
+        querystring: ListAdaptersQuery,
+        response: { 200: pageOf(Adapter) },
+      },
+    },
+    (request) => service.list(request.query, tenantScope(request)),
+  );
+  app.get(
+    '/adapters/:id',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: { tags, operationId: 'getAdapter', summary: 'Get an adapter', params: AdapterParams, response: { 200: Adapter } },
+    },
+    (request) => service.get(request.params.id, tenantScope(request)),
+  );
+  await app.register(versionRoutes, { service });
+};
+export default adapterRoutes;

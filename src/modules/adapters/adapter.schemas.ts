@@ -1,0 +1,125 @@
+import Type, { type Static } from 'typebox';
+import { PageQuery } from '../../lib/pagination.ts';
+import { Id, Name, Timestamp } from '../../lib/schemas.ts';
+
+const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+
+export const Metric = Type.Enum(['accuracy', 'exact_match', 'loss'] as const, {
+  description: '`accuracy` and `exact_match` are fractions, higher is better; `loss` is nats a token, lower is better.',
+});
+export type Metric = Static<typeof Metric>;
+
+export const Gate = Type.Union(
+  [
+    Type.Object(
+      { kind: Type.Literal('absolute'), target: Type.Number({ description: 'Value to reach, in units of the metric.' }) },
+      { additionalProperties: false },
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('relative'),
+        margin: Type.Number({ description: 'May be worse than the old version on the old base by so much.' }),
+      },
+      { additionalProperties: false },
+    ),
+  ],
+  { description: 'When an adapted version is ready, on the test rows of the dataset.' },
+);
+export type Gate = Static<typeof Gate>;
+
+const BaseVersionReference = Type.String({
+  minLength: 1,
+  maxLength: 100,
+  description: 'Identifier of a version of the adapter\'s base model, or its version text.',
+});
+
+export const FolderSource = Type.Object(
+  {
+    base_model_version: BaseVersionReference,
+    path: Type.String({ minLength: 1, maxLength: 4096, description: 'PEFT folder below one of the allowed roots.' }),
+  },
+  { additionalProperties: false },
+);
+export type FolderSource = Static<typeof FolderSource>;
+
+export const CreateAdapter = Type.Object(
+  {
+    name: Name,
+    base_model: Type.String({ minLength: 1, maxLength: 100, description: 'Identifier or name.' }),
+    dataset_id: Id('dataset'),
+    metric: Metric,
+    gate: Gate,
+    source: Type.Optional(FolderSource),
+    tenant_id: Type.Optional(Id('tenant', 'Whose adapter it is; for operators only.')),
+  },
+  { additionalProperties: false },
+);
+export type CreateAdapter = Static<typeof CreateAdapter>;
+
+export const AdapterVersion = Type.Object({
+  id: Id('adapterVersion'),
+  adapter_id: Id('adapter'),
+  tenant_id: Id('tenant'),
+  number: Type.Integer({ description: 'Counts up from 1 within the adapter.' }),
+  base_model_version_id: Id('baseVersion'),
+  parent_version_id: Nullable(Id('adapterVersion')),
+  origin: Type.String({ description: '`imported` or `adapted`.' }),
+  digest: Type.String({ description: 'Of the folder; the ETag of the download.' }),
+  rank: Type.Integer(),
+  alpha: Type.Number(),
+  strategy: Nullable(Type.String()),
+  fusion_alpha: Nullable(Type.Number()),
+  fusion_beta: Nullable(Type.Number()),
+  metrics: Nullable(Type.Record(Type.String(), Type.Unknown())),
+  job_id: Nullable(Id('job')),
+  created_at: Timestamp,
+});
+export type AdapterVersion = Static<typeof AdapterVersion>;
+
+export const Adapter = Type.Object({
+  id: Id('adapter'),
+  tenant_id: Id('tenant'),
+  name: Name,
+  base_model: Type.Object({ id: Id('baseModel'), name: Type.String() }),
+  dataset_id: Nullable(Id('dataset')),
+  metric: Metric,
+  gate: Gate,
+  latest_version: Nullable(AdapterVersion),
+  created_at: Timestamp,
+});
+export type Adapter = Static<typeof Adapter>;
+
+export const ARCHIVE_TYPE = 'application/x-tar';
+
+export const CreateVersionQuery = Type.Object(
+  { base_model_version: Type.Optional(BaseVersionReference) },
+  { additionalProperties: false },
+);
+
+/** The archive is a stream at run time and is checked by the service. */
+export const CreateVersionBody = {
+  content: {
+    'application/json': { schema: FolderSource },
+    [ARCHIVE_TYPE]: {
+      schema: Type.Any({
+        description: `A tar archive, not compressed, of a PEFT folder: adapter_config.json, adapter_model.safetensors and
+optionally README.md and readapt.json, at the top or in one folder.`,
+      }),
+    },
+  },
+};
+
+export const ListAdaptersQuery = Type.Object(
+  { ...PageQuery.properties, tenant_id: Type.Optional(Id('tenant')), name: Type.Optional(Name) },
+  { additionalProperties: false },
+);
+export type ListAdaptersQuery = Static<typeof ListAdaptersQuery>;
+
+export const AdapterParams = Type.Object({ id: Id('adapter') });
+export const AdapterVersionParams = Type.Object({ id: Id('adapter'), version_id: Id('adapterVersion') });
+
+/** The archive of a version, as a stream. */
+export const VersionArchive = {
+  description: 'Tar archive of the PEFT folder.',
+  content: { [ARCHIVE_TYPE]: { schema: Type.Any() } },
+};

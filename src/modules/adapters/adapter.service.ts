@@ -1,0 +1,171 @@
+import type { Readable } from 'node:stream';
+import { withRegisteredArtifact, type ArtifactStore } from '../../artifacts/index.ts';
+import type { AdapterInspector } from '../../lib/adapter-inspector.ts';
+import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
+import { notFound, unprocessable } from '../../lib/errors.ts';
+import { recordEvent } from '../../lib/events.ts';
+import { newId } from '../../lib/ids.ts';
+import { resolveOwner } from '../../lib/owner.ts';
+import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
+import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapter-import.ts';
+import { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
+import { adapterExists, createAdapterRepository, type AdapterRow, type BaseVersionRow } from './adapter.repository.ts';
+import type { Adapter, AdapterVersion, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
+import { checkGate } from './gate.ts';
+
+export type AdapterService = ReturnType<typeof createAdapterService>;
+
+export interface AdapterServiceDependencies {
+  readonly db: Database;
+  readonly artifacts: ArtifactStore;
+  readonly inspector: AdapterInspector;
+  readonly allowedRoots: readonly string[];
+}
+
+/** A version's folder as an archive. */
+export interface VersionDownload {
+  readonly digest: string;
+  readonly filename: string;
+  open(): Promise<Readable>;
+}
+
+/** `scope` is, throughout, the tenant to which the caller is confined, or null for the operator. */
+export function createAdapterService(deps: AdapterServiceDependencies) {
+  const { db, artifacts } = deps;
+  const adapters = createAdapterRepository(db);
+
+  async function findAdapter(id: string, scope: string | null): Promise<AdapterRow> {
+    const row = await adapters.find(id, scope);
+    if (row === null) throw notFound('adapter', id);
+    return row;
+  }
+
+  async function findVersion(adapterId: string, id: string, scope: string | null) {
+    const row = await adapters.findVersion(adapterId, id, scope);
+    if (row === null) throw notFound('adapter version', id);
+    return row;
+  }
+
+  async function findBaseVersion(baseModel: { id: string; name: string }, reference: string): Promise<BaseVersionRow> {
+    const row = await adapters.findBaseVersion(baseModel.id, reference);
+    if (row !== null) return row;
+    const message = `base model ${baseModel.name} has no version ${reference}`;
+    throw unprocessable('base_model_version_not_found', message);
+  }
+
+  /** Adapter row and event. */
+  async function insertAdapter(owner: string, body: CreateAdapter, baseModelId: string, tx: Transaction): Promise<string> {
+    const id = newId('adapter');
+    const { name, metric, gate, dataset_id: datasetId } = body;
+    await adapters.insert({ id, tenantId: owner, baseModelId, datasetId, name, metric, gate }, tx);
+    const data = { name, base_model_id: baseModelId, dataset_id: datasetId };
+    await recordEvent(tx, { tenantId: owner, type: 'adapter.created', subjectId: id, data });
+    return id;
+  }
+
+  /** Version row and event. */
+  async function insertVersion(
+    adapter: { id: string; tenantId: string },
+    { artifact, inspected }: ImportedAdapter,
+    baseVersionId: string,
+    tx: Transaction,
+  ): Promise<AdapterVersion> {
+    const { rank, alpha, targets, parameters } = inspected;
+    const row = await adapters.insertVersion(
+      {
+        id: newId('adapterVersion'),
+        tenantId: adapter.tenantId,
+        adapterId: adapter.id,
+        baseVersionId,
+        origin: 'imported',
+        artifactDigest: artifact.digest,
+        rank,
+        alpha,
+      },
+      tx,
+    );
+    const data = { adapter_id: adapter.id, number: row.number, digest: artifact.digest, rank, alpha, targets, parameters };
+    await recordEvent(tx, { tenantId: adapter.tenantId, type: 'adapter_version.imported', subjectId: row.id, data });
+    return toAdapterVersion(row);
+  }
+
+  /** What a new adapter refers to; everything that can be refused before files are read. */
+  async function resolveReferences(body: CreateAdapter, owner: string) {
+    checkGate(body.metric, body.gate);
+    if (!(await adapters.tenantExists(owner))) throw notFound('tenant', owner);
+    const baseModel = await adapters.findBaseModel(body.base_model);
+    if (baseModel === null) throw notFound('base model', body.base_model);
+    if (!(await adapters.datasetExists(body.dataset_id, owner))) throw notFound('dataset', body.dataset_id);
+    if (await adapters.isNameTaken(owner, body.name)) throw adapterExists(body.name);
+    const { source } = body;
+    return { baseModel, baseVersion: source === undefined ? null : await findBaseVersion(baseModel, source.base_model_version) };
+  }
+
+  return {
+    /**
+     * Creates an adapter, and with `source` its first version, in one transaction.
+     *
+     * @throws AppError 404, 409 `adapter_exists`, 422; then neither rows nor files stay.
+     */
+    async create(body: CreateAdapter, scope: string | null): Promise<Adapter> {
+      const owner = resolveOwner(scope, body.tenant_id);
+      const { baseModel, baseVersion } = await resolveReferences(body, owner);
+      if (body.source === undefined || baseVersion === null) {
+        const id = await withTransaction(db, (tx) => insertAdapter(owner, body, baseModel.id, tx));
+        return toAdapter(await findAdapter(id, owner));
+      }
+      const imported = await importAdapter(deps, body.source, baseVersion.path);
+      const id = await withRegisteredArtifact(deps, imported.artifact, async (tx) => {
+        const adapterId = await insertAdapter(owner, body, baseModel.id, tx);
+        await insertVersion({ id: adapterId, tenantId: owner }, imported, baseVersion.id, tx);
+        return adapterId;
+      });
+      return toAdapter(await findAdapter(id, owner));
+    },
+
+    async list(query: ListAdaptersQuery, scope: string | null): Promise<Page<Adapter>> {
+      return toPage(await adapters.page(query, scope), query, toAdapter);
+    },
+
+    /** @throws AppError 404 */
+    async get(id: string, scope: string | null): Promise<Adapter> {
+      return toAdapter(await findAdapter(id, scope));
+    },
+
+    /**
+     * Imports the next version of an adapter, trained on `baseVersion` (identifier or version text).
+     *
+     * @throws AppError 404, 413, 422 `invalid_archive`, `invalid_adapter` …; then neither rows nor files stay.
+     */
+    async importVersion(
+      id: string,
+      baseVersion: string,
+      source: AdapterSource,
+      scope: string | null,
+    ): Promise<AdapterVersion> {
+      const adapter = await findAdapter(id, scope);
+      const base = await findBaseVersion(adapter.baseModel, baseVersion);
+      const imported = await importAdapter(deps, source, base.path);
+      return withRegisteredArtifact(deps, imported.artifact, (tx) => insertVersion(adapter, imported, base.id, tx));
+    },
+
+    async listVersions(id: string, query: PageQuery, scope: string | null): Promise<Page<AdapterVersion>> {
+      await findAdapter(id, scope);
+      return toPage(await adapters.pageVersions(id, query), query, toAdapterVersion);
+    },
+
+    /** @throws AppError 404 */
+    async getVersion(id: string, versionId: string, scope: string | null): Promise<AdapterVersion> {
+      return toAdapterVersion(await findVersion(id, versionId, scope));
+    },
+
+    /** @throws AppError 404 */
+    async download(id: string, versionId: string, scope: string | null): Promise<VersionDownload> {
+      const { name } = await findAdapter(id, scope);
+      const version = await findVersion(id, versionId, scope);
+      const prefix = `${name}-${version.number}`;
+      const digest = version.artifactDigest;
+      return { digest, filename: `${prefix}.tar`, open: () => artifacts.tarStream(digest, { prefix }) };
+    },
+  };
+}

@@ -1,0 +1,253 @@
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { gzipSync } from 'node:zlib';
+import { extract } from 'tar';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createTestKey } from '../support/index.ts';
+import { contents } from '../support/store-contents.ts';
+import { createAdapterWorld, rawTar, tarOfFolder, type AdapterWorld, type RawEntry } from './support.ts';
+
+let world: AdapterWorld;
+let config: Buffer;
+let weights: Buffer;
+beforeAll(async () => {
+  world = await createAdapterWorld(['control']);
+  config = await readFile(path.join(world.fixture('control').adapter, 'adapter_config.json'));
+  weights = await readFile(path.join(world.fixture('control').adapter, 'adapter_model.safetensors'));
+});
+afterAll(() => world.app.close());
+
+const TAR = { 'content-type': 'application/x-tar' };
+const good = (): RawEntry[] => [
+  { path: 'adapter_config.json', content: config },
+  { path: 'adapter_model.safetensors', content: weights },
+];
+const request: AdapterWorld['app']['request'] = (options) => world.app.request({ key: world.acme.key, ...options });
+
+function uploadTar(adapterId: string, payload: Buffer | Readable, headers: object = {}) {
+  const url = `/v1/adapters/${adapterId}/versions?base_model_version=control`;
+  return request({ method: 'POST', url, payload, headers: { ...TAR, ...headers } });
+}
+
+async function refused(work: () => Promise<{ json(): unknown }>, expected: object) {
+  const before = await contents(world.app.db, world.app.dataDir);
+  expect((await work()).json()).toMatchObject(expected);
+  expect(await contents(world.app.db, world.app.dataDir)).toEqual(before);
+}
+
+describe('create', () => {
+  it('makes an adapter, with its first version if a source is given', async () => {
+    const without = await world.createAdapter('without');
+    expect(without.latest_version).toBeNull();
+    const source = { base_model_version: 'control', path: world.fixture('control').adapter };
+    const made = await world.createAdapter('with', { source, gate: { kind: 'absolute', target: 0.8 } });
+    expect(made).toMatchObject({
+      name: 'with',
+      tenant_id: world.acme.id,
+      base_model: { id: world.baseModelId, name: 'tiny' },
+      dataset_id: world.datasetId,
+      metric: 'accuracy',
+      gate: { kind: 'absolute', target: 0.8 },
+      latest_version: { number: 1, origin: 'imported', rank: 2, tenant_id: world.acme.id },
+    });
+    expect((await request({ url: `/v1/adapters/${made.id}` })).json()).toEqual(made);
+    const { data } = (await request({ url: '/v1/adapters?name=with' })).json();
+    expect(data).toEqual([made]);
+    const events = await world.app.db.event.findMany({ where: { tenantId: world.acme.id }, orderBy: { seq: 'asc' } });
+    expect(events.slice(-2).map(({ type }) => type)).toEqual(['adapter.created', 'adapter_version.imported']);
+  });
+
+  const valid = { metric: 'accuracy', gate: { kind: 'absolute', target: 0.5 } };
+  it.each([
+    ['an unknown field', { ...valid, targte: 1 }, 400, 'invalid_request'],
+    ['an unknown metric', { ...valid, metric: 'f1' }, 400, 'invalid_request'],
+    ['a gate of another kind', { gate: { kind: 'relative', target: 0.5 } }, 400, 'invalid_request'],
+    ['a number as text', { gate: { kind: 'absolute', target: '0.5' } }, 400, 'invalid_request'],
+    ['a target in percent', { gate: { kind: 'absolute', target: 80 } }, 422, 'invalid_gate'],
+    ['a negative margin', { metric: 'loss', gate: { kind: 'relative', margin: -0.1 } }, 422, 'invalid_gate'],
+    ['an unknown base model', { base_model: 'huge' }, 404, 'not_found'],
+    ['an unknown dataset', { dataset_id: 'dst_019a0000-0000-7000-8000-000000000000' }, 404, 'not_found'],
+    ['an unknown base version', { source: { base_model_version: 'v9', path: '/x' } }, 422, 'base_model_version_not_found'],
+  ])('refuses %s', async (_what, more, status, code) => {
+    await refused(() => request({ method: 'POST', url: '/v1/adapters', payload: world.body('bad', more) }), { status, code });
+  });
+
+  it('refuses a name that is taken, also in a race, and keeps what the winner stored', async () => {
+    const source = { base_model_version: 'control', path: world.fixture('control').adapter };
+    const payload = world.body('race', { source });
+    const answers = await Promise.all([1, 2, 3].map(() => request({ method: 'POST', url: '/v1/adapters', payload })));
+    expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([201, 409, 409]);
+    const made = answers.find(({ statusCode }) => statusCode === 201)!.json();
+    await world.app.deps.artifacts.verify(made.latest_version.digest);
+    await refused(() => request({ method: 'POST', url: '/v1/adapters', payload }), { status: 409, code: 'adapter_exists' });
+  });
+});
+
+describe('from a folder', () => {
+  const importFrom = async (folder: string) => {
+    const { id } = await ensure('folders');
+    return () =>
+      request({ method: 'POST', url: `/v1/adapters/${id}/versions`, payload: { base_model_version: 'control', path: folder } });
+  };
+
+  it('takes the named files only', async () => {
+    const folder = path.join(world.app.allowedRoot, 'extra');
+    await mkdir(folder);
+    await writeFile(path.join(folder, 'adapter_config.json'), config);
+    await writeFile(path.join(folder, 'adapter_model.safetensors'), weights);
+    await writeFile(path.join(folder, 'optimizer.pt'), 'pickle');
+    const version = (await (await importFrom(folder))()).json();
+    const stored = await world.app.deps.artifacts.localPath(version.digest);
+    await expect(readFile(path.join(stored, 'optimizer.pt'))).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await readFile(path.join(stored, 'adapter_model.safetensors'))).toEqual(weights);
+  });
+
+  it('refuses a folder outside the roots, by whatever way', async () => {
+    const outside = path.join(world.app.dataDir, 'outside');
+    await mkdir(outside);
+    await writeFile(path.join(outside, 'adapter_config.json'), config);
+    await symlink(outside, path.join(world.app.allowedRoot, 'door'));
+    const notAllowed = { status: 422, code: 'path_not_allowed' };
+    for (const way of [outside, `${world.app.allowedRoot}/../data/outside`, path.join(world.app.allowedRoot, 'door'), 'broken']) {
+      await refused(await importFrom(way), notAllowed);
+    }
+    await refused(await importFrom(path.join(world.app.allowedRoot, 'nowhere')), { status: 422, code: 'path_not_found' });
+  });
+
+  it('refuses a link in place of a file, and a folder without the weights', async () => {
+    const folder = path.join(world.app.allowedRoot, 'linked');
+    await mkdir(folder);
+    await writeFile(path.join(folder, 'adapter_config.json'), config);
+    const missing = { status: 422, code: 'invalid_adapter', file: 'adapter_model.safetensors' };
+    await refused(await importFrom(folder), missing);
+    await symlink('/etc/passwd', path.join(folder, 'adapter_model.safetensors'));
+    await refused(await importFrom(folder), { status: 422, code: 'not_a_plain_file', file: 'adapter_model.safetensors' });
+  });
+});
+
+describe('from an archive', () => {
+  it.each<[string, () => Promise<Buffer>]>([
+    ['files at the top', async () => rawTar(good())],
+    ['files in ./', () => tarOfFolder(world.fixture('control').adapter)],
+    ['files in one folder', () => tarOfFolder(path.dirname(world.fixture('control').adapter), ['adapter'])],
+    ['with README and manifest', async () => rawTar([...good(), { path: 'README.md', content: '# mine' }])],
+  ])('takes %s', async (_what, archive) => {
+    const { id } = await ensure('archives');
+    const response = await uploadTar(id, await archive());
+    expect(response.statusCode, response.body).toBe(201);
+    const version = response.json();
+    expect(response.headers.location).toBe(`/v1/adapters/${id}/versions/${version.id}`);
+    expect((await request({ url: response.headers.location as string })).json()).toEqual(version);
+    expect((await request({ url: `/v1/adapters/${id}` })).json().latest_version).toEqual(version);
+  });
+
+  it('gives its versions numbers without gaps when many come at once', async () => {
+    const { id } = await world.createAdapter('many');
+    await Promise.all(Array.from({ length: 5 }, () => uploadTar(id, rawTar(good()))));
+    const { data } = (await request({ url: `/v1/adapters/${id}/versions` })).json();
+    expect(data.map(({ number }: { number: number }) => number).sort()).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it('is answered once for an Idempotency-Key', async () => {
+    const { id } = await world.createAdapter('idempotent');
+    const headers = { 'idempotency-key': 'version-1' };
+    const first = await uploadTar(id, rawTar(good()), headers);
+    const second = await uploadTar(id, rawTar(good()), headers);
+    expect(second.headers['idempotency-replayed']).toBe('true');
+    expect(second.json()).toEqual(first.json());
+    expect((await request({ url: `/v1/adapters/${id}/versions` })).json().data).toHaveLength(1);
+  });
+
+  const archive = (status: number, code: string, detail: RegExp) => ({ status, code, detail: expect.stringMatching(detail) });
+  const bad: [string, () => Buffer, object][] = [
+    ['a path that leaves the folder', () => rawTar([...good(), { path: '../evil.txt', content: 'x' }]), archive(422, 'invalid_archive', /evil/)],
+    ['a good name that leaves the folder', () => rawTar([{ path: '../adapter_config.json', content: config }]), archive(422, 'invalid_archive', /\.\./)],
+    ['an absolute path', () => rawTar([{ path: '/adapter_config.json', content: config }]), archive(422, 'invalid_archive', /absolute/)],
+    ['a symbolic link', () => rawTar([{ path: 'adapter_config.json', type: 'SymbolicLink', linkpath: '/etc/passwd' }]), archive(422, 'invalid_archive', /SymbolicLink/)],
+    ['a hard link', () => rawTar([...good(), { path: 'README.md', type: 'Link', linkpath: 'adapter_config.json' }]), archive(422, 'invalid_archive', /Link/)],
+    ['a device', () => rawTar([{ path: 'adapter_config.json', type: 'CharacterDevice' }]), archive(422, 'invalid_archive', /CharacterDevice/)],
+    ['a pipe', () => rawTar([{ path: 'adapter_config.json', type: 'FIFO' }]), archive(422, 'invalid_archive', /FIFO/)],
+    ['another file', () => rawTar([...good(), { path: 'adapter_model.bin', content: 'pickle' }]), archive(422, 'invalid_archive', /adapter_model\.bin/)],
+    ['a deeper folder', () => rawTar(good().map((entry) => ({ ...entry, path: `a/b/${entry.path}` }))), archive(422, 'invalid_archive', /a\/b/)],
+    ['two folders', () => rawTar(good().map((entry, i) => ({ ...entry, path: `f${i}/${entry.path}` }))), archive(422, 'invalid_archive', /one folder/)],
+    ['a file twice', () => rawTar([...good(), ...good()]), archive(422, 'invalid_archive', /twice/)],
+    ['too many entries', () => rawTar(Array.from({ length: 17 }, () => ({ path: 'a/', type: 'Directory' as const }))), archive(422, 'invalid_archive', /16/)],
+    ['no weights', () => rawTar(good().slice(0, 1)), archive(422, 'invalid_adapter', /adapter_model\.safetensors is missing/)],
+    ['a file cut short', () => rawTar(good()).subarray(0, 1500), archive(422, 'invalid_archive', /whole tar archive/)],
+    ['a damaged header', () => rawTar(good()).fill(0x41, 700, 1600), archive(422, 'invalid_archive', /whole tar archive/)],
+    ['a compressed archive', () => gzipSync(rawTar(good())), archive(422, 'invalid_archive', /compressed/)],
+    ['something else', () => Buffer.from('hello'), archive(422, 'invalid_archive', /whole tar archive/)],
+    ['nothing', () => Buffer.alloc(0), archive(422, 'invalid_archive', /whole tar archive/)],
+    ['a file over its limit', () => rawTar([...good(), { path: 'README.md', content: Buffer.alloc((1 << 20) + 1) }]), archive(413, 'adapter_too_large', /README\.md/)],
+    ['weights said to be over the limit', () => rawTar([{ path: 'adapter_model.safetensors', size: 3 * 2 ** 30 }]), archive(413, 'adapter_too_large', /safetensors/)],
+  ];
+  it.each(bad)('refuses %s', async (_what, make, expected) => {
+    const { id } = await ensure('archives');
+    await refused(() => uploadTar(id, make()), expected);
+    const streamed = make();
+    const pieces = Array.from({ length: Math.ceil(streamed.length / 1000) }, (_, i) => streamed.subarray(i * 1000, i * 1000 + 1000));
+    await refused(() => uploadTar(id, Readable.from(pieces)), expected);
+  });
+
+  it.each([
+    ['no base version', '', TAR, () => rawTar(good()), 400, 'invalid_request'],
+    ['an unknown base version', '?base_model_version=v9', TAR, () => rawTar(good()), 422, 'base_model_version_not_found'],
+    ['another content type', '?base_model_version=control', { 'content-type': 'application/zip' }, () => Buffer.from('x'), 415, 'unsupported_media_type'],
+    ['an unknown field', '', { 'content-type': 'application/json' }, () => '{"base_model_version":"control","path":"/x","x":1}', 400, 'invalid_request'],
+  ])('refuses %s', async (_what, query, headers, payload, status, code) => {
+    const { id } = await ensure('archives');
+    const url = `/v1/adapters/${id}/versions${query}`;
+    await refused(() => request({ method: 'POST', url, headers, payload: payload() }), { status, code });
+  });
+});
+
+describe('download', () => {
+  it('gives back the bytes that were uploaded, and they load again', async () => {
+    const { id } = await world.createAdapter('download');
+    const version = (await uploadTar(id, rawTar(good()))).json();
+    const url = `/v1/adapters/${id}/versions/${version.id}/download`;
+    const response = await request({ url });
+    expect(response.headers).toMatchObject({
+      'content-type': 'application/x-tar',
+      'content-disposition': 'attachment; filename="download-1.tar"',
+      etag: `"${version.digest}"`,
+    });
+    const out = path.join(world.app.dataDir, 'downloaded');
+    await mkdir(out);
+    await pipeline(Readable.from([response.rawPayload]), extract({ cwd: out, strict: true }));
+    expect(await readFile(path.join(out, 'download-1', 'adapter_config.json'))).toEqual(config);
+    expect(await readFile(path.join(out, 'download-1', 'adapter_model.safetensors'))).toEqual(weights);
+    const again = (await uploadTar(id, response.rawPayload)).json();
+    expect(again).toMatchObject({ number: 2, digest: version.digest, rank: version.rank });
+    const unchanged = await request({ url, headers: { 'if-none-match': `"${version.digest}"` } });
+    expect([unchanged.statusCode, unchanged.rawPayload.length]).toEqual([304, 0]);
+  });
+});
+
+describe('tenants', () => {
+  it('do not see, change or download what another owns', async () => {
+    const source = { base_model_version: 'control', path: world.fixture('control').adapter };
+    const mine = await world.createAdapter('private', { source });
+    const key = world.other.key;
+    const versions = `/v1/adapters/${mine.id}/versions`;
+    const version = `${versions}/${mine.latest_version!.id}`;
+    for (const url of [`/v1/adapters/${mine.id}`, versions, version, `${version}/download`]) {
+      expect((await request({ url, key })).json(), url).toMatchObject({ status: 404, code: 'not_found' });
+    }
+    const upload = { method: 'POST' as const, url: `${versions}?base_model_version=control`, payload: rawTar(good()), headers: TAR };
+    await refused(() => request({ ...upload, key }), { status: 404, code: 'not_found' });
+    const foreignData = { method: 'POST' as const, url: '/v1/adapters', payload: world.body('theirs') };
+    await refused(() => request({ ...foreignData, key }), { status: 404, code: 'not_found' });
+    expect((await request({ url: '/v1/adapters', key })).json().data).toEqual([]);
+    const reading = await createTestKey(world.app.db, { tenantId: world.acme.id, scopes: ['tenant:read'] });
+    await refused(() => request({ ...upload, key: reading }), { status: 403, code: 'forbidden' });
+  });
+});
+
+const ids = new Map<string, Promise<{ id: string }>>();
+function ensure(name: string): Promise<{ id: string }> {
+  if (!ids.has(name)) ids.set(name, world.createAdapter(name));
+  return ids.get(name)!;
+}
