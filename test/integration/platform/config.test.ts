@@ -1,3 +1,5 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, loadConfig } from '../../../src/config/config.ts';
@@ -39,6 +41,17 @@ test('blank is unset, folders are absolute, and nothing changes afterwards', () 
 });
 
 test('a database that cannot be reached stops the start', async () => {
-  const config = loadConfig({ DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none', READAPT_PORT: '0', READAPT_LOG_LEVEL: 'silent', READAPT_DATA_DIR: '/tmp/readapt-test-unreachable' });
-  await expect(startServer(config, { inspector: { inspectAdapter: () => Promise.reject(new Error('unused')) } })).rejects.toThrow('ECONNREFUSED');
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-unreachable-'));
+  const config = loadConfig({
+    DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none',
+    READAPT_PORT: '0',
+    READAPT_LOG_LEVEL: 'silent',
+    READAPT_DATA_DIR: folder,
+  });
+  const inspector = { inspectAdapter: () => Promise.reject(new Error('unused')) };
+  try {
+    await expect(startServer(config, { inspector })).rejects.toThrow('ECONNREFUSED');
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });
