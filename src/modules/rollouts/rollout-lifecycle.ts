@@ -1,15 +1,12 @@
 import type { JobEntry } from '../../jobs/catalog.ts';
 import { writeOutbox } from '../../jobs/outbox.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
-import { recordEvent, recordEvents } from '../../lib/events.ts';
+import { recordEvent } from '../../lib/events.ts';
 import { newId } from '../../lib/ids.ts';
 import { createJobRepository, settleRollout, toEntry, type PlannedJob } from '../jobs/index.ts';
 import { chooseControls } from './control-sample.ts';
 import { createRolloutRepository, type RolloutRow, type SourceRow } from './rollout.repository.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
-
-/** Rows of one INSERT of events. */
-const EVENT_CHUNK = 2000;
 
 export type RolloutLifecycle = ReturnType<typeof createRolloutLifecycle>;
 
@@ -66,7 +63,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
           await rollouts.move(tx, rollout.id, ['analyzing'], 'adapting');
           const entries = planned.filter(({ job }) => job.error === null).map(({ job }) => toEntry(job));
           await writeOutbox(tx, entries);
-          await recordPlan(tx, rollout.id, planned);
+          await rollouts.recordPlanned(tx, rollout.id, planned.map(({ job }) => job.id));
           await change(tx, rollout.id, 'adapting', { from: 'analyzing', jobs: planned.length });
           await settleRollout(tx, rollout.id);
           return entries;
@@ -103,16 +100,4 @@ function planned(source: SourceRow, kind: PlannedJob['kind'], refusals: Readonly
       : null;
   const error = refusals.get(source.base_version_id) ?? noDataset;
   return { source, job: { id: newId('job'), sourceVersionId: source.version_id, kind, error } };
-}
-
-async function recordPlan(tx: Transaction, rolloutId: string, jobs: readonly Planned[]): Promise<void> {
-  const events = jobs.map(({ job, source }) => ({
-    tenantId: source.tenant_id,
-    type: job.error === null ? 'job.queued' : 'job.failed',
-    subjectId: job.id,
-    data: { rollout_id: rolloutId, adapter_id: source.adapter_id, kind: job.kind },
-  }));
-  for (let start = 0; start < events.length; start += EVENT_CHUNK) {
-    await recordEvents(tx, events.slice(start, start + EVENT_CHUNK));
-  }
 }

@@ -1,4 +1,5 @@
 import { Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
+import { newId } from '../../lib/ids.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import type { RolloutState } from '../../generated/prisma/enums.ts';
 import type { RolloutQuery, StoredOptions } from './rollout.schemas.ts';
@@ -90,6 +91,16 @@ export function createRolloutRepository(db: Queryable) {
           SELECT v.id, v.base_version_id FROM adapter_versions v WHERE v.adapter_id = a.id ORDER BY v.number DESC LIMIT 1
         ) AS newest ON newest.base_version_id <> target.id
         ORDER BY a.id`,
+
+    /** The events of jobs that were just made, in one statement: a fleet has thousands. */
+    recordPlanned: (tx: Transaction, rolloutId: string, jobIds: readonly string[]) =>
+      tx.$executeRaw`
+        INSERT INTO events (id, tenant_id, type, subject_id, data)
+        SELECT e.id, j.tenant_id, 'job.' || j.state, j.id,
+          jsonb_build_object('rollout_id', j.rollout_id, 'adapter_id', j.adapter_id, 'kind', j.kind)
+        FROM unnest(${jobIds.map(() => newId('event'))}::text[], ${[...jobIds]}::text[]) AS e (id, job_id)
+        JOIN jobs j ON j.id = e.job_id AND j.rollout_id = ${rolloutId}
+        ORDER BY j.id`,
 
     /** Jobs by rollout, kind and state, of one tenant or of all. */
     counts: (rolloutIds: readonly string[], tenantId: string | null, tx: Queryable = db) =>

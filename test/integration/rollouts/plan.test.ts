@@ -1,0 +1,158 @@
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { withTransaction, type Database } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
+import { createRollout, createRolloutLifecycle, createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
+import { jobRecoverySource } from '../../../src/modules/jobs/index.ts';
+import { createSweeper } from '../../../src/jobs/index.ts';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { createTestQueue, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
+
+let queue: TestQueue;
+let db: Database;
+const fleets: Fleet[] = [];
+
+beforeAll(async () => {
+  queue = await createTestQueue();
+  db = queue.database.db;
+});
+afterEach(async () => {
+  for (const fleet of fleets.splice(0)) await fleet.remove();
+  await db.rollout.deleteMany();
+  await queue.clear();
+});
+afterAll(() => queue.close());
+
+async function fleetOf(adapters: number, tenants = 2): Promise<Fleet> {
+  const fleet = await createFleet(db, { tenants, adapters });
+  fleets.push(fleet);
+  return fleet;
+}
+
+/** Accepts a rollout and plans it, without an analysis. */
+async function plan(fleet: Fleet, options: RolloutOptions = {}, refusals = new Map<string, { code: string; message: string }>()) {
+  const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseVersionId: fleet.newVersionId, options }));
+  const lifecycle = createRolloutLifecycle({ db });
+  const row = await lifecycle.beginAnalysis(rollout.id);
+  const stored = row!.options as Parameters<typeof lifecycle.plan>[0]['options'];
+  const request = { id: rollout.id, baseVersionId: fleet.newVersionId, options: stored };
+  return { id: rollout.id, lifecycle, request, entries: await lifecycle.plan(request, refusals) };
+}
+const show = (id: string) => createRolloutService({ db, producer: queue.producer }).get(id, null);
+
+test('plans the newest version of every adapter that is not on the new base yet', async () => {
+  const fleet = await fleetOf(3);
+  const [carried, twice, once] = fleet.adapters as [string, string, string];
+  const versionOf = async (adapterId: string, number: number, baseVersionId: string) => {
+    const first = await db.adapterVersion.findFirstOrThrow({ where: { adapterId } });
+    const id = newId('adapterVersion');
+    await db.adapterVersion.create({ data: { ...first, metrics: undefined, id, number, baseVersionId } });
+    return id;
+  };
+  await versionOf(carried, 2, fleet.newVersionId);
+  const newest = await versionOf(twice, 2, fleet.oldVersionId);
+  const { id, entries } = await plan(fleet);
+  const jobs = await db.job.findMany({ where: { rolloutId: id } });
+  expect(jobs.map((job) => job.adapterId).sort()).toEqual([twice, once].sort());
+  expect(jobs.find((job) => job.adapterId === twice)!.sourceVersionId).toBe(newest);
+  expect(entries!.map((entry) => entry.id).sort()).toEqual(jobs.map((job) => job.id).sort());
+  expect(await db.outboxEntry.count({ where: { queue: 'adaptations' } })).toBe(2);
+});
+
+test('other base models are left alone', async () => {
+  const [fleet] = [await fleetOf(1), await fleetOf(2)];
+  const { id } = await plan(fleet);
+  expect((await db.job.findMany({ where: { rolloutId: id } })).map((job) => job.adapterId)).toEqual(fleet.adapters);
+});
+
+test('a fleet without adapters is done at once', async () => {
+  const { id, entries } = await plan(await fleetOf(0));
+  expect(entries).toEqual([]);
+  expect(await show(id)).toMatchObject({ state: 'completed', summary: { adapters: 0, makespan_ms: null } });
+});
+
+test('clocks start at acceptance: waiting until the analysis, then evolution; a control only waits', async () => {
+  const { id } = await plan(await fleetOf(1), { control: 'all' });
+  const rollout = await db.rollout.findUniqueOrThrow({ where: { id } });
+  const jobs = await db.job.findMany({ where: { rolloutId: id } });
+  const [adaptation, control] = [jobs.find((job) => job.kind === 'adaptation')!, jobs.find((job) => job.kind === 'control')!];
+  const waited = rollout.analysisStartedAt!.getTime() - rollout.acceptedAt.getTime();
+  expect(Math.abs(adaptation.queueWaitMs - waited)).toBeLessThanOrEqual(1);
+  expect(adaptation.evolutionMs).toBeGreaterThan(0);
+  expect(control.evolutionMs).toBe(0);
+  expect(control.queueWaitMs).toBeCloseTo(adaptation.queueWaitMs + adaptation.evolutionMs, 6);
+  const sinceAcceptance = adaptation.phaseSince.getTime() - rollout.acceptedAt.getTime();
+  expect(Math.abs(control.queueWaitMs - sinceAcceptance)).toBeLessThanOrEqual(1);
+});
+
+test('the control sample is half of the fleet, the same for the same seed', async () => {
+  const fleet = await fleetOf(6);
+  const sampled: string[][] = [];
+  for (const seed of [1, 1, 2]) {
+    const { id } = await plan(fleet, { control: 'sample', control_fraction: 0.5, seed });
+    const controls = await db.job.findMany({ where: { rolloutId: id, kind: 'control' } });
+    sampled.push(controls.map((job) => job.adapterId).sort());
+    await createRolloutService({ db, producer: queue.producer }).cancel(id);
+  }
+  expect(sampled.map((sample) => sample.length)).toEqual([3, 3, 3]);
+  expect(sampled[0]).toEqual(sampled[1]);
+});
+
+test('an adapter that cannot be carried over is a failed job that says why', async () => {
+  const fleet = await fleetOf(2);
+  const [noData] = fleet.adapters as [string, string];
+  await db.adapter.update({ where: { id: noData }, data: { datasetId: null } });
+  const { id, entries } = await plan(fleet, { control: 'all' });
+  const failed = await db.job.findFirstOrThrow({ where: { rolloutId: id, state: 'failed' } });
+  expect(failed).toMatchObject({ adapterId: noData, error: { code: 'dataset_missing' } });
+  expect(entries).toHaveLength(2);
+  const events = await db.event.findMany({ where: { subjectId: failed.id } });
+  expect(events).toMatchObject([{ type: 'job.failed', tenantId: failed.tenantId }]);
+});
+
+test('adapters on a refused base version fail, and if those are all, the rollout ends', async () => {
+  const fleet = await fleetOf(2);
+  const refusal = { code: 'incompatible_base', message: 'other hidden size' };
+  const { id, entries } = await plan(fleet, {}, new Map([[fleet.oldVersionId, refusal]]));
+  expect(entries).toEqual([]);
+  expect(await show(id)).toMatchObject({ state: 'completed', jobs: { failed: 2 } });
+});
+
+test('a rollout is planned once, and not at all when it was cancelled meanwhile', async () => {
+  const fleet = await fleetOf(2);
+  const planned = await plan(fleet);
+  expect(await planned.lifecycle.plan(planned.request, new Map())).toBeNull();
+  expect(await db.job.count({ where: { rolloutId: planned.id } })).toBe(2);
+  await createRolloutService({ db, producer: queue.producer }).cancel(planned.id);
+  const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseVersionId: fleet.newVersionId, options: {} }));
+  await planned.lifecycle.beginAnalysis(rollout.id);
+  await createRolloutService({ db, producer: queue.producer }).cancel(rollout.id);
+  expect(await planned.lifecycle.plan({ ...planned.request, id: rollout.id }, new Map())).toBeNull();
+  expect(await planned.lifecycle.fail(rollout.id, { code: 'x' })).toBe(false);
+  expect(await planned.lifecycle.beginAnalysis(rollout.id)).toBeNull();
+  expect(await db.job.count({ where: { rolloutId: rollout.id } })).toBe(0);
+});
+
+test('two requests for the same version make one rollout', async () => {
+  const fleet = await fleetOf(1);
+  const service = createRolloutService({ db, producer: queue.producer });
+  const results = await Promise.allSettled([1, 2, 3].map(() => service.create({ base_model_version: fleet.newVersionId })));
+  expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1);
+  for (const result of results) if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'rollout_exists', status: 409 });
+});
+
+test(`1,000 adapters are planned and queued on ${queueKind} in bulk, and the sweeper finds nothing to add`, async () => {
+  const fleet = await fleetOf(1000, 10);
+  const began = performance.now();
+  const { id, entries } = await plan(fleet, { control: 'sample', control_fraction: 0.1 });
+  await queue.producer.enqueueAfterCommit(entries!);
+  const elapsed = performance.now() - began;
+  expect(entries).toHaveLength(1100);
+  expect(elapsed).toBeLessThan(10_000);
+  expect(await queue.producer.count('adaptations')).toBe(1100);
+  expect(await db.event.count({ where: { type: 'job.queued', data: { path: ['rollout_id'], equals: id } } })).toBe(1100);
+  const sweeper = createSweeper({ db, producer: queue.producer, sources: [jobRecoverySource(db)], logger, graceMs: 0 });
+  // The rollout's own entry, which this test left in the outbox.
+  expect(await sweeper.sweep()).toBe(1);
+  expect(await sweeper.sweep()).toBe(0);
+  expect(await queue.producer.count('adaptations')).toBe(1100);
+});
