@@ -1,0 +1,137 @@
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createRuntime } from '../../workers/engine/create-runtime.ts';
+import type { Runtime } from '../../workers/engine/runtime.ts';
+import { loadBaseModel } from '../../workers/formats/hugging-face-model.ts';
+import { loadAdapter, saveAdapter } from '../../workers/formats/peft-adapter.ts';
+import type { Adapter } from '../../workers/models/adapter.ts';
+import { createAdapter } from '../../workers/models/lora-init.ts';
+import { Random } from '../../workers/models/random.ts';
+import { largestDifference } from '../unit/engine/support/numeric.ts';
+import { BASES, LORAS, randomExamples, SEEDS } from './support/cases.ts';
+import { labelLogits } from './support/passes.ts';
+import { useWorkspace } from './support/workspace.ts';
+
+const workspace = useWorkspace();
+const BASE = BASES[0]!;
+
+/** Targets and initialisations that only a file of PEFT's own has. */
+const PEFT_ONLY = [
+  { name: 'targets by regular expression', lora: { r: 4, target_modules: '.*self_attn\\.(q|o)_proj' } },
+  { name: 'all-linear', lora: { r: 2, target_modules: 'all-linear' } },
+  { name: 'one layer', lora: { r: 4, target_modules: ['q_proj', 'up_proj'], layers_to_transform: [1] } },
+  { name: 'excluded modules', lora: { r: 4, target_modules: ['q_proj', 'v_proj'], exclude_modules: ['layers.0.self_attn.v_proj'] } },
+  { name: 'Gaussian initialisation', lora: { r: 4, target_modules: ['k_proj'], init_lora_weights: 'gaussian' } },
+];
+
+/** The fields that earlier releases of PEFT wrote; the others were added later. */
+const FIELDS_OF_0_3 = [
+  'base_model_name_or_path', 'bias', 'fan_in_fan_out', 'inference_mode', 'init_lora_weights', 'lora_alpha',
+  'lora_dropout', 'modules_to_save', 'peft_type', 'r', 'target_modules', 'task_type',
+]; // prettier-ignore
+const FIELDS_OF_0_5 = [...FIELDS_OF_0_3, 'auto_mapping', 'layers_pattern', 'layers_to_transform', 'revision'];
+const FIELDS_OF_0_6 = [...FIELDS_OF_0_5, 'alpha_pattern', 'rank_pattern'];
+const FIELDS_OF_0_10 = [
+  ...FIELDS_OF_0_6, 'layer_replication', 'loftq_config', 'megatron_config', 'megatron_core', 'use_dora', 'use_rslora',
+]; // prettier-ignore
+const OLDER = [
+  { release: '0.3', fields: FIELDS_OF_0_3, lora: LORAS[0]! },
+  { release: '0.5', fields: FIELDS_OF_0_5, lora: LORAS[0]! },
+  { release: '0.6', fields: FIELDS_OF_0_6, lora: LORAS[2]! },
+  { release: '0.10', fields: FIELDS_OF_0_10, lora: LORAS[1]! },
+  { release: '0.10', fields: FIELDS_OF_0_10, lora: LORAS[3]! },
+];
+
+let runtime: Runtime;
+let base: string;
+
+beforeAll(async () => {
+  base = workspace.path('base');
+  await workspace.reference.call('models.create_base', { ...BASE, folder: base, seed: 7 });
+  runtime = createRuntime({ base: await loadBaseModel(base), threads: 1 });
+});
+afterAll(() => runtime?.dispose());
+
+describe.each(SEEDS)('an adapter saved by Readapt, seed %i', (seed) => {
+  it.each(LORAS)('is one of its own to PEFT: $name', async ({ name, lora }) => {
+    const folder = workspace.path(`ours ${seed} ${name}`);
+    const adapter = randomAdapter(lora, seed);
+    await saveAdapter(folder, adapter, { baseModelName: 'a/base' });
+
+    const loaded = await workspace.reference.call('adapters.load_strictly', { base, adapter: folder });
+    expect(loaded).toEqual({ warnings: [], missing: [], unexpected: [], changed: [] });
+    await expectEqualLogits(adapter, folder, seed);
+  });
+});
+
+describe('an adapter saved by PEFT', () => {
+  it.each(['float16', 'bfloat16'] as const)('is read from %s', async (dtype) => {
+    const folder = await peftAdapter(`theirs ${dtype}`, LORAS[2]!.lora, dtype);
+    await expectEqualLogits(await loadAdapter(folder, runtime.base.config), folder);
+  });
+
+  it.each(PEFT_ONLY)('is read with $name, and written so that PEFT reads it again', async ({ name, lora }) => {
+    const folder = await peftAdapter(`theirs ${name}`, { lora_alpha: 8, ...lora });
+    const adapter = await loadAdapter(folder, runtime.base.config);
+    await expectEqualLogits(adapter, folder);
+
+    const again = workspace.path(`again ${name}`);
+    await saveAdapter(again, adapter);
+    const loaded = await workspace.reference.call('adapters.load_strictly', { base, adapter: again });
+    expect(loaded).toEqual({ warnings: [], missing: [], unexpected: [], changed: [] });
+    await expectEqualLogits(adapter, again);
+  });
+
+  it.each(OLDER)('is read with the configuration of PEFT $release: $lora.name', async ({ release, fields, lora }) => {
+    const folder = await peftAdapter(`theirs before ${release} ${lora.name}`, lora.lora);
+    const older = workspace.path(`theirs ${release} ${lora.name}`);
+    await cp(folder, older, { recursive: true });
+    const file = path.join(older, 'adapter_config.json');
+    const config = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    const kept = Object.entries(config).filter(([field]) => fields.includes(field));
+    expect(kept.length).toBeLessThan(Object.keys(config).length);
+    await writeFile(file, JSON.stringify(Object.fromEntries(kept)));
+
+    const adapter = await loadAdapter(older, runtime.base.config);
+    await expectEqualLogits(adapter, older);
+    await expectEqualLogits(adapter, folder);
+  });
+});
+
+async function peftAdapter(
+  name: string,
+  lora: object,
+  dtype: 'float32' | 'float16' | 'bfloat16' = 'float32',
+): Promise<string> {
+  const folder = workspace.path(name);
+  await workspace.reference.call('models.create_adapter', { base, folder, lora, seed: 5, dtype });
+  return folder;
+}
+
+/** Ours in memory against PEFT's from the folder; the adapter must make a difference for that to mean anything. */
+async function expectEqualLogits(adapter: Adapter, folder: string, seed = 9): Promise<void> {
+  const examples = randomExamples(4, runtime.base.config.vocabSize, seed);
+  const { logits } = await workspace.reference.call('passes.measure', { base, adapter: folder, examples });
+  expect(largestDifference(await labelLogits(runtime, adapter, examples), logits)).toBeLessThan(1e-4);
+  expect(largestDifference(await labelLogits(runtime, null, examples), logits)).toBeGreaterThan(0.05);
+}
+
+/** An adapter of ours with the settings of a LoraConfig, B filled at random. */
+function randomAdapter(lora: Readonly<Record<string, unknown>>, seed: number): Adapter {
+  const created = createAdapter({
+    base: runtime.base.config,
+    seed,
+    rank: lora.r as number,
+    alpha: lora.lora_alpha as number,
+    useRslora: lora.use_rslora === true,
+    targetModules: lora.target_modules as string[],
+    rankPattern: lora.rank_pattern as Record<string, number> | undefined,
+    alphaPattern: lora.alpha_pattern as Record<string, number> | undefined,
+  });
+  const random = Random.fromSeed(seed);
+  const modules = [...created.modules].map(([name, factors]) => {
+    return [name, { ...factors, b: factors.b.map(() => 0.3 * random.normal()) }] as const;
+  });
+  return { ...created, modules: new Map(modules) };
+}

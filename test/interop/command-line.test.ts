@@ -1,0 +1,81 @@
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, expect, it } from 'vitest';
+import { Random } from '../../workers/models/random.ts';
+import { BASES } from './support/cases.ts';
+import { trainingTexts } from './support/texts.ts';
+import { useWorkspace } from './support/workspace.ts';
+
+const COMMAND = path.join(import.meta.dirname, '../../bin/readapt.js');
+const run = promisify(execFile);
+
+const workspace = useWorkspace();
+const VOCABULARY = 400;
+const TRUTHS = ['good', 'bad', 'neither of them'];
+
+let base: string;
+let data: string;
+let adapter: string;
+
+/** Thirty rows of text whose completion one word of the prompt decides. */
+function rows(): { prompt: string; completion: string }[] {
+  const texts = trainingTexts(Random.fromSeed(11)).slice(0, 30);
+  return texts.map((text, index) => {
+    const truth = index % TRUTHS.length;
+    return { prompt: `${text.slice(0, 60)} ${['yes', 'no', 'perhaps'][truth]}:`, completion: ` ${TRUTHS[truth]}` };
+  });
+}
+
+beforeAll(async () => {
+  base = workspace.path('base');
+  data = workspace.path('rows.jsonl');
+  adapter = workspace.path('adapter');
+  const { config, dtype } = BASES[0]!;
+  await mkdir(base);
+  await workspace.reference.call('models.create_base', {
+    folder: base,
+    config: { ...config, vocab_size: VOCABULARY, max_position_embeddings: 256 },
+    seed: 3,
+    dtype,
+  });
+  await workspace.reference.call('byte_level_bpe.train', {
+    file: path.join(base, 'tokenizer.json'),
+    style: 'llama3',
+    texts: trainingTexts(Random.fromSeed(12)),
+    vocab_size: VOCABULARY,
+  });
+  await writeFile(data, rows().map((row) => `${JSON.stringify(row)}\n`).join(''));
+});
+
+it('trains an adapter that PEFT loads and evaluates as the command does', async () => {
+  const before = await evaluate(null);
+  const settings = '--steps 20 --batch-size 8 --learning-rate 0.01 --rank 4 --threads 1 --seed 5 --json'.split(' ');
+  const files = ['--data', data, '--validation', data, '--out', adapter];
+  const trained = await readapt('train', '--base', base, ...files, ...settings);
+  expect(trained.steps).toBe(20);
+  expect(JSON.parse(await readFile(path.join(adapter, 'adapter_config.json'), 'utf8'))).toMatchObject({ r: 4 });
+  const loaded = await workspace.reference.call('adapters.load_strictly', { base, adapter });
+  expect(loaded).toEqual({ warnings: [], missing: [], unexpected: [], changed: [] });
+
+  const after = await evaluate(adapter);
+  expect(after.loss).toBeLessThan(before.loss - 1);
+  expect(Math.abs((trained.validation as { loss: number }).loss - after.loss)).toBeLessThan(1e-4);
+});
+
+/** `readapt eval`, held to PyTorch on the same rows. */
+async function evaluate(folder: string | null): Promise<{ loss: number }> {
+  const adapted = folder === null ? [] : ['--adapter', folder];
+  const printed = await readapt('eval', '--base', base, ...adapted, '--data', data, '--threads', '1', '--json');
+  const expected = await workspace.reference.call('completions.mean_loss', { base, adapter: folder, data });
+  expect(printed.examples).toBe(expected.examples);
+  expect(Math.abs((printed.loss as number) - expected.loss)).toBeLessThan(1e-4);
+  return { loss: printed.loss as number };
+}
+
+/** The command's document; its other output is shown where it fails. */
+async function readapt(...args: string[]): Promise<Record<string, unknown>> {
+  const { stdout } = await run(process.execPath, [COMMAND, ...args]);
+  return JSON.parse(stdout) as Record<string, unknown>;
+}

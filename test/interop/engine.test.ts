@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createRuntime } from '../../workers/engine/create-runtime.ts';
+import { adamwInit, adamwUpdate, type AdamwStep } from '../../workers/engine/optimiser/adamw.ts';
+import { clipGlobalNorm } from '../../workers/engine/optimiser/clipping.ts';
+import { factorArrays, withFactorArrays } from '../../workers/engine/optimiser/factors.ts';
+import { schedule } from '../../workers/engine/optimiser/schedules.ts';
+import type { Runtime } from '../../workers/engine/runtime.ts';
+import { loadBaseModel } from '../../workers/formats/hugging-face-model.ts';
+import { loadAdapter } from '../../workers/formats/peft-adapter.ts';
+import { factorKey } from '../../workers/formats/peft-tensors.ts';
+import { withSafetensors } from '../../workers/formats/safetensors.ts';
+import type { Adapter } from '../../workers/models/adapter.ts';
+import { largestDifference, relativeError, sum } from '../unit/engine/support/numeric.ts';
+import { BASES, LORAS, randomExamples, SEEDS } from './support/cases.ts';
+import { batchOf, labelCount, labelLogits } from './support/passes.ts';
+import type { TokenIds } from './support/protocol.ts';
+import { useWorkspace } from './support/workspace.ts';
+
+const STEPS = 20;
+const WEIGHT_DECAY = 0.01;
+const MAX_NORM = 1;
+
+const workspace = useWorkspace();
+
+// Every seed pairs the bases with other adapters.
+const cases = SEEDS.flatMap((seed) =>
+  BASES.map((base, index) => ({ seed, base, lora: LORAS[(index + seed) % LORAS.length]! })),
+);
+
+describe.each(cases)('seed $seed: $base.name, $lora.name', ({ seed, base, lora }) => {
+  let runtime: Runtime;
+  let adapter: Adapter;
+  let folders: { base: string; adapter: string };
+
+  beforeAll(async () => {
+    const at = (kind: string) => workspace.path(`${kind} ${seed} ${base.name}`);
+    folders = { base: at('base'), adapter: at('adapter') };
+    const { reference } = workspace;
+    await reference.call('models.create_base', { ...base, folder: folders.base, seed });
+    await reference.call('models.create_adapter', {
+      base: folders.base,
+      folder: folders.adapter,
+      lora: lora.lora,
+      seed,
+      dtype: 'float32',
+    });
+    runtime = createRuntime({ base: await loadBaseModel(folders.base), threads: 1 });
+    adapter = await loadAdapter(folders.adapter, runtime.base.config);
+  });
+  afterAll(() => runtime?.dispose());
+
+  it('gives the loss, logits and gradients of transformers and PEFT', async () => {
+    const examples = randomExamples(4, runtime.base.config.vocabSize, seed);
+    for (const which of [null, adapter]) {
+      const expected = await measure(examples, which && folders.adapter);
+      const losses = await runtime.labelLosses(which, batchOf(examples));
+      expect(Math.abs(sum(losses) / labelCount(examples) - expected.loss)).toBeLessThan(1e-5);
+      expect(largestDifference(await labelLogits(runtime, which, examples), expected.logits)).toBeLessThan(1e-4);
+    }
+    const expected = await measure(examples, folders.adapter);
+    const { lossSum, gradients } = await runtime.gradients(adapter, batchOf(examples), 1 / labelCount(examples));
+    expect(Math.abs(lossSum / labelCount(examples) - expected.loss)).toBeLessThan(1e-5);
+    expect(Object.keys(expected.gradients)).toHaveLength(2 * gradients.size);
+    for (const [module, { a, b }] of gradients) {
+      expect(relativeError(a, expected.gradients[factorKey(module, 'A')]!), `${module} A`).toBeLessThan(1e-3);
+      expect(relativeError(b, expected.gradients[factorKey(module, 'B')]!), `${module} B`).toBeLessThan(1e-3);
+    }
+  });
+
+  it(`trains ${STEPS} AdamW steps as PyTorch does`, async () => {
+    const pool = randomExamples(8, runtime.base.config.vocabSize, 100 + seed);
+    const batches = Array.from({ length: STEPS }, (_, step) => (step % 2 === 0 ? pool.slice(0, 4) : pool.slice(4)));
+    const rateAt = schedule({ kind: 'cosine', peak: 5e-3, steps: STEPS, warmupSteps: 3 });
+    const rates = batches.map((_, step) => rateAt(step));
+    const out = workspace.path(`trained ${seed} ${base.name}.safetensors`);
+    const expected = await workspace.reference.call('passes.train', {
+      ...folders,
+      batches,
+      learning_rates: rates,
+      weight_decay: WEIGHT_DECAY,
+      max_norm: MAX_NORM,
+      out,
+    });
+    const { losses, trained } = await train(batches, rates);
+    // The last step but one has the first one's batch: training did something.
+    expect(losses.at(-2)!).toBeLessThan(losses[0]!);
+    expect(await distance(adapter, out)).toBeGreaterThan(0.02);
+    expect(largestDifference(losses, expected)).toBeLessThan(1e-4);
+    expect(await distance(trained, out)).toBeLessThan(1e-3);
+  });
+
+  function measure(examples: readonly TokenIds[], folder: string | null) {
+    return workspace.reference.call('passes.measure', { base: folders.base, adapter: folder, examples });
+  }
+
+  async function train(batches: readonly (readonly TokenIds[])[], rates: readonly number[]) {
+    const parameters = factorArrays(adapter.modules);
+    let step: AdamwStep = { parameters, state: adamwInit(parameters) };
+    const losses: number[] = [];
+    for (const [index, examples] of batches.entries()) {
+      const current = withFactorArrays(adapter, step.parameters);
+      const labels = labelCount(examples);
+      const { lossSum, gradients } = await runtime.gradients(current, batchOf(examples), 1 / labels);
+      losses.push(lossSum / labels);
+      const clipped = clipGlobalNorm(factorArrays(gradients), MAX_NORM).arrays;
+      step = adamwUpdate(step, clipped, rates[index]!, { weightDecay: WEIGHT_DECAY });
+    }
+    return { losses, trained: withFactorArrays(adapter, step.parameters) };
+  }
+});
+
+/** Relative L2 distance of all factors together from those in a file. */
+async function distance({ modules }: Adapter, file: string): Promise<number> {
+  return withSafetensors(file, async (reader) => {
+    expect(reader.names).toHaveLength(2 * modules.size);
+    const [ours, theirs]: [number[], number[]] = [[], []];
+    for (const [module, { a, b }] of modules) {
+      ours.push(...a, ...b);
+      for (const factor of ['A', 'B'] as const) theirs.push(...(await reader.read(factorKey(module, factor))).data);
+    }
+    return relativeError(ours, theirs);
+  });
+}

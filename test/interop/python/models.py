@@ -1,0 +1,90 @@
+"""Random Llama models by transformers, random adapters on them by PEFT."""
+
+from typing import Any, NotRequired, TypedDict
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+torch.set_num_threads(1)
+
+
+class BaseSpec(TypedDict):
+    folder: str
+    # Keyword arguments of LlamaConfig.
+    config: dict[str, Any]
+    seed: int
+    dtype: str
+    max_shard_size: NotRequired[str]
+    # Folder of an earlier version: this one is it with every weight moved by `drift` of its own norm.
+    moved_from: NotRequired[str]
+    drift: NotRequired[float]
+
+
+class AdapterSpec(TypedDict):
+    base: str
+    folder: str
+    # Keyword arguments of LoraConfig.
+    lora: dict[str, Any]
+    seed: int
+    dtype: str
+
+
+def create_base(spec: BaseSpec) -> None:
+    generator = torch.Generator().manual_seed(spec["seed"])
+    moved_from = spec.get("moved_from")
+    if moved_from is None:
+        model: PreTrainedModel = LlamaForCausalLM(LlamaConfig(**spec["config"]))
+        randomise(model, generator)
+    else:
+        model = load_base(moved_from)
+        move(model, spec.get("drift", 0.0), generator)
+    model.to(getattr(torch, spec["dtype"]))
+    model.save_pretrained(spec["folder"], max_shard_size=spec.get("max_shard_size", "1GB"))
+
+
+def create_adapter(spec: AdapterSpec) -> None:
+    generator = torch.Generator().manual_seed(spec["seed"])
+    model = get_peft_model(load_base(spec["base"]), LoraConfig(task_type="CAUSAL_LM", **spec["lora"]))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                # B is small beside A, as in a trained adapter. A large one makes training chaotic: float32 and float64
+                # runs of PyTorch itself then part within 20 steps.
+                scale = 0.2 if "lora_B" in name else 1.0
+                parameter.normal_(0, scale * parameter.shape[1] ** -0.5, generator=generator)
+                # PEFT keeps factors in float32 in memory: rounded here, so that the file holds what was computed with.
+                parameter.copy_(parameter.to(getattr(torch, spec["dtype"])).float())
+    model.to(getattr(torch, spec["dtype"])).save_pretrained(spec["folder"])
+
+
+def load_base(folder: str) -> PreTrainedModel:
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    )
+    return model
+
+
+def load_model(base: str, adapter: str | None, *, trainable: bool = False) -> torch.nn.Module:
+    model = load_base(base)
+    if adapter is None:
+        return model
+    adapted: torch.nn.Module = PeftModel.from_pretrained(model, adapter, is_trainable=trainable)
+    return adapted
+
+
+def randomise(model: PreTrainedModel, generator: torch.Generator) -> None:
+    """Weights of unit gain and norms that differ from one: none of them can be left out without being noticed."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name:
+                parameter.uniform_(0.5, 1.5, generator=generator)
+            else:
+                parameter.normal_(0, parameter.shape[-1] ** -0.5, generator=generator)
+
+
+def move(model: PreTrainedModel, drift: float, generator: torch.Generator) -> None:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            step = torch.randn(parameter.shape, generator=generator)
+            parameter.add_(step * (drift * parameter.norm() / step.norm()))

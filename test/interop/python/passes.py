@@ -1,0 +1,108 @@
+"""Loss, logits, gradients and AdamW steps as transformers, PEFT and PyTorch compute them."""
+
+from typing import TypedDict
+
+import torch
+from safetensors.torch import save_file
+
+from models import load_model
+
+IGNORED = -100
+
+
+class Example(TypedDict):
+    promptIds: list[int]
+    completionIds: list[int]
+
+
+class MeasureSpec(TypedDict):
+    base: str
+    adapter: str | None
+    examples: list[Example]
+
+
+class Measured(TypedDict):
+    # Mean over the completion tokens, in nats.
+    loss: float
+    # [completion tokens, vocabulary], row-major, example by example.
+    logits: list[float]
+    # By the tensor's key in the adapter's file; empty without an adapter.
+    gradients: dict[str, list[float]]
+
+
+class TrainSpec(TypedDict):
+    base: str
+    adapter: str
+    batches: list[list[Example]]
+    # One a batch.
+    learning_rates: list[float]
+    weight_decay: float
+    max_norm: float
+    # File for the trained factors.
+    out: str
+
+
+class Batch(TypedDict):
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    labels: torch.Tensor
+
+
+def measure(spec: MeasureSpec) -> Measured:
+    model = load_model(spec["base"], spec["adapter"], trainable=True)
+    batch = collate(spec["examples"])
+    output = model(**batch)
+    # Position t predicts token t + 1.
+    labelled = batch["labels"][:, 1:] != IGNORED
+    logits = output.logits[:, :-1][labelled]
+    gradients: dict[str, list[float]] = {}
+    if spec["adapter"] is not None:
+        output.loss.backward()
+        gradients = {name: flat(value.grad) for name, value in factors(model).items() if value.grad is not None}
+    return {"loss": output.loss.item(), "logits": flat(logits), "gradients": gradients}
+
+
+def train(spec: TrainSpec) -> list[float]:
+    """Trains the adapter, writes its factors to `out` and returns the loss of each step before its update."""
+    model = load_model(spec["base"], spec["adapter"], trainable=True)
+    trained = factors(model)
+    optimiser = torch.optim.AdamW(trained.values(), weight_decay=spec["weight_decay"])
+    losses: list[float] = []
+    for examples, learning_rate in zip(spec["batches"], spec["learning_rates"], strict=True):
+        optimiser.param_groups[0]["lr"] = learning_rate
+        optimiser.zero_grad()
+        loss = model(**collate(examples)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained.values(), spec["max_norm"])
+        optimiser.step()
+        losses.append(loss.item())
+    save_file({name: value.detach() for name, value in trained.items()}, spec["out"])
+    return losses
+
+
+def collate(examples: list[Example]) -> Batch:
+    """Right-padded whole sequences; only the completions are labels."""
+    sequences = [example["promptIds"] + example["completionIds"] for example in examples]
+    length = max(map(len, sequences))
+    input_ids = torch.zeros(len(examples), length, dtype=torch.long)
+    attention_mask = torch.zeros_like(input_ids)
+    labels = torch.full_like(input_ids, IGNORED)
+    for row, (example, sequence) in enumerate(zip(examples, sequences, strict=True)):
+        ids = torch.tensor(sequence)
+        input_ids[row, : len(sequence)] = ids
+        attention_mask[row, : len(sequence)] = 1
+        start = len(example["promptIds"])
+        labels[row, start : len(sequence)] = ids[start:]
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+
+
+def factors(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The adapter's factors by their keys in an adapter file."""
+    return {
+        name.replace(".default.", "."): parameter for name, parameter in model.named_parameters() if "lora_" in name
+    }
+
+
+def flat(tensor: torch.Tensor) -> list[float]:
+    values: list[float] = tensor.detach().flatten().tolist()
+    return values

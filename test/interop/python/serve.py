@@ -1,0 +1,57 @@
+"""Answers the interop suite's questions with PyTorch, transformers, PEFT and tokenizers.
+
+One request a line on stdin, `{"method": "passes.measure", "params": {...}}`, one answer a line on stdout:
+`{"result": ...}` or `{"error": "traceback"}`. The first line out is `{"missing": [...]}`: packages that are not
+installed. Libraries are imported by the first method that needs them, and whatever they print goes to stderr.
+"""
+
+import importlib
+import importlib.util
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, TextIO
+
+PACKAGES = ("torch", "transformers", "peft", "safetensors", "tokenizers")
+METHODS = (
+    "models.create_base",
+    "models.create_adapter",
+    "passes.measure",
+    "passes.train",
+    "adapters.load_strictly",
+    "byte_level_bpe.train",
+    "fusion.dense",
+    "completions.mean_loss",
+)
+
+
+def resolve(method: str) -> Callable[[Any], object]:
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}, expected one of {', '.join(METHODS)}")
+    module, function = method.split(".")
+    resolved: Callable[[Any], object] = getattr(importlib.import_module(module), function)
+    return resolved
+
+
+def answer(line: str) -> dict[str, object]:
+    try:
+        request = json.loads(line)
+        return {"result": resolve(request["method"])(request["params"])}
+    except Exception:  # Whatever went wrong belongs to the one who asked.
+        return {"error": traceback.format_exc()}
+
+
+def main(requests: TextIO, answers: TextIO) -> None:
+    def send(message: dict[str, object]) -> None:
+        answers.write(json.dumps(message) + "\n")
+        answers.flush()
+
+    send({"missing": [name for name in PACKAGES if importlib.util.find_spec(name) is None]})
+    for line in requests:
+        send(answer(line))
+
+
+if __name__ == "__main__":
+    answers, sys.stdout = sys.stdout, sys.stderr
+    main(sys.stdin, answers)

@@ -1,0 +1,24 @@
+import type { Batch, Runtime } from '../../../workers/engine/runtime.ts';
+import type { Adapter } from '../../../workers/models/adapter.ts';
+import { makeBatch } from '../../../workers/training/make-batch.ts';
+import type { TokenIds } from './protocol.ts';
+
+/** The examples as the batch that training and evaluation would make of them. */
+export function batchOf(examples: readonly TokenIds[]): Batch {
+  return makeBatch(examples.map((example) => ({ ...example, row: { prompt: '', completion: '' } })));
+}
+
+/** Completion tokens of the examples. */
+export function labelCount(examples: readonly TokenIds[]): number {
+  return examples.reduce((total, { completionIds }) => total + completionIds.length, 0);
+}
+
+/** Logits at the completion tokens, [labels, vocabulary], without the rows that only fill a bucket. */
+export async function labelLogits(
+  runtime: Runtime,
+  adapter: Adapter | null,
+  examples: readonly TokenIds[],
+): Promise<Float32Array> {
+  const logits = await runtime.logits(adapter, batchOf(examples));
+  return logits.subarray(0, labelCount(examples) * runtime.base.config.vocabSize);
+}

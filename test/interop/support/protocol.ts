@@ -1,0 +1,82 @@
+import type { TokenizedExample } from '../../../workers/training/example.ts';
+
+/** Token ids of an example; what the reference needs of a {@link TokenizedExample}. */
+export type TokenIds = Pick<TokenizedExample, 'promptIds' | 'completionIds'>;
+
+interface BaseAndAdapter {
+  readonly base: string;
+  readonly adapter: string | null;
+}
+
+/** What `python/serve.py` answers: the methods' parameters and results, as the Python files declare them. */
+export interface Methods {
+  'models.create_base': {
+    params: {
+      readonly folder: string;
+      /** Arguments of transformers' LlamaConfig. */
+      readonly config: object;
+      readonly seed: number;
+      readonly dtype: 'float32' | 'bfloat16';
+      readonly max_shard_size?: string;
+      /** An earlier version, from which every weight moves by `drift` of its norm; `config` is then not used. */
+      readonly moved_from?: string;
+      readonly drift?: number;
+    };
+    result: null;
+  };
+  'models.create_adapter': {
+    params: {
+      readonly base: string;
+      readonly folder: string;
+      /** Arguments of PEFT's LoraConfig. */
+      readonly lora: object;
+      readonly seed: number;
+      readonly dtype: 'float32' | 'bfloat16' | 'float16';
+    };
+    result: null;
+  };
+  'passes.measure': {
+    params: BaseAndAdapter & { readonly examples: readonly TokenIds[] };
+    result: { loss: number; logits: number[]; gradients: Record<string, number[]> };
+  };
+  'passes.train': {
+    params: {
+      readonly base: string;
+      readonly adapter: string;
+      readonly batches: readonly (readonly TokenIds[])[];
+      readonly learning_rates: readonly number[];
+      readonly weight_decay: number;
+      readonly max_norm: number;
+      readonly out: string;
+    };
+    result: number[];
+  };
+  'adapters.load_strictly': {
+    params: { readonly base: string; readonly adapter: string };
+    result: { warnings: string[]; missing: string[]; unexpected: string[]; changed: string[] };
+  };
+  'byte_level_bpe.train': {
+    params: {
+      readonly file: string;
+      readonly style: 'gpt2' | 'prefix-space' | 'digits' | 'llama3';
+      readonly texts: readonly string[];
+      readonly vocab_size: number;
+      readonly strings?: readonly string[];
+    };
+    result: { with_special: number[][]; without_special: number[][]; decoded: string[] };
+  };
+  'fusion.dense': {
+    params: {
+      readonly old_base: string;
+      readonly new_base: string;
+      readonly adapter: string;
+      readonly alpha: number;
+      readonly beta: number;
+    };
+    result: Record<string, { update: number[]; truncation_error: number }>;
+  };
+  'completions.mean_loss': {
+    params: BaseAndAdapter & { readonly data: string };
+    result: { loss: number; completion_tokens: number; examples: number };
+  };
+}
