@@ -169,14 +169,14 @@ describe('refused, and nothing stays:', () => {
   });
 
   it.each([
-    ['another content type', '/v1/datasets?name=x', { 'content-type': 'application/json' }, '{}', 415, 'unsupported_media_type'],
-    ['no body', '/v1/datasets?name=x', {}, undefined, 415, 'unsupported_media_type'],
-    ['no name', '/v1/datasets', NDJSON, 'x', 400, 'invalid_request'],
-    ['a name like a path', '/v1/datasets?name=..%2Fx', NDJSON, 'x', 400, 'invalid_request'],
-    ['an unknown parameter', '/v1/datasets?name=x&nmae=y', NDJSON, 'x', 400, 'invalid_request'],
-  ])('%s', async (_what, url, headers, payload, status, code) => {
-    const response = await app.request({ method: 'POST', url, key: acme.key, headers, payload });
-    expect(response.json()).toMatchObject({ status, code });
+    ['another content type', { url: '/v1/datasets?name=x', headers: { 'content-type': 'application/json' }, payload: '{}' }, { status: 415, code: 'unsupported_media_type' }],
+    ['no body', { url: '/v1/datasets?name=x', headers: {}, payload: undefined }, { status: 415, code: 'unsupported_media_type' }],
+    ['no name', { url: '/v1/datasets', headers: NDJSON, payload: 'x' }, { status: 400, code: 'invalid_request' }],
+    ['a name like a path', { url: '/v1/datasets?name=..%2Fx', headers: NDJSON, payload: 'x' }, { status: 400, code: 'invalid_request' }],
+    ['an unknown parameter', { url: '/v1/datasets?name=x&nmae=y', headers: NDJSON, payload: 'x' }, { status: 400, code: 'invalid_request' }],
+  ])('%s', async (_what, options, expected) => {
+    const response = await app.request({ method: 'POST', key: acme.key, ...options });
+    expect(response.json()).toMatchObject(expected);
   });
 });
 
