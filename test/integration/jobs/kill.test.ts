@@ -1,0 +1,76 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createJobService } from '../../../src/modules/jobs/index.ts';
+import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { createTestQueue, eventually, queueKind, type TestQueue } from '../queue/test-queue.ts';
+
+const WORKER = fileURLToPath(new URL('./worker-child.ts', import.meta.url));
+
+let queue: TestQueue;
+let fleet: Fleet;
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  queue = await createTestQueue();
+  fleet = await createFleet(queue.database.db, { tenants: 1, adapters: 2 });
+});
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  await fleet.remove();
+  await queue.close();
+});
+
+function startProcess(): ChildProcess {
+  const env = {
+    ...process.env,
+    DATABASE_URL: queue.database.url,
+    REDIS_URL: queue.redisUrl ?? '',
+    READAPT_DATA_DIR: path.join(fleet.folder, 'data'),
+    READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
+  };
+  const child = fork(WORKER, { execArgv: ['--import', 'tsx'], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  children.push(child);
+  return child;
+}
+
+test(`kill -9 of a worker in the middle of a job: the next worker ends the rollout (queue on ${queueKind})`, async () => {
+  const rollouts = createRolloutService({ db: queue.database.db, producer: queue.producer });
+  const jobs = createJobService({ db: queue.database.db, producer: queue.producer });
+  await fleet.behave({ hang: true });
+  const { id } = await rollouts.create({ base_model_version: fleet.newVersionId });
+  const first = startProcess();
+  let trainingPid: number | null = null;
+  first.on('message', (message) => (trainingPid = (message as { trainingPid: number | null }).trainingPid));
+  const running = await eventually(
+    'a job is being fine-tuned',
+    async () => trainingPid !== null && (await jobs.list({ rollout_id: id, state: 'fine_tuning' }, null)).data[0],
+    40_000,
+  );
+  first.kill('SIGKILL');
+  await once(first, 'exit');
+  await eventually('the training process has ended with its parent', async () => !alive(trainingPid!));
+  await fleet.behave({});
+  startProcess();
+  const done = await eventually('the rollout is completed', async () => {
+    const rollout = await rollouts.get(id, null);
+    return rollout.state === 'completed' && rollout;
+  }, 40_000);
+  expect(done.jobs).toEqual({ ready: 2 });
+  const job = await jobs.get(running.id, null);
+  expect(job.attempt).toBe(2);
+  expect(Math.abs(Object.values(job.phases).reduce((a, b) => a + b, 0) - job.ttr_ms!)).toBeLessThan(1);
+  expect(await queue.database.db.adapterVersion.count({ where: { baseVersionId: fleet.newVersionId } })).toBe(2);
+}, 120_000);
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

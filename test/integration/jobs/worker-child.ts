@@ -1,0 +1,14 @@
+/** A worker with the scripted training process, as a process of its own, to be killed by a test. */
+import { fileURLToPath } from 'node:url';
+import { loadConfig } from '../../../src/config/config.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { createTrainingProcess } from '../../../workers/adaptations/training-process.ts';
+import { startWorker } from '../../../workers/main.ts';
+
+const config = loadConfig(process.env);
+const logger = createLogger({ level: config.logLevel, pretty: false });
+const entry = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
+const training = createTrainingProcess({ logger, entry });
+const times = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
+await startWorker(config, { training, logger }, times);
+setInterval(() => process.send?.({ trainingPid: training.pid ?? null }), 50);
