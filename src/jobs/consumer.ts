@@ -23,9 +23,13 @@ export type HandlerSet = Partial<Handlers>;
 
 /** Trying again cannot help. */
 export class PermanentError extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
+  /** Stable; what rows and answers say. */
+  readonly code: string;
+
+  constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
     this.name = 'PermanentError';
+    this.code = options.code ?? 'failed';
   }
 }
 

@@ -35,7 +35,7 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
         const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
         const claimed = await lifecycle.claim(lease);
         if (claimed === null) await leaveToHolder(deps.db, jobId);
-        else await work(deps, lifecycle, session, lease, claimed, context);
+        else await work({ ...deps, lifecycle, session, lease, claimed, context });
       } finally {
         session.release();
       }
@@ -54,14 +54,17 @@ async function leaveToHolder(db: Database, jobId: string): Promise<void> {
   if (leftMs !== null) throw new TryLaterError(`job ${jobId} is held by another worker`, Math.max(0, leftMs) + 500);
 }
 
-async function work(
-  deps: AdaptationDependencies,
-  lifecycle: JobLifecycle,
-  session: TrainingSession,
-  lease: Lease,
-  claimed: ChangedJob,
-  context: HandlerContext,
-): Promise<void> {
+/** A job that this worker holds, and what it is run with. */
+interface Claim extends AdaptationDependencies {
+  lifecycle: JobLifecycle;
+  session: TrainingSession;
+  lease: Lease;
+  claimed: ChangedJob;
+  context: HandlerContext;
+}
+
+async function work(claim: Claim): Promise<void> {
+  const { claimed, lease, lifecycle, session, context, ...deps } = claim;
   const logger = context.logger.child({
     jobId: claimed.id,
     rolloutId: claimed.rollout_id,
@@ -73,23 +76,20 @@ async function work(
   logger.info({ kind: job.kind, adapterId: job.adapterId }, 'job claimed');
   const heartbeatMs = deps.heartbeatMs ?? 1000;
   try {
-    if (claimed.attempt > MAX_CLAIMS) throw new PermanentError(`job ${job.id} was taken up ${MAX_CLAIMS} times in vain`);
+    if (claimed.attempt > MAX_CLAIMS) {
+      throw new PermanentError(`job ${job.id} was taken up ${MAX_CLAIMS} times in vain`, { code: 'too_many_attempts' });
+    }
     await runAdaptation({ ...deps, heartbeatMs, lifecycle, lease, job, session, signal: context.signal, logger });
     await removeWorkDir(deps, job.id);
   } catch (error) {
-    await conclude(deps, lifecycle, lease, claimed, context, error);
+    await conclude(claim, error);
   }
 }
 
 /** Writes how a try ended that did not go well, and tells the queue what to do with the job. */
-async function conclude(
-  deps: AdaptationDependencies,
-  lifecycle: JobLifecycle,
-  lease: Lease,
-  claimed: ChangedJob,
-  { signal, lastAttempt, logger }: HandlerContext,
-  error: unknown,
-): Promise<void> {
+async function conclude(claim: Claim, error: unknown): Promise<void> {
+  const { claimed, lease, lifecycle, context } = claim;
+  const { signal, lastAttempt, logger } = context;
   const stopping = signal.aborted && !isTimeout(signal.reason);
   const permanent = isPermanent(error);
   try {
@@ -97,12 +97,12 @@ async function conclude(
     if (stopping) await lifecycle.release(lease, null);
     else if (permanent || lastAttempt) {
       await lifecycle.end(lease, claimed.rollout_id, { state: 'failed', error: problemOf(error) });
-      await removeWorkDir(deps, claimed.id);
+      await removeWorkDir(claim, claimed.id);
     } else await lifecycle.release(lease, problemOf(error));
   } catch (fault) {
     if (!(fault instanceof LeaseLostError)) throw fault;
     logger.info({ jobId: claimed.id }, 'job given up: it was cancelled or taken over');
-    if ((await adaptationRepository.ended(deps.db, [claimed.id])).length > 0) await removeWorkDir(deps, claimed.id);
+    if ((await adaptationRepository.ended(claim.db, [claimed.id])).length > 0) await removeWorkDir(claim, claimed.id);
     return;
   }
   if (stopping) throw new TryLaterError('the worker is stopping', 0);
@@ -110,7 +110,7 @@ async function conclude(
   throw error;
 }
 
-function removeWorkDir(deps: AdaptationDependencies, jobId: string): Promise<void> {
+function removeWorkDir(deps: { checkpoints: string }, jobId: string): Promise<void> {
   return rm(workDirOf(deps.checkpoints, jobId), { recursive: true, force: true });
 }
 

@@ -21,7 +21,7 @@ export function workDirOf(checkpoints: string, jobId: string): string {
 export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFolders): Promise<JobSpec> {
   const { artifacts } = folders;
   const { adapter, rollout, sourceVersion } = job;
-  if (adapter.dataset === null) throw new PermanentError(`adapter ${adapter.id} has no dataset`);
+  if (adapter.dataset === null) throw new PermanentError(`adapter ${adapter.id} has no dataset`, { code: 'dataset_missing' });
   const evolution = await adaptationRepository.evolution(db, sourceVersion.baseVersionId, rollout.baseVersionId);
   const digest = evolution?.state === 'ready' ? evolution.artifactDigest : null;
   return {
@@ -56,6 +56,6 @@ function adaptOptions(job: LoadedJob, options: StoredOptions): AdaptOptions {
 
 function oneOf<T extends string>(legal: readonly T[], found: string, what: string): T {
   const value = legal.find((one) => one === found);
-  if (value === undefined) throw new PermanentError(`${what} is ${found}, expected one of ${legal.join(', ')}`);
+  if (value === undefined) throw new PermanentError(`${what} is ${found}, expected one of ${legal.join(', ')}`, { code: 'invalid_job' });
   return value;
 }

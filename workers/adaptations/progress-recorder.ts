@@ -24,6 +24,8 @@ export interface RecorderOptions {
   metric: MetricName;
   /** What the row says already, after an earlier try. */
   known: JobProgress;
+  /** Whether an earlier try has published a candidate. */
+  published: boolean;
   logger: Logger;
   intervalMs: number;
 }
@@ -36,7 +38,7 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
   const { lifecycle, lease, logger } = options;
   const lost = new AbortController();
   const state: JobProgress = { ...options.known };
-  let published = false;
+  let { published } = options;
   let stopped = false;
   let points: MetricPointMessage[] = [];
   let searches: SearchPoint[] = [];

@@ -29,6 +29,7 @@ export async function runAdaptation(context: AdaptationContext): Promise<void> {
     tenantId: job.tenantId,
     metric: job.metricName as MetricName,
     known: { ...job },
+    published: job.readyAt !== null,
     logger,
     intervalMs: context.heartbeatMs,
   });
@@ -42,7 +43,10 @@ export async function runAdaptation(context: AdaptationContext): Promise<void> {
     recorder.stop();
     await lifecycle.end(lease, job.rolloutId, await endOf(context, outcome));
   } catch (error) {
-    throw recorder.lost.aborted ? recorder.lost.reason : error;
+    // An aborted request ends with whatever the training process makes of it: the reason says more.
+    recorder.lost.throwIfAborted();
+    signal.throwIfAborted();
+    throw error;
   } finally {
     recorder.stop();
   }

@@ -38,6 +38,7 @@ export class TrainingChild {
   readonly #online: Promise<void>;
   #receive: ((message: ChildMessage) => void) | null = null;
   #failure: TrainingCrashedError | null = null;
+  #stopping = false;
   #onDeath: ((error: TrainingCrashedError) => void)[] = [];
 
   constructor(options: ChildOptions) {
@@ -117,6 +118,7 @@ export class TrainingChild {
 
   /** Lets the process end itself, and kills it if it does not. */
   async stop(graceMs = 5000): Promise<void> {
+    this.#stopping = true;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
     if (this.#child.connected) this.#child.disconnect();
@@ -164,7 +166,9 @@ export class TrainingChild {
   #die(reason: string): void {
     if (this.#failure !== null) return;
     this.#failure = new TrainingCrashedError(`the training process ended (${reason})`);
-    this.#options.logger.warn({ pid: this.pid, reason, stderr: this.#tail.join('\n') }, 'training process ended');
+    const { logger } = this.#options;
+    if (this.#stopping) logger.debug({ pid: this.pid, reason }, 'training process stopped');
+    else logger.warn({ pid: this.pid, reason, stderr: this.#tail.join('\n') }, 'training process ended');
     for (const reject of this.#onDeath) reject(this.#failure);
     this.#onDeath = [];
   }

@@ -24,7 +24,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
       });
       try {
         const rollout = await lifecycle.beginAnalysis(rolloutId);
-        if (rollout !== null) await planRollout(deps, lifecycle, session, rollout, context);
+        if (rollout !== null) await planRollout({ ...deps, lifecycle, session, context }, rollout);
       } finally {
         session.release();
       }
@@ -32,13 +32,14 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   };
 }
 
-async function planRollout(
-  deps: RolloutDependencies,
-  lifecycle: RolloutLifecycle,
-  session: TrainingSession,
-  rollout: RolloutRow,
-  context: HandlerContext,
-): Promise<void> {
+interface PlanContext extends RolloutDependencies {
+  lifecycle: RolloutLifecycle;
+  session: TrainingSession;
+  context: HandlerContext;
+}
+
+async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void> {
+  const { lifecycle, context } = deps;
   const { id, baseVersionId } = rollout;
   const logger = context.logger.child({ rolloutId: id });
   const watch = watchCancellation(lifecycle, id, deps.heartbeatMs ?? 1000);
@@ -46,7 +47,7 @@ async function planRollout(
   try {
     const sources = await lifecycle.sources(baseVersionId);
     const sourceIds = [...new Set(sources.map((source) => source.base_version_id))];
-    const refusals = await analyzeVersions({ ...deps, session, signal, logger }, baseVersionId, sourceIds);
+    const refusals = await analyzeVersions({ ...deps, signal, logger }, baseVersionId, sourceIds);
     const entries = await lifecycle.plan({ id, baseVersionId, options: rollout.options as StoredOptions }, refusals);
     if (entries === null) return;
     await deps.producer.enqueueAfterCommit(entries);

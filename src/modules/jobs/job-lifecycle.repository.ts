@@ -39,7 +39,7 @@ export interface CandidateColumns {
 
 const RETURNED = Prisma.raw('j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt');
 
-/** Locks the row and shows its state before the change. Lower-cased aliases are those of {@link CLOCK}. */
+/** Locks the row and shows its state before the change. */
 function lockedRow(jobId: string): Prisma.Sql {
   return Prisma.sql`clock, (SELECT id, state FROM jobs WHERE id = ${jobId} FOR NO KEY UPDATE) AS old`;
 }
@@ -153,22 +153,6 @@ export const jobLifecycleRepository = {
           lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
         FROM ${lockedRow(lease.jobId)}
         WHERE ${held(lease)} AND ${OPEN} AND (j.state = 'ready' OR ${inState(sourcesOf(end.state))})
-        RETURNING ${RETURNED}`,
-    );
-  },
-
-  /** Ends a job that no worker holds, for example because its retries are used up. */
-  async failUnheld(tx: Transaction, jobId: string, error: Prisma.InputJsonObject): Promise<ChangedJob | null> {
-    return first(
-      await tx.$queryRaw<ChangedJob[]>`
-        ${CLOCK}
-        UPDATE jobs j SET ${ACCRUE_AS_WAIT},
-          state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'failed' END,
-          error = ${jsonText(error)}::jsonb, finished_at = clock.now,
-          lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
-        FROM ${lockedRow(jobId)}
-        WHERE j.id = old.id AND (j.state = 'queued' OR ${OPEN})
-          AND (j.lease_owner IS NULL OR j.lease_expires_at < clock.now)
         RETURNING ${RETURNED}`,
     );
   },

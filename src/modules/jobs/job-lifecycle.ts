@@ -30,17 +30,6 @@ export type JobLifecycle = ReturnType<typeof createJobLifecycle>;
  * that take a lease throw {@link LeaseLostError} where it is not held.
  */
 export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }) {
-  const ending = async (rolloutId: string, change: (tx: Transaction) => Promise<ChangedJob | null>) =>
-    withTransaction(db, async (tx) => {
-      await repository.lockRollout(tx, rolloutId);
-      const job = await change(tx);
-      if (job !== null) {
-        await recordChange(tx, job);
-        await settleRollout(tx, rolloutId);
-      }
-      return job;
-    });
-
   return {
     leaseMs,
 
@@ -75,17 +64,18 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
         return versionId;
       }),
 
-    async end(lease: Lease, rolloutId: string, end: JobEnd): Promise<void> {
-      const job = await ending(rolloutId, (tx) =>
-        repository.end(tx, lease, { state: end.state, error: end.error ?? null, best: end.best ?? null }),
-      );
-      if (job === null) throw new LeaseLostError(lease.jobId);
-    },
+    /** Ends the job and gives the lease up; the last job of a rollout completes it. */
+    end: (lease: Lease, rolloutId: string, end: JobEnd): Promise<void> =>
+      withTransaction(db, async (tx) => {
+        await repository.lockRollout(tx, rolloutId);
+        const columns = { state: end.state, error: end.error ?? null, best: end.best ?? null };
+        const job = await repository.end(tx, lease, columns);
+        if (job === null) throw new LeaseLostError(lease.jobId);
+        await recordChange(tx, job);
+        await settleRollout(tx, rolloutId);
+      }),
 
-    /** Fails a job that nobody holds. Null if it is held or has ended. */
-    failUnheld: (jobId: string, rolloutId: string, error: Prisma.InputJsonObject): Promise<ChangedJob | null> =>
-      ending(rolloutId, (tx) => repository.failUnheld(tx, jobId, error)),
-
+    /** Gives the job back to the queue. `error` says why the try ended, null when the worker just stops. */
     release: (lease: Lease, error: Prisma.InputJsonObject | null): Promise<void> =>
       withTransaction(db, async (tx) => {
         const job = await repository.release(tx, lease, error);

@@ -23,7 +23,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
      */
     beginAnalysis: (id: string): Promise<RolloutRow | null> =>
       withTransaction(db, async (tx) => {
-        if (await rollouts.move(tx, id, ['planning'], 'analyzing')) await change(tx, id, 'analyzing', { from: 'planning' });
+        if (await rollouts.move(tx, id, { from: ['planning'], next: 'analyzing' })) await change(tx, id, 'analyzing', { from: 'planning' });
         const row = await rollouts.find(id, tx);
         return row?.state === 'analyzing' ? row : null;
       }),
@@ -36,7 +36,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
     /** Fails a rollout that has not been planned. False if it is not being analysed any more. */
     fail: (id: string, error: Prisma.InputJsonObject): Promise<boolean> =>
       withTransaction(db, async (tx) => {
-        const failed = await rollouts.move(tx, id, ['planning', 'analyzing'], 'failed', error);
+        const failed = await rollouts.move(tx, id, { from: ['planning', 'analyzing'], next: 'failed', error });
         if (failed) await change(tx, id, 'failed', { error });
         return failed;
       }),
@@ -60,7 +60,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
           const locked = await rollouts.lock(rollout.id, tx);
           if (locked?.state !== 'analyzing') return null;
           await createJobRepository(db).plan(tx, rollout.id, rollout.options.strategy, planned.map(({ job }) => job));
-          await rollouts.move(tx, rollout.id, ['analyzing'], 'adapting');
+          await rollouts.move(tx, rollout.id, { from: ['analyzing'], next: 'adapting' });
           const entries = planned.filter(({ job }) => job.error === null).map(({ job }) => toEntry(job));
           await writeOutbox(tx, entries);
           await rollouts.recordPlanned(tx, rollout.id, planned.map(({ job }) => job.id));

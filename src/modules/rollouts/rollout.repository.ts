@@ -1,4 +1,4 @@
-import { Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
+import type { Prisma, Queryable, Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import type { RolloutState } from '../../generated/prisma/enums.ts';
@@ -36,6 +36,12 @@ export interface SourceRow {
   dataset_id: string | null;
 }
 
+export interface RolloutMove {
+  from: readonly RolloutState[];
+  next: RolloutState;
+  error?: Prisma.InputJsonObject | null;
+}
+
 export type RolloutRepository = ReturnType<typeof createRolloutRepository>;
 
 export function createRolloutRepository(db: Queryable) {
@@ -69,7 +75,7 @@ export function createRolloutRepository(db: Queryable) {
     },
 
     /** Conditional: true if the rollout was in one of the states and now is in `next`. */
-    async move(tx: Transaction, id: string, from: readonly RolloutState[], next: RolloutState, error: Prisma.InputJsonObject | null = null) {
+    async move(tx: Transaction, id: string, { from, next, error = null }: RolloutMove): Promise<boolean> {
       const final = next === 'completed' || next === 'failed' || next === 'cancelled';
       const count = await tx.$executeRaw`
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)

@@ -12,6 +12,8 @@ import { toRollout } from './rollout.mapper.ts';
 import { createRolloutRepository, type RolloutRow } from './rollout.repository.ts';
 import { withDefaults, type CreateRollout, type Rollout, type RolloutOptions, type RolloutQuery } from './rollout.schemas.ts';
 
+const LIVE_STATES = ['planning', 'analyzing', 'adapting', 'paused'] as const;
+
 export type RolloutService = ReturnType<typeof createRolloutService>;
 
 /** `scope` is the tenant to which the caller is confined: rollouts are everybody's, the jobs in them are not. */
@@ -57,7 +59,7 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
         const row = await rollouts.lock(id, tx);
         if (row === null) throw notFound('rollout', id);
         if (row.state === 'cancelled') return [];
-        if (!(await rollouts.move(tx, id, ['planning', 'analyzing', 'adapting', 'paused'], 'cancelled'))) {
+        if (!(await rollouts.move(tx, id, { from: LIVE_STATES, next: 'cancelled' }))) {
           throw conflict('rollout_ended', `rollout ${id} has ended already: it is ${row.state}`);
         }
         await recordEvent(tx, { tenantId: null, type: 'rollout.cancelled', subjectId: id, data: { from: row.state } });
