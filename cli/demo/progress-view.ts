@@ -19,14 +19,19 @@ function blockView(): ProgressView {
   };
 }
 
+/** A job's steps are shown no more often than this; a change of its state always is. */
+const QUIET_MS = 3000;
+
 function lineView(stream: NodeJS.WriteStream): ProgressView {
-  const shown = new Map<string, string>();
+  const shown = new Map<string, { state: string; step: number; at: number }>();
   return {
     update(jobs, elapsedMs) {
       for (const job of jobs) {
-        const position = `${job.state} ${job.phase} ${job.step}`;
-        if (shown.get(job.id) === position) continue;
-        shown.set(job.id, position);
+        const last = shown.get(job.id);
+        const isNews = last?.state !== job.state && (last === undefined || isTerminal(job.state));
+        const isDue = last !== undefined && elapsedMs - last.at >= QUIET_MS && !isTerminal(job.state) && job.state !== 'queued';
+        if (!isNews && !isDue) continue;
+        shown.set(job.id, { state: job.state, step: job.step, at: elapsedMs });
         stream.write(`${describe(job, elapsedMs)}\n`);
       }
     },

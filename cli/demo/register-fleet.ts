@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createApiClient, type ApiClient } from './api-client.ts';
-import { familyPath, FLEET, type DemoAdapter } from './fleet.ts';
+import { familyPath, type DemoAdapter } from './fleet.ts';
 
 interface Created {
   readonly id: string;
@@ -19,12 +19,16 @@ export interface RegisteredFleet {
   readonly tenantKeys: ReadonlyMap<string, string>;
 }
 
-/** Base model version 1, three tenants with their keys, six datasets and adapters: all through the public API. */
-export async function registerFleet(
-  origin: string,
-  operatorKey: string,
-  log: (line: string) => void,
-): Promise<RegisteredFleet> {
+export interface RegisterOptions {
+  /** The API's origin, `http://host:port`. */
+  readonly origin: string;
+  readonly operatorKey: string;
+  readonly fleet: readonly DemoAdapter[];
+  log(line: string): void;
+}
+
+/** Base model version 1, the tenants with their keys, datasets and adapters: all through the public API. */
+export async function registerFleet({ origin, operatorKey, fleet, log }: RegisterOptions): Promise<RegisteredFleet> {
   const operator = createApiClient(origin, operatorKey);
   const baseModel = await operator.post<Created>('/v1/base-models', { name: 'demo-llama' });
   const first = await operator.post<{ base_model_version: BaseVersion }>(`/v1/base-models/${baseModel.id}/versions`, {
@@ -34,7 +38,7 @@ export async function registerFleet(
   log(`base model demo-llama, version 1: ${familyPath('v1')}`);
 
   const tenantKeys = new Map<string, string>();
-  for (const name of new Set(FLEET.map((adapter) => adapter.tenant))) {
+  for (const name of new Set(fleet.map((adapter) => adapter.tenant))) {
     const tenant = await operator.post<Created>('/v1/tenants', { name });
     const key = await operator.post<{ key: string }>('/v1/api-keys', {
       name: 'demo',
@@ -45,7 +49,7 @@ export async function registerFleet(
   }
 
   const adapters = new Map<string, DemoAdapter>();
-  for (const entry of FLEET) {
+  for (const entry of fleet) {
     const client = createApiClient(origin, tenantKeys.get(entry.tenant)!);
     const created = await registerAdapter(client, entry, first.base_model_version.id);
     adapters.set(created.id, entry);
@@ -65,7 +69,7 @@ async function registerAdapter(client: ApiClient, entry: DemoAdapter, baseVersio
     base_model: 'demo-llama',
     dataset_id: dataset.id,
     metric: entry.metric,
-    gate: { kind: 'relative', margin: entry.margin },
+    gate: entry.gate,
     source: { base_model_version: baseVersionId, path: familyPath('adapters', entry.folder) },
   });
 }

@@ -6,7 +6,7 @@ import { loadConfig } from '../../src/config/config.ts';
 import { writeFileAtomic } from '../../workers/formats/atomic-file.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
 import type { Job, Rollout } from './api-client.ts';
-import { FAMILY, familyPath } from './fleet.ts';
+import { FAMILY, familyPath, FLEET } from './fleet.ts';
 import { createProgressView, isTerminal } from './progress-view.ts';
 import { registerFleet, type RegisteredFleet } from './register-fleet.ts';
 import { createReport, endedHonestly, renderReport, renderSummary } from './report.ts';
@@ -59,7 +59,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 async function demonstrate(stack: LocalStack, options: DemoOptions): Promise<number> {
   if (stack.operatorKey === null) throw new Error('the data folder is not new: its operator key was shown before');
   say(`API at ${stack.url} (documentation at ${stack.url}/docs)`);
-  const fleet = await registerFleet(stack.url, stack.operatorKey, say);
+  const fleet = await registerFleet({ origin: stack.url, operatorKey: stack.operatorKey, fleet: FLEET, log: say });
   const { rollout, jobs } = await rollOut(fleet, options);
   if (rollout.error !== null) say(`rollout ${rollout.state}: ${rollout.error.message ?? JSON.stringify(rollout.error)}`);
   for (const job of jobs) if (job.error !== null) say(`${job.adapter_name}: ${job.error.code}: ${job.error.message}`);

@@ -1,0 +1,112 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as tar from 'tar';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createApiClient, type Job, type Rollout } from '../../cli/demo/api-client.ts';
+import { FAMILY, familyPath, FLEET, type DemoAdapter } from '../../cli/demo/fleet.ts';
+import { isTerminal } from '../../cli/demo/progress-view.ts';
+import { registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
+import { startLocalStack, type LocalStack } from '../../cli/stack/local-stack.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { describeBaseModel } from '../../workers/formats/hugging-face-model.ts';
+import { loadAdapter, readAdapterManifest } from '../../workers/formats/peft-adapter.ts';
+
+// A fleet of two tenants. The target of `must-train` is out of reach, so that its job runs its whole budget of steps
+// and there is time to kill the worker in the middle of it.
+const EASY: DemoAdapter = {
+  ...FLEET.find((entry) => entry.adapter === 'feed-topics')!,
+  adapter: 'easy',
+  trainRows: 200,
+  gate: { kind: 'relative', margin: 0.3 },
+};
+const MUST_TRAIN: DemoAdapter = {
+  ...FLEET.find((entry) => entry.adapter === 'review-sentiment')!,
+  adapter: 'must-train',
+  trainRows: 200,
+  gate: { kind: 'absolute', target: 1 },
+};
+
+let dataDir: string;
+let stack: LocalStack;
+let fleet: RegisteredFleet;
+
+beforeAll(async () => {
+  dataDir = await mkdtemp(path.join(tmpdir(), 'readapt-e2e-'));
+  const config = loadConfig({
+    READAPT_DATA_DIR: dataDir,
+    READAPT_PORT: '0',
+    READAPT_ALLOWED_ROOTS: FAMILY,
+    READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
+  });
+  stack = await startLocalStack(config, { worker: true });
+  fleet = await registerFleet({
+    origin: stack.url,
+    operatorKey: stack.operatorKey!,
+    fleet: [EASY, MUST_TRAIN],
+    log: () => {},
+  });
+});
+
+afterAll(async () => {
+  await stack?.stop();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+test('a new base version re-adapts the fleet, over a worker that is killed half-way', async () => {
+  const { rollout } = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
+    version: '2',
+    path: familyPath('v2'),
+    rollout: { max_steps: 60, evaluate_every: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
+  });
+
+  const training = await waitForJobs(rollout.id, (jobs) => jobs.find((job) => job.adapter_name === 'must-train' && job.step >= 25));
+  process.kill(stack.worker!.pid!, 'SIGKILL');
+  const jobs = await waitForJobs(rollout.id, (all) => (all.every((job) => isTerminal(job.state)) ? all : undefined));
+
+  const [easy, mustTrain] = ['easy', 'must-train'].map((name) => jobs.find((job) => job.adapter_name === name)!);
+  expect(easy).toMatchObject({ state: 'ready', error: null });
+  expect(easy!.ttr_ms).toBeGreaterThan(0);
+  expect(Math.abs(sum(easy!.phases) - easy!.ttr_ms!)).toBeLessThan(1);
+  expect(mustTrain).toMatchObject({ state: 'not_ready', ttr_ms: null, published_version_id: null, step: 60 });
+  expect(mustTrain!.error).toMatchObject({ code: 'gate_not_reached' });
+  expect(mustTrain!.attempt).toBeGreaterThan(training.attempt);
+  expect((await fleet.operator.get<Rollout>(`/v1/rollouts/${rollout.id}`)).state).toBe('completed');
+
+  await expectServable(easy!);
+  await expectAnotherTenantToSeeNothing(easy!);
+});
+
+/** The published version downloads as a PEFT folder that loads on the new base and says where it comes from. */
+async function expectServable(job: Job): Promise<void> {
+  const url = `${stack.url}/v1/adapters/${job.adapter_id}/versions/${job.published_version_id}/download`;
+  const response = await fetch(url, { headers: { authorization: `Bearer ${fleet.tenantKeys.get('globex')}` } });
+  expect(response.status).toBe(200);
+  const folder = path.join(dataDir, 'downloaded');
+  await mkdir(folder);
+  await writeFile(`${folder}.tar`, Buffer.from(await response.arrayBuffer()));
+  await tar.extract({ file: `${folder}.tar`, cwd: folder });
+
+  const { config, fingerprint } = await describeBaseModel(familyPath('v2'));
+  const adapter = await loadAdapter(folder, config);
+  expect(adapter.config.rank).toBe(8);
+  expect(await readAdapterManifest(folder)).toMatchObject({ baseFingerprint: fingerprint, strategy: job.won_strategy });
+}
+
+async function expectAnotherTenantToSeeNothing(job: Job): Promise<void> {
+  const other = createApiClient(stack.url, fleet.tenantKeys.get('acme')!);
+  await expect(other.get(`/v1/jobs/${job.id}`)).rejects.toMatchObject({ status: 404 });
+  await expect(other.get(`/v1/adapters/${job.adapter_id}`)).rejects.toMatchObject({ status: 404 });
+}
+
+async function waitForJobs<T>(rolloutId: string, found: (jobs: Job[]) => T | undefined): Promise<T> {
+  for (;;) {
+    const { data } = await fleet.operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rolloutId}`);
+    const result = data.length === 2 ? found(data) : undefined;
+    if (result !== undefined) return result;
+    await sleep(100);
+  }
+}
+
+const sum = (phases: Readonly<Record<string, number>>): number => Object.values(phases).reduce((a, b) => a + b, 0);
