@@ -86,7 +86,7 @@ async function expectServable(job: Job): Promise<void> {
   const folder = path.join(dataDir, 'downloaded');
   await mkdir(folder);
   await writeFile(`${folder}.tar`, Buffer.from(await response.arrayBuffer()));
-  await tar.extract({ file: `${folder}.tar`, cwd: folder });
+  await tar.extract({ file: `${folder}.tar`, cwd: folder, strip: 1 });
 
   const { config, fingerprint } = await describeBaseModel(familyPath('v2'));
   const adapter = await loadAdapter(folder, config);
