@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import { duration, percent } from '../output.ts';
+import { duration } from '../output.ts';
 import type { Job, Rollout } from './api-client.ts';
 import type { DemoAdapter } from './fleet.ts';
 
@@ -88,27 +88,41 @@ function workOf(job: Job): number {
   return PHASES.filter((phase) => phase !== 'queue_wait').reduce((sum, phase) => sum + (job.phases[phase] ?? 0), 0);
 }
 
+const COLUMNS = ['adapter', 'v1 old', 'v2 none', 'copy', 'Readapt', 'scratch', 'state', 'won by', 'α, β', 'TTR', 'scratch TTR', 'speed-up'];
+/** Columns of text; the others hold figures and are set flush right. */
+const TEXT_COLUMNS = new Set(['adapter', 'state', 'won by']);
+const NO_BORDERS = {
+  top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
+  left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ',
+};
+
 /** The table a person reads at the end. */
 export function renderReport(report: DemoReport): string {
   const table = new Table({
-    head: ['tenant', 'adapter', 'old on v1', 'v2 no adapter', 'v2 copy', 'v2 Readapt', 'scratch', 'state', 'won by', 'α, β', 'TTR', 'scratch TTR', 'speed-up'],
-    style: { head: [], border: [], compact: true },
+    head: COLUMNS,
+    colAligns: COLUMNS.map((column) => (TEXT_COLUMNS.has(column) ? 'left' : 'right')),
+    chars: NO_BORDERS,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
   });
   for (const row of report.rollout.adapters) table.push(cells(row));
-  return table.toString();
+  return `${table.toString()}\n${LEGEND}`;
 }
+
+const LEGEND = `v1 old … scratch: percent right on the gate rows. old: the tenant's adapter on version 1; on version 2: none: no
+adapter; copy: the old adapter unchanged; Readapt: what was published; scratch: the control, trained anew.
+TTR: POST to publication, wait in the queue included. Speed-up: the control's work over Readapt's, both without it.`;
 
 function cells(row: AdapterReport): string[] {
   const bound = row.control !== null && !row.control.ready ? '> ' : '';
   const seconds = (value: number | null): string => (value === null ? '–' : `${(value / 1000).toFixed(1)} s`);
+  const points = (value: number | null): string => (value === null ? '–' : (value * 100).toFixed(1));
   return [
-    row.tenant,
-    row.adapter,
-    percent(row.metric.old_on_v1),
-    percent(row.metric.v2_no_adapter),
-    percent(row.metric.v2_copy),
-    percent(row.metric.v2_readapt),
-    row.control === null ? '' : percent(row.control.metric),
+    `${row.tenant}/${row.adapter}`,
+    points(row.metric.old_on_v1),
+    points(row.metric.v2_no_adapter),
+    points(row.metric.v2_copy),
+    points(row.metric.v2_readapt),
+    row.control === null ? '' : points(row.control.metric),
     row.state,
     row.strategy ?? '–',
     row.alpha === null || row.beta === null ? '–' : `${row.alpha.toFixed(2)}, ${row.beta.toFixed(2)}`,

@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest';
+import type { Job, Rollout } from '../../../cli/demo/api-client.ts';
+import { FLEET } from '../../../cli/demo/fleet.ts';
+import { createReport, endedHonestly, median, renderReport } from '../../../cli/demo/report.ts';
+
+const rollout: Rollout = { id: 'rol_1', state: 'completed', summary: { makespan_ms: 9000 }, error: null };
+
+function job(changes: Partial<Job>): Job {
+  return {
+    id: 'job_1',
+    tenant_id: 'ten_1',
+    adapter_id: 'adp_1',
+    adapter_name: 'news-topics',
+    kind: 'adaptation',
+    state: 'ready',
+    phase: 'publish',
+    strategy: 'auto',
+    won_strategy: 'revert',
+    alpha: 1,
+    beta: -1,
+    step: 0,
+    total_steps: 300,
+    metric: { name: 'accuracy', target: 0.7, old_on_v1: 0.72, v2_no_adapter: 0.25, v2_copy: 0.4, v2_readapt: 0.71 },
+    ttr_ms: 3000,
+    phases: { queue_wait: 1000, prepare: 500, evolution: 500, initialize: 0, fine_tune: 0, evaluate: 900, publish: 100 },
+    attempt: 1,
+    error: null,
+    published_version_id: 'adv_1',
+    started_at: null,
+    ...changes,
+  };
+}
+
+const control = job({
+  id: 'job_2',
+  kind: 'control',
+  state: 'not_ready',
+  ttr_ms: null,
+  phases: { queue_wait: 50_000, prepare: 1000, evolution: 0, initialize: 0, fine_tune: 6000, evaluate: 1000, publish: 0 },
+  metric: { name: 'accuracy', target: 0.7, old_on_v1: 0.72, v2_no_adapter: null, v2_copy: null, v2_readapt: 0.66 },
+});
+const fleet = new Map([['adp_1', FLEET.find((entry) => entry.adapter === 'news-topics')!]]);
+
+test('a control is compared by its work, as if it had stood in its adapter’s place in the queue', () => {
+  const [row] = createReport(rollout, [job({}), control], fleet).rollout.adapters;
+  expect(row).toMatchObject({ tenant: 'acme', task: 'agnews', strategy: 'revert', ttr_ms: 3000, speed_up: 4 });
+  expect(row!.control).toEqual({ ttr_ms: 9000, ready: false, metric: 0.66 });
+  expect(Object.values(row!.phases).reduce((a, b) => a + b)).toBe(3000);
+});
+
+test('without a control there is neither a control nor a speed-up', () => {
+  const [row] = createReport(rollout, [job({})], fleet).rollout.adapters;
+  expect(row).toMatchObject({ control: null, speed_up: null });
+});
+
+test('a control that never got ready is shown as a lower bound', () => {
+  const text = renderReport(createReport(rollout, [job({}), control], fleet));
+  expect(text).toContain('> 9.0 s');
+  expect(text).toContain('> 4.0×');
+});
+
+test.each([
+  ['ready', 'completed', true],
+  ['not_ready', 'completed', true],
+  ['failed', 'completed', false],
+  ['ready', 'failed', false],
+])('a job that is %s in a rollout that is %s ends the demo honestly: %s', (state, rolloutState, honest) => {
+  const jobs = [job({ state })];
+  const report = createReport({ ...rollout, state: rolloutState }, jobs, fleet);
+  expect(endedHonestly(report, jobs)).toBe(honest);
+});
+
+test('the median of an even number of values lies between the middle two', () => {
+  expect(median([4, 1, 3, 2])).toBe(2.5);
+  expect(median([])).toBeNull();
+});
