@@ -32,7 +32,7 @@ export async function unpackAdapter(
     for await (const chunk of checkFormat(chunks)) await unpacking.write(chunk);
     await unpacking.end();
   } catch (error) {
-    await unpacking.abandon();
+    await unpacking.abandon(error);
     throw error;
   }
   requireFiles(entries.seen);
@@ -42,7 +42,6 @@ export async function unpackAdapter(
 function createUnpacking(folder: string, check: (entry: ReadEntry) => AdapterFile | null) {
   const parser = new Parser({ strict: true });
   let saved: Promise<void> = Promise.resolve();
-  let open: ReadEntry | null = null;
   let fail: (error: unknown) => void = () => undefined;
   const failed = new Promise<never>((_resolve, reject) => (fail = reject));
   failed.catch(() => undefined);
@@ -53,8 +52,7 @@ function createUnpacking(folder: string, check: (entry: ReadEntry) => AdapterFil
   parser.on('entry', (entry: ReadEntry) => {
     try {
       const name = check(entry);
-      open = entry;
-      saved = save(entry, name === null ? null : join(folder, name));
+      saved = save(entry, name === null ? null : join(folder, name), failed);
       saved.catch(fail);
     } catch (error) {
       fail(error);
@@ -71,17 +69,27 @@ function createUnpacking(folder: string, check: (entry: ReadEntry) => AdapterFil
       await orFailure(ended);
       await orFailure(saved);
     },
-    /** Closes the file that is being written. */
-    async abandon(): Promise<void> {
-      open?.destroy();
+    /** Ends the writing of a file, and closes it. */
+    async abandon(error: unknown): Promise<void> {
+      fail(error);
       await saved.catch(() => undefined);
     },
   };
 }
 
-async function save(entry: ReadEntry, path: string | null): Promise<void> {
+async function save(entry: ReadEntry, path: string | null, failed: Promise<never>): Promise<void> {
   if (path === null) entry.resume();
-  else await writeHashed(path, entry);
+  else await writeHashed(path, bytesOf(entry, failed));
+}
+
+/** An entry's bytes until the archive fails; an entry that is destroyed would never end for who waits for its next. */
+async function* bytesOf(entry: ReadEntry, failed: Promise<never>): AsyncGenerator<Uint8Array> {
+  const chunks = entry[Symbol.asyncIterator]();
+  for (;;) {
+    const next = await Promise.race([failed, chunks.next()]);
+    if (next.done === true) return;
+    yield next.value;
+  }
 }
 
 /** What an archive may hold, entry by entry. */

@@ -5,6 +5,7 @@ import { AppError } from '../../lib/errors.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { acceptUploads, uploadedBytes } from '../../lib/upload-body.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { matchesEtag } from '../../plugins/etag.ts';
 import { ARCHIVE_LIMIT_BYTES } from './adapter-archive.ts';
 import type { AdapterService } from './adapter.service.ts';
 import {
@@ -98,7 +99,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
       const found = await service.download(request.params.id, request.params.version_id, tenantScope(request));
       const etag = `"${found.digest}"`;
       reply.header('etag', etag).header('cache-control', 'private, no-cache');
-      if (request.headers['if-none-match'] === etag) return reply.code(304).send(null);
+      if (matchesEtag(request.headers['if-none-match'], etag)) return reply.code(304).send(null);
       reply.header('content-disposition', `attachment; filename="${found.filename}"`).type(ARCHIVE_TYPE);
       return reply.send(await found.open());
     },

@@ -179,6 +179,11 @@ describe('from an archive', () => {
     ['no weights', () => rawTar(good().slice(0, 1)), archive(422, 'invalid_adapter', /adapter_model\.safetensors is missing/)],
     ['a file cut short', () => rawTar(good()).subarray(0, 1500), archive(422, 'invalid_archive', /whole tar archive/)],
     ['a damaged header', () => rawTar(good()).fill(0x41, secondHeader(), secondHeader() + 200), archive(422, 'invalid_archive', /whole tar archive/)],
+    [
+      'a damaged first header before a good file',
+      () => rawTar([{ path: './', type: 'Directory' as const }, { path: 'README.md', content: Buffer.alloc(200_000) }, ...good()]).fill(0x41, 148, 149),
+      archive(422, 'invalid_archive', /whole tar archive/),
+    ],
     ['a compressed archive', () => gzipSync(rawTar(good())), archive(422, 'invalid_archive', /compressed/)],
     ['something else', () => Buffer.from('hello'), archive(422, 'invalid_archive', /whole tar archive/)],
     ['nothing', () => Buffer.alloc(0), archive(422, 'invalid_archive', /whole tar archive/)],
@@ -225,6 +230,10 @@ describe('download', () => {
     expect(again).toMatchObject({ number: 2, digest: version.digest, rank: version.rank });
     const unchanged = await request({ url, headers: { 'if-none-match': `"${version.digest}"` } });
     expect([unchanged.statusCode, unchanged.rawPayload.length]).toEqual([304, 0]);
+    const among = await request({ url, headers: { 'if-none-match': `"other", W/"${version.digest}"` } });
+    expect(among.statusCode).toBe(304);
+    const head = await request({ url, method: 'HEAD' });
+    expect([head.statusCode, head.headers.etag, head.rawPayload.length]).toEqual([200, `"${version.digest}"`, 0]);
   });
 });
 
