@@ -5,6 +5,7 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet } from '../../src/jobs/index.ts';
 import type { Database } from '../../src/lib/database.ts';
 import { createJobLifecycle, LeaseLostError, type ChangedJob, type JobLifecycle, type Lease } from '../../src/modules/jobs/index.ts';
+import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
 import { workDirOf } from './job-spec.ts';
 import { runAdaptation } from './run-adaptation.ts';
@@ -30,7 +31,7 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   return {
     'adaptation.run': async ({ jobId }, context) => {
       // The job waits for the device in the queue's name: its clock starts with the claim.
-      const session = await deps.training.acquire(context.signal).catch(putOff);
+      const session = await acquireDevice(deps.training, context.signal);
       try {
         const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
         const claimed = await lifecycle.claim(lease);
@@ -41,11 +42,6 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
       }
     },
   };
-}
-
-/** The worker stops before the job has begun. */
-function putOff(error: unknown): never {
-  throw new TryLaterError(error instanceof Error ? error.message : String(error), 0);
 }
 
 /** A job that has ended is acknowledged without work; one that another worker holds is looked at again later. */
@@ -90,15 +86,15 @@ async function work(claim: Claim): Promise<void> {
 async function conclude(claim: Claim, error: unknown): Promise<void> {
   const { claimed, lease, lifecycle, context } = claim;
   const { signal, lastAttempt, logger } = context;
-  const stopping = signal.aborted && !isTimeout(signal.reason);
+  const stopping = isStopping(signal);
   const permanent = isPermanent(error);
   try {
     if (error instanceof LeaseLostError) throw error;
     if (stopping) await lifecycle.release(lease, null);
     else if (permanent || lastAttempt) {
-      await lifecycle.end(lease, claimed.rollout_id, { state: 'failed', error: problemOf(error) });
+      await lifecycle.end(lease, claimed.rollout_id, { state: 'failed', error: { ...problemOf(error) } });
       await removeWorkDir(claim, claimed.id);
-    } else await lifecycle.release(lease, problemOf(error));
+    } else await lifecycle.release(lease, { ...problemOf(error) });
   } catch (fault) {
     if (!(fault instanceof LeaseLostError)) throw fault;
     logger.info({ jobId: claimed.id }, 'job given up: it was cancelled or taken over');
@@ -114,20 +110,8 @@ function removeWorkDir(deps: { checkpoints: string }, jobId: string): Promise<vo
   return rm(workDirOf(deps.checkpoints, jobId), { recursive: true, force: true });
 }
 
-function isTimeout(reason: unknown): boolean {
-  return reason instanceof DOMException && reason.name === 'TimeoutError';
-}
-
 function isPermanent(error: unknown): boolean {
   return error instanceof PermanentError || (error instanceof TrainingFailedError && error.permanent);
-}
-
-/** What the job's row says of the fault. */
-function problemOf(error: unknown): { code: string; message: string } {
-  const message = error instanceof Error ? error.message : String(error);
-  if (isTimeout(error)) return { code: 'timed_out', message: 'the job took longer than it may' };
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
-  return { code, message };
 }
 
 /** Removes what ended jobs left in the checkpoint folder, for example one that was cancelled while it waited. */

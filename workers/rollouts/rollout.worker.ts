@@ -1,8 +1,9 @@
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet, type JobProducer } from '../../src/jobs/index.ts';
-import type { Database, Prisma } from '../../src/lib/database.ts';
+import type { Database } from '../../src/lib/database.ts';
 import { createRolloutLifecycle, type RolloutLifecycle, type RolloutRow, type StoredOptions } from '../../src/modules/rollouts/index.ts';
 import type { TrainingProcess, TrainingSession } from '../adaptations/training-process.ts';
+import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { analyzeVersions, RefusalError } from './analysis.ts';
 
 export interface RolloutDependencies {
@@ -19,9 +20,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   return {
     'rollout.plan': async ({ rolloutId }, context) => {
-      const session = await deps.training.acquire(context.signal).catch((error: unknown) => {
-        throw new TryLaterError(error instanceof Error ? error.message : String(error), 0);
-      });
+      const session = await acquireDevice(deps.training, context.signal);
       try {
         const rollout = await lifecycle.beginAnalysis(rolloutId);
         if (rollout !== null) await planRollout({ ...deps, lifecycle, session, context }, rollout);
@@ -69,15 +68,11 @@ async function conclude(lifecycle: RolloutLifecycle, id: string, context: Handle
     await lifecycle.fail(id, error.problem);
     throw new PermanentError(error.message, { cause: error });
   }
-  if (context.signal.aborted && !context.lastAttempt) throw new TryLaterError('the worker is stopping', 0);
-  if (context.lastAttempt) await lifecycle.fail(id, problemOf(error));
-  throw error;
-}
-
-function problemOf(error: unknown): Prisma.InputJsonObject {
-  const message = error instanceof Error ? error.message : String(error);
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
-  return { code, message };
+  if (isStopping(context.signal)) throw new TryLaterError('the worker is stopping', 0);
+  // An aborted request ends with whatever the training process makes of it: the reason says more.
+  const fault: unknown = context.signal.aborted ? context.signal.reason : error;
+  if (context.lastAttempt) await lifecycle.fail(id, { ...problemOf(fault) });
+  throw fault;
 }
 
 interface CancellationWatch {

@@ -35,6 +35,8 @@ export function createMessageListener(
     publish: (sequence, dir, candidate) =>
       new Promise<void>((resolve, reject) => {
         const abort = (): void => reject(signal.reason as Error);
+        // A parent that cancels while the candidate was being written does not answer any more.
+        if (signal.aborted) return abort();
         signal.addEventListener('abort', abort, { once: true });
         onWait((durable) => {
           if (durable !== sequence) return;

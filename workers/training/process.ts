@@ -2,7 +2,7 @@
  * The training process: forked by a worker, one a device, kept between jobs with base models and compiled graphs warm.
  * It serves one request at a time and ends when its parent does. Session options come as JSON in its first argument.
  */
-import { constants, setPriority } from 'node:os';
+import { constants, getPriority, setPriority } from 'node:os';
 import type { ChildMessage, ParentMessage } from './protocol.ts';
 import { RequestServer } from './request-server.ts';
 import { Session, type SessionOptions } from './session.ts';
@@ -15,8 +15,8 @@ process.on('message', (message) => void server.receive(message as ParentMessage)
 process.on('disconnect', () => process.exit(0));
 // A Ctrl-C at a terminal reaches the whole group; the parent decides what becomes of running jobs.
 process.on('SIGINT', () => undefined);
-// The API and the database come first; training takes what is left.
-setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+// The API and the database come first; training takes what is left. A process that is nicer already may not come back.
+if (getPriority() < constants.priority.PRIORITY_BELOW_NORMAL) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 send({ type: 'online' });
 
 /** The parent may be gone; 'disconnect' then ends the process. */

@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { TryLaterError } from '../../../src/jobs/index.ts';
+import { withTransaction } from '../../../src/lib/database.ts';
+import { createRollout, createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import type { TrainingProcess } from '../../../workers/adaptations/training-process.ts';
+import { rolloutHandlers } from '../../../workers/rollouts/rollout.worker.ts';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
+
+let queue: TestQueue;
+let fleet: Fleet;
+
+beforeAll(async () => {
+  queue = await createTestQueue();
+  fleet = await createFleet(queue.database.db, { tenants: 1, adapters: 1 });
+});
+afterAll(async () => {
+  await fleet.remove();
+  await queue.close();
+});
+
+/** A device whose first request is never answered: the handler's signal aborts it. */
+function silentDevice(abort: () => void): TrainingProcess {
+  const interrupted = (): Promise<never> => {
+    abort();
+    return Promise.reject(new Error('the request was cancelled'));
+  };
+  const session = { adapt: interrupted, evolve: interrupted, describe: interrupted, release: () => undefined };
+  return { acquire: () => Promise.resolve(session), pid: undefined, stop: () => Promise.resolve() };
+}
+
+/** What the handler throws when its signal aborts for `reason` in the middle, and what becomes of the rollout. */
+async function analyse(reason: Error, lastAttempt: boolean) {
+  const { db } = queue.database;
+  const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseVersionId: fleet.newVersionId, options: {} }));
+  const controller = new AbortController();
+  const training = silentDevice(() => controller.abort(reason));
+  const handlers = rolloutHandlers({ db, artifacts: fleet.artifacts, producer: queue.producer, training });
+  const context = { signal: controller.signal, lastAttempt, logger };
+  const thrown: unknown = await handlers['rollout.plan']!({ rolloutId: rollout.id }, context).catch((error: unknown) => error);
+  const after = await createRolloutService({ db, producer: queue.producer }).get(rollout.id, null);
+  await db.rollout.delete({ where: { id: rollout.id } });
+  return { thrown, after };
+}
+
+const timeout = new DOMException('took too long', 'TimeoutError');
+
+test('a worker that stops puts the analysis off, even at the last try', async () => {
+  const { thrown, after } = await analyse(new Error('the worker is stopping'), true);
+  expect(thrown).toBeInstanceOf(TryLaterError);
+  expect(after).toMatchObject({ state: 'analyzing', error: null });
+});
+
+test('an analysis that takes too long uses up a try', async () => {
+  const { thrown, after } = await analyse(timeout, false);
+  expect(thrown).toBe(timeout);
+  expect(after.state).toBe('analyzing');
+});
+
+test('an analysis that takes too long at the last try fails the rollout', async () => {
+  const { after } = await analyse(timeout, true);
+  expect(after).toMatchObject({ state: 'failed', error: { code: 'timed_out' } });
+});
