@@ -19,9 +19,11 @@ import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import auth from './plugins/auth.ts';
 import etag from './plugins/etag.ts';
 import idempotency from './plugins/idempotency.ts';
+import { useJsonBodies } from './plugins/json-body.ts';
 import metrics from './plugins/metrics.ts';
 import openapi from './plugins/openapi.ts';
 import { useProblems } from './plugins/problems.ts';
+import { protocolErrors } from './plugins/protocol-errors.ts';
 import rateLimit from './plugins/rate-limit.ts';
 import requestLog from './plugins/request-log.ts';
 import { useTypeBoxValidation } from './plugins/validation.ts';
@@ -65,9 +67,11 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
     bodyLimit: config.bodyLimitBytes,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 200 },
+    ...protocolErrors,
   });
   useTypeBoxValidation(app);
   useProblems(app);
+  useJsonBodies(app);
   await app.register(requestLog);
   await app.register(metrics, { registry: deps.metrics });
   await app.register(openapi);

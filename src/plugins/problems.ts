@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isDatabaseUnavailable } from '../lib/database.ts';
 import { AppError } from '../lib/errors.ts';
+import { useAllowedMethods } from './allowed-methods.ts';
 import { invalidRequest } from './validation.ts';
 
 /** Turns every error into an RFC 9457 problem. What is not meant for a client's eyes answers a plain 500. */
@@ -12,18 +13,32 @@ export function useProblems(app: FastifyInstance): void {
     else request.log.info({ code: problem.code, status: problem.status }, problem.message);
     return sendProblem(request, reply, problem);
   });
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(request, reply, routeNotFound(request.method, request.url)),
-  );
+  const allowedMethods = useAllowedMethods(app);
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request);
+    const found = allowedMethods(path);
+    // A route that has the method did not find what it serves.
+    const methods = found.includes(request.method) ? [] : found;
+    if (methods.length > 0) reply.header('allow', methods.join(', '));
+    return sendProblem(request, reply, routeNotFound(request.method, path, methods));
+  });
 }
 
-function routeNotFound(method: string, url: string): AppError {
-  const path = url.split('?', 1)[0] ?? url;
-  return new AppError({ code: 'route_not_found', status: 404, message: `there is no ${method} ${path}` });
+function routeNotFound(method: string, path: string, methods: readonly string[]): AppError {
+  if (methods.length === 0) {
+    return new AppError({ code: 'route_not_found', status: 404, message: `there is no ${method} ${path}` });
+  }
+  const message = `${path} has no ${method}, expected ${methods.join(', ')}`;
+  return new AppError({ code: 'method_not_allowed', status: 405, message });
 }
 
-/** RFC 9457 document of an error. */
-export function problemDocument(error: AppError, instance: string): Record<string, unknown> {
+/** Without the query, which may hold what is nobody else's business. */
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? request.url;
+}
+
+/** RFC 9457 document of an error; `instance` is the path that was asked for, as far as it is known. */
+export function problemDocument(error: AppError, instance?: string): Record<string, unknown> {
   return {
     ...error.details,
     type: `urn:readapt:problem:${error.code}`,
@@ -35,17 +50,17 @@ export function problemDocument(error: AppError, instance: string): Record<strin
   };
 }
 
-function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply {
+/** Answers with a problem. */
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply {
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
   const retryAfterMs = error.details.retry_after_ms;
   if (typeof retryAfterMs === 'number') reply.header('retry-after', String(Math.ceil(retryAfterMs / 1000)));
-  const instance = request.url.split('?', 1)[0] ?? request.url;
   return reply
     .code(error.status)
     .header('cache-control', 'no-store')
     .type('application/problem+json')
     .serializer((payload: unknown) => JSON.stringify(payload))
-    .send(problemDocument(error, instance));
+    .send(problemDocument(error, pathOf(request)));
 }
 
 /** Stable codes for what Fastify itself refuses. */
@@ -56,7 +71,6 @@ const FASTIFY_CODES: Record<string, { code: string; status: number; message: str
     status: 415,
     message: 'the content type is not accepted here',
   },
-  FST_ERR_CTP_EMPTY_JSON_BODY: { code: 'malformed_json', status: 400, message: 'the body is empty, expected JSON' },
   FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed_json', status: 400, message: 'the body is not valid JSON' },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
     code: 'invalid_content_length',

@@ -4,6 +4,7 @@ import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Value } from 'typebox/value';
 import { AppError } from '../lib/errors.ts';
+import { findUnstorable, type Unstorable } from '../lib/storable.ts';
 
 /**
  * Validates with TypeBox. Texts of the path and query are converted to the type that the schema asks for; bodies are
@@ -18,12 +19,20 @@ export function useTypeBoxValidation(app: FastifyInstance): void {
 const compile: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const check = Compile(schema);
   return (input: unknown) => {
+    // First, since what follows takes time and stack in proportion to the input.
+    const unstorable = findUnstorable(input);
+    if (unstorable !== null) return { error: [toValidationError(unstorable)] };
     const converted = httpPart === 'body' ? input : Value.Convert(schema, input);
     const value = Value.Default(schema, converted);
     if (check.Check(value)) return { value };
     return { error: check.Errors(value) as FastifySchemaValidationError[] };
   };
 };
+
+function toValidationError({ path, message }: Unstorable): FastifySchemaValidationError {
+  const instancePath = path.map((part) => `/${part.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  return { keyword: 'storable', instancePath, schemaPath: '#', params: {}, message };
+}
 
 interface FieldError {
   /** Path of the field: `gate.target`, or the part of the request if it is meant as a whole. */
@@ -62,6 +71,8 @@ function toFieldErrors(error: FastifySchemaValidationError, part: string): Field
     const unknown = [...names('additionalProperties'), ...names('additionalProperty'), ...names('unevaluatedProperties')];
     return unknown.map((name) => ({ field: at([...base, name]), message: 'is not a known field' }));
   }
+  // A member for which the schema is `false`.
+  if (error.keyword === 'boolean') return [{ field: at(base), message: 'is not a known field' }];
   return [{ field: at(base), message: error.message ?? `does not satisfy ${error.keyword}` }];
 }
 
