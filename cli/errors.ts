@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { DatasetError } from '../src/lib/dataset-jsonl.ts';
+import { InterruptedError } from './interruption.ts';
 import { FormatError } from '../workers/formats/errors.ts';
 import { TokenizeError } from '../workers/training/tokenize.ts';
 
@@ -22,9 +23,10 @@ const BAD_PATH_CODES = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'EACCES', 'ENAMET
 
 const BAD_INPUT = [UsageError, FormatError, DatasetError, TokenizeError];
 
-/** 0 done (also `--help`), 1 failed, 2 usage or bad input. */
+/** 0 done (also `--help`), 1 failed, 2 usage or bad input, 130 or 143 interrupted. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof InterruptedError) return error.exitCode;
   if (BAD_INPUT.some((type) => error instanceof type) || isInputError(error)) return 2;
   return 1;
 }

@@ -45,7 +45,7 @@ export function createProgram(commands: readonly CommandModule[] = COMMANDS): Co
 /**
  * Runs one command line.
  * @param args the arguments after `readapt`
- * @returns the exit code: 0 done, 1 failed, 2 usage or bad input
+ * @returns the exit code: 0 done, 1 failed, 2 usage or bad input, 130 or 143 interrupted
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {

@@ -17,7 +17,7 @@ interface EvalOptions extends CommonOptions {
 export function register(program: Command): void {
   const command = program
     .command('eval')
-    .description('Measure a base model, with or without an adapter, on a JSONL file of prompts and completions.')
+    .description('measure a base model, with or without an adapter, on a JSONL file of prompts and completions')
     .requiredOption('--base <dir>', 'base model folder')
     .option('--adapter <dir>', 'PEFT adapter folder')
     .requiredOption('--data <file>', 'JSONL with prompt and completion')
@@ -51,7 +51,7 @@ async function run(options: EvalOptions): Promise<void> {
   });
   createOutput(options).result(document, [
     ['loss', `${document.loss.toFixed(4)} nats a token`],
-    ...(document.exact_match === undefined ? [['accuracy', percent(document.accuracy)] as const] : []),
+    ...(document.accuracy === null ? [] : [['accuracy', percent(document.accuracy)] as const]),
     ...(document.exact_match === undefined ? [] : [['exact match', percent(document.exact_match)] as const]),
     ['examples', count(document.examples)],
     ['tokens', count(document.tokens)],

@@ -6,7 +6,7 @@ import { count, createOutput } from '../output.ts';
 export function register(program: Command): void {
   const command = program
     .command('inspect')
-    .description('Check a base model or an adapter folder and say what it holds.')
+    .description('check a base model or an adapter folder and say what it holds')
     .argument('<dir>', 'folder with config.json (a base model) or adapter_config.json (a PEFT adapter)')
     .option('--base <dir>', 'base model that the adapter must fit')
     .action(run);

@@ -3,6 +3,7 @@ import type { AdaptationEvent } from '../../workers/relora/adaptation.ts';
 import type { JobListener } from '../../workers/training/job-listener.ts';
 import type { AdaptOutcome, GateSpec, JobSpec, MetricName, Strategy } from '../../workers/training/protocol.ts';
 import { UnsuccessfulResult, UsageError } from '../errors.ts';
+import { interruptible } from '../interruption.ts';
 import { addCommonOptions, integer, number, type CommonOptions } from '../options.ts';
 import { createOutput, duration, percent, type Output } from '../output.ts';
 import { withSession } from '../session.ts';
@@ -32,7 +33,7 @@ const DEFAULT_MARGIN = 0.005;
 export function register(program: Command): void {
   const command = program
     .command('rebase')
-    .description('Carry an adapter over to a new version of its base model, as cheaply as its target allows.')
+    .description('carry an adapter over to a new version of its base model, as cheaply as its target allows')
     .requiredOption('--old-base <dir>', 'base model that the adapter was trained for')
     .requiredOption('--base <dir>', 'new version of that base model')
     .requiredOption('--adapter <dir>', 'PEFT adapter folder')
@@ -66,24 +67,28 @@ async function run(options: RebaseOptions): Promise<void> {
   }
   const output = createOutput(options);
   const { requireWritableAdapterFolder } = await import('../adapter-folder.ts');
-  await requireWritableAdapterFolder(options.out);
+  await requireWritableAdapterFolder(options.out, options.adapter);
   const metric = options.metric ?? (await suitableMetric(options));
-  const { copyFolder, withTemporaryFolder } = await import('../folders.ts');
-  const outcome = await withTemporaryFolder((workDir) =>
-    withSession(options, async (session) => {
-      const { runAdaptation } = await import('../../workers/training/adaptation.ts');
-      const listener = showProgress(output, (dir) => copyFolder(dir, options.out));
-      const signal = new AbortController().signal;
-      const result = await runAdaptation(session, toSpec(options, metric, workDir), listener, signal);
-      if (result.candidateDir !== null) await copyFolder(result.candidateDir, options.out);
-      return result;
-    }),
-  );
+  const outcome = await interruptible((signal) => carryOver(options, metric, output, signal));
   const document = toDocument(outcome, metric);
   output.result(document, toRows(document, options.out));
   if (outcome.state !== 'ready') {
     throw new UnsuccessfulResult(`the target was not reached; ${options.out} holds the best candidate`);
   }
+}
+
+/** Works in a temporary folder; `--out` is written when something is published or, at the end, the best is kept. */
+async function carryOver(options: RebaseOptions, metric: MetricName, output: Output, signal: AbortSignal): Promise<AdaptOutcome> {
+  const { copyFolder, withTemporaryFolder } = await import('../folders.ts');
+  const { runAdaptation } = await import('../../workers/training/adaptation.ts');
+  return withTemporaryFolder((workDir) =>
+    withSession(options, async (session) => {
+      const listener = showProgress(output, (dir) => copyFolder(dir, options.out));
+      const outcome = await runAdaptation(session, toSpec(options, metric, workDir), listener, signal);
+      if (outcome.candidateDir !== null) await copyFolder(outcome.candidateDir, options.out);
+      return outcome;
+    }),
+  );
 }
 
 function toSpec(options: RebaseOptions, metric: MetricName, workDir: string): JobSpec {

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { ModelConfig } from '../../workers/models/model-config.ts';
 import type { StepReport, TrainResult } from '../../workers/training/trainer.ts';
 import { UsageError } from '../errors.ts';
+import { interruptible } from '../interruption.ts';
 import { addCommonOptions, integer, number, type CommonOptions } from '../options.ts';
 import { count, createOutput, duration, percent, type Output } from '../output.ts';
 import { defaultMetric, loadExamples, withSession } from '../session.ts';
@@ -14,16 +15,18 @@ interface TrainCommandOptions extends CommonOptions {
   readonly init?: string;
   readonly rank?: number;
   readonly alpha?: number;
-  readonly targets: string;
+  readonly targets?: string;
   readonly steps: number;
   readonly batchSize: number;
   readonly learningRate: number;
 }
 
+const ALL_TARGETS = 'q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj';
+
 export function register(program: Command): void {
   const command = program
     .command('train')
-    .description('Train a LoRA adapter on a JSONL file and write it as a PEFT folder.')
+    .description('train a LoRA adapter on a JSONL file and write it as a PEFT folder')
     .requiredOption('--base <dir>', 'base model folder')
     .requiredOption('--data <file>', 'JSONL with prompt and completion to train on')
     .requiredOption('--validation <file>', 'JSONL to measure the result on')
@@ -31,7 +34,7 @@ export function register(program: Command): void {
     .option('--init <dir>', 'adapter to start from; its rank, alpha and targets are kept')
     .option('--rank <r>', 'rank of a new adapter (default: 8)', integer(1))
     .option('--alpha <a>', 'lora_alpha of a new adapter (default: twice the rank)', number('positive'))
-    .option('--targets <names>', 'modules of a new adapter', 'q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj')
+    .option('--targets <names>', `modules of a new adapter (default: ${ALL_TARGETS})`)
     .option('--steps <n>', 'optimiser steps', integer(1), 300)
     .option('--batch-size <n>', 'examples a step', integer(1), 16)
     .option('--learning-rate <x>', 'at the end of the warm-up', number('positive'), 1e-3)
@@ -40,13 +43,18 @@ export function register(program: Command): void {
 }
 
 async function run(options: TrainCommandOptions): Promise<void> {
-  if (options.init !== undefined && (options.rank !== undefined || options.alpha !== undefined)) {
-    throw new UsageError('--rank and --alpha describe a new adapter, --init gives one that has both');
+  if (options.init !== undefined && [options.rank, options.alpha, options.targets].some((given) => given !== undefined)) {
+    throw new UsageError('--rank, --alpha and --targets describe a new adapter, --init gives one that has them all');
   }
   const output = createOutput(options);
   const { requireWritableAdapterFolder } = await import('../adapter-folder.ts');
   await requireWritableAdapterFolder(options.out);
-  const document = await withSession(options, async (session) => {
+  const document = await interruptible((signal) => trainAdapter(options, output, signal));
+  output.result(document, toRows(document, options.out));
+}
+
+function trainAdapter(options: TrainCommandOptions, output: Output, signal: AbortSignal) {
+  return withSession(options, async (session) => {
     const { saveAdapter } = await import('../../workers/formats/peft-adapter.ts');
     const { meanLoss, measure } = await import('../../workers/training/evaluation.ts');
     const { train } = await import('../../workers/training/trainer.ts');
@@ -62,11 +70,12 @@ async function run(options: TrainCommandOptions): Promise<void> {
       batchSize: options.batchSize,
       learningRate: options.learningRate,
       seed: options.seed,
+      signal,
       afterStep: (report) => showStep(report, options, output),
     });
-    const loss = await meanLoss(base.runtime, result.adapter, held.examples);
+    const loss = await meanLoss(base.runtime, result.adapter, held.examples, { signal });
     const metric = defaultMetric(held.choices);
-    const { value } = await measure(base.runtime, result.adapter, held.examples, { metric, choices: held.choices });
+    const { value } = await measure(base.runtime, result.adapter, held.examples, { metric, choices: held.choices, signal });
     const manifest = {
       baseFingerprint: base.model.fingerprint,
       strategy: 'train',
@@ -75,7 +84,6 @@ async function run(options: TrainCommandOptions): Promise<void> {
     await saveAdapter(options.out, result.adapter, { manifest, replace: true });
     return toDocument(result, { loss: loss.value, [metric]: value });
   });
-  output.result(document, toRows(document, options.out));
 }
 
 async function initialAdapter(options: TrainCommandOptions, base: ModelConfig) {
@@ -85,7 +93,7 @@ async function initialAdapter(options: TrainCommandOptions, base: ModelConfig) {
   }
   const { createAdapter } = await import('../../workers/models/lora-init.ts');
   const { rank = 8, alpha = 2 * rank, seed } = options;
-  const targetModules = options.targets.split(',').map((name) => name.trim());
+  const targetModules = (options.targets ?? ALL_TARGETS).split(',').map((name) => name.trim());
   try {
     return createAdapter({ base, rank, alpha, targetModules, seed });
   } catch (error) {

@@ -40,17 +40,18 @@ function lineView(stream: NodeJS.WriteStream): ProgressView {
 }
 
 function describe(job: Job, elapsedMs: number): string {
-  const name = `${job.adapter_name}${job.kind === 'control' ? ' (control)' : ''}`;
-  const metric = job.metric.v2_readapt === null ? '' : `${job.metric.name} ${percent(job.metric.v2_readapt)}`;
-  const step = job.total_steps > 0 ? `step ${job.step}/${job.total_steps}` : '';
+  const ended = isTerminal(job.state);
+  const elapsed = ended ? Object.values(job.phases).reduce((sum, phase) => sum + phase, 0) : elapsedMs;
   return [
-    `${(elapsedMs / 1000).toFixed(1).padStart(6)} s`,
-    name.padEnd(28),
+    `${(elapsed / 1000).toFixed(1).padStart(6)} s`,
+    `${job.adapter_name}${job.kind === 'control' ? ' (control)' : ''}`.padEnd(28),
     job.state.padEnd(12),
-    (isTerminal(job.state) ? '' : job.phase).padEnd(11),
-    step.padEnd(13),
-    metric,
-  ].join('  ');
+    (ended ? '' : job.phase).padEnd(11),
+    (job.step > 0 ? `step ${job.step}/${job.total_steps}` : '').padEnd(13),
+    job.metric.v2_readapt === null ? '' : `${job.metric.name} ${percent(job.metric.v2_readapt)}`,
+  ]
+    .join('  ')
+    .trimEnd();
 }
 
 const TERMINAL = new Set(['ready', 'not_ready', 'failed', 'cancelled']);

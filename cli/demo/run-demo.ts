@@ -97,9 +97,10 @@ async function rollOut(fleet: RegisteredFleet, options: DemoOptions): Promise<{ 
   }
 }
 
+/** Adaptations first, in the order in which they were planned, then controls. */
 async function allJobs(fleet: RegisteredFleet, rolloutId: string): Promise<Job[]> {
   const page = await fleet.operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rolloutId}&limit=100`);
-  return page.data;
+  return page.data.sort((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === 'control' ? 1 : -1));
 }
 
 async function keepRunning(stack: LocalStack, dataDir: string): Promise<void> {

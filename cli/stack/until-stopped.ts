@@ -1,9 +1,14 @@
+/** Whether this process was forked. Read at the start: the parent may be gone by the time somebody waits. */
+const HAS_PARENT = process.connected === true;
+
 /** Resolves at SIGINT, SIGTERM, or when the parent process that forked this one goes away. */
 export async function untilStopped(): Promise<void> {
   await new Promise<void>((resolve) => {
     process.once('SIGINT', () => resolve());
     process.once('SIGTERM', () => resolve());
+    if (!HAS_PARENT) return;
     if (process.connected) process.once('disconnect', () => resolve());
+    else resolve();
   });
   // An open channel to the parent would keep this process alive.
   if (process.connected) process.disconnect();

@@ -28,12 +28,18 @@ export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => v
   const start = (): void => {
     const startedAt = Date.now();
     child = fork(COMMAND, ['worker'], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    child.once('exit', (code, signal) => {
+    const restart = (reason: string): void => {
+      if (child === undefined) return;
       child = undefined;
       if (stopping) return;
       delayMs = Date.now() - startedAt > HEALTHY_AFTER_MS ? FIRST_DELAY_MS : Math.min(delayMs * 2, LONGEST_DELAY_MS);
-      log(`worker ended (${signal ?? `exit code ${code}`}), starting it again in ${delayMs} ms`);
+      log(`worker ended (${reason}), starting it again in ${delayMs} ms`);
       timer = setTimeout(start, delayMs);
+    };
+    child.once('exit', (code, signal) => restart(signal ?? `exit code ${code}`));
+    // One that cannot be started (out of processes or memory) has no exit.
+    child.on('error', (error) => {
+      if (child?.pid === undefined) restart(error.message);
     });
   };
   start();

@@ -1,28 +1,40 @@
-import type { Adapter, LoraFactors } from '../models/adapter.ts';
+import type { Adapter, LoraFactors, TrainableArrays } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
-import { factorNames, gradientNames, type ProgramKind, type ProgramShape } from '../models/decoder/program.ts';
+import { gradientName, inputName, weightSquaresName, type ProgramKind, type ProgramShape } from '../models/decoder/program.ts';
+import { rowSquares } from '../models/row-squares.ts';
+import { mapTrainable, trainableArrays } from '../models/trainable-arrays.ts';
 import type { Batch, GradientResult } from './runtime.ts';
 
 /** Data for a program's inputs other than the base's weights, by name. */
 export type InputData = ReadonlyMap<string, Float32Array | Int32Array>;
 
-/** What a call's program is specialised to. Adapters with equal ranks share it. */
+/** What a call's program is specialised to. Adapters with equal ranks share it, DoRA among themselves. */
 export function programShape(adapter: Adapter | null, batch: Batch): ProgramShape {
-  const ranks = new Map([...(adapter?.modules ?? [])].map(([module, factors]) => [module, factors.rank]));
-  return { rows: batch.rows, length: batch.length, labels: batch.labelPositions.length, ranks };
+  const modules = [...(adapter?.modules ?? [])].map(([module, { rank, magnitude }]) => {
+    return [module, { rank, dora: magnitude !== undefined }] as const;
+  });
+  return { rows: batch.rows, length: batch.length, labels: batch.labelPositions.length, modules: new Map(modules) };
 }
 
 /** Equal for calls that can share a compiled program. */
 export function programKey(kind: ProgramKind, shape: ProgramShape): string {
-  const ranks = [...shape.ranks].map(([module, rank]) => `${module}:${rank}`).join();
-  return `${kind}|${shape.rows}x${shape.length}|${shape.labels}|${ranks}`;
+  const modules = [...shape.modules].map(([module, { rank, dora }]) => `${module}:${rank}${dora ? ':dora' : ''}`).join();
+  return `${kind}|${shape.rows}x${shape.length}|${shape.labels}|${modules}`;
+}
+
+export interface ProgramCall {
+  readonly adapter: Adapter | null;
+  readonly batch: Batch;
+  /** Of no meaning to programs without gradients. */
+  readonly gradientScale: number;
 }
 
 /** The arrays themselves, no copies: factors, scalings, batch and gradient scale. */
-export function inputData(adapter: Adapter | null, batch: Batch, gradientScale: number): InputData {
+export function inputData(base: BaseModel, { adapter, batch, gradientScale }: ProgramCall): InputData {
   const modules = [...(adapter?.modules ?? [])];
   return new Map<string, Float32Array | Int32Array>([
     ...modules.flatMap(([module, factors]) => factorData(module, factors)),
+    ...modules.flatMap(([module, { magnitude }]) => (magnitude ? [weightSquaresData(base, module)] : [])),
     ['scalings', Float32Array.from(modules, ([, factors]) => factors.scaling)],
     ['input_ids', batch.inputIds],
     ['label_positions', batch.labelPositions],
@@ -33,18 +45,25 @@ export function inputData(adapter: Adapter | null, batch: Batch, gradientScale: 
 }
 
 function factorData(module: string, factors: LoraFactors): [string, Float32Array][] {
-  const names = factorNames(module);
-  return [
-    [names.a, factors.a],
-    [names.b, factors.b],
-  ];
+  return trainableArrays(factors).map(([name, array]) => [inputName(module, name), array]);
+}
+
+const WEIGHT_SQUARES = new WeakMap<BaseModel, Map<string, Float32Array>>();
+
+/** ‖W‖² of each row, computed once for a base and module. */
+function weightSquaresData(base: BaseModel, module: string): [string, Float32Array] {
+  const known = WEIGHT_SQUARES.get(base) ?? new Map<string, Float32Array>();
+  WEIGHT_SQUARES.set(base, known);
+  const name = weightSquaresName(module);
+  const squares = known.get(name) ?? rowSquares(base.weights.get(`${module}.weight`)!);
+  known.set(name, squares);
+  return [name, squares];
 }
 
 /** A `gradients` program's outputs as the runtime's result. */
 export function gradientResult(adapter: Adapter, output: (name: string) => Float32Array): GradientResult {
-  const gradients = [...adapter.modules.keys()].map((module) => {
-    const names = gradientNames(module);
-    return [module, { a: output(names.a), b: output(names.b) }] as const;
+  const gradients = [...adapter.modules].map(([module, factors]): [string, TrainableArrays] => {
+    return [module, mapTrainable(factors, (_, name) => output(gradientName(module, name)))];
   });
   return { lossSum: output('loss_sum')[0]!, gradients: new Map(gradients) };
 }

@@ -2,7 +2,7 @@ import os from 'node:os';
 import * as ort from 'onnxruntime-node';
 import type { Adapter } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
-import { checkCall, gradientResult, inputData, programShape, programKey } from './bindings.ts';
+import { checkCall, gradientResult, inputData, programKey, programShape, type ProgramCall } from './bindings.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
 import type { ProgramKind } from '../models/decoder/program.ts';
 import type { Batch, GradientResult, Runtime } from './runtime.ts';
@@ -19,15 +19,11 @@ const DEFAULT_MAX_SESSIONS = 32;
 
 type Outputs = (name: string) => Float32Array;
 
-interface Call {
-  readonly adapter: Adapter | null;
-  readonly batch: Batch;
-  readonly gradientScale?: number;
-}
+type Call = Omit<ProgramCall, 'gradientScale'> & Partial<ProgramCall>;
 
 /**
  * Runs the program as static graphs on ONNX Runtime's CPU provider, compiled on first use for each combination of
- * kind, ranks and shapes. The base's weights are bound without a copy and shared by all of them. `session.run` blocks
+ * kind, parameterisation and shapes. The base's weights are bound without a copy and shared by all of them. `session.run` blocks
  * the event loop.
  */
 export class CompiledRuntime implements Runtime {
@@ -82,6 +78,6 @@ export class CompiledRuntime implements Runtime {
     const program = await this.#programs.get(programKey(kind, shape), () =>
       compileProgram({ config: this.base.config, kind, shape, threads: this.#threads }),
     );
-    return program.run(this.#weights, inputData(adapter, batch, gradientScale));
+    return program.run(this.#weights, inputData(this.base, { adapter, batch, gradientScale }));
   }
 }

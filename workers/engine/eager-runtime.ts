@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Adapter } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { decoderProgram, programInputs, type ProgramInput, type ProgramKind } from '../models/decoder/program.ts';
-import { checkCall, gradientResult, inputData, programShape, type InputData } from './bindings.ts';
+import { checkCall, gradientResult, inputData, programShape, type InputData, type ProgramCall } from './bindings.ts';
 import type { Batch, GradientResult, Runtime } from './runtime.ts';
 import { selectBackend } from './select-backend.ts';
 
@@ -39,12 +39,12 @@ export class EagerRuntime implements Runtime {
     this.#weights.clear();
   }
 
-  #run(kind: ProgramKind, call: { adapter: Adapter | null; batch: Batch; gradientScale?: number }): Outputs {
+  #run(kind: ProgramKind, call: Omit<ProgramCall, 'gradientScale'> & Partial<ProgramCall>): Outputs {
     const { adapter, batch, gradientScale = 1 } = call;
     checkCall(this.base, adapter, batch);
     selectBackend(BACKEND);
     const shape = programShape(adapter, batch);
-    const data = inputData(adapter, batch, gradientScale);
+    const data = inputData(this.base, { adapter, batch, gradientScale });
     const results = new Map<string, Float32Array>();
     tf.tidy(() => {
       const inputs = programInputs(this.base.config, kind, shape).map((input) => [input.name, this.#tensor(input, data)]);

@@ -1,4 +1,4 @@
-import type { Adapter } from '../models/adapter.ts';
+import type { Adapter, TrainableArrays } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
 
 /**
@@ -25,7 +25,7 @@ export interface GradientResult {
   /** Σ weight · nll over the batch's labels (natural log), not yet divided by anything. */
   readonly lossSum: number;
   /** Gradients of `lossSum · gradientScale`, keyed like the adapter's modules, in the shapes of the factors. */
-  readonly gradients: ReadonlyMap<string, { readonly a: Float32Array; readonly b: Float32Array }>;
+  readonly gradients: ReadonlyMap<string, TrainableArrays>;
 }
 
 /**

@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import type { Adapter, LoraConfig } from '../models/adapter.ts';
 import { loraSettings } from '../models/lora-config.ts';
 import { isTargeted } from '../models/module-pattern.ts';
+import { trainableArrays } from '../models/trainable-arrays.ts';
 import { ADAPTER_MANIFEST, encodeManifest, type AdapterManifest } from './adapter-manifest.ts';
 import { writeFileAtomic, writeFolderAtomic } from './atomic-file.ts';
 import { firstNonFinite } from './dtypes.ts';
 import { ADAPTER_CONFIG } from './peft-config.ts';
-import { ADAPTER_WEIGHTS, factorKey } from './peft-tensors.ts';
+import { ADAPTER_WEIGHTS, factorKey, factorShapes } from './peft-tensors.ts';
 import { writeSafetensors, type TensorToWrite } from './safetensors.ts';
 
 export interface SaveAdapterOptions {
@@ -22,7 +23,7 @@ export interface SaveAdapterOptions {
 /**
  * Writes an adapter as a PEFT folder (float32) that `PeftModel.from_pretrained` and vLLM load, atomically: the folder
  * appears whole or not at all.
- * @throws Error where the adapter contradicts its own config (rank, scaling, targets) or holds a value not finite
+ * @throws Error where the adapter contradicts its own config (rank, scaling, targets, DoRA) or holds a value not finite
  */
 export async function saveAdapter(folder: string, adapter: Adapter, options: SaveAdapterOptions = {}): Promise<void> {
   const tensors = tensorsOf(adapter);
@@ -42,22 +43,23 @@ export async function saveAdapter(folder: string, adapter: Adapter, options: Sav
   );
 }
 
-/** SHA-256 (hex) over what an adapter computes: each module's scaling, shapes and float32 factors, in name order. */
+/** SHA-256 (hex) over what an adapter computes: each module's scaling, shapes and float32 factors (and magnitude), in name order. */
 export function adapterSha256(adapter: Adapter): string {
   const hash = createHash('sha256');
   for (const name of [...adapter.modules.keys()].sort()) {
-    const { rank, inFeatures, outFeatures, scaling, a, b } = adapter.modules.get(name)!;
-    hash.update(`${JSON.stringify([name, rank, inFeatures, outFeatures, scaling])}\n`);
-    for (const data of [a, b]) hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const factors = adapter.modules.get(name)!;
+    const { rank, inFeatures, outFeatures, scaling, magnitude } = factors;
+    hash.update(`${JSON.stringify([name, rank, inFeatures, outFeatures, scaling, ...(magnitude ? ['dora'] : [])])}\n`);
+    for (const [, data] of trainableArrays(factors)) hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
   return hash.digest('hex');
 }
 
 function tensorsOf(adapter: Adapter): Map<string, TensorToWrite> {
   const tensors = new Map<string, TensorToWrite>();
-  for (const [name, { rank, inFeatures, outFeatures, a, b }] of adapter.modules) {
-    tensors.set(factorKey(name, 'A'), { shape: [rank, inFeatures], data: a });
-    tensors.set(factorKey(name, 'B'), { shape: [outFeatures, rank], data: b });
+  for (const [name, factors] of adapter.modules) {
+    const shapes = factorShapes(factors);
+    for (const [factor, data] of trainableArrays(factors)) tensors.set(factorKey(name, factor), { shape: shapes[factor], data });
   }
   return tensors;
 }
@@ -66,11 +68,15 @@ function tensorsOf(adapter: Adapter): Map<string, TensorToWrite> {
 function checkAdapter({ config, modules }: Adapter, tensors: ReadonlyMap<string, TensorToWrite>): void {
   if (modules.size === 0) throw new Error('adapter has no module');
   const settings = loraSettings(config, [...modules.keys()]);
-  for (const [name, { rank, scaling }] of modules) {
+  for (const [name, { rank, scaling, magnitude }] of modules) {
     const expected = settings.get(name)!;
     if (rank !== expected.rank) throw new Error(`module ${name} has rank ${rank}, expected ${expected.rank} by the config`);
     if (Math.abs(scaling - expected.scaling) > 1e-6 * expected.scaling) {
       throw new Error(`module ${name} has scaling ${scaling}, expected ${expected.scaling} by the config`);
+    }
+    if (Boolean(config.useDora) !== (magnitude !== undefined)) {
+      const found = magnitude ? 'a magnitude' : 'no magnitude';
+      throw new Error(`module ${name} has ${found}, but use_dora is ${Boolean(config.useDora)} in the config`);
     }
     if (!isTargeted(name, config.targetModules)) throw new Error(`module ${name} is none of the config's target modules`);
   }
@@ -105,7 +111,7 @@ function encodeConfig(config: LoraConfig, baseModelName: string | undefined): st
     revision: null,
     target_modules: [...config.targetModules].sort(),
     task_type: 'CAUSAL_LM',
-    use_dora: false,
+    use_dora: config.useDora ?? false,
     use_rslora: config.useRslora,
   };
   return `${JSON.stringify(json, null, 2)}\n`;

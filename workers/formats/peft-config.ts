@@ -10,6 +10,7 @@ export interface PeftConfig {
   readonly rank: number;
   readonly alpha: number;
   readonly useRslora: boolean;
+  readonly useDora: boolean;
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
   /** Suffixes of module names, or a regular expression for whole names (`all-linear` is every linear layer). */
@@ -37,6 +38,7 @@ export function parseAdapterConfig(json: unknown): PeftConfig {
     rank: positive(json, 'r', isRank, 'a positive integer'),
     alpha: positive(json, 'lora_alpha', isPositive, 'a positive number'),
     useRslora: json['use_rslora'] === true,
+    useDora: json['use_dora'] === true,
     rankPattern: pattern(json, 'rank_pattern', isRank, 'positive integers'),
     alphaPattern: pattern(json, 'alpha_pattern', isPositive, 'positive numbers'),
     targetModules: modules(json, 'target_modules'),

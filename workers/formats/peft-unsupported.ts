@@ -9,6 +9,7 @@ const ONLY: Readonly<Record<string, readonly unknown[]>> = {
   // Other initialisations (pissa, olora, loftq, corda …) change the base weights beside the adapter.
   init_lora_weights: [true, false, 'gaussian', 'eva', 'orthogonal'],
   use_rslora: [true, false],
+  use_dora: [true, false],
 };
 
 /** Fields that say nothing of how the adapter is computed, whatever their value. */
@@ -20,10 +21,10 @@ const INFORMATIVE = new Set([
 ]); // prettier-ignore
 
 /**
- * Refuses what would be computed otherwise than plain LoRA. A field that this version does not know is accepted while
+ * Refuses what would be computed otherwise than LoRA, rsLoRA or DoRA. A field that this version does not know is accepted while
  * it is off (null, false, empty) or a mere number or string; one that is switched on (true, a non-empty list or
- * object) may change the computation, and is refused by name. The known switches (use_dora, modules_to_save,
- * lora_bias, fan_in_fan_out, layer_replication, target_parameters …) all fall under this rule.
+ * object) may change the computation, and is refused by name. The known switches (modules_to_save, lora_bias,
+ * fan_in_fan_out, layer_replication, target_parameters …) all fall under this rule.
  * @throws FormatError `unsupported_adapter`
  */
 export function refuseUnsupported(json: Json): void {

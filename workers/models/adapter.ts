@@ -3,23 +3,34 @@ export interface LoraConfig {
   readonly rank: number;
   readonly alpha: number;
   readonly useRslora: boolean;
+  /** Every module has a magnitude beside its factors (DoRA). Default false. */
+  readonly useDora?: boolean;
   /** `target_modules` as PEFT stores it: suffixes of module names. */
   readonly targetModules: readonly string[];
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
 }
 
-/** The two factors of one adapted linear layer: y = x Wᵀ + scaling · x Aᵀ Bᵀ. */
-export interface LoraFactors {
+/** What is trained of one adapted linear layer, or something in its shapes (gradients). */
+export interface TrainableArrays {
+  /** lora_A, [rank, inFeatures], row-major. */
+  readonly a: Float32Array;
+  /** lora_B, [outFeatures, rank], row-major. */
+  readonly b: Float32Array;
+  /** DoRA's magnitude of each output, [outFeatures]; only DoRA has it. */
+  readonly magnitude?: Float32Array;
+}
+
+/**
+ * The factors of one adapted linear layer: y = x W'ᵀ with W' = W + scaling · B A, and under DoRA with
+ * W' = magnitude · (W + scaling · B A) / ‖W + scaling · B A‖, the norm of each output's row.
+ */
+export interface LoraFactors extends TrainableArrays {
   readonly rank: number;
   readonly inFeatures: number;
   readonly outFeatures: number;
   /** alpha / rank, or alpha / √rank under rsLoRA. */
   readonly scaling: number;
-  /** lora_A, [rank, inFeatures], row-major. */
-  readonly a: Float32Array;
-  /** lora_B, [outFeatures, rank], row-major. */
-  readonly b: Float32Array;
 }
 
 /** A LoRA adapter: its configuration and, for each adapted module (`model.layers.0.mlp.up_proj`), its factors. */

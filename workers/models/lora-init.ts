@@ -1,9 +1,11 @@
 import { adaptableModules, type AdaptableModule } from './architecture.ts';
 import type { Adapter, LoraConfig, LoraFactors } from './adapter.ts';
+import type { BaseModel } from './base-model.ts';
 import { loraSettings } from './lora-config.ts';
 import type { ModelConfig } from './model-config.ts';
 import { isTargeted } from './module-pattern.ts';
 import { Random } from './random.ts';
+import { rowSquares } from './row-squares.ts';
 
 export interface CreateAdapterOptions {
   readonly base: ModelConfig;
@@ -12,6 +14,9 @@ export interface CreateAdapterOptions {
   readonly rank: number;
   readonly alpha: number;
   readonly useRslora?: boolean;
+  /** DoRA: needs the base's weights, whose row norms are the first magnitudes. */
+  readonly useDora?: boolean;
+  readonly weights?: BaseModel['weights'];
   readonly rankPattern?: Readonly<Record<string, number>>;
   readonly alphaPattern?: Readonly<Record<string, number>>;
   readonly seed: number;
@@ -19,9 +24,9 @@ export interface CreateAdapterOptions {
 
 /**
  * A fresh LoRA adapter that changes nothing yet: B is zero and A is Kaiming-uniform with a = √5, that is, uniform in
- * ±1/√inFeatures (PEFT, `reset_lora_parameters`). Equal options give equal adapters; `{...adapter.config, base, seed}`
- * makes one of the same shape as another.
- * @throws RangeError where rank or alpha is not positive, or a target names no module of the base
+ * ±1/√inFeatures (PEFT, `reset_lora_parameters`); DoRA's magnitudes are ‖W‖ of each row. Equal options give equal
+ * adapters; `{...adapter.config, base, weights, seed}` makes one of the same shape as another.
+ * @throws RangeError where rank or alpha is not positive, a target names no module of the base, or DoRA has no weights
  */
 export function createAdapter(options: CreateAdapterOptions): Adapter {
   const config = configOf(options);
@@ -30,18 +35,19 @@ export function createAdapter(options: CreateAdapterOptions): Adapter {
   const random = Random.fromSeed(options.seed);
   const factors = modules.map((module): [string, LoraFactors] => {
     const { rank, scaling } = settings.get(module.name)!;
-    return [module.name, initialFactors(module, rank, scaling, random)];
+    const factors = initialFactors(module, rank, scaling, random);
+    return [module.name, config.useDora ? { ...factors, magnitude: initialMagnitude(module, options.weights) } : factors];
   });
   return { config, modules: new Map(factors) };
 }
 
 function configOf(options: CreateAdapterOptions): LoraConfig {
-  const { rank, alpha, targetModules, useRslora = false, rankPattern = {}, alphaPattern = {} } = options;
+  const { rank, alpha, targetModules, useRslora = false, useDora = false, rankPattern = {}, alphaPattern = {} } = options;
   for (const value of [rank, ...Object.values(rankPattern)]) {
     if (!Number.isInteger(value) || value < 1) throw new RangeError(`rank is ${value}, expected a positive integer`);
   }
   if (!Number.isFinite(alpha) || alpha <= 0) throw new RangeError(`alpha is ${alpha}, expected a positive number`);
-  return { rank, alpha, useRslora, targetModules, rankPattern, alphaPattern };
+  return { rank, alpha, useRslora, useDora, targetModules, rankPattern, alphaPattern };
 }
 
 function targetedModules(base: ModelConfig, targets: readonly string[]): AdaptableModule[] {
@@ -57,4 +63,10 @@ function initialFactors(module: AdaptableModule, rank: number, scaling: number, 
   const a = new Float32Array(rank * inFeatures);
   for (let i = 0; i < a.length; i++) a[i] = (2 * random.uniform() - 1) * bound;
   return { rank, inFeatures, outFeatures, scaling, a, b: new Float32Array(outFeatures * rank) };
+}
+
+function initialMagnitude({ name }: AdaptableModule, weights: CreateAdapterOptions['weights']): Float32Array {
+  const weight = weights?.get(`${name}.weight`);
+  if (!weight) throw new RangeError(`the weight of ${name} is missing, expected it: DoRA starts from its row norms`);
+  return rowSquares(weight).map(Math.sqrt);
 }

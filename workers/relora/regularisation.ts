@@ -1,4 +1,5 @@
-import type { Adapter } from '../models/adapter.ts';
+import type { Adapter, TrainableArrays } from '../models/adapter.ts';
+import { mapTrainable, trainableArrays } from '../models/trainable-arrays.ts';
 
 /** L2 regularisation of fine-tuning in two stages: strong first, relaxed later. */
 export interface RegularisationOptions {
@@ -9,7 +10,10 @@ export interface RegularisationOptions {
   /** Shares of the steps, 0 ≤ strongUntil ≤ relaxedFrom ≤ 1; in between λ follows half a cosine. */
   readonly strongUntil: number;
   readonly relaxedFrom: number;
-  /** θ₀ of the penalty: the adapter that fine-tuning started from, or zero (weight decay by gradient). */
+  /**
+   * θ₀ of the penalty: the adapter that fine-tuning started from, or zero (weight decay by gradient). DoRA's magnitudes
+   * have no part in the latter: at zero they would silence the layer and not the adapter.
+   */
   readonly target: 'initial' | 'zero';
 }
 
@@ -25,7 +29,7 @@ export const DEFAULT_REGULARISATION: RegularisationOptions = {
 export const NO_REGULARISATION: RegularisationOptions = { ...DEFAULT_REGULARISATION, strong: 0 };
 
 /** Gradients by module, in the shapes of the factors. */
-export type FactorGradients = ReadonlyMap<string, { readonly a: Float32Array; readonly b: Float32Array }>;
+export type FactorGradients = ReadonlyMap<string, TrainableArrays>;
 
 /**
  * λ of one step.
@@ -46,20 +50,21 @@ export function l2Coefficient(options: RegularisationOptions, step: number, step
 }
 
 /**
- * ½ λ ‖θ − θ₀‖² over every element of the factors.
+ * ½ λ ‖θ − θ₀‖² over every element of the factors (and of the magnitudes, towards an adapter).
  * @param anchor θ₀, or null for zero
  */
 export function l2Penalty(adapter: Adapter, anchor: Adapter | null, lambda: number): number {
   let squares = 0;
-  for (const [name, { a, b }] of adapter.modules) {
-    const origin = anchor?.modules.get(name);
-    squares += squaredDistance(a, origin?.a) + squaredDistance(b, origin?.b);
+  for (const [module, factors] of adapter.modules) {
+    for (const [name, values] of trainableArrays(factors)) {
+      if (isPenalised(name, anchor)) squares += squaredDistance(values, anchor?.modules.get(module)?.[name]);
+    }
   }
   return 0.5 * lambda * squares;
 }
 
 /**
- * Gradients of the loss plus those of {@link l2Penalty}, λ (θ − θ₀); new arrays.
+ * Gradients of the loss plus those of {@link l2Penalty}, λ (θ − θ₀); nothing is changed in place.
  * @param gradients keyed like the adapter's modules
  */
 export function withL2Gradients(
@@ -69,11 +74,13 @@ export function withL2Gradients(
   lambda: number,
 ): FactorGradients {
   if (lambda === 0) return gradients;
-  const regularised = [...gradients].map(([name, gradient]) => {
-    const factors = adapter.modules.get(name)!;
-    const origin = anchor?.modules.get(name);
-    const a = pulled(gradient.a, factors.a, origin?.a, lambda);
-    return [name, { a, b: pulled(gradient.b, factors.b, origin?.b, lambda) }] as const;
+  const regularised = [...gradients].map(([module, gradient]) => {
+    const factors = adapter.modules.get(module)!;
+    const origin = anchor?.modules.get(module);
+    const arrays = mapTrainable(gradient, (slopes, name) => {
+      return isPenalised(name, anchor) ? pulled(slopes, factors[name]!, origin?.[name], lambda) : slopes;
+    });
+    return [module, arrays] as const;
   });
   return new Map(regularised);
 }
@@ -81,6 +88,10 @@ export function withL2Gradients(
 /** θ₀ of the options: the initial adapter, or null for zero. */
 export function anchorOf(options: RegularisationOptions, initial: Adapter): Adapter | null {
   return options.target === 'initial' ? initial : null;
+}
+
+function isPenalised(name: keyof TrainableArrays, anchor: Adapter | null): boolean {
+  return name !== 'magnitude' || anchor !== null;
 }
 
 function pulled(gradient: Float32Array, values: Float32Array, origin: Float32Array | undefined, lambda: number): Float32Array {

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
-import { parseDataset, type DatasetRow, type DatasetSplit, type ParseDatasetOptions } from '../../src/lib/dataset-jsonl.ts';
+import { basename } from 'node:path';
+import { DatasetError, parseDataset, type DatasetRow, type DatasetSplit, type ParseDatasetOptions } from '../../src/lib/dataset-jsonl.ts';
 
 export { DatasetError, type DatasetRow, type DatasetSplit } from '../../src/lib/dataset-jsonl.ts';
 
@@ -14,8 +15,13 @@ export interface LoadDatasetOptions extends ParseDatasetOptions {
  */
 export async function loadDataset(path: string, options: LoadDatasetOptions = {}): Promise<DatasetRow[]> {
   const rows: DatasetRow[] = [];
-  for await (const row of parseDataset(createReadStream(path), options)) {
-    if (options.split === undefined || row.split === undefined || row.split === options.split) rows.push(row);
+  try {
+    for await (const row of parseDataset(createReadStream(path), options)) {
+      if (options.split === undefined || row.split === undefined || row.split === options.split) rows.push(row);
+    }
+  } catch (error) {
+    if (error instanceof DatasetError) error.message = `${basename(path)}: ${error.message}`;
+    throw error;
   }
   return rows;
 }

@@ -1,5 +1,6 @@
 import type { Runtime } from '../engine/runtime.ts';
 import type { Adapter } from '../models/adapter.ts';
+import { trainableArrays } from '../models/trainable-arrays.ts';
 import type { FactorGradients } from '../relora/regularisation.ts';
 import { bucketLength, inputLength, makeBatch } from './batching.ts';
 import { breathe } from './forward-passes.ts';
@@ -58,10 +59,9 @@ function microBatchRows(length: number, { rows, microBatchSize }: AccumulateOpti
 /** The first micro-batch's arrays become the sum; a runtime hands out arrays that are the caller's. */
 function addInto(sum: FactorGradients | null, more: FactorGradients): FactorGradients {
   if (sum === null) return more;
-  for (const [module, { a, b }] of more) {
+  for (const [module, gradients] of more) {
     const target = sum.get(module)!;
-    addArray(target.a, a);
-    addArray(target.b, b);
+    for (const [name, values] of trainableArrays(gradients)) addArray(target[name]!, values);
   }
   return sum;
 }

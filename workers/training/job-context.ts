@@ -86,7 +86,8 @@ export class JobContext implements AdaptationContext {
   }
 
   createFresh(seed: number): Adapter {
-    return createAdapter({ ...this.oldAdapter.config, base: this.#options.base.model.config, seed });
+    const { config: base, weights } = this.#options.base.model;
+    return createAdapter({ ...this.oldAdapter.config, base, weights, seed });
   }
 
   async searchLoss(adapter: Adapter): Promise<number> {

@@ -1,6 +1,7 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -85,7 +86,10 @@ describe('usage', () => {
     [['inspect']],
     [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--rank', '1.5']],
     [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--init', adapter, '--rank', '4']],
+    [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--init', adapter, '--targets', 'q_proj']],
+    [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', `${base}/config.json/deeper/x`]],
     [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', 'x', '--strategy', 'magic']],
+    [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', adapter]],
     [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', 'x', '--target', '1', '--margin', '0']],
     [['eval', '--base', '/nowhere', '--data', 'x.jsonl']],
     [['eval', '--base', base, '--data', '/nowhere.jsonl']],
@@ -105,7 +109,7 @@ describe('usage', () => {
   it('refuses bad data and folders of others before any work', async () => {
     await writeFile(out('bad.jsonl'), '{"prompt": "a"}\n');
     const bad = await readapt('eval', '--base', base, '--data', out('bad.jsonl'));
-    expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('line 1: completion is missing') });
+    expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('bad.jsonl: line 1: completion is missing') });
     const occupied = await readapt('train', '--base', base, '--data', 'x', '--validation', 'x', '--out', family.newBase);
     expect(occupied).toMatchObject({ code: 2, stderr: expect.stringContaining('holds other files') });
   });
@@ -172,6 +176,25 @@ describe('readapt train and rebase', () => {
     expect(target).toBeCloseTo(metric['old']! - 0.005, 12);
     expect(metric['new']).toBeGreaterThanOrEqual(target);
     expect(await inspectFolder(out('rebased'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 4 });
+  });
+
+  it('an interrupted rebase ends with 130 and leaves nothing behind', async () => {
+    const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', family.adapter];
+    const data = ['--data', family.train, '--validation', family.validation, '--target', '2', '--steps', '100000'];
+    const temporary = out('tmp');
+    await mkdir(temporary);
+    const args = [BIN, 'rebase', ...bases, ...data, '--out', out('interrupted'), '--threads', '1'];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, TMPDIR: temporary } });
+    const exit = once(child, 'exit');
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+      if (stderr.includes('fine_tune@')) child.kill('SIGINT');
+    });
+    expect(await exit).toEqual([130, null]);
+    expect(stderr).toMatch(/readapt: interrupted\n$/);
+    expect((await readdir(temporary)).filter((name) => name.startsWith('readapt-'))).toEqual([]);
+    expect((await readdir(family.folder)).filter((name) => name.startsWith('interrupted'))).toEqual([]);
   });
 
   it('rebase that misses its target keeps the best candidate and is exit code 1', async () => {

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { scaledByMagnitude, type DoraTensors } from './dora.ts';
 
 /** The factors of an adapted layer as tensors; `scaling` has one element. */
 export interface LoraTensors {
@@ -7,11 +8,14 @@ export interface LoraTensors {
   /** [outFeatures, rank] */
   readonly b: tf.Tensor2D;
   readonly scaling: tf.Tensor;
+  /** DoRA only. */
+  readonly dora?: DoraTensors;
 }
 
 /**
  * A frozen linear layer with an optional LoRA update (Hu et al. 2021): y = x Wᵀ + s · x Aᵀ Bᵀ. Of two ways to compute
- * it the one with fewer multiplications is taken: the update merged into the weights, or kept beside them.
+ * it the one with fewer multiplications is taken: the update merged into the weights, or kept beside them. DoRA then
+ * scales each output.
  * @param x [rows, inFeatures]
  * @param weight [outFeatures, inFeatures]
  * @returns [rows, outFeatures]
@@ -20,7 +24,8 @@ export function linear(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors):
   if (!lora) return tf.matMul(x, weight, false, true);
   const [outFeatures, inFeatures] = weight.shape;
   const merging = outFeatures * inFeatures < x.shape[0] * (outFeatures + inFeatures);
-  return merging ? mergedLinear(x, weight, lora) : branchedLinear(x, weight, lora);
+  const output = merging ? mergedLinear(x, weight, lora) : branchedLinear(x, weight, lora);
+  return lora.dora ? scaledByMagnitude(output, lora.dora, { ...lora, weight }) : output;
 }
 
 /** y = x W'ᵀ with W' = W + s · B A. */

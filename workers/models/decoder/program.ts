@@ -2,6 +2,8 @@ import * as tf from '@tensorflow/tfjs';
 import { adaptableModules, expectedWeights } from '../architecture.ts';
 import type { ModelConfig } from '../model-config.ts';
 import { labelHiddenStates } from './decoder.ts';
+import type { TrainableName } from '../trainable-arrays.ts';
+import type { DoraTensors } from './dora.ts';
 import type { LoraTensors } from './linear.ts';
 import { negativeLogLikelihood } from './losses.ts';
 
@@ -13,8 +15,15 @@ export interface ProgramShape {
   readonly rows: number;
   readonly length: number;
   readonly labels: number;
-  /** Rank of each adapted module, in the adapter's order; empty for the base alone. */
-  readonly ranks: ReadonlyMap<string, number>;
+  /** The adapted modules, in the adapter's order; empty for the base alone. */
+  readonly modules: ReadonlyMap<string, AdaptedModule>;
+}
+
+/** How a module is adapted, as far as the program depends on it. */
+export interface AdaptedModule {
+  readonly rank: number;
+  /** It has a magnitude beside its factors. */
+  readonly dora: boolean;
 }
 
 export interface ProgramInput {
@@ -25,23 +34,34 @@ export interface ProgramInput {
 
 export type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
 
-/** Names of a module's factors among a program's inputs. */
-export function factorNames(module: string): { a: string; b: string } {
-  return { a: `${module}.lora_A`, b: `${module}.lora_B` };
+const SUFFIXES: Readonly<Record<TrainableName, string>> = {
+  a: 'lora_A',
+  b: 'lora_B',
+  magnitude: 'lora_magnitude_vector',
+};
+
+/** Name of one of a module's factors among a program's inputs. */
+export function inputName(module: string, name: TrainableName): string {
+  return `${module}.${SUFFIXES[name]}`;
 }
 
-/** Names of a module's gradients among a `gradients` program's outputs. */
-export function gradientNames(module: string): { a: string; b: string } {
-  return { a: `${module}.lora_A.gradient`, b: `${module}.lora_B.gradient` };
+/** Name of its gradient among a `gradients` program's outputs. */
+export function gradientName(module: string, name: TrainableName): string {
+  return `${inputName(module, name)}.gradient`;
+}
+
+/** Name of a DoRA module's input that follows from the base alone: ‖W‖² of each row, [outFeatures]. */
+export function weightSquaresName(module: string): string {
+  return `${module}.weight_squares`;
 }
 
 /** Every input of a program: the base's weights, the adapter's factors and scalings, the batch. */
 export function programInputs(config: ModelConfig, kind: ProgramKind, shape: ProgramShape): ProgramInput[] {
-  const { rows, length, labels, ranks } = shape;
+  const { rows, length, labels, modules } = shape;
   return [
     ...expectedWeights(config).map((weight) => ({ ...weight, type: 'float32' as const })),
-    ...factorInputs(config, ranks),
-    ...(ranks.size > 0 ? [{ name: 'scalings', shape: [ranks.size], type: 'float32' as const }] : []),
+    ...factorInputs(config, modules),
+    ...(modules.size > 0 ? [{ name: 'scalings', shape: [modules.size], type: 'float32' as const }] : []),
     { name: 'input_ids', shape: [rows * length], type: 'int32' },
     { name: 'label_positions', shape: [labels], type: 'int32' },
     ...(kind === 'logits' ? [] : [{ name: 'label_targets', shape: [labels], type: 'int32' as const }]),
@@ -50,16 +70,20 @@ export function programInputs(config: ModelConfig, kind: ProgramKind, shape: Pro
   ];
 }
 
-function factorInputs(config: ModelConfig, ranks: ReadonlyMap<string, number>): ProgramInput[] {
-  const modules = new Map(adaptableModules(config).map((module) => [module.name, module]));
-  return [...ranks].flatMap(([name, rank]): ProgramInput[] => {
-    const module = modules.get(name);
-    if (!module) throw new Error(`the adapter's module ${name} is not a linear layer of this ${config.modelType} model`);
-    return [
-      { name: factorNames(name).a, shape: [rank, module.inFeatures], type: 'float32' },
-      { name: factorNames(name).b, shape: [module.outFeatures, rank], type: 'float32' },
-    ];
+function factorInputs(config: ModelConfig, adapted: ProgramShape['modules']): ProgramInput[] {
+  const linears = new Map(adaptableModules(config).map((module) => [module.name, module]));
+  return [...adapted].flatMap(([name, { rank, dora }]): ProgramInput[] => {
+    const linear = linears.get(name);
+    if (!linear) throw new Error(`the adapter's module ${name} is not a linear layer of this ${config.modelType} model`);
+    const shapes = { a: [rank, linear.inFeatures], b: [linear.outFeatures, rank], magnitude: [linear.outFeatures] };
+    const trained = trainedNames(dora).map((each) => ({ name: inputName(name, each), shape: shapes[each] }));
+    const frozen = dora ? [{ name: weightSquaresName(name), shape: shapes.magnitude }] : [];
+    return [...trained, ...frozen].map((input) => ({ ...input, type: 'float32' }));
   });
+}
+
+function trainedNames(dora: boolean): TrainableName[] {
+  return dora ? ['a', 'b', 'magnitude'] : ['a', 'b'];
 }
 
 /**
@@ -68,15 +92,14 @@ function factorInputs(config: ModelConfig, ranks: ReadonlyMap<string, number>): 
  */
 export function decoderProgram(config: ModelConfig, kind: ProgramKind, shape: ProgramShape) {
   return (inputs: ProgramTensors): ProgramTensors => {
-    const lora = loraTensors(shape, inputs);
     const run: ProgramRun = { config, shape, inputs };
     switch (kind) {
       case 'labelLosses':
-        return { losses: labelLosses(run, lora) };
+        return { losses: labelLosses(run) };
       case 'logits':
-        return { logits: tf.matMul(hiddenStates(run, lora), head(run), false, true) };
+        return { logits: tf.matMul(hiddenStates(run), head(run), false, true) };
       case 'gradients':
-        return lossAndGradients(run, lora);
+        return lossAndGradients(run);
     }
   };
 }
@@ -87,42 +110,48 @@ interface ProgramRun {
   readonly inputs: ProgramTensors;
 }
 
-type LoraByModule = ReadonlyMap<string, LoraTensors>;
-
-function labelLosses(run: ProgramRun, lora: LoraByModule): tf.Tensor1D {
+function labelLosses(run: ProgramRun): tf.Tensor1D {
   const targets = required(run.inputs, 'label_targets') as tf.Tensor1D;
-  const losses = negativeLogLikelihood(hiddenStates(run, lora), head(run), targets);
+  const losses = negativeLogLikelihood(hiddenStates(run), head(run), targets);
   return losses.mul(required(run.inputs, 'label_weights'));
 }
 
-function lossAndGradients(run: ProgramRun, lora: LoraByModule): ProgramTensors {
-  const lossOf = (...factors: tf.Tensor[]) => labelLosses(run, withFactors(lora, factors)).sum() as tf.Scalar;
-  const factors = [...lora.values()].flatMap(({ a, b }) => [a, b]);
-  const { value, grads } = tf.valueAndGrads(lossOf)(factors, required(run.inputs, 'gradient_scale') as tf.Scalar);
-  const names = [...lora.keys()].flatMap((module) => Object.values(gradientNames(module)));
-  return { loss_sum: value, ...Object.fromEntries(names.map((name, index) => [name, grads[index]!])) };
+function lossAndGradients(run: ProgramRun): ProgramTensors {
+  const trained = [...run.shape.modules].flatMap(([module, { dora }]) =>
+    trainedNames(dora).map((name) => ({ input: inputName(module, name), gradient: gradientName(module, name) })),
+  );
+  const lossOf = (...values: tf.Tensor[]) => {
+    const replaced = Object.fromEntries(trained.map(({ input }, index) => [input, values[index]!]));
+    return labelLosses({ ...run, inputs: { ...run.inputs, ...replaced } }).sum() as tf.Scalar;
+  };
+  const at = trained.map(({ input }) => required(run.inputs, input));
+  const { value, grads } = tf.valueAndGrads(lossOf)(at, required(run.inputs, 'gradient_scale') as tf.Scalar);
+  const outputs = trained.map(({ gradient }, index) => [gradient, grads[index]!]);
+  return { loss_sum: value, ...Object.fromEntries(outputs) };
 }
 
-/** @param factors a and b of every module in turn */
-function withFactors(lora: LoraByModule, factors: readonly tf.Tensor[]): LoraByModule {
-  const modules = [...lora].map(([module, { scaling }], index): [string, LoraTensors] => {
-    const [a, b] = factors.slice(2 * index) as [tf.Tensor2D, tf.Tensor2D];
-    return [module, { a, b, scaling }];
-  });
-  return new Map(modules);
+function loraTensors({ shape: { modules }, inputs }: ProgramRun): ReadonlyMap<string, LoraTensors> {
+  const scalings = modules.size > 0 ? tf.split(required(inputs, 'scalings'), modules.size) : [];
+  return new Map(
+    [...modules].map(([module, { dora }], index): [string, LoraTensors] => {
+      const a = required(inputs, inputName(module, 'a')) as tf.Tensor2D;
+      const b = required(inputs, inputName(module, 'b')) as tf.Tensor2D;
+      const lora = { a, b, scaling: scalings[index]! };
+      return [module, dora ? { ...lora, dora: doraTensors(inputs, module) } : lora];
+    }),
+  );
 }
 
-function loraTensors({ ranks }: ProgramShape, inputs: ProgramTensors): LoraByModule {
-  const scalings = ranks.size > 0 ? tf.split(required(inputs, 'scalings'), ranks.size) : [];
-  const modules = [...ranks.keys()].map((module, index): [string, LoraTensors] => {
-    const names = factorNames(module);
-    const [a, b] = [required(inputs, names.a), required(inputs, names.b)] as [tf.Tensor2D, tf.Tensor2D];
-    return [module, { a, b, scaling: scalings[index]! }];
-  });
-  return new Map(modules);
+function doraTensors(inputs: ProgramTensors, module: string): DoraTensors {
+  return {
+    magnitude: required(inputs, inputName(module, 'magnitude')) as tf.Tensor1D,
+    weightSquares: required(inputs, weightSquaresName(module)) as tf.Tensor1D,
+  };
 }
 
-function hiddenStates({ config, shape, inputs }: ProgramRun, lora: LoraByModule): tf.Tensor2D {
+function hiddenStates(run: ProgramRun): tf.Tensor2D {
+  const { config, shape, inputs } = run;
+  const lora = loraTensors(run);
   return labelHiddenStates(config, shape, {
     weight: (name) => required(inputs, name),
     lora: (module) => lora.get(module),
