@@ -15,6 +15,7 @@ export default defineConfig({
         globalSetup: ['test/integration/support/global-setup.ts'],
       }),
       project('e2e', { testTimeout: 300_000, hookTimeout: 120_000 }),
+      project('production', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('browser', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('interop', { testTimeout: 300_000, hookTimeout: 300_000 }),
     ],

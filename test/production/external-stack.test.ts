@@ -1,0 +1,108 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Job, Rollout } from '../../cli/demo/api-client.ts';
+import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
+import { registerFleet } from '../../cli/demo/register-fleet.ts';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
+import { startRedis, type TestRedis } from '../integration/support/redis.ts';
+
+// What docker-compose.yml runs, without Docker: PostgreSQL and Redis outside, migrate, API and worker as processes.
+const COMMAND = path.resolve('bin/readapt.js');
+
+let databaseFolder: string;
+let dataDir: string;
+let postgres: EmbeddedPostgres;
+let redis: TestRedis;
+let env: NodeJS.ProcessEnv;
+const running: ChildProcess[] = [];
+
+beforeAll(async () => {
+  databaseFolder = await mkdtemp(path.join(tmpdir(), 'readapt-production-database-'));
+  dataDir = await mkdtemp(path.join(tmpdir(), 'readapt-production-'));
+  postgres = await startEmbeddedPostgres(databaseFolder, { durable: false });
+  redis = await startRedis();
+  env = {
+    ...process.env,
+    DATABASE_URL: postgres.url,
+    REDIS_URL: redis.url,
+    READAPT_DATA_DIR: dataDir,
+    READAPT_ALLOWED_ROOTS: FAMILY,
+    READAPT_PORT: '0',
+    READAPT_LOG_LEVEL: 'info',
+  };
+});
+
+afterAll(async () => {
+  for (const child of running.reverse()) await ended(child);
+  await redis?.stop();
+  await postgres?.stop();
+  for (const folder of [databaseFolder, dataDir]) await rm(folder, { recursive: true, force: true });
+});
+
+test('API and worker on PostgreSQL and Redis re-adapt a fleet', async () => {
+  const migrate = spawn(process.execPath, [COMMAND, 'migrate', '--json'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const applied = JSON.parse(await outputOf(migrate)) as { applied: string[] };
+  expect(applied.applied.length).toBeGreaterThan(0);
+
+  const api = spawn(process.execPath, [COMMAND, 'serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const greeting = await started(api, /serves (\S+)[\s\S]*operator key, shown this once: (\S+)/);
+  const [, origin, operatorKey] = greeting;
+  await started(spawn(process.execPath, [COMMAND, 'worker'], { env, stdio: ['ignore', 'inherit', 'pipe'] }), /worker runs/);
+
+  const entry = { ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!, trainRows: 100 };
+  const fleet = await registerFleet({ origin: origin!, operatorKey: operatorKey!, fleet: [entry], log: () => {} });
+  const { rollout } = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
+    version: '2',
+    path: familyPath('v2'),
+    rollout: {},
+  });
+  const job = await endOf(() => fleet.operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rollout.id}`));
+  expect(job).toMatchObject({ state: 'ready', adapter_name: 'feed-topics', error: null });
+  const ready = (await (await fetch(`${origin}/readyz`)).json()) as object;
+  expect(ready).toMatchObject({ status: 'ready' });
+});
+
+async function endOf(list: () => Promise<{ data: Job[] }>): Promise<Job> {
+  for (;;) {
+    const [job] = (await list()).data;
+    if (job !== undefined && ['ready', 'not_ready', 'failed'].includes(job.state)) return job;
+    await sleep(200);
+  }
+}
+
+/** Waits for a line on standard output or error; the child is ended after the tests. */
+async function started(child: ChildProcess, line: RegExp): Promise<RegExpExecArray> {
+  running.push(child);
+  let seen = '';
+  return new Promise((resolve, reject) => {
+    const read = (chunk: Buffer): void => {
+      seen += chunk.toString();
+      const match = line.exec(seen);
+      if (match !== null) resolve(match);
+    };
+    child.stdout?.on('data', read);
+    child.stderr?.on('data', read);
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`ended with ${code} before ${line}:\n${seen}`)));
+  });
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, 'exit');
+  child.kill('SIGTERM');
+  await exit;
+}
+
+async function outputOf(child: ChildProcess): Promise<string> {
+  let output = '';
+  child.stdout!.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number];
+  if (code !== 0) throw new Error(`ended with ${code}`);
+  return output;
+}
