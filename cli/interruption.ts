@@ -1,37 +1,55 @@
 import { constants } from 'node:os';
 
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+type Signal = (typeof SIGNALS)[number];
+
+/** npm passes on what the terminal has sent to the whole group already: a signal this soon after the first is the same. */
+const SAME_SIGNAL_MS = 1000;
+
 /** Ctrl-C, or a polite `kill`. */
 export class InterruptedError extends Error {
   readonly code = 'interrupted';
-  /** As a shell has it: 128 and the number of the signal. */
   readonly exitCode: number;
 
-  constructor(signal: 'SIGINT' | 'SIGTERM') {
+  constructor(signal: Signal) {
     super('interrupted');
     this.name = 'InterruptedError';
-    this.exitCode = 128 + constants.signals[signal];
+    this.exitCode = exitCodeOf(signal);
   }
 }
 
 /**
- * Gives `use` a signal that aborts with an {@link InterruptedError} at SIGINT or SIGTERM, so that it can clean up. The
- * second one ends the process at once.
+ * Calls `handle` at the first SIGINT or SIGTERM; another one, a second or more later, ends the process at once.
+ * @returns a function that stops listening
  */
+export function onInterrupt(handle: (signal: Signal) => void): () => void {
+  let since: number | null = null;
+  const listener = (signal: NodeJS.Signals): void => {
+    const now = performance.now();
+    if (since !== null && now - since >= SAME_SIGNAL_MS) process.exit(exitCodeOf(signal as Signal));
+    if (since !== null) return;
+    since = now;
+    handle(signal as Signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, listener);
+  return () => {
+    for (const signal of SIGNALS) process.off(signal, listener);
+  };
+}
+
+/** Gives `use` a signal that aborts with an {@link InterruptedError} at SIGINT or SIGTERM, so that it can clean up. */
 export async function interruptible<T>(use: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
-  const interrupt = (signal: NodeJS.Signals): void => {
-    stopListening();
-    controller.abort(new InterruptedError(signal as 'SIGINT' | 'SIGTERM'));
-  };
-  const stopListening = (): void => {
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
-  };
-  process.once('SIGINT', interrupt);
-  process.once('SIGTERM', interrupt);
+  const stopListening = onInterrupt((signal) => controller.abort(new InterruptedError(signal)));
   try {
     return await use(controller.signal);
   } finally {
-    stopListening();
+    // An interrupted process is about to end by itself: the signal that comes again must not cut that short.
+    if (!controller.signal.aborted) stopListening();
   }
+}
+
+/** As a shell has it: 128 and the number of the signal. */
+function exitCodeOf(signal: Signal): number {
+  return 128 + constants.signals[signal];
 }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig } from '../../src/config/config.ts';
 import { writeFileAtomic } from '../../workers/formats/atomic-file.ts';
+import { interruptible } from '../interruption.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
 import type { Job, Rollout } from './api-client.ts';
 import { FAMILY, familyPath, FLEET } from './fleet.ts';
@@ -29,6 +30,7 @@ export interface DemoOptions {
 /**
  * The main job from beginning to end on an embedded stack, through the public API alone.
  * @returns the exit code: 0 when every job ended ready or not_ready, else 1
+ * @throws InterruptedError at Ctrl-C, when everything is stopped and removed
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'readapt-demo-'));
@@ -43,26 +45,26 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   });
   say(`data folder ${dataDir}`);
   say('starting PostgreSQL, API, worker and training process …');
-  const stack = await startLocalStack(config, { worker: true });
-  const interrupted = onInterrupt(() => stack.stop());
-  try {
-    const exitCode = await demonstrate(stack, options);
-    interrupted.dispose();
-    if (options.keep) await keepRunning(stack, dataDir);
-    return exitCode;
-  } finally {
-    interrupted.dispose();
-    await stack.stop();
-    if (options.keep) say(`the data stay in ${dataDir}`);
-    else await rm(dataDir, { recursive: true, force: true });
-  }
+  return interruptible(async (signal) => {
+    const stack = await startLocalStack(config, { worker: true });
+    try {
+      const exitCode = await demonstrate(stack, options, signal);
+      if (options.keep) await keepRunning(stack, dataDir, signal);
+      return exitCode;
+    } finally {
+      await stack.stop();
+      if (options.keep) say(`the data stay in ${dataDir}`);
+      else await rm(dataDir, { recursive: true, force: true });
+    }
+  });
 }
 
-async function demonstrate(stack: LocalStack, options: DemoOptions): Promise<number> {
+async function demonstrate(stack: LocalStack, options: DemoOptions, signal: AbortSignal): Promise<number> {
+  signal.throwIfAborted();
   if (stack.operatorKey === null) throw new Error('the data folder is not new: its operator key was shown before');
   say(`API at ${stack.url} (documentation at ${stack.url}/docs)`);
   const fleet = await registerFleet({ origin: stack.url, operatorKey: stack.operatorKey, fleet: FLEET, log: say });
-  const { rollout, jobs } = await rollOut(fleet, options);
+  const { rollout, jobs } = await rollOut(fleet, options, signal);
   if (rollout.error !== null) say(`rollout ${rollout.state}: ${rollout.error.message ?? JSON.stringify(rollout.error)}`);
   for (const job of jobs) if (job.error !== null) say(`${job.adapter_name}: ${job.error.code}: ${job.error.message}`);
 
@@ -74,7 +76,11 @@ async function demonstrate(stack: LocalStack, options: DemoOptions): Promise<num
 }
 
 /** POSTs version 2 and follows the rollout until it and all its jobs, controls too, have ended. */
-async function rollOut(fleet: RegisteredFleet, options: DemoOptions): Promise<{ rollout: Rollout; jobs: Job[] }> {
+async function rollOut(
+  fleet: RegisteredFleet,
+  options: DemoOptions,
+  signal: AbortSignal,
+): Promise<{ rollout: Rollout; jobs: Job[] }> {
   const started = Date.now();
   const accepted = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
     version: '2',
@@ -91,6 +97,7 @@ async function rollOut(fleet: RegisteredFleet, options: DemoOptions): Promise<{ 
       const ended = FINAL_ROLLOUT_STATES.has(rollout.state) && jobs.every((job) => isTerminal(job.state));
       if (ended) return { rollout, jobs };
       await sleep(POLL_MS);
+      signal.throwIfAborted();
     }
   } finally {
     view.close();
@@ -103,28 +110,10 @@ async function allJobs(fleet: RegisteredFleet, rolloutId: string): Promise<Job[]
   return page.data.sort((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === 'control' ? 1 : -1));
 }
 
-async function keepRunning(stack: LocalStack, dataDir: string): Promise<void> {
+async function keepRunning(stack: LocalStack, dataDir: string, signal: AbortSignal): Promise<void> {
   say(`\nstill running: ${stack.url}, operator key ${stack.operatorKey}, data in ${dataDir}`);
   say('press Ctrl-C to stop');
-  await new Promise<void>((resolve) => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
-  });
-}
-
-/** Stops the stack when the demo is interrupted before its end, so that no process is left behind. */
-function onInterrupt(stop: () => Promise<void>): { dispose(): void } {
-  const handler = (signal: NodeJS.Signals): void => {
-    void stop().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143));
-  };
-  process.once('SIGINT', handler);
-  process.once('SIGTERM', handler);
-  return {
-    dispose() {
-      process.off('SIGINT', handler);
-      process.off('SIGTERM', handler);
-    },
-  };
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 }
 
 function say(line: string): void {

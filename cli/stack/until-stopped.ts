@@ -1,11 +1,13 @@
+import { onInterrupt } from '../interruption.ts';
+
 /** Whether this process was forked. Read at the start: the parent may be gone by the time somebody waits. */
 const HAS_PARENT = process.connected === true;
 
 /** Resolves at SIGINT, SIGTERM, or when the parent process that forked this one goes away. */
 export async function untilStopped(): Promise<void> {
   await new Promise<void>((resolve) => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
+    // Never taken back: a signal that comes again must not cut the end short.
+    onInterrupt(() => resolve());
     if (!HAS_PARENT) return;
     if (process.connected) process.once('disconnect', () => resolve());
     else resolve();

@@ -27,7 +27,8 @@ export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => v
 
   const start = (): void => {
     const startedAt = Date.now();
-    child = fork(COMMAND, ['worker'], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    // In a group of its own: a Ctrl-C at the terminal is for this process, which then ends the worker.
+    child = fork(COMMAND, ['worker'], { env, detached: true, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const restart = (reason: string): void => {
       if (child === undefined) return;
       child = undefined;

@@ -189,6 +189,7 @@ describe('readapt train and rebase', () => {
     let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
+      // npm passes on what the terminal has sent to the whole group already: it comes twice.
       if (stderr.includes('fine_tune@')) child.kill('SIGINT');
     });
     expect(await exit).toEqual([130, null]);
