@@ -1,4 +1,4 @@
-import { Prisma, type Database } from './database.ts';
+import { Prisma, type Database, type Queryable } from './database.ts';
 
 /** The answer of a request as it went over the wire. */
 export interface StoredAnswer {
@@ -14,6 +14,14 @@ export interface FoundRecord {
   answer: StoredAnswer | null;
 }
 
+/** A request's hold on a key. */
+export interface Claim {
+  principal: string;
+  key: string;
+  /** Differs between requests: who was taken for dead and lives on holds the key no more. */
+  claimId: string;
+}
+
 /** A claim that was not renewed for this time belongs to a process that died. */
 const CLAIM_MS = 60_000;
 const KEEP_MS = 24 * 3_600_000;
@@ -25,19 +33,17 @@ export type IdempotencyStore = ReturnType<typeof createIdempotencyStore>;
 
 /** Queries on `idempotency_records`. While a request runs, `created_at` is the time its claim was last renewed. */
 export function createIdempotencyStore(db: Database) {
-  const at = (principal: string, key: string) => ({ principal_key: { principal, key } });
-
   /** Inserts the claim; false if the key is taken. */
-  async function insert(principal: string, key: string, requestHash: string): Promise<boolean> {
+  async function insert(claim: Claim, requestHash: string): Promise<boolean> {
     const { count } = await db.idempotencyRecord.createMany({
-      data: [{ principal, key, requestHash }],
+      data: [{ ...claim, requestHash }],
       skipDuplicates: true,
     });
     return count === 1;
   }
 
   /** Takes over the key from a claim that lapsed, or from an answer that is too old to be replayed. */
-  async function takeOver(principal: string, key: string, requestHash: string): Promise<boolean> {
+  async function takeOver({ principal, key, claimId }: Claim, requestHash: string): Promise<boolean> {
     const { count } = await db.idempotencyRecord.updateMany({
       where: {
         principal,
@@ -47,35 +53,34 @@ export function createIdempotencyStore(db: Database) {
           { createdAt: { lt: new Date(Date.now() - KEEP_MS) } },
         ],
       },
-      data: { requestHash, statusCode: null, response: Prisma.DbNull, createdAt: new Date() },
+      data: { requestHash, claimId, statusCode: null, response: Prisma.DbNull, createdAt: new Date() },
     });
     return count === 1;
   }
 
   return {
-    async claim(principal: string, key: string, digest: string | null): Promise<'claimed' | FoundRecord> {
+    async claim(claim: Claim, digest: string | null): Promise<'claimed' | FoundRecord> {
+      const { principal, key } = claim;
       const requestHash = digest ?? UNKNOWN;
-      if (await insert(principal, key, requestHash)) return 'claimed';
-      if (await takeOver(principal, key, requestHash)) return 'claimed';
-      const row = await db.idempotencyRecord.findUnique({ where: at(principal, key) });
+      if (await insert(claim, requestHash)) return 'claimed';
+      if (await takeOver(claim, requestHash)) return 'claimed';
+      const row = await db.idempotencyRecord.findUnique({ where: { principal_key: { principal, key } } });
       // Set free between the two statements.
-      if (row === null) return (await insert(principal, key, requestHash)) ? 'claimed' : { requestHash: null, answer: null };
+      if (row === null) return (await insert(claim, requestHash)) ? 'claimed' : { requestHash: null, answer: null };
       return {
         requestHash: row.requestHash === UNKNOWN ? null : row.requestHash,
         answer: row.statusCode === null ? null : (row.response as unknown as StoredAnswer),
       };
     },
 
-    async renew(principal: string, key: string): Promise<void> {
-      await db.idempotencyRecord.updateMany({
-        where: { principal, key, statusCode: null },
-        data: { createdAt: new Date() },
-      });
+    async renew(claim: Claim): Promise<void> {
+      await db.idempotencyRecord.updateMany({ where: held(claim), data: { createdAt: new Date() } });
     },
 
-    async complete(principal: string, key: string, requestHash: string, answer: StoredAnswer): Promise<void> {
-      await db.idempotencyRecord.updateMany({
-        where: { principal, key },
+    /** Stores the answer; false if the claim lapsed and another request has the key. */
+    async complete(claim: Claim, requestHash: string, answer: StoredAnswer, tx: Queryable = db): Promise<boolean> {
+      const { count } = await tx.idempotencyRecord.updateMany({
+        where: held(claim),
         data: {
           requestHash,
           statusCode: answer.statusCode,
@@ -83,14 +88,21 @@ export function createIdempotencyStore(db: Database) {
           createdAt: new Date(),
         },
       });
+      return count === 1;
     },
 
-    async release(principal: string, key: string): Promise<void> {
-      await db.idempotencyRecord.deleteMany({ where: { principal, key, statusCode: null } });
+    /** Sets the key free, unless an answer is stored. */
+    async release(claim: Claim): Promise<void> {
+      await db.idempotencyRecord.deleteMany({ where: held(claim) });
     },
 
     async deleteExpired(): Promise<void> {
       await db.idempotencyRecord.deleteMany({ where: { createdAt: { lt: new Date(Date.now() - KEEP_MS) } } });
     },
   };
+}
+
+/** The record while the claim holds and has no answer. */
+function held({ principal, key, claimId }: Claim) {
+  return { principal, key, claimId, statusCode: null };
 }

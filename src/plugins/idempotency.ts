@@ -1,10 +1,10 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, randomUUID, type Hash } from 'node:crypto';
 import { Readable, Transform, type TransformCallback } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Database, Prisma } from '../lib/database.ts';
 import { AppError } from '../lib/errors.ts';
-import { createIdempotencyStore, type IdempotencyStore, type StoredAnswer } from '../lib/idempotency-store.ts';
+import { createIdempotencyStore, type Claim, type IdempotencyStore, type StoredAnswer } from '../lib/idempotency-store.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -14,16 +14,19 @@ declare module 'fastify' {
   interface FastifyRequest {
     idempotency: IdempotentRequest | null;
   }
+  interface FastifyInstance {
+    idempotencyStore: IdempotencyStore;
+  }
 }
 
 /** What the hooks know of a request with an `Idempotency-Key`. */
-export interface IdempotentRequest {
-  key: string;
-  principal: string;
+export interface IdempotentRequest extends Claim {
   /** Hash of method, URL and the body's bytes; complete when the body has been read. */
   hash: Hash;
   digest: string | null;
   claimed: boolean;
+  /** The answer was stored in the transaction of the change. */
+  recorded: boolean;
   heartbeat: NodeJS.Timeout | null;
 }
 
@@ -40,12 +43,14 @@ const STORED_HEADERS = ['content-type', 'location', 'etag'] as const;
  * `Idempotency-Replayed: true`. Another body answers 422, a request while the first still runs 409. A request that
  * failed has changed nothing and sets its key free.
  *
- * If the process dies between the commit of the change and the storing of the answer, nothing is lost: the claim
- * lapses after a minute and a retry runs the request again, which answers 409 for a name that the first one took.
+ * What creates something stores its answer in the transaction that creates it, see answer-once.ts: if the process
+ * dies, both are there or neither. Other requests (to cancel) change nothing when they are repeated. A claim whose
+ * process died lapses after a minute.
  */
 export default fp<{ db: Database }>(
   async (app, { db }) => {
     const store = createIdempotencyStore(db);
+    app.decorate('idempotencyStore', store);
     app.decorateRequest('idempotency', null);
     app.addHook('preParsing', async (request, _reply, payload) => {
       request.idempotency = begin(request);
@@ -80,10 +85,12 @@ function begin(request: FastifyRequest): IdempotentRequest | null {
   const hash = createHash('sha256').update(`${request.method} ${request.url}\n`);
   return {
     key,
+    claimId: randomUUID(),
     principal: principal.kind === 'operator' ? 'operator' : principal.tenantId,
     hash,
     digest: null,
     claimed: false,
+    recorded: false,
     heartbeat: null,
   };
 }
@@ -118,11 +125,11 @@ async function claim(
   reply: FastifyReply,
 ): Promise<FastifyReply | undefined> {
   if (!isStream(request.body) && state.digest === null) state.digest = state.hash.digest('hex');
-  const found = await store.claim(state.principal, state.key, state.digest);
+  const found = await store.claim(claimOf(state), state.digest);
   if (found === 'claimed') {
     state.claimed = true;
     state.heartbeat = setInterval(() => {
-      store.renew(state.principal, state.key).catch((error: unknown) => request.log.warn({ err: error }, 'claim not renewed'));
+      store.renew(claimOf(state)).catch((error: unknown) => request.log.warn({ err: error }, 'claim not renewed'));
     }, HEARTBEAT_MS).unref();
     return undefined;
   }
@@ -150,7 +157,7 @@ function keyReused(key: string): AppError {
   });
 }
 
-function stillRunning(key: string): AppError {
+export function stillRunning(key: string): AppError {
   return new AppError({
     code: 'idempotency_in_progress',
     status: 409,
@@ -172,15 +179,22 @@ function replay(reply: FastifyReply, answer: StoredAnswer): FastifyReply {
 function answerOf(request: FastifyRequest, reply: FastifyReply, payload: unknown): StoredAnswer | null {
   const { statusCode } = reply;
   if (statusCode < 200 || statusCode >= 300 || (typeof payload !== 'string' && payload !== null)) return null;
-  const secrets = request.routeOptions.config.idempotencySecrets ?? [];
-  return { statusCode, headers: storedHeaders(reply), payload: withoutSecrets(payload, secrets) };
+  return { statusCode, headers: storedHeaders(reply), payload: withoutSecrets(payload, secretsOf(request)) };
+}
+
+export function secretsOf(request: FastifyRequest): readonly string[] {
+  return request.routeOptions.config.idempotencySecrets ?? [];
 }
 
 async function finish(store: IdempotencyStore, state: IdempotentRequest, answer: StoredAnswer | null): Promise<void> {
   state.claimed = false;
   if (state.heartbeat !== null) clearInterval(state.heartbeat);
-  if (answer === null || state.digest === null) await store.release(state.principal, state.key);
-  else await store.complete(state.principal, state.key, state.digest, answer);
+  if (answer === null || state.digest === null) await store.release(claimOf(state));
+  else if (!state.recorded) await store.complete(claimOf(state), state.digest, answer);
+}
+
+export function claimOf({ principal, key, claimId }: IdempotentRequest): Claim {
+  return { principal, key, claimId };
 }
 
 function storedHeaders(reply: FastifyReply): Record<string, string> {
@@ -188,7 +202,7 @@ function storedHeaders(reply: FastifyReply): Record<string, string> {
   return Object.fromEntries(entries.filter((entry): entry is [(typeof STORED_HEADERS)[number], string] => typeof entry[1] === 'string'));
 }
 
-function withoutSecrets(payload: string | null, secrets: readonly string[]): string {
+export function withoutSecrets(payload: string | null, secrets: readonly string[]): string {
   if (payload === null || secrets.length === 0) return payload ?? '';
   const value = JSON.parse(payload) as Record<string, Prisma.InputJsonValue | null>;
   for (const name of secrets) if (name in value) value[name] = null;

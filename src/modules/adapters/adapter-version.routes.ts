@@ -4,6 +4,7 @@ import Type from 'typebox';
 import { AppError } from '../../lib/errors.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { acceptUploads, uploadedBytes } from '../../lib/upload-body.ts';
+import { answerOnce, type AnswerHead } from '../../plugins/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { matchesEtag } from '../../plugins/etag.ts';
 import { ARCHIVE_LIMIT_BYTES } from './adapter-archive.ts';
@@ -48,9 +49,9 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
       const baseVersion = named(body?.base_model_version, request.query.base_model_version);
       const source =
         body === undefined ? { archive: uploadedBytes(request, ARCHIVE_TYPE, UPLOAD_LIMIT) } : { path: body.path };
-      const version = await service.importVersion(request.params.id, baseVersion, source, tenantScope(request));
-      const location = `/v1/adapters/${version.adapter_id}/versions/${version.id}`;
-      return reply.code(201).header('location', location).send(version);
+      return answerOnce<AdapterVersion>(request, reply, headOfVersion, (record) =>
+        service.importVersion(request.params.id, baseVersion, source, { scope: tenantScope(request), record }),
+      );
     },
   );
   app.get(
@@ -106,6 +107,10 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
   );
 };
 export default versionRoutes;
+
+function headOfVersion(version: AdapterVersion): AnswerHead {
+  return { status: 201, location: `/v1/adapters/${version.adapter_id}/versions/${version.id}` };
+}
 
 /** The base version that the body or the query names. @throws AppError 400 `invalid_request` */
 function named(inBody: string | undefined, inQuery: string | undefined): string {

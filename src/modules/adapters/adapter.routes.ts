@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app.ts';
 import { pageOf } from '../../lib/pagination.ts';
+import { answerOnce } from '../../plugins/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { createAdapterService } from './adapter.service.ts';
 import { Adapter, AdapterParams, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
@@ -24,10 +25,10 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
         response: { 201: Adapter },
       },
     },
-    async (request, reply) => {
-      const adapter = await service.create(request.body, tenantScope(request));
-      return reply.code(201).header('location', `/v1/adapters/${adapter.id}`).send(adapter);
-    },
+    (request, reply) =>
+      answerOnce<Adapter>(request, reply, ({ id }) => ({ status: 201, location: `/v1/adapters/${id}` }), (record) =>
+        service.create(request.body, tenantScope(request), record),
+      ),
   );
   app.get(
     '/adapters',

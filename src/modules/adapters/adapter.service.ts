@@ -7,6 +7,7 @@ import { recordEvent } from '../../lib/events.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
+import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapter-import.ts';
 import { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
 import { adapterExists, createAdapterRepository, type AdapterRow, type BaseVersionRow } from './adapter.repository.ts';
@@ -34,8 +35,8 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
   const { db, artifacts } = deps;
   const adapters = createAdapterRepository(db);
 
-  async function findAdapter(id: string, scope: string | null): Promise<AdapterRow> {
-    const row = await adapters.find(id, scope);
+  async function findAdapter(id: string, scope: string | null, tx?: Transaction): Promise<AdapterRow> {
+    const row = await adapters.find(id, scope, tx);
     if (row === null) throw notFound('adapter', id);
     return row;
   }
@@ -53,14 +54,23 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     throw unprocessable('base_model_version_not_found', message);
   }
 
-  /** Adapter row and event. */
-  async function insertAdapter(owner: string, body: CreateAdapter, baseModelId: string, tx: Transaction): Promise<string> {
+  /** Adapter row and event; with `imported`, its first version's too. */
+  async function insertAdapter(
+    owner: string,
+    body: CreateAdapter,
+    base: { modelId: string; versionId?: string; imported?: ImportedAdapter },
+    tx: Transaction,
+  ): Promise<Adapter> {
+    const baseModelId = base.modelId;
     const id = newId('adapter');
     const { name, metric, gate, dataset_id: datasetId } = body;
     await adapters.insert({ id, tenantId: owner, baseModelId, datasetId, name, metric, gate }, tx);
     const data = { name, base_model_id: baseModelId, dataset_id: datasetId };
     await recordEvent(tx, { tenantId: owner, type: 'adapter.created', subjectId: id, data });
-    return id;
+    if (base.imported !== undefined && base.versionId !== undefined) {
+      await insertVersion({ id, tenantId: owner }, base.imported, base.versionId, tx);
+    }
+    return toAdapter(await findAdapter(id, owner, tx));
   }
 
   /** Version row and event. */
@@ -107,20 +117,17 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
      *
      * @throws AppError 404, 409 `adapter_exists`, 422; then neither rows nor files stay.
      */
-    async create(body: CreateAdapter, scope: string | null): Promise<Adapter> {
+    async create(body: CreateAdapter, scope: string | null, record: RecordAnswer<Adapter>): Promise<Adapter> {
       const owner = resolveOwner(scope, body.tenant_id);
       const { baseModel, baseVersion } = await resolveReferences(body, owner);
       if (body.source === undefined || baseVersion === null) {
-        const id = await withTransaction(db, (tx) => insertAdapter(owner, body, baseModel.id, tx));
-        return toAdapter(await findAdapter(id, owner));
+        return withTransaction(db, (tx) => recorded(tx, insertAdapter(owner, body, { modelId: baseModel.id }, tx), record));
       }
       const imported = await importAdapter(deps, body.source, baseVersion.path);
-      const id = await withRegisteredArtifact(deps, imported.artifact, async (tx) => {
-        const adapterId = await insertAdapter(owner, body, baseModel.id, tx);
-        await insertVersion({ id: adapterId, tenantId: owner }, imported, baseVersion.id, tx);
-        return adapterId;
-      });
-      return toAdapter(await findAdapter(id, owner));
+      const base = { modelId: baseModel.id, versionId: baseVersion.id, imported };
+      return withRegisteredArtifact(deps, imported.artifact, (tx) =>
+        recorded(tx, insertAdapter(owner, body, base, tx), record),
+      );
     },
 
     async list(query: ListAdaptersQuery, scope: string | null): Promise<Page<Adapter>> {
@@ -141,12 +148,14 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       id: string,
       baseVersion: string,
       source: AdapterSource,
-      scope: string | null,
+      caller: { scope: string | null; record: RecordAnswer<AdapterVersion> },
     ): Promise<AdapterVersion> {
-      const adapter = await findAdapter(id, scope);
+      const adapter = await findAdapter(id, caller.scope);
       const base = await findBaseVersion(adapter.baseModel, baseVersion);
       const imported = await importAdapter(deps, source, base.path);
-      return withRegisteredArtifact(deps, imported.artifact, (tx) => insertVersion(adapter, imported, base.id, tx));
+      return withRegisteredArtifact(deps, imported.artifact, (tx) =>
+        recorded(tx, insertVersion(adapter, imported, base.id, tx), caller.record),
+      );
     },
 
     async listVersions(id: string, query: PageQuery, scope: string | null): Promise<Page<AdapterVersion>> {
@@ -168,4 +177,11 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       return { digest, filename: `${prefix}.tar`, open: () => artifacts.tarStream(digest, { prefix }) };
     },
   };
+}
+
+/** Records what the work made as the answer, in the same transaction. */
+async function recorded<T>(tx: Transaction, work: Promise<T>, record: RecordAnswer<T>): Promise<T> {
+  const answer = await work;
+  await record(tx, answer);
+  return answer;
 }

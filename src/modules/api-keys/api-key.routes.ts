@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { ModuleOptions } from '../../app.ts';
 import { pageOf } from '../../lib/pagination.ts';
+import { answerOnce } from '../../plugins/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { ApiKey, ApiKeyParams, CreateApiKey, CreatedApiKey, ListApiKeys } from './api-key.schemas.ts';
 import { createApiKeyService } from './api-key.service.ts';
@@ -17,7 +18,8 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       config: { idempotencySecrets: ['key'] },
       schema: { tags, operationId: 'createApiKey', summary: 'Create a key; it is shown once', body: CreateApiKey, response: { 201: CreatedApiKey } },
     },
-    async (request, reply) => reply.code(201).send(await service.create(request.body, tenantScope(request))),
+    (request, reply) =>
+      answerOnce<CreatedApiKey>(request, reply, () => ({ status: 201 }), (record) => service.create(request.body, tenantScope(request), record)),
   );
   app.get(
     '/api-keys',

@@ -4,6 +4,7 @@ import { AppError, notFound, unprocessable } from '../../lib/errors.ts';
 import { recordEvent } from '../../lib/events.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
+import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import { createApiKeyRepository, type NewApiKey } from './api-key.repository.ts';
 import type { ApiKey, CreateApiKey, CreatedApiKey, ListApiKeys } from './api-key.schemas.ts';
@@ -28,13 +29,15 @@ export function createApiKeyService({ db }: { db: Database }) {
 
   return {
     /** @throws AppError 403, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
-    async create(request: CreateApiKey, scope: string | null): Promise<CreatedApiKey> {
+    async create(request: CreateApiKey, scope: string | null, record: RecordAnswer<CreatedApiKey>): Promise<CreatedApiKey> {
       const tenantId = ownerOf(request, scope);
       const expiresAt = expiryOf(request);
-      const { row, key } = await withTransaction(db, (tx) =>
-        insert(tx, { tenantId, name: request.name, scopes: request.scopes, expiresAt }),
-      );
-      return { ...toApiKey(row), key };
+      return withTransaction(db, async (tx) => {
+        const { row, key } = await insert(tx, { tenantId, name: request.name, scopes: request.scopes, expiresAt });
+        const created = { ...toApiKey(row), key };
+        await record(tx, created);
+        return created;
+      });
     },
 
     async list(query: ListApiKeys, scope: string | null): Promise<Page<ApiKey>> {

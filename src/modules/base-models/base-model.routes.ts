@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
+import { answerOnce, type AnswerHead } from '../../plugins/answer-once.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import {
   BaseModel,
@@ -23,10 +24,8 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       onRequest: requireOperator,
       schema: { tags, operationId: 'createBaseModel', summary: 'Create a base model', body: CreateBaseModel, response: { 201: BaseModel } },
     },
-    async (request, reply) => {
-      const model = await service.create(request.body);
-      return reply.code(201).header('location', `/v1/base-models/${model.id}`).send(model);
-    },
+    (request, reply) =>
+      answerOnce<BaseModel>(request, reply, ({ id }) => ({ status: 201, location: `/v1/base-models/${id}` }), (record) => service.create(request.body, record)),
   );
   app.get(
     '/base-models',
@@ -58,12 +57,8 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         response: { 201: CreatedBaseVersion, 202: CreatedBaseVersion },
       },
     },
-    async (request, reply) => {
-      const created = await service.addVersion(request.params.model, request.body);
-      const { base_model_version: version, rollout } = created;
-      const location = rollout === null ? `/v1/base-model-versions/${version.id}` : `/v1/rollouts/${rollout.id}`;
-      return reply.code(rollout === null ? 201 : 202).header('location', location).send(created);
-    },
+    (request, reply) =>
+      answerOnce<CreatedBaseVersion>(request, reply, headOfVersion, (record) => service.addVersion(request.params.model, request.body, record)),
   );
   app.get(
     '/base-models/:model/versions',
@@ -90,3 +85,8 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
   );
 };
 export default baseModelRoutes;
+
+function headOfVersion({ base_model_version: version, rollout }: CreatedBaseVersion): AnswerHead {
+  if (rollout === null) return { status: 201, location: `/v1/base-model-versions/${version.id}` };
+  return { status: 202, location: `/v1/rollouts/${rollout.id}` };
+}

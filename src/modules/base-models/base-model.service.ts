@@ -5,6 +5,7 @@ import { notFound } from '../../lib/errors.ts';
 import { recordEvent } from '../../lib/events.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
+import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import { createRollout } from '../rollouts/index.ts';
 import { createBaseModelRepository, type BaseVersionRow } from './base-model.repository.ts';
@@ -37,11 +38,13 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
 
   return {
     /** @throws AppError 409 `base_model_exists` */
-    create: ({ name }: CreateBaseModel): Promise<BaseModel> =>
+    create: ({ name }: CreateBaseModel, record: RecordAnswer<BaseModel>): Promise<BaseModel> =>
       withTransaction(db, async (tx) => {
         const row = await models.insertModel({ id: newId('baseModel'), name }, tx);
         await recordEvent(tx, { tenantId: null, type: 'base_model.created', subjectId: row.id, data: { name } });
-        return toBaseModel(row);
+        const model = toBaseModel(row);
+        await record(tx, model);
+        return model;
       }),
 
     async list(query: PageQuery): Promise<Page<BaseModel>> {
@@ -58,11 +61,15 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
      * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`,
      *   `not_a_folder` or `invalid_base_model`.
      */
-    async addVersion(idOrName: string, request: CreateBaseVersion): Promise<CreatedBaseVersion> {
+    async addVersion(
+      idOrName: string,
+      request: CreateBaseVersion,
+      record: RecordAnswer<CreatedBaseVersion>,
+    ): Promise<CreatedBaseVersion> {
       const model = await findModel(idOrName);
       const folder = await resolveAllowedFolder(request.path, allowedRoots);
       const config = await readModelFolder(folder);
-      const { version, started } = await withTransaction(db, async (tx) => {
+      const { answer, entries } = await withTransaction(db, async (tx) => {
         await models.lockModel(model.id, tx);
         const first = (await models.countVersions(model.id, tx)) === 0;
         const version = await models.insertVersion(
@@ -79,10 +86,12 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
           first || request.rollout === false
             ? null
             : await createRollout(tx, { baseVersionId: version.id, options: request.rollout ?? {} });
-        return { version, started };
+        const answer = { base_model_version: toBaseVersion(version, null), rollout: started?.rollout ?? null };
+        await record(tx, answer);
+        return { answer, entries: started?.entries ?? [] };
       });
-      if (started !== null) await producer.enqueueAfterCommit(started.entries);
-      return { base_model_version: toBaseVersion(version, null), rollout: started?.rollout ?? null };
+      await producer.enqueueAfterCommit(entries);
+      return answer;
     },
 
     async listVersions(idOrName: string, query: PageQuery, scope: string | null): Promise<Page<BaseVersion>> {

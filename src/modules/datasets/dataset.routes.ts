@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app.ts';
 import { pageOf } from '../../lib/pagination.ts';
 import { acceptUploads, uploadedBytes } from '../../lib/upload-body.ts';
+import { answerOnce } from '../../plugins/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import {
   CreateDatasetBody,
@@ -36,8 +37,9 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     },
     async (request, reply) => {
       const chunks = uploadedBytes(request, DATASET_TYPE, UPLOAD_LIMIT);
-      const dataset = await service.create(request.query, tenantScope(request), chunks);
-      return reply.code(201).header('location', `/v1/datasets/${dataset.id}`).send(dataset);
+      return answerOnce<Dataset>(request, reply, ({ id }) => ({ status: 201, location: `/v1/datasets/${id}` }), (record) =>
+        service.create(request.query, tenantScope(request), chunks, record),
+      );
     },
   );
   app.get(

@@ -5,6 +5,7 @@ import { recordEvent } from '../../lib/events.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
+import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import { createDatasetRepository, datasetExists, type DatasetRow } from './dataset.repository.ts';
 import type { CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
@@ -16,7 +17,13 @@ export type DatasetService = ReturnType<typeof createDatasetService>;
 export function createDatasetService(deps: { db: Database; artifacts: ArtifactStore }) {
   const datasets = createDatasetRepository(deps.db);
 
-  function register(owner: string, name: string, artifact: StoredArtifact, splits: SplitCounts): Promise<Dataset> {
+  function register(
+    owned: { owner: string; name: string },
+    artifact: StoredArtifact,
+    splits: SplitCounts,
+    record: RecordAnswer<Dataset>,
+  ): Promise<Dataset> {
+    const { owner, name } = owned;
     return withRegisteredArtifact(deps, artifact, async (tx) => {
       const rows = splits.train + splits.validation + splits.test;
       const row = await datasets.insert(
@@ -33,7 +40,9 @@ export function createDatasetService(deps: { db: Database; artifacts: ArtifactSt
       );
       const data = { name, rows, digest: artifact.digest };
       await recordEvent(tx, { tenantId: owner, type: 'dataset.created', subjectId: row.id, data });
-      return toDataset(row);
+      const dataset = toDataset(row);
+      await record(tx, dataset);
+      return dataset;
     });
   }
 
@@ -43,14 +52,19 @@ export function createDatasetService(deps: { db: Database; artifacts: ArtifactSt
      *
      * @throws AppError 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507; then nothing stays.
      */
-    async create(query: CreateDatasetQuery, scope: string | null, chunks: AsyncIterable<Uint8Array>): Promise<Dataset> {
+    async create(
+      query: CreateDatasetQuery,
+      scope: string | null,
+      chunks: AsyncIterable<Uint8Array>,
+      record: RecordAnswer<Dataset>,
+    ): Promise<Dataset> {
       const owner = resolveOwner(scope, query.tenant_id);
       // Refused before the upload is read where that can be known.
       if (!(await datasets.tenantExists(owner))) throw notFound('tenant', owner);
       if (await datasets.isNameTaken(owner, query.name)) throw datasetExists(query.name);
       const splits: SplitCounts = { train: 0, validation: 0, test: 0 };
       const artifact = await deps.artifacts.putFile(normaliseDataset(chunks, splits), 'dataset');
-      return register(owner, query.name, artifact, splits);
+      return register({ owner, name: query.name }, artifact, splits, record);
     },
 
     async list(query: ListDatasetsQuery, scope: string | null): Promise<Page<Dataset>> {

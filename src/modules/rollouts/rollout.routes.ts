@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app.ts';
 import { pageOf } from '../../lib/pagination.ts';
+import { answerOnce } from '../../plugins/answer-once.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import { CreateRollout, Rollout, RolloutParams, RolloutQuery } from './rollout.schemas.ts';
 import { createRolloutService } from './rollout.service.ts';
@@ -21,10 +22,8 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         response: { 202: Rollout },
       },
     },
-    async (request, reply) => {
-      const rollout = await service.create(request.body);
-      return reply.code(202).header('location', `/v1/rollouts/${rollout.id}`).send(rollout);
-    },
+    (request, reply) =>
+      answerOnce<Rollout>(request, reply, ({ id }) => ({ status: 202, location: `/v1/rollouts/${id}` }), (record) => service.create(request.body, record)),
   );
   app.get(
     '/rollouts',

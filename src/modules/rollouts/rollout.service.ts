@@ -7,6 +7,7 @@ import { conflict, notFound, unprocessable } from '../../lib/errors.ts';
 import { recordEvent } from '../../lib/events.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
+import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import { cancelJobs, settleRollout } from '../jobs/index.ts';
 import { toRollout } from './rollout.mapper.ts';
 import { createRolloutRepository, type RolloutRow } from './rollout.repository.ts';
@@ -40,10 +41,12 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
     get,
 
     /** @throws AppError 422 `base_version_unknown`, 409 `rollout_exists` */
-    async create({ base_model_version, options }: CreateRollout): Promise<Rollout> {
-      const { rollout, entries } = await withTransaction(db, (tx) =>
-        createRollout(tx, { baseVersionId: base_model_version, options: options ?? {} }),
-      );
+    async create({ base_model_version, options }: CreateRollout, record: RecordAnswer<Rollout> = unrecorded): Promise<Rollout> {
+      const { rollout, entries } = await withTransaction(db, async (tx) => {
+        const created = await createRollout(tx, { baseVersionId: base_model_version, options: options ?? {} });
+        await record(tx, created.rollout);
+        return created;
+      });
       await producer.enqueueAfterCommit(entries);
       return rollout;
     },

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
+import { answerOnce } from '../../plugins/answer-once.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import { CreateTenant, Tenant, TenantParams } from './tenant.schemas.ts';
 import { createTenantService } from './tenant.service.ts';
@@ -15,10 +16,8 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       onRequest: requireOperator,
       schema: { tags, operationId: 'createTenant', summary: 'Create a tenant', body: CreateTenant, response: { 201: Tenant } },
     },
-    async (request, reply) => {
-      const tenant = await service.create(request.body);
-      return reply.code(201).header('location', `/v1/tenants/${tenant.id}`).send(tenant);
-    },
+    (request, reply) =>
+      answerOnce<Tenant>(request, reply, ({ id }) => ({ status: 201, location: `/v1/tenants/${id}` }), (record) => service.create(request.body, record)),
   );
   app.get(
     '/tenants',

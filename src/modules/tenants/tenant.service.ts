@@ -3,6 +3,7 @@ import { notFound } from '../../lib/errors.ts';
 import { recordEvent } from '../../lib/events.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
+import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import { createTenantRepository } from './tenant.repository.ts';
 import type { CreateTenant, Tenant } from './tenant.schemas.ts';
@@ -13,11 +14,13 @@ export function createTenantService({ db }: { db: Database }) {
   const tenants = createTenantRepository(db);
   return {
     /** @throws AppError 409 `tenant_exists` */
-    create: ({ name }: CreateTenant): Promise<Tenant> =>
+    create: ({ name }: CreateTenant, record: RecordAnswer<Tenant>): Promise<Tenant> =>
       withTransaction(db, async (tx) => {
         const row = await tenants.insert({ id: newId('tenant'), name }, tx);
         await recordEvent(tx, { tenantId: row.id, type: 'tenant.created', subjectId: row.id, data: { name } });
-        return toTenant(row);
+        const tenant = toTenant(row);
+        await record(tx, tenant);
+        return tenant;
       }),
 
     async list(query: PageQuery): Promise<Page<Tenant>> {

@@ -160,6 +160,9 @@ describe('from an archive', () => {
     expect(second.headers['idempotency-replayed']).toBe('true');
     expect(second.json()).toEqual(first.json());
     expect((await request({ url: `/v1/adapters/${id}/versions` })).json().data).toHaveLength(1);
+    const together = await world.app.db.$queryRaw`
+      SELECT v.id FROM adapter_versions v JOIN idempotency_records r ON r.xmin = v.xmin AND r.key = 'version-1'`;
+    expect(together, 'the answer and the version come from one transaction').toEqual([{ id: first.json().id }]);
   });
 
   const archive = (status: number, code: string, detail: RegExp) => ({ status, code, detail: expect.stringMatching(detail) });

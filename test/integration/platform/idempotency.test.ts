@@ -106,6 +106,62 @@ test('the secret of a new key is not kept for the replay', async () => {
   expect(JSON.stringify(stored)).not.toContain(first.key);
 });
 
+describe('the answer is stored in the transaction of the change', () => {
+  /** `xmin` is the transaction that wrote a row. */
+  const writtenTogether = async (table: string, id: string) => {
+    const [row] = await service.db.$queryRawUnsafe<{ together: boolean }[]>(
+      `SELECT r.xmin = t.xmin AS together FROM ${table} t, idempotency_records r WHERE t.id = $1 AND r.key = $2`,
+      id,
+      key,
+    );
+    return row?.together;
+  };
+  const rows = ['train', 'validation', 'test'].map((split) => JSON.stringify({ prompt: split, completion: 'x', split }));
+
+  test.each([
+    ['/v1/tenants', 'tenants', { payload: { name: 'together' } }],
+    ['/v1/base-models', 'base_models', { payload: { name: 'together' } }],
+    ['/v1/api-keys', 'api_keys', { payload: { name: 'together', scopes: ['operator'] } }],
+    ['/v1/datasets?name=together', 'datasets', { payload: rows.join('\n'), headers: { 'content-type': 'application/x-ndjson' } }],
+  ])('POST %s', async (url, table, { payload, headers = {} }: { payload: object | string; headers?: object }) => {
+    const send = () =>
+      service.request({
+        method: 'POST',
+        url,
+        payload,
+        headers: { ...headers, 'idempotency-key': key },
+        ...(table === 'datasets' ? { key: tenant.key } : {}),
+      });
+    const first = await send();
+    expect(first.statusCode, first.body).toBe(201);
+    expect(await writtenTogether(table, first.json().id)).toBe(true);
+    const second = await send();
+    expect(second.headers['idempotency-replayed']).toBe('true');
+    expect(second.headers['content-type']).toBe(first.headers['content-type']);
+    expect(second.headers.location).toBe(first.headers.location);
+    expect({ ...second.json(), key: null }).toEqual({ ...first.json(), key: null });
+  });
+
+  test('and not made by a request that was taken for dead', async () => {
+    const body = new Readable({ read: () => undefined });
+    const upload = service.request({
+      method: 'POST',
+      url: '/v1/datasets?name=zombie',
+      key: tenant.key,
+      headers: { 'content-type': 'application/x-ndjson', 'idempotency-key': key },
+      payload: body,
+    });
+    const takenOver = () => service.db.idempotencyRecord.updateMany({ where: { key }, data: { claimId: 'another' } });
+    await expect.poll(async () => (await takenOver()).count).toBe(1);
+    body.push(rows.join('\n'));
+    body.push(null);
+    const answer = await upload;
+    expect([answer.statusCode, answer.json().code]).toEqual([409, 'idempotency_in_progress']);
+    expect(await service.db.dataset.count({ where: { name: 'zombie' } })).toBe(0);
+    expect(await service.db.idempotencyRecord.count({ where: { key, claimId: 'another' } })).toBe(1);
+  });
+});
+
 describe('a claim whose process died', () => {
   const claimed = (age: number) =>
     service.db.idempotencyRecord.create({
@@ -158,7 +214,7 @@ describe('an upload', () => {
     expect(second.json().id).toBe(first.json().id);
     const other = await upload('streamed', rows('not'));
     expect([other.statusCode, other.json().code]).toEqual([422, 'idempotency_key_reused']);
-    expect(await service.db.dataset.count()).toBe(1);
+    expect(await service.db.dataset.count({ where: { name: 'streamed' } })).toBe(1);
   });
 
   test('that breaks off sets its key free', async () => {

@@ -45,21 +45,24 @@ async function addMigration(name: string, sql: string): Promise<void> {
   await writeFile(path.join(folder, name, 'migration.sql'), sql);
 }
 
+const MIGRATIONS = ['20261125000000_initial', '20261125010000_idempotency_claims'];
+
 test('they apply once, and a second time nothing changes', async () => {
-  expect(await pendingMigrations(database.url)).toEqual(['20261125000000_initial']);
-  expect(await applyMigrations(database.url)).toEqual(['20261125000000_initial']);
+  expect(await pendingMigrations(database.url)).toEqual(MIGRATIONS);
+  expect(await applyMigrations(database.url)).toEqual(MIGRATIONS);
   const before = await shape();
   const ledger = await query('SELECT * FROM _prisma_migrations');
   expect(await applyMigrations(database.url)).toEqual([]);
   expect(await pendingMigrations(database.url)).toEqual([]);
   expect(await shape()).toEqual(before);
   expect(await query('SELECT * FROM _prisma_migrations')).toEqual(ledger);
-  expect(ledger).toMatchObject([{ migration_name: '20261125000000_initial', applied_steps_count: 1, rolled_back_at: null }]);
+  const applied = { rolled_back_at: null, applied_steps_count: 1 };
+  expect(ledger).toMatchObject(MIGRATIONS.map((name) => ({ migration_name: name, ...applied })));
 });
 
 test('processes that start together apply them once', async () => {
   const applied = await Promise.all([1, 2, 3, 4].map(() => applyMigrations(database.url)));
-  expect(applied.flat()).toEqual(['20261125000000_initial']);
+  expect(applied.flat()).toEqual(MIGRATIONS);
 });
 
 describe('they match schema.prisma', () => {
