@@ -9,7 +9,7 @@ import type { Adapter } from '../../workers/models/adapter.ts';
 import { createAdapter } from '../../workers/models/lora-init.ts';
 import { Random } from '../../workers/models/random.ts';
 import { largestDifference } from '../unit/engine/support/numeric.ts';
-import { BASES, LORAS, randomExamples, SEEDS } from './support/cases.ts';
+import { BASES, DORAS, LORAS, randomExamples, SEEDS } from './support/cases.ts';
 import { labelLogits } from './support/passes.ts';
 import { useWorkspace } from './support/workspace.ts';
 
@@ -41,6 +41,7 @@ const OLDER = [
   { release: '0.6', fields: FIELDS_OF_0_6, lora: LORAS[2]! },
   { release: '0.10', fields: FIELDS_OF_0_10, lora: LORAS[1]! },
   { release: '0.10', fields: FIELDS_OF_0_10, lora: LORAS[3]! },
+  { release: '0.10', fields: FIELDS_OF_0_10, lora: DORAS[0]! },
 ];
 
 let runtime: Runtime;
@@ -54,7 +55,7 @@ beforeAll(async () => {
 afterAll(() => runtime?.dispose());
 
 describe.each(SEEDS)('an adapter saved by Readapt, seed %i', (seed) => {
-  it.each(LORAS)('is one of its own to PEFT: $name', async ({ name, lora }) => {
+  it.each([...LORAS, ...DORAS])('is one of its own to PEFT: $name', async ({ name, lora }) => {
     const folder = workspace.path(`ours ${seed} ${name}`);
     const adapter = randomAdapter(lora, seed);
     await saveAdapter(folder, adapter, { baseModelName: 'a/base' });
@@ -66,8 +67,12 @@ describe.each(SEEDS)('an adapter saved by Readapt, seed %i', (seed) => {
 });
 
 describe('an adapter saved by PEFT', () => {
-  it.each(['float16', 'bfloat16'] as const)('is read from %s', async (dtype) => {
-    const folder = await peftAdapter(`theirs ${dtype}`, LORAS[2]!.lora, dtype);
+  it.each([
+    ['float16', LORAS[2]!],
+    ['bfloat16', LORAS[2]!],
+    ['bfloat16', DORAS[1]!],
+  ] as const)('is read from %s: $1.name', async (dtype, { name, lora }) => {
+    const folder = await peftAdapter(`theirs ${dtype} ${name}`, lora, dtype);
     await expectEqualLogits(await loadAdapter(folder, runtime.base.config), folder);
   });
 
@@ -121,17 +126,21 @@ async function expectEqualLogits(adapter: Adapter, folder: string, seed = 9): Pr
 function randomAdapter(lora: Readonly<Record<string, unknown>>, seed: number): Adapter {
   const created = createAdapter({
     base: runtime.base.config,
+    weights: runtime.base.weights,
     seed,
     rank: lora.r as number,
     alpha: lora.lora_alpha as number,
     useRslora: lora.use_rslora === true,
+    useDora: lora.use_dora === true,
     targetModules: lora.target_modules as string[],
     rankPattern: lora.rank_pattern as Record<string, number> | undefined,
     alphaPattern: lora.alpha_pattern as Record<string, number> | undefined,
   });
   const random = Random.fromSeed(seed);
   const modules = [...created.modules].map(([name, factors]) => {
-    return [name, { ...factors, b: factors.b.map(() => 0.3 * random.normal()) }] as const;
+    const moved = { ...factors, b: factors.b.map(() => 0.3 * random.normal()) };
+    const magnitude = factors.magnitude?.map((value) => value * (1 + 0.2 * random.normal()));
+    return [name, magnitude ? { ...moved, magnitude } : moved] as const;
   });
   return { ...created, modules: new Map(modules) };
 }

@@ -1,4 +1,5 @@
 import type { ModelConfig } from '../models/model-config.ts';
+import { trainableArrays } from '../models/trainable-arrays.ts';
 import { FormatError } from './errors.ts';
 import { describeBaseModel, withModelWeights } from './hugging-face-model.ts';
 import { resolveInFolder } from './model-folder.ts';
@@ -18,6 +19,7 @@ export interface AdapterInspection {
   readonly rank: number;
   readonly alpha: number;
   readonly useRslora: boolean;
+  readonly useDora: boolean;
   /** As the file says: names, a regular expression or `all-linear`. */
   readonly targets: readonly string[] | string;
   /** Adapted modules. */
@@ -69,14 +71,14 @@ async function inspectAdapterOn(folder: string, baseFolder: string): Promise<Ada
   return {
     ...(await adapterFields(folder)),
     modules: factors.length,
-    parameters: factors.reduce((total, { a, b }) => total + a.length + b.length, 0),
+    parameters: factors.flatMap(trainableArrays).reduce((total, [, { length }]) => total + length, 0),
     fingerprint: adapterSha256(adapter),
     architecture: config.modelType,
   };
 }
 
 async function adapterFields(folder: string) {
-  const { rank, alpha, useRslora, targetModules: targets, baseModelName } = await readAdapterConfig(folder);
+  const { rank, alpha, useRslora, useDora, targetModules: targets, baseModelName } = await readAdapterConfig(folder);
   const baseFingerprint = (await readAdapterManifest(folder))?.baseFingerprint ?? null;
-  return { kind: 'adapter' as const, rank, alpha, useRslora, targets, baseModelName, baseFingerprint };
+  return { kind: 'adapter' as const, rank, alpha, useRslora, useDora, targets, baseModelName, baseFingerprint };
 }

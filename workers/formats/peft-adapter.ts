@@ -2,9 +2,10 @@ import { adaptableModules, type AdaptableModule } from '../models/architecture.t
 import type { Adapter, LoraConfig, LoraFactors } from '../models/adapter.ts';
 import { loraSettings, type LoraModuleSettings } from '../models/lora-config.ts';
 import type { ModelConfig } from '../models/model-config.ts';
+import type { TrainableName } from '../models/trainable-arrays.ts';
 import { FormatError } from './errors.ts';
 import { ADAPTER_CONFIG, readAdapterConfig, selectModules, withPatterns, type PeftConfig } from './peft-config.ts';
-import { ADAPTER_WEIGHTS, adapterWeightsPath, checkFactors, checkPair, factorKey, parseFactorKey } from './peft-tensors.ts';
+import { ADAPTER_WEIGHTS, adapterWeightsPath, checkComplete, checkFactors, factorKey, parseFactorKey } from './peft-tensors.ts';
 import { withSafetensors, type SafetensorsFile } from './safetensors.ts';
 
 export { readAdapterConfig, type PeftConfig } from './peft-config.ts';
@@ -12,8 +13,8 @@ export { adapterSha256, saveAdapter, type SaveAdapterOptions } from './peft-adap
 export { readAdapterManifest, verifyAdapterFiles, type AdapterManifest } from './adapter-manifest.ts';
 
 /**
- * Loads a PEFT LoRA adapter for a base, strictly: every targeted module has both factors in the rank that the config
- * gives it and in the base's shape, there is no other tensor, and all values are finite. Never reads a pickle.
+ * Loads a PEFT LoRA or DoRA adapter for a base, strictly: every targeted module has both factors in the rank that the
+ * config gives it and in the base's shape (and a magnitude under DoRA), there is no other tensor, and all values are finite. Never reads a pickle.
  * @param folder with adapter_config.json and adapter_model.safetensors
  * @returns float32 factors; the config's targets are plain suffixes whatever form the file used
  * @throws FormatError naming file, tensor or field, the value found and the one expected
@@ -26,7 +27,8 @@ export async function loadAdapter(folder: string, base: ModelConfig): Promise<Ad
     checkAgainstBase(file, peft, base, modules, settings);
     const factors = new Map<string, LoraFactors>();
     for (const module of modules) {
-      factors.set(module.name, await readFactors(file, module, settings.get(module.name)!));
+      const read = await readFactors(file, module, settings.get(module.name)!);
+      factors.set(module.name, peft.useDora ? { ...read, magnitude: await readTensor(file, module.name, 'magnitude') } : read);
     }
     return { config: loraConfig(peft, base, modules), modules: factors };
   });
@@ -41,7 +43,7 @@ export interface AdapterDescription {
 }
 
 /**
- * Checks an adapter on its own: config, both factors of every module, ranks, targets, finite values.
+ * Checks an adapter on its own: config, all tensors of every module, ranks, targets, finite values.
  * @throws FormatError
  */
 export async function describeAdapter(folder: string): Promise<AdapterDescription> {
@@ -49,14 +51,14 @@ export async function describeAdapter(folder: string): Promise<AdapterDescriptio
   return withAdapterWeights(folder, async (file) => {
     const modules = [...new Set(file.names.flatMap((key) => parseFactorKey(key)?.module ?? []))];
     const targeted = selectModules(config, modules);
-    for (const module of targeted) checkPair(file, module);
+    for (const module of targeted) checkComplete(file, module, config.useDora);
     const settings = settingsOf(config, targeted);
     const expected = targeted.map((module) => ({
       ...expectedRank(config, module, settings),
-      inFeatures: file.entry(factorKey(module, 'A')).shape[1] ?? 0,
-      outFeatures: file.entry(factorKey(module, 'B')).shape[0] ?? 0,
+      inFeatures: file.entry(factorKey(module, 'a')).shape[1] ?? 0,
+      outFeatures: file.entry(factorKey(module, 'b')).shape[0] ?? 0,
     }));
-    checkFactors(file, expected, () => `target_modules of ${ADAPTER_CONFIG} does not name this module`);
+    checkFactors(file, { modules: expected, dora: config.useDora }, () => `target_modules of ${ADAPTER_CONFIG} does not name this module`);
     if (modules.length === 0) throw noModules(config, 'the adapter holds no tensor');
     let parameters = 0;
     for (const key of file.names) parameters += (await file.read(key)).data.length;
@@ -93,7 +95,7 @@ function checkAgainstBase(
 ): void {
   const expected = modules.map((module) => ({ ...module, ...expectedRank(peft, module.name, settings) }));
   const known = new Set(adaptableModules(base).map(({ name }) => name));
-  checkFactors(file, expected, (module) => {
+  checkFactors(file, { modules: expected, dora: peft.useDora }, (module) => {
     const layer = /^model\.layers\.(\d+)\./.exec(module)?.[1];
     if (layer !== undefined && Number(layer) >= base.numLayers) {
       return `the base has no layer ${layer} (num_hidden_layers is ${base.numLayers})`;
@@ -108,17 +110,20 @@ async function readFactors(
   { name, inFeatures, outFeatures }: AdaptableModule,
   { rank, scaling }: LoraModuleSettings,
 ): Promise<LoraFactors> {
-  const a = (await file.read(factorKey(name, 'A'))).data;
-  const b = (await file.read(factorKey(name, 'B'))).data;
-  return { rank, inFeatures, outFeatures, scaling, a, b };
+  const a = await readTensor(file, name, 'a');
+  return { rank, inFeatures, outFeatures, scaling, a, b: await readTensor(file, name, 'b') };
+}
+
+async function readTensor(file: SafetensorsFile, module: string, name: TrainableName): Promise<Float32Array> {
+  return (await file.read(factorKey(module, name))).data;
 }
 
 /** Targets as plain suffixes: `q_proj` where every q_proj is adapted, and full names where only some are. */
 function loraConfig(peft: PeftConfig, base: ModelConfig, modules: readonly AdaptableModule[]): LoraConfig {
-  const { rank, alpha, useRslora, rankPattern, alphaPattern } = peft;
+  const { rank, alpha, useRslora, useDora, rankPattern, alphaPattern } = peft;
   const plain = Array.isArray(peft.targetModules) && peft.excludeModules.length === 0 && !peft.layersToTransform;
   const targetModules = plain ? [...peft.targetModules].sort() : suffixesOf(base, modules);
-  return { rank, alpha, useRslora, targetModules, rankPattern, alphaPattern };
+  return { rank, alpha, useRslora, useDora, targetModules, rankPattern, alphaPattern };
 }
 
 function suffixesOf(base: ModelConfig, modules: readonly AdaptableModule[]): string[] {

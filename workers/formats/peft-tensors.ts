@@ -1,20 +1,31 @@
+import type { TrainableName } from '../models/trainable-arrays.ts';
 import { FormatError } from './errors.ts';
 import { requireInFolder, resolveInFolder } from './model-folder.ts';
 import type { SafetensorsFile } from './safetensors.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 
-export type Factor = 'A' | 'B';
+const SUFFIXES: Readonly<Record<TrainableName, string>> = {
+  a: 'lora_A.weight',
+  b: 'lora_B.weight',
+  magnitude: 'lora_magnitude_vector',
+};
 
-/** The key under which PEFT stores a factor. */
-export function factorKey(module: string, factor: Factor): string {
-  return `base_model.model.${module}.lora_${factor}.weight`;
+/** The key under which PEFT stores one of a module's tensors. */
+export function factorKey(module: string, name: TrainableName): string {
+  return `base_model.model.${module}.${SUFFIXES[name]}`;
 }
 
-/** Module and factor of a key, or null where it is no LoRA factor. */
-export function parseFactorKey(key: string): { module: string; factor: Factor } | null {
-  const match = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/.exec(key);
-  return match ? { module: match[1]!, factor: match[2] as Factor } : null;
+/** Module and tensor of a key, or null where it is neither a LoRA factor nor a DoRA magnitude. */
+export function parseFactorKey(key: string): { module: string; name: TrainableName } | null {
+  const [, module, suffix] = /^base_model\.model\.(.+)\.(lora_[AB]\.weight|lora_magnitude_vector)$/.exec(key) ?? [];
+  const entry = Object.entries(SUFFIXES).find(([, each]) => each === suffix);
+  return module !== undefined && entry ? { module, name: entry[0] as TrainableName } : null;
+}
+
+/** Shapes of a module's tensors. */
+export function factorShapes({ rank, inFeatures, outFeatures }: Omit<ExpectedFactors, 'module' | 'rankSource'>) {
+  return { a: [rank, inFeatures], b: [outFeatures, rank], magnitude: [outFeatures] } satisfies Record<TrainableName, number[]>;
 }
 
 /** Path of the adapter's weights; pickles are refused. */
@@ -36,46 +47,69 @@ export interface ExpectedFactors {
   readonly outFeatures: number;
 }
 
+/** What a whole adapter file must hold. */
+export interface ExpectedTensors {
+  readonly modules: readonly ExpectedFactors[];
+  /** Every module has a magnitude, too. */
+  readonly dora: boolean;
+}
+
 /**
- * Checks that a file holds both factors of each expected module, in shape, and nothing else.
+ * Checks that a file holds both factors of each expected module (under DoRA its magnitude, too), in shape, and nothing
+ * else.
  * @param why explains an unexpected module
  * @throws FormatError `missing_tensor`, `unexpected_tensor` or `wrong_shape`
  */
 export function checkFactors(
   file: SafetensorsFile,
-  expected: readonly ExpectedFactors[],
+  { modules, dora }: ExpectedTensors,
   why: (module: string) => string,
 ): void {
-  const modules = new Set(expected.map(({ module }) => module));
+  const names = new Set(modules.map(({ module }) => module));
   for (const key of file.names) {
     const parsed = parseFactorKey(key);
-    if (parsed && modules.has(parsed.module)) continue;
-    throw fault('unexpected_tensor', key, `unexpected key ${key}: ${parsed ? why(parsed.module) : kindOf(key)}`);
+    const known = parsed !== null && names.has(parsed.module);
+    if (known && (dora || parsed.name !== 'magnitude')) continue;
+    const reason = known ? 'use_dora is not true in adapter_config.json' : parsed ? why(parsed.module) : kindOf(key);
+    throw fault('unexpected_tensor', key, `unexpected key ${key}: ${reason}`);
   }
-  for (const factors of expected) checkModule(file, factors);
+  for (const factors of modules) checkModule(file, factors, dora);
 }
 
-/** Both factors or a clear word on which one is missing. */
-export function checkPair(file: SafetensorsFile, module: string): void {
-  const [a, b] = [factorKey(module, 'A'), factorKey(module, 'B')];
+/** All tensors of a module or a clear word on which one is missing. */
+export function checkComplete(file: SafetensorsFile, module: string, dora: boolean): void {
+  const [a, b] = [factorKey(module, 'a'), factorKey(module, 'b')];
   const [hasA, hasB] = [file.header.tensors.has(a), file.header.tensors.has(b)];
-  if (hasA && hasB) return;
-  const missing = hasA ? b : a;
-  const found = hasA ? 'has lora_A but no lora_B' : hasB ? 'has lora_B but no lora_A' : 'has neither lora_A nor lora_B';
-  throw fault('missing_tensor', missing, `module ${module} ${found}: tensor ${missing} is missing`);
+  if (!hasA || !hasB) {
+    const missing = hasA ? b : a;
+    const found = hasA ? 'has lora_A but no lora_B' : hasB ? 'has lora_B but no lora_A' : 'has neither lora_A nor lora_B';
+    throw fault('missing_tensor', missing, `module ${module} ${found}: tensor ${missing} is missing`);
+  }
+  const magnitude = factorKey(module, 'magnitude');
+  if (!dora || file.header.tensors.has(magnitude)) return;
+  const message = `module ${module} has no magnitude, but use_dora is true: tensor ${magnitude} is missing`;
+  throw fault('missing_tensor', magnitude, message);
 }
 
-function checkModule(file: SafetensorsFile, expected: ExpectedFactors): void {
-  checkPair(file, expected.module);
-  const { rank, inFeatures, outFeatures } = expected;
-  checkShape(file, factorKey(expected.module, 'A'), [rank, inFeatures], 0, expected);
-  checkShape(file, factorKey(expected.module, 'B'), [outFeatures, rank], 1, expected);
+function checkModule(file: SafetensorsFile, expected: ExpectedFactors, dora: boolean): void {
+  checkComplete(file, expected.module, dora);
+  const { a, b, magnitude } = factorShapes(expected);
+  checkShape(file, factorKey(expected.module, 'a'), a, 0, expected);
+  checkShape(file, factorKey(expected.module, 'b'), b, 1, expected);
+  if (dora) checkMagnitude(file, factorKey(expected.module, 'magnitude'), magnitude);
+}
+
+function checkMagnitude(file: SafetensorsFile, key: string, shape: readonly number[]): void {
+  const found = file.entry(key).shape;
+  if (found.length === 1 && found[0] === shape[0]) return;
+  const message = `adapter tensor ${key} has shape [${found.join(', ')}], expected [${shape.join(', ')}]`;
+  throw fault('wrong_shape', key, message);
 }
 
 function checkShape(
   file: SafetensorsFile,
   key: string,
-  shape: readonly [number, number],
+  shape: readonly number[],
   rankAxis: 0 | 1,
   { rank, rankSource }: ExpectedFactors,
 ): void {
@@ -95,7 +129,7 @@ function checkShape(
 }
 
 function kindOf(key: string): string {
-  if (key.includes('lora_magnitude_vector')) return 'DoRA magnitudes are not supported';
+  if (key.includes('lora_magnitude_vector')) return 'expected base_model.model.<module>.lora_magnitude_vector';
   if (key.includes('lora_embedding')) return 'adapted embeddings are not supported';
   if (key.includes('.lora_')) return 'expected base_model.model.<module>.lora_A.weight or lora_B.weight';
   return 'it is no LoRA factor (expected base_model.model.<module>.lora_A.weight or lora_B.weight)';

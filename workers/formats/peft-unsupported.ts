@@ -21,9 +21,9 @@ const INFORMATIVE = new Set([
 ]); // prettier-ignore
 
 /**
- * Refuses what would be computed otherwise than LoRA, rsLoRA or DoRA. A field that this version does not know is accepted while
- * it is off (null, false, empty) or a mere number or string; one that is switched on (true, a non-empty list or
- * object) may change the computation, and is refused by name. The known switches (modules_to_save, lora_bias,
+ * Refuses what would be computed otherwise than LoRA, rsLoRA or DoRA. A field that this version does not know is
+ * accepted while it is off (null, false, empty) or a mere number or string; one that is switched on (true, a non-empty
+ * list or object) may change the computation, and is refused by name. The known switches (modules_to_save, lora_bias,
  * fan_in_fan_out, layer_replication, target_parameters …) all fall under this rule.
  * @throws FormatError `unsupported_adapter`
  */

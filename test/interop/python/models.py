@@ -48,11 +48,14 @@ def create_adapter(spec: AdapterSpec) -> None:
     model = get_peft_model(load_base(spec["base"]), LoraConfig(task_type="CAUSAL_LM", **spec["lora"]))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "lora_" in name:
+            if "lora_magnitude" in name:
+                parameter.mul_(1 + 0.2 * torch.randn(parameter.shape, generator=generator))
+            elif "lora_" in name:
                 # B is small beside A, as in a trained adapter. A large one makes training chaotic: float32 and float64
                 # runs of PyTorch itself then part within 20 steps.
                 scale = 0.2 if "lora_B" in name else 1.0
                 parameter.normal_(0, scale * parameter.shape[1] ** -0.5, generator=generator)
+            if "lora_" in name:
                 # PEFT keeps factors in float32 in memory: rounded here, so that the file holds what was computed with.
                 parameter.copy_(parameter.to(getattr(torch, spec["dtype"])).float())
     model.to(getattr(torch, spec["dtype"])).save_pretrained(spec["folder"])

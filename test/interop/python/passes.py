@@ -97,10 +97,12 @@ def collate(examples: list[Example]) -> Batch:
 
 
 def factors(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """The adapter's factors by their keys in an adapter file."""
-    return {
-        name.replace(".default.", "."): parameter for name, parameter in model.named_parameters() if "lora_" in name
-    }
+    """The adapter's factors and magnitudes by their keys in an adapter file."""
+    return {file_key(name): parameter for name, parameter in model.named_parameters() if "lora_" in name}
+
+
+def file_key(name: str) -> str:
+    return name.replace(".default.", ".").replace("lora_magnitude_vector.weight", "lora_magnitude_vector")
 
 
 def flat(tensor: torch.Tensor) -> list[float]:

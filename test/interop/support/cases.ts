@@ -93,6 +93,22 @@ export const LORAS: readonly LoraCase[] = [
   },
 ];
 
+/** DoRA's norms, magnitudes and their gradients, on all layers and with every other setting. */
+export const DORAS: readonly LoraCase[] = [
+  { name: 'DoRA on all projections', lora: { r: 4, lora_alpha: 8, use_dora: true, target_modules: ALL } },
+  {
+    name: 'DoRA with rsLoRA and a rank pattern',
+    lora: {
+      r: 6,
+      lora_alpha: 6,
+      use_dora: true,
+      use_rslora: true,
+      target_modules: ['q_proj', 'v_proj', 'down_proj'],
+      rank_pattern: { v_proj: 2 },
+    },
+  },
+];
+
 export const SEEDS = [1, 2, 3] as const;
 
 /** Random examples of 4 to 30 tokens. */

@@ -6,10 +6,11 @@ import { EagerRuntime } from '../../../workers/engine/eager-runtime.ts';
 import { factorArrays, withFactorArrays } from '../../../workers/engine/optimiser/factors.ts';
 import { selectBackend } from '../../../workers/engine/select-backend.ts';
 import type { Runtime } from '../../../workers/engine/runtime.ts';
-import type { Adapter } from '../../../workers/models/adapter.ts';
+import type { Adapter, LoraFactors } from '../../../workers/models/adapter.ts';
+import type { BaseModel } from '../../../workers/models/base-model.ts';
 import type { ModelConfig } from '../../../workers/models/model-config.ts';
 import { largestDifference, randomSource, relativeError, sum } from './support/numeric.ts';
-import { randomAdapter, randomBase, randomBatch } from './support/random-model.ts';
+import { asDora, randomAdapter, randomBase, randomBatch } from './support/random-model.ts';
 
 const runtimes: Runtime[] = [];
 const opened = <R extends Runtime>(runtime: R): R => {
@@ -27,6 +28,7 @@ interface Variation {
   readonly name: string;
   readonly config?: Partial<ModelConfig>;
   readonly ranks?: (module: string) => number | null;
+  readonly dora?: boolean;
   readonly rows: number;
   readonly length: number;
   readonly labels?: number;
@@ -42,13 +44,17 @@ const VARIATIONS: readonly Variation[] = [
   { name: 'one token', rows: 2, length: 1, labels: 1 },
   { name: 'many tokens, so that updates are merged into weights', rows: 8, length: 16 },
   { name: 'one layer', config: { numLayers: 1 }, rows: 2, length: 5 },
+  { name: 'DoRA beside the weights', dora: true, rows: 1, length: 5 },
+  { name: 'DoRA, merged into the weights', dora: true, rows: 8, length: 16 },
+  { name: 'DoRA on q and down', dora: true, ranks: only(/q_proj|down/), rows: 2, length: 6 },
   { name: 'linear rope scaling', config: { ropeScaling: { type: 'linear', factor: 2 } }, rows: 2, length: 8 },
 ];
 
 describe('the compiled runtime computes what the eager one does', () => {
-  it.each(VARIATIONS)('$name', async ({ config, ranks = everyModule, rows, length, labels }) => {
+  it.each(VARIATIONS)('$name', async ({ config, ranks = everyModule, dora, rows, length, labels }) => {
     const base = randomBase(config);
-    const adapter = randomAdapter(base, ranks);
+    const lora = randomAdapter(base, ranks);
+    const adapter = dora ? asDora(lora) : lora;
     const batch = randomBatch(base, rows, length, labels);
     const compiled = opened(new CompiledRuntime(base, { threads: 1 }));
     const eager = opened(new EagerRuntime(base));
@@ -89,6 +95,30 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
       const difference = ((await loss(1e-2)) - (await loss(-1e-2))) / 2e-2;
       const slope = sum(gradient.map((value, index) => value * direction[index]! * scale));
       expect(Math.abs(difference - slope), name).toBeLessThan(0.01 * Math.abs(slope) + 2e-3);
+    }
+  });
+
+  it('has DoRA gradients that hold the norm constant', async () => {
+    const { runtime, adapter: lora, batch, base } = setup();
+    const adapter = asDora(lora);
+    const { gradients } = await runtime.gradients(adapter, batch, 1);
+    // W' = (m / n) (W + s B A) with n at its present value is LoRA on a base whose rows are multiplied by m / n.
+    const constant = withNormsHeld(base, adapter);
+    const reference = await opened(createRuntime({ kind, base: constant.base })).gradients(constant.adapter, batch, 1);
+    for (const [module, { a, b, magnitude }] of gradients) {
+      const { ratios } = constant.rows.get(module)!;
+      const expected = reference.gradients.get(module)!;
+      const rank = b.length / ratios.length;
+      expect(relativeError(a, expected.a), module).toBeLessThan(1e-4);
+      const slopes = expected.b.map((value, index) => value * ratios[Math.floor(index / rank)]!);
+      expect(relativeError(b, slopes), module).toBeLessThan(1e-4);
+      const [row, step] = [1, 1e-2];
+      const at = async (shift: number) => {
+        const moved = magnitude!.map((_, index) => adapter.modules.get(module)!.magnitude![index]! + (index === row ? shift : 0));
+        const modules = new Map(adapter.modules).set(module, { ...adapter.modules.get(module)!, magnitude: moved });
+        return sum(await runtime.labelLosses({ ...adapter, modules }, batch));
+      };
+      expect(((await at(step)) - (await at(-step))) / (2 * step), module).toBeCloseTo(magnitude![row]!, 2);
     }
   });
 
@@ -136,6 +166,29 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
 });
 
 const twoLabels = { labelTargets: Int32Array.of(3, 4), labelWeights: Float32Array.of(1, 1) };
+
+/** A base and a LoRA adapter that compute what a DoRA adapter does while its norms are held. */
+function withNormsHeld(base: BaseModel, dora: Adapter) {
+  const weights = new Map(base.weights);
+  const modules = new Map<string, LoraFactors>();
+  const rows = new Map<string, { ratios: number[] }>();
+  for (const [module, { magnitude, ...factors }] of dora.modules) {
+    const { a, b, rank, inFeatures, outFeatures, scaling } = factors;
+    const weight = base.weights.get(`${module}.weight`)!;
+    const ratios = Array.from({ length: outFeatures }, (_, row) => {
+      const merged = Array.from({ length: inFeatures }, (_, column) => {
+        const update = Array.from({ length: rank }, (_, k) => b[row * rank + k]! * a[k * inFeatures + column]!);
+        return weight.data[row * inFeatures + column]! + scaling * sum(update);
+      });
+      return magnitude![row]! / Math.hypot(...merged);
+    });
+    const data = weight.data.map((value, index) => value * ratios[Math.floor(index / inFeatures)]!);
+    weights.set(`${module}.weight`, { ...weight, data });
+    modules.set(module, { ...factors, b: b.map((value, index) => value * ratios[Math.floor(index / rank)]!) });
+    rows.set(module, { ratios });
+  }
+  return { base: { ...base, weights }, adapter: { ...dora, modules }, rows };
+}
 
 function moved(adapter: Adapter, name: string, direction: Float32Array, distance: number): Adapter {
   const factors = new Map(factorArrays(adapter.modules));
@@ -186,5 +239,8 @@ describe('resources', () => {
     const halved = new Map([...adapter.modules].map(([name, lora]) => [name, { ...lora, scaling: lora.scaling / 2 }]));
     expect(await runtime.labelLosses({ ...adapter, modules: halved }, batch)).not.toEqual(losses);
     expect(runtime.sessions).toBe(1);
+    const [dora, other] = [asDora(adapter, 5), asDora(adapter, 6)];
+    expect(await runtime.labelLosses(dora, batch)).not.toEqual(await runtime.labelLosses(other, batch));
+    expect(runtime.sessions).toBe(2);
   });
 });

@@ -4,13 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { readModelConfig } from '../../../workers/formats/hugging-face-model.ts';
 import {
   adapterSha256,
+  describeAdapter,
   loadAdapter,
   readAdapterConfig,
   readAdapterManifest,
   saveAdapter,
   verifyAdapterFiles,
 } from '../../../workers/formats/peft-adapter.ts';
-import { withSafetensors } from '../../../workers/formats/safetensors.ts';
+import { withSafetensors, writeSafetensors } from '../../../workers/formats/safetensors.ts';
 import type { Adapter } from '../../../workers/models/adapter.ts';
 import { copyOf, GOLDEN, patchJson, readJson, temporaryFolder } from './support/folders.ts';
 
@@ -70,6 +71,53 @@ describe('loading', () => {
   });
 });
 
+describe('DoRA', () => {
+  const DOWN = 'base_model.model.model.layers.1.mlp.down_proj.lora_magnitude_vector';
+
+  async function altered(change: (tensors: Map<string, { shape: readonly number[]; data: Float32Array }>) => void) {
+    const folder = await copyOf('llama-dora/adapter');
+    const file = join(folder, 'adapter_model.safetensors');
+    const tensors = await withSafetensors(file, async (opened) => {
+      return new Map(await Promise.all(opened.names.map(async (name) => [name, await opened.read(name)] as const)));
+    });
+    change(tensors);
+    await writeSafetensors(file, tensors);
+    return folder;
+  }
+
+  it('has a magnitude for every output of every module', async () => {
+    const adapter = await load('llama-dora');
+    expect(adapter.config.useDora).toBe(true);
+    const down = adapter.modules.get('model.layers.1.mlp.down_proj')!;
+    const stored = await withSafetensors(join(GOLDEN, 'llama-dora/adapter/adapter_model.safetensors'), (file) => file.read(DOWN));
+    expect(down.magnitude).toEqual(stored.data);
+    expect((await load('llama-gqa-tied')).modules.get('model.layers.1.mlp.down_proj')).not.toHaveProperty('magnitude');
+    const modules = [...adapter.modules].map(([name, { magnitude: _, ...factors }]) => [name, factors] as const);
+    expect(adapterSha256({ ...adapter, modules: new Map(modules) })).not.toBe(adapterSha256(adapter));
+  });
+
+  it('is described with its magnitudes', async () => {
+    const [dora, lora] = await Promise.all(['llama-dora', 'llama-gqa-tied'].map((name) => describeAdapter(join(GOLDEN, name, 'adapter'))));
+    const outputs = [...(await load('llama-dora')).modules.values()].reduce((total, { outFeatures }) => total + outFeatures, 0);
+    expect(dora!.parameters).toBe(lora!.parameters + outputs);
+  });
+
+  it('is refused where a magnitude is missing, of another shape, spelt otherwise or not asked for', async () => {
+    const config = await base('llama-dora');
+    const missing = await altered((tensors) => tensors.delete(DOWN));
+    const message = `module model.layers.1.mlp.down_proj has no magnitude, but use_dora is true: tensor ${DOWN} is missing`;
+    await expect(loadAdapter(missing, config)).rejects.toThrow(message);
+    await expect(describeAdapter(missing)).rejects.toThrow(message);
+    const short = await altered((tensors) => tensors.set(DOWN, { shape: [63], data: new Float32Array(63) }));
+    await expect(loadAdapter(short, config)).rejects.toThrow(`${DOWN} has shape [63], expected [64]`);
+    const spelt = await altered((tensors) => tensors.set(`${DOWN}.weight`, tensors.get(DOWN)!));
+    await expect(loadAdapter(spelt, config)).rejects.toThrow('expected base_model.model.<module>.lora_magnitude_vector');
+    const unasked = await copyOf('llama-dora/adapter');
+    await patchJson(join(unasked, CONFIG), { use_dora: false });
+    await expect(loadAdapter(unasked, config)).rejects.toThrow('lora_magnitude_vector: use_dora is not true');
+  });
+});
+
 describe('targets', () => {
   const SEVEN = ['down_proj', 'gate_proj', 'k_proj', 'o_proj', 'q_proj', 'up_proj', 'v_proj'];
 
@@ -113,7 +161,7 @@ describe('targets', () => {
 
 describe('adapter_config.json', () => {
   it.each<[string, unknown, string]>([
-    ['use_dora', true, 'false'],
+    ['use_dora', 'yes', 'true, false'],
     ['bias', 'all', '"none"'],
     ['modules_to_save', ['lm_head'], 'null'],
     ['lora_bias', true, 'false'],
@@ -160,8 +208,7 @@ describe('adapter_config.json', () => {
     expect(adapterSha256(old)).toBe(adapterSha256(await load('llama-gqa-tied')));
   });
 
-  it('refuses a DoRA adapter and a pickle', async () => {
-    await expect(load('llama-dora')).rejects.toThrow('use_dora is true, supported: false');
+  it('refuses a pickle', async () => {
     const folder = await copyOf('llama-gqa-tied/adapter');
     await rename(join(folder, 'adapter_model.safetensors'), join(folder, 'adapter_model.bin'));
     await expect(loadAdapter(folder, await base('llama-gqa-tied'))).rejects.toMatchObject({
@@ -174,7 +221,7 @@ describe('adapter_config.json', () => {
 });
 
 describe('saving', () => {
-  it.each(['llama-gqa-tied', 'llama-patterns', 'llama-qv-rslora', 'llama-bf16'])('%s survives', async (name) => {
+  it.each(['llama-gqa-tied', 'llama-patterns', 'llama-qv-rslora', 'llama-bf16', 'llama-dora'])('%s survives', async (name) => {
     const adapter = await load(name);
     const folder = join(await temporaryFolder(), 'deep', 'out');
     await saveAdapter(folder, adapter, { baseModelName: 'org/base' });
@@ -185,13 +232,10 @@ describe('saving', () => {
     expect(await readAdapterManifest(folder)).toBeNull();
   });
 
-  it('writes every field of the reference library that its oldest supported version knows', async () => {
+  it.each(['llama-patterns', 'llama-dora'])('writes %s with the fields that the oldest supported PEFT knows', async (name) => {
     const folder = join(await temporaryFolder(), 'out');
-    await saveAdapter(folder, await load('llama-patterns'));
-    const [written, reference] = [
-      await readJson(join(folder, CONFIG)),
-      await readJson(join(GOLDEN, 'llama-patterns/adapter', CONFIG)),
-    ];
+    await saveAdapter(folder, await load(name));
+    const [written, reference] = [await readJson(join(folder, CONFIG)), await readJson(join(GOLDEN, name, 'adapter', CONFIG))];
     for (const [field, value] of Object.entries(written)) {
       expect([field, value]).toEqual([field, field === 'base_model_name_or_path' ? null : reference[field]]);
     }
@@ -225,6 +269,9 @@ describe('saving', () => {
     const root = await temporaryFolder();
     const save = (changes: object) => saveAdapter(join(root, 'out'), withFactors(changes));
     await expect(save({ scaling: 3 })).rejects.toThrow(`module ${name} has scaling 3, expected 2`);
+    await expect(save({ magnitude: factors.b.slice(0, factors.outFeatures) })).rejects.toThrow(
+      `module ${name} has a magnitude, but use_dora is false`,
+    );
     await expect(save({ rank: 5 })).rejects.toThrow(`module ${name} has rank 5, expected 4`);
     await expect(save({ a: factors.a.map(() => NaN) })).rejects.toThrow('not finite: NaN at flat index 0');
     expect(await readdir(root)).toEqual([]);

@@ -70,6 +70,20 @@ describe('l2Penalty', () => {
     }
   });
 
+  it('pulls magnitudes towards the initial adapter and never towards zero', () => {
+    const withMagnitude = (of: Adapter, ...magnitude: number[]): Adapter => {
+      const factors = { ...of.modules.get('m')!, magnitude: Float32Array.from(magnitude) };
+      return { ...of, modules: new Map([['m', factors]]) };
+    };
+    const [now, start] = [withMagnitude(adapter, 3, 5), withMagnitude(initial, 2, 6)];
+    const { a, b } = adapter.modules.get('m')!;
+    const gradients = new Map([['m', { a, b, magnitude: Float32Array.of(1, 1) }]]);
+    expect(withL2Gradients(gradients, now, start, 0.5).get('m')!.magnitude).toEqual(Float32Array.of(1.5, 0.5));
+    expect(withL2Gradients(gradients, now, null, 0.5).get('m')!.magnitude).toEqual(Float32Array.of(1, 1));
+    expect(l2Penalty(now, start, 0.5) - l2Penalty(adapter, initial, 0.5)).toBeCloseTo(0.5, 10);
+    expect(l2Penalty(now, null, 0.5)).toBe(l2Penalty(adapter, null, 0.5));
+  });
+
   it('leaves the gradients of the caller alone', () => {
     const { a, b } = adapter.modules.get('m')!;
     const zero = { a: new Float32Array(a.length), b: new Float32Array(b.length) };

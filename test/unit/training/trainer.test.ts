@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GradientResult, Runtime } from '../../../workers/engine/runtime.ts';
 import { factorArrays } from '../../../workers/engine/optimiser/factors.ts';
 import type { Adapter } from '../../../workers/models/adapter.ts';
+import { createAdapter } from '../../../workers/models/lora-init.ts';
 import type { TokenizedExample } from '../../../workers/training/example.ts';
 import { accumulateGradients } from '../../../workers/training/gradients.ts';
 import { TrainingDivergedError } from '../../../workers/training/loss-monitor.ts';
@@ -45,6 +46,22 @@ describe('train', () => {
     const perExample = examples.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length - 1);
     const mean = perExample.reduce((a, b) => a + b) / perExample.length;
     expect(result.tokens / (30 * 8 * mean)).toBeCloseTo(1, 1);
+  });
+
+  it('trains the magnitudes of DoRA, in micro-batches as at once', async () => {
+    const { config, weights } = base.model;
+    const initial = createAdapter({ ...common.initial.config, base: config, weights, useDora: true, seed: 1 });
+    const losses: number[] = [];
+    const afterStep: TrainOptions['afterStep'] = ({ loss }) => (losses.push(loss), 'continue');
+    const { adapter } = await train({ ...common, initial, afterStep });
+    expect(losses.at(-1)).toBeLessThan(0.3 * losses[0]!);
+    for (const [name, { magnitude }] of adapter.modules) {
+      const start = initial.modules.get(name)!.magnitude!;
+      expect(Math.hypot(...magnitude!.map((value, i) => value - start[i]!)), name).toBeGreaterThan(0.01);
+    }
+    const whole = await accumulateGradients(base.runtime, adapter, examples.slice(0, 8), { rows: 8 });
+    const parts = await accumulateGradients(base.runtime, adapter, examples.slice(0, 8), { rows: 8, microBatchSize: 2 });
+    expect(maxDifference(whole.gradients, parts.gradients)).toBeLessThan(1e-5);
   });
 
   it('does not write to the initial adapter', async () => {

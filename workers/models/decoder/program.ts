@@ -92,7 +92,7 @@ function trainedNames(dora: boolean): TrainableName[] {
  */
 export function decoderProgram(config: ModelConfig, kind: ProgramKind, shape: ProgramShape) {
   return (inputs: ProgramTensors): ProgramTensors => {
-    const run: ProgramRun = { config, shape, inputs };
+    const run: ProgramRun = { config, shape, inputs, scalings: scalingsOf(shape, inputs) };
     switch (kind) {
       case 'labelLosses':
         return { losses: labelLosses(run) };
@@ -108,6 +108,8 @@ interface ProgramRun {
   readonly config: ModelConfig;
   readonly shape: ProgramShape;
   readonly inputs: ProgramTensors;
+  /** One a module. Gradients use them after the forward pass, so they are made outside of what is differentiated. */
+  readonly scalings: readonly tf.Tensor[];
 }
 
 function labelLosses(run: ProgramRun): tf.Tensor1D {
@@ -130,8 +132,11 @@ function lossAndGradients(run: ProgramRun): ProgramTensors {
   return { loss_sum: value, ...Object.fromEntries(outputs) };
 }
 
-function loraTensors({ shape: { modules }, inputs }: ProgramRun): ReadonlyMap<string, LoraTensors> {
-  const scalings = modules.size > 0 ? tf.split(required(inputs, 'scalings'), modules.size) : [];
+function scalingsOf({ modules }: ProgramShape, inputs: ProgramTensors): tf.Tensor[] {
+  return modules.size > 0 ? tf.split(required(inputs, 'scalings'), modules.size) : [];
+}
+
+function loraTensors({ shape: { modules }, inputs, scalings }: ProgramRun): ReadonlyMap<string, LoraTensors> {
   return new Map(
     [...modules].map(([module, { dora }], index): [string, LoraTensors] => {
       const a = required(inputs, inputName(module, 'a')) as tf.Tensor2D;

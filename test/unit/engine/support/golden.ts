@@ -50,10 +50,6 @@ interface Entry {
   readonly data_offsets: [number, number];
 }
 
-export function adapterKey(module: string, factor: 'a' | 'b'): string {
-  return `base_model.model.${module}.lora_${factor.toUpperCase()}.weight`;
-}
-
 export function values(tensors: Tensors, name: string): Float32Array {
   const tensor = tensors.get(name);
   if (!tensor) throw new Error(`the fixture has no tensor ${name}`);

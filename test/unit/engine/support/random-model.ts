@@ -36,6 +36,16 @@ export function randomBase(overrides: Partial<ModelConfig> = {}, seed = 1): Base
   return { config, weights: new Map(weights), fingerprint: `random-${seed}` };
 }
 
+/** The adapter as a DoRA adapter, with magnitudes in [0.5, 1.5). */
+export function asDora(adapter: Adapter, seed = 4): Adapter {
+  const random = randomSource(seed);
+  const modules = [...adapter.modules].map(([name, factors]) => {
+    const magnitude = Float32Array.from({ length: factors.outFeatures }, () => 0.5 + random());
+    return [name, { ...factors, magnitude }] as const;
+  });
+  return { config: { ...adapter.config, useDora: true }, modules: new Map(modules) };
+}
+
 /** Adapts the modules to which `rankOf` gives a rank. */
 export function randomAdapter(base: BaseModel, rankOf: (module: string) => number | null, seed = 2): Adapter {
   const random = randomSource(seed);

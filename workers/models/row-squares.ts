@@ -1,0 +1,11 @@
+import type { Tensor } from './base-model.ts';
+
+/** ‖W‖² of each row of a matrix [rows, columns], summed in float64. */
+export function rowSquares({ shape, data }: Tensor): Float32Array {
+  const [rows, columns] = shape as [number, number];
+  return Float32Array.from({ length: rows }, (_, row) => {
+    let squares = 0;
+    for (let i = row * columns; i < (row + 1) * columns; i++) squares += data[i]! ** 2;
+    return squares;
+  });
+}
