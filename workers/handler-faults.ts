@@ -21,11 +21,17 @@ export function isStopping(signal: AbortSignal): boolean {
   return signal.aborted && !isTimeout(signal.reason);
 }
 
-/** An error in the words of a row; a `code` of its own stays. */
+/** Node's codes of a full disk and of a used-up quota. */
+const DISK_FULL = new Set(['ENOSPC', 'EDQUOT']);
+
+/** An error in the words of a row, which tenants read; a `code` of its own stays. */
 export function problemOf(error: unknown): Problem {
   const message = error instanceof Error ? error.message : String(error);
   if (isTimeout(error)) return { code: 'timed_out', message: 'the job took longer than it may' };
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
+  if (DISK_FULL.has(code)) {
+    return { code: 'disk_full', message: 'no space is left where the worker keeps checkpoints and artifacts' };
+  }
   return { code, message };
 }
 
