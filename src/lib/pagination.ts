@@ -13,14 +13,18 @@ export const PageQuery = Type.Object(
 );
 export type PageQuery = Static<typeof PageQuery>;
 
-/** Schema of a page of `item`. */
+/** Schema of a page of `item`, named after it. */
 export function pageOf<T extends TSchema>(item: T) {
-  return Type.Object({
-    data: Type.Array(item),
-    next_cursor: Type.Union([Type.String(), Type.Null()], {
-      description: 'Pass as `cursor` for the next page; null on the last.',
-    }),
-  });
+  const { title } = item as { title?: string };
+  return Type.Object(
+    {
+      data: Type.Array(item),
+      next_cursor: Type.Union([Type.String(), Type.Null()], {
+        description: 'Pass as `cursor` for the next page; null on the last.',
+      }),
+    },
+    title === undefined ? {} : { title: `${title}Page` },
+  );
 }
 
 export interface Page<T> {

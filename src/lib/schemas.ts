@@ -6,6 +6,11 @@ export function Id(kind: IdKind, description?: string) {
   return Type.String({ pattern: idPattern(kind), ...(description === undefined ? {} : { description }) });
 }
 
+/** The schema or null. */
+export function Nullable<T extends Type.TSchema>(schema: T) {
+  return Type.Union([schema, Type.Null()]);
+}
+
 /** RFC 3339 UTC time with milliseconds. */
 export const Timestamp = Type.String({ format: 'date-time' });
 

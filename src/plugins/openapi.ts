@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { STATUS_CODES } from 'node:http';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fp from 'fastify-plugin';
-import type { FastifySchema, RouteOptions } from 'fastify';
 import { Problem } from '../lib/schemas.ts';
+import { describeAnswers, describeRoute, PROBLEM_RESPONSES } from './openapi-answers.ts';
+import { nameSchemas } from './openapi-schemas.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -31,18 +31,6 @@ carry an \`ETag\`. Over the rate limit, 429 with \`Retry-After\`.`;
 /** `identifier` is new in OpenAPI 3.1 and not in the plugin's types. */
 const LICENSE: { name: string } = Object.assign({ name: 'Apache-2.0' }, { identifier: 'Apache-2.0' });
 
-const IDEMPOTENCY_HEADER = {
-  type: 'object',
-  properties: {
-    'idempotency-key': {
-      type: 'string',
-      minLength: 1,
-      maxLength: 255,
-      description: 'Makes a retry safe: it is answered from the first answer.',
-    },
-  },
-};
-
 /** OpenAPI 3.1 from the routes' schemas, at /openapi.json and, readable, at /docs. */
 export default fp(
   async (app) => {
@@ -54,51 +42,15 @@ export default fp(
         components: {
           securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', bearerFormat: 'rdp_<prefix>_<secret>' } },
           schemas: { Problem: JSON.parse(JSON.stringify(Problem)) },
+          responses: PROBLEM_RESPONSES,
         },
       },
-      transform: ({ schema, url, route }) => ({ schema: document(schema, url, route), url }),
-      transformObject: (document) => withProblems('openapiObject' in document ? document.openapiObject : document.swaggerObject),
+      transform: ({ schema, url, route }) => ({ schema: describeRoute(schema, url, route), url }),
+      transformObject: (document) =>
+        nameSchemas(describeAnswers('openapiObject' in document ? document.openapiObject : document.swaggerObject)),
     });
     await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' });
     app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => reply.send(app.swagger()));
   },
   { name: 'openapi' },
 );
-
-/** Adds what all routes below /v1 have in common. Only the document changes, not what is validated. */
-function document(schema: FastifySchema | undefined, url: string, route: RouteOptions): FastifySchema {
-  const own: FastifySchema = { ...schema };
-  if (!url.startsWith('/v1/')) return own;
-  own.security = [{ apiKey: [] }];
-  if (route.method === 'POST') own.headers = own.headers ?? IDEMPOTENCY_HEADER;
-  return own;
-}
-
-interface OpenApiDocument {
-  paths?: Record<string, Record<string, unknown>>;
-}
-
-const PROBLEM_RESPONSES: Record<string, string> = {
-  '4XX': 'The request cannot be done as it is: see `code`.',
-  '5XX': 'The service failed: try again.',
-};
-
-function withProblems<T>(object: T): T {
-  for (const operations of Object.values((object as OpenApiDocument).paths ?? {})) {
-    for (const operation of Object.values(operations)) {
-      const { responses } = operation as { responses?: Record<string, unknown> };
-      if (responses === undefined) continue;
-      for (const [status, response] of Object.entries(responses)) {
-        const described = response as { description: string };
-        if (described.description === 'Default Response') described.description = STATUS_CODES[status] ?? status;
-      }
-      for (const [status, description] of Object.entries(PROBLEM_RESPONSES)) {
-        responses[status] ??= {
-          description,
-          content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-        };
-      }
-    }
-  }
-  return object;
-}

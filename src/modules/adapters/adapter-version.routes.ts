@@ -29,6 +29,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
     '/adapters/:id/versions',
     {
       onRequest: requireScope('tenant:write'),
+      config: { problems: [507] },
       schema: {
         tags,
         operationId: 'importAdapterVersion',

@@ -16,6 +16,7 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     '/adapters',
     {
       onRequest: requireScope('tenant:write'),
+      config: { problems: [404, 507] },
       schema: {
         tags,
         operationId: 'createAdapter',

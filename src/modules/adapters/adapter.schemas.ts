@@ -1,8 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
-import { Id, Name, Timestamp } from '../../lib/schemas.ts';
-
-const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
+import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 export const Metric = Type.Enum(['accuracy', 'exact_match', 'loss'] as const, {
   description: '`accuracy` and `exact_match` are fractions, higher is better; `loss` is nats a token, lower is better.',
@@ -23,7 +21,7 @@ export const Gate = Type.Union(
       { additionalProperties: false },
     ),
   ],
-  { description: 'When an adapted version is ready, on the test rows of the dataset.' },
+  { title: 'Gate', description: 'When an adapted version is ready, on the test rows of the dataset.' },
 );
 export type Gate = Static<typeof Gate>;
 
@@ -38,7 +36,7 @@ export const FolderSource = Type.Object(
     base_model_version: BaseVersionReference,
     path: Type.String({ minLength: 1, maxLength: 4096, description: 'PEFT folder below one of the allowed roots.' }),
   },
-  { additionalProperties: false },
+  { title: 'AdapterFolder', additionalProperties: false },
 );
 export type FolderSource = Static<typeof FolderSource>;
 
@@ -52,7 +50,7 @@ export const CreateAdapter = Type.Object(
     source: Type.Optional(FolderSource),
     tenant_id: Type.Optional(Id('tenant', 'Whose adapter it is; for operators only.')),
   },
-  { additionalProperties: false },
+  { title: 'CreateAdapter', additionalProperties: false },
 );
 export type CreateAdapter = Static<typeof CreateAdapter>;
 
@@ -73,7 +71,7 @@ export const AdapterVersion = Type.Object({
   metrics: Nullable(Type.Record(Type.String(), Type.Unknown())),
   job_id: Nullable(Id('job')),
   created_at: Timestamp,
-});
+}, { title: 'AdapterVersion' });
 export type AdapterVersion = Static<typeof AdapterVersion>;
 
 export const Adapter = Type.Object({
@@ -86,7 +84,7 @@ export const Adapter = Type.Object({
   gate: Gate,
   latest_version: Nullable(AdapterVersion),
   created_at: Timestamp,
-});
+}, { title: 'Adapter' });
 export type Adapter = Static<typeof Adapter>;
 
 export const ARCHIVE_TYPE = 'application/x-tar';

@@ -15,7 +15,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
   app.post(
     '/api-keys',
     {
-      config: { idempotencySecrets: ['key'] },
+      config: { idempotencySecrets: ['key'], problems: [404] },
       schema: { tags, operationId: 'createApiKey', summary: 'Create a key; it is shown once', body: CreateApiKey, response: { 201: CreatedApiKey } },
     },
     (request, reply) =>

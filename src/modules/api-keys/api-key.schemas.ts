@@ -1,13 +1,11 @@
 import Type, { type Static } from 'typebox';
 import { OPERATOR_SCOPE, TENANT_SCOPES } from '../../lib/api-key.ts';
 import { PageQuery } from '../../lib/pagination.ts';
-import { Id, Timestamp } from '../../lib/schemas.ts';
+import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 const Scope = Type.Enum([OPERATOR_SCOPE, ...TENANT_SCOPES] as const, {
   description: '`tenant:admin` includes `tenant:write`, which includes `tenant:read`.',
 });
-
-const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
 
 const properties = {
   id: Id('apiKey'),
@@ -21,13 +19,13 @@ const properties = {
   revoked_at: Nullable(Timestamp),
 };
 
-export const ApiKey = Type.Object(properties);
+export const ApiKey = Type.Object(properties, { title: 'ApiKey' });
 export type ApiKey = Static<typeof ApiKey>;
 
 export const CreatedApiKey = Type.Object({
   ...properties,
   key: Nullable(Type.String({ description: 'The whole key. Shown once: a replayed answer has null here.' })),
-});
+}, { title: 'CreatedApiKey' });
 export type CreatedApiKey = Static<typeof CreatedApiKey>;
 
 export const CreateApiKey = Type.Object(
@@ -41,7 +39,7 @@ export const CreateApiKey = Type.Object(
     scopes: Type.Array(Scope, { minItems: 1, uniqueItems: true }),
     expires_at: Type.Optional(Type.Union([Timestamp, Type.Null()])),
   },
-  { additionalProperties: false },
+  { title: 'CreateApiKey', additionalProperties: false },
 );
 export type CreateApiKey = Static<typeof CreateApiKey>;
 

@@ -1,20 +1,16 @@
 import Type, { type Static } from 'typebox';
-import { Id, Name, Timestamp } from '../../lib/schemas.ts';
+import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { Rollout, RolloutOptions } from '../rollouts/index.ts';
 
-export const BaseModel = Type.Object({ id: Id('baseModel'), name: Name, created_at: Timestamp });
+export const BaseModel = Type.Object({ id: Id('baseModel'), name: Name, created_at: Timestamp }, { title: 'BaseModel' });
 export type BaseModel = Static<typeof BaseModel>;
 
-export const CreateBaseModel = Type.Object({ name: Name }, { additionalProperties: false });
+export const CreateBaseModel = Type.Object({ name: Name }, { title: 'CreateBaseModel', additionalProperties: false });
 export type CreateBaseModel = Static<typeof CreateBaseModel>;
 
 export const BaseModelParams = Type.Object({
   model: Type.String({ minLength: 1, maxLength: 100, description: 'Identifier or name of a base model.' }),
 });
-
-function Nullable<T extends Type.TSchema>(schema: T) {
-  return Type.Union([schema, Type.Null()]);
-}
 
 export const BaseVersion = Type.Object({
   id: Id('baseVersion'),
@@ -30,7 +26,7 @@ export const BaseVersion = Type.Object({
   parameters: Nullable(Type.Integer()),
   error: Nullable(Type.Object({}, { additionalProperties: true })),
   created_at: Timestamp,
-});
+}, { title: 'BaseModelVersion' });
 export type BaseVersion = Static<typeof BaseVersion>;
 
 export const CreateBaseVersion = Type.Object(
@@ -47,11 +43,11 @@ export const CreateBaseVersion = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false },
+  { title: 'CreateBaseModelVersion', additionalProperties: false },
 );
 export type CreateBaseVersion = Static<typeof CreateBaseVersion>;
 
-export const CreatedBaseVersion = Type.Object({ base_model_version: BaseVersion, rollout: Nullable(Rollout) });
+export const CreatedBaseVersion = Type.Object({ base_model_version: BaseVersion, rollout: Nullable(Rollout) }, { title: 'CreatedBaseModelVersion' });
 export type CreatedBaseVersion = Static<typeof CreatedBaseVersion>;
 
 export const BaseVersionParams = Type.Object({ id: Id('baseVersion') });

@@ -25,6 +25,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     '/datasets',
     {
       onRequest: requireScope('tenant:write'),
+      config: { problems: [404, 507] },
       schema: {
         tags,
         operationId: 'createDataset',

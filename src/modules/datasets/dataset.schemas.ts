@@ -11,7 +11,7 @@ export const Dataset = Type.Object({
   splits: Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() }),
   digest: Type.String({ description: 'SHA-256 of the stored JSONL.' }),
   created_at: Timestamp,
-});
+}, { title: 'Dataset' });
 export type Dataset = Static<typeof Dataset>;
 
 export const CreateDatasetQuery = Type.Object(

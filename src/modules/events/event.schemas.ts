@@ -9,7 +9,7 @@ export const Event = Type.Object({
   subject_id: Type.String(),
   data: Type.Object({}, { additionalProperties: true }),
   occurred_at: Timestamp,
-});
+}, { title: 'Event' });
 export type Event = Static<typeof Event>;
 
 export const EventQuery = Type.Object(
@@ -25,5 +25,5 @@ export type EventQuery = Static<typeof EventQuery>;
 export const Events = Type.Object({
   data: Type.Array(Event),
   next_after: Type.Union([Type.String(), Type.Null()]),
-});
+}, { title: 'Events' });
 export type Events = Static<typeof Events>;

@@ -1,11 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
-import { Id, Timestamp } from '../../lib/schemas.ts';
+import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { JOB_STATES, PHASES } from './job.states.ts';
-
-function Nullable<T extends Type.TSchema>(schema: T) {
-  return Type.Union([schema, Type.Null()]);
-}
 
 const JobKind = Type.Enum(['adaptation', 'control'] as const);
 const Milliseconds = Type.Number({ minimum: 0 });
@@ -55,7 +51,7 @@ export const Job = Type.Object({
   ready_at: Nullable(Timestamp),
   finished_at: Nullable(Timestamp),
   updated_at: Timestamp,
-});
+}, { title: 'Job' });
 export type Job = Static<typeof Job>;
 
 export const JobParams = Type.Object({ id: Id('job') });
@@ -81,7 +77,7 @@ export const MetricPoint = Type.Object({
   step: Type.Integer(),
   value: Type.Number(),
   recorded_at: Timestamp,
-});
+}, { title: 'MetricPoint' });
 export type MetricPoint = Static<typeof MetricPoint>;
 
 export const MetricQuery = Type.Object(
@@ -97,4 +93,4 @@ export type MetricQuery = Static<typeof MetricQuery>;
 export const MetricPoints = Type.Object({
   data: Type.Array(MetricPoint),
   next_since_id: Nullable(Type.String({ description: 'Pass as since_id for what comes later.' })),
-});
+}, { title: 'MetricPoints' });

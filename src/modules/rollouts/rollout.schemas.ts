@@ -1,12 +1,8 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
-import { Id, Timestamp } from '../../lib/schemas.ts';
+import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 export const ROLLOUT_STATES = ['planning', 'analyzing', 'adapting', 'paused', 'completed', 'failed', 'cancelled'] as const;
-
-function Nullable<T extends Type.TSchema>(schema: T) {
-  return Type.Union([schema, Type.Null()]);
-}
 
 /** How the fleet is carried over. Budgets that are left out take the method's defaults. */
 export const RolloutOptions = Type.Object(
@@ -41,7 +37,7 @@ export const RolloutOptions = Type.Object(
     ),
     seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1, default: 0 })),
   },
-  { additionalProperties: false },
+  { title: 'RolloutOptions', additionalProperties: false },
 );
 export type RolloutOptions = Static<typeof RolloutOptions>;
 
@@ -71,7 +67,7 @@ const Summary = Type.Object({
       description: 'Median over the controlled adapters of control TTR / adaptation TTR, both without the wait in the queue.',
     }),
   ),
-});
+}, { title: 'RolloutSummary' });
 
 export const Rollout = Type.Object({
   id: Id('rollout'),
@@ -90,7 +86,7 @@ export const Rollout = Type.Object({
   planned_at: Nullable(Timestamp),
   finished_at: Nullable(Timestamp),
   updated_at: Timestamp,
-});
+}, { title: 'Rollout' });
 export type Rollout = Static<typeof Rollout>;
 
 export const CreateRollout = Type.Object(
@@ -98,7 +94,7 @@ export const CreateRollout = Type.Object(
     base_model_version: Id('baseVersion', 'The version that the fleet is to reach.'),
     options: Type.Optional(RolloutOptions),
   },
-  { additionalProperties: false },
+  { title: 'CreateRollout', additionalProperties: false },
 );
 export type CreateRollout = Static<typeof CreateRollout>;
 

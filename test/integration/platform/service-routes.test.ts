@@ -54,14 +54,25 @@ test('/docs shows the API', async () => {
 interface OpenApi {
   openapi: string;
   paths: Record<string, Record<string, Operation>>;
+  components: { responses: Record<string, DocumentedResponse> };
+}
+interface DocumentedResponse {
+  $ref?: string;
+  content?: Record<string, unknown>;
+  headers?: Record<string, unknown>;
 }
 interface Operation {
   operationId?: string;
   tags?: string[];
   summary?: string;
   security?: unknown[];
-  responses: Record<string, { content?: Record<string, unknown> }>;
+  responses: Record<string, DocumentedResponse>;
   parameters?: { name: string }[];
+}
+
+function problemOf(document: OpenApi, operation: Operation, status: number): boolean {
+  const name = operation.responses[status]?.$ref?.replace('#/components/responses/', '') ?? '';
+  return document.components.responses[name]?.content?.['application/problem+json'] !== undefined;
 }
 
 describe('/openapi.json', () => {
@@ -75,14 +86,38 @@ describe('/openapi.json', () => {
         expect(operation.operationId, where).toBeTruthy();
         expect(operation.tags, where).toHaveLength(1);
         expect(operation.summary, where).toBeTruthy();
-        expect(operation.responses['4XX']?.content, where).toHaveProperty(['application/problem+json']);
         if (path.startsWith('/v1/')) expect(operation.security, where).toEqual([{ apiKey: [] }]);
-        if (method === 'post') expect(operation.parameters?.map(({ name }) => name), where).toContain('idempotency-key');
+        const expected = path.startsWith('/v1/') ? [400, 401, 403, 429, 500, 503] : [];
+        if (path.includes('{')) expected.push(404);
+        if (method === 'post') expected.push(409, 422);
+        for (const status of expected) expect(problemOf(document, operation, status), `${where} ${status}`).toBe(true);
+        const headers = operation.parameters?.map(({ name }) => name);
+        if (method === 'post') expect(headers, where).toContain('idempotency-key');
+        if (path.startsWith('/v1/') && method === 'get') {
+          expect(headers, where).toContain('if-none-match');
+          expect(operation.responses['200']?.headers, where).toHaveProperty('etag');
+          expect(operation.responses, where).toHaveProperty('304');
+        }
+        expect(Object.keys(operation).filter((name) => name.startsWith('x-')), where).toEqual([]);
         ids.push(operation.operationId ?? '');
       }
     }
     expect(new Set(ids).size).toBe(ids.length);
     expect(Object.keys(document.paths)).toEqual(expect.arrayContaining(['/v1/tenants', '/v1/base-models/{model}/versions', '/v1/api-keys/{id}']));
+  });
+
+  test('names what is sent and answered, for client generators', async () => {
+    const document = (await service.request({ url: '/openapi.json', key: null })).json();
+    const get = document.paths['/v1/rollouts/{id}'].get.responses['200'].content['application/json'].schema;
+    expect(get).toEqual({ $ref: '#/components/schemas/Rollout' });
+    const list = document.paths['/v1/jobs'].get.responses['200'].content['application/json'].schema;
+    expect(list).toEqual({ $ref: '#/components/schemas/JobPage' });
+    expect(document.components.schemas.JobPage.properties.data.items).toEqual({ $ref: '#/components/schemas/Job' });
+    const text = JSON.stringify(document);
+    for (const [, name = ''] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      expect(document.components.schemas, name).toHaveProperty(name);
+    }
+    expect(text.match(/\{"enum"/g), 'every enumeration has a type').toBeNull();
   });
 
   test('is what is rendered without a database, twice the same', async () => {
