@@ -1,4 +1,6 @@
-import type { ModelConfig, SupportedModelType } from './model-config.ts';
+import { ARCHITECTURES, type Architecture } from './architecture-table.ts';
+import type { ModelConfig } from './model-config.ts';
+import { PROJECTIONS, type Projection } from './projections.ts';
 
 export { parseModelConfig } from './parse-model-config.ts';
 
@@ -15,29 +17,6 @@ export interface AdaptableModule {
   readonly inFeatures: number;
   readonly outFeatures: number;
 }
-
-/** The seven projections of a decoder layer, in the order in which adapters list them. */
-export const PROJECTIONS = [
-  'self_attn.q_proj',
-  'self_attn.k_proj',
-  'self_attn.v_proj',
-  'self_attn.o_proj',
-  'mlp.gate_proj',
-  'mlp.up_proj',
-  'mlp.down_proj',
-] as const;
-
-export type Projection = (typeof PROJECTIONS)[number];
-
-/** One decoder with declared variations: what tells a supported `model_type` from the others. */
-export interface Architecture {
-  /** Names (within a layer) and shapes of its tensors beyond the projections' weights and the two norms. */
-  readonly extraLayerWeights: (config: ModelConfig) => readonly WeightSpec[];
-}
-
-const ARCHITECTURES: Readonly<Record<SupportedModelType, Architecture>> = {
-  llama: { extraLayerWeights: () => [] },
-};
 
 /** The declared variations of a parsed config's architecture. */
 export function architectureOf(config: ModelConfig): Architecture {
@@ -90,9 +69,10 @@ function layerWeights(config: ModelConfig, layer: number): WeightSpec[] {
     { name: `${prefix}input_layernorm.weight`, shape: [config.hiddenSize] },
     { name: `${prefix}post_attention_layernorm.weight`, shape: [config.hiddenSize] },
     ...PROJECTIONS.map((name) => ({ name: `${prefix}${name}.weight`, shape: projectionShape(config, name) })),
-    ...architectureOf(config)
-      .extraLayerWeights(config)
-      .map((spec) => ({ ...spec, name: prefix + spec.name })),
+    ...(config.biases ?? []).map((name) => ({ name: `${prefix}${name}.bias`, shape: [projectionShape(config, name)[0]] })),
+    ...(architectureOf(config).queryKeyNorm ? ['q_norm', 'k_norm'] : []).map((name) => {
+      return { name: `${prefix}self_attn.${name}.weight`, shape: [config.headDim] };
+    }),
   ];
 }
 

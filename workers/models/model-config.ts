@@ -1,5 +1,7 @@
+import type { Projection } from './projections.ts';
+
 /** The `model_type` values that can be loaded. */
-export const SUPPORTED_MODEL_TYPES = ['llama'] as const;
+export const SUPPORTED_MODEL_TYPES = ['llama', 'mistral', 'qwen2', 'qwen3'] as const;
 
 export type SupportedModelType = (typeof SUPPORTED_MODEL_TYPES)[number];
 
@@ -29,6 +31,10 @@ export interface ModelConfig {
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
   readonly ropeScaling: RopeScaling | null;
+  /** Projections that have a bias, in their order; null is none. */
+  readonly biases: readonly Projection[] | null;
+  /** How many keys a query of each layer sees, itself included (null: all); null is all in every layer. */
+  readonly slidingWindows: readonly (number | null)[] | null;
   readonly tieWordEmbeddings: boolean;
   readonly bosTokenId: number | null;
   readonly eosTokenIds: readonly number[];

@@ -1,5 +1,7 @@
 import { FormatError } from '../formats/errors.ts';
+import { ARCHITECTURES, type Architecture } from './architecture-table.ts';
 import { SUPPORTED_MODEL_TYPES, type ModelConfig, type RopeScaling, type SupportedModelType } from './model-config.ts';
+import { PROJECTIONS, type Projection } from './projections.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -11,16 +13,18 @@ type Json = Readonly<Record<string, unknown>>;
  */
 export function parseModelConfig(json: unknown, file: string): ModelConfig {
   if (!isObject(json)) throw new FormatError({ code: 'invalid_config', file, message: 'is not a JSON object' });
-  const fields = new Fields(json, file);
-  const modelType = parseModelType(fields);
+  const modelType = parseModelType(new Fields(json, file));
+  const architecture = ARCHITECTURES[modelType];
+  const fields = new Fields({ ...architecture.defaults, ...json }, file);
   refuseUnsupported(fields);
   const numHeads = fields.count('num_attention_heads');
   const hiddenSize = fields.count('hidden_size');
+  const numLayers = fields.count('num_hidden_layers');
   const config: ModelConfig = {
     modelType,
     hiddenSize,
     intermediateSize: fields.count('intermediate_size'),
-    numLayers: fields.count('num_hidden_layers'),
+    numLayers,
     numHeads,
     numKeyValueHeads: fields.count('num_key_value_heads', numHeads),
     headDim: fields.count('head_dim', hiddenSize / numHeads),
@@ -28,6 +32,8 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
     maxPositionEmbeddings: fields.count('max_position_embeddings', 2048),
     rmsNormEps: fields.positive('rms_norm_eps', 1e-6),
     ...parseRope(fields),
+    biases: parseBiases(architecture, fields),
+    slidingWindows: parseWindows(architecture, fields, numLayers),
     tieWordEmbeddings: fields.flag('tie_word_embeddings', false),
     bosTokenId: fields.tokenIds('bos_token_id')[0] ?? null,
     eosTokenIds: fields.tokenIds('eos_token_id'),
@@ -49,9 +55,36 @@ function refuseUnsupported(fields: Fields): void {
   if (activation !== 'silu') {
     throw fields.error('unsupported_config', 'hidden_act', `is ${JSON.stringify(activation)}, supported: "silu"`);
   }
-  for (const bias of ['attention_bias', 'mlp_bias']) {
-    if (fields.flag(bias, false)) throw fields.error('unsupported_config', bias, 'is true, supported: false');
+}
+
+function parseBiases({ biases }: Architecture, fields: Fields): Projection[] | null {
+  const present = biases.filter(({ field }) => field === undefined || fields.flag(field, false));
+  const projections = PROJECTIONS.filter((name) => present.some((bias) => bias.projections.includes(name)));
+  return projections.length > 0 ? projections : null;
+}
+
+function parseWindows({ slidingWindow }: Architecture, fields: Fields, numLayers: number): (number | null)[] | null {
+  if (slidingWindow === 'none' || !fields.has('sliding_window')) return null;
+  if (slidingWindow === 'switched' && !fields.flag('use_sliding_window', false)) return null;
+  const window = fields.count('sliding_window');
+  if (slidingWindow === 'every-layer') return Array.from({ length: numLayers }, () => window);
+  const windows = windowedLayers(fields, numLayers).map((windowed) => (windowed ? window : null));
+  return windows.some((each) => each !== null) ? windows : null;
+}
+
+/** Whether each layer has a window, by `layer_types` (newer configs) or `max_window_layers`. */
+function windowedLayers(fields: Fields, numLayers: number): boolean[] {
+  const types = fields.raw('layer_types') ?? null;
+  if (types === null) {
+    const first = fields.raw('max_window_layers') === 0 ? 0 : fields.count('max_window_layers');
+    return Array.from({ length: numLayers }, (_, layer) => layer >= first);
   }
+  const known = ['full_attention', 'sliding_attention'];
+  if (Array.isArray(types) && types.length === numLayers && types.every((type) => known.includes(type as string))) {
+    return types.map((type) => type === 'sliding_attention');
+  }
+  const message = `is ${JSON.stringify(types)}, expected ${numLayers} times one of ${known.join(', ')}`;
+  throw fields.error('unsupported_config', 'layer_types', message);
 }
 
 function checkHeads(config: ModelConfig, fields: Fields): void {

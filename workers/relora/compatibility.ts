@@ -26,19 +26,21 @@ const BINDING_FIELDS = [
   'numKeyValueHeads',
   'headDim',
   'vocabSize',
+  'biases',
   'tieWordEmbeddings',
 ] as const satisfies readonly (keyof ModelConfig)[];
 
 /**
  * The differences that make a new base version incompatible with adapters of the old one; none means compatible.
- * Settings that a version may change without breaking adapters (rotary base and scaling, maximum length, norm epsilon)
- * are not compared: what they do to an adapter shows in its metric.
+ * Settings that a version may change without breaking adapters (rotary base and scaling, sliding windows, maximum length,
+ * norm epsilon) are not compared: what they do to an adapter shows in its metric.
  */
 export function compareConfigs(from: VersionFacts, to: VersionFacts): Difference[] {
   const differences: Difference[] = [];
   for (const field of BINDING_FIELDS) {
-    const [old, next] = [from.config[field], to.config[field]];
-    if (old !== next) differences.push({ field, old, new: next });
+    // A config that was stored before a field existed has none, which says the same as null.
+    const [old, next] = [from.config[field] ?? null, to.config[field] ?? null];
+    if (JSON.stringify(old) !== JSON.stringify(next)) differences.push({ field, old, new: next });
   }
   if (from.tokenizerHash !== to.tokenizerHash) {
     differences.push({ field: 'tokenizer', old: from.tokenizerHash, new: to.tokenizerHash });

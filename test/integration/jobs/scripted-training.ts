@@ -47,7 +47,7 @@ class Failure extends Error {
 
 async function describe({ base }: DescribeSpec) {
   const { fingerprint = 'sha256:same', hiddenSize = 64 } = await behaviourOf(base);
-  const config = { modelType: 'llama' as const, hiddenSize, intermediateSize: 128, numLayers: 2, numHeads: 4, numKeyValueHeads: 2, headDim: 16, vocabSize: 100, maxPositionEmbeddings: 128, rmsNormEps: 1e-5, ropeTheta: 10_000, ropeScaling: null, tieWordEmbeddings: true, bosTokenId: 0, eosTokenIds: [1] };
+  const config = { modelType: 'llama' as const, hiddenSize, intermediateSize: 128, numLayers: 2, numHeads: 4, numKeyValueHeads: 2, headDim: 16, vocabSize: 100, maxPositionEmbeddings: 128, rmsNormEps: 1e-5, ropeTheta: 10_000, ropeScaling: null, biases: null, slidingWindows: null, tieWordEmbeddings: true, bosTokenId: 0, eosTokenIds: [1] };
   return { config, fingerprint, parameters: 1000 };
 }
 

@@ -1,17 +1,17 @@
-"""Random Llama models by transformers, random adapters on them by PEFT."""
+"""Random models by transformers, random adapters on them by PEFT."""
 
 from typing import Any, NotRequired, TypedDict
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 torch.set_num_threads(1)
 
 
 class BaseSpec(TypedDict):
     folder: str
-    # Keyword arguments of LlamaConfig.
+    # `model_type` and keyword arguments of its configuration.
     config: dict[str, Any]
     seed: int
     dtype: str
@@ -34,7 +34,8 @@ def create_base(spec: BaseSpec) -> None:
     generator = torch.Generator().manual_seed(spec["seed"])
     moved_from = spec.get("moved_from")
     if moved_from is None:
-        model: PreTrainedModel = LlamaForCausalLM(LlamaConfig(**spec["config"]))
+        config = AutoConfig.for_model(**spec["config"])
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         randomise(model, generator)
     else:
         model = load_base(moved_from)

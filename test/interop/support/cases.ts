@@ -6,11 +6,12 @@ type BaseParams = Methods['models.create_base']['params'];
 /** A family of random models: what `create_base` needs beside folder and seed. */
 export interface BaseCase extends Pick<BaseParams, 'dtype' | 'max_shard_size'> {
   readonly name: string;
-  /** Arguments of LlamaConfig. */
+  /** `model_type` and arguments of its configuration. */
   readonly config: Readonly<Record<string, unknown>>;
 }
 
 const SMALL = {
+  model_type: 'llama',
   hidden_size: 32,
   intermediate_size: 44,
   num_hidden_layers: 2,
@@ -31,6 +32,9 @@ const LLAMA3_ROPE = {
   high_freq_factor: 4,
   original_max_position_embeddings: 16,
 };
+
+/** Matters within a few dozen positions, too. */
+const WINDOWED = { use_sliding_window: true, sliding_window: 5, max_window_layers: 1 };
 
 export const BASES: readonly BaseCase[] = [
   { name: 'tied, grouped-query', dtype: 'float32', config: SMALL },
@@ -56,6 +60,24 @@ export const BASES: readonly BaseCase[] = [
       tie_word_embeddings: false,
       rope_parameters: { rope_type: 'linear', rope_theta: 10000, factor: 3 },
     },
+  },
+  { name: 'Llama with all biases', dtype: 'float32', config: { ...SMALL, attention_bias: true, mlp_bias: true } },
+  {
+    name: 'Mistral with a window of 7',
+    dtype: 'bfloat16',
+    config: { ...SMALL, model_type: 'mistral', head_dim: 12, sliding_window: 7, tie_word_embeddings: false },
+  },
+  { name: 'Qwen2', dtype: 'float32', config: { ...SMALL, model_type: 'qwen2' } },
+  {
+    name: 'Qwen2 with a window of 5 from the second layer on',
+    dtype: 'float32',
+    config: { ...SMALL, ...WINDOWED, model_type: 'qwen2', num_key_value_heads: 1, tie_word_embeddings: false },
+  },
+  { name: 'Qwen3', dtype: 'bfloat16', config: { ...SMALL, model_type: 'qwen3', head_dim: 12, tie_word_embeddings: false } },
+  {
+    name: 'Qwen3 with biases and a window of 5 from the second layer on',
+    dtype: 'float32',
+    config: { ...SMALL, ...WINDOWED, model_type: 'qwen3', head_dim: 16, attention_bias: true },
   },
 ];
 

@@ -13,7 +13,7 @@ export interface Methods {
   'models.create_base': {
     params: {
       readonly folder: string;
-      /** Arguments of transformers' LlamaConfig. */
+      /** `model_type` and arguments of transformers' configuration for it. */
       readonly config: object;
       readonly seed: number;
       readonly dtype: 'float32' | 'bfloat16';

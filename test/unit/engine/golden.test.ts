@@ -9,7 +9,8 @@ import type { Runtime } from '../../../workers/engine/runtime.ts';
 import { everyPositionBatch, labelBatch, loadGoldenCase, values, type GoldenCase } from './support/golden.ts';
 import { largestDifference, relativeError, sum } from './support/numeric.ts';
 
-const CASES = ['llama-gqa-tied', 'llama-bf16', 'llama-patterns', 'llama-qv-rslora', 'llama-dora'];
+const LLAMA = ['llama-gqa-tied', 'llama-bf16', 'llama-patterns', 'llama-qv-rslora', 'llama-dora'];
+const CASES = [...LLAMA, 'mistral', 'qwen2', 'qwen3'];
 
 describe.each(RUNTIME_KINDS)('%s runtime against transformers and PEFT', (kind) => {
   describe.each(CASES)('%s', (name) => {

@@ -9,6 +9,7 @@ import type { Runtime } from '../../../workers/engine/runtime.ts';
 import type { Adapter, LoraFactors } from '../../../workers/models/adapter.ts';
 import type { BaseModel } from '../../../workers/models/base-model.ts';
 import type { ModelConfig } from '../../../workers/models/model-config.ts';
+import { PROJECTIONS } from '../../../workers/models/projections.ts';
 import { largestDifference, randomSource, relativeError, sum } from './support/numeric.ts';
 import { asDora, randomAdapter, randomBase, randomBatch } from './support/random-model.ts';
 
@@ -47,6 +48,11 @@ const VARIATIONS: readonly Variation[] = [
   { name: 'DoRA beside the weights', dora: true, rows: 1, length: 5 },
   { name: 'DoRA, merged into the weights', dora: true, rows: 8, length: 16 },
   { name: 'DoRA on q and down', dora: true, ranks: only(/q_proj|down/), rows: 2, length: 6 },
+  { name: 'windows of two keys and of all', config: { slidingWindows: [2, null] }, rows: 2, length: 7, labels: 7 },
+  { name: 'a window of one key', config: { numLayers: 1, slidingWindows: [1] }, rows: 2, length: 5 },
+  { name: 'biases everywhere, DoRA', config: { biases: PROJECTIONS }, dora: true, rows: 3, length: 6 },
+  { name: 'biases on k and down', config: { biases: ['self_attn.k_proj', 'mlp.down_proj'] }, rows: 8, length: 16 },
+  { name: 'norms of queries and keys', config: { modelType: 'qwen3' }, rows: 2, length: 6 },
   { name: 'linear rope scaling', config: { ropeScaling: { type: 'linear', factor: 2 } }, rows: 2, length: 8 },
 ];
 
@@ -120,6 +126,25 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
       };
       expect(((await at(step)) - (await at(-step))) / (2 * step), module).toBeCloseTo(magnitude![row]!, 2);
     }
+  });
+
+  it.each([
+    [1, [5]],
+    [2, [4, 5]],
+    [4, [2, 3, 4, 5]],
+    [null, [0, 1, 2, 3, 4, 5]],
+  ])('sees the last keys of a window of %s', async (window, visible) => {
+    const base = randomBase({ numLayers: 1, slidingWindows: window === null ? null : [window] });
+    const runtime = opened(createRuntime({ kind, base, threads: 1 }));
+    const at = { labelPositions: Int32Array.of(5), labelTargets: Int32Array.of(3), labelWeights: Float32Array.of(1) };
+    const batch = { ...randomBatch(base, 1, 6), ...at };
+    const [before] = await runtime.labelLosses(null, batch);
+    const changing: number[] = [];
+    for (let position = 0; position < 6; position++) {
+      const inputIds = batch.inputIds.with(position, (batch.inputIds[position]! + 1) % 50);
+      if ((await runtime.labelLosses(null, { ...batch, inputIds }))[0] !== before) changing.push(position);
+    }
+    expect(changing).toEqual(visible);
   });
 
   it('scales gradients and not the loss', async () => {

@@ -46,6 +46,32 @@ async function resharded(source: string, dtype: FloatDtype): Promise<string> {
   return folder;
 }
 
+describe('tensors of an architecture', () => {
+  it.each([
+    ['mistral', 'model.layers.0.self_attn.q_proj.weight', 'model.layers.0.self_attn.q_proj.bias'],
+    ['qwen2', 'model.layers.1.self_attn.k_proj.bias', 'model.layers.1.self_attn.o_proj.bias'],
+    ['qwen3', 'model.layers.0.self_attn.q_norm.weight', 'model.layers.0.self_attn.v_norm.weight'],
+  ])('%s: all of them and no other', async (name, known, unknown) => {
+    const folder = await copyOf(`${name}/base`);
+    const tensors = await readTensors(join(folder, WEIGHTS));
+    expect((await describeBaseModel(folder)).tensors.map((tensor) => tensor.name).sort()).toEqual([...tensors.keys()].sort());
+    const rewrite = async (change: (changed: Map<string, Tensor>) => void) => {
+      const changed = new Map(tensors);
+      change(changed);
+      await writeSafetensors(join(folder, WEIGHTS), changed);
+      return openModelWeights(folder);
+    };
+    await expect(rewrite((changed) => changed.delete(known))).rejects.toMatchObject({ code: 'missing_tensor', subject: known });
+    await expect(rewrite((changed) => changed.set(unknown, tensors.get('model.norm.weight')!))).rejects.toThrow(
+      `unexpected tensor ${unknown}: a ${name} model has no such tensor`,
+    );
+    await expect(rewrite((changed) => changed.set(known, { shape: [1], data: new Float32Array(1) }))).rejects.toMatchObject({
+      code: 'wrong_shape',
+      subject: known,
+    });
+  });
+});
+
 describe('loading', () => {
   it('reads a single file with a tied head', async () => {
     const model = await loadBaseModel(TIED);

@@ -15,6 +15,8 @@ const config: ModelConfig = {
   rmsNormEps: 1e-5,
   ropeTheta: 10000,
   ropeScaling: null,
+  biases: null,
+  slidingWindows: null,
   tieWordEmbeddings: true,
   bosTokenId: 1,
   eosTokenIds: [2],
@@ -28,6 +30,10 @@ describe('compareConfigs', () => {
   it('finds nothing between versions that adapters can move between', () => {
     expect(compareConfigs(version(), version())).toEqual([]);
     expect(compareConfigs(version(), version({ maxPositionEmbeddings: 4096, ropeTheta: 500000 }))).toEqual([]);
+    expect(compareConfigs(version(), version({ slidingWindows: [8, 8] }))).toEqual([]);
+    expect(compareConfigs(version({ biases: ['mlp.up_proj'] }), version({ biases: ['mlp.up_proj'] }))).toEqual([]);
+    const { biases: _, ...older } = config;
+    expect(compareConfigs({ ...version(), config: older as ModelConfig }, version())).toEqual([]);
   });
 
   it('lists every difference that breaks adapters, old and new', () => {
@@ -35,6 +41,9 @@ describe('compareConfigs', () => {
       { field: 'hiddenSize', old: 64, new: 128 },
       { field: 'numLayers', old: 2, new: 3 },
       { field: 'vocabSize', old: 320, new: 400 },
+    ]);
+    expect(compareConfigs(version(), version({ biases: ['mlp.up_proj'] }))).toEqual([
+      { field: 'biases', old: null, new: ['mlp.up_proj'] },
     ]);
   });
 

@@ -10,11 +10,12 @@ const HIDDEN = -1e9;
  * @param q [rows, keyValueHeads, groups · length, headDim], the queries of the heads that share a key head in turn
  * @param k [rows, keyValueHeads, length, headDim]
  * @param v [rows, keyValueHeads, length, headDim]
+ * @param window keys that a query sees, itself included; null is all before it
  */
-export function causalAttention(q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D): tf.Tensor4D {
+export function causalAttention(q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, window: number | null = null): tf.Tensor4D {
   const attend = tf.customGrad((...args) => {
     const [query, key, value, save] = args as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D, tf.GradSaveFunc];
-    const mask = causalMask(query.shape[2] / key.shape[2], key.shape[2]);
+    const mask = causalMask(query.shape[2] / key.shape[2], key.shape[2], window ?? Infinity);
     const probabilities = tf.softmax(tf.matMul(query, key, false, true).add(mask));
     const output = tf.matMul(probabilities, value);
     save([query, key, value, probabilities, output]);
@@ -30,11 +31,13 @@ function attentionGradient(dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor[] {
   return [tf.matMul(dScores, k), tf.matMul(dScores, q, true, false), tf.matMul(probabilities, dy, true, false)];
 }
 
-/** [groups · length, length]: 0 where the key is at or before the query, {@link HIDDEN} after it. */
-function causalMask(groups: number, length: number): tf.Tensor2D {
+/** [groups · length, length]: {@link HIDDEN} where the key is after the query or `window` and more before it, else 0. */
+function causalMask(groups: number, length: number, window: number): tf.Tensor2D {
   const mask = new Float32Array(groups * length * length);
   for (let row = 0; row < groups * length; row++) {
-    mask.fill(HIDDEN, row * length + (row % length) + 1, (row + 1) * length);
+    const [start, query] = [row * length, row % length];
+    mask.fill(HIDDEN, start + query + 1, start + length);
+    mask.fill(HIDDEN, start, start + Math.max(0, query - window + 1));
   }
   return tf.tensor2d(mask, [groups * length, length]);
 }

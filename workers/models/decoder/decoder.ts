@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Projection } from '../architecture.ts';
+import { architectureOf } from '../architecture.ts';
 import type { ModelConfig } from '../model-config.ts';
+import type { Projection } from '../projections.ts';
 import { causalAttention } from './attention.ts';
 import { linear, type LoraTensors } from './linear.ts';
 import { pickRows } from './losses.ts';
@@ -56,12 +57,20 @@ function attention(run: DecoderRun, layer: number, x: tf.Tensor2D): tf.Tensor2D 
   const { numHeads, numKeyValueHeads: keyHeads, headDim } = config;
   const heads = (projection: Projection, count: number) =>
     project(run, layer, projection, x).reshape([rows, length, count, headDim]) as tf.Tensor4D;
-  const q = headsFirst(rotate(heads('self_attn.q_proj', numHeads), run.queryTables));
-  const k = headsFirst(rotate(heads('self_attn.k_proj', keyHeads), run.keyTables));
+  const q = headsFirst(rotate(headNorm(run, layer, 'q_norm', heads('self_attn.q_proj', numHeads)), run.queryTables));
+  const k = headsFirst(rotate(headNorm(run, layer, 'k_norm', heads('self_attn.k_proj', keyHeads)), run.keyTables));
   const v = headsFirst(heads('self_attn.v_proj', keyHeads));
   const grouped = q.reshape([rows, keyHeads, (numHeads / keyHeads) * length, headDim]) as tf.Tensor4D;
-  const output = causalAttention(grouped, k, v).reshape([rows, numHeads, length, headDim]) as tf.Tensor4D;
+  const window = config.slidingWindows?.[layer] ?? null;
+  const output = causalAttention(grouped, k, v, window).reshape([rows, numHeads, length, headDim]) as tf.Tensor4D;
   return headsFirst(output).reshape([rows * length, numHeads * headDim]) as tf.Tensor2D;
+}
+
+/** RMSNorm over the features of each head, where the architecture has it. */
+function headNorm(run: DecoderRun, layer: number, name: 'q_norm' | 'k_norm', x: tf.Tensor4D): tf.Tensor4D {
+  if (!architectureOf(run.config).queryKeyNorm) return x;
+  const features = x.reshape([-1, run.config.headDim]) as tf.Tensor2D;
+  return norm(run, layer, `self_attn.${name}`, features).reshape(x.shape) as tf.Tensor4D;
 }
 
 /** [rows, length, heads, dim] to [rows, heads, length, dim], and back. */
@@ -76,7 +85,10 @@ function mlp(run: DecoderRun, layer: number, x: tf.Tensor2D): tf.Tensor2D {
 
 function project(run: DecoderRun, layer: number, projection: Projection, x: tf.Tensor2D): tf.Tensor2D {
   const module = `model.layers.${layer}.${projection}`;
-  return linear(x, run.weight(`${module}.weight`) as tf.Tensor2D, run.lora(module));
+  const weight = run.weight(`${module}.weight`) as tf.Tensor2D;
+  const biased = run.config.biases?.includes(projection);
+  const bias = biased ? (run.weight(`${module}.bias`) as tf.Tensor1D) : undefined;
+  return linear(x, { weight, bias }, run.lora(module));
 }
 
 function norm(run: DecoderRun, layer: number, name: string, x: tf.Tensor2D): tf.Tensor2D {

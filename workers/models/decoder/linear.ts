@@ -13,14 +13,26 @@ export interface LoraTensors {
 }
 
 /**
- * A frozen linear layer with an optional LoRA update (Hu et al. 2021): y = x Wᵀ + s · x Aᵀ Bᵀ. Of two ways to compute
+ * A frozen linear layer with an optional LoRA update (Hu et al. 2021): y = x Wᵀ + s · x Aᵀ Bᵀ + b. Of two ways to compute
  * it the one with fewer multiplications is taken: the update merged into the weights, or kept beside them. DoRA then
- * scales each output.
+ * scales each output, and not the bias.
  * @param x [rows, inFeatures]
- * @param weight [outFeatures, inFeatures]
  * @returns [rows, outFeatures]
  */
-export function linear(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors): tf.Tensor2D {
+export function linear(x: tf.Tensor2D, { weight, bias }: LinearWeights, lora?: LoraTensors): tf.Tensor2D {
+  const product = adaptedProduct(x, weight, lora);
+  return bias ? product.add(bias) : product;
+}
+
+/** Frozen. */
+export interface LinearWeights {
+  /** [outFeatures, inFeatures] */
+  readonly weight: tf.Tensor2D;
+  /** [outFeatures] */
+  readonly bias?: tf.Tensor1D | undefined;
+}
+
+function adaptedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors): tf.Tensor2D {
   if (!lora) return tf.matMul(x, weight, false, true);
   const [outFeatures, inFeatures] = weight.shape;
   const merging = outFeatures * inFeatures < x.shape[0] * (outFeatures + inFeatures);

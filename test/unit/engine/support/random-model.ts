@@ -18,6 +18,8 @@ const TINY: ModelConfig = {
   rmsNormEps: 1e-5,
   ropeTheta: 10000,
   ropeScaling: null,
+  biases: null,
+  slidingWindows: null,
   tieWordEmbeddings: true,
   bosTokenId: 1,
   eosTokenIds: [2],
