@@ -7,12 +7,13 @@ import type { BaseModel } from '../../workers/models/base-model.ts';
 import { computeEvolution, type WeightSource } from '../../workers/relora/evolution.ts';
 import { Fusion } from '../../workers/relora/fusion.ts';
 import { largestDifference, relativeError } from '../unit/engine/support/numeric.ts';
-import { BASES, LORAS, randomExamples, SEEDS } from './support/cases.ts';
+import { BASES, DORAS, LORAS, randomExamples, SEEDS } from './support/cases.ts';
 import { labelLogits } from './support/passes.ts';
 import { useWorkspace } from './support/workspace.ts';
 
 const workspace = useWorkspace();
 const BASE = BASES[0]!;
+const ADAPTERS = [...LORAS, ...DORAS];
 
 /** Copy, revert, the change alone, and points between and beyond. */
 const COEFFICIENTS = [
@@ -24,7 +25,7 @@ const COEFFICIENTS = [
 ];
 
 describe.each(SEEDS)('fusion against the dense SVD in float64, seed %i', (seed) => {
-  const lora = LORAS[(seed + 1) % LORAS.length]!;
+  const lora = ADAPTERS[(seed + 1) % ADAPTERS.length]!;
   let folders: { old_base: string; new_base: string; adapter: string };
   let newBase: BaseModel;
   let adapter: Adapter;
