@@ -66,6 +66,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
     genReqId: () => randomUUID(),
     bodyLimit: config.bodyLimitBytes,
     forceCloseConnections: 'idle',
+    connectionTimeout: config.idleTimeoutMs,
     routerOptions: { maxParamLength: 200 },
     ...protocolErrors,
   });

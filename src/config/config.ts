@@ -17,6 +17,8 @@ const ConfigSchema = Type.Object({
   allowedRoots: Type.Array(Type.String()),
   /** Largest JSON body, in bytes. Uploads have limits of their own. */
   bodyLimitBytes: Type.Integer({ minimum: 1024, maximum: 1 << 30 }),
+  /** A connection on which nothing moves for so long is cut. */
+  idleTimeoutMs: Type.Integer({ minimum: 1, maximum: 86_400_000 }),
   logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
   device: Type.Enum(['auto', 'cpu'] as const),
   /** Threads of the compiled runtime; null lets it choose. */
@@ -81,6 +83,12 @@ const SETTINGS: Record<keyof Config, Setting> = {
     fallback: 1 << 20,
     parse: asInteger,
     expected: 'an integer from 1024 to 1073741824 (bytes)',
+  },
+  idleTimeoutMs: {
+    variable: 'READAPT_IDLE_TIMEOUT_MS',
+    fallback: 600_000,
+    parse: asInteger,
+    expected: 'an integer from 1 to 86400000 (milliseconds)',
   },
   logLevel: {
     variable: 'READAPT_LOG_LEVEL',

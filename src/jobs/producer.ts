@@ -6,6 +6,7 @@ import { deleteFromOutbox } from './outbox.ts';
 
 /** Jobs added to the queue by one command. */
 const BULK = 1000;
+const REMOVED_AT_ONCE = 100;
 
 export interface JobProducer {
   /**
@@ -63,10 +64,15 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
       });
     },
     remove: async (name, ids) => {
-      for (const id of ids) {
-        await inTime(queueOf(name).remove(id), timeoutMs, `queue ${name}`).catch((error: unknown) => {
-          logger.debug({ err: error, jobId: id }, 'not removed from the queue');
+      for (let start = 0; start < ids.length; start += REMOVED_AT_ONCE) {
+        const chunk = ids.slice(start, start + REMOVED_AT_ONCE);
+        // What a worker holds is not removed: its row tells the worker.
+        const removals = Promise.allSettled(chunk.map((id) => queueOf(name).remove(id)));
+        const done = await inTime(removals, timeoutMs, `queue ${name}`).catch((error: unknown) => {
+          logger.warn({ err: error, queue: name, left: ids.length - start }, 'not removed; workers will skip them');
+          return null;
         });
+        if (done === null) return;
       }
     },
     count: async (name) => {

@@ -37,8 +37,7 @@ export function createJobRepository(db: Database) {
     page(query: JobQuery, tenantId: string | null, tx: Queryable = db): Promise<JobRow[]> {
       const page = pageArguments(query);
       const where: Prisma.JobWhereInput = {
-        ...page.where,
-        ...ownedBy(tenantId),
+        AND: [page.where, ownedBy(tenantId), ownedBy(query.tenant_id ?? null)],
         rolloutId: query.rollout_id,
         adapterId: query.adapter_id,
         state: query.state,

@@ -61,6 +61,7 @@ export const JobQuery = Type.Object(
     ...PageQuery.properties,
     rollout_id: Type.Optional(Id('rollout')),
     adapter_id: Type.Optional(Id('adapter')),
+    tenant_id: Type.Optional(Id('tenant')),
     state: Type.Optional(Type.Enum(JOB_STATES)),
     kind: Type.Optional(JobKind),
     updated_since: Type.Optional(

@@ -40,7 +40,7 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
   return {
     get,
 
-    /** @throws AppError 422 `base_version_unknown`, 409 `rollout_exists` */
+    /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
     async create({ base_model_version, options }: CreateRollout, record: RecordAnswer<Rollout> = unrecorded): Promise<Rollout> {
       const { rollout, entries } = await withTransaction(db, async (tx) => {
         const created = await createRollout(tx, { baseVersionId: base_model_version, options: options ?? {} });
@@ -79,7 +79,7 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
  * Makes a rollout within the caller's transaction. Its acceptance, by the database's clock, starts every adapter's time
  * to readiness. After the commit give `entries` to `producer.enqueueAfterCommit`.
  *
- * @throws AppError 422 `base_version_unknown`, 409 `rollout_exists` if one for this version is going on.
+ * @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` if one for this version is going on.
  */
 export async function createRollout(
   tx: Transaction,
@@ -88,7 +88,7 @@ export async function createRollout(
   const rollouts = createRolloutRepository(tx);
   const { baseVersionId } = request;
   if (!(await rollouts.baseVersionExists(baseVersionId, tx))) {
-    throw unprocessable('base_version_unknown', `base model version ${baseVersionId} does not exist`);
+    throw unprocessable('base_model_version_not_found', `base model version ${baseVersionId} does not exist`);
   }
   await rollouts.lockBaseVersion(baseVersionId, tx);
   const live = await rollouts.liveRollout(baseVersionId, tx);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+import { bearer, createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
 
 let service: TestApp;
 let tenant: TestTenant;
@@ -99,4 +99,21 @@ describe('what is no HTTP', () => {
     expect(head).toContain('application/problem+json');
     expect(JSON.parse(body)).toMatchObject({ status, code });
   });
+});
+
+test('an upload that stands still is cut off, and its key is free again', async () => {
+  const hasty = await createTestApp({ env: { READAPT_IDLE_TIMEOUT_MS: '300' } });
+  try {
+    const { key } = await createTestTenant(hasty.db, 'slow');
+    await hasty.app.listen({ port: 0, host: '127.0.0.1' });
+    const socket = connect((hasty.app.server.address() as AddressInfo).port, '127.0.0.1');
+    const closed = once(socket, 'close');
+    const head = ['POST /v1/datasets?name=slow HTTP/1.1', 'host: a', 'content-type: application/x-ndjson', 'content-length: 1000'];
+    socket.write(`${head.join('\r\n')}\r\nauthorization: ${bearer(key).authorization}\r\nidempotency-key: slow\r\n\r\n{"prompt":`);
+    await closed;
+    await expect.poll(() => hasty.db.idempotencyRecord.count()).toBe(0);
+    expect(await hasty.db.dataset.count()).toBe(0);
+  } finally {
+    await hasty.close();
+  }
 });

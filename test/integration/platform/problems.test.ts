@@ -1,3 +1,6 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
@@ -122,4 +125,17 @@ test('guessing keys is slowed down', async () => {
   } finally {
     await guessed.close();
   }
+});
+
+test('docs/api.md lists every code', async () => {
+  const root = fileURLToPath(new URL('../../../', import.meta.url));
+  const page = await readFile(path.join(root, 'docs/api.md'), 'utf8');
+  const files = await readdir(path.join(root, 'src'), { recursive: true });
+  const sources = files.filter((name) => name.endsWith('.ts') && !name.startsWith('generated'));
+  const texts = await Promise.all(sources.map((name) => readFile(path.join(root, 'src', name), 'utf8')));
+  // Of `new AppError({ code, … status })` and of `conflict` and `unprocessable`; codes of a job's error have no status.
+  const pattern = /code: '(\w+)',?\s+status|(?:conflict|unprocessable|notAllowed)\(\s*'(\w+)'/g;
+  const codes = texts.flatMap((text) => [...text.matchAll(pattern)].map(([, first, second]) => first ?? second ?? ''));
+  expect(codes.length).toBeGreaterThan(30);
+  expect(codes.filter((code) => !page.includes(`\`${code}\``))).toEqual([]);
 });

@@ -113,6 +113,16 @@ describe(`queue on ${queueKind}`, () => {
     expect(await outbox()).toBe(1);
   });
 
+  test('a queue that does not answer holds up the removal of many jobs once, not for each', async () => {
+    const { backend, database } = queue;
+    const stuck = { ...backend, createQueue: (name: Parameters<typeof backend.createQueue>[0]) => Object.assign(backend.createQueue(name), { remove: () => new Promise<number>(() => undefined) }) };
+    const cutOff = await createJobProducer({ db: database.db, backend: stuck, logger, timeoutMs: 200 });
+    const started = performance.now();
+    await cutOff.remove('adaptations', Array.from({ length: 1000 }, () => newId('job')));
+    expect(performance.now() - started).toBeLessThan(1000);
+    await cutOff.close();
+  });
+
   test('enqueued several times, by writer and sweeper, it runs once', async () => {
     const one = entry();
     await Promise.all([queue.producer.enqueue([one]), queue.producer.enqueue([one]), queue.producer.enqueue([one, one])]);

@@ -65,7 +65,7 @@ describe('POST /v1/rollouts', () => {
   });
 
   test('refuses a version that does not exist, and a second rollout while one is going on', async () => {
-    expect(await post('/v1/rollouts', { base_model_version: newId('baseVersion') })).toMatchObject({ status: 422, body: { code: 'base_version_unknown' } });
+    expect(await post('/v1/rollouts', { base_model_version: newId('baseVersion') })).toMatchObject({ status: 422, body: { code: 'base_model_version_not_found' } });
     const first = await accept();
     expect(await accept()).toMatchObject({ status: 409, body: { code: 'rollout_exists', rollout_id: first.body.id } });
   });
@@ -125,6 +125,10 @@ describe('reading', () => {
     const second = (await get(`/v1/jobs?rollout_id=${id}&limit=2&cursor=${first.next_cursor}`)).body;
     expect(second).toMatchObject({ next_cursor: null, data: [{ rollout_id: id }] });
     expect((await get(`/v1/jobs?rollout_id=${id}&state=ready`)).body.data).toEqual([]);
+    const owner = first.data[0].tenant_id as string;
+    const owned = (await get(`/v1/jobs?rollout_id=${id}&tenant_id=${owner}`)).body.data as { tenant_id: string }[];
+    expect(new Set(owned.map((job) => job.tenant_id))).toEqual(new Set([owner]));
+    expect(owned.length).toBeLessThan(3);
   });
 
   test('metric points from where one left off', async () => {
