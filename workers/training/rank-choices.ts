@@ -12,6 +12,9 @@ export interface Ranking {
   readonly tokens: number;
 }
 
+/** Completions up to this length go along with the first pass; the logits of a longer one would need much memory. */
+const MAX_FED_TOKENS = 4;
+
 /** A choice's log-probability: exact, or that of its first token, which the whole cannot exceed. */
 interface Score {
   value: number;
@@ -29,8 +32,9 @@ interface Scoring {
 /**
  * The most probable choice of each example, by branch and bound. What all choices begin with is fed along with the
  * prompt, since it adds the same to each. One pass gives the log-probability of every choice's first token: exact for
- * choices of one token, an upper bound for longer ones. While an example's leading choice is only bounded, one more
- * row completes it; a choice whose bound is below an exact score is never completed.
+ * choices of one token, an upper bound for longer ones. The example's own choice, which mostly leads, is fed whole, so
+ * that its score is exact at once. While an example's leading choice is only bounded, one more row completes it; a
+ * choice whose bound is below an exact score is never completed.
  */
 export async function rankChoices(
   runtime: Runtime,
@@ -39,7 +43,7 @@ export async function rankChoices(
   { choices, ...options }: EvaluationOptions & { readonly choices: ChoiceSet },
 ): Promise<Ranking> {
   const scoring: Scoring = { runtime, adapter, examples, choices, options };
-  const { scores, tokens: firstTokens } = await scoreFirstTokens(scoring);
+  const { scores, tokens: firstTokens } = await scoreFirstPass(scoring);
   let tokens = firstTokens;
   for (;;) {
     const leaders = scores.map((list) => argmax(list.map(({ value }) => value)));
@@ -49,18 +53,27 @@ export async function rankChoices(
   }
 }
 
-async function scoreFirstTokens({ runtime, adapter, examples, choices, options }: Scoring) {
+/** Every choice's first token, and the whole of each example's own choice. */
+async function scoreFirstPass({ runtime, adapter, examples, choices, options }: Scoring) {
   const { prefix, suffixes } = choices;
-  const rows = examples.map((example) => continued(example, prefix, suffixes[0]!.slice(0, 1)));
+  const own = examples.map(({ row }) => choices.indexOf(row));
+  const rows = examples.map((example, i) => {
+    const suffix = suffixes[own[i]!]!;
+    return continued(example, prefix, suffix.length <= MAX_FED_TOKENS ? suffix : suffix.slice(0, 1));
+  });
   const scores: Score[][] = examples.map(() => []);
   const tokens = await forEachBatch(rows, options, async ({ examples: members, batch }) => {
     const logits = await runtime.logits(adapter, batch);
     const vocab = logits.length / batch.labelPositions.length;
-    members.forEach((example, row) => {
-      const of = logits.subarray(row * vocab, (row + 1) * vocab);
-      const normaliser = logSumExp(of);
-      scores[example] = suffixes.map((ids) => ({ value: of[ids[0]!]! - normaliser, exact: ids.length === 1 }));
-    });
+    let label = 0;
+    for (const example of members) {
+      const fed = rows[example]!.completionIds;
+      const [first, ...rest] = fed.map(() => logProbabilities(logits.subarray(label * vocab, ++label * vocab)));
+      scores[example] = suffixes.map((ids) => ({ value: first!(ids[0]!), exact: ids.length === 1 }));
+      if (rest.length === 0) continue;
+      const value = rest.reduce((sum, at, i) => sum + at(fed[i + 1]!), first!(fed[0]!));
+      scores[example][own[example]!] = { value, exact: true };
+    }
   });
   return { scores, tokens };
 }
@@ -92,6 +105,12 @@ function continued(
   completionIds: readonly number[],
 ): TokenizedExample {
   return { promptIds: [...promptIds, ...fed], completionIds, row };
+}
+
+/** The log-probability of any token at one position. */
+function logProbabilities(logits: Float32Array): (token: number) => number {
+  const normaliser = logSumExp(logits);
+  return (token) => logits[token]! - normaliser;
 }
 
 function logSumExp(values: Float32Array): number {

@@ -92,6 +92,26 @@ describe('accuracy', () => {
     expect(completed).toBe(2);
   });
 
+  it('needs one row where the own choice leads, whatever its length', async () => {
+    // After 0: "1 3" has 1/2 · 3/4 = 3/8 and "2 3" at most 1/4.
+    const choices = choicesOf({ x: [1, 3], y: [2, 3] });
+    const runtime = bigramRuntime();
+    expect((await accuracy(runtime, null, [example([0], [1, 3], 'x')], { choices })).value).toBe(1);
+    expect(runtime.calls.map(({ kind }) => kind)).toEqual(['logits']);
+    // A wrong row completes the leader: only then is it known to be above its own.
+    expect((await accuracy(runtime, null, [example([0], [2, 3], 'y')], { choices })).value).toBe(0);
+    expect(runtime.calls.map(({ kind }) => kind)).toEqual(['logits', 'logits', 'losses']);
+  });
+
+  it('completes an own choice that is too long to be fed along', async () => {
+    const long = [1, 3, 0, 1, 3];
+    const runtime = bigramRuntime();
+    const result = await accuracy(runtime, null, [example([0], long, 'x')], { choices: choicesOf({ x: long, y: [3] }) });
+    // "1 3 0 1 3" has 1/2 · 3/4 · 1/4 · 1/2 · 3/4, "3" has 1/4.
+    expect(result.value).toBe(0);
+    expect(runtime.calls.map(({ kind }) => kind)).toEqual(['logits', 'losses']);
+  });
+
   it('feeds a shared beginning along with the prompt', async () => {
     // After 0 and the prefix 1: 3 (3/4) beats 0 (1/4).
     const choices = choicesOf({ x: [0], y: [3] }, [1]);
