@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadBaseModel } from '../../../workers/formats/hugging-face-model.ts';
 import {
   capturedEnergy,
   computeEvolution,
@@ -39,6 +40,26 @@ function rebuildError({ outFeatures, inFeatures, rank, u, s, v }: ModuleEvolutio
 }
 
 describe('computeEvolution', () => {
+  it.each([
+    ['qwen2', 'model.layers.0.self_attn.q_proj.bias'],
+    ['qwen3', 'model.layers.1.self_attn.k_norm.weight'],
+  ])('reports what no adapter of %s can carry: %s', async (name, tensor) => {
+    const { config, weights } = await loadBaseModel(new URL(`../../fixtures/golden/${name}/base`, import.meta.url).pathname);
+    const source = (fingerprint: string, factor: number): WeightSource => ({
+      config,
+      fingerprint,
+      readWeight: async (wanted) => {
+        const { shape, data } = weights.get(wanted)!;
+        return { shape, data: wanted === tensor ? data.map((value) => factor * value) : data };
+      },
+    });
+    const { modules, unadaptable, adaptable } = await computeEvolution(source('old', 1), source('new', 1.5));
+    expect(modules.size).toBe(14);
+    expect(adaptable.deltaNorm).toBe(0);
+    expect(unadaptable.get(tensor)!.drift).toBeCloseTo(0.5, 6);
+    expect([...modules.keys()].map((module) => `${module}.weight`).concat([...unadaptable.keys()]).sort()).toEqual([...weights.keys()].sort());
+  });
+
   it('rebuilds W_new − W_old of every module, with drift and energy', async () => {
     expect([...evolution.modules.keys()].sort()).toEqual([...golden.modules]);
     for (const [name, module] of evolution.modules) {
