@@ -22,7 +22,7 @@ interface RebaseOptions extends CommonOptions {
   readonly steps: number;
   readonly refineSteps: number;
   readonly batchSize: number;
-  readonly learningRate: number;
+  readonly learningRate?: number;
   readonly evaluateEvery: number;
   readonly searchEvaluations: number;
 }
@@ -54,7 +54,7 @@ export function register(program: Command): void {
     .option('--steps <n>', 'optimiser steps at most', integer(0), 300)
     .option('--refine-steps <n>', 'steps to go on after readiness; a better adapter replaces the first', integer(0), 0)
     .option('--batch-size <n>', 'examples a step', integer(1), 16)
-    .option('--learning-rate <x>', 'at the end of the warm-up', number('positive'), 1e-3)
+    .option('--learning-rate <x>', 'at the end of the warm-up (default: by strategy and width of the model)', number('positive'))
     .option('--evaluate-every <n>', 'steps between two looks at the gate', integer(1), 20)
     .option('--search-evaluations <n>', 'loss evaluations of the search for α and β', integer(0), 12)
     .action(run);

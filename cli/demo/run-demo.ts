@@ -13,8 +13,8 @@ import { registerFleet, type RegisteredFleet } from './register-fleet.ts';
 import { createReport, endedHonestly, renderReport, renderSummary } from './report.ts';
 
 const POLL_MS = 400;
-/** What a job may spend; controls get the same. The learning rate is the one the old adapters were trained with. */
-const BUDGET = { max_steps: 300, learning_rate: 2e-3, evaluate_every: 20 };
+/** What a job may spend; controls get the same. Their learning rate is the one the old adapters were trained with. */
+const BUDGET = { max_steps: 300, evaluate_every: 20 };
 const FINAL_ROLLOUT_STATES = new Set(['completed', 'failed', 'cancelled']);
 
 export interface DemoOptions {

@@ -11,7 +11,7 @@ import { evolutionBetween, readEvolution, requireCompatible } from './evolve.ts'
 import type { Measurement } from './evaluation.ts';
 import { JobContext, toMetricValue } from './job-context.ts';
 import { toCandidate, type JobListener } from './job-listener.ts';
-import { withDefaults } from './job-options.ts';
+import { resolveOptions, type AdaptationSettings } from './job-options.ts';
 import { PhaseClock } from './phase-clock.ts';
 import type { AdaptOutcome, Baselines, Candidate, JobSpec, Phase, Strategy } from './protocol.ts';
 import type { LoadedBase, Session } from './session.ts';
@@ -104,11 +104,11 @@ class Job {
 
   async #prepare(): Promise<Prepared> {
     const spec = this.#spec;
-    const control = spec.kind === 'control';
-    const settings = { ...withDefaults(spec.options), ...(control ? { strategy: 'scratch' as const } : {}) };
-    this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
     await mkdir(spec.workDir, { recursive: true });
     const next = await this.#session.base(spec.newBase);
+    const { hiddenSize } = next.model.config;
+    const settings = resolveOptions(spec.options, { control: spec.kind === 'control', hiddenSize });
+    this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
     const old = await this.#session.base(spec.oldBase);
     requireCompatible(old, next);
     const oldAdapter = await loadAdapter(spec.adapter, next.model.config);
@@ -232,7 +232,7 @@ class Job {
 
 interface Prepared {
   readonly context: JobContext;
-  readonly settings: ReturnType<typeof withDefaults>;
+  readonly settings: AdaptationSettings;
   readonly old: LoadedBase;
   readonly next: LoadedBase;
   readonly oldAdapter: Adapter;

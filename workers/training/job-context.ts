@@ -18,7 +18,7 @@ import { meanLoss, measure, type Measurement } from './evaluation.ts';
 import type { TokenizedExample } from './example.ts';
 import type { JobListener } from './job-listener.ts';
 import { toCandidate } from './job-listener.ts';
-import type { AdaptationDefaults } from './job-options.ts';
+import type { AdaptationSettings } from './job-options.ts';
 import type { PhaseClock } from './phase-clock.ts';
 import type { JobSpec } from './protocol.ts';
 import type { LoadedBase } from './session.ts';
@@ -28,7 +28,7 @@ import { train, type StepReport } from './trainer.ts';
 
 export interface JobContextOptions {
   readonly spec: JobSpec;
-  readonly settings: AdaptationDefaults;
+  readonly settings: AdaptationSettings;
   readonly base: LoadedBase;
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;

@@ -31,12 +31,13 @@ export type GateSpec =
  */
 export type DataSpec = { readonly file: string } | { readonly train: string; readonly validation: string };
 
-/** Budgets and hyper-parameters; what is left out takes the default of `ADAPTATION_DEFAULTS`. */
+/** Budgets and hyper-parameters; what is left out takes the default of `job-options.ts`. */
 export interface AdaptOptions {
   readonly strategy?: Strategy;
   /** Optimiser steps at most, refinement not counted. */
   readonly maxSteps?: number;
   readonly batchSize?: number;
+  /** Peak, at the end of the warm-up. The default depends on where training starts and on the model's width. */
   readonly learningRate?: number;
   /** Optimiser steps between two looks at the gate. */
   readonly evaluateEvery?: number;
