@@ -21,6 +21,7 @@ interface RebaseOptions extends CommonOptions {
   readonly strategy: Strategy;
   readonly steps: number;
   readonly refineSteps: number;
+  readonly regulariseTowards: 'initial' | 'zero';
   readonly batchSize: number;
   readonly learningRate?: number;
   readonly evaluateEvery: number;
@@ -57,6 +58,11 @@ export function register(program: Command): void {
     .option('--learning-rate <x>', 'at the end of the warm-up (default: by strategy and width of the model)', number('positive'))
     .option('--evaluate-every <n>', 'steps between two looks at the gate', integer(1), 20)
     .option('--search-evaluations <n>', 'loss evaluations of the search for α and β', integer(0), 12)
+    .addOption(
+      new Option('--regularise-towards <what>', 'what the L2 penalty of fine-tuning pulls towards')
+        .choices(['initial', 'zero'])
+        .default('initial'),
+    )
     .action(run);
   addCommonOptions(command);
 }
@@ -96,7 +102,7 @@ function toSpec(options: RebaseOptions, metric: MetricName, workDir: string): Jo
     options.target !== undefined
       ? { kind: 'absolute', target: options.target }
       : { kind: 'relative', margin: options.margin ?? DEFAULT_MARGIN };
-  const { strategy, batchSize, learningRate, evaluateEvery, searchEvaluations, refineSteps, seed } = options;
+  const { strategy, batchSize, learningRate, evaluateEvery, searchEvaluations, refineSteps, regulariseTowards, seed } = options;
   return {
     jobId: 'rebase',
     kind: 'adaptation',
@@ -115,6 +121,7 @@ function toSpec(options: RebaseOptions, metric: MetricName, workDir: string): Jo
       evaluateEvery,
       searchEvaluations,
       refineSteps,
+      regulariseTowards,
       seed,
     },
     workDir,

@@ -28,6 +28,8 @@ const MUST_TRAIN: DemoAdapter = {
   gate: { kind: 'absolute', target: 1 },
 };
 
+const OTHER_MODELS = path.resolve('test/fixtures/golden');
+
 let dataDir: string;
 let stack: LocalStack;
 let fleet: RegisteredFleet;
@@ -37,7 +39,7 @@ beforeAll(async () => {
   const config = loadConfig({
     READAPT_DATA_DIR: dataDir,
     READAPT_PORT: '0',
-    READAPT_ALLOWED_ROOTS: FAMILY,
+    READAPT_ALLOWED_ROOTS: [FAMILY, OTHER_MODELS].join(path.delimiter),
     READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
   });
   stack = await startLocalStack(config, { worker: true });
@@ -76,6 +78,31 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
 
   await expectServable(easy!);
   await expectAnotherTenantToSeeNothing(easy!);
+});
+
+test('a version that no adapter fits is registered, and its rollout fails with the differences', async () => {
+  const { rollout } = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
+    version: '3',
+    path: path.join(OTHER_MODELS, 'llama-gqa-tied', 'base'),
+    rollout: {},
+  });
+  for (;;) {
+    const { state, error } = await fleet.operator.get<Rollout>(`/v1/rollouts/${rollout.id}`);
+    if (state === 'planning' || state === 'analyzing') {
+      await sleep(100);
+      continue;
+    }
+    expect(state).toBe('failed');
+    expect(error).toMatchObject({
+      code: 'incompatible_base',
+      differences: expect.arrayContaining([
+        { field: 'hidden_size', old: 192, new: 64 },
+        { field: 'num_hidden_layers', old: 6, new: 2 },
+        { field: 'vocab_size', old: 4096, new: 512 },
+      ]) as unknown,
+    });
+    return;
+  }
 });
 
 /** The published version downloads as a PEFT folder that loads on the new base and says where it comes from. */

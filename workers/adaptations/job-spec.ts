@@ -50,6 +50,7 @@ function adaptOptions(job: LoadedJob, options: StoredOptions): AdaptOptions {
     searchEvaluations: options.search_evaluations,
     searchRows: options.search_rows,
     refineSteps: options.refine_steps,
+    regulariseTowards: options.regularise_towards,
     seed: options.seed,
   };
 }

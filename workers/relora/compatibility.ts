@@ -3,7 +3,7 @@ import type { ModelConfig } from '../models/model-config.ts';
 
 /** One thing in which two base versions differ so that no adapter of the old one fits the new one. */
 export interface Difference {
-  /** Field of the model configuration, or `tokenizer`. */
+  /** Field as config.json names it, `biases`, or `tokenizer`. */
   readonly field: string;
   readonly old: unknown;
   readonly new: unknown;
@@ -17,18 +17,18 @@ export interface VersionFacts {
 }
 
 /** Everything that gives adapter tensors their shape or token ids their meaning. */
-const BINDING_FIELDS = [
-  'modelType',
-  'hiddenSize',
-  'intermediateSize',
-  'numLayers',
-  'numHeads',
-  'numKeyValueHeads',
-  'headDim',
-  'vocabSize',
-  'biases',
-  'tieWordEmbeddings',
-] as const satisfies readonly (keyof ModelConfig)[];
+const BINDING_FIELDS = {
+  modelType: 'model_type',
+  hiddenSize: 'hidden_size',
+  intermediateSize: 'intermediate_size',
+  numLayers: 'num_hidden_layers',
+  numHeads: 'num_attention_heads',
+  numKeyValueHeads: 'num_key_value_heads',
+  headDim: 'head_dim',
+  vocabSize: 'vocab_size',
+  biases: 'biases',
+  tieWordEmbeddings: 'tie_word_embeddings',
+} as const satisfies Partial<Record<keyof ModelConfig, string>>;
 
 /**
  * The differences that make a new base version incompatible with adapters of the old one; none means compatible.
@@ -37,10 +37,10 @@ const BINDING_FIELDS = [
  */
 export function compareConfigs(from: VersionFacts, to: VersionFacts): Difference[] {
   const differences: Difference[] = [];
-  for (const field of BINDING_FIELDS) {
+  for (const key of Object.keys(BINDING_FIELDS) as (keyof typeof BINDING_FIELDS)[]) {
     // A config that was stored before a field existed has none, which says the same as null.
-    const [old, next] = [from.config[field] ?? null, to.config[field] ?? null];
-    if (JSON.stringify(old) !== JSON.stringify(next)) differences.push({ field, old, new: next });
+    const [old, next] = [from.config[key] ?? null, to.config[key] ?? null];
+    if (JSON.stringify(old) !== JSON.stringify(next)) differences.push({ field: BINDING_FIELDS[key], old, new: next });
   }
   if (from.tokenizerHash !== to.tokenizerHash) {
     differences.push({ field: 'tokenizer', old: from.tokenizerHash, new: to.tokenizerHash });

@@ -5,6 +5,7 @@ import type { Adapter } from '../models/adapter.ts';
 import type { AdaptationOutcome } from '../relora/adaptation.ts';
 import type { Evolution } from '../relora/evolution.ts';
 import { resolveTarget, type GateTarget } from '../relora/readiness-gate.ts';
+import { DEFAULT_REGULARISATION } from '../relora/regularisation.ts';
 import { runStrategy } from '../relora/strategies.ts';
 import { CheckpointStore } from './checkpoint.ts';
 import { evolutionBetween, readEvolution, requireCompatible } from './evolve.ts';
@@ -90,6 +91,7 @@ class Job {
       evaluateEvery: settings.evaluateEvery,
       refineSteps: spec.kind === 'control' ? 0 : settings.refineSteps,
       search: { evaluations: settings.searchEvaluations },
+      regularisation: { ...DEFAULT_REGULARISATION, target: settings.regulariseTowards },
     });
     // A control publishes nothing, and a resumed run may have published before: both are ready by the ladder's word.
     if (outcome.ready) this.#markReady();

@@ -11,6 +11,7 @@ export const ADAPTATION_DEFAULTS: Omit<AdaptationSettings, 'learningRate'> = {
   searchEvaluations: 12,
   searchRows: 64,
   refineSteps: 0,
+  regulariseTowards: 'initial',
   seed: 0,
 };
 

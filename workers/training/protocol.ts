@@ -47,6 +47,8 @@ export interface AdaptOptions {
   readonly searchRows?: number;
   /** Optimiser steps to go on after readiness; a better candidate is published again. */
   readonly refineSteps?: number;
+  /** What the L2 penalty of fine-tuning pulls towards (default: the initial adapter). */
+  readonly regulariseTowards?: 'initial' | 'zero';
   readonly seed?: number;
 }
 

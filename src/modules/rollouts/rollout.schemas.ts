@@ -15,7 +15,19 @@ export const RolloutOptions = Type.Object(
     ),
     max_steps: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'Optimiser steps at most.' })),
     batch_size: Type.Optional(Type.Integer({ minimum: 1, maximum: 4096 })),
-    learning_rate: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
+    learning_rate: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 1,
+        description: 'Peak rate, also of controls. Left out, it goes by strategy and width of the model.',
+      }),
+    ),
+    regularise_towards: Type.Optional(
+      Type.Enum(['initial', 'zero'] as const, {
+        default: 'initial',
+        description: 'What the L2 penalty of fine-tuning pulls towards: the initial adapter, or zero.',
+      }),
+    ),
     evaluate_every: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Optimiser steps between two looks at the gate.' }),
     ),

@@ -54,7 +54,7 @@ async function describe({ base }: DescribeSpec) {
 async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
   const [old, next] = [await describe({ base: oldBase }), await describe({ base: newBase })];
   if (old.config.hiddenSize !== next.config.hiddenSize) {
-    const differences = [{ field: 'hiddenSize', old: old.config.hiddenSize, new: next.config.hiddenSize }];
+    const differences = [{ field: 'hidden_size', old: old.config.hiddenSize, new: next.config.hiddenSize }];
     throw new Failure('the base versions are incompatible', { code: 'incompatible_base_versions', permanent: true, differences });
   }
   await mkdir(outDir);

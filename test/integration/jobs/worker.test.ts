@@ -103,7 +103,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
     const rollout = await ended(id, 'failed');
     expect(rollout.error).toMatchObject({
       code: 'incompatible_base',
-      differences: [{ field: 'hiddenSize', old: 64, new: 128 }],
+      differences: [{ field: 'hidden_size', old: 64, new: 128 }],
     });
     expect(await jobsOf(id)).toEqual([]);
   });

@@ -38,9 +38,9 @@ describe('compareConfigs', () => {
 
   it('lists every difference that breaks adapters, old and new', () => {
     expect(compareConfigs(version(), version({ hiddenSize: 128, numLayers: 3, vocabSize: 400 }))).toEqual([
-      { field: 'hiddenSize', old: 64, new: 128 },
-      { field: 'numLayers', old: 2, new: 3 },
-      { field: 'vocabSize', old: 320, new: 400 },
+      { field: 'hidden_size', old: 64, new: 128 },
+      { field: 'num_hidden_layers', old: 2, new: 3 },
+      { field: 'vocab_size', old: 320, new: 400 },
     ]);
     expect(compareConfigs(version(), version({ biases: ['mlp.up_proj'] }))).toEqual([
       { field: 'biases', old: null, new: ['mlp.up_proj'] },
