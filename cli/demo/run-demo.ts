@@ -1,10 +1,11 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { access, constants, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { loadConfig } from '../../src/config/config.ts';
+import { loadConfig, type Config } from '../../src/config/config.ts';
 import { writeFileAtomic } from '../../workers/formats/atomic-file.ts';
 import { interruptible } from '../interruption.ts';
+import { UsageError } from '../errors.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
 import type { Job, Rollout } from './api-client.ts';
 import { FAMILY, familyPath, FLEET } from './fleet.ts';
@@ -33,6 +34,7 @@ export interface DemoOptions {
  * @throws InterruptedError at Ctrl-C, when everything is stopped and removed
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
+  if (options.json !== undefined) await requireWritableFile(options.json);
   const dataDir = await mkdtemp(path.join(tmpdir(), 'readapt-demo-'));
   const config = loadConfig({
     ...process.env,
@@ -45,17 +47,30 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   });
   say(`data folder ${dataDir}`);
   say('starting PostgreSQL, API, worker and training process …');
-  return interruptible(async (signal) => {
-    const stack = await startLocalStack(config, { worker: true });
-    try {
-      const exitCode = await demonstrate(stack, options, signal);
-      if (options.keep) await keepRunning(stack, dataDir, signal);
-      return exitCode;
-    } finally {
-      await stack.stop();
-      if (options.keep) say(`the data stay in ${dataDir}`);
-      else await rm(dataDir, { recursive: true, force: true });
-    }
+  try {
+    return await interruptible((signal) => withStack(config, signal, options));
+  } finally {
+    if (options.keep) say(`the data stay in ${dataDir}`);
+    else await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+async function withStack(config: Config, signal: AbortSignal, options: DemoOptions): Promise<number> {
+  const stack = await startLocalStack(config, { worker: true });
+  try {
+    const exitCode = await demonstrate(stack, options, signal);
+    if (options.keep) await keepRunning(stack, config.dataDir, signal);
+    return exitCode;
+  } finally {
+    await stack.stop();
+  }
+}
+
+/** Said before the work and not after it. */
+async function requireWritableFile(file: string): Promise<void> {
+  const folder = path.dirname(path.resolve(file));
+  await access(folder, constants.W_OK | constants.X_OK).catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`--json ${file} cannot be written: ${folder} is not a writable folder (${error.code})`);
   });
 }
 
@@ -118,9 +133,4 @@ async function keepRunning(stack: LocalStack, dataDir: string, signal: AbortSign
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
-}
-
-/** Whether the example models came with the checkout. */
-export async function familyIsPresent(): Promise<boolean> {
-  return stat(familyPath('v2', 'config.json')).then(() => true, () => false);
 }
