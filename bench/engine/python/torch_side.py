@@ -1,0 +1,108 @@
+"""The reference's side of the engine benchmark: LoRA steps with transformers, PEFT and PyTorch.
+
+One request a line on stdin, `{"method": "step", "params": {...}}`, one answer a line on stdout: `{"result": ...}` or
+`{"error": "traceback"}`. The argument is the precision: f32, bf16 (the base's weights; PEFT keeps the factors in f32)
+or autocast (f32 weights, bf16 products).
+"""
+
+import contextlib
+import json
+import resource
+import sys
+import time
+import traceback
+from typing import Any, TextIO
+
+import peft
+import torch
+import transformers
+
+IGNORED = -100
+
+
+class Side:
+    def __init__(self, precision: str) -> None:
+        self.precision = precision
+
+    def load(self, base: str, adapter: str, threads: int, learning_rate: float) -> None:
+        torch.set_num_threads(threads)
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+        self.model = peft.PeftModel.from_pretrained(model, adapter, is_trainable=True).train()
+        self.trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimiser = torch.optim.AdamW(self.trained, lr=learning_rate, weight_decay=0.01, fused=True)
+
+    def step(self, examples: list[dict[str, list[int]]]) -> dict[str, float]:
+        begun = time.perf_counter()
+        self.optimiser.zero_grad(set_to_none=True)
+        with self.autocast():
+            loss = self.model(**collate(examples)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
+        self.optimiser.step()
+        return {"loss": loss.item(), "seconds": time.perf_counter() - begun}
+
+    @torch.no_grad()
+    def evaluate(self, examples: list[dict[str, list[int]]]) -> dict[str, float]:
+        begun = time.perf_counter()
+        with self.autocast():
+            loss = self.model(**collate(examples)).loss.item()
+        return {"loss": loss, "seconds": time.perf_counter() - begun}
+
+    def peak_memory(self) -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def rows(self, examples: list[dict[str, list[int]]]) -> list[dict[str, object]]:
+        batch = collate(examples)
+        return [describe(*row) for row in zip(batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True)]
+
+    def versions(self) -> dict[str, str]:
+        found = {"torch": torch, "transformers": transformers, "peft": peft}
+        return {name: str(module.__version__) for name, module in found.items()}
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        return torch.autocast("cpu", torch.bfloat16) if self.precision == "autocast" else contextlib.nullcontext()
+
+
+def collate(examples: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+    """Right-padded to the longest row, as transformers' data collators do; only completions are labels."""
+    sequences = [example["promptIds"] + example["completionIds"] for example in examples]
+    shape = (len(examples), max(map(len, sequences)))
+    input_ids = torch.zeros(shape, dtype=torch.long)
+    attention_mask = torch.zeros_like(input_ids)
+    labels = torch.full_like(input_ids, IGNORED)
+    for row, (example, sequence) in enumerate(zip(examples, sequences, strict=True)):
+        input_ids[row, : len(sequence)] = torch.tensor(sequence)
+        attention_mask[row, : len(sequence)] = 1
+        start = len(example["promptIds"])
+        labels[row, start : len(sequence)] = torch.tensor(example["completionIds"])
+    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+
+
+def describe(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> dict[str, object]:
+    """What the model predicts from and what it should predict: position t predicts token t + 1."""
+    tokens = input_ids[attention_mask == 1].tolist()
+    targets = enumerate(labels[1:].tolist())
+    return {"tokens": tokens[:-1], "labels": [[at, target] for at, target in targets if target != IGNORED]}
+
+
+def answer(side: Side, line: str) -> dict[str, object]:
+    try:
+        request: dict[str, Any] = json.loads(line)
+        if request["method"] not in ("load", "step", "evaluate", "peak_memory", "rows", "versions"):
+            raise ValueError(f"method {request['method']!r} is none of this side's")
+        return {"result": getattr(side, request["method"])(**request["params"])}
+    except Exception:  # Whatever went wrong belongs to the one who asked.
+        return {"error": traceback.format_exc()}
+
+
+def main(requests: TextIO, answers: TextIO, precision: str) -> None:
+    side = Side(precision)
+    for line in requests:
+        answers.write(json.dumps(answer(side, line)) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    answers, sys.stdout = sys.stdout, sys.stderr
+    main(sys.stdin, answers, sys.argv[1])

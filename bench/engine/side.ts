@@ -1,0 +1,66 @@
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import type { SideMethods, SideName } from './side-protocol.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+
+/**
+ * Threads that wait without spinning: OpenMP's default made PyTorch's f32 steps 20 times slower on two busy cores,
+ * and a side that has had its turn must not burn the next one's time.
+ */
+const PYTHON_ENVIRONMENT = {
+  OMP_WAIT_POLICY: 'PASSIVE',
+  TOKENIZERS_PARALLELISM: 'false',
+  HF_HUB_OFFLINE: '1',
+  TRANSFORMERS_VERBOSITY: 'error',
+  TQDM_DISABLE: '1',
+  PYTHONWARNINGS: 'ignore',
+  PYTHONDONTWRITEBYTECODE: '1',
+};
+
+/** One competitor in a process of its own, which idles while it is not its turn. */
+export class Side {
+  readonly name: SideName;
+  /** `performance.now()` at the process's start. */
+  readonly started = performance.now();
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #reader: Interface;
+  readonly #lines: AsyncIterator<string>;
+
+  /** @param python the interpreter for the sides that are PyTorch's */
+  constructor(name: SideName, python: string | null) {
+    this.name = name;
+    const [command, args, environment] = commandLine(name, python);
+    this.#child = spawn(command, args, { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...environment } });
+    this.#reader = createInterface({ input: this.#child.stdout });
+    this.#lines = this.#reader[Symbol.asyncIterator]();
+  }
+
+  /** One request at a time. @throws Error with the side's own stack trace */
+  async call<M extends keyof SideMethods>(method: M, params: SideMethods[M]['params']): Promise<SideMethods[M]['result']> {
+    this.#child.stdin.write(`${JSON.stringify({ method, params })}\n`);
+    const line = await this.#lines.next();
+    if (line.done) throw new Error(`the ${this.name} side ended during ${method}`);
+    const message = JSON.parse(line.value) as { result: SideMethods[M]['result'] } | { error: string };
+    if ('error' in message) throw new Error(`${this.name} ${method}: ${message.error}`);
+    return message.result;
+  }
+
+  async stop(): Promise<void> {
+    const gone = this.#child.exitCode === null ? once(this.#child, 'exit') : null;
+    this.#child.stdin.end();
+    await gone;
+    this.#reader.close();
+  }
+}
+
+function commandLine(name: SideName, python: string | null): [string, string[], Record<string, string>] {
+  if (name === 'readapt') {
+    return [process.execPath, ['--import', 'tsx', path.join(import.meta.dirname, 'readapt-side.ts')], {}];
+  }
+  if (python === null) throw new Error(`the ${name} side needs a Python interpreter`);
+  return [python, [path.join(import.meta.dirname, 'python/torch_side.py'), name], PYTHON_ENVIRONMENT];
+}

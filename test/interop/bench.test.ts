@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Side } from '../../bench/engine/side.ts';
+import { workBatch } from '../../bench/engine/workload.ts';
+import type { TokenizedExample } from '../../workers/training/example.ts';
+import { randomExamples } from './support/cases.ts';
+
+const GOLDEN = new URL('../fixtures/golden/llama-gqa-tied/', import.meta.url).pathname;
+
+/** The benchmark compares like with like only if both sides do the same work. */
+describe("the benchmark's sides", () => {
+  const batches = [1, 2, 3].map((seed) => {
+    return workBatch(randomExamples(4, 64, seed).map((ids): TokenizedExample => ({ ...ids, row: { prompt: '', completion: '' } })));
+  });
+  let ours: Side;
+  let theirs: Side;
+
+  beforeAll(async () => {
+    ours = new Side('readapt', null);
+    theirs = new Side('f32', process.env.READAPT_INTEROP_PYTHON || '.venv/bin/python');
+    const params = { base: `${GOLDEN}base`, adapter: `${GOLDEN}adapter`, threads: 1, learning_rate: 1e-3 };
+    await Promise.all([ours.call('load', params), theirs.call('load', params)]);
+  });
+  afterAll(() => Promise.all([ours?.stop(), theirs?.stop()]));
+
+  it('read the same tokens and predict the same labels', async () => {
+    for (const { examples, tokens } of batches) {
+      const rows = await ours.call('rows', { examples });
+      expect(rows).toEqual(await theirs.call('rows', { examples }));
+      expect(rows.reduce((total, row) => total + row.tokens.length, 0)).toBe(tokens);
+    }
+  });
+
+  it('take the same steps', async () => {
+    const first = await ours.call('evaluate', { examples: batches[0]!.examples });
+    for (const { examples } of [...batches, ...batches]) {
+      const [a, b] = [await ours.call('step', { examples }), await theirs.call('step', { examples })];
+      expect(Math.abs(a.loss - b.loss)).toBeLessThan(1e-4);
+    }
+    const { examples } = batches[0]!;
+    const [a, b] = [await ours.call('evaluate', { examples }), await theirs.call('evaluate', { examples })];
+    expect(Math.abs(a.loss - b.loss)).toBeLessThan(1e-4);
+    expect(a.loss).toBeLessThan(first.loss);
+  });
+});
