@@ -25,7 +25,7 @@ function toDocument(inspection: Inspection): object {
     return { kind, architecture, parameters, fingerprint, rank: null, alpha: null, targets: null, dtypes, config };
   }
   const { kind, architecture, parameters, fingerprint, rank, alpha, targets, modules } = inspection;
-  const { useRslora, baseModelName, baseFingerprint } = inspection;
+  const { useRslora, useDora, baseModelName, baseFingerprint } = inspection;
   return {
     kind,
     architecture,
@@ -36,6 +36,7 @@ function toDocument(inspection: Inspection): object {
     targets,
     modules,
     use_rslora: useRslora,
+    use_dora: useDora,
     base_model_name: baseModelName,
     base_fingerprint: baseFingerprint,
   };
@@ -53,9 +54,9 @@ function toRows(inspection: Inspection): [string, string][] {
     const shape = `${numLayers} layers, hidden size ${hiddenSize}, vocabulary ${count(vocabSize)}`;
     return [['kind', 'base model'], ...common, ['shape', shape], ['stored as', inspection.dtypes.join(', ')]];
   }
-  const { rank, alpha, targets, modules, baseFingerprint } = inspection;
+  const { rank, alpha, targets, modules, useRslora, useDora, baseFingerprint } = inspection;
   return [
-    ['kind', 'adapter'],
+    ['kind', `${useDora ? 'DoRA' : 'LoRA'} adapter${useRslora ? ', scaled by alpha / √rank (rsLoRA)' : ''}`],
     ...common,
     ['rank', String(rank)],
     ['alpha', String(alpha)],

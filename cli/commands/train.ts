@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { ModelConfig } from '../../workers/models/model-config.ts';
+import type { BaseModel } from '../../workers/models/base-model.ts';
 import type { StepReport, TrainResult } from '../../workers/training/trainer.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
@@ -16,6 +16,8 @@ interface TrainCommandOptions extends CommonOptions {
   readonly rank?: number;
   readonly alpha?: number;
   readonly targets?: string;
+  readonly dora?: boolean;
+  readonly rslora?: boolean;
   readonly steps: number;
   readonly batchSize: number;
   readonly learningRate: number;
@@ -34,6 +36,8 @@ export function register(program: Command): void {
     .option('--init <dir>', 'adapter to start from; its rank, alpha and targets are kept')
     .option('--rank <r>', 'rank of a new adapter (default: 8)', integer(1))
     .option('--alpha <a>', 'lora_alpha of a new adapter (default: twice the rank)', number('positive'))
+    .option('--dora', 'a new adapter with DoRA magnitudes')
+    .option('--rslora', 'a new adapter scaled by alpha / √rank')
     .option('--targets <names>', `modules of a new adapter (default: ${ALL_TARGETS})`)
     .option('--steps <n>', 'optimiser steps', integer(1), 300)
     .option('--batch-size <n>', 'examples a step', integer(1), 16)
@@ -43,8 +47,8 @@ export function register(program: Command): void {
 }
 
 async function run(options: TrainCommandOptions): Promise<void> {
-  if (options.init !== undefined && [options.rank, options.alpha, options.targets].some((given) => given !== undefined)) {
-    throw new UsageError('--rank, --alpha and --targets describe a new adapter, --init gives one that has them all');
+  if (options.init !== undefined && [options.rank, options.alpha, options.targets, options.dora, options.rslora].some((given) => given !== undefined)) {
+    throw new UsageError('--rank, --alpha, --targets, --dora and --rslora describe a new adapter, --init gives one that has them all');
   }
   const output = createOutput(options);
   const { requireWritableAdapterFolder } = await import('../adapter-folder.ts');
@@ -61,7 +65,7 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
     const base = await session.base(options.base);
     const { examples } = await loadExamples(base, options.data);
     const held = await loadExamples(base, options.validation);
-    const initial = await initialAdapter(options, base.model.config);
+    const initial = await initialAdapter(options, base.model);
     const result = await train({
       runtime: base.runtime,
       initial,
@@ -86,16 +90,16 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
   });
 }
 
-async function initialAdapter(options: TrainCommandOptions, base: ModelConfig) {
+async function initialAdapter(options: TrainCommandOptions, { config: base, weights }: BaseModel) {
   if (options.init !== undefined) {
     const { loadAdapter } = await import('../../workers/formats/peft-adapter.ts');
     return loadAdapter(options.init, base);
   }
   const { createAdapter } = await import('../../workers/models/lora-init.ts');
-  const { rank = 8, alpha = 2 * rank, seed } = options;
+  const { rank = 8, alpha = 2 * rank, dora: useDora = false, rslora: useRslora = false, seed } = options;
   const targetModules = (options.targets ?? ALL_TARGETS).split(',').map((name) => name.trim());
   try {
-    return createAdapter({ base, rank, alpha, targetModules, seed });
+    return createAdapter({ base, weights, rank, alpha, useDora, useRslora, targetModules, seed });
   } catch (error) {
     throw error instanceof RangeError ? new UsageError(error.message) : error;
   }

@@ -73,7 +73,7 @@ describe('readapt inspect', () => {
   it('prints aligned text for people', async () => {
     const { code, stdout } = await readapt('inspect', adapter, '--base', base);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^kind {10}adapter$/m);
+    expect(stdout).toMatch(/^kind {10}LoRA adapter$/m);
     expect(stdout).toMatch(/^alpha {9}8$/m);
   });
 });
@@ -148,10 +148,13 @@ describe('readapt eval', () => {
 });
 
 describe('readapt train and rebase', () => {
-  it('train an adapter, then carry it over to the new base', async () => {
+  it.each([
+    { kind: 'LoRA', flags: [], config: { useDora: false, useRslora: false } },
+    { kind: 'DoRA, rsLoRA', flags: ['--dora', '--rslora'], config: { useDora: true, useRslora: true } },
+  ])('train an adapter, then carry it over to the new base: $kind', async ({ flags, config }) => {
     const data = ['--data', family.train, '--validation', family.validation];
     const sizes = ['--batch-size', '8', '--learning-rate', '5e-3'];
-    const trained = await readaptJson('train', '--base', family.oldBase, ...data, '--out', out('trained'), '--rank', '4', '--steps', '40', ...sizes);
+    const trained = await readaptJson('train', '--base', family.oldBase, ...data, '--out', out('trained'), '--rank', '4', '--steps', '40', ...sizes, ...flags);
     expect(trained).toMatchObject({ code: 0, stderr: '' });
     expect(Object.keys(trained.document)).toEqual([
       'steps',
@@ -165,7 +168,7 @@ describe('readapt train and rebase', () => {
     expect(trained.document).toMatchObject({ steps: 40, validation: { accuracy: expect.any(Number) } });
     const { accuracy } = trained.document.validation as { accuracy: number };
     expect(accuracy).toBeGreaterThan(0.9);
-    expect(await inspectFolder(out('trained'), family.oldBase)).toMatchObject({ kind: 'adapter', rank: 4, alpha: 8 });
+    expect(await inspectFolder(out('trained'), family.oldBase)).toMatchObject({ kind: 'adapter', rank: 4, alpha: 8, ...config });
 
     const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', out('trained')];
     const rebased = await readaptJson('rebase', ...bases, ...data, '--out', out('rebased'), '--steps', '30', ...sizes);
@@ -175,7 +178,7 @@ describe('readapt train and rebase', () => {
     expect(ready).toBe(true);
     expect(target).toBeCloseTo(metric['old']! - 0.005, 12);
     expect(metric['new']).toBeGreaterThanOrEqual(target);
-    expect(await inspectFolder(out('rebased'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 4 });
+    expect(await inspectFolder(out('rebased'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 4, ...config });
   });
 
   it('an interrupted rebase ends with 130 and leaves nothing behind', async () => {
