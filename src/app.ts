@@ -1,12 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync } from 'fastify';
-import type { Registry } from 'prom-client';
-import type { ArtifactStore } from './artifacts/artifact-store.ts';
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import type { AppDependencies, ModuleOptions, ModulePlugin } from './app-dependencies.ts';
 import type { Config } from './config/config.ts';
-import type { JobProducer } from './jobs/producer.ts';
-import type { AdapterInspector } from './lib/adapter-inspector.ts';
-import type { Database } from './lib/database.ts';
-import type { Logger } from './lib/logger.ts';
 import adapterRoutes from './modules/adapters/adapter.routes.ts';
 import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
 import baseModelRoutes from './modules/base-models/base-model.routes.ts';
@@ -27,25 +22,6 @@ import { protocolErrors } from './plugins/protocol-errors.ts';
 import rateLimit from './plugins/rate-limit.ts';
 import requestLog from './plugins/request-log.ts';
 import { useTypeBoxValidation } from './plugins/validation.ts';
-
-/** What the app needs from outside. Entry points build it, tests too; the app closes none of it. */
-export interface AppDependencies {
-  db: Database;
-  artifacts: ArtifactStore;
-  producer: JobProducer;
-  inspector: AdapterInspector;
-  metrics: Registry;
-  logger: Logger;
-}
-
-/** Options that every module's plugin gets. */
-export interface ModuleOptions {
-  config: Config;
-  deps: AppDependencies;
-}
-
-/** A module's routes, registered below /v1. */
-export type ModulePlugin = FastifyPluginAsync<ModuleOptions>;
 
 const MODULES: readonly ModulePlugin[] = [
   rolloutRoutes,

@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client';
-import { buildApp, type AppDependencies } from './app.ts';
+import type { AppDependencies } from './app-dependencies.ts';
+import { buildApp } from './app.ts';
 import { loadConfig } from './config/config.ts';
 import { createDatabase } from './lib/database.ts';
 import { createLogger } from './lib/logger.ts';

@@ -1,6 +1,6 @@
 import type { Adapter } from '../models/adapter.ts';
 import { BayesianOptimiser } from './bayesian-optimisation/optimiser.ts';
-import type { Coefficients } from './fusion.ts';
+import type { Coefficients } from './coefficients.ts';
 
 export const COPY: Coefficients = { alpha: 1, beta: 0 };
 export const REVERT: Coefficients = { alpha: 1, beta: -1 };

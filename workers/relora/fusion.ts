@@ -1,13 +1,8 @@
 import type { Adapter, LoraFactors } from '../models/adapter.ts';
 import { AdaptationError } from './errors.ts';
 import type { Evolution } from './evolution.ts';
+import type { Coefficients } from './coefficients.ts';
 import { prepareModule, type ModuleFusion } from './module-fusion.ts';
-
-/** ΔW_init = alpha · s · B_old A_old + beta · (W_new − W_old). Copy is (1, 0), revert (1, −1), nothing (0, 0). */
-export interface Coefficients {
-  readonly alpha: number;
-  readonly beta: number;
-}
 
 export interface FusedAdapter {
   /** Configuration, ranks and scalings of the old adapter; new factors. */

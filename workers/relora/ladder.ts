@@ -13,7 +13,8 @@ import type {
 } from './adaptation.ts';
 import type { SearchEvaluation } from './coefficient-search.ts';
 import { AdaptationError } from './errors.ts';
-import { Fusion, type Coefficients } from './fusion.ts';
+import type { Coefficients } from './coefficients.ts';
+import { Fusion } from './fusion.ts';
 import { isBetter, passes, resolveTarget, rowsWarning, type GateTarget } from './readiness-gate.ts';
 
 /** What a rung has to say of an adapter before the gate judges it. */

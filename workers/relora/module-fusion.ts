@@ -1,6 +1,6 @@
 import type { LoraFactors } from '../models/adapter.ts';
 import type { ModuleEvolution } from './evolution.ts';
-import type { Coefficients } from './fusion.ts';
+import type { Coefficients } from './coefficients.ts';
 import { matmul, matmulTransposed } from './linalg/matmul.ts';
 import { columns, concatColumns, matrix, scaleColumns, transpose, zeros, type Matrix } from './linalg/matrix.ts';
 import { qr } from './linalg/qr.ts';

@@ -1,7 +1,7 @@
 import type { Adapter } from '../models/adapter.ts';
 import type { CandidateRecord, CandidateStrategy } from './adaptation.ts';
 import { COPY, REVERT, searchCoefficients } from './coefficient-search.ts';
-import type { Coefficients } from './fusion.ts';
+import type { Coefficients } from './coefficients.ts';
 import { fineTunedStrategy, type Ladder } from './ladder.ts';
 import { isBetter } from './readiness-gate.ts';
 import { DEFAULT_REGULARISATION, NO_REGULARISATION, type RegularisationOptions } from './regularisation.ts';

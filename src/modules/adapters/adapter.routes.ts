@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { ModuleOptions } from '../../app.ts';
+import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
 import { answerOnce } from '../../plugins/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';

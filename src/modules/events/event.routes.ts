@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { ModuleOptions } from '../../app.ts';
+import type { ModuleOptions } from '../../app-dependencies.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { EventQuery, Events } from './event.schemas.ts';
 import { createEventService } from './event.service.ts';
