@@ -14,8 +14,6 @@ import { registerFleet, type RegisteredFleet } from './register-fleet.ts';
 import { createReport, endedHonestly, renderReport, renderSummary } from './report.ts';
 
 const POLL_MS = 400;
-/** What a job may spend; controls get the same. Their learning rate is the one the old adapters were trained with. */
-const BUDGET = { max_steps: 300, evaluate_every: 20 };
 const FINAL_ROLLOUT_STATES = new Set(['completed', 'failed', 'cancelled']);
 
 export interface DemoOptions {
@@ -100,7 +98,7 @@ async function rollOut(
   const accepted = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
     version: '2',
     path: familyPath('v2'),
-    rollout: { control: options.control, seed: options.seed, ...BUDGET },
+    rollout: { control: options.control, seed: options.seed },
   });
   say(`version 2 accepted in ${Date.now() - started} ms: rollout ${accepted.rollout.id}\n`);
   const view = createProgressView(process.stdout);

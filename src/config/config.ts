@@ -134,8 +134,3 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   Object.freeze(config.allowedRoots);
   return Object.freeze(config);
 }
-
-/** The variables that `loadConfig` reads, for help texts. */
-export function configVariables(): { variable: string; expected: string }[] {
-  return Object.values(SETTINGS).map(({ variable, expected }) => ({ variable, expected }));
-}
