@@ -11,6 +11,7 @@ export interface CompileOptions {
   readonly kind: ProgramKind;
   readonly shape: ProgramShape;
   readonly threads: number;
+  readonly profileFilePrefix?: string | undefined;
 }
 
 /**
@@ -28,9 +29,13 @@ const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
 };
 
 /** Traces a program and makes an ONNX Runtime session of it. */
-export async function compileProgram({ config, kind, shape, threads }: CompileOptions): Promise<CompiledProgram> {
+export async function compileProgram({ config, kind, shape, threads, profileFilePrefix }: CompileOptions): Promise<CompiledProgram> {
   const graph = trace(decoderProgram(config, kind, shape), programInputs(config, kind, shape));
-  const session = await ort.InferenceSession.create(encodeModel(graph), { ...SESSION_OPTIONS, intraOpNumThreads: threads });
+  const session = await ort.InferenceSession.create(encodeModel(graph), {
+    ...SESSION_OPTIONS,
+    intraOpNumThreads: threads,
+    ...(profileFilePrefix && { enableProfiling: true, profileFilePrefix }),
+  });
   return new CompiledProgram(session, graph);
 }
 

@@ -13,6 +13,8 @@ export interface CompiledRuntimeOptions {
   readonly threads?: number;
   /** Programs kept compiled at a time; the one that was used longest ago goes first. */
   readonly maxSessions?: number;
+  /** ONNX Runtime profiles every session into a JSON file of this path with a time stamp behind it, complete on `dispose`. */
+  readonly profileFilePrefix?: string;
 }
 
 const DEFAULT_MAX_SESSIONS = 32;
@@ -30,6 +32,7 @@ export class CompiledRuntime implements Runtime {
   readonly name = 'compiled';
   readonly base: BaseModel;
   readonly #threads: number;
+  readonly #profileFilePrefix: string | undefined;
   readonly #weights: ReadonlyMap<string, ort.Tensor>;
   readonly #programs: SessionCache<CompiledProgram>;
   /** The end of the latest call: calls share output buffers and sessions, so they run one after the other. */
@@ -38,6 +41,7 @@ export class CompiledRuntime implements Runtime {
   constructor(base: BaseModel, options: CompiledRuntimeOptions = {}) {
     this.base = base;
     this.#threads = options.threads ?? os.availableParallelism();
+    this.#profileFilePrefix = options.profileFilePrefix;
     this.#programs = new SessionCache(options.maxSessions ?? DEFAULT_MAX_SESSIONS);
     this.#weights = new Map(
       [...base.weights].map(([name, { data, shape }]) => [name, new ort.Tensor('float32', data, shape)]),
@@ -76,7 +80,7 @@ export class CompiledRuntime implements Runtime {
     checkCall(this.base, adapter, batch);
     const shape = programShape(adapter, batch);
     const program = await this.#programs.get(programKey(kind, shape), () =>
-      compileProgram({ config: this.base.config, kind, shape, threads: this.#threads }),
+      compileProgram({ config: this.base.config, kind, shape, threads: this.#threads, profileFilePrefix: this.#profileFilePrefix }),
     );
     return program.run(this.#weights, inputData(this.base, { adapter, batch, gradientScale }));
   }
