@@ -2,6 +2,7 @@ import * as ort from 'onnxruntime-node';
 import type { ModelConfig } from '../models/model-config.ts';
 import { decoderProgram, programInputs, type ProgramKind, type ProgramShape } from '../models/decoder/program.ts';
 import type { InputData } from './bindings.ts';
+import { CPU_TARGET, type Target } from './devices/target.ts';
 import { encodeModel } from './onnx/encode-model.ts';
 import { sizeOf, type Graph, type ValueInfo } from './tracer/graph.ts';
 import { trace } from './tracer/trace.ts';
@@ -12,6 +13,8 @@ export interface CompileOptions {
   readonly shape: ProgramShape;
   readonly threads: number;
   readonly profileFilePrefix?: string | undefined;
+  /** The provider that runs the graph, and what it is rewritten to for it. Default: the CPU. */
+  readonly target?: Target | undefined;
 }
 
 /**
@@ -20,7 +23,6 @@ export interface CompileOptions {
  * four sessions in turn on two busy cores a step took four times as long).
  */
 const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
-  executionProviders: ['cpu'],
   executionMode: 'sequential',
   graphOptimizationLevel: 'all',
   enableMemPattern: false,
@@ -29,10 +31,12 @@ const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
 };
 
 /** Traces a program and makes an ONNX Runtime session of it. */
-export async function compileProgram({ config, kind, shape, threads, profileFilePrefix }: CompileOptions): Promise<CompiledProgram> {
-  const graph = trace(decoderProgram(config, kind, shape), programInputs(config, kind, shape));
+export async function compileProgram(options: CompileOptions): Promise<CompiledProgram> {
+  const { config, kind, shape, threads, profileFilePrefix, target = CPU_TARGET } = options;
+  const graph = target.rewrite(trace(decoderProgram(config, kind, shape), programInputs(config, kind, shape)));
   const session = await ort.InferenceSession.create(encodeModel(graph), {
     ...SESSION_OPTIONS,
+    executionProviders: [target.provider],
     intraOpNumThreads: threads,
     ...(profileFilePrefix && { enableProfiling: true, profileFilePrefix }),
   });

@@ -4,6 +4,7 @@ import type { Adapter } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { checkCall, gradientResult, inputData, programKey, programShape, type ProgramCall } from './bindings.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
+import type { Target } from './devices/target.ts';
 import type { ProgramKind } from '../models/decoder/program.ts';
 import type { Batch, GradientResult, Runtime } from './runtime.ts';
 import { SessionCache } from './session-cache.ts';
@@ -15,6 +16,8 @@ export interface CompiledRuntimeOptions {
   readonly maxSessions?: number;
   /** ONNX Runtime profiles every session into a JSON file of this path with a time stamp behind it, complete on `dispose`. */
   readonly profileFilePrefix?: string;
+  /** Default: the CPU. */
+  readonly target?: Target | undefined;
 }
 
 const DEFAULT_MAX_SESSIONS = 32;
@@ -24,7 +27,7 @@ type Outputs = (name: string) => Float32Array;
 type Call = Omit<ProgramCall, 'gradientScale'> & Partial<ProgramCall>;
 
 /**
- * Runs the program as static graphs on ONNX Runtime's CPU provider, compiled on first use for each combination of
+ * Runs the program as static graphs on a provider of ONNX Runtime, compiled on first use for each combination of
  * kind, parameterisation and shapes. The base's weights are bound without a copy and shared by all of them. `session.run` blocks
  * the event loop.
  */
@@ -32,6 +35,7 @@ export class CompiledRuntime implements Runtime {
   readonly name = 'compiled';
   readonly base: BaseModel;
   readonly #threads: number;
+  readonly #target: Target | undefined;
   readonly #profileFilePrefix: string | undefined;
   readonly #weights: ReadonlyMap<string, ort.Tensor>;
   readonly #programs: SessionCache<CompiledProgram>;
@@ -42,6 +46,7 @@ export class CompiledRuntime implements Runtime {
     this.base = base;
     this.#threads = options.threads ?? os.availableParallelism();
     this.#profileFilePrefix = options.profileFilePrefix;
+    this.#target = options.target;
     this.#programs = new SessionCache(options.maxSessions ?? DEFAULT_MAX_SESSIONS);
     this.#weights = new Map(
       [...base.weights].map(([name, { data, shape }]) => [name, new ort.Tensor('float32', data, shape)]),
@@ -80,7 +85,14 @@ export class CompiledRuntime implements Runtime {
     checkCall(this.base, adapter, batch);
     const shape = programShape(adapter, batch);
     const program = await this.#programs.get(programKey(kind, shape), () =>
-      compileProgram({ config: this.base.config, kind, shape, threads: this.#threads, profileFilePrefix: this.#profileFilePrefix }),
+      compileProgram({
+        config: this.base.config,
+        kind,
+        shape,
+        threads: this.#threads,
+        profileFilePrefix: this.#profileFilePrefix,
+        target: this.#target,
+      }),
     );
     return program.run(this.#weights, inputData(this.base, { adapter, batch, gradientScale }));
   }
