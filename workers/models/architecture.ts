@@ -1,8 +1,9 @@
-import { ARCHITECTURES, type Architecture } from './architecture-table.ts';
+import type { Architecture, Architectures } from './architecture-declaration.ts';
+import { ARCHITECTURES } from './architecture-table.ts';
 import type { ModelConfig } from './model-config.ts';
-import { PROJECTIONS, type Projection } from './projections.ts';
+import type { Projection } from './projections.ts';
 
-export { parseModelConfig } from './parse-model-config.ts';
+export { parseModelConfig, type ParseOptions } from './parse-model-config.ts';
 
 /** A tensor that a base model's files must hold, by its Hugging Face name. */
 export interface WeightSpec {
@@ -20,7 +21,9 @@ export interface AdaptableModule {
 
 /** The declared variations of a parsed config's architecture. */
 export function architectureOf(config: ModelConfig): Architecture {
-  return ARCHITECTURES[config.modelType];
+  const architecture = config.architecture ?? (ARCHITECTURES as Architectures)[config.modelType];
+  if (architecture) return architecture;
+  throw new Error(`no architecture is declared for the model type "${config.modelType}" of a parsed config`);
 }
 
 /** [outFeatures, inFeatures] of one projection. */
@@ -33,20 +36,24 @@ export function projectionShape(config: ModelConfig, projection: Projection): re
     case 'self_attn.k_proj':
     case 'self_attn.v_proj':
       return [keyValue, config.hiddenSize];
+    case 'self_attn.qkv_proj':
+      return [attention + 2 * keyValue, config.hiddenSize];
     case 'self_attn.o_proj':
       return [config.hiddenSize, attention];
     case 'mlp.gate_proj':
     case 'mlp.up_proj':
       return [config.intermediateSize, config.hiddenSize];
+    case 'mlp.gate_up_proj':
+      return [2 * config.intermediateSize, config.hiddenSize];
     case 'mlp.down_proj':
       return [config.hiddenSize, config.intermediateSize];
   }
 }
 
-/** Every linear layer that an adapter may target, layer by layer, then q, k, v, o, gate, up, down. */
+/** Every linear layer that an adapter may target, layer by layer, then in the order in which it is declared. */
 export function adaptableModules(config: ModelConfig): AdaptableModule[] {
   return layerIndices(config).flatMap((layer) =>
-    PROJECTIONS.map((projection) => {
+    architectureOf(config).projections.map((projection) => {
       const [outFeatures, inFeatures] = projectionShape(config, projection);
       return { name: `model.layers.${layer}.${projection}`, inFeatures, outFeatures };
     }),
@@ -65,14 +72,25 @@ export function expectedWeights(config: ModelConfig): WeightSpec[] {
 
 function layerWeights(config: ModelConfig, layer: number): WeightSpec[] {
   const prefix = `model.layers.${layer}.`;
+  const { projections } = architectureOf(config);
   return [
-    { name: `${prefix}input_layernorm.weight`, shape: [config.hiddenSize] },
-    { name: `${prefix}post_attention_layernorm.weight`, shape: [config.hiddenSize] },
-    ...PROJECTIONS.map((name) => ({ name: `${prefix}${name}.weight`, shape: projectionShape(config, name) })),
-    ...(config.biases ?? []).map((name) => ({ name: `${prefix}${name}.bias`, shape: [projectionShape(config, name)[0]] })),
-    ...(architectureOf(config).queryKeyNorm ? ['q_norm', 'k_norm'] : []).map((name) => {
-      return { name: `${prefix}self_attn.${name}.weight`, shape: [config.headDim] };
-    }),
+    ...layerNorms(config),
+    ...projections.map((name) => ({ name: `${name}.weight`, shape: projectionShape(config, name) })),
+    ...(config.biases ?? []).map((name) => ({ name: `${name}.bias`, shape: [projectionShape(config, name)[0]] })),
+  ].map(({ name, shape }) => ({ name: prefix + name, shape }));
+}
+
+/** Around the blocks and, where the architecture has them, of queries and keys. */
+function layerNorms(config: ModelConfig): WeightSpec[] {
+  const { norms, queryKeyNorm } = architectureOf(config);
+  const names = [norms.attention.input, norms.attention.output, norms.mlp.input, norms.mlp.output];
+  const blocks = names.flatMap((name) => (name === null ? [] : [{ name: `${name}.weight`, shape: [config.hiddenSize] }]));
+  if (queryKeyNorm === null) return blocks;
+  const features = (heads: number) => (queryKeyNorm === 'head' ? config.headDim : heads * config.headDim);
+  return [
+    ...blocks,
+    { name: 'self_attn.q_norm.weight', shape: [features(config.numHeads)] },
+    { name: 'self_attn.k_norm.weight', shape: [features(config.numKeyValueHeads)] },
   ];
 }
 

@@ -1,9 +1,17 @@
 import { FormatError } from '../formats/errors.ts';
-import { ARCHITECTURES, type Architecture } from './architecture-table.ts';
-import { SUPPORTED_MODEL_TYPES, type ModelConfig, type RopeScaling, type SupportedModelType } from './model-config.ts';
-import { PROJECTIONS, type Projection } from './projections.ts';
+import type { Architecture, Architectures } from './architecture-declaration.ts';
+import { ARCHITECTURES, SUPPORTED_MODEL_TYPES } from './architecture-table.ts';
+import { Fields, isObject } from './config-fields.ts';
+import type { ModelConfig, RopeScaling } from './model-config.ts';
+import { parseRope } from './parse-rope.ts';
+import type { Projection } from './projections.ts';
 
-type Json = Readonly<Record<string, unknown>>;
+const SHIPPED: Architectures = Object.fromEntries(SUPPORTED_MODEL_TYPES.map((type) => [type, ARCHITECTURES[type]]));
+
+export interface ParseOptions {
+  /** The architectures that can be loaded, by `model_type`. Default: those that Readapt ships. */
+  readonly architectures?: Architectures;
+}
 
 /**
  * Reads the object of a Hugging Face `config.json` (both spellings of the rotary settings).
@@ -11,27 +19,35 @@ type Json = Readonly<Record<string, unknown>>;
  * @param file how errors name the file
  * @throws FormatError `unsupported_model_type`, `unsupported_config` or `invalid_config`, naming field and value
  */
-export function parseModelConfig(json: unknown, file: string): ModelConfig {
+export function parseModelConfig(json: unknown, file: string, options: ParseOptions = {}): ModelConfig {
   if (!isObject(json)) throw new FormatError({ code: 'invalid_config', file, message: 'is not a JSON object' });
-  const modelType = parseModelType(new Fields(json, file));
-  const architecture = ARCHITECTURES[modelType];
+  const { modelType, architecture } = findArchitecture(new Fields(json, file), options.architectures ?? SHIPPED);
   const fields = new Fields({ ...architecture.defaults, ...json }, file);
-  refuseUnsupported(fields);
+  refuseUnsupported(architecture, fields);
   const numHeads = fields.count('num_attention_heads');
   const hiddenSize = fields.count('hidden_size');
   const numLayers = fields.count('num_hidden_layers');
+  const headDim = fields.count('head_dim', hiddenSize / numHeads);
+  const maxPositionEmbeddings = fields.count('max_position_embeddings', 2048);
+  const rope = parseRope(fields, { declaration: architecture.rope, headDim, maxPositionEmbeddings });
   const config: ModelConfig = {
     modelType,
+    ...(isShipped(modelType, architecture) ? {} : { architecture }),
     hiddenSize,
     intermediateSize: fields.count('intermediate_size'),
     numLayers,
     numHeads,
     numKeyValueHeads: fields.count('num_key_value_heads', numHeads),
-    headDim: fields.count('head_dim', hiddenSize / numHeads),
+    headDim,
     vocabSize: fields.count('vocab_size'),
-    maxPositionEmbeddings: fields.count('max_position_embeddings', 2048),
+    maxPositionEmbeddings,
     rmsNormEps: fields.positive('rms_norm_eps', 1e-6),
-    ...parseRope(fields),
+    ...rope,
+    // The declarations let through what the decoder computes.
+    ropeScaling: rope.ropeScaling as RopeScaling | null,
+    queryPreAttnScalar: architecture.queryScalar ? fields.positive('query_pre_attn_scalar') : null,
+    attentionSoftcap: parseSoftcap(fields, architecture.softcaps.attention),
+    logitSoftcap: parseSoftcap(fields, architecture.softcaps.logits),
     biases: parseBiases(architecture, fields),
     slidingWindows: parseWindows(architecture, fields, numLayers),
     tieWordEmbeddings: fields.flag('tie_word_embeddings', false),
@@ -42,42 +58,54 @@ export function parseModelConfig(json: unknown, file: string): ModelConfig {
   return config;
 }
 
-function parseModelType(fields: Fields): SupportedModelType {
-  const found = fields.text('model_type');
-  const modelType = SUPPORTED_MODEL_TYPES.find((supported) => supported === found);
-  if (modelType) return modelType;
-  const message = `is "${found}", supported: ${SUPPORTED_MODEL_TYPES.join(', ')}`;
-  throw fields.error('unsupported_model_type', 'model_type', message);
+function findArchitecture(fields: Fields, architectures: Architectures) {
+  const modelType = fields.text('model_type');
+  const architecture = Object.hasOwn(architectures, modelType) ? architectures[modelType] : undefined;
+  if (architecture) return { modelType, architecture };
+  const known = Object.keys(architectures).join(', ');
+  const what = modelType === 'gemma3' ? ', which reads images too, and only text models can be loaded' : '';
+  throw fields.error('unsupported_model_type', 'model_type', `is "${modelType}"${what}, supported: ${known}`);
 }
 
-function refuseUnsupported(fields: Fields): void {
-  const activation = fields.raw('hidden_act') ?? 'silu';
-  if (activation !== 'silu') {
-    throw fields.error('unsupported_config', 'hidden_act', `is ${JSON.stringify(activation)}, supported: "silu"`);
+function isShipped(modelType: string, architecture: Architecture): boolean {
+  return Object.entries<Architecture>(ARCHITECTURES).some(([name, each]) => name === modelType && each === architecture);
+}
+
+function refuseUnsupported({ only }: Architecture, fields: Fields): void {
+  for (const [field, allowed] of Object.entries(only)) {
+    const value = fields.raw(field) ?? null;
+    if (value === null || allowed.includes(value)) continue;
+    const supported = allowed.length > 0 ? allowed.map((each) => JSON.stringify(each)).join(', ') : 'null';
+    throw fields.error('unsupported_config', field, `is ${JSON.stringify(value)}, supported: ${supported}`);
   }
 }
 
-function parseBiases({ biases }: Architecture, fields: Fields): Projection[] | null {
+function parseSoftcap(fields: Fields, field: string | null): number | null {
+  return field === null ? null : fields.optionalPositive(field);
+}
+
+function parseBiases({ biases, projections: all }: Architecture, fields: Fields): Projection[] | null {
   const present = biases.filter(({ field }) => field === undefined || fields.flag(field, false));
-  const projections = PROJECTIONS.filter((name) => present.some((bias) => bias.projections.includes(name)));
+  const projections = all.filter((name) => present.some((bias) => bias.projections.includes(name)));
   return projections.length > 0 ? projections : null;
 }
 
 function parseWindows({ slidingWindow }: Architecture, fields: Fields, numLayers: number): (number | null)[] | null {
-  if (slidingWindow === 'none' || !fields.has('sliding_window')) return null;
+  if (slidingWindow === 'none') return null;
   if (slidingWindow === 'switched' && !fields.flag('use_sliding_window', false)) return null;
+  if (typeof slidingWindow === 'string' && !fields.has('sliding_window')) return null;
   const window = fields.count('sliding_window');
   if (slidingWindow === 'every-layer') return Array.from({ length: numLayers }, () => window);
-  const windows = windowedLayers(fields, numLayers).map((windowed) => (windowed ? window : null));
+  const windows = windowedLayers(slidingWindow, fields, numLayers).map((windowed) => (windowed ? window : null));
   return windows.some((each) => each !== null) ? windows : null;
 }
 
-/** Whether each layer has a window, by `layer_types` (newer configs) or `max_window_layers`. */
-function windowedLayers(fields: Fields, numLayers: number): boolean[] {
+/** Whether each layer has a window, by `layer_types`; without it by the architecture's rule. */
+function windowedLayers(rule: 'switched' | FullEvery, fields: Fields, numLayers: number): boolean[] {
   const types = fields.raw('layer_types') ?? null;
   if (types === null) {
-    const first = fields.raw('max_window_layers') === 0 ? 0 : fields.count('max_window_layers');
-    return Array.from({ length: numLayers }, (_, layer) => layer >= first);
+    const windowed = rule === 'switched' ? fromLayer(fields) : allButEvery(rule, fields);
+    return Array.from({ length: numLayers }, (_, layer) => windowed(layer));
   }
   const known = ['full_attention', 'sliding_attention'];
   if (Array.isArray(types) && types.length === numLayers && types.every((type) => known.includes(type as string))) {
@@ -85,6 +113,18 @@ function windowedLayers(fields: Fields, numLayers: number): boolean[] {
   }
   const message = `is ${JSON.stringify(types)}, expected ${numLayers} times one of ${known.join(', ')}`;
   throw fields.error('unsupported_config', 'layer_types', message);
+}
+
+type FullEvery = Extract<Architecture['slidingWindow'], object>;
+
+function fromLayer(fields: Fields): (layer: number) => boolean {
+  const first = fields.raw('max_window_layers') === 0 ? 0 : fields.count('max_window_layers');
+  return (layer) => layer >= first;
+}
+
+function allButEvery({ fullEvery, field }: FullEvery, fields: Fields): (layer: number) => boolean {
+  const period = field === undefined ? fullEvery : fields.count(field, fullEvery);
+  return (layer) => (layer + 1) % period !== 0;
 }
 
 function checkHeads(config: ModelConfig, fields: Fields): void {
@@ -95,106 +135,4 @@ function checkHeads(config: ModelConfig, fields: Fields): void {
   if (config.headDim % 2 !== 0) {
     throw fields.error('invalid_config', 'head_dim', `is ${config.headDim}, expected an even number`);
   }
-}
-
-/** `rope_parameters` (newer) or `rope_theta` with `rope_scaling` (older). */
-function parseRope(fields: Fields): { ropeTheta: number; ropeScaling: RopeScaling | null } {
-  const parameters = fields.section('rope_parameters');
-  const scaling = parameters ?? fields.section('rope_scaling');
-  const theta = parameters?.has('rope_theta') ? parameters : fields;
-  return { ropeTheta: theta.positive('rope_theta', 10000), ropeScaling: scaling ? parseScaling(scaling) : null };
-}
-
-function parseScaling(section: Fields): RopeScaling | null {
-  const key = section.has('rope_type') ? 'rope_type' : 'type';
-  const type = section.text(key, 'default');
-  switch (type) {
-    case 'default':
-      return null;
-    case 'linear':
-      return { type, factor: section.positive('factor') };
-    case 'llama3':
-      return {
-        type,
-        factor: section.positive('factor'),
-        lowFreqFactor: section.positive('low_freq_factor'),
-        highFreqFactor: section.positive('high_freq_factor'),
-        originalMaxPositionEmbeddings: section.count('original_max_position_embeddings'),
-      };
-    default:
-      throw section.error('unsupported_config', key, `is "${type}", supported: default, linear, llama3`);
-  }
-}
-
-/** Typed access to a JSON object's fields; every complaint names file, field, value and expectation. */
-class Fields {
-  readonly #json: Json;
-  readonly #file: string;
-  readonly #prefix: string;
-
-  constructor(json: Json, file: string, prefix = '') {
-    this.#json = json;
-    this.#file = file;
-    this.#prefix = prefix;
-  }
-
-  raw(name: string): unknown {
-    return this.#json[name];
-  }
-
-  has(name: string): boolean {
-    return this.#json[name] !== undefined && this.#json[name] !== null;
-  }
-
-  text(name: string, fallback?: string): string {
-    return this.#read(name, 'a string', (value) => typeof value === 'string', fallback);
-  }
-
-  flag(name: string, fallback: boolean): boolean {
-    return this.#read(name, 'true or false', (value) => typeof value === 'boolean', fallback);
-  }
-
-  count(name: string, fallback?: number): number {
-    return this.#read(name, 'a positive integer', (value) => Number.isSafeInteger(value) && Number(value) > 0, fallback);
-  }
-
-  positive(name: string, fallback?: number): number {
-    return this.#read(name, 'a positive number', (value) => Number.isFinite(value) && Number(value) > 0, fallback);
-  }
-
-  /** A token id, a list of them, or none (absent or null). */
-  tokenIds(name: string): number[] {
-    if (!this.has(name)) return [];
-    const value = this.raw(name);
-    const ids: unknown[] = Array.isArray(value) ? value : [value];
-    if (!ids.every((id) => Number.isSafeInteger(id) && Number(id) >= 0)) throw this.#mistyped(name, 'token ids');
-    return ids as number[];
-  }
-
-  section(name: string): Fields | null {
-    if (!this.has(name)) return null;
-    const value = this.raw(name);
-    if (!isObject(value)) throw this.#mistyped(name, 'an object');
-    return new Fields(value, this.#file, `${this.#prefix}${name}.`);
-  }
-
-  error(code: string, name: string, message: string): FormatError {
-    const subject = this.#prefix + name;
-    return new FormatError({ code, file: this.#file, subject, message: `${subject} ${message}` });
-  }
-
-  #read<T>(name: string, expected: string, accepts: (value: unknown) => boolean, fallback?: T): T {
-    const value = this.has(name) ? this.raw(name) : fallback;
-    if (!accepts(value)) throw this.#mistyped(name, expected, value);
-    return value as T;
-  }
-
-  #mistyped(name: string, expected: string, value: unknown = this.raw(name)): FormatError {
-    const found = value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`;
-    return this.error('invalid_config', name, `${found}, expected ${expected}`);
-  }
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

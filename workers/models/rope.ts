@@ -1,0 +1,119 @@
+import type { RopeSettings, RotaryScaling } from './model-config.ts';
+import { rotaryPairs } from './parse-rope.ts';
+
+/** What rotary angles depend on; a `ModelConfig` is one. */
+export interface RopeConfig extends RopeSettings {
+  readonly headDim: number;
+  readonly maxPositionEmbeddings: number;
+  readonly slidingRope?: RopeSettings | null;
+  readonly partialRotaryFactor?: number | null;
+}
+
+/** As config.json's `layer_types` name them. */
+export type LayerType = 'full_attention' | 'sliding_attention';
+
+/**
+ * Radians a position for each pair of a head's features that turns (Su et al. 2021), θ^(−2i / features) with the
+ * config's scaling: float32, [headDim / 2] or fewer with a partial factor. Computed in the steps of transformers'
+ * `ROPE_INIT_FUNCTIONS`; a model whose lengths vary is taken as fresh at each call, with no memory of longer ones.
+ * @param sequenceLength largest position of the forward pass plus one; `dynamic` and `longrope` depend on it
+ * @param layerType layers with a window may turn at speeds of their own
+ */
+export function rotaryFrequencies(
+  config: RopeConfig,
+  sequenceLength: number,
+  layerType: LayerType = 'full_attention',
+): Float32Array {
+  const { ropeTheta, ropeScaling } = settingsOf(config, layerType);
+  const features = 2 * rotaryPairs(config.headDim, config.partialRotaryFactor);
+  const base = { theta: ropeTheta, features };
+  switch (ropeScaling?.type) {
+    case undefined:
+      return frequencies(base);
+    case 'linear':
+      return frequencies(base).map((frequency) => frequency / ropeScaling.factor);
+    case 'dynamic':
+      return frequencies({ theta: dynamicTheta(base, ropeScaling.factor, config.maxPositionEmbeddings, sequenceLength), features });
+    case 'llama3':
+      return frequencies(base).map((frequency) => llama3Frequency(frequency, ropeScaling));
+    case 'yarn':
+      return yarnFrequencies(base, ropeScaling);
+    case 'longrope': {
+      const long = sequenceLength > ropeScaling.originalMaxPositionEmbeddings;
+      const factors = long ? ropeScaling.longFactor : ropeScaling.shortFactor;
+      return wavelengths(base).map((wavelength, pair) => 1 / (Math.fround(factors[pair]!) * wavelength));
+    }
+  }
+}
+
+/**
+ * The factor on cosines and sines, and so its square on scores: 1 but for `yarn` and `longrope`, which sharpen
+ * attention over longer texts.
+ */
+export function attentionScale(config: RopeConfig, layerType: LayerType = 'full_attention'): number {
+  const { ropeScaling: scaling } = settingsOf(config, layerType);
+  if (scaling?.type !== 'yarn' && scaling?.type !== 'longrope') return 1;
+  if (scaling.attentionFactor !== null) return scaling.attentionFactor;
+  if (scaling.type === 'yarn') return yarnScale(scaling);
+  if (scaling.factor <= 1) return 1;
+  return Math.sqrt(1 + Math.log(scaling.factor) / Math.log(scaling.originalMaxPositionEmbeddings));
+}
+
+function settingsOf(config: RopeConfig, layerType: LayerType): RopeSettings {
+  return layerType === 'sliding_attention' ? (config.slidingRope ?? config) : config;
+}
+
+interface Base {
+  readonly theta: number;
+  /** Of a head that turn, an even number. */
+  readonly features: number;
+}
+
+/** θ^(2i / features): positions a radian, in float32 with the exponent rounded first, as PyTorch computes it. */
+function wavelengths({ theta, features }: Base): Float32Array {
+  return Float32Array.from({ length: features / 2 }, (_, pair) => theta ** Math.fround((2 * pair) / features));
+}
+
+function frequencies(base: Base): Float32Array {
+  return wavelengths(base).map((wavelength) => 1 / wavelength);
+}
+
+/** NTK scaling: θ grows with the length beyond the trained one. */
+function dynamicTheta({ theta, features }: Base, factor: number, maxLength: number, length: number): number {
+  const stretch = (factor * Math.max(length, maxLength)) / maxLength - (factor - 1);
+  return theta * stretch ** (features / (features - 2));
+}
+
+/** Divides only the slow frequencies, blending between two wavelengths (Llama 3.1). */
+function llama3Frequency(frequency: number, scaling: Scaling<'llama3'>): number {
+  const turns = (scaling.originalMaxPositionEmbeddings * frequency) / (2 * Math.PI);
+  const blend = (turns - scaling.lowFreqFactor) / (scaling.highFreqFactor - scaling.lowFreqFactor);
+  const kept = Math.min(1, Math.max(0, blend));
+  return frequency * (kept + (1 - kept) / scaling.factor);
+}
+
+/** Divides the pairs that turn less than `betaSlow` times in the trained length, blending up to `betaFast` (Peng et al. 2023). */
+function yarnFrequencies(base: Base, scaling: Scaling<'yarn'>): Float32Array {
+  const [low, high] = blendedRange(base, scaling);
+  return wavelengths(base).map((wavelength, pair) => {
+    const divided = Math.min(1, Math.max(0, (pair - low) / (high - low)));
+    return (divided / scaling.factor + (1 - divided)) / wavelength;
+  });
+}
+
+/** The pairs between which frequencies are blended. */
+function blendedRange({ theta, features }: Base, scaling: Scaling<'yarn'>): [number, number] {
+  const pairOf = (turns: number) =>
+    (features * Math.log(scaling.originalMaxPositionEmbeddings / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+  const [from, to] = [pairOf(scaling.betaFast), pairOf(scaling.betaSlow)];
+  const low = Math.max(scaling.truncate ? Math.floor(from) : from, 0);
+  const high = Math.min(scaling.truncate ? Math.ceil(to) : to, features - 1);
+  return [low, low === high ? high + 0.001 : high];
+}
+
+function yarnScale({ factor, mscale, mscaleAllDim }: Scaling<'yarn'>): number {
+  const scale = (multiplier: number) => (factor <= 1 ? 1 : 0.1 * multiplier * Math.log(factor) + 1);
+  return mscale !== null && mscaleAllDim !== null ? scale(mscale) / scale(mscaleAllDim) : scale(1);
+}
+
+type Scaling<T extends RotaryScaling['type']> = Extract<RotaryScaling, { type: T }>;
