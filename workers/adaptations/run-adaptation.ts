@@ -101,15 +101,15 @@ async function relay(
 async function endOf(context: AdaptationContext, outcome: AdaptOutcome): Promise<JobEnd> {
   const best = outcome.best === null ? undefined : columnsOf(outcome.best);
   if (outcome.state === 'ready') return { state: 'ready', best };
-  const { best: candidate, candidateDir, target } = outcome;
+  const { best: candidate, candidateDir, problem, target } = outcome;
   const digest = candidateDir === null || context.job.kind === 'control' ? null : await keepCandidate(context, candidateDir);
   const found = candidate === null ? 'no candidate was measured' : `the best candidate (${candidate.strategy}) reaches ${candidate.value}`;
   return {
     state: 'not_ready',
     best,
     error: {
-      code: 'gate_not_reached',
-      message: `${found}, expected ${context.job.metricName} ${context.job.metricName === 'loss' ? 'at most' : 'at least'} ${target}`,
+      code: problem?.code ?? 'gate_not_reached',
+      message: `${problem ? `${problem.message}; ` : ''}${found}, expected ${context.job.metricName} ${context.job.metricName === 'loss' ? 'at most' : 'at least'} ${target}`,
       candidate_digest: digest,
     },
   };

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadAdapter } from '../formats/peft-adapter.ts';
 import type { Adapter } from '../models/adapter.ts';
-import type { AdaptationOutcome } from '../relora/adaptation.ts';
+import type { AdaptationOptions, AdaptationOutcome } from '../relora/adaptation.ts';
 import type { Evolution } from '../relora/evolution.ts';
 import { resolveTarget, type GateTarget } from '../relora/readiness-gate.ts';
 import { DEFAULT_REGULARISATION } from '../relora/regularisation.ts';
@@ -13,6 +13,7 @@ import type { Measurement } from './evaluation.ts';
 import { JobContext, toMetricValue } from './job-context.ts';
 import { toCandidate, type JobListener } from './job-listener.ts';
 import { resolveOptions, type AdaptationSettings } from './job-options.ts';
+import { TrainingDivergedError } from './loss-monitor.ts';
 import { PhaseClock } from './phase-clock.ts';
 import type { AdaptOutcome, Baselines, Candidate, JobSpec, Phase, Strategy } from './protocol.ts';
 import type { LoadedBase, Session } from './session.ts';
@@ -31,7 +32,7 @@ export class CancelledError extends Error {
  * ladder, and completes the baselines once that no longer delays anybody. A checkpoint in `workDir` is gone on from.
  * @returns also for a cancelled job, which leaves a checkpoint
  * @throws FormatError, DatasetError, IncompatibleBasesError and the like for input that cannot be used;
- *   TrainingDivergedError
+ *   TrainingDivergedError where no candidate had been judged before
  */
 export async function runAdaptation(
   session: Session,
@@ -84,7 +85,7 @@ class Job {
     const old = spec.gate.kind === 'relative' ? await this.#measureOld(prepared) : null;
     const gate = { metric: spec.metric, ...spec.gate };
     this.#setTarget(resolveTarget(gate, old && toMetricValue(old)));
-    const outcome = await runStrategy(settings.strategy, context, {
+    const outcome = await this.#climb(prepared, {
       gate,
       oldMetric: old && toMetricValue(old),
       steps: settings.maxSteps,
@@ -98,6 +99,20 @@ class Job {
     const atEnd = { ms: performance.now() - this.#begun, phases: this.#clock.phases() };
     if (spec.kind === 'adaptation') await this.#completeBaselines(prepared, outcome);
     return this.#outcome(outcome, this.#ready?.phases ?? atEnd.phases);
+  }
+
+  /** Training that diverges ends the ladder where it stands: what the gate has judged before counts. */
+  async #climb({ context, settings }: Prepared, options: AdaptationOptions): Promise<Climb> {
+    try {
+      return await runStrategy(settings.strategy, context, options);
+    } catch (error) {
+      const { reached } = context;
+      if (!(error instanceof TrainingDivergedError) || !reached?.best) throw error;
+      this.#listener.event({ type: 'warning', message: error.message });
+      const { publishedId, candidates } = reached.state;
+      const problem = { code: error.code, message: error.message };
+      return { ready: publishedId !== null, best: reached.best, candidates, problem };
+    }
   }
 
   cancelled(): Promise<AdaptOutcome> {
@@ -151,7 +166,7 @@ class Job {
   }
 
   /** What only the report needs is measured when nobody waits for it any more. */
-  async #completeBaselines({ context, old, next, oldAdapter }: Prepared, { candidates }: AdaptationOutcome): Promise<void> {
+  async #completeBaselines({ context, old, next, oldAdapter }: Prepared, { candidates }: Climb): Promise<void> {
     if (this.#signal.aborted) return;
     const copy = candidates.find(({ id }) => id === 'copy')?.metric.value;
     this.#note({ v2_copy: copy ?? (await context.measureOnGate(next, oldAdapter)).value });
@@ -194,15 +209,15 @@ class Job {
     };
   }
 
-  async #outcome(outcome: AdaptationOutcome, phases: Record<Phase, number>): Promise<AdaptOutcome> {
-    const { ready, best, target } = outcome;
+  async #outcome({ ready, best, problem }: Climb, phases: Record<Phase, number>): Promise<AdaptOutcome> {
     const keep = !ready && best !== null && this.#spec.kind === 'adaptation';
     return {
       ...this.#figures(),
       state: ready ? 'ready' : 'not_ready',
       best: best && toCandidate(best),
-      target: target.value,
+      target: this.#target,
       phases,
+      problem,
       candidateDir: keep ? await this.#context!.writeCandidate(best, 'best-candidate') : null,
     };
   }
@@ -230,6 +245,12 @@ class Job {
       tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
     };
   }
+}
+
+/** How far the ladder came. */
+interface Climb extends Pick<AdaptationOutcome, 'ready' | 'best' | 'candidates'> {
+  /** What ended it before its time. */
+  readonly problem?: AdaptOutcome['problem'];
 }
 
 interface Prepared {

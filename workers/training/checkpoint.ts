@@ -10,7 +10,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, Float32Array>;
 }
 
-const KEPT = 2;
+/** How many the store keeps of a job. */
+export const KEPT_CHECKPOINTS = 2;
 const FILE_NAME = /^checkpoint-(\d{8})\.safetensors$/;
 
 /**
@@ -33,7 +34,7 @@ export class CheckpointStore {
     const tensors = new Map([...checkpoint.tensors].map(([name, data]) => [name, { shape: [data.length], data }]));
     const metadata = { format: 'readapt-checkpoint', state, sha256: checksum(state, checkpoint.tensors) };
     await writeSafetensors(this.#path(next), tensors, { metadata });
-    for (const number of numbers.slice(KEPT - 1)) await rm(this.#path(number), { force: true });
+    for (const number of numbers.slice(KEPT_CHECKPOINTS - 1)) await rm(this.#path(number), { force: true });
   }
 
   /** The newest checkpoint that is whole, or null where there is none. */

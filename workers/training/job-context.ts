@@ -13,12 +13,13 @@ import type {
 } from '../relora/adaptation.ts';
 import type { Evolution } from '../relora/evolution.ts';
 import type { MetricValue } from '../relora/readiness-gate.ts';
-import type { Checkpoint, CheckpointStore } from './checkpoint.ts';
+import { KEPT_CHECKPOINTS, type Checkpoint, type CheckpointStore } from './checkpoint.ts';
 import { meanLoss, measure, type Measurement } from './evaluation.ts';
 import type { TokenizedExample } from './example.ts';
 import type { JobListener } from './job-listener.ts';
 import { toCandidate } from './job-listener.ts';
 import type { AdaptationSettings } from './job-options.ts';
+import { TrainingDivergedError } from './loss-monitor.ts';
 import type { PhaseClock } from './phase-clock.ts';
 import type { JobSpec } from './protocol.ts';
 import type { LoadedBase } from './session.ts';
@@ -70,6 +71,9 @@ export class JobContext implements AdaptationContext {
   readonly #searchRows: readonly TokenizedExample[];
   #ladder: LadderState | null = null;
   #best: Adapter | null = null;
+  #bestCandidate: LadderCandidate | null = null;
+  /** Fine-tuning steps of the checkpoints that are kept. */
+  #savedSteps: readonly number[] = [];
   #trainer: TrainerState | null = null;
   #savedAt = performance.now();
   #publications = 0;
@@ -83,6 +87,11 @@ export class JobContext implements AdaptationContext {
     this.signal = options.signal;
     this.#searchRows = options.data.validation.slice(0, options.settings.searchRows);
     if (options.resumed) this.resume = this.#restore(options.resumed);
+  }
+
+  /** Where the ladder stood at its last checkpoint; null before the first. */
+  get reached(): { readonly state: LadderState; readonly best: LadderCandidate | null } | null {
+    return this.#ladder && { state: this.#ladder, best: this.#bestCandidate };
   }
 
   createFresh(seed: number): Adapter {
@@ -113,7 +122,7 @@ export class JobContext implements AdaptationContext {
       const adapter = withFactorArrays(initial, resume.parameters);
       if ((await onEvaluate(resume.optimiser.step, adapter)) === 'stop') return;
     }
-    await train({
+    const run = train({
       runtime: base.runtime,
       initial,
       examples: data.train(),
@@ -131,6 +140,9 @@ export class JobContext implements AdaptationContext {
         if (performance.now() - this.#savedAt > CHECKPOINT_MS) await this.save();
         return 'continue';
       },
+    });
+    await run.catch((error: unknown) => {
+      throw error instanceof TrainingDivergedError ? error.withCheckpoints(this.#savedSteps) : error;
     });
     this.#flushPoints();
   }
@@ -169,6 +181,7 @@ export class JobContext implements AdaptationContext {
 
   async checkpoint(state: LadderState, best: LadderCandidate | null): Promise<void> {
     this.#ladder = state;
+    this.#bestCandidate = best;
     this.#best = best !== null && best.step > 0 ? best.adapter : null;
     await this.save();
   }
@@ -181,6 +194,7 @@ export class JobContext implements AdaptationContext {
     const tensors = new Map(trainer?.tensors);
     if (this.#best) for (const [name, data] of factorArrays(this.#best.modules)) tensors.set(`best/${name}`, data);
     await this.#options.checkpoints.save({ state, tensors });
+    this.#noteSaved(this.#trainer?.optimiser.step ?? 0);
     this.#savedAt = performance.now();
   }
 
@@ -189,11 +203,16 @@ export class JobContext implements AdaptationContext {
     const names = [...factorArrays(this.oldAdapter.modules).keys()];
     if (trainer !== null) this.#trainer = decodeTrainerState({ state: trainer, tensors }, names);
     this.#ladder = ladder;
+    this.#noteSaved(this.#trainer?.optimiser.step ?? 0);
     if (hasBest) {
       const arrays = new Map(names.map((name) => [name, tensors.get(`best/${name}`)!]));
       this.#best = withFactorArrays(this.oldAdapter, arrays);
     }
     return { state: ladder, bestAdapter: this.#best };
+  }
+
+  #noteSaved(step: number): void {
+    this.#savedSteps = [...this.#savedSteps, step].slice(-KEPT_CHECKPOINTS);
   }
 
   #note({ step, loss, learningRate, state }: StepReport): void {

@@ -23,7 +23,8 @@ export function createMessageListener(
         metric = found.value;
         // Copy, revert and search are all of step 0; each has a name of its own.
         const name = `${step > 0 ? 'gate' : id}_${found.name}`;
-        send({ type: 'metrics', requestId, points: [{ name, step, value: found.value }] });
+        // Of a run that diverges; JSON and the table of points have numbers only.
+        if (Number.isFinite(found.value)) send({ type: 'metrics', requestId, points: [{ name, step, value: found.value }] });
       }
       if (event.type === 'search') {
         const { alpha, beta, loss, ms } = event.evaluation;

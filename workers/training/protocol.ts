@@ -138,6 +138,8 @@ export interface AdaptOutcome {
   /** Real tokens trained on, and their rate over the seconds of the steps alone. */
   readonly tokens: number;
   readonly tokensPerSecond: number;
+  /** Why fine-tuning ended before its budget, where it did not end by the gate (`training_diverged`). */
+  readonly problem?: { readonly code: string; readonly message: string };
   /** Folder of the best candidate's PEFT files where nothing was published (not_ready); within `workDir`. */
   readonly candidateDir: string | null;
 }

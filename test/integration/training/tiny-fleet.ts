@@ -1,0 +1,95 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
+import { registerArtifact } from '../../../src/artifacts/index.ts';
+import { loadConfig } from '../../../src/config/config.ts';
+import { withTransaction } from '../../../src/lib/database.ts';
+import { createJobService } from '../../../src/modules/jobs/index.ts';
+import { createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
+import { createTrainingProcess, type TrainingProcess, type TrainingProcessOptions } from '../../../workers/adaptations/training-process.ts';
+import { startWorker, type RunningWorker } from '../../../workers/main.ts';
+import { createTinyFamily, removeTinyFamily, tasteRows, toJsonl } from '../../unit/training/support/tiny-task.ts';
+import { createFleet } from '../queue/fleet.ts';
+import { createTestQueue, eventually, logger } from '../queue/test-queue.ts';
+
+type JobService = ReturnType<typeof createJobService>;
+export type FleetJob = Awaited<ReturnType<JobService['list']>>['data'][number];
+
+/** Adapters of the tiny family in a real database, for a real worker with its real training process. */
+export interface TinyFleet {
+  readonly artifacts: ArtifactStore;
+  readonly training: TrainingProcess;
+  startWorker(): Promise<RunningWorker>;
+  /** Starts a rollout onto the new base version. @returns its id */
+  begin(options: RolloutOptions): Promise<string>;
+  jobs(rolloutId: string): Promise<FleetJob[]>;
+  /** Waits until all jobs have ended. */
+  ended(rolloutId: string): Promise<FleetJob[]>;
+  /** {@link begin} and {@link ended}. */
+  roll(options: RolloutOptions): Promise<FleetJob[]>;
+  close(): Promise<void>;
+}
+
+export interface TinyFleetOptions {
+  adapters: number;
+  training?: Omit<TrainingProcessOptions, 'logger'>;
+}
+
+/** Short, so that a try that failed is repeated soon. */
+const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
+
+export async function createTinyFleet({ adapters, training: trainingOptions }: TinyFleetOptions): Promise<TinyFleet> {
+  const family = await createTinyFamily();
+  const queue = await createTestQueue();
+  const { db } = queue.database;
+  const fleet = await createFleet(db, { tenants: 1, adapters });
+  await db.baseVersion.update({ where: { id: fleet.oldVersionId }, data: { path: family.oldBase } });
+  await db.baseVersion.update({ where: { id: fleet.newVersionId }, data: { path: family.newBase } });
+  const rows = path.join(family.folder, 'rows.jsonl');
+  const split = (count: number, offset: number, name: string) => tasteRows(count, offset).map((row) => ({ ...row, split: name }));
+  await writeFile(rows, toJsonl([...split(96, 0, 'train'), ...split(16, 500, 'validation'), ...split(32, 700, 'test')]));
+  const dataset = await fleet.artifacts.putFile(rows, 'dataset');
+  const adapter = await fleet.artifacts.putFolder(family.adapter, 'adapter');
+  await withTransaction(db, async (tx) => {
+    for (const stored of [dataset, adapter]) await registerArtifact(tx, fleet.artifacts, stored);
+    await tx.dataset.updateMany({ data: { artifactDigest: dataset.digest } });
+    await tx.adapterVersion.updateMany({ data: { artifactDigest: adapter.digest } });
+    // Out of reach: every job spends its whole budget.
+    await tx.adapter.updateMany({ data: { metric: 'loss', gate: { kind: 'absolute', target: -1 } } });
+  });
+  const training = createTrainingProcess({ logger, session: { threads: 1 }, ...trainingOptions });
+  const rollouts = createRolloutService({ db, producer: queue.producer });
+  const jobService = createJobService({ db, producer: queue.producer });
+  const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: queue.database.url });
+  const workers: RunningWorker[] = [];
+
+  const jobs = async (rolloutId: string): Promise<FleetJob[]> => (await jobService.list({ rollout_id: rolloutId }, null)).data;
+  const ended = (rolloutId: string): Promise<FleetJob[]> =>
+    eventually('all jobs have ended', async () => {
+      const all = await jobs(rolloutId);
+      return all.length === adapters && all.every((job) => job.finished_at !== null) && all;
+    }, 50_000);
+  const begin = async (options: RolloutOptions): Promise<string> =>
+    (await rollouts.create({ base_model_version: fleet.newVersionId, options })).id;
+  return {
+    artifacts: fleet.artifacts,
+    training,
+    jobs,
+    ended,
+    begin,
+    roll: async (options) => ended(await begin(options)),
+    startWorker: async () => {
+      const { backend, producer } = queue;
+      const worker = await startWorker(config, { db, artifacts: fleet.artifacts, backend, producer, training, logger }, TIMES);
+      workers.push(worker);
+      return worker;
+    },
+    close: async () => {
+      for (const worker of workers) await worker.stop();
+      await training.stop();
+      await queue.close();
+      await fleet.remove();
+      await removeTinyFamily(family);
+    },
+  };
+}

@@ -1,0 +1,27 @@
+import path from 'node:path';
+import type { AdaptOutcome, FinalMessage, JobSpec } from '../../../workers/training/protocol.ts';
+import type { TinyFamily } from '../../unit/training/support/tiny-task.ts';
+
+/** A job on the tiny family whose gate is out of reach, so that it spends its whole budget. */
+export function tinyJob(family: TinyFamily, name: string, changes: Partial<JobSpec> = {}): JobSpec {
+  return {
+    jobId: name,
+    kind: 'adaptation',
+    oldBase: family.oldBase,
+    newBase: family.newBase,
+    adapter: family.adapter,
+    data: { train: family.train, validation: family.validation },
+    metric: 'loss',
+    gate: { kind: 'absolute', target: -1 },
+    evolution: null,
+    workDir: path.join(family.folder, 'jobs', name),
+    ...changes,
+    options: { strategy: 'warm-start', maxSteps: 30, batchSize: 8, learningRate: 5e-3, evaluateEvery: 5, seed: 4, ...changes.options },
+  };
+}
+
+/** The outcome of an `adapt` request that did not fail. */
+export function outcomeOf(message: FinalMessage): AdaptOutcome {
+  if (message.type === 'outcome' && message.request === 'adapt') return message.outcome;
+  throw new Error(`expected the outcome of a job, found ${JSON.stringify(message)}`);
+}
