@@ -1,11 +1,14 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import type { Logger } from '../../src/lib/logger.ts';
+import { saysOutOfMemory } from '../training/out-of-memory.ts';
 import type { ChildMessage, FinalMessage, ParentMessage } from '../training/protocol.ts';
 import type { SessionOptions } from '../training/session.ts';
-import { TrainingCrashedError, TrainingFailedError } from './training-errors.ts';
+import { watchResidentSet, type ResidentSetWatch } from './resident-set.ts';
+import { crashOf, TrainingCrashedError, TrainingFailedError } from './training-errors.ts';
 
 type Request = Extract<ParentMessage, { type: 'adapt' | 'evolve' | 'describe' }>;
 export type RequestBody = Request extends infer R ? (R extends Request ? Omit<R, 'requestId'> : never) : never;
@@ -35,10 +38,14 @@ export class TrainingChild {
   readonly #child: ChildProcess;
   readonly #options: ChildOptions;
   readonly #tail: string[] = [];
+  readonly #resident: ResidentSetWatch;
   readonly #online: Promise<void>;
   #receive: ((message: ChildMessage) => void) | null = null;
   #failure: TrainingCrashedError | null = null;
   #stopping = false;
+  /** Whether this side has sent SIGKILL. */
+  #killed = false;
+  #outOfMemoryLine: string | null = null;
   #onDeath: ((error: TrainingCrashedError) => void)[] = [];
 
   constructor(options: ChildOptions) {
@@ -48,6 +55,7 @@ export class TrainingChild {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'json',
     });
+    this.#resident = watchResidentSet(this.#child.pid);
     this.#listen();
     this.#online = this.#waitUntilOnline();
     this.#online.catch(() => undefined);
@@ -122,7 +130,7 @@ export class TrainingChild {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
     if (this.#child.connected) this.#child.disconnect();
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), graceMs);
+    const timer = setTimeout(() => this.#kill(), graceMs);
     await gone;
     clearTimeout(timer);
   }
@@ -141,34 +149,45 @@ export class TrainingChild {
         this.#send({ type: 'cancel', requestId });
         timer = setTimeout(() => {
           this.#options.logger.warn({ pid: this.pid }, 'training process does not stop its request: killed');
-          this.#child.kill('SIGKILL');
+          this.#kill();
         }, this.#options.cancelGraceMs);
       },
       clear: () => clearTimeout(timer),
     };
   }
 
+  #kill(): void {
+    this.#killed = true;
+    this.#child.kill('SIGKILL');
+  }
+
   #listen(): void {
-    const { logger } = this.#options;
     this.#child.on('message', (message) => this.#receive?.(message as ChildMessage));
     this.#child.on('error', (error) => this.#die(error.message));
-    this.#child.once('exit', (code, signal) => this.#die(signal === null ? `exit code ${code}` : signal));
+    // Unlike 'exit', 'close' comes after the last words on standard error.
+    this.#child.once('close', (code, signal) => this.#die(signal ?? `exit code ${code}`));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => {
-        const lines = text.split('\n').filter((line) => line.trim() !== '');
-        this.#tail.push(...lines);
-        this.#tail.splice(0, Math.max(0, this.#tail.length - TAIL_LINES));
-        for (const line of lines) logger.debug({ pid: this.pid }, line);
-      });
+      if (stream) createInterface({ input: stream }).on('line', (line) => this.#note(line));
     }
+  }
+
+  #note(line: string): void {
+    if (line.trim() === '') return;
+    this.#options.logger.debug({ pid: this.pid }, line);
+    this.#tail.push(line);
+    if (this.#tail.length > TAIL_LINES) this.#tail.shift();
+    if (saysOutOfMemory(line)) this.#outOfMemoryLine ??= line;
   }
 
   #die(reason: string): void {
     if (this.#failure !== null) return;
-    this.#failure = new TrainingCrashedError(`the training process ended (${reason})`);
+    this.#resident.stop();
+    const killed = this.#killed || this.#stopping;
+    const residentBytes = this.#resident.bytes;
+    this.#failure = crashOf({ reason, killed, outOfMemoryLine: this.#outOfMemoryLine, residentBytes });
     const { logger } = this.#options;
     if (this.#stopping) logger.debug({ pid: this.pid, reason }, 'training process stopped');
-    else logger.warn({ pid: this.pid, reason, stderr: this.#tail.join('\n') }, 'training process ended');
+    else logger.warn({ pid: this.pid, reason, residentBytes, stderr: this.#tail.join('\n') }, 'training process ended');
     for (const reject of this.#onDeath) reject(this.#failure);
     this.#onDeath = [];
   }
@@ -178,7 +197,7 @@ export class TrainingChild {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         reject(new TrainingCrashedError(`the training process did not come up within ${startTimeoutMs} ms`));
-        this.#child.kill('SIGKILL');
+        this.#kill();
       }, startTimeoutMs);
       const settle = (then: () => void): void => {
         clearTimeout(timer);

@@ -4,6 +4,7 @@ import { AdaptationError } from '../relora/errors.ts';
 import { CancelledError } from './adaptation.ts';
 import { IncompatibleBasesError } from './evolve.ts';
 import { TrainingDivergedError } from './loss-monitor.ts';
+import { OUT_OF_MEMORY, outOfMemoryMessage, saysOutOfMemory } from './out-of-memory.ts';
 import type { BaseDifference } from './protocol.ts';
 import { TaskDataError } from './task-data.ts';
 import { TokenizeError } from './tokenize.ts';
@@ -25,6 +26,16 @@ export function errorFields(error: unknown): ErrorFields {
   const permanent = PERMANENT.some((type) => error instanceof type);
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
   if (error instanceof TokenizeError) return { code: 'invalid_dataset', message, permanent };
+  if (isOutOfMemory(error)) {
+    const what = `the training process ran out of memory (${message})`;
+    return { code: OUT_OF_MEMORY, message: outOfMemoryMessage(what, process.memoryUsage.rss()), permanent: false };
+  }
   if (error instanceof IncompatibleBasesError) return { code, message, permanent, differences: error.differences };
   return { code, message, permanent };
+}
+
+/** Faults of the input quote the input, which may say anything. */
+function isOutOfMemory(error: unknown): boolean {
+  if (PERMANENT.some((type) => error instanceof type)) return false;
+  return error instanceof Error && saysOutOfMemory(error.message);
 }

@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
+import type { ArtifactStore, StoredArtifact } from '../../../src/artifacts/artifact-store.ts';
 import { registerArtifact } from '../../../src/artifacts/index.ts';
 import { loadConfig } from '../../../src/config/config.ts';
 import { withTransaction } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
 import { createJobService } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
 import { createTrainingProcess, type TrainingProcess, type TrainingProcessOptions } from '../../../workers/adaptations/training-process.ts';
@@ -20,6 +21,8 @@ export interface TinyFleet {
   readonly artifacts: ArtifactStore;
   readonly training: TrainingProcess;
   startWorker(): Promise<RunningWorker>;
+  /** Gives one of the adapters data of its own. */
+  replaceData(adapter: number, rows: readonly object[]): Promise<void>;
   /** Starts a rollout onto the new base version. @returns its id */
   begin(options: RolloutOptions): Promise<string>;
   jobs(rolloutId: string): Promise<FleetJob[]>;
@@ -45,10 +48,13 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
   const fleet = await createFleet(db, { tenants: 1, adapters });
   await db.baseVersion.update({ where: { id: fleet.oldVersionId }, data: { path: family.oldBase } });
   await db.baseVersion.update({ where: { id: fleet.newVersionId }, data: { path: family.newBase } });
-  const rows = path.join(family.folder, 'rows.jsonl');
+  const storeRows = async (rows: readonly object[]): Promise<StoredArtifact> => {
+    const file = path.join(family.folder, 'rows.jsonl');
+    await writeFile(file, toJsonl(rows));
+    return fleet.artifacts.putFile(file, 'dataset');
+  };
   const split = (count: number, offset: number, name: string) => tasteRows(count, offset).map((row) => ({ ...row, split: name }));
-  await writeFile(rows, toJsonl([...split(96, 0, 'train'), ...split(16, 500, 'validation'), ...split(32, 700, 'test')]));
-  const dataset = await fleet.artifacts.putFile(rows, 'dataset');
+  const dataset = await storeRows([...split(96, 0, 'train'), ...split(16, 500, 'validation'), ...split(32, 700, 'test')]);
   const adapter = await fleet.artifacts.putFolder(family.adapter, 'adapter');
   await withTransaction(db, async (tx) => {
     for (const stored of [dataset, adapter]) await registerArtifact(tx, fleet.artifacts, stored);
@@ -78,6 +84,17 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
     ended,
     begin,
     roll: async (options) => ended(await begin(options)),
+    replaceData: async (index, rows) => {
+      const stored = await storeRows(rows);
+      await withTransaction(db, async (tx) => {
+        await registerArtifact(tx, fleet.artifacts, stored);
+        const id = newId('dataset');
+        const splits = { train: 1, validation: 0, test: 0 };
+        const owner = { tenantId: fleet.tenants[0]!, name: id };
+        await tx.dataset.create({ data: { id, ...owner, artifactDigest: stored.digest, rows: 1, bytes: 1n, splits } });
+        await tx.adapter.update({ where: { id: fleet.adapters[index]! }, data: { datasetId: id } });
+      });
+    },
     startWorker: async () => {
       const { backend, producer } = queue;
       const worker = await startWorker(config, { db, artifacts: fleet.artifacts, backend, producer, training, logger }, TIMES);

@@ -1,0 +1,75 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vitest';
+import { ranOutOfMemory } from '../../../workers/adaptations/training-errors.ts';
+import { createTrainingProcess, type TrainingProcess } from '../../../workers/adaptations/training-process.ts';
+import { createTinyFamily, removeTinyFamily, tasteRows, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
+import { logger } from '../queue/test-queue.ts';
+import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
+import { tinyJob } from './tiny-job.ts';
+
+const never = new AbortController().signal;
+const ignore = (): Promise<void> => Promise.resolve();
+const ADVICE = /MiB resident when last seen: use a smaller batch size, run fewer workers on this machine, or give this one more memory/;
+
+describe('a training process that may take no more address space', () => {
+  let family: TinyFamily;
+  let training: TrainingProcess;
+
+  beforeAll(async () => {
+    family = await createTinyFamily();
+    training = createTrainingProcess({ logger, session: { threads: 1 } });
+  });
+  afterAll(async () => {
+    await training.stop();
+    await removeTinyFamily(family);
+  });
+
+  it('fails its request as out of memory, and the next one has a fresh process', async () => {
+    const session = await training.acquire(never);
+    await session.adapt(tinyJob(family, 'before'), ignore, never);
+    const pid = training.pid!;
+    await limitAddressSpace(pid, 8 * 2 ** 20);
+    // Shapes of its own, so that something has to be compiled and buffers have to be found.
+    const spec = tinyJob(family, 'large', { options: { batchSize: 96 } });
+    const error: unknown = await session.adapt(spec, ignore, never).then(() => null, (thrown: unknown) => thrown);
+    expect(ranOutOfMemory(error), String(error)).toBe(true);
+    expect(error).toMatchObject({ code: 'out_of_memory', message: expect.stringMatching(ADVICE) as unknown });
+    expect((await session.adapt(spec, ignore, never)).state).toBe('not_ready');
+    expect(training.pid).not.toBe(pid);
+    session.release();
+  });
+});
+
+/** Leaves a running process this much on top of the address space that it has. */
+async function limitAddressSpace(pid: number, moreBytes: number): Promise<void> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const used = 1024 * Number(/^VmSize:\s+(\d+) kB$/m.exec(status)![1]);
+  await promisify(execFile)('prlimit', ['--pid', String(pid), `--as=${used + moreBytes}`]);
+}
+
+describe('a worker whose training process has a small heap', () => {
+  const { NODE_OPTIONS } = process.env;
+  let fleet: TinyFleet;
+
+  beforeAll(async () => {
+    fleet = await createTinyFleet({ adapters: 2 });
+    process.env.NODE_OPTIONS = '--max-old-space-size=64';
+  });
+  afterEach(() => {
+    process.env.NODE_OPTIONS = NODE_OPTIONS ?? '';
+  });
+  afterAll(() => fleet.close());
+
+  test('fails the job that does not fit after one more try, and does the others', async () => {
+    await fleet.replaceData(0, tasteRows(200_000));
+    await fleet.startWorker();
+    const jobs = await fleet.roll({ strategy: 'reuse' });
+    const [failed, done] = ['failed', 'not_ready'].map((state) => jobs.find((job) => job.state === state));
+    expect(failed).toMatchObject({ attempt: 2, error: { code: 'out_of_memory' } });
+    expect(failed!.error!.message).toMatch(/JavaScript heap out of memory/);
+    expect(failed!.error!.message).toMatch(ADVICE);
+    expect(done).toMatchObject({ attempt: 1, error: { code: 'gate_not_reached' } });
+  });
+});
