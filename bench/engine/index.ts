@@ -1,63 +1,97 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { loadBaseModel } from '../../workers/formats/hugging-face-model.ts';
 import { saveAdapter } from '../../workers/formats/peft-adapter.ts';
+import type { BaseModel } from '../../workers/models/base-model.ts';
 import { createAdapter } from '../../workers/models/lora-init.ts';
 import type { ModelConfig } from '../../workers/models/model-config.ts';
 import { PROJECTIONS } from '../../workers/models/projections.ts';
-import { batchResult, type BatchResult, type BenchDocument } from './document.ts';
+import { renderSvg } from '../chart.ts';
+import { engineChart } from './chart.ts';
+import { batchResult, GOALS, type BatchResult, type BenchDocument, type Machine } from './document.ts';
 import { measureSides } from './measure.ts';
 import { benchCommand, benchOptions, type BenchOptions } from './options.ts';
-import { findPython } from './python.ts';
+import { ensurePython, runVisibly } from './python.ts';
 import { toMarkdown, withSection } from './report.ts';
-import type { SideName } from './side-protocol.ts';
+import { TORCH_SIDES, type SideName } from './side-protocol.ts';
 import { prepareWorkload } from './workload.ts';
 
-const PAGE = path.join(import.meta.dirname, '../../docs/performance.md');
+const DOCS = path.join(import.meta.dirname, '../../docs');
 const RANK = 8;
+const TARGET_MODULES = PROJECTIONS.map((name) => name.split('.').at(-1)!);
 
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
 async function main(): Promise<void> {
   const options = benchOptions(benchCommand().parse());
-  const { config } = await loadBaseModel(options.model);
+  const document = options.from ? (JSON.parse(await readFile(options.from, 'utf8')) as BenchDocument) : await run(options);
+  if (options.json) await writeFile(options.json, `${JSON.stringify(document, null, 2)}\n`);
+  process.stdout.write(`${toMarkdown(document)}\n`);
+  if (options.docs) await updateDocs(document);
+}
+
+async function run(options: BenchOptions): Promise<BenchDocument> {
+  const base = await loadBaseModel(options.model);
+  const python = options.python ? await ensurePython({ environment: process.env, log, run: runVisibly }) : null;
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-bench-'));
   try {
     const adapter = path.join(folder, 'adapter');
-    await saveAdapter(adapter, freshAdapter(config));
-    const document = await measure(options, config, adapter);
-    if (options.json) await writeFile(options.json, `${JSON.stringify(document, null, 2)}\n`);
-    const section = toMarkdown(document);
-    process.stdout.write(`${section}\n`);
-    await updatePage(document, section);
+    await saveAdapter(adapter, freshAdapter(base.config));
+    return await measure(options, { base, adapter, python });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** LoRA of rank 8 on all seven projections; both sides start from this file. */
+/** LoRA of rank 8 on all seven projections; all sides start from this file. */
 function freshAdapter(base: ModelConfig) {
-  const targetModules = PROJECTIONS.map((name) => name.split('.').at(-1)!);
-  return createAdapter({ base, rank: RANK, alpha: 2 * RANK, targetModules, seed: 0 });
+  return createAdapter({ base, rank: RANK, alpha: 2 * RANK, targetModules: TARGET_MODULES, seed: 0 });
 }
 
-async function measure(options: BenchOptions, config: ModelConfig, adapter: string): Promise<BenchDocument> {
-  const python = await findPython(log);
-  const sides: SideName[] = python === null ? ['readapt'] : ['readapt', 'f32', 'bf16', 'autocast'];
+interface Prepared {
+  readonly base: BaseModel;
+  readonly adapter: string;
+  readonly python: string | null;
+}
+
+async function measure(options: BenchOptions, { base, adapter, python }: Prepared): Promise<BenchDocument> {
+  const { model, rounds, steps } = options;
+  const sides: SideName[] = [...options.readapt.map((precision) => `readapt-${precision}` as const), ...(python ? TORCH_SIDES : [])];
   const threads = os.availableParallelism();
+  const started = new Date().toISOString();
   const before = os.loadavg()[0]!;
   const batches: BatchResult[] = [];
-  const { rounds, steps, model } = options;
   for (const batchSize of options.batch) {
     log(`batch ${batchSize}`);
-    const workload = await prepareWorkload({ folder: model, config, batchSize, steps });
-    const results = await measureSides({ sides, python, base: model, adapter, threads, rounds, workload, log });
-    batches.push(batchResult(batchSize, workload.training.map(({ shape }) => shape), results));
+    const workload = await prepareWorkload({ folder: model, config: base.config, batchSize, steps });
+    const measured = await measureSides({ sides, python, base: model, adapter, threads, rounds, workload, log });
+    batches.push(batchResult(batchSize, workload, measured));
   }
-  const cpu = `${os.cpus()[0]!.model.trim()} (${os.cpus().length} cores)`;
-  const load = [before, os.loadavg()[0]!] as const;
-  return { model: modelName(model), rounds, steps, threads, cpu, load, batches };
+  return {
+    command: ['npm run bench:engine --', ...process.argv.slice(2)].join(' '),
+    started,
+    finished: new Date().toISOString(),
+    model: { name: modelName(model), parameters: parameters(base) },
+    adapter: { method: 'lora', rank: RANK, modules: TARGET_MODULES },
+    rounds,
+    steps,
+    threads,
+    machine: machine(),
+    versions: Object.assign({}, ...batches[0]!.sides.map((side) => side.versions)) as Record<string, string>,
+    load: [before, os.loadavg()[0]!],
+    goals: GOALS,
+    batches,
+  };
+}
+
+function parameters({ weights }: BaseModel): number {
+  return [...weights.values()].reduce((total, { data }) => total + data.length, 0);
+}
+
+function machine(): Machine {
+  const [cpu] = os.cpus();
+  return { cpu: cpu!.model.trim(), cores: os.cpus().length, memory: os.totalmem(), system: `${os.type()} ${os.release()} ${os.arch()}` };
 }
 
 function modelName(folder: string): string {
@@ -65,13 +99,16 @@ function modelName(folder: string): string {
 }
 
 /** The page keeps the figures of the models that it has a section for; a run without PyTorch compares nothing. */
-async function updatePage(document: BenchDocument, section: string): Promise<void> {
-  if (document.batches.some(({ ratios }) => ratios === null)) return log('docs/performance.md is left as it is: nothing was compared');
-  const page = await readFile(PAGE, 'utf8');
-  if (!page.includes(`<!-- bench:engine ${document.model} -->`)) {
-    return log(`docs/performance.md has no section for ${document.model} and is left as it is`);
-  }
-  await writeFile(PAGE, withSection(page, document.model, section));
+async function updateDocs(document: BenchDocument): Promise<void> {
+  const { name } = document.model;
+  const page = await readFile(path.join(DOCS, 'performance.md'), 'utf8');
+  if (document.batches.some(({ ratios }) => ratios.length === 0)) return log('docs/ is left as it is: nothing was compared');
+  if (!page.includes(`<!-- bench:engine ${name} -->`)) return log(`docs/ is left as it is: docs/performance.md has no section for ${name}`);
+  const image = `images/engine-${name}.svg`;
+  await mkdir(path.join(DOCS, 'images'), { recursive: true });
+  await writeFile(path.join(DOCS, image), await renderSvg(engineChart(document)));
+  const section = `${toMarkdown(document)}\n\n![Training speed, evaluation speed and peak memory on ${name}](${image})`;
+  await writeFile(path.join(DOCS, 'performance.md'), withSection(page, name, section));
 }
 
 await main();

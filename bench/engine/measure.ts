@@ -1,6 +1,8 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { Side } from './side.ts';
-import { median } from './statistics.ts';
-import type { SideName, StepProfile } from './side-protocol.ts';
+import type { SideName, StepProfile, Timed } from './side-protocol.ts';
 import type { WorkBatch, Workload } from './workload.ts';
 
 export interface MeasureOptions {
@@ -14,108 +16,144 @@ export interface MeasureOptions {
   readonly log: (line: string) => void;
 }
 
-/** One side's figures at one batch size. */
-export interface SideResult {
-  readonly name: SideName;
-  /** Seconds from the process's start to the end of its first step. */
+/** One process of a side, from its start over the first pass through the batches. Seconds and bytes. */
+export interface StartFigures {
+  /** From the process's start to the end of its first training step: code, weights, compilation and all. */
   readonly firstStep: number;
-  /** Seconds that a shape's first step takes beyond later ones: by shape. */
-  readonly compile: readonly number[];
-  /** Real tokens a second, by round. */
-  readonly training: readonly number[];
-  readonly evaluation: readonly number[];
-  /** Bytes: after training, before any evaluation. */
+  /** The first pass through the batches, step by step: compilation included. */
+  readonly training: readonly Timed[];
+  readonly evaluation: readonly Timed[];
+  /** Highest resident set after the training batches, before any evaluation. */
   readonly peakMemory: number;
-  /** Of the warm-up's steps, which all sides take from the same adapter. */
-  readonly losses: readonly number[];
+}
+
+/** What one side was seen to do at one batch size. Seconds and bytes. */
+export interface SideMeasurement {
+  readonly name: SideName;
+  /** What the frozen base was computed in, as the side says. */
+  readonly precision: string;
+  /** The first process of the side: with an empty graph cache. */
+  readonly cold: StartFigures;
+  /** The second one, which found what the first had cached. Its memory is that after all training rounds. */
+  readonly cached: StartFigures;
+  /** Seconds of each batch, by round. */
+  readonly training: readonly (readonly number[])[];
+  readonly evaluation: readonly (readonly number[])[];
   readonly versions: Readonly<Record<string, string>>;
-  readonly profile?: StepProfile;
+  /** Of the batch with most tokens; only the engine has one. */
+  readonly profile: StepProfile | null;
 }
 
 interface Contestant {
   readonly side: Side;
+  readonly precision: string;
   readonly firstStep: number;
-  readonly warmUp: readonly { readonly seconds: number; readonly loss: number }[];
-  /** Seconds of each step, by round. */
-  readonly steps: number[][];
-  readonly passes: number[][];
+  readonly warmUp: readonly Timed[];
 }
 
 const LEARNING_RATE = 1e-4;
+const PROFILED_STEPS = 3;
 
 /**
- * All sides in turn. Each has a process of its own for this batch size; it is started and warmed up alone (every batch
- * once), then the rounds go A B C A B C …
+ * All sides in turn. Each is started twice in a process of its own for this batch size: once for the cold figures, then
+ * to stay. Those go through every batch once alone; then the rounds go A B C A B C …
  */
-export async function measureSides(options: MeasureOptions): Promise<SideResult[]> {
-  const { workload, rounds, log } = options;
+export async function measureSides(options: MeasureOptions): Promise<SideMeasurement[]> {
+  const graphs = await mkdtemp(path.join(tmpdir(), 'readapt-graphs-'));
   const contestants: Contestant[] = [];
   try {
-    for (const name of options.sides) contestants.push(await start(name, options));
-    for (let round = 1; round <= rounds; round++) {
-      for (const { side, steps } of contestants) steps.push(await takeTurn(side, 'step', workload.training));
-      log(`training round ${round} of ${rounds}`);
-    }
-    const peaks: number[] = [];
-    for (const { side } of contestants) peaks.push(await side.call('peak_memory', {}));
-    for (const { side } of contestants) await takeTurn(side, 'evaluate', workload.evaluation);
-    for (let round = 1; round <= rounds; round++) {
-      for (const { side, passes } of contestants) passes.push(await takeTurn(side, 'evaluate', workload.evaluation));
-      log(`evaluation round ${round} of ${rounds}`);
-    }
-    const results: SideResult[] = [];
-    for (const [i, contestant] of contestants.entries()) results.push(await toResult(contestant, peaks[i]!, workload));
-    return results;
+    const cold: StartFigures[] = [];
+    for (const name of options.sides) cold.push(await measureCold(name, path.join(graphs, name), options));
+    for (const name of options.sides) contestants.push(await start(name, path.join(graphs, name), options));
+    return await takeTurns(contestants, cold, options);
   } finally {
     for (const { side } of contestants) await side.stop();
+    await rm(graphs, { recursive: true, force: true });
   }
 }
 
-async function start(name: SideName, { python, base, adapter, threads, workload, log }: MeasureOptions): Promise<Contestant> {
-  const side = new Side(name, python);
-  await side.call('load', { base, adapter, threads, learning_rate: LEARNING_RATE });
-  const warmUp = [await side.call('step', { examples: workload.training[0]!.examples })];
-  const firstStep = (performance.now() - side.started) / 1000;
-  for (const { examples } of workload.training.slice(1)) warmUp.push(await side.call('step', { examples }));
-  log(`${name}: first step after ${firstStep.toFixed(1)} s`);
-  return { side, firstStep, warmUp, steps: [], passes: [] };
+async function measureCold(name: SideName, graphCache: string, options: MeasureOptions): Promise<StartFigures> {
+  const { side, firstStep, warmUp } = await start(name, graphCache, options);
+  try {
+    const peakMemory = await side.call('peak_memory', {});
+    const evaluation = await pass(side, 'evaluate', options.workload.evaluation);
+    options.log(`${name}: first step ${firstStep.toFixed(1)} s after the first start`);
+    return { firstStep, training: warmUp, evaluation, peakMemory };
+  } finally {
+    await side.stop();
+  }
 }
 
-async function takeTurn(side: Side, method: 'step' | 'evaluate', batches: readonly WorkBatch[]): Promise<number[]> {
-  const seconds: number[] = [];
-  for (const { examples } of batches) seconds.push((await side.call(method, { examples })).seconds);
-  return seconds;
+/** Starts a process and sends every training batch through it once. */
+async function start(name: SideName, graphCache: string, options: MeasureOptions): Promise<Contestant> {
+  const { python, base, adapter, threads, workload } = options;
+  const side = new Side(name, { python, graphCache });
+  try {
+    const { precision } = await side.call('load', { base, adapter, threads, learning_rate: LEARNING_RATE });
+    const asked = name.slice(name.indexOf('-') + 1);
+    if (asked !== 'auto' && precision !== asked) throw new Error(`${name} computes in ${precision}, expected ${asked}`);
+    const [first, ...rest] = workload.training;
+    const firstTimed = await pass(side, 'step', [first!]);
+    const firstStep = (performance.now() - side.started) / 1000;
+    return { side, precision, firstStep, warmUp: [...firstTimed, ...(await pass(side, 'step', rest))] };
+  } catch (error) {
+    await side.stop();
+    throw error;
+  }
 }
 
-async function toResult(contestant: Contestant, peakMemory: number, workload: Workload): Promise<SideResult> {
-  const { side, firstStep, warmUp, steps, passes } = contestant;
-  const longest = workload.training.reduce((a, b) => (b.tokens > a.tokens ? b : a));
-  const profile = side.name === 'readapt' ? await side.call('profile', { examples: longest.examples, steps: 3 }) : undefined;
-  return {
-    name: side.name,
-    firstStep,
-    compile: compileSeconds(workload.training, warmUp, steps),
-    training: steps.map((seconds) => rate(workload.training, seconds)),
-    evaluation: passes.map((seconds) => rate(workload.evaluation, seconds)),
-    peakMemory,
-    losses: warmUp.map(({ loss }) => loss),
-    versions: await side.call('versions', {}),
-    ...(profile && { profile }),
+async function takeTurns(
+  contestants: readonly Contestant[],
+  cold: readonly StartFigures[],
+  { workload, rounds, log }: MeasureOptions,
+): Promise<SideMeasurement[]> {
+  const round = async (method: 'step' | 'evaluate', batches: readonly WorkBatch[]) => {
+    const timed: Timed[][] = [];
+    for (const { side } of contestants) timed.push(await pass(side, method, batches));
+    return timed;
   };
+  const training: Timed[][][] = [];
+  for (let i = 1; i <= rounds; i++) {
+    training.push(await round('step', workload.training));
+    log(`training round ${i} of ${rounds}`);
+  }
+  const peaks: number[] = [];
+  for (const { side } of contestants) peaks.push(await side.call('peak_memory', {}));
+  const first = await round('evaluate', workload.evaluation);
+  const evaluation: Timed[][][] = [];
+  for (let i = 1; i <= rounds; i++) {
+    evaluation.push(await round('evaluate', workload.evaluation));
+    log(`evaluation round ${i} of ${rounds}`);
+  }
+  const results: SideMeasurement[] = [];
+  for (const [i, { side, precision, firstStep, warmUp }] of contestants.entries()) {
+    results.push({
+      name: side.name,
+      precision,
+      cold: cold[i]!,
+      cached: { firstStep, training: warmUp, evaluation: first[i]!, peakMemory: peaks[i]! },
+      training: training.map((timed) => timed[i]!.map(({ seconds }) => seconds)),
+      evaluation: evaluation.map((timed) => timed[i]!.map(({ seconds }) => seconds)),
+      versions: await side.call('versions', {}),
+      profile: await profileOf(side, workload),
+    });
+  }
+  return results;
 }
 
-function compileSeconds(
-  batches: readonly WorkBatch[],
-  warmUp: readonly { readonly seconds: number }[],
-  steps: readonly (readonly number[])[],
-): number[] {
-  return batches.flatMap(({ shape }, i) => {
-    const isFirst = batches.findIndex((batch) => batch.shape === shape) === i;
-    return isFirst ? [warmUp[i]!.seconds - median(steps.map((seconds) => seconds[i]!))] : [];
-  });
+/** @throws Error where the side counts other tokens than it was given: its tokens a second would compare with nothing */
+async function pass(side: Side, method: 'step' | 'evaluate', batches: readonly WorkBatch[]): Promise<Timed[]> {
+  const all: Timed[] = [];
+  for (const { examples, tokens } of batches) {
+    const timed = await side.call(method, { examples });
+    if (timed.tokens !== tokens) throw new Error(`${side.name} ${method} counts ${timed.tokens} tokens, expected ${tokens}`);
+    all.push(timed);
+  }
+  return all;
 }
 
-function rate(batches: readonly WorkBatch[], seconds: readonly number[]): number {
-  const tokens = batches.reduce((total, batch) => total + batch.tokens, 0);
-  return tokens / seconds.reduce((total, value) => total + value, 0);
+async function profileOf(side: Side, { training }: Workload): Promise<StepProfile | null> {
+  if (!side.name.startsWith('readapt')) return null;
+  const { examples } = training.reduce((a, b) => (b.tokens > a.tokens ? b : a));
+  return side.call('profile', { examples, steps: PROFILED_STEPS });
 }

@@ -1,69 +1,69 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import * as ort from 'onnxruntime-node';
-import { inputData, programShape, type ProgramCall } from '../../workers/engine/bindings.ts';
-import { encodeModel } from '../../workers/engine/onnx/encode-model.ts';
-import { trace } from '../../workers/engine/tracer/trace.ts';
-import type { Adapter } from '../../workers/models/adapter.ts';
-import type { BaseModel } from '../../workers/models/base-model.ts';
-import { decoderProgram, programInputs } from '../../workers/models/decoder/program.ts';
-import type { OperatorSeconds } from './side-protocol.ts';
+import type { OperatorSeconds, StepProfile } from './side-protocol.ts';
 
+/** An event of ONNX Runtime's profile; `dur` in microseconds. Kernels come before the `model_run` that they are part of. */
 interface ProfileEvent {
   readonly cat: string;
   readonly name: string;
-  /** Microseconds. */
   readonly dur: number;
   readonly args?: { readonly op_name?: string };
 }
 
+/** Operators that multiply matrices, quantised ones included: MatMul, FusedMatMul, MatMulIntegerToFloat, Gemm … */
+const PRODUCT = /MatMul|Gemm/;
+
 /**
- * ONNX Runtime's own profile of the gradients' graph, with the runtime's session options but for profiling.
- * @returns seconds a step by operator; the first run is left out
+ * Profiles training steps after a first one that is left out.
+ * @param takeSteps takes that many steps with a runtime that profiles to `prefix`, disposes of it, and returns the
+ *   seconds of each
  */
-export async function profileStep(
-  base: BaseModel,
-  call: ProgramCall & { readonly adapter: Adapter },
-  { steps, threads }: { readonly steps: number; readonly threads: number },
-): Promise<OperatorSeconds> {
+export async function profileSteps(steps: number, takeSteps: (prefix: string, count: number) => Promise<number[]>): Promise<StepProfile> {
   const folder = await mkdtemp(path.join(tmpdir(), 'readapt-profile-'));
   try {
-    const shape = programShape(call.adapter, call.batch);
-    const graph = trace(decoderProgram(base.config, 'gradients', shape), programInputs(base.config, 'gradients', shape));
-    const data = inputData(base, call);
-    const feeds = graph.inputs.map(({ name, shape, type }) => {
-      const values = base.weights.get(name)?.data ?? data.get(name)!;
-      return [name, new ort.Tensor(type as 'float32', values as Float32Array, shape)] as const;
-    });
-    const session = await ort.InferenceSession.create(encodeModel(graph), {
-      executionProviders: ['cpu'],
-      graphOptimizationLevel: 'all',
-      enableMemPattern: false,
-      enableCpuMemArena: false,
-      intraOpNumThreads: threads,
-      enableProfiling: true,
-      profileFilePrefix: path.join(folder, 'profile'),
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
-    });
-    for (let i = 0; i <= steps; i++) await session.run(Object.fromEntries(feeds));
-    session.endProfiling();
-    await session.release();
-    const [file] = await readdir(folder);
-    return sumByOperator(JSON.parse(await readFile(path.join(folder, file!), 'utf8')) as ProfileEvent[], steps);
+    const seconds = await takeSteps(path.join(folder, 'profile'), steps + 1);
+    const files = await Promise.all((await readdir(folder)).map((file) => readFile(path.join(folder, file), 'utf8')));
+    const sessions = files.map((text) => JSON.parse(text) as ProfileEvent[]);
+    const step = seconds.slice(1).reduce((total, value) => total + value, 0) / steps;
+    return { ...sumRuns(sessions, steps), step };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Kernel times of the last `steps` runs, by operator, a run. */
-export function sumByOperator(events: readonly ProfileEvent[], steps: number): OperatorSeconds {
-  const kernels = events.filter(({ cat, name }) => cat === 'Node' && name.endsWith('_kernel_time'));
-  const perRun = kernels.length / (steps + 1);
-  const seconds: Record<string, number> = {};
-  for (const { args, dur } of kernels.slice(perRun)) {
-    const operator = args?.op_name ?? 'unknown';
-    seconds[operator] = (seconds[operator] ?? 0) + dur / 1e6 / steps;
+/**
+ * Kernel times of the last `steps` of `steps + 1` equal steps, a step.
+ * @param sessions events of each session; a session may run several times a step, or not at all
+ */
+export function sumRuns(sessions: readonly (readonly ProfileEvent[])[], steps: number): Omit<StepProfile, 'step'> {
+  const operators: Record<string, number> = {};
+  let graph = 0;
+  for (const run of sessions.flatMap((events) => lastRuns(events, steps))) {
+    for (const { cat, name, dur, args } of run) {
+      const seconds = dur / 1e6 / steps;
+      if (name === 'model_run') graph += seconds;
+      if (cat !== 'Node' || !name.endsWith('_kernel_time')) continue;
+      const operator = args?.op_name ?? 'unknown';
+      operators[operator] = (operators[operator] ?? 0) + seconds;
+    }
   }
-  return seconds;
+  return { operators, products: productSeconds(operators), graph };
+}
+
+function lastRuns(events: readonly ProfileEvent[], steps: number): ProfileEvent[][] {
+  const runs: ProfileEvent[][] = [];
+  let run: ProfileEvent[] = [];
+  for (const event of events) {
+    run.push(event);
+    if (event.name !== 'model_run') continue;
+    runs.push(run);
+    run = [];
+  }
+  const used = steps * Math.floor(runs.length / (steps + 1));
+  return runs.slice(runs.length - used);
+}
+
+function productSeconds(operators: OperatorSeconds): number {
+  return Object.entries(operators).reduce((total, [name, seconds]) => total + (PRODUCT.test(name) ? seconds : 0), 0);
 }

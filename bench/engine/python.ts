@@ -1,28 +1,68 @@
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { promisify } from 'node:util';
 
-const LOCAL = path.join(import.meta.dirname, '../../.venv/bin/python');
+const ROOT = path.join(import.meta.dirname, '../..');
+const NEEDED = ['torch', 'transformers', 'peft'];
+const PACKAGES = [...NEEDED, 'safetensors', 'tokenizers', 'numpy'];
+const ALONE = 'Readapt is measured alone';
+
+/** What the search for an interpreter depends on. */
+export interface PythonSearch {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly log: (line: string) => void;
+  /** Runs a command to its end, its output for the user to see; false where it fails or does not exist. */
+  readonly run: (command: string, args: readonly string[]) => Promise<boolean>;
+}
 
 /**
- * The interpreter with PyTorch, transformers and PEFT: `READAPT_INTEROP_PYTHON`, else `.venv`.
- * @returns null where there is none, after saying so
+ * The interpreter with PyTorch, transformers and PEFT: `READAPT_INTEROP_PYTHON` as it is, else that of the virtual
+ * environment `READAPT_INTEROP_VENV` (default `.venv` of the project), which is made and filled if need be.
+ * @returns null where there is none and none can be made, after saying why
  */
-export async function findPython(log: (line: string) => void): Promise<string | null> {
-  const python = process.env.READAPT_INTEROP_PYTHON || (existsSync(LOCAL) ? LOCAL : null);
-  const howTo = 'python3 -m venv .venv && .venv/bin/pip install torch transformers peft, or READAPT_INTEROP_PYTHON=/path/to/python';
-  if (python === null) {
-    log(`no Python: Readapt is measured alone. To compare it with PyTorch: ${howTo}`);
+export async function ensurePython({ environment, log, run }: PythonSearch): Promise<string | null> {
+  const named = environment.READAPT_INTEROP_PYTHON;
+  if (named) {
+    if (await hasPackages(named, run)) return named;
+    log(`READAPT_INTEROP_PYTHON=${named} does not run or lacks one of ${NEEDED.join(', ')}: ${ALONE}`);
     return null;
   }
-  try {
-    const modules = ['torch', 'transformers', 'peft'].map((name) => `importlib.util.find_spec("${name}") or exit("${name}")`);
-    await promisify(execFile)(python, ['-c', `import importlib.util; ${modules.join('; ')}`]);
-    return python;
-  } catch (error) {
-    const { stderr, message } = error as { stderr?: string; message: string };
-    log(`${python} lacks or fails: ${stderr?.trim() || message}. Readapt is measured alone. To compare: ${howTo}`);
-    return null;
+  const venv = path.resolve(ROOT, environment.READAPT_INTEROP_VENV || '.venv');
+  const python = path.join(venv, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
+  if (existsSync(python) && (await hasPackages(python, run))) return python;
+  return (await makeVenv({ venv, python, log, run })) ? python : null;
+}
+
+async function makeVenv(options: Omit<PythonSearch, 'environment'> & { readonly venv: string; readonly python: string }): Promise<boolean> {
+  const { venv, python, log, run } = options;
+  const isThree = ['-c', 'import sys; sys.exit(sys.version_info < (3, 10))'];
+  if (!existsSync(python)) {
+    if (!(await run('python3', isThree))) {
+      log(`no python3 of version 3.10 or later: ${ALONE}. Install Python 3, or name one by READAPT_INTEROP_PYTHON`);
+      return false;
+    }
+    log(`making ${venv}`);
+    if (!(await run('python3', ['-m', 'venv', venv]))) {
+      log(`python3 -m venv ${venv} failed (on Debian it needs the package python3-venv): ${ALONE}`);
+      return false;
+    }
   }
+  log(`installing ${PACKAGES.join(', ')} into ${venv}: a few gigabytes, once`);
+  if ((await run(python, ['-m', 'pip', 'install', ...PACKAGES])) && (await hasPackages(python, run))) return true;
+  log(`pip could not install ${PACKAGES.join(', ')} into ${venv}: ${ALONE}`);
+  return false;
+}
+
+function hasPackages(python: string, run: PythonSearch['run']): Promise<boolean> {
+  const found = NEEDED.map((name) => `importlib.util.find_spec("${name}")`).join(' and ');
+  return run(python, ['-c', `import importlib.util, sys; sys.exit(not (${found}))`]);
+}
+
+/** Output goes to stderr: stdout is the report's. */
+export function runVisibly(command: string, args: readonly string[]): Promise<boolean> {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: ['ignore', 2, 2] });
+    child.on('error', () => resolve(false));
+    child.on('exit', (code) => resolve(code === 0));
+  });
 }

@@ -1,74 +1,95 @@
-import type { BatchResult, BenchDocument } from './document.ts';
-import type { SideName, StepProfile } from './side-protocol.ts';
+import { GOALS, type BatchResult, type BenchDocument, type Ratios, type SideResult } from './document.ts';
+import { displayName } from './names.ts';
+import type { StepProfile } from './side-protocol.ts';
 import type { Summary } from './statistics.ts';
 
-const NAMES: Readonly<Record<SideName, string>> = {
-  readapt: 'Readapt, compiled, f32',
-  f32: 'PyTorch, f32',
-  bf16: 'PyTorch, bf16 weights',
-  autocast: 'PyTorch, bf16 autocast',
-};
+const HEADER = [
+  '| | batch | training, tokens/s | evaluation, tokens/s | peak memory | first step after the start, cold / cached | compilation, cold / cached |',
+  '|---|---|---|---|---|---|---|',
+];
 
 /** The run as Markdown. */
 export function toMarkdown(document: BenchDocument): string {
-  const { model, rounds, steps, threads, cpu, load } = document;
-  const versions = Object.assign({}, ...document.batches[0]!.sides.map((side) => side.versions)) as Record<string, string>;
-  const list = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const { model, batches } = document;
   return [
-    `### ${model}`,
+    `### ${model.name}`,
     '',
-    `${rounds} rounds of ${steps} steps, ${threads} threads, ${cpu}; ${list.join(', ')}. Load average ${load[0].toFixed(1)} before and ${load[1].toFixed(1)} after.`,
+    conditions(document),
     '',
-    '| | batch | training, tokens/s | evaluation, tokens/s | peak memory | first step after start | first step of a shape, extra |',
-    '|---|---|---|---|---|---|---|',
-    ...document.batches.flatMap(sideLines),
+    ...HEADER,
+    ...batches.flatMap(sideLines),
     '',
-    ...document.batches.flatMap(({ batchSize, ratios }) => (ratios ? ratioLines(batchSize, ratios) : [])),
-    ...document.batches.flatMap(profileLines),
+    ...batches.flatMap(({ batchSize, sides, ratios }) => ratios.map((ratio) => ratioLine(batchSize, sides, ratio))),
+    ...batches.flatMap(profileLines),
   ].join('\n');
 }
 
+function conditions({ model, rounds, steps, threads, machine, versions, load, started }: BenchDocument): string {
+  const parts = [
+    `${(model.parameters / 1e6).toFixed(1)} million parameters; ${rounds} rounds of ${steps} steps, ${threads} threads`,
+    `${machine.cpu}, ${machine.cores} cores, ${Math.round(machine.memory / 2 ** 30)} GiB, ${machine.system}`,
+    Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', '),
+  ];
+  return `${parts.join('; ')}. ${started.slice(0, 10)}, load average ${load[0].toFixed(1)} before and ${load[1].toFixed(1)} after.`;
+}
+
 function sideLines({ batchSize, sides }: BatchResult): string[] {
-  return sides.map(({ name, summary, peakMemory, firstStep }) => {
+  return sides.map((side) => {
+    const { summary, cold, cached } = side;
+    const compilation = [summary.compile.cold, summary.compile.cached].map(({ training, evaluation }) => training + evaluation);
     const cells = [
-      NAMES[name],
+      displayName(side),
       batchSize,
       range(summary.training, 0),
       range(summary.evaluation, 0),
-      `${Math.round(peakMemory / 2 ** 20)} MiB`,
-      `${firstStep.toFixed(1)} s`,
-      `${summary.compile.toFixed(2)} s`,
+      `${Math.round(cached.peakMemory / 2 ** 20)} MiB`,
+      seconds([cold.firstStep, cached.firstStep]),
+      seconds(compilation),
     ];
     return `| ${cells.join(' | ')} |`;
   });
 }
 
-function ratioLines(batchSize: number, ratios: NonNullable<BatchResult['ratios']>): string[] {
-  const { training, evaluation, peakMemory, firstStep, lossDifference } = ratios;
-  return [
-    `- Batch ${batchSize}: training **${range(training, 2)} ×** (best of PyTorch: ${training.against}; goal 3), evaluation ` +
-      `**${range(evaluation, 2)} ×** (${evaluation.against}; goal 3), peak memory **${peakMemory.toFixed(2)} ×** (goal 0.5), time to ` +
-      `the first step ${firstStep.toFixed(2)} ×; losses of the first steps differ from PyTorch's in f32 by ${lossDifference.toExponential(0)} nats at most.`,
-  ];
+function ratioLine(batchSize: number, sides: readonly SideResult[], ratios: Ratios): string {
+  const side = sides.find(({ name }) => name === ratios.side)!;
+  const rate = (figure: 'training' | 'evaluation') => {
+    return `${figure} **${range(ratios[figure], 2)} ×** ${displayName({ name: ratios[figure].against })} (goal ${GOALS[figure]})`;
+  };
+  return (
+    `- Batch ${batchSize}, ${displayName(side)}: ${rate('training')}, ${rate('evaluation')}, peak memory ` +
+    `**${ratios.peakMemory.toFixed(2)} ×** PyTorch's least (goal ${GOALS.peakMemory}), first step with a cached graph after ` +
+    `**${side.cached.firstStep.toFixed(1)} s** (goal ${GOALS.firstStep}; ${ratios.firstStep.toFixed(2)} × PyTorch's least); losses of ` +
+    `the first steps differ from PyTorch's in f32 by ${ratios.lossDifference.toExponential(0)} nats at most.`
+  );
 }
 
 function profileLines({ batchSize, sides }: BatchResult): string[] {
-  const profile = sides.find(({ name }) => name === 'readapt')?.profile;
-  if (!profile) return [];
-  const outside = (100 * profile.outsideGraph) / profile.step;
-  return [
-    `- Batch ${batchSize}, where the engine's step goes (its longest batch): ${shares(profile)}; outside the runtime (batch, ` +
-      `clipping, AdamW) ${outside.toFixed(1)} % of the step.`,
-  ];
+  return sides.flatMap((side) => {
+    if (!side.profile) return [];
+    const products = `matrix products **${percent(side.summary.products!)}** of the step (goal ${percent(GOALS.products)})`;
+    return [`- Batch ${batchSize}, ${displayName(side)}, where the step goes: ${products}. ${shares(side.profile)}.`];
+  });
 }
 
-/** Shares of the graph's kernel time; what is below 1 % is summed up. */
-function shares({ operators }: StepProfile): string {
-  const total = Object.values(operators).reduce((sum, seconds) => sum + seconds, 0);
-  const all = Object.entries(operators).map(([name, seconds]) => [name, (100 * seconds) / total] as const);
-  const large = all.filter(([, share]) => share >= 1).sort((a, b) => b[1] - a[1]);
-  const rest = 100 - large.reduce((sum, [, share]) => sum + share, 0);
-  return [...large.map(([name, share]) => `${name} ${share.toFixed(0)} %`), `others ${rest.toFixed(0)} %`].join(', ');
+/** Shares of the whole step; operators below 1 % are summed up. */
+function shares({ operators, graph, step }: StepProfile): string {
+  const all = Object.entries(operators).sort((a, b) => b[1] - a[1]);
+  const [large, small] = [all.filter(([, time]) => time >= step / 100), all.filter(([, time]) => time < step / 100)];
+  const total = (list: typeof all) => list.reduce((sum, [, time]) => sum + time, 0);
+  return [
+    ...large.map(([name, time]) => `${name} ${percent(time / step)}`),
+    `other operators ${percent(total(small) / step)}`,
+    `ONNX Runtime between them ${percent((graph - total(all)) / step)}`,
+    `outside it (batch, copies, clipping, AdamW) ${percent((step - graph) / step)}`,
+  ].join(', ');
+}
+
+function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}
+
+function seconds(values: readonly number[]): string {
+  return `${values.map((value) => value.toFixed(1)).join(' / ')} s`;
 }
 
 function range({ median, least, most }: Summary, digits: number): string {

@@ -3,14 +3,23 @@ import type { TokenizedExample } from '../../workers/training/example.ts';
 /** What goes over to a side: it makes its own batch of it, and that counts as part of the step. */
 export type TokenIds = Pick<TokenizedExample, 'promptIds' | 'completionIds'>;
 
-/** The engine, or PyTorch in one of its precisions. */
-export type SideName = 'readapt' | 'f32' | 'bf16' | 'autocast';
+/** What the engine can be asked to compute the frozen base in; `auto` leaves the choice to it. */
+export const READAPT_PRECISIONS = ['auto', 'f32', 'int8'] as const;
+
+export type ReadaptPrecision = (typeof READAPT_PRECISIONS)[number];
+
+export const TORCH_SIDES = ['torch-f32', 'torch-bf16', 'torch-autocast'] as const;
+
+/** The engine or PyTorch, each in one of its precisions. */
+export type SideName = `readapt-${ReadaptPrecision}` | (typeof TORCH_SIDES)[number];
 
 export interface Timed {
   /** From token ids to the finished step or losses. */
   readonly seconds: number;
   /** Mean over the completion tokens, in nats; of a step: before its update. */
   readonly loss: number;
+  /** Input tokens of the batch that something is predicted from, as the side counts them: no padding. */
+  readonly tokens: number;
 }
 
 /** Seconds of a profiled step by kind of operator. */
@@ -20,7 +29,8 @@ export type OperatorSeconds = Readonly<Record<string, number>>;
 export interface SideMethods {
   load: {
     params: { readonly base: string; readonly adapter: string; readonly threads: number; readonly learning_rate: number };
-    result: null;
+    /** What the frozen base is computed in. */
+    result: { readonly precision: string };
   };
   /** One whole training step. */
   step: { params: { readonly examples: readonly TokenIds[] }; result: Timed };
@@ -28,24 +38,18 @@ export interface SideMethods {
   evaluate: { params: { readonly examples: readonly TokenIds[] }; result: Timed };
   /** Highest resident set so far, in bytes. */
   peak_memory: { params: Record<string, never>; result: number };
-  /** Input tokens that are real and (position, target) pairs of a batch, row by row. */
-  rows: { params: { readonly examples: readonly TokenIds[] }; result: readonly SideRow[] };
   versions: { params: Record<string, never>; result: Readonly<Record<string, string>> };
   profile: { params: { readonly examples: readonly TokenIds[]; readonly steps: number }; result: StepProfile };
 }
 
-/** A row as a side feeds it to the model, padding taken off. */
-export interface SideRow {
-  /** Tokens that something is predicted from. */
-  readonly tokens: readonly number[];
-  /** [position, token predicted there]. */
-  readonly labels: readonly (readonly [number, number])[];
-}
-
+/** Where a training step's time goes, from ONNX Runtime's profile of it. */
 export interface StepProfile {
-  /** Of the graph alone, by operator, a step. */
+  /** Seconds of a step in the kernels of each kind of operator. */
   readonly operators: OperatorSeconds;
-  /** The whole step and its part outside the graph (batch, copies, clipping, AdamW), in seconds. */
+  /** Of them: matrix products. */
+  readonly products: number;
+  /** Seconds of a step inside ONNX Runtime. */
+  readonly graph: number;
+  /** Seconds of the whole step: also batch, copies, clipping, AdamW. */
   readonly step: number;
-  readonly outsideGraph: number;
 }

@@ -21,6 +21,13 @@ const PYTHON_ENVIRONMENT = {
   PYTHONDONTWRITEBYTECODE: '1',
 };
 
+export interface SideOptions {
+  /** The interpreter for the sides that are PyTorch's. */
+  readonly python?: string | null;
+  /** Folder where the engine keeps its compiled graphs; without one it keeps none. */
+  readonly graphCache?: string;
+}
+
 /** One competitor in a process of its own, which idles while it is not its turn. */
 export class Side {
   readonly name: SideName;
@@ -30,10 +37,9 @@ export class Side {
   readonly #reader: Interface;
   readonly #lines: AsyncIterator<string>;
 
-  /** @param python the interpreter for the sides that are PyTorch's */
-  constructor(name: SideName, python: string | null) {
+  constructor(name: SideName, options: SideOptions = {}) {
     this.name = name;
-    const [command, args, environment] = commandLine(name, python);
+    const [command, args, environment] = commandLine(name, options);
     this.#child = spawn(command, args, { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...environment } });
     this.#reader = createInterface({ input: this.#child.stdout });
     this.#lines = this.#reader[Symbol.asyncIterator]();
@@ -57,10 +63,12 @@ export class Side {
   }
 }
 
-function commandLine(name: SideName, python: string | null): [string, string[], Record<string, string>] {
-  if (name === 'readapt') {
-    return [process.execPath, ['--import', 'tsx', path.join(import.meta.dirname, 'readapt-side.ts')], {}];
+function commandLine(name: SideName, { python, graphCache = '' }: SideOptions): [string, string[], Record<string, string>] {
+  const [kind, precision] = name.split('-') as [string, string];
+  if (kind === 'readapt') {
+    const environment = { READAPT_PRECISION: precision, READAPT_GRAPH_CACHE: graphCache };
+    return [process.execPath, ['--import', 'tsx', path.join(import.meta.dirname, 'readapt-side.ts')], environment];
   }
-  if (python === null) throw new Error(`the ${name} side needs a Python interpreter`);
-  return [python, [path.join(import.meta.dirname, 'python/torch_side.py'), name], PYTHON_ENVIRONMENT];
+  if (!python) throw new Error(`the ${name} side needs a Python interpreter`);
+  return [python, [path.join(import.meta.dirname, 'python/torch_side.py'), precision], PYTHON_ENVIRONMENT];
 }

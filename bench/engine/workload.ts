@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { loadTokenizer } from '../../workers/formats/tokenizer.ts';
 import type { BaseModel } from '../../workers/models/base-model.ts';
-import { bucketLabels, bucketLength, inputLength, sortIntoBuckets, TrainingSampler } from '../../workers/training/batching.ts';
+import { TrainingSampler } from '../../workers/training/batching.ts';
 import { loadDataset } from '../../workers/training/dataset.ts';
 import type { TokenizedExample } from '../../workers/training/example.ts';
 import { tokenizeRows } from '../../workers/training/task-data.ts';
@@ -14,16 +14,16 @@ const EVALUATION_BATCH = 32;
 /** Examples that go through the model together. Both sides get exactly these. */
 export interface WorkBatch {
   readonly examples: readonly TokenIds[];
-  /** Real input tokens. */
+  /** Input tokens that something is predicted from: all of a row but its last. */
   readonly tokens: number;
-  /** Equal for batches that share a compiled graph. */
-  readonly shape: string;
+  /** Of them, in the longest row: what PyTorch pads every row to. */
+  readonly longest: number;
 }
 
 export interface Workload {
   /** Steps of one round: SST-2 and AG News in turn, as the training sampler draws them. */
   readonly training: readonly WorkBatch[];
-  /** The first validation rows of each task, in batches of 32. */
+  /** The first validation rows of each task, a batch each. */
   readonly evaluation: readonly WorkBatch[];
 }
 
@@ -44,7 +44,7 @@ export async function prepareWorkload({ folder, config, batchSize, steps }: Work
   const held = await Promise.all(TASKS.map((task) => load(task, 'validation.jsonl')));
   return {
     training: Array.from({ length: steps }, (_, step) => training[step % TASKS.length]!()),
-    evaluation: held.flatMap((examples) => evaluationBatches(examples.slice(0, EVALUATION_BATCH))),
+    evaluation: held.map((examples) => workBatch(examples.slice(0, EVALUATION_BATCH))),
   };
 }
 
@@ -53,18 +53,12 @@ function drawBatches(examples: readonly TokenizedExample[], batchSize: number): 
   return () => workBatch(sampler.next().examples.map((index) => examples[index]!));
 }
 
-function evaluationBatches(examples: readonly TokenizedExample[]): WorkBatch[] {
-  const groups = sortIntoBuckets(examples, { batchSize: EVALUATION_BATCH });
-  return groups.map((group) => workBatch(group.examples.map((index) => examples[index]!)));
-}
-
 /** Ids only: what a side gets must not depend on anything else. */
-export function workBatch(examples: readonly TokenizedExample[]): WorkBatch {
-  const labels = examples.reduce((total, { completionIds }) => total + completionIds.length, 0);
-  const length = bucketLength(Math.max(...examples.map(inputLength)));
+export function workBatch(examples: readonly TokenIds[]): WorkBatch {
+  const lengths = examples.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length - 1);
   return {
     examples: examples.map(({ promptIds, completionIds }) => ({ promptIds, completionIds })),
-    tokens: examples.reduce((total, example) => total + inputLength(example), 0),
-    shape: `${examples.length}x${length}, ${bucketLabels(labels)} labels`,
+    tokens: lengths.reduce((total, length) => total + length, 0),
+    longest: Math.max(...lengths),
   };
 }

@@ -7,6 +7,7 @@ or autocast (f32 weights, bf16 products).
 
 import contextlib
 import json
+import platform
 import resource
 import sys
 import time
@@ -24,41 +25,40 @@ class Side:
     def __init__(self, precision: str) -> None:
         self.precision = precision
 
-    def load(self, base: str, adapter: str, threads: int, learning_rate: float) -> None:
+    def load(self, base: str, adapter: str, threads: int, learning_rate: float) -> dict[str, str]:
         torch.set_num_threads(threads)
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
         self.model = peft.PeftModel.from_pretrained(model, adapter, is_trainable=True).train()
         self.trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimiser = torch.optim.AdamW(self.trained, lr=learning_rate, weight_decay=0.01, fused=True)
+        return {"precision": self.precision}
 
     def step(self, examples: list[dict[str, list[int]]]) -> dict[str, float]:
         begun = time.perf_counter()
         self.optimiser.zero_grad(set_to_none=True)
         with self.autocast():
-            loss = self.model(**collate(examples)).loss
+            batch = collate(examples)
+            loss = self.model(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
         self.optimiser.step()
-        return {"loss": loss.item(), "seconds": time.perf_counter() - begun}
+        return {"loss": loss.item(), "tokens": count(batch), "seconds": time.perf_counter() - begun}
 
     @torch.no_grad()
     def evaluate(self, examples: list[dict[str, list[int]]]) -> dict[str, float]:
         begun = time.perf_counter()
         with self.autocast():
-            loss = self.model(**collate(examples)).loss.item()
-        return {"loss": loss, "seconds": time.perf_counter() - begun}
+            batch = collate(examples)
+            loss = self.model(**batch).loss.item()
+        return {"loss": loss, "tokens": count(batch), "seconds": time.perf_counter() - begun}
 
     def peak_memory(self) -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    def rows(self, examples: list[dict[str, list[int]]]) -> list[dict[str, object]]:
-        batch = collate(examples)
-        return [describe(*row) for row in zip(batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True)]
-
     def versions(self) -> dict[str, str]:
         found = {"torch": torch, "transformers": transformers, "peft": peft}
-        return {name: str(module.__version__) for name, module in found.items()}
+        return {"python": platform.python_version()} | {name: str(module.__version__) for name, module in found.items()}
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         return torch.autocast("cpu", torch.bfloat16) if self.precision == "autocast" else contextlib.nullcontext()
@@ -79,17 +79,15 @@ def collate(examples: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
     return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
 
 
-def describe(input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> dict[str, object]:
-    """What the model predicts from and what it should predict: position t predicts token t + 1."""
-    tokens = input_ids[attention_mask == 1].tolist()
-    targets = enumerate(labels[1:].tolist())
-    return {"tokens": tokens[:-1], "labels": [[at, target] for at, target in targets if target != IGNORED]}
+def count(batch: dict[str, torch.Tensor]) -> int:
+    """Tokens that something is predicted from: all real ones but the last of each row."""
+    return int(batch["attention_mask"].sum()) - len(batch["attention_mask"])
 
 
 def answer(side: Side, line: str) -> dict[str, object]:
     try:
         request: dict[str, Any] = json.loads(line)
-        if request["method"] not in ("load", "step", "evaluate", "peak_memory", "rows", "versions"):
+        if request["method"] not in ("load", "step", "evaluate", "peak_memory", "versions"):
             raise ValueError(f"method {request['method']!r} is none of this side's")
         return {"result": getattr(side, request["method"])(**request["params"])}
     except Exception:  # Whatever went wrong belongs to the one who asked.

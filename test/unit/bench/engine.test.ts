@@ -1,31 +1,24 @@
 import { describe, expect, it } from 'vitest';
-import { withSection } from '../../../bench/engine/report.ts';
-import { describeBatch } from '../../../bench/engine/rows.ts';
 import { benchCommand } from '../../../bench/engine/options.ts';
-import { sumByOperator } from '../../../bench/engine/profile.ts';
+import { sumRuns } from '../../../bench/engine/profile.ts';
 import { summariseRatios } from '../../../bench/engine/statistics.ts';
 import { prepareWorkload } from '../../../bench/engine/workload.ts';
 import { loadBaseModel } from '../../../workers/formats/hugging-face-model.ts';
-import { makeBatch } from '../../../workers/training/batching.ts';
 
 const MODEL = new URL('../../../examples/demo-family/v1', import.meta.url).pathname;
 
 describe('the workload', () => {
-  it('gives the engine every token and label of the ids that PyTorch gets, and counts no padding', async () => {
+  it('is rows of unequal lengths as ids alone, and counts no padding', async () => {
     const { config } = await loadBaseModel(MODEL);
     const { training, evaluation } = await prepareWorkload({ folder: MODEL, config, batchSize: 8, steps: 4 });
     expect(training.map(({ examples }) => examples.length)).toEqual([8, 8, 8, 8]);
     expect(evaluation.map(({ examples }) => examples.length)).toEqual([32, 32]);
-    for (const { examples, tokens } of [...training, ...evaluation]) {
-      const rows = describeBatch(makeBatch(examples.map((ids) => ({ ...ids, row: { prompt: '', completion: '' } }))));
-      // As python/torch_side.py: labels are the whole sequence with the prompt left out, and position t predicts t + 1.
-      const expected = examples.map(({ promptIds, completionIds }) => {
-        const sequence = [...promptIds, ...completionIds];
-        const labels = sequence.flatMap((id, at) => (at < promptIds.length ? [] : [[at - 1, id]]));
-        return { tokens: sequence.slice(0, -1), labels };
-      });
-      expect(rows).toEqual(expected);
-      expect(tokens).toBe(rows.reduce((total, row) => total + row.tokens.length, 0));
+    for (const { examples, tokens, longest } of [...training, ...evaluation]) {
+      expect(Object.keys(examples[0]!)).toEqual(['promptIds', 'completionIds']);
+      // Position t predicts token t + 1, so that a row's last token is no input.
+      const inputs = examples.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds].slice(0, -1).length);
+      expect(tokens).toBe(inputs.reduce((total, length) => total + length, 0));
+      expect(longest).toBe(Math.max(...inputs));
     }
     const lengths = new Set(training.flatMap(({ examples }) => examples.map(({ promptIds }) => promptIds.length)));
     expect(lengths.size).toBeGreaterThan(4);
@@ -38,32 +31,41 @@ describe('the figures', () => {
     expect(() => summariseRatios([1], [1, 2])).toThrow('1 rounds against 2');
   });
 
-  it('leaves the first run out of the profile and everything that is no kernel', () => {
-    const run = (micros: number) => [
-      { cat: 'Node', name: 'a_kernel_time', dur: micros, args: { op_name: 'MatMul' } },
-      { cat: 'Node', name: 'b_kernel_time', dur: 1e6, args: { op_name: 'Mul' } },
+  it('leaves the first step out of the profile, and tells matrix products from the rest', () => {
+    const kernel = (operator: string, dur: number) => ({ cat: 'Node', name: 'a_kernel_time', dur, args: { op_name: operator } });
+    const run = (seconds: number) => [
+      kernel('Gemm', seconds * 1e6),
+      kernel('MatMulIntegerToFloat', 1e6),
+      kernel('Mul', 2e6),
+      { cat: 'Session', name: 'SequentialExecutor::Execute', dur: 8e6 },
       { cat: 'Session', name: 'model_run', dur: 9e6 },
     ];
-    expect(sumByOperator([...run(7e6), ...run(2e6), ...run(4e6)], 2)).toEqual({ MatMul: 3, Mul: 1 });
+    const loading = { cat: 'Session', name: 'model_loading_array', dur: 5e6 };
+    const unused = [loading, { cat: 'Session', name: 'session_initialization', dur: 5e6 }];
+    const expected = { operators: { Gemm: 3, MatMulIntegerToFloat: 1, Mul: 2 }, products: 4, graph: 9 };
+    expect(sumRuns([unused, [loading, ...run(7), ...run(2), ...run(4)]], 2)).toEqual(expected);
+    // Two micro-batches a step: their sum is the step's.
+    const twice = sumRuns([[7, 7, 2, 2, 4, 4].flatMap(run)], 2);
+    expect(twice).toEqual({ operators: { Gemm: 6, MatMulIntegerToFloat: 2, Mul: 4 }, products: 8, graph: 18 });
   });
 });
 
 describe('the command', () => {
   it('explains itself', () => {
-    expect(benchCommand().helpInformation()).toMatch(/--model[^]*--rounds[^]*--steps[^]*--batch[^]*--json[^]*--help/);
+    let help = '';
+    benchCommand().configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+    for (const word of ['--model', '--readapt', '--batch', '--rounds', '--steps', '--json', '--from', '--no-python', '--no-docs']) {
+      expect(help).toContain(word);
+    }
+    expect(help).toContain('READAPT_INTEROP_VENV');
   });
 
   it.each([
-    ['--rounds', '0'],
-    ['--batch', '8,x'],
-  ])('refuses %s %s', (...args) => {
+    ['--rounds', '0', 'expected a positive integer, found "0"'],
+    ['--batch', '8,x', 'expected a positive integer, found "x"'],
+    ['--readapt', 'f32,int4', 'expected auto, f32, int8, found "int4"'],
+  ])('refuses %s %s', (option, value, message) => {
     const command = benchCommand().exitOverride().configureOutput({ writeErr: () => {} });
-    expect(() => command.parse(args, { from: 'user' })).toThrow('expected a positive integer');
-  });
-
-  it('replaces one section of the page and keeps the rest', () => {
-    const page = 'a\n<!-- bench:engine demo -->\nold\n<!-- /bench:engine demo -->\nb\n';
-    expect(withSection(page, 'demo', 'new')).toBe('a\n<!-- bench:engine demo -->\nnew\n<!-- /bench:engine demo -->\nb\n');
-    expect(() => withSection(page, 'other', 'new')).toThrow('no markers');
+    expect(() => command.parse([option, value], { from: 'user' })).toThrow(message);
   });
 });

@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import { renderSvg } from '../../../bench/chart.ts';
+import { bars, engineChart } from '../../../bench/engine/chart.ts';
+import { batchResult, GOALS, type BenchDocument } from '../../../bench/engine/document.ts';
+import type { SideMeasurement, StartFigures } from '../../../bench/engine/measure.ts';
+import { toMarkdown, withSection } from '../../../bench/engine/report.ts';
+import type { SideName, StepProfile } from '../../../bench/engine/side-protocol.ts';
+import type { Workload } from '../../../bench/engine/workload.ts';
+
+/** Two steps of 60 and 40 tokens, one evaluation of 100. */
+const WORKLOAD: Workload = {
+  training: [60, 40].map((tokens) => ({ examples: [{ promptIds: [1], completionIds: [2] }], tokens, longest: tokens })),
+  evaluation: [{ examples: [{ promptIds: [1], completionIds: [2] }], tokens: 100, longest: 100 }],
+};
+
+const PROFILE: StepProfile = { operators: { Gemm: 0.6, FusedMatMul: 0.1, Mul: 0.2, Cast: 0.001 }, products: 0.7, graph: 0.92, step: 1 };
+
+interface Figures {
+  readonly name: SideName;
+  /** Seconds of a step in each of three rounds; an evaluation takes half of it. */
+  readonly rounds: readonly [number, number, number];
+  readonly mebibytes: number;
+  readonly losses?: readonly [number, number];
+}
+
+function start(firstStep: number, extra: number, { rounds, mebibytes, losses = [4, 5] }: Figures): StartFigures {
+  const timed = (seconds: number, loss: number) => ({ seconds, loss, tokens: 1 });
+  return {
+    firstStep,
+    training: [timed(rounds[0] + extra, losses[0]), timed(rounds[0], losses[1])],
+    evaluation: [timed(rounds[0] / 2 + extra, 4)],
+    peakMemory: mebibytes * 2 ** 20,
+  };
+}
+
+/** Cold: 3 s to the first step and 2 s of compilation a pass; cached: 1.5 s and 0.25 s. */
+function measurement(figures: Figures): SideMeasurement {
+  const { name, rounds } = figures;
+  return {
+    name,
+    precision: name.split('-')[1]!,
+    cold: start(3, 2, figures),
+    cached: start(1.5, 0.25, figures),
+    training: rounds.map((seconds) => [seconds, seconds]),
+    evaluation: rounds.map((seconds) => [seconds / 2]),
+    versions: name.startsWith('torch') ? { torch: '2.15.0' } : { node: '20.20.2' },
+    profile: name.startsWith('readapt') ? PROFILE : null,
+  };
+}
+
+const MEASURED = [
+  measurement({ name: 'readapt-f32', rounds: [1, 1, 1.25], mebibytes: 512, losses: [4.25, 5] }),
+  measurement({ name: 'readapt-int8', rounds: [0.5, 0.5, 0.5], mebibytes: 256 }),
+  measurement({ name: 'torch-f32', rounds: [4, 4, 4], mebibytes: 2048 }),
+  measurement({ name: 'torch-bf16', rounds: [2, 4, 2], mebibytes: 1024 }),
+  measurement({ name: 'torch-autocast', rounds: [5, 5, 5], mebibytes: 3072 }),
+];
+
+function document(measured: readonly SideMeasurement[]): BenchDocument {
+  return {
+    command: 'npm run bench:engine -- --rounds 3 --steps 2',
+    started: '2026-01-02T03:04:05.000Z',
+    finished: '2026-01-02T03:05:05.000Z',
+    model: { name: 'tiny', parameters: 3.1e6 },
+    adapter: { method: 'lora', rank: 8, modules: ['q_proj'] },
+    rounds: 3,
+    steps: 2,
+    threads: 2,
+    machine: { cpu: 'Some CPU', cores: 2, memory: 8 * 2 ** 30, system: 'Linux 6 x64' },
+    versions: { node: '20.20.2', torch: '2.15.0' },
+    load: [0.1, 1.9],
+    goals: GOALS,
+    batches: [batchResult(8, WORKLOAD, measured)],
+  };
+}
+
+describe('the figures of a batch size', () => {
+  const { sides, ratios } = batchResult(8, WORKLOAD, MEASURED);
+
+  it('are tokens a second by round, and what the first pass took beyond later ones', () => {
+    expect(sides[0]!.summary).toEqual({
+      training: { median: 50, least: 40, most: 50 },
+      evaluation: { median: 200, least: 160, most: 200 },
+      compile: { cold: { training: 2, evaluation: 2 }, cached: { training: 0.25, evaluation: 0.25 } },
+      products: 0.7,
+    });
+    expect(sides[2]!.summary.products).toBeNull();
+  });
+
+  it('compare each of our sides with the best PyTorch mode, round by round', () => {
+    expect(ratios.map(({ side }) => side)).toEqual(['readapt-f32', 'readapt-int8']);
+    expect(ratios[0]).toEqual({
+      side: 'readapt-f32',
+      training: { median: 2, least: 1.6, most: 4, against: 'torch-bf16' },
+      evaluation: { median: 2, least: 1.6, most: 4, against: 'torch-bf16' },
+      peakMemory: 0.5,
+      firstStep: 1,
+      lossDifference: 0.25,
+    });
+    expect(batchResult(8, WORKLOAD, MEASURED.slice(0, 2)).ratios).toEqual([]);
+  });
+
+  it('survive the JSON file, so that a run can be reported again', () => {
+    const written = JSON.parse(JSON.stringify(document(MEASURED))) as BenchDocument;
+    expect(written).toEqual(document(MEASURED));
+    expect(toMarkdown(written)).toBe(toMarkdown(document(MEASURED)));
+  });
+});
+
+describe('the report', () => {
+  const text = toMarkdown(document(MEASURED));
+
+  it.each([
+    '| Readapt, f32 | 8 | 50 (40–50) | 200 (160–200) | 512 MiB | 3.0 / 1.5 s | 4.0 / 0.5 s |',
+    'Some CPU, 2 cores, 8 GiB, Linux 6 x64; node 20.20.2, torch 2.15.0. 2026-01-02, load average 0.1 before and 1.9 after.',
+    'Batch 8, Readapt, f32: training **2.00 (1.60–4.00) ×** PyTorch, bf16 weights (goal 3)',
+    'peak memory **0.25 ×** PyTorch\'s least (goal 0.5)',
+    'after **1.5 s** (goal 3; 1.00 × PyTorch\'s least); losses of the first steps differ from PyTorch\'s in f32 by 3e-1 nats at most',
+    'matrix products **70 %** of the step (goal 80 %). Gemm 60 %, Mul 20 %, FusedMatMul 10 %, other operators 0 %, ONNX Runtime between them 2 %, outside it (batch, copies, clipping, AdamW) 8 %.',
+  ])('says: %s', (line) => {
+    expect(text).toContain(line);
+  });
+
+  it('names the precision that the engine chose itself', () => {
+    const chosen = { ...measurement({ name: 'readapt-auto', rounds: [1, 1, 1], mebibytes: 512 }), precision: 'int8' };
+    expect(toMarkdown(document([chosen]))).toContain('| Readapt, auto (int8) | 8 |');
+  });
+
+  it('replaces one section of the page and keeps the rest', () => {
+    const page = 'a\n<!-- bench:engine demo -->\nold\n<!-- /bench:engine demo -->\nb\n';
+    expect(withSection(page, 'demo', 'new')).toBe('a\n<!-- bench:engine demo -->\nnew\n<!-- /bench:engine demo -->\nb\n');
+    expect(() => withSection(page, 'other', 'new')).toThrow('no markers');
+  });
+});
+
+describe('the chart', () => {
+  it('has a bar a side, and goals that follow from the best of PyTorch', () => {
+    const [batch] = document(MEASURED).batches;
+    expect(bars(batch!, 'training')[0]).toEqual({ batch: 'batch 8', side: 'Readapt, f32', ours: true, median: 50, least: 40, most: 50, goal: 75 });
+    expect(bars(batch!, 'peakMemory').map(({ median, goal, ours }) => [median, goal, ours])).toEqual([
+      [0.5, 0.5, true],
+      [0.25, 0.5, true],
+      [2, 0.5, false],
+      [1, 0.5, false],
+      [3, 0.5, false],
+    ]);
+  });
+
+  it('is drawn as an SVG that names sides, batch sizes, units and goals', async () => {
+    const svg = await renderSvg(engineChart(document(MEASURED)));
+    expect(svg).toMatch(/^<svg [^]*<\/svg>\n$/);
+    expect(svg.match(/stroke-dasharray/g)).toHaveLength(3);
+    for (const words of ['Readapt, int8 base', 'PyTorch, bf16 autocast', 'batch 8', 'Training, tokens/s', 'Peak memory, GiB', 'goal: 3 × best PyTorch', '3 million parameters']) {
+      expect(svg).toContain(words);
+    }
+  });
+
+  it('draws Readapt alone without goals', async () => {
+    const svg = await renderSvg(engineChart(document(MEASURED.slice(0, 1))));
+    expect(svg).toContain('Readapt, f32');
+    expect(svg).not.toMatch(/goal:|stroke-dasharray|NaN|null/);
+  });
+});
