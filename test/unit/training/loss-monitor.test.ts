@@ -20,11 +20,11 @@ test('a single bad batch is no divergence', () => {
 
 test.each([
   // The loss of step 5 is that of the parameters after 4 steps; those after 3 gave the number of step 4.
-  ['no number', [...steady(4, 1), NaN], 5, 'the loss is NaN', 3],
-  ['no number at once', [NaN], 1, 'the loss is NaN', -1],
+  { name: 'no number', losses: [...steady(4, 1), NaN], step: 5, found: 'the loss is NaN', soundStep: 3 },
+  { name: 'no number at once', losses: [NaN], step: 1, found: 'the loss is NaN', soundStep: -1 },
   // 1.5 ln 8 = 3.119. Steps 11 to 20 are two of 1 and eight of 4: a mean of 3.4; steps 10 to 19 have one of 3.1.
-  ['rising', [...steady(12, 1), ...steady(10, 4)], 20, 'the loss rose from 1.000 to 3.400', 9],
-])('a loss that is %s', (_, losses, step, found, soundStep) => {
+  { name: 'rising', losses: [...steady(12, 1), ...steady(10, 4)], step: 20, found: 'the loss rose from 1.000 to 3.400', soundStep: 9 },
+])('a loss that is $name', ({ losses, step, found, soundStep }) => {
   const error = diverge(losses)!;
   expect(error).toMatchObject({ code: 'training_diverged', step, learningRate: 0.1, soundStep });
   expect(error.message).toBe(`training diverged at step ${step}: ${found}; the learning rate was 0.1, try a lower one`);

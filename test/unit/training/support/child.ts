@@ -12,8 +12,9 @@ export class Child {
   readonly #process: ChildProcess;
   readonly #listeners = new Set<(message: ChildMessage) => void>();
 
-  constructor() {
-    this.#process = fork(ENTRY, [JSON.stringify({ threads: 1 })], { execArgv: ['--import', 'tsx'] });
+  /** @param entry script of the process */
+  constructor(entry = ENTRY) {
+    this.#process = fork(entry, [JSON.stringify({ threads: 1 })], { execArgv: ['--import', 'tsx'] });
     this.#process.on('message', (raw) => {
       const message = raw as ChildMessage;
       this.messages.push(message);
@@ -22,6 +23,10 @@ export class Child {
       }
       for (const listener of this.#listeners) listener(message);
     });
+  }
+
+  get pid(): number {
+    return this.#process.pid!;
   }
 
   /** Forgets what was said so far. */

@@ -1,0 +1,42 @@
+/**
+ * The training process with gauges: at SIGUSR2 it collects garbage and reports what it holds. Native sessions are counted
+ * where they are made and released, so that one that nothing knows of any more is counted too.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { InferenceSession } from 'onnxruntime-node';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/** What the process holds after a garbage collection. */
+export interface Gauges {
+  readonly type: 'gauges';
+  readonly rssBytes: number;
+  readonly heapBytes: number;
+  readonly tensors: number;
+  readonly sessions: number;
+}
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+let sessions = 0;
+const create = InferenceSession.create.bind(InferenceSession) as (...args: unknown[]) => Promise<InferenceSession>;
+InferenceSession.create = async (...args: unknown[]): Promise<InferenceSession> => {
+  const session = await create(...args);
+  const release = session.release.bind(session);
+  session.release = async () => {
+    await release();
+    sessions--;
+  };
+  sessions++;
+  return session;
+};
+
+process.on('SIGUSR2', () => {
+  collectGarbage();
+  const { rss, heapUsed } = process.memoryUsage();
+  const gauges: Gauges = { type: 'gauges', rssBytes: rss, heapBytes: heapUsed, tensors: tf.memory().numTensors, sessions };
+  process.send?.(gauges);
+});
+
+await import('../../../workers/training/process.ts');

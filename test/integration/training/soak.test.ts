@@ -1,0 +1,86 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadBaseModel } from '../../../workers/formats/hugging-face-model.ts';
+import { saveAdapter } from '../../../workers/formats/peft-adapter.ts';
+import { createAdapter } from '../../../workers/models/lora-init.ts';
+import type { JobSpec } from '../../../workers/training/protocol.ts';
+import { Child } from '../../unit/training/support/child.ts';
+import { createTinyFamily, removeTinyFamily, tasteRows, toJsonl, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
+import type { Gauges } from './soak-process.ts';
+import { outcomeOf, tinyJob } from './tiny-job.ts';
+
+const JOBS = 200;
+/** By then the caches of compiled programs are full. */
+const WARM_UP = 80;
+/** What the resident set may grow by from then on; a leak of 1 MiB a job would make 120. */
+const GROWTH_MIB = 48;
+/** 32 programs of each of the two base versions. */
+const MAX_SESSIONS = 64;
+
+const RANKS = [1, 2, 3, 4, 6, 8];
+const TARGETS = [['q_proj'], ['q_proj', 'v_proj'], ['up_proj', 'down_proj'], ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj']];
+const WORDS = [0, 4, 9, 15, 22];
+const BATCH_SIZES = [1, 2, 3, 4, 6, 8, 16];
+
+let family: TinyFamily;
+let child: Child;
+const adapters: string[] = [];
+const data: string[] = [];
+
+beforeAll(async () => {
+  family = await createTinyFamily();
+  child = new Child(fileURLToPath(new URL('./soak-process.ts', import.meta.url)));
+  await child.waitFor(({ type }) => type === 'online');
+  const { config: base, weights } = await loadBaseModel(family.oldBase);
+  for (const rank of RANKS) {
+    for (const targetModules of TARGETS) {
+      const folder = path.join(family.folder, `adapter-${adapters.length}`);
+      await saveAdapter(folder, createAdapter({ base, weights, targetModules, rank, alpha: 8, useDora: rank % 2 === 0, seed: rank }));
+      adapters.push(folder);
+    }
+  }
+  for (const words of WORDS) {
+    const file = path.join(family.folder, `words-${words}.jsonl`);
+    const rows = tasteRows(30).map((row, i) => ({ ...row, prompt: `${'sour '.repeat(words)}${row.prompt}`, split: ['train', 'validation', 'test'][i % 3] }));
+    await writeFile(file, toJsonl(rows));
+    data.push(file);
+  }
+});
+afterAll(async () => {
+  await child.kill();
+  await removeTinyFamily(family);
+});
+
+/** The counts have no common factor, so that shapes hardly ever come again. */
+function job(index: number): JobSpec {
+  return tinyJob(family, `job-${index}`, {
+    kind: index % 5 === 0 ? 'adaptation' : 'control',
+    adapter: adapters[index % adapters.length]!,
+    data: { file: data[index % data.length]! },
+    options: { maxSteps: 2, evaluateEvery: 2, batchSize: BATCH_SIZES[index % BATCH_SIZES.length]! },
+  });
+}
+
+async function gauges(): Promise<Gauges> {
+  const report = child.waitFor((message) => (message.type as string) === 'gauges');
+  process.kill(child.pid, 'SIGUSR2');
+  return (await report) as unknown as Gauges;
+}
+
+test(`${JOBS} jobs of different shapes leave nothing behind in the process`, async () => {
+  const seen: Gauges[] = [];
+  for (let index = 1; index <= JOBS; index++) {
+    outcomeOf(await child.request({ type: 'adapt', requestId: `r${index}`, spec: job(index) }));
+    child.reset();
+    if (index >= WARM_UP && index % 20 === 0) seen.push(await gauges());
+  }
+  const [warm, last] = [seen[0]!, seen.at(-1)!];
+  expect(last.rssBytes / 2 ** 20).toBeLessThan(warm.rssBytes / 2 ** 20 + GROWTH_MIB);
+  for (const { tensors, sessions } of seen) {
+    expect(tensors).toBe(warm.tensors);
+    expect(sessions).toBeGreaterThan(0);
+    expect(sessions).toBeLessThanOrEqual(MAX_SESSIONS);
+  }
+}, 300_000);
