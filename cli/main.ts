@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import * as devices from './commands/devices.ts';
 import * as demo from './commands/demo.ts';
 import * as evaluate from './commands/eval.ts';
 import * as inspect from './commands/inspect.ts';
@@ -25,6 +26,7 @@ const COMMANDS: readonly CommandModule[] = [
   train,
   evaluate,
   inspect,
+  devices,
   serve,
   worker,
   migrate,

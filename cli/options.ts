@@ -1,26 +1,31 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { DEVICE_CHOICES, type DeviceChoice } from '../workers/engine/devices/device.ts';
 
 /** What every command without a server understands. */
 export interface CommonOptions {
   readonly json: boolean;
   readonly seed: number;
-  readonly device: 'auto' | 'cpu';
-  readonly runtime: 'compiled' | 'eager';
+  readonly device: DeviceChoice;
   readonly threads?: number;
 }
 
-/** Adds `--json --seed --device --runtime --threads`. */
+/** Adds `--json --seed --device --threads`. */
 export function addCommonOptions(command: Command): Command {
   return command
     .option('--json', 'print one JSON document on stdout; logs stay on stderr', false)
     .option('--seed <n>', 'seed of everything that is random', integer(0), 0)
-    .addOption(new Option('--device <name>', 'where to compute').choices(['auto', 'cpu']).default('auto'))
-    .addOption(
-      new Option('--runtime <kind>', 'compiled (ONNX Runtime) or eager (TensorFlow.js, the reference)')
-        .choices(['compiled', 'eager'])
-        .default('compiled'),
-    )
+    .addOption(fromEnvironment(deviceOption().default('auto'), 'READAPT_DEVICE'))
     .option('--threads <n>', 'threads of the runtime (default: one a core)', integer(1));
+}
+
+/** `--device`, without a default. */
+export function deviceOption(): Option {
+  return new Option('--device <name>', 'what computes (READAPT_DEVICE); `readapt devices` lists them').choices(DEVICE_CHOICES);
+}
+
+/** The option with a variable that stands for it; a blank one counts as unset. */
+function fromEnvironment(option: Option, variable: string): Option {
+  return (process.env[variable] ?? '').trim() === '' ? option : option.env(variable);
 }
 
 /** Parser of an integer option of at least `minimum`. */

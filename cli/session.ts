@@ -1,18 +1,31 @@
 import { availableParallelism } from 'node:os';
+import type { Device, DeviceChoice } from '../workers/engine/devices/device.ts';
 import type { LoadedBase, Session } from '../workers/training/session.ts';
 import type { MetricName } from '../workers/training/protocol.ts';
 import type { CommonOptions } from './options.ts';
 
-/** Opens a session for the command's runtime and closes it whatever happens. */
+/**
+ * Opens a session on the command's device, says which one it is on stderr, and closes it whatever happens.
+ * @throws DeviceUnavailableError where the device that was asked for does not work here
+ */
 export async function withSession<T>(options: CommonOptions, use: (session: Session) => Promise<T>): Promise<T> {
   const { Session } = await import('../workers/training/session.ts');
+  const device = await announceDevice(options.device);
   const threads = options.threads ?? availableParallelism();
-  const session = new Session({ runtime: options.runtime, threads });
+  const session = new Session({ device, threads });
   try {
     return await use(session);
   } finally {
     await session.dispose();
   }
+}
+
+/** The device that is computed on; a line on stderr says which and why. */
+export async function announceDevice(choice: DeviceChoice): Promise<Device> {
+  const { chooseDevice } = await import('../workers/engine/devices/choose-device.ts');
+  const { device, reason } = await chooseDevice(choice);
+  process.stderr.write(`device ${device}: ${reason}\n`);
+  return device;
 }
 
 /** The rows of a JSONL file as tokens, with the task's choices. */

@@ -17,6 +17,7 @@ import { createLogger, type Logger } from '../src/lib/logger.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
+import { chooseDevice } from './engine/devices/choose-device.ts';
 import { createTrainingProcess, type TrainingProcess } from './adaptations/training-process.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
 
@@ -85,11 +86,7 @@ async function start(
   const producer =
     deps.producer ?? opened(await createJobProducer({ db, backend, logger }), (own) => closing.push(() => own.close()));
   const artifacts = deps.artifacts ?? (await createFilesystemStore(path.join(config.dataDir, 'artifacts')));
-  const training =
-    deps.training ??
-    opened(createTrainingProcess({ logger, session: { runtime: config.runtime, threads: config.threads } }), (own) =>
-      closing.push(() => own.stop()),
-    );
+  const training = deps.training ?? opened(await startTraining(config, logger), (own) => closing.push(() => own.stop()));
   const checkpoints = path.join(config.dataDir, 'checkpoints');
   await mkdir(checkpoints, { recursive: true });
   await removeStaleCheckpoints(db, checkpoints);
@@ -102,6 +99,13 @@ async function start(
   closing.push(() => consumer.stop());
   sweeper.start();
   closing.push(() => sweeper.stop());
+}
+
+/** @throws DeviceUnavailableError where the configuration names a device that does not work here */
+async function startTraining({ device: choice, threads }: Config, logger: Logger): Promise<TrainingProcess> {
+  const { device, reason } = await chooseDevice(choice);
+  logger.info({ device, reason }, 'device chosen');
+  return createTrainingProcess({ logger, session: { device, threads } });
 }
 
 function opened<T>(resource: T, onOpen: (resource: T) => unknown): T {

@@ -1,5 +1,6 @@
 import { Option, type Command } from 'commander';
-import { integer } from '../options.ts';
+import type { DemoOptions } from '../demo/run-demo.ts';
+import { deviceOption, integer } from '../options.ts';
 
 export function register(program: Command): void {
   program
@@ -10,11 +11,12 @@ export function register(program: Command): void {
         .choices(['sample', 'all', 'none'])
         .default('sample'),
     )
+    .addOption(deviceOption())
     .option('--json <file>', 'write the report as JSON to this file')
     .option('--keep', 'leave the stack running and its data in place', false)
     .option('--seed <n>', 'seed of everything that is random', integer(0), 0)
     .addHelpText('after', '\nExit code: 0 when every job ended ready or not_ready, 1 otherwise, 2 for a usage error.')
-    .action(async (options: { control: 'sample' | 'all' | 'none'; json?: string; keep: boolean; seed: number }) => {
+    .action(async (options: DemoOptions) => {
       const { runDemo } = await import('../demo/run-demo.ts');
       process.exitCode = await runDemo(options);
     });

@@ -1,16 +1,19 @@
 import type { Command } from 'commander';
+import type { DeviceChoice } from '../../workers/engine/devices/device.ts';
 import { UsageError } from '../errors.ts';
+import { deviceOption } from '../options.ts';
 import { untilStopped } from '../stack/until-stopped.ts';
 
 export function register(program: Command): void {
   program
     .command('worker')
     .description('take rollouts and adaptation jobs from the queue; one process a device')
+    .addOption(deviceOption())
     .addHelpText('after', '\nSettings: DATABASE_URL (required), REDIS_URL, READAPT_DATA_DIR, READAPT_DEVICE, READAPT_THREADS.')
-    .action(async () => {
+    .action(async ({ device }: { readonly device?: DeviceChoice }) => {
       const { loadConfig } = await import('../../src/config/config.ts');
       const { startWorker } = await import('../../workers/main.ts');
-      const config = loadConfig(process.env);
+      const config = loadConfig({ ...process.env, ...(device === undefined ? {} : { READAPT_DEVICE: device }) });
       if (config.databaseUrl === null) {
         throw new UsageError('DATABASE_URL is not set; `readapt serve` runs a worker of its own on the embedded database');
       }

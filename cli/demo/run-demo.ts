@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type Config } from '../../src/config/config.ts';
+import type { DeviceChoice } from '../../workers/engine/devices/device.ts';
 import { writeFileAtomic } from '../../workers/formats/atomic-file.ts';
 import { interruptible } from '../interruption.ts';
 import { UsageError } from '../errors.ts';
@@ -19,6 +20,8 @@ const FINAL_ROLLOUT_STATES = new Set(['completed', 'failed', 'cancelled']);
 export interface DemoOptions {
   /** Which adapters are also trained from scratch. */
   readonly control: 'sample' | 'all' | 'none';
+  /** What computes; default: READAPT_DEVICE. */
+  readonly device?: DeviceChoice;
   /** File for the report as JSON. */
   readonly json?: string;
   /** Leaves the stack running and the data folder in place. */
@@ -39,6 +42,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     READAPT_DATA_DIR: dataDir,
     READAPT_PORT: '0',
     READAPT_ALLOWED_ROOTS: FAMILY,
+    ...(options.device === undefined ? {} : { READAPT_DEVICE: options.device }),
     READAPT_LOG_LEVEL: process.env.READAPT_LOG_LEVEL ?? 'warn',
     DATABASE_URL: '',
     REDIS_URL: '',

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { Config } from '../../src/config/config.ts';
 import { startServer } from '../../src/server.ts';
+import { chooseDevice } from '../../workers/engine/devices/choose-device.ts';
 import { adapterInspector } from './adapter-inspector.ts';
 import { superviseWorker, type SupervisedWorker } from './worker-supervisor.ts';
 
@@ -14,7 +15,9 @@ export interface LocalStack {
   stop(): Promise<void>;
 }
 
+/** @throws DeviceUnavailableError where the worker's device does not work here: it would start again and again in vain */
 export async function startLocalStack(config: Config, options: { worker: boolean }): Promise<LocalStack> {
+  if (options.worker && config.device !== 'auto') await chooseDevice(config.device);
   const server = await startServer(config, { inspector: adapterInspector });
   const worker = options.worker ? superviseWorker(workerEnvironment(server.databaseUrl, config), log) : null;
   return {
@@ -38,6 +41,7 @@ function workerEnvironment(databaseUrl: string, config: Config): NodeJS.ProcessE
     READAPT_DATA_DIR: config.dataDir,
     READAPT_ALLOWED_ROOTS: config.allowedRoots.join(path.delimiter),
     READAPT_LOG_LEVEL: config.logLevel,
+    READAPT_DEVICE: config.device,
   };
 }
 

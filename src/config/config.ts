@@ -20,10 +20,10 @@ const ConfigSchema = Type.Object({
   /** A connection on which nothing moves for so long is cut. */
   idleTimeoutMs: Type.Integer({ minimum: 1, maximum: 86_400_000 }),
   logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
-  device: Type.Enum(['auto', 'cpu'] as const),
+  /** What computes; `auto` is CUDA where it works and the CPU elsewhere. */
+  device: Type.Enum(['auto', 'cpu', 'cuda', 'webgpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm', 'tfjs-cpu'] as const),
   /** Threads of the compiled runtime; null lets it choose. */
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Null()]),
-  runtime: Type.Enum(['compiled', 'eager'] as const),
   /** Requests one API key may make in a minute. */
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
 });
@@ -96,14 +96,18 @@ const SETTINGS: Record<keyof Config, Setting> = {
     parse: asText,
     expected: 'trace, debug, info, warn, error, fatal or silent',
   },
-  device: { variable: 'READAPT_DEVICE', fallback: 'auto', parse: asText, expected: 'auto or cpu' },
+  device: {
+    variable: 'READAPT_DEVICE',
+    fallback: 'auto',
+    parse: asText,
+    expected: 'auto, cpu, cuda, webgpu, tfjs-node, tfjs-node-gpu, tfjs-wasm or tfjs-cpu',
+  },
   threads: {
     variable: 'READAPT_THREADS',
     fallback: null,
     parse: asInteger,
     expected: 'an integer from 1 to 1024',
   },
-  runtime: { variable: 'READAPT_RUNTIME', fallback: 'compiled', parse: asText, expected: 'compiled or eager' },
   rateLimitPerMinute: {
     variable: 'READAPT_RATE_LIMIT_PER_MINUTE',
     fallback: 60_000,

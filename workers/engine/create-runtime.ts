@@ -1,24 +1,31 @@
 import type { BaseModel } from '../models/base-model.ts';
 import { CompiledRuntime, type CompiledRuntimeOptions } from './compiled-runtime.ts';
+import { isEager, type Device, type RuntimeKind } from './devices/device.ts';
+import { TARGETS } from './devices/target.ts';
+import { BACKEND_OF, loadBackend, type LoadOptions } from './devices/tfjs-backends.ts';
 import { EagerRuntime } from './eager-runtime.ts';
 import type { Runtime } from './runtime.ts';
 
-export const RUNTIME_KINDS = ['compiled', 'eager'] as const;
+/** The device that stands for each kind where none is named: the default, and the reference. */
+const DEVICE_OF: Readonly<Record<RuntimeKind, Device>> = { compiled: 'cpu', eager: 'tfjs-cpu' };
 
-export type RuntimeKind = (typeof RUNTIME_KINDS)[number];
+export const RUNTIME_KINDS = Object.keys(DEVICE_OF) as RuntimeKind[];
 
-export interface RuntimeOptions extends CompiledRuntimeOptions {
-  /** `compiled` (ONNX Runtime, the default) or `eager` (tfjs `cpu`, the reference). */
+export interface RuntimeOptions extends Omit<CompiledRuntimeOptions, 'target'> {
+  /** What computes; {@link openDevice} has to have opened it. Default: `cpu`. */
+  readonly device?: Device | undefined;
+  /** Says it by the runtime alone: `compiled` is `cpu`, `eager` is `tfjs-cpu`. */
   readonly kind?: RuntimeKind;
   readonly base: BaseModel;
 }
 
+/** Loads what a device needs before runtimes are made for it. `cpu`, `tfjs-cpu` and the GPU providers need nothing. */
+export async function openDevice(device: Device, options: LoadOptions = {}): Promise<void> {
+  if (isEager(device)) await loadBackend(device, options);
+}
+
 /** A runtime for one base model; the caller disposes of it. */
-export function createRuntime({ kind = 'compiled', base, ...options }: RuntimeOptions): Runtime {
-  switch (kind) {
-    case 'compiled':
-      return new CompiledRuntime(base, options);
-    case 'eager':
-      return new EagerRuntime(base);
-  }
+export function createRuntime({ kind = 'compiled', device = DEVICE_OF[kind], base, ...options }: RuntimeOptions): Runtime {
+  if (isEager(device)) return new EagerRuntime(base, BACKEND_OF[device]);
+  return new CompiledRuntime(base, { ...options, target: TARGETS[device] });
 }

@@ -6,19 +6,20 @@ import { checkCall, gradientResult, inputData, programShape, type InputData, typ
 import type { Batch, GradientResult, Runtime } from './runtime.ts';
 import { selectBackend } from './select-backend.ts';
 
-const BACKEND = 'cpu';
-
 type Outputs = (name: string) => Float32Array;
 
-/** Runs the program op by op on tfjs' `cpu` backend: slow, and the reference for the compiled runtime. */
+/** Runs the program op by op on a backend of tfjs. On `cpu` it is slow, and the reference for everything else. */
 export class EagerRuntime implements Runtime {
   readonly name = 'eager';
   readonly base: BaseModel;
+  readonly #backend: string;
   readonly #weights = new Map<string, tf.Tensor>();
 
-  constructor(base: BaseModel) {
+  /** @param backend tfjs' name of it; one other than `cpu` has to be loaded already */
+  constructor(base: BaseModel, backend = 'cpu') {
     this.base = base;
-    selectBackend(BACKEND);
+    this.#backend = backend;
+    selectBackend(backend);
     for (const [name, { data, shape }] of base.weights) this.#weights.set(name, tf.tensor(data, [...shape], 'float32'));
   }
 
@@ -42,7 +43,7 @@ export class EagerRuntime implements Runtime {
   #run(kind: ProgramKind, call: Omit<ProgramCall, 'gradientScale'> & Partial<ProgramCall>): Outputs {
     const { adapter, batch, gradientScale = 1 } = call;
     checkCall(this.base, adapter, batch);
-    selectBackend(BACKEND);
+    selectBackend(this.#backend);
     const shape = programShape(adapter, batch);
     const data = inputData(this.base, { adapter, batch, gradientScale });
     const results = new Map<string, Float32Array>();

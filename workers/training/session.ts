@@ -1,6 +1,7 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createRuntime, type RuntimeKind } from '../engine/create-runtime.ts';
+import { createRuntime, openDevice } from '../engine/create-runtime.ts';
+import type { Device } from '../engine/devices/device.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import { FormatError } from '../formats/errors.ts';
 import { loadBaseModel } from '../formats/hugging-face-model.ts';
@@ -9,8 +10,8 @@ import type { BaseModel } from '../models/base-model.ts';
 import { tokenizerHash } from '../relora/compatibility.ts';
 
 export interface SessionOptions {
-  /** Default `compiled`. */
-  readonly runtime?: RuntimeKind;
+  /** What computes. Default `cpu`. */
+  readonly device?: Device;
   /** Default: one a core. */
   readonly threads?: number | null;
   /** Base models kept loaded. Default 2: the old version and the new one. */
@@ -72,8 +73,10 @@ export class Session {
       const message = `has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary has ${model.config.vocabSize}`;
       throw new FormatError({ code: 'invalid_tokenizer', file: 'tokenizer.json', message });
     }
-    const { runtime: kind, threads } = this.#options;
-    const runtime = createRuntime({ kind, base: model, threads: threads ?? undefined });
+    const { device = 'cpu' } = this.#options;
+    const threads = this.#options.threads ?? undefined;
+    await openDevice(device, { threads });
+    const runtime = createRuntime({ device, base: model, threads });
     return { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), runtime };
   }
 

@@ -10,7 +10,7 @@ let session: Session;
 
 beforeAll(async () => {
   family = await createTinyFamily();
-  session = new Session({ runtime: 'eager' });
+  session = new Session({ device: 'tfjs-cpu' });
 });
 afterAll(async () => {
   await session.dispose();

@@ -1,0 +1,37 @@
+import Table from 'cli-table3';
+import { Option, type Command } from 'commander';
+import type { Device } from '../../workers/engine/devices/device.ts';
+import type { DeviceReport } from '../../workers/engine/devices/probe.ts';
+import { DEVICES } from '../../workers/engine/devices/device.ts';
+import { createOutput } from '../output.ts';
+
+interface DevicesOptions {
+  readonly json: boolean;
+  readonly device?: Device;
+}
+
+export function register(program: Command): void {
+  program
+    .command('devices')
+    .description('run a small program on every device and say which ones work here, and what the others lack')
+    .option('--json', 'print one JSON document on stdout', false)
+    .addOption(new Option('--device <name>', 'only this one').choices(DEVICES))
+    .action(run);
+}
+
+async function run({ json, device }: DevicesOptions): Promise<void> {
+  const { probeDevice } = await import('../../workers/engine/devices/probe.ts');
+  const reports: DeviceReport[] = [];
+  for (const each of device === undefined ? DEVICES : [device]) reports.push(await probeDevice(each));
+  const output = createOutput({ json });
+  if (json) output.result({ devices: reports }, []);
+  else process.stdout.write(renderReports(reports));
+}
+
+function renderReports(reports: readonly DeviceReport[]): string {
+  const table = new Table({ head: ['device', 'runtime', 'works', 'because'], style: { head: [], border: [] }, colWidths: [15, 10, 7, 84], wordWrap: true });
+  for (const { device, runtime, available, reason, hint } of reports) {
+    table.push([device, runtime, available ? 'yes' : 'no', hint === null ? reason : `${reason}: ${hint}`]);
+  }
+  return `${table.toString()}\n`;
+}

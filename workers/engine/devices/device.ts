@@ -1,0 +1,31 @@
+/** How a device runs the program: as a compiled graph on ONNX Runtime, or op by op on a tfjs backend. */
+export type RuntimeKind = 'compiled' | 'eager';
+
+/** Every device, and what runs the program on it. */
+export const RUNTIME_OF = {
+  cpu: 'compiled',
+  cuda: 'compiled',
+  webgpu: 'compiled',
+  'tfjs-node': 'eager',
+  'tfjs-node-gpu': 'eager',
+  'tfjs-wasm': 'eager',
+  'tfjs-cpu': 'eager',
+} as const satisfies Record<string, RuntimeKind>;
+
+/** Something to compute on. `tfjs-cpu` is slow and the reference for all others. */
+export type Device = keyof typeof RUNTIME_OF;
+
+export type CompiledDevice = { [D in Device]: (typeof RUNTIME_OF)[D] extends 'compiled' ? D : never }[Device];
+
+export type EagerDevice = Exclude<Device, CompiledDevice>;
+
+export const DEVICES = Object.keys(RUNTIME_OF) as Device[];
+
+/** What READAPT_DEVICE and `--device` accept. */
+export type DeviceChoice = Device | 'auto';
+
+export const DEVICE_CHOICES: readonly DeviceChoice[] = ['auto', ...DEVICES];
+
+export function isEager(device: Device): device is EagerDevice {
+  return RUNTIME_OF[device] === 'eager';
+}

@@ -1,0 +1,98 @@
+import * as ort from 'onnxruntime-node';
+import * as tf from '@tensorflow/tfjs';
+import { rmsNorm } from '../../models/decoder/rms-norm.ts';
+import { encodeModel } from '../onnx/encode-model.ts';
+import { selectBackend } from '../select-backend.ts';
+import type { ValueInfo } from '../tracer/graph.ts';
+import { trace } from '../tracer/trace.ts';
+import { isEager, type CompiledDevice, type Device } from './device.ts';
+import { TARGETS } from './target.ts';
+import { BACKEND_OF, loadBackend } from './tfjs-backends.ts';
+
+const SIZES = { rows: 6, width: 16, columns: 8 };
+
+const INPUTS: readonly ValueInfo[] = [
+  { name: 'x', shape: [SIZES.rows, SIZES.width], type: 'float32' },
+  { name: 'norm', shape: [SIZES.width], type: 'float32' },
+  { name: 'w', shape: [SIZES.columns, SIZES.width], type: 'float32' },
+];
+
+/**
+ * Loss Σ softmax(rmsNorm(x) Wᵀ)² with its gradients by x and W: a product, its gradients on either side, and the one
+ * normalisation whose gradient WebGPU gets wrong in ONNX Runtime's own operator.
+ */
+function program(inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf.Tensor> {
+  const norm = inputs['norm'] as tf.Tensor1D;
+  const loss = (x: tf.Tensor, w: tf.Tensor): tf.Scalar => {
+    const product = tf.matMul(rmsNorm(x as tf.Tensor2D, norm, 1e-5), w as tf.Tensor2D, false, true);
+    return tf.softmax(product).square().sum() as tf.Scalar;
+  };
+  const { value, grads } = tf.valueAndGrads(loss)([inputs['x']!, inputs['w']!]);
+  return { loss: value, dx: grads[0]!, dw: grads[1]! };
+}
+
+type Numbers = Readonly<Record<string, Float32Array>>;
+
+/** Numbers in [−1, 1] without a pattern, the same every time. */
+function inputValues(): Numbers {
+  const values = (size: number, phase: number) => Float32Array.from({ length: size }, (_, i) => Math.sin(phase + i * i));
+  return Object.fromEntries(INPUTS.map(({ name, shape }, at) => [name, values(shape.reduce((a, b) => a * b), at)]));
+}
+
+/** Largest difference to the reference, relative to the largest number of each output, that counts as equal. */
+export const PROBE_TOLERANCE = 1e-4;
+
+/**
+ * Runs a small program on a device and compares loss and gradients with tfjs' `cpu` backend.
+ * @returns the largest relative difference
+ * @throws Error where the device cannot run it or gives other numbers
+ */
+export async function runProbe(device: Device): Promise<number> {
+  const found = isEager(device) ? await runEager(device) : await runCompiled(device);
+  const expected = runOnBackend('cpu');
+  const errors = Object.entries(expected).map(([name, values]) => relativeDifference(found[name]!, values));
+  const worst = errors.some(Number.isNaN) ? NaN : Math.max(...errors);
+  if (worst <= PROBE_TOLERANCE) return worst;
+  throw new Error(`its numbers are wrong: off by ${worst.toExponential(1)} of the largest, expected at most ${PROBE_TOLERANCE}`);
+}
+
+async function runCompiled(device: CompiledDevice): Promise<Numbers> {
+  const { provider, rewrite } = TARGETS[device];
+  const model = encodeModel(rewrite(trace(program, INPUTS)));
+  const session = await ort.InferenceSession.create(model, { executionProviders: [provider] });
+  const values = inputValues();
+  const feeds = INPUTS.map(({ name, shape }) => [name, new ort.Tensor('float32', values[name]!, shape)]);
+  const outputs = await session.run(Object.fromEntries(feeds));
+  const numbers = Object.entries(outputs).map(([name, { data }]) => [name, Float32Array.from(data as Float32Array)]);
+  await session.release();
+  return Object.fromEntries(numbers);
+}
+
+async function runEager(device: Exclude<Device, CompiledDevice>): Promise<Numbers> {
+  await loadBackend(device);
+  const numbers = runOnBackend(BACKEND_OF[device]);
+  if (device === 'tfjs-node-gpu' && !usesGpu()) throw new Error('no GPU in use');
+  return numbers;
+}
+
+function usesGpu(): boolean {
+  return (tf.backend() as { isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
+}
+
+function runOnBackend(backend: string): Numbers {
+  selectBackend(backend);
+  const values = inputValues();
+  const numbers: Record<string, Float32Array> = {};
+  tf.tidy(() => {
+    const tensors = INPUTS.map(({ name, shape }) => [name, tf.tensor(values[name]!, [...shape], 'float32')]);
+    for (const [name, tensor] of Object.entries(program(Object.fromEntries(tensors)))) {
+      numbers[name] = tensor.dataSync<'float32'>().slice();
+    }
+  });
+  return numbers;
+}
+
+function relativeDifference(found: Float32Array, expected: Float32Array): number {
+  const scale = Math.max(...expected.map(Math.abs));
+  return Math.max(...expected.map((value, index) => Math.abs(value - found[index]!) / scale));
+}
