@@ -66,17 +66,19 @@ export async function readAdapterManifest(folder: string): Promise<AdapterManife
 
 /**
  * Checks the folder's files against the checksums of its manifest (a folder without one passes).
- * @throws FormatError `checksum_mismatch`, naming the file
+ * @throws FormatError `adapter_modified` or `missing_file`, naming the file; `invalid_manifest`
  */
 export async function verifyAdapterFiles(folder: string): Promise<void> {
   const json = await readManifestJson(folder);
   if (json === null) return;
-  const files = (json['files'] ?? {}) as Record<string, FileChecksum>;
-  for (const [name, expected] of Object.entries(files)) {
-    const found = await checksum(await requireInFolder(folder, name, ADAPTER_MANIFEST));
-    if (found.sha256 === expected.sha256) continue;
-    const message = `has SHA-256 ${found.sha256}, expected ${expected.sha256} by ${ADAPTER_MANIFEST}`;
-    throw new FormatError({ code: 'checksum_mismatch', file: name, message });
+  const files = json['files'];
+  if (typeof files !== 'object' || files === null) throw invalid('files', 'is missing, expected a checksum for each file');
+  for (const [name, expected] of Object.entries(files as Record<string, Partial<FileChecksum> | null>)) {
+    const { sha256, bytes } = await checksum(await requireInFolder(folder, name, ADAPTER_MANIFEST));
+    if (sha256 === expected?.sha256) continue;
+    const found = `has SHA-256 ${sha256} (${bytes} bytes), expected ${expected?.sha256} (${expected?.bytes} bytes) by ${ADAPTER_MANIFEST}`;
+    const message = `was changed after it was written: ${found}. Take the original, or remove ${ADAPTER_MANIFEST} to use the file as it is`;
+    throw new FormatError({ code: 'adapter_modified', file: name, message });
   }
 }
 

@@ -8,7 +8,8 @@ import { ADAPTER_MANIFEST, encodeManifest, type AdapterManifest } from './adapte
 import { writeFileAtomic, writeFolderAtomic } from './atomic-file.ts';
 import { firstNonFinite } from './dtypes.ts';
 import { ADAPTER_CONFIG } from './peft-config.ts';
-import { ADAPTER_WEIGHTS, factorKey, factorShapes } from './peft-tensors.ts';
+import { ADAPTER_WEIGHTS, factorKey } from './peft-keys.ts';
+import { factorShapes } from './peft-tensors.ts';
 import { writeSafetensors, type TensorToWrite } from './safetensors.ts';
 
 export interface SaveAdapterOptions {
@@ -101,7 +102,7 @@ function encodeConfig(config: LoraConfig, baseModelName: string | undefined): st
     layers_to_transform: null,
     loftq_config: {},
     lora_alpha: config.alpha,
-    lora_dropout: 0,
+    lora_dropout: config.dropout ?? 0,
     megatron_config: null,
     megatron_core: 'megatron.core',
     modules_to_save: null,

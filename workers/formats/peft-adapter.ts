@@ -2,11 +2,12 @@ import { adaptableModules, type AdaptableModule } from '../models/architecture.t
 import type { Adapter, LoraConfig, LoraFactors } from '../models/adapter.ts';
 import { loraSettings, type LoraModuleSettings } from '../models/lora-config.ts';
 import type { ModelConfig } from '../models/model-config.ts';
-import type { TrainableName } from '../models/trainable-arrays.ts';
+import { targetNames } from '../models/module-targets.ts';
+import { verifyAdapterFiles } from './adapter-manifest.ts';
 import { FormatError } from './errors.ts';
 import { ADAPTER_CONFIG, readAdapterConfig, selectModules, withPatterns, type PeftConfig } from './peft-config.ts';
-import { ADAPTER_WEIGHTS, adapterWeightsPath, checkComplete, checkFactors, factorKey, parseFactorKey } from './peft-tensors.ts';
-import { withSafetensors, type SafetensorsFile } from './safetensors.ts';
+import { areSpeltAsPeft } from './peft-keys.ts';
+import { checkComplete, checkFactors, readTensor, shapeOf, withAdapterTensors, type AdapterTensors } from './peft-tensors.ts';
 
 export { readAdapterConfig, type PeftConfig } from './peft-config.ts';
 export { adapterSha256, saveAdapter, type SaveAdapterOptions } from './peft-adapter-writer.ts';
@@ -14,21 +15,23 @@ export { readAdapterManifest, verifyAdapterFiles, type AdapterManifest } from '.
 
 /**
  * Loads a PEFT LoRA or DoRA adapter for a base, strictly: every targeted module has both factors in the rank that the
- * config gives it and in the base's shape (and a magnitude under DoRA), there is no other tensor, and all values are finite. Never reads a pickle.
+ * config gives it and in the base's shape (and a magnitude under DoRA), there is no other tensor, and all values are
+ * finite. The files must be those that a `readapt.json` beside them was written for. Never reads a pickle.
  * @param folder with adapter_config.json and adapter_model.safetensors
  * @returns float32 factors; the config's targets are plain suffixes whatever form the file used
  * @throws FormatError naming file, tensor or field, the value found and the one expected
  */
 export async function loadAdapter(folder: string, base: ModelConfig): Promise<Adapter> {
+  await verifyAdapterFiles(folder);
   const peft = await readAdapterConfig(folder);
   const modules = targetedModules(peft, base);
   const settings = settingsOf(peft, modules.map(({ name }) => name));
-  return withAdapterWeights(folder, async (file) => {
-    checkAgainstBase(file, peft, base, modules, settings);
+  return withAdapterTensors(folder, async (tensors) => {
+    checkAgainstBase(tensors, peft, base, modules, settings);
     const factors = new Map<string, LoraFactors>();
     for (const module of modules) {
-      const read = await readFactors(file, module, settings.get(module.name)!);
-      factors.set(module.name, peft.useDora ? { ...read, magnitude: await readTensor(file, module.name, 'magnitude') } : read);
+      const read = await readFactors(tensors, module, settings.get(module.name)!);
+      factors.set(module.name, peft.useDora ? { ...read, magnitude: await readTensor(tensors, module.name, 'magnitude') } : read);
     }
     return { config: loraConfig(peft, base, modules), modules: factors };
   });
@@ -40,6 +43,10 @@ export interface AdapterDescription {
   /** Names of the adapted modules, in the order of the file. */
   readonly modules: readonly string[];
   readonly parameters: number;
+  /** Largest rank of a module. */
+  readonly largestRank: number;
+  /** Keys are spelt as PEFT writes them; other spellings load here and in no serving engine. */
+  readonly speltAsPeft: boolean;
 }
 
 /**
@@ -47,27 +54,25 @@ export interface AdapterDescription {
  * @throws FormatError
  */
 export async function describeAdapter(folder: string): Promise<AdapterDescription> {
+  await verifyAdapterFiles(folder);
   const config = await readAdapterConfig(folder);
-  return withAdapterWeights(folder, async (file) => {
-    const modules = [...new Set(file.names.flatMap((key) => parseFactorKey(key)?.module ?? []))];
+  return withAdapterTensors(folder, async (tensors) => {
+    const modules = [...tensors.keys.keys()];
     const targeted = selectModules(config, modules);
-    for (const module of targeted) checkComplete(file, module, config.useDora);
+    for (const module of targeted) checkComplete(tensors, module, config.useDora);
     const settings = settingsOf(config, targeted);
     const expected = targeted.map((module) => ({
       ...expectedRank(config, module, settings),
-      inFeatures: file.entry(factorKey(module, 'a')).shape[1] ?? 0,
-      outFeatures: file.entry(factorKey(module, 'b')).shape[0] ?? 0,
+      inFeatures: shapeOf(tensors, module, 'a')[1] ?? 0,
+      outFeatures: shapeOf(tensors, module, 'b')[0] ?? 0,
     }));
-    checkFactors(file, { modules: expected, dora: config.useDora }, () => `target_modules of ${ADAPTER_CONFIG} does not name this module`);
+    checkFactors(tensors, { modules: expected, dora: config.useDora }, () => `target_modules of ${ADAPTER_CONFIG} does not name this module`);
     if (modules.length === 0) throw noModules(config, 'the adapter holds no tensor');
     let parameters = 0;
-    for (const key of file.names) parameters += (await file.read(key)).data.length;
-    return { config, modules, parameters };
+    for (const key of tensors.file.names) parameters += (await tensors.file.read(key)).data.length;
+    const largestRank = Math.max(...expected.map(({ rank }) => rank));
+    return { config, modules, parameters, largestRank, speltAsPeft: areSpeltAsPeft(tensors.keys) };
   });
-}
-
-async function withAdapterWeights<T>(folder: string, use: (file: SafetensorsFile) => Promise<T>): Promise<T> {
-  return withSafetensors(await adapterWeightsPath(folder), use, ADAPTER_WEIGHTS);
 }
 
 function targetedModules(peft: PeftConfig, base: ModelConfig): AdaptableModule[] {
@@ -87,7 +92,7 @@ function expectedRank(peft: PeftConfig, module: string, settings: ReadonlyMap<st
 }
 
 function checkAgainstBase(
-  file: SafetensorsFile,
+  tensors: AdapterTensors,
   peft: PeftConfig,
   base: ModelConfig,
   modules: readonly AdaptableModule[],
@@ -95,7 +100,7 @@ function checkAgainstBase(
 ): void {
   const expected = modules.map((module) => ({ ...module, ...expectedRank(peft, module.name, settings) }));
   const known = new Set(adaptableModules(base).map(({ name }) => name));
-  checkFactors(file, { modules: expected, dora: peft.useDora }, (module) => {
+  checkFactors(tensors, { modules: expected, dora: peft.useDora }, (module) => {
     const layer = /^model\.layers\.(\d+)\./.exec(module)?.[1];
     if (layer !== undefined && Number(layer) >= base.numLayers) {
       return `the base has no layer ${layer} (num_hidden_layers is ${base.numLayers})`;
@@ -106,35 +111,20 @@ function checkAgainstBase(
 }
 
 async function readFactors(
-  file: SafetensorsFile,
+  tensors: AdapterTensors,
   { name, inFeatures, outFeatures }: AdaptableModule,
   { rank, scaling }: LoraModuleSettings,
 ): Promise<LoraFactors> {
-  const a = await readTensor(file, name, 'a');
-  return { rank, inFeatures, outFeatures, scaling, a, b: await readTensor(file, name, 'b') };
+  const a = await readTensor(tensors, name, 'a');
+  return { rank, inFeatures, outFeatures, scaling, a, b: await readTensor(tensors, name, 'b') };
 }
 
-async function readTensor(file: SafetensorsFile, module: string, name: TrainableName): Promise<Float32Array> {
-  return (await file.read(factorKey(module, name))).data;
-}
-
-/** Targets as plain suffixes: `q_proj` where every q_proj is adapted, and full names where only some are. */
+/** Targets as plain names: the file's own where they say it all, else as few as there are. */
 function loraConfig(peft: PeftConfig, base: ModelConfig, modules: readonly AdaptableModule[]): LoraConfig {
-  const { rank, alpha, useRslora, useDora, rankPattern, alphaPattern } = peft;
+  const { rank, alpha, useRslora, useDora, dropout, rankPattern, alphaPattern } = peft;
   const plain = Array.isArray(peft.targetModules) && peft.excludeModules.length === 0 && !peft.layersToTransform;
-  const targetModules = plain ? [...peft.targetModules].sort() : suffixesOf(base, modules);
-  return { rank, alpha, useRslora, useDora, targetModules, rankPattern, alphaPattern };
-}
-
-function suffixesOf(base: ModelConfig, modules: readonly AdaptableModule[]): string[] {
-  const count = (list: readonly AdaptableModule[], suffix: string) =>
-    list.filter(({ name }) => name.endsWith(`.${suffix}`)).length;
-  const all = adaptableModules(base);
-  const targets = modules.map(({ name }) => {
-    const suffix = name.slice(name.lastIndexOf('.') + 1);
-    return count(modules, suffix) === count(all, suffix) ? suffix : name;
-  });
-  return [...new Set(targets)].sort();
+  const targetModules = plain ? [...peft.targetModules].sort() : targetNames(base, modules.map(({ name }) => name));
+  return { rank, alpha, useRslora, useDora, dropout, targetModules, rankPattern, alphaPattern };
 }
 
 function noModules({ targetModules }: PeftConfig, reason: string): FormatError {

@@ -1,7 +1,7 @@
-import { fullMatches, isTargeted, PatternError } from '../models/module-pattern.ts';
+import { fullMatches, isTargeted, PatternError, suffixMatches } from '../models/module-pattern.ts';
 import { FormatError } from './errors.ts';
 import { readJsonInFolder } from './model-folder.ts';
-import { refuseUnsupported } from './peft-unsupported.ts';
+import { refuseUnsupported } from './peft-fields.ts';
 
 export const ADAPTER_CONFIG = 'adapter_config.json';
 
@@ -11,13 +11,16 @@ export interface PeftConfig {
   readonly alpha: number;
   readonly useRslora: boolean;
   readonly useDora: boolean;
+  /** Share of the factors' inputs that training drops; nothing is dropped when the adapter is used. */
+  readonly dropout: number;
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
   /** Suffixes of module names, or a regular expression for whole names (`all-linear` is every linear layer). */
   readonly targetModules: readonly string[] | string;
   readonly excludeModules: readonly string[] | string;
-  /** Layers that are adapted; null is all of them. */
+  /** Layers in which suffixes are looked for (full names hold in any); null is all of them. */
   readonly layersToTransform: readonly number[] | null;
+  /** Regular expressions for what stands before the layer's number; empty accepts anything. */
   readonly layersPattern: readonly string[];
   readonly baseModelName: string | null;
 }
@@ -39,6 +42,7 @@ export function parseAdapterConfig(json: unknown): PeftConfig {
     alpha: positive(json, 'lora_alpha', isPositive, 'a positive number'),
     useRslora: json['use_rslora'] === true,
     useDora: json['use_dora'] === true,
+    dropout: dropout(json['lora_dropout']),
     rankPattern: pattern(json, 'rank_pattern', isRank, 'positive integers'),
     alphaPattern: pattern(json, 'alpha_pattern', isPositive, 'positive numbers'),
     targetModules: modules(json, 'target_modules'),
@@ -53,15 +57,19 @@ export function parseAdapterConfig(json: unknown): PeftConfig {
   return config;
 }
 
+/** What of a {@link PeftConfig} says which modules are adapted. */
+export type ModuleSelection = Pick<PeftConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>;
+
 /**
  * Which modules an adapter changes, as PEFT decides it (`check_target_module_exists`).
  * @param names full module names such as `model.layers.0.self_attn.q_proj`
  * @throws FormatError `invalid_adapter_config` for an unusable regular expression
  */
-export function selectModules(config: PeftConfig, names: readonly string[]): string[] {
-  const excluded = matchModules(config.excludeModules, 'exclude_modules', names);
-  const targeted = matchModules(config.targetModules, 'target_modules', names);
-  return names.filter((name, i) => targeted[i] && !excluded[i] && isInLayers(config, name));
+export function selectModules(selection: ModuleSelection, names: readonly string[]): string[] {
+  const excluded = matchModules(selection.excludeModules, 'exclude_modules', names);
+  const targeted = matchModules(selection.targetModules, 'target_modules', names);
+  const inLayers = matchLayers(selection, names);
+  return names.filter((_, i) => targeted[i] && !excluded[i] && inLayers[i]);
 }
 
 /** Runs `use` and turns a bad regular expression of the config's `field` into a FormatError. */
@@ -80,18 +88,32 @@ function matchModules(targets: readonly string[] | string, field: string, names:
   return withPatterns(field, () => fullMatches(targets, names));
 }
 
-function isInLayers(config: PeftConfig, name: string): boolean {
-  if (config.layersToTransform === null) return true;
-  const [, container, layer] = /^.*\.([^.]*)\.(\d+)\./.exec(name) ?? [];
-  if (container === undefined) return false;
-  if (config.layersPattern.length > 0 && !config.layersPattern.includes(container)) return false;
-  return config.layersToTransform.includes(Number(layer));
+/** The first number in a name is its layer's. */
+const LAYER = /^(.*?)\.(\d+)\./;
+
+function matchLayers({ targetModules, layersToTransform, layersPattern }: ModuleSelection, names: readonly string[]): boolean[] {
+  if (layersToTransform === null) return names.map(() => true);
+  const containers = names.map((name) => LAYER.exec(name)?.[1] ?? '');
+  const matches = withPatterns('layers_pattern', () => suffixMatches(layersPattern, containers));
+  return names.map((name, i) => {
+    if (typeof targetModules !== 'string' && targetModules.includes(name)) return true;
+    const layer = LAYER.exec(name)?.[2];
+    const inPattern = layersPattern.length === 0 || matches.some((row) => row[i]);
+    return layer !== undefined && inPattern && layersToTransform.includes(Number(layer));
+  });
 }
 
 function positive(json: Json, field: string, accepts: (value: unknown) => boolean, expected: string): number {
   const value = json[field];
   if (accepts(value)) return value as number;
   throw invalid(field, `${value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`}, expected ${expected}`);
+}
+
+/** Null and absent are 0: PEFT 0.3 has no default. */
+function dropout(value: unknown): number {
+  const share = value ?? 0;
+  if (typeof share === 'number' && share >= 0 && share < 1) return share;
+  throw invalid('lora_dropout', `is ${JSON.stringify(value)}, expected a number of at least 0 and below 1`);
 }
 
 function pattern(
@@ -114,9 +136,11 @@ function modules(json: Json, field: string): string[] | string {
   throw invalid(field, `${found}, expected a list of module names, a regular expression or "all-linear"`);
 }
 
+/** An empty list stands for all layers, as in PEFT. */
 function layers(value: unknown): number[] | null {
   if (value === undefined || value === null) return null;
   const list: unknown[] = Array.isArray(value) ? value : [value];
+  if (list.length === 0) return null;
   if (list.every((layer) => Number.isInteger(layer) && (layer as number) >= 0)) return list as number[];
   throw invalid('layers_to_transform', `is ${JSON.stringify(value)}, expected layer numbers`);
 }

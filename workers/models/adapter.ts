@@ -5,6 +5,8 @@ export interface LoraConfig {
   readonly useRslora: boolean;
   /** Every module has a magnitude beside its factors (DoRA). Default false. */
   readonly useDora?: boolean;
+  /** Share of the inputs of A that training drops (`lora_dropout`), from 0 to below 1. Default 0. */
+  readonly dropout?: number;
   /** `target_modules` as PEFT stores it: suffixes of module names. */
   readonly targetModules: readonly string[];
   readonly rankPattern: Readonly<Record<string, number>>;

@@ -19,6 +19,8 @@ export interface CreateAdapterOptions {
   readonly weights?: BaseModel['weights'];
   readonly rankPattern?: Readonly<Record<string, number>>;
   readonly alphaPattern?: Readonly<Record<string, number>>;
+  /** Share of the inputs of A that training drops; default 0. */
+  readonly dropout?: number;
   readonly seed: number;
 }
 
@@ -26,7 +28,7 @@ export interface CreateAdapterOptions {
  * A fresh LoRA adapter that changes nothing yet: B is zero and A is Kaiming-uniform with a = √5, that is, uniform in
  * ±1/√inFeatures (PEFT, `reset_lora_parameters`); DoRA's magnitudes are ‖W‖ of each row. Equal options give equal
  * adapters; `{...adapter.config, base, weights, seed}` makes one of the same shape as another.
- * @throws RangeError where rank or alpha is not positive, a target names no module of the base, or DoRA has no weights
+ * @throws RangeError where rank or alpha is not positive, dropout no share, a target names no module of the base, or DoRA has no weights
  */
 export function createAdapter(options: CreateAdapterOptions): Adapter {
   const config = configOf(options);
@@ -42,12 +44,15 @@ export function createAdapter(options: CreateAdapterOptions): Adapter {
 }
 
 function configOf(options: CreateAdapterOptions): LoraConfig {
-  const { rank, alpha, targetModules, useRslora = false, useDora = false, rankPattern = {}, alphaPattern = {} } = options;
+  const { rank, alpha, targetModules, useRslora = false, useDora = false, rankPattern = {}, alphaPattern = {}, dropout = 0 } = options;
   for (const value of [rank, ...Object.values(rankPattern)]) {
     if (!Number.isInteger(value) || value < 1) throw new RangeError(`rank is ${value}, expected a positive integer`);
   }
-  if (!Number.isFinite(alpha) || alpha <= 0) throw new RangeError(`alpha is ${alpha}, expected a positive number`);
-  return { rank, alpha, useRslora, useDora, targetModules, rankPattern, alphaPattern };
+  for (const value of [alpha, ...Object.values(alphaPattern)]) {
+    if (!Number.isFinite(value) || value <= 0) throw new RangeError(`alpha is ${value}, expected a positive number`);
+  }
+  if (!(dropout >= 0 && dropout < 1)) throw new RangeError(`dropout is ${dropout}, expected at least 0 and below 1`);
+  return { rank, alpha, useRslora, useDora, dropout, targetModules, rankPattern, alphaPattern };
 }
 
 function targetedModules(base: ModelConfig, targets: readonly string[]): AdaptableModule[] {
