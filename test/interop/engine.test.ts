@@ -7,7 +7,7 @@ import { schedule } from '../../workers/engine/optimiser/schedules.ts';
 import type { Runtime } from '../../workers/engine/runtime.ts';
 import { loadBaseModel } from '../../workers/formats/hugging-face-model.ts';
 import { loadAdapter } from '../../workers/formats/peft-adapter.ts';
-import { factorKey } from '../../workers/formats/peft-tensors.ts';
+import { factorKey } from '../../workers/formats/peft-keys.ts';
 import { withSafetensors } from '../../workers/formats/safetensors.ts';
 import type { Adapter } from '../../workers/models/adapter.ts';
 import { trainableArrays } from '../../workers/models/trainable-arrays.ts';

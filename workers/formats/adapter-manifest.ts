@@ -4,6 +4,8 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError } from './errors.ts';
 import { readJsonInFolder, requireInFolder, resolveInFolder } from './model-folder.ts';
+import { ADAPTER_CONFIG } from './peft-config.ts';
+import { ADAPTER_WEIGHTS } from './peft-keys.ts';
 
 export const ADAPTER_MANIFEST = 'readapt.json';
 
@@ -71,15 +73,25 @@ export async function readAdapterManifest(folder: string): Promise<AdapterManife
 export async function verifyAdapterFiles(folder: string): Promise<void> {
   const json = await readManifestJson(folder);
   if (json === null) return;
-  const files = json['files'];
-  if (typeof files !== 'object' || files === null) throw invalid('files', 'is missing, expected a checksum for each file');
-  for (const [name, expected] of Object.entries(files as Record<string, Partial<FileChecksum> | null>)) {
+  for (const [name, expected] of Object.entries(checksumsOf(json))) {
     const { sha256, bytes } = await checksum(await requireInFolder(folder, name, ADAPTER_MANIFEST));
-    if (sha256 === expected?.sha256) continue;
-    const found = `has SHA-256 ${sha256} (${bytes} bytes), expected ${expected?.sha256} (${expected?.bytes} bytes) by ${ADAPTER_MANIFEST}`;
+    if (sha256 === expected.sha256) continue;
+    const found = `has SHA-256 ${sha256} (${bytes} bytes), expected ${expected.sha256} (${expected.bytes} bytes) by ${ADAPTER_MANIFEST}`;
     const message = `was changed after it was written: ${found}. Take the original, or remove ${ADAPTER_MANIFEST} to use the file as it is`;
     throw new FormatError({ code: 'adapter_modified', file: name, message });
   }
+}
+
+/** A manifest that vouches for less than the adapter's two files vouches for nothing. */
+function checksumsOf({ files }: Record<string, unknown>): Readonly<Record<string, FileChecksum>> {
+  if (typeof files !== 'object' || files === null) throw invalid('files', 'is missing, expected a checksum for each file');
+  for (const [name, checksum] of Object.entries(files as Record<string, Partial<FileChecksum> | null>)) {
+    if (typeof checksum?.sha256 === 'string' && typeof checksum.bytes === 'number') continue;
+    throw invalid('files', `is ${JSON.stringify(checksum)} for ${name}, expected sha256 and bytes`);
+  }
+  const missing = [ADAPTER_CONFIG, ADAPTER_WEIGHTS].find((name) => !Object.hasOwn(files, name));
+  if (missing === undefined) return files as Record<string, FileChecksum>;
+  throw invalid('files', `has no checksum for ${missing}`);
 }
 
 async function readManifestJson(folder: string): Promise<Record<string, unknown> | null> {

@@ -119,11 +119,10 @@ async function readFactors(
   return { rank, inFeatures, outFeatures, scaling, a, b: await readTensor(tensors, name, 'b') };
 }
 
-/** Targets as plain names: the file's own where they say it all, else as few as there are. */
+/** Targets as plain names, as few as there are: without those that the base does not have, which PEFT lets pass. */
 function loraConfig(peft: PeftConfig, base: ModelConfig, modules: readonly AdaptableModule[]): LoraConfig {
   const { rank, alpha, useRslora, useDora, dropout, rankPattern, alphaPattern } = peft;
-  const plain = Array.isArray(peft.targetModules) && peft.excludeModules.length === 0 && !peft.layersToTransform;
-  const targetModules = plain ? [...peft.targetModules].sort() : targetNames(base, modules.map(({ name }) => name));
+  const targetModules = targetNames(base, modules.map(({ name }) => name));
   return { rank, alpha, useRslora, useDora, dropout, targetModules, rankPattern, alphaPattern };
 }
 

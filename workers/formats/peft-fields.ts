@@ -8,7 +8,7 @@ import { FormatError } from './errors.ts';
 /** What `peft-config.ts` reads. */
 const READ = [
   'alpha_pattern', 'base_model_name_or_path', 'exclude_modules', 'layers_pattern', 'layers_to_transform', 'lora_alpha',
-  'lora_dropout', 'peft_type', 'r', 'rank_pattern', 'target_modules',
+  'lora_dropout', 'r', 'rank_pattern', 'target_modules',
 ]; // prettier-ignore
 
 /** Fields that change nothing of what an adapter on a Hugging Face decoder computes, whatever their value, and why. */
@@ -30,21 +30,26 @@ const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   runtime_config: 'where PEFT holds tensors',
 };
 
-/** What other initialisations do: they move a part of the base's weights into the adapter. */
-const CHANGES_BASE =
-  'other initialisations change the base weights beside the adapter: save it with ' +
-  "PEFT's path_initial_model_for_weight_conversion, which makes a plain LoRA adapter of it";
-
 interface Rule {
   readonly values: readonly unknown[];
-  readonly why?: string;
+  /** Why there are no others, and what to do. */
+  readonly advice?: string;
 }
 
-/** Fields with some supported values; null and absent are supported, too. */
+/** Fields with some supported values; null and absent are supported, too (but for `peft_type`). */
 const ONLY: Readonly<Record<string, Rule>> = {
-  bias: { values: ['none'], why: 'trained biases of the base are not carried over' },
-  init_lora_weights: { values: [true, false, 'gaussian', 'eva', 'orthogonal', 'mica'], why: CHANGES_BASE },
-  task_type: { values: ['CAUSAL_LM'] },
+  bias: { values: ['none'], advice: 'trained biases of the base are not carried over; train the adapter with bias="none"' },
+  init_lora_weights: {
+    values: [true, false, 'gaussian', 'eva', 'orthogonal', 'mica'],
+    advice:
+      'other initialisations move a part of the base weights into the adapter; save it with ' +
+      "PEFT's path_initial_model_for_weight_conversion, which makes a plain LoRA adapter of it",
+  },
+  peft_type: { values: ['LORA'], advice: "other methods compute otherwise; PEFT's save_as_lora approximates some of them" },
+  task_type: {
+    values: ['CAUSAL_LM'],
+    advice: 'causal language models only; where the adapter is one of such a model, write null into the field',
+  },
   use_dora: { values: [true, false] },
   use_rslora: { values: [true, false] },
 };
@@ -66,6 +71,7 @@ const ONLY_OFF: Readonly<Record<string, string>> = {
   velora_config: 'VeLoRA has tensors beside the factors',
 };
 
+/** Fields that are not looked at here. */
 const FREE = new Set([...READ, ...Object.keys(WITHOUT_EFFECT)]);
 
 /** Whether a field of `adapter_config.json` is one of those above. */
@@ -75,49 +81,46 @@ export function isKnownField(field: string): boolean {
 
 /**
  * Refuses what would be computed otherwise than LoRA, rsLoRA or DoRA. A field that is not known (a later PEFT, another
- * tool) is accepted while it is off (null, false, empty) or a number: PEFT's numbers are settings of switches that are
- * seen on their own. Text, true, or a list or object with content may change what is computed, and is refused.
- * @throws FormatError `unsupported_adapter`, naming field, value, and what is supported
+ * tool) is accepted while it is off (null, false, empty); anything else may change what is computed, and is refused.
+ * @throws FormatError `unsupported_adapter`, naming field, value, what is supported, why, and what to do
  */
 export function refuseUnsupported(json: Readonly<Record<string, unknown>>): void {
   const type = json['peft_type'];
-  if (type !== 'LORA') throw unsupported('peft_type', type, '"LORA"');
+  if (type === undefined || type === null) throw unsupported('peft_type', type, '"LORA"', 'only PEFT\'s own format is read');
   for (const [field, value] of Object.entries(json)) {
     if (FREE.has(field)) continue;
-    const rule = Object.hasOwn(ONLY, field) ? ONLY[field] : undefined;
-    if (rule) refuseOthers(field, value, rule);
-    else if (!isOff(value)) throw unsupported(field, value, off(value), ONLY_OFF[field] ?? unknown(json['peft_version']));
+    if (Object.hasOwn(ONLY, field)) refuseOthers(field, value, ONLY[field]!);
+    else if (!isOff(value)) throw unsupported(field, value, value === true ? 'false' : 'null', adviceOn(field, json['peft_version']));
   }
   refuseTargets(json['target_modules']);
 }
 
-function refuseOthers(field: string, value: unknown, { values, why }: Rule): void {
+function refuseOthers(field: string, value: unknown, { values, advice }: Rule): void {
   if (value === null || values.includes(value)) return;
-  throw unsupported(field, value, values.map((item) => JSON.stringify(item)).join(', '), why);
+  throw unsupported(field, value, values.map((item) => JSON.stringify(item)).join(', '), advice);
 }
 
 function refuseTargets(targets: unknown): void {
   if (!Array.isArray(targets)) return;
   const refused: unknown = targets.find((name) => /(^|\.)(lm_head|embed_tokens)$/.test(String(name)));
-  if (refused !== undefined) throw unsupported('target_modules', refused, 'the linear layers of decoder blocks');
+  if (refused === undefined) return;
+  const supported = 'the linear layers of decoder blocks';
+  throw unsupported('target_modules', refused, supported, 'embeddings and head stay as they are; train the adapter without them');
 }
 
 function isOff(value: unknown): boolean {
   if (typeof value === 'object' && value !== null) return Object.keys(value).length === 0;
-  return value === null || value === false || value === '' || typeof value === 'number';
+  return value === null || value === false || value === '';
 }
 
-function off(value: unknown): string {
-  return value === true ? 'false' : 'null';
-}
-
-function unknown(version: unknown): string {
+function adviceOn(field: string, version: unknown): string {
+  if (Object.hasOwn(ONLY_OFF, field)) return `${ONLY_OFF[field]}; train the adapter without it`;
   const writer = typeof version === 'string' ? `, written by PEFT ${version}` : '';
-  return `a field that is not known here${writer}, and may change what is computed`;
+  return `a field that is not known here${writer}, and may change what is computed; remove it from the file where it does not`;
 }
 
-function unsupported(field: string, value: unknown, supported: string, why?: string): FormatError {
+function unsupported(field: string, value: unknown, supported: string, advice?: string): FormatError {
   const found = value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`;
-  const message = `${field} ${found}, supported: ${supported}${why === undefined ? '' : ` (${why})`}`;
+  const message = `${field} ${found}, supported: ${supported}${advice === undefined ? '' : ` (${advice})`}`;
   return new FormatError({ code: 'unsupported_adapter', file: 'adapter_config.json', subject: field, message });
 }

@@ -4,8 +4,6 @@ import { requireInFolder, resolveInFolder } from './model-folder.ts';
 import { ADAPTER_WEIGHTS, factorKey, sortKeys, unexpectedKey, type FactorKeys } from './peft-keys.ts';
 import { withSafetensors, type SafetensorsFile } from './safetensors.ts';
 
-export { ADAPTER_WEIGHTS, factorKey } from './peft-keys.ts';
-
 /** An adapter's opened weights: tensors by module, whatever their keys are. */
 export interface AdapterTensors {
   readonly keys: FactorKeys;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRuntime, RUNTIME_KINDS } from '../../../workers/engine/create-runtime.ts';
-import { factorKey } from '../../../workers/formats/peft-tensors.ts';
+import { factorKey } from '../../../workers/formats/peft-keys.ts';
 import type { TrainableArrays } from '../../../workers/models/adapter.ts';
 import { trainableArrays } from '../../../workers/models/trainable-arrays.ts';
 import { adamwInit, adamwUpdate, type AdamwStep } from '../../../workers/engine/optimiser/adamw.ts';

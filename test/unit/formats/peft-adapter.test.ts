@@ -1,4 +1,4 @@
-import { readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readModelConfig } from '../../../workers/formats/hugging-face-model.ts';
@@ -118,6 +118,11 @@ describe('DoRA', () => {
   });
 });
 
+/** As `get_peft_regex` of Unsloth makes it for the seven projections of a language model. */
+const UNSLOTH =
+  '(?:.*?(?:language|text).*?(?:self_attn|attention|attn|mlp|feed_forward|ffn|dense).*?(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj).*?)|' +
+  '(?:\\bmodel\\.layers\\.[\\d]{1,}\\.(?:self_attn|attention|attn|mlp|feed_forward|ffn|dense)\\.(?:(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)))';
+
 describe('targets', () => {
   const SEVEN = ['down_proj', 'gate_proj', 'k_proj', 'o_proj', 'q_proj', 'up_proj', 'v_proj'];
 
@@ -126,6 +131,8 @@ describe('targets', () => {
     ['a regular expression', { target_modules: '.*\\.(self_attn|mlp)\\.[a-z]+_proj' }, SEVEN],
     ['layers that are all there are', { layers_to_transform: [0, 1], layers_pattern: 'layers' }, SEVEN],
     ['an exclusion of nothing', { exclude_modules: ['lm_head'] }, SEVEN],
+    ['names of other architectures beside its own', { target_modules: [...SEVEN, 'c_attn', 'query_key_value'] }, SEVEN],
+    ['the expression that Unsloth writes', { target_modules: UNSLOTH }, SEVEN],
   ])('%s', async (_, fields, targets) => {
     const folder = await copyOf('llama-gqa-tied/adapter');
     await patchJson(join(folder, CONFIG), fields);
@@ -162,17 +169,19 @@ describe('targets', () => {
 describe('adapter_config.json', () => {
   it.each<[string, unknown, string]>([
     ['use_dora', 'yes', 'true, false'],
-    ['bias', 'all', '"none"'],
-    ['modules_to_save', ['lm_head'], 'null'],
+    ['bias', 'all', '"none" (trained biases of the base are not carried over; train the adapter with bias="none")'],
+    ['modules_to_save', ['lm_head'], 'null (whole modules trained beside the adapter; train the adapter without it)'],
     ['lora_bias', true, 'false'],
     ['layer_replication', [[0, 1]], 'null'],
     ['target_parameters', ['w'], 'null'],
     ['trainable_token_indices', [1], 'null'],
     ['init_lora_weights', 'pissa', 'true, false, "gaussian"'],
-    ['peft_type', 'IA3', '"LORA"'],
+    ['peft_type', 'IA3', '"LORA" (other methods compute otherwise; PEFT\'s save_as_lora'],
+    ['peft_type', null, '"LORA"'],
     ['task_type', 'SEQ_CLS', '"CAUSAL_LM"'],
-    ['use_something_new', true, 'false (a field that is not known here, written by PEFT 0.21.2, and may change what is computed)'],
+    ['use_something_new', true, 'false (a field that is not known here, written by PEFT 0.21.2, and may change what is computed; remove it'],
     ['something_new', 'a word', 'null'],
+    ['something_new', 0.5, 'null'],
     ['something_new_config', { a: 1 }, 'null'],
   ])('%s %j is refused by name', async (field, value, supported) => {
     const folder = await copyOf('llama-gqa-tied/adapter');
@@ -205,7 +214,7 @@ describe('adapter_config.json', () => {
     const { r, lora_alpha, target_modules, peft_type } = await readJson(join(folder, CONFIG));
     await writeFile(join(folder, CONFIG), JSON.stringify({ r, lora_alpha, target_modules, peft_type }));
     const old = await loadAdapter(folder, await base('llama-gqa-tied'));
-    await patchJson(join(folder, CONFIG), { peft_version: '9.0', use_new: false, new_config: null, new_size: 16 });
+    await patchJson(join(folder, CONFIG), { peft_version: '9.0', use_new: false, new_config: null, new_list: [], new_name: '' });
     expect(adapterSha256(await loadAdapter(folder, await base('llama-gqa-tied')))).toBe(adapterSha256(old));
     expect(adapterSha256(old)).toBe(adapterSha256(await load('llama-gqa-tied')));
   });
@@ -224,6 +233,8 @@ describe('adapter_config.json', () => {
 });
 
 describe('saving', () => {
+  const SUM = { sha256: 'f'.repeat(64), bytes: 1 };
+
   it.each(['llama-gqa-tied', 'llama-patterns', 'llama-qv-rslora', 'llama-bf16', 'llama-dora'])('%s survives', async (name) => {
     const adapter = await load(name);
     const folder = join(await temporaryFolder(), 'deep', 'out');
@@ -260,6 +271,34 @@ describe('saving', () => {
     await verifyAdapterFiles(folder);
     await patchJson(join(folder, CONFIG), { lora_alpha: 9 });
     await expect(verifyAdapterFiles(folder)).rejects.toMatchObject({ code: 'adapter_modified', file: CONFIG });
+  });
+
+  it('is not loaded or described once a file has been changed', async () => {
+    const folder = join(await temporaryFolder(), 'out');
+    const adapter = await load('llama-gqa-tied');
+    const config = await base('llama-gqa-tied');
+    await saveAdapter(folder, adapter, { manifest: { baseFingerprint: 'f'.repeat(64) } });
+    expect(await loadAdapter(folder, config)).toEqual(adapter);
+    const weights = join(folder, 'adapter_model.safetensors');
+    const bytes = await readFile(weights);
+    await writeFile(weights, bytes.with(-1, bytes.at(-1)! ^ 1));
+    const changed = { code: 'adapter_modified', file: 'adapter_model.safetensors', message: expect.stringContaining('was changed after it was written') };
+    await expect(loadAdapter(folder, config)).rejects.toMatchObject(changed);
+    await expect(describeAdapter(folder)).rejects.toMatchObject(changed);
+    await rm(join(folder, 'readapt.json'));
+    expect((await loadAdapter(folder, config)).modules.size).toBe(adapter.modules.size);
+  });
+
+  it.each<[string, Record<string, unknown>, object]>([
+    ['without checksums', { files: undefined }, { code: 'invalid_manifest', subject: 'files' }],
+    ['with one checksum', { files: { [CONFIG]: SUM } }, { code: 'invalid_manifest', message: expect.stringContaining('no checksum for adapter_model.safetensors') }],
+    ['with a checksum of another form', { files: { [CONFIG]: 'f' } }, { code: 'invalid_manifest', message: expect.stringContaining('expected sha256 and bytes') }],
+    ['that names a file outside', { files: { '../x': SUM, [CONFIG]: SUM, 'adapter_model.safetensors': SUM } }, { code: 'unsafe_path', file: 'readapt.json' }],
+  ])('a manifest %s is refused', async (_, fields, expected) => {
+    const folder = join(await temporaryFolder(), 'out');
+    await saveAdapter(folder, await load('llama-gqa-tied'), { manifest: { baseFingerprint: 'f'.repeat(64) } });
+    await patchJson(join(folder, 'readapt.json'), fields);
+    await expect(loadAdapter(folder, await base('llama-gqa-tied'))).rejects.toMatchObject(expected);
   });
 
   it('refuses an adapter that contradicts itself, and leaves nothing', async () => {

@@ -123,7 +123,7 @@ const REFUSED: Record<string, [subject: string, message: string]> = {
   'head-targeted': ['target_modules', 'target_modules is "lm_head", supported: the linear layers'],
   kasa: ['kasa_config', 'KaSA truncates the base weights'],
   'layer-replication': ['layer_replication', 'is [[0,2],[1,2]], supported: null (the adapted model has more layers'],
-  'lora-bias': ['lora_bias', 'is true, supported: false (a bias beside lora_B)'],
+  'lora-bias': ['lora_bias', 'is true, supported: false (a bias beside lora_B; train the adapter without it)'],
   'lora-ga': ['init_lora_weights', 'path_initial_model_for_weight_conversion'],
   'modules-to-save': ['modules_to_save', 'is ["lm_head"], supported: null (whole modules'],
   monteclora: ['monteclora_config', 'MonteCLoRA samples the factors'],
