@@ -24,19 +24,21 @@ function toDocument(inspection: Inspection): object {
     const { kind, architecture, parameters, fingerprint, dtypes, config } = inspection;
     return { kind, architecture, parameters, fingerprint, rank: null, alpha: null, targets: null, dtypes, config };
   }
-  const { kind, architecture, parameters, fingerprint, rank, alpha, targets, modules } = inspection;
-  const { useRslora, useDora, baseModelName, baseFingerprint } = inspection;
+  const { kind, architecture, parameters, fingerprint, rank, largestRank, alpha, targets, modules } = inspection;
+  const { useRslora, useDora, speltAsPeft, baseModelName, baseFingerprint } = inspection;
   return {
     kind,
     architecture,
     parameters,
     fingerprint,
     rank,
+    largest_rank: largestRank,
     alpha,
     targets,
     modules,
     use_rslora: useRslora,
     use_dora: useDora,
+    keys_as_peft_writes_them: speltAsPeft,
     base_model_name: baseModelName,
     base_fingerprint: baseFingerprint,
   };
@@ -54,14 +56,15 @@ function toRows(inspection: Inspection): [string, string][] {
     const shape = `${numLayers} layers, hidden size ${hiddenSize}, vocabulary ${count(vocabSize)}`;
     return [['kind', 'base model'], ...common, ['shape', shape], ['stored as', inspection.dtypes.join(', ')]];
   }
-  const { rank, alpha, targets, modules, useRslora, useDora, baseFingerprint } = inspection;
+  const { rank, largestRank, alpha, targets, modules, useRslora, useDora, speltAsPeft, baseFingerprint } = inspection;
   return [
     ['kind', `${useDora ? 'DoRA' : 'LoRA'} adapter${useRslora ? ', scaled by alpha / √rank (rsLoRA)' : ''}`],
     ...common,
-    ['rank', String(rank)],
+    ['rank', largestRank === rank ? String(rank) : `${rank} (largest of a module: ${largestRank})`],
     ['alpha', String(alpha)],
     ['targets', typeof targets === 'string' ? targets : targets.join(', ')],
     ['modules', String(modules)],
+    ...(speltAsPeft ? [] : [['keys', 'not as PEFT writes them: PEFT and servers may not find the tensors'] as [string, string]]),
     ...(baseFingerprint === null ? [] : [['made for', baseFingerprint] as [string, string]]),
   ];
 }

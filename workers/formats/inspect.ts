@@ -1,9 +1,8 @@
 import type { ModelConfig } from '../models/model-config.ts';
-import { trainableArrays } from '../models/trainable-arrays.ts';
 import { FormatError } from './errors.ts';
 import { describeBaseModel, withModelWeights } from './hugging-face-model.ts';
 import { resolveInFolder } from './model-folder.ts';
-import { adapterSha256, describeAdapter, loadAdapter, readAdapterConfig, readAdapterManifest } from './peft-adapter.ts';
+import { adapterSha256, describeAdapter, loadAdapter, readAdapterManifest } from './peft-adapter.ts';
 
 export interface BaseModelInspection {
   readonly kind: 'base_model';
@@ -17,6 +16,8 @@ export interface BaseModelInspection {
 export interface AdapterInspection {
   readonly kind: 'adapter';
   readonly rank: number;
+  /** Largest rank of a module, which a server must allow (`--max-lora-rank` of vLLM). */
+  readonly largestRank: number;
   readonly alpha: number;
   readonly useRslora: boolean;
   readonly useDora: boolean;
@@ -25,6 +26,8 @@ export interface AdapterInspection {
   /** Adapted modules. */
   readonly modules: number;
   readonly parameters: number;
+  /** The tensors' keys are spelt as PEFT writes them; other spellings are read here, and by hardly any server. */
+  readonly speltAsPeft: boolean;
   readonly baseModelName: string | null;
   /** From `readapt.json`, where there is one: the base that the adapter was made for. */
   readonly baseFingerprint: string | null;
@@ -59,26 +62,32 @@ async function inspectBaseModel(folder: string): Promise<BaseModelInspection> {
 }
 
 async function inspectAdapter(folder: string): Promise<AdapterInspection> {
-  const { modules, parameters } = await describeAdapter(folder);
-  return { ...(await adapterFields(folder)), modules: modules.length, parameters, fingerprint: null, architecture: null };
+  return { ...(await adapterFields(folder)), fingerprint: null, architecture: null };
 }
 
 /** Names and shapes of the base are checked, too; its values are not read. */
 async function inspectAdapterOn(folder: string, baseFolder: string): Promise<AdapterInspection> {
   const config = await withModelWeights(baseFolder, (model) => Promise.resolve(model.config));
   const adapter = await loadAdapter(folder, config);
-  const factors = [...adapter.modules.values()];
-  return {
-    ...(await adapterFields(folder)),
-    modules: factors.length,
-    parameters: factors.flatMap(trainableArrays).reduce((total, [, { length }]) => total + length, 0),
-    fingerprint: adapterSha256(adapter),
-    architecture: config.modelType,
-  };
+  return { ...(await adapterFields(folder)), fingerprint: adapterSha256(adapter), architecture: config.modelType };
 }
 
 async function adapterFields(folder: string) {
-  const { rank, alpha, useRslora, useDora, targetModules: targets, baseModelName } = await readAdapterConfig(folder);
+  const { config, modules, parameters, largestRank, speltAsPeft } = await describeAdapter(folder);
+  const { rank, alpha, useRslora, useDora, targetModules: targets, baseModelName } = config;
   const baseFingerprint = (await readAdapterManifest(folder))?.baseFingerprint ?? null;
-  return { kind: 'adapter' as const, rank, alpha, useRslora, useDora, targets, baseModelName, baseFingerprint };
+  return {
+    kind: 'adapter' as const,
+    rank,
+    largestRank,
+    alpha,
+    useRslora,
+    useDora,
+    targets,
+    modules: modules.length,
+    parameters,
+    speltAsPeft,
+    baseModelName,
+    baseFingerprint,
+  };
 }

@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { readModelConfig } from '../../../workers/formats/hugging-face-model.ts';
+import { loadAdapter, saveAdapter } from '../../../workers/formats/peft-adapter.ts';
+import { withSafetensors } from '../../../workers/formats/safetensors.ts';
+import type { Adapter } from '../../../workers/models/adapter.ts';
+import { GOLDEN, readJson, temporaryFolder } from './support/folders.ts';
+import { checkConfig, parseName, rankAndScaling } from './support/vllm.ts';
+
+/** A fixture's adapter, written by Readapt: what a server gets to see. */
+async function written(name: string): Promise<{ adapter: Adapter; folder: string; config: Record<string, unknown> }> {
+  const adapter = await loadAdapter(join(GOLDEN, name, 'adapter'), await readModelConfig(join(GOLDEN, name, 'base')));
+  const folder = join(await temporaryFolder(), 'out');
+  await saveAdapter(folder, adapter, { baseModelName: 'org/base', manifest: { baseFingerprint: 'f'.repeat(64) } });
+  return { adapter, folder, config: await readJson(join(folder, 'adapter_config.json')) };
+}
+
+const keysOf = (folder: string) =>
+  withSafetensors(join(folder, 'adapter_model.safetensors'), (file) =>
+    Promise.resolve(file.names.map((key) => ({ key, shape: file.entry(key).shape }))),
+  );
+
+it.each(['llama-gqa-tied', 'llama-patterns', 'llama-qv-rslora', 'llama-bf16', 'mistral', 'qwen2', 'qwen3'])(
+  'vLLM finds in %s what Readapt computes with',
+  async (name) => {
+    const { adapter, folder, config } = await written(name);
+    checkConfig(config);
+    const found = new Map<string, Partial<Record<'a' | 'b', readonly number[]>>>();
+    for (const { key, shape } of await keysOf(folder)) {
+      const { module, isLoraA } = parseName(key);
+      found.set(module, { ...found.get(module), [isLoraA ? 'a' : 'b']: shape });
+    }
+    expect([...found.keys()].sort()).toEqual([...adapter.modules.keys()].sort());
+    for (const [module, { rank, scaling, inFeatures, outFeatures }] of adapter.modules) {
+      expect(found.get(module)).toEqual({ a: [rank, inFeatures], b: [outFeatures, rank] });
+      expect(rankAndScaling(config, module)).toEqual({ rank, scaling });
+    }
+  },
+);
+
+it('vLLM refuses DoRA', async () => {
+  const { folder, config } = await written('llama-dora');
+  expect(() => checkConfig(config)).toThrow('does not yet support DoRA');
+  const keys = (await keysOf(folder)).map(({ key }) => key);
+  const refused = keys.filter((key) => key.endsWith('lora_magnitude_vector'));
+  expect(refused).toHaveLength(14);
+  for (const key of refused) expect(() => parseName(key)).toThrow('unsupported LoRA weight');
+});
