@@ -1,10 +1,12 @@
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { gzipSync } from 'node:zlib';
 import { extract } from 'tar';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readModelConfig } from '../../../workers/formats/hugging-face-model.ts';
+import { loadAdapter, saveAdapter } from '../../../workers/formats/peft-adapter.ts';
 import { createTestKey } from '../support/index.ts';
 import { contents } from '../support/store-contents.ts';
 import { createAdapterWorld, rawTar, tarOfFolder, type AdapterWorld, type RawEntry } from './support.ts';
@@ -126,6 +128,35 @@ describe('from a folder', () => {
     await refused(await importFrom(folder), missing);
     await symlink('/etc/passwd', path.join(folder, 'adapter_model.safetensors'));
     await refused(await importFrom(folder), { status: 422, code: 'not_a_plain_file', file: 'adapter_model.safetensors' });
+  });
+});
+
+describe('with a manifest', () => {
+  const sent = async (way: string, folder: string) => {
+    const { id } = await ensure('manifests');
+    if (way === 'an archive') return uploadTar(id, await tarOfFolder(folder));
+    const payload = { base_model_version: 'control', path: folder };
+    return request({ method: 'POST', url: `/v1/adapters/${id}/versions`, payload });
+  };
+
+  it.each(['a folder', 'an archive'])('takes %s as it was written, and refuses it once it has been changed', async (way) => {
+    const folder = path.join(world.app.allowedRoot, `manifest of ${way}`);
+    const base = await readModelConfig(world.fixture('control').base);
+    const adapter = await loadAdapter(world.fixture('control').adapter, base);
+    await saveAdapter(folder, adapter, { manifest: { baseFingerprint: 'f'.repeat(64) } });
+    expect((await sent(way, folder)).statusCode).toBe(201);
+
+    const file = path.join(folder, 'adapter_config.json');
+    await writeFile(file, (await readFile(file, 'utf8')).replace('"lora_alpha": 4', '"lora_alpha": 8'));
+    await refused(() => sent(way, folder), {
+      status: 422,
+      code: 'invalid_adapter',
+      file: 'adapter_config.json',
+      reason: 'adapter_modified',
+      detail: expect.stringMatching(/was changed after it was written: has SHA-256 .*, expected .* by readapt\.json/),
+    });
+    await rm(path.join(folder, 'readapt.json'));
+    expect((await sent(way, folder)).statusCode).toBe(201);
   });
 });
 
