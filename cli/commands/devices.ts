@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander';
 import type { Device } from '../../workers/engine/devices/device.ts';
 import type { DeviceReport } from '../../workers/engine/devices/probe.ts';
 import { DEVICES } from '../../workers/engine/devices/device.ts';
+import { UnsuccessfulResult } from '../errors.ts';
 import { createOutput } from '../output.ts';
 
 interface DevicesOptions {
@@ -16,6 +17,7 @@ export function register(program: Command): void {
     .description('run a small program on every device and say which ones work here, and what the others lack')
     .option('--json', 'print one JSON document on stdout', false)
     .addOption(new Option('--device <name>', 'only this one').choices(DEVICES))
+    .addHelpText('after', '\nExit code: 0; with --device 1 where that device does not work.')
     .action(run);
 }
 
@@ -26,10 +28,13 @@ async function run({ json, device }: DevicesOptions): Promise<void> {
   const output = createOutput({ json });
   if (json) output.result({ devices: reports }, []);
   else process.stdout.write(renderReports(reports));
+  if (device !== undefined && !reports[0]!.available) throw new UnsuccessfulResult(`device ${device} cannot be used here`);
 }
 
 function renderReports(reports: readonly DeviceReport[]): string {
-  const table = new Table({ head: ['device', 'runtime', 'works', 'because'], style: { head: [], border: [] }, colWidths: [15, 10, 7, 84], wordWrap: true });
+  const style = { head: [], border: [] };
+  const head = ['device', 'runtime', 'works', 'because'];
+  const table = new Table({ head, style, colWidths: [15, 10, 7, 84], wordWrap: true });
   for (const { device, runtime, available, reason, hint } of reports) {
     table.push([device, runtime, available ? 'yes' : 'no', hint === null ? reason : `${reason}: ${hint}`]);
   }

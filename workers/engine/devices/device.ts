@@ -12,8 +12,11 @@ export const RUNTIME_OF = {
   'tfjs-cpu': 'eager',
 } as const satisfies Record<string, RuntimeKind>;
 
-/** Something to compute on. `tfjs-cpu` is slow and the reference for all others. */
+/** Something to compute on. */
 export type Device = keyof typeof RUNTIME_OF;
+
+/** In plain JavaScript and slow: what the others are compared with. */
+export const REFERENCE = 'tfjs-cpu' satisfies Device;
 
 export type CompiledDevice = { [D in Device]: (typeof RUNTIME_OF)[D] extends 'compiled' ? D : never }[Device];
 

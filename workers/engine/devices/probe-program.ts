@@ -5,7 +5,7 @@ import { encodeModel } from '../onnx/encode-model.ts';
 import { selectBackend } from '../select-backend.ts';
 import type { ValueInfo } from '../tracer/graph.ts';
 import { trace } from '../tracer/trace.ts';
-import { isEager, type CompiledDevice, type Device } from './device.ts';
+import { isEager, type CompiledDevice, type Device, type EagerDevice } from './device.ts';
 import { TARGETS } from './target.ts';
 import { BACKEND_OF, loadBackend } from './tfjs-backends.ts';
 
@@ -58,6 +58,11 @@ export async function runProbe(device: Device): Promise<number> {
 
 async function runCompiled(device: CompiledDevice): Promise<Numbers> {
   const { provider, rewrite } = TARGETS[device];
+  const providers = ort.listSupportedBackends().map(({ name }) => name);
+  if (!providers.includes(provider)) {
+    const platform = `${process.platform} ${process.arch}`;
+    throw new Error(`ONNX Runtime's package for Node has no ${provider} provider on ${platform}, only ${providers.join(', ')}`);
+  }
   const model = encodeModel(rewrite(trace(program, INPUTS)));
   const session = await ort.InferenceSession.create(model, { executionProviders: [provider] });
   const values = inputValues();
@@ -68,7 +73,7 @@ async function runCompiled(device: CompiledDevice): Promise<Numbers> {
   return Object.fromEntries(numbers);
 }
 
-async function runEager(device: Exclude<Device, CompiledDevice>): Promise<Numbers> {
+async function runEager(device: EagerDevice): Promise<Numbers> {
   await loadBackend(device);
   const numbers = runOnBackend(BACKEND_OF[device]);
   if (device === 'tfjs-node-gpu' && !usesGpu()) throw new Error('no GPU in use');

@@ -1,8 +1,9 @@
 import { fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { RUNTIME_OF, type Device, type RuntimeKind } from './device.ts';
-import { explainFailure, missingRequirement, packageOf } from './requirements.ts';
+import { REFERENCE, RUNTIME_OF, type Device, type RuntimeKind } from './device.ts';
+import { explainFailure } from './explain-failure.ts';
+import { missingRequirement, packageOf } from './requirements.ts';
 
 /** What is known of a device on this machine. */
 export interface DeviceReport {
@@ -39,6 +40,7 @@ const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
  */
 export async function probeDevice(device: Device, options: ProbeOptions = {}): Promise<DeviceReport> {
   const common = { device, runtime: RUNTIME_OF[device], package: packageOf(device) };
+  if (device === REFERENCE) return { ...common, available: true, reason: 'it is the reference', hint: null };
   const missing = missingRequirement(device);
   if (missing) return { ...common, available: false, ...missing };
   const { message, output } = await runProbeProcess(device, options);

@@ -1,0 +1,87 @@
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { main } from '../../../cli/main.ts';
+import { DEVICES, RUNTIME_OF, type Device } from '../../../workers/engine/devices/device.ts';
+import type { DeviceReport } from '../../../workers/engine/devices/probe.ts';
+
+/** Runs a command line in this process. */
+async function readapt(...args: string[]) {
+  const written = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    vi.spyOn(process[stream], 'write').mockImplementation((text) => ((written[stream] += String(text)), true));
+  }
+  try {
+    return { code: await main(args), ...written };
+  } finally {
+    vi.restoreAllMocks();
+  }
+}
+
+let reports: DeviceReport[];
+let text: string;
+
+beforeAll(async () => {
+  const { code, stdout } = await readapt('devices', '--json');
+  expect(code).toBe(0);
+  text = stdout;
+  reports = (JSON.parse(text) as { devices: DeviceReport[] }).devices;
+}, 120_000);
+afterEach(() => vi.unstubAllEnvs());
+
+const unavailable = (): Device => reports.find(({ available }) => !available)!.device;
+
+describe('readapt devices', () => {
+  it('says of every device what runs it and whether it works', () => {
+    expect(reports.map(({ device }) => device)).toEqual(DEVICES);
+    for (const { device, runtime, available, reason, hint } of reports) {
+      expect(runtime).toBe(RUNTIME_OF[device]);
+      expect(reason, device).not.toBe('');
+      if (available) expect(hint, device).toBeNull();
+    }
+    const works = (device: Device) => reports.find((each) => each.device === device)!.available;
+    expect(['cpu', 'tfjs-wasm', 'tfjs-cpu'].map((device) => works(device as Device))).toEqual([true, true, true]);
+  });
+
+  it('prints a table for people', async () => {
+    const { code, stdout } = await readapt('devices', '--device', 'cpu');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/│ cpu +│ compiled +│ yes +│ a small program and its gradient agree with the reference/);
+    expect(stdout).not.toContain('cuda');
+  });
+
+  it('is exit code 1 for one that does not work', async () => {
+    const { code, stdout, stderr } = await readapt('devices', '--device', unavailable(), '--json');
+    expect(code).toBe(1);
+    expect(stderr).toBe(`readapt: device ${unavailable()} cannot be used here\n`);
+    expect(JSON.parse(stdout)).toMatchObject({ devices: [{ device: unavailable(), available: false }] });
+  });
+
+  it('is exit code 2 for one that does not exist', async () => {
+    const { code, stderr } = await readapt('devices', '--device', 'tpu');
+    expect(code).toBe(2);
+    expect(stderr).toContain('tfjs-node-gpu');
+  });
+});
+
+describe('a command on a device', () => {
+  const evaluate = ['eval', '--base', '/nowhere', '--data', '/nowhere.jsonl', '--json'];
+
+  it('is refused, with what is missing, where it does not work', async () => {
+    const { reason } = reports.find(({ device }) => device === unavailable())!;
+    for (const variable of [undefined, unavailable()]) {
+      if (variable !== undefined) vi.stubEnv('READAPT_DEVICE', variable);
+      const { code, stdout } = await readapt(...evaluate, ...(variable === undefined ? ['--device', unavailable()] : []));
+      expect(code).toBe(2);
+      const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
+      expect(error.code).toBe('device_unavailable');
+      expect(error.message).toContain(`device ${unavailable()} cannot be used: ${reason}`);
+    }
+  });
+
+  it('takes a variable that names no device for a usage error, and a blank one for none', async () => {
+    vi.stubEnv('READAPT_DEVICE', 'tpu');
+    const refused = await readapt(...evaluate);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/'tpu' from env 'READAPT_DEVICE' is invalid.*cuda/)]);
+    vi.stubEnv('READAPT_DEVICE', ' ');
+    expect((await readapt(...evaluate)).stderr).toContain('/nowhere');
+  });
+});

@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { loadConfig } from '../../../../src/config/config.ts';
+import { chooseDevice } from '../../../../workers/engine/devices/choose-device.ts';
+import { DEVICE_CHOICES, RUNTIME_OF, type Device } from '../../../../workers/engine/devices/device.ts';
+import type { DeviceReport } from '../../../../workers/engine/devices/probe.ts';
+
+/** A probe by which exactly these devices work. */
+function probeOf(...working: Device[]) {
+  const asked: Device[] = [];
+  const probe = async (device: Device): Promise<DeviceReport> => {
+    asked.push(device);
+    const available = working.includes(device);
+    const [reason, hint] = available ? ['it agrees', null] : ['no card', 'buy one'];
+    return { device, runtime: RUNTIME_OF[device], package: 'some-package', available, reason, hint };
+  };
+  return { probe, asked };
+}
+
+describe('auto', () => {
+  it('takes CUDA where it works', async () => {
+    expect(await chooseDevice('auto', probeOf('cuda', 'webgpu').probe)).toEqual({ device: 'cuda', reason: 'it agrees' });
+  });
+
+  it('takes the CPU elsewhere, says why, and asks about nothing else', async () => {
+    const { probe, asked } = probeOf('webgpu', 'tfjs-node-gpu');
+    expect(await chooseDevice('auto', probe)).toEqual({ device: 'cpu', reason: 'cuda cannot be used: no card' });
+    expect(asked).toEqual(['cuda']);
+  });
+});
+
+describe('a device that was asked for', () => {
+  it.each(['cuda', 'webgpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm'] as const)('%s is taken if it works', async (device) => {
+    expect(await chooseDevice(device, probeOf(device).probe)).toEqual({ device, reason: 'asked for; it agrees' });
+  });
+
+  it.each(['cuda', 'webgpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm'] as const)('%s is never replaced', async (device) => {
+    await expect(chooseDevice(device, probeOf('cpu').probe)).rejects.toMatchObject({
+      code: 'device_unavailable',
+      badInput: true,
+      message: `device ${device} cannot be used: no card (buy one)`,
+    });
+  });
+
+  it.each(['cpu', 'tfjs-cpu'] as const)('%s needs no probe', async (device) => {
+    const { probe, asked } = probeOf();
+    expect(await chooseDevice(device, probe)).toMatchObject({ device });
+    expect(asked).toEqual([]);
+  });
+});
+
+it.each(DEVICE_CHOICES)('READAPT_DEVICE=%s is a setting of the service', (choice) => {
+  expect(loadConfig({ READAPT_DEVICE: choice }).device).toBe(choice);
+});
