@@ -3,6 +3,8 @@ export interface DatasetRow {
   readonly prompt: string;
   readonly completion: string;
   readonly split?: DatasetSplit;
+  /** Line of the file that it stands in, from 1. */
+  readonly line: number;
 }
 
 export const DATASET_SPLITS = ['train', 'validation', 'test'] as const;
@@ -116,14 +118,14 @@ function parseLine(bytes: Uint8Array, number: number): DatasetRow | null | strin
   if (number === 1 && text.startsWith('\uFEFF')) text = text.slice(1);
   if (text.trim() === '') return null;
   try {
-    return checkRow(JSON.parse(text));
+    return checkRow(JSON.parse(text), number);
   } catch {
     // The parser's own message would quote the row.
     return 'is not valid JSON';
   }
 }
 
-function checkRow(row: unknown): DatasetRow | string {
+function checkRow(row: unknown, line: number): DatasetRow | string {
   if (typeof row !== 'object' || row === null || Array.isArray(row)) return `is ${kind(row)}, expected an object`;
   const { prompt, completion, split, ...others } = row as Record<string, unknown>;
   const unknown = Object.keys(others)[0];
@@ -134,8 +136,8 @@ function checkRow(row: unknown): DatasetRow | string {
     if (/\p{Surrogate}/u.test(value)) return `${name} holds half of a surrogate pair`;
   }
   if (completion === '') return 'completion is empty';
-  if (split === undefined) return { prompt, completion } as DatasetRow;
-  if (DATASET_SPLITS.some((name) => name === split)) return { prompt, completion, split } as DatasetRow;
+  if (split === undefined) return { prompt, completion, line } as DatasetRow;
+  if (DATASET_SPLITS.some((name) => name === split)) return { prompt, completion, split, line } as DatasetRow;
   return `split is ${typeof split === 'string' ? 'another word' : kind(split)}, expected ${DATASET_SPLITS.join(', ')}`;
 }
 

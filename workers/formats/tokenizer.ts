@@ -15,10 +15,19 @@ export interface DecodeOptions {
   readonly skipSpecialTokens?: boolean;
 }
 
+/** A text that the vocabulary has no tokens for; never quotes it. */
+export class UnknownTokenError extends RangeError {
+  constructor(position: number) {
+    super(`token ${position} of the text is not in the vocabulary, which has no unknown token`);
+    this.name = 'UnknownTokenError';
+  }
+}
+
 /** Text to token ids and back, as the reference tokenizers library does it for the same `tokenizer.json`. */
 export interface Tokenizer {
   /** Highest id + 1; at most the model's vocabulary size. */
   readonly vocabSize: number;
+  /** @throws UnknownTokenError where the vocabulary cannot spell the text */
   encode(text: string, options?: EncodeOptions): number[];
   /** Bytes that are no UTF-8 (ids cut inside a character) become U+FFFD. @throws RangeError for an unknown id */
   decode(ids: readonly number[], options?: DecodeOptions): string;
@@ -68,10 +77,10 @@ function maxIds(inner: HuggingFaceTokenizer): number[] {
 
 /** The package answers a token that is not in the vocabulary (no unknown token defined) with undefined. */
 function encode(inner: HuggingFaceTokenizer, text: string, addSpecialTokens: boolean): number[] {
-  const { ids, tokens } = inner.encode(text, { add_special_tokens: addSpecialTokens });
+  const { ids } = inner.encode(text, { add_special_tokens: addSpecialTokens });
   const lost = (ids as (number | undefined)[]).findIndex((id) => !Number.isInteger(id));
   if (lost < 0) return ids;
-  throw new RangeError(`token ${JSON.stringify(tokens[lost])} is not in the vocabulary, which has no unknown token`);
+  throw new UnknownTokenError(lost + 1);
 }
 
 /** The package refuses an empty list, and puts "undefined" for an id out of range. */

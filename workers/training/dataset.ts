@@ -4,6 +4,12 @@ import { DatasetError, parseDataset, type DatasetRow, type DatasetSplit, type Pa
 
 export { DatasetError, type DatasetRow, type DatasetSplit } from '../../src/lib/dataset-jsonl.ts';
 
+/** A row, and where it was read from. */
+export interface LoadedRow extends DatasetRow {
+  /** Name of its file. */
+  readonly file: string;
+}
+
 export interface LoadDatasetOptions extends ParseDatasetOptions {
   /** Only rows of this split; rows that name none belong to every split. */
   readonly split?: DatasetSplit;
@@ -13,14 +19,15 @@ export interface LoadDatasetOptions extends ParseDatasetOptions {
  * Reads a JSONL dataset into memory.
  * @throws DatasetError with the first ten bad lines and their number; a file system error where it cannot be read
  */
-export async function loadDataset(path: string, options: LoadDatasetOptions = {}): Promise<DatasetRow[]> {
-  const rows: DatasetRow[] = [];
+export async function loadDataset(path: string, options: LoadDatasetOptions = {}): Promise<LoadedRow[]> {
+  const file = basename(path);
+  const rows: LoadedRow[] = [];
   try {
     for await (const row of parseDataset(createReadStream(path), options)) {
-      if (options.split === undefined || row.split === undefined || row.split === options.split) rows.push(row);
+      if (options.split === undefined || row.split === undefined || row.split === options.split) rows.push({ ...row, file });
     }
   } catch (error) {
-    if (error instanceof DatasetError) error.message = `${basename(path)}: ${error.message}`;
+    if (error instanceof DatasetError) error.message = `${file}: ${error.message}`;
     throw error;
   }
   return rows;

@@ -1,4 +1,4 @@
-import type { Tokenizer } from '../formats/tokenizer.ts';
+import { UnknownTokenError, type Tokenizer } from '../formats/tokenizer.ts';
 import type { ExampleRow, TokenizedExample } from './example.ts';
 
 export interface TokenizeOptions {
@@ -8,15 +8,11 @@ export interface TokenizeOptions {
   readonly eosTokenId?: number | null;
 }
 
-/** A row that cannot be made into tokens; never quotes its text. */
+/** A row that cannot be made into tokens; names its file and line, never quotes its text. */
 export class TokenizeError extends Error {
-  /** Position in the list of rows, from 0. */
-  readonly index: number;
-
-  constructor(index: number, message: string) {
-    super(`row ${index + 1}: ${message}`);
+  constructor(where: string, cause: Error) {
+    super(`${where}: ${cause.message}`, { cause });
     this.name = 'TokenizeError';
-    this.index = index;
   }
 }
 
@@ -31,8 +27,24 @@ export function tokenizeExamples(
   options: TokenizeOptions,
 ): TokenizedExample[] {
   const specials = tokenizer.encode('', { addSpecialTokens: true });
-  return rows.map((row, index) => tokenizeRow(row, index, { ...options, tokenizer, specials }));
+  return rows.map((row, index) => {
+    try {
+      return tokenizeRow(row, { ...options, tokenizer, specials });
+    } catch (cause) {
+      if (cause instanceof RowFault || cause instanceof UnknownTokenError) throw new TokenizeError(placeOf(row, index), cause);
+      throw cause;
+    }
+  });
 }
+
+/** `train.jsonl: line 12`; the position in the list where a row was not read from a file. */
+function placeOf({ file, line }: ExampleRow, index: number): string {
+  if (line === undefined) return `row ${index + 1}`;
+  return file === undefined ? `line ${line}` : `${file}: line ${line}`;
+}
+
+/** What is wrong with a row, wherever it stands. */
+class RowFault extends Error {}
 
 interface RowOptions extends TokenizeOptions {
   readonly tokenizer: Tokenizer;
@@ -40,19 +52,18 @@ interface RowOptions extends TokenizeOptions {
   readonly specials: readonly number[];
 }
 
-function tokenizeRow(row: ExampleRow, index: number, options: RowOptions): TokenizedExample {
+function tokenizeRow(row: ExampleRow, options: RowOptions): TokenizedExample {
   const { tokenizer, specials, maxLength, eosTokenId = null } = options;
   const completionIds = tokenizer.encode(row.completion, { addSpecialTokens: false });
-  if (completionIds.length === 0) throw new TokenizeError(index, 'completion has no tokens');
+  if (completionIds.length === 0) throw new RowFault('completion has no tokens, expected one at least');
   if (eosTokenId !== null) completionIds.push(eosTokenId);
   const room = maxLength - completionIds.length;
   if (room < 1) {
-    const message = `completion has ${completionIds.length} tokens, expected at most ${maxLength - 1} (one for the prompt)`;
-    throw new TokenizeError(index, message);
+    throw new RowFault(`completion has ${completionIds.length} tokens, expected at most ${maxLength - 1} (one for the prompt)`);
   }
   const promptIds = tokenizer.encode(row.prompt, { addSpecialTokens: true });
   if (promptIds.length === 0) {
-    throw new TokenizeError(index, 'prompt has no tokens, expected one at least: the first completion token follows it');
+    throw new RowFault('prompt has no tokens, expected one at least: the first completion token follows it');
   }
   return { promptIds: truncateLeft(promptIds, room, specials), completionIds, row };
 }

@@ -27,7 +27,7 @@ const GOOD = '{"prompt": "a", "completion": "b"}';
 describe('parseDataset', () => {
   it.each([1, 2, 3, 1000])('reads rows however the bytes are cut (%i)', async (size) => {
     const text = `{"prompt":"ä😀\\n","completion":" x"}\r\n\n{"completion":"y","prompt":"","split":"test"}`;
-    const rows = [{ prompt: 'ä😀\n', completion: ' x' }, { prompt: '', completion: 'y', split: 'test' }];
+    const rows = [{ prompt: 'ä😀\n', completion: ' x', line: 1 }, { prompt: '', completion: 'y', split: 'test', line: 3 }];
     expect(await parse(text, {}, size)).toEqual(rows);
     expect(await parse(`\uFEFF${text}\n`, {}, size)).toEqual(rows);
   });
@@ -91,5 +91,6 @@ it('loads a file, all of it or one split', async () => {
     (await loadDataset(path, options)).map(({ prompt }) => prompt);
   expect(await prompts()).toEqual(['a', 'b', 'c']);
   expect(await prompts({ split: 'validation' })).toEqual(['b', 'c']);
+  expect((await loadDataset(path, { split: 'test' }))[0]).toEqual({ prompt: 'c', completion: 'c', file: 'a.jsonl', line: 3 });
   await expect(loadDataset(join(folder, 'none'))).rejects.toThrow('ENOENT');
 });

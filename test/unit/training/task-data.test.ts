@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { splitRows } from '../../../workers/training/task-data.ts';
 
 function rows(count: number, split?: 'train' | 'validation' | 'test') {
-  return Array.from({ length: count }, (_, i) => ({ prompt: `${split ?? 'row'} ${i}`, completion: 'x', ...(split && { split }) }));
+  return Array.from({ length: count }, (_, i) => ({ prompt: `${split ?? 'row'} ${i}`, completion: 'x', line: i + 1, ...(split && { split }) }));
 }
 
 describe('splitRows', () => {
