@@ -40,8 +40,7 @@ class ReadaptSide {
   async step({ examples }: SideMethods['step']['params']): Promise<Timed> {
     const begun = performance.now();
     const adapter = withFactorArrays(this.#adapter, this.#parameters);
-    const options = { rows: examples.length };
-    const { gradients, loss, tokens } = await accumulateGradients(this.#runtime, adapter, tokenized(examples), options);
+    const { gradients, loss, tokens } = await accumulateGradients(this.#runtime, adapter, tokenized(examples));
     const { arrays } = clipGlobalNorm(factorArrays(gradients), 1);
     const before = { parameters: this.#parameters, state: this.#optimiser };
     ({ parameters: this.#parameters, state: this.#optimiser } = adamwUpdate(before, arrays, this.#learningRate, {}));
@@ -51,7 +50,7 @@ class ReadaptSide {
   async evaluate({ examples }: SideMethods['evaluate']['params']): Promise<Timed> {
     const begun = performance.now();
     const adapter = withFactorArrays(this.#adapter, this.#parameters);
-    const { value, tokens } = await meanLoss(this.#runtime, adapter, tokenized(examples), { batchSize: examples.length });
+    const { value, tokens } = await meanLoss(this.#runtime, adapter, tokenized(examples));
     return { loss: value, tokens, seconds: (performance.now() - begun) / 1000 };
   }
 

@@ -41,6 +41,8 @@ export class Side {
     this.name = name;
     const [command, args, environment] = commandLine(name, options);
     this.#child = spawn(command, args, { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...environment } });
+    // A request to a process that died is answered by the end of its output.
+    this.#child.stdin.on('error', () => undefined);
     this.#reader = createInterface({ input: this.#child.stdout });
     this.#lines = this.#reader[Symbol.asyncIterator]();
   }
@@ -56,7 +58,8 @@ export class Side {
   }
 
   async stop(): Promise<void> {
-    const gone = this.#child.exitCode === null ? once(this.#child, 'exit') : null;
+    const runs = this.#child.exitCode === null && this.#child.signalCode === null;
+    const gone = runs ? once(this.#child, 'exit') : null;
     this.#child.stdin.end();
     await gone;
     this.#reader.close();

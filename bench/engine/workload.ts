@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { loadTokenizer } from '../../workers/formats/tokenizer.ts';
 import type { BaseModel } from '../../workers/models/base-model.ts';
-import { TrainingSampler } from '../../workers/training/batching.ts';
 import { loadDataset } from '../../workers/training/dataset.ts';
 import type { TokenizedExample } from '../../workers/training/example.ts';
 import { tokenizeRows } from '../../workers/training/task-data.ts';
+import { TrainingSampler } from '../../workers/training/training-sampler.ts';
 import type { TokenIds } from './side-protocol.ts';
 
 const DATA = path.join(import.meta.dirname, '../../examples/demo-family/data');
@@ -49,8 +49,8 @@ export async function prepareWorkload({ folder, config, batchSize, steps }: Work
 }
 
 function drawBatches(examples: readonly TokenizedExample[], batchSize: number): () => WorkBatch {
-  const sampler = new TrainingSampler(examples, { batchSize, seed: 0 });
-  return () => workBatch(sampler.next().examples.map((index) => examples[index]!));
+  const sampler = new TrainingSampler(examples.length, { batchSize, seed: 0 });
+  return () => workBatch(sampler.next().map((index) => examples[index]!));
 }
 
 /** Ids only: what a side gets must not depend on anything else. */

@@ -1,25 +1,35 @@
 import type { Adapter, LoraFactors, TrainableArrays } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
-import { gradientName, inputName, weightSquaresName, type ProgramKind, type ProgramShape } from '../models/decoder/program.ts';
+import {
+  frequenciesName,
+  gradientName,
+  inputName,
+  weightSquaresName,
+  type ProgramKind,
+  type ProgramSizes,
+  type ProgramSpec,
+} from '../models/decoder/program.ts';
+import type { ModelConfig } from '../models/model-config.ts';
+import { LAYER_TYPES, rotaryFrequencies } from '../models/rope.ts';
 import { rowSquares } from '../models/row-squares.ts';
 import { mapTrainable, trainableArrays } from '../models/trainable-arrays.ts';
+import { packIntoSlots, positionsOf } from './attention-slots.ts';
 import type { Batch, GradientResult } from './runtime.ts';
 
 /** Data for a program's inputs other than the base's weights, by name. */
 export type InputData = ReadonlyMap<string, Float32Array | Int32Array>;
 
 /** What a call's program is specialised to. Adapters with equal ranks share it, DoRA among themselves. */
-export function programShape(adapter: Adapter | null, batch: Batch): ProgramShape {
+export function programSpec(config: ModelConfig, kind: ProgramKind, adapter: Adapter | null): ProgramSpec {
   const modules = [...(adapter?.modules ?? [])].map(([module, { rank, magnitude }]) => {
     return [module, { rank, dora: magnitude !== undefined }] as const;
   });
-  return { rows: batch.rows, length: batch.length, labels: batch.labelPositions.length, modules: new Map(modules) };
+  return { config, kind, modules: new Map(modules) };
 }
 
-/** Equal for calls that can share a compiled program. */
-export function programKey(kind: ProgramKind, shape: ProgramShape): string {
-  const modules = [...shape.modules].map(([module, { rank, dora }]) => `${module}:${rank}${dora ? ':dora' : ''}`).join();
-  return `${kind}|${shape.rows}x${shape.length}|${shape.labels}|${modules}`;
+/** Equal for calls on one base that can share a compiled program. */
+export function programKey({ kind, modules }: ProgramSpec): string {
+  return `${kind}|${[...modules].map(([module, { rank, dora }]) => `${module}:${rank}${dora ? ':dora' : ''}`).join()}`;
 }
 
 export interface ProgramCall {
@@ -29,19 +39,33 @@ export interface ProgramCall {
   readonly gradientScale: number;
 }
 
+export interface BoundCall {
+  readonly data: InputData;
+  readonly sizes: ProgramSizes;
+}
+
 /** The arrays themselves, no copies: factors, scalings, batch and gradient scale. */
-export function inputData(base: BaseModel, { adapter, batch, gradientScale }: ProgramCall): InputData {
+export function bindCall(base: BaseModel, { adapter, batch, gradientScale }: ProgramCall): BoundCall {
   const modules = [...(adapter?.modules ?? [])];
-  return new Map<string, Float32Array | Int32Array>([
+  const attention = packIntoSlots(batch.sequenceLengths);
+  const sizes = { ...attention, tokens: batch.inputIds.length, labels: batch.labelPositions.length };
+  const data = new Map<string, Float32Array | Int32Array>([
     ...modules.flatMap(([module, factors]) => factorData(module, factors)),
     ...modules.flatMap(([module, { magnitude }]) => (magnitude ? [weightSquaresData(base, module)] : [])),
     ['scalings', Float32Array.from(modules, ([, factors]) => factors.scaling)],
     ['input_ids', batch.inputIds],
+    ['positions', positionsOf(batch.sequenceLengths)],
+    ...LAYER_TYPES.map((type) => {
+      return [frequenciesName(base.config, type), rotaryFrequencies(base.config, attention.slotLength, type)] as const;
+    }),
+    ['slot_tokens', attention.slotTokens],
+    ['slot_sequences', attention.slotSequences],
+    ['token_slots', attention.tokenSlots],
     ['label_positions', batch.labelPositions],
     ['label_targets', batch.labelTargets],
-    ['label_weights', batch.labelWeights],
     ['gradient_scale', Float32Array.of(gradientScale)],
   ]);
+  return { data, sizes };
 }
 
 function factorData(module: string, factors: LoraFactors): [string, Float32Array][] {
@@ -74,15 +98,15 @@ export function gradientResult(adapter: Adapter, output: (name: string) => Float
  * @throws RangeError naming the field, the value found and what was expected
  */
 export function checkCall(base: BaseModel, adapter: Adapter | null, batch: Batch): void {
-  const { rows, length, labelPositions, labelTargets, labelWeights, inputIds } = batch;
-  const labels = labelPositions.length;
-  if (labels === 0) throw new RangeError('the batch has no label positions, expected at least one');
-  expectLength('inputIds', inputIds.length, rows * length);
-  expectLength('labelTargets', labelTargets.length, labels);
-  expectLength('labelWeights', labelWeights.length, labels);
+  const { sequenceLengths, labelPositions, labelTargets, inputIds } = batch;
+  if (labelPositions.length === 0) throw new RangeError('the batch has no label positions, expected at least one');
+  const empty = sequenceLengths.findIndex((length) => length < 1);
+  if (empty !== -1) throw new RangeError(`batch.sequenceLengths holds ${sequenceLengths[empty]}, expected 1 or more`);
+  expectLength('inputIds', inputIds.length, sequenceLengths.reduce((total, length) => total + length, 0));
+  expectLength('labelTargets', labelTargets.length, labelPositions.length);
   expectBelow('inputIds', inputIds, base.config.vocabSize);
   expectBelow('labelTargets', labelTargets, base.config.vocabSize);
-  expectBelow('labelPositions', labelPositions, rows * length);
+  expectBelow('labelPositions', labelPositions, inputIds.length);
   if (adapter?.modules.size === 0) throw new RangeError('the adapter has no modules, expected at least one');
 }
 

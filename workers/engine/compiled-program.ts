@@ -1,16 +1,13 @@
 import * as ort from 'onnxruntime-node';
-import type { ModelConfig } from '../models/model-config.ts';
-import { decoderProgram, programInputs, type ProgramKind, type ProgramShape } from '../models/decoder/program.ts';
-import type { InputData } from './bindings.ts';
+import { programInputs, type ProgramInput, type ProgramSpec } from '../models/decoder/program.ts';
+import type { BoundCall, InputData } from './bindings.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
 import { encodeModel } from './onnx/encode-model.ts';
-import { sizeOf, type Graph, type ValueInfo } from './tracer/graph.ts';
-import { trace } from './tracer/trace.ts';
+import { traceProgram } from './trace-program.ts';
+import { sizeOf, type Graph } from './tracer/graph.ts';
+import { isSymbolic } from './tracer/symbolic-sizes.ts';
 
 export interface CompileOptions {
-  readonly config: ModelConfig;
-  readonly kind: ProgramKind;
-  readonly shape: ProgramShape;
   readonly threads: number;
   readonly profileFilePrefix?: string | undefined;
   /** The provider that runs the graph, and what it is rewritten to for it. Default: the CPU. */
@@ -31,36 +28,39 @@ const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
 };
 
 /** Traces a program and makes an ONNX Runtime session of it. */
-export async function compileProgram(options: CompileOptions): Promise<CompiledProgram> {
-  const { config, kind, shape, threads, profileFilePrefix, target = CPU_TARGET } = options;
-  const graph = target.rewrite(trace(decoderProgram(config, kind, shape), programInputs(config, kind, shape)));
+export async function compileProgram(spec: ProgramSpec, options: CompileOptions): Promise<CompiledProgram> {
+  const { threads, profileFilePrefix, target = CPU_TARGET } = options;
+  const graph = target.rewrite(traceProgram(spec));
   const session = await ort.InferenceSession.create(encodeModel(graph), {
     ...SESSION_OPTIONS,
     executionProviders: [target.provider],
     intraOpNumThreads: threads,
     ...(profileFilePrefix && { enableProfiling: true, profileFilePrefix }),
   });
-  return new CompiledProgram(session, graph);
+  return new CompiledProgram(session, spec, graph);
 }
 
-/** A session with the shapes of its inputs and outputs; output buffers are allocated once and reused. */
+/** A session with its inputs and outputs; buffers of outputs whose size is known are allocated once and reused. */
 export class CompiledProgram {
   readonly #session: ort.InferenceSession;
-  readonly #inputs: readonly ValueInfo[];
-  readonly #outputs: Readonly<Record<string, ort.Tensor>>;
+  readonly #spec: ProgramSpec;
+  /** Inputs that the program uses. */
+  readonly #used: ReadonlySet<string>;
+  readonly #outputs: Readonly<Record<string, ort.Tensor | null>>;
 
-  constructor(session: ort.InferenceSession, graph: Graph) {
+  constructor(session: ort.InferenceSession, spec: ProgramSpec, graph: Graph) {
     this.#session = session;
-    this.#inputs = graph.inputs;
-    const buffers = graph.outputs.map(({ name, shape }) => [name, outputBuffer(shape)] as const);
-    this.#outputs = Object.fromEntries(buffers);
+    this.#spec = spec;
+    this.#used = new Set(graph.inputs.map(({ name }) => name));
+    this.#outputs = Object.fromEntries(graph.outputs.map(({ name, shape }) => [name, outputBuffer(shape)]));
   }
 
   /** @returns a function that copies an output out, by name */
-  async run(weights: ReadonlyMap<string, ort.Tensor>, data: InputData): Promise<(name: string) => Float32Array> {
-    const feeds = this.#inputs.map((input) => [input.name, weights.get(input.name) ?? boundInput(input, data)]);
-    await this.#session.run(Object.fromEntries(feeds), this.#outputs);
-    return (name) => (this.#outputs[name]!.data as Float32Array).slice();
+  async run(weights: ReadonlyMap<string, ort.Tensor>, { data, sizes }: BoundCall): Promise<(name: string) => Float32Array> {
+    const inputs = programInputs(this.#spec, sizes).filter(({ name }) => this.#used.has(name));
+    const feeds = inputs.map((input) => [input.name, weights.get(input.name) ?? boundInput(input, data)]);
+    const outputs = await this.#session.run(Object.fromEntries(feeds), this.#outputs);
+    return (name) => (outputs[name]!.data as Float32Array).slice();
   }
 
   async release(): Promise<void> {
@@ -68,13 +68,14 @@ export class CompiledProgram {
   }
 }
 
-function outputBuffer(shape: readonly number[]): ort.Tensor {
-  return new ort.Tensor('float32', new Float32Array(sizeOf(shape)), shape);
+/** null: ONNX Runtime allocates what differs from run to run. */
+function outputBuffer(shape: readonly number[]): ort.Tensor | null {
+  return shape.some(isSymbolic) ? null : new ort.Tensor('float32', new Float32Array(sizeOf(shape)), shape);
 }
 
 /** Wraps the caller's array, whose length must be the input's. */
-function boundInput({ name, shape, type }: ValueInfo, data: InputData): ort.Tensor {
+function boundInput({ name, shape, type }: ProgramInput, data: InputData): ort.Tensor {
   const values = data.get(name);
   if (!values) throw new Error(`the compiled program has an input ${name} that nothing is bound to`);
-  return new ort.Tensor(type as 'float32' | 'int32', values as Float32Array, shape);
+  return new ort.Tensor(type as 'float32', values as Float32Array, shape);
 }

@@ -2,7 +2,7 @@ import os from 'node:os';
 import * as ort from 'onnxruntime-node';
 import type { Adapter } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
-import { checkCall, gradientResult, inputData, programKey, programShape, type ProgramCall } from './bindings.ts';
+import { bindCall, checkCall, gradientResult, programKey, programSpec, type ProgramCall } from './bindings.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
 import type { Target } from './devices/target.ts';
 import type { ProgramKind } from '../models/decoder/program.ts';
@@ -27,9 +27,9 @@ type Outputs = (name: string) => Float32Array;
 type Call = Omit<ProgramCall, 'gradientScale'> & Partial<ProgramCall>;
 
 /**
- * Runs the program as static graphs on a provider of ONNX Runtime, compiled on first use for each combination of
- * kind, parameterisation and shapes. The base's weights are bound without a copy and shared by all of them. `session.run` blocks
- * the event loop.
+ * Runs the program as graphs on a provider of ONNX Runtime, compiled on first use for each kind and parameterisation;
+ * batches of all sizes share them. The base's weights are bound without a copy and shared by all of them. `session.run`
+ * blocks the event loop.
  */
 export class CompiledRuntime implements Runtime {
   readonly name = 'compiled';
@@ -83,17 +83,14 @@ export class CompiledRuntime implements Runtime {
 
   async #runNow(kind: ProgramKind, { adapter, batch, gradientScale = 1 }: Call): Promise<Outputs> {
     checkCall(this.base, adapter, batch);
-    const shape = programShape(adapter, batch);
-    const program = await this.#programs.get(programKey(kind, shape), () =>
-      compileProgram({
-        config: this.base.config,
-        kind,
-        shape,
+    const spec = programSpec(this.base.config, kind, adapter);
+    const program = await this.#programs.get(programKey(spec), () =>
+      compileProgram(spec, {
         threads: this.#threads,
         profileFilePrefix: this.#profileFilePrefix,
         target: this.#target,
       }),
     );
-    return program.run(this.#weights, inputData(this.base, { adapter, batch, gradientScale }));
+    return program.run(this.#weights, bindCall(this.base, { adapter, batch, gradientScale }));
   }
 }

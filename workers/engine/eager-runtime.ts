@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Adapter } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { decoderProgram, programInputs, type ProgramInput, type ProgramKind } from '../models/decoder/program.ts';
-import { checkCall, gradientResult, inputData, programShape, type InputData, type ProgramCall } from './bindings.ts';
+import { bindCall, checkCall, gradientResult, programSpec, type InputData, type ProgramCall } from './bindings.ts';
 import type { Batch, GradientResult, Runtime } from './runtime.ts';
 import { selectBackend } from './select-backend.ts';
 
@@ -44,12 +44,12 @@ export class EagerRuntime implements Runtime {
     const { adapter, batch, gradientScale = 1 } = call;
     checkCall(this.base, adapter, batch);
     selectBackend(this.#backend);
-    const shape = programShape(adapter, batch);
-    const data = inputData(this.base, { adapter, batch, gradientScale });
+    const spec = programSpec(this.base.config, kind, adapter);
+    const { data, sizes } = bindCall(this.base, { adapter, batch, gradientScale });
     const results = new Map<string, Float32Array>();
     tf.tidy(() => {
-      const inputs = programInputs(this.base.config, kind, shape).map((input) => [input.name, this.#tensor(input, data)]);
-      const outputs = decoderProgram(this.base.config, kind, shape)(Object.fromEntries(inputs));
+      const inputs = programInputs(spec, sizes).map((input) => [input.name, this.#tensor(input, data)]);
+      const outputs = decoderProgram(spec)(Object.fromEntries(inputs));
       for (const [name, tensor] of Object.entries(outputs)) results.set(name, tensor.dataSync<'float32'>());
     });
     return (name) => results.get(name)!;

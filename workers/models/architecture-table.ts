@@ -24,7 +24,7 @@ const LLAMA: Architecture = {
   queryScalar: false,
   softcaps: { attention: null, logits: null },
   slidingWindow: 'none',
-  rope: { types: ['default', 'linear', 'llama3'], partial: false },
+  rope: { types: ['default', 'linear', 'dynamic', 'llama3', 'yarn'], partial: false },
   defaults: {},
 };
 
@@ -118,6 +118,3 @@ export const ARCHITECTURES = {
     },
   },
 } as const satisfies Readonly<Record<string, Architecture>>;
-
-/** The `model_type` values that can be loaded. */
-export const SUPPORTED_MODEL_TYPES = ['llama', 'mistral', 'qwen2', 'qwen3'] as const satisfies (keyof typeof ARCHITECTURES)[];

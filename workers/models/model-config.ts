@@ -1,8 +1,8 @@
 import type { Architecture } from './architecture-declaration.ts';
 import type { Projection } from './projections.ts';
 
-/** How rotary angles are stretched beyond the trained length; `null` in {@link ModelConfig.ropeScaling} is none. */
-export type RopeScaling =
+/** How rotary angles are stretched beyond the trained length, in the terms of transformers' `rope_parameters`. */
+export type RotaryScaling =
   | { readonly type: 'linear'; readonly factor: number }
   | {
       readonly type: 'llama3';
@@ -10,11 +10,7 @@ export type RopeScaling =
       readonly lowFreqFactor: number;
       readonly highFreqFactor: number;
       readonly originalMaxPositionEmbeddings: number;
-    };
-
-/** The further kinds of rotary scaling, in the terms of transformers' `rope_parameters`. */
-export type RotaryScaling =
-  | RopeScaling
+    }
   /** NTK scaling by the length at hand: none up to `max_position_embeddings`. */
   | { readonly type: 'dynamic'; readonly factor: number }
   | {
@@ -61,7 +57,8 @@ export interface ModelConfig {
   readonly maxPositionEmbeddings: number;
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
-  readonly ropeScaling: RopeScaling | null;
+  /** null is none. */
+  readonly ropeScaling: RotaryScaling | null;
   /** Of the layers with a window, where they have their own; null or absent: as all layers. */
   readonly slidingRope?: RopeSettings | null;
   /** Share of each head's features that turn, the first ones; null or absent: all. */

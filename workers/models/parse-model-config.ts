@@ -1,12 +1,10 @@
 import { FormatError } from '../formats/errors.ts';
 import type { Architecture, Architectures } from './architecture-declaration.ts';
-import { ARCHITECTURES, SUPPORTED_MODEL_TYPES } from './architecture-table.ts';
+import { ARCHITECTURES } from './architecture-table.ts';
 import { Fields, isObject } from './config-fields.ts';
-import type { ModelConfig, RopeScaling } from './model-config.ts';
+import type { ModelConfig } from './model-config.ts';
 import { parseRope } from './parse-rope.ts';
 import type { Projection } from './projections.ts';
-
-const SHIPPED: Architectures = Object.fromEntries(SUPPORTED_MODEL_TYPES.map((type) => [type, ARCHITECTURES[type]]));
 
 export interface ParseOptions {
   /** The architectures that can be loaded, by `model_type`. Default: those that Readapt ships. */
@@ -21,7 +19,7 @@ export interface ParseOptions {
  */
 export function parseModelConfig(json: unknown, file: string, options: ParseOptions = {}): ModelConfig {
   if (!isObject(json)) throw new FormatError({ code: 'invalid_config', file, message: 'is not a JSON object' });
-  const { modelType, architecture } = findArchitecture(new Fields(json, file), options.architectures ?? SHIPPED);
+  const { modelType, architecture } = findArchitecture(new Fields(json, file), options.architectures ?? ARCHITECTURES);
   const fields = new Fields({ ...architecture.defaults, ...json }, file);
   refuseUnsupported(architecture, fields);
   const numHeads = fields.count('num_attention_heads');
@@ -44,7 +42,7 @@ export function parseModelConfig(json: unknown, file: string, options: ParseOpti
     rmsNormEps: fields.positive('rms_norm_eps', 1e-6),
     ...rope,
     // The declarations let through what the decoder computes.
-    ropeScaling: rope.ropeScaling as RopeScaling | null,
+    ropeScaling: rope.ropeScaling,
     queryPreAttnScalar: architecture.queryScalar ? fields.positive('query_pre_attn_scalar') : null,
     attentionSoftcap: parseSoftcap(fields, architecture.softcaps.attention),
     logitSoftcap: parseSoftcap(fields, architecture.softcaps.logits),

@@ -9,8 +9,10 @@ export interface RopeConfig extends RopeSettings {
   readonly partialRotaryFactor?: number | null;
 }
 
-/** As config.json's `layer_types` name them. */
-export type LayerType = 'full_attention' | 'sliding_attention';
+/** As config.json's `layer_types` name them; the second have a window. */
+export const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
+
+export type LayerType = (typeof LAYER_TYPES)[number];
 
 /**
  * Radians a position for each pair of a head's features that turns (Su et al. 2021), θ^(−2i / features) with the

@@ -1,29 +1,44 @@
 import type { TokenizedExample } from './example.ts';
-import { bucketRows, inputLength, makeBatch, type ExampleBatch } from './make-batch.ts';
-
-export { bucketLabels, bucketLength, bucketRows, inputLength, makeBatch } from './make-batch.ts';
-export type { BatchShape, ExampleBatch } from './make-batch.ts';
-export { TrainingSampler, type SamplerOptions, type SamplerState } from './training-sampler.ts';
+import { inputLength, labelSequences, makeBatch, type ExampleBatch } from './make-batch.ts';
 
 /**
- * Batches for evaluation: every example once, sorted by length, longest first, so that the one partial batch is the
- * shortest and memory is at its peak at the start.
+ * Cuts examples into runs, in order, each of at most `maxTokens` input tokens and `maxExamples` examples; an example
+ * with more tokens is alone.
+ * @returns indices into the list
  */
-export function sortIntoBuckets(
+export function cutByTokens(
   examples: readonly TokenizedExample[],
-  options: { readonly batchSize: number },
+  { maxTokens, maxExamples = Infinity }: { readonly maxTokens: number; readonly maxExamples?: number },
+): number[][] {
+  const runs: number[][] = [];
+  let room = 0;
+  examples.forEach((example, index) => {
+    const tokens = inputLength(example);
+    const run = runs.at(-1);
+    if (run && tokens <= room && run.length < maxExamples) run.push(index);
+    else {
+      runs.push([index]);
+      room = maxTokens;
+    }
+    room -= tokens;
+  });
+  return runs;
+}
+
+/**
+ * Batches for evaluation: every example once, sorted by length, longest first, so that sequences of like length share
+ * attention's slots and memory is at its peak at the start.
+ */
+export function sortIntoBatches(
+  examples: readonly TokenizedExample[],
+  limits: { readonly maxTokens: number; readonly maxExamples?: number },
 ): ExampleBatch[] {
-  const { batchSize } = options;
-  const order = examples.map((_, index) => index);
+  const order = [...examples.keys()];
   order.sort((a, b) => inputLength(examples[b]!) - inputLength(examples[a]!) || a - b);
-  const batches: ExampleBatch[] = [];
-  for (let at = 0; at < order.length; at += batchSize) {
-    const members = order.slice(at, at + batchSize);
-    // A lone partial batch at the end takes the full shape: another graph would cost more than empty rows.
-    const rows = at > 0 ? batchSize : bucketRows(members.length, batchSize);
-    batches.push({ examples: members, batch: makeBatch(members.map((index) => examples[index]!), { rows }) });
-  }
-  return batches;
+  const sorted = order.map((index) => examples[index]!);
+  return cutByTokens(sorted, limits).map((run) => {
+    return { examples: run.map((at) => order[at]!), batch: makeBatch(run.map((at) => sorted[at]!)) };
+  });
 }
 
 /**
@@ -33,10 +48,6 @@ export function sortIntoBuckets(
  */
 export function sumByExample({ examples, batch }: ExampleBatch, losses: Float32Array): Float64Array {
   const sums = new Float64Array(examples.length);
-  for (let label = 0; label < losses.length; label++) {
-    if (batch.labelWeights[label] === 0) continue;
-    const row = Math.floor(batch.labelPositions[label]! / batch.length);
-    sums[row] = sums[row]! + losses[label]!;
-  }
+  labelSequences(batch).forEach((sequence, label) => (sums[sequence] = sums[sequence]! + losses[label]!));
   return sums;
 }

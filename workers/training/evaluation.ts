@@ -4,6 +4,7 @@ import { sumByExample } from './batching.ts';
 import type { ChoiceSet } from './choices.ts';
 import type { TokenizedExample } from './example.ts';
 import { argmax, forEachBatch, type EvaluationOptions } from './forward-passes.ts';
+import { labelSequences } from './make-batch.ts';
 import type { MetricName } from './protocol.ts';
 import { rankChoices } from './rank-choices.ts';
 
@@ -15,7 +16,7 @@ export interface Measurement {
   /** Standard error of `value` over examples. */
   readonly standardError: number;
   readonly examples: number;
-  /** Real input tokens that went through the model. */
+  /** Input tokens that went through the model. */
   readonly tokens: number;
   /** By example, in their order: 1 right and 0 wrong; under `loss` the sum over its completion tokens. */
   readonly perExample: Float64Array;
@@ -89,10 +90,10 @@ export async function exactMatch(
   const tokens = await forEachBatch(examples, options, async ({ examples: members, batch }) => {
     const logits = await runtime.logits(adapter, batch);
     const vocab = logits.length / batch.labelPositions.length;
+    const sequences = labelSequences(batch);
     batch.labelTargets.forEach((target, label) => {
-      if (batch.labelWeights[label] === 0) return;
-      const row = Math.floor(batch.labelPositions[label]! / batch.length);
-      if (argmax(logits.subarray(label * vocab, (label + 1) * vocab)) !== target) right[members[row]!] = 0;
+      const best = argmax(logits.subarray(label * vocab, (label + 1) * vocab));
+      if (best !== target) right[members[sequences[label]!]!] = 0;
     });
   });
   return share('exact_match', right, tokens);

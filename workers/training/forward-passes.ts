@@ -1,29 +1,32 @@
-import { sortIntoBuckets, type ExampleBatch } from './batching.ts';
+import { sortIntoBatches } from './batching.ts';
 import type { TokenizedExample } from './example.ts';
+import type { ExampleBatch } from './make-batch.ts';
 
 export interface EvaluationOptions {
-  /** Rows of one forward pass. Default 32. */
+  /** Most examples of one forward pass. Default: as many as {@link FORWARD_TOKENS} hold. */
   readonly batchSize?: number;
   readonly signal?: AbortSignal;
 }
 
-const DEFAULT_BATCH_SIZE = 32;
+/** Input tokens of one forward pass: enough for matrix products at their best speed, few enough for memory. */
+const FORWARD_TOKENS = 1024;
 
 /**
  * Every example once, in batches of like length; other work gets a turn after each.
- * @returns real input tokens of all batches
+ * @returns input tokens of all batches
  */
 export async function forEachBatch(
   examples: readonly TokenizedExample[],
-  { batchSize = DEFAULT_BATCH_SIZE, signal }: EvaluationOptions,
+  { batchSize, signal }: EvaluationOptions,
   run: (group: ExampleBatch) => Promise<void>,
 ): Promise<number> {
   if (examples.length === 0) throw new RangeError('there are no examples to evaluate');
+  const limits = { maxTokens: FORWARD_TOKENS, ...(batchSize !== undefined && { maxExamples: batchSize }) };
   let tokens = 0;
-  for (const group of sortIntoBuckets(examples, { batchSize })) {
+  for (const group of sortIntoBatches(examples, limits)) {
     signal?.throwIfAborted();
     await run(group);
-    tokens += group.batch.tokens;
+    tokens += group.batch.inputIds.length;
     await breathe();
   }
   return tokens;

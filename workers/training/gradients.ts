@@ -2,17 +2,17 @@ import type { Runtime } from '../engine/runtime.ts';
 import type { Adapter } from '../models/adapter.ts';
 import { trainableArrays } from '../models/trainable-arrays.ts';
 import type { FactorGradients } from '../relora/regularisation.ts';
-import { bucketLength, inputLength, makeBatch } from './batching.ts';
+import { cutByTokens } from './batching.ts';
 import { breathe } from './forward-passes.ts';
 import type { TokenizedExample } from './example.ts';
+import { makeBatch } from './make-batch.ts';
 
-/** Padded tokens that go through the model at once; bounds the memory of activations. */
-export const MICRO_BATCH_TOKENS = 8192;
+/** Input tokens that go through the model at once; bounds the memory of activations and the wait for an abort. */
+export const MICRO_BATCH_TOKENS = 1024;
 
 export interface AccumulateOptions {
-  /** Rows of the whole batch; fewer examples are padded up to it, so that they share its compiled graph. */
-  readonly rows: number;
-  readonly microBatchSize?: number;
+  /** Default {@link MICRO_BATCH_TOKENS}; an example with more goes alone. */
+  readonly microBatchTokens?: number;
   /** Looked at before every micro-batch. */
   readonly signal?: AbortSignal;
 }
@@ -31,29 +31,22 @@ export async function accumulateGradients(
   runtime: Runtime,
   adapter: Adapter,
   examples: readonly TokenizedExample[],
-  options: AccumulateOptions,
+  { microBatchTokens = MICRO_BATCH_TOKENS, signal }: AccumulateOptions = {},
 ): Promise<BatchGradients> {
-  const length = bucketLength(Math.max(...examples.map(inputLength)));
-  const rows = microBatchRows(length, options);
   const completionTokens = examples.reduce((total, { completionIds }) => total + completionIds.length, 0);
   let gradients: FactorGradients | null = null;
   let lossSum = 0;
   let tokens = 0;
-  for (let at = 0; at < examples.length; at += rows) {
-    options.signal?.throwIfAborted();
-    const batch = makeBatch(examples.slice(at, at + rows), { rows, length });
+  for (const run of cutByTokens(examples, { maxTokens: microBatchTokens })) {
+    if (gradients) await breathe();
+    signal?.throwIfAborted();
+    const batch = makeBatch(run.map((index) => examples[index]!));
     const result = await runtime.gradients(adapter, batch, 1 / completionTokens);
     lossSum += result.lossSum;
-    tokens += batch.tokens;
+    tokens += batch.inputIds.length;
     gradients = addInto(gradients, result.gradients);
-    if (at + rows < examples.length) await breathe();
   }
   return { gradients: gradients!, loss: lossSum / completionTokens, tokens };
-}
-
-function microBatchRows(length: number, { rows, microBatchSize }: AccumulateOptions): number {
-  const affordable = 2 ** Math.floor(Math.log2(Math.max(1, MICRO_BATCH_TOKENS / length)));
-  return Math.min(rows, microBatchSize ?? affordable);
 }
 
 /** The first micro-batch's arrays become the sum; a runtime hands out arrays that are the caller's. */

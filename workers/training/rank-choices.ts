@@ -8,7 +8,7 @@ import { argmax, forEachBatch, type EvaluationOptions } from './forward-passes.t
 export interface Ranking {
   /** By example: position of the choice with the highest summed log-probability, the first of equal ones. */
   readonly ranked: readonly number[];
-  /** Real input tokens that went through the model. */
+  /** Input tokens that went through the model. */
   readonly tokens: number;
 }
 

@@ -1,7 +1,7 @@
 import type { AdamwState, Arrays } from '../engine/optimiser/adamw.ts';
-import type { SamplerState } from './batching.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { LossHistory } from './loss-monitor.ts';
+import type { SamplerState } from './training-sampler.ts';
 
 /** All that a training run needs to go on as if it had never stopped; the schedule follows from the step. */
 export interface TrainerState {

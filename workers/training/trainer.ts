@@ -11,12 +11,12 @@ import {
   withL2Gradients,
   type RegularisationOptions,
 } from '../relora/regularisation.ts';
-import { bucketRows, TrainingSampler } from './batching.ts';
-import { breathe } from './forward-passes.ts';
 import type { TokenizedExample } from './example.ts';
+import { breathe } from './forward-passes.ts';
 import { accumulateGradients } from './gradients.ts';
 import { LossMonitor } from './loss-monitor.ts';
 import type { TrainerState } from './trainer-state.ts';
+import { TrainingSampler } from './training-sampler.ts';
 
 export interface TrainOptions {
   readonly runtime: Runtime;
@@ -27,8 +27,8 @@ export interface TrainOptions {
   readonly steps: number;
   /** Examples of one optimiser step. */
   readonly batchSize: number;
-  /** Rows that go through the model at once; default as many as `MICRO_BATCH_TOKENS` allow. */
-  readonly microBatchSize?: number;
+  /** Input tokens that go through the model at once; default `MICRO_BATCH_TOKENS`. */
+  readonly microBatchTokens?: number;
   /** At the end of the warm-up; a cosine takes it to zero. */
   readonly learningRate: number;
   /** Default 6 % of the steps. */
@@ -67,7 +67,7 @@ export interface TrainResult {
   readonly steps: number;
   /** Mean over the last steps (20 at most), in nats a completion token. */
   readonly trainLoss: number;
-  /** Real input tokens, padding not counted. */
+  /** Input tokens. */
   readonly tokens: number;
   /** Of the steps alone: what `afterStep` does is not in it. */
   readonly seconds: number;
@@ -82,21 +82,19 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { runtime, initial, examples, steps, batchSize, signal, regularisation = NO_REGULARISATION } = options;
   const anchor = anchorOf(regularisation, initial);
   const learningRateAt = learningRateSchedule(options);
-  const sampler = new TrainingSampler(examples, { batchSize, seed: options.seed });
+  const sampler = new TrainingSampler(examples.length, { batchSize, seed: options.seed });
   const monitor = new LossMonitor(runtime.base.config.vocabSize, options.resume?.losses);
   let parameters: Arrays = options.resume?.parameters ?? factorArrays(initial.modules);
   let optimiser: AdamwState = options.resume?.optimiser ?? adamwInit(parameters);
   let { tokens, seconds } = options.resume ?? { tokens: 0, seconds: 0 };
   if (options.resume) sampler.restore(options.resume.sampler);
-  // A partial batch takes the full shape and shares its graph, unless the data never fills one.
-  const rows = bucketRows(Math.min(batchSize, examples.length), batchSize);
 
   for (let step = optimiser.step; step < steps; step++) {
     const begun = performance.now();
     const learningRate = learningRateAt(step);
     const adapter = withFactorArrays(initial, parameters);
-    const members = sampler.next().examples.map((index) => examples[index]!);
-    const batch = await accumulateGradients(runtime, adapter, members, { ...options, rows });
+    const members = sampler.next().map((index) => examples[index]!);
+    const batch = await accumulateGradients(runtime, adapter, members, options);
     monitor.record(batch.loss, { step: step + 1, learningRate });
 
     const lambda = l2Coefficient(regularisation, step, steps);

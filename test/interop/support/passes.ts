@@ -13,12 +13,7 @@ export function labelCount(examples: readonly TokenIds[]): number {
   return examples.reduce((total, { completionIds }) => total + completionIds.length, 0);
 }
 
-/** Logits at the completion tokens, [labels, vocabulary], without the rows that only fill a bucket. */
-export async function labelLogits(
-  runtime: Runtime,
-  adapter: Adapter | null,
-  examples: readonly TokenIds[],
-): Promise<Float32Array> {
-  const logits = await runtime.logits(adapter, batchOf(examples));
-  return logits.subarray(0, labelCount(examples) * runtime.base.config.vocabSize);
+/** Logits at the completion tokens, [labels, vocabulary]. */
+export function labelLogits(runtime: Runtime, adapter: Adapter | null, examples: readonly TokenIds[]): Promise<Float32Array> {
+  return runtime.logits(adapter, batchOf(examples));
 }

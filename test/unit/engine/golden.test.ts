@@ -27,7 +27,7 @@ describe.each(RUNTIME_KINDS)('%s runtime against transformers and PEFT', (kind) 
       const adapter = which === 'adapter' ? fixture.adapter : null;
       const positions = everyPositionBatch(fixture.golden);
       const vocab = fixture.base.config.vocabSize;
-      const expected = [...positions.labelPositions].flatMap((position) =>
+      const expected = [...positions.paddedPositions].flatMap((position) =>
         Array.from(values(fixture.golden, `${which}.logits`).subarray(position * vocab, (position + 1) * vocab)),
       );
       expect(largestDifference(await runtime.logits(adapter, positions), expected)).toBeLessThan(1e-4);

@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { adaptableModules, expectedWeights, parseModelConfig } from '../../../workers/models/architecture.ts';
-import { rotaryFrequencies } from '../../../workers/models/decoder/rotary.ts';
 
 const parseCase = (name: string, changes: Record<string, unknown> = {}) => {
   const file = path.join(import.meta.dirname, '../../fixtures/golden', name, 'base/config.json');
@@ -40,7 +39,7 @@ describe('parseModelConfig', () => {
     [{ hidden_act: 'gelu' }, 'unsupported_config', 'hidden_act is "gelu", supported: "silu"'],
     [{ attention_bias: 'yes' }, 'invalid_config', 'attention_bias is "yes", expected true or false'],
     [{ mlp_bias: 1 }, 'invalid_config', 'mlp_bias is 1, expected true or false'],
-    [{ rope_parameters: { rope_type: 'yarn' } }, 'unsupported_config', 'rope_parameters.rope_type is "yarn", supported'],
+    [{ rope_parameters: { rope_type: 'longrope' } }, 'unsupported_config', 'rope_parameters.rope_type is "longrope", supported'],
   ])('refuses %j', (changes, code, message) => {
     expect(() => parse(changes)).toThrow(expect.objectContaining({ code, message: expect.stringContaining(message) }));
   });
@@ -119,27 +118,5 @@ describe('architecture', () => {
     const modules = adaptableModules(parse({}));
     expect(modules).toHaveLength(14);
     expect(modules[8]).toEqual({ name: 'model.layers.1.self_attn.k_proj', inFeatures: 64, outFeatures: 32 });
-  });
-});
-
-describe('rotary frequencies', () => {
-  const llama3 = {
-    rope_type: 'llama3',
-    rope_theta: 10000,
-    factor: 8,
-    low_freq_factor: 1,
-    high_freq_factor: 4,
-    original_max_position_embeddings: 64,
-  };
-
-  it('llama3 keeps fast pairs, divides slow ones, and blends between', () => {
-    const plain = rotaryFrequencies(parse({}));
-    const scaled = rotaryFrequencies(parse({ rope_parameters: llama3 }));
-    expect(plain[1]).toBeCloseTo(10000 ** (-2 / 16), 12);
-    // Turns over 64 positions: pair 0 makes 10.2 (kept), pair 1 3.22 (blended by (3.22 − 1) / 3), pair 3 0.32 (divided).
-    expect(scaled[0]).toBe(1);
-    const blend = ((64 * plain[1]!) / (2 * Math.PI) - 1) / 3;
-    expect(scaled[1]).toBeCloseTo(blend * plain[1]! + ((1 - blend) * plain[1]!) / 8, 12);
-    expect(scaled[3]).toBeCloseTo(plain[3]! / 8, 12);
   });
 });

@@ -5,6 +5,7 @@ import { selectBackend } from '../../../workers/engine/select-backend.ts';
 import type { ValueInfo } from '../../../workers/engine/tracer/graph.ts';
 import { eliminateDeadNodes } from '../../../workers/engine/tracer/passes/eliminate-dead-nodes.ts';
 import { fuseGemmAdd } from '../../../workers/engine/tracer/passes/fuse-gemm-add.ts';
+import { sizeName, SYMBOLIC_SIZES } from '../../../workers/engine/tracer/symbolic-sizes.ts';
 import { record, trace, type TensorProgram } from '../../../workers/engine/tracer/trace.ts';
 import { randomSource } from './support/numeric.ts';
 import { operators, runEager, runGraph, type Data } from './support/traced.ts';
@@ -161,9 +162,14 @@ describe('passes', () => {
   });
 });
 
+const compared = (x: tf.Tensor, y: tf.Tensor) =>
+  tf.logicalAnd(tf.less(x, y.mul(1.5)), tf.greaterEqual(x, y.mul(0.7))).cast('float32');
+
 describe('kernels compute what tfjs does', () => {
   it.each<[string, TensorProgram]>([
     ['element-wise', ({ x, y }) => ({ z: tf.maximum(x!.sigmoid().log(), y!.rsqrt().square()).sub(y!) })],
+    ['trigonometric', ({ x }) => ({ z: x!.sin().mul(x!.cos()).add(x!.tanh()) })],
+    ['comparisons', ({ x, y, ids }) => ({ a: compared(x!, y!), b: tf.equal(ids!, tf.scalar(2, 'int32')).cast('float32') })],
     ['int32 to float32', ({ ids }) => ({ z: ids!.cast('float32').mul(0.5) })],
     ['reductions', ({ x }) => ({ a: x!.sum(0), b: x!.max(-1, true), c: x!.mean(), d: x!.sum() })],
     ['softmax', ({ x }) => ({ z: tf.softmax(x!) })],
@@ -180,7 +186,7 @@ describe('kernels compute what tfjs does', () => {
   });
 
   it('says which kernel it does not know', () => {
-    expect(() => trace(({ x }) => ({ z: tf.cos(x!) }), INPUTS)).toThrow("Kernel 'Cos' not registered");
+    expect(() => trace(({ x }) => ({ z: tf.cosh(x!) }), INPUTS)).toThrow("Kernel 'Cosh' not registered");
   });
 
   it('refuses to read a value, and tensors from outside', () => {
@@ -207,5 +213,53 @@ describe('kernels compute what tfjs does', () => {
     };
     expect(operators(trace(program, INPUTS))).toEqual(['SimplifiedLayerNormalization']);
     expect(runEager(program, INPUTS, DATA)['z']![0]).toBe(-DATA['x']![0]!);
+  });
+});
+
+describe('sizes that differ from call to call', () => {
+  type Sizes = Readonly<Record<'tokens' | 'slots' | 'slotLength', number>>;
+  const inputsOf = ({ tokens, slots, slotLength }: Sizes): ValueInfo[] => [
+    { name: 'flat', shape: [tokens, 4], type: 'float32' },
+    { name: 'stack', shape: [slots, slotLength, 4], type: 'float32' },
+    { name: 'ids', shape: [tokens], type: 'int32' },
+  ];
+  const ACTUAL: Sizes = { tokens: 5, slots: 2, slotLength: 3 };
+  const numbers = randomSource(11);
+  const data: Data = {
+    flat: Float32Array.from({ length: 20 }, numbers),
+    stack: Float32Array.from({ length: 24 }, numbers),
+    ids: Int32Array.of(4, 0, 4, 1, 2),
+  };
+
+  it.each<[string, (sizes: Sizes) => TensorProgram]>([
+    ['a reshape that keeps sizes in their places', (n) => ({ stack }) => ({ z: stack!.reshape([n.slots, n.slotLength, 2, 2]).neg() })],
+    ['a reshape with one size left to infer', (n) => ({ stack }) => ({ z: stack!.reshape([n.slots * n.slotLength, 4]).neg() })],
+    [
+      'a reshape that needs sizes read',
+      (n) => ({ stack }) => ({ z: tf.transpose(stack!, [2, 0, 1]).reshape([n.slots, n.slotLength, 4]) }),
+    ],
+    ['a broadcast in full', (n) => ({ flat }) => ({ z: tf.concat([flat!, flat!.sum(0, true).add(tf.zeros([n.tokens, 4]))], 1) })],
+    ['zeros to scatter into', (n) => ({ flat, ids }) => ({ z: tf.scatterND(ids!.reshape([-1, 1]), flat!, [n.tokens, 4]) })],
+    ['a number reshaped beside them', (n) => ({ flat }) => ({ z: flat!.sum().reshape([1, 1]).add(tf.zeros([n.tokens, 4])).mul(flat!) })],
+    ['sums and gradients over them', () => ({ flat }) => ({ z: tf.grad((v) => v.square().sum())(flat!), sum: flat!.sum() })],
+  ])('%s', async (_name, program) => {
+    const graph = trace(program(SYMBOLIC_SIZES), inputsOf(SYMBOLIC_SIZES));
+    const actual = inputsOf(ACTUAL);
+    const inputs = graph.inputs.map(({ name }) => actual.find((info) => info.name === name)!);
+    const found = await runGraph({ ...graph, inputs }, data);
+    for (const [name, values] of Object.entries(runEager(program(ACTUAL), actual, data))) {
+      expect(found[name]).toHaveLength(values.length);
+      values.forEach((value, index) => expect(found[name]![index]).toBeCloseTo(value, 5));
+    }
+  });
+
+  it('have names for people', () => {
+    const { tokens, slots, slotLength } = SYMBOLIC_SIZES;
+    expect([tokens, 3 * slots * slotLength, 64].map(sizeName)).toEqual(['tokens', '3·slots·slotLength', '64']);
+  });
+
+  it('are counted when the graph runs', () => {
+    const graph = trace(({ flat }) => ({ z: tf.onesLike(flat!).sum() }), inputsOf(SYMBOLIC_SIZES));
+    expect(operators(graph)).toContain('ReduceSum');
   });
 });

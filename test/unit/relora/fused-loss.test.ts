@@ -36,7 +36,7 @@ describe('the loss of a fused adapter on the new base', () => {
   ])('is that of the reference implementation: %s', async (_, prefix, alpha, beta) => {
     const batch = labelBatch(golden.golden);
     const losses = await runtime.labelLosses(fusion.at({ alpha, beta }), batch);
-    const mean = losses.reduce((sum, loss) => sum + loss, 0) / batch.labelWeights.reduce((sum, weight) => sum + weight, 0);
+    const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
     expect(mean).toBeCloseTo(values(golden.golden, `${prefix}.loss`)[0]!, 5);
   });
 });

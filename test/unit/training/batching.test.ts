@@ -1,20 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Tokenizer } from '../../../workers/formats/tokenizer.ts';
 import { Random } from '../../../workers/models/random.ts';
-import {
-  bucketLabels,
-  bucketLength,
-  bucketRows,
-  makeBatch,
-  sortIntoBuckets,
-  sumByExample,
-  TrainingSampler,
-  type ExampleBatch,
-} from '../../../workers/training/batching.ts';
+import { cutByTokens, sortIntoBatches, sumByExample } from '../../../workers/training/batching.ts';
 import type { TokenizedExample } from '../../../workers/training/example.ts';
+import { labelSequences, makeBatch } from '../../../workers/training/make-batch.ts';
 import { tokenizeExamples } from '../../../workers/training/tokenize.ts';
+import { TrainingSampler } from '../../../workers/training/training-sampler.ts';
 
-/** Random examples with tokens from 1 up, so that padding (0) is told apart. */
+/** Random examples. */
 function examplesOf(count: number, longest: number, seed = 1): TokenizedExample[] {
   const random = Random.fromSeed(seed);
   const ids = (length: number) => Array.from({ length }, () => 1 + random.integer(500));
@@ -25,96 +18,65 @@ function examplesOf(count: number, longest: number, seed = 1): TokenizedExample[
   }));
 }
 
-/** What a batch holds for one row: the input tokens and (position, target) of its labels. */
-function rowOf({ batch }: ExampleBatch, row: number) {
-  const inputs = [...batch.inputIds.slice(row * batch.length, (row + 1) * batch.length)].filter((id) => id !== 0);
-  const labels: [number, number][] = [];
-  batch.labelWeights.forEach((weight, i) => {
-    const position = batch.labelPositions[i]! - row * batch.length;
-    if (weight === 1 && position >= 0 && position < batch.length) labels.push([position, batch.labelTargets[i]!]);
-  });
-  return { inputs, labels };
-}
-
-describe('buckets', () => {
-  it.each([[1, 16], [16, 16], [17, 32], [64, 64], [65, 96], [97, 128], [1000, 1024]])('length %i → %i', (n, padded) => {
-    expect(bucketLength(n)).toBe(padded);
-  });
-
-  it.each([[1, 8], [8, 8], [9, 12], [13, 16], [17, 24], [32, 32], [33, 48], [49, 64]])('labels %i → %i', (n, padded) => {
-    expect(bucketLabels(n)).toBe(padded);
-  });
-
-  it.each([[1, 1], [3, 4], [9, 16], [17, 24], [24, 24]])('rows %i of 24 → %i', (n, padded) => {
-    expect(bucketRows(n, 24)).toBe(padded);
-  });
+const example = (promptIds: number[], completionIds: number[]): TokenizedExample => ({
+  promptIds,
+  completionIds,
+  row: { prompt: '', completion: '' },
 });
 
 describe('makeBatch', () => {
-  const example = (promptIds: number[], completionIds: number[]) => ({
-    promptIds,
-    completionIds,
-    row: { prompt: '', completion: '' },
-  });
-
   it('is what one works out by hand', () => {
-    const batch = makeBatch([example([5, 6, 7], [8, 9]), example([3], [4])], { rows: 3 });
-    expect({ ...batch, inputIds: undefined }).toEqual({
-      rows: 3,
-      length: 16,
-      inputIds: undefined,
-      labelPositions: Int32Array.of(2, 3, 16, 0, 0, 0, 0, 0),
-      labelTargets: Int32Array.of(8, 9, 4, 0, 0, 0, 0, 0),
-      labelWeights: Float32Array.of(1, 1, 1, 0, 0, 0, 0, 0),
-      tokens: 5,
+    const batch = makeBatch([example([5, 6, 7], [8, 9]), example([3], [4])]);
+    expect(batch).toEqual({
+      inputIds: Int32Array.of(5, 6, 7, 8, 3),
+      sequenceLengths: Int32Array.of(4, 1),
+      labelPositions: Int32Array.of(2, 3, 4),
+      labelTargets: Int32Array.of(8, 9, 4),
     });
-    expect([...batch.inputIds.slice(0, 5), ...batch.inputIds.slice(16, 18)]).toEqual([5, 6, 7, 8, 0, 3, 0]);
-    expect(batch.inputIds).toHaveLength(48);
+    expect(labelSequences(batch)).toEqual(Int32Array.of(0, 0, 1));
   });
 
-  it('refuses what does not fit', () => {
-    const long = example(Array.from({ length: 20 }, () => 1), [2]);
-    expect(() => makeBatch([long], { length: 16 })).toThrow('row of 20 tokens does not fit a length of 16');
-    expect(() => makeBatch([long, long], { rows: 1 })).toThrow('batch of 1 rows cannot hold 2 examples');
+  it('refuses an example without a prompt or a completion', () => {
     expect(() => makeBatch([example([], [2])])).toThrow('prompt has no tokens');
+    expect(() => makeBatch([example([2], [])])).toThrow('completion has no tokens');
   });
 });
 
-describe('sortIntoBuckets', () => {
+describe('cutByTokens', () => {
+  const ofLengths = (...lengths: number[]) => lengths.map((length) => example(Array<number>(length).fill(1), [2]));
+
+  it('fills each run in order, and leaves an example alone that is larger than any', () => {
+    expect(cutByTokens(ofLengths(3, 4, 4, 20, 1, 1), { maxTokens: 8 })).toEqual([[0, 1], [2], [3], [4, 5]]);
+    expect(cutByTokens(ofLengths(3, 5), { maxTokens: 8 })).toEqual([[0, 1]]);
+    expect(cutByTokens([], { maxTokens: 8 })).toEqual([]);
+  });
+
+  it('holds no more examples than allowed', () => {
+    expect(cutByTokens(ofLengths(1, 1, 1, 1, 1), { maxTokens: 8, maxExamples: 2 })).toEqual([[0, 1], [2, 3], [4]]);
+  });
+});
+
+describe('sortIntoBatches', () => {
   const examples = examplesOf(101, 150);
-  const batches = sortIntoBuckets(examples, { batchSize: 8 });
+  const batches = sortIntoBatches(examples, { maxTokens: 400, maxExamples: 16 });
 
   it('holds every example once, with its tokens and exactly its completion as labels', () => {
     expect(batches.flatMap((batch) => batch.examples).sort((a, b) => a - b)).toEqual(examples.map((_, i) => i));
-    for (const batch of batches) {
-      batch.examples.forEach((index, row) => {
-        const { promptIds, completionIds } = examples[index]!;
-        expect(rowOf(batch, row)).toEqual({
-          inputs: [...promptIds, ...completionIds.slice(0, -1)],
-          labels: completionIds.map((target, i) => [promptIds.length - 1 + i, target]),
-        });
-      });
+    for (const { examples: members, batch } of batches) {
+      expect(batch).toEqual(makeBatch(members.map((index) => examples[index]!)));
     }
   });
 
-  it('keeps shapes few and padding small', () => {
-    const shapes = new Set(batches.map(({ batch }) => `${batch.rows}x${batch.length}`));
-    expect(shapes.size).toBeLessThanOrEqual(7);
-    expect(new Set(batches.map(({ batch }) => batch.rows))).toEqual(new Set([8]));
-    const padded = batches.reduce((total, { batch }) => total + batch.rows * batch.length, 0);
-    const real = batches.reduce((total, { batch }) => total + batch.tokens, 0);
-    expect(real / padded).toBeGreaterThan(0.75);
-  });
-
-  it('takes fewer rows for few examples', () => {
-    const [only, ...others] = sortIntoBuckets(examples.slice(0, 3), { batchSize: 32 });
-    expect([only!.batch.rows, others.length]).toEqual([4, 0]);
-    expect(sortIntoBuckets([], { batchSize: 4 })).toEqual([]);
+  it('goes from the longest to the shortest within its limits', () => {
+    const lengths = batches.flatMap(({ batch }) => [...batch.sequenceLengths]);
+    expect(lengths).toEqual([...lengths].sort((a, b) => b - a));
+    expect(Math.max(...batches.map(({ batch }) => batch.inputIds.length))).toBeLessThanOrEqual(400);
+    expect(Math.max(...batches.map((batch) => batch.examples.length))).toBe(16);
   });
 
   it('sums label losses per example', () => {
     for (const batch of batches) {
-      const losses = batch.batch.labelWeights.map((weight, i) => weight * (batch.batch.labelTargets[i]! + 0.5));
+      const losses = Float32Array.from(batch.batch.labelTargets, (target) => target + 0.5);
       const expected = batch.examples.map((index) =>
         examples[index]!.completionIds.reduce((total, id) => total + id + 0.5, 0),
       );
@@ -124,28 +86,16 @@ describe('sortIntoBuckets', () => {
 });
 
 describe('TrainingSampler', () => {
-  const examples = examplesOf(203, 120, 2);
-  const sampler = (seed = 1, batchSize = 8) => new TrainingSampler(examples, { batchSize, seed });
+  const sampler = (seed = 1, batchSize = 8) => new TrainingSampler(203, { batchSize, seed });
   const take = (from: TrainingSampler, count: number) => Array.from({ length: count }, () => from.next());
 
   it('hands out every example exactly once an epoch, one epoch unlike the next', () => {
     const from = sampler();
-    const epochs = [0, 1, 2].map(() => take(from, from.batchesPerEpoch).flatMap((batch) => batch.examples));
-    for (const epoch of epochs) expect([...epoch].sort((a, b) => a - b)).toEqual(examples.map((_, i) => i));
+    const epochs = [0, 1, 2].map(() => take(from, from.batchesPerEpoch).flat());
+    for (const epoch of epochs) expect([...epoch].sort((a, b) => a - b)).toEqual([...Array(203).keys()]);
     expect(new Set(epochs.map(String)).size).toBe(3);
     expect(from.batchesPerEpoch).toBe(26);
-  });
-
-  it('groups like lengths: few shapes, one partial batch at most, little padding', () => {
-    const from = sampler();
-    const batches = take(from, from.batchesPerEpoch);
-    expect(batches.filter((batch) => batch.examples.length < 8)).toHaveLength(1);
-    expect(new Set(batches.map(({ batch }) => batch.rows))).toEqual(new Set([8]));
-    expect(new Set(batches.map(({ batch }) => batch.length)).size).toBeLessThanOrEqual(6);
-    const padded = batches.reduce((total, { batch }) => total + batch.rows * batch.length, 0);
-    expect(batches.reduce((total, { batch }) => total + batch.tokens, 0) / padded).toBeGreaterThan(0.7);
-    const lengths = batches.map(({ batch }) => batch.length);
-    expect(lengths).not.toEqual([...lengths].sort((a, b) => a - b));
+    expect(take(from, 26).map((batch) => batch.length)).toEqual([...Array<number>(25).fill(8), 3]);
   });
 
   it('follows from the seed', () => {
@@ -166,13 +116,9 @@ describe('TrainingSampler', () => {
   });
 
   it('serves less data than a batch, and refuses none', () => {
-    const few = new TrainingSampler(examples.slice(0, 3), { batchSize: 16, seed: 1 });
-    expect(take(few, 3).map(({ batch, examples: members }) => [batch.rows, members.length])).toEqual([
-      [4, 3],
-      [4, 3],
-      [4, 3],
-    ]);
-    expect(() => new TrainingSampler([], { batchSize: 4, seed: 1 })).toThrow('there are no training examples');
+    const few = new TrainingSampler(3, { batchSize: 16, seed: 1 });
+    expect(take(few, 3).map((batch) => batch.length)).toEqual([3, 3, 3]);
+    expect(() => new TrainingSampler(0, { batchSize: 4, seed: 1 })).toThrow('there are no training examples');
     expect(() => sampler(1, 0)).toThrow('batch size is 0');
     expect(() => sampler().restore({ epoch: 0, position: 500, random: [1, 2, 3, 4] })).toThrow('position is 500');
   });

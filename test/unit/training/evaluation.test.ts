@@ -17,7 +17,7 @@ const NEXT = [
 ];
 
 interface CountingRuntime extends Runtime {
-  /** Rows of real examples that went through, by call. */
+  /** Labels that went through, by call. */
   readonly calls: { kind: string; labels: number }[];
 }
 
@@ -25,14 +25,14 @@ function bigramRuntime(): CountingRuntime {
   const calls: { kind: string; labels: number }[] = [];
   const after = (batch: Batch, label: number): number[] => NEXT[batch.inputIds[batch.labelPositions[label]!]!]!;
   const count = (kind: string, batch: Batch): void => {
-    calls.push({ kind, labels: batch.labelWeights.reduce((total, weight) => total + weight, 0) });
+    calls.push({ kind, labels: batch.labelPositions.length });
   };
   return {
     calls,
     name: 'bigram',
     labelLosses: async (_: unknown, batch: Batch) => {
       count('losses', batch);
-      return batch.labelWeights.map((weight, i) => (weight === 0 ? 0 : -Math.log(after(batch, i)[batch.labelTargets[i]!]!)));
+      return Float32Array.from(batch.labelTargets, (target, i) => -Math.log(after(batch, i)[target]!));
     },
     logits: async (_: unknown, batch: Batch) => {
       count('logits', batch);

@@ -1,3 +1,4 @@
+import { isSymbolic, sizeName } from '../tracer/symbolic-sizes.ts';
 import type { Attribute, Constant, Graph, GraphNode, ValueInfo } from '../tracer/graph.ts';
 import { ATTRIBUTE_TYPE, DATA_TYPE, ModelProto } from './schema.ts';
 
@@ -53,6 +54,6 @@ function tensorProto(constant: Constant) {
 }
 
 function valueInfoProto(value: ValueInfo) {
-  const shape = { dim: value.shape.map((dimValue) => ({ dimValue })) };
+  const shape = { dim: value.shape.map((size) => (isSymbolic(size) ? { dimParam: sizeName(size) } : { dimValue: size })) };
   return { name: value.name, type: { tensorType: { elemType: DATA_TYPE[value.type], shape } } };
 }

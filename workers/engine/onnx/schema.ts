@@ -3,7 +3,7 @@ import protobuf from 'protobufjs';
 const repeated = (type: string, id: number) => ({ rule: 'repeated', type, id }) as const;
 
 /**
- * The messages of `onnx.proto` (ONNX IR version 10) that a static inference graph needs; field numbers are the
+ * The messages of `onnx.proto` (ONNX IR version 10) that an inference graph needs; field numbers are the
  * standard's: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
 const root = protobuf.Root.fromJSON({
@@ -65,7 +65,7 @@ const root = protobuf.Root.fromJSON({
         },
         TensorShapeProto: {
           fields: { dim: repeated('Dimension', 1) },
-          nested: { Dimension: { fields: { dimValue: { type: 'int64', id: 1 } } } },
+          nested: { Dimension: { fields: { dimValue: { type: 'int64', id: 1 }, dimParam: { type: 'string', id: 2 } } } },
         },
       },
     },

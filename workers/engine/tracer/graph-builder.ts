@@ -1,3 +1,4 @@
+import { factorsOf, isSymbolic } from './symbolic-sizes.ts';
 import {
   type Attribute,
   type Constant,
@@ -63,6 +64,33 @@ export class GraphBuilder {
     return this.constant('int64', [values.length], BigInt64Array.from(values, BigInt));
   }
 
+  /**
+   * A shape as operators take it, int64. Where sizes are symbolic they are read off the graph's inputs.
+   * @param from shape that a Reshape begins with: a size that stays in its place, or one alone, needs no reading
+   */
+  shape(shape: readonly number[], from?: readonly number[]): string {
+    if (!shape.some(isSymbolic)) return this.integers(shape);
+    const target = from && staticShape(shape, from);
+    if (target) return this.integers(target);
+    const parts = shape.map((size) => (isSymbolic(size) ? this.#size(size) : this.integers([size])));
+    const outputs = [{ shape: [shape.length], type: 'int64' as const }];
+    return this.node({ op: 'Concat', inputs: parts, outputs, attributes: { axis: 0 } })[0]!;
+  }
+
+  /** [1] int64: a symbolic size. */
+  #size(size: number): string {
+    const { symbols, rest } = factorsOf(size);
+    const outputs = [{ shape: [1], type: 'int64' as const }];
+    const sizes = symbols.map((symbol) => {
+      const input = this.#inputs.find(({ shape }) => shape.includes(symbol));
+      if (!input) throw new Error('no input of the traced program has a symbolic size that its operators need');
+      const start = input.shape.indexOf(symbol);
+      return this.node({ op: 'Shape', inputs: [input.name], outputs, attributes: { start, end: start + 1 } })[0]!;
+    });
+    const factors = rest === 1 ? sizes : [...sizes, this.integers([rest])];
+    return factors.reduce((a, b) => this.node({ op: 'Mul', inputs: [a, b], outputs })[0]!);
+  }
+
   /** Records a node, or finds the equal one; returns the names of its outputs. */
   node(spec: NodeSpec): readonly string[] {
     const { op, inputs, attributes = {}, domain = '' } = spec;
@@ -111,3 +139,8 @@ export class GraphBuilder {
   }
 }
 
+/** A Reshape's target with 0 for what stays in its place and −1 for one size more; null where that does not suffice. */
+function staticShape(shape: readonly number[], from: readonly number[]): number[] | null {
+  const target = shape.map((size, axis) => (!isSymbolic(size) ? size : size === from[axis] ? 0 : -1));
+  return target.filter((size) => size === -1).length <= 1 ? target : null;
+}

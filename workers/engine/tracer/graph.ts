@@ -6,7 +6,7 @@ export type ConstantData = Float32Array | Int32Array | BigInt64Array | Uint8Arra
 /** An integer, a float, a string or a list of integers. */
 export type Attribute = number | { readonly float: number } | string | readonly number[];
 
-/** A value of the graph: static shape, row-major. */
+/** A value of the graph, row-major; sizes of its shape may be symbolic. */
 export interface ValueInfo {
   readonly name: string;
   readonly shape: readonly number[];
@@ -26,7 +26,7 @@ export interface GraphNode {
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
-/** A static computation, nodes in topological order. Passes take one and return another; none is changed in place. */
+/** A computation, nodes in topological order. Passes take one and return another; none is changed in place. */
 export interface Graph {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];

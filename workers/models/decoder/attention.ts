@@ -3,41 +3,74 @@ import * as tf from '@tensorflow/tfjs';
 /** Added to the score of a key that a query must not see; its softmax is 0 in float32. */
 const HIDDEN = -1e9;
 
-/**
- * Causal attention of grouped queries, softmax(q kᵀ + mask) v; the queries come scaled. The gradient is written out:
- * with probabilities p and output o, dS = p · (do vᵀ − Σ(do · o)), the sum over the head's features rather than over
- * all keys (Dao et al. 2022, FlashAttention, appendix B).
- * @param q [rows, keyValueHeads, groups · length, headDim], the queries of the heads that share a key head in turn
- * @param k [rows, keyValueHeads, length, headDim]
- * @param v [rows, keyValueHeads, length, headDim]
- * @param window keys that a query sees, itself included; null is all before it
- */
-export function causalAttention(q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, window: number | null = null): tf.Tensor4D {
-  const attend = tf.customGrad((...args) => {
-    const [query, key, value, save] = args as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D, tf.GradSaveFunc];
-    const mask = causalMask(query.shape[2] / key.shape[2], key.shape[2], window ?? Infinity);
-    const probabilities = tf.softmax(tf.matMul(query, key, false, true).add(mask));
-    const output = tf.matMul(probabilities, value);
-    save([query, key, value, probabilities, output]);
-    return { value: output, gradFunc: attentionGradient };
-  });
-  return attend(q, k, v) as tf.Tensor4D;
+/** Queries, keys and values of all slots, each head of keys with the heads of queries that share it. */
+export interface AttentionInputs {
+  /** [slots, keyValueHeads, groups · slotLength, headDim], scaled */
+  readonly q: tf.Tensor4D;
+  /** [slots, keyValueHeads, slotLength, headDim] */
+  readonly k: tf.Tensor4D;
+  /** [slots, keyValueHeads, slotLength, headDim] */
+  readonly v: tf.Tensor4D;
 }
 
-function attentionGradient(dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor[] {
-  const [q, k, v, probabilities, output] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+/**
+ * Attention of grouped queries, softmax(cap(q kᵀ) + mask) v with cap(s) = c · tanh(s / c) where there is a cap. The
+ * gradient is written out: with probabilities p and output o, dS = p · (do vᵀ − Σ(do · o)), the sum over the head's
+ * features rather than over all keys (Dao et al. 2022, FlashAttention, appendix B).
+ * @param mask [slots, 1, slotLength, slotLength], of {@link attentionMask}
+ * @returns in the shape of q
+ */
+export function attend({ q, k, v }: AttentionInputs, mask: tf.Tensor4D, cap: number | null): tf.Tensor4D {
+  const attention = tf.customGrad((...args) => {
+    const [query, key, value, save] = args as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D, tf.GradSaveFunc];
+    const scores = cappedScores(query, key, cap);
+    const probabilities = maskedSoftmax(scores, mask);
+    const output = tf.matMul(probabilities, value);
+    save(cap === null ? [query, key, value, probabilities, output] : [query, key, value, probabilities, output, scores]);
+    return { value: output, gradFunc: (dy, saved) => attentionGradient(dy, saved, cap) };
+  });
+  return attention(q, k, v) as tf.Tensor4D;
+}
+
+function cappedScores(q: tf.Tensor4D, k: tf.Tensor4D, cap: number | null): tf.Tensor4D {
+  const scores = tf.matMul(q, k, false, true) as tf.Tensor4D;
+  return cap === null ? scores : tf.tanh(scores.mul(1 / cap)).mul(cap);
+}
+
+/** The mask is the same for all heads, whose scores are seen one behind the other for it. */
+function maskedSoftmax(scores: tf.Tensor4D, mask: tf.Tensor4D): tf.Tensor4D {
+  const [slots, keyHeads, queries, keys] = scores.shape;
+  const byHead = scores.reshape([slots, (keyHeads * queries) / keys, keys, keys]);
+  return tf.softmax(byHead.add(mask)).reshape(scores.shape) as tf.Tensor4D;
+}
+
+function attentionGradient(dy: tf.Tensor, saved: tf.Tensor[], cap: number | null): tf.Tensor[] {
+  const [q, k, v, probabilities, output, scores] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor?];
   const dProbabilities = tf.matMul(dy, v, false, true);
-  const dScores = probabilities.mul(dProbabilities.sub(dy.mul(output).sum(-1, true)));
+  const dCapped = probabilities.mul(dProbabilities.sub(dy.mul(output).sum(-1, true)));
+  const dScores = scores ? dCapped.mul(tf.sub(1, scores.mul(1 / cap!).square())) : dCapped;
   return [tf.matMul(dScores, k), tf.matMul(dScores, q, true, false), tf.matMul(probabilities, dy, true, false)];
 }
 
-/** [groups · length, length]: {@link HIDDEN} where the key is after the query or `window` and more before it, else 0. */
-function causalMask(groups: number, length: number, window: number): tf.Tensor2D {
-  const mask = new Float32Array(groups * length * length);
-  for (let row = 0; row < groups * length; row++) {
-    const [start, query] = [row * length, row % length];
-    mask.fill(HIDDEN, start + query + 1, start + length);
-    mask.fill(HIDDEN, start, start + Math.max(0, query - window + 1));
-  }
-  return tf.tensor2d(mask, [groups * length, length]);
+/** Whose token lies where in the slots, each [slots, slotLength] int32. */
+export interface SlotContents {
+  /** Sequence of each place's token; places without one share a number that no sequence has. */
+  readonly sequences: tf.Tensor2D;
+  /** Position of each place's token in its sequence. */
+  readonly positions: tf.Tensor2D;
+}
+
+/**
+ * [slots, 1, slotLength, slotLength]: 0 where the query's token sees the key's (the same sequence, not after it, and
+ * fewer than `window` before it), else {@link HIDDEN}.
+ */
+export function attentionMask({ sequences, positions }: SlotContents, window: number | null): tf.Tensor4D {
+  const [slots, length] = sequences.shape;
+  const asQueries = (x: tf.Tensor2D) => x.reshape([slots, 1, length, 1]);
+  const asKeys = (x: tf.Tensor2D) => x.reshape([slots, 1, 1, length]);
+  const together = tf.equal(asQueries(sequences), asKeys(sequences));
+  const before = tf.greaterEqual(asQueries(positions), asKeys(positions));
+  const seen = tf.logicalAnd(together, before);
+  const near = window === null ? seen : tf.logicalAnd(seen, tf.less(asQueries(positions), asKeys(positions).add(tf.scalar(window, 'int32'))));
+  return near.cast('float32').sub(1).mul(-HIDDEN) as tf.Tensor4D;
 }

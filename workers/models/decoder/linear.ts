@@ -14,10 +14,10 @@ export interface LoraTensors {
 
 /**
  * A frozen linear layer with an optional LoRA update (Hu et al. 2021): y = x Wᵀ + s · x Aᵀ Bᵀ + b. Of two ways to compute
- * it the one with fewer multiplications is taken: the update merged into the weights, or kept beside them. DoRA then
- * scales each output, and not the bias.
- * @param x [rows, inFeatures]
- * @returns [rows, outFeatures]
+ * it the one with less work is taken: the update merged into the weights, or kept beside them. DoRA then scales each
+ * output, and not the bias.
+ * @param x [tokens, inFeatures]
+ * @returns [tokens, outFeatures]
  */
 export function linear(x: tf.Tensor2D, { weight, bias }: LinearWeights, lora?: LoraTensors): tf.Tensor2D {
   const product = adaptedProduct(x, weight, lora);
@@ -32,10 +32,13 @@ export interface LinearWeights {
   readonly bias?: tf.Tensor1D | undefined;
 }
 
+/** Tokens of a batch as far as the choice between the two ways depends on it; one graph serves all batches. */
+const TYPICAL_TOKENS = 256;
+
 function adaptedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors): tf.Tensor2D {
   if (!lora) return tf.matMul(x, weight, false, true);
   const [outFeatures, inFeatures] = weight.shape;
-  const merging = outFeatures * inFeatures < x.shape[0] * (outFeatures + inFeatures);
+  const merging = outFeatures * inFeatures < TYPICAL_TOKENS * (outFeatures + inFeatures);
   const output = merging ? mergedLinear(x, weight, lora) : branchedLinear(x, weight, lora);
   return lora.dora ? scaledByMagnitude(output, lora.dora, { ...lora, weight }) : output;
 }

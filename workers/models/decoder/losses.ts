@@ -30,15 +30,30 @@ export function logSumExp(x: tf.Tensor2D): tf.Tensor1D {
   return reduce(x) as tf.Tensor1D;
 }
 
+/** The output head. */
+export interface Head {
+  /** [vocab, n] */
+  readonly weight: tf.Tensor2D;
+  /** c of logits c · tanh(x / c); null: they are as they are. */
+  readonly cap: number | null;
+}
+
+/** [labels, vocab] for hidden states [labels, n]. */
+export function logitsOf(hidden: tf.Tensor2D, { weight, cap }: Head): tf.Tensor2D {
+  return capped(tf.matMul(hidden, weight, false, true) as tf.Tensor2D, cap);
+}
+
+function capped<T extends tf.Tensor>(logits: T, cap: number | null): T {
+  return cap === null ? logits : tf.tanh(logits.mul(1 / cap)).mul(cap);
+}
+
 /**
  * Negative log-likelihood of each target, [labels] in nats: log Σ exp(h Eᵀ) − h · E[target]. The target's logit is
  * computed from its embedding row, so that no gradient has to be scattered into [labels, vocab].
  * @param hidden [labels, n]
- * @param head [vocab, n]
  * @param targets [labels] int32
  */
-export function negativeLogLikelihood(hidden: tf.Tensor2D, head: tf.Tensor2D, targets: tf.Tensor1D): tf.Tensor1D {
-  const logits = tf.matMul(hidden, head, false, true) as tf.Tensor2D;
-  const targetLogits = hidden.mul(tf.gather(head, targets)).sum(-1);
-  return logSumExp(logits).sub(targetLogits) as tf.Tensor1D;
+export function negativeLogLikelihood(hidden: tf.Tensor2D, head: Head, targets: tf.Tensor1D): tf.Tensor1D {
+  const targetLogits = hidden.mul(tf.gather(head.weight, targets)).sum(-1);
+  return logSumExp(logitsOf(hidden, head)).sub(capped(targetLogits, head.cap)) as tf.Tensor1D;
 }

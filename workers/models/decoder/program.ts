@@ -1,22 +1,33 @@
 import * as tf from '@tensorflow/tfjs';
 import { adaptableModules, expectedWeights } from '../architecture.ts';
 import type { ModelConfig } from '../model-config.ts';
-import { labelHiddenStates } from './decoder.ts';
+import { rotaryPairs } from '../parse-rope.ts';
+import { LAYER_TYPES, type LayerType } from '../rope.ts';
 import type { TrainableName } from '../trainable-arrays.ts';
+import { attentionTensors, type AttentionSource, type AttentionTensors } from './attention-tensors.ts';
+import { labelHiddenStates } from './decoder.ts';
 import type { DoraTensors } from './dora.ts';
 import type { LoraTensors } from './linear.ts';
-import { negativeLogLikelihood } from './losses.ts';
+import { logitsOf, negativeLogLikelihood, type Head } from './losses.ts';
 
 /** `labelLosses` and `logits` run forward only; `gradients` gives the summed loss and every factor's gradient. */
 export type ProgramKind = 'labelLosses' | 'gradients' | 'logits';
 
-/** All that a program's static shapes depend on. */
-export interface ProgramShape {
-  readonly rows: number;
-  readonly length: number;
-  readonly labels: number;
+/** All that a program is specialised to. Batches of any {@link ProgramSizes} run on it. */
+export interface ProgramSpec {
+  readonly config: ModelConfig;
+  readonly kind: ProgramKind;
   /** The adapted modules, in the adapter's order; empty for the base alone. */
   readonly modules: ReadonlyMap<string, AdaptedModule>;
+}
+
+/** What differs from batch to batch. */
+export interface ProgramSizes {
+  readonly tokens: number;
+  readonly labels: number;
+  /** Of attention: how many sequences' room side by side, and the length of each. */
+  readonly slots: number;
+  readonly slotLength: number;
 }
 
 /** How a module is adapted, as far as the program depends on it. */
@@ -55,22 +66,42 @@ export function weightSquaresName(module: string): string {
   return `${module}.weight_squares`;
 }
 
+const ROTARY_FREQUENCIES: Readonly<Record<LayerType, string>> = {
+  full_attention: 'rotary_frequencies',
+  sliding_attention: 'sliding_rotary_frequencies',
+};
+
+/** Name of the input with the rotary frequencies of one kind of layer; one input where they do not differ. */
+export function frequenciesName(config: ModelConfig, type: LayerType): string {
+  return ROTARY_FREQUENCIES[config.slidingRope ? type : 'full_attention'];
+}
+
 /** Every input of a program: the base's weights, the adapter's factors and scalings, the batch. */
-export function programInputs(config: ModelConfig, kind: ProgramKind, shape: ProgramShape): ProgramInput[] {
-  const { rows, length, labels, modules } = shape;
+export function programInputs({ config, kind, modules }: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
+  const { tokens, labels, slots, slotLength } = sizes;
+  const float32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'float32' });
+  const int32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'int32' });
   return [
-    ...expectedWeights(config).map((weight) => ({ ...weight, type: 'float32' as const })),
+    ...expectedWeights(config).map(({ name, shape }) => float32(name, shape)),
     ...factorInputs(config, modules),
-    ...(modules.size > 0 ? [{ name: 'scalings', shape: [modules.size], type: 'float32' as const }] : []),
-    { name: 'input_ids', shape: [rows * length], type: 'int32' },
-    { name: 'label_positions', shape: [labels], type: 'int32' },
-    ...(kind === 'logits' ? [] : [{ name: 'label_targets', shape: [labels], type: 'int32' as const }]),
-    ...(kind === 'logits' ? [] : [{ name: 'label_weights', shape: [labels], type: 'float32' as const }]),
-    ...(kind === 'gradients' ? [{ name: 'gradient_scale', shape: [], type: 'float32' as const }] : []),
+    ...(modules.size > 0 ? [float32('scalings', [modules.size])] : []),
+    int32('input_ids', [tokens]),
+    int32('positions', [tokens]),
+    ...frequencyNames(config).map((name) => float32(name, [rotaryPairs(config.headDim, config.partialRotaryFactor)])),
+    int32('slot_tokens', [slots, slotLength]),
+    int32('slot_sequences', [slots, slotLength]),
+    int32('token_slots', [tokens]),
+    int32('label_positions', [labels]),
+    ...(kind === 'logits' ? [] : [int32('label_targets', [labels])]),
+    ...(kind === 'gradients' ? [float32('gradient_scale', [])] : []),
   ];
 }
 
-function factorInputs(config: ModelConfig, adapted: ProgramShape['modules']): ProgramInput[] {
+function frequencyNames(config: ModelConfig): string[] {
+  return [...new Set(LAYER_TYPES.map((type) => frequenciesName(config, type)))];
+}
+
+function factorInputs(config: ModelConfig, adapted: ProgramSpec['modules']): ProgramInput[] {
   const linears = new Map(adaptableModules(config).map((module) => [module.name, module]));
   return [...adapted].flatMap(([name, { rank, dora }]): ProgramInput[] => {
     const linear = linears.get(name);
@@ -90,14 +121,19 @@ function trainedNames(dora: boolean): TrainableName[] {
  * The program in tfjs ops, a function of the tensors that `programInputs` lists. Outputs: `losses` [labels], or
  * `logits` [labels, vocab], or `loss_sum` [] and the gradients of loss_sum · gradient_scale.
  */
-export function decoderProgram(config: ModelConfig, kind: ProgramKind, shape: ProgramShape) {
+export function decoderProgram(spec: ProgramSpec) {
   return (inputs: ProgramTensors): ProgramTensors => {
-    const run: ProgramRun = { config, shape, inputs, scalings: scalingsOf(shape, inputs) };
-    switch (kind) {
+    const run: ProgramRun = {
+      spec,
+      inputs,
+      scalings: scalingsOf(spec, inputs),
+      attention: attentionTensors(spec.config, attentionSource(spec.config, inputs)),
+    };
+    switch (spec.kind) {
       case 'labelLosses':
         return { losses: labelLosses(run) };
       case 'logits':
-        return { logits: tf.matMul(hiddenStates(run), head(run), false, true) };
+        return { logits: logitsOf(hiddenStates(run), head(run)) };
       case 'gradients':
         return lossAndGradients(run);
     }
@@ -105,21 +141,31 @@ export function decoderProgram(config: ModelConfig, kind: ProgramKind, shape: Pr
 }
 
 interface ProgramRun {
-  readonly config: ModelConfig;
-  readonly shape: ProgramShape;
+  readonly spec: ProgramSpec;
   readonly inputs: ProgramTensors;
   /** One a module. Gradients use them after the forward pass, so they are made outside of what is differentiated. */
   readonly scalings: readonly tf.Tensor[];
+  readonly attention: AttentionTensors;
+}
+
+function attentionSource(config: ModelConfig, inputs: ProgramTensors): AttentionSource {
+  return {
+    positions: required(inputs, 'positions') as tf.Tensor1D,
+    slotSequences: required(inputs, 'slot_sequences') as tf.Tensor2D,
+    indices: {
+      slotTokens: required(inputs, 'slot_tokens') as tf.Tensor2D,
+      tokenSlots: required(inputs, 'token_slots') as tf.Tensor1D,
+    },
+    frequencies: (type) => required(inputs, frequenciesName(config, type)) as tf.Tensor1D,
+  };
 }
 
 function labelLosses(run: ProgramRun): tf.Tensor1D {
-  const targets = required(run.inputs, 'label_targets') as tf.Tensor1D;
-  const losses = negativeLogLikelihood(hiddenStates(run), head(run), targets);
-  return losses.mul(required(run.inputs, 'label_weights'));
+  return negativeLogLikelihood(hiddenStates(run), head(run), required(run.inputs, 'label_targets') as tf.Tensor1D);
 }
 
 function lossAndGradients(run: ProgramRun): ProgramTensors {
-  const trained = [...run.shape.modules].flatMap(([module, { dora }]) =>
+  const trained = [...run.spec.modules].flatMap(([module, { dora }]) =>
     trainedNames(dora).map((name) => ({ input: inputName(module, name), gradient: gradientName(module, name) })),
   );
   const lossOf = (...values: tf.Tensor[]) => {
@@ -132,11 +178,11 @@ function lossAndGradients(run: ProgramRun): ProgramTensors {
   return { loss_sum: value, ...Object.fromEntries(outputs) };
 }
 
-function scalingsOf({ modules }: ProgramShape, inputs: ProgramTensors): tf.Tensor[] {
+function scalingsOf({ modules }: ProgramSpec, inputs: ProgramTensors): tf.Tensor[] {
   return modules.size > 0 ? tf.split(required(inputs, 'scalings'), modules.size) : [];
 }
 
-function loraTensors({ shape: { modules }, inputs, scalings }: ProgramRun): ReadonlyMap<string, LoraTensors> {
+function loraTensors({ spec: { modules }, inputs, scalings }: ProgramRun): ReadonlyMap<string, LoraTensors> {
   return new Map(
     [...modules].map(([module, { dora }], index): [string, LoraTensors] => {
       const a = required(inputs, inputName(module, 'a')) as tf.Tensor2D;
@@ -155,20 +201,21 @@ function doraTensors(inputs: ProgramTensors, module: string): DoraTensors {
 }
 
 function hiddenStates(run: ProgramRun): tf.Tensor2D {
-  const { config, shape, inputs } = run;
+  const { spec, inputs, attention } = run;
   const lora = loraTensors(run);
-  return labelHiddenStates(config, shape, {
+  return labelHiddenStates(spec.config, {
     weight: (name) => required(inputs, name),
     lora: (module) => lora.get(module),
     inputIds: required(inputs, 'input_ids') as tf.Tensor1D,
     labelPositions: required(inputs, 'label_positions') as tf.Tensor1D,
+    attention,
   });
 }
 
-/** The output head [vocab, hidden]: the embedding itself where the model ties them. */
-function head({ config, inputs }: ProgramRun): tf.Tensor2D {
+/** The output head: the embedding itself where the model ties them. */
+function head({ spec: { config }, inputs }: ProgramRun): Head {
   const name = config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
-  return required(inputs, name) as tf.Tensor2D;
+  return { weight: required(inputs, name) as tf.Tensor2D, cap: config.logitSoftcap ?? null };
 }
 
 function required(inputs: ProgramTensors, name: string): tf.Tensor {

@@ -13,8 +13,8 @@ export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): t
     const fused = { inputs: { x: rows, weight }, attributes: { epsilon } };
     const outputs = runFused('ReadaptRmsNorm', fused, () => normComposite(rows, weight, epsilon));
     const [value, inverse] = outputs as [tf.Tensor, tf.Tensor];
-    save([rows, inverse]);
-    return { value, gradFunc: (dy, saved) => normGradient(dy, weight, saved) };
+    save([rows, inverse, weight]);
+    return { value, gradFunc: normGradient };
   });
   return normalise(x) as tf.Tensor2D;
 }
@@ -25,8 +25,8 @@ function normComposite(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf
   return [x.mul(inverse).mul(weight), inverse];
 }
 
-function normGradient(dy: tf.Tensor, weight: tf.Tensor1D, saved: tf.Tensor[]): tf.Tensor {
-  const [x, inverse] = saved as [tf.Tensor, tf.Tensor];
+function normGradient(dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor {
+  const [x, inverse, weight] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
   const scaled = dy.mul(weight);
   const projection = scaled.mul(x).sum(-1, true);
   const cubed = inverse.square().mul(inverse).mul(1 / x.shape[1]!);

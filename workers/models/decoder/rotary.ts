@@ -1,67 +1,50 @@
 import * as tf from '@tensorflow/tfjs';
 import { runFused } from '../../engine/fused-ops.ts';
-import type { ModelConfig, RopeScaling } from '../model-config.ts';
 
-/** Cosines and sines of every position's angles, each [length, headDim / 2]. */
+/** Cosines and sines of every token's angles, each [tokens, pairs]. */
 export interface RotaryTables {
-  readonly length: number;
-  readonly cos: Float32Array;
-  readonly sin: Float32Array;
+  readonly cos: tf.Tensor2D;
+  readonly sin: tf.Tensor2D;
+  /** Turns back. */
+  readonly negativeSin: tf.Tensor2D;
 }
 
 /**
- * Rotary position angles for positions 0 … length − 1 (Su et al. 2021): position · θ^(−2i / headDim).
- * @param scale multiplies both tables; attention folds its 1 / √headDim into the queries' rotation this way
+ * Rotary angles (Su et al. 2021): position · frequency.
+ * @param positions [tokens] int32
+ * @param frequencies [pairs] radians a position
+ * @param scale multiplies the tables, and so what they turn
  */
-export function rotaryTables(config: ModelConfig, length: number, scale = 1): RotaryTables {
-  const frequencies = rotaryFrequencies(config);
-  const angles = Array.from({ length }, (_, position) => frequencies.map((frequency) => position * frequency)).flat();
-  return {
-    length,
-    cos: Float32Array.from(angles, (angle) => scale * Math.cos(angle)),
-    sin: Float32Array.from(angles, (angle) => scale * Math.sin(angle)),
-  };
-}
-
-/** Radians a position for each of the headDim / 2 pairs. */
-export function rotaryFrequencies(config: ModelConfig): number[] {
-  const pairs = config.headDim / 2;
-  const base = Array.from({ length: pairs }, (_, pair) => config.ropeTheta ** (-pair / pairs));
-  const scaling = config.ropeScaling;
-  return scaling ? base.map((frequency) => scaledFrequency(frequency, scaling)) : base;
-}
-
-/** `linear` divides all frequencies; `llama3` only the slow ones, blending between two wavelengths (Llama 3.1). */
-function scaledFrequency(frequency: number, scaling: RopeScaling): number {
-  if (scaling.type === 'linear') return frequency / scaling.factor;
-  const turns = (scaling.originalMaxPositionEmbeddings * frequency) / (2 * Math.PI);
-  const blend = (turns - scaling.lowFreqFactor) / (scaling.highFreqFactor - scaling.lowFreqFactor);
-  const kept = Math.min(1, Math.max(0, blend));
-  return frequency * (kept + (1 - kept) / scaling.factor);
+export function rotaryTables(positions: tf.Tensor1D, frequencies: tf.Tensor1D, scale: number): RotaryTables {
+  const angles = positions.cast('float32').reshape([-1, 1]).mul(frequencies);
+  const sin = tf.sin(angles).mul(scale) as tf.Tensor2D;
+  return { cos: tf.cos(angles).mul(scale), sin, negativeSin: tf.neg(sin) };
 }
 
 /**
- * Rotates each head's pairs (i, i + headDim / 2) by their position's angles; the gradient rotates back.
- * @param x [rows, length, heads, headDim]
+ * Rotates each head's pairs (i, i + pairs) by their token's angles, features beyond 2 · pairs stay as they are; the
+ * gradient rotates back.
+ * @param x [tokens, heads · headDim]
  */
-export function rotate(x: tf.Tensor4D, tables: RotaryTables): tf.Tensor4D {
+export function rotate(x: tf.Tensor2D, headDim: number, { cos, sin, negativeSin }: RotaryTables): tf.Tensor2D {
   const rotation = tf.customGrad((input) => ({
-    value: rotatePairs(input as tf.Tensor4D, tables, 1),
-    gradFunc: (dy) => rotatePairs(dy as tf.Tensor4D, tables, -1),
+    value: rotatePairs(input as tf.Tensor, headDim, cos, sin),
+    gradFunc: (dy) => rotatePairs(dy, headDim, cos, negativeSin),
   }));
-  return rotation(x) as tf.Tensor4D;
+  return rotation(x) as tf.Tensor2D;
 }
 
-function rotatePairs(x: tf.Tensor4D, tables: RotaryTables, direction: 1 | -1): tf.Tensor4D {
-  const shape: [number, number] = [tables.length, x.shape[3] / 2];
-  const cos = tf.tensor2d(tables.cos, shape);
-  const sin = tf.tensor2d(direction === 1 ? tables.sin : tables.sin.map((value) => -value), shape);
-  const [rotated] = runFused('ReadaptRotary', { inputs: { x, cos, sin } }, () => [rotateHalves(x, cos, sin)]);
-  return rotated as tf.Tensor4D;
+function rotatePairs(x: tf.Tensor, headDim: number, cos: tf.Tensor2D, sin: tf.Tensor2D): tf.Tensor {
+  const call = { inputs: { x, cos, sin }, attributes: { headDim } };
+  return runFused('ReadaptRotary', call, () => [rotateHalves(x as tf.Tensor2D, headDim, cos, sin)])[0]!;
 }
 
-function rotateHalves(x: tf.Tensor4D, cos: tf.Tensor2D, sin: tf.Tensor2D): tf.Tensor {
-  const [first, second] = tf.split(x, 2, 3) as [tf.Tensor4D, tf.Tensor4D];
+function rotateHalves(x: tf.Tensor2D, headDim: number, cos: tf.Tensor2D, sin: tf.Tensor2D): tf.Tensor {
+  const pairs = cos.shape[1];
+  const heads = x.reshape([x.shape[0], x.shape[1] / headDim, headDim]) as tf.Tensor3D;
+  const still = headDim - 2 * pairs;
+  const [first, second, ...rest] = tf.split(heads, still === 0 ? [pairs, pairs] : [pairs, pairs, still], 2);
   const [c, s] = [cos.expandDims(1), sin.expandDims(1)];
-  return tf.concat([first.mul(c).sub(second.mul(s)), second.mul(c).add(first.mul(s))], 3);
+  const turned = [first!.mul(c).sub(second!.mul(s)), second!.mul(c).add(first!.mul(s))];
+  return tf.concat([...turned, ...rest], 2).reshape(x.shape);
 }

@@ -56,38 +56,41 @@ export function values(tensors: Tensors, name: string): Float32Array {
   return tensor.data;
 }
 
+/** The fixture's batch without padding, and where its real tokens lay in the padded one. */
+export interface GoldenBatch extends Batch {
+  /** [labels] row · length + t of each label position, as the golden logits have it. */
+  readonly paddedPositions: Int32Array;
+}
+
 /** The fixture's batch with its own labels: label t is predicted at position t − 1. */
-export function labelBatch(golden: Tensors): Batch {
-  const [rows, length] = golden.get('input_ids')!.shape as [number, number];
+export function labelBatch(golden: Tensors): GoldenBatch {
   const labels = values(golden, 'labels');
-  const positions = [...labels.keys()].filter((index) => index % length > 0 && labels[index] !== -100);
-  const targets = positions.map((index) => labels[index]!);
-  return makeBatch(golden, { rows, length, positions: positions.map((index) => index - 1), targets });
+  const length = golden.get('input_ids')!.shape[1]!;
+  const labelled = [...labels.keys()].filter((index) => index % length > 0 && labels[index] !== -100);
+  return goldenBatch(golden, labelled.map((index) => ({ position: index - 1, target: labels[index]! })));
 }
 
 /** The fixture's batch with every real token as a label position. */
-export function everyPositionBatch(golden: Tensors): Batch {
-  const [rows, length] = golden.get('input_ids')!.shape as [number, number];
+export function everyPositionBatch(golden: Tensors): GoldenBatch {
+  return goldenBatch(golden, realTokens(golden).map((position) => ({ position, target: 0 })));
+}
+
+/** Flat indices that the attention mask lets through. */
+function realTokens(golden: Tensors): number[] {
   const mask = values(golden, 'attention_mask');
-  const positions = [...mask.keys()].filter((index) => mask[index] === 1);
-  return makeBatch(golden, { rows, length, positions, targets: positions.map(() => 0) });
+  return [...mask.keys()].filter((index) => mask[index] === 1);
 }
 
-interface Labels {
-  readonly rows: number;
-  readonly length: number;
-  readonly positions: readonly number[];
-  readonly targets: readonly number[];
-}
-
-function makeBatch(golden: Tensors, { rows, length, positions, targets }: Labels): Batch {
+function goldenBatch(golden: Tensors, labels: readonly { readonly position: number; readonly target: number }[]): GoldenBatch {
+  const [rows, length] = golden.get('input_ids')!.shape as [number, number];
+  const inputIds = values(golden, 'input_ids');
+  const tokens = realTokens(golden);
+  const flatIndex = new Map(tokens.map((padded, flat) => [padded, flat]));
   return {
-    rows,
-    length,
-    inputIds: Int32Array.from(values(golden, 'input_ids')),
-    labelPositions: Int32Array.from(positions),
-    labelTargets: Int32Array.from(targets),
-    labelWeights: new Float32Array(positions.length).fill(1),
-    tokens: values(golden, 'attention_mask').filter((bit) => bit === 1).length,
+    inputIds: Int32Array.from(tokens, (index) => inputIds[index]!),
+    sequenceLengths: Int32Array.from({ length: rows }, (_, row) => tokens.filter((at) => Math.floor(at / length) === row).length),
+    labelPositions: Int32Array.from(labels, ({ position }) => flatIndex.get(position)!),
+    labelTargets: Int32Array.from(labels, ({ target }) => target),
+    paddedPositions: Int32Array.from(labels, ({ position }) => position),
   };
 }

@@ -69,21 +69,19 @@ export function randomAdapter(base: BaseModel, rankOf: (module: string) => numbe
   return { config, modules: new Map(modules) };
 }
 
-/** Random tokens; `labelsPerRow` label positions at the end of every row, then one of weight 0 at position 0. */
-export function randomBatch(base: BaseModel, rows: number, length: number, labelsPerRow = 2): Batch {
+/** Random tokens; `labelsPerSequence` label positions at the end of every sequence, from the last backwards. */
+export function randomBatch(base: BaseModel, sequenceLengths: readonly number[], labelsPerSequence = 2): Batch {
   const random = randomSource(3);
   const token = () => Math.floor(random() * base.config.vocabSize);
-  const positions = Array.from({ length: rows * labelsPerRow }, (_, index) => {
-    const row = Math.floor(index / labelsPerRow);
-    return (row + 1) * length - 1 - (index % labelsPerRow);
+  let end = 0;
+  const positions = sequenceLengths.flatMap((length) => {
+    end += length;
+    return Array.from({ length: Math.min(length, labelsPerSequence) }, (_, back) => end - 1 - back);
   });
   return {
-    rows,
-    length,
-    inputIds: Int32Array.from({ length: rows * length }, token),
-    labelPositions: Int32Array.from([...positions, 0]),
-    labelTargets: Int32Array.from([...positions.map(token), 0]),
-    labelWeights: Float32Array.from([...positions.map(() => 1), 0]),
-    tokens: rows * length,
+    inputIds: Int32Array.from({ length: end }, token),
+    sequenceLengths: Int32Array.from(sequenceLengths),
+    labelPositions: Int32Array.from(positions),
+    labelTargets: Int32Array.from(positions, token),
   };
 }

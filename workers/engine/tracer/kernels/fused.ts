@@ -1,6 +1,6 @@
 import type { FusedKernel } from '../../fused-ops.ts';
 import { materialised, valueSymbol } from '../symbol.ts';
-import { emit, emitSymbol, required, type TraceKernel } from './kernel.ts';
+import { emit, required, type TraceKernel } from './kernel.ts';
 
 /** Inputs x [rows, n] and weight [n]; outputs the normalised rows and 1 / √(mean(x²) + ε), [rows, 1]. */
 const rmsNorm: TraceKernel = (graph, inputs, attributes) => {
@@ -17,22 +17,32 @@ const rmsNorm: TraceKernel = (graph, inputs, attributes) => {
   return names.map((name) => valueSymbol(graph, name));
 };
 
-/** Inputs x [rows, length, heads, headDim], cos and sin [length, headDim / 2]; outputs x rotated. */
-const rotary: TraceKernel = (graph, inputs) => {
+/** Inputs x [tokens, heads · headDim], cos and sin [tokens, pairs]; outputs x rotated. */
+const rotary: TraceKernel = (graph, inputs, attributes) => {
   const x = required(inputs, 'x');
-  const [rows, length, heads, headDim] = x.shape as [number, number, number, number];
-  const flat = [rows, length, heads * headDim];
-  const reshape = (name: string, shape: readonly number[]) =>
-    emit(graph, { op: 'Reshape', inputs: [name, graph.integers(shape)], shape });
-  const tables = ['cos', 'sin'].map((name) => materialised(graph, required(inputs, name)));
+  const headDim = attributes['headDim'] as number;
+  const [cos, sin] = [required(inputs, 'cos'), required(inputs, 'sin')];
+  const features = 2 * cos.shape[1]!;
+  const oneRow = [1, ...x.shape];
+  const reshape = (name: string, from: readonly number[], to: readonly number[]) =>
+    emit(graph, { op: 'Reshape', inputs: [name, graph.shape(to, from)], shape: to });
   const rotated = emit(graph, {
     op: 'RotaryEmbedding',
     domain: 'com.microsoft',
-    inputs: [reshape(materialised(graph, x), flat), graph.integers([0]), ...tables],
-    shape: flat,
-    attributes: { num_heads: heads, interleaved: 0 },
+    inputs: [
+      reshape(materialised(graph, x), x.shape, oneRow),
+      graph.integers([0]),
+      materialised(graph, cos),
+      materialised(graph, sin),
+    ],
+    shape: oneRow,
+    attributes: {
+      num_heads: x.shape[1]! / headDim,
+      interleaved: 0,
+      ...(features < headDim && { rotary_embedding_dim: features }),
+    },
   });
-  return [emitSymbol(graph, { op: 'Reshape', inputs: [rotated, graph.integers(x.shape)], shape: x.shape })];
+  return [valueSymbol(graph, reshape(rotated, oneRow, x.shape))];
 };
 
 /** Operators that ONNX Runtime has in one piece and tfjs does not. */

@@ -17,7 +17,7 @@ const scatter: TraceKernel = (graph, inputs, attributes) => {
   const indices = required(inputs, 'indices');
   const updates = required(inputs, 'updates');
   const shape = attributes['shape'] as number[];
-  const zeros = emit(graph, { op: 'ConstantOfShape', inputs: [graph.integers(shape)], shape });
+  const zeros = emit(graph, { op: 'ConstantOfShape', inputs: [graph.shape(shape)], shape });
   const positions = castNode(graph, materialised(graph, indices), indices.shape, 'int64');
   const operands = [zeros, positions, materialised(graph, updates)];
   return emitSymbol(graph, { op: 'ScatterND', inputs: operands, shape, attributes: { reduction: 'add' } });

@@ -1,5 +1,6 @@
 import { util } from '@tensorflow/tfjs';
 import { constantSymbol, materialised } from '../symbol.ts';
+import { isSymbolic } from '../symbolic-sizes.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
 /** @param fold the reduction of `count` equal numbers */
@@ -10,7 +11,7 @@ function reduction(op: string, fold: (value: number, count: number) => number): 
     const axes = util.parseAxisParam(axis ?? reductionIndices ?? [...x.shape.keys()], [...x.shape]);
     const count = axes.reduce((product, each) => product * x.shape[each]!, 1);
     const shape = reducedShape(x.shape, axes, keepDims ?? false);
-    if (x.kind === 'constant') return constantSymbol(fold(x.value, count), shape, x.type);
+    if (x.kind === 'constant' && !isSymbolic(count)) return constantSymbol(fold(x.value, count), shape, x.type);
     const operands = [materialised(graph, x), graph.integers(axes)];
     return emitSymbol(graph, { op, inputs: operands, shape, type: x.type, attributes: { keepdims: keepDims ? 1 : 0 } });
   };

@@ -4,11 +4,12 @@ import type { GraphBuilder } from '../graph-builder.ts';
 import { materialised, valueSymbol, type TracedSymbol } from '../symbol.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
-/** Reshapes of reshapes start from the original; a reshape to the shape at hand is none. */
+/** Reshapes of reshapes start from the original; of one number, repeated, and to the shape at hand they are none. */
 const reshape: TraceKernel = (graph, inputs, attributes) => {
   const x = required(inputs, 'x');
   const shape = util.inferFromImplicitShape([...(attributes['shape'] as number[])], sizeOf(x.shape));
   if (x.kind === 'constant') return { ...x, shape };
+  if (sizeOf(x.stored) === 1 && x.stored.length <= shape.length) return { ...x, shape };
   return reshaped(graph, materialised(graph, x), shape);
 };
 
@@ -17,7 +18,7 @@ function reshaped(graph: GraphBuilder, name: string, shape: readonly number[]): 
   const origin = producer?.op === 'Reshape' ? producer.inputs[0]! : name;
   const { shape: from, type } = graph.value(origin);
   if (sameShape(from, shape)) return valueSymbol(graph, origin);
-  return emitSymbol(graph, { op: 'Reshape', inputs: [origin, graph.integers(shape)], shape, type });
+  return emitSymbol(graph, { op: 'Reshape', inputs: [origin, graph.shape(shape, from)], shape, type });
 }
 
 const transpose: TraceKernel = (graph, inputs, attributes) => {

@@ -1,0 +1,15 @@
+import { decoderProgram, programInputs, type ProgramSpec } from '../models/decoder/program.ts';
+import { expectedWeights } from '../models/architecture.ts';
+import type { Graph } from './tracer/graph.ts';
+import { isSymbolic, SYMBOLIC_SIZES } from './tracer/symbolic-sizes.ts';
+import { trace } from './tracer/trace.ts';
+
+/**
+ * The decoder's program as a graph that batches of any size run on.
+ * @throws RangeError where one of the model's dimensions is a multiple of a number that stands for a batch's size
+ */
+export function traceProgram(spec: ProgramSpec): Graph {
+  const clash = expectedWeights(spec.config).find(({ shape }) => shape.some(isSymbolic));
+  if (clash) throw new RangeError(`${clash.name} is [${clash.shape.join(', ')}], a size that the tracer cannot tell from a batch's`);
+  return trace(decoderProgram(spec), programInputs(spec, SYMBOLIC_SIZES));
+}
