@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# Targets: api (the REST service), worker (CPU training worker), worker-gpu (see docs/deployment.md: not verified on a card).
+# Targets: api (the REST service), worker (CPU), worker-gpu (ONNX Runtime's CUDA provider), worker-gpu-tfjs (tfjs-node-gpu).
 FROM node:22-bookworm-slim AS base
 WORKDIR /app
 ENV NODE_ENV=production
@@ -28,13 +28,20 @@ CMD ["node", "bin/readapt.js", "serve"]
 FROM base AS worker
 CMD ["node", "bin/readapt.js", "worker"]
 
-# ONNX Runtime's CUDA provider needs CUDA 12 and cuDNN 9 in the image and the libraries that onnxruntime-node's install
-# script fetches. The steps are described in docs/deployment.md; this project has not run them on a card.
-FROM nvidia/cuda:12.6.3-cudnn-runtime-ubuntu22.04 AS worker-gpu
-COPY --from=base /usr/local/bin/node /usr/local/bin/node
-COPY --from=base /usr/local/lib/node_modules /usr/local/lib/node_modules
-COPY --from=base /app /app
-WORKDIR /app
-RUN node node_modules/onnxruntime-node/script/install --onnxruntime-node-install=cuda12
-ENV NODE_ENV=production READAPT_DATA_DIR=/var/lib/readapt
+# The two GPU workers: docs/devices.md takes them step by step. This project has built neither image and run neither on a
+# card; their install scripts it has run. Both need `--gpus all` and the NVIDIA driver on the host.
+FROM base AS worker-gpu
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates python3 python3-venv \
+  && scripts/install-cuda-provider.sh && rm -rf /var/lib/apt/lists/*
+USER readapt
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility READAPT_DEVICE=cuda
+CMD ["node", "bin/readapt.js", "worker"]
+
+FROM base AS worker-gpu-tfjs
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates python3 python3-venv make g++ binutils \
+  && scripts/install-tfjs-node.sh gpu && rm -rf /var/lib/apt/lists/*
+USER readapt
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility READAPT_DEVICE=tfjs-node-gpu
 CMD ["node", "bin/readapt.js", "worker"]
