@@ -3,6 +3,7 @@ import type { BaseModel } from '../../workers/models/base-model.ts';
 import type { StepReport, TrainResult } from '../../workers/training/trainer.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
+import { layers, targets } from '../adapter-options.ts';
 import { addCommonOptions, integer, number, type CommonOptions } from '../options.ts';
 import { count, createOutput, duration, percent, type Output } from '../output.ts';
 import { defaultMetric, loadExamples, withSession } from '../session.ts';
@@ -15,15 +16,14 @@ interface TrainCommandOptions extends CommonOptions {
   readonly init?: string;
   readonly rank?: number;
   readonly alpha?: number;
-  readonly targets?: string;
+  readonly targets?: readonly string[] | string;
+  readonly layers?: readonly number[];
   readonly dora?: boolean;
   readonly rslora?: boolean;
   readonly steps: number;
   readonly batchSize: number;
   readonly learningRate: number;
 }
-
-const ALL_TARGETS = 'q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj';
 
 export function register(program: Command): void {
   const command = program
@@ -38,7 +38,8 @@ export function register(program: Command): void {
     .option('--alpha <a>', 'lora_alpha of a new adapter (default: twice the rank)', number('positive'))
     .option('--dora', 'a new adapter with DoRA magnitudes')
     .option('--rslora', 'a new adapter scaled by alpha / √rank')
-    .option('--targets <names>', `modules of a new adapter (default: ${ALL_TARGETS})`)
+    .option('--targets <names>', 'modules of a new adapter: names (q_proj,v_proj), a regular expression, or all-linear (default)', targets)
+    .option('--layers <numbers>', 'layers of a new adapter, from 0: 0,2,8-11 (default: all)', layers)
     .option('--steps <n>', 'optimiser steps', integer(1), 300)
     .option('--batch-size <n>', 'examples a step', integer(1), 16)
     .option('--learning-rate <x>', 'at the end of the warm-up', number('positive'), 1e-3)
@@ -47,8 +48,10 @@ export function register(program: Command): void {
 }
 
 async function run(options: TrainCommandOptions): Promise<void> {
-  if (options.init !== undefined && [options.rank, options.alpha, options.targets, options.dora, options.rslora].some((given) => given !== undefined)) {
-    throw new UsageError('--rank, --alpha, --targets, --dora and --rslora describe a new adapter, --init gives one that has them all');
+  const { init, rank, alpha, targets, layers, dora, rslora } = options;
+  if (init !== undefined && [rank, alpha, targets, layers, dora, rslora].some((given) => given !== undefined)) {
+    const described = '--rank, --alpha, --targets, --layers, --dora and --rslora';
+    throw new UsageError(`${described} describe a new adapter, --init gives one that has them all`);
   }
   const output = createOutput(options);
   const { requireWritableAdapterFolder } = await import('../adapter-folder.ts');
@@ -96,12 +99,13 @@ async function initialAdapter(options: TrainCommandOptions, { config: base, weig
     return loadAdapter(options.init, base);
   }
   const { createAdapter } = await import('../../workers/models/lora-init.ts');
+  const { PatternError } = await import('../../workers/models/module-pattern.ts');
   const { rank = 8, alpha = 2 * rank, dora: useDora = false, rslora: useRslora = false, seed } = options;
-  const targetModules = (options.targets ?? ALL_TARGETS).split(',').map((name) => name.trim());
+  const { targets: targetModules = 'all-linear', layers: layersToTransform } = options;
   try {
-    return createAdapter({ base, weights, rank, alpha, useDora, useRslora, targetModules, seed });
+    return createAdapter({ base, weights, rank, alpha, useDora, useRslora, targetModules, layersToTransform, seed });
   } catch (error) {
-    throw error instanceof RangeError ? new UsageError(error.message) : error;
+    throw error instanceof RangeError || error instanceof PatternError ? new UsageError(error.message) : error;
   }
 }
 

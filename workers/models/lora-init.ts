@@ -1,16 +1,14 @@
-import { adaptableModules, type AdaptableModule } from './architecture.ts';
+import type { AdaptableModule } from './architecture.ts';
 import type { Adapter, LoraConfig, LoraFactors } from './adapter.ts';
 import type { BaseModel } from './base-model.ts';
 import { loraSettings } from './lora-config.ts';
 import type { ModelConfig } from './model-config.ts';
-import { isTargeted } from './module-pattern.ts';
+import { selectTargets, targetNames, type TargetSelection } from './module-targets.ts';
 import { Random } from './random.ts';
 import { rowSquares } from './row-squares.ts';
 
-export interface CreateAdapterOptions {
+export interface CreateAdapterOptions extends TargetSelection {
   readonly base: ModelConfig;
-  /** Module names or their suffixes (`q_proj`). */
-  readonly targetModules: readonly string[];
   readonly rank: number;
   readonly alpha: number;
   readonly useRslora?: boolean;
@@ -28,11 +26,12 @@ export interface CreateAdapterOptions {
  * A fresh LoRA adapter that changes nothing yet: B is zero and A is Kaiming-uniform with a = √5, that is, uniform in
  * ±1/√inFeatures (PEFT, `reset_lora_parameters`); DoRA's magnitudes are ‖W‖ of each row. Equal options give equal
  * adapters; `{...adapter.config, base, weights, seed}` makes one of the same shape as another.
- * @throws RangeError where rank or alpha is not positive, dropout no share, a target names no module of the base, or DoRA has no weights
+ * @throws RangeError where rank or alpha is not positive, dropout no share, a target or layer is none of the base's, or
+ *   DoRA has no weights; PatternError for an unusable regular expression
  */
 export function createAdapter(options: CreateAdapterOptions): Adapter {
-  const config = configOf(options);
-  const modules = targetedModules(options.base, config.targetModules);
+  const modules = selectTargets(options.base, options);
+  const config = configOf(options, modules.map(({ name }) => name));
   const settings = loraSettings(config, modules.map(({ name }) => name));
   const random = Random.fromSeed(options.seed);
   const factors = modules.map((module): [string, LoraFactors] => {
@@ -43,8 +42,8 @@ export function createAdapter(options: CreateAdapterOptions): Adapter {
   return { config, modules: new Map(factors) };
 }
 
-function configOf(options: CreateAdapterOptions): LoraConfig {
-  const { rank, alpha, targetModules, useRslora = false, useDora = false, rankPattern = {}, alphaPattern = {}, dropout = 0 } = options;
+function configOf(options: CreateAdapterOptions, modules: readonly string[]): LoraConfig {
+  const { rank, alpha, useRslora = false, useDora = false, rankPattern = {}, alphaPattern = {}, dropout = 0 } = options;
   for (const value of [rank, ...Object.values(rankPattern)]) {
     if (!Number.isInteger(value) || value < 1) throw new RangeError(`rank is ${value}, expected a positive integer`);
   }
@@ -52,14 +51,7 @@ function configOf(options: CreateAdapterOptions): LoraConfig {
     if (!Number.isFinite(value) || value <= 0) throw new RangeError(`alpha is ${value}, expected a positive number`);
   }
   if (!(dropout >= 0 && dropout < 1)) throw new RangeError(`dropout is ${dropout}, expected at least 0 and below 1`);
-  return { rank, alpha, useRslora, useDora, dropout, targetModules, rankPattern, alphaPattern };
-}
-
-function targetedModules(base: ModelConfig, targets: readonly string[]): AdaptableModule[] {
-  const modules = adaptableModules(base);
-  const lost = targets.find((target) => !modules.some(({ name }) => isTargeted(name, [target])));
-  if (targets.length > 0 && lost === undefined) return modules.filter(({ name }) => isTargeted(name, targets));
-  throw new RangeError(`target module ${JSON.stringify(lost ?? targets)} is no linear layer of a ${base.modelType} model`);
+  return { rank, alpha, useRslora, useDora, dropout, targetModules: targetNames(options.base, modules), rankPattern, alphaPattern };
 }
 
 function initialFactors(module: AdaptableModule, rank: number, scaling: number, random: Random): LoraFactors {

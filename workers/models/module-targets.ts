@@ -1,5 +1,40 @@
-import { adaptableModules } from './architecture.ts';
+import { adaptableModules, type AdaptableModule } from './architecture.ts';
 import type { ModelConfig } from './model-config.ts';
+import { fullMatches, isTargeted } from './module-pattern.ts';
+
+/** Which linear layers of a base a new adapter changes. */
+export interface TargetSelection {
+  /** Names of modules or their suffixes (`q_proj`), a regular expression for whole names, or `all-linear`. */
+  readonly targetModules: readonly string[] | string;
+  /** Numbers of the layers, from 0; default all. */
+  readonly layersToTransform?: readonly number[];
+}
+
+/**
+ * The linear layers that are selected, in the order of the base.
+ * @throws RangeError for a name that is none of the base's, a layer that it does not have, or where nothing is selected;
+ *   PatternError for an unusable regular expression
+ */
+export function selectTargets(base: ModelConfig, { targetModules, layersToTransform }: TargetSelection): AdaptableModule[] {
+  const lost = layersToTransform?.find((layer) => layer >= base.numLayers);
+  if (lost !== undefined) throw new RangeError(`layer ${lost} is none of the base, expected 0 to ${base.numLayers - 1}`);
+  const prefixes = layersToTransform?.map((layer) => `model.layers.${layer}.`);
+  const selected = matching(base, targetModules).filter(({ name }) => prefixes?.some((prefix) => name.startsWith(prefix)) ?? true);
+  if (selected.length > 0) return selected;
+  throw new RangeError(`target module ${JSON.stringify(targetModules)} is no linear layer of a ${base.modelType} model`);
+}
+
+function matching(base: ModelConfig, targets: readonly string[] | string): AdaptableModule[] {
+  const modules = adaptableModules(base);
+  if (targets === 'all-linear') return modules;
+  if (typeof targets === 'string') {
+    const matches = fullMatches(targets, modules.map(({ name }) => name));
+    return modules.filter((_, i) => matches[i]);
+  }
+  const lost = targets.find((target) => !modules.some(({ name }) => isTargeted(name, [target])));
+  if (lost === undefined) return modules.filter(({ name }) => isTargeted(name, targets));
+  throw new RangeError(`target module ${JSON.stringify(lost)} is no linear layer of a ${base.modelType} model`);
+}
 
 /**
  * `target_modules` for a set of modules, as short as it gets: a suffix (`q_proj`) where every module of that name is in

@@ -53,6 +53,21 @@ describe('createAdapter', () => {
     expect(createAdapter({ ...adapter.config, base, seed: 5 })).toEqual(adapter);
   });
 
+  const SEVEN = ['down_proj', 'gate_proj', 'k_proj', 'o_proj', 'q_proj', 'up_proj', 'v_proj'];
+  it.each<[object, number, string[]]>([
+    [{ targetModules: 'all-linear' }, 14, SEVEN],
+    [{ targetModules: '.*\\.self_attn\\.(q|k)_proj' }, 4, ['k_proj', 'q_proj']],
+    [{ layersToTransform: [1] }, 2, ['model.layers.1.mlp.down_proj', 'model.layers.1.self_attn.q_proj']],
+    [{ layersToTransform: [0, 1] }, 4, ['down_proj', 'q_proj']],
+    [{ targetModules: ['model.layers.0.mlp.up_proj', 'up_proj'] }, 2, ['up_proj']],
+    [{ targetModules: '.*1.mlp.up_proj' }, 1, ['model.layers.1.mlp.up_proj']],
+  ])('adapts what %j selects', (selection, count, targetModules) => {
+    const adapter = createAdapter({ ...options, ...selection });
+    expect(adapter.modules.size).toBe(count);
+    expect(adapter.config.targetModules).toEqual(targetModules);
+    expect(createAdapter({ ...adapter.config, base, seed: 5 })).toEqual(adapter);
+  });
+
   it('starts DoRA with the row norms of the base, so that it changes nothing', () => {
     const shape = (name: string) => (name.endsWith('q_proj') ? [64, 64] : [64, 96]);
     const data = (name: string) => new Float32Array(shape(name)[0]! * shape(name)[1]!).map((_, i) => (i % shape(name)[1]! < 4 ? 1.5 : 0));
@@ -70,6 +85,10 @@ describe('createAdapter', () => {
     [{ alpha: 0 }, 'alpha is 0, expected a positive number'],
     [{ targetModules: ['c_attn'] }, 'target module "c_attn" is no linear layer of a llama model'],
     [{ targetModules: [] }, 'target module [] is no linear layer'],
+    [{ targetModules: '.*c_attn' }, 'target module ".*c_attn" is no linear layer'],
+    [{ targetModules: '(q_proj' }, 'regular expression "(q_proj" is not valid'],
+    [{ layersToTransform: [0, 2] }, 'layer 2 is none of the base, expected 0 to 1'],
+    [{ layersToTransform: [] }, 'is no linear layer'],
   ])('refuses %j', (changes, message) => {
     expect(() => createAdapter({ ...options, ...changes })).toThrow(message);
   });

@@ -1,0 +1,26 @@
+import { InvalidArgumentError } from 'commander';
+
+/** Names and dots, separated by commas. */
+const NAMES = /^[\w.]+(\s*,\s*[\w.]+)*$/;
+
+/** Parser of target modules: `all-linear`, a list of names, or else a regular expression for whole names. */
+export function targets(text: string): string[] | string {
+  const trimmed = text.trim();
+  if (trimmed === '') throw new InvalidArgumentError('expected names of modules, a regular expression or all-linear.');
+  return NAMES.test(trimmed) ? trimmed.split(',').map((name) => name.trim()) : trimmed;
+}
+
+/** Parser of layer numbers: single ones and ranges that include both ends (`0,2,8-11`), sorted, each once. */
+export function layers(text: string): number[] {
+  const numbers = text.split(',').flatMap((part) => range(part.trim()));
+  return [...new Set(numbers)].sort((a, b) => a - b);
+}
+
+const MOST_LAYERS = 10_000;
+
+function range(part: string): number[] {
+  const [, first, last = first] = /^(\d+)(?:\s*-\s*(\d+))?$/.exec(part) ?? [];
+  const [from, to] = [Number(first), Number(last)];
+  if (from <= to && to < MOST_LAYERS) return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+  throw new InvalidArgumentError(`expected numbers of layers and ranges such as 0,2,8-11, found "${part}".`);
+}

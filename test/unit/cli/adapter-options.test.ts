@@ -1,0 +1,27 @@
+import { InvalidArgumentError } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { layers, targets } from '../../../cli/adapter-options.ts';
+
+describe('--targets', () => {
+  it.each<[string, string[] | string]>([
+    ['q_proj', ['q_proj']],
+    ['q_proj, mlp.up_proj', ['q_proj', 'mlp.up_proj']],
+    ['all-linear', 'all-linear'],
+    ['.*self_attn.(q|v)_proj', '.*self_attn.(q|v)_proj'],
+    ['.*layers.[0-9]{1,2}.mlp.*', '.*layers.[0-9]{1,2}.mlp.*'],
+  ])('%s', (text, expected) => expect(targets(text)).toEqual(expected));
+
+  it('needs something', () => expect(() => targets(' ')).toThrow(InvalidArgumentError));
+});
+
+describe('--layers', () => {
+  it.each<[string, number[]]>([
+    ['3', [3]],
+    ['8-11, 0,2', [0, 2, 8, 9, 10, 11]],
+    ['1-2,2-3', [1, 2, 3]],
+  ])('%s', (text, expected) => expect(layers(text)).toEqual(expected));
+
+  it.each(['', 'x', '-1', '3-1', '1.5', '0,,1', '0-99999999999'])('refuses "%s"', (text) => {
+    expect(() => layers(text)).toThrow(InvalidArgumentError);
+  });
+});
