@@ -87,6 +87,8 @@ describe('usage', () => {
     [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--rank', '1.5']],
     [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--init', adapter, '--rank', '4']],
     [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--init', adapter, '--targets', 'q_proj']],
+    [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--init', adapter, '--layers', '0']],
+    [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--layers', '3-1']],
     [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', `${base}/config.json/deeper/x`]],
     [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', 'x', '--strategy', 'magic']],
     [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', adapter]],
@@ -110,8 +112,21 @@ describe('usage', () => {
     await writeFile(out('bad.jsonl'), '{"prompt": "a"}\n');
     const bad = await readapt('eval', '--base', base, '--data', out('bad.jsonl'));
     expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('bad.jsonl: line 1: completion is missing') });
+    const good = { prompt: 'a', completion: 'b' };
+    await writeFile(out('long.jsonl'), `${toJsonl([good, good])}\n${toJsonl([{ ...good, completion: 'long '.repeat(200) }])}`);
+    const long = await readapt('eval', '--base', base, '--data', out('long.jsonl'));
+    expect(long).toMatchObject({ code: 2, stderr: expect.stringMatching(/long\.jsonl: line 4: completion has \d+ tokens, expected at most 127/) });
     const occupied = await readapt('train', '--base', base, '--data', 'x', '--validation', 'x', '--out', family.newBase);
     expect(occupied).toMatchObject({ code: 2, stderr: expect.stringContaining('holds other files') });
+    const data = ['--data', family.train, '--validation', family.validation, '--out', out('never')];
+    for (const [option, value, message] of [
+      ['--layers', '0-2', 'layer 2 is none of the base, expected 0 to 1'],
+      ['--targets', 'c_attn', 'target module "c_attn" is no linear layer of a llama model'],
+      ['--targets', '(q_proj', 'regular expression "(q_proj" is not valid'],
+    ] as const) {
+      const refused = await readapt('train', '--base', base, ...data, option, value);
+      expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(message) });
+    }
   });
 
   it('runs from the shell with the same exit codes', async () => {
