@@ -8,10 +8,9 @@ import { selectBackend } from '../../../workers/engine/select-backend.ts';
 import type { Runtime } from '../../../workers/engine/runtime.ts';
 import type { Adapter, LoraFactors } from '../../../workers/models/adapter.ts';
 import type { BaseModel } from '../../../workers/models/base-model.ts';
-import type { ModelConfig, RotaryScaling } from '../../../workers/models/model-config.ts';
-import { PROJECTIONS } from '../../../workers/models/projections.ts';
 import { largestDifference, randomSource, relativeError, sum } from './support/numeric.ts';
 import { asDora, randomAdapter, randomBase, randomBatch } from './support/random-model.ts';
+import { everyModule, expectSameResults, VARIATIONS, variationCase } from './support/variations.ts';
 
 const runtimes: Runtime[] = [];
 const opened = <R extends Runtime>(runtime: R): R => {
@@ -22,82 +21,11 @@ afterEach(async () => {
   for (const runtime of runtimes.splice(0)) await runtime.dispose();
 });
 
-const everyModule = () => 3;
-const only = (pattern: RegExp) => (module: string) => (pattern.test(module) ? 2 : null);
-
-interface Variation {
-  readonly name: string;
-  readonly config?: Partial<ModelConfig>;
-  readonly ranks?: (module: string) => number | null;
-  readonly dora?: boolean;
-  readonly lengths: readonly number[];
-  readonly labels?: number;
-}
-
-const GEMMA = { modelType: 'gemma2', queryPreAttnScalar: 10, attentionSoftcap: 2, logitSoftcap: 3 };
-const YARN: RotaryScaling = {
-  type: 'yarn',
-  factor: 4,
-  originalMaxPositionEmbeddings: 16,
-  betaFast: 32,
-  betaSlow: 1,
-  truncate: true,
-  attentionFactor: null,
-  mscale: null,
-  mscaleAllDim: null,
-};
-
-const WIDE = { hiddenSize: 288, intermediateSize: 600, numHeads: 48, numKeyValueHeads: 48 };
-const SLIDING_ROPE = { slidingWindows: [3, null], slidingRope: { ropeTheta: 100, ropeScaling: null } };
-const VARIATIONS: readonly Variation[] = [
-  { name: 'all modules, grouped queries', lengths: [7, 7, 7] },
-  { name: 'sequences of all lengths, several to a slot', lengths: [3, 9, 1, 5, 4, 2], labels: 3 },
-  { name: 'one key head a query head, untied', config: { numKeyValueHeads: 4, tieWordEmbeddings: false }, lengths: [5, 4] },
-  { name: 'one key head for all', config: { numKeyValueHeads: 1 }, lengths: [9], labels: 9 },
-  { name: 'q and v of the last layer', ranks: only(/1\.self_attn\.[qv]/), lengths: [6, 6] },
-  { name: 'down of the last layer', ranks: only(/1\.mlp\.down/), lengths: [6, 3] },
-  { name: 'ranks that differ', ranks: (module) => 1 + (module.length % 4), lengths: [4, 4] },
-  { name: 'one token', lengths: [1], labels: 1 },
-  { name: 'wide, so that updates stay beside the weights', config: WIDE, lengths: [5, 3] },
-  { name: 'one layer', config: { numLayers: 1 }, lengths: [5, 5] },
-  { name: 'DoRA', dora: true, lengths: [5, 2] },
-  { name: 'DoRA beside the weights', config: WIDE, dora: true, lengths: [8, 6] },
-  { name: 'DoRA on q and down', dora: true, ranks: only(/q_proj|down/), lengths: [6, 6] },
-  { name: 'windows of two keys and of all', config: { slidingWindows: [2, null] }, lengths: [7, 3, 4], labels: 7 },
-  { name: 'a window of one key', config: { numLayers: 1, slidingWindows: [1] }, lengths: [5, 5] },
-  { name: 'biases everywhere, DoRA', config: { biases: PROJECTIONS }, dora: true, lengths: [6, 6, 6] },
-  { name: 'biases on k and down', config: { biases: ['self_attn.k_proj', 'mlp.down_proj'] }, lengths: [16, 3] },
-  { name: 'norms of queries and keys', config: { modelType: 'qwen3' }, lengths: [6, 4] },
-  { name: 'linear rope scaling', config: { ropeScaling: { type: 'linear', factor: 2 } }, lengths: [8, 8] },
-  { name: 'yarn, which scales attention', config: { ropeScaling: YARN }, lengths: [8, 5] },
-  { name: 'norms before and after, GELU, capped scores and logits', config: GEMMA, lengths: [6, 3] },
-  { name: 'windows with rotary speeds of their own', config: SLIDING_ROPE, lengths: [7, 5] },
-  { name: 'fused projections', config: { modelType: 'phi3' }, lengths: [6, 5] },
-  { name: 'a share of each head turned', config: { modelType: 'phi3', partialRotaryFactor: 0.67 }, lengths: [6, 5] },
-];
-
 describe('the compiled runtime computes what the eager one does', () => {
-  it.each(VARIATIONS)('$name', async ({ config, ranks = everyModule, dora, lengths, labels }) => {
-    const base = randomBase(config);
-    const lora = randomAdapter(base, ranks);
-    const adapter = dora ? asDora(lora) : lora;
-    const batch = randomBatch(base, lengths, labels);
-    const compiled = opened(new CompiledRuntime(base, { threads: 1 }));
-    const eager = opened(new EagerRuntime(base));
-    for (const which of [adapter, null]) {
-      const [losses, expected] = [await compiled.labelLosses(which, batch), await eager.labelLosses(which, batch)];
-      expect(largestDifference(losses, expected)).toBeLessThan(1e-4);
-      const [logits, reference] = [await compiled.logits(which, batch), await eager.logits(which, batch)];
-      expect(largestDifference(logits, reference)).toBeLessThan(1e-4);
-    }
-    const result = await compiled.gradients(adapter, batch, 0.25);
-    const reference = await eager.gradients(adapter, batch, 0.25);
-    expect(result.lossSum).toBeCloseTo(reference.lossSum, 3);
-    for (const [name, values] of factorArrays(reference.gradients)) {
-      const largest = largestDifference(values, new Float32Array(values.length));
-      const difference = largestDifference(factorArrays(result.gradients).get(name)!, values);
-      expect(difference, name).toBeLessThan(1e-4 * largest + 1e-6);
-    }
+  it.each(VARIATIONS)('$name', async (variation) => {
+    const example = variationCase(variation);
+    const compiled = opened(new CompiledRuntime(example.base, { threads: 1 }));
+    await expectSameResults([compiled, opened(new EagerRuntime(example.base))], example, 1e-4);
   });
 });
 
