@@ -49,7 +49,8 @@ class Batch(TypedDict):
 
 
 def measure(spec: MeasureSpec) -> Measured:
-    model = load_model(spec["base"], spec["adapter"], trainable=True)
+    # New modules of PEFT are in training mode, where dropout drops.
+    model = load_model(spec["base"], spec["adapter"], trainable=True).eval()
     batch = collate(spec["examples"])
     output = model(**batch)
     # Position t predicts token t + 1.
