@@ -41,7 +41,8 @@ class ReadaptSide {
     const begun = performance.now();
     const adapter = withFactorArrays(this.#adapter, this.#parameters);
     const { gradients, loss, tokens } = await accumulateGradients(this.#runtime, adapter, tokenized(examples));
-    const { arrays } = clipGlobalNorm(factorArrays(gradients), 1);
+    const arrays = factorArrays(gradients);
+    clipGlobalNorm(arrays, 1);
     const before = { parameters: this.#parameters, state: this.#optimiser };
     ({ parameters: this.#parameters, state: this.#optimiser } = adamwUpdate(before, arrays, this.#learningRate, {}));
     return { loss, tokens, seconds: (performance.now() - begun) / 1000 };

@@ -104,8 +104,9 @@ describe.each(cases)('seed $seed: $base.name, $lora.name', ({ seed, base, lora }
       const labels = labelCount(examples);
       const { lossSum, gradients } = await runtime.gradients(current, batchOf(examples), 1 / labels);
       losses.push(lossSum / labels);
-      const clipped = clipGlobalNorm(factorArrays(gradients), MAX_NORM).arrays;
-      step = adamwUpdate(step, clipped, rates[index]!, { weightDecay: WEIGHT_DECAY });
+      const arrays = factorArrays(gradients);
+      clipGlobalNorm(arrays, MAX_NORM);
+      step = adamwUpdate(step, arrays, rates[index]!, { weightDecay: WEIGHT_DECAY });
     }
     return { losses, trained: withFactorArrays(adapter, step.parameters) };
   }

@@ -99,9 +99,9 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
 
     const lambda = l2Coefficient(regularisation, step, steps);
     const gradients = factorArrays(withL2Gradients(batch.gradients, adapter, anchor, lambda));
-    const clipped = clipGlobalNorm(gradients, options.maxGradientNorm ?? 1);
+    const gradientNorm = clipGlobalNorm(gradients, options.maxGradientNorm ?? 1);
     const weightDecay = options.weightDecay ?? DEFAULT_ADAMW.weightDecay;
-    const updated = adamwUpdate({ parameters, state: optimiser }, clipped.arrays, learningRate, { weightDecay });
+    const updated = adamwUpdate({ parameters, state: optimiser }, gradients, learningRate, { weightDecay });
     ({ parameters, state: optimiser } = updated);
     tokens += batch.tokens;
     seconds += (performance.now() - begun) / 1000;
@@ -111,7 +111,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       step: step + 1,
       loss: batch.loss,
       learningRate,
-      gradientNorm: clipped.norm,
+      gradientNorm,
       adapter: withFactorArrays(initial, parameters),
       state,
     });

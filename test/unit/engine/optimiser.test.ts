@@ -40,11 +40,18 @@ describe('AdamW', () => {
 describe('global-norm clipping', () => {
   it('scales to the norm, and leaves shorter gradients alone', () => {
     const gradients = new Map([...arrays([3]), ['u', Float32Array.from([4])]]);
-    const { arrays: clipped, norm } = clipGlobalNorm(gradients, 1);
-    expect(norm).toBe(5);
-    expect(globalNorm(clipped)).toBeCloseTo(1, 6);
-    expect(clipped.get('w')![0]).toBeCloseTo(0.6, 6);
-    expect(clipGlobalNorm(gradients, 5).arrays).toBe(gradients);
+    expect(clipGlobalNorm(gradients, 5)).toBe(5);
+    expect(gradients.get('w')![0]).toBe(3);
+    expect(clipGlobalNorm(gradients, 1)).toBe(5);
+    expect(globalNorm(gradients)).toBeCloseTo(1, 6);
+    expect(gradients.get('w')![0]).toBeCloseTo(0.6, 6);
+  });
+
+  it('sums over all elements, whatever their number', () => {
+    const lengths = [1, 2, 3, 4, 5, 9, 1000];
+    const gradients = new Map(lengths.map((length) => [`w${length}`, Float32Array.from({ length }, (_, i) => i - 3)]));
+    const squares = [...gradients.values()].flatMap((values) => [...values]).reduce((sum, value) => sum + value ** 2, 0);
+    expect(globalNorm(gradients)).toBeCloseTo(Math.sqrt(squares), 3);
   });
 
   it('refuses gradients that are not finite', () => {

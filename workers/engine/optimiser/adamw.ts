@@ -44,38 +44,46 @@ export function adamwUpdate(
   options: Partial<AdamwOptions> = {},
 ): AdamwStep {
   const settings = { ...DEFAULT_ADAMW, ...options };
-  const next = { step: state.step + 1, mean: copyOf(state.mean), variance: copyOf(state.variance) };
-  const updated = copyOf(parameters);
-  for (const [name, values] of updated) {
+  const step = state.step + 1;
+  const updated = new Map<string, Float32Array>();
+  const [mean, variance] = [new Map<string, Float32Array>(), new Map<string, Float32Array>()];
+  for (const [name, values] of parameters) {
+    const before = { values, mean: state.mean.get(name)!, variance: state.variance.get(name)! };
     const gradient = matching(gradients, name, values.length);
-    const moments = { mean: next.mean.get(name)!, variance: next.variance.get(name)! };
-    updateArray(values, gradient, moments, { ...settings, learningRate, step: next.step });
+    const after = updateArray(before, gradient, { ...settings, learningRate, step });
+    updated.set(name, after.values);
+    mean.set(name, after.mean);
+    variance.set(name, after.variance);
   }
-  return { parameters: updated, state: next };
+  return { parameters: updated, state: { step, mean, variance } };
 }
 
+/** A parameter with its moments. */
 interface Moments {
+  readonly values: Float32Array;
   readonly mean: Float32Array;
   readonly variance: Float32Array;
 }
 
 function updateArray(
-  values: Float32Array,
+  before: Moments,
   gradient: Float32Array,
-  { mean, variance }: Moments,
   { beta1, beta2, epsilon, weightDecay, learningRate, step }: AdamwOptions & { learningRate: number; step: number },
-): void {
+): Moments {
+  const { length } = gradient;
+  const [values, mean, variance] = [new Float32Array(length), new Float32Array(length), new Float32Array(length)];
   const stepSize = learningRate / (1 - beta1 ** step);
-  const varianceCorrection = Math.sqrt(1 - beta2 ** step);
+  const varianceCorrection = 1 / Math.sqrt(1 - beta2 ** step);
   const kept = 1 - learningRate * weightDecay;
-  for (let index = 0; index < values.length; index++) {
+  for (let index = 0; index < length; index++) {
     const slope = gradient[index]!;
-    const m = beta1 * mean[index]! + (1 - beta1) * slope;
-    const v = beta2 * variance[index]! + (1 - beta2) * slope * slope;
+    const m = beta1 * before.mean[index]! + (1 - beta1) * slope;
+    const v = beta2 * before.variance[index]! + (1 - beta2) * slope * slope;
     mean[index] = m;
     variance[index] = v;
-    values[index] = values[index]! * kept - (stepSize * m) / (Math.sqrt(v) / varianceCorrection + epsilon);
+    values[index] = before.values[index]! * kept - (stepSize * m) / (Math.sqrt(v) * varianceCorrection + epsilon);
   }
+  return { values, mean, variance };
 }
 
 function matching(gradients: Arrays, name: string, length: number): Float32Array {
@@ -89,8 +97,4 @@ function matching(gradients: Arrays, name: string, length: number): Float32Array
 
 function zerosLike(arrays: Arrays): Map<string, Float32Array> {
   return new Map([...arrays].map(([name, values]) => [name, new Float32Array(values.length)]));
-}
-
-function copyOf(arrays: Arrays): Map<string, Float32Array> {
-  return new Map([...arrays].map(([name, values]) => [name, values.slice()]));
 }
