@@ -20,9 +20,19 @@ export function encodeModel(graph: Graph): Uint8Array {
       initializer: graph.constants.map(tensorProto),
       input: graph.inputs.map(valueInfoProto),
       output: graph.outputs.map(valueInfoProto),
+      valueInfo: intermediates(graph).map(valueInfoProto),
     },
   };
   return ModelProto.encode(message).finish();
+}
+
+/**
+ * What ONNX Runtime's shape inference would lose, a Reshape to sizes that are read at run time. Buffers are reused for
+ * values of one shape: with shapes unknown, looking for one among all that are free took half of a session's creation.
+ */
+function intermediates({ nodes, outputs, values }: Graph): ValueInfo[] {
+  const listed = new Set(outputs.map(({ name }) => name));
+  return nodes.flatMap((node) => node.outputs.filter((name) => !listed.has(name)).map((name) => values.get(name)!));
 }
 
 function nodeProto(node: GraphNode) {
