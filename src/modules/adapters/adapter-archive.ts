@@ -4,7 +4,16 @@ import { join } from 'node:path';
 import { Parser, type ReadEntry } from 'tar';
 import { writeHashed } from '../../artifacts/index.ts';
 import { AppError, unprocessable } from '../../lib/errors.ts';
-import { ADAPTER_FILE_LIMITS, ADAPTER_FILES, checkSize, isAdapterFile, requireFiles, type AdapterFile } from './adapter-files.ts';
+import {
+  ADAPTER_FILE_LIMITS,
+  ADAPTER_FILES,
+  checkSize,
+  isAdapterFile,
+  PICKLE_ADVICE,
+  PICKLED_WEIGHTS,
+  requireFiles,
+  type AdapterFile,
+} from './adapter-files.ts';
 
 /** Plain files as old and new tar write them. */
 const FILE_TYPES = new Set(['File', 'OldFile']);
@@ -119,6 +128,7 @@ function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
       return null;
     }
     if (!FILE_TYPES.has(type)) throw refused(path, `is of type ${type}, expected a plain file`);
+    if (parts.length < 2 && name === PICKLED_WEIGHTS) throw refused(path, PICKLE_ADVICE);
     if (parts.length > 1 || !isAdapterFile(name)) throw refused(path, `is not one of ${ADAPTER_FILES.join(', ')}`);
     checkTop(path, parts[0] ?? '');
     if (seen.has(name)) throw refused(path, 'is in the archive twice');

@@ -21,6 +21,12 @@ export const ADAPTER_FILE_LIMITS: AdapterFileLimits = {
 export const ADAPTER_FILES = Object.keys(ADAPTER_FILE_LIMITS) as AdapterFile[];
 const REQUIRED: readonly AdapterFile[] = ['adapter_config.json', 'adapter_model.safetensors'];
 
+/** What early versions of PEFT write unless they are told otherwise. */
+export const PICKLED_WEIGHTS = 'adapter_model.bin';
+export const PICKLE_ADVICE =
+  'is a pickle, which can run code and is never read: load it with PEFT where you trust where it comes from, and save it ' +
+  'as adapter_model.safetensors with save_pretrained(folder, safe_serialization=True)';
+
 export function isAdapterFile(name: string): name is AdapterFile {
   return Object.hasOwn(ADAPTER_FILE_LIMITS, name);
 }
@@ -28,7 +34,7 @@ export function isAdapterFile(name: string): name is AdapterFile {
 /**
  * Copies the adapter's files, and no others, from a folder to a new one. Links are not followed.
  *
- * @throws AppError 422 `invalid_adapter` for a missing file, `not_a_plain_file` for a link; 413.
+ * @throws AppError 422 `invalid_adapter` for a missing file or a pickle in its place, `not_a_plain_file` for a link; 413.
  */
 export async function copyAdapterFiles(from: string, to: string, limits = ADAPTER_FILE_LIMITS): Promise<void> {
   await mkdir(to);
@@ -43,6 +49,9 @@ export async function copyAdapterFiles(from: string, to: string, limits = ADAPTE
     await writeHashed(join(to, name), readPlainFile(source));
     copied.add(name);
   }
+  if (!copied.has('adapter_model.safetensors') && (await lstat(join(from, PICKLED_WEIGHTS)).catch(() => null)) !== null) {
+    throw unusable(PICKLED_WEIGHTS, `${PICKLED_WEIGHTS} ${PICKLE_ADVICE}`, 'pickle_refused');
+  }
   requireFiles(copied);
 }
 
@@ -50,11 +59,11 @@ export async function copyAdapterFiles(from: string, to: string, limits = ADAPTE
 export function requireFiles(present: ReadonlySet<AdapterFile>): void {
   const missing = REQUIRED.find((name) => !present.has(name));
   if (missing === undefined) return;
-  throw unprocessable('invalid_adapter', `${missing} is missing, expected ${REQUIRED.join(' and ')}`, {
-    file: missing,
-    tensor: null,
-    reason: 'missing_file',
-  });
+  throw unusable(missing, `${missing} is missing, expected ${REQUIRED.join(' and ')}`, 'missing_file');
+}
+
+function unusable(file: string, message: string, reason: string): AppError {
+  return unprocessable('invalid_adapter', message, { file, tensor: null, reason });
 }
 
 /** @throws AppError 413 `adapter_too_large` */

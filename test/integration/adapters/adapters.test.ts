@@ -126,6 +126,11 @@ describe('from a folder', () => {
     await writeFile(path.join(folder, 'adapter_config.json'), config);
     const missing = { status: 422, code: 'invalid_adapter', file: 'adapter_model.safetensors' };
     await refused(await importFrom(folder), missing);
+    const pickle = path.join(folder, 'adapter_model.bin');
+    await writeFile(pickle, 'pickle');
+    const advice = expect.stringContaining('save_pretrained(folder, safe_serialization=True)');
+    await refused(await importFrom(folder), { status: 422, code: 'invalid_adapter', file: 'adapter_model.bin', reason: 'pickle_refused', detail: advice });
+    await rm(pickle);
     await symlink('/etc/passwd', path.join(folder, 'adapter_model.safetensors'));
     await refused(await importFrom(folder), { status: 422, code: 'not_a_plain_file', file: 'adapter_model.safetensors' });
   });
@@ -205,7 +210,8 @@ describe('from an archive', () => {
     ['a hard link', () => rawTar([...good(), { path: 'README.md', type: 'Link', linkpath: 'adapter_config.json' }]), archive(422, 'invalid_archive', /Link/)],
     ['a device', () => rawTar([{ path: 'adapter_config.json', type: 'CharacterDevice' }]), archive(422, 'invalid_archive', /CharacterDevice/)],
     ['a pipe', () => rawTar([{ path: 'adapter_config.json', type: 'FIFO' }]), archive(422, 'invalid_archive', /FIFO/)],
-    ['another file', () => rawTar([...good(), { path: 'adapter_model.bin', content: 'pickle' }]), archive(422, 'invalid_archive', /adapter_model\.bin/)],
+    ['another file', () => rawTar([...good(), { path: 'optimizer.pt', content: 'pickle' }]), archive(422, 'invalid_archive', /optimizer\.pt/)],
+    ['a pickle', () => rawTar([good()[0]!, { path: 'a/adapter_model.bin', content: 'pickle' }]), archive(422, 'invalid_archive', /adapter_model\.bin.*safe_serialization=True/)],
     ['a deeper folder', () => rawTar(good().map((entry) => ({ ...entry, path: `a/b/${entry.path}` }))), archive(422, 'invalid_archive', /a\/b/)],
     ['two folders', () => rawTar(good().map((entry, i) => ({ ...entry, path: `f${i}/${entry.path}` }))), archive(422, 'invalid_archive', /one folder/)],
     ['a file twice', () => rawTar([...good(), ...good()]), archive(422, 'invalid_archive', /twice/)],
