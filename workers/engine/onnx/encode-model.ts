@@ -1,6 +1,6 @@
 import { isSymbolic, sizeName } from '../tracer/symbolic-sizes.ts';
 import type { Attribute, Constant, Graph, GraphNode, ValueInfo } from '../tracer/graph.ts';
-import { ATTRIBUTE_TYPE, DATA_TYPE, ModelProto } from './schema.ts';
+import { ATTRIBUTE_TYPE, DATA_TYPE, EXTERNAL, ModelProto } from './schema.ts';
 
 const IR_VERSION = 10;
 const OPSETS = [
@@ -10,6 +10,28 @@ const OPSETS = [
 
 /** The bytes of an ONNX model that computes `graph` (opset 20 plus ONNX Runtime's `com.microsoft` operators). */
 export function encodeModel(graph: Graph): Uint8Array {
+  return encode(graph, tensorProto);
+}
+
+export interface SplitModel {
+  readonly model: Uint8Array;
+  /** The constants beside it, as ONNX Runtime's `externalData` takes them: the arrays themselves, no copies. */
+  readonly externalData: readonly { readonly path: string; readonly data: Uint8Array }[];
+}
+
+/** Larger constants stay out of the model, which protobuf limits to 2 GB. */
+const LARGEST_INSIDE = 1024;
+
+/** As {@link encodeModel}, for graphs that hold the base's weights. */
+export function encodeSplitModel(graph: Graph): SplitModel {
+  const isOutside = ({ data }: Constant) => data.byteLength > LARGEST_INSIDE;
+  return {
+    model: encode(graph, (constant) => (isOutside(constant) ? externalTensorProto(constant) : tensorProto(constant))),
+    externalData: graph.constants.filter(isOutside).map((constant) => ({ path: constant.name, data: bytesOf(constant) })),
+  };
+}
+
+function encode(graph: Graph, initializer: (constant: Constant) => object): Uint8Array {
   const message = {
     irVersion: IR_VERSION,
     producerName: 'readapt',
@@ -17,7 +39,7 @@ export function encodeModel(graph: Graph): Uint8Array {
     graph: {
       name: 'program',
       node: graph.nodes.map(nodeProto),
-      initializer: graph.constants.map(tensorProto),
+      initializer: graph.constants.map(initializer),
       input: graph.inputs.map(valueInfoProto),
       output: graph.outputs.map(valueInfoProto),
       valueInfo: intermediates(graph).map(valueInfoProto),
@@ -54,13 +76,19 @@ function attributeValue(value: Attribute) {
 }
 
 function tensorProto(constant: Constant) {
-  const { data } = constant;
-  return {
-    name: constant.name,
-    dims: constant.shape,
-    dataType: DATA_TYPE[constant.type],
-    rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-  };
+  return { ...tensorHeader(constant), rawData: bytesOf(constant) };
+}
+
+function externalTensorProto(constant: Constant) {
+  return { ...tensorHeader(constant), dataLocation: EXTERNAL, externalData: [{ key: 'location', value: constant.name }] };
+}
+
+function tensorHeader({ name, shape, type }: Constant) {
+  return { name, dims: shape, dataType: DATA_TYPE[type] };
+}
+
+function bytesOf({ data }: Constant): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function valueInfoProto(value: ValueInfo) {

@@ -55,8 +55,11 @@ const root = protobuf.Root.fromJSON({
             dataType: { type: 'int32', id: 2 },
             name: { type: 'string', id: 8 },
             rawData: { type: 'bytes', id: 9 },
+            externalData: repeated('StringStringEntryProto', 13),
+            dataLocation: { type: 'int32', id: 14 },
           },
         },
+        StringStringEntryProto: { fields: { key: { type: 'string', id: 1 }, value: { type: 'string', id: 2 } } },
         ValueInfoProto: { fields: { name: { type: 'string', id: 1 }, type: { type: 'TypeProto', id: 2 } } },
         TypeProto: {
           fields: { tensorType: { type: 'Tensor', id: 1 } },
@@ -76,7 +79,10 @@ const root = protobuf.Root.fromJSON({
 export const ModelProto = root.lookupType('onnx.ModelProto');
 
 /** TensorProto.DataType. */
-export const DATA_TYPE = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+export const DATA_TYPE = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
+
+/** TensorProto.DataLocation: not in the model's bytes. */
+export const EXTERNAL = 1;
 
 /** AttributeProto.AttributeType. */
 export const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;

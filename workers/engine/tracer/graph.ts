@@ -1,7 +1,11 @@
-/** Element types that occur in traced graphs; int64 only in constants that parameterise operators (axes, shapes). */
-export type ElementType = 'float32' | 'int32' | 'int64' | 'bool';
+/**
+ * Element types that occur in graphs: int64 only where operators are parameterised (axes, shapes), float16 only after
+ * the pass that computes products in it.
+ */
+export type ElementType = 'float32' | 'float16' | 'int32' | 'int64' | 'bool';
 
-export type ConstantData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
+/** float16 as bit patterns. */
+export type ConstantData = Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array;
 
 /** An integer, a float, a string or a list of integers. */
 export type Attribute = number | { readonly float: number } | string | readonly number[];

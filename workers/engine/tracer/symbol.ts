@@ -1,4 +1,5 @@
 import type { DataType } from '@tensorflow/tfjs';
+import { narrowToHalf } from '../../formats/dtypes.ts';
 import { sameShape, sizeOf, type ElementType } from './graph.ts';
 import type { GraphBuilder } from './graph-builder.ts';
 
@@ -68,6 +69,8 @@ function typedArrayOf(type: ElementType, value: number) {
   switch (type) {
     case 'float32':
       return Float32Array.of(value);
+    case 'float16':
+      return narrowToHalf(Float32Array.of(value));
     case 'int32':
       return Int32Array.of(value);
     case 'bool':

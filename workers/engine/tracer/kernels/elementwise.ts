@@ -1,4 +1,5 @@
 import { broadcast_util } from '@tensorflow/tfjs';
+import { DATA_TYPE } from '../../onnx/schema.ts';
 import type { ElementType } from '../graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { broadcastable, constantSymbol, storedShape, valueSymbol, type TracedSymbol } from '../symbol.ts';
@@ -119,9 +120,6 @@ export const elementwiseKernels: KernelTable = {
   },
 };
 
-/** TensorProto.DataType numbers, which the Cast operator takes. */
-const CAST_TARGET: Readonly<Record<ElementType, number>> = { float32: 1, int32: 6, int64: 7, bool: 9 };
-
 export function castNode(graph: GraphBuilder, name: string, shape: readonly number[], type: ElementType): string {
-  return emit(graph, { op: 'Cast', inputs: [name], shape, type, attributes: { to: CAST_TARGET[type] } });
+  return emit(graph, { op: 'Cast', inputs: [name], shape, type, attributes: { to: DATA_TYPE[type] } });
 }

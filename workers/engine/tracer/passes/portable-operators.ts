@@ -1,4 +1,5 @@
 import type { Attribute, Constant, ElementType, Graph, GraphNode, ValueInfo } from '../graph.ts';
+import { eliminateDeadNodes } from './eliminate-dead-nodes.ts';
 
 /** Outputs of one Split that every provider can write: WebGPU binds each to one of a shader's few storage buffers. */
 const MAX_SPLIT_OUTPUTS = 4;
@@ -6,8 +7,8 @@ const MAX_SPLIT_OUTPUTS = 4;
 /**
  * The graph in operators that GPU providers of ONNX Runtime compute right. SimplifiedLayerNormalization becomes standard
  * operators: WebGPU's (1.30) gives a wrong second output, which the gradient reads. So does FusedMatMul, which is no
- * part of ONNX and which each provider has in a form of its own, and a Split into more parts than a shader can bind.
- * RotaryEmbedding stays: both CUDA and WebGPU have it.
+ * part of ONNX and which each provider has in a form of its own, a Split into more parts than a shader can bind, and
+ * ConstantOfShape, whose zeros WebGPU would have sent from the CPU. RotaryEmbedding stays: CUDA and WebGPU have it.
  */
 export function portableOperators(graph: Graph): Graph {
   const rewriting = new Rewriting(graph);
@@ -16,12 +17,14 @@ export function portableOperators(graph: Graph): Graph {
     if (rewrite) rewrite(rewriting, node);
     else rewriting.nodes.push(node);
   }
-  return { ...graph, nodes: rewriting.nodes, constants: rewriting.constants, values: rewriting.values };
+  const { nodes, constants, values } = rewriting;
+  return eliminateDeadNodes({ ...graph, nodes, constants, values });
 }
 
 type Rewrite = (to: Rewriting, node: GraphNode) => void;
 
 const REWRITES: Readonly<Record<string, Rewrite>> = {
+  ConstantOfShape: zeros,
   FusedMatMul: fusedMatMul,
   SimplifiedLayerNormalization: rmsNorm,
   Split: split,
@@ -78,6 +81,10 @@ class Rewriting {
     this.values.set(value.name, value);
     return value;
   }
+}
+
+function zeros(to: Rewriting, { inputs, outputs }: GraphNode): void {
+  to.add({ op: 'Expand', inputs: [to.scalar(0), inputs[0]!], output: outputs[0]! });
 }
 
 /** FusedMatMul(a, b) = MatMul of the operands with their last two axes exchanged where it says so. */
