@@ -19,12 +19,12 @@ export interface SplitModel {
   readonly externalData: readonly { readonly path: string; readonly data: Uint8Array }[];
 }
 
-/** Larger constants stay out of the model, which protobuf limits to 2 GB. */
+/** Larger arrays of numbers stay out of the model, which protobuf limits to 2 GB; what parameterises operators does not. */
 const LARGEST_INSIDE = 1024;
 
 /** As {@link encodeModel}, for graphs that hold the base's weights. */
 export function encodeSplitModel(graph: Graph): SplitModel {
-  const isOutside = ({ data }: Constant) => data.byteLength > LARGEST_INSIDE;
+  const isOutside = ({ data, type }: Constant) => type !== 'int64' && data.byteLength > LARGEST_INSIDE;
   return {
     model: encode(graph, (constant) => (isOutside(constant) ? externalTensorProto(constant) : tensorProto(constant))),
     externalData: graph.constants.filter(isOutside).map((constant) => ({ path: constant.name, data: bytesOf(constant) })),
