@@ -1,26 +1,42 @@
 import type { TokenizedExample } from './example.ts';
 import { inputLength, labelSequences, makeBatch, type ExampleBatch } from './make-batch.ts';
 
+/** What goes through the model at once. */
+export interface BatchLimits {
+  /** Input tokens. */
+  readonly maxTokens: number;
+  /** Completion tokens; each has a row of logits. Default no limit. */
+  readonly maxLabels?: number;
+  /** Default no limit. */
+  readonly maxExamples?: number;
+}
+
+/** Elements of one array of logits, [labels, vocab]: 64 MiB. Gradients need three of them at a time. */
+const MAX_LOGITS = 2 ** 24;
+
+/** The labels of one batch whose logits take no more memory than {@link MAX_LOGITS} allows; one at least. */
+export function labelLimit(vocabSize: number): number {
+  return Math.max(1, Math.floor(MAX_LOGITS / vocabSize));
+}
+
 /**
- * Cuts examples into runs, in order, each of at most `maxTokens` input tokens and `maxExamples` examples; an example
- * with more tokens is alone.
+ * Cuts examples into runs, in order, each within the limits; an example that exceeds one by itself is alone.
  * @returns indices into the list
  */
-export function cutByTokens(
-  examples: readonly TokenizedExample[],
-  { maxTokens, maxExamples = Infinity }: { readonly maxTokens: number; readonly maxExamples?: number },
-): number[][] {
+export function cutIntoRuns(examples: readonly TokenizedExample[], limits: BatchLimits): number[][] {
+  const { maxTokens, maxLabels = Infinity, maxExamples = Infinity } = limits;
   const runs: number[][] = [];
-  let room = 0;
+  let [tokensLeft, labelsLeft] = [0, 0];
   examples.forEach((example, index) => {
-    const tokens = inputLength(example);
+    const [tokens, labels] = [inputLength(example), example.completionIds.length];
     const run = runs.at(-1);
-    if (run && tokens <= room && run.length < maxExamples) run.push(index);
+    if (run && tokens <= tokensLeft && labels <= labelsLeft && run.length < maxExamples) run.push(index);
     else {
       runs.push([index]);
-      room = maxTokens;
+      [tokensLeft, labelsLeft] = [maxTokens, maxLabels];
     }
-    room -= tokens;
+    tokensLeft -= tokens;
+    labelsLeft -= labels;
   });
   return runs;
 }
@@ -29,14 +45,11 @@ export function cutByTokens(
  * Batches for evaluation: every example once, sorted by length, longest first, so that sequences of like length share
  * attention's slots and memory is at its peak at the start.
  */
-export function sortIntoBatches(
-  examples: readonly TokenizedExample[],
-  limits: { readonly maxTokens: number; readonly maxExamples?: number },
-): ExampleBatch[] {
+export function sortIntoBatches(examples: readonly TokenizedExample[], limits: BatchLimits): ExampleBatch[] {
   const order = [...examples.keys()];
   order.sort((a, b) => inputLength(examples[b]!) - inputLength(examples[a]!) || a - b);
   const sorted = order.map((index) => examples[index]!);
-  return cutByTokens(sorted, limits).map((run) => {
+  return cutIntoRuns(sorted, limits).map((run) => {
     return { examples: run.map((at) => order[at]!), batch: makeBatch(run.map((at) => sorted[at]!)) };
   });
 }

@@ -49,7 +49,7 @@ export async function meanLoss(
   options: EvaluationOptions = {},
 ): Promise<Measurement> {
   const perExample = new Float64Array(examples.length);
-  const tokens = await forEachBatch(examples, options, async (group) => {
+  const tokens = await forEachBatch(runtime, examples, options, async (group) => {
     const sums = sumByExample(group, await runtime.labelLosses(adapter, group.batch));
     group.examples.forEach((example, row) => (perExample[example] = sums[row]!));
   });
@@ -87,7 +87,7 @@ export async function exactMatch(
   options: EvaluationOptions = {},
 ): Promise<Measurement> {
   const right = examples.map(() => 1);
-  const tokens = await forEachBatch(examples, options, async ({ examples: members, batch }) => {
+  const tokens = await forEachBatch(runtime, examples, options, async ({ examples: members, batch }) => {
     const logits = await runtime.logits(adapter, batch);
     const vocab = logits.length / batch.labelPositions.length;
     const sequences = labelSequences(batch);

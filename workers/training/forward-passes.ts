@@ -1,9 +1,10 @@
-import { sortIntoBatches } from './batching.ts';
+import type { Runtime } from '../engine/runtime.ts';
+import { labelLimit, sortIntoBatches } from './batching.ts';
 import type { TokenizedExample } from './example.ts';
 import type { ExampleBatch } from './make-batch.ts';
 
 export interface EvaluationOptions {
-  /** Most examples of one forward pass. Default: as many as {@link FORWARD_TOKENS} hold. */
+  /** Most examples of one forward pass. Default: as many as {@link FORWARD_TOKENS} and the limit of labels hold. */
   readonly batchSize?: number;
   readonly signal?: AbortSignal;
 }
@@ -16,12 +17,17 @@ const FORWARD_TOKENS = 1024;
  * @returns input tokens of all batches
  */
 export async function forEachBatch(
+  runtime: Runtime,
   examples: readonly TokenizedExample[],
   { batchSize, signal }: EvaluationOptions,
   run: (group: ExampleBatch) => Promise<void>,
 ): Promise<number> {
   if (examples.length === 0) throw new RangeError('there are no examples to evaluate');
-  const limits = { maxTokens: FORWARD_TOKENS, ...(batchSize !== undefined && { maxExamples: batchSize }) };
+  const limits = {
+    maxTokens: FORWARD_TOKENS,
+    maxLabels: labelLimit(runtime.base.config.vocabSize),
+    ...(batchSize !== undefined && { maxExamples: batchSize }),
+  };
   let tokens = 0;
   for (const group of sortIntoBatches(examples, limits)) {
     signal?.throwIfAborted();

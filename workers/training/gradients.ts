@@ -2,7 +2,7 @@ import type { Runtime } from '../engine/runtime.ts';
 import type { Adapter } from '../models/adapter.ts';
 import { trainableArrays } from '../models/trainable-arrays.ts';
 import type { FactorGradients } from '../relora/regularisation.ts';
-import { cutByTokens } from './batching.ts';
+import { cutIntoRuns, labelLimit } from './batching.ts';
 import { breathe } from './forward-passes.ts';
 import type { TokenizedExample } from './example.ts';
 import { makeBatch } from './make-batch.ts';
@@ -37,7 +37,8 @@ export async function accumulateGradients(
   let gradients: FactorGradients | null = null;
   let lossSum = 0;
   let tokens = 0;
-  for (const run of cutByTokens(examples, { maxTokens: microBatchTokens })) {
+  const limits = { maxTokens: microBatchTokens, maxLabels: labelLimit(runtime.base.config.vocabSize) };
+  for (const run of cutIntoRuns(examples, limits)) {
     if (gradients) await breathe();
     signal?.throwIfAborted();
     const batch = makeBatch(run.map((index) => examples[index]!));

@@ -62,7 +62,7 @@ async function scoreFirstPass({ runtime, adapter, examples, choices, options }: 
     return continued(example, prefix, suffix.length <= MAX_FED_TOKENS ? suffix : suffix.slice(0, 1));
   });
   const scores: Score[][] = examples.map(() => []);
-  const tokens = await forEachBatch(rows, options, async ({ examples: members, batch }) => {
+  const tokens = await forEachBatch(runtime, rows, options, async ({ examples: members, batch }) => {
     const logits = await runtime.logits(adapter, batch);
     const vocab = logits.length / batch.labelPositions.length;
     let label = 0;
@@ -88,7 +88,7 @@ async function complete(
     const suffix = choices.suffixes[choice]!;
     return continued(examples[example]!, [...choices.prefix, suffix[0]!], suffix.slice(1));
   });
-  return forEachBatch(rows, options, async (group) => {
+  return forEachBatch(runtime, rows, options, async (group) => {
     const losses = sumByExample(group, await runtime.labelLosses(adapter, group.batch));
     group.examples.forEach((index, row) => {
       const { example, choice } = open[index]!;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Tokenizer } from '../../../workers/formats/tokenizer.ts';
 import { Random } from '../../../workers/models/random.ts';
-import { cutByTokens, sortIntoBatches, sumByExample } from '../../../workers/training/batching.ts';
+import { cutIntoRuns, labelLimit, sortIntoBatches, sumByExample } from '../../../workers/training/batching.ts';
 import type { TokenizedExample } from '../../../workers/training/example.ts';
 import { labelSequences, makeBatch } from '../../../workers/training/make-batch.ts';
 import { tokenizeExamples } from '../../../workers/training/tokenize.ts';
@@ -42,17 +42,37 @@ describe('makeBatch', () => {
   });
 });
 
-describe('cutByTokens', () => {
-  const ofLengths = (...lengths: number[]) => lengths.map((length) => example(Array<number>(length).fill(1), [2]));
+describe('cutIntoRuns', () => {
+  /** Of so many input tokens and labels. */
+  const sized = (tokens: number, labels: number) => example(Array<number>(tokens - labels + 1).fill(1), Array<number>(labels).fill(2));
+  const ofLengths = (...lengths: number[]) => lengths.map((length) => sized(length, 1));
+  const ofLabels = (...counts: number[]) => counts.map((labels) => sized(10, labels));
 
   it('fills each run in order, and leaves an example alone that is larger than any', () => {
-    expect(cutByTokens(ofLengths(3, 4, 4, 20, 1, 1), { maxTokens: 8 })).toEqual([[0, 1], [2], [3], [4, 5]]);
-    expect(cutByTokens(ofLengths(3, 5), { maxTokens: 8 })).toEqual([[0, 1]]);
-    expect(cutByTokens([], { maxTokens: 8 })).toEqual([]);
+    expect(cutIntoRuns(ofLengths(3, 4, 4, 20, 1, 1), { maxTokens: 8 })).toEqual([[0, 1], [2], [3], [4, 5]]);
+    expect(cutIntoRuns(ofLengths(3, 5), { maxTokens: 8 })).toEqual([[0, 1]]);
+    expect(cutIntoRuns([], { maxTokens: 8 })).toEqual([]);
   });
 
   it('holds no more examples than allowed', () => {
-    expect(cutByTokens(ofLengths(1, 1, 1, 1, 1), { maxTokens: 8, maxExamples: 2 })).toEqual([[0, 1], [2, 3], [4]]);
+    expect(cutIntoRuns(ofLengths(1, 1, 1, 1, 1), { maxTokens: 8, maxExamples: 2 })).toEqual([[0, 1], [2, 3], [4]]);
+  });
+
+  it('holds no more labels than allowed, but for an example that has more', () => {
+    expect(cutIntoRuns(ofLabels(2, 3, 1, 9, 1, 4), { maxTokens: 100, maxLabels: 5 })).toEqual([[0, 1], [2], [3], [4, 5]]);
+    expect(cutIntoRuns(ofLabels(1, 1, 1), { maxTokens: 25, maxLabels: 5 })).toEqual([[0, 1], [2]]);
+  });
+});
+
+describe('labelLimit', () => {
+  it.each([
+    ['SmolLM2', 49_152, 341],
+    ['Gemma', 262_144, 64],
+    ['the tiny test model', 512, 32_768],
+    ['a vocabulary larger than the limit', 2 ** 25, 1],
+  ])('keeps one array of logits of %s within 64 MiB', (_, vocabSize, labels) => {
+    expect(labelLimit(vocabSize)).toBe(labels);
+    if (labels > 1) expect(4 * labels * vocabSize).toBeLessThanOrEqual(2 ** 26);
   });
 });
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import type { Batch, Runtime } from '../../../workers/engine/runtime.ts';
 import { findChoices, type ChoiceSet } from '../../../workers/training/choices.ts';
 import { accuracy, exactMatch, meanLoss, measure } from '../../../workers/training/evaluation.ts';
@@ -21,7 +21,7 @@ interface CountingRuntime extends Runtime {
   readonly calls: { kind: string; labels: number }[];
 }
 
-function bigramRuntime(): CountingRuntime {
+function bigramRuntime(vocabSize = 4): CountingRuntime {
   const calls: { kind: string; labels: number }[] = [];
   const after = (batch: Batch, label: number): number[] => NEXT[batch.inputIds[batch.labelPositions[label]!]!]!;
   const count = (kind: string, batch: Batch): void => {
@@ -30,6 +30,7 @@ function bigramRuntime(): CountingRuntime {
   return {
     calls,
     name: 'bigram',
+    base: { config: { vocabSize } },
     labelLosses: async (_: unknown, batch: Batch) => {
       count('losses', batch);
       return Float32Array.from(batch.labelTargets, (target, i) => -Math.log(after(batch, i)[target]!));
@@ -66,6 +67,18 @@ describe('meanLoss', () => {
     const residuals = (first - mean) ** 2 + (second - 3 * mean) ** 2;
     expect(result.standardError).toBeCloseTo(Math.sqrt(residuals * 2) / 4, 6);
   });
+});
+
+test.each(['loss', 'exact_match', 'accuracy'] as const)('%s of many labels goes through in passes whose logits fit in memory', async (metric) => {
+  const examples = [example([0], [1, 3], 'x'), example([3, 0], [1], 'y'), example([0], [2, 3, 1], 'z'), example([0], [1], 'y')];
+  const choices = choicesOf({ x: [1, 3], y: [1], z: [2, 3, 1] });
+  const whole = await measure(bigramRuntime(), null, examples, { metric, choices });
+  // 4 labels fit into 2 ** 24 logits.
+  const runtime = bigramRuntime(2 ** 22);
+  const parts = await measure(runtime, null, examples, { metric, choices });
+  expect(parts).toEqual(whole);
+  expect(runtime.calls.length).toBeGreaterThan(1);
+  expect(Math.max(...runtime.calls.map(({ labels }) => labels))).toBeLessThanOrEqual(4);
 });
 
 describe('accuracy', () => {

@@ -159,6 +159,25 @@ describe('accumulateGradients', () => {
     expect([...factorArrays(whole.gradients).values()].some((values) => values.some((v) => Math.abs(v) > 1e-3))).toBe(true);
   });
 
+  it('cuts a batch where its logits would take too much memory, to the same result', async () => {
+    const members = examples.slice(0, 8);
+    const whole = await accumulateGradients(base.runtime, common.initial, members);
+    const labels: number[] = [];
+    // 8 labels fit into 2 ** 24 logits.
+    const runtime = {
+      base: { ...base.model, config: { ...base.model.config, vocabSize: 2 ** 21 } },
+      gradients: (...args: Parameters<Runtime['gradients']>) => {
+        labels.push(args[1].labelPositions.length);
+        return base.runtime.gradients(...args);
+      },
+    } as Runtime;
+    const parts = await accumulateGradients(runtime, common.initial, members);
+    expect(labels.length).toBeGreaterThan(1);
+    expect(Math.max(...labels)).toBeLessThanOrEqual(8);
+    expect(parts.loss).toBeCloseTo(whole.loss, 5);
+    expect(maxDifference(parts.gradients, whole.gradients)).toBeLessThan(1e-5);
+  });
+
   it('averages over completion tokens', async () => {
     const { labelLosses } = await lossesOf(examples.slice(0, 8));
     const { loss } = await accumulateGradients(base.runtime, common.initial, examples.slice(0, 8));
