@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+export interface GraphCacheOptions {
+  /** Graphs kept at a time; the one that was used longest ago goes first. Default 64. */
+  readonly maxEntries?: number;
+  /** Of all graphs together, in bytes. Default 512 MiB. */
+  readonly maxBytes?: number;
+}
+
+const EXTENSION = '.graph';
+const WORKSPACE = 'tmp-';
+
+/** No process takes so long to write a graph: what is older was left by one that died. */
+const STALE_MS = 3_600_000;
+
+/** Bytes of the SHA-256 that an entry begins with. */
+const CHECKSUM_SIZE = 32;
+
+/**
+ * Graphs as ONNX Runtime has optimised them, in a folder, kept from one process to the next and shared by processes that
+ * run side by side. An entry is the SHA-256 of an ONNX model and the model; it appears whole or not at all. A cache never
+ * fails: a folder that cannot be written or a damaged file costs the time that an entry would have saved.
+ */
+export class GraphCache {
+  readonly #folder: string;
+  readonly #maxEntries: number;
+  readonly #maxBytes: number;
+
+  /** @param folder made when it is needed, for this user alone */
+  constructor(folder: string, { maxEntries = 64, maxBytes = 512 << 20 }: GraphCacheOptions = {}) {
+    this.#folder = folder;
+    this.#maxEntries = maxEntries;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** The model kept under `key`; null where there is none or it is damaged. */
+  async read(key: string): Promise<Uint8Array | null> {
+    const file = this.#path(key);
+    const entry = await readFile(file).catch(() => null);
+    if (entry === null) return null;
+    const model = entry.subarray(CHECKSUM_SIZE);
+    if (!checksum(model).equals(entry.subarray(0, CHECKSUM_SIZE))) return null;
+    const now = new Date();
+    await utimes(file, now, now).catch(() => undefined);
+    return model;
+  }
+
+  /**
+   * Makes something that leaves an optimised model behind, and keeps the model under `key`.
+   * @param create writes the model to the file if it is given one; is called again without one where that fails
+   */
+  async record<T>(key: string, create: (file?: string) => Promise<T>): Promise<T> {
+    const workspace = await this.#openWorkspace().catch(() => null);
+    if (workspace === null) return create();
+    const file = path.join(workspace, 'optimised.onnx');
+    try {
+      const created = await create(file).catch(() => null);
+      if (created === null) return await create();
+      await this.#keep(key, { workspace, file }).catch(() => undefined);
+      return created;
+    } finally {
+      await rm(workspace, { recursive: true, force: true }).catch(() => undefined);
+    }
+  }
+
+  #path(key: string): string {
+    return path.join(this.#folder, `${key}${EXTENSION}`);
+  }
+
+  async #openWorkspace(): Promise<string> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    return mkdtemp(path.join(this.#folder, WORKSPACE));
+  }
+
+  async #keep(key: string, { workspace, file }: { readonly workspace: string; readonly file: string }): Promise<void> {
+    const model = await readFile(file);
+    const entry = path.join(workspace, 'entry');
+    await writeFile(entry, Buffer.concat([checksum(model), model]), { mode: 0o600 });
+    await rename(entry, this.#path(key));
+    await this.#evict();
+  }
+
+  async #evict(): Promise<void> {
+    const found = await Promise.all((await readdir(this.#folder)).map((name) => this.#describe(name)));
+    const files = found.filter((file) => file !== null).sort((a, b) => b.usedAt - a.usedAt);
+    const stale = files.filter(({ name, usedAt }) => name.startsWith(WORKSPACE) && Date.now() - usedAt > STALE_MS);
+    let bytes = 0;
+    const beyond = files
+      .filter(({ name }) => name.endsWith(EXTENSION))
+      .filter(({ size }, index) => (bytes += size) > this.#maxBytes || index >= this.#maxEntries);
+    for (const { name } of [...stale, ...beyond]) await rm(path.join(this.#folder, name), { recursive: true, force: true });
+  }
+
+  /** null where another process has removed it meanwhile. */
+  async #describe(name: string) {
+    const stats = await stat(path.join(this.#folder, name)).catch(() => null);
+    return stats && { name, size: stats.size, usedAt: stats.mtimeMs };
+  }
+}
+
+function checksum(model: Uint8Array): Buffer {
+  return createHash('sha256').update(model).digest();
+}
