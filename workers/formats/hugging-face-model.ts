@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
+import type { ParseOptions } from '../models/architecture.ts';
 import type { BaseModel, Tensor } from '../models/base-model.ts';
 import type { ModelConfig } from '../models/model-config.ts';
 import { openModelWeights, type ModelWeights } from './model-weights.ts';
@@ -18,15 +19,17 @@ export interface BaseModelDescription {
 /**
  * Loads a base model as float32, strictly: every expected tensor, no other, shapes, finite values.
  * @param folder with config.json and safetensors files
+ * @param options which architectures can be loaded; default: those that Readapt ships
  * @throws FormatError naming file, tensor or field, the value found and the one expected
  */
-export async function loadBaseModel(folder: string): Promise<BaseModel> {
-  return withModelWeights(folder, async (model) => {
+export async function loadBaseModel(folder: string, options: ParseOptions = {}): Promise<BaseModel> {
+  const load = async (model: ModelWeights): Promise<BaseModel> => {
     const read = new Map<string, Tensor>();
     const fingerprint = await readAll(model, (name, tensor) => read.set(name, tensor));
     const weights = new Map(model.names.map((name) => [name, read.get(name)!]));
     return { config: model.config, weights, fingerprint };
-  });
+  };
+  return withModelWeights(folder, load, options);
 }
 
 /**
@@ -43,8 +46,12 @@ export async function describeBaseModel(folder: string): Promise<BaseModelDescri
 }
 
 /** Opens, hands the weights to `use`, and closes them whatever happens. */
-export async function withModelWeights<T>(folder: string, use: (model: ModelWeights) => Promise<T>): Promise<T> {
-  const model = await openModelWeights(folder);
+export async function withModelWeights<T>(
+  folder: string,
+  use: (model: ModelWeights) => Promise<T>,
+  options: ParseOptions = {},
+): Promise<T> {
+  const model = await openModelWeights(folder, options);
   try {
     return await use(model);
   } finally {

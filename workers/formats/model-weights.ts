@@ -1,4 +1,4 @@
-import { expectedWeights, parseModelConfig } from '../models/architecture.ts';
+import { expectedWeights, parseModelConfig, type ParseOptions } from '../models/architecture.ts';
 import type { Tensor } from '../models/base-model.ts';
 import type { ModelConfig } from '../models/model-config.ts';
 import { isFloatDtype } from './dtypes.ts';
@@ -30,8 +30,8 @@ export interface ModelWeights {
  * names and shapes of all tensors against the architecture; no tensor is read, unless a tied head is stored as well.
  * @throws FormatError naming file, tensor or field, the value found and the one expected
  */
-export async function openModelWeights(folder: string): Promise<ModelWeights> {
-  const config = await readModelConfig(folder);
+export async function openModelWeights(folder: string, options: ParseOptions = {}): Promise<ModelWeights> {
+  const config = await readModelConfig(folder, options);
   const files: SafetensorsFile[] = [];
   const close = async () => void (await Promise.all(files.map((file) => file.close())));
   try {
@@ -54,8 +54,8 @@ export async function openModelWeights(folder: string): Promise<ModelWeights> {
 }
 
 /** Reads and checks config.json. */
-export async function readModelConfig(folder: string): Promise<ModelConfig> {
-  return parseModelConfig(await readJsonInFolder(folder, CONFIG), CONFIG);
+export async function readModelConfig(folder: string, options: ParseOptions = {}): Promise<ModelConfig> {
+  return parseModelConfig(await readJsonInFolder(folder, CONFIG), CONFIG, options);
 }
 
 /** Tensor name → open file that holds it. */

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { loadBaseModel } from '../../../../workers/formats/hugging-face-model.ts';
 import { loadAdapter } from '../../../../workers/formats/peft-adapter.ts';
 import type { Adapter } from '../../../../workers/models/adapter.ts';
+import type { ParseOptions } from '../../../../workers/models/architecture.ts';
 import type { BaseModel } from '../../../../workers/models/base-model.ts';
 import type { Batch } from '../../../../workers/engine/runtime.ts';
 
@@ -15,18 +16,36 @@ interface StoredTensor {
 
 export type Tensors = ReadonlyMap<string, StoredTensor>;
 
+/** What golden.json says of a group of tensors; trained ones are `train`. */
+export type Group = 'logits' | 'loss' | 'grad' | 'merged' | 'train';
+
+/** By how much the reference's own float32 and float64 differ: the largest of each group's tensors. */
+export interface RoundingGaps {
+  readonly maxAbs: Readonly<Record<Group, number>>;
+  readonly relativeL2: Readonly<Record<Group, number>>;
+}
+
 export interface GoldenCase {
   readonly base: BaseModel;
   readonly adapter: Adapter;
   readonly golden: Tensors;
+  /** Undefined for a case that states none. */
+  readonly gaps: RoundingGaps | undefined;
 }
 
 /** A case of the golden fixtures; `base` is the folder of the base model. */
-export async function loadGoldenCase(name: string, base = 'base'): Promise<GoldenCase> {
+export async function loadGoldenCase(name: string, base = 'base', options: ParseOptions = {}): Promise<GoldenCase> {
   const folder = path.join(ROOT, name);
-  const model = await loadBaseModel(path.join(folder, base));
+  const model = await loadBaseModel(path.join(folder, base), options);
   const adapter = await loadAdapter(path.join(folder, 'adapter'), model.config);
-  return { base: model, adapter, golden: readTensors(path.join(folder, 'golden.safetensors')) };
+  const golden = readTensors(path.join(folder, 'golden.safetensors'));
+  return { base: model, adapter, golden, gaps: readGaps(path.join(folder, 'golden.json')) };
+}
+
+function readGaps(file: string): RoundingGaps | undefined {
+  const { checks } = JSON.parse(readFileSync(file, 'utf8')) as { checks: Record<string, RoundingGaps['maxAbs']> };
+  const [maxAbs, relativeL2] = [checks['float32_vs_float64_max_abs'], checks['float32_vs_float64_relative_l2']];
+  return maxAbs && relativeL2 && { maxAbs, relativeL2 };
 }
 
 /** F32 and I64 tensors of a trusted file; ids become numbers. */
