@@ -2,9 +2,11 @@ import * as ort from 'onnxruntime-node';
 import { programInputs, type ProgramInput, type ProgramSpec } from '../models/decoder/program.ts';
 import type { BoundCall, InputData } from './bindings.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
-import { encodeModel } from './onnx/encode-model.ts';
+import type { BaseModel } from '../models/base-model.ts';
+import { encodeSplitModel } from './onnx/encode-model.ts';
 import { traceProgram } from './trace-program.ts';
 import { sizeOf, type Graph } from './tracer/graph.ts';
+import { bindConstants } from './tracer/passes/bind-constants.ts';
 import { isSymbolic } from './tracer/symbolic-sizes.ts';
 
 export interface CompileOptions {
@@ -12,6 +14,8 @@ export interface CompileOptions {
   readonly profileFilePrefix?: string | undefined;
   /** The provider that runs the graph, and what it is rewritten to for it. Default: the CPU. */
   readonly target?: Target | undefined;
+  /** The base's, for a target whose sessions keep them. */
+  readonly weights: BaseModel['weights'];
 }
 
 /**
@@ -27,17 +31,28 @@ const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
   extra: { session: { intra_op: { allow_spinning: '0' } } },
 };
 
+/** Without a warning that operators on shapes run on the CPU, as they should. */
+const QUIET: ort.InferenceSession.SessionOptions = { logSeverityLevel: 3 };
+
 /** Traces a program and makes an ONNX Runtime session of it. */
 export async function compileProgram(spec: ProgramSpec, options: CompileOptions): Promise<CompiledProgram> {
-  const { threads, profileFilePrefix, target = CPU_TARGET } = options;
-  const graph = target.rewrite(traceProgram(spec));
-  const session = await ort.InferenceSession.create(encodeModel(graph), {
+  const { threads, profileFilePrefix, target = CPU_TARGET, weights } = options;
+  const traced = traceProgram(spec);
+  const graph = target.rewrite(target.keepsWeights ? bindConstants(traced, arraysOf(weights)) : traced);
+  const { model, externalData } = encodeSplitModel(graph);
+  const session = await ort.InferenceSession.create(model, {
     ...SESSION_OPTIONS,
+    ...(target.provider === 'cpu' ? {} : QUIET),
+    externalData,
     executionProviders: [target.provider],
     intraOpNumThreads: threads,
     ...(profileFilePrefix && { enableProfiling: true, profileFilePrefix }),
   });
   return new CompiledProgram(session, spec, graph);
+}
+
+function arraysOf(weights: BaseModel['weights']): Map<string, Float32Array> {
+  return new Map([...weights].map(([name, { data }]) => [name, data]));
 }
 
 /** A session with its inputs and outputs; buffers of outputs whose size is known are allocated once and reused. */

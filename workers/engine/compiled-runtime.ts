@@ -4,15 +4,19 @@ import type { Adapter } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { bindCall, checkCall, gradientResult, programKey, programSpec, type ProgramCall } from './bindings.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
-import type { Target } from './devices/target.ts';
+import { CPU_TARGET, type Target } from './devices/target.ts';
 import type { ProgramKind } from '../models/decoder/program.ts';
+import { trainableArrays } from '../models/trainable-arrays.ts';
 import type { Batch, GradientResult, Runtime } from './runtime.ts';
 import { SessionCache } from './session-cache.ts';
 
 export interface CompiledRuntimeOptions {
   /** Threads of one operator; default: the number of CPUs. */
   readonly threads?: number;
-  /** Programs kept compiled at a time; the one that was used longest ago goes first. */
+  /**
+   * Programs kept compiled at a time; the one that was used longest ago goes first. Default: 32, or 4 where each keeps
+   * the base's weights on its device.
+   */
   readonly maxSessions?: number;
   /** ONNX Runtime profiles every session into a JSON file of this path with a time stamp behind it, complete on `dispose`. */
   readonly profileFilePrefix?: string;
@@ -20,7 +24,6 @@ export interface CompiledRuntimeOptions {
   readonly target?: Target | undefined;
 }
 
-const DEFAULT_MAX_SESSIONS = 32;
 
 type Outputs = (name: string) => Float32Array;
 
@@ -28,14 +31,14 @@ type Call = Omit<ProgramCall, 'gradientScale'> & Partial<ProgramCall>;
 
 /**
  * Runs the program as graphs on a provider of ONNX Runtime, compiled on first use for each kind and parameterisation;
- * batches of all sizes share them. The base's weights are bound without a copy and shared by all of them. `session.run`
- * blocks the event loop.
+ * batches of all sizes share them. On the CPU the base's weights are bound without a copy and shared by all of them.
+ * `session.run` blocks the event loop.
  */
 export class CompiledRuntime implements Runtime {
   readonly name = 'compiled';
   readonly base: BaseModel;
   readonly #threads: number;
-  readonly #target: Target | undefined;
+  readonly #target: Target;
   readonly #profileFilePrefix: string | undefined;
   readonly #weights: ReadonlyMap<string, ort.Tensor>;
   readonly #programs: SessionCache<CompiledProgram>;
@@ -46,11 +49,11 @@ export class CompiledRuntime implements Runtime {
     this.base = base;
     this.#threads = options.threads ?? os.availableParallelism();
     this.#profileFilePrefix = options.profileFilePrefix;
-    this.#target = options.target;
-    this.#programs = new SessionCache(options.maxSessions ?? DEFAULT_MAX_SESSIONS);
-    this.#weights = new Map(
-      [...base.weights].map(([name, { data, shape }]) => [name, new ort.Tensor('float32', data, shape)]),
-    );
+    this.#target = options.target ?? CPU_TARGET;
+    const { keepsWeights } = this.#target;
+    this.#programs = new SessionCache(options.maxSessions ?? (keepsWeights ? 4 : 32));
+    const bound = keepsWeights ? [] : [...base.weights];
+    this.#weights = new Map(bound.map(([name, { data, shape }]) => [name, new ort.Tensor('float32', data, shape)]));
   }
 
   /** Programs that are compiled at the moment. */
@@ -63,7 +66,12 @@ export class CompiledRuntime implements Runtime {
   }
 
   async gradients(adapter: Adapter, batch: Batch, gradientScale: number): Promise<GradientResult> {
-    return gradientResult(adapter, await this.#run('gradients', { adapter, batch, gradientScale }));
+    // Of gradients that are divided by a step's tokens float16 would lose the small ones.
+    const within = this.#target.precision === 'f32';
+    const output = await this.#run('gradients', { adapter, batch, gradientScale: within ? gradientScale : 1 });
+    const result = gradientResult(adapter, output);
+    if (!within) scaleGradients(result, gradientScale);
+    return result;
   }
 
   async logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
@@ -89,8 +97,15 @@ export class CompiledRuntime implements Runtime {
         threads: this.#threads,
         profileFilePrefix: this.#profileFilePrefix,
         target: this.#target,
+        weights: this.base.weights,
       }),
     );
     return program.run(this.#weights, bindCall(this.base, { adapter, batch, gradientScale }));
+  }
+}
+
+function scaleGradients({ gradients }: GradientResult, scale: number): void {
+  for (const arrays of gradients.values()) {
+    for (const [, array] of trainableArrays(arrays)) for (let i = 0; i < array.length; i++) array[i]! *= scale;
   }
 }

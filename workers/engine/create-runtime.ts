@@ -1,7 +1,7 @@
 import type { BaseModel } from '../models/base-model.ts';
 import { CompiledRuntime, type CompiledRuntimeOptions } from './compiled-runtime.ts';
 import { isEager, type Device, type RuntimeKind } from './devices/device.ts';
-import { TARGETS } from './devices/target.ts';
+import { targetOf, type Precision } from './devices/target.ts';
 import { BACKEND_OF, loadBackend, type LoadOptions } from './devices/tfjs-backends.ts';
 import { EagerRuntime } from './eager-runtime.ts';
 import type { Runtime } from './runtime.ts';
@@ -17,6 +17,8 @@ export interface RuntimeOptions extends Omit<CompiledRuntimeOptions, 'target'> {
   /** Says it by the runtime alone: `compiled` is `cpu`, `eager` is `tfjs-cpu`. */
   readonly kind?: RuntimeKind;
   readonly base: BaseModel;
+  /** Default: f32. f16 is for `cuda` and `webgpu`. */
+  readonly precision?: Precision | undefined;
 }
 
 /** Loads what a device needs before runtimes are made for it. `cpu`, `tfjs-cpu` and the GPU providers need nothing. */
@@ -24,8 +26,13 @@ export async function openDevice(device: Device, options: LoadOptions = {}): Pro
   if (isEager(device)) await loadBackend(device, options);
 }
 
-/** A runtime for one base model; the caller disposes of it. */
-export function createRuntime({ kind = 'compiled', device = DEVICE_OF[kind], base, ...options }: RuntimeOptions): Runtime {
-  if (isEager(device)) return new EagerRuntime(base, BACKEND_OF[device]);
-  return new CompiledRuntime(base, { ...options, target: TARGETS[device] });
+/**
+ * A runtime for one base model; the caller disposes of it.
+ * @throws RangeError for a precision that the device does not have
+ */
+export function createRuntime(options: RuntimeOptions): Runtime {
+  const { kind = 'compiled', device = DEVICE_OF[kind], base, precision = 'f32', ...others } = options;
+  if (!isEager(device)) return new CompiledRuntime(base, { ...others, target: targetOf(device, precision) });
+  if (precision !== 'f32') throw new RangeError(`precision ${precision} was asked for on device ${device}, expected cuda or webgpu`);
+  return new EagerRuntime(base, BACKEND_OF[device]);
 }

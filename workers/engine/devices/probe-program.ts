@@ -6,7 +6,7 @@ import { selectBackend } from '../select-backend.ts';
 import type { ValueInfo } from '../tracer/graph.ts';
 import { trace } from '../tracer/trace.ts';
 import { isEager, type CompiledDevice, type Device, type EagerDevice } from './device.ts';
-import { TARGETS } from './target.ts';
+import { targetOf } from './target.ts';
 import { BACKEND_OF, loadBackend } from './tfjs-backends.ts';
 
 const SIZES = { rows: 6, width: 16, columns: 8 };
@@ -57,7 +57,7 @@ export async function runProbe(device: Device): Promise<number> {
 }
 
 async function runCompiled(device: CompiledDevice): Promise<Numbers> {
-  const { provider, rewrite } = TARGETS[device];
+  const { provider, rewrite } = targetOf(device);
   const providers = ort.listSupportedBackends().map(({ name }) => name);
   if (!providers.includes(provider)) {
     const platform = `${process.platform} ${process.arch}`;
