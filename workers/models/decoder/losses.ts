@@ -54,6 +54,19 @@ function capped<T extends tf.Tensor>(logits: T, cap: number | null): T {
  * @param targets [labels] int32
  */
 export function negativeLogLikelihood(hidden: tf.Tensor2D, head: Head, targets: tf.Tensor1D): tf.Tensor1D {
-  const targetLogits = hidden.mul(tf.gather(head.weight, targets)).sum(-1);
+  const targetLogits = rowProducts(hidden, tf.gather(head.weight, targets));
   return logSumExp(logitsOf(hidden, head)).sub(capped(targetLogits, head.cap)) as tf.Tensor1D;
+}
+
+/**
+ * Σ x · y of each row, [rows, n] → [rows], with a gradient by x alone. That of tfjs' own sum is made of as many ones as x
+ * has elements.
+ */
+function rowProducts(x: tf.Tensor2D, y: tf.Tensor2D): tf.Tensor1D {
+  const products = tf.customGrad((...args) => {
+    const [input, save] = args as [tf.Tensor2D, tf.GradSaveFunc];
+    save([y]);
+    return { value: input.mul(y).sum(-1), gradFunc: (dy, saved) => dy.reshape([-1, 1]).mul(saved[0]!) };
+  });
+  return products(x) as tf.Tensor1D;
 }
