@@ -21,18 +21,19 @@ export interface CompileOptions {
 /**
  * No arena: every session would keep its own peak of activations, while the process heap is shared by all of them at
  * the same speed. No spinning: each session has its own threads, which would burn the cores of the next one's run (with
- * four sessions in turn on two busy cores a step took four times as long).
+ * four sessions in turn on two busy cores a step took four times as long). No optimisation: the tracer's passes leave
+ * nothing to gain (measured), and ONNX Runtime would merge what is computed again on purpose.
  */
 const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
   executionMode: 'sequential',
-  graphOptimizationLevel: 'all',
+  graphOptimizationLevel: 'disabled',
   enableMemPattern: false,
   enableCpuMemArena: false,
   extra: { session: { intra_op: { allow_spinning: '0' } } },
 };
 
-/** Without a warning that operators on shapes run on the CPU, as they should. */
-const QUIET: ort.InferenceSession.SessionOptions = { logSeverityLevel: 3 };
+/** Other providers fuse operators of their own. No warning that operators on shapes run on the CPU, as they should. */
+const ACCELERATOR_OPTIONS: ort.InferenceSession.SessionOptions = { graphOptimizationLevel: 'all', logSeverityLevel: 3 };
 
 /** Traces a program and makes an ONNX Runtime session of it. */
 export async function compileProgram(spec: ProgramSpec, options: CompileOptions): Promise<CompiledProgram> {
@@ -42,7 +43,7 @@ export async function compileProgram(spec: ProgramSpec, options: CompileOptions)
   const { model, externalData } = encodeSplitModel(graph);
   const session = await ort.InferenceSession.create(model, {
     ...SESSION_OPTIONS,
-    ...(target.provider === 'cpu' ? {} : QUIET),
+    ...(target.provider === 'cpu' ? {} : ACCELERATOR_OPTIONS),
     externalData,
     executionProviders: [target.provider],
     intraOpNumThreads: threads,

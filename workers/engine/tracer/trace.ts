@@ -3,8 +3,22 @@ import { selectBackend } from '../select-backend.ts';
 import type { Graph, ValueInfo } from './graph.ts';
 import { eliminateDeadNodes } from './passes/eliminate-dead-nodes.ts';
 import { fuseGemmAdd } from './passes/fuse-gemm-add.ts';
+import { fuseSiblingProducts } from './passes/fuse-sibling-products.ts';
+import { joinSummedProducts } from './passes/join-summed-products.ts';
+import { rematerialise } from './passes/rematerialise.ts';
+import { shareEqualNodes } from './passes/share-equal-nodes.ts';
 import { materialised, valueSymbol } from './symbol.ts';
 import { TRACE_BACKEND, traceBackend, type TraceBackend } from './trace-backend.ts';
+
+/** What is done to a recorded graph, in this order. */
+export const PASSES: readonly ((graph: Graph) => Graph)[] = [
+  eliminateDeadNodes,
+  joinSummedProducts,
+  fuseSiblingProducts,
+  shareEqualNodes,
+  fuseGemmAdd,
+  rematerialise,
+];
 
 /** A function over named tensors, written in tfjs ops (gradients included). */
 export type TensorProgram = (inputs: Readonly<Record<string, tf.Tensor>>) => Readonly<Record<string, tf.Tensor>>;
@@ -15,7 +29,7 @@ export type TensorProgram = (inputs: Readonly<Record<string, tf.Tensor>>) => Rea
  * @throws Error if the program uses a tfjs kernel that the tracer does not know, or reads a value
  */
 export function trace(program: TensorProgram, inputs: readonly ValueInfo[]): Graph {
-  return [eliminateDeadNodes, fuseGemmAdd].reduce((graph, pass) => pass(graph), record(program, inputs));
+  return PASSES.reduce((graph, pass) => pass(graph), record(program, inputs));
 }
 
 /** The graph as the kernels recorded it, before any pass. */

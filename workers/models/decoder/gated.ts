@@ -4,16 +4,16 @@ import type { Architecture } from '../architecture-declaration.ts';
 /** An activation f and its derivative at a point; `saved` is what the derivative takes up again. */
 interface Activation {
   readonly value: (x: tf.Tensor) => { readonly value: tf.Tensor; readonly saved: tf.Tensor };
-  readonly slope: (x: tf.Tensor, value: tf.Tensor, saved: tf.Tensor) => tf.Tensor;
+  readonly slope: (x: tf.Tensor, saved: tf.Tensor) => tf.Tensor;
 }
 
-/** x · σ(x), with slope σ(x) + silu(x) · (1 − σ(x)). */
+/** x · σ(x), with slope σ(x) · (1 + x · (1 − σ(x))). */
 const silu: Activation = {
   value: (x) => {
     const sigmoid = tf.sigmoid(x);
     return { value: x.mul(sigmoid), saved: sigmoid };
   },
-  slope: (_x, value, sigmoid) => sigmoid.add(value.mul(tf.sub(1, sigmoid))),
+  slope: (x, sigmoid) => sigmoid.mul(x.mul(tf.sub(1, sigmoid)).add(1)),
 };
 
 const [GELU_SCALE, GELU_CUBIC] = [Math.sqrt(2 / Math.PI), 0.044715];
@@ -25,7 +25,7 @@ const geluTanh: Activation = {
     const tanh = tf.tanh(x.mul(cubic).mul(GELU_SCALE));
     return { value: x.mul(tanh.add(1)).mul(0.5), saved: tanh };
   },
-  slope: (x, _value, tanh) => {
+  slope: (x, tanh) => {
     const inner = x.square().mul(3 * GELU_CUBIC).add(1).mul(GELU_SCALE);
     return tanh.add(1).add(x.mul(inner).mul(tf.sub(1, tanh.square()))).mul(0.5);
   },
@@ -51,5 +51,5 @@ export function gated(gate: tf.Tensor2D, up: tf.Tensor2D, activation: Architectu
 
 function gatedGradient(dy: tf.Tensor, kept: tf.Tensor[], slope: Activation['slope']): tf.Tensor[] {
   const [gate, up, value, saved] = kept as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-  return [dy.mul(up).mul(slope(gate, value, saved)), dy.mul(value)];
+  return [dy.mul(up).mul(slope(gate, saved)), dy.mul(value)];
 }
