@@ -1,7 +1,7 @@
 import type { Adapter, LoraFactors, TrainableArrays } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import {
-  frequenciesName,
+  anglesName,
   gradientName,
   inputName,
   weightSquaresName,
@@ -10,7 +10,8 @@ import {
   type ProgramSpec,
 } from '../models/decoder/program.ts';
 import type { ModelConfig } from '../models/model-config.ts';
-import { LAYER_TYPES, rotaryFrequencies } from '../models/rope.ts';
+import { LAYER_TYPES } from '../models/rope.ts';
+import { rotaryAngles } from '../models/rotary-angles.ts';
 import { rowSquares } from '../models/row-squares.ts';
 import { mapTrainable, trainableArrays } from '../models/trainable-arrays.ts';
 import { packIntoSlots, positionsOf } from './attention-slots.ts';
@@ -55,9 +56,7 @@ export function bindCall(base: BaseModel, { adapter, batch, gradientScale }: Pro
     ['scalings', Float32Array.from(modules, ([, factors]) => factors.scaling)],
     ['input_ids', batch.inputIds],
     ['positions', positionsOf(batch.sequenceLengths)],
-    ...LAYER_TYPES.map((type) => {
-      return [frequenciesName(base.config, type), rotaryFrequencies(base.config, attention.slotLength, type)] as const;
-    }),
+    ...LAYER_TYPES.map((type) => [anglesName(base.config, type), rotaryAngles(base.config, batch, type)] as const),
     ['slot_tokens', attention.slotTokens],
     ['slot_sequences', attention.slotSequences],
     ['token_slots', attention.tokenSlots],
@@ -98,11 +97,12 @@ export function gradientResult(adapter: Adapter, output: (name: string) => Float
  * @throws RangeError naming the field, the value found and what was expected
  */
 export function checkCall(base: BaseModel, adapter: Adapter | null, batch: Batch): void {
-  const { sequenceLengths, labelPositions, labelTargets, inputIds } = batch;
+  const { sequenceLengths, textLengths, labelPositions, labelTargets, inputIds } = batch;
   if (labelPositions.length === 0) throw new RangeError('the batch has no label positions, expected at least one');
   const empty = sequenceLengths.findIndex((length) => length < 1);
   if (empty !== -1) throw new RangeError(`batch.sequenceLengths holds ${sequenceLengths[empty]}, expected 1 or more`);
   expectLength('inputIds', inputIds.length, sequenceLengths.reduce((total, length) => total + length, 0));
+  expectLength('textLengths', (textLengths ?? sequenceLengths).length, sequenceLengths.length);
   expectLength('labelTargets', labelTargets.length, labelPositions.length);
   expectBelow('inputIds', inputIds, base.config.vocabSize);
   expectBelow('labelTargets', labelTargets, base.config.vocabSize);

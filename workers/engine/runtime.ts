@@ -10,6 +10,11 @@ export interface Batch {
   readonly inputIds: Int32Array;
   /** [sequences] tokens of each, at least one. */
   readonly sequenceLengths: Int32Array;
+  /**
+   * [sequences] tokens of the whole text that each begins, which rotary scaling of the kinds `dynamic` and `longrope` goes
+   * by. Default: `sequenceLengths`.
+   */
+  readonly textLengths?: Int32Array;
   /** [labels] positions in `inputIds` whose next token is predicted. */
   readonly labelPositions: Int32Array;
   /** [labels] token ids to be predicted there. */

@@ -24,6 +24,7 @@ export function makeBatch(examples: readonly TokenizedExample[]): Batch {
   const batch = {
     inputIds: new Int32Array(total(inputLength)),
     sequenceLengths: Int32Array.from(examples, inputLength),
+    textLengths: Int32Array.from(examples, (example) => inputLength(example) + 1),
     labelPositions: new Int32Array(labels),
     labelTargets: new Int32Array(labels),
   };

@@ -35,7 +35,7 @@ LONGROPE = {
     "rope_type": "longrope",
     "rope_theta": 100.0,
     "partial_rotary_factor": 0.75,
-    "original_max_position_embeddings": 8,
+    "original_max_position_embeddings": 7,
     "short_factor": [1.0, 1.1, 1.2],
     "long_factor": [1.5, 2.0, 3.0],
 }
@@ -64,12 +64,12 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"target_modules": ALL, "use_dora": True},
     ),
     "phi3": (
-        "fused projections; longrope beyond the original length on three quarters of each head",
+        "fused projections; longrope, all rows beyond the original length, on three quarters of each head",
         SMALL
         | {
             "model_type": "phi3",
             "rope_parameters": LONGROPE,
-            "original_max_position_embeddings": 8,
+            "original_max_position_embeddings": 7,
             "sliding_window": 7,
         },
         {"target_modules": FUSED},

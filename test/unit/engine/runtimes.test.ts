@@ -142,6 +142,7 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
     ['labelPositions', { labelPositions: Int32Array.of(12, 0, 0, 0) }, 'batch.labelPositions holds 12, expected 0 to 11'],
     ['labelTargets', { labelTargets: new Int32Array(1) }, 'batch.labelTargets has 1 elements, expected 4'],
     ['sequenceLengths', { sequenceLengths: Int32Array.of(6, 5) }, 'batch.inputIds has 12 elements, expected 11'],
+    ['textLengths', { textLengths: Int32Array.of(6) }, 'batch.textLengths has 1 elements, expected 2'],
     ['an empty sequence', { sequenceLengths: Int32Array.of(12, 0) }, 'batch.sequenceLengths holds 0, expected 1 or more'],
   ])('refuses %s that do not fit', async (_name, wrong, message) => {
     const { runtime, batch } = setup();

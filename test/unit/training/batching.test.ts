@@ -30,6 +30,7 @@ describe('makeBatch', () => {
     expect(batch).toEqual({
       inputIds: Int32Array.of(5, 6, 7, 8, 3),
       sequenceLengths: Int32Array.of(4, 1),
+      textLengths: Int32Array.of(5, 2),
       labelPositions: Int32Array.of(2, 3, 4),
       labelTargets: Int32Array.of(8, 9, 4),
     });

@@ -26,8 +26,8 @@ export interface AttentionSource {
   /** [slots, slotLength] int32 */
   readonly slotSequences: tf.Tensor2D;
   readonly indices: SlotIndices;
-  /** [pairs] */
-  readonly frequencies: (layerType: LayerType) => tf.Tensor1D;
+  /** [tokens, pairs] */
+  readonly angles: (layerType: LayerType) => tf.Tensor2D;
 }
 
 /** Layers with a window may turn at speeds of their own. */
@@ -44,12 +44,12 @@ export function attentionTensors(config: ModelConfig, source: AttentionSource): 
   const slotPositions = tf.gather(positions, indices.slotTokens) as tf.Tensor as tf.Tensor2D;
   const queryScale = 1 / Math.sqrt(config.queryPreAttnScalar ?? config.headDim);
   const tables = memoised((type: LayerType) => {
-    const frequencies = source.frequencies(type);
+    const angles = source.angles(type);
     const scale = attentionScale(config, type);
-    const partial = 2 * frequencies.shape[0] < config.headDim;
+    const partial = 2 * angles.shape[1] < config.headDim;
     return {
-      query: rotaryTables(positions, frequencies, partial ? scale : scale * queryScale),
-      key: rotaryTables(positions, frequencies, scale),
+      query: rotaryTables(angles, partial ? scale : scale * queryScale),
+      key: rotaryTables(angles, scale),
       queryScale: partial ? queryScale : 1,
     };
   });

@@ -66,14 +66,14 @@ export function weightSquaresName(module: string): string {
   return `${module}.weight_squares`;
 }
 
-const ROTARY_FREQUENCIES: Readonly<Record<LayerType, string>> = {
-  full_attention: 'rotary_frequencies',
-  sliding_attention: 'sliding_rotary_frequencies',
+const ROTARY_ANGLES: Readonly<Record<LayerType, string>> = {
+  full_attention: 'rotary_angles',
+  sliding_attention: 'sliding_rotary_angles',
 };
 
-/** Name of the input with the rotary frequencies of one kind of layer; one input where they do not differ. */
-export function frequenciesName(config: ModelConfig, type: LayerType): string {
-  return ROTARY_FREQUENCIES[config.slidingRope ? type : 'full_attention'];
+/** Name of the input with the rotary angles of one kind of layer; one input where they do not differ. */
+export function anglesName(config: ModelConfig, type: LayerType): string {
+  return ROTARY_ANGLES[config.slidingRope ? type : 'full_attention'];
 }
 
 /** Every input of a program: the base's weights, the adapter's factors and scalings, the batch. */
@@ -87,7 +87,7 @@ export function programInputs({ config, kind, modules }: ProgramSpec, sizes: Pro
     ...(modules.size > 0 ? [float32('scalings', [modules.size])] : []),
     int32('input_ids', [tokens]),
     int32('positions', [tokens]),
-    ...frequencyNames(config).map((name) => float32(name, [rotaryPairs(config.headDim, config.partialRotaryFactor)])),
+    ...angleNames(config).map((name) => float32(name, [tokens, rotaryPairs(config.headDim, config.partialRotaryFactor)])),
     int32('slot_tokens', [slots, slotLength]),
     int32('slot_sequences', [slots, slotLength]),
     int32('token_slots', [tokens]),
@@ -97,8 +97,8 @@ export function programInputs({ config, kind, modules }: ProgramSpec, sizes: Pro
   ];
 }
 
-function frequencyNames(config: ModelConfig): string[] {
-  return [...new Set(LAYER_TYPES.map((type) => frequenciesName(config, type)))];
+function angleNames(config: ModelConfig): string[] {
+  return [...new Set(LAYER_TYPES.map((type) => anglesName(config, type)))];
 }
 
 function factorInputs(config: ModelConfig, adapted: ProgramSpec['modules']): ProgramInput[] {
@@ -156,7 +156,7 @@ function attentionSource(config: ModelConfig, inputs: ProgramTensors): Attention
       slotTokens: required(inputs, 'slot_tokens') as tf.Tensor2D,
       tokenSlots: required(inputs, 'token_slots') as tf.Tensor1D,
     },
-    frequencies: (type) => required(inputs, frequenciesName(config, type)) as tf.Tensor1D,
+    angles: (type) => required(inputs, anglesName(config, type)) as tf.Tensor2D,
   };
 }
 

@@ -10,13 +10,11 @@ export interface RotaryTables {
 }
 
 /**
- * Rotary angles (Su et al. 2021): position · frequency.
- * @param positions [tokens] int32
- * @param frequencies [pairs] radians a position
+ * Tables of rotary embeddings (Su et al. 2021).
+ * @param angles [tokens, pairs] radians
  * @param scale multiplies the tables, and so what they turn
  */
-export function rotaryTables(positions: tf.Tensor1D, frequencies: tf.Tensor1D, scale: number): RotaryTables {
-  const angles = positions.cast('float32').reshape([-1, 1]).mul(frequencies);
+export function rotaryTables(angles: tf.Tensor2D, scale: number): RotaryTables {
   const sin = tf.sin(angles).mul(scale) as tf.Tensor2D;
   return { cos: tf.cos(angles).mul(scale), sin, negativeSin: tf.neg(sin) };
 }
