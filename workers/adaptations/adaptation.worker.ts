@@ -106,8 +106,9 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
   throw error;
 }
 
+/** A process that was killed a moment ago may still complete the creation of a file: hence the retries. */
 function removeWorkDir(deps: { checkpoints: string }, jobId: string): Promise<void> {
-  return rm(workDirOf(deps.checkpoints, jobId), { recursive: true, force: true });
+  return rm(workDirOf(deps.checkpoints, jobId), { recursive: true, force: true, maxRetries: 5 });
 }
 
 function isPermanent(error: unknown): boolean {

@@ -7,8 +7,9 @@ import type { Logger } from '../../src/lib/logger.ts';
 import { saysOutOfMemory } from '../training/out-of-memory.ts';
 import type { ChildMessage, FinalMessage, ParentMessage } from '../training/protocol.ts';
 import type { SessionOptions } from '../training/session.ts';
+import { abortable } from './abortable.ts';
 import { watchResidentSet, type ResidentSetWatch } from './resident-set.ts';
-import { crashOf, TrainingCrashedError, TrainingFailedError } from './training-errors.ts';
+import { crashOf, isAbandoned, TrainingCrashedError, TrainingFailedError } from './training-errors.ts';
 
 type Request = Extract<ParentMessage, { type: 'adapt' | 'evolve' | 'describe' }>;
 export type RequestBody = Request extends infer R ? (R extends Request ? Omit<R, 'requestId'> : never) : never;
@@ -23,8 +24,10 @@ export interface ChildOptions {
   logger: Logger;
   /** How long the process may take until it listens. */
   startTimeoutMs: number;
-  /** How long a cancelled request may take to end before the process is killed. */
+  /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs: number;
+  /** The same for one whose work nobody needs any more. */
+  abandonGraceMs: number;
 }
 
 /** Last lines of standard error that are kept, to say why a process died. */
@@ -45,6 +48,7 @@ export class TrainingChild {
   #stopping = false;
   /** Whether this side has sent SIGKILL. */
   #killed = false;
+  #abandoned = false;
   #outOfMemoryLine: string | null = null;
   #onDeath: ((error: TrainingCrashedError) => void)[] = [];
 
@@ -69,16 +73,26 @@ export class TrainingChild {
     return this.#failure === null;
   }
 
+  /** Whether the process was killed in the middle of a request whose work nobody needed any more. */
+  get abandoned(): boolean {
+    return this.#abandoned;
+  }
+
+  /** Has base models loaded that the next request probably needs. */
+  async preload(bases: readonly string[]): Promise<void> {
+    await this.#online;
+    this.#send({ type: 'preload', bases });
+  }
+
   /**
    * Sends a request and gives its messages to `onMessage`, one after the other. A `publish` is acknowledged when
    * `onMessage` has resolved; when it throws, the request is cancelled and this rejects with what it threw.
    *
-   * @param signal cancels the request; the outcome then says so
+   * @param signal cancels the request, the outcome then says so; its reason decides for how long it is waited for
    * @throws TrainingFailedError, TrainingCrashedError, or what `onMessage` threw
    */
   async request(body: RequestBody, onMessage: (message: StreamMessage) => Promise<void>, signal: AbortSignal): Promise<Outcome> {
-    await this.#online;
-    signal.throwIfAborted();
+    await abortable(this.#online, signal);
     const requestId = randomUUID();
     const cancel = this.#canceller(requestId);
     let refusal: { error: unknown } | null = null;
@@ -90,10 +104,11 @@ export class TrainingChild {
         if (message.type === 'publish') this.#send({ type: 'published', requestId, sequence: message.sequence });
       } catch (error) {
         refusal = { error };
-        cancel.now();
+        cancel.now(error);
       }
     };
-    signal.addEventListener('abort', cancel.now, { once: true });
+    const onAbort = (): void => cancel.now(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
     try {
       const final = await new Promise<FinalMessage>((resolve, reject) => {
         this.#onDeath.push(reject);
@@ -104,7 +119,7 @@ export class TrainingChild {
         };
         this.#send({ ...body, requestId } as Request);
         if (this.#failure !== null) reject(this.#failure);
-        if (signal.aborted) cancel.now();
+        if (signal.aborted) onAbort();
       });
       await chain;
       // TypeScript does not see that `handle` assigns it.
@@ -117,7 +132,7 @@ export class TrainingChild {
       const refused = refusal as { error: unknown } | null;
       throw refused === null ? error : refused.error;
     } finally {
-      signal.removeEventListener('abort', cancel.now);
+      signal.removeEventListener('abort', onAbort);
       cancel.clear();
       this.#receive = null;
       this.#onDeath = [];
@@ -141,19 +156,31 @@ export class TrainingChild {
   }
 
   /** Asks once for the request to end; kills the process if it does not end in time. */
-  #canceller(requestId: string): { now: () => void; clear: () => void } {
+  #canceller(requestId: string): { now: (reason: unknown) => void; clear: () => void } {
+    const { logger, cancelGraceMs, abandonGraceMs } = this.#options;
     let timer: NodeJS.Timeout | undefined;
     return {
-      now: () => {
+      now: (reason) => {
         if (timer !== undefined) return;
-        this.#send({ type: 'cancel', requestId });
-        timer = setTimeout(() => {
-          this.#options.logger.warn({ pid: this.pid }, 'training process does not stop its request: killed');
-          this.#kill();
-        }, this.#options.cancelGraceMs);
+        const abandoned = isAbandoned(reason);
+        this.#send({ type: 'cancel', requestId, keep: !abandoned });
+        if (abandoned) timer = setTimeout(() => this.#abandon(), abandonGraceMs);
+        else {
+          timer = setTimeout(() => {
+            logger.warn({ pid: this.pid }, 'training process does not stop its request: killed');
+            this.#kill();
+          }, cancelGraceMs);
+        }
       },
       clear: () => clearTimeout(timer),
     };
+  }
+
+  /** Computes nothing more from here on; what the system takes to free its memory, nobody has to wait for. */
+  #abandon(): void {
+    this.#abandoned = true;
+    this.#kill();
+    this.#die('SIGKILL');
   }
 
   #kill(): void {
@@ -187,6 +214,7 @@ export class TrainingChild {
     this.#failure = crashOf({ reason, killed, outOfMemoryLine: this.#outOfMemoryLine, residentBytes });
     const { logger } = this.#options;
     if (this.#stopping) logger.debug({ pid: this.pid, reason }, 'training process stopped');
+    else if (this.#abandoned) logger.info({ pid: this.pid }, 'training process killed: nobody needs its work any more');
     else logger.warn({ pid: this.pid, reason, residentBytes, stderr: this.#tail.join('\n') }, 'training process ended');
     for (const reject of this.#onDeath) reject(this.#failure);
     this.#onDeath = [];

@@ -1,3 +1,4 @@
+import { JobEndedError } from '../../src/modules/jobs/index.ts';
 import type { BaseDifference } from '../training/protocol.ts';
 import { OUT_OF_MEMORY, outOfMemoryMessage } from '../training/out-of-memory.ts';
 
@@ -29,6 +30,19 @@ export class TrainingCrashedError extends Error {
     this.outOfMemory = outOfMemory;
     this.code = outOfMemory === null ? 'training_process_died' : OUT_OF_MEMORY;
   }
+}
+
+/** Aborts a request whose work nobody needs any more. */
+export class AbandonedError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'AbandonedError';
+  }
+}
+
+/** Whether an aborted request's work is of no use to anybody; else a later try goes on from its checkpoint. */
+export function isAbandoned(reason: unknown): boolean {
+  return reason instanceof AbandonedError || reason instanceof JobEndedError;
 }
 
 /** Whether a request failed because memory ran out, beyond doubt: the process that served it or V8 said so. */

@@ -10,6 +10,7 @@ import type {
 } from '../training/protocol.ts';
 import type { SessionOptions } from '../training/session.ts';
 import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
+import { abortable } from './abortable.ts';
 import { TrainingChild, type ChildOptions, type RequestBody, type StreamMessage } from './training-child.ts';
 import { ranOutOfMemory, TrainingFailedError } from './training-errors.ts';
 
@@ -22,15 +23,23 @@ export interface TrainingProcessOptions {
   /** Runtime and threads. */
   session?: SessionOptions;
   startTimeoutMs?: number;
-  /** How long a cancelled request may take to end before the process is killed. */
+  /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs?: number;
+  /** The same for one whose work nobody needs any more. */
+  abandonGraceMs?: number;
 }
 
 /**
- * A cancelled request ends within a micro-batch and the writing of its checkpoint, unless the process compiles, loads a
- * base or is stuck. To kill it costs a new start and the base's loading, some seconds: it pays to wait about as long.
+ * A request that is to be gone on with later (its worker stops, say) ends within a micro-batch and the writing of its
+ * checkpoint. Where that takes longer, what was computed since the last checkpoint is lost.
  */
-const CANCEL_GRACE_MS = 5000;
+const CANCEL_GRACE_MS = 15_000;
+
+/**
+ * Nothing is waited for where a job was cancelled but a micro-batch that is about to end anyway, after which the process
+ * stays warm.
+ */
+const ABANDON_GRACE_MS = 100;
 
 /** The device's training process for as long as the caller holds it. */
 export interface TrainingSession {
@@ -43,7 +52,7 @@ export interface TrainingSession {
 
 /**
  * The training process of one device. It is started at the first request, kept warm (base weights and compiled graphs
- * stay loaded), and started anew after it died. Callers hold it one after the other, in the order in which they came.
+ * stay loaded), and started anew after it died or had to be killed. Callers hold it one after the other, in the order in which they came.
  */
 export interface TrainingProcess {
   /** @throws the signal's reason if it aborts while waiting */
@@ -59,6 +68,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
     logger: options.logger,
     startTimeoutMs: options.startTimeoutMs ?? 60_000,
     cancelGraceMs: options.cancelGraceMs ?? CANCEL_GRACE_MS,
+    abandonGraceMs: options.abandonGraceMs ?? ABANDON_GRACE_MS,
   };
   let child: TrainingChild | null = null;
   /** Jobs that ran out of memory once, for certain. */
@@ -73,7 +83,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
   ) => {
     if (stopped) throw new Error('the training process has been stopped');
     if (child === null || !child.alive) child = new TrainingChild(childOptions);
-    const final = await child.request(body, onMessage, signal).catch(giveMemoryBack);
+    const final = await child.request(body, onMessage, signal).catch(giveMemoryBack).finally(() => replaceAbandoned(body));
     if (final.request !== body.type) throw new Error(`training process answered ${body.type} with ${final.request}`);
     return final.outcome;
   };
@@ -85,6 +95,13 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
       child = null;
     }
     throw error;
+  };
+
+  /** Loading the bases again begins at once, so that the next job does not wait for all of it. */
+  const replaceAbandoned = (body: RequestBody): void => {
+    if (stopped || child === null || child.alive || !child.abandoned) return;
+    child = new TrainingChild(childOptions);
+    if (body.type === 'adapt') child.preload([body.spec.newBase, body.spec.oldBase]).catch(() => undefined);
   };
 
   /** The first time, what the process kept warm for others may have been too much. The second time it is the job. */
@@ -131,18 +148,4 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
       await child?.stop();
     },
   };
-}
-
-async function abortable(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  let stop = (): void => undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    stop = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
 }

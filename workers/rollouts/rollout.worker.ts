@@ -2,6 +2,7 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet, type JobProducer } from '../../src/jobs/index.ts';
 import type { Database } from '../../src/lib/database.ts';
 import { createRolloutLifecycle, type RolloutLifecycle, type RolloutRow, type StoredOptions } from '../../src/modules/rollouts/index.ts';
+import { AbandonedError } from '../adaptations/training-errors.ts';
 import type { TrainingProcess, TrainingSession } from '../adaptations/training-process.ts';
 import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { analyzeVersions, RefusalError } from './analysis.ts';
@@ -85,7 +86,7 @@ function watchCancellation(lifecycle: RolloutLifecycle, id: string, intervalMs: 
   const timer = setInterval(() => {
     lifecycle.isAnalyzing(id).then(
       (analyzing) => {
-        if (!analyzing) controller.abort(new Error(`rollout ${id} is not being analysed any more`));
+        if (!analyzing) controller.abort(new AbandonedError(`rollout ${id} is not being analysed any more`));
       },
       // The database is away: the analysis itself will say so.
       () => undefined,

@@ -19,18 +19,22 @@ import type { AdaptOutcome, Baselines, Candidate, JobSpec, Phase, Strategy } fro
 import type { LoadedBase, Session } from './session.ts';
 import { loadTaskData, TaskDataError, type TaskData } from './task-data.ts';
 
-/** The reason a signal is aborted with when a job is cancelled or paused. */
+/** The reason a signal is aborted with when a job is to stop. */
 export class CancelledError extends Error {
-  constructor() {
+  /** Whether somebody will go on from a checkpoint. */
+  readonly keep: boolean;
+
+  constructor({ keep }: { readonly keep: boolean }) {
     super('the job was cancelled');
     this.name = 'CancelledError';
+    this.keep = keep;
   }
 }
 
 /**
  * Runs one job: loads what it needs, measures the target where it depends on the old version, climbs the strategy's
  * ladder, and completes the baselines once that no longer delays anybody. A checkpoint in `workDir` is gone on from.
- * @returns also for a cancelled job, which leaves a checkpoint
+ * @returns also for a cancelled job, which leaves a checkpoint if its work is to be kept
  * @throws FormatError, DatasetError, IncompatibleBasesError and the like for input that cannot be used;
  *   TrainingDivergedError where no candidate had been judged before
  */
@@ -45,7 +49,7 @@ export async function runAdaptation(
     return await job.run();
   } catch (error) {
     if (!(signal.aborted && signal.reason instanceof CancelledError)) throw error;
-    return job.cancelled();
+    return job.cancelled(signal.reason);
   }
 }
 
@@ -115,8 +119,16 @@ class Job {
     }
   }
 
-  cancelled(): Promise<AdaptOutcome> {
-    return this.#cancelledOutcome();
+  async cancelled({ keep }: CancelledError): Promise<AdaptOutcome> {
+    if (keep) await this.#context?.save();
+    return {
+      ...this.#figures(),
+      state: 'cancelled',
+      best: this.#best,
+      target: this.#target,
+      phases: this.#ready?.phases ?? this.#clock.phases(),
+      candidateDir: null,
+    };
   }
 
   async #prepare(): Promise<Prepared> {
@@ -219,18 +231,6 @@ class Job {
       phases,
       problem,
       candidateDir: keep ? await this.#context!.writeCandidate(best, 'best-candidate') : null,
-    };
-  }
-
-  async #cancelledOutcome(): Promise<AdaptOutcome> {
-    await this.#context?.save();
-    return {
-      ...this.#figures(),
-      state: 'cancelled',
-      best: this.#best,
-      target: this.#target,
-      phases: this.#ready?.phases ?? this.#clock.phases(),
-      candidateDir: null,
     };
   }
 

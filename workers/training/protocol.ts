@@ -1,7 +1,7 @@
 /**
  * What a worker and its training process say to each other over Node's IPC channel. The parent sends one
- * {@link ParentMessage} request at a time (`adapt`, `evolve` or `describe`) and may send `cancel` and `published`
- * meanwhile; the child streams {@link ChildMessage}s that all carry the request's id and ends every request with exactly
+ * {@link ParentMessage} request at a time (`adapt`, `evolve` or `describe`), may send `cancel` and `published` meanwhile,
+ * and `preload` before; the child streams {@link ChildMessage}s that all carry the request's id and ends every request with exactly
  * one `outcome` or one `error`. Everything is plain JSON; big things travel as paths of folders.
  */
 import type { ModelConfig } from '../models/model-config.ts';
@@ -172,8 +172,10 @@ export type ParentMessage =
   | { readonly type: 'adapt'; readonly requestId: string; readonly spec: JobSpec }
   | { readonly type: 'evolve'; readonly requestId: string; readonly spec: EvolveSpec }
   | { readonly type: 'describe'; readonly requestId: string; readonly spec: DescribeSpec }
-  /** Stops the running request between two micro-batches; a checkpoint is left, the outcome is `cancelled`. */
-  | { readonly type: 'cancel'; readonly requestId: string }
+  /** Stops the running request between two micro-batches; the outcome is `cancelled`. `keep`: a checkpoint is left. */
+  | { readonly type: 'cancel'; readonly requestId: string; readonly keep: boolean }
+  /** Loads base models that the next request probably needs. Has no answer; what cannot be loaded fails that request. */
+  | { readonly type: 'preload'; readonly bases: readonly string[] }
   /** Answer to `publish`: the bytes and the row are durable. The child waits for it before it goes on. */
   | { readonly type: 'published'; readonly requestId: string; readonly sequence: number };
 

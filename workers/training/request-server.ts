@@ -28,8 +28,9 @@ export class RequestServer {
 
   /** Takes one message of the parent; requests are answered with messages, never by an exception. */
   async receive(message: ParentMessage): Promise<void> {
+    if (message.type === 'preload') return this.#preload(message.bases);
     if (message.type === 'cancel') {
-      if (this.#running?.requestId === message.requestId) this.#running.controller.abort(new CancelledError());
+      if (this.#running?.requestId === message.requestId) this.#running.controller.abort(new CancelledError(message));
       return;
     }
     if (message.type === 'published') {
@@ -46,6 +47,10 @@ export class RequestServer {
     const answer = await this.#answer(message, running);
     this.#running = null;
     this.#send(answer);
+  }
+
+  async #preload(bases: readonly string[]): Promise<void> {
+    for (const base of bases) await this.#session.base(base).catch(() => undefined);
   }
 
   async #answer(request: Request, running: Running): Promise<FinalMessage> {

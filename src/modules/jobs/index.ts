@@ -2,6 +2,7 @@ export {
   advancePhase,
   cancelJobs,
   createJobLifecycle,
+  JobEndedError,
   LeaseLostError,
   settleRollout,
   type JobEnd,

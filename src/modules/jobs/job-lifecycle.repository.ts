@@ -187,6 +187,11 @@ export const jobLifecycleRepository = {
       RETURNING ${RETURNED}`;
   },
 
+  /** Whether a job has ended, or is gone. */
+  async hasEnded(tx: Transaction, jobId: string): Promise<boolean> {
+    return (await tx.job.count({ where: { id: jobId, finishedAt: null } })) === 0;
+  },
+
   /** Locks the rollout of a job that is about to end, so that of two last jobs the later one sees the other's end. */
   async lockRollout(tx: Transaction, rolloutId: string): Promise<void> {
     await tx.$queryRaw`SELECT id FROM rollouts WHERE id = ${rolloutId} FOR NO KEY UPDATE`;

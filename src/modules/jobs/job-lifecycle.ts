@@ -9,11 +9,20 @@ import {
 } from './job-lifecycle.repository.ts';
 import type { JobPhase } from './job.states.ts';
 
-/** The lease is not held any more: the job was cancelled, or another worker has it. Whoever gets this must stop. */
+/** The lease is not held any more: another worker has the job, or it has ended. Whoever gets this must stop. */
 export class LeaseLostError extends Error {
   constructor(jobId: string) {
     super(`job ${jobId} is not held by this worker any more`);
     this.name = 'LeaseLostError';
+  }
+}
+
+/** The job has ended without its holder, so it was cancelled: nobody needs the work any more. */
+export class JobEndedError extends LeaseLostError {
+  constructor(jobId: string) {
+    super(jobId);
+    this.name = 'JobEndedError';
+    this.message = `job ${jobId} has ended: it was cancelled`;
   }
 }
 
@@ -27,7 +36,7 @@ export type JobLifecycle = ReturnType<typeof createJobLifecycle>;
 
 /**
  * What a worker does to a job's row: every change is a conditional update, with its event, in one transaction. Methods
- * that take a lease throw {@link LeaseLostError} where it is not held.
+ * that take a lease throw {@link LeaseLostError} where it is not held, {@link JobEndedError} where the job has ended.
  */
 export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }) {
   return {
@@ -44,7 +53,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
     /** Keeps the lease, writes progress and whatever `also` writes, in one transaction. */
     heartbeat: (lease: Lease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void> =>
       withTransaction(db, async (tx) => {
-        if (!(await repository.heartbeat(tx, lease, leaseMs, progress))) throw new LeaseLostError(lease.jobId);
+        if (!(await repository.heartbeat(tx, lease, leaseMs, progress))) throw await leaseLost(tx, lease.jobId);
         await also?.(tx);
       }),
 
@@ -58,7 +67,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
     publish: (lease: Lease, candidate: CandidateColumns, insertVersion: (tx: Transaction) => Promise<string>): Promise<string> =>
       withTransaction(db, async (tx) => {
         const job = await repository.markReady(tx, lease, candidate);
-        if (job === null) throw new LeaseLostError(lease.jobId);
+        if (job === null) throw await leaseLost(tx, lease.jobId);
         const versionId = await insertVersion(tx);
         await recordChange(tx, job, { version_id: versionId });
         return versionId;
@@ -70,7 +79,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
         await repository.lockRollout(tx, rolloutId);
         const columns = { state: end.state, error: end.error ?? null, best: end.best ?? null };
         const job = await repository.end(tx, lease, columns);
-        if (job === null) throw new LeaseLostError(lease.jobId);
+        if (job === null) throw await leaseLost(tx, lease.jobId);
         await recordChange(tx, job);
         await settleRollout(tx, rolloutId);
       }),
@@ -79,7 +88,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
     release: (lease: Lease, error: Prisma.InputJsonObject | null): Promise<void> =>
       withTransaction(db, async (tx) => {
         const job = await repository.release(tx, lease, error);
-        if (job === null) throw new LeaseLostError(lease.jobId);
+        if (job === null) throw await leaseLost(tx, lease.jobId);
         await recordChange(tx, job);
       }),
   };
@@ -88,7 +97,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
 /** Moves a job's clock to the next phase, within a transaction. @throws LeaseLostError. */
 export async function advancePhase(tx: Transaction, lease: Lease, phase: JobPhase): Promise<void> {
   const job = await repository.advancePhase(tx, lease, phase);
-  if (job === null) throw new LeaseLostError(lease.jobId);
+  if (job === null) throw await leaseLost(tx, lease.jobId);
   await recordChange(tx, job);
 }
 
@@ -104,6 +113,10 @@ export async function settleRollout(tx: Transaction, rolloutId: string): Promise
   const completed = await repository.completeRollout(tx, rolloutId);
   if (completed === null) return;
   await recordEvent(tx, { tenantId: null, type: 'rollout.completed', subjectId: rolloutId, data: { from: 'adapting' } });
+}
+
+async function leaseLost(tx: Transaction, jobId: string): Promise<LeaseLostError> {
+  return (await repository.hasEnded(tx, jobId)) ? new JobEndedError(jobId) : new LeaseLostError(jobId);
 }
 
 async function recordChange(tx: Transaction, job: ChangedJob, more: Prisma.InputJsonObject = {}): Promise<void> {

@@ -8,6 +8,7 @@ import {
   createJobRepository,
   JOB_TRANSITIONS,
   jobRecoverySource,
+  JobEndedError,
   LeaseLostError,
   type JobLifecycle,
   type Lease,
@@ -149,7 +150,9 @@ describe('a job', () => {
     expect((await jobRecoverySource(database.db).expired(10)).map(({ id }) => id)).toContain(jobId);
     const second = leaseOf(jobId);
     expect(await lifecycle.claim(second)).toMatchObject({ attempt: 2, old_state: 'fine_tuning' });
-    await expect(lifecycle.heartbeat(first, PROGRESS)).rejects.toThrow(LeaseLostError);
+    const lost: unknown = await lifecycle.heartbeat(first, PROGRESS).catch((error: unknown) => error);
+    expect(lost).toBeInstanceOf(LeaseLostError);
+    expect(lost, 'its work is needed').not.toBeInstanceOf(JobEndedError);
     const job = await jobOf(jobId);
     expect(job.fineTuneMs).toBe(before.fineTuneMs);
     expect(job.queueWaitMs - before.queueWaitMs).toBeGreaterThan(29);
@@ -226,7 +229,8 @@ describe('a job', () => {
     await lifecycle.claim(lease);
     const cancelled = await withTransaction(database.db, (tx) => cancelJobs(tx, { rolloutId }));
     expect(cancelled.map((job) => job.id).sort()).toEqual([jobId, otherId].sort());
-    await expect(lifecycle.heartbeat(lease, PROGRESS)).rejects.toThrow(LeaseLostError);
+    await expect(lifecycle.heartbeat(lease, PROGRESS)).rejects.toThrow(JobEndedError);
+    await expect(lifecycle.advancePhase(lease, 'evaluate')).rejects.toThrow(JobEndedError);
     expect(await typesOf(jobId)).toEqual(['job.queued', 'job.preparing', 'job.cancelled']);
   });
 

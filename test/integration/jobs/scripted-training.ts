@@ -130,7 +130,7 @@ async function answer(request: Request): Promise<void> {
 process.on('message', (message: ParentMessage) => {
   if (message.type === 'cancel') cancelled.add(message.requestId);
   else if (message.type === 'published') published.set(message.requestId, message.sequence);
-  else void answer(message);
+  else if (message.type !== 'preload') void answer(message);
   wake();
 });
 process.on('disconnect', () => process.exit(0));

@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { TrainingCrashedError, TrainingFailedError } from '../../../workers/adaptations/training-errors.ts';
+import { AbandonedError, TrainingCrashedError, TrainingFailedError } from '../../../workers/adaptations/training-errors.ts';
 import type { StreamMessage } from '../../../workers/adaptations/training-child.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/adaptations/training-process.ts';
 import type { JobSpec } from '../../../workers/training/protocol.ts';
@@ -113,6 +113,34 @@ test('a request that does not stop when cancelled is killed', async () => {
     if (message.type === 'progress' && message.step === 2) controller.abort();
   }, controller.signal);
   await expect(running).rejects.toThrow('the training process ended (SIGKILL)');
+});
+
+test('a request that nobody needs any more is not waited for, and a new process stands ready', async () => {
+  const patient = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: 60_000, abandonGraceMs: 50 });
+  const session = await patient.acquire(never);
+  const controller = new AbortController();
+  let pid: number | undefined;
+  const running = session.adapt(await specOf({ hang: true, deaf: true }), async (message) => {
+    if (message.type !== 'progress' || message.step !== 2) return;
+    ({ pid } = patient);
+    controller.abort(new AbandonedError('the rollout was cancelled'));
+  }, controller.signal);
+  await expect(running).rejects.toThrow('the training process ended (SIGKILL)');
+  const successor = patient.pid;
+  expect(successor).toBeGreaterThan(0);
+  expect(successor).not.toBe(pid);
+  expect((await session.adapt(await specOf({}), ignore, never)).state).toBe('ready');
+  expect(patient.pid).toBe(successor);
+  await patient.stop();
+});
+
+test('a request that is cancelled while the process starts does not wait for it', async () => {
+  const session = await training.acquire(never);
+  const controller = new AbortController();
+  const starting = session.adapt(await specOf({ hang: true, deaf: true }), ignore, controller.signal);
+  controller.abort(new Error('stopping'));
+  await expect(starting).rejects.toThrow('stopping');
+  expect((await session.adapt(await specOf({}), ignore, never)).state).toBe('ready');
 });
 
 test('what a message handler throws cancels the request and is thrown on', async () => {

@@ -171,14 +171,18 @@ describe(`a worker, queue on ${queueKind}`, () => {
     expect(await queue.database.db.adapterVersion.count({ where: { baseVersionId: fleet.newVersionId } })).toBe(0);
   });
 
-  test('cancelling one running job lets the others go on', async () => {
+  test.each([
+    ['ends when it is asked to', {}],
+    ['hears nothing', { deaf: true }],
+  ])('cancelling one running job lets the others go on, where its training %s', async (_, behaviour) => {
     await work();
-    const id = await start({ hang: true });
+    const id = await start({ hang: true, ...behaviour });
     const running = await eventually('a job runs', async () => (await jobsOf(id)).find((job) => job.state === 'fine_tuning'));
     await fleet.behave({});
     expect(await jobs().cancel(running.id, null)).toMatchObject({ state: 'cancelled' });
     const rollout = await ended(id, 'completed');
     expect(rollout.jobs).toEqual({ ready: 2, cancelled: 1 });
+    await expect(access(path.join(config.dataDir, 'checkpoints', running.id))).rejects.toThrow('ENOENT');
   });
 
   test('a worker that stops gives its job back, and the next one ends it', async () => {

@@ -115,7 +115,7 @@ describe('the training process', () => {
     const begun = child.waitFor((message) => message.type === 'progress' && message.step >= 7);
     const end = child.request({ type: 'adapt', requestId: 'r1', spec });
     await begun;
-    child.send({ type: 'cancel', requestId: 'r1' });
+    child.send({ type: 'cancel', requestId: 'r1', keep: true });
     const outcome = adaptOutcome(await end);
     expect(outcome.state).toBe('cancelled');
     expect(outcome.steps).toBeLessThan(30);
@@ -124,6 +124,21 @@ describe('the training process', () => {
     const resumed = adaptOutcome(await child.request({ type: 'adapt', requestId: 'r2', spec }));
     expect(resumed.state).toBe('not_ready');
     expect(ofType('progress')[steps]!.step).toBe(outcome.steps + 1);
+  });
+
+  it('leaves nothing to go on from where a job is cancelled whose work nobody needs', async () => {
+    const spec = jobSpec('abandoned', { options: { ...jobSpec('').options, maxSteps: 2000, evaluateEvery: 1000 } });
+    const begun = child.waitFor((message) => message.type === 'progress' && message.step >= 7);
+    const end = child.request({ type: 'adapt', requestId: 'r1', spec });
+    await begun;
+    child.send({ type: 'cancel', requestId: 'r1', keep: false });
+    expect(adaptOutcome(await end)).toMatchObject({ state: 'cancelled' });
+
+    const again = child.waitFor(({ type }) => type === 'progress');
+    const stopped = child.request({ type: 'adapt', requestId: 'r2', spec });
+    expect(await again).toMatchObject({ step: 1 });
+    child.send({ type: 'cancel', requestId: 'r2', keep: false });
+    await stopped;
   });
 
   it('computes an evolution that a job then uses', async () => {

@@ -1,0 +1,93 @@
+import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { AbandonedError } from '../../../workers/adaptations/training-errors.ts';
+import type { StreamMessage } from '../../../workers/adaptations/training-child.ts';
+import { createTrainingProcess, type TrainingProcess, type TrainingSession } from '../../../workers/adaptations/training-process.ts';
+import { CheckpointStore } from '../../../workers/training/checkpoint.ts';
+import { removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
+import { logger } from '../queue/test-queue.ts';
+import { createLargeFamily } from './large-family.ts';
+import { tinyJob } from './tiny-job.ts';
+
+let family: TinyFamily;
+let training: TrainingProcess;
+let session: TrainingSession;
+
+beforeAll(async () => {
+  family = await createLargeFamily();
+  training = createTrainingProcess({ logger, session: { threads: 1 } });
+  session = await training.acquire(new AbortController().signal);
+});
+afterAll(async () => {
+  await training.stop();
+  await removeTinyFamily(family);
+});
+
+/** Runs the job, from its checkpoint if there is one. Every step is one micro-batch, and leaves a checkpoint. */
+function run() {
+  const controller = new AbortController();
+  const waiting = new Set<(message: StreamMessage) => void>();
+  const onMessage = async (message: StreamMessage): Promise<void> => waiting.forEach((notice) => notice(message));
+  const spec = tinyJob(family, 'job', { options: { batchSize: 16, maxSteps: 50, evaluateEvery: 1 } });
+  const outcome = session.adapt(spec, onMessage, controller.signal);
+  outcome.catch(() => undefined);
+  const next = <T>(find: (message: StreamMessage) => T | undefined): Promise<T> =>
+    new Promise((resolve) => {
+      const notice = (message: StreamMessage): void => {
+        const found = find(message);
+        if (found === undefined) return;
+        waiting.delete(notice);
+        resolve(found);
+      };
+      waiting.add(notice);
+    });
+  return {
+    outcome,
+    /** Number of the next step that is done. */
+    step: () => next((message) => (message.type === 'progress' ? message.step : undefined)),
+    /** Resolves when the next candidate was measured, after which the checkpoint is written and a micro-batch begins. */
+    gate: () => next((message) => message.type === 'metrics' && message.points.some(({ name }) => name === 'gate_loss') || undefined),
+    abort: (reason: Error) => controller.abort(reason),
+  };
+}
+
+/** Optimiser steps in the job's newest checkpoint. */
+async function savedStep(): Promise<number> {
+  const checkpoint = await new CheckpointStore(path.join(family.folder, 'jobs', 'job', 'checkpoints')).latest();
+  return (checkpoint!.state as { trainer: { step: number } }).trainer.step;
+}
+
+/** Into the micro-batch, far from its end. */
+const INTO_MICRO_BATCH_MS = 300;
+
+test('in the middle of a micro-batch, a cancelled job ends at once; one that is stopped, at its end', async () => {
+  const first = run();
+  await first.gate();
+  const begun = performance.now();
+  await first.step();
+  const microBatchMs = performance.now() - begun;
+  await first.gate();
+  await pause(INTO_MICRO_BATCH_MS);
+  const pid = training.pid;
+  const aborted = performance.now();
+  first.abort(new AbandonedError('the job was cancelled'));
+  await expect(first.outcome).rejects.toThrow('the training process ended (SIGKILL)');
+  const abortMs = performance.now() - aborted;
+  expect(microBatchMs).toBeGreaterThan(1000);
+  expect(abortMs).toBeLessThan(microBatchMs / 2);
+  expect(await savedStep()).toBe(2);
+
+  // A successor loads the base already, and goes on from the last checkpoint.
+  const successor = training.pid;
+  expect(successor).toBeGreaterThan(0);
+  expect(successor).not.toBe(pid);
+  const second = run();
+  expect(await second.step()).toBe(3);
+  await second.gate();
+  await pause(INTO_MICRO_BATCH_MS);
+  second.abort(new Error('the worker is stopping'));
+  expect(await second.outcome).toMatchObject({ state: 'cancelled', steps: 4 });
+  expect(await savedStep()).toBe(4);
+  expect(training.pid).toBe(successor);
+}, 120_000);
