@@ -1,26 +1,34 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { DEVICE_CHOICES, type DeviceChoice } from '../workers/engine/devices/device.ts';
+import { PRECISIONS, type Precision } from '../workers/engine/devices/precision.ts';
 
 /** What every command without a server understands. */
 export interface CommonOptions {
   readonly json: boolean;
   readonly seed: number;
   readonly device: DeviceChoice;
+  readonly precision: Precision;
   readonly threads?: number;
 }
 
-/** Adds `--json --seed --device --threads`. */
+/** Adds `--json --seed --device --precision --threads`. */
 export function addCommonOptions(command: Command): Command {
   return command
     .option('--json', 'print one JSON document on stdout; logs stay on stderr', false)
     .option('--seed <n>', 'seed of everything that is random', integer(0), 0)
     .addOption(fromEnvironment(deviceOption().default('auto'), 'READAPT_DEVICE'))
+    .addOption(fromEnvironment(precisionOption(), 'READAPT_PRECISION'))
     .option('--threads <n>', 'threads of the runtime (default: one a core)', integer(1));
 }
 
 /** `--device`, without a default. */
 export function deviceOption(): Option {
   return new Option('--device <name>', 'what computes (READAPT_DEVICE); `readapt devices` lists them').choices(DEVICE_CHOICES);
+}
+
+function precisionOption(): Option {
+  const description = 'of matrix products (READAPT_PRECISION); f16 on cuda and webgpu';
+  return new Option('--precision <name>', description).choices(PRECISIONS).default('f32');
 }
 
 /** The option with a variable that stands for it; a blank one counts as unset. */

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { Device, DeviceChoice } from '../workers/engine/devices/device.ts';
+import type { Precision } from '../workers/engine/devices/precision.ts';
 import type { LoadedBase, Session } from '../workers/training/session.ts';
 import type { MetricName } from '../workers/training/protocol.ts';
 import type { CommonOptions } from './options.ts';
@@ -10,9 +11,10 @@ import type { CommonOptions } from './options.ts';
  */
 export async function withSession<T>(options: CommonOptions, use: (session: Session) => Promise<T>): Promise<T> {
   const { Session } = await import('../workers/training/session.ts');
-  const device = await announceDevice(options.device);
+  const { precision } = options;
+  const device = await announceDevice(options.device, precision);
   const threads = options.threads ?? availableParallelism();
-  const session = new Session({ device, threads });
+  const session = new Session({ device, precision, threads });
   try {
     return await use(session);
   } finally {
@@ -21,9 +23,9 @@ export async function withSession<T>(options: CommonOptions, use: (session: Sess
 }
 
 /** The device that is computed on; a line on stderr says which and why. */
-export async function announceDevice(choice: DeviceChoice): Promise<Device> {
+export async function announceDevice(choice: DeviceChoice, precision: Precision): Promise<Device> {
   const { chooseDevice } = await import('../workers/engine/devices/choose-device.ts');
-  const { device, reason } = await chooseDevice(choice);
+  const { device, reason } = await chooseDevice(choice, { precision });
   process.stderr.write(`device ${device}: ${reason}\n`);
   return device;
 }

@@ -102,10 +102,10 @@ async function start(
 }
 
 /** @throws DeviceUnavailableError where the configuration names a device that does not work here */
-async function startTraining({ device: choice, threads }: Config, logger: Logger): Promise<TrainingProcess> {
-  const { device, reason } = await chooseDevice(choice);
-  logger.info({ device, reason }, 'device chosen');
-  return createTrainingProcess({ logger, session: { device, threads } });
+async function startTraining({ device: choice, precision, threads }: Config, logger: Logger): Promise<TrainingProcess> {
+  const { device, reason } = await chooseDevice(choice, { precision });
+  logger.info({ device, precision, reason }, 'device chosen');
+  return createTrainingProcess({ logger, session: { device, precision, threads } });
 }
 
 function opened<T>(resource: T, onOpen: (resource: T) => unknown): T {

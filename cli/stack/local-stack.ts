@@ -17,7 +17,8 @@ export interface LocalStack {
 
 /** @throws DeviceUnavailableError where the worker's device does not work here: it would start again and again in vain */
 export async function startLocalStack(config: Config, options: { worker: boolean }): Promise<LocalStack> {
-  if (options.worker && config.device !== 'auto') await chooseDevice(config.device);
+  const { device, precision } = config;
+  if (options.worker && (device !== 'auto' || precision !== 'f32')) await chooseDevice(device, { precision });
   const server = await startServer(config, { inspector: adapterInspector });
   const worker = options.worker ? superviseWorker(workerEnvironment(server.databaseUrl, config), log) : null;
   return {
@@ -42,6 +43,7 @@ function workerEnvironment(databaseUrl: string, config: Config): NodeJS.ProcessE
     READAPT_ALLOWED_ROOTS: config.allowedRoots.join(path.delimiter),
     READAPT_LOG_LEVEL: config.logLevel,
     READAPT_DEVICE: config.device,
+    READAPT_PRECISION: config.precision,
   };
 }
 

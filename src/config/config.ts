@@ -22,6 +22,8 @@ const ConfigSchema = Type.Object({
   logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
   /** What computes; `auto` is CUDA where it works and the CPU elsewhere. */
   device: Type.Enum(['auto', 'cpu', 'cuda', 'webgpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm', 'tfjs-cpu'] as const),
+  /** What matrix products are computed in. */
+  precision: Type.Enum(['f32', 'f16'] as const),
   /** Threads of the compiled runtime; null lets it choose. */
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Null()]),
   /** Requests one API key may make in a minute. */
@@ -102,6 +104,7 @@ const SETTINGS: Record<keyof Config, Setting> = {
     parse: asText,
     expected: 'auto, cpu, cuda, webgpu, tfjs-node, tfjs-node-gpu, tfjs-wasm or tfjs-cpu',
   },
+  precision: { variable: 'READAPT_PRECISION', fallback: 'f32', parse: asText, expected: 'f32 or f16' },
   threads: {
     variable: 'READAPT_THREADS',
     fallback: null,

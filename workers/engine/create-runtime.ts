@@ -1,7 +1,8 @@
 import type { BaseModel } from '../models/base-model.ts';
 import { CompiledRuntime, type CompiledRuntimeOptions } from './compiled-runtime.ts';
 import { isEager, type Device, type RuntimeKind } from './devices/device.ts';
-import { targetOf, type Precision } from './devices/target.ts';
+import { checkPrecision, type Precision } from './devices/precision.ts';
+import { targetOf } from './devices/target.ts';
 import { BACKEND_OF, loadBackend, type LoadOptions } from './devices/tfjs-backends.ts';
 import { EagerRuntime } from './eager-runtime.ts';
 import type { Runtime } from './runtime.ts';
@@ -28,11 +29,11 @@ export async function openDevice(device: Device, options: LoadOptions = {}): Pro
 
 /**
  * A runtime for one base model; the caller disposes of it.
- * @throws RangeError for a precision that the device does not have
+ * @throws DeviceUnavailableError where the device does not compute in the precision
  */
 export function createRuntime(options: RuntimeOptions): Runtime {
   const { kind = 'compiled', device = DEVICE_OF[kind], base, precision = 'f32', ...others } = options;
-  if (!isEager(device)) return new CompiledRuntime(base, { ...others, target: targetOf(device, precision) });
-  if (precision !== 'f32') throw new RangeError(`precision ${precision} was asked for on device ${device}, expected cuda or webgpu`);
-  return new EagerRuntime(base, BACKEND_OF[device]);
+  checkPrecision(device, precision);
+  if (isEager(device)) return new EagerRuntime(base, BACKEND_OF[device]);
+  return new CompiledRuntime(base, { ...others, target: targetOf(device, precision) });
 }

@@ -2,6 +2,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createRuntime, openDevice } from '../engine/create-runtime.ts';
 import type { Device } from '../engine/devices/device.ts';
+import type { Precision } from '../engine/devices/precision.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import { FormatError } from '../formats/errors.ts';
 import { loadBaseModel } from '../formats/hugging-face-model.ts';
@@ -12,6 +13,8 @@ import { tokenizerHash } from '../relora/compatibility.ts';
 export interface SessionOptions {
   /** What computes. Default `cpu`. */
   readonly device?: Device;
+  /** Of matrix products. Default `f32`. */
+  readonly precision?: Precision;
   /** Default: one a core. */
   readonly threads?: number | null;
   /** Base models kept loaded. Default 2: the old version and the new one. */
@@ -73,10 +76,10 @@ export class Session {
       const message = `has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary has ${model.config.vocabSize}`;
       throw new FormatError({ code: 'invalid_tokenizer', file: 'tokenizer.json', message });
     }
-    const { device = 'cpu' } = this.#options;
+    const { device = 'cpu', precision } = this.#options;
     const threads = this.#options.threads ?? undefined;
     await openDevice(device, { threads });
-    const runtime = createRuntime({ device, base: model, threads });
+    const runtime = createRuntime({ device, precision, base: model, threads });
     return { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), runtime };
   }
 

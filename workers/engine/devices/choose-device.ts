@@ -1,5 +1,6 @@
 import type { Device, DeviceChoice } from './device.ts';
 import { DeviceUnavailableError } from './device-unavailable-error.ts';
+import { checkPrecision, type Precision } from './precision.ts';
 import { probeDevice, type DeviceReport } from './probe.ts';
 
 /** The device to compute on, and why it is this one. */
@@ -11,21 +12,28 @@ export interface ChosenDevice {
 /** Devices that are in every installation and need no driver: they are taken without a probe. */
 const ALWAYS_THERE: ReadonlySet<Device> = new Set(['cpu', 'tfjs-cpu']);
 
+export interface ChoiceOptions {
+  /** Default: f32. */
+  readonly precision?: Precision;
+  readonly probe?: (device: Device, options: { precision: Precision }) => Promise<DeviceReport>;
+}
+
 /**
  * The device that was asked for, if it works; `auto` takes CUDA where it works and the CPU elsewhere. WebGPU and the
  * eager devices are never chosen by themselves.
- * @throws DeviceUnavailableError where a device was asked for by name and does not work
+ * @throws DeviceUnavailableError where a device was asked for by name and does not work, or none computes in the precision
  */
-export async function chooseDevice(
-  choice: DeviceChoice,
-  probe: (device: Device) => Promise<DeviceReport> = probeDevice,
-): Promise<ChosenDevice> {
+export async function chooseDevice(choice: DeviceChoice, options: ChoiceOptions = {}): Promise<ChosenDevice> {
+  const { precision = 'f32', probe = probeDevice } = options;
   if (choice === 'auto') {
-    const { available, reason } = await probe('cuda');
-    return available ? { device: 'cuda', reason } : { device: 'cpu', reason: `cuda cannot be used: ${reason}` };
+    const { available, reason } = await probe('cuda', { precision });
+    if (available) return { device: 'cuda', reason };
+    checkPrecision('cpu', precision);
+    return { device: 'cpu', reason: `cuda cannot be used: ${reason}` };
   }
+  checkPrecision(choice, precision);
   if (ALWAYS_THERE.has(choice)) return { device: choice, reason: 'asked for' };
-  const report = await probe(choice);
+  const report = await probe(choice, { precision });
   if (!report.available) throw new DeviceUnavailableError(choice, report);
   return { device: choice, reason: `asked for; ${report.reason}` };
 }

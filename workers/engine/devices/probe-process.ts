@@ -1,9 +1,11 @@
-/** Runs the probe of the device in its first argument and tells its parent how it went. */
+/** Runs the probe of a device (first argument) in a precision (second) and tells its parent how it went. */
 import type { Device } from './device.ts';
+import type { Precision } from './precision.ts';
 import { runProbe } from './probe-program.ts';
 import type { ProbeMessage } from './probe.ts';
 
-const answer = await runProbe(process.argv[2] as Device).then(
+const [device, precision] = process.argv.slice(2) as [Device, Precision];
+const answer = await runProbe(device, precision).then(
   (difference): ProbeMessage => ({ difference }),
   (error: unknown): ProbeMessage => ({ error: error instanceof Error ? error.message : String(error) }),
 );

@@ -6,6 +6,7 @@ import { selectBackend } from '../select-backend.ts';
 import type { ValueInfo } from '../tracer/graph.ts';
 import { trace } from '../tracer/trace.ts';
 import { isEager, type CompiledDevice, type Device, type EagerDevice } from './device.ts';
+import type { Precision } from './precision.ts';
 import { targetOf } from './target.ts';
 import { BACKEND_OF, loadBackend } from './tfjs-backends.ts';
 
@@ -40,24 +41,25 @@ function inputValues(): Numbers {
 }
 
 /** Largest difference to the reference, relative to the largest number of each output, that counts as equal. */
-export const PROBE_TOLERANCE = 1e-4;
+export const PROBE_TOLERANCE: Readonly<Record<Precision, number>> = { f32: 1e-4, f16: 2e-2 };
 
 /**
  * Runs a small program on a device and compares loss and gradients with tfjs' `cpu` backend.
  * @returns the largest relative difference
  * @throws Error where the device cannot run it or gives other numbers
  */
-export async function runProbe(device: Device): Promise<number> {
-  const found = isEager(device) ? await runEager(device) : await runCompiled(device);
+export async function runProbe(device: Device, precision: Precision = 'f32'): Promise<number> {
+  const found = isEager(device) ? await runEager(device) : await runCompiled(device, precision);
   const expected = runOnBackend('cpu');
   const errors = Object.entries(expected).map(([name, values]) => relativeDifference(found[name]!, values));
   const worst = errors.some(Number.isNaN) ? NaN : Math.max(...errors);
-  if (worst <= PROBE_TOLERANCE) return worst;
-  throw new Error(`its numbers are wrong: off by ${worst.toExponential(1)} of the largest, expected at most ${PROBE_TOLERANCE}`);
+  const tolerance = PROBE_TOLERANCE[precision];
+  if (worst <= tolerance) return worst;
+  throw new Error(`its numbers are wrong: off by ${worst.toExponential(1)} of the largest, expected at most ${tolerance}`);
 }
 
-async function runCompiled(device: CompiledDevice): Promise<Numbers> {
-  const { provider, rewrite } = targetOf(device);
+async function runCompiled(device: CompiledDevice, precision: Precision): Promise<Numbers> {
+  const { provider, rewrite } = targetOf(device, precision);
   const providers = ort.listSupportedBackends().map(({ name }) => name);
   if (!providers.includes(provider)) {
     const platform = `${process.platform} ${process.arch}`;

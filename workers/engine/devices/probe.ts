@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { REFERENCE, RUNTIME_OF, type Device, type RuntimeKind } from './device.ts';
 import { explainFailure } from './explain-failure.ts';
+import type { Precision } from './precision.ts';
 import { missingRequirement, packageOf } from './requirements.ts';
 
 /** What is known of a device on this machine. */
@@ -26,6 +27,8 @@ export interface ProbeOptions {
   readonly timeoutMs?: number;
   /** Environment of the probe. Default: this process's own. */
   readonly env?: NodeJS.ProcessEnv;
+  /** Of its matrix products. Default: f32. */
+  readonly precision?: Precision;
 }
 
 const ENTRY = fileURLToPath(new URL('probe-process.ts', import.meta.url));
@@ -55,8 +58,9 @@ interface ProbeResult {
   readonly output: string;
 }
 
-function runProbeProcess(device: Device, { timeoutMs = 60_000, env = process.env }: ProbeOptions): Promise<ProbeResult> {
-  const child = fork(ENTRY, [device], { execArgv: ['--import', TSX], env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+function runProbeProcess(device: Device, options: ProbeOptions): Promise<ProbeResult> {
+  const { timeoutMs = 60_000, env = process.env, precision = 'f32' } = options;
+  const child = fork(ENTRY, [device, precision], { execArgv: ['--import', TSX], env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   let output = '';
   let message: ProbeMessage | null = null;
   let timedOut = false;

@@ -2,11 +2,7 @@ import type { Graph } from '../tracer/graph.ts';
 import { halfPrecisionProducts } from '../tracer/passes/half-precision-products.ts';
 import { portableOperators } from '../tracer/passes/portable-operators.ts';
 import type { CompiledDevice } from './device.ts';
-
-/** What matrix products are computed in; everything else is float32 in both. */
-export type Precision = 'f32' | 'f16';
-
-export const PRECISIONS: readonly Precision[] = ['f32', 'f16'];
+import { checkPrecision, type Precision } from './precision.ts';
 
 /** Where ONNX Runtime runs a graph, and how. */
 export interface Target {
@@ -24,12 +20,10 @@ export interface Target {
 
 export const CPU_TARGET: Target = { provider: 'cpu', precision: 'f32', keepsWeights: false, rewrite: (graph) => graph };
 
-/** @throws RangeError for float16 on the CPU, which computes it no faster */
+/** @throws DeviceUnavailableError where the device does not compute in the precision */
 export function targetOf(device: CompiledDevice, precision: Precision = 'f32'): Target {
-  if (device === 'cpu') {
-    if (precision === 'f32') return CPU_TARGET;
-    throw new RangeError(`precision ${precision} was asked for on device cpu, expected cuda or webgpu`);
-  }
+  checkPrecision(device, precision);
+  if (device === 'cpu') return CPU_TARGET;
   const rewrite = precision === 'f32' ? portableOperators : (graph: Graph) => halfPrecisionProducts(portableOperators(graph));
   return { provider: device, precision, keepsWeights: true, rewrite };
 }
