@@ -14,12 +14,15 @@ export interface Gauges {
   readonly heapBytes: number;
   readonly tensors: number;
   readonly sessions: number;
+  /** Sessions made since the process began. */
+  readonly made: number;
 }
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
 let sessions = 0;
+let made = 0;
 const create = InferenceSession.create.bind(InferenceSession) as (...args: unknown[]) => Promise<InferenceSession>;
 InferenceSession.create = async (...args: unknown[]): Promise<InferenceSession> => {
   const session = await create(...args);
@@ -29,13 +32,14 @@ InferenceSession.create = async (...args: unknown[]): Promise<InferenceSession> 
     sessions--;
   };
   sessions++;
+  made++;
   return session;
 };
 
 process.on('SIGUSR2', () => {
   collectGarbage();
   const { rss, heapUsed } = process.memoryUsage();
-  const gauges: Gauges = { type: 'gauges', rssBytes: rss, heapBytes: heapUsed, tensors: tf.memory().numTensors, sessions };
+  const gauges: Gauges = { type: 'gauges', rssBytes: rss, heapBytes: heapUsed, tensors: tf.memory().numTensors, sessions, made };
   process.send?.(gauges);
 });
 
