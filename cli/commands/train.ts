@@ -18,6 +18,7 @@ interface TrainCommandOptions extends CommonOptions {
   readonly alpha?: number;
   readonly targets?: readonly string[] | string;
   readonly layers?: readonly number[];
+  readonly dropout?: number;
   readonly dora?: boolean;
   readonly rslora?: boolean;
   readonly steps: number;
@@ -36,6 +37,7 @@ export function register(program: Command): void {
     .option('--init <dir>', 'adapter to start from; its rank, alpha and targets are kept')
     .option('--rank <r>', 'rank of a new adapter (default: 8)', integer(1))
     .option('--alpha <a>', 'lora_alpha of a new adapter (default: twice the rank)', number('positive'))
+    .option('--dropout <p>', 'lora_dropout of a new adapter, from 0 to below 1 (default: 0)', number())
     .option('--dora', 'a new adapter with DoRA magnitudes')
     .option('--rslora', 'a new adapter scaled by alpha / √rank')
     .option('--targets <names>', 'modules of a new adapter: names (q_proj,v_proj), a regular expression, or all-linear (default)', targets)
@@ -48,9 +50,9 @@ export function register(program: Command): void {
 }
 
 async function run(options: TrainCommandOptions): Promise<void> {
-  const { init, rank, alpha, targets, layers, dora, rslora } = options;
-  if (init !== undefined && [rank, alpha, targets, layers, dora, rslora].some((given) => given !== undefined)) {
-    const described = '--rank, --alpha, --targets, --layers, --dora and --rslora';
+  const { init, rank, alpha, dropout, targets, layers, dora, rslora } = options;
+  if (init !== undefined && [rank, alpha, dropout, targets, layers, dora, rslora].some((given) => given !== undefined)) {
+    const described = '--rank, --alpha, --dropout, --targets, --layers, --dora and --rslora';
     throw new UsageError(`${described} describe a new adapter, --init gives one that has them all`);
   }
   const output = createOutput(options);
@@ -101,9 +103,9 @@ async function initialAdapter(options: TrainCommandOptions, { config: base, weig
   const { createAdapter } = await import('../../workers/models/lora-init.ts');
   const { PatternError } = await import('../../workers/models/module-pattern.ts');
   const { rank = 8, alpha = 2 * rank, dora: useDora = false, rslora: useRslora = false, seed } = options;
-  const { targets: targetModules = 'all-linear', layers: layersToTransform } = options;
+  const { targets: targetModules = 'all-linear', layers: layersToTransform, dropout } = options;
   try {
-    return createAdapter({ base, weights, rank, alpha, useDora, useRslora, targetModules, layersToTransform, seed });
+    return createAdapter({ base, weights, rank, alpha, dropout, useDora, useRslora, targetModules, layersToTransform, seed });
   } catch (error) {
     throw error instanceof RangeError || error instanceof PatternError ? new UsageError(error.message) : error;
   }

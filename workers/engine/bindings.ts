@@ -3,6 +3,7 @@ import type { BaseModel } from '../models/base-model.ts';
 import {
   anglesName,
   gradientName,
+  inputWidths,
   inputName,
   weightSquaresName,
   type ProgramKind,
@@ -14,23 +15,28 @@ import { LAYER_TYPES } from '../models/rope.ts';
 import { rotaryAngles } from '../models/rotary-angles.ts';
 import { rowSquares } from '../models/row-squares.ts';
 import { mapTrainable, trainableArrays } from '../models/trainable-arrays.ts';
+import { Random } from '../models/random.ts';
 import { packIntoSlots, positionsOf } from './attention-slots.ts';
-import type { Batch, GradientResult } from './runtime.ts';
+import type { Batch, Dropout, GradientResult } from './runtime.ts';
 
 /** Data for a program's inputs other than the base's weights, by name. */
 export type InputData = ReadonlyMap<string, Float32Array | Int32Array>;
 
 /** What a call's program is specialised to. Adapters with equal ranks share it, DoRA among themselves. */
-export function programSpec(config: ModelConfig, kind: ProgramKind, adapter: Adapter | null): ProgramSpec {
+export function programSpec(
+  config: ModelConfig,
+  kind: ProgramKind,
+  { adapter, dropout }: Pick<ProgramCall, 'adapter' | 'dropout'>,
+): ProgramSpec {
   const modules = [...(adapter?.modules ?? [])].map(([module, { rank, magnitude }]) => {
     return [module, { rank, dora: magnitude !== undefined }] as const;
   });
-  return { config, kind, modules: new Map(modules) };
+  return { config, kind, modules: new Map(modules), dropout: dropout !== undefined && dropout.rate > 0 };
 }
 
 /** Equal for calls on one base that can share a compiled program. */
-export function programKey({ kind, modules }: ProgramSpec): string {
-  return `${kind}|${[...modules].map(([module, { rank, dora }]) => `${module}:${rank}${dora ? ':dora' : ''}`).join()}`;
+export function programKey({ kind, modules, dropout }: ProgramSpec): string {
+  return `${kind}${dropout ? ':dropout' : ''}|${[...modules].map(([module, { rank, dora }]) => `${module}:${rank}${dora ? ':dora' : ''}`).join()}`;
 }
 
 export interface ProgramCall {
@@ -38,6 +44,8 @@ export interface ProgramCall {
   readonly batch: Batch;
   /** Of no meaning to programs without gradients. */
   readonly gradientScale: number;
+  /** Of programs with gradients. */
+  readonly dropout?: Dropout | undefined;
 }
 
 export interface BoundCall {
@@ -46,7 +54,7 @@ export interface BoundCall {
 }
 
 /** The arrays themselves, no copies: factors, scalings, batch and gradient scale. */
-export function bindCall(base: BaseModel, { adapter, batch, gradientScale }: ProgramCall): BoundCall {
+export function bindCall(base: BaseModel, { adapter, batch, gradientScale, dropout }: ProgramCall): BoundCall {
   const modules = [...(adapter?.modules ?? [])];
   const attention = packIntoSlots(batch.sequenceLengths);
   const sizes = { ...attention, tokens: batch.inputIds.length, labels: batch.labelPositions.length };
@@ -63,8 +71,23 @@ export function bindCall(base: BaseModel, { adapter, batch, gradientScale }: Pro
     ['label_positions', batch.labelPositions],
     ['label_targets', batch.labelTargets],
     ['gradient_scale', Float32Array.of(gradientScale)],
+    ...(dropout ? dropoutData(dropout, sizes.tokens, inputWidths(base.config, new Map(modules))) : []),
   ]);
   return { data, sizes };
+}
+
+/** Products of the two have up to {@link PHASE_RANGE} whole parts, of which float32 leaves 12 bits to the fraction. */
+const PHASE_RANGE = 4096;
+
+/** Random numbers from which masks are made (models/decoder/dropout.ts). */
+function dropoutData({ rate, seed }: Dropout, tokens: number, widths: readonly number[]): [string, Float32Array][] {
+  const random = Random.fromSeed(seed);
+  const features = widths.reduce((total, width) => total + width, 0);
+  return [
+    ['dropout_rate', Float32Array.of(rate)],
+    ['dropout_tokens', Float32Array.from({ length: tokens }, () => PHASE_RANGE * random.uniform())],
+    ['dropout_features', Float32Array.from({ length: features }, () => random.uniform())],
+  ];
 }
 
 function factorData(module: string, factors: LoraFactors): [string, Float32Array][] {

@@ -7,7 +7,7 @@ import { compileProgram, type CompiledProgram } from './compiled-program.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
 import type { ProgramKind } from '../models/decoder/program.ts';
 import { trainableArrays } from '../models/trainable-arrays.ts';
-import type { Batch, GradientResult, Runtime } from './runtime.ts';
+import type { Batch, Dropout, GradientResult, Runtime } from './runtime.ts';
 import { SessionCache } from './session-cache.ts';
 
 export interface CompiledRuntimeOptions {
@@ -65,10 +65,10 @@ export class CompiledRuntime implements Runtime {
     return (await this.#run('labelLosses', { adapter, batch }))('losses');
   }
 
-  async gradients(adapter: Adapter, batch: Batch, gradientScale: number): Promise<GradientResult> {
+  async gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult> {
     // Of gradients that are divided by a step's tokens float16 would lose the small ones.
     const within = this.#target.precision === 'f32';
-    const output = await this.#run('gradients', { adapter, batch, gradientScale: within ? gradientScale : 1 });
+    const output = await this.#run('gradients', { adapter, batch, gradientScale: within ? gradientScale : 1, dropout });
     const result = gradientResult(adapter, output);
     if (!within) scaleGradients(result, gradientScale);
     return result;
@@ -89,9 +89,9 @@ export class CompiledRuntime implements Runtime {
     return run;
   }
 
-  async #runNow(kind: ProgramKind, { adapter, batch, gradientScale = 1 }: Call): Promise<Outputs> {
+  async #runNow(kind: ProgramKind, { adapter, batch, gradientScale = 1, dropout }: Call): Promise<Outputs> {
     checkCall(this.base, adapter, batch);
-    const spec = programSpec(this.base.config, kind, adapter);
+    const spec = programSpec(this.base.config, kind, { adapter, dropout });
     const program = await this.#programs.get(programKey(spec), () =>
       compileProgram(spec, {
         threads: this.#threads,
@@ -100,7 +100,7 @@ export class CompiledRuntime implements Runtime {
         weights: this.base.weights,
       }),
     );
-    return program.run(this.#weights, bindCall(this.base, { adapter, batch, gradientScale }));
+    return program.run(this.#weights, bindCall(this.base, { adapter, batch, gradientScale, dropout }));
   }
 }
 

@@ -3,7 +3,7 @@ import type { Adapter } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { decoderProgram, programInputs, type ProgramInput, type ProgramKind } from '../models/decoder/program.ts';
 import { bindCall, checkCall, gradientResult, programSpec, type InputData, type ProgramCall } from './bindings.ts';
-import type { Batch, GradientResult, Runtime } from './runtime.ts';
+import type { Batch, Dropout, GradientResult, Runtime } from './runtime.ts';
 import { selectBackend } from './select-backend.ts';
 
 type Outputs = (name: string) => Float32Array;
@@ -27,8 +27,8 @@ export class EagerRuntime implements Runtime {
     return this.#run('labelLosses', { adapter, batch })('losses');
   }
 
-  async gradients(adapter: Adapter, batch: Batch, gradientScale: number): Promise<GradientResult> {
-    return gradientResult(adapter, this.#run('gradients', { adapter, batch, gradientScale }));
+  async gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult> {
+    return gradientResult(adapter, this.#run('gradients', { adapter, batch, gradientScale, dropout }));
   }
 
   async logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
@@ -41,11 +41,11 @@ export class EagerRuntime implements Runtime {
   }
 
   #run(kind: ProgramKind, call: Omit<ProgramCall, 'gradientScale'> & Partial<ProgramCall>): Outputs {
-    const { adapter, batch, gradientScale = 1 } = call;
+    const { adapter, batch, gradientScale = 1, dropout } = call;
     checkCall(this.base, adapter, batch);
     selectBackend(this.#backend);
-    const spec = programSpec(this.base.config, kind, adapter);
-    const { data, sizes } = bindCall(this.base, { adapter, batch, gradientScale });
+    const spec = programSpec(this.base.config, kind, { adapter, dropout });
+    const { data, sizes } = bindCall(this.base, { adapter, batch, gradientScale, dropout });
     const results = new Map<string, Float32Array>();
     tf.tidy(() => {
       const inputs = programInputs(spec, sizes).map((input) => [input.name, this.#tensor(input, data)]);

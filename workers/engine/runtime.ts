@@ -21,6 +21,13 @@ export interface Batch {
   readonly labelTargets: Int32Array;
 }
 
+/** Which inputs a call drops follows from the seed. */
+export interface Dropout {
+  /** From 0 to below 1. */
+  readonly rate: number;
+  readonly seed: number;
+}
+
 export interface GradientResult {
   /** Σ nll over the batch's labels (natural log), not yet divided by anything. */
   readonly lossSum: number;
@@ -39,9 +46,10 @@ export interface Runtime {
   labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
   /**
    * Loss and gradients with respect to every factor of the adapter.
-   * @param gradientScale multiplies the gradients (1 / completion tokens of the whole optimiser step).
+   * @param gradientScale multiplies the gradients (1 / completion tokens of the whole optimiser step)
+   * @param dropout of the inputs of every A; default none
    */
-  gradients(adapter: Adapter, batch: Batch, gradientScale: number): Promise<GradientResult>;
+  gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult>;
   /** Logits at the label positions, [labels, vocab], row-major (`labelTargets` is ignored). */
   logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
   /** Frees sessions and device memory. The base's arrays stay with their owner. */

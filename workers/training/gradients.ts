@@ -1,4 +1,4 @@
-import type { Runtime } from '../engine/runtime.ts';
+import type { Dropout, Runtime } from '../engine/runtime.ts';
 import type { Adapter } from '../models/adapter.ts';
 import { trainableArrays } from '../models/trainable-arrays.ts';
 import type { FactorGradients } from '../relora/regularisation.ts';
@@ -13,6 +13,8 @@ export const MICRO_BATCH_TOKENS = 1024;
 export interface AccumulateOptions {
   /** Default {@link MICRO_BATCH_TOKENS}; an example with more goes alone. */
   readonly microBatchTokens?: number;
+  /** Of the inputs of every A; micro-batches count the seed up. Default none. */
+  readonly dropout?: Dropout | undefined;
   /** Looked at before every micro-batch. */
   readonly signal?: AbortSignal;
 }
@@ -22,27 +24,28 @@ export interface BatchGradients {
   readonly gradients: FactorGradients;
   /** Mean over the batch's completion tokens, in nats. */
   readonly loss: number;
-  /** Real input tokens. */
+  /** Input tokens. */
   readonly tokens: number;
 }
 
-/** Loss and gradients of one optimiser step, in micro-batches whose sizes do not change the result. */
+/** Loss and gradients of one optimiser step, in micro-batches whose sizes do not change the result (but with dropout). */
 export async function accumulateGradients(
   runtime: Runtime,
   adapter: Adapter,
   examples: readonly TokenizedExample[],
-  { microBatchTokens = MICRO_BATCH_TOKENS, signal }: AccumulateOptions = {},
+  { microBatchTokens = MICRO_BATCH_TOKENS, dropout, signal }: AccumulateOptions = {},
 ): Promise<BatchGradients> {
   const completionTokens = examples.reduce((total, { completionIds }) => total + completionIds.length, 0);
   let gradients: FactorGradients | null = null;
   let lossSum = 0;
   let tokens = 0;
   const limits = { maxTokens: microBatchTokens, maxLabels: labelLimit(runtime.base.config.vocabSize) };
-  for (const run of cutIntoRuns(examples, limits)) {
+  for (const [index, run] of cutIntoRuns(examples, limits).entries()) {
     if (gradients) await breathe();
     signal?.throwIfAborted();
     const batch = makeBatch(run.map((index) => examples[index]!));
-    const result = await runtime.gradients(adapter, batch, 1 / completionTokens);
+    const own = dropout && { ...dropout, seed: dropout.seed + index };
+    const result = await runtime.gradients(adapter, batch, 1 / completionTokens, own);
     lossSum += result.lossSum;
     tokens += batch.inputIds.length;
     gradients = addInto(gradients, result.gradients);

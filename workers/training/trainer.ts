@@ -2,7 +2,7 @@ import { adamwInit, adamwUpdate, DEFAULT_ADAMW, type AdamwState, type Arrays } f
 import { clipGlobalNorm } from '../engine/optimiser/clipping.ts';
 import { factorArrays, withFactorArrays } from '../engine/optimiser/factors.ts';
 import { schedule, type Schedule } from '../engine/optimiser/schedules.ts';
-import type { Runtime } from '../engine/runtime.ts';
+import type { Dropout, Runtime } from '../engine/runtime.ts';
 import type { Adapter } from '../models/adapter.ts';
 import {
   anchorOf,
@@ -75,7 +75,7 @@ export interface TrainResult {
 
 /**
  * Trains an adapter: AdamW with warm-up and cosine, gradients averaged over the completion tokens of a batch, plus those of
- * the regularisation, clipped by their global norm.
+ * the regularisation, clipped by their global norm. The adapter's dropout acts in training alone.
  * @throws TrainingDivergedError naming step and learning rate
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
@@ -94,7 +94,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const learningRate = learningRateAt(step);
     const adapter = withFactorArrays(initial, parameters);
     const members = sampler.next().map((index) => examples[index]!);
-    const batch = await accumulateGradients(runtime, adapter, members, options);
+    const dropout = dropoutOf(options, step);
+    const batch = await accumulateGradients(runtime, adapter, members, { ...options, dropout });
     monitor.record(batch.loss, { step: step + 1, learningRate });
 
     const lambda = l2Coefficient(regularisation, step, steps);
@@ -121,6 +122,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   }
   const adapter = withFactorArrays(initial, parameters);
   return { adapter, steps: optimiser.step, trainLoss: monitor.recent(), tokens, seconds };
+}
+
+/** The adapter's own, with random numbers that follow from the run's seed and the step. */
+function dropoutOf({ initial, seed }: TrainOptions, step: number): Dropout | undefined {
+  const rate = initial.config.dropout ?? 0;
+  return rate === 0 ? undefined : { rate, seed: (Math.abs(seed) % 2 ** 20) * 2 ** 32 + step * 2 ** 10 };
 }
 
 function learningRateSchedule({ learningRate: peak, steps, warmupSteps }: TrainOptions): Schedule {

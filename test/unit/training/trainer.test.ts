@@ -88,17 +88,18 @@ describe('train', () => {
     expect(distance(held.adapter)).toBeLessThan(0.8 * distance(free.adapter));
   });
 
-  it('goes on from a saved state to the same bits', async () => {
+  it.each([0, 0.2])('goes on from a saved state to the same bits, with dropout %d', async (dropout) => {
+    const initial = { ...common.initial, config: { ...common.initial.config, dropout } };
     let saved: TrainerState | undefined;
     const afterStep: TrainOptions['afterStep'] = ({ step, state }) => {
       if (step === 13) saved = state;
       return 'continue';
     };
-    const whole = await train({ ...common, afterStep });
+    const whole = await train({ ...common, initial, afterStep });
     const checkpoint = encodeTrainerState(saved!);
     const stored = { state: JSON.parse(JSON.stringify(checkpoint.state)) as unknown, tensors: checkpoint.tensors };
     const names = [...factorArrays(common.initial.modules).keys()];
-    const resumed = await train({ ...common, resume: decodeTrainerState(stored, names) });
+    const resumed = await train({ ...common, initial, resume: decodeTrainerState(stored, names) });
     expect(resumed.steps).toBe(30);
     expect(resumed.trainLoss).toBe(whole.trainLoss);
     expect(maxDifference(resumed.adapter.modules, whole.adapter.modules)).toBe(0);

@@ -12,10 +12,13 @@ import { rmsNorm } from './rms-norm.ts';
 import { rotate, type RotaryTables } from './rotary.ts';
 import { fromSlots, toSlots } from './slots.ts';
 
+/** What the rows of a linear layer's input are: every token, or in the last layer after attention the label positions. */
+export type RowsOf = 'tokens' | 'labels';
+
 /** What the decoder computes with: tensors by Hugging Face name, and the factors of adapted modules. */
 export interface DecoderTensors {
   readonly weight: (name: string) => tf.Tensor;
-  readonly lora: (module: string) => LoraTensors | undefined;
+  readonly lora: (module: string, at: RowsOf) => LoraTensors | undefined;
   /** [tokens] int32 */
   readonly inputIds: tf.Tensor1D;
   /** [labels] int32 positions in `inputIds` */
@@ -141,8 +144,20 @@ function project(run: DecoderRun, layer: number, projection: Projection, x: tf.T
   const weight = run.weight(`${module}.weight`) as tf.Tensor2D;
   const biased = run.config.biases?.includes(projection);
   const bias = biased ? (run.weight(`${module}.bias`) as tf.Tensor1D) : undefined;
-  return linear(x, { weight, bias }, run.lora(module));
+  return linear(x, { weight, bias }, run.lora(module, rowsOf(run, layer, projection)));
 }
+
+function rowsOf({ config }: DecoderRun, layer: number, projection: Projection): RowsOf {
+  const last = layer === config.numLayers - 1;
+  return last && !BEFORE_ATTENTION.has(projection) ? 'labels' : 'tokens';
+}
+
+const BEFORE_ATTENTION: ReadonlySet<Projection> = new Set([
+  'self_attn.q_proj',
+  'self_attn.k_proj',
+  'self_attn.v_proj',
+  'self_attn.qkv_proj',
+]);
 
 function layerNorm(run: DecoderRun, layer: number, name: string, x: tf.Tensor2D): tf.Tensor2D {
   return norm(run, `model.layers.${layer}.${name}`, x);

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { scaledByMagnitude, type DoraTensors } from './dora.ts';
+import { dropOut, type DropoutTensors } from './dropout.ts';
 
 /** The factors of an adapted layer as tensors; `scaling` has one element. */
 export interface LoraTensors {
@@ -10,6 +11,8 @@ export interface LoraTensors {
   readonly scaling: tf.Tensor;
   /** DoRA only. */
   readonly dora?: DoraTensors;
+  /** In training of an adapter that has it. */
+  readonly dropout?: DropoutTensors;
 }
 
 /**
@@ -37,6 +40,20 @@ const TYPICAL_TOKENS = 256;
 
 function adaptedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors): tf.Tensor2D {
   if (!lora) return tf.matMul(x, weight, false, true);
+  return lora.dropout ? droppedProduct(x, weight, lora, lora.dropout) : wholeProduct(x, weight, lora);
+}
+
+/**
+ * Dropout acts on what A sees: y = x Wᵀ + s · x̃ Aᵀ Bᵀ. DoRA scales what comes of x̃, and adds what that leaves out of x Wᵀ
+ * (as PEFT does).
+ */
+function droppedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors, dropout: DropoutTensors): tf.Tensor2D {
+  const kept = dropOut(x, dropout);
+  if (!lora.dora) return tf.matMul(x, weight, false, true).add(lowRankProduct(kept, lora));
+  return tf.matMul(x.sub(kept), weight, false, true).add(wholeProduct(kept, weight, lora));
+}
+
+function wholeProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
   const [outFeatures, inFeatures] = weight.shape;
   const merging = outFeatures * inFeatures < TYPICAL_TOKENS * (outFeatures + inFeatures);
   const output = merging ? mergedLinear(x, weight, lora) : branchedLinear(x, weight, lora);
@@ -64,6 +81,18 @@ export function branchedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTe
       output: tf.matMul(input, weight, false, true).add(update),
       saved: scaled,
       inputGradient: (dy, _down, up, scaled) => tf.matMul(dy, weight).add(tf.matMul(tf.matMul(dy, up), scaled)),
+    };
+  });
+}
+
+/** y = (x (s · A)ᵀ) Bᵀ. */
+function lowRankProduct(x: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
+  return withFactors(x, lora, (input, down, up) => {
+    const scaled = down.mul(lora.scaling) as tf.Tensor2D;
+    return {
+      output: tf.matMul(tf.matMul(input, scaled, false, true), up, false, true),
+      saved: scaled,
+      inputGradient: (dy, _down, up, scaled) => tf.matMul(tf.matMul(dy, up), scaled),
     };
   });
 }

@@ -5,7 +5,7 @@ import { rotaryPairs } from '../parse-rope.ts';
 import { LAYER_TYPES, type LayerType } from '../rope.ts';
 import type { TrainableName } from '../trainable-arrays.ts';
 import { attentionTensors, type AttentionSource, type AttentionTensors } from './attention-tensors.ts';
-import { labelHiddenStates } from './decoder.ts';
+import { labelHiddenStates, type RowsOf } from './decoder.ts';
 import type { DoraTensors } from './dora.ts';
 import type { LoraTensors } from './linear.ts';
 import { logitsOf, negativeLogLikelihood, type Head } from './losses.ts';
@@ -19,6 +19,8 @@ export interface ProgramSpec {
   readonly kind: ProgramKind;
   /** The adapted modules, in the adapter's order; empty for the base alone. */
   readonly modules: ReadonlyMap<string, AdaptedModule>;
+  /** A `gradients` program that drops inputs of every A. */
+  readonly dropout: boolean;
 }
 
 /** What differs from batch to batch. */
@@ -77,7 +79,7 @@ export function anglesName(config: ModelConfig, type: LayerType): string {
 }
 
 /** Every input of a program: the base's weights, the adapter's factors and scalings, the batch. */
-export function programInputs({ config, kind, modules }: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
+export function programInputs({ config, kind, modules, dropout }: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
   const { tokens, labels, slots, slotLength } = sizes;
   const float32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'float32' });
   const int32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'int32' });
@@ -94,11 +96,23 @@ export function programInputs({ config, kind, modules }: ProgramSpec, sizes: Pro
     int32('label_positions', [labels]),
     ...(kind === 'logits' ? [] : [int32('label_targets', [labels])]),
     ...(kind === 'gradients' ? [float32('gradient_scale', [])] : []),
+    ...(dropout ? [float32('dropout_rate', []), float32('dropout_tokens', [tokens])] : []),
+    ...(dropout ? [float32('dropout_features', [sumOf(inputWidths(config, modules))])] : []),
   ];
 }
 
 function angleNames(config: ModelConfig): string[] {
   return [...new Set(LAYER_TYPES.map((type) => anglesName(config, type)))];
+}
+
+/** Input features of each adapted module, in the adapter's order: the parts of `dropout_features`. */
+export function inputWidths(config: ModelConfig, adapted: Pick<ProgramSpec['modules'], 'keys'>): number[] {
+  const widths = new Map(adaptableModules(config).map(({ name, inFeatures }) => [name, inFeatures]));
+  return [...adapted.keys()].map((module) => widths.get(module)!);
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function factorInputs(config: ModelConfig, adapted: ProgramSpec['modules']): ProgramInput[] {
@@ -127,6 +141,7 @@ export function decoderProgram(spec: ProgramSpec) {
       spec,
       inputs,
       scalings: scalingsOf(spec, inputs),
+      dropout: spec.dropout ? dropoutOf(spec, inputs) : null,
       attention: attentionTensors(spec.config, attentionSource(spec.config, inputs)),
     };
     switch (spec.kind) {
@@ -146,6 +161,15 @@ interface ProgramRun {
   /** One a module. Gradients use them after the forward pass, so they are made outside of what is differentiated. */
   readonly scalings: readonly tf.Tensor[];
   readonly attention: AttentionTensors;
+  /** The random numbers of each module, by name. */
+  readonly dropout: DropoutSource | null;
+}
+
+interface DropoutSource {
+  /** [tokens], and [labels] at the label positions. */
+  readonly rows: { readonly tokens: tf.Tensor1D; readonly labels: tf.Tensor1D };
+  readonly features: ReadonlyMap<string, tf.Tensor1D>;
+  readonly rate: tf.Tensor;
 }
 
 function attentionSource(config: ModelConfig, inputs: ProgramTensors): AttentionSource {
@@ -182,6 +206,16 @@ function scalingsOf({ modules }: ProgramSpec, inputs: ProgramTensors): tf.Tensor
   return modules.size > 0 ? tf.split(required(inputs, 'scalings'), modules.size) : [];
 }
 
+function dropoutOf({ config, modules }: ProgramSpec, inputs: ProgramTensors): DropoutSource {
+  const tokens = required(inputs, 'dropout_tokens') as tf.Tensor1D;
+  const parts = tf.split(required(inputs, 'dropout_features'), inputWidths(config, modules)) as tf.Tensor1D[];
+  return {
+    rows: { tokens, labels: tf.gather(tokens, required(inputs, 'label_positions') as tf.Tensor1D) },
+    features: new Map([...modules.keys()].map((module, index) => [module, parts[index]!])),
+    rate: required(inputs, 'dropout_rate'),
+  };
+}
+
 function loraTensors({ spec: { modules }, inputs, scalings }: ProgramRun): ReadonlyMap<string, LoraTensors> {
   return new Map(
     [...modules].map(([module, { dora }], index): [string, LoraTensors] => {
@@ -205,11 +239,17 @@ function hiddenStates(run: ProgramRun): tf.Tensor2D {
   const lora = loraTensors(run);
   return labelHiddenStates(spec.config, {
     weight: (name) => required(inputs, name),
-    lora: (module) => lora.get(module),
+    lora: (module, at) => withDropout(lora.get(module), module, at, run),
     inputIds: required(inputs, 'input_ids') as tf.Tensor1D,
     labelPositions: required(inputs, 'label_positions') as tf.Tensor1D,
     attention,
   });
+}
+
+function withDropout(lora: LoraTensors | undefined, module: string, at: RowsOf, { dropout }: ProgramRun): LoraTensors | undefined {
+  if (!lora || !dropout) return lora;
+  const { rows, features, rate } = dropout;
+  return { ...lora, dropout: { rows: rows[at], features: features.get(module)!, rate } };
 }
 
 /** The output head: the embedding itself where the model ties them. */

@@ -90,6 +90,7 @@ export const elementwiseKernels: KernelTable = {
   Log: unary('Log', Math.log),
   Sqrt: unary('Sqrt', Math.sqrt),
   Rsqrt: unary(['Sqrt', 'Reciprocal'], (x) => 1 / Math.sqrt(x)),
+  Floor: unary('Floor', Math.floor),
   Cos: unary('Cos', Math.cos),
   Sin: unary('Sin', Math.sin),
   Tanh: unary('Tanh', Math.tanh),

@@ -3,7 +3,11 @@ import type { Graph, GraphNode } from '../graph.ts';
 /** Operators that cost little beside the matrix products between which their results would wait. */
 const CHEAP: ReadonlySet<string> = new Set([
   'Add',
+  'Cast',
+  'Div',
+  'Floor',
   'Gather',
+  'GreaterOrEqual',
   'Mul',
   'Reshape',
   'Sigmoid',
