@@ -9,12 +9,12 @@ import type { Adapter } from '../../workers/models/adapter.ts';
 import { createAdapter } from '../../workers/models/lora-init.ts';
 import { Random } from '../../workers/models/random.ts';
 import { largestDifference } from '../unit/engine/support/numeric.ts';
-import { BASES, DORAS, LORAS, randomExamples, SEEDS } from './support/cases.ts';
+import { PLAIN } from './support/bases.ts';
+import { DORAS, LORAS, randomExamples, SEEDS } from './support/cases.ts';
 import { labelLogits } from './support/passes.ts';
 import { useWorkspace } from './support/workspace.ts';
 
 const workspace = useWorkspace();
-const BASE = BASES[0]!;
 
 /** Targets and initialisations that only a file of PEFT's own has. */
 const PEFT_ONLY = [
@@ -67,7 +67,7 @@ let base: string;
 
 beforeAll(async () => {
   base = workspace.path('base');
-  await workspace.reference.call('models.create_base', { ...BASE, folder: base, seed: 7 });
+  await workspace.reference.call('models.create_base', { ...PLAIN, folder: base, seed: 7 });
   runtime = createRuntime({ base: await loadBaseModel(base), threads: 1 });
 });
 afterAll(() => runtime?.dispose());

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, expect, it } from 'vitest';
 import { Random } from '../../workers/models/random.ts';
-import { BASES } from './support/cases.ts';
+import { PLAIN } from './support/bases.ts';
 import { trainingTexts } from './support/texts.ts';
 import { useWorkspace } from './support/workspace.ts';
 
@@ -32,7 +32,7 @@ beforeAll(async () => {
   base = workspace.path('base');
   data = workspace.path('rows.jsonl');
   adapter = workspace.path('adapter');
-  const { config, dtype } = BASES[0]!;
+  const { config, dtype } = PLAIN;
   await mkdir(base);
   await workspace.reference.call('models.create_base', {
     folder: base,

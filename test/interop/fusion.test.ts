@@ -7,12 +7,12 @@ import type { BaseModel } from '../../workers/models/base-model.ts';
 import { computeEvolution, type WeightSource } from '../../workers/relora/evolution.ts';
 import { Fusion } from '../../workers/relora/fusion.ts';
 import { largestDifference, relativeError } from '../unit/engine/support/numeric.ts';
-import { BASES, DORAS, LORAS, randomExamples, SEEDS } from './support/cases.ts';
+import { PLAIN } from './support/bases.ts';
+import { DORAS, LORAS, randomExamples, SEEDS } from './support/cases.ts';
 import { labelLogits } from './support/passes.ts';
 import { useWorkspace } from './support/workspace.ts';
 
 const workspace = useWorkspace();
-const BASE = BASES[0]!;
 const ADAPTERS = [...LORAS, ...DORAS];
 
 /** Copy, revert, the change alone, and points between and beyond. */
@@ -35,7 +35,7 @@ describe.each(SEEDS)('fusion against the dense SVD in float64, seed %i', (seed) 
     const at = (name: string) => workspace.path(`${name} ${seed}`);
     folders = { old_base: at('old'), new_base: at('new'), adapter: at('adapter') };
     const create = (folder: string, more: object) =>
-      workspace.reference.call('models.create_base', { ...BASE, folder, seed, ...more });
+      workspace.reference.call('models.create_base', { ...PLAIN, folder, seed, ...more });
     await create(folders.old_base, {});
     await create(folders.new_base, { seed: seed + 50, moved_from: folders.old_base, drift: 0.15 });
     await workspace.reference.call('models.create_adapter', {
@@ -49,7 +49,7 @@ describe.each(SEEDS)('fusion against the dense SVD in float64, seed %i', (seed) 
     newBase = await loadBaseModel(folders.new_base);
     adapter = await loadAdapter(folders.adapter, oldBase.config);
     // Every direction of the change, so that the only truncation is that to the adapter's rank.
-    const rank = BASE.config.intermediate_size as number;
+    const rank = PLAIN.config.intermediate_size as number;
     fusion = new Fusion(adapter, await computeEvolution(source(oldBase), source(newBase), { rank }));
   });
 

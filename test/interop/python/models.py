@@ -82,7 +82,8 @@ def randomise(model: PreTrainedModel, generator: torch.Generator) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" in name:
-                parameter.uniform_(0.5, 1.5, generator=generator)
+                # Made as what multiplies by one: ones, or zeros where the weight is the difference from one.
+                parameter.add_(torch.empty_like(parameter).uniform_(-0.5, 0.5, generator=generator))
             else:
                 parameter.normal_(0, parameter.shape[-1] ** -0.5, generator=generator)
 

@@ -51,16 +51,12 @@ class Batch(TypedDict):
 def measure(spec: MeasureSpec) -> Measured:
     # New modules of PEFT are in training mode, where dropout drops.
     model = load_model(spec["base"], spec["adapter"], trainable=True).eval()
-    batch = collate(spec["examples"])
-    output = model(**batch)
-    # Position t predicts token t + 1.
-    labelled = batch["labels"][:, 1:] != IGNORED
-    logits = output.logits[:, :-1][labelled]
+    loss, logits = mean_loss(model, spec["examples"])
     gradients: dict[str, list[float]] = {}
     if spec["adapter"] is not None:
-        output.loss.backward()
+        loss.backward()
         gradients = {name: flat(value.grad) for name, value in factors(model).items() if value.grad is not None}
-    return {"loss": output.loss.item(), "logits": flat(logits), "gradients": gradients}
+    return {"loss": loss.item(), "logits": flat(logits), "gradients": gradients}
 
 
 def train(spec: TrainSpec) -> list[float]:
@@ -72,13 +68,43 @@ def train(spec: TrainSpec) -> list[float]:
     for examples, learning_rate in zip(spec["batches"], spec["learning_rates"], strict=True):
         optimiser.param_groups[0]["lr"] = learning_rate
         optimiser.zero_grad()
-        loss = model(**collate(examples)).loss
+        loss, _ = mean_loss(model, examples)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained.values(), spec["max_norm"])
         optimiser.step()
         losses.append(loss.item())
     save_file({name: value.detach() for name, value in trained.items()}, spec["out"])
     return losses
+
+
+def mean_loss(model: torch.nn.Module, examples: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Over the completion tokens of all examples; and the logits there, [completion tokens, vocabulary]."""
+    losses: list[torch.Tensor] = []
+    logits: list[torch.Tensor] = []
+    for group in groups(model, examples):
+        forget_lengths(model)
+        batch = collate(group)
+        output = model(**batch)
+        # Position t predicts token t + 1.
+        labelled = batch["labels"][:, 1:] != IGNORED
+        losses.append(output.loss * labelled.sum())
+        logits.append(output.logits[:, :-1][labelled])
+    every = torch.cat(logits)
+    return torch.stack(losses).sum() / len(every), every
+
+
+def groups(model: torch.nn.Module, examples: list[Example]) -> list[list[Example]]:
+    """What goes through the model together: rows whose rotary angles depend on the longest beside them go alone."""
+    alone = model.config.rope_parameters.get("rope_type") in ("dynamic", "longrope")
+    return [[example] for example in examples] if alone else [examples]
+
+
+def forget_lengths(model: torch.nn.Module) -> None:
+    """Dynamic rotary scaling remembers the longest row that it has seen."""
+    for module in model.modules():
+        if getattr(module, "rope_type", None) == "dynamic":
+            module.max_seq_len_cached = module.original_max_seq_len
+            module.inv_freq = module.original_inv_freq.clone()
 
 
 def collate(examples: list[Example]) -> Batch:
