@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readAdapterManifest, verifyAdapterFiles } from '../../../workers/formats/peft-adapter.ts';
-import type { AdaptOutcome, ChildMessage, FinalMessage, JobSpec } from '../../../workers/training/protocol.ts';
+import type { AdaptOptions, AdaptOutcome, ChildMessage, FinalMessage, JobSpec } from '../../../workers/training/protocol.ts';
 import { PHASES } from '../../../workers/training/protocol.ts';
 import { Child } from './support/child.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from './support/tiny-task.ts';
@@ -47,27 +47,67 @@ function ofType<T extends ChildMessage['type']>(type: T): Extract<ChildMessage, 
   return child.messages.filter((message): message is Extract<ChildMessage, { type: T }> => message.type === type);
 }
 
+/** Distinct values of every metric point, by name and step. */
+function pointsOf(messages: readonly ChildMessage[]): Map<string, Set<number>> {
+  const points = new Map<string, Set<number>>();
+  for (const message of messages) {
+    for (const { name, step, value } of message.type === 'metrics' ? message.points : []) {
+      const key = `${name} ${step}`;
+      points.set(key, (points.get(key) ?? new Set()).add(value));
+    }
+  }
+  return points;
+}
+
 async function bytesOf(outcome: AdaptOutcome): Promise<Buffer> {
   return readFile(path.join(outcome.candidateDir!, 'adapter_model.safetensors'));
 }
 
 describe('the training process', () => {
-  it('ends bit-identical when it is killed in the middle and started again', async () => {
-    const whole = adaptOutcome(await child.request({ type: 'adapt', requestId: 'r1', spec: jobSpec('whole') }));
-    expect(whole.state).toBe('not_ready');
+  it.each<{ what: string; options: AdaptOptions; kills: ((message: ChildMessage) => boolean)[] }>([
+    {
+      what: 'between two evaluations',
+      options: { strategy: 'warm-start' },
+      kills: [(message) => message.type === 'progress' && message.step >= 17],
+    },
+    {
+      what: 'in the search and in fine-tuning',
+      options: { strategy: 'relora', searchEvaluations: 8 },
+      kills: [
+        (message) => message.type === 'search' && message.index === 1,
+        (message) => message.type === 'progress' && message.step >= 9,
+        (message) => message.type === 'progress' && message.step >= 21,
+      ],
+    },
+  ])('ends bit-identical when it is killed $what and started again', async ({ what, options, kills }) => {
+    const all = { ...jobSpec('').options, ...options };
+    await child.kill();
+    child = new Child(undefined, { threads: 2 });
+    const whole = adaptOutcome(await child.request({ type: 'adapt', requestId: 'r', spec: jobSpec(`whole ${what}`, { options: all }) }));
+    expect(whole).toMatchObject({ state: 'not_ready', steps: 30 });
     expect(whole.best!.step).toBeGreaterThan(20);
-
-    const spec = jobSpec('killed');
-    const late = child.waitFor((message) => message.type === 'progress' && message.step >= 17);
-    child.send({ type: 'adapt', requestId: 'r2', spec });
-    await late;
+    const expected = pointsOf(child.messages);
     await child.kill();
 
-    child = new Child();
-    const resumed = adaptOutcome(await child.request({ type: 'adapt', requestId: 'r3', spec }));
-    expect(ofType('progress')[0]!.step).toBeGreaterThanOrEqual(16);
+    const spec = jobSpec(`killed ${what}`, { options: all });
+    const seen: ChildMessage[] = [];
+    for (const kill of kills) {
+      child = new Child(undefined, { threads: 2 });
+      const reached = child.waitFor(kill);
+      child.send({ type: 'adapt', requestId: 'r', spec });
+      await reached;
+      await child.kill();
+      seen.push(...child.messages);
+    }
+    child = new Child(undefined, { threads: 2 });
+    const resumed = adaptOutcome(await child.request({ type: 'adapt', requestId: 'r', spec }));
+    expect(ofType('progress')[0]!.step).toBeGreaterThan(15);
     expect(resumed.best).toEqual(whole.best);
     expect((await bytesOf(resumed)).equals(await bytesOf(whole))).toBe(true);
+    // Whatever was measured on the way, once or again after a kill, is what an uninterrupted run measures.
+    const points = pointsOf([...seen, ...child.messages]);
+    expect(points.size).toBeGreaterThan(30);
+    for (const [point, values] of points) expect([point, ...values]).toEqual([point, ...expected.get(point)!]);
   });
 
   it('publishes at the first pass, waits for the word that it is durable, and reports what it measured', async () => {

@@ -13,8 +13,8 @@ export class Child {
   readonly #listeners = new Set<(message: ChildMessage) => void>();
 
   /** @param entry script of the process */
-  constructor(entry = ENTRY) {
-    this.#process = fork(entry, [JSON.stringify({ threads: 1 })], { execArgv: ['--import', 'tsx'] });
+  constructor(entry = ENTRY, { threads = 1 } = {}) {
+    this.#process = fork(entry, [JSON.stringify({ threads })], { execArgv: ['--import', 'tsx'] });
     this.#process.on('message', (raw) => {
       const message = raw as ChildMessage;
       this.messages.push(message);
