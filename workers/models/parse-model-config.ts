@@ -5,6 +5,7 @@ import { Fields, isObject } from './config-fields.ts';
 import type { ModelConfig } from './model-config.ts';
 import { parseRope } from './parse-rope.ts';
 import type { Projection } from './projections.ts';
+import { LAYER_TYPES, type LayerType } from './rope.ts';
 
 export interface ParseOptions {
   /** The architectures that can be loaded, by `model_type`. Default: those that Readapt ships. */
@@ -27,7 +28,6 @@ export function parseModelConfig(json: unknown, file: string, options: ParseOpti
   const numLayers = fields.count('num_hidden_layers');
   const headDim = fields.count('head_dim', hiddenSize / numHeads);
   const maxPositionEmbeddings = fields.count('max_position_embeddings', 2048);
-  const rope = parseRope(fields, { declaration: architecture.rope, headDim, maxPositionEmbeddings });
   const config: ModelConfig = {
     modelType,
     ...(isShipped(modelType, architecture) ? {} : { architecture }),
@@ -40,9 +40,7 @@ export function parseModelConfig(json: unknown, file: string, options: ParseOpti
     vocabSize: fields.count('vocab_size'),
     maxPositionEmbeddings,
     rmsNormEps: fields.positive('rms_norm_eps', 1e-6),
-    ...rope,
-    // The declarations let through what the decoder computes.
-    ropeScaling: rope.ropeScaling,
+    ...parseRope(fields, { declaration: architecture.rope, headDim, maxPositionEmbeddings }),
     queryPreAttnScalar: architecture.queryScalar ? fields.positive('query_pre_attn_scalar') : null,
     attentionSoftcap: parseSoftcap(fields, architecture.softcaps.attention),
     logitSoftcap: parseSoftcap(fields, architecture.softcaps.logits),
@@ -70,6 +68,10 @@ function isShipped(modelType: string, architecture: Architecture): boolean {
 }
 
 function refuseUnsupported({ only }: Architecture, fields: Fields): void {
+  if (fields.has('quantization_config')) {
+    const message = 'is given, supported: weights that are not quantised (F32, F16, BF16); save the model so';
+    throw fields.error('unsupported_config', 'quantization_config', message);
+  }
   for (const [field, allowed] of Object.entries(only)) {
     const value = fields.raw(field) ?? null;
     if (value === null || allowed.includes(value)) continue;
@@ -105,11 +107,11 @@ function windowedLayers(rule: 'switched' | FullEvery, fields: Fields, numLayers:
     const windowed = rule === 'switched' ? fromLayer(fields) : allButEvery(rule, fields);
     return Array.from({ length: numLayers }, (_, layer) => windowed(layer));
   }
-  const known = ['full_attention', 'sliding_attention'];
-  if (Array.isArray(types) && types.length === numLayers && types.every((type) => known.includes(type as string))) {
+  const isKnown = (type: unknown) => LAYER_TYPES.includes(type as LayerType);
+  if (Array.isArray(types) && types.length === numLayers && types.every(isKnown)) {
     return types.map((type) => type === 'sliding_attention');
   }
-  const message = `is ${JSON.stringify(types)}, expected ${numLayers} times one of ${known.join(', ')}`;
+  const message = `is ${JSON.stringify(types)}, expected ${numLayers} times one of ${LAYER_TYPES.join(', ')}`;
   throw fields.error('unsupported_config', 'layer_types', message);
 }
 

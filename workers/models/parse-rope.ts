@@ -1,6 +1,7 @@
 import type { RopeDeclaration, RopeType } from './architecture-declaration.ts';
 import type { Fields } from './config-fields.ts';
 import type { RopeSettings, RotaryScaling } from './model-config.ts';
+import { LAYER_TYPES, rotaryPairs } from './rope.ts';
 
 /** What else of the config rotary angles depend on. */
 export interface RopeContext {
@@ -21,8 +22,9 @@ export interface ParsedRope extends RopeSettings {
  */
 export function parseRope(fields: Fields, context: RopeContext): ParsedRope {
   const parameters = fields.section('rope_parameters');
-  const { slidingThetaField } = context.declaration;
-  if (slidingThetaField !== undefined) return parseByLayerType(fields, parameters, context);
+  const byLayerType = context.declaration.slidingThetaField !== undefined;
+  refuseOtherNesting(fields, parameters, byLayerType);
+  if (byLayerType) return parseByLayerType(fields, parameters, context);
   const section = parameters ?? fields.section('rope_scaling');
   const partialRotaryFactor = parsePartialFactor(fields, section, context);
   const theta = parameters?.has('rope_theta') ? parameters : fields;
@@ -31,9 +33,10 @@ export function parseRope(fields: Fields, context: RopeContext): ParsedRope {
   return { ropeTheta: theta.positive('rope_theta', 10_000), ropeScaling: scaling, slidingRope: null, partialRotaryFactor };
 }
 
-/** Pairs of a head's features that turn. */
-export function rotaryPairs(headDim: number, partialRotaryFactor: number | null | undefined): number {
-  return Math.floor(Math.floor(headDim * (partialRotaryFactor ?? 1)) / 2);
+function refuseOtherNesting(fields: Fields, parameters: Fields | null, byLayerType: boolean): void {
+  if (parameters === null || LAYER_TYPES.some((type) => parameters.has(type)) === byLayerType) return;
+  const [found, supported] = byLayerType ? ['once', LAYER_TYPES.join(' and ')] : ['by layer type', 'once, for all layers'];
+  throw fields.error('unsupported_config', 'rope_parameters', `is given ${found}, supported: ${supported}`);
 }
 
 function parseByLayerType(fields: Fields, parameters: Fields | null, context: RopeContext): ParsedRope {

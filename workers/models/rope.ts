@@ -1,5 +1,4 @@
 import type { RopeSettings, RotaryScaling } from './model-config.ts';
-import { rotaryPairs } from './parse-rope.ts';
 
 /** What rotary angles depend on; a `ModelConfig` is one. */
 export interface RopeConfig extends RopeSettings {
@@ -13,6 +12,11 @@ export interface RopeConfig extends RopeSettings {
 export const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
 
 export type LayerType = (typeof LAYER_TYPES)[number];
+
+/** Pairs of a head's features that turn. */
+export function rotaryPairs(headDim: number, partialRotaryFactor: number | null | undefined): number {
+  return Math.floor(Math.floor(headDim * (partialRotaryFactor ?? 1)) / 2);
+}
 
 /**
  * Radians a position for each pair of a head's features that turns (Su et al. 2021), θ^(−2i / features) with the
@@ -59,6 +63,14 @@ export function attentionScale(config: RopeConfig, layerType: LayerType = 'full_
   if (scaling.type === 'yarn') return yarnScale(scaling);
   if (scaling.factor <= 1) return 1;
   return Math.sqrt(1 + Math.log(scaling.factor) / Math.log(scaling.originalMaxPositionEmbeddings));
+}
+
+/** Whether a token's angles depend on the length of its text, and not on its position alone. */
+export function turnsByLength(config: RopeConfig): boolean {
+  return LAYER_TYPES.some((type) => {
+    const kind = settingsOf(config, type).ropeScaling?.type;
+    return kind === 'dynamic' || kind === 'longrope';
+  });
 }
 
 function settingsOf(config: RopeConfig, layerType: LayerType): RopeSettings {

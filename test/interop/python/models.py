@@ -44,6 +44,12 @@ def create_base(spec: BaseSpec) -> None:
     model.save_pretrained(spec["folder"], max_shard_size=spec.get("max_shard_size", "1GB"))
 
 
+def complete_config(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with what transformers takes where a field is left out."""
+    complete: dict[str, Any] = AutoConfig.for_model(**config).to_dict()
+    return complete
+
+
 def create_adapter(spec: AdapterSpec) -> None:
     generator = torch.Generator().manual_seed(spec["seed"])
     model = get_peft_model(load_base(spec["base"]), LoraConfig(task_type="CAUSAL_LM", **spec["lora"]))

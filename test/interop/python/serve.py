@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 PACKAGES = ("torch", "transformers", "peft", "safetensors", "tokenizers")
 METHODS = (
+    "models.complete_config",
     "models.create_base",
     "models.create_adapter",
     "passes.measure",

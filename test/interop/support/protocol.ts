@@ -10,6 +10,8 @@ interface BaseAndAdapter {
 
 /** What `python/serve.py` answers: the methods' parameters and results, as the Python files declare them. */
 export interface Methods {
+  /** Parameters: `model_type` and arguments of its configuration. */
+  'models.complete_config': { params: object; result: object };
   'models.create_base': {
     params: {
       readonly folder: string;

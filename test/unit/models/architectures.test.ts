@@ -127,6 +127,13 @@ describe('Phi-3', () => {
 });
 
 describe('what is not computed', () => {
+  const SUPPORTED = 'supported: llama, mistral, qwen2, qwen3, gemma2, gemma3_text, phi3';
+  const OTHERS = ['gpt2', 'mixtral', 'qwen2_moe', 'qwen3_moe', 'gemma', 'gemma3n_text', 'phi', 'llama4_text', 'olmo2', 'Llama'];
+  it.each(OTHERS)('the architecture %s is refused with the list of what is supported', (model_type) => {
+    const message = expect.stringContaining(`model_type is "${model_type}", ${SUPPORTED}`);
+    expect(() => parse({ model_type })).toThrow(expect.objectContaining({ code: 'unsupported_model_type', message }));
+  });
+
   it.each([
     [{ model_type: 'gemma3' }, 'model_type is "gemma3", which reads images too, and only text models can be loaded'],
     [{ model_type: 'gemma2', hidden_activation: 'silu' }, 'hidden_activation is "silu", supported: "gelu_pytorch_tanh"'],
@@ -136,6 +143,18 @@ describe('what is not computed', () => {
     [{ model_type: 'gemma3_text', attn_logit_softcapping: 50 }, 'attn_logit_softcapping is 50, supported: null'],
     [{ model_type: 'phi3', hidden_act: 'gelu' }, 'hidden_act is "gelu", supported: "silu"'],
     [{ model_type: 'toString' }, 'model_type is "toString", supported: llama, mistral'],
+    [{ rope_scaling: { type: 'mrope' } }, 'rope_scaling.type is "mrope", supported: default, linear, dynamic, llama3, yarn'],
+    [{ model_type: 'gemma2', rope_parameters: { rope_type: 'longrope' } }, 'rope_type is "longrope", supported: default, linear'],
+    [{ rope_parameters: { full_attention: {} } }, 'rope_parameters is given by layer type, supported: once, for all layers'],
+    [
+      { model_type: 'gemma3_text', rope_parameters: { rope_type: 'linear', factor: 8 } },
+      'rope_parameters is given once, supported: full_attention and sliding_attention',
+    ],
+    [{ quantization_config: { quant_method: 'gptq' } }, 'quantization_config is given, supported: weights that are not quantised'],
+    [
+      { model_type: 'qwen3', use_sliding_window: true, layer_types: ['chunked_attention', 'full_attention'] },
+      'expected 2 times one of full_attention, sliding_attention',
+    ],
   ])('%j is refused', (changes, message) => {
     expect(() => parse(changes)).toThrow(message);
   });

@@ -1,8 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { adaptableModules, expectedWeights } from '../architecture.ts';
 import type { ModelConfig } from '../model-config.ts';
-import { rotaryPairs } from '../parse-rope.ts';
-import { LAYER_TYPES, type LayerType } from '../rope.ts';
+import { LAYER_TYPES, rotaryPairs, type LayerType } from '../rope.ts';
 import type { TrainableName } from '../trainable-arrays.ts';
 import { attentionTensors, type AttentionSource, type AttentionTensors } from './attention-tensors.ts';
 import { labelHiddenStates, type RowsOf } from './decoder.ts';

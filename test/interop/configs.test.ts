@@ -1,0 +1,30 @@
+import { expect, it } from 'vitest';
+import { parseModelConfig } from '../../workers/models/architecture.ts';
+import { ARCHITECTURES } from '../../workers/models/architecture-table.ts';
+import { useWorkspace } from './support/workspace.ts';
+
+const workspace = useWorkspace();
+
+const SIZES = {
+  hidden_size: 256,
+  intermediate_size: 44,
+  num_hidden_layers: 13,
+  num_attention_heads: 32,
+  vocab_size: 61,
+  // Beyond the vocabulary by default; of no meaning to Readapt.
+  pad_token_id: null,
+  // Left out, Llama's and Mistral's stay unknown: bases are known by a fingerprint that says so.
+  bos_token_id: 3,
+  eos_token_id: 4,
+};
+
+it.each([
+  ...Object.keys(ARCHITECTURES).map((model_type) => ({ model_type })),
+  { model_type: 'qwen2', use_sliding_window: true },
+  { model_type: 'qwen3', use_sliding_window: true },
+])('a config.json with nothing but %j and sizes says what it says to transformers', async (given) => {
+  const config = { ...SIZES, ...given };
+  const complete = await workspace.reference.call('models.complete_config', config);
+  expect(Object.keys(complete).length).toBeGreaterThan(Object.keys(config).length);
+  expect(parseModelConfig(config, 'config.json')).toEqual(parseModelConfig(complete, 'config.json'));
+});
