@@ -27,7 +27,7 @@ export function deviceOption(): Option {
 }
 
 function precisionOption(): Option {
-  const description = 'of matrix products (READAPT_PRECISION); f16 on cuda and webgpu';
+  const description = "what the base's matrices are kept in (READAPT_PRECISION); f16 on cuda and webgpu";
   return new Option('--precision <name>', description).choices(PRECISIONS).default('f32');
 }
 

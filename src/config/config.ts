@@ -22,7 +22,7 @@ const ConfigSchema = Type.Object({
   logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
   /** What computes; `auto` is CUDA where it works and the CPU elsewhere. */
   device: Type.Enum(['auto', 'cpu', 'cuda', 'webgpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm', 'tfjs-cpu'] as const),
-  /** What matrix products are computed in. */
+  /** What the base's matrices are kept in on the device. */
   precision: Type.Enum(['f32', 'f16'] as const),
   /** Threads of the compiled runtime; null lets it choose. */
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Null()]),

@@ -1,3 +1,3 @@
 import { deviceSuite } from './support/device-suite.ts';
 
-await deviceSuite('cuda');
+await deviceSuite('cuda', { half: true });

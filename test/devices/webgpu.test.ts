@@ -1,3 +1,3 @@
 import { deviceSuite } from './support/device-suite.ts';
 
-await deviceSuite('webgpu');
+await deviceSuite('webgpu', { half: true });

@@ -1,12 +1,11 @@
 import * as ort from 'onnxruntime-node';
+import type { BaseModel } from '../models/base-model.ts';
 import { programInputs, type ProgramInput, type ProgramSpec } from '../models/decoder/program.ts';
 import type { BoundCall, InputData } from './bindings.ts';
+import { createSession } from './create-session.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
-import type { BaseModel } from '../models/base-model.ts';
-import { encodeSplitModel } from './onnx/encode-model.ts';
 import { traceProgram } from './trace-program.ts';
 import { sizeOf, type Graph } from './tracer/graph.ts';
-import { bindConstants } from './tracer/passes/bind-constants.ts';
 import { isSymbolic } from './tracer/symbolic-sizes.ts';
 
 export interface CompileOptions {
@@ -18,37 +17,10 @@ export interface CompileOptions {
   readonly weights: BaseModel['weights'];
 }
 
-/**
- * No arena: every session would keep its own peak of activations, while the process heap is shared by all of them at
- * the same speed. No spinning: each session has its own threads, which would burn the cores of the next one's run (with
- * four sessions in turn on two busy cores a step took four times as long). No optimisation: the tracer's passes leave
- * nothing to gain (measured), and ONNX Runtime would merge what is computed again on purpose.
- */
-const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
-  executionMode: 'sequential',
-  graphOptimizationLevel: 'disabled',
-  enableMemPattern: false,
-  enableCpuMemArena: false,
-  extra: { session: { intra_op: { allow_spinning: '0' } } },
-};
-
-/** Other providers fuse operators of their own. No warning that operators on shapes run on the CPU, as they should. */
-const ACCELERATOR_OPTIONS: ort.InferenceSession.SessionOptions = { graphOptimizationLevel: 'all', logSeverityLevel: 3 };
-
 /** Traces a program and makes an ONNX Runtime session of it. */
 export async function compileProgram(spec: ProgramSpec, options: CompileOptions): Promise<CompiledProgram> {
-  const { threads, profileFilePrefix, target = CPU_TARGET, weights } = options;
-  const traced = traceProgram(spec);
-  const graph = target.rewrite(target.keepsWeights ? bindConstants(traced, arraysOf(weights)) : traced);
-  const { model, externalData } = encodeSplitModel(graph);
-  const session = await ort.InferenceSession.create(model, {
-    ...SESSION_OPTIONS,
-    ...(target.provider === 'cpu' ? {} : ACCELERATOR_OPTIONS),
-    externalData,
-    executionProviders: [target.provider],
-    intraOpNumThreads: threads,
-    ...(profileFilePrefix && { enableProfiling: true, profileFilePrefix }),
-  });
+  const { target = CPU_TARGET, weights, ...others } = options;
+  const { session, graph } = await createSession(traceProgram(spec), { ...others, target, weights: arraysOf(weights) });
   return new CompiledProgram(session, spec, graph);
 }
 

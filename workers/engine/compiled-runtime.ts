@@ -6,7 +6,6 @@ import { bindCall, checkCall, gradientResult, programKey, programSpec, type Prog
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
 import type { ProgramKind } from '../models/decoder/program.ts';
-import { trainableArrays } from '../models/trainable-arrays.ts';
 import type { Batch, Dropout, GradientResult, Runtime } from './runtime.ts';
 import { SessionCache } from './session-cache.ts';
 
@@ -66,12 +65,7 @@ export class CompiledRuntime implements Runtime {
   }
 
   async gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult> {
-    // Of gradients that are divided by a step's tokens float16 would lose the small ones.
-    const within = this.#target.precision === 'f32';
-    const output = await this.#run('gradients', { adapter, batch, gradientScale: within ? gradientScale : 1, dropout });
-    const result = gradientResult(adapter, output);
-    if (!within) scaleGradients(result, gradientScale);
-    return result;
+    return gradientResult(adapter, await this.#run('gradients', { adapter, batch, gradientScale, dropout }));
   }
 
   async logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
@@ -100,12 +94,6 @@ export class CompiledRuntime implements Runtime {
         weights: this.base.weights,
       }),
     );
-    return program.run(this.#weights, bindCall(this.base, { adapter, batch, gradientScale, dropout }));
-  }
-}
-
-function scaleGradients({ gradients }: GradientResult, scale: number): void {
-  for (const arrays of gradients.values()) {
-    for (const [, array] of trainableArrays(arrays)) for (let i = 0; i < array.length; i++) array[i]! *= scale;
+    return program.run(this.#weights, bindCall(this.base, kind, { adapter, batch, gradientScale, dropout }));
   }
 }

@@ -3,7 +3,7 @@ import { CompiledRuntime, type CompiledRuntimeOptions } from './compiled-runtime
 import { isEager, type Device, type RuntimeKind } from './devices/device.ts';
 import { checkPrecision, type Precision } from './devices/precision.ts';
 import { targetOf } from './devices/target.ts';
-import { BACKEND_OF, loadBackend, type LoadOptions } from './devices/tfjs-backends.ts';
+import { BACKEND_OF } from './devices/tfjs-backends.ts';
 import { EagerRuntime } from './eager-runtime.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -13,23 +13,18 @@ const DEVICE_OF: Readonly<Record<RuntimeKind, Device>> = { compiled: 'cpu', eage
 export const RUNTIME_KINDS = Object.keys(DEVICE_OF) as RuntimeKind[];
 
 export interface RuntimeOptions extends Omit<CompiledRuntimeOptions, 'target'> {
-  /** What computes; {@link openDevice} has to have opened it. Default: `cpu`. */
+  /** What computes; `openDevice` has to have opened it. Default: `cpu`. */
   readonly device?: Device | undefined;
   /** Says it by the runtime alone: `compiled` is `cpu`, `eager` is `tfjs-cpu`. */
   readonly kind?: RuntimeKind;
   readonly base: BaseModel;
-  /** Default: f32. f16 is for `cuda` and `webgpu`. */
+  /** Of the base's matrices. Default: f32. f16 is for `cuda` and `webgpu`. */
   readonly precision?: Precision | undefined;
-}
-
-/** Loads what a device needs before runtimes are made for it. `cpu`, `tfjs-cpu` and the GPU providers need nothing. */
-export async function openDevice(device: Device, options: LoadOptions = {}): Promise<void> {
-  if (isEager(device)) await loadBackend(device, options);
 }
 
 /**
  * A runtime for one base model; the caller disposes of it.
- * @throws DeviceUnavailableError where the device does not compute in the precision
+ * @throws DeviceUnavailableError where the device does not keep the base in that precision
  */
 export function createRuntime(options: RuntimeOptions): Runtime {
   const { kind = 'compiled', device = DEVICE_OF[kind], base, precision = 'f32', ...others } = options;

@@ -1,7 +1,8 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createRuntime, openDevice } from '../engine/create-runtime.ts';
+import { createRuntime } from '../engine/create-runtime.ts';
 import type { Device } from '../engine/devices/device.ts';
+import { openDevice } from '../engine/devices/open-device.ts';
 import type { Precision } from '../engine/devices/precision.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import { FormatError } from '../formats/errors.ts';
@@ -13,7 +14,7 @@ import { tokenizerHash } from '../relora/compatibility.ts';
 export interface SessionOptions {
   /** What computes. Default `cpu`. */
   readonly device?: Device;
-  /** Of matrix products. Default `f32`. */
+  /** What the base's matrices are kept in. Default `f32`. */
   readonly precision?: Precision;
   /** Default: one a core. */
   readonly threads?: number | null;

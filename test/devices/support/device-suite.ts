@@ -1,19 +1,30 @@
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createRuntime, openDevice } from '../../../workers/engine/create-runtime.ts';
+import { createRuntime } from '../../../workers/engine/create-runtime.ts';
 import type { Device } from '../../../workers/engine/devices/device.ts';
+import { openDevice } from '../../../workers/engine/devices/open-device.ts';
 import { probeDevice } from '../../../workers/engine/devices/probe.ts';
 import { EagerRuntime } from '../../../workers/engine/eager-runtime.ts';
 import type { Runtime } from '../../../workers/engine/runtime.ts';
+import { narrowToHalf, widenHalf } from '../../../workers/formats/dtypes.ts';
+import type { BaseModel } from '../../../workers/models/base-model.ts';
 import { expectSameResults, VARIATIONS, variationCase } from '../../unit/engine/support/variations.ts';
 
 /** What losses, logits and gradients of a device may be off by; see docs/devices.md. */
 const TOLERANCE = 1e-4;
 
+/** With a base in float16, against one that is rounded: DoRA's ‖W‖² are still those of the unrounded one. */
+const HALF_TOLERANCE = 5e-4;
+
 /** Devices that have to work where the tests run; others are tested where they happen to. */
 const REQUIRED = (process.env['READAPT_TEST_DEVICES'] ?? '').split(/\s+/);
 
+export interface SuiteOptions {
+  /** Whether the device keeps a base in float16 if it is told to. Default: false. */
+  readonly half?: boolean;
+}
+
 /** The decoder's program on a device against the reference, each of a file of its own: GPU libraries share no process. */
-export async function deviceSuite(device: Device): Promise<void> {
+export async function deviceSuite(device: Device, { half = false }: SuiteOptions = {}): Promise<void> {
   const { available, reason } = await probeDevice(device);
   const suite = available || REQUIRED.includes(device) ? describe : describe.skip;
   suite(`${device} (${reason})`, () => {
@@ -34,5 +45,25 @@ export async function deviceSuite(device: Device): Promise<void> {
       const runtime = opened(createRuntime({ device, base: example.base, threads: 2 }));
       await expectSameResults([runtime, opened(new EagerRuntime(example.base))], example, TOLERANCE);
     });
+
+    const halved = VARIATIONS.filter(({ name }) => half && HALVED.has(name));
+    it.each(halved)('computes with a base in float16 what the reference does with a rounded one: $name', async (variation) => {
+      const example = variationCase(variation);
+      const runtime = opened(createRuntime({ device, precision: 'f16', base: example.base, threads: 2 }));
+      await expectSameResults([runtime, opened(new EagerRuntime(rounded(example.base)))], example, HALF_TOLERANCE);
+    });
   });
+}
+
+/** Enough for every way in which a base's matrices are read. */
+const HALVED = new Set(['all modules, grouped queries', 'one key head a query head, untied', 'DoRA beside the weights']);
+
+/** The base with its matrices rounded to float16. */
+function rounded(base: BaseModel): BaseModel {
+  const weights = [...base.weights].map(([name, { shape, data }]) => {
+    const copy = data.slice();
+    if (shape.length === 2) widenHalf(narrowToHalf(data), copy);
+    return [name, { shape, data: copy }] as const;
+  });
+  return { ...base, weights: new Map(weights) };
 }

@@ -21,7 +21,7 @@ export interface ChoiceOptions {
 /**
  * The device that was asked for, if it works; `auto` takes CUDA where it works and the CPU elsewhere. WebGPU and the
  * eager devices are never chosen by themselves.
- * @throws DeviceUnavailableError where a device was asked for by name and does not work, or none computes in the precision
+ * @throws DeviceUnavailableError where a device was asked for by name and does not work, or none keeps the base in that precision
  */
 export async function chooseDevice(choice: DeviceChoice, options: ChoiceOptions = {}): Promise<ChosenDevice> {
   const { precision = 'f32', probe = probeDevice } = options;

@@ -27,7 +27,7 @@ export interface ProbeOptions {
   readonly timeoutMs?: number;
   /** Environment of the probe. Default: this process's own. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Of its matrix products. Default: f32. */
+  /** Of its constant matrix. Default: f32. */
   readonly precision?: Precision;
 }
 

@@ -1,5 +1,5 @@
 import type { Graph } from '../tracer/graph.ts';
-import { halfPrecisionProducts } from '../tracer/passes/half-precision-products.ts';
+import { halfPrecisionWeights } from '../tracer/passes/half-precision-weights.ts';
 import { portableOperators } from '../tracer/passes/portable-operators.ts';
 import type { CompiledDevice } from './device.ts';
 import { checkPrecision, type Precision } from './precision.ts';
@@ -20,10 +20,10 @@ export interface Target {
 
 export const CPU_TARGET: Target = { provider: 'cpu', precision: 'f32', keepsWeights: false, rewrite: (graph) => graph };
 
-/** @throws DeviceUnavailableError where the device does not compute in the precision */
+/** @throws DeviceUnavailableError where the device does not keep the base in that precision */
 export function targetOf(device: CompiledDevice, precision: Precision = 'f32'): Target {
   checkPrecision(device, precision);
   if (device === 'cpu') return CPU_TARGET;
-  const rewrite = precision === 'f32' ? portableOperators : (graph: Graph) => halfPrecisionProducts(portableOperators(graph));
-  return { provider: device, precision, keepsWeights: true, rewrite };
+  const halved = (graph: Graph): Graph => halfPrecisionWeights(portableOperators(graph));
+  return { provider: device, precision, keepsWeights: true, rewrite: precision === 'f32' ? portableOperators : halved };
 }

@@ -61,7 +61,7 @@ describe('float16', () => {
 
   it.each(['auto', 'cpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm', 'tfjs-cpu'] as const)('is refused by %s', async (choice) => {
     const device = choice === 'auto' ? 'cpu' : choice;
-    const message = `device ${device} cannot be used: it does not compute in f16 (precision f16 is for cuda and webgpu)`;
+    const message = `device ${device} cannot be used: it does not keep the base in f16 (precision f16 is for cuda and webgpu)`;
     await expect(chooseDevice(choice, { precision, ...probeOf('tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm') })).rejects.toThrow(message);
   });
 });

@@ -1,0 +1,53 @@
+import * as ort from 'onnxruntime-node';
+import type { Target } from './devices/target.ts';
+import { encodeSplitModel } from './onnx/encode-model.ts';
+import { bindConstants } from './tracer/passes/bind-constants.ts';
+import type { Graph } from './tracer/graph.ts';
+
+export interface GraphSessionOptions {
+  readonly target: Target;
+  /** Inputs whose values stay as they are; a target whose sessions keep them gets them as constants. */
+  readonly weights: ReadonlyMap<string, Float32Array>;
+  /** Of one operator, where the CPU runs it. Default: ONNX Runtime's. */
+  readonly threads?: number;
+  readonly profileFilePrefix?: string | undefined;
+}
+
+/** A session, and the graph that it runs. */
+export interface GraphSession {
+  readonly session: ort.InferenceSession;
+  readonly graph: Graph;
+}
+
+/**
+ * No arena: every session would keep its own peak of activations, while the process heap is shared by all of them at
+ * the same speed. No spinning: each session has its own threads, which would burn the cores of the next one's run (with
+ * four sessions in turn on two busy cores a step took four times as long). No optimisation: the tracer's passes leave
+ * nothing to gain (measured on the CPU), and ONNX Runtime would merge what is computed again on purpose.
+ */
+const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
+  executionMode: 'sequential',
+  graphOptimizationLevel: 'disabled',
+  enableMemPattern: false,
+  enableCpuMemArena: false,
+  extra: { session: { intra_op: { allow_spinning: '0' } } },
+};
+
+/** No warning that operators on shapes run on the CPU, as they should. */
+const ACCELERATOR_OPTIONS: ort.InferenceSession.SessionOptions = { logSeverityLevel: 3 };
+
+/** Makes an ONNX Runtime session of a traced graph. */
+export async function createSession(traced: Graph, options: GraphSessionOptions): Promise<GraphSession> {
+  const { target, weights, threads, profileFilePrefix } = options;
+  const graph = target.rewrite(target.keepsWeights ? bindConstants(traced, weights) : traced);
+  const { model, externalData } = encodeSplitModel(graph);
+  const session = await ort.InferenceSession.create(model, {
+    ...SESSION_OPTIONS,
+    ...(target.provider === 'cpu' ? {} : ACCELERATOR_OPTIONS),
+    externalData,
+    executionProviders: [target.provider],
+    ...(threads !== undefined && { intraOpNumThreads: threads }),
+    ...(profileFilePrefix !== undefined && { enableProfiling: true, profileFilePrefix }),
+  });
+  return { session, graph };
+}
