@@ -11,13 +11,14 @@ import {
   type ProgramSpec,
 } from '../models/decoder/program.ts';
 import type { ModelConfig } from '../models/model-config.ts';
-import { LAYER_TYPES } from '../models/rope.ts';
+import { LAYER_TYPES, turnsByLength } from '../models/rope.ts';
 import { rotaryAngles } from '../models/rotary-angles.ts';
 import { rowSquares } from '../models/row-squares.ts';
 import { mapTrainable, trainableArrays } from '../models/trainable-arrays.ts';
 import { Random } from '../models/random.ts';
 import { packIntoSlots, positionsOf } from './attention-slots.ts';
 import type { Batch, Dropout, GradientResult } from './runtime.ts';
+import { shareNothing, sharePrefixes } from './shared-prefixes.ts';
 
 /** Data for a program's inputs other than the base's weights, by name. */
 export type InputData = ReadonlyMap<string, Float32Array | Int32Array>;
@@ -53,27 +54,48 @@ export interface BoundCall {
   readonly sizes: ProgramSizes;
 }
 
-/** The arrays themselves, no copies: factors, scalings, batch and gradient scale. */
-export function bindCall(base: BaseModel, { adapter, batch, gradientScale, dropout }: ProgramCall): BoundCall {
+/** Factors, scalings and gradient scale, the arrays themselves, and the batch as the program takes it. */
+export function bindCall(base: BaseModel, kind: ProgramKind, { adapter, batch, gradientScale, dropout }: ProgramCall): BoundCall {
   const modules = [...(adapter?.modules ?? [])];
-  const attention = packIntoSlots(batch.sequenceLengths);
-  const sizes = { ...attention, tokens: batch.inputIds.length, labels: batch.labelPositions.length };
+  const { data: batchData, sizes } = bindBatch(base.config, kind, batch);
   const data = new Map<string, Float32Array | Int32Array>([
     ...modules.flatMap(([module, factors]) => factorData(module, factors)),
     ...modules.flatMap(([module, { magnitude }]) => (magnitude ? [weightSquaresData(base, module)] : [])),
     ['scalings', Float32Array.from(modules, ([, factors]) => factors.scaling)],
-    ['input_ids', batch.inputIds],
-    ['positions', positionsOf(batch.sequenceLengths)],
-    ...LAYER_TYPES.map((type) => [anglesName(base.config, type), rotaryAngles(base.config, batch, type)] as const),
-    ['slot_tokens', attention.slotTokens],
-    ['slot_sequences', attention.slotSequences],
-    ['token_slots', attention.tokenSlots],
-    ['label_positions', batch.labelPositions],
-    ['label_targets', batch.labelTargets],
+    ...batchData,
     ['gradient_scale', Float32Array.of(gradientScale)],
     ...(dropout ? dropoutData(dropout, sizes.tokens, inputWidths(base.config, new Map(modules))) : []),
   ]);
   return { data, sizes };
+}
+
+/** Without gradients what sequences have in common at their beginning is computed once. */
+function bindBatch(config: ModelConfig, kind: ProgramKind, batch: Batch): BoundCall {
+  const sharing = kind !== 'gradients' && !turnsByLength(config);
+  const { representatives, indices } = sharing ? sharePrefixes(batch, config.vocabSize) : shareNothing(batch);
+  const attention = packIntoSlots(batch.sequenceLengths);
+  const data = new Map<string, Float32Array | Int32Array>([
+    ['input_ids', rowsOf(batch.inputIds, representatives)],
+    ['positions', rowsOf(positionsOf(batch.sequenceLengths), representatives)],
+    ...LAYER_TYPES.map((type) => {
+      return [anglesName(config, type), rowsOf(rotaryAngles(config, batch, type), representatives, batch.inputIds.length)] as const;
+    }),
+    ['slot_tokens', attention.slotTokens.map((token) => indices[token]!)],
+    ['slot_sequences', attention.slotSequences],
+    ['token_slots', rowsOf(attention.tokenSlots, representatives)],
+    ['label_positions', batch.labelPositions.map((position) => indices[position]!)],
+    ['label_targets', batch.labelTargets],
+  ]);
+  return { data, sizes: { ...attention, tokens: representatives.length, labels: batch.labelPositions.length } };
+}
+
+/** Rows of an array [rows, n] by their numbers; the array itself where they are all. */
+function rowsOf<T extends Float32Array | Int32Array>(values: T, rows: Int32Array, of = values.length): T {
+  if (rows.length === of) return values;
+  const width = values.length / of;
+  const picked = values.slice(0, rows.length * width) as T;
+  rows.forEach((row, index) => picked.set(values.subarray(row * width, (row + 1) * width), index * width));
+  return picked;
 }
 
 /** Products of the two have up to {@link PHASE_RANGE} whole parts, of which float32 leaves 12 bits to the fraction. */

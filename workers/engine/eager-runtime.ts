@@ -45,7 +45,7 @@ export class EagerRuntime implements Runtime {
     checkCall(this.base, adapter, batch);
     selectBackend(this.#backend);
     const spec = programSpec(this.base.config, kind, { adapter, dropout });
-    const { data, sizes } = bindCall(this.base, { adapter, batch, gradientScale, dropout });
+    const { data, sizes } = bindCall(this.base, kind, { adapter, batch, gradientScale, dropout });
     const results = new Map<string, Float32Array>();
     tf.tidy(() => {
       const inputs = programInputs(spec, sizes).map((input) => [input.name, this.#tensor(input, data)]);
