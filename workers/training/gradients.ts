@@ -40,11 +40,11 @@ export async function accumulateGradients(
   let lossSum = 0;
   let tokens = 0;
   const limits = { maxTokens: microBatchTokens, maxLabels: labelLimit(runtime.base.config.vocabSize) };
-  for (const [index, run] of cutIntoRuns(examples, limits).entries()) {
+  for (const [count, run] of cutIntoRuns(examples, limits).entries()) {
     if (gradients) await breathe();
     signal?.throwIfAborted();
     const batch = makeBatch(run.map((index) => examples[index]!));
-    const own = dropout && { ...dropout, seed: dropout.seed + index };
+    const own = dropout && { ...dropout, seed: dropout.seed + count };
     const result = await runtime.gradients(adapter, batch, 1 / completionTokens, own);
     lossSum += result.lossSum;
     tokens += batch.inputIds.length;

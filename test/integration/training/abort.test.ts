@@ -61,7 +61,7 @@ async function savedStep(): Promise<number> {
 /** Into the micro-batch, far from its end. */
 const INTO_MICRO_BATCH_MS = 300;
 
-test('in the middle of a micro-batch, a cancelled job ends at once; one that is stopped, at its end', async () => {
+test('in the middle of a micro-batch, a cancelled job ends at once; one that is stopped, at its end', async ({ annotate }) => {
   const first = run();
   await first.gate();
   const begun = performance.now();
@@ -74,6 +74,7 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   first.abort(new AbandonedError('the job was cancelled'));
   await expect(first.outcome).rejects.toThrow('the training process ended (SIGKILL)');
   const abortMs = performance.now() - aborted;
+  await annotate(`stopped ${Math.round(abortMs)} ms after the cancellation, in a micro-batch of ${Math.round(microBatchMs)} ms`);
   expect(microBatchMs).toBeGreaterThan(1000);
   expect(abortMs).toBeLessThan(microBatchMs / 2);
   expect(await savedStep()).toBe(2);

@@ -36,7 +36,7 @@ beforeAll(() => {
   }));
   const targetModules = ['q_proj', 'v_proj', 'down_proj'];
   const { config, weights } = base;
-  const initial = createAdapter({ base: config, weights, targetModules, rank: 4, alpha: 8, useDora: true, seed: 1 });
+  const initial = createAdapter({ base: config, weights, targetModules, rank: 4, alpha: 8, useDora: true, dropout: 0.1, seed: 1 });
   common = { initial, examples, steps: STEPS, batchSize: 12, microBatchTokens: 512, learningRate: 5e-3, seed: 3 };
 });
 afterAll(async () => {
