@@ -2,6 +2,7 @@ import type { Adapter, LoraFactors } from '../models/adapter.ts';
 import { AdaptationError } from './errors.ts';
 import type { Evolution } from './evolution.ts';
 import type { Coefficients } from './coefficients.ts';
+import { coefficientsOf, type GroupedCoefficients } from './grouping.ts';
 import { prepareModule, type ModuleFusion } from './module-fusion.ts';
 
 export interface FusedAdapter {
@@ -31,18 +32,21 @@ export class Fusion {
     this.#modules = new Map(prepared);
   }
 
-  /** The best adapter of the old one's ranks for these coefficients. (1, 0) is the old adapter itself. */
-  at(coefficients: Coefficients): Adapter {
+  /**
+   * The best adapter of the old one's ranks for these coefficients. (1, 0) is the old adapter itself.
+   * @param coefficients one pair for all modules, or a pair for each group
+   * @throws RangeError for coefficients that are not finite, and a group that has none
+   */
+  at(coefficients: Coefficients | GroupedCoefficients): Adapter {
     return this.fuse(coefficients).adapter;
   }
 
   /** The adapter, and what did not fit into its ranks. */
-  fuse(coefficients: Coefficients): FusedAdapter {
-    requireFinite(coefficients);
+  fuse(coefficients: Coefficients | GroupedCoefficients): FusedAdapter {
     const modules = new Map<string, LoraFactors>();
     const truncationErrors = new Map<string, number>();
     for (const [name, module] of this.#modules) {
-      const { factors, truncationError } = module.at(coefficients);
+      const { factors, truncationError } = module.at(coefficientsOf(name, coefficients));
       modules.set(name, factors);
       truncationErrors.set(name, truncationError);
     }
@@ -50,8 +54,8 @@ export class Fusion {
   }
 }
 
-/** {@link Fusion.at} for one pair of coefficients. */
-export function fuse(adapter: Adapter, evolution: Evolution, coefficients: Coefficients): Adapter {
+/** {@link Fusion.at} once. */
+export function fuse(adapter: Adapter, evolution: Evolution, coefficients: Coefficients | GroupedCoefficients): Adapter {
   return new Fusion(adapter, evolution).at(coefficients);
 }
 
@@ -62,9 +66,4 @@ function moduleOf(evolution: Evolution, name: string, { outFeatures, inFeatures 
   const found = `[${module.outFeatures}, ${module.inFeatures}]`;
   const message = `module ${name} is ${found} in the evolution, [${outFeatures}, ${inFeatures}] in the adapter`;
   throw new AdaptationError('incompatible_evolution', message);
-}
-
-function requireFinite({ alpha, beta }: Coefficients): void {
-  if (Number.isFinite(alpha) && Number.isFinite(beta)) return;
-  throw new RangeError(`fusion coefficients are alpha ${alpha} and beta ${beta}, expected finite numbers`);
 }
