@@ -73,11 +73,15 @@ export function fused({ name, lora }: LoraCase): LoraCase {
 
 export const SEEDS = [1, 2, 3] as const;
 
-/** Random examples of 4 to 30 tokens. */
+/** Random examples of 4 to 30 tokens; every fourth has the prompt of the one before it. */
 export function randomExamples(count: number, vocabSize: number, seed: number): TokenIds[] {
   const random = Random.fromSeed(seed);
   const ids = (length: number) => Array.from({ length }, () => random.integer(vocabSize));
-  return Array.from({ length: count }, () => {
-    return { promptIds: ids(3 + random.integer(22)), completionIds: ids(1 + random.integer(5)) };
-  });
+  const examples: TokenIds[] = [];
+  while (examples.length < count) {
+    const own = { promptIds: ids(3 + random.integer(22)), completionIds: ids(1 + random.integer(5)) };
+    const before = examples.at(-1)?.promptIds ?? own.promptIds;
+    examples.push(examples.length % 4 === 1 ? { ...own, promptIds: before } : own);
+  }
+  return examples;
 }
