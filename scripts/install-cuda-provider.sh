@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what READAPT_DEVICE=cuda needs beside an NVIDIA driver (580 or later): ONNX Runtime's CUDA provider, from the
 # onnxruntime-gpu wheel on PyPI, and CUDA 13 and cuDNN 9, from NVIDIA's wheels there. All are pinned by their hashes in
-# cuda-provider.txt and go into node_modules/onnxruntime-node, 2.6 GB; `npm ci` removes them.
+# cuda-provider.txt and go into node_modules/onnxruntime-node, 2.4 GB; `npm ci` removes them.
 #   scripts/install-cuda-provider.sh
 # Needs x86_64 Linux (glibc >= 2.28), node and python3 with venv.
 set -euo pipefail
