@@ -18,26 +18,15 @@ import { mapTrainable, trainableArrays } from '../models/trainable-arrays.ts';
 import { Random } from '../models/random.ts';
 import { packIntoSlots, positionsOf } from './attention-slots.ts';
 import type { Batch, Dropout, GradientResult } from './runtime.ts';
-import { shareNothing, sharePrefixes } from './shared-prefixes.ts';
+import { repeatedTokens, shareNothing, sharePrefixes, sharesOf } from './shared-prefixes.ts';
 
 /** Data for a program's inputs other than the base's weights, by name. */
 export type InputData = ReadonlyMap<string, Float32Array | Int32Array>;
 
-/** What a call's program is specialised to. Adapters with equal ranks share it, DoRA among themselves. */
-export function programSpec(
-  config: ModelConfig,
-  kind: ProgramKind,
-  { adapter, dropout }: Pick<ProgramCall, 'adapter' | 'dropout'>,
-): ProgramSpec {
-  const modules = [...(adapter?.modules ?? [])].map(([module, { rank, magnitude }]) => {
-    return [module, { rank, dora: magnitude !== undefined }] as const;
-  });
-  return { config, kind, modules: new Map(modules), dropout: dropout !== undefined && dropout.rate > 0 };
-}
-
-/** Equal for calls on one base that can share a compiled program. */
-export function programKey({ kind, modules, dropout }: ProgramSpec): string {
-  return `${kind}${dropout ? ':dropout' : ''}|${[...modules].map(([module, { rank, dora }]) => `${module}:${rank}${dora ? ':dora' : ''}`).join()}`;
+/** Equal for calls on one base that can share a compiled program: those of adapters with equal ranks, DoRA among themselves. */
+export function programKey({ kind, modules, dropout, repeats }: ProgramSpec): string {
+  const adapted = [...modules].map(([module, { rank, dora }]) => `${module}:${rank}${dora ? ':dora' : ''}`).join();
+  return [kind, ...(dropout ? ['dropout'] : []), ...(repeats ? ['repeats'] : []), adapted].join('|');
 }
 
 export interface ProgramCall {
@@ -49,44 +38,60 @@ export interface ProgramCall {
   readonly dropout?: Dropout | undefined;
 }
 
+/** A call as a program takes it. */
 export interface BoundCall {
+  readonly spec: ProgramSpec;
   readonly data: InputData;
   readonly sizes: ProgramSizes;
 }
 
-/** Factors, scalings and gradient scale, the arrays themselves, and the batch as the program takes it. */
+/** Factors, scalings and gradient scale, the arrays themselves, and the batch; and what the program is specialised to. */
 export function bindCall(base: BaseModel, kind: ProgramKind, { adapter, batch, gradientScale, dropout }: ProgramCall): BoundCall {
   const modules = [...(adapter?.modules ?? [])];
-  const { data: batchData, sizes } = bindBatch(base.config, kind, batch);
+  const dropping = kind === 'gradients' && dropout !== undefined && dropout.rate > 0;
+  const { batchData, sizes, shared } = bindBatch(base.config, batch, { kind, dropping });
+  const adapted = modules.map(([module, { rank, magnitude }]) => [module, { rank, dora: magnitude !== undefined }] as const);
+  const spec = { config: base.config, kind, modules: new Map(adapted), dropout: dropping, repeats: shared && kind === 'gradients' };
   const data = new Map<string, Float32Array | Int32Array>([
     ...modules.flatMap(([module, factors]) => factorData(module, factors)),
     ...modules.flatMap(([module, { magnitude }]) => (magnitude ? [weightSquaresData(base, module)] : [])),
     ['scalings', Float32Array.from(modules, ([, factors]) => factors.scaling)],
     ...batchData,
     ['gradient_scale', Float32Array.of(gradientScale)],
-    ...(dropout ? dropoutData(dropout, sizes.tokens, inputWidths(base.config, new Map(modules))) : []),
+    ...(dropping ? dropoutData(dropout, sizes.tokens, inputWidths(base.config, spec.modules)) : []),
   ]);
-  return { data, sizes };
+  return { spec, data, sizes };
 }
 
-/** Without gradients what sequences have in common at their beginning is computed once. */
-function bindBatch(config: ModelConfig, kind: ProgramKind, batch: Batch): BoundCall {
-  const sharing = kind !== 'gradients' && !turnsByLength(config);
-  const { representatives, indices } = sharing ? sharePrefixes(batch, config.vocabSize) : shareNothing(batch);
-  const attention = packIntoSlots(batch.sequenceLengths);
-  const data = new Map<string, Float32Array | Int32Array>([
+/** Share of tokens that sequences have to have in common for gradients to be worth a program of their own. */
+const WORTH_SHARING = 1 / 32;
+
+/** What sequences have in common at their beginning is computed once, but where each drops inputs of its own. */
+function bindBatch(config: ModelConfig, batch: Batch, { kind, dropping }: { kind: ProgramKind; dropping: boolean }) {
+  const tokens = batch.inputIds.length;
+  const sharing = turnsByLength(config) || dropping ? shareNothing(batch) : sharePrefixes(batch, config.vocabSize);
+  const worthwhile = kind !== 'gradients' || tokens - sharing.representatives.length >= WORTH_SHARING * tokens;
+  const { representatives, indices } = worthwhile ? sharing : shareNothing(batch);
+  const { tokenSlots, slotTokens, slotSequences, slots, slotLength } = packIntoSlots(batch.sequenceLengths);
+  const repeats = repeatedTokens({ representatives, indices });
+  const batchData: [string, Float32Array | Int32Array][] = [
     ['input_ids', rowsOf(batch.inputIds, representatives)],
     ['positions', rowsOf(positionsOf(batch.sequenceLengths), representatives)],
-    ...LAYER_TYPES.map((type) => {
-      return [anglesName(config, type), rowsOf(rotaryAngles(config, batch, type), representatives, batch.inputIds.length)] as const;
+    ...LAYER_TYPES.map((type): [string, Float32Array] => {
+      return [anglesName(config, type), rowsOf(rotaryAngles(config, batch, type), representatives, tokens)];
     }),
-    ['slot_tokens', attention.slotTokens.map((token) => indices[token]!)],
-    ['slot_sequences', attention.slotSequences],
-    ['token_slots', rowsOf(attention.tokenSlots, representatives)],
+    ['slot_tokens', slotTokens.map((token) => indices[token]!)],
+    ['slot_sequences', slotSequences],
+    ['token_slots', rowsOf(tokenSlots, representatives)],
+    ['repeat_tokens', repeats.map((token) => indices[token]!)],
+    ['repeat_places', repeats.map((token) => tokenSlots[token]!)],
+    ['token_shares', sharesOf({ representatives, indices })],
     ['label_positions', batch.labelPositions.map((position) => indices[position]!)],
     ['label_targets', batch.labelTargets],
-  ]);
-  return { data, sizes: { ...attention, tokens: representatives.length, labels: batch.labelPositions.length } };
+  ];
+  const labels = batch.labelPositions.length;
+  const sizes = { slots, slotLength, labels, tokens: representatives.length, repeats: repeats.length };
+  return { batchData, sizes, shared: repeats.length > 0 };
 }
 
 /** Rows of an array [rows, n] by their numbers; the array itself where they are all. */

@@ -2,7 +2,7 @@ import os from 'node:os';
 import * as ort from 'onnxruntime-node';
 import type { Adapter } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
-import { bindCall, checkCall, gradientResult, programKey, programSpec, type ProgramCall } from './bindings.ts';
+import { bindCall, checkCall, gradientResult, programKey, type ProgramCall } from './bindings.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
 import type { ProgramKind } from '../models/decoder/program.ts';
@@ -85,15 +85,15 @@ export class CompiledRuntime implements Runtime {
 
   async #runNow(kind: ProgramKind, { adapter, batch, gradientScale = 1, dropout }: Call): Promise<Outputs> {
     checkCall(this.base, adapter, batch);
-    const spec = programSpec(this.base.config, kind, { adapter, dropout });
-    const program = await this.#programs.get(programKey(spec), () =>
-      compileProgram(spec, {
+    const call = bindCall(this.base, kind, { adapter, batch, gradientScale, dropout });
+    const program = await this.#programs.get(programKey(call.spec), () =>
+      compileProgram(call.spec, {
         threads: this.#threads,
         profileFilePrefix: this.#profileFilePrefix,
         target: this.#target,
         weights: this.base.weights,
       }),
     );
-    return program.run(this.#weights, bindCall(this.base, kind, { adapter, batch, gradientScale, dropout }));
+    return program.run(this.#weights, call);
   }
 }

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Adapter } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { decoderProgram, programInputs, type ProgramInput, type ProgramKind } from '../models/decoder/program.ts';
-import { bindCall, checkCall, gradientResult, programSpec, type InputData, type ProgramCall } from './bindings.ts';
+import { bindCall, checkCall, gradientResult, type InputData, type ProgramCall } from './bindings.ts';
 import type { Batch, Dropout, GradientResult, Runtime } from './runtime.ts';
 import { selectBackend } from './select-backend.ts';
 
@@ -44,8 +44,7 @@ export class EagerRuntime implements Runtime {
     const { adapter, batch, gradientScale = 1, dropout } = call;
     checkCall(this.base, adapter, batch);
     selectBackend(this.#backend);
-    const spec = programSpec(this.base.config, kind, { adapter, dropout });
-    const { data, sizes } = bindCall(this.base, kind, { adapter, batch, gradientScale, dropout });
+    const { spec, data, sizes } = bindCall(this.base, kind, { adapter, batch, gradientScale, dropout });
     const results = new Map<string, Float32Array>();
     tf.tidy(() => {
       const inputs = programInputs(spec, sizes).map((input) => [input.name, this.#tensor(input, data)]);

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
  * Operations that some backends have in one piece although tfjs has no op for them. They are ordinary tfjs kernels;
  * the tracing backend registers them, others do without.
  */
-export type FusedKernel = 'ReadaptRmsNorm' | 'ReadaptRotary';
+export type FusedKernel = 'ReadaptRmsNorm' | 'ReadaptRotary' | 'ReadaptScatterAdd';
 
 /** Runs the current backend's fused kernel, or `composite`, which computes the same from tfjs ops. */
 export function runFused(

@@ -36,3 +36,15 @@ export function shareNothing({ inputIds }: Batch): SharedTokens {
   const indices = Int32Array.from(inputIds.keys());
   return { representatives: indices, indices };
 }
+
+/** [tokens − unique] the tokens of the batch that another stands for, in order. */
+export function repeatedTokens({ representatives, indices }: SharedTokens): Int32Array {
+  return Int32Array.from(indices.keys()).filter((token) => representatives[indices[token]!] !== token);
+}
+
+/** [unique] 1 / number of tokens that each stands for. */
+export function sharesOf({ representatives, indices }: SharedTokens): Float32Array {
+  const counts = new Float32Array(representatives.length);
+  for (const index of indices) counts[index]!++;
+  return counts.map((count) => 1 / count);
+}

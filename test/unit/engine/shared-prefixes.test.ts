@@ -1,10 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { CompiledRuntime } from '../../../workers/engine/compiled-runtime.ts';
+import { EagerRuntime } from '../../../workers/engine/eager-runtime.ts';
+import { factorArrays } from '../../../workers/engine/optimiser/factors.ts';
 import type { Batch, Runtime } from '../../../workers/engine/runtime.ts';
-import { sharePrefixes } from '../../../workers/engine/shared-prefixes.ts';
+import { repeatedTokens, sharePrefixes, sharesOf } from '../../../workers/engine/shared-prefixes.ts';
 import type { ModelConfig } from '../../../workers/models/model-config.ts';
 import { Random } from '../../../workers/models/random.ts';
-import { largestDifference, sum } from './support/numeric.ts';
+import { largestDifference, relativeError, sum } from './support/numeric.ts';
 import { randomAdapter, randomBase } from './support/random-model.ts';
 
 const runtimes: Runtime[] = [];
@@ -30,9 +32,12 @@ function batchOf(sequences: readonly (readonly number[])[]): Batch {
 describe('sharePrefixes', () => {
   it('is what one works out by hand', () => {
     // 7 8 | 9 and 7 8 | 5 share two tokens, 7 8 9 is the first again, 8 begins otherwise.
-    const { representatives, indices } = sharePrefixes(batchOf([[7, 8, 9], [7, 8, 5, 9], [7, 8, 9], [8, 9]]), 50);
+    const shared = sharePrefixes(batchOf([[7, 8, 9], [7, 8, 5, 9], [7, 8, 9], [8, 9]]), 50);
+    const { representatives, indices } = shared;
     expect([...representatives]).toEqual([0, 1, 2, 5, 6, 10, 11]);
     expect([...indices]).toEqual([0, 1, 2, 0, 1, 3, 4, 0, 1, 2, 5, 6]);
+    expect([...repeatedTokens(shared)]).toEqual([3, 4, 7, 8, 9]);
+    expect([...sharesOf(shared)].map((share) => Math.round(1 / share))).toEqual([3, 3, 2, 1, 1, 1, 1]);
   });
 
   it('gives every token the representative of its beginning, and no beginning two', () => {
@@ -60,7 +65,24 @@ describe('a batch whose sequences begin alike', () => {
     const alone = await Promise.all(sequences.map((ids) => runtime.labelLosses(adapter, batchOf([ids]))));
     const together = await runtime.labelLosses(adapter, batchOf(sequences));
     expect(largestDifference(together, alone.flatMap((losses) => [...losses]))).toBeLessThan(1e-5);
-    const { lossSum } = await runtime.gradients(adapter, batchOf(sequences), 1);
-    expect(lossSum).toBeCloseTo(sum(together), 3);
+  });
+
+  it.each<[string, Partial<ModelConfig>]>([
+    ['all before it', {}],
+    ['a window', { slidingWindows: [3, null] }],
+    ['angles that go by the length of the text', { maxPositionEmbeddings: 4, ropeScaling: { type: 'dynamic', factor: 2 } }],
+  ])('gives the sum of the gradients of each alone: queries that see %s', async (_name, config) => {
+    const base = randomBase(config);
+    const adapter = randomAdapter(base, () => 3);
+    for (const runtime of [opened(new CompiledRuntime(base, { threads: 1 })), opened(new EagerRuntime(base))]) {
+      const alone = await Promise.all(sequences.map((ids) => runtime.gradients(adapter, batchOf([ids]), 1)));
+      const together = await runtime.gradients(adapter, batchOf(sequences), 1);
+      expect(together.lossSum).toBeCloseTo(sum(alone.map(({ lossSum }) => lossSum)), 3);
+      for (const [name, values] of factorArrays(together.gradients)) {
+        const parts = alone.map(({ gradients }) => factorArrays(gradients).get(name)!);
+        const total = values.map((_, index) => sum(parts.map((part) => part[index]!)));
+        expect(relativeError(values, total), name).toBeLessThan(1e-4);
+      }
+    }
   });
 });

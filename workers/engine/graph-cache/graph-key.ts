@@ -17,8 +17,8 @@ export const SOURCE_PACKAGES = ['@tensorflow/tfjs', 'onnxruntime-node', 'protobu
  * is the program's description and its target; the code and packages that trace and optimise; and the CPU, which ONNX
  * Runtime's optimisations may depend on.
  */
-export function graphKey({ config, kind, modules }: ProgramSpec, { provider, precision }: Target): string {
-  const program = { config, kind, modules: [...modules], provider, precision };
+export function graphKey(spec: ProgramSpec, { provider, precision }: Target): string {
+  const program = { ...spec, modules: [...spec.modules], provider, precision };
   return hash(JSON.stringify([program, environment()]));
 }
 

@@ -8,6 +8,7 @@ import { labelHiddenStates, type RowsOf } from './decoder.ts';
 import type { DoraTensors } from './dora.ts';
 import type { LoraTensors } from './linear.ts';
 import { logitsOf, negativeLogLikelihood, type Head } from './losses.ts';
+import type { Repeats } from './slots.ts';
 
 /** `labelLosses` and `logits` run forward only; `gradients` gives the summed loss and every factor's gradient. */
 export type ProgramKind = 'labelLosses' | 'gradients' | 'logits';
@@ -20,6 +21,8 @@ export interface ProgramSpec {
   readonly modules: ReadonlyMap<string, AdaptedModule>;
   /** A `gradients` program that drops inputs of every A. */
   readonly dropout: boolean;
+  /** A `gradients` program for batches whose sequences share beginnings. */
+  readonly repeats: boolean;
 }
 
 /** What differs from batch to batch. */
@@ -29,6 +32,8 @@ export interface ProgramSizes {
   /** Of attention: how many sequences' room side by side, and the length of each. */
   readonly slots: number;
   readonly slotLength: number;
+  /** Further places of tokens that lie at several; of no meaning to programs without `repeats`. */
+  readonly repeats: number;
 }
 
 /** How a module is adapted, as far as the program depends on it. */
@@ -78,7 +83,7 @@ export function anglesName(config: ModelConfig, type: LayerType): string {
 }
 
 /** Every input of a program: the base's weights, the adapter's factors and scalings, the batch. */
-export function programInputs({ config, kind, modules, dropout }: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
+export function programInputs({ config, kind, modules, dropout, repeats }: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
   const { tokens, labels, slots, slotLength } = sizes;
   const float32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'float32' });
   const int32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'int32' });
@@ -92,6 +97,8 @@ export function programInputs({ config, kind, modules, dropout }: ProgramSpec, s
     int32('slot_tokens', [slots, slotLength]),
     int32('slot_sequences', [slots, slotLength]),
     int32('token_slots', [tokens]),
+    ...(repeats ? [int32('repeat_tokens', [sizes.repeats]), int32('repeat_places', [sizes.repeats])] : []),
+    ...(repeats ? [float32('token_shares', [tokens, 1])] : []),
     int32('label_positions', [labels]),
     ...(kind === 'logits' ? [] : [int32('label_targets', [labels])]),
     ...(kind === 'gradients' ? [float32('gradient_scale', [])] : []),
@@ -141,7 +148,7 @@ export function decoderProgram(spec: ProgramSpec) {
       inputs,
       scalings: scalingsOf(spec, inputs),
       dropout: spec.dropout ? dropoutOf(spec, inputs) : null,
-      attention: attentionTensors(spec.config, attentionSource(spec.config, inputs)),
+      attention: attentionTensors(spec.config, attentionSource(spec, inputs)),
     };
     switch (spec.kind) {
       case 'labelLosses':
@@ -171,15 +178,24 @@ interface DropoutSource {
   readonly rate: tf.Tensor;
 }
 
-function attentionSource(config: ModelConfig, inputs: ProgramTensors): AttentionSource {
+function attentionSource({ config, repeats }: ProgramSpec, inputs: ProgramTensors): AttentionSource {
   return {
     positions: required(inputs, 'positions') as tf.Tensor1D,
     slotSequences: required(inputs, 'slot_sequences') as tf.Tensor2D,
     indices: {
       slotTokens: required(inputs, 'slot_tokens') as tf.Tensor2D,
       tokenSlots: required(inputs, 'token_slots') as tf.Tensor1D,
+      ...(repeats && { repeats: repeatsOf(inputs) }),
     },
     angles: (type) => required(inputs, anglesName(config, type)) as tf.Tensor2D,
+  };
+}
+
+function repeatsOf(inputs: ProgramTensors): Repeats {
+  return {
+    tokens: required(inputs, 'repeat_tokens') as tf.Tensor1D,
+    places: required(inputs, 'repeat_places') as tf.Tensor1D,
+    shares: required(inputs, 'token_shares') as tf.Tensor2D,
   };
 }
 

@@ -1,6 +1,7 @@
 import type { FusedKernel } from '../../fused-ops.ts';
 import { materialised, valueSymbol } from '../symbol.ts';
-import { emit, required, type TraceKernel } from './kernel.ts';
+import { castNode } from './elementwise.ts';
+import { emit, emitSymbol, required, type TraceKernel } from './kernel.ts';
 
 /** Inputs x [rows, n] and weight [n]; outputs the normalised rows and 1 / √(mean(x²) + ε), [rows, 1]. */
 const rmsNorm: TraceKernel = (graph, inputs, attributes) => {
@@ -45,8 +46,31 @@ const rotary: TraceKernel = (graph, inputs, attributes) => {
   return [valueSymbol(graph, reshape(rotated, oneRow, x.shape))];
 };
 
+/** Inputs x [rows, n], indices [updated] and updates [updated, n]; outputs x with the updates added to its rows. */
+const scatterAdd: TraceKernel = (graph, inputs) => {
+  const x = required(inputs, 'x');
+  const indices = required(inputs, 'indices');
+  const rows = [...indices.shape, 1];
+  const reshaped = emit(graph, {
+    op: 'Reshape',
+    inputs: [materialised(graph, indices), graph.shape(rows, indices.shape)],
+    shape: rows,
+    type: indices.type,
+  });
+  const operands = [x, required(inputs, 'updates')].map((symbol) => materialised(graph, symbol));
+  return [
+    emitSymbol(graph, {
+      op: 'ScatterND',
+      inputs: [operands[0]!, castNode(graph, reshaped, rows, 'int64'), operands[1]!],
+      shape: x.shape,
+      attributes: { reduction: 'add' },
+    }),
+  ];
+};
+
 /** Operators that ONNX Runtime has in one piece and tfjs does not. */
 export const fusedKernels: Readonly<Record<FusedKernel, TraceKernel>> = {
   ReadaptRmsNorm: rmsNorm,
   ReadaptRotary: rotary,
+  ReadaptScatterAdd: scatterAdd,
 };
