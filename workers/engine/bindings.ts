@@ -49,7 +49,7 @@ export interface BoundCall {
 export function bindCall(base: BaseModel, kind: ProgramKind, { adapter, batch, gradientScale, dropout }: ProgramCall): BoundCall {
   const modules = [...(adapter?.modules ?? [])];
   const dropping = kind === 'gradients' && dropout !== undefined && dropout.rate > 0;
-  const { batchData, sizes, shared } = bindBatch(base.config, batch, { kind, dropping });
+  const { batchData, sizes, shared } = bindBatch(base.config, batch, dropping);
   const adapted = modules.map(([module, { rank, magnitude }]) => [module, { rank, dora: magnitude !== undefined }] as const);
   const spec = { config: base.config, kind, modules: new Map(adapted), dropout: dropping, repeats: shared && kind === 'gradients' };
   const data = new Map<string, Float32Array | Int32Array>([
@@ -63,15 +63,11 @@ export function bindCall(base: BaseModel, kind: ProgramKind, { adapter, batch, g
   return { spec, data, sizes };
 }
 
-/** Share of tokens that sequences have to have in common for gradients to be worth a program of their own. */
-const WORTH_SHARING = 1 / 32;
-
 /** What sequences have in common at their beginning is computed once, but where each drops inputs of its own. */
-function bindBatch(config: ModelConfig, batch: Batch, { kind, dropping }: { kind: ProgramKind; dropping: boolean }) {
+function bindBatch(config: ModelConfig, batch: Batch, dropping: boolean) {
   const tokens = batch.inputIds.length;
-  const sharing = turnsByLength(config) || dropping ? shareNothing(batch) : sharePrefixes(batch, config.vocabSize);
-  const worthwhile = kind !== 'gradients' || tokens - sharing.representatives.length >= WORTH_SHARING * tokens;
-  const { representatives, indices } = worthwhile ? sharing : shareNothing(batch);
+  const alone = turnsByLength(config) || dropping;
+  const { representatives, indices } = alone ? shareNothing(batch) : sharePrefixes(batch, config.vocabSize);
   const { tokenSlots, slotTokens, slotSequences, slots, slotLength } = packIntoSlots(batch.sequenceLengths);
   const repeats = repeatedTokens({ representatives, indices });
   const batchData: [string, Float32Array | Int32Array][] = [

@@ -58,7 +58,7 @@ export interface StepReport {
   /** Before clipping, regularisation included. */
   readonly gradientNorm: number;
   readonly adapter: Adapter;
-  /** Enough to go on from here, bit by bit; later steps do not touch it. */
+  /** Enough to go on from here, bit by bit; the next step changes its moments in place: copy what is kept longer. */
   readonly state: TrainerState;
 }
 

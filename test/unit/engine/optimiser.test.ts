@@ -21,13 +21,12 @@ describe('AdamW', () => {
     expect(step.state.step).toBe(2);
   });
 
-  it('changes nothing in place', () => {
+  it('leaves the parameters alone, and changes the moments in place', () => {
     const parameters = arrays([1, 2]);
     const state = adamwInit(parameters);
     adamwUpdate({ parameters, state }, arrays([3, 4]), 0.1);
     expect([...parameters.get('w')!]).toEqual([1, 2]);
-    expect([...state.mean.get('w')!]).toEqual([0, 0]);
-    expect(state.step).toBe(0);
+    expect(state.mean.get('w')![0]).toBeCloseTo(0.3, 6);
   });
 
   it('refuses a gradient that is missing or of another size', () => {

@@ -55,7 +55,7 @@ async function run(changes: Partial<TrainOptions> = {}) {
   const states: TrainerState[] = [];
   const afterStep: TrainOptions['afterStep'] = ({ loss, state }) => {
     losses.push(loss);
-    states.push(state);
+    states.push(structuredClone(state));
     return 'continue';
   };
   const { adapter } = await train({ ...common, runtime: freshRuntime(), afterStep, ...changes });

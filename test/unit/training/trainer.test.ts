@@ -92,7 +92,7 @@ describe('train', () => {
     const initial = { ...common.initial, config: { ...common.initial.config, dropout } };
     let saved: TrainerState | undefined;
     const afterStep: TrainOptions['afterStep'] = ({ step, state }) => {
-      if (step === 13) saved = state;
+      if (step === 13) saved = structuredClone(state);
       return 'continue';
     };
     const whole = await train({ ...common, initial, afterStep });

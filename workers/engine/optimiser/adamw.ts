@@ -34,8 +34,9 @@ export interface AdamwStep {
 
 /**
  * One AdamW step with bias correction (Loshchilov & Hutter 2019, algorithm 2; the form PyTorch uses):
- * θ ← θ · (1 − η λ) − η · m̂ / (√v̂ + ε). Nothing is changed in place.
- * @throws RangeError if a gradient is missing or its length differs
+ * θ ← θ · (1 − η λ) − η · m̂ / (√v̂ + ε). The parameters are new arrays; the moments change in place, so that a state is
+ * used up by the step that follows it.
+ * @throws RangeError if a gradient is missing or its length differs; nothing has changed then
  */
 export function adamwUpdate(
   { parameters, state }: AdamwStep,
@@ -43,47 +44,39 @@ export function adamwUpdate(
   learningRate: number,
   options: Partial<AdamwOptions> = {},
 ): AdamwStep {
-  const settings = { ...DEFAULT_ADAMW, ...options };
-  const step = state.step + 1;
-  const updated = new Map<string, Float32Array>();
-  const [mean, variance] = [new Map<string, Float32Array>(), new Map<string, Float32Array>()];
-  for (const [name, values] of parameters) {
-    const before = { values, mean: state.mean.get(name)!, variance: state.variance.get(name)! };
-    const gradient = matching(gradients, name, values.length);
-    const after = updateArray(before, gradient, { ...settings, learningRate, step });
-    updated.set(name, after.values);
-    mean.set(name, after.mean);
-    variance.set(name, after.variance);
-  }
-  return { parameters: updated, state: { step, mean, variance } };
+  const settings = { ...DEFAULT_ADAMW, ...options, learningRate, step: state.step + 1 };
+  const matched = [...parameters].map(([name, values]) => ({ name, values, gradient: matching(gradients, name, values.length) }));
+  const updated = matched.map(({ name, values, gradient }) => {
+    const moments = { mean: state.mean.get(name)!, variance: state.variance.get(name)! };
+    return [name, updatedArray(values, gradient, moments, settings)] as const;
+  });
+  return { parameters: new Map(updated), state: { ...state, step: settings.step } };
 }
 
-/** A parameter with its moments. */
 interface Moments {
-  readonly values: Float32Array;
   readonly mean: Float32Array;
   readonly variance: Float32Array;
 }
 
-function updateArray(
-  before: Moments,
+function updatedArray(
+  values: Float32Array,
   gradient: Float32Array,
+  { mean, variance }: Moments,
   { beta1, beta2, epsilon, weightDecay, learningRate, step }: AdamwOptions & { learningRate: number; step: number },
-): Moments {
-  const { length } = gradient;
-  const [values, mean, variance] = [new Float32Array(length), new Float32Array(length), new Float32Array(length)];
+): Float32Array {
+  const updated = new Float32Array(values.length);
   const stepSize = learningRate / (1 - beta1 ** step);
   const varianceCorrection = 1 / Math.sqrt(1 - beta2 ** step);
   const kept = 1 - learningRate * weightDecay;
-  for (let index = 0; index < length; index++) {
+  for (let index = 0; index < values.length; index++) {
     const slope = gradient[index]!;
-    const m = beta1 * before.mean[index]! + (1 - beta1) * slope;
-    const v = beta2 * before.variance[index]! + (1 - beta2) * slope * slope;
+    const m = beta1 * mean[index]! + (1 - beta1) * slope;
+    const v = beta2 * variance[index]! + (1 - beta2) * slope * slope;
     mean[index] = m;
     variance[index] = v;
-    values[index] = before.values[index]! * kept - (stepSize * m) / (Math.sqrt(v) * varianceCorrection + epsilon);
+    updated[index] = values[index]! * kept - (stepSize * m) / (Math.sqrt(v) * varianceCorrection + epsilon);
   }
-  return { values, mean, variance };
+  return updated;
 }
 
 function matching(gradients: Arrays, name: string, length: number): Float32Array {

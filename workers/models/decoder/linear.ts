@@ -36,7 +36,7 @@ export interface LinearWeights {
 }
 
 /** Tokens of a batch as far as the choice between the two ways depends on it; one graph serves all batches. */
-const TYPICAL_TOKENS = 256;
+const TYPICAL_TOKENS = 128;
 
 function adaptedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors): tf.Tensor2D {
   if (!lora) return tf.matMul(x, weight, false, true);
