@@ -8,7 +8,7 @@ import type { TokenizedExample } from './example.ts';
 import { makeBatch } from './make-batch.ts';
 
 /** Input tokens that go through the model at once; bounds the memory of activations and the wait for an abort. */
-export const MICRO_BATCH_TOKENS = 512;
+export const MICRO_BATCH_TOKENS = 384;
 
 export interface AccumulateOptions {
   /** Default {@link MICRO_BATCH_TOKENS}; an example with more goes alone. */
