@@ -1,9 +1,9 @@
 import type { LoraFactors } from '../models/adapter.ts';
 import type { ModuleEvolution } from './evolution.ts';
 import type { Coefficients } from './coefficients.ts';
-import { matmul, matmulTransposed } from './linalg/matmul.ts';
-import { columns, concatColumns, matrix, scaleColumns, transpose, zeros, type Matrix } from './linalg/matrix.ts';
-import { qr } from './linalg/qr.ts';
+import { columns, concatColumns, matrix, scaleColumns, transpose, type Matrix } from './linalg/matrix.ts';
+import { matmul } from './linalg/matmul.ts';
+import { addTimesTransposed, orthonormaliseRows, timesTall, type TallMatrix } from './linalg/row-basis.ts';
 import { truncatedSvd, type SvdFactors } from './linalg/svd.ts';
 
 export interface FusedModule {
@@ -17,20 +17,20 @@ export interface ModuleFusion {
 }
 
 /**
- * The target alpha · s · B A + beta · U S Vᵀ lies in the span of [B, U] on the left and of [Aᵀ, V] on the right. With
- * [B, U] = Q_L R_L and [Aᵀ, V] = Q_R R_R it is Q_L C Q_Rᵀ with a small core
- * C = alpha · s · R_L[:, :r] R_R[:, :r]ᵀ + beta · R_L[:, r:] S R_R[:, r:]ᵀ, whose SVD is that of the target.
+ * The target alpha · s · B A + beta · U S Vᵀ lies in the span of [U, B] on the left and of [V, Aᵀ] on the right. U and V
+ * are orthonormal as they come, so only what B and Aᵀ have outside of them is made so: Bᵀ = c_L Uᵀ + l_L Q_L and
+ * A = c_R Vᵀ + l_R Q_R. The target is [U, Q_Lᵀ] C [V, Q_Rᵀ]ᵀ with a core of r + k rows and columns,
+ * C = alpha · s · [c_L, l_L]ᵀ [c_R, l_R] + beta · diag(S, 0), whose SVD is that of the target.
  */
 export function prepareModule(old: LoraFactors, change: ModuleEvolution): ModuleFusion {
-  const left = qr(concatColumns(matrix(old.outFeatures, old.rank, old.b), matrix(old.outFeatures, change.rank, change.u)));
-  const rightOld = transpose(matrix(old.rank, old.inFeatures, old.a));
-  const right = qr(concatColumns(rightOld, matrix(old.inFeatures, change.rank, change.v)));
-  const oldCore = coreOf(left.r, right.r, 0, old.rank, new Float64Array(old.rank).fill(old.scaling));
-  const changeCore = coreOf(left.r, right.r, old.rank, old.rank + change.rank, Float64Array.from(change.s));
-  const prepared: PreparedModule = { old, leftBasis: left.q, rightBasis: right.q, oldCore, changeCore };
+  if (change.rank === 0) return { at: ({ alpha }) => ({ factors: scaled(old, alpha), truncationError: 0 }) };
+  const left = splitRows(transpose(matrix(old.outFeatures, old.rank, old.b)), change.u, change.rank);
+  const right = splitRows(matrix(old.rank, old.inFeatures, old.a), change.v, change.rank);
+  const oldCore = matmul(transpose(scaleAll(left.coordinates, old.scaling)), right.coordinates);
+  const prepared: PreparedModule = { old, change, left, right, oldCore };
   return {
     at({ alpha, beta }) {
-      if (beta === 0 || change.rank === 0) return { factors: scaled(old, alpha), truncationError: 0 };
+      if (beta === 0) return { factors: scaled(old, alpha), truncationError: 0 };
       return truncate(prepared, { alpha, beta });
     },
   };
@@ -38,15 +38,38 @@ export function prepareModule(old: LoraFactors, change: ModuleEvolution): Module
 
 interface PreparedModule {
   readonly old: LoraFactors;
-  readonly leftBasis: Matrix;
-  readonly rightBasis: Matrix;
+  readonly change: ModuleEvolution;
+  readonly left: SplitRows;
+  readonly right: SplitRows;
+  /** s · [c_L, l_L]ᵀ [c_R, l_R], [k + r, k + r]. */
   readonly oldCore: Matrix;
-  readonly changeCore: Matrix;
 }
 
-/** R_L[:, start:end] diag(weights) R_R[:, start:end]ᵀ */
-function coreOf(left: Matrix, right: Matrix, start: number, end: number, weights: Float64Array): Matrix {
-  return matmulTransposed(scaleColumns(columns(left, start, end), weights), columns(right, start, end));
+/** X = coordinates · [directions, restᵀ]ᵀ for X [r, n]. */
+interface SplitRows {
+  /** The evolution's orthonormal directions, [n, k]. */
+  readonly directions: TallMatrix;
+  /** Orthonormal rows, [r, n]. */
+  readonly rest: Matrix;
+  /** [r, k + r] */
+  readonly coordinates: Matrix;
+}
+
+/**
+ * The directions are orthonormal to float32 only (6e-8). That leaves the sum exact, and moves the truncation by as
+ * little.
+ */
+function splitRows(x: Matrix, directions: Float32Array, rank: number): SplitRows {
+  const tall = { rows: x.cols, cols: rank, data: directions };
+  const within = timesTall(x, tall);
+  const outside = { ...x, data: x.data.slice() };
+  addTimesTransposed(outside, -1, within, tall);
+  const { l, q } = orthonormaliseRows(outside);
+  return { directions: tall, rest: q, coordinates: concatColumns(within, l) };
+}
+
+function scaleAll(a: Matrix, factor: number): Matrix {
+  return { ...a, data: a.data.map((value) => factor * value) };
 }
 
 /** The old update times alpha: exact in every rank, no decomposition. A zero adapter keeps A, so that it can learn. */
@@ -55,9 +78,9 @@ function scaled(old: LoraFactors, alpha: number): LoraFactors {
 }
 
 function truncate(prepared: PreparedModule, { alpha, beta }: Coefficients): FusedModule {
-  const { old, oldCore, changeCore } = prepared;
-  const core = zeros(oldCore.rows, oldCore.cols);
-  for (let i = 0; i < core.data.length; i++) core.data[i] = alpha * oldCore.data[i]! + beta * changeCore.data[i]!;
+  const { old, change, oldCore } = prepared;
+  const core = scaleAll(oldCore, alpha);
+  for (let i = 0; i < change.rank; i++) core.data[i * core.cols + i]! += beta * change.s[i]!;
   const { all, ...leading } = truncatedSvd(core, old.rank);
   let lost = 0;
   for (let i = old.rank; i < all.length; i++) lost += all[i]! ** 2;
@@ -65,22 +88,31 @@ function truncate(prepared: PreparedModule, { alpha, beta }: Coefficients): Fuse
 }
 
 /**
- * B′ = Q_L U √(Σ/s) and A′ = √(Σ/s) Vᵀ Q_Rᵀ, so that s · B′A′ is the product and both factors have equal norms.
- * A direction without a singular value (the target's rank is below the adapter's) has a zero column in B′ and the old
- * adapter's row in A′: with both at zero its gradients would be zero for ever.
+ * With the core's leading triplets P, Σ, N: B′ = [U, Q_Lᵀ] P √(Σ/s) and A′ = √(Σ/s) Nᵀ [V, Q_Rᵀ]ᵀ, so that s · B′A′ is the
+ * product and both factors have equal norms. A direction without a singular value (the target's rank is below the
+ * adapter's) has a zero column in B′ and the old adapter's row in A′: with both at zero its gradients would be zero for
+ * ever.
  */
-function balancedFactors({ old, leftBasis, rightBasis }: PreparedModule, { u, s, v }: SvdFactors): LoraFactors {
-  const { rank, inFeatures } = old;
+function balancedFactors({ old, left, right }: PreparedModule, { u, s, v }: SvdFactors): LoraFactors {
+  const { rank, inFeatures, outFeatures } = old;
   const roots = s.map((value) => Math.sqrt(value / old.scaling));
-  const right = matmulTransposed(transpose(scaleColumns(v, roots)), rightBasis);
-  const left = matmul(leftBasis, scaleColumns(u, roots));
+  const newLeft = expandRows(left, transpose(scaleColumns(u, roots)));
+  const newRight = expandRows(right, transpose(scaleColumns(v, roots)));
   const a = old.a.slice();
-  const b = new Float32Array(old.outFeatures * rank);
+  const b = new Float32Array(outFeatures * rank);
   const floor = Number.EPSILON * (s[0] ?? 0);
   for (let k = 0; k < s.length; k++) {
     if (s[k]! <= floor) continue;
-    a.set(right.data.subarray(k * inFeatures, (k + 1) * inFeatures), k * inFeatures);
-    for (let i = 0; i < old.outFeatures; i++) b[i * rank + k] = left.data[i * s.length + k]!;
+    a.set(newRight.data.subarray(k * inFeatures, (k + 1) * inFeatures), k * inFeatures);
+    for (let i = 0; i < outFeatures; i++) b[i * rank + k] = newLeft.data[k * outFeatures + i]!;
   }
   return { ...old, a, b };
+}
+
+/** The rows [m, n] that have the given coordinates [m, k + r]. */
+function expandRows({ directions, rest }: SplitRows, coordinates: Matrix): Matrix {
+  const split = directions.cols;
+  const out = matmul(columns(coordinates, split, coordinates.cols), rest);
+  addTimesTransposed(out, 1, columns(coordinates, 0, split), directions);
+  return out;
 }

@@ -1,0 +1,107 @@
+import { zeros, type Matrix } from './matrix.ts';
+
+/** A tall matrix [rows, cols] as others keep it: row-major, float32 or float64. It is read where it lies. */
+export interface TallMatrix {
+  readonly rows: number;
+  readonly cols: number;
+  readonly data: Float32Array | Float64Array;
+}
+
+/** x · tall, [x.rows, tall.cols], for x [x.rows, tall.rows]. */
+export function timesTall(x: Matrix, tall: TallMatrix): Matrix {
+  const { rows: inner, cols, data } = tall;
+  const out = zeros(x.rows, cols);
+  for (let i = 0; i < x.rows; i++) {
+    const row = i * cols;
+    let k = 0;
+    for (; k + 3 < inner; k += 4) {
+      const at = i * inner + k;
+      const [x0, x1, x2, x3] = [x.data[at]!, x.data[at + 1]!, x.data[at + 2]!, x.data[at + 3]!];
+      let from = k * cols;
+      for (let j = 0; j < cols; j++, from++) {
+        out.data[row + j]! +=
+          x0 * data[from]! + x1 * data[from + cols]! + x2 * data[from + 2 * cols]! + x3 * data[from + 3 * cols]!;
+      }
+    }
+    for (; k < inner; k++) {
+      const factor = x.data[i * inner + k]!;
+      for (let j = 0; j < cols; j++) out.data[row + j]! += factor * data[k * cols + j]!;
+    }
+  }
+  return out;
+}
+
+/** out += factor · c · tallᵀ in place, for c [out.rows, tall.cols] and out [out.rows, tall.rows]; four rows of c at a time. */
+export function addTimesTransposed(out: Matrix, factor: number, c: Matrix, tall: TallMatrix): void {
+  const { rows: length, cols: inner, data } = tall;
+  let i = 0;
+  for (; i + 3 < out.rows; i += 4) {
+    const at = i * inner;
+    for (let j = 0; j < length; j++) {
+      let [sum0, sum1, sum2, sum3] = [0, 0, 0, 0];
+      for (let k = 0, from = j * inner; k < inner; k++, from++) {
+        const value = data[from]!;
+        sum0 += c.data[at + k]! * value;
+        sum1 += c.data[at + inner + k]! * value;
+        sum2 += c.data[at + 2 * inner + k]! * value;
+        sum3 += c.data[at + 3 * inner + k]! * value;
+      }
+      const to = i * length + j;
+      out.data[to]! += factor * sum0;
+      out.data[to + length]! += factor * sum1;
+      out.data[to + 2 * length]! += factor * sum2;
+      out.data[to + 3 * length]! += factor * sum3;
+    }
+  }
+  for (; i < out.rows; i++) {
+    for (let j = 0; j < length; j++) {
+      let sum = 0;
+      for (let k = 0; k < inner; k++) sum += c.data[i * inner + k]! * data[j * inner + k]!;
+      out.data[i * length + j]! += factor * sum;
+    }
+  }
+}
+
+/** X = L Q with lower triangular L [rows, rows] and orthonormal rows in Q; a row that the earlier ones span is zero in Q. */
+export interface LqFactors {
+  readonly l: Matrix;
+  readonly q: Matrix;
+}
+
+/** Below this share of its length what is left of a row is rounding of the rows before it. */
+const NEGLIGIBLE = 1e-13;
+
+/**
+ * Rows made orthonormal by the modified Gram–Schmidt process, run twice over each row ("twice is enough": Giraud, Langou
+ * and Rozložník, Computers & Mathematics with Applications 50, 2005). For few long rows; not blocked.
+ */
+export function orthonormaliseRows(x: Matrix): LqFactors {
+  const { rows, cols } = x;
+  const l = zeros(rows, rows);
+  const q = { rows, cols, data: x.data.slice() };
+  for (let i = 0; i < rows; i++) {
+    const length = Math.sqrt(rowsDot(q, i, i));
+    for (let pass = 0; pass < 2; pass++) {
+      for (let k = 0; k < i; k++) {
+        const share = rowsDot(q, k, i);
+        l.data[i * rows + k]! += share;
+        for (let j = 0; j < cols; j++) q.data[i * cols + j]! -= share * q.data[k * cols + j]!;
+      }
+    }
+    const left = Math.sqrt(rowsDot(q, i, i));
+    const kept = left > NEGLIGIBLE * length;
+    l.data[i * rows + i] = kept ? left : 0;
+    for (let j = 0; j < cols; j++) q.data[i * cols + j] = kept ? q.data[i * cols + j]! / left : 0;
+  }
+  return { l, q };
+}
+
+function rowsDot({ data, cols }: Matrix, a: number, b: number): number {
+  let [even, odd] = [0, 0];
+  let j = 0;
+  for (; j + 1 < cols; j += 2) {
+    even += data[a * cols + j]! * data[b * cols + j]!;
+    odd += data[a * cols + j + 1]! * data[b * cols + j + 1]!;
+  }
+  return j < cols ? even + odd + data[a * cols + j]! * data[b * cols + j]! : even + odd;
+}
