@@ -2,11 +2,13 @@ import * as ort from 'onnxruntime-node';
 import type { BaseModel } from '../models/base-model.ts';
 import { programInputs, type ProgramInput, type ProgramSpec } from '../models/decoder/program.ts';
 import type { BoundCall, InputData } from './bindings.ts';
-import { createSession } from './create-session.ts';
+import { createSession, modelFor } from './create-session.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
+import type { GraphCache } from './graph-cache/graph-cache.ts';
+import { graphKey } from './graph-cache/graph-key.ts';
+import type { SplitModel } from './onnx/encode-model.ts';
 import { traceProgram } from './trace-program.ts';
-import { sizeOf, type Graph } from './tracer/graph.ts';
-import { isSymbolic } from './tracer/symbolic-sizes.ts';
+import { sizeOf } from './tracer/graph.ts';
 
 export interface CompileOptions {
   readonly threads: number;
@@ -15,13 +17,25 @@ export interface CompileOptions {
   readonly target?: Target | undefined;
   /** The base's, for a target whose sessions keep them. */
   readonly weights: BaseModel['weights'];
+  /** Where encoded graphs are kept. Default: nowhere. */
+  readonly graphCache?: GraphCache | null | undefined;
 }
 
-/** Traces a program and makes an ONNX Runtime session of it. */
+/** Makes an ONNX Runtime session of a program, which is traced unless the cache holds its graph. */
 export async function compileProgram(spec: ProgramSpec, options: CompileOptions): Promise<CompiledProgram> {
-  const { target = CPU_TARGET, weights, ...others } = options;
-  const { session, graph } = await createSession(traceProgram(spec), { ...others, target, weights: arraysOf(weights) });
-  return new CompiledProgram(session, spec, graph);
+  const { target = CPU_TARGET, weights, graphCache, ...others } = options;
+  const trace = (): SplitModel => modelFor(target, traceProgram(spec), arraysOf(weights));
+  // A graph that keeps the base's weights is as large as they are, and is made anew.
+  const model = graphCache && !target.keepsWeights ? await cachedModel(graphCache, graphKey(spec, target), trace) : trace();
+  return new CompiledProgram(await createSession(model, { ...others, target }), spec);
+}
+
+async function cachedModel(cache: GraphCache, key: string, trace: () => SplitModel): Promise<SplitModel> {
+  const known = await cache.read(key);
+  if (known) return { model: known, externalData: [] };
+  const traced = trace();
+  if (traced.externalData.length === 0) await cache.write(key, traced.model);
+  return traced;
 }
 
 function arraysOf(weights: BaseModel['weights']): Map<string, Float32Array> {
@@ -36,11 +50,11 @@ export class CompiledProgram {
   readonly #used: ReadonlySet<string>;
   readonly #outputs: Readonly<Record<string, ort.Tensor | null>>;
 
-  constructor(session: ort.InferenceSession, spec: ProgramSpec, graph: Graph) {
+  constructor(session: ort.InferenceSession, spec: ProgramSpec) {
     this.#session = session;
     this.#spec = spec;
-    this.#used = new Set(graph.inputs.map(({ name }) => name));
-    this.#outputs = Object.fromEntries(graph.outputs.map(({ name, shape }) => [name, outputBuffer(shape)]));
+    this.#used = new Set(session.inputNames);
+    this.#outputs = Object.fromEntries(session.outputMetadata.map((output) => [output.name, outputBuffer(output)]));
   }
 
   /** @returns a function that copies an output out, by name */
@@ -57,8 +71,10 @@ export class CompiledProgram {
 }
 
 /** null: ONNX Runtime allocates what differs from run to run. */
-function outputBuffer(shape: readonly number[]): ort.Tensor | null {
-  return shape.some(isSymbolic) ? null : new ort.Tensor('float32', new Float32Array(sizeOf(shape)), shape);
+function outputBuffer(output: ort.InferenceSession.ValueMetadata): ort.Tensor | null {
+  const shape = output.isTensor ? output.shape.filter((size) => typeof size === 'number') : [];
+  if (!output.isTensor || shape.length < output.shape.length) return null;
+  return new ort.Tensor('float32', new Float32Array(sizeOf(shape)), shape);
 }
 
 /** Wraps the caller's array, whose length must be the input's. */

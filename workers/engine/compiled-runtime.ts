@@ -5,6 +5,7 @@ import type { BaseModel } from '../models/base-model.ts';
 import { bindCall, checkCall, gradientResult, programKey, type ProgramCall } from './bindings.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
+import type { GraphCache } from './graph-cache/graph-cache.ts';
 import type { ProgramKind } from '../models/decoder/program.ts';
 import type { Batch, Dropout, GradientResult, Runtime } from './runtime.ts';
 import { SessionCache } from './session-cache.ts';
@@ -21,8 +22,9 @@ export interface CompiledRuntimeOptions {
   readonly profileFilePrefix?: string;
   /** Default: the CPU. */
   readonly target?: Target | undefined;
+  /** Where encoded graphs are kept from one process to the next. Default: nowhere. */
+  readonly graphCache?: GraphCache | null | undefined;
 }
-
 
 type Outputs = (name: string) => Float32Array;
 
@@ -39,6 +41,7 @@ export class CompiledRuntime implements Runtime {
   readonly #threads: number;
   readonly #target: Target;
   readonly #profileFilePrefix: string | undefined;
+  readonly #graphCache: GraphCache | null;
   readonly #weights: ReadonlyMap<string, ort.Tensor>;
   readonly #programs: SessionCache<CompiledProgram>;
   /** The end of the latest call: calls share output buffers and sessions, so they run one after the other. */
@@ -48,6 +51,7 @@ export class CompiledRuntime implements Runtime {
     this.base = base;
     this.#threads = options.threads ?? os.availableParallelism();
     this.#profileFilePrefix = options.profileFilePrefix;
+    this.#graphCache = options.graphCache ?? null;
     this.#target = options.target ?? CPU_TARGET;
     const { keepsWeights } = this.#target;
     this.#programs = new SessionCache(options.maxSessions ?? (keepsWeights ? 4 : 32));
@@ -92,6 +96,7 @@ export class CompiledRuntime implements Runtime {
         profileFilePrefix: this.#profileFilePrefix,
         target: this.#target,
         weights: this.base.weights,
+        graphCache: this.#graphCache,
       }),
     );
     return program.run(this.#weights, call);

@@ -1,22 +1,15 @@
 import * as ort from 'onnxruntime-node';
 import type { Target } from './devices/target.ts';
-import { encodeSplitModel } from './onnx/encode-model.ts';
+import { encodeSplitModel, type SplitModel } from './onnx/encode-model.ts';
 import { bindConstants } from './tracer/passes/bind-constants.ts';
 import type { Graph } from './tracer/graph.ts';
 
-export interface GraphSessionOptions {
+/** Where a session runs, and with how many threads. */
+export interface SessionSettings {
   readonly target: Target;
-  /** Inputs whose values stay as they are; a target whose sessions keep them gets them as constants. */
-  readonly weights: ReadonlyMap<string, Float32Array>;
   /** Of one operator, where the CPU runs it. Default: ONNX Runtime's. */
   readonly threads?: number;
   readonly profileFilePrefix?: string | undefined;
-}
-
-/** A session, and the graph that it runs. */
-export interface GraphSession {
-  readonly session: ort.InferenceSession;
-  readonly graph: Graph;
 }
 
 /**
@@ -36,12 +29,18 @@ const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
 /** No warning that operators on shapes run on the CPU, as they should. */
 const ACCELERATOR_OPTIONS: ort.InferenceSession.SessionOptions = { logSeverityLevel: 3 };
 
-/** Makes an ONNX Runtime session of a traced graph. */
-export async function createSession(traced: Graph, options: GraphSessionOptions): Promise<GraphSession> {
-  const { target, weights, threads, profileFilePrefix } = options;
-  const graph = target.rewrite(target.keepsWeights ? bindConstants(traced, weights) : traced);
-  const { model, externalData } = encodeSplitModel(graph);
-  const session = await ort.InferenceSession.create(model, {
+/**
+ * A traced graph as its target's sessions take it.
+ * @param weights inputs whose values stay as they are; a target whose sessions keep them gets them as constants
+ */
+export function modelFor(target: Target, traced: Graph, weights: ReadonlyMap<string, Float32Array>): SplitModel {
+  return encodeSplitModel(target.rewrite(target.keepsWeights ? bindConstants(traced, weights) : traced));
+}
+
+/** Makes an ONNX Runtime session of an encoded graph. */
+export async function createSession({ model, externalData }: SplitModel, settings: SessionSettings): Promise<ort.InferenceSession> {
+  const { target, threads, profileFilePrefix } = settings;
+  return ort.InferenceSession.create(model, {
     ...SESSION_OPTIONS,
     ...(target.provider === 'cpu' ? {} : ACCELERATOR_OPTIONS),
     externalData,
@@ -49,5 +48,4 @@ export async function createSession(traced: Graph, options: GraphSessionOptions)
     ...(threads !== undefined && { intraOpNumThreads: threads }),
     ...(profileFilePrefix !== undefined && { enableProfiling: true, profileFilePrefix }),
   });
-  return { session, graph };
 }

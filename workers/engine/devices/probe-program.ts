@@ -1,7 +1,7 @@
 import * as ort from 'onnxruntime-node';
 import * as tf from '@tensorflow/tfjs';
 import { rmsNorm } from '../../models/decoder/rms-norm.ts';
-import { createSession } from '../create-session.ts';
+import { createSession, modelFor } from '../create-session.ts';
 import { selectBackend } from '../select-backend.ts';
 import type { ValueInfo } from '../tracer/graph.ts';
 import { trace } from '../tracer/trace.ts';
@@ -69,8 +69,9 @@ async function runCompiled(device: CompiledDevice, precision: Precision): Promis
   await openDevice(device);
   const values = inputValues();
   const weights = new Map([['w', values['w']!]]);
-  const { session, graph } = await createSession(trace(program, INPUTS), { target, weights });
-  const feeds = graph.inputs.map(({ name, shape }) => [name, new ort.Tensor('float32', values[name]!, shape)]);
+  const session = await createSession(modelFor(target, trace(program, INPUTS), weights), { target });
+  const bound = INPUTS.filter(({ name }) => session.inputNames.includes(name));
+  const feeds = bound.map(({ name, shape }) => [name, new ort.Tensor('float32', values[name]!, shape)]);
   const outputs = await session.run(Object.fromEntries(feeds));
   const numbers = Object.entries(outputs).map(([name, { data }]) => [name, Float32Array.from(data as Float32Array)]);
   await session.release();

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
+import { writeFileAtomic } from '../../formats/atomic-file.ts';
 
 export interface GraphCacheOptions {
   /** Graphs kept at a time; the one that was used longest ago goes first. Default 64. */
@@ -10,18 +11,17 @@ export interface GraphCacheOptions {
 }
 
 const EXTENSION = '.graph';
-const WORKSPACE = 'tmp-';
 
-/** No process takes so long to write a graph: what is older was left by one that died. */
+/** No process takes so long to write a graph: what is older and not an entry was left by one that died. */
 const STALE_MS = 3_600_000;
 
 /** Bytes of the SHA-256 that an entry begins with. */
 const CHECKSUM_SIZE = 32;
 
 /**
- * Graphs as ONNX Runtime has optimised them, in a folder, kept from one process to the next and shared by processes that
- * run side by side. An entry is the SHA-256 of an ONNX model and the model; it appears whole or not at all. A cache never
- * fails: a folder that cannot be written or a damaged file costs the time that an entry would have saved.
+ * Encoded graphs in a folder, kept from one process to the next and shared by processes that run side by side. An entry
+ * is the SHA-256 of an ONNX model and the model; it appears whole or not at all. A cache never fails: a folder that
+ * cannot be written or a damaged file costs the time that an entry would have saved.
  */
 export class GraphCache {
   readonly #folder: string;
@@ -47,21 +47,14 @@ export class GraphCache {
     return model;
   }
 
-  /**
-   * Makes something that leaves an optimised model behind, and keeps the model under `key`.
-   * @param create writes the model to the file if it is given one; is called again without one where that fails
-   */
-  async record<T>(key: string, create: (file?: string) => Promise<T>): Promise<T> {
-    const workspace = await this.#openWorkspace().catch(() => null);
-    if (workspace === null) return create();
-    const file = path.join(workspace, 'optimised.onnx');
+  /** Keeps a model under `key`, in place of what is there; drops what is beyond the cache's bounds. */
+  async write(key: string, model: Uint8Array): Promise<void> {
     try {
-      const created = await create(file).catch(() => null);
-      if (created === null) return await create();
-      await this.#keep(key, { workspace, file }).catch(() => undefined);
-      return created;
-    } finally {
-      await rm(workspace, { recursive: true, force: true }).catch(() => undefined);
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      await writeFileAtomic(this.#path(key), Buffer.concat([checksum(model), model]));
+      await this.#evict();
+    } catch {
+      // A full or read-only disk: the next process traces again.
     }
   }
 
@@ -69,28 +62,15 @@ export class GraphCache {
     return path.join(this.#folder, `${key}${EXTENSION}`);
   }
 
-  async #openWorkspace(): Promise<string> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    return mkdtemp(path.join(this.#folder, WORKSPACE));
-  }
-
-  async #keep(key: string, { workspace, file }: { readonly workspace: string; readonly file: string }): Promise<void> {
-    const model = await readFile(file);
-    const entry = path.join(workspace, 'entry');
-    await writeFile(entry, Buffer.concat([checksum(model), model]), { mode: 0o600 });
-    await rename(entry, this.#path(key));
-    await this.#evict();
-  }
-
   async #evict(): Promise<void> {
     const found = await Promise.all((await readdir(this.#folder)).map((name) => this.#describe(name)));
     const files = found.filter((file) => file !== null).sort((a, b) => b.usedAt - a.usedAt);
-    const stale = files.filter(({ name, usedAt }) => name.startsWith(WORKSPACE) && Date.now() - usedAt > STALE_MS);
+    const stale = files.filter(({ name, usedAt }) => name.includes(`${EXTENSION}.tmp-`) && Date.now() - usedAt > STALE_MS);
     let bytes = 0;
     const beyond = files
       .filter(({ name }) => name.endsWith(EXTENSION))
       .filter(({ size }, index) => (bytes += size) > this.#maxBytes || index >= this.#maxEntries);
-    for (const { name } of [...stale, ...beyond]) await rm(path.join(this.#folder, name), { recursive: true, force: true });
+    for (const { name } of [...stale, ...beyond]) await rm(path.join(this.#folder, name), { force: true });
   }
 
   /** null where another process has removed it meanwhile. */

@@ -1,32 +1,36 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import os from 'node:os';
 import path from 'node:path';
 import type { ProgramSpec } from '../../models/decoder/program.ts';
 import type { Target } from '../devices/target.ts';
 
 /** The folders whose code makes a graph of a program's description. */
-export const SOURCE_FOLDERS = ['engine', 'models'].map((name) => path.join(import.meta.dirname, '../..', name));
+export const SOURCE_FOLDERS = ['engine', 'models', 'formats'].map((name) => path.join(import.meta.dirname, '../..', name));
 
 /** The packages that have a part in it. */
-export const SOURCE_PACKAGES = ['@tensorflow/tfjs', 'onnxruntime-node', 'protobufjs'];
+export const SOURCE_PACKAGES = ['@tensorflow/tfjs', 'protobufjs'];
 
 /**
- * Equal for programs whose optimised graphs are the same: a hash of all that decides them, known without tracing. That
- * is the program's description and its target; the code and packages that trace and optimise; and the CPU, which ONNX
- * Runtime's optimisations may depend on.
+ * Equal for programs whose encoded graphs are the same: a hash of all that decides them, known without tracing. That is
+ * the program's description, the provider and precision that it is rewritten for, and the code and packages that trace,
+ * rewrite and encode. Machine and ONNX Runtime are no part of it: the graph is all ours, and any of them reads it.
+ * @param sources hash of the code, where it is not that of this process
  */
-export function graphKey(spec: ProgramSpec, { provider, precision }: Target): string {
-  const program = { ...spec, modules: [...spec.modules], provider, precision };
-  return hash(JSON.stringify([program, environment()]));
+export function graphKey(spec: ProgramSpec, { provider, precision }: Pick<Target, 'provider' | 'precision'>, sources = ownSources()): string {
+  return hash(JSON.stringify([{ ...spec, modules: [...spec.modules] }, provider, precision, sources]));
 }
 
 let known: string | undefined;
 
 /** Read once a process: what it runs was loaded at its start. */
-function environment(): string {
-  return (known ??= JSON.stringify([SOURCE_FOLDERS.map(folderHash), SOURCE_PACKAGES.map(versionOf), machine()]));
+function ownSources(): string {
+  return (known ??= sourcesHash(SOURCE_FOLDERS));
+}
+
+/** Names and contents of all TypeScript in the folders, and the packages' versions. */
+export function sourcesHash(folders: readonly string[]): string {
+  return hash(JSON.stringify([folders.map(folderHash), SOURCE_PACKAGES.map(versionOf)]));
 }
 
 function folderHash(folder: string): string {
@@ -37,19 +41,6 @@ function folderHash(folder: string): string {
 function versionOf(name: string): string {
   const manifest = createRequire(import.meta.url).resolve(`${name}/package.json`);
   return (JSON.parse(readFileSync(manifest, 'utf8')) as { readonly version: string }).version;
-}
-
-/** The model's name alone is not enough: virtual machines call CPUs with different instruction sets the same. */
-function machine(): readonly string[] {
-  return [process.platform, process.arch, os.cpus()[0]?.model ?? '', instructionSets()];
-}
-
-function instructionSets(): string {
-  try {
-    return /^(flags|Features)\s*:.*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[0] ?? '';
-  } catch {
-    return '';
-  }
 }
 
 function hash(text: string): string {
