@@ -81,13 +81,13 @@ async function readAll(model: ModelWeights, take: (name: string, tensor: Tensor)
 }
 
 /** Fields in name order and without nulls, so that a config field added later (null so far) changes no fingerprint. */
-function startFingerprint(config: ModelConfig): Hash {
+export function startFingerprint(config: ModelConfig): Hash {
   const fields = Object.entries(config).filter(([, value]) => value !== null);
   fields.sort(([a], [b]) => (a < b ? -1 : 1));
   return createHash('sha256').update(`${JSON.stringify(fields)}\n`);
 }
 
-function hashTensor(hash: Hash, name: string, { shape, data }: Tensor): void {
+export function hashTensor(hash: Hash, name: string, { shape, data }: Tensor): void {
   hash.update(`${JSON.stringify([name, shape])}\n`);
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   // One update call takes at most 2 GiB.

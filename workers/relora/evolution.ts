@@ -49,6 +49,7 @@ export interface Evolution {
 /** One base version, read tensor by tensor. */
 export interface WeightSource {
   readonly config: ModelConfig;
+  /** Asked for when every tensor was read, so that a source may find it on the way. */
   readonly fingerprint: string;
   /** @param name the tensor's Hugging Face name; the result is the caller's alone while it needs it */
   readWeight(name: string): Promise<Tensor>;
@@ -70,8 +71,9 @@ export interface EvolutionOptions {
 const NEGLIGIBLE = 1e-7;
 
 /**
- * Low-rank factors and drift of everything that changed from one base version to the next. Reads tensor by tensor, so
- * that memory holds two tensors and one difference, never two models.
+ * Low-rank factors and drift of everything that changed from one base version to the next. Every tensor is read once, in
+ * the order of names that fingerprints are taken in, and let go of before the next: beside the result, memory holds one
+ * tensor of each version, never two models.
  * @throws AdaptationError `incompatible_evolution` where a tensor's shape differs between the versions
  */
 export async function computeEvolution(
@@ -81,46 +83,33 @@ export async function computeEvolution(
 ): Promise<Evolution> {
   const { rank = 32, seed = 0 } = options;
   const random = Random.fromSeed(seed);
-  const modules = new Map<string, ModuleEvolution>();
-  const unadaptable = new Map<string, TensorDrift>();
   const adaptable = new Set(adaptableModules(from.config).map(({ name }) => name));
   const names = expectedWeights(from.config).map(({ name }) => name);
-  for (const [index, name] of names.entries()) {
+  const modules = new Map<string, ModuleEvolution>();
+  const unadaptable = new Map<string, TensorDrift>();
+  for (const [index, name] of [...names].sort().entries()) {
     // Weights that are in memory already never wait for anything: let a cancellation through.
     await setImmediate();
     options.signal?.throwIfAborted();
-    const change = await readChange(name, from, to);
     const module = name.replace(/\.weight$/, '');
-    if (adaptable.has(module)) modules.set(module, decompose(change, { ...options, rank, random }));
-    else unadaptable.set(name, change.drift);
+    if (!adaptable.has(module)) unadaptable.set(name, await readDrift(name, from, to));
+    else modules.set(module, decompose(await readChange(name, from, to), { ...options, rank, random }));
     options.onProgress?.(index + 1, names.length);
   }
   return {
     oldFingerprint: from.fingerprint,
     newFingerprint: to.fingerprint,
     rank,
-    modules,
-    unadaptable,
+    modules: inOrder(modules, [...adaptable]),
+    unadaptable: inOrder(unadaptable, names),
     overall: totalDrift([...modules.values(), ...unadaptable.values()]),
     adaptable: totalDrift([...modules.values()]),
   };
 }
 
-/** Share of ‖W_new − W_old‖² that the leading `rank` directions of a module hold; 1 where nothing changed. */
-export function capturedEnergy(module: ModuleEvolution, rank: number = module.rank): number {
-  if (module.deltaNorm === 0) return 1;
-  let energy = 0;
-  for (let i = 0; i < Math.min(rank, module.rank); i++) energy += module.s[i]! ** 2;
-  return Math.min(1, energy / module.deltaNorm ** 2);
-}
-
-/** The same share over all adaptable modules together. */
-export function overallCapturedEnergy(evolution: Evolution, rank: number = evolution.rank): number {
-  const total = evolution.adaptable.deltaNorm ** 2;
-  if (total === 0) return 1;
-  let captured = 0;
-  for (const module of evolution.modules.values()) captured += capturedEnergy(module, rank) * module.deltaNorm ** 2;
-  return captured / total;
+/** The entries that a map has, in the order of `keys`. */
+function inOrder<T>(entries: ReadonlyMap<string, T>, keys: readonly string[]): Map<string, T> {
+  return new Map(keys.filter((key) => entries.has(key)).map((key) => [key, entries.get(key)!]));
 }
 
 interface Change {
@@ -129,24 +118,45 @@ interface Change {
   readonly delta: Float64Array;
 }
 
+/** The old tensor is let go of before the new one is read: the difference takes its place. */
 async function readChange(name: string, from: WeightSource, to: WeightSource): Promise<Change> {
+  const { shape, delta } = await readNegated(name, from);
+  let weightSquares = 0;
+  for (let i = 0; i < delta.length; i++) weightSquares += delta[i]! ** 2;
+  const after = await to.readWeight(name);
+  requireShape(name, shape, after.shape);
+  let deltaSquares = 0;
+  for (let i = 0; i < delta.length; i++) {
+    delta[i]! += after.data[i]!;
+    deltaSquares += delta[i]! ** 2;
+  }
+  return { drift: driftOf(deltaSquares, weightSquares), shape, delta };
+}
+
+async function readNegated(name: string, from: WeightSource): Promise<Omit<Change, 'drift'>> {
+  const { shape, data } = await from.readWeight(name);
+  const delta = new Float64Array(data.length);
+  for (let i = 0; i < delta.length; i++) delta[i] = -data[i]!;
+  return { shape, delta };
+}
+
+/** Of a tensor whose difference is not needed: an embedding is the largest tensor of a small model. */
+async function readDrift(name: string, from: WeightSource, to: WeightSource): Promise<TensorDrift> {
   const before = await from.readWeight(name);
   const after = await to.readWeight(name);
-  if (before.shape.join() !== after.shape.join()) {
-    const message = `tensor ${name} has shape [${after.shape.join(', ')}] in the new version, [${before.shape.join(', ')}] in the old`;
-    throw new AdaptationError('incompatible_evolution', message);
+  requireShape(name, before.shape, after.shape);
+  let [deltaSquares, weightSquares] = [0, 0];
+  for (let i = 0; i < before.data.length; i++) {
+    deltaSquares += (after.data[i]! - before.data[i]!) ** 2;
+    weightSquares += before.data[i]! ** 2;
   }
-  const delta = new Float64Array(before.data.length);
-  let deltaSquares = 0;
-  let weightSquares = 0;
-  for (let i = 0; i < delta.length; i++) {
-    const old = before.data[i]!;
-    const difference = after.data[i]! - old;
-    delta[i] = difference;
-    deltaSquares += difference * difference;
-    weightSquares += old * old;
-  }
-  return { drift: driftOf(deltaSquares, weightSquares), shape: before.shape, delta };
+  return driftOf(deltaSquares, weightSquares);
+}
+
+function requireShape(name: string, before: readonly number[], after: readonly number[]): void {
+  if (before.join() === after.join()) return;
+  const message = `tensor ${name} has shape [${after.join(', ')}] in the new version, [${before.join(', ')}] in the old`;
+  throw new AdaptationError('incompatible_evolution', message);
 }
 
 function decompose(change: Change, options: EvolutionOptions & { rank: number; random: Random }): ModuleEvolution {

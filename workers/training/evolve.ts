@@ -3,13 +3,8 @@ import { writeFolderAtomic } from '../formats/atomic-file.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { compareConfigs } from '../relora/compatibility.ts';
 import { loadEvolution, saveEvolution } from '../relora/evolution-file.ts';
-import {
-  capturedEnergy,
-  computeEvolution,
-  overallCapturedEnergy,
-  type Evolution,
-  type WeightSource,
-} from '../relora/evolution.ts';
+import { capturedEnergy, overallCapturedEnergy } from '../relora/captured-energy.ts';
+import { computeEvolution, type Evolution, type WeightSource } from '../relora/evolution.ts';
 import type { BaseDifference, EvolveOutcome, EvolveSpec } from './protocol.ts';
 import type { LoadedBase, Session } from './session.ts';
 

@@ -3,10 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadBaseModel } from '../../../workers/formats/hugging-face-model.ts';
+import { capturedEnergy, energyCurve, overallCapturedEnergy } from '../../../workers/relora/captured-energy.ts';
 import {
-  capturedEnergy,
   computeEvolution,
-  overallCapturedEnergy,
   type Evolution,
   type ModuleEvolution,
   type WeightSource,
@@ -77,6 +76,10 @@ describe('computeEvolution', () => {
     }
     expect(overallCapturedEnergy(evolution, golden.perturbationRank)).toBeGreaterThan(0.95);
     expect(overallCapturedEnergy(evolution, 1)).toBeLessThan(0.9);
+    const curve = energyCurve(evolution);
+    expect(curve.map(({ rank }) => rank)).toEqual([1, 2, 4, 8, 16, 32]);
+    expect(curve.map(({ share }) => share)).toEqual(curve.map(({ rank }) => overallCapturedEnergy(evolution, rank)));
+    expect(energyCurve({ ...evolution, rank: 6 }).map(({ rank }) => rank)).toEqual([1, 2, 4, 6]);
   });
 
   it('leaves nothing out where the rank is large enough', async () => {
