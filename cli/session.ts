@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { graphCacheDir } from '../src/config/graph-cache-dir.ts';
 import type { Device, DeviceChoice } from '../workers/engine/devices/device.ts';
 import type { Precision } from '../workers/engine/devices/precision.ts';
 import type { LoadedBase, Session } from '../workers/training/session.ts';
@@ -14,7 +15,7 @@ export async function withSession<T>(options: CommonOptions, use: (session: Sess
   const { precision } = options;
   const device = await announceDevice(options.device, precision);
   const threads = options.threads ?? availableParallelism();
-  const session = new Session({ device, precision, threads });
+  const session = new Session({ device, precision, threads, graphCacheDir: graphCacheDir(process.env) });
   try {
     return await use(session);
   } finally {

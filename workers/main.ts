@@ -102,10 +102,11 @@ async function start(
 }
 
 /** @throws DeviceUnavailableError where the configuration names a device that does not work here */
-async function startTraining({ device: choice, precision, threads }: Config, logger: Logger): Promise<TrainingProcess> {
-  const { device, reason } = await chooseDevice(choice, { precision });
+async function startTraining(config: Config, logger: Logger): Promise<TrainingProcess> {
+  const { precision, threads, graphCacheDir } = config;
+  const { device, reason } = await chooseDevice(config.device, { precision });
   logger.info({ device, precision, reason }, 'device chosen');
-  return createTrainingProcess({ logger, session: { device, precision, threads } });
+  return createTrainingProcess({ logger, session: { device, precision, threads, graphCacheDir } });
 }
 
 function opened<T>(resource: T, onOpen: (resource: T) => unknown): T {

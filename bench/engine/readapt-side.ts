@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { createRuntime } from '../../workers/engine/create-runtime.ts';
+import { graphCacheDir } from '../../src/config/graph-cache-dir.ts';
+import { GraphCache } from '../../workers/engine/graph-cache/graph-cache.ts';
 import { adamwInit, adamwUpdate, type AdamwState, type Arrays } from '../../workers/engine/optimiser/adamw.ts';
 import { clipGlobalNorm } from '../../workers/engine/optimiser/clipping.ts';
 import { factorArrays, withFactorArrays } from '../../workers/engine/optimiser/factors.ts';
@@ -30,7 +32,8 @@ class ReadaptSide {
     this.#threads = threads;
     this.#learningRate = learning_rate;
     this.#base = await loadBaseModel(base);
-    this.#runtime = createRuntime({ base: this.#base, threads });
+    const graphs = graphCacheDir(process.env);
+    this.#runtime = createRuntime({ base: this.#base, threads, graphCache: graphs === null ? null : new GraphCache(graphs) });
     this.#adapter = await loadAdapter(adapter, this.#base.config);
     this.#parameters = factorArrays(this.#adapter.modules);
     this.#optimiser = adamwInit(this.#parameters);

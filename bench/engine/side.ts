@@ -66,7 +66,7 @@ export class Side {
   }
 }
 
-function commandLine(name: SideName, { python, graphCache = '' }: SideOptions): [string, string[], Record<string, string>] {
+function commandLine(name: SideName, { python, graphCache = 'off' }: SideOptions): [string, string[], Record<string, string>] {
   const [kind, precision] = name.split('-') as [string, string];
   if (kind === 'readapt') {
     const environment = { READAPT_PRECISION: precision, READAPT_GRAPH_CACHE: graphCache };

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
+import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
 /** Everything a process of Readapt can be told, parsed once from the environment and passed on as an argument. */
 const ConfigSchema = Type.Object({
@@ -24,6 +25,8 @@ const ConfigSchema = Type.Object({
   device: Type.Enum(['auto', 'cpu', 'cuda', 'webgpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm', 'tfjs-cpu'] as const),
   /** What the base's matrices are kept in on the device. */
   precision: Type.Enum(['f32', 'f16'] as const),
+  /** Absolute path of the folder with compiled graphs, which processes of all services share; null: they are not kept. */
+  graphCacheDir: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
   /** Threads of the compiled runtime; null lets it choose. */
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Null()]),
   /** Requests one API key may make in a minute. */
@@ -110,6 +113,12 @@ const SETTINGS: Record<keyof Config, Setting> = {
     fallback: null,
     parse: asInteger,
     expected: 'an integer from 1 to 1024',
+  },
+  graphCacheDir: {
+    variable: GRAPH_CACHE_VARIABLE,
+    fallback: defaultGraphCacheDir(process.env),
+    parse: parseGraphCacheDir,
+    expected: 'a folder, or off',
   },
   rateLimitPerMinute: {
     variable: 'READAPT_RATE_LIMIT_PER_MINUTE',

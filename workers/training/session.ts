@@ -4,6 +4,7 @@ import { createRuntime } from '../engine/create-runtime.ts';
 import type { Device } from '../engine/devices/device.ts';
 import { openDevice } from '../engine/devices/open-device.ts';
 import type { Precision } from '../engine/devices/precision.ts';
+import { GraphCache } from '../engine/graph-cache/graph-cache.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import { FormatError } from '../formats/errors.ts';
 import { loadBaseModel } from '../formats/hugging-face-model.ts';
@@ -18,6 +19,8 @@ export interface SessionOptions {
   readonly precision?: Precision;
   /** Default: one a core. */
   readonly threads?: number | null;
+  /** Folder with compiled graphs of earlier processes. Default: none. */
+  readonly graphCacheDir?: string | null;
   /** Base models kept loaded. Default 2: the old version and the new one. */
   readonly capacity?: number;
 }
@@ -39,11 +42,14 @@ export interface LoadedBase {
  */
 export class Session {
   readonly #options: SessionOptions;
+  readonly #graphCache: GraphCache | null;
   /** In order of use, oldest first. */
   readonly #bases = new Map<string, Promise<LoadedBase>>();
 
   constructor(options: SessionOptions = {}) {
     this.#options = options;
+    const { graphCacheDir = null } = options;
+    this.#graphCache = graphCacheDir === null ? null : new GraphCache(graphCacheDir);
   }
 
   /**
@@ -80,7 +86,7 @@ export class Session {
     const { device = 'cpu', precision } = this.#options;
     const threads = this.#options.threads ?? undefined;
     await openDevice(device, { threads });
-    const runtime = createRuntime({ device, precision, base: model, threads });
+    const runtime = createRuntime({ device, precision, base: model, threads, graphCache: this.#graphCache });
     return { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), runtime };
   }
 
