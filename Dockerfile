@@ -16,7 +16,7 @@ RUN node scripts/postinstall.js \
   && useradd --system --create-home --uid 10001 readapt \
   && mkdir -p /var/lib/readapt && chown readapt /var/lib/readapt
 USER readapt
-ENV READAPT_DATA_DIR=/var/lib/readapt READAPT_HOST=0.0.0.0 READAPT_PORT=8080
+ENV READAPT_DATA_DIR=/var/lib/readapt READAPT_GRAPH_CACHE=/var/lib/readapt/graphs READAPT_HOST=0.0.0.0 READAPT_PORT=8080
 VOLUME /var/lib/readapt
 
 FROM base AS api

@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, loadConfig } from '../../../src/config/config.ts';
+import { graphCacheDir } from '../../../src/config/graph-cache-dir.ts';
 import { startServer } from '../../../src/server.ts';
 
 describe('a value that cannot be used', () => {
@@ -38,6 +39,15 @@ test('blank is unset, folders are absolute, and nothing changes afterwards', () 
   expect(config.dataDir).toBe(path.resolve('here'));
   expect(config.allowedRoots).toEqual(['/a', path.resolve('b')]);
   expect(Object.isFrozen(config) && Object.isFrozen(config.allowedRoots)).toBe(true);
+});
+
+test('compiled graphs are kept in the folder that is named, in the user\'s cache folder, or nowhere', () => {
+  expect(loadConfig({ READAPT_GRAPH_CACHE: 'graphs' }).graphCacheDir).toBe(path.resolve('graphs'));
+  expect(loadConfig({ READAPT_GRAPH_CACHE: 'off' }).graphCacheDir).toBeNull();
+  expect(graphCacheDir({ READAPT_GRAPH_CACHE: '/a/../b' })).toBe('/b');
+  expect(graphCacheDir({ READAPT_GRAPH_CACHE: ' ', XDG_CACHE_HOME: '/c', LOCALAPPDATA: '/c' })).toBe('/c/readapt/graphs');
+  expect(graphCacheDir({ XDG_CACHE_HOME: 'relative', LOCALAPPDATA: 'relative' })).toMatch(/^\/.*[Cc]aches?\/readapt\/graphs$/);
+  expect(graphCacheDir({ READAPT_GRAPH_CACHE: 'off' })).toBeNull();
 });
 
 test('a database that cannot be reached stops the start', async () => {

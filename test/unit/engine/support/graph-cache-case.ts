@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+import { CompiledRuntime } from '../../../../workers/engine/compiled-runtime.ts';
+import type { Target } from '../../../../workers/engine/devices/target.ts';
+import { GraphCache } from '../../../../workers/engine/graph-cache/graph-cache.ts';
+import { trainableArrays } from '../../../../workers/models/trainable-arrays.ts';
+import { randomAdapter, randomBase, randomBatch } from './random-model.ts';
+
+/** Counts what is kept: each graph that was traced. */
+export class CountingCache extends GraphCache {
+  traced = 0;
+
+  override async write(key: string, model: Uint8Array): Promise<void> {
+    this.traced++;
+    await super.write(key, model);
+  }
+}
+
+export function randomCase() {
+  const base = randomBase();
+  const adapter = randomAdapter(base, () => 3);
+  return { base, adapter, batch: randomBatch(base, [5, 9, 2]) };
+}
+
+/** Losses, logits and gradients of the case, three programs, as a hash of every bit. */
+export async function computeBits(graphCache: GraphCache | null, target?: Target): Promise<string> {
+  const { base, adapter, batch } = randomCase();
+  const runtime = new CompiledRuntime(base, { threads: 1, graphCache, target });
+  try {
+    const { lossSum, gradients } = await runtime.gradients(adapter, batch, 0.5);
+    const trained = [...gradients.values()].flatMap((arrays) => trainableArrays(arrays).map(([, array]) => array));
+    const results = [await runtime.labelLosses(adapter, batch), await runtime.logits(adapter, batch), Float32Array.of(lossSum), ...trained];
+    const hash = createHash('sha256');
+    for (const result of results) hash.update(result);
+    return hash.digest('hex');
+  } finally {
+    await runtime.dispose();
+  }
+}
