@@ -37,7 +37,7 @@ export interface TrainOptions {
   readonly maxGradientNorm?: number;
   /** Decoupled (AdamW). Default 0.01. */
   readonly weightDecay?: number;
-  /** L2 towards the initial adapter or zero, in two stages. Default none. */
+  /** L2 towards the initial adapter or zero. Default none. */
   readonly regularisation?: RegularisationOptions;
   readonly seed: number;
   /** Goes on from here; everything else must be as it was. */
@@ -98,8 +98,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const batch = await accumulateGradients(runtime, adapter, members, { ...options, dropout });
     monitor.record(batch.loss, { step: step + 1, learningRate });
 
-    const lambda = l2Coefficient(regularisation, step, steps);
-    const gradients = factorArrays(withL2Gradients(batch.gradients, adapter, anchor, lambda));
+    const penalty = { lambda: l2Coefficient(regularisation, step, steps), space: regularisation.space, anchor };
+    const gradients = factorArrays(withL2Gradients(batch.gradients, adapter, penalty));
     const gradientNorm = clipGlobalNorm(gradients, options.maxGradientNorm ?? 1);
     const weightDecay = options.weightDecay ?? DEFAULT_ADAMW.weightDecay;
     const updated = adamwUpdate({ parameters, state: optimiser }, gradients, learningRate, { weightDecay });

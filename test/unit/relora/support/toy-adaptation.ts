@@ -11,7 +11,7 @@ import type {
 import { matmul, transposedMatmul } from '../../../../workers/relora/linalg/matmul.ts';
 import { matrix, scaleColumns, transpose, type Matrix } from '../../../../workers/relora/linalg/matrix.ts';
 import type { MetricValue } from '../../../../workers/relora/readiness-gate.ts';
-import { anchorOf, l2Coefficient, withL2Gradients } from '../../../../workers/relora/regularisation.ts';
+import { anchorOf, l2Coefficient, withL2Gradients, type Penalty } from '../../../../workers/relora/regularisation.ts';
 import { bestApproximation, evolutionOf, productOf, randomAdapter } from './adapters.ts';
 import { randomMatrix } from './matrices.ts';
 
@@ -71,7 +71,8 @@ export class ToyAdaptation {
       seed: 3,
       signal: this.controller.signal,
       createFresh: (seed) => emptied(randomAdapter([SHAPE], RANK, RANK, seed)),
-      searchLoss: async (adapter) => this.#call('search', () => this.loss(adapter, 0)),
+      searchRowTokens: new Array<number>(SHAPE.outFeatures / 2).fill(SHAPE.inFeatures),
+      searchRowLosses: async (adapter, rows) => this.#call('search', () => this.#rowLosses(adapter, rows)),
       gateMetric: async (adapter) => this.#call('gate', () => this.metric(adapter)),
       fineTune: (request) => this.#fineTune(request),
       publish: async (candidate) => this.#call(`publish ${candidate.id}`, () => void this.published.push(candidate)),
@@ -88,6 +89,12 @@ export class ToyAdaptation {
     let sum = 0;
     for (let i = parity; i < error.rows; i += 2) for (let j = 0; j < error.cols; j++) sum += error.data[i * error.cols + j]! ** 2;
     return sum / (error.data.length / 2);
+  }
+
+  /** Summed squared differences of some of the even rows. */
+  #rowLosses(adapter: Adapter, rows: readonly number[]): number[] {
+    const { data, cols } = this.#error(adapter);
+    return rows.map((row) => data.subarray(2 * row * cols, (2 * row + 1) * cols).reduce((sum, error) => sum + error ** 2, 0));
   }
 
   metric(adapter: Adapter): MetricValue {
@@ -117,8 +124,9 @@ export class ToyAdaptation {
     let { step, adapter } = this.#trained ?? { step: 0, adapter: initial };
     while (step < steps) {
       this.controller.signal.throwIfAborted();
-      const lambda = l2Coefficient(regularisation, step, steps);
-      adapter = this.#call('step', () => this.#descend(adapter, anchorOf(regularisation, initial), lambda));
+      const { space } = regularisation;
+      const penalty = { lambda: l2Coefficient(regularisation, step, steps), space, anchor: anchorOf(regularisation, initial) };
+      adapter = this.#call('step', () => this.#descend(adapter, penalty));
       step++;
       if (step % evaluateEvery !== 0 && step !== steps) continue;
       const verdict = await onEvaluate(step, adapter);
@@ -127,14 +135,14 @@ export class ToyAdaptation {
     }
   }
 
-  #descend(adapter: Adapter, anchor: Adapter | null, lambda: number): Adapter {
+  #descend(adapter: Adapter, penalty: Penalty): Adapter {
     const factors = adapter.modules.get('layer')!;
     const { rank, outFeatures, inFeatures, scaling } = factors;
     const error = scaled(this.#error(adapter), (2 * scaling) / (outFeatures * inFeatures));
     const b = matmul(error, transpose(matrix(rank, inFeatures, factors.a)));
     const a = transposedMatmul(matrix(outFeatures, rank, factors.b), error);
     const raw = new Map([['layer', { a: Float32Array.from(a.data), b: Float32Array.from(b.data) }]]);
-    const gradients = withL2Gradients(raw, adapter, anchor, lambda).get('layer')!;
+    const gradients = withL2Gradients(raw, adapter, penalty).get('layer')!;
     const rate = this.#options.learningRate ?? 2;
     const moved = (values: Float32Array, gradient: Float32Array) => values.map((value, i) => value - rate * gradient[i]!);
     const next: LoraFactors = { ...factors, a: moved(factors.a, gradients.a), b: moved(factors.b, gradients.b) };
