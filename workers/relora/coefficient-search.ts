@@ -1,26 +1,43 @@
 import type { Adapter } from '../models/adapter.ts';
-import { BayesianOptimiser } from './bayesian-optimisation/optimiser.ts';
+import { Random } from '../models/random.ts';
+import { propose } from './bayesian-optimisation/proposal.ts';
+import { Space } from './bayesian-optimisation/space.ts';
+import type { Observation } from './bayesian-optimisation/surrogate.ts';
 import type { Coefficients } from './coefficients.ts';
+import { fleetObservations, type FleetSearches } from './fleet-prior.ts';
+import { relativeLosses, toObservations, type SearchRecord } from './relative-losses.ts';
+import { compare, looks, type MeasuredRows } from './search-race.ts';
 
 export const COPY: Coefficients = { alpha: 1, beta: 0 };
 export const REVERT: Coefficients = { alpha: 1, beta: -1 };
 export const NOTHING: Coefficients = { alpha: 0, beta: 0 };
 
 export interface SearchOptions {
-  /** Points evaluated at most, the three starting points included. Default 12. */
+  /** Points measured at most, copy included. Default 12. */
   readonly evaluations?: number;
-  /** Default [0, 1.5]. */
+  /** Default [0, 1.5]; equal bounds fix it. */
   readonly alphaBounds?: readonly [number, number];
-  /** Default [−1.25, 0.5]. */
+  /** Default [−1.25, 0.5]; equal bounds fix it. */
   readonly betaBounds?: readonly [number, number];
-  /** See the optimiser's option of the same name. */
-  readonly minimumImprovement?: number;
+  /**
+   * Share of the loss that one training step takes away. The search ends where it expects less of its time than training
+   * would make of it. 0 spends the whole budget. Default {@link STEP_GAIN}.
+   */
+  readonly stepGain?: number;
+  /** Rows of a training step. Default 16. */
+  readonly batchSize?: number;
+  /**
+   * Default true: points are measured on more and more rows, only as far as it takes to tell them apart, and copy is left
+   * only for what is surely better. False is the paper's way: all rows for every point, and the smallest loss wins.
+   */
+  readonly racing?: boolean;
 }
 
-/** One evaluated point of the search. */
-export interface SearchEvaluation extends Coefficients {
-  readonly loss: number;
+/** One evaluation: a point's loss on the rows that it had before and some more. */
+export interface SearchEvaluation extends SearchRecord {
   readonly ms: number;
+  /** Summed completion loss of each of the rows that were added, in the search's order; nats. */
+  readonly rowLosses: readonly number[];
 }
 
 export interface SearchTask {
@@ -29,44 +46,173 @@ export interface SearchTask {
   readonly signal: AbortSignal;
   /** Evaluations of an earlier, interrupted search; they are not repeated. */
   readonly history: readonly SearchEvaluation[];
+  /** Completion tokens of every search row. */
+  readonly rowTokens: readonly number[];
+  /** What finished jobs found. Default nothing. */
+  readonly fleet?: FleetSearches | undefined;
   fuse(coefficients: Coefficients): Adapter;
-  loss(adapter: Adapter): Promise<number>;
+  /** Summed completion losses (nats) of the search rows with these indices, in their order. */
+  rowLosses(adapter: Adapter, rows: readonly number[]): Promise<ArrayLike<number>>;
   onEvaluation(evaluation: SearchEvaluation, budget: number): Promise<void>;
   now(): number;
 }
 
-/**
- * Bayesian optimisation of alpha and beta on the search rows' loss, started from copy, revert and nothing, so that the
- * result is never worse than these on the same rows.
- * @returns the evaluated point of the smallest loss, the earlier of equals
- */
-export async function searchCoefficients(task: SearchTask): Promise<SearchEvaluation> {
-  const { evaluations: budget = 12 } = task.options;
-  const history = [...task.history];
-  const optimiser = createOptimiser(task, Math.max(1, budget));
-  for (let point = optimiser.ask(); point; point = optimiser.ask()) {
-    task.signal.throwIfAborted();
-    const [alpha, beta] = point as [number, number];
-    const start = task.now();
-    const loss = await task.loss(task.fuse({ alpha, beta }));
-    const evaluation = { alpha, beta, loss, ms: task.now() - start };
-    optimiser.tell(point, loss);
-    history.push(evaluation);
-    await task.onEvaluation(evaluation, budget);
-  }
-  return history.reduce((best, next) => (next.loss < best.loss ? next : best));
+export interface SearchResult extends Coefficients {
+  /** Why nothing more was measured: the budget was spent, or training makes more of the time. */
+  readonly stopped: 'budget' | 'not_worthwhile';
 }
 
-function createOptimiser({ options, seed, history }: SearchTask, maxEvaluations: number): BayesianOptimiser {
-  const { alphaBounds = [0, 1.5], betaBounds = [-1.25, 0.5], minimumImprovement } = options;
-  return new BayesianOptimiser(
-    {
-      bounds: [alphaBounds, betaBounds],
-      startingPoints: [COPY, REVERT, NOTHING].map(({ alpha, beta }) => [alpha, beta]),
-      maxEvaluations,
-      seed,
-      ...(minimumImprovement === undefined ? {} : { minimumImprovement }),
-    },
-    history.map(({ alpha, beta, loss }) => ({ point: [alpha, beta], value: loss })),
-  );
+/** See {@link SearchOptions.stepGain}; measured on the demo family (docs/method.md). */
+export const STEP_GAIN = 0.005;
+
+/** What a training step costs by row, in forward passes of a row: one, and a backward pass of two. */
+const TRAINING_PASSES = 3;
+
+/** The region that is searched. */
+export function searchSpace({ alphaBounds = [0, 1.5], betaBounds = [-1.25, 0.5] }: SearchOptions = {}): Space {
+  return new Space([alphaBounds, betaBounds].map(([low, high]) => ({ low, high })));
+}
+
+/**
+ * Bayesian optimisation of alpha and beta on the search rows' loss. It starts from copy, revert and nothing, or from copy
+ * and what the fleet's finished searches promise. Times are counted in rows and not by the clock, so that equal seeds,
+ * rows and fleets give equal searches.
+ * @returns copy, unless a point is surely better on the same rows; then that one, unless another is surely better still
+ */
+export async function searchCoefficients(task: SearchTask): Promise<SearchResult> {
+  const search = new Search(task);
+  let best = await search.begin();
+  for (let next = search.next(); next; next = search.next()) best = await search.race(next, best);
+  return { alpha: best.alpha, beta: best.beta, stopped: search.stopped };
+}
+
+/** A point under measurement. */
+interface Contender extends Coefficients, MeasuredRows {
+  rows: number;
+  /** Made when it is first needed. */
+  adapter: Adapter | null;
+}
+
+class Search {
+  stopped: SearchResult['stopped'] = 'budget';
+  readonly #task: SearchTask;
+  readonly #space: Space;
+  readonly #budget: number;
+  readonly #racing: boolean;
+  readonly #fleet: readonly (readonly Observation[])[];
+  /** Points that are measured before the model is asked. */
+  readonly #starts: Coefficients[];
+  /** Indices of the search rows in the order in which they are used, the same for every point. */
+  readonly #order: readonly number[];
+  readonly #tokens: readonly number[];
+  readonly #looks: readonly number[];
+  readonly #records: SearchEvaluation[] = [];
+  #points = 0;
+
+  constructor(task: SearchTask) {
+    const { evaluations = 12, racing = true } = task.options;
+    this.#task = task;
+    this.#space = searchSpace(task.options);
+    this.#budget = Math.max(1, evaluations);
+    this.#racing = racing;
+    this.#fleet = fleetObservations(task.fleet ?? []);
+    this.#starts = this.#fleet.length > 0 ? [] : [REVERT, NOTHING].filter((point) => this.#isInside(point));
+    this.#order = Random.fromSeed(task.seed).shuffle([...task.rowTokens.keys()]);
+    this.#tokens = this.#order.map((row) => task.rowTokens[row]!);
+    this.#looks = looks(this.#order.length, racing ? undefined : this.#order.length);
+  }
+
+  /** Measures copy, which is the first incumbent. */
+  async begin(): Promise<Contender> {
+    const copy = this.#contender(COPY);
+    await this.#measure(copy, this.#looks[0]!);
+    return copy;
+  }
+
+  /** The next point to measure, or null where the search is over. */
+  next(): Coefficients | null {
+    if (this.#points >= this.#budget) return null;
+    const start = this.#starts.shift();
+    if (start) return start;
+    const { point, improvement } = propose({
+      space: this.#space,
+      observations: toObservations(relativeLosses(this.#records)),
+      others: this.#fleet,
+      named: [REVERT, NOTHING].filter((named) => this.#isInside(named)).map(({ alpha, beta }) => [alpha, beta]),
+      seed: this.#task.seed,
+    });
+    const rows = this.#records.reduce((sum, { rowLosses }) => sum + rowLosses.length, 0) / this.#points;
+    if (improvement >= this.#worthOf(rows)) return { alpha: point[0]!, beta: point[1]! };
+    this.stopped = 'not_worthwhile';
+    return null;
+  }
+
+  /**
+   * Measures a challenger and, as far as that is needed, the incumbent on more and more common rows until either is
+   * surely better, or the challenger cannot gain what the next rows cost. In doubt the incumbent stays.
+   * @returns the winner
+   */
+  async race(point: Coefficients, incumbent: Contender): Promise<Contender> {
+    const challenger = this.#contender(point);
+    for (const [look, rows] of this.#looks.entries()) {
+      await this.#measure(challenger, rows);
+      await this.#measure(incumbent, rows);
+      if (!this.#racing) return sumOf(challenger) < sumOf(incumbent) ? challenger : incumbent;
+      const { verdict, possibleGain } = compare(challenger, incumbent, this.#tokens);
+      if (verdict === 'better') return challenger;
+      const next = this.#looks[look + 1] ?? rows;
+      const cost = next - rows + Math.max(0, next - incumbent.rows);
+      if (verdict === 'worse' || possibleGain < this.#worthOf(cost)) break;
+    }
+    return incumbent;
+  }
+
+  /** What training would gain in the time of so many rows' forward passes, as a share of the loss. */
+  #worthOf(rows: number): number {
+    const { stepGain = STEP_GAIN, batchSize = 16 } = this.#task.options;
+    return (stepGain * rows) / (TRAINING_PASSES * batchSize);
+  }
+
+  #contender({ alpha, beta }: Coefficients): Contender {
+    this.#points++;
+    return { alpha, beta, rows: 0, losses: new Float64Array(this.#order.length), adapter: null };
+  }
+
+  /** Measures a point on all the rows up to a number, as one evaluation a look, or takes over what is known of them. */
+  async #measure(contender: Contender, upTo: number): Promise<void> {
+    for (const rows of this.#looks.filter((count) => count > contender.rows && count <= upTo)) {
+      const known = this.#known(contender, rows);
+      const evaluation = known ?? (await this.#evaluate(contender, rows));
+      contender.losses.set(evaluation.rowLosses, contender.rows);
+      contender.rows = rows;
+      this.#records.push(evaluation);
+      if (!known) await this.#task.onEvaluation(evaluation, this.#budget);
+    }
+  }
+
+  async #evaluate(contender: Contender, rows: number): Promise<SearchEvaluation> {
+    const task = this.#task;
+    task.signal.throwIfAborted();
+    const start = task.now();
+    const { alpha, beta } = contender;
+    contender.adapter ??= task.fuse({ alpha, beta });
+    const added = Array.from(await task.rowLosses(contender.adapter, this.#order.slice(contender.rows, rows)));
+    const sum = added.reduce((total, loss) => total + loss, sumOf(contender));
+    const loss = sum / this.#tokens.slice(0, rows).reduce((total, count) => total + count, 0);
+    if (!Number.isFinite(loss)) throw new RangeError(`loss at alpha ${alpha}, beta ${beta} is ${loss}, expected a finite number`);
+    return { alpha, beta, rows, loss, ms: task.now() - start, rowLosses: added };
+  }
+
+  #known(contender: Contender, rows: number): SearchEvaluation | undefined {
+    const { alpha, beta } = contender;
+    return this.#task.history.find((known) => known.alpha === alpha && known.beta === beta && known.rows === rows);
+  }
+
+  #isInside({ alpha, beta }: Coefficients): boolean {
+    return this.#space.coordinates.every(({ low, high }, i) => low <= [alpha, beta][i]! && [alpha, beta][i]! <= high);
+  }
+}
+
+function sumOf({ losses, rows }: MeasuredRows): number {
+  return losses.subarray(0, rows).reduce((total, loss) => total + loss, 0);
 }
