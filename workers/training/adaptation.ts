@@ -101,7 +101,7 @@ class Job {
     // A control publishes nothing, and a resumed run may have published before: both are ready by the ladder's word.
     if (outcome.ready) this.#markReady();
     const atEnd = { ms: performance.now() - this.#begun, phases: this.#clock.phases() };
-    if (spec.kind === 'adaptation') await this.#completeBaselines(prepared, outcome);
+    if (spec.kind === 'adaptation' && spec.baselines !== 'needed') await this.#completeBaselines(prepared, outcome);
     return this.#outcome(outcome, this.#ready?.phases ?? atEnd.phases);
   }
 

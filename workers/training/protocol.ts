@@ -74,6 +74,8 @@ export interface JobSpec {
   readonly workDir: string;
   /** Id of the adapter version it is carried over from; goes into the published `readapt.json`. */
   readonly parent?: string;
+  /** `needed` leaves out what only a report wants: the baselines that the target does not depend on. Default `all`. */
+  readonly baselines?: 'all' | 'needed';
 }
 
 /** The difference of two base versions, computed once a pair. */
