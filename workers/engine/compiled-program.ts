@@ -1,13 +1,13 @@
 import * as ort from 'onnxruntime-node';
 import type { BaseModel } from '../models/base-model.ts';
-import { programInputs, type ProgramInput, type ProgramSpec } from '../models/decoder/program.ts';
+import { programInputs, type ProgramInput, type ProgramSpec } from '../models/decoder/program-spec.ts';
 import type { BoundCall, InputData } from './bindings.ts';
+import type { BoundWeights } from './bound-weights.ts';
 import { createSession, modelFor } from './create-session.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
 import type { GraphCache } from './graph-cache/graph-cache.ts';
 import { graphKey } from './graph-cache/graph-key.ts';
 import type { SplitModel } from './onnx/encode-model.ts';
-import { traceProgram } from './trace-program.ts';
 import { sizeOf } from './tracer/graph.ts';
 
 export interface CompileOptions {
@@ -21,19 +21,24 @@ export interface CompileOptions {
   readonly graphCache?: GraphCache | null | undefined;
 }
 
-/** Makes an ONNX Runtime session of a program, which is traced unless the cache holds its graph. */
+/**
+ * Makes an ONNX Runtime session of a program, which is traced unless the cache holds its graph: tfjs is loaded only then.
+ */
 export async function compileProgram(spec: ProgramSpec, options: CompileOptions): Promise<CompiledProgram> {
   const { target = CPU_TARGET, weights, graphCache, ...others } = options;
-  const trace = (): SplitModel => modelFor(target, traceProgram(spec), arraysOf(weights));
+  const trace = async (): Promise<SplitModel> => {
+    const { traceProgram } = await import('./trace-program.ts');
+    return modelFor(target, traceProgram(spec), arraysOf(weights));
+  };
   // A graph that keeps the base's weights is as large as they are, and is made anew.
-  const model = graphCache && !target.keepsWeights ? await cachedModel(graphCache, graphKey(spec, target), trace) : trace();
+  const model = graphCache && !target.keepsWeights ? await cachedModel(graphCache, graphKey(spec, target), trace) : await trace();
   return new CompiledProgram(await createSession(model, { ...others, target }), spec);
 }
 
-async function cachedModel(cache: GraphCache, key: string, trace: () => SplitModel): Promise<SplitModel> {
+async function cachedModel(cache: GraphCache, key: string, trace: () => Promise<SplitModel>): Promise<SplitModel> {
   const known = await cache.read(key);
   if (known) return { model: known, externalData: [] };
-  const traced = trace();
+  const traced = await trace();
   if (traced.externalData.length === 0) await cache.write(key, traced.model);
   return traced;
 }
@@ -46,21 +51,18 @@ function arraysOf(weights: BaseModel['weights']): Map<string, Float32Array> {
 export class CompiledProgram {
   readonly #session: ort.InferenceSession;
   readonly #spec: ProgramSpec;
-  /** Inputs that the program uses. */
-  readonly #used: ReadonlySet<string>;
   readonly #outputs: Readonly<Record<string, ort.Tensor | null>>;
 
   constructor(session: ort.InferenceSession, spec: ProgramSpec) {
     this.#session = session;
     this.#spec = spec;
-    this.#used = new Set(session.inputNames);
     this.#outputs = Object.fromEntries(session.outputMetadata.map((output) => [output.name, outputBuffer(output)]));
   }
 
   /** @returns a function that copies an output out, by name */
-  async run(weights: ReadonlyMap<string, ort.Tensor>, { data, sizes }: BoundCall): Promise<(name: string) => Float32Array> {
-    const inputs = programInputs(this.#spec, sizes).filter(({ name }) => this.#used.has(name));
-    const feeds = inputs.map((input) => [input.name, weights.get(input.name) ?? boundInput(input, data)]);
+  async run(weights: BoundWeights, { data, sizes }: BoundCall): Promise<(name: string) => Float32Array> {
+    const inputs = new Map(programInputs(this.#spec, sizes).map((input) => [input.name, input]));
+    const feeds = this.#session.inputNames.map((name) => [name, weights.get(name) ?? boundInput(inputs.get(name), data)]);
     const outputs = await this.#session.run(Object.fromEntries(feeds), this.#outputs);
     return (name) => (outputs[name]!.data as Float32Array).slice();
   }
@@ -78,8 +80,8 @@ function outputBuffer(output: ort.InferenceSession.ValueMetadata): ort.Tensor | 
 }
 
 /** Wraps the caller's array, whose length must be the input's. */
-function boundInput({ name, shape, type }: ProgramInput, data: InputData): ort.Tensor {
-  const values = data.get(name);
-  if (!values) throw new Error(`the compiled program has an input ${name} that nothing is bound to`);
-  return new ort.Tensor(type as 'float32', values as Float32Array, shape);
+function boundInput(input: ProgramInput | undefined, data: InputData): ort.Tensor {
+  const values = input && data.get(input.name);
+  if (!values) throw new Error(`the compiled program has an input ${input?.name} that nothing is bound to`);
+  return new ort.Tensor(input.type as 'float32', values as Float32Array, input.shape);
 }

@@ -1,12 +1,12 @@
 import os from 'node:os';
-import * as ort from 'onnxruntime-node';
 import type { Adapter } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { bindCall, checkCall, gradientResult, programKey, type ProgramCall } from './bindings.ts';
+import { BoundWeights } from './bound-weights.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
 import type { GraphCache } from './graph-cache/graph-cache.ts';
-import type { ProgramKind } from '../models/decoder/program.ts';
+import type { ProgramKind } from '../models/decoder/program-spec.ts';
 import type { Batch, Dropout, GradientResult, Runtime } from './runtime.ts';
 import { SessionCache } from './session-cache.ts';
 
@@ -42,7 +42,7 @@ export class CompiledRuntime implements Runtime {
   readonly #target: Target;
   readonly #profileFilePrefix: string | undefined;
   readonly #graphCache: GraphCache | null;
-  readonly #weights: ReadonlyMap<string, ort.Tensor>;
+  readonly #weights: BoundWeights;
   readonly #programs: SessionCache<CompiledProgram>;
   /** The end of the latest call: calls share output buffers and sessions, so they run one after the other. */
   #latest: Promise<unknown> = Promise.resolve();
@@ -55,8 +55,7 @@ export class CompiledRuntime implements Runtime {
     this.#target = options.target ?? CPU_TARGET;
     const { keepsWeights } = this.#target;
     this.#programs = new SessionCache(options.maxSessions ?? (keepsWeights ? 4 : 32));
-    const bound = keepsWeights ? [] : [...base.weights];
-    this.#weights = new Map(bound.map(([name, { data, shape }]) => [name, new ort.Tensor('float32', data, shape)]));
+    this.#weights = new BoundWeights(keepsWeights ? new Map() : base.weights);
   }
 
   /** Programs that are compiled at the moment. */

@@ -1,16 +1,19 @@
 import type { Device } from './device.ts';
 import { DeviceUnavailableError } from './device-unavailable-error.ts';
 
-/** What the base's matrices are kept in on the device; all is computed in float32. */
-export type Precision = 'f32' | 'f16';
+export const PRECISIONS = ['f32', 'f16', 'int8'] as const;
 
-export const PRECISIONS: readonly Precision[] = ['f32', 'f16'];
+/**
+ * What the base's matrices are kept in on the device. f16 is widened before anything is computed; int8 is multiplied as
+ * it is, with activations and gradients in 8 bits, too. Adapters are computed in float32 always.
+ */
+export type Precision = (typeof PRECISIONS)[number];
 
-const WITH_HALF: ReadonlySet<Device> = new Set(['cuda', 'webgpu']);
+const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly Device[]>> = { f16: ['cuda', 'webgpu'], int8: ['cpu'] };
 
 /** @throws DeviceUnavailableError where the device does not keep the base in that precision */
 export function checkPrecision(device: Device, precision: Precision): void {
-  if (precision === 'f32' || WITH_HALF.has(device)) return;
-  const hint = `precision ${precision} is for ${[...WITH_HALF].join(' and ')}`;
+  if (precision === 'f32' || DEVICES[precision].includes(device)) return;
+  const hint = `precision ${precision} is for ${DEVICES[precision].join(' and ')}`;
   throw new DeviceUnavailableError(device, { reason: `it does not keep the base in ${precision}`, hint });
 }

@@ -1,4 +1,5 @@
 import type { Graph } from '../tracer/graph.ts';
+import { int8Weights } from '../tracer/passes/int8-weights.ts';
 import { halfPrecisionWeights } from '../tracer/passes/half-precision-weights.ts';
 import { portableOperators } from '../tracer/passes/portable-operators.ts';
 import type { CompiledDevice } from './device.ts';
@@ -20,10 +21,16 @@ export interface Target {
 
 export const CPU_TARGET: Target = { provider: 'cpu', precision: 'f32', keepsWeights: false, rewrite: (graph) => graph };
 
+const CPU_INT8_TARGET: Target = { ...CPU_TARGET, precision: 'int8', rewrite: (graph) => int8Weights(graph, isLayerMatrix) };
+
 /** @throws DeviceUnavailableError where the device does not keep the base in that precision */
 export function targetOf(device: CompiledDevice, precision: Precision = 'f32'): Target {
   checkPrecision(device, precision);
-  if (device === 'cpu') return CPU_TARGET;
+  if (device === 'cpu') return precision === 'int8' ? CPU_INT8_TARGET : CPU_TARGET;
   const halved = (graph: Graph): Graph => halfPrecisionWeights(portableOperators(graph));
   return { provider: device, precision, keepsWeights: true, rewrite: precision === 'f32' ? portableOperators : halved };
+}
+
+function isLayerMatrix(name: string): boolean {
+  return /\.layers\..*_proj\.weight$/.test(name);
 }

@@ -1,11 +1,11 @@
 /**
- * Element types that occur in graphs: int64 only where operators are parameterised (axes, shapes), float16 only after
- * the pass that computes products in it.
+ * Element types that occur in graphs: int64 only where operators are parameterised (axes, shapes); float16, int8 and
+ * uint8 only after the passes that keep the base's weights in fewer bits.
  */
-export type ElementType = 'float32' | 'float16' | 'int32' | 'int64' | 'bool';
+export type ElementType = 'float32' | 'float16' | 'int32' | 'int64' | 'int8' | 'uint8' | 'bool';
 
 /** float16 as bit patterns. */
-export type ConstantData = Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array;
+export type ConstantData = Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array | Int8Array;
 
 /** An integer, a float, a string or a list of integers. */
 export type Attribute = number | { readonly float: number } | string | readonly number[];

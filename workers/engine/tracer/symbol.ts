@@ -73,6 +73,9 @@ function typedArrayOf(type: ElementType, value: number) {
       return narrowToHalf(Float32Array.of(value));
     case 'int32':
       return Int32Array.of(value);
+    case 'int8':
+      return Int8Array.of(value);
+    case 'uint8':
     case 'bool':
       return Uint8Array.of(value);
     case 'int64':

@@ -1,4 +1,4 @@
-import type { Attribute, Constant, ElementType, Graph, GraphNode, ValueInfo } from '../graph.ts';
+import type { Attribute, Constant, ConstantData, Graph, GraphNode, ValueInfo } from '../graph.ts';
 
 /** An operator to be added; its outputs are new values, or take over values of the original graph by name. */
 export interface AddedNode {
@@ -12,11 +12,12 @@ export interface AddedNode {
 /** A graph that a pass takes apart and puts together again; the original stays as it is. */
 export class GraphEdit {
   readonly graph: Graph;
+  readonly #inputs: ValueInfo[];
   readonly #constants: Constant[];
   readonly #values: Map<string, ValueInfo>;
   readonly #added: GraphNode[] = [];
   readonly #removed = new Set<GraphNode>();
-  readonly #integers = new Map<string, string>();
+  readonly #shared = new Map<string, string>();
   #names = 0;
   readonly #prefix: string;
 
@@ -24,6 +25,7 @@ export class GraphEdit {
   constructor(graph: Graph, prefix: string) {
     this.graph = graph;
     this.#prefix = prefix;
+    this.#inputs = [...graph.inputs];
     this.#constants = [...graph.constants];
     this.#values = new Map(graph.values);
   }
@@ -47,14 +49,29 @@ export class GraphEdit {
     return names;
   }
 
+  /** A new input of the graph, or the one that has been added under that name. */
+  input(info: ValueInfo): string {
+    if (!this.#values.has(info.name)) this.#inputs.push(info);
+    this.#values.set(info.name, info);
+    return info.name;
+  }
+
   integers(values: readonly number[]): string {
-    const key = values.join();
-    const known = this.#integers.get(key);
+    return this.#constant({ shape: [values.length], type: 'int64' }, BigInt64Array.from(values, BigInt));
+  }
+
+  /** A single number. */
+  scalar(value: number, type: 'float32' | 'uint8' = 'float32'): string {
+    return this.#constant({ shape: [], type }, type === 'uint8' ? Uint8Array.of(value) : Float32Array.of(value));
+  }
+
+  #constant(info: Omit<ValueInfo, 'name'>, data: ConstantData): string {
+    const key = `${info.type} ${info.shape.join()}: ${data.join()}`;
+    const known = this.#shared.get(key);
     if (known) return known;
-    const info = { shape: [values.length], type: 'int64' as ElementType };
-    const constant = { ...info, name: this.#declare(info), data: BigInt64Array.from(values, BigInt) };
+    const constant = { ...info, name: this.#declare(info), data };
     this.#constants.push(constant);
-    this.#integers.set(key, constant.name);
+    this.#shared.set(key, constant.name);
     return constant.name;
   }
 
@@ -62,7 +79,7 @@ export class GraphEdit {
   finish(): Graph {
     if (this.#added.length === 0 && this.#removed.size === 0) return this.graph;
     const nodes = [...this.graph.nodes.filter((node) => !this.#removed.has(node)), ...this.#added];
-    return { ...this.graph, nodes: sortNodes(nodes), constants: this.#constants, values: this.#values };
+    return { ...this.graph, inputs: this.#inputs, nodes: sortNodes(nodes), constants: this.#constants, values: this.#values };
   }
 
   #declare(info: Omit<ValueInfo, 'name'>): string {
