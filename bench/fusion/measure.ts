@@ -4,7 +4,7 @@ import type { ModuleEvolution } from '../../workers/relora/evolution.ts';
 import type { ModuleFusion } from '../../workers/relora/module-fusion.ts';
 import { relativeDifference, type BenchModule } from './workload.ts';
 
-export type Prepare = (old: LoraFactors, change: ModuleEvolution) => ModuleFusion;
+export type Prepare = (old: LoraFactors, change: ModuleEvolution) => Pick<ModuleFusion, 'at'>;
 
 /** Milliseconds of one form in one round. */
 export interface FormTimes {

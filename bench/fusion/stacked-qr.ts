@@ -13,7 +13,7 @@ import type { FusedModule, ModuleFusion } from '../../workers/relora/module-fusi
  * [B, U] = Q_L R_L and [Aᵀ, V] = Q_R R_R it is Q_L C Q_Rᵀ with a small core
  * C = alpha · s · R_L[:, :r] R_R[:, :r]ᵀ + beta · R_L[:, r:] S R_R[:, r:]ᵀ, whose SVD is that of the target.
  */
-export function prepareModule(old: LoraFactors, change: ModuleEvolution): ModuleFusion {
+export function prepareModule(old: LoraFactors, change: ModuleEvolution): Pick<ModuleFusion, 'at'> {
   const left = qr(concatColumns(matrix(old.outFeatures, old.rank, old.b), matrix(old.outFeatures, change.rank, change.u)));
   const rightOld = transpose(matrix(old.rank, old.inFeatures, old.a));
   const right = qr(concatColumns(rightOld, matrix(old.inFeatures, change.rank, change.v)));

@@ -1,6 +1,8 @@
 import type { LoraFactors } from '../models/adapter.ts';
+import { Random } from '../models/random.ts';
 import type { ModuleEvolution } from './evolution.ts';
 import type { Coefficients } from './coefficients.ts';
+import type { FusedShape } from './fusion-rank.ts';
 import { columns, concatColumns, matrix, scaleColumns, transpose, type Matrix } from './linalg/matrix.ts';
 import { matmul } from './linalg/matmul.ts';
 import { addTimesTransposed, orthonormaliseRows, timesTall, type TallMatrix } from './linalg/row-basis.ts';
@@ -13,7 +15,10 @@ export interface FusedModule {
 }
 
 export interface ModuleFusion {
-  at(coefficients: Coefficients): FusedModule;
+  /** @param shape rank (at least the old one) and scaling of the result; default the old factors' */
+  at(coefficients: Coefficients, shape?: FusedShape): FusedModule;
+  /** Of the untruncated target, descending: as many as it can have. */
+  singularValues(coefficients: Coefficients): Float64Array;
 }
 
 /**
@@ -23,15 +28,18 @@ export interface ModuleFusion {
  * C = alpha · s · [c_L, l_L]ᵀ [c_R, l_R] + beta · diag(S, 0), whose SVD is that of the target.
  */
 export function prepareModule(old: LoraFactors, change: ModuleEvolution): ModuleFusion {
-  if (change.rank === 0) return { at: ({ alpha }) => ({ factors: scaled(old, alpha), truncationError: 0 }) };
   const left = splitRows(transpose(matrix(old.outFeatures, old.rank, old.b)), change.u, change.rank);
   const right = splitRows(matrix(old.rank, old.inFeatures, old.a), change.v, change.rank);
   const oldCore = matmul(transpose(scaleAll(left.coordinates, old.scaling)), right.coordinates);
   const prepared: PreparedModule = { old, change, left, right, oldCore };
   return {
-    at({ alpha, beta }) {
-      if (beta === 0) return { factors: scaled(old, alpha), truncationError: 0 };
-      return truncate(prepared, { alpha, beta });
+    at(coefficients, shape = old) {
+      if (coefficients.beta !== 0 && change.rank > 0) return truncate(prepared, coefficients, shape);
+      return { factors: scaled(old, coefficients.alpha, shape), truncationError: 0 };
+    },
+    singularValues(coefficients) {
+      const most = Math.min(old.outFeatures, old.inFeatures);
+      return truncatedSvd(coreOf(prepared, coefficients), 0).all.subarray(0, most);
     },
   };
 }
@@ -73,40 +81,65 @@ function scaleAll(a: Matrix, factor: number): Matrix {
 }
 
 /** The old update times alpha: exact in every rank, no decomposition. A zero adapter keeps A, so that it can learn. */
-function scaled(old: LoraFactors, alpha: number): LoraFactors {
-  return alpha === 1 ? old : { ...old, b: old.b.map((value) => (alpha === 0 ? 0 : alpha * value)) };
+function scaled(old: LoraFactors, alpha: number, shape: FusedShape): LoraFactors {
+  if (shape.rank === old.rank) {
+    return alpha === 1 ? old : { ...old, b: old.b.map((value) => (alpha === 0 ? 0 : alpha * value)) };
+  }
+  const factors = emptyFactors(old, shape);
+  const factor = (alpha * old.scaling) / shape.scaling;
+  for (let i = 0; i < old.outFeatures; i++) {
+    for (let k = 0; k < old.rank; k++) factors.b[i * shape.rank + k] = factor * old.b[i * old.rank + k]!;
+  }
+  return factors;
 }
 
-function truncate(prepared: PreparedModule, { alpha, beta }: Coefficients): FusedModule {
-  const { old, change, oldCore } = prepared;
+/** The core of the target, [k + r, k + r]. */
+function coreOf({ change, oldCore }: PreparedModule, { alpha, beta }: Coefficients): Matrix {
   const core = scaleAll(oldCore, alpha);
   for (let i = 0; i < change.rank; i++) core.data[i * core.cols + i]! += beta * change.s[i]!;
-  const { all, ...leading } = truncatedSvd(core, old.rank);
+  return core;
+}
+
+function truncate(prepared: PreparedModule, coefficients: Coefficients, shape: FusedShape): FusedModule {
+  const { all, ...leading } = truncatedSvd(coreOf(prepared, coefficients), shape.rank);
   let lost = 0;
-  for (let i = old.rank; i < all.length; i++) lost += all[i]! ** 2;
-  return { factors: balancedFactors(prepared, leading), truncationError: Math.sqrt(lost) };
+  for (let i = shape.rank; i < all.length; i++) lost += all[i]! ** 2;
+  return { factors: balancedFactors(prepared, leading, shape), truncationError: Math.sqrt(lost) };
 }
 
 /**
  * With the core's leading triplets P, Σ, N: B′ = [U, Q_Lᵀ] P √(Σ/s) and A′ = √(Σ/s) Nᵀ [V, Q_Rᵀ]ᵀ, so that s · B′A′ is the
- * product and both factors have equal norms. A direction without a singular value (the target's rank is below the
- * adapter's) has a zero column in B′ and the old adapter's row in A′: with both at zero its gradients would be zero for
- * ever.
+ * product and both factors have equal norms. Directions without a singular value (the target's rank is below the
+ * adapter's) are those of {@link emptyFactors}.
  */
-function balancedFactors({ old, left, right }: PreparedModule, { u, s, v }: SvdFactors): LoraFactors {
-  const { rank, inFeatures, outFeatures } = old;
-  const roots = s.map((value) => Math.sqrt(value / old.scaling));
+function balancedFactors({ old, left, right }: PreparedModule, { u, s, v }: SvdFactors, shape: FusedShape): LoraFactors {
+  const { inFeatures, outFeatures } = old;
+  const roots = s.map((value) => Math.sqrt(value / shape.scaling));
   const newLeft = expandRows(left, transpose(scaleColumns(u, roots)));
   const newRight = expandRows(right, transpose(scaleColumns(v, roots)));
-  const a = old.a.slice();
-  const b = new Float32Array(outFeatures * rank);
+  const factors = emptyFactors(old, shape);
   const floor = Number.EPSILON * (s[0] ?? 0);
   for (let k = 0; k < s.length; k++) {
     if (s[k]! <= floor) continue;
-    a.set(newRight.data.subarray(k * inFeatures, (k + 1) * inFeatures), k * inFeatures);
-    for (let i = 0; i < outFeatures; i++) b[i * rank + k] = newLeft.data[k * outFeatures + i]!;
+    factors.a.set(newRight.data.subarray(k * inFeatures, (k + 1) * inFeatures), k * inFeatures);
+    for (let i = 0; i < outFeatures; i++) factors.b[i * shape.rank + k] = newLeft.data[k * outFeatures + i]!;
   }
-  return { ...old, a, b };
+  return factors;
+}
+
+/**
+ * Factors with an update of zero that can learn: B is zero, and A has the old rows and below them, where the rank is
+ * larger, fresh ones, uniform in ±1/√inFeatures as in a new adapter. With both at zero the gradients would be zero for
+ * ever.
+ */
+function emptyFactors(old: LoraFactors, { rank, scaling }: FusedShape): LoraFactors {
+  const { inFeatures, outFeatures } = old;
+  const a = new Float32Array(rank * inFeatures);
+  a.set(old.a);
+  const random = Random.fromSeed(rank);
+  const bound = 1 / Math.sqrt(inFeatures);
+  for (let i = old.a.length; i < a.length; i++) a[i] = (2 * random.uniform() - 1) * bound;
+  return { ...old, rank, scaling, a, b: new Float32Array(outFeatures * rank) };
 }
 
 /** The rows [m, n] that have the given coordinates [m, k + r]. */
