@@ -9,7 +9,7 @@ import {
   type ProgramKind,
   type ProgramSizes,
   type ProgramSpec,
-} from '../models/decoder/program.ts';
+} from '../models/decoder/program-spec.ts';
 import type { ModelConfig } from '../models/model-config.ts';
 import { LAYER_TYPES, turnsByLength } from '../models/rope.ts';
 import { rotaryAngles } from '../models/rotary-angles.ts';

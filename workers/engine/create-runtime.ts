@@ -1,9 +1,8 @@
 import type { BaseModel } from '../models/base-model.ts';
 import { CompiledRuntime, type CompiledRuntimeOptions } from './compiled-runtime.ts';
-import { isEager, type Device, type RuntimeKind } from './devices/device.ts';
+import { BACKEND_OF, isEager, type Device, type RuntimeKind } from './devices/device.ts';
 import { checkPrecision, type Precision } from './devices/precision.ts';
 import { targetOf } from './devices/target.ts';
-import { BACKEND_OF } from './devices/tfjs-backends.ts';
 import { EagerRuntime } from './eager-runtime.ts';
 import type { Runtime } from './runtime.ts';
 

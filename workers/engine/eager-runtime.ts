@@ -1,10 +1,9 @@
-import * as tf from '@tensorflow/tfjs';
 import type { Adapter } from '../models/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
-import { decoderProgram, programInputs, type ProgramInput, type ProgramKind } from '../models/decoder/program.ts';
-import { bindCall, checkCall, gradientResult, type InputData, type ProgramCall } from './bindings.ts';
+import type { ProgramKind } from '../models/decoder/program-spec.ts';
+import { bindCall, checkCall, gradientResult, type ProgramCall } from './bindings.ts';
+import type { EagerProgram } from './eager-program.ts';
 import type { Batch, Dropout, GradientResult, Runtime } from './runtime.ts';
-import { selectBackend } from './select-backend.ts';
 
 type Outputs = (name: string) => Float32Array;
 
@@ -13,49 +12,43 @@ export class EagerRuntime implements Runtime {
   readonly name = 'eager';
   readonly base: BaseModel;
   readonly #backend: string;
-  readonly #weights = new Map<string, tf.Tensor>();
+  /** tfjs is loaded with the first call: processes that compute otherwise never load it. */
+  #program: Promise<EagerProgram> | null = null;
 
   /** @param backend tfjs' name of it; one other than `cpu` has to be loaded already */
   constructor(base: BaseModel, backend = 'cpu') {
     this.base = base;
     this.#backend = backend;
-    selectBackend(backend);
-    for (const [name, { data, shape }] of base.weights) this.#weights.set(name, tf.tensor(data, [...shape], 'float32'));
   }
 
   async labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
-    return this.#run('labelLosses', { adapter, batch })('losses');
+    return (await this.#run('labelLosses', { adapter, batch }))('losses');
   }
 
   async gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult> {
-    return gradientResult(adapter, this.#run('gradients', { adapter, batch, gradientScale, dropout }));
+    return gradientResult(adapter, await this.#run('gradients', { adapter, batch, gradientScale, dropout }));
   }
 
   async logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
-    return this.#run('logits', { adapter, batch })('logits');
+    return (await this.#run('logits', { adapter, batch }))('logits');
   }
 
   async dispose(): Promise<void> {
-    for (const tensor of this.#weights.values()) tensor.dispose();
-    this.#weights.clear();
+    const program = await this.#program?.catch(() => null);
+    this.#program = null;
+    program?.dispose();
   }
 
-  #run(kind: ProgramKind, call: Omit<ProgramCall, 'gradientScale'> & Partial<ProgramCall>): Outputs {
+  async #run(kind: ProgramKind, call: Omit<ProgramCall, 'gradientScale'> & Partial<ProgramCall>): Promise<Outputs> {
     const { adapter, batch, gradientScale = 1, dropout } = call;
     checkCall(this.base, adapter, batch);
-    selectBackend(this.#backend);
-    const { spec, data, sizes } = bindCall(this.base, kind, { adapter, batch, gradientScale, dropout });
-    const results = new Map<string, Float32Array>();
-    tf.tidy(() => {
-      const inputs = programInputs(spec, sizes).map((input) => [input.name, this.#tensor(input, data)]);
-      const outputs = decoderProgram(spec)(Object.fromEntries(inputs));
-      for (const [name, tensor] of Object.entries(outputs)) results.set(name, tensor.dataSync<'float32'>());
-    });
-    return (name) => results.get(name)!;
+    const bound = bindCall(this.base, kind, { adapter, batch, gradientScale, dropout });
+    const outputs = (await (this.#program ??= this.#load())).run(bound);
+    return (name) => outputs.get(name)!;
   }
 
-  /** Inputs are copied: the cpu backend keeps the arrays it is given, and callers go on writing to theirs. */
-  #tensor({ name, shape, type }: ProgramInput, data: InputData): tf.Tensor {
-    return this.#weights.get(name) ?? tf.tensor(data.get(name)!.slice(), [...shape], type);
+  async #load(): Promise<EagerProgram> {
+    const { EagerProgram } = await import('./eager-program.ts');
+    return new EagerProgram(this.base.weights, this.#backend);
   }
 }

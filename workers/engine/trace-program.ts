@@ -1,4 +1,5 @@
-import { decoderProgram, programInputs, type ProgramSpec } from '../models/decoder/program.ts';
+import { decoderProgram } from '../models/decoder/program.ts';
+import { programInputs, type ProgramSpec } from '../models/decoder/program-spec.ts';
 import { expectedWeights } from '../models/architecture.ts';
 import type { Graph } from './tracer/graph.ts';
 import { isSymbolic, SYMBOLIC_SIZES } from './tracer/symbolic-sizes.ts';

@@ -15,10 +15,19 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const entries = async () => (await readdir(folder)).map((name) => path.join(folder, name));
 const inodes = async () => Promise.all((await entries()).map(async (file) => (await stat(file)).ino));
 
-/** The bits that another process computes with the cache's folder, and how many graphs it traced. */
-async function inAnotherProcess(): Promise<{ bits: string; traced: number }> {
+/** What `support/graph-cache-child.ts` says of itself. */
+interface Computed {
+  readonly bits: string;
+  /** Graphs that it traced. */
+  readonly traced: number;
+  /** It loaded TensorFlow.js. */
+  readonly tfjs: boolean;
+}
+
+/** The same with the cache's folder in another process. */
+async function inAnotherProcess(): Promise<Computed> {
   const child = fork(path.join(import.meta.dirname, 'support/graph-cache-child.ts'), [folder], { execArgv: ['--import', 'tsx'] });
-  const [message] = (await once(child, 'message')) as [{ bits: string; traced: number }];
+  const [message] = (await once(child, 'message')) as [Computed];
   return message;
 }
 
@@ -29,12 +38,12 @@ describe('programs with a cache', () => {
     expect(await computeBits(cache)).toBe(bits);
     expect(cache.traced).toBe(3);
     const before = await inodes();
-    expect(await inAnotherProcess()).toEqual({ bits, traced: 0 });
+    expect(await inAnotherProcess()).toEqual({ bits, traced: 0, tfjs: false });
     expect(await inodes()).toEqual(before);
 
     for (const file of await entries()) await writeFile(file, 'damaged');
-    expect(await inAnotherProcess()).toEqual({ bits, traced: 3 });
-    expect(await inAnotherProcess()).toEqual({ bits, traced: 0 });
+    expect(await inAnotherProcess()).toEqual({ bits, traced: 3, tfjs: true });
+    expect(await inAnotherProcess()).toEqual({ bits, traced: 0, tfjs: false });
   });
 
   it('keep no weights in it', async () => {

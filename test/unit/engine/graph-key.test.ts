@@ -5,7 +5,7 @@ import path from 'node:path';
 import { expect, it } from 'vitest';
 import { CPU_TARGET } from '../../../workers/engine/devices/target.ts';
 import { graphKey, SOURCE_FOLDERS, SOURCE_PACKAGES, sourcesHash } from '../../../workers/engine/graph-cache/graph-key.ts';
-import type { AdaptedModule, ProgramSpec } from '../../../workers/models/decoder/program.ts';
+import type { AdaptedModule, ProgramSpec } from '../../../workers/models/decoder/program-spec.ts';
 import { randomBase } from './support/random-model.ts';
 
 const [Q, V] = ['model.layers.0.self_attn.q_proj', 'model.layers.1.self_attn.v_proj'] as const;

@@ -22,6 +22,14 @@ export type CompiledDevice = { [D in Device]: (typeof RUNTIME_OF)[D] extends 'co
 
 export type EagerDevice = Exclude<Device, CompiledDevice>;
 
+/** Names of the tfjs backends that the eager devices stand for. */
+export const BACKEND_OF: Readonly<Record<EagerDevice, string>> = {
+  'tfjs-cpu': 'cpu',
+  'tfjs-wasm': 'wasm',
+  'tfjs-node': 'tensorflow',
+  'tfjs-node-gpu': 'tensorflow',
+};
+
 export const DEVICES = Object.keys(RUNTIME_OF) as Device[];
 
 /** What READAPT_DEVICE and `--device` accept. */

@@ -1,5 +1,5 @@
 import { isEager, type Device } from './device.ts';
-import { loadBackend, type LoadOptions } from './tfjs-backends.ts';
+import type { LoadOptions } from './tfjs-backends.ts';
 
 const NVIDIA: ReadonlySet<Device> = new Set(['cuda', 'tfjs-node-gpu']);
 
@@ -10,5 +10,7 @@ const NVIDIA: ReadonlySet<Device> = new Set(['cuda', 'tfjs-node-gpu']);
  */
 export async function openDevice(device: Device, options: LoadOptions = {}): Promise<void> {
   if (NVIDIA.has(device)) process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
-  if (isEager(device)) await loadBackend(device, options);
+  if (!isEager(device)) return;
+  const { loadBackend } = await import('./tfjs-backends.ts');
+  await loadBackend(device, options);
 }

@@ -2,17 +2,9 @@ import { createRequire } from 'node:module';
 import util from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { selectBackend } from '../select-backend.ts';
-import type { EagerDevice } from './device.ts';
+import { BACKEND_OF, type EagerDevice } from './device.ts';
 import { DeviceUnavailableError } from './device-unavailable-error.ts';
 import { findTfjsNode, installCommand, type TfjsNodeDevice } from './tfjs-node-package.ts';
-
-/** Names of the tfjs backends that the eager devices stand for. */
-export const BACKEND_OF: Readonly<Record<EagerDevice, string>> = {
-  'tfjs-cpu': 'cpu',
-  'tfjs-wasm': 'wasm',
-  'tfjs-node': 'tensorflow',
-  'tfjs-node-gpu': 'tensorflow',
-};
 
 export interface LoadOptions {
   /** Threads of one operator, where the backend can be told. Default: its own. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import type { ProgramSpec } from '../../models/decoder/program.ts';
+import type { ProgramSpec } from '../../models/decoder/program-spec.ts';
 import type { Target } from '../devices/target.ts';
 
 /** The folders whose code makes a graph of a program's description. */

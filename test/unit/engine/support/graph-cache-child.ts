@@ -1,7 +1,9 @@
 /** Computes the case of `graph-cache-case.ts` with the cache in the folder of the first argument. */
+import { createRequire } from 'node:module';
 import { computeBits, CountingCache } from './graph-cache-case.ts';
 
 const cache = new CountingCache(process.argv[2]!);
 const bits = await computeBits(cache);
-process.send!({ bits, traced: cache.traced });
+const loaded = Object.keys(createRequire(import.meta.url).cache);
+process.send!({ bits, traced: cache.traced, tfjs: loaded.some((file) => /@tensorflow[\\/]tfjs/.test(file)) });
 process.disconnect();
