@@ -149,7 +149,7 @@ class Search {
 
   /**
    * Measures a challenger and, as far as that is needed, the incumbent on more and more common rows until either is
-   * surely better, or the challenger cannot gain what the next rows cost. In doubt the incumbent stays.
+   * surely better, or the next rows cost more than they can be expected to gain. In doubt the incumbent stays.
    * @returns the winner
    */
   async race(point: Coefficients, incumbent: Contender): Promise<Contender> {
@@ -158,11 +158,11 @@ class Search {
       await this.#measure(challenger, rows);
       await this.#measure(incumbent, rows);
       if (!this.#racing) return sumOf(challenger) < sumOf(incumbent) ? challenger : incumbent;
-      const { verdict, possibleGain } = compare(challenger, incumbent, this.#tokens);
+      const { verdict, expectedGain } = compare(challenger, incumbent, this.#tokens);
       if (verdict === 'better') return challenger;
       const next = this.#looks[look + 1] ?? rows;
       const cost = next - rows + Math.max(0, next - incumbent.rows);
-      if (verdict === 'worse' || possibleGain < this.#worthOf(cost)) break;
+      if (verdict === 'worse' || expectedGain < this.#worthOf(cost)) break;
     }
     return incumbent;
   }

@@ -9,7 +9,20 @@ export interface Hyperparameters {
   readonly signalVariance: number;
   /** Of an observation, in squared units of the (standardised) outputs. */
   readonly noiseVariance: number;
+  /** Of the functions of two different tasks, in [0, 1]. Default 1. */
+  readonly taskCorrelation?: number;
 }
+
+/** What is known of observations beside point and value; each list has one entry an observation. */
+export interface ObservationTraits {
+  /** The task that each is of; predictions are for {@link TARGET_TASK}. Default: all are of that one. */
+  readonly tasks?: readonly number[];
+  /** How many times the noise variance each has. Default 1. */
+  readonly noiseScales?: readonly number[];
+}
+
+/** The task that a process predicts. */
+export const TARGET_TASK = 0;
 
 export interface Prediction {
   readonly mean: number;
@@ -25,12 +38,18 @@ export function matern52(x: readonly number[], y: readonly number[], { lengthSca
   return signalVariance * (1 + r + (r * r) / 3) * Math.exp(-r);
 }
 
-/** Regression with a zero-mean Gaussian process (Rasmussen and Williams, algorithm 2.1). */
+/**
+ * Regression with a zero-mean Gaussian process (Rasmussen and Williams, algorithm 2.1). Several tasks share what they
+ * have in common by the kernel k(x, x') · (ρ + (1 − ρ) δ), δ = 1 for one and the same task: each function is a common
+ * one of variance ρσ² and one of its own of (1 − ρ)σ² (intrinsic coregionalisation with one correlation: Bonilla, Chai
+ * and Williams, NeurIPS 2007; for transfer in Bayesian optimisation: Swersky, Snoek and Adams, NeurIPS 2013).
+ */
 export class GaussianProcess {
   readonly inputs: readonly (readonly number[])[];
   readonly hyperparameters: Hyperparameters;
   /** ln p(y | X, hyperparameters) */
   readonly logMarginalLikelihood: number;
+  readonly #tasks: readonly number[] | undefined;
   readonly #factor: Matrix;
   readonly #weights: Float64Array;
 
@@ -39,12 +58,18 @@ export class GaussianProcess {
    * @param outputs their values, best standardised
    * @throws RangeError where the covariance is not positive definite (repeated points without noise)
    */
-  constructor(inputs: readonly (readonly number[])[], outputs: readonly number[], hyperparameters: Hyperparameters) {
-    const factor = cholesky(covariance(inputs, hyperparameters));
+  constructor(
+    inputs: readonly (readonly number[])[],
+    outputs: readonly number[],
+    hyperparameters: Hyperparameters,
+    traits: ObservationTraits = {},
+  ) {
+    const factor = cholesky(covariance(inputs, hyperparameters, traits));
     if (!factor) throw new RangeError(`covariance of ${inputs.length} points is not positive definite: noise is too small`);
     const y = Float64Array.from(outputs);
     this.inputs = inputs;
     this.hyperparameters = hyperparameters;
+    this.#tasks = traits.tasks;
     this.#factor = factor;
     this.#weights = solveCholesky(factor, y);
     let logDeterminant = 0;
@@ -52,86 +77,109 @@ export class GaussianProcess {
     this.logMarginalLikelihood = -0.5 * (dot(y, this.#weights) + logDeterminant + y.length * Math.log(2 * Math.PI));
   }
 
+  /** Of the target task's function. */
   predict(point: readonly number[]): Prediction {
-    const cross = Float64Array.from(this.inputs, (input) => matern52(input, point, this.hyperparameters));
+    const { taskCorrelation = 1, signalVariance } = this.hyperparameters;
+    const cross = Float64Array.from(this.inputs, (input, i) => {
+      const share = (this.#tasks?.[i] ?? TARGET_TASK) === TARGET_TASK ? 1 : taskCorrelation;
+      return share === 0 ? 0 : share * matern52(input, point, this.hyperparameters);
+    });
     const explained = solveLower(this.#factor, cross);
-    const variance = this.hyperparameters.signalVariance - dot(explained, explained);
-    return { mean: dot(cross, this.#weights), variance: Math.max(0, variance) };
+    return { mean: dot(cross, this.#weights), variance: Math.max(0, signalVariance - dot(explained, explained)) };
   }
 }
 
-export interface FitOptions {
+export interface FitOptions extends ObservationTraits {
   /** One length scale a dimension (automatic relevance determination) instead of one for all. Default false. */
   readonly ard?: boolean;
 }
 
-/** Where hyperparameters are looked for: length scales of the unit box, variances of standardised outputs (natural log). */
-const LOG_LENGTH: readonly [number, number] = [Math.log(0.08), Math.log(4)];
-const LOG_SIGNAL: readonly [number, number] = [Math.log(0.05), Math.log(20)];
-const LOG_NOISE: readonly [number, number] = [Math.log(1e-6), Math.log(0.5)];
+/** A hyperparameter's transform θ: where it is looked for, its normal prior, and the values of the first grid. */
+interface Coordinate {
+  readonly bounds: readonly [number, number];
+  readonly centre: number;
+  readonly width: number;
+  readonly grid: readonly number[];
+}
+
+const logs = (...values: readonly number[]): number[] => values.map((value) => Math.log(value));
+const logit = (share: number): number => Math.log(share / (1 - share));
+
+/** Length scales are in units of the box, variances of standardised outputs (natural logarithms). */
+const LENGTH: Coordinate = { bounds: [Math.log(0.08), Math.log(4)], centre: Math.log(0.5), width: 1, grid: logs(0.15, 0.3, 0.6, 1.2, 2.4) };
+const SIGNAL: Coordinate = { bounds: [Math.log(0.05), Math.log(20)], centre: 0, width: 1.5, grid: [0] };
+const NOISE: Coordinate = { bounds: [Math.log(1e-6), Math.log(0.5)], centre: Math.log(1e-3), width: 3, grid: logs(1e-5, 1e-3, 1e-2, 0.1) };
+/** Logit. Tasks of one fleet are probably alike. */
+const CORRELATION: Coordinate = { bounds: [logit(0.01), logit(0.995)], centre: logit(0.8), width: 1.5, grid: [logit(0.4), logit(0.9)] };
 
 /**
  * Fits hyperparameters by maximising the marginal likelihood times weak log-normal priors (a length scale around half
  * the box, a signal around the outputs' variance, little noise), without which the few points of a search fit anything:
- * the best of a small grid, refined by Nelder–Mead.
+ * the best of a small grid, refined by Nelder–Mead. The correlation of tasks is fitted where there are several.
  * @param inputs in the unit box
  * @param outputs standardised
  */
 export function fitGaussianProcess(
   inputs: readonly (readonly number[])[],
   outputs: readonly number[],
-  { ard = false }: FitOptions = {},
+  { ard = false, ...traits }: FitOptions = {},
 ): GaussianProcess {
   const dimensions = inputs[0]!.length;
   const lengths = ard ? dimensions : 1;
-  const hyperparametersOf = (theta: readonly number[]): Hyperparameters => ({
-    lengthScales: Array.from({ length: dimensions }, (_, i) => Math.exp(theta[ard ? i : 0]!)),
-    signalVariance: Math.exp(theta[lengths]!),
-    noiseVariance: Math.exp(theta[lengths + 1]!),
-  });
-  const objective = (theta: readonly number[]) => negativeLogPosterior(inputs, outputs, hyperparametersOf(theta), theta, lengths);
-  const start = bestOfGrid(objective, lengths);
-  const bounds = [...new Array<typeof LOG_LENGTH>(lengths).fill(LOG_LENGTH), LOG_SIGNAL, LOG_NOISE];
+  const related = new Set(traits.tasks).size > 1;
+  const coordinates = [...new Array<Coordinate>(lengths).fill(LENGTH), SIGNAL, NOISE, ...(related ? [CORRELATION] : [])];
+  const processOf = (theta: readonly number[]): GaussianProcess => {
+    const hyperparameters: Hyperparameters = {
+      lengthScales: Array.from({ length: dimensions }, (_, i) => Math.exp(theta[ard ? i : 0]!)),
+      signalVariance: Math.exp(theta[lengths]!),
+      noiseVariance: Math.exp(theta[lengths + 1]!),
+      ...(related && { taskCorrelation: 1 / (1 + Math.exp(-theta[lengths + 2]!)) }),
+    };
+    return new GaussianProcess(inputs, outputs, hyperparameters, traits);
+  };
+  const objective = (theta: readonly number[]): number => negativeLogPosterior(processOf, coordinates, theta);
+  const start = bestOfGrid(objective, coordinates, lengths);
+  const bounds = coordinates.map((coordinate) => coordinate.bounds);
   const { point } = nelderMead(objective, start, { bounds, tolerance: 1e-6, maxIterations: 80 });
-  return new GaussianProcess(inputs, outputs, hyperparametersOf(point));
+  return processOf(point);
 }
 
 function negativeLogPosterior(
-  inputs: readonly (readonly number[])[],
-  outputs: readonly number[],
-  hyperparameters: Hyperparameters,
+  processOf: (theta: readonly number[]) => GaussianProcess,
+  coordinates: readonly Coordinate[],
   theta: readonly number[],
-  lengths: number,
 ): number {
-  const priorOf = (value: number, centre: number, width: number) => 0.5 * ((value - centre) / width) ** 2;
-  let prior = priorOf(theta[lengths]!, 0, 1.5) + priorOf(theta[lengths + 1]!, Math.log(1e-3), 3);
-  for (let i = 0; i < lengths; i++) prior += priorOf(theta[i]!, Math.log(0.5), 1);
+  const prior = coordinates.reduce((sum, { centre, width }, i) => sum + 0.5 * ((theta[i]! - centre) / width) ** 2, 0);
   try {
-    return prior - new GaussianProcess(inputs, outputs, hyperparameters).logMarginalLikelihood;
+    return prior - processOf(theta).logMarginalLikelihood;
   } catch (error) {
     if (error instanceof RangeError) return Infinity;
     throw error;
   }
 }
 
-function bestOfGrid(objective: (theta: readonly number[]) => number, lengths: number): number[] {
-  let best: { theta: number[]; value: number } = { theta: [], value: Infinity };
-  for (const length of [0.15, 0.3, 0.6, 1.2, 2.4]) {
-    for (const noise of [1e-5, 1e-3, 1e-2, 0.1]) {
-      const theta = [...new Array<number>(lengths).fill(Math.log(length)), 0, Math.log(noise)];
-      const value = objective(theta);
-      if (best.theta.length === 0 || value < best.value) best = { theta, value };
-    }
-  }
-  return best.theta;
+/** All combinations of the coordinates' grids; the length scales are equal there. */
+function bestOfGrid(objective: (theta: readonly number[]) => number, coordinates: readonly Coordinate[], lengths: number): number[] {
+  let thetas: number[][] = LENGTH.grid.map((length) => new Array<number>(lengths).fill(length));
+  for (const { grid } of coordinates.slice(lengths)) thetas = thetas.flatMap((theta) => grid.map((value) => [...theta, value]));
+  const values = thetas.map(objective);
+  return thetas[values.indexOf(Math.min(...values))]!;
 }
 
-function covariance(inputs: readonly (readonly number[])[], hyperparameters: Hyperparameters): Matrix {
+function covariance(
+  inputs: readonly (readonly number[])[],
+  hyperparameters: Hyperparameters,
+  { tasks, noiseScales }: ObservationTraits,
+): Matrix {
+  const { taskCorrelation = 1, noiseVariance } = hyperparameters;
   const n = inputs.length;
   const k = zeros(n, n);
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j <= i; j++) k.data[i * n + j] = matern52(inputs[i]!, inputs[j]!, hyperparameters);
-    k.data[i * n + i]! += hyperparameters.noiseVariance;
+    for (let j = 0; j <= i; j++) {
+      const share = !tasks || tasks[i] === tasks[j] ? 1 : taskCorrelation;
+      k.data[i * n + j] = share === 0 ? 0 : share * matern52(inputs[i]!, inputs[j]!, hyperparameters);
+    }
+    k.data[i * n + i]! += noiseVariance * (noiseScales?.[i] ?? 1);
   }
   return k;
 }
