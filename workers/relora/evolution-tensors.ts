@@ -2,13 +2,13 @@ import type { Tensor } from '../models/base-model.ts';
 import { AdaptationError } from './errors.ts';
 import { driftOf, type Evolution, type ModuleEvolution, type TensorDrift } from './evolution.ts';
 
-/** An evolution as named tensors (`<module>.u`, `.s`, `.v`) and string metadata, as safetensors files hold them. */
+/** An evolution as named tensors (`<module>.u`, `.s`, `.v`, `.rowSquares`) and string metadata, as safetensors files hold them. */
 export interface SerialisedEvolution {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-const FORMAT = 'readapt-evolution/1';
+const FORMAT = 'readapt-evolution/2';
 
 /** [‖W_new − W_old‖, ‖W_old‖] */
 type StoredNorms = readonly [number, number];
@@ -31,13 +31,12 @@ interface StoredHeader {
   readonly unadaptable: readonly (readonly [string, StoredNorms])[];
 }
 
-/** Modules of rank 0 (unchanged) have no tensors. The arrays are shared with the evolution, not copied. */
+/** Modules of rank 0 (unchanged) have row squares alone. The arrays are shared with the evolution, not copied. */
 export function serialiseEvolution(evolution: Evolution): SerialisedEvolution {
   const tensors = new Map<string, Tensor>();
   for (const [name, module] of evolution.modules) {
-    if (module.rank === 0) continue;
-    for (const [key, shape] of Object.entries(factorShapes(module))) {
-      tensors.set(`${name}.${key}`, { shape, data: module[key as Factor] });
+    for (const [key, shape] of Object.entries(tensorShapes(module))) {
+      tensors.set(`${name}.${key}`, { shape, data: module[key as StoredTensor]! });
     }
   }
   const header: StoredHeader = {
@@ -72,10 +71,12 @@ export function deserialiseEvolution({ tensors, metadata }: SerialisedEvolution)
   };
 }
 
-type Factor = 'u' | 's' | 'v';
+type StoredTensor = 'u' | 's' | 'v' | 'rowSquares';
 
-function factorShapes(module: { outFeatures: number; inFeatures: number; rank: number }): Record<Factor, number[]> {
-  return { u: [module.outFeatures, module.rank], s: [module.rank], v: [module.inFeatures, module.rank] };
+function tensorShapes(module: { outFeatures: number; inFeatures: number; rank: number }): Partial<Record<StoredTensor, number[]>> {
+  const { outFeatures, inFeatures, rank } = module;
+  const factors = { u: [outFeatures, rank], s: [rank], v: [inFeatures, rank] };
+  return { ...(rank > 0 && factors), rowSquares: [3, outFeatures] };
 }
 
 function storedModule(module: ModuleEvolution): StoredModule {
@@ -105,23 +106,25 @@ function parseHeader(metadata: Readonly<Record<string, string>>): StoredHeader {
 
 function restoreModule(name: string, stored: StoredModule, tensors: ReadonlyMap<string, Tensor>): ModuleEvolution {
   const shape = { outFeatures: stored.out, inFeatures: stored.in, rank: stored.rank };
-  const factors = { u: new Float32Array(0), s: new Float32Array(0), v: new Float32Array(0) };
-  if (stored.rank > 0) {
-    for (const [key, expected] of Object.entries(factorShapes(shape))) {
-      const tensor = tensors.get(`${name}.${key}`);
-      if (!tensor) throw invalid(`tensor ${name}.${key} is missing`);
-      if (tensor.shape.join() !== expected.join()) {
-        throw invalid(`tensor ${name}.${key} has shape [${tensor.shape.join(', ')}], expected [${expected.join(', ')}]`);
-      }
-      factors[key as Factor] = tensor.data as Float32Array<ArrayBuffer>;
+  const none = new Float32Array(0);
+  const arrays: Record<StoredTensor, Float32Array> = { u: none, s: none, v: none, rowSquares: none };
+  for (const [key, expected] of Object.entries(tensorShapes(shape))) {
+    const tensor = tensors.get(`${name}.${key}`);
+    if (!tensor) throw invalid(`tensor ${name}.${key} is missing`);
+    if (tensor.shape.join() !== expected.join()) {
+      throw invalid(`tensor ${name}.${key} has shape [${tensor.shape.join(', ')}], expected [${expected.join(', ')}]`);
     }
+    arrays[key as StoredTensor] = tensor.data;
   }
-  return { ...shape, ...factors, ...driftFrom(stored.norms) };
+  return { ...shape, ...arrays, ...driftFrom(stored.norms) };
 }
 
 function refuseUnexpected(header: StoredHeader, tensors: ReadonlyMap<string, Tensor>): void {
-  const changed = header.modules.filter(([, { rank }]) => rank > 0);
-  const expected = new Set(changed.flatMap(([name]) => ['u', 's', 'v'].map((key) => `${name}.${key}`)));
+  const expected = new Set(
+    header.modules.flatMap(([name, { out, in: inFeatures, rank }]) => {
+      return Object.keys(tensorShapes({ outFeatures: out, inFeatures, rank })).map((key) => `${name}.${key}`);
+    }),
+  );
   const unexpected = [...tensors.keys()].find((name) => !expected.has(name));
   if (unexpected !== undefined) throw invalid(`tensor ${unexpected} belongs to no module of the evolution`);
 }

@@ -3,9 +3,11 @@ import { adaptableModules, expectedWeights } from '../models/architecture.ts';
 import type { Tensor } from '../models/base-model.ts';
 import type { ModelConfig } from '../models/model-config.ts';
 import { Random } from '../models/random.ts';
+import { rowSquares } from '../models/row-squares.ts';
 import { AdaptationError } from './errors.ts';
 import type { Matrix } from './linalg/matrix.ts';
 import { randomisedSvd } from './randomised-svd.ts';
+import { stackRowSquares } from './row-norms.ts';
 
 /** How far one tensor moved between two versions (Frobenius norms). */
 export interface TensorDrift {
@@ -29,6 +31,8 @@ export interface ModuleEvolution extends TensorDrift {
   readonly s: Float32Array;
   /** [inFeatures, rank], row-major. */
   readonly v: Float32Array;
+  /** [3, outFeatures]: ‖W_old‖², ‖W_new‖² and ‖W_new − W_old‖² of each row, which DoRA's magnitudes are fused with. */
+  readonly rowSquares: Float32Array;
 }
 
 /** What changed between two versions of a base model: computed once, shared by every adapter of the old version. */
@@ -116,6 +120,8 @@ interface Change {
   readonly drift: TensorDrift;
   readonly shape: readonly number[];
   readonly delta: Float64Array;
+  /** See {@link ModuleEvolution}. */
+  readonly rowSquares: Float32Array;
 }
 
 /** The old tensor is let go of before the new one is read: the difference takes its place. */
@@ -123,6 +129,7 @@ async function readChange(name: string, from: WeightSource, to: WeightSource): P
   const { shape, delta } = await readNegated(name, from);
   let weightSquares = 0;
   for (let i = 0; i < delta.length; i++) weightSquares += delta[i]! ** 2;
+  const before = rowSquares({ shape, data: delta });
   const after = await to.readWeight(name);
   requireShape(name, shape, after.shape);
   let deltaSquares = 0;
@@ -130,10 +137,11 @@ async function readChange(name: string, from: WeightSource, to: WeightSource): P
     delta[i]! += after.data[i]!;
     deltaSquares += delta[i]! ** 2;
   }
-  return { drift: driftOf(deltaSquares, weightSquares), shape, delta };
+  const rows = stackRowSquares(before, rowSquares(after), rowSquares({ shape, data: delta }));
+  return { drift: driftOf(deltaSquares, weightSquares), shape, delta, rowSquares: rows };
 }
 
-async function readNegated(name: string, from: WeightSource): Promise<Omit<Change, 'drift'>> {
+async function readNegated(name: string, from: WeightSource): Promise<Pick<Change, 'shape' | 'delta'>> {
   const { shape, data } = await from.readWeight(name);
   const delta = new Float64Array(data.length);
   for (let i = 0; i < delta.length; i++) delta[i] = -data[i]!;
@@ -161,7 +169,7 @@ function requireShape(name: string, before: readonly number[], after: readonly n
 
 function decompose(change: Change, options: EvolutionOptions & { rank: number; random: Random }): ModuleEvolution {
   const [outFeatures, inFeatures] = change.shape as [number, number];
-  const shape = { outFeatures, inFeatures, ...change.drift };
+  const shape = { outFeatures, inFeatures, ...change.drift, rowSquares: change.rowSquares };
   if (change.drift.deltaNorm === 0) {
     return { ...shape, rank: 0, u: new Float32Array(0), s: new Float32Array(0), v: new Float32Array(0) };
   }
@@ -182,7 +190,8 @@ function leadingColumns(a: Matrix, count: number): Float32Array {
   return out;
 }
 
-function totalDrift(parts: readonly TensorDrift[]): TensorDrift {
+/** Of several tensors together. */
+export function totalDrift(parts: readonly TensorDrift[]): TensorDrift {
   return driftOf(
     parts.reduce((sum, { deltaNorm }) => sum + deltaNorm ** 2, 0),
     parts.reduce((sum, { weightNorm }) => sum + weightNorm ** 2, 0),

@@ -1,10 +1,12 @@
 import type { Adapter, LoraFactors } from '../../../../workers/models/adapter.ts';
 import { Random } from '../../../../workers/models/random.ts';
+import { rowSquares } from '../../../../workers/models/row-squares.ts';
 import type { Evolution, ModuleEvolution } from '../../../../workers/relora/evolution.ts';
 import { driftOf } from '../../../../workers/relora/evolution.ts';
 import { matmul, matmulTransposed } from '../../../../workers/relora/linalg/matmul.ts';
-import { frobeniusNorm, matrix, scaleColumns, type Matrix } from '../../../../workers/relora/linalg/matrix.ts';
+import { frobeniusNorm, matrix, scaleColumns, zeros, type Matrix } from '../../../../workers/relora/linalg/matrix.ts';
 import { svd } from '../../../../workers/relora/linalg/svd.ts';
+import { stackRowSquares } from '../../../../workers/relora/row-norms.ts';
 
 export interface ModuleShape {
   readonly name: string;
@@ -33,20 +35,30 @@ export function productOf(factors: LoraFactors): Matrix {
   return scaleColumns(product, new Float64Array(inFeatures).fill(scaling));
 }
 
-/** An evolution made of given differences, with all their singular triplets. */
-export function evolutionOf(deltas: ReadonlyMap<string, Matrix>): Evolution {
+/**
+ * An evolution made of given differences, with all their singular triplets.
+ * @param oldWeights where rows' norms matter; default zeros
+ */
+export function evolutionOf(deltas: ReadonlyMap<string, Matrix>, oldWeights?: ReadonlyMap<string, Matrix>): Evolution {
   const modules = [...deltas].map(([name, delta]): [string, ModuleEvolution] => {
     const { u, s, v } = svd(delta);
     const rank = frobeniusNorm(delta.data) === 0 ? 0 : s.length;
     const factors = { u: Float32Array.from(u.data), s: Float32Array.from(s), v: Float32Array.from(v.data) };
     const none = { u: new Float32Array(0), s: new Float32Array(0), v: new Float32Array(0) };
     const drift = driftOf(frobeniusNorm(delta.data) ** 2, 1);
-    return [name, { outFeatures: delta.rows, inFeatures: delta.cols, rank, ...(rank ? factors : none), ...drift }];
+    const shape = { outFeatures: delta.rows, inFeatures: delta.cols, rank, rowSquares: rowSquaresOf(delta, oldWeights?.get(name)) };
+    return [name, { ...shape, ...(rank ? factors : none), ...drift }];
   });
   const total = driftOf(modules.reduce((sum, [, { deltaNorm }]) => sum + deltaNorm ** 2, 0), modules.length);
   const fingerprints = { oldFingerprint: 'old', newFingerprint: 'new' };
   const rank = Math.max(0, ...modules.map(([, module]) => module.rank));
   return { ...fingerprints, rank, modules: new Map(modules), unadaptable: new Map(), overall: total, adaptable: total };
+}
+
+function rowSquaresOf(delta: Matrix, old: Matrix = zeros(delta.rows, delta.cols)): Float32Array {
+  const after = delta.data.map((value, i) => old.data[i]! + value);
+  const squares = (data: Float64Array) => rowSquares({ shape: [delta.rows, delta.cols], data });
+  return stackRowSquares(squares(old.data), squares(after), squares(delta.data));
 }
 
 /** alpha · product of the old factors + beta · delta, dense. */
