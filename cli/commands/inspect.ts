@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
 import type { Inspection } from '../../workers/formats/inspect.ts';
+import { UsageError } from '../errors.ts';
+import { interruptible } from '../interruption.ts';
 import { addCommonOptions, type CommonOptions } from '../options.ts';
 import { count, createOutput } from '../output.ts';
 
@@ -9,14 +11,34 @@ export function register(program: Command): void {
     .description('check a base model or an adapter folder and say what it holds')
     .argument('<dir>', 'folder with config.json (a base model) or adapter_config.json (a PEFT adapter)')
     .option('--base <dir>', 'base model that the adapter must fit')
+    .option('--against <dir>', 'new version of the base model: what changed, and where to begin with its adapters')
+    .option('--adapter <dir>', 'with --against: the adapter that the advice is for (default: any)')
     .action(run);
   addCommonOptions(command);
 }
 
-async function run(folder: string, options: CommonOptions & { readonly base?: string }): Promise<void> {
+interface InspectOptions extends CommonOptions {
+  readonly base?: string;
+  readonly against?: string;
+  readonly adapter?: string;
+}
+
+async function run(folder: string, options: InspectOptions): Promise<void> {
+  if (options.against !== undefined) return inspectEvolution(folder, options.against, options);
+  if (options.adapter !== undefined) throw new UsageError('--adapter needs --against; to check an adapter, give its folder and --base');
   const { inspectFolder } = await import('../../workers/formats/inspect.ts');
   const inspection = await inspectFolder(folder, options.base);
   createOutput(options).result(toDocument(inspection), toRows(inspection));
+}
+
+async function inspectEvolution(base: string, against: string, options: InspectOptions): Promise<void> {
+  if (options.base !== undefined) throw new UsageError('--base and --against exclude each other');
+  const { reportEvolution } = await import('../evolution-report.ts');
+  const output = createOutput(options);
+  const { adapter, seed } = options;
+  const onProgress = (done: number, total: number): void => output.progress(`tensor ${done}/${total}`);
+  const report = await interruptible((signal) => reportEvolution({ base, against, adapter, seed, signal, onProgress }));
+  output.result(report.document, report.rows);
 }
 
 function toDocument(inspection: Inspection): object {

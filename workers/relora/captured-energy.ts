@@ -33,3 +33,19 @@ export function energyCurve(evolution: Evolution): EnergyPoint[] {
   for (let rank = 1; rank < evolution.rank; rank *= 2) ranks.push(rank);
   return [...ranks, evolution.rank].map((rank) => ({ rank, share: overallCapturedEnergy(evolution, rank) }));
 }
+
+/**
+ * What {@link overallCapturedEnergy} is at most, for large matrices, where a change has no structure: entries that are
+ * independent noise of one variance v have no singular value above √v (√m + √n) (the edge of Marchenko and Pastur's
+ * law, Math. USSR Sbornik 1, 1967), and a norm of √(v m n).
+ */
+export function flatEnergy(evolution: Evolution, rank: number): number {
+  const total = evolution.adaptable.deltaNorm ** 2;
+  if (total === 0) return 0;
+  let energy = 0;
+  for (const { outFeatures: m, inFeatures: n, deltaNorm } of evolution.modules.values()) {
+    const share = (rank * (Math.sqrt(m) + Math.sqrt(n)) ** 2) / (m * n);
+    energy += Math.min(1, share) * deltaNorm ** 2;
+  }
+  return energy / total;
+}

@@ -3,17 +3,10 @@ import type { ModelConfig } from '../models/model-config.ts';
 
 /** One thing in which two base versions differ so that no adapter of the old one fits the new one. */
 export interface Difference {
-  /** Field as config.json names it, `biases`, or `tokenizer`. */
+  /** Field as config.json names it, `biases`, or a part of the tokenizer (`tokenizer.merges`). */
   readonly field: string;
   readonly old: unknown;
   readonly new: unknown;
-}
-
-/** What decides whether two base versions are compatible. */
-export interface VersionFacts {
-  readonly config: ModelConfig;
-  /** {@link tokenizerHash} of its tokenizer.json; null where the version has none. */
-  readonly tokenizerHash: string | null;
 }
 
 /** Everything that gives adapter tensors their shape or token ids their meaning. */
@@ -30,25 +23,36 @@ const BINDING_FIELDS = {
   tieWordEmbeddings: 'tie_word_embeddings',
 } as const satisfies Partial<Record<keyof ModelConfig, string>>;
 
-/**
- * The differences that make a new base version incompatible with adapters of the old one; none means compatible.
- * Settings that a version may change without breaking adapters (rotary base and scaling, sliding windows, maximum length,
- * norm epsilon) are not compared: what they do to an adapter shows in its metric.
- */
-export function compareConfigs(from: VersionFacts, to: VersionFacts): Difference[] {
-  const differences: Difference[] = [];
-  for (const key of Object.keys(BINDING_FIELDS) as (keyof typeof BINDING_FIELDS)[]) {
-    // A config that was stored before a field existed has none, which says the same as null.
-    const [old, next] = [from.config[key] ?? null, to.config[key] ?? null];
-    if (JSON.stringify(old) !== JSON.stringify(next)) differences.push({ field: BINDING_FIELDS[key], old, new: next });
-  }
-  if (from.tokenizerHash !== to.tokenizerHash) {
-    differences.push({ field: 'tokenizer', old: from.tokenizerHash, new: to.tokenizerHash });
-  }
-  return differences;
+/** Of no meaning to adapters: what a declaration is called, and where sampling starts and stops. */
+const UNCOMPARED = new Set<string>(['architecture', 'bosTokenId', 'eosTokenIds']);
+
+/** The differences that make a new base version incompatible with adapters of the old one; none means compatible. */
+export function compareConfigs(from: ModelConfig, to: ModelConfig): Difference[] {
+  return compareFields(from, to, Object.entries(BINDING_FIELDS));
 }
 
-/** SHA-256 (hex) of tokenizer.json's text. */
+/**
+ * Settings that a version may change without breaking adapters (rotary base and scaling, sliding windows, maximum length,
+ * norm epsilon): what they do to an adapter shows in its metric only, and no fusion can undo it.
+ */
+export function changedSettings(from: ModelConfig, to: ModelConfig): Difference[] {
+  const keys = [...new Set([...Object.keys(from), ...Object.keys(to)])];
+  const settings = keys.filter((key) => !(key in BINDING_FIELDS) && !UNCOMPARED.has(key));
+  return compareFields(from, to, settings.map((key) => [key, snakeCase(key)]));
+}
+
+function compareFields(from: ModelConfig, to: ModelConfig, fields: readonly (readonly [string, string])[]): Difference[] {
+  // A config that was stored before a field existed has none, which says the same as null.
+  const valueOf = (config: ModelConfig, key: string): unknown => config[key as keyof ModelConfig] ?? null;
+  const pairs = fields.map(([key, field]) => ({ field, old: valueOf(from, key), new: valueOf(to, key) }));
+  return pairs.filter((pair) => JSON.stringify(pair.old) !== JSON.stringify(pair.new));
+}
+
+function snakeCase(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** SHA-256 (hex) of tokenizer.json's text: equal ones need no closer look. */
 export function tokenizerHash(text: string): string {
   return createHash('sha256').update(text, 'utf8').digest('hex');
 }

@@ -139,7 +139,7 @@ class Job {
     const settings = resolveOptions(spec.options, { control: spec.kind === 'control', hiddenSize });
     this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
     const old = await this.#session.base(spec.oldBase);
-    requireCompatible(old, next);
+    await requireCompatible(old, next);
     const oldAdapter = await loadAdapter(spec.adapter, next.model.config);
     const data = await loadTaskData(spec.data, { tokenizer: next.tokenizer, config: next.model.config });
     requireMetric(spec, data);

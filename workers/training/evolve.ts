@@ -3,10 +3,11 @@ import { writeFolderAtomic } from '../formats/atomic-file.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { compareConfigs } from '../relora/compatibility.ts';
 import { loadEvolution, saveEvolution } from '../relora/evolution-file.ts';
-import { capturedEnergy, overallCapturedEnergy } from '../relora/captured-energy.ts';
+import { analyseVersions, summariseAnalysis } from '../relora/version-analysis.ts';
 import { computeEvolution, type Evolution, type WeightSource } from '../relora/evolution.ts';
+import { compareVersions } from '../relora/version-comparison.ts';
 import type { BaseDifference, EvolveOutcome, EvolveSpec } from './protocol.ts';
-import type { LoadedBase, Session } from './session.ts';
+import type { LoadedBase } from './session.ts';
 
 /** File of an evolution's folder. */
 const EVOLUTION_FILE = 'evolution.safetensors';
@@ -25,26 +26,31 @@ export class IncompatibleBasesError extends Error {
   }
 }
 
-/** @throws IncompatibleBasesError listing what differs in shape, vocabulary or tokenizer */
-export function requireCompatible(old: LoadedBase, next: LoadedBase): void {
-  const facts = ({ model, tokenizerHash }: LoadedBase) => ({ config: model.config, tokenizerHash });
-  const differences = compareConfigs(facts(old), facts(next));
+/** @throws IncompatibleBasesError listing what differs in shape, vocabulary or the way from text to tokens */
+export async function requireCompatible(old: LoadedBase, next: LoadedBase): Promise<void> {
+  const sameConfig = compareConfigs(old.model.config, next.model.config).length === 0;
+  if (sameConfig && old.tokenizerHash === next.tokenizerHash) return;
+  const { differences } = await compareVersions(old.folder, next.folder);
   if (differences.length > 0) throw new IncompatibleBasesError(differences);
 }
 
-/** Computes what changed between two base versions and writes it as a folder, atomically. */
-export async function evolve(session: Session, spec: EvolveSpec, signal?: AbortSignal): Promise<EvolveOutcome> {
+/**
+ * Computes what changed between two base versions and writes it as a folder, atomically. The weights are streamed from
+ * their folders: a process that holds neither model yet needs no room for them.
+ * @throws IncompatibleBasesError
+ */
+export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<EvolveOutcome> {
   const begun = performance.now();
-  const old = await session.base(spec.oldBase);
-  const next = await session.base(spec.newBase);
-  const evolution = await evolutionBetween(old, next, { rank: spec.rank, seed: spec.seed, signal });
+  const analysis = await analyseVersions(spec.oldBase, spec.newBase, { rank: spec.rank, seed: spec.seed, signal });
+  const { evolution, comparison } = analysis;
+  if (evolution === null) throw new IncompatibleBasesError(comparison.differences);
   const write = (folder: string): Promise<void> => saveEvolution(join(folder, EVOLUTION_FILE), evolution);
   await writeFolderAtomic(spec.outDir, write, { replace: true });
   return {
     dir: spec.outDir,
     rank: evolution.rank,
-    drift: evolution.overall.drift,
-    summary: summarise(evolution),
+    drift: evolution.adaptable.drift,
+    summary: { ...summariseAnalysis(analysis) },
     computeMs: performance.now() - begun,
   };
 }
@@ -55,7 +61,7 @@ export async function evolutionBetween(
   next: LoadedBase,
   options: { readonly rank?: number; readonly seed?: number; readonly signal?: AbortSignal } = {},
 ): Promise<Evolution> {
-  requireCompatible(old, next);
+  await requireCompatible(old, next);
   return computeEvolution(sourceOf(old.model), sourceOf(next.model), options);
 }
 
@@ -66,19 +72,4 @@ export function readEvolution(folder: string): Promise<Evolution> {
 
 function sourceOf({ config, fingerprint, weights }: BaseModel): WeightSource {
   return { config, fingerprint, readWeight: (name) => Promise.resolve(weights.get(name)!) };
-}
-
-function summarise(evolution: Evolution): Record<string, unknown> {
-  const modules = [...evolution.modules].map(([name, module]) => {
-    return [name, { drift: module.drift, rank: module.rank, captured_energy: capturedEnergy(module) }];
-  });
-  const unadaptable = [...evolution.unadaptable].map(([name, { drift }]) => [name, { drift }]);
-  return {
-    old_fingerprint: evolution.oldFingerprint,
-    new_fingerprint: evolution.newFingerprint,
-    adaptable_drift: evolution.adaptable.drift,
-    captured_energy: overallCapturedEnergy(evolution),
-    modules: Object.fromEntries(modules),
-    unadaptable: Object.fromEntries(unadaptable),
-  };
 }

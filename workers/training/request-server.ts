@@ -64,7 +64,7 @@ export class RequestServer {
           return { type: 'outcome', requestId, request: 'adapt', outcome };
         }
         case 'evolve':
-          return { type: 'outcome', requestId, request: 'evolve', outcome: await evolve(this.#session, request.spec, signal) };
+          return { type: 'outcome', requestId, request: 'evolve', outcome: await evolve(request.spec, signal) };
         case 'describe': {
           const { config, fingerprint, parameters } = await describeBaseModel(request.spec.base);
           return { type: 'outcome', requestId, request: 'describe', outcome: { config, fingerprint, parameters } };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ModelConfig } from '../../../workers/models/model-config.ts';
-import { compareConfigs, tokenizerHash, type VersionFacts } from '../../../workers/relora/compatibility.ts';
+import { changedSettings, compareConfigs } from '../../../workers/relora/compatibility.ts';
 
 const config: ModelConfig = {
   modelType: 'llama',
@@ -21,10 +21,7 @@ const config: ModelConfig = {
   bosTokenId: 1,
   eosTokenIds: [2],
 };
-const version = (changes: Partial<ModelConfig> = {}, tokenizer = '{}'): VersionFacts => ({
-  config: { ...config, ...changes },
-  tokenizerHash: tokenizerHash(tokenizer),
-});
+const version = (changes: Partial<ModelConfig> = {}): ModelConfig => ({ ...config, ...changes });
 
 describe('compareConfigs', () => {
   it('finds nothing between versions that adapters can move between', () => {
@@ -33,7 +30,7 @@ describe('compareConfigs', () => {
     expect(compareConfigs(version(), version({ slidingWindows: [8, 8] }))).toEqual([]);
     expect(compareConfigs(version({ biases: ['mlp.up_proj'] }), version({ biases: ['mlp.up_proj'] }))).toEqual([]);
     const { biases: _, ...older } = config;
-    expect(compareConfigs({ ...version(), config: older as ModelConfig }, version())).toEqual([]);
+    expect(compareConfigs(older as ModelConfig, version())).toEqual([]);
   });
 
   it('lists every difference that breaks adapters, old and new', () => {
@@ -46,9 +43,14 @@ describe('compareConfigs', () => {
       { field: 'biases', old: null, new: ['mlp.up_proj'] },
     ]);
   });
+});
 
-  it('sees another tokenizer, and one that went missing', () => {
-    expect(compareConfigs(version(), version({}, '{"a":1}')).map(({ field }) => field)).toEqual(['tokenizer']);
-    expect(compareConfigs(version(), { ...version(), tokenizerHash: null })[0]).toMatchObject({ field: 'tokenizer', new: null });
+describe('changedSettings', () => {
+  it('lists what adapters survive and no fusion undoes, and nothing else', () => {
+    expect(changedSettings(version(), version({ hiddenSize: 128, eosTokenIds: [7] }))).toEqual([]);
+    expect(changedSettings(version(), version({ ropeTheta: 500000, queryPreAttnScalar: 64 }))).toEqual([
+      { field: 'rope_theta', old: 10000, new: 500000 },
+      { field: 'query_pre_attn_scalar', old: null, new: 64 },
+    ]);
   });
 });

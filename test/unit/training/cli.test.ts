@@ -78,6 +78,43 @@ describe('readapt inspect', () => {
   });
 });
 
+describe('readapt inspect --against', () => {
+  it('says what changed and where to begin, for one adapter too', async () => {
+    const args = ['inspect', family.oldBase, '--against', family.newBase];
+    const { code, document } = await readaptJson(...args);
+    expect(code).toBe(0);
+    expect(document).toMatchObject({ kind: 'evolution', advice: { verdict: 'retrain' }, differences: [] });
+    expect(document).toHaveProperty(['modules', 'model.layers.1.mlp.down_proj', 'drift'], expect.closeTo(0.196, 3));
+    expect(document.captured_energy_by_rank).toHaveLength(6);
+    expect(document.adapter).toBeUndefined();
+    const { document: forAdapter } = await readaptJson(...args, '--adapter', family.adapter);
+    expect(forAdapter.adapter).toMatchObject({ targeted: expect.closeTo(0.4, 3), undone: expect.closeTo(0.084, 3) });
+  });
+
+  it('draws the drift by layer for people', async () => {
+    const { stdout } = await readapt('inspect', family.oldBase, '--against', family.newBase);
+    expect(stdout).toMatch(/^advice {10}retrain$/m);
+    expect(stdout).toMatch(/^ {2}q_proj {8}[▁▂▃▄▅▆▇█]{2} {2}\d+\.\d\d %$/m);
+  });
+
+  it('lists what makes versions incompatible, and is done', async () => {
+    const { code, document } = await readaptJson('inspect', base, '--against', `${GOLDEN}/qwen2/base`);
+    expect(code).toBe(0);
+    expect(document).toMatchObject({ advice: { verdict: 'incompatible' } });
+    expect((document.differences as { field: string }[]).map(({ field }) => field)).toContain('hidden_size');
+    expect(document.modules).toBeUndefined();
+  });
+
+  it.each([
+    [['--base', base, '--against', base], 'exclude each other'],
+    [['--adapter', adapter], 'needs --against'],
+  ])('refuses %j', async (args, message) => {
+    const { code, stderr } = await readapt('inspect', base, ...args);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+  });
+});
+
 describe('usage', () => {
   it.each([
     [['frobnicate']],
