@@ -2,6 +2,7 @@ import type { LoraFactors } from '../models/adapter.ts';
 import { Random } from '../models/random.ts';
 import type { ModuleEvolution } from './evolution.ts';
 import type { Coefficients } from './coefficients.ts';
+import { withFusedMagnitude } from './fused-magnitude.ts';
 import type { FusedShape } from './fusion-rank.ts';
 import { columns, concatColumns, matrix, scaleColumns, transpose, type Matrix } from './linalg/matrix.ts';
 import { matmul } from './linalg/matmul.ts';
@@ -34,8 +35,11 @@ export function prepareModule(old: LoraFactors, change: ModuleEvolution): Module
   const prepared: PreparedModule = { old, change, left, right, oldCore };
   return {
     at(coefficients, shape = old) {
-      if (coefficients.beta !== 0 && change.rank > 0) return truncate(prepared, coefficients, shape);
-      return { factors: scaled(old, coefficients.alpha, shape), truncationError: 0 };
+      const { factors, truncationError } =
+        coefficients.beta !== 0 && change.rank > 0
+          ? truncate(prepared, coefficients, shape)
+          : { factors: scaled(old, coefficients.alpha, shape), truncationError: 0 };
+      return { factors: withFusedMagnitude(factors, change, coefficients), truncationError };
     },
     singularValues(coefficients) {
       const most = Math.min(old.outFeatures, old.inFeatures);
