@@ -12,27 +12,33 @@ import type {
   StrategyName,
 } from './adaptation.ts';
 import type { SearchEvaluation } from './coefficient-search.ts';
-import { AdaptationError } from './errors.ts';
 import type { Coefficients } from './coefficients.ts';
+import { AdaptationError } from './errors.ts';
 import { Fusion } from './fusion.ts';
-import { isBetter, passes, resolveTarget, rowsWarning, type GateTarget } from './readiness-gate.ts';
+import { rowsWarning } from './gate-rows.ts';
+import { isBetterBeyondNoise, judge, resolveTarget, type GateTarget } from './readiness-gate.ts';
+import { estimatedLoss } from './relative-losses.ts';
+import { isPreferred, RungLog } from './rung-log.ts';
 
 /** What a rung has to say of an adapter before the gate judges it. */
-export type Proposal = Pick<CandidateRecord, 'id' | 'strategy' | 'alpha' | 'beta' | 'step'>;
+export type Proposal = Pick<CandidateRecord, 'id' | 'rung' | 'strategy' | 'alpha' | 'beta' | 'step'>;
 
 /**
  * The book-keeping of one run: which candidates were judged, the best of them, what is published. The rungs decide what
- * is tried; here it is decided what counts. Whenever anything is published it is the best candidate.
+ * is tried; here it is decided what counts. Once something is published it is the best candidate, until another that
+ * passes is better beyond noise.
  */
 export class Ladder {
   readonly context: AdaptationContext;
   readonly options: AdaptationOptions;
   readonly target: GateTarget;
   readonly #strategy: StrategyName;
+  readonly #rungs: readonly RungName[];
+  readonly #log: RungLog;
   readonly #startedAt: number;
   readonly #elapsedBefore: number;
   readonly #warnings = new Set<string>();
-  #rung: RungName = 'copy';
+  #rung: RungName;
   #candidates: CandidateRecord[] = [];
   #searchHistory: SearchEvaluation[] = [];
   #searchFinished = false;
@@ -40,12 +46,18 @@ export class Ladder {
   #publishedId: string | null = null;
   #fusion: Fusion | null = null;
 
-  /** @throws AdaptationError where the gate cannot be resolved or the state to resume is of another run */
-  constructor(strategy: StrategyName, context: AdaptationContext, options: AdaptationOptions) {
+  /**
+   * @param rungs of the strategy, in order
+   * @throws AdaptationError where the gate cannot be resolved or the state to resume is of another run
+   */
+  constructor(strategy: StrategyName, rungs: readonly RungName[], context: AdaptationContext, options: AdaptationOptions) {
     this.context = context;
     this.options = options;
-    this.target = resolveTarget(options.gate, options.oldMetric);
+    this.target = resolveTarget(options.gate, options.old && options.old.metric);
     this.#strategy = strategy;
+    this.#rungs = rungs;
+    this.#rung = rungs[0]!;
+    this.#log = new RungLog(() => this.now(), context.resume?.state);
     this.#startedAt = this.now();
     this.#elapsedBefore = context.resume?.state.elapsedMs ?? 0;
     if (context.resume) this.#restore(context.resume.state, context.resume.bestAdapter);
@@ -63,6 +75,11 @@ export class Ladder {
     return this.#publishedId !== null;
   }
 
+  /** The rung under way, or that a killed run was on: those before it are over. */
+  get rung(): RungName {
+    return this.#rung;
+  }
+
   get searchHistory(): readonly SearchEvaluation[] {
     return this.#searchHistory;
   }
@@ -71,14 +88,31 @@ export class Ladder {
     return this.#searchFinished;
   }
 
+  /** What was judged on one rung, in order. */
+  candidatesOf(rung: RungName): readonly CandidateRecord[] {
+    return this.#candidates.filter((candidate) => candidate.rung === rung);
+  }
+
   enter(rung: RungName): void {
     this.context.signal.throwIfAborted();
     this.#rung = rung;
+    this.#log.enter(rung);
     this.context.report({ type: 'rung', rung });
   }
 
+  leave(): void {
+    this.#log.leave();
+  }
+
   skip(rung: RungName, reason: string): void {
+    this.#log.skip(rung, reason);
     this.context.report({ type: 'skipped', rung, reason });
+  }
+
+  warn(message: string): void {
+    if (this.#warnings.has(message)) return;
+    this.#warnings.add(message);
+    this.context.report({ type: 'warning', message });
   }
 
   /** The adapter of given coefficients; bases are computed at the first call. (1, 0) needs no evolution. */
@@ -95,9 +129,10 @@ export class Ladder {
   async consider(proposal: Proposal, adapter: Adapter, during: LadderPhase = 'initialize'): Promise<CandidateRecord> {
     const known = this.#candidates.find(({ id }) => id === proposal.id);
     if (known) return known;
-    const record = await this.#judge(proposal, adapter);
+    const candidate = await this.#judge(proposal, adapter);
+    const record = toRecord(candidate);
     this.#candidates.push(record);
-    if (!this.#best || isBetter(record.metric, this.#best.metric)) this.#best = { ...record, adapter };
+    if (this.#isBest(candidate)) this.#best = candidate;
     this.context.report({ type: 'candidate', candidate: record });
     await this.checkpoint();
     await this.publishBest();
@@ -113,7 +148,7 @@ export class Ladder {
     this.context.phase('publish');
     await this.context.publish(best);
     this.#publishedId = best.id;
-    this.context.report({ type: 'published', candidate: withoutAdapter(best) });
+    this.context.report({ type: 'published', candidate: toRecord(best) });
     await this.checkpoint();
   }
 
@@ -129,7 +164,7 @@ export class Ladder {
 
   /** Loss of these coefficients on the search rows, if the search evaluated them. */
   searchLossOf({ alpha, beta }: { alpha: number | null; beta: number | null }): number | null {
-    return this.#searchHistory.find((point) => point.alpha === alpha && point.beta === beta)?.loss ?? null;
+    return alpha === null || beta === null ? null : estimatedLoss(this.#searchHistory, { alpha, beta });
   }
 
   now(): number {
@@ -137,13 +172,16 @@ export class Ladder {
   }
 
   state(): LadderState {
+    const outcomes = this.#best?.outcomes;
     return {
       strategy: this.#strategy,
       rung: this.#rung,
+      ...this.#log.state(),
       candidates: [...this.#candidates],
       searchHistory: [...this.#searchHistory],
       searchFinished: this.#searchFinished,
       bestId: this.#best?.id ?? null,
+      bestOutcomes: outcomes ? { values: Array.from(outcomes.values), tokens: Array.from(outcomes.tokens) } : null,
       publishedId: this.#publishedId,
       elapsedMs: this.#elapsed(),
     };
@@ -163,6 +201,7 @@ export class Ladder {
       strategy: best?.strategy ?? null,
       alpha: best?.alpha ?? null,
       beta: best?.beta ?? null,
+      rungs: this.#log.reports(this.#rungs, this.#candidates),
       candidates: this.#candidates,
       searchHistory: this.#searchHistory,
       warnings: [...this.#warnings],
@@ -170,23 +209,32 @@ export class Ladder {
     };
   }
 
-  async #judge(proposal: Proposal, adapter: Adapter): Promise<CandidateRecord> {
+  async #judge(proposal: Proposal, adapter: Adapter): Promise<Candidate> {
+    const { gate, old } = this.options;
     this.context.signal.throwIfAborted();
     this.context.phase('evaluate');
-    const metric = await this.context.gateMetric(adapter);
-    const passed = passes(this.target, metric);
-    const warning = rowsWarning(this.options.gate, metric);
-    if (warning !== null && this.#warnings.size === 0) {
-      this.#warnings.add(warning);
-      this.context.report({ type: 'warning', message: warning });
-    }
+    const found = await this.context.gateMetric(adapter);
+    const verdict = judge(gate, old, found);
+    const warning = rowsWarning(gate, old, found);
+    if (warning !== null && this.#warnings.size === 0) this.warn(warning);
     const searchLoss = proposal.step === 0 ? this.searchLossOf(proposal) : null;
-    return { ...proposal, metric, passed, searchLoss, elapsedMs: this.#elapsed() };
+    return { ...proposal, ...verdict, ...found, searchLoss, elapsedMs: this.#elapsed(), adapter };
+  }
+
+  #isBest(candidate: Candidate): boolean {
+    const best = this.#best;
+    if (!best) return true;
+    // What is about to be published counts as published: a run that was killed there publishes it when it goes on.
+    return best.passed ? candidate.passed && isBetterBeyondNoise(candidate, best) : isPreferred(candidate, best);
   }
 
   #restore(state: LadderState, bestAdapter: Adapter | null): void {
     if (state.strategy !== this.#strategy) {
       const message = `state to resume is of strategy ${state.strategy}, expected ${this.#strategy}`;
+      throw new AdaptationError('invalid_state', message);
+    }
+    if (!this.#rungs.includes(state.rung)) {
+      const message = `state to resume is on rung ${state.rung}, expected one of ${this.#rungs.join(', ')}`;
       throw new AdaptationError('invalid_state', message);
     }
     this.#rung = state.rung;
@@ -195,7 +243,9 @@ export class Ladder {
     this.#searchFinished = state.searchFinished;
     this.#publishedId = state.publishedId;
     const best = state.candidates.find(({ id }) => id === state.bestId);
-    if (best) this.#best = { ...best, adapter: this.#rebuild(best, bestAdapter) };
+    if (!best) return;
+    if (!state.bestOutcomes) throw new AdaptationError('invalid_state', `state to resume has no gate rows of ${best.id}`);
+    this.#best = { ...best, outcomes: state.bestOutcomes, adapter: this.#rebuild(best, bestAdapter) };
   }
 
   #rebuild(record: CandidateRecord, fineTuned: Adapter | null): Adapter {
@@ -211,7 +261,7 @@ export class Ladder {
       const message = `strategy ${this.#strategy} needs the evolution between the base versions, found none`;
       throw new AdaptationError('evolution_required', message);
     }
-    return (this.#fusion ??= new Fusion(this.context.oldAdapter, this.context.evolution));
+    return (this.#fusion ??= new Fusion(this.context.oldAdapter, this.context.evolution, this.options.fusion));
   }
 
   #elapsed(): number {
@@ -225,6 +275,6 @@ export function fineTunedStrategy(initial: { alpha: number | null; beta: number 
   return initial.alpha === 1 && initial.beta === 0 ? 'warm-start' : 'relora';
 }
 
-function withoutAdapter({ adapter: _, ...record }: Candidate): CandidateRecord {
+function toRecord({ adapter: _, outcomes: __, ...record }: Candidate): CandidateRecord {
   return record;
 }

@@ -1,135 +1,98 @@
-import type { Adapter } from '../models/adapter.ts';
-import type { CandidateRecord, CandidateStrategy } from './adaptation.ts';
-import { COPY, REVERT, searchCoefficients } from './coefficient-search.ts';
+import type { CandidateStrategy, RungName } from './adaptation.ts';
+import { COPY, REVERT, searchCoefficients, searchSpace, type SearchOptions } from './coefficient-search.ts';
 import type { Coefficients } from './coefficients.ts';
-import { fineTunedStrategy, type Ladder } from './ladder.ts';
-import { isBetter } from './readiness-gate.ts';
-import { DEFAULT_REGULARISATION, NO_REGULARISATION, type RegularisationOptions } from './regularisation.ts';
+import { bestOfFleet } from './fleet-prior.ts';
+import type { Ladder } from './ladder.ts';
 
-/** One thing to try. Rungs before fine-tuning do nothing once something is published. */
-export type Rung = (ladder: Ladder) => Promise<void>;
+/** One thing to try. */
+export interface Rung {
+  readonly name: RungName;
+  /** Whether it may have something to do once an adapter is published: refining it. */
+  readonly refines: boolean;
+  run(ladder: Ladder): Promise<void>;
+}
 
 /** The old adapter as it is. */
-export async function copyRung(ladder: Ladder): Promise<void> {
-  if (ladder.isPublished) return;
-  ladder.enter('copy');
-  await ladder.consider({ id: 'copy', strategy: 'reuse', ...COPY, step: 0 }, ladder.context.oldAdapter);
-}
+export const copyRung: Rung = {
+  name: 'copy',
+  refines: false,
+  async run(ladder) {
+    ladder.enter('copy');
+    await ladder.consider({ id: 'copy', rung: 'copy', strategy: 'reuse', ...COPY, step: 0 }, ladder.context.oldAdapter);
+  },
+};
 
 /** The old adapter with the base's change undone, as far as its rank can. */
-export async function revertRung(ladder: Ladder): Promise<void> {
-  if (ladder.isPublished) return;
-  ladder.enter('revert');
-  await ladder.consider({ id: 'revert', strategy: 'revert', ...REVERT, step: 0 }, ladder.fused(REVERT));
+export const revertRung: Rung = {
+  name: 'revert',
+  refines: false,
+  async run(ladder) {
+    ladder.enter('revert');
+    await considerFused(ladder, 'revert', REVERT);
+  },
+};
+
+/** What is changed of a ladder's search. */
+export interface SearchRungOptions {
+  /** In place of what the job's own search options say. */
+  readonly search?: SearchOptions;
+  /** Whether what other adapters' searches found is used. Default true. */
+  readonly fleet?: boolean;
 }
 
-/** The coefficients of the smallest loss on the search rows. */
-export async function searchRung(ladder: Ladder): Promise<void> {
-  if (ladder.isPublished) return;
-  ladder.enter('search');
-  const { context, options } = ladder;
-  const found = await searchCoefficients({
-    options: ladder.searchFinished ? { ...options.search, evaluations: ladder.searchHistory.length } : (options.search ?? {}),
-    seed: context.seed,
-    signal: context.signal,
-    history: ladder.searchHistory,
-    fuse: (coefficients) => ladder.fused(coefficients),
-    loss: (adapter) => context.searchLoss(adapter),
-    onEvaluation: (evaluation, budget) => ladder.recordSearch(evaluation, budget),
-    now: () => ladder.now(),
-  });
-  ladder.finishSearch();
-  const { alpha, beta } = found;
-  if (ladder.candidates.some((known) => known.alpha === alpha && known.beta === beta && known.step === 0)) {
-    await ladder.checkpoint();
-    return;
-  }
-  const proposal = { id: 'search', strategy: strategyOf(found), alpha, beta, step: 0 };
-  await ladder.consider(proposal, ladder.fused(found));
-}
-
-/** Where fine-tuning starts, and how it is held back. */
-export interface FineTuneRungOptions {
-  readonly from: 'best' | 'fresh';
-  readonly regularised: boolean;
-}
-
-/**
- * Fine-tunes with the gate at every evaluation. Before the first pass it may use the whole budget; after it, here or on
- * an earlier rung, `refineSteps` more, and only a better adapter is published.
- */
-export function fineTuneRung({ from, regularised }: FineTuneRungOptions): Rung {
-  return async (ladder) => {
-    const { steps, refineSteps = 0, evaluateEvery } = ladder.options;
-    const passedAt = () => stepOfFirstPass(ladder);
-    const alreadyDone = passedAt() === 0;
-    const budget = alreadyDone ? Math.min(steps, refineSteps) : steps;
-    if (budget === 0) {
-      if (!alreadyDone) ladder.skip('fine_tune', 'the budget of steps is 0');
-      return;
-    }
-    if (ladder.isPublished && isOver(passedAt(), lastStep(ladder), refineSteps)) return;
-    ladder.enter('fine_tune');
-    const initial = startOf(ladder, from);
-    await ladder.checkpoint();
-    const regularisation = regularised ? regularisationOf(ladder) : NO_REGULARISATION;
-    ladder.context.phase('fine_tune');
-    await ladder.context.fineTune({
-      initial: initial.adapter,
-      regularisation,
-      steps: budget,
-      evaluateEvery,
-      onEvaluate: async (step, adapter) => {
-        const { alpha, beta, strategy } = initial;
-        await ladder.consider({ id: `fine_tune@${step}`, strategy, alpha, beta, step }, adapter, 'fine_tune');
-        return ladder.isPublished && isOver(passedAt(), step, refineSteps) ? 'stop' : 'continue';
-      },
-    });
+/** The coefficients of which the fleet's finished searches expect the smallest loss. */
+export function priorRung({ search }: SearchRungOptions = {}): Rung {
+  return {
+    name: 'prior',
+    refines: false,
+    async run(ladder) {
+      const { context, options } = ladder;
+      const space = searchSpace({ ...options.search, ...search });
+      const found = bestOfFleet(context.fleetSearches ?? [], space, [COPY, REVERT]);
+      if (!found) return ladder.skip('prior', 'no other adapter of the rollout has been searched yet');
+      if (isJudged(ladder, found)) return ladder.skip('prior', `the fleet's best is ${strategyOf(found)}, which was tried`);
+      ladder.enter('prior');
+      await considerFused(ladder, 'prior', found);
+    },
   };
 }
 
-interface Start {
-  readonly adapter: Adapter;
-  readonly alpha: number | null;
-  readonly beta: number | null;
-  readonly strategy: CandidateStrategy;
+/** The coefficients of the smallest loss on the search rows. */
+export function searchRung({ search, fleet = true }: SearchRungOptions = {}): Rung {
+  return {
+    name: 'search',
+    refines: false,
+    async run(ladder) {
+      ladder.enter('search');
+      const { context, options } = ladder;
+      const found = await searchCoefficients({
+        options: { ...options.search, ...search },
+        seed: context.seed,
+        signal: context.signal,
+        history: ladder.searchHistory,
+        fuse: (coefficients) => ladder.fused(coefficients),
+        rowTokens: context.searchRowTokens,
+        rowLosses: (adapter, rows) => context.searchRowLosses(adapter, rows),
+        fleet: fleet ? context.fleetSearches : undefined,
+        onEvaluation: (evaluation, budget) => ladder.recordSearch(evaluation, budget),
+        now: () => ladder.now(),
+      });
+      ladder.finishSearch();
+      if (!isJudged(ladder, found)) return considerFused(ladder, 'search', found);
+      ladder.skip('search', `it found nothing surely better than ${strategyOf(found)}, which was tried`);
+      await ladder.checkpoint();
+    },
+  };
 }
 
-/** The initial adapter. A resumed run finds the same one: it is chosen by what the state has recorded. */
-function startOf(ladder: Ladder, from: 'best' | 'fresh'): Start {
-  if (from === 'fresh') {
-    return { adapter: ladder.context.createFresh(ladder.context.seed), alpha: null, beta: null, strategy: 'scratch' };
-  }
-  const chosen = bestStart(ladder);
-  const coefficients = { alpha: chosen.alpha!, beta: chosen.beta! };
-  return { adapter: ladder.fused(coefficients), ...coefficients, strategy: fineTunedStrategy(chosen) };
+async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Coefficients): Promise<void> {
+  const proposal = { id: rung, rung, strategy: strategyOf({ alpha, beta }), alpha, beta, step: 0 };
+  await ladder.consider(proposal, ladder.fused({ alpha, beta }));
 }
 
-/** The best untrained candidate by the gate's metric; among equals the one of the smaller loss on the search rows. */
-function bestStart(ladder: Ladder): CandidateRecord {
-  const untrained = ladder.candidates.filter(({ step }) => step === 0);
-  const lossOf = (candidate: CandidateRecord) => ladder.searchLossOf(candidate) ?? Infinity;
-  return untrained.reduce((best, next) => {
-    if (isBetter(next.metric, best.metric)) return next;
-    return !isBetter(best.metric, next.metric) && lossOf(next) < lossOf(best) ? next : best;
-  });
-}
-
-function regularisationOf(ladder: Ladder): RegularisationOptions {
-  return ladder.options.regularisation ?? DEFAULT_REGULARISATION;
-}
-
-/** Fine-tuning steps taken when the gate was first passed, or null before. */
-function stepOfFirstPass(ladder: Ladder): number | null {
-  return ladder.candidates.find(({ passed }) => passed)?.step ?? null;
-}
-
-function lastStep(ladder: Ladder): number {
-  return Math.max(0, ...ladder.candidates.map(({ step }) => step));
-}
-
-function isOver(passedAt: number | null, step: number, refineSteps: number): boolean {
-  return passedAt !== null && step >= passedAt + refineSteps;
+/** Whether the gate has seen these coefficients, on another rung. */
+function isJudged(ladder: Ladder, { alpha, beta }: Coefficients): boolean {
+  return ladder.candidates.some((known) => known.alpha === alpha && known.beta === beta && known.step === 0);
 }
 
 function strategyOf({ alpha, beta }: Coefficients): CandidateStrategy {

@@ -1,24 +1,54 @@
-import type { AdaptationContext, AdaptationOptions, AdaptationOutcome, StrategyName } from './adaptation.ts';
+import type {
+  AdaptationContext,
+  AdaptationOptions,
+  AdaptationOutcome,
+  LadderState,
+  Preference,
+  RungReport,
+  StrategyName,
+} from './adaptation.ts';
+import type { SearchOptions } from './coefficient-search.ts';
 import { AdaptationError } from './errors.ts';
 import { Ladder } from './ladder.ts';
-import { copyRung, fineTuneRung, revertRung, searchRung, type Rung } from './rungs.ts';
+import { DEFAULT_REGULARISATION } from './regularisation.ts';
+import { RungLog } from './rung-log.ts';
+import { copyRung, priorRung, revertRung, searchRung, type Rung } from './rungs.ts';
+import { fineTuneRung, scratchRung } from './training-rungs.ts';
 
-const regularised = fineTuneRung({ from: 'best', regularised: true });
-const plain = fineTuneRung({ from: 'best', regularised: false });
-const fromScratch = fineTuneRung({ from: 'fresh', regularised: false });
+const fineTune = fineTuneRung({ regularisation: 'own', patient: true });
 
-/** What each strategy tries, in order. Every rung is gated; the first pass publishes. */
-const RUNGS: Readonly<Record<StrategyName, readonly Rung[]>> = {
-  reuse: [copyRung],
-  revert: [revertRung],
-  relora: [searchRung, regularised],
-  'warm-start': [copyRung, plain],
-  scratch: [fromScratch],
-  auto: [copyRung, revertRung, searchRung, regularised],
+/**
+ * The paper's search, as we read it: one pair of coefficients, nothing known beforehand, every point on all rows and the
+ * whole budget spent; the smallest loss wins.
+ */
+const PAPER_SEARCH: SearchOptions = { racing: false, stepGain: 0 };
+
+/** Under `new_base`: the base's change is undone by half at most. */
+const KEEPING_NEW: SearchOptions = { betaBounds: [-0.5, 0.5] };
+
+const AUTO: Readonly<Record<Preference, readonly Rung[]>> = {
+  old_behaviour: [copyRung, revertRung, priorRung(), searchRung(), fineTune, scratchRung],
+  new_base: [copyRung, priorRung({ search: KEEPING_NEW }), searchRung({ search: KEEPING_NEW }), fineTune, scratchRung, revertRung],
 };
 
-/** Without a change in the adaptable modules every fusion is a scaled copy: there is nothing to revert or to search. */
-const RUNGS_WITHOUT_EVOLUTION: readonly Rung[] = [copyRung, regularised];
+/** What each strategy tries, in order. Every rung is gated; the first pass publishes. */
+const RUNGS: Readonly<Record<Exclude<StrategyName, 'auto'>, readonly Rung[]>> = {
+  reuse: [copyRung],
+  revert: [revertRung],
+  relora: [searchRung(), fineTuneRung({ regularisation: 'own' })],
+  'relora-paper': [
+    searchRung({ search: PAPER_SEARCH, fleet: false }),
+    fineTuneRung({ regularisation: DEFAULT_REGULARISATION }),
+  ],
+  'warm-start': [copyRung, fineTuneRung({ regularisation: null })],
+  scratch: [scratchRung],
+};
+
+/** The strategies that cannot do without what changed in the base. */
+const NEEDS_EVOLUTION: ReadonlySet<StrategyName> = new Set(['revert', 'relora', 'relora-paper']);
+
+/** The rungs that are made of it. */
+const OF_EVOLUTION: ReadonlySet<Rung['name']> = new Set(['revert', 'prior', 'search']);
 
 /**
  * Carries one adapter over to the new base version by the named strategy, cheapest rung first.
@@ -31,22 +61,36 @@ export async function runStrategy(
   options: AdaptationOptions,
 ): Promise<AdaptationOutcome> {
   context.signal.throwIfAborted();
+  const rungs = rungsOf(strategy, options.prefer);
+  const missing = whyNoEvolution(context);
+  if (!context.evolution && NEEDS_EVOLUTION.has(strategy)) {
+    throw new AdaptationError('evolution_required', `strategy ${strategy} needs the evolution between the base versions, found none`);
+  }
   context.phase('initialize');
-  const ladder = new Ladder(strategy, context, options);
+  const names = rungs.map(({ name }) => name);
+  const ladder = new Ladder(strategy, names, context, options);
   await ladder.publishBest();
-  for (const rung of rungsOf(strategy, ladder)) await rung(ladder);
+  for (const rung of rungs.slice(names.indexOf(ladder.rung))) {
+    if (ladder.isPublished && !rung.refines) continue;
+    if (strategy === 'auto' && missing !== null && OF_EVOLUTION.has(rung.name)) ladder.skip(rung.name, missing);
+    else await rung.run(ladder);
+    ladder.leave();
+  }
   return ladder.outcome();
 }
 
-function rungsOf(strategy: StrategyName, ladder: Ladder): readonly Rung[] {
-  const { evolution } = ladder.context;
-  if (!evolution && (strategy === 'revert' || strategy === 'relora')) {
-    const message = `strategy ${strategy} needs the evolution between the base versions, found none`;
-    throw new AdaptationError('evolution_required', message);
-  }
-  if (strategy !== 'auto') return RUNGS[strategy];
-  if (evolution && evolution.adaptable.deltaNorm > 0) return RUNGS.auto;
-  const reason = evolution ? 'no adaptable module of the base changed' : 'the evolution is not known';
-  for (const rung of ['revert', 'search'] as const) ladder.skip(rung, reason);
-  return RUNGS_WITHOUT_EVOLUTION;
+/** What became of the rungs of a run that was stopped, by its last checkpoint. */
+export function reportRungs(state: LadderState, prefer?: Preference): RungReport[] {
+  const names = rungsOf(state.strategy, prefer).map(({ name }) => name);
+  return new RungLog(() => 0, state).reports(names, state.candidates);
+}
+
+function rungsOf(strategy: StrategyName, prefer: Preference = 'old_behaviour'): readonly Rung[] {
+  return strategy === 'auto' ? AUTO[prefer] : RUNGS[strategy];
+}
+
+/** Without a change in the adaptable modules every fusion is a scaled copy: there is nothing to revert or to search. */
+function whyNoEvolution({ evolution }: AdaptationContext): string | null {
+  if (!evolution) return 'the evolution is not known';
+  return evolution.adaptable.deltaNorm > 0 ? null : 'no adaptable module of the base changed';
 }

@@ -4,18 +4,16 @@ import { loadAdapter } from '../formats/peft-adapter.ts';
 import type { Adapter } from '../models/adapter.ts';
 import type { AdaptationOptions, AdaptationOutcome } from '../relora/adaptation.ts';
 import type { Evolution } from '../relora/evolution.ts';
-import { resolveTarget, type GateTarget } from '../relora/readiness-gate.ts';
-import { DEFAULT_REGULARISATION } from '../relora/regularisation.ts';
-import { runStrategy } from '../relora/strategies.ts';
+import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement, type GateTarget } from '../relora/readiness-gate.ts';
+import { reportRungs, runStrategy } from '../relora/strategies.ts';
 import { CheckpointStore } from './checkpoint.ts';
 import { evolutionBetween, readEvolution, requireCompatible } from './evolve.ts';
-import type { Measurement } from './evaluation.ts';
-import { JobContext, toMetricValue } from './job-context.ts';
-import { toCandidate, type JobListener } from './job-listener.ts';
-import { resolveOptions, type AdaptationSettings } from './job-options.ts';
+import { JobContext } from './job-context.ts';
+import { toCandidate, toRung, type JobListener } from './job-listener.ts';
+import { regularisationOf, resolveOptions, type AdaptationSettings } from './job-options.ts';
 import { TrainingDivergedError } from './loss-monitor.ts';
 import { PhaseClock } from './phase-clock.ts';
-import type { AdaptOutcome, Baselines, Candidate, JobSpec, Phase, Strategy } from './protocol.ts';
+import type { AdaptOutcome, Baselines, JobSpec, Phase, Strategy } from './protocol.ts';
 import type { LoadedBase, Session } from './session.ts';
 import { loadTaskData, TaskDataError, type TaskData } from './task-data.ts';
 
@@ -56,7 +54,7 @@ export async function runAdaptation(
 const NOT_MEASURED: Baselines = { old_on_v1: null, v2_no_adapter: null, v2_copy: null };
 
 /** The strategies that fuse the adapter with what changed in the base. */
-const USES_EVOLUTION: ReadonlySet<Strategy> = new Set(['auto', 'revert', 'relora']);
+const USES_EVOLUTION: ReadonlySet<Strategy> = new Set(['auto', 'revert', 'relora', 'relora-paper']);
 
 /** One run of a job from prepare to outcome. */
 class Job {
@@ -70,7 +68,7 @@ class Job {
   #baselines = NOT_MEASURED;
   #target: number | null = null;
   #ready: { readonly ms: number; readonly phases: Record<Phase, number> } | null = null;
-  #best: Candidate | null = null;
+  #settings: AdaptationSettings | null = null;
   #totalSteps = 0;
 
   constructor(session: Session, spec: JobSpec, listener: JobListener, signal: AbortSignal) {
@@ -86,17 +84,19 @@ class Job {
     const prepared = await this.#prepare();
     const { context, settings } = prepared;
     this.#context = context;
-    const old = spec.gate.kind === 'relative' ? await this.#measureOld(prepared) : null;
-    const gate = { metric: spec.metric, ...spec.gate };
-    this.#setTarget(resolveTarget(gate, old && toMetricValue(old)));
+    const gate: Gate = { metric: spec.metric, ...spec.gate };
+    const old = needsOldVersion(gate) ? await this.#measureOld(prepared) : null;
+    this.#setTarget(resolveTarget(gate, old && old.metric));
     const outcome = await this.#climb(prepared, {
       gate,
-      oldMetric: old && toMetricValue(old),
+      old,
       steps: settings.maxSteps,
       evaluateEvery: settings.evaluateEvery,
       refineSteps: spec.kind === 'control' ? 0 : settings.refineSteps,
-      search: { evaluations: settings.searchEvaluations },
-      regularisation: { ...DEFAULT_REGULARISATION, target: settings.regulariseTowards },
+      patience: settings.patience,
+      prefer: settings.prefer,
+      search: { evaluations: settings.searchEvaluations, batchSize: settings.batchSize },
+      regularisation: regularisationOf(settings),
     });
     // A control publishes nothing, and a resumed run may have published before: both are ready by the ladder's word.
     if (outcome.ready) this.#markReady();
@@ -115,16 +115,19 @@ class Job {
       this.#listener.event({ type: 'warning', message: error.message });
       const { publishedId, candidates } = reached.state;
       const problem = { code: error.code, message: error.message };
-      return { ready: publishedId !== null, best: reached.best, candidates, problem };
+      const rungs = reportRungs(reached.state, settings.prefer);
+      return { ready: publishedId !== null, best: reached.best, candidates, rungs, problem };
     }
   }
 
   async cancelled({ keep }: CancelledError): Promise<AdaptOutcome> {
     if (keep) await this.#context?.save();
+    const reached = this.#context?.reached;
     return {
       ...this.#figures(),
       state: 'cancelled',
-      best: this.#best,
+      best: reached?.best ? toCandidate(reached.best) : null,
+      ladder: reached ? reportRungs(reached.state, this.#settings?.prefer).map(toRung) : [],
       target: this.#target,
       phases: this.#ready?.phases ?? this.#clock.phases(),
       candidateDir: null,
@@ -137,12 +140,15 @@ class Job {
     const next = await this.#session.base(spec.newBase);
     const { hiddenSize } = next.model.config;
     const settings = resolveOptions(spec.options, { control: spec.kind === 'control', hiddenSize });
+    this.#settings = settings;
     this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
     const old = await this.#session.base(spec.oldBase);
     await requireCompatible(old, next);
     const oldAdapter = await loadAdapter(spec.adapter, next.model.config);
     const data = await loadTaskData(spec.data, { tokenizer: next.tokenizer, config: next.model.config });
     requireMetric(spec, data);
+    if (settings.strategy === 'scratch' && !data.canTrain) throw new TaskDataError('strategy scratch needs training rows; the task shares none');
+    for (const message of data.warnings) this.#listener.event({ type: 'warning', message });
     const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
     const resumed = await checkpoints.latest();
     const evolution = USES_EVOLUTION.has(settings.strategy) ? await this.#evolution(old, next) : null;
@@ -171,10 +177,10 @@ class Job {
     return evolution;
   }
 
-  async #measureOld({ context, old, oldAdapter }: Prepared): Promise<Measurement> {
+  async #measureOld({ context, old, oldAdapter }: Prepared): Promise<GateMeasurement> {
     const measured = await context.measureOnGate(old, oldAdapter);
     this.#note({ old_on_v1: measured.value });
-    return measured;
+    return context.onGate(measured);
   }
 
   /** What only the report needs is measured when nobody waits for it any more. */
@@ -210,10 +216,7 @@ class Job {
         this.#totalSteps = totalSteps;
         listener.progress(step, totalSteps);
       },
-      event: (event) => {
-        if (event.type === 'candidate') this.#best = toCandidate(event.candidate);
-        listener.event(event);
-      },
+      event: (event) => listener.event(event),
       publish: async (sequence, dir, candidate) => {
         await listener.publish(sequence, dir, candidate);
         this.#markReady();
@@ -221,12 +224,13 @@ class Job {
     };
   }
 
-  async #outcome({ ready, best, problem }: Climb, phases: Record<Phase, number>): Promise<AdaptOutcome> {
+  async #outcome({ ready, best, rungs, problem }: Climb, phases: Record<Phase, number>): Promise<AdaptOutcome> {
     const keep = !ready && best !== null && this.#spec.kind === 'adaptation';
     return {
       ...this.#figures(),
       state: ready ? 'ready' : 'not_ready',
       best: best && toCandidate(best),
+      ladder: rungs.map(toRung),
       target: this.#target,
       phases,
       problem,
@@ -235,9 +239,10 @@ class Job {
   }
 
   #figures() {
-    const { step = 0, tokens = 0, seconds = 0 } = this.#context ?? {};
+    const { step = 0, tokens = 0, seconds = 0, canTrain = true } = this.#context ?? {};
     return {
       baselines: this.#baselines,
+      data: canTrain ? ('training' as const) : ('validation_only' as const),
       steps: step,
       totalSteps: this.#totalSteps,
       readyMs: this.#ready?.ms ?? null,
@@ -248,7 +253,7 @@ class Job {
 }
 
 /** How far the ladder came. */
-interface Climb extends Pick<AdaptationOutcome, 'ready' | 'best' | 'candidates'> {
+interface Climb extends Pick<AdaptationOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
   /** What ended it before its time. */
   readonly problem?: AdaptOutcome['problem'];
 }

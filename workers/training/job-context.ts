@@ -10,9 +10,11 @@ import type {
   FineTuneRequest,
   LadderPhase,
   LadderState,
+  RungName,
 } from '../relora/adaptation.ts';
 import type { Evolution } from '../relora/evolution.ts';
-import type { MetricValue } from '../relora/readiness-gate.ts';
+import type { FleetSearches } from '../relora/fleet-prior.ts';
+import type { GateMeasurement } from '../relora/readiness-gate.ts';
 import { KEPT_CHECKPOINTS, type Checkpoint, type CheckpointStore } from './checkpoint.ts';
 import { meanLoss, measure, type Measurement } from './evaluation.ts';
 import type { TokenizedExample } from './example.ts';
@@ -47,8 +49,18 @@ interface JobState {
   readonly ladder: LadderState;
   /** Is the best candidate's adapter among the tensors? */
   readonly hasBest: boolean;
-  /** Null while nothing is being fine-tuned. */
+  /** Null while nothing is being trained. */
   readonly trainer: unknown;
+  /** The rung that trains. */
+  readonly training: RungName | null;
+  /** What earlier trainings of the job have done. */
+  readonly before: TrainingTotals;
+}
+
+interface TrainingTotals {
+  readonly steps: number;
+  readonly tokens: number;
+  readonly seconds: number;
 }
 
 /** A slow job leaves a checkpoint at least so often, evaluations or not. */
@@ -62,8 +74,9 @@ export class JobContext implements AdaptationContext {
   readonly evolution: Evolution | null;
   readonly seed: number;
   readonly signal: AbortSignal;
+  readonly canTrain: boolean;
   readonly resume: AdaptationContext['resume'];
-  /** Of the training so far. */
+  /** Of all training so far. */
   tokens = 0;
   seconds = 0;
   step = 0;
@@ -75,6 +88,8 @@ export class JobContext implements AdaptationContext {
   /** Fine-tuning steps of the checkpoints that are kept. */
   #savedSteps: readonly number[] = [];
   #trainer: TrainerState | null = null;
+  #training: RungName | null = null;
+  #before: TrainingTotals = { steps: 0, tokens: 0, seconds: 0 };
   #savedAt = performance.now();
   #publications = 0;
   #points: { name: string; step: number; value: number }[] = [];
@@ -85,6 +100,7 @@ export class JobContext implements AdaptationContext {
     this.evolution = options.evolution;
     this.seed = options.settings.seed;
     this.signal = options.signal;
+    this.canTrain = options.data.canTrain;
     this.#searchRows = options.data.validation.slice(0, options.settings.searchRows);
     if (options.resumed) this.resume = this.#restore(options.resumed);
   }
@@ -99,13 +115,22 @@ export class JobContext implements AdaptationContext {
     return createAdapter({ ...this.oldAdapter.config, base, weights, seed });
   }
 
-  async searchLoss(adapter: Adapter): Promise<number> {
-    const { base, signal } = this.#options;
-    return (await meanLoss(base.runtime, adapter, this.#searchRows, { signal })).value;
+  get fleetSearches(): FleetSearches {
+    return this.#options.spec.fleet ?? [];
   }
 
-  async gateMetric(adapter: Adapter): Promise<MetricValue> {
-    return toMetricValue(await this.measureOnGate(this.#options.base, adapter));
+  get searchRowTokens(): number[] {
+    return this.#searchRows.map(({ completionIds }) => completionIds.length);
+  }
+
+  async searchRowLosses(adapter: Adapter, rows: readonly number[]): Promise<Float64Array> {
+    const { base, signal } = this.#options;
+    const examples = rows.map((row) => this.#searchRows[row]!);
+    return (await meanLoss(base.runtime, adapter, examples, { signal })).perExample;
+  }
+
+  async gateMetric(adapter: Adapter): Promise<GateMeasurement> {
+    return this.onGate(await this.measureOnGate(this.#options.base, adapter));
   }
 
   /** The job's metric on the gate rows, on either base; `null` is the base alone. */
@@ -114,11 +139,20 @@ export class JobContext implements AdaptationContext {
     return measure(base.runtime, adapter, data.test, { metric: spec.metric, choices: data.choices, signal });
   }
 
-  async fineTune({ initial, regularisation, steps, evaluateEvery, onEvaluate }: FineTuneRequest): Promise<void> {
+  /** A measurement of {@link measureOnGate} as the method's gate wants it. */
+  onGate({ metric, value, standardError, examples, perExample }: Measurement): GateMeasurement {
+    const tokens = this.#options.data.test.map(({ completionIds }) => completionIds.length);
+    return { metric: { name: metric, value, standardError, rows: examples }, outcomes: { values: perExample, tokens } };
+  }
+
+  async fineTune({ rung, initial, fresh, regularisation, steps, evaluateEvery, onEvaluate }: FineTuneRequest): Promise<void> {
     const { base, data, settings, listener, signal } = this.#options;
+    this.#begin(rung);
     const resume = this.#trainer ?? undefined;
     const isDue = (step: number): boolean => step > 0 && (step % evaluateEvery === 0 || step === steps);
+    const report = (step: number): void => listener.progress(this.#before.steps + step, this.#before.steps + steps);
     if (resume && isDue(resume.optimiser.step)) {
+      report(resume.optimiser.step);
       const adapter = withFactorArrays(initial, resume.parameters);
       if ((await onEvaluate(resume.optimiser.step, adapter)) === 'stop') return;
     }
@@ -128,15 +162,15 @@ export class JobContext implements AdaptationContext {
       examples: data.train(),
       steps,
       batchSize: settings.batchSize,
-      learningRate: settings.learningRate,
+      learningRate: fresh ? settings.scratchLearningRate : settings.learningRate,
       regularisation,
       seed: settings.seed,
       resume,
       signal,
-      afterStep: async (report) => {
-        this.#note(report);
-        listener.progress(report.step, steps);
-        if (isDue(report.step)) return onEvaluate(report.step, report.adapter);
+      afterStep: async (done) => {
+        this.#note(done);
+        report(done.step);
+        if (isDue(done.step)) return onEvaluate(done.step, done.adapter);
         if (performance.now() - this.#savedAt > CHECKPOINT_MS) await this.save();
         return 'continue';
       },
@@ -145,6 +179,15 @@ export class JobContext implements AdaptationContext {
       throw error instanceof TrainingDivergedError ? error.withCheckpoints(this.#savedSteps) : error;
     });
     this.#flushPoints();
+  }
+
+  /** A rung's training starts anew, unless it is the one that a checkpoint was left of. */
+  #begin(rung: RungName): void {
+    if (this.#training !== null && this.#training !== rung) {
+      this.#before = { steps: this.step, tokens: this.tokens, seconds: this.seconds };
+      this.#trainer = null;
+    }
+    this.#training = rung;
   }
 
   async publish(candidate: LadderCandidate): Promise<void> {
@@ -190,7 +233,13 @@ export class JobContext implements AdaptationContext {
   async save(): Promise<void> {
     if (!this.#ladder) return;
     const trainer = this.#trainer ? encodeTrainerState(this.#trainer) : null;
-    const state: JobState = { ladder: this.#ladder, hasBest: this.#best !== null, trainer: trainer?.state ?? null };
+    const state: JobState = {
+      ladder: this.#ladder,
+      hasBest: this.#best !== null,
+      trainer: trainer?.state ?? null,
+      training: this.#training,
+      before: this.#before,
+    };
     const tensors = new Map(trainer?.tensors);
     if (this.#best) for (const [name, data] of factorArrays(this.#best.modules)) tensors.set(`best/${name}`, data);
     await this.#options.checkpoints.save({ state, tensors });
@@ -199,9 +248,11 @@ export class JobContext implements AdaptationContext {
   }
 
   #restore({ state, tensors }: Checkpoint): AdaptationContext['resume'] {
-    const { ladder, hasBest, trainer } = state as JobState;
+    const { ladder, hasBest, trainer, training, before } = state as JobState;
     const names = [...factorArrays(this.oldAdapter.modules).keys()];
-    if (trainer !== null) this.#trainer = decodeTrainerState({ state: trainer, tensors }, names);
+    this.#training = training;
+    this.#before = before;
+    if (trainer !== null) this.#sum(decodeTrainerState({ state: trainer, tensors }, names));
     this.#ladder = ladder;
     this.#noteSaved(this.#trainer?.optimiser.step ?? 0);
     if (hasBest) {
@@ -216,21 +267,21 @@ export class JobContext implements AdaptationContext {
   }
 
   #note({ step, loss, learningRate, state }: StepReport): void {
-    this.#trainer = state;
-    this.step = step;
-    this.tokens = state.tokens;
-    this.seconds = state.seconds;
-    this.#points.push({ name: 'train_loss', step, value: loss }, { name: 'learning_rate', step, value: learningRate });
+    this.#sum(state);
+    const at = this.step;
+    this.#points.push({ name: 'train_loss', step: at, value: loss }, { name: 'learning_rate', step: at, value: learningRate });
     if (step % POINTS_EVERY === 0) this.#flushPoints();
+  }
+
+  #sum(state: TrainerState): void {
+    this.#trainer = state;
+    this.step = this.#before.steps + state.optimiser.step;
+    this.tokens = this.#before.tokens + state.tokens;
+    this.seconds = this.#before.seconds + state.seconds;
   }
 
   #flushPoints(): void {
     if (this.#points.length > 0) this.#options.listener.metrics(this.#points);
     this.#points = [];
   }
-}
-
-/** As the method's gate wants it. */
-export function toMetricValue({ metric, value, standardError, examples }: Measurement): MetricValue {
-  return { name: metric, value, standardError, rows: examples };
 }

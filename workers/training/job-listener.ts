@@ -1,5 +1,5 @@
-import type { AdaptationEvent, CandidateRecord } from '../relora/adaptation.ts';
-import type { Baselines, Candidate, MetricPointMessage, Phase } from './protocol.ts';
+import type { AdaptationEvent, CandidateRecord, RungReport } from '../relora/adaptation.ts';
+import type { Baselines, Candidate, MetricPointMessage, Phase, Rung } from './protocol.ts';
 
 /** Who hears of a job's way: the parent process, or a terminal. */
 export interface JobListener {
@@ -17,7 +17,13 @@ export interface JobListener {
 }
 
 /** A candidate of the ladder as messages and results name it. */
-export function toCandidate({ strategy, alpha, beta, step, metric, passed }: CandidateRecord): Candidate {
-  const { name, value, standardError, rows } = metric;
-  return { strategy, alpha, beta, step, metric: name, value, standardError, examples: rows, passed };
+export function toCandidate(record: CandidateRecord): Candidate {
+  const { strategy, alpha, beta, step, passed, bound, negativeFlips, failed } = record;
+  const { name, value, standardError, rows } = record.metric;
+  return { strategy, alpha, beta, step, metric: name, value, standardError, examples: rows, passed, bound, negativeFlips, failed };
+}
+
+/** A rung of the ladder as results name it. */
+export function toRung({ candidate, ...report }: RungReport): Rung {
+  return { ...report, candidate: candidate && toCandidate(candidate) };
 }

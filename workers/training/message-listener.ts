@@ -12,24 +12,29 @@ export function createMessageListener(
   onWait: (resolve: (sequence: number) => void) => void,
 ): JobListener {
   let metric: number | null = null;
+  /** Of all training so far: a candidate knows only the steps of its own. */
+  let stepsDone = 0;
   return {
     phase: (phase) => send({ type: 'phase', requestId, phase, at: Date.now() }),
-    progress: (step, totalSteps) => send({ type: 'progress', requestId, step, totalSteps, metric }),
+    progress: (step, totalSteps) => {
+      stepsDone = step;
+      send({ type: 'progress', requestId, step, totalSteps, metric });
+    },
     metrics: (points) => send({ type: 'metrics', requestId, points }),
     baselines: (target, baselines) => send({ type: 'baselines', requestId, target, baselines }),
     event: (event) => {
       if (event.type === 'candidate') {
-        const { id, step, metric: found } = event.candidate;
+        const { id, metric: found } = event.candidate;
         metric = found.value;
         // Copy, revert and search are all of step 0; each has a name of its own.
-        const name = `${step > 0 ? 'gate' : id}_${found.name}`;
+        const [name, step] = event.candidate.step > 0 ? [`gate_${found.name}`, stepsDone] : [`${id}_${found.name}`, 0];
         // Of a run that diverges; JSON and the table of points have numbers only.
         if (Number.isFinite(found.value)) send({ type: 'metrics', requestId, points: [{ name, step, value: found.value }] });
       }
       if (event.type === 'search') {
-        const { alpha, beta, loss, ms } = event.evaluation;
+        const { alpha, beta, rows, loss, ms } = event.evaluation;
         const index = event.evaluations - 1;
-        send({ type: 'search', requestId, index, alpha, beta, loss, durationMs: ms });
+        send({ type: 'search', requestId, index, alpha, beta, rows, loss, durationMs: ms });
         send({ type: 'metrics', requestId, points: [{ name: 'search_loss', step: event.evaluations, value: loss }] });
       }
     },

@@ -5,12 +5,24 @@
  * one `outcome` or one `error`. Everything is plain JSON; big things travel as paths of folders.
  */
 import type { ModelConfig } from '../models/model-config.ts';
+import {
+  PREFERENCES,
+  STRATEGIES,
+  type CandidateStrategy,
+  type Preference,
+  type RungReport,
+  type StrategyName,
+} from '../relora/adaptation.ts';
+import type { FleetSearches } from '../relora/fleet-prior.ts';
+import type { GateFailure, GateRule } from '../relora/readiness-gate.ts';
+import type { RegularisationOptions } from '../relora/regularisation.ts';
 
-export const STRATEGIES = ['auto', 'reuse', 'revert', 'relora', 'warm-start', 'scratch'] as const;
+export { PREFERENCES, STRATEGIES };
+export type { FleetSearches };
 /** What a job was asked for. */
-export type Strategy = (typeof STRATEGIES)[number];
-/** What produced a candidate: `auto` picks one of these. */
-export type CandidateStrategy = Exclude<Strategy, 'auto'>;
+export type Strategy = StrategyName;
+/** What produced a candidate: `auto` picks one of these, and `relora-paper` makes a `relora`. */
+export type { CandidateStrategy };
 
 /** What the job's clock runs on. The child never reports `queue_wait`; the worker's own time before it is that. */
 export const PHASES = ['queue_wait', 'prepare', 'evolution', 'initialize', 'fine_tune', 'evaluate', 'publish'] as const;
@@ -20,35 +32,45 @@ export const METRICS = ['accuracy', 'exact_match', 'loss'] as const;
 /** `accuracy` and `exact_match` are fractions in [0, 1], higher is better; `loss` is nats a token, lower is better. */
 export type MetricName = (typeof METRICS)[number];
 
-/** The readiness target: a value, or the old adapter's value on the old base less `margin` (same unit as the metric). */
-export type GateSpec =
-  | { readonly kind: 'absolute'; readonly target: number }
-  | { readonly kind: 'relative'; readonly margin: number };
+/** When an adapter is ready: see the method's `Gate`; values are in units of the metric. */
+export type GateSpec = GateRule & { readonly maxNegativeFlips?: number };
 
 /**
  * Where the rows come from: one JSONL file that is split deterministically into train, validation and test, or two
- * files, of which `validation` is split deterministically into search rows and gate rows.
+ * files, of which `validation` is split deterministically into search rows and gate rows. Without training rows (`train`
+ * null, or a file whose rows all name other splits) an adapter is copied, reverted or searched, and not trained.
  */
-export type DataSpec = { readonly file: string } | { readonly train: string; readonly validation: string };
+export type DataSpec = { readonly file: string } | { readonly train: string | null; readonly validation: string };
 
 /** Budgets and hyper-parameters; what is left out takes the default of `job-options.ts`. */
 export interface AdaptOptions {
   readonly strategy?: Strategy;
-  /** Optimiser steps at most, refinement not counted. */
+  /** Of `auto`: whether the old behaviour or the new base's gains are kept first. */
+  readonly prefer?: Preference;
+  /** Optimiser steps at most, of all training together. */
   readonly maxSteps?: number;
   readonly batchSize?: number;
-  /** Peak, at the end of the warm-up. The default depends on where training starts and on the model's width. */
+  /** Peak, at the end of the warm-up, from an adapter that was carried over. The default depends on the model's width. */
   readonly learningRate?: number;
+  /** The same of a fresh adapter. Default `learningRate` where that is given, else a higher one by the model's width. */
+  readonly scratchLearningRate?: number;
   /** Optimiser steps between two looks at the gate. */
   readonly evaluateEvery?: number;
   /** Loss evaluations that the search for α and β may spend. */
   readonly searchEvaluations?: number;
   /** Rows of the validation split that the search measures the loss on. */
   readonly searchRows?: number;
-  /** Optimiser steps to go on after readiness; a better candidate is published again. */
+  /** Optimiser steps to go on after readiness; a candidate that is better beyond noise is published again. */
   readonly refineSteps?: number;
+  /** Of `auto`: looks at the gate without a better one until fine-tuning gives up; 0: never. */
+  readonly patience?: number;
   /** What the L2 penalty of fine-tuning pulls towards (default: the initial adapter). */
-  readonly regulariseTowards?: 'initial' | 'zero';
+  readonly regulariseTowards?: RegularisationOptions['target'];
+  /** What it pulls: the factors, or their product. */
+  readonly regulariseSpace?: RegularisationOptions['space'];
+  /** How its strength goes down over the run, and where it begins. */
+  readonly regulariseSchedule?: RegularisationOptions['schedule'];
+  readonly regulariseStrength?: number;
   readonly seed?: number;
 }
 
@@ -72,6 +94,8 @@ export interface JobSpec {
    * removes it when the job has ended for good.
    */
   readonly workDir: string;
+  /** Searches of jobs that had finished in the same rollout when this one was started first. Default none. */
+  readonly fleet?: FleetSearches;
   /** Id of the adapter version it is carried over from; goes into the published `readapt.json`. */
   readonly parent?: string;
   /** `needed` leaves out what only a report wants: the baselines that the target does not depend on. Default `all`. */
@@ -106,9 +130,18 @@ export interface Candidate {
   readonly value: number;
   readonly standardError: number;
   readonly examples: number;
-  /** Did it reach the target? */
+  /** Did it pass the gate? */
   readonly passed: boolean;
+  /** What the gate compares with the target where it is not the value: its confidence bound. */
+  readonly bound: number | null;
+  /** Share of the gate rows; null where the old version was not measured on them. */
+  readonly negativeFlips: number | null;
+  /** What of the gate was not passed. */
+  readonly failed: readonly GateFailure[];
 }
+
+/** What became of one rung of the strategy's ladder. */
+export type Rung = Omit<RungReport, 'candidate'> & { readonly candidate: Candidate | null };
 
 /** On the gate rows; null where not measured (yet). */
 export interface Baselines {
@@ -131,6 +164,10 @@ export interface AdaptOutcome {
   /** Null where the job was cancelled before it was known. */
   readonly target: number | null;
   readonly baselines: Baselines;
+  /** Every rung of the strategy in order; empty where the job ended before its first look at the gate. */
+  readonly ladder: readonly Rung[];
+  /** `validation_only`: the tenant shares no training rows, nothing was or could have been trained. */
+  readonly data: 'training' | 'validation_only';
   readonly steps: number;
   readonly totalSteps: number;
   /** Milliseconds of this attempt's clock, by phase, up to readiness (or the end where it was not reached). */
@@ -202,6 +239,8 @@ export type ChildMessage =
       readonly index: number;
       readonly alpha: number;
       readonly beta: number;
+      /** The first so many search rows, in the search's order, that the loss is of. */
+      readonly rows: number;
       readonly loss: number;
       readonly durationMs: number;
     }

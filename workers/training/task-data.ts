@@ -11,10 +11,16 @@ import { tokenizeExamples } from './tokenize.ts';
 export interface TaskData {
   /** Tokenised at the first call: an adapter that passes the gate untrained never needs them. */
   train(): readonly TokenizedExample[];
+  /** Whether there are training rows. */
+  readonly canTrain: boolean;
+  /** The search's rows. */
   readonly validation: readonly TokenizedExample[];
+  /** The gate's rows; no prompt of theirs is among the search's. */
   readonly test: readonly TokenizedExample[];
   /** Null where the completions are no small set. */
   readonly choices: ChoiceSet | null;
+  /** What was found about the rows, for people. */
+  readonly warnings: readonly string[];
 }
 
 export interface TaskDataOptions {
@@ -32,20 +38,33 @@ export class TaskDataError extends Error {
 
 const DEFAULT_MAX_LENGTH = 512;
 
-/** Loads, splits and tokenises a task. The splits are the same in every run and share no row. */
+/**
+ * Loads, splits and tokenises a task. The splits are the same in every run; search and gate share no row.
+ * @throws TaskDataError where there are no rows to search on or to gate by
+ */
 export async function loadTaskData(spec: DataSpec, options: TaskDataOptions): Promise<TaskData> {
-  const rows = 'file' in spec ? splitRows(await loadDataset(spec.file)) : await loadPair(spec);
-  for (const [name, list] of Object.entries(rows)) {
-    if (list.length === 0) throw new TaskDataError(`the dataset has no ${name} rows`);
+  const split = 'file' in spec ? splitRows(await loadDataset(spec.file)) : await loadPair(spec);
+  const { rows, removed } = keepGateApart(split);
+  for (const name of ['validation', 'test'] as const) {
+    if (rows[name].length === 0) throw new TaskDataError(`the dataset has no ${name} rows${removed > 0 ? ' of its own' : ''}`);
   }
   const tokenize = (list: readonly ExampleRow[]): TokenizedExample[] => tokenizeRows(list, options);
   let train: TokenizedExample[] | undefined;
   return {
     train: () => (train ??= tokenize(rows.train)),
+    canTrain: rows.train.length > 0,
     validation: tokenize(rows.validation),
     test: tokenize(rows.test),
     choices: findChoices([...rows.train, ...rows.validation, ...rows.test], options.tokenizer),
+    warnings: removed > 0 ? [`${removed} search rows have the prompt of a gate row and are left out of the search`] : [],
   };
+}
+
+/** Takes the search's rows whose prompt the gate has too out of the search: the gate must not see what was chosen on. */
+export function keepGateApart(rows: SplitRows): { readonly rows: SplitRows; readonly removed: number } {
+  const prompts = new Set(rows.test.map(({ prompt }) => prompt));
+  const validation = rows.validation.filter(({ prompt }) => !prompts.has(prompt));
+  return { rows: { ...rows, validation }, removed: rows.validation.length - validation.length };
 }
 
 /** Rows to tokens within the model's maximum length. */
@@ -78,9 +97,10 @@ export function splitRows(rows: readonly DatasetRow[]): SplitRows {
   return { train, validation, test };
 }
 
-/** Two files: what is trained on, and what is held out. */
-async function loadPair(spec: { readonly train: string; readonly validation: string }): Promise<SplitRows> {
-  return { train: await loadDataset(spec.train), ...splitHeldOut(await loadDataset(spec.validation)) };
+/** Two files: what is trained on, if anything, and what is held out. */
+async function loadPair(spec: { readonly train: string | null; readonly validation: string }): Promise<SplitRows> {
+  const train = spec.train === null ? [] : await loadDataset(spec.train);
+  return { train, ...splitHeldOut(await loadDataset(spec.validation)) };
 }
 
 /** Held-out rows that name no test split serve search and gate: a third of them, 64 at most, are the search's. */

@@ -69,7 +69,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
   phase('prepare');
   send({ type: 'baselines', requestId, target: 0.8, baselines });
   phase('initialize');
-  send({ type: 'search', requestId, index: 0, alpha: 1, beta: -1, loss: 0.5, durationMs: 2 });
+  send({ type: 'search', requestId, index: 0, alpha: 1, beta: -1, rows: 16, loss: 0.5, durationMs: 2 });
   phase('fine_tune');
   for (const step of [1, 2]) {
     send({ type: 'progress', requestId, step, totalSteps: 4, metric: 0.5 + step / 10 });
@@ -82,7 +82,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
     await until(() => false);
   }
   if (behaviour.hang === true) await until(() => behaviour.deaf !== true && cancelled.has(requestId));
-  const end = { target: 0.8, baselines, steps: 4, totalSteps: 4, phases: {} as AdaptOutcome['phases'], readyMs: null, tokens: 1, tokensPerSecond: 1, candidateDir: null };
+  const end = { target: 0.8, baselines, steps: 4, totalSteps: 4, phases: {} as AdaptOutcome['phases'], readyMs: null, tokens: 1, tokensPerSecond: 1, candidateDir: null, ladder: [], data: 'training' as const };
   if (cancelled.has(requestId)) return { ...end, state: 'cancelled', best: null };
   phase('evaluate');
   if (behaviour.outcome === 'permanent') throw new Failure('dataset row 3 cannot be tokenised', { code: 'invalid_dataset', permanent: true });
@@ -104,7 +104,7 @@ async function publications(requestId: string, spec: JobSpec, count: number): Pr
 }
 
 function candidate(sequence: number, value: number): Candidate {
-  return { strategy: 'relora', alpha: 1, beta: -0.5, step: 10 * sequence, metric: 'accuracy', value, standardError: 0.01, examples: 100, passed: value >= 0.8 };
+  return { strategy: 'relora', alpha: 1, beta: -0.5, step: 10 * sequence, metric: 'accuracy', value, standardError: 0.01, examples: 100, passed: value >= 0.8, bound: null, negativeFlips: null, failed: [] };
 }
 
 async function writeCandidate(spec: JobSpec, sequence: number): Promise<string> {

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import type { AdaptationOptions, AdaptationOutcome, StrategyName } from '../../../workers/relora/adaptation.ts';
-import { NO_REGULARISATION } from '../../../workers/relora/regularisation.ts';
+import { DEFAULT_REGULARISATION, NO_REGULARISATION } from '../../../workers/relora/regularisation.ts';
 import { runStrategy } from '../../../workers/relora/strategies.ts';
 import { ids, ToyAdaptation, type ToyOptions } from './support/toy-adaptation.ts';
 
 /** Options of a run that has to reach a loss. */
 const until = (target: number, options: Partial<AdaptationOptions> = {}): AdaptationOptions => ({
   gate: { metric: 'loss', kind: 'absolute', target },
-  oldMetric: null,
+  old: null,
   steps: 40,
   evaluateEvery: 5,
-  search: { evaluations: 8, minimumImprovement: 0 },
+  search: { evaluations: 8, stepGain: 0, racing: false },
   regularisation: NO_REGULARISATION,
   ...options,
 });
@@ -33,7 +33,7 @@ describe('auto', () => {
 
   it('stops at revert where copy fails and revert passes', async () => {
     const toy = new ToyAdaptation();
-    const copyLoss = toy.metric(toy.old).value;
+    const copyLoss = toy.metric(toy.old).metric.value;
     const outcome = await run('auto', toy, until(copyLoss / 2));
     expect(toy.calls).toEqual(['gate', 'gate', 'publish revert']);
     expect(outcome).toMatchObject({ ready: true, strategy: 'revert', alpha: 1, beta: -1 });
@@ -42,7 +42,7 @@ describe('auto', () => {
 
   it('searches where both fail, and publishes what it found', async () => {
     const toy = new ToyAdaptation({ change: 0.6, bestAlpha: 1.2, bestBeta: -0.4 });
-    const outcome = await run('auto', toy, until(0.05));
+    const outcome = await run('auto', toy, until(0.06));
     expect(toy.rungs()).toEqual(['copy', 'revert', 'search']);
     expect(outcome).toMatchObject({ ready: true, strategy: 'relora' });
     expect(outcome.published!.id).toBe('search');
@@ -64,7 +64,7 @@ describe('auto', () => {
     expect(outcome.candidates.at(-1)!.id).toBe(outcome.published!.id);
     expect(outcome.published!.step).toBeGreaterThan(0);
     expect(toy.count('step')).toBe(outcome.published!.step);
-    expect(toy.metric(outcome.published!.adapter).value).toBe(outcome.published!.metric.value);
+    expect(toy.metric(outcome.published!.adapter).metric.value).toBe(outcome.published!.metric.value);
   });
 
   it('is not ready out of budget, publishes nothing and keeps the best', async () => {
@@ -73,7 +73,7 @@ describe('auto', () => {
     expect(outcome).toMatchObject({ ready: false, published: null });
     expect(toy.published).toEqual([]);
     expect(outcome.best!.metric.value).toBe(Math.min(...outcome.candidates.map(({ metric }) => metric.value)));
-    expect(toy.metric(outcome.best!.adapter).value).toBe(outcome.best!.metric.value);
+    expect(toy.metric(outcome.best!.adapter).metric.value).toBe(outcome.best!.metric.value);
     expect(toy.count('step')).toBe(10);
   });
 
@@ -89,9 +89,19 @@ describe('auto', () => {
     expect(outcome.published!.metric.value).toBe(metrics.at(-1));
   });
 
+  it('does not publish again what is better within noise only', async () => {
+    const toy = new ToyAdaptation({ ...NOVEL, gateNoise: 0.3 });
+    const outcome = await run('auto', toy, until(0.6, { refineSteps: 10, evaluateEvery: 1 }));
+    const [first] = toy.published;
+    const better = outcome.candidates.filter(({ metric, elapsedMs }) => elapsedMs > first!.elapsedMs && metric.value < first!.metric.value);
+    expect(better.length).toBeGreaterThan(0);
+    expect(toy.published).toHaveLength(1);
+    expect(outcome.best!.id).toBe(first!.id);
+  });
+
   it('refines what an early rung published, and never publishes something worse', async () => {
     const toy = new ToyAdaptation({ change: 0, learningRate: 60, novelty: 0.05 });
-    const target = toy.metric(toy.old).value;
+    const target = toy.metric(toy.old).metric.value;
     const outcome = await run('auto', toy, until(target, { refineSteps: 5, evaluateEvery: 1 }));
     expect(toy.rungs()).toEqual(['copy', 'fine_tune']);
     expect(toy.count('step')).toBe(5);
@@ -109,11 +119,121 @@ describe('auto', () => {
 
   it('warns once where the gate rows cannot tell, and goes on', async () => {
     const toy = new ToyAdaptation();
-    const oldMetric = { name: 'loss', value: 0.3, rows: 6, standardError: 0.2 } as const;
-    const gate = { metric: 'loss', kind: 'relative', margin: 0.0001 } as const;
-    const outcome = await run('auto', toy, until(0, { gate, oldMetric, steps: 10 }));
-    expect(outcome.warnings).toHaveLength(1);
-    expect(outcome.target.value).toBeCloseTo(0.3001, 10);
+    // The old version: a tenth of the copy's loss in every row, so that differences have the spread of the rows.
+    const { metric, outcomes } = toy.metric(toy.old);
+    const old = { metric: { ...metric, value: metric.value / 10 }, outcomes: { ...outcomes, values: Array.from(outcomes.values, (loss) => loss / 10) } };
+    const gate = { metric: 'loss', kind: 'relative', margin: 1e-9 } as const;
+    const outcome = await run('auto', toy, until(0, { gate, old, steps: 10 }));
+    expect(outcome.warnings).toEqual([expect.stringMatching(/^6 gate rows resolve a difference in loss of/)]);
+    expect(outcome.target.value).toBeCloseTo(metric.value / 10, 8);
+  });
+});
+
+describe('auto: what is kept, and what is there', () => {
+  it('that prefers the new base reverts last, and undoes half of its change at most before', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const outcome = await run('auto', toy, until(1e-9, { prefer: 'new_base', steps: 10 }));
+    expect(toy.rungs()).toEqual(['copy', 'search', 'fine_tune', 'revert']);
+    const tried = outcome.searchHistory.map(({ beta }) => beta);
+    expect(tried.length).toBeGreaterThan(2);
+    expect(Math.min(...tried)).toBeGreaterThanOrEqual(-0.5);
+    // The plain task of the toy is to revert: that is what the last rung finds.
+    const plain = new ToyAdaptation();
+    const reverted = await run('auto', plain, until(0.1, { prefer: 'new_base', steps: 0 }));
+    expect(reverted).toMatchObject({ ready: true, strategy: 'revert' });
+    expect(plain.rungs().at(-1)).toBe('revert');
+  });
+
+  it('gives the rest of the budget to training from scratch where fine-tuning gets no better', async () => {
+    // Steps so long that training diverges: the first look at the gate is the best, two more end it.
+    const toy = new ToyAdaptation({ ...NOVEL, learningRate: 10 });
+    const outcome = await run('auto', toy, until(1e-9, { steps: 40, patience: 2 }));
+    expect(toy.rungs()).toEqual(['copy', 'revert', 'search', 'fine_tune', 'scratch']);
+    const trained = ids(outcome.candidates.filter(({ step }) => step > 0));
+    const tuned = ['fine_tune@5', 'fine_tune@10', 'fine_tune@15'];
+    expect(trained).toEqual([...tuned, 'scratch@5', 'scratch@10', 'scratch@15', 'scratch@20', 'scratch@25']);
+    const scratch = outcome.candidates.filter(({ rung }) => rung === 'scratch');
+    expect(scratch.every(({ strategy, alpha }) => strategy === 'scratch' && alpha === null)).toBe(true);
+    expect(outcome.best!.step).toBe(0);
+    // Without patience the first training spends it all.
+    const stubborn = new ToyAdaptation({ ...NOVEL, learningRate: 10 });
+    const { rungs } = await run('auto', stubborn, until(1e-9, { steps: 40 }));
+    expect(rungs.at(-1)).toMatchObject({ rung: 'scratch', result: 'skipped', reason: 'the budget of steps is used up' });
+  });
+
+  it('copies, reverts and searches without training rows, and says that it could not train', async () => {
+    const toy = new ToyAdaptation({ ...NOVEL, canTrain: false });
+    const outcome = await run('auto', toy, until(1e-9));
+    expect(toy.rungs()).toEqual(['copy', 'revert', 'search']);
+    expect(toy.count('step')).toBe(0);
+    const skipped = outcome.rungs.filter(({ result }) => result === 'skipped');
+    expect(skipped.map(({ rung, reason }) => [rung, reason])).toEqual([
+      ['prior', 'no other adapter of the rollout has been searched yet'],
+      ['fine_tune', 'no training rows are shared'],
+      ['scratch', 'no training rows are shared'],
+    ]);
+  });
+
+  it('tries what the fleet has found before it searches', async () => {
+    const task: ToyOptions = { change: 0.6, bestAlpha: 1, bestBeta: -0.5 };
+    const { searchHistory } = await run('relora', new ToyAdaptation(task), until(1e-9, { steps: 0 }));
+    const toy = new ToyAdaptation({ ...task, fleetSearches: [searchHistory] });
+    const outcome = await run('auto', toy, until(0.05));
+    expect(toy.rungs()).toEqual(['copy', 'revert', 'prior']);
+    expect(outcome).toMatchObject({ ready: true, strategy: 'relora' });
+    expect(toy.count('search')).toBe(0);
+  });
+
+  it('reports every rung: passed, failed, skipped and not run, with its time', async () => {
+    let clock = 0;
+    const toy = new ToyAdaptation();
+    const copyLoss = toy.metric(toy.old).metric.value;
+    const context = { ...toy.context(), now: () => (clock += 1) };
+    const { rungs } = await runStrategy('auto', context, until(copyLoss / 2));
+    expect(rungs.map(({ rung, result, reason }) => [rung, result, reason])).toEqual([
+      ['copy', 'failed', null],
+      ['revert', 'passed', null],
+      ['prior', 'not_run', 'revert passed'],
+      ['search', 'not_run', 'revert passed'],
+      ['fine_tune', 'not_run', 'revert passed'],
+      ['scratch', 'not_run', 'revert passed'],
+    ]);
+    expect(rungs[0]!.candidate).toMatchObject({ id: 'copy', passed: false, failed: ['value'], needed: copyLoss / 2 });
+    expect(rungs.map(({ ms }) => ms > 0)).toEqual([true, true, false, false, false, false]);
+  });
+
+  it('is not passed by what flips too many rows', async () => {
+    const toy = new ToyAdaptation();
+    const gate = { metric: 'accuracy', kind: 'absolute', target: 0.5, maxNegativeFlips: 0.1 } as const;
+    const measured = (values: number[]) => ({
+      metric: { name: 'accuracy' as const, value: 0.5, rows: 4, standardError: 0.25 },
+      outcomes: { values, tokens: [1, 1, 1, 1] },
+    });
+    const answers = [measured([0, 1, 0, 1]), measured([1, 1, 0, 0])];
+    const context = { ...toy.context(), gateMetric: async () => answers.shift()! };
+    const outcome = await runStrategy('auto', context, until(0, { gate, old: measured([1, 1, 0, 0]) }));
+    expect(outcome.published!.id).toBe('revert');
+    expect(outcome.candidates.map(({ negativeFlips, passed }) => [negativeFlips, passed])).toEqual([[0.25, false], [0, true]]);
+  });
+});
+
+describe('relora-paper', () => {
+  it('spends its whole budget of evaluations on all rows, from nothing known, and trains in two stages', async () => {
+    const known = { alpha: 1, beta: -1, rows: 6, loss: 0.001, ms: 1, rowLosses: [] };
+    const toy = new ToyAdaptation({ ...NOVEL, fleetSearches: [[{ ...known, beta: 0, loss: 1 }, known]] });
+    const seen: unknown[] = [];
+    const context = toy.context();
+    const fineTune: typeof context.fineTune = (request) => (seen.push(request.regularisation), context.fineTune(request));
+    const options = until(1e-9, { steps: 5, search: { evaluations: 7 } });
+    const outcome = await runStrategy('relora-paper', { ...context, fineTune }, options);
+    expect(toy.rungs()).toEqual(['search', 'fine_tune']);
+    expect(outcome.searchHistory).toHaveLength(7);
+    expect(outcome.searchHistory.every(({ rowLosses }) => rowLosses.length === 6)).toBe(true);
+    const flat = await run('relora-paper', new ToyAdaptation(NOVEL), options);
+    const points = (found: AdaptationOutcome) => found.searchHistory.map(({ alpha, beta }) => [alpha, beta]);
+    expect(points(outcome)).toEqual(points(flat));
+    expect(seen).toEqual([DEFAULT_REGULARISATION]);
+    expect(outcome.strategy).toBe('relora');
   });
 });
 
@@ -123,7 +243,7 @@ describe('the strategies', () => {
     ['revert', ['revert'], ['revert']],
     ['relora', ['search', 'fine_tune'], ['search', 'fine_tune@5', 'fine_tune@10']],
     ['warm-start', ['copy', 'fine_tune'], ['copy', 'fine_tune@5', 'fine_tune@10']],
-    ['scratch', ['fine_tune'], ['fine_tune@5', 'fine_tune@10']],
+    ['scratch', ['scratch'], ['scratch@5', 'scratch@10']],
   ])('%s tries %j', async (strategy, rungs, candidates) => {
     const toy = new ToyAdaptation(NOVEL);
     const outcome = await run(strategy, toy, until(1e-9, { steps: 10 }));
@@ -137,7 +257,7 @@ describe('the strategies', () => {
     expect(outcome).toMatchObject({ ready: true, strategy: 'scratch', alpha: null, beta: null });
   });
 
-  it.each<StrategyName>(['revert', 'relora'])('%s needs the evolution', async (strategy) => {
+  it.each<StrategyName>(['revert', 'relora', 'relora-paper'])('%s needs the evolution', async (strategy) => {
     const context = { ...new ToyAdaptation().context(), evolution: null };
     await expect(runStrategy(strategy, context, until(0.1))).rejects.toMatchObject({ code: 'evolution_required' });
   });
@@ -151,7 +271,7 @@ describe('the strategies', () => {
   it('hold fine-tuning back by L2 towards the initial adapter', async () => {
     const distance = async (strong: number) => {
       const toy = new ToyAdaptation(NOVEL);
-      const regularisation = { ...NO_REGULARISATION, strong, relaxed: strong };
+      const regularisation = { ...DEFAULT_REGULARISATION, strong, relaxed: strong };
       const outcome = await run('relora', toy, until(1e-9, { steps: 20, search: { evaluations: 1 }, regularisation }));
       const last = outcome.candidates.at(-1)!;
       return last.metric.value;

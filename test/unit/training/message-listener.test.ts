@@ -12,6 +12,9 @@ const CANDIDATE: Candidate = {
   standardError: 0.01,
   examples: 100,
   passed: true,
+  bound: null,
+  negativeFlips: null,
+  failed: [],
 };
 
 function listen(signal: AbortSignal) {

@@ -4,6 +4,7 @@ import { factorArrays } from '../../../workers/engine/optimiser/factors.ts';
 import type { Adapter } from '../../../workers/models/adapter.ts';
 import { createAdapter } from '../../../workers/models/lora-init.ts';
 import type { TokenizedExample } from '../../../workers/training/example.ts';
+import { DEFAULT_REGULARISATION } from '../../../workers/relora/regularisation.ts';
 import { accumulateGradients } from '../../../workers/training/gradients.ts';
 import { inputLength, makeBatch } from '../../../workers/training/make-batch.ts';
 import { TrainingDivergedError } from '../../../workers/training/loss-monitor.ts';
@@ -81,7 +82,7 @@ describe('train', () => {
   });
 
   it('is held near the initial adapter by regularisation towards it', async () => {
-    const strong = { strong: 50, relaxed: 50, strongUntil: 0, relaxedFrom: 0, target: 'initial' as const };
+    const strong = { ...DEFAULT_REGULARISATION, strong: 50, relaxed: 50 };
     const free = await train({ ...common, steps: 10 });
     const held = await train({ ...common, steps: 10, regularisation: strong });
     const distance = (adapter: Adapter): number => maxDifference(adapter.modules, common.initial.modules);

@@ -7,10 +7,13 @@ import type {
   FineTuneRequest,
   LadderPhase,
   LadderState,
+  RungName,
 } from '../../../../workers/relora/adaptation.ts';
+import { Random } from '../../../../workers/models/random.ts';
+import type { FleetSearches } from '../../../../workers/relora/fleet-prior.ts';
 import { matmul, transposedMatmul } from '../../../../workers/relora/linalg/matmul.ts';
 import { matrix, scaleColumns, transpose, type Matrix } from '../../../../workers/relora/linalg/matrix.ts';
-import type { MetricValue } from '../../../../workers/relora/readiness-gate.ts';
+import type { GateMeasurement } from '../../../../workers/relora/readiness-gate.ts';
 import { anchorOf, l2Coefficient, withL2Gradients, type Penalty } from '../../../../workers/relora/regularisation.ts';
 import { bestApproximation, evolutionOf, productOf, randomAdapter } from './adapters.ts';
 import { randomMatrix } from './matrices.ts';
@@ -27,6 +30,10 @@ export interface ToyOptions {
   /** Size of a part of the task's optimum that no fusion reaches. */
   readonly novelty?: number;
   readonly learningRate?: number;
+  readonly canTrain?: boolean;
+  /** Standard deviation of what each look at the gate adds to the loss of a row, drawn anew for every look. */
+  readonly gateNoise?: number;
+  readonly fleetSearches?: FleetSearches;
   /** Called before every call of the context; may throw, as a killed process would. */
   readonly before?: (call: string) => void;
 }
@@ -47,9 +54,10 @@ export class ToyAdaptation {
   readonly #options: ToyOptions;
   readonly #delta: Matrix;
   readonly #wanted: Matrix;
+  readonly #random = Random.fromSeed(8);
   #phase: LadderPhase | 'none' = 'none';
   #saved: { state: string; best: Candidate | null } | null = null;
-  #trained: { step: number; adapter: Adapter } | null = null;
+  #trained: { rung: RungName; step: number; adapter: Adapter } | null = null;
 
   constructor(options: ToyOptions = {}) {
     const { change = 0.5, bestAlpha = 1, bestBeta = -1, novelty = 0 } = options;
@@ -71,8 +79,10 @@ export class ToyAdaptation {
       seed: 3,
       signal: this.controller.signal,
       createFresh: (seed) => emptied(randomAdapter([SHAPE], RANK, RANK, seed)),
-      searchRowTokens: new Array<number>(SHAPE.outFeatures / 2).fill(SHAPE.inFeatures),
-      searchRowLosses: async (adapter, rows) => this.#call('search', () => this.#rowLosses(adapter, rows)),
+      searchRowTokens: this.#rowTokens(),
+      searchRowLosses: async (adapter, rows) => this.#call('search', () => this.#rowLosses(adapter, rows, 0)),
+      canTrain: this.#options.canTrain ?? true,
+      fleetSearches: this.#options.fleetSearches ?? [],
       gateMetric: async (adapter) => this.#call('gate', () => this.metric(adapter)),
       fineTune: (request) => this.#fineTune(request),
       publish: async (candidate) => this.#call(`publish ${candidate.id}`, () => void this.published.push(candidate)),
@@ -91,14 +101,26 @@ export class ToyAdaptation {
     return sum / (error.data.length / 2);
   }
 
-  /** Summed squared differences of some of the even rows. */
-  #rowLosses(adapter: Adapter, rows: readonly number[]): number[] {
+  /** Summed squared differences of some of the even (0) or odd (1) rows. */
+  #rowLosses(adapter: Adapter, rows: readonly number[], parity: 0 | 1): number[] {
     const { data, cols } = this.#error(adapter);
-    return rows.map((row) => data.subarray(2 * row * cols, (2 * row + 1) * cols).reduce((sum, error) => sum + error ** 2, 0));
+    const sumOf = (row: number) => data.subarray(row * cols, (row + 1) * cols).reduce((sum, error) => sum + error ** 2, 0);
+    return rows.map((row) => sumOf(2 * row + parity));
   }
 
-  metric(adapter: Adapter): MetricValue {
-    return { name: 'loss', value: this.loss(adapter, 1), rows: 6, standardError: 0.001 };
+  #rowTokens(): number[] {
+    return new Array<number>(SHAPE.outFeatures / 2).fill(SHAPE.inFeatures);
+  }
+
+  /** The loss on the odd rows, each of which is a row of the gate. */
+  metric(adapter: Adapter): GateMeasurement {
+    const noise = this.#options.gateNoise ?? 0;
+    const exact = this.#rowLosses(adapter, [...this.#rowTokens().keys()], 1);
+    const values = exact.map((loss) => loss + noise * SHAPE.inFeatures * this.#random.normal());
+    return {
+      metric: { name: 'loss', value: this.loss(adapter, 1), rows: values.length, standardError: 0.001 },
+      outcomes: { values, tokens: this.#rowTokens() },
+    };
   }
 
   count(call: string): number {
@@ -120,8 +142,8 @@ export class ToyAdaptation {
     return result();
   }
 
-  async #fineTune({ initial, regularisation, steps, evaluateEvery, onEvaluate }: FineTuneRequest): Promise<void> {
-    let { step, adapter } = this.#trained ?? { step: 0, adapter: initial };
+  async #fineTune({ rung, initial, regularisation, steps, evaluateEvery, onEvaluate }: FineTuneRequest): Promise<void> {
+    let { step, adapter } = this.#trained?.rung === rung ? this.#trained : { step: 0, adapter: initial };
     while (step < steps) {
       this.controller.signal.throwIfAborted();
       const { space } = regularisation;
@@ -130,7 +152,7 @@ export class ToyAdaptation {
       step++;
       if (step % evaluateEvery !== 0 && step !== steps) continue;
       const verdict = await onEvaluate(step, adapter);
-      this.#trained = { step, adapter };
+      this.#trained = { rung, step, adapter };
       if (verdict === 'stop') return;
     }
   }
