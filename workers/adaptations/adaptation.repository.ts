@@ -1,6 +1,6 @@
 import type { Prisma, Queryable, Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
-import type { Candidate, MetricPointMessage } from '../training/protocol.ts';
+import type { Candidate, FleetSearches, MetricPointMessage } from '../training/protocol.ts';
 
 /** All that a job needs to be run. */
 const NEEDED = {
@@ -9,12 +9,17 @@ const NEEDED = {
   adapter: { include: { dataset: true } },
 } satisfies Prisma.JobInclude;
 
+/** Searches that a next job is given: more than its model takes in. */
+const FLEET_SEARCHES = 24;
+
 export type LoadedJob = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
 
 export interface SearchPoint {
   index: number;
   alpha: number;
   beta: number;
+  rows: number;
+  metric: string;
   loss: number;
   durationMs: number;
 }
@@ -32,6 +37,25 @@ export const adaptationRepository = {
 
   evolution: (db: Queryable, fromVersionId: string, toVersionId: string) =>
     db.evolution.findUnique({ where: { fromVersionId_toVersionId: { fromVersionId, toVersionId } } }),
+
+  /**
+   * Searches of the adaptations that had ended in the same rollout before this job was started first, from the same base
+   * version: the same however often the job is taken up again. Of the jobs that looked at most, earliest first. What
+   * leaves a tenant is coefficients and mean losses, for the workers alone.
+   */
+  async fleetSearches(db: Queryable, job: LoadedJob): Promise<FleetSearches> {
+    const found = await db.$queryRaw<{ records: FleetSearches[number] }[]>`
+      SELECT json_agg(json_build_object('alpha', e.alpha, 'beta', e.beta, 'rows', e.rows, 'loss', e.loss) ORDER BY e.index) AS records
+      FROM jobs j
+      JOIN adapter_versions v ON v.id = j.source_version_id
+      JOIN search_evaluations e ON e.job_id = j.id AND e.rows > 0 AND e.metric = 'loss'
+      WHERE j.rollout_id = ${job.rolloutId} AND j.kind = 'adaptation' AND v.base_version_id = ${job.sourceVersion.baseVersionId}
+        AND j.finished_at <= (SELECT started_at FROM jobs WHERE id = ${job.id})
+      GROUP BY j.id
+      ORDER BY COUNT(*) DESC, j.finished_at, j.id
+      LIMIT ${FLEET_SEARCHES}`;
+    return found.map(({ records }) => records);
+  },
 
   /** Milliseconds until the lease of another holder runs out; null if there is no such job or it is not held. */
   async leaseLeft(db: Queryable, jobId: string): Promise<number | null> {

@@ -35,6 +35,7 @@ export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFo
     gate: adapter.gate as unknown as GateSpec,
     evolution: digest === null ? null : await artifacts.localPath(digest),
     options: adaptOptions(job, rollout.options as StoredOptions),
+    fleet: await adaptationRepository.fleetSearches(db, job),
     workDir: workDirOf(folders.checkpoints, job.id),
     parent: job.sourceVersionId,
   };

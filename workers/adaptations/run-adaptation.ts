@@ -90,8 +90,8 @@ async function relay(
     case 'metrics':
       return recorder.points(message.points);
     case 'search': {
-      const { index, alpha, beta, loss, durationMs } = message;
-      return recorder.search({ index, alpha, beta, loss, durationMs });
+      const { index, alpha, beta, rows, loss, durationMs } = message;
+      return recorder.search({ index, alpha, beta, rows, metric: 'loss', loss, durationMs });
     }
     case 'baselines':
       return recorder.baselines(message.target, message.baselines);
