@@ -1,6 +1,8 @@
 import type { Adapter, LoraFactors, TrainableArrays } from '../models/adapter.ts';
 import type { Coefficients } from './coefficients.ts';
+import { magnitudeSlopes, type RowProducts } from './dora-slopes.ts';
 import type { Evolution, ModuleEvolution } from './evolution.ts';
+import { withFusedMagnitude } from './fused-magnitude.ts';
 import { coefficientsOf, type GroupedCoefficients, type Grouping } from './grouping.ts';
 
 /** One number for alpha and one for beta, by module or by group: slopes of the loss, or weights of the two directions. */
@@ -23,7 +25,8 @@ export function stackedAdapter(
   return { config: adapter.config, modules: new Map(modules) };
 }
 
-function stack(old: LoraFactors, change: ModuleEvolution, { alpha, beta }: Coefficients): LoraFactors {
+function stack(old: LoraFactors, change: ModuleEvolution, coefficients: Coefficients): LoraFactors {
+  const { alpha, beta } = coefficients;
   const { inFeatures, outFeatures } = old;
   const rank = old.rank + change.rank;
   const a = new Float32Array(rank * inFeatures);
@@ -37,25 +40,40 @@ function stack(old: LoraFactors, change: ModuleEvolution, { alpha, beta }: Coeff
     for (let k = 0; k < old.rank; k++) b[row + k] = alpha * old.scaling * old.b[i * old.rank + k]!;
     for (let k = 0; k < change.rank; k++) b[row + old.rank + k] = beta * change.u[i * change.rank + k]! * change.s[k]!;
   }
-  return { ...old, rank, scaling: 1, a, b };
+  return withFusedMagnitude({ ...old, rank, scaling: 1, a, b }, change, coefficients);
 }
 
 /**
- * ∂loss/∂alpha and ∂loss/∂beta of every module, exact but for DoRA, whose norms the engine holds constant in its
- * gradients (as PEFT does): with G = ∂loss/∂W, the gradient with respect to B′ of the
- * stacked adapter is G [Aᵀ | V], hence ⟨G, s · B A⟩ = ⟨∂loss/∂B′[:, :r], s · B⟩ and
- * ⟨G, U S Vᵀ⟩ = ⟨∂loss/∂B′[:, r:], U S⟩.
+ * ∂loss/∂alpha and ∂loss/∂beta of every module: with G = ∂loss/∂W, the gradient with respect to B′ of the stacked adapter
+ * is G [Aᵀ | V], hence ⟨G, s · B A⟩ = ⟨∂loss/∂B′[:, :r], s · B⟩ and ⟨G, U S Vᵀ⟩ = ⟨∂loss/∂B′[:, r:], U S⟩. Under DoRA, what
+ * its magnitudes and norms add.
  * @param gradients of the {@link stackedAdapter}, at whatever coefficients
+ * @param dora needed for an adapter that is one
  */
 export function coefficientGradients(
   adapter: Adapter,
   evolution: Evolution,
   gradients: ReadonlyMap<string, TrainableArrays>,
+  dora?: DoraPoint,
 ): CoefficientSlopes {
   const slopes = [...adapter.modules].map(([name, old]) => {
-    return [name, slopesOf(old, evolution.modules.get(name)!, gradients.get(name)!.b)] as const;
+    const change = evolution.modules.get(name)!;
+    const { b, magnitude } = gradients.get(name)!;
+    const slopes = slopesOf(old, change, b);
+    if (!magnitude) return [name, slopes] as const;
+    if (!dora) throw new RangeError(`module ${name} is of DoRA: its slopes need the coefficients and the products of rows`);
+    const coefficients = coefficientsOf(name, dora.coefficients);
+    const added = magnitudeSlopes({ old, change, rows: dora.rows.get(name)!, coefficients, gradient: magnitude });
+    return [name, { alpha: slopes.alpha + added.alpha, beta: slopes.beta + added.beta }] as const;
   });
   return new Map(slopes);
+}
+
+/** Where the gradients were taken. */
+export interface DoraPoint {
+  readonly coefficients: Coefficients | GroupedCoefficients;
+  /** See {@link doraRowProducts}. */
+  readonly rows: ReadonlyMap<string, RowProducts>;
 }
 
 function slopesOf(old: LoraFactors, change: ModuleEvolution, gradient: Float32Array): Coefficients {

@@ -39,7 +39,7 @@ export function prepareModule(old: LoraFactors, change: ModuleEvolution): Module
         coefficients.beta !== 0 && change.rank > 0
           ? truncate(prepared, coefficients, shape)
           : { factors: scaled(old, coefficients.alpha, shape), truncationError: 0 };
-      return { factors: withFusedMagnitude(factors, change, coefficients), truncationError };
+      return { factors: coefficients.alpha === 1 ? factors : withFusedMagnitude(factors, change, coefficients), truncationError };
     },
     singularValues(coefficients) {
       const most = Math.min(old.outFeatures, old.inFeatures);

@@ -2,8 +2,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRuntime } from '../../../workers/engine/create-runtime.ts';
 import type { Batch, Runtime } from '../../../workers/engine/runtime.ts';
 import type { Adapter } from '../../../workers/models/adapter.ts';
-import { coefficientGradients, directionSquares, stackedAdapter, sumByGroup } from '../../../workers/relora/coefficient-gradients.ts';
+import {
+  coefficientGradients,
+  directionSquares,
+  stackedAdapter,
+  sumByGroup,
+  type DoraPoint,
+} from '../../../workers/relora/coefficient-gradients.ts';
 import type { Coefficients } from '../../../workers/relora/coefficients.ts';
+import { doraRowProducts } from '../../../workers/relora/dora-slopes.ts';
 import type { Evolution } from '../../../workers/relora/evolution.ts';
 import { blockGrouping, everyGroup, globalGrouping, moduleGrouping, type Grouping } from '../../../workers/relora/grouping.ts';
 import { frobeniusNorm } from '../../../workers/relora/linalg/matrix.ts';
@@ -13,12 +20,13 @@ import { maxDifference, randomMatrix } from './support/matrices.ts';
 
 const STEP = 0.005;
 
-/** LoRA, rsLoRA on two projections, ranks that differ by module. */
-describe.each(['llama-gqa-tied', 'llama-qv-rslora', 'llama-patterns'])('slopes of the coefficients: %s', (name) => {
+/** LoRA, rsLoRA on two projections, ranks that differ by module, DoRA. */
+describe.each(['llama-gqa-tied', 'llama-qv-rslora', 'llama-patterns', 'llama-dora'])('slopes of the coefficients: %s', (name) => {
   let adapter: Adapter;
   let evolution: Evolution;
   let batch: Batch;
   let runtime: Runtime;
+  let dora: (pair: Coefficients) => DoraPoint;
 
   beforeAll(async () => {
     const golden = await loadGoldenCase(name);
@@ -29,7 +37,12 @@ describe.each(['llama-gqa-tied', 'llama-qv-rslora', 'llama-patterns'])('slopes o
       const { data, ...shape } = randomMatrix(outFeatures, inFeatures, i);
       return [module, { ...shape, data: data.map((value) => 0.1 * value) }] as const;
     });
-    evolution = evolutionOf(new Map(deltas));
+    const before = deltas.map(([module, { data, ...shape }]) => {
+      const after = golden.base.weights.get(`${module}.weight`)!.data;
+      return [module, { ...shape, data: data.map((value, i) => after[i]! - value) }] as const;
+    });
+    evolution = evolutionOf(new Map(deltas), new Map(before));
+    dora = (pair) => ({ coefficients: pair, rows: doraRowProducts(adapter, evolution, golden.base.weights) });
   });
   afterAll(() => runtime.dispose());
 
@@ -46,7 +59,7 @@ describe.each(['llama-gqa-tied', 'llama-qv-rslora', 'llama-patterns'])('slopes o
     const modules = [...adapter.modules.keys()];
     const values = new Map(everyGroup(grouping, modules, pair).values);
     const { gradients } = await runtime.gradients(stackedAdapter(adapter, evolution, pair), batch, 1);
-    const slopes = sumByGroup(coefficientGradients(adapter, evolution, gradients), grouping);
+    const slopes = sumByGroup(coefficientGradients(adapter, evolution, gradients, dora(pair)), grouping);
     expect([...slopes.keys()].sort()).toEqual([...values.keys()].sort());
     const largest = Math.max(...[...slopes.values()].flatMap(({ alpha, beta }) => [Math.abs(alpha), Math.abs(beta)]));
     expect(largest).toBeGreaterThan(0.01);
