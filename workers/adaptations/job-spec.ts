@@ -3,6 +3,7 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { PermanentError } from '../../src/jobs/index.ts';
 import type { Queryable } from '../../src/lib/database.ts';
 import type { StoredOptions } from '../../src/modules/rollouts/index.ts';
+import type { GateRule } from '../relora/readiness-gate.ts';
 import { METRICS, STRATEGIES, type AdaptOptions, type GateSpec, type JobSpec, type MetricName, type Strategy } from '../training/protocol.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 
@@ -32,7 +33,7 @@ export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFo
     adapter: await artifacts.localPath(sourceVersion.artifactDigest),
     data: { file: await artifacts.localPath(adapter.dataset.artifactDigest) },
     metric: oneOf<MetricName>(METRICS, job.metricName, `metric of job ${job.id}`),
-    gate: adapter.gate as unknown as GateSpec,
+    gate: toGateSpec(adapter.gate as unknown as StoredGate),
     evolution: digest === null ? null : await artifacts.localPath(digest),
     options: adaptOptions(job, rollout.options as StoredOptions),
     fleet: await adaptationRepository.fleetSearches(db, job),
@@ -41,9 +42,17 @@ export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFo
   };
 }
 
+/** As the API takes it. */
+type StoredGate = GateRule & { readonly max_negative_flips?: number };
+
+function toGateSpec({ max_negative_flips: maxNegativeFlips, ...rule }: StoredGate): GateSpec {
+  return { ...rule, ...(maxNegativeFlips === undefined ? {} : { maxNegativeFlips }) };
+}
+
 function adaptOptions(job: LoadedJob, options: StoredOptions): AdaptOptions {
   return {
     strategy: oneOf<Strategy>(STRATEGIES, job.strategy, `strategy of job ${job.id}`),
+    prefer: options.prefer,
     maxSteps: options.max_steps,
     batchSize: options.batch_size,
     learningRate: options.learning_rate,
@@ -51,7 +60,11 @@ function adaptOptions(job: LoadedJob, options: StoredOptions): AdaptOptions {
     searchEvaluations: options.search_evaluations,
     searchRows: options.search_rows,
     refineSteps: options.refine_steps,
+    patience: options.patience,
     regulariseTowards: options.regularise_towards,
+    regulariseSpace: options.regularise_space,
+    regulariseSchedule: options.regularise_schedule,
+    regulariseStrength: options.regularise_strength,
     seed: options.seed,
   };
 }

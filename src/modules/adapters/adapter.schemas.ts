@@ -7,16 +7,47 @@ export const Metric = Type.Enum(['accuracy', 'exact_match', 'loss'] as const, {
 });
 export type Metric = Static<typeof Metric>;
 
+const MaxNegativeFlips = Type.Optional(
+  Type.Number({
+    minimum: 0,
+    maximum: 1,
+    description: 'Share of the test rows that the old version has right and the new one may have wrong; not for a loss. Default: any.',
+  }),
+);
+
 export const Gate = Type.Union(
   [
     Type.Object(
-      { kind: Type.Literal('absolute'), target: Type.Number({ description: 'Value to reach, in units of the metric.' }) },
+      {
+        kind: Type.Literal('absolute'),
+        target: Type.Number({ description: 'Value to reach, in units of the metric.' }),
+        max_negative_flips: MaxNegativeFlips,
+      },
       { additionalProperties: false },
     ),
     Type.Object(
       {
         kind: Type.Literal('relative'),
-        margin: Type.Number({ description: 'May be worse than the old version on the old base by so much.' }),
+        margin: Type.Number({ description: 'May be worse than the old version on the old base by so much, value by value.' }),
+        max_negative_flips: MaxNegativeFlips,
+      },
+      { additionalProperties: false },
+    ),
+    Type.Object(
+      {
+        kind: Type.Literal('non_inferiority'),
+        margin: Type.Number({
+          description: 'The confidence bound of the difference to the old version, on the same rows, may be worse by so much.',
+        }),
+        confidence: Type.Optional(
+          Type.Number({
+            exclusiveMinimum: 0.5,
+            exclusiveMaximum: 1,
+            default: 0.95,
+            description: 'Of the one-sided bound, at each look at the gate.',
+          }),
+        ),
+        max_negative_flips: MaxNegativeFlips,
       },
       { additionalProperties: false },
     ),

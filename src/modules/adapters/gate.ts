@@ -1,8 +1,15 @@
 import { unprocessable } from '../../lib/errors.ts';
 import type { Gate, Metric } from './adapter.schemas.ts';
 
-/** @throws AppError 422 `invalid_gate` for a target that no value of the metric can reach, or a negative margin. */
+/**
+ * @throws AppError 422 `invalid_gate` for a target that no value of the metric can reach, a negative margin, or a limit of
+ *   flips under a metric that has none
+ */
 export function checkGate(metric: Metric, gate: Gate): void {
+  if (metric === 'loss' && gate.max_negative_flips !== undefined) {
+    const message = 'gate.max_negative_flips is given, expected none for metric loss: a loss has no right and wrong rows';
+    throw unprocessable('invalid_gate', message, { field: 'gate.max_negative_flips' });
+  }
   const [name, value] = gate.kind === 'absolute' ? ['target', gate.target] : ['margin', gate.margin];
   const most = metric === 'loss' ? Infinity : 1;
   if (value >= 0 && value <= most) return;

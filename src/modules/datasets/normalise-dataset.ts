@@ -31,7 +31,7 @@ export async function* normaliseDataset(
   } catch (error) {
     throw error instanceof DatasetError ? invalidDataset(error) : error;
   }
-  refuseEmptySplits(counts);
+  requireHeldOutRows(counts);
   yield Buffer.from(piece, 'utf8');
 }
 
@@ -51,13 +51,14 @@ async function* withSplits(rows: AsyncIterable<DatasetRow>): AsyncGenerator<Data
   }
 }
 
-function refuseEmptySplits(counts: SplitCounts): void {
-  const empty = DATASET_SPLITS.filter((split) => counts[split] === 0);
+/** Rows to search on and rows to judge by are needed; who shares no training rows has adapters that are not trained. */
+function requireHeldOutRows(counts: SplitCounts): void {
+  const empty = (['validation', 'test'] as const).filter((split) => counts[split] === 0);
   if (empty.length === 0) return;
   const found = DATASET_SPLITS.map((split) => `${counts[split]} ${split}`).join(', ');
   throw unprocessable(
     'invalid_dataset',
-    `the dataset has no ${empty.join(' and no ')} rows (${found}), expected at least one of each split; ` +
+    `the dataset has no ${empty.join(' and no ')} rows (${found}), expected at least one of either; ` +
       'give more rows, or name the split of each',
     { lines: [], splits: { ...counts } },
   );

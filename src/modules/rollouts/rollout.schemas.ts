@@ -8,12 +8,21 @@ export const ROLLOUT_STATES = ['planning', 'analyzing', 'adapting', 'paused', 'c
 export const RolloutOptions = Type.Object(
   {
     strategy: Type.Optional(
-      Type.Enum(['auto', 'reuse', 'revert', 'relora', 'warm-start', 'scratch'] as const, {
+      Type.Enum(['auto', 'reuse', 'revert', 'relora', 'relora-paper', 'warm-start', 'scratch'] as const, {
         default: 'auto',
         description: 'auto tries the cheapest first and stops at the first that passes the gate.',
       }),
     ),
-    max_steps: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'Optimiser steps at most.' })),
+    prefer: Type.Optional(
+      Type.Enum(['old_behaviour', 'new_base'] as const, {
+        default: 'old_behaviour',
+        description:
+          'Of auto: old_behaviour tries second to undo the change of the base; new_base undoes half of it at most, and all of it only when everything else has failed.',
+      }),
+    ),
+    max_steps: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'Optimiser steps at most, of all training of an adapter.' }),
+    ),
     batch_size: Type.Optional(Type.Integer({ minimum: 1, maximum: 4096 })),
     learning_rate: Type.Optional(
       Type.Number({
@@ -28,6 +37,19 @@ export const RolloutOptions = Type.Object(
         description: 'What the L2 penalty of fine-tuning pulls towards: the initial adapter, or zero.',
       }),
     ),
+    regularise_space: Type.Optional(
+      Type.Enum(['factors', 'product'] as const, {
+        default: 'factors',
+        description: 'What it pulls: the elements of the factors, or the product of both.',
+      }),
+    ),
+    regularise_schedule: Type.Optional(
+      Type.Enum(['two_stage', 'cosine', 'linear', 'none'] as const, {
+        default: 'two_stage',
+        description: 'How its strength goes to zero over the steps; none is no penalty.',
+      }),
+    ),
+    regularise_strength: Type.Optional(Type.Number({ minimum: 0, maximum: 1000, description: 'Its strength at the start.' })),
     evaluate_every: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Optimiser steps between two looks at the gate.' }),
     ),
@@ -36,7 +58,19 @@ export const RolloutOptions = Type.Object(
     ),
     search_rows: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Rows that it measures on.' })),
     refine_steps: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'Optimiser steps to go on after readiness.' }),
+      Type.Integer({
+        minimum: 0,
+        maximum: 1_000_000,
+        description: 'Optimiser steps to go on after readiness; only a version that is better beyond noise is published again.',
+      }),
+    ),
+    patience: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 1_000_000,
+        description:
+          'Of auto: looks at the gate without a better one until fine-tuning gives up and leaves the rest of the steps to training from scratch; 0: never.',
+      }),
     ),
     control: Type.Optional(
       Type.Enum(['none', 'sample', 'all'] as const, {
@@ -81,6 +115,21 @@ const Summary = Type.Object({
   ),
 }, { title: 'RolloutSummary' });
 
+const Evolution = Type.Object({
+  from_version_id: Id('baseVersion'),
+  state: Type.Enum(['pending', 'ready', 'failed'] as const),
+  drift: Nullable(Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ of the layers that adapters can change.' })),
+  advice: Nullable(
+    Type.Object({
+      verdict: Type.Enum(['reuse', 'revert', 'search', 'retrain', 'incompatible'] as const, {
+        description: 'Where to begin with an adapter of that version; jobs go by their strategy and gates.',
+      }),
+      reasons: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
+    }),
+  ),
+}, { title: 'RolloutEvolution' });
+export type RolloutEvolution = Static<typeof Evolution>;
+
 export const Rollout = Type.Object({
   id: Id('rollout'),
   base_version_id: Id('baseVersion'),
@@ -94,6 +143,7 @@ export const Rollout = Type.Object({
   jobs: Counts,
   controls: Counts,
   summary: Summary,
+  evolutions: Type.Array(Evolution, { description: 'What changed since each version that adapters come from, as far as it is analysed.' }),
   accepted_at: Timestamp,
   planned_at: Nullable(Timestamp),
   finished_at: Nullable(Timestamp),

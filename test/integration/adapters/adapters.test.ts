@@ -63,6 +63,13 @@ describe('create', () => {
     expect(events.slice(-2).map(({ type }) => type)).toEqual(['adapter.created', 'adapter_version.imported']);
   });
 
+  it('takes a gate of non-inferiority with a limit of negative flips', async () => {
+    const gate = { kind: 'non_inferiority', margin: 0.01, confidence: 0.9, max_negative_flips: 0.02 };
+    const response = await request({ method: 'POST', url: '/v1/adapters', payload: world.body('shown', { gate }) });
+    expect(response.statusCode, response.body).toBe(201);
+    expect(response.json()).toMatchObject({ gate });
+  });
+
   const valid = { metric: 'accuracy', gate: { kind: 'absolute', target: 0.5 } };
   it.each([
     ['an unknown field', { ...valid, targte: 1 }, 400, 'invalid_request'],
@@ -71,6 +78,9 @@ describe('create', () => {
     ['a number as text', { gate: { kind: 'absolute', target: '0.5' } }, 400, 'invalid_request'],
     ['a target in percent', { gate: { kind: 'absolute', target: 80 } }, 422, 'invalid_gate'],
     ['a negative margin', { metric: 'loss', gate: { kind: 'relative', margin: -0.1 } }, 422, 'invalid_gate'],
+    ['a limit of flips of a loss', { metric: 'loss', gate: { kind: 'absolute', target: 1, max_negative_flips: 0.02 } }, 422, 'invalid_gate'],
+    ['a confidence of chance', { gate: { kind: 'non_inferiority', margin: 0.01, confidence: 0.5 } }, 400, 'invalid_request'],
+    ['a confidence without a bound', { gate: { kind: 'relative', margin: 0.01, confidence: 0.9 } }, 400, 'invalid_request'],
     ['an unknown base model', { base_model: 'huge' }, 404, 'not_found'],
     ['an unknown dataset', { dataset_id: 'dst_019a0000-0000-7000-8000-000000000000' }, 404, 'not_found'],
     ['an unknown base version', { source: { base_model_version: 'v9', path: '/x' } }, 422, 'base_model_version_not_found'],

@@ -58,6 +58,12 @@ describe('upload', () => {
     expect(await app.db.artifact.findUnique({ where: { digest: dataset.digest } })).toMatchObject({ kind: 'dataset' });
   });
 
+  it('takes a dataset without training rows: its adapters are carried over without training', async () => {
+    const response = await upload('held-out', rows(6, (i) => ['test', 'validation'][i % 2]!));
+    expect(response.statusCode, response.body).toBe(201);
+    expect(response.json()).toMatchObject({ splits: { train: 0, validation: 3, test: 3 } });
+  });
+
   it('deals rows without a split out by their prompt, the same each time', async () => {
     const response = await upload('unnamed', rows(400));
     const { splits, digest } = response.json();
@@ -127,9 +133,9 @@ describe('refused, and nothing stays:', () => {
       expected: { code: 'invalid_dataset', detail: expect.stringContaining('no test rows') },
     },
     {
-      what: 'no train rows',
-      payload: rows(6, (i) => ['test', 'validation'][i % 2]!),
-      expected: { code: 'invalid_dataset', detail: expect.stringContaining('no train rows') },
+      what: 'no validation rows',
+      payload: rows(6, (i) => ['train', 'test'][i % 2]!),
+      expected: { code: 'invalid_dataset', detail: expect.stringContaining('no validation rows') },
     },
     { what: 'no rows at all', payload: '\n\n', expected: { code: 'invalid_dataset', detail: expect.stringContaining('no rows') } },
     {
