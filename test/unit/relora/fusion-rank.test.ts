@@ -5,13 +5,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadAdapter, saveAdapter } from '../../../workers/formats/peft-adapter.ts';
 import type { Adapter } from '../../../workers/models/adapter.ts';
 import { loraSettings } from '../../../workers/models/lora-config.ts';
+import type { AdaptationOptions } from '../../../workers/relora/adaptation.ts';
 import { commonRank } from '../../../workers/relora/fusion-rank.ts';
 import { Fusion } from '../../../workers/relora/fusion.ts';
 import { frobeniusNorm, type Matrix } from '../../../workers/relora/linalg/matrix.ts';
 import { svd } from '../../../workers/relora/linalg/svd.ts';
+import { runStrategy } from '../../../workers/relora/strategies.ts';
 import { loadGoldenCase } from '../engine/support/golden.ts';
 import { bestApproximation, denseTarget, evolutionOf, productOf, randomAdapter } from './support/adapters.ts';
 import { maxDifference, randomMatrix } from './support/matrices.ts';
+import { ToyAdaptation } from './support/toy-adaptation.ts';
 
 const REVERT = { alpha: 1, beta: -1 };
 const SHAPES = [
@@ -94,6 +97,31 @@ describe('the rank of a fused adapter', () => {
     for (const energy of [0, 1.1, NaN]) {
       expect(() => new Fusion(adapter, evolution, { rank: { cap: 8, energy } })).toThrow(`energy is ${energy}`);
     }
+  });
+});
+
+describe('a strategy', () => {
+  it('grows what it fuses, trains that, and leaves a copy as it is', async () => {
+    const options: AdaptationOptions = {
+      gate: { metric: 'loss', kind: 'absolute', target: -1 },
+      old: null,
+      steps: 3,
+      evaluateEvery: 3,
+      search: { evaluations: 3, racing: false },
+      fusion: { rank: { cap: 16, energy: 1 - 1e-9 } },
+    };
+    const toy = new ToyAdaptation({ novelty: 0.5 });
+    const judged: string[] = [];
+    const context = toy.context();
+    const gateMetric = async (adapter: Adapter) => {
+      const { rank } = adapter.modules.get('layer')!;
+      judged.push(`rank ${rank}${rank === adapter.config.rank ? '' : ', and not as its configuration says'}`);
+      return context.gateMetric(adapter);
+    };
+    const outcome = await runStrategy('auto', { ...context, gateMetric }, options);
+    expect(outcome.candidates.map(({ id }) => id)).toEqual(['copy', 'revert', 'fine_tune@3']);
+    // The change is one direction beside the adapter's three.
+    expect(judged).toEqual(['rank 3', 'rank 4', 'rank 4']);
   });
 });
 
