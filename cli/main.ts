@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import * as devices from './commands/devices.ts';
 import * as demo from './commands/demo.ts';
 import * as evaluate from './commands/eval.ts';
+import * as graph from './commands/graph.ts';
 import * as inspect from './commands/inspect.ts';
 import * as migrate from './commands/migrate.ts';
 import * as openapi from './commands/openapi.ts';
@@ -26,6 +27,7 @@ const COMMANDS: readonly CommandModule[] = [
   train,
   evaluate,
   inspect,
+  graph,
   devices,
   serve,
   worker,

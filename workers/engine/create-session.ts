@@ -34,7 +34,12 @@ const ACCELERATOR_OPTIONS: ort.InferenceSession.SessionOptions = { logSeverityLe
  * @param weights inputs whose values stay as they are; a target whose sessions keep them gets them as constants
  */
 export function modelFor(target: Target, traced: Graph, weights: ReadonlyMap<string, Float32Array>): SplitModel {
-  return encodeSplitModel(target.rewrite(target.keepsWeights ? bindConstants(traced, weights) : traced));
+  return encodeSplitModel(graphFor(target, traced, weights));
+}
+
+/** A traced graph as its target runs it; arguments as of {@link modelFor}. */
+export function graphFor(target: Target, traced: Graph, weights: ReadonlyMap<string, Float32Array>): Graph {
+  return target.rewrite(target.keepsWeights ? bindConstants(traced, weights) : traced);
 }
 
 /** Makes an ONNX Runtime session of an encoded graph. */

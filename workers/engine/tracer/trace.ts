@@ -32,6 +32,20 @@ export function trace(program: TensorProgram, inputs: readonly ValueInfo[]): Gra
   return PASSES.reduce((graph, pass) => pass(graph), record(program, inputs));
 }
 
+/** A graph on its way through the passes. */
+export interface TraceStage {
+  /** The pass that made it, null for none. */
+  readonly pass: string | null;
+  readonly graph: Graph;
+}
+
+/** As {@link trace}, with every graph on the way: the recorded one, then what each pass makes of it. */
+export function traceStages(program: TensorProgram, inputs: readonly ValueInfo[]): TraceStage[] {
+  const stages: TraceStage[] = [{ pass: null, graph: record(program, inputs) }];
+  for (const pass of PASSES) stages.push({ pass: pass.name, graph: pass(stages.at(-1)!.graph) });
+  return stages;
+}
+
 /** The graph as the kernels recorded it, before any pass. */
 export function record(program: TensorProgram, inputs: readonly ValueInfo[]): Graph {
   const backend = traceBackend();

@@ -1,0 +1,85 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import * as ort from 'onnxruntime-node';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { main } from '../../../cli/main.ts';
+
+const FAMILY = path.join(import.meta.dirname, '../../../examples/demo-family');
+const BASE = path.join(FAMILY, 'v1');
+const ADAPTER = path.join(FAMILY, 'adapters/agnews');
+
+let folder: string;
+
+beforeEach(async () => void (folder = await mkdtemp(path.join(tmpdir(), 'readapt-graph-'))));
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** Runs a command line in this process. */
+async function readapt(...args: string[]) {
+  const written = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    vi.spyOn(process[stream], 'write').mockImplementation((text) => ((written[stream] += String(text)), true));
+  }
+  try {
+    return { code: await main(['graph', ...args]), ...written };
+  } finally {
+    vi.restoreAllMocks();
+  }
+}
+
+interface Document {
+  readonly program: string;
+  readonly passes: readonly { readonly pass: string; readonly total: number; readonly operators: Readonly<Record<string, number>> }[];
+  readonly inputs: readonly { readonly name: string; readonly shape: readonly string[] }[];
+  readonly outputs: readonly { readonly name: string }[];
+  readonly sections: readonly { readonly place: string; readonly nodes: readonly { readonly op: string }[] }[];
+}
+
+describe('readapt graph', () => {
+  it('prints gradients for an adapter: layers, and operators before and after each pass', async () => {
+    const { code, stdout } = await readapt('--base', BASE, '--adapter', ADAPTER);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ {2}v\d+ \[tokens, 192\] = Gather\(model\.embed_tokens\.weight, input_ids\) axis=0$/m);
+    expect(stdout).toMatch(/^layer 3: \d+ operators, as layer 1$/m);
+    expect(stdout).toMatch(/^ {2}6 {2}rematerialise$/m);
+    expect(stdout).toMatch(/^│ SimplifiedLayerNormalization │ 13 +│.* 25 +│$/m);
+  });
+
+  it('says the same as JSON, and writes what ONNX Runtime loads', async () => {
+    const file = path.join(folder, 'graph.onnx');
+    const { code, stdout } = await readapt('--base', BASE, '--json', '--onnx', file);
+    expect(code).toBe(0);
+    const document = JSON.parse(stdout) as Document;
+    expect(document.program).toBe('losses');
+    expect(document.passes[0]!.pass).toBe('recorded');
+    expect(document.passes.at(-1)!.total).toBe(document.sections.flatMap(({ nodes }) => nodes).length);
+    expect(document.inputs.find(({ name }) => name === 'slot_tokens')?.shape).toEqual(['slots', 'slotLength']);
+    const session = await ort.InferenceSession.create(file);
+    expect([...session.inputNames].sort()).toEqual(document.inputs.map(({ name }) => name).sort());
+    expect(session.outputNames).toEqual(document.outputs.map(({ name }) => name));
+    await session.release();
+    expect(await readdir(folder)).toEqual(['graph.onnx']);
+  });
+
+  it('names the weights of a GPU in its ONNX file and does not hold them', async () => {
+    const file = path.join(folder, 'graph.onnx');
+    const { code, stdout } = await readapt('--base', BASE, '--device', 'webgpu', '--precision', 'f16', '--onnx', file);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ {2}7 {2}webgpu f16$/m);
+    const model = await readFile(file);
+    expect(model.includes('model.layers.0.mlp.up_proj.weight.float16')).toBe(true);
+    expect(model.length).toBeLessThan(1 << 20);
+  });
+
+  it.each([
+    ['--program gradients needs --adapter', ['--base', BASE, '--program', 'gradients']],
+    ['--dropout is of --program gradients, found losses', ['--base', BASE, '--dropout']],
+    ['folder does not exist', ['--base', path.join(FAMILY, 'v0')]],
+    ['adapter_config.json', ['--base', BASE, '--adapter', BASE]],
+    ['ENOENT', ['--base', BASE, '--onnx', path.join(FAMILY, 'none/graph.onnx')]],
+  ])('refuses with exit code 2: %s', async (message, args) => {
+    const { code, stderr } = await readapt(...args);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+  });
+});
