@@ -1,9 +1,16 @@
 import { toTimestamp } from '../../lib/schemas.ts';
-import type { CountRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
-import type { Rollout, RolloutOptions } from './rollout.schemas.ts';
+import type { CountRow, EvolutionRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
+import type { Rollout, RolloutEvolution, RolloutOptions } from './rollout.schemas.ts';
 
-/** A rollout as the API shows it; counts and summary are already confined to what the caller may see. */
-export function toRollout(row: RolloutRow, counts: readonly CountRow[], summary: SummaryRow | undefined): Rollout {
+/** What belongs to a rollout beside its row; counts and summary are already confined to what the caller may see. */
+export interface RolloutParts {
+  readonly counts: readonly CountRow[];
+  readonly summary: SummaryRow | undefined;
+  readonly evolutions: readonly EvolutionRow[];
+}
+
+/** A rollout as the API shows it. */
+export function toRollout(row: RolloutRow, { counts, summary, evolutions }: RolloutParts): Rollout {
   const jobs = byState(counts, 'adaptation');
   const controls = byState(counts, 'control');
   return {
@@ -27,11 +34,21 @@ export function toRollout(row: RolloutRow, counts: readonly CountRow[], summary:
       controls: total(controls),
       median_speedup: summary?.median_speedup ?? null,
     },
+    evolutions: evolutions.map(toEvolution),
     accepted_at: toTimestamp(row.acceptedAt),
     planned_at: toTimestamp(row.plannedAt),
     finished_at: toTimestamp(row.finishedAt),
     updated_at: toTimestamp(row.updatedAt),
   };
+}
+
+/** Versions that do not fit together are told as advice as well. */
+function toEvolution({ from_version_id, state, drift, advice, differences }: EvolutionRow): RolloutEvolution {
+  if (state !== 'failed') return { from_version_id, state, drift, advice: advice as RolloutEvolution['advice'] };
+  const reasons = (differences ?? []).map(({ field, old, new: next }) => {
+    return { code: `differs:${field}`, message: `${field}: ${JSON.stringify(old)} → ${JSON.stringify(next)}` };
+  });
+  return { from_version_id, state, drift, advice: { verdict: 'incompatible', reasons } };
 }
 
 function byState(counts: readonly CountRow[], kind: CountRow['kind']): Record<string, number> {

@@ -27,6 +27,16 @@ export interface SummaryRow {
   median_speedup: number | null;
 }
 
+/** What is known of the way from one base version to another; `advice` as the analysis stored it. */
+export interface EvolutionRow {
+  to_version_id: string;
+  from_version_id: string;
+  state: 'pending' | 'ready' | 'failed';
+  drift: number | null;
+  advice: unknown;
+  differences: { field: string; old: unknown; new: unknown }[] | null;
+}
+
 /** The newest version of an adapter, which a rollout starts from. */
 export interface SourceRow {
   version_id: string;
@@ -130,6 +140,12 @@ export function createRolloutRepository(db: Queryable) {
         LEFT JOIN jobs c ON c.rollout_id = r.id AND c.adapter_id = j.adapter_id AND c.kind = 'control'
         WHERE r.id = ANY(${[...rolloutIds]}::text[]) AND (${tenantId}::text IS NULL OR j.tenant_id = ${tenantId})
         GROUP BY r.id`,
+
+    /** Without the figures of every module, which are many. */
+    evolutions: (toVersionIds: readonly string[], tx: Queryable = db) =>
+      tx.$queryRaw<EvolutionRow[]>`
+        SELECT to_version_id, from_version_id, state::text AS state, drift, summary -> 'advice' AS advice, differences
+        FROM evolutions WHERE to_version_id = ANY(${[...toVersionIds]}::text[]) ORDER BY created_at, id`,
 
     countUnplanned: (tx: Queryable = db) => tx.rollout.count({ where: { state: { in: UNPLANNED } } }),
 

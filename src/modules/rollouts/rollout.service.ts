@@ -22,13 +22,17 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
   const rollouts = createRolloutRepository(db);
   const show = async (rows: readonly RolloutRow[], scope: string | null): Promise<Rollout[]> => {
     const ids = rows.map((row) => row.id);
-    const [counts, summaries] = await Promise.all([rollouts.counts(ids, scope), rollouts.summaries(ids, scope)]);
+    const [counts, summaries, evolutions] = await Promise.all([
+      rollouts.counts(ids, scope),
+      rollouts.summaries(ids, scope),
+      rollouts.evolutions(rows.map((row) => row.baseVersionId)),
+    ]);
     return rows.map((row) =>
-      toRollout(
-        row,
-        counts.filter((count) => count.rollout_id === row.id),
-        summaries.find((summary) => summary.rollout_id === row.id),
-      ),
+      toRollout(row, {
+        counts: counts.filter((count) => count.rollout_id === row.id),
+        summary: summaries.find((summary) => summary.rollout_id === row.id),
+        evolutions: evolutions.filter((evolution) => evolution.to_version_id === row.baseVersionId),
+      }),
     );
   };
   const get = async (id: string, scope: string | null): Promise<Rollout> => {
@@ -100,7 +104,7 @@ export async function createRollout(
   const entries: JobEntry[] = [{ name: 'rollout.plan', id, payload: { rolloutId: id } }];
   await recordEvent(tx, { tenantId: null, type: 'rollout.accepted', subjectId: id, data: { base_version_id: baseVersionId } });
   await writeOutbox(tx, entries);
-  return { rollout: toRollout(row, [], undefined), entries };
+  return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }), entries };
 }
 
 /** What the sweeper has to know about rollouts. */

@@ -59,7 +59,8 @@ async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
   }
   await mkdir(outDir);
   await writeFile(path.join(outDir, 'evolution.safetensors'), `${oldBase} → ${newBase}`);
-  return { dir: outDir, rank: 8, drift: 0.1, summary: {}, computeMs: 1 };
+  const advice = { verdict: 'revert', reasons: [{ code: 'undoable', message: 'the adapter can undo it' }] };
+  return { dir: outDir, rank: 8, drift: 0.1, summary: { advice, modules: {} }, computeMs: 1 };
 }
 
 async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {

@@ -66,6 +66,14 @@ describe(`a worker, queue on ${queueKind}`, () => {
     expect(rollout.jobs).toEqual({ ready: 3 });
     expect(rollout.controls).toEqual({ ready: 2 });
     expect(rollout.summary).toMatchObject({ adapters: 3, ready: 3, not_ready: 0, controls: 2 });
+    expect(rollout.evolutions).toEqual([
+      {
+        from_version_id: fleet.oldVersionId,
+        state: 'ready',
+        drift: 0.1,
+        advice: { verdict: 'revert', reasons: [{ code: 'undoable', message: 'the adapter can undo it' }] },
+      },
+    ]);
     expect(rollout.summary.median_ttr_ms).toBeGreaterThan(0);
     expect(rollout.summary.median_speedup).toBeGreaterThan(0);
     const all = await jobsOf(id);
@@ -105,6 +113,9 @@ describe(`a worker, queue on ${queueKind}`, () => {
       code: 'incompatible_base',
       differences: [{ field: 'hidden_size', old: 64, new: 128 }],
     });
+    expect(rollout.evolutions).toMatchObject([
+      { state: 'failed', advice: { verdict: 'incompatible', reasons: [{ code: 'differs:hidden_size', message: 'hidden_size: 64 → 128' }] } },
+    ]);
     expect(await jobsOf(id)).toEqual([]);
   });
 
