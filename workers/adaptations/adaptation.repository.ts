@@ -136,6 +136,6 @@ export const adaptationRepository = {
 };
 
 function metricsOf(candidate: Candidate): Prisma.InputJsonObject {
-  const { step, metric, value, standardError, examples } = candidate;
-  return { metric, value, standard_error: standardError, examples, step };
+  const { step, metric, value, standardError, examples, bound, negativeFlips, data } = candidate;
+  return { metric, value, standard_error: standardError, bound, negative_flips: negativeFlips, examples, step, data };
 }

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { JobEnd } from '../../src/modules/jobs/index.ts';
-import type { AdaptOutcome, JobSpec, MetricName } from '../training/protocol.ts';
+import type { AdaptOutcome, Candidate, JobSpec, MetricName } from '../training/protocol.ts';
 import { buildJobSpec, type JobFolders } from './job-spec.ts';
 import { recordProgress, type ProgressRecorder } from './progress-recorder.ts';
 import { columnsOf, keepCandidate, publishCandidate, type PublicationContext } from './publication.ts';
@@ -103,7 +103,7 @@ async function endOf(context: AdaptationContext, outcome: AdaptOutcome): Promise
   if (outcome.state === 'ready') return { state: 'ready', best };
   const { best: candidate, candidateDir, problem, target } = outcome;
   const digest = candidateDir === null || context.job.kind === 'control' ? null : await keepCandidate(context, candidateDir);
-  const found = candidate === null ? 'no candidate was measured' : `the best candidate (${candidate.strategy}) reaches ${candidate.value}`;
+  const found = candidate === null ? 'no candidate was measured' : `the best candidate (${candidate.strategy}) reaches ${shown(candidate)}`;
   return {
     state: 'not_ready',
     best,
@@ -113,4 +113,10 @@ async function endOf(context: AdaptationContext, outcome: AdaptOutcome): Promise
       candidate_digest: digest,
     },
   };
+}
+
+/** A candidate's value, and what else its gate looked at. */
+function shown({ value, bound, negativeFlips, failed }: Candidate): string {
+  const flips = failed.includes('negative_flips') ? `, ${((negativeFlips ?? 0) * 100).toFixed(1)} % negative flips are too many` : '';
+  return `${value}${bound === null ? '' : `, of which the gate is sure of ${bound}`}${flips}`;
 }

@@ -123,11 +123,12 @@ class Job {
   async cancelled({ keep }: CancelledError): Promise<AdaptOutcome> {
     if (keep) await this.#context?.save();
     const reached = this.#context?.reached;
+    const figures = this.#figures();
     return {
-      ...this.#figures(),
+      ...figures,
       state: 'cancelled',
-      best: reached?.best ? toCandidate(reached.best) : null,
-      ladder: reached ? reportRungs(reached.state, this.#settings?.prefer).map(toRung) : [],
+      best: reached?.best ? toCandidate(reached.best, figures.data) : null,
+      ladder: reached ? reportRungs(reached.state, this.#settings?.prefer).map((rung) => toRung(rung, figures.data)) : [],
       target: this.#target,
       phases: this.#ready?.phases ?? this.#clock.phases(),
       candidateDir: null,
@@ -226,11 +227,12 @@ class Job {
 
   async #outcome({ ready, best, rungs, problem }: Climb, phases: Record<Phase, number>): Promise<AdaptOutcome> {
     const keep = !ready && best !== null && this.#spec.kind === 'adaptation';
+    const figures = this.#figures();
     return {
-      ...this.#figures(),
+      ...figures,
       state: ready ? 'ready' : 'not_ready',
-      best: best && toCandidate(best),
-      ladder: rungs.map(toRung),
+      best: best && toCandidate(best, figures.data),
+      ladder: rungs.map((rung) => toRung(rung, figures.data)),
       target: this.#target,
       phases,
       problem,
@@ -239,10 +241,10 @@ class Job {
   }
 
   #figures() {
-    const { step = 0, tokens = 0, seconds = 0, canTrain = true } = this.#context ?? {};
+    const { step = 0, tokens = 0, seconds = 0, data = 'training' as const } = this.#context ?? {};
     return {
       baselines: this.#baselines,
-      data: canTrain ? ('training' as const) : ('validation_only' as const),
+      data,
       steps: step,
       totalSteps: this.#totalSteps,
       readyMs: this.#ready?.ms ?? null,

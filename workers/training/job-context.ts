@@ -23,7 +23,7 @@ import { toCandidate } from './job-listener.ts';
 import type { AdaptationSettings } from './job-options.ts';
 import { TrainingDivergedError } from './loss-monitor.ts';
 import type { PhaseClock } from './phase-clock.ts';
-import type { JobSpec } from './protocol.ts';
+import type { JobSpec, TaskRows } from './protocol.ts';
 import type { LoadedBase } from './session.ts';
 import type { TaskData } from './task-data.ts';
 import { decodeTrainerState, encodeTrainerState, type TrainerState } from './trainer-state.ts';
@@ -103,6 +103,10 @@ export class JobContext implements AdaptationContext {
     this.canTrain = options.data.canTrain;
     this.#searchRows = options.data.validation.slice(0, options.settings.searchRows);
     if (options.resumed) this.resume = this.#restore(options.resumed);
+  }
+
+  get data(): TaskRows {
+    return this.canTrain ? 'training' : 'validation_only';
   }
 
   /** Where the ladder stood at its last checkpoint; null before the first. */
@@ -194,7 +198,7 @@ export class JobContext implements AdaptationContext {
     if (this.#options.spec.kind === 'control') return;
     const sequence = ++this.#publications;
     const dir = await this.writeCandidate(candidate, `candidate-${sequence}`);
-    await this.#options.listener.publish(sequence, dir, toCandidate(candidate));
+    await this.#options.listener.publish(sequence, dir, toCandidate(candidate, this.data));
   }
 
   /** Writes a candidate as a PEFT folder within the job's folder. */

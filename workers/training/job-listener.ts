@@ -1,5 +1,5 @@
 import type { AdaptationEvent, CandidateRecord, RungReport } from '../relora/adaptation.ts';
-import type { Baselines, Candidate, MetricPointMessage, Phase, Rung } from './protocol.ts';
+import type { Baselines, Candidate, MetricPointMessage, Phase, Rung, TaskRows } from './protocol.ts';
 
 /** Who hears of a job's way: the parent process, or a terminal. */
 export interface JobListener {
@@ -17,13 +17,14 @@ export interface JobListener {
 }
 
 /** A candidate of the ladder as messages and results name it. */
-export function toCandidate(record: CandidateRecord): Candidate {
+export function toCandidate(record: CandidateRecord, data: TaskRows): Candidate {
   const { strategy, alpha, beta, step, passed, bound, negativeFlips, failed } = record;
   const { name, value, standardError, rows } = record.metric;
-  return { strategy, alpha, beta, step, metric: name, value, standardError, examples: rows, passed, bound, negativeFlips, failed };
+  const measured = { metric: name, value, standardError, examples: rows };
+  return { strategy, alpha, beta, step, ...measured, passed, bound, negativeFlips, failed, data };
 }
 
 /** A rung of the ladder as results name it. */
-export function toRung({ candidate, ...report }: RungReport): Rung {
-  return { ...report, candidate: candidate && toCandidate(candidate) };
+export function toRung({ candidate, ...report }: RungReport, data: TaskRows): Rung {
+  return { ...report, candidate: candidate && toCandidate(candidate, data) };
 }

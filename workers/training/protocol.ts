@@ -138,7 +138,11 @@ export interface Candidate {
   readonly negativeFlips: number | null;
   /** What of the gate was not passed. */
   readonly failed: readonly GateFailure[];
+  readonly data: TaskRows;
 }
+
+/** `validation_only`: the tenant shares no training rows, so that nothing was or could have been trained. */
+export type TaskRows = 'training' | 'validation_only';
 
 /** What became of one rung of the strategy's ladder. */
 export type Rung = Omit<RungReport, 'candidate'> & { readonly candidate: Candidate | null };
@@ -166,8 +170,7 @@ export interface AdaptOutcome {
   readonly baselines: Baselines;
   /** Every rung of the strategy in order; empty where the job ended before its first look at the gate. */
   readonly ladder: readonly Rung[];
-  /** `validation_only`: the tenant shares no training rows, nothing was or could have been trained. */
-  readonly data: 'training' | 'validation_only';
+  readonly data: TaskRows;
   readonly steps: number;
   readonly totalSteps: number;
   /** Milliseconds of this attempt's clock, by phase, up to readiness (or the end where it was not reached). */

@@ -105,7 +105,7 @@ async function publications(requestId: string, spec: JobSpec, count: number): Pr
 }
 
 function candidate(sequence: number, value: number): Candidate {
-  return { strategy: 'relora', alpha: 1, beta: -0.5, step: 10 * sequence, metric: 'accuracy', value, standardError: 0.01, examples: 100, passed: value >= 0.8, bound: null, negativeFlips: null, failed: [] };
+  return { strategy: 'relora', alpha: 1, beta: -0.5, step: 10 * sequence, metric: 'accuracy', value, standardError: 0.01, examples: 100, passed: value >= 0.8, bound: null, negativeFlips: null, failed: [], data: 'training' };
 }
 
 async function writeCandidate(spec: JobSpec, sequence: number): Promise<string> {

@@ -15,6 +15,7 @@ const CANDIDATE: Candidate = {
   bound: null,
   negativeFlips: null,
   failed: [],
+  data: 'training',
 };
 
 function listen(signal: AbortSignal) {
