@@ -1,0 +1,112 @@
+import Type, { type Static, type TSchema } from 'typebox';
+import { Gate, Metric } from '../../src/modules/adapters/adapter.schemas.ts';
+import { DEVICE_CHOICES } from '../../workers/engine/devices/device.ts';
+import { PRECISIONS } from '../../workers/engine/devices/precision.ts';
+
+const strict = { additionalProperties: false };
+/** Names go into keys, folders and tables. */
+const Name = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]*$', maxLength: 40 });
+/** Relative to the YAML file; `${NAME}` and `${NAME:-default}` are read from the environment. */
+const Path = Type.String({ minLength: 1 });
+const Count = Type.Integer({ minimum: 1 });
+const listOf = <T extends TSchema>(item: T) => Type.Array(item, { minItems: 1 });
+
+/** Options of a job, by the names of `AdaptOptions` in snake case; checked against the product's own list of them. */
+const Options = Type.Record(Type.String(), Type.Unknown());
+
+const Evolution = Type.Object({ name: Name, base: Path, tasks: Type.Optional(listOf(Name)) }, strict);
+
+const Task = Type.Object(
+  {
+    name: Name,
+    metric: Metric,
+    /** Rows that old adapters are trained on and, as far as a run has them, the new ones. */
+    train: Path,
+    /** Rows that the product divides into search rows and gate rows. */
+    validation: Path,
+    /** Rows that nothing but the report sees. */
+    test: Path,
+  },
+  strict,
+);
+
+/** How the adapter of the old base is made. */
+const AdapterRecipe = Type.Object(
+  {
+    name: Name,
+    rank: Type.Optional(Count),
+    alpha: Type.Optional(Type.Number({ exclusiveMinimum: 0 })),
+    dora: Type.Optional(Type.Boolean()),
+    rslora: Type.Optional(Type.Boolean()),
+    targets: Type.Optional(Type.Union([Type.String(), listOf(Type.String())])),
+    /** Training rows; all there are where none is said. */
+    rows: Type.Optional(Count),
+    steps: Count,
+    batch_size: Count,
+    learning_rate: Type.Number({ exclusiveMinimum: 0 }),
+    tasks: Type.Optional(listOf(Name)),
+  },
+  strict,
+);
+
+/** One way to adapt, and where it is run; everywhere where nothing narrows it. */
+const StrategyEntry = Type.Object(
+  {
+    name: Name,
+    strategy: Type.Optional(Type.String()),
+    options: Type.Optional(Options),
+    gate: Type.Optional(Gate),
+    tasks: Type.Optional(listOf(Name)),
+    evolutions: Type.Optional(listOf(Name)),
+    adapters: Type.Optional(listOf(Name)),
+    rows: Type.Optional(listOf(Count)),
+    seeds: Type.Optional(listOf(Type.Integer({ minimum: 0 }))),
+  },
+  strict,
+);
+
+/** Losses of a whole grid of α and β, to draw the way of a search on. */
+const Surface = Type.Object(
+  {
+    task: Name,
+    evolution: Name,
+    /** First, last, points. */
+    alpha: Type.Tuple([Type.Number(), Type.Number(), Type.Integer({ minimum: 2 })]),
+    beta: Type.Tuple([Type.Number(), Type.Number(), Type.Integer({ minimum: 2 })]),
+    /** Whose search is drawn. */
+    strategy: Name,
+  },
+  strict,
+);
+
+export const ExperimentSchema = Type.Object(
+  {
+    name: Name,
+    title: Type.Optional(Type.String({ minLength: 1 })),
+    base: Path,
+    evolutions: listOf(Evolution),
+    tasks: listOf(Task),
+    adapters: listOf(AdapterRecipe),
+    rows: listOf(Count),
+    seeds: listOf(Type.Integer({ minimum: 0 })),
+    validation_rows: Type.Optional(Count),
+    test_rows: Type.Optional(Count),
+    gate: Gate,
+    options: Type.Optional(Options),
+    strategies: listOf(Type.Union([Name, StrategyEntry])),
+    /** Strategies that the others are compared with; those of strategy `scratch` where none are named. */
+    baselines: Type.Optional(Type.Array(Name)),
+    surfaces: Type.Optional(Type.Array(Surface)),
+    device: Type.Optional(Type.Enum(DEVICE_CHOICES)),
+    precision: Type.Optional(Type.Enum(PRECISIONS)),
+    threads: Type.Optional(Count),
+  },
+  strict,
+);
+
+export type ExperimentFile = Static<typeof ExperimentSchema>;
+export type AdapterRecipe = Static<typeof AdapterRecipe>;
+export type TaskConfig = Static<typeof Task>;
+export type EvolutionConfig = Static<typeof Evolution>;
+export type StrategyEntry = Static<typeof StrategyEntry>;
+export type SurfaceConfig = Static<typeof Surface>;

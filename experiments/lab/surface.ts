@@ -1,0 +1,34 @@
+import { loadAdapter } from '../../workers/formats/peft-adapter.ts';
+import { Fusion } from '../../workers/relora/fusion.ts';
+import { readEvolution } from '../../workers/training/evolve.ts';
+import { meanLoss } from '../../workers/training/evaluation.ts';
+import { resolveOptions } from '../../workers/training/job-options.ts';
+import { loadTaskData } from '../../workers/training/task-data.ts';
+import type { SurfaceItem } from '../plan.ts';
+import type { Lab, Measured } from './lab.ts';
+import { nameOf } from './lab.ts';
+
+/** The loss that a search sees, on every point of a grid. */
+export async function measureSurface(lab: Lab, item: SurfaceItem): Promise<Measured> {
+  const { signal } = lab.options;
+  const tenant = await lab.tenant(item.tenant);
+  const base = await lab.base(item.evolution);
+  const { tokenizer, model } = base;
+  const { validation } = await loadTaskData({ train: tenant.train, validation: tenant.validation }, { tokenizer, config: model.config });
+  const { searchRows } = resolveOptions({ searchRows: item.searchRows }, { control: false, hiddenSize: model.config.hiddenSize });
+  const rows = validation.slice(0, searchRows);
+  const fusion = new Fusion(await loadAdapter(tenant.adapter, model.config), await readEvolution(await lab.evolutionFolder(item.evolution)));
+  const points = [];
+  for (const alpha of steps(item.grid.alpha)) {
+    for (const beta of steps(item.grid.beta)) {
+      const { value } = await meanLoss(base.runtime, fusion.at({ alpha, beta }), rows, { signal });
+      points.push({ alpha, beta, loss: value });
+    }
+  }
+  return { type: 'surface', ...nameOf(item.tenant), evolution: item.evolution.name, strategy: item.strategy, points };
+}
+
+/** Equal steps from first to last. */
+function steps([first, last, count]: readonly [number, number, number]): number[] {
+  return Array.from({ length: count }, (_, i) => first + ((last - first) * i) / (count - 1));
+}

@@ -1,0 +1,114 @@
+import { access, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { UsageError } from '../../cli/errors.ts';
+import { writeFileAtomic, writeFolderAtomic } from '../../workers/formats/atomic-file.ts';
+import { saveAdapter } from '../../workers/formats/peft-adapter.ts';
+import { createAdapter } from '../../workers/models/lora-init.ts';
+import { Random } from '../../workers/models/random.ts';
+import { findChoices, type ChoiceSet } from '../../workers/training/choices.ts';
+import { loadDataset } from '../../workers/training/dataset.ts';
+import type { ExampleRow, TokenizedExample } from '../../workers/training/example.ts';
+import type { LoadedBase } from '../../workers/training/session.ts';
+import { tokenizeRows } from '../../workers/training/task-data.ts';
+import { train } from '../../workers/training/trainer.ts';
+import type { TenantSpec } from '../plan.ts';
+
+/** Where a tenant's files are. */
+export interface Tenant {
+  readonly spec: TenantSpec;
+  /** PEFT folder of the adapter for the old base. */
+  readonly adapter: string;
+  readonly validation: string;
+  readonly test: string;
+  /** All training rows, shuffled by the seed: a run of n rows has the first n. */
+  readonly train: string;
+}
+
+/** What the harness itself measures with. */
+export interface TenantData {
+  readonly train: readonly TokenizedExample[];
+  readonly test: readonly TokenizedExample[];
+  readonly choices: ChoiceSet | null;
+}
+
+export function tenantAt(folder: string, spec: TenantSpec): Tenant {
+  const at = (name: string): string => path.join(folder, name);
+  return { spec, adapter: at('adapter'), validation: at('validation.jsonl'), test: at('test.jsonl'), train: at('train.jsonl') };
+}
+
+/**
+ * Makes the tenant's folder unless it is there: its rows, and an adapter trained on the old base. The folder appears
+ * whole, and equal specifications and seeds give equal bytes.
+ */
+export async function ensureTenant(folder: string, spec: TenantSpec, base: LoadedBase, signal: AbortSignal): Promise<Tenant> {
+  if (await exists(folder)) return tenantAt(folder, spec);
+  await writeFolderAtomic(folder, async (temporary) => {
+    const files = tenantAt(temporary, spec);
+    const rows = await tenantRows(spec);
+    await writeFileAtomic(files.train, toJsonl(rows.train));
+    await writeFileAtomic(files.validation, toJsonl(rows.validation));
+    await writeFileAtomic(files.test, toJsonl(rows.test));
+    await trainOldAdapter(files, base, signal);
+  });
+  return tenantAt(folder, spec);
+}
+
+/** Rows as tokens, with the choices that training, validation and test rows have. */
+export async function loadTenantData(tenant: Tenant, base: LoadedBase): Promise<TenantData> {
+  const [rows, held, test] = await Promise.all([tenant.train, tenant.validation, tenant.test].map((file) => loadDataset(file)));
+  const tokenize = (list: readonly ExampleRow[]) => tokenizeRows(list, { tokenizer: base.tokenizer, config: base.model.config });
+  return { train: tokenize(rows!), test: tokenize(test!), choices: findChoices([...rows!, ...held!, ...test!], base.tokenizer) };
+}
+
+/** The first `rows` training rows as JSONL. @throws UsageError where there are fewer */
+export async function firstRows(tenant: Tenant, rows: number): Promise<string> {
+  const lines = (await readFile(tenant.train, 'utf8')).split('\n').slice(0, -1);
+  if (lines.length >= rows) return lines.slice(0, rows).map((line) => `${line}\n`).join('');
+  const { name } = tenant.spec.task;
+  throw new UsageError(`rows has ${rows}, expected at most the ${lines.length} training rows that task ${name} has for its old adapter`);
+}
+
+async function trainOldAdapter(tenant: Tenant, base: LoadedBase, signal: AbortSignal): Promise<void> {
+  const { recipe, seed } = tenant.spec;
+  const { config, weights, fingerprint } = base.model;
+  const { rank = 8, alpha = 2 * rank, dora, rslora, targets = 'all-linear' } = recipe;
+  const shape = { rank, alpha, useDora: dora, useRslora: rslora, targetModules: targets };
+  const { train: examples } = await loadTenantData(tenant, base);
+  const { adapter, steps } = await train({
+    runtime: base.runtime,
+    initial: createAdapter({ base: config, weights, ...shape, seed }),
+    examples,
+    steps: recipe.steps,
+    batchSize: recipe.batch_size,
+    learningRate: recipe.learning_rate,
+    seed,
+    signal,
+  });
+  await saveAdapter(tenant.adapter, adapter, { manifest: { baseFingerprint: fingerprint, strategy: 'train', metrics: { steps } } });
+}
+
+async function tenantRows({ task, recipe, seed, validationRows, testRows }: TenantSpec) {
+  const [rows, validation, test] = await Promise.all([task.train, task.validation, task.test].map((file) => loadDataset(file)));
+  const shuffled = Random.fromSeed(seed).shuffle([...rows!]);
+  return {
+    train: take(shuffled, recipe.rows, `training rows of task ${task.name}`),
+    validation: take(validation!, validationRows, `validation rows of task ${task.name}`),
+    test: take(test!, testRows, `test rows of task ${task.name}`),
+  };
+}
+
+function take<T>(list: readonly T[], count: number | undefined, what: string): readonly T[] {
+  if (count !== undefined && count > list.length) throw new UsageError(`${count} ${what} are asked for, expected at most ${list.length}`);
+  return list.slice(0, count);
+}
+
+function toJsonl(rows: readonly ExampleRow[]): string {
+  return rows.map(({ prompt, completion }) => `${JSON.stringify({ prompt, completion })}\n`).join('');
+}
+
+async function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,17 @@
+import { measure } from '../../workers/training/evaluation.ts';
+import type { Adapter } from '../../workers/models/adapter.ts';
+import type { MetricName } from '../../workers/training/protocol.ts';
+import type { LoadedBase } from '../../workers/training/session.ts';
+import type { TestScore } from '../records.ts';
+import type { TenantData } from './tenant.ts';
+
+/** An adapter, or none, on the rows that no job sees. */
+export async function scoreOnTest(
+  base: LoadedBase,
+  adapter: Adapter | null,
+  { test, choices }: TenantData,
+  { metric, signal }: { readonly metric: MetricName; readonly signal: AbortSignal },
+): Promise<TestScore> {
+  const { value, standardError, perExample } = await measure(base.runtime, adapter, test, { metric, choices, signal });
+  return { value, standardError, right: metric === 'loss' ? null : perExample.join('') };
+}

@@ -1,0 +1,45 @@
+import type { TopLevelSpec } from 'vega-lite';
+import type { Job } from '../summary.ts';
+import { kaplanMeier } from '../survival.ts';
+import { secondsAxis, strategyColours } from './colours.ts';
+
+interface Point {
+  readonly strategy: string;
+  readonly evolution: string;
+  readonly seconds: number;
+  readonly ready: number;
+  readonly censored: number;
+}
+
+/** Share of the jobs that are ready by a time; a tick where jobs were given up. */
+export function readinessChart(jobs: readonly Job[], { strategies, baselines }: { readonly strategies: readonly string[]; readonly baselines: readonly string[] }): TopLevelSpec {
+  const values = readinessPoints(jobs, strategies);
+  const colour = strategyColours(strategies, baselines);
+  const y = { field: 'ready', type: 'quantitative' as const, title: 'share of jobs ready', scale: { domain: [0, 1] }, axis: { format: '%', tickCount: 5 } };
+  return {
+    data: { values },
+    facet: { column: { field: 'evolution', type: 'nominal', title: null, sort: null } },
+    spec: {
+      width: 340,
+      height: 240,
+      encoding: { x: secondsAxis('time to readiness, s'), y, color: colour },
+      layer: [
+        { mark: { type: 'line', interpolate: 'step-after', strokeWidth: 2 } },
+        { transform: [{ filter: 'datum.censored > 0' }], mark: { type: 'tick', orient: 'vertical', thickness: 2, height: 12 } },
+      ],
+    },
+  } as TopLevelSpec;
+}
+
+/** Steps of each strategy in each evolution. A logarithmic axis has no 0: curves begin at half the shortest time. */
+export function readinessPoints(jobs: readonly Job[], strategies: readonly string[]): Point[] {
+  const evolutions = [...new Set(jobs.map(({ cell }) => cell.evolution))];
+  const begin = Math.min(...jobs.map(({ ttr }) => ttr.ms)) / 2;
+  return evolutions.flatMap((evolution) =>
+    strategies.flatMap((strategy) => {
+      const own = jobs.filter(({ cell }) => cell.evolution === evolution && cell.strategy === strategy).map(({ ttr }) => ttr);
+      if (own.length === 0) return [];
+      return kaplanMeier(own).map(({ ms, share: ready, censored }) => ({ strategy, evolution, seconds: (ms || begin) / 1000, ready, censored }));
+    }),
+  );
+}

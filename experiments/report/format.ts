@@ -1,0 +1,58 @@
+import type { Ratio } from './ratio.ts';
+import type { Spread } from './statistics.ts';
+
+/** How values of a metric are written: percent, or nats for a loss. */
+export interface MetricFormat {
+  value(value: Spread | null): string;
+  /** A difference, with its sign. */
+  difference(value: Spread | null): string;
+}
+
+const NONE = '–';
+
+export function metricFormat(metric: string): MetricFormat {
+  const [scale, digits] = metric === 'loss' ? [1, 4] : [100, 1];
+  return {
+    value: (value) => meanAndDeviation(value, { scale, digits, signed: false }),
+    difference: (value) => meanAndDeviation(value, { scale, digits, signed: true }),
+  };
+}
+
+interface NumberFormat {
+  readonly scale: number;
+  readonly digits: number;
+  readonly signed: boolean;
+}
+
+/** `88.3 ± 0.4`. */
+function meanAndDeviation(value: Spread | null, { scale, digits, signed }: NumberFormat): string {
+  if (value === null) return NONE;
+  const mean = (value.mean * scale).toFixed(digits);
+  const sign = signed && value.mean >= 0 ? '+' : '';
+  const deviation = value.deviation === null ? '' : ` ± ${(value.deviation * scale).toFixed(digits)}`;
+  return `${sign}${mean}${deviation}`;
+}
+
+/** Mean alone, in percent. */
+export function share(value: Spread | null): string {
+  return value === null ? NONE : (100 * value.mean).toFixed(1);
+}
+
+/** `≥ 12.3`. */
+export function ratio(value: Ratio | null): string {
+  if (value === null) return NONE;
+  return `${value.bound ? '≥ ' : ''}${value.value.toFixed(value.value < 10 ? 2 : 1)}`;
+}
+
+/** Milliseconds as seconds. */
+export function seconds(ms: number | null): string {
+  return ms === null ? NONE : (ms / 1000).toFixed(ms < 100_000 ? 1 : 0);
+}
+
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  return [line(header), line(header.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(line)];
+}
+
+function line(cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |`;
+}

@@ -1,0 +1,185 @@
+import type { Experiment } from '../config/load-experiment.ts';
+import type { Item } from '../plan.ts';
+import type { CellRecord, EvolutionRecord, ReferenceRecord, ResultRecord, RunRecord, SurfaceRecord, TenantName, TenantRecord } from '../records.ts';
+import { medianRatio, ttrRatio, type Ratio } from './ratio.ts';
+import { negativeFlips, spread, type Spread } from './statistics.ts';
+import { medianTime, type Duration } from './survival.ts';
+
+/** One job with what it is compared with. */
+export interface Job {
+  readonly cell: CellRecord;
+  readonly ttr: Duration;
+  readonly flips: number | null;
+  readonly copyFlips: number | null;
+  /** By baseline. */
+  readonly ratios: Readonly<Record<string, Ratio>>;
+  /** Final value less the baseline's, in the metric's unit and so that more is better; by baseline. */
+  readonly gains: Readonly<Record<string, number>>;
+}
+
+/** A strategy's jobs of one evolution, task, kind of adapter and number of rows (over seeds), or all of its jobs. */
+export interface StrategySummary {
+  readonly strategy: string;
+  readonly jobs: number;
+  readonly ready: number;
+  /** Milliseconds (Kaplan–Meier); null where fewer than half became ready. */
+  readonly medianTtr: number | null;
+  readonly ratios: Readonly<Record<string, Ratio | null>>;
+  readonly first: Spread | null;
+  readonly final: Spread | null;
+  readonly gains: Readonly<Record<string, Spread | null>>;
+  readonly flips: Spread | null;
+  readonly copyFlips: Spread | null;
+}
+
+export interface GroupSummary {
+  readonly evolution: string;
+  readonly task: string;
+  readonly adapter: string;
+  readonly metric: string;
+  /** What there was before: the old version on the old base, no adapter and a copy on the new one. */
+  readonly old: Spread | null;
+  readonly none: Spread | null;
+  readonly copy: Spread | null;
+  readonly copyFlips: Spread | null;
+  readonly rows: readonly { readonly rows: number; readonly strategies: readonly StrategySummary[] }[];
+}
+
+export interface Summary {
+  readonly runs: readonly RunRecord[];
+  readonly evolutions: readonly EvolutionRecord[];
+  readonly surfaces: readonly SurfaceRecord[];
+  /** Names of the strategies that others are compared with. */
+  readonly baselines: readonly string[];
+  readonly jobs: readonly Job[];
+  readonly groups: readonly GroupSummary[];
+  readonly overall: readonly StrategySummary[];
+  readonly failed: readonly CellRecord[];
+  readonly planned: number;
+  readonly measured: number;
+}
+
+/** Everything the report says, from the records that the plan asks for. */
+export function summarise(experiment: Experiment, items: readonly Item[], records: readonly ResultRecord[]): Summary {
+  const planned = new Set(items.map(({ key }) => key));
+  const wanted = records.filter(({ key }) => planned.has(key));
+  const all = wanted.filter((record): record is CellRecord => record.type === 'cell');
+  const cells = all.filter(({ state }) => state !== 'failed');
+  const baselines = experiment.baselines ?? experiment.strategies.filter(({ options }) => options.strategy === 'scratch').map(({ name }) => name);
+  const jobs = toJobs(experiment, cells, { records: wanted, baselines });
+  return {
+    runs: records.filter((record): record is RunRecord => record.type === 'run'),
+    evolutions: wanted.filter((record): record is EvolutionRecord => record.type === 'evolution'),
+    surfaces: wanted.filter((record): record is SurfaceRecord => record.type === 'surface'),
+    baselines,
+    jobs,
+    groups: groupsOf(experiment, jobs, { records: wanted, baselines }),
+    overall: strategySummaries(experiment, jobs.map((job) => withoutLoss(experiment, job)), baselines),
+    failed: all.filter(({ state }) => state === 'failed'),
+    planned: items.length,
+    measured: wanted.length - (all.length - cells.length),
+  };
+}
+
+interface Material {
+  readonly records: readonly ResultRecord[];
+  readonly baselines: readonly string[];
+}
+
+function toJobs(experiment: Experiment, cells: readonly CellRecord[], { records, baselines }: Material): Job[] {
+  const find = finder(cells);
+  return cells.map((cell) => {
+    const sign = metricOf(experiment, cell.task) === 'loss' ? -1 : 1;
+    const old = tenantOf(records, cell)?.old.right ?? null;
+    const others = baselines.flatMap((name) => {
+      const other = find(cell, name);
+      return other && name !== cell.strategy ? [[name, other] as const] : [];
+    });
+    return {
+      cell,
+      ttr: durationOf(cell),
+      flips: negativeFlips(old, cell.final?.right ?? null),
+      copyFlips: negativeFlips(old, referenceOf(records, cell)?.copy.right ?? null),
+      ratios: Object.fromEntries(others.map(([name, other]) => [name, ttrRatio(durationOf(cell), durationOf(other))])),
+      gains: Object.fromEntries(
+        others.flatMap(([name, other]) => (cell.final && other.final ? [[name, sign * (cell.final.value - other.final.value)]] : [])),
+      ),
+    };
+  });
+}
+
+function groupsOf(experiment: Experiment, jobs: readonly Job[], { records, baselines }: Material): GroupSummary[] {
+  const places = [...new Map(jobs.map(({ cell: { evolution, task, adapter } }) => [`${evolution} ${task} ${adapter}`, { evolution, task, adapter }])).values()];
+  return places.map((place) => {
+    const here = jobs.filter(({ cell }) => cell.evolution === place.evolution && isOf(place, cell));
+    const tenants = records.filter((one): one is TenantRecord => one.type === 'tenant' && isOf(place, one));
+    const references = records.filter((one): one is ReferenceRecord => one.type === 'reference' && one.evolution === place.evolution && isOf(place, one));
+    const sizes = [...new Set(here.map(({ cell }) => cell.rows))].sort((a, b) => a - b);
+    return {
+      ...place,
+      metric: metricOf(experiment, place.task),
+      old: spread(tenants.map(({ old }) => old.value)),
+      none: spread(references.map(({ none }) => none.value)),
+      copy: spread(references.map(({ copy }) => copy.value)),
+      copyFlips: spread(references.flatMap((one) => negativeFlips(tenantOf(records, one)?.old.right ?? null, one.copy.right) ?? [])),
+      rows: sizes.map((rows) => ({ rows, strategies: strategySummaries(experiment, here.filter(({ cell }) => cell.rows === rows), baselines) })),
+    };
+  });
+}
+
+function strategySummaries({ strategies }: Experiment, jobs: readonly Job[], baselines: readonly string[]): StrategySummary[] {
+  return strategies.flatMap(({ name }) => {
+    const own = jobs.filter(({ cell }) => cell.strategy === name);
+    return own.length === 0 ? [] : [summariseStrategy(name, own, baselines)];
+  });
+}
+
+function summariseStrategy(strategy: string, jobs: readonly Job[], baselines: readonly string[]): StrategySummary {
+  const others = baselines.filter((name) => name !== strategy);
+  return {
+    strategy,
+    jobs: jobs.length,
+    ready: jobs.filter(({ ttr }) => ttr.happened).length,
+    medianTtr: medianTime(jobs.map(({ ttr }) => ttr)),
+    ratios: Object.fromEntries(others.map((name) => [name, medianRatio(jobs.flatMap(({ ratios }) => ratios[name] ?? []))])),
+    first: spread(jobs.flatMap(({ cell }) => cell.first?.value ?? [])),
+    final: spread(jobs.flatMap(({ cell }) => cell.final?.value ?? [])),
+    gains: Object.fromEntries(others.map((name) => [name, spread(jobs.flatMap(({ gains }) => gains[name] ?? []))])),
+    flips: spread(jobs.flatMap(({ flips }) => flips ?? [])),
+    copyFlips: spread(jobs.flatMap(({ copyFlips }) => copyFlips ?? [])),
+  };
+}
+
+/** Nats and percent have no common mean. */
+function withoutLoss(experiment: Experiment, job: Job): Job {
+  return metricOf(experiment, job.cell.task) === 'loss' ? { ...job, gains: {} } : job;
+}
+
+/** A job that was not ready was watched until its budget was spent. */
+function durationOf({ state, readyMs, elapsedMs }: CellRecord): Duration {
+  return state === 'ready' ? { ms: readyMs!, happened: true } : { ms: elapsedMs, happened: false };
+}
+
+function finder(cells: readonly CellRecord[]): (like: CellRecord, strategy: string) => CellRecord | undefined {
+  const nameOf = ({ evolution, task, adapter, seed, rows }: CellRecord, strategy: string): string => [evolution, task, adapter, seed, rows, strategy].join(' ');
+  const byName = new Map(cells.map((cell) => [nameOf(cell, cell.strategy), cell]));
+  return (like, strategy) => byName.get(nameOf(like, strategy));
+}
+
+function tenantOf(records: readonly ResultRecord[], name: TenantName): TenantRecord | undefined {
+  return records.find((one): one is TenantRecord => one.type === 'tenant' && one.seed === name.seed && isOf(name, one));
+}
+
+function referenceOf(records: readonly ResultRecord[], name: CellRecord): ReferenceRecord | undefined {
+  return records.find((one): one is ReferenceRecord => {
+    return one.type === 'reference' && one.evolution === name.evolution && one.seed === name.seed && isOf(name, one);
+  });
+}
+
+function isOf(name: Pick<TenantName, 'task' | 'adapter'>, one: Pick<TenantName, 'task' | 'adapter'>): boolean {
+  return one.task === name.task && one.adapter === name.adapter;
+}
+
+function metricOf({ tasks }: Experiment, task: string): string {
+  return tasks.find(({ name }) => name === task)!.metric;
+}

@@ -1,0 +1,67 @@
+import path from 'node:path';
+import { renderSvg } from '../../bench/chart.ts';
+import { writeFileAtomic } from '../../workers/formats/atomic-file.ts';
+import type { TopLevelSpec } from 'vega-lite';
+import type { Experiment } from '../config/load-experiment.ts';
+import type { Item } from '../plan.ts';
+import type { ResultRecord } from '../records.ts';
+import { driftChart } from './charts/drift.ts';
+import { qualityChart } from './charts/quality-over-time.ts';
+import { readinessChart } from './charts/readiness.ts';
+import { searchPath, surfaceChart } from './charts/surface.ts';
+import { toLines, toMarkdown, type Chart } from './markdown.ts';
+import { summarise, type Summary } from './summary.ts';
+
+export interface ReportInput {
+  readonly experiment: Experiment;
+  readonly items: readonly Item[];
+  readonly records: readonly ResultRecord[];
+  /** Folder to write to. */
+  readonly out: string;
+  /** As it was named on the command line. */
+  readonly config: string;
+}
+
+export interface WrittenReport {
+  readonly file: string;
+  /** The figures, without single jobs. */
+  readonly document: Omit<Summary, 'jobs' | 'surfaces' | 'failed'> & { readonly experiment: string; readonly failed: number };
+  readonly lines: readonly [string, string][];
+  readonly failed: number;
+}
+
+interface Drawing extends Chart {
+  readonly spec: TopLevelSpec;
+}
+
+/** Writes report.md and its charts, each atomically, from what the results hold so far. */
+export async function writeReport({ experiment, items, records, out, config }: ReportInput): Promise<WrittenReport> {
+  const summary = summarise(experiment, items, records);
+  const charts = drawings(experiment, summary);
+  for (const { file, spec } of charts) await writeFileAtomic(path.join(out, file), await renderSvg(spec));
+  const file = path.join(out, 'report.md');
+  const command = `npm run experiment -- --config ${config}`;
+  await writeFileAtomic(file, toMarkdown(experiment, summary, { charts, command }));
+  const { jobs: _, surfaces: __, failed, ...figures } = summary;
+  return { file, document: { experiment: experiment.name, ...figures, failed: failed.length }, lines: toLines(summary), failed: failed.length };
+}
+
+function drawings({ strategies }: Experiment, summary: Summary): Drawing[] {
+  const { jobs, surfaces, evolutions, baselines } = summary;
+  const names = { strategies: strategies.map(({ name }) => name), baselines };
+  const withJobs: Drawing[] = jobs.length === 0 ? [] : [
+    { file: 'quality.svg', title: 'Quality against wall time', text: QUALITY, spec: qualityChart(jobs, names) },
+    { file: 'ttr.svg', title: 'Time to readiness', text: READINESS, spec: readinessChart(jobs, names) },
+  ];
+  return [
+    ...withJobs,
+    ...surfaces.map((surface, i) => ({ file: `surface-${i + 1}.svg`, title: 'Where the search goes', text: SURFACE, spec: surfaceChart(surface, searchPath(surface, jobs)) })),
+    ...(evolutions.length === 0 ? [] : [{ file: 'drift.svg', title: 'Drift', text: DRIFT, spec: driftChart(evolutions) }]),
+  ];
+}
+
+const QUALITY = 'The best value on the gate rows so far, mean over seeds, from where all of them have a candidate to where the first ends. Dashed: the target.';
+const READINESS =
+  'Share of the jobs that were ready by a time (Kaplan and Meier). A job that was given up counts as not ready until its budget was spent, which a tick marks, and leaves the estimate there: it is neither dropped nor taken for a slow success.';
+const SURFACE = 'Loss on the rows that the search sees.';
+const DRIFT = '‖W_new − W_old‖ / ‖W_old‖ of every adaptable module.';

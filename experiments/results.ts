@@ -1,0 +1,52 @@
+import { mkdir, open, readFile, type FileHandle } from 'node:fs/promises';
+import path from 'node:path';
+import type { ResultRecord } from './records.ts';
+
+/**
+ * The raw results: one JSON document a line, appended whole and synced. What a killed run left of its last line is
+ * cut off when the file is opened again; everything before it stays.
+ */
+export class ResultsFile {
+  readonly #file: FileHandle;
+  readonly #records: ResultRecord[];
+
+  private constructor(file: FileHandle, records: ResultRecord[]) {
+    this.#file = file;
+    this.#records = records;
+  }
+
+  /** @throws Error naming the line that is no JSON */
+  static async open(name: string): Promise<ResultsFile> {
+    await mkdir(path.dirname(name), { recursive: true });
+    const file = await open(name, 'a+');
+    const bytes = await readFile(file);
+    const whole = bytes.lastIndexOf(0x0a) + 1;
+    if (whole < bytes.length) await file.truncate(whole);
+    return new ResultsFile(file, parseLines(bytes.subarray(0, whole).toString('utf8'), name));
+  }
+
+  /** In the order of the file; of equal keys the last counts. */
+  get records(): readonly ResultRecord[] {
+    return [...new Map(this.#records.map((record) => [record.key, record])).values()];
+  }
+
+  async append(record: ResultRecord): Promise<void> {
+    await this.#file.appendFile(`${JSON.stringify(record)}\n`);
+    await this.#file.datasync();
+    this.#records.push(record);
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+function parseLines(text: string, name: string): ResultRecord[] {
+  return text.split('\n').slice(0, -1).map((line, i) => {
+    try {
+      return JSON.parse(line) as ResultRecord;
+    } catch (cause) {
+      throw new Error(`${name} line ${i + 1} is not JSON: the file was changed by hand; move it away to start anew`, { cause });
+    }
+  });
+}

@@ -1,0 +1,108 @@
+import { execFileSync } from 'node:child_process';
+import os from 'node:os';
+import { duration, percent, type Output } from '../cli/output.ts';
+import { withSession } from '../cli/session.ts';
+import type { Experiment } from './config/load-experiment.ts';
+import { Estimate } from './estimate.ts';
+import { Lab, nameOf, type Measured } from './lab/lab.ts';
+import type { CellItem, Item } from './plan.ts';
+import type { ItemRecord, RunRecord } from './records.ts';
+import type { ResultsFile } from './results.ts';
+
+export interface RunOptions {
+  readonly results: ResultsFile;
+  readonly out: string;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Measures what the results do not hold yet, appends each record as it is there, and says how far it is. A job that
+ * fails is recorded and tried again by the next run.
+ */
+export async function runItems(experiment: Experiment, items: readonly Item[], options: RunOptions): Promise<void> {
+  const { results, out, output, signal } = options;
+  const estimate = new Estimate();
+  const done = noteDone(items, results, estimate);
+  const open = items.filter(({ key }) => !done.has(key));
+  output.log(`${experiment.name}: ${items.length} items, ${done.size} done${remaining(estimate, open)}`);
+  if (open.length === 0) return;
+  const { device = 'auto', precision = 'f32', threads = os.availableParallelism() } = experiment;
+  await withSession({ json: false, seed: 0, device, precision, threads }, async (session) => {
+    await results.append(runRecord(experiment, { device, precision, threads }));
+    const lab = new Lab({ session, base: experiment.base, out, signal });
+    for (const [index, item] of open.entries()) {
+      signal.throwIfAborted();
+      output.progress(`${item.key} …`);
+      const record = await timed(item, lab, signal);
+      await results.append(record);
+      estimate.note(item, record.ms);
+      const place = `[${done.size + index + 1}/${items.length}]`;
+      output.log(`${place} ${describe(item)}: ${summary(record)}${remaining(estimate, open.slice(index + 1))}`);
+    }
+  });
+}
+
+/** Keys of what is there, and how long it took. Failed jobs are not. */
+function noteDone(items: readonly Item[], results: ResultsFile, estimate: Estimate): Set<string> {
+  const records = new Map(results.records.map((record) => [record.key, record]));
+  const done = items.filter(({ key }) => {
+    const record = records.get(key);
+    return record !== undefined && !(record.type === 'cell' && record.state === 'failed');
+  });
+  for (const item of done) estimate.note(item, records.get(item.key)!.ms);
+  return new Set(done.map(({ key }) => key));
+}
+
+async function timed(item: Item, lab: Lab, signal: AbortSignal): Promise<ItemRecord> {
+  const begun = performance.now();
+  const measured = await lab.run(item).catch((error: unknown): Measured => {
+    if (signal.aborted || item.type !== 'cell') throw error;
+    return failed(item, error);
+  });
+  return { key: item.key, ...measured, ms: performance.now() - begun, at: new Date().toISOString() } as ItemRecord;
+}
+
+function failed(item: CellItem, error: unknown): Measured {
+  const { tenant, evolution, rows, strategy } = item;
+  const where = { ...nameOf(tenant), evolution: evolution.name, rows, strategy: strategy.name };
+  const nothing = { elapsedMs: 0, warmUpMs: 0, candidates: [], search: [], first: null, final: null };
+  return { type: 'cell', ...where, state: 'failed', ...nothing, error: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };
+}
+
+function describe(item: Item): string {
+  return item.key.replace(/ #.*/, '').replace(/ (\d+) (\S+)$/, ' $1 rows, $2');
+}
+
+function summary(record: ItemRecord): string {
+  const took = duration(record.ms);
+  if (record.type === 'evolution') return `drift ${percent(record.drift)}, ${took}`;
+  if (record.type === 'tenant') return `old adapter ${record.old.value.toFixed(3)}, ${took}`;
+  if (record.type === 'reference') return `none ${record.none.value.toFixed(3)}, copy ${record.copy.value.toFixed(3)}, ${took}`;
+  if (record.type === 'surface') return `${record.points.length} points, ${took}`;
+  if (record.state === 'failed') return `FAILED: ${record.error}`;
+  const ready = record.state === 'ready' ? `ready after ${duration(record.readyMs!)}` : `not ready after ${duration(record.elapsedMs)}`;
+  return `${ready}, ${record.final?.value.toFixed(3) ?? '–'} on test rows, ${took}`;
+}
+
+function remaining(estimate: Estimate, open: readonly Item[]): string {
+  const left = estimate.left(open);
+  return open.length === 0 || left === null ? '' : `; about ${duration(left)} left`;
+}
+
+function runRecord(config: Experiment, engine: Pick<RunRecord, 'device' | 'precision' | 'threads'>): RunRecord {
+  const at = new Date().toISOString();
+  const [cpu] = os.cpus();
+  const machine = `${cpu!.model.trim()}, ${os.cpus().length} cores, ${Math.round(os.totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
+  return { type: 'run', key: `run ${at}`, ms: 0, at, commit: commit(), machine, ...engine, config };
+}
+
+/** Of the checkout, with a + where it has changes; null outside of one. */
+function commit(): string | null {
+  const git = (...args: string[]): string => execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  try {
+    return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '+'}`;
+  } catch {
+    return null;
+  }
+}
