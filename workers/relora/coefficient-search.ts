@@ -63,7 +63,7 @@ export interface SearchResult extends Coefficients {
 }
 
 /** See {@link SearchOptions.stepGain}; measured on the demo family (docs/method.md). */
-export const STEP_GAIN = 0.005;
+export const STEP_GAIN = 0.01;
 
 /** What a training step costs by row, in forward passes of a row: one, and a backward pass of two. */
 const TRAINING_PASSES = 3;
