@@ -71,15 +71,15 @@ function panel(values: readonly Cell[], { field, title, scheme, scale }: PanelOp
           color: { field, type: 'quantitative' as const, title: null, scale: { scheme, type: scale }, legend: { format: '.3~g', gradientLength: 120 } },
         },
       },
-      ...(size >= 32 ? [numbers(field)] : []),
+      ...(size >= 32 ? [numbers(field, { stroke: COLOURS.background, strokeWidth: 3 }), numbers(field, {})] : []),
     ],
   };
 }
 
-/** Where squares have room for it: the value, in ink that reads on light colours and on dark ones. */
-function numbers(field: 'drift' | 'energy') {
+/** Where squares have room for it: the value. Drawn first as a halo, so that it reads on dark squares. */
+function numbers(field: 'drift' | 'energy', halo: { readonly stroke?: string; readonly strokeWidth?: number }) {
   return {
-    mark: { type: 'text' as const, fontSize: 11, stroke: COLOURS.background, strokeWidth: 3, strokeOpacity: 0.7, paintOrder: 'stroke' as const },
+    mark: { type: 'text' as const, fontSize: 11, ...halo },
     encoding: { text: { field, type: 'quantitative' as const, format: '.2~g' } },
   };
 }

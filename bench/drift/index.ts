@@ -4,7 +4,7 @@ import { evolutionBetweenFolders } from '../../workers/relora/folder-evolution.t
 import { renderSvg } from '../chart.ts';
 import { driftHeatMap } from './heat-map.ts';
 
-/** `npm run chart:drift -- OLD NEW --out FILE.svg [--title TEXT]` draws what changed between two base models. */
+/** `node --import tsx bench/drift/index.ts OLD NEW --out FILE.svg [--title TEXT]` draws what changed between two base models. */
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { out: { type: 'string' }, title: { type: 'string' } },

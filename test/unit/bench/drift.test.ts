@@ -23,6 +23,6 @@ it('has a square for every module that changed, in percent', () => {
 it('draws drift and energy', async () => {
   const svg = await renderSvg(driftHeatMap(evolution, { text: 'v1 to v2' }));
   expect(svg).toContain('layer: 0; projection: q_proj; drift: 5"');
-  expect(svg.match(/projection: q_proj; energy: /g)).toHaveLength(4);
+  expect(svg.match(/projection: q_proj; energy: /g)).toHaveLength(6);
   expect(svg).toContain('v1 to v2');
 });
