@@ -1,8 +1,8 @@
 /** How commands speak: results on stdout (aligned text, or one JSON document), everything else on stderr. */
 
 export interface Output {
-  /** The command's result: `document` as JSON under `--json`, else `rows` as aligned text. */
-  result(document: object, rows: readonly (readonly [label: string, value: string])[]): void;
+  /** The command's result: `document` as JSON under `--json`, else `rows` as aligned text, and a text below them. */
+  result(document: object, rows: readonly (readonly [label: string, value: string])[], below?: string): void;
   /** A line for people, on stderr. */
   log(line: string): void;
   /** Replaces the last progress line on a terminal; silent elsewhere. */
@@ -23,9 +23,9 @@ export function createOutput(options: { json: boolean }): Output {
     pending = false;
   };
   return {
-    result(document, rows) {
+    result(document, rows, below = '') {
       clear();
-      process.stdout.write(options.json ? `${JSON.stringify(document, null, 2)}\n` : alignRows(rows));
+      process.stdout.write(options.json ? `${JSON.stringify(document, null, 2)}\n` : `${alignRows(rows)}${below}`);
     },
     log(line) {
       clear();

@@ -1,35 +1,39 @@
 import { Option, type Command } from 'commander';
-import type { AdaptationEvent } from '../../workers/relora/adaptation.ts';
+import { PREFERENCES, STRATEGIES, type Preference } from '../../workers/relora/adaptation.ts';
+import { REGULARISATION_SCHEDULES, REGULARISATION_SPACES, type RegularisationOptions } from '../../workers/relora/regularisation.ts';
 import type { JobListener } from '../../workers/training/job-listener.ts';
 import type { AdaptOutcome, GateSpec, JobSpec, MetricName, Strategy } from '../../workers/training/protocol.ts';
-import { UnsuccessfulResult, UsageError } from '../errors.ts';
+import { UnsuccessfulResult } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
 import { addCommonOptions, integer, number, type CommonOptions } from '../options.ts';
-import { createOutput, duration, percent, type Output } from '../output.ts';
+import { createOutput, type Output } from '../output.ts';
+import { addGateOptions, gateOf, type GateOptions } from '../rebase-gate.ts';
+import { describeEvent, ladderTable, rebaseDocument, rebaseRows } from '../rebase-report.ts';
 import { withSession } from '../session.ts';
 
-interface RebaseOptions extends CommonOptions {
+interface RebaseOptions extends CommonOptions, GateOptions {
   readonly oldBase: string;
   readonly base: string;
   readonly adapter: string;
-  readonly data: string;
+  readonly data?: string;
   readonly validation: string;
   readonly out: string;
   readonly metric?: MetricName;
-  readonly target?: number;
-  readonly margin?: number;
   readonly strategy: Strategy;
+  readonly prefer: Preference;
+  readonly explain: boolean;
   readonly steps: number;
   readonly refineSteps: number;
-  readonly regulariseTowards: 'initial' | 'zero';
+  readonly patience?: number;
+  readonly regulariseTowards: RegularisationOptions['target'];
+  readonly regulariseSpace: RegularisationOptions['space'];
+  readonly regulariseSchedule: RegularisationOptions['schedule'];
+  readonly regulariseStrength?: number;
   readonly batchSize: number;
   readonly learningRate?: number;
   readonly evaluateEvery: number;
   readonly searchEvaluations: number;
 }
-
-/** Half a point: what the new adapter may lose to the old one where nothing else is said. */
-const DEFAULT_MARGIN = 0.005;
 
 export function register(program: Command): void {
   const command = program
@@ -38,22 +42,24 @@ export function register(program: Command): void {
     .requiredOption('--old-base <dir>', 'base model that the adapter was trained for')
     .requiredOption('--base <dir>', 'new version of that base model')
     .requiredOption('--adapter <dir>', 'PEFT adapter folder')
-    .requiredOption('--data <file>', 'JSONL with prompt and completion to train on')
+    .option('--data <file>', 'JSONL with prompt and completion to train on; without it nothing is trained')
     .requiredOption('--validation <file>', 'JSONL that is divided into rows for the search and rows for the gate')
     .requiredOption('--out <dir>', 'folder to write the new adapter to (replaced if it is one)')
     .addOption(
       new Option('--metric <name>', 'what the gate measures (default: accuracy, or exact_match where choices are many)')
         .choices(['accuracy', 'exact_match', 'loss']),
-    )
-    .option('--target <x>', 'value to be reached (accuracy as a fraction)', number())
-    .option('--margin <m>', 'or: what may be lost to the old adapter on the old base (default: 0.005)', number())
+    );
+  addGateOptions(command)
+    .addOption(new Option('--strategy <name>', 'what to try; auto takes the cheapest first').choices(STRATEGIES).default('auto'))
     .addOption(
-      new Option('--strategy <name>', 'what to try; auto takes the cheapest first')
-        .choices(['auto', 'reuse', 'revert', 'relora', 'warm-start', 'scratch'])
-        .default('auto'),
+      new Option('--prefer <what>', 'of auto: undo the change of the base second, or only when all else has failed')
+        .choices(PREFERENCES)
+        .default('old_behaviour'),
     )
+    .option('--explain', 'print every rung of the ladder with its gate and its time', false)
     .option('--steps <n>', 'optimiser steps at most', integer(0), 300)
-    .option('--refine-steps <n>', 'steps to go on after readiness; a better adapter replaces the first', integer(0), 0)
+    .option('--refine-steps <n>', 'steps to go on after readiness; an adapter better beyond noise replaces the first', integer(0), 0)
+    .option('--patience <n>', 'of auto: looks at the gate without a better one until fine-tuning gives up (default: 5)', integer(0))
     .option('--batch-size <n>', 'examples a step', integer(1), 16)
     .option('--learning-rate <x>', 'at the end of the warm-up (default: by strategy and width of the model)', number('positive'))
     .option('--evaluate-every <n>', 'steps between two looks at the gate', integer(1), 20)
@@ -63,67 +69,64 @@ export function register(program: Command): void {
         .choices(['initial', 'zero'])
         .default('initial'),
     )
+    .addOption(new Option('--regularise-space <what>', 'what it pulls').choices(REGULARISATION_SPACES).default('factors'))
+    .addOption(
+      new Option('--regularise-schedule <name>', 'how it is relaxed over the steps').choices(REGULARISATION_SCHEDULES).default('two_stage'),
+    )
+    .option('--regularise-strength <x>', 'how strong it is at the start (default: 0.1)', number())
     .action(run);
   addCommonOptions(command);
 }
 
 async function run(options: RebaseOptions): Promise<void> {
-  if (options.target !== undefined && options.margin !== undefined) {
-    throw new UsageError('--target and --margin exclude each other');
-  }
+  const gate = gateOf(options);
   const output = createOutput(options);
   const { requireWritableAdapterFolder } = await import('../adapter-folder.ts');
   await requireWritableAdapterFolder(options.out, options.adapter);
   const metric = options.metric ?? (await suitableMetric(options));
-  const outcome = await interruptible((signal) => carryOver(options, metric, output, signal));
-  const document = toDocument(outcome, metric);
-  output.result(document, toRows(document, options.out));
+  const outcome = await interruptible((signal) => carryOver(options, { metric, gate }, output, signal));
+  const document = rebaseDocument(outcome, metric);
+  output.result(document, rebaseRows(document, options.out), options.explain ? ladderTable(outcome, metric) : '');
   if (outcome.state !== 'ready') {
     throw new UnsuccessfulResult(`the target was not reached; ${options.out} holds the best candidate`);
   }
 }
 
+interface Aim {
+  readonly metric: MetricName;
+  readonly gate: GateSpec;
+}
+
 /** Works in a temporary folder; `--out` is written when something is published or, at the end, the best is kept. */
-async function carryOver(options: RebaseOptions, metric: MetricName, output: Output, signal: AbortSignal): Promise<AdaptOutcome> {
+async function carryOver(options: RebaseOptions, aim: Aim, output: Output, signal: AbortSignal): Promise<AdaptOutcome> {
   const { copyFolder, withTemporaryFolder } = await import('../folders.ts');
   const { runAdaptation } = await import('../../workers/training/adaptation.ts');
   return withTemporaryFolder((workDir) =>
     withSession(options, async (session) => {
       const listener = showProgress(output, (dir) => copyFolder(dir, options.out));
-      const outcome = await runAdaptation(session, toSpec(options, metric, workDir), listener, signal);
+      const outcome = await runAdaptation(session, toSpec(options, aim, workDir), listener, signal);
       if (outcome.candidateDir !== null) await copyFolder(outcome.candidateDir, options.out);
       return outcome;
     }),
   );
 }
 
-function toSpec(options: RebaseOptions, metric: MetricName, workDir: string): JobSpec {
-  const gate: GateSpec =
-    options.target !== undefined
-      ? { kind: 'absolute', target: options.target }
-      : { kind: 'relative', margin: options.margin ?? DEFAULT_MARGIN };
-  const { strategy, batchSize, learningRate, evaluateEvery, searchEvaluations, refineSteps, regulariseTowards, seed } = options;
+function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: string): JobSpec {
+  const { strategy, prefer, batchSize, learningRate, evaluateEvery, searchEvaluations, refineSteps, patience, seed } = options;
+  const { regulariseTowards, regulariseSpace, regulariseSchedule, regulariseStrength } = options;
+  const training = { maxSteps: options.steps, batchSize, learningRate, evaluateEvery, refineSteps, patience };
+  const regularisation = { regulariseTowards, regulariseSpace, regulariseSchedule, regulariseStrength };
   return {
     jobId: 'rebase',
     kind: 'adaptation',
     oldBase: options.oldBase,
     newBase: options.base,
     adapter: options.adapter,
-    data: { train: options.data, validation: options.validation },
+    data: { train: options.data ?? null, validation: options.validation },
     metric,
     gate,
     evolution: null,
-    options: {
-      strategy,
-      maxSteps: options.steps,
-      batchSize,
-      learningRate,
-      evaluateEvery,
-      searchEvaluations,
-      refineSteps,
-      regulariseTowards,
-      seed,
-    },
+    options: { strategy, prefer, searchEvaluations, seed, ...training, ...regularisation },
     workDir,
   };
 }
@@ -132,7 +135,7 @@ function toSpec(options: RebaseOptions, metric: MetricName, workDir: string): Jo
 async function suitableMetric({ data, validation }: RebaseOptions): Promise<MetricName> {
   const { loadDataset } = await import('../../workers/training/dataset.ts');
   const { MAX_CHOICES } = await import('../../workers/training/choices.ts');
-  const rows = [...(await loadDataset(data)), ...(await loadDataset(validation))];
+  const rows = [...(data === undefined ? [] : await loadDataset(data)), ...(await loadDataset(validation))];
   const { size } = new Set(rows.map(({ completion }) => completion));
   return size >= 2 && size <= MAX_CHOICES ? 'accuracy' : 'exact_match';
 }
@@ -146,57 +149,9 @@ function showProgress(output: Output, publish: (dir: string) => Promise<void>): 
     baselines: () => undefined,
     event: (event) => {
       if (event.type === 'candidate') metric = `${event.candidate.metric.name} ${event.candidate.metric.value.toFixed(4)}`;
-      const line = describe(event);
+      const line = describeEvent(event);
       if (line !== null) output.log(line);
     },
     publish: (_sequence, dir) => publish(dir),
   };
-}
-
-function describe(event: AdaptationEvent): string | null {
-  switch (event.type) {
-    case 'candidate': {
-      const { id, metric, passed, alpha, beta } = event.candidate;
-      const where = alpha === null || beta === null ? '' : ` (α ${alpha.toFixed(2)}, β ${beta.toFixed(2)})`;
-      return `${id}${where}: ${metric.name} ${metric.value.toFixed(4)} ± ${metric.standardError.toFixed(4)}${passed ? ', passes' : ''}`;
-    }
-    case 'search': {
-      const { alpha, beta, loss } = event.evaluation;
-      return `search ${event.evaluations}/${event.budget}: α ${alpha.toFixed(3)}, β ${beta.toFixed(3)} → loss ${loss.toFixed(4)}`;
-    }
-    case 'warning':
-      return `warning: ${event.message}`;
-    case 'skipped':
-      return `${event.rung} skipped: ${event.reason}`;
-    default:
-      return null;
-  }
-}
-
-function toDocument({ state, best, target, readyMs, phases, baselines, steps }: AdaptOutcome, name: MetricName) {
-  return {
-    strategy: best?.strategy ?? null,
-    alpha: best?.alpha ?? null,
-    beta: best?.beta ?? null,
-    steps,
-    ttr_ms: readyMs,
-    phases,
-    ready: state === 'ready',
-    target,
-    metric: { name, old: baselines.old_on_v1, copy: baselines.v2_copy, new: best?.value ?? null },
-  };
-}
-
-function toRows(document: ReturnType<typeof toDocument>, out: string): [string, string][] {
-  const { strategy, alpha, beta, steps, ttr_ms, ready, target, metric } = document;
-  const show = (value: number | null): string => (metric.name === 'loss' ? (value?.toFixed(4) ?? '–') : percent(value));
-  const coefficients = alpha === null || beta === null ? '' : ` (α ${alpha.toFixed(3)}, β ${beta.toFixed(3)})`;
-  return [
-    ['ready', ready ? `yes, after ${duration(ttr_ms ?? 0)}` : 'no'],
-    ['strategy', `${strategy ?? '–'}${coefficients}${steps > 0 ? `, ${steps} steps` : ''}`],
-    [`${metric.name.replace('_', ' ')}`, `${show(metric.new)} (target ${show(target)})`],
-    ['  old adapter, old base', show(metric.old)],
-    ['  plain copy, new base', show(metric.copy)],
-    ['adapter', out],
-  ];
 }

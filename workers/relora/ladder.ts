@@ -109,10 +109,13 @@ export class Ladder {
     this.context.report({ type: 'skipped', rung, reason });
   }
 
-  warn(message: string): void {
-    if (this.#warnings.has(message)) return;
-    this.#warnings.add(message);
-    this.context.report({ type: 'warning', message });
+  /** Says, once, where the gate's rows are too few for its margin, by how the best candidate differs from the old version. */
+  warnOfRows(): void {
+    const { gate, old } = this.options;
+    const warning = this.#best && rowsWarning(gate, old, this.#best);
+    if (warning === null || this.#warnings.size > 0) return;
+    this.#warnings.add(warning);
+    this.context.report({ type: 'warning', message: warning });
   }
 
   /** The adapter of given coefficients; bases are computed at the first call. (1, 0) needs no evolution. */
@@ -145,6 +148,7 @@ export class Ladder {
     const best = this.#best;
     if (!best?.passed || best.id === this.#publishedId) return;
     this.context.signal.throwIfAborted();
+    this.warnOfRows();
     this.context.phase('publish');
     await this.context.publish(best);
     this.#publishedId = best.id;
@@ -215,8 +219,6 @@ export class Ladder {
     this.context.phase('evaluate');
     const found = await this.context.gateMetric(adapter);
     const verdict = judge(gate, old, found);
-    const warning = rowsWarning(gate, old, found);
-    if (warning !== null && this.#warnings.size === 0) this.warn(warning);
     const searchLoss = proposal.step === 0 ? this.searchLossOf(proposal) : null;
     return { ...proposal, ...verdict, ...found, searchLoss, elapsedMs: this.#elapsed(), adapter };
   }

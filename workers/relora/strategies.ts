@@ -76,6 +76,7 @@ export async function runStrategy(
     else await rung.run(ladder);
     ladder.leave();
   }
+  ladder.warnOfRows();
   return ladder.outcome();
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { splitRows } from '../../../workers/training/task-data.ts';
+import { keepGateApart, splitRows } from '../../../workers/training/task-data.ts';
 
 function rows(count: number, split?: 'train' | 'validation' | 'test') {
   return Array.from({ length: count }, (_, i) => ({ prompt: `${split ?? 'row'} ${i}`, completion: 'x', line: i + 1, ...(split && { split }) }));
@@ -32,5 +32,18 @@ describe('splitRows', () => {
   it('divides the validation rows into search and gate where no row is a test row', () => {
     const { train, validation, test } = splitRows([...rows(5, 'train'), ...rows(300, 'validation')]);
     expect([train.length, validation.length, test.length]).toEqual([5, 64, 236]);
+  });
+});
+
+describe('keepGateApart', () => {
+  it('takes rows with the prompt of a gate row out of the search, and no others', () => {
+    const [search, gate] = [rows(5, 'validation'), rows(4, 'test')];
+    const shared = { ...gate[1]!, completion: 'y', split: 'validation' as const };
+    const { rows: apart, removed } = keepGateApart({ train: rows(3, 'train'), validation: [...search, shared], test: gate });
+    expect(removed).toBe(1);
+    expect(apart.validation).toEqual(search);
+    expect(apart.test).toEqual(gate);
+    const prompts = new Set(apart.test.map(({ prompt }) => prompt));
+    expect(apart.validation.some(({ prompt }) => prompts.has(prompt))).toBe(false);
   });
 });

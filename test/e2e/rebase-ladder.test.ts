@@ -1,0 +1,103 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { execFile } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readAdapterManifest } from '../../workers/formats/peft-adapter.ts';
+import { createTinyFamily, removeTinyFamily, tasteRows, toJsonl, type TinyFamily } from '../unit/training/support/tiny-task.ts';
+
+// The command as a user starts it, on a family that trains in seconds.
+const BIN = path.resolve('bin/readapt.js');
+
+interface LadderRung {
+  readonly rung: string;
+  readonly result: string;
+  readonly reason: string | null;
+  readonly ms: number;
+  readonly candidate: { readonly step: number } | null;
+  readonly gate: { readonly value: number; readonly bound: number | null; readonly needed: number; readonly negative_flips: number | null; readonly passed: boolean } | null;
+}
+interface Run {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+let family: TinyFamily;
+let trained: string;
+
+beforeAll(async () => {
+  family = await createTinyFamily();
+  trained = path.join(family.folder, 'trained');
+  const sizes = ['--rank', '4', '--steps', '40', '--batch-size', '8', '--learning-rate', '5e-3'];
+  const data = ['--data', family.train, '--validation', family.validation];
+  const { code, stderr } = await readapt('train', '--base', family.oldBase, ...data, '--out', trained, ...sizes);
+  if (code !== 0) throw new Error(stderr);
+});
+afterAll(() => removeTinyFamily(family));
+
+function readapt(...args: string[]): Promise<Run> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [BIN, ...args, '--threads', '1'], (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+  });
+}
+
+function rebase(name: string, ...more: string[]): Promise<Run> {
+  const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', trained];
+  const out = path.join(family.folder, name);
+  return readapt('rebase', ...bases, '--validation', family.validation, '--out', out, '--batch-size', '8', ...more);
+}
+
+const ladderOf = ({ stdout }: Run): LadderRung[] => (JSON.parse(stdout) as { ladder: LadderRung[] }).ladder;
+
+describe('readapt rebase --explain', () => {
+  it('does not run a rung when an earlier one has passed, and says so', async () => {
+    const run = await rebase('easy', '--data', family.train, '--target', '0.1', '--metric', 'accuracy', '--explain', '--json');
+    expect(run.code, run.stderr).toBe(0);
+    const [copy, ...rest] = ladderOf(run);
+    expect(copy).toMatchObject({ rung: 'copy', result: 'passed', gate: { needed: 0.1, bound: null, passed: true } });
+    expect(copy!.ms).toBeGreaterThan(0);
+    expect(rest.map(({ rung, result, reason, ms }) => [rung, result, reason, ms])).toEqual(
+      ['revert', 'prior', 'search', 'fine_tune', 'scratch'].map((rung) => [rung, 'not_run', 'copy passed', 0]),
+    );
+    // Nothing of the later rungs has happened either: no candidate, no look of a search, no step.
+    expect(run.stderr).toMatch(/^copy /m);
+    expect(run.stderr).not.toMatch(/^(revert|search|fine_tune|scratch)/m);
+    expect(JSON.parse(run.stdout)).toMatchObject({ steps: 0, strategy: 'reuse', data: 'training' });
+    expect(await readAdapterManifest(path.join(family.folder, 'easy'))).toMatchObject({ strategy: 'reuse' });
+    const bytes = (folder: string) => readFile(path.join(folder, 'adapter_model.safetensors'));
+    expect((await bytes(path.join(family.folder, 'easy'))).equals(await bytes(trained))).toBe(true);
+  });
+
+  it('climbs every rung where none passes, and prints gates and times', async () => {
+    const more = ['--data', family.train, '--metric', 'accuracy', '--target', '2', '--steps', '20', '--evaluate-every', '5', '--patience', '1'];
+    const run = await rebase('hard', ...more, '--explain');
+    expect(run.code).toBe(1);
+    for (const line of [/copy \(α 1\.00, β 0\.00\) .*failed: value/, /revert .*200\.0 %.*failed/, /prior .*skipped/, /fine tune, step \d+ .*failed/]) {
+      expect(run.stdout).toMatch(line);
+    }
+  });
+
+  it('judges by the bound on the same rows under non-inferiority', async () => {
+    const more = ['--data', family.train, '--metric', 'accuracy', '--non-inferior', '0.3', '--max-negative-flips', '0.2'];
+    const run = await rebase('shown', ...more, '--steps', '30', '--learning-rate', '5e-3', '--json');
+    expect(run.code, run.stderr).toBe(0);
+    const passed = ladderOf(run).find(({ result }) => result === 'passed')!;
+    expect(passed.gate!.bound).toBeLessThan(passed.gate!.value);
+    expect(passed.gate!.bound).toBeGreaterThanOrEqual(passed.gate!.needed);
+    expect(passed.gate!.negative_flips).toBeLessThanOrEqual(0.2);
+  });
+
+  it('without training rows trains nothing, and says what it was made of', async () => {
+    const few = path.join(family.folder, 'few');
+    await mkdir(few);
+    const validation = path.join(few, 'validation.jsonl');
+    await writeFile(validation, toJsonl(tasteRows(60, 700)));
+    const run = await rebase('held-out', '--validation', validation, '--metric', 'accuracy', '--target', '2', '--json');
+    expect(run.code).toBe(1);
+    expect(JSON.parse(run.stdout)).toMatchObject({ data: 'validation_only', steps: 0 });
+    const trained = ladderOf(run).filter(({ rung }) => rung === 'fine_tune' || rung === 'scratch');
+    expect(trained.map(({ result, reason }) => [result, reason])).toEqual(Array(2).fill(['skipped', 'no training rows are shared']));
+  });
+});
