@@ -1,5 +1,7 @@
 import type { AdaptOutcome } from '../workers/training/protocol.ts';
 import type { CandidateRecord } from '../workers/relora/adaptation.ts';
+import type { DriftRow } from '../workers/relora/drift-grid.ts';
+import type { SearchRecord } from '../workers/relora/relative-losses.ts';
 
 /** An adapter (or none) on the task's test rows, which no job has seen. */
 export interface TestScore {
@@ -33,6 +35,7 @@ export interface EvolutionRecord extends Common {
   readonly evolution: string;
   readonly drift: number;
   readonly computeMs: number;
+  readonly drifts: readonly DriftRow[];
   /** As the product's `evolve` gives it: drift and captured energy, module by module. */
   readonly summary: Readonly<Record<string, unknown>>;
 }
@@ -65,15 +68,13 @@ export interface JudgedCandidate extends Pick<CandidateRecord, 'id' | 'strategy'
   readonly value: number;
 }
 
-export interface SearchPoint {
+/** A point that a search measured; the same point again with more rows is another one. */
+export interface SearchPoint extends SearchRecord {
   readonly at: number;
-  readonly alpha: number;
-  readonly beta: number;
-  readonly loss: number;
   readonly ms: number;
 }
 
-export type CellOutcome = Pick<AdaptOutcome, 'target' | 'baselines' | 'best' | 'steps' | 'phases' | 'readyMs' | 'tokens' | 'problem'>;
+export type CellOutcome = Pick<AdaptOutcome, 'target' | 'baselines' | 'best' | 'ladder' | 'steps' | 'phases' | 'readyMs' | 'tokens' | 'problem'>;
 
 /** One adaptation job. */
 export interface CellRecord extends Common, TenantName, Partial<CellOutcome> {

@@ -30,7 +30,7 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
   const { device = 'auto', precision = 'f32', threads = os.availableParallelism() } = experiment;
   await withSession({ json: false, seed: 0, device, precision, threads }, async (session) => {
     await results.append(runRecord(experiment, { device, precision, threads }));
-    const lab = new Lab({ session, base: experiment.base, out, signal });
+    const lab = new Lab({ session, base: experiment.base, out, signal, records: () => results.records });
     for (const [index, item] of open.entries()) {
       signal.throwIfAborted();
       output.progress(`${item.key} …`);

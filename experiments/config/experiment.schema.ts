@@ -56,6 +56,8 @@ const StrategyEntry = Type.Object(
     strategy: Type.Optional(Type.String()),
     options: Type.Optional(Options),
     gate: Type.Optional(Gate),
+    /** Whether a job is given the searches of the jobs of this strategy that ended before it on the same evolution. */
+    fleet: Type.Optional(Type.Boolean()),
     tasks: Type.Optional(listOf(Name)),
     evolutions: Type.Optional(listOf(Name)),
     adapters: Type.Optional(listOf(Name)),

@@ -2,19 +2,21 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseDocument } from 'yaml';
 import { UsageError } from '../../cli/errors.ts';
-import type { AdaptOptions, Strategy } from '../../workers/training/protocol.ts';
+import type { AdaptOptions, GateSpec, Strategy } from '../../workers/training/protocol.ts';
 import { ExperimentSchema, type ExperimentFile, type StrategyEntry } from './experiment.schema.ts';
 import { parseOptions, parseStrategy } from './job-options.ts';
 import { expandPath } from './paths.ts';
 import { problemsOf } from './problems.ts';
 
 /** One way to adapt: what the job is told, and where it is run. */
-export interface StrategyConfig extends Omit<StrategyEntry, 'strategy' | 'options'> {
+export interface StrategyConfig extends Omit<StrategyEntry, 'strategy' | 'options' | 'gate'> {
   readonly options: AdaptOptions & { readonly strategy: Strategy };
+  readonly gate?: GateSpec;
 }
 
 /** A checked experiment; paths are absolute, options are the product's own. */
-export interface Experiment extends Omit<ExperimentFile, 'strategies' | 'options'> {
+export interface Experiment extends Omit<ExperimentFile, 'strategies' | 'options' | 'gate'> {
+  readonly gate: GateSpec;
   readonly strategies: readonly StrategyConfig[];
 }
 
@@ -42,6 +44,7 @@ export function parseExperiment(
   };
   const experiment: Experiment = {
     ...checked,
+    gate: toGateSpec(checked.gate),
     base: resolve('base', checked.base),
     evolutions: checked.evolutions.map((one, i) => ({ ...one, base: resolve(`evolutions[${i}].base`, one.base) })),
     tasks: checked.tasks.map((task, i) => {
@@ -72,10 +75,15 @@ interface Place {
 }
 
 function toStrategy(entry: StrategyEntry, common: Record<string, unknown>, { place, problems }: Place): StrategyConfig {
-  const { strategy: name = entry.name, options = {}, ...rest } = entry;
+  const { strategy: name = entry.name, options = {}, gate, ...rest } = entry;
   const strategy = parseStrategy(name, { place: `${place}.${entry.strategy === undefined ? 'name' : 'strategy'}`, problems });
   const shared = parseOptions(common, { place: 'options', problems });
-  return { ...rest, options: { ...shared, ...parseOptions(options, { place: `${place}.options`, problems }), strategy } };
+  return { ...rest, ...(gate && { gate: toGateSpec(gate) }), options: { ...shared, ...parseOptions(options, { place: `${place}.options`, problems }), strategy } };
+}
+
+/** As the training process takes it. */
+function toGateSpec({ max_negative_flips: maxNegativeFlips, ...rule }: ExperimentFile['gate']): GateSpec {
+  return { ...rule, ...(maxNegativeFlips === undefined ? {} : { maxNegativeFlips }) };
 }
 
 /** Names that are given twice or name nothing. */

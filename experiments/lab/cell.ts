@@ -36,8 +36,8 @@ export async function runCell(lab: Lab, item: CellItem): Promise<Measured> {
     lab.options.signal.throwIfAborted();
     const { elapsedMs, candidates, search } = watch;
     const scores = await scorePublished(lab, item, { data, folders: publishedFolders(watch, outcome) });
-    const { target, baselines, best, steps, phases, readyMs, tokens, problem } = outcome;
-    const figures = { target, baselines, best, steps, phases, readyMs, tokens, problem };
+    const { target, baselines, best, ladder, steps, phases, readyMs, tokens, problem } = outcome;
+    const figures = { target, baselines, best, ladder, steps, phases, readyMs, tokens, problem };
     const state = outcome.state === 'ready' ? 'ready' : 'not_ready';
     return { ...name, state, ...figures, elapsedMs, warmUpMs, candidates, search, ...scores };
   } finally {
@@ -61,6 +61,7 @@ async function jobSpec(lab: Lab, item: CellItem, { tenant, workDir }: { readonly
     options: { ...item.strategy.options, seed: item.tenant.seed },
     workDir,
     baselines: 'needed',
+    fleet: item.strategy.fleet ? lab.earlierSearches(item) : [],
   };
 }
 
@@ -106,8 +107,8 @@ class JobWatch {
     event: (event) => {
       const at = performance.now() - this.#begun;
       if (event.type === 'search') {
-        const { alpha, beta, loss, ms } = event.evaluation;
-        this.search.push({ at, alpha, beta, loss, ms });
+        const { alpha, beta, rows, loss, ms } = event.evaluation;
+        this.search.push({ at, alpha, beta, rows, loss, ms });
       }
       if (event.type === 'candidate') {
         const { id, strategy, alpha, beta, step, passed, metric } = event.candidate;

@@ -1,10 +1,12 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { evolve } from '../../workers/training/evolve.ts';
+import { evolve, readEvolution } from '../../workers/training/evolve.ts';
 import type { LoadedBase, Session } from '../../workers/training/session.ts';
 import type { EvolutionConfig } from '../config/experiment.schema.ts';
-import { tenantKey, type EvolutionItem, type Item, type ReferenceItem, type TenantItem, type TenantSpec } from '../plan.ts';
-import type { ItemRecord, TenantName } from '../records.ts';
+import { tenantKey, type CellItem, type EvolutionItem, type Item, type ReferenceItem, type TenantItem, type TenantSpec } from '../plan.ts';
+import type { ItemRecord, ResultRecord, TenantName } from '../records.ts';
+import { driftGrid } from '../../workers/relora/drift-grid.ts';
+import type { FleetSearches } from '../../workers/training/protocol.ts';
 import { loadAdapter } from '../../workers/formats/peft-adapter.ts';
 import { runCell } from './cell.ts';
 import { measureSurface } from './surface.ts';
@@ -18,6 +20,8 @@ export interface LabOptions {
   /** Folder of the experiment's results; tenants and work in progress are below it. */
   readonly out: string;
   readonly signal: AbortSignal;
+  /** What was measured so far. */
+  records(): readonly ResultRecord[];
 }
 
 /** What items are measured with. Everything that adapts, trains, searches or evaluates is the product's own. */
@@ -74,6 +78,13 @@ export class Lab {
     return folder;
   }
 
+  /** What other tenants' jobs of the same strategy found on the same evolution, as a rollout hands it on. */
+  earlierSearches({ evolution, strategy }: CellItem): FleetSearches {
+    const cells = this.options.records().filter((record) => record.type === 'cell');
+    const alike = cells.filter((cell) => cell.evolution === evolution.name && cell.strategy === strategy.name);
+    return alike.filter(({ search }) => search.length > 0).map(({ search }) => search);
+  }
+
   /** Whether this has not been asked before in this process. */
   isCold(what: string): boolean {
     return !this.#warm.has(what) && Boolean(this.#warm.add(what));
@@ -83,7 +94,8 @@ export class Lab {
     const outDir = path.resolve(await this.evolutionFolder(evolution));
     const spec = { oldBase: this.options.base, newBase: evolution.base, outDir };
     const { drift, computeMs, summary } = await evolve(spec, this.options.signal);
-    return { type: 'evolution', evolution: evolution.name, drift, computeMs, summary };
+    const drifts = driftGrid(await readEvolution(outDir));
+    return { type: 'evolution', evolution: evolution.name, drift, computeMs, drifts, summary };
   }
 
   async #tenant({ tenant: spec }: TenantItem): Promise<Measured> {

@@ -59,12 +59,19 @@ const LEGEND = [
 function conditions({ seeds, gate, validation_rows, test_rows }: Experiment, { runs }: Summary): string[] {
   const run = runs.at(-1);
   const rows = (count: number | undefined, what: string): string => `${count ?? 'all'} ${what} rows`;
-  const target = gate.kind === 'absolute' ? `${gate.target}` : `the old adapter's value on the old base less ${gate.margin}`;
+  const target = gateText(gate);
   const machine = run ? `${run.machine}; device ${run.device}, ${run.precision}, ${run.threads} threads; commit ${run.commit ?? 'unknown'}; ${run.at.slice(0, 10)}` : 'never run';
   return [
     `${seeds.length} seeds (${seeds.join(', ')}); gate: ${target}; ${rows(validation_rows, 'validation')} (search and gate), ${rows(test_rows, 'test')}.`,
     `${machine}${runs.length > 1 ? `; ${runs.length} runs, the last one's conditions are given` : ''}.`,
   ];
+}
+
+function gateText({ maxNegativeFlips, ...rule }: Experiment['gate']): string {
+  const flips = maxNegativeFlips === undefined ? '' : `, at most ${maxNegativeFlips} of the rows negative flips`;
+  if (rule.kind === 'absolute') return `${rule.target}${flips}`;
+  const shown = rule.kind === 'non_inferiority' ? ', shown by a confidence bound on the same rows' : '';
+  return `the old version's value on the old base less ${rule.margin}${shown}${flips}`;
 }
 
 function overallTable({ overall, baselines }: Summary): string[] {

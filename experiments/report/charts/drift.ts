@@ -9,8 +9,6 @@ interface Cell {
   readonly drift: number;
 }
 
-const MODULE = /layers\.(\d+)\.(?:\w+\.)*(\w+)$/;
-
 /** Relative drift of every adaptable module, layer by layer. */
 export function driftChart(evolutions: readonly EvolutionRecord[]): TopLevelSpec {
   const values = driftCells(evolutions);
@@ -31,12 +29,11 @@ export function driftChart(evolutions: readonly EvolutionRecord[]): TopLevelSpec
   } as TopLevelSpec;
 }
 
-/** From the product's summary of an evolution. */
+/** A cell for each module, projections in the order of a layer. */
 export function driftCells(evolutions: readonly EvolutionRecord[]): Cell[] {
-  return evolutions.flatMap(({ evolution, summary }) =>
-    Object.entries(summary.modules as Record<string, { readonly drift: number }>).flatMap(([name, { drift }]) => {
-      const [, layer, projection] = MODULE.exec(name) ?? [];
-      return layer === undefined ? [] : [{ evolution, layer: Number(layer), projection: projection!, drift: 100 * drift }];
-    }),
+  return evolutions.flatMap(({ evolution, drifts }) =>
+    drifts.flatMap(({ projection, drifts: byLayer }) =>
+      byLayer.flatMap((drift, layer) => (drift === null ? [] : [{ evolution, layer, projection, drift: 100 * drift }])),
+    ),
   );
 }

@@ -40,13 +40,13 @@ export function surfaceChart({ points, task, evolution, strategy }: SurfaceRecor
   } as TopLevelSpec;
 }
 
-/** The search of the surface's own tenant; empty where it has not been run. */
+/** The points of the search of the surface's own tenant, each once; empty where it has not been run. */
 export function searchPath({ task, adapter, seed, evolution, strategy }: SurfaceRecord, jobs: readonly Job[]) {
   const own = jobs.find(({ cell }) => {
     const same = cell.task === task && cell.adapter === adapter && cell.seed === seed && cell.evolution === evolution;
     return same && cell.strategy === strategy && cell.search.length > 0;
   });
-  return own?.cell.search ?? [];
+  return [...new Map((own?.cell.search ?? []).map((point) => [`${point.alpha} ${point.beta}`, point])).values()];
 }
 
 function gridStep(values: readonly number[]): number {

@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { parseExperiment } from '../../../experiments/config/load-experiment.ts';
+import { STRATEGIES } from '../../../workers/training/protocol.ts';
+import { TINY_YAML, tinyExperiment } from './support/tiny-experiment.ts';
+
+describe('the configuration of an experiment', () => {
+  it('gives options their names in the product and strategies those that they stand for', () => {
+    const { strategies, gate } = tinyExperiment((yaml) => yaml.replace('target: 1', 'target: 1, max_negative_flips: 0.02'));
+    expect(strategies[0]!.options).toEqual({ batchSize: 8, evaluateEvery: 2, strategy: 'reuse' });
+    expect(strategies[2]).toMatchObject({ name: 'tuned', seeds: [2], options: { strategy: 'warm-start', maxSteps: 4 } });
+    expect(gate).toEqual({ kind: 'absolute', target: 1, maxNegativeFlips: 0.02 });
+  });
+
+  it('resolves paths beside the file and variables, with and without a default', () => {
+    const text = TINY_YAML.replace(/^base: .*$/m, 'base: ${BASES:-../bases}/v1').replace(/\{ name: v2, base: [^}]+\}/, '{ name: v2, base: "${OTHER}/v2" }');
+    expect(parseExperiment(text, { file: '/x/y/e.yaml', environment: { OTHER: '/other' } })).toMatchObject({
+      base: '/x/bases/v1',
+      evolutions: [{ base: '/other/v2' }],
+    });
+    expect(() => parseExperiment(text, { file: 'e.yaml', environment: {} })).toThrow('evolutions[0].base needs the variable OTHER, which is not set');
+  });
+
+  it.each([
+    ['seeds: [1, 2]', 'seeds: [1, -2]', 'seeds[1] is -2, expected >= 0'],
+    ['metric: exact_match', 'metric: f1', 'tasks[0].metric is "f1", expected accuracy, exact_match, loss'],
+    ['rows: [16]', 'row: [16]', 'row is [16], expected no such setting'],
+    ['rows: [16]', '', 'rows is missing, expected it'],
+    ['gate: { kind: absolute, target: 1 }', 'gate: { kind: best }', 'gate is {"kind":"best"}, expected'],
+    ['strategy: reuse', 'strategy: retry', `strategies[0].strategy is retry, expected ${STRATEGIES.join(', ')}`],
+    ['max_steps: 4', 'max_stepz: 4', 'strategies[2].options.max_stepz is not known, expected'],
+    ['max_steps: 4', 'max_steps: many', 'strategies[2].options.max_steps is "many", expected a number'],
+    ['seeds: [2] }', 'tasks: [plural] }', 'strategies[2].tasks names plural, expected past'],
+    ['name: tuned', 'name: scratch', 'strategies has the name scratch twice'],
+    ['name: tiny', 'name: [', 'cannot be used'],
+  ])('refuses %s as %s, saying where and what', (from, to, message) => {
+    expect(TINY_YAML).toContain(from);
+    expect(() => tinyExperiment((yaml) => yaml.replace(from, to))).toThrow(message);
+  });
+});

@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { Estimate } from '../../../experiments/estimate.ts';
+import { planExperiment } from '../../../experiments/plan.ts';
+import { tinyExperiment } from './support/tiny-experiment.ts';
+
+const keysOf = (change?: (yaml: string) => string): string[] => planExperiment(tinyExperiment(change)).map(({ key }) => key);
+const names = (keys: readonly string[]): string[] => keys.map((key) => key.replace(/ #.*/, ''));
+
+describe('the plan of an experiment', () => {
+  it('has what is shared first, then the strategies of one tenant after each other, each where it is wanted', () => {
+    const tenant = (seed: number): string[] => [
+      `tenant past lora4 seed-${seed}`,
+      `reference v2 past lora4 seed-${seed}`,
+      `cell v2 past lora4 seed-${seed} 16 copy`,
+      `cell v2 past lora4 seed-${seed} 16 scratch`,
+    ];
+    expect(names(keysOf())).toEqual(['evolution v2', ...tenant(1), ...tenant(2), 'cell v2 past lora4 seed-2 16 tuned']);
+  });
+
+  it('keeps the keys of what stays the same and changes those of what does not', () => {
+    const before = keysOf();
+    const budget = keysOf((yaml) => yaml.replace('max_steps: 4', 'max_steps: 6'));
+    expect(budget.filter((key) => !before.includes(key)).map((key) => key.split(' ')[6])).toEqual(['tuned']);
+    const recipe = keysOf((yaml) => yaml.replace('steps: 2, batch_size', 'steps: 3, batch_size'));
+    expect(names(recipe.filter((key) => before.includes(key)))).toEqual(['evolution v2']);
+    expect(keysOf((yaml) => yaml.replace('seeds: [1, 2]', 'seeds: [2, 1, 3]'))).toEqual(expect.arrayContaining(before));
+  });
+});
+
+describe('the estimate of the time left', () => {
+  it('takes the mean of what is most alike, and says nothing before there is any', () => {
+    const estimate = new Estimate();
+    const [slow, fast, other] = [['cell a x', 'cell'], ['cell b x', 'cell'], ['tenant']].map((groups) => ({ groups }));
+    expect(estimate.left([slow!])).toBeNull();
+    estimate.note(slow!, 100);
+    estimate.note(slow!, 300);
+    estimate.note(fast!, 20);
+    expect(estimate.left([slow!, fast!, { groups: ['cell c x', 'cell'] }])).toBeCloseTo(200 + 20 + 420 / 3);
+    expect(estimate.left([slow!, other!])).toBeNull();
+  });
+});

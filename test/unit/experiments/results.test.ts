@@ -1,0 +1,46 @@
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ResultRecord } from '../../../experiments/records.ts';
+import { ResultsFile } from '../../../experiments/results.ts';
+
+const record = (key: string, ms = 1): ResultRecord => ({ type: 'reference', key, ms }) as ResultRecord;
+
+describe('the file of raw results', () => {
+  let folder: string;
+  let file: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'readapt-results-'));
+    file = path.join(folder, 'deep', 'results.jsonl');
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  async function write(...records: ResultRecord[]): Promise<void> {
+    const results = await ResultsFile.open(file);
+    for (const one of records) await results.append(one);
+    await results.close();
+  }
+
+  it('cuts off what a killed run left of its last line, keeps the rest and goes on behind it', async () => {
+    await write(record('a'), record('b'));
+    const whole = await readFile(file, 'utf8');
+    await appendFile(file, '{"type":"cell","key":"c","ms"');
+    await write(record('d'));
+    expect(await readFile(file, 'utf8')).toBe(`${whole}${JSON.stringify(record('d'))}\n`);
+  });
+
+  it('keeps the last record of a key', async () => {
+    await write(record('a', 1), record('b'), record('a', 2));
+    const results = await ResultsFile.open(file);
+    expect(results.records).toEqual([record('a', 2), record('b')]);
+    await results.close();
+  });
+
+  it('names a line in the middle that is no JSON, and leaves the file as it is', async () => {
+    await write(record('a'));
+    await writeFile(file, `${JSON.stringify(record('a'))}\nnonsense\n${JSON.stringify(record('b'))}\n`);
+    await expect(ResultsFile.open(file)).rejects.toThrow('line 2 is not JSON');
+    expect((await readFile(file, 'utf8')).split('\n')).toHaveLength(4);
+  });
+});
