@@ -1,13 +1,13 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { DEVICE_CHOICES, type DeviceChoice } from '../workers/engine/devices/device.ts';
-import { PRECISIONS, type Precision } from '../workers/engine/devices/precision.ts';
+import { PRECISION_SETTINGS, type PrecisionSetting } from '../workers/engine/devices/precision.ts';
 
 /** What every command without a server understands. */
 export interface CommonOptions {
   readonly json: boolean;
   readonly seed: number;
   readonly device: DeviceChoice;
-  readonly precision: Precision;
+  readonly precision: PrecisionSetting;
   readonly threads?: number;
 }
 
@@ -28,7 +28,7 @@ export function deviceOption(): Option {
 
 function precisionOption(): Option {
   const description = "what the base's matrices are kept in (READAPT_PRECISION); f16 on cuda and webgpu";
-  return new Option('--precision <name>', description).choices(PRECISIONS).default('f32');
+  return new Option('--precision <name>', description).choices(PRECISION_SETTINGS).default('f32');
 }
 
 /** The option with a variable that stands for it; a blank one counts as unset. */

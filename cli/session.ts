@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { graphCacheDir } from '../src/config/graph-cache-dir.ts';
 import type { Device, DeviceChoice } from '../workers/engine/devices/device.ts';
-import type { Precision } from '../workers/engine/devices/precision.ts';
+import type { PrecisionSetting } from '../workers/engine/devices/precision.ts';
 import type { LoadedBase, Session } from '../workers/training/session.ts';
 import type { MetricName } from '../workers/training/protocol.ts';
 import type { CommonOptions } from './options.ts';
@@ -24,7 +24,7 @@ export async function withSession<T>(options: CommonOptions, use: (session: Sess
 }
 
 /** The device that is computed on; a line on stderr says which and why. */
-export async function announceDevice(choice: DeviceChoice, precision: Precision): Promise<Device> {
+export async function announceDevice(choice: DeviceChoice, precision: PrecisionSetting): Promise<Device> {
   const { chooseDevice } = await import('../workers/engine/devices/choose-device.ts');
   const { device, reason } = await chooseDevice(choice, { precision });
   process.stderr.write(`device ${device}: ${reason}\n`);

@@ -3,18 +3,18 @@ import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { createRuntime } from '../../workers/engine/create-runtime.ts';
 import { graphCacheDir } from '../../src/config/graph-cache-dir.ts';
-import { GraphCache } from '../../workers/engine/graph-cache/graph-cache.ts';
 import { adamwInit, adamwUpdate, type AdamwState, type Arrays } from '../../workers/engine/optimiser/adamw.ts';
 import { clipGlobalNorm } from '../../workers/engine/optimiser/clipping.ts';
 import { factorArrays, withFactorArrays } from '../../workers/engine/optimiser/factors.ts';
+import type { PrecisionSetting } from '../../workers/engine/devices/precision.ts';
 import type { Runtime } from '../../workers/engine/runtime.ts';
-import { loadBaseModel } from '../../workers/formats/hugging-face-model.ts';
 import { loadAdapter } from '../../workers/formats/peft-adapter.ts';
 import type { Adapter } from '../../workers/models/adapter.ts';
 import type { BaseModel } from '../../workers/models/base-model.ts';
 import { meanLoss } from '../../workers/training/evaluation.ts';
 import type { TokenizedExample } from '../../workers/training/example.ts';
 import { accumulateGradients } from '../../workers/training/gradients.ts';
+import { Session } from '../../workers/training/session.ts';
 import { profileSteps } from './profile.ts';
 import type { SideMethods, StepProfile, Timed, TokenIds } from './side-protocol.ts';
 
@@ -31,13 +31,14 @@ class ReadaptSide {
   async load({ base, adapter, threads, learning_rate }: SideMethods['load']['params']): Promise<{ precision: string }> {
     this.#threads = threads;
     this.#learningRate = learning_rate;
-    this.#base = await loadBaseModel(base);
-    const graphs = graphCacheDir(process.env);
-    this.#runtime = createRuntime({ base: this.#base, threads, graphCache: graphs === null ? null : new GraphCache(graphs) });
+    const { READAPT_PRECISION: precision } = process.env as { READAPT_PRECISION?: PrecisionSetting };
+    const session = new Session({ precision, threads, graphCacheDir: graphCacheDir(process.env) });
+    const loaded = await session.base(base);
+    [this.#base, this.#runtime] = [loaded.model, loaded.runtime];
     this.#adapter = await loadAdapter(adapter, this.#base.config);
     this.#parameters = factorArrays(this.#adapter.modules);
     this.#optimiser = adamwInit(this.#parameters);
-    return { precision: precisionOf(this.#runtime) };
+    return { precision: loaded.precision.precision };
   }
 
   async step({ examples }: SideMethods['step']['params']): Promise<Timed> {
@@ -79,11 +80,6 @@ class ReadaptSide {
       return seconds;
     });
   }
-}
-
-/** A runtime that names no precision computes in f32. */
-function precisionOf(runtime: Runtime & { readonly precision?: string }): string {
-  return runtime.precision ?? 'f32';
 }
 
 function tokenized(examples: readonly TokenIds[]): TokenizedExample[] {

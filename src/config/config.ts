@@ -24,7 +24,7 @@ const ConfigSchema = Type.Object({
   /** What computes; `auto` is CUDA where it works and the CPU elsewhere. */
   device: Type.Enum(['auto', 'cpu', 'cuda', 'webgpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm', 'tfjs-cpu'] as const),
   /** What the base's matrices are kept in on the device. */
-  precision: Type.Enum(['f32', 'f16'] as const),
+  precision: Type.Enum(['auto', 'f32', 'f16', 'int8'] as const),
   /** Absolute path of the folder with compiled graphs, which processes of all services share; null: they are not kept. */
   graphCacheDir: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
   /** Threads of the compiled runtime; null lets it choose. */
@@ -107,7 +107,7 @@ const SETTINGS: Record<keyof Config, Setting> = {
     parse: asText,
     expected: 'auto, cpu, cuda, webgpu, tfjs-node, tfjs-node-gpu, tfjs-wasm or tfjs-cpu',
   },
-  precision: { variable: 'READAPT_PRECISION', fallback: 'f32', parse: asText, expected: 'f32 or f16' },
+  precision: { variable: 'READAPT_PRECISION', fallback: 'f32', parse: asText, expected: 'auto, f32, f16 or int8' },
   threads: {
     variable: 'READAPT_THREADS',
     fallback: null,

@@ -6,6 +6,7 @@ import { BoundWeights } from './bound-weights.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
 import type { GraphCache } from './graph-cache/graph-cache.ts';
+import type { Smoothing } from './int8/int8-matrix.ts';
 import type { ProgramKind } from '../models/decoder/program-spec.ts';
 import type { Batch, Dropout, GradientResult, Runtime } from './runtime.ts';
 import { SessionCache } from './session-cache.ts';
@@ -22,6 +23,8 @@ export interface CompiledRuntimeOptions {
   readonly profileFilePrefix?: string;
   /** Default: the CPU. */
   readonly target?: Target | undefined;
+  /** Of a target whose products are in 8 bits. Default: none, which is coarser. */
+  readonly smoothing?: Smoothing | undefined;
   /** Where encoded graphs are kept from one process to the next. Default: nowhere. */
   readonly graphCache?: GraphCache | null | undefined;
 }
@@ -55,7 +58,7 @@ export class CompiledRuntime implements Runtime {
     this.#target = options.target ?? CPU_TARGET;
     const { keepsWeights } = this.#target;
     this.#programs = new SessionCache(options.maxSessions ?? (keepsWeights ? 4 : 32));
-    this.#weights = new BoundWeights(keepsWeights ? new Map() : base.weights);
+    this.#weights = new BoundWeights(keepsWeights ? new Map() : base.weights, options.smoothing);
   }
 
   /** Programs that are compiled at the moment. */

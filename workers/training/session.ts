@@ -1,9 +1,11 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createRuntime } from '../engine/create-runtime.ts';
 import type { Device } from '../engine/devices/device.ts';
 import { openDevice } from '../engine/devices/open-device.ts';
-import type { Precision } from '../engine/devices/precision.ts';
+import type { PrecisionSetting } from '../engine/devices/precision.ts';
+import { choosePrecision, int8Of, type ChoiceOptions, type PrecisionChoice } from '../engine/int8/choose-precision.ts';
 import { GraphCache } from '../engine/graph-cache/graph-cache.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import { FormatError } from '../formats/errors.ts';
@@ -16,7 +18,7 @@ export interface SessionOptions {
   /** What computes. Default `cpu`. */
   readonly device?: Device;
   /** What the base's matrices are kept in. Default `f32`. */
-  readonly precision?: Precision;
+  readonly precision?: PrecisionSetting;
   /** Default: one a core. */
   readonly threads?: number | null;
   /** Folder with compiled graphs of earlier processes. Default: none. */
@@ -34,6 +36,8 @@ export interface LoadedBase {
   /** SHA-256 of tokenizer.json's text. */
   readonly tokenizerHash: string;
   readonly runtime: Runtime;
+  /** What its matrices are computed in, and why. */
+  readonly precision: Pick<PrecisionChoice, 'precision' | 'reason'>;
 }
 
 /**
@@ -83,11 +87,19 @@ export class Session {
       const message = `has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary has ${model.config.vocabSize}`;
       throw new FormatError({ code: 'invalid_tokenizer', file: 'tokenizer.json', message });
     }
-    const { device = 'cpu', precision } = this.#options;
+    const { device = 'cpu' } = this.#options;
     const threads = this.#options.threads ?? undefined;
     await openDevice(device, { threads });
-    const runtime = createRuntime({ device, precision, base: model, threads, graphCache: this.#graphCache });
-    return { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), runtime };
+    const choice = await this.#precision({ base: model, tokenizer, threads: threads ?? availableParallelism() });
+    const runtime = createRuntime({ ...choice, device, base: model, threads, graphCache: this.#graphCache });
+    return { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), runtime, precision: choice };
+  }
+
+  async #precision(options: ChoiceOptions): Promise<PrecisionChoice> {
+    const { device = 'cpu', precision = 'f32' } = this.#options;
+    if (precision === 'int8') return int8Of(options);
+    if (precision !== 'auto') return { precision, reason: 'asked for' };
+    return device === 'cpu' ? choosePrecision(options) : { precision: 'f32', reason: 'only the CPU chooses' };
   }
 
   async #evict(): Promise<void> {

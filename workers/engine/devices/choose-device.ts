@@ -1,6 +1,6 @@
 import type { Device, DeviceChoice } from './device.ts';
 import { DeviceUnavailableError } from './device-unavailable-error.ts';
-import { checkPrecision, type Precision } from './precision.ts';
+import { checkPrecision, type Precision, type PrecisionSetting } from './precision.ts';
 import { probeDevice, type DeviceReport } from './probe.ts';
 
 /** The device to compute on, and why it is this one. */
@@ -14,7 +14,7 @@ const ALWAYS_THERE: ReadonlySet<Device> = new Set(['cpu', 'tfjs-cpu']);
 
 export interface ChoiceOptions {
   /** Default: f32. */
-  readonly precision?: Precision;
+  readonly precision?: PrecisionSetting;
   readonly probe?: (device: Device, options: { precision: Precision }) => Promise<DeviceReport>;
 }
 
@@ -24,7 +24,8 @@ export interface ChoiceOptions {
  * @throws DeviceUnavailableError where a device was asked for by name and does not work, or none keeps the base in that precision
  */
 export async function chooseDevice(choice: DeviceChoice, options: ChoiceOptions = {}): Promise<ChosenDevice> {
-  const { precision = 'f32', probe = probeDevice } = options;
+  const { precision: setting = 'f32', probe = probeDevice } = options;
+  const precision = setting === 'auto' ? 'f32' : setting;
   if (choice === 'auto') {
     const { available, reason } = await probe('cuda', { precision });
     if (available) return { device: 'cuda', reason };

@@ -9,11 +9,15 @@ export const PRECISIONS = ['f32', 'f16', 'int8'] as const;
  */
 export type Precision = (typeof PRECISIONS)[number];
 
+/** What a user may ask for; `auto` is int8 on a CPU where that measures well, and f32 elsewhere. */
+export const PRECISION_SETTINGS = ['auto', ...PRECISIONS] as const;
+export type PrecisionSetting = (typeof PRECISION_SETTINGS)[number];
+
 const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly Device[]>> = { f16: ['cuda', 'webgpu'], int8: ['cpu'] };
 
 /** @throws DeviceUnavailableError where the device does not keep the base in that precision */
-export function checkPrecision(device: Device, precision: Precision): void {
-  if (precision === 'f32' || DEVICES[precision].includes(device)) return;
+export function checkPrecision(device: Device, precision: PrecisionSetting): void {
+  if (precision === 'auto' || precision === 'f32' || DEVICES[precision].includes(device)) return;
   const hint = `precision ${precision} is for ${DEVICES[precision].join(' and ')}`;
   throw new DeviceUnavailableError(device, { reason: `it does not keep the base in ${precision}`, hint });
 }

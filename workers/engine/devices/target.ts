@@ -21,7 +21,7 @@ export interface Target {
 
 export const CPU_TARGET: Target = { provider: 'cpu', precision: 'f32', keepsWeights: false, rewrite: (graph) => graph };
 
-const CPU_INT8_TARGET: Target = { ...CPU_TARGET, precision: 'int8', rewrite: (graph) => int8Weights(graph, isLayerMatrix) };
+const CPU_INT8_TARGET: Target = { ...CPU_TARGET, precision: 'int8', rewrite: int8Weights };
 
 /** @throws DeviceUnavailableError where the device does not keep the base in that precision */
 export function targetOf(device: CompiledDevice, precision: Precision = 'f32'): Target {
@@ -29,8 +29,4 @@ export function targetOf(device: CompiledDevice, precision: Precision = 'f32'): 
   if (device === 'cpu') return precision === 'int8' ? CPU_INT8_TARGET : CPU_TARGET;
   const halved = (graph: Graph): Graph => halfPrecisionWeights(portableOperators(graph));
   return { provider: device, precision, keepsWeights: true, rewrite: precision === 'f32' ? portableOperators : halved };
-}
-
-function isLayerMatrix(name: string): boolean {
-  return /\.layers\..*_proj\.weight$/.test(name);
 }

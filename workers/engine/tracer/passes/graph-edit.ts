@@ -49,6 +49,12 @@ export class GraphEdit {
     return names;
   }
 
+  /** A value under a name of its own, which a node then has among its outputs. */
+  declare(info: ValueInfo): string {
+    this.#values.set(info.name, info);
+    return info.name;
+  }
+
   /** A new input of the graph, or the one that has been added under that name. */
   input(info: ValueInfo): string {
     if (!this.#values.has(info.name)) this.#inputs.push(info);
