@@ -20,20 +20,34 @@ export interface Experiment extends Omit<ExperimentFile, 'strategies' | 'options
   readonly strategies: readonly StrategyConfig[];
 }
 
+interface Source {
+  readonly file: string;
+  readonly environment: NodeJS.ProcessEnv;
+}
+
 /**
- * Reads and checks an experiment.
+ * Reads and checks an experiment. A file that `extends` another one beside it has that one's settings where it has none
+ * of its own.
  * @throws UsageError with a line for each problem, naming the setting, the value found and what was expected
  */
 export async function loadExperiment(file: string, environment: NodeJS.ProcessEnv = process.env): Promise<Experiment> {
-  return parseExperiment(await readFile(file, 'utf8'), { file, environment });
+  const raw = parseYaml(await readFile(file, 'utf8'), file);
+  if (typeof raw !== 'object' || raw === null || !('extends' in raw)) return checkExperiment(raw, { file, environment });
+  const { extends: parent, ...own } = raw;
+  const isBeside = typeof parent === 'string' && path.basename(parent) === parent;
+  refuse(file, isBeside ? [] : [`extends is ${JSON.stringify(parent)}, expected a file of the same folder`]);
+  const from = path.join(path.dirname(file), parent as string);
+  const inherited = parseYaml(await readFile(from, 'utf8'), from) as object;
+  return checkExperiment({ ...inherited, ...own }, { file, environment });
 }
 
-/** As {@link loadExperiment}, from the text. */
-export function parseExperiment(
-  text: string,
-  { file, environment }: { readonly file: string; readonly environment: NodeJS.ProcessEnv },
-): Experiment {
-  const raw = withEntries(parseYaml(text, file));
+/** As {@link loadExperiment}, from the text of a file that extends no other. */
+export function parseExperiment(text: string, source: Source): Experiment {
+  return checkExperiment(parseYaml(text, source.file), source);
+}
+
+function checkExperiment(given: unknown, { file, environment }: Source): Experiment {
+  const raw = withEntries(given);
   refuse(file, problemsOf(ExperimentSchema, raw));
   const checked = raw as Omit<ExperimentFile, 'strategies'> & { readonly strategies: readonly StrategyEntry[] };
   const problems: string[] = [];
