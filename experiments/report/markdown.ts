@@ -46,8 +46,8 @@ export function toMarkdown(experiment: Experiment, summary: Summary, { charts, c
 const LEGEND = [
   '- *ready*: jobs whose gate passed within the budget. *TTR*: time to readiness in seconds, from the start of the job to the',
   '  first published version, evaluation, search and gate included, on a process that has the bases loaded and its programs',
-  '  compiled; the median by Kaplan and Meier, who let a job that was given up count until its budget was spent (– where',
-  '  fewer than half got ready).',
+  '  compiled: by when half of all jobs were ready, those that spent their budget in vain among them (– where fewer',
+  '  were).',
   '- *× shorter*: the baseline\'s TTR over the strategy\'s, tenant by tenant, then the median. A job that was not ready has the',
   '  ratio 0. Where the baseline was given up, its whole budget stands for its TTR, and ≥ marks the median as a lower bound.',
   '- *first*, *final*: test rows, which neither search nor gate saw, of the version published first and of the best one (by',
@@ -116,10 +116,10 @@ function flips({ flips: own, copyFlips }: StrategySummary): string {
 }
 
 /** As the product's `evolve` summarises it. */
-function evolutionRow({ evolution, drift, computeMs, summary }: EvolutionRecord): string[] {
-  const { adaptable_drift: adaptable, captured_energy: energy } = summary;
+function evolutionRow({ evolution, computeMs, summary }: EvolutionRecord): string[] {
+  const { overall_drift: overall, adaptable_drift: adaptable, captured_energy: energy } = summary;
   const shown = (value: unknown, digits: number): string => (typeof value === 'number' ? (100 * value).toFixed(digits) : '–');
-  return [evolution, shown(drift, 2), shown(adaptable, 2), shown(energy, 0), (computeMs / 1000).toFixed(1)];
+  return [evolution, shown(overall, 2), shown(adaptable, 2), shown(energy, 0), (computeMs / 1000).toFixed(1)];
 }
 
 /** What a terminal shows at the end. */

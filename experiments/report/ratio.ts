@@ -1,4 +1,4 @@
-import type { Duration } from './survival.ts';
+import type { Duration } from './readiness.ts';
 
 /** How many times as long the baseline took; a lower bound where the baseline never got there. */
 export interface Ratio {

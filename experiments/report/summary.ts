@@ -3,7 +3,7 @@ import type { Item } from '../plan.ts';
 import type { CellRecord, EvolutionRecord, ReferenceRecord, ResultRecord, RunRecord, SurfaceRecord, TenantName, TenantRecord } from '../records.ts';
 import { medianRatio, ttrRatio, type Ratio } from './ratio.ts';
 import { negativeFlips, spread, type Spread } from './statistics.ts';
-import { medianTime, type Duration } from './survival.ts';
+import { medianTime, type Duration } from './readiness.ts';
 
 /** One job with what it is compared with. */
 export interface Job {
@@ -22,7 +22,7 @@ export interface StrategySummary {
   readonly strategy: string;
   readonly jobs: number;
   readonly ready: number;
-  /** Milliseconds (Kaplan–Meier); null where fewer than half became ready. */
+  /** Milliseconds until half of all jobs were ready; null where fewer were. */
   readonly medianTtr: number | null;
   readonly ratios: Readonly<Record<string, Ratio | null>>;
   readonly first: Spread | null;

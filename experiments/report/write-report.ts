@@ -62,6 +62,6 @@ function drawings({ strategies }: Experiment, summary: Summary): Drawing[] {
 
 const QUALITY = 'The best value on the gate rows so far, mean over seeds, from where all of them have a candidate to where the first ends. Dashed: the target.';
 const READINESS =
-  'Share of the jobs that were ready by a time (Kaplan and Meier). A job that was given up counts as not ready until its budget was spent, which a tick marks, and leaves the estimate there: it is neither dropped nor taken for a slow success.';
+  'Share of all jobs that were ready by a time. A tick marks where a job had spent its budget in vain; it stays among the jobs as one that is not ready.';
 const SURFACE = 'Loss on the rows that the search sees.';
 const DRIFT = '‖W_new − W_old‖ / ‖W_old‖ of every adaptable module.';

@@ -1,6 +1,6 @@
 import type { TopLevelSpec } from 'vega-lite';
 import type { Job } from '../summary.ts';
-import { kaplanMeier } from '../survival.ts';
+import { readinessCurve } from '../readiness.ts';
 import { secondsAxis, strategyColours } from './colours.ts';
 
 interface Point {
@@ -8,7 +8,7 @@ interface Point {
   readonly evolution: string;
   readonly seconds: number;
   readonly ready: number;
-  readonly censored: number;
+  readonly gaveUp: number;
 }
 
 /** Share of the jobs that are ready by a time; a tick where jobs were given up. */
@@ -25,7 +25,7 @@ export function readinessChart(jobs: readonly Job[], { strategies, baselines }: 
       encoding: { x: secondsAxis('time to readiness, s'), y, color: colour },
       layer: [
         { mark: { type: 'line', interpolate: 'step-after', strokeWidth: 2 } },
-        { transform: [{ filter: 'datum.censored > 0' }], mark: { type: 'tick', orient: 'vertical', thickness: 2, height: 12 } },
+        { transform: [{ filter: 'datum.gaveUp > 0' }], mark: { type: 'tick', orient: 'vertical', thickness: 2, height: 12 } },
       ],
     },
   } as TopLevelSpec;
@@ -39,7 +39,7 @@ export function readinessPoints(jobs: readonly Job[], strategies: readonly strin
     strategies.flatMap((strategy) => {
       const own = jobs.filter(({ cell }) => cell.evolution === evolution && cell.strategy === strategy).map(({ ttr }) => ttr);
       if (own.length === 0) return [];
-      return kaplanMeier(own).map(({ ms, share: ready, censored }) => ({ strategy, evolution, seconds: (ms || begin) / 1000, ready, censored }));
+      return readinessCurve(own).map(({ ms, share: ready, gaveUp }) => ({ strategy, evolution, seconds: (ms || begin) / 1000, ready, gaveUp }));
     }),
   );
 }

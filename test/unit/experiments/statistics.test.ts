@@ -1,27 +1,30 @@
 import { describe, expect, it } from 'vitest';
 import { medianRatio, ttrRatio } from '../../../experiments/report/ratio.ts';
 import { negativeFlips, spread } from '../../../experiments/report/statistics.ts';
-import { kaplanMeier, medianTime } from '../../../experiments/report/survival.ts';
+import { medianTime, readinessCurve } from '../../../experiments/report/readiness.ts';
 
 const ready = (ms: number) => ({ ms, happened: true });
 const givenUp = (ms: number) => ({ ms, happened: false });
 
-describe('Kaplan and Meier', () => {
-  it('is what it is by hand: n at risk 6, 4, 2 with the events 1, 1, 1', () => {
-    const steps = kaplanMeier([ready(1), givenUp(2), ready(3), givenUp(4), ready(5), givenUp(6)]);
-    const shares = [0, 1 - 5 / 6, 1 - 5 / 6, 1 - (5 / 6) * (3 / 4), 1 - (5 / 6) * (3 / 4), 1 - (5 / 6) * (3 / 4) * (1 / 2), 1 - (5 / 6) * (3 / 8)];
-    expect(steps.map(({ ms }) => ms)).toEqual([0, 1, 2, 3, 4, 5, 6]);
-    steps.forEach(({ share }, i) => expect(share).toBeCloseTo(shares[i]!, 12));
-    expect(steps.map(({ censored }) => censored)).toEqual([0, 0, 1, 0, 1, 0, 1]);
+describe('the share that is ready', () => {
+  it('is of all jobs, at every time that something happened', () => {
+    expect(readinessCurve([ready(3), givenUp(2), ready(1), givenUp(3)])).toEqual([
+      { ms: 0, share: 0, gaveUp: 0 },
+      { ms: 1, share: 0.25, gaveUp: 0 },
+      { ms: 2, share: 0.25, gaveUp: 1 },
+      { ms: 3, share: 0.5, gaveUp: 1 },
+    ]);
   });
 
-  it('counts a run that was given up at the time of an event among those at risk', () => {
-    expect(kaplanMeier([ready(1), givenUp(1)]).at(-1)!.share).toBeCloseTo(0.5);
+  it('does not let jobs that gave up early stand for successes', () => {
+    const durations = [...Array.from({ length: 5 }, () => givenUp(1)), ready(2)];
+    expect(readinessCurve(durations).at(-1)!.share).toBeCloseTo(1 / 6);
+    expect(medianTime(durations)).toBeNull();
   });
 
-  it('has a median where a half got ready, and none else', () => {
+  it('has a median where a half got ready', () => {
     expect(medianTime([ready(3), ready(1), givenUp(9)])).toBe(3);
-    expect(medianTime([ready(3), givenUp(8), givenUp(9)])).toBeNull();
+    expect(medianTime([ready(3), givenUp(8)])).toBe(3);
   });
 });
 
