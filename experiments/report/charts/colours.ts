@@ -22,7 +22,7 @@ export function secondsAxis(title: string) {
     field: 'seconds',
     type: 'quantitative' as const,
     title,
-    scale: { type: 'log' as const },
+    scale: { type: 'log' as const, nice: false },
     axis: { tickCount: 6, format: '~g' },
   };
 }
