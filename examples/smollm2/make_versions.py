@@ -48,9 +48,9 @@ class Version:
 
 
 VERSIONS = {
-    "mild": Version(text="docstrings", steps=24, rate=5e-5),
-    "strong": Version(text="docstrings", steps=48, rate=2e-4),
-    "helpful": Version(text="reviews", steps=96, rate=3e-5, batch=32),
+    "mild": Version(text="docstrings", steps=32, rate=2e-4),
+    "strong": Version(text="docstrings", steps=64, rate=5e-4),
+    "helpful": Version(text="reviews", steps=64, rate=1e-4, batch=32),
 }
 
 
