@@ -14,7 +14,7 @@ describe('a value that cannot be used', () => {
     ['READAPT_BODY_LIMIT_BYTES', '10', '"10"', '1024'],
     ['READAPT_LOG_LEVEL', 'loud', '"loud"', 'debug'],
     ['READAPT_DEVICE', 'tpu', '"tpu"', 'auto, cpu, cuda'],
-    ['READAPT_PRECISION', 'f8', '"f8"', 'f32 or f16'],
+    ['READAPT_PRECISION', 'f8', '"f8"', 'auto, f32, f16 or int8'],
     ['READAPT_THREADS', '0', '"0"', '1 to 1024'],
     ['READAPT_RATE_LIMIT_PER_MINUTE', '-1', '"-1"', 'at least 1'],
     ['REDIS_URL', 'localhost:6379', 'not usable', 'redis://'],

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { AbandonedError } from '../../../workers/adaptations/training-errors.ts';
 import type { StreamMessage } from '../../../workers/adaptations/training-child.ts';
 import { createTrainingProcess, type TrainingProcess, type TrainingSession } from '../../../workers/adaptations/training-process.ts';
@@ -29,7 +29,7 @@ function run() {
   const controller = new AbortController();
   const waiting = new Set<(message: StreamMessage) => void>();
   const onMessage = async (message: StreamMessage): Promise<void> => waiting.forEach((notice) => notice(message));
-  const spec = tinyJob(family, 'job', { options: { batchSize: 16, maxSteps: 50, evaluateEvery: 1 } });
+  const spec = tinyJob(family, 'job', { options: { batchSize: 6, maxSteps: 50, evaluateEvery: 1 } });
   const outcome = session.adapt(spec, onMessage, controller.signal);
   outcome.catch(() => undefined);
   const next = <T>(find: (message: StreamMessage) => T | undefined): Promise<T> =>
@@ -59,7 +59,7 @@ async function savedStep(): Promise<number> {
 }
 
 /** Into the micro-batch, far from its end. */
-const INTO_MICRO_BATCH_MS = 300;
+const INTO_MICRO_BATCH_MS = 200;
 
 test('in the middle of a micro-batch, a cancelled job ends at once; one that is stopped, at its end', async ({ annotate }) => {
   const first = run();
@@ -68,6 +68,7 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   await first.step();
   const microBatchMs = performance.now() - begun;
   await first.gate();
+  await vi.waitFor(async () => expect(await savedStep()).toBe(2), 10_000);
   await pause(INTO_MICRO_BATCH_MS);
   const pid = training.pid;
   const aborted = performance.now();
@@ -75,7 +76,7 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   await expect(first.outcome).rejects.toThrow('the training process ended (SIGKILL)');
   const abortMs = performance.now() - aborted;
   await annotate(`stopped ${Math.round(abortMs)} ms after the cancellation, in a micro-batch of ${Math.round(microBatchMs)} ms`);
-  expect(microBatchMs).toBeGreaterThan(1000);
+  expect(microBatchMs).toBeGreaterThan(500);
   expect(abortMs).toBeLessThan(microBatchMs / 2);
   expect(await savedStep()).toBe(2);
 
@@ -84,8 +85,10 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   expect(successor).toBeGreaterThan(0);
   expect(successor).not.toBe(pid);
   const second = run();
+  expect(await second.step(), 'says where it goes on from').toBe(2);
   expect(await second.step()).toBe(3);
   await second.gate();
+  await vi.waitFor(async () => expect(await savedStep()).toBe(3), 10_000);
   await pause(INTO_MICRO_BATCH_MS);
   second.abort(new Error('the worker is stopping'));
   expect(await second.outcome).toMatchObject({ state: 'cancelled', steps: 4 });

@@ -17,7 +17,7 @@ const SHAPE = {
   head_dim: 64,
 };
 
-/** A random base so large that a step of 16 rows, which is one micro-batch, takes seconds. Both versions are the same. */
+/** A random base so large that a step of 6 rows, which is one micro-batch, takes about a second. Both versions are the same. */
 export async function createLargeFamily(): Promise<TinyFamily> {
   const folder = await mkdtemp(path.join(tmpdir(), 'readapt-test-large-'));
   const file = (name: string): string => path.join(folder, name);
