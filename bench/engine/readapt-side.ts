@@ -7,6 +7,7 @@ import { adamwInit, adamwUpdate, type AdamwState, type Arrays } from '../../work
 import { clipGlobalNorm } from '../../workers/engine/optimiser/clipping.ts';
 import { factorArrays, withFactorArrays } from '../../workers/engine/optimiser/factors.ts';
 import type { PrecisionSetting } from '../../workers/engine/devices/precision.ts';
+import type { PrecisionChoice } from '../../workers/engine/int8/choose-precision.ts';
 import type { Runtime } from '../../workers/engine/runtime.ts';
 import { loadAdapter } from '../../workers/formats/peft-adapter.ts';
 import type { Adapter } from '../../workers/models/adapter.ts';
@@ -22,6 +23,7 @@ import type { SideMethods, StepProfile, Timed, TokenIds } from './side-protocol.
 class ReadaptSide {
   #base!: BaseModel;
   #runtime!: Runtime;
+  #precision!: PrecisionChoice;
   #adapter!: Adapter;
   #parameters!: Arrays;
   #optimiser!: AdamwState;
@@ -34,7 +36,7 @@ class ReadaptSide {
     const { READAPT_PRECISION: precision } = process.env as { READAPT_PRECISION?: PrecisionSetting };
     const session = new Session({ precision, threads, graphCacheDir: graphCacheDir(process.env) });
     const loaded = await session.base(base);
-    [this.#base, this.#runtime] = [loaded.model, loaded.runtime];
+    [this.#base, this.#runtime, this.#precision] = [loaded.model, loaded.runtime, loaded.precision];
     this.#adapter = await loadAdapter(adapter, this.#base.config);
     this.#parameters = factorArrays(this.#adapter.modules);
     this.#optimiser = adamwInit(this.#parameters);
@@ -72,7 +74,7 @@ class ReadaptSide {
   async profile({ examples, steps }: SideMethods['profile']['params']): Promise<StepProfile> {
     return profileSteps(steps, async (profileFilePrefix, count) => {
       const unprofiled = this.#runtime;
-      this.#runtime = createRuntime({ base: this.#base, threads: this.#threads, profileFilePrefix });
+      this.#runtime = createRuntime({ ...this.#precision, base: this.#base, threads: this.#threads, profileFilePrefix });
       const seconds: number[] = [];
       for (let i = 0; i < count; i++) seconds.push((await this.step({ examples })).seconds);
       await this.#runtime.dispose();

@@ -37,7 +37,7 @@ export interface LoadedBase {
   readonly tokenizerHash: string;
   readonly runtime: Runtime;
   /** What its matrices are computed in, and why. */
-  readonly precision: Pick<PrecisionChoice, 'precision' | 'reason'>;
+  readonly precision: PrecisionChoice;
 }
 
 /**
