@@ -1,11 +1,11 @@
 import path from 'node:path';
-import { writeFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { createRuntime } from '../../workers/engine/create-runtime.ts';
 import { PRECISIONS, type Precision } from '../../workers/engine/devices/precision.ts';
 import { calibrationBatch } from '../../workers/engine/int8/calibration-batch.ts';
 import { observeSmoothing } from '../../workers/engine/int8/smoothing.ts';
 import type { Runtime } from '../../workers/engine/runtime.ts';
+import { writeFileAtomic } from '../../workers/formats/atomic-file.ts';
 import { loadBaseModel } from '../../workers/formats/hugging-face-model.ts';
 import { loadTokenizer } from '../../workers/formats/tokenizer.ts';
 import type { Adapter } from '../../workers/models/adapter.ts';
@@ -66,7 +66,7 @@ for (const task of options.tasks) {
     for (const precision of precisions) {
       outcomes.push(await study(task, seed, precision));
       console.log(describe(outcomes.at(-1)!));
-      if (options.json) await writeFile(options.json, JSON.stringify(outcomes, null, 2));
+      if (options.json) await writeFileAtomic(options.json, JSON.stringify(outcomes, null, 2));
     }
   }
 }

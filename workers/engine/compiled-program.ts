@@ -1,7 +1,7 @@
 import * as ort from 'onnxruntime-node';
 import type { BaseModel } from '../models/base-model.ts';
 import { programInputs, type ProgramInput, type ProgramSpec } from '../models/decoder/program-spec.ts';
-import type { BoundCall, InputData } from './bindings.ts';
+import type { BoundCall } from './bindings.ts';
 import type { BoundWeights } from './bound-weights.ts';
 import { createSession, modelFor } from './create-session.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
@@ -62,7 +62,12 @@ export class CompiledProgram {
   /** @returns a function that copies an output out, by name */
   async run(weights: BoundWeights, { data, sizes }: BoundCall): Promise<(name: string) => Float32Array> {
     const inputs = new Map(programInputs(this.#spec, sizes).map((input) => [input.name, input]));
-    const feeds = this.#session.inputNames.map((name) => [name, weights.get(name) ?? boundInput(inputs.get(name), data)]);
+    const feeds = this.#session.inputNames.map((name) => {
+      const values = data.get(name);
+      const tensor = values ? boundInput(inputs.get(name)!, values) : weights.get(name);
+      if (!tensor) throw new Error(`the compiled program has an input ${name} that nothing is bound to`);
+      return [name, tensor];
+    });
     const outputs = await this.#session.run(Object.fromEntries(feeds), this.#outputs);
     return (name) => (outputs[name]!.data as Float32Array).slice();
   }
@@ -80,8 +85,6 @@ function outputBuffer(output: ort.InferenceSession.ValueMetadata): ort.Tensor | 
 }
 
 /** Wraps the caller's array, whose length must be the input's. */
-function boundInput(input: ProgramInput | undefined, data: InputData): ort.Tensor {
-  const values = input && data.get(input.name);
-  if (!values) throw new Error(`the compiled program has an input ${input?.name} that nothing is bound to`);
-  return new ort.Tensor(input.type as 'float32', values as Float32Array, input.shape);
+function boundInput({ type, shape }: ProgramInput, values: Float32Array | Int32Array): ort.Tensor {
+  return new ort.Tensor(type as 'float32', values as Float32Array, shape);
 }

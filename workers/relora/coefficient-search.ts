@@ -3,7 +3,7 @@ import { Random } from '../models/random.ts';
 import { propose } from './bayesian-optimisation/proposal.ts';
 import { Space } from './bayesian-optimisation/space.ts';
 import type { Observation } from './bayesian-optimisation/surrogate.ts';
-import type { Coefficients } from './coefficients.ts';
+import { ALPHA_BOUNDS, BETA_BOUNDS, type Coefficients } from './coefficients.ts';
 import { fleetObservations, type FleetSearches } from './fleet-prior.ts';
 import { relativeLosses, toObservations, type SearchRecord } from './relative-losses.ts';
 import { compare, looks, type MeasuredRows } from './search-race.ts';
@@ -69,7 +69,7 @@ export const STEP_GAIN = 0.01;
 const TRAINING_PASSES = 3;
 
 /** The region that is searched. */
-export function searchSpace({ alphaBounds = [0, 1.5], betaBounds = [-1.25, 0.5] }: SearchOptions = {}): Space {
+export function searchSpace({ alphaBounds = ALPHA_BOUNDS, betaBounds = BETA_BOUNDS }: SearchOptions = {}): Space {
   return new Space([alphaBounds, betaBounds].map(([low, high]) => ({ low, high })));
 }
 

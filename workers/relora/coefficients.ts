@@ -3,3 +3,7 @@ export interface Coefficients {
   readonly alpha: number;
   readonly beta: number;
 }
+
+/** Where coefficients are looked for by default. */
+export const ALPHA_BOUNDS: readonly [number, number] = [0, 1.5];
+export const BETA_BOUNDS: readonly [number, number] = [-1.25, 0.5];

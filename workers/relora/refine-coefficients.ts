@@ -1,5 +1,5 @@
 import type { CoefficientSlopes } from './coefficient-gradients.ts';
-import type { Coefficients } from './coefficients.ts';
+import { ALPHA_BOUNDS, BETA_BOUNDS, type Coefficients } from './coefficients.ts';
 
 /** Coefficients by group. */
 export type CoefficientValues = ReadonlyMap<string, Coefficients>;
@@ -89,7 +89,7 @@ interface Box {
   readonly upper: Float64Array;
 }
 
-function boundsOf(groups: number, { alphaBounds = [0, 1.5], betaBounds = [-1.25, 0.5] }: RefineOptions): Box {
+function boundsOf(groups: number, { alphaBounds = ALPHA_BOUNDS, betaBounds = BETA_BOUNDS }: RefineOptions): Box {
   const side = (end: 0 | 1) => Float64Array.from({ length: 2 * groups }, (_, i) => (i % 2 === 0 ? alphaBounds : betaBounds)[end]);
   return { lower: side(0), upper: side(1) };
 }

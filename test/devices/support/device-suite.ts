@@ -1,12 +1,12 @@
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { createRuntime } from '../../../workers/engine/create-runtime.ts';
 import type { Device } from '../../../workers/engine/devices/device.ts';
 import { openDevice } from '../../../workers/engine/devices/open-device.ts';
 import { probeDevice } from '../../../workers/engine/devices/probe.ts';
 import { EagerRuntime } from '../../../workers/engine/eager-runtime.ts';
-import type { Runtime } from '../../../workers/engine/runtime.ts';
 import { narrowToHalf, widenHalf } from '../../../workers/formats/dtypes.ts';
 import type { BaseModel } from '../../../workers/models/base-model.ts';
+import { disposeAfterEach } from '../../unit/engine/support/opened-runtimes.ts';
 import { expectSameResults, VARIATIONS, variationCase } from '../../unit/engine/support/variations.ts';
 
 /** What losses, logits and gradients of a device may be off by; see docs/devices.md. */
@@ -28,15 +28,8 @@ export async function deviceSuite(device: Device, { half = false }: SuiteOptions
   const { available, reason } = await probeDevice(device);
   const suite = available || REQUIRED.includes(device) ? describe : describe.skip;
   suite(`${device} (${reason})`, () => {
-    const runtimes: Runtime[] = [];
-    const opened = (runtime: Runtime): Runtime => {
-      runtimes.push(runtime);
-      return runtime;
-    };
+    const opened = disposeAfterEach();
     beforeAll(() => openDevice(device, { threads: 2 }));
-    afterEach(async () => {
-      for (const runtime of runtimes.splice(0)) await runtime.dispose();
-    });
 
     it('can be used', () => expect({ available, reason }).toMatchObject({ available: true }));
 

@@ -1,24 +1,17 @@
 import * as tf from '@tensorflow/tfjs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CompiledRuntime } from '../../../workers/engine/compiled-runtime.ts';
 import { EagerRuntime } from '../../../workers/engine/eager-runtime.ts';
 import { factorArrays } from '../../../workers/engine/optimiser/factors.ts';
-import type { Runtime } from '../../../workers/engine/runtime.ts';
 import { selectBackend } from '../../../workers/engine/select-backend.ts';
 import { dropOut } from '../../../workers/models/decoder/dropout.ts';
 import { linear } from '../../../workers/models/decoder/linear.ts';
 import { Random } from '../../../workers/models/random.ts';
 import { largestDifference } from './support/numeric.ts';
+import { disposeAfterEach } from './support/opened-runtimes.ts';
 import { asDora, randomAdapter, randomBase, randomBatch } from './support/random-model.ts';
 
-const runtimes: Runtime[] = [];
-const opened = <R extends Runtime>(runtime: R): R => {
-  runtimes.push(runtime);
-  return runtime;
-};
-afterEach(async () => {
-  for (const runtime of runtimes.splice(0)) await runtime.dispose();
-});
+const opened = disposeAfterEach();
 
 /** Random numbers as the runtimes bind them. */
 function tensors(rows: number, columns: number, rate: number, seed = 1) {

@@ -1,25 +1,18 @@
 import * as tf from '@tensorflow/tfjs';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CompiledRuntime } from '../../../workers/engine/compiled-runtime.ts';
 import { createRuntime, RUNTIME_KINDS } from '../../../workers/engine/create-runtime.ts';
 import { EagerRuntime } from '../../../workers/engine/eager-runtime.ts';
 import { factorArrays, withFactorArrays } from '../../../workers/engine/optimiser/factors.ts';
 import { selectBackend } from '../../../workers/engine/select-backend.ts';
-import type { Runtime } from '../../../workers/engine/runtime.ts';
 import type { Adapter, LoraFactors } from '../../../workers/models/adapter.ts';
 import type { BaseModel } from '../../../workers/models/base-model.ts';
 import { largestDifference, randomSource, relativeError, sum } from './support/numeric.ts';
+import { disposeAfterEach } from './support/opened-runtimes.ts';
 import { asDora, randomAdapter, randomBase, randomBatch } from './support/random-model.ts';
 import { everyModule, expectSameResults, VARIATIONS, variationCase } from './support/variations.ts';
 
-const runtimes: Runtime[] = [];
-const opened = <R extends Runtime>(runtime: R): R => {
-  runtimes.push(runtime);
-  return runtime;
-};
-afterEach(async () => {
-  for (const runtime of runtimes.splice(0)) await runtime.dispose();
-});
+const opened = disposeAfterEach();
 
 describe('the compiled runtime computes what the eager one does', () => {
   it.each(VARIATIONS)('$name', async (variation) => {

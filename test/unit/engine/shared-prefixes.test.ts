@@ -1,22 +1,16 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CompiledRuntime } from '../../../workers/engine/compiled-runtime.ts';
 import { EagerRuntime } from '../../../workers/engine/eager-runtime.ts';
 import { factorArrays } from '../../../workers/engine/optimiser/factors.ts';
-import type { Batch, Runtime } from '../../../workers/engine/runtime.ts';
+import type { Batch } from '../../../workers/engine/runtime.ts';
 import { repeatedTokens, sharePrefixes, sharesOf } from '../../../workers/engine/shared-prefixes.ts';
 import type { ModelConfig } from '../../../workers/models/model-config.ts';
 import { Random } from '../../../workers/models/random.ts';
 import { largestDifference, relativeError, sum } from './support/numeric.ts';
+import { disposeAfterEach } from './support/opened-runtimes.ts';
 import { randomAdapter, randomBase } from './support/random-model.ts';
 
-const runtimes: Runtime[] = [];
-const opened = <R extends Runtime>(runtime: R): R => {
-  runtimes.push(runtime);
-  return runtime;
-};
-afterEach(async () => {
-  for (const runtime of runtimes.splice(0)) await runtime.dispose();
-});
+const opened = disposeAfterEach();
 
 /** Sequences with every token a label position. */
 function batchOf(sequences: readonly (readonly number[])[]): Batch {

@@ -1,4 +1,5 @@
 import { sameShape, type Graph, type GraphNode } from '../graph.ts';
+import { producersOf, useCounts } from './dataflow.ts';
 
 /**
  * Longest inner dimension of a product worth fusing. ONNX Runtime copies c before it accumulates, which costs a long
@@ -11,7 +12,7 @@ const MAX_INNER_DIMENSION = 64;
  * product) and the shape of c: one pass over memory less. Of two such products the shorter takes the other as its c.
  */
 export function fuseGemmAdd(graph: Graph): Graph {
-  const producers = producerMap(graph);
+  const producers = producersOf(graph.nodes);
   const uses = useCounts(graph);
   const replaced = new Map<GraphNode, GraphNode>();
   const dropped = new Set<GraphNode>();
@@ -46,14 +47,4 @@ function fusableProduct(graph: Graph, add: GraphNode, { producers, uses }: Conte
 
 function innerDimension(graph: Graph, gemm: GraphNode): number {
   return graph.values.get(gemm.inputs[0]!)!.shape[gemm.attributes['transA'] === 1 ? 0 : 1]!;
-}
-
-function producerMap(graph: Graph): Map<string, GraphNode> {
-  return new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-}
-
-function useCounts(graph: Graph): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const node of graph.nodes) for (const name of node.inputs) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return counts;
 }

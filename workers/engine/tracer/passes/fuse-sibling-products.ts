@@ -1,4 +1,5 @@
 import type { Graph, GraphNode } from '../graph.ts';
+import { producersOf } from './dataflow.ts';
 import { GraphEdit } from './graph-edit.ts';
 import { asProduct, isNarrow, NARROW, productSizes, type Product } from './products.ts';
 
@@ -90,7 +91,7 @@ export function concatenated(edit: GraphEdit, names: readonly string[], axis: 0 
 
 /** Whether a value needs one of some others; answers are kept by nodes, which a search meets once. */
 function dependsOn(graph: Graph): (name: string, on: ReadonlySet<string>) => boolean {
-  const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const producers = producersOf(graph.nodes);
   const position = new Map(graph.nodes.map((node, index) => [node, index]));
   return (name, on) => {
     const earliest = Math.min(...[...on].map((each) => position.get(producers.get(each)!)!));

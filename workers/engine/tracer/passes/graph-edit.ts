@@ -1,4 +1,5 @@
 import type { Attribute, Constant, ConstantData, Graph, GraphNode, ValueInfo } from '../graph.ts';
+import { producersOf } from './dataflow.ts';
 
 /** An operator to be added; its outputs are new values, or take over values of the original graph by name. */
 export interface AddedNode {
@@ -100,7 +101,7 @@ export class GraphEdit {
  * @throws Error for nodes that need each other
  */
 export function sortNodes(nodes: readonly GraphNode[]): GraphNode[] {
-  const producers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const producers = producersOf(nodes);
   const sorted: GraphNode[] = [];
   const state = new Map<GraphNode, 'open' | 'done'>();
   const visit = (node: GraphNode): void => {

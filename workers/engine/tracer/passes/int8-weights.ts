@@ -30,7 +30,7 @@ export function int8Weights(graph: Graph): Graph {
     multiply(edit, product, rows);
     edit.remove(node);
   }
-  return withoutUnusedInputs(eliminateDeadNodes(edit.finish()));
+  return eliminateDeadNodes(edit.finish());
 }
 
 interface QuantisedRows {
@@ -77,10 +77,4 @@ function multiply(edit: GraphEdit, product: Product, { integers, scales }: Quant
     outputs: [{ shape: shapeOf(edit, node.outputs[0]!), type: 'float32' }],
   });
   edit.add({ op: 'Mul', inputs: [...product8, scales], outputs: node.outputs });
-}
-
-/** Matrices that all products have in 8 bits need not be bound. */
-function withoutUnusedInputs(graph: Graph): Graph {
-  const used = new Set([...graph.nodes.flatMap(({ inputs }) => inputs), ...graph.outputs.map(({ name }) => name)]);
-  return { ...graph, inputs: graph.inputs.filter(({ name }) => used.has(name)) };
 }

@@ -1,4 +1,5 @@
 import { sameShape, type Graph, type GraphNode } from '../graph.ts';
+import { producersOf, useCounts } from './dataflow.ts';
 import { concatenated } from './fuse-sibling-products.ts';
 import { GraphEdit } from './graph-edit.ts';
 import { asProduct, isNarrow, NARROW, productSizes, shapeOf, type Product } from './products.ts';
@@ -10,7 +11,7 @@ import { asProduct, isNarrow, NARROW, productSizes, shapeOf, type Product } from
 export function joinSummedProducts(graph: Graph): Graph {
   const edit = new GraphEdit(graph, 'joined');
   const positions = new Map(graph.nodes.map((node, index) => [node, index]));
-  const context: Context = { graph, producers: producersOf(graph), uses: useCounts(graph), positions };
+  const context: Context = { graph, producers: producersOf(graph.nodes), uses: useCounts(graph), positions };
   for (const node of graph.nodes.toReversed()) {
     if (node.op === 'Add' && !edit.isRemoved(node)) rewriteSum(edit, node, context);
   }
@@ -78,14 +79,4 @@ function joinable(graph: Graph, products: readonly Product[]): number {
     return product.transA !== transA || product.transB !== transB || width > NARROW;
   });
   return end === -1 ? products.length : end;
-}
-
-function producersOf(graph: Graph): Map<string, GraphNode> {
-  return new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-}
-
-function useCounts(graph: Graph): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const node of graph.nodes) for (const name of node.inputs) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return counts;
 }
