@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
@@ -24,6 +25,10 @@ class LiveTensors {
       const tensor = await source.readWeight(name);
       handedOut.push({ bytes: tensor.data.byteLength, data: new WeakRef(tensor.data) });
       names.push(name);
+      // A WeakRef holds what it refers to until the turn of the event loop that made or read it is over.
+      await nextTurn();
+      // The first may end a marking that began when more was alive; the second begins anew.
+      collectGarbage();
       collectGarbage();
       const live = handedOut.filter(({ data }) => data.deref() !== undefined);
       this.mostTensors = Math.max(this.mostTensors, live.length);
