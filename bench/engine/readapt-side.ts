@@ -7,7 +7,7 @@ import { adamwInit, adamwUpdate, type AdamwState, type Arrays } from '../../work
 import { clipGlobalNorm } from '../../workers/engine/optimiser/clipping.ts';
 import { factorArrays, withFactorArrays } from '../../workers/engine/optimiser/factors.ts';
 import type { PrecisionSetting } from '../../workers/engine/devices/precision.ts';
-import type { PrecisionChoice } from '../../workers/engine/int8/choose-precision.ts';
+import type { PrecisionChoice } from '../../workers/engine/int8/precision-choice.ts';
 import type { Runtime } from '../../workers/engine/runtime.ts';
 import { loadAdapter } from '../../workers/formats/peft-adapter.ts';
 import type { Adapter } from '../../workers/models/adapter.ts';

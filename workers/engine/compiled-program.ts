@@ -5,8 +5,8 @@ import type { BoundCall } from './bindings.ts';
 import type { BoundWeights } from './bound-weights.ts';
 import { createSession, modelFor } from './create-session.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
-import type { GraphCache } from './graph-cache/graph-cache.ts';
-import { graphKey } from './graph-cache/graph-key.ts';
+import type { EngineCache } from './cache/engine-cache.ts';
+import { graphKey } from './cache/graph-key.ts';
 import type { SplitModel } from './onnx/encode-model.ts';
 import { sizeOf } from './tracer/graph.ts';
 
@@ -18,24 +18,24 @@ export interface CompileOptions {
   /** The base's, for a target whose sessions keep them. */
   readonly weights: BaseModel['weights'];
   /** Where encoded graphs are kept. Default: nowhere. */
-  readonly graphCache?: GraphCache | null | undefined;
+  readonly cache?: EngineCache | null | undefined;
 }
 
 /**
  * Makes an ONNX Runtime session of a program, which is traced unless the cache holds its graph: tfjs is loaded only then.
  */
 export async function compileProgram(spec: ProgramSpec, options: CompileOptions): Promise<CompiledProgram> {
-  const { target = CPU_TARGET, weights, graphCache, ...others } = options;
+  const { target = CPU_TARGET, weights, cache, ...others } = options;
   const trace = async (): Promise<SplitModel> => {
     const { traceProgram } = await import('./trace-program.ts');
-    return modelFor(target, traceProgram(spec), arraysOf(weights));
+    return modelFor(target, traceProgram(spec), target.keepsWeights ? arraysOf(weights) : new Map());
   };
   // A graph that keeps the base's weights is as large as they are, and is made anew.
-  const model = graphCache && !target.keepsWeights ? await cachedModel(graphCache, graphKey(spec, target), trace) : await trace();
+  const model = cache && !target.keepsWeights ? await cachedModel(cache, graphKey(spec, target), trace) : await trace();
   return new CompiledProgram(await createSession(model, { ...others, target }), spec);
 }
 
-async function cachedModel(cache: GraphCache, key: string, trace: () => Promise<SplitModel>): Promise<SplitModel> {
+async function cachedModel(cache: EngineCache, key: string, trace: () => Promise<SplitModel>): Promise<SplitModel> {
   const known = await cache.read(key);
   if (known) return { model: known, externalData: [] };
   const traced = await trace();
@@ -50,19 +50,26 @@ function arraysOf(weights: BaseModel['weights']): Map<string, Float32Array> {
 /** A session with its inputs and outputs; buffers of outputs whose size is known are allocated once and reused. */
 export class CompiledProgram {
   readonly #session: ort.InferenceSession;
+  /** Those of one weight are next to each other, so that it is read once for all of them. */
+  readonly #inputNames: readonly string[];
   readonly #spec: ProgramSpec;
   readonly #outputs: Readonly<Record<string, ort.Tensor | null>>;
 
   constructor(session: ort.InferenceSession, spec: ProgramSpec) {
     this.#session = session;
+    this.#inputNames = session.inputNames.toSorted();
     this.#spec = spec;
     this.#outputs = Object.fromEntries(session.outputMetadata.map((output) => [output.name, outputBuffer(output)]));
+  }
+
+  get outputNames(): readonly string[] {
+    return Object.keys(this.#outputs);
   }
 
   /** @returns a function that copies an output out, by name */
   async run(weights: BoundWeights, { data, sizes }: BoundCall): Promise<(name: string) => Float32Array> {
     const inputs = new Map(programInputs(this.#spec, sizes).map((input) => [input.name, input]));
-    const feeds = this.#session.inputNames.map((name) => {
+    const feeds = this.#inputNames.map((name) => {
       const values = data.get(name);
       const tensor = values ? boundInput(inputs.get(name)!, values) : weights.get(name);
       if (!tensor) throw new Error(`the compiled program has an input ${name} that nothing is bound to`);

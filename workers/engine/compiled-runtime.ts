@@ -5,7 +5,7 @@ import { bindCall, checkCall, gradientResult, programKey, type ProgramCall } fro
 import { BoundWeights } from './bound-weights.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
 import { CPU_TARGET, type Target } from './devices/target.ts';
-import type { GraphCache } from './graph-cache/graph-cache.ts';
+import type { EngineCache } from './cache/engine-cache.ts';
 import type { Smoothing } from './int8/int8-matrix.ts';
 import type { ProgramKind } from '../models/decoder/program-spec.ts';
 import type { Batch, Dropout, GradientResult, Runtime } from './runtime.ts';
@@ -26,7 +26,7 @@ export interface CompiledRuntimeOptions {
   /** Of a target whose products are in 8 bits. Default: none, which is coarser. */
   readonly smoothing?: Smoothing | undefined;
   /** Where encoded graphs are kept from one process to the next. Default: nowhere. */
-  readonly graphCache?: GraphCache | null | undefined;
+  readonly cache?: EngineCache | null | undefined;
 }
 
 type Outputs = (name: string) => Float32Array;
@@ -44,7 +44,7 @@ export class CompiledRuntime implements Runtime {
   readonly #threads: number;
   readonly #target: Target;
   readonly #profileFilePrefix: string | undefined;
-  readonly #graphCache: GraphCache | null;
+  readonly #cache: EngineCache | null;
   readonly #weights: BoundWeights;
   readonly #programs: SessionCache<CompiledProgram>;
   /** The end of the latest call: calls share output buffers and sessions, so they run one after the other. */
@@ -54,7 +54,7 @@ export class CompiledRuntime implements Runtime {
     this.base = base;
     this.#threads = options.threads ?? os.availableParallelism();
     this.#profileFilePrefix = options.profileFilePrefix;
-    this.#graphCache = options.graphCache ?? null;
+    this.#cache = options.cache ?? null;
     this.#target = options.target ?? CPU_TARGET;
     const { keepsWeights } = this.#target;
     this.#programs = new SessionCache(options.maxSessions ?? (keepsWeights ? 4 : 32));
@@ -98,7 +98,7 @@ export class CompiledRuntime implements Runtime {
         profileFilePrefix: this.#profileFilePrefix,
         target: this.#target,
         weights: this.base.weights,
-        graphCache: this.#graphCache,
+        cache: this.#cache,
       }),
     );
     return program.run(this.#weights, call);

@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto';
 import type { ParseOptions } from '../models/architecture.ts';
 import type { BaseModel, Tensor } from '../models/base-model.ts';
 import type { ModelConfig } from '../models/model-config.ts';
+import { FileBackedWeights } from './file-backed-weights.ts';
 import { openModelWeights, type ModelWeights } from './model-weights.ts';
 
 export { openModelWeights, readModelConfig, type ModelWeights } from './model-weights.ts';
@@ -23,13 +24,35 @@ export interface BaseModelDescription {
  * @throws FormatError naming file, tensor or field, the value found and the one expected
  */
 export async function loadBaseModel(folder: string, options: ParseOptions = {}): Promise<BaseModel> {
-  const load = async (model: ModelWeights): Promise<BaseModel> => {
-    const read = new Map<string, Tensor>();
-    const fingerprint = await readAll(model, (name, tensor) => read.set(name, tensor));
-    const weights = new Map(model.names.map((name) => [name, read.get(name)!]));
-    return { config: model.config, weights, fingerprint };
-  };
-  return withModelWeights(folder, load, options);
+  return withModelWeights(folder, (model) => load(model, () => false), options);
+}
+
+/** A base model some of whose weights stay in their files, which are open until it is closed. */
+export interface OpenBaseModel extends BaseModel {
+  /** Their weights can no longer be had; those in memory can. */
+  close(): Promise<void>;
+}
+
+/**
+ * {@link loadBaseModel}, but weights of the names that `onDisk` picks are checked and not kept: each is read again when it
+ * is asked for, so that it takes memory only while somebody holds it.
+ */
+export async function openBaseModel(folder: string, onDisk: (name: string) => boolean, options: ParseOptions = {}): Promise<OpenBaseModel> {
+  const model = await openModelWeights(folder, options);
+  try {
+    return { ...(await load(model, onDisk)), close: () => model.close() };
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
+}
+
+async function load(model: ModelWeights, onDisk: (name: string) => boolean): Promise<BaseModel> {
+  const read = new Map<string, Tensor>();
+  const fingerprint = await readAll(model, (name, tensor) => onDisk(name) || read.set(name, tensor));
+  const kept = new Map(model.names.flatMap((name) => (read.has(name) ? [[name, read.get(name)!]] : [])));
+  const all = kept.size === model.names.length;
+  return { config: model.config, weights: all ? kept : new FileBackedWeights(model, kept), fingerprint };
 }
 
 /**
@@ -70,7 +93,7 @@ export function fingerprintOf(config: ModelConfig, weights: ReadonlyMap<string, 
 }
 
 /** Reads every tensor once, in name order, and returns the fingerprint. */
-async function readAll(model: ModelWeights, take: (name: string, tensor: Tensor) => void): Promise<string> {
+async function readAll(model: ModelWeights, take: (name: string, tensor: Tensor) => unknown): Promise<string> {
   const hash = startFingerprint(model.config);
   for (const name of [...model.names].sort()) {
     const tensor = await model.read(name);

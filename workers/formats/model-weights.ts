@@ -22,6 +22,8 @@ export interface ModelWeights {
   shape(name: string): readonly number[];
   /** Reads one tensor as float32; refuses values that are not finite. */
   read(name: string): Promise<Tensor>;
+  /** {@link read} for callers that cannot wait, of a tensor that was read and checked before. */
+  readSync(name: string): Tensor;
   close(): Promise<void>;
 }
 
@@ -45,6 +47,7 @@ export async function openModelWeights(folder: string, options: ParseOptions = {
       dtypes: [...new Set(names.map((name) => holder(name).entry(name).dtype))],
       shape: (name) => holder(name).entry(name).shape,
       read: (name) => holder(name).read(name),
+      readSync: (name) => holder(name).readSync(name),
       close,
     };
   } catch (error) {

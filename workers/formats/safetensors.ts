@@ -1,3 +1,4 @@
+import { readSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Tensor } from '../models/base-model.ts';
@@ -65,12 +66,23 @@ export class SafetensorsFile {
    * @throws FormatError `missing_tensor`, `unsupported_dtype` or `not_finite`
    */
   async read(name: string, options: ReadTensorOptions = {}): Promise<Tensor> {
-    const entry = this.entry(name);
-    if (!isFloatDtype(entry.dtype)) {
-      throw this.#error('unsupported_dtype', name, `tensor ${name} is ${entry.dtype}, supported: F32, F16, BF16`);
-    }
+    const entry = this.#floatEntry(name);
     const data = entry.dtype === 'F32' ? await this.#readFloat32(entry) : await this.#readHalves(entry);
     if (options.finite ?? true) this.#checkFinite(name, data);
+    return { shape: entry.shape, data };
+  }
+
+  /**
+   * {@link read} for callers that cannot wait, of a tensor that was read and checked before.
+   * @throws Error after {@link close}
+   */
+  readSync(name: string): Tensor {
+    const entry = this.#floatEntry(name);
+    if (this.#handle.fd < 0) throw new Error(`tensor ${name} is to be read from ${this.file}, and the file is closed`);
+    const bytes = new Uint8Array(entry.bytes);
+    readFullySync(this.#handle.fd, bytes, entry.start, this.file);
+    const data = entry.dtype === 'F32' ? new Float32Array(bytes.buffer) : new Float32Array(entry.bytes / 2);
+    if (entry.dtype !== 'F32') widenerOf(entry.dtype)(new Uint16Array(bytes.buffer), data);
     return { shape: entry.shape, data };
   }
 
@@ -104,7 +116,7 @@ export class SafetensorsFile {
   }
 
   async #readHalves(entry: TensorEntry): Promise<Float32Array> {
-    const widen = entry.dtype === 'BF16' ? widenBfloat16 : widenHalf;
+    const widen = widenerOf(entry.dtype);
     const data = new Float32Array(entry.bytes / 2);
     const chunk = new Uint8Array(Math.min(CHUNK_BYTES, entry.bytes));
     for (let offset = 0; offset < entry.bytes; offset += chunk.length) {
@@ -113,6 +125,12 @@ export class SafetensorsFile {
       widen(new Uint16Array(piece.buffer, 0, piece.length / 2), data.subarray(offset / 2, (offset + piece.length) / 2));
     }
     return data;
+  }
+
+  #floatEntry(name: string): TensorEntry {
+    const entry = this.entry(name);
+    if (isFloatDtype(entry.dtype)) return entry;
+    throw this.#error('unsupported_dtype', name, `tensor ${name} is ${entry.dtype}, supported: F32, F16, BF16`);
   }
 
   #checkFinite(name: string, data: Float32Array): void {
@@ -150,16 +168,32 @@ async function openForReading(path: string, name: string): Promise<FileHandle> {
   }
 }
 
-/** Fills `target` from `position`; one read call is limited to what a signed 32-bit length can say. */
+/** Of the two dtypes of 16 bits. */
+function widenerOf(dtype: string): typeof widenHalf {
+  return dtype === 'BF16' ? widenBfloat16 : widenHalf;
+}
+
+/** One read call is limited to what a signed 32-bit length can say. */
+const MOST_BYTES = 1 << 30;
+
+/** Fills `target` from `position`. */
 async function readFully(handle: FileHandle, target: Uint8Array, position: number, name: string): Promise<void> {
-  let done = 0;
-  while (done < target.length) {
-    const length = Math.min(target.length - done, 1 << 30);
-    const { bytesRead } = await handle.read(target, done, length, position + done);
-    if (bytesRead === 0) {
-      const message = `file ends at byte ${position + done}, expected ${target.length - done} more: it was cut while open`;
-      throw new FormatError({ code: 'invalid_safetensors', file: name, message });
-    }
+  for (let done = 0; done < target.length; ) {
+    const { bytesRead } = await handle.read(target, done, Math.min(target.length - done, MOST_BYTES), position + done);
+    if (bytesRead === 0) throw cutOff(name, position + done, target.length - done);
     done += bytesRead;
   }
+}
+
+function readFullySync(fd: number, target: Uint8Array, position: number, name: string): void {
+  for (let done = 0; done < target.length; ) {
+    const bytesRead = readSync(fd, target, done, Math.min(target.length - done, MOST_BYTES), position + done);
+    if (bytesRead === 0) throw cutOff(name, position + done, target.length - done);
+    done += bytesRead;
+  }
+}
+
+function cutOff(file: string, position: number, missing: number): FormatError {
+  const message = `file ends at byte ${position}, expected ${missing} more: it was cut while open`;
+  return new FormatError({ code: 'invalid_safetensors', file, message });
 }

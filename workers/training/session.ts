@@ -5,11 +5,13 @@ import { createRuntime } from '../engine/create-runtime.ts';
 import type { Device } from '../engine/devices/device.ts';
 import { openDevice } from '../engine/devices/open-device.ts';
 import type { PrecisionSetting } from '../engine/devices/precision.ts';
-import { choosePrecision, int8Of, type ChoiceOptions, type PrecisionChoice } from '../engine/int8/choose-precision.ts';
-import { GraphCache } from '../engine/graph-cache/graph-cache.ts';
+import { isLayerMatrix } from '../engine/int8/inputs.ts';
+import { choosePrecision, int8Of, type ChoiceOptions } from '../engine/int8/choose-precision.ts';
+import type { PrecisionChoice } from '../engine/int8/precision-choice.ts';
+import { EngineCache } from '../engine/cache/engine-cache.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import { FormatError } from '../formats/errors.ts';
-import { loadBaseModel } from '../formats/hugging-face-model.ts';
+import { openBaseModel, type OpenBaseModel } from '../formats/hugging-face-model.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizer.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { tokenizerHash } from '../relora/compatibility.ts';
@@ -40,20 +42,25 @@ export interface LoadedBase {
   readonly precision: PrecisionChoice;
 }
 
+/** With its files, which may be read again until it is released. */
+interface OpenBase extends LoadedBase {
+  readonly model: OpenBaseModel;
+}
+
 /**
  * What a process keeps warm between jobs: base models with their tokenizers and runtimes (and so their compiled
  * graphs), by folder. A folder whose files were replaced is loaded anew. The one unused for longest goes first.
  */
 export class Session {
   readonly #options: SessionOptions;
-  readonly #graphCache: GraphCache | null;
+  readonly #cache: EngineCache | null;
   /** In order of use, oldest first. */
-  readonly #bases = new Map<string, Promise<LoadedBase>>();
+  readonly #bases = new Map<string, Promise<OpenBase>>();
 
   constructor(options: SessionOptions = {}) {
     this.#options = options;
     const { graphCacheDir = null } = options;
-    this.#graphCache = graphCacheDir === null ? null : new GraphCache(graphCacheDir);
+    this.#cache = graphCacheDir === null ? null : new EngineCache(graphCacheDir);
   }
 
   /**
@@ -76,13 +83,26 @@ export class Session {
   async dispose(): Promise<void> {
     const bases = [...this.#bases.values()];
     this.#bases.clear();
-    for (const base of bases) await (await base).runtime.dispose();
+    for (const base of bases) await release(await base);
   }
 
-  async #load(folder: string): Promise<LoadedBase> {
+  async #load(folder: string): Promise<OpenBase> {
     const tokenizer = await loadTokenizer(folder);
     const text = await readFile(join(folder, 'tokenizer.json'), 'utf8');
-    const model = await loadBaseModel(folder);
+    const { device = 'cpu', precision = 'f32' } = this.#options;
+    // What is rounded to 8 bits is not needed a second time in float32.
+    const rounded = device === 'cpu' && (precision === 'int8' || precision === 'auto');
+    const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false);
+    try {
+      const ready = await this.#makeReady(model, tokenizer);
+      return { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), ...ready };
+    } catch (error) {
+      await model.close();
+      throw error;
+    }
+  }
+
+  async #makeReady(model: BaseModel, tokenizer: Tokenizer): Promise<Pick<LoadedBase, 'runtime' | 'precision'>> {
     if (tokenizer.vocabSize > model.config.vocabSize) {
       const message = `has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary has ${model.config.vocabSize}`;
       throw new FormatError({ code: 'invalid_tokenizer', file: 'tokenizer.json', message });
@@ -90,9 +110,9 @@ export class Session {
     const { device = 'cpu' } = this.#options;
     const threads = this.#options.threads ?? undefined;
     await openDevice(device, { threads });
-    const choice = await this.#precision({ base: model, tokenizer, threads: threads ?? availableParallelism() });
-    const runtime = createRuntime({ ...choice, device, base: model, threads, graphCache: this.#graphCache });
-    return { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), runtime, precision: choice };
+    const cache = this.#cache;
+    const precision = await this.#precision({ base: model, tokenizer, threads: threads ?? availableParallelism(), cache });
+    return { precision, runtime: createRuntime({ ...precision, device, base: model, threads, cache }) };
   }
 
   async #precision(options: ChoiceOptions): Promise<PrecisionChoice> {
@@ -106,9 +126,14 @@ export class Session {
     while (this.#bases.size > (this.#options.capacity ?? 2)) {
       const [oldest, base] = this.#bases.entries().next().value!;
       this.#bases.delete(oldest);
-      await (await base).runtime.dispose();
+      await release(await base);
     }
   }
+}
+
+async function release({ runtime, model }: OpenBase): Promise<void> {
+  await runtime.dispose();
+  await model.close();
 }
 
 /** Path, and name, size and time of change of every file: another content gives another stamp. */

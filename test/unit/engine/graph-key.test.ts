@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { CPU_TARGET } from '../../../workers/engine/devices/target.ts';
-import { graphKey, SOURCE_FOLDERS, SOURCE_PACKAGES, sourcesHash } from '../../../workers/engine/graph-cache/graph-key.ts';
+import { graphKey } from '../../../workers/engine/cache/graph-key.ts';
+import { SOURCE_FOLDERS, SOURCE_PACKAGES, sourcesHash } from '../../../workers/engine/cache/sources.ts';
 import type { AdaptedModule, ProgramSpec } from '../../../workers/models/decoder/program-spec.ts';
 import { randomBase } from './support/random-model.ts';
 

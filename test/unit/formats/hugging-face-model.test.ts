@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { FloatDtype } from '../../../workers/formats/dtypes.ts';
@@ -6,6 +6,7 @@ import {
   describeBaseModel,
   fingerprintOf,
   loadBaseModel,
+  openBaseModel,
   openModelWeights,
   withModelWeights,
 } from '../../../workers/formats/hugging-face-model.ts';
@@ -87,6 +88,46 @@ describe('loading', () => {
     const stored = await readTensors(join(SHARDED, 'model-00002-of-00002.safetensors'));
     for (const [name, tensor] of stored) expect(model.weights.get(name)).toEqual(tensor);
     expect(model.weights.size).toBe(21);
+  });
+
+  it.each([
+    ['float32', TIED],
+    ['bfloat16 shards', SHARDED],
+  ])('keeps weights on disk that are picked, and reads them again: %s', async (_, folder) => {
+    const whole = await loadBaseModel(folder);
+    const isProjection = (name: string) => name.endsWith('_proj.weight');
+    const model = await openBaseModel(folder, isProjection);
+    try {
+      expect(model.fingerprint).toBe(whole.fingerprint);
+      expect([...model.weights]).toEqual([...whole.weights]);
+      expect(model.weights.size).toBe(whole.weights.size);
+      for (const name of [...whole.weights.keys(), 'model.no.such.weight']) {
+        expect(model.weights.has(name), name).toBe(whole.weights.has(name));
+        const first = model.weights.get(name);
+        expect(model.weights.get(name), name).toBe(first);
+        model.weights.get('model.layers.0.mlp.down_proj.weight');
+        model.weights.get('model.layers.1.mlp.down_proj.weight');
+        expect(model.weights.get(name) === first, name).toBe(!isProjection(name));
+      }
+    } finally {
+      await model.close();
+    }
+    expect(model.weights.get(EMBEDDING)).toEqual(whole.weights.get(EMBEDDING));
+    expect(() => model.weights.get('model.layers.0.mlp.up_proj.weight')).toThrow('the file is closed');
+  });
+
+  it('checks weights that stay on disk as strictly as others, and that their file is whole when they are read', async () => {
+    const name = 'model.layers.0.mlp.up_proj.weight';
+    const folder = await changed((tensors) => void (tensors.get(name)!.data[3] = NaN));
+    await expect(openBaseModel(folder, () => true)).rejects.toMatchObject({ code: 'not_finite', subject: name });
+    const later = await copyOf('llama-gqa-tied/base');
+    const open = await openBaseModel(later, () => true);
+    try {
+      await truncate(join(later, WEIGHTS), 10_000);
+      expect(() => [...open.weights]).toThrow('it was cut while open');
+    } finally {
+      await open.close();
+    }
   });
 
   it('gives the fingerprint of the values, however they are sharded and stored', async () => {

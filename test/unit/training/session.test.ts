@@ -1,9 +1,16 @@
 import { cp, readFile, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { PrecisionSetting } from '../../../workers/engine/devices/precision.ts';
 import { FormatError } from '../../../workers/formats/errors.ts';
+import { loadBaseModel } from '../../../workers/formats/hugging-face-model.ts';
+import type { Adapter } from '../../../workers/models/adapter.ts';
+import { createAdapter } from '../../../workers/models/lora-init.ts';
+import { accumulateGradients } from '../../../workers/training/gradients.ts';
 import { Session } from '../../../workers/training/session.ts';
-import { createTinyFamily, removeTinyFamily, type TinyFamily } from './support/tiny-task.ts';
+import { tokenizeRows } from '../../../workers/training/task-data.ts';
+import { relativeError } from '../engine/support/numeric.ts';
+import { createTinyFamily, removeTinyFamily, tasteRows, type TinyFamily } from './support/tiny-task.ts';
 
 let family: TinyFamily;
 let session: Session;
@@ -48,5 +55,37 @@ describe('Session', () => {
       await expect(session.base(family.adapter)).rejects.toThrow(FormatError);
       await expect(session.base('/nowhere')).rejects.toThrow('/nowhere: folder does not exist');
     }
+  });
+});
+
+describe('Session in 8 bits', () => {
+  /** Wide enough for products of its own: narrow ones are part of others, and stay in float32. */
+  const WIDE = path.join(import.meta.dirname, '../../../examples/demo-family/v1');
+
+  /** Losses and gradients of an adapter on the base, one session after the other. */
+  async function computed(precision: PrecisionSetting, adapter: Adapter) {
+    const own = new Session({ precision, threads: 1 });
+    try {
+      const { runtime, tokenizer, model } = await own.base(WIDE);
+      const examples = tokenizeRows(tasteRows(8), { tokenizer, config: model.config });
+      const { gradients, loss } = await accumulateGradients(runtime, adapter, examples);
+      return { loss, gradients: [...gradients.values()].map(({ a, b }) => [...a, ...b]).flat(), model };
+    } finally {
+      await own.dispose();
+    }
+  }
+
+  it.each([
+    ['LoRA', false],
+    ['DoRA', true],
+  ])('trains %s near float32, on a base whose matrices are no longer in memory', async (_, useDora) => {
+    const { config, weights } = await loadBaseModel(WIDE);
+    const adapter = createAdapter({ base: config, weights, useDora, targetModules: 'all-linear', rank: 4, alpha: 8, seed: 3 });
+    const [exact, rounded] = [await computed('f32', adapter), await computed('int8', adapter)];
+    expect(rounded.loss).not.toBe(exact.loss);
+    expect(Math.abs(rounded.loss / exact.loss - 1)).toBeLessThan(0.02);
+    expect(relativeError(Float32Array.from(rounded.gradients), Float32Array.from(exact.gradients))).toBeLessThan(0.2);
+    expect(exact.model.weights).toBeInstanceOf(Map);
+    expect(() => rounded.model.weights.get('model.layers.0.mlp.up_proj.weight')).toThrow('the file is closed');
   });
 });

@@ -1,12 +1,15 @@
 import type { Tokenizer } from '../../formats/tokenizer.ts';
+import { expectedWeights } from '../../models/architecture.ts';
 import type { BaseModel } from '../../models/base-model.ts';
+import type { ModelConfig } from '../../models/model-config.ts';
+import type { EngineCache } from '../cache/engine-cache.ts';
 import { CompiledRuntime } from '../compiled-runtime.ts';
-import type { Precision } from '../devices/precision.ts';
 import { targetOf } from '../devices/target.ts';
 import type { Batch } from '../runtime.ts';
 import { calibrationBatch } from './calibration-batch.ts';
 import { isLayerMatrix } from './inputs.ts';
 import type { Smoothing } from './int8-matrix.ts';
+import { keptChoice, type ChoiceKey, type PrecisionChoice } from './precision-choice.ts';
 import { observeSmoothing } from './smoothing.ts';
 
 /** Bases with fewer weights in their layers' matrices gain little (bench/precision): nothing is measured. */
@@ -20,43 +23,49 @@ export const LARGEST_CHANGE = 0.1;
 
 const ROUNDS = 3;
 
-/** What a base is computed in, with the reason in words; int8 comes with its smoothing. */
-export interface PrecisionChoice {
-  readonly precision: Precision;
-  readonly reason: string;
-  readonly smoothing?: Smoothing;
-}
-
 export interface ChoiceOptions {
   readonly base: BaseModel;
   readonly tokenizer: Tokenizer;
   readonly threads: number;
+  /** Where choices are kept for later processes. Default: nowhere. */
+  readonly cache?: EngineCache | null;
 }
 
 /**
  * int8 where it is measurably faster on this machine and its losses on a fixed set of texts are near those of float32;
  * float32 elsewhere.
  */
-export async function choosePrecision({ base, tokenizer, threads }: ChoiceOptions): Promise<PrecisionChoice> {
-  const size = layerWeights(base);
+export async function choosePrecision(options: ChoiceOptions): Promise<PrecisionChoice> {
+  const { base, tokenizer, threads, cache } = options;
+  const size = layerWeights(base.config);
   if (size < SMALLEST_BASE) return { precision: 'f32', reason: `${millions(size)} million weights in layers are too few for int8 to pay` };
   const batch = calibrationBatch(tokenizer);
-  const smoothing = await observeSmoothing(base, batch, { threads });
-  const { speedUp, change } = await compare({ base, threads, smoothing }, batch);
-  const measured = `int8 is ${speedUp.toFixed(1)} times as fast and moves losses by ${(100 * change).toFixed(1)} %`;
-  if (speedUp < LEAST_SPEED_UP) return { precision: 'f32', reason: `${measured}: too little gain` };
-  if (!(change <= LARGEST_CHANGE)) return { precision: 'f32', reason: `${measured}: more than ${100 * LARGEST_CHANGE} %` };
-  return { precision: 'int8', reason: measured, smoothing };
+  return keptChoice(cache, keyOf('auto', options, batch), async () => {
+    const smoothing = await observeSmoothing(base, batch, { threads });
+    const { speedUp, change } = await compare({ base, threads, smoothing }, batch);
+    const measured = `int8 is ${speedUp.toFixed(1)} times as fast and moves losses by ${(100 * change).toFixed(1)} %`;
+    if (speedUp < LEAST_SPEED_UP) return { precision: 'f32', reason: `${measured}: too little gain` };
+    if (!(change <= LARGEST_CHANGE)) return { precision: 'f32', reason: `${measured}: more than ${100 * LARGEST_CHANGE} %` };
+    return { precision: 'int8', reason: measured, smoothing };
+  });
 }
 
 /** int8 without a comparison. */
-export async function int8Of({ base, tokenizer, threads }: ChoiceOptions): Promise<PrecisionChoice> {
-  const smoothing = await observeSmoothing(base, calibrationBatch(tokenizer), { threads });
-  return { precision: 'int8', reason: 'asked for', smoothing };
+export async function int8Of(options: ChoiceOptions): Promise<PrecisionChoice> {
+  const { base, tokenizer, threads, cache } = options;
+  const batch = calibrationBatch(tokenizer);
+  return keptChoice(cache, keyOf('int8', options, batch), async () => {
+    return { precision: 'int8', reason: 'asked for', smoothing: await observeSmoothing(base, batch, { threads }) };
+  });
 }
 
-function layerWeights({ weights }: BaseModel): number {
-  return [...weights].reduce((total, [name, { data }]) => total + (isLayerMatrix(name) ? data.length : 0), 0);
+function keyOf(setting: string, { base, threads }: ChoiceOptions, { inputIds }: Batch): ChoiceKey {
+  return { setting, fingerprint: base.fingerprint, inputIds, threads };
+}
+
+function layerWeights(config: ModelConfig): number {
+  const sizes = expectedWeights(config).filter(({ name }) => isLayerMatrix(name)).map(({ shape }) => shape[0]! * shape[1]!);
+  return sizes.reduce((total, size) => total + size, 0);
 }
 
 function millions(count: number): string {

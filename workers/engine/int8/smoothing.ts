@@ -29,6 +29,7 @@ export async function observeSmoothing(base: BaseModel, batch: Batch, { threads 
   const program = await compileProgram(call.spec, { threads, target, weights: base.weights });
   const output = await program.run(new BoundWeights(base.weights), call);
   await program.release();
-  const weights = [...base.weights.keys()].filter(isLayerMatrix);
+  // Small matrices may be part of a larger product, which is not in 8 bits.
+  const weights = [...base.weights.keys()].filter((name) => isLayerMatrix(name) && program.outputNames.includes(largestName(name)));
   return new Map(weights.map((name) => [name, output(largestName(name)).map((size) => Math.max(size, SMALLEST) ** STRENGTH)]));
 }

@@ -2,7 +2,6 @@ import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { BoundWeights } from '../../../../workers/engine/bound-weights.ts';
 import { largestName } from '../../../../workers/engine/int8/inputs.ts';
-import { quantise } from '../../../../workers/engine/int8/int8-matrix.ts';
 import type { Graph, ValueInfo } from '../../../../workers/engine/tracer/graph.ts';
 import { eliminateDeadNodes } from '../../../../workers/engine/tracer/passes/eliminate-dead-nodes.ts';
 import { int8Weights } from '../../../../workers/engine/tracer/passes/int8-weights.ts';
@@ -45,14 +44,6 @@ function bound(graph: Graph, smoothing?: ReadonlyMap<string, Float32Array>): Dat
   const names = graph.inputs.map(({ name }) => name);
   return Object.fromEntries(names.map((name) => [name, (weights.get(name)?.data as Data[string] | undefined) ?? DATA[name]!]));
 }
-
-describe('quantise', () => {
-  it('rounds to 127 levels of the largest number of each column', () => {
-    const { integers, scales } = quantise({ shape: [2, 3], data: Float32Array.of(1.27, -2, 0, -0.5, 1, 0) });
-    expect([...integers]).toEqual([127, -127, 0, -50, 64, 0]);
-    expect([...scales]).toEqual([expect.closeTo(0.01), expect.closeTo(2 / 127), 0]);
-  });
-});
 
 describe('int8Weights', () => {
   const graph = int8Weights(exact);

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { CompiledRuntime } from '../../../../workers/engine/compiled-runtime.ts';
 import type { Target } from '../../../../workers/engine/devices/target.ts';
-import { GraphCache } from '../../../../workers/engine/graph-cache/graph-cache.ts';
+import { EngineCache } from '../../../../workers/engine/cache/engine-cache.ts';
 import { trainableArrays } from '../../../../workers/models/trainable-arrays.ts';
 import { randomAdapter, randomBase, randomBatch } from './random-model.ts';
 
 /** Counts what is kept: each graph that was traced. */
-export class CountingCache extends GraphCache {
+export class CountingCache extends EngineCache {
   traced = 0;
 
   override async write(key: string, model: Uint8Array): Promise<void> {
@@ -22,9 +22,9 @@ export function randomCase() {
 }
 
 /** Losses, logits and gradients of the case, three programs, as a hash of every bit. */
-export async function computeBits(graphCache: GraphCache | null, target?: Target): Promise<string> {
+export async function computeBits(cache: EngineCache | null, target?: Target): Promise<string> {
   const { base, adapter, batch } = randomCase();
-  const runtime = new CompiledRuntime(base, { threads: 1, graphCache, target });
+  const runtime = new CompiledRuntime(base, { threads: 1, cache, target });
   try {
     const { lossSum, gradients } = await runtime.gradients(adapter, batch, 0.5);
     const trained = [...gradients.values()].flatMap((arrays) => trainableArrays(arrays).map(([, array]) => array));

@@ -3,58 +3,59 @@ import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.ts';
 
-export interface GraphCacheOptions {
-  /** Graphs kept at a time; the one that was used longest ago goes first. Default 64. */
+export interface EngineCacheOptions {
+  /** Entries kept at a time; the one that was used longest ago goes first. Default 64. */
   readonly maxEntries?: number;
-  /** Of all graphs together, in bytes. Default 512 MiB. */
+  /** Of all entries together, in bytes. Default 512 MiB. */
   readonly maxBytes?: number;
 }
 
-const EXTENSION = '.graph';
+const EXTENSION = '.entry';
 
-/** No process takes so long to write a graph: what is older and not an entry was left by one that died. */
+/** No process takes so long to write an entry: what is older and not an entry was left by one that died. */
 const STALE_MS = 3_600_000;
 
 /** Bytes of the SHA-256 that an entry begins with. */
 const CHECKSUM_SIZE = 32;
 
 /**
- * Encoded graphs in a folder, kept from one process to the next and shared by processes that run side by side. An entry
- * is the SHA-256 of an ONNX model and the model; it appears whole or not at all. A cache never fails: a folder that
+ * What took the engine time to work out, in a folder: encoded graphs, and how a base is rounded. It is kept from one process
+ * to the next and shared by processes that run side by side. An entry is the SHA-256 of its content and the content; it
+ * appears whole or not at all. A cache never fails: a folder that
  * cannot be written or a damaged file costs the time that an entry would have saved.
  */
-export class GraphCache {
+export class EngineCache {
   readonly #folder: string;
   readonly #maxEntries: number;
   readonly #maxBytes: number;
 
   /** @param folder made when it is needed, for this user alone */
-  constructor(folder: string, { maxEntries = 64, maxBytes = 512 << 20 }: GraphCacheOptions = {}) {
+  constructor(folder: string, { maxEntries = 64, maxBytes = 512 << 20 }: EngineCacheOptions = {}) {
     this.#folder = folder;
     this.#maxEntries = maxEntries;
     this.#maxBytes = maxBytes;
   }
 
-  /** The model kept under `key`; null where there is none or it is damaged. */
+  /** The content kept under `key`; null where there is none or it is damaged. */
   async read(key: string): Promise<Uint8Array | null> {
     const file = this.#path(key);
     const entry = await readFile(file).catch(() => null);
     if (entry === null) return null;
-    const model = entry.subarray(CHECKSUM_SIZE);
-    if (!checksum(model).equals(entry.subarray(0, CHECKSUM_SIZE))) return null;
+    const content = entry.subarray(CHECKSUM_SIZE);
+    if (!checksum(content).equals(entry.subarray(0, CHECKSUM_SIZE))) return null;
     const now = new Date();
     await utimes(file, now, now).catch(() => undefined);
-    return model;
+    return content;
   }
 
-  /** Keeps a model under `key`, in place of what is there; drops what is beyond the cache's bounds. */
-  async write(key: string, model: Uint8Array): Promise<void> {
+  /** Keeps content under `key`, in place of what is there; drops what is beyond the cache's bounds. */
+  async write(key: string, content: Uint8Array): Promise<void> {
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-      await writeFileAtomic(this.#path(key), Buffer.concat([checksum(model), model]));
+      await writeFileAtomic(this.#path(key), Buffer.concat([checksum(content), content]));
       await this.#evict();
     } catch {
-      // A full or read-only disk: the next process traces again.
+      // A full or read-only disk: the next process works it out again.
     }
   }
 
@@ -80,6 +81,6 @@ export class GraphCache {
   }
 }
 
-function checksum(model: Uint8Array): Buffer {
-  return createHash('sha256').update(model).digest();
+function checksum(content: Uint8Array): Buffer {
+  return createHash('sha256').update(content).digest();
 }

@@ -1,0 +1,64 @@
+import os from 'node:os';
+import type { EngineCache } from '../cache/engine-cache.ts';
+import { ownSources, sha256 } from '../cache/sources.ts';
+import type { Precision } from '../devices/precision.ts';
+import type { Smoothing } from './int8-matrix.ts';
+
+/** What a base is computed in, with the reason in words; int8 comes with its smoothing. */
+export interface PrecisionChoice {
+  readonly precision: Precision;
+  readonly reason: string;
+  readonly smoothing?: Smoothing;
+}
+
+/** What a choice follows from. */
+export interface ChoiceKey {
+  /** `auto`, or the precision that was asked for. */
+  readonly setting: string;
+  /** The base's. */
+  readonly fingerprint: string;
+  /** The calibration texts', by the base's tokenizer. */
+  readonly inputIds: Int32Array;
+  readonly threads: number;
+}
+
+/** A choice as JSON: arrays as base64 of their float32 bytes. */
+interface KeptChoice {
+  readonly precision: Precision;
+  readonly reason: string;
+  readonly smoothing?: Readonly<Record<string, string>>;
+}
+
+/** The choice that an earlier process on a machine like this one made, or else `choose`'s, which is kept for later ones. */
+export async function keptChoice(
+  cache: EngineCache | null | undefined,
+  key: ChoiceKey,
+  choose: () => Promise<PrecisionChoice>,
+): Promise<PrecisionChoice> {
+  const name = nameOf(key);
+  const known = await cache?.read(name);
+  if (known) return decode(known);
+  const choice = await choose();
+  await cache?.write(name, encode(choice));
+  return choice;
+}
+
+/** Speed is the processor's, so it is part of the name. */
+function nameOf({ inputIds, ...key }: ChoiceKey): string {
+  return sha256(JSON.stringify(['precision', { ...key, inputIds: [...inputIds] }, os.cpus()[0]?.model, ownSources()]));
+}
+
+function encode({ smoothing, ...choice }: PrecisionChoice): Uint8Array {
+  const arrays = smoothing && Object.fromEntries([...smoothing].map(([name, { buffer, byteOffset, byteLength }]) => {
+    return [name, Buffer.from(buffer, byteOffset, byteLength).toString('base64')];
+  }));
+  const kept: KeptChoice = { ...choice, ...(arrays && { smoothing: arrays }) };
+  return Buffer.from(JSON.stringify(kept));
+}
+
+function decode(bytes: Uint8Array): PrecisionChoice {
+  const { smoothing, ...choice } = JSON.parse(Buffer.from(bytes).toString()) as KeptChoice;
+  if (!smoothing) return choice;
+  const arrays = Object.entries(smoothing).map(([name, text]) => [name, new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer)] as const);
+  return { ...choice, smoothing: new Map(arrays) };
+}
