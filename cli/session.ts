@@ -15,12 +15,17 @@ export async function withSession<T>(options: CommonOptions, use: (session: Sess
   const { precision } = options;
   const device = await announceDevice(options.device, precision);
   const threads = options.threads ?? availableParallelism();
-  const session = new Session({ device, precision, threads, graphCacheDir: graphCacheDir(process.env) });
+  const onLoad = precision === 'auto' ? announcePrecision : undefined;
+  const session = new Session({ device, precision, threads, graphCacheDir: graphCacheDir(process.env), onLoad });
   try {
     return await use(session);
   } finally {
     await session.dispose();
   }
+}
+
+function announcePrecision({ folder, precision }: LoadedBase): void {
+  process.stderr.write(`${folder} in ${precision.precision}: ${precision.reason}\n`);
 }
 
 /** The device that is computed on; a line on stderr says which and why. */

@@ -89,6 +89,7 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
       baseFingerprint: base.model.fingerprint,
       strategy: 'train',
       metrics: { loss: loss.value, [metric]: value, steps: result.steps },
+      precision: base.precision.precision,
     };
     await saveAdapter(options.out, result.adapter, { manifest, replace: true });
     return toDocument(result, { loss: loss.value, [metric]: value });

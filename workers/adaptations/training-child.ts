@@ -13,7 +13,9 @@ import { crashOf, isAbandoned, TrainingCrashedError, TrainingFailedError } from 
 
 type Request = Extract<ParentMessage, { type: 'adapt' | 'evolve' | 'describe' }>;
 export type RequestBody = Request extends infer R ? (R extends Request ? Omit<R, 'requestId'> : never) : never;
-export type StreamMessage = Exclude<ChildMessage, FinalMessage | { type: 'online' }>;
+/** What is said of a request, and not of the process. */
+type RequestMessage = Extract<ChildMessage, { requestId: string }>;
+export type StreamMessage = Exclude<RequestMessage, FinalMessage>;
 type Outcome = Extract<ChildMessage, { type: 'outcome' }>;
 
 export interface ChildOptions {
@@ -113,7 +115,7 @@ export class TrainingChild {
       const final = await new Promise<FinalMessage>((resolve, reject) => {
         this.#onDeath.push(reject);
         this.#receive = (message) => {
-          if (message.type === 'online' || message.requestId !== requestId) return;
+          if (!('requestId' in message) || message.requestId !== requestId) return;
           if (message.type === 'outcome' || message.type === 'error') resolve(message);
           else chain = chain.then(() => handle(message));
         };
@@ -189,7 +191,7 @@ export class TrainingChild {
   }
 
   #listen(): void {
-    this.#child.on('message', (message) => this.#receive?.(message as ChildMessage));
+    this.#child.on('message', (message) => this.#hear(message as ChildMessage));
     this.#child.on('error', (error) => this.#die(error.message));
     // Unlike 'exit', 'close' comes after the last words on standard error.
     this.#child.once('close', (code, signal) => this.#die(signal ?? `exit code ${code}`));
@@ -218,6 +220,12 @@ export class TrainingChild {
     else logger.warn({ pid: this.pid, reason, residentBytes, stderr: this.#tail.join('\n') }, 'training process ended');
     for (const reject of this.#onDeath) reject(this.#failure);
     this.#onDeath = [];
+  }
+
+  #hear(message: ChildMessage): void {
+    if (message.type !== 'loaded') return this.#receive?.(message);
+    const { folder, precision, reason } = message;
+    this.#options.logger.info({ base: folder, precision, reason }, 'base loaded');
   }
 
   #waitUntilOnline(): Promise<void> {

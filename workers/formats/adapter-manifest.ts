@@ -20,6 +20,8 @@ export interface AdapterManifest {
   /** α and β of the fusion, where there was one. */
   readonly coefficients?: { readonly alpha: number; readonly beta: number } | null;
   readonly metrics?: Readonly<Record<string, number>>;
+  /** What the base's matrices were computed in (`f32`, `int8`, …) when it was made and measured. */
+  readonly precision?: string | null;
 }
 
 interface FileChecksum {
@@ -44,6 +46,7 @@ export async function encodeManifest(
     strategy: manifest.strategy ?? null,
     coefficients: manifest.coefficients ?? null,
     metrics: manifest.metrics ?? {},
+    precision: manifest.precision ?? null,
     files: checksums,
   };
   return `${JSON.stringify(json, null, 2)}\n`;
@@ -63,6 +66,7 @@ export async function readAdapterManifest(folder: string): Promise<AdapterManife
     strategy: (json['strategy'] ?? null) as string | null,
     coefficients: (json['coefficients'] ?? null) as AdapterManifest['coefficients'],
     metrics: (json['metrics'] ?? {}) as Record<string, number>,
+    precision: (json['precision'] ?? null) as string | null,
   };
 }
 

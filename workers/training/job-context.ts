@@ -212,6 +212,7 @@ export class JobContext implements AdaptationContext {
       strategy: record.strategy,
       coefficients: alpha === null || beta === null ? null : { alpha, beta },
       metrics: { [record.metric.name]: record.metric.value, steps: record.step },
+      precision: base.precision.precision,
     };
     await saveAdapter(dir, adapter, { manifest, replace: true });
     return dir;

@@ -5,12 +5,13 @@
 import { constants, getPriority, setPriority } from 'node:os';
 import type { ChildMessage, ParentMessage } from './protocol.ts';
 import { RequestServer } from './request-server.ts';
-import { Session, type SessionOptions } from './session.ts';
+import { Session, type LoadedBase, type SessionOptions } from './session.ts';
 
 if (!process.send) throw new Error('the training process has no parent: fork it with an IPC channel');
 
 const options = JSON.parse(process.argv[2] ?? '{}') as SessionOptions;
-const server = new RequestServer(new Session(options), send);
+const onLoad = ({ folder, precision: { precision, reason } }: LoadedBase): void => send({ type: 'loaded', folder, precision, reason });
+const server = new RequestServer(new Session({ ...options, onLoad }), send);
 process.on('message', (message) => void server.receive(message as ParentMessage));
 process.on('disconnect', () => process.exit(0));
 // A Ctrl-C at a terminal reaches the whole group; the parent decides what becomes of running jobs.

@@ -225,6 +225,8 @@ export type ParentMessage =
 export type ChildMessage =
   /** Sent once, when the process listens. */
   | { readonly type: 'online' }
+  /** A base was loaded; what its matrices are computed in, and why. */
+  | { readonly type: 'loaded'; readonly folder: string; readonly precision: string; readonly reason: string }
   /** `at` is Date.now() of the child when the phase began. */
   | { readonly type: 'phase'; readonly requestId: string; readonly phase: Phase; readonly at: number }
   | {

@@ -25,6 +25,8 @@ export interface SessionOptions {
   readonly threads?: number | null;
   /** Folder with compiled graphs of earlier processes. Default: none. */
   readonly graphCacheDir?: string | null;
+  /** Hears of each base that is loaded. */
+  readonly onLoad?: ((base: LoadedBase) => void) | undefined;
   /** Base models kept loaded. Default 2: the old version and the new one. */
   readonly capacity?: number;
 }
@@ -95,7 +97,9 @@ export class Session {
     const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false);
     try {
       const ready = await this.#makeReady(model, tokenizer);
-      return { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), ...ready };
+      const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), ...ready };
+      this.#options.onLoad?.(loaded);
+      return loaded;
     } catch (error) {
       await model.close();
       throw error;

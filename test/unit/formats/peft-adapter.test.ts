@@ -262,6 +262,7 @@ describe('saving', () => {
       strategy: 'relora',
       coefficients: { alpha: 1, beta: -0.8 },
       metrics: { accuracy: 0.875 },
+      precision: 'int8',
     };
     const folder = join(await temporaryFolder(), 'out');
     const adapter = await load('llama-gqa-tied');

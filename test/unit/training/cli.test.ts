@@ -191,6 +191,12 @@ describe('readapt eval', () => {
     expect(eager.document.loss).toBeCloseTo(compiled.document.loss, 4);
   });
 
+  it('says what the base is computed in, and why, where that is chosen', async () => {
+    const args = ['eval', '--base', family.oldBase, '--data', family.validation, '--limit', '6'];
+    const { stderr } = await readaptJson(...args, '--precision', 'auto');
+    expect(stderr).toContain(`${family.oldBase} in f32: 0.1 million weights in layers are too few for int8 to pay\n`);
+  });
+
   it('has no accuracy where completions are many', async () => {
     const rows = Array.from({ length: 30 }, (_, i) => ({ prompt: `Number ${i}:`, completion: ` ${i}` }));
     await writeFile(out('numbers.jsonl'), toJsonl(rows));
