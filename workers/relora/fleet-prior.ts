@@ -29,7 +29,7 @@ export function fleetObservations(searches: FleetSearches): Observation[][] {
 /**
  * The coefficients of which the fleet expects the smallest loss of an adapter that nothing was measured of yet.
  * @param named points that are preferred to others that are expected to be hardly better (a twentieth of a standard
- *   deviation of what was seen)
+ *   deviation of what was seen); those outside the space do not count
  * @returns null where no search has finished
  */
 export function bestOfFleet(searches: FleetSearches, space: Space, named: readonly Coefficients[] = []): Coefficients | null {
@@ -42,7 +42,9 @@ export function bestOfFleet(searches: FleetSearches, space: Space, named: readon
   const starts = [...process.inputs, ...Array.from({ length: 64 }, () => bounds.map(() => random.uniform()))];
   const start = starts.reduce((best, next) => (meanAt(next) < meanAt(best) ? next : best));
   const smallest = nelderMead(meanAt, start, { bounds, step: 0.05 });
-  const familiar = named.find(({ alpha, beta }) => meanAt(space.toUnit([alpha, beta])) <= smallest.value + 0.05);
+  const familiar = named.find(({ alpha, beta }) => {
+    return space.contains([alpha, beta]) && meanAt(space.toUnit([alpha, beta])) <= smallest.value + 0.05;
+  });
   const [alpha, beta] = space.fromUnit(smallest.point) as [number, number];
   return familiar ? { alpha: familiar.alpha, beta: familiar.beta } : { alpha, beta };
 }

@@ -79,6 +79,13 @@ describe('bestOfFleet', () => {
     expect(bestOfFleet([synthetic.history], SPACE, [COPY, REVERT])).toEqual(REVERT);
   });
 
+  it('is no named point outside of where is searched', async () => {
+    const synthetic = new SyntheticSearch({ best: REVERT, curvature: { alpha: 2, beta: 1 } });
+    await synthetic.search();
+    const half = searchSpace({ betaBounds: [-0.5, 0.5] });
+    expect(bestOfFleet([synthetic.history], half, [COPY, REVERT])!.beta).toBeGreaterThanOrEqual(-0.5);
+  });
+
   it('is not known without finished searches', () => {
     expect(bestOfFleet([], SPACE)).toBeNull();
     expect(bestOfFleet([[{ ...COPY, rows: 16, loss: 1 }]], SPACE)).toBeNull();

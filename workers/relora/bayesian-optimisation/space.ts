@@ -22,6 +22,10 @@ export class Space {
     this.coordinates = coordinates;
   }
 
+  contains(point: Point): boolean {
+    return this.coordinates.every(({ low, high }, i) => low <= point[i]! && point[i]! <= high);
+  }
+
   /** In [0, 1] a coordinate; 0 for a fixed one. Numbers are not rounded. */
   toUnit(point: Point): number[] {
     return this.coordinates.map(({ low, high }, i) => (high > low ? (point[i]! - low) / (high - low) : 0));
