@@ -18,10 +18,21 @@ export interface AdapterManifest {
   /** `reuse`, `revert`, `relora`, `warm-start`, `scratch`, or `train` and the like. */
   readonly strategy?: string | null;
   /** α and β of the fusion, where there was one. */
-  readonly coefficients?: { readonly alpha: number; readonly beta: number } | null;
+  readonly coefficients?: ManifestCoefficients | null;
   readonly metrics?: Readonly<Record<string, number>>;
   /** What the base's matrices were computed in (`f32`, `int8`, …) when it was made and measured. */
   readonly precision?: string | null;
+}
+
+/** With groups of modules that have a pair of their own, `alpha` and `beta` are the means over the adapted modules. */
+export interface ManifestCoefficients {
+  readonly alpha: number;
+  readonly beta: number;
+  readonly groups?: {
+    /** `block`, `depth` or `module`. */
+    readonly grouping: string;
+    readonly values: Readonly<Record<string, { readonly alpha: number; readonly beta: number }>>;
+  };
 }
 
 interface FileChecksum {

@@ -1,8 +1,12 @@
 import type { Adapter } from '../models/adapter.ts';
+import type { BaseModel } from '../models/base-model.ts';
+import type { CoefficientGroups } from './coefficient-groups.ts';
 import type { SearchEvaluation, SearchOptions } from './coefficient-search.ts';
 import type { Evolution } from './evolution.ts';
 import type { FleetSearches } from './fleet-prior.ts';
 import type { FusionOptions } from './fusion.ts';
+import type { GradientEvaluation, LossAndGradients } from './gradient-coefficients.ts';
+import type { GroupingName } from './grouping.ts';
 import type { Gate, GateMeasurement, GateTarget, GateVerdict, MetricValue, RowOutcomes } from './readiness-gate.ts';
 import type { RegularisationOptions } from './regularisation.ts';
 
@@ -36,6 +40,8 @@ export interface CandidateRecord extends GateVerdict {
   /** Coefficients of its (initial) fusion; null where it was trained from scratch. */
   readonly alpha: number | null;
   readonly beta: number | null;
+  /** Where groups of modules have coefficients of their own; `alpha` and `beta` are then the means over the adapted modules. */
+  readonly groups?: CoefficientGroups;
   /** Fine-tuning steps that went into it. */
   readonly step: number;
   readonly metric: MetricValue;
@@ -74,6 +80,8 @@ export interface LadderState {
   readonly skipped: Readonly<Partial<Record<RungName, string>>>;
   readonly candidates: readonly CandidateRecord[];
   readonly searchHistory: readonly SearchEvaluation[];
+  /** Of a search by gradients; absent in checkpoints of versions that had none. */
+  readonly gradientHistory?: readonly GradientEvaluation[];
   readonly searchFinished: boolean;
   readonly bestId: string | null;
   /** Of the best candidate, as numbers. */
@@ -111,6 +119,8 @@ export interface AdaptationContext {
   readonly oldAdapter: Adapter;
   /** What changed in the base; null where that is not known (only copying and training are possible then). */
   readonly evolution: Evolution | null;
+  /** The new base's, which coefficients of groups need where the old adapter is one of DoRA. */
+  readonly baseWeights?: BaseModel['weights'];
   /** Finished searches of the same rollout, from the same base version. Default none. */
   readonly fleetSearches?: FleetSearches;
   /** Whether there is anything to train on; default true. Copying, reverting and searching do without. */
@@ -123,6 +133,8 @@ export interface AdaptationContext {
   readonly searchRowTokens: readonly number[];
   /** Summed completion losses (nats) of the search rows with these indices, in their order. */
   searchRowLosses(adapter: Adapter, rows: readonly number[]): Promise<ArrayLike<number>>;
+  /** Mean completion loss on all search rows, and its gradients with respect to an adapter's factors (of any rank). */
+  searchRowGradients(adapter: Adapter): Promise<LossAndGradients>;
   /** On the held-out gate rows, which are never search rows; always the same ones, in the same order. */
   gateMetric(adapter: Adapter): Promise<GateMeasurement>;
   /** Trains; returns when the steps are done or `onEvaluate` said stop. Resumes from its own checkpoint, if any. */
@@ -158,6 +170,11 @@ export interface AdaptationOptions {
   /** Of `relora` and `auto`; `relora-paper` has its own, and the baselines `warm-start` and `scratch` none. */
   readonly regularisation?: RegularisationOptions;
   readonly search?: SearchOptions;
+  /**
+   * Modules that share their coefficients. Default `global`: one pair, by the search; else a pair for each group, by
+   * gradients, and of the search's options the bounds alone count.
+   */
+  readonly grouping?: GroupingName;
   /** Of the rank of what is fused. Default: the old one. */
   readonly fusion?: FusionOptions;
 }

@@ -3,7 +3,7 @@ import { Random } from '../models/random.ts';
 import { propose } from './bayesian-optimisation/proposal.ts';
 import { Space } from './bayesian-optimisation/space.ts';
 import type { Observation } from './bayesian-optimisation/surrogate.ts';
-import { ALPHA_BOUNDS, BETA_BOUNDS, type Coefficients } from './coefficients.ts';
+import { ALPHA_BOUNDS, BETA_BOUNDS, type CoefficientBounds, type Coefficients } from './coefficients.ts';
 import { fleetObservations, type FleetSearches } from './fleet-prior.ts';
 import { relativeLosses, toObservations, type SearchRecord } from './relative-losses.ts';
 import { compare, looks, type MeasuredRows } from './search-race.ts';
@@ -12,13 +12,9 @@ export const COPY: Coefficients = { alpha: 1, beta: 0 };
 export const REVERT: Coefficients = { alpha: 1, beta: -1 };
 export const NOTHING: Coefficients = { alpha: 0, beta: 0 };
 
-export interface SearchOptions {
+export interface SearchOptions extends CoefficientBounds {
   /** Points measured at most, copy included. Default 12. */
   readonly evaluations?: number;
-  /** Default [0, 1.5]; equal bounds fix it. */
-  readonly alphaBounds?: readonly [number, number];
-  /** Default [−1.25, 0.5]; equal bounds fix it. */
-  readonly betaBounds?: readonly [number, number];
   /**
    * Share of the loss that one training step takes away. The search ends where it expects less of its time than training
    * would make of it. 0 spends the whole budget. Default {@link STEP_GAIN}.
@@ -69,8 +65,13 @@ export const STEP_GAIN = 0.01;
 const TRAINING_PASSES = 3;
 
 /** The region that is searched. */
-export function searchSpace({ alphaBounds = ALPHA_BOUNDS, betaBounds = BETA_BOUNDS }: SearchOptions = {}): Space {
+export function searchSpace({ alphaBounds = ALPHA_BOUNDS, betaBounds = BETA_BOUNDS }: CoefficientBounds = {}): Space {
   return new Space([alphaBounds, betaBounds].map(([low, high]) => ({ low, high })));
+}
+
+/** Indices of the search rows in the order in which they are measured. */
+export function searchOrder(seed: number, rows: number): number[] {
+  return Random.fromSeed(seed).shuffle(Array.from({ length: rows }, (_, row) => row));
 }
 
 /**
@@ -117,7 +118,7 @@ class Search {
     this.#racing = racing;
     this.#fleet = fleetObservations(task.fleet ?? []);
     this.#starts = this.#fleet.length > 0 ? [] : [REVERT, NOTHING].filter((point) => this.#isInside(point));
-    this.#order = Random.fromSeed(task.seed).shuffle([...task.rowTokens.keys()]);
+    this.#order = searchOrder(task.seed, task.rowTokens.length);
     this.#tokens = this.#order.map((row) => task.rowTokens[row]!);
     this.#looks = looks(this.#order.length, racing ? undefined : this.#order.length);
   }
@@ -209,7 +210,7 @@ class Search {
   }
 
   #isInside({ alpha, beta }: Coefficients): boolean {
-    return this.#space.coordinates.every(({ low, high }, i) => low <= [alpha, beta][i]! && [alpha, beta][i]! <= high);
+    return this.#space.contains([alpha, beta]);
   }
 }
 

@@ -7,3 +7,44 @@ export interface Coefficients {
 /** Where coefficients are looked for by default. */
 export const ALPHA_BOUNDS: readonly [number, number] = [0, 1.5];
 export const BETA_BOUNDS: readonly [number, number] = [-1.25, 0.5];
+
+/** Where coefficients are looked for; equal bounds fix one. */
+export interface CoefficientBounds {
+  /** Default [0, 1.5]. */
+  readonly alphaBounds?: readonly [number, number];
+  /** Default [−1.25, 0.5]. */
+  readonly betaBounds?: readonly [number, number];
+}
+
+export const MOVED_COEFFICIENTS = ['both', 'alpha', 'beta'] as const;
+/** Which coefficients a search moves; the other one stays what it is in copy. */
+export type MovedCoefficients = (typeof MOVED_COEFFICIENTS)[number];
+
+/** The default bounds with the coefficient that is not moved fixed at copy's. */
+export function boundsMoving(moved: MovedCoefficients): Required<CoefficientBounds> {
+  return {
+    alphaBounds: moved === 'beta' ? [1, 1] : ALPHA_BOUNDS,
+    betaBounds: moved === 'alpha' ? [0, 0] : BETA_BOUNDS,
+  };
+}
+
+/** What lies within both: a coefficient that either fixes stays fixed. */
+export function commonBounds(bounds: CoefficientBounds, by: CoefficientBounds): Required<CoefficientBounds> {
+  const { alphaBounds = ALPHA_BOUNDS, betaBounds = BETA_BOUNDS } = bounds;
+  return { alphaBounds: intersection(alphaBounds, by.alphaBounds), betaBounds: intersection(betaBounds, by.betaBounds) };
+}
+
+/** The nearest coefficients within bounds. */
+export function clampCoefficients({ alpha, beta }: Coefficients, bounds: Required<CoefficientBounds>): Coefficients {
+  return { alpha: clamp(alpha, bounds.alphaBounds), beta: clamp(beta, bounds.betaBounds) };
+}
+
+type Interval = readonly [number, number];
+
+function intersection([low, high]: Interval, by: Interval = [low, high]): Interval {
+  return [Math.max(low, by[0]), Math.min(high, by[1])];
+}
+
+function clamp(value: number, [low, high]: Interval): number {
+  return Math.min(high, Math.max(low, value));
+}

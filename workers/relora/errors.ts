@@ -5,6 +5,7 @@ export type AdaptationErrorCode =
   | 'invalid_evolution'
   | 'invalid_state'
   | 'invalid_gate'
+  | 'invalid_option'
   | 'metric_mismatch';
 
 /** What stops the method itself; `code` is stable, the message names the thing, the value found and the expectation. */

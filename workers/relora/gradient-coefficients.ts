@@ -15,8 +15,20 @@ export interface GradientCoefficientsTask {
   readonly start: Coefficients;
   /** The new base's, for an adapter of DoRA. */
   readonly weights?: BaseModel['weights'];
+  /** Evaluations of an earlier, interrupted run, in order; they are not repeated. Default none. */
+  readonly history?: readonly GradientEvaluation[];
   /** Mean completion loss on the search rows and its gradients with respect to the factors of an adapter of rank r + k. */
   lossAndGradients(adapter: Adapter): Promise<LossAndGradients>;
+  /** Awaited after every evaluation that is not in the history. */
+  onEvaluation?(evaluation: GradientEvaluation): Promise<void>;
+}
+
+/** What one evaluation found. Plain JSON: the coefficients follow from the evaluations before it. */
+export interface GradientEvaluation {
+  /** Null where it was not finite. */
+  readonly loss: number | null;
+  /** ∂loss/∂alpha and ∂loss/∂beta by group. */
+  readonly slopes: Readonly<Record<string, Coefficients>>;
 }
 
 export interface LossAndGradients {
@@ -47,11 +59,16 @@ export async function gradientCoefficients(
   const rows = adapter.config.useDora ? doraRowProducts(adapter, evolution, task.weights ?? new Map()) : null;
   const start = everyGroup(grouping, adapter.modules.keys(), task.start).values;
   const metric = sumByGroup(directionSquares(adapter, evolution), grouping);
+  let count = 0;
   const evaluate = async (values: GroupedCoefficients['values']) => {
+    const known = task.history?.[count++];
+    if (known) return { loss: known.loss ?? NaN, slopes: new Map(Object.entries(known.slopes)) };
     const coefficients = { grouping, values };
     const { loss, gradients } = await task.lossAndGradients(stackedAdapter(adapter, evolution, coefficients));
     const byModule = coefficientGradients(adapter, evolution, gradients, rows ? { coefficients, rows } : undefined);
-    return { loss, slopes: sumByGroup(byModule, grouping) };
+    const slopes = sumByGroup(byModule, grouping);
+    await task.onEvaluation?.({ loss: Number.isFinite(loss) ? loss : null, slopes: Object.fromEntries(slopes) });
+    return { loss, slopes };
   };
   const { values, loss, losses } = await refineCoefficients(evaluate, start, { ...options, metric });
   return { coefficients: { grouping, values }, loss, losses };

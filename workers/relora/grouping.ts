@@ -1,5 +1,9 @@
 import type { Coefficients } from './coefficients.ts';
 
+export const GROUPINGS = ['global', 'block', 'depth', 'module'] as const;
+/** Which modules have coefficients in common: all; those of attention and of the MLP; of a band of layers; none. */
+export type GroupingName = (typeof GROUPINGS)[number];
+
 /** The group of a module (`model.layers.0.mlp.up_proj`): modules of one group share their coefficients. */
 export type Grouping = (module: string) => string;
 
@@ -31,10 +35,29 @@ export function depthGrouping(bands: number, layers: number): Grouping {
     throw new RangeError(`depth bands are ${bands}, expected an integer from 1 to the model's ${layers} layers`);
   }
   return (module) => {
-    const layer = Number(/\.layers\.(\d+)\./.exec(module)?.[1] ?? NaN);
-    if (!(layer < layers)) throw new RangeError(`module ${module} is in none of the model's ${layers} layers`);
+    const layer = layerOf(module);
+    if (layer < 0 || layer >= layers) throw new RangeError(`module ${module} is in none of the model's ${layers} layers`);
     return `band ${Math.floor((layer * bands) / layers)}`;
   };
+}
+
+/** Bands of `depth`, where the model has as many layers. */
+const DEPTH_BANDS = 4;
+
+/** @param modules of the whole model, which tell how many layers it has */
+export function groupingOf(name: GroupingName, modules: Iterable<string>): Grouping {
+  switch (name) {
+    case 'global':
+      return globalGrouping;
+    case 'block':
+      return blockGrouping;
+    case 'module':
+      return moduleGrouping;
+    case 'depth': {
+      const layers = 1 + Math.max(-1, ...[...modules].map(layerOf));
+      return depthGrouping(Math.min(DEPTH_BANDS, layers), layers);
+    }
+  }
 }
 
 /** One pair, given to every group that the modules fall into. */
@@ -49,6 +72,11 @@ export function coefficientsOf(module: string, coefficients: Coefficients | Grou
   const pair = coefficients.values.get(group);
   if (!pair) throw new RangeError(`group ${group} of module ${module} has no fusion coefficients`);
   return finite(pair, ` of group ${group}`);
+}
+
+/** −1 for a module outside of the layers. */
+function layerOf(module: string): number {
+  return Number(/\.layers\.(\d+)\./.exec(module)?.[1] ?? -1);
 }
 
 function finite(pair: Coefficients, place = ''): Coefficients {

@@ -11,17 +11,21 @@ import type {
   RungName,
   StrategyName,
 } from './adaptation.ts';
+import { fromCoefficientGroups } from './coefficient-groups.ts';
 import type { SearchEvaluation } from './coefficient-search.ts';
 import type { Coefficients } from './coefficients.ts';
 import { AdaptationError } from './errors.ts';
+import type { Evolution } from './evolution.ts';
 import { Fusion } from './fusion.ts';
 import { rowsWarning } from './gate-rows.ts';
+import type { GradientEvaluation } from './gradient-coefficients.ts';
+import type { GroupedCoefficients } from './grouping.ts';
 import { isBetterBeyondNoise, judge, resolveTarget, type GateTarget } from './readiness-gate.ts';
 import { estimatedLoss } from './relative-losses.ts';
 import { isPreferred, RungLog } from './rung-log.ts';
 
 /** What a rung has to say of an adapter before the gate judges it. */
-export type Proposal = Pick<CandidateRecord, 'id' | 'rung' | 'strategy' | 'alpha' | 'beta' | 'step'>;
+export type Proposal = Pick<CandidateRecord, 'id' | 'rung' | 'strategy' | 'alpha' | 'beta' | 'groups' | 'step'>;
 
 /**
  * The book-keeping of one run: which candidates were judged, the best of them, what is published. The rungs decide what
@@ -41,6 +45,7 @@ export class Ladder {
   #rung: RungName;
   #candidates: CandidateRecord[] = [];
   #searchHistory: SearchEvaluation[] = [];
+  #gradientHistory: GradientEvaluation[] = [];
   #searchFinished = false;
   #best: Candidate | null = null;
   #publishedId: string | null = null;
@@ -84,6 +89,10 @@ export class Ladder {
     return this.#searchHistory;
   }
 
+  get gradientHistory(): readonly GradientEvaluation[] {
+    return this.#gradientHistory;
+  }
+
   get searchFinished(): boolean {
     return this.#searchFinished;
   }
@@ -118,10 +127,25 @@ export class Ladder {
     this.context.report({ type: 'warning', message: warning });
   }
 
+  /** What changed in the base. @throws AdaptationError `evolution_required` where that is not known */
+  get evolution(): Evolution {
+    const { evolution } = this.context;
+    if (evolution) return evolution;
+    const message = `strategy ${this.#strategy} needs the evolution between the base versions, found none`;
+    throw new AdaptationError('evolution_required', message);
+  }
+
   /** The adapter of given coefficients; bases are computed at the first call. (1, 0) needs no evolution. */
-  fused({ alpha, beta }: Coefficients): Adapter {
-    if (alpha === 1 && beta === 0) return this.context.oldAdapter;
-    return this.#fusionOrThrow().at({ alpha, beta });
+  fused(coefficients: Coefficients | GroupedCoefficients): Adapter {
+    if ('alpha' in coefficients && coefficients.alpha === 1 && coefficients.beta === 0) return this.context.oldAdapter;
+    this.#fusion ??= new Fusion(this.context.oldAdapter, this.evolution, this.options.fusion);
+    return this.#fusion.at(coefficients);
+  }
+
+  /** The adapter that a candidate with coefficients was fused as, before any training. */
+  initialOf({ alpha, beta, groups }: Pick<CandidateRecord, 'alpha' | 'beta' | 'groups'>): Adapter {
+    if (groups) return this.fused(fromCoefficientGroups(groups, this.evolution.modules.keys()));
+    return this.fused({ alpha: alpha!, beta: beta! });
   }
 
   /**
@@ -162,13 +186,18 @@ export class Ladder {
     await this.checkpoint();
   }
 
+  async recordGradients(evaluation: GradientEvaluation): Promise<void> {
+    this.#gradientHistory.push(evaluation);
+    await this.checkpoint();
+  }
+
   finishSearch(): void {
     this.#searchFinished = true;
   }
 
-  /** Loss of these coefficients on the search rows, if the search evaluated them. */
-  searchLossOf({ alpha, beta }: { alpha: number | null; beta: number | null }): number | null {
-    return alpha === null || beta === null ? null : estimatedLoss(this.#searchHistory, { alpha, beta });
+  /** Loss of these coefficients on the search rows, if the search evaluated them; those of groups it did not, truncated. */
+  searchLossOf({ alpha, beta, groups }: Pick<CandidateRecord, 'alpha' | 'beta' | 'groups'>): number | null {
+    return groups || alpha === null || beta === null ? null : estimatedLoss(this.#searchHistory, { alpha, beta });
   }
 
   now(): number {
@@ -183,6 +212,7 @@ export class Ladder {
       ...this.#log.state(),
       candidates: [...this.#candidates],
       searchHistory: [...this.#searchHistory],
+      gradientHistory: [...this.#gradientHistory],
       searchFinished: this.#searchFinished,
       bestId: this.#best?.id ?? null,
       bestOutcomes: outcomes ? { values: Array.from(outcomes.values), tokens: Array.from(outcomes.tokens) } : null,
@@ -242,6 +272,7 @@ export class Ladder {
     this.#rung = state.rung;
     this.#candidates = [...state.candidates];
     this.#searchHistory = [...state.searchHistory];
+    this.#gradientHistory = [...(state.gradientHistory ?? [])];
     this.#searchFinished = state.searchFinished;
     this.#publishedId = state.publishedId;
     const best = state.candidates.find(({ id }) => id === state.bestId);
@@ -251,19 +282,9 @@ export class Ladder {
   }
 
   #rebuild(record: CandidateRecord, fineTuned: Adapter | null): Adapter {
-    if (record.step === 0 && record.alpha !== null && record.beta !== null) {
-      return this.fused({ alpha: record.alpha, beta: record.beta });
-    }
+    if (record.step === 0) return this.initialOf(record);
     if (fineTuned) return fineTuned;
     throw new AdaptationError('invalid_state', `state to resume has the best candidate ${record.id}, but its adapter is missing`);
-  }
-
-  #fusionOrThrow(): Fusion {
-    if (!this.context.evolution) {
-      const message = `strategy ${this.#strategy} needs the evolution between the base versions, found none`;
-      throw new AdaptationError('evolution_required', message);
-    }
-    return (this.#fusion ??= new Fusion(this.context.oldAdapter, this.context.evolution, this.options.fusion));
   }
 
   #elapsed(): number {
@@ -272,9 +293,9 @@ export class Ladder {
 }
 
 /** What a candidate that fine-tuning made of another is called. */
-export function fineTunedStrategy(initial: { alpha: number | null; beta: number | null }): CandidateStrategy {
+export function fineTunedStrategy(initial: Pick<CandidateRecord, 'alpha' | 'beta' | 'groups'>): CandidateStrategy {
   if (initial.alpha === null) return 'scratch';
-  return initial.alpha === 1 && initial.beta === 0 ? 'warm-start' : 'relora';
+  return !initial.groups && initial.alpha === 1 && initial.beta === 0 ? 'warm-start' : 'relora';
 }
 
 function toRecord({ adapter: _, outcomes: __, ...record }: Candidate): CandidateRecord {

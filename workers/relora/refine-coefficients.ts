@@ -1,5 +1,5 @@
 import type { CoefficientSlopes } from './coefficient-gradients.ts';
-import { ALPHA_BOUNDS, BETA_BOUNDS, type Coefficients } from './coefficients.ts';
+import { ALPHA_BOUNDS, BETA_BOUNDS, type CoefficientBounds, type Coefficients } from './coefficients.ts';
 
 /** Coefficients by group. */
 export type CoefficientValues = ReadonlyMap<string, Coefficients>;
@@ -10,13 +10,9 @@ export interface LossAndSlopes {
   readonly slopes: CoefficientSlopes;
 }
 
-export interface RefineOptions {
+export interface RefineOptions extends CoefficientBounds {
   /** Losses with gradients after the start's own. Default 6. */
   readonly steps?: number;
-  /** Default [0, 1.5]. */
-  readonly alphaBounds?: readonly [number, number];
-  /** Default [−1.25, 0.5]. */
-  readonly betaBounds?: readonly [number, number];
   /** Length of the first step, as a share of the length of moving every coefficient by 1. Default 0.25. */
   readonly firstStep?: number;
   /** The metric's diagonal, by group: squared length of one unit of each coefficient. Default 1 each. */
@@ -53,7 +49,7 @@ export async function refineCoefficients(
   const { steps = 6, firstStep = 0.25, signal } = options;
   const groups = [...start.keys()];
   const box = boundsOf(groups.length, options);
-  const metric = metricOf(groups, options.metric);
+  const metric = metricOf(groups, options.metric, box);
   const losses: number[] = [];
   const at = async (x: Float64Array): Promise<Point> => {
     signal?.throwIfAborted();
@@ -101,9 +97,10 @@ function requireInside(x: Float64Array, { lower, upper }: Box): Float64Array {
   throw new RangeError(`the start's ${name} is ${x[at]}, expected a number from ${lower[at]} to ${upper[at]}`);
 }
 
-/** The diagonal, flat. A coefficient of length 0 moves nothing and stays where it is. */
-function metricOf(groups: readonly string[], metric: CoefficientSlopes | undefined): Float64Array {
-  return metric ? flatten(groups, metric) : new Float64Array(2 * groups.length).fill(1);
+/** The diagonal, flat; 0 for a coefficient that its bounds fix. One of length 0 moves nothing and stays where it is. */
+function metricOf(groups: readonly string[], metric: CoefficientSlopes | undefined, { lower, upper }: Box): Float64Array {
+  const diagonal = metric ? flatten(groups, metric) : new Float64Array(2 * groups.length).fill(1);
+  return diagonal.map((value, i) => (lower[i]! < upper[i]! ? value : 0));
 }
 
 /** η of the first step, by which ‖x′ − x‖ = share · ‖(1, …, 1)‖ in the metric where no bound is met. */

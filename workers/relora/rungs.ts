@@ -1,7 +1,10 @@
 import type { CandidateStrategy, RungName } from './adaptation.ts';
+import { commonPair, meanCoefficients, toCoefficientGroups } from './coefficient-groups.ts';
 import { COPY, REVERT, searchCoefficients, searchSpace, type SearchOptions } from './coefficient-search.ts';
-import type { Coefficients } from './coefficients.ts';
+import { commonBounds, type CoefficientBounds, type Coefficients } from './coefficients.ts';
 import { bestOfFleet } from './fleet-prior.ts';
+import { searchGroups } from './group-search.ts';
+import { groupingOf, type GroupedCoefficients, type GroupingName } from './grouping.ts';
 import type { Ladder } from './ladder.ts';
 
 /** One thing to try. */
@@ -34,7 +37,7 @@ export const revertRung: Rung = {
 
 /** What is changed of a ladder's search. */
 export interface SearchRungOptions {
-  /** In place of what the job's own search options say. */
+  /** In place of what the job's own search options say; bounds narrow the job's own. */
   readonly search?: SearchOptions;
   /** Whether what other adapters' searches found is used. Default true. */
   readonly fleet?: boolean;
@@ -46,9 +49,8 @@ export function priorRung({ search }: SearchRungOptions = {}): Rung {
     name: 'prior',
     refines: false,
     async run(ladder) {
-      const { context, options } = ladder;
-      const space = searchSpace({ ...options.search, ...search });
-      const found = bestOfFleet(context.fleetSearches ?? [], space, [COPY, REVERT]);
+      const space = searchSpace(boundsOf(ladder, search));
+      const found = bestOfFleet(ladder.context.fleetSearches ?? [], space, [COPY, REVERT]);
       if (!found) return ladder.skip('prior', 'no other adapter of the rollout has been searched yet');
       if (isJudged(ladder, found)) return ladder.skip('prior', `the fleet's best is ${strategyOf(found)}, which was tried`);
       ladder.enter('prior');
@@ -57,32 +59,52 @@ export function priorRung({ search }: SearchRungOptions = {}): Rung {
   };
 }
 
-/** The coefficients of the smallest loss on the search rows. */
-export function searchRung({ search, fleet = true }: SearchRungOptions = {}): Rung {
+/** The coefficients of the smallest loss on the search rows: one pair, or one for each group of the job's grouping. */
+export function searchRung(rung: SearchRungOptions = {}): Rung {
   return {
     name: 'search',
     refines: false,
     async run(ladder) {
       ladder.enter('search');
-      const { context, options } = ladder;
-      const found = await searchCoefficients({
-        options: { ...options.search, ...search },
-        seed: context.seed,
-        signal: context.signal,
-        history: ladder.searchHistory,
-        fuse: (coefficients) => ladder.fused(coefficients),
-        rowTokens: context.searchRowTokens,
-        rowLosses: (adapter, rows) => context.searchRowLosses(adapter, rows),
-        fleet: fleet ? context.fleetSearches : undefined,
-        onEvaluation: (evaluation, budget) => ladder.recordSearch(evaluation, budget),
-        now: () => ladder.now(),
-      });
-      ladder.finishSearch();
-      if (!isJudged(ladder, found)) return considerFused(ladder, 'search', found);
-      ladder.skip('search', `it found nothing surely better than ${strategyOf(found)}, which was tried`);
-      await ladder.checkpoint();
+      const { grouping = 'global' } = ladder.options;
+      if (grouping === 'global') return considerFound(ladder, await findPair(ladder, rung));
+      const modules = ladder.evolution.modules.keys();
+      const found = await searchGroups(ladder, groupingOf(grouping, modules), boundsOf(ladder, rung.search));
+      return considerGroups(ladder, grouping, found);
     },
   };
+}
+
+function findPair(ladder: Ladder, { search, fleet = true }: SearchRungOptions): Promise<Coefficients> {
+  const { context, options } = ladder;
+  return searchCoefficients({
+    options: { ...options.search, ...search, ...boundsOf(ladder, search) },
+    seed: context.seed,
+    signal: context.signal,
+    history: ladder.searchHistory,
+    fuse: (coefficients) => ladder.fused(coefficients),
+    rowTokens: context.searchRowTokens,
+    rowLosses: (adapter, rows) => context.searchRowLosses(adapter, rows),
+    fleet: fleet ? context.fleetSearches : undefined,
+    onEvaluation: (evaluation, budget) => ladder.recordSearch(evaluation, budget),
+    now: () => ladder.now(),
+  });
+}
+
+async function considerFound(ladder: Ladder, found: Coefficients): Promise<void> {
+  ladder.finishSearch();
+  if (!isJudged(ladder, found)) return considerFused(ladder, 'search', found);
+  ladder.skip('search', `it found nothing surely better than ${strategyOf(found)}, which was tried`);
+  await ladder.checkpoint();
+}
+
+async function considerGroups(ladder: Ladder, grouping: GroupingName, found: GroupedCoefficients): Promise<void> {
+  const pair = commonPair(found);
+  if (pair) return considerFound(ladder, pair);
+  ladder.finishSearch();
+  const mean = meanCoefficients(found, ladder.context.oldAdapter.modules.keys());
+  const groups = toCoefficientGroups(grouping, found);
+  await ladder.consider({ id: 'search', rung: 'search', strategy: 'relora', ...mean, groups, step: 0 }, ladder.fused(found));
 }
 
 async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Coefficients): Promise<void> {
@@ -92,7 +114,11 @@ async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Co
 
 /** Whether the gate has seen these coefficients, on another rung. */
 function isJudged(ladder: Ladder, { alpha, beta }: Coefficients): boolean {
-  return ladder.candidates.some((known) => known.alpha === alpha && known.beta === beta && known.step === 0);
+  return ladder.candidates.some((known) => known.alpha === alpha && known.beta === beta && known.step === 0 && !known.groups);
+}
+
+function boundsOf({ options }: Ladder, search: SearchOptions = {}): Required<CoefficientBounds> {
+  return commonBounds(options.search ?? {}, search);
 }
 
 function strategyOf({ alpha, beta }: Coefficients): CandidateStrategy {

@@ -1,5 +1,5 @@
 import type { Adapter } from '../models/adapter.ts';
-import type { CandidateRecord, CandidateStrategy, RungName } from './adaptation.ts';
+import type { CandidateRecord, RungName } from './adaptation.ts';
 import { fineTunedStrategy, type Ladder } from './ladder.ts';
 import { isBetter } from './readiness-gate.ts';
 import { DEFAULT_REGULARISATION, NO_REGULARISATION, type RegularisationOptions } from './regularisation.ts';
@@ -44,8 +44,8 @@ function trainingRung(name: RungName, startOf: (ladder: Ladder) => Start, option
         steps: training.steps,
         evaluateEvery: ladder.options.evaluateEvery,
         onEvaluate: async (step, adapter) => {
-          const { alpha, beta, strategy } = start;
-          const proposal = { id: `${name}@${step}`, rung: name, strategy, alpha, beta, step };
+          const { alpha, beta, groups, strategy } = start;
+          const proposal = { id: `${name}@${step}`, rung: name, strategy, alpha, beta, groups, step };
           await ladder.consider(proposal, adapter, 'fine_tune');
           return training.isOver() ? 'stop' : 'continue';
         },
@@ -115,11 +115,9 @@ function sinceBest(candidates: readonly CandidateRecord[]): number {
   return candidates.length - 1 - best;
 }
 
-interface Start {
+/** With the coefficients of its fusion. */
+interface Start extends Pick<CandidateRecord, 'strategy' | 'alpha' | 'beta' | 'groups'> {
   readonly adapter: Adapter;
-  readonly alpha: number | null;
-  readonly beta: number | null;
-  readonly strategy: CandidateStrategy;
 }
 
 function freshStart({ context }: Ladder): Start {
@@ -129,8 +127,8 @@ function freshStart({ context }: Ladder): Start {
 /** A resumed run finds the same one: it is chosen by what the state has recorded. */
 function startOfBest(ladder: Ladder): Start {
   const chosen = bestStart(ladder);
-  const coefficients = { alpha: chosen.alpha!, beta: chosen.beta! };
-  return { adapter: ladder.fused(coefficients), ...coefficients, strategy: fineTunedStrategy(chosen) };
+  const { alpha, beta, groups } = chosen;
+  return { adapter: ladder.initialOf(chosen), alpha, beta, groups, strategy: fineTunedStrategy(chosen) };
 }
 
 /** The best untrained candidate by the gate's metric; among equals the one of the smaller loss on the search rows. */

@@ -10,7 +10,7 @@ import { CheckpointStore } from './checkpoint.ts';
 import { evolutionBetween, readEvolution, requireCompatible } from './evolve.ts';
 import { JobContext } from './job-context.ts';
 import { toCandidate, toRung, type JobListener } from './job-listener.ts';
-import { regularisationOf, resolveOptions, type AdaptationSettings } from './job-options.ts';
+import { fusionOf, regularisationOf, resolveOptions, type AdaptationSettings } from './job-options.ts';
 import { TrainingDivergedError } from './loss-monitor.ts';
 import { PhaseClock } from './phase-clock.ts';
 import type { AdaptOutcome, Baselines, JobSpec, Phase, Strategy } from './protocol.ts';
@@ -95,7 +95,7 @@ class Job {
       refineSteps: spec.kind === 'control' ? 0 : settings.refineSteps,
       patience: settings.patience,
       prefer: settings.prefer,
-      search: { evaluations: settings.searchEvaluations, batchSize: settings.batchSize },
+      ...fusionOf(settings),
       regularisation: regularisationOf(settings),
     });
     // A control publishes nothing, and a resumed run may have published before: both are ready by the ladder's word.

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { factorArrays, withFactorArrays } from '../engine/optimiser/factors.ts';
 import { saveAdapter } from '../formats/peft-adapter.ts';
-import type { Adapter } from '../models/adapter.ts';
+import type { Adapter, LoraConfig } from '../models/adapter.ts';
+import type { BaseModel } from '../models/base-model.ts';
 import { createAdapter } from '../models/lora-init.ts';
 import type {
   AdaptationContext,
@@ -14,10 +15,13 @@ import type {
 } from '../relora/adaptation.ts';
 import type { Evolution } from '../relora/evolution.ts';
 import type { FleetSearches } from '../relora/fleet-prior.ts';
+import type { LossAndGradients } from '../relora/gradient-coefficients.ts';
 import type { GateMeasurement } from '../relora/readiness-gate.ts';
+import { decodeBest, encodeBest } from './best-adapter.ts';
 import { KEPT_CHECKPOINTS, type Checkpoint, type CheckpointStore } from './checkpoint.ts';
 import { meanLoss, measure, type Measurement } from './evaluation.ts';
 import type { TokenizedExample } from './example.ts';
+import { accumulateGradients } from './gradients.ts';
 import type { JobListener } from './job-listener.ts';
 import { toCandidate } from './job-listener.ts';
 import type { AdaptationSettings } from './job-options.ts';
@@ -49,6 +53,8 @@ interface JobState {
   readonly ladder: LadderState;
   /** Is the best candidate's adapter among the tensors? */
   readonly hasBest: boolean;
+  /** Its configuration, whose ranks may have grown; absent in checkpoints of versions whose ranks could not. */
+  readonly bestConfig?: LoraConfig;
   /** Null while nothing is being trained. */
   readonly trainer: unknown;
   /** The rung that trains. */
@@ -123,6 +129,10 @@ export class JobContext implements AdaptationContext {
     return this.#options.spec.fleet ?? [];
   }
 
+  get baseWeights(): BaseModel['weights'] {
+    return this.#options.base.model.weights;
+  }
+
   get searchRowTokens(): number[] {
     return this.#searchRows.map(({ completionIds }) => completionIds.length);
   }
@@ -131,6 +141,12 @@ export class JobContext implements AdaptationContext {
     const { base, signal } = this.#options;
     const examples = rows.map((row) => this.#searchRows[row]!);
     return (await meanLoss(base.runtime, adapter, examples, { signal })).perExample;
+  }
+
+  /** In micro-batches, before each of which the signal is looked at. */
+  async searchRowGradients(adapter: Adapter): Promise<LossAndGradients> {
+    const { base, signal } = this.#options;
+    return accumulateGradients(base.runtime, adapter, this.#searchRows, { signal });
   }
 
   async gateMetric(adapter: Adapter): Promise<GateMeasurement> {
@@ -204,13 +220,13 @@ export class JobContext implements AdaptationContext {
   /** Writes a candidate as a PEFT folder within the job's folder. */
   async writeCandidate({ adapter, ...record }: LadderCandidate, name: string): Promise<string> {
     const { spec, base } = this.#options;
-    const { alpha, beta } = record;
+    const { alpha, beta, groups } = record;
     const dir = join(spec.workDir, name);
     const manifest = {
       baseFingerprint: base.model.fingerprint,
       parent: spec.parent ?? null,
       strategy: record.strategy,
-      coefficients: alpha === null || beta === null ? null : { alpha, beta },
+      coefficients: alpha === null || beta === null ? null : { alpha, beta, ...(groups && { groups }) },
       metrics: { [record.metric.name]: record.metric.value, steps: record.step },
       precision: base.precision.precision,
     };
@@ -241,29 +257,26 @@ export class JobContext implements AdaptationContext {
     const state: JobState = {
       ladder: this.#ladder,
       hasBest: this.#best !== null,
+      ...(this.#best && { bestConfig: this.#best.config }),
       trainer: trainer?.state ?? null,
       training: this.#training,
       before: this.#before,
     };
-    const tensors = new Map(trainer?.tensors);
-    if (this.#best) for (const [name, data] of factorArrays(this.#best.modules)) tensors.set(`best/${name}`, data);
+    const tensors = new Map([...(trainer?.tensors ?? []), ...(this.#best ? encodeBest(this.#best) : [])]);
     await this.#options.checkpoints.save({ state, tensors });
     this.#noteSaved(this.#trainer?.optimiser.step ?? 0);
     this.#savedAt = performance.now();
   }
 
   #restore({ state, tensors }: Checkpoint): AdaptationContext['resume'] {
-    const { ladder, hasBest, trainer, training, before } = state as JobState;
+    const { ladder, hasBest, bestConfig, trainer, training, before } = state as JobState;
     const names = [...factorArrays(this.oldAdapter.modules).keys()];
     this.#training = training;
     this.#before = before;
     if (trainer !== null) this.#sum(decodeTrainerState({ state: trainer, tensors }, names));
     this.#ladder = ladder;
     this.#noteSaved(this.#trainer?.optimiser.step ?? 0);
-    if (hasBest) {
-      const arrays = new Map(names.map((name) => [name, tensors.get(`best/${name}`)!]));
-      this.#best = withFactorArrays(this.oldAdapter, arrays);
-    }
+    if (hasBest) this.#best = decodeBest(tensors, this.oldAdapter, bestConfig ?? this.oldAdapter.config);
     return { state: ladder, bestAdapter: this.#best };
   }
 

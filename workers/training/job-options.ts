@@ -1,5 +1,8 @@
+import type { AdaptationOptions } from '../relora/adaptation.ts';
+import { boundsMoving } from '../relora/coefficients.ts';
+import { AdaptationError } from '../relora/errors.ts';
 import { DEFAULT_REGULARISATION, type RegularisationOptions } from '../relora/regularisation.ts';
-import type { AdaptOptions } from './protocol.ts';
+import { GROUPINGS, MOVED_COEFFICIENTS, type AdaptOptions } from './protocol.ts';
 
 export type AdaptationSettings = Required<AdaptOptions>;
 
@@ -12,6 +15,10 @@ export const ADAPTATION_DEFAULTS: Omit<AdaptationSettings, 'learningRate' | 'scr
   evaluateEvery: 20,
   searchEvaluations: 12,
   searchRows: 64,
+  coefficients: 'both',
+  grouping: 'global',
+  fusionRank: 0,
+  fusionEnergy: 1,
   refineSteps: 0,
   patience: 5,
   regulariseTowards: DEFAULT_REGULARISATION.target,
@@ -34,12 +41,44 @@ export function defaultLearningRate(start: keyof typeof MEASURED_RATES, hiddenSi
   return MEASURED_RATES[start] * (MEASURED_WIDTH / hiddenSize) ** 0.85;
 }
 
-/** The options with defaults for what is absent or undefined; a control trains from scratch, whatever they say. */
+interface Legal {
+  readonly expected: string;
+  accepts(value: unknown): boolean;
+}
+
+const LEGAL: Readonly<Partial<Record<keyof AdaptOptions, Legal>>> = {
+  coefficients: oneOf(MOVED_COEFFICIENTS),
+  grouping: oneOf(GROUPINGS),
+  fusionRank: { expected: '0 or a positive integer', accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0 },
+  fusionEnergy: {
+    expected: 'a number above 0, at most 1',
+    accepts: (value) => typeof value === 'number' && value > 0 && value <= 1,
+  },
+};
+
+function oneOf(values: readonly unknown[]): Legal {
+  return { expected: values.join(', '), accepts: (value) => values.includes(value) };
+}
+
+/** What is wrong with an option's value (`is …, expected …`), or null; of options that are checked nowhere else. */
+export function optionProblem(name: string, value: unknown): string | null {
+  const legal = LEGAL[name as keyof AdaptOptions];
+  return !legal || legal.accepts(value) ? null : `is ${JSON.stringify(value)}, expected ${legal.expected}`;
+}
+
+/**
+ * The options with defaults for what is absent or undefined; a control trains from scratch, whatever they say.
+ * @throws AdaptationError `invalid_option` naming option, value and expectation
+ */
 export function resolveOptions(
   options: AdaptOptions,
   { control, hiddenSize }: { readonly control: boolean; readonly hiddenSize: number },
 ): AdaptationSettings {
   const given: AdaptOptions = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  for (const [name, value] of Object.entries(given)) {
+    const problem = optionProblem(name, value);
+    if (problem !== null) throw new AdaptationError('invalid_option', `option ${name} ${problem}`);
+  }
   return {
     learningRate: defaultLearningRate('carried', hiddenSize),
     scratchLearningRate: given.learningRate ?? defaultLearningRate('fresh', hiddenSize),
@@ -56,5 +95,15 @@ export function regularisationOf(settings: AdaptationSettings): RegularisationOp
     strong: settings.regulariseStrength,
     space: settings.regulariseSpace,
     target: settings.regulariseTowards,
+  };
+}
+
+/** What the rungs that fuse are to do. */
+export function fusionOf(settings: AdaptationSettings): Pick<AdaptationOptions, 'search' | 'grouping' | 'fusion'> {
+  const { searchEvaluations, batchSize, coefficients, grouping, fusionRank: cap, fusionEnergy: energy } = settings;
+  return {
+    search: { evaluations: searchEvaluations, batchSize, ...boundsMoving(coefficients) },
+    grouping,
+    fusion: { rank: cap === 0 ? 'keep' : { cap, energy } },
   };
 }

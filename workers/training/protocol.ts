@@ -13,11 +13,13 @@ import {
   type RungReport,
   type StrategyName,
 } from '../relora/adaptation.ts';
+import { MOVED_COEFFICIENTS, type MovedCoefficients } from '../relora/coefficients.ts';
 import type { FleetSearches } from '../relora/fleet-prior.ts';
+import { GROUPINGS, type GroupingName } from '../relora/grouping.ts';
 import type { GateFailure, GateRule } from '../relora/readiness-gate.ts';
 import type { RegularisationOptions } from '../relora/regularisation.ts';
 
-export { PREFERENCES, STRATEGIES };
+export { GROUPINGS, MOVED_COEFFICIENTS, PREFERENCES, STRATEGIES };
 export type { FleetSearches };
 /** What a job was asked for. */
 export type Strategy = StrategyName;
@@ -60,6 +62,14 @@ export interface AdaptOptions {
   readonly searchEvaluations?: number;
   /** Rows of the validation split that the search measures the loss on. */
   readonly searchRows?: number;
+  /** Which of the two the search moves; the other one stays what it is in a copy. */
+  readonly coefficients?: MovedCoefficients;
+  /** Modules that share their coefficients; anything but `global` finds them by gradients in place of the search. */
+  readonly grouping?: GroupingName;
+  /** Largest rank that what is fused may grow to; 0 keeps the old adapter's. */
+  readonly fusionRank?: number;
+  /** Share of the fused target's energy that a grown rank is to hold, from above 0 to 1: the smallest such rank is taken. */
+  readonly fusionEnergy?: number;
   /** Optimiser steps to go on after readiness; a candidate that is better beyond noise is published again. */
   readonly refineSteps?: number;
   /** Of `auto`: looks at the gate without a better one until fine-tuning gives up; 0: never. */

@@ -255,6 +255,14 @@ describe('saving', () => {
     }
   });
 
+  it('says in the manifest which coefficients groups of modules have', async () => {
+    const values = { attention: { alpha: 1.1, beta: -0.9 }, mlp: { alpha: 0.9, beta: 0.1 } };
+    const coefficients = { alpha: 1, beta: -0.4, groups: { grouping: 'block', values } };
+    const folder = join(await temporaryFolder(), 'out');
+    await saveAdapter(folder, await load('llama-gqa-tied'), { manifest: { baseFingerprint: 'f'.repeat(64), coefficients } });
+    expect((await readAdapterManifest(folder))!.coefficients).toEqual(coefficients);
+  });
+
   it('writes a manifest whose checksums catch a changed file', async () => {
     const manifest = {
       baseFingerprint: 'f'.repeat(64),

@@ -5,6 +5,7 @@ import {
   depthGrouping,
   everyGroup,
   globalGrouping,
+  groupingOf,
   moduleGrouping,
   type Grouping,
 } from '../../../workers/relora/grouping.ts';
@@ -24,6 +25,20 @@ describe('groupings', () => {
     ['a band a layer', depthGrouping(LAYERS, LAYERS), ['band 0', 'band 1', 'band 2', 'band 3', 'band 4']],
   ])('%s', (_, grouping, groups) => {
     expect([...everyGroup(grouping, NAMES, { alpha: 1, beta: 0 }).values.keys()]).toEqual(groups);
+  });
+
+  it.each([
+    ['global', ['all']],
+    ['block', ['attention', 'mlp']],
+    ['module', NAMES],
+    ['depth', ['band 0', 'band 1', 'band 2', 'band 3']],
+  ] as const)('by name: %s', (name, groups) => {
+    expect([...everyGroup(groupingOf(name, NAMES), NAMES, { alpha: 1, beta: 0 }).values.keys()]).toEqual(groups);
+  });
+
+  it('by depth has as many bands as layers where those are fewer than four', () => {
+    const two = NAMES.filter((name) => name < 'model.layers.2');
+    expect(new Set(two.map(groupingOf('depth', two)))).toEqual(new Set(['band 0', 'band 1']));
   });
 
   it('tells blocks and bands apart', () => {

@@ -45,6 +45,15 @@ describe('refineCoefficients', () => {
     expect(loss).toBeLessThan(0.01 * losses[0]!);
   });
 
+  it('steps as far as without a coefficient that its bounds fix, however steep that one is', async () => {
+    const bounds = { steps: 1, alphaBounds: [1, 1] } as const;
+    const [flat, steep] = await Promise.all(
+      [0, 1e6].map((curvature) => refineCoefficients(parabola(pairs([2, -0.5], [2, -0.5]), pairs([curvature, 1], [curvature, 1])), COPY, bounds)),
+    );
+    expect(steep!.values).toEqual(flat!.values);
+    expect([...flat!.values.values()]).toEqual([{ alpha: 1, beta: -0.25 }, { alpha: 1, beta: -0.25 }]);
+  });
+
   it('stops at the bounds', async () => {
     const evaluate = parabola(pairs([2, -3], [-1, 4]), pairs([1, 1], [1, 1]));
     const { values } = await refineCoefficients(evaluate, COPY, { steps: 12, betaBounds: [-1, 0.25] });

@@ -1,26 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { AdaptationOptions, AdaptationOutcome, StrategyName } from '../../../workers/relora/adaptation.ts';
-import { DEFAULT_REGULARISATION, NO_REGULARISATION } from '../../../workers/relora/regularisation.ts';
+import type { AdaptationOutcome, StrategyName } from '../../../workers/relora/adaptation.ts';
+import { DEFAULT_REGULARISATION } from '../../../workers/relora/regularisation.ts';
 import { runStrategy } from '../../../workers/relora/strategies.ts';
 import { ids, ToyAdaptation, type ToyOptions } from './support/toy-adaptation.ts';
-
-/** Options of a run that has to reach a loss. */
-const until = (target: number, options: Partial<AdaptationOptions> = {}): AdaptationOptions => ({
-  gate: { metric: 'loss', kind: 'absolute', target },
-  old: null,
-  steps: 40,
-  evaluateEvery: 5,
-  search: { evaluations: 8, stepGain: 0, racing: false },
-  regularisation: NO_REGULARISATION,
-  ...options,
-});
-
-async function run(strategy: StrategyName, toy: ToyAdaptation, options: AdaptationOptions): Promise<AdaptationOutcome> {
-  return runStrategy(strategy, toy.context(), options);
-}
-
-/** A task that fusion cannot solve. */
-const NOVEL: ToyOptions = { novelty: 0.5 };
+import { comparable, killAtEveryCall, NOVEL, run, until } from './support/toy-runs.ts';
 
 describe('auto', () => {
   it('stops at copy where copy passes', async () => {
@@ -294,32 +277,15 @@ describe('the strategies', () => {
 });
 
 describe('an interrupted run', () => {
-  const options = until(0.3, { refineSteps: 10, steps: 30 });
-
   it('that is killed at any call resumes to the same outcome without repeating an evaluation', async () => {
-    const whole = new ToyAdaptation(NOVEL);
-    const expected = await run('auto', whole, options);
-    const total = whole.phases.length;
-    for (let killAt = 0; killAt < total; killAt++) {
-      let calls = 0;
-      const toy = new ToyAdaptation({
-        ...NOVEL,
-        before: () => {
-          if (calls++ === killAt) throw new Error('killed');
-        },
-      });
-      await expect(run('auto', toy, options)).rejects.toThrow('killed');
-      const outcome = await run('auto', toy, options);
-      const comparable = ({ candidates, searchHistory, published }: AdaptationOutcome) => ({
-        candidates: candidates.map(({ elapsedMs: _, ...record }) => record),
-        search: searchHistory.map(({ ms: _, ...point }) => point),
-        published: published?.adapter,
-      });
-      expect(comparable(outcome)).toEqual(comparable(expected));
-      expect(toy.published.at(-1)!.id).toBe(expected.published!.id);
+    const { whole, resumed } = await killAtEveryCall('auto', NOVEL, until(0.3, { refineSteps: 10, steps: 30 }));
+    expect(resumed.length).toBeGreaterThan(30);
+    for (const { toy, outcome } of resumed) {
+      expect(comparable(outcome)).toEqual(comparable(whole.outcome));
+      expect(toy.published.at(-1)!.id).toBe(whole.outcome.published!.id);
       // What was done but not yet kept when the process died may be done once more; everything else is not.
-      expect(toy.count('gate')).toBeLessThanOrEqual(whole.count('gate') + 1);
-      expect(toy.count('search')).toBeLessThanOrEqual(whole.count('search') + 1);
+      expect(toy.count('gate')).toBeLessThanOrEqual(whole.toy.count('gate') + 1);
+      expect(toy.count('search')).toBeLessThanOrEqual(whole.toy.count('search') + 1);
     }
   });
 

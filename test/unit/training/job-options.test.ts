@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { ADAPTATION_DEFAULTS, defaultLearningRate, resolveOptions } from '../../../workers/training/job-options.ts';
+import { ADAPTATION_DEFAULTS, defaultLearningRate, fusionOf, resolveOptions } from '../../../workers/training/job-options.ts';
+import type { AdaptOptions } from '../../../workers/training/protocol.ts';
 
 it.each([
   ['carried', 192, 5e-4],
@@ -20,4 +21,31 @@ it('keeps what is given and fills in the rest', () => {
 it('a control trains from scratch, at the rate for that', () => {
   const settings = resolveOptions({ strategy: 'auto' }, { control: true, hiddenSize: 192 });
   expect(settings).toMatchObject({ strategy: 'scratch', scratchLearningRate: 2e-3 });
+});
+
+it.each([
+  [{ coefficients: 'gamma' }, 'option coefficients is "gamma", expected both, alpha, beta'],
+  [{ grouping: 'layer' }, 'option grouping is "layer", expected global, block, depth, module'],
+  [{ fusionRank: -1 }, 'option fusionRank is -1, expected 0 or a positive integer'],
+  [{ fusionRank: 1.5 }, 'option fusionRank is 1.5, expected 0 or a positive integer'],
+  [{ fusionEnergy: 0 }, 'option fusionEnergy is 0, expected a number above 0, at most 1'],
+  [{ fusionEnergy: 1.01 }, 'option fusionEnergy is 1.01, expected a number above 0, at most 1'],
+])('refuses %j', (options, message) => {
+  const resolve = () => resolveOptions(options as AdaptOptions, { control: false, hiddenSize: 192 });
+  expect(resolve).toThrow(expect.objectContaining({ code: 'invalid_option', message }));
+});
+
+it('says what the method is to fuse: by default one pair, both searched, in the old rank', () => {
+  const settings = (options: AdaptOptions) => resolveOptions(options, { control: false, hiddenSize: 192 });
+  expect(fusionOf(settings({}))).toEqual({
+    search: { evaluations: 12, batchSize: 16, alphaBounds: [0, 1.5], betaBounds: [-1.25, 0.5] },
+    grouping: 'global',
+    fusion: { rank: 'keep' },
+  });
+  expect(fusionOf(settings({ coefficients: 'alpha', grouping: 'depth', fusionRank: 16, fusionEnergy: 0.9 }))).toMatchObject({
+    search: { betaBounds: [0, 0] },
+    grouping: 'depth',
+    fusion: { rank: { cap: 16, energy: 0.9 } },
+  });
+  expect(fusionOf(settings({ coefficients: 'beta' })).search).toMatchObject({ alphaBounds: [1, 1], betaBounds: [-1.25, 0.5] });
 });

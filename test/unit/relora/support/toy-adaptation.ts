@@ -1,4 +1,4 @@
-import type { Adapter, LoraFactors } from '../../../../workers/models/adapter.ts';
+import type { Adapter, LoraFactors, TrainableArrays } from '../../../../workers/models/adapter.ts';
 import type {
   AdaptationContext,
   AdaptationEvent,
@@ -18,7 +18,7 @@ import { anchorOf, l2Coefficient, withL2Gradients, type Penalty } from '../../..
 import { bestApproximation, evolutionOf, productOf, randomAdapter } from './adapters.ts';
 import { randomMatrix } from './matrices.ts';
 
-export const SHAPE = { name: 'layer', outFeatures: 12, inFeatures: 10 };
+const SIZE = { outFeatures: 12, inFeatures: 10 };
 const RANK = 3;
 
 /** How the new base differs from what the task wants: a task optimum at (bestAlpha, bestBeta) plus what only training finds. */
@@ -27,6 +27,8 @@ export interface ToyOptions {
   readonly change?: number;
   readonly bestAlpha?: number;
   readonly bestBeta?: number;
+  /** In place of one layer with `bestBeta`: attention's and the MLP's of as many layers as there are pairs. */
+  readonly bestBetas?: readonly (readonly [number, number])[];
   /** Size of a part of the task's optimum that no fusion reaches. */
   readonly novelty?: number;
   readonly learningRate?: number;
@@ -38,9 +40,18 @@ export interface ToyOptions {
   readonly before?: (call: string) => void;
 }
 
+/** One linear layer. */
+interface Layer {
+  readonly name: string;
+  /** How the base changed. */
+  readonly delta: Matrix;
+  readonly wanted: Matrix;
+}
+
 /**
- * A model that is one linear layer: the loss of an adapter is the mean squared difference of its product from the wanted
- * one, on some rows of the matrix for the search and on the others for the gate. Fine-tuning is gradient descent.
+ * A model that is a few linear layers: the loss of an adapter is the squared difference of its products from the wanted
+ * ones, summed over layers and averaged over elements, on some rows of the matrices for the search and on the others for
+ * the gate. Fine-tuning is gradient descent.
  * What was kept at checkpoints survives in the object, as on disk; `context()` is a new process.
  */
 export class ToyAdaptation {
@@ -52,35 +63,45 @@ export class ToyAdaptation {
   readonly controller = new AbortController();
   readonly old: Adapter;
   readonly #options: ToyOptions;
-  readonly #delta: Matrix;
-  readonly #wanted: Matrix;
+  readonly #layers: readonly Layer[];
   readonly #random = Random.fromSeed(8);
   #phase: LadderPhase | 'none' = 'none';
   #saved: { state: string; best: Candidate | null } | null = null;
   #trained: { rung: RungName; step: number; adapter: Adapter } | null = null;
 
   constructor(options: ToyOptions = {}) {
-    const { change = 0.5, bestAlpha = 1, bestBeta = -1, novelty = 0 } = options;
     this.#options = options;
-    this.old = randomAdapter([SHAPE], RANK, RANK, 11);
-    const direction = matmul(randomMatrix(SHAPE.outFeatures, 1, 12), randomMatrix(1, SHAPE.inFeatures, 13));
-    this.#delta = scaled(direction, change);
-    const unreachable = scaled(matmul(randomMatrix(SHAPE.outFeatures, 1, 14), randomMatrix(1, SHAPE.inFeatures, 15)), novelty);
-    const fused = productOf(this.old.modules.get('layer')!).data.map((value, i) => bestAlpha * value + bestBeta * this.#delta.data[i]!);
+    const { bestBeta = -1, bestBetas } = options;
+    const betas = bestBetas?.flat() ?? [bestBeta];
+    const names = betas.map((_, i) => (bestBetas ? `model.layers.${i >> 1}.${i % 2 === 0 ? 'self_attn.q_proj' : 'mlp.up_proj'}` : 'layer'));
+    this.old = randomAdapter(names.map((name) => ({ name, ...SIZE })), RANK, RANK, 11);
+    this.#layers = names.map((name, i) => this.#makeLayer(name, betas[i]!, 12 + 10 * i));
+  }
+
+  #makeLayer(name: string, bestBeta: number, seed: number): Layer {
+    const { change = 0.5, bestAlpha = 1, novelty = 0 } = this.#options;
+    const direction = matmul(randomMatrix(SIZE.outFeatures, 1, seed), randomMatrix(1, SIZE.inFeatures, seed + 1));
+    const delta = scaled(direction, change);
+    const unreachable = scaled(matmul(randomMatrix(SIZE.outFeatures, 1, seed + 2), randomMatrix(1, SIZE.inFeatures, seed + 3)), novelty);
+    const fused = productOf(this.old.modules.get(name)!).data.map((value, i) => bestAlpha * value + bestBeta * delta.data[i]!);
     const wanted = { ...direction, data: fused.map((value, i) => value + unreachable.data[i]!) };
     // Of the adapter's rank, so that training can reach it.
-    this.#wanted = bestApproximation(wanted, RANK);
+    return { name, delta, wanted: bestApproximation(wanted, RANK) };
   }
 
   context(): AdaptationContext {
     return {
       oldAdapter: this.old,
-      evolution: evolutionOf(new Map([['layer', this.#delta]])),
+      evolution: evolutionOf(new Map(this.#layers.map(({ name, delta }) => [name, delta]))),
       seed: 3,
       signal: this.controller.signal,
-      createFresh: (seed) => emptied(randomAdapter([SHAPE], RANK, RANK, seed)),
+      createFresh: (seed) => emptied(randomAdapter(this.#layers.map(({ name }) => ({ name, ...SIZE })), RANK, RANK, seed)),
       searchRowTokens: this.#rowTokens(),
       searchRowLosses: async (adapter, rows) => this.#call('search', () => this.#rowLosses(adapter, rows, 0)),
+      searchRowGradients: async (adapter) => {
+        const half = SIZE.outFeatures * SIZE.inFeatures / 2;
+        return this.#call('gradients', () => ({ loss: this.loss(adapter, 0), gradients: this.#gradients(adapter, half, 0) }));
+      },
       canTrain: this.#options.canTrain ?? true,
       fleetSearches: this.#options.fleetSearches ?? [],
       gateMetric: async (adapter) => this.#call('gate', () => this.metric(adapter)),
@@ -95,28 +116,30 @@ export class ToyAdaptation {
 
   /** Mean squared difference on the even (0) or odd (1) rows. */
   loss(adapter: Adapter, parity: 0 | 1): number {
-    const error = this.#error(adapter);
-    let sum = 0;
-    for (let i = parity; i < error.rows; i += 2) for (let j = 0; j < error.cols; j++) sum += error.data[i * error.cols + j]! ** 2;
-    return sum / (error.data.length / 2);
+    const tokens = this.#rowTokens();
+    const losses = this.#rowLosses(adapter, [...tokens.keys()], parity);
+    return losses.reduce((sum, loss) => sum + loss, 0) / tokens.reduce((sum, count) => sum + count, 0);
   }
 
   /** Summed squared differences of some of the even (0) or odd (1) rows. */
   #rowLosses(adapter: Adapter, rows: readonly number[], parity: 0 | 1): number[] {
-    const { data, cols } = this.#error(adapter);
-    const sumOf = (row: number) => data.subarray(row * cols, (row + 1) * cols).reduce((sum, error) => sum + error ** 2, 0);
+    const errors = this.#layers.map((layer) => errorOf(adapter, layer));
+    const sumOf = (row: number) =>
+      errors.reduce((total, { data, cols }) => {
+        return total + data.subarray(row * cols, (row + 1) * cols).reduce((sum, error) => sum + error ** 2, 0);
+      }, 0);
     return rows.map((row) => sumOf(2 * row + parity));
   }
 
   #rowTokens(): number[] {
-    return new Array<number>(SHAPE.outFeatures / 2).fill(SHAPE.inFeatures);
+    return new Array<number>(SIZE.outFeatures / 2).fill(SIZE.inFeatures);
   }
 
   /** The loss on the odd rows, each of which is a row of the gate. */
   metric(adapter: Adapter): GateMeasurement {
     const noise = this.#options.gateNoise ?? 0;
     const exact = this.#rowLosses(adapter, [...this.#rowTokens().keys()], 1);
-    const values = exact.map((loss) => loss + noise * SHAPE.inFeatures * this.#random.normal());
+    const values = exact.map((loss) => loss + noise * SIZE.inFeatures * this.#random.normal());
     return {
       metric: { name: 'loss', value: this.loss(adapter, 1), rows: values.length, standardError: 0.001 },
       outcomes: { values, tokens: this.#rowTokens() },
@@ -158,23 +181,35 @@ export class ToyAdaptation {
   }
 
   #descend(adapter: Adapter, penalty: Penalty): Adapter {
-    const factors = adapter.modules.get('layer')!;
-    const { rank, outFeatures, inFeatures, scaling } = factors;
-    const error = scaled(this.#error(adapter), (2 * scaling) / (outFeatures * inFeatures));
-    const b = matmul(error, transpose(matrix(rank, inFeatures, factors.a)));
-    const a = transposedMatmul(matrix(outFeatures, rank, factors.b), error);
-    const raw = new Map([['layer', { a: Float32Array.from(a.data), b: Float32Array.from(b.data) }]]);
-    const gradients = withL2Gradients(raw, adapter, penalty).get('layer')!;
+    const raw = this.#gradients(adapter, SIZE.outFeatures * SIZE.inFeatures);
+    const gradients = withL2Gradients(raw, adapter, penalty);
     const rate = this.#options.learningRate ?? 2;
     const moved = (values: Float32Array, gradient: Float32Array) => values.map((value, i) => value - rate * gradient[i]!);
-    const next: LoraFactors = { ...factors, a: moved(factors.a, gradients.a), b: moved(factors.b, gradients.b) };
-    return { ...adapter, modules: new Map([['layer', next]]) };
+    const modules = [...adapter.modules].map(([name, factors]): [string, LoraFactors] => {
+      const { a, b } = gradients.get(name)!;
+      return [name, { ...factors, a: moved(factors.a, a), b: moved(factors.b, b) }];
+    });
+    return { ...adapter, modules: new Map(modules) };
   }
 
-  #error(adapter: Adapter): Matrix {
-    const product = productOf(adapter.modules.get('layer')!);
-    return { ...product, data: product.data.map((value, i) => value - this.#wanted.data[i]!) };
+  /** Of the summed squares of all rows, or of the even (0) or odd (1) ones, divided by a number of elements. */
+  #gradients(adapter: Adapter, elements: number, parity?: 0 | 1): Map<string, TrainableArrays> {
+    const gradients = this.#layers.map((layer): [string, TrainableArrays] => {
+      const factors = adapter.modules.get(layer.name)!;
+      const { rank, outFeatures, inFeatures, scaling } = factors;
+      const error = scaled(errorOf(adapter, layer), (2 * scaling) / elements);
+      if (parity !== undefined) for (let row = 1 - parity; row < error.rows; row += 2) error.data.fill(0, row * error.cols, (row + 1) * error.cols);
+      const b = matmul(error, transpose(matrix(rank, inFeatures, factors.a)));
+      const a = transposedMatmul(matrix(outFeatures, rank, factors.b), error);
+      return [layer.name, { a: Float32Array.from(a.data), b: Float32Array.from(b.data) }];
+    });
+    return new Map(gradients);
   }
+}
+
+function errorOf(adapter: Adapter, { name, wanted }: Layer): Matrix {
+  const product = productOf(adapter.modules.get(name)!);
+  return { ...product, data: product.data.map((value, i) => value - wanted.data[i]!) };
 }
 
 export const ids = (candidates: readonly CandidateRecord[]) => candidates.map(({ id }) => id);
