@@ -53,3 +53,10 @@ export function number(constraint: 'any' | 'positive' = 'any'): (text: string) =
     throw new InvalidArgumentError(`expected a ${constraint === 'positive' ? 'positive ' : ''}number, found "${text}".`);
   };
 }
+
+/** Parser of a share above 0, at most 1. */
+export function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && value > 0 && value <= 1) return value;
+  throw new InvalidArgumentError(`expected a number above 0, at most 1, found "${text}".`);
+}

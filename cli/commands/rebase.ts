@@ -1,11 +1,13 @@
 import { Option, type Command } from 'commander';
 import { PREFERENCES, STRATEGIES, type Preference } from '../../workers/relora/adaptation.ts';
+import { MOVED_COEFFICIENTS, type MovedCoefficients } from '../../workers/relora/coefficients.ts';
+import { GROUPINGS, type GroupingName } from '../../workers/relora/grouping.ts';
 import { REGULARISATION_SCHEDULES, REGULARISATION_SPACES, type RegularisationOptions } from '../../workers/relora/regularisation.ts';
 import type { JobListener } from '../../workers/training/job-listener.ts';
 import type { AdaptOutcome, GateSpec, JobSpec, MetricName, Strategy } from '../../workers/training/protocol.ts';
 import { UnsuccessfulResult } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
-import { addCommonOptions, integer, number, type CommonOptions } from '../options.ts';
+import { addCommonOptions, integer, number, share, type CommonOptions } from '../options.ts';
 import { createOutput, type Output } from '../output.ts';
 import { addGateOptions, gateOf, type GateOptions } from '../rebase-gate.ts';
 import { describeEvent, ladderTable, rebaseDocument, rebaseRows } from '../rebase-report.ts';
@@ -33,6 +35,10 @@ interface RebaseOptions extends CommonOptions, GateOptions {
   readonly learningRate?: number;
   readonly evaluateEvery: number;
   readonly searchEvaluations: number;
+  readonly coefficients: MovedCoefficients;
+  readonly grouping: GroupingName;
+  readonly fusionRank: number;
+  readonly fusionEnergy: number;
 }
 
 export function register(program: Command): void {
@@ -64,6 +70,16 @@ export function register(program: Command): void {
     .option('--learning-rate <x>', 'at the end of the warm-up (default: by strategy and width of the model)', number('positive'))
     .option('--evaluate-every <n>', 'steps between two looks at the gate', integer(1), 20)
     .option('--search-evaluations <n>', 'loss evaluations of the search for α and β', integer(0), 12)
+    .addOption(
+      new Option('--coefficients <which>', 'what the search moves; the other stays as in a copy').choices(MOVED_COEFFICIENTS).default('both'),
+    )
+    .addOption(
+      new Option('--grouping <name>', 'modules that share α and β; all but global find them by gradients instead of the search')
+        .choices(GROUPINGS)
+        .default('global'),
+    )
+    .option('--fusion-rank <n>', "largest rank that a fused adapter may grow to; 0 keeps the old one's", integer(0), 0)
+    .option('--fusion-energy <x>', 'share of the fused energy that a grown rank is to hold, at most 1', share, 1)
     .addOption(
       new Option('--regularise-towards <what>', 'what the L2 penalty of fine-tuning pulls towards')
         .choices(['initial', 'zero'])
@@ -112,10 +128,12 @@ async function carryOver(options: RebaseOptions, aim: Aim, output: Output, signa
 }
 
 function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: string): JobSpec {
-  const { strategy, prefer, batchSize, learningRate, evaluateEvery, searchEvaluations, refineSteps, patience, seed } = options;
+  const { strategy, prefer, batchSize, learningRate, evaluateEvery, refineSteps, patience, seed } = options;
   const { regulariseTowards, regulariseSpace, regulariseSchedule, regulariseStrength } = options;
+  const { searchEvaluations, coefficients, grouping, fusionRank, fusionEnergy } = options;
   const training = { maxSteps: options.steps, batchSize, learningRate, evaluateEvery, refineSteps, patience };
   const regularisation = { regulariseTowards, regulariseSpace, regulariseSchedule, regulariseStrength };
+  const fusion = { searchEvaluations, coefficients, grouping, fusionRank, fusionEnergy };
   return {
     jobId: 'rebase',
     kind: 'adaptation',
@@ -126,7 +144,7 @@ function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: string):
     metric,
     gate,
     evolution: null,
-    options: { strategy, prefer, searchEvaluations, seed, ...training, ...regularisation },
+    options: { strategy, prefer, seed, ...fusion, ...training, ...regularisation },
     workDir,
   };
 }

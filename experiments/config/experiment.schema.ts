@@ -1,7 +1,7 @@
 import Type, { type Static, type TSchema } from 'typebox';
 import { Gate, Metric } from '../../src/modules/adapters/adapter.schemas.ts';
 import { DEVICE_CHOICES } from '../../workers/engine/devices/device.ts';
-import { PRECISIONS } from '../../workers/engine/devices/precision.ts';
+import { PRECISION_SETTINGS } from '../../workers/engine/devices/precision.ts';
 
 const strict = { additionalProperties: false };
 /** Names go into keys, folders and tables. */
@@ -100,7 +100,7 @@ export const ExperimentSchema = Type.Object(
     baselines: Type.Optional(Type.Array(Name)),
     surfaces: Type.Optional(Type.Array(Surface)),
     device: Type.Optional(Type.Enum(DEVICE_CHOICES)),
-    precision: Type.Optional(Type.Enum(PRECISIONS)),
+    precision: Type.Optional(Type.Enum(PRECISION_SETTINGS)),
     threads: Type.Optional(Count),
   },
   strict,

@@ -1,4 +1,4 @@
-import { resolveOptions } from '../../workers/training/job-options.ts';
+import { optionProblem, resolveOptions } from '../../workers/training/job-options.ts';
 import { STRATEGIES, type AdaptOptions, type Strategy } from '../../workers/training/protocol.ts';
 
 interface Place {
@@ -25,7 +25,7 @@ function problemOf(name: string, value: unknown): string | null {
   const legal = Object.keys(KNOWN).filter((key) => key !== 'strategy');
   if (!legal.includes(name)) return `is not known, expected ${legal.map(snakeCase).join(', ')}`;
   const fallback = KNOWN[name];
-  if (fallback === null || typeof value === typeof fallback) return null;
+  if (fallback === null || typeof value === typeof fallback) return optionProblem(name, value);
   return `is ${JSON.stringify(value)}, expected a ${typeof fallback}`;
 }
 

@@ -49,7 +49,8 @@ function toGateSpec({ max_negative_flips: maxNegativeFlips, ...rule }: StoredGat
   return { ...rule, ...(maxNegativeFlips === undefined ? {} : { maxNegativeFlips }) };
 }
 
-function adaptOptions(job: LoadedJob, options: StoredOptions): AdaptOptions {
+/** A rollout's options by their names in the training process; those of the fleet's schedule are none of its business. */
+export function adaptOptions(job: Pick<LoadedJob, 'id' | 'strategy'>, options: StoredOptions): AdaptOptions {
   return {
     strategy: oneOf<Strategy>(STRATEGIES, job.strategy, `strategy of job ${job.id}`),
     prefer: options.prefer,
@@ -59,6 +60,10 @@ function adaptOptions(job: LoadedJob, options: StoredOptions): AdaptOptions {
     evaluateEvery: options.evaluate_every,
     searchEvaluations: options.search_evaluations,
     searchRows: options.search_rows,
+    coefficients: options.coefficients,
+    grouping: options.grouping,
+    fusionRank: options.fusion_rank,
+    fusionEnergy: options.fusion_energy,
     refineSteps: options.refine_steps,
     patience: options.patience,
     regulariseTowards: options.regularise_towards,

@@ -57,6 +57,35 @@ export const RolloutOptions = Type.Object(
       Type.Integer({ minimum: 0, maximum: 1000, description: 'Loss evaluations that the search for α and β may spend.' }),
     ),
     search_rows: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Rows that it measures on.' })),
+    coefficients: Type.Optional(
+      Type.Enum(['both', 'alpha', 'beta'] as const, {
+        default: 'both',
+        description: 'Which of α and β the search moves; the other stays what it is in a copy (α 1, β 0).',
+      }),
+    ),
+    grouping: Type.Optional(
+      Type.Enum(['global', 'block', 'depth', 'module'] as const, {
+        default: 'global',
+        description:
+          'Which modules share α and β: all; those of attention and of the MLP; four bands of layers; none. All but global find them by a few gradients on the search rows instead of the search.',
+      }),
+    ),
+    fusion_rank: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 1024,
+        default: 0,
+        description: "Largest rank that a fused adapter may grow to; 0 keeps the old adapter's. No module shrinks.",
+      }),
+    ),
+    fusion_energy: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 1,
+        default: 1,
+        description: 'Of a rank that may grow: the smallest one is taken that holds this share of the energy Σ σ² of the fused update.',
+      }),
+    ),
     refine_steps: Type.Optional(
       Type.Integer({
         minimum: 0,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseExperiment } from '../../../experiments/config/load-experiment.ts';
+import { PRECISION_SETTINGS } from '../../../workers/engine/devices/precision.ts';
 import { STRATEGIES } from '../../../workers/training/protocol.ts';
 import { TINY_YAML, tinyExperiment } from './support/tiny-experiment.ts';
 
@@ -20,6 +21,10 @@ describe('the configuration of an experiment', () => {
     expect(() => parseExperiment(text, { file: 'e.yaml', environment: {} })).toThrow('evolutions[0].base needs the variable OTHER, which is not set');
   });
 
+  it.each(PRECISION_SETTINGS)('takes the precision %s', (precision) => {
+    expect(tinyExperiment((yaml) => `${yaml}\nprecision: ${precision}\n`)).toMatchObject({ precision });
+  });
+
   it.each([
     ['seeds: [1, 2]', 'seeds: [1, -2]', 'seeds[1] is -2, expected >= 0'],
     ['metric: exact_match', 'metric: f1', 'tasks[0].metric is "f1", expected accuracy, exact_match, loss'],
@@ -29,6 +34,8 @@ describe('the configuration of an experiment', () => {
     ['strategy: reuse', 'strategy: retry', `strategies[0].strategy is retry, expected ${STRATEGIES.join(', ')}`],
     ['max_steps: 4', 'max_stepz: 4', 'strategies[2].options.max_stepz is not known, expected'],
     ['max_steps: 4', 'max_steps: many', 'strategies[2].options.max_steps is "many", expected a number'],
+    ['max_steps: 4', 'grouping: layer', 'strategies[2].options.grouping is "layer", expected global, block, depth, module'],
+    ['max_steps: 4', 'fusion_energy: 2', 'strategies[2].options.fusion_energy is 2, expected a number above 0, at most 1'],
     ['seeds: [2] }', 'tasks: [plural] }', 'strategies[2].tasks names plural, expected past'],
     ['name: tuned', 'name: scratch', 'strategies has the name scratch twice'],
     ['name: tiny', 'name: [', 'cannot be used'],

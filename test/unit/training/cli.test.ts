@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { main } from '../../../cli/main.ts';
 import { inspectFolder } from '../../../workers/formats/inspect.ts';
+import { readAdapterManifest } from '../../../workers/formats/peft-adapter.ts';
 import { createTinyFamily, removeTinyFamily, tasteRows, toJsonl, type TinyFamily } from './support/tiny-task.ts';
 
 const GOLDEN = path.join(import.meta.dirname, '../../fixtures/golden');
@@ -130,6 +131,8 @@ describe('usage', () => {
     [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', 'x', '--strategy', 'magic']],
     [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', adapter]],
     [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', 'x', '--target', '1', '--margin', '0']],
+    [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--validation', 'x', '--out', 'x', '--grouping', 'layer']],
+    [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--validation', 'x', '--out', 'x', '--fusion-energy', '2']],
     [['eval', '--base', '/nowhere', '--data', 'x.jsonl']],
     [['eval', '--base', base, '--data', '/nowhere.jsonl']],
   ])('%j is exit code 2, said on stderr and as JSON', async (args) => {
@@ -237,6 +240,12 @@ describe('readapt train and rebase', () => {
     expect(target).toBeCloseTo(metric['old']! - 0.005, 12);
     expect(metric['new']).toBeGreaterThanOrEqual(target);
     expect(await inspectFolder(out('rebased'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 4, ...config });
+
+    const fusion = ['--strategy', 'relora', '--grouping', 'block', '--coefficients', 'beta', '--fusion-rank', '6', '--target', '0'];
+    expect(await readaptJson('rebase', ...bases, ...data, '--out', out('grown'), ...fusion)).toMatchObject({ code: 0, document: { ready: true } });
+    expect(await inspectFolder(out('grown'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 6, ...config });
+    const { coefficients } = (await readAdapterManifest(out('grown')))!;
+    expect(coefficients!.groups).toMatchObject({ grouping: 'block', values: { attention: { alpha: 1 }, mlp: { alpha: 1 } } });
   });
 
   it('an interrupted rebase ends with 130 and leaves nothing behind', async () => {
