@@ -27,8 +27,8 @@ export function deviceOption(): Option {
 }
 
 function precisionOption(): Option {
-  const description = "what the base's matrices are kept in (READAPT_PRECISION); f16 on cuda and webgpu";
-  return new Option('--precision <name>', description).choices(PRECISION_SETTINGS).default('f32');
+  const description = "what the base's matrices are kept in (READAPT_PRECISION); auto: int8 on the CPU where it is fast and near f32";
+  return new Option('--precision <name>', description).choices(PRECISION_SETTINGS).default('auto');
 }
 
 /** The option with a variable that stands for it; a blank one counts as unset. */

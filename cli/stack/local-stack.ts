@@ -18,7 +18,7 @@ export interface LocalStack {
 /** @throws DeviceUnavailableError where the worker's device does not work here: it would start again and again in vain */
 export async function startLocalStack(config: Config, options: { worker: boolean }): Promise<LocalStack> {
   const { device, precision } = config;
-  if (options.worker && (device !== 'auto' || precision !== 'f32')) await chooseDevice(device, { precision });
+  if (options.worker && (device !== 'auto' || precision !== 'auto')) await chooseDevice(device, { precision });
   const server = await startServer(config, { inspector: adapterInspector });
   const worker = options.worker ? superviseWorker(workerEnvironment(server.databaseUrl, config), log) : null;
   return {

@@ -107,7 +107,7 @@ const SETTINGS: Record<keyof Config, Setting> = {
     parse: asText,
     expected: 'auto, cpu, cuda, webgpu, tfjs-node, tfjs-node-gpu, tfjs-wasm or tfjs-cpu',
   },
-  precision: { variable: 'READAPT_PRECISION', fallback: 'f32', parse: asText, expected: 'auto, f32, f16 or int8' },
+  precision: { variable: 'READAPT_PRECISION', fallback: 'auto', parse: asText, expected: 'auto, f32, f16 or int8' },
   threads: {
     variable: 'READAPT_THREADS',
     fallback: null,

@@ -216,7 +216,7 @@ describe('readapt train and rebase', () => {
     const data = ['--data', family.train, '--validation', family.validation];
     const sizes = ['--batch-size', '8', '--learning-rate', '5e-3'];
     const trained = await readaptJson('train', '--base', family.oldBase, ...data, '--out', out('trained'), '--rank', '4', '--steps', '40', ...sizes, ...flags);
-    expect(trained).toMatchObject({ code: 0, stderr: expect.stringMatching(/^device cpu: [^\n]+\n$/) });
+    expect(trained).toMatchObject({ code: 0, stderr: expect.stringMatching(/^device cpu: [^\n]+\n[^\n]+ in f32: [^\n]+\n$/) });
     expect(Object.keys(trained.document)).toEqual([
       'steps',
       'train_loss',
