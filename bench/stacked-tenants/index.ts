@@ -1,11 +1,11 @@
 import path from 'node:path';
-import { Command } from 'commander';
-import { CompiledRuntime } from '../../workers/engine/compiled-runtime.ts';
-import { loadBaseModel } from '../../workers/formats/hugging-face-model.ts';
-import { loadTokenizer } from '../../workers/formats/tokenizer.ts';
+import { Command, Option } from 'commander';
+import { DEVICES, type Device } from '../../workers/engine/devices/device.ts';
+import { PRECISION_SETTINGS, type PrecisionSetting } from '../../workers/engine/devices/precision.ts';
 import { createAdapter } from '../../workers/models/lora-init.ts';
 import { loadDataset } from '../../workers/training/dataset.ts';
 import { makeBatch } from '../../workers/training/make-batch.ts';
+import { Session } from '../../workers/training/session.ts';
 import { tokenizeRows } from '../../workers/training/task-data.ts';
 import { median } from '../engine/statistics.ts';
 
@@ -18,15 +18,24 @@ const command = new Command('bench:stacked-tenants')
   .option('--model <dir>', 'Hugging Face folder of the base model', path.join(ROOT, 'examples/demo-family/v1'))
   .option('--task <name>', 'rows of examples/demo-family/data: sst2 or agnews', 'sst2')
   .option('--rounds <n>', 'interleaved rounds', Number, 7)
+  .addOption(new Option('--device <name>', 'what computes').choices(DEVICES).default('cpu'))
+  .addOption(new Option('--precision <name>', "of the base's matrices").choices(PRECISION_SETTINGS).default('f32'))
   .parse();
-const { model, task, rounds } = command.opts<{ model: string; task: string; rounds: number }>();
+const { model, task, rounds, device, precision } = command.opts<Options>();
 
-const base = await loadBaseModel(model);
-const tokenizer = await loadTokenizer(model);
+interface Options {
+  readonly model: string;
+  readonly task: string;
+  readonly rounds: number;
+  readonly device: Device;
+  readonly precision: PrecisionSetting;
+}
+
+const session = new Session({ device, precision });
+const { model: base, tokenizer, runtime } = await session.base(model);
 const rows = await loadDataset(path.join(ROOT, 'examples/demo-family/data', task, 'train.jsonl'));
 const examples = tokenizeRows(rows.slice(0, 256), { tokenizer, config: base.config });
 const adapter = createAdapter({ base: base.config, rank: 8, alpha: 16, targetModules: 'all-linear', seed: 1 });
-const runtime = new CompiledRuntime(base);
 
 /** Seconds of one pass over each list of examples. */
 async function seconds(passes: readonly (typeof examples)[]): Promise<number> {
@@ -51,4 +60,4 @@ for (const rowsEach of [4, 8, 16]) {
     console.log(`${columns.join(' ')} ${`${(1000 * b).toFixed(0)} ms`.padStart(10)} ${(a / b).toFixed(2).padStart(14)}`);
   }
 }
-await runtime.dispose();
+await session.dispose();
