@@ -27,7 +27,7 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
   const open = items.filter(({ key }) => !done.has(key));
   output.log(`${experiment.name}: ${items.length} items, ${done.size} done${remaining(estimate, open)}`);
   if (open.length === 0) return;
-  const { device = 'auto', precision = 'f32', threads = os.availableParallelism() } = experiment;
+  const { device = 'auto', precision = 'auto', threads = os.availableParallelism() } = experiment;
   await withSession({ json: false, seed: 0, device, precision, threads }, async (session) => {
     await results.append(runRecord(experiment, { device, precision, threads }));
     const lab = new Lab({ session, base: experiment.base, out, signal, records: () => results.records });
