@@ -55,6 +55,7 @@ describe('EngineCache', () => {
     await cache.read('a');
     await cache.write('d', new Uint8Array(100));
     expect((await readdir(folder)).sort()).toEqual(['a.entry', 'c.entry', 'd.entry']);
+    await usedBefore(entry('a'), 5);
     await cache.write('e', new Uint8Array(200));
     expect((await readdir(folder)).sort()).toEqual(['d.entry', 'e.entry']);
   });
