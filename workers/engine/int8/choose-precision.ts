@@ -21,7 +21,7 @@ export const LEAST_SPEED_UP = 1.3;
 /** How far int8 may move the losses of single tokens, on average, relative to their mean. */
 export const LARGEST_CHANGE = 0.1;
 
-const ROUNDS = 3;
+const ROUNDS = 5;
 
 export interface ChoiceOptions {
   readonly base: BaseModel;
