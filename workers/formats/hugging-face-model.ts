@@ -27,9 +27,9 @@ export async function loadBaseModel(folder: string, options: ParseOptions = {}):
   return withModelWeights(folder, (model) => load(model, () => false), options);
 }
 
-/** A base model some of whose weights stay in their files, which are open until it is closed. */
+/** A base model some of whose weights may have stayed in their files, which are then open until it is closed. */
 export interface OpenBaseModel extends BaseModel {
-  /** Their weights can no longer be had; those in memory can. */
+  /** Weights in files can no longer be had; those in memory can. */
   close(): Promise<void>;
 }
 
@@ -40,7 +40,9 @@ export interface OpenBaseModel extends BaseModel {
 export async function openBaseModel(folder: string, onDisk: (name: string) => boolean, options: ParseOptions = {}): Promise<OpenBaseModel> {
   const model = await openModelWeights(folder, options);
   try {
-    return { ...(await load(model, onDisk)), close: () => model.close() };
+    const base = await load(model, onDisk);
+    if (!(base.weights instanceof FileBackedWeights)) await model.close();
+    return { ...base, close: () => model.close() };
   } catch (error) {
     await model.close();
     throw error;

@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readlink, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { FloatDtype } from '../../../workers/formats/dtypes.ts';
@@ -114,6 +114,19 @@ describe('loading', () => {
     }
     expect(model.weights.get(EMBEDDING)).toEqual(whole.weights.get(EMBEDDING));
     expect(() => model.weights.get('model.layers.0.mlp.up_proj.weight')).toThrow('the file is closed');
+  });
+
+  it.runIf(process.platform === 'linux')('keeps no file open where all weights are in memory', async () => {
+    const openFiles = async () => {
+      const files = await Promise.all((await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
+      return files.filter((file) => file.startsWith(SHARDED)).length;
+    };
+    const whole = await openBaseModel(SHARDED, () => false);
+    expect(await openFiles()).toBe(0);
+    const backed = await openBaseModel(SHARDED, () => true);
+    expect(await openFiles()).toBe(2);
+    for (const model of [whole, backed]) await model.close();
+    expect(await openFiles()).toBe(0);
   });
 
   it('checks weights that stay on disk as strictly as others, and that their file is whole when they are read', async () => {
