@@ -13,7 +13,7 @@ export type Verdict = 'better' | 'worse' | 'open';
 export interface Comparison {
   /** Of the challenger against the incumbent, beyond doubt; else open. */
   readonly verdict: Verdict;
-  /** E[max(0, gain)] of taking the challenger if it turns out better, as a share of the incumbent's loss. */
+  /** Of taking the challenger where all rows show it to be better beyond doubt, as a share of the incumbent's loss. */
   readonly expectedGain: number;
 }
 
@@ -44,7 +44,10 @@ export function compare(challenger: MeasuredRows, incumbent: MeasuredRows, token
   const doubt = rows > 1 ? standardError * studentQuantile(CERTAIN, rows - 1) : Infinity;
   const mean = before.reduce((sum, loss) => sum + loss, 0) / pair.tokens.reduce((sum, count) => sum + count, 0);
   const verdict = value - doubt > 0 ? 'worse' : value + doubt < 0 ? 'better' : 'open';
-  return { verdict, expectedGain: rows > 1 ? expectedImprovement(value, standardError, 0) / mean : Infinity };
+  if (rows <= 1) return { verdict, expectedGain: Infinity };
+  // The smallest difference that all rows can show.
+  const least = CERTAIN * standardError * Math.sqrt(rows / tokens.length);
+  return { verdict, expectedGain: expectedImprovement(value, standardError, 0, least) / mean };
 }
 
 /**

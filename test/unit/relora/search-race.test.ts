@@ -33,12 +33,19 @@ describe('compare', () => {
     const [incumbent, challenger] = [measured([1, 5, 2, 8]), measured([1.1, 5.2, 2.1, 8.2])];
     // With three degrees of freedom 2.5 standard errors become 5.7: 0.16 of doubt.
     expect(compare(challenger, incumbent, tokens).verdict).toBe('open');
-    // Five standard errors better: all of the difference is expected, of a mean of 4.15.
-    expect(compare(incumbent, challenger, tokens).expectedGain).toBeCloseTo(0.15 / 4.15, 5);
+    // 5.196 standard errors better, of which 2.5 are needed: 0.15 · Φ(2.696) + 0.028868 · φ(2.696) = 0.14978, of a mean of 4.15.
+    expect(compare(incumbent, challenger, tokens).expectedGain).toBeCloseTo(0.14978 / 4.15, 5);
     const twice = (losses: readonly number[]) => measured([...losses, ...losses]);
     const eight = new Array<number>(8).fill(1);
     expect(compare(twice([1.1, 5.2, 2.1, 8.2]), twice([1, 5, 2, 8]), eight).verdict).toBe('worse');
     expect(compare(twice([1, 5, 2, 8]), twice([1.1, 5.2, 2.1, 8.2]), eight).verdict).toBe('better');
+  });
+
+  it('expects the more, the more rows there are to show a difference on', () => {
+    const pair = [measured([1, 5, 2, 8]), measured([1.1, 4.9, 2.1, 8.1])] as const;
+    const gains = [4, 16, 256].map((rows) => compare(...pair, new Array<number>(rows).fill(1)).expectedGain);
+    expect(gains[0]).toBeLessThan(gains[1]!);
+    expect(gains[1]).toBeLessThan(gains[2]!);
   });
 
   it('compares the rows that both have', () => {
