@@ -8,7 +8,7 @@ import { CheckpointStore } from '../../../workers/training/checkpoint.ts';
 import { removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { logger } from '../queue/test-queue.ts';
 import { createLargeFamily } from './large-family.ts';
-import { tinyJob } from './tiny-job.ts';
+import { tinyJob } from '../../unit/training/support/tiny-job.ts';
 
 let family: TinyFamily;
 let training: TrainingProcess;

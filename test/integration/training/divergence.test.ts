@@ -5,7 +5,7 @@ import type { AdaptOptions, FinalMessage, JobSpec } from '../../../workers/train
 import { Child } from '../../unit/training/support/child.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
-import { outcomeOf, tinyJob } from './tiny-job.ts';
+import { outcomeOf, tinyJob } from '../../unit/training/support/tiny-job.ts';
 
 /** So high that the loss is no number any more within a few steps. */
 const RATE = 1000;

@@ -7,7 +7,7 @@ import { createTrainingProcess, type TrainingProcess } from '../../../workers/ad
 import { createTinyFamily, removeTinyFamily, tasteRows, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { logger } from '../queue/test-queue.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
-import { tinyJob } from './tiny-job.ts';
+import { tinyJob } from '../../unit/training/support/tiny-job.ts';
 
 const never = new AbortController().signal;
 const ignore = (): Promise<void> => Promise.resolve();

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTrainingProcess } from '../../../workers/adaptations/training-process.ts';
 import { readAdapterManifest } from '../../../workers/formats/peft-adapter.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
-import { tinyJob } from './tiny-job.ts';
+import { tinyJob } from '../../unit/training/support/tiny-job.ts';
 
 let family: TinyFamily;
 

@@ -9,7 +9,7 @@ import type { JobSpec } from '../../../workers/training/protocol.ts';
 import { Child } from '../../unit/training/support/child.ts';
 import { createTinyFamily, removeTinyFamily, tasteRows, toJsonl, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import type { Gauges } from './soak-process.ts';
-import { outcomeOf, tinyJob } from './tiny-job.ts';
+import { outcomeOf, tinyJob } from '../../unit/training/support/tiny-job.ts';
 
 const JOBS = 200;
 /** By then the caches of compiled programs are full. */

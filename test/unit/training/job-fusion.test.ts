@@ -11,6 +11,7 @@ import { CancelledError, runAdaptation } from '../../../workers/training/adaptat
 import type { JobListener } from '../../../workers/training/job-listener.ts';
 import type { JobSpec } from '../../../workers/training/protocol.ts';
 import { Session } from '../../../workers/training/session.ts';
+import { plainJob } from './support/tiny-job.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from './support/tiny-task.ts';
 
 let family: TinyFamily;
@@ -40,21 +41,7 @@ function awayFromZero({ config, weights }: BaseModel, useDora: boolean) {
 }
 
 function jobSpec(name: string, changes: Partial<JobSpec>): JobSpec {
-  return {
-    jobId: name,
-    kind: 'adaptation',
-    oldBase: family.oldBase,
-    newBase: family.newBase,
-    adapter: adapters.LoRA,
-    data: { train: family.train, validation: family.validation },
-    metric: 'loss',
-    gate: { kind: 'absolute', target: -1 },
-    evolution: null,
-    options: {},
-    workDir: path.join(family.folder, name),
-    baselines: 'needed',
-    ...changes,
-  };
+  return plainJob(family, name, { adapter: adapters.LoRA, baselines: 'needed', ...changes });
 }
 
 /** Hears of a job's candidates; `onProgress` may stop it. */

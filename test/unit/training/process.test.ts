@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readAdapterManifest, verifyAdapterFiles } from '../../../workers/formats/peft-adapter.ts';
-import type { AdaptOptions, AdaptOutcome, ChildMessage, FinalMessage, JobSpec } from '../../../workers/training/protocol.ts';
+import type { AdaptOptions, AdaptOutcome, ChildMessage, JobSpec } from '../../../workers/training/protocol.ts';
 import { PHASES } from '../../../workers/training/protocol.ts';
 import { Child } from './support/child.ts';
+import { outcomeOf, plainJob, TINY_TRAINING } from './support/tiny-job.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from './support/tiny-task.ts';
 
 let family: TinyFamily;
@@ -22,25 +23,7 @@ afterAll(async () => {
 beforeEach(() => child.reset());
 
 function jobSpec(name: string, changes: Partial<JobSpec> = {}): JobSpec {
-  return {
-    jobId: name,
-    kind: 'adaptation',
-    oldBase: family.oldBase,
-    newBase: family.newBase,
-    adapter: family.adapter,
-    data: { train: family.train, validation: family.validation },
-    metric: 'loss',
-    gate: { kind: 'absolute', target: -1 },
-    evolution: null,
-    options: { strategy: 'warm-start', maxSteps: 30, batchSize: 8, learningRate: 5e-3, evaluateEvery: 5, seed: 4 },
-    workDir: path.join(family.folder, name),
-    ...changes,
-  };
-}
-
-function adaptOutcome(message: FinalMessage): AdaptOutcome {
-  if (message.type === 'outcome' && message.request === 'adapt') return message.outcome;
-  throw new Error(`expected an outcome, found ${JSON.stringify(message)}`);
+  return plainJob(family, name, { options: TINY_TRAINING, ...changes });
 }
 
 function ofType<T extends ChildMessage['type']>(type: T): Extract<ChildMessage, { type: T }>[] {
@@ -83,7 +66,7 @@ describe('the training process', () => {
     const all = { ...jobSpec('').options, ...options };
     await child.kill();
     child = new Child(undefined, { threads: 2 });
-    const whole = adaptOutcome(await child.request({ type: 'adapt', requestId: 'r', spec: jobSpec(`whole ${what}`, { options: all }) }));
+    const whole = outcomeOf(await child.request({ type: 'adapt', requestId: 'r', spec: jobSpec(`whole ${what}`, { options: all }) }));
     expect(whole).toMatchObject({ state: 'not_ready', steps: 30 });
     expect(whole.best!.step).toBeGreaterThan(20);
     const expected = pointsOf(child.messages);
@@ -100,7 +83,7 @@ describe('the training process', () => {
       seen.push(...child.messages);
     }
     child = new Child(undefined, { threads: 2 });
-    const resumed = adaptOutcome(await child.request({ type: 'adapt', requestId: 'r', spec }));
+    const resumed = outcomeOf(await child.request({ type: 'adapt', requestId: 'r', spec }));
     expect(ofType('progress')[0]!.step).toBeGreaterThanOrEqual(15);
     expect(resumed.best).toEqual(whole.best);
     expect((await bytesOf(resumed)).equals(await bytesOf(whole))).toBe(true);
@@ -127,7 +110,7 @@ describe('the training process', () => {
     expect(ofType('outcome')).toEqual([]);
     child.send({ type: 'published', requestId: 'r1', sequence: publish.sequence });
 
-    const outcome = adaptOutcome(await end);
+    const outcome = outcomeOf(await end);
     expect(outcome).toMatchObject({ state: 'ready', best: publish.candidate, target: 0.9, candidateDir: null });
     expect(Object.values(outcome.baselines).every((value) => typeof value === 'number')).toBe(true);
     expect(Object.keys(outcome.phases)).toEqual([...PHASES]);
@@ -143,7 +126,7 @@ describe('the training process', () => {
   it('takes the target of a relative gate from the old adapter, and a control publishes nothing', async () => {
     const gate = { kind: 'relative' as const, margin: 0.25 };
     const spec = jobSpec('control', { kind: 'control', gate, options: { ...jobSpec('').options, maxSteps: 40, refineSteps: 20 } });
-    const outcome = adaptOutcome(await child.request({ type: 'adapt', requestId: 'r1', spec }));
+    const outcome = outcomeOf(await child.request({ type: 'adapt', requestId: 'r1', spec }));
     expect(outcome.target).toBeCloseTo(outcome.baselines.old_on_v1! + 0.25, 12);
     expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'scratch', passed: true }, candidateDir: null });
     expect(outcome.steps).toBe(outcome.best!.step);
@@ -156,12 +139,12 @@ describe('the training process', () => {
     const end = child.request({ type: 'adapt', requestId: 'r1', spec });
     await begun;
     child.send({ type: 'cancel', requestId: 'r1', keep: true });
-    const outcome = adaptOutcome(await end);
+    const outcome = outcomeOf(await end);
     expect(outcome.state).toBe('cancelled');
     expect(outcome.steps).toBeLessThan(30);
 
     const steps = ofType('progress').length;
-    const resumed = adaptOutcome(await child.request({ type: 'adapt', requestId: 'r2', spec }));
+    const resumed = outcomeOf(await child.request({ type: 'adapt', requestId: 'r2', spec }));
     expect(resumed.state).toBe('not_ready');
     expect(ofType('progress')[steps]!.step).toBe(outcome.steps + 1);
   });
@@ -172,7 +155,7 @@ describe('the training process', () => {
     const end = child.request({ type: 'adapt', requestId: 'r1', spec });
     await begun;
     child.send({ type: 'cancel', requestId: 'r1', keep: false });
-    expect(adaptOutcome(await end)).toMatchObject({ state: 'cancelled' });
+    expect(outcomeOf(await end)).toMatchObject({ state: 'cancelled' });
 
     const again = child.waitFor(({ type }) => type === 'progress');
     const stopped = child.request({ type: 'adapt', requestId: 'r2', spec });
@@ -189,7 +172,7 @@ describe('the training process', () => {
     expect(message.outcome).toMatchObject({ dir: outDir });
     expect(message.outcome.drift).toBeGreaterThan(0.01);
     const job = jobSpec('evolved', { evolution: outDir, options: { strategy: 'revert' } });
-    const outcome = adaptOutcome(await child.request({ type: 'adapt', requestId: 'r2', spec: job }));
+    const outcome = outcomeOf(await child.request({ type: 'adapt', requestId: 'r2', spec: job }));
     expect(outcome.best).toMatchObject({ strategy: 'revert', alpha: 1, beta: -1 });
     expect(outcome.phases.evolution).toBe(0);
   });
