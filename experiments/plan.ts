@@ -56,28 +56,36 @@ export interface SurfaceItem extends Planned {
 export type Item = EvolutionItem | TenantItem | ReferenceItem | CellItem | SurfaceItem;
 
 /**
- * Everything that an experiment measures, in the order in which it is run: evolution by evolution, so that two bases are
- * loaded at a time, and the strategies of one tenant after each other, so that what else the machine does meets them all.
+ * Everything that an experiment measures, in the order in which it is run: seed by seed, so that a run that is stopped
+ * early leaves a whole table of fewer seeds; in it evolution by evolution, so that two bases are loaded at a time, and the
+ * strategies of one tenant after each other, so that what else the machine does meets them all.
  */
 export function planExperiment(experiment: Experiment): Item[] {
-  return experiment.evolutions.flatMap((evolution) => [
+  const { seeds, evolutions } = experiment;
+  return seeds
+    .flatMap((seed) => evolutions.flatMap((evolution) => itemsOf(experiment, seed, evolution)))
+    .filter(isFirst());
+}
+
+function itemsOf(experiment: Experiment, seed: number, evolution: EvolutionConfig): Item[] {
+  return [
     evolutionItem(experiment, evolution),
-    ...tenantsOf(experiment, evolution).flatMap((tenant) => [
+    ...tenantsOf(experiment, seed, evolution).flatMap((tenant) => [
       tenantItem(tenant),
       referenceItem(tenant, evolution),
       ...cellsOf(experiment, tenant, evolution),
       ...surfacesOf(experiment, tenant, evolution),
     ]),
-  ]).filter(isFirst());
+  ];
 }
 
-function tenantsOf(experiment: Experiment, evolution: EvolutionConfig): TenantSpec[] {
-  const { base, tasks, adapters, seeds } = experiment;
+function tenantsOf(experiment: Experiment, seed: number, evolution: EvolutionConfig): TenantSpec[] {
+  const { base, tasks, adapters } = experiment;
   const sizes = { validationRows: experiment.validation_rows, testRows: experiment.test_rows };
   return tasks
     .filter(({ name }) => includes(evolution.tasks, name))
     .flatMap((task) => adapters.filter((recipe) => includes(recipe.tasks, task.name)).map((recipe) => ({ task, recipe })))
-    .flatMap(({ task, recipe }) => seeds.map((seed) => ({ base, task, recipe, seed, ...sizes })));
+    .map(({ task, recipe }) => ({ base, task, recipe, seed, ...sizes }));
 }
 
 function cellsOf(experiment: Experiment, tenant: TenantSpec, evolution: EvolutionConfig): CellItem[] {

@@ -6,33 +6,37 @@ import { ranOutOfMemory } from '../../../workers/adaptations/training-errors.ts'
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/adaptations/training-process.ts';
 import { createTinyFamily, removeTinyFamily, tasteRows, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { logger } from '../queue/test-queue.ts';
+import { createLargeFamily } from './large-family.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
-import { tinyJob } from '../../unit/training/support/tiny-job.ts';
+import { plainJob } from '../../unit/training/support/tiny-job.ts';
 
 const never = new AbortController().signal;
 const ignore = (): Promise<void> => Promise.resolve();
 const ADVICE = /MiB resident when last seen: use a smaller batch size, run fewer workers on this machine, or give this one more memory/;
 
 describe('a training process that may take no more address space', () => {
-  let family: TinyFamily;
+  let tiny: TinyFamily;
+  let large: TinyFamily;
   let training: TrainingProcess;
 
   beforeAll(async () => {
-    family = await createTinyFamily();
+    tiny = await createTinyFamily();
+    large = await createLargeFamily();
     training = createTrainingProcess({ logger, session: { threads: 1 } });
   });
   afterAll(async () => {
     await training.stop();
-    await removeTinyFamily(family);
+    await removeTinyFamily(tiny);
+    await removeTinyFamily(large);
   });
 
   it('fails its request as out of memory, and the next one has a fresh process', async () => {
     const session = await training.acquire(never);
-    await session.adapt(tinyJob(family, 'before'), ignore, never);
+    await session.adapt(plainJob(tiny, 'before', { options: { strategy: 'reuse' } }), ignore, never);
     const pid = training.pid!;
     await limitAddressSpace(pid, 0);
-    // Programs of its own, which have to be compiled and want buffers.
-    const spec = tinyJob(family, 'large', { options: { batchSize: 96 } });
+    // A base whose weights alone are far more than the process has free within its address space.
+    const spec = plainJob(large, 'large', { options: { strategy: 'reuse' } });
     const error: unknown = await session.adapt(spec, ignore, never).then(() => null, (thrown: unknown) => thrown);
     expect(ranOutOfMemory(error), String(error)).toBe(true);
     expect(error).toMatchObject({ code: 'out_of_memory', message: expect.stringMatching(ADVICE) as unknown });
