@@ -78,11 +78,13 @@ export class Lab {
     return folder;
   }
 
-  /** What other tenants' jobs of the same strategy found on the same evolution, as a rollout hands it on. */
-  earlierSearches({ evolution, strategy }: CellItem): FleetSearches {
+  /** What other tenants' jobs of the same strategy and size found on the same evolution, as a rollout hands it on. */
+  earlierSearches({ evolution, strategy, rows, tenant }: CellItem): FleetSearches {
+    const own = nameOf(tenant);
     const cells = this.options.records().filter((record) => record.type === 'cell');
-    const alike = cells.filter((cell) => cell.evolution === evolution.name && cell.strategy === strategy.name);
-    return alike.filter(({ search }) => search.length > 0).map(({ search }) => search);
+    const alike = cells.filter((cell) => cell.evolution === evolution.name && cell.strategy === strategy.name && cell.rows === rows);
+    const others = alike.filter(({ task, adapter, seed }) => task !== own.task || adapter !== own.adapter || seed !== own.seed);
+    return others.filter(({ search }) => search.length > 0).map(({ search }) => search);
   }
 
   /** Whether this has not been asked before in this process. */

@@ -3,7 +3,7 @@ import { Random } from '../models/random.ts';
 import { propose } from './bayesian-optimisation/proposal.ts';
 import { Space } from './bayesian-optimisation/space.ts';
 import type { Observation } from './bayesian-optimisation/surrogate.ts';
-import { ALPHA_BOUNDS, BETA_BOUNDS, type CoefficientBounds, type Coefficients } from './coefficients.ts';
+import { ALPHA_BOUNDS, BETA_BOUNDS, isSamePoint, type CoefficientBounds, type Coefficients } from './coefficients.ts';
 import { fleetObservations, type FleetSearches } from './fleet-prior.ts';
 import { relativeLosses, toObservations, type SearchRecord } from './relative-losses.ts';
 import { compare, looks, type MeasuredRows } from './search-race.ts';
@@ -46,6 +46,8 @@ export interface SearchTask {
   readonly rowTokens: readonly number[];
   /** What finished jobs found. Default nothing. */
   readonly fleet?: FleetSearches | undefined;
+  /** Points that were raced against copy before; with a fleet the search starts from them. Default none. */
+  readonly raced?: readonly Coefficients[];
   fuse(coefficients: Coefficients): Adapter;
   /** Summed completion losses (nats) of the search rows with these indices, in their order. */
   rowLosses(adapter: Adapter, rows: readonly number[]): Promise<ArrayLike<number>>;
@@ -75,16 +77,35 @@ export function searchOrder(seed: number, rows: number): number[] {
 }
 
 /**
- * Bayesian optimisation of alpha and beta on the search rows' loss. It starts from copy, revert and nothing, or from copy
- * and what the fleet's finished searches promise. Times are counted in rows and not by the clock, so that equal seeds,
+ * Bayesian optimisation of alpha and beta on the search rows' loss. It starts from copy, revert and nothing, or from copy,
+ * what was raced before and what the fleet's finished searches promise. Times are counted in rows and not by the clock, so that equal seeds,
  * rows and fleets give equal searches.
  * @returns copy, unless a point is surely better on the same rows; then that one, unless another is surely better still
  */
 export async function searchCoefficients(task: SearchTask): Promise<SearchResult> {
   const search = new Search(task);
   let best = await search.begin();
-  for (let next = search.next(); next; next = search.next()) best = await search.race(next, best);
+  for (let next = search.next(); next; next = search.next()) best = (await search.race(next, best)).winner;
   return { alpha: best.alpha, beta: best.beta, stopped: search.stopped };
+}
+
+/** A point that is surely worse than another on the rows that both were measured on. */
+export interface SurelyWorse {
+  readonly point: Coefficients;
+  readonly than: Coefficients;
+}
+
+/** Races copy and other points as a search does that starts with them, but proposes nothing. */
+export async function raceCoefficients(task: SearchTask, points: readonly Coefficients[]): Promise<SurelyWorse[]> {
+  const search = new Search(task);
+  const beaten: SurelyWorse[] = [];
+  let best = await search.begin();
+  for (const point of points) {
+    const { winner, loser, sure } = await search.race(point, best);
+    if (sure) beaten.push({ point: coefficientsOf(loser), than: coefficientsOf(winner) });
+    best = winner;
+  }
+  return beaten;
 }
 
 /** A point under measurement. */
@@ -92,6 +113,14 @@ interface Contender extends Coefficients, MeasuredRows {
   rows: number;
   /** Made when it is first needed. */
   adapter: Adapter | null;
+}
+
+/** How two points compare. */
+interface Race {
+  readonly winner: Contender;
+  readonly loser: Contender;
+  /** Beyond doubt; else the incumbent won for want of it. */
+  readonly sure: boolean;
 }
 
 class Search {
@@ -117,7 +146,8 @@ class Search {
     this.#budget = Math.max(1, evaluations);
     this.#racing = racing;
     this.#fleet = fleetObservations(task.fleet ?? []);
-    this.#starts = this.#fleet.length > 0 ? [] : [REVERT, NOTHING].filter((point) => this.#isInside(point));
+    const starts = this.#fleet.length > 0 ? (task.raced ?? []) : [REVERT, NOTHING];
+    this.#starts = starts.filter((point) => this.#isInside(point));
     this.#order = searchOrder(task.seed, task.rowTokens.length);
     this.#tokens = this.#order.map((row) => task.rowTokens[row]!);
     this.#looks = looks(this.#order.length, racing ? undefined : this.#order.length);
@@ -151,21 +181,22 @@ class Search {
   /**
    * Measures a challenger and, as far as that is needed, the incumbent on more and more common rows until either is
    * surely better, or the next rows cost more than they can be expected to gain. In doubt the incumbent stays.
-   * @returns the winner
    */
-  async race(point: Coefficients, incumbent: Contender): Promise<Contender> {
+  async race(point: Coefficients, incumbent: Contender): Promise<Race> {
     const challenger = this.#contender(point);
+    const lost = { winner: incumbent, loser: challenger };
+    const won = { winner: challenger, loser: incumbent };
     for (const [look, rows] of this.#looks.entries()) {
       await this.#measure(challenger, rows);
       await this.#measure(incumbent, rows);
-      if (!this.#racing) return sumOf(challenger) < sumOf(incumbent) ? challenger : incumbent;
+      if (!this.#racing) return { ...(sumOf(challenger) < sumOf(incumbent) ? won : lost), sure: false };
       const { verdict, expectedGain } = compare(challenger, incumbent, this.#tokens);
-      if (verdict === 'better') return challenger;
+      if (verdict !== 'open') return { ...(verdict === 'better' ? won : lost), sure: true };
       const next = this.#looks[look + 1] ?? rows;
       const cost = next - rows + Math.max(0, next - incumbent.rows);
-      if (verdict === 'worse' || expectedGain < this.#worthOf(cost)) break;
+      if (expectedGain < this.#worthOf(cost)) break;
     }
-    return incumbent;
+    return { ...lost, sure: false };
   }
 
   /** What training would gain in the time of so many rows' forward passes, as a share of the loss. */
@@ -205,13 +236,16 @@ class Search {
   }
 
   #known(contender: Contender, rows: number): SearchEvaluation | undefined {
-    const { alpha, beta } = contender;
-    return this.#task.history.find((known) => known.alpha === alpha && known.beta === beta && known.rows === rows);
+    return this.#task.history.find((known) => isSamePoint(known, contender) && known.rows === rows);
   }
 
   #isInside({ alpha, beta }: Coefficients): boolean {
     return this.#space.contains([alpha, beta]);
   }
+}
+
+function coefficientsOf({ alpha, beta }: Contender): Coefficients {
+  return { alpha, beta };
 }
 
 function sumOf({ losses, rows }: MeasuredRows): number {

@@ -4,6 +4,10 @@ export interface Coefficients {
   readonly beta: number;
 }
 
+export function isSamePoint(a: Coefficients, b: Coefficients): boolean {
+  return a.alpha === b.alpha && a.beta === b.beta;
+}
+
 /** Where coefficients are looked for by default. */
 export const ALPHA_BOUNDS: readonly [number, number] = [0, 1.5];
 export const BETA_BOUNDS: readonly [number, number] = [-1.25, 0.5];

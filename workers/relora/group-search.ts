@@ -1,5 +1,5 @@
 import { COPY, REVERT, searchOrder } from './coefficient-search.ts';
-import { clampCoefficients, type CoefficientBounds, type Coefficients } from './coefficients.ts';
+import { clampCoefficients, isSamePoint, type CoefficientBounds, type Coefficients } from './coefficients.ts';
 import { gradientCoefficients } from './gradient-coefficients.ts';
 import type { GroupedCoefficients, Grouping } from './grouping.ts';
 import type { Ladder } from './ladder.ts';
@@ -34,16 +34,17 @@ export async function searchGroups(
 /** Copy or revert, moved into the bounds; measured only where that leaves two of them. */
 async function chooseStart(ladder: Ladder, bounds: Required<CoefficientBounds>): Promise<Coefficients> {
   const [copy, revert] = [clampCoefficients(COPY, bounds), clampCoefficients(REVERT, bounds)];
-  if (copy.alpha === revert.alpha && copy.beta === revert.beta) return copy;
+  if (isSamePoint(copy, revert)) return copy;
   return (await searchRowLoss(ladder, revert)) < (await searchRowLoss(ladder, copy)) ? revert : copy;
 }
 
 /** Mean loss of the fused adapter on all search rows. */
-async function searchRowLoss(ladder: Ladder, { alpha, beta }: Coefficients): Promise<number> {
+async function searchRowLoss(ladder: Ladder, point: Coefficients): Promise<number> {
+  const { alpha, beta } = point;
   const { context, searchHistory } = ladder;
   const tokens = context.searchRowTokens;
   const rows = tokens.length;
-  const known = searchHistory.find((one) => one.alpha === alpha && one.beta === beta && one.rows === rows);
+  const known = searchHistory.find((one) => isSamePoint(one, point) && one.rows === rows);
   if (known) return known.loss;
   context.signal.throwIfAborted();
   const begun = ladder.now();

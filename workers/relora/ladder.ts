@@ -104,6 +104,7 @@ export class Ladder {
 
   enter(rung: RungName): void {
     this.context.signal.throwIfAborted();
+    if (this.#log.current === rung) return;
     this.#rung = rung;
     this.#log.enter(rung);
     this.context.report({ type: 'rung', rung });
@@ -125,6 +126,13 @@ export class Ladder {
     if (warning === null || this.#warnings.size > 0) return;
     this.#warnings.add(warning);
     this.context.report({ type: 'warning', message: warning });
+  }
+
+  /** Why every fusion is a scaled copy, so that there is nothing to revert or to search; null where that is not so. */
+  get unfusable(): string | null {
+    const { evolution } = this.context;
+    if (!evolution) return 'the evolution is not known';
+    return evolution.adaptable.deltaNorm > 0 ? null : 'no adaptable module of the base changed';
   }
 
   /** What changed in the base. @throws AdaptationError `evolution_required` where that is not known */

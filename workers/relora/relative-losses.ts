@@ -1,5 +1,5 @@
 import type { Observation } from './bayesian-optimisation/surrogate.ts';
-import type { Coefficients } from './coefficients.ts';
+import { isSamePoint, type Coefficients } from './coefficients.ts';
 
 /** What is kept of one evaluation of the search. Plain JSON. */
 export interface SearchRecord extends Coefficients {
@@ -53,8 +53,8 @@ export function toObservations(losses: readonly RelativeLoss[]): Observation[] {
 }
 
 /** Mean loss of measured coefficients on all rows that copy was measured on, estimated where they have fewer. */
-export function estimatedLoss(records: readonly SearchRecord[], { alpha, beta }: Coefficients): number | null {
-  const found = relativeLosses(records).find((point) => point.alpha === alpha && point.beta === beta);
+export function estimatedLoss(records: readonly SearchRecord[], coefficients: Coefficients): number | null {
+  const found = relativeLosses(records).find((point) => isSamePoint(point, coefficients));
   if (!found) return null;
   const copy = records.findLast((record) => record.alpha === 1 && record.beta === 0)!;
   return copy.loss * Math.exp(found.value);
@@ -68,8 +68,9 @@ interface MeasuredPoint extends Coefficients {
 
 function byPoint(records: readonly SearchRecord[]): MeasuredPoint[] {
   const points: MeasuredPoint[] = [];
-  for (const { alpha, beta, rows, loss } of records) {
-    let point = points.find((known) => known.alpha === alpha && known.beta === beta);
+  for (const record of records) {
+    const { alpha, beta, rows, loss } = record;
+    let point = points.find((known) => isSamePoint(known, record));
     if (!point) points.push((point = { alpha, beta, losses: new Map(), deepest: 0 }));
     point.losses.set(rows, loss);
     point.deepest = Math.max(point.deepest, rows);

@@ -15,6 +15,11 @@ export class RungLog {
     for (const [rung, reason] of Object.entries(resumed?.skipped ?? {})) this.#skipped.set(rung as RungName, reason);
   }
 
+  /** The rung under way in this process. */
+  get current(): RungName | null {
+    return this.#current;
+  }
+
   enter(rung: RungName): void {
     this.leave();
     this.#current = rung;

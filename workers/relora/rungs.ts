@@ -1,11 +1,11 @@
-import type { CandidateStrategy, RungName } from './adaptation.ts';
+import type { RungName } from './adaptation.ts';
 import { commonPair, meanCoefficients, toCoefficientGroups } from './coefficient-groups.ts';
-import { COPY, REVERT, searchCoefficients, searchSpace, type SearchOptions } from './coefficient-search.ts';
-import { commonBounds, type CoefficientBounds, type Coefficients } from './coefficients.ts';
-import { bestOfFleet } from './fleet-prior.ts';
+import { COPY, REVERT } from './coefficient-search.ts';
+import { isSamePoint, type Coefficients } from './coefficients.ts';
 import { searchGroups } from './group-search.ts';
 import { groupingOf, type GroupedCoefficients, type GroupingName } from './grouping.ts';
 import type { Ladder } from './ladder.ts';
+import { fleetBest, searchBounds, searchPair, type PairSearchOptions, type Screening } from './screening.ts';
 
 /** One thing to try. */
 export interface Rung {
@@ -35,24 +35,30 @@ export const revertRung: Rung = {
   },
 };
 
-/** What is changed of a ladder's search. */
-export interface SearchRungOptions {
-  /** In place of what the job's own search options say; bounds narrow the job's own. */
-  readonly search?: SearchOptions;
-  /** Whether what other adapters' searches found is used. Default true. */
-  readonly fleet?: boolean;
+/** A rung that is not run where something else that is known is surely better on the search rows. */
+export function screenedRung(rung: Rung, coefficients: Coefficients, screening: Screening): Rung {
+  return {
+    ...rung,
+    async run(ladder) {
+      ladder.enter(rung.name);
+      const better = await screening.betterThan(coefficients, ladder);
+      if (better) ladder.skip(rung.name, surelyBetter(better));
+      else await rung.run(ladder);
+    },
+  };
 }
 
 /** The coefficients of which the fleet's finished searches expect the smallest loss. */
-export function priorRung({ search }: SearchRungOptions = {}): Rung {
+export function priorRung({ search, screening }: PairSearchOptions = {}): Rung {
   return {
     name: 'prior',
     refines: false,
     async run(ladder) {
-      const space = searchSpace(boundsOf(ladder, search));
-      const found = bestOfFleet(ladder.context.fleetSearches ?? [], space, [COPY, REVERT]);
+      const found = screening ? (await screening.of(ladder)).prior : fleetBest(ladder, search);
       if (!found) return ladder.skip('prior', 'no other adapter of the rollout has been searched yet');
       if (isJudged(ladder, found)) return ladder.skip('prior', `the fleet's best is ${strategyOf(found)}, which was tried`);
+      const better = await screening?.betterThan(found, ladder);
+      if (better) return ladder.skip('prior', surelyBetter(better));
       ladder.enter('prior');
       await considerFused(ladder, 'prior', found);
     },
@@ -60,35 +66,19 @@ export function priorRung({ search }: SearchRungOptions = {}): Rung {
 }
 
 /** The coefficients of the smallest loss on the search rows: one pair, or one for each group of the job's grouping. */
-export function searchRung(rung: SearchRungOptions = {}): Rung {
+export function searchRung(options: PairSearchOptions = {}): Rung {
   return {
     name: 'search',
     refines: false,
     async run(ladder) {
       ladder.enter('search');
       const { grouping = 'global' } = ladder.options;
-      if (grouping === 'global') return considerFound(ladder, await findPair(ladder, rung));
+      if (grouping === 'global') return considerFound(ladder, await searchPair(ladder, options));
       const modules = ladder.evolution.modules.keys();
-      const found = await searchGroups(ladder, groupingOf(grouping, modules), boundsOf(ladder, rung.search));
+      const found = await searchGroups(ladder, groupingOf(grouping, modules), searchBounds(ladder, options.search));
       return considerGroups(ladder, grouping, found);
     },
   };
-}
-
-function findPair(ladder: Ladder, { search, fleet = true }: SearchRungOptions): Promise<Coefficients> {
-  const { context, options } = ladder;
-  return searchCoefficients({
-    options: { ...options.search, ...search, ...boundsOf(ladder, search) },
-    seed: context.seed,
-    signal: context.signal,
-    history: ladder.searchHistory,
-    fuse: (coefficients) => ladder.fused(coefficients),
-    rowTokens: context.searchRowTokens,
-    rowLosses: (adapter, rows) => context.searchRowLosses(adapter, rows),
-    fleet: fleet ? context.fleetSearches : undefined,
-    onEvaluation: (evaluation, budget) => ladder.recordSearch(evaluation, budget),
-    now: () => ladder.now(),
-  });
 }
 
 async function considerFound(ladder: Ladder, found: Coefficients): Promise<void> {
@@ -117,11 +107,12 @@ function isJudged(ladder: Ladder, { alpha, beta }: Coefficients): boolean {
   return ladder.candidates.some((known) => known.alpha === alpha && known.beta === beta && known.step === 0 && !known.groups);
 }
 
-function boundsOf({ options }: Ladder, search: SearchOptions = {}): Required<CoefficientBounds> {
-  return commonBounds(options.search ?? {}, search);
+function surelyBetter({ alpha, beta }: Coefficients): string {
+  const names = { reuse: 'copy', revert: 'revert', relora: `(${alpha.toFixed(2)}, ${beta.toFixed(2)})` };
+  return `${names[strategyOf({ alpha, beta })]} is surely better on the search rows`;
 }
 
-function strategyOf({ alpha, beta }: Coefficients): CandidateStrategy {
-  if (alpha === COPY.alpha && beta === COPY.beta) return 'reuse';
-  return alpha === REVERT.alpha && beta === REVERT.beta ? 'revert' : 'relora';
+function strategyOf(coefficients: Coefficients): 'reuse' | 'revert' | 'relora' {
+  if (isSamePoint(coefficients, COPY)) return 'reuse';
+  return isSamePoint(coefficients, REVERT) ? 'revert' : 'relora';
 }

@@ -7,12 +7,13 @@ import type {
   RungReport,
   StrategyName,
 } from './adaptation.ts';
-import type { SearchOptions } from './coefficient-search.ts';
+import { COPY, REVERT, type SearchOptions } from './coefficient-search.ts';
 import { AdaptationError } from './errors.ts';
 import { Ladder } from './ladder.ts';
 import { DEFAULT_REGULARISATION } from './regularisation.ts';
 import { RungLog } from './rung-log.ts';
-import { copyRung, priorRung, revertRung, searchRung, type Rung } from './rungs.ts';
+import { copyRung, priorRung, revertRung, screenedRung, searchRung, type Rung } from './rungs.ts';
+import { Screening } from './screening.ts';
 import { fineTuneRung, scratchRung } from './training-rungs.ts';
 
 const fineTune = fineTuneRung({ regularisation: 'own', patient: true });
@@ -26,9 +27,19 @@ const PAPER_SEARCH: SearchOptions = { racing: false, stepGain: 0 };
 /** Under `new_base`: the base's change is undone by half at most. */
 const KEEPING_NEW: SearchOptions = { betaBounds: [-0.5, 0.5] };
 
-const AUTO: Readonly<Record<Preference, readonly Rung[]>> = {
-  old_behaviour: [copyRung, revertRung, priorRung(), searchRung(), fineTune, scratchRung],
-  new_base: [copyRung, priorRung({ search: KEEPING_NEW }), searchRung({ search: KEEPING_NEW }), fineTune, scratchRung, revertRung],
+const AUTO: Readonly<Record<Preference, () => readonly Rung[]>> = {
+  old_behaviour: () => {
+    const screening = new Screening();
+    return [
+      screenedRung(copyRung, COPY, screening),
+      screenedRung(revertRung, REVERT, screening),
+      priorRung({ screening }),
+      searchRung({ screening }),
+      fineTune,
+      scratchRung,
+    ];
+  },
+  new_base: () => [copyRung, priorRung({ search: KEEPING_NEW }), searchRung({ search: KEEPING_NEW }), fineTune, scratchRung, revertRung],
 };
 
 /** What each strategy tries, in order. Every rung is gated; the first pass publishes. */
@@ -62,7 +73,6 @@ export async function runStrategy(
 ): Promise<AdaptationOutcome> {
   context.signal.throwIfAborted();
   const rungs = rungsOf(strategy, options.prefer);
-  const missing = whyNoEvolution(context);
   if (!context.evolution && NEEDS_EVOLUTION.has(strategy)) {
     throw new AdaptationError('evolution_required', `strategy ${strategy} needs the evolution between the base versions, found none`);
   }
@@ -72,7 +82,8 @@ export async function runStrategy(
   await ladder.publishBest();
   for (const rung of rungs.slice(names.indexOf(ladder.rung))) {
     if (ladder.isPublished && !rung.refines) continue;
-    if (strategy === 'auto' && missing !== null && OF_EVOLUTION.has(rung.name)) ladder.skip(rung.name, missing);
+    const { unfusable } = ladder;
+    if (strategy === 'auto' && unfusable !== null && OF_EVOLUTION.has(rung.name)) ladder.skip(rung.name, unfusable);
     else await rung.run(ladder);
     ladder.leave();
   }
@@ -87,11 +98,5 @@ export function reportRungs(state: LadderState, prefer?: Preference): RungReport
 }
 
 function rungsOf(strategy: StrategyName, prefer: Preference = 'old_behaviour'): readonly Rung[] {
-  return strategy === 'auto' ? AUTO[prefer] : RUNGS[strategy];
-}
-
-/** Without a change in the adaptable modules every fusion is a scaled copy: there is nothing to revert or to search. */
-function whyNoEvolution({ evolution }: AdaptationContext): string | null {
-  if (!evolution) return 'the evolution is not known';
-  return evolution.adaptable.deltaNorm > 0 ? null : 'no adaptable module of the base changed';
+  return strategy === 'auto' ? AUTO[prefer]() : RUNGS[strategy];
 }

@@ -9,7 +9,7 @@ describe('auto', () => {
   it('stops at copy where copy passes', async () => {
     const toy = new ToyAdaptation({ change: 0.5, bestBeta: 0 });
     const outcome = await run('auto', toy, until(0.01));
-    expect(toy.calls).toEqual(['gate', 'publish copy']);
+    expect(toy.calls.filter((call) => call !== 'search')).toEqual(['gate', 'publish copy']);
     expect(outcome).toMatchObject({ ready: true, strategy: 'reuse', alpha: 1, beta: 0 });
     expect(outcome.published!.adapter).toBe(toy.old);
   });
@@ -18,7 +18,7 @@ describe('auto', () => {
     const toy = new ToyAdaptation();
     const copyLoss = toy.metric(toy.old).metric.value;
     const outcome = await run('auto', toy, until(copyLoss / 2));
-    expect(toy.calls).toEqual(['gate', 'gate', 'publish revert']);
+    expect(toy.calls.filter((call) => call !== 'search')).toEqual(['gate', 'gate', 'publish revert']);
     expect(outcome).toMatchObject({ ready: true, strategy: 'revert', alpha: 1, beta: -1 });
     expect(ids(outcome.candidates)).toEqual(['copy', 'revert']);
   });
@@ -164,7 +164,8 @@ describe('auto: what is kept, and what is there', () => {
     const outcome = await run('auto', toy, until(0.05));
     expect(toy.rungs()).toEqual(['copy', 'revert', 'prior']);
     expect(outcome).toMatchObject({ ready: true, strategy: 'relora' });
-    expect(toy.count('search')).toBe(0);
+    // Copy, revert and the fleet's best are compared on the search rows; nothing is searched.
+    expect(toy.count('search')).toBe(3);
   });
 
   it('reports every rung: passed, failed, skipped and not run, with its time', async () => {
@@ -197,6 +198,62 @@ describe('auto: what is kept, and what is there', () => {
     const outcome = await runStrategy('auto', context, until(0, { gate, old: measured([1, 1, 0, 0]) }));
     expect(outcome.published!.id).toBe('revert');
     expect(outcome.candidates.map(({ negativeFlips, passed }) => [negativeFlips, passed])).toEqual([[0.25, false], [0, true]]);
+  });
+});
+
+describe('auto: what is surely worse on the search rows', () => {
+  const ROWS: ToyOptions = { searchRows: 64 };
+  const reasons = ({ rungs }: AdaptationOutcome) => Object.fromEntries(rungs.map(({ rung, reason }) => [rung, reason]));
+
+  it('is not judged: copy where revert is better', async () => {
+    const toy = new ToyAdaptation(ROWS);
+    const outcome = await run('auto', toy, until(toy.metric(toy.old).metric.value / 2));
+    expect(toy.calls.filter((call) => call !== 'search')).toEqual(['gate', 'publish revert']);
+    expect(ids(outcome.candidates)).toEqual(['revert']);
+    expect(reasons(outcome)).toMatchObject({ copy: 'revert is surely better on the search rows', revert: null });
+    expect(outcome.rungs[0]).toMatchObject({ result: 'skipped', candidate: null });
+  });
+
+  it('is not judged: revert where copy is better', async () => {
+    const toy = new ToyAdaptation({ ...ROWS, bestBeta: 0.2 });
+    const outcome = await run('auto', toy, until(1e-9, { steps: 0 }));
+    expect(ids(outcome.candidates)[0]).toBe('copy');
+    expect(reasons(outcome).revert).toBe('copy is surely better on the search rows');
+  });
+
+  it('is not judged: copy and revert where what the fleet has found is better', async () => {
+    const task: ToyOptions = { ...ROWS, change: 0.6, bestBeta: -0.5 };
+    const { searchHistory } = await run('relora', new ToyAdaptation(task), until(1e-9, { steps: 0 }));
+    const toy = new ToyAdaptation({ ...task, fleetSearches: [searchHistory] });
+    const outcome = await run('auto', toy, until(0.05));
+    expect(ids(outcome.candidates).at(-1)).toBe('prior');
+    expect(reasons(outcome).copy).toMatch(/^\(\d\.\d\d, -0\.\d\d\) is surely better/);
+  });
+
+  it('is measured once: the search goes on from there', async () => {
+    const task: ToyOptions = { ...ROWS, change: 0.6, bestBeta: -0.5 };
+    for (const fleetSearches of [[], [(await run('relora', new ToyAdaptation(task), until(1e-9, { steps: 0 }))).searchHistory]]) {
+      const toy = new ToyAdaptation({ ...task, fleetSearches });
+      const { searchHistory } = await run('auto', toy, until(1e-9, { steps: 0 }));
+      const measured = searchHistory.map(({ alpha, beta, rows }) => `${alpha} ${beta} ${rows}`);
+      expect(new Set(measured).size).toBe(measured.length);
+      expect(toy.count('search')).toBe(measured.length);
+    }
+  });
+
+  it('is judged all the same where the new base is preferred: revert is not second there', async () => {
+    const toy = new ToyAdaptation(ROWS);
+    await run('auto', toy, until(0.01, { prefer: 'new_base' }));
+    expect(toy.calls[0]).toBe('gate');
+  });
+
+  it('stays so for a run that is killed at any call', async () => {
+    const { whole, resumed } = await killAtEveryCall('auto', { ...NOVEL, ...ROWS }, until(1e-9, { steps: 5 }));
+    expect(ids(whole.outcome.candidates)[0]).toBe('revert');
+    for (const { toy, outcome } of resumed) {
+      expect(comparable(outcome)).toEqual(comparable(whole.outcome));
+      expect(toy.count('search')).toBeLessThanOrEqual(whole.toy.count('search') + 1);
+    }
   });
 });
 

@@ -18,7 +18,7 @@ import { anchorOf, l2Coefficient, withL2Gradients, type Penalty } from '../../..
 import { bestApproximation, evolutionOf, productOf, randomAdapter } from './adapters.ts';
 import { randomMatrix } from './matrices.ts';
 
-const SIZE = { outFeatures: 12, inFeatures: 10 };
+const IN_FEATURES = 10;
 const RANK = 3;
 
 /** How the new base differs from what the task wants: a task optimum at (bestAlpha, bestBeta) plus what only training finds. */
@@ -29,6 +29,8 @@ export interface ToyOptions {
   readonly bestBeta?: number;
   /** In place of one layer with `bestBeta`: attention's and the MLP's of as many layers as there are pairs. */
   readonly bestBetas?: readonly (readonly [number, number])[];
+  /** Half of the layers' rows. Default 6, which are too few to tell any two adapters apart. */
+  readonly searchRows?: number;
   /** Size of a part of the task's optimum that no fusion reaches. */
   readonly novelty?: number;
   readonly learningRate?: number;
@@ -63,6 +65,7 @@ export class ToyAdaptation {
   readonly controller = new AbortController();
   readonly old: Adapter;
   readonly #options: ToyOptions;
+  readonly #size: { readonly outFeatures: number; readonly inFeatures: number };
   readonly #layers: readonly Layer[];
   readonly #random = Random.fromSeed(8);
   #phase: LadderPhase | 'none' = 'none';
@@ -71,18 +74,20 @@ export class ToyAdaptation {
 
   constructor(options: ToyOptions = {}) {
     this.#options = options;
+    this.#size = { outFeatures: 2 * (options.searchRows ?? 6), inFeatures: IN_FEATURES };
     const { bestBeta = -1, bestBetas } = options;
     const betas = bestBetas?.flat() ?? [bestBeta];
     const names = betas.map((_, i) => (bestBetas ? `model.layers.${i >> 1}.${i % 2 === 0 ? 'self_attn.q_proj' : 'mlp.up_proj'}` : 'layer'));
-    this.old = randomAdapter(names.map((name) => ({ name, ...SIZE })), RANK, RANK, 11);
+    this.old = randomAdapter(names.map((name) => ({ name, ...this.#size })), RANK, RANK, 11);
     this.#layers = names.map((name, i) => this.#makeLayer(name, betas[i]!, 12 + 10 * i));
   }
 
   #makeLayer(name: string, bestBeta: number, seed: number): Layer {
     const { change = 0.5, bestAlpha = 1, novelty = 0 } = this.#options;
-    const direction = matmul(randomMatrix(SIZE.outFeatures, 1, seed), randomMatrix(1, SIZE.inFeatures, seed + 1));
+    const { outFeatures, inFeatures } = this.#size;
+    const direction = matmul(randomMatrix(outFeatures, 1, seed), randomMatrix(1, inFeatures, seed + 1));
     const delta = scaled(direction, change);
-    const unreachable = scaled(matmul(randomMatrix(SIZE.outFeatures, 1, seed + 2), randomMatrix(1, SIZE.inFeatures, seed + 3)), novelty);
+    const unreachable = scaled(matmul(randomMatrix(outFeatures, 1, seed + 2), randomMatrix(1, inFeatures, seed + 3)), novelty);
     const fused = productOf(this.old.modules.get(name)!).data.map((value, i) => bestAlpha * value + bestBeta * delta.data[i]!);
     const wanted = { ...direction, data: fused.map((value, i) => value + unreachable.data[i]!) };
     // Of the adapter's rank, so that training can reach it.
@@ -95,11 +100,11 @@ export class ToyAdaptation {
       evolution: evolutionOf(new Map(this.#layers.map(({ name, delta }) => [name, delta]))),
       seed: 3,
       signal: this.controller.signal,
-      createFresh: (seed) => emptied(randomAdapter(this.#layers.map(({ name }) => ({ name, ...SIZE })), RANK, RANK, seed)),
+      createFresh: (seed) => emptied(randomAdapter(this.#layers.map(({ name }) => ({ name, ...this.#size })), RANK, RANK, seed)),
       searchRowTokens: this.#rowTokens(),
       searchRowLosses: async (adapter, rows) => this.#call('search', () => this.#rowLosses(adapter, rows, 0)),
       searchRowGradients: async (adapter) => {
-        const half = SIZE.outFeatures * SIZE.inFeatures / 2;
+        const half = this.#size.outFeatures * this.#size.inFeatures / 2;
         return this.#call('gradients', () => ({ loss: this.loss(adapter, 0), gradients: this.#gradients(adapter, half, 0) }));
       },
       canTrain: this.#options.canTrain ?? true,
@@ -132,14 +137,14 @@ export class ToyAdaptation {
   }
 
   #rowTokens(): number[] {
-    return new Array<number>(SIZE.outFeatures / 2).fill(SIZE.inFeatures);
+    return new Array<number>(this.#size.outFeatures / 2).fill(this.#size.inFeatures);
   }
 
   /** The loss on the odd rows, each of which is a row of the gate. */
   metric(adapter: Adapter): GateMeasurement {
     const noise = this.#options.gateNoise ?? 0;
     const exact = this.#rowLosses(adapter, [...this.#rowTokens().keys()], 1);
-    const values = exact.map((loss) => loss + noise * SIZE.inFeatures * this.#random.normal());
+    const values = exact.map((loss) => loss + noise * this.#size.inFeatures * this.#random.normal());
     return {
       metric: { name: 'loss', value: this.loss(adapter, 1), rows: values.length, standardError: 0.001 },
       outcomes: { values, tokens: this.#rowTokens() },
@@ -181,7 +186,7 @@ export class ToyAdaptation {
   }
 
   #descend(adapter: Adapter, penalty: Penalty): Adapter {
-    const raw = this.#gradients(adapter, SIZE.outFeatures * SIZE.inFeatures);
+    const raw = this.#gradients(adapter, this.#size.outFeatures * this.#size.inFeatures);
     const gradients = withL2Gradients(raw, adapter, penalty);
     const rate = this.#options.learningRate ?? 2;
     const moved = (values: Float32Array, gradient: Float32Array) => values.map((value, i) => value - rate * gradient[i]!);
