@@ -25,6 +25,8 @@ export interface StrategySummary {
   /** Milliseconds until half of all jobs were ready; null where fewer were. */
   readonly medianTtr: number | null;
   readonly ratios: Readonly<Record<string, Ratio | null>>;
+  /** Milliseconds of the evaluations of α and β, fusion included; of the jobs that made any. */
+  readonly searchMs: Spread | null;
   readonly first: Spread | null;
   readonly final: Spread | null;
   readonly gains: Readonly<Record<string, Spread | null>>;
@@ -142,6 +144,7 @@ function summariseStrategy(strategy: string, jobs: readonly Job[], baselines: re
     ready: jobs.filter(({ ttr }) => ttr.happened).length,
     medianTtr: medianTime(jobs.map(({ ttr }) => ttr)),
     ratios: Object.fromEntries(others.map((name) => [name, medianRatio(jobs.flatMap(({ ratios }) => ratios[name] ?? []))])),
+    searchMs: spread(jobs.flatMap(({ cell: { search } }) => (search.length > 0 ? [search.reduce((sum, { ms }) => sum + ms, 0)] : []))),
     first: spread(jobs.flatMap(({ cell }) => cell.first?.value ?? [])),
     final: spread(jobs.flatMap(({ cell }) => cell.final?.value ?? [])),
     gains: Object.fromEntries(others.map((name) => [name, spread(jobs.flatMap(({ gains }) => gains[name] ?? []))])),

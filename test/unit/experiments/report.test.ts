@@ -18,6 +18,9 @@ const JOBS: Record<string, [number, string][]> = {
   tuned: [[10_000, '1110']],
 };
 
+const POINT = { at: 0, alpha: 1, beta: 0, rows: 16, loss: 1, ms: 700 };
+const SEARCH: Record<string, CellRecord['search']> = { tuned: [POINT, { ...POINT, rows: 32 }] };
+
 function recordsOf(item: Item): ResultRecord[] {
   const common = { key: item.key, ms: 1, at: '2026-01-01T00:00:00Z' };
   if (item.type === 'evolution' || item.type === 'surface') return [];
@@ -33,7 +36,7 @@ function job({ strategy, rows, tenant }: CellItem): Omit<CellRecord, 'key' | 'ms
   const candidate = (at: number, value: number) => ({ at, value, id: 'x', strategy: 'scratch' as const, alpha: 1, beta: 0, step: 0, passed: false });
   const candidates = [candidate(1000 * tenant.seed, 0.2), candidate(5000, 0.1), candidate(9000 * tenant.seed, 0.4 * tenant.seed)];
   const times = ms > 0 ? { state: 'ready' as const, readyMs: ms, elapsedMs: 2 * ms } : { state: 'not_ready' as const, readyMs: null, elapsedMs: -ms };
-  return { type: 'cell', evolution: 'v2', rows, strategy: strategy.name, ...times, warmUpMs: 0, candidates, search: [], first: null, final: score(right) };
+  return { type: 'cell', evolution: 'v2', rows, strategy: strategy.name, ...times, warmUpMs: 0, candidates, search: SEARCH[strategy.name] ?? [], first: null, final: score(right) };
 }
 
 const records = items.flatMap(recordsOf);
@@ -54,7 +57,8 @@ describe('the report of an experiment', () => {
     const text = toMarkdown(experiment, summary, { charts: [], command: 'npm run experiment' });
     expect(text).toContain('**Not complete: 9 of 10 items measured.**');
     expect(text).toContain('| tuned | 1 | 1 | 10.0 | ≥ 6.00 | +25.0 | 25.0 (75.0) |');
-    expect(text).toContain('| 16 | scratch | 1 of 2 | 40.0 | – | – | 50.0 ± 0.0 | – | 50.0 |');
+    expect(text).toContain('| 16 | scratch | 1 of 2 | 40.0 | – | – | – | 50.0 ± 0.0 | – | 50.0 |');
+    expect(text).toMatch(/\| 16 \| tuned \| 1 of 1 \| 10\.0 \| ≥ 6\.00 \| 1\.4 \|/);
     expect(text).toContain('Old version on the old base 100.0 ± 0.0');
   });
 
