@@ -50,7 +50,8 @@ const LEGEND = [
   '  were).',
   '- *× shorter*: the baseline\'s TTR over the strategy\'s, tenant by tenant, then the median. A job that was not ready has the',
   '  ratio 0. Where the baseline was given up, its whole budget stands for its TTR, and ≥ marks the median as a lower bound.',
-  '- *search*: mean time of the evaluations of α and β, fusion included, in jobs that made any.',
+  '- *search*: mean time of the evaluations of α and β, fusion included, in jobs that made any; those of groups of modules, by',
+  '  gradients, are not in it. *all*: mean time of the whole job, with what it did after readiness.',
   '- *first*, *final*: test rows, which neither search nor gate saw, of the version published first and of the best one (by',
   '  the gate) when the budget was spent. Mean ± standard deviation over seeds.',
   '- *flips*: negative flips, test rows that the old version on the old base had right and the final version has wrong; in',
@@ -92,7 +93,7 @@ function overallTable({ overall, baselines }: Summary): string[] {
 function groupSection({ evolution, task, adapter, metric, old, none, copy, copyFlips, rows }: GroupSummary, baselines: readonly string[]): string[] {
   const { value, difference } = metricFormat(metric);
   const unit = metric === 'loss' ? 'nats a token' : '%';
-  const header = ['rows', 'strategy', 'ready', 'TTR', ...baselines.map((name) => `× shorter than ${name}`), 'search, s', 'first', 'final', ...baselines.map((name) => `final against ${name}`), 'flips, %'];
+  const header = ['rows', 'strategy', 'ready', 'TTR', ...baselines.map((name) => `× shorter than ${name}`), 'search, s', 'all, s', 'first', 'final', ...baselines.map((name) => `final against ${name}`), 'flips, %'];
   return [
     `### ${task} (${metric.replace('_', ' ')}, ${unit}), ${evolution}, ${adapter}`,
     '',
@@ -105,6 +106,7 @@ function groupSection({ evolution, task, adapter, metric, old, none, copy, copyF
       seconds(one.medianTtr),
       ...baselines.map((name) => ratio(one.ratios[name] ?? null)),
       seconds(one.searchMs && one.searchMs.mean),
+      seconds(one.elapsedMs && one.elapsedMs.mean),
       value(one.first),
       value(one.final),
       ...baselines.map((name) => difference(one.gains[name] ?? null)),

@@ -25,6 +25,8 @@ export interface StrategySummary {
   /** Milliseconds until half of all jobs were ready; null where fewer were. */
   readonly medianTtr: number | null;
   readonly ratios: Readonly<Record<string, Ratio | null>>;
+  /** Milliseconds of the whole job, with what it did after readiness. */
+  readonly elapsedMs: Spread | null;
   /** Milliseconds of the evaluations of α and β, fusion included; of the jobs that made any. */
   readonly searchMs: Spread | null;
   readonly first: Spread | null;
@@ -144,6 +146,7 @@ function summariseStrategy(strategy: string, jobs: readonly Job[], baselines: re
     ready: jobs.filter(({ ttr }) => ttr.happened).length,
     medianTtr: medianTime(jobs.map(({ ttr }) => ttr)),
     ratios: Object.fromEntries(others.map((name) => [name, medianRatio(jobs.flatMap(({ ratios }) => ratios[name] ?? []))])),
+    elapsedMs: spread(jobs.map(({ cell }) => cell.elapsedMs)),
     searchMs: spread(jobs.flatMap(({ cell: { search } }) => (search.length > 0 ? [search.reduce((sum, { ms }) => sum + ms, 0)] : []))),
     first: spread(jobs.flatMap(({ cell }) => cell.first?.value ?? [])),
     final: spread(jobs.flatMap(({ cell }) => cell.final?.value ?? [])),
