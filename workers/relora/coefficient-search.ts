@@ -86,13 +86,14 @@ export function searchOrder(seed: number, rows: number): number[] {
  * Bayesian optimisation of alpha and beta on the search rows' loss. It starts from copy, revert and nothing, or from copy,
  * what was raced before and what the fleet's finished searches promise. Times are counted in rows and not by the clock, so that equal seeds,
  * rows and fleets give equal searches.
- * @returns copy, unless a point is surely better on the same rows; then that one, unless another is surely better still
+ * @returns copy, revert or nothing, unless a point is surely better on the same rows; then the one of the smallest loss
+ *   among those that are not surely worse
  */
 export async function searchCoefficients(task: SearchTask): Promise<SearchResult> {
   const search = new Search(task);
   let best = await search.begin();
   for (let next = search.next(); next; next = search.next()) best = (await search.race(next, best)).winner;
-  return { alpha: best.alpha, beta: best.beta, stopped: search.stopped };
+  return { ...search.choose(best), stopped: search.stopped };
 }
 
 /** A point that is surely worse than another on the rows that both were measured on. */
@@ -117,8 +118,10 @@ export async function raceCoefficients(task: SearchTask, points: readonly Coeffi
 /** A point under measurement. */
 interface Contender extends Coefficients, MeasuredRows {
   rows: number;
-  /** Made when it is first needed. */
+  /** Made when it is needed. */
   adapter: Adapter | null;
+  /** Another one is surely better. */
+  isBeaten: boolean;
 }
 
 /** How two points compare. */
@@ -136,6 +139,8 @@ class Search {
   readonly #budget: number;
   readonly #racing: boolean;
   readonly #fleet: readonly (readonly Observation[])[];
+  /** Points that are preferred to others that promise hardly more. */
+  readonly #named: readonly Coefficients[];
   /** Points that are measured before the model is asked. */
   readonly #starts: Coefficients[];
   /** Indices of the search rows in the order in which they are used, the same for every point. */
@@ -144,7 +149,7 @@ class Search {
   readonly #looks: readonly number[];
   readonly #records: SearchEvaluation[] = [];
   readonly #undoubted: number;
-  #points = 0;
+  readonly #contenders: Contender[] = [];
   #proposals = 0;
 
   constructor(task: SearchTask) {
@@ -155,7 +160,8 @@ class Search {
     this.#racing = racing;
     this.#fleet = fleetObservations(task.fleet ?? []);
     this.#undoubted = this.#fleet.length > 0 ? 0 : UNDOUBTED;
-    const starts = this.#fleet.length > 0 ? (task.raced ?? []) : [REVERT, NOTHING];
+    this.#named = [REVERT, NOTHING].filter((point) => this.#isInside(point));
+    const starts = this.#fleet.length > 0 ? (task.raced ?? []) : this.#named;
     this.#starts = starts.filter((point) => this.#isInside(point));
     this.#order = searchOrder(task.seed, task.rowTokens.length);
     this.#tokens = this.#order.map((row) => task.rowTokens[row]!);
@@ -171,17 +177,17 @@ class Search {
 
   /** The next point to measure, or null where the search is over. */
   next(): Coefficients | null {
-    if (this.#points >= this.#budget) return null;
+    if (this.#contenders.length >= this.#budget) return null;
     const start = this.#starts.shift();
     if (start) return start;
     const { point, improvement } = propose({
       space: this.#space,
       observations: toObservations(relativeLosses(this.#records)),
       others: this.#fleet,
-      named: [REVERT, NOTHING].filter((named) => this.#isInside(named)).map(({ alpha, beta }) => [alpha, beta]),
+      named: this.#named.map(({ alpha, beta }) => [alpha, beta]),
       seed: this.#task.seed,
     });
-    const rows = FUSION_ROWS + this.#records.reduce((sum, { rowLosses }) => sum + rowLosses.length, 0) / this.#points;
+    const rows = FUSION_ROWS + this.#records.reduce((sum, { rowLosses }) => sum + rowLosses.length, 0) / this.#contenders.length;
     if (this.#proposals++ < this.#undoubted || improvement >= this.#worthOf(rows)) return { alpha: point[0]!, beta: point[1]! };
     this.stopped = 'not_worthwhile';
     return null;
@@ -193,19 +199,30 @@ class Search {
    */
   async race(point: Coefficients, incumbent: Contender, { looks: most = Infinity } = {}): Promise<Race> {
     const challenger = this.#contender(point);
-    const lost = { winner: incumbent, loser: challenger };
-    const won = { winner: challenger, loser: incumbent };
+    const lost = (sure: boolean) => decided({ winner: incumbent, loser: challenger, sure });
+    const won = (sure: boolean) => decided({ winner: challenger, loser: incumbent, sure });
     for (const [look, rows] of this.#looks.slice(0, most).entries()) {
       await this.#measure(challenger, rows);
       await this.#measure(incumbent, rows);
-      if (!this.#racing) return { ...(sumOf(challenger) < sumOf(incumbent) ? won : lost), sure: false };
+      if (!this.#racing) return sumOf(challenger) < sumOf(incumbent) ? won(false) : lost(false);
       const { verdict, expectedGain } = compare(challenger, incumbent, this.#tokens);
-      if (verdict !== 'open') return { ...(verdict === 'better' ? won : lost), sure: true };
+      if (verdict !== 'open') return verdict === 'better' ? won(true) : lost(true);
       const next = this.#looks[look + 1] ?? rows;
       const cost = next - rows + Math.max(0, next - incumbent.rows);
       if (expectedGain < this.#worthOf(cost)) break;
     }
-    return { ...lost, sure: false };
+    return lost(false);
+  }
+
+  /**
+   * What is known beforehand stays if it won. Else who won first among many that are alike is chance: of those that are not
+   * surely worse, the smallest loss on as many rows.
+   */
+  choose(winner: Contender): Coefficients {
+    const isKnown = [COPY, ...this.#named].some((point) => isSamePoint(point, winner));
+    if (isKnown || !this.#racing) return coefficientsOf(winner);
+    const left = this.#contenders.filter(({ isBeaten, rows }) => !isBeaten && rows >= winner.rows);
+    return coefficientsOf(left.reduce((best, next) => (sumOf(next, winner.rows) < sumOf(best, winner.rows) ? next : best)));
   }
 
   /** What training would gain in the time of so many rows' forward passes, as a share of the loss. */
@@ -215,8 +232,9 @@ class Search {
   }
 
   #contender({ alpha, beta }: Coefficients): Contender {
-    this.#points++;
-    return { alpha, beta, rows: 0, losses: new Float64Array(this.#order.length), adapter: null };
+    const contender = { alpha, beta, rows: 0, losses: new Float64Array(this.#order.length), adapter: null, isBeaten: false };
+    this.#contenders.push(contender);
+    return contender;
   }
 
   /** Measures a point on all the rows up to a number, as one evaluation a look, or takes over what is known of them. */
@@ -253,10 +271,18 @@ class Search {
   }
 }
 
+/** The loser is not measured again. */
+function decided(race: Race): Race {
+  race.loser.isBeaten = race.sure;
+  race.loser.adapter = null;
+  return race;
+}
+
 function coefficientsOf({ alpha, beta }: Contender): Coefficients {
   return { alpha, beta };
 }
 
-function sumOf({ losses, rows }: MeasuredRows): number {
+/** Of the first rows, by default of all that were measured. */
+function sumOf({ losses, rows: measured }: MeasuredRows, rows = measured): number {
   return losses.subarray(0, rows).reduce((total, loss) => total + loss, 0);
 }

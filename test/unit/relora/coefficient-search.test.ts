@@ -20,6 +20,20 @@ describe('searchCoefficients', () => {
     expect(await synthetic.search()).toMatchObject(REVERT);
   });
 
+  it('returns the smallest loss of those that cannot be told apart, not the first of them', async () => {
+    let changed = 0;
+    for (let seed = 1; seed <= 8; seed++) {
+      const synthetic = new SyntheticSearch({ ...BETWEEN, curvature: { alpha: 0.05, beta: 1.5 }, seed });
+      const found = await synthetic.search();
+      const last = new Map(synthetic.history.map((one) => [`${one.alpha} ${one.beta}`, one]));
+      const own = last.get(`${found.alpha} ${found.beta}`)!;
+      const deeper = [...last.values()].filter(({ rows }) => rows >= own.rows);
+      expect(own.loss).toBe(Math.min(...deeper.filter(({ rows }) => rows === own.rows).map(({ loss }) => loss)));
+      if ([...last.values()].findIndex((one) => one === own) > 3) changed++;
+    }
+    expect(changed).toBeGreaterThan(0);
+  });
+
   it('keeps copy where nothing is surely better', async () => {
     const synthetic = new SyntheticSearch({ best: { alpha: 1, beta: -0.03 }, spread: 0.3 });
     expect(await synthetic.search()).toMatchObject(COPY);

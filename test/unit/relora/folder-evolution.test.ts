@@ -19,18 +19,26 @@ class LiveTensors {
   mostBytes = 0;
   mostTensors = 0;
 
+  /** What is left after collecting garbage; more often where too much seems to be: what is referred to stays. */
+  async #live() {
+    for (let attempt = 1; ; attempt++) {
+      // A WeakRef holds what it refers to until the turn of the event loop that made or read it is over.
+      await nextTurn();
+      // The first may end a marking that began when more was alive; the second begins anew.
+      collectGarbage();
+      collectGarbage();
+      const live = this.handedOut.filter(({ data }) => data.deref() !== undefined);
+      if (live.length <= 2 || attempt === 5) return live;
+    }
+  }
+
   watch(source: WeightSource): WeightSource {
     const { handedOut, names } = this;
     const readWeight: WeightSource['readWeight'] = async (name) => {
       const tensor = await source.readWeight(name);
       handedOut.push({ bytes: tensor.data.byteLength, data: new WeakRef(tensor.data) });
       names.push(name);
-      // A WeakRef holds what it refers to until the turn of the event loop that made or read it is over.
-      await nextTurn();
-      // The first may end a marking that began when more was alive; the second begins anew.
-      collectGarbage();
-      collectGarbage();
-      const live = handedOut.filter(({ data }) => data.deref() !== undefined);
+      const live = await this.#live();
       this.mostTensors = Math.max(this.mostTensors, live.length);
       this.mostBytes = Math.max(this.mostBytes, live.reduce((sum, { bytes }) => sum + bytes, 0));
       return tensor;
