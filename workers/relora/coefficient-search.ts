@@ -6,7 +6,7 @@ import type { Observation } from './bayesian-optimisation/surrogate.ts';
 import { ALPHA_BOUNDS, BETA_BOUNDS, isSamePoint, type CoefficientBounds, type Coefficients } from './coefficients.ts';
 import { fleetObservations, type FleetSearches } from './fleet-prior.ts';
 import { relativeLosses, toObservations, type SearchRecord } from './relative-losses.ts';
-import { compare, looks, type MeasuredRows } from './search-race.ts';
+import { compare, isWithinNoise, looks, type MeasuredRows } from './search-race.ts';
 
 export const COPY: Coefficients = { alpha: 1, beta: 0 };
 export const REVERT: Coefficients = { alpha: 1, beta: -1 };
@@ -86,8 +86,7 @@ export function searchOrder(seed: number, rows: number): number[] {
  * Bayesian optimisation of alpha and beta on the search rows' loss. It starts from copy, revert and nothing, or from copy,
  * what was raced before and what the fleet's finished searches promise. Times are counted in rows and not by the clock, so that equal seeds,
  * rows and fleets give equal searches.
- * @returns copy, revert or nothing, unless a point is surely better on the same rows; then the one of the smallest loss
- *   among those that are not surely worse
+ * @returns the smallest loss on the same rows, or what has a name (copy, revert, nothing) within its noise
  */
 export async function searchCoefficients(task: SearchTask): Promise<SearchResult> {
   const search = new Search(task);
@@ -215,14 +214,17 @@ class Search {
   }
 
   /**
-   * What is known beforehand stays if it won. Else who won first among many that are alike is chance: of those that are not
-   * surely worse, the smallest loss on as many rows.
+   * Of what is not surely worse, the smallest loss on the same rows; but copy, revert or nothing, in this order, where it is
+   * within one standard error of that (the one-standard-error rule: Breiman, Friedman, Olshen and Stone, Classification
+   * and Regression Trees, 1984, section 3.4.3). Who won last is no measure: among points that are alike that is chance.
    */
   choose(winner: Contender): Coefficients {
-    const isKnown = [COPY, ...this.#named].some((point) => isSamePoint(point, winner));
-    if (isKnown || !this.#racing) return coefficientsOf(winner);
-    const left = this.#contenders.filter(({ isBeaten, rows }) => !isBeaten && rows >= winner.rows);
-    return coefficientsOf(left.reduce((best, next) => (sumOf(next, winner.rows) < sumOf(best, winner.rows) ? next : best)));
+    if (!this.#racing) return coefficientsOf(winner);
+    const left = this.#contenders.filter(({ isBeaten }) => !isBeaten);
+    const measured = left.filter(({ rows }) => rows >= winner.rows);
+    const best = measured.reduce((least, next) => (sumOf(next, winner.rows) < sumOf(least, winner.rows) ? next : least));
+    const named = [COPY, ...this.#named].map((point) => left.find((contender) => isSamePoint(contender, point)));
+    return coefficientsOf(named.find((contender) => contender && isWithinNoise(contender, best, this.#tokens)) ?? best);
   }
 
   /** What training would gain in the time of so many rows' forward passes, as a share of the loss. */

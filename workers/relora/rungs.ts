@@ -84,7 +84,7 @@ export function searchRung(options: PairSearchOptions = {}): Rung {
 async function considerFound(ladder: Ladder, found: Coefficients): Promise<void> {
   ladder.finishSearch();
   if (!isJudged(ladder, found)) return considerFused(ladder, 'search', found);
-  ladder.skip('search', `it found nothing surely better than ${strategyOf(found)}, which was tried`);
+  ladder.skip('search', `it found nothing better than ${strategyOf(found)} beyond noise, which was tried`);
   await ladder.checkpoint();
 }
 

@@ -1,5 +1,5 @@
 import { expectedImprovement } from './bayesian-optimisation/expected-improvement.ts';
-import { lossDifference } from './paired-statistics.ts';
+import { lossDifference, type PairedLosses } from './paired-statistics.ts';
 
 /** Summed losses of the search's rows under one point: as many of them, from the first, as were measured. */
 export interface MeasuredRows {
@@ -37,17 +37,27 @@ export function looks(rows: number, firstRows = FIRST_ROWS): number[] {
  * @param tokens completion tokens of each row
  */
 export function compare(challenger: MeasuredRows, incumbent: MeasuredRows, tokens: readonly number[]): Comparison {
-  const rows = Math.min(challenger.rows, incumbent.rows);
-  const before = incumbent.losses.subarray(0, rows);
-  const pair = { before, after: challenger.losses.subarray(0, rows), tokens: tokens.slice(0, rows) };
+  const pair = commonRows(incumbent, challenger, tokens);
+  const rows = pair.before.length;
   const { value, standardError } = lossDifference(pair);
   const doubt = rows > 1 ? standardError * studentQuantile(CERTAIN, rows - 1) : Infinity;
-  const mean = before.reduce((sum, loss) => sum + loss, 0) / pair.tokens.reduce((sum, count) => sum + count, 0);
+  const mean = sum(pair.before) / sum(pair.tokens);
   const verdict = value - doubt > 0 ? 'worse' : value + doubt < 0 ? 'better' : 'open';
   if (rows <= 1) return { verdict, expectedGain: Infinity };
   // The smallest difference that all rows can show.
   const least = CERTAIN * standardError * Math.sqrt(rows / tokens.length);
   return { verdict, expectedGain: expectedImprovement(value, standardError, 0, least) / mean };
+}
+
+/** Whether a point's loss is at most one standard error of the difference above another's, on the rows that both have. */
+export function isWithinNoise(point: MeasuredRows, best: MeasuredRows, tokens: readonly number[]): boolean {
+  const { value, standardError } = lossDifference(commonRows(best, point, tokens));
+  return value <= standardError;
+}
+
+function commonRows(before: MeasuredRows, after: MeasuredRows, tokens: readonly number[]): PairedLosses {
+  const rows = Math.min(before.rows, after.rows);
+  return { before: before.losses.subarray(0, rows), after: after.losses.subarray(0, rows), tokens: tokens.slice(0, rows) };
 }
 
 /**
@@ -59,4 +69,10 @@ export function studentQuantile(z: number, degrees: number): number {
   const second = (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96;
   const third = (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384;
   return z + first / degrees + second / degrees ** 2 + third / degrees ** 3;
+}
+
+function sum(values: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i]!;
+  return total;
 }
