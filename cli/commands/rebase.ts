@@ -34,7 +34,7 @@ interface RebaseOptions extends CommonOptions, GateOptions {
   readonly batchSize: number;
   readonly learningRate?: number;
   readonly evaluateEvery: number;
-  readonly searchEvaluations: number;
+  readonly searchEvaluations?: number;
   readonly coefficients: MovedCoefficients;
   readonly grouping: GroupingName;
   readonly fusionRank: number;
@@ -69,7 +69,7 @@ export function register(program: Command): void {
     .option('--batch-size <n>', 'examples a step', integer(1), 16)
     .option('--learning-rate <x>', 'at the end of the warm-up (default: by strategy and width of the model)', number('positive'))
     .option('--evaluate-every <n>', 'steps between two looks at the gate', integer(1), 20)
-    .option('--search-evaluations <n>', 'loss evaluations of the search for α and β', integer(0), 12)
+    .option('--search-evaluations <n>', 'points that the search for α and β may measure, the copy included (default: 6, of relora-paper 12)', integer(0))
     .addOption(
       new Option('--coefficients <which>', 'what the search moves; the other stays as in a copy').choices(MOVED_COEFFICIENTS).default('both'),
     )

@@ -13,7 +13,7 @@ export const ADAPTATION_DEFAULTS: Omit<AdaptationSettings, 'learningRate' | 'scr
   maxSteps: 300,
   batchSize: 16,
   evaluateEvery: 20,
-  searchEvaluations: 12,
+  searchEvaluations: 6,
   searchRows: 64,
   coefficients: 'both',
   grouping: 'global',
@@ -27,6 +27,9 @@ export const ADAPTATION_DEFAULTS: Omit<AdaptationSettings, 'learningRate' | 'scr
   regulariseStrength: DEFAULT_REGULARISATION.strong,
   seed: 0,
 };
+
+/** Of `relora-paper`, in place of the default: a search that knows nothing beforehand and races nothing. */
+const PAPER_EVALUATIONS = 12;
 
 /** Hidden size of the model that the learning rates were measured on. */
 const MEASURED_WIDTH = 192;
@@ -83,6 +86,7 @@ export function resolveOptions(
     learningRate: defaultLearningRate('carried', hiddenSize),
     scratchLearningRate: given.learningRate ?? defaultLearningRate('fresh', hiddenSize),
     ...ADAPTATION_DEFAULTS,
+    ...(given.strategy === 'relora-paper' && { searchEvaluations: PAPER_EVALUATIONS }),
     ...given,
     ...(control ? { strategy: 'scratch' } : {}),
   };

@@ -58,7 +58,7 @@ export interface AdaptOptions {
   readonly scratchLearningRate?: number;
   /** Optimiser steps between two looks at the gate. */
   readonly evaluateEvery?: number;
-  /** Loss evaluations that the search for α and β may spend. */
+  /** Points that the search for α and β may measure, copy included. Default 6, of `relora-paper` 12. */
   readonly searchEvaluations?: number;
   /** Rows of the validation split that the search measures the loss on. */
   readonly searchRows?: number;

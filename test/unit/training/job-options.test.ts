@@ -18,6 +18,11 @@ it('keeps what is given and fills in the rest', () => {
   expect(settings).toEqual({ ...ADAPTATION_DEFAULTS, maxSteps: 7, learningRate: 3e-3, scratchLearningRate: 3e-3 });
 });
 
+it('the baseline of the paper spends twice the evaluations, unless told otherwise', () => {
+  const settings = (options: AdaptOptions) => resolveOptions({ strategy: 'relora-paper', ...options }, { control: false, hiddenSize: 192 });
+  expect([settings({}).searchEvaluations, settings({ searchEvaluations: 9 }).searchEvaluations]).toEqual([12, 9]);
+});
+
 it('a control trains from scratch, at the rate for that', () => {
   const settings = resolveOptions({ strategy: 'auto' }, { control: true, hiddenSize: 192 });
   expect(settings).toMatchObject({ strategy: 'scratch', scratchLearningRate: 2e-3 });
@@ -38,7 +43,7 @@ it.each([
 it('says what the method is to fuse: by default one pair, both searched, in the old rank', () => {
   const settings = (options: AdaptOptions) => resolveOptions(options, { control: false, hiddenSize: 192 });
   expect(fusionOf(settings({}))).toEqual({
-    search: { evaluations: 12, batchSize: 16, alphaBounds: [0, 1.5], betaBounds: [-1.25, 0.5] },
+    search: { evaluations: 6, batchSize: 16, alphaBounds: [0, 1.5], betaBounds: [-1.25, 0.5] },
     grouping: 'global',
     fusion: { rank: 'keep' },
   });
