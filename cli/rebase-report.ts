@@ -13,7 +13,7 @@ export function describeEvent(event: AdaptationEvent): string | null {
     }
     case 'search': {
       const { alpha, beta, loss } = event.evaluation;
-      return `search, look ${event.evaluations}: α ${alpha.toFixed(3)}, β ${beta.toFixed(3)} → loss ${loss.toFixed(4)}`;
+      return `${event.rung === 'search' ? 'search' : 'comparison'}, look ${event.evaluations}: α ${alpha.toFixed(3)}, β ${beta.toFixed(3)} → loss ${loss.toFixed(4)}`;
     }
     case 'warning':
       return `warning: ${event.message}`;

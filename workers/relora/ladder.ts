@@ -190,7 +190,7 @@ export class Ladder {
 
   async recordSearch(evaluation: SearchEvaluation, budget: number): Promise<void> {
     this.#searchHistory.push(evaluation);
-    this.context.report({ type: 'search', evaluation, evaluations: this.#searchHistory.length, budget });
+    this.context.report({ type: 'search', rung: this.#rung, evaluation, evaluations: this.#searchHistory.length, budget });
     await this.checkpoint();
   }
 
