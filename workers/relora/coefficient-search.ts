@@ -46,8 +46,8 @@ export interface SearchTask {
   readonly rowTokens: readonly number[];
   /** What finished jobs found. Default nothing. */
   readonly fleet?: FleetSearches | undefined;
-  /** Points that were raced against copy before; with a fleet the search starts from them. Default none. */
-  readonly raced?: readonly Coefficients[];
+  /** Points that were raced against copy before; with a fleet the search starts from them. Default revert. */
+  readonly raced?: readonly Coefficients[] | undefined;
   fuse(coefficients: Coefficients): Adapter;
   /** Summed completion losses (nats) of the search rows with these indices, in their order. */
   rowLosses(adapter: Adapter, rows: readonly number[]): Promise<ArrayLike<number>>;
@@ -160,7 +160,8 @@ class Search {
     this.#fleet = fleetObservations(task.fleet ?? []);
     this.#undoubted = this.#fleet.length > 0 ? 0 : UNDOUBTED;
     this.#named = [REVERT, NOTHING].filter((point) => this.#isInside(point));
-    const starts = this.#fleet.length > 0 ? (task.raced ?? []) : this.#named;
+    const { raced = [REVERT] } = task;
+    const starts = this.#fleet.length > 0 ? raced : this.#named;
     this.#starts = starts.filter((point) => this.#isInside(point));
     this.#order = searchOrder(task.seed, task.rowTokens.length);
     this.#tokens = this.#order.map((row) => task.rowTokens[row]!);

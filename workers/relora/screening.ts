@@ -61,7 +61,7 @@ export function fleetBest(ladder: Ladder, search?: SearchOptions): Coefficients 
 /** The best pair on the search rows. */
 export async function searchPair(ladder: Ladder, options: PairSearchOptions): Promise<Coefficients> {
   const screened = await options.screening?.of(ladder);
-  return searchCoefficients({ ...searchTask(ladder, options), raced: screened?.points ?? [] });
+  return searchCoefficients({ ...searchTask(ladder, options), raced: screened?.points });
 }
 
 /** What a search of the ladder looks within: the job's bounds, narrowed. */
