@@ -110,7 +110,13 @@ export type AdaptationEvent =
   | { readonly type: 'rung'; readonly rung: RungName }
   | { readonly type: 'skipped'; readonly rung: RungName; readonly reason: string }
   /** On another rung than `search` it compares what is known before any search. */
-  | { readonly type: 'search'; readonly rung: RungName; readonly evaluation: SearchEvaluation; readonly evaluations: number; readonly budget: number }
+  | {
+      readonly type: 'search';
+      readonly rung: RungName;
+      readonly evaluation: SearchEvaluation;
+      readonly evaluations: number;
+      readonly budget: number;
+    }
   | { readonly type: 'candidate'; readonly candidate: CandidateRecord }
   | { readonly type: 'published'; readonly candidate: CandidateRecord }
   | { readonly type: 'warning'; readonly message: string };

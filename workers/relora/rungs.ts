@@ -5,7 +5,8 @@ import { isSamePoint, type Coefficients } from './coefficients.ts';
 import { searchGroups } from './group-search.ts';
 import { groupingOf, type GroupedCoefficients, type GroupingName } from './grouping.ts';
 import type { Ladder } from './ladder.ts';
-import { fleetBest, searchBounds, searchPair, type PairSearchOptions, type Screening } from './screening.ts';
+import { fleetBest, searchBounds, searchPair, type PairSearchOptions } from './pair-search.ts';
+import type { Screening } from './screening.ts';
 
 /** One thing to try. */
 export interface Rung {
@@ -35,6 +36,11 @@ export const revertRung: Rung = {
   },
 };
 
+export interface SearchRungOptions extends PairSearchOptions {
+  /** Of the run; a search starts from what it has measured. */
+  readonly screening?: Screening;
+}
+
 /** A rung that is not run where something else that is known is surely better on the search rows. */
 export function screenedRung(rung: Rung, coefficients: Coefficients, screening: Screening): Rung {
   return {
@@ -49,7 +55,7 @@ export function screenedRung(rung: Rung, coefficients: Coefficients, screening: 
 }
 
 /** The coefficients of which the fleet's finished searches expect the smallest loss. */
-export function priorRung({ search, screening }: PairSearchOptions = {}): Rung {
+export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
   return {
     name: 'prior',
     refines: false,
@@ -66,14 +72,14 @@ export function priorRung({ search, screening }: PairSearchOptions = {}): Rung {
 }
 
 /** The coefficients of the smallest loss on the search rows: one pair, or one for each group of the job's grouping. */
-export function searchRung(options: PairSearchOptions = {}): Rung {
+export function searchRung({ screening, ...options }: SearchRungOptions = {}): Rung {
   return {
     name: 'search',
     refines: false,
     async run(ladder) {
       ladder.enter('search');
       const { grouping = 'global' } = ladder.options;
-      if (grouping === 'global') return considerFound(ladder, await searchPair(ladder, options));
+      if (grouping === 'global') return considerFound(ladder, await searchPair(ladder, options, (await screening?.of(ladder))?.points));
       const modules = ladder.evolution.modules.keys();
       const found = await searchGroups(ladder, groupingOf(grouping, modules), searchBounds(ladder, options.search));
       return considerGroups(ladder, grouping, found);

@@ -1,0 +1,44 @@
+import { COPY, REVERT, searchCoefficients, searchSpace, type SearchOptions, type SearchTask } from './coefficient-search.ts';
+import { commonBounds, type CoefficientBounds, type Coefficients } from './coefficients.ts';
+import { bestOfFleet } from './fleet-prior.ts';
+import type { Ladder } from './ladder.ts';
+
+/** What is changed of a ladder's search. */
+export interface PairSearchOptions {
+  /** In place of what the job's own search options say; bounds narrow the job's own. */
+  readonly search?: SearchOptions;
+  /** Whether what other adapters' searches found is used. Default true. */
+  readonly fleet?: boolean;
+}
+
+/** The coefficients of which the fleet's finished searches expect the smallest loss, within the search's bounds. */
+export function fleetBest(ladder: Ladder, search?: SearchOptions): Coefficients | null {
+  return bestOfFleet(ladder.context.fleetSearches ?? [], searchSpace(searchBounds(ladder, search)), [COPY, REVERT]);
+}
+
+/** The best pair on the search rows. @param raced what was compared with copy there before */
+export function searchPair(ladder: Ladder, options: PairSearchOptions, raced?: readonly Coefficients[]): Promise<Coefficients> {
+  return searchCoefficients({ ...searchTask(ladder, options), raced });
+}
+
+/** What a search of the ladder looks within: the job's bounds, narrowed. */
+export function searchBounds({ options }: Ladder, search: SearchOptions = {}): Required<CoefficientBounds> {
+  return commonBounds(options.search ?? {}, search);
+}
+
+/** What a search of the ladder is given. */
+export function searchTask(ladder: Ladder, { search, fleet = true }: PairSearchOptions): SearchTask {
+  const { context, options } = ladder;
+  return {
+    options: { ...options.search, ...search, ...searchBounds(ladder, search) },
+    seed: context.seed,
+    signal: context.signal,
+    history: ladder.searchHistory,
+    fuse: (coefficients) => ladder.fused(coefficients),
+    rowTokens: context.searchRowTokens,
+    rowLosses: (adapter, rows) => context.searchRowLosses(adapter, rows),
+    fleet: fleet ? context.fleetSearches : undefined,
+    onEvaluation: (evaluation, budget) => ladder.recordSearch(evaluation, budget),
+    now: () => ladder.now(),
+  };
+}
