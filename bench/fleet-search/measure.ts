@@ -1,6 +1,6 @@
 import type { Adapter } from '../../workers/models/adapter.ts';
-import type { Coefficients } from '../../workers/relora/coefficients.ts';
-import { COPY, searchCoefficients, type SearchEvaluation, type SearchOptions } from '../../workers/relora/coefficient-search.ts';
+import { COPY, type Coefficients } from '../../workers/relora/coefficients.ts';
+import { searchCoefficients, type SearchEvaluation, type SearchOptions } from '../../workers/relora/coefficient-search.ts';
 import type { Evolution } from '../../workers/relora/evolution.ts';
 import type { FleetSearches } from '../../workers/relora/fleet-prior.ts';
 import { Fusion } from '../../workers/relora/fusion.ts';

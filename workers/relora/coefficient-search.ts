@@ -3,14 +3,10 @@ import { Random } from '../models/random.ts';
 import { propose } from './bayesian-optimisation/proposal.ts';
 import { Space } from './bayesian-optimisation/space.ts';
 import type { Observation } from './bayesian-optimisation/surrogate.ts';
-import { ALPHA_BOUNDS, BETA_BOUNDS, isSamePoint, type CoefficientBounds, type Coefficients } from './coefficients.ts';
+import { ALPHA_BOUNDS, BETA_BOUNDS, COPY, isSamePoint, NOTHING, REVERT, type CoefficientBounds, type Coefficients } from './coefficients.ts';
 import { fleetObservations, type FleetSearches } from './fleet-prior.ts';
 import { relativeLosses, toObservations, type SearchRecord } from './relative-losses.ts';
 import { compare, isWithinNoise, looks, type MeasuredRows } from './search-race.ts';
-
-export const COPY: Coefficients = { alpha: 1, beta: 0 };
-export const REVERT: Coefficients = { alpha: 1, beta: -1 };
-export const NOTHING: Coefficients = { alpha: 0, beta: 0 };
 
 export interface SearchOptions extends CoefficientBounds {
   /** Points measured at most, copy included. Default 12. */

@@ -4,6 +4,10 @@ export interface Coefficients {
   readonly beta: number;
 }
 
+export const COPY: Coefficients = { alpha: 1, beta: 0 };
+export const REVERT: Coefficients = { alpha: 1, beta: -1 };
+export const NOTHING: Coefficients = { alpha: 0, beta: 0 };
+
 export function isSamePoint(a: Coefficients, b: Coefficients): boolean {
   return a.alpha === b.alpha && a.beta === b.beta;
 }

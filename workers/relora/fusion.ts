@@ -2,7 +2,7 @@ import type { Adapter, LoraConfig, LoraFactors } from '../models/adapter.ts';
 import { loraSettings } from '../models/lora-config.ts';
 import { AdaptationError } from './errors.ts';
 import type { Evolution } from './evolution.ts';
-import type { Coefficients } from './coefficients.ts';
+import { COPY, isSamePoint, type Coefficients } from './coefficients.ts';
 import { checkRank, commonRank, grownConfig, type FusedShape, type FusionRank } from './fusion-rank.ts';
 import { coefficientsOf, type GroupedCoefficients } from './grouping.ts';
 import { prepareModule, type ModuleFusion } from './module-fusion.ts';
@@ -58,7 +58,7 @@ export class Fusion {
   /** The adapter, and what did not fit into its ranks. */
   fuse(coefficients: Coefficients | GroupedCoefficients): FusedAdapter {
     const pairs = new Map([...this.#modules.keys()].map((name) => [name, coefficientsOf(name, coefficients)]));
-    if ([...pairs.values()].every(({ alpha, beta }) => alpha === 1 && beta === 0)) {
+    if ([...pairs.values()].every((pair) => isSamePoint(pair, COPY))) {
       return { adapter: this.adapter, truncationErrors: new Map([...pairs.keys()].map((name) => [name, 0])) };
     }
     const modules = new Map<string, LoraFactors>();

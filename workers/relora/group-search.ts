@@ -1,5 +1,5 @@
-import { COPY, REVERT, searchOrder } from './coefficient-search.ts';
-import { clampCoefficients, isSamePoint, type CoefficientBounds, type Coefficients } from './coefficients.ts';
+import { searchOrder } from './coefficient-search.ts';
+import { clampCoefficients, COPY, isSamePoint, REVERT, type CoefficientBounds, type Coefficients } from './coefficients.ts';
 import { gradientCoefficients } from './gradient-coefficients.ts';
 import type { GroupedCoefficients, Grouping } from './grouping.ts';
 import type { Ladder } from './ladder.ts';

@@ -13,7 +13,7 @@ import type {
 } from './adaptation.ts';
 import { fromCoefficientGroups } from './coefficient-groups.ts';
 import type { SearchEvaluation } from './coefficient-search.ts';
-import type { Coefficients } from './coefficients.ts';
+import { COPY, isSamePoint, type Coefficients } from './coefficients.ts';
 import { AdaptationError } from './errors.ts';
 import type { Evolution } from './evolution.ts';
 import { Fusion } from './fusion.ts';
@@ -145,7 +145,7 @@ export class Ladder {
 
   /** The adapter of given coefficients; bases are computed at the first call. (1, 0) needs no evolution. */
   fused(coefficients: Coefficients | GroupedCoefficients): Adapter {
-    if ('alpha' in coefficients && coefficients.alpha === 1 && coefficients.beta === 0) return this.context.oldAdapter;
+    if ('alpha' in coefficients && isSamePoint(coefficients, COPY)) return this.context.oldAdapter;
     this.#fusion ??= new Fusion(this.context.oldAdapter, this.evolution, this.options.fusion);
     return this.#fusion.at(coefficients);
   }

@@ -1,5 +1,5 @@
-import { COPY, REVERT, searchCoefficients, searchSpace, type SearchOptions, type SearchTask } from './coefficient-search.ts';
-import { commonBounds, type CoefficientBounds, type Coefficients } from './coefficients.ts';
+import { searchCoefficients, searchSpace, type SearchOptions, type SearchTask } from './coefficient-search.ts';
+import { commonBounds, COPY, REVERT, type CoefficientBounds, type Coefficients } from './coefficients.ts';
 import { bestOfFleet } from './fleet-prior.ts';
 import type { Ladder } from './ladder.ts';
 

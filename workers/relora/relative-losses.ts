@@ -1,5 +1,5 @@
 import type { Observation } from './bayesian-optimisation/surrogate.ts';
-import { isSamePoint, type Coefficients } from './coefficients.ts';
+import { COPY, isSamePoint, type Coefficients } from './coefficients.ts';
 
 /** What is kept of one evaluation of the search. Plain JSON. */
 export interface SearchRecord extends Coefficients {
@@ -33,7 +33,7 @@ const LEAST = 1e-3;
  */
 export function relativeLosses(records: readonly SearchRecord[]): RelativeLoss[] {
   const points = byPoint(records);
-  const copy = points.find(({ alpha, beta }) => alpha === 1 && beta === 0);
+  const copy = points.find((point) => isSamePoint(point, COPY));
   if (!copy) return [];
   const reference = points.reduce((best, next) => (isDeeper(next, best) ? next : best));
   const level = logRatio(reference, copy).value;
@@ -56,7 +56,7 @@ export function toObservations(losses: readonly RelativeLoss[]): Observation[] {
 export function estimatedLoss(records: readonly SearchRecord[], coefficients: Coefficients): number | null {
   const found = relativeLosses(records).find((point) => isSamePoint(point, coefficients));
   if (!found) return null;
-  const copy = records.findLast((record) => record.alpha === 1 && record.beta === 0)!;
+  const copy = records.findLast((record) => isSamePoint(record, COPY))!;
   return copy.loss * Math.exp(found.value);
 }
 

@@ -1,7 +1,6 @@
 import type { RungName } from './adaptation.ts';
 import { commonPair, meanCoefficients, toCoefficientGroups } from './coefficient-groups.ts';
-import { COPY, REVERT } from './coefficient-search.ts';
-import { isSamePoint, type Coefficients } from './coefficients.ts';
+import { COPY, isSamePoint, REVERT, type Coefficients } from './coefficients.ts';
 import { searchGroups } from './group-search.ts';
 import { groupingOf, type GroupedCoefficients, type GroupingName } from './grouping.ts';
 import type { Ladder } from './ladder.ts';

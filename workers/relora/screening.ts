@@ -1,5 +1,5 @@
-import { COPY, raceCoefficients, REVERT, searchSpace, type SurelyWorse } from './coefficient-search.ts';
-import { isSamePoint, type Coefficients } from './coefficients.ts';
+import { raceCoefficients, searchSpace, type SurelyWorse } from './coefficient-search.ts';
+import { COPY, isSamePoint, REVERT, type Coefficients } from './coefficients.ts';
 import type { Ladder } from './ladder.ts';
 import { fleetBest, searchBounds, searchTask } from './pair-search.ts';
 

@@ -7,7 +7,8 @@ import type {
   RungReport,
   StrategyName,
 } from './adaptation.ts';
-import { COPY, REVERT, type SearchOptions } from './coefficient-search.ts';
+import type { SearchOptions } from './coefficient-search.ts';
+import { COPY, REVERT } from './coefficients.ts';
 import { AdaptationError } from './errors.ts';
 import { Ladder } from './ladder.ts';
 import { DEFAULT_REGULARISATION } from './regularisation.ts';

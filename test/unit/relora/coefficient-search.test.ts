@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { COPY, NOTHING, REVERT, type SearchEvaluation } from '../../../workers/relora/coefficient-search.ts';
+import type { SearchEvaluation } from '../../../workers/relora/coefficient-search.ts';
+import { COPY, NOTHING, REVERT } from '../../../workers/relora/coefficients.ts';
 import { SyntheticSearch, type Surface } from './support/synthetic-search.ts';
 
 const BETWEEN: Surface = { best: { alpha: 1.2, beta: -0.55 }, curvature: { alpha: 0.2, beta: 1.5 } };

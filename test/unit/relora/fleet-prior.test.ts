@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../workers/models/random.ts';
-import { COPY, REVERT, searchSpace } from '../../../workers/relora/coefficient-search.ts';
+import { searchSpace } from '../../../workers/relora/coefficient-search.ts';
+import { COPY, REVERT } from '../../../workers/relora/coefficients.ts';
 import { bestOfFleet, fleetObservations } from '../../../workers/relora/fleet-prior.ts';
 import type { SearchRecord } from '../../../workers/relora/relative-losses.ts';
 import { SyntheticSearch, type Surface } from './support/synthetic-search.ts';
