@@ -70,14 +70,18 @@ export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
   };
 }
 
-/** The coefficients of the smallest loss on the search rows: one pair, or one for each group of the job's grouping. */
+/**
+ * The coefficients of the smallest loss on the search rows: one pair, or one for each group of the job's grouping. Without
+ * a budget of evaluations it has copy judged where nothing else was.
+ */
 export function searchRung({ screening, ...options }: SearchRungOptions = {}): Rung {
   return {
     name: 'search',
     refines: false,
     async run(ladder) {
+      const { grouping = 'global', search } = ladder.options;
+      if (search?.evaluations === 0 && ladder.candidates.length > 0) return ladder.skip('search', 'its budget of evaluations is 0');
       ladder.enter('search');
-      const { grouping = 'global' } = ladder.options;
       if (grouping === 'global') return considerFound(ladder, await searchPair(ladder, options, (await screening?.of(ladder))?.points));
       const modules = ladder.evolution.modules.keys();
       const found = await searchGroups(ladder, groupingOf(grouping, modules), searchBounds(ladder, options.search));

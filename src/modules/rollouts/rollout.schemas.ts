@@ -54,7 +54,7 @@ export const RolloutOptions = Type.Object(
       Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Optimiser steps between two looks at the gate.' }),
     ),
     search_evaluations: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 1000, description: 'Points that the search for α and β may measure, the copy included. Default 6, of relora-paper 12.' }),
+      Type.Integer({ minimum: 0, maximum: 1000, description: 'Points that the search for α and β may measure, the copy included; 0 for none. Default 6, of relora-paper 12.' }),
     ),
     search_rows: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Rows that it measures on.' })),
     coefficients: Type.Optional(

@@ -35,6 +35,14 @@ describe('auto', () => {
     expect(toy.count('step')).toBe(0);
   });
 
+  it('fine-tunes from what is known where the search has no budget', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const outcome = await run('auto', toy, until(0.1, { search: { evaluations: 0 } }));
+    expect(toy.rungs()).toEqual(['copy', 'revert', 'fine_tune']);
+    expect(ids(outcome.candidates.filter(({ step }) => step === 0))).toEqual(['copy', 'revert']);
+    expect(toy.events).toContainEqual({ type: 'skipped', rung: 'search', reason: 'its budget of evaluations is 0' });
+  });
+
   it('fine-tunes from the best so far where nothing else passes, and stops at the first pass', async () => {
     const toy = new ToyAdaptation(NOVEL);
     const outcome = await run('auto', toy, until(0.1));
