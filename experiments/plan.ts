@@ -115,7 +115,7 @@ function referenceItem(tenant: TenantSpec, evolution: EvolutionConfig): Referenc
 
 function cellItem(cell: Omit<CellItem, 'type' | 'key' | 'groups'>): CellItem {
   const { tenant, evolution, rows, strategy, gate } = cell;
-  const facts = { ...tenantFacts(tenant), next: evolution.base, rows, options: strategy.options, gate, fleet: strategy.fleet };
+  const facts = { ...tenantFacts(tenant), next: evolution.base, rows, options: strategy.options, gate, fleet: strategy.fleet, knownOld: strategy.known_old };
   const key = keyOf(`cell ${evolution.name} ${tenantName(tenant)} ${rows} ${strategy.name}`, facts);
   const like = `cell ${strategy.name} ${tenant.task.name}`;
   return { type: 'cell', key, groups: [`${like} ${rows} ${evolution.name}`, `${like} ${rows}`, `cell ${strategy.name}`, 'cell'], ...cell };

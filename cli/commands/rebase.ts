@@ -165,6 +165,7 @@ function showProgress(output: Output, publish: (dir: string) => Promise<void>): 
     progress: (step, totalSteps) => output.progress(`step ${step}/${totalSteps}  ${metric}`),
     metrics: () => undefined,
     baselines: () => undefined,
+    old: () => undefined,
     event: (event) => {
       if (event.type === 'candidate') metric = `${event.candidate.metric.name} ${event.candidate.metric.value.toFixed(4)}`;
       const line = describeEvent(event);

@@ -58,6 +58,8 @@ const StrategyEntry = Type.Object(
     gate: Type.Optional(Gate),
     /** Whether a job is given the searches of the jobs of this strategy that ended before it on the same evolution. */
     fleet: Type.Optional(Type.Boolean()),
+    /** Whether a job knows how the old version did on the gate's rows, as in every rollout but the first. */
+    known_old: Type.Optional(Type.Boolean()),
     tasks: Type.Optional(listOf(Name)),
     evolutions: Type.Optional(listOf(Name)),
     adapters: Type.Optional(listOf(Name)),

@@ -6,7 +6,7 @@ import { runAdaptation } from '../../workers/training/adaptation.ts';
 import { measure } from '../../workers/training/evaluation.ts';
 import { accumulateGradients } from '../../workers/training/gradients.ts';
 import type { JobListener } from '../../workers/training/job-listener.ts';
-import type { AdaptOutcome, JobSpec } from '../../workers/training/protocol.ts';
+import type { AdaptOutcome, GateOutcomes, JobSpec } from '../../workers/training/protocol.ts';
 import type { CellItem } from '../plan.ts';
 import type { JudgedCandidate, SearchPoint, TestScore } from '../records.ts';
 import type { Lab, Measured } from './lab.ts';
@@ -28,7 +28,8 @@ export async function runCell(lab: Lab, item: CellItem): Promise<Measured> {
   const workDir = await lab.workDir();
   await mkdir(workDir, { recursive: true });
   try {
-    const spec = await jobSpec(lab, item, { tenant, workDir });
+    const plain = await jobSpec(lab, item, { tenant, workDir });
+    const spec = item.strategy.known_old ? { ...plain, old: await lab.oldOutcomes(item.tenant, () => measureOld(lab, plain)) } : plain;
     const watch = new JobWatch();
     const name = { type: 'cell' as const, ...nameOf(item.tenant), evolution: item.evolution.name, rows: item.rows, strategy: item.strategy.name };
     const outcome = await watch.time(() => runAdaptation(lab.options.session, spec, watch.listener, lab.options.signal));
@@ -65,6 +66,14 @@ async function jobSpec(lab: Lab, item: CellItem, { tenant, workDir }: { readonly
   };
 }
 
+/** What the service keeps of the old version from its publication, by a job that needs nothing else. */
+async function measureOld(lab: Lab, spec: JobSpec): Promise<GateOutcomes | null> {
+  const watch = new JobWatch();
+  const options = { strategy: 'reuse' } as const;
+  await runAdaptation(lab.options.session, { ...spec, options, workDir: path.join(spec.workDir, 'old') }, watch.listener, lab.options.signal);
+  return watch.old;
+}
+
 /**
  * Loads both bases and has their programs compiled, once a process for each task, adapter and evolution: the service's
  * training process has them warm, so that no strategy pays for being the first.
@@ -89,6 +98,8 @@ class JobWatch {
   readonly candidates: JudgedCandidate[] = [];
   readonly search: SearchPoint[] = [];
   readonly folders: string[] = [];
+  /** Of the old version on the old base; null where nobody asked. */
+  old: GateOutcomes | null = null;
   elapsedMs = 0;
   #begun = performance.now();
 
@@ -104,6 +115,7 @@ class JobWatch {
     progress: () => undefined,
     metrics: () => undefined,
     baselines: () => undefined,
+    old: (outcomes) => void (this.old = outcomes),
     event: (event) => {
       const at = performance.now() - this.#begun;
       if (event.type === 'search') {

@@ -6,7 +6,7 @@ import type { EvolutionConfig } from '../config/experiment.schema.ts';
 import { tenantKey, type CellItem, type EvolutionItem, type Item, type ReferenceItem, type TenantItem, type TenantSpec } from '../plan.ts';
 import type { ItemRecord, ResultRecord, TenantName } from '../records.ts';
 import { driftGrid } from '../../workers/relora/drift-grid.ts';
-import type { FleetSearches } from '../../workers/training/protocol.ts';
+import type { FleetSearches, GateOutcomes } from '../../workers/training/protocol.ts';
 import { loadAdapter } from '../../workers/formats/peft-adapter.ts';
 import { runCell } from './cell.ts';
 import { measureSurface } from './surface.ts';
@@ -28,6 +28,7 @@ export interface LabOptions {
 export class Lab {
   readonly options: LabOptions;
   readonly #warm = new Set<string>();
+  readonly #old = new Map<string, GateOutcomes | null>();
 
   constructor(options: LabOptions) {
     this.options = options;
@@ -85,6 +86,13 @@ export class Lab {
     const alike = cells.filter((cell) => cell.evolution === evolution.name && cell.strategy === strategy.name && cell.rows === rows);
     const others = alike.filter(({ task, adapter, seed }) => task !== own.task || adapter !== own.adapter || seed !== own.seed);
     return others.filter(({ search }) => search.length > 0).map(({ search }) => search);
+  }
+
+  /** What is kept of a tenant's old version on the gate's rows. */
+  async oldOutcomes(tenant: TenantSpec, measure: () => Promise<GateOutcomes | null>): Promise<GateOutcomes | null> {
+    const key = tenantKey(tenant);
+    if (!this.#old.has(key)) this.#old.set(key, await measure());
+    return this.#old.get(key)!;
   }
 
   /** Whether this has not been asked before in this process. */

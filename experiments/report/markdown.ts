@@ -32,6 +32,12 @@ export function toMarkdown(experiment: Experiment, summary: Summary, { charts, c
     '',
     ...LEGEND,
     '',
+    '## Task by task',
+    '',
+    'Final value on test rows · TTR in seconds.',
+    '',
+    ...glanceTable(experiment, summary),
+    '',
     '## Evolutions',
     '',
     'Computed once for all tenants and not part of any TTR, as in a rollout.',
@@ -88,6 +94,19 @@ function overallTable({ overall, baselines }: Summary): string[] {
     ...baselines.map((name) => difference(one.gains[name] ?? null)),
     flips(one),
   ]));
+}
+
+/** One line for each evolution, task, kind of adapter and number of rows. */
+function glanceTable({ strategies }: Experiment, { groups }: Summary): string[] {
+  const names = strategies.map(({ name }) => name);
+  return table(['evolution', 'task', 'adapter', 'rows', 'old on old', ...names], groups.flatMap(({ evolution, task, adapter, metric, old, rows }) => {
+    const { value } = metricFormat(metric);
+    return rows.map((size) => {
+      const found = names.map((name) => size.strategies.find(({ strategy }) => strategy === name));
+      const cells = found.map((one) => (one ? `${value(one.final)} · ${seconds(one.medianTtr)}` : ''));
+      return [evolution, task, adapter, String(size.rows), value(old), ...cells];
+    });
+  }));
 }
 
 function groupSection({ evolution, task, adapter, metric, old, none, copy, copyFlips, rows }: GroupSummary, baselines: readonly string[]): string[] {

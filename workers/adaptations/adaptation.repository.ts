@@ -1,6 +1,6 @@
 import type { Prisma, Queryable, Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
-import type { Candidate, FleetSearches, MetricPointMessage } from '../training/protocol.ts';
+import type { Candidate, FleetSearches, GateOutcomes, MetricPointMessage } from '../training/protocol.ts';
 
 /** All that a job needs to be run. */
 const NEEDED = {
@@ -29,6 +29,15 @@ export interface PublishedFolder {
   rank: number;
   alpha: number;
   candidate: Candidate;
+  outcomes: GateOutcomes;
+}
+
+/** What a job has measured since it was last written. */
+export interface Measurements {
+  readonly points: readonly MetricPointMessage[];
+  readonly searches: readonly SearchPoint[];
+  /** Of the adapter on the old base. */
+  readonly old: GateOutcomes | null;
 }
 
 export const adaptationRepository = {
@@ -71,12 +80,24 @@ export const adaptationRepository = {
     return rows.map((row) => row.id);
   },
 
-  /** A resumed job measures some points again: the first value stays. */
+  /**
+   * What is known of a job's adapter on the gate's rows of the old base: from its publication, or from an earlier rollout.
+   * What the same rollout has measured does not count, so that a job and its control, which comes after it, do the same.
+   */
+  async oldOutcomes(db: Queryable, job: LoadedJob): Promise<GateOutcomes | null> {
+    const found = await db.gateOutcomes.findFirst({
+      where: { adapterVersionId: job.sourceVersionId, measuredAt: { lt: job.rollout.acceptedAt } },
+    });
+    if (found === null) return null;
+    const { digest, value, standardError, values } = found;
+    return { digest, value, standardError, values };
+  },
+
+  /** A resumed job measures some points again: the first value stays. Of the old version's outcomes the last do. */
   async insertMeasurements(
     tx: Transaction,
-    job: { id: string; tenantId: string },
-    points: readonly MetricPointMessage[],
-    searches: readonly SearchPoint[],
+    job: { id: string; tenantId: string; sourceVersionId: string },
+    { points, searches, old }: Measurements,
   ): Promise<void> {
     const owner = { jobId: job.id, tenantId: job.tenantId };
     if (points.length > 0) {
@@ -84,6 +105,13 @@ export const adaptationRepository = {
     }
     if (searches.length > 0) {
       await tx.searchEvaluation.createMany({ data: searches.map((search) => ({ ...owner, ...search })), skipDuplicates: true });
+    }
+    if (old !== null) {
+      await tx.$executeRaw`
+        INSERT INTO gate_outcomes (adapter_version_id, tenant_id, digest, value, standard_error, values, measured_at)
+        VALUES (${job.sourceVersionId}, ${job.tenantId}, ${old.digest}, ${old.value}, ${old.standardError}, ${[...old.values]}, clock_timestamp())
+        ON CONFLICT (adapter_version_id) DO UPDATE SET digest = EXCLUDED.digest, value = EXCLUDED.value,
+          standard_error = EXCLUDED.standard_error, values = EXCLUDED.values, measured_at = EXCLUDED.measured_at`;
     }
   },
 
@@ -129,6 +157,7 @@ export const adaptationRepository = {
         fusionBeta: candidate.beta,
         metrics: metricsOf(candidate),
         jobId: job.id,
+        gateOutcomes: { create: { tenantId: job.tenantId, ...outcomesOf(published.outcomes) } },
       },
     });
     return id;
@@ -138,4 +167,8 @@ export const adaptationRepository = {
 function metricsOf(candidate: Candidate): Prisma.InputJsonObject {
   const { step, metric, value, standardError, examples, bound, negativeFlips, data } = candidate;
   return { metric, value, standard_error: standardError, bound, negative_flips: negativeFlips, examples, step, data };
+}
+
+function outcomesOf({ digest, value, standardError, values }: GateOutcomes) {
+  return { digest, value, standardError, values: [...values] };
 }

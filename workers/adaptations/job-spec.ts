@@ -37,6 +37,7 @@ export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFo
     evolution: digest === null ? null : await artifacts.localPath(digest),
     options: adaptOptions(job, rollout.options as StoredOptions),
     fleet: await adaptationRepository.fleetSearches(db, job),
+    old: await adaptationRepository.oldOutcomes(db, job),
     workDir: workDirOf(folders.checkpoints, job.id),
     parent: job.sourceVersionId,
   };

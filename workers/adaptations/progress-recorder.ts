@@ -1,13 +1,15 @@
 import type { Logger } from '../../src/lib/logger.ts';
 import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../src/modules/jobs/index.ts';
-import type { Baselines, MetricName, MetricPointMessage } from '../training/protocol.ts';
-import { adaptationRepository, type SearchPoint } from './adaptation.repository.ts';
+import type { Baselines, GateOutcomes, MetricName, MetricPointMessage } from '../training/protocol.ts';
+import { adaptationRepository, type Measurements, type SearchPoint } from './adaptation.repository.ts';
 
 export interface ProgressRecorder {
   /** Aborts with a LeaseLostError when the lease is gone: the job was cancelled or is somebody else's. */
   readonly lost: AbortSignal;
   progress(step: number, totalSteps: number, metric: number | null): void;
   baselines(target: number | null, baselines: Baselines): void;
+  /** Of the adapter on the old base. */
+  old(outcomes: GateOutcomes): void;
   points(points: readonly MetricPointMessage[]): void;
   search(search: SearchPoint): void;
   /** The value of a published candidate: from now on it is the one that counts. */
@@ -21,6 +23,7 @@ export interface RecorderOptions {
   lifecycle: JobLifecycle;
   lease: Lease;
   tenantId: string;
+  sourceVersionId: string;
   metric: MetricName;
   /** What the row says already, after an earlier try. */
   known: JobProgress;
@@ -29,6 +32,8 @@ export interface RecorderOptions {
   logger: Logger;
   intervalMs: number;
 }
+
+const NO_MEASUREMENTS: Measurements = { points: [], searches: [], old: null };
 
 /**
  * Keeps a job's lease alive and writes its progress with the same statement, in batches. While the database is away it
@@ -40,21 +45,17 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
   const state: JobProgress = { ...options.known };
   let { published } = options;
   let stopped = false;
-  let points: MetricPointMessage[] = [];
-  let searches: SearchPoint[] = [];
+  let waiting: Measurements = NO_MEASUREMENTS;
   let writing: Promise<void> = Promise.resolve();
 
   const write = async (): Promise<void> => {
-    const batch = { points, searches };
-    points = [];
-    searches = [];
+    const batch = waiting;
+    waiting = NO_MEASUREMENTS;
+    const job = { id: lease.jobId, tenantId: options.tenantId, sourceVersionId: options.sourceVersionId };
     try {
-      await lifecycle.heartbeat(lease, state, (tx) =>
-        adaptationRepository.insertMeasurements(tx, { id: lease.jobId, tenantId: options.tenantId }, batch.points, batch.searches),
-      );
+      await lifecycle.heartbeat(lease, state, (tx) => adaptationRepository.insertMeasurements(tx, job, batch));
     } catch (error) {
-      points = [...batch.points, ...points];
-      searches = [...batch.searches, ...searches];
+      waiting = joined(batch, waiting);
       if (error instanceof LeaseLostError) lost.abort(error);
       throw error;
     }
@@ -88,8 +89,9 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
       state.metricNoAdapter = baselines.v2_no_adapter ?? state.metricNoAdapter;
       state.metricCopy = baselines.v2_copy ?? state.metricCopy;
     },
-    points: (more) => void points.push(...more),
-    search: (search) => void searches.push(search),
+    old: (outcomes) => void (waiting = { ...waiting, old: outcomes }),
+    points: (more) => void (waiting = { ...waiting, points: [...waiting.points, ...more] }),
+    search: (search) => void (waiting = { ...waiting, searches: [...waiting.searches, search] }),
     published(value) {
       published = true;
       state.metricBest = value;
@@ -99,5 +101,13 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
       stopped = true;
       clearTimeout(timer);
     },
+  };
+}
+
+function joined(earlier: Measurements, later: Measurements): Measurements {
+  return {
+    points: [...earlier.points, ...later.points],
+    searches: [...earlier.searches, ...later.searches],
+    old: later.old ?? earlier.old,
   };
 }

@@ -3,7 +3,7 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { withTransaction, type Database } from '../../src/lib/database.ts';
 import type { CandidateColumns, JobLifecycle, Lease } from '../../src/modules/jobs/index.ts';
 import { readAdapterConfig } from '../formats/peft-config.ts';
-import type { Candidate } from '../training/protocol.ts';
+import type { Candidate, GateOutcomes } from '../training/protocol.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 
 export interface PublicationContext {
@@ -18,14 +18,17 @@ export interface PublicationContext {
  * Publishes a candidate: first its bytes, then, in one transaction, the version that names them and the job's
  * readiness. A process that dies in between leaves bytes that nothing names, and the next try publishes them again.
  */
-export async function publishCandidate(context: PublicationContext, dir: string, candidate: Candidate): Promise<string> {
+export async function publishCandidate(
+  context: PublicationContext,
+  { dir, candidate, outcomes }: { readonly dir: string; readonly candidate: Candidate; readonly outcomes: GateOutcomes },
+): Promise<string> {
   const { artifacts, lifecycle, lease, job } = context;
   await lifecycle.advancePhase(lease, 'publish');
   const { rank, alpha } = await readAdapterConfig(dir);
   const stored = await artifacts.putFolder(dir, 'adapter');
   return lifecycle.publish(lease, columnsOf(candidate), async (tx) => {
     await registerArtifact(tx, artifacts, stored);
-    return adaptationRepository.insertVersion(tx, job, { digest: stored.digest, rank, alpha, candidate });
+    return adaptationRepository.insertVersion(tx, job, { digest: stored.digest, rank, alpha, candidate, outcomes });
   });
 }
 

@@ -27,6 +27,7 @@ export async function runAdaptation(context: AdaptationContext): Promise<void> {
     lifecycle,
     lease,
     tenantId: job.tenantId,
+    sourceVersionId: job.sourceVersionId,
     metric: job.metricName as MetricName,
     known: { ...job },
     published: job.readyAt !== null,
@@ -62,7 +63,7 @@ async function adapt(
   const onMessage = async (message: StreamMessage): Promise<void> => {
     if (message.type === 'publish') {
       await recorder.flush();
-      const versionId = await publishCandidate(context, message.dir, message.candidate);
+      const versionId = await publishCandidate(context, message);
       recorder.published(message.candidate.value);
       published = true;
       context.logger.info({ versionId, strategy: message.candidate.strategy, value: message.candidate.value }, 'adapter published');
@@ -95,6 +96,8 @@ async function relay(
     }
     case 'baselines':
       return recorder.baselines(message.target, message.baselines);
+    case 'old':
+      return recorder.old(message.outcomes);
   }
 }
 

@@ -8,6 +8,7 @@ import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement, type G
 import { reportRungs, runStrategy } from '../relora/strategies.ts';
 import { CheckpointStore } from './checkpoint.ts';
 import { evolutionBetween, readEvolution, requireCompatible } from './evolve.ts';
+import { fromOutcomes, toOutcomes } from './gate-outcomes.ts';
 import { JobContext } from './job-context.ts';
 import { toCandidate, toRung, type JobListener } from './job-listener.ts';
 import { fusionOf, regularisationOf, resolveOptions, type AdaptationSettings } from './job-options.ts';
@@ -178,19 +179,25 @@ class Job {
     return evolution;
   }
 
+  /** Measured once for all jobs that are told of it. */
   async #measureOld({ context, old, oldAdapter }: Prepared): Promise<GateMeasurement> {
-    const measured = await context.measureOnGate(old, oldAdapter);
-    this.#note({ old_on_v1: measured.value });
-    return context.onGate(measured);
+    const subject = context.gateSubject(old);
+    const known = this.#spec.old ? fromOutcomes(this.#spec.old, subject) : null;
+    const found = known ?? (await context.measureOnGate(old, oldAdapter));
+    if (!known && Number.isFinite(found.metric.value)) this.#listener.old(toOutcomes(found, subject));
+    this.#note({ old_on_v1: found.metric.value });
+    return found;
   }
 
   /** What only the report needs is measured when nobody waits for it any more. */
-  async #completeBaselines({ context, old, next, oldAdapter }: Prepared, { candidates }: Climb): Promise<void> {
+  async #completeBaselines(prepared: Prepared, { candidates }: Climb): Promise<void> {
     if (this.#signal.aborted) return;
+    const { context, next, oldAdapter } = prepared;
+    const valueOf = async (adapter: Adapter | null): Promise<number> => (await context.measureOnGate(next, adapter)).metric.value;
     const copy = candidates.find(({ id }) => id === 'copy')?.metric.value;
-    this.#note({ v2_copy: copy ?? (await context.measureOnGate(next, oldAdapter)).value });
-    this.#note({ v2_no_adapter: (await context.measureOnGate(next, null)).value });
-    if (this.#baselines.old_on_v1 === null) this.#note({ old_on_v1: (await context.measureOnGate(old, oldAdapter)).value });
+    this.#note({ v2_copy: copy ?? (await valueOf(oldAdapter)) });
+    this.#note({ v2_no_adapter: await valueOf(null) });
+    if (this.#baselines.old_on_v1 === null) await this.#measureOld(prepared);
   }
 
   #note(found: Partial<Baselines>): void {
@@ -217,9 +224,10 @@ class Job {
         this.#totalSteps = totalSteps;
         listener.progress(step, totalSteps);
       },
+      old: (outcomes) => listener.old(outcomes),
       event: (event) => listener.event(event),
-      publish: async (sequence, dir, candidate) => {
-        await listener.publish(sequence, dir, candidate);
+      publish: async (...publication) => {
+        await listener.publish(...publication);
         this.#markReady();
       },
     };

@@ -19,8 +19,9 @@ import type { LossAndGradients } from '../relora/gradient-coefficients.ts';
 import type { GateMeasurement } from '../relora/readiness-gate.ts';
 import { decodeBest, encodeBest } from './best-adapter.ts';
 import { KEPT_CHECKPOINTS, type Checkpoint, type CheckpointStore } from './checkpoint.ts';
-import { meanLoss, measure, type Measurement } from './evaluation.ts';
+import { meanLoss, measure } from './evaluation.ts';
 import type { TokenizedExample } from './example.ts';
+import { completionTokens, toOutcomes, type OutcomesSubject } from './gate-outcomes.ts';
 import { accumulateGradients } from './gradients.ts';
 import type { JobListener } from './job-listener.ts';
 import { toCandidate } from './job-listener.ts';
@@ -150,19 +151,21 @@ export class JobContext implements AdaptationContext {
   }
 
   async gateMetric(adapter: Adapter): Promise<GateMeasurement> {
-    return this.onGate(await this.measureOnGate(this.#options.base, adapter));
+    return this.measureOnGate(this.#options.base, adapter);
   }
 
   /** The job's metric on the gate rows, on either base; `null` is the base alone. */
-  async measureOnGate(base: LoadedBase, adapter: Adapter | null): Promise<Measurement> {
+  async measureOnGate(base: LoadedBase, adapter: Adapter | null): Promise<GateMeasurement> {
     const { data, spec, signal } = this.#options;
-    return measure(base.runtime, adapter, data.test, { metric: spec.metric, choices: data.choices, signal });
+    const measured = await measure(base.runtime, adapter, data.test, { metric: spec.metric, choices: data.choices, signal });
+    const { metric, value, standardError, examples, perExample } = measured;
+    return { metric: { name: metric, value, standardError, rows: examples }, outcomes: { values: perExample, tokens: completionTokens(data) } };
   }
 
-  /** A measurement of {@link measureOnGate} as the method's gate wants it. */
-  onGate({ metric, value, standardError, examples, perExample }: Measurement): GateMeasurement {
-    const tokens = this.#options.data.test.map(({ completionIds }) => completionIds.length);
-    return { metric: { name: metric, value, standardError, rows: examples }, outcomes: { values: perExample, tokens } };
+  /** What {@link measureOnGate} measures on a base. */
+  gateSubject(base: LoadedBase): OutcomesSubject {
+    const { data, spec } = this.#options;
+    return { metric: spec.metric, data, precision: base.precision.precision };
   }
 
   async fineTune({ rung, initial, fresh, regularisation, steps, evaluateEvery, onEvaluate }: FineTuneRequest): Promise<void> {
@@ -214,7 +217,8 @@ export class JobContext implements AdaptationContext {
     if (this.#options.spec.kind === 'control') return;
     const sequence = ++this.#publications;
     const dir = await this.writeCandidate(candidate, `candidate-${sequence}`);
-    await this.#options.listener.publish(sequence, dir, toCandidate(candidate, this.data));
+    const outcomes = toOutcomes(candidate, this.gateSubject(this.#options.base));
+    await this.#options.listener.publish(sequence, dir, toCandidate(candidate, this.data), outcomes);
   }
 
   /** Writes a candidate as a PEFT folder within the job's folder. */

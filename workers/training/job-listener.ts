@@ -1,5 +1,5 @@
 import type { AdaptationEvent, CandidateRecord, RungReport } from '../relora/adaptation.ts';
-import type { Baselines, Candidate, MetricPointMessage, Phase, Rung, TaskRows } from './protocol.ts';
+import type { Baselines, Candidate, GateOutcomes, MetricPointMessage, Phase, Rung, TaskRows } from './protocol.ts';
 
 /** Who hears of a job's way: the parent process, or a terminal. */
 export interface JobListener {
@@ -9,11 +9,14 @@ export interface JobListener {
   /** Rungs, search evaluations, candidates, warnings. */
   event(event: AdaptationEvent): void;
   baselines(target: number | null, baselines: Baselines): void;
+  /** The adapter was measured on the old base; not where that was known. */
+  old(outcomes: GateOutcomes): void;
   /**
    * Makes a candidate durable before it resolves.
    * @param dir PEFT folder; may be removed afterwards
+   * @param outcomes of the candidate on the new base
    */
-  publish(sequence: number, dir: string, candidate: Candidate): Promise<void>;
+  publish(sequence: number, dir: string, candidate: Candidate, outcomes: GateOutcomes): Promise<void>;
 }
 
 /** A candidate of the ladder as messages and results name it. */

@@ -22,6 +22,7 @@ export function createMessageListener(
     },
     metrics: (points) => send({ type: 'metrics', requestId, points }),
     baselines: (target, baselines) => send({ type: 'baselines', requestId, target, baselines }),
+    old: (outcomes) => send({ type: 'old', requestId, outcomes }),
     event: (event) => {
       if (event.type === 'candidate') {
         const { id, metric: found } = event.candidate;
@@ -38,7 +39,7 @@ export function createMessageListener(
         send({ type: 'metrics', requestId, points: [{ name: 'search_loss', step: event.evaluations, value: loss }] });
       }
     },
-    publish: (sequence, dir, candidate) =>
+    publish: (sequence, dir, candidate, outcomes) =>
       new Promise<void>((resolve, reject) => {
         const abort = (): void => reject(signal.reason as Error);
         // A parent that cancels while the candidate was being written does not answer any more.
@@ -49,7 +50,7 @@ export function createMessageListener(
           signal.removeEventListener('abort', abort);
           resolve();
         });
-        send({ type: 'publish', requestId, sequence, dir, candidate });
+        send({ type: 'publish', requestId, sequence, dir, candidate, outcomes });
       }),
   };
 }

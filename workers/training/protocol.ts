@@ -106,10 +106,22 @@ export interface JobSpec {
   readonly workDir: string;
   /** Searches of jobs that had finished in the same rollout when this one was started first. Default none. */
   readonly fleet?: FleetSearches;
+  /** Of the adapter on the old base, if they were kept: it is measured where they are missing or of something else. */
+  readonly old?: GateOutcomes | null;
   /** Id of the adapter version it is carried over from; goes into the published `readapt.json`. */
   readonly parent?: string;
   /** `needed` leaves out what only a report wants: the baselines that the target does not depend on. Default `all`. */
   readonly baselines?: 'all' | 'needed';
+}
+
+/** How an adapter did on the gate's rows, one by one: what a gate may compare the next version of it with. */
+export interface GateOutcomes {
+  /** Of what was measured beside base and adapter: metric, rows, choices, the base's precision. */
+  readonly digest: string;
+  readonly value: number;
+  readonly standardError: number;
+  /** In the rows' order: 1 right and 0 wrong; under `loss` the sum over its completion tokens, nats. */
+  readonly values: readonly number[];
 }
 
 /** The difference of two base versions, computed once a pair. */
@@ -261,6 +273,8 @@ export type ChildMessage =
     }
   /** May come several times; the latest is the most complete. `target` is null until it is known. */
   | { readonly type: 'baselines'; readonly requestId: string; readonly target: number | null; readonly baselines: Baselines }
+  /** The adapter was measured on the old base. */
+  | { readonly type: 'old'; readonly requestId: string; readonly outcomes: GateOutcomes }
   /** `dir` is a PEFT folder with `readapt.json`; it may be removed once `published` with the same sequence was sent. */
   | {
       readonly type: 'publish';
@@ -268,6 +282,7 @@ export type ChildMessage =
       readonly sequence: number;
       readonly dir: string;
       readonly candidate: Candidate;
+      readonly outcomes: GateOutcomes;
     }
   | { readonly type: 'outcome'; readonly requestId: string; readonly request: 'adapt'; readonly outcome: AdaptOutcome }
   | { readonly type: 'outcome'; readonly requestId: string; readonly request: 'evolve'; readonly outcome: EvolveOutcome }

@@ -11,6 +11,7 @@ import type {
   ChildMessage,
   DescribeSpec,
   EvolveSpec,
+  GateOutcomes,
   JobSpec,
   ParentMessage,
   Phase,
@@ -68,6 +69,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
   const phase = (name: Phase) => send({ type: 'phase', requestId, phase: name, at: Date.now() });
   const baselines = { old_on_v1: 0.9, v2_no_adapter: 0.3, v2_copy: 0.7 };
   phase('prepare');
+  send({ type: 'old', requestId, outcomes: outcomes('0', [1, 0]) });
   send({ type: 'baselines', requestId, target: 0.8, baselines });
   phase('initialize');
   send({ type: 'search', requestId, index: 0, alpha: 1, beta: -1, rows: 16, loss: 0.5, durationMs: 2 });
@@ -98,10 +100,14 @@ async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
 async function publications(requestId: string, spec: JobSpec, count: number): Promise<Candidate> {
   for (let sequence = 0; sequence < count && spec.kind === 'adaptation'; sequence++) {
     const dir = await writeCandidate(spec, sequence);
-    send({ type: 'publish', requestId, sequence, dir, candidate: candidate(sequence, 0.85 + sequence / 100) });
+    send({ type: 'publish', requestId, sequence, dir, candidate: candidate(sequence, 0.85 + sequence / 100), outcomes: outcomes('1', [1, 1]) });
     await until(() => published.get(requestId) === sequence || cancelled.has(requestId));
   }
   return candidate(Math.max(0, count - 1), 0.85 + Math.max(0, count - 1) / 100);
+}
+
+function outcomes(digit: string, values: number[]): GateOutcomes {
+  return { digest: `sha256:${digit.repeat(64)}`, value: 0.5, standardError: 0.25, values };
 }
 
 function candidate(sequence: number, value: number): Candidate {

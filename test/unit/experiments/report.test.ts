@@ -56,6 +56,7 @@ describe('the report of an experiment', () => {
   it('writes it down, and that the run is not complete', () => {
     const text = toMarkdown(experiment, summary, { charts: [], command: 'npm run experiment' });
     expect(text).toContain('**Not complete: 9 of 10 items measured.**');
+    expect(text).toMatch(/\| v2 \| past \| lora4 \| 16 \| 100\.0 ± 0\.0 \| 12\.5 ± \S+ · – \| 50\.0 ± 0\.0 · 40\.0 \| 75\.0 · 10\.0 \|/);
     expect(text).toContain('| tuned | 1 | 1 | 10.0 | ≥ 6.00 | +25.0 | 25.0 (75.0) |');
     expect(text).toContain('| 16 | scratch | 1 of 2 | 40.0 | – | – | 70.0 | – | 50.0 ± 0.0 | – | 50.0 |');
     expect(text).toMatch(/\| 16 \| tuned \| 1 of 1 \| 10\.0 \| ≥ 6\.00 \| 1\.4 \| 20\.0 \|/);

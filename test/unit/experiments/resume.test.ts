@@ -48,4 +48,8 @@ it('goes on after kill −9 with what was measured, measures the rest once and r
   for (const [, file] of report.matchAll(/\]\((\S+\.svg)\)/g)) expect(await readFile(path.join(folder, file!), 'utf8')).toContain('<svg');
   const drawn = after.map(parse).find((record) => record.type === 'cell' && record.strategy === 'scratch') as Extract<ResultRecord, { type: 'cell' }>;
   expect(drawn).toMatchObject({ state: 'not_ready', steps: 2, final: { right: expect.stringMatching(/^[01]{12}$/) as string } });
+  // Told of the old version, and by its own measurement of it.
+  const told = after.map(parse).find((record) => record.type === 'cell' && record.strategy === 'tuned') as Extract<ResultRecord, { type: 'cell' }>;
+  expect(told.target).toBe(told.baselines!.old_on_v1);
+  expect(told.target).not.toBeNull();
 });

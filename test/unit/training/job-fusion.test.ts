@@ -57,6 +57,7 @@ class Watch implements JobListener {
   phase(): void {}
   metrics(): void {}
   baselines(): void {}
+  old(): void {}
   progress(step: number): void {
     this.#onProgress(step);
   }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { createMessageListener } from '../../../workers/training/message-listener.ts';
-import type { Candidate, ChildMessage } from '../../../workers/training/protocol.ts';
+import type { Candidate, ChildMessage, GateOutcomes } from '../../../workers/training/protocol.ts';
 
 const CANDIDATE: Candidate = {
   strategy: 'reuse',
@@ -18,6 +18,8 @@ const CANDIDATE: Candidate = {
   data: 'training',
 };
 
+const OUTCOMES: GateOutcomes = { digest: `sha256:${'0'.repeat(64)}`, value: 0.9, standardError: 0.01, values: [1, 0] };
+
 function listen(signal: AbortSignal) {
   const sent: ChildMessage[] = [];
   let durable: (sequence: number) => void = () => undefined;
@@ -28,7 +30,7 @@ function listen(signal: AbortSignal) {
 it('waits until exactly this publication is durable', async () => {
   const { listener, durable } = listen(new AbortController().signal);
   let done = false;
-  const published = listener.publish(2, '/nowhere', CANDIDATE).then(() => (done = true));
+  const published = listener.publish(2, '/nowhere', CANDIDATE, OUTCOMES).then(() => (done = true));
   durable(1);
   await Promise.resolve();
   expect(done).toBe(false);
@@ -39,9 +41,9 @@ it('waits until exactly this publication is durable', async () => {
 it('does not wait for a parent that has cancelled, before or meanwhile', async () => {
   const controller = new AbortController();
   const { listener, sent } = listen(controller.signal);
-  const meanwhile = listener.publish(1, '/nowhere', CANDIDATE);
+  const meanwhile = listener.publish(1, '/nowhere', CANDIDATE, OUTCOMES);
   controller.abort(new Error('cancelled'));
   await expect(meanwhile).rejects.toThrow('cancelled');
-  await expect(listener.publish(2, '/nowhere', CANDIDATE)).rejects.toThrow('cancelled');
+  await expect(listener.publish(2, '/nowhere', CANDIDATE, OUTCOMES)).rejects.toThrow('cancelled');
   expect(sent.map(({ type }) => type)).toEqual(['publish']);
 });
