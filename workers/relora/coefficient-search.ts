@@ -2,10 +2,9 @@ import type { Adapter } from '../models/adapter.ts';
 import { Random } from '../models/random.ts';
 import { propose } from './bayesian-optimisation/proposal.ts';
 import { Space } from './bayesian-optimisation/space.ts';
-import type { Observation } from './bayesian-optimisation/surrogate.ts';
 import { ALPHA_BOUNDS, BETA_BOUNDS, COPY, isSamePoint, NOTHING, REVERT, type CoefficientBounds, type Coefficients } from './coefficients.ts';
 import { fleetObservations, type FleetSearches } from './fleet-prior.ts';
-import { relativeLosses, toObservations, type SearchRecord } from './relative-losses.ts';
+import type { SearchRecord } from './relative-losses.ts';
 import { compare, isWithinNoise, looks, type MeasuredRows } from './search-race.ts';
 
 export interface SearchOptions extends CoefficientBounds {
@@ -97,8 +96,14 @@ export interface SurelyWorse {
   readonly than: Coefficients;
 }
 
+/** What a comparison of points has shown. */
+export interface RaceResult {
+  readonly worse: readonly SurelyWorse[];
+  readonly records: readonly SearchRecord[];
+}
+
 /** Compares copy and other points as a search does that starts with them, but on the first rows alone and without proposals. */
-export async function raceCoefficients(task: SearchTask, points: readonly Coefficients[]): Promise<SurelyWorse[]> {
+export async function raceCoefficients(task: SearchTask, points: readonly Coefficients[]): Promise<RaceResult> {
   const search = new Search(task);
   const beaten: SurelyWorse[] = [];
   let best = await search.begin();
@@ -107,7 +112,7 @@ export async function raceCoefficients(task: SearchTask, points: readonly Coeffi
     if (sure) beaten.push({ point: coefficientsOf(loser), than: coefficientsOf(winner) });
     best = winner;
   }
-  return beaten;
+  return { worse: beaten, records: search.records };
 }
 
 /** A point under measurement. */
@@ -133,7 +138,8 @@ class Search {
   readonly #space: Space;
   readonly #budget: number;
   readonly #racing: boolean;
-  readonly #fleet: readonly (readonly Observation[])[];
+  /** Of adapters of which the model can learn something. */
+  readonly #hasFleet: boolean;
   /** Points that are preferred to others that promise hardly more. */
   readonly #named: readonly Coefficients[];
   /** Points that are measured before the model is asked. */
@@ -153,15 +159,19 @@ class Search {
     this.#space = searchSpace(task.options);
     this.#budget = Math.max(1, evaluations);
     this.#racing = racing;
-    this.#fleet = fleetObservations(task.fleet ?? []);
-    this.#undoubted = this.#fleet.length > 0 ? 0 : UNDOUBTED;
+    this.#hasFleet = fleetObservations(task.fleet ?? []).others.length > 0;
+    this.#undoubted = this.#hasFleet ? 0 : UNDOUBTED;
     this.#named = [REVERT, NOTHING].filter((point) => this.#isInside(point));
     const { raced = [REVERT] } = task;
-    const starts = this.#fleet.length > 0 ? raced : this.#named;
+    const starts = this.#hasFleet ? raced : this.#named;
     this.#starts = starts.filter((point) => this.#isInside(point));
     this.#order = searchOrder(task.seed, task.rowTokens.length);
     this.#tokens = this.#order.map((row) => task.rowTokens[row]!);
     this.#looks = looks(this.#order.length, racing ? undefined : this.#order.length);
+  }
+
+  get records(): readonly SearchEvaluation[] {
+    return this.#records;
   }
 
   /** Measures copy, which is the first incumbent. */
@@ -178,8 +188,7 @@ class Search {
     if (start) return start;
     const { point, improvement } = propose({
       space: this.#space,
-      observations: toObservations(relativeLosses(this.#records)),
-      others: this.#fleet,
+      ...fleetObservations(this.#task.fleet ?? [], this.#records),
       named: this.#named.map(({ alpha, beta }) => [alpha, beta]),
       seed: this.#task.seed,
     });

@@ -2,6 +2,7 @@ import { searchCoefficients, searchSpace, type SearchOptions, type SearchTask } 
 import { commonBounds, COPY, REVERT, type CoefficientBounds, type Coefficients } from './coefficients.ts';
 import { bestOfFleet } from './fleet-prior.ts';
 import type { Ladder } from './ladder.ts';
+import type { SearchRecord } from './relative-losses.ts';
 
 /** What is changed of a ladder's search. */
 export interface PairSearchOptions {
@@ -11,9 +12,15 @@ export interface PairSearchOptions {
   readonly fleet?: boolean;
 }
 
+export interface FleetBestOptions extends Pick<PairSearchOptions, 'search'> {
+  /** What was measured of the adapter before. Default nothing. */
+  readonly own?: readonly SearchRecord[];
+}
+
 /** The coefficients of which the fleet's finished searches expect the smallest loss, within the search's bounds. */
-export function fleetBest(ladder: Ladder, search?: SearchOptions): Coefficients | null {
-  return bestOfFleet(ladder.context.fleetSearches ?? [], searchSpace(searchBounds(ladder, search)), [COPY, REVERT]);
+export function fleetBest(ladder: Ladder, { search, own }: FleetBestOptions = {}): Coefficients | null {
+  const space = searchSpace(searchBounds(ladder, search));
+  return bestOfFleet(ladder.context.fleetSearches ?? [], space, [COPY, REVERT], own);
 }
 
 /** The best pair on the search rows. @param raced what was compared with copy there before */

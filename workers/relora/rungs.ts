@@ -59,7 +59,7 @@ export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
     name: 'prior',
     refines: false,
     async run(ladder) {
-      const found = screening ? (await screening.of(ladder)).prior : fleetBest(ladder, search);
+      const found = screening ? (await screening.of(ladder)).prior : fleetBest(ladder, { search });
       if (!found) return ladder.skip('prior', 'no other adapter of the rollout has been searched yet');
       if (isJudged(ladder, found)) return ladder.skip('prior', `the fleet's best is ${strategyOf(found)}, which was tried`);
       const better = await screening?.betterThan(found, ladder);

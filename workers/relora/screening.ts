@@ -1,4 +1,4 @@
-import { raceCoefficients, searchSpace, type SurelyWorse } from './coefficient-search.ts';
+import { raceCoefficients, searchSpace, type RaceResult, type SurelyWorse } from './coefficient-search.ts';
 import { COPY, isSamePoint, REVERT, type Coefficients } from './coefficients.ts';
 import type { Ladder } from './ladder.ts';
 import { fleetBest, searchBounds, searchTask } from './pair-search.ts';
@@ -34,11 +34,15 @@ export class Screening {
 }
 
 async function screen(ladder: Ladder): Promise<Screened> {
-  const prior = fleetBest(ladder);
-  const known = prior === null || [COPY, REVERT].some((point) => isSamePoint(point, prior)) ? [REVERT] : [REVERT, prior];
   const space = searchSpace(searchBounds(ladder));
-  const points = known.filter(({ alpha, beta }) => space.contains([alpha, beta]));
-  // However the job's own search measures.
-  const worse = await raceCoefficients(searchTask(ladder, { search: { racing: true } }), points);
-  return { prior, points, worse };
+  // However the job's own search measures; what is measured in the first of two races is known in the second.
+  const race = (points: readonly Coefficients[]): Promise<RaceResult> => {
+    return raceCoefficients(searchTask(ladder, { search: { racing: true } }), points);
+  };
+  const named = [REVERT].filter(({ alpha, beta }) => space.contains([alpha, beta]));
+  const { worse, records } = await race(named);
+  const prior = fleetBest(ladder, { own: records });
+  if (prior === null || [COPY, REVERT].some((point) => isSamePoint(point, prior))) return { prior, points: named, worse };
+  const points = [...named, prior];
+  return { prior, points, worse: (await race(points)).worse };
 }

@@ -94,10 +94,40 @@ describe('bestOfFleet', () => {
 });
 
 describe('fleetObservations', () => {
+  const record = (beta: number, loss: number): SearchRecord => ({ alpha: 1, beta, rows: 16, loss });
+  /** Of so many points, revert not among them. */
+  const search = (points: number): SearchRecord[] => Array.from({ length: points }, (_, i) => record(-i / points, 1 + i));
+  const reverted = (loss: number, points: number): SearchRecord[] => [...search(points - 1), record(-1, loss)];
+
   it('takes the searches that say most, whole, as far as they fit', () => {
-    const search = (points: number): SearchRecord[] =>
-      Array.from({ length: points }, (_, i) => ({ alpha: 1, beta: -i / points, rows: 16, loss: 1 + i }));
-    const lengths = fleetObservations([search(2), search(1), search(20), search(30), search(18)]).map((points) => points.length);
-    expect(lengths).toEqual([30, 18]);
+    const { others, contexts } = fleetObservations([search(2), search(1), search(20), search(30), search(18)]);
+    expect(others.map((points) => points.length)).toEqual([30, 18]);
+    expect(contexts).toBeUndefined();
+  });
+
+  it('takes those to which a revert does the most alike, where that is known', () => {
+    const searches = [reverted(1, 30), reverted(0.5, 20), search(40), reverted(0.45, 20), reverted(0.1, 5), reverted(0.4, 8)];
+    const { observations, others, contexts } = fleetObservations(searches, [record(0, 2), record(-1, 0.9)]);
+    expect(observations.map(({ value }) => value)).toEqual([0, expect.closeTo(Math.log(0.45))]);
+    expect(others.map((points) => points.length)).toEqual([20, 20, 8]);
+    expect(contexts!.map(Math.exp)).toEqual([0.45, 0.45, 0.5, 0.4].map((value) => expect.closeTo(value) as number));
+  });
+
+  it('leaves out what is of other kinds', async () => {
+    const kinds = [{ alpha: 1.1, beta: -1.1 }, { alpha: 0.9, beta: -0.2 }];
+    const make = (kind: number, seed: number) => new SyntheticSearch({ best: kinds[kind]!, curvature: { alpha: 0.3, beta: 1.2 }, seed });
+    const searches: SearchRecord[][] = [];
+    for (const seed of [1, 2, 3, 4, 5, 6]) {
+      const synthetic = make(seed % 2, seed);
+      await synthetic.search();
+      searches.push(synthetic.history);
+    }
+    for (const kind of [0, 1]) {
+      const next = make(kind, 9 + kind);
+      const own = [COPY, REVERT].map((point) => ({ ...point, rows: 64, loss: next.loss(point) }));
+      const best = bestOfFleet(searches, SPACE, [], own)!;
+      expect(next.loss(best)).toBeLessThan(1.03 * next.loss(kinds[kind]!));
+      expect(Math.abs(best.beta - kinds[kind]!.beta)).toBeLessThan(0.25);
+    }
   });
 });

@@ -14,6 +14,8 @@ export interface SurrogateOptions {
   readonly observations: readonly Observation[];
   /** Of functions like it, a list each, in the same units. */
   readonly others?: readonly (readonly Observation[])[];
+  /** What is known of each of them, and first of the function itself: those near to it are the more alike. */
+  readonly contexts?: readonly number[];
   /** A length scale for every coordinate. Default false. */
   readonly ard?: boolean;
 }
@@ -31,7 +33,7 @@ export interface Surrogate {
  * Fits the model of a function to its observations and to those of others that are like it.
  * @throws RangeError where there are no observations at all, or one is not finite: the process cannot learn from it
  */
-export function fitSurrogate({ space, observations, others = [], ard = false }: SurrogateOptions): Surrogate {
+export function fitSurrogate({ space, observations, others = [], contexts, ard = false }: SurrogateOptions): Surrogate {
   const tasks = [observations, ...others];
   const all = tasks.flatMap((list, i) => list.map((observation) => ({ ...observation, task: TARGET_TASK + i })));
   if (all.length === 0) throw new RangeError('there are no observations to fit a process to');
@@ -44,6 +46,7 @@ export function fitSurrogate({ space, observations, others = [], ard = false }: 
   const process = fitGaussianProcess(inputs, outputs, {
     ard,
     tasks: all.map(({ task }) => task),
+    ...(contexts && { contexts }),
     noiseScales: all.map(({ noiseScale = 1 }) => noiseScale),
   });
   return { process, deviation, observed: inputs.slice(0, observations.length) };
