@@ -41,8 +41,8 @@ export interface SearchTask {
   readonly rowTokens: readonly number[];
   /** What finished jobs found. Default nothing. */
   readonly fleet?: FleetSearches | undefined;
-  /** Points that were raced against copy before; with a fleet the search starts from them. Default revert. */
-  readonly raced?: readonly Coefficients[] | undefined;
+  /** Points that were compared with copy before; with a fleet the search starts from them. Default revert. */
+  readonly compared?: readonly Coefficients[] | undefined;
   fuse(coefficients: Coefficients): Adapter;
   /** Summed completion losses (nats) of the search rows with these indices, in their order. */
   rowLosses(adapter: Adapter, rows: readonly number[]): Promise<ArrayLike<number>>;
@@ -79,7 +79,7 @@ export function searchOrder(seed: number, rows: number): number[] {
 
 /**
  * Bayesian optimisation of alpha and beta on the search rows' loss. It starts from copy, revert and nothing, or from copy,
- * what was raced before and what the fleet's finished searches promise. Times are counted in rows and not by the clock, so that equal seeds,
+ * what was compared before and what the fleet's finished searches promise. Times are counted in rows and not by the clock, so that equal seeds,
  * rows and fleets give equal searches.
  * @returns the smallest loss on the same rows, or what has a name (copy, revert, nothing) within its noise
  */
@@ -90,29 +90,22 @@ export async function searchCoefficients(task: SearchTask): Promise<SearchResult
   return { ...search.choose(best), stopped: search.stopped };
 }
 
-/** A point that is surely worse than another on the rows that both were measured on. */
-export interface SurelyWorse {
+/** A point that is clearly worse than another on the same rows: by more than one standard error of the difference. */
+export interface ClearlyWorse {
   readonly point: Coefficients;
   readonly than: Coefficients;
 }
 
-/** What a comparison of points has shown. */
-export interface RaceResult {
-  readonly worse: readonly SurelyWorse[];
+/** What a first look at points has shown. */
+export interface FirstLook {
+  readonly worse: readonly ClearlyWorse[];
   readonly records: readonly SearchRecord[];
 }
 
-/** Compares copy and other points as a search does that starts with them, but on the first rows alone and without proposals. */
-export async function raceCoefficients(task: SearchTask, points: readonly Coefficients[]): Promise<RaceResult> {
+/** Compares copy and other points on the first rows alone, which a search that follows goes on from. */
+export async function compareCoefficients(task: SearchTask, points: readonly Coefficients[]): Promise<FirstLook> {
   const search = new Search(task);
-  const beaten: SurelyWorse[] = [];
-  let best = await search.begin();
-  for (const point of points) {
-    const { winner, loser, sure } = await search.race(point, best, { looks: 1 });
-    if (sure) beaten.push({ point: coefficientsOf(loser), than: coefficientsOf(winner) });
-    best = winner;
-  }
-  return { worse: beaten, records: search.records };
+  return { worse: await search.lookAt([COPY, ...points]), records: search.records };
 }
 
 /** A point under measurement. */
@@ -162,8 +155,8 @@ class Search {
     this.#hasFleet = fleetObservations(task.fleet ?? []).others.length > 0;
     this.#undoubted = this.#hasFleet ? 0 : UNDOUBTED;
     this.#named = [REVERT, NOTHING].filter((point) => this.#isInside(point));
-    const { raced = [REVERT] } = task;
-    const starts = this.#hasFleet ? raced : this.#named;
+    const { compared = [REVERT] } = task;
+    const starts = this.#hasFleet ? compared : this.#named;
     this.#starts = starts.filter((point) => this.#isInside(point));
     this.#order = searchOrder(task.seed, task.rowTokens.length);
     this.#tokens = this.#order.map((row) => task.rowTokens[row]!);
@@ -172,6 +165,15 @@ class Search {
 
   get records(): readonly SearchEvaluation[] {
     return this.#records;
+  }
+
+  /** Measures points on the first rows. @returns those that are clearly worse than the best of them */
+  async lookAt(points: readonly Coefficients[]): Promise<ClearlyWorse[]> {
+    const contenders = points.map((point) => this.#contender(point));
+    for (const contender of contenders) await this.#measure(contender, this.#looks[0]!);
+    const best = contenders.reduce((least, next) => (sumOf(next) < sumOf(least) ? next : least));
+    const worse = contenders.filter((contender) => !isWithinNoise(contender, best, this.#tokens));
+    return worse.map((point) => ({ point: coefficientsOf(point), than: coefficientsOf(best) }));
   }
 
   /** Measures copy, which is the first incumbent. */
@@ -202,11 +204,11 @@ class Search {
    * Measures a challenger and, as far as that is needed, the incumbent on more and more common rows until either is
    * surely better, or the next rows cost more than they can be expected to gain. In doubt the incumbent stays.
    */
-  async race(point: Coefficients, incumbent: Contender, { looks: most = Infinity } = {}): Promise<Race> {
+  async race(point: Coefficients, incumbent: Contender): Promise<Race> {
     const challenger = this.#contender(point);
     const lost = (sure: boolean) => decided({ winner: incumbent, loser: challenger, sure });
     const won = (sure: boolean) => decided({ winner: challenger, loser: incumbent, sure });
-    for (const [look, rows] of this.#looks.slice(0, most).entries()) {
+    for (const [look, rows] of this.#looks.entries()) {
       await this.#measure(challenger, rows);
       await this.#measure(incumbent, rows);
       if (!this.#racing) return sumOf(challenger) < sumOf(incumbent) ? won(false) : lost(false);

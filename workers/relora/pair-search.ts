@@ -23,9 +23,9 @@ export function fleetBest(ladder: Ladder, { search, own }: FleetBestOptions = {}
   return bestOfFleet(ladder.context.fleetSearches ?? [], space, [COPY, REVERT], own);
 }
 
-/** The best pair on the search rows. @param raced what was compared with copy there before */
-export function searchPair(ladder: Ladder, options: PairSearchOptions, raced?: readonly Coefficients[]): Promise<Coefficients> {
-  return searchCoefficients({ ...searchTask(ladder, options), raced });
+/** The best pair on the search rows. @param compared what was compared with copy there before */
+export function searchPair(ladder: Ladder, options: PairSearchOptions, compared?: readonly Coefficients[]): Promise<Coefficients> {
+  return searchCoefficients({ ...searchTask(ladder, options), compared });
 }
 
 /** What a search of the ladder looks within: the job's bounds, narrowed. */

@@ -40,14 +40,14 @@ export interface SearchRungOptions extends PairSearchOptions {
   readonly screening?: Screening;
 }
 
-/** A rung that is not run where something else that is known is surely better on the search rows. */
+/** A rung that is not run where something else that is known is clearly better on the search rows. */
 export function screenedRung(rung: Rung, coefficients: Coefficients, screening: Screening): Rung {
   return {
     ...rung,
     async run(ladder) {
       ladder.enter(rung.name);
       const better = await screening.betterThan(coefficients, ladder);
-      if (better) ladder.skip(rung.name, surelyBetter(better));
+      if (better) ladder.skip(rung.name, clearlyBetter(better));
       else await rung.run(ladder);
     },
   };
@@ -63,7 +63,7 @@ export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
       if (!found) return ladder.skip('prior', 'no other adapter of the rollout has been searched yet');
       if (isJudged(ladder, found)) return ladder.skip('prior', `the fleet's best is ${strategyOf(found)}, which was tried`);
       const better = await screening?.betterThan(found, ladder);
-      if (better) return ladder.skip('prior', surelyBetter(better));
+      if (better) return ladder.skip('prior', clearlyBetter(better));
       ladder.enter('prior');
       await considerFused(ladder, 'prior', found);
     },
@@ -116,9 +116,9 @@ function isJudged(ladder: Ladder, { alpha, beta }: Coefficients): boolean {
   return ladder.candidates.some((known) => known.alpha === alpha && known.beta === beta && known.step === 0 && !known.groups);
 }
 
-function surelyBetter({ alpha, beta }: Coefficients): string {
+function clearlyBetter({ alpha, beta }: Coefficients): string {
   const names = { reuse: 'copy', revert: 'revert', relora: `(${alpha.toFixed(2)}, ${beta.toFixed(2)})` };
-  return `${names[strategyOf({ alpha, beta })]} is surely better on the search rows`;
+  return `${names[strategyOf({ alpha, beta })]} is clearly better on the search rows`;
 }
 
 function strategyOf(coefficients: Coefficients): 'reuse' | 'revert' | 'relora' {

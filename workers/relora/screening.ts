@@ -1,4 +1,4 @@
-import { raceCoefficients, searchSpace, type RaceResult, type SurelyWorse } from './coefficient-search.ts';
+import { compareCoefficients, searchSpace, type ClearlyWorse, type FirstLook } from './coefficient-search.ts';
 import { COPY, isSamePoint, REVERT, type Coefficients } from './coefficients.ts';
 import type { Ladder } from './ladder.ts';
 import { fleetBest, searchBounds, searchTask } from './pair-search.ts';
@@ -7,16 +7,16 @@ import { fleetBest, searchBounds, searchTask } from './pair-search.ts';
 interface Screened {
   /** The fleet's best; null without a fleet. */
   readonly prior: Coefficients | null;
-  /** What was raced, after copy. */
+  /** What was compared with copy. */
   readonly points: readonly Coefficients[];
-  readonly worse: readonly SurelyWorse[];
+  readonly worse: readonly ClearlyWorse[];
 }
 
 const NOTHING_KNOWN: Screened = { prior: null, points: [], worse: [] };
 
 /**
- * Races what is known before any search (copy, revert, the fleet's best) on a few search rows, so that the gate, whose
- * rows are many, judges only what is not surely worse than something else. One object for each run.
+ * Compares what is known before any search (copy, revert, the fleet's best) on a few search rows, so that the gate, whose
+ * rows are many, judges only what is not clearly worse than something else. One object for each run.
  */
 export class Screening {
   #screened: Promise<Screened> | null = null;
@@ -26,7 +26,7 @@ export class Screening {
     return (this.#screened ??= ladder.unfusable === null ? screen(ladder) : Promise.resolve(NOTHING_KNOWN));
   }
 
-  /** What is surely better than these coefficients on the same rows, if anything that is known is. */
+  /** What is clearly better than these coefficients on the same rows, if anything that is known is. */
   async betterThan(coefficients: Coefficients, ladder: Ladder): Promise<Coefficients | null> {
     const { worse } = await this.of(ladder);
     return worse.find(({ point }) => isSamePoint(point, coefficients))?.than ?? null;
@@ -35,14 +35,14 @@ export class Screening {
 
 async function screen(ladder: Ladder): Promise<Screened> {
   const space = searchSpace(searchBounds(ladder));
-  // However the job's own search measures; what is measured in the first of two races is known in the second.
-  const race = (points: readonly Coefficients[]): Promise<RaceResult> => {
-    return raceCoefficients(searchTask(ladder, { search: { racing: true } }), points);
+  // However the job's own search measures; what the first of two looks has measured is known in the second.
+  const compare = (points: readonly Coefficients[]): Promise<FirstLook> => {
+    return compareCoefficients(searchTask(ladder, { search: { racing: true } }), points);
   };
   const named = [REVERT].filter(({ alpha, beta }) => space.contains([alpha, beta]));
-  const { worse, records } = await race(named);
+  const { worse, records } = await compare(named);
   const prior = fleetBest(ladder, { own: records });
   if (prior === null || [COPY, REVERT].some((point) => isSamePoint(point, prior))) return { prior, points: named, worse };
   const points = [...named, prior];
-  return { prior, points, worse: (await race(points)).worse };
+  return { prior, points, worse: (await compare(points)).worse };
 }

@@ -49,10 +49,14 @@ export function compare(challenger: MeasuredRows, incumbent: MeasuredRows, token
   return { verdict, expectedGain: expectedImprovement(value, standardError, 0, least) / mean };
 }
 
-/** Whether a point's loss is at most one standard error of the difference above another's, on the rows that both have. */
+/**
+ * Whether a point's loss is at most one standard error of the difference above another's, on the rows that both have. Of
+ * one row no such error is known: everything is within it.
+ */
 export function isWithinNoise(point: MeasuredRows, best: MeasuredRows, tokens: readonly number[]): boolean {
-  const { value, standardError } = lossDifference(commonRows(best, point, tokens));
-  return value <= standardError;
+  const pair = commonRows(best, point, tokens);
+  const { value, standardError } = lossDifference(pair);
+  return pair.before.length <= 1 || value <= standardError;
 }
 
 function commonRows(before: MeasuredRows, after: MeasuredRows, tokens: readonly number[]): PairedLosses {

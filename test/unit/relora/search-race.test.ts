@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../workers/models/random.ts';
-import { compare, looks, studentQuantile, type Verdict } from '../../../workers/relora/search-race.ts';
+import { compare, isWithinNoise, looks, studentQuantile, type Verdict } from '../../../workers/relora/search-race.ts';
 
 const measured = (losses: readonly number[]) => ({ rows: losses.length, losses: Float64Array.from(losses) });
 
@@ -23,6 +23,22 @@ describe('studentQuantile', () => {
     [63, 1.9983],
   ])('with %i degrees of freedom is the tables\' %f', (degrees, expected) => {
     expect(studentQuantile(1.959964, degrees)).toBeCloseTo(expected, 2);
+  });
+});
+
+describe('isWithinNoise', () => {
+  it('allows one standard error of the difference: worked by hand', () => {
+    const best = measured([1, 5, 2, 8]);
+    const tokens = [1, 1, 1, 1];
+    // Differences 0.3, −0.1, 0.3, −0.1: mean 0.1, standard error 0.2 · √(4 / 3) / √4 = 0.11547.
+    expect(isWithinNoise(measured([1.3, 4.9, 2.3, 7.9]), best, tokens)).toBe(true);
+    // 0.05 more in every row: mean 0.15, the same error.
+    expect(isWithinNoise(measured([1.35, 4.95, 2.35, 7.95]), best, tokens)).toBe(false);
+    expect(isWithinNoise(best, best, tokens)).toBe(true);
+  });
+
+  it('knows no error of one row', () => {
+    expect(isWithinNoise(measured([9]), measured([1]), [1])).toBe(true);
   });
 });
 

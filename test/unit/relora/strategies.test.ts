@@ -5,6 +5,9 @@ import { runStrategy } from '../../../workers/relora/strategies.ts';
 import { ids, ToyAdaptation, type ToyOptions } from './support/toy-adaptation.ts';
 import { comparable, killAtEveryCall, NOVEL, run, until } from './support/toy-runs.ts';
 
+/** One row leaves open what is better: every rung is judged. */
+const ONE_ROW: ToyOptions = { searchRows: 1 };
+
 describe('auto', () => {
   it('stops at copy where copy passes', async () => {
     const toy = new ToyAdaptation({ change: 0.5, bestBeta: 0 });
@@ -15,7 +18,7 @@ describe('auto', () => {
   });
 
   it('stops at revert where copy fails and revert passes', async () => {
-    const toy = new ToyAdaptation();
+    const toy = new ToyAdaptation(ONE_ROW);
     const copyLoss = toy.metric(toy.old).metric.value;
     const outcome = await run('auto', toy, until(copyLoss / 2));
     expect(toy.calls.filter((call) => call !== 'search')).toEqual(['gate', 'gate', 'publish revert']);
@@ -178,7 +181,7 @@ describe('auto: what is kept, and what is there', () => {
 
   it('reports every rung: passed, failed, skipped and not run, with its time', async () => {
     let clock = 0;
-    const toy = new ToyAdaptation();
+    const toy = new ToyAdaptation(ONE_ROW);
     const copyLoss = toy.metric(toy.old).metric.value;
     const context = { ...toy.context(), now: () => (clock += 1) };
     const { rungs } = await runStrategy('auto', context, until(copyLoss / 2));
@@ -195,7 +198,7 @@ describe('auto: what is kept, and what is there', () => {
   });
 
   it('is not passed by what flips too many rows', async () => {
-    const toy = new ToyAdaptation();
+    const toy = new ToyAdaptation(ONE_ROW);
     const gate = { metric: 'accuracy', kind: 'absolute', target: 0.5, maxNegativeFlips: 0.1 } as const;
     const measured = (values: number[]) => ({
       metric: { name: 'accuracy' as const, value: 0.5, rows: 4, standardError: 0.25 },
@@ -209,7 +212,7 @@ describe('auto: what is kept, and what is there', () => {
   });
 });
 
-describe('auto: what is surely worse on the search rows', () => {
+describe('auto: what is clearly worse on the search rows', () => {
   const ROWS: ToyOptions = { searchRows: 64 };
   const reasons = ({ rungs }: AdaptationOutcome) => Object.fromEntries(rungs.map(({ rung, reason }) => [rung, reason]));
 
@@ -218,7 +221,7 @@ describe('auto: what is surely worse on the search rows', () => {
     const outcome = await run('auto', toy, until(toy.metric(toy.old).metric.value / 2));
     expect(toy.calls.filter((call) => call !== 'search')).toEqual(['gate', 'publish revert']);
     expect(ids(outcome.candidates)).toEqual(['revert']);
-    expect(reasons(outcome)).toMatchObject({ copy: 'revert is surely better on the search rows', revert: null });
+    expect(reasons(outcome)).toMatchObject({ copy: 'revert is clearly better on the search rows', revert: null });
     expect(outcome.rungs[0]).toMatchObject({ result: 'skipped', candidate: null });
   });
 
@@ -226,7 +229,7 @@ describe('auto: what is surely worse on the search rows', () => {
     const toy = new ToyAdaptation({ ...ROWS, bestBeta: 0.2 });
     const outcome = await run('auto', toy, until(1e-9, { steps: 0 }));
     expect(ids(outcome.candidates)[0]).toBe('copy');
-    expect(reasons(outcome).revert).toBe('copy is surely better on the search rows');
+    expect(reasons(outcome).revert).toBe('copy is clearly better on the search rows');
   });
 
   it('is not judged: copy and revert where what the fleet has found is better', async () => {
@@ -235,7 +238,7 @@ describe('auto: what is surely worse on the search rows', () => {
     const toy = new ToyAdaptation({ ...task, fleetSearches: [searchHistory] });
     const outcome = await run('auto', toy, until(0.05));
     expect(ids(outcome.candidates).at(-1)).toBe('prior');
-    expect(reasons(outcome).copy).toMatch(/^\(\d\.\d\d, -0\.\d\d\) is surely better/);
+    expect(reasons(outcome).copy).toMatch(/^\(\d\.\d\d, -0\.\d\d\) is clearly better/);
   });
 
   it('is measured once: the search goes on from there', async () => {
