@@ -35,6 +35,7 @@ interface RebaseOptions extends CommonOptions, GateOptions {
   readonly learningRate?: number;
   readonly evaluateEvery: number;
   readonly searchEvaluations?: number;
+  readonly searchRows?: number;
   readonly coefficients: MovedCoefficients;
   readonly grouping: GroupingName;
   readonly fusionRank: number;
@@ -69,7 +70,8 @@ export function register(program: Command): void {
     .option('--batch-size <n>', 'examples a step', integer(1), 16)
     .option('--learning-rate <x>', 'at the end of the warm-up (default: by strategy and width of the model)', number('positive'))
     .option('--evaluate-every <n>', 'steps between two looks at the gate', integer(1), 20)
-    .option('--search-evaluations <n>', 'points that the search for α and β may measure, the copy included (default: 6, of relora-paper 12)', integer(0))
+    .option('--search-evaluations <n>', 'points that the search for α and β may measure, the copy included; 0: none (default: 6, of relora-paper 12)', integer(0))
+    .option('--search-rows <n>', 'rows that it measures on (default: 64, as far as the gate leaves them)', integer(1))
     .addOption(
       new Option('--coefficients <which>', 'what the search moves; the other stays as in a copy').choices(MOVED_COEFFICIENTS).default('both'),
     )
@@ -130,10 +132,10 @@ async function carryOver(options: RebaseOptions, aim: Aim, output: Output, signa
 function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: string): JobSpec {
   const { strategy, prefer, batchSize, learningRate, evaluateEvery, refineSteps, patience, seed } = options;
   const { regulariseTowards, regulariseSpace, regulariseSchedule, regulariseStrength } = options;
-  const { searchEvaluations, coefficients, grouping, fusionRank, fusionEnergy } = options;
+  const { searchEvaluations, searchRows, coefficients, grouping, fusionRank, fusionEnergy } = options;
   const training = { maxSteps: options.steps, batchSize, learningRate, evaluateEvery, refineSteps, patience };
   const regularisation = { regulariseTowards, regulariseSpace, regulariseSchedule, regulariseStrength };
-  const fusion = { searchEvaluations, coefficients, grouping, fusionRank, fusionEnergy };
+  const fusion = { searchEvaluations, searchRows, coefficients, grouping, fusionRank, fusionEnergy };
   return {
     jobId: 'rebase',
     kind: 'adaptation',

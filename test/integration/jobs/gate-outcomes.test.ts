@@ -44,7 +44,7 @@ afterAll(async () => {
 
 const laterJob = (sourceVersionId: string): LoadedJob => {
   const [job] = jobs as [LoadedJob];
-  return { ...job, sourceVersionId, rollout: { ...job.rollout, acceptedAt: new Date() } };
+  return { ...job, sourceVersionId, rollout: { ...job.rollout, acceptedAt: new Date(Date.now() + 1000) } };
 };
 
 test('what a rollout measures of the old versions it does not use itself', async () => {

@@ -58,7 +58,7 @@ test('passes messages on in order and waits for a publication to be durable', as
   const outcome = await session.adapt(await specOf({ publications: 2 }), onMessage, never);
   expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'relora' } });
   expect(seen).toEqual([
-    'prepare', 'baselines', 'initialize', 'search', 'fine_tune', 'progress', 'metrics', 'progress', 'metrics', 'evaluate', 'publish', 'publish',
+    'prepare', 'old', 'baselines', 'initialize', 'search', 'fine_tune', 'progress', 'metrics', 'progress', 'metrics', 'evaluate', 'publish', 'publish',
   ]);
 });
 

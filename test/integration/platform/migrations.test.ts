@@ -45,7 +45,7 @@ async function addMigration(name: string, sql: string): Promise<void> {
   await writeFile(path.join(folder, name, 'migration.sql'), sql);
 }
 
-const MIGRATIONS = ['20261125000000_initial', '20261125010000_idempotency_claims', '20261125020000_search_evaluation_rows'];
+const MIGRATIONS = ['20261125000000_initial', '20261125010000_idempotency_claims', '20261125020000_search_evaluation_rows', '20261125030000_gate_outcomes'];
 
 test('they apply once, and a second time nothing changes', async () => {
   expect(await pendingMigrations(database.url)).toEqual(MIGRATIONS);
