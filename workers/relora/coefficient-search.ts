@@ -86,7 +86,7 @@ export function searchOrder(seed: number, rows: number): number[] {
 export async function searchCoefficients(task: SearchTask): Promise<SearchResult> {
   const search = new Search(task);
   let best = await search.begin();
-  for (let next = search.next(); next; next = search.next()) best = (await search.race(next, best)).winner;
+  for (let next = search.next(); next; next = search.next()) best = await search.race(next, best);
   return { ...search.choose(best), stopped: search.stopped };
 }
 
@@ -115,14 +115,6 @@ interface Contender extends Coefficients, MeasuredRows {
   adapter: Adapter | null;
   /** Another one is surely better. */
   isBeaten: boolean;
-}
-
-/** How two points compare. */
-interface Race {
-  readonly winner: Contender;
-  readonly loser: Contender;
-  /** Beyond doubt; else the incumbent won for want of it. */
-  readonly sure: boolean;
 }
 
 class Search {
@@ -203,11 +195,12 @@ class Search {
   /**
    * Measures a challenger and, as far as that is needed, the incumbent on more and more common rows until either is
    * surely better, or the next rows cost more than they can be expected to gain. In doubt the incumbent stays.
+   * @returns the winner
    */
-  async race(point: Coefficients, incumbent: Contender): Promise<Race> {
+  async race(point: Coefficients, incumbent: Contender): Promise<Contender> {
     const challenger = this.#contender(point);
-    const lost = (sure: boolean) => decided({ winner: incumbent, loser: challenger, sure });
-    const won = (sure: boolean) => decided({ winner: challenger, loser: incumbent, sure });
+    const lost = (sure: boolean): Contender => winnerOver(challenger, incumbent, sure);
+    const won = (sure: boolean): Contender => winnerOver(incumbent, challenger, sure);
     for (const [look, rows] of this.#looks.entries()) {
       await this.#measure(challenger, rows);
       await this.#measure(incumbent, rows);
@@ -281,11 +274,11 @@ class Search {
   }
 }
 
-/** The loser is not measured again. */
-function decided(race: Race): Race {
-  race.loser.isBeaten = race.sure;
-  race.loser.adapter = null;
-  return race;
+/** The loser is not measured again. @param sure beyond doubt; else the incumbent won for want of it */
+function winnerOver(loser: Contender, winner: Contender, sure: boolean): Contender {
+  loser.isBeaten = sure;
+  loser.adapter = null;
+  return winner;
 }
 
 function coefficientsOf({ alpha, beta }: Contender): Coefficients {

@@ -15,11 +15,11 @@ export interface Hyperparameters {
   readonly contextScale?: number;
 }
 
-/** What is known of observations beside point and value; each list has one entry an observation. */
+/** What is known of observations beside point and value; each list but the contexts has one entry an observation. */
 export interface ObservationTraits {
   /** The task that each is of; predictions are for {@link TARGET_TASK}. Default: all are of that one. */
   readonly tasks?: readonly number[];
-  /** What is known of every task, by its number: the nearer two of them are, the more alike are their functions. */
+  /** What is known of every task, one entry a task, by its number: the nearer two of them are, the more alike are their functions. */
   readonly contexts?: readonly number[];
   /** How many times the noise variance each has. Default 1. */
   readonly noiseScales?: readonly number[];
