@@ -60,7 +60,7 @@ function drawings({ strategies }: Experiment, summary: Summary): Drawing[] {
   ];
 }
 
-const QUALITY = 'The best value on the gate rows so far, mean over seeds, from where all of them have a candidate to where the first ends. Dashed: the target.';
+const QUALITY = 'The best value on the gate rows so far, mean over seeds, from where all of them have a candidate; what a job leaves stays. Dashed: the target.';
 const READINESS =
   'Share of all jobs that were ready by a time. A tick marks where a job had spent its budget in vain; it stays among the jobs as one that is not ready.';
 const SURFACE = 'Loss on the rows that the search sees.';

@@ -42,7 +42,7 @@ export function qualityChart(jobs: readonly Job[], { strategies, baselines }: { 
   } as TopLevelSpec;
 }
 
-/** A mean begins where all seeds have a candidate and changes whenever one of them has a better one. */
+/** A mean begins where all seeds have a candidate and changes whenever one of them has a better one; what a job leaves stays. */
 export function qualityPoints(jobs: readonly Job[]): Point[] {
   const curves = new Map<string, Job[]>();
   for (const job of jobs.filter(({ cell }) => cell.candidates.length > 0)) {
@@ -52,8 +52,7 @@ export function qualityPoints(jobs: readonly Job[]): Point[] {
   return [...curves.values()].flatMap((members) => {
     const paths = members.map(bestSoFar);
     const start = Math.max(...paths.map((path) => path[0]!.at));
-    const end = Math.min(...paths.map((path) => path.at(-1)!.at));
-    const times = [...new Set(paths.flat().map(({ at }) => at))].filter((at) => at >= start && at <= Math.max(start, end)).sort((a, b) => a - b);
+    const times = [...new Set(paths.flat().map(({ at }) => at))].filter((at) => at >= start).sort((a, b) => a - b);
     const valueAt = (at: number): number => mean(paths.map((path) => path.findLast((one) => one.at <= at)!.value));
     return times.map((at) => ({ strategy: members[0]!.cell.strategy, panel: panelOf(members[0]!), seconds: at / 1000, value: valueAt(at) }));
   });

@@ -72,8 +72,8 @@ describe('the report of an experiment', () => {
     expect(toMarkdown(experiment, report, { charts: [], command: '' })).toMatch(/- failed: cell v2 past lora4 seed-2 16 tuned #\w+: Error: no/);
   });
 
-  it('draws the best so far, mean over seeds, from where all have a candidate to where the first ends', () => {
+  it('draws the best so far, mean over seeds, from where all have a candidate to the last better one', () => {
     const points = qualityPoints(summary.jobs.filter(({ cell }) => cell.strategy === 'scratch'));
-    expect(points.map(({ seconds, value }) => [seconds, value])).toEqual([[2, 0.2], [5, 0.2], [9, expect.closeTo(0.3)]]);
+    expect(points.map(({ seconds, value }) => [seconds, value])).toEqual([[2, 0.2], [5, 0.2], [9, expect.closeTo(0.3)], [18, expect.closeTo(0.6)]]);
   });
 });
