@@ -18,8 +18,9 @@ export interface SearchOptions extends CoefficientBounds {
   /** Rows of a training step. Default 16. */
   readonly batchSize?: number;
   /**
-   * Default true: points are measured on more and more rows, only as far as it takes to tell them apart, and copy is left
-   * only for what is surely better. False is the paper's way: all rows for every point, and the smallest loss wins.
+   * Default true: points are measured on more and more rows, only as far as it takes to tell them apart, and copy, revert or
+   * nothing wins where it is within noise of the best. False is the paper's way: all rows for every point, the smallest
+   * loss wins.
    */
   readonly racing?: boolean;
 }
@@ -79,8 +80,8 @@ export function searchOrder(seed: number, rows: number): number[] {
 
 /**
  * Bayesian optimisation of alpha and beta on the search rows' loss. It starts from copy, revert and nothing, or from copy,
- * what was compared before and what the fleet's finished searches promise. Times are counted in rows and not by the clock, so that equal seeds,
- * rows and fleets give equal searches.
+ * what was compared before and what the fleet's finished searches promise. Times are counted in rows and not by the clock,
+ * so that equal seeds, rows and fleets give equal searches.
  * @returns the smallest loss on the same rows, or what has a name (copy, revert, nothing) within its noise
  */
 export async function searchCoefficients(task: SearchTask): Promise<SearchResult> {
