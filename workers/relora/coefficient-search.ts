@@ -160,13 +160,15 @@ class Search {
     return this.#records;
   }
 
-  /** Measures points on the first rows. @returns those that are clearly worse than the best of them */
+  /** Measures points on the first rows. @returns those that are clearly worse than another one, the best of such */
   async lookAt(points: readonly Coefficients[]): Promise<ClearlyWorse[]> {
     const contenders = points.map((point) => this.#contender(point));
     for (const contender of contenders) await this.#measure(contender, this.#looks[0]!);
-    const best = contenders.reduce((least, next) => (sumOf(next) < sumOf(least) ? next : least));
-    const worse = contenders.filter((contender) => !isWithinNoise(contender, best, this.#tokens));
-    return worse.map((point) => ({ point: coefficientsOf(point), than: coefficientsOf(best) }));
+    const ranked = contenders.toSorted((a, b) => sumOf(a) - sumOf(b));
+    return contenders.flatMap((point) => {
+      const than = ranked.find((other) => !isWithinNoise(point, other, this.#tokens));
+      return than ? [{ point: coefficientsOf(point), than: coefficientsOf(than) }] : [];
+    });
   }
 
   /** Measures copy, which is the first incumbent. */

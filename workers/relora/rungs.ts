@@ -64,6 +64,8 @@ export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
       if (isJudged(ladder, found)) return ladder.skip('prior', `the fleet's best is ${strategyOf(found)}, which was tried`);
       const better = await screening?.betterThan(found, ladder);
       if (better) return ladder.skip('prior', clearlyBetter(better));
+      // What was judged before was not clearly worse than this.
+      if (screening && ladder.candidates.length > 0) return ladder.skip('prior', `${pairOf(found)} is not clearly better than what was tried`);
       ladder.enter('prior');
       await considerFused(ladder, 'prior', found);
     },
@@ -116,9 +118,13 @@ function isJudged(ladder: Ladder, { alpha, beta }: Coefficients): boolean {
   return ladder.candidates.some((known) => known.alpha === alpha && known.beta === beta && known.step === 0 && !known.groups);
 }
 
-function clearlyBetter({ alpha, beta }: Coefficients): string {
-  const names = { reuse: 'copy', revert: 'revert', relora: `(${alpha.toFixed(2)}, ${beta.toFixed(2)})` };
-  return `${names[strategyOf({ alpha, beta })]} is clearly better on the search rows`;
+function clearlyBetter(point: Coefficients): string {
+  const names = { reuse: 'copy', revert: 'revert', relora: pairOf(point) };
+  return `${names[strategyOf(point)]} is clearly better on the search rows`;
+}
+
+function pairOf({ alpha, beta }: Coefficients): string {
+  return `(${alpha.toFixed(2)}, ${beta.toFixed(2)})`;
 }
 
 function strategyOf(coefficients: Coefficients): 'reuse' | 'revert' | 'relora' {

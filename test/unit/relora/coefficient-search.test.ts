@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { SearchEvaluation } from '../../../workers/relora/coefficient-search.ts';
-import { COPY, NOTHING, REVERT } from '../../../workers/relora/coefficients.ts';
+import type { Adapter } from '../../../workers/models/adapter.ts';
+import { compareCoefficients, type SearchEvaluation } from '../../../workers/relora/coefficient-search.ts';
+import { COPY, isSamePoint, NOTHING, REVERT, type Coefficients } from '../../../workers/relora/coefficients.ts';
 import { SyntheticSearch, type Surface } from './support/synthetic-search.ts';
 
 const BETWEEN: Surface = { best: { alpha: 1.2, beta: -0.55 }, curvature: { alpha: 0.2, beta: 1.5 } };
@@ -149,5 +150,23 @@ describe('searchCoefficients', () => {
   it('refuses a loss that is no number', async () => {
     const synthetic = new SyntheticSearch(BETWEEN);
     await expect(synthetic.search({ rowLosses: async (_, rows) => rows.map(() => NaN) })).rejects.toThrow('loss at alpha 1, beta 0 is NaN');
+  });
+});
+
+describe('compareCoefficients', () => {
+  it('finds what is clearly worse than any other point, not than the best alone', async () => {
+    // The smallest mean is owed to all rows but one, which is so bad that nothing can be told.
+    const erratic = { alpha: 1.2, beta: -1.2 };
+    const lossOf = (point: Coefficients, row: number): number => {
+      if (isSamePoint(point, COPY)) return 1.5;
+      return isSamePoint(point, REVERT) ? 1 : row === 0 ? 0.99 * 16 : 0;
+    };
+    const task = new SyntheticSearch({ best: REVERT, rows: 16 }).task({
+      rowTokens: new Array<number>(16).fill(1),
+      rowLosses: async (adapter: Adapter, rows: readonly number[]) => rows.map((row) => lossOf(adapter as unknown as Coefficients, row)),
+    });
+    const { worse, records } = await compareCoefficients(task, [REVERT, erratic]);
+    expect(records.map(({ loss }) => loss)).toEqual([1.5, 1, expect.closeTo(0.99)]);
+    expect(worse).toEqual([{ point: COPY, than: REVERT }]);
   });
 });

@@ -241,6 +241,19 @@ describe('auto: what is clearly worse on the search rows', () => {
     expect(reasons(outcome).copy).toMatch(/^\(\d\.\d\d, -0\.\d\d\) is clearly better/);
   });
 
+  it('is what the fleet has found to be: else it is not judged where anything else was', async () => {
+    const task: ToyOptions = { change: 0.6, bestBeta: -0.5 };
+    const { searchHistory } = await run('relora', new ToyAdaptation({ ...task, ...ROWS }), until(1e-9, { steps: 0 }));
+    const toy = new ToyAdaptation({ ...task, ...ONE_ROW, fleetSearches: [searchHistory] });
+    const outcome = await run('auto', toy, until(1e-9, { steps: 0 }));
+    expect(ids(outcome.candidates).slice(0, 2)).toEqual(['copy', 'revert']);
+    expect(reasons(outcome).prior).toMatch(/^\(\d\.\d\d, -0\.\d\d\) is not clearly better than what was tried$/);
+    // Where nothing else was judged it is: see above. Without a screening of what came before it always is.
+    const preferring = new ToyAdaptation({ ...task, ...ONE_ROW, fleetSearches: [searchHistory] });
+    const preferred = await run('auto', preferring, until(1e-9, { steps: 0, prefer: 'new_base' }));
+    expect(ids(preferred.candidates)).toContain('prior');
+  });
+
   it('is measured once: the search goes on from there', async () => {
     const task: ToyOptions = { ...ROWS, change: 0.6, bestBeta: -0.5 };
     for (const fleetSearches of [[], [(await run('relora', new ToyAdaptation(task), until(1e-9, { steps: 0 }))).searchHistory]]) {
