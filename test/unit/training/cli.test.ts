@@ -258,9 +258,12 @@ describe('readapt train and rebase', () => {
     const exit = once(child, 'exit');
     let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      const isFirst = !stderr.includes('fine_tune@') && (stderr + text).includes('fine_tune@');
       stderr += text;
-      // npm passes on what the terminal has sent to the whole group already: it comes twice.
-      if (stderr.includes('fine_tune@')) child.kill('SIGINT');
+      // npm passes on what the terminal has sent to the whole group already: it comes twice, and no later.
+      if (!isFirst) return;
+      child.kill('SIGINT');
+      child.kill('SIGINT');
     });
     expect(await exit).toEqual([130, null]);
     expect(stderr).toMatch(/readapt: interrupted\n$/);
