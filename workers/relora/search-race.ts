@@ -53,8 +53,8 @@ export function compare(challenger: MeasuredRows, incumbent: MeasuredRows, token
  * Whether a point's loss is at most one standard error of the difference above another's, on the rows that both have. Of
  * one row no such error is known: everything is within it.
  */
-export function isWithinNoise(point: MeasuredRows, best: MeasuredRows, tokens: readonly number[]): boolean {
-  const pair = commonRows(best, point, tokens);
+export function isWithinNoise(point: MeasuredRows, other: MeasuredRows, tokens: readonly number[]): boolean {
+  const pair = commonRows(other, point, tokens);
   const { value, standardError } = lossDifference(pair);
   return pair.before.length <= 1 || value <= standardError;
 }
