@@ -20,7 +20,7 @@ export default tseslint.config(
   },
   {
     // Inner loops of the numerical core pass buffers and offsets; an options object there would cost the speed.
-    files: ['workers/engine/**/*.ts', 'workers/relora/**/*.ts', 'workers/formats/**/*.ts'],
+    files: ['core/**/*.ts'],
     rules: { 'max-params': ['error', 6] },
   },
 );

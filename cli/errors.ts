@@ -1,8 +1,8 @@
 import { CommanderError } from 'commander';
-import { DatasetError } from '../src/lib/dataset-jsonl.ts';
+import { DatasetError } from '../core/formats/dataset/dataset-jsonl.ts';
 import { InterruptedError } from './interruption.ts';
-import { FormatError } from '../workers/formats/errors.ts';
-import { TokenizeError } from '../workers/training/tokenize.ts';
+import { FormatError } from '../core/formats/errors.ts';
+import { TokenizeError } from '../core/data/tokenize.ts';
 
 /** Arguments that cannot be meant: exit code 2, like a file that cannot be read as what it should be. */
 export class UsageError extends Error {

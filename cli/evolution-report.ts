@@ -1,12 +1,12 @@
-import { adapterReach } from '../workers/relora/adapter-reach.ts';
-import { adviseOn, type Advice } from '../workers/relora/advisor.ts';
-import { energyCurve } from '../workers/relora/captured-energy.ts';
-import { driftGrid } from '../workers/relora/drift-grid.ts';
-import type { Evolution } from '../workers/relora/evolution.ts';
-import { unadaptableParts } from '../workers/relora/unadaptable-parts.ts';
-import { analyseVersions, summariseAnalysis, type VersionAnalysis } from '../workers/relora/version-analysis.ts';
-import { loadAdapter } from '../workers/formats/peft-adapter.ts';
-import { readModelConfig } from '../workers/formats/hugging-face-model.ts';
+import { adapterReach } from '../core/method/fusion/adapter-reach.ts';
+import { adviseOn, type Advice } from '../core/method/evolution/analysis/advisor.ts';
+import { energyCurve } from '../core/method/evolution/captured-energy.ts';
+import { driftGrid } from '../core/method/evolution/drift-grid.ts';
+import type { Evolution } from '../core/method/evolution/evolution.ts';
+import { unadaptableParts } from '../core/method/evolution/unadaptable-parts.ts';
+import { analyseVersions, summariseAnalysis, type VersionAnalysis } from '../core/method/evolution/analysis/version-analysis.ts';
+import { loadAdapter } from '../core/formats/peft/peft-adapter.ts';
+import { readModelConfig } from '../core/formats/hugging-face/hugging-face-model.ts';
 import { blocks, scaleOf } from './text-chart.ts';
 
 export interface EvolutionReportOptions {

@@ -1,7 +1,7 @@
 import { copyFile, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { writeFolderAtomic } from '../workers/formats/atomic-file.ts';
+import { writeFolderAtomic } from '../core/formats/atomic-file.ts';
 
 /** A folder for the time of `use`; removed whatever happens. */
 export async function withTemporaryFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {

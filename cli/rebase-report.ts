@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import type { AdaptationEvent } from '../workers/relora/adaptation.ts';
+import type { AdaptationEvent } from '../core/method/ladder/adaptation.ts';
 import type { AdaptOutcome, Candidate, MetricName, Rung } from '../workers/training/protocol.ts';
 import { duration, percent } from './output.ts';
 

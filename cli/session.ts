@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { graphCacheDir } from '../src/config/graph-cache-dir.ts';
-import type { Device, DeviceChoice } from '../workers/engine/devices/device.ts';
-import type { PrecisionSetting } from '../workers/engine/devices/precision.ts';
-import type { LoadedBase, Session } from '../workers/training/session.ts';
+import type { Device, DeviceChoice } from '../core/engine/devices/device.ts';
+import type { PrecisionSetting } from '../core/engine/devices/precision.ts';
+import type { LoadedBase, Session } from '../core/engine/base-cache.ts';
 import type { MetricName } from '../workers/training/protocol.ts';
 import type { CommonOptions } from './options.ts';
 
@@ -11,7 +11,7 @@ import type { CommonOptions } from './options.ts';
  * @throws DeviceUnavailableError where the device that was asked for does not work here
  */
 export async function withSession<T>(options: CommonOptions, use: (session: Session) => Promise<T>): Promise<T> {
-  const { Session } = await import('../workers/training/session.ts');
+  const { Session } = await import('../core/engine/base-cache.ts');
   const { precision } = options;
   const device = await announceDevice(options.device, precision);
   const threads = options.threads ?? availableParallelism();
@@ -30,7 +30,7 @@ function announcePrecision({ folder, precision }: LoadedBase): void {
 
 /** The device that is computed on; a line on stderr says which and why. */
 export async function announceDevice(choice: DeviceChoice, precision: PrecisionSetting): Promise<Device> {
-  const { chooseDevice } = await import('../workers/engine/devices/choose-device.ts');
+  const { chooseDevice } = await import('../core/engine/devices/choose-device.ts');
   const { device, reason } = await chooseDevice(choice, { precision });
   process.stderr.write(`device ${device}: ${reason}\n`);
   return device;
@@ -38,9 +38,9 @@ export async function announceDevice(choice: DeviceChoice, precision: PrecisionS
 
 /** The rows of a JSONL file as tokens, with the task's choices. */
 export async function loadExamples(base: LoadedBase, path: string) {
-  const { loadDataset } = await import('../workers/training/dataset.ts');
-  const { findChoices } = await import('../workers/training/choices.ts');
-  const { tokenizeRows } = await import('../workers/training/task-data.ts');
+  const { loadDataset } = await import('../core/data/dataset.ts');
+  const { findChoices } = await import('../core/data/choices.ts');
+  const { tokenizeRows } = await import('../core/data/task-data.ts');
   const rows = await loadDataset(path);
   const examples = tokenizeRows(rows, { tokenizer: base.tokenizer, config: base.model.config });
   return { rows, examples, choices: findChoices(rows, base.tokenizer) };

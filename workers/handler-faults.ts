@@ -1,5 +1,5 @@
 import { TryLaterError } from '../src/jobs/index.ts';
-import type { TrainingProcess, TrainingSession } from './adaptations/training-process.ts';
+import type { TrainingProcess, TrainingSession } from './training/training-process.ts';
 
 /** What a row says of a fault. */
 export interface Problem {

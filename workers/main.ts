@@ -17,8 +17,8 @@ import { createLogger, type Logger } from '../src/lib/logger.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
-import { chooseDevice } from './engine/devices/choose-device.ts';
-import { createTrainingProcess, type TrainingProcess } from './adaptations/training-process.ts';
+import { chooseDevice } from '../core/engine/devices/choose-device.ts';
+import { createTrainingProcess, type TrainingProcess } from './training/training-process.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
 
 /** What a worker needs from outside; what is left out is made from the configuration and closed at the end. */

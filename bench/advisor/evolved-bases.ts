@@ -1,6 +1,6 @@
-import type { BaseModel, Tensor } from '../../workers/models/base-model.ts';
-import { Random } from '../../workers/models/random.ts';
-import { frobeniusNorm } from '../../workers/relora/linalg/matrix.ts';
+import type { BaseModel, Tensor } from '../../core/models/base-model.ts';
+import { Random } from '../../core/statistics/random.ts';
+import { frobeniusNorm } from '../../core/linalg/matrix.ts';
 
 /** How one tensor changes, at a factor of 1. */
 type Change = (name: string, old: Tensor, next: Tensor, random: Random) => Float32Array | null;

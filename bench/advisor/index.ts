@@ -1,21 +1,21 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createRuntime } from '../../workers/engine/create-runtime.ts';
-import { loadBaseModel } from '../../workers/formats/hugging-face-model.ts';
-import { loadAdapter } from '../../workers/formats/peft-adapter.ts';
-import { loadTokenizer } from '../../workers/formats/tokenizer.ts';
-import type { Adapter } from '../../workers/models/adapter.ts';
-import type { BaseModel } from '../../workers/models/base-model.ts';
-import { adapterReach } from '../../workers/relora/adapter-reach.ts';
-import { flatEnergy, overallCapturedEnergy } from '../../workers/relora/captured-energy.ts';
-import { computeEvolution, type WeightSource } from '../../workers/relora/evolution.ts';
-import { fuse } from '../../workers/relora/fusion.ts';
-import { findChoices } from '../../workers/training/choices.ts';
-import { loadDataset } from '../../workers/training/dataset.ts';
-import { measure, type MeasureOptions } from '../../workers/training/evaluation.ts';
-import type { TokenizedExample } from '../../workers/training/example.ts';
-import { tokenizeRows } from '../../workers/training/task-data.ts';
+import { createRuntime } from '../../core/engine/create-runtime.ts';
+import { loadBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
+import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { loadTokenizer } from '../../core/formats/tokenizer/tokenizer.ts';
+import type { Adapter } from '../../core/models/lora/adapter.ts';
+import type { BaseModel } from '../../core/models/base-model.ts';
+import { adapterReach } from '../../core/method/fusion/adapter-reach.ts';
+import { flatEnergy, overallCapturedEnergy } from '../../core/method/evolution/captured-energy.ts';
+import { computeEvolution, type WeightSource } from '../../core/method/evolution/evolution.ts';
+import { fuse } from '../../core/method/fusion/fusion.ts';
+import { findChoices } from '../../core/data/choices.ts';
+import { loadDataset } from '../../core/data/dataset.ts';
+import { measure, type MeasureOptions } from '../../core/data/evaluation.ts';
+import type { TokenizedExample } from '../../core/data/example.ts';
+import { tokenizeRows } from '../../core/data/task-data.ts';
 import { EVOLUTIONS, evolvedBases, type EvolutionName, type EvolvedBase } from './evolved-bases.ts';
 
 /**

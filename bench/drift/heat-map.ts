@@ -1,7 +1,7 @@
 import type { TopLevelSpec } from 'vega-lite';
-import { capturedEnergy } from '../../workers/relora/captured-energy.ts';
-import { driftGrid } from '../../workers/relora/drift-grid.ts';
-import type { Evolution } from '../../workers/relora/evolution.ts';
+import { capturedEnergy } from '../../core/method/evolution/captured-energy.ts';
+import { driftGrid } from '../../core/method/evolution/drift-grid.ts';
+import type { Evolution } from '../../core/method/evolution/evolution.ts';
 import { COLOURS } from '../chart.ts';
 
 export interface HeatMapTitle {

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { writeFileAtomic } from '../../workers/formats/atomic-file.ts';
-import { evolutionBetweenFolders } from '../../workers/relora/folder-evolution.ts';
+import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
+import { evolutionBetweenFolders } from '../../core/method/evolution/folder-evolution.ts';
 import { renderSvg } from '../chart.ts';
 import { driftHeatMap } from './heat-map.ts';
 

@@ -1,12 +1,12 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { loadBaseModel } from '../../workers/formats/hugging-face-model.ts';
-import { saveAdapter } from '../../workers/formats/peft-adapter.ts';
-import type { BaseModel } from '../../workers/models/base-model.ts';
-import { createAdapter } from '../../workers/models/lora-init.ts';
-import type { ModelConfig } from '../../workers/models/model-config.ts';
-import { PROJECTIONS } from '../../workers/models/projections.ts';
+import { loadBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
+import { saveAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import type { BaseModel } from '../../core/models/base-model.ts';
+import { createAdapter } from '../../core/models/lora/lora-init.ts';
+import type { ModelConfig } from '../../core/models/config/model-config.ts';
+import { PROJECTIONS } from '../../core/models/lora/projections.ts';
 import { renderSvg } from '../chart.ts';
 import { engineChart } from './chart.ts';
 import { batchResult, GOALS, type BatchResult, type BenchDocument, type Machine } from './document.ts';

@@ -1,4 +1,4 @@
-import type { TokenizedExample } from '../../workers/training/example.ts';
+import type { TokenizedExample } from '../../core/data/example.ts';
 
 /** What goes over to a side: it makes its own batch of it, and that counts as part of the step. */
 export type TokenIds = Pick<TokenizedExample, 'promptIds' | 'completionIds'>;

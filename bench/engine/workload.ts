@@ -1,10 +1,10 @@
 import path from 'node:path';
-import { loadTokenizer } from '../../workers/formats/tokenizer.ts';
-import type { BaseModel } from '../../workers/models/base-model.ts';
-import { loadDataset } from '../../workers/training/dataset.ts';
-import type { TokenizedExample } from '../../workers/training/example.ts';
-import { tokenizeRows } from '../../workers/training/task-data.ts';
-import { TrainingSampler } from '../../workers/training/training-sampler.ts';
+import { loadTokenizer } from '../../core/formats/tokenizer/tokenizer.ts';
+import type { BaseModel } from '../../core/models/base-model.ts';
+import { loadDataset } from '../../core/data/dataset.ts';
+import type { TokenizedExample } from '../../core/data/example.ts';
+import { tokenizeRows } from '../../core/data/task-data.ts';
+import { TrainingSampler } from '../../core/training/training-sampler.ts';
 import type { TokenIds } from './side-protocol.ts';
 
 const DATA = path.join(import.meta.dirname, '../../examples/demo-family/data');

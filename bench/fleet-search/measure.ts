@@ -1,12 +1,12 @@
-import type { Adapter } from '../../workers/models/adapter.ts';
-import { COPY, type Coefficients } from '../../workers/relora/coefficients.ts';
-import { searchCoefficients, type SearchEvaluation, type SearchOptions } from '../../workers/relora/coefficient-search.ts';
-import type { Evolution } from '../../workers/relora/evolution.ts';
-import type { FleetSearches } from '../../workers/relora/fleet-prior.ts';
-import { Fusion } from '../../workers/relora/fusion.ts';
-import { meanLoss } from '../../workers/training/evaluation.ts';
-import type { LoadedBase } from '../../workers/training/session.ts';
-import { train } from '../../workers/training/trainer.ts';
+import type { Adapter } from '../../core/models/lora/adapter.ts';
+import { COPY, type Coefficients } from '../../core/method/fusion/coefficients.ts';
+import { searchCoefficients, type SearchEvaluation, type SearchOptions } from '../../core/method/search/coefficient-search.ts';
+import type { Evolution } from '../../core/method/evolution/evolution.ts';
+import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
+import { Fusion } from '../../core/method/fusion/fusion.ts';
+import { meanLoss } from '../../core/data/evaluation.ts';
+import type { LoadedBase } from '../../core/engine/base-cache.ts';
+import { train } from '../../core/training/trainer.ts';
 import type { Tenant } from './workload.ts';
 
 export interface SearchRun {

@@ -1,14 +1,14 @@
 import { access } from 'node:fs/promises';
 import path from 'node:path';
-import { loadAdapter, saveAdapter } from '../../workers/formats/peft-adapter.ts';
-import type { Adapter } from '../../workers/models/adapter.ts';
-import { createAdapter } from '../../workers/models/lora-init.ts';
-import { Random } from '../../workers/models/random.ts';
-import { loadDataset } from '../../workers/training/dataset.ts';
-import type { TokenizedExample } from '../../workers/training/example.ts';
-import type { LoadedBase } from '../../workers/training/session.ts';
-import { tokenizeRows } from '../../workers/training/task-data.ts';
-import { train } from '../../workers/training/trainer.ts';
+import { loadAdapter, saveAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import type { Adapter } from '../../core/models/lora/adapter.ts';
+import { createAdapter } from '../../core/models/lora/lora-init.ts';
+import { Random } from '../../core/statistics/random.ts';
+import { loadDataset } from '../../core/data/dataset.ts';
+import type { TokenizedExample } from '../../core/data/example.ts';
+import type { LoadedBase } from '../../core/engine/base-cache.ts';
+import { tokenizeRows } from '../../core/data/task-data.ts';
+import { train } from '../../core/training/trainer.ts';
 
 export const FAMILY = path.join(import.meta.dirname, '../../examples/demo-family');
 const TASKS = ['sst2', 'plural', 'agnews', 'past'] as const;

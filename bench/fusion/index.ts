@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
-import { prepareModule } from '../../workers/relora/module-fusion.ts';
+import { prepareModule } from '../../core/method/fusion/module-fusion.ts';
 import { summarise, summariseRatios, type Summary } from '../engine/statistics.ts';
 import { measureRounds, type FormTimes, type Round } from './measure.ts';
 import { fusionBenchCommand, type FusionBenchOptions } from './options.ts';

@@ -1,7 +1,7 @@
-import type { LoraFactors } from '../../workers/models/adapter.ts';
-import type { Coefficients } from '../../workers/relora/coefficients.ts';
-import type { ModuleEvolution } from '../../workers/relora/evolution.ts';
-import type { ModuleFusion } from '../../workers/relora/module-fusion.ts';
+import type { LoraFactors } from '../../core/models/lora/adapter.ts';
+import type { Coefficients } from '../../core/method/fusion/coefficients.ts';
+import type { ModuleEvolution } from '../../core/method/evolution/evolution.ts';
+import type { ModuleFusion } from '../../core/method/fusion/module-fusion.ts';
 import { relativeDifference, type BenchModule } from './workload.ts';
 
 export type Prepare = (old: LoraFactors, change: ModuleEvolution) => Pick<ModuleFusion, 'at'>;

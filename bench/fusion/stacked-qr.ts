@@ -1,11 +1,11 @@
-import type { LoraFactors } from '../../workers/models/adapter.ts';
-import type { Coefficients } from '../../workers/relora/coefficients.ts';
-import type { ModuleEvolution } from '../../workers/relora/evolution.ts';
-import { matmul, matmulTransposed } from '../../workers/relora/linalg/matmul.ts';
-import { columns, concatColumns, matrix, scaleColumns, transpose, zeros, type Matrix } from '../../workers/relora/linalg/matrix.ts';
-import { qr } from '../../workers/relora/linalg/qr.ts';
-import { truncatedSvd, type SvdFactors } from '../../workers/relora/linalg/svd.ts';
-import type { FusedModule, ModuleFusion } from '../../workers/relora/module-fusion.ts';
+import type { LoraFactors } from '../../core/models/lora/adapter.ts';
+import type { Coefficients } from '../../core/method/fusion/coefficients.ts';
+import type { ModuleEvolution } from '../../core/method/evolution/evolution.ts';
+import { matmul, matmulTransposed } from '../../core/linalg/matmul.ts';
+import { columns, concatColumns, matrix, scaleColumns, transpose, zeros, type Matrix } from '../../core/linalg/matrix.ts';
+import { qr } from '../../core/linalg/qr.ts';
+import { truncatedSvd, type SvdFactors } from '../../core/linalg/svd.ts';
+import type { FusedModule, ModuleFusion } from '../../core/method/fusion/module-fusion.ts';
 
 /**
  * What fusion is measured against: both stacks of factors are made orthonormal whole, by Householder QR.

@@ -1,8 +1,8 @@
-import type { Adapter, LoraFactors } from '../../workers/models/adapter.ts';
-import { Random } from '../../workers/models/random.ts';
-import type { ModuleEvolution } from '../../workers/relora/evolution.ts';
-import { frobeniusNorm, zeros } from '../../workers/relora/linalg/matrix.ts';
-import { qr } from '../../workers/relora/linalg/qr.ts';
+import type { Adapter, LoraFactors } from '../../core/models/lora/adapter.ts';
+import { Random } from '../../core/statistics/random.ts';
+import type { ModuleEvolution } from '../../core/method/evolution/evolution.ts';
+import { frobeniusNorm, zeros } from '../../core/linalg/matrix.ts';
+import { qr } from '../../core/linalg/qr.ts';
 
 export interface BenchModule {
   readonly name: string;

@@ -1,21 +1,21 @@
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { createRuntime } from '../../workers/engine/create-runtime.ts';
-import { PRECISIONS, type Precision } from '../../workers/engine/devices/precision.ts';
-import { calibrationBatch } from '../../workers/engine/int8/calibration-batch.ts';
-import { observeSmoothing } from '../../workers/engine/int8/smoothing.ts';
-import type { Runtime } from '../../workers/engine/runtime.ts';
-import { writeFileAtomic } from '../../workers/formats/atomic-file.ts';
-import { loadBaseModel } from '../../workers/formats/hugging-face-model.ts';
-import { loadTokenizer } from '../../workers/formats/tokenizer.ts';
-import type { Adapter } from '../../workers/models/adapter.ts';
-import type { BaseModel } from '../../workers/models/base-model.ts';
-import { createAdapter } from '../../workers/models/lora-init.ts';
-import { findChoices } from '../../workers/training/choices.ts';
-import { loadDataset } from '../../workers/training/dataset.ts';
-import { meanLoss, measure } from '../../workers/training/evaluation.ts';
-import { tokenizeRows } from '../../workers/training/task-data.ts';
-import { train } from '../../workers/training/trainer.ts';
+import { createRuntime } from '../../core/engine/create-runtime.ts';
+import { PRECISIONS, type Precision } from '../../core/engine/devices/precision.ts';
+import { calibrationBatch } from '../../core/engine/int8/calibration-batch.ts';
+import { observeSmoothing } from '../../core/engine/int8/smoothing.ts';
+import type { Runtime } from '../../core/engine/runtime.ts';
+import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
+import { loadBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
+import { loadTokenizer } from '../../core/formats/tokenizer/tokenizer.ts';
+import type { Adapter } from '../../core/models/lora/adapter.ts';
+import type { BaseModel } from '../../core/models/base-model.ts';
+import { createAdapter } from '../../core/models/lora/lora-init.ts';
+import { findChoices } from '../../core/data/choices.ts';
+import { loadDataset } from '../../core/data/dataset.ts';
+import { meanLoss, measure } from '../../core/data/evaluation.ts';
+import { tokenizeRows } from '../../core/data/task-data.ts';
+import { train } from '../../core/training/trainer.ts';
 
 /** One adapter: trained in a precision, measured in that one and in f32. */
 interface Outcome {

@@ -1,12 +1,12 @@
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { DEVICES, type Device } from '../../workers/engine/devices/device.ts';
-import { PRECISION_SETTINGS, type PrecisionSetting } from '../../workers/engine/devices/precision.ts';
-import { createAdapter } from '../../workers/models/lora-init.ts';
-import { loadDataset } from '../../workers/training/dataset.ts';
-import { makeBatch } from '../../workers/training/make-batch.ts';
-import { Session } from '../../workers/training/session.ts';
-import { tokenizeRows } from '../../workers/training/task-data.ts';
+import { DEVICES, type Device } from '../../core/engine/devices/device.ts';
+import { PRECISION_SETTINGS, type PrecisionSetting } from '../../core/engine/devices/precision.ts';
+import { createAdapter } from '../../core/models/lora/lora-init.ts';
+import { loadDataset } from '../../core/data/dataset.ts';
+import { makeBatch } from '../../core/data/make-batch.ts';
+import { Session } from '../../core/engine/base-cache.ts';
+import { tokenizeRows } from '../../core/data/task-data.ts';
 import { median } from '../engine/statistics.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');

@@ -1,8 +1,8 @@
 import Table from 'cli-table3';
 import { Option, type Command } from 'commander';
-import type { Device } from '../../workers/engine/devices/device.ts';
-import type { DeviceReport } from '../../workers/engine/devices/probe.ts';
-import { DEVICES } from '../../workers/engine/devices/device.ts';
+import type { Device } from '../../core/engine/devices/device.ts';
+import type { DeviceReport } from '../../core/engine/devices/probe/probe.ts';
+import { DEVICES } from '../../core/engine/devices/device.ts';
 import { UnsuccessfulResult } from '../errors.ts';
 import { createOutput } from '../output.ts';
 
@@ -22,7 +22,7 @@ export function register(program: Command): void {
 }
 
 async function run({ json, device }: DevicesOptions): Promise<void> {
-  const { probeDevice } = await import('../../workers/engine/devices/probe.ts');
+  const { probeDevice } = await import('../../core/engine/devices/probe/probe.ts');
   const reports: DeviceReport[] = [];
   for (const each of device === undefined ? DEVICES : [device]) reports.push(await probeDevice(each));
   const output = createOutput({ json });

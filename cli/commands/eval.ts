@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { Measurement } from '../../workers/training/evaluation.ts';
+import type { Measurement } from '../../core/data/evaluation.ts';
 import type { MetricName } from '../../workers/training/protocol.ts';
 import { UsageError } from '../errors.ts';
 import { addCommonOptions, integer, type CommonOptions } from '../options.ts';
@@ -34,8 +34,8 @@ export function register(program: Command): void {
 
 async function run(options: EvalOptions): Promise<void> {
   const document = await withSession(options, async (session) => {
-    const { loadAdapter } = await import('../../workers/formats/peft-adapter.ts');
-    const { meanLoss, measure } = await import('../../workers/training/evaluation.ts');
+    const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
+    const { meanLoss, measure } = await import('../../core/data/evaluation.ts');
     const base = await session.base(options.base);
     const adapter = options.adapter === undefined ? null : await loadAdapter(options.adapter, base.model.config);
     const { examples: all, choices } = await loadExamples(base, options.data);

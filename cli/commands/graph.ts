@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
-import type { CompiledDevice } from '../../workers/engine/devices/device.ts';
-import { PRECISIONS, type Precision } from '../../workers/engine/devices/precision.ts';
+import type { CompiledDevice } from '../../core/engine/devices/device.ts';
+import { PRECISIONS, type Precision } from '../../core/engine/devices/precision.ts';
 import { UsageError } from '../errors.ts';
 import { createOutput } from '../output.ts';
 
@@ -49,8 +49,8 @@ async function run(options: GraphOptions): Promise<void> {
   if (kind !== 'gradients' && options.sharedBeginnings) throw new UsageError(`--shared-beginnings is of --program gradients, found ${kind}`);
   const stages = await traceStages(options, PROGRAMS[kind]);
   if (onnx !== undefined) {
-    const { encodeSplitModel } = await import('../../workers/engine/onnx/encode-model.ts');
-    const { writeFileAtomic } = await import('../../workers/formats/atomic-file.ts');
+    const { encodeSplitModel } = await import('../../core/engine/onnx/encode-model.ts');
+    const { writeFileAtomic } = await import('../../core/formats/atomic-file.ts');
     await writeFileAtomic(onnx, encodeSplitModel(stages.at(-1)!.graph).model);
   }
   const { renderStages, stagesDocument } = await import('../graph-report.ts');
@@ -60,9 +60,9 @@ async function run(options: GraphOptions): Promise<void> {
 }
 
 async function traceStages({ base, adapter, device, precision, ...options }: GraphOptions, kind: (typeof PROGRAMS)[keyof typeof PROGRAMS]) {
-  const { targetOf } = await import('../../workers/engine/devices/target.ts');
-  const { programSpec, programStages } = await import('../../workers/engine/program-graph.ts');
-  const { loadAdapter } = await import('../../workers/formats/peft-adapter.ts');
+  const { targetOf } = await import('../../core/engine/devices/target.ts');
+  const { programSpec, programStages } = await import('../../core/engine/tracer/program-graph.ts');
+  const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
   const target = targetOf(device, precision);
   const { config, weights } = await readBase(base, target.keepsWeights);
   const loaded = adapter === undefined ? null : await loadAdapter(adapter, config);
@@ -71,7 +71,7 @@ async function traceStages({ base, adapter, device, precision, ...options }: Gra
 }
 
 async function readBase(folder: string, withWeights: boolean) {
-  const { loadBaseModel, withModelWeights } = await import('../../workers/formats/hugging-face-model.ts');
+  const { loadBaseModel, withModelWeights } = await import('../../core/formats/hugging-face/hugging-face-model.ts');
   if (!withWeights) return { config: await withModelWeights(folder, (model) => Promise.resolve(model.config)), weights: new Map<string, Float32Array>() };
   const { config, weights } = await loadBaseModel(folder);
   return { config, weights: new Map([...weights].map(([name, { data }]) => [name, data])) };

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Inspection } from '../../workers/formats/inspect.ts';
+import type { Inspection } from '../../core/formats/inspect.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
 import { addCommonOptions, type CommonOptions } from '../options.ts';
@@ -26,7 +26,7 @@ interface InspectOptions extends CommonOptions {
 async function run(folder: string, options: InspectOptions): Promise<void> {
   if (options.against !== undefined) return inspectEvolution(folder, options.against, options);
   if (options.adapter !== undefined) throw new UsageError('--adapter needs --against; to check an adapter, give its folder and --base');
-  const { inspectFolder } = await import('../../workers/formats/inspect.ts');
+  const { inspectFolder } = await import('../../core/formats/inspect.ts');
   const inspection = await inspectFolder(folder, options.base);
   createOutput(options).result(toDocument(inspection), toRows(inspection));
 }

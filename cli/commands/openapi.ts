@@ -17,7 +17,7 @@ export function register(program: Command): void {
       if (options.check !== undefined) process.exitCode = await check(options.check, document);
       else if (options.out === undefined) process.stdout.write(document);
       else {
-        const { writeFileAtomic } = await import('../../workers/formats/atomic-file.ts');
+        const { writeFileAtomic } = await import('../../core/formats/atomic-file.ts');
         await writeFileAtomic(options.out, document);
       }
     });

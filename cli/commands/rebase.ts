@@ -1,9 +1,9 @@
 import { Option, type Command } from 'commander';
-import { PREFERENCES, STRATEGIES, type Preference } from '../../workers/relora/adaptation.ts';
-import { MOVED_COEFFICIENTS, type MovedCoefficients } from '../../workers/relora/coefficients.ts';
-import { GROUPINGS, type GroupingName } from '../../workers/relora/grouping.ts';
-import { REGULARISATION_SCHEDULES, REGULARISATION_SPACES, type RegularisationOptions } from '../../workers/relora/regularisation.ts';
-import type { JobListener } from '../../workers/training/job-listener.ts';
+import { PREFERENCES, STRATEGIES, type Preference } from '../../core/method/ladder/adaptation.ts';
+import { MOVED_COEFFICIENTS, type MovedCoefficients } from '../../core/method/fusion/coefficients.ts';
+import { GROUPINGS, type GroupingName } from '../../core/method/fusion/grouping.ts';
+import { REGULARISATION_SCHEDULES, REGULARISATION_SPACES, type RegularisationOptions } from '../../core/method/regularization/regularization.ts';
+import type { JobListener } from '../../core/adaptation/job-listener.ts';
 import type { AdaptOutcome, GateSpec, JobSpec, MetricName, Strategy } from '../../workers/training/protocol.ts';
 import { UnsuccessfulResult } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
@@ -118,7 +118,7 @@ interface Aim {
 /** Works in a temporary folder; `--out` is written when something is published or, at the end, the best is kept. */
 async function carryOver(options: RebaseOptions, aim: Aim, output: Output, signal: AbortSignal): Promise<AdaptOutcome> {
   const { copyFolder, withTemporaryFolder } = await import('../folders.ts');
-  const { runAdaptation } = await import('../../workers/training/adaptation.ts');
+  const { runAdaptation } = await import('../../core/adaptation/adaptation.ts');
   return withTemporaryFolder((workDir) =>
     withSession(options, async (session) => {
       const listener = showProgress(output, (dir) => copyFolder(dir, options.out));
@@ -153,8 +153,8 @@ function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: string):
 
 /** Accuracy where training and validation rows together have 2 to 20 distinct completions. */
 async function suitableMetric({ data, validation }: RebaseOptions): Promise<MetricName> {
-  const { loadDataset } = await import('../../workers/training/dataset.ts');
-  const { MAX_CHOICES } = await import('../../workers/training/choices.ts');
+  const { loadDataset } = await import('../../core/data/dataset.ts');
+  const { MAX_CHOICES } = await import('../../core/data/choices.ts');
   const rows = [...(data === undefined ? [] : await loadDataset(data)), ...(await loadDataset(validation))];
   const { size } = new Set(rows.map(({ completion }) => completion));
   return size >= 2 && size <= MAX_CHOICES ? 'accuracy' : 'exact_match';

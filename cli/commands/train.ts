@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { BaseModel } from '../../workers/models/base-model.ts';
-import type { StepReport, TrainResult } from '../../workers/training/trainer.ts';
+import type { BaseModel } from '../../core/models/base-model.ts';
+import type { StepReport, TrainResult } from '../../core/training/trainer.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
 import { layers, targets } from '../adapter-options.ts';
@@ -64,9 +64,9 @@ async function run(options: TrainCommandOptions): Promise<void> {
 
 function trainAdapter(options: TrainCommandOptions, output: Output, signal: AbortSignal) {
   return withSession(options, async (session) => {
-    const { saveAdapter } = await import('../../workers/formats/peft-adapter.ts');
-    const { meanLoss, measure } = await import('../../workers/training/evaluation.ts');
-    const { train } = await import('../../workers/training/trainer.ts');
+    const { saveAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
+    const { meanLoss, measure } = await import('../../core/data/evaluation.ts');
+    const { train } = await import('../../core/training/trainer.ts');
     const base = await session.base(options.base);
     const { examples } = await loadExamples(base, options.data);
     const held = await loadExamples(base, options.validation);
@@ -98,11 +98,11 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
 
 async function initialAdapter(options: TrainCommandOptions, { config: base, weights }: BaseModel) {
   if (options.init !== undefined) {
-    const { loadAdapter } = await import('../../workers/formats/peft-adapter.ts');
+    const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
     return loadAdapter(options.init, base);
   }
-  const { createAdapter } = await import('../../workers/models/lora-init.ts');
-  const { PatternError } = await import('../../workers/models/module-pattern.ts');
+  const { createAdapter } = await import('../../core/models/lora/lora-init.ts');
+  const { PatternError } = await import('../../core/models/lora/module-pattern.ts');
   const { rank = 8, alpha = 2 * rank, dora: useDora = false, rslora: useRslora = false, seed } = options;
   const { targets: targetModules = 'all-linear', layers: layersToTransform, dropout } = options;
   try {

@@ -1,5 +1,5 @@
 import type { AdapterInspector } from '../../src/lib/adapter-inspector.ts';
-import { inspectFolder } from '../../workers/formats/inspect.ts';
+import { inspectFolder } from '../../core/formats/inspect.ts';
 
 /** The file formats' own strict loaders, in the shape that the service asks for. */
 export const adapterInspector: AdapterInspector = {

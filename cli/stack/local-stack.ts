@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Config } from '../../src/config/config.ts';
 import { startServer } from '../../src/server.ts';
-import { chooseDevice } from '../../workers/engine/devices/choose-device.ts';
+import { chooseDevice } from '../../core/engine/devices/choose-device.ts';
 import { adapterInspector } from './adapter-inspector.ts';
 import { superviseWorker, type SupervisedWorker } from './worker-supervisor.ts';
 

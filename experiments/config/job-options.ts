@@ -1,4 +1,4 @@
-import { optionProblem, resolveOptions } from '../../workers/training/job-options.ts';
+import { optionProblem, resolveOptions } from '../../core/adaptation/job-options.ts';
 import { STRATEGIES, type AdaptOptions, type Strategy } from '../../workers/training/protocol.ts';
 
 interface Place {

@@ -1,11 +1,11 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { writeFileAtomic } from '../../workers/formats/atomic-file.ts';
-import { loadAdapter } from '../../workers/formats/peft-adapter.ts';
-import { runAdaptation } from '../../workers/training/adaptation.ts';
-import { measure } from '../../workers/training/evaluation.ts';
-import { accumulateGradients } from '../../workers/training/gradients.ts';
-import type { JobListener } from '../../workers/training/job-listener.ts';
+import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
+import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { runAdaptation } from '../../core/adaptation/adaptation.ts';
+import { measure } from '../../core/data/evaluation.ts';
+import { accumulateGradients } from '../../core/training/gradients.ts';
+import type { JobListener } from '../../core/adaptation/job-listener.ts';
 import type { AdaptOutcome, GateOutcomes, JobSpec } from '../../workers/training/protocol.ts';
 import type { CellItem } from '../plan.ts';
 import type { JudgedCandidate, SearchPoint, TestScore } from '../records.ts';

@@ -1,13 +1,13 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { evolve, readEvolution } from '../../workers/training/evolve.ts';
-import type { LoadedBase, Session } from '../../workers/training/session.ts';
+import { evolve, readEvolution } from '../../core/adaptation/evolve.ts';
+import type { LoadedBase, Session } from '../../core/engine/base-cache.ts';
 import type { EvolutionConfig } from '../config/experiment.schema.ts';
 import { tenantKey, type CellItem, type EvolutionItem, type Item, type ReferenceItem, type TenantItem, type TenantSpec } from '../plan.ts';
 import type { ItemRecord, ResultRecord, TenantName } from '../records.ts';
-import { driftGrid } from '../../workers/relora/drift-grid.ts';
+import { driftGrid } from '../../core/method/evolution/drift-grid.ts';
 import type { FleetSearches, GateOutcomes } from '../../workers/training/protocol.ts';
-import { loadAdapter } from '../../workers/formats/peft-adapter.ts';
+import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { runCell } from './cell.ts';
 import { measureSurface } from './surface.ts';
 import { ensureTenant, loadTenantData, type Tenant, type TenantData } from './tenant.ts';

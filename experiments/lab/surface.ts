@@ -1,9 +1,9 @@
-import { loadAdapter } from '../../workers/formats/peft-adapter.ts';
-import { Fusion } from '../../workers/relora/fusion.ts';
-import { readEvolution } from '../../workers/training/evolve.ts';
-import { meanLoss } from '../../workers/training/evaluation.ts';
-import { resolveOptions } from '../../workers/training/job-options.ts';
-import { loadTaskData } from '../../workers/training/task-data.ts';
+import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { Fusion } from '../../core/method/fusion/fusion.ts';
+import { readEvolution } from '../../core/adaptation/evolve.ts';
+import { meanLoss } from '../../core/data/evaluation.ts';
+import { resolveOptions } from '../../core/adaptation/job-options.ts';
+import { loadTaskData } from '../../core/data/task-data.ts';
 import type { SurfaceItem } from '../plan.ts';
 import type { Lab, Measured } from './lab.ts';
 import { nameOf } from './lab.ts';

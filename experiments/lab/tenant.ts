@@ -1,16 +1,16 @@
 import { access, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { UsageError } from '../../cli/errors.ts';
-import { writeFileAtomic, writeFolderAtomic } from '../../workers/formats/atomic-file.ts';
-import { saveAdapter } from '../../workers/formats/peft-adapter.ts';
-import { createAdapter } from '../../workers/models/lora-init.ts';
-import { Random } from '../../workers/models/random.ts';
-import { findChoices, type ChoiceSet } from '../../workers/training/choices.ts';
-import { loadDataset } from '../../workers/training/dataset.ts';
-import type { ExampleRow, TokenizedExample } from '../../workers/training/example.ts';
-import type { LoadedBase } from '../../workers/training/session.ts';
-import { tokenizeRows } from '../../workers/training/task-data.ts';
-import { train } from '../../workers/training/trainer.ts';
+import { writeFileAtomic, writeFolderAtomic } from '../../core/formats/atomic-file.ts';
+import { saveAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { createAdapter } from '../../core/models/lora/lora-init.ts';
+import { Random } from '../../core/statistics/random.ts';
+import { findChoices, type ChoiceSet } from '../../core/data/choices.ts';
+import { loadDataset } from '../../core/data/dataset.ts';
+import type { ExampleRow, TokenizedExample } from '../../core/data/example.ts';
+import type { LoadedBase } from '../../core/engine/base-cache.ts';
+import { tokenizeRows } from '../../core/data/task-data.ts';
+import { train } from '../../core/training/trainer.ts';
 import type { TenantSpec } from '../plan.ts';
 
 /** Where a tenant's files are. */

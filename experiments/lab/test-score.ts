@@ -1,7 +1,7 @@
-import { measure } from '../../workers/training/evaluation.ts';
-import type { Adapter } from '../../workers/models/adapter.ts';
+import { measure } from '../../core/data/evaluation.ts';
+import type { Adapter } from '../../core/models/lora/adapter.ts';
 import type { MetricName } from '../../workers/training/protocol.ts';
-import type { LoadedBase } from '../../workers/training/session.ts';
+import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import type { TestScore } from '../records.ts';
 import type { TenantData } from './tenant.ts';
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { renderSvg } from '../../bench/chart.ts';
-import { writeFileAtomic } from '../../workers/formats/atomic-file.ts';
+import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import type { TopLevelSpec } from 'vega-lite';
 import type { Experiment } from '../config/load-experiment.ts';
 import type { Item } from '../plan.ts';

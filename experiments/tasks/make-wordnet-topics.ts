@@ -6,8 +6,8 @@
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { writeFileAtomic } from '../../workers/formats/atomic-file.ts';
-import { Random } from '../../workers/models/random.ts';
+import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
+import { Random } from '../../core/statistics/random.ts';
 
 /** WordNet's lexicographer files of nouns (lexnames(5WN)) that name a topic, by their numbers. */
 const TOPICS: Readonly<Record<string, string>> = {

@@ -10,8 +10,8 @@ import { isTerminal } from '../../cli/demo/progress-view.ts';
 import { registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import { startLocalStack, type LocalStack } from '../../cli/stack/local-stack.ts';
 import { loadConfig } from '../../src/config/config.ts';
-import { describeBaseModel } from '../../workers/formats/hugging-face-model.ts';
-import { loadAdapter, readAdapterManifest } from '../../workers/formats/peft-adapter.ts';
+import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
+import { loadAdapter, readAdapterManifest } from '../../core/formats/peft/peft-adapter.ts';
 
 // A fleet of two tenants. The target of `must-train` is out of reach, so that its job runs its whole budget of steps
 // and there is time to kill the worker in the middle of it.

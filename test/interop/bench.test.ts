@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Side } from '../../bench/engine/side.ts';
 import { workBatch } from '../../bench/engine/workload.ts';
-import type { TokenizedExample } from '../../workers/training/example.ts';
+import type { TokenizedExample } from '../../core/data/example.ts';
 import { randomExamples } from './support/cases.ts';
 
 const GOLDEN = new URL('../fixtures/golden/llama-gqa-tied/', import.meta.url).pathname;

@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, expect, it } from 'vitest';
-import { Random } from '../../workers/models/random.ts';
+import { Random } from '../../core/statistics/random.ts';
 import { PLAIN } from './support/bases.ts';
 import { trainingTexts } from './support/texts.ts';
 import { useWorkspace } from './support/workspace.ts';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { parseModelConfig } from '../../workers/models/architecture.ts';
-import { ARCHITECTURES } from '../../workers/models/architecture-table.ts';
+import { parseModelConfig } from '../../core/formats/hugging-face/config/parse-model-config.ts';
+import { ARCHITECTURES } from '../../core/models/architecture/architecture-table.ts';
 import { useWorkspace } from './support/workspace.ts';
 
 const workspace = useWorkspace();

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createRuntime } from '../../workers/engine/create-runtime.ts';
-import { loadBaseModel } from '../../workers/formats/hugging-face-model.ts';
-import { loadAdapter, saveAdapter } from '../../workers/formats/peft-adapter.ts';
-import type { Adapter, LoraFactors } from '../../workers/models/adapter.ts';
-import type { BaseModel } from '../../workers/models/base-model.ts';
-import { computeEvolution, type WeightSource } from '../../workers/relora/evolution.ts';
-import { Fusion } from '../../workers/relora/fusion.ts';
+import { createRuntime } from '../../core/engine/create-runtime.ts';
+import { loadBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
+import { loadAdapter, saveAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import type { Adapter, LoraFactors } from '../../core/models/lora/adapter.ts';
+import type { BaseModel } from '../../core/models/base-model.ts';
+import { computeEvolution, type WeightSource } from '../../core/method/evolution/evolution.ts';
+import { Fusion } from '../../core/method/fusion/fusion.ts';
 import { largestDifference, relativeError } from '../unit/engine/support/numeric.ts';
 import { PLAIN } from './support/bases.ts';
 import { DORAS, LORAS, randomExamples, SEEDS } from './support/cases.ts';

@@ -9,8 +9,8 @@ import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
 import { workDirOf } from './job-spec.ts';
 import { runAdaptation } from './run-adaptation.ts';
-import { TrainingFailedError } from './training-errors.ts';
-import type { TrainingProcess, TrainingSession } from './training-process.ts';
+import { TrainingFailedError } from '../training/training-errors.ts';
+import type { TrainingProcess, TrainingSession } from '../training/training-process.ts';
 
 export interface AdaptationDependencies {
   db: Database;

@@ -3,7 +3,7 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { PermanentError } from '../../src/jobs/index.ts';
 import type { Queryable } from '../../src/lib/database.ts';
 import type { StoredOptions } from '../../src/modules/rollouts/index.ts';
-import type { GateRule } from '../relora/readiness-gate.ts';
+import type { GateRule } from '../../core/method/gate/readiness-gate.ts';
 import { METRICS, STRATEGIES, type AdaptOptions, type GateSpec, type JobSpec, type MetricName, type Strategy } from '../training/protocol.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 

@@ -2,7 +2,7 @@ import { registerArtifact } from '../../src/artifacts/index.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { withTransaction, type Database } from '../../src/lib/database.ts';
 import type { CandidateColumns, JobLifecycle, Lease } from '../../src/modules/jobs/index.ts';
-import { readAdapterConfig } from '../formats/peft-config.ts';
+import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
 import type { Candidate, GateOutcomes } from '../training/protocol.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 

@@ -5,8 +5,8 @@ import type { AdaptOutcome, Candidate, JobSpec, MetricName } from '../training/p
 import { buildJobSpec, type JobFolders } from './job-spec.ts';
 import { recordProgress, type ProgressRecorder } from './progress-recorder.ts';
 import { columnsOf, keepCandidate, publishCandidate, type PublicationContext } from './publication.ts';
-import type { StreamMessage } from './training-child.ts';
-import type { TrainingSession } from './training-process.ts';
+import type { StreamMessage } from '../training/training-child.ts';
+import type { TrainingSession } from '../training/training-process.ts';
 
 export interface AdaptationContext extends PublicationContext, JobFolders {
   session: TrainingSession;

@@ -4,8 +4,8 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { withTransaction, type Database, type Prisma } from '../../src/lib/database.ts';
 import { recordEvent } from '../../src/lib/events.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import { TrainingFailedError } from '../adaptations/training-errors.ts';
-import type { TrainingSession } from '../adaptations/training-process.ts';
+import { TrainingFailedError } from '../training/training-errors.ts';
+import type { TrainingSession } from '../training/training-process.ts';
 import { createAnalysisRepository, type BaseVersionRow } from './analysis.repository.ts';
 
 export interface AnalysisContext {

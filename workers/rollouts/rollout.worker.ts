@@ -2,8 +2,8 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet, type JobProducer } from '../../src/jobs/index.ts';
 import type { Database } from '../../src/lib/database.ts';
 import { createRolloutLifecycle, type RolloutLifecycle, type RolloutRow, type StoredOptions } from '../../src/modules/rollouts/index.ts';
-import { AbandonedError } from '../adaptations/training-errors.ts';
-import type { TrainingProcess, TrainingSession } from '../adaptations/training-process.ts';
+import { AbandonedError } from '../training/training-errors.ts';
+import type { TrainingProcess, TrainingSession } from '../training/training-process.ts';
 import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { analyzeVersions, RefusalError } from './analysis.ts';
 

@@ -1,13 +1,13 @@
-import { DatasetError } from '../../src/lib/dataset-jsonl.ts';
-import { FormatError } from '../formats/errors.ts';
-import { AdaptationError } from '../relora/errors.ts';
-import { CancelledError } from './adaptation.ts';
-import { IncompatibleBasesError } from './evolve.ts';
-import { TrainingDivergedError } from './loss-monitor.ts';
+import { DatasetError } from '../../core/formats/dataset/dataset-jsonl.ts';
+import { FormatError } from '../../core/formats/errors.ts';
+import { AdaptationError } from '../../core/method/errors.ts';
+import { CancelledError } from '../../core/adaptation/adaptation.ts';
+import { IncompatibleBasesError } from '../../core/adaptation/evolve.ts';
+import { TrainingDivergedError } from '../../core/training/loss-monitor.ts';
 import { OUT_OF_MEMORY, outOfMemoryMessage, saysOutOfMemory } from './out-of-memory.ts';
 import type { BaseDifference } from './protocol.ts';
-import { TaskDataError } from './task-data.ts';
-import { TokenizeError } from './tokenize.ts';
+import { TaskDataError } from '../../core/data/task-data.ts';
+import { TokenizeError } from '../../core/data/tokenize.ts';
 
 export interface ErrorFields {
   readonly code: string;

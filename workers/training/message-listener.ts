@@ -1,4 +1,4 @@
-import type { JobListener } from './job-listener.ts';
+import type { JobListener } from '../../core/adaptation/job-listener.ts';
 import type { ChildMessage } from './protocol.ts';
 
 /**

@@ -5,7 +5,7 @@
 import { constants, getPriority, setPriority } from 'node:os';
 import type { ChildMessage, ParentMessage } from './protocol.ts';
 import { RequestServer } from './request-server.ts';
-import { Session, type LoadedBase, type SessionOptions } from './session.ts';
+import { Session, type LoadedBase, type SessionOptions } from '../../core/engine/base-cache.ts';
 
 if (!process.send) throw new Error('the training process has no parent: fork it with an IPC channel');
 

@@ -4,7 +4,7 @@
  * and `preload` before; the child streams {@link ChildMessage}s that all carry the request's id and ends every request with exactly
  * one `outcome` or one `error`. Everything is plain JSON; big things travel as paths of folders.
  */
-import type { ModelConfig } from '../models/model-config.ts';
+import type { ModelConfig } from '../../core/models/config/model-config.ts';
 import {
   PREFERENCES,
   STRATEGIES,
@@ -12,12 +12,12 @@ import {
   type Preference,
   type RungReport,
   type StrategyName,
-} from '../relora/adaptation.ts';
-import { MOVED_COEFFICIENTS, type MovedCoefficients } from '../relora/coefficients.ts';
-import type { FleetSearches } from '../relora/fleet-prior.ts';
-import { GROUPINGS, type GroupingName } from '../relora/grouping.ts';
-import type { GateFailure, GateRule } from '../relora/readiness-gate.ts';
-import type { RegularisationOptions } from '../relora/regularisation.ts';
+} from '../../core/method/ladder/adaptation.ts';
+import { MOVED_COEFFICIENTS, type MovedCoefficients } from '../../core/method/fusion/coefficients.ts';
+import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
+import { GROUPINGS, type GroupingName } from '../../core/method/fusion/grouping.ts';
+import type { GateFailure, GateRule } from '../../core/method/gate/readiness-gate.ts';
+import type { RegularisationOptions } from '../../core/method/regularization/regularization.ts';
 
 export { GROUPINGS, MOVED_COEFFICIENTS, PREFERENCES, STRATEGIES };
 export type { FleetSearches };

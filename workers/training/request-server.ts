@@ -1,10 +1,10 @@
-import { describeBaseModel } from '../formats/hugging-face-model.ts';
-import { CancelledError, runAdaptation } from './adaptation.ts';
+import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
+import { CancelledError, runAdaptation } from '../../core/adaptation/adaptation.ts';
 import { errorFields } from './error-fields.ts';
-import { evolve } from './evolve.ts';
+import { evolve } from '../../core/adaptation/evolve.ts';
 import { createMessageListener } from './message-listener.ts';
 import type { ChildMessage, FinalMessage, ParentMessage } from './protocol.ts';
-import type { Session } from './session.ts';
+import type { Session } from '../../core/engine/base-cache.ts';
 
 type Request = Extract<ParentMessage, { spec: unknown }>;
 

@@ -1,5 +1,5 @@
-import { DATASET_SPLITS, DatasetError, parseDataset, type DatasetRow, type DatasetSplit } from '../../lib/dataset-jsonl.ts';
-import { assignSplit } from '../../lib/dataset-split.ts';
+import { DATASET_SPLITS, DatasetError, parseDataset, type DatasetRow, type DatasetSplit } from '../../../core/formats/dataset/dataset-jsonl.ts';
+import { assignSplit } from '../../../core/formats/dataset/dataset-split.ts';
 import { unprocessable, type AppError } from '../../lib/errors.ts';
 
 /** Rows by split, counted while the dataset passes. */

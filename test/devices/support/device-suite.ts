@@ -1,11 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { createRuntime } from '../../../workers/engine/create-runtime.ts';
-import type { Device } from '../../../workers/engine/devices/device.ts';
-import { openDevice } from '../../../workers/engine/devices/open-device.ts';
-import { probeDevice } from '../../../workers/engine/devices/probe.ts';
-import { EagerRuntime } from '../../../workers/engine/eager-runtime.ts';
-import { narrowToHalf, widenHalf } from '../../../workers/formats/dtypes.ts';
-import type { BaseModel } from '../../../workers/models/base-model.ts';
+import { createRuntime } from '../../../core/engine/create-runtime.ts';
+import type { Device } from '../../../core/engine/devices/device.ts';
+import { openDevice } from '../../../core/engine/devices/open-device.ts';
+import { probeDevice } from '../../../core/engine/devices/probe/probe.ts';
+import { EagerRuntime } from '../../../core/engine/eager/eager-runtime.ts';
+import { narrowToHalf, widenHalf } from '../../../core/formats/safetensors/dtypes.ts';
+import type { BaseModel } from '../../../core/models/base-model.ts';
 import { disposeAfterEach } from '../../unit/engine/support/opened-runtimes.ts';
 import { expectSameResults, VARIATIONS, variationCase } from '../../unit/engine/support/variations.ts';
 

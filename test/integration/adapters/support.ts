@@ -6,7 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { create, Header } from 'tar';
 import type { AdapterInspector } from '../../../src/lib/adapter-inspector.ts';
 import { newId } from '../../../src/lib/ids.ts';
-import { inspectFolder } from '../../../workers/formats/inspect.ts';
+import { inspectFolder } from '../../../core/formats/inspect.ts';
 import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
 
 export const GOLDEN = fileURLToPath(new URL('../../fixtures/golden/', import.meta.url));

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { assignSplit } from '../../../src/lib/dataset-split.ts';
+import { assignSplit } from '../../../core/formats/dataset/dataset-split.ts';
 import { bearer, createTestApp, createTestKey, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
 import { openConnection } from '../support/raw-connection.ts';
 import { contents } from '../support/store-contents.ts';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { adaptationRepository, type LoadedJob } from '../../../workers/adaptations/adaptation.repository.ts';
-import { createTrainingProcess, type TrainingProcess } from '../../../workers/adaptations/training-process.ts';
+import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, logger, type TestQueue } from '../queue/test-queue.ts';

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../../src/config/config.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
-import { createTrainingProcess } from '../../../workers/adaptations/training-process.ts';
+import { createTrainingProcess } from '../../../workers/training/training-process.ts';
 import { startWorker } from '../../../workers/main.ts';
 
 const config = loadConfig(process.env);

@@ -6,7 +6,7 @@ import { loadConfig, type Config } from '../../../src/config/config.ts';
 import { createJobService } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
-import { createTrainingProcess, type TrainingProcess } from '../../../workers/adaptations/training-process.ts';
+import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import { createFleet, type Behaviour, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
 

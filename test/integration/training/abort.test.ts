@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { AbandonedError } from '../../../workers/adaptations/training-errors.ts';
-import type { StreamMessage } from '../../../workers/adaptations/training-child.ts';
-import { createTrainingProcess, type TrainingProcess, type TrainingSession } from '../../../workers/adaptations/training-process.ts';
-import { CheckpointStore } from '../../../workers/training/checkpoint.ts';
+import { AbandonedError } from '../../../workers/training/training-errors.ts';
+import type { StreamMessage } from '../../../workers/training/training-child.ts';
+import { createTrainingProcess, type TrainingProcess, type TrainingSession } from '../../../workers/training/training-process.ts';
+import { CheckpointStore } from '../../../core/training/checkpoint.ts';
 import { removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { logger } from '../queue/test-queue.ts';
 import { createLargeFamily } from './large-family.ts';

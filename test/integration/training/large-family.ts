@@ -1,10 +1,11 @@
 import { copyFile, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { saveAdapter } from '../../../workers/formats/peft-adapter.ts';
-import { writeSafetensors } from '../../../workers/formats/safetensors.ts';
-import { expectedWeights, parseModelConfig } from '../../../workers/models/architecture.ts';
-import { Random } from '../../../workers/models/random.ts';
+import { saveAdapter } from '../../../core/formats/peft/peft-adapter.ts';
+import { writeSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
+import { expectedWeights } from '../../../core/models/architecture/architecture.ts';
+import { parseModelConfig } from '../../../core/formats/hugging-face/config/parse-model-config.ts';
+import { Random } from '../../../core/statistics/random.ts';
 import { BASE, smallAdapter, tasteRows, toJsonl, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 
 /** SmolLM2-135M's, but for the vocabulary, which is the tokenizer's. */

@@ -2,8 +2,8 @@ import path from 'node:path';
 import { Writable } from 'node:stream';
 import pino from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createTrainingProcess } from '../../../workers/adaptations/training-process.ts';
-import { readAdapterManifest } from '../../../workers/formats/peft-adapter.ts';
+import { createTrainingProcess } from '../../../workers/training/training-process.ts';
+import { readAdapterManifest } from '../../../core/formats/peft/peft-adapter.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { tinyJob } from '../../unit/training/support/tiny-job.ts';
 

@@ -7,7 +7,7 @@ import { withTransaction } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { createJobService } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
-import { createTrainingProcess, type TrainingProcess, type TrainingProcessOptions } from '../../../workers/adaptations/training-process.ts';
+import { createTrainingProcess, type TrainingProcess, type TrainingProcessOptions } from '../../../workers/training/training-process.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTinyFamily, removeTinyFamily, tasteRows, toJsonl } from '../../unit/training/support/tiny-task.ts';
 import { createFleet } from '../queue/fleet.ts';

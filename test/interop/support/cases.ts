@@ -1,4 +1,4 @@
-import { Random } from '../../../workers/models/random.ts';
+import { Random } from '../../../core/statistics/random.ts';
 import type { TokenIds } from './protocol.ts';
 
 /** Arguments of PEFT's LoraConfig. */

@@ -1,4 +1,4 @@
-import type { TokenizedExample } from '../../../workers/training/example.ts';
+import type { TokenizedExample } from '../../../core/data/example.ts';
 
 /** Token ids of an example; what the reference needs of a {@link TokenizedExample}. */
 export type TokenIds = Pick<TokenizedExample, 'promptIds' | 'completionIds'>;

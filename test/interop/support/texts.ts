@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Random } from '../../../workers/models/random.ts';
+import type { Random } from '../../../core/statistics/random.ts';
 
 const GOLDEN = path.join(import.meta.dirname, '../../fixtures/golden');
 

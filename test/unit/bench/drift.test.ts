@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { cells, driftHeatMap } from '../../../bench/drift/heat-map.ts';
 import { renderSvg } from '../../../bench/chart.ts';
-import { matrix } from '../../../workers/relora/linalg/matrix.ts';
-import { evolutionOf } from '../relora/support/adapters.ts';
+import { matrix } from '../../../core/linalg/matrix.ts';
+import { evolutionOf } from '../method/support/adapters.ts';
 
 /** Weights of norm 1, so that the drift of a module is the norm of its change. */
 const evolution = evolutionOf(

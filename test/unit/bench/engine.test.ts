@@ -3,7 +3,7 @@ import { benchCommand } from '../../../bench/engine/options.ts';
 import { sumRuns } from '../../../bench/engine/profile.ts';
 import { summariseRatios } from '../../../bench/engine/statistics.ts';
 import { prepareWorkload } from '../../../bench/engine/workload.ts';
-import { loadBaseModel } from '../../../workers/formats/hugging-face-model.ts';
+import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
 
 const MODEL = new URL('../../../examples/demo-family/v1', import.meta.url).pathname;
 

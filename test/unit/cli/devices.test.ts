@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { main } from '../../../cli/main.ts';
-import { DEVICES, RUNTIME_OF, type Device } from '../../../workers/engine/devices/device.ts';
-import type { DeviceReport } from '../../../workers/engine/devices/probe.ts';
+import { DEVICES, RUNTIME_OF, type Device } from '../../../core/engine/devices/device.ts';
+import type { DeviceReport } from '../../../core/engine/devices/probe/probe.ts';
 
 /** Runs a command line in this process. */
 async function readapt(...args: string[]) {

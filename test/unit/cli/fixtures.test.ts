@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { main } from '../../../cli/main.ts';
-import { ARCHITECTURES } from '../../../workers/models/architecture-table.ts';
+import { ARCHITECTURES } from '../../../core/models/architecture/architecture-table.ts';
 import { readTensors, values, type Tensors } from '../engine/support/golden.ts';
 
 const GOLDEN = path.join(import.meta.dirname, '../../fixtures/golden');

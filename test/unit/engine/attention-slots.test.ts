@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { packIntoSlots, positionsOf } from '../../../workers/engine/attention-slots.ts';
-import { Random } from '../../../workers/models/random.ts';
+import { packIntoSlots, positionsOf } from '../../../core/engine/compiled/attention-slots.ts';
+import { Random } from '../../../core/statistics/random.ts';
 
 describe('packIntoSlots', () => {
   it('is what one works out by hand', () => {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { CPU_TARGET } from '../../../workers/engine/devices/target.ts';
-import { programSpec, programStages } from '../../../workers/engine/program-graph.ts';
-import { traceProgram } from '../../../workers/engine/trace-program.ts';
-import { countOperators, dumpGraph } from '../../../workers/engine/tracer/dump-graph.ts';
-import type { Graph, GraphNode } from '../../../workers/engine/tracer/graph.ts';
-import { graphSections } from '../../../workers/engine/tracer/graph-sections.ts';
-import { PASSES } from '../../../workers/engine/tracer/trace.ts';
-import { SYMBOLIC_SIZES } from '../../../workers/engine/tracer/symbolic-sizes.ts';
+import { CPU_TARGET } from '../../../core/engine/devices/target.ts';
+import { programSpec, programStages } from '../../../core/engine/tracer/program-graph.ts';
+import { traceProgram } from '../../../core/engine/tracer/trace-program.ts';
+import { countOperators, dumpGraph } from '../../../core/engine/tracer/dump-graph.ts';
+import type { Graph, GraphNode } from '../../../core/engine/tracer/graph.ts';
+import { graphSections } from '../../../core/engine/tracer/graph-sections.ts';
+import { PASSES } from '../../../core/engine/tracer/trace.ts';
+import { SYMBOLIC_SIZES } from '../../../core/engine/tracer/symbolic-sizes.ts';
 import { randomAdapter, randomBase } from './support/random-model.ts';
 
 const base = randomBase({ numLayers: 5 });

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { EngineCache } from '../../../workers/engine/cache/engine-cache.ts';
+import { EngineCache } from '../../../core/engine/cache/engine-cache.ts';
 
 let folder: string;
 

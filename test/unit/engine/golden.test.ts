@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createRuntime, RUNTIME_KINDS } from '../../../workers/engine/create-runtime.ts';
-import { selectBackend } from '../../../workers/engine/select-backend.ts';
-import type { Runtime } from '../../../workers/engine/runtime.ts';
-import { linear } from '../../../workers/models/decoder/linear.ts';
-import { rowSquares } from '../../../workers/models/row-squares.ts';
+import { createRuntime, RUNTIME_KINDS } from '../../../core/engine/create-runtime.ts';
+import { selectBackend } from '../../../core/engine/eager/select-backend.ts';
+import type { Runtime } from '../../../core/engine/runtime.ts';
+import { linear } from '../../../core/engine/decoder/linear.ts';
+import { rowSquares } from '../../../core/linalg/row-squares.ts';
 import { labelBatch, loadGoldenCase, values, type GoldenCase } from './support/golden.ts';
 import { expectGradients, expectLogitsAndLosses, expectTraining, expectWithinGap } from './support/golden-results.ts';
 import { sum } from './support/numeric.ts';

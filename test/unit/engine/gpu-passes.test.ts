@@ -1,15 +1,15 @@
 import * as tf from '@tensorflow/tfjs';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { encodeSplitModel } from '../../../workers/engine/onnx/encode-model.ts';
-import type { Graph, ValueInfo } from '../../../workers/engine/tracer/graph.ts';
-import { bindConstants } from '../../../workers/engine/tracer/passes/bind-constants.ts';
-import { halfPrecisionWeights } from '../../../workers/engine/tracer/passes/half-precision-weights.ts';
-import { portableOperators } from '../../../workers/engine/tracer/passes/portable-operators.ts';
-import { SYMBOLIC_SIZES } from '../../../workers/engine/tracer/symbolic-sizes.ts';
-import { trace, type TensorProgram } from '../../../workers/engine/tracer/trace.ts';
-import { narrowToHalf, widenHalf } from '../../../workers/formats/dtypes.ts';
-import { rmsNorm } from '../../../workers/models/decoder/rms-norm.ts';
+import { encodeSplitModel } from '../../../core/engine/onnx/encode-model.ts';
+import type { Graph, ValueInfo } from '../../../core/engine/tracer/graph.ts';
+import { bindConstants } from '../../../core/engine/tracer/passes/bind-constants.ts';
+import { halfPrecisionWeights } from '../../../core/engine/tracer/passes/weights/half-precision-weights.ts';
+import { portableOperators } from '../../../core/engine/tracer/passes/portable-operators.ts';
+import { SYMBOLIC_SIZES } from '../../../core/engine/tracer/symbolic-sizes.ts';
+import { trace, type TensorProgram } from '../../../core/engine/tracer/trace.ts';
+import { narrowToHalf, widenHalf } from '../../../core/formats/safetensors/dtypes.ts';
+import { rmsNorm } from '../../../core/engine/decoder/rms-norm.ts';
 import { largestDifference, randomSource } from './support/numeric.ts';
 import { operators, runGraph, type Data } from './support/traced.ts';
 

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CPU_TARGET } from '../../../workers/engine/devices/target.ts';
+import { CPU_TARGET } from '../../../core/engine/devices/target.ts';
 import { computeBits, CountingCache, randomCase } from './support/graph-cache-case.ts';
 
 let folder: string;

@@ -3,10 +3,10 @@ import { appendFile, cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { CPU_TARGET } from '../../../workers/engine/devices/target.ts';
-import { graphKey } from '../../../workers/engine/cache/graph-key.ts';
-import { SOURCE_FOLDERS, SOURCE_PACKAGES, sourcesHash } from '../../../workers/engine/cache/sources.ts';
-import type { AdaptedModule, ProgramSpec } from '../../../workers/models/decoder/program-spec.ts';
+import { CPU_TARGET } from '../../../core/engine/devices/target.ts';
+import { graphKey } from '../../../core/engine/cache/graph-key.ts';
+import { SOURCE_FOLDERS, SOURCE_PACKAGES, sourcesHash } from '../../../core/engine/cache/sources.ts';
+import type { AdaptedModule, ProgramSpec } from '../../../core/engine/decoder/program-spec.ts';
 import { randomBase } from './support/random-model.ts';
 
 const [Q, V] = ['model.layers.0.self_attn.q_proj', 'model.layers.1.self_attn.v_proj'] as const;

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { CompiledRuntime } from '../../../workers/engine/compiled-runtime.ts';
-import { EagerRuntime } from '../../../workers/engine/eager-runtime.ts';
-import { factorArrays } from '../../../workers/engine/optimiser/factors.ts';
-import type { Batch } from '../../../workers/engine/runtime.ts';
-import { repeatedTokens, sharePrefixes, sharesOf } from '../../../workers/engine/shared-prefixes.ts';
-import type { ModelConfig } from '../../../workers/models/model-config.ts';
-import { Random } from '../../../workers/models/random.ts';
+import { CompiledRuntime } from '../../../core/engine/compiled/compiled-runtime.ts';
+import { EagerRuntime } from '../../../core/engine/eager/eager-runtime.ts';
+import { factorArrays } from '../../../core/training/optimizer/factors.ts';
+import type { Batch } from '../../../core/engine/runtime.ts';
+import { repeatedTokens, sharePrefixes, sharesOf } from '../../../core/engine/compiled/shared-prefixes.ts';
+import type { ModelConfig } from '../../../core/models/config/model-config.ts';
+import { Random } from '../../../core/statistics/random.ts';
 import { largestDifference, relativeError, sum } from './support/numeric.ts';
 import { disposeAfterEach } from './support/opened-runtimes.ts';
 import { randomAdapter, randomBase } from './support/random-model.ts';

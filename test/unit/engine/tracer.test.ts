@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
-import { runFused } from '../../../workers/engine/fused-ops.ts';
-import { selectBackend } from '../../../workers/engine/select-backend.ts';
-import type { ValueInfo } from '../../../workers/engine/tracer/graph.ts';
-import { eliminateDeadNodes } from '../../../workers/engine/tracer/passes/eliminate-dead-nodes.ts';
-import { fuseGemmAdd } from '../../../workers/engine/tracer/passes/fuse-gemm-add.ts';
-import { sizeName, SYMBOLIC_SIZES } from '../../../workers/engine/tracer/symbolic-sizes.ts';
-import { record, trace, type TensorProgram } from '../../../workers/engine/tracer/trace.ts';
+import { runFused } from '../../../core/engine/eager/fused-ops.ts';
+import { selectBackend } from '../../../core/engine/eager/select-backend.ts';
+import type { ValueInfo } from '../../../core/engine/tracer/graph.ts';
+import { eliminateDeadNodes } from '../../../core/engine/tracer/passes/eliminate-dead-nodes.ts';
+import { fuseGemmAdd } from '../../../core/engine/tracer/passes/products/fuse-gemm-add.ts';
+import { sizeName, SYMBOLIC_SIZES } from '../../../core/engine/tracer/symbolic-sizes.ts';
+import { record, trace, type TensorProgram } from '../../../core/engine/tracer/trace.ts';
 import { randomSource } from './support/numeric.ts';
 import { operators, runEager, runGraph, type Data } from './support/traced.ts';
 

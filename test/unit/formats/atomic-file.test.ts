@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { writeFileAtomic, writeFolderAtomic } from '../../../workers/formats/atomic-file.ts';
+import { writeFileAtomic, writeFolderAtomic } from '../../../core/formats/atomic-file.ts';
 import { temporaryFolder } from './support/folders.ts';
 
 describe('writeFileAtomic', () => {

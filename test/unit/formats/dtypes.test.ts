@@ -5,8 +5,8 @@ import {
   narrowToHalf,
   widenBfloat16,
   widenHalf,
-} from '../../../workers/formats/dtypes.ts';
-import { Random } from '../../../workers/models/random.ts';
+} from '../../../core/formats/safetensors/dtypes.ts';
+import { Random } from '../../../core/statistics/random.ts';
 
 const ALL = Uint16Array.from({ length: 65536 }, (_, bits) => bits);
 

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readlink, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { FloatDtype } from '../../../workers/formats/dtypes.ts';
+import type { FloatDtype } from '../../../core/formats/safetensors/dtypes.ts';
 import {
   describeBaseModel,
   fingerprintOf,
@@ -9,9 +9,9 @@ import {
   openBaseModel,
   openModelWeights,
   withModelWeights,
-} from '../../../workers/formats/hugging-face-model.ts';
-import { withSafetensors, writeSafetensors } from '../../../workers/formats/safetensors.ts';
-import type { Tensor } from '../../../workers/models/base-model.ts';
+} from '../../../core/formats/hugging-face/hugging-face-model.ts';
+import { withSafetensors, writeSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
+import type { Tensor } from '../../../core/models/base-model.ts';
 import { copyOf, GOLDEN, patchJson, readJson, temporaryFolder } from './support/folders.ts';
 
 const TIED = join(GOLDEN, 'llama-gqa-tied/base');

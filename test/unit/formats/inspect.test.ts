@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { FormatError } from '../../../workers/formats/errors.ts';
-import { inspectFolder } from '../../../workers/formats/inspect.ts';
+import { FormatError } from '../../../core/formats/errors.ts';
+import { inspectFolder } from '../../../core/formats/inspect.ts';
 import { GOLDEN, temporaryFolder } from './support/folders.ts';
 
 const Q = 'base_model.model.model.layers.0.self_attn.q_proj';

@@ -1,7 +1,7 @@
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readModelConfig } from '../../../workers/formats/hugging-face-model.ts';
+import { readModelConfig } from '../../../core/formats/hugging-face/hugging-face-model.ts';
 import {
   adapterSha256,
   describeAdapter,
@@ -10,9 +10,9 @@ import {
   readAdapterManifest,
   saveAdapter,
   verifyAdapterFiles,
-} from '../../../workers/formats/peft-adapter.ts';
-import { withSafetensors, writeSafetensors } from '../../../workers/formats/safetensors.ts';
-import type { Adapter } from '../../../workers/models/adapter.ts';
+} from '../../../core/formats/peft/peft-adapter.ts';
+import { withSafetensors, writeSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
+import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import { copyOf, GOLDEN, patchJson, readJson, temporaryFolder } from './support/folders.ts';
 
 const CONFIG = 'adapter_config.json';

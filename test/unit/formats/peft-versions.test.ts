@@ -2,11 +2,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { adapterSha256, describeAdapter, loadAdapter, saveAdapter } from '../../../workers/formats/peft-adapter.ts';
-import { isKnownField } from '../../../workers/formats/peft-fields.ts';
-import { writeSafetensors } from '../../../workers/formats/safetensors.ts';
-import { parseModelConfig } from '../../../workers/models/architecture.ts';
-import { Random } from '../../../workers/models/random.ts';
+import { adapterSha256, describeAdapter, loadAdapter, saveAdapter } from '../../../core/formats/peft/peft-adapter.ts';
+import { isKnownField } from '../../../core/formats/peft/peft-fields.ts';
+import { writeSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
+import { parseModelConfig } from '../../../core/formats/hugging-face/config/parse-model-config.ts';
+import { Random } from '../../../core/statistics/random.ts';
 import { temporaryFolder } from './support/folders.ts';
 
 const FIXTURES = new URL('../../fixtures/peft-versions/', import.meta.url).pathname;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createTokenizer, loadTokenizer } from '../../../workers/formats/tokenizer.ts';
+import { createTokenizer, loadTokenizer } from '../../../core/formats/tokenizer/tokenizer.ts';
 import { GOLDEN, readJson, temporaryFolder } from './support/folders.ts';
 
 interface Cases {

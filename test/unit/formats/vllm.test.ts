@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { readModelConfig } from '../../../workers/formats/hugging-face-model.ts';
-import { loadAdapter, saveAdapter } from '../../../workers/formats/peft-adapter.ts';
-import { withSafetensors } from '../../../workers/formats/safetensors.ts';
-import type { Adapter } from '../../../workers/models/adapter.ts';
+import { readModelConfig } from '../../../core/formats/hugging-face/hugging-face-model.ts';
+import { loadAdapter, saveAdapter } from '../../../core/formats/peft/peft-adapter.ts';
+import { withSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
+import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import { GOLDEN, readJson, temporaryFolder } from './support/folders.ts';
 import { checkConfig, parseName, rankAndScaling } from './support/vllm.ts';
 

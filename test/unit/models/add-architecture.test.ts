@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { createRuntime, RUNTIME_KINDS } from '../../../workers/engine/create-runtime.ts';
-import type { Runtime } from '../../../workers/engine/runtime.ts';
-import { adaptableModules } from '../../../workers/models/architecture.ts';
-import type { Architecture, Architectures } from '../../../workers/models/architecture-declaration.ts';
-import { ARCHITECTURES } from '../../../workers/models/architecture-table.ts';
+import { createRuntime, RUNTIME_KINDS } from '../../../core/engine/create-runtime.ts';
+import type { Runtime } from '../../../core/engine/runtime.ts';
+import { adaptableModules } from '../../../core/models/architecture/architecture.ts';
+import type { Architecture, Architectures } from '../../../core/models/architecture/architecture-declaration.ts';
+import { ARCHITECTURES } from '../../../core/models/architecture/architecture-table.ts';
 import { loadGoldenCase } from '../engine/support/golden.ts';
 import { expectGradients, expectLogitsAndLosses, expectTraining } from '../engine/support/golden-results.ts';
 

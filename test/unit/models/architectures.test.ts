@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { fingerprintOf } from '../../../workers/formats/hugging-face-model.ts';
-import { adaptableModules, architectureOf, expectedWeights, parseModelConfig } from '../../../workers/models/architecture.ts';
-import type { Architectures } from '../../../workers/models/architecture-declaration.ts';
-import { ARCHITECTURES } from '../../../workers/models/architecture-table.ts';
+import { fingerprintOf } from '../../../core/formats/hugging-face/hugging-face-model.ts';
+import { adaptableModules, architectureOf, expectedWeights } from '../../../core/models/architecture/architecture.ts';
+import { parseModelConfig } from '../../../core/formats/hugging-face/config/parse-model-config.ts';
+import type { Architectures } from '../../../core/models/architecture/architecture-declaration.ts';
+import { ARCHITECTURES } from '../../../core/models/architecture/architecture-table.ts';
 
 const SMALL = {
   model_type: 'llama',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { loraSettings } from '../../../workers/models/lora-config.ts';
-import { createAdapter } from '../../../workers/models/lora-init.ts';
-import { parseModelConfig } from '../../../workers/models/architecture.ts';
+import { loraSettings } from '../../../core/models/lora/lora-config.ts';
+import { createAdapter } from '../../../core/models/lora/lora-init.ts';
+import { parseModelConfig } from '../../../core/formats/hugging-face/config/parse-model-config.ts';
 
 const base = parseModelConfig(
   {

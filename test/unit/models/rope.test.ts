@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseModelConfig } from '../../../workers/models/architecture.ts';
-import type { Architectures } from '../../../workers/models/architecture-declaration.ts';
-import { ARCHITECTURES } from '../../../workers/models/architecture-table.ts';
-import { attentionScale, rotaryFrequencies, type LayerType } from '../../../workers/models/rope.ts';
+import { parseModelConfig } from '../../../core/formats/hugging-face/config/parse-model-config.ts';
+import type { Architectures } from '../../../core/models/architecture/architecture-declaration.ts';
+import { ARCHITECTURES } from '../../../core/models/architecture/architecture-table.ts';
+import { attentionScale, rotaryFrequencies, type LayerType } from '../../../core/models/config/rope.ts';
 import { relativeError } from '../engine/support/numeric.ts';
 
 interface RopeCase {

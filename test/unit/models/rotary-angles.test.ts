@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { createRuntime, RUNTIME_KINDS } from '../../../workers/engine/create-runtime.ts';
-import type { Runtime } from '../../../workers/engine/runtime.ts';
-import type { RotaryScaling } from '../../../workers/models/model-config.ts';
-import { rotaryFrequencies } from '../../../workers/models/rope.ts';
-import { rotaryAngles } from '../../../workers/models/rotary-angles.ts';
-import { makeBatch } from '../../../workers/training/make-batch.ts';
+import { createRuntime, RUNTIME_KINDS } from '../../../core/engine/create-runtime.ts';
+import type { Runtime } from '../../../core/engine/runtime.ts';
+import type { RotaryScaling } from '../../../core/models/config/model-config.ts';
+import { rotaryFrequencies } from '../../../core/models/config/rope.ts';
+import { rotaryAngles } from '../../../core/models/config/rotary-angles.ts';
+import { makeBatch } from '../../../core/data/make-batch.ts';
 import { largestDifference, sum } from '../engine/support/numeric.ts';
 import { randomBase } from '../engine/support/random-model.ts';
 

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CheckpointStore } from '../../../workers/training/checkpoint.ts';
+import { CheckpointStore } from '../../../core/training/checkpoint.ts';
 
 let folder: string;
 let store: CheckpointStore;

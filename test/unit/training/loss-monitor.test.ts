@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { LossMonitor, TrainingDivergedError } from '../../../workers/training/loss-monitor.ts';
+import { LossMonitor, TrainingDivergedError } from '../../../core/training/loss-monitor.ts';
 
 /** Feeds losses from step 1 on; the error that they raise, if any. */
 function diverge(losses: readonly number[]): TrainingDivergedError | null {

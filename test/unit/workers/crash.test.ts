@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { crashOf, type Death } from '../../../workers/adaptations/training-errors.ts';
+import { crashOf, type Death } from '../../../workers/training/training-errors.ts';
 
 const HEAP = 'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory';
 const DEATH: Death = { reason: 'SIGKILL', killed: false, outOfMemoryLine: null, residentBytes: 3 * 2 ** 30 };

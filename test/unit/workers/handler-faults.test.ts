@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { PermanentError, TryLaterError } from '../../../src/jobs/index.ts';
-import { TrainingCrashedError, TrainingFailedError } from '../../../workers/adaptations/training-errors.ts';
-import { createTrainingProcess } from '../../../workers/adaptations/training-process.ts';
+import { TrainingCrashedError, TrainingFailedError } from '../../../workers/training/training-errors.ts';
+import { createTrainingProcess } from '../../../workers/training/training-process.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { acquireDevice, isStopping, problemOf } from '../../../workers/handler-faults.ts';
 

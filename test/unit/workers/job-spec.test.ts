@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { RolloutOptions, withDefaults } from '../../../src/modules/rollouts/rollout.schemas.ts';
 import { adaptOptions } from '../../../workers/adaptations/job-spec.ts';
-import { ADAPTATION_DEFAULTS } from '../../../workers/training/job-options.ts';
+import { ADAPTATION_DEFAULTS } from '../../../core/adaptation/job-options.ts';
 
 /** What the fleet's schedule goes by. */
 const OF_THE_FLEET = ['control', 'control_fraction'];

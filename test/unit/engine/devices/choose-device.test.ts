@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../../src/config/config.ts';
-import { chooseDevice } from '../../../../workers/engine/devices/choose-device.ts';
-import { DEVICE_CHOICES, RUNTIME_OF, type Device } from '../../../../workers/engine/devices/device.ts';
-import { PRECISIONS, type Precision } from '../../../../workers/engine/devices/precision.ts';
-import type { DeviceReport } from '../../../../workers/engine/devices/probe.ts';
+import { chooseDevice } from '../../../../core/engine/devices/choose-device.ts';
+import { DEVICE_CHOICES, RUNTIME_OF, type Device } from '../../../../core/engine/devices/device.ts';
+import { PRECISIONS, type Precision } from '../../../../core/engine/devices/precision.ts';
+import type { DeviceReport } from '../../../../core/engine/devices/probe/probe.ts';
 
 /** A probe by which exactly these devices work. */
 function probeOf(...working: Device[]) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Device } from '../../../../workers/engine/devices/device.ts';
-import { explainFailure } from '../../../../workers/engine/devices/explain-failure.ts';
+import type { Device } from '../../../../core/engine/devices/device.ts';
+import { explainFailure } from '../../../../core/engine/devices/explain-failure.ts';
 
 /** What ONNX Runtime 1.30 says when its CUDA provider cannot load `library`, on stderr. */
 const providerLog = (library: string): string =>

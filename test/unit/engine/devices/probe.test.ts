@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { probeDevice } from '../../../../workers/engine/devices/probe.ts';
-import { runProbe } from '../../../../workers/engine/devices/probe-program.ts';
-import { loadBackend } from '../../../../workers/engine/devices/tfjs-backends.ts';
+import { probeDevice } from '../../../../core/engine/devices/probe/probe.ts';
+import { runProbe } from '../../../../core/engine/devices/probe/probe-program.ts';
+import { loadBackend } from '../../../../core/engine/devices/tfjs/tfjs-backends.ts';
 
 describe('the probe', () => {
   it.each(['cpu', 'tfjs-wasm'] as const)('finds that %s works', async (device) => {

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { missingCudaProvider } from '../../../../workers/engine/devices/requirements.ts';
+import { missingCudaProvider } from '../../../../core/engine/devices/requirements.ts';
 
 let onnxRuntime: string;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { quantise, quantiseTransposed } from '../../../../workers/engine/int8/int8-matrix.ts';
+import { quantise, quantiseTransposed } from '../../../../core/engine/int8/int8-matrix.ts';
 import { randomSource } from '../support/numeric.ts';
 
 describe('quantise', () => {

@@ -2,12 +2,12 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { EngineCache } from '../../../../workers/engine/cache/engine-cache.ts';
-import { choosePrecision, int8Of, LARGEST_CHANGE, LEAST_SPEED_UP } from '../../../../workers/engine/int8/choose-precision.ts';
-import { isLayerMatrix } from '../../../../workers/engine/int8/inputs.ts';
-import { loadBaseModel } from '../../../../workers/formats/hugging-face-model.ts';
-import { loadTokenizer, type Tokenizer } from '../../../../workers/formats/tokenizer.ts';
-import type { BaseModel } from '../../../../workers/models/base-model.ts';
+import { EngineCache } from '../../../../core/engine/cache/engine-cache.ts';
+import { choosePrecision, int8Of, LARGEST_CHANGE, LEAST_SPEED_UP } from '../../../../core/engine/int8/choose-precision.ts';
+import { isLayerMatrix } from '../../../../core/engine/int8/inputs.ts';
+import { loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
+import { loadTokenizer, type Tokenizer } from '../../../../core/formats/tokenizer/tokenizer.ts';
+import type { BaseModel } from '../../../../core/models/base-model.ts';
 import { BASE } from '../../training/support/tiny-task.ts';
 import { randomBase } from '../support/random-model.ts';
 

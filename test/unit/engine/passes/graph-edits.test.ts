@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Graph, GraphNode } from '../../../../workers/engine/tracer/graph.ts';
-import { GraphEdit, sortNodes } from '../../../../workers/engine/tracer/passes/graph-edit.ts';
-import { shareEqualNodes } from '../../../../workers/engine/tracer/passes/share-equal-nodes.ts';
+import type { Graph, GraphNode } from '../../../../core/engine/tracer/graph.ts';
+import { GraphEdit, sortNodes } from '../../../../core/engine/tracer/passes/graph-edit.ts';
+import { shareEqualNodes } from '../../../../core/engine/tracer/passes/share-equal-nodes.ts';
 
 const node = (op: string, inputs: string[], outputs: string[], attributes = {}): GraphNode => {
   return { op, domain: '', inputs, outputs, attributes };

@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
-import { BoundWeights } from '../../../../workers/engine/bound-weights.ts';
-import { largestName } from '../../../../workers/engine/int8/inputs.ts';
-import type { Graph, ValueInfo } from '../../../../workers/engine/tracer/graph.ts';
-import { eliminateDeadNodes } from '../../../../workers/engine/tracer/passes/eliminate-dead-nodes.ts';
-import { int8Weights } from '../../../../workers/engine/tracer/passes/int8-weights.ts';
-import { observeOperands } from '../../../../workers/engine/tracer/passes/observe-operands.ts';
-import { record } from '../../../../workers/engine/tracer/trace.ts';
+import { BoundWeights } from '../../../../core/engine/compiled/bound-weights.ts';
+import { largestName } from '../../../../core/engine/int8/inputs.ts';
+import type { Graph, ValueInfo } from '../../../../core/engine/tracer/graph.ts';
+import { eliminateDeadNodes } from '../../../../core/engine/tracer/passes/eliminate-dead-nodes.ts';
+import { int8Weights } from '../../../../core/engine/tracer/passes/weights/int8-weights.ts';
+import { observeOperands } from '../../../../core/engine/tracer/passes/observe-operands.ts';
+import { record } from '../../../../core/engine/tracer/trace.ts';
 import { randomSource, relativeError } from '../support/numeric.ts';
 import { operators, runGraph, type Data } from '../support/traced.ts';
 

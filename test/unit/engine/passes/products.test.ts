@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
-import type { Graph, ValueInfo } from '../../../../workers/engine/tracer/graph.ts';
-import { eliminateDeadNodes } from '../../../../workers/engine/tracer/passes/eliminate-dead-nodes.ts';
-import { fuseSiblingProducts } from '../../../../workers/engine/tracer/passes/fuse-sibling-products.ts';
-import { joinSummedProducts } from '../../../../workers/engine/tracer/passes/join-summed-products.ts';
-import { record, type TensorProgram } from '../../../../workers/engine/tracer/trace.ts';
+import type { Graph, ValueInfo } from '../../../../core/engine/tracer/graph.ts';
+import { eliminateDeadNodes } from '../../../../core/engine/tracer/passes/eliminate-dead-nodes.ts';
+import { fuseSiblingProducts } from '../../../../core/engine/tracer/passes/products/fuse-sibling-products.ts';
+import { joinSummedProducts } from '../../../../core/engine/tracer/passes/products/join-summed-products.ts';
+import { record, type TensorProgram } from '../../../../core/engine/tracer/trace.ts';
 import { largestDifference, randomSource } from '../support/numeric.ts';
 import { operators, runGraph, type Data } from '../support/traced.ts';
 

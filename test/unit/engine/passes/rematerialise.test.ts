@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
-import type { Graph, ValueInfo } from '../../../../workers/engine/tracer/graph.ts';
-import { rematerialise } from '../../../../workers/engine/tracer/passes/rematerialise.ts';
-import { record, type TensorProgram } from '../../../../workers/engine/tracer/trace.ts';
+import type { Graph, ValueInfo } from '../../../../core/engine/tracer/graph.ts';
+import { rematerialise } from '../../../../core/engine/tracer/passes/rematerialise.ts';
+import { record, type TensorProgram } from '../../../../core/engine/tracer/trace.ts';
 import { largestDifference, randomSource } from '../support/numeric.ts';
 import { operators, runGraph } from '../support/traced.ts';
 

@@ -1,10 +1,10 @@
 import { expect } from 'vitest';
-import { factorKey } from '../../../../workers/formats/peft-keys.ts';
-import type { TrainableArrays } from '../../../../workers/models/adapter.ts';
-import { trainableArrays } from '../../../../workers/models/trainable-arrays.ts';
-import { adamwInit, adamwUpdate, type AdamwStep } from '../../../../workers/engine/optimiser/adamw.ts';
-import { factorArrays, withFactorArrays } from '../../../../workers/engine/optimiser/factors.ts';
-import type { Runtime } from '../../../../workers/engine/runtime.ts';
+import { factorKey } from '../../../../core/formats/peft/peft-keys.ts';
+import type { TrainableArrays } from '../../../../core/models/lora/adapter.ts';
+import { trainableArrays } from '../../../../core/models/lora/trainable-arrays.ts';
+import { adamwInit, adamwUpdate, type AdamwStep } from '../../../../core/training/optimizer/adamw.ts';
+import { factorArrays, withFactorArrays } from '../../../../core/training/optimizer/factors.ts';
+import type { Runtime } from '../../../../core/engine/runtime.ts';
 import { everyPositionBatch, labelBatch, values, type GoldenCase, type Group, type Tensors } from './golden.ts';
 import { largestDifference, relativeError, sum } from './numeric.ts';
 

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { loadBaseModel } from '../../../../workers/formats/hugging-face-model.ts';
-import { loadAdapter } from '../../../../workers/formats/peft-adapter.ts';
-import type { Adapter } from '../../../../workers/models/adapter.ts';
-import type { ParseOptions } from '../../../../workers/models/architecture.ts';
-import type { BaseModel } from '../../../../workers/models/base-model.ts';
-import type { Batch } from '../../../../workers/engine/runtime.ts';
+import { loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
+import { loadAdapter } from '../../../../core/formats/peft/peft-adapter.ts';
+import type { Adapter } from '../../../../core/models/lora/adapter.ts';
+import type { ParseOptions } from '../../../../core/formats/hugging-face/config/parse-model-config.ts';
+import type { BaseModel } from '../../../../core/models/base-model.ts';
+import type { Batch } from '../../../../core/engine/runtime.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../../fixtures/golden');
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { CompiledRuntime } from '../../../../workers/engine/compiled-runtime.ts';
-import type { Target } from '../../../../workers/engine/devices/target.ts';
-import { EngineCache } from '../../../../workers/engine/cache/engine-cache.ts';
-import { trainableArrays } from '../../../../workers/models/trainable-arrays.ts';
+import { CompiledRuntime } from '../../../../core/engine/compiled/compiled-runtime.ts';
+import type { Target } from '../../../../core/engine/devices/target.ts';
+import { EngineCache } from '../../../../core/engine/cache/engine-cache.ts';
+import { trainableArrays } from '../../../../core/models/lora/trainable-arrays.ts';
 import { randomAdapter, randomBase, randomBatch } from './random-model.ts';
 
 /** Counts what is kept: each graph that was traced. */

@@ -1,5 +1,5 @@
 import { afterEach } from 'vitest';
-import type { Runtime } from '../../../../workers/engine/runtime.ts';
+import type { Runtime } from '../../../../core/engine/runtime.ts';
 
 /** To be called once a suite: what is given to the function that it returns is disposed of after each test. */
 export function disposeAfterEach(): <R extends Runtime>(runtime: R) => R {

@@ -1,8 +1,8 @@
-import type { Batch } from '../../../../workers/engine/runtime.ts';
-import type { Adapter, LoraFactors } from '../../../../workers/models/adapter.ts';
-import { adaptableModules, expectedWeights } from '../../../../workers/models/architecture.ts';
-import type { BaseModel } from '../../../../workers/models/base-model.ts';
-import type { ModelConfig } from '../../../../workers/models/model-config.ts';
+import type { Batch } from '../../../../core/engine/runtime.ts';
+import type { Adapter, LoraFactors } from '../../../../core/models/lora/adapter.ts';
+import { adaptableModules, expectedWeights } from '../../../../core/models/architecture/architecture.ts';
+import type { BaseModel } from '../../../../core/models/base-model.ts';
+import type { ModelConfig } from '../../../../core/models/config/model-config.ts';
 import { randomSource } from './numeric.ts';
 
 const TINY: ModelConfig = {

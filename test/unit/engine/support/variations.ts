@@ -1,10 +1,10 @@
 import { expect } from 'vitest';
-import { factorArrays } from '../../../../workers/engine/optimiser/factors.ts';
-import type { Batch, Runtime } from '../../../../workers/engine/runtime.ts';
-import type { Adapter } from '../../../../workers/models/adapter.ts';
-import type { BaseModel } from '../../../../workers/models/base-model.ts';
-import type { ModelConfig, RotaryScaling } from '../../../../workers/models/model-config.ts';
-import { PROJECTIONS } from '../../../../workers/models/projections.ts';
+import { factorArrays } from '../../../../core/training/optimizer/factors.ts';
+import type { Batch, Runtime } from '../../../../core/engine/runtime.ts';
+import type { Adapter } from '../../../../core/models/lora/adapter.ts';
+import type { BaseModel } from '../../../../core/models/base-model.ts';
+import type { ModelConfig, RotaryScaling } from '../../../../core/models/config/model-config.ts';
+import { PROJECTIONS } from '../../../../core/models/lora/projections.ts';
 import { largestDifference } from './numeric.ts';
 import { asDora, randomAdapter, randomBase, randomBatch } from './random-model.ts';
 

@@ -1,14 +1,14 @@
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { loadBaseModel } from '../../../../workers/formats/hugging-face-model.ts';
-import { saveAdapter } from '../../../../workers/formats/peft-adapter.ts';
-import { writeSafetensors } from '../../../../workers/formats/safetensors.ts';
-import { createAdapter } from '../../../../workers/models/lora-init.ts';
-import type { Adapter } from '../../../../workers/models/adapter.ts';
-import type { ModelConfig } from '../../../../workers/models/model-config.ts';
-import { Random } from '../../../../workers/models/random.ts';
-import type { ExampleRow } from '../../../../workers/training/example.ts';
+import { loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
+import { saveAdapter } from '../../../../core/formats/peft/peft-adapter.ts';
+import { writeSafetensors } from '../../../../core/formats/safetensors/safetensors.ts';
+import { createAdapter } from '../../../../core/models/lora/lora-init.ts';
+import type { Adapter } from '../../../../core/models/lora/adapter.ts';
+import type { ModelConfig } from '../../../../core/models/config/model-config.ts';
+import { Random } from '../../../../core/statistics/random.ts';
+import type { ExampleRow } from '../../../../core/data/example.ts';
 
 /** A random base of 95 k parameters with a tokenizer of bytes and merges. */
 export const BASE = path.join(import.meta.dirname, '../../../fixtures/golden/llama-gqa-tied/base');

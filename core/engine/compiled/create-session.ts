@@ -1,0 +1,63 @@
+import * as ort from 'onnxruntime-node';
+import type { Target } from '../devices/target.ts';
+import { encodeSplitModel, type SplitModel } from '../onnx/encode-model.ts';
+import { bindConstants } from '../tracer/passes/bind-constants.ts';
+import type { Graph } from '../tracer/graph.ts';
+
+/** Where a session runs, and with how many threads. */
+export interface SessionSettings {
+  readonly target: Target;
+  /** Of one operator, where the CPU runs it. Default: ONNX Runtime's. */
+  readonly threads?: number;
+  readonly profileFilePrefix?: string | undefined;
+}
+
+/**
+ * For so many microseconds idle threads of a session look for work before they sleep. Without, the thread that is woken
+ * for an operator's other half is often put on the core of the one that wakes it, and the halves run one after the other:
+ * forward passes of an int8 base took 370 ms in place of 170 in most runs on two idle cores. 20 to 200 are equally good
+ * there; at 1000 sessions in turn burn each other's cores. Where another process keeps a core busy it costs up to a fifth.
+ */
+const SPIN_US = '20';
+
+/**
+ * No arena: every session would keep its own peak of activations, while the process heap is shared by all of them at
+ * the same speed. No optimisation: the tracer's passes leave nothing to gain (measured on the CPU), and ONNX Runtime would
+ * merge what is computed again on purpose.
+ */
+const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
+  executionMode: 'sequential',
+  graphOptimizationLevel: 'disabled',
+  enableMemPattern: false,
+  enableCpuMemArena: false,
+  extra: { session: { intra_op: { allow_spinning: '1', spin_duration_us: SPIN_US } } },
+};
+
+/** No warning that operators on shapes run on the CPU, as they should. */
+const ACCELERATOR_OPTIONS: ort.InferenceSession.SessionOptions = { logSeverityLevel: 3 };
+
+/**
+ * A traced graph as its target's sessions take it.
+ * @param weights inputs whose values stay as they are; a target whose sessions keep them gets them as constants
+ */
+export function modelFor(target: Target, traced: Graph, weights: ReadonlyMap<string, Float32Array>): SplitModel {
+  return encodeSplitModel(graphFor(target, traced, weights));
+}
+
+/** A traced graph as its target runs it; arguments as of {@link modelFor}. */
+export function graphFor(target: Target, traced: Graph, weights: ReadonlyMap<string, Float32Array>): Graph {
+  return target.rewrite(target.keepsWeights ? bindConstants(traced, weights) : traced);
+}
+
+/** Makes an ONNX Runtime session of an encoded graph. */
+export async function createSession({ model, externalData }: SplitModel, settings: SessionSettings): Promise<ort.InferenceSession> {
+  const { target, threads, profileFilePrefix } = settings;
+  return ort.InferenceSession.create(model, {
+    ...SESSION_OPTIONS,
+    ...(target.provider === 'cpu' ? {} : ACCELERATOR_OPTIONS),
+    externalData,
+    executionProviders: [target.provider],
+    ...(threads !== undefined && { intraOpNumThreads: threads }),
+    ...(profileFilePrefix !== undefined && { enableProfiling: true, profileFilePrefix }),
+  });
+}

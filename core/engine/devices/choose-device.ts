@@ -1,0 +1,40 @@
+import type { Device, DeviceChoice } from './device.ts';
+import { DeviceUnavailableError } from './device-unavailable-error.ts';
+import { checkPrecision, type Precision, type PrecisionSetting } from './precision.ts';
+import { probeDevice, type DeviceReport } from './probe/probe.ts';
+
+/** The device to compute on, and why it is this one. */
+export interface ChosenDevice {
+  readonly device: Device;
+  readonly reason: string;
+}
+
+/** Devices that are in every installation and need no driver: they are taken without a probe. */
+const ALWAYS_THERE: ReadonlySet<Device> = new Set(['cpu', 'tfjs-cpu']);
+
+export interface ChoiceOptions {
+  /** Default: f32. */
+  readonly precision?: PrecisionSetting;
+  readonly probe?: (device: Device, options: { precision: Precision }) => Promise<DeviceReport>;
+}
+
+/**
+ * The device that was asked for, if it works; `auto` takes CUDA where it works and the CPU elsewhere. WebGPU and the
+ * eager devices are never chosen by themselves.
+ * @throws DeviceUnavailableError where a device was asked for by name and does not work, or none keeps the base in that precision
+ */
+export async function chooseDevice(choice: DeviceChoice, options: ChoiceOptions = {}): Promise<ChosenDevice> {
+  const { precision: setting = 'f32', probe = probeDevice } = options;
+  const precision = setting === 'auto' ? 'f32' : setting;
+  if (choice === 'auto') {
+    const { available, reason } = await probe('cuda', { precision });
+    if (available) return { device: 'cuda', reason };
+    checkPrecision('cpu', precision);
+    return { device: 'cpu', reason: `cuda cannot be used: ${reason}` };
+  }
+  checkPrecision(choice, precision);
+  if (ALWAYS_THERE.has(choice)) return { device: choice, reason: 'asked for' };
+  const report = await probe(choice, { precision });
+  if (!report.available) throw new DeviceUnavailableError(choice, report);
+  return { device: choice, reason: `asked for; ${report.reason}` };
+}

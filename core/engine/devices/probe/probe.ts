@@ -1,0 +1,89 @@
+import { fork } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { REFERENCE, RUNTIME_OF, type Device, type RuntimeKind } from '../device.ts';
+import { explainFailure } from '../explain-failure.ts';
+import type { Precision } from '../precision.ts';
+import { missingRequirement, packageOf } from '../requirements.ts';
+
+/** What is known of a device on this machine. */
+export interface DeviceReport {
+  readonly device: Device;
+  readonly runtime: RuntimeKind;
+  /** The package that computes. */
+  readonly package: string;
+  readonly available: boolean;
+  /** How its probe went, or what is missing. */
+  readonly reason: string;
+  /** What to do where it is not available; null where nothing is known. */
+  readonly hint: string | null;
+}
+
+/** What the probe's process answers: the largest relative difference to the reference, or why there is none. */
+export type ProbeMessage = { readonly difference: number } | { readonly error: string };
+
+export interface ProbeOptions {
+  /** Default 60 s: a GPU's shaders are compiled. */
+  readonly timeoutMs?: number;
+  /** Environment of the probe. Default: this process's own. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Of its constant matrix. Default: f32. */
+  readonly precision?: Precision;
+}
+
+const ENTRY = fileURLToPath(new URL('./probe-process.ts', import.meta.url));
+
+/** Runs the TypeScript sources as they are, wherever the current folder is. */
+const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+
+/**
+ * Says whether a device can be used: looks for what it needs, then runs a small program with its gradient on it and
+ * compares the numbers with the reference's. The program runs in a process of its own, since drivers that are not as
+ * they should be crash or hang.
+ */
+export async function probeDevice(device: Device, options: ProbeOptions = {}): Promise<DeviceReport> {
+  const common = { device, runtime: RUNTIME_OF[device], package: packageOf(device) };
+  if (device === REFERENCE) return { ...common, available: true, reason: 'it is the reference', hint: null };
+  const missing = missingRequirement(device);
+  if (missing) return { ...common, available: false, ...missing };
+  const { message, output } = await runProbeProcess(device, options);
+  if ('error' in message) return { ...common, available: false, ...explainFailure(device, message.error, output) };
+  const reason = `a small program and its gradient agree with the reference to ${message.difference.toExponential(0)}`;
+  return { ...common, available: true, reason, hint: null };
+}
+
+interface ProbeResult {
+  readonly message: ProbeMessage;
+  /** What it wrote to stdout and stderr. */
+  readonly output: string;
+}
+
+function runProbeProcess(device: Device, options: ProbeOptions): Promise<ProbeResult> {
+  const { timeoutMs = 60_000, env = process.env, precision = 'f32' } = options;
+  const child = fork(ENTRY, [device, precision], { execArgv: ['--import', TSX], env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  let output = '';
+  let message: ProbeMessage | null = null;
+  let timedOut = false;
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.once('message', (answer) => (message = answer as ProbeMessage));
+  const timer = setTimeout(() => {
+    timedOut = true;
+    child.kill('SIGKILL');
+  }, timeoutMs);
+  return new Promise((resolve) => {
+    const end = (error: string): void => {
+      clearTimeout(timer);
+      resolve({ message: message ?? { error }, output });
+    };
+    child.once('error', (error) => end(`its probe could not be started: ${error.message}`));
+    child.once('close', (code, signal) => {
+      const how = signal === null ? `exit code ${code}` : signal;
+      end(timedOut ? `its probe did not end within ${timeoutMs} ms` : `its probe died (${how})${lastLine(output)}`);
+    });
+  });
+}
+
+function lastLine(output: string): string {
+  const line = output.trim().split('\n').at(-1) ?? '';
+  return line === '' ? '' : `: ${line}`;
+}

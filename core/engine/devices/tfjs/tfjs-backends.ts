@@ -1,0 +1,46 @@
+import { createRequire } from 'node:module';
+import util from 'node:util';
+import * as tf from '@tensorflow/tfjs';
+import { selectBackend } from '../../eager/select-backend.ts';
+import { BACKEND_OF, type EagerDevice } from '../device.ts';
+import { DeviceUnavailableError } from '../device-unavailable-error.ts';
+import { findTfjsNode, installCommand, type TfjsNodeDevice } from './tfjs-node-package.ts';
+
+export interface LoadOptions {
+  /** Threads of one operator, where the backend can be told. Default: its own. */
+  readonly threads?: number | undefined;
+}
+
+/**
+ * Makes an eager device's backend known to tfjs and current; nothing of it is loaded before. tfjs keeps one engine a
+ * process whatever copy of it a backend brings along.
+ * @throws DeviceUnavailableError where its package is not installed
+ */
+export async function loadBackend(device: EagerDevice, options: LoadOptions = {}): Promise<void> {
+  switch (device) {
+    case 'tfjs-cpu':
+      return;
+    case 'tfjs-wasm':
+      await import('@tensorflow/tfjs-backend-wasm');
+      await tf.setBackend(BACKEND_OF[device]);
+      return;
+    case 'tfjs-node':
+    case 'tfjs-node-gpu':
+      return loadTfjsNode(device, options);
+  }
+}
+
+function loadTfjsNode(device: TfjsNodeDevice, { threads }: LoadOptions): void {
+  const folder = findTfjsNode(device);
+  if (folder === null) {
+    const hint = `run ${installCommand(device)}`;
+    throw new DeviceUnavailableError(device, { reason: `@tensorflow/${device} is not installed`, hint });
+  }
+  // Nearly every op of tfjs-node 4.22 calls it, and Node 23 removed it.
+  const legacy = util as unknown as { isNullOrUndefined?: (value: unknown) => boolean };
+  legacy.isNullOrUndefined ??= (value) => value === null || value === undefined;
+  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
+  if (threads !== undefined) process.env['TF_NUM_INTRAOP_THREADS'] ??= String(threads);
+  createRequire(import.meta.url)(folder);
+  selectBackend(BACKEND_OF[device]);
+}

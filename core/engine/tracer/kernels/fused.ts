@@ -1,0 +1,76 @@
+import type { FusedKernel } from '../../eager/fused-ops.ts';
+import { materialised, valueSymbol } from '../symbol.ts';
+import { castNode } from './elementwise.ts';
+import { emit, emitSymbol, required, type TraceKernel } from './kernel.ts';
+
+/** Inputs x [rows, n] and weight [n]; outputs the normalised rows and 1 / √(mean(x²) + ε), [rows, 1]. */
+const rmsNorm: TraceKernel = (graph, inputs, attributes) => {
+  const x = required(inputs, 'x');
+  const names = graph.node({
+    op: 'SimplifiedLayerNormalization',
+    inputs: [materialised(graph, x), materialised(graph, required(inputs, 'weight'))],
+    outputs: [
+      { shape: x.shape, type: 'float32' },
+      { shape: [...x.shape.slice(0, -1), 1], type: 'float32' },
+    ],
+    attributes: { axis: -1, epsilon: { float: attributes['epsilon'] as number } },
+  });
+  return names.map((name) => valueSymbol(graph, name));
+};
+
+/** Inputs x [tokens, heads · headDim], cos and sin [tokens, pairs]; outputs x rotated. */
+const rotary: TraceKernel = (graph, inputs, attributes) => {
+  const x = required(inputs, 'x');
+  const headDim = attributes['headDim'] as number;
+  const [cos, sin] = [required(inputs, 'cos'), required(inputs, 'sin')];
+  const features = 2 * cos.shape[1]!;
+  const oneRow = [1, ...x.shape];
+  const reshape = (name: string, from: readonly number[], to: readonly number[]) =>
+    emit(graph, { op: 'Reshape', inputs: [name, graph.shape(to, from)], shape: to });
+  const rotated = emit(graph, {
+    op: 'RotaryEmbedding',
+    domain: 'com.microsoft',
+    inputs: [
+      reshape(materialised(graph, x), x.shape, oneRow),
+      graph.integers([0]),
+      materialised(graph, cos),
+      materialised(graph, sin),
+    ],
+    shape: oneRow,
+    attributes: {
+      num_heads: x.shape[1]! / headDim,
+      interleaved: 0,
+      ...(features < headDim && { rotary_embedding_dim: features }),
+    },
+  });
+  return [valueSymbol(graph, reshape(rotated, oneRow, x.shape))];
+};
+
+/** Inputs x [rows, n], indices [updated] and updates [updated, n]; outputs x with the updates added to its rows. */
+const scatterAdd: TraceKernel = (graph, inputs) => {
+  const x = required(inputs, 'x');
+  const indices = required(inputs, 'indices');
+  const rows = [...indices.shape, 1];
+  const reshaped = emit(graph, {
+    op: 'Reshape',
+    inputs: [materialised(graph, indices), graph.shape(rows, indices.shape)],
+    shape: rows,
+    type: indices.type,
+  });
+  const operands = [x, required(inputs, 'updates')].map((symbol) => materialised(graph, symbol));
+  return [
+    emitSymbol(graph, {
+      op: 'ScatterND',
+      inputs: [operands[0]!, castNode(graph, reshaped, rows, 'int64'), operands[1]!],
+      shape: x.shape,
+      attributes: { reduction: 'add' },
+    }),
+  ];
+};
+
+/** Operators that ONNX Runtime has in one piece and tfjs does not. */
+export const fusedKernels: Readonly<Record<FusedKernel, TraceKernel>> = {
+  ReadaptRmsNorm: rmsNorm,
+  ReadaptRotary: rotary,
+  ReadaptScatterAdd: scatterAdd,
+};

@@ -1,0 +1,26 @@
+import { decoderProgram } from '../decoder/program.ts';
+import { programInputs, type ProgramSpec } from '../decoder/program-spec.ts';
+import { expectedWeights } from '../../models/architecture/architecture.ts';
+import type { Graph } from './graph.ts';
+import { isSymbolic, SYMBOLIC_SIZES } from './symbolic-sizes.ts';
+import { trace, traceStages, type TraceStage } from './trace.ts';
+
+/**
+ * The decoder's program as a graph that batches of any size run on.
+ * @throws RangeError where one of the model's dimensions is a multiple of a number that stands for a batch's size
+ */
+export function traceProgram(spec: ProgramSpec): Graph {
+  checkSizes(spec);
+  return trace(decoderProgram(spec), programInputs(spec, SYMBOLIC_SIZES));
+}
+
+/** As {@link traceProgram}, with the graph before and after each pass. */
+export function traceProgramStages(spec: ProgramSpec): TraceStage[] {
+  checkSizes(spec);
+  return traceStages(decoderProgram(spec), programInputs(spec, SYMBOLIC_SIZES));
+}
+
+function checkSizes(spec: ProgramSpec): void {
+  const clash = expectedWeights(spec.config).find(({ shape }) => shape.some(isSymbolic));
+  if (clash) throw new RangeError(`${clash.name} is [${clash.shape.join(', ')}], a size that the tracer cannot tell from a batch's`);
+}

@@ -1,0 +1,78 @@
+import * as tf from '@tensorflow/tfjs';
+import { selectBackend } from '../eager/select-backend.ts';
+import type { Graph, ValueInfo } from './graph.ts';
+import { eliminateDeadNodes } from './passes/eliminate-dead-nodes.ts';
+import { fuseGemmAdd } from './passes/products/fuse-gemm-add.ts';
+import { fuseSiblingProducts } from './passes/products/fuse-sibling-products.ts';
+import { joinSummedProducts } from './passes/products/join-summed-products.ts';
+import { rematerialise } from './passes/rematerialise.ts';
+import { shareEqualNodes } from './passes/share-equal-nodes.ts';
+import { materialised, valueSymbol } from './symbol.ts';
+import { TRACE_BACKEND, traceBackend, type TraceBackend } from './trace-backend.ts';
+
+/** What is done to a recorded graph, in this order. */
+export const PASSES: readonly ((graph: Graph) => Graph)[] = [
+  eliminateDeadNodes,
+  joinSummedProducts,
+  fuseSiblingProducts,
+  shareEqualNodes,
+  fuseGemmAdd,
+  rematerialise,
+];
+
+/** A function over named tensors, written in tfjs ops (gradients included). */
+export type TensorProgram = (inputs: Readonly<Record<string, tf.Tensor>>) => Readonly<Record<string, tf.Tensor>>;
+
+/**
+ * Records a program as a static graph. Runs it once on the tracing backend; nothing is computed.
+ * @param inputs the program's inputs; those it does not use are not in the graph
+ * @throws Error if the program uses a tfjs kernel that the tracer does not know, or reads a value
+ */
+export function trace(program: TensorProgram, inputs: readonly ValueInfo[]): Graph {
+  return PASSES.reduce((graph, pass) => pass(graph), record(program, inputs));
+}
+
+/** A graph on its way through the passes. */
+export interface TraceStage {
+  /** The pass that made it, null for none. */
+  readonly pass: string | null;
+  readonly graph: Graph;
+}
+
+/** As {@link trace}, with every graph on the way: the recorded one, then what each pass makes of it. */
+export function traceStages(program: TensorProgram, inputs: readonly ValueInfo[]): TraceStage[] {
+  const stages: TraceStage[] = [{ pass: null, graph: record(program, inputs) }];
+  for (const pass of PASSES) stages.push({ pass: pass.name, graph: pass(stages.at(-1)!.graph) });
+  return stages;
+}
+
+/** The graph as the kernels recorded it, before any pass. */
+export function record(program: TensorProgram, inputs: readonly ValueInfo[]): Graph {
+  const backend = traceBackend();
+  const previous = tf.engine().backendName as string | null;
+  selectBackend(TRACE_BACKEND);
+  backend.reset();
+  try {
+    tf.tidy(() => recordOutputs(backend, program(inputTensors(backend, inputs))));
+    return backend.graph.build();
+  } finally {
+    backend.reset();
+    if (previous) selectBackend(previous);
+  }
+}
+
+function inputTensors(backend: TraceBackend, inputs: readonly ValueInfo[]): Record<string, tf.Tensor> {
+  return Object.fromEntries(
+    inputs.map((input) => {
+      backend.graph.input(input);
+      const { dataId, shape, dtype } = backend.toInfo(valueSymbol(backend.graph, input.name));
+      return [input.name, tf.engine().makeTensorFromDataId(dataId, shape, dtype, backend)];
+    }),
+  );
+}
+
+function recordOutputs(backend: TraceBackend, outputs: Readonly<Record<string, tf.Tensor>>): void {
+  for (const [name, tensor] of Object.entries(outputs)) {
+    backend.graph.output(name, materialised(backend.graph, backend.symbolOf(tensor)));
+  }
+}

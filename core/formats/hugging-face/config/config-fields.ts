@@ -1,0 +1,89 @@
+import { FormatError } from '../../errors.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Typed access to a JSON object's fields; every complaint names file, field, value and expectation. */
+export class Fields {
+  readonly #json: Json;
+  readonly #file: string;
+  readonly #prefix: string;
+
+  constructor(json: Json, file: string, prefix = '') {
+    this.#json = json;
+    this.#file = file;
+    this.#prefix = prefix;
+  }
+
+  raw(name: string): unknown {
+    return this.#json[name];
+  }
+
+  has(name: string): boolean {
+    return this.#json[name] !== undefined && this.#json[name] !== null;
+  }
+
+  text(name: string, fallback?: string): string {
+    return this.#read(name, 'a string', (value) => typeof value === 'string', fallback);
+  }
+
+  flag(name: string, fallback: boolean): boolean {
+    return this.#read(name, 'true or false', (value) => typeof value === 'boolean', fallback);
+  }
+
+  count(name: string, fallback?: number): number {
+    return this.#read(name, 'a positive integer', (value) => Number.isSafeInteger(value) && Number(value) > 0, fallback);
+  }
+
+  positive(name: string, fallback?: number): number {
+    return this.#read(name, 'a positive number', (value) => Number.isFinite(value) && Number(value) > 0, fallback);
+  }
+
+  /** Null where it is absent or null. */
+  optionalPositive(name: string): number | null {
+    return this.has(name) ? this.positive(name) : null;
+  }
+
+  /** That many positive numbers. */
+  numbers(name: string, length: number): number[] {
+    const accepts = (value: unknown) =>
+      Array.isArray(value) && value.length === length && value.every((each) => Number.isFinite(each) && Number(each) > 0);
+    return this.#read(name, `${length} positive numbers`, accepts);
+  }
+
+  /** A token id, a list of them, or none (absent or null). */
+  tokenIds(name: string): number[] {
+    if (!this.has(name)) return [];
+    const value = this.raw(name);
+    const ids: unknown[] = Array.isArray(value) ? value : [value];
+    if (!ids.every((id) => Number.isSafeInteger(id) && Number(id) >= 0)) throw this.#mistyped(name, 'token ids');
+    return ids as number[];
+  }
+
+  section(name: string): Fields | null {
+    if (!this.has(name)) return null;
+    const value = this.raw(name);
+    if (!isObject(value)) throw this.#mistyped(name, 'an object');
+    return new Fields(value, this.#file, `${this.#prefix}${name}.`);
+  }
+
+  error(code: string, name: string, message: string): FormatError {
+    const subject = this.#prefix + name;
+    return new FormatError({ code, file: this.#file, subject, message: `${subject} ${message}` });
+  }
+
+  #read<T>(name: string, expected: string, accepts: (value: unknown) => boolean, fallback?: T): T {
+    const value = this.has(name) ? this.raw(name) : fallback;
+    if (!accepts(value)) throw this.#mistyped(name, expected, value);
+    return value as T;
+  }
+
+  #mistyped(name: string, expected: string, value: unknown = this.raw(name)): FormatError {
+    const found = value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`;
+    return this.error('invalid_config', name, `${found}, expected ${expected}`);
+  }
+}
+
+/** Whether a JSON value is an object and no list. */
+export function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

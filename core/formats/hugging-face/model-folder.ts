@@ -1,0 +1,71 @@
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { join, sep } from 'node:path';
+import { FormatError } from '../errors.ts';
+import { parseStrictJson } from '../strict-json.ts';
+
+const MAX_JSON_BYTES = 64 << 20;
+
+/**
+ * Path of a file that lies in a model or adapter folder: a plain file name, no link that leaves the folder, and a
+ * regular file. Nothing is opened.
+ * @param namedBy file that errors blame for a bad name; default the file itself
+ * @returns the real path, or null where there is no such file
+ * @throws FormatError `unsafe_path` or `missing_file`
+ */
+export async function resolveInFolder(folder: string, name: string, namedBy: string = name): Promise<string | null> {
+  if (!isPlainFileName(name)) {
+    const message = `file name ${JSON.stringify(name)} leaves the model folder, expected the plain name of a file in it`;
+    throw new FormatError({ code: 'unsafe_path', file: namedBy, subject: name, message });
+  }
+  const root = await realFolder(folder);
+  const path = await realpath(join(root, name)).catch(ifMissing);
+  if (path === null) return null;
+  if (!path.startsWith(root.endsWith(sep) ? root : root + sep)) {
+    const message = 'is a symbolic link that leaves the folder, expected a file in it';
+    throw new FormatError({ code: 'unsafe_path', file: name, message });
+  }
+  if ((await stat(path)).isFile()) return path;
+  throw new FormatError({ code: 'missing_file', file: name, message: 'is not a regular file' });
+}
+
+/** Like {@link resolveInFolder}, for a file that must be there. */
+export async function requireInFolder(folder: string, name: string, namedBy?: string): Promise<string> {
+  const path = await resolveInFolder(folder, name, namedBy);
+  if (path !== null) return path;
+  throw new FormatError({ code: 'missing_file', file: name, message: `file is missing from ${folder}` });
+}
+
+/**
+ * Parses a JSON file of the folder.
+ * @throws FormatError `missing_file`, `unsafe_path`, `invalid_json`
+ */
+export async function readJsonInFolder(folder: string, name: string): Promise<unknown> {
+  const path = await requireInFolder(folder, name);
+  const { size } = await stat(path);
+  if (size > MAX_JSON_BYTES) {
+    throw new FormatError({ code: 'invalid_json', file: name, message: `has ${size} bytes, at most ${MAX_JSON_BYTES}` });
+  }
+  try {
+    return parseStrictJson(new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)));
+  } catch (cause) {
+    const message = `is not valid JSON: ${(cause as Error).message}`;
+    throw new FormatError({ code: 'invalid_json', file: name, message, cause });
+  }
+}
+
+/** @throws FormatError `missing_file` where the folder is not there or not a folder */
+async function realFolder(folder: string): Promise<string> {
+  const root = await realpath(folder).catch(ifMissing);
+  if (root !== null && (await stat(root)).isDirectory()) return root;
+  const message = root === null ? 'folder does not exist' : 'is not a folder';
+  throw new FormatError({ code: 'missing_file', file: folder, message });
+}
+
+function isPlainFileName(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..' && !/[/\\\0]/.test(name);
+}
+
+function ifMissing(error: NodeJS.ErrnoException): null {
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
+  throw error;
+}

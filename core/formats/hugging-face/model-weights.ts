@@ -1,0 +1,183 @@
+import { expectedWeights } from '../../models/architecture/architecture.ts';
+import { parseModelConfig, type ParseOptions } from './config/parse-model-config.ts';
+import type { Tensor } from '../../models/base-model.ts';
+import type { ModelConfig } from '../../models/config/model-config.ts';
+import { isFloatDtype } from '../safetensors/dtypes.ts';
+import { FormatError } from '../errors.ts';
+import { readJsonInFolder, requireInFolder, resolveInFolder } from './model-folder.ts';
+import { SafetensorsFile } from '../safetensors/safetensors.ts';
+
+const CONFIG = 'config.json';
+const SINGLE = 'model.safetensors';
+const INDEX = 'model.safetensors.index.json';
+const HEAD = 'lm_head.weight';
+const EMBEDDING = 'model.embed_tokens.weight';
+
+/** The weights of a base model's folder, open for reading one at a time. The opener closes it. */
+export interface ModelWeights {
+  readonly config: ModelConfig;
+  /** Every tensor of the model, in the architecture's order. */
+  readonly names: readonly string[];
+  /** As stored: the dtypes that occur in the files. */
+  readonly dtypes: readonly string[];
+  shape(name: string): readonly number[];
+  /** Reads one tensor as float32; refuses values that are not finite. */
+  read(name: string): Promise<Tensor>;
+  /** {@link read} for callers that cannot wait, of a tensor that was read and checked before. */
+  readSync(name: string): Tensor;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the folder of a Hugging Face model (config.json with model.safetensors, or an index and its shards) and checks
+ * names and shapes of all tensors against the architecture; no tensor is read, unless a tied head is stored as well.
+ * @throws FormatError naming file, tensor or field, the value found and the one expected
+ */
+export async function openModelWeights(folder: string, options: ParseOptions = {}): Promise<ModelWeights> {
+  const config = await readModelConfig(folder, options);
+  const files: SafetensorsFile[] = [];
+  const close = async () => void (await Promise.all(files.map((file) => file.close())));
+  try {
+    const holders = await openHolders(folder, files);
+    const names = checkNames(config, holders);
+    await checkTiedHead(config, holders);
+    const holder = (name: string) => holderOf(name, holders);
+    return {
+      config,
+      names,
+      dtypes: [...new Set(names.map((name) => holder(name).entry(name).dtype))],
+      shape: (name) => holder(name).entry(name).shape,
+      read: (name) => holder(name).read(name),
+      readSync: (name) => holder(name).readSync(name),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Reads and checks config.json. */
+export async function readModelConfig(folder: string, options: ParseOptions = {}): Promise<ModelConfig> {
+  return parseModelConfig(await readJsonInFolder(folder, CONFIG), CONFIG, options);
+}
+
+/** Tensor name → open file that holds it. */
+type Holders = ReadonlyMap<string, SafetensorsFile>;
+
+/** Opens the file or the shards; whatever is opened goes into `files` for the caller to close. */
+async function openHolders(folder: string, files: SafetensorsFile[]): Promise<Holders> {
+  const single = await resolveInFolder(folder, SINGLE);
+  if (single !== null) {
+    const file = await SafetensorsFile.open(single, SINGLE);
+    files.push(file);
+    return new Map(file.names.map((name) => [name, file]));
+  }
+  if ((await resolveInFolder(folder, INDEX)) === null) throw await noWeights(folder);
+  return openShards(folder, await readIndex(folder), files);
+}
+
+async function openShards(folder: string, index: ReadonlyMap<string, string>, files: SafetensorsFile[]): Promise<Holders> {
+  const shards = [...new Set(index.values())].sort();
+  // All names first: no shard is opened where one of them is unsafe.
+  const paths = new Map<string, string>();
+  for (const shard of shards) paths.set(shard, await requireInFolder(folder, shard, INDEX));
+  const holders = new Map<string, SafetensorsFile>();
+  for (const [shard, path] of paths) {
+    const file = await SafetensorsFile.open(path, shard);
+    files.push(file);
+    for (const name of file.names) {
+      if (index.get(name) !== shard) throw misplaced(name, shard, index.get(name));
+      holders.set(name, file);
+    }
+  }
+  for (const [name, shard] of index) if (!holders.has(name)) throw missing(shard, name, `the index places it here`);
+  return holders;
+}
+
+async function readIndex(folder: string): Promise<ReadonlyMap<string, string>> {
+  const json = await readJsonInFolder(folder, INDEX);
+  const map = isObject(json) ? json['weight_map'] : undefined;
+  if (isObject(map) && Object.values(map).every((shard) => typeof shard === 'string')) {
+    return new Map(Object.entries(map as Record<string, string>));
+  }
+  const message = 'weight_map is not an object of tensor names to file names';
+  throw new FormatError({ code: 'invalid_index', file: INDEX, subject: 'weight_map', message });
+}
+
+/** Both ways: every expected tensor is there in its shape, and nothing else is. */
+function checkNames(config: ModelConfig, holders: Holders): string[] {
+  const expected = new Map(expectedWeights(config).map((spec) => [spec.name, spec.shape]));
+  for (const [name, shape] of expected) checkTensor(name, shape, holderOf(name, holders));
+  for (const [name, holder] of holders) {
+    if (expected.has(name) || isTolerated(name, config)) continue;
+    const message = `unexpected tensor ${name}: ${whyUnexpected(name, config)}`;
+    throw new FormatError({ code: 'unexpected_tensor', file: holder.file, subject: name, message });
+  }
+  return [...expected.keys()];
+}
+
+function checkTensor(name: string, shape: readonly number[], holder: SafetensorsFile): void {
+  const entry = holder.entry(name);
+  if (entry.shape.length !== shape.length || entry.shape.some((size, i) => size !== shape[i])) {
+    const message = `tensor ${name} has shape [${entry.shape.join(', ')}], expected [${shape.join(', ')}] by ${CONFIG}`;
+    throw new FormatError({ code: 'wrong_shape', file: holder.file, subject: name, message });
+  }
+  if (isFloatDtype(entry.dtype)) return;
+  const message = `tensor ${name} is ${entry.dtype}, supported: F32, F16, BF16`;
+  throw new FormatError({ code: 'unsupported_dtype', file: holder.file, subject: name, message });
+}
+
+/** Old files store the rotary frequencies, which follow from the config; a tied head may be stored beside its twin. */
+function isTolerated(name: string, config: ModelConfig): boolean {
+  return name.endsWith('.rotary_emb.inv_freq') || (name === HEAD && config.tieWordEmbeddings);
+}
+
+/** Readers disagree on which of two different tensors a tied model uses, so they must be equal. */
+async function checkTiedHead(config: ModelConfig, holders: Holders): Promise<void> {
+  const holder = holders.get(HEAD);
+  if (!holder || !config.tieWordEmbeddings) return;
+  checkTensor(HEAD, [config.vocabSize, config.hiddenSize], holder);
+  const head = await holder.read(HEAD);
+  const embedding = await holderOf(EMBEDDING, holders).read(EMBEDDING);
+  if (Buffer.from(head.data.buffer).equals(Buffer.from(embedding.data.buffer))) return;
+  const message = `tensor ${HEAD} differs from ${EMBEDDING}, expected equal values: tie_word_embeddings is true in ${CONFIG}`;
+  throw new FormatError({ code: 'tied_head_differs', file: holder.file, subject: HEAD, message });
+}
+
+function holderOf(name: string, holders: Holders): SafetensorsFile {
+  const holder = holders.get(name);
+  if (holder) return holder;
+  const files = [...new Set([...holders.values()].map((file) => file.file))];
+  throw missing(files.length === 1 ? files[0]! : INDEX, name, `${CONFIG} asks for it`);
+}
+
+function whyUnexpected(name: string, config: ModelConfig): string {
+  const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
+  if (layer !== undefined && Number(layer) >= config.numLayers) {
+    return `${CONFIG} has ${config.numLayers} layers, so there is no layer ${layer}`;
+  }
+  return `a ${config.modelType} model has no such tensor`;
+}
+
+function missing(file: string, name: string, reason: string): FormatError {
+  return new FormatError({ code: 'missing_tensor', file, subject: name, message: `tensor ${name} is missing: ${reason}` });
+}
+
+function misplaced(name: string, shard: string, expected: string | undefined): FormatError {
+  const place = expected === undefined ? 'does not list it' : `places it in ${expected}`;
+  const message = `unexpected tensor ${name}: ${INDEX} ${place}`;
+  return new FormatError({ code: 'unexpected_tensor', file: shard, subject: name, message });
+}
+
+async function noWeights(folder: string): Promise<FormatError> {
+  const pickle = (await resolveInFolder(folder, 'pytorch_model.bin')) !== null;
+  const message = pickle
+    ? 'file is missing; pytorch_model.bin is a pickle, which can run code and is never read: save it as safetensors'
+    : `file is missing, and so is ${INDEX}: expected one of them`;
+  return new FormatError({ code: pickle ? 'pickle_refused' : 'missing_file', file: SINGLE, message });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Adapter, LoraConfig } from '../../models/lora/adapter.ts';
+import { loraSettings } from '../../models/lora/lora-config.ts';
+import { isTargeted } from '../../models/lora/module-pattern.ts';
+import { trainableArrays } from '../../models/lora/trainable-arrays.ts';
+import { ADAPTER_MANIFEST, encodeManifest, type AdapterManifest } from './adapter-manifest.ts';
+import { writeFileAtomic, writeFolderAtomic } from '../atomic-file.ts';
+import { firstNonFinite } from '../safetensors/dtypes.ts';
+import { ADAPTER_CONFIG } from './peft-config.ts';
+import { ADAPTER_WEIGHTS, factorKey } from './peft-keys.ts';
+import { factorShapes } from './peft-tensors.ts';
+import { writeSafetensors, type TensorToWrite } from '../safetensors/safetensors.ts';
+
+export interface SaveAdapterOptions {
+  /** `base_model_name_or_path`; PEFT and serving engines show it and do not insist on it. */
+  readonly baseModelName?: string;
+  /** Written as `readapt.json`, with checksums; left out where there is none. */
+  readonly manifest?: AdapterManifest;
+  /** Replace a folder that is there. Default false: a non-empty one is an error. */
+  readonly replace?: boolean;
+}
+
+/**
+ * Writes an adapter as a PEFT folder (float32) that `PeftModel.from_pretrained` and vLLM load, atomically: the folder
+ * appears whole or not at all.
+ * @throws Error where the adapter contradicts its own config (rank, scaling, targets, DoRA) or holds a value not finite
+ */
+export async function saveAdapter(folder: string, adapter: Adapter, options: SaveAdapterOptions = {}): Promise<void> {
+  const tensors = tensorsOf(adapter);
+  checkAdapter(adapter, tensors);
+  const config = encodeConfig(adapter.config, options.baseModelName);
+  await writeFolderAtomic(
+    folder,
+    async (temporary) => {
+      await writeSafetensors(join(temporary, ADAPTER_WEIGHTS), tensors);
+      await writeFileAtomic(join(temporary, ADAPTER_CONFIG), config);
+      if (!options.manifest) return;
+      const files = [ADAPTER_CONFIG, ADAPTER_WEIGHTS];
+      const manifest = await encodeManifest(options.manifest, adapterSha256(adapter), temporary, files);
+      await writeFileAtomic(join(temporary, ADAPTER_MANIFEST), manifest);
+    },
+    { replace: options.replace },
+  );
+}
+
+/** SHA-256 (hex) over what an adapter computes: each module's scaling, shapes and float32 factors (and magnitude), in name order. */
+export function adapterSha256(adapter: Adapter): string {
+  const hash = createHash('sha256');
+  for (const name of [...adapter.modules.keys()].sort()) {
+    const factors = adapter.modules.get(name)!;
+    const { rank, inFeatures, outFeatures, scaling, magnitude } = factors;
+    hash.update(`${JSON.stringify([name, rank, inFeatures, outFeatures, scaling, ...(magnitude ? ['dora'] : [])])}\n`);
+    for (const [, data] of trainableArrays(factors)) hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
+}
+
+function tensorsOf(adapter: Adapter): Map<string, TensorToWrite> {
+  const tensors = new Map<string, TensorToWrite>();
+  for (const [name, factors] of adapter.modules) {
+    const shapes = factorShapes(factors);
+    for (const [factor, data] of trainableArrays(factors)) tensors.set(factorKey(name, factor), { shape: shapes[factor], data });
+  }
+  return tensors;
+}
+
+/** A reader derives ranks and scalings from the config alone, so both must follow from it. */
+function checkAdapter({ config, modules }: Adapter, tensors: ReadonlyMap<string, TensorToWrite>): void {
+  if (modules.size === 0) throw new Error('adapter has no module');
+  const settings = loraSettings(config, [...modules.keys()]);
+  for (const [name, { rank, scaling, magnitude }] of modules) {
+    const expected = settings.get(name)!;
+    if (rank !== expected.rank) throw new Error(`module ${name} has rank ${rank}, expected ${expected.rank} by the config`);
+    if (Math.abs(scaling - expected.scaling) > 1e-6 * expected.scaling) {
+      throw new Error(`module ${name} has scaling ${scaling}, expected ${expected.scaling} by the config`);
+    }
+    if (Boolean(config.useDora) !== (magnitude !== undefined)) {
+      const found = magnitude ? 'a magnitude' : 'no magnitude';
+      throw new Error(`module ${name} has ${found}, but use_dora is ${Boolean(config.useDora)} in the config`);
+    }
+    if (!isTargeted(name, config.targetModules)) throw new Error(`module ${name} is none of the config's target modules`);
+  }
+  for (const [key, { data }] of tensors) {
+    const at = firstNonFinite(data);
+    if (at >= 0) throw new Error(`tensor ${key} holds a value that is not finite: ${data[at]} at flat index ${at}`);
+  }
+}
+
+/** The fields that every PEFT since 0.10 knows: an older one refuses a field it has not heard of. */
+function encodeConfig(config: LoraConfig, baseModelName: string | undefined): string {
+  const json = {
+    alpha_pattern: config.alphaPattern,
+    auto_mapping: null,
+    base_model_name_or_path: baseModelName ?? null,
+    bias: 'none',
+    fan_in_fan_out: false,
+    inference_mode: true,
+    init_lora_weights: true,
+    layer_replication: null,
+    layers_pattern: null,
+    layers_to_transform: null,
+    loftq_config: {},
+    lora_alpha: config.alpha,
+    lora_dropout: config.dropout ?? 0,
+    megatron_config: null,
+    megatron_core: 'megatron.core',
+    modules_to_save: null,
+    peft_type: 'LORA',
+    r: config.rank,
+    rank_pattern: config.rankPattern,
+    revision: null,
+    target_modules: [...config.targetModules].sort(),
+    task_type: 'CAUSAL_LM',
+    use_dora: config.useDora ?? false,
+    use_rslora: config.useRslora,
+  };
+  return `${JSON.stringify(json, null, 2)}\n`;
+}

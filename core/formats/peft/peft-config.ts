@@ -1,0 +1,172 @@
+import { fullMatches, isTargeted, PatternError, suffixMatches } from '../../models/lora/module-pattern.ts';
+import { FormatError } from '../errors.ts';
+import { readJsonInFolder } from '../hugging-face/model-folder.ts';
+import { refuseUnsupported } from './peft-fields.ts';
+
+export const ADAPTER_CONFIG = 'adapter_config.json';
+
+/** What `adapter_config.json` says of a LoRA adapter that Readapt can use. */
+export interface PeftConfig {
+  readonly rank: number;
+  readonly alpha: number;
+  readonly useRslora: boolean;
+  readonly useDora: boolean;
+  /** Share of the factors' inputs that training drops; nothing is dropped when the adapter is used. */
+  readonly dropout: number;
+  readonly rankPattern: Readonly<Record<string, number>>;
+  readonly alphaPattern: Readonly<Record<string, number>>;
+  /** Suffixes of module names, or a regular expression for whole names (`all-linear` is every linear layer). */
+  readonly targetModules: readonly string[] | string;
+  readonly excludeModules: readonly string[] | string;
+  /** Layers in which suffixes are looked for (full names hold in any); null is all of them. */
+  readonly layersToTransform: readonly number[] | null;
+  /** Regular expressions for what stands before the layer's number; empty accepts anything. */
+  readonly layersPattern: readonly string[];
+  readonly baseModelName: string | null;
+}
+
+/**
+ * Reads and checks `adapter_config.json`. Fields of other PEFT versions are accepted where they change nothing.
+ * @throws FormatError `unsupported_adapter` or `invalid_adapter_config`, naming field, value and what is supported
+ */
+export async function readAdapterConfig(folder: string): Promise<PeftConfig> {
+  return parseAdapterConfig(await readJsonInFolder(folder, ADAPTER_CONFIG));
+}
+
+/** {@link readAdapterConfig} for JSON that is already parsed. */
+export function parseAdapterConfig(json: unknown): PeftConfig {
+  if (!isObject(json)) throw invalid('', 'is not a JSON object');
+  refuseUnsupported(json);
+  const config: PeftConfig = {
+    rank: positive(json, 'r', isRank, 'a positive integer'),
+    alpha: positive(json, 'lora_alpha', isPositive, 'a positive number'),
+    useRslora: json['use_rslora'] === true,
+    useDora: json['use_dora'] === true,
+    dropout: dropout(json['lora_dropout']),
+    rankPattern: pattern(json, 'rank_pattern', isRank, 'positive integers'),
+    alphaPattern: pattern(json, 'alpha_pattern', isPositive, 'positive numbers'),
+    targetModules: modules(json, 'target_modules'),
+    excludeModules: json['exclude_modules'] ? modules(json, 'exclude_modules') : [],
+    layersToTransform: layers(json['layers_to_transform']),
+    layersPattern: strings(json['layers_pattern'], 'layers_pattern'),
+    baseModelName: typeof json['base_model_name_or_path'] === 'string' ? json['base_model_name_or_path'] : null,
+  };
+  if (typeof config.targetModules === 'string' && config.layersToTransform) {
+    throw invalid('layers_to_transform', 'is given, expected null where target_modules is a regular expression');
+  }
+  return config;
+}
+
+/** What of a {@link PeftConfig} says which modules are adapted. */
+export type ModuleSelection = Pick<PeftConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>;
+
+/**
+ * Which modules an adapter changes, as PEFT decides it (`check_target_module_exists`).
+ * @param names full module names such as `model.layers.0.self_attn.q_proj`
+ * @throws FormatError `invalid_adapter_config` for an unusable regular expression
+ */
+export function selectModules(selection: ModuleSelection, names: readonly string[]): string[] {
+  const excluded = matchModules(selection.excludeModules, 'exclude_modules', names);
+  const targeted = matchModules(selection.targetModules, 'target_modules', names);
+  const inLayers = matchLayers(selection, names);
+  return names.filter((_, i) => targeted[i] && !excluded[i] && inLayers[i]);
+}
+
+/** Runs `use` and turns a bad regular expression of the config's `field` into a FormatError. */
+export function withPatterns<T>(field: string, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    if (error instanceof PatternError) throw invalid(field, `holds an unusable value: ${error.message}`, error);
+    throw error;
+  }
+}
+
+function matchModules(targets: readonly string[] | string, field: string, names: readonly string[]): boolean[] {
+  if (typeof targets !== 'string') return names.map((name) => isTargeted(name, targets));
+  if (field === 'target_modules' && targets.toLowerCase() === 'all-linear') return names.map(() => true);
+  return withPatterns(field, () => fullMatches(targets, names));
+}
+
+/** The first number in a name is its layer's. */
+const LAYER = /^(.*?)\.(\d+)\./;
+
+function matchLayers({ targetModules, layersToTransform, layersPattern }: ModuleSelection, names: readonly string[]): boolean[] {
+  if (layersToTransform === null) return names.map(() => true);
+  const containers = names.map((name) => LAYER.exec(name)?.[1] ?? '');
+  const matches = withPatterns('layers_pattern', () => suffixMatches(layersPattern, containers));
+  return names.map((name, i) => {
+    if (typeof targetModules !== 'string' && targetModules.includes(name)) return true;
+    const layer = LAYER.exec(name)?.[2];
+    const inPattern = layersPattern.length === 0 || matches.some((row) => row[i]);
+    return layer !== undefined && inPattern && layersToTransform.includes(Number(layer));
+  });
+}
+
+function positive(json: Json, field: string, accepts: (value: unknown) => boolean, expected: string): number {
+  const value = json[field];
+  if (accepts(value)) return value as number;
+  throw invalid(field, `${value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`}, expected ${expected}`);
+}
+
+/** Null and absent are 0: PEFT 0.3 has no default. */
+function dropout(value: unknown): number {
+  const share = value ?? 0;
+  if (typeof share === 'number' && share >= 0 && share < 1) return share;
+  throw invalid('lora_dropout', `is ${JSON.stringify(value)}, expected a number of at least 0 and below 1`);
+}
+
+function pattern(
+  json: Json,
+  field: string,
+  accepts: (value: unknown) => boolean,
+  expected: string,
+): Record<string, number> {
+  const value = json[field] ?? {};
+  if (isObject(value) && Object.values(value).every(accepts)) return value as Record<string, number>;
+  throw invalid(field, `is ${JSON.stringify(value)}, expected an object of module names to ${expected}`);
+}
+
+function modules(json: Json, field: string): string[] | string {
+  const value = json[field];
+  if (typeof value === 'string' && value !== '') return value;
+  const list = Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === 'string');
+  if (list) return value as string[];
+  const found = value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`;
+  throw invalid(field, `${found}, expected a list of module names, a regular expression or "all-linear"`);
+}
+
+/** An empty list stands for all layers, as in PEFT. */
+function layers(value: unknown): number[] | null {
+  if (value === undefined || value === null) return null;
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  if (list.length === 0) return null;
+  if (list.every((layer) => Number.isInteger(layer) && (layer as number) >= 0)) return list as number[];
+  throw invalid('layers_to_transform', `is ${JSON.stringify(value)}, expected layer numbers`);
+}
+
+function strings(value: unknown, field: string): string[] {
+  if (value === undefined || value === null || value === '') return [];
+  const list: unknown[] = Array.isArray(value) ? value : [value];
+  if (list.every((item) => typeof item === 'string')) return list;
+  throw invalid(field, `is ${JSON.stringify(value)}, expected strings`);
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isRank(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) > 0;
+}
+
+function isPositive(value: unknown): boolean {
+  return Number.isFinite(value) && (value as number) > 0;
+}
+
+function invalid(field: string, message: string, cause?: unknown): FormatError {
+  const code = 'invalid_adapter_config';
+  return new FormatError({ code, file: ADAPTER_CONFIG, subject: field, message: `${field} ${message}`.trim(), cause });
+}

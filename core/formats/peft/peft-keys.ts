@@ -1,0 +1,85 @@
+import type { TrainableName } from '../../models/lora/trainable-arrays.ts';
+import { FormatError } from '../errors.ts';
+
+export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
+
+const SUFFIXES: Readonly<Record<TrainableName, string>> = {
+  a: 'lora_A.weight',
+  b: 'lora_B.weight',
+  magnitude: 'lora_magnitude_vector',
+};
+
+/** The key under which PEFT stores one of a module's tensors; what is written, and what messages name. */
+export function factorKey(module: string, name: TrainableName): string {
+  return `base_model.model.${module}.${SUFFIXES[name]}`;
+}
+
+/** A file's keys by module, in the order of the file. */
+export type FactorKeys = ReadonlyMap<string, Partial<Record<TrainableName, string>>>;
+
+interface ParsedKey {
+  readonly module: string;
+  readonly name: TrainableName;
+  /** Name of the adapter within its PEFT model, where the key has it. */
+  readonly adapter: string | undefined;
+}
+
+/**
+ * Every spelling of a key: PEFT strips the adapter's name (`lora_A.default.weight`) when it saves, other tools write the
+ * model's own state; some leave out `base_model.model.`; and since PEFT 0.11 the magnitude is the `weight` of a module.
+ */
+const KEY =
+  /^(?:base_model\.model\.)?(.+?)\.(?:lora_([AB])(?:\.([^.]+))?\.weight|lora_magnitude_vector(?:\.(?!weight$)([^.]+))?(?:\.weight)?)$/;
+
+function parseKey(key: string): ParsedKey | null {
+  const [, module, factor, factorAdapter, magnitudeAdapter] = KEY.exec(key) ?? [];
+  if (module === undefined) return null;
+  const name = factor === 'A' ? 'a' : factor === 'B' ? 'b' : 'magnitude';
+  return { module, name, adapter: factorAdapter ?? magnitudeAdapter };
+}
+
+/**
+ * Sorts a file's keys, however they are spelt, by module and tensor.
+ * @throws FormatError `unexpected_tensor` for a key that is none of a LoRA adapter's, a tensor that is there twice, or
+ *   more than one adapter in the file
+ */
+export function sortKeys(keys: readonly string[]): FactorKeys {
+  const sorted = new Map<string, Partial<Record<TrainableName, string>>>();
+  const adapters = new Set<string>();
+  for (const key of keys) {
+    const parsed = parseKey(key);
+    if (parsed === null) throw unexpectedKey(key, kindOf(key));
+    const { module, name, adapter } = parsed;
+    if (adapter !== undefined) adapters.add(adapter);
+    if (adapters.size > 1) throw unexpectedKey(key, `the file holds several adapters (${[...adapters].join(', ')}), expected one`);
+    const entry = sorted.get(module) ?? {};
+    if (entry[name] !== undefined) throw unexpectedKey(key, `the same tensor is there as ${entry[name]}`);
+    entry[name] = key;
+    sorted.set(module, entry);
+  }
+  return sorted;
+}
+
+/** Whether every key is spelt as PEFT writes it and serving engines look for it. */
+export function areSpeltAsPeft(keys: FactorKeys): boolean {
+  return [...keys].every(([module, entry]) => {
+    return Object.entries(entry).every(([name, key]) => key === factorKey(module, name as TrainableName));
+  });
+}
+
+export function unexpectedKey(key: string, reason: string): FormatError {
+  const message = `unexpected key ${key}: ${reason}`;
+  return new FormatError({ code: 'unexpected_tensor', file: ADAPTER_WEIGHTS, subject: key, message });
+}
+
+const EMBEDDINGS =
+  "the base's own embeddings or head, saved beside the adapter, are not carried over: where the vocabulary is " +
+  'unchanged, save the adapter again with save_embedding_layers=False';
+
+function kindOf(key: string): string {
+  if (key.includes('lora_magnitude_vector')) return 'expected base_model.model.<module>.lora_magnitude_vector';
+  if (key.includes('lora_embedding')) return 'adapted embeddings are not supported';
+  if (/\.(embed_tokens|lm_head)\.(base_layer\.)?weight$/.test(key)) return EMBEDDINGS;
+  if (key.includes('.lora_')) return 'expected base_model.model.<module>.lora_A.weight or lora_B.weight';
+  return 'it is no LoRA factor (expected base_model.model.<module>.lora_A.weight or lora_B.weight)';
+}

@@ -1,0 +1,49 @@
+import type { Random } from '../statistics/random.ts';
+import { matmul, transposedMatmul } from './matmul.ts';
+import { columns, zeros, type Matrix } from './matrix.ts';
+import { qr } from './qr.ts';
+import { svd, type SvdFactors } from './svd.ts';
+
+export interface RandomisedSvdOptions {
+  /** Singular triplets wanted; at most min(rows, cols) are returned. */
+  readonly rank: number;
+  /** Directions sampled beyond `rank`. Default 8. */
+  readonly oversampling?: number;
+  /** Power iterations; each multiplies by A Aᵀ and sharpens the decay of the spectrum. Default 2. */
+  readonly powerIterations?: number;
+  /** Source of the Gaussian test matrix; the only randomness. */
+  readonly random: Random;
+}
+
+/**
+ * The leading singular triplets of A: randomised range finder with power iterations, a QR between multiplications, and
+ * an exact SVD of the projected matrix (Halko, Martinsson and Tropp, Finding structure with randomness, SIAM Review
+ * 53, 2011: algorithms 4.4 and 5.1). Falls back to the dense SVD where the sample would span the whole space anyway.
+ * @returns U [rows, k], S [k] descending, V [cols, k] with k = min(rank, rows, cols)
+ */
+export function randomisedSvd(a: Matrix, options: RandomisedSvdOptions): SvdFactors {
+  const { rank, oversampling = 8, powerIterations = 2, random } = options;
+  const smaller = Math.min(a.rows, a.cols);
+  const samples = rank + oversampling;
+  if (samples >= smaller) return leading(svd(a), rank);
+  const basis = rangeFinder(a, samples, powerIterations, random);
+  const projected = svd(transposedMatmul(basis, a));
+  return leading({ ...projected, u: matmul(basis, projected.u) }, rank);
+}
+
+/** Orthonormal Q [rows, samples] whose span nearly holds A's leading left singular vectors. */
+function rangeFinder(a: Matrix, samples: number, powerIterations: number, random: Random): Matrix {
+  const test = zeros(a.cols, samples);
+  for (let i = 0; i < test.data.length; i++) test.data[i] = random.normal();
+  let basis = qr(matmul(a, test)).q;
+  for (let iteration = 0; iteration < powerIterations; iteration++) {
+    const cobasis = qr(transposedMatmul(a, basis)).q;
+    basis = qr(matmul(a, cobasis)).q;
+  }
+  return basis;
+}
+
+function leading({ u, s, v }: SvdFactors, rank: number): SvdFactors {
+  const k = Math.min(rank, s.length);
+  return { u: columns(u, 0, k), s: s.slice(0, k), v: columns(v, 0, k) };
+}

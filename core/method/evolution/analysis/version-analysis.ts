@@ -1,0 +1,70 @@
+import { adviseOn, type Advice } from './advisor.ts';
+import { energyCurve, capturedEnergy, overallCapturedEnergy } from '../captured-energy.ts';
+import type { Evolution, EvolutionOptions } from '../evolution.ts';
+import { evolutionBetweenFolders } from '../folder-evolution.ts';
+import { unadaptableParts } from '../unadaptable-parts.ts';
+import { compareVersions, type VersionComparison } from './version-comparison.ts';
+
+/** Everything that is known of two base versions before anything is trained. */
+export interface VersionAnalysis {
+  readonly comparison: VersionComparison;
+  /** Null where the versions are incompatible: there is nothing to carry over. */
+  readonly evolution: Evolution | null;
+}
+
+/**
+ * Compares two base models by their folders; weights are read only where the versions are compatible.
+ * @throws FormatError
+ */
+export async function analyseVersions(
+  oldFolder: string,
+  newFolder: string,
+  options: EvolutionOptions = {},
+): Promise<VersionAnalysis> {
+  const comparison = await compareVersions(oldFolder, newFolder);
+  const evolution = comparison.differences.length > 0 ? null : await evolutionBetweenFolders(oldFolder, newFolder, options);
+  return { comparison, evolution };
+}
+
+/** An analysis as plain JSON, without the factors. @param advice for one adapter; default: for any */
+export function summariseAnalysis(analysis: VersionAnalysis, advice: Advice = adviseOn(analysis)) {
+  const { comparison, evolution } = analysis;
+  const { tokenizer, differences, settings } = comparison;
+  const { added, removed, moved } = tokenizer.vocabulary;
+  return {
+    advice,
+    differences,
+    changed_settings: settings,
+    tokenizer: {
+      vocabulary: { added: added.length, removed: removed.length, moved: moved.length },
+      added_tokens: tokenizer.addedTokens,
+      merges: tokenizer.merges,
+      encoding: tokenizer.encoding,
+      decoding: tokenizer.decoding,
+      roles: tokenizer.roles,
+      chat_template: tokenizer.chatTemplate,
+    },
+    ...(evolution === null ? {} : summariseEvolution(evolution)),
+  };
+}
+
+/** Drifts are ‖W_new − W_old‖ / ‖W_old‖; captured energy is the share of ‖W_new − W_old‖² that the kept directions hold. */
+function summariseEvolution(evolution: Evolution) {
+  const modules = [...evolution.modules].map(([name, module]) => {
+    return [name, { drift: module.drift, rank: module.rank, captured_energy: capturedEnergy(module) }] as const;
+  });
+  const drifts = (entries: ReadonlyMap<string, { readonly drift: number }>) => {
+    return Object.fromEntries([...entries].map(([name, { drift }]) => [name, { drift }]));
+  };
+  return {
+    old_fingerprint: evolution.oldFingerprint,
+    new_fingerprint: evolution.newFingerprint,
+    overall_drift: evolution.overall.drift,
+    adaptable_drift: evolution.adaptable.drift,
+    captured_energy: overallCapturedEnergy(evolution),
+    captured_energy_by_rank: energyCurve(evolution),
+    modules: Object.fromEntries(modules),
+    unadaptable_parts: drifts(unadaptableParts(evolution)),
+    unadaptable: drifts(evolution.unadaptable),
+  };
+}

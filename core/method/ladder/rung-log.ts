@@ -1,0 +1,68 @@
+import type { CandidateRecord, LadderState, RungName, RungReport } from './adaptation.ts';
+import { isBetter } from '../gate/readiness-gate.ts';
+
+/** What happened on each rung and how long it took; a resumed run counts on. */
+export class RungLog {
+  readonly #now: () => number;
+  readonly #ms = new Map<RungName, number>();
+  readonly #skipped = new Map<RungName, string>();
+  #current: RungName | null = null;
+  #since = 0;
+
+  constructor(now: () => number, resumed?: Pick<LadderState, 'rungMs' | 'skipped'>) {
+    this.#now = now;
+    for (const [rung, ms] of Object.entries(resumed?.rungMs ?? {})) this.#ms.set(rung as RungName, ms);
+    for (const [rung, reason] of Object.entries(resumed?.skipped ?? {})) this.#skipped.set(rung as RungName, reason);
+  }
+
+  /** The rung under way in this process. */
+  get current(): RungName | null {
+    return this.#current;
+  }
+
+  enter(rung: RungName): void {
+    this.leave();
+    this.#current = rung;
+    this.#since = this.#now();
+  }
+
+  leave(): void {
+    if (this.#current !== null) this.#ms.set(this.#current, this.#msOf(this.#current));
+    this.#current = null;
+  }
+
+  skip(rung: RungName, reason: string): void {
+    this.#skipped.set(rung, reason);
+  }
+
+  state(): Pick<LadderState, 'rungMs' | 'skipped'> {
+    const entered = new Set([...this.#ms.keys(), ...(this.#current === null ? [] : [this.#current])]);
+    const rungMs = Object.fromEntries([...entered].map((rung) => [rung, this.#msOf(rung)]));
+    return { rungMs, skipped: Object.fromEntries(this.#skipped) };
+  }
+
+  /** A line for every rung of the strategy. */
+  reports(rungs: readonly RungName[], candidates: readonly CandidateRecord[]): RungReport[] {
+    const first = candidates.find(({ passed }) => passed);
+    return rungs.map((rung) => this.#report(rung, candidates.filter((candidate) => candidate.rung === rung), first));
+  }
+
+  #report(rung: RungName, own: readonly CandidateRecord[], first: CandidateRecord | undefined): RungReport {
+    const ms = this.#msOf(rung);
+    const candidate = own.length > 0 ? own.reduce((best, next) => (isPreferred(next, best) ? next : best)) : null;
+    if (candidate) return { rung, result: candidate.passed ? 'passed' : 'failed', reason: null, ms, candidate };
+    const skipped = this.#skipped.get(rung);
+    if (skipped !== undefined) return { rung, result: 'skipped', reason: skipped, ms, candidate };
+    const reason = first ? `${first.rung} passed` : 'the run ended before';
+    return { rung, result: 'not_run', reason, ms, candidate };
+  }
+
+  #msOf(rung: RungName): number {
+    return (this.#ms.get(rung) ?? 0) + (rung === this.#current ? this.#now() - this.#since : 0);
+  }
+}
+
+/** Whether a candidate comes before another: one that passed before one that did not, then by the metric. */
+export function isPreferred(a: CandidateRecord, b: CandidateRecord): boolean {
+  return a.passed === b.passed ? isBetter(a.metric, b.metric) : a.passed;
+}

@@ -1,0 +1,147 @@
+import type { Adapter } from '../../models/lora/adapter.ts';
+import type { CandidateRecord, RungName } from './adaptation.ts';
+import { fineTunedStrategy, type Ladder } from './ladder.ts';
+import { isBetter } from '../gate/readiness-gate.ts';
+import { DEFAULT_REGULARISATION, NO_REGULARISATION, type RegularisationOptions } from '../regularization/regularization.ts';
+import type { Rung } from './rungs.ts';
+
+export interface FineTuneRungOptions {
+  /** `own`: as the run's options say; null: none. */
+  readonly regularisation: 'own' | RegularisationOptions | null;
+  /** Whether the run's patience ends it early. Default false. */
+  readonly patient?: boolean;
+}
+
+/** Fine-tunes the best untrained candidate so far. */
+export function fineTuneRung(options: FineTuneRungOptions): Rung {
+  return trainingRung('fine_tune', startOfBest, options);
+}
+
+/** Trains a fresh adapter, with what is left of the budget. */
+export const scratchRung: Rung = trainingRung('scratch', freshStart, { regularisation: null });
+
+/**
+ * Trains with the gate at every evaluation. Before the first pass it may use what is left of the budget; after it, here or
+ * on an earlier rung, `refineSteps` more, and only what is better beyond noise is published.
+ */
+function trainingRung(name: RungName, startOf: (ladder: Ladder) => Start, options: FineTuneRungOptions): Rung {
+  return {
+    name,
+    refines: true,
+    async run(ladder) {
+      const training = new Training(ladder, name, options.patient ? (ladder.options.patience ?? 0) : 0);
+      const obstacle = training.obstacle();
+      if (obstacle !== null) return obstacle === '' ? undefined : ladder.skip(name, obstacle);
+      ladder.enter(name);
+      const start = startOf(ladder);
+      await ladder.checkpoint();
+      ladder.context.phase('fine_tune');
+      await ladder.context.fineTune({
+        rung: name,
+        initial: start.adapter,
+        fresh: start.strategy === 'scratch',
+        regularisation: regularisationOf(ladder, options),
+        steps: training.steps,
+        evaluateEvery: ladder.options.evaluateEvery,
+        onEvaluate: async (step, adapter) => {
+          const { alpha, beta, groups, strategy } = start;
+          const proposal = { id: `${name}@${step}`, rung: name, strategy, alpha, beta, groups, step };
+          await ladder.consider(proposal, adapter, 'fine_tune');
+          return training.isOver() ? 'stop' : 'continue';
+        },
+      });
+    },
+  };
+}
+
+/** When one training begins and ends; a function of what the gate has judged, so that a resumed run decides the same. */
+class Training {
+  /** Its budget. */
+  readonly steps: number;
+  readonly #ladder: Ladder;
+  readonly #rung: RungName;
+  readonly #patience: number;
+  /** Something that it did not train itself had passed. */
+  readonly #refinesAnother: boolean;
+
+  constructor(ladder: Ladder, rung: RungName, patience: number) {
+    const { steps, refineSteps = 0 } = ladder.options;
+    this.#ladder = ladder;
+    this.#rung = rung;
+    this.#patience = patience;
+    const first = ladder.candidates.find(({ passed }) => passed);
+    this.#refinesAnother = first !== undefined && first.rung !== rung;
+    const left = steps - this.#stepsOfOthers();
+    this.steps = Math.max(0, this.#refinesAnother ? Math.min(left, refineSteps) : left);
+  }
+
+  /** Why there is nothing to train; an empty reason where nothing is missing by that, null where there is. */
+  obstacle(): string | null {
+    const { context, isPublished } = this.#ladder;
+    if (isPublished && (this.#refinesAnother ? this.steps === 0 || this.#isRefinedElsewhere() : this.isOver())) return '';
+    if (context.canTrain === false) return 'no training rows are shared';
+    if (this.steps === 0) return this.#stepsOfOthers() > 0 ? 'the budget of steps is used up' : 'the budget of steps is 0';
+    return this.isOver() ? '' : null;
+  }
+
+  isOver(): boolean {
+    const own = this.#ladder.candidatesOf(this.#rung);
+    const last = own.at(-1)?.step ?? 0;
+    if (last >= this.steps) return true;
+    if (!this.#ladder.isPublished) return this.#patience > 0 && own.length > 0 && sinceBest(own) >= this.#patience;
+    const passedAt = this.#refinesAnother ? 0 : own.find(({ passed }) => passed)!.step;
+    return last >= passedAt + (this.#ladder.options.refineSteps ?? 0);
+  }
+
+  /** Steps that trainings on other rungs took. */
+  #stepsOfOthers(): number {
+    const others = this.#ladder.candidates.filter(({ rung, step }) => rung !== this.#rung && step > 0);
+    const rungs = new Set(others.map(({ rung }) => rung));
+    return [...rungs].reduce((sum, rung) => sum + this.#ladder.candidatesOf(rung).at(-1)!.step, 0);
+  }
+
+  /** Another training has passed, and refined what it found itself. */
+  #isRefinedElsewhere(): boolean {
+    return this.#stepsOfOthers() > 0;
+  }
+}
+
+/** Evaluations since the best of them. */
+function sinceBest(candidates: readonly CandidateRecord[]): number {
+  let best = 0;
+  candidates.forEach(({ metric }, i) => {
+    if (isBetter(metric, candidates[best]!.metric)) best = i;
+  });
+  return candidates.length - 1 - best;
+}
+
+/** With the coefficients of its fusion. */
+interface Start extends Pick<CandidateRecord, 'strategy' | 'alpha' | 'beta' | 'groups'> {
+  readonly adapter: Adapter;
+}
+
+function freshStart({ context }: Ladder): Start {
+  return { adapter: context.createFresh(context.seed), alpha: null, beta: null, strategy: 'scratch' };
+}
+
+/** A resumed run finds the same one: it is chosen by what the state has recorded. */
+function startOfBest(ladder: Ladder): Start {
+  const chosen = bestStart(ladder);
+  const { alpha, beta, groups } = chosen;
+  return { adapter: ladder.initialOf(chosen), alpha, beta, groups, strategy: fineTunedStrategy(chosen) };
+}
+
+/** The best untrained candidate by the gate's metric; among equals the one of the smaller loss on the search rows. */
+function bestStart(ladder: Ladder): CandidateRecord {
+  const untrained = ladder.candidates.filter(({ step }) => step === 0);
+  const lossOf = (candidate: CandidateRecord) => ladder.searchLossOf(candidate) ?? Infinity;
+  return untrained.reduce((best, next) => {
+    if (isBetter(next.metric, best.metric)) return next;
+    return !isBetter(best.metric, next.metric) && lossOf(next) < lossOf(best) ? next : best;
+  });
+}
+
+function regularisationOf(ladder: Ladder, { regularisation }: FineTuneRungOptions): RegularisationOptions {
+  if (regularisation === null) return NO_REGULARISATION;
+  return regularisation === 'own' ? (ladder.options.regularisation ?? DEFAULT_REGULARISATION) : regularisation;
+}

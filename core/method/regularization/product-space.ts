@@ -1,0 +1,78 @@
+import type { LoraFactors } from '../../models/lora/adapter.ts';
+
+/** Gradients in the shapes of the factors. */
+export interface ProductGradients {
+  readonly a: Float32Array;
+  readonly b: Float32Array;
+}
+
+/**
+ * ‖s (B A − B₀ A₀)‖², the squared distance of two updates as the layer sees them, without forming either. With the r × r
+ * Gram matrices of the factors,
+ *
+ *     ‖BA − B₀A₀‖² = ⟨BᵀB, AAᵀ⟩ − 2 ⟨BᵀB₀, AA₀ᵀ⟩ + ⟨B₀ᵀB₀, A₀A₀ᵀ⟩
+ *
+ * since ⟨BA, B₀A₀⟩ = tr(Aᵀ BᵀB₀ A₀) (ours; the identity is that of any product of two factors).
+ * @param origin of the same shape; null is zero
+ */
+export function squaredProductDistance(factors: LoraFactors, origin: LoraFactors | null): number {
+  const own = inner(grams(factors, factors));
+  const distance = origin ? own - 2 * inner(grams(factors, origin)) + inner(grams(origin, origin)) : own;
+  // Rounding may leave a little less than nothing of two equal products.
+  return factors.scaling ** 2 * Math.max(0, distance);
+}
+
+/**
+ * Gradients of ½ ‖s (B A − B₀ A₀)‖²: with D = BA − B₀A₀,
+ *
+ *     ∂/∂B = s² D Aᵀ = s² (B (AAᵀ) − B₀ (A₀Aᵀ)),   ∂/∂A = s² Bᵀ D = s² ((BᵀB) A − (BᵀB₀) A₀)
+ */
+export function productGradients(factors: LoraFactors, origin: LoraFactors | null): ProductGradients {
+  const a = new Float32Array(factors.a.length);
+  const b = new Float32Array(factors.b.length);
+  const square = factors.scaling ** 2;
+  addProducts({ a, b }, factors, grams(factors, factors), square);
+  if (origin) addProducts({ a, b }, origin, grams(factors, origin), -square);
+  return { a, b };
+}
+
+/** B₁ᵀB₂ and A₁A₂ᵀ, each [r₁, r₂], row-major. */
+interface Grams {
+  readonly b: Float64Array;
+  readonly a: Float64Array;
+}
+
+function grams(first: LoraFactors, second: LoraFactors): Grams {
+  const [rows, cols] = [first.rank, second.rank];
+  const { inFeatures, outFeatures } = first;
+  const a = new Float64Array(rows * cols);
+  const b = new Float64Array(rows * cols);
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < cols; j++) {
+      let sum = 0;
+      for (let k = 0; k < inFeatures; k++) sum += first.a[i * inFeatures + k]! * second.a[j * inFeatures + k]!;
+      a[i * cols + j] = sum;
+      sum = 0;
+      for (let k = 0; k < outFeatures; k++) sum += first.b[k * rows + i]! * second.b[k * cols + j]!;
+      b[i * cols + j] = sum;
+    }
+  }
+  return { a, b };
+}
+
+function inner({ a, b }: Grams): number {
+  return a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+}
+
+/** Adds factor · (BᵀB′) A′ to a, [r, in], and factor · B′ (A A′ᵀ)ᵀ to b, [out, r]; the Grams are [r, r′]. */
+function addProducts(into: ProductGradients, { a, b, rank, inFeatures, outFeatures }: LoraFactors, gram: Grams, factor: number): void {
+  const rows = gram.a.length / rank;
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < rank; j++) {
+      const left = factor * gram.b[i * rank + j]!;
+      const right = factor * gram.a[i * rank + j]!;
+      for (let k = 0; k < inFeatures; k++) into.a[i * inFeatures + k]! += left * a[j * inFeatures + k]!;
+      for (let k = 0; k < outFeatures; k++) into.b[k * rows + i]! += right * b[k * rank + j]!;
+    }
+  }
+}

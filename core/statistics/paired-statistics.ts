@@ -1,0 +1,122 @@
+import { Random } from './random.ts';
+import { normalQuantile } from './distributions.ts';
+
+/** How two versions differ on the same rows, each row right (1) or wrong (0) under either. */
+export interface Flips {
+  /** Wrong under the first, right under the second. */
+  readonly gains: number;
+  /** Right under the first, wrong under the second: negative flips. */
+  readonly losses: number;
+  readonly rows: number;
+}
+
+/** @throws RangeError where the two have not the same number of rows */
+export function countFlips(before: ArrayLike<number>, after: ArrayLike<number>): Flips {
+  requireSameRows(before, after);
+  let gains = 0;
+  let losses = 0;
+  for (let i = 0; i < before.length; i++) {
+    if (after[i]! > before[i]!) gains++;
+    else if (after[i]! < before[i]!) losses++;
+  }
+  return { gains, losses, rows: before.length };
+}
+
+/**
+ * Lower bound of the difference of two paired proportions (after − before), one-sided: Tango's score interval (Statistics
+ * in Medicine 17, 1998, 891–908), the inversion of his score test of non-inferiority. With d the difference and q the
+ * maximum likelihood estimate of the share of losses under it, the larger root of
+ *
+ *     2n q² + ((2n − gains + losses) d − gains − losses) q − losses · d (1 − d) = 0
+ *
+ * the bound is the d at which (gains − losses − n d) / √(n (2q + d (1 − d))) = z. At d = 0 that is McNemar's statistic.
+ * @param confidence of the one-sided bound, in (0.5, 1)
+ * @returns a difference in [−1, 1]
+ */
+export function lowerBoundOfDifference({ gains, losses, rows }: Flips, confidence: number): number {
+  const z = normalQuantile(confidence);
+  let low = -1;
+  let high = (gains - losses) / rows;
+  // The statistic falls from +∞ to 0 on the way.
+  for (let i = 0; i < 60; i++) {
+    const middle = (low + high) / 2;
+    if (tangoStatistic({ gains, losses, rows }, middle) > z) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
+function tangoStatistic({ gains, losses, rows }: Flips, difference: number): number {
+  const b = (2 * rows - gains + losses) * difference - gains - losses;
+  const c = -losses * difference * (1 - difference);
+  const share = (Math.sqrt(Math.max(0, b * b - 8 * rows * c)) - b) / (4 * rows);
+  const variance = rows * (2 * share + difference * (1 - difference));
+  return variance > 0 ? (gains - losses - rows * difference) / Math.sqrt(variance) : Infinity;
+}
+
+/** Losses of the same rows under two versions: sums over the completion tokens, and how many tokens there are. */
+export interface PairedLosses {
+  readonly before: ArrayLike<number>;
+  readonly after: ArrayLike<number>;
+  readonly tokens: ArrayLike<number>;
+}
+
+/** Mean difference in nats a token, and its standard error over rows (of a ratio: Cochran, Sampling Techniques, 6.4). */
+export interface MeanDifference {
+  readonly value: number;
+  readonly standardError: number;
+}
+
+export function lossDifference({ before, after, tokens }: PairedLosses): MeanDifference {
+  requireSameRows(before, after);
+  const differences = Float64Array.from(before, (loss, i) => after[i]! - loss);
+  return meanDifference(differences, tokens, (i) => i);
+}
+
+/** Resamples of the bootstrap. */
+const RESAMPLES = 2000;
+
+/**
+ * Upper bound of the mean loss difference (after − before, nats a token), one-sided: bootstrap-t over rows (Efron and
+ * Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5), that is, the standard error times a quantile of the
+ * studentised resamples in place of one of the normal distribution, since a few rows often carry most of a loss.
+ * @param options `confidence` of the one-sided bound, in (0.5, 1); `seed` of the resamples
+ */
+export function upperBoundOfLossDifference(
+  losses: PairedLosses,
+  { confidence, seed = 0 }: { readonly confidence: number; readonly seed?: number },
+): number {
+  const { value, standardError } = lossDifference(losses);
+  if (!Number.isFinite(value) || standardError === 0) return value;
+  const { before, after, tokens } = losses;
+  const differences = Float64Array.from(before, (loss, i) => after[i]! - loss);
+  const random = Random.fromSeed(seed);
+  const rows = differences.length;
+  const picked = new Uint32Array(rows);
+  const studentised = Float64Array.from({ length: RESAMPLES }, () => {
+    for (let i = 0; i < rows; i++) picked[i] = random.integer(rows);
+    const resampled = meanDifference(differences, tokens, (i) => picked[i]!);
+    if (resampled.standardError > 0) return (resampled.value - value) / resampled.standardError;
+    return resampled.value === value ? 0 : Math.sign(resampled.value - value) * Infinity;
+  }).sort();
+  return value - standardError * studentised[Math.floor((1 - confidence) * RESAMPLES)]!;
+}
+
+function meanDifference(differences: Float64Array, tokens: ArrayLike<number>, row: (i: number) => number): MeanDifference {
+  const rows = differences.length;
+  let sum = 0;
+  let count = 0;
+  for (let i = 0; i < rows; i++) {
+    sum += differences[row(i)]!;
+    count += tokens[row(i)]!;
+  }
+  const value = sum / count;
+  let squares = 0;
+  for (let i = 0; i < rows; i++) squares += (differences[row(i)]! - value * tokens[row(i)]!) ** 2;
+  return { value, standardError: rows > 1 ? Math.sqrt((squares * rows) / (rows - 1)) / count : Infinity };
+}
+
+function requireSameRows(before: ArrayLike<number>, after: ArrayLike<number>): void {
+  if (before.length === after.length && before.length > 0) return;
+  throw new RangeError(`${after.length} rows are paired with ${before.length}, expected the same rows, at least one`);
+}

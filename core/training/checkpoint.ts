@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FormatError } from '../formats/errors.ts';
+import { withSafetensors, writeSafetensors } from '../formats/safetensors/safetensors.ts';
+
+/** All that a run needs to go on: plain JSON state, and tensors by name. */
+export interface Checkpoint {
+  readonly state: unknown;
+  readonly tensors: ReadonlyMap<string, Float32Array>;
+}
+
+/** How many the store keeps of a job. */
+export const KEPT_CHECKPOINTS = 2;
+const FILE_NAME = /^checkpoint-(\d{8})\.safetensors$/;
+
+/**
+ * The checkpoints of one job in a folder of its own. Each is one safetensors file with the state and a SHA-256 over
+ * everything in its metadata, written under a temporary name, synced and renamed. The last two are kept, so that one
+ * that turns out damaged is not the only one.
+ */
+export class CheckpointStore {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async save(checkpoint: Checkpoint): Promise<void> {
+    await mkdir(this.#folder, { recursive: true });
+    const numbers = await this.#numbers();
+    const next = (numbers[0] ?? 0) + 1;
+    const state = JSON.stringify(checkpoint.state);
+    const tensors = new Map([...checkpoint.tensors].map(([name, data]) => [name, { shape: [data.length], data }]));
+    const metadata = { format: 'readapt-checkpoint', state, sha256: checksum(state, checkpoint.tensors) };
+    await writeSafetensors(this.#path(next), tensors, { metadata });
+    for (const number of numbers.slice(KEPT_CHECKPOINTS - 1)) await rm(this.#path(number), { force: true });
+  }
+
+  /** The newest checkpoint that is whole, or null where there is none. */
+  async latest(): Promise<Checkpoint | null> {
+    for (const number of await this.#numbers()) {
+      const checkpoint = await this.#read(number);
+      if (checkpoint) return checkpoint;
+    }
+    return null;
+  }
+
+  /** Removes every checkpoint, once the job has ended. */
+  async clear(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Numbers of the checkpoints that are there, newest first. */
+  async #numbers(): Promise<number[]> {
+    const names = await readdir(this.#folder).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    const numbers = names.flatMap((name) => FILE_NAME.exec(name)?.[1] ?? []).map(Number);
+    return numbers.sort((a, b) => b - a);
+  }
+
+  #path(number: number): string {
+    return join(this.#folder, `checkpoint-${String(number).padStart(8, '0')}.safetensors`);
+  }
+
+  /** Null for a damaged file: an older checkpoint or the beginning is a place to go on from, too. */
+  async #read(number: number): Promise<Checkpoint | null> {
+    try {
+      return await withSafetensors(this.#path(number), async (file) => {
+        const tensors = new Map<string, Float32Array>();
+        for (const name of file.names) tensors.set(name, (await file.read(name)).data);
+        const { state, sha256 } = file.header.metadata;
+        if (state === undefined || checksum(state, tensors) !== sha256) return null;
+        return { state: JSON.parse(state) as unknown, tensors };
+      });
+    } catch (error) {
+      if (error instanceof FormatError) return null;
+      throw error;
+    }
+  }
+}
+
+function checksum(state: string, tensors: ReadonlyMap<string, Float32Array>): string {
+  const hash = createHash('sha256').update(state);
+  for (const name of [...tensors.keys()].sort()) {
+    const data = tensors.get(name)!;
+    hash.update(`\n${JSON.stringify([name, data.length])}\n`);
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,26 @@
+import type { Adapter } from '../../models/lora/adapter.ts';
+import { mapTrainable, trainableArrays } from '../../models/lora/trainable-arrays.ts';
+import type { GradientResult } from '../../engine/runtime.ts';
+import type { Arrays } from './adamw.ts';
+
+/** An adapter's factors as the optimiser's parameters: `<module>.a`, `.b` and (DoRA) `.magnitude`, no copies. */
+export function factorArrays(factors: Adapter['modules'] | GradientResult['gradients']): Arrays {
+  const arrays = new Map<string, Float32Array>();
+  for (const [module, values] of factors) {
+    for (const [name, array] of trainableArrays(values)) arrays.set(`${module}.${name}`, array);
+  }
+  return arrays;
+}
+
+/** The adapter with other factors, named as {@link factorArrays} names them. */
+export function withFactorArrays(adapter: Adapter, arrays: Arrays): Adapter {
+  const modules = [...adapter.modules].map(([module, factors]) => {
+    const replaced = mapTrainable(factors, (_, name) => {
+      const array = arrays.get(`${module}.${name}`);
+      if (!array) throw new RangeError(`the factors of ${module} are missing`);
+      return array;
+    });
+    return [module, { ...factors, ...replaced }] as const;
+  });
+  return { ...adapter, modules: new Map(modules) };
+}

@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runAdaptation } from '../../../core/adaptation/adaptation.ts';
+import { fromOutcomes, toOutcomes, type OutcomesSubject } from '../../../core/adaptation/gate-outcomes.ts';
+import type { JobListener } from '../../../core/adaptation/job-listener.ts';
+import type { GateOutcomes, JobSpec } from '../../../workers/training/protocol.ts';
+import { Session } from '../../../core/engine/base-cache.ts';
+import { plainJob } from '../training/support/tiny-job.ts';
+import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
+
+const row = (promptIds: number[], completionIds: number[]) => ({ promptIds, completionIds, row: { prompt: '', completion: '' } });
+const choices = { texts: ['a', 'b'], prefix: [], suffixes: [[1], [2]], indexOf: () => 0 };
+const SUBJECT: OutcomesSubject = { metric: 'accuracy', precision: 'int8', data: { test: [row([1, 2], [3]), row([4], [5, 6])], choices } };
+const MEASURED = {
+  metric: { name: 'accuracy', value: 0.5, standardError: 0.5, rows: 2 },
+  outcomes: { values: Float64Array.of(1, 0), tokens: [1, 2] },
+} as const;
+
+describe('what is kept of a measurement', () => {
+  const kept = JSON.parse(JSON.stringify(toOutcomes(MEASURED, SUBJECT))) as GateOutcomes;
+
+  it('is the measurement again', () => {
+    expect(fromOutcomes(kept, SUBJECT)).toEqual({ ...MEASURED, outcomes: { values: [1, 0], tokens: [1, 2] } });
+  });
+
+  it.each<[string, Partial<OutcomesSubject>]>([
+    ['of another metric', { metric: 'exact_match' }],
+    ['of another precision', { precision: 'f32' }],
+    ['of other choices', { data: { ...SUBJECT.data, choices: { ...choices, suffixes: [[1], [7]] } } }],
+    ['of rows in another order', { data: { ...SUBJECT.data, test: SUBJECT.data.test.toReversed() } }],
+    ['of rows divided elsewhere', { data: { ...SUBJECT.data, test: [row([1], [2, 3]), row([4], [5, 6])] } }],
+  ])('is nothing %s', (_, change) => {
+    expect(fromOutcomes(kept, { ...SUBJECT, ...change })).toBeNull();
+  });
+
+  it('does not depend on choices that its metric does not rank', () => {
+    const subject = { ...SUBJECT, metric: 'loss' } as const;
+    expect(toOutcomes(MEASURED, subject)).toEqual(toOutcomes(MEASURED, { ...subject, data: { ...SUBJECT.data, choices: null } }));
+  });
+});
+
+describe('a job', () => {
+  let family: TinyFamily;
+  let session: Session;
+  beforeAll(async () => {
+    family = await createTinyFamily();
+    session = new Session({ threads: 1 });
+  });
+  afterAll(async () => {
+    await session.dispose();
+    await removeTinyFamily(family);
+  });
+
+  async function run(name: string, changes: Partial<JobSpec>) {
+    const old: GateOutcomes[] = [];
+    const published: GateOutcomes[] = [];
+    const listener: JobListener = {
+      phase: () => undefined,
+      progress: () => undefined,
+      metrics: () => undefined,
+      baselines: () => undefined,
+      event: () => undefined,
+      old: (outcomes) => void old.push(outcomes),
+      publish: (_sequence, _dir, _candidate, outcomes) => Promise.resolve(void published.push(outcomes)),
+    };
+    const gate = { kind: 'relative', margin: 10 } as const;
+    const spec = plainJob(family, name, { gate, options: { strategy: 'reuse' }, ...changes });
+    return { outcome: await runAdaptation(session, spec, listener, new AbortController().signal), old, published };
+  }
+
+  it('measures the old version once for all that are told of it', async () => {
+    const first = await run('first', {});
+    expect(first.old).toHaveLength(1);
+    const second = await run('second', { old: first.old[0]! });
+    expect(second.old).toEqual([]);
+    expect(second.outcome.target).toBe(first.outcome.target);
+    expect(second.outcome.baselines).toEqual(first.outcome.baselines);
+    expect(second.published).toEqual(first.published);
+    expect(second.outcome.best).toEqual(first.outcome.best);
+  });
+
+  it('publishes with what the next rollout would measure', async () => {
+    const { published } = await run('published', {});
+    const asOld = await run('next', { oldBase: family.newBase });
+    expect(published).toEqual(asOld.old);
+  });
+
+  it('measures anew where what it is told is of other rows', async () => {
+    const first = await run('other', {});
+    const stale = { ...first.old[0]!, digest: `sha256:${'0'.repeat(64)}`, value: -100 };
+    const again = await run('again', { old: stale });
+    expect(again.old).toEqual(first.old);
+    expect(again.outcome.target).toBe(first.outcome.target);
+  });
+
+  it('completes its baselines by it where its gate does not need it', async () => {
+    const gate = { kind: 'absolute', target: 100 } as const;
+    const first = await run('absolute', { gate });
+    expect(first.old).toHaveLength(1);
+    const second = await run('absolute again', { gate, old: first.old[0]! });
+    expect(second.old).toEqual([]);
+    expect(second.outcome.baselines).toEqual(first.outcome.baselines);
+  });
+});

@@ -1,0 +1,180 @@
+import { describe, expect, it, test } from 'vitest';
+import type { Batch, Runtime } from '../../../core/engine/runtime.ts';
+import { findChoices, type ChoiceSet } from '../../../core/data/choices.ts';
+import { accuracy, exactMatch, meanLoss, measure } from '../../../core/data/evaluation.ts';
+import type { TokenizedExample } from '../../../core/data/example.ts';
+
+/*
+ * A language model of four tokens that looks at the last token alone. Row t: probabilities of what follows token t.
+ *   after 0: 1 with 1/2, 2 with 1/4, 3 with 1/4        after 1: 3 always but 1/4 (to 0)
+ *   after 2: 3 always but 1/8 (to 0)                   after 3: uniform
+ */
+const NEXT = [
+  [0, 1 / 2, 1 / 4, 1 / 4],
+  [1 / 4, 0, 0, 3 / 4],
+  [1 / 8, 0, 0, 7 / 8],
+  [1 / 4, 1 / 4, 1 / 4, 1 / 4],
+];
+
+interface CountingRuntime extends Runtime {
+  /** Labels that went through, by call. */
+  readonly calls: { kind: string; labels: number }[];
+}
+
+function bigramRuntime(vocabSize = 4): CountingRuntime {
+  const calls: { kind: string; labels: number }[] = [];
+  const after = (batch: Batch, label: number): number[] => NEXT[batch.inputIds[batch.labelPositions[label]!]!]!;
+  const count = (kind: string, batch: Batch): void => {
+    calls.push({ kind, labels: batch.labelPositions.length });
+  };
+  return {
+    calls,
+    name: 'bigram',
+    base: { config: { vocabSize } },
+    labelLosses: async (_: unknown, batch: Batch) => {
+      count('losses', batch);
+      return Float32Array.from(batch.labelTargets, (target, i) => -Math.log(after(batch, i)[target]!));
+    },
+    logits: async (_: unknown, batch: Batch) => {
+      count('logits', batch);
+      // Shifted, since logits are no log-probabilities.
+      return Float32Array.from([...batch.labelPositions.keys()].flatMap((i) => after(batch, i).map((p) => Math.log(p) + 5)));
+    },
+  } as unknown as CountingRuntime;
+}
+
+function example(promptIds: number[], completionIds: number[], completion = ''): TokenizedExample {
+  return { promptIds, completionIds, row: { prompt: '', completion } };
+}
+
+function choicesOf(suffixes: Record<string, number[]>, prefix: number[] = []): ChoiceSet {
+  const texts = Object.keys(suffixes);
+  const indexOf: ChoiceSet['indexOf'] = ({ completion }) => texts.indexOf(completion);
+  return { texts, prefix, suffixes: Object.values(suffixes), indexOf };
+}
+
+describe('meanLoss', () => {
+  it('averages over completion tokens, not over examples', async () => {
+    const examples = [example([3, 0], [1]), example([0], [2, 3, 1])];
+    const result = await meanLoss(bigramRuntime(), null, examples);
+    const first = Math.log(2);
+    const second = Math.log(4) + Math.log(8 / 7) + Math.log(4);
+    expect(result.value).toBeCloseTo((first + second) / 4, 6);
+    expect(result.perExample[0]).toBeCloseTo(first, 6);
+    expect(result.perExample[1]).toBeCloseTo(second, 6);
+    expect(result.tokens).toBe(2 + 3);
+    const mean = (first + second) / 4;
+    const residuals = (first - mean) ** 2 + (second - 3 * mean) ** 2;
+    expect(result.standardError).toBeCloseTo(Math.sqrt(residuals * 2) / 4, 6);
+  });
+});
+
+test.each(['loss', 'exact_match', 'accuracy'] as const)('%s of many labels goes through in passes whose logits fit in memory', async (metric) => {
+  const examples = [example([0], [1, 3], 'x'), example([3, 0], [1], 'y'), example([0], [2, 3, 1], 'z'), example([0], [1], 'y')];
+  const choices = choicesOf({ x: [1, 3], y: [1], z: [2, 3, 1] });
+  const whole = await measure(bigramRuntime(), null, examples, { metric, choices });
+  // 4 labels fit into 2 ** 24 logits.
+  const runtime = bigramRuntime(2 ** 22);
+  const parts = await measure(runtime, null, examples, { metric, choices });
+  expect(parts).toEqual(whole);
+  expect(runtime.calls.length).toBeGreaterThan(1);
+  expect(Math.max(...runtime.calls.map(({ labels }) => labels))).toBeLessThanOrEqual(4);
+});
+
+describe('accuracy', () => {
+  const single = choicesOf({ a: [1], b: [2], c: [3] });
+
+  it('ranks single-token choices with one row an example', async () => {
+    const runtime = bigramRuntime();
+    const examples = [example([0], [1], 'a'), example([1], [3], 'b'), example([2], [3], 'c'), example([0], [2], 'b')];
+    const result = await accuracy(runtime, null, examples, { choices: single });
+    expect([...result.perExample]).toEqual([1, 0, 1, 0]);
+    expect(result.value).toBe(0.5);
+    expect(result.standardError).toBeCloseTo(0.25, 12);
+    expect(runtime.calls).toEqual([{ kind: 'logits', labels: 4 }]);
+  });
+
+  it('sums log-probabilities of longer choices and completes only those that can still win', async () => {
+    // After 0: "1 0" has 1/2 · 1/4 = 1/8, "2 3" has 1/4 · 7/8 = 7/32, "3" has 1/4 and wins.
+    const choices = choicesOf({ x: [1, 0], y: [2, 3], z: [3] });
+    const runtime = bigramRuntime();
+    const result = await accuracy(runtime, null, [example([0], [3], 'z')], { choices });
+    expect(result.value).toBe(1);
+    const completed = runtime.calls.filter(({ kind }) => kind === 'losses').reduce((total, { labels }) => total + labels, 0);
+    // "1 0" for sure; "2 3" is tied with "3" by its bound and stands first, so it is completed, too.
+    expect(completed).toBe(2);
+  });
+
+  it('needs one row where the own choice leads, whatever its length', async () => {
+    // After 0: "1 3" has 1/2 · 3/4 = 3/8 and "2 3" at most 1/4.
+    const choices = choicesOf({ x: [1, 3], y: [2, 3] });
+    const runtime = bigramRuntime();
+    expect((await accuracy(runtime, null, [example([0], [1, 3], 'x')], { choices })).value).toBe(1);
+    expect(runtime.calls.map(({ kind }) => kind)).toEqual(['logits']);
+    // A wrong row completes the leader: only then is it known to be above its own.
+    expect((await accuracy(runtime, null, [example([0], [2, 3], 'y')], { choices })).value).toBe(0);
+    expect(runtime.calls.map(({ kind }) => kind)).toEqual(['logits', 'logits', 'losses']);
+  });
+
+  it('completes an own choice that is too long to be fed along', async () => {
+    const long = [1, 3, 0, 1, 3];
+    const runtime = bigramRuntime();
+    const result = await accuracy(runtime, null, [example([0], long, 'x')], { choices: choicesOf({ x: long, y: [3] }) });
+    // "1 3 0 1 3" has 1/2 · 3/4 · 1/4 · 1/2 · 3/4, "3" has 1/4.
+    expect(result.value).toBe(0);
+    expect(runtime.calls.map(({ kind }) => kind)).toEqual(['logits', 'losses']);
+  });
+
+  it('feeds a shared beginning along with the prompt', async () => {
+    // After 0 and the prefix 1: 3 (3/4) beats 0 (1/4).
+    const choices = choicesOf({ x: [0], y: [3] }, [1]);
+    const result = await accuracy(bigramRuntime(), null, [example([0], [1, 3], 'y'), example([0], [1, 0], 'x')], { choices });
+    expect([...result.perExample]).toEqual([1, 0]);
+  });
+});
+
+describe('exactMatch', () => {
+  it('is what greedy decoding reproduces', async () => {
+    // Greedy after 0: 1, then 3, then 0 (the first of equals).
+    const examples = [example([0], [1, 3]), example([0], [1, 3, 0]), example([0], [1, 3, 2]), example([0], [2, 3])];
+    const result = await exactMatch(bigramRuntime(), null, examples);
+    expect([...result.perExample]).toEqual([1, 1, 0, 0]);
+    expect(result.value).toBe(0.5);
+  });
+});
+
+describe('measure', () => {
+  it('refuses accuracy without choices and an empty list', async () => {
+    const run = (metric: 'accuracy' | 'loss', examples: TokenizedExample[]) =>
+      measure(bigramRuntime(), null, examples, { metric, choices: null });
+    await expect(run('accuracy', [example([0], [1])])).rejects.toThrow('2 to 20 distinct completions');
+    await expect(run('loss', [])).rejects.toThrow('no examples');
+  });
+});
+
+describe('findChoices', () => {
+  const tokenizer = {
+    vocabSize: 256,
+    encode: (text: string) => [...text].map((character) => character.charCodeAt(0)),
+    decode: () => '',
+    tokenId: () => undefined,
+  };
+  const rows = (completions: string[]) => completions.map((completion) => ({ prompt: 'p', completion }));
+
+  it('takes 2 to 20 distinct completions apart into what they share and what follows', () => {
+    const choices = findChoices(rows([' yes', ' no', ' yes']), tokenizer)!;
+    expect(choices.texts).toEqual([' no', ' yes']);
+    expect(choices.prefix).toEqual([32]);
+    expect(choices.suffixes).toEqual([tokenizer.encode('no'), tokenizer.encode('yes')]);
+    expect(choices.indexOf({ prompt: '', completion: ' yes' })).toBe(1);
+    expect(() => choices.indexOf({ prompt: '', completion: ' maybe' })).toThrow('none of the task');
+  });
+
+  it('leaves every choice a token where one begins another', () => {
+    expect(findChoices(rows(['ab', 'a']), tokenizer)!.suffixes).toEqual([tokenizer.encode('a'), tokenizer.encode('ab')]);
+  });
+
+  it.each([[1], [21]])('finds none among %i distinct completions', (count) => {
+    expect(findChoices(rows(Array.from({ length: count }, (_, i) => `c${i}`)), tokenizer)).toBeNull();
+  });
+});

@@ -1,0 +1,120 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createRuntime } from '../../../core/engine/create-runtime.ts';
+import { factorArrays, withFactorArrays } from '../../../core/training/optimizer/factors.ts';
+import type { Runtime } from '../../../core/engine/runtime.ts';
+import { Random } from '../../../core/statistics/random.ts';
+import { meanLoss } from '../../../core/data/evaluation.ts';
+import type { TokenizedExample } from '../../../core/data/example.ts';
+import { accumulateGradients, MICRO_BATCH_TOKENS } from '../../../core/training/gradients.ts';
+import { Session, type LoadedBase } from '../../../core/engine/base-cache.ts';
+import { tokenizeRows } from '../../../core/data/task-data.ts';
+import { largestDifference, relativeError, sum } from '../engine/support/numeric.ts';
+import { everyModule } from '../engine/support/variations.ts';
+import { randomAdapter, randomBase } from '../engine/support/random-model.ts';
+import { BASE } from '../training/support/tiny-task.ts';
+
+/** Random tokens of a vocabulary of 50. */
+function row(prompt: number, completion: number, seed = prompt): TokenizedExample {
+  const random = Random.fromSeed(seed);
+  const ids = (length: number) => Array.from({ length }, () => random.integer(50));
+  return { promptIds: ids(prompt), completionIds: ids(completion), row: { prompt: '', completion: '' } };
+}
+
+const LONG = row(MICRO_BATCH_TOKENS + 20, 4);
+
+describe('a row longer than what goes through at once, among short ones', () => {
+  const base = randomBase();
+  const adapter = randomAdapter(base, everyModule);
+  const runtimes: Record<'compiled' | 'eager', Runtime> = {
+    compiled: createRuntime({ kind: 'compiled', base }),
+    eager: createRuntime({ kind: 'eager', base }),
+  };
+  const rows = [row(3, 1), LONG, row(40, 2), row(1, 1)];
+  afterAll(() => Promise.all(Object.values(runtimes).map((runtime) => runtime.dispose())));
+
+  it('has the loss that the reference gives it, and so have they', async () => {
+    const found = await meanLoss(runtimes.compiled, adapter, rows);
+    const alone: number[] = [];
+    for (const each of rows) alone.push((await meanLoss(runtimes.eager, adapter, [each])).perExample[0]!);
+    expect(largestDifference(found.perExample, alone)).toBeLessThan(1e-4);
+    expect(found.tokens).toBe(3 + MICRO_BATCH_TOKENS + 23 + 41 + 1);
+  });
+
+  it('adds its gradients to theirs', async () => {
+    const { compiled } = runtimes;
+    const together = await accumulateGradients(compiled, adapter, rows);
+    const labels = sum(rows.map(({ completionIds }) => completionIds.length));
+    const total = new Map<string, Float64Array>();
+    for (const each of rows) {
+      const { gradients } = await accumulateGradients(compiled, adapter, [each]);
+      for (const [name, values] of factorArrays(gradients)) {
+        const into = total.get(name) ?? new Float64Array(values.length);
+        total.set(name, into.map((value, i) => value + (values[i]! * each.completionIds.length) / labels));
+      }
+    }
+    for (const [name, values] of factorArrays(together.gradients)) {
+      expect(relativeError(values, total.get(name)!), name).toBeLessThan(1e-4);
+    }
+  });
+});
+
+describe('completions of one token', () => {
+  const base = randomBase();
+  const runtime = createRuntime({ base });
+  afterAll(() => runtime.dispose());
+
+  it.each([1, 6])('cost −log p of that token after a prompt of %i', async (length) => {
+    const example = row(length, 1);
+    const { value, tokens } = await meanLoss(runtime, null, [example]);
+    const every = Array.from({ length: 50 }, (_, id) => ({ ...example, completionIds: [id] }));
+    const { perExample } = await meanLoss(runtime, null, every);
+    expect(sum(perExample.map((loss) => Math.exp(-loss)))).toBeCloseTo(1, 5);
+    expect(value).toBeCloseTo(perExample[example.completionIds[0]!]!, 5);
+    expect(tokens).toBe(length);
+  });
+
+  it('are trained on: a small step along the gradient lowers the loss as the gradient says', async () => {
+    const adapter = randomAdapter(base, everyModule);
+    const rows = [row(5, 1), row(1, 1)];
+    const { loss, gradients } = await accumulateGradients(runtime, adapter, rows);
+    const arrays = factorArrays(gradients);
+    const slope = Math.sqrt(sum([...arrays.values()].map((values) => sum(values.map((value) => value ** 2)))));
+    const step = 0.01 / slope;
+    const moved = new Map(
+      [...factorArrays(adapter.modules)].map(([name, values]) => {
+        return [name, values.map((value, i) => value - step * arrays.get(name)![i]!)] as const;
+      }),
+    );
+    const after = await meanLoss(runtime, withFactorArrays(adapter, moved), rows);
+    expect((loss - after.value) / (0.01 * slope)).toBeCloseTo(1, 1);
+  });
+});
+
+describe('texts longer than the model takes', () => {
+  let session: Session;
+  let base: LoadedBase;
+  beforeAll(async () => {
+    session = new Session({ threads: 1 });
+    base = await session.base(BASE);
+  });
+  afterAll(() => session.dispose());
+
+  const prompt = Array.from({ length: 900 }, (_, i) => `word ${i}`).join(' ');
+  const rows = [' yes', ' no', ' perhaps not'].map((completion) => ({ prompt: `${prompt}${completion}?`, completion }));
+  const lengths = (examples: readonly TokenizedExample[]) =>
+    examples.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length);
+
+  it('lose the oldest tokens of their prompts, down to the model\'s length, the one asked for, or 512', () => {
+    const { tokenizer, model: { config } } = base;
+    expect(config.maxPositionEmbeddings).toBe(128);
+    expect(lengths(tokenizeRows(rows, { tokenizer, config }))).toEqual([128, 128, 128]);
+    expect(lengths(tokenizeRows(rows, { tokenizer, config, maxLength: 50 }))).toEqual([50, 50, 50]);
+    const longer = { ...config, maxPositionEmbeddings: 4096 };
+    expect(lengths(tokenizeRows(rows, { tokenizer, config: longer }))).toEqual([512, 512, 512]);
+    const [cut, whole] = [50, 4096].map((maxLength) => tokenizeRows(rows, { tokenizer, config: longer, maxLength }));
+    cut!.forEach(({ promptIds, completionIds }, i) => {
+      expect(completionIds).toEqual(whole![i]!.completionIds);
+      expect(promptIds.slice(1)).toEqual(whole![i]!.promptIds.slice(1 - promptIds.length));
+    });
+  });
+});

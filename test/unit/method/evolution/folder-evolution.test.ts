@@ -1,0 +1,86 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { describe, expect, it } from 'vitest';
+import { describeBaseModel, loadBaseModel, withModelWeights } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
+import { computeEvolution, type WeightSource } from '../../../../core/method/evolution/evolution.ts';
+import { evolutionBetweenFolders, streamed } from '../../../../core/method/evolution/folder-evolution.ts';
+
+const FAMILY = new URL('../../../../examples/demo-family/', import.meta.url).pathname;
+const [V1, V2] = [`${FAMILY}v1`, `${FAMILY}v2`];
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** What was handed out and is still referred to by anybody. */
+class LiveTensors {
+  readonly handedOut: { readonly bytes: number; readonly data: WeakRef<Float32Array> }[] = [];
+  readonly names: string[] = [];
+  mostBytes = 0;
+  mostTensors = 0;
+
+  /** What is left after collecting garbage; more often where too much seems to be: what is referred to stays. */
+  async #live() {
+    for (let attempt = 1; ; attempt++) {
+      // A WeakRef holds what it refers to until the turn of the event loop that made or read it is over.
+      await nextTurn();
+      // The first may end a marking that began when more was alive; the second begins anew.
+      collectGarbage();
+      collectGarbage();
+      const live = this.handedOut.filter(({ data }) => data.deref() !== undefined);
+      if (live.length <= 2 || attempt === 5) return live;
+    }
+  }
+
+  watch(source: WeightSource): WeightSource {
+    const { handedOut, names } = this;
+    const readWeight: WeightSource['readWeight'] = async (name) => {
+      const tensor = await source.readWeight(name);
+      handedOut.push({ bytes: tensor.data.byteLength, data: new WeakRef(tensor.data) });
+      names.push(name);
+      const live = await this.#live();
+      this.mostTensors = Math.max(this.mostTensors, live.length);
+      this.mostBytes = Math.max(this.mostBytes, live.reduce((sum, { bytes }) => sum + bytes, 0));
+      return tensor;
+    };
+    return {
+      config: source.config,
+      get fingerprint() {
+        return source.fingerprint;
+      },
+      readWeight,
+    };
+  }
+}
+
+describe('evolution between folders', () => {
+  it('reads every tensor once and never holds more than one of each version', async () => {
+    const live = new LiveTensors();
+    const { parameters, tensors } = await describeBaseModel(V1);
+    const largest = 4 * Math.max(...tensors.map(({ shape }) => shape.reduce((size, n) => size * n, 1)));
+    await withModelWeights(V1, (from) =>
+      withModelWeights(V2, (to) => computeEvolution(live.watch(streamed(from)), live.watch(streamed(to)), { rank: 2 })),
+    );
+    expect(live.handedOut.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(2 * 4 * parameters);
+    expect(live.names.filter((name) => name === 'model.embed_tokens.weight')).toHaveLength(2);
+    expect(live.mostBytes).toBeLessThanOrEqual(2 * largest);
+    expect(live.mostTensors).toBeLessThanOrEqual(2);
+  });
+
+  it('has the fingerprints and the bits of models in memory', async () => {
+    const [old, next] = await Promise.all([loadBaseModel(V1), loadBaseModel(V2)]);
+    const inMemory = ({ config, fingerprint, weights }: typeof old): WeightSource => {
+      return { config, fingerprint, readWeight: (name) => Promise.resolve(weights.get(name)!) };
+    };
+    const options = { rank: 3, powerIterations: 0 };
+    expect(await evolutionBetweenFolders(V1, V2, options)).toEqual(await computeEvolution(inMemory(old), inMemory(next), options));
+  });
+
+  it('knows no fingerprint before it has read everything in order', async () => {
+    await withModelWeights(V1, async (model) => {
+      const source = streamed(model);
+      expect(() => source.fingerprint).toThrow('before tensor model.embed_tokens.weight is read');
+      await expect(source.readWeight('model.norm.weight')).rejects.toThrow('out of turn, expected model.embed_tokens.weight');
+    });
+  });
+});

@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest';
+import { computeEvolution } from '../../../../core/method/evolution/evolution.ts';
+import { Fusion, fuse } from '../../../../core/method/fusion/fusion.ts';
+import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
+import { frobeniusNorm, matrix, zeros, type Matrix } from '../../../../core/linalg/matrix.ts';
+import { svd } from '../../../../core/linalg/svd.ts';
+import { bestApproximation, denseTarget, evolutionOf, productOf, randomAdapter } from '../support/adapters.ts';
+import { goldenEvolution } from '../support/golden-evolution.ts';
+import { maxDifference, randomMatrix } from '../support/matrices.ts';
+
+describe('fusion against the reference implementation', async () => {
+  const golden = await goldenEvolution();
+  // The differences are a rank of 2 and a little noise of full rank; the reference takes all of it.
+  const evolution = await computeEvolution(golden.from, golden.to, { rank: 64 });
+  const fusion = new Fusion(golden.adapter, evolution);
+
+  it.each(golden.pairs)('agrees for alpha $alpha, beta $beta', ({ prefix, alpha, beta }) => {
+    const { adapter, truncationErrors } = fusion.fuse({ alpha, beta });
+    const frobenius = golden.values.get(`${prefix}.frobenius`)!.data;
+    golden.modules.forEach((name, i) => expect(truncationErrors.get(name)).toBeCloseTo(frobenius[i]!, 5));
+    const products = [...golden.values].filter(([name]) => name.startsWith(`${prefix}.product.`));
+    expect(products.length).toBeGreaterThan(0);
+    for (const [name, { shape, data }] of products) {
+      const module = name.slice(`${prefix}.product.`.length);
+      const product = productOf(adapter.modules.get(module)!);
+      expect(maxDifference(product, matrix(shape[0]!, shape[1]!, data))).toBeLessThan(2e-6);
+      const singular = golden.values.get(`${prefix}.singular_values.${module}`)!.data;
+      const kept = svd(product).s.subarray(0, golden.adapter.config.rank);
+      kept.forEach((value, k) => expect(value).toBeCloseTo(singular[k]!, 5));
+    }
+  });
+});
+
+const SHAPES = [
+  { name: 'wide', outFeatures: 20, inFeatures: 48 },
+  { name: 'tall', outFeatures: 40, inFeatures: 16 },
+  // Rank of the old update and the change together exceeds both dimensions.
+  { name: 'tiny', outFeatures: 5, inFeatures: 6 },
+];
+const deltas = new Map(SHAPES.map(({ name, outFeatures, inFeatures }, i) => [name, randomMatrix(outFeatures, inFeatures, i)]));
+const adapter = randomAdapter(SHAPES, 4, 8, 7);
+const fusion = new Fusion(adapter, evolutionOf(deltas));
+
+describe('Fusion', () => {
+  it.each([
+    [1, 1],
+    [1, -1],
+    [0.6, 0.3],
+    [0, -0.7],
+    [-1.2, 2],
+  ])('is the best approximation of the dense target for alpha %f, beta %f', (alpha, beta) => {
+    const { adapter: fused, truncationErrors } = fusion.fuse({ alpha, beta });
+    for (const [name, factors] of fused.modules) {
+      const target = denseTarget(adapter.modules.get(name)!, deltas.get(name)!, alpha, beta);
+      const product = productOf(factors);
+      expect(maxDifference(product, bestApproximation(target, 4))).toBeLessThan(2e-5);
+      const error = frobeniusNorm(target.data.map((value, i) => value - product.data[i]!));
+      expect(truncationErrors.get(name)).toBeCloseTo(error, 4);
+    }
+  });
+
+  it('keeps configuration, ranks and scalings, and balances the factors', () => {
+    const fused = fusion.at({ alpha: 1, beta: -0.5 });
+    expect(fused.config).toBe(adapter.config);
+    for (const [name, factors] of fused.modules) {
+      const { a, b, ...rest } = adapter.modules.get(name)!;
+      expect(factors).toMatchObject(rest);
+      expect([factors.a.length, factors.b.length]).toEqual([a.length, b.length]);
+      expect(frobeniusNorm(factors.a)).toBeCloseTo(frobeniusNorm(factors.b), 4);
+    }
+  });
+
+  it('copies exactly: (1, 0) shares the old factors', () => {
+    const copy = fusion.at({ alpha: 1, beta: 0 });
+    for (const [name, factors] of copy.modules) expect(factors).toBe(adapter.modules.get(name));
+  });
+
+  it('makes a zero adapter that can learn: (0, 0) keeps A and empties B', () => {
+    for (const [name, factors] of fusion.at({ alpha: 0, beta: 0 }).modules) {
+      expect(factors.a).toEqual(adapter.modules.get(name)!.a);
+      expect(factors.b.every((value) => Object.is(value, 0))).toBe(true);
+    }
+  });
+
+  it('scales exactly where only alpha counts', () => {
+    const half = fusion.at({ alpha: 0.5, beta: 0 });
+    for (const [name, factors] of half.modules) {
+      const expected = denseTarget(adapter.modules.get(name)!, deltas.get(name)!, 0.5, 0);
+      expect(maxDifference(productOf(factors), expected)).toBeLessThan(1e-5);
+    }
+  });
+
+  it('fills directions that the target lacks with rows of the old A, so that they can learn', () => {
+    const direction = matmulTransposed(randomMatrix(20, 1, 1), randomMatrix(48, 1, 2));
+    const shape = SHAPES[0]!;
+    const old = randomAdapter([shape], 4, 4, 3);
+    const { a, b } = fuse(old, evolutionOf(new Map([[shape.name, direction]])), { alpha: 0, beta: 1 }).modules.get('wide')!;
+    const product: Matrix = productOf({ ...old.modules.get('wide')!, a, b });
+    expect(maxDifference(product, direction)).toBeLessThan(1e-5);
+    for (let k = 1; k < 4; k++) {
+      expect(frobeniusNorm(a.subarray(k * 48, (k + 1) * 48))).toBeGreaterThan(0.1);
+      expect(Array.from({ length: 20 }, (_, i) => b[i * 4 + k])).toEqual(new Array(20).fill(0));
+    }
+  });
+
+  it('leaves modules alone that did not change', () => {
+    const unchanged = new Map([...deltas].map(([name, { rows, cols }]) => [name, zeros(rows, cols)]));
+    const reverted = fuse(adapter, evolutionOf(unchanged), { alpha: 1, beta: -1 });
+    expect(reverted.modules.get('wide')).toBe(adapter.modules.get('wide'));
+  });
+
+  it('refuses an evolution without the module, of another shape, and coefficients that are no numbers', () => {
+    const without = new Map([...deltas].filter(([name]) => name !== 'tall'));
+    expect(() => new Fusion(adapter, evolutionOf(without))).toThrow('adapted module tall is not in the evolution');
+    const other = new Map(deltas).set('tall', randomMatrix(16, 40, 1));
+    expect(() => new Fusion(adapter, evolutionOf(other))).toThrow('tall is [16, 40] in the evolution, [40, 16] in the adapter');
+    expect(() => fusion.at({ alpha: NaN, beta: 0 })).toThrow('alpha NaN');
+  });
+});

@@ -1,0 +1,137 @@
+import { describe, expect, it } from 'vitest';
+import type { Adapter } from '../../../core/models/lora/adapter.ts';
+import {
+  anchorOf,
+  DEFAULT_REGULARISATION,
+  l2Coefficient,
+  l2Penalty,
+  NO_REGULARISATION,
+  withL2Gradients,
+  type Penalty,
+  type RegularisationOptions,
+} from '../../../core/method/regularization/regularization.ts';
+import { productOf, randomAdapter } from './support/adapters.ts';
+
+const SCHEDULE: RegularisationOptions = {
+  schedule: 'two_stage',
+  strong: 0.4,
+  relaxed: 0.1,
+  strongUntil: 0.25,
+  relaxedFrom: 0.75,
+  space: 'factors',
+  target: 'initial',
+};
+
+describe('l2Coefficient', () => {
+  it.each([
+    [0, 0.4],
+    [24, 0.4],
+    [25, 0.4],
+    // Half of the cosine: a third of the way is cos 60° = 0.5, hence 0.1 + 0.3 · 0.75.
+    [25 + 50 / 3, 0.325],
+    [50, 0.25],
+    [75, 0.1],
+    [99, 0.1],
+  ])('at step %f of 100 is %f', (step, expected) => {
+    expect(l2Coefficient(SCHEDULE, step, 100)).toBeCloseTo(expected, 12);
+  });
+
+  it('jumps where there is no time in between, and never grows', () => {
+    const jump = { ...SCHEDULE, strongUntil: 0.5, relaxedFrom: 0.5 };
+    expect([l2Coefficient(jump, 49, 100), l2Coefficient(jump, 50, 100)]).toEqual([0.4, 0.1]);
+    const values = Array.from({ length: 40 }, (_, step) => l2Coefficient(DEFAULT_REGULARISATION, step, 40));
+    expect(values).toEqual([...values].sort((a, b) => b - a));
+    expect(l2Coefficient(NO_REGULARISATION, 3, 40)).toBe(0);
+  });
+
+  it.each([
+    // Half a cosine at a quarter of the way: (1 + cos 45°) / 2.
+    ['cosine', 0.1 + 0.3 * 0.5 * (1 + Math.SQRT1_2)],
+    ['linear', 0.325],
+    ['none', 0],
+  ] as const)('%s goes over the whole run: %f after a quarter of it', (schedule, expected) => {
+    const options = { ...SCHEDULE, schedule };
+    expect(l2Coefficient(options, 25, 100)).toBeCloseTo(expected, 12);
+    expect(l2Coefficient(options, 0, 100)).toBe(schedule === 'none' ? 0 : 0.4);
+    expect(l2Coefficient(options, 100, 100)).toBe(schedule === 'none' ? 0 : 0.1);
+  });
+
+  it('refuses options that contradict each other', () => {
+    expect(() => l2Coefficient({ ...SCHEDULE, strongUntil: 0.8 }, 0, 10)).toThrow('strongUntil ≤ relaxedFrom');
+    expect(() => l2Coefficient({ ...SCHEDULE, strong: -1 }, 0, 10)).toThrow(RangeError);
+  });
+});
+
+describe('l2Penalty', () => {
+  const shapes = [{ name: 'm', outFeatures: 5, inFeatures: 3 }];
+  const adapter = randomAdapter(shapes, 2, 4, 1);
+  const initial = randomAdapter(shapes, 2, 4, 2);
+  const inFactors = (anchor: Adapter | null, lambda = 0.3): Penalty => ({ lambda, space: 'factors', anchor });
+  const inProduct = (anchor: Adapter | null, lambda = 0.3): Penalty => ({ lambda, space: 'product', anchor });
+
+  it('is worked by hand', () => {
+    // One input, one output, rank 2: A = (1, 2)ᵀ, B = (3, 5), s = 2 and s B A = 26.
+    const factors = { rank: 2, inFeatures: 1, outFeatures: 1, scaling: 2, a: Float32Array.of(1, 2), b: Float32Array.of(3, 5) };
+    const small: Adapter = { config: adapter.config, modules: new Map([['m', factors]]) };
+    const other: Adapter = { config: adapter.config, modules: new Map([['m', { ...factors, b: Float32Array.of(1, 1) }]]) };
+    expect(l2Penalty(small, inFactors(null, 0.5))).toBeCloseTo(0.25 * (1 + 4 + 9 + 25), 12);
+    expect(l2Penalty(small, inFactors(small))).toBe(0);
+    expect(l2Penalty(small, inProduct(null, 0.5))).toBeCloseTo(0.25 * 26 ** 2, 10);
+    expect(l2Penalty(small, inProduct(other, 0.5))).toBeCloseTo(0.25 * 20 ** 2, 10);
+  });
+
+  it('in the product is the distance of the dense updates', () => {
+    const [now, then] = [adapter, initial].map((of) => productOf(of.modules.get('m')!).data);
+    const distance = now!.reduce((sum, value, i) => sum + (value - then![i]!) ** 2, 0);
+    expect(l2Penalty(adapter, inProduct(initial))).toBeCloseTo(0.15 * distance, 5);
+    // Other factors of the same product are no distance away.
+    const factors = adapter.modules.get('m')!;
+    const turned = { ...factors, a: factors.a.map((value) => 2 * value), b: factors.b.map((value) => value / 2) };
+    expect(l2Penalty({ ...adapter, modules: new Map([['m', turned]]) }, inProduct(adapter))).toBeCloseTo(0, 8);
+  });
+
+  it.each([
+    ['factors', 'initial'],
+    ['factors', 'zero'],
+    ['product', 'initial'],
+    ['product', 'zero'],
+  ] as const)('has the gradient that finite differences give: %s towards %s', (space, target) => {
+    const penalty = { lambda: 0.3, space, anchor: anchorOf({ ...SCHEDULE, target }, initial) };
+    const factors = adapter.modules.get('m')!;
+    const loss = { a: factors.a.map((_, i) => i / 8), b: factors.b.map(() => -1) };
+    const gradients = withL2Gradients(new Map([['m', loss]]), adapter, penalty).get('m')!;
+    for (const key of ['a', 'b'] as const) {
+      factors[key].forEach((value, i) => {
+        const at = (shift: number) => {
+          const moved = { ...factors, [key]: factors[key].with(i, value + shift) };
+          return l2Penalty({ ...adapter, modules: new Map([['m', moved]]) }, penalty);
+        };
+        // Both penalties are quadratic in one element, so that central differences are exact but for rounding.
+        const numeric = (at(0.0625) - at(-0.0625)) / 0.125;
+        expect(gradients[key][i]! - loss[key][i]!).toBeCloseTo(numeric, 4);
+      });
+    }
+  });
+
+  it.each(['factors', 'product'] as const)('pulls magnitudes towards the initial adapter and never towards zero: %s', (space) => {
+    const withMagnitude = (of: Adapter, ...magnitude: number[]): Adapter => {
+      const factors = { ...of.modules.get('m')!, magnitude: Float32Array.from(magnitude) };
+      return { ...of, modules: new Map([['m', factors]]) };
+    };
+    const [now, start] = [withMagnitude(adapter, 3, 5), withMagnitude(initial, 2, 6)];
+    const towards = (anchor: Adapter | null): Penalty => ({ lambda: 0.5, space, anchor });
+    const { a, b } = adapter.modules.get('m')!;
+    const gradients = new Map([['m', { a, b, magnitude: Float32Array.of(1, 1) }]]);
+    expect(withL2Gradients(gradients, now, towards(start)).get('m')!.magnitude).toEqual(Float32Array.of(1.5, 0.5));
+    expect(withL2Gradients(gradients, now, towards(null)).get('m')!.magnitude).toEqual(Float32Array.of(1, 1));
+    expect(l2Penalty(now, towards(start)) - l2Penalty(adapter, towards(initial))).toBeCloseTo(0.5, 10);
+    expect(l2Penalty(now, towards(null))).toBe(l2Penalty(adapter, towards(null)));
+  });
+
+  it('leaves the gradients of the caller alone', () => {
+    const { a, b } = adapter.modules.get('m')!;
+    const zero = { a: new Float32Array(a.length), b: new Float32Array(b.length) };
+    for (const penalty of [inFactors(null), inProduct(null)]) withL2Gradients(new Map([['m', zero]]), adapter, penalty);
+    expect(zero.a.every((value) => value === 0)).toBe(true);
+  });
+});

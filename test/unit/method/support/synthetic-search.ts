@@ -1,0 +1,76 @@
+import type { Adapter } from '../../../../core/models/lora/adapter.ts';
+import { Random } from '../../../../core/statistics/random.ts';
+import {
+  searchCoefficients,
+  type SearchEvaluation,
+  type SearchResult,
+  type SearchTask,
+} from '../../../../core/method/search/coefficient-search.ts';
+import type { Coefficients } from '../../../../core/method/fusion/coefficients.ts';
+
+/** The shape of a loss over alpha and beta. */
+export interface Surface {
+  /** Where it is smallest. */
+  readonly best: Coefficients;
+  /** ln(loss) rises by so much per squared unit of either coefficient. Default 0.1 and 0.6: flat along alpha. */
+  readonly curvature?: Coefficients;
+  /** How far rows differ in what is best for them. Default 0.15. */
+  readonly spread?: number;
+  readonly rows?: number;
+  readonly seed?: number;
+}
+
+/** A task whose rows' losses are a formula; its "adapters" are coefficients. Counts what a search of it costs. */
+export class SyntheticSearch {
+  readonly history: SearchEvaluation[] = [];
+  rowsMeasured = 0;
+  /** Called before each measurement; may throw, as a killed process would. */
+  before: () => void = () => undefined;
+  readonly #surface: Required<Surface>;
+  readonly #rows: readonly { readonly level: number; readonly tokens: number; readonly shift: number }[];
+
+  constructor(surface: Surface) {
+    this.#surface = { curvature: { alpha: 0.1, beta: 0.6 }, spread: 0.15, rows: 64, seed: 1, ...surface };
+    const random = Random.fromSeed(this.#surface.seed + 500);
+    this.#rows = Array.from({ length: this.#surface.rows }, () => {
+      return { level: Math.exp(0.8 * random.normal()), tokens: 1 + random.integer(4), shift: this.#surface.spread * random.normal() };
+    });
+  }
+
+  /** Mean loss a token over all rows. */
+  loss(coefficients: Coefficients): number {
+    const losses = this.#rows.map((_, row) => this.rowLoss(coefficients, row));
+    return losses.reduce((sum, loss) => sum + loss, 0) / this.#rows.reduce((sum, { tokens }) => sum + tokens, 0);
+  }
+
+  rowLoss({ alpha, beta }: Coefficients, row: number): number {
+    const { best, curvature } = this.#surface;
+    const { level, tokens, shift } = this.#rows[row]!;
+    const rise = curvature.alpha * (alpha - best.alpha) ** 2 + curvature.beta * (beta - best.beta - shift) ** 2;
+    return tokens * level * Math.exp(rise);
+  }
+
+  task(more: Partial<SearchTask> = {}): SearchTask {
+    let clock = 0;
+    return {
+      options: {},
+      seed: this.#surface.seed,
+      signal: new AbortController().signal,
+      history: [...this.history],
+      rowTokens: this.#rows.map(({ tokens }) => tokens),
+      fuse: (coefficients) => coefficients as unknown as Adapter,
+      rowLosses: async (adapter, rows) => {
+        this.before();
+        this.rowsMeasured += rows.length;
+        return rows.map((row) => this.rowLoss(adapter as unknown as Coefficients, row));
+      },
+      onEvaluation: async (evaluation) => void this.history.push(evaluation),
+      now: () => (clock += 1),
+      ...more,
+    };
+  }
+
+  search(more: Partial<SearchTask> = {}): Promise<SearchResult> {
+    return searchCoefficients(this.task(more));
+  }
+}

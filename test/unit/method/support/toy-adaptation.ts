@@ -1,0 +1,229 @@
+import type { Adapter, LoraFactors, TrainableArrays } from '../../../../core/models/lora/adapter.ts';
+import type {
+  AdaptationContext,
+  AdaptationEvent,
+  Candidate,
+  CandidateRecord,
+  FineTuneRequest,
+  LadderPhase,
+  LadderState,
+  RungName,
+} from '../../../../core/method/ladder/adaptation.ts';
+import { Random } from '../../../../core/statistics/random.ts';
+import type { FleetSearches } from '../../../../core/method/search/fleet-prior.ts';
+import { matmul, transposedMatmul } from '../../../../core/linalg/matmul.ts';
+import { matrix, scaleColumns, transpose, type Matrix } from '../../../../core/linalg/matrix.ts';
+import type { GateMeasurement } from '../../../../core/method/gate/readiness-gate.ts';
+import { anchorOf, l2Coefficient, withL2Gradients, type Penalty } from '../../../../core/method/regularization/regularization.ts';
+import { bestApproximation, evolutionOf, productOf, randomAdapter } from './adapters.ts';
+import { randomMatrix } from './matrices.ts';
+
+const IN_FEATURES = 10;
+const RANK = 3;
+
+/** How the new base differs from what the task wants: a task optimum at (bestAlpha, bestBeta) plus what only training finds. */
+export interface ToyOptions {
+  /** Size of the base's change; 0 leaves copy perfect. */
+  readonly change?: number;
+  readonly bestAlpha?: number;
+  readonly bestBeta?: number;
+  /** In place of one layer with `bestBeta`: attention's and the MLP's of as many layers as there are pairs. */
+  readonly bestBetas?: readonly (readonly [number, number])[];
+  /** Half of the layers' rows. Default 6, which are too few to tell any two adapters apart. */
+  readonly searchRows?: number;
+  /** Size of a part of the task's optimum that no fusion reaches. */
+  readonly novelty?: number;
+  readonly learningRate?: number;
+  readonly canTrain?: boolean;
+  /** Standard deviation of what each look at the gate adds to the loss of a row, drawn anew for every look. */
+  readonly gateNoise?: number;
+  readonly fleetSearches?: FleetSearches;
+  /** Called before every call of the context; may throw, as a killed process would. */
+  readonly before?: (call: string) => void;
+}
+
+/** One linear layer. */
+interface Layer {
+  readonly name: string;
+  /** How the base changed. */
+  readonly delta: Matrix;
+  readonly wanted: Matrix;
+}
+
+/**
+ * A model that is a few linear layers: the loss of an adapter is the squared difference of its products from the wanted
+ * ones, summed over layers and averaged over elements, on some rows of the matrices for the search and on the others for
+ * the gate. Fine-tuning is gradient descent.
+ * What was kept at checkpoints survives in the object, as on disk; `context()` is a new process.
+ */
+export class ToyAdaptation {
+  readonly calls: string[] = [];
+  readonly events: AdaptationEvent[] = [];
+  readonly published: Candidate[] = [];
+  /** Phase that was current at each call. */
+  readonly phases: string[] = [];
+  readonly controller = new AbortController();
+  readonly old: Adapter;
+  readonly #options: ToyOptions;
+  readonly #size: { readonly outFeatures: number; readonly inFeatures: number };
+  readonly #layers: readonly Layer[];
+  readonly #random = Random.fromSeed(8);
+  #phase: LadderPhase | 'none' = 'none';
+  #saved: { state: string; best: Candidate | null } | null = null;
+  #trained: { rung: RungName; step: number; adapter: Adapter } | null = null;
+
+  constructor(options: ToyOptions = {}) {
+    this.#options = options;
+    this.#size = { outFeatures: 2 * (options.searchRows ?? 6), inFeatures: IN_FEATURES };
+    const { bestBeta = -1, bestBetas } = options;
+    const betas = bestBetas?.flat() ?? [bestBeta];
+    const names = betas.map((_, i) => (bestBetas ? `model.layers.${i >> 1}.${i % 2 === 0 ? 'self_attn.q_proj' : 'mlp.up_proj'}` : 'layer'));
+    this.old = randomAdapter(names.map((name) => ({ name, ...this.#size })), RANK, RANK, 11);
+    this.#layers = names.map((name, i) => this.#makeLayer(name, betas[i]!, 12 + 10 * i));
+  }
+
+  #makeLayer(name: string, bestBeta: number, seed: number): Layer {
+    const { change = 0.5, bestAlpha = 1, novelty = 0 } = this.#options;
+    const { outFeatures, inFeatures } = this.#size;
+    const direction = matmul(randomMatrix(outFeatures, 1, seed), randomMatrix(1, inFeatures, seed + 1));
+    const delta = scaled(direction, change);
+    const unreachable = scaled(matmul(randomMatrix(outFeatures, 1, seed + 2), randomMatrix(1, inFeatures, seed + 3)), novelty);
+    const fused = productOf(this.old.modules.get(name)!).data.map((value, i) => bestAlpha * value + bestBeta * delta.data[i]!);
+    const wanted = { ...direction, data: fused.map((value, i) => value + unreachable.data[i]!) };
+    // Of the adapter's rank, so that training can reach it.
+    return { name, delta, wanted: bestApproximation(wanted, RANK) };
+  }
+
+  context(): AdaptationContext {
+    return {
+      oldAdapter: this.old,
+      evolution: evolutionOf(new Map(this.#layers.map(({ name, delta }) => [name, delta]))),
+      seed: 3,
+      signal: this.controller.signal,
+      createFresh: (seed) => emptied(randomAdapter(this.#layers.map(({ name }) => ({ name, ...this.#size })), RANK, RANK, seed)),
+      searchRowTokens: this.#rowTokens(),
+      searchRowLosses: async (adapter, rows) => this.#call('search', () => this.#rowLosses(adapter, rows, 0)),
+      searchRowGradients: async (adapter) => {
+        const half = this.#size.outFeatures * this.#size.inFeatures / 2;
+        return this.#call('gradients', () => ({ loss: this.loss(adapter, 0), gradients: this.#gradients(adapter, half, 0) }));
+      },
+      canTrain: this.#options.canTrain ?? true,
+      fleetSearches: this.#options.fleetSearches ?? [],
+      gateMetric: async (adapter) => this.#call('gate', () => this.metric(adapter)),
+      fineTune: (request) => this.#fineTune(request),
+      publish: async (candidate) => this.#call(`publish ${candidate.id}`, () => void this.published.push(candidate)),
+      phase: (phase) => void (this.#phase = phase),
+      report: (event) => void this.events.push(event),
+      checkpoint: async (state, best) => this.#call('checkpoint', () => void (this.#saved = { state: JSON.stringify(state), best })),
+      ...(this.#saved ? { resume: this.#resume(this.#saved) } : {}),
+    };
+  }
+
+  /** Mean squared difference on the even (0) or odd (1) rows. */
+  loss(adapter: Adapter, parity: 0 | 1): number {
+    const tokens = this.#rowTokens();
+    const losses = this.#rowLosses(adapter, [...tokens.keys()], parity);
+    return losses.reduce((sum, loss) => sum + loss, 0) / tokens.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Summed squared differences of some of the even (0) or odd (1) rows. */
+  #rowLosses(adapter: Adapter, rows: readonly number[], parity: 0 | 1): number[] {
+    const errors = this.#layers.map((layer) => errorOf(adapter, layer));
+    const sumOf = (row: number) =>
+      errors.reduce((total, { data, cols }) => {
+        return total + data.subarray(row * cols, (row + 1) * cols).reduce((sum, error) => sum + error ** 2, 0);
+      }, 0);
+    return rows.map((row) => sumOf(2 * row + parity));
+  }
+
+  #rowTokens(): number[] {
+    return new Array<number>(this.#size.outFeatures / 2).fill(this.#size.inFeatures);
+  }
+
+  /** The loss on the odd rows, each of which is a row of the gate. */
+  metric(adapter: Adapter): GateMeasurement {
+    const noise = this.#options.gateNoise ?? 0;
+    const exact = this.#rowLosses(adapter, [...this.#rowTokens().keys()], 1);
+    const values = exact.map((loss) => loss + noise * this.#size.inFeatures * this.#random.normal());
+    return {
+      metric: { name: 'loss', value: this.loss(adapter, 1), rows: values.length, standardError: 0.001 },
+      outcomes: { values, tokens: this.#rowTokens() },
+    };
+  }
+
+  count(call: string): number {
+    return this.calls.filter((made) => made === call).length;
+  }
+
+  rungs(): string[] {
+    return this.events.flatMap((event) => (event.type === 'rung' ? [event.rung] : []));
+  }
+
+  #resume({ state, best }: { state: string; best: Candidate | null }) {
+    return { state: JSON.parse(state) as LadderState, bestAdapter: best && best.step > 0 ? best.adapter : null };
+  }
+
+  #call<T>(name: string, result: () => T): T {
+    this.#options.before?.(name);
+    if (name !== 'checkpoint') this.calls.push(name);
+    this.phases.push(`${name.split(' ')[0]} in ${this.#phase}`);
+    return result();
+  }
+
+  async #fineTune({ rung, initial, regularisation, steps, evaluateEvery, onEvaluate }: FineTuneRequest): Promise<void> {
+    let { step, adapter } = this.#trained?.rung === rung ? this.#trained : { step: 0, adapter: initial };
+    while (step < steps) {
+      this.controller.signal.throwIfAborted();
+      const { space } = regularisation;
+      const penalty = { lambda: l2Coefficient(regularisation, step, steps), space, anchor: anchorOf(regularisation, initial) };
+      adapter = this.#call('step', () => this.#descend(adapter, penalty));
+      step++;
+      if (step % evaluateEvery !== 0 && step !== steps) continue;
+      const verdict = await onEvaluate(step, adapter);
+      this.#trained = { rung, step, adapter };
+      if (verdict === 'stop') return;
+    }
+  }
+
+  #descend(adapter: Adapter, penalty: Penalty): Adapter {
+    const raw = this.#gradients(adapter, this.#size.outFeatures * this.#size.inFeatures);
+    const gradients = withL2Gradients(raw, adapter, penalty);
+    const rate = this.#options.learningRate ?? 2;
+    const moved = (values: Float32Array, gradient: Float32Array) => values.map((value, i) => value - rate * gradient[i]!);
+    const modules = [...adapter.modules].map(([name, factors]): [string, LoraFactors] => {
+      const { a, b } = gradients.get(name)!;
+      return [name, { ...factors, a: moved(factors.a, a), b: moved(factors.b, b) }];
+    });
+    return { ...adapter, modules: new Map(modules) };
+  }
+
+  /** Of the summed squares of all rows, or of the even (0) or odd (1) ones, divided by a number of elements. */
+  #gradients(adapter: Adapter, elements: number, parity?: 0 | 1): Map<string, TrainableArrays> {
+    const gradients = this.#layers.map((layer): [string, TrainableArrays] => {
+      const factors = adapter.modules.get(layer.name)!;
+      const { rank, outFeatures, inFeatures, scaling } = factors;
+      const error = scaled(errorOf(adapter, layer), (2 * scaling) / elements);
+      if (parity !== undefined) for (let row = 1 - parity; row < error.rows; row += 2) error.data.fill(0, row * error.cols, (row + 1) * error.cols);
+      const b = matmul(error, transpose(matrix(rank, inFeatures, factors.a)));
+      const a = transposedMatmul(matrix(outFeatures, rank, factors.b), error);
+      return [layer.name, { a: Float32Array.from(a.data), b: Float32Array.from(b.data) }];
+    });
+    return new Map(gradients);
+  }
+}
+
+function errorOf(adapter: Adapter, { name, wanted }: Layer): Matrix {
+  const product = productOf(adapter.modules.get(name)!);
+  return { ...product, data: product.data.map((value, i) => value - wanted.data[i]!) };
+}
+
+export const ids = (candidates: readonly CandidateRecord[]) => candidates.map(({ id }) => id);
+
+function scaled(a: Matrix, factor: number): Matrix {
+  return scaleColumns(a, new Float64Array(a.cols).fill(factor));
+}
+
+function emptied(adapter: Adapter): Adapter {
+  const modules = [...adapter.modules].map(([name, factors]) => [name, { ...factors, b: factors.b.map(() => 0) }] as const);
+  return { ...adapter, modules: new Map(modules) };
+}

@@ -1,0 +1,62 @@
+import type { AdaptationOptions, AdaptationOutcome, StrategyName } from '../../../../core/method/ladder/adaptation.ts';
+import { NO_REGULARISATION } from '../../../../core/method/regularization/regularization.ts';
+import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
+import { ToyAdaptation, type ToyOptions } from './toy-adaptation.ts';
+
+/** Options of a run that has to reach a loss. */
+export const until = (target: number, options: Partial<AdaptationOptions> = {}): AdaptationOptions => ({
+  gate: { metric: 'loss', kind: 'absolute', target },
+  old: null,
+  steps: 40,
+  evaluateEvery: 5,
+  search: { evaluations: 8, stepGain: 0, racing: false },
+  regularisation: NO_REGULARISATION,
+  ...options,
+});
+
+export async function run(strategy: StrategyName, toy: ToyAdaptation, options: AdaptationOptions): Promise<AdaptationOutcome> {
+  return runStrategy(strategy, toy.context(), options);
+}
+
+/** A task that fusion cannot solve. */
+export const NOVEL: ToyOptions = { novelty: 0.5 };
+
+export interface Ended {
+  readonly toy: ToyAdaptation;
+  readonly outcome: AdaptationOutcome;
+}
+
+/** One run left alone, and for each of its calls one that is killed there and goes on in a new process. */
+export async function killAtEveryCall(
+  strategy: StrategyName,
+  task: ToyOptions,
+  options: AdaptationOptions,
+): Promise<{ readonly whole: Ended; readonly resumed: readonly Ended[] }> {
+  const undisturbed = new ToyAdaptation(task);
+  const whole = { toy: undisturbed, outcome: await run(strategy, undisturbed, options) };
+  const resumed: Ended[] = [];
+  for (let killAt = 0; killAt < undisturbed.phases.length; killAt++) {
+    let calls = 0;
+    const before = (): void => {
+      if (calls++ === killAt) throw new Killed();
+    };
+    const toy = new ToyAdaptation({ ...task, before });
+    await run(strategy, toy, options).catch((error: unknown) => {
+      if (!(error instanceof Killed)) throw error;
+    });
+    resumed.push({ toy, outcome: await run(strategy, toy, options) });
+  }
+  return { whole, resumed };
+}
+
+class Killed extends Error {}
+
+/** What of an outcome must not depend on whether the run was interrupted. */
+export function comparable({ candidates, searchHistory, published, best }: AdaptationOutcome) {
+  return {
+    candidates: candidates.map(({ elapsedMs: _, ...record }) => record),
+    search: searchHistory.map(({ ms: _, ...point }) => point),
+    published: published?.adapter,
+    best: best?.adapter,
+  };
+}

@@ -1,0 +1,218 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { readAdapterManifest, verifyAdapterFiles } from '../../../core/formats/peft/peft-adapter.ts';
+import type { AdaptOptions, AdaptOutcome, ChildMessage, JobSpec } from '../../../workers/training/protocol.ts';
+import { PHASES } from '../../../workers/training/protocol.ts';
+import { Child } from '../training/support/child.ts';
+import { outcomeOf, plainJob, TINY_TRAINING } from '../training/support/tiny-job.ts';
+import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
+
+let family: TinyFamily;
+let child: Child;
+
+beforeAll(async () => {
+  family = await createTinyFamily();
+  child = new Child();
+});
+afterAll(async () => {
+  await child.kill();
+  await removeTinyFamily(family);
+});
+/** One process serves all tests, as it serves all jobs. */
+beforeEach(() => child.reset());
+
+function jobSpec(name: string, changes: Partial<JobSpec> = {}): JobSpec {
+  return plainJob(family, name, { options: TINY_TRAINING, ...changes });
+}
+
+function ofType<T extends ChildMessage['type']>(type: T): Extract<ChildMessage, { type: T }>[] {
+  return child.messages.filter((message): message is Extract<ChildMessage, { type: T }> => message.type === type);
+}
+
+/** Distinct values of every metric point, by name and step. */
+function pointsOf(messages: readonly ChildMessage[]): Map<string, Set<number>> {
+  const points = new Map<string, Set<number>>();
+  for (const message of messages) {
+    for (const { name, step, value } of message.type === 'metrics' ? message.points : []) {
+      const key = `${name} ${step}`;
+      points.set(key, (points.get(key) ?? new Set()).add(value));
+    }
+  }
+  return points;
+}
+
+async function bytesOf(outcome: AdaptOutcome): Promise<Buffer> {
+  return readFile(path.join(outcome.candidateDir!, 'adapter_model.safetensors'));
+}
+
+describe('the training process', () => {
+  it.each<{ what: string; options: AdaptOptions; kills: ((message: ChildMessage) => boolean)[] }>([
+    {
+      what: 'between two evaluations',
+      options: { strategy: 'warm-start' },
+      kills: [(message) => message.type === 'progress' && message.step >= 17],
+    },
+    {
+      what: 'in the search and in fine-tuning',
+      options: { strategy: 'relora', searchEvaluations: 8 },
+      kills: [
+        (message) => message.type === 'search' && message.index === 1,
+        (message) => message.type === 'progress' && message.step >= 9,
+        (message) => message.type === 'progress' && message.step >= 21,
+      ],
+    },
+  ])('ends bit-identical when it is killed $what and started again', async ({ what, options, kills }) => {
+    const all = { ...jobSpec('').options, ...options };
+    await child.kill();
+    child = new Child(undefined, { threads: 2 });
+    const whole = outcomeOf(await child.request({ type: 'adapt', requestId: 'r', spec: jobSpec(`whole ${what}`, { options: all }) }));
+    expect(whole).toMatchObject({ state: 'not_ready', steps: 30 });
+    expect(whole.best!.step).toBeGreaterThan(20);
+    const expected = pointsOf(child.messages);
+    await child.kill();
+
+    const spec = jobSpec(`killed ${what}`, { options: all });
+    const seen: ChildMessage[] = [];
+    for (const kill of kills) {
+      child = new Child(undefined, { threads: 2 });
+      const reached = child.waitFor(kill);
+      child.send({ type: 'adapt', requestId: 'r', spec });
+      await reached;
+      await child.kill();
+      seen.push(...child.messages);
+    }
+    child = new Child(undefined, { threads: 2 });
+    const resumed = outcomeOf(await child.request({ type: 'adapt', requestId: 'r', spec }));
+    expect(ofType('progress')[0]!.step).toBeGreaterThanOrEqual(15);
+    expect(resumed.best).toEqual(whole.best);
+    expect((await bytesOf(resumed)).equals(await bytesOf(whole))).toBe(true);
+    // Whatever was measured on the way, once or again after a kill, is what an uninterrupted run measures.
+    const points = pointsOf([...seen, ...child.messages]);
+    expect(points.size).toBeGreaterThan(30);
+    for (const [point, values] of points) expect([point, ...values]).toEqual([point, ...expected.get(point)!]);
+  });
+
+  it('publishes at the first pass, waits for the word that it is durable, and reports what it measured', async () => {
+    child.acknowledge = false;
+    const spec = jobSpec('published', {
+      metric: 'accuracy',
+      gate: { kind: 'absolute', target: 0.9 },
+      parent: 'adv_1',
+      options: { ...jobSpec('').options, strategy: 'auto', maxSteps: 60, searchEvaluations: 4 },
+    });
+    const end = child.request({ type: 'adapt', requestId: 'r1', spec });
+    const publish = await child.waitFor(({ type }) => type === 'publish');
+    if (publish.type !== 'publish') throw new Error('unreachable');
+    expect(publish.candidate).toMatchObject({ metric: 'accuracy', passed: true });
+    await verifyAdapterFiles(publish.dir);
+    expect(await readAdapterManifest(publish.dir)).toMatchObject({ parent: 'adv_1', strategy: publish.candidate.strategy });
+    expect(ofType('outcome')).toEqual([]);
+    child.send({ type: 'published', requestId: 'r1', sequence: publish.sequence });
+
+    const outcome = outcomeOf(await end);
+    expect(outcome).toMatchObject({ state: 'ready', best: publish.candidate, target: 0.9, candidateDir: null });
+    expect(Object.values(outcome.baselines).every((value) => typeof value === 'number')).toBe(true);
+    expect(Object.keys(outcome.phases)).toEqual([...PHASES]);
+    const sum = Object.values(outcome.phases).reduce((total, ms) => total + ms, 0);
+    expect(Math.abs(sum - outcome.readyMs!)).toBeLessThan(1);
+    expect(ofType('phase').map(({ phase }) => phase)).toEqual(expect.arrayContaining(['prepare', 'evolution', 'evaluate', 'publish']));
+    expect(ofType('search').map(({ index }) => index).slice(0, 3)).toEqual([0, 1, 2]);
+    const points = ofType('metrics').flatMap((message) => message.points);
+    const keys = points.map(({ name, step }) => `${name}@${step}`);
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+
+  it('takes the target of a relative gate from the old adapter, and a control publishes nothing', async () => {
+    const gate = { kind: 'relative' as const, margin: 0.25 };
+    const spec = jobSpec('control', { kind: 'control', gate, options: { ...jobSpec('').options, maxSteps: 40, refineSteps: 20 } });
+    const outcome = outcomeOf(await child.request({ type: 'adapt', requestId: 'r1', spec }));
+    expect(outcome.target).toBeCloseTo(outcome.baselines.old_on_v1! + 0.25, 12);
+    expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'scratch', passed: true }, candidateDir: null });
+    expect(outcome.steps).toBe(outcome.best!.step);
+    expect(ofType('publish')).toEqual([]);
+  });
+
+  it('stops a running job on cancel and goes on from there later', async () => {
+    const spec = jobSpec('cancelled');
+    const begun = child.waitFor((message) => message.type === 'progress' && message.step >= 7);
+    const end = child.request({ type: 'adapt', requestId: 'r1', spec });
+    await begun;
+    child.send({ type: 'cancel', requestId: 'r1', keep: true });
+    const outcome = outcomeOf(await end);
+    expect(outcome.state).toBe('cancelled');
+    expect(outcome.steps).toBeLessThan(30);
+
+    const steps = ofType('progress').length;
+    const resumed = outcomeOf(await child.request({ type: 'adapt', requestId: 'r2', spec }));
+    expect(resumed.state).toBe('not_ready');
+    expect(ofType('progress')[steps]!.step).toBe(outcome.steps + 1);
+  });
+
+  it('leaves nothing to go on from where a job is cancelled whose work nobody needs', async () => {
+    const spec = jobSpec('abandoned', { options: { ...jobSpec('').options, maxSteps: 2000, evaluateEvery: 1000 } });
+    const begun = child.waitFor((message) => message.type === 'progress' && message.step >= 7);
+    const end = child.request({ type: 'adapt', requestId: 'r1', spec });
+    await begun;
+    child.send({ type: 'cancel', requestId: 'r1', keep: false });
+    expect(outcomeOf(await end)).toMatchObject({ state: 'cancelled' });
+
+    const again = child.waitFor(({ type }) => type === 'progress');
+    const stopped = child.request({ type: 'adapt', requestId: 'r2', spec });
+    expect(await again).toMatchObject({ step: 1 });
+    child.send({ type: 'cancel', requestId: 'r2', keep: false });
+    await stopped;
+  });
+
+  it('computes an evolution that a job then uses', async () => {
+    const outDir = path.join(family.folder, 'evolution');
+    const spec = { oldBase: family.oldBase, newBase: family.newBase, outDir };
+    const message = await child.request({ type: 'evolve', requestId: 'r1', spec });
+    if (message.type !== 'outcome' || message.request !== 'evolve') throw new Error(JSON.stringify(message));
+    expect(message.outcome).toMatchObject({ dir: outDir });
+    expect(message.outcome.drift).toBeGreaterThan(0.01);
+    const job = jobSpec('evolved', { evolution: outDir, options: { strategy: 'revert' } });
+    const outcome = outcomeOf(await child.request({ type: 'adapt', requestId: 'r2', spec: job }));
+    expect(outcome.best).toMatchObject({ strategy: 'revert', alpha: 1, beta: -1 });
+    expect(outcome.phases.evolution).toBe(0);
+  });
+
+  it('describes a base, and answers what it cannot do with typed errors', async () => {
+    const described = await child.request({ type: 'describe', requestId: 'r1', spec: { base: family.oldBase } });
+    expect(described).toMatchObject({ outcome: { parameters: 94_528, config: { hiddenSize: 64 } } });
+
+    const missing = jobSpec('missing', { adapter: path.join(family.folder, 'nowhere') });
+    expect(await child.request({ type: 'adapt', requestId: 'r2', spec: missing })).toMatchObject({
+      type: 'error',
+      code: 'missing_file',
+      permanent: true,
+    });
+    const other = { ...jobSpec('other'), options: { strategy: 'reuse' as const }, metric: 'accuracy' as const };
+    const data = { train: family.train, validation: path.join(family.folder, 'v2/config.json') };
+    expect(await child.request({ type: 'adapt', requestId: 'r3', spec: { ...other, data } })).toMatchObject({
+      type: 'error',
+      code: 'invalid_dataset',
+      permanent: true,
+    });
+  });
+
+  it('refuses bases whose texts become other tokens, listing the differences', async () => {
+    const { cp, writeFile } = await import('node:fs/promises');
+    const odd = path.join(family.folder, 'odd');
+    await cp(family.newBase, odd, { recursive: true });
+    const tokenizer = await readFile(path.join(odd, 'tokenizer.json'), 'utf8');
+    const json = JSON.parse(tokenizer) as { model: { merges: unknown[] } };
+    json.model.merges.pop();
+    await writeFile(path.join(odd, 'tokenizer.json'), JSON.stringify(json));
+    const spec = { oldBase: family.oldBase, newBase: odd, outDir: path.join(family.folder, 'none') };
+    const message = await child.request({ type: 'evolve', requestId: 'r1', spec });
+    expect(message).toMatchObject({ type: 'error', code: 'incompatible_base_versions', permanent: true });
+    expect(message).toHaveProperty('differences.0.field', 'tokenizer.merges');
+  });
+
+  it('ends when its parent goes away', async () => {
+    const parting = new Child();
+    await parting.waitFor(({ type }) => type === 'online');
+    expect(await parting.disconnect()).toBe(0);
+  });
+});
