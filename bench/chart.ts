@@ -2,16 +2,47 @@ import { parse, View, type Spec } from 'vega';
 import { compile, type Config, type TopLevelSpec } from 'vega-lite';
 
 /** Okabe and Ito's colours, which colour-blind readers can tell apart, by what they stand for in our charts. */
-export const COLOURS = { readapt: '#0072B2', other: '#A3A3A3', goal: '#D55E00', ink: '#24292F', grid: '#E4E4E2', background: '#FCFCFB' } as const;
+export const COLOURS = {
+  readapt: '#0072B2',
+  other: '#A3A3A3',
+  goal: '#D55E00',
+  ink: '#24292F',
+  grid: '#E4E4E2',
+  background: '#FCFCFB',
+} as const;
 
 /** A card of its own near-white, so that a chart reads the same on light and dark pages. */
 const THEME: Config = {
   background: COLOURS.background,
   padding: 16,
   font: 'system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif',
-  title: { anchor: 'start', color: COLOURS.ink, fontSize: 15, fontWeight: 600, subtitleColor: '#57606A', subtitleFontSize: 12, offset: 12 },
-  axis: { labelColor: COLOURS.ink, titleColor: COLOURS.ink, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 'normal', gridColor: COLOURS.grid, domain: false, ticks: false, labelPadding: 6 },
-  legend: { labelColor: COLOURS.ink, titleColor: COLOURS.ink, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 'normal' },
+  title: {
+    anchor: 'start',
+    color: COLOURS.ink,
+    fontSize: 15,
+    fontWeight: 600,
+    subtitleColor: '#57606A',
+    subtitleFontSize: 12,
+    offset: 12,
+  },
+  axis: {
+    labelColor: COLOURS.ink,
+    titleColor: COLOURS.ink,
+    labelFontSize: 12,
+    titleFontSize: 12,
+    titleFontWeight: 'normal',
+    gridColor: COLOURS.grid,
+    domain: false,
+    ticks: false,
+    labelPadding: 6,
+  },
+  legend: {
+    labelColor: COLOURS.ink,
+    titleColor: COLOURS.ink,
+    labelFontSize: 12,
+    titleFontSize: 12,
+    titleFontWeight: 'normal',
+  },
   header: { labelColor: COLOURS.ink, titleColor: COLOURS.ink, labelFontSize: 12, titleFontSize: 12 },
   text: { color: COLOURS.ink, fontSize: 12 },
   view: { stroke: null },

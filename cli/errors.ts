@@ -37,7 +37,8 @@ export function printError(error: unknown, json: boolean): void {
   // Commander has printed its own errors by then.
   if (!(error instanceof CommanderError)) process.stderr.write(`readapt: ${message}\n`);
   if (process.env.READAPT_DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  if (json && !(error instanceof UnsuccessfulResult)) process.stdout.write(`${JSON.stringify({ error: { code: codeOf(error), message } }, null, 2)}\n`);
+  if (json && !(error instanceof UnsuccessfulResult))
+    process.stdout.write(`${JSON.stringify({ error: { code: codeOf(error), message } }, null, 2)}\n`);
 }
 
 /** Other errors of the core that are the input's fault say so by `badInput`. */

@@ -4,7 +4,11 @@ import { energyCurve } from '../core/method/evolution/captured-energy.ts';
 import { driftGrid } from '../core/method/evolution/drift-grid.ts';
 import type { Evolution } from '../core/method/evolution/evolution.ts';
 import { unadaptableParts } from '../core/method/evolution/unadaptable-parts.ts';
-import { analyseVersions, summariseAnalysis, type VersionAnalysis } from '../core/method/evolution/analysis/version-analysis.ts';
+import {
+  analyseVersions,
+  summariseAnalysis,
+  type VersionAnalysis,
+} from '../core/method/evolution/analysis/version-analysis.ts';
 import { loadAdapter } from '../core/formats/peft/peft-adapter.ts';
 import { readModelConfig } from '../core/formats/hugging-face/hugging-face-model.ts';
 import { blocks, scaleOf } from './text-chart.ts';
@@ -25,7 +29,12 @@ export interface EvolutionReport {
 }
 
 /** What `readapt inspect BASE --against NEW` has to say. */
-export async function reportEvolution({ base, against, adapter, ...options }: EvolutionReportOptions): Promise<EvolutionReport> {
+export async function reportEvolution({
+  base,
+  against,
+  adapter,
+  ...options
+}: EvolutionReportOptions): Promise<EvolutionReport> {
   const loaded = adapter === undefined ? null : await loadAdapter(adapter, await readModelConfig(base));
   const analysis = await analyseVersions(base, against, options);
   const reach = loaded && analysis.evolution ? adapterReach(loaded, analysis.evolution) : undefined;
@@ -35,7 +44,10 @@ export async function reportEvolution({ base, against, adapter, ...options }: Ev
 }
 
 function adviceRows({ verdict, reasons }: Advice): [string, string][] {
-  return [['advice', verdict], ...reasons.map(({ message }, i): [string, string] => [i === 0 ? 'because' : '', message])];
+  return [
+    ['advice', verdict],
+    ...reasons.map(({ message }, i): [string, string] => [i === 0 ? 'because' : '', message]),
+  ];
 }
 
 function evolutionRows({ evolution }: VersionAnalysis): [string, string][] {
@@ -44,7 +56,10 @@ function evolutionRows({ evolution }: VersionAnalysis): [string, string][] {
   const parts = [...unadaptableParts(evolution)].map(([part, { drift }]) => `${part} ${percent(drift)}`);
   const curve = energyCurve(evolution).map(({ rank, share }) => `${rank}: ${(100 * share).toFixed(0)} %`);
   return [
-    ['drift', `adaptable layers ${percent(evolution.adaptable.drift)}, ${parts.join(', ')}, all ${percent(evolution.overall.drift)}`],
+    [
+      'drift',
+      `adaptable layers ${percent(evolution.adaptable.drift)}, ${parts.join(', ')}, all ${percent(evolution.overall.drift)}`,
+    ],
     ['energy by rank', curve.join(', ')],
     ...heatMap(evolution),
   ];

@@ -14,7 +14,11 @@ export function renderStages(stages: readonly TraceStage[], options: { readonly 
 export function stagesDocument(stages: readonly TraceStage[]): object {
   const { graph } = stages.at(-1)!;
   return {
-    passes: stages.map((stage) => ({ pass: stageName(stage), operators: Object.fromEntries(countOperators(stage.graph)), total: stage.graph.nodes.length })),
+    passes: stages.map((stage) => ({
+      pass: stageName(stage),
+      operators: Object.fromEntries(countOperators(stage.graph)),
+      total: stage.graph.nodes.length,
+    })),
     inputs: graph.inputs.map(valueDocument),
     outputs: graph.outputs.map(valueDocument),
     sections: graphSections(graph).map(({ place, backward, nodes }) => ({
@@ -43,8 +47,12 @@ function operatorTable(stages: readonly TraceStage[]): string {
   const operators = [...new Set(counts.flatMap((count) => [...count.keys()]))];
   const last = counts.at(-1)!;
   operators.sort((a, b) => (last.get(b) ?? 0) - (last.get(a) ?? 0));
-  const table = new Table({ head: ['operator', ...stages.map((_, index) => String(index))], style: { head: [], border: [], compact: true } });
+  const table = new Table({
+    head: ['operator', ...stages.map((_, index) => String(index))],
+    style: { head: [], border: [], compact: true },
+  });
   table.push(['all', ...stages.map(({ graph }) => String(graph.nodes.length))]);
-  for (const operator of operators) table.push([operator, ...counts.map((count) => String(count.get(operator) ?? '·'))]);
+  for (const operator of operators)
+    table.push([operator, ...counts.map((count) => String(count.get(operator) ?? '·'))]);
   return table.toString();
 }

@@ -23,11 +23,14 @@ export function addCommonOptions(command: Command): Command {
 
 /** `--device`, without a default. */
 export function deviceOption(): Option {
-  return new Option('--device <name>', 'what computes (READAPT_DEVICE); `readapt devices` lists them').choices(DEVICE_CHOICES);
+  return new Option('--device <name>', 'what computes (READAPT_DEVICE); `readapt devices` lists them').choices(
+    DEVICE_CHOICES,
+  );
 }
 
 function precisionOption(): Option {
-  const description = "what the base's matrices are kept in (READAPT_PRECISION); auto: int8 on the CPU where it is fast and near f32";
+  const description =
+    "what the base's matrices are kept in (READAPT_PRECISION); auto: int8 on the CPU where it is fast and near f32";
   return new Option('--precision <name>', description).choices(PRECISION_SETTINGS).default('auto');
 }
 
@@ -50,7 +53,9 @@ export function number(constraint: 'any' | 'positive' = 'any'): (text: string) =
   return (text) => {
     const value = Number(text);
     if (text.trim() !== '' && Number.isFinite(value) && (constraint === 'any' || value > 0)) return value;
-    throw new InvalidArgumentError(`expected a ${constraint === 'positive' ? 'positive ' : ''}number, found "${text}".`);
+    throw new InvalidArgumentError(
+      `expected a ${constraint === 'positive' ? 'positive ' : ''}number, found "${text}".`,
+    );
   };
 }
 

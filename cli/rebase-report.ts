@@ -24,7 +24,10 @@ export function describeEvent(event: AdaptationEvent): string | null {
   }
 }
 
-export function rebaseDocument({ state, best, target, readyMs, phases, baselines, steps, data, ladder }: AdaptOutcome, name: MetricName) {
+export function rebaseDocument(
+  { state, best, target, readyMs, phases, baselines, steps, data, ladder }: AdaptOutcome,
+  name: MetricName,
+) {
   return {
     strategy: best?.strategy ?? null,
     alpha: best?.alpha ?? null,
@@ -53,7 +56,12 @@ function rungDocument({ rung, result, reason, ms, candidate }: Rung, needed: num
     passed: candidate.passed,
     failed: candidate.failed,
   };
-  const from = candidate && { strategy: candidate.strategy, alpha: candidate.alpha, beta: candidate.beta, step: candidate.step };
+  const from = candidate && {
+    strategy: candidate.strategy,
+    alpha: candidate.alpha,
+    beta: candidate.beta,
+    step: candidate.step,
+  };
   return { rung, result, reason, ms, candidate: from, gate };
 }
 
@@ -76,11 +84,18 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
 export function ladderTable({ ladder, target }: Pick<AdaptOutcome, 'ladder' | 'target'>, metric: MetricName): string {
   const show = shower(metric);
   const head = ['rung', 'time', metric.replace('_', ' '), 'bound', 'needed', 'flips', 'gate'];
-  const table = new Table({ head, style: { head: [], border: [], compact: true }, colWidths: [26, 12, 10, 9, 9, 9, 40], wordWrap: true });
+  const table = new Table({
+    head,
+    style: { head: [], border: [], compact: true },
+    colWidths: [26, 12, 10, 9, 9, 9, 40],
+    wordWrap: true,
+  });
   for (const rung of ladder) {
     const { candidate, ms } = rung;
     const time = ms > 0 ? duration(ms) : '·';
-    const [value, bound, flips] = candidate ? [show(candidate.value), show(candidate.bound), percent(candidate.negativeFlips)] : ['·', '·', '·'];
+    const [value, bound, flips] = candidate
+      ? [show(candidate.value), show(candidate.bound), percent(candidate.negativeFlips)]
+      : ['·', '·', '·'];
     table.push([nameOf(rung), time, value, bound, candidate ? show(target) : '·', flips, verdictOf(rung)]);
   }
   return `${table.toString()}\n`;

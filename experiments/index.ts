@@ -16,10 +16,12 @@ async function main(options: ExperimentOptions): Promise<void> {
   const items = planExperiment(experiment);
   const results = await ResultsFile.open(path.join(out, 'results.jsonl'));
   try {
-    if (!options.reportOnly) await interruptible((signal) => runItems(experiment, items, { results, out, output, signal }));
+    if (!options.reportOnly)
+      await interruptible((signal) => runItems(experiment, items, { results, out, output, signal }));
     const report = await writeReport({ experiment, items, records: results.records, out, config: options.config });
     output.result(report.document, [['report', report.file], ...report.lines]);
-    if (report.failed > 0) throw new UnsuccessfulResult(`${report.failed} jobs failed; the same command tries them again`);
+    if (report.failed > 0)
+      throw new UnsuccessfulResult(`${report.failed} jobs failed; the same command tries them again`);
   } finally {
     await results.close();
   }

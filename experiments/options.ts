@@ -19,7 +19,9 @@ thing measured), report.md and charts as SVG. Times are worth something only on 
 /** Parses a command line; `--help` and mistakes end the process unless the command is told otherwise. */
 export function experimentCommand(): Command {
   return new Command('experiment')
-    .description('strategies × tasks × evolutions × training sizes × seeds, run by the product itself, with report and charts')
+    .description(
+      'strategies × tasks × evolutions × training sizes × seeds, run by the product itself, with report and charts',
+    )
     .requiredOption('--config <file>', 'YAML file of the experiment (docs/experiments.md)')
     .option('--out <dir>', 'folder of the results (default: results/NAME)')
     .option('--json', 'print the report as one JSON document on stdout; progress stays on stderr', false)

@@ -84,7 +84,9 @@ function tenantsOf(experiment: Experiment, seed: number, evolution: EvolutionCon
   const sizes = { validationRows: experiment.validation_rows, testRows: experiment.test_rows };
   return tasks
     .filter(({ name }) => includes(evolution.tasks, name))
-    .flatMap((task) => adapters.filter((recipe) => includes(recipe.tasks, task.name)).map((recipe) => ({ task, recipe })))
+    .flatMap((task) =>
+      adapters.filter((recipe) => includes(recipe.tasks, task.name)).map((recipe) => ({ task, recipe })),
+    )
     .map(({ task, recipe }) => ({ base, task, recipe, seed, ...sizes }));
 }
 
@@ -109,26 +111,53 @@ function tenantItem(tenant: TenantSpec): TenantItem {
 }
 
 function referenceItem(tenant: TenantSpec, evolution: EvolutionConfig): ReferenceItem {
-  const key = keyOf(`reference ${evolution.name} ${tenantName(tenant)}`, { ...tenantFacts(tenant), next: evolution.base });
+  const key = keyOf(`reference ${evolution.name} ${tenantName(tenant)}`, {
+    ...tenantFacts(tenant),
+    next: evolution.base,
+  });
   return { type: 'reference', key, groups: [`reference ${tenant.task.name}`, 'reference'], tenant, evolution };
 }
 
 function cellItem(cell: Omit<CellItem, 'type' | 'key' | 'groups'>): CellItem {
   const { tenant, evolution, rows, strategy, gate } = cell;
-  const facts = { ...tenantFacts(tenant), next: evolution.base, rows, options: strategy.options, gate, fleet: strategy.fleet, knownOld: strategy.known_old };
+  const facts = {
+    ...tenantFacts(tenant),
+    next: evolution.base,
+    rows,
+    options: strategy.options,
+    gate,
+    fleet: strategy.fleet,
+    knownOld: strategy.known_old,
+  };
   const key = keyOf(`cell ${evolution.name} ${tenantName(tenant)} ${rows} ${strategy.name}`, facts);
   const like = `cell ${strategy.name} ${tenant.task.name}`;
-  return { type: 'cell', key, groups: [`${like} ${rows} ${evolution.name}`, `${like} ${rows}`, `cell ${strategy.name}`, 'cell'], ...cell };
+  return {
+    type: 'cell',
+    key,
+    groups: [`${like} ${rows} ${evolution.name}`, `${like} ${rows}`, `cell ${strategy.name}`, 'cell'],
+    ...cell,
+  };
 }
 
 function surfacesOf(experiment: Experiment, tenant: TenantSpec, evolution: EvolutionConfig): SurfaceItem[] {
-  const wanted = (experiment.surfaces ?? []).filter((one) => one.task === tenant.task.name && one.evolution === evolution.name);
+  const wanted = (experiment.surfaces ?? []).filter(
+    (one) => one.task === tenant.task.name && one.evolution === evolution.name,
+  );
   const isFirstTenant = tenant.seed === experiment.seeds[0] && tenant.recipe.name === experiment.adapters[0]!.name;
   return (isFirstTenant ? wanted : []).map(({ alpha, beta, strategy }) => {
     const { searchRows } = experiment.strategies.find(({ name }) => name === strategy)!.options;
     const facts = { ...tenantFacts(tenant), next: evolution.base, alpha, beta, searchRows };
     const key = keyOf(`surface ${evolution.name} ${tenantName(tenant)} ${strategy}`, facts);
-    return { type: 'surface', key, groups: ['surface'], evolution, tenant, strategy, grid: { alpha, beta }, searchRows };
+    return {
+      type: 'surface',
+      key,
+      groups: ['surface'],
+      evolution,
+      tenant,
+      strategy,
+      grid: { alpha, beta },
+      searchRows,
+    };
   });
 }
 

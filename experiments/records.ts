@@ -62,7 +62,10 @@ export interface ReferenceRecord extends Common, TenantName {
 }
 
 /** A candidate that the gate judged; `at` is milliseconds from the start of the job. */
-export interface JudgedCandidate extends Pick<CandidateRecord, 'id' | 'strategy' | 'alpha' | 'beta' | 'step' | 'passed'> {
+export interface JudgedCandidate extends Pick<
+  CandidateRecord,
+  'id' | 'strategy' | 'alpha' | 'beta' | 'step' | 'passed'
+> {
   readonly at: number;
   /** On the gate rows. */
   readonly value: number;
@@ -74,7 +77,10 @@ export interface SearchPoint extends SearchRecord {
   readonly ms: number;
 }
 
-export type CellOutcome = Pick<AdaptOutcome, 'target' | 'baselines' | 'best' | 'ladder' | 'steps' | 'phases' | 'readyMs' | 'tokens' | 'problem'>;
+export type CellOutcome = Pick<
+  AdaptOutcome,
+  'target' | 'baselines' | 'best' | 'ladder' | 'steps' | 'phases' | 'readyMs' | 'tokens' | 'problem'
+>;
 
 /** One adaptation job. */
 export interface CellRecord extends Common, TenantName, Partial<CellOutcome> {

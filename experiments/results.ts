@@ -42,11 +42,16 @@ export class ResultsFile {
 }
 
 function parseLines(text: string, name: string): ResultRecord[] {
-  return text.split('\n').slice(0, -1).map((line, i) => {
-    try {
-      return JSON.parse(line) as ResultRecord;
-    } catch (cause) {
-      throw new Error(`${name} line ${i + 1} is not JSON: the file was changed by hand; move it away to start anew`, { cause });
-    }
-  });
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line, i) => {
+      try {
+        return JSON.parse(line) as ResultRecord;
+      } catch (cause) {
+        throw new Error(`${name} line ${i + 1} is not JSON: the file was changed by hand; move it away to start anew`, {
+          cause,
+        });
+      }
+    });
 }

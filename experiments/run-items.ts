@@ -67,7 +67,13 @@ function failed(item: CellItem, error: unknown): Measured {
   const { tenant, evolution, rows, strategy } = item;
   const where = { ...nameOf(tenant), evolution: evolution.name, rows, strategy: strategy.name };
   const nothing = { elapsedMs: 0, warmUpMs: 0, candidates: [], search: [], first: null, final: null };
-  return { type: 'cell', ...where, state: 'failed', ...nothing, error: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };
+  return {
+    type: 'cell',
+    ...where,
+    state: 'failed',
+    ...nothing,
+    error: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+  };
 }
 
 function describe(item: Item): string {
@@ -78,10 +84,14 @@ function summary(record: ItemRecord): string {
   const took = duration(record.ms);
   if (record.type === 'evolution') return `drift ${percent(record.drift)}, ${took}`;
   if (record.type === 'tenant') return `old adapter ${record.old.value.toFixed(3)}, ${took}`;
-  if (record.type === 'reference') return `none ${record.none.value.toFixed(3)}, copy ${record.copy.value.toFixed(3)}, ${took}`;
+  if (record.type === 'reference')
+    return `none ${record.none.value.toFixed(3)}, copy ${record.copy.value.toFixed(3)}, ${took}`;
   if (record.type === 'surface') return `${record.points.length} points, ${took}`;
   if (record.state === 'failed') return `FAILED: ${record.error}`;
-  const ready = record.state === 'ready' ? `ready after ${duration(record.readyMs!)}` : `not ready after ${duration(record.elapsedMs)}`;
+  const ready =
+    record.state === 'ready'
+      ? `ready after ${duration(record.readyMs!)}`
+      : `not ready after ${duration(record.elapsedMs)}`;
   return `${ready}, ${record.final?.value.toFixed(3) ?? '–'} on test rows, ${took}`;
 }
 
@@ -99,7 +109,12 @@ function runRecord(config: Experiment, engine: Pick<RunRecord, 'device' | 'preci
 
 /** Of the checkout, with a + where it has changes; null outside of one. */
 function commit(): string | null {
-  const git = (...args: string[]): string => execFileSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, {
+      cwd: import.meta.dirname,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
   try {
     return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '+'}`;
   } catch {

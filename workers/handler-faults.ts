@@ -28,7 +28,8 @@ const DISK_FULL = new Set(['ENOSPC', 'EDQUOT']);
 export function problemOf(error: unknown): Problem {
   const message = error instanceof Error ? error.message : String(error);
   if (isTimeout(error)) return { code: 'timed_out', message: 'the job took longer than it may' };
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
+  const code =
+    error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
   if (DISK_FULL.has(code)) {
     return { code: 'disk_full', message: 'no space is left where the worker keeps checkpoints and artifacts' };
   }

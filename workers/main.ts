@@ -86,7 +86,8 @@ async function start(
   const producer =
     deps.producer ?? opened(await createJobProducer({ db, backend, logger }), (own) => closing.push(() => own.close()));
   const artifacts = deps.artifacts ?? (await createFilesystemStore(path.join(config.dataDir, 'artifacts')));
-  const training = deps.training ?? opened(await startTraining(config, logger), (own) => closing.push(() => own.stop()));
+  const training =
+    deps.training ?? opened(await startTraining(config, logger), (own) => closing.push(() => own.stop()));
   const checkpoints = path.join(config.dataDir, 'checkpoints');
   await mkdir(checkpoints, { recursive: true });
   await removeStaleCheckpoints(db, checkpoints);
@@ -115,6 +116,7 @@ function opened<T>(resource: T, onOpen: (resource: T) => unknown): T {
 }
 
 function databaseUrlOf(config: Config): string {
-  if (config.databaseUrl === null) throw new Error('a worker needs the database that the service uses: DATABASE_URL is not set');
+  if (config.databaseUrl === null)
+    throw new Error('a worker needs the database that the service uses: DATABASE_URL is not set');
   return config.databaseUrl;
 }

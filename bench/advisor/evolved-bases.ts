@@ -18,7 +18,9 @@ export const EVOLUTIONS = {
   },
   /** Noise in the embeddings alone, of 7.6 % of their norm: nothing that an adapter could carry. */
   embeddings: (name, old, _next, random) => {
-    return name === 'model.embed_tokens.weight' ? noise(old.data.length, 0.076 * frobeniusNorm(old.data), random) : null;
+    return name === 'model.embed_tokens.weight'
+      ? noise(old.data.length, 0.076 * frobeniusNorm(old.data), random)
+      : null;
   },
 } as const satisfies Record<string, Change>;
 
@@ -47,9 +49,15 @@ export function* evolvedBases(
       const random = Random.fromSeed(1);
       const weights = [...old.weights].map(([tensor, before]): [string, Tensor] => {
         const change = (EVOLUTIONS[name] as Change)(tensor, before, next.weights.get(tensor)!, random);
-        return [tensor, change === null ? before : { ...before, data: before.data.map((value, i) => value + factor * change[i]!) }];
+        return [
+          tensor,
+          change === null ? before : { ...before, data: before.data.map((value, i) => value + factor * change[i]!) },
+        ];
       });
-      yield { name: `${name} × ${factor}`, base: { ...old, fingerprint: `${name} ${factor}`, weights: new Map(weights) } };
+      yield {
+        name: `${name} × ${factor}`,
+        base: { ...old, fingerprint: `${name} ${factor}`, weights: new Map(weights) },
+      };
     }
   }
 }

@@ -44,7 +44,11 @@ async function loadTask(name: string, base: BaseModel, rows: number): Promise<Ta
 }
 
 /** The metric of every adapter on one base, in points. */
-async function measureAll(base: BaseModel, tasks: readonly Task[], adapters: readonly (readonly Adapter[])[]): Promise<number[][]> {
+async function measureAll(
+  base: BaseModel,
+  tasks: readonly Task[],
+  adapters: readonly (readonly Adapter[])[],
+): Promise<number[][]> {
   const runtime = createRuntime({ base, threads: availableParallelism() });
   try {
     const found: number[][] = [];
@@ -74,11 +78,18 @@ async function main(): Promise<void> {
   });
   const [old, next] = await Promise.all([loadBaseModel(join(FAMILY, 'v1')), loadBaseModel(join(FAMILY, 'v2'))]);
   const tasks = await Promise.all(values.tasks.split(',').map((name) => loadTask(name, old, Number(values.rows))));
-  const before = await measureAll(old, tasks, tasks.map(({ adapter }) => [adapter]));
+  const before = await measureAll(
+    old,
+    tasks,
+    tasks.map(({ adapter }) => [adapter]),
+  );
   const names = tasks.map(({ name }, i) => `${name} (${before[i]![0]!.toFixed(1)})`);
   console.log(`| evolution | drift, layers | drift, embeddings | energy at rank 8, of noise | ${names.join(' | ')} |`);
   console.log(`|---|---|---|---|${tasks.map(() => '---|').join('')}`);
-  const [evolutions, factors] = [values.evolutions.split(',') as EvolutionName[], values.factors.split(',').map(Number)];
+  const [evolutions, factors] = [
+    values.evolutions.split(',') as EvolutionName[],
+    values.factors.split(',').map(Number),
+  ];
   for (const evolved of evolvedBases(old, next, evolutions, factors)) console.log(await row(old, evolved, tasks));
 }
 

@@ -25,7 +25,14 @@ export function cells(evolution: Evolution): Cell[] {
     drifts.flatMap((drift, layer) => {
       if (drift === null || drift === 0) return [];
       const module = evolution.modules.get(`model.layers.${layer}.${projection}`)!;
-      return [{ layer, projection: projection.replace(/^.*\./, ''), drift: 100 * drift, energy: 100 * capturedEnergy(module, 8) }];
+      return [
+        {
+          layer,
+          projection: projection.replace(/^.*\./, ''),
+          drift: 100 * drift,
+          energy: 100 * capturedEnergy(module, 8),
+        },
+      ];
     }),
   );
 }
@@ -68,7 +75,13 @@ function panel(values: readonly Cell[], { field, title, scheme, scale }: PanelOp
       {
         mark: { type: 'rect' as const, stroke: COLOURS.background, strokeWidth: 1 },
         encoding: {
-          color: { field, type: 'quantitative' as const, title: null, scale: { scheme, type: scale }, legend: { format: '.3~g', gradientLength: 120 } },
+          color: {
+            field,
+            type: 'quantitative' as const,
+            title: null,
+            scale: { scheme, type: scale },
+            legend: { format: '.3~g', gradientLength: 120 },
+          },
         },
       },
       ...(size >= 32 ? [numbers(field, { stroke: COLOURS.background, strokeWidth: 3 }), numbers(field, {})] : []),

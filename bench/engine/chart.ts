@@ -30,7 +30,12 @@ export function engineChart(document: BenchDocument): TopLevelSpec {
       subtitle: `Medians of ${rounds} rounds, lines from least to most; ${machine.cpu}, ${threads} threads. Dashed: goals for Readapt.`,
     },
     spacing: 28,
-    hconcat: PANELS.map(({ figure, title, goal }, i) => panel(batches.flatMap((batch) => bars(batch, figure)), { title, goal, first: i === 0 })),
+    hconcat: PANELS.map(({ figure, title, goal }, i) =>
+      panel(
+        batches.flatMap((batch) => bars(batch, figure)),
+        { title, goal, first: i === 0 },
+      ),
+    ),
   };
 }
 
@@ -67,7 +72,13 @@ function panel(values: readonly Bar[], { title, goal, first }: PanelOptions) {
   const compared = values.some((bar) => bar.goal !== null);
   return {
     data: { values: [...values] },
-    title: { text: title, subtitle: compared ? `goal: ${goal}` : '', subtitleColor: COLOURS.goal, fontSize: 13, offset: 8 },
+    title: {
+      text: title,
+      subtitle: compared ? `goal: ${goal}` : '',
+      subtitleColor: COLOURS.goal,
+      fontSize: 13,
+      offset: 8,
+    },
     facet: {
       row: {
         field: 'batch',
@@ -81,7 +92,15 @@ function panel(values: readonly Bar[], { title, goal, first }: PanelOptions) {
     spec: {
       width: 210,
       height: { step: 24 },
-      encoding: { y: { field: 'side', type: 'nominal' as const, sort: null, title: null, axis: first ? { labelLimit: 0 } : { labels: false } } },
+      encoding: {
+        y: {
+          field: 'side',
+          type: 'nominal' as const,
+          sort: null,
+          title: null,
+          axis: first ? { labelLimit: 0 } : { labels: false },
+        },
+      },
       layer: layers(values, compared),
     },
   };
@@ -110,7 +129,10 @@ function layers(values: readonly Bar[], compared: boolean) {
         color: { field: 'ours', type: 'nominal' as const, legend: null, scale: colours },
       },
     },
-    { mark: { type: 'rule' as const, color: COLOURS.ink, strokeWidth: 1.5 }, encoding: { x: x('least'), x2: { field: 'most' } } },
+    {
+      mark: { type: 'rule' as const, color: COLOURS.ink, strokeWidth: 1.5 },
+      encoding: { x: x('least'), x2: { field: 'most' } },
+    },
     ...(compared ? [goal] : []),
     label({ stroke: COLOURS.background, strokeWidth: 4 }),
     label({}),

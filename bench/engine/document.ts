@@ -113,21 +113,25 @@ function ratiosOf(measured: readonly SideMeasurement[], workload: Workload): Rat
   if (theirs.length === 0) return [];
   const least = (figure: 'peakMemory' | 'firstStep') => Math.min(...theirs.map(({ cached }) => cached[figure]));
   const f32 = theirs.find(({ name }) => name === 'torch-f32')!;
-  return measured.filter(({ name }) => isOurs(name)).map((ours) => {
-    const against = (figure: 'training' | 'evaluation') => {
-      const speed = (side: SideMeasurement) => rates(side, figure, workload);
-      const best = theirs.reduce((a, b) => (median(speed(b)) > median(speed(a)) ? b : a));
-      return { ...summariseRatios(speed(ours), speed(best)), against: best.name };
-    };
-    return {
-      side: ours.name,
-      training: against('training'),
-      evaluation: against('evaluation'),
-      peakMemory: ours.cached.peakMemory / least('peakMemory'),
-      firstStep: ours.cached.firstStep / least('firstStep'),
-      lossDifference: Math.max(...ours.cached.training.map(({ loss }, i) => Math.abs(loss - f32.cached.training[i]!.loss))),
-    };
-  });
+  return measured
+    .filter(({ name }) => isOurs(name))
+    .map((ours) => {
+      const against = (figure: 'training' | 'evaluation') => {
+        const speed = (side: SideMeasurement) => rates(side, figure, workload);
+        const best = theirs.reduce((a, b) => (median(speed(b)) > median(speed(a)) ? b : a));
+        return { ...summariseRatios(speed(ours), speed(best)), against: best.name };
+      };
+      return {
+        side: ours.name,
+        training: against('training'),
+        evaluation: against('evaluation'),
+        peakMemory: ours.cached.peakMemory / least('peakMemory'),
+        firstStep: ours.cached.firstStep / least('firstStep'),
+        lossDifference: Math.max(
+          ...ours.cached.training.map(({ loss }, i) => Math.abs(loss - f32.cached.training[i]!.loss)),
+        ),
+      };
+    });
 }
 
 function sum(values: readonly number[]): number {

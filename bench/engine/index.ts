@@ -25,7 +25,9 @@ const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
 async function main(): Promise<void> {
   const options = benchOptions(benchCommand().parse());
-  const document = options.from ? (JSON.parse(await readFile(options.from, 'utf8')) as BenchDocument) : await run(options);
+  const document = options.from
+    ? (JSON.parse(await readFile(options.from, 'utf8')) as BenchDocument)
+    : await run(options);
   if (options.json) await writeFile(options.json, `${JSON.stringify(document, null, 2)}\n`);
   process.stdout.write(`${toMarkdown(document)}\n`);
   if (options.docs) await updateDocs(document);
@@ -57,7 +59,10 @@ interface Prepared {
 
 async function measure(options: BenchOptions, { base, adapter, python }: Prepared): Promise<BenchDocument> {
   const { model, rounds, steps } = options;
-  const sides: SideName[] = [...options.readapt.map((precision) => `readapt-${precision}` as const), ...(python ? TORCH_SIDES : [])];
+  const sides: SideName[] = [
+    ...options.readapt.map((precision) => `readapt-${precision}` as const),
+    ...(python ? TORCH_SIDES : []),
+  ];
   const threads = os.availableParallelism();
   const started = new Date().toISOString();
   const before = os.loadavg()[0]!;
@@ -91,7 +96,12 @@ function parameters({ weights }: BaseModel): number {
 
 function machine(): Machine {
   const [cpu] = os.cpus();
-  return { cpu: cpu!.model.trim(), cores: os.cpus().length, memory: os.totalmem(), system: `${os.type()} ${os.release()} ${os.arch()}` };
+  return {
+    cpu: cpu!.model.trim(),
+    cores: os.cpus().length,
+    memory: os.totalmem(),
+    system: `${os.type()} ${os.release()} ${os.arch()}`,
+  };
 }
 
 function modelName(folder: string): string {
@@ -102,8 +112,10 @@ function modelName(folder: string): string {
 async function updateDocs(document: BenchDocument): Promise<void> {
   const { name } = document.model;
   const page = await readFile(path.join(DOCS, 'performance.md'), 'utf8');
-  if (document.batches.some(({ ratios }) => ratios.length === 0)) return log('docs/ is left as it is: nothing was compared');
-  if (!page.includes(`<!-- bench:engine ${name} -->`)) return log(`docs/ is left as it is: docs/performance.md has no section for ${name}`);
+  if (document.batches.some(({ ratios }) => ratios.length === 0))
+    return log('docs/ is left as it is: nothing was compared');
+  if (!page.includes(`<!-- bench:engine ${name} -->`))
+    return log(`docs/ is left as it is: docs/performance.md has no section for ${name}`);
   const image = `images/engine-${name}.svg`;
   await mkdir(path.join(DOCS, 'images'), { recursive: true });
   await writeFile(path.join(DOCS, image), await renderSvg(engineChart(document)));

@@ -146,7 +146,8 @@ async function pass(side: Side, method: 'step' | 'evaluate', batches: readonly W
   const all: Timed[] = [];
   for (const { examples, tokens } of batches) {
     const timed = await side.call(method, { examples });
-    if (timed.tokens !== tokens) throw new Error(`${side.name} ${method} counts ${timed.tokens} tokens, expected ${tokens}`);
+    if (timed.tokens !== tokens)
+      throw new Error(`${side.name} ${method} counts ${timed.tokens} tokens, expected ${tokens}`);
     all.push(timed);
   }
   return all;

@@ -35,14 +35,23 @@ docs/images/engine-MODEL.svg. Figures are worth something only on a machine that
 /** Parses a command line; `--help` and mistakes end the process unless the command is told otherwise. */
 export function benchCommand(): Command {
   return new Command('bench:engine')
-    .description('LoRA training and evaluation: speed, memory and start-up of Readapt and of transformers + PEFT on PyTorch, in turns within one run')
+    .description(
+      'LoRA training and evaluation: speed, memory and start-up of Readapt and of transformers + PEFT on PyTorch, in turns within one run',
+    )
     .option('--model <demo|DIR>', 'Hugging Face folder of the base model; demo is examples/demo-family/v1', 'demo')
     .addOption(
-      new Option('--readapt <precisions>', `what Readapt computes the base in: ${READAPT_PRECISIONS.join(', ')}; several as a list`)
+      new Option(
+        '--readapt <precisions>',
+        `what Readapt computes the base in: ${READAPT_PRECISIONS.join(', ')}; several as a list`,
+      )
         .argParser(precisions)
         .default(['f32'], 'f32'),
     )
-    .addOption(new Option('--batch <sizes>', 'rows of a training batch; several as a list').argParser(sizes).default([8, 16], '8,16'))
+    .addOption(
+      new Option('--batch <sizes>', 'rows of a training batch; several as a list')
+        .argParser(sizes)
+        .default([8, 16], '8,16'),
+    )
     .option('--rounds <n>', 'turns of each side', positive, 5)
     .option('--steps <n>', 'training steps of a turn', positive, 6)
     .option('--json <file>', 'write every figure of every round to this file')

@@ -19,7 +19,10 @@ const PRODUCT = /MatMul|Gemm/;
  * @param takeSteps takes that many steps with a runtime that profiles to `prefix`, disposes of it, and returns the
  *   seconds of each
  */
-export async function profileSteps(steps: number, takeSteps: (prefix: string, count: number) => Promise<number[]>): Promise<StepProfile> {
+export async function profileSteps(
+  steps: number,
+  takeSteps: (prefix: string, count: number) => Promise<number[]>,
+): Promise<StepProfile> {
   const folder = await mkdtemp(path.join(tmpdir(), 'readapt-profile-'));
   try {
     const seconds = await takeSteps(path.join(folder, 'profile'), steps + 1);

@@ -33,7 +33,9 @@ export async function ensurePython({ environment, log, run }: PythonSearch): Pro
   return (await makeVenv({ venv, python, log, run })) ? python : null;
 }
 
-async function makeVenv(options: Omit<PythonSearch, 'environment'> & { readonly venv: string; readonly python: string }): Promise<boolean> {
+async function makeVenv(
+  options: Omit<PythonSearch, 'environment'> & { readonly venv: string; readonly python: string },
+): Promise<boolean> {
   const { venv, python, log, run } = options;
   const isThree = ['-c', 'import sys; sys.exit(sys.version_info < (3, 10))'];
   if (!existsSync(python)) {

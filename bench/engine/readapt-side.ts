@@ -74,7 +74,12 @@ class ReadaptSide {
   async profile({ examples, steps }: SideMethods['profile']['params']): Promise<StepProfile> {
     return profileSteps(steps, async (profileFilePrefix, count) => {
       const unprofiled = this.#runtime;
-      this.#runtime = createRuntime({ ...this.#precision, base: this.#base, threads: this.#threads, profileFilePrefix });
+      this.#runtime = createRuntime({
+        ...this.#precision,
+        base: this.#base,
+        threads: this.#threads,
+        profileFilePrefix,
+      });
       const seconds: number[] = [];
       for (let i = 0; i < count; i++) seconds.push((await this.step({ examples })).seconds);
       await this.#runtime.dispose();
@@ -99,4 +104,5 @@ async function answer(line: string): Promise<object> {
   }
 }
 
-for await (const line of createInterface({ input: process.stdin })) process.stdout.write(`${JSON.stringify(await answer(line))}\n`);
+for await (const line of createInterface({ input: process.stdin }))
+  process.stdout.write(`${JSON.stringify(await answer(line))}\n`);

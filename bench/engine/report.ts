@@ -28,7 +28,9 @@ function conditions({ model, rounds, steps, threads, machine, versions, load, st
   const parts = [
     `${(model.parameters / 1e6).toFixed(1)} million parameters; ${rounds} rounds of ${steps} steps, ${threads} threads`,
     `${machine.cpu}, ${machine.cores} cores, ${Math.round(machine.memory / 2 ** 30)} GiB, ${machine.system}`,
-    Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', '),
+    Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(', '),
   ];
   return `${parts.join('; ')}. ${started.slice(0, 10)}, load average ${load[0].toFixed(1)} before and ${load[1].toFixed(1)} after.`;
 }
@@ -36,7 +38,9 @@ function conditions({ model, rounds, steps, threads, machine, versions, load, st
 function sideLines({ batchSize, sides }: BatchResult): string[] {
   return sides.map((side) => {
     const { summary, cold, cached } = side;
-    const compilation = [summary.compile.cold, summary.compile.cached].map(({ training, evaluation }) => training + evaluation);
+    const compilation = [summary.compile.cold, summary.compile.cached].map(
+      ({ training, evaluation }) => training + evaluation,
+    );
     const cells = [
       displayName(side),
       batchSize,

@@ -28,7 +28,12 @@ export type OperatorSeconds = Readonly<Record<string, number>>;
 /** Methods of a side, one JSON line each way. `python/torch_side.py` has all but `profile`. */
 export interface SideMethods {
   load: {
-    params: { readonly base: string; readonly adapter: string; readonly threads: number; readonly learning_rate: number };
+    params: {
+      readonly base: string;
+      readonly adapter: string;
+      readonly threads: number;
+      readonly learning_rate: number;
+    };
     /** What the frozen base is computed in. */
     result: { readonly precision: string };
   };

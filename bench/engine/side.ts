@@ -40,7 +40,11 @@ export class Side {
   constructor(name: SideName, options: SideOptions = {}) {
     this.name = name;
     const [command, args, environment] = commandLine(name, options);
-    this.#child = spawn(command, args, { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...environment } });
+    this.#child = spawn(command, args, {
+      cwd: ROOT,
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...environment },
+    });
     // A request to a process that died is answered by the end of its output.
     this.#child.stdin.on('error', () => undefined);
     this.#reader = createInterface({ input: this.#child.stdout });
@@ -48,7 +52,10 @@ export class Side {
   }
 
   /** One request at a time. @throws Error with the side's own stack trace */
-  async call<M extends keyof SideMethods>(method: M, params: SideMethods[M]['params']): Promise<SideMethods[M]['result']> {
+  async call<M extends keyof SideMethods>(
+    method: M,
+    params: SideMethods[M]['params'],
+  ): Promise<SideMethods[M]['result']> {
     this.#child.stdin.write(`${JSON.stringify({ method, params })}\n`);
     const line = await this.#lines.next();
     if (line.done) throw new Error(`the ${this.name} side ended during ${method}`);
@@ -66,7 +73,10 @@ export class Side {
   }
 }
 
-function commandLine(name: SideName, { python, graphCache = 'off' }: SideOptions): [string, string[], Record<string, string>] {
+function commandLine(
+  name: SideName,
+  { python, graphCache = 'off' }: SideOptions,
+): [string, string[], Record<string, string>] {
   const [kind, precision] = name.split('-') as [string, string];
   if (kind === 'readapt') {
     const environment = { READAPT_PRECISION: precision, READAPT_GRAPH_CACHE: graphCache };

@@ -40,7 +40,9 @@ export async function prepareWorkload({ folder, config, batchSize, steps }: Work
   const load = async (task: string, file: string) => {
     return tokenizeRows(await loadDataset(path.join(DATA, task, file)), { tokenizer, config });
   };
-  const training = await Promise.all(TASKS.map(async (task) => drawBatches(await load(task, 'train.jsonl'), batchSize)));
+  const training = await Promise.all(
+    TASKS.map(async (task) => drawBatches(await load(task, 'train.jsonl'), batchSize)),
+  );
   const held = await Promise.all(TASKS.map((task) => load(task, 'validation.jsonl')));
   return {
     training: Array.from({ length: steps }, (_, step) => training[step % TASKS.length]!()),

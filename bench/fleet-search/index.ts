@@ -12,7 +12,9 @@ import { measureStep, search, type SearchCase, type SearchRun } from './measure.
 import { adapterOf, FAMILY, makeFleet } from './workload.ts';
 
 const command = new Command('bench:fleet-search')
-  .description('searches of a fleet of small adapters one after the other, each from what those before it found, against each alone')
+  .description(
+    'searches of a fleet of small adapters one after the other, each from what those before it found, against each alone',
+  )
   .option('--adapters <n>', 'adapters, of the demo family’s four tasks in turn', Number, 20)
   .option('--search-rows <n>', 'search rows of each', Number, 64)
   .option('--train-rows <n>', 'rows that each is trained on', Number, 400)
@@ -20,7 +22,11 @@ const command = new Command('bench:fleet-search')
   .option('--step-gain <x>', 'share of the loss that a training step takes away', Number, STEP_GAIN)
   .option('--measure-step', 'measure that share, and what a training step costs, with the first adapters of each task')
   .option('--seed <n>', 'seed of everything that is random', Number, 0)
-  .option('--folder <dir>', 'where trained adapters are kept for a next run', path.join(os.tmpdir(), 'readapt-fleet-search'))
+  .option(
+    '--folder <dir>',
+    'where trained adapters are kept for a next run',
+    path.join(os.tmpdir(), 'readapt-fleet-search'),
+  )
   .option('--json <file>', 'write all figures to this file')
   .parse();
 const options = command.opts<{
@@ -49,7 +55,10 @@ process.stderr.write('\n');
 
 if (options.measureStep) {
   for (const one of cases.slice(0, 8)) {
-    for (const [name, from] of [['copy', COPY], ['revert', REVERT]] as const) {
+    for (const [name, from] of [
+      ['copy', COPY],
+      ['revert', REVERT],
+    ] as const) {
       const { gain, passes } = await measureStep(one, from);
       const figures = `takes away ${(100 * gain).toFixed(2)} % of the loss; a row costs ${passes.toFixed(1)} forward passes`;
       console.log(`${one.tenant.name.padEnd(10)} a step from ${name.padEnd(6)} ${figures}`);
@@ -74,7 +83,8 @@ for (const [i, one] of cases.entries()) {
 }
 
 const quarter = Math.max(1, Math.floor(runs.length / 4));
-const total = (list: readonly SearchRun[], what: 'ms' | 'rows' | 'points'): number => list.reduce((sum, run) => sum + run[what], 0);
+const total = (list: readonly SearchRun[], what: 'ms' | 'rows' | 'points'): number =>
+  list.reduce((sum, run) => sum + run[what], 0);
 for (const kind of ['alone', 'learning'] as const) {
   const list = runs.map((run) => run[kind]);
   const [first, last] = [list.slice(0, quarter), list.slice(-quarter)];

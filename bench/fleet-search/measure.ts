@@ -1,6 +1,10 @@
 import type { Adapter } from '../../core/models/lora/adapter.ts';
 import { COPY, type Coefficients } from '../../core/method/fusion/coefficients.ts';
-import { searchCoefficients, type SearchEvaluation, type SearchOptions } from '../../core/method/search/coefficient-search.ts';
+import {
+  searchCoefficients,
+  type SearchEvaluation,
+  type SearchOptions,
+} from '../../core/method/search/coefficient-search.ts';
 import type { Evolution } from '../../core/method/evolution/evolution.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
 import { Fusion } from '../../core/method/fusion/fusion.ts';
@@ -33,7 +37,10 @@ export interface SearchCase {
 }
 
 /** One search from its beginning: what the fusion prepares once for an adapter is in its time. */
-export async function search({ tenant, adapter, next, evolution, options }: SearchCase, fleet: FleetSearches): Promise<SearchRun> {
+export async function search(
+  { tenant, adapter, next, evolution, options }: SearchCase,
+  fleet: FleetSearches,
+): Promise<SearchRun> {
   const history: SearchEvaluation[] = [];
   const begun = performance.now();
   let fusion: Fusion | undefined;
@@ -47,13 +54,21 @@ export async function search({ tenant, adapter, next, evolution, options }: Sear
     rowTokens: tenant.search.map(({ completionIds }) => completionIds.length),
     fleet,
     fuse,
-    rowLosses: async (candidate, rows) => (await meanLoss(next.runtime, candidate, rows.map((row) => tenant.search[row]!))).perExample,
+    rowLosses: async (candidate, rows) =>
+      (
+        await meanLoss(
+          next.runtime,
+          candidate,
+          rows.map((row) => tenant.search[row]!),
+        )
+      ).perExample,
     onEvaluation: async (evaluation) => void history.push(evaluation),
     now: () => performance.now(),
   });
   const total = performance.now() - begun;
   const ms = history.reduce((sum, evaluation) => sum + evaluation.ms, 0);
-  const held = async (candidate: Adapter): Promise<number> => (await meanLoss(next.runtime, candidate, tenant.held)).value;
+  const held = async (candidate: Adapter): Promise<number> =>
+    (await meanLoss(next.runtime, candidate, tenant.held)).value;
   return {
     alpha: found.alpha,
     beta: found.beta,
@@ -75,7 +90,11 @@ export interface StepFigures {
 }
 
 /** What a training step gains and costs, for the search's stopping rule, from fused coefficients on. */
-export async function measureStep({ tenant, adapter: old, next, evolution }: SearchCase, from: Coefficients, { steps = 20, batchSize = 16, learningRate = 5e-4 } = {}): Promise<StepFigures> {
+export async function measureStep(
+  { tenant, adapter: old, next, evolution }: SearchCase,
+  from: Coefficients,
+  { steps = 20, batchSize = 16, learningRate = 5e-4 } = {},
+): Promise<StepFigures> {
   const adapter = new Fusion(old, evolution).at(from);
   const before = (await meanLoss(next.runtime, adapter, tenant.search)).value;
   const begun = performance.now();

@@ -33,10 +33,15 @@ export interface FleetOptions {
 }
 
 /** Tenants of the four tasks in turn, in a random order. @throws RangeError where the rows do not suffice */
-export async function makeFleet(base: LoadedBase, { adapters, searchRows, trainRows, seed }: FleetOptions): Promise<Tenant[]> {
+export async function makeFleet(
+  base: LoadedBase,
+  { adapters, searchRows, trainRows, seed }: FleetOptions,
+): Promise<Tenant[]> {
   const random = Random.fromSeed(seed);
   const tokenize = async (task: string, ...splits: string[]): Promise<TokenizedExample[]> => {
-    const lists = await Promise.all(splits.map((split) => loadDataset(path.join(FAMILY, 'data', task, `${split}.jsonl`))));
+    const lists = await Promise.all(
+      splits.map((split) => loadDataset(path.join(FAMILY, 'data', task, `${split}.jsonl`))),
+    );
     return random.shuffle(tokenizeRows(lists.flat(), { tokenizer: base.tokenizer, config: base.model.config }));
   };
   const perTask = Math.ceil(adapters / TASKS.length);
@@ -44,7 +49,9 @@ export async function makeFleet(base: LoadedBase, { adapters, searchRows, trainR
   for (const task of TASKS) {
     const [rows, training] = [await tokenize(task, 'validation', 'test'), await tokenize(task, 'train')];
     if ((perTask + 1) * searchRows > rows.length) {
-      throw new RangeError(`${perTask} tenants with ${searchRows} search rows each do not leave as many of ${rows.length} rows of ${task}`);
+      throw new RangeError(
+        `${perTask} tenants with ${searchRows} search rows each do not leave as many of ${rows.length} rows of ${task}`,
+      );
     }
     for (let i = 0; i < perTask; i++) {
       tenants.push({
@@ -61,11 +68,28 @@ export async function makeFleet(base: LoadedBase, { adapters, searchRows, trainR
 }
 
 /** The tenant's adapter for the old base: trained, or read from the folder where an earlier run has left it. */
-export async function adapterOf(tenant: Tenant, old: LoadedBase, { folder, steps }: { folder: string; steps: number }): Promise<Adapter> {
+export async function adapterOf(
+  tenant: Tenant,
+  old: LoadedBase,
+  { folder, steps }: { folder: string; steps: number },
+): Promise<Adapter> {
   const saved = path.join(folder, `${tenant.name}-${tenant.seed}-${tenant.training.length}-${steps}`);
-  if (await access(saved).then(() => true, () => false)) return loadAdapter(saved, old.model.config);
+  if (
+    await access(saved).then(
+      () => true,
+      () => false,
+    )
+  )
+    return loadAdapter(saved, old.model.config);
   const { config, weights, fingerprint } = old.model;
-  const initial = createAdapter({ base: config, weights, rank: 8, alpha: 16, targetModules: 'all-linear', seed: tenant.seed });
+  const initial = createAdapter({
+    base: config,
+    weights,
+    rank: 8,
+    alpha: 16,
+    targetModules: 'all-linear',
+    seed: tenant.seed,
+  });
   const { adapter } = await train({
     runtime: old.runtime,
     initial,
@@ -75,6 +99,9 @@ export async function adapterOf(tenant: Tenant, old: LoadedBase, { folder, steps
     learningRate: 2e-3,
     seed: tenant.seed,
   });
-  await saveAdapter(saved, adapter, { manifest: { baseFingerprint: fingerprint, strategy: 'train', metrics: { steps } }, replace: true });
+  await saveAdapter(saved, adapter, {
+    manifest: { baseFingerprint: fingerprint, strategy: 'train', metrics: { steps } },
+    replace: true,
+  });
   return adapter;
 }

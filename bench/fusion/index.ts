@@ -14,10 +14,19 @@ async function main(): Promise<void> {
   const options = fusionBenchCommand().parse().opts<FusionBenchOptions>();
   const modules = benchModules(options);
   const load = os.loadavg()[0]!;
-  const rounds = measureRounds({ modules, ours: prepareModule, stacked: prepareStacked, coefficients: REVERT, rounds: options.rounds });
+  const rounds = measureRounds({
+    modules,
+    ours: prepareModule,
+    stacked: prepareStacked,
+    coefficients: REVERT,
+    rounds: options.rounds,
+  });
   if (options.json) {
     const machine = { cpu: os.cpus()[0]?.model ?? 'unknown', node: process.version, load };
-    await writeFile(options.json, `${JSON.stringify({ options, machine, modules: modules.length, rounds }, null, 2)}\n`);
+    await writeFile(
+      options.json,
+      `${JSON.stringify({ options, machine, modules: modules.length, rounds }, null, 2)}\n`,
+    );
   }
   process.stdout.write(`${report(options, modules.length, rounds)}\n`);
 }

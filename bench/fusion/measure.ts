@@ -37,7 +37,10 @@ export interface MeasureOptions {
 export function measureRounds({ modules, ours, stacked, coefficients, rounds }: MeasureOptions): Round[] {
   const measured: Round[] = [];
   for (let round = 0; round <= rounds; round++) {
-    const run = { ours: () => fuseAll(modules, ours, coefficients), stacked: () => fuseAll(modules, stacked, coefficients) };
+    const run = {
+      ours: () => fuseAll(modules, ours, coefficients),
+      stacked: () => fuseAll(modules, stacked, coefficients),
+    };
     const first = round % 2 === 0 ? run.ours() : null;
     const peer = run.stacked();
     const own = first ?? run.ours();

@@ -23,10 +23,10 @@ stacks of factors made orthonormal by QR. One thread of one process; CPU time co
 /** Parses a command line; `--help` and mistakes end the process unless the command is told otherwise. */
 export function fusionBenchCommand(): Command {
   return new Command('bench:fusion')
-    .description('fusing one adapter of SmolLM2-135M\'s shapes with the change of its base: time and error')
+    .description("fusing one adapter of SmolLM2-135M's shapes with the change of its base: time and error")
     .option('--layers <n>', 'layers of seven adapted projections each', positive, 30)
     .option('--rank <n>', 'rank of the adapter', positive, 8)
-    .option('--directions <n>', 'directions kept of the base\'s change', positive, 32)
+    .option('--directions <n>', "directions kept of the base's change", positive, 32)
     .option('--rounds <n>', 'measured rounds, after one that is not counted', positive, 7)
     .option('--seed <n>', 'of the random factors', positive, 1)
     .option('--json <file>', 'write every figure of every round to this file')

@@ -2,7 +2,15 @@ import type { LoraFactors } from '../../core/models/lora/adapter.ts';
 import type { Coefficients } from '../../core/method/fusion/coefficients.ts';
 import type { ModuleEvolution } from '../../core/method/evolution/evolution.ts';
 import { matmul, matmulTransposed } from '../../core/linalg/matmul.ts';
-import { columns, concatColumns, matrix, scaleColumns, transpose, zeros, type Matrix } from '../../core/linalg/matrix.ts';
+import {
+  columns,
+  concatColumns,
+  matrix,
+  scaleColumns,
+  transpose,
+  zeros,
+  type Matrix,
+} from '../../core/linalg/matrix.ts';
 import { qr } from '../../core/linalg/qr.ts';
 import { truncatedSvd, type SvdFactors } from '../../core/linalg/svd.ts';
 import type { FusedModule, ModuleFusion } from '../../core/method/fusion/module-fusion.ts';
@@ -14,7 +22,9 @@ import type { FusedModule, ModuleFusion } from '../../core/method/fusion/module-
  * C = alpha · s · R_L[:, :r] R_R[:, :r]ᵀ + beta · R_L[:, r:] S R_R[:, r:]ᵀ, whose SVD is that of the target.
  */
 export function prepareModule(old: LoraFactors, change: ModuleEvolution): Pick<ModuleFusion, 'at'> {
-  const left = qr(concatColumns(matrix(old.outFeatures, old.rank, old.b), matrix(old.outFeatures, change.rank, change.u)));
+  const left = qr(
+    concatColumns(matrix(old.outFeatures, old.rank, old.b), matrix(old.outFeatures, change.rank, change.u)),
+  );
   const rightOld = transpose(matrix(old.rank, old.inFeatures, old.a));
   const right = qr(concatColumns(rightOld, matrix(old.inFeatures, change.rank, change.v)));
   const core = (start: number, weights: Float64Array) =>

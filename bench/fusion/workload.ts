@@ -59,7 +59,16 @@ function randomFactors({ outFeatures, inFeatures }: Shape, rank: number, random:
 function randomChange({ outFeatures, inFeatures }: Shape, rank: number, random: Random): ModuleEvolution {
   const s = Float32Array.from({ length: rank }, (_, i) => 0.2 ** (i / Math.max(1, rank - 1)));
   const factors = { u: orthonormal(outFeatures, rank, random), s, v: orthonormal(inFeatures, rank, random) };
-  return { outFeatures, inFeatures, rank, ...factors, rowSquares: new Float32Array(3 * outFeatures), deltaNorm: frobeniusNorm(s), weightNorm: 1, drift: frobeniusNorm(s) };
+  return {
+    outFeatures,
+    inFeatures,
+    rank,
+    ...factors,
+    rowSquares: new Float32Array(3 * outFeatures),
+    deltaNorm: frobeniusNorm(s),
+    weightNorm: 1,
+    drift: frobeniusNorm(s),
+  };
 }
 
 function orthonormal(rows: number, cols: number, random: Random): Float32Array {

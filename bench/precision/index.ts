@@ -43,7 +43,9 @@ interface Options {
 const DATA = path.join(import.meta.dirname, '../../examples/demo-family/data');
 
 const program = new Command('bench:precision')
-  .description('what an adapter loses that was trained on a base in fewer bits: trained in both, measured in both, over tasks and seeds')
+  .description(
+    'what an adapter loses that was trained on a base in fewer bits: trained in both, measured in both, over tasks and seeds',
+  )
   .requiredOption('--model <dir>', 'base model folder')
   .option('--data <dir>', 'folder with TASK/train.jsonl and TASK/test.jsonl', DATA)
   .option('--tasks <names>', 'tasks, as a list', (text: string) => text.split(','), ['sst2', 'agnews'])
@@ -80,7 +82,15 @@ async function study(task: string, seed: number, precision: Precision): Promise<
   const examples = tokenizeRows(trainRows, { tokenizer, config: base.config });
   const { steps, batchSize } = options;
   const runtime = runtimes.get(precision)!;
-  const { adapter, tokens, seconds } = await train({ runtime, initial: initialAdapter(base, seed), examples, steps, batchSize, seed, learningRate: 1e-3 });
+  const { adapter, tokens, seconds } = await train({
+    runtime,
+    initial: initialAdapter(base, seed),
+    examples,
+    steps,
+    batchSize,
+    seed,
+    learningRate: 1e-3,
+  });
   const held = tokenizeRows(testRows, { tokenizer, config: base.config });
   const accuracy: Record<string, number> = {};
   const loss: Record<string, number> = {};
@@ -97,17 +107,28 @@ function initialAdapter({ config, weights }: BaseModel, seed: number): Adapter {
 }
 
 function describe({ task, seed, precision, tokensPerSecond, accuracy, loss }: Outcome): string {
-  const measured = Object.keys(accuracy).map((name) => `${name}: ${(100 * accuracy[name]!).toFixed(1)} % loss ${loss[name]!.toFixed(4)}`);
+  const measured = Object.keys(accuracy).map(
+    (name) => `${name}: ${(100 * accuracy[name]!).toFixed(1)} % loss ${loss[name]!.toFixed(4)}`,
+  );
   return `${task} seed ${seed} trained in ${precision} (${Math.round(tokensPerSecond)} tokens/s), measured in ${measured.join(', in ')}`;
 }
 
 function table(all: readonly Outcome[], { tasks }: Options): string {
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const lines = tasks.flatMap((task) => precisions.map((precision) => {
-    const rows = all.filter((outcome) => outcome.task === task && outcome.precision === precision);
-    const cells = precisions.map((judge) => `${(100 * mean(rows.map(({ accuracy }) => accuracy[judge]!))).toFixed(2)} | ${mean(rows.map(({ loss }) => loss[judge]!)).toFixed(4)}`);
-    return `| ${task} | ${precision} | ${cells.join(' | ')} | ${Math.round(mean(rows.map(({ tokensPerSecond }) => tokensPerSecond)))} |`;
-  }));
+  const lines = tasks.flatMap((task) =>
+    precisions.map((precision) => {
+      const rows = all.filter((outcome) => outcome.task === task && outcome.precision === precision);
+      const cells = precisions.map(
+        (judge) =>
+          `${(100 * mean(rows.map(({ accuracy }) => accuracy[judge]!))).toFixed(2)} | ${mean(rows.map(({ loss }) => loss[judge]!)).toFixed(4)}`,
+      );
+      return `| ${task} | ${precision} | ${cells.join(' | ')} | ${Math.round(mean(rows.map(({ tokensPerSecond }) => tokensPerSecond)))} |`;
+    }),
+  );
   const heads = precisions.map((judge) => `accuracy in ${judge}, % | loss in ${judge}`);
-  return [`| task | trained in | ${heads.join(' | ')} | tokens/s |`, `|---|---|${precisions.map(() => '---|---|').join('')}---|`, ...lines].join('\n');
+  return [
+    `| task | trained in | ${heads.join(' | ')} | tokens/s |`,
+    `|---|---|${precisions.map(() => '---|---|').join('')}---|`,
+    ...lines,
+  ].join('\n');
 }

@@ -47,7 +47,9 @@ async function seconds(passes: readonly (typeof examples)[]): Promise<number> {
 console.log('tenants x rows   tokens a tenant   a pass each   one pass   gain at most');
 for (const rowsEach of [4, 8, 16]) {
   for (const tenants of [2, 4]) {
-    const each = Array.from({ length: tenants }, (_, tenant) => examples.slice(tenant * rowsEach, (tenant + 1) * rowsEach));
+    const each = Array.from({ length: tenants }, (_, tenant) =>
+      examples.slice(tenant * rowsEach, (tenant + 1) * rowsEach),
+    );
     await seconds([...each, each.flat()]);
     const [apart, together]: [number[], number[]] = [[], []];
     for (let round = 0; round < rounds; round++) {
@@ -56,8 +58,14 @@ for (const rowsEach of [4, 8, 16]) {
     }
     const tokens = Math.round(makeBatch(each.flat()).inputIds.length / tenants);
     const [a, b] = [median(apart), median(together)];
-    const columns = [`${tenants} x ${rowsEach}`.padEnd(14), `${tokens}`.padStart(17), `${(1000 * a).toFixed(0)} ms`.padStart(13)];
-    console.log(`${columns.join(' ')} ${`${(1000 * b).toFixed(0)} ms`.padStart(10)} ${(a / b).toFixed(2).padStart(14)}`);
+    const columns = [
+      `${tenants} x ${rowsEach}`.padEnd(14),
+      `${tokens}`.padStart(17),
+      `${(1000 * a).toFixed(0)} ms`.padStart(13),
+    ];
+    console.log(
+      `${columns.join(' ')} ${`${(1000 * b).toFixed(0)} ms`.padStart(10)} ${(a / b).toFixed(2).padStart(14)}`,
+    );
   }
 }
 await session.dispose();

@@ -28,7 +28,8 @@ async function run({ json, device }: DevicesOptions): Promise<void> {
   const output = createOutput({ json });
   if (json) output.result({ devices: reports }, []);
   else process.stdout.write(renderReports(reports));
-  if (device !== undefined && !reports[0]!.available) throw new UnsuccessfulResult(`device ${device} cannot be used here`);
+  if (device !== undefined && !reports[0]!.available)
+    throw new UnsuccessfulResult(`device ${device} cannot be used here`);
 }
 
 function renderReports(reports: readonly DeviceReport[]): string {

@@ -29,11 +29,19 @@ export function register(program: Command): void {
     .description('print the graph that a base model and an adapter are computed with, operator by operator')
     .requiredOption('--base <dir>', 'base model folder')
     .option('--adapter <dir>', 'PEFT adapter folder')
-    .addOption(new Option('--program <name>', 'what it computes (default: gradients with an adapter, else losses)').choices(Object.keys(PROGRAMS)))
+    .addOption(
+      new Option('--program <name>', 'what it computes (default: gradients with an adapter, else losses)').choices(
+        Object.keys(PROGRAMS),
+      ),
+    )
     .option('--dropout', "of gradients: inputs of the adapter's layers are dropped", false)
     .option('--shared-beginnings', 'of gradients: what sequences of a batch have in common is computed once', false)
-    .addOption(new Option('--device <name>', 'that the graph is written for').choices(['cpu', 'cuda', 'webgpu']).default('cpu'))
-    .addOption(new Option('--precision <name>', "what the base's matrices are kept in").choices(PRECISIONS).default('f32'))
+    .addOption(
+      new Option('--device <name>', 'that the graph is written for').choices(['cpu', 'cuda', 'webgpu']).default('cpu'),
+    )
+    .addOption(
+      new Option('--precision <name>', "what the base's matrices are kept in").choices(PRECISIONS).default('f32'),
+    )
     .option('--every-layer', 'write out layers that are like an earlier one, too', false)
     .option('--onnx <file>', 'write the graph as an ONNX model')
     .option('--json', 'print one JSON document on stdout', false)
@@ -44,9 +52,12 @@ export function register(program: Command): void {
 async function run(options: GraphOptions): Promise<void> {
   const { adapter, json, everyLayer, onnx } = options;
   const kind = options.program ?? (adapter === undefined ? 'losses' : 'gradients');
-  if (kind === 'gradients' && adapter === undefined) throw new UsageError('--program gradients needs --adapter: its factors are what is trained');
-  if (kind !== 'gradients' && options.dropout) throw new UsageError(`--dropout is of --program gradients, found ${kind}`);
-  if (kind !== 'gradients' && options.sharedBeginnings) throw new UsageError(`--shared-beginnings is of --program gradients, found ${kind}`);
+  if (kind === 'gradients' && adapter === undefined)
+    throw new UsageError('--program gradients needs --adapter: its factors are what is trained');
+  if (kind !== 'gradients' && options.dropout)
+    throw new UsageError(`--dropout is of --program gradients, found ${kind}`);
+  if (kind !== 'gradients' && options.sharedBeginnings)
+    throw new UsageError(`--shared-beginnings is of --program gradients, found ${kind}`);
   const stages = await traceStages(options, PROGRAMS[kind]);
   if (onnx !== undefined) {
     const { encodeSplitModel } = await import('../../core/engine/onnx/encode-model.ts');
@@ -59,7 +70,10 @@ async function run(options: GraphOptions): Promise<void> {
   else process.stdout.write(renderStages(stages, { everyLayer }));
 }
 
-async function traceStages({ base, adapter, device, precision, ...options }: GraphOptions, kind: (typeof PROGRAMS)[keyof typeof PROGRAMS]) {
+async function traceStages(
+  { base, adapter, device, precision, ...options }: GraphOptions,
+  kind: (typeof PROGRAMS)[keyof typeof PROGRAMS],
+) {
   const { targetOf } = await import('../../core/engine/devices/target.ts');
   const { programSpec, programStages } = await import('../../core/engine/tracer/program-graph.ts');
   const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
@@ -72,7 +86,11 @@ async function traceStages({ base, adapter, device, precision, ...options }: Gra
 
 async function readBase(folder: string, withWeights: boolean) {
   const { loadBaseModel, withModelWeights } = await import('../../core/formats/hugging-face/hugging-face-model.ts');
-  if (!withWeights) return { config: await withModelWeights(folder, (model) => Promise.resolve(model.config)), weights: new Map<string, Float32Array>() };
+  if (!withWeights)
+    return {
+      config: await withModelWeights(folder, (model) => Promise.resolve(model.config)),
+      weights: new Map<string, Float32Array>(),
+    };
   const { config, weights } = await loadBaseModel(folder);
   return { config, weights: new Map([...weights].map(([name, { data }]) => [name, data])) };
 }

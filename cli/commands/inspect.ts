@@ -25,7 +25,8 @@ interface InspectOptions extends CommonOptions {
 
 async function run(folder: string, options: InspectOptions): Promise<void> {
   if (options.against !== undefined) return inspectEvolution(folder, options.against, options);
-  if (options.adapter !== undefined) throw new UsageError('--adapter needs --against; to check an adapter, give its folder and --base');
+  if (options.adapter !== undefined)
+    throw new UsageError('--adapter needs --against; to check an adapter, give its folder and --base');
   const { inspectFolder } = await import('../../core/formats/inspect.ts');
   const inspection = await inspectFolder(folder, options.base);
   createOutput(options).result(toDocument(inspection), toRows(inspection));
@@ -86,7 +87,9 @@ function toRows(inspection: Inspection): [string, string][] {
     ['alpha', String(alpha)],
     ['targets', typeof targets === 'string' ? targets : targets.join(', ')],
     ['modules', String(modules)],
-    ...(speltAsPeft ? [] : [['keys', 'not as PEFT writes them: PEFT and servers may not find the tensors'] as [string, string]]),
+    ...(speltAsPeft
+      ? []
+      : [['keys', 'not as PEFT writes them: PEFT and servers may not find the tensors'] as [string, string]]),
     ...(baseFingerprint === null ? [] : [['made for', baseFingerprint] as [string, string]]),
   ];
 }

@@ -2,7 +2,11 @@ import { Option, type Command } from 'commander';
 import { PREFERENCES, STRATEGIES, type Preference } from '../../core/method/ladder/adaptation.ts';
 import { MOVED_COEFFICIENTS, type MovedCoefficients } from '../../core/method/fusion/coefficients.ts';
 import { GROUPINGS, type GroupingName } from '../../core/method/fusion/grouping.ts';
-import { REGULARISATION_SCHEDULES, REGULARISATION_SPACES, type RegularisationOptions } from '../../core/method/regularization/regularization.ts';
+import {
+  REGULARISATION_SCHEDULES,
+  REGULARISATION_SPACES,
+  type RegularisationOptions,
+} from '../../core/method/regularization/regularization.ts';
 import type { JobListener } from '../../core/adaptation/job-listener.ts';
 import type { AdaptOutcome, GateSpec, JobSpec, MetricName, Strategy } from '../../workers/training/protocol.ts';
 import { UnsuccessfulResult } from '../errors.ts';
@@ -53,11 +57,15 @@ export function register(program: Command): void {
     .requiredOption('--validation <file>', 'JSONL that is divided into rows for the search and rows for the gate')
     .requiredOption('--out <dir>', 'folder to write the new adapter to (replaced if it is one)')
     .addOption(
-      new Option('--metric <name>', 'what the gate measures (default: accuracy, or exact_match where choices are many)')
-        .choices(['accuracy', 'exact_match', 'loss']),
+      new Option(
+        '--metric <name>',
+        'what the gate measures (default: accuracy, or exact_match where choices are many)',
+      ).choices(['accuracy', 'exact_match', 'loss']),
     );
   addGateOptions(command)
-    .addOption(new Option('--strategy <name>', 'what to try; auto takes the cheapest first').choices(STRATEGIES).default('auto'))
+    .addOption(
+      new Option('--strategy <name>', 'what to try; auto takes the cheapest first').choices(STRATEGIES).default('auto'),
+    )
     .addOption(
       new Option('--prefer <what>', 'of auto: undo the change of the base second, or only when all else has failed')
         .choices(PREFERENCES)
@@ -65,18 +73,40 @@ export function register(program: Command): void {
     )
     .option('--explain', 'print every rung of the ladder with its gate and its time', false)
     .option('--steps <n>', 'optimiser steps at most', integer(0), 300)
-    .option('--refine-steps <n>', 'steps to go on after readiness; an adapter better beyond noise replaces the first', integer(0), 0)
-    .option('--patience <n>', 'of auto: looks at the gate without a better one until fine-tuning gives up (default: 5)', integer(0))
+    .option(
+      '--refine-steps <n>',
+      'steps to go on after readiness; an adapter better beyond noise replaces the first',
+      integer(0),
+      0,
+    )
+    .option(
+      '--patience <n>',
+      'of auto: looks at the gate without a better one until fine-tuning gives up (default: 5)',
+      integer(0),
+    )
     .option('--batch-size <n>', 'examples a step', integer(1), 16)
-    .option('--learning-rate <x>', 'at the end of the warm-up (default: by strategy and width of the model)', number('positive'))
+    .option(
+      '--learning-rate <x>',
+      'at the end of the warm-up (default: by strategy and width of the model)',
+      number('positive'),
+    )
     .option('--evaluate-every <n>', 'steps between two looks at the gate', integer(1), 20)
-    .option('--search-evaluations <n>', 'points that the search for α and β may measure, the copy included; 0: none (default: 6, of relora-paper 12)', integer(0))
+    .option(
+      '--search-evaluations <n>',
+      'points that the search for α and β may measure, the copy included; 0: none (default: 6, of relora-paper 12)',
+      integer(0),
+    )
     .option('--search-rows <n>', 'rows that it measures on (default: 64, as far as the gate leaves them)', integer(1))
     .addOption(
-      new Option('--coefficients <which>', 'what the search moves; the other stays as in a copy').choices(MOVED_COEFFICIENTS).default('both'),
+      new Option('--coefficients <which>', 'what the search moves; the other stays as in a copy')
+        .choices(MOVED_COEFFICIENTS)
+        .default('both'),
     )
     .addOption(
-      new Option('--grouping <name>', 'modules that share α and β; all but global find them by gradients instead of the search')
+      new Option(
+        '--grouping <name>',
+        'modules that share α and β; all but global find them by gradients instead of the search',
+      )
         .choices(GROUPINGS)
         .default('global'),
     )
@@ -87,9 +117,13 @@ export function register(program: Command): void {
         .choices(['initial', 'zero'])
         .default('initial'),
     )
-    .addOption(new Option('--regularise-space <what>', 'what it pulls').choices(REGULARISATION_SPACES).default('factors'))
     .addOption(
-      new Option('--regularise-schedule <name>', 'how it is relaxed over the steps').choices(REGULARISATION_SCHEDULES).default('two_stage'),
+      new Option('--regularise-space <what>', 'what it pulls').choices(REGULARISATION_SPACES).default('factors'),
+    )
+    .addOption(
+      new Option('--regularise-schedule <name>', 'how it is relaxed over the steps')
+        .choices(REGULARISATION_SCHEDULES)
+        .default('two_stage'),
     )
     .option('--regularise-strength <x>', 'how strong it is at the start (default: 0.1)', number())
     .action(run);
@@ -169,7 +203,8 @@ function showProgress(output: Output, publish: (dir: string) => Promise<void>): 
     baselines: () => undefined,
     old: () => undefined,
     event: (event) => {
-      if (event.type === 'candidate') metric = `${event.candidate.metric.name} ${event.candidate.metric.value.toFixed(4)}`;
+      if (event.type === 'candidate')
+        metric = `${event.candidate.metric.name} ${event.candidate.metric.value.toFixed(4)}`;
       const line = describeEvent(event);
       if (line !== null) output.log(line);
     },

@@ -40,7 +40,11 @@ export function register(program: Command): void {
     .option('--dropout <p>', 'lora_dropout of a new adapter, from 0 to below 1 (default: 0)', number())
     .option('--dora', 'a new adapter with DoRA magnitudes')
     .option('--rslora', 'a new adapter scaled by alpha / √rank')
-    .option('--targets <names>', 'modules of a new adapter: names (q_proj,v_proj), a regular expression, or all-linear (default)', targets)
+    .option(
+      '--targets <names>',
+      'modules of a new adapter: names (q_proj,v_proj), a regular expression, or all-linear (default)',
+      targets,
+    )
     .option('--layers <numbers>', 'layers of a new adapter, from 0: 0,2,8-11 (default: all)', layers)
     .option('--steps <n>', 'optimiser steps', integer(1), 300)
     .option('--batch-size <n>', 'examples a step', integer(1), 16)
@@ -51,7 +55,10 @@ export function register(program: Command): void {
 
 async function run(options: TrainCommandOptions): Promise<void> {
   const { init, rank, alpha, dropout, targets, layers, dora, rslora } = options;
-  if (init !== undefined && [rank, alpha, dropout, targets, layers, dora, rslora].some((given) => given !== undefined)) {
+  if (
+    init !== undefined &&
+    [rank, alpha, dropout, targets, layers, dora, rslora].some((given) => given !== undefined)
+  ) {
     const described = '--rank, --alpha, --dropout, --targets, --layers, --dora and --rslora';
     throw new UsageError(`${described} describe a new adapter, --init gives one that has them all`);
   }
@@ -84,7 +91,11 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
     });
     const loss = await meanLoss(base.runtime, result.adapter, held.examples, { signal });
     const metric = defaultMetric(held.choices);
-    const { value } = await measure(base.runtime, result.adapter, held.examples, { metric, choices: held.choices, signal });
+    const { value } = await measure(base.runtime, result.adapter, held.examples, {
+      metric,
+      choices: held.choices,
+      signal,
+    });
     const manifest = {
       baseFingerprint: base.model.fingerprint,
       strategy: 'train',
@@ -106,7 +117,18 @@ async function initialAdapter(options: TrainCommandOptions, { config: base, weig
   const { rank = 8, alpha = 2 * rank, dora: useDora = false, rslora: useRslora = false, seed } = options;
   const { targets: targetModules = 'all-linear', layers: layersToTransform, dropout } = options;
   try {
-    return createAdapter({ base, weights, rank, alpha, dropout, useDora, useRslora, targetModules, layersToTransform, seed });
+    return createAdapter({
+      base,
+      weights,
+      rank,
+      alpha,
+      dropout,
+      useDora,
+      useRslora,
+      targetModules,
+      layersToTransform,
+      seed,
+    });
   } catch (error) {
     throw error instanceof RangeError || error instanceof PatternError ? new UsageError(error.message) : error;
   }

@@ -9,13 +9,18 @@ export function register(program: Command): void {
     .command('worker')
     .description('take rollouts and adaptation jobs from the queue; one process a device')
     .addOption(deviceOption())
-    .addHelpText('after', '\nSettings: DATABASE_URL (required), REDIS_URL, READAPT_DATA_DIR, READAPT_DEVICE, READAPT_THREADS.')
+    .addHelpText(
+      'after',
+      '\nSettings: DATABASE_URL (required), REDIS_URL, READAPT_DATA_DIR, READAPT_DEVICE, READAPT_THREADS.',
+    )
     .action(async ({ device }: { readonly device?: DeviceChoice }) => {
       const { loadConfig } = await import('../../src/config/config.ts');
       const { startWorker } = await import('../../workers/main.ts');
       const config = loadConfig({ ...process.env, ...(device === undefined ? {} : { READAPT_DEVICE: device }) });
       if (config.databaseUrl === null) {
-        throw new UsageError('DATABASE_URL is not set; `readapt serve` runs a worker of its own on the embedded database');
+        throw new UsageError(
+          'DATABASE_URL is not set; `readapt serve` runs a worker of its own on the embedded database',
+        );
       }
       const worker = await startWorker(config);
       await untilStopped();

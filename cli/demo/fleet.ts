@@ -6,8 +6,7 @@ export const FAMILY = fileURLToPath(new URL('../../examples/demo-family', import
 
 /** When an adapter is ready: how far below its old level it may end, or a level of its own. */
 export type Gate =
-  | { readonly kind: 'relative'; readonly margin: number }
-  | { readonly kind: 'absolute'; readonly target: number };
+  { readonly kind: 'relative'; readonly margin: number } | { readonly kind: 'absolute'; readonly target: number };
 
 export interface DemoAdapter {
   readonly tenant: string;

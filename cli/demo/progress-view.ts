@@ -29,7 +29,8 @@ function lineView(stream: NodeJS.WriteStream): ProgressView {
       for (const job of jobs) {
         const last = shown.get(job.id);
         const isNews = last?.state !== job.state && (last === undefined || isTerminal(job.state));
-        const isDue = last !== undefined && elapsedMs - last.at >= QUIET_MS && !isTerminal(job.state) && job.state !== 'queued';
+        const isDue =
+          last !== undefined && elapsedMs - last.at >= QUIET_MS && !isTerminal(job.state) && job.state !== 'queued';
         if (!isNews && !isDue) continue;
         shown.set(job.id, { state: job.state, step: job.step, at: elapsedMs });
         stream.write(`${describe(job, elapsedMs)}\n`);

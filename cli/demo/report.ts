@@ -88,12 +88,38 @@ function workOf(job: Job): number {
   return PHASES.filter((phase) => phase !== 'queue_wait').reduce((sum, phase) => sum + (job.phases[phase] ?? 0), 0);
 }
 
-const COLUMNS = ['adapter', 'v1 old', 'v2 none', 'copy', 'Readapt', 'scratch', 'state', 'won by', 'α, β', 'TTR', 'scratch TTR', 'speed-up'];
+const COLUMNS = [
+  'adapter',
+  'v1 old',
+  'v2 none',
+  'copy',
+  'Readapt',
+  'scratch',
+  'state',
+  'won by',
+  'α, β',
+  'TTR',
+  'scratch TTR',
+  'speed-up',
+];
 /** Columns of text; the others hold figures and are set flush right. */
 const TEXT_COLUMNS = new Set(['adapter', 'state', 'won by']);
 const NO_BORDERS = {
-  top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
-  left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ',
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '  ',
 };
 
 /** The table a person reads at the end. */
@@ -143,7 +169,9 @@ export function renderSummary(report: DemoReport): string {
     `${ready} ready, ${rows.length - ready} not ready`,
   ];
   if (speedUps.length > 0) {
-    lines.push(`median speed-up over scratch ${median(speedUps)!.toFixed(1)}× (work of ${speedUps.length} controls; queue wait apart)`);
+    lines.push(
+      `median speed-up over scratch ${median(speedUps)!.toFixed(1)}× (work of ${speedUps.length} controls; queue wait apart)`,
+    );
   }
   return lines.join(' · ');
 }

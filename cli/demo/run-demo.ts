@@ -82,13 +82,15 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
   say(`API at ${stack.url} (documentation at ${stack.url}/docs)`);
   const fleet = await registerFleet({ origin: stack.url, operatorKey: stack.operatorKey, fleet: FLEET, log: say });
   const { rollout, jobs } = await rollOut(fleet, options, signal);
-  if (rollout.error !== null) say(`rollout ${rollout.state}: ${rollout.error.message ?? JSON.stringify(rollout.error)}`);
+  if (rollout.error !== null)
+    say(`rollout ${rollout.state}: ${rollout.error.message ?? JSON.stringify(rollout.error)}`);
   for (const job of jobs) if (job.error !== null) say(`${job.adapter_name}: ${job.error.code}: ${job.error.message}`);
 
   const report = createReport(rollout, jobs, fleet.adapters);
   process.stdout.write(`\n${renderReport(report)}\n${renderSummary(report)}\n`);
   process.stdout.write(`artifacts: ${stack.artifactsDir}${options.keep ? '' : ' (removed now; --keep leaves them)'}\n`);
-  if (options.json !== undefined) await writeFileAtomic(path.resolve(options.json), `${JSON.stringify(report, null, 2)}\n`);
+  if (options.json !== undefined)
+    await writeFileAtomic(path.resolve(options.json), `${JSON.stringify(report, null, 2)}\n`);
   return endedHonestly(report, jobs) ? 0 : 1;
 }
 

@@ -4,7 +4,13 @@ import { loadAdapter } from '../formats/peft/peft-adapter.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import type { AdaptationOptions, AdaptationOutcome } from '../method/ladder/adaptation.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
-import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement, type GateTarget } from '../method/gate/readiness-gate.ts';
+import {
+  needsOldVersion,
+  resolveTarget,
+  type Gate,
+  type GateMeasurement,
+  type GateTarget,
+} from '../method/gate/readiness-gate.ts';
 import { reportRungs, runStrategy } from '../method/ladder/strategies.ts';
 import { CheckpointStore } from '../training/checkpoint.ts';
 import { evolutionBetween, readEvolution, requireCompatible } from './evolve.ts';
@@ -129,7 +135,9 @@ class Job {
       ...figures,
       state: 'cancelled',
       best: reached?.best ? toCandidate(reached.best, figures.data) : null,
-      ladder: reached ? reportRungs(reached.state, this.#settings?.prefer).map((rung) => toRung(rung, figures.data)) : [],
+      ladder: reached
+        ? reportRungs(reached.state, this.#settings?.prefer).map((rung) => toRung(rung, figures.data))
+        : [],
       target: this.#target,
       phases: this.#ready?.phases ?? this.#clock.phases(),
       candidateDir: null,
@@ -149,7 +157,8 @@ class Job {
     const oldAdapter = await loadAdapter(spec.adapter, next.model.config);
     const data = await loadTaskData(spec.data, { tokenizer: next.tokenizer, config: next.model.config });
     requireMetric(spec, data);
-    if (settings.strategy === 'scratch' && !data.canTrain) throw new TaskDataError('strategy scratch needs training rows; the task shares none');
+    if (settings.strategy === 'scratch' && !data.canTrain)
+      throw new TaskDataError('strategy scratch needs training rows; the task shares none');
     for (const message of data.warnings) this.#listener.event({ type: 'warning', message });
     const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
     const resumed = await checkpoints.latest();
@@ -193,7 +202,8 @@ class Job {
   async #completeBaselines(prepared: Prepared, { candidates }: Climb): Promise<void> {
     if (this.#signal.aborted) return;
     const { context, next, oldAdapter } = prepared;
-    const valueOf = async (adapter: Adapter | null): Promise<number> => (await context.measureOnGate(next, adapter)).metric.value;
+    const valueOf = async (adapter: Adapter | null): Promise<number> =>
+      (await context.measureOnGate(next, adapter)).metric.value;
     const copy = candidates.find(({ id }) => id === 'copy')?.metric.value;
     this.#note({ v2_copy: copy ?? (await valueOf(oldAdapter)) });
     this.#note({ v2_no_adapter: await valueOf(null) });

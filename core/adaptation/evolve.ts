@@ -19,7 +19,9 @@ export class IncompatibleBasesError extends Error {
   readonly differences: readonly BaseDifference[];
 
   constructor(differences: readonly BaseDifference[]) {
-    const listed = differences.map(({ field, old, new: next }) => `${field}: ${JSON.stringify(old)} → ${JSON.stringify(next)}`);
+    const listed = differences.map(
+      ({ field, old, new: next }) => `${field}: ${JSON.stringify(old)} → ${JSON.stringify(next)}`,
+    );
     super(`the base versions are incompatible: ${listed.join('; ')}`);
     this.name = 'IncompatibleBasesError';
     this.differences = differences;

@@ -37,5 +37,7 @@ export function completionTokens({ test }: Pick<TaskData, 'test'>): number[] {
 function digestOf({ metric, data: { test, choices }, precision }: OutcomesSubject): string {
   const rows = test.map(({ promptIds, completionIds }) => [promptIds, completionIds]);
   const ranked = metric === 'accuracy' && choices ? [choices.prefix, choices.suffixes] : null;
-  return `sha256:${createHash('sha256').update(JSON.stringify([metric, precision, ranked, rows])).digest('hex')}`;
+  return `sha256:${createHash('sha256')
+    .update(JSON.stringify([metric, precision, ranked, rows]))
+    .digest('hex')}`;
 }

@@ -157,9 +157,16 @@ export class JobContext implements AdaptationContext {
   /** The job's metric on the gate rows, on either base; `null` is the base alone. */
   async measureOnGate(base: LoadedBase, adapter: Adapter | null): Promise<GateMeasurement> {
     const { data, spec, signal } = this.#options;
-    const measured = await measure(base.runtime, adapter, data.test, { metric: spec.metric, choices: data.choices, signal });
+    const measured = await measure(base.runtime, adapter, data.test, {
+      metric: spec.metric,
+      choices: data.choices,
+      signal,
+    });
     const { metric, value, standardError, examples, perExample } = measured;
-    return { metric: { name: metric, value, standardError, rows: examples }, outcomes: { values: perExample, tokens: completionTokens(data) } };
+    return {
+      metric: { name: metric, value, standardError, rows: examples },
+      outcomes: { values: perExample, tokens: completionTokens(data) },
+    };
   }
 
   /** What {@link measureOnGate} measures on a base. */
@@ -168,7 +175,15 @@ export class JobContext implements AdaptationContext {
     return { metric: spec.metric, data, precision: base.precision.precision };
   }
 
-  async fineTune({ rung, initial, fresh, regularisation, steps, evaluateEvery, onEvaluate }: FineTuneRequest): Promise<void> {
+  async fineTune({
+    rung,
+    initial,
+    fresh,
+    regularisation,
+    steps,
+    evaluateEvery,
+    onEvaluate,
+  }: FineTuneRequest): Promise<void> {
     const { base, data, settings, listener, signal } = this.#options;
     this.#begin(rung);
     const resume = this.#trainer ?? undefined;
@@ -291,7 +306,10 @@ export class JobContext implements AdaptationContext {
   #note({ step, loss, learningRate, state }: StepReport): void {
     this.#sum(state);
     const at = this.step;
-    this.#points.push({ name: 'train_loss', step: at, value: loss }, { name: 'learning_rate', step: at, value: learningRate });
+    this.#points.push(
+      { name: 'train_loss', step: at, value: loss },
+      { name: 'learning_rate', step: at, value: learningRate },
+    );
     if (step % POINTS_EVERY === 0) this.#flushPoints();
   }
 

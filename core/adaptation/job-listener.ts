@@ -1,5 +1,13 @@
 import type { AdaptationEvent, CandidateRecord, RungReport } from '../method/ladder/adaptation.ts';
-import type { Baselines, Candidate, GateOutcomes, MetricPointMessage, Phase, Rung, TaskRows } from '../../workers/training/protocol.ts';
+import type {
+  Baselines,
+  Candidate,
+  GateOutcomes,
+  MetricPointMessage,
+  Phase,
+  Rung,
+  TaskRows,
+} from '../../workers/training/protocol.ts';
 
 /** Who hears of a job's way: the parent process, or a terminal. */
 export interface JobListener {

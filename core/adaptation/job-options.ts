@@ -52,7 +52,10 @@ interface Legal {
 const LEGAL: Readonly<Partial<Record<keyof AdaptOptions, Legal>>> = {
   coefficients: oneOf(MOVED_COEFFICIENTS),
   grouping: oneOf(GROUPINGS),
-  fusionRank: { expected: '0 or a positive integer', accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0 },
+  fusionRank: {
+    expected: '0 or a positive integer',
+    accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  },
   fusionEnergy: {
     expected: 'a number above 0, at most 1',
     accepts: (value) => typeof value === 'number' && value > 0 && value <= 1,

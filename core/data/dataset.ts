@@ -1,8 +1,12 @@
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
-import { DatasetError, parseDataset, type DatasetRow, type DatasetSplit, type ParseDatasetOptions } from '../formats/dataset/dataset-jsonl.ts';
-
-
+import {
+  DatasetError,
+  parseDataset,
+  type DatasetRow,
+  type DatasetSplit,
+  type ParseDatasetOptions,
+} from '../formats/dataset/dataset-jsonl.ts';
 
 /** A row, and where it was read from. */
 export interface LoadedRow extends DatasetRow {
@@ -24,7 +28,8 @@ export async function loadDataset(path: string, options: LoadDatasetOptions = {}
   const rows: LoadedRow[] = [];
   try {
     for await (const row of parseDataset(createReadStream(path), options)) {
-      if (options.split === undefined || row.split === undefined || row.split === options.split) rows.push({ ...row, file });
+      if (options.split === undefined || row.split === undefined || row.split === options.split)
+        rows.push({ ...row, file });
     }
   } catch (error) {
     if (error instanceof DatasetError) error.message = `${file}: ${error.message}`;

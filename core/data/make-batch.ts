@@ -34,7 +34,10 @@ export function makeBatch(examples: readonly TokenizedExample[]): Batch {
     if (completionIds.length === 0) throw new RangeError('completion has no tokens, expected one at least');
     batch.inputIds.set(promptIds, start);
     batch.inputIds.set(completionIds.slice(0, -1), start + promptIds.length);
-    batch.labelPositions.set(completionIds.map((_, i) => start + promptIds.length - 1 + i), label);
+    batch.labelPositions.set(
+      completionIds.map((_, i) => start + promptIds.length - 1 + i),
+      label,
+    );
     batch.labelTargets.set(completionIds, label);
     start += promptIds.length + completionIds.length - 1;
     label += completionIds.length;

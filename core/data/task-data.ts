@@ -47,7 +47,8 @@ export async function loadTaskData(spec: DataSpec, options: TaskDataOptions): Pr
   const split = 'file' in spec ? splitRows(await loadDataset(spec.file)) : await loadPair(spec);
   const { rows, removed } = keepGateApart(split);
   for (const name of ['validation', 'test'] as const) {
-    if (rows[name].length === 0) throw new TaskDataError(`the dataset has no ${name} rows${removed > 0 ? ' of its own' : ''}`);
+    if (rows[name].length === 0)
+      throw new TaskDataError(`the dataset has no ${name} rows${removed > 0 ? ' of its own' : ''}`);
   }
   const tokenize = (list: readonly ExampleRow[]): TokenizedExample[] => tokenizeRows(list, options);
   let train: TokenizedExample[] | undefined;
@@ -57,7 +58,8 @@ export async function loadTaskData(spec: DataSpec, options: TaskDataOptions): Pr
     validation: tokenize(rows.validation),
     test: tokenize(rows.test),
     choices: findChoices([...rows.train, ...rows.validation, ...rows.test], options.tokenizer),
-    warnings: removed > 0 ? [`${removed} search rows have the prompt of a gate row and are left out of the search`] : [],
+    warnings:
+      removed > 0 ? [`${removed} search rows have the prompt of a gate row and are left out of the search`] : [],
   };
 }
 
@@ -114,7 +116,9 @@ function splitHeldOut(rows: readonly DatasetRow[]): { validation: DatasetRow[]; 
 function takeByHash(rows: readonly DatasetRow[], share: number): [DatasetRow[], DatasetRow[]] {
   const hashes = rows.map(({ prompt }) => createHash('sha256').update(prompt).digest('hex'));
   const distinct = [...new Set(hashes)].sort();
-  const taken = new Set(distinct.slice(0, Math.min(distinct.length - 1, Math.max(1, Math.round(share * distinct.length)))));
+  const taken = new Set(
+    distinct.slice(0, Math.min(distinct.length - 1, Math.max(1, Math.round(share * distinct.length)))),
+  );
   const isTaken = (_: DatasetRow, i: number): boolean => taken.has(hashes[i]!);
   return [rows.filter(isTaken), rows.filter((row, i) => !isTaken(row, i))];
 }

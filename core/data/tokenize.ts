@@ -31,7 +31,8 @@ export function tokenizeExamples(
     try {
       return tokenizeRow(row, { ...options, tokenizer, specials });
     } catch (cause) {
-      if (cause instanceof RowFault || cause instanceof UnknownTokenError) throw new TokenizeError(placeOf(row, index), cause);
+      if (cause instanceof RowFault || cause instanceof UnknownTokenError)
+        throw new TokenizeError(placeOf(row, index), cause);
       throw cause;
     }
   });
@@ -59,7 +60,9 @@ function tokenizeRow(row: ExampleRow, options: RowOptions): TokenizedExample {
   if (eosTokenId !== null) completionIds.push(eosTokenId);
   const room = maxLength - completionIds.length;
   if (room < 1) {
-    throw new RowFault(`completion has ${completionIds.length} tokens, expected at most ${maxLength - 1} (one for the prompt)`);
+    throw new RowFault(
+      `completion has ${completionIds.length} tokens, expected at most ${maxLength - 1} (one for the prompt)`,
+    );
   }
   const promptIds = tokenizer.encode(row.prompt, { addSpecialTokens: true });
   if (promptIds.length === 0) {

@@ -115,7 +115,12 @@ export class Session {
     const threads = this.#options.threads ?? undefined;
     await openDevice(device, { threads });
     const cache = this.#cache;
-    const precision = await this.#precision({ base: model, tokenizer, threads: threads ?? availableParallelism(), cache });
+    const precision = await this.#precision({
+      base: model,
+      tokenizer,
+      threads: threads ?? availableParallelism(),
+      cache,
+    });
     return { precision, runtime: createRuntime({ ...precision, device, base: model, threads, cache }) };
   }
 

@@ -1,5 +1,11 @@
 /** ‖W‖² of each row of a matrix [rows, columns], summed in float64. */
-export function rowSquares({ shape, data }: { readonly shape: readonly number[]; readonly data: ArrayLike<number> }): Float32Array {
+export function rowSquares({
+  shape,
+  data,
+}: {
+  readonly shape: readonly number[];
+  readonly data: ArrayLike<number>;
+}): Float32Array {
   const [rows, columns] = shape as [number, number];
   return Float32Array.from({ length: rows }, (_, row) => {
     let squares = 0;

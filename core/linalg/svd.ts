@@ -44,7 +44,10 @@ export function truncatedSvd(a: Matrix, rank: number): SvdFactors & { readonly a
   const kept = Math.min(rank, all.length);
   const v = columns(transpose(normalised), 0, kept);
   const s = all.slice(0, kept);
-  const u = scaleColumns(matmul(a, v), s.map((value) => (value === 0 ? 0 : 1 / value)));
+  const u = scaleColumns(
+    matmul(a, v),
+    s.map((value) => (value === 0 ? 0 : 1 / value)),
+  );
   return { u, s, v, all };
 }
 

@@ -102,7 +102,11 @@ export function upperBoundOfLossDifference(
   return value - standardError * studentised[Math.floor((1 - confidence) * RESAMPLES)]!;
 }
 
-function meanDifference(differences: Float64Array, tokens: ArrayLike<number>, row: (i: number) => number): MeanDifference {
+function meanDifference(
+  differences: Float64Array,
+  tokens: ArrayLike<number>,
+  row: (i: number) => number,
+): MeanDifference {
   const rows = differences.length;
   let sum = 0;
   let count = 0;

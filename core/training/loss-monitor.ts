@@ -69,7 +69,8 @@ export class LossMonitor {
   /** @throws TrainingDivergedError for a loss that is not finite, or a mean over 10 steps twice that of the first 10 */
   record(loss: number, at: { step: number; learningRate: number }): void {
     // The loss of step n is that of the parameters after n − 1 steps.
-    if (!Number.isFinite(loss)) throw new TrainingDivergedError(`the loss is ${loss}`, { ...at, soundStep: at.step - 2 });
+    if (!Number.isFinite(loss))
+      throw new TrainingDivergedError(`the loss is ${loss}`, { ...at, soundStep: at.step - 2 });
     if (this.#first.length < FIRST) this.#first.push(loss);
     this.#last.push(loss);
     if (this.#last.length > LAST) this.#last.shift();

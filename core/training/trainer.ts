@@ -107,7 +107,14 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     tokens += batch.tokens;
     seconds += (performance.now() - begun) / 1000;
 
-    const state: TrainerState = { parameters, optimiser, sampler: sampler.state(), losses: monitor.state(), tokens, seconds };
+    const state: TrainerState = {
+      parameters,
+      optimiser,
+      sampler: sampler.state(),
+      losses: monitor.state(),
+      tokens,
+      seconds,
+    };
     const verdict = await options.afterStep?.({
       step: step + 1,
       loss: batch.loss,

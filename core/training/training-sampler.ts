@@ -61,7 +61,9 @@ export class TrainingSampler {
   /** Goes on where the state was taken; the examples and the batch size must be the same. */
   restore(state: SamplerState): void {
     if (!Number.isInteger(state.position) || state.position < 0 || state.position > this.batchesPerEpoch) {
-      throw new RangeError(`position is ${state.position}, expected 0 to ${this.batchesPerEpoch}: was the data changed?`);
+      throw new RangeError(
+        `position is ${state.position}, expected 0 to ${this.batchesPerEpoch}: was the data changed?`,
+      );
     }
     [this.#order, this.#epochEnd] = this.#shuffle(state.random);
     this.#state = { epoch: state.epoch, position: state.position, random: state.random };

@@ -32,7 +32,8 @@ interface Source {
  */
 export async function loadExperiment(file: string, environment: NodeJS.ProcessEnv = process.env): Promise<Experiment> {
   const raw = parseYaml(await readFile(file, 'utf8'), file);
-  if (typeof raw !== 'object' || raw === null || !('extends' in raw)) return checkExperiment(raw, { file, environment });
+  if (typeof raw !== 'object' || raw === null || !('extends' in raw))
+    return checkExperiment(raw, { file, environment });
   const { extends: parent, ...own } = raw;
   const isBeside = typeof parent === 'string' && path.basename(parent) === parent;
   refuse(file, isBeside ? [] : [`extends is ${JSON.stringify(parent)}, expected a file of the same folder`]);
@@ -65,7 +66,9 @@ function checkExperiment(given: unknown, { file, environment }: Source): Experim
       const at = (key: 'train' | 'validation' | 'test'): string => resolve(`tasks[${i}].${key}`, task[key]);
       return { ...task, train: at('train'), validation: at('validation'), test: at('test') };
     }),
-    strategies: checked.strategies.map((entry, i) => toStrategy(entry, checked.options ?? {}, { place: `strategies[${i}]`, problems })),
+    strategies: checked.strategies.map((entry, i) =>
+      toStrategy(entry, checked.options ?? {}, { place: `strategies[${i}]`, problems }),
+    ),
   };
   refuse(file, [...problems, ...nameProblems(experiment)]);
   return experiment;
@@ -73,14 +76,20 @@ function checkExperiment(given: unknown, { file, environment }: Source): Experim
 
 function parseYaml(text: string, file: string): unknown {
   const document = parseDocument(text);
-  refuse(file, document.errors.map(({ message }) => message));
+  refuse(
+    file,
+    document.errors.map(({ message }) => message),
+  );
   return document.toJS() as unknown;
 }
 
 /** A strategy's name alone stands for an entry of that name. */
 function withEntries(raw: unknown): unknown {
   if (typeof raw !== 'object' || raw === null || !('strategies' in raw) || !Array.isArray(raw.strategies)) return raw;
-  return { ...raw, strategies: raw.strategies.map((entry: unknown) => (typeof entry === 'string' ? { name: entry } : entry)) };
+  return {
+    ...raw,
+    strategies: raw.strategies.map((entry: unknown) => (typeof entry === 'string' ? { name: entry } : entry)),
+  };
 }
 
 interface Place {
@@ -90,9 +99,16 @@ interface Place {
 
 function toStrategy(entry: StrategyEntry, common: Record<string, unknown>, { place, problems }: Place): StrategyConfig {
   const { strategy: name = entry.name, options = {}, gate, ...rest } = entry;
-  const strategy = parseStrategy(name, { place: `${place}.${entry.strategy === undefined ? 'name' : 'strategy'}`, problems });
+  const strategy = parseStrategy(name, {
+    place: `${place}.${entry.strategy === undefined ? 'name' : 'strategy'}`,
+    problems,
+  });
   const shared = parseOptions(common, { place: 'options', problems });
-  return { ...rest, ...(gate && { gate: toGateSpec(gate) }), options: { ...shared, ...parseOptions(options, { place: `${place}.options`, problems }), strategy } };
+  return {
+    ...rest,
+    ...(gate && { gate: toGateSpec(gate) }),
+    options: { ...shared, ...parseOptions(options, { place: `${place}.options`, problems }), strategy },
+  };
 }
 
 /** As the training process takes it. */
@@ -101,10 +117,24 @@ function toGateSpec({ max_negative_flips: maxNegativeFlips, ...rule }: Experimen
 }
 
 /** Names that are given twice or name nothing. */
-function nameProblems({ evolutions, tasks, adapters, strategies, baselines = [], surfaces = [] }: Experiment): string[] {
-  const names = { tasks: namesOf(tasks), evolutions: namesOf(evolutions), adapters: namesOf(adapters), strategies: namesOf(strategies) };
+function nameProblems({
+  evolutions,
+  tasks,
+  adapters,
+  strategies,
+  baselines = [],
+  surfaces = [],
+}: Experiment): string[] {
+  const names = {
+    tasks: namesOf(tasks),
+    evolutions: namesOf(evolutions),
+    adapters: namesOf(adapters),
+    strategies: namesOf(strategies),
+  };
   const problems = Object.entries(names).flatMap(([key, list]) => {
-    return list.filter((name, i) => list.indexOf(name) !== i).map((name) => `${key} has the name ${name} twice, expected different names`);
+    return list
+      .filter((name, i) => list.indexOf(name) !== i)
+      .map((name) => `${key} has the name ${name} twice, expected different names`);
   });
   const users: [string, Record<string, unknown>][] = [
     ...evolutions.map((one, i): [string, Record<string, unknown>] => [`evolutions[${i}]`, one]),
@@ -126,7 +156,9 @@ function nameProblems({ evolutions, tasks, adapters, strategies, baselines = [],
 }
 
 function unknownNames(place: string, used: readonly string[], known: readonly string[]): string[] {
-  return used.filter((name) => !known.includes(name)).map((name) => `${place} names ${name}, expected ${known.join(', ')}`);
+  return used
+    .filter((name) => !known.includes(name))
+    .map((name) => `${place} names ${name}, expected ${known.join(', ')}`);
 }
 
 function namesOf(list: readonly { readonly name: string }[]): string[] {
@@ -134,5 +166,9 @@ function namesOf(list: readonly { readonly name: string }[]): string[] {
 }
 
 function refuse(file: string, problems: readonly string[]): void {
-  if (problems.length > 0) throw new UsageError([`${file} cannot be used:`, ...problems.map((line) => `  ${line}`)].join('\n'), 'invalid_config');
+  if (problems.length > 0)
+    throw new UsageError(
+      [`${file} cannot be used:`, ...problems.map((line) => `  ${line}`)].join('\n'),
+      'invalid_config',
+    );
 }

@@ -6,7 +6,9 @@ const VARIABLE = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
  */
 export function expandPath(text: string, environment: NodeJS.ProcessEnv): string | { readonly unset: string } {
   const valueOf = (name: string): string | undefined => environment[name]?.trim() || undefined;
-  const unset = [...text.matchAll(VARIABLE)].find(([, name, fallback]) => valueOf(name!) === undefined && fallback === undefined);
+  const unset = [...text.matchAll(VARIABLE)].find(
+    ([, name, fallback]) => valueOf(name!) === undefined && fallback === undefined,
+  );
   if (unset) return { unset: unset[1]! };
   return text.replaceAll(VARIABLE, (_, name: string, fallback: string | undefined) => valueOf(name) ?? fallback ?? '');
 }

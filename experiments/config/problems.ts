@@ -13,7 +13,9 @@ export function problemsOf(schema: TSchema, value: unknown): string[] {
   const errors = [...Value.Errors(schema, value)] as SchemaError[];
   const byPlace = groupByPlace(errors.flatMap(placed));
   // A value that fits none of several forms is reported whole, not once for each form.
-  const unions = [...byPlace].filter(([, list]) => list.some(({ keyword }) => keyword === 'anyOf')).map(([place]) => place);
+  const unions = [...byPlace]
+    .filter(([, list]) => list.some(({ keyword }) => keyword === 'anyOf'))
+    .map(([place]) => place);
   const within = (place: string): boolean => unions.some((union) => place !== union && place.startsWith(`${union}/`));
   return [...byPlace].filter(([place]) => !within(place)).map(([place, list]) => describe(place, list, value));
 }
@@ -38,14 +40,17 @@ function placed({ keyword, instancePath, params, message }: SchemaError): Placed
     return keys.map((key) => ({ place: `${instancePath}/${key}`, keyword, expected }));
   }
   if (keyword === 'boolean') return [];
-  if (keyword === 'enum') return [{ place: instancePath, keyword, expected: (params.allowedValues as unknown[]).join(', ') }];
+  if (keyword === 'enum')
+    return [{ place: instancePath, keyword, expected: (params.allowedValues as unknown[]).join(', ') }];
   return [{ place: instancePath, keyword, expected: message.replace(/^must (be |have |match )?/, '') }];
 }
 
 function describe(place: string, list: readonly Placed[], root: unknown): string {
   const found = valueAt(root, place);
   const text = found === undefined ? 'missing' : JSON.stringify(found);
-  const expected = [...new Set(list.filter(({ keyword }) => keyword !== 'anyOf').map((one) => one.expected))].join(' or ');
+  const expected = [...new Set(list.filter(({ keyword }) => keyword !== 'anyOf').map((one) => one.expected))].join(
+    ' or ',
+  );
   return `${nameOf(place)} is ${text.length > 120 ? `${text.slice(0, 117)}…` : text}, expected ${expected || 'another form'}`;
 }
 
@@ -56,6 +61,9 @@ function valueAt(root: unknown, place: string): unknown {
 
 /** `/tasks/0/metric` → `tasks[0].metric`. */
 function nameOf(place: string): string {
-  const name = place.slice(1).replace(/\/(\d+)(?=\/|$)/g, '[$1]').replaceAll('/', '.');
+  const name = place
+    .slice(1)
+    .replace(/\/(\d+)(?=\/|$)/g, '[$1]')
+    .replaceAll('/', '.');
   return name === '' ? 'the file' : name;
 }

@@ -29,10 +29,20 @@ export async function runCell(lab: Lab, item: CellItem): Promise<Measured> {
   await mkdir(workDir, { recursive: true });
   try {
     const plain = await jobSpec(lab, item, { tenant, workDir });
-    const spec = item.strategy.known_old ? { ...plain, old: await lab.oldOutcomes(item.tenant, () => measureOld(lab, plain)) } : plain;
+    const spec = item.strategy.known_old
+      ? { ...plain, old: await lab.oldOutcomes(item.tenant, () => measureOld(lab, plain)) }
+      : plain;
     const watch = new JobWatch();
-    const name = { type: 'cell' as const, ...nameOf(item.tenant), evolution: item.evolution.name, rows: item.rows, strategy: item.strategy.name };
-    const outcome = await watch.time(() => runAdaptation(lab.options.session, spec, watch.listener, lab.options.signal));
+    const name = {
+      type: 'cell' as const,
+      ...nameOf(item.tenant),
+      evolution: item.evolution.name,
+      rows: item.rows,
+      strategy: item.strategy.name,
+    };
+    const outcome = await watch.time(() =>
+      runAdaptation(lab.options.session, spec, watch.listener, lab.options.signal),
+    );
     // The product ends a cancelled job in peace; here that ends the run.
     lab.options.signal.throwIfAborted();
     const { elapsedMs, candidates, search } = watch;
@@ -46,7 +56,11 @@ export async function runCell(lab: Lab, item: CellItem): Promise<Measured> {
   }
 }
 
-async function jobSpec(lab: Lab, item: CellItem, { tenant, workDir }: { readonly tenant: Tenant; readonly workDir: string }): Promise<JobSpec> {
+async function jobSpec(
+  lab: Lab,
+  item: CellItem,
+  { tenant, workDir }: { readonly tenant: Tenant; readonly workDir: string },
+): Promise<JobSpec> {
   const train = path.join(workDir, 'train.jsonl');
   await writeFileAtomic(train, await firstRows(tenant, item.rows));
   return {
@@ -70,7 +84,12 @@ async function jobSpec(lab: Lab, item: CellItem, { tenant, workDir }: { readonly
 async function measureOld(lab: Lab, spec: JobSpec): Promise<GateOutcomes | null> {
   const watch = new JobWatch();
   const options = { strategy: 'reuse' } as const;
-  await runAdaptation(lab.options.session, { ...spec, options, workDir: path.join(spec.workDir, 'old') }, watch.listener, lab.options.signal);
+  await runAdaptation(
+    lab.options.session,
+    { ...spec, options, workDir: path.join(spec.workDir, 'old') },
+    watch.listener,
+    lab.options.signal,
+  );
   return watch.old;
 }
 
@@ -78,7 +97,11 @@ async function measureOld(lab: Lab, spec: JobSpec): Promise<GateOutcomes | null>
  * Loads both bases and has their programs compiled, once a process for each task, adapter and evolution: the service's
  * training process has them warm, so that no strategy pays for being the first.
  */
-async function warmUp(lab: Lab, { tenant: spec, evolution }: CellItem, { tenant, data }: { readonly tenant: Tenant; readonly data: TenantData }): Promise<number> {
+async function warmUp(
+  lab: Lab,
+  { tenant: spec, evolution }: CellItem,
+  { tenant, data }: { readonly tenant: Tenant; readonly data: TenantData },
+): Promise<number> {
   const begun = performance.now();
   const old = await lab.oldBase;
   const next = await lab.base(evolution);
@@ -135,14 +158,20 @@ class JobWatch {
 }
 
 /** First and last; the best candidate stands for both where none was published. */
-function publishedFolders({ folders }: JobWatch, { candidateDir }: AdaptOutcome): { first: string | null; last: string | null } {
+function publishedFolders(
+  { folders }: JobWatch,
+  { candidateDir }: AdaptOutcome,
+): { first: string | null; last: string | null } {
   return { first: folders[0] ?? null, last: folders.at(-1) ?? candidateDir };
 }
 
 async function scorePublished(
   lab: Lab,
   { tenant, evolution }: CellItem,
-  { data, folders: { first, last } }: { readonly data: TenantData; readonly folders: ReturnType<typeof publishedFolders> },
+  {
+    data,
+    folders: { first, last },
+  }: { readonly data: TenantData; readonly folders: ReturnType<typeof publishedFolders> },
 ): Promise<{ first: TestScore | null; final: TestScore | null }> {
   const base = await lab.base(evolution);
   const score = async (folder: string): Promise<TestScore> => {

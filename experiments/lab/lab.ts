@@ -3,7 +3,15 @@ import path from 'node:path';
 import { evolve, readEvolution } from '../../core/adaptation/evolve.ts';
 import type { LoadedBase, Session } from '../../core/engine/base-cache.ts';
 import type { EvolutionConfig } from '../config/experiment.schema.ts';
-import { tenantKey, type CellItem, type EvolutionItem, type Item, type ReferenceItem, type TenantItem, type TenantSpec } from '../plan.ts';
+import {
+  tenantKey,
+  type CellItem,
+  type EvolutionItem,
+  type Item,
+  type ReferenceItem,
+  type TenantItem,
+  type TenantSpec,
+} from '../plan.ts';
 import type { ItemRecord, ResultRecord, TenantName } from '../records.ts';
 import { driftGrid } from '../../core/method/evolution/drift-grid.ts';
 import type { FleetSearches, GateOutcomes } from '../../workers/training/protocol.ts';
@@ -60,7 +68,12 @@ export class Lab {
 
   /** The tenant's files, made if they are not there. */
   async tenant(spec: TenantSpec): Promise<Tenant> {
-    return ensureTenant(path.join(this.options.out, 'tenants', tenantKey(spec)), spec, await this.oldBase, this.options.signal);
+    return ensureTenant(
+      path.join(this.options.out, 'tenants', tenantKey(spec)),
+      spec,
+      await this.oldBase,
+      this.options.signal,
+    );
   }
 
   async data(tenant: Tenant): Promise<TenantData> {
@@ -83,8 +96,12 @@ export class Lab {
   earlierSearches({ evolution, strategy, rows, tenant }: CellItem): FleetSearches {
     const own = nameOf(tenant);
     const cells = this.options.records().filter((record) => record.type === 'cell');
-    const alike = cells.filter((cell) => cell.evolution === evolution.name && cell.strategy === strategy.name && cell.rows === rows);
-    const others = alike.filter(({ task, adapter, seed }) => task !== own.task || adapter !== own.adapter || seed !== own.seed);
+    const alike = cells.filter(
+      (cell) => cell.evolution === evolution.name && cell.strategy === strategy.name && cell.rows === rows,
+    );
+    const others = alike.filter(
+      ({ task, adapter, seed }) => task !== own.task || adapter !== own.adapter || seed !== own.seed,
+    );
     return others.filter(({ search }) => search.length > 0).map(({ search }) => search);
   }
 

@@ -14,10 +14,19 @@ export async function measureSurface(lab: Lab, item: SurfaceItem): Promise<Measu
   const tenant = await lab.tenant(item.tenant);
   const base = await lab.base(item.evolution);
   const { tokenizer, model } = base;
-  const { validation } = await loadTaskData({ train: tenant.train, validation: tenant.validation }, { tokenizer, config: model.config });
-  const { searchRows } = resolveOptions({ searchRows: item.searchRows }, { control: false, hiddenSize: model.config.hiddenSize });
+  const { validation } = await loadTaskData(
+    { train: tenant.train, validation: tenant.validation },
+    { tokenizer, config: model.config },
+  );
+  const { searchRows } = resolveOptions(
+    { searchRows: item.searchRows },
+    { control: false, hiddenSize: model.config.hiddenSize },
+  );
   const rows = validation.slice(0, searchRows);
-  const fusion = new Fusion(await loadAdapter(tenant.adapter, model.config), await readEvolution(await lab.evolutionFolder(item.evolution)));
+  const fusion = new Fusion(
+    await loadAdapter(tenant.adapter, model.config),
+    await readEvolution(await lab.evolutionFolder(item.evolution)),
+  );
   const points = [];
   for (const alpha of steps(item.grid.alpha)) {
     for (const beta of steps(item.grid.beta)) {

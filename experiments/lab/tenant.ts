@@ -33,14 +33,25 @@ export interface TenantData {
 
 export function tenantAt(folder: string, spec: TenantSpec): Tenant {
   const at = (name: string): string => path.join(folder, name);
-  return { spec, adapter: at('adapter'), validation: at('validation.jsonl'), test: at('test.jsonl'), train: at('train.jsonl') };
+  return {
+    spec,
+    adapter: at('adapter'),
+    validation: at('validation.jsonl'),
+    test: at('test.jsonl'),
+    train: at('train.jsonl'),
+  };
 }
 
 /**
  * Makes the tenant's folder unless it is there: its rows, and an adapter trained on the old base. The folder appears
  * whole, and equal specifications and seeds give equal bytes.
  */
-export async function ensureTenant(folder: string, spec: TenantSpec, base: LoadedBase, signal: AbortSignal): Promise<Tenant> {
+export async function ensureTenant(
+  folder: string,
+  spec: TenantSpec,
+  base: LoadedBase,
+  signal: AbortSignal,
+): Promise<Tenant> {
   if (await exists(folder)) return tenantAt(folder, spec);
   await writeFolderAtomic(folder, async (temporary) => {
     const files = tenantAt(temporary, spec);
@@ -55,17 +66,30 @@ export async function ensureTenant(folder: string, spec: TenantSpec, base: Loade
 
 /** Rows as tokens, with the choices that training, validation and test rows have. */
 export async function loadTenantData(tenant: Tenant, base: LoadedBase): Promise<TenantData> {
-  const [rows, held, test] = await Promise.all([tenant.train, tenant.validation, tenant.test].map((file) => loadDataset(file)));
-  const tokenize = (list: readonly ExampleRow[]) => tokenizeRows(list, { tokenizer: base.tokenizer, config: base.model.config });
-  return { train: tokenize(rows!), test: tokenize(test!), choices: findChoices([...rows!, ...held!, ...test!], base.tokenizer) };
+  const [rows, held, test] = await Promise.all(
+    [tenant.train, tenant.validation, tenant.test].map((file) => loadDataset(file)),
+  );
+  const tokenize = (list: readonly ExampleRow[]) =>
+    tokenizeRows(list, { tokenizer: base.tokenizer, config: base.model.config });
+  return {
+    train: tokenize(rows!),
+    test: tokenize(test!),
+    choices: findChoices([...rows!, ...held!, ...test!], base.tokenizer),
+  };
 }
 
 /** The first `rows` training rows as JSONL. @throws UsageError where there are fewer */
 export async function firstRows(tenant: Tenant, rows: number): Promise<string> {
   const lines = (await readFile(tenant.train, 'utf8')).split('\n').slice(0, -1);
-  if (lines.length >= rows) return lines.slice(0, rows).map((line) => `${line}\n`).join('');
+  if (lines.length >= rows)
+    return lines
+      .slice(0, rows)
+      .map((line) => `${line}\n`)
+      .join('');
   const { name } = tenant.spec.task;
-  throw new UsageError(`rows has ${rows}, expected at most the ${lines.length} training rows that task ${name} has for its old adapter`);
+  throw new UsageError(
+    `rows has ${rows}, expected at most the ${lines.length} training rows that task ${name} has for its old adapter`,
+  );
 }
 
 async function trainOldAdapter(tenant: Tenant, base: LoadedBase, signal: AbortSignal): Promise<void> {
@@ -84,11 +108,15 @@ async function trainOldAdapter(tenant: Tenant, base: LoadedBase, signal: AbortSi
     seed,
     signal,
   });
-  await saveAdapter(tenant.adapter, adapter, { manifest: { baseFingerprint: fingerprint, strategy: 'train', metrics: { steps } } });
+  await saveAdapter(tenant.adapter, adapter, {
+    manifest: { baseFingerprint: fingerprint, strategy: 'train', metrics: { steps } },
+  });
 }
 
 async function tenantRows({ task, recipe, seed, validationRows, testRows }: TenantSpec) {
-  const [rows, validation, test] = await Promise.all([task.train, task.validation, task.test].map((file) => loadDataset(file)));
+  const [rows, validation, test] = await Promise.all(
+    [task.train, task.validation, task.test].map((file) => loadDataset(file)),
+  );
   const shuffled = Random.fromSeed(seed).shuffle([...rows!]);
   return {
     train: take(shuffled, recipe.rows, `training rows of task ${task.name}`),
@@ -98,7 +126,8 @@ async function tenantRows({ task, recipe, seed, validationRows, testRows }: Tena
 }
 
 function take<T>(list: readonly T[], count: number | undefined, what: string): readonly T[] {
-  if (count !== undefined && count > list.length) throw new UsageError(`${count} ${what} are asked for, expected at most ${list.length}`);
+  if (count !== undefined && count > list.length)
+    throw new UsageError(`${count} ${what} are asked for, expected at most ${list.length}`);
   return list.slice(0, count);
 }
 

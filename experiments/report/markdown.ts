@@ -12,7 +12,11 @@ export interface Chart {
 }
 
 /** The report as Markdown. */
-export function toMarkdown(experiment: Experiment, summary: Summary, { charts, command }: { readonly charts: readonly Chart[]; readonly command: string }): string {
+export function toMarkdown(
+  experiment: Experiment,
+  summary: Summary,
+  { charts, command }: { readonly charts: readonly Chart[]; readonly command: string },
+): string {
   const { name, title = name } = experiment;
   const { measured, planned, failed } = summary;
   return [
@@ -42,10 +46,20 @@ export function toMarkdown(experiment: Experiment, summary: Summary, { charts, c
     '',
     'Computed once for all tenants and not part of any TTR, as in a rollout.',
     '',
-    ...table(['evolution', 'drift, %', 'of adaptable modules, %', 'energy in the directions kept, %', 'computed in, s'], summary.evolutions.map(evolutionRow)),
+    ...table(
+      ['evolution', 'drift, %', 'of adaptable modules, %', 'energy in the directions kept, %', 'computed in, s'],
+      summary.evolutions.map(evolutionRow),
+    ),
     '',
     ...summary.groups.flatMap((group) => [...groupSection(group, summary.baselines), '']),
-    ...charts.flatMap(({ file, title: heading, text }) => [`## ${heading}`, '', text, '', `![${heading}](${file})`, '']),
+    ...charts.flatMap(({ file, title: heading, text }) => [
+      `## ${heading}`,
+      '',
+      text,
+      '',
+      `![${heading}](${file})`,
+      '',
+    ]),
   ].join('\n');
 }
 
@@ -54,7 +68,7 @@ const LEGEND = [
   '  first published version, evaluation, search and gate included, on a process that has the bases loaded and its programs',
   '  compiled: by when half of all jobs were ready, those that spent their budget in vain among them (– where fewer',
   '  were).',
-  '- *× shorter*: the baseline\'s TTR over the strategy\'s, tenant by tenant, then the median. A job that was not ready has the',
+  "- *× shorter*: the baseline's TTR over the strategy's, tenant by tenant, then the median. A job that was not ready has the",
   '  ratio 0. Where the baseline was given up, its whole budget stands for its TTR, and ≥ marks the median as a lower bound.',
   '- *search*: mean time of the evaluations of α and β, fusion included, in jobs that made any; those of groups of modules, by',
   '  gradients, are not in it. *all*: mean time of the whole job, with what it did after readiness.',
@@ -68,7 +82,9 @@ function conditions({ seeds, gate, validation_rows, test_rows }: Experiment, { r
   const run = runs.at(-1);
   const rows = (count: number | undefined, what: string): string => `${count ?? 'all'} ${what} rows`;
   const target = gateText(gate);
-  const machine = run ? `${run.machine}; device ${run.device}, ${run.precision}, ${run.threads} threads; commit ${run.commit ?? 'unknown'}; ${run.at.slice(0, 10)}` : 'never run';
+  const machine = run
+    ? `${run.machine}; device ${run.device}, ${run.precision}, ${run.threads} threads; commit ${run.commit ?? 'unknown'}; ${run.at.slice(0, 10)}`
+    : 'never run';
   return [
     `${seeds.length} seeds (${seeds.join(', ')}); gate: ${target}; ${rows(validation_rows, 'validation')} (search and gate), ${rows(test_rows, 'test')}.`,
     `${machine}${runs.length > 1 ? `; ${runs.length} runs, the last one's conditions are given` : ''}.`,
@@ -83,54 +99,88 @@ function gateText({ maxNegativeFlips, ...rule }: Experiment['gate']): string {
 }
 
 function overallTable({ overall, baselines }: Summary): string[] {
-  const header = ['strategy', 'jobs', 'ready', 'TTR', ...baselines.map((name) => `× shorter than ${name}`), ...baselines.map((name) => `final against ${name}`), 'flips, % (copy)'];
+  const header = [
+    'strategy',
+    'jobs',
+    'ready',
+    'TTR',
+    ...baselines.map((name) => `× shorter than ${name}`),
+    ...baselines.map((name) => `final against ${name}`),
+    'flips, % (copy)',
+  ];
   const { difference } = metricFormat('accuracy');
-  return table(header, overall.map((one) => [
-    one.strategy,
-    String(one.jobs),
-    String(one.ready),
-    seconds(one.medianTtr),
-    ...baselines.map((name) => ratio(one.ratios[name] ?? null)),
-    ...baselines.map((name) => difference(one.gains[name] ?? null)),
-    flips(one),
-  ]));
+  return table(
+    header,
+    overall.map((one) => [
+      one.strategy,
+      String(one.jobs),
+      String(one.ready),
+      seconds(one.medianTtr),
+      ...baselines.map((name) => ratio(one.ratios[name] ?? null)),
+      ...baselines.map((name) => difference(one.gains[name] ?? null)),
+      flips(one),
+    ]),
+  );
 }
 
 /** One line for each evolution, task, kind of adapter and number of rows. */
 function glanceTable({ strategies }: Experiment, { groups }: Summary): string[] {
   const names = strategies.map(({ name }) => name);
-  return table(['evolution', 'task', 'adapter', 'rows', 'old on old', ...names], groups.flatMap(({ evolution, task, adapter, metric, old, rows }) => {
-    const { value } = metricFormat(metric);
-    return rows.map((size) => {
-      const found = names.map((name) => size.strategies.find(({ strategy }) => strategy === name));
-      const cells = found.map((one) => (one ? `${value(one.final)} · ${seconds(one.medianTtr)}` : ''));
-      return [evolution, task, adapter, String(size.rows), value(old), ...cells];
-    });
-  }));
+  return table(
+    ['evolution', 'task', 'adapter', 'rows', 'old on old', ...names],
+    groups.flatMap(({ evolution, task, adapter, metric, old, rows }) => {
+      const { value } = metricFormat(metric);
+      return rows.map((size) => {
+        const found = names.map((name) => size.strategies.find(({ strategy }) => strategy === name));
+        const cells = found.map((one) => (one ? `${value(one.final)} · ${seconds(one.medianTtr)}` : ''));
+        return [evolution, task, adapter, String(size.rows), value(old), ...cells];
+      });
+    }),
+  );
 }
 
-function groupSection({ evolution, task, adapter, metric, old, none, copy, copyFlips, rows }: GroupSummary, baselines: readonly string[]): string[] {
+function groupSection(
+  { evolution, task, adapter, metric, old, none, copy, copyFlips, rows }: GroupSummary,
+  baselines: readonly string[],
+): string[] {
   const { value, difference } = metricFormat(metric);
   const unit = metric === 'loss' ? 'nats a token' : '%';
-  const header = ['rows', 'strategy', 'ready', 'TTR', ...baselines.map((name) => `× shorter than ${name}`), 'search, s', 'all, s', 'first', 'final', ...baselines.map((name) => `final against ${name}`), 'flips, %'];
+  const header = [
+    'rows',
+    'strategy',
+    'ready',
+    'TTR',
+    ...baselines.map((name) => `× shorter than ${name}`),
+    'search, s',
+    'all, s',
+    'first',
+    'final',
+    ...baselines.map((name) => `final against ${name}`),
+    'flips, %',
+  ];
   return [
     `### ${task} (${metric.replace('_', ' ')}, ${unit}), ${evolution}, ${adapter}`,
     '',
     `Old version on the old base ${value(old)}; on the new one no adapter ${value(none)}, plain copy ${value(copy)} (negative flips ${share(copyFlips)} %).`,
     '',
-    ...table(header, rows.flatMap((size) => size.strategies.map((one) => [
-      String(size.rows),
-      one.strategy,
-      `${one.ready} of ${one.jobs}`,
-      seconds(one.medianTtr),
-      ...baselines.map((name) => ratio(one.ratios[name] ?? null)),
-      seconds(one.searchMs && one.searchMs.mean),
-      seconds(one.elapsedMs && one.elapsedMs.mean),
-      value(one.first),
-      value(one.final),
-      ...baselines.map((name) => difference(one.gains[name] ?? null)),
-      share(one.flips),
-    ]))),
+    ...table(
+      header,
+      rows.flatMap((size) =>
+        size.strategies.map((one) => [
+          String(size.rows),
+          one.strategy,
+          `${one.ready} of ${one.jobs}`,
+          seconds(one.medianTtr),
+          ...baselines.map((name) => ratio(one.ratios[name] ?? null)),
+          seconds(one.searchMs && one.searchMs.mean),
+          seconds(one.elapsedMs && one.elapsedMs.mean),
+          value(one.first),
+          value(one.final),
+          ...baselines.map((name) => difference(one.gains[name] ?? null)),
+          share(one.flips),
+        ]),
+      ),
+    ),
   ];
 }
 
@@ -141,15 +191,21 @@ function flips({ flips: own, copyFlips }: StrategySummary): string {
 /** As the product's `evolve` summarises it. */
 function evolutionRow({ evolution, computeMs, summary }: EvolutionRecord): string[] {
   const { overall_drift: overall, adaptable_drift: adaptable, captured_energy: energy } = summary;
-  const shown = (value: unknown, digits: number): string => (typeof value === 'number' ? (100 * value).toFixed(digits) : '–');
+  const shown = (value: unknown, digits: number): string =>
+    typeof value === 'number' ? (100 * value).toFixed(digits) : '–';
   return [evolution, shown(overall, 2), shown(adaptable, 2), shown(energy, 0), (computeMs / 1000).toFixed(1)];
 }
 
 /** What a terminal shows at the end. */
 export function toLines({ overall, baselines }: Summary): [string, string][] {
   return overall.map((one) => {
-    const ratios = baselines.map((name) => (one.ratios[name] ? `, ${ratio(one.ratios[name])} × shorter than ${name}` : '')).join('');
+    const ratios = baselines
+      .map((name) => (one.ratios[name] ? `, ${ratio(one.ratios[name])} × shorter than ${name}` : ''))
+      .join('');
     const ttr = one.medianTtr === null ? '' : `, TTR ${duration(one.medianTtr)}`;
-    return [one.strategy, `${one.ready} of ${one.jobs} ready${ttr}${ratios}, flips ${percent(one.flips?.mean ?? null)}`];
+    return [
+      one.strategy,
+      `${one.ready} of ${one.jobs} ready${ttr}${ratios}, flips ${percent(one.flips?.mean ?? null)}`,
+    ];
   });
 }

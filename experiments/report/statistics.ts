@@ -17,6 +17,7 @@ export function spread(values: readonly number[]): Spread | null {
 /** Share of the rows that `old` had right and `now` has wrong; null where the metric says nothing of rows. */
 export function negativeFlips(old: string | null, now: string | null): number | null {
   if (old === null || now === null) return null;
-  if (old.length !== now.length) throw new RangeError(`${now.length} rows, expected the ${old.length} of the old version`);
+  if (old.length !== now.length)
+    throw new RangeError(`${now.length} rows, expected the ${old.length} of the old version`);
   return [...old].filter((one, i) => one === '1' && now[i] === '0').length / old.length;
 }

@@ -1,6 +1,15 @@
 import type { Experiment } from '../config/load-experiment.ts';
 import type { Item } from '../plan.ts';
-import type { CellRecord, EvolutionRecord, ReferenceRecord, ResultRecord, RunRecord, SurfaceRecord, TenantName, TenantRecord } from '../records.ts';
+import type {
+  CellRecord,
+  EvolutionRecord,
+  ReferenceRecord,
+  ResultRecord,
+  RunRecord,
+  SurfaceRecord,
+  TenantName,
+  TenantRecord,
+} from '../records.ts';
 import { medianRatio, ttrRatio, type Ratio } from './ratio.ts';
 import { negativeFlips, spread, type Spread } from './statistics.ts';
 import { medianTime, type Duration } from './readiness.ts';
@@ -69,7 +78,9 @@ export function summarise(experiment: Experiment, items: readonly Item[], record
   const wanted = records.filter(({ key }) => planned.has(key));
   const all = wanted.filter((record): record is CellRecord => record.type === 'cell');
   const cells = all.filter(({ state }) => state !== 'failed');
-  const baselines = experiment.baselines ?? experiment.strategies.filter(({ options }) => options.strategy === 'scratch').map(({ name }) => name);
+  const baselines =
+    experiment.baselines ??
+    experiment.strategies.filter(({ options }) => options.strategy === 'scratch').map(({ name }) => name);
   const jobs = toJobs(experiment, cells, { records: wanted, baselines });
   return {
     runs: records.filter((record): record is RunRecord => record.type === 'run'),
@@ -78,7 +89,11 @@ export function summarise(experiment: Experiment, items: readonly Item[], record
     baselines,
     jobs,
     groups: groupsOf(experiment, jobs, { records: wanted, baselines }),
-    overall: strategySummaries(experiment, jobs.map((job) => withoutLoss(experiment, job)), baselines),
+    overall: strategySummaries(
+      experiment,
+      jobs.map((job) => withoutLoss(experiment, job)),
+      baselines,
+    ),
     failed: all.filter(({ state }) => state === 'failed'),
     planned: items.length,
     measured: wanted.length - (all.length - cells.length),
@@ -106,18 +121,30 @@ function toJobs(experiment: Experiment, cells: readonly CellRecord[], { records,
       copyFlips: negativeFlips(old, referenceOf(records, cell)?.copy.right ?? null),
       ratios: Object.fromEntries(others.map(([name, other]) => [name, ttrRatio(durationOf(cell), durationOf(other))])),
       gains: Object.fromEntries(
-        others.flatMap(([name, other]) => (cell.final && other.final ? [[name, sign * (cell.final.value - other.final.value)]] : [])),
+        others.flatMap(([name, other]) =>
+          cell.final && other.final ? [[name, sign * (cell.final.value - other.final.value)]] : [],
+        ),
       ),
     };
   });
 }
 
 function groupsOf(experiment: Experiment, jobs: readonly Job[], { records, baselines }: Material): GroupSummary[] {
-  const places = [...new Map(jobs.map(({ cell: { evolution, task, adapter } }) => [`${evolution} ${task} ${adapter}`, { evolution, task, adapter }])).values()];
+  const places = [
+    ...new Map(
+      jobs.map(({ cell: { evolution, task, adapter } }) => [
+        `${evolution} ${task} ${adapter}`,
+        { evolution, task, adapter },
+      ]),
+    ).values(),
+  ];
   return places.map((place) => {
     const here = jobs.filter(({ cell }) => cell.evolution === place.evolution && isOf(place, cell));
     const tenants = records.filter((one): one is TenantRecord => one.type === 'tenant' && isOf(place, one));
-    const references = records.filter((one): one is ReferenceRecord => one.type === 'reference' && one.evolution === place.evolution && isOf(place, one));
+    const references = records.filter(
+      (one): one is ReferenceRecord =>
+        one.type === 'reference' && one.evolution === place.evolution && isOf(place, one),
+    );
     const sizes = [...new Set(here.map(({ cell }) => cell.rows))].sort((a, b) => a - b);
     return {
       ...place,
@@ -125,13 +152,26 @@ function groupsOf(experiment: Experiment, jobs: readonly Job[], { records, basel
       old: spread(tenants.map(({ old }) => old.value)),
       none: spread(references.map(({ none }) => none.value)),
       copy: spread(references.map(({ copy }) => copy.value)),
-      copyFlips: spread(references.flatMap((one) => negativeFlips(tenantOf(records, one)?.old.right ?? null, one.copy.right) ?? [])),
-      rows: sizes.map((rows) => ({ rows, strategies: strategySummaries(experiment, here.filter(({ cell }) => cell.rows === rows), baselines) })),
+      copyFlips: spread(
+        references.flatMap((one) => negativeFlips(tenantOf(records, one)?.old.right ?? null, one.copy.right) ?? []),
+      ),
+      rows: sizes.map((rows) => ({
+        rows,
+        strategies: strategySummaries(
+          experiment,
+          here.filter(({ cell }) => cell.rows === rows),
+          baselines,
+        ),
+      })),
     };
   });
 }
 
-function strategySummaries({ strategies }: Experiment, jobs: readonly Job[], baselines: readonly string[]): StrategySummary[] {
+function strategySummaries(
+  { strategies }: Experiment,
+  jobs: readonly Job[],
+  baselines: readonly string[],
+): StrategySummary[] {
   return strategies.flatMap(({ name }) => {
     const own = jobs.filter(({ cell }) => cell.strategy === name);
     return own.length === 0 ? [] : [summariseStrategy(name, own, baselines)];
@@ -145,9 +185,13 @@ function summariseStrategy(strategy: string, jobs: readonly Job[], baselines: re
     jobs: jobs.length,
     ready: jobs.filter(({ ttr }) => ttr.happened).length,
     medianTtr: medianTime(jobs.map(({ ttr }) => ttr)),
-    ratios: Object.fromEntries(others.map((name) => [name, medianRatio(jobs.flatMap(({ ratios }) => ratios[name] ?? []))])),
+    ratios: Object.fromEntries(
+      others.map((name) => [name, medianRatio(jobs.flatMap(({ ratios }) => ratios[name] ?? []))]),
+    ),
     elapsedMs: spread(jobs.map(({ cell }) => cell.elapsedMs)),
-    searchMs: spread(jobs.flatMap(({ cell: { search } }) => (search.length > 0 ? [search.reduce((sum, { ms }) => sum + ms, 0)] : []))),
+    searchMs: spread(
+      jobs.flatMap(({ cell: { search } }) => (search.length > 0 ? [search.reduce((sum, { ms }) => sum + ms, 0)] : [])),
+    ),
     first: spread(jobs.flatMap(({ cell }) => cell.first?.value ?? [])),
     final: spread(jobs.flatMap(({ cell }) => cell.final?.value ?? [])),
     gains: Object.fromEntries(others.map((name) => [name, spread(jobs.flatMap(({ gains }) => gains[name] ?? []))])),
@@ -167,7 +211,8 @@ function durationOf({ state, readyMs, elapsedMs }: CellRecord): Duration {
 }
 
 function finder(cells: readonly CellRecord[]): (like: CellRecord, strategy: string) => CellRecord | undefined {
-  const nameOf = ({ evolution, task, adapter, seed, rows }: CellRecord, strategy: string): string => [evolution, task, adapter, seed, rows, strategy].join(' ');
+  const nameOf = ({ evolution, task, adapter, seed, rows }: CellRecord, strategy: string): string =>
+    [evolution, task, adapter, seed, rows, strategy].join(' ');
   const byName = new Map(cells.map((cell) => [nameOf(cell, cell.strategy), cell]));
   return (like, strategy) => byName.get(nameOf(like, strategy));
 }

@@ -25,7 +25,10 @@ export interface ReportInput {
 export interface WrittenReport {
   readonly file: string;
   /** The figures, without single jobs. */
-  readonly document: Omit<Summary, 'jobs' | 'surfaces' | 'failed'> & { readonly experiment: string; readonly failed: number };
+  readonly document: Omit<Summary, 'jobs' | 'surfaces' | 'failed'> & {
+    readonly experiment: string;
+    readonly failed: number;
+  };
   readonly lines: readonly [string, string][];
   readonly failed: number;
 }
@@ -43,24 +46,40 @@ export async function writeReport({ experiment, items, records, out, config }: R
   const command = `npm run experiment -- --config ${config}`;
   await writeFileAtomic(file, toMarkdown(experiment, summary, { charts, command }));
   const { jobs: _, surfaces: __, failed, ...figures } = summary;
-  return { file, document: { experiment: experiment.name, ...figures, failed: failed.length }, lines: toLines(summary), failed: failed.length };
+  return {
+    file,
+    document: { experiment: experiment.name, ...figures, failed: failed.length },
+    lines: toLines(summary),
+    failed: failed.length,
+  };
 }
 
 function drawings({ strategies }: Experiment, summary: Summary): Drawing[] {
   const { jobs, surfaces, evolutions, baselines } = summary;
   const names = { strategies: strategies.map(({ name }) => name), baselines };
-  const withJobs: Drawing[] = jobs.length === 0 ? [] : [
-    { file: 'quality.svg', title: 'Quality against wall time', text: QUALITY, spec: qualityChart(jobs, names) },
-    { file: 'ttr.svg', title: 'Time to readiness', text: READINESS, spec: readinessChart(jobs, names) },
-  ];
+  const withJobs: Drawing[] =
+    jobs.length === 0
+      ? []
+      : [
+          { file: 'quality.svg', title: 'Quality against wall time', text: QUALITY, spec: qualityChart(jobs, names) },
+          { file: 'ttr.svg', title: 'Time to readiness', text: READINESS, spec: readinessChart(jobs, names) },
+        ];
   return [
     ...withJobs,
-    ...surfaces.map((surface, i) => ({ file: `surface-${i + 1}.svg`, title: 'Where the search goes', text: SURFACE, spec: surfaceChart(surface, searchPath(surface, jobs)) })),
-    ...(evolutions.length === 0 ? [] : [{ file: 'drift.svg', title: 'Drift', text: DRIFT, spec: driftChart(evolutions) }]),
+    ...surfaces.map((surface, i) => ({
+      file: `surface-${i + 1}.svg`,
+      title: 'Where the search goes',
+      text: SURFACE,
+      spec: surfaceChart(surface, searchPath(surface, jobs)),
+    })),
+    ...(evolutions.length === 0
+      ? []
+      : [{ file: 'drift.svg', title: 'Drift', text: DRIFT, spec: driftChart(evolutions) }]),
   ];
 }
 
-const QUALITY = 'The best value on the gate rows so far, mean over seeds, from where all of them have a candidate; what a job leaves stays. Dashed: the target.';
+const QUALITY =
+  'The best value on the gate rows so far, mean over seeds, from where all of them have a candidate; what a job leaves stays. Dashed: the target.';
 const READINESS =
   'Share of all jobs that were ready by a time. A tick marks where a job had spent its budget in vain; it stays among the jobs as one that is not ready.';
 const SURFACE = 'Loss on the rows that the search sees.';

@@ -87,7 +87,9 @@ function describeColumn(schema: Schema, model: Model, field: Field): string[] {
   const column = model.columns.get(name) as string;
   const nullability = modifier === '' ? 'not null' : 'null';
   const type = `${columnType(schema, field)}${modifier === '[]' ? '[]' : ''}`;
-  const lines = [`column ${table}.${column} ${type} ${nullability} default ${columnDefault(schema, table, column, field)}`];
+  const lines = [
+    `column ${table}.${column} ${type} ${nullability} default ${columnDefault(schema, table, column, field)}`,
+  ];
   if (/(?<!@)@id\b/.test(attributes)) lines.push(describePrimaryKey(table, [column]));
   if (/(?<!@)@unique\b/.test(attributes)) lines.push(describeIndex(true, table, [column]));
   const rest = attributes

@@ -9,11 +9,7 @@ import type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
  * @throws AppError 503 `artifact_vanished` if the bytes were discarded since the put (a put of the same content failed
  *   to register at that moment): sending the request again is safe.
  */
-export async function registerArtifact(
-  tx: Transaction,
-  store: ArtifactStore,
-  artifact: StoredArtifact,
-): Promise<void> {
+export async function registerArtifact(tx: Transaction, store: ArtifactStore, artifact: StoredArtifact): Promise<void> {
   await lock(tx, artifact.digest);
   if (!(await store.has(artifact.digest))) {
     throw new AppError({

@@ -38,7 +38,7 @@ async function pump(source: AsyncIterable<Uint8Array>, handle: FileHandle): Prom
 
 /** One `write` may take less than it was given. */
 async function writeFully(handle: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let done = 0; done < chunk.byteLength; ) {
+  for (let done = 0; done < chunk.byteLength;) {
     const { bytesWritten } = await handle.write(chunk, done, chunk.byteLength - done);
     done += bytesWritten;
   }

@@ -1,11 +1,4 @@
-import {
-  createPostgresBackend,
-  Queue,
-  Worker,
-  type BulkJobOptions,
-  type Processor,
-  type WorkerOptions,
-} from 'bullmq';
+import { createPostgresBackend, Queue, Worker, type BulkJobOptions, type Processor, type WorkerOptions } from 'bullmq';
 import type { QueueName } from './catalog.ts';
 
 export interface QueuedJob {

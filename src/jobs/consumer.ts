@@ -103,7 +103,8 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
 async function runJob(options: ConsumerOptions, stopping: AbortSignal, job: Job, token?: string): Promise<void> {
   const { name } = job;
   const logger = options.logger.child({ job: name, queueJobId: job.id });
-  if (!isJobName(name)) throw new UnrecoverableError(`job ${job.id ?? ''} is called ${name}, which the catalog does not have`);
+  if (!isJobName(name))
+    throw new UnrecoverableError(`job ${job.id ?? ''} is called ${name}, which the catalog does not have`);
   const { attempts, timeoutMs, payload } = CATALOG[name];
   if (!Value.Check(payload, job.data)) {
     throw new UnrecoverableError(`job ${name} ${job.id ?? ''} has a payload that does not fit its schema`);

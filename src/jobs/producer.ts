@@ -80,7 +80,9 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
       return Object.values(counts).reduce((sum, count) => sum + count, 0);
     },
     check: async () => {
-      await Promise.all([...queues].map(([name, queue]) => inTime(queue.getJobCounts('active'), timeoutMs, `queue ${name}`)));
+      await Promise.all(
+        [...queues].map(([name, queue]) => inTime(queue.getJobCounts('active'), timeoutMs, `queue ${name}`)),
+      );
     },
     close: async () => {
       await Promise.all([...queues.values()].map((queue) => queue.close()));

@@ -88,10 +88,13 @@ async function sweepOutbox({ db, producer, graceMs = 2000 }: SweeperOptions): Pr
 
 /** When the queue holds fewer jobs than there are live rows, it has lost some: adding all again restores those alone. */
 async function sweepLost({ producer, db }: SweeperOptions, source: RecoverySource): Promise<number> {
-  const [held, pending] = await Promise.all([producer.count(source.queue), db.outboxEntry.count({ where: { queue: source.queue } })]);
+  const [held, pending] = await Promise.all([
+    producer.count(source.queue),
+    db.outboxEntry.count({ where: { queue: source.queue } }),
+  ]);
   const live = await source.countLive();
   if (held + pending >= live) return 0;
-  for (let after = ''; ; ) {
+  for (let after = ''; ;) {
     const entries = await source.live(after, PAGE);
     await producer.enqueue(entries);
     const last = entries.at(-1);

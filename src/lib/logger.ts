@@ -11,14 +11,24 @@ export interface LoggerOptions {
 }
 
 /** What must never reach a log, wherever it stands. */
-const REDACTED = ['req.headers.authorization', 'headers.authorization', 'authorization', '*.secret', '*.key', '*.password'];
+const REDACTED = [
+  'req.headers.authorization',
+  'headers.authorization',
+  'authorization',
+  '*.secret',
+  '*.key',
+  '*.password',
+];
 
 /** The logger of a process. Everything else gets a child of it. */
 export function createLogger({ level, pretty, destination = 2 }: LoggerOptions): Logger {
   const stream = destination === 1 ? process.stdout : process.stderr;
   const options = { level, redact: { paths: REDACTED, censor: '[redacted]' } };
   if (pretty ?? stream.isTTY) {
-    const transport = { target: 'pino-pretty', options: { destination, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' } };
+    const transport = {
+      target: 'pino-pretty',
+      options: { destination, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' },
+    };
     return pino({ ...options, transport });
   }
   return pino(options, pino.destination({ dest: destination, sync: false }));

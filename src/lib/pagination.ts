@@ -4,9 +4,7 @@ import { AppError } from './errors.ts';
 /** Query parameters of every list; spread `PageQuery.properties` into a list's own. */
 export const PageQuery = Type.Object(
   {
-    limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 200, default: 50, description: 'Entries on the page.' }),
-    ),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50, description: 'Entries on the page.' })),
     cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next_cursor` of the page before.' })),
   },
   { additionalProperties: false },

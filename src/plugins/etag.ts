@@ -20,5 +20,7 @@ export default fp(
 /** Whether `If-None-Match` names the tag, by RFC 9110's weak comparison. */
 export function matchesEtag(header: string | undefined, etag: string): boolean {
   const opaque = (tag: string) => tag.trim().replace(/^W\//, '');
-  return header !== undefined && header.split(',').some((entry) => entry.trim() === '*' || opaque(entry) === opaque(etag));
+  return (
+    header !== undefined && header.split(',').some((entry) => entry.trim() === '*' || opaque(entry) === opaque(etag))
+  );
 }

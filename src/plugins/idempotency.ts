@@ -4,7 +4,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Database, Prisma } from '../lib/database.ts';
 import { AppError } from '../lib/errors.ts';
-import { createIdempotencyStore, type Claim, type IdempotencyStore, type StoredAnswer } from '../lib/idempotency-store.ts';
+import {
+  createIdempotencyStore,
+  type Claim,
+  type IdempotencyStore,
+  type StoredAnswer,
+} from '../lib/idempotency-store.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -60,11 +65,14 @@ export default fp<{ db: Database }>(
       if (request.idempotency !== null) return claim(store, request.idempotency, request, reply);
     });
     app.addHook('onSend', async (request, reply, payload) => {
-      if (request.idempotency?.claimed === true) await finish(store, request.idempotency, answerOf(request, reply, payload));
+      if (request.idempotency?.claimed === true)
+        await finish(store, request.idempotency, answerOf(request, reply, payload));
       return payload;
     });
     const sweep = setInterval(() => {
-      store.deleteExpired().catch((error: unknown) => app.log.warn({ err: error }, 'could not delete idempotency keys'));
+      store
+        .deleteExpired()
+        .catch((error: unknown) => app.log.warn({ err: error }, 'could not delete idempotency keys'));
     }, SWEEP_MS).unref();
     app.addHook('onClose', async () => clearInterval(sweep));
   },
@@ -199,7 +207,9 @@ export function claimOf({ principal, key, claimId }: IdempotentRequest): Claim {
 
 function storedHeaders(reply: FastifyReply): Record<string, string> {
   const entries = STORED_HEADERS.map((name) => [name, reply.getHeader(name)] as const);
-  return Object.fromEntries(entries.filter((entry): entry is [(typeof STORED_HEADERS)[number], string] => typeof entry[1] === 'string'));
+  return Object.fromEntries(
+    entries.filter((entry): entry is [(typeof STORED_HEADERS)[number], string] => typeof entry[1] === 'string'),
+  );
 }
 
 export function withoutSecrets(payload: string | null, secrets: readonly string[]): string {

@@ -68,7 +68,11 @@ function toFieldErrors(error: FastifySchemaValidationError, part: string): Field
     return missing.map((name) => ({ field: at([...base, name]), message: 'is missing' }));
   }
   if (error.keyword === 'additionalProperties' || error.keyword === 'unevaluatedProperties') {
-    const unknown = [...names('additionalProperties'), ...names('additionalProperty'), ...names('unevaluatedProperties')];
+    const unknown = [
+      ...names('additionalProperties'),
+      ...names('additionalProperty'),
+      ...names('unevaluatedProperties'),
+    ];
     return unknown.map((name) => ({ field: at([...base, name]), message: 'is not a known field' }));
   }
   // A member for which the schema is `false`.

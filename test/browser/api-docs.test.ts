@@ -40,7 +40,10 @@ test('the API documentation shows the operations and sends a request with the ke
   await page.goto(`${stack.url}/docs`);
   await page.getByText('/v1/base-models', { exact: true }).first().waitFor();
 
-  await page.getByRole('button', { name: /authorize/i }).first().click();
+  await page
+    .getByRole('button', { name: /authorize/i })
+    .first()
+    .click();
   await page.locator('.modal-ux input').fill(stack.operatorKey!);
   await page.locator('.modal-ux button.authorize').click();
   await page.locator('.modal-ux button.btn-done').click();
@@ -51,6 +54,7 @@ test('the API documentation shows the operations and sends a request with the ke
   await operation.getByRole('button', { name: /execute/i }).click();
   await operation.locator('.live-responses-table .response-col_status', { hasText: '200' }).first().waitFor();
 
-  if (process.env.READAPT_SCREENSHOTS) await page.screenshot({ path: path.join(process.env.READAPT_SCREENSHOTS, 'api-docs.png') });
+  if (process.env.READAPT_SCREENSHOTS)
+    await page.screenshot({ path: path.join(process.env.READAPT_SCREENSHOTS, 'api-docs.png') });
   expect(problems).toEqual([]);
 });

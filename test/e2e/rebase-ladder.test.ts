@@ -3,7 +3,13 @@ import path from 'node:path';
 import { execFile } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readAdapterManifest } from '../../core/formats/peft/peft-adapter.ts';
-import { createTinyFamily, removeTinyFamily, tasteRows, toJsonl, type TinyFamily } from '../unit/training/support/tiny-task.ts';
+import {
+  createTinyFamily,
+  removeTinyFamily,
+  tasteRows,
+  toJsonl,
+  type TinyFamily,
+} from '../unit/training/support/tiny-task.ts';
 
 // The command as a user starts it, on a family that trains in seconds.
 const BIN = path.resolve('bin/readapt.js');
@@ -14,7 +20,13 @@ interface LadderRung {
   readonly reason: string | null;
   readonly ms: number;
   readonly candidate: { readonly step: number } | null;
-  readonly gate: { readonly value: number; readonly bound: number | null; readonly needed: number; readonly negative_flips: number | null; readonly passed: boolean } | null;
+  readonly gate: {
+    readonly value: number;
+    readonly bound: number | null;
+    readonly needed: number;
+    readonly negative_flips: number | null;
+    readonly passed: boolean;
+  } | null;
 }
 interface Run {
   readonly code: number;
@@ -54,7 +66,19 @@ const ladderOf = ({ stdout }: Run): LadderRung[] => (JSON.parse(stdout) as { lad
 describe('readapt rebase --explain', () => {
   it('does not run a rung when an earlier one has passed, and says so', async () => {
     // One search row says nothing of revert: the copy, which is cheapest, is judged first.
-    const run = await rebase('easy', '--data', family.train, '--target', '0.1', '--metric', 'accuracy', '--search-rows', '1', '--explain', '--json');
+    const run = await rebase(
+      'easy',
+      '--data',
+      family.train,
+      '--target',
+      '0.1',
+      '--metric',
+      'accuracy',
+      '--search-rows',
+      '1',
+      '--explain',
+      '--json',
+    );
     expect(run.code, run.stderr).toBe(0);
     const [copy, ...rest] = ladderOf(run);
     expect(copy).toMatchObject({ rung: 'copy', result: 'passed', gate: { needed: 0.1, bound: null, passed: true } });
@@ -72,16 +96,43 @@ describe('readapt rebase --explain', () => {
   });
 
   it('climbs every rung where none passes, and prints gates and times', async () => {
-    const more = ['--data', family.train, '--metric', 'accuracy', '--target', '2', '--steps', '20', '--evaluate-every', '5', '--patience', '1'];
+    const more = [
+      '--data',
+      family.train,
+      '--metric',
+      'accuracy',
+      '--target',
+      '2',
+      '--steps',
+      '20',
+      '--evaluate-every',
+      '5',
+      '--patience',
+      '1',
+    ];
     const run = await rebase('hard', ...more, '--explain');
     expect(run.code).toBe(1);
-    for (const line of [/copy .*skipped: revert is clearly better on/, /revert .*200\.0 %.*failed/, /prior .*skipped/, /fine tune, step \d+ .*failed/]) {
+    for (const line of [
+      /copy .*skipped: revert is clearly better on/,
+      /revert .*200\.0 %.*failed/,
+      /prior .*skipped/,
+      /fine tune, step \d+ .*failed/,
+    ]) {
       expect(run.stdout).toMatch(line);
     }
   });
 
   it('judges by the bound on the same rows under non-inferiority', async () => {
-    const more = ['--data', family.train, '--metric', 'accuracy', '--non-inferior', '0.3', '--max-negative-flips', '0.2'];
+    const more = [
+      '--data',
+      family.train,
+      '--metric',
+      'accuracy',
+      '--non-inferior',
+      '0.3',
+      '--max-negative-flips',
+      '0.2',
+    ];
     const run = await rebase('shown', ...more, '--steps', '30', '--learning-rate', '5e-3', '--json');
     expect(run.code, run.stderr).toBe(0);
     const passed = ladderOf(run).find(({ result }) => result === 'passed')!;
@@ -99,6 +150,8 @@ describe('readapt rebase --explain', () => {
     expect(run.code).toBe(1);
     expect(JSON.parse(run.stdout)).toMatchObject({ data: 'validation_only', steps: 0 });
     const trained = ladderOf(run).filter(({ rung }) => rung === 'fine_tune' || rung === 'scratch');
-    expect(trained.map(({ result, reason }) => [result, reason])).toEqual(Array(2).fill(['skipped', 'no training rows are shared']));
+    expect(trained.map(({ result, reason }) => [result, reason])).toEqual(
+      Array(2).fill(['skipped', 'no training rows are shared']),
+    );
   });
 });

@@ -63,7 +63,9 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
     rollout: { max_steps: 60, evaluate_every: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
   });
 
-  const training = await waitForJobs(rollout.id, (jobs) => jobs.find((job) => job.adapter_name === 'must-train' && job.step >= 25));
+  const training = await waitForJobs(rollout.id, (jobs) =>
+    jobs.find((job) => job.adapter_name === 'must-train' && job.step >= 25),
+  );
   process.kill(stack.worker!.pid!, 'SIGKILL');
   const jobs = await waitForJobs(rollout.id, (all) => (all.every((job) => isTerminal(job.state)) ? all : undefined));
 

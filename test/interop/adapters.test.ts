@@ -21,8 +21,14 @@ const PEFT_ONLY = [
   { name: 'targets by regular expression', lora: { r: 4, target_modules: '.*self_attn\\.(q|o)_proj' } },
   { name: 'all-linear', lora: { r: 2, target_modules: 'all-linear' } },
   { name: 'one layer', lora: { r: 4, target_modules: ['q_proj', 'up_proj'], layers_to_transform: [1] } },
-  { name: 'excluded modules', lora: { r: 4, target_modules: ['q_proj', 'v_proj'], exclude_modules: ['layers.0.self_attn.v_proj'] } },
-  { name: 'layers by their container', lora: { r: 4, target_modules: ['q_proj', 'up_proj'], layers_to_transform: 0, layers_pattern: 'layers' } },
+  {
+    name: 'excluded modules',
+    lora: { r: 4, target_modules: ['q_proj', 'v_proj'], exclude_modules: ['layers.0.self_attn.v_proj'] },
+  },
+  {
+    name: 'layers by their container',
+    lora: { r: 4, target_modules: ['q_proj', 'up_proj'], layers_to_transform: 0, layers_pattern: 'layers' },
+  },
   { name: 'dropout', lora: { r: 4, target_modules: ['q_proj', 'down_proj'], lora_dropout: 0.3 } },
   {
     name: 'patterns that are expressions',
@@ -34,14 +40,20 @@ const PEFT_ONLY = [
       alpha_pattern: { '.*\\.0\\..*': 5, 'model.layers.1.self_attn.v_proj': 3 },
     },
   },
-  { name: 'DoRA on all-linear but one', lora: { r: 2, use_dora: true, target_modules: 'all-linear', exclude_modules: '.*0.*gate_proj' } },
+  {
+    name: 'DoRA on all-linear but one',
+    lora: { r: 2, use_dora: true, target_modules: 'all-linear', exclude_modules: '.*0.*gate_proj' },
+  },
   { name: 'orthogonal initialisation', lora: { r: 4, target_modules: ['k_proj'], init_lora_weights: 'orthogonal' } },
   { name: 'MiCA initialisation', lora: { r: 4, target_modules: ['q_proj'], init_lora_weights: 'mica' } },
   { name: 'Gaussian initialisation', lora: { r: 4, target_modules: ['k_proj'], init_lora_weights: 'gaussian' } },
 ];
 
 /** Written as whole names. */
-const ONE_LAYER = { name: 'one layer', lora: { r: 4, lora_alpha: 8, target_modules: 'all-linear', layers_to_transform: [1] } };
+const ONE_LAYER = {
+  name: 'one layer',
+  lora: { r: 4, lora_alpha: 8, target_modules: 'all-linear', layers_to_transform: [1] },
+};
 
 /** The fields that earlier releases of PEFT wrote; the others were added later. */
 const FIELDS_OF_0_3 = [
@@ -101,7 +113,10 @@ describe('an adapter saved by PEFT', () => {
 
     const again = workspace.path(`again ${name}`);
     await saveAdapter(again, adapter);
-    const written = JSON.parse(await readFile(path.join(again, 'adapter_config.json'), 'utf8')) as Record<string, unknown>;
+    const written = JSON.parse(await readFile(path.join(again, 'adapter_config.json'), 'utf8')) as Record<
+      string,
+      unknown
+    >;
     expect(written.lora_dropout).toBe('lora_dropout' in lora ? lora.lora_dropout : 0);
     const loaded = await workspace.reference.call('adapters.load_strictly', { base, adapter: again });
     expect(loaded).toEqual({ warnings: [], missing: [], unexpected: [], changed: [] });

@@ -9,7 +9,9 @@ const GOLDEN = new URL('../fixtures/golden/llama-gqa-tied/', import.meta.url).pa
 /** The benchmark compares like with like only if both sides do the same work. */
 describe("the benchmark's sides", () => {
   const batches = [1, 2, 3].map((seed) => {
-    return workBatch(randomExamples(4, 64, seed).map((ids): TokenizedExample => ({ ...ids, row: { prompt: '', completion: '' } })));
+    return workBatch(
+      randomExamples(4, 64, seed).map((ids): TokenizedExample => ({ ...ids, row: { prompt: '', completion: '' } })),
+    );
   });
   let ours: Side;
   let theirs: Side;

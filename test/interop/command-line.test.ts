@@ -46,7 +46,12 @@ beforeAll(async () => {
     texts: trainingTexts(Random.fromSeed(12)),
     vocab_size: VOCABULARY,
   });
-  await writeFile(data, rows().map((row) => `${JSON.stringify(row)}\n`).join(''));
+  await writeFile(
+    data,
+    rows()
+      .map((row) => `${JSON.stringify(row)}\n`)
+      .join(''),
+  );
 });
 
 it('trains an adapter that PEFT loads and evaluates as the command does', async () => {

@@ -45,14 +45,20 @@ afterAll(async () => {
 });
 
 test('API and worker on PostgreSQL and Redis re-adapt a fleet', async () => {
-  const migrate = spawn(process.execPath, [COMMAND, 'migrate', '--json'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const migrate = spawn(process.execPath, [COMMAND, 'migrate', '--json'], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const applied = JSON.parse(await outputOf(migrate)) as { applied: string[] };
   expect(applied.applied.length).toBeGreaterThan(0);
 
   const api = spawn(process.execPath, [COMMAND, 'serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const greeting = await started(api, /serves (\S+)[\s\S]*operator key, shown this once: (\S+)/);
   const [, origin, operatorKey] = greeting;
-  await started(spawn(process.execPath, [COMMAND, 'worker'], { env, stdio: ['ignore', 'inherit', 'pipe'] }), /worker runs/);
+  await started(
+    spawn(process.execPath, [COMMAND, 'worker'], { env, stdio: ['ignore', 'inherit', 'pipe'] }),
+    /worker runs/,
+  );
 
   const entry = { ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!, trainRows: 100 };
   const fleet = await registerFleet({ origin: origin!, operatorKey: operatorKey!, fleet: [entry], log: () => {} });

@@ -76,7 +76,10 @@ export const adaptationRepository = {
 
   /** Which of these jobs have ended. */
   ended: async (db: Queryable, jobIds: readonly string[]): Promise<string[]> => {
-    const rows = await db.job.findMany({ where: { id: { in: [...jobIds] }, finishedAt: { not: null } }, select: { id: true } });
+    const rows = await db.job.findMany({
+      where: { id: { in: [...jobIds] }, finishedAt: { not: null } },
+      select: { id: true },
+    });
     return rows.map((row) => row.id);
   },
 
@@ -104,7 +107,10 @@ export const adaptationRepository = {
       await tx.metricPoint.createMany({ data: points.map((point) => ({ ...owner, ...point })), skipDuplicates: true });
     }
     if (searches.length > 0) {
-      await tx.searchEvaluation.createMany({ data: searches.map((search) => ({ ...owner, ...search })), skipDuplicates: true });
+      await tx.searchEvaluation.createMany({
+        data: searches.map((search) => ({ ...owner, ...search })),
+        skipDuplicates: true,
+      });
     }
     if (old !== null) {
       await tx.$executeRaw`

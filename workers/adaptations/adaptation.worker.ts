@@ -4,7 +4,13 @@ import os from 'node:os';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet } from '../../src/jobs/index.ts';
 import type { Database } from '../../src/lib/database.ts';
-import { createJobLifecycle, LeaseLostError, type ChangedJob, type JobLifecycle, type Lease } from '../../src/modules/jobs/index.ts';
+import {
+  createJobLifecycle,
+  LeaseLostError,
+  type ChangedJob,
+  type JobLifecycle,
+  type Lease,
+} from '../../src/modules/jobs/index.ts';
 import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
 import { workDirOf } from './job-spec.ts';

@@ -4,7 +4,15 @@ import { PermanentError } from '../../src/jobs/index.ts';
 import type { Queryable } from '../../src/lib/database.ts';
 import type { StoredOptions } from '../../src/modules/rollouts/index.ts';
 import type { GateRule } from '../../core/method/gate/readiness-gate.ts';
-import { METRICS, STRATEGIES, type AdaptOptions, type GateSpec, type JobSpec, type MetricName, type Strategy } from '../training/protocol.ts';
+import {
+  METRICS,
+  STRATEGIES,
+  type AdaptOptions,
+  type GateSpec,
+  type JobSpec,
+  type MetricName,
+  type Strategy,
+} from '../training/protocol.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 
 export interface JobFolders {
@@ -22,7 +30,8 @@ export function workDirOf(checkpoints: string, jobId: string): string {
 export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFolders): Promise<JobSpec> {
   const { artifacts } = folders;
   const { adapter, rollout, sourceVersion } = job;
-  if (adapter.dataset === null) throw new PermanentError(`adapter ${adapter.id} has no dataset`, { code: 'dataset_missing' });
+  if (adapter.dataset === null)
+    throw new PermanentError(`adapter ${adapter.id} has no dataset`, { code: 'dataset_missing' });
   const evolution = await adaptationRepository.evolution(db, sourceVersion.baseVersionId, rollout.baseVersionId);
   const digest = evolution?.state === 'ready' ? evolution.artifactDigest : null;
   return {
@@ -77,6 +86,7 @@ export function adaptOptions(job: Pick<LoadedJob, 'id' | 'strategy'>, options: S
 
 function oneOf<T extends string>(legal: readonly T[], found: string, what: string): T {
   const value = legal.find((one) => one === found);
-  if (value === undefined) throw new PermanentError(`${what} is ${found}, expected one of ${legal.join(', ')}`, { code: 'invalid_job' });
+  if (value === undefined)
+    throw new PermanentError(`${what} is ${found}, expected one of ${legal.join(', ')}`, { code: 'invalid_job' });
   return value;
 }

@@ -20,7 +20,11 @@ export interface PublicationContext {
  */
 export async function publishCandidate(
   context: PublicationContext,
-  { dir, candidate, outcomes }: { readonly dir: string; readonly candidate: Candidate; readonly outcomes: GateOutcomes },
+  {
+    dir,
+    candidate,
+    outcomes,
+  }: { readonly dir: string; readonly candidate: Candidate; readonly outcomes: GateOutcomes },
 ): Promise<string> {
   const { artifacts, lifecycle, lease, job } = context;
   await lifecycle.advancePhase(lease, 'publish');

@@ -66,7 +66,10 @@ async function adapt(
       const versionId = await publishCandidate(context, message);
       recorder.published(message.candidate.value);
       published = true;
-      context.logger.info({ versionId, strategy: message.candidate.strategy, value: message.candidate.value }, 'adapter published');
+      context.logger.info(
+        { versionId, strategy: message.candidate.strategy, value: message.candidate.value },
+        'adapter published',
+      );
     } else await relay(context, recorder, message);
   };
   const outcome = await context.session.adapt(spec, onMessage, signal);
@@ -105,8 +108,12 @@ async function endOf(context: AdaptationContext, outcome: AdaptOutcome): Promise
   const best = outcome.best === null ? undefined : columnsOf(outcome.best);
   if (outcome.state === 'ready') return { state: 'ready', best };
   const { best: candidate, candidateDir, problem, target } = outcome;
-  const digest = candidateDir === null || context.job.kind === 'control' ? null : await keepCandidate(context, candidateDir);
-  const found = candidate === null ? 'no candidate was measured' : `the best candidate (${candidate.strategy}) reaches ${shown(candidate)}`;
+  const digest =
+    candidateDir === null || context.job.kind === 'control' ? null : await keepCandidate(context, candidateDir);
+  const found =
+    candidate === null
+      ? 'no candidate was measured'
+      : `the best candidate (${candidate.strategy}) reaches ${shown(candidate)}`;
   return {
     state: 'not_ready',
     best,
@@ -120,6 +127,8 @@ async function endOf(context: AdaptationContext, outcome: AdaptOutcome): Promise
 
 /** A candidate's value, and what else its gate looked at. */
 function shown({ value, bound, negativeFlips, failed }: Candidate): string {
-  const flips = failed.includes('negative_flips') ? `, ${((negativeFlips ?? 0) * 100).toFixed(1)} % negative flips are too many` : '';
+  const flips = failed.includes('negative_flips')
+    ? `, ${((negativeFlips ?? 0) * 100).toFixed(1)} % negative flips are too many`
+    : '';
   return `${value}${bound === null ? '' : `, of which the gate is sure of ${bound}`}${flips}`;
 }

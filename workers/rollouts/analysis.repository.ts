@@ -25,13 +25,19 @@ export function createAnalysisRepository(db: Database) {
 
     /** True if the version was not known to be unusable before. */
     async markFailed(tx: Transaction, id: string, error: Prisma.InputJsonObject): Promise<boolean> {
-      const { count } = await tx.baseVersion.updateMany({ where: { id, state: 'registered' }, data: { state: 'failed', error } });
+      const { count } = await tx.baseVersion.updateMany({
+        where: { id, state: 'registered' },
+        data: { state: 'failed', error },
+      });
       return count === 1;
     },
 
     /** The row of a pair of versions; made if there is none. */
     async evolution(fromVersionId: string, toVersionId: string) {
-      await db.evolution.createMany({ data: [{ id: newId('evolution'), fromVersionId, toVersionId }], skipDuplicates: true });
+      await db.evolution.createMany({
+        data: [{ id: newId('evolution'), fromVersionId, toVersionId }],
+        skipDuplicates: true,
+      });
       return db.evolution.findUniqueOrThrow({ where: { fromVersionId_toVersionId: { fromVersionId, toVersionId } } });
     },
 

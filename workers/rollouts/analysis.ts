@@ -121,7 +121,11 @@ async function evolve(context: AnalysisContext, source: BaseVersionRow, target: 
     });
   } catch (error) {
     if (!(error instanceof TrainingFailedError) || error.differences === undefined) throw error;
-    const differences = error.differences.map(({ field, old, new: next }) => ({ field, old, new: next })) as Prisma.InputJsonArray;
+    const differences = error.differences.map(({ field, old, new: next }) => ({
+      field,
+      old,
+      new: next,
+    })) as Prisma.InputJsonArray;
     await repository.evolutionFailed(row.id, differences);
     throw new RefusalError({
       code: 'incompatible_base',

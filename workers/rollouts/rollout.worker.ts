@@ -1,7 +1,18 @@
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
-import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet, type JobProducer } from '../../src/jobs/index.ts';
+import {
+  PermanentError,
+  TryLaterError,
+  type HandlerContext,
+  type HandlerSet,
+  type JobProducer,
+} from '../../src/jobs/index.ts';
 import type { Database } from '../../src/lib/database.ts';
-import { createRolloutLifecycle, type RolloutLifecycle, type RolloutRow, type StoredOptions } from '../../src/modules/rollouts/index.ts';
+import {
+  createRolloutLifecycle,
+  type RolloutLifecycle,
+  type RolloutRow,
+  type StoredOptions,
+} from '../../src/modules/rollouts/index.ts';
 import { AbandonedError } from '../training/training-errors.ts';
 import type { TrainingProcess, TrainingSession } from '../training/training-process.ts';
 import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
@@ -64,7 +75,12 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
 }
 
 /** What permanently failed is written to the rollout; the rest is tried again. */
-async function conclude(lifecycle: RolloutLifecycle, id: string, context: HandlerContext, error: unknown): Promise<never> {
+async function conclude(
+  lifecycle: RolloutLifecycle,
+  id: string,
+  context: HandlerContext,
+  error: unknown,
+): Promise<never> {
   if (error instanceof RefusalError) {
     await lifecycle.fail(id, error.problem);
     throw new PermanentError(error.message, { cause: error });

@@ -17,14 +17,23 @@ export interface ErrorFields {
 }
 
 /** Trying again with the same input ends the same. */
-const PERMANENT = [FormatError, DatasetError, TaskDataError, TokenizeError, IncompatibleBasesError, AdaptationError, TrainingDivergedError];
+const PERMANENT = [
+  FormatError,
+  DatasetError,
+  TaskDataError,
+  TokenizeError,
+  IncompatibleBasesError,
+  AdaptationError,
+  TrainingDivergedError,
+];
 
 /** An error as a message to the parent: faults of the input are permanent, all else (disk full, memory) is not. */
 export function errorFields(error: unknown): ErrorFields {
   if (error instanceof CancelledError) return { code: 'cancelled', message: error.message, permanent: true };
   const message = error instanceof Error ? error.message : String(error);
   const permanent = PERMANENT.some((type) => error instanceof type);
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
+  const code =
+    error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
   if (error instanceof TokenizeError) return { code: 'invalid_dataset', message, permanent };
   if (isOutOfMemory(error)) {
     const what = `the training process ran out of memory (${message})`;

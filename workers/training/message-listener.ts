@@ -30,7 +30,8 @@ export function createMessageListener(
         // Copy, revert and search are all of step 0; each has a name of its own.
         const [name, step] = event.candidate.step > 0 ? [`gate_${found.name}`, stepsDone] : [`${id}_${found.name}`, 0];
         // Of a run that diverges; JSON and the table of points have numbers only.
-        if (Number.isFinite(found.value)) send({ type: 'metrics', requestId, points: [{ name, step, value: found.value }] });
+        if (Number.isFinite(found.value))
+          send({ type: 'metrics', requestId, points: [{ name, step, value: found.value }] });
       }
       if (event.type === 'search') {
         const { alpha, beta, rows, loss, ms } = event.evaluation;

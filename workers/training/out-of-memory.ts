@@ -22,6 +22,7 @@ export function saysOutOfMemory(text: string): boolean {
  * @param residentBytes null where it is not known
  */
 export function outOfMemoryMessage(what: string, residentBytes: number | null): string {
-  const size = residentBytes === null ? '' : `, with ${Math.round(residentBytes / 2 ** 20)} MiB resident when last seen`;
+  const size =
+    residentBytes === null ? '' : `, with ${Math.round(residentBytes / 2 ** 20)} MiB resident when last seen`;
   return `${what}${size}: use a smaller batch size, run fewer workers on this machine, or give this one more memory`;
 }

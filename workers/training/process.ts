@@ -10,7 +10,8 @@ import { Session, type LoadedBase, type SessionOptions } from '../../core/engine
 if (!process.send) throw new Error('the training process has no parent: fork it with an IPC channel');
 
 const options = JSON.parse(process.argv[2] ?? '{}') as SessionOptions;
-const onLoad = ({ folder, precision: { precision, reason } }: LoadedBase): void => send({ type: 'loaded', folder, precision, reason });
+const onLoad = ({ folder, precision: { precision, reason } }: LoadedBase): void =>
+  send({ type: 'loaded', folder, precision, reason });
 const server = new RequestServer(new Session({ ...options, onLoad }), send);
 process.on('message', (message) => void server.receive(message as ParentMessage));
 process.on('disconnect', () => process.exit(0));

@@ -272,7 +272,12 @@ export type ChildMessage =
       readonly durationMs: number;
     }
   /** May come several times; the latest is the most complete. `target` is null until it is known. */
-  | { readonly type: 'baselines'; readonly requestId: string; readonly target: number | null; readonly baselines: Baselines }
+  | {
+      readonly type: 'baselines';
+      readonly requestId: string;
+      readonly target: number | null;
+      readonly baselines: Baselines;
+    }
   /** The adapter was measured on the old base. */
   | { readonly type: 'old'; readonly requestId: string; readonly outcomes: GateOutcomes }
   /** `dir` is a PEFT folder with `readapt.json`; it may be removed once `published` with the same sequence was sent. */
@@ -285,8 +290,18 @@ export type ChildMessage =
       readonly outcomes: GateOutcomes;
     }
   | { readonly type: 'outcome'; readonly requestId: string; readonly request: 'adapt'; readonly outcome: AdaptOutcome }
-  | { readonly type: 'outcome'; readonly requestId: string; readonly request: 'evolve'; readonly outcome: EvolveOutcome }
-  | { readonly type: 'outcome'; readonly requestId: string; readonly request: 'describe'; readonly outcome: DescribeOutcome }
+  | {
+      readonly type: 'outcome';
+      readonly requestId: string;
+      readonly request: 'evolve';
+      readonly outcome: EvolveOutcome;
+    }
+  | {
+      readonly type: 'outcome';
+      readonly requestId: string;
+      readonly request: 'describe';
+      readonly outcome: DescribeOutcome;
+    }
   | {
       readonly type: 'error';
       readonly requestId: string;

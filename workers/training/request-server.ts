@@ -42,7 +42,11 @@ export class RequestServer {
       this.#send({ type: 'error', requestId: message.requestId, code: 'busy', message: text, permanent: false });
       return;
     }
-    const running: Running = { requestId: message.requestId, controller: new AbortController(), published: () => undefined };
+    const running: Running = {
+      requestId: message.requestId,
+      controller: new AbortController(),
+      published: () => undefined,
+    };
     this.#running = running;
     const answer = await this.#answer(message, running);
     this.#running = null;
@@ -59,7 +63,12 @@ export class RequestServer {
     try {
       switch (request.type) {
         case 'adapt': {
-          const listener = createMessageListener(requestId, this.#send, signal, (resolve) => (running.published = resolve));
+          const listener = createMessageListener(
+            requestId,
+            this.#send,
+            signal,
+            (resolve) => (running.published = resolve),
+          );
           const outcome = await runAdaptation(this.#session, request.spec, listener, signal);
           return { type: 'outcome', requestId, request: 'adapt', outcome };
         }

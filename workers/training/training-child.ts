@@ -93,7 +93,11 @@ export class TrainingChild {
    * @param signal cancels the request, the outcome then says so; its reason decides for how long it is waited for
    * @throws TrainingFailedError, TrainingCrashedError, or what `onMessage` threw
    */
-  async request(body: RequestBody, onMessage: (message: StreamMessage) => Promise<void>, signal: AbortSignal): Promise<Outcome> {
+  async request(
+    body: RequestBody,
+    onMessage: (message: StreamMessage) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
     await abortable(this.#online, signal);
     const requestId = randomUUID();
     const cancel = this.#canceller(requestId);

@@ -43,7 +43,11 @@ const ABANDON_GRACE_MS = 100;
 
 /** The device's training process for as long as the caller holds it. */
 export interface TrainingSession {
-  adapt(spec: JobSpec, onMessage: (message: StreamMessage) => Promise<void>, signal: AbortSignal): Promise<AdaptOutcome>;
+  adapt(
+    spec: JobSpec,
+    onMessage: (message: StreamMessage) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<AdaptOutcome>;
   evolve(spec: EvolveSpec, signal: AbortSignal): Promise<EvolveOutcome>;
   describe(spec: DescribeSpec, signal: AbortSignal): Promise<DescribeOutcome>;
   /** Lets the next one in. Safe to call twice. */
@@ -83,7 +87,10 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
   ) => {
     if (stopped) throw new Error('the training process has been stopped');
     if (child === null || !child.alive) child = new TrainingChild(childOptions);
-    const final = await child.request(body, onMessage, signal).catch(giveMemoryBack).finally(() => replaceAbandoned(body));
+    const final = await child
+      .request(body, onMessage, signal)
+      .catch(giveMemoryBack)
+      .finally(() => replaceAbandoned(body));
     if (final.request !== body.type) throw new Error(`training process answered ${body.type} with ${final.request}`);
     return final.outcome;
   };

@@ -66,7 +66,9 @@ export class EngineCache {
   async #evict(): Promise<void> {
     const found = await Promise.all((await readdir(this.#folder)).map((name) => this.#describe(name)));
     const files = found.filter((file) => file !== null).sort((a, b) => b.usedAt - a.usedAt);
-    const stale = files.filter(({ name, usedAt }) => name.includes(`${EXTENSION}.tmp-`) && Date.now() - usedAt > STALE_MS);
+    const stale = files.filter(
+      ({ name, usedAt }) => name.includes(`${EXTENSION}.tmp-`) && Date.now() - usedAt > STALE_MS,
+    );
     let bytes = 0;
     const beyond = files
       .filter(({ name }) => name.endsWith(EXTENSION))

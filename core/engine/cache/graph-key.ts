@@ -8,6 +8,10 @@ import { ownSources, sha256 } from './sources.ts';
  * rewrite and encode. Machine and ONNX Runtime are no part of it: the graph is all ours, and any of them reads it.
  * @param sources hash of the code, where it is not that of this process
  */
-export function graphKey(spec: ProgramSpec, { provider, precision }: Pick<Target, 'provider' | 'precision'>, sources = ownSources()): string {
+export function graphKey(
+  spec: ProgramSpec,
+  { provider, precision }: Pick<Target, 'provider' | 'precision'>,
+  sources = ownSources(),
+): string {
   return sha256(JSON.stringify([{ ...spec, modules: [...spec.modules] }, provider, precision, sources]));
 }

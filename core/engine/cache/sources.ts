@@ -4,7 +4,9 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 
 /** The folders whose code decides what is kept in the cache. */
-export const SOURCE_FOLDERS = ['engine', 'models', 'formats'].map((name) => path.join(import.meta.dirname, '../..', name));
+export const SOURCE_FOLDERS = ['engine', 'models', 'formats'].map((name) =>
+  path.join(import.meta.dirname, '../..', name),
+);
 
 /** The packages that have a part in it. */
 export const SOURCE_PACKAGES = ['@tensorflow/tfjs', 'protobufjs'];

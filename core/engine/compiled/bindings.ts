@@ -46,12 +46,24 @@ export interface BoundCall {
 }
 
 /** Factors, scalings and gradient scale, the arrays themselves, and the batch; and what the program is specialised to. */
-export function bindCall(base: BaseModel, kind: ProgramKind, { adapter, batch, gradientScale, dropout }: ProgramCall): BoundCall {
+export function bindCall(
+  base: BaseModel,
+  kind: ProgramKind,
+  { adapter, batch, gradientScale, dropout }: ProgramCall,
+): BoundCall {
   const modules = [...(adapter?.modules ?? [])];
   const dropping = kind === 'gradients' && dropout !== undefined && dropout.rate > 0;
   const { batchData, sizes, shared } = bindBatch(base.config, batch, dropping);
-  const adapted = modules.map(([module, { rank, magnitude }]) => [module, { rank, dora: magnitude !== undefined }] as const);
-  const spec = { config: base.config, kind, modules: new Map(adapted), dropout: dropping, repeats: shared && kind === 'gradients' };
+  const adapted = modules.map(
+    ([module, { rank, magnitude }]) => [module, { rank, dora: magnitude !== undefined }] as const,
+  );
+  const spec = {
+    config: base.config,
+    kind,
+    modules: new Map(adapted),
+    dropout: dropping,
+    repeats: shared && kind === 'gradients',
+  };
   const data = new Map<string, Float32Array | Int32Array>([
     ...modules.flatMap(([module, factors]) => factorData(module, factors)),
     ...modules.flatMap(([module, { magnitude }]) => (magnitude ? [weightSquaresData(base, module)] : [])),
@@ -147,7 +159,11 @@ export function checkCall(base: BaseModel, adapter: Adapter | null, batch: Batch
   if (labelPositions.length === 0) throw new RangeError('the batch has no label positions, expected at least one');
   const empty = sequenceLengths.findIndex((length) => length < 1);
   if (empty !== -1) throw new RangeError(`batch.sequenceLengths holds ${sequenceLengths[empty]}, expected 1 or more`);
-  expectLength('inputIds', inputIds.length, sequenceLengths.reduce((total, length) => total + length, 0));
+  expectLength(
+    'inputIds',
+    inputIds.length,
+    sequenceLengths.reduce((total, length) => total + length, 0),
+  );
   expectLength('textLengths', (textLengths ?? sequenceLengths).length, sequenceLengths.length);
   expectLength('labelTargets', labelTargets.length, labelPositions.length);
   expectBelow('inputIds', inputIds, base.config.vocabSize);

@@ -34,11 +34,20 @@ export class BoundWeights {
     const tensor = this.#weights.get(weight);
     if (!tensor) return;
     const factors = this.#smoothing.get(weight) ?? new Float32Array(tensor.shape[1]!).fill(1);
-    const add = (name: Int8Input['part'], value: ort.Tensor) => this.#tensors.set(int8InputName({ weight, part: name }), value);
+    const add = (name: Int8Input['part'], value: ort.Tensor) =>
+      this.#tensors.set(int8InputName({ weight, part: name }), value);
     const transposed = part === 'smoothing' || part.endsWith('_transposed');
     const { shape, integers, scales } = transposed ? quantiseTransposed(tensor, factors) : quantise(tensor);
     add(transposed ? 'matrix_transposed' : 'matrix', new ort.Tensor('int8', integers, shape));
     add(transposed ? 'scales_transposed' : 'scales', new ort.Tensor('float32', scales, [scales.length]));
-    if (transposed) add('smoothing', new ort.Tensor('float32', factors.map((factor) => 1 / factor), [factors.length]));
+    if (transposed)
+      add(
+        'smoothing',
+        new ort.Tensor(
+          'float32',
+          factors.map((factor) => 1 / factor),
+          [factors.length],
+        ),
+      );
   }
 }

@@ -50,7 +50,10 @@ export function graphFor(target: Target, traced: Graph, weights: ReadonlyMap<str
 }
 
 /** Makes an ONNX Runtime session of an encoded graph. */
-export async function createSession({ model, externalData }: SplitModel, settings: SessionSettings): Promise<ort.InferenceSession> {
+export async function createSession(
+  { model, externalData }: SplitModel,
+  settings: SessionSettings,
+): Promise<ort.InferenceSession> {
   const { target, threads, profileFilePrefix } = settings;
   return ort.InferenceSession.create(model, {
     ...SESSION_OPTIONS,

@@ -68,7 +68,12 @@ interface Block {
 }
 
 /** x + output(block(input(x))). */
-function residual(run: DecoderRun, layer: number, { input, output }: BlockNorms, { hidden, block, skip }: Block): tf.Tensor2D {
+function residual(
+  run: DecoderRun,
+  layer: number,
+  { input, output }: BlockNorms,
+  { hidden, block, skip }: Block,
+): tf.Tensor2D {
   const normed = (name: string | null, x: tf.Tensor2D) => (name === null ? x : layerNorm(run, layer, name, x));
   return (skip?.(hidden) ?? hidden).add(normed(output, block(normed(input, hidden))));
 }
@@ -108,7 +113,11 @@ function queriesKeysValues(run: DecoderRun, layer: number, x: tf.Tensor2D): Reco
   if (architecture.projections.includes('self_attn.qkv_proj')) {
     const keyValue = config.numKeyValueHeads * config.headDim;
     const widths = [config.numHeads * config.headDim, keyValue, keyValue];
-    const [q, k, v] = tf.split(project(run, layer, 'self_attn.qkv_proj', x), widths, 1) as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+    const [q, k, v] = tf.split(project(run, layer, 'self_attn.qkv_proj', x), widths, 1) as [
+      tf.Tensor2D,
+      tf.Tensor2D,
+      tf.Tensor2D,
+    ];
     return { q, k, v };
   }
   return {

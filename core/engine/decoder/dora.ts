@@ -47,7 +47,10 @@ function scaleGradient(dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor[] {
  */
 function rowNorms({ weight, a, b, scaling }: AdaptedWeight, weightSquares: tf.Tensor1D): tf.Tensor1D {
   const scaled = a.mul(scaling) as tf.Tensor2D;
-  const across = b.mul(tf.matMul(weight, scaled, false, true)).sum(-1).mul(2);
+  const across = b
+    .mul(tf.matMul(weight, scaled, false, true))
+    .sum(-1)
+    .mul(2);
   const own = b.mul(tf.matMul(b, tf.matMul(scaled, scaled, false, true))).sum(-1);
   return weightSquares.add(across).add(own).sqrt() as tf.Tensor1D;
 }

@@ -26,8 +26,15 @@ const geluTanh: Activation = {
     return { value: x.mul(tanh.add(1)).mul(0.5), saved: tanh };
   },
   slope: (x, tanh) => {
-    const inner = x.square().mul(3 * GELU_CUBIC).add(1).mul(GELU_SCALE);
-    return tanh.add(1).add(x.mul(inner).mul(tf.sub(1, tanh.square()))).mul(0.5);
+    const inner = x
+      .square()
+      .mul(3 * GELU_CUBIC)
+      .add(1)
+      .mul(GELU_SCALE);
+    return tanh
+      .add(1)
+      .add(x.mul(inner).mul(tf.sub(1, tanh.square())))
+      .mul(0.5);
   },
 };
 

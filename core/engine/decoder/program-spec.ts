@@ -74,7 +74,10 @@ export function anglesName(config: ModelConfig, type: LayerType): string {
 }
 
 /** Every input of a program: the base's weights, the adapter's factors and scalings, the batch. */
-export function programInputs({ config, kind, modules, dropout, repeats }: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
+export function programInputs(
+  { config, kind, modules, dropout, repeats }: ProgramSpec,
+  sizes: ProgramSizes,
+): ProgramInput[] {
   const { tokens, labels, slots, slotLength } = sizes;
   const float32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'float32' });
   const int32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'int32' });
@@ -84,7 +87,9 @@ export function programInputs({ config, kind, modules, dropout, repeats }: Progr
     ...(modules.size > 0 ? [float32('scalings', [modules.size])] : []),
     int32('input_ids', [tokens]),
     int32('positions', [tokens]),
-    ...angleNames(config).map((name) => float32(name, [tokens, rotaryPairs(config.headDim, config.partialRotaryFactor)])),
+    ...angleNames(config).map((name) =>
+      float32(name, [tokens, rotaryPairs(config.headDim, config.partialRotaryFactor)]),
+    ),
     int32('slot_tokens', [slots, slotLength]),
     int32('slot_sequences', [slots, slotLength]),
     int32('token_slots', [tokens]),
@@ -116,7 +121,8 @@ function factorInputs(config: ModelConfig, adapted: ProgramSpec['modules']): Pro
   const linears = new Map(adaptableModules(config).map((module) => [module.name, module]));
   return [...adapted].flatMap(([name, { rank, dora }]): ProgramInput[] => {
     const linear = linears.get(name);
-    if (!linear) throw new Error(`the adapter's module ${name} is not a linear layer of this ${config.modelType} model`);
+    if (!linear)
+      throw new Error(`the adapter's module ${name} is not a linear layer of this ${config.modelType} model`);
     const shapes = { a: [rank, linear.inFeatures], b: [linear.outFeatures, rank], magnitude: [linear.outFeatures] };
     const trained = trainedNames(dora).map((each) => ({ name: inputName(name, each), shape: shapes[each] }));
     const frozen = dora ? [{ name: weightSquaresName(name), shape: shapes.magnitude }] : [];

@@ -4,7 +4,15 @@ import { labelHiddenStates, type RowsOf } from './decoder.ts';
 import type { DoraTensors } from './dora.ts';
 import type { LoraTensors } from './linear.ts';
 import { logitsOf, negativeLogLikelihood, type Head } from './losses.ts';
-import { anglesName, gradientName, inputName, inputWidths, trainedNames, weightSquaresName, type ProgramSpec } from './program-spec.ts';
+import {
+  anglesName,
+  gradientName,
+  inputName,
+  inputWidths,
+  trainedNames,
+  weightSquaresName,
+  type ProgramSpec,
+} from './program-spec.ts';
 import type { Repeats } from './slots.ts';
 
 export type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
@@ -133,7 +141,12 @@ function hiddenStates(run: ProgramRun): tf.Tensor2D {
   });
 }
 
-function withDropout(lora: LoraTensors | undefined, module: string, at: RowsOf, { dropout }: ProgramRun): LoraTensors | undefined {
+function withDropout(
+  lora: LoraTensors | undefined,
+  module: string,
+  at: RowsOf,
+  { dropout }: ProgramRun,
+): LoraTensors | undefined {
   if (!lora || !dropout) return lora;
   const { rows, features, rate } = dropout;
   return { ...lora, dropout: { rows: rows[at], features: features.get(module)!, rate } };

@@ -20,7 +20,10 @@ export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): t
 }
 
 function normComposite(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf.Tensor[] {
-  const meanSquare = x.square().sum(-1, true).mul(1 / x.shape[1]);
+  const meanSquare = x
+    .square()
+    .sum(-1, true)
+    .mul(1 / x.shape[1]);
   const inverse = meanSquare.add(epsilon).rsqrt();
   return [x.mul(inverse).mul(weight), inverse];
 }
@@ -29,6 +32,9 @@ function normGradient(dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor {
   const [x, inverse, weight] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
   const scaled = dy.mul(weight);
   const projection = scaled.mul(x).sum(-1, true);
-  const cubed = inverse.square().mul(inverse).mul(1 / x.shape[1]!);
+  const cubed = inverse
+    .square()
+    .mul(inverse)
+    .mul(1 / x.shape[1]!);
   return scaled.mul(inverse).sub(x.mul(cubed.mul(projection)));
 }

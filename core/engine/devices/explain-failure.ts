@@ -6,7 +6,8 @@ interface KnownFailure {
   readonly obstacle: (match: RegExpExecArray) => Obstacle;
 }
 
-const NVIDIA_DRIVER = 'install the NVIDIA driver, 580 or later (nvidia-smi lists the cards); in a container run with --gpus all';
+const NVIDIA_DRIVER =
+  'install the NVIDIA driver, 580 or later (nvidia-smi lists the cards); in a container run with --gpus all';
 
 const CUDA_FAILURES: readonly KnownFailure[] = [
   {
@@ -26,7 +27,8 @@ const CUDA_FAILURES: readonly KnownFailure[] = [
   },
 ];
 
-const VULKAN_DRIVER = "install the GPU's Vulkan driver; for software Vulkan: mesa-vulkan-drivers 25 (bookworm-backports) or later";
+const VULKAN_DRIVER =
+  "install the GPU's Vulkan driver; for software Vulkan: mesa-vulkan-drivers 25 (bookworm-backports) or later";
 
 const WEBGPU_FAILURES: readonly KnownFailure[] = [
   {

@@ -13,7 +13,10 @@ export type Precision = (typeof PRECISIONS)[number];
 export const PRECISION_SETTINGS = ['auto', ...PRECISIONS] as const;
 export type PrecisionSetting = (typeof PRECISION_SETTINGS)[number];
 
-const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly Device[]>> = { f16: ['cuda', 'webgpu'], int8: ['cpu'] };
+const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly Device[]>> = {
+  f16: ['cuda', 'webgpu'],
+  int8: ['cpu'],
+};
 
 /** @throws DeviceUnavailableError where the device does not keep the base in that precision */
 export function checkPrecision(device: Device, precision: PrecisionSetting): void {

@@ -49,7 +49,10 @@ export function missingCudaProvider({ platform, arch, onnxRuntime }: Platform = 
   const binaries = path.join(onnxRuntime, 'bin');
   const found = existsSync(binaries) ? readdirSync(binaries, { recursive: true, encoding: 'utf8' }) : [];
   if (found.some((entry) => path.basename(entry) === CUDA_PROVIDER)) return null;
-  return { reason: `ONNX Runtime's CUDA provider is not installed (no ${CUDA_PROVIDER})`, hint: `run ${INSTALL_CUDA_PROVIDER}` };
+  return {
+    reason: `ONNX Runtime's CUDA provider is not installed (no ${CUDA_PROVIDER})`,
+    hint: `run ${INSTALL_CUDA_PROVIDER}`,
+  };
 }
 
 function thisPlatform(): Platform {

@@ -41,14 +41,16 @@ export interface ChoiceOptions {
 export async function choosePrecision(options: ChoiceOptions): Promise<PrecisionChoice> {
   const { base, tokenizer, threads, cache } = options;
   const size = layerWeights(base.config);
-  if (size < SMALLEST_BASE) return { precision: 'f32', reason: `${millions(size)} million weights in layers are too few for int8 to pay` };
+  if (size < SMALLEST_BASE)
+    return { precision: 'f32', reason: `${millions(size)} million weights in layers are too few for int8 to pay` };
   const batch = calibrationBatch(tokenizer);
   return keptChoice(cache, keyOf('auto', options, batch), async () => {
     const smoothing = await observeSmoothing(base, batch, { threads });
     const { speedUp, change } = await compare({ base, threads, smoothing }, batch);
     const measured = `int8 is ${speedUp.toFixed(1)} times as fast and moves losses by ${(100 * change).toFixed(1)} %`;
     if (speedUp < LEAST_SPEED_UP) return { precision: 'f32', reason: `${measured}: too little gain` };
-    if (!(change <= LARGEST_CHANGE)) return { precision: 'f32', reason: `${measured}: more than ${100 * LARGEST_CHANGE} %` };
+    if (!(change <= LARGEST_CHANGE))
+      return { precision: 'f32', reason: `${measured}: more than ${100 * LARGEST_CHANGE} %` };
     return { precision: 'int8', reason: measured, smoothing };
   });
 }
@@ -67,7 +69,9 @@ function keyOf(setting: string, { base, threads }: ChoiceOptions, { inputIds }: 
 }
 
 function layerWeights(config: ModelConfig): number {
-  const sizes = expectedWeights(config).filter(({ name }) => isLayerMatrix(name)).map(({ shape }) => shape[0]! * shape[1]!);
+  const sizes = expectedWeights(config)
+    .filter(({ name }) => isLayerMatrix(name))
+    .map(({ shape }) => shape[0]! * shape[1]!);
   return sizes.reduce((total, size) => total + size, 0);
 }
 

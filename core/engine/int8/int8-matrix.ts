@@ -43,7 +43,8 @@ export function quantiseTransposed({ shape, data }: Tensor, factors: Float32Arra
   const largest = new Float64Array(rows);
   for (let row = 0, at = 0; row < rows; row++) {
     let most = 0;
-    for (let column = 0; column < columns; column++, at++) most = Math.max(most, Math.abs(data[at]! * factors[column]!));
+    for (let column = 0; column < columns; column++, at++)
+      most = Math.max(most, Math.abs(data[at]! * factors[column]!));
     largest[row] = most;
   }
   const levels = largest.map(levelsOf);

@@ -49,9 +49,13 @@ function nameOf({ inputIds, ...key }: ChoiceKey): string {
 }
 
 function encode({ smoothing, ...choice }: PrecisionChoice): Uint8Array {
-  const arrays = smoothing && Object.fromEntries([...smoothing].map(([name, { buffer, byteOffset, byteLength }]) => {
-    return [name, Buffer.from(buffer, byteOffset, byteLength).toString('base64')];
-  }));
+  const arrays =
+    smoothing &&
+    Object.fromEntries(
+      [...smoothing].map(([name, { buffer, byteOffset, byteLength }]) => {
+        return [name, Buffer.from(buffer, byteOffset, byteLength).toString('base64')];
+      }),
+    );
   const kept: KeptChoice = { ...choice, ...(arrays && { smoothing: arrays }) };
   return Buffer.from(JSON.stringify(kept));
 }
@@ -59,6 +63,8 @@ function encode({ smoothing, ...choice }: PrecisionChoice): Uint8Array {
 function decode(bytes: Uint8Array): PrecisionChoice {
   const { smoothing, ...choice } = JSON.parse(Buffer.from(bytes).toString()) as KeptChoice;
   if (!smoothing) return choice;
-  const arrays = Object.entries(smoothing).map(([name, text]) => [name, new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer)] as const);
+  const arrays = Object.entries(smoothing).map(
+    ([name, text]) => [name, new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer)] as const,
+  );
   return { ...choice, smoothing: new Map(arrays) };
 }

@@ -23,13 +23,21 @@ const SMALLEST = 1e-5;
  * float32 over a batch of text, moves a part of the differences into the weights (Xiao et al. 2023, SmoothQuant, without
  * its division by the weights' own largest numbers, which measured no better).
  */
-export async function observeSmoothing(base: BaseModel, batch: Batch, { threads }: { readonly threads: number }): Promise<Smoothing> {
+export async function observeSmoothing(
+  base: BaseModel,
+  batch: Batch,
+  { threads }: { readonly threads: number },
+): Promise<Smoothing> {
   const target = { ...CPU_TARGET, rewrite: observeOperands };
   const call = bindCall(base, 'labelLosses', { adapter: null, batch, gradientScale: 1 });
   const program = await compileProgram(call.spec, { threads, target, weights: base.weights });
   const output = await program.run(new BoundWeights(base.weights), call);
   await program.release();
   // Small matrices may be part of a larger product, which is not in 8 bits.
-  const weights = [...base.weights.keys()].filter((name) => isLayerMatrix(name) && program.outputNames.includes(largestName(name)));
-  return new Map(weights.map((name) => [name, output(largestName(name)).map((size) => Math.max(size, SMALLEST) ** STRENGTH)]));
+  const weights = [...base.weights.keys()].filter(
+    (name) => isLayerMatrix(name) && program.outputNames.includes(largestName(name)),
+  );
+  return new Map(
+    weights.map((name) => [name, output(largestName(name)).map((size) => Math.max(size, SMALLEST) ** STRENGTH)]),
+  );
 }

@@ -27,7 +27,9 @@ export function encodeSplitModel(graph: Graph): SplitModel {
   const isOutside = ({ data, type }: Constant) => type !== 'int64' && data.byteLength > LARGEST_INSIDE;
   return {
     model: encode(graph, (constant) => (isOutside(constant) ? externalTensorProto(constant) : tensorProto(constant))),
-    externalData: graph.constants.filter(isOutside).map((constant) => ({ path: constant.name, data: bytesOf(constant) })),
+    externalData: graph.constants
+      .filter(isOutside)
+      .map((constant) => ({ path: constant.name, data: bytesOf(constant) })),
   };
 }
 
@@ -80,7 +82,11 @@ function tensorProto(constant: Constant) {
 }
 
 function externalTensorProto(constant: Constant) {
-  return { ...tensorHeader(constant), dataLocation: EXTERNAL, externalData: [{ key: 'location', value: constant.name }] };
+  return {
+    ...tensorHeader(constant),
+    dataLocation: EXTERNAL,
+    externalData: [{ key: 'location', value: constant.name }],
+  };
 }
 
 function tensorHeader({ name, shape, type }: Constant) {
@@ -92,6 +98,8 @@ function bytesOf({ data }: Constant): Uint8Array {
 }
 
 function valueInfoProto(value: ValueInfo) {
-  const shape = { dim: value.shape.map((size) => (isSymbolic(size) ? { dimParam: sizeName(size) } : { dimValue: size })) };
+  const shape = {
+    dim: value.shape.map((size) => (isSymbolic(size) ? { dimParam: sizeName(size) } : { dimValue: size })),
+  };
   return { name: value.name, type: { tensorType: { elemType: DATA_TYPE[value.type], shape } } };
 }

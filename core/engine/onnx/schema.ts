@@ -69,7 +69,9 @@ const root = protobuf.Root.fromJSON({
         },
         TensorShapeProto: {
           fields: { dim: repeated('Dimension', 1) },
-          nested: { Dimension: { fields: { dimValue: { type: 'int64', id: 1 }, dimParam: { type: 'string', id: 2 } } } },
+          nested: {
+            Dimension: { fields: { dimValue: { type: 'int64', id: 1 }, dimParam: { type: 'string', id: 2 } } },
+          },
         },
       },
     },

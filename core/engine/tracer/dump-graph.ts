@@ -19,11 +19,15 @@ const LITERAL_SIZE = 8;
  */
 export function dumpGraph(graph: Graph, { everyLayer = false }: DumpOptions = {}): string {
   const constants = new Map(graph.constants.map((constant) => [constant.name, constant]));
-  const groups = everyLayer ? graphSections(graph).map((section) => ({ section, like: null })) : withoutRepetition(graph);
+  const groups = everyLayer
+    ? graphSections(graph).map((section) => ({ section, like: null }))
+    : withoutRepetition(graph);
   const parts = groups.map(({ section, like }) => {
     const title = `${titleOf(section)}: ${section.nodes.length} ${section.nodes.length === 1 ? 'operator' : 'operators'}`;
     if (like !== null) return `${title}, as ${titleOf(like)}`;
-    return [title, ...section.nodes.map((node) => `  ${nodeLine(node, { values: graph.values, constants })}`)].join('\n');
+    return [title, ...section.nodes.map((node) => `  ${nodeLine(node, { values: graph.values, constants })}`)].join(
+      '\n',
+    );
   });
   return [inputLines(graph), ...parts].join('\n\n') + '\n';
 }
@@ -58,7 +62,10 @@ function withoutRepetition(graph: Graph): { section: GraphSection; like: GraphSe
 }
 
 function titleOf({ place, backward }: GraphSection): string {
-  const name = typeof place === 'number' ? `layer ${place}` : { before: 'before the layers', after: 'after the layers', outputs: 'outputs' }[place];
+  const name =
+    typeof place === 'number'
+      ? `layer ${place}`
+      : { before: 'before the layers', after: 'after the layers', outputs: 'outputs' }[place];
   return backward ? `${name}, backward` : name;
 }
 

@@ -35,7 +35,9 @@ export function graphSections(graph: Graph): GraphSection[] {
       backward = true;
     }
     place = placeOf(node, place);
-    const section = outputs.has(node.outputs[0]!) ? { place: 'outputs' as const, backward: false } : { place, backward };
+    const section = outputs.has(node.outputs[0]!)
+      ? { place: 'outputs' as const, backward: false }
+      : { place, backward };
     const key = `${section.place}${section.backward}`;
     const known = sections.get(key) ?? { ...section, nodes: [] };
     known.nodes.push(node);
@@ -53,7 +55,9 @@ function placeOf(node: GraphNode, current: SectionPlace): SectionPlace {
 /** Equal for layers that apply the same operators to the same shapes and to weights of the same names. */
 export function sectionSignature({ backward, nodes }: GraphSection, { values }: Graph): string {
   const parts = nodes.map(({ op, domain, inputs, outputs, attributes }) => {
-    const weights = inputs.map((name) => (OF_LAYER.test(name) ? name.replace(OF_LAYER, '') : (values.get(name)?.shape ?? [])));
+    const weights = inputs.map((name) =>
+      OF_LAYER.test(name) ? name.replace(OF_LAYER, '') : (values.get(name)?.shape ?? []),
+    );
     return [op, domain, attributes, weights, outputs.map((name) => values.get(name)?.shape ?? [])];
   });
   return JSON.stringify([backward, parts]);

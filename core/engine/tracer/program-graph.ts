@@ -16,7 +16,9 @@ export interface ProgramOptions {
 
 /** What a base's program is specialised to, for an adapter. */
 export function programSpec({ kind, config, adapter, dropout = false, repeats = false }: ProgramOptions): ProgramSpec {
-  const adapted = [...(adapter?.modules ?? [])].map(([module, { rank, magnitude }]) => [module, { rank, dora: magnitude !== undefined }] as const);
+  const adapted = [...(adapter?.modules ?? [])].map(
+    ([module, { rank, magnitude }]) => [module, { rank, dora: magnitude !== undefined }] as const,
+  );
   return { config, kind, modules: new Map(adapted), dropout, repeats };
 }
 
@@ -24,9 +26,15 @@ export function programSpec({ kind, config, adapter, dropout = false, repeats = 
  * A program's graph as it was recorded, after each pass, and, where the target rewrites it, as that target runs it.
  * @param weights of the base, where the target's graphs keep them
  */
-export function programStages(spec: ProgramSpec, target: Target, weights: ReadonlyMap<string, Float32Array>): TraceStage[] {
+export function programStages(
+  spec: ProgramSpec,
+  target: Target,
+  weights: ReadonlyMap<string, Float32Array>,
+): TraceStage[] {
   const stages = traceProgramStages(spec);
   const traced = stages.at(-1)!.graph;
   const rewritten = graphFor(target, traced, weights);
-  return rewritten === traced ? stages : [...stages, { pass: `${target.provider} ${target.precision}`, graph: rewritten }];
+  return rewritten === traced
+    ? stages
+    : [...stages, { pass: `${target.provider} ${target.precision}`, graph: rewritten }];
 }

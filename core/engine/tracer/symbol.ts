@@ -58,7 +58,11 @@ export function materialised(graph: GraphBuilder, symbol: TracedSymbol): string 
   const stored = storedShape(symbol);
   if (sameShape(stored, shape)) return name;
   const op = sizeOf(stored) === sizeOf(shape) ? 'Reshape' : 'Expand';
-  return graph.node({ op, inputs: [name, graph.shape(shape, op === 'Reshape' ? stored : undefined)], outputs: [{ shape, type }] })[0]!;
+  return graph.node({
+    op,
+    inputs: [name, graph.shape(shape, op === 'Reshape' ? stored : undefined)],
+    outputs: [{ shape, type }],
+  })[0]!;
 }
 
 function scalarConstant(graph: GraphBuilder, symbol: ConstantSymbol): string {

@@ -3,7 +3,13 @@
  * is traced as a prime that no dimension of a model is a multiple of, and what is made of several as their product: small
  * enough that attention's scores, a product of three, are exact in float64.
  */
-export const SYMBOLIC_SIZES = { tokens: 20_011, labels: 20_021, slots: 20_023, slotLength: 20_029, repeats: 20_047 } as const;
+export const SYMBOLIC_SIZES = {
+  tokens: 20_011,
+  labels: 20_021,
+  slots: 20_023,
+  slotLength: 20_029,
+  repeats: 20_047,
+} as const;
 
 const SYMBOLS = Object.entries(SYMBOLIC_SIZES);
 

@@ -118,7 +118,9 @@ function registerKernel(kernelName: string, kernel: KernelTable[string]): void {
       const trace = backend as TraceBackend;
       const symbols = Object.entries(inputs).map(([name, info]) => [name, trace.symbolOf(info as tf.TensorInfo)]);
       const result = kernel(trace.graph, Object.fromEntries(symbols), attrs ?? {});
-      return Array.isArray(result) ? result.map((symbol) => trace.toInfo(symbol)) : trace.toInfo(result as TracedSymbol);
+      return Array.isArray(result)
+        ? result.map((symbol) => trace.toInfo(symbol))
+        : trace.toInfo(result as TracedSymbol);
     },
   });
 }

@@ -22,5 +22,8 @@ export function traceProgramStages(spec: ProgramSpec): TraceStage[] {
 
 function checkSizes(spec: ProgramSpec): void {
   const clash = expectedWeights(spec.config).find(({ shape }) => shape.some(isSymbolic));
-  if (clash) throw new RangeError(`${clash.name} is [${clash.shape.join(', ')}], a size that the tracer cannot tell from a batch's`);
+  if (clash)
+    throw new RangeError(
+      `${clash.name} is [${clash.shape.join(', ')}], a size that the tracer cannot tell from a batch's`,
+    );
 }

@@ -37,7 +37,11 @@ export interface OpenBaseModel extends BaseModel {
  * {@link loadBaseModel}, but weights of the names that `onDisk` picks are checked and not kept: each is read again when it
  * is asked for, so that it takes memory only while somebody holds it.
  */
-export async function openBaseModel(folder: string, onDisk: (name: string) => boolean, options: ParseOptions = {}): Promise<OpenBaseModel> {
+export async function openBaseModel(
+  folder: string,
+  onDisk: (name: string) => boolean,
+  options: ParseOptions = {},
+): Promise<OpenBaseModel> {
   const model = await openModelWeights(folder, options);
   try {
     const base = await load(model, onDisk);

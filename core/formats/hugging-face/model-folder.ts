@@ -43,7 +43,11 @@ export async function readJsonInFolder(folder: string, name: string): Promise<un
   const path = await requireInFolder(folder, name);
   const { size } = await stat(path);
   if (size > MAX_JSON_BYTES) {
-    throw new FormatError({ code: 'invalid_json', file: name, message: `has ${size} bytes, at most ${MAX_JSON_BYTES}` });
+    throw new FormatError({
+      code: 'invalid_json',
+      file: name,
+      message: `has ${size} bytes, at most ${MAX_JSON_BYTES}`,
+    });
   }
   try {
     return parseStrictJson(new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)));

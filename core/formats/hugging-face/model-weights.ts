@@ -77,7 +77,11 @@ async function openHolders(folder: string, files: SafetensorsFile[]): Promise<Ho
   return openShards(folder, await readIndex(folder), files);
 }
 
-async function openShards(folder: string, index: ReadonlyMap<string, string>, files: SafetensorsFile[]): Promise<Holders> {
+async function openShards(
+  folder: string,
+  index: ReadonlyMap<string, string>,
+  files: SafetensorsFile[],
+): Promise<Holders> {
   const shards = [...new Set(index.values())].sort();
   // All names first: no shard is opened where one of them is unsafe.
   const paths = new Map<string, string>();
@@ -161,7 +165,12 @@ function whyUnexpected(name: string, config: ModelConfig): string {
 }
 
 function missing(file: string, name: string, reason: string): FormatError {
-  return new FormatError({ code: 'missing_tensor', file, subject: name, message: `tensor ${name} is missing: ${reason}` });
+  return new FormatError({
+    code: 'missing_tensor',
+    file,
+    subject: name,
+    message: `tensor ${name} is missing: ${reason}`,
+  });
 }
 
 function misplaced(name: string, shard: string, expected: string | undefined): FormatError {

@@ -99,7 +99,8 @@ export async function verifyAdapterFiles(folder: string): Promise<void> {
 
 /** A manifest that vouches for less than the adapter's two files vouches for nothing. */
 function checksumsOf({ files }: Record<string, unknown>): Readonly<Record<string, FileChecksum>> {
-  if (typeof files !== 'object' || files === null) throw invalid('files', 'is missing, expected a checksum for each file');
+  if (typeof files !== 'object' || files === null)
+    throw invalid('files', 'is missing, expected a checksum for each file');
   for (const [name, checksum] of Object.entries(files as Record<string, Partial<FileChecksum> | null>)) {
     if (typeof checksum?.sha256 === 'string' && typeof checksum.bytes === 'number') continue;
     throw invalid('files', `is ${JSON.stringify(checksum)} for ${name}, expected sha256 and bytes`);

@@ -51,7 +51,8 @@ export function adapterSha256(adapter: Adapter): string {
     const factors = adapter.modules.get(name)!;
     const { rank, inFeatures, outFeatures, scaling, magnitude } = factors;
     hash.update(`${JSON.stringify([name, rank, inFeatures, outFeatures, scaling, ...(magnitude ? ['dora'] : [])])}\n`);
-    for (const [, data] of trainableArrays(factors)) hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    for (const [, data] of trainableArrays(factors))
+      hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
   return hash.digest('hex');
 }
@@ -60,7 +61,8 @@ function tensorsOf(adapter: Adapter): Map<string, TensorToWrite> {
   const tensors = new Map<string, TensorToWrite>();
   for (const [name, factors] of adapter.modules) {
     const shapes = factorShapes(factors);
-    for (const [factor, data] of trainableArrays(factors)) tensors.set(factorKey(name, factor), { shape: shapes[factor], data });
+    for (const [factor, data] of trainableArrays(factors))
+      tensors.set(factorKey(name, factor), { shape: shapes[factor], data });
   }
   return tensors;
 }
@@ -71,7 +73,8 @@ function checkAdapter({ config, modules }: Adapter, tensors: ReadonlyMap<string,
   const settings = loraSettings(config, [...modules.keys()]);
   for (const [name, { rank, scaling, magnitude }] of modules) {
     const expected = settings.get(name)!;
-    if (rank !== expected.rank) throw new Error(`module ${name} has rank ${rank}, expected ${expected.rank} by the config`);
+    if (rank !== expected.rank)
+      throw new Error(`module ${name} has rank ${rank}, expected ${expected.rank} by the config`);
     if (Math.abs(scaling - expected.scaling) > 1e-6 * expected.scaling) {
       throw new Error(`module ${name} has scaling ${scaling}, expected ${expected.scaling} by the config`);
     }
@@ -79,7 +82,8 @@ function checkAdapter({ config, modules }: Adapter, tensors: ReadonlyMap<string,
       const found = magnitude ? 'a magnitude' : 'no magnitude';
       throw new Error(`module ${name} has ${found}, but use_dora is ${Boolean(config.useDora)} in the config`);
     }
-    if (!isTargeted(name, config.targetModules)) throw new Error(`module ${name} is none of the config's target modules`);
+    if (!isTargeted(name, config.targetModules))
+      throw new Error(`module ${name} is none of the config's target modules`);
   }
   for (const [key, { data }] of tensors) {
     const at = firstNonFinite(data);

@@ -7,7 +7,14 @@ import { verifyAdapterFiles } from './adapter-manifest.ts';
 import { FormatError } from '../errors.ts';
 import { ADAPTER_CONFIG, readAdapterConfig, selectModules, withPatterns, type PeftConfig } from './peft-config.ts';
 import { areSpeltAsPeft } from './peft-keys.ts';
-import { checkComplete, checkFactors, readTensor, shapeOf, withAdapterTensors, type AdapterTensors } from './peft-tensors.ts';
+import {
+  checkComplete,
+  checkFactors,
+  readTensor,
+  shapeOf,
+  withAdapterTensors,
+  type AdapterTensors,
+} from './peft-tensors.ts';
 
 export { readAdapterConfig, type PeftConfig } from './peft-config.ts';
 export { adapterSha256, saveAdapter, type SaveAdapterOptions } from './peft-adapter-writer.ts';
@@ -25,13 +32,19 @@ export async function loadAdapter(folder: string, base: ModelConfig): Promise<Ad
   await verifyAdapterFiles(folder);
   const peft = await readAdapterConfig(folder);
   const modules = targetedModules(peft, base);
-  const settings = settingsOf(peft, modules.map(({ name }) => name));
+  const settings = settingsOf(
+    peft,
+    modules.map(({ name }) => name),
+  );
   return withAdapterTensors(folder, async (tensors) => {
     checkAgainstBase(tensors, peft, base, modules, settings);
     const factors = new Map<string, LoraFactors>();
     for (const module of modules) {
       const read = await readFactors(tensors, module, settings.get(module.name)!);
-      factors.set(module.name, peft.useDora ? { ...read, magnitude: await readTensor(tensors, module.name, 'magnitude') } : read);
+      factors.set(
+        module.name,
+        peft.useDora ? { ...read, magnitude: await readTensor(tensors, module.name, 'magnitude') } : read,
+      );
     }
     return { config: loraConfig(peft, base, modules), modules: factors };
   });
@@ -66,7 +79,11 @@ export async function describeAdapter(folder: string): Promise<AdapterDescriptio
       inFeatures: shapeOf(tensors, module, 'a')[1] ?? 0,
       outFeatures: shapeOf(tensors, module, 'b')[0] ?? 0,
     }));
-    checkFactors(tensors, { modules: expected, dora: config.useDora }, () => `target_modules of ${ADAPTER_CONFIG} does not name this module`);
+    checkFactors(
+      tensors,
+      { modules: expected, dora: config.useDora },
+      () => `target_modules of ${ADAPTER_CONFIG} does not name this module`,
+    );
     if (modules.length === 0) throw noModules(config, 'the adapter holds no tensor');
     let parameters = 0;
     for (const key of tensors.file.names) parameters += (await tensors.file.read(key)).data.length;
@@ -77,7 +94,12 @@ export async function describeAdapter(folder: string): Promise<AdapterDescriptio
 
 function targetedModules(peft: PeftConfig, base: ModelConfig): AdaptableModule[] {
   const modules = adaptableModules(base);
-  const selected = new Set(selectModules(peft, modules.map(({ name }) => name)));
+  const selected = new Set(
+    selectModules(
+      peft,
+      modules.map(({ name }) => name),
+    ),
+  );
   if (selected.size === 0) throw noModules(peft, 'it names no linear layer of the base');
   return modules.filter(({ name }) => selected.has(name));
 }
@@ -122,7 +144,10 @@ async function readFactors(
 /** Targets as plain names, as few as there are: without those that the base does not have, which PEFT lets pass. */
 function loraConfig(peft: PeftConfig, base: ModelConfig, modules: readonly AdaptableModule[]): LoraConfig {
   const { rank, alpha, useRslora, useDora, dropout, rankPattern, alphaPattern } = peft;
-  const targetModules = targetNames(base, modules.map(({ name }) => name));
+  const targetModules = targetNames(
+    base,
+    modules.map(({ name }) => name),
+  );
   return { rank, alpha, useRslora, useDora, dropout, targetModules, rankPattern, alphaPattern };
 }
 

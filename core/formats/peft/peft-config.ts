@@ -58,7 +58,10 @@ export function parseAdapterConfig(json: unknown): PeftConfig {
 }
 
 /** What of a {@link PeftConfig} says which modules are adapted. */
-export type ModuleSelection = Pick<PeftConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>;
+export type ModuleSelection = Pick<
+  PeftConfig,
+  'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'
+>;
 
 /**
  * Which modules an adapter changes, as PEFT decides it (`check_target_module_exists`).
@@ -91,7 +94,10 @@ function matchModules(targets: readonly string[] | string, field: string, names:
 /** The first number in a name is its layer's. */
 const LAYER = /^(.*?)\.(\d+)\./;
 
-function matchLayers({ targetModules, layersToTransform, layersPattern }: ModuleSelection, names: readonly string[]): boolean[] {
+function matchLayers(
+  { targetModules, layersToTransform, layersPattern }: ModuleSelection,
+  names: readonly string[],
+): boolean[] {
   if (layersToTransform === null) return names.map(() => true);
   const containers = names.map((name) => LAYER.exec(name)?.[1] ?? '');
   const matches = withPatterns('layers_pattern', () => suffixMatches(layersPattern, containers));

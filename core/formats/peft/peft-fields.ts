@@ -38,14 +38,20 @@ interface Rule {
 
 /** Fields with some supported values; null and absent are supported, too (but for `peft_type`). */
 const ONLY: Readonly<Record<string, Rule>> = {
-  bias: { values: ['none'], advice: 'trained biases of the base are not carried over; train the adapter with bias="none"' },
+  bias: {
+    values: ['none'],
+    advice: 'trained biases of the base are not carried over; train the adapter with bias="none"',
+  },
   init_lora_weights: {
     values: [true, false, 'gaussian', 'eva', 'orthogonal', 'mica'],
     advice:
       'other initialisations move a part of the base weights into the adapter; save it with ' +
       "PEFT's path_initial_model_for_weight_conversion, which makes a plain LoRA adapter of it",
   },
-  peft_type: { values: ['LORA'], advice: "other methods compute otherwise; PEFT's save_as_lora approximates some of them" },
+  peft_type: {
+    values: ['LORA'],
+    advice: "other methods compute otherwise; PEFT's save_as_lora approximates some of them",
+  },
   task_type: {
     values: ['CAUSAL_LM'],
     advice: 'causal language models only; where the adapter is one of such a model, write null into the field',
@@ -86,11 +92,13 @@ export function isKnownField(field: string): boolean {
  */
 export function refuseUnsupported(json: Readonly<Record<string, unknown>>): void {
   const type = json['peft_type'];
-  if (type === undefined || type === null) throw unsupported('peft_type', type, '"LORA"', 'only PEFT\'s own format is read');
+  if (type === undefined || type === null)
+    throw unsupported('peft_type', type, '"LORA"', "only PEFT's own format is read");
   for (const [field, value] of Object.entries(json)) {
     if (FREE.has(field)) continue;
     if (Object.hasOwn(ONLY, field)) refuseOthers(field, value, ONLY[field]!);
-    else if (!isOff(value)) throw unsupported(field, value, value === true ? 'false' : 'null', adviceOn(field, json['peft_version']));
+    else if (!isOff(value))
+      throw unsupported(field, value, value === true ? 'false' : 'null', adviceOn(field, json['peft_version']));
   }
   refuseTargets(json['target_modules']);
 }
@@ -105,7 +113,12 @@ function refuseTargets(targets: unknown): void {
   const refused: unknown = targets.find((name) => /(^|\.)(lm_head|embed_tokens)$/.test(String(name)));
   if (refused === undefined) return;
   const supported = 'the linear layers of decoder blocks';
-  throw unsupported('target_modules', refused, supported, 'embeddings and head stay as they are; train the adapter without them');
+  throw unsupported(
+    'target_modules',
+    refused,
+    supported,
+    'embeddings and head stay as they are; train the adapter without them',
+  );
 }
 
 function isOff(value: unknown): boolean {

@@ -51,7 +51,8 @@ export function sortKeys(keys: readonly string[]): FactorKeys {
     if (parsed === null) throw unexpectedKey(key, kindOf(key));
     const { module, name, adapter } = parsed;
     if (adapter !== undefined) adapters.add(adapter);
-    if (adapters.size > 1) throw unexpectedKey(key, `the file holds several adapters (${[...adapters].join(', ')}), expected one`);
+    if (adapters.size > 1)
+      throw unexpectedKey(key, `the file holds several adapters (${[...adapters].join(', ')}), expected one`);
     const entry = sorted.get(module) ?? {};
     if (entry[name] !== undefined) throw unexpectedKey(key, `the same tensor is there as ${entry[name]}`);
     entry[name] = key;

@@ -20,7 +20,11 @@ export async function withAdapterTensors<T>(folder: string, use: (tensors: Adapt
 }
 
 /** Values of one tensor that {@link checkFactors} has found. */
-export async function readTensor({ file, keys }: AdapterTensors, module: string, name: TrainableName): Promise<Float32Array> {
+export async function readTensor(
+  { file, keys }: AdapterTensors,
+  module: string,
+  name: TrainableName,
+): Promise<Float32Array> {
   return (await file.read(keys.get(module)![name]!)).data;
 }
 
@@ -31,7 +35,10 @@ export function shapeOf({ file, keys }: AdapterTensors, module: string, name: Tr
 
 /** Shapes of a module's tensors. */
 export function factorShapes({ rank, inFeatures, outFeatures }: Omit<ExpectedFactors, 'module' | 'rankSource'>) {
-  return { a: [rank, inFeatures], b: [outFeatures, rank], magnitude: [outFeatures] } satisfies Record<TrainableName, number[]>;
+  return { a: [rank, inFeatures], b: [outFeatures, rank], magnitude: [outFeatures] } satisfies Record<
+    TrainableName,
+    number[]
+  >;
 }
 
 /** Path of the adapter's weights; pickles are refused. */
@@ -68,7 +75,11 @@ export interface ExpectedTensors {
  * @param why explains an unexpected module
  * @throws FormatError `missing_tensor`, `unexpected_tensor` or `wrong_shape`
  */
-export function checkFactors(tensors: AdapterTensors, { modules, dora }: ExpectedTensors, why: (module: string) => string): void {
+export function checkFactors(
+  tensors: AdapterTensors,
+  { modules, dora }: ExpectedTensors,
+  why: (module: string) => string,
+): void {
   const names = new Set(modules.map(({ module }) => module));
   for (const [module, entry] of tensors.keys) {
     const first = Object.values(entry)[0]!;
@@ -90,7 +101,11 @@ export function checkComplete({ keys }: AdapterTensors, module: string, dora: bo
   }
   if (!dora || magnitude !== undefined) return;
   const missing = factorKey(module, 'magnitude');
-  throw fault('missing_tensor', missing, `module ${module} has no magnitude, but use_dora is true: tensor ${missing} is missing`);
+  throw fault(
+    'missing_tensor',
+    missing,
+    `module ${module} has no magnitude, but use_dora is true: tensor ${missing} is missing`,
+  );
 }
 
 function checkModule(tensors: AdapterTensors, expected: ExpectedFactors, dora: boolean): void {

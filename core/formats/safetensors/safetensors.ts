@@ -178,7 +178,7 @@ const MOST_BYTES = 1 << 30;
 
 /** Fills `target` from `position`. */
 async function readFully(handle: FileHandle, target: Uint8Array, position: number, name: string): Promise<void> {
-  for (let done = 0; done < target.length; ) {
+  for (let done = 0; done < target.length;) {
     const { bytesRead } = await handle.read(target, done, Math.min(target.length - done, MOST_BYTES), position + done);
     if (bytesRead === 0) throw cutOff(name, position + done, target.length - done);
     done += bytesRead;
@@ -186,7 +186,7 @@ async function readFully(handle: FileHandle, target: Uint8Array, position: numbe
 }
 
 function readFullySync(fd: number, target: Uint8Array, position: number, name: string): void {
-  for (let done = 0; done < target.length; ) {
+  for (let done = 0; done < target.length;) {
     const bytesRead = readSync(fd, target, done, Math.min(target.length - done, MOST_BYTES), position + done);
     if (bytesRead === 0) throw cutOff(name, position + done, target.length - done);
     done += bytesRead;

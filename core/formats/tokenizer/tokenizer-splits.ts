@@ -35,7 +35,10 @@ function byteLevelSteps(step: PreTokenizerJson): PreTokenizerJson {
   // `$&` is the match: an expression that matches nothing but a place would do so within a surrogate pair as well.
   const prefix = { type: 'Replace', pattern: { Regex: '\\A[^ ]' }, content: ' $&' };
   const bytes = { ...step, add_prefix_space: false, use_regex: false };
-  return { type: 'Sequence', pretokenizers: [...(step.add_prefix_space === true ? [prefix] : []), split(GPT2_SPLIT), bytes] };
+  return {
+    type: 'Sequence',
+    pretokenizers: [...(step.add_prefix_space === true ? [prefix] : []), split(GPT2_SPLIT), bytes],
+  };
 }
 
 function split(expression: string): PreTokenizerJson {

@@ -18,7 +18,10 @@ export function driftGrid({ modules }: Evolution): DriftRow[] {
   const layers = Math.max(-1, ...cells.map(({ layer }) => layer)) + 1;
   return [...new Set(cells.map(({ projection }) => projection))].map((projection) => {
     const row = cells.filter((cell) => cell.projection === projection);
-    const drifts = Array.from({ length: layers }, (_, layer) => row.find((cell) => cell.layer === layer)?.module.drift ?? null);
+    const drifts = Array.from(
+      { length: layers },
+      (_, layer) => row.find((cell) => cell.layer === layer)?.module.drift ?? null,
+    );
     return { projection, drifts, drift: totalDrift(row.map(({ module }) => module)).drift };
   });
 }

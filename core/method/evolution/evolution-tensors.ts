@@ -73,7 +73,11 @@ export function deserialiseEvolution({ tensors, metadata }: SerialisedEvolution)
 
 type StoredTensor = 'u' | 's' | 'v' | 'rowSquares';
 
-function tensorShapes(module: { outFeatures: number; inFeatures: number; rank: number }): Partial<Record<StoredTensor, number[]>> {
+function tensorShapes(module: {
+  outFeatures: number;
+  inFeatures: number;
+  rank: number;
+}): Partial<Record<StoredTensor, number[]>> {
   const { outFeatures, inFeatures, rank } = module;
   const factors = { u: [outFeatures, rank], s: [rank], v: [inFeatures, rank] };
   return { ...(rank > 0 && factors), rowSquares: [3, outFeatures] };

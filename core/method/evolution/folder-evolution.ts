@@ -1,4 +1,9 @@
-import { hashTensor, startFingerprint, withModelWeights, type ModelWeights } from '../../formats/hugging-face/hugging-face-model.ts';
+import {
+  hashTensor,
+  startFingerprint,
+  withModelWeights,
+  type ModelWeights,
+} from '../../formats/hugging-face/hugging-face-model.ts';
 import { computeEvolution, type Evolution, type EvolutionOptions, type WeightSource } from './evolution.ts';
 
 /**

@@ -13,7 +13,10 @@ export function toCoefficientGroups(grouping: GroupingName, { values }: GroupedC
 }
 
 /** @param modules of the whole model */
-export function fromCoefficientGroups({ grouping, values }: CoefficientGroups, modules: Iterable<string>): GroupedCoefficients {
+export function fromCoefficientGroups(
+  { grouping, values }: CoefficientGroups,
+  modules: Iterable<string>,
+): GroupedCoefficients {
   return { grouping: groupingOf(grouping, modules), values: new Map(Object.entries(values)) };
 }
 

@@ -39,7 +39,10 @@ export function boundsMoving(moved: MovedCoefficients): Required<CoefficientBoun
 /** What lies within both: a coefficient that either fixes stays fixed. */
 export function commonBounds(bounds: CoefficientBounds, by: CoefficientBounds): Required<CoefficientBounds> {
   const { alphaBounds = ALPHA_BOUNDS, betaBounds = BETA_BOUNDS } = bounds;
-  return { alphaBounds: intersection(alphaBounds, by.alphaBounds), betaBounds: intersection(betaBounds, by.betaBounds) };
+  return {
+    alphaBounds: intersection(alphaBounds, by.alphaBounds),
+    betaBounds: intersection(betaBounds, by.betaBounds),
+  };
 }
 
 /** The nearest coefficients within bounds. */

@@ -25,8 +25,10 @@ export interface FusedShape {
 export function checkRank(rank: FusionRank): void {
   if (rank === 'keep') return;
   const { cap, energy = 1 } = rank;
-  if (!(Number.isSafeInteger(cap) && cap >= 1)) throw new RangeError(`fusion's rank cap is ${cap}, expected a positive integer`);
-  if (!(energy > 0 && energy <= 1)) throw new RangeError(`fusion's energy is ${energy}, expected a share above 0, at most 1`);
+  if (!(Number.isSafeInteger(cap) && cap >= 1))
+    throw new RangeError(`fusion's rank cap is ${cap}, expected a positive integer`);
+  if (!(energy > 0 && energy <= 1))
+    throw new RangeError(`fusion's energy is ${energy}, expected a share above 0, at most 1`);
 }
 
 /**
@@ -61,7 +63,13 @@ export function grownConfig({ config, modules }: Adapter, rank: number): LoraCon
     return module.alpha * (config.useRslora ? Math.sqrt(growth) : growth);
   });
   const [r, alpha] = [mostCommon(ranks), mostCommon(alphas)];
-  return { ...config, rank: r, alpha, rankPattern: others(names, ranks, r), alphaPattern: others(names, alphas, alpha) };
+  return {
+    ...config,
+    rank: r,
+    alpha,
+    rankPattern: others(names, ranks, r),
+    alphaPattern: others(names, alphas, alpha),
+  };
 }
 
 function mostCommon(values: readonly number[]): number {

@@ -43,7 +43,8 @@ export class Fusion {
     });
     this.#modules = new Map(prepared);
     this.config = rank === 'keep' ? adapter.config : grownConfig(adapter, commonRank(rank, this.#spectra()));
-    this.#shapes = this.config === adapter.config ? adapter.modules : loraSettings(this.config, [...adapter.modules.keys()]);
+    this.#shapes =
+      this.config === adapter.config ? adapter.modules : loraSettings(this.config, [...adapter.modules.keys()]);
   }
 
   /**
@@ -80,7 +81,11 @@ export class Fusion {
 const REVERT: Coefficients = { alpha: 1, beta: -1 };
 
 /** {@link Fusion.at} once. */
-export function fuse(adapter: Adapter, evolution: Evolution, coefficients: Coefficients | GroupedCoefficients): Adapter {
+export function fuse(
+  adapter: Adapter,
+  evolution: Evolution,
+  coefficients: Coefficients | GroupedCoefficients,
+): Adapter {
   return new Fusion(adapter, evolution).at(coefficients);
 }
 

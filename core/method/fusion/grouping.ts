@@ -36,7 +36,8 @@ export function depthGrouping(bands: number, layers: number): Grouping {
   }
   return (module) => {
     const layer = layerOf(module);
-    if (layer < 0 || layer >= layers) throw new RangeError(`module ${module} is in none of the model's ${layers} layers`);
+    if (layer < 0 || layer >= layers)
+      throw new RangeError(`module ${module} is in none of the model's ${layers} layers`);
     return `band ${Math.floor((layer * bands) / layers)}`;
   };
 }

@@ -39,7 +39,10 @@ export function prepareModule(old: LoraFactors, change: ModuleEvolution): Module
         coefficients.beta !== 0 && change.rank > 0
           ? truncate(prepared, coefficients, shape)
           : { factors: scaled(old, coefficients.alpha, shape), truncationError: 0 };
-      return { factors: coefficients.alpha === 1 ? factors : withFusedMagnitude(factors, change, coefficients), truncationError };
+      return {
+        factors: coefficients.alpha === 1 ? factors : withFusedMagnitude(factors, change, coefficients),
+        truncationError,
+      };
     },
     singularValues(coefficients) {
       const most = Math.min(old.outFeatures, old.inFeatures);
@@ -116,7 +119,11 @@ function truncate(prepared: PreparedModule, coefficients: Coefficients, shape: F
  * product and both factors have equal norms. Directions without a singular value (the target's rank is below the
  * adapter's) are those of {@link emptyFactors}.
  */
-function balancedFactors({ old, left, right }: PreparedModule, { u, s, v }: SvdFactors, shape: FusedShape): LoraFactors {
+function balancedFactors(
+  { old, left, right }: PreparedModule,
+  { u, s, v }: SvdFactors,
+  shape: FusedShape,
+): LoraFactors {
   const { inFeatures, outFeatures } = old;
   const roots = s.map((value) => Math.sqrt(value / shape.scaling));
   const newLeft = expandRows(left, transpose(scaleColumns(u, roots)));

@@ -128,8 +128,11 @@ export function isBetterBeyondNoise(a: GateMeasurement, b: GateMeasurement, conf
 /** `from`'s value plus the confidence bound of the difference to it: on the side on which `found` would be worse. */
 function boundOf(found: GateMeasurement, from: GateMeasurement, confidence: number): number {
   const [before, after] = [from.outcomes.values, found.outcomes.values];
-  if (found.metric.name !== 'loss') return from.metric.value + lowerBoundOfDifference(countFlips(before, after), confidence);
-  return from.metric.value + upperBoundOfLossDifference({ before, after, tokens: found.outcomes.tokens }, { confidence });
+  if (found.metric.name !== 'loss')
+    return from.metric.value + lowerBoundOfDifference(countFlips(before, after), confidence);
+  return (
+    from.metric.value + upperBoundOfLossDifference({ before, after, tokens: found.outcomes.tokens }, { confidence })
+  );
 }
 
 function negativeFlipsOf(old: GateMeasurement, found: GateMeasurement): number {

@@ -7,7 +7,14 @@ import type { FleetSearches } from '../search/fleet-prior.ts';
 import type { FusionOptions } from '../fusion/fusion.ts';
 import type { GradientEvaluation, LossAndGradients } from '../search/gradients/gradient-coefficients.ts';
 import type { GroupingName } from '../fusion/grouping.ts';
-import type { Gate, GateMeasurement, GateTarget, GateVerdict, MetricValue, RowOutcomes } from '../gate/readiness-gate.ts';
+import type {
+  Gate,
+  GateMeasurement,
+  GateTarget,
+  GateVerdict,
+  MetricValue,
+  RowOutcomes,
+} from '../gate/readiness-gate.ts';
 import type { RegularisationOptions } from '../regularization/regularization.ts';
 
 /** How an adapter is carried over. */

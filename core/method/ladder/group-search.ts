@@ -1,5 +1,12 @@
 import { searchOrder } from '../search/coefficient-search.ts';
-import { clampCoefficients, COPY, isSamePoint, REVERT, type CoefficientBounds, type Coefficients } from '../fusion/coefficients.ts';
+import {
+  clampCoefficients,
+  COPY,
+  isSamePoint,
+  REVERT,
+  type CoefficientBounds,
+  type Coefficients,
+} from '../fusion/coefficients.ts';
 import { gradientCoefficients } from '../search/gradients/gradient-coefficients.ts';
 import type { GroupedCoefficients, Grouping } from '../fusion/grouping.ts';
 import type { Ladder } from './ladder.ts';
@@ -48,9 +55,12 @@ async function searchRowLoss(ladder: Ladder, point: Coefficients): Promise<numbe
   if (known) return known.loss;
   context.signal.throwIfAborted();
   const begun = ladder.now();
-  const rowLosses = Array.from(await context.searchRowLosses(ladder.fused({ alpha, beta }), searchOrder(context.seed, rows)));
+  const rowLosses = Array.from(
+    await context.searchRowLosses(ladder.fused({ alpha, beta }), searchOrder(context.seed, rows)),
+  );
   const loss = rowLosses.reduce((sum, one) => sum + one, 0) / tokens.reduce((sum, count) => sum + count, 0);
-  if (!Number.isFinite(loss)) throw new RangeError(`loss at alpha ${alpha}, beta ${beta} is ${loss}, expected a finite number`);
+  if (!Number.isFinite(loss))
+    throw new RangeError(`loss at alpha ${alpha}, beta ${beta} is ${loss}, expected a finite number`);
   await ladder.recordSearch({ alpha, beta, rows, loss, ms: ladder.now() - begun, rowLosses }, STARTS);
   return loss;
 }

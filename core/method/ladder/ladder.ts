@@ -55,7 +55,12 @@ export class Ladder {
    * @param rungs of the strategy, in order
    * @throws AdaptationError where the gate cannot be resolved or the state to resume is of another run
    */
-  constructor(strategy: StrategyName, rungs: readonly RungName[], context: AdaptationContext, options: AdaptationOptions) {
+  constructor(
+    strategy: StrategyName,
+    rungs: readonly RungName[],
+    context: AdaptationContext,
+    options: AdaptationOptions,
+  ) {
     this.context = context;
     this.options = options;
     this.target = resolveTarget(options.gate, options.old && options.old.metric);
@@ -190,7 +195,13 @@ export class Ladder {
 
   async recordSearch(evaluation: SearchEvaluation, budget: number): Promise<void> {
     this.#searchHistory.push(evaluation);
-    this.context.report({ type: 'search', rung: this.#rung, evaluation, evaluations: this.#searchHistory.length, budget });
+    this.context.report({
+      type: 'search',
+      rung: this.#rung,
+      evaluation,
+      evaluations: this.#searchHistory.length,
+      budget,
+    });
     await this.checkpoint();
   }
 
@@ -285,14 +296,18 @@ export class Ladder {
     this.#publishedId = state.publishedId;
     const best = state.candidates.find(({ id }) => id === state.bestId);
     if (!best) return;
-    if (!state.bestOutcomes) throw new AdaptationError('invalid_state', `state to resume has no gate rows of ${best.id}`);
+    if (!state.bestOutcomes)
+      throw new AdaptationError('invalid_state', `state to resume has no gate rows of ${best.id}`);
     this.#best = { ...best, outcomes: state.bestOutcomes, adapter: this.#rebuild(best, bestAdapter) };
   }
 
   #rebuild(record: CandidateRecord, fineTuned: Adapter | null): Adapter {
     if (record.step === 0) return this.initialOf(record);
     if (fineTuned) return fineTuned;
-    throw new AdaptationError('invalid_state', `state to resume has the best candidate ${record.id}, but its adapter is missing`);
+    throw new AdaptationError(
+      'invalid_state',
+      `state to resume has the best candidate ${record.id}, but its adapter is missing`,
+    );
   }
 
   #elapsed(): number {

@@ -24,7 +24,11 @@ export function fleetBest(ladder: Ladder, { search, own }: FleetBestOptions = {}
 }
 
 /** The best pair on the search rows. @param compared what was compared with copy there before */
-export function searchPair(ladder: Ladder, options: PairSearchOptions, compared?: readonly Coefficients[]): Promise<Coefficients> {
+export function searchPair(
+  ladder: Ladder,
+  options: PairSearchOptions,
+  compared?: readonly Coefficients[],
+): Promise<Coefficients> {
   return searchCoefficients({ ...searchTask(ladder, options), compared });
 }
 

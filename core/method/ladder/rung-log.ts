@@ -44,7 +44,13 @@ export class RungLog {
   /** A line for every rung of the strategy. */
   reports(rungs: readonly RungName[], candidates: readonly CandidateRecord[]): RungReport[] {
     const first = candidates.find(({ passed }) => passed);
-    return rungs.map((rung) => this.#report(rung, candidates.filter((candidate) => candidate.rung === rung), first));
+    return rungs.map((rung) =>
+      this.#report(
+        rung,
+        candidates.filter((candidate) => candidate.rung === rung),
+        first,
+      ),
+    );
   }
 
   #report(rung: RungName, own: readonly CandidateRecord[], first: CandidateRecord | undefined): RungReport {

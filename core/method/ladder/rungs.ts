@@ -61,11 +61,13 @@ export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
     async run(ladder) {
       const found = screening ? (await screening.of(ladder)).prior : fleetBest(ladder, { search });
       if (!found) return ladder.skip('prior', 'no other adapter of the rollout has been searched yet');
-      if (isJudged(ladder, found)) return ladder.skip('prior', `the fleet's best is ${strategyOf(found)}, which was tried`);
+      if (isJudged(ladder, found))
+        return ladder.skip('prior', `the fleet's best is ${strategyOf(found)}, which was tried`);
       const better = await screening?.betterThan(found, ladder);
       if (better) return ladder.skip('prior', clearlyBetter(better));
       // What was judged before was not clearly worse than this.
-      if (screening && ladder.candidates.length > 0) return ladder.skip('prior', `${pairOf(found)} is not clearly better than what was tried`);
+      if (screening && ladder.candidates.length > 0)
+        return ladder.skip('prior', `${pairOf(found)} is not clearly better than what was tried`);
       ladder.enter('prior');
       await considerFused(ladder, 'prior', found);
     },
@@ -82,9 +84,11 @@ export function searchRung({ screening, ...options }: SearchRungOptions = {}): R
     refines: false,
     async run(ladder) {
       const { grouping = 'global', search } = ladder.options;
-      if (search?.evaluations === 0 && ladder.candidates.length > 0) return ladder.skip('search', 'its budget of evaluations is 0');
+      if (search?.evaluations === 0 && ladder.candidates.length > 0)
+        return ladder.skip('search', 'its budget of evaluations is 0');
       ladder.enter('search');
-      if (grouping === 'global') return considerFound(ladder, await searchPair(ladder, options, (await screening?.of(ladder))?.points));
+      if (grouping === 'global')
+        return considerFound(ladder, await searchPair(ladder, options, (await screening?.of(ladder))?.points));
       const modules = ladder.evolution.modules.keys();
       const found = await searchGroups(ladder, groupingOf(grouping, modules), searchBounds(ladder, options.search));
       return considerGroups(ladder, grouping, found);
@@ -105,7 +109,10 @@ async function considerGroups(ladder: Ladder, grouping: GroupingName, found: Gro
   ladder.finishSearch();
   const mean = meanCoefficients(found, ladder.context.oldAdapter.modules.keys());
   const groups = toCoefficientGroups(grouping, found);
-  await ladder.consider({ id: 'search', rung: 'search', strategy: 'relora', ...mean, groups, step: 0 }, ladder.fused(found));
+  await ladder.consider(
+    { id: 'search', rung: 'search', strategy: 'relora', ...mean, groups, step: 0 },
+    ladder.fused(found),
+  );
 }
 
 async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Coefficients): Promise<void> {
@@ -115,7 +122,9 @@ async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Co
 
 /** Whether the gate has seen these coefficients, on another rung. */
 function isJudged(ladder: Ladder, { alpha, beta }: Coefficients): boolean {
-  return ladder.candidates.some((known) => known.alpha === alpha && known.beta === beta && known.step === 0 && !known.groups);
+  return ladder.candidates.some(
+    (known) => known.alpha === alpha && known.beta === beta && known.step === 0 && !known.groups,
+  );
 }
 
 function clearlyBetter(point: Coefficients): string {

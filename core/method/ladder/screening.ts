@@ -42,7 +42,8 @@ async function screen(ladder: Ladder): Promise<Screened> {
   const named = [REVERT].filter(({ alpha, beta }) => space.contains([alpha, beta]));
   const { worse, records } = await compare(named);
   const prior = fleetBest(ladder, { own: records });
-  if (prior === null || [COPY, REVERT].some((point) => isSamePoint(point, prior))) return { prior, points: named, worse };
+  if (prior === null || [COPY, REVERT].some((point) => isSamePoint(point, prior)))
+    return { prior, points: named, worse };
   const points = [...named, prior];
   return { prior, points, worse: (await compare(points)).worse };
 }

@@ -40,7 +40,14 @@ const AUTO: Readonly<Record<Preference, () => readonly Rung[]>> = {
       scratchRung,
     ];
   },
-  new_base: () => [copyRung, priorRung({ search: KEEPING_NEW }), searchRung({ search: KEEPING_NEW }), fineTune, scratchRung, revertRung],
+  new_base: () => [
+    copyRung,
+    priorRung({ search: KEEPING_NEW }),
+    searchRung({ search: KEEPING_NEW }),
+    fineTune,
+    scratchRung,
+    revertRung,
+  ],
 };
 
 /** What each strategy tries, in order. Every rung is gated; the first pass publishes. */
@@ -75,7 +82,10 @@ export async function runStrategy(
   context.signal.throwIfAborted();
   const rungs = rungsOf(strategy, options.prefer);
   if (!context.evolution && NEEDS_EVOLUTION.has(strategy)) {
-    throw new AdaptationError('evolution_required', `strategy ${strategy} needs the evolution between the base versions, found none`);
+    throw new AdaptationError(
+      'evolution_required',
+      `strategy ${strategy} needs the evolution between the base versions, found none`,
+    );
   }
   context.phase('initialize');
   const names = rungs.map(({ name }) => name);

@@ -2,7 +2,11 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { CandidateRecord, RungName } from './adaptation.ts';
 import { fineTunedStrategy, type Ladder } from './ladder.ts';
 import { isBetter } from '../gate/readiness-gate.ts';
-import { DEFAULT_REGULARISATION, NO_REGULARISATION, type RegularisationOptions } from '../regularization/regularization.ts';
+import {
+  DEFAULT_REGULARISATION,
+  NO_REGULARISATION,
+  type RegularisationOptions,
+} from '../regularization/regularization.ts';
 import type { Rung } from './rungs.ts';
 
 export interface FineTuneRungOptions {
@@ -78,9 +82,11 @@ class Training {
   /** Why there is nothing to train; an empty reason where nothing is missing by that, null where there is. */
   obstacle(): string | null {
     const { context, isPublished } = this.#ladder;
-    if (isPublished && (this.#refinesAnother ? this.steps === 0 || this.#isRefinedElsewhere() : this.isOver())) return '';
+    if (isPublished && (this.#refinesAnother ? this.steps === 0 || this.#isRefinedElsewhere() : this.isOver()))
+      return '';
     if (context.canTrain === false) return 'no training rows are shared';
-    if (this.steps === 0) return this.#stepsOfOthers() > 0 ? 'the budget of steps is used up' : 'the budget of steps is 0';
+    if (this.steps === 0)
+      return this.#stepsOfOthers() > 0 ? 'the budget of steps is used up' : 'the budget of steps is 0';
     return this.isOver() ? '' : null;
   }
 

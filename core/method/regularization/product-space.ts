@@ -65,7 +65,12 @@ function inner({ a, b }: Grams): number {
 }
 
 /** Adds factor · (BᵀB′) A′ to a, [r, in], and factor · B′ (A A′ᵀ)ᵀ to b, [out, r]; the Grams are [r, r′]. */
-function addProducts(into: ProductGradients, { a, b, rank, inFeatures, outFeatures }: LoraFactors, gram: Grams, factor: number): void {
+function addProducts(
+  into: ProductGradients,
+  { a, b, rank, inFeatures, outFeatures }: LoraFactors,
+  gram: Grams,
+  factor: number,
+): void {
   const rows = gram.a.length / rank;
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < rank; j++) {

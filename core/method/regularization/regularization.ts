@@ -57,7 +57,9 @@ export type FactorGradients = ReadonlyMap<string, TrainableArrays>;
 export function l2Coefficient(options: RegularisationOptions, step: number, steps: number): number {
   const { schedule, strong, relaxed, strongUntil, relaxedFrom } = options;
   if (!(strong >= 0 && relaxed >= 0 && strongUntil >= 0 && strongUntil <= relaxedFrom && relaxedFrom <= 1)) {
-    throw new RangeError(`regularisation ${JSON.stringify(options)}: expected λ ≥ 0 and 0 ≤ strongUntil ≤ relaxedFrom ≤ 1`);
+    throw new RangeError(
+      `regularisation ${JSON.stringify(options)}: expected λ ≥ 0 and 0 ≤ strongUntil ≤ relaxedFrom ≤ 1`,
+    );
   }
   if (schedule === 'none') return 0;
   const progress = steps > 0 ? step / steps : 1;
@@ -123,7 +125,12 @@ function plus(gradient: Float32Array, slopes: Float32Array, lambda: number): Flo
   return gradient.map((value, i) => value + lambda * slopes[i]!);
 }
 
-function pulled(gradient: Float32Array, values: Float32Array, origin: Float32Array | undefined, lambda: number): Float32Array {
+function pulled(
+  gradient: Float32Array,
+  values: Float32Array,
+  origin: Float32Array | undefined,
+  lambda: number,
+): Float32Array {
   const out = new Float32Array(gradient.length);
   if (!origin) for (let i = 0; i < out.length; i++) out[i] = gradient[i]! + lambda * values[i]!;
   else for (let i = 0; i < out.length; i++) out[i] = gradient[i]! + lambda * (values[i]! - origin[i]!);

@@ -2,7 +2,16 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import { Random } from '../../statistics/random.ts';
 import { propose } from './bayesian-optimization/proposal.ts';
 import { Space } from './bayesian-optimization/space.ts';
-import { ALPHA_BOUNDS, BETA_BOUNDS, COPY, isSamePoint, NOTHING, REVERT, type CoefficientBounds, type Coefficients } from '../fusion/coefficients.ts';
+import {
+  ALPHA_BOUNDS,
+  BETA_BOUNDS,
+  COPY,
+  isSamePoint,
+  NOTHING,
+  REVERT,
+  type CoefficientBounds,
+  type Coefficients,
+} from '../fusion/coefficients.ts';
 import { fleetObservations, type FleetSearches } from './fleet-prior.ts';
 import type { SearchRecord } from './relative-losses.ts';
 import { compare, isWithinNoise, looks, type MeasuredRows } from './search-race.ts';
@@ -189,8 +198,10 @@ class Search {
       named: this.#named.map(({ alpha, beta }) => [alpha, beta]),
       seed: this.#task.seed,
     });
-    const rows = FUSION_ROWS + this.#records.reduce((sum, { rowLosses }) => sum + rowLosses.length, 0) / this.#contenders.length;
-    if (this.#proposals++ < this.#undoubted || improvement >= this.#worthOf(rows)) return { alpha: point[0]!, beta: point[1]! };
+    const rows =
+      FUSION_ROWS + this.#records.reduce((sum, { rowLosses }) => sum + rowLosses.length, 0) / this.#contenders.length;
+    if (this.#proposals++ < this.#undoubted || improvement >= this.#worthOf(rows))
+      return { alpha: point[0]!, beta: point[1]! };
     this.stopped = 'not_worthwhile';
     return null;
   }
@@ -226,7 +237,9 @@ class Search {
     if (!this.#racing) return coefficientsOf(winner);
     const left = this.#contenders.filter(({ isBeaten }) => !isBeaten);
     const measured = left.filter(({ rows }) => rows >= winner.rows);
-    const best = measured.reduce((least, next) => (sumOf(next, winner.rows) < sumOf(least, winner.rows) ? next : least));
+    const best = measured.reduce((least, next) =>
+      sumOf(next, winner.rows) < sumOf(least, winner.rows) ? next : least,
+    );
     const named = [COPY, ...this.#named].map((point) => left.find((contender) => isSamePoint(contender, point)));
     return coefficientsOf(named.find((contender) => contender && isWithinNoise(contender, best, this.#tokens)) ?? best);
   }
@@ -238,7 +251,14 @@ class Search {
   }
 
   #contender({ alpha, beta }: Coefficients): Contender {
-    const contender = { alpha, beta, rows: 0, losses: new Float64Array(this.#order.length), adapter: null, isBeaten: false };
+    const contender = {
+      alpha,
+      beta,
+      rows: 0,
+      losses: new Float64Array(this.#order.length),
+      adapter: null,
+      isBeaten: false,
+    };
     this.#contenders.push(contender);
     return contender;
   }
@@ -264,7 +284,8 @@ class Search {
     const added = Array.from(await task.rowLosses(contender.adapter, this.#order.slice(contender.rows, rows)));
     const sum = added.reduce((total, loss) => total + loss, sumOf(contender));
     const loss = sum / this.#tokens.slice(0, rows).reduce((total, count) => total + count, 0);
-    if (!Number.isFinite(loss)) throw new RangeError(`loss at alpha ${alpha}, beta ${beta} is ${loss}, expected a finite number`);
+    if (!Number.isFinite(loss))
+      throw new RangeError(`loss at alpha ${alpha}, beta ${beta} is ${loss}, expected a finite number`);
     return { alpha, beta, rows, loss, ms: task.now() - start, rowLosses: added };
   }
 

@@ -9,7 +9,8 @@ import { relativeLosses, toObservations, type RelativeLoss, type SearchRecord } 
 export type FleetSearches = readonly (readonly SearchRecord[])[];
 
 /** What a search's model is told of itself and of the fleet. */
-export type FleetObservations = Required<Pick<SurrogateOptions, 'observations' | 'others'>> & Pick<SurrogateOptions, 'contexts'>;
+export type FleetObservations = Required<Pick<SurrogateOptions, 'observations' | 'others'>> &
+  Pick<SurrogateOptions, 'contexts'>;
 
 /** Points of all other searches together that the model takes: its time grows with their cube. */
 const MOST_POINTS = 48;
@@ -30,7 +31,11 @@ export function fleetObservations(searches: FleetSearches, own: readonly SearchR
   const known = told.filter((one): one is Told & { context: number } => one.context !== null);
   const distance = (one: { readonly context: number }): number => Math.abs(one.context - context);
   const near = fitting(known.sort((a, b) => distance(a) - distance(b) || byMost(a, b)));
-  return { observations, others: near.map(({ points }) => points), contexts: [context, ...near.map((one) => one.context)] };
+  return {
+    observations,
+    others: near.map(({ points }) => points),
+    contexts: [context, ...near.map((one) => one.context)],
+  };
 }
 
 /**

@@ -87,5 +87,8 @@ function isDeeper(a: MeasuredPoint, b: MeasuredPoint): boolean {
 function logRatio(a: MeasuredPoint, b: MeasuredPoint): { readonly value: number; readonly rows: number } {
   const rows = Math.max(...[...a.losses.keys()].filter((count) => b.losses.has(count)));
   const [lossA, lossB] = [a.losses.get(rows)!, b.losses.get(rows)!];
-  return { value: Math.log(Math.max(lossA, LEAST * lossB, Number.MIN_VALUE) / Math.max(lossB, Number.MIN_VALUE)), rows };
+  return {
+    value: Math.log(Math.max(lossA, LEAST * lossB, Number.MIN_VALUE) / Math.max(lossB, Number.MIN_VALUE)),
+    rows,
+  };
 }

@@ -62,7 +62,11 @@ export function isWithinNoise(point: MeasuredRows, other: MeasuredRows, tokens: 
 
 function commonRows(before: MeasuredRows, after: MeasuredRows, tokens: readonly number[]): PairedLosses {
   const rows = Math.min(before.rows, after.rows);
-  return { before: before.losses.subarray(0, rows), after: after.losses.subarray(0, rows), tokens: tokens.slice(0, rows) };
+  return {
+    before: before.losses.subarray(0, rows),
+    after: after.losses.subarray(0, rows),
+    tokens: tokens.slice(0, rows),
+  };
 }
 
 function sum(values: ArrayLike<number>): number {

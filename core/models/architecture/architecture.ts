@@ -3,7 +3,6 @@ import { ARCHITECTURES } from './architecture-table.ts';
 import type { ModelConfig } from '../config/model-config.ts';
 import type { Projection } from '../lora/projections.ts';
 
-
 /** A tensor that a base model's files must hold, by its Hugging Face name. */
 export interface WeightSpec {
   readonly name: string;
@@ -83,7 +82,9 @@ function layerWeights(config: ModelConfig, layer: number): WeightSpec[] {
 function layerNorms(config: ModelConfig): WeightSpec[] {
   const { norms, queryKeyNorm } = architectureOf(config);
   const names = [norms.attention.input, norms.attention.output, norms.mlp.input, norms.mlp.output];
-  const blocks = names.flatMap((name) => (name === null ? [] : [{ name: `${name}.weight`, shape: [config.hiddenSize] }]));
+  const blocks = names.flatMap((name) =>
+    name === null ? [] : [{ name: `${name}.weight`, shape: [config.hiddenSize] }],
+  );
   if (queryKeyNorm === null) return blocks;
   const features = (heads: number) => (queryKeyNorm === 'head' ? config.headDim : heads * config.headDim);
   return [

@@ -39,7 +39,10 @@ export function rotaryFrequencies(
     case 'linear':
       return frequencies(base).map((frequency) => frequency / ropeScaling.factor);
     case 'dynamic':
-      return frequencies({ theta: dynamicTheta(base, ropeScaling.factor, config.maxPositionEmbeddings, sequenceLength), features });
+      return frequencies({
+        theta: dynamicTheta(base, ropeScaling.factor, config.maxPositionEmbeddings, sequenceLength),
+        features,
+      });
     case 'llama3':
       return frequencies(base).map((frequency) => llama3Frequency(frequency, ropeScaling));
     case 'yarn':

@@ -31,13 +31,22 @@ export interface CreateAdapterOptions extends TargetSelection {
  */
 export function createAdapter(options: CreateAdapterOptions): Adapter {
   const modules = selectTargets(options.base, options);
-  const config = configOf(options, modules.map(({ name }) => name));
-  const settings = loraSettings(config, modules.map(({ name }) => name));
+  const config = configOf(
+    options,
+    modules.map(({ name }) => name),
+  );
+  const settings = loraSettings(
+    config,
+    modules.map(({ name }) => name),
+  );
   const random = Random.fromSeed(options.seed);
   const factors = modules.map((module): [string, LoraFactors] => {
     const { rank, scaling } = settings.get(module.name)!;
     const factors = initialFactors(module, rank, scaling, random);
-    return [module.name, config.useDora ? { ...factors, magnitude: initialMagnitude(module, options.weights) } : factors];
+    return [
+      module.name,
+      config.useDora ? { ...factors, magnitude: initialMagnitude(module, options.weights) } : factors,
+    ];
   });
   return { config, modules: new Map(factors) };
 }
@@ -51,7 +60,16 @@ function configOf(options: CreateAdapterOptions, modules: readonly string[]): Lo
     if (!Number.isFinite(value) || value <= 0) throw new RangeError(`alpha is ${value}, expected a positive number`);
   }
   if (!(dropout >= 0 && dropout < 1)) throw new RangeError(`dropout is ${dropout}, expected at least 0 and below 1`);
-  return { rank, alpha, useRslora, useDora, dropout, targetModules: targetNames(options.base, modules), rankPattern, alphaPattern };
+  return {
+    rank,
+    alpha,
+    useRslora,
+    useDora,
+    dropout,
+    targetModules: targetNames(options.base, modules),
+    rankPattern,
+    alphaPattern,
+  };
 }
 
 function initialFactors(module: AdaptableModule, rank: number, scaling: number, random: Random): LoraFactors {

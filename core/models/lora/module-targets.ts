@@ -15,20 +15,31 @@ export interface TargetSelection {
  * @throws RangeError for a name that is none of the base's, a layer that it does not have, or where nothing is selected;
  *   PatternError for an unusable regular expression
  */
-export function selectTargets(base: ModelConfig, { targetModules, layersToTransform }: TargetSelection): AdaptableModule[] {
+export function selectTargets(
+  base: ModelConfig,
+  { targetModules, layersToTransform }: TargetSelection,
+): AdaptableModule[] {
   const lost = layersToTransform?.find((layer) => layer >= base.numLayers);
-  if (lost !== undefined) throw new RangeError(`layer ${lost} is none of the base, expected 0 to ${base.numLayers - 1}`);
+  if (lost !== undefined)
+    throw new RangeError(`layer ${lost} is none of the base, expected 0 to ${base.numLayers - 1}`);
   const prefixes = layersToTransform?.map((layer) => `model.layers.${layer}.`);
-  const selected = matching(base, targetModules).filter(({ name }) => prefixes?.some((prefix) => name.startsWith(prefix)) ?? true);
+  const selected = matching(base, targetModules).filter(
+    ({ name }) => prefixes?.some((prefix) => name.startsWith(prefix)) ?? true,
+  );
   if (selected.length > 0) return selected;
-  throw new RangeError(`target module ${JSON.stringify(targetModules)} is no linear layer of a ${base.modelType} model`);
+  throw new RangeError(
+    `target module ${JSON.stringify(targetModules)} is no linear layer of a ${base.modelType} model`,
+  );
 }
 
 function matching(base: ModelConfig, targets: readonly string[] | string): AdaptableModule[] {
   const modules = adaptableModules(base);
   if (targets === 'all-linear') return modules;
   if (typeof targets === 'string') {
-    const matches = fullMatches(targets, modules.map(({ name }) => name));
+    const matches = fullMatches(
+      targets,
+      modules.map(({ name }) => name),
+    );
     return modules.filter((_, i) => matches[i]);
   }
   const lost = targets.find((target) => !modules.some(({ name }) => isTargeted(name, [target])));
@@ -44,7 +55,9 @@ function matching(base: ModelConfig, targets: readonly string[] | string): Adapt
 export function targetNames(base: ModelConfig, modules: readonly string[]): string[] {
   const all = countBySuffix(adaptableModules(base).map(({ name }) => name));
   const chosen = countBySuffix(modules);
-  const targets = modules.map((name) => (chosen.get(suffixOf(name)) === all.get(suffixOf(name)) ? suffixOf(name) : name));
+  const targets = modules.map((name) =>
+    chosen.get(suffixOf(name)) === all.get(suffixOf(name)) ? suffixOf(name) : name,
+  );
   return [...new Set(targets)].sort();
 }
 

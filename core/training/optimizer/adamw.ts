@@ -45,7 +45,11 @@ export function adamwUpdate(
   options: Partial<AdamwOptions> = {},
 ): AdamwStep {
   const settings = { ...DEFAULT_ADAMW, ...options, learningRate, step: state.step + 1 };
-  const matched = [...parameters].map(([name, values]) => ({ name, values, gradient: matching(gradients, name, values.length) }));
+  const matched = [...parameters].map(([name, values]) => ({
+    name,
+    values,
+    gradient: matching(gradients, name, values.length),
+  }));
   const updated = matched.map(({ name, values, gradient }) => {
     const moments = { mean: state.mean.get(name)!, variance: state.variance.get(name)! };
     return [name, updatedArray(values, gradient, moments, settings)] as const;

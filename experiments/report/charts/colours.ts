@@ -6,7 +6,8 @@ const PALETTE = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9
 /** The same strategy has the same colour in every chart. */
 export function strategyColours(names: readonly string[], baselines: readonly string[]) {
   const others = names.filter((name) => name !== baselines[0]);
-  const colourOf = (name: string): string => (name === baselines[0] ? COLOURS.other : PALETTE[others.indexOf(name) % PALETTE.length]!);
+  const colourOf = (name: string): string =>
+    name === baselines[0] ? COLOURS.other : PALETTE[others.indexOf(name) % PALETTE.length]!;
   return {
     field: 'strategy',
     type: 'nominal' as const,

@@ -14,13 +14,21 @@ interface Point {
 const SHORT = { accuracy: 'accuracy', exact_match: 'exact match', loss: 'loss' } as const;
 
 /** Best gate value so far against wall time, mean over seeds; a panel for each evolution, task and size. */
-export function qualityChart(jobs: readonly Job[], { strategies, baselines }: { readonly strategies: readonly string[]; readonly baselines: readonly string[] }): TopLevelSpec {
+export function qualityChart(
+  jobs: readonly Job[],
+  { strategies, baselines }: { readonly strategies: readonly string[]; readonly baselines: readonly string[] },
+): TopLevelSpec {
   const values = qualityPoints(jobs);
   const targets = [...new Set(values.map(({ panel }) => panel))].flatMap((panel) => {
     const known = jobs.filter((job) => panelOf(job) === panel).flatMap(({ cell }) => cell.target ?? []);
     return known.length === 0 ? [] : [{ panel, value: mean(known) }];
   });
-  const y = { field: 'value', type: 'quantitative' as const, title: 'best on the gate rows so far', scale: { zero: false } };
+  const y = {
+    field: 'value',
+    type: 'quantitative' as const,
+    title: 'best on the gate rows so far',
+    scale: { zero: false },
+  };
   return {
     data: { values: [...values, ...targets] },
     facet: { field: 'panel', type: 'nominal', title: null, sort: null },
@@ -30,7 +38,10 @@ export function qualityChart(jobs: readonly Job[], { strategies, baselines }: { 
       height: 200,
       encoding: { y },
       layer: [
-        { transform: [{ filter: '!isValid(datum.strategy)' }], mark: { type: 'rule', strokeDash: [5, 3], color: '#D55E00' } },
+        {
+          transform: [{ filter: '!isValid(datum.strategy)' }],
+          mark: { type: 'rule', strokeDash: [5, 3], color: '#D55E00' },
+        },
         {
           transform: [{ filter: 'isValid(datum.strategy)' }],
           mark: { type: 'line', interpolate: 'step-after', point: { size: 14 }, strokeWidth: 2 },
@@ -54,7 +65,12 @@ export function qualityPoints(jobs: readonly Job[]): Point[] {
     const start = Math.max(...paths.map((path) => path[0]!.at));
     const times = [...new Set(paths.flat().map(({ at }) => at))].filter((at) => at >= start).sort((a, b) => a - b);
     const valueAt = (at: number): number => mean(paths.map((path) => path.findLast((one) => one.at <= at)!.value));
-    return times.map((at) => ({ strategy: members[0]!.cell.strategy, panel: panelOf(members[0]!), seconds: at / 1000, value: valueAt(at) }));
+    return times.map((at) => ({
+      strategy: members[0]!.cell.strategy,
+      panel: panelOf(members[0]!),
+      seconds: at / 1000,
+      value: valueAt(at),
+    }));
   });
 }
 

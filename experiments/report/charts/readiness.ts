@@ -12,10 +12,19 @@ interface Point {
 }
 
 /** Share of the jobs that are ready by a time; a tick where jobs were given up. */
-export function readinessChart(jobs: readonly Job[], { strategies, baselines }: { readonly strategies: readonly string[]; readonly baselines: readonly string[] }): TopLevelSpec {
+export function readinessChart(
+  jobs: readonly Job[],
+  { strategies, baselines }: { readonly strategies: readonly string[]; readonly baselines: readonly string[] },
+): TopLevelSpec {
   const values = readinessPoints(jobs, strategies);
   const colour = strategyColours(strategies, baselines);
-  const y = { field: 'ready', type: 'quantitative' as const, title: 'share of jobs ready', scale: { domain: [0, 1] }, axis: { format: '%', tickCount: 5 } };
+  const y = {
+    field: 'ready',
+    type: 'quantitative' as const,
+    title: 'share of jobs ready',
+    scale: { domain: [0, 1] },
+    axis: { format: '%', tickCount: 5 },
+  };
   return {
     data: { values },
     facet: { column: { field: 'evolution', type: 'nominal', title: null, sort: null } },
@@ -25,7 +34,10 @@ export function readinessChart(jobs: readonly Job[], { strategies, baselines }: 
       encoding: { x: secondsAxis('time to readiness, s'), y, color: colour },
       layer: [
         { mark: { type: 'line', interpolate: 'step-after', strokeWidth: 2 } },
-        { transform: [{ filter: 'datum.gaveUp > 0' }], mark: { type: 'tick', orient: 'vertical', thickness: 2, height: 12 } },
+        {
+          transform: [{ filter: 'datum.gaveUp > 0' }],
+          mark: { type: 'tick', orient: 'vertical', thickness: 2, height: 12 },
+        },
       ],
     },
   } as TopLevelSpec;
@@ -37,9 +49,17 @@ export function readinessPoints(jobs: readonly Job[], strategies: readonly strin
   const begin = Math.min(...jobs.map(({ ttr }) => ttr.ms)) / 2;
   return evolutions.flatMap((evolution) =>
     strategies.flatMap((strategy) => {
-      const own = jobs.filter(({ cell }) => cell.evolution === evolution && cell.strategy === strategy).map(({ ttr }) => ttr);
+      const own = jobs
+        .filter(({ cell }) => cell.evolution === evolution && cell.strategy === strategy)
+        .map(({ ttr }) => ttr);
       if (own.length === 0) return [];
-      return readinessCurve(own).map(({ ms, share: ready, gaveUp }) => ({ strategy, evolution, seconds: (ms || begin) / 1000, ready, gaveUp }));
+      return readinessCurve(own).map(({ ms, share: ready, gaveUp }) => ({
+        strategy,
+        evolution,
+        seconds: (ms || begin) / 1000,
+        ready,
+        gaveUp,
+      }));
     }),
   );
 }

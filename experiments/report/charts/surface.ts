@@ -4,15 +4,32 @@ import type { SurfaceRecord } from '../../records.ts';
 import type { Job } from '../summary.ts';
 
 /** Loss over α and β, with the points that a search tried, in their order. */
-export function surfaceChart({ points, task, evolution, strategy }: SurfaceRecord, path: readonly { readonly alpha: number; readonly beta: number }[]): TopLevelSpec {
+export function surfaceChart(
+  { points, task, evolution, strategy }: SurfaceRecord,
+  path: readonly { readonly alpha: number; readonly beta: number }[],
+): TopLevelSpec {
   const half = (axis: 'alpha' | 'beta'): number => gridStep(points.map((point) => point[axis])) / 2;
   const [alpha, beta] = [half('alpha'), half('beta')];
-  const cells = points.map((point) => ({ ...point, alphaFrom: point.alpha - alpha, alphaTo: point.alpha + alpha, betaFrom: point.beta - beta, betaTo: point.beta + beta }));
-  const axis = (field: string, title: string) => ({ field, type: 'quantitative' as const, title, scale: { zero: false, nice: false } });
+  const cells = points.map((point) => ({
+    ...point,
+    alphaFrom: point.alpha - alpha,
+    alphaTo: point.alpha + alpha,
+    betaFrom: point.beta - beta,
+    betaTo: point.beta + beta,
+  }));
+  const axis = (field: string, title: string) => ({
+    field,
+    type: 'quantitative' as const,
+    title,
+    scale: { zero: false, nice: false },
+  });
   const order = { field: 'number', type: 'quantitative' as const };
   const at = { x: axis('beta', 'β'), y: axis('alpha', 'α') };
   return {
-    title: { text: `Loss on the search rows: ${task}, ${evolution}`, subtitle: `Points of ${strategy}'s search in their order; (α 1, β 0) is the copy, (1, −1) revert.` },
+    title: {
+      text: `Loss on the search rows: ${task}, ${evolution}`,
+      subtitle: `Points of ${strategy}'s search in their order; (α 1, β 0) is the copy, (1, −1) revert.`,
+    },
     width: 460,
     height: 340,
     layer: [
@@ -24,7 +41,12 @@ export function surfaceChart({ points, task, evolution, strategy }: SurfaceRecor
           x2: { field: 'betaTo' },
           y: axis('alphaFrom', 'α'),
           y2: { field: 'alphaTo' },
-          color: { field: 'loss', type: 'quantitative', title: 'nats a token', scale: { scheme: 'viridis', reverse: true, type: 'log' } },
+          color: {
+            field: 'loss',
+            type: 'quantitative',
+            title: 'nats a token',
+            scale: { scheme: 'viridis', reverse: true, type: 'log' },
+          },
         },
       },
       {
@@ -32,7 +54,16 @@ export function surfaceChart({ points, task, evolution, strategy }: SurfaceRecor
         encoding: at,
         layer: [
           { mark: { type: 'line', color: COLOURS.background, strokeWidth: 1.5 }, encoding: { order } },
-          { mark: { type: 'point', filled: true, size: 160, color: COLOURS.background, opacity: 1, stroke: COLOURS.ink } },
+          {
+            mark: {
+              type: 'point',
+              filled: true,
+              size: 160,
+              color: COLOURS.background,
+              opacity: 1,
+              stroke: COLOURS.ink,
+            },
+          },
           { mark: { type: 'text', fontSize: 9, color: COLOURS.ink }, encoding: { text: order } },
         ],
       },

@@ -157,10 +157,18 @@ async function* checkFormat(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<U
 }
 
 function refused(path: string, reason: string): AppError {
-  return unprocessable('invalid_archive', `archive entry ${JSON.stringify(path.slice(0, 200))} ${reason}`, { entry: path.slice(0, 200) });
+  return unprocessable('invalid_archive', `archive entry ${JSON.stringify(path.slice(0, 200))} ${reason}`, {
+    entry: path.slice(0, 200),
+  });
 }
 
 function unreadable(cause?: Error): AppError {
-  const reason = cause === undefined ? 'it does not begin with a tar header (compressed ones are not taken)' : cause.message;
-  return new AppError({ code: 'invalid_archive', status: 422, message: `the body is not a whole tar archive: ${reason}`, cause });
+  const reason =
+    cause === undefined ? 'it does not begin with a tar header (compressed ones are not taken)' : cause.message;
+  return new AppError({
+    code: 'invalid_archive',
+    status: 422,
+    message: `the body is not a whole tar archive: ${reason}`,
+    cause,
+  });
 }

@@ -49,7 +49,10 @@ export async function copyAdapterFiles(from: string, to: string, limits = ADAPTE
     await writeHashed(join(to, name), readPlainFile(source));
     copied.add(name);
   }
-  if (!copied.has('adapter_model.safetensors') && (await lstat(join(from, PICKLED_WEIGHTS)).catch(() => null)) !== null) {
+  if (
+    !copied.has('adapter_model.safetensors') &&
+    (await lstat(join(from, PICKLED_WEIGHTS)).catch(() => null)) !== null
+  ) {
     throw unusable(PICKLED_WEIGHTS, `${PICKLED_WEIGHTS} ${PICKLE_ADVICE}`, 'pickle_refused');
   }
   requireFiles(copied);
@@ -78,5 +81,7 @@ export function checkSize(name: AdapterFile, bytes: number, maxBytes: number): v
 }
 
 function notPlain(name: string): AppError {
-  return unprocessable('not_a_plain_file', `${name} is a link, device or the like, expected a plain file`, { file: name });
+  return unprocessable('not_a_plain_file', `${name} is a link, device or the like, expected a plain file`, {
+    file: name,
+  });
 }

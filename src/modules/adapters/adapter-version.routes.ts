@@ -92,7 +92,8 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
         tags,
         operationId: 'downloadAdapterVersion',
         summary: 'Download an adapter version',
-        description: 'A tar archive of the PEFT folder, as serving engines load it, with its manifest readapt.json if it has one.',
+        description:
+          'A tar archive of the PEFT folder, as serving engines load it, with its manifest readapt.json if it has one.',
         params: AdapterVersionParams,
         response: { 200: VersionArchive, 304: Type.Null({ description: 'The client has it already.' }) },
       },

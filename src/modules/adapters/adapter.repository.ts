@@ -1,4 +1,11 @@
-import { isForeignKeyViolation, isUniqueViolation, type Database, type Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
+import {
+  isForeignKeyViolation,
+  isUniqueViolation,
+  type Database,
+  type Prisma,
+  type Queryable,
+  type Transaction,
+} from '../../lib/database.ts';
 import { conflict, notFound } from '../../lib/errors.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
 import type { ListAdaptersQuery } from './adapter.schemas.ts';
@@ -39,7 +46,11 @@ export function createAdapterRepository(db: Database) {
       const { where, ...page } = pageArguments(query);
       const name = query.name === undefined ? {} : { name: query.name };
       const given = ownedBy(query.tenant_id ?? null);
-      return tx.adapter.findMany({ ...page, where: { AND: [where, ownedBy(tenantId), given, name] }, include: WITH_LATEST });
+      return tx.adapter.findMany({
+        ...page,
+        where: { AND: [where, ownedBy(tenantId), given, name] },
+        include: WITH_LATEST,
+      });
     },
 
     /** Adds the next version of an adapter; those who add one at the same time wait for each other. */

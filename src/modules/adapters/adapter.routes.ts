@@ -27,8 +27,11 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       },
     },
     (request, reply) =>
-      answerOnce<Adapter>(request, reply, ({ id }) => ({ status: 201, location: `/v1/adapters/${id}` }), (record) =>
-        service.create(request.body, tenantScope(request), record),
+      answerOnce<Adapter>(
+        request,
+        reply,
+        ({ id }) => ({ status: 201, location: `/v1/adapters/${id}` }),
+        (record) => service.create(request.body, tenantScope(request), record),
       ),
   );
   app.get(
@@ -49,7 +52,13 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     '/adapters/:id',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { tags, operationId: 'getAdapter', summary: 'Get an adapter', params: AdapterParams, response: { 200: Adapter } },
+      schema: {
+        tags,
+        operationId: 'getAdapter',
+        summary: 'Get an adapter',
+        params: AdapterParams,
+        response: { 200: Adapter },
+      },
     },
     (request) => service.get(request.params.id, tenantScope(request)),
   );

@@ -11,7 +11,8 @@ const MaxNegativeFlips = Type.Optional(
   Type.Number({
     minimum: 0,
     maximum: 1,
-    description: 'Share of the test rows that the old version has right and the new one may have wrong; not for a loss. Default: any.',
+    description:
+      'Share of the test rows that the old version has right and the new one may have wrong; not for a loss. Default: any.',
   }),
 );
 
@@ -28,7 +29,9 @@ export const Gate = Type.Union(
     Type.Object(
       {
         kind: Type.Literal('relative'),
-        margin: Type.Number({ description: 'May be worse than the old version on the old base by so much, value by value.' }),
+        margin: Type.Number({
+          description: 'May be worse than the old version on the old base by so much, value by value.',
+        }),
         max_negative_flips: MaxNegativeFlips,
       },
       { additionalProperties: false },
@@ -37,7 +40,8 @@ export const Gate = Type.Union(
       {
         kind: Type.Literal('non_inferiority'),
         margin: Type.Number({
-          description: 'The confidence bound of the difference to the old version, on the same rows, may be worse by so much.',
+          description:
+            'The confidence bound of the difference to the old version, on the same rows, may be worse by so much.',
         }),
         confidence: Type.Optional(
           Type.Number({
@@ -59,7 +63,7 @@ export type Gate = Static<typeof Gate>;
 const BaseVersionReference = Type.String({
   minLength: 1,
   maxLength: 100,
-  description: 'Identifier of a version of the adapter\'s base model, or its version text.',
+  description: "Identifier of a version of the adapter's base model, or its version text.",
 });
 
 export const FolderSource = Type.Object(
@@ -85,37 +89,43 @@ export const CreateAdapter = Type.Object(
 );
 export type CreateAdapter = Static<typeof CreateAdapter>;
 
-export const AdapterVersion = Type.Object({
-  id: Id('adapterVersion'),
-  adapter_id: Id('adapter'),
-  tenant_id: Id('tenant'),
-  number: Type.Integer({ description: 'Counts up from 1 within the adapter.' }),
-  base_model_version_id: Id('baseVersion'),
-  parent_version_id: Nullable(Id('adapterVersion')),
-  origin: Type.String({ description: '`imported` or `adapted`.' }),
-  digest: Type.String({ description: 'Of the folder; the ETag of the download.' }),
-  rank: Type.Integer(),
-  alpha: Type.Number(),
-  strategy: Nullable(Type.String()),
-  fusion_alpha: Nullable(Type.Number()),
-  fusion_beta: Nullable(Type.Number()),
-  metrics: Nullable(Type.Record(Type.String(), Type.Unknown())),
-  job_id: Nullable(Id('job')),
-  created_at: Timestamp,
-}, { title: 'AdapterVersion' });
+export const AdapterVersion = Type.Object(
+  {
+    id: Id('adapterVersion'),
+    adapter_id: Id('adapter'),
+    tenant_id: Id('tenant'),
+    number: Type.Integer({ description: 'Counts up from 1 within the adapter.' }),
+    base_model_version_id: Id('baseVersion'),
+    parent_version_id: Nullable(Id('adapterVersion')),
+    origin: Type.String({ description: '`imported` or `adapted`.' }),
+    digest: Type.String({ description: 'Of the folder; the ETag of the download.' }),
+    rank: Type.Integer(),
+    alpha: Type.Number(),
+    strategy: Nullable(Type.String()),
+    fusion_alpha: Nullable(Type.Number()),
+    fusion_beta: Nullable(Type.Number()),
+    metrics: Nullable(Type.Record(Type.String(), Type.Unknown())),
+    job_id: Nullable(Id('job')),
+    created_at: Timestamp,
+  },
+  { title: 'AdapterVersion' },
+);
 export type AdapterVersion = Static<typeof AdapterVersion>;
 
-export const Adapter = Type.Object({
-  id: Id('adapter'),
-  tenant_id: Id('tenant'),
-  name: Name,
-  base_model: Type.Object({ id: Id('baseModel'), name: Type.String() }),
-  dataset_id: Nullable(Id('dataset')),
-  metric: Metric,
-  gate: Gate,
-  latest_version: Nullable(AdapterVersion),
-  created_at: Timestamp,
-}, { title: 'Adapter' });
+export const Adapter = Type.Object(
+  {
+    id: Id('adapter'),
+    tenant_id: Id('tenant'),
+    name: Name,
+    base_model: Type.Object({ id: Id('baseModel'), name: Type.String() }),
+    dataset_id: Nullable(Id('dataset')),
+    metric: Metric,
+    gate: Gate,
+    latest_version: Nullable(AdapterVersion),
+    created_at: Timestamp,
+  },
+  { title: 'Adapter' },
+);
 export type Adapter = Static<typeof Adapter>;
 
 export const ARCHIVE_TYPE = 'application/x-tar';

@@ -94,7 +94,15 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       },
       tx,
     );
-    const data = { adapter_id: adapter.id, number: row.number, digest: artifact.digest, rank, alpha, targets, parameters };
+    const data = {
+      adapter_id: adapter.id,
+      number: row.number,
+      digest: artifact.digest,
+      rank,
+      alpha,
+      targets,
+      parameters,
+    };
     await recordEvent(tx, { tenantId: adapter.tenantId, type: 'adapter_version.imported', subjectId: row.id, data });
     return toAdapterVersion(row);
   }
@@ -108,7 +116,10 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     if (!(await adapters.datasetExists(body.dataset_id, owner))) throw notFound('dataset', body.dataset_id);
     if (await adapters.isNameTaken(owner, body.name)) throw adapterExists(body.name);
     const { source } = body;
-    return { baseModel, baseVersion: source === undefined ? null : await findBaseVersion(baseModel, source.base_model_version) };
+    return {
+      baseModel,
+      baseVersion: source === undefined ? null : await findBaseVersion(baseModel, source.base_model_version),
+    };
   }
 
   return {
@@ -121,7 +132,9 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       const owner = resolveOwner(scope, body.tenant_id);
       const { baseModel, baseVersion } = await resolveReferences(body, owner);
       if (body.source === undefined || baseVersion === null) {
-        return withTransaction(db, (tx) => recorded(tx, insertAdapter(owner, body, { modelId: baseModel.id }, tx), record));
+        return withTransaction(db, (tx) =>
+          recorded(tx, insertAdapter(owner, body, { modelId: baseModel.id }, tx), record),
+        );
       }
       const imported = await importAdapter(deps, body.source, baseVersion.path);
       const base = { modelId: baseModel.id, versionId: baseVersion.id, imported };

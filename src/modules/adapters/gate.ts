@@ -7,7 +7,8 @@ import type { Gate, Metric } from './adapter.schemas.ts';
  */
 export function checkGate(metric: Metric, gate: Gate): void {
   if (metric === 'loss' && gate.max_negative_flips !== undefined) {
-    const message = 'gate.max_negative_flips is given, expected none for metric loss: a loss has no right and wrong rows';
+    const message =
+      'gate.max_negative_flips is given, expected none for metric loss: a loss has no right and wrong rows';
     throw unprocessable('invalid_gate', message, { field: 'gate.max_negative_flips' });
   }
   const [name, value] = gate.kind === 'absolute' ? ['target', gate.target] : ['margin', gate.margin];

@@ -16,14 +16,33 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
     '/api-keys',
     {
       config: { idempotencySecrets: ['key'], problems: [404] },
-      schema: { tags, operationId: 'createApiKey', summary: 'Create a key; it is shown once', body: CreateApiKey, response: { 201: CreatedApiKey } },
+      schema: {
+        tags,
+        operationId: 'createApiKey',
+        summary: 'Create a key; it is shown once',
+        body: CreateApiKey,
+        response: { 201: CreatedApiKey },
+      },
     },
     (request, reply) =>
-      answerOnce<CreatedApiKey>(request, reply, () => ({ status: 201 }), (record) => service.create(request.body, tenantScope(request), record)),
+      answerOnce<CreatedApiKey>(
+        request,
+        reply,
+        () => ({ status: 201 }),
+        (record) => service.create(request.body, tenantScope(request), record),
+      ),
   );
   app.get(
     '/api-keys',
-    { schema: { tags, operationId: 'listApiKeys', summary: 'List keys, newest first', querystring: ListApiKeys, response: { 200: pageOf(ApiKey) } } },
+    {
+      schema: {
+        tags,
+        operationId: 'listApiKeys',
+        summary: 'List keys, newest first',
+        querystring: ListApiKeys,
+        response: { 200: pageOf(ApiKey) },
+      },
+    },
     (request) => service.list(request.query, tenantScope(request)),
   );
   app.delete(

@@ -22,10 +22,13 @@ const properties = {
 export const ApiKey = Type.Object(properties, { title: 'ApiKey' });
 export type ApiKey = Static<typeof ApiKey>;
 
-export const CreatedApiKey = Type.Object({
-  ...properties,
-  key: Nullable(Type.String({ description: 'The whole key. Shown once: a replayed answer has null here.' })),
-}, { title: 'CreatedApiKey' });
+export const CreatedApiKey = Type.Object(
+  {
+    ...properties,
+    key: Nullable(Type.String({ description: 'The whole key. Shown once: a replayed answer has null here.' })),
+  },
+  { title: 'CreatedApiKey' },
+);
 export type CreatedApiKey = Static<typeof CreatedApiKey>;
 
 export const CreateApiKey = Type.Object(

@@ -29,7 +29,11 @@ export function createApiKeyService({ db }: { db: Database }) {
 
   return {
     /** @throws AppError 403, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
-    async create(request: CreateApiKey, scope: string | null, record: RecordAnswer<CreatedApiKey>): Promise<CreatedApiKey> {
+    async create(
+      request: CreateApiKey,
+      scope: string | null,
+      record: RecordAnswer<CreatedApiKey>,
+    ): Promise<CreatedApiKey> {
       const tenantId = ownerOf(request, scope);
       const expiresAt = expiryOf(request);
       return withTransaction(db, async (tx) => {
@@ -76,8 +80,10 @@ export function createApiKeyService({ db }: { db: Database }) {
 function ownerOf(request: CreateApiKey, scope: string | null): string | null {
   const wantsOperator = request.scopes.includes(OPERATOR_SCOPE);
   if (scope !== null) {
-    if (wantsOperator) throw new AppError({ code: 'forbidden', status: 403, message: 'only an operator can create operator keys' });
-    if (request.tenant_id === null) throw new AppError({ code: 'forbidden', status: 403, message: "a tenant cannot create the operator's keys" });
+    if (wantsOperator)
+      throw new AppError({ code: 'forbidden', status: 403, message: 'only an operator can create operator keys' });
+    if (request.tenant_id === null)
+      throw new AppError({ code: 'forbidden', status: 403, message: "a tenant cannot create the operator's keys" });
     if (request.tenant_id !== undefined && request.tenant_id !== scope) throw notFound('tenant', request.tenant_id);
     return scope;
   }

@@ -22,16 +22,33 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     '/base-models',
     {
       onRequest: requireOperator,
-      schema: { tags, operationId: 'createBaseModel', summary: 'Create a base model', body: CreateBaseModel, response: { 201: BaseModel } },
+      schema: {
+        tags,
+        operationId: 'createBaseModel',
+        summary: 'Create a base model',
+        body: CreateBaseModel,
+        response: { 201: BaseModel },
+      },
     },
     (request, reply) =>
-      answerOnce<BaseModel>(request, reply, ({ id }) => ({ status: 201, location: `/v1/base-models/${id}` }), (record) => service.create(request.body, record)),
+      answerOnce<BaseModel>(
+        request,
+        reply,
+        ({ id }) => ({ status: 201, location: `/v1/base-models/${id}` }),
+        (record) => service.create(request.body, record),
+      ),
   );
   app.get(
     '/base-models',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { tags, operationId: 'listBaseModels', summary: 'List base models, newest first', querystring: PageQuery, response: { 200: pageOf(BaseModel) } },
+      schema: {
+        tags,
+        operationId: 'listBaseModels',
+        summary: 'List base models, newest first',
+        querystring: PageQuery,
+        response: { 200: pageOf(BaseModel) },
+      },
     },
     (request) => service.list(request.query),
   );
@@ -39,7 +56,13 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     '/base-models/:model',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { tags, operationId: 'getBaseModel', summary: 'Get a base model', params: BaseModelParams, response: { 200: BaseModel } },
+      schema: {
+        tags,
+        operationId: 'getBaseModel',
+        summary: 'Get a base model',
+        params: BaseModelParams,
+        response: { 200: BaseModel },
+      },
     },
     (request) => service.get(request.params.model),
   );
@@ -58,7 +81,9 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       },
     },
     (request, reply) =>
-      answerOnce<CreatedBaseVersion>(request, reply, headOfVersion, (record) => service.addVersion(request.params.model, request.body, record)),
+      answerOnce<CreatedBaseVersion>(request, reply, headOfVersion, (record) =>
+        service.addVersion(request.params.model, request.body, record),
+      ),
   );
   app.get(
     '/base-models/:model/versions',
@@ -79,7 +104,13 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     '/base-model-versions/:id',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { tags, operationId: 'getBaseModelVersion', summary: 'Get a version', params: BaseVersionParams, response: { 200: BaseVersion } },
+      schema: {
+        tags,
+        operationId: 'getBaseModelVersion',
+        summary: 'Get a version',
+        params: BaseVersionParams,
+        response: { 200: BaseVersion },
+      },
     },
     (request) => service.getVersion(request.params.id, tenantScope(request)),
   );

@@ -2,7 +2,10 @@ import Type, { type Static } from 'typebox';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { Rollout, RolloutOptions } from '../rollouts/index.ts';
 
-export const BaseModel = Type.Object({ id: Id('baseModel'), name: Name, created_at: Timestamp }, { title: 'BaseModel' });
+export const BaseModel = Type.Object(
+  { id: Id('baseModel'), name: Name, created_at: Timestamp },
+  { title: 'BaseModel' },
+);
 export type BaseModel = Static<typeof BaseModel>;
 
 export const CreateBaseModel = Type.Object({ name: Name }, { title: 'CreateBaseModel', additionalProperties: false });
@@ -12,21 +15,24 @@ export const BaseModelParams = Type.Object({
   model: Type.String({ minLength: 1, maxLength: 100, description: 'Identifier or name of a base model.' }),
 });
 
-export const BaseVersion = Type.Object({
-  id: Id('baseVersion'),
-  base_model_id: Id('baseModel'),
-  base_model: Name,
-  version: Name,
-  path: Nullable(Type.String({ description: 'Folder of the files; null for tenants.' })),
-  state: Type.Enum(['registered', 'verified', 'failed'] as const, {
-    description: 'registered: files named; verified: read in full; failed: see `error`.',
-  }),
-  architecture: Nullable(Type.String({ description: '`model_type` of config.json.' })),
-  fingerprint: Nullable(Type.String()),
-  parameters: Nullable(Type.Integer()),
-  error: Nullable(Type.Object({}, { additionalProperties: true })),
-  created_at: Timestamp,
-}, { title: 'BaseModelVersion' });
+export const BaseVersion = Type.Object(
+  {
+    id: Id('baseVersion'),
+    base_model_id: Id('baseModel'),
+    base_model: Name,
+    version: Name,
+    path: Nullable(Type.String({ description: 'Folder of the files; null for tenants.' })),
+    state: Type.Enum(['registered', 'verified', 'failed'] as const, {
+      description: 'registered: files named; verified: read in full; failed: see `error`.',
+    }),
+    architecture: Nullable(Type.String({ description: '`model_type` of config.json.' })),
+    fingerprint: Nullable(Type.String()),
+    parameters: Nullable(Type.Integer()),
+    error: Nullable(Type.Object({}, { additionalProperties: true })),
+    created_at: Timestamp,
+  },
+  { title: 'BaseModelVersion' },
+);
 export type BaseVersion = Static<typeof BaseVersion>;
 
 export const CreateBaseVersion = Type.Object(
@@ -47,7 +53,10 @@ export const CreateBaseVersion = Type.Object(
 );
 export type CreateBaseVersion = Static<typeof CreateBaseVersion>;
 
-export const CreatedBaseVersion = Type.Object({ base_model_version: BaseVersion, rollout: Nullable(Rollout) }, { title: 'CreatedBaseModelVersion' });
+export const CreatedBaseVersion = Type.Object(
+  { base_model_version: BaseVersion, rollout: Nullable(Rollout) },
+  { title: 'CreatedBaseModelVersion' },
+);
 export type CreatedBaseVersion = Static<typeof CreatedBaseVersion>;
 
 export const BaseVersionParams = Type.Object({ id: Id('baseVersion') });

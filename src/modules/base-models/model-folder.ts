@@ -17,7 +17,11 @@ const SIZES = ['hidden_size', 'num_hidden_layers', 'num_attention_heads', 'vocab
 export async function readModelFolder(folder: string): Promise<Prisma.InputJsonObject> {
   const config = await readConfig(path.join(folder, 'config.json'));
   if (typeof config.model_type !== 'string' || config.model_type === '') {
-    throw invalid('config.json', `model_type is ${JSON.stringify(config.model_type) ?? 'missing'}`, 'the name of an architecture');
+    throw invalid(
+      'config.json',
+      `model_type is ${JSON.stringify(config.model_type) ?? 'missing'}`,
+      'the name of an architecture',
+    );
   }
   for (const name of SIZES) {
     const value = config[name];
@@ -34,7 +38,8 @@ export async function readModelFolder(folder: string): Promise<Prisma.InputJsonO
 
 async function readConfig(file: string): Promise<Record<string, unknown>> {
   const found = await stat(file).catch(() => null);
-  if (found === null || !found.isFile()) throw invalid('config.json', 'it does not exist', 'a Hugging Face config.json');
+  if (found === null || !found.isFile())
+    throw invalid('config.json', 'it does not exist', 'a Hugging Face config.json');
   if (found.size > MAX_CONFIG_BYTES) {
     throw invalid('config.json', `it has ${found.size} bytes`, `at most ${MAX_CONFIG_BYTES} bytes`);
   }

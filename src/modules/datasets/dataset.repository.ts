@@ -1,4 +1,10 @@
-import { isForeignKeyViolation, isUniqueViolation, type Database, type Prisma, type Queryable } from '../../lib/database.ts';
+import {
+  isForeignKeyViolation,
+  isUniqueViolation,
+  type Database,
+  type Prisma,
+  type Queryable,
+} from '../../lib/database.ts';
 import { conflict, notFound } from '../../lib/errors.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import type { ListDatasetsQuery } from './dataset.schemas.ts';

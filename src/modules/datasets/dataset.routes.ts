@@ -30,7 +30,8 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         tags,
         operationId: 'createDataset',
         summary: 'Upload a dataset',
-        description: 'Streamed and checked line by line. A dataset with a bad line is refused, and nothing of it stays.',
+        description:
+          'Streamed and checked line by line. A dataset with a bad line is refused, and nothing of it stays.',
         querystring: CreateDatasetQuery,
         body: CreateDatasetBody,
         response: { 201: Dataset },
@@ -38,8 +39,11 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     },
     async (request, reply) => {
       const chunks = uploadedBytes(request, DATASET_TYPE, UPLOAD_LIMIT);
-      return answerOnce<Dataset>(request, reply, ({ id }) => ({ status: 201, location: `/v1/datasets/${id}` }), (record) =>
-        service.create(request.query, tenantScope(request), chunks, record),
+      return answerOnce<Dataset>(
+        request,
+        reply,
+        ({ id }) => ({ status: 201, location: `/v1/datasets/${id}` }),
+        (record) => service.create(request.query, tenantScope(request), chunks, record),
       );
     },
   );
@@ -61,7 +65,13 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     '/datasets/:id',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { tags, operationId: 'getDataset', summary: 'Get a dataset', params: DatasetParams, response: { 200: Dataset } },
+      schema: {
+        tags,
+        operationId: 'getDataset',
+        summary: 'Get a dataset',
+        params: DatasetParams,
+        response: { 200: Dataset },
+      },
     },
     (request) => service.get(request.params.id, tenantScope(request)),
   );

@@ -2,16 +2,19 @@ import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Name, Timestamp } from '../../lib/schemas.ts';
 
-export const Dataset = Type.Object({
-  id: Id('dataset'),
-  tenant_id: Id('tenant'),
-  name: Name,
-  rows: Type.Integer(),
-  bytes: Type.Integer({ description: 'Of the stored JSONL, in which every row carries its split.' }),
-  splits: Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() }),
-  digest: Type.String({ description: 'SHA-256 of the stored JSONL.' }),
-  created_at: Timestamp,
-}, { title: 'Dataset' });
+export const Dataset = Type.Object(
+  {
+    id: Id('dataset'),
+    tenant_id: Id('tenant'),
+    name: Name,
+    rows: Type.Integer(),
+    bytes: Type.Integer({ description: 'Of the stored JSONL, in which every row carries its split.' }),
+    splits: Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() }),
+    digest: Type.String({ description: 'SHA-256 of the stored JSONL.' }),
+    created_at: Timestamp,
+  },
+  { title: 'Dataset' },
+);
 export type Dataset = Static<typeof Dataset>;
 
 export const CreateDatasetQuery = Type.Object(

@@ -1,4 +1,10 @@
-import { DATASET_SPLITS, DatasetError, parseDataset, type DatasetRow, type DatasetSplit } from '../../../core/formats/dataset/dataset-jsonl.ts';
+import {
+  DATASET_SPLITS,
+  DatasetError,
+  parseDataset,
+  type DatasetRow,
+  type DatasetSplit,
+} from '../../../core/formats/dataset/dataset-jsonl.ts';
 import { assignSplit } from '../../../core/formats/dataset/dataset-split.ts';
 import { unprocessable, type AppError } from '../../lib/errors.ts';
 

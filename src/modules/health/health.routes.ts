@@ -15,7 +15,14 @@ const Readiness = Type.Object({
 const healthRoutes: FastifyPluginAsyncTypebox<{ db: Database; checks: ReadinessChecks }> = async (app, options) => {
   app.get(
     '/healthz',
-    { schema: { tags: ['Service'], operationId: 'getHealth', summary: 'Whether the process is alive', response: { 200: Health } } },
+    {
+      schema: {
+        tags: ['Service'],
+        operationId: 'getHealth',
+        summary: 'Whether the process is alive',
+        response: { 200: Health },
+      },
+    },
     async () => ({ status: 'ok' as const }),
   );
   app.get(

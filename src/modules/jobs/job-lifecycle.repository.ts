@@ -37,7 +37,9 @@ export interface CandidateColumns {
   value: number;
 }
 
-const RETURNED = Prisma.raw('j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt');
+const RETURNED = Prisma.raw(
+  'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt',
+);
 
 /** Locks the row and shows its state before the change. */
 function lockedRow(jobId: string): Prisma.Sql {
@@ -136,7 +138,11 @@ export const jobLifecycleRepository = {
   async end(
     tx: Transaction,
     lease: Lease,
-    end: { state: 'ready' | 'not_ready' | 'failed' | 'cancelled'; error: Prisma.InputJsonObject | null; best: CandidateColumns | null },
+    end: {
+      state: 'ready' | 'not_ready' | 'failed' | 'cancelled';
+      error: Prisma.InputJsonObject | null;
+      best: CandidateColumns | null;
+    },
   ): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`

@@ -64,7 +64,11 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
      * Records a publication: `insertVersion` writes the adapter version in the transaction that makes the job ready,
      * and returns its id.
      */
-    publish: (lease: Lease, candidate: CandidateColumns, insertVersion: (tx: Transaction) => Promise<string>): Promise<string> =>
+    publish: (
+      lease: Lease,
+      candidate: CandidateColumns,
+      insertVersion: (tx: Transaction) => Promise<string>,
+    ): Promise<string> =>
       withTransaction(db, async (tx) => {
         const job = await repository.markReady(tx, lease, candidate);
         if (job === null) throw await leaseLost(tx, lease.jobId);
@@ -102,9 +106,15 @@ export async function advancePhase(tx: Transaction, lease: Lease, phase: JobPhas
 }
 
 /** Cancels all live jobs of a rollout whose row is locked. @returns the jobs that were changed. */
-export async function cancelJobs(tx: Transaction, which: { rolloutId: string } | { jobId: string }): Promise<ChangedJob[]> {
+export async function cancelJobs(
+  tx: Transaction,
+  which: { rolloutId: string } | { jobId: string },
+): Promise<ChangedJob[]> {
   const jobs = await repository.cancel(tx, which);
-  await recordEvents(tx, jobs.filter((job) => job.state !== job.old_state).map((job) => eventOf(job, {})));
+  await recordEvents(
+    tx,
+    jobs.filter((job) => job.state !== job.old_state).map((job) => eventOf(job, {})),
+  );
   return jobs;
 }
 
@@ -112,7 +122,12 @@ export async function cancelJobs(tx: Transaction, which: { rolloutId: string } |
 export async function settleRollout(tx: Transaction, rolloutId: string): Promise<void> {
   const completed = await repository.completeRollout(tx, rolloutId);
   if (completed === null) return;
-  await recordEvent(tx, { tenantId: null, type: 'rollout.completed', subjectId: rolloutId, data: { from: 'adapting' } });
+  await recordEvent(tx, {
+    tenantId: null,
+    type: 'rollout.completed',
+    subjectId: rolloutId,
+    data: { from: 'adapting' },
+  });
 }
 
 async function leaseLost(tx: Transaction, jobId: string): Promise<LeaseLostError> {

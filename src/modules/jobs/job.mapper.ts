@@ -48,7 +48,13 @@ export function toJob(row: JobRow): Job {
   };
 }
 
-export function toMetricPoint(row: { id: bigint; name: string; step: number; value: number; recordedAt: Date }): MetricPoint {
+export function toMetricPoint(row: {
+  id: bigint;
+  name: string;
+  step: number;
+  value: number;
+  recordedAt: Date;
+}): MetricPoint {
   return {
     id: row.id.toString(),
     name: row.name,

@@ -49,7 +49,11 @@ export function createJobRepository(db: Database) {
 
     metricPoints: (jobId: string, query: MetricQuery, tx: Queryable = db) =>
       tx.metricPoint.findMany({
-        where: { jobId, name: query.name, ...(query.since_id === undefined ? {} : { id: { gt: BigInt(query.since_id) } }) },
+        where: {
+          jobId,
+          name: query.name,
+          ...(query.since_id === undefined ? {} : { id: { gt: BigInt(query.since_id) } }),
+        },
         orderBy: { id: 'asc' },
         take: query.limit ?? 1000,
       }),

@@ -13,7 +13,13 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
     '/jobs',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { tags, operationId: 'listJobs', summary: 'List jobs, newest first', querystring: JobQuery, response: { 200: pageOf(Job) } },
+      schema: {
+        tags,
+        operationId: 'listJobs',
+        summary: 'List jobs, newest first',
+        querystring: JobQuery,
+        response: { 200: pageOf(Job) },
+      },
     },
     (request) => service.list(request.query, tenantScope(request)),
   );

@@ -15,43 +15,48 @@ const JobMetric = Type.Object({
   v2_readapt: Nullable(Type.Number({ description: 'The best candidate so far on the new base.' })),
 });
 
-export const Job = Type.Object({
-  id: Id('job'),
-  rollout_id: Id('rollout'),
-  tenant_id: Id('tenant'),
-  adapter_id: Id('adapter'),
-  adapter_name: Type.String(),
-  kind: JobKind,
-  state: Type.Enum(JOB_STATES),
-  phase: Type.Enum(PHASES, { description: 'What the clock runs on, or stopped at.' }),
-  strategy: Type.String(),
-  won_strategy: Nullable(Type.String()),
-  alpha: Nullable(Type.Number()),
-  beta: Nullable(Type.Number()),
-  step: Type.Integer(),
-  total_steps: Type.Integer(),
-  metric: JobMetric,
-  ttr_ms: Nullable(
-    Type.Number({ description: 'From the acceptance of the rollout to the first publication; the sum of the phases.' }),
-  ),
-  phases: Type.Object({
-    queue_wait: Milliseconds,
-    prepare: Milliseconds,
-    evolution: Milliseconds,
-    initialize: Milliseconds,
-    fine_tune: Milliseconds,
-    evaluate: Milliseconds,
-    publish: Milliseconds,
-  }),
-  attempt: Type.Integer({ description: 'How often a worker has taken the job.' }),
-  error: Nullable(Type.Object({ code: Type.String(), message: Type.String() }, { additionalProperties: true })),
-  published_version_id: Nullable(Id('adapterVersion')),
-  created_at: Timestamp,
-  started_at: Nullable(Timestamp),
-  ready_at: Nullable(Timestamp),
-  finished_at: Nullable(Timestamp),
-  updated_at: Timestamp,
-}, { title: 'Job' });
+export const Job = Type.Object(
+  {
+    id: Id('job'),
+    rollout_id: Id('rollout'),
+    tenant_id: Id('tenant'),
+    adapter_id: Id('adapter'),
+    adapter_name: Type.String(),
+    kind: JobKind,
+    state: Type.Enum(JOB_STATES),
+    phase: Type.Enum(PHASES, { description: 'What the clock runs on, or stopped at.' }),
+    strategy: Type.String(),
+    won_strategy: Nullable(Type.String()),
+    alpha: Nullable(Type.Number()),
+    beta: Nullable(Type.Number()),
+    step: Type.Integer(),
+    total_steps: Type.Integer(),
+    metric: JobMetric,
+    ttr_ms: Nullable(
+      Type.Number({
+        description: 'From the acceptance of the rollout to the first publication; the sum of the phases.',
+      }),
+    ),
+    phases: Type.Object({
+      queue_wait: Milliseconds,
+      prepare: Milliseconds,
+      evolution: Milliseconds,
+      initialize: Milliseconds,
+      fine_tune: Milliseconds,
+      evaluate: Milliseconds,
+      publish: Milliseconds,
+    }),
+    attempt: Type.Integer({ description: 'How often a worker has taken the job.' }),
+    error: Nullable(Type.Object({ code: Type.String(), message: Type.String() }, { additionalProperties: true })),
+    published_version_id: Nullable(Id('adapterVersion')),
+    created_at: Timestamp,
+    started_at: Nullable(Timestamp),
+    ready_at: Nullable(Timestamp),
+    finished_at: Nullable(Timestamp),
+    updated_at: Timestamp,
+  },
+  { title: 'Job' },
+);
 export type Job = Static<typeof Job>;
 
 export const JobParams = Type.Object({ id: Id('job') });
@@ -72,13 +77,16 @@ export const JobQuery = Type.Object(
 );
 export type JobQuery = Static<typeof JobQuery>;
 
-export const MetricPoint = Type.Object({
-  id: Type.String(),
-  name: Type.String(),
-  step: Type.Integer(),
-  value: Type.Number(),
-  recorded_at: Timestamp,
-}, { title: 'MetricPoint' });
+export const MetricPoint = Type.Object(
+  {
+    id: Type.String(),
+    name: Type.String(),
+    step: Type.Integer(),
+    value: Type.Number(),
+    recorded_at: Timestamp,
+  },
+  { title: 'MetricPoint' },
+);
 export type MetricPoint = Static<typeof MetricPoint>;
 
 export const MetricQuery = Type.Object(
@@ -91,7 +99,10 @@ export const MetricQuery = Type.Object(
 );
 export type MetricQuery = Static<typeof MetricQuery>;
 
-export const MetricPoints = Type.Object({
-  data: Type.Array(MetricPoint),
-  next_since_id: Nullable(Type.String({ description: 'Pass as since_id for what comes later.' })),
-}, { title: 'MetricPoints' });
+export const MetricPoints = Type.Object(
+  {
+    data: Type.Array(MetricPoint),
+    next_since_id: Nullable(Type.String({ description: 'Pass as since_id for what comes later.' })),
+  },
+  { title: 'MetricPoints' },
+);

@@ -30,7 +30,11 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
       return toPage(await jobs.page(query, scope), query, toJob);
     },
 
-    async metrics(id: string, query: MetricQuery, scope: string | null): Promise<{ data: MetricPoint[]; next_since_id: string | null }> {
+    async metrics(
+      id: string,
+      query: MetricQuery,
+      scope: string | null,
+    ): Promise<{ data: MetricPoint[]; next_since_id: string | null }> {
       await get(id, scope);
       const data = (await jobs.metricPoints(id, query)).map(toMetricPoint);
       return { data, next_since_id: data.at(-1)?.id ?? query.since_id ?? null };

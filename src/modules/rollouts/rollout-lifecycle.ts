@@ -23,7 +23,8 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
      */
     beginAnalysis: (id: string): Promise<RolloutRow | null> =>
       withTransaction(db, async (tx) => {
-        if (await rollouts.move(tx, id, { from: ['planning'], next: 'analyzing' })) await change(tx, id, 'analyzing', { from: 'planning' });
+        if (await rollouts.move(tx, id, { from: ['planning'], next: 'analyzing' }))
+          await change(tx, id, 'analyzing', { from: 'planning' });
         const row = await rollouts.find(id, tx);
         return row?.state === 'analyzing' ? row : null;
       }),
@@ -59,11 +60,20 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
           // The jobs' clocks take over from the rollout's, which must not have ended meanwhile.
           const locked = await rollouts.lock(rollout.id, tx);
           if (locked?.state !== 'analyzing') return null;
-          await createJobRepository(db).plan(tx, rollout.id, rollout.options.strategy, planned.map(({ job }) => job));
+          await createJobRepository(db).plan(
+            tx,
+            rollout.id,
+            rollout.options.strategy,
+            planned.map(({ job }) => job),
+          );
           await rollouts.move(tx, rollout.id, { from: ['analyzing'], next: 'adapting' });
           const entries = planned.filter(({ job }) => job.error === null).map(({ job }) => toEntry(job));
           await writeOutbox(tx, entries);
-          await rollouts.recordPlanned(tx, rollout.id, planned.map(({ job }) => job.id));
+          await rollouts.recordPlanned(
+            tx,
+            rollout.id,
+            planned.map(({ job }) => job.id),
+          );
           await change(tx, rollout.id, 'adapting', { from: 'analyzing', jobs: planned.length });
           await settleRollout(tx, rollout.id);
           return entries;
@@ -86,14 +96,21 @@ function planJobs(
 ): Planned[] {
   const adaptations = sources.map((source) => planned(source, 'adaptation', refusals));
   const able = adaptations.filter(({ job }) => job.error === null).map(({ source }) => source);
-  const controls = chooseControls(able.map((source) => source.adapter_id), options);
+  const controls = chooseControls(
+    able.map((source) => source.adapter_id),
+    options,
+  );
   return [
     ...adaptations,
     ...able.filter((source) => controls.has(source.adapter_id)).map((source) => planned(source, 'control', refusals)),
   ];
 }
 
-function planned(source: SourceRow, kind: PlannedJob['kind'], refusals: ReadonlyMap<string, Prisma.InputJsonObject>): Planned {
+function planned(
+  source: SourceRow,
+  kind: PlannedJob['kind'],
+  refusals: ReadonlyMap<string, Prisma.InputJsonObject>,
+): Planned {
   const noDataset: Prisma.InputJsonObject | null =
     source.dataset_id === null
       ? { code: 'dataset_missing', message: `adapter ${source.adapter_id} has no dataset to measure its readiness on` }

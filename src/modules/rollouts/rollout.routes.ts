@@ -23,13 +23,24 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
       },
     },
     (request, reply) =>
-      answerOnce<Rollout>(request, reply, ({ id }) => ({ status: 202, location: `/v1/rollouts/${id}` }), (record) => service.create(request.body, record)),
+      answerOnce<Rollout>(
+        request,
+        reply,
+        ({ id }) => ({ status: 202, location: `/v1/rollouts/${id}` }),
+        (record) => service.create(request.body, record),
+      ),
   );
   app.get(
     '/rollouts',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { tags, operationId: 'listRollouts', summary: 'List rollouts, newest first', querystring: RolloutQuery, response: { 200: pageOf(Rollout) } },
+      schema: {
+        tags,
+        operationId: 'listRollouts',
+        summary: 'List rollouts, newest first',
+        querystring: RolloutQuery,
+        response: { 200: pageOf(Rollout) },
+      },
     },
     (request) => service.list(request.query, tenantScope(request)),
   );
@@ -37,7 +48,13 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     '/rollouts/:id',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { tags, operationId: 'getRollout', summary: 'Get a rollout, with its jobs by state', params: RolloutParams, response: { 200: Rollout } },
+      schema: {
+        tags,
+        operationId: 'getRollout',
+        summary: 'Get a rollout, with its jobs by state',
+        params: RolloutParams,
+        response: { 200: Rollout },
+      },
     },
     (request) => service.get(request.params.id, tenantScope(request)),
   );
@@ -45,7 +62,13 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     '/rollouts/:id/cancel',
     {
       onRequest: requireOperator,
-      schema: { tags, operationId: 'cancelRollout', summary: 'Cancel a rollout and its jobs', params: RolloutParams, response: { 200: Rollout } },
+      schema: {
+        tags,
+        operationId: 'cancelRollout',
+        summary: 'Cancel a rollout and its jobs',
+        params: RolloutParams,
+        response: { 200: Rollout },
+      },
     },
     (request) => service.cancel(request.params.id),
   );

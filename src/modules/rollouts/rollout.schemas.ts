@@ -2,7 +2,15 @@ import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 
-export const ROLLOUT_STATES = ['planning', 'analyzing', 'adapting', 'paused', 'completed', 'failed', 'cancelled'] as const;
+export const ROLLOUT_STATES = [
+  'planning',
+  'analyzing',
+  'adapting',
+  'paused',
+  'completed',
+  'failed',
+  'cancelled',
+] as const;
 
 /** How the fleet is carried over. Budgets that are left out take the method's defaults. */
 export const RolloutOptions = Type.Object(
@@ -21,7 +29,11 @@ export const RolloutOptions = Type.Object(
       }),
     ),
     max_steps: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 1_000_000, description: 'Optimiser steps at most, of all training of an adapter.' }),
+      Type.Integer({
+        minimum: 0,
+        maximum: 1_000_000,
+        description: 'Optimiser steps at most, of all training of an adapter.',
+      }),
     ),
     batch_size: Type.Optional(Type.Integer({ minimum: 1, maximum: 4096 })),
     learning_rate: Type.Optional(
@@ -49,14 +61,23 @@ export const RolloutOptions = Type.Object(
         description: 'How its strength goes to zero over the steps; none is no penalty.',
       }),
     ),
-    regularise_strength: Type.Optional(Type.Number({ minimum: 0, maximum: 1000, description: 'Its strength at the start.' })),
+    regularise_strength: Type.Optional(
+      Type.Number({ minimum: 0, maximum: 1000, description: 'Its strength at the start.' }),
+    ),
     evaluate_every: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Optimiser steps between two looks at the gate.' }),
     ),
     search_evaluations: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 1000, description: 'Points that the search for α and β may measure, the copy included; 0 for none. Default 6, of relora-paper 12.' }),
+      Type.Integer({
+        minimum: 0,
+        maximum: 1000,
+        description:
+          'Points that the search for α and β may measure, the copy included; 0 for none. Default 6, of relora-paper 12.',
+      }),
     ),
-    search_rows: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Rows that it measures on.' })),
+    search_rows: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Rows that it measures on.' }),
+    ),
     coefficients: Type.Optional(
       Type.Enum(['both', 'alpha', 'beta'] as const, {
         default: 'both',
@@ -83,14 +104,16 @@ export const RolloutOptions = Type.Object(
         exclusiveMinimum: 0,
         maximum: 1,
         default: 1,
-        description: 'Of a rank that may grow: the smallest one is taken that holds this share of the energy Σ σ² of the fused update.',
+        description:
+          'Of a rank that may grow: the smallest one is taken that holds this share of the energy Σ σ² of the fused update.',
       }),
     ),
     refine_steps: Type.Optional(
       Type.Integer({
         minimum: 0,
         maximum: 1_000_000,
-        description: 'Optimiser steps to go on after readiness; only a version that is better beyond noise is published again.',
+        description:
+          'Optimiser steps to go on after readiness; only a version that is better beyond noise is published again.',
       }),
     ),
     patience: Type.Optional(
@@ -117,7 +140,8 @@ export const RolloutOptions = Type.Object(
 export type RolloutOptions = Static<typeof RolloutOptions>;
 
 /** What a rollout's row stores: the options with the defaults that the service itself needs. */
-export type StoredOptions = RolloutOptions & Required<Pick<RolloutOptions, 'strategy' | 'control' | 'control_fraction' | 'seed'>>;
+export type StoredOptions = RolloutOptions &
+  Required<Pick<RolloutOptions, 'strategy' | 'control' | 'control_fraction' | 'seed'>>;
 
 export function withDefaults(options: RolloutOptions): StoredOptions {
   return { strategy: 'auto', control: 'none', control_fraction: 0.5, seed: 0, ...options };
@@ -126,58 +150,73 @@ export function withDefaults(options: RolloutOptions): StoredOptions {
 /** Jobs by state; states without one are left out. */
 const Counts = Type.Record(Type.String(), Type.Integer());
 
-const Summary = Type.Object({
-  adapters: Type.Integer({ description: 'Adapters in the rollout, as far as the caller may see them.' }),
-  ready: Type.Integer(),
-  not_ready: Type.Integer(),
-  failed: Type.Integer(),
-  cancelled: Type.Integer(),
-  median_ttr_ms: Nullable(Type.Number()),
-  makespan_ms: Nullable(
-    Type.Number({ description: 'From acceptance to the end of the last adaptation; controls do not count.' }),
-  ),
-  controls: Type.Integer(),
-  median_speedup: Nullable(
-    Type.Number({
-      description: 'Median over the controlled adapters of control TTR / adaptation TTR, both without the wait in the queue.',
-    }),
-  ),
-}, { title: 'RolloutSummary' });
-
-const Evolution = Type.Object({
-  from_version_id: Id('baseVersion'),
-  state: Type.Enum(['pending', 'ready', 'failed'] as const),
-  drift: Nullable(Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ of the layers that adapters can change.' })),
-  advice: Nullable(
-    Type.Object({
-      verdict: Type.Enum(['reuse', 'revert', 'search', 'retrain', 'incompatible'] as const, {
-        description: 'Where to begin with an adapter of that version; jobs go by their strategy and gates.',
+const Summary = Type.Object(
+  {
+    adapters: Type.Integer({ description: 'Adapters in the rollout, as far as the caller may see them.' }),
+    ready: Type.Integer(),
+    not_ready: Type.Integer(),
+    failed: Type.Integer(),
+    cancelled: Type.Integer(),
+    median_ttr_ms: Nullable(Type.Number()),
+    makespan_ms: Nullable(
+      Type.Number({ description: 'From acceptance to the end of the last adaptation; controls do not count.' }),
+    ),
+    controls: Type.Integer(),
+    median_speedup: Nullable(
+      Type.Number({
+        description:
+          'Median over the controlled adapters of control TTR / adaptation TTR, both without the wait in the queue.',
       }),
-      reasons: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
-    }),
-  ),
-}, { title: 'RolloutEvolution' });
+    ),
+  },
+  { title: 'RolloutSummary' },
+);
+
+const Evolution = Type.Object(
+  {
+    from_version_id: Id('baseVersion'),
+    state: Type.Enum(['pending', 'ready', 'failed'] as const),
+    drift: Nullable(Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ of the layers that adapters can change.' })),
+    advice: Nullable(
+      Type.Object({
+        verdict: Type.Enum(['reuse', 'revert', 'search', 'retrain', 'incompatible'] as const, {
+          description: 'Where to begin with an adapter of that version; jobs go by their strategy and gates.',
+        }),
+        reasons: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
+      }),
+    ),
+  },
+  { title: 'RolloutEvolution' },
+);
 export type RolloutEvolution = Static<typeof Evolution>;
 
-export const Rollout = Type.Object({
-  id: Id('rollout'),
-  base_version_id: Id('baseVersion'),
-  base_model: Type.String(),
-  version: Type.String(),
-  state: Type.Enum(ROLLOUT_STATES),
-  options: RolloutOptions,
-  error: Nullable(
-    Type.Object({ code: Type.String(), message: Type.String() }, { additionalProperties: true, description: 'Why it failed.' }),
-  ),
-  jobs: Counts,
-  controls: Counts,
-  summary: Summary,
-  evolutions: Type.Array(Evolution, { description: 'What changed since each version that adapters come from, as far as it is analysed.' }),
-  accepted_at: Timestamp,
-  planned_at: Nullable(Timestamp),
-  finished_at: Nullable(Timestamp),
-  updated_at: Timestamp,
-}, { title: 'Rollout' });
+export const Rollout = Type.Object(
+  {
+    id: Id('rollout'),
+    base_version_id: Id('baseVersion'),
+    base_model: Type.String(),
+    version: Type.String(),
+    state: Type.Enum(ROLLOUT_STATES),
+    options: RolloutOptions,
+    error: Nullable(
+      Type.Object(
+        { code: Type.String(), message: Type.String() },
+        { additionalProperties: true, description: 'Why it failed.' },
+      ),
+    ),
+    jobs: Counts,
+    controls: Counts,
+    summary: Summary,
+    evolutions: Type.Array(Evolution, {
+      description: 'What changed since each version that adapters come from, as far as it is analysed.',
+    }),
+    accepted_at: Timestamp,
+    planned_at: Nullable(Timestamp),
+    finished_at: Nullable(Timestamp),
+    updated_at: Timestamp,
+  },
+  { title: 'Rollout' },
+);
 export type Rollout = Static<typeof Rollout>;
 
 export const CreateRollout = Type.Object(

@@ -11,7 +11,13 @@ import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import { cancelJobs, settleRollout } from '../jobs/index.ts';
 import { toRollout } from './rollout.mapper.ts';
 import { createRolloutRepository, type RolloutRow } from './rollout.repository.ts';
-import { withDefaults, type CreateRollout, type Rollout, type RolloutOptions, type RolloutQuery } from './rollout.schemas.ts';
+import {
+  withDefaults,
+  type CreateRollout,
+  type Rollout,
+  type RolloutOptions,
+  type RolloutQuery,
+} from './rollout.schemas.ts';
 
 const LIVE_STATES = ['planning', 'analyzing', 'adapting', 'paused'] as const;
 
@@ -45,7 +51,10 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
     get,
 
     /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
-    async create({ base_model_version, options }: CreateRollout, record: RecordAnswer<Rollout> = unrecorded): Promise<Rollout> {
+    async create(
+      { base_model_version, options }: CreateRollout,
+      record: RecordAnswer<Rollout> = unrecorded,
+    ): Promise<Rollout> {
       const { rollout, entries } = await withTransaction(db, async (tx) => {
         const created = await createRollout(tx, { baseVersionId: base_model_version, options: options ?? {} });
         await record(tx, created.rollout);
@@ -73,7 +82,10 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
         return cancelJobs(tx, { rolloutId: id });
       });
       await producer.remove('rollouts', [id]);
-      await producer.remove('adaptations', cancelled.filter((job) => job.old_state === 'queued').map((job) => job.id));
+      await producer.remove(
+        'adaptations',
+        cancelled.filter((job) => job.old_state === 'queued').map((job) => job.id),
+      );
       return get(id, null);
     },
   };
@@ -97,12 +109,19 @@ export async function createRollout(
   await rollouts.lockBaseVersion(baseVersionId, tx);
   const live = await rollouts.liveRollout(baseVersionId, tx);
   if (live !== null) {
-    throw conflict('rollout_exists', `rollout ${live.id} of base model version ${baseVersionId} is going on`, { rollout_id: live.id });
+    throw conflict('rollout_exists', `rollout ${live.id} of base model version ${baseVersionId} is going on`, {
+      rollout_id: live.id,
+    });
   }
   const id = newId('rollout');
   const row = await rollouts.insert(tx, { id, baseVersionId, options: withDefaults(request.options) });
   const entries: JobEntry[] = [{ name: 'rollout.plan', id, payload: { rolloutId: id } }];
-  await recordEvent(tx, { tenantId: null, type: 'rollout.accepted', subjectId: id, data: { base_version_id: baseVersionId } });
+  await recordEvent(tx, {
+    tenantId: null,
+    type: 'rollout.accepted',
+    subjectId: id,
+    data: { base_version_id: baseVersionId },
+  });
   await writeOutbox(tx, entries);
   return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }), entries };
 }

@@ -14,16 +14,33 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
     '/tenants',
     {
       onRequest: requireOperator,
-      schema: { tags, operationId: 'createTenant', summary: 'Create a tenant', body: CreateTenant, response: { 201: Tenant } },
+      schema: {
+        tags,
+        operationId: 'createTenant',
+        summary: 'Create a tenant',
+        body: CreateTenant,
+        response: { 201: Tenant },
+      },
     },
     (request, reply) =>
-      answerOnce<Tenant>(request, reply, ({ id }) => ({ status: 201, location: `/v1/tenants/${id}` }), (record) => service.create(request.body, record)),
+      answerOnce<Tenant>(
+        request,
+        reply,
+        ({ id }) => ({ status: 201, location: `/v1/tenants/${id}` }),
+        (record) => service.create(request.body, record),
+      ),
   );
   app.get(
     '/tenants',
     {
       onRequest: requireOperator,
-      schema: { tags, operationId: 'listTenants', summary: 'List tenants, newest first', querystring: PageQuery, response: { 200: pageOf(Tenant) } },
+      schema: {
+        tags,
+        operationId: 'listTenants',
+        summary: 'List tenants, newest first',
+        querystring: PageQuery,
+        response: { 200: pageOf(Tenant) },
+      },
     },
     (request) => service.list(request.query),
   );
@@ -31,7 +48,13 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
     '/tenants/:id',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { tags, operationId: 'getTenant', summary: 'Get a tenant', params: TenantParams, response: { 200: Tenant } },
+      schema: {
+        tags,
+        operationId: 'getTenant',
+        summary: 'Get a tenant',
+        params: TenantParams,
+        response: { 200: Tenant },
+      },
     },
     (request) => service.get(request.params.id, tenantScope(request)),
   );

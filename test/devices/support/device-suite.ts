@@ -40,16 +40,23 @@ export async function deviceSuite(device: Device, { half = false }: SuiteOptions
     });
 
     const halved = VARIATIONS.filter(({ name }) => half && HALVED.has(name));
-    it.each(halved)('computes with a base in float16 what the reference does with a rounded one: $name', async (variation) => {
-      const example = variationCase(variation);
-      const runtime = opened(createRuntime({ device, precision: 'f16', base: example.base, threads: 2 }));
-      await expectSameResults([runtime, opened(new EagerRuntime(rounded(example.base)))], example, HALF_TOLERANCE);
-    });
+    it.each(halved)(
+      'computes with a base in float16 what the reference does with a rounded one: $name',
+      async (variation) => {
+        const example = variationCase(variation);
+        const runtime = opened(createRuntime({ device, precision: 'f16', base: example.base, threads: 2 }));
+        await expectSameResults([runtime, opened(new EagerRuntime(rounded(example.base)))], example, HALF_TOLERANCE);
+      },
+    );
   });
 }
 
 /** Enough for every way in which a base's matrices are read. */
-const HALVED = new Set(['all modules, grouped queries', 'one key head a query head, untied', 'DoRA beside the weights']);
+const HALVED = new Set([
+  'all modules, grouped queries',
+  'one key head a query head, untied',
+  'DoRA beside the weights',
+]);
 
 /** The base with its matrices rounded to float16. */
 function rounded(base: BaseModel): BaseModel {

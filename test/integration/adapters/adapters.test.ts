@@ -78,14 +78,37 @@ describe('create', () => {
     ['a number as text', { gate: { kind: 'absolute', target: '0.5' } }, 400, 'invalid_request'],
     ['a target in percent', { gate: { kind: 'absolute', target: 80 } }, 422, 'invalid_gate'],
     ['a negative margin', { metric: 'loss', gate: { kind: 'relative', margin: -0.1 } }, 422, 'invalid_gate'],
-    ['a limit of flips of a loss', { metric: 'loss', gate: { kind: 'absolute', target: 1, max_negative_flips: 0.02 } }, 422, 'invalid_gate'],
-    ['a confidence of chance', { gate: { kind: 'non_inferiority', margin: 0.01, confidence: 0.5 } }, 400, 'invalid_request'],
-    ['a confidence without a bound', { gate: { kind: 'relative', margin: 0.01, confidence: 0.9 } }, 400, 'invalid_request'],
+    [
+      'a limit of flips of a loss',
+      { metric: 'loss', gate: { kind: 'absolute', target: 1, max_negative_flips: 0.02 } },
+      422,
+      'invalid_gate',
+    ],
+    [
+      'a confidence of chance',
+      { gate: { kind: 'non_inferiority', margin: 0.01, confidence: 0.5 } },
+      400,
+      'invalid_request',
+    ],
+    [
+      'a confidence without a bound',
+      { gate: { kind: 'relative', margin: 0.01, confidence: 0.9 } },
+      400,
+      'invalid_request',
+    ],
     ['an unknown base model', { base_model: 'huge' }, 404, 'not_found'],
     ['an unknown dataset', { dataset_id: 'dst_019a0000-0000-7000-8000-000000000000' }, 404, 'not_found'],
-    ['an unknown base version', { source: { base_model_version: 'v9', path: '/x' } }, 422, 'base_model_version_not_found'],
+    [
+      'an unknown base version',
+      { source: { base_model_version: 'v9', path: '/x' } },
+      422,
+      'base_model_version_not_found',
+    ],
   ])('refuses %s', async (_what, more, status, code) => {
-    await refused(() => request({ method: 'POST', url: '/v1/adapters', payload: world.body('bad', more) }), { status, code });
+    await refused(() => request({ method: 'POST', url: '/v1/adapters', payload: world.body('bad', more) }), {
+      status,
+      code,
+    });
   });
 
   it('refuses a name that is taken, also in a race, and keeps what the winner stored', async () => {
@@ -95,7 +118,10 @@ describe('create', () => {
     expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([201, 409, 409]);
     const made = answers.find(({ statusCode }) => statusCode === 201)!.json();
     await world.app.deps.artifacts.verify(made.latest_version.digest);
-    await refused(() => request({ method: 'POST', url: '/v1/adapters', payload }), { status: 409, code: 'adapter_exists' });
+    await refused(() => request({ method: 'POST', url: '/v1/adapters', payload }), {
+      status: 409,
+      code: 'adapter_exists',
+    });
   });
 });
 
@@ -103,7 +129,11 @@ describe('from a folder', () => {
   const importFrom = async (folder: string) => {
     const { id } = await ensure('folders');
     return () =>
-      request({ method: 'POST', url: `/v1/adapters/${id}/versions`, payload: { base_model_version: 'control', path: folder } });
+      request({
+        method: 'POST',
+        url: `/v1/adapters/${id}/versions`,
+        payload: { base_model_version: 'control', path: folder },
+      });
   };
 
   it('takes the named files only', async () => {
@@ -124,10 +154,18 @@ describe('from a folder', () => {
     await writeFile(path.join(outside, 'adapter_config.json'), config);
     await symlink(outside, path.join(world.app.allowedRoot, 'door'));
     const notAllowed = { status: 422, code: 'path_not_allowed' };
-    for (const way of [outside, `${world.app.allowedRoot}/../data/outside`, path.join(world.app.allowedRoot, 'door'), 'broken']) {
+    for (const way of [
+      outside,
+      `${world.app.allowedRoot}/../data/outside`,
+      path.join(world.app.allowedRoot, 'door'),
+      'broken',
+    ]) {
       await refused(await importFrom(way), notAllowed);
     }
-    await refused(await importFrom(path.join(world.app.allowedRoot, 'nowhere')), { status: 422, code: 'path_not_found' });
+    await refused(await importFrom(path.join(world.app.allowedRoot, 'nowhere')), {
+      status: 422,
+      code: 'path_not_found',
+    });
   });
 
   it('refuses a link in place of a file, and a folder without the weights', async () => {
@@ -139,10 +177,20 @@ describe('from a folder', () => {
     const pickle = path.join(folder, 'adapter_model.bin');
     await writeFile(pickle, 'pickle');
     const advice = expect.stringContaining('save_pretrained(folder, safe_serialization=True)');
-    await refused(await importFrom(folder), { status: 422, code: 'invalid_adapter', file: 'adapter_model.bin', reason: 'pickle_refused', detail: advice });
+    await refused(await importFrom(folder), {
+      status: 422,
+      code: 'invalid_adapter',
+      file: 'adapter_model.bin',
+      reason: 'pickle_refused',
+      detail: advice,
+    });
     await rm(pickle);
     await symlink('/etc/passwd', path.join(folder, 'adapter_model.safetensors'));
-    await refused(await importFrom(folder), { status: 422, code: 'not_a_plain_file', file: 'adapter_model.safetensors' });
+    await refused(await importFrom(folder), {
+      status: 422,
+      code: 'not_a_plain_file',
+      file: 'adapter_model.safetensors',
+    });
   });
 });
 
@@ -154,25 +202,28 @@ describe('with a manifest', () => {
     return request({ method: 'POST', url: `/v1/adapters/${id}/versions`, payload });
   };
 
-  it.each(['a folder', 'an archive'])('takes %s as it was written, and refuses it once it has been changed', async (way) => {
-    const folder = path.join(world.app.allowedRoot, `manifest of ${way}`);
-    const base = await readModelConfig(world.fixture('control').base);
-    const adapter = await loadAdapter(world.fixture('control').adapter, base);
-    await saveAdapter(folder, adapter, { manifest: { baseFingerprint: 'f'.repeat(64) } });
-    expect((await sent(way, folder)).statusCode).toBe(201);
+  it.each(['a folder', 'an archive'])(
+    'takes %s as it was written, and refuses it once it has been changed',
+    async (way) => {
+      const folder = path.join(world.app.allowedRoot, `manifest of ${way}`);
+      const base = await readModelConfig(world.fixture('control').base);
+      const adapter = await loadAdapter(world.fixture('control').adapter, base);
+      await saveAdapter(folder, adapter, { manifest: { baseFingerprint: 'f'.repeat(64) } });
+      expect((await sent(way, folder)).statusCode).toBe(201);
 
-    const file = path.join(folder, 'adapter_config.json');
-    await writeFile(file, (await readFile(file, 'utf8')).replace('"lora_alpha": 4', '"lora_alpha": 8'));
-    await refused(() => sent(way, folder), {
-      status: 422,
-      code: 'invalid_adapter',
-      file: 'adapter_config.json',
-      reason: 'adapter_modified',
-      detail: expect.stringMatching(/was changed after it was written: has SHA-256 .*, expected .* by readapt\.json/),
-    });
-    await rm(path.join(folder, 'readapt.json'));
-    expect((await sent(way, folder)).statusCode).toBe(201);
-  });
+      const file = path.join(folder, 'adapter_config.json');
+      await writeFile(file, (await readFile(file, 'utf8')).replace('"lora_alpha": 4', '"lora_alpha": 8'));
+      await refused(() => sent(way, folder), {
+        status: 422,
+        code: 'invalid_adapter',
+        file: 'adapter_config.json',
+        reason: 'adapter_modified',
+        detail: expect.stringMatching(/was changed after it was written: has SHA-256 .*, expected .* by readapt\.json/),
+      });
+      await rm(path.join(folder, 'readapt.json'));
+      expect((await sent(way, folder)).statusCode).toBe(201);
+    },
+  );
 });
 
 describe('from an archive', () => {
@@ -211,48 +262,139 @@ describe('from an archive', () => {
     expect(together, 'the answer and the version come from one transaction').toEqual([{ id: first.json().id }]);
   });
 
-  const archive = (status: number, code: string, detail: RegExp) => ({ status, code, detail: expect.stringMatching(detail) });
+  const archive = (status: number, code: string, detail: RegExp) => ({
+    status,
+    code,
+    detail: expect.stringMatching(detail),
+  });
   const bad: [string, () => Buffer, object][] = [
-    ['a path that leaves the folder', () => rawTar([...good(), { path: '../evil.txt', content: 'x' }]), archive(422, 'invalid_archive', /evil/)],
-    ['a good name that leaves the folder', () => rawTar([{ path: '../adapter_config.json', content: config }]), archive(422, 'invalid_archive', /\.\./)],
-    ['an absolute path', () => rawTar([{ path: '/adapter_config.json', content: config }]), archive(422, 'invalid_archive', /absolute/)],
-    ['a symbolic link', () => rawTar([{ path: 'adapter_config.json', type: 'SymbolicLink', linkpath: '/etc/passwd' }]), archive(422, 'invalid_archive', /SymbolicLink/)],
-    ['a hard link', () => rawTar([...good(), { path: 'README.md', type: 'Link', linkpath: 'adapter_config.json' }]), archive(422, 'invalid_archive', /Link/)],
-    ['a device', () => rawTar([{ path: 'adapter_config.json', type: 'CharacterDevice' }]), archive(422, 'invalid_archive', /CharacterDevice/)],
+    [
+      'a path that leaves the folder',
+      () => rawTar([...good(), { path: '../evil.txt', content: 'x' }]),
+      archive(422, 'invalid_archive', /evil/),
+    ],
+    [
+      'a good name that leaves the folder',
+      () => rawTar([{ path: '../adapter_config.json', content: config }]),
+      archive(422, 'invalid_archive', /\.\./),
+    ],
+    [
+      'an absolute path',
+      () => rawTar([{ path: '/adapter_config.json', content: config }]),
+      archive(422, 'invalid_archive', /absolute/),
+    ],
+    [
+      'a symbolic link',
+      () => rawTar([{ path: 'adapter_config.json', type: 'SymbolicLink', linkpath: '/etc/passwd' }]),
+      archive(422, 'invalid_archive', /SymbolicLink/),
+    ],
+    [
+      'a hard link',
+      () => rawTar([...good(), { path: 'README.md', type: 'Link', linkpath: 'adapter_config.json' }]),
+      archive(422, 'invalid_archive', /Link/),
+    ],
+    [
+      'a device',
+      () => rawTar([{ path: 'adapter_config.json', type: 'CharacterDevice' }]),
+      archive(422, 'invalid_archive', /CharacterDevice/),
+    ],
     ['a pipe', () => rawTar([{ path: 'adapter_config.json', type: 'FIFO' }]), archive(422, 'invalid_archive', /FIFO/)],
-    ['another file', () => rawTar([...good(), { path: 'optimizer.pt', content: 'pickle' }]), archive(422, 'invalid_archive', /optimizer\.pt/)],
-    ['a pickle', () => rawTar([good()[0]!, { path: 'a/adapter_model.bin', content: 'pickle' }]), archive(422, 'invalid_archive', /adapter_model\.bin.*safe_serialization=True/)],
-    ['a deeper folder', () => rawTar(good().map((entry) => ({ ...entry, path: `a/b/${entry.path}` }))), archive(422, 'invalid_archive', /a\/b/)],
-    ['two folders', () => rawTar(good().map((entry, i) => ({ ...entry, path: `f${i}/${entry.path}` }))), archive(422, 'invalid_archive', /one folder/)],
+    [
+      'another file',
+      () => rawTar([...good(), { path: 'optimizer.pt', content: 'pickle' }]),
+      archive(422, 'invalid_archive', /optimizer\.pt/),
+    ],
+    [
+      'a pickle',
+      () => rawTar([good()[0]!, { path: 'a/adapter_model.bin', content: 'pickle' }]),
+      archive(422, 'invalid_archive', /adapter_model\.bin.*safe_serialization=True/),
+    ],
+    [
+      'a deeper folder',
+      () => rawTar(good().map((entry) => ({ ...entry, path: `a/b/${entry.path}` }))),
+      archive(422, 'invalid_archive', /a\/b/),
+    ],
+    [
+      'two folders',
+      () => rawTar(good().map((entry, i) => ({ ...entry, path: `f${i}/${entry.path}` }))),
+      archive(422, 'invalid_archive', /one folder/),
+    ],
     ['a file twice', () => rawTar([...good(), ...good()]), archive(422, 'invalid_archive', /twice/)],
-    ['too many entries', () => rawTar(Array.from({ length: 17 }, () => ({ path: 'a/', type: 'Directory' as const }))), archive(422, 'invalid_archive', /16/)],
-    ['no weights', () => rawTar(good().slice(0, 1)), archive(422, 'invalid_adapter', /adapter_model\.safetensors is missing/)],
+    [
+      'too many entries',
+      () => rawTar(Array.from({ length: 17 }, () => ({ path: 'a/', type: 'Directory' as const }))),
+      archive(422, 'invalid_archive', /16/),
+    ],
+    [
+      'no weights',
+      () => rawTar(good().slice(0, 1)),
+      archive(422, 'invalid_adapter', /adapter_model\.safetensors is missing/),
+    ],
     ['a file cut short', () => rawTar(good()).subarray(0, 1500), archive(422, 'invalid_archive', /whole tar archive/)],
-    ['a damaged header', () => rawTar(good()).fill(0x41, secondHeader(), secondHeader() + 200), archive(422, 'invalid_archive', /whole tar archive/)],
+    [
+      'a damaged header',
+      () => rawTar(good()).fill(0x41, secondHeader(), secondHeader() + 200),
+      archive(422, 'invalid_archive', /whole tar archive/),
+    ],
     [
       'a damaged first header before a good file',
-      () => rawTar([{ path: './', type: 'Directory' as const }, { path: 'README.md', content: Buffer.alloc(200_000) }, ...good()]).fill(0x41, 148, 149),
+      () =>
+        rawTar([
+          { path: './', type: 'Directory' as const },
+          { path: 'README.md', content: Buffer.alloc(200_000) },
+          ...good(),
+        ]).fill(0x41, 148, 149),
       archive(422, 'invalid_archive', /whole tar archive/),
     ],
     ['a compressed archive', () => gzipSync(rawTar(good())), archive(422, 'invalid_archive', /compressed/)],
     ['something else', () => Buffer.from('hello'), archive(422, 'invalid_archive', /whole tar archive/)],
     ['nothing', () => Buffer.alloc(0), archive(422, 'invalid_archive', /whole tar archive/)],
-    ['a file over its limit', () => rawTar([...good(), { path: 'README.md', content: Buffer.alloc((1 << 20) + 1) }]), archive(413, 'adapter_too_large', /README\.md/)],
-    ['weights said to be over the limit', () => rawTar([{ path: 'adapter_model.safetensors', size: 3 * 2 ** 30 }]), archive(413, 'adapter_too_large', /safetensors/)],
+    [
+      'a file over its limit',
+      () => rawTar([...good(), { path: 'README.md', content: Buffer.alloc((1 << 20) + 1) }]),
+      archive(413, 'adapter_too_large', /README\.md/),
+    ],
+    [
+      'weights said to be over the limit',
+      () => rawTar([{ path: 'adapter_model.safetensors', size: 3 * 2 ** 30 }]),
+      archive(413, 'adapter_too_large', /safetensors/),
+    ],
   ];
   it.each(bad)('refuses %s', async (_what, make, expected) => {
     const { id } = await ensure('archives');
     await refused(() => uploadTar(id, make()), expected);
     const streamed = make();
-    const pieces = Array.from({ length: Math.ceil(streamed.length / 1000) }, (_, i) => streamed.subarray(i * 1000, i * 1000 + 1000));
+    const pieces = Array.from({ length: Math.ceil(streamed.length / 1000) }, (_, i) =>
+      streamed.subarray(i * 1000, i * 1000 + 1000),
+    );
     await refused(() => uploadTar(id, Readable.from(pieces)), expected);
   });
 
   it.each([
-    ['no base version', { query: '', headers: TAR, payload: Buffer.alloc(1024) }, { status: 400, code: 'invalid_request' }],
-    ['an unknown base version', { query: '?base_model_version=v9', headers: TAR, payload: Buffer.alloc(1024) }, { status: 422, code: 'base_model_version_not_found' }],
-    ['another content type', { query: '?base_model_version=control', headers: { 'content-type': 'application/zip' }, payload: 'x' }, { status: 415, code: 'unsupported_media_type' }],
-    ['an unknown field', { query: '', headers: { 'content-type': 'application/json' }, payload: '{"base_model_version":"control","path":"/x","x":1}' }, { status: 400, code: 'invalid_request' }],
+    [
+      'no base version',
+      { query: '', headers: TAR, payload: Buffer.alloc(1024) },
+      { status: 400, code: 'invalid_request' },
+    ],
+    [
+      'an unknown base version',
+      { query: '?base_model_version=v9', headers: TAR, payload: Buffer.alloc(1024) },
+      { status: 422, code: 'base_model_version_not_found' },
+    ],
+    [
+      'another content type',
+      { query: '?base_model_version=control', headers: { 'content-type': 'application/zip' }, payload: 'x' },
+      { status: 415, code: 'unsupported_media_type' },
+    ],
+    [
+      'an unknown field',
+      {
+        query: '',
+        headers: { 'content-type': 'application/json' },
+        payload: '{"base_model_version":"control","path":"/x","x":1}',
+      },
+      { status: 400, code: 'invalid_request' },
+    ],
   ])('refuses %s', async (_what, { query, headers, payload }, expected) => {
     const { id } = await ensure('archives');
     const url = `/v1/adapters/${id}/versions${query}`;
@@ -297,7 +439,12 @@ describe('tenants', () => {
     for (const url of [`/v1/adapters/${mine.id}`, versions, version, `${version}/download`]) {
       expect((await request({ url, key })).json(), url).toMatchObject({ status: 404, code: 'not_found' });
     }
-    const upload = { method: 'POST' as const, url: `${versions}?base_model_version=control`, payload: rawTar(good()), headers: TAR };
+    const upload = {
+      method: 'POST' as const,
+      url: `${versions}?base_model_version=control`,
+      payload: rawTar(good()),
+      headers: TAR,
+    };
     await refused(() => request({ ...upload, key }), { status: 404, code: 'not_found' });
     const foreignData = { method: 'POST' as const, url: '/v1/adapters', payload: world.body('theirs') };
     await refused(() => request({ ...foreignData, key }), { status: 404, code: 'not_found' });

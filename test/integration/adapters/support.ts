@@ -48,7 +48,9 @@ export async function createAdapterWorld(cases: readonly string[]): Promise<Adap
     const id = newId('baseVersion');
     await app.db.baseVersion.create({ data: { id, baseModelId: baseModel.id, version, path: fixture(version).base } });
   }
-  const rows = ['train', 'validation', 'test'].map((split) => JSON.stringify({ prompt: split, completion: 'x', split }));
+  const rows = ['train', 'validation', 'test'].map((split) =>
+    JSON.stringify({ prompt: split, completion: 'x', split }),
+  );
   const dataset = await app.request({
     method: 'POST',
     url: '/v1/datasets?name=data',
@@ -74,7 +76,12 @@ export async function createAdapterWorld(cases: readonly string[]): Promise<Adap
     datasetId,
     body,
     createAdapter: async (name, more) => {
-      const response = await app.request({ method: 'POST', url: '/v1/adapters', key: acme.key, payload: body(name, more) });
+      const response = await app.request({
+        method: 'POST',
+        url: '/v1/adapters',
+        key: acme.key,
+        payload: body(name, more),
+      });
       if (response.statusCode !== 201) throw new Error(response.body);
       return response.json();
     },
@@ -100,7 +107,9 @@ export function rawTar(entries: readonly RawEntry[]): Buffer {
   const blocks = entries.flatMap(({ path: name, type = 'File', linkpath, content = '', size }) => {
     const bytes = Buffer.from(content);
     const header = Buffer.alloc(512);
-    new Header({ path: name, type, linkpath, size: size ?? bytes.length, mode: 0o644, mtime: new Date(0) }).encode(header);
+    new Header({ path: name, type, linkpath, size: size ?? bytes.length, mode: 0o644, mtime: new Date(0) }).encode(
+      header,
+    );
     return [header, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)];
   });
   return Buffer.concat([...blocks, Buffer.alloc(1024)]);

@@ -32,7 +32,9 @@ const failing = () => Promise.reject(new Error('no row today'));
 it('writes the row once, whoever puts the content again', async () => {
   const artifact = await put('twice');
   for (let i = 0; i < 2; i++) await withTransaction(database.db, (tx) => registerArtifact(tx, store, artifact));
-  expect(await database.db.artifact.findMany()).toMatchObject([{ digest: artifact.digest, kind: 'dataset', bytes: 5n }]);
+  expect(await database.db.artifact.findMany()).toMatchObject([
+    { digest: artifact.digest, kind: 'dataset', bytes: 5n },
+  ]);
 });
 
 it('keeps neither row nor bytes when the transaction fails', async () => {

@@ -2,7 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assignSplit } from '../../../core/formats/dataset/dataset-split.ts';
-import { bearer, createTestApp, createTestKey, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+import {
+  bearer,
+  createTestApp,
+  createTestKey,
+  createTestTenant,
+  type TestApp,
+  type TestTenant,
+} from '../support/index.ts';
 import { openConnection } from '../support/raw-connection.ts';
 import { contents } from '../support/store-contents.ts';
 
@@ -25,7 +32,11 @@ const rows = (count: number, split?: (i: number) => string) =>
   ).join('');
 const thirds = (i: number) => ['train', 'validation', 'test'][i % 3]!;
 
-function upload(name: string, payload: string | Buffer | Readable, options: { key?: string; query?: string; headers?: object } = {}) {
+function upload(
+  name: string,
+  payload: string | Buffer | Readable,
+  options: { key?: string; query?: string; headers?: object } = {},
+) {
   return app.request({
     method: 'POST',
     url: `/v1/datasets?name=${name}${options.query ?? ''}`,
@@ -37,7 +48,10 @@ function upload(name: string, payload: string | Buffer | Readable, options: { ke
 
 async function storedRows(digest: string) {
   const text = await readFile(await app.deps.artifacts.localPath(digest), 'utf8');
-  return text.trimEnd().split('\n').map((row) => JSON.parse(row) as Record<string, string>);
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((row) => JSON.parse(row) as Record<string, string>);
 }
 
 describe('upload', () => {
@@ -45,7 +59,12 @@ describe('upload', () => {
     const response = await upload('named', rows(9, thirds));
     expect(response.statusCode, response.body).toBe(201);
     const dataset = response.json();
-    expect(dataset).toMatchObject({ tenant_id: acme.id, name: 'named', rows: 9, splits: { train: 3, validation: 3, test: 3 } });
+    expect(dataset).toMatchObject({
+      tenant_id: acme.id,
+      name: 'named',
+      rows: 9,
+      splits: { train: 3, validation: 3, test: 3 },
+    });
     expect(response.headers.location).toBe(`/v1/datasets/${dataset.id}`);
     const stored = await storedRows(dataset.digest);
     expect(stored[4]).toEqual({ prompt: 'question 4: ', completion: 'answer 4', split: 'validation' });
@@ -59,7 +78,10 @@ describe('upload', () => {
   });
 
   it('takes a dataset without training rows: its adapters are carried over without training', async () => {
-    const response = await upload('held-out', rows(6, (i) => ['test', 'validation'][i % 2]!));
+    const response = await upload(
+      'held-out',
+      rows(6, (i) => ['test', 'validation'][i % 2]!),
+    );
     expect(response.statusCode, response.body).toBe(201);
     expect(response.json()).toMatchObject({ splits: { train: 0, validation: 3, test: 3 } });
   });
@@ -137,7 +159,11 @@ describe('refused, and nothing stays:', () => {
       payload: rows(6, (i) => ['train', 'test'][i % 2]!),
       expected: { code: 'invalid_dataset', detail: expect.stringContaining('no validation rows') },
     },
-    { what: 'no rows at all', payload: '\n\n', expected: { code: 'invalid_dataset', detail: expect.stringContaining('no rows') } },
+    {
+      what: 'no rows at all',
+      payload: '\n\n',
+      expected: { code: 'invalid_dataset', detail: expect.stringContaining('no rows') },
+    },
     {
       what: 'a line longer than 1 MiB',
       payload: `${rows(3, thirds)}${line({ prompt: 'x'.repeat(1 << 20), completion: 'y', split: 'train' })}`,
@@ -175,11 +201,27 @@ describe('refused, and nothing stays:', () => {
   });
 
   it.each([
-    ['another content type', { url: '/v1/datasets?name=x', headers: { 'content-type': 'application/json' }, payload: '{}' }, { status: 415, code: 'unsupported_media_type' }],
-    ['no body', { url: '/v1/datasets?name=x', headers: {}, payload: undefined }, { status: 415, code: 'unsupported_media_type' }],
+    [
+      'another content type',
+      { url: '/v1/datasets?name=x', headers: { 'content-type': 'application/json' }, payload: '{}' },
+      { status: 415, code: 'unsupported_media_type' },
+    ],
+    [
+      'no body',
+      { url: '/v1/datasets?name=x', headers: {}, payload: undefined },
+      { status: 415, code: 'unsupported_media_type' },
+    ],
     ['no name', { url: '/v1/datasets', headers: NDJSON, payload: 'x' }, { status: 400, code: 'invalid_request' }],
-    ['a name like a path', { url: '/v1/datasets?name=..%2Fx', headers: NDJSON, payload: 'x' }, { status: 400, code: 'invalid_request' }],
-    ['an unknown parameter', { url: '/v1/datasets?name=x&nmae=y', headers: NDJSON, payload: 'x' }, { status: 400, code: 'invalid_request' }],
+    [
+      'a name like a path',
+      { url: '/v1/datasets?name=..%2Fx', headers: NDJSON, payload: 'x' },
+      { status: 400, code: 'invalid_request' },
+    ],
+    [
+      'an unknown parameter',
+      { url: '/v1/datasets?name=x&nmae=y', headers: NDJSON, payload: 'x' },
+      { status: 400, code: 'invalid_request' },
+    ],
   ])('%s', async (_what, options, expected) => {
     const response = await app.request({ method: 'POST', key: acme.key, ...options });
     expect(response.json()).toMatchObject(expected);
@@ -259,11 +301,17 @@ describe('tenants', () => {
 
   it('may not upload for others or with a key that only reads; an operator says for whom', async () => {
     const reading = await createTestKey(app.db, { tenantId: acme.id, scopes: ['tenant:read'] });
-    expect((await upload('x', rows(9, thirds), { key: reading })).json()).toMatchObject({ status: 403, code: 'forbidden' });
+    expect((await upload('x', rows(9, thirds), { key: reading })).json()).toMatchObject({
+      status: 403,
+      code: 'forbidden',
+    });
     const foreign = await upload('x', rows(9, thirds), { query: `&tenant_id=${other.id}` });
     expect(foreign.json()).toMatchObject({ status: 404 });
     const key = app.operatorKey;
-    expect((await upload('x', rows(9, thirds), { key })).json()).toMatchObject({ status: 400, code: 'tenant_required' });
+    expect((await upload('x', rows(9, thirds), { key })).json()).toMatchObject({
+      status: 400,
+      code: 'tenant_required',
+    });
     const forOther = await upload('by-operator', rows(9, thirds), { key, query: `&tenant_id=${other.id}` });
     expect(forOther.json()).toMatchObject({ tenant_id: other.id });
     const unknown = await upload('x', rows(9, thirds), { key, query: `&tenant_id=${other.id.slice(0, -4)}0000` });

@@ -22,7 +22,14 @@ beforeAll(async () => {
   fleet = await createFleet(queue.database.db, { tenants: 2, adapters: 3 });
   const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: queue.database.url });
   const { backend, producer, database } = queue;
-  worker = await startWorker(config, { db: database.db, artifacts: fleet.artifacts, backend, producer, training, logger });
+  worker = await startWorker(config, {
+    db: database.db,
+    artifacts: fleet.artifacts,
+    backend,
+    producer,
+    training,
+    logger,
+  });
 });
 afterAll(async () => {
   await worker.stop();
@@ -41,7 +48,9 @@ test('a job is given the searches of the jobs that had finished in its rollout b
   const given = await Promise.all(
     jobs.map(async (job) => adaptationRepository.fleetSearches(db, (await adaptationRepository.load(db, job.id))!)),
   );
-  const earlier = jobs.map((job) => jobs.filter(({ kind, finishedAt }) => kind === 'adaptation' && finishedAt! <= job.startedAt!).length);
+  const earlier = jobs.map(
+    (job) => jobs.filter(({ kind, finishedAt }) => kind === 'adaptation' && finishedAt! <= job.startedAt!).length,
+  );
   // One device: one job after the other, controls last.
   expect(earlier).toEqual([0, 1, 2, 3, 3, 3]);
   expect(given.map((searches) => searches.length)).toEqual(earlier);
@@ -49,7 +58,17 @@ test('a job is given the searches of the jobs that had finished in its rollout b
   expect(given.at(-1)![0]).toEqual([{ alpha: 1, beta: -1, rows: 16, loss: 0.5 }]);
   const stored = await db.searchEvaluation.findMany({ where: { jobId: jobs[0]!.id } });
   expect(stored).toEqual([
-    { jobId: jobs[0]!.id, index: 0, tenantId: jobs[0]!.tenantId, alpha: 1, beta: -1, rows: 16, metric: 'loss', loss: 0.5, durationMs: 2 },
+    {
+      jobId: jobs[0]!.id,
+      index: 0,
+      tenantId: jobs[0]!.tenantId,
+      alpha: 1,
+      beta: -1,
+      rows: 16,
+      metric: 'loss',
+      loss: 0.5,
+      durationMs: 2,
+    },
   ]);
 });
 

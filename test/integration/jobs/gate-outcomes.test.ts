@@ -65,7 +65,13 @@ test('a new measurement takes the place of the earlier one, and goes with its ve
   const { db } = queue.database;
   const { id, tenantId, sourceVersionId } = jobs[0]!;
   const anew = { ...OLD, value: 1, values: [1, 1, 1] };
-  await db.$transaction((tx) => adaptationRepository.insertMeasurements(tx, { id, tenantId, sourceVersionId }, { points: [], searches: [], old: anew }));
+  await db.$transaction((tx) =>
+    adaptationRepository.insertMeasurements(
+      tx,
+      { id, tenantId, sourceVersionId },
+      { points: [], searches: [], old: anew },
+    ),
+  );
   expect(await adaptationRepository.oldOutcomes(db, laterJob(sourceVersionId))).toEqual(anew);
   const published = await db.adapterVersion.findFirstOrThrow({ where: { jobId: id } });
   await db.adapterVersion.delete({ where: { id: published.id } });

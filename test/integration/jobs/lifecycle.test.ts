@@ -17,7 +17,15 @@ import { createRolloutLifecycle, createRollout } from '../../../src/modules/roll
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 
-const PROGRESS = { step: 3, totalSteps: 10, metricTarget: 0.8, metricOld: 0.9, metricNoAdapter: null, metricCopy: 0.6, metricBest: 0.7 };
+const PROGRESS = {
+  step: 3,
+  totalSteps: 10,
+  metricTarget: 0.8,
+  metricOld: 0.9,
+  metricNoAdapter: null,
+  metricCopy: 0.6,
+  metricBest: 0.7,
+};
 const CANDIDATE = { strategy: 'relora', alpha: 1, beta: -0.5, value: 0.85 };
 
 let database: TestDatabase;
@@ -41,7 +49,9 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 async function plannedRollout(): Promise<{ fleet: Fleet; rolloutId: string; jobIds: string[] }> {
   const { db } = database;
   const fleet = await createFleet(db, { tenants: 1, adapters: 2 });
-  const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseVersionId: fleet.newVersionId, options: {} }));
+  const { rollout } = await withTransaction(db, (tx) =>
+    createRollout(tx, { baseVersionId: fleet.newVersionId, options: {} }),
+  );
   const rollouts = createRolloutLifecycle({ db });
   const row = await rollouts.beginAnalysis(rollout.id);
   const options = { strategy: 'auto', control: 'none', control_fraction: 0.5, seed: 0 } as const;
@@ -106,7 +116,15 @@ describe('a job', () => {
     await pause(5);
     await lifecycle.publish(lease, CANDIDATE, () => Promise.resolve('adv'));
     const job = await jobOf(jobId);
-    const phases = [job.queueWaitMs, job.prepareMs, job.evolutionMs, job.initializeMs, job.fineTuneMs, job.evaluateMs, job.publishMs];
+    const phases = [
+      job.queueWaitMs,
+      job.prepareMs,
+      job.evolutionMs,
+      job.initializeMs,
+      job.fineTuneMs,
+      job.evaluateMs,
+      job.publishMs,
+    ];
     const sum = phases.reduce((a, b) => a + b, 0);
     expect(Math.abs(sum - job.ttrMs!)).toBeLessThan(1e-6);
     const { acceptedAt } = await database.db.rollout.findUniqueOrThrow({ where: { id: rolloutId } });
@@ -127,7 +145,13 @@ describe('a job', () => {
     await lifecycle.publish(lease, { ...CANDIDATE, value: 0.9 }, () => Promise.resolve('second'));
     await lifecycle.end(lease, rolloutId, { state: 'ready' });
     const job = await jobOf(jobId);
-    expect(job).toMatchObject({ state: 'ready', ttrMs: ready.ttrMs, fineTuneMs: 0, readyAt: ready.readyAt, metricBest: 0.9 });
+    expect(job).toMatchObject({
+      state: 'ready',
+      ttrMs: ready.ttrMs,
+      fineTuneMs: 0,
+      readyAt: ready.readyAt,
+      metricBest: 0.9,
+    });
     expect(job.finishedAt!.getTime()).toBeGreaterThan(job.readyAt!.getTime());
     expect((await typesOf(jobId)).filter((type) => type === 'job.ready')).toHaveLength(1);
   });
@@ -163,7 +187,12 @@ describe('a job', () => {
     const lease = leaseOf(jobId);
     await lifecycle.claim(lease);
     await lifecycle.release(lease, { code: 'ENOSPC', message: 'no space' });
-    expect(await jobOf(jobId)).toMatchObject({ state: 'queued', phase: 'queue_wait', leaseOwner: null, error: { code: 'ENOSPC' } });
+    expect(await jobOf(jobId)).toMatchObject({
+      state: 'queued',
+      phase: 'queue_wait',
+      leaseOwner: null,
+      error: { code: 'ENOSPC' },
+    });
     expect(await lifecycle.claim(leaseOf(jobId))).toMatchObject({ attempt: 2 });
     expect((await jobOf(jobId)).error).toBeNull();
   });
@@ -191,7 +220,9 @@ describe('a job', () => {
       await database.db.job.update({ where: { id }, data: { leaseOwner: lease.owner } });
       const before = await jobOf(id);
       for (const phase of ['prepare', 'fine_tune'] as const) {
-        await expect(withTransaction(database.db, (tx) => advancePhase(tx, lease, phase))).rejects.toThrow(LeaseLostError);
+        await expect(withTransaction(database.db, (tx) => advancePhase(tx, lease, phase))).rejects.toThrow(
+          LeaseLostError,
+        );
       }
       await expect(lifecycle.publish(lease, CANDIDATE, () => Promise.resolve('x'))).rejects.toThrow(LeaseLostError);
       await expect(lifecycle.end(lease, rollout, { state: 'failed' })).rejects.toThrow(LeaseLostError);
@@ -221,7 +252,12 @@ describe('a job', () => {
     ]);
     const rollout = await database.db.rollout.findUniqueOrThrow({ where: { id: rolloutId } });
     expect(rollout.state).toBe('completed');
-    expect(await typesOf(rolloutId)).toEqual(['rollout.accepted', 'rollout.analyzing', 'rollout.adapting', 'rollout.completed']);
+    expect(await typesOf(rolloutId)).toEqual([
+      'rollout.accepted',
+      'rollout.analyzing',
+      'rollout.adapting',
+      'rollout.completed',
+    ]);
   });
 
   test('cancelling takes the lease away', async () => {
@@ -237,6 +273,10 @@ describe('a job', () => {
   test('planning twice makes the same jobs once', async () => {
     const jobs = createJobRepository(database.db);
     const { sourceVersionId } = await jobOf(jobId);
-    expect(await jobs.plan(database.db, rolloutId, 'auto', [{ id: newId('job'), sourceVersionId, kind: 'adaptation', error: null }])).toBe(0);
+    expect(
+      await jobs.plan(database.db, rolloutId, 'auto', [
+        { id: newId('job'), sourceVersionId, kind: 'adaptation', error: null },
+      ]),
+    ).toBe(0);
   });
 });

@@ -48,7 +48,25 @@ class Failure extends Error {
 
 async function describe({ base }: DescribeSpec) {
   const { fingerprint = 'sha256:same', hiddenSize = 64 } = await behaviourOf(base);
-  const config = { modelType: 'llama' as const, hiddenSize, intermediateSize: 128, numLayers: 2, numHeads: 4, numKeyValueHeads: 2, headDim: 16, vocabSize: 100, maxPositionEmbeddings: 128, rmsNormEps: 1e-5, ropeTheta: 10_000, ropeScaling: null, biases: null, slidingWindows: null, tieWordEmbeddings: true, bosTokenId: 0, eosTokenIds: [1] };
+  const config = {
+    modelType: 'llama' as const,
+    hiddenSize,
+    intermediateSize: 128,
+    numLayers: 2,
+    numHeads: 4,
+    numKeyValueHeads: 2,
+    headDim: 16,
+    vocabSize: 100,
+    maxPositionEmbeddings: 128,
+    rmsNormEps: 1e-5,
+    ropeTheta: 10_000,
+    ropeScaling: null,
+    biases: null,
+    slidingWindows: null,
+    tieWordEmbeddings: true,
+    bosTokenId: 0,
+    eosTokenIds: [1],
+  };
   return { config, fingerprint, parameters: 1000 };
 }
 
@@ -56,7 +74,11 @@ async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
   const [old, next] = [await describe({ base: oldBase }), await describe({ base: newBase })];
   if (old.config.hiddenSize !== next.config.hiddenSize) {
     const differences = [{ field: 'hidden_size', old: old.config.hiddenSize, new: next.config.hiddenSize }];
-    throw new Failure('the base versions are incompatible', { code: 'incompatible_base_versions', permanent: true, differences });
+    throw new Failure('the base versions are incompatible', {
+      code: 'incompatible_base_versions',
+      permanent: true,
+      differences,
+    });
   }
   await mkdir(outDir);
   await writeFile(path.join(outDir, 'evolution.safetensors'), `${oldBase} → ${newBase}`);
@@ -85,11 +107,25 @@ async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
     await until(() => false);
   }
   if (behaviour.hang === true) await until(() => behaviour.deaf !== true && cancelled.has(requestId));
-  const end = { target: 0.8, baselines, steps: 4, totalSteps: 4, phases: {} as AdaptOutcome['phases'], readyMs: null, tokens: 1, tokensPerSecond: 1, candidateDir: null, ladder: [], data: 'training' as const };
+  const end = {
+    target: 0.8,
+    baselines,
+    steps: 4,
+    totalSteps: 4,
+    phases: {} as AdaptOutcome['phases'],
+    readyMs: null,
+    tokens: 1,
+    tokensPerSecond: 1,
+    candidateDir: null,
+    ladder: [],
+    data: 'training' as const,
+  };
   if (cancelled.has(requestId)) return { ...end, state: 'cancelled', best: null };
   phase('evaluate');
-  if (behaviour.outcome === 'permanent') throw new Failure('dataset row 3 cannot be tokenised', { code: 'invalid_dataset', permanent: true });
-  if (behaviour.outcome === 'transient') throw new Failure('no space left on device', { code: 'ENOSPC', permanent: false });
+  if (behaviour.outcome === 'permanent')
+    throw new Failure('dataset row 3 cannot be tokenised', { code: 'invalid_dataset', permanent: true });
+  if (behaviour.outcome === 'transient')
+    throw new Failure('no space left on device', { code: 'ENOSPC', permanent: false });
   const passed = behaviour.outcome !== 'not_ready';
   const best = await publications(requestId, spec, passed ? (behaviour.publications ?? 1) : 0);
   if (passed) return { ...end, state: 'ready', best, readyMs: 1 };
@@ -100,7 +136,14 @@ async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
 async function publications(requestId: string, spec: JobSpec, count: number): Promise<Candidate> {
   for (let sequence = 0; sequence < count && spec.kind === 'adaptation'; sequence++) {
     const dir = await writeCandidate(spec, sequence);
-    send({ type: 'publish', requestId, sequence, dir, candidate: candidate(sequence, 0.85 + sequence / 100), outcomes: outcomes('1', [1, 1]) });
+    send({
+      type: 'publish',
+      requestId,
+      sequence,
+      dir,
+      candidate: candidate(sequence, 0.85 + sequence / 100),
+      outcomes: outcomes('1', [1, 1]),
+    });
     await until(() => published.get(requestId) === sequence || cancelled.has(requestId));
   }
   return candidate(Math.max(0, count - 1), 0.85 + Math.max(0, count - 1) / 100);
@@ -111,13 +154,30 @@ function outcomes(digit: string, values: number[]): GateOutcomes {
 }
 
 function candidate(sequence: number, value: number): Candidate {
-  return { strategy: 'relora', alpha: 1, beta: -0.5, step: 10 * sequence, metric: 'accuracy', value, standardError: 0.01, examples: 100, passed: value >= 0.8, bound: null, negativeFlips: null, failed: [], data: 'training' };
+  return {
+    strategy: 'relora',
+    alpha: 1,
+    beta: -0.5,
+    step: 10 * sequence,
+    metric: 'accuracy',
+    value,
+    standardError: 0.01,
+    examples: 100,
+    passed: value >= 0.8,
+    bound: null,
+    negativeFlips: null,
+    failed: [],
+    data: 'training',
+  };
 }
 
 async function writeCandidate(spec: JobSpec, sequence: number): Promise<string> {
   const dir = path.join(spec.workDir, `candidate-${sequence}`);
   await mkdir(dir, { recursive: true });
-  await writeFile(path.join(dir, 'adapter_config.json'), JSON.stringify({ peft_type: 'LORA', r: 4, lora_alpha: 8, target_modules: ['q_proj'] }));
+  await writeFile(
+    path.join(dir, 'adapter_config.json'),
+    JSON.stringify({ peft_type: 'LORA', r: 4, lora_alpha: 8, target_modules: ['q_proj'] }),
+  );
   await writeFile(path.join(dir, 'job.txt'), `${spec.jobId} ${sequence}`);
   return dir;
 }
@@ -125,9 +185,12 @@ async function writeCandidate(spec: JobSpec, sequence: number): Promise<string> 
 async function answer(request: Request): Promise<void> {
   const { requestId } = request;
   try {
-    if (request.type === 'adapt') send({ type: 'outcome', requestId, request: 'adapt', outcome: await adapt(requestId, request.spec) });
-    if (request.type === 'evolve') send({ type: 'outcome', requestId, request: 'evolve', outcome: await evolve(request.spec) });
-    if (request.type === 'describe') send({ type: 'outcome', requestId, request: 'describe', outcome: await describe(request.spec) });
+    if (request.type === 'adapt')
+      send({ type: 'outcome', requestId, request: 'adapt', outcome: await adapt(requestId, request.spec) });
+    if (request.type === 'evolve')
+      send({ type: 'outcome', requestId, request: 'evolve', outcome: await evolve(request.spec) });
+    if (request.type === 'describe')
+      send({ type: 'outcome', requestId, request: 'describe', outcome: await describe(request.spec) });
   } catch (error) {
     const fields = error instanceof Failure ? error.fields : { code: 'internal_error', permanent: false };
     send({ type: 'error', requestId, message: (error as Error).message, ...fields });

@@ -3,7 +3,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { AbandonedError, TrainingCrashedError, TrainingFailedError } from '../../../workers/training/training-errors.ts';
+import {
+  AbandonedError,
+  TrainingCrashedError,
+  TrainingFailedError,
+} from '../../../workers/training/training-errors.ts';
 import type { StreamMessage } from '../../../workers/training/training-child.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import type { JobSpec } from '../../../workers/training/protocol.ts';
@@ -58,7 +62,19 @@ test('passes messages on in order and waits for a publication to be durable', as
   const outcome = await session.adapt(await specOf({ publications: 2 }), onMessage, never);
   expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'relora' } });
   expect(seen).toEqual([
-    'prepare', 'old', 'baselines', 'initialize', 'search', 'fine_tune', 'progress', 'metrics', 'progress', 'metrics', 'evaluate', 'publish', 'publish',
+    'prepare',
+    'old',
+    'baselines',
+    'initialize',
+    'search',
+    'fine_tune',
+    'progress',
+    'metrics',
+    'progress',
+    'metrics',
+    'evaluate',
+    'publish',
+    'publish',
   ]);
 });
 
@@ -89,16 +105,23 @@ test('a failure carries its code and whether trying again can help', async () =>
   const failed = session.adapt(await specOf({ outcome: 'permanent' }), ignore, never);
   await expect(failed).rejects.toThrow(TrainingFailedError);
   await expect(failed).rejects.toMatchObject({ code: 'invalid_dataset', permanent: true });
-  await expect(session.adapt(await specOf({ outcome: 'transient' }), ignore, never)).rejects.toMatchObject({ code: 'ENOSPC', permanent: false });
+  await expect(session.adapt(await specOf({ outcome: 'transient' }), ignore, never)).rejects.toMatchObject({
+    code: 'ENOSPC',
+    permanent: false,
+  });
 });
 
 test('cancelling ends a running request, and the process lives on', async () => {
   const session = await training.acquire(never);
   const controller = new AbortController();
   const spec = await specOf({ hang: true });
-  const running = session.adapt(spec, async (message) => {
-    if (message.type === 'progress' && message.step === 2) controller.abort();
-  }, controller.signal);
+  const running = session.adapt(
+    spec,
+    async (message) => {
+      if (message.type === 'progress' && message.step === 2) controller.abort();
+    },
+    controller.signal,
+  );
   expect((await running).state).toBe('cancelled');
   const { pid } = training;
   expect((await session.adapt(await specOf({}), ignore, never)).state).toBe('ready');
@@ -109,9 +132,13 @@ test('a request that does not stop when cancelled is killed', async () => {
   const session = await training.acquire(never);
   const controller = new AbortController();
   const spec = await specOf({ hang: true, deaf: true });
-  const running = session.adapt(spec, async (message) => {
-    if (message.type === 'progress' && message.step === 2) controller.abort();
-  }, controller.signal);
+  const running = session.adapt(
+    spec,
+    async (message) => {
+      if (message.type === 'progress' && message.step === 2) controller.abort();
+    },
+    controller.signal,
+  );
   await expect(running).rejects.toThrow('the training process ended (SIGKILL)');
 });
 
@@ -120,11 +147,15 @@ test('a request that nobody needs any more is not waited for, and a new process 
   const session = await patient.acquire(never);
   const controller = new AbortController();
   let pid: number | undefined;
-  const running = session.adapt(await specOf({ hang: true, deaf: true }), async (message) => {
-    if (message.type !== 'progress' || message.step !== 2) return;
-    ({ pid } = patient);
-    controller.abort(new AbandonedError('the rollout was cancelled'));
-  }, controller.signal);
+  const running = session.adapt(
+    await specOf({ hang: true, deaf: true }),
+    async (message) => {
+      if (message.type !== 'progress' || message.step !== 2) return;
+      ({ pid } = patient);
+      controller.abort(new AbandonedError('the rollout was cancelled'));
+    },
+    controller.signal,
+  );
   await expect(running).rejects.toThrow('the training process ended (SIGKILL)');
   const successor = patient.pid;
   expect(successor).toBeGreaterThan(0);

@@ -40,7 +40,11 @@ afterAll(async () => {
 
 async function work(): Promise<RunningWorker> {
   const { backend, producer, database } = queue;
-  const worker = await startWorker(config, { db: database.db, artifacts: fleet.artifacts, backend, producer, training, logger }, TIMES);
+  const worker = await startWorker(
+    config,
+    { db: database.db, artifacts: fleet.artifacts, backend, producer, training, logger },
+    TIMES,
+  );
   workers.push(worker);
   return worker;
 }
@@ -53,10 +57,14 @@ const start = async (behaviour: Behaviour, options: RolloutOptions = {}): Promis
 };
 const jobsOf = async (rolloutId: string) => (await jobs().list({ rollout_id: rolloutId }, null)).data;
 const ended = (rolloutId: string, state: string) =>
-  eventually(`rollout is ${state}`, async () => {
-    const rollout = await rollouts().get(rolloutId, null);
-    return rollout.state === state && rollout;
-  }, 40_000);
+  eventually(
+    `rollout is ${state}`,
+    async () => {
+      const rollout = await rollouts().get(rolloutId, null);
+      return rollout.state === state && rollout;
+    },
+    40_000,
+  );
 
 describe(`a worker, queue on ${queueKind}`, () => {
   test('carries a whole fleet over', async () => {
@@ -79,7 +87,9 @@ describe(`a worker, queue on ${queueKind}`, () => {
     const all = await jobsOf(id);
     const adaptations = all.filter((job) => job.kind === 'adaptation');
     const lastAdaptation = Math.max(...adaptations.map((job) => Date.parse(job.finished_at!)));
-    expect(Math.abs(rollout.summary.makespan_ms! - (lastAdaptation - Date.parse(rollout.accepted_at)))).toBeLessThanOrEqual(1);
+    expect(
+      Math.abs(rollout.summary.makespan_ms! - (lastAdaptation - Date.parse(rollout.accepted_at))),
+    ).toBeLessThanOrEqual(1);
     for (const control of all.filter((job) => job.kind === 'control')) {
       expect(Date.parse(control.started_at!)).toBeGreaterThanOrEqual(lastAdaptation);
       expect(control).toMatchObject({ strategy: 'scratch', published_version_id: null });
@@ -89,16 +99,37 @@ describe(`a worker, queue on ${queueKind}`, () => {
     }
     for (const job of adaptations) {
       expect(job).toMatchObject({ state: 'ready', won_strategy: 'relora', alpha: 1, beta: -0.5, step: 4, error: null });
-      expect(job.metric).toEqual({ name: 'accuracy', target: 0.8, old_on_v1: 0.9, v2_no_adapter: 0.3, v2_copy: 0.7, v2_readapt: 0.85 });
+      expect(job.metric).toEqual({
+        name: 'accuracy',
+        target: 0.8,
+        old_on_v1: 0.9,
+        v2_no_adapter: 0.3,
+        v2_copy: 0.7,
+        v2_readapt: 0.85,
+      });
       expect(job.phases.evolution).toBeGreaterThan(0);
-      const version = await queue.database.db.adapterVersion.findUniqueOrThrow({ where: { id: job.published_version_id! } });
-      expect(version).toMatchObject({ number: 2, baseVersionId: fleet.newVersionId, origin: 'adapted', rank: 4, alpha: 8, jobId: job.id });
+      const version = await queue.database.db.adapterVersion.findUniqueOrThrow({
+        where: { id: job.published_version_id! },
+      });
+      expect(version).toMatchObject({
+        number: 2,
+        baseVersionId: fleet.newVersionId,
+        origin: 'adapted',
+        rank: 4,
+        alpha: 8,
+        jobId: job.id,
+      });
       await fleet.artifacts.verify(version.artifactDigest);
       await expect(access(path.join(config.dataDir, 'checkpoints', job.id))).rejects.toThrow('ENOENT');
       const { data } = await jobs().metrics(job.id, { name: 'train_loss' }, null);
-      expect(data.map((point) => [point.step, point.value])).toEqual([[1, 1], [2, 0.5]]);
+      expect(data.map((point) => [point.step, point.value])).toEqual([
+        [1, 1],
+        [2, 0.5],
+      ]);
     }
-    const [evolution, ...others] = await queue.database.db.evolution.findMany({ where: { toVersionId: fleet.newVersionId } });
+    const [evolution, ...others] = await queue.database.db.evolution.findMany({
+      where: { toVersionId: fleet.newVersionId },
+    });
     expect(evolution).toMatchObject({ state: 'ready', rank: 8, drift: 0.1 });
     expect(others).toEqual([]);
     const versions = await queue.database.db.baseVersion.findMany({ where: { baseModelId: fleet.baseModelId } });
@@ -114,13 +145,22 @@ describe(`a worker, queue on ${queueKind}`, () => {
       differences: [{ field: 'hidden_size', old: 64, new: 128 }],
     });
     expect(rollout.evolutions).toMatchObject([
-      { state: 'failed', advice: { verdict: 'incompatible', reasons: [{ code: 'differs:hidden_size', message: 'hidden_size: 64 → 128' }] } },
+      {
+        state: 'failed',
+        advice: {
+          verdict: 'incompatible',
+          reasons: [{ code: 'differs:hidden_size', message: 'hidden_size: 64 → 128' }],
+        },
+      },
     ]);
     expect(await jobsOf(id)).toEqual([]);
   });
 
   test('a base whose files changed since they were verified is refused', async () => {
-    await queue.database.db.baseVersion.update({ where: { id: fleet.newVersionId }, data: { state: 'verified', fingerprint: 'sha256:other' } });
+    await queue.database.db.baseVersion.update({
+      where: { id: fleet.newVersionId },
+      data: { state: 'verified', fingerprint: 'sha256:other' },
+    });
     await work();
     const rollout = await ended(await start({}), 'failed');
     expect(rollout.error).toMatchObject({ code: 'base_version_changed', base_version_id: fleet.newVersionId });
@@ -131,9 +171,14 @@ describe(`a worker, queue on ${queueKind}`, () => {
     const id = await start({ outcome: 'not_ready' });
     await ended(id, 'completed');
     for (const job of await jobsOf(id)) {
-      expect(job).toMatchObject({ state: 'not_ready', ttr_ms: null, published_version_id: null, error: { code: 'gate_not_reached' } });
+      expect(job).toMatchObject({
+        state: 'not_ready',
+        ttr_ms: null,
+        published_version_id: null,
+        error: { code: 'gate_not_reached' },
+      });
       expect(job.metric.v2_readapt).toBe(0.75);
-      await fleet.artifacts.verify((job.error as { candidate_digest?: string } | null)?.candidate_digest ?? "");
+      await fleet.artifacts.verify((job.error as { candidate_digest?: string } | null)?.candidate_digest ?? '');
       expect(await queue.database.db.adapterVersion.count({ where: { adapterId: job.adapter_id } })).toBe(1);
     }
   });
@@ -143,7 +188,11 @@ describe(`a worker, queue on ${queueKind}`, () => {
     const id = await start({ outcome: 'permanent' });
     await ended(id, 'completed');
     for (const job of await jobsOf(id)) {
-      expect(job).toMatchObject({ state: 'failed', attempt: 1, error: { code: 'invalid_dataset', message: 'dataset row 3 cannot be tokenised' } });
+      expect(job).toMatchObject({
+        state: 'failed',
+        attempt: 1,
+        error: { code: 'invalid_dataset', message: 'dataset row 3 cannot be tokenised' },
+      });
     }
   });
 
@@ -162,7 +211,10 @@ describe(`a worker, queue on ${queueKind}`, () => {
     await ended(id, 'completed');
     for (const job of await jobsOf(id)) {
       expect(job.metric.v2_readapt).toBeCloseTo(0.87);
-      const versions = await queue.database.db.adapterVersion.findMany({ where: { jobId: job.id }, orderBy: { number: 'asc' } });
+      const versions = await queue.database.db.adapterVersion.findMany({
+        where: { jobId: job.id },
+        orderBy: { number: 'asc' },
+      });
       expect(versions.map((version) => version.number)).toEqual([2, 3, 4]);
       expect(job.published_version_id).toBe(versions[2]!.id);
     }
@@ -188,7 +240,9 @@ describe(`a worker, queue on ${queueKind}`, () => {
   ])('cancelling one running job lets the others go on, where its training %s', async (_, behaviour) => {
     await work();
     const id = await start({ hang: true, ...behaviour });
-    const running = await eventually('a job runs', async () => (await jobsOf(id)).find((job) => job.state === 'fine_tuning'));
+    const running = await eventually('a job runs', async () =>
+      (await jobsOf(id)).find((job) => job.state === 'fine_tuning'),
+    );
     await fleet.behave({});
     expect(await jobs().cancel(running.id, null)).toMatchObject({ state: 'cancelled' });
     const rollout = await ended(id, 'completed');

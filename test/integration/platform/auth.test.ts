@@ -97,7 +97,9 @@ describe('a tenant', () => {
 
     const list = await service.request({ url: '/v1/api-keys', key: alpha.key });
     expect(list.json().data.map((entry: { id: string }) => entry.id)).toContain(id);
-    expect(new Set(list.json().data.map((entry: { tenant_id: string }) => entry.tenant_id))).toEqual(new Set([alpha.id]));
+    expect(new Set(list.json().data.map((entry: { tenant_id: string }) => entry.tenant_id))).toEqual(
+      new Set([alpha.id]),
+    );
     expect(list.body).not.toContain(key);
 
     const byOther = await service.request({ method: 'DELETE', url: `/v1/api-keys/${id}`, key: beta.key });

@@ -52,11 +52,21 @@ describe('versions', () => {
     const first = await addVersion('rolled', { version: '1', path: await makeModel('rolled-1') });
     expect(first.statusCode).toBe(201);
     expect(first.json()).toMatchObject({
-      base_model_version: { base_model: 'rolled', version: '1', state: 'registered', architecture: 'llama', parameters: null },
+      base_model_version: {
+        base_model: 'rolled',
+        version: '1',
+        state: 'registered',
+        architecture: 'llama',
+        parameters: null,
+      },
       rollout: null,
     });
 
-    const second = await addVersion('rolled', { version: '2', path: await makeModel('rolled-2'), rollout: { max_steps: 7 } });
+    const second = await addVersion('rolled', {
+      version: '2',
+      path: await makeModel('rolled-2'),
+      rollout: { max_steps: 7 },
+    });
     expect(second.statusCode).toBe(202);
     const { base_model_version: version, rollout } = second.json();
     expect(rollout).toMatchObject({ base_version_id: version.id, state: 'planning', options: { max_steps: 7 } });
@@ -93,8 +103,16 @@ describe('versions', () => {
 
   const refused: { name: string; path: () => Promise<string>; code: string; detail?: string }[] = [
     { name: 'a folder outside the allowed roots', path: async () => outside, code: 'path_not_allowed' },
-    { name: 'a folder that only looks inside', path: async () => `${service.allowedRoot}/../private`, code: 'path_not_allowed' },
-    { name: 'a sibling whose name begins like a root', path: async () => `${service.allowedRoot}-other`, code: 'path_not_allowed' },
+    {
+      name: 'a folder that only looks inside',
+      path: async () => `${service.allowedRoot}/../private`,
+      code: 'path_not_allowed',
+    },
+    {
+      name: 'a sibling whose name begins like a root',
+      path: async () => `${service.allowedRoot}-other`,
+      code: 'path_not_allowed',
+    },
     { name: 'a relative path', path: async () => 'models', code: 'path_not_allowed' },
     {
       name: 'a link that leads outside',
@@ -105,7 +123,11 @@ describe('versions', () => {
       },
       code: 'path_not_allowed',
     },
-    { name: 'a folder that does not exist', path: async () => path.join(service.allowedRoot, 'absent'), code: 'path_not_found' },
+    {
+      name: 'a folder that does not exist',
+      path: async () => path.join(service.allowedRoot, 'absent'),
+      code: 'path_not_found',
+    },
     {
       name: 'a file',
       path: async () => path.join(await makeModel('with-file'), 'config.json'),

@@ -33,7 +33,12 @@ describe('a value that cannot be used', () => {
 });
 
 test('blank is unset, folders are absolute, and nothing changes afterwards', () => {
-  const config = loadConfig({ READAPT_PORT: '  ', DATABASE_URL: '', READAPT_DATA_DIR: 'here', READAPT_ALLOWED_ROOTS: `/a${path.delimiter}b${path.delimiter}` });
+  const config = loadConfig({
+    READAPT_PORT: '  ',
+    DATABASE_URL: '',
+    READAPT_DATA_DIR: 'here',
+    READAPT_ALLOWED_ROOTS: `/a${path.delimiter}b${path.delimiter}`,
+  });
   expect(config.port).toBe(8420);
   expect(config.databaseUrl).toBeNull();
   expect(config.dataDir).toBe(path.resolve('here'));
@@ -41,12 +46,16 @@ test('blank is unset, folders are absolute, and nothing changes afterwards', () 
   expect(Object.isFrozen(config) && Object.isFrozen(config.allowedRoots)).toBe(true);
 });
 
-test('compiled graphs are kept in the folder that is named, in the user\'s cache folder, or nowhere', () => {
+test("compiled graphs are kept in the folder that is named, in the user's cache folder, or nowhere", () => {
   expect(loadConfig({ READAPT_GRAPH_CACHE: 'graphs' }).graphCacheDir).toBe(path.resolve('graphs'));
   expect(loadConfig({ READAPT_GRAPH_CACHE: 'off' }).graphCacheDir).toBeNull();
   expect(graphCacheDir({ READAPT_GRAPH_CACHE: '/a/../b' })).toBe('/b');
-  expect(graphCacheDir({ READAPT_GRAPH_CACHE: ' ', XDG_CACHE_HOME: '/c', LOCALAPPDATA: '/c' })).toBe('/c/readapt/graphs');
-  expect(graphCacheDir({ XDG_CACHE_HOME: 'relative', LOCALAPPDATA: 'relative' })).toMatch(/^\/.*[Cc]aches?\/readapt\/graphs$/);
+  expect(graphCacheDir({ READAPT_GRAPH_CACHE: ' ', XDG_CACHE_HOME: '/c', LOCALAPPDATA: '/c' })).toBe(
+    '/c/readapt/graphs',
+  );
+  expect(graphCacheDir({ XDG_CACHE_HOME: 'relative', LOCALAPPDATA: 'relative' })).toMatch(
+    /^\/.*[Cc]aches?\/readapt\/graphs$/,
+  );
   expect(graphCacheDir({ READAPT_GRAPH_CACHE: 'off' })).toBeNull();
 });
 

@@ -1,6 +1,8 @@
 // Starts the embedded PostgreSQL of the folder given, says so, and waits to be killed.
 import { startEmbeddedPostgres } from '../../../src/embedded/index.ts';
 
-const { url, port, reused } = await startEmbeddedPostgres(process.argv[2] as string, { durable: process.argv[3] === 'durable' });
+const { url, port, reused } = await startEmbeddedPostgres(process.argv[2] as string, {
+  durable: process.argv[3] === 'durable',
+});
 process.stdout.write(`${JSON.stringify({ url, port, reused })}\n`);
 setInterval(() => undefined, 1000);

@@ -21,7 +21,8 @@ afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
   for (const server of servers.splice(0)) await server.stop();
   // Whoever is left owns the server now, so that it is stopped.
-  if (await pidOfServer().then(isAlive, () => false)) await (await startEmbeddedPostgres(folder, { durable: false })).stop();
+  if (await pidOfServer().then(isAlive, () => false))
+    await (await startEmbeddedPostgres(folder, { durable: false })).stop();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -33,9 +34,13 @@ async function start(): Promise<EmbeddedPostgres> {
 }
 
 /** The server in another process, to be killed. */
-async function startInChild(mode: 'fast' | 'durable' = 'fast'): Promise<{ child: ChildProcess; url: string; reused: boolean }> {
+async function startInChild(
+  mode: 'fast' | 'durable' = 'fast',
+): Promise<{ child: ChildProcess; url: string; reused: boolean }> {
   const script = fileURLToPath(new URL('./embedded-child.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--import', 'tsx', script, folder, mode], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--import', 'tsx', script, folder, mode], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   children.push(child);
   const lines = createInterface({ input: child.stdout });
   const [line] = (await once(lines, 'line')) as [string];
@@ -111,7 +116,10 @@ test('a pid file that names a process of something else is no server', async () 
   await writeRow(first.url);
   await first.stop();
   const data = path.join(folder, 'postgres', 'data');
-  await writeFile(path.join(data, 'postmaster.pid'), `${process.pid}\n${data}\n1700000000\n1\n\n127.0.0.1\n\nready   \n`);
+  await writeFile(
+    path.join(data, 'postmaster.pid'),
+    `${process.pid}\n${data}\n1700000000\n1\n\n127.0.0.1\n\nready   \n`,
+  );
   const second = await start();
   expect(await readRow(second.url)).toEqual([{ value: 42 }]);
 });

@@ -15,15 +15,32 @@ afterAll(() => service.close());
 const json = { 'content-type': 'application/json' };
 const nested = (depth: number) => '{"a":'.repeat(depth) + '1' + '}'.repeat(depth);
 const wide = Array.from({ length: 60_000 }, (_, index) => `"a${index}":1`).join();
-const bytes = (before: string, ...raw: number[]) => Buffer.concat([Buffer.from(before), Buffer.from(raw), Buffer.from('"}')]);
+const bytes = (before: string, ...raw: number[]) =>
+  Buffer.concat([Buffer.from(before), Buffer.from(raw), Buffer.from('"}')]);
 
 describe('a body that', () => {
   test.each<[string, string | Buffer, object]>([
-    ['is nested deeper than a stack', `{"version":"1","path":"/x","rollout":${nested(50_000)}}`, { code: 'invalid_request', errors: [{ field: 'rollout' }] }],
-    ['is an array nested as deeply', '['.repeat(200_000) + ']'.repeat(200_000), { code: 'invalid_request', errors: [{ field: '0' }] }],
+    [
+      'is nested deeper than a stack',
+      `{"version":"1","path":"/x","rollout":${nested(50_000)}}`,
+      { code: 'invalid_request', errors: [{ field: 'rollout' }] },
+    ],
+    [
+      'is an array nested as deeply',
+      '['.repeat(200_000) + ']'.repeat(200_000),
+      { code: 'invalid_request', errors: [{ field: '0' }] },
+    ],
     ['has very many members', `{"version":"1","path":"/x","rollout":{${wide}}}`, { code: 'invalid_request' }],
-    ['holds a NUL character', '{"version":"1","path":"/x\\u0000y"}', { code: 'invalid_request', errors: [{ field: 'path' }] }],
-    ['holds half of a surrogate pair', '{"version":"1","path":"/x\\ud800y"}', { code: 'invalid_request', errors: [{ field: 'path' }] }],
+    [
+      'holds a NUL character',
+      '{"version":"1","path":"/x\\u0000y"}',
+      { code: 'invalid_request', errors: [{ field: 'path' }] },
+    ],
+    [
+      'holds half of a surrogate pair',
+      '{"version":"1","path":"/x\\ud800y"}',
+      { code: 'invalid_request', errors: [{ field: 'path' }] },
+    ],
     ['is not UTF-8', bytes('{"version":"1","path":"/', 0xff, 0xfe), { code: 'malformed_json' }],
     ['is cut within a character', bytes('{"version":"1","path":"/', 0xe2, 0x82), { code: 'malformed_json' }],
   ])('%s is refused', async (_what, payload, problem) => {
@@ -41,8 +58,18 @@ describe('a body that', () => {
   });
 
   test('is empty is none, where none is expected', async () => {
-    const made = await service.request({ method: 'POST', url: '/v1/api-keys', key: tenant.key, payload: { name: 'x', scopes: ['tenant:read'] } });
-    const answer = await service.request({ method: 'DELETE', url: `/v1/api-keys/${made.json().id}`, headers: json, payload: '' });
+    const made = await service.request({
+      method: 'POST',
+      url: '/v1/api-keys',
+      key: tenant.key,
+      payload: { name: 'x', scopes: ['tenant:read'] },
+    });
+    const answer = await service.request({
+      method: 'DELETE',
+      url: `/v1/api-keys/${made.json().id}`,
+      headers: json,
+      payload: '',
+    });
     expect(answer.statusCode, answer.body).toBe(204);
   });
 
@@ -54,7 +81,13 @@ describe('a body that', () => {
 
 test('a compressed upload is refused', async () => {
   const headers = { 'content-type': 'application/x-ndjson', 'content-encoding': 'gzip' };
-  const answer = await service.request({ method: 'POST', url: '/v1/datasets?name=zipped', key: tenant.key, headers, payload: 'x' });
+  const answer = await service.request({
+    method: 'POST',
+    url: '/v1/datasets?name=zipped',
+    key: tenant.key,
+    headers,
+    payload: 'x',
+  });
   expect([answer.statusCode, answer.json().code]).toEqual([415, 'unsupported_content_encoding']);
 });
 
@@ -72,14 +105,20 @@ describe('a path', () => {
   });
 });
 
-test.each(['PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const)('%s on a list says which methods there are', async (method) => {
-  const answer = await service.request({ method, url: '/v1/tenants?limit=1' });
-  expect([answer.statusCode, answer.json().code]).toEqual([405, 'method_not_allowed']);
-  expect(answer.headers.allow).toBe('GET, HEAD, POST');
-});
+test.each(['PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const)(
+  '%s on a list says which methods there are',
+  async (method) => {
+    const answer = await service.request({ method, url: '/v1/tenants?limit=1' });
+    expect([answer.statusCode, answer.json().code]).toEqual([405, 'method_not_allowed']);
+    expect(answer.headers.allow).toBe('GET, HEAD, POST');
+  },
+);
 
 test('HEAD has the headers of GET', async () => {
-  const [head, get] = [await service.request({ method: 'HEAD', url: '/v1/tenants' }), await service.request({ url: '/v1/tenants' })];
+  const [head, get] = [
+    await service.request({ method: 'HEAD', url: '/v1/tenants' }),
+    await service.request({ url: '/v1/tenants' }),
+  ];
   expect([head.statusCode, head.headers.etag, head.body]).toEqual([200, get.headers.etag, '']);
 });
 
@@ -87,7 +126,11 @@ describe('what is no HTTP', () => {
   test.each([
     ['FOO / HTTP/1.1\r\n\r\n', 400, 'malformed_http'],
     ['GET / HTTP/1.1\r\nhost: a\r\nbad header\r\n\r\n', 400, 'malformed_http'],
-    ['POST /v1/tenants HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n', 400, 'malformed_http'],
+    [
+      'POST /v1/tenants HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+      400,
+      'malformed_http',
+    ],
     [`GET / HTTP/1.1\r\nhost: a\r\nx: ${'a'.repeat(40_000)}\r\n\r\n`, 431, 'headers_too_large'],
   ])('%.40j is answered with a problem', async (request, status, code) => {
     if (service.app.server.address() === null) await service.app.listen({ port: 0, host: '127.0.0.1' });
@@ -108,8 +151,15 @@ test('an upload that stands still is cut off, and its key is free again', async 
     await hasty.app.listen({ port: 0, host: '127.0.0.1' });
     const socket = connect((hasty.app.server.address() as AddressInfo).port, '127.0.0.1');
     const closed = once(socket, 'close');
-    const head = ['POST /v1/datasets?name=slow HTTP/1.1', 'host: a', 'content-type: application/x-ndjson', 'content-length: 1000'];
-    socket.write(`${head.join('\r\n')}\r\nauthorization: ${bearer(key).authorization}\r\nidempotency-key: slow\r\n\r\n{"prompt":`);
+    const head = [
+      'POST /v1/datasets?name=slow HTTP/1.1',
+      'host: a',
+      'content-type: application/x-ndjson',
+      'content-length: 1000',
+    ];
+    socket.write(
+      `${head.join('\r\n')}\r\nauthorization: ${bearer(key).authorization}\r\nidempotency-key: slow\r\n\r\n{"prompt":`,
+    );
     await closed;
     await expect.poll(() => hasty.db.idempotencyRecord.count()).toBe(0);
     expect(await hasty.db.dataset.count()).toBe(0);

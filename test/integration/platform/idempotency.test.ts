@@ -20,7 +20,12 @@ beforeEach(() => {
 });
 
 const createTenant = (name: string, idempotencyKey = key) =>
-  service.request({ method: 'POST', url: '/v1/tenants', payload: { name }, headers: { 'idempotency-key': idempotencyKey } });
+  service.request({
+    method: 'POST',
+    url: '/v1/tenants',
+    payload: { name },
+    headers: { 'idempotency-key': idempotencyKey },
+  });
 
 test('the same request again gets the same answer and changes nothing', async () => {
   const first = await createTenant('replayed');
@@ -116,13 +121,19 @@ describe('the answer is stored in the transaction of the change', () => {
     );
     return row?.together;
   };
-  const rows = ['train', 'validation', 'test'].map((split) => JSON.stringify({ prompt: split, completion: 'x', split }));
+  const rows = ['train', 'validation', 'test'].map((split) =>
+    JSON.stringify({ prompt: split, completion: 'x', split }),
+  );
 
   test.each([
     ['/v1/tenants', 'tenants', { payload: { name: 'together' } }],
     ['/v1/base-models', 'base_models', { payload: { name: 'together' } }],
     ['/v1/api-keys', 'api_keys', { payload: { name: 'together', scopes: ['operator'] } }],
-    ['/v1/datasets?name=together', 'datasets', { payload: rows.join('\n'), headers: { 'content-type': 'application/x-ndjson' } }],
+    [
+      '/v1/datasets?name=together',
+      'datasets',
+      { payload: rows.join('\n'), headers: { 'content-type': 'application/x-ndjson' } },
+    ],
   ])('POST %s', async (url, table, { payload, headers = {} }: { payload: object | string; headers?: object }) => {
     const send = () =>
       service.request({
@@ -189,7 +200,10 @@ test.each([' ', 'a b', 'ü', 'x'.repeat(256)])('the key %j is refused', async (b
 
 test('an answer is kept for a day', async () => {
   await createTenant('kept');
-  await service.db.idempotencyRecord.updateMany({ where: { key }, data: { createdAt: new Date(Date.now() - 25 * 3_600_000) } });
+  await service.db.idempotencyRecord.updateMany({
+    where: { key },
+    data: { createdAt: new Date(Date.now() - 25 * 3_600_000) },
+  });
   const again = await createTenant('kept');
   expect([again.statusCode, again.json().code]).toEqual([409, 'tenant_exists']);
 });

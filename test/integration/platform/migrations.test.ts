@@ -45,7 +45,12 @@ async function addMigration(name: string, sql: string): Promise<void> {
   await writeFile(path.join(folder, name, 'migration.sql'), sql);
 }
 
-const MIGRATIONS = ['20261125000000_initial', '20261125010000_idempotency_claims', '20261125020000_search_evaluation_rows', '20261125030000_gate_outcomes'];
+const MIGRATIONS = [
+  '20261125000000_initial',
+  '20261125010000_idempotency_claims',
+  '20261125020000_search_evaluation_rows',
+  '20261125030000_gate_outcomes',
+];
 
 test('they apply once, and a second time nothing changes', async () => {
   expect(await pendingMigrations(database.url)).toEqual(MIGRATIONS);
@@ -107,7 +112,9 @@ describe('they match schema.prisma', () => {
 describe('what goes wrong', () => {
   test('a file that fails leaves nothing of itself, and the one before it stays', async () => {
     await addMigration('20990101000000_broken', 'CREATE TABLE half (id text); SELECT 1 / 0;');
-    await expect(applyMigrations(database.url, folder)).rejects.toThrow(/20990101000000_broken failed: division by zero/);
+    await expect(applyMigrations(database.url, folder)).rejects.toThrow(
+      /20990101000000_broken failed: division by zero/,
+    );
     expect((await shape()).join('\n')).not.toContain('table half');
     expect(await pendingMigrations(database.url, folder)).toEqual(['20990101000000_broken']);
   });
@@ -116,12 +123,16 @@ describe('what goes wrong', () => {
     await applyMigrations(database.url, folder);
     const file = path.join(folder, '20261125000000_initial', 'migration.sql');
     await writeFile(file, `${await readFile(file, 'utf8')}\n-- later`);
-    await expect(applyMigrations(database.url, folder)).rejects.toThrow(/20261125000000_initial has checksum .* applied as/);
+    await expect(applyMigrations(database.url, folder)).rejects.toThrow(
+      /20261125000000_initial has checksum .* applied as/,
+    );
   });
 
   test('a database that is newer than the program', async () => {
     await addMigration('20990101000000_next', 'CREATE TABLE next (id text)');
     await applyMigrations(database.url, folder);
-    await expect(applyMigrations(database.url)).rejects.toThrow(/20990101000000_next, which this version does not know/);
+    await expect(applyMigrations(database.url)).rejects.toThrow(
+      /20990101000000_next, which this version does not know/,
+    );
   });
 });

@@ -34,10 +34,13 @@ test('a row that is added meanwhile moves nothing', async () => {
   expect([...namesOf(first), ...namesOf(second)]).toEqual([...names].reverse().slice(0, 6));
 });
 
-test.each(['bm90IGFuIGlk!', 'AA', Buffer.from('a b').toString('base64url')])('the cursor %s is refused', async (cursor) => {
-  const answer = await service.request({ url: `/v1/tenants?cursor=${encodeURIComponent(cursor)}` });
-  expect([answer.statusCode, answer.json().code]).toEqual([400, 'invalid_cursor']);
-});
+test.each(['bm90IGFuIGlk!', 'AA', Buffer.from('a b').toString('base64url')])(
+  'the cursor %s is refused',
+  async (cursor) => {
+    const answer = await service.request({ url: `/v1/tenants?cursor=${encodeURIComponent(cursor)}` });
+    expect([answer.statusCode, answer.json().code]).toEqual([400, 'invalid_cursor']);
+  },
+);
 
 test('a list that has not changed answers 304', async () => {
   const first = await service.request({ url: '/v1/tenants?limit=2' });

@@ -23,7 +23,13 @@ interface Case {
 }
 
 const cases: Case[] = [
-  { name: 'an unknown field', payload: '{"name":"a","colour":"red"}', status: 400, code: 'invalid_request', field: 'colour' },
+  {
+    name: 'an unknown field',
+    payload: '{"name":"a","colour":"red"}',
+    status: 400,
+    code: 'invalid_request',
+    field: 'colour',
+  },
   { name: 'a wrong type', payload: '{"name":5}', status: 400, code: 'invalid_request', field: 'name' },
   { name: 'a missing field', payload: '{}', status: 400, code: 'invalid_request', field: 'name' },
   { name: 'a value that does not fit', payload: '{"name":"-a"}', status: 400, code: 'invalid_request', field: 'name' },
@@ -31,8 +37,19 @@ const cases: Case[] = [
   { name: 'malformed JSON', payload: '{"name":', status: 400, code: 'malformed_json' },
   { name: 'an empty body', payload: '', status: 400, code: 'malformed_json' },
   { name: 'a prototype in JSON', payload: '{"__proto__":{"name":"a"}}', status: 400, code: 'malformed_json' },
-  { name: 'a body over the limit', payload: JSON.stringify({ name: 'a'.repeat(3000) }), status: 413, code: 'body_too_large' },
-  { name: 'another media type', payload: 'name=a', headers: { 'content-type': 'text/csv' }, status: 415, code: 'unsupported_media_type' },
+  {
+    name: 'a body over the limit',
+    payload: JSON.stringify({ name: 'a'.repeat(3000) }),
+    status: 413,
+    code: 'body_too_large',
+  },
+  {
+    name: 'another media type',
+    payload: 'name=a',
+    headers: { 'content-type': 'text/csv' },
+    status: 415,
+    code: 'unsupported_media_type',
+  },
   {
     name: 'an unknown field of a nested object',
     url: '/v1/base-models/m/versions',
@@ -51,19 +68,22 @@ const cases: Case[] = [
   },
 ];
 
-test.each(cases)('$name answers $status $code', async ({ url = '/v1/tenants', payload, headers = json, status, code, field }) => {
-  const answer = await service.request({ method: 'POST', url, payload, headers });
-  expect(answer.statusCode).toBe(status);
-  expect(answer.headers['content-type']).toContain('application/problem+json');
-  const problem = answer.json();
-  expect(problem).toMatchObject({ status, code, instance: url, type: expect.stringContaining(code) });
-  expect(problem.title.length).toBeGreaterThan(0);
-  if (field !== undefined) {
-    expect(problem.errors.map((error: { field: string }) => error.field)).toContain(field);
-    expect(problem.detail).toContain(field);
-  }
-  expect(await service.db.tenant.count()).toBe(0);
-});
+test.each(cases)(
+  '$name answers $status $code',
+  async ({ url = '/v1/tenants', payload, headers = json, status, code, field }) => {
+    const answer = await service.request({ method: 'POST', url, payload, headers });
+    expect(answer.statusCode).toBe(status);
+    expect(answer.headers['content-type']).toContain('application/problem+json');
+    const problem = answer.json();
+    expect(problem).toMatchObject({ status, code, instance: url, type: expect.stringContaining(code) });
+    expect(problem.title.length).toBeGreaterThan(0);
+    if (field !== undefined) {
+      expect(problem.errors.map((error: { field: string }) => error.field)).toContain(field);
+      expect(problem.detail).toContain(field);
+    }
+    expect(await service.db.tenant.count()).toBe(0);
+  },
+);
 
 describe('the query and the path', () => {
   test.each([
@@ -102,7 +122,8 @@ test('over the rate limit of a key, 429 says when to come back; other keys are n
   try {
     const other = await createTestKey(limited.db);
     const statuses: number[] = [];
-    for (let index = 0; index < 4; index += 1) statuses.push((await limited.request({ url: '/v1/tenants' })).statusCode);
+    for (let index = 0; index < 4; index += 1)
+      statuses.push((await limited.request({ url: '/v1/tenants' })).statusCode);
     expect(statuses).toEqual([200, 200, 200, 429]);
     const refused = await limited.request({ url: '/v1/tenants' });
     expect(refused.json().code).toBe('rate_limited');
@@ -119,7 +140,8 @@ test('guessing keys is slowed down', async () => {
   const guessed = await createTestApp();
   try {
     const statuses = new Set<number>();
-    for (let index = 0; index < 310; index += 1) statuses.add((await guessed.request({ url: '/v1/tenants', key: 'x' })).statusCode);
+    for (let index = 0; index < 310; index += 1)
+      statuses.add((await guessed.request({ url: '/v1/tenants', key: 'x' })).statusCode);
     expect(statuses).toEqual(new Set([401, 429]));
     expect((await guessed.request({ url: '/v1/tenants' })).statusCode).toBe(200);
   } finally {

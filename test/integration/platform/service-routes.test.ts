@@ -17,7 +17,13 @@ describe('/readyz', () => {
   test('is ready when database and queue answer', async () => {
     const answer = await service.request({ url: '/readyz', key: null });
     expect(answer.statusCode).toBe(200);
-    expect(answer.json()).toMatchObject({ status: 'ready', checks: [{ name: 'database', ok: true }, { name: 'queue', ok: true }] });
+    expect(answer.json()).toMatchObject({
+      status: 'ready',
+      checks: [
+        { name: 'database', ok: true },
+        { name: 'queue', ok: true },
+      ],
+    });
   });
 
   test('says which part is not usable, and not why', async () => {
@@ -27,7 +33,10 @@ describe('/readyz', () => {
       await broken.db.$disconnect();
       const answer = await broken.request({ url: '/readyz', key: null });
       expect(answer.statusCode).toBe(503);
-      expect(answer.json()).toMatchObject({ status: 'not_ready', checks: [{ name: 'database' }, { name: 'queue', ok: false }] });
+      expect(answer.json()).toMatchObject({
+        status: 'not_ready',
+        checks: [{ name: 'database' }, { name: 'queue', ok: false }],
+      });
       expect(answer.body).not.toContain('password');
     } finally {
       await broken.close();
@@ -98,12 +107,17 @@ describe('/openapi.json', () => {
           expect(operation.responses['200']?.headers, where).toHaveProperty('etag');
           expect(operation.responses, where).toHaveProperty('304');
         }
-        expect(Object.keys(operation).filter((name) => name.startsWith('x-')), where).toEqual([]);
+        expect(
+          Object.keys(operation).filter((name) => name.startsWith('x-')),
+          where,
+        ).toEqual([]);
         ids.push(operation.operationId ?? '');
       }
     }
     expect(new Set(ids).size).toBe(ids.length);
-    expect(Object.keys(document.paths)).toEqual(expect.arrayContaining(['/v1/tenants', '/v1/base-models/{model}/versions', '/v1/api-keys/{id}']));
+    expect(Object.keys(document.paths)).toEqual(
+      expect.arrayContaining(['/v1/tenants', '/v1/base-models/{model}/versions', '/v1/api-keys/{id}']),
+    );
   });
 
   test('names what is sent and answered, for client generators', async () => {

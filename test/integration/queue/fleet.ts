@@ -40,7 +40,8 @@ export interface Fleet {
 export async function createFleet(db: Database, size: { tenants: number; adapters: number }): Promise<Fleet> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-fleet-'));
   const artifacts = await createFilesystemStore(path.join(folder, 'data', 'artifacts'));
-  const behave = (behaviour: Behaviour) => writeFile(path.join(folder, 'v2', 'behaviour.json'), JSON.stringify(behaviour));
+  const behave = (behaviour: Behaviour) =>
+    writeFile(path.join(folder, 'v2', 'behaviour.json'), JSON.stringify(behaviour));
   const baseModelId = newId('baseModel');
   await db.baseModel.create({ data: { id: baseModelId, name: `model-${baseModelId.slice(-6)}` } });
   const versions: string[] = [];
@@ -104,12 +105,19 @@ export async function createFleet(db: Database, size: { tenants: number; adapter
   };
 }
 
-async function storeBytes(db: Database, artifacts: ArtifactStore, folder: string): Promise<{ dataset: string; adapter: string }> {
+async function storeBytes(
+  db: Database,
+  artifacts: ArtifactStore,
+  folder: string,
+): Promise<{ dataset: string; adapter: string }> {
   const file = path.join(folder, 'rows.jsonl');
   await writeFile(file, '{"prompt":"a","completion":"b","split":"train"}\n');
   const adapterDir = path.join(folder, 'adapter');
   await mkdir(adapterDir);
-  await writeFile(path.join(adapterDir, 'adapter_config.json'), '{"peft_type":"LORA","r":4,"lora_alpha":8,"target_modules":["q_proj"]}');
+  await writeFile(
+    path.join(adapterDir, 'adapter_config.json'),
+    '{"peft_type":"LORA","r":4,"lora_alpha":8,"target_modules":["q_proj"]}',
+  );
   const dataset = await artifacts.putFile(file, 'dataset');
   const adapter = await artifacts.putFolder(adapterDir, 'adapter');
   await withTransaction(db, async (tx) => {

@@ -73,7 +73,10 @@ describe(`queue on ${queueKind}`, () => {
     expect(await outbox()).toBe(0);
     expect(await queue.producer.count('adaptations')).toBe(2);
     const runs = await consume();
-    await eventually('both have run', async () => runs.length === 2 && (await queue.producer.count('adaptations')) === 0);
+    await eventually(
+      'both have run',
+      async () => runs.length === 2 && (await queue.producer.count('adaptations')) === 0,
+    );
     expect(new Set(runs)).toEqual(new Set(entries.map(({ id }) => id)));
   });
 
@@ -98,7 +101,13 @@ describe(`queue on ${queueKind}`, () => {
 
   test('the sweeper leaves fresh entries to their writer', async () => {
     await commit([entry()]);
-    const sweeper = createSweeper({ db: queue.database.db, producer: queue.producer, sources: [], logger, graceMs: 60_000 });
+    const sweeper = createSweeper({
+      db: queue.database.db,
+      producer: queue.producer,
+      sources: [],
+      logger,
+      graceMs: 60_000,
+    });
     expect(await sweeper.sweep()).toBe(0);
     expect(await outbox()).toBe(1);
   });
@@ -115,17 +124,28 @@ describe(`queue on ${queueKind}`, () => {
 
   test('a queue that does not answer holds up the removal of many jobs once, not for each', async () => {
     const { backend, database } = queue;
-    const stuck = { ...backend, createQueue: (name: Parameters<typeof backend.createQueue>[0]) => Object.assign(backend.createQueue(name), { remove: () => new Promise<number>(() => undefined) }) };
+    const stuck = {
+      ...backend,
+      createQueue: (name: Parameters<typeof backend.createQueue>[0]) =>
+        Object.assign(backend.createQueue(name), { remove: () => new Promise<number>(() => undefined) }),
+    };
     const cutOff = await createJobProducer({ db: database.db, backend: stuck, logger, timeoutMs: 200 });
     const started = performance.now();
-    await cutOff.remove('adaptations', Array.from({ length: 1000 }, () => newId('job')));
+    await cutOff.remove(
+      'adaptations',
+      Array.from({ length: 1000 }, () => newId('job')),
+    );
     expect(performance.now() - started).toBeLessThan(1000);
     await cutOff.close();
   });
 
   test('enqueued several times, by writer and sweeper, it runs once', async () => {
     const one = entry();
-    await Promise.all([queue.producer.enqueue([one]), queue.producer.enqueue([one]), queue.producer.enqueue([one, one])]);
+    await Promise.all([
+      queue.producer.enqueue([one]),
+      queue.producer.enqueue([one]),
+      queue.producer.enqueue([one, one]),
+    ]);
     expect(await queue.producer.count('adaptations')).toBe(1);
     const runs = await consume();
     await eventually('it has run', async () => runs.length > 0 && (await queue.producer.count('adaptations')) === 0);
@@ -137,10 +157,16 @@ describe(`queue on ${queueKind}`, () => {
     await queue.producer.enqueue([one]);
     let broken = true;
     const runs = await consume(() => (broken ? Promise.reject(new PermanentError('broken')) : Promise.resolve()));
-    await eventually('it has failed', async () => runs.length === 1 && (await queue.producer.count('adaptations')) === 0);
+    await eventually(
+      'it has failed',
+      async () => runs.length === 1 && (await queue.producer.count('adaptations')) === 0,
+    );
     broken = false;
     await queue.producer.enqueue([one]);
-    await eventually('it has run again', async () => runs.length === 2 && (await queue.producer.count('adaptations')) === 0);
+    await eventually(
+      'it has run again',
+      async () => runs.length === 2 && (await queue.producer.count('adaptations')) === 0,
+    );
   });
 
   test('a transient error is tried again, and the last try is known', async () => {
@@ -150,7 +176,10 @@ describe(`queue on ${queueKind}`, () => {
       last.push(context.lastAttempt);
       return runs.length < 2 ? Promise.reject(new Error('later')) : Promise.resolve();
     });
-    await eventually('the second try', async () => runs.length === 2 && (await queue.producer.count('adaptations')) === 0);
+    await eventually(
+      'the second try',
+      async () => runs.length === 2 && (await queue.producer.count('adaptations')) === 0,
+    );
     expect(last).toEqual([false, false]);
   });
 
@@ -161,7 +190,10 @@ describe(`queue on ${queueKind}`, () => {
       last.push(context.lastAttempt);
       return runs.length < 7 ? Promise.reject(new TryLaterError('held', 10)) : Promise.resolve();
     });
-    await eventually('the seventh try', async () => runs.length === 7 && (await queue.producer.count('adaptations')) === 0);
+    await eventually(
+      'the seventh try',
+      async () => runs.length === 7 && (await queue.producer.count('adaptations')) === 0,
+    );
     expect(last).not.toContain(true);
   });
 
@@ -209,10 +241,11 @@ describe(`queue on ${queueKind}`, () => {
   test('stopping tells a running job, which goes back to the queue', async () => {
     const one = entry();
     await queue.producer.enqueue([one]);
-    const runs = await consume((_id, { signal }) =>
-      new Promise((_resolve, reject) => {
-        signal.addEventListener('abort', () => reject(new TryLaterError('stopping', 0)));
-      }),
+    const runs = await consume(
+      (_id, { signal }) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(new TryLaterError('stopping', 0)));
+        }),
     );
     await eventually('it runs', async () => runs.length === 1);
     await consumer?.stop();
@@ -240,9 +273,9 @@ describe('the catalog', () => {
 
   test('wants exactly one handler a job', () => {
     expect(() => combineHandlers([{ 'rollout.plan': handler }])).toThrow('adaptation.run has 0 handlers');
-    expect(() => combineHandlers([{ 'rollout.plan': handler, 'adaptation.run': handler }, { 'rollout.plan': handler }])).toThrow(
-      'rollout.plan has 2 handlers',
-    );
+    expect(() =>
+      combineHandlers([{ 'rollout.plan': handler, 'adaptation.run': handler }, { 'rollout.plan': handler }]),
+    ).toThrow('rollout.plan has 2 handlers');
     expect(() =>
       combineHandlers([{ 'rollout.plan': handler, 'adaptation.run': handler, other: handler } as never]),
     ).toThrow('handler for other');

@@ -1,5 +1,11 @@
 import type { Queue } from 'bullmq';
-import { createJobProducer, createQueueBackend, QUEUES, type JobProducer, type QueueBackend } from '../../../src/jobs/index.ts';
+import {
+  createJobProducer,
+  createQueueBackend,
+  QUEUES,
+  type JobProducer,
+  type QueueBackend,
+} from '../../../src/jobs/index.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { createTestDatabase, startRedis, type TestDatabase } from '../support/index.ts';
 
@@ -50,7 +56,11 @@ export async function createTestQueue(): Promise<TestQueue> {
 }
 
 /** Polls until the condition gives something, or fails with what it was waiting for. */
-export async function eventually<T>(what: string, condition: () => Promise<T | null | undefined | false>, timeoutMs = 20_000): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  condition: () => Promise<T | null | undefined | false>,
+  timeoutMs = 20_000,
+): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const found = await condition();

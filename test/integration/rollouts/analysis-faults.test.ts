@@ -32,12 +32,16 @@ function silentDevice(abort: () => void): TrainingProcess {
 /** What the handler throws when its signal aborts for `reason` in the middle, and what becomes of the rollout. */
 async function analyse(reason: Error, lastAttempt: boolean) {
   const { db } = queue.database;
-  const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseVersionId: fleet.newVersionId, options: {} }));
+  const { rollout } = await withTransaction(db, (tx) =>
+    createRollout(tx, { baseVersionId: fleet.newVersionId, options: {} }),
+  );
   const controller = new AbortController();
   const training = silentDevice(() => controller.abort(reason));
   const handlers = rolloutHandlers({ db, artifacts: fleet.artifacts, producer: queue.producer, training });
   const context = { signal: controller.signal, lastAttempt, logger };
-  const thrown: unknown = await handlers['rollout.plan']!({ rolloutId: rollout.id }, context).catch((error: unknown) => error);
+  const thrown: unknown = await handlers['rollout.plan']!({ rolloutId: rollout.id }, context).catch(
+    (error: unknown) => error,
+  );
   const after = await createRolloutService({ db, producer: queue.producer }).get(rollout.id, null);
   await db.rollout.delete({ where: { id: rollout.id } });
   return { thrown, after };

@@ -1,7 +1,12 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { withTransaction, type Database } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
-import { createRollout, createRolloutLifecycle, createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
+import {
+  createRollout,
+  createRolloutLifecycle,
+  createRolloutService,
+  type RolloutOptions,
+} from '../../../src/modules/rollouts/index.ts';
 import { jobRecoverySource } from '../../../src/modules/jobs/index.ts';
 import { createSweeper } from '../../../src/jobs/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
@@ -29,8 +34,14 @@ async function fleetOf(adapters: number, tenants = 2): Promise<Fleet> {
 }
 
 /** Accepts a rollout and plans it, without an analysis. */
-async function plan(fleet: Fleet, options: RolloutOptions = {}, refusals = new Map<string, { code: string; message: string }>()) {
-  const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseVersionId: fleet.newVersionId, options }));
+async function plan(
+  fleet: Fleet,
+  options: RolloutOptions = {},
+  refusals = new Map<string, { code: string; message: string }>(),
+) {
+  const { rollout } = await withTransaction(db, (tx) =>
+    createRollout(tx, { baseVersionId: fleet.newVersionId, options }),
+  );
   const lifecycle = createRolloutLifecycle({ db });
   const row = await lifecycle.beginAnalysis(rollout.id);
   const stored = row!.options as Parameters<typeof lifecycle.plan>[0]['options'];
@@ -74,7 +85,10 @@ test('clocks start at acceptance: waiting until the analysis, then evolution; a 
   const { id } = await plan(await fleetOf(1), { control: 'all' });
   const rollout = await db.rollout.findUniqueOrThrow({ where: { id } });
   const jobs = await db.job.findMany({ where: { rolloutId: id } });
-  const [adaptation, control] = [jobs.find((job) => job.kind === 'adaptation')!, jobs.find((job) => job.kind === 'control')!];
+  const [adaptation, control] = [
+    jobs.find((job) => job.kind === 'adaptation')!,
+    jobs.find((job) => job.kind === 'control')!,
+  ];
   const waited = rollout.analysisStartedAt!.getTime() - rollout.acceptedAt.getTime();
   expect(Math.abs(adaptation.queueWaitMs - waited)).toBeLessThanOrEqual(1);
   expect(adaptation.evolutionMs).toBeGreaterThan(0);
@@ -123,7 +137,9 @@ test('a rollout is planned once, and not at all when it was cancelled meanwhile'
   expect(await planned.lifecycle.plan(planned.request, new Map())).toBeNull();
   expect(await db.job.count({ where: { rolloutId: planned.id } })).toBe(2);
   await createRolloutService({ db, producer: queue.producer }).cancel(planned.id);
-  const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseVersionId: fleet.newVersionId, options: {} }));
+  const { rollout } = await withTransaction(db, (tx) =>
+    createRollout(tx, { baseVersionId: fleet.newVersionId, options: {} }),
+  );
   await planned.lifecycle.beginAnalysis(rollout.id);
   await createRolloutService({ db, producer: queue.producer }).cancel(rollout.id);
   expect(await planned.lifecycle.plan({ ...planned.request, id: rollout.id }, new Map())).toBeNull();
@@ -135,9 +151,12 @@ test('a rollout is planned once, and not at all when it was cancelled meanwhile'
 test('two requests for the same version make one rollout', async () => {
   const fleet = await fleetOf(1);
   const service = createRolloutService({ db, producer: queue.producer });
-  const results = await Promise.allSettled([1, 2, 3].map(() => service.create({ base_model_version: fleet.newVersionId })));
+  const results = await Promise.allSettled(
+    [1, 2, 3].map(() => service.create({ base_model_version: fleet.newVersionId })),
+  );
   expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1);
-  for (const result of results) if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'rollout_exists', status: 409 });
+  for (const result of results)
+    if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'rollout_exists', status: 409 });
 });
 
 test(`1,000 adapters are planned and queued on ${queueKind} in bulk, and the sweeper finds nothing to add`, async () => {
@@ -149,7 +168,9 @@ test(`1,000 adapters are planned and queued on ${queueKind} in bulk, and the swe
   expect(entries).toHaveLength(1100);
   expect(elapsed).toBeLessThan(10_000);
   expect(await queue.producer.count('adaptations')).toBe(1100);
-  expect(await db.event.count({ where: { type: 'job.queued', data: { path: ['rollout_id'], equals: id } } })).toBe(1100);
+  expect(await db.event.count({ where: { type: 'job.queued', data: { path: ['rollout_id'], equals: id } } })).toBe(
+    1100,
+  );
   const sweeper = createSweeper({ db, producer: queue.producer, sources: [jobRecoverySource(db)], logger, graceMs: 0 });
   // The rollout's own entry, which this test left in the outbox.
   expect(await sweeper.sweep()).toBe(1);

@@ -65,7 +65,10 @@ describe('POST /v1/rollouts', () => {
   });
 
   test('refuses a version that does not exist, and a second rollout while one is going on', async () => {
-    expect(await post('/v1/rollouts', { base_model_version: newId('baseVersion') })).toMatchObject({ status: 422, body: { code: 'base_model_version_not_found' } });
+    expect(await post('/v1/rollouts', { base_model_version: newId('baseVersion') })).toMatchObject({
+      status: 422,
+      body: { code: 'base_model_version_not_found' },
+    });
     const first = await accept();
     expect(await accept()).toMatchObject({ status: 409, body: { code: 'rollout_exists', rollout_id: first.body.id } });
   });
@@ -79,7 +82,11 @@ describe('POST /v1/rollouts', () => {
 describe('reading', () => {
   test('a tenant sees every rollout, but only its own jobs in it', async () => {
     const id = await planned();
-    expect((await get(`/v1/rollouts/${id}`)).body).toMatchObject({ state: 'adapting', jobs: { queued: 3 }, summary: { adapters: 3 } });
+    expect((await get(`/v1/rollouts/${id}`)).body).toMatchObject({
+      state: 'adapting',
+      jobs: { queued: 3 },
+      summary: { adapters: 3 },
+    });
     const [first, second] = await Promise.all(tenantKeys.map((key) => get(`/v1/rollouts/${id}`, key)));
     expect(first!.body).toMatchObject({ jobs: { queued: 2 }, summary: { adapters: 2 } });
     expect(second!.body).toMatchObject({ jobs: { queued: 1 }, summary: { adapters: 1 } });
@@ -134,7 +141,13 @@ describe('reading', () => {
   test('metric points from where one left off', async () => {
     const id = await planned();
     const job = await app.db.job.findFirstOrThrow({ where: { rolloutId: id } });
-    const points = [1, 2, 3].map((step) => ({ jobId: job.id, tenantId: job.tenantId, name: 'train_loss', step, value: 1 / step }));
+    const points = [1, 2, 3].map((step) => ({
+      jobId: job.id,
+      tenantId: job.tenantId,
+      name: 'train_loss',
+      step,
+      value: 1 / step,
+    }));
     await app.db.metricPoint.createMany({ data: points });
     const first = (await get(`/v1/jobs/${job.id}/metrics?limit=2`)).body;
     expect(first.data.map((point: { step: number }) => point.step)).toEqual([1, 2]);
@@ -166,7 +179,10 @@ describe('cancelling', () => {
     const jobs = (await get(`/v1/jobs?rollout_id=${id}`)).body.data as { id: string; tenant_id: string }[];
     for (const job of jobs) {
       const key = tenantKeys[fleet.tenants.indexOf(job.tenant_id)];
-      expect(await post(`/v1/jobs/${job.id}/cancel`, undefined, key)).toMatchObject({ status: 200, body: { state: 'cancelled' } });
+      expect(await post(`/v1/jobs/${job.id}/cancel`, undefined, key)).toMatchObject({
+        status: 200,
+        body: { state: 'cancelled' },
+      });
     }
     expect(await post(`/v1/jobs/${jobs[0]!.id}/cancel`)).toMatchObject({ status: 200, body: { state: 'cancelled' } });
     expect((await get(`/v1/rollouts/${id}`)).body).toMatchObject({ state: 'completed', jobs: { cancelled: 3 } });

@@ -36,7 +36,11 @@ export interface TestTenant {
 }
 
 /** A tenant and a key of it. */
-export async function createTestTenant(db: Database, name: string, scope: TenantScope = 'tenant:admin'): Promise<TestTenant> {
+export async function createTestTenant(
+  db: Database,
+  name: string,
+  scope: TenantScope = 'tenant:admin',
+): Promise<TestTenant> {
   const { id } = await db.tenant.create({ data: { id: newId('tenant'), name } });
   return { id, name, key: await createTestKey(db, { tenantId: id, scopes: [scope] }) };
 }

@@ -3,7 +3,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { AbandonedError } from '../../../workers/training/training-errors.ts';
 import type { StreamMessage } from '../../../workers/training/training-child.ts';
-import { createTrainingProcess, type TrainingProcess, type TrainingSession } from '../../../workers/training/training-process.ts';
+import {
+  createTrainingProcess,
+  type TrainingProcess,
+  type TrainingSession,
+} from '../../../workers/training/training-process.ts';
 import { CheckpointStore } from '../../../core/training/checkpoint.ts';
 import { removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { logger } from '../queue/test-queue.ts';
@@ -47,7 +51,11 @@ function run() {
     /** Number of the next step that is done. */
     step: () => next((message) => (message.type === 'progress' ? message.step : undefined)),
     /** Resolves when the next candidate was measured, after which the checkpoint is written and a micro-batch begins. */
-    gate: () => next((message) => message.type === 'metrics' && message.points.some(({ name }) => name === 'gate_loss') || undefined),
+    gate: () =>
+      next(
+        (message) =>
+          (message.type === 'metrics' && message.points.some(({ name }) => name === 'gate_loss')) || undefined,
+      ),
     abort: (reason: Error) => controller.abort(reason),
   };
 }
@@ -61,7 +69,9 @@ async function savedStep(): Promise<number> {
 /** Into the micro-batch, far from its end. */
 const INTO_MICRO_BATCH_MS = 200;
 
-test('in the middle of a micro-batch, a cancelled job ends at once; one that is stopped, at its end', async ({ annotate }) => {
+test('in the middle of a micro-batch, a cancelled job ends at once; one that is stopped, at its end', async ({
+  annotate,
+}) => {
   const first = run();
   await first.gate();
   const begun = performance.now();
@@ -75,7 +85,9 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   first.abort(new AbandonedError('the job was cancelled'));
   await expect(first.outcome).rejects.toThrow('the training process ended (SIGKILL)');
   const abortMs = performance.now() - aborted;
-  await annotate(`stopped ${Math.round(abortMs)} ms after the cancellation, in a micro-batch of ${Math.round(microBatchMs)} ms`);
+  await annotate(
+    `stopped ${Math.round(abortMs)} ms after the cancellation, in a micro-batch of ${Math.round(microBatchMs)} ms`,
+  );
   expect(microBatchMs).toBeGreaterThan(500);
   expect(abortMs).toBeLessThan(microBatchMs / 2);
   expect(await savedStep()).toBe(2);

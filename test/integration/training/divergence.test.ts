@@ -9,7 +9,8 @@ import { outcomeOf, tinyJob } from '../../unit/training/support/tiny-job.ts';
 
 /** So high that the loss is no number any more within a few steps. */
 const RATE = 1000;
-const SAYS_WHERE = /^training diverged at step \d+: the loss (is NaN|rose from .+); the learning rate was \d+(\.\d+)?, try a lower one; /;
+const SAYS_WHERE =
+  /^training diverged at step \d+: the loss (is NaN|rose from .+); the learning rate was \d+(\.\d+)?, try a lower one; /;
 const INITIAL = 'the last good checkpoint is that of step 0, the initial adapter';
 
 describe('a loss that diverges, in the training process', () => {
@@ -41,7 +42,9 @@ describe('a loss that diverges, in the training process', () => {
     const outcome = outcomeOf(await run('judged', { strategy: 'warm-start', evaluateEvery: 1 }));
     expect(outcome).toMatchObject({ state: 'not_ready', problem: { code: 'training_diverged' } });
     expect(outcome.problem!.message).toMatch(SAYS_WHERE);
-    const [, diverged, checkpoint] = /at step (\d+):.*checkpoint is that of step (\d+)$/.exec(outcome.problem!.message)!;
+    const [, diverged, checkpoint] = /at step (\d+):.*checkpoint is that of step (\d+)$/.exec(
+      outcome.problem!.message,
+    )!;
     expect(Number(checkpoint)).toBeLessThan(Number(diverged) - 1);
     expect(outcome.best!.value).toBeLessThanOrEqual(outcome.baselines.v2_copy!);
     await verifyAdapterFiles(outcome.candidateDir!);
@@ -68,7 +71,12 @@ describe('a loss that diverges, in a worker', () => {
     { strategy: 'warm-start', state: 'not_ready', kept: true },
     { strategy: 'scratch', state: 'failed', kept: false },
   ] as const)('a $strategy job ends as $state, with the reason in its row', async ({ strategy, state, kept }) => {
-    const [job] = await fleet.roll({ strategy, learning_rate: RATE, max_steps: 40, evaluate_every: strategy === 'scratch' ? 100 : 1 });
+    const [job] = await fleet.roll({
+      strategy,
+      learning_rate: RATE,
+      max_steps: 40,
+      evaluate_every: strategy === 'scratch' ? 100 : 1,
+    });
     expect(job).toMatchObject({ state, attempt: 1, published_version_id: null, error: { code: 'training_diverged' } });
     expect(job!.error!.message).toMatch(SAYS_WHERE);
     expect(job!.error!.message).toContain('the last good checkpoint is that of step ');

@@ -4,7 +4,12 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vitest';
 import { ranOutOfMemory } from '../../../workers/training/training-errors.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
-import { createTinyFamily, removeTinyFamily, tasteRows, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
+import {
+  createTinyFamily,
+  removeTinyFamily,
+  tasteRows,
+  type TinyFamily,
+} from '../../unit/training/support/tiny-task.ts';
 import { logger } from '../queue/test-queue.ts';
 import { createLargeFamily } from './large-family.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
@@ -12,7 +17,8 @@ import { plainJob } from '../../unit/training/support/tiny-job.ts';
 
 const never = new AbortController().signal;
 const ignore = (): Promise<void> => Promise.resolve();
-const ADVICE = /MiB resident when last seen: use a smaller batch size, run fewer workers on this machine, or give this one more memory/;
+const ADVICE =
+  /MiB resident when last seen: use a smaller batch size, run fewer workers on this machine, or give this one more memory/;
 
 describe('a training process that may take no more address space', () => {
   let tiny: TinyFamily;
@@ -37,7 +43,10 @@ describe('a training process that may take no more address space', () => {
     await limitAddressSpace(pid, 0);
     // A base whose weights alone are far more than the process has free within its address space.
     const spec = plainJob(large, 'large', { options: { strategy: 'reuse' } });
-    const error: unknown = await session.adapt(spec, ignore, never).then(() => null, (thrown: unknown) => thrown);
+    const error: unknown = await session.adapt(spec, ignore, never).then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
     expect(ranOutOfMemory(error), String(error)).toBe(true);
     expect(error).toMatchObject({ code: 'out_of_memory', message: expect.stringMatching(ADVICE) as unknown });
     expect((await session.adapt(spec, ignore, never)).state).toBe('not_ready');

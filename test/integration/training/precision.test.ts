@@ -29,11 +29,19 @@ test.each([
     const session = await training.acquire(never);
     const spec = tinyJob(family, setting, { gate: { kind: 'absolute', target: 99 }, options: { maxSteps: 1 } });
     let folder = '';
-    const outcome = await session.adapt(spec, async (message) => void (message.type === 'publish' && (folder = message.dir)), never);
+    const outcome = await session.adapt(
+      spec,
+      async (message) => void (message.type === 'publish' && (folder = message.dir)),
+      never,
+    );
     expect(outcome.state).toBe('ready');
     expect(await readAdapterManifest(path.resolve(folder))).toMatchObject({ precision });
-    const loaded = lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter(({ msg }) => msg === 'base loaded');
-    expect(loaded).toEqual([family.newBase, family.oldBase].map((base) => expect.objectContaining({ base, precision, reason }) as unknown));
+    const loaded = lines
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter(({ msg }) => msg === 'base loaded');
+    expect(loaded).toEqual(
+      [family.newBase, family.oldBase].map((base) => expect.objectContaining({ base, precision, reason }) as unknown),
+    );
   } finally {
     await training.stop();
   }

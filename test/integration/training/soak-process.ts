@@ -39,7 +39,14 @@ InferenceSession.create = async (...args: unknown[]): Promise<InferenceSession> 
 process.on('SIGUSR2', () => {
   collectGarbage();
   const { rss, heapUsed } = process.memoryUsage();
-  const gauges: Gauges = { type: 'gauges', rssBytes: rss, heapBytes: heapUsed, tensors: tf.memory().numTensors, sessions, made };
+  const gauges: Gauges = {
+    type: 'gauges',
+    rssBytes: rss,
+    heapBytes: heapUsed,
+    tensors: tf.memory().numTensors,
+    sessions,
+    made,
+  };
   process.send?.(gauges);
 });
 

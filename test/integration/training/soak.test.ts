@@ -7,7 +7,13 @@ import { saveAdapter } from '../../../core/formats/peft/peft-adapter.ts';
 import { createAdapter } from '../../../core/models/lora/lora-init.ts';
 import type { JobSpec } from '../../../workers/training/protocol.ts';
 import { Child } from '../../unit/training/support/child.ts';
-import { createTinyFamily, removeTinyFamily, tasteRows, toJsonl, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
+import {
+  createTinyFamily,
+  removeTinyFamily,
+  tasteRows,
+  toJsonl,
+  type TinyFamily,
+} from '../../unit/training/support/tiny-task.ts';
 import type { Gauges } from './soak-process.ts';
 import { outcomeOf, tinyJob } from '../../unit/training/support/tiny-job.ts';
 
@@ -20,7 +26,12 @@ const GROWTH_MIB = 48;
 const MAX_SESSIONS = 64;
 
 const RANKS = [1, 2, 3, 4, 6, 8];
-const TARGETS = [['q_proj'], ['q_proj', 'v_proj'], ['up_proj', 'down_proj'], ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj']];
+const TARGETS = [
+  ['q_proj'],
+  ['q_proj', 'v_proj'],
+  ['up_proj', 'down_proj'],
+  ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj'],
+];
 const WORDS = [0, 4, 9, 15, 22];
 const BATCH_SIZES = [1, 2, 3, 4, 6, 8, 16];
 
@@ -37,7 +48,10 @@ beforeAll(async () => {
   for (const rank of RANKS) {
     for (const targetModules of TARGETS) {
       const folder = path.join(family.folder, `adapter-${adapters.length}`);
-      await saveAdapter(folder, createAdapter({ base, weights, targetModules, rank, alpha: 8, useDora: rank % 2 === 0, seed: rank }));
+      await saveAdapter(
+        folder,
+        createAdapter({ base, weights, targetModules, rank, alpha: 8, useDora: rank % 2 === 0, seed: rank }),
+      );
       adapters.push(folder);
     }
   }

@@ -7,7 +7,11 @@ import { withTransaction } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { createJobService } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
-import { createTrainingProcess, type TrainingProcess, type TrainingProcessOptions } from '../../../workers/training/training-process.ts';
+import {
+  createTrainingProcess,
+  type TrainingProcess,
+  type TrainingProcessOptions,
+} from '../../../workers/training/training-process.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTinyFamily, removeTinyFamily, tasteRows, toJsonl } from '../../unit/training/support/tiny-task.ts';
 import { createFleet } from '../queue/fleet.ts';
@@ -53,8 +57,13 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
     await writeFile(file, toJsonl(rows));
     return fleet.artifacts.putFile(file, 'dataset');
   };
-  const split = (count: number, offset: number, name: string) => tasteRows(count, offset).map((row) => ({ ...row, split: name }));
-  const dataset = await storeRows([...split(96, 0, 'train'), ...split(16, 500, 'validation'), ...split(32, 700, 'test')]);
+  const split = (count: number, offset: number, name: string) =>
+    tasteRows(count, offset).map((row) => ({ ...row, split: name }));
+  const dataset = await storeRows([
+    ...split(96, 0, 'train'),
+    ...split(16, 500, 'validation'),
+    ...split(32, 700, 'test'),
+  ]);
   const adapter = await fleet.artifacts.putFolder(family.adapter, 'adapter');
   await withTransaction(db, async (tx) => {
     for (const stored of [dataset, adapter]) await registerArtifact(tx, fleet.artifacts, stored);
@@ -69,12 +78,17 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
   const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: queue.database.url });
   const workers: RunningWorker[] = [];
 
-  const jobs = async (rolloutId: string): Promise<FleetJob[]> => (await jobService.list({ rollout_id: rolloutId }, null)).data;
+  const jobs = async (rolloutId: string): Promise<FleetJob[]> =>
+    (await jobService.list({ rollout_id: rolloutId }, null)).data;
   const ended = (rolloutId: string): Promise<FleetJob[]> =>
-    eventually('all jobs have ended', async () => {
-      const all = await jobs(rolloutId);
-      return all.length === adapters && all.every((job) => job.finished_at !== null) && all;
-    }, 50_000);
+    eventually(
+      'all jobs have ended',
+      async () => {
+        const all = await jobs(rolloutId);
+        return all.length === adapters && all.every((job) => job.finished_at !== null) && all;
+      },
+      50_000,
+    );
   const begin = async (options: RolloutOptions): Promise<string> =>
     (await rollouts.create({ base_model_version: fleet.newVersionId, options })).id;
   return {
@@ -97,7 +111,11 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
     },
     startWorker: async () => {
       const { backend, producer } = queue;
-      const worker = await startWorker(config, { db, artifacts: fleet.artifacts, backend, producer, training, logger }, TIMES);
+      const worker = await startWorker(
+        config,
+        { db, artifacts: fleet.artifacts, backend, producer, training, logger },
+        TIMES,
+      );
       workers.push(worker);
       return worker;
     },

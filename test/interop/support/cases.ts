@@ -66,7 +66,9 @@ export const SELECTIONS: readonly LoraCase[] = [
 
 /** The same in the names of projections that are fused. */
 export function fused({ name, lora }: LoraCase): LoraCase {
-  const json = JSON.stringify(lora).replaceAll(/\b[qkv]_proj/g, 'qkv_proj').replaceAll(/\b(gate|up)_proj/g, 'gate_up_proj');
+  const json = JSON.stringify(lora)
+    .replaceAll(/\b[qkv]_proj/g, 'qkv_proj')
+    .replaceAll(/\b(gate|up)_proj/g, 'gate_up_proj');
   const { target_modules: targets, ...others } = JSON.parse(json) as Record<string, unknown>;
   return { name, lora: { ...others, target_modules: Array.isArray(targets) ? [...new Set(targets)] : targets } };
 }

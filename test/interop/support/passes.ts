@@ -14,6 +14,10 @@ export function labelCount(examples: readonly TokenIds[]): number {
 }
 
 /** Logits at the completion tokens, [labels, vocabulary]. */
-export function labelLogits(runtime: Runtime, adapter: Adapter | null, examples: readonly TokenIds[]): Promise<Float32Array> {
+export function labelLogits(
+  runtime: Runtime,
+  adapter: Adapter | null,
+  examples: readonly TokenIds[],
+): Promise<Float32Array> {
   return runtime.logits(adapter, batchOf(examples));
 }

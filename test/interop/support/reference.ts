@@ -41,10 +41,15 @@ export class Reference {
   /** @throws Error that says how to make the environment where no Python has what is needed */
   static async start(): Promise<Reference> {
     const python = findPython();
-    const child = spawn(python, [SERVER], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...ENVIRONMENT } });
+    const child = spawn(python, [SERVER], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...ENVIRONMENT },
+    });
     await new Promise((resolve, reject) => {
       child.once('spawn', resolve);
-      child.once('error', (cause) => reject(new Error(`${python} does not start: ${cause.message}\n${HOW_TO}`, { cause })));
+      child.once('error', (cause) =>
+        reject(new Error(`${python} does not start: ${cause.message}\n${HOW_TO}`, { cause })),
+      );
     });
     const reference = new Reference(child);
     const { missing } = (await reference.#receive()) as { missing: string[] };

@@ -11,7 +11,7 @@ const SCRIPTS = [
   '0123456789٣५Ⅷ½',
   ' ',
   ' \t\n\r\u00a0\u2003\u3000\u200b',
-  ".,;:!?'\"()[]{}<>|/\\@#$%^&*_-+=~`…—“”«»",
+  '.,;:!?\'"()[]{}<>|/\\@#$%^&*_-+=~`…—“”«»',
   'äöüßéèñçåøłžőāÅİıſ',
   'e\u0301n\u0303a\u0308o\u0302\u0323',
   'αβγδωЖдийщёכלםןعربيةहिन्दीไทย',
@@ -21,7 +21,19 @@ const SCRIPTS = [
   '\u0000\u0001\u001f\u007f\ufeff\ufffd',
 ];
 
-const PIECES = ["'s", "'ll", "'RE", "don't", '\r\n', '\n\n', '   ', 'http://x.y/z?q=1', '3.14', '1,000,000', '<|begin_of_text|>'];
+const PIECES = [
+  "'s",
+  "'ll",
+  "'RE",
+  "don't",
+  '\r\n',
+  '\n\n',
+  '   ',
+  'http://x.y/z?q=1',
+  '3.14',
+  '1,000,000',
+  '<|begin_of_text|>',
+];
 
 /** Words of the fixtures' texts, in random order: lines to train on that differ from seed to seed. */
 export function trainingTexts(random: Random): string[] {
@@ -44,7 +56,9 @@ export function randomStrings(random: Random, count: number): string[] {
 
 function fixtureWords(): string[] {
   const readme = readFileSync(path.join(GOLDEN, 'README.md'), 'utf8');
-  const cases = JSON.parse(readFileSync(path.join(GOLDEN, 'tokenizer/cases.json'), 'utf8')) as { encode: { text: string }[] };
+  const cases = JSON.parse(readFileSync(path.join(GOLDEN, 'tokenizer/cases.json'), 'utf8')) as {
+    encode: { text: string }[];
+  };
   const texts = [readme, ...cases.encode.map(({ text }) => text)];
   return texts.flatMap((text) => text.split(/\s+/)).filter((word) => word !== '' && word.length < 40);
 }

@@ -36,7 +36,16 @@ beforeAll(() => {
   }));
   const targetModules = ['q_proj', 'v_proj', 'down_proj'];
   const { config, weights } = base;
-  const initial = createAdapter({ base: config, weights, targetModules, rank: 4, alpha: 8, useDora: true, dropout: 0.1, seed: 1 });
+  const initial = createAdapter({
+    base: config,
+    weights,
+    targetModules,
+    rank: 4,
+    alpha: 8,
+    useDora: true,
+    dropout: 0.1,
+    seed: 1,
+  });
   common = { initial, examples, steps: STEPS, batchSize: 12, microBatchTokens: 512, learningRate: 5e-3, seed: 3 };
 });
 afterAll(async () => {
@@ -60,7 +69,13 @@ async function run(changes: Partial<TrainOptions> = {}) {
   };
   const { adapter } = await train({ ...common, runtime: freshRuntime(), afterStep, ...changes });
   const arrays = [...factorArrays(adapter.modules).values()];
-  return { losses, states, bytes: Buffer.concat(arrays.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength))) };
+  return {
+    losses,
+    states,
+    bytes: Buffer.concat(
+      arrays.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength)),
+    ),
+  };
 }
 
 test(`training with ${THREADS} threads gives the same bits for the same seed`, async () => {

@@ -7,9 +7,17 @@ import { Session } from '../../../core/engine/base-cache.ts';
 import { plainJob } from '../training/support/tiny-job.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
 
-const row = (promptIds: number[], completionIds: number[]) => ({ promptIds, completionIds, row: { prompt: '', completion: '' } });
+const row = (promptIds: number[], completionIds: number[]) => ({
+  promptIds,
+  completionIds,
+  row: { prompt: '', completion: '' },
+});
 const choices = { texts: ['a', 'b'], prefix: [], suffixes: [[1], [2]], indexOf: () => 0 };
-const SUBJECT: OutcomesSubject = { metric: 'accuracy', precision: 'int8', data: { test: [row([1, 2], [3]), row([4], [5, 6])], choices } };
+const SUBJECT: OutcomesSubject = {
+  metric: 'accuracy',
+  precision: 'int8',
+  data: { test: [row([1, 2], [3]), row([4], [5, 6])], choices },
+};
 const MEASURED = {
   metric: { name: 'accuracy', value: 0.5, standardError: 0.5, rows: 2 },
   outcomes: { values: Float64Array.of(1, 0), tokens: [1, 2] },
@@ -34,7 +42,9 @@ describe('what is kept of a measurement', () => {
 
   it('does not depend on choices that its metric does not rank', () => {
     const subject = { ...SUBJECT, metric: 'loss' } as const;
-    expect(toOutcomes(MEASURED, subject)).toEqual(toOutcomes(MEASURED, { ...subject, data: { ...SUBJECT.data, choices: null } }));
+    expect(toOutcomes(MEASURED, subject)).toEqual(
+      toOutcomes(MEASURED, { ...subject, data: { ...SUBJECT.data, choices: null } }),
+    );
   });
 });
 

@@ -34,9 +34,19 @@ afterAll(async () => {
 
 /** An adapter that changes something. */
 function awayFromZero({ config, weights }: BaseModel, useDora: boolean) {
-  const fresh = createAdapter({ base: config, weights, useDora, targetModules: ['q_proj', 'v_proj', 'up_proj'], rank: 4, alpha: 8, seed: 1 });
+  const fresh = createAdapter({
+    base: config,
+    weights,
+    useDora,
+    targetModules: ['q_proj', 'v_proj', 'up_proj'],
+    rank: 4,
+    alpha: 8,
+    seed: 1,
+  });
   const random = Random.fromSeed(2);
-  const modules = [...fresh.modules].map(([name, factors]) => [name, { ...factors, b: factors.b.map(() => 0.05 * random.normal()) }] as const);
+  const modules = [...fresh.modules].map(
+    ([name, factors]) => [name, { ...factors, b: factors.b.map(() => 0.05 * random.normal()) }] as const,
+  );
   return { ...fresh, modules: new Map(modules) };
 }
 
@@ -69,32 +79,40 @@ class Watch implements JobListener {
   }
 }
 
-const run = (spec: JobSpec, watch = new Watch(), controller = new AbortController()) => runAdaptation(session, spec, watch, controller.signal);
+const run = (spec: JobSpec, watch = new Watch(), controller = new AbortController()) =>
+  runAdaptation(session, spec, watch, controller.signal);
 
 const filesOf = async (folder: string) => {
-  return Promise.all(['adapter_config.json', 'adapter_model.safetensors'].map((name) => readFile(path.join(folder, name))));
+  return Promise.all(
+    ['adapter_config.json', 'adapter_model.safetensors'].map((name) => readFile(path.join(folder, name))),
+  );
 };
 
 describe('coefficients of each module in a job', () => {
-  it.each(['LoRA', 'DoRA'] as const)('%s: found by gradients of the engine, published, and said in readapt.json', async (method) => {
-    const watch = new Watch();
-    const gate = { kind: 'absolute', target: 100 } as const;
-    const options = { strategy: 'relora', grouping: 'module', maxSteps: 0 } as const;
-    const outcome = await run(jobSpec(`modules of ${method}`, { adapter: adapters[method], gate, options }), watch);
-    expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'relora', step: 0 } });
-    const { config } = await loadBaseModel(family.newBase);
-    const loaded = await loadAdapter(watch.published[0]!, config);
-    const manifest = await readAdapterManifest(watch.published[0]!);
-    const { groups, alpha, beta } = watch.candidates[0]!;
-    expect(manifest!.coefficients).toEqual({ alpha, beta, groups });
-    expect(Object.keys(groups!.values)).toEqual([...loaded.modules.keys()]);
-    expect(new Set(Object.values(groups!.values).map((pair) => JSON.stringify(pair))).size).toBeGreaterThan(3);
-    // Better on rows that the gradients have not seen than the better of what they can begin with.
-    const start = await Promise.all(
-      (['reuse', 'revert'] as const).map((strategy) => run(jobSpec(`${strategy} ${method}`, { adapter: adapters[method], options: { strategy } }))),
-    );
-    expect(outcome.best!.value).toBeLessThan(Math.min(...start.map(({ best }) => best!.value)));
-  });
+  it.each(['LoRA', 'DoRA'] as const)(
+    '%s: found by gradients of the engine, published, and said in readapt.json',
+    async (method) => {
+      const watch = new Watch();
+      const gate = { kind: 'absolute', target: 100 } as const;
+      const options = { strategy: 'relora', grouping: 'module', maxSteps: 0 } as const;
+      const outcome = await run(jobSpec(`modules of ${method}`, { adapter: adapters[method], gate, options }), watch);
+      expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'relora', step: 0 } });
+      const { config } = await loadBaseModel(family.newBase);
+      const loaded = await loadAdapter(watch.published[0]!, config);
+      const manifest = await readAdapterManifest(watch.published[0]!);
+      const { groups, alpha, beta } = watch.candidates[0]!;
+      expect(manifest!.coefficients).toEqual({ alpha, beta, groups });
+      expect(Object.keys(groups!.values)).toEqual([...loaded.modules.keys()]);
+      expect(new Set(Object.values(groups!.values).map((pair) => JSON.stringify(pair))).size).toBeGreaterThan(3);
+      // Better on rows that the gradients have not seen than the better of what they can begin with.
+      const start = await Promise.all(
+        (['reuse', 'revert'] as const).map((strategy) =>
+          run(jobSpec(`${strategy} ${method}`, { adapter: adapters[method], options: { strategy } })),
+        ),
+      );
+      expect(outcome.best!.value).toBeLessThan(Math.min(...start.map(({ best }) => best!.value)));
+    },
+  );
 
   it('stops between two micro-batches of the gradients when it is cancelled', async () => {
     const { runtime } = await session.base(family.newBase);
@@ -122,26 +140,37 @@ describe('coefficients of each module in a job', () => {
 });
 
 describe('a job whose rank grew', () => {
-  const options = { strategy: 'relora', grouping: 'block', fusionRank: 7, maxSteps: 12, evaluateEvery: 4, batchSize: 8, learningRate: 5e-3 } as const;
+  const options = {
+    strategy: 'relora',
+    grouping: 'block',
+    fusionRank: 7,
+    maxSteps: 12,
+    evaluateEvery: 4,
+    batchSize: 8,
+    learningRate: 5e-3,
+  } as const;
 
-  it.each(['LoRA', 'DoRA'] as const)('%s: ends with the same bits when it is interrupted, and when it is taken up again at its end', async (method) => {
-    const spec = jobSpec(`grown ${method}`, { adapter: adapters[method], options });
-    const whole = await run({ ...spec, workDir: `${spec.workDir} whole` });
-    expect(whole).toMatchObject({ state: 'not_ready', steps: 12 });
-    const files = await filesOf(whole.candidateDir!);
-    expect(JSON.parse(files[0]!.toString('utf8'))).toMatchObject({ r: 7, lora_alpha: 14 });
+  it.each(['LoRA', 'DoRA'] as const)(
+    '%s: ends with the same bits when it is interrupted, and when it is taken up again at its end',
+    async (method) => {
+      const spec = jobSpec(`grown ${method}`, { adapter: adapters[method], options });
+      const whole = await run({ ...spec, workDir: `${spec.workDir} whole` });
+      expect(whole).toMatchObject({ state: 'not_ready', steps: 12 });
+      const files = await filesOf(whole.candidateDir!);
+      expect(JSON.parse(files[0]!.toString('utf8'))).toMatchObject({ r: 7, lora_alpha: 14 });
 
-    for (const stopAt of [6, 10]) {
-      const controller = new AbortController();
-      const watch = new Watch((step) => step === stopAt && controller.abort(new CancelledError({ keep: true })));
-      expect(await run(spec, watch, controller)).toMatchObject({ state: 'cancelled', steps: stopAt });
-    }
-    const resumed = await run(spec);
-    expect(resumed.best).toEqual(whole.best);
-    expect(await filesOf(resumed.candidateDir!)).toEqual(files);
-    // Nothing is left to train: the best adapter is the checkpoint's.
-    const again = await run(spec);
-    expect(again.best!.step).toBeGreaterThan(0);
-    expect(await filesOf(again.candidateDir!)).toEqual(files);
-  });
+      for (const stopAt of [6, 10]) {
+        const controller = new AbortController();
+        const watch = new Watch((step) => step === stopAt && controller.abort(new CancelledError({ keep: true })));
+        expect(await run(spec, watch, controller)).toMatchObject({ state: 'cancelled', steps: stopAt });
+      }
+      const resumed = await run(spec);
+      expect(resumed.best).toEqual(whole.best);
+      expect(await filesOf(resumed.candidateDir!)).toEqual(files);
+      // Nothing is left to train: the best adapter is the checkpoint's.
+      const again = await run(spec);
+      expect(again.best!.step).toBeGreaterThan(0);
+      expect(await filesOf(again.candidateDir!)).toEqual(files);
+    },
+  );
 });

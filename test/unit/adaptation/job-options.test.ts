@@ -1,5 +1,10 @@
 import { expect, it } from 'vitest';
-import { ADAPTATION_DEFAULTS, defaultLearningRate, fusionOf, resolveOptions } from '../../../core/adaptation/job-options.ts';
+import {
+  ADAPTATION_DEFAULTS,
+  defaultLearningRate,
+  fusionOf,
+  resolveOptions,
+} from '../../../core/adaptation/job-options.ts';
 import type { AdaptOptions } from '../../../workers/training/protocol.ts';
 
 it.each([
@@ -7,19 +12,26 @@ it.each([
   ['fresh', 192, 2e-3],
   // A higher rate first undid what a good start could do there.
   ['carried', 576, 2e-4],
-] as const)('%s over at hidden size %i: at most the rate that was measured, and about it', (start, hiddenSize, measured) => {
-  const found = defaultLearningRate(start, hiddenSize);
-  expect(found).toBeLessThanOrEqual(measured);
-  expect(found / measured).toBeGreaterThan(0.98);
-});
+] as const)(
+  '%s over at hidden size %i: at most the rate that was measured, and about it',
+  (start, hiddenSize, measured) => {
+    const found = defaultLearningRate(start, hiddenSize);
+    expect(found).toBeLessThanOrEqual(measured);
+    expect(found / measured).toBeGreaterThan(0.98);
+  },
+);
 
 it('keeps what is given and fills in the rest', () => {
-  const settings = resolveOptions({ maxSteps: 7, seed: undefined, learningRate: 3e-3 }, { control: false, hiddenSize: 576 });
+  const settings = resolveOptions(
+    { maxSteps: 7, seed: undefined, learningRate: 3e-3 },
+    { control: false, hiddenSize: 576 },
+  );
   expect(settings).toEqual({ ...ADAPTATION_DEFAULTS, maxSteps: 7, learningRate: 3e-3, scratchLearningRate: 3e-3 });
 });
 
 it('the baseline of the paper spends twice the evaluations, unless told otherwise', () => {
-  const settings = (options: AdaptOptions) => resolveOptions({ strategy: 'relora-paper', ...options }, { control: false, hiddenSize: 192 });
+  const settings = (options: AdaptOptions) =>
+    resolveOptions({ strategy: 'relora-paper', ...options }, { control: false, hiddenSize: 192 });
   expect([settings({}).searchEvaluations, settings({ searchEvaluations: 9 }).searchEvaluations]).toEqual([12, 9]);
 });
 
@@ -47,10 +59,15 @@ it('says what the method is to fuse: by default one pair, both searched, in the 
     grouping: 'global',
     fusion: { rank: 'keep' },
   });
-  expect(fusionOf(settings({ coefficients: 'alpha', grouping: 'depth', fusionRank: 16, fusionEnergy: 0.9 }))).toMatchObject({
+  expect(
+    fusionOf(settings({ coefficients: 'alpha', grouping: 'depth', fusionRank: 16, fusionEnergy: 0.9 })),
+  ).toMatchObject({
     search: { betaBounds: [0, 0] },
     grouping: 'depth',
     fusion: { rank: { cap: 16, energy: 0.9 } },
   });
-  expect(fusionOf(settings({ coefficients: 'beta' })).search).toMatchObject({ alphaBounds: [1, 1], betaBounds: [-1.25, 0.5] });
+  expect(fusionOf(settings({ coefficients: 'beta' })).search).toMatchObject({
+    alphaBounds: [1, 1],
+    betaBounds: [-1.25, 0.5],
+  });
 });

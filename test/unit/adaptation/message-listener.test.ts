@@ -23,7 +23,12 @@ const OUTCOMES: GateOutcomes = { digest: `sha256:${'0'.repeat(64)}`, value: 0.9,
 function listen(signal: AbortSignal) {
   const sent: ChildMessage[] = [];
   let durable: (sequence: number) => void = () => undefined;
-  const listener = createMessageListener('r1', (message) => sent.push(message), signal, (resolve) => (durable = resolve));
+  const listener = createMessageListener(
+    'r1',
+    (message) => sent.push(message),
+    signal,
+    (resolve) => (durable = resolve),
+  );
   return { listener, sent, durable: (sequence: number) => durable(sequence) };
 }
 

@@ -16,7 +16,9 @@ describe('the workload', () => {
     for (const { examples, tokens, longest } of [...training, ...evaluation]) {
       expect(Object.keys(examples[0]!)).toEqual(['promptIds', 'completionIds']);
       // Position t predicts token t + 1, so that a row's last token is no input.
-      const inputs = examples.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds].slice(0, -1).length);
+      const inputs = examples.map(
+        ({ promptIds, completionIds }) => [...promptIds, ...completionIds].slice(0, -1).length,
+      );
       expect(tokens).toBe(inputs.reduce((total, length) => total + length, 0));
       expect(longest).toBe(Math.max(...inputs));
     }
@@ -32,7 +34,12 @@ describe('the figures', () => {
   });
 
   it('leaves the first step out of the profile, and tells matrix products from the rest', () => {
-    const kernel = (operator: string, dur: number) => ({ cat: 'Node', name: 'a_kernel_time', dur, args: { op_name: operator } });
+    const kernel = (operator: string, dur: number) => ({
+      cat: 'Node',
+      name: 'a_kernel_time',
+      dur,
+      args: { op_name: operator },
+    });
     const run = (seconds: number) => [
       kernel('Gemm', seconds * 1e6),
       kernel('MatMulIntegerToFloat', 1e6),
@@ -53,8 +60,20 @@ describe('the figures', () => {
 describe('the command', () => {
   it('explains itself', () => {
     let help = '';
-    benchCommand().configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
-    for (const word of ['--model', '--readapt', '--batch', '--rounds', '--steps', '--json', '--from', '--no-python', '--no-docs']) {
+    benchCommand()
+      .configureOutput({ writeOut: (text) => (help += text) })
+      .outputHelp();
+    for (const word of [
+      '--model',
+      '--readapt',
+      '--batch',
+      '--rounds',
+      '--steps',
+      '--json',
+      '--from',
+      '--no-python',
+      '--no-docs',
+    ]) {
       expect(help).toContain(word);
     }
     expect(help).toContain('READAPT_INTEROP_VENV');
@@ -65,7 +84,9 @@ describe('the command', () => {
     ['--batch', '8,x', 'expected a positive integer, found "x"'],
     ['--readapt', 'f32,int4', 'expected auto, f32, int8, found "int4"'],
   ])('refuses %s %s', (option, value, message) => {
-    const command = benchCommand().exitOverride().configureOutput({ writeErr: () => {} });
+    const command = benchCommand()
+      .exitOverride()
+      .configureOutput({ writeErr: () => {} });
     expect(() => command.parse([option, value], { from: 'user' })).toThrow(message);
   });
 });

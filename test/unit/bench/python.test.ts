@@ -23,11 +23,14 @@ describe.runIf(unix)("the reference's Python", () => {
 
   const find = (environment: Record<string, string>) => {
     const run = async (command: string, args: readonly string[]) => {
-      const line = [command.replace(`${folder}/`, ''), ...(args[0] === '-c' ? ['checks'] : args)].join(' ').replaceAll(`${folder}/`, '');
+      const line = [command.replace(`${folder}/`, ''), ...(args[0] === '-c' ? ['checks'] : args)]
+        .join(' ')
+        .replaceAll(`${folder}/`, '');
       commands.push(line);
       const fails = failing.includes(line);
       // What pip installed is there afterwards.
-      if (line.includes('pip install') && !fails) failing = failing.filter((failing) => failing !== 'venv/bin/python checks');
+      if (line.includes('pip install') && !fails)
+        failing = failing.filter((failing) => failing !== 'venv/bin/python checks');
       return !fails;
     };
     return ensurePython({ environment, log: (line) => log.push(line), run });
@@ -70,7 +73,9 @@ describe.runIf(unix)("the reference's Python", () => {
     failing = ['/opt/python checks'];
     expect(await find({ READAPT_INTEROP_PYTHON: '/opt/python' })).toBeNull();
     expect(commands).toEqual(['/opt/python checks', '/opt/python checks']);
-    expect(log.at(-1)).toContain('READAPT_INTEROP_PYTHON=/opt/python does not run or lacks one of torch, transformers, peft');
+    expect(log.at(-1)).toContain(
+      'READAPT_INTEROP_PYTHON=/opt/python does not run or lacks one of torch, transformers, peft',
+    );
   });
 
   it('counts a command that does not exist as one that failed', async () => {

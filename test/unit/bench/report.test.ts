@@ -13,7 +13,12 @@ const WORKLOAD: Workload = {
   evaluation: [{ examples: [{ promptIds: [1], completionIds: [2] }], tokens: 100, longest: 100 }],
 };
 
-const PROFILE: StepProfile = { operators: { Gemm: 0.6, FusedMatMul: 0.1, Mul: 0.2, Cast: 0.001 }, products: 0.7, graph: 0.92, step: 1 };
+const PROFILE: StepProfile = {
+  operators: { Gemm: 0.6, FusedMatMul: 0.1, Mul: 0.2, Cast: 0.001 },
+  products: 0.7,
+  graph: 0.92,
+  step: 1,
+};
 
 interface Figures {
   readonly name: SideName;
@@ -114,8 +119,8 @@ describe('the report', () => {
     '| Readapt, f32 | 8 | 50 (40–50) | 200 (160–200) | 512 MiB | 3.0 / 1.5 s | 4.0 / 0.5 s |',
     'Some CPU, 2 cores, 8 GiB, Linux 6 x64; node 20.20.2, torch 2.15.0. 2026-01-02, load average 0.1 before and 1.9 after.',
     'Batch 8, Readapt, f32: training **2.00 (1.60–4.00) ×** PyTorch, bf16 weights (goal 3)',
-    'peak memory **0.25 ×** PyTorch\'s least (goal 0.5)',
-    'after **1.5 s** (goal 3; 1.00 × PyTorch\'s least); losses of the first steps differ from PyTorch\'s in f32 by 3e-1 nats at most',
+    "peak memory **0.25 ×** PyTorch's least (goal 0.5)",
+    "after **1.5 s** (goal 3; 1.00 × PyTorch's least); losses of the first steps differ from PyTorch's in f32 by 3e-1 nats at most",
     'matrix products **70 %** of the step (goal 80 %). Gemm 60 %, Mul 20 %, FusedMatMul 10 %, other operators 0 %, ONNX Runtime between them 2 %, outside it (batch, copies, clipping, AdamW) 8 %.',
   ])('says: %s', (line) => {
     expect(text).toContain(line);
@@ -128,7 +133,9 @@ describe('the report', () => {
 
   it('replaces one section of the page and keeps the rest', () => {
     const page = 'a\n<!-- bench:engine demo -->\nold\n<!-- /bench:engine demo -->\nb\n';
-    expect(withSection(page, 'demo', 'new')).toBe('a\n<!-- bench:engine demo -->\nnew\n<!-- /bench:engine demo -->\nb\n');
+    expect(withSection(page, 'demo', 'new')).toBe(
+      'a\n<!-- bench:engine demo -->\nnew\n<!-- /bench:engine demo -->\nb\n',
+    );
     expect(() => withSection(page, 'other', 'new')).toThrow('no markers');
   });
 });
@@ -136,7 +143,15 @@ describe('the report', () => {
 describe('the chart', () => {
   it('has a bar a side, and goals that follow from the best of PyTorch', () => {
     const [batch] = document(MEASURED).batches;
-    expect(bars(batch!, 'training')[0]).toEqual({ batch: 'batch 8', side: 'Readapt, f32', ours: true, median: 50, least: 40, most: 50, goal: 75 });
+    expect(bars(batch!, 'training')[0]).toEqual({
+      batch: 'batch 8',
+      side: 'Readapt, f32',
+      ours: true,
+      median: 50,
+      least: 40,
+      most: 50,
+      goal: 75,
+    });
     expect(bars(batch!, 'peakMemory').map(({ median, goal, ours }) => [median, goal, ours])).toEqual([
       [0.5, 0.5, true],
       [0.25, 0.5, true],
@@ -150,7 +165,15 @@ describe('the chart', () => {
     const svg = await renderSvg(engineChart(document(MEASURED)));
     expect(svg).toMatch(/^<svg [^]*<\/svg>\n$/);
     expect(svg.match(/stroke-dasharray/g)).toHaveLength(3);
-    for (const words of ['Readapt, int8 base', 'PyTorch, bf16 autocast', 'batch 8', 'Training, tokens/s', 'Peak memory, GiB', 'goal: 3 × best PyTorch', '3 million parameters']) {
+    for (const words of [
+      'Readapt, int8 base',
+      'PyTorch, bf16 autocast',
+      'batch 8',
+      'Training, tokens/s',
+      'Peak memory, GiB',
+      'goal: 3 × best PyTorch',
+      '3 million parameters',
+    ]) {
       expect(svg).toContain(words);
     }
   });

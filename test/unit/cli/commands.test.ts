@@ -8,7 +8,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { main } from '../../../cli/main.ts';
 import { inspectFolder } from '../../../core/formats/inspect.ts';
 import { readAdapterManifest } from '../../../core/formats/peft/peft-adapter.ts';
-import { createTinyFamily, removeTinyFamily, tasteRows, toJsonl, type TinyFamily } from '../training/support/tiny-task.ts';
+import {
+  createTinyFamily,
+  removeTinyFamily,
+  tasteRows,
+  toJsonl,
+  type TinyFamily,
+} from '../training/support/tiny-task.ts';
 
 const GOLDEN = path.join(import.meta.dirname, '../../fixtures/golden');
 const BIN = path.join(import.meta.dirname, '../../../bin/readapt.js');
@@ -42,7 +48,9 @@ async function readapt(...args: string[]): Promise<Run> {
 }
 
 /** Runs it with `--json`: stdout has to be one document and nothing else. */
-async function readaptJson(...args: string[]): Promise<{ code: number; stderr: string; document: Record<string, never> }> {
+async function readaptJson(
+  ...args: string[]
+): Promise<{ code: number; stderr: string; document: Record<string, never> }> {
   const { code, stdout, stderr } = await readapt(...args, '--json', '--threads', '1');
   return { code, stderr, document: JSON.parse(stdout) as Record<string, never> };
 }
@@ -50,7 +58,11 @@ async function readaptJson(...args: string[]): Promise<{ code: number; stderr: s
 const out = (name: string): string => path.join(family.folder, name);
 
 describe('readapt inspect', () => {
-  const cases = JSON.parse(readFileSync(`${GOLDEN}/broken/broken.json`, 'utf8')) as { case: string; file: string; valid: boolean }[];
+  const cases = JSON.parse(readFileSync(`${GOLDEN}/broken/broken.json`, 'utf8')) as {
+    case: string;
+    file: string;
+    valid: boolean;
+  }[];
 
   it.each(cases)('broken/$case: exit code and the file at fault', async ({ case: name, file, valid }) => {
     const folder = `${GOLDEN}/broken/${name}`;
@@ -124,15 +136,117 @@ describe('usage', () => {
     [['inspect']],
     [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--rank', '1.5']],
     [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--init', adapter, '--rank', '4']],
-    [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--init', adapter, '--targets', 'q_proj']],
+    [
+      [
+        'train',
+        '--base',
+        base,
+        '--data',
+        'x',
+        '--validation',
+        'x',
+        '--out',
+        'x',
+        '--init',
+        adapter,
+        '--targets',
+        'q_proj',
+      ],
+    ],
     [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--init', adapter, '--layers', '0']],
     [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', 'x', '--layers', '3-1']],
     [['train', '--base', base, '--data', 'x', '--validation', 'x', '--out', `${base}/config.json/deeper/x`]],
-    [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', 'x', '--strategy', 'magic']],
-    [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', adapter]],
-    [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--data', 'x', '--validation', 'x', '--out', 'x', '--target', '1', '--margin', '0']],
-    [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--validation', 'x', '--out', 'x', '--grouping', 'layer']],
-    [['rebase', '--old-base', base, '--base', base, '--adapter', adapter, '--validation', 'x', '--out', 'x', '--fusion-energy', '2']],
+    [
+      [
+        'rebase',
+        '--old-base',
+        base,
+        '--base',
+        base,
+        '--adapter',
+        adapter,
+        '--data',
+        'x',
+        '--validation',
+        'x',
+        '--out',
+        'x',
+        '--strategy',
+        'magic',
+      ],
+    ],
+    [
+      [
+        'rebase',
+        '--old-base',
+        base,
+        '--base',
+        base,
+        '--adapter',
+        adapter,
+        '--data',
+        'x',
+        '--validation',
+        'x',
+        '--out',
+        adapter,
+      ],
+    ],
+    [
+      [
+        'rebase',
+        '--old-base',
+        base,
+        '--base',
+        base,
+        '--adapter',
+        adapter,
+        '--data',
+        'x',
+        '--validation',
+        'x',
+        '--out',
+        'x',
+        '--target',
+        '1',
+        '--margin',
+        '0',
+      ],
+    ],
+    [
+      [
+        'rebase',
+        '--old-base',
+        base,
+        '--base',
+        base,
+        '--adapter',
+        adapter,
+        '--validation',
+        'x',
+        '--out',
+        'x',
+        '--grouping',
+        'layer',
+      ],
+    ],
+    [
+      [
+        'rebase',
+        '--old-base',
+        base,
+        '--base',
+        base,
+        '--adapter',
+        adapter,
+        '--validation',
+        'x',
+        '--out',
+        'x',
+        '--fusion-energy',
+        '2',
+      ],
+    ],
     [['eval', '--base', '/nowhere', '--data', 'x.jsonl']],
     [['eval', '--base', base, '--data', '/nowhere.jsonl']],
   ])('%j is exit code 2, said on stderr and as JSON', async (args) => {
@@ -142,21 +256,40 @@ describe('usage', () => {
     expect(JSON.parse(stdout)).toHaveProperty('error.message');
   });
 
-  it.each(['inspect', 'eval', 'train', 'rebase'])('%s --help is exit code 0 and names every option', async (command) => {
-    const { code, stdout } = await readapt(command, '--help');
-    expect(code).toBe(0);
-    for (const option of ['--json', '--seed', '--device', '--threads']) expect(stdout).toContain(option);
-  });
+  it.each(['inspect', 'eval', 'train', 'rebase'])(
+    '%s --help is exit code 0 and names every option',
+    async (command) => {
+      const { code, stdout } = await readapt(command, '--help');
+      expect(code).toBe(0);
+      for (const option of ['--json', '--seed', '--device', '--threads']) expect(stdout).toContain(option);
+    },
+  );
 
   it('refuses bad data and folders of others before any work', async () => {
     await writeFile(out('bad.jsonl'), '{"prompt": "a"}\n');
     const bad = await readapt('eval', '--base', base, '--data', out('bad.jsonl'));
     expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('bad.jsonl: line 1: completion is missing') });
     const good = { prompt: 'a', completion: 'b' };
-    await writeFile(out('long.jsonl'), `${toJsonl([good, good])}\n${toJsonl([{ ...good, completion: 'long '.repeat(200) }])}`);
+    await writeFile(
+      out('long.jsonl'),
+      `${toJsonl([good, good])}\n${toJsonl([{ ...good, completion: 'long '.repeat(200) }])}`,
+    );
     const long = await readapt('eval', '--base', base, '--data', out('long.jsonl'));
-    expect(long).toMatchObject({ code: 2, stderr: expect.stringMatching(/long\.jsonl: line 4: completion has \d+ tokens, expected at most 127/) });
-    const occupied = await readapt('train', '--base', base, '--data', 'x', '--validation', 'x', '--out', family.newBase);
+    expect(long).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/long\.jsonl: line 4: completion has \d+ tokens, expected at most 127/),
+    });
+    const occupied = await readapt(
+      'train',
+      '--base',
+      base,
+      '--data',
+      'x',
+      '--validation',
+      'x',
+      '--out',
+      family.newBase,
+    );
     expect(occupied).toMatchObject({ code: 2, stderr: expect.stringContaining('holds other files') });
     const data = ['--data', family.train, '--validation', family.validation, '--out', out('never')];
     for (const [option, value, message] of [
@@ -170,7 +303,9 @@ describe('usage', () => {
   });
 
   it('runs from the shell with the same exit codes', async () => {
-    const failure = (await promisify(execFile)(process.execPath, [BIN, 'inspect', '/nowhere']).catch((error: unknown) => error)) as {
+    const failure = (await promisify(execFile)(process.execPath, [BIN, 'inspect', '/nowhere']).catch(
+      (error: unknown) => error,
+    )) as {
       code: number;
       stderr: string;
     };
@@ -181,7 +316,15 @@ describe('usage', () => {
 
 describe('readapt eval', () => {
   it('measures loss and accuracy, and honours --limit', async () => {
-    const { code, document } = await readaptJson('eval', '--base', family.oldBase, '--data', family.validation, '--limit', '10');
+    const { code, document } = await readaptJson(
+      'eval',
+      '--base',
+      family.oldBase,
+      '--data',
+      family.validation,
+      '--limit',
+      '10',
+    );
     expect(code).toBe(0);
     expect(Object.keys(document)).toEqual(['loss', 'accuracy', 'examples', 'tokens', 'seconds']);
     expect(document).toMatchObject({ examples: 10, loss: expect.any(Number), accuracy: expect.any(Number) });
@@ -215,8 +358,24 @@ describe('readapt train and rebase', () => {
   ])('train an adapter, then carry it over to the new base: $kind', async ({ flags, config }) => {
     const data = ['--data', family.train, '--validation', family.validation];
     const sizes = ['--batch-size', '8', '--learning-rate', '5e-3'];
-    const trained = await readaptJson('train', '--base', family.oldBase, ...data, '--out', out('trained'), '--rank', '4', '--steps', '40', ...sizes, ...flags);
-    expect(trained).toMatchObject({ code: 0, stderr: expect.stringMatching(/^device cpu: [^\n]+\n[^\n]+ in f32: [^\n]+\n$/) });
+    const trained = await readaptJson(
+      'train',
+      '--base',
+      family.oldBase,
+      ...data,
+      '--out',
+      out('trained'),
+      '--rank',
+      '4',
+      '--steps',
+      '40',
+      ...sizes,
+      ...flags,
+    );
+    expect(trained).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/^device cpu: [^\n]+\n[^\n]+ in f32: [^\n]+\n$/),
+    });
     expect(Object.keys(trained.document)).toEqual([
       'steps',
       'train_loss',
@@ -229,23 +388,51 @@ describe('readapt train and rebase', () => {
     expect(trained.document).toMatchObject({ steps: 40, validation: { accuracy: expect.any(Number) } });
     const { accuracy } = trained.document.validation as { accuracy: number };
     expect(accuracy).toBeGreaterThan(0.9);
-    expect(await inspectFolder(out('trained'), family.oldBase)).toMatchObject({ kind: 'adapter', rank: 4, alpha: 8, ...config });
+    expect(await inspectFolder(out('trained'), family.oldBase)).toMatchObject({
+      kind: 'adapter',
+      rank: 4,
+      alpha: 8,
+      ...config,
+    });
 
     const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', out('trained')];
     const rebased = await readaptJson('rebase', ...bases, ...data, '--out', out('rebased'), '--steps', '30', ...sizes);
     expect(rebased.code).toBe(0);
-    expect(Object.keys(rebased.document)).toEqual(expect.arrayContaining(['strategy', 'alpha', 'beta', 'ttr_ms', 'phases', 'ready', 'target', 'metric']));
-    const { ready, target, metric } = rebased.document as unknown as { ready: boolean; target: number; metric: Record<string, number> };
+    expect(Object.keys(rebased.document)).toEqual(
+      expect.arrayContaining(['strategy', 'alpha', 'beta', 'ttr_ms', 'phases', 'ready', 'target', 'metric']),
+    );
+    const { ready, target, metric } = rebased.document as unknown as {
+      ready: boolean;
+      target: number;
+      metric: Record<string, number>;
+    };
     expect(ready).toBe(true);
     expect(target).toBeCloseTo(metric['old']! - 0.005, 12);
     expect(metric['new']).toBeGreaterThanOrEqual(target);
     expect(await inspectFolder(out('rebased'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 4, ...config });
 
-    const fusion = ['--strategy', 'relora', '--grouping', 'block', '--coefficients', 'beta', '--fusion-rank', '6', '--target', '0'];
-    expect(await readaptJson('rebase', ...bases, ...data, '--out', out('grown'), ...fusion)).toMatchObject({ code: 0, document: { ready: true } });
+    const fusion = [
+      '--strategy',
+      'relora',
+      '--grouping',
+      'block',
+      '--coefficients',
+      'beta',
+      '--fusion-rank',
+      '6',
+      '--target',
+      '0',
+    ];
+    expect(await readaptJson('rebase', ...bases, ...data, '--out', out('grown'), ...fusion)).toMatchObject({
+      code: 0,
+      document: { ready: true },
+    });
     expect(await inspectFolder(out('grown'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 6, ...config });
     const { coefficients } = (await readAdapterManifest(out('grown')))!;
-    expect(coefficients!.groups).toMatchObject({ grouping: 'block', values: { attention: { alpha: 1 }, mlp: { alpha: 1 } } });
+    expect(coefficients!.groups).toMatchObject({
+      grouping: 'block',
+      values: { attention: { alpha: 1 }, mlp: { alpha: 1 } },
+    });
   });
 
   it('an interrupted rebase ends with 130 and leaves nothing behind', async () => {
@@ -254,7 +441,10 @@ describe('readapt train and rebase', () => {
     const temporary = out('tmp');
     await mkdir(temporary);
     const args = [BIN, 'rebase', ...bases, ...data, '--out', out('interrupted'), '--threads', '1'];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, TMPDIR: temporary } });
+    const child = spawn(process.execPath, args, {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, TMPDIR: temporary },
+    });
     const exit = once(child, 'exit');
     let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -275,7 +465,17 @@ describe('readapt train and rebase', () => {
     const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', family.adapter];
     await writeFile(out('few.jsonl'), toJsonl(tasteRows(12, 900)));
     const data = ['--data', family.train, '--validation', out('few.jsonl')];
-    const run = await readaptJson('rebase', ...bases, ...data, '--out', out('missed'), '--target', '2', '--strategy', 'reuse');
+    const run = await readaptJson(
+      'rebase',
+      ...bases,
+      ...data,
+      '--out',
+      out('missed'),
+      '--target',
+      '2',
+      '--strategy',
+      'reuse',
+    );
     expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('target was not reached') });
     expect(run.document).toMatchObject({ ready: false, ttr_ms: null, strategy: 'reuse', target: 2 });
     expect(await readdir(out('missed'))).toContain('adapter_model.safetensors');

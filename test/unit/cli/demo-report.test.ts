@@ -22,7 +22,15 @@ function job(changes: Partial<Job>): Job {
     total_steps: 300,
     metric: { name: 'accuracy', target: 0.7, old_on_v1: 0.72, v2_no_adapter: 0.25, v2_copy: 0.4, v2_readapt: 0.71 },
     ttr_ms: 3000,
-    phases: { queue_wait: 1000, prepare: 500, evolution: 500, initialize: 0, fine_tune: 0, evaluate: 900, publish: 100 },
+    phases: {
+      queue_wait: 1000,
+      prepare: 500,
+      evolution: 500,
+      initialize: 0,
+      fine_tune: 0,
+      evaluate: 900,
+      publish: 100,
+    },
     attempt: 1,
     error: null,
     published_version_id: 'adv_1',
@@ -36,7 +44,15 @@ const control = job({
   kind: 'control',
   state: 'not_ready',
   ttr_ms: null,
-  phases: { queue_wait: 50_000, prepare: 1000, evolution: 0, initialize: 0, fine_tune: 6000, evaluate: 1000, publish: 0 },
+  phases: {
+    queue_wait: 50_000,
+    prepare: 1000,
+    evolution: 0,
+    initialize: 0,
+    fine_tune: 6000,
+    evaluate: 1000,
+    publish: 0,
+  },
   metric: { name: 'accuracy', target: 0.7, old_on_v1: 0.72, v2_no_adapter: null, v2_copy: null, v2_readapt: 0.66 },
 });
 const fleet = new Map([['adp_1', FLEET.find((entry) => entry.adapter === 'news-topics')!]]);

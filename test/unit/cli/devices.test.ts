@@ -69,7 +69,10 @@ describe('a command on a device', () => {
     const { reason } = reports.find(({ device }) => device === unavailable())!;
     for (const variable of [undefined, unavailable()]) {
       if (variable !== undefined) vi.stubEnv('READAPT_DEVICE', variable);
-      const { code, stdout } = await readapt(...evaluate, ...(variable === undefined ? ['--device', unavailable()] : []));
+      const { code, stdout } = await readapt(
+        ...evaluate,
+        ...(variable === undefined ? ['--device', unavailable()] : []),
+      );
       expect(code).toBe(2);
       const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
       expect(error.code).toBe('device_unavailable');
@@ -80,7 +83,10 @@ describe('a command on a device', () => {
   it('takes a variable that names no device for a usage error, and a blank one for none', async () => {
     vi.stubEnv('READAPT_DEVICE', 'tpu');
     const refused = await readapt(...evaluate);
-    expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/'tpu' from env 'READAPT_DEVICE' is invalid.*cuda/)]);
+    expect([refused.code, refused.stderr]).toEqual([
+      2,
+      expect.stringMatching(/'tpu' from env 'READAPT_DEVICE' is invalid.*cuda/),
+    ]);
     vi.stubEnv('READAPT_DEVICE', ' ');
     expect((await readapt(...evaluate)).stderr).toContain('/nowhere');
   });

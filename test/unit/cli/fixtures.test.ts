@@ -24,10 +24,16 @@ const FIXTURES = readdirSync(GOLDEN)
     const folder = path.join(GOLDEN, name);
     const adapter = path.join(folder, 'adapter');
     const versions = readdirSync(folder).filter((entry) => /^base_v\d$/.test(entry));
-    if (versions.length === 0) return [{ name, base: path.join(folder, 'base'), adapter, losses: ['base.loss', 'adapter.loss'] }];
+    if (versions.length === 0)
+      return [{ name, base: path.join(folder, 'base'), adapter, losses: ['base.loss', 'adapter.loss'] }];
     return versions.map((version) => {
       const loss = version.replace('base_', 'loss.');
-      return { name: `${name} ${version}`, base: path.join(folder, version), adapter, losses: [loss, `${loss}_adapter`] };
+      return {
+        name: `${name} ${version}`,
+        base: path.join(folder, version),
+        adapter,
+        losses: [loss, `${loss}_adapter`],
+      };
     });
   });
 
@@ -73,7 +79,9 @@ function rowsOf(golden: Tensors): { prompt: string; completion: string }[] {
 
 /** The architecture of one fixture may be declared by a test alone. */
 const SUPPORTED = FIXTURES.filter(({ base }) => {
-  const { model_type: type } = JSON.parse(readFileSync(path.join(base, 'config.json'), 'utf8')) as { model_type: string };
+  const { model_type: type } = JSON.parse(readFileSync(path.join(base, 'config.json'), 'utf8')) as {
+    model_type: string;
+  };
   return Object.hasOwn(ARCHITECTURES, type);
 });
 
@@ -90,8 +98,16 @@ describe.each(SUPPORTED)('$name', ({ name, base, adapter, losses }) => {
 
   beforeAll(async () => {
     await cp(base, out('base'), { recursive: true });
-    await writeFile(path.join(out('base'), 'tokenizer.json'), JSON.stringify(tokenizerJson(config['vocab_size'] as number)));
-    await writeFile(out('rows.jsonl'), rowsOf(golden).map((row) => `${JSON.stringify(row)}\n`).join(''));
+    await writeFile(
+      path.join(out('base'), 'tokenizer.json'),
+      JSON.stringify(tokenizerJson(config['vocab_size'] as number)),
+    );
+    await writeFile(
+      out('rows.jsonl'),
+      rowsOf(golden)
+        .map((row) => `${JSON.stringify(row)}\n`)
+        .join(''),
+    );
   });
 
   it('inspect takes base and adapter', async () => {
@@ -118,7 +134,10 @@ describe.each(SUPPORTED)('$name', ({ name, base, adapter, losses }) => {
     const files = [...data(), '--validation', out('rows.jsonl'), '--out', out('trained')];
     const { validation } = await readapt('train', '--base', out('base'), '--init', adapter, ...files, ...settings);
     expect((validation as { loss: number }).loss).toBeLessThan(values(golden, losses[1])[0]! - 0.05);
-    const [before, after] = [await readapt('inspect', adapter, '--base', base), await readapt('inspect', out('trained'), '--base', base)];
+    const [before, after] = [
+      await readapt('inspect', adapter, '--base', base),
+      await readapt('inspect', out('trained'), '--base', base),
+    ];
     for (const field of ['rank', 'largest_rank', 'alpha', 'modules', 'parameters', 'use_rslora', 'use_dora']) {
       expect([field, after[field]]).toEqual([field, before[field]]);
     }

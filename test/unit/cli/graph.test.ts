@@ -29,7 +29,11 @@ async function readapt(...args: string[]) {
 
 interface Document {
   readonly program: string;
-  readonly passes: readonly { readonly pass: string; readonly total: number; readonly operators: Readonly<Record<string, number>> }[];
+  readonly passes: readonly {
+    readonly pass: string;
+    readonly total: number;
+    readonly operators: Readonly<Record<string, number>>;
+  }[];
   readonly inputs: readonly { readonly name: string; readonly shape: readonly string[] }[];
   readonly outputs: readonly { readonly name: string }[];
   readonly sections: readonly { readonly place: string; readonly nodes: readonly { readonly op: string }[] }[];

@@ -45,7 +45,8 @@ describe('makeBatch', () => {
 
 describe('cutIntoRuns', () => {
   /** Of so many input tokens and labels. */
-  const sized = (tokens: number, labels: number) => example(Array<number>(tokens - labels + 1).fill(1), Array<number>(labels).fill(2));
+  const sized = (tokens: number, labels: number) =>
+    example(Array<number>(tokens - labels + 1).fill(1), Array<number>(labels).fill(2));
   const ofLengths = (...lengths: number[]) => lengths.map((length) => sized(length, 1));
   const ofLabels = (...counts: number[]) => counts.map((labels) => sized(10, labels));
 
@@ -60,7 +61,12 @@ describe('cutIntoRuns', () => {
   });
 
   it('holds no more labels than allowed, but for an example that has more', () => {
-    expect(cutIntoRuns(ofLabels(2, 3, 1, 9, 1, 4), { maxTokens: 100, maxLabels: 5 })).toEqual([[0, 1], [2], [3], [4, 5]]);
+    expect(cutIntoRuns(ofLabels(2, 3, 1, 9, 1, 4), { maxTokens: 100, maxLabels: 5 })).toEqual([
+      [0, 1],
+      [2],
+      [3],
+      [4, 5],
+    ]);
     expect(cutIntoRuns(ofLabels(1, 1, 1), { maxTokens: 25, maxLabels: 5 })).toEqual([[0, 1], [2]]);
   });
 });
@@ -176,7 +182,10 @@ describe('tokenizeExamples', () => {
   it('refuses a completion that does not fit, or rows that give nothing to predict', () => {
     expect(() => run('a', 'wxyz', 4)).toThrow('row 1: completion has 4 tokens, expected at most 3');
     const bare = { ...tokenizer, encode: (text: string) => ids(text) };
-    const rows = [{ prompt: 'a', completion: 'b' }, { prompt: '', completion: 'b' }];
+    const rows = [
+      { prompt: 'a', completion: 'b' },
+      { prompt: '', completion: 'b' },
+    ];
     expect(() => tokenizeExamples(rows, bare, { maxLength: 9 })).toThrow('row 2: prompt has no tokens');
   });
 });

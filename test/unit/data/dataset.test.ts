@@ -2,7 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { DatasetError, parseDataset, type DatasetRow, type ParseDatasetOptions } from '../../../core/formats/dataset/dataset-jsonl.ts';
+import {
+  DatasetError,
+  parseDataset,
+  type DatasetRow,
+  type ParseDatasetOptions,
+} from '../../../core/formats/dataset/dataset-jsonl.ts';
 import { loadDataset } from '../../../core/data/dataset.ts';
 
 /** Parses bytes that arrive in pieces of `size`. */
@@ -27,7 +32,10 @@ const GOOD = '{"prompt": "a", "completion": "b"}';
 describe('parseDataset', () => {
   it.each([1, 2, 3, 1000])('reads rows however the bytes are cut (%i)', async (size) => {
     const text = `{"prompt":"ä😀\\n","completion":" x"}\r\n\n{"completion":"y","prompt":"","split":"test"}`;
-    const rows = [{ prompt: 'ä😀\n', completion: ' x', line: 1 }, { prompt: '', completion: 'y', split: 'test', line: 3 }];
+    const rows = [
+      { prompt: 'ä😀\n', completion: ' x', line: 1 },
+      { prompt: '', completion: 'y', split: 'test', line: 3 },
+    ];
     expect(await parse(text, {}, size)).toEqual(rows);
     expect(await parse(`\uFEFF${text}\n`, {}, size)).toEqual(rows);
   });
@@ -40,12 +48,18 @@ describe('parseDataset', () => {
     ['no prompt', '{"completion":"b"}', 'prompt is missing'],
     ['a number', '{"prompt":"a","completion":3}', 'completion is a number, expected a string'],
     ['an empty completion', '{"prompt":"a","completion":""}', 'completion is empty'],
-    ['another split', '{"prompt":"a","completion":"b","split":"dev"}', 'split is another word, expected train, validation'],
+    [
+      'another split',
+      '{"prompt":"a","completion":"b","split":"dev"}',
+      'split is another word, expected train, validation',
+    ],
     ['half a character', '{"prompt":"\\ud83d","completion":"b"}', 'prompt holds half of a surrogate pair'],
     ['bytes that are no UTF-8', Buffer.from([0x22, 0xff, 0x22]), 'is not valid UTF-8'],
     ['a byte order mark inside', `\uFEFF${GOOD}`, 'is not valid JSON'],
   ])('refuses %s, by line', async (_, line, reason) => {
-    const error = await failure(Buffer.concat([Buffer.from(`${GOOD}\n\n`), Buffer.from(line), Buffer.from(`\n${GOOD}`)]));
+    const error = await failure(
+      Buffer.concat([Buffer.from(`${GOOD}\n\n`), Buffer.from(line), Buffer.from(`\n${GOOD}`)]),
+    );
     expect(error.code).toBe('invalid_dataset');
     expect(error.total).toBe(1);
     expect(error.problems).toEqual([{ line: 3, reason: expect.stringContaining(reason) }]);
@@ -91,6 +105,11 @@ it('loads a file, all of it or one split', async () => {
     (await loadDataset(path, options)).map(({ prompt }) => prompt);
   expect(await prompts()).toEqual(['a', 'b', 'c']);
   expect(await prompts({ split: 'validation' })).toEqual(['b', 'c']);
-  expect((await loadDataset(path, { split: 'test' }))[0]).toEqual({ prompt: 'c', completion: 'c', file: 'a.jsonl', line: 3 });
+  expect((await loadDataset(path, { split: 'test' }))[0]).toEqual({
+    prompt: 'c',
+    completion: 'c',
+    file: 'a.jsonl',
+    line: 3,
+  });
   await expect(loadDataset(join(folder, 'none'))).rejects.toThrow('ENOENT');
 });

@@ -38,7 +38,9 @@ function bigramRuntime(vocabSize = 4): CountingRuntime {
     logits: async (_: unknown, batch: Batch) => {
       count('logits', batch);
       // Shifted, since logits are no log-probabilities.
-      return Float32Array.from([...batch.labelPositions.keys()].flatMap((i) => after(batch, i).map((p) => Math.log(p) + 5)));
+      return Float32Array.from(
+        [...batch.labelPositions.keys()].flatMap((i) => after(batch, i).map((p) => Math.log(p) + 5)),
+      );
     },
   } as unknown as CountingRuntime;
 }
@@ -69,17 +71,25 @@ describe('meanLoss', () => {
   });
 });
 
-test.each(['loss', 'exact_match', 'accuracy'] as const)('%s of many labels goes through in passes whose logits fit in memory', async (metric) => {
-  const examples = [example([0], [1, 3], 'x'), example([3, 0], [1], 'y'), example([0], [2, 3, 1], 'z'), example([0], [1], 'y')];
-  const choices = choicesOf({ x: [1, 3], y: [1], z: [2, 3, 1] });
-  const whole = await measure(bigramRuntime(), null, examples, { metric, choices });
-  // 4 labels fit into 2 ** 24 logits.
-  const runtime = bigramRuntime(2 ** 22);
-  const parts = await measure(runtime, null, examples, { metric, choices });
-  expect(parts).toEqual(whole);
-  expect(runtime.calls.length).toBeGreaterThan(1);
-  expect(Math.max(...runtime.calls.map(({ labels }) => labels))).toBeLessThanOrEqual(4);
-});
+test.each(['loss', 'exact_match', 'accuracy'] as const)(
+  '%s of many labels goes through in passes whose logits fit in memory',
+  async (metric) => {
+    const examples = [
+      example([0], [1, 3], 'x'),
+      example([3, 0], [1], 'y'),
+      example([0], [2, 3, 1], 'z'),
+      example([0], [1], 'y'),
+    ];
+    const choices = choicesOf({ x: [1, 3], y: [1], z: [2, 3, 1] });
+    const whole = await measure(bigramRuntime(), null, examples, { metric, choices });
+    // 4 labels fit into 2 ** 24 logits.
+    const runtime = bigramRuntime(2 ** 22);
+    const parts = await measure(runtime, null, examples, { metric, choices });
+    expect(parts).toEqual(whole);
+    expect(runtime.calls.length).toBeGreaterThan(1);
+    expect(Math.max(...runtime.calls.map(({ labels }) => labels))).toBeLessThanOrEqual(4);
+  },
+);
 
 describe('accuracy', () => {
   const single = choicesOf({ a: [1], b: [2], c: [3] });
@@ -100,7 +110,9 @@ describe('accuracy', () => {
     const runtime = bigramRuntime();
     const result = await accuracy(runtime, null, [example([0], [3], 'z')], { choices });
     expect(result.value).toBe(1);
-    const completed = runtime.calls.filter(({ kind }) => kind === 'losses').reduce((total, { labels }) => total + labels, 0);
+    const completed = runtime.calls
+      .filter(({ kind }) => kind === 'losses')
+      .reduce((total, { labels }) => total + labels, 0);
     // "1 0" for sure; "2 3" is tied with "3" by its bound and stands first, so it is completed, too.
     expect(completed).toBe(2);
   });
@@ -119,7 +131,9 @@ describe('accuracy', () => {
   it('completes an own choice that is too long to be fed along', async () => {
     const long = [1, 3, 0, 1, 3];
     const runtime = bigramRuntime();
-    const result = await accuracy(runtime, null, [example([0], long, 'x')], { choices: choicesOf({ x: long, y: [3] }) });
+    const result = await accuracy(runtime, null, [example([0], long, 'x')], {
+      choices: choicesOf({ x: long, y: [3] }),
+    });
     // "1 3 0 1 3" has 1/2 · 3/4 · 1/4 · 1/2 · 3/4, "3" has 1/4.
     expect(result.value).toBe(0);
     expect(runtime.calls.map(({ kind }) => kind)).toEqual(['logits', 'losses']);
@@ -128,7 +142,9 @@ describe('accuracy', () => {
   it('feeds a shared beginning along with the prompt', async () => {
     // After 0 and the prefix 1: 3 (3/4) beats 0 (1/4).
     const choices = choicesOf({ x: [0], y: [3] }, [1]);
-    const result = await accuracy(bigramRuntime(), null, [example([0], [1, 3], 'y'), example([0], [1, 0], 'x')], { choices });
+    const result = await accuracy(bigramRuntime(), null, [example([0], [1, 3], 'y'), example([0], [1, 0], 'x')], {
+      choices,
+    });
     expect([...result.perExample]).toEqual([1, 0]);
   });
 });
@@ -171,7 +187,10 @@ describe('findChoices', () => {
   });
 
   it('leaves every choice a token where one begins another', () => {
-    expect(findChoices(rows(['ab', 'a']), tokenizer)!.suffixes).toEqual([tokenizer.encode('a'), tokenizer.encode('ab')]);
+    expect(findChoices(rows(['ab', 'a']), tokenizer)!.suffixes).toEqual([
+      tokenizer.encode('a'),
+      tokenizer.encode('ab'),
+    ]);
   });
 
   it.each([[1], [21]])('finds none among %i distinct completions', (count) => {

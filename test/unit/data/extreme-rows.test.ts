@@ -49,7 +49,10 @@ describe('a row longer than what goes through at once, among short ones', () => 
       const { gradients } = await accumulateGradients(compiled, adapter, [each]);
       for (const [name, values] of factorArrays(gradients)) {
         const into = total.get(name) ?? new Float64Array(values.length);
-        total.set(name, into.map((value, i) => value + (values[i]! * each.completionIds.length) / labels));
+        total.set(
+          name,
+          into.map((value, i) => value + (values[i]! * each.completionIds.length) / labels),
+        );
       }
     }
     for (const [name, values] of factorArrays(together.gradients)) {
@@ -104,8 +107,11 @@ describe('texts longer than the model takes', () => {
   const lengths = (examples: readonly TokenizedExample[]) =>
     examples.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length);
 
-  it('lose the oldest tokens of their prompts, down to the model\'s length, the one asked for, or 512', () => {
-    const { tokenizer, model: { config } } = base;
+  it("lose the oldest tokens of their prompts, down to the model's length, the one asked for, or 512", () => {
+    const {
+      tokenizer,
+      model: { config },
+    } = base;
     expect(config.maxPositionEmbeddings).toBe(128);
     expect(lengths(tokenizeRows(rows, { tokenizer, config }))).toEqual([128, 128, 128]);
     expect(lengths(tokenizeRows(rows, { tokenizer, config, maxLength: 50 }))).toEqual([50, 50, 50]);

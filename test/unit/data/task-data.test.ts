@@ -2,7 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { keepGateApart, splitRows } from '../../../core/data/task-data.ts';
 
 function rows(count: number, split?: 'train' | 'validation' | 'test') {
-  return Array.from({ length: count }, (_, i) => ({ prompt: `${split ?? 'row'} ${i}`, completion: 'x', line: i + 1, ...(split && { split }) }));
+  return Array.from({ length: count }, (_, i) => ({
+    prompt: `${split ?? 'row'} ${i}`,
+    completion: 'x',
+    line: i + 1,
+    ...(split && { split }),
+  }));
 }
 
 describe('splitRows', () => {
@@ -39,7 +44,11 @@ describe('keepGateApart', () => {
   it('takes rows with the prompt of a gate row out of the search, and no others', () => {
     const [search, gate] = [rows(5, 'validation'), rows(4, 'test')];
     const shared = { ...gate[1]!, completion: 'y', split: 'validation' as const };
-    const { rows: apart, removed } = keepGateApart({ train: rows(3, 'train'), validation: [...search, shared], test: gate });
+    const { rows: apart, removed } = keepGateApart({
+      train: rows(3, 'train'),
+      validation: [...search, shared],
+      test: gate,
+    });
     expect(removed).toBe(1);
     expect(apart.validation).toEqual(search);
     expect(apart.test).toEqual(gate);

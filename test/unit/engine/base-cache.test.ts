@@ -80,7 +80,15 @@ describe('Session in 8 bits', () => {
     ['DoRA', true],
   ])('trains %s near float32, on a base whose matrices are no longer in memory', async (_, useDora) => {
     const { config, weights } = await loadBaseModel(WIDE);
-    const adapter = createAdapter({ base: config, weights, useDora, targetModules: 'all-linear', rank: 4, alpha: 8, seed: 3 });
+    const adapter = createAdapter({
+      base: config,
+      weights,
+      useDora,
+      targetModules: 'all-linear',
+      rank: 4,
+      alpha: 8,
+      seed: 3,
+    });
     const [exact, rounded] = [await computed('f32', adapter), await computed('int8', adapter)];
     expect(rounded.loss).not.toBe(exact.loss);
     expect(Math.abs(rounded.loss / exact.loss - 1)).toBeLessThan(0.02);

@@ -44,7 +44,8 @@ describe('the mask', () => {
 
   it('drops elements as if on their own: rows and columns do not agree more than by chance', () => {
     const mask = kept().map((row) => row.map((value) => Number(value > 0) - 0.7));
-    const correlation = (a: number[], b: number[]) => a.reduce((sum, value, i) => sum + value * b[i]!, 0) / (a.length * 0.21);
+    const correlation = (a: number[], b: number[]) =>
+      a.reduce((sum, value, i) => sum + value * b[i]!, 0) / (a.length * 0.21);
     for (let k = 1; k < 40; k++) {
       expect(Math.abs(correlation(mask[0]!, mask[k]!))).toBeLessThan(5 / Math.sqrt(columns));
       const column = (j: number) => mask.map((row) => row[j]!);
@@ -60,8 +61,14 @@ describe('a layer with dropout', () => {
   ])('%s: computes what PEFT states', (_name, isDora) => {
     selectBackend('cpu');
     tf.tidy(() => {
-      const [x, weight] = [tf.randomNormal([5, 6], 0, 1, 'float32', 3), tf.randomNormal([4, 6], 0, 1, 'float32', 4)] as tf.Tensor2D[];
-      const [a, b] = [tf.randomNormal([2, 6], 0, 1, 'float32', 5), tf.randomNormal([4, 2], 0, 1, 'float32', 6)] as tf.Tensor2D[];
+      const [x, weight] = [
+        tf.randomNormal([5, 6], 0, 1, 'float32', 3),
+        tf.randomNormal([4, 6], 0, 1, 'float32', 4),
+      ] as tf.Tensor2D[];
+      const [a, b] = [
+        tf.randomNormal([2, 6], 0, 1, 'float32', 5),
+        tf.randomNormal([4, 2], 0, 1, 'float32', 6),
+      ] as tf.Tensor2D[];
       const scaling = tf.tensor1d([1.5]);
       const dropout = tensors(5, 6, 0.4);
       const dora = { magnitude: tf.tensor1d([1, 2, 3, 4]), weightSquares: weight!.square().sum(1) as tf.Tensor1D };
@@ -95,13 +102,16 @@ describe('gradients with dropout', () => {
     expect(compiled.lossSum).toBeCloseTo(eager.lossSum, 3);
     for (const [name, values] of factorArrays(eager.gradients)) {
       const largest = largestDifference(values, new Float32Array(values.length));
-      expect(largestDifference(factorArrays(compiled.gradients).get(name)!, values), name).toBeLessThan(1e-4 * largest + 1e-6);
+      expect(largestDifference(factorArrays(compiled.gradients).get(name)!, values), name).toBeLessThan(
+        1e-4 * largest + 1e-6,
+      );
     }
   });
 
   it('follows from the seed, is none at rate 0, and leaves evaluation alone', async () => {
     const runtime = opened(new CompiledRuntime(base, { threads: 1 }));
-    const lossAt = async (rate: number, seed: number) => (await runtime.gradients(lora, batch, 1, { rate, seed })).lossSum;
+    const lossAt = async (rate: number, seed: number) =>
+      (await runtime.gradients(lora, batch, 1, { rate, seed })).lossSum;
     const plain = (await runtime.gradients(lora, batch, 1)).lossSum;
     expect(await lossAt(0, 1)).toBe(plain);
     expect(await lossAt(0.5, 1)).toBe(await lossAt(0.5, 1));

@@ -19,12 +19,29 @@ describe('graphSections', () => {
     const sections = graphSections(graph);
     expect(sections.flatMap(({ nodes }) => nodes).sort()).toEqual([...graph.nodes].sort());
     expect(sections.map(({ place, backward }) => `${place}${backward ? '′' : ''}`)).toEqual([
-      'before', '0', '1', '2', '3', '4', 'after', 'after′', '4′', '3′', '2′', '1′', '0′', 'outputs',
+      'before',
+      '0',
+      '1',
+      '2',
+      '3',
+      '4',
+      'after',
+      'after′',
+      '4′',
+      '3′',
+      '2′',
+      '1′',
+      '0′',
+      'outputs',
     ]);
   });
 
   it("computes a layer's gradients in that layer", () => {
-    const placeOf = new Map(graphSections(graph).flatMap(({ place, backward, nodes }) => nodes.flatMap(({ outputs }) => outputs.map((name) => [name, { place, backward }]))));
+    const placeOf = new Map(
+      graphSections(graph).flatMap(({ place, backward, nodes }) =>
+        nodes.flatMap(({ outputs }) => outputs.map((name) => [name, { place, backward }])),
+      ),
+    );
     const gradients = graph.nodes.filter(({ outputs }) => outputs[0]!.endsWith('.gradient'));
     expect(gradients).toHaveLength(5 * 7 * 2);
     for (const { inputs, outputs } of gradients) {
@@ -45,7 +62,13 @@ describe('dumpGraph', () => {
     const scale = { name: 'v2', shape: [], type: 'float32', data: Float32Array.of(0.1) } as const;
     const nodes: GraphNode[] = [
       { op: 'Reshape', domain: '', inputs: ['x', 'v0'], outputs: ['y'], attributes: {} },
-      { op: 'Made', domain: '', inputs: ['y', 'v1', 'v2'], outputs: ['z'], attributes: { axis: -1, epsilon: { float: 0.5 }, perm: [1, 0] } },
+      {
+        op: 'Made',
+        domain: '',
+        inputs: ['y', 'v1', 'v2'],
+        outputs: ['z'],
+        attributes: { axis: -1, epsilon: { float: 0.5 }, perm: [1, 0] },
+      },
     ];
     const values = new Map([x, y, z, shape, large, scale].map((value) => [value.name, value]));
     const small: Graph = { inputs: [x], outputs: [z], constants: [shape, large, scale], nodes, values };
@@ -68,7 +91,9 @@ describe('dumpGraph', () => {
     expect(text).toMatch(/^layer 2, backward: (\d+) operators, as layer 3, backward$/m);
     expect(text).not.toMatch(/^layer 4.*, as /m);
     const mixed = randomAdapter(base, (module) => (module.includes('layers.2.') ? 5 : 3));
-    expect(dumpGraph(traceProgram(programSpec({ kind: 'gradients', config: base.config, adapter: mixed })))).not.toMatch(/^layer 2.*, as /m);
+    expect(
+      dumpGraph(traceProgram(programSpec({ kind: 'gradients', config: base.config, adapter: mixed }))),
+    ).not.toMatch(/^layer 2.*, as /m);
     const full = dumpGraph(graph, { everyLayer: true });
     expect(full.match(/^ {2}.* = \w+\(/gm)).toHaveLength(graph.nodes.length);
   });

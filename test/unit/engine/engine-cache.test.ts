@@ -48,7 +48,11 @@ describe('EngineCache', () => {
 
   it('drops what was used longest ago, by number and by size', async () => {
     const cache = new EngineCache(folder, { maxEntries: 3, maxBytes: 3 * 132 });
-    for (const [age, key] of [[30, 'a'], [20, 'b'], [10, 'c']] as const) {
+    for (const [age, key] of [
+      [30, 'a'],
+      [20, 'b'],
+      [10, 'c'],
+    ] as const) {
       await cache.write(key, new Uint8Array(100));
       await usedBefore(entry(key), age);
     }

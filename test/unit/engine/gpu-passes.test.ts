@@ -79,7 +79,8 @@ describe('portable operators', () => {
     },
     {
       name: 'a split into unequal parts',
-      program: ({ x }) => Object.fromEntries(tf.split(x!, [1, 1, 3, 2, 1], 1).map((part, index) => [`part${index}`, part.exp()])),
+      program: ({ x }) =>
+        Object.fromEntries(tf.split(x!, [1, 1, 3, 2, 1], 1).map((part, index) => [`part${index}`, part.exp()])),
       without: 'Split',
       with: 'Slice',
     },
@@ -101,7 +102,10 @@ describe('portable operators', () => {
   });
 
   it('leaves a split into few parts, and everything else, as it is', () => {
-    const graph = traced(({ x, w }) => ({ z: tf.concat(tf.split(x!, 4, 1), 0).exp(), y: tf.matMul(x!, w!, false, true) }));
+    const graph = traced(({ x, w }) => ({
+      z: tf.concat(tf.split(x!, 4, 1), 0).exp(),
+      y: tf.matMul(x!, w!, false, true),
+    }));
     expect(portableOperators(graph).nodes).toEqual(graph.nodes);
   });
 });
@@ -127,7 +131,10 @@ describe('known inputs as constants', () => {
       ['w', Float32Array.from({ length: 512 }, random)],
       ['b', Float32Array.from({ length: 64 }, random)],
     ]);
-    const graph = bindConstants(trace(({ x, w, b }) => ({ z: tf.matMul(x!, w!).add(b!) }), large), known);
+    const graph = bindConstants(
+      trace(({ x, w, b }) => ({ z: tf.matMul(x!, w!).add(b!) }), large),
+      known,
+    );
     const { model, externalData } = encodeSplitModel(graph);
     expect(externalData.map(({ path, data }) => [path, data.buffer])).toEqual([['w', known.get('w')!.buffer]]);
     expect(model.length).toBeLessThan(1000);
@@ -147,7 +154,9 @@ describe('weights in half precision', () => {
   const onRounded = (program: TensorProgram): Graph => bindConstants(traced(program), new Map([['w', rounded]]));
 
   it('computes in float32 with a copy for each reader, made where it is read', async () => {
-    const program: TensorProgram = ({ x, w }) => ({ z: tf.matMul(tf.matMul(x!, w!, false, true).exp(), w!).add(w!.sum()) });
+    const program: TensorProgram = ({ x, w }) => ({
+      z: tf.matMul(tf.matMul(x!, w!, false, true).exp(), w!).add(w!.sum()),
+    });
     const graph = halved(program);
     expect(operators(graph)).toEqual(['Cast', 'Gemm', 'Exp', 'Cast', 'Gemm', 'Cast', 'ReduceSum', 'Add']);
     expect(graph.constants.filter(({ shape }) => shape.length === 2).map(({ type }) => type)).toEqual(['float16']);
@@ -162,12 +171,17 @@ describe('weights in half precision', () => {
   });
 
   it('leaves vectors and computed matrices alone', () => {
-    const graph = bindConstants(traced(({ x, norm }) => ({ z: tf.matMul(x!.mul(norm!), x!, true) })), new Map([['norm', DATA['norm'] as Float32Array]]));
+    const graph = bindConstants(
+      traced(({ x, norm }) => ({ z: tf.matMul(x!.mul(norm!), x!, true) })),
+      new Map([['norm', DATA['norm'] as Float32Array]]),
+    );
     expect(halfPrecisionWeights(graph).nodes).toEqual(graph.nodes);
   });
 
   it('rounds an array once, for all programs that read it', () => {
-    const [first, second] = [halved(product), halved(product)].map(({ constants }) => constants.find(({ type }) => type === 'float16')!);
+    const [first, second] = [halved(product), halved(product)].map(({ constants }) =>
+      constants.find(({ type }) => type === 'float16')!,
+    );
     expect(second!.data).toBe(first!.data);
   });
 

@@ -26,7 +26,9 @@ interface Computed {
 
 /** The same with the cache's folder in another process. */
 async function inAnotherProcess(): Promise<Computed> {
-  const child = fork(path.join(import.meta.dirname, 'support/graph-cache-child.ts'), [folder], { execArgv: ['--import', 'tsx'] });
+  const child = fork(path.join(import.meta.dirname, 'support/graph-cache-child.ts'), [folder], {
+    execArgv: ['--import', 'tsx'],
+  });
   const [message] = (await once(child, 'message')) as [Computed];
   return message;
 }
@@ -52,7 +54,10 @@ describe('programs with a cache', () => {
     expect(graphs).toHaveLength(3);
     for (const [name, { data }] of randomCase().base.weights) {
       const beginning = Buffer.from(data.buffer, data.byteOffset, 16);
-      expect(graphs.filter((graph) => graph.includes(beginning)), name).toEqual([]);
+      expect(
+        graphs.filter((graph) => graph.includes(beginning)),
+        name,
+      ).toEqual([]);
     }
   });
 

@@ -11,9 +11,25 @@ import { randomBase } from './support/random-model.ts';
 
 const [Q, V] = ['model.layers.0.self_attn.q_proj', 'model.layers.1.self_attn.v_proj'] as const;
 
-function specOf(overrides: Partial<ProgramSpec> = {}, modules: readonly (readonly [string, AdaptedModule])[] = []): ProgramSpec {
-  const adapted = modules.length > 0 ? modules : ([[Q, { rank: 4, dora: false }], [V, { rank: 8, dora: false }]] as const);
-  return { config: randomBase().config, kind: 'gradients', modules: new Map(adapted), dropout: false, repeats: false, ...overrides };
+function specOf(
+  overrides: Partial<ProgramSpec> = {},
+  modules: readonly (readonly [string, AdaptedModule])[] = [],
+): ProgramSpec {
+  const adapted =
+    modules.length > 0
+      ? modules
+      : ([
+          [Q, { rank: 4, dora: false }],
+          [V, { rank: 8, dora: false }],
+        ] as const);
+  return {
+    config: randomBase().config,
+    kind: 'gradients',
+    modules: new Map(adapted),
+    dropout: false,
+    repeats: false,
+    ...overrides,
+  };
 }
 
 it('is equal for equal programs, and another for every difference that a graph shows', () => {
@@ -27,9 +43,27 @@ it('is equal for equal programs, and another for every difference that a graph s
     graphKey(specOf({ config: { ...config, rmsNormEps: 1e-6 } }), CPU_TARGET),
     graphKey(specOf({ config: { ...config, slidingWindows: [4, null] } }), CPU_TARGET),
     graphKey(specOf({}, [[Q, { rank: 4, dora: false }]]), CPU_TARGET),
-    graphKey(specOf({}, [[Q, { rank: 4, dora: false }], [V, { rank: 4, dora: false }]]), CPU_TARGET),
-    graphKey(specOf({}, [[Q, { rank: 4, dora: true }], [V, { rank: 8, dora: false }]]), CPU_TARGET),
-    graphKey(specOf({}, [[V, { rank: 8, dora: false }], [Q, { rank: 4, dora: false }]]), CPU_TARGET),
+    graphKey(
+      specOf({}, [
+        [Q, { rank: 4, dora: false }],
+        [V, { rank: 4, dora: false }],
+      ]),
+      CPU_TARGET,
+    ),
+    graphKey(
+      specOf({}, [
+        [Q, { rank: 4, dora: true }],
+        [V, { rank: 8, dora: false }],
+      ]),
+      CPU_TARGET,
+    ),
+    graphKey(
+      specOf({}, [
+        [V, { rank: 8, dora: false }],
+        [Q, { rank: 4, dora: false }],
+      ]),
+      CPU_TARGET,
+    ),
     graphKey(specOf(), { provider: 'webgpu', precision: 'f32' }),
     graphKey(specOf(), { provider: 'webgpu', precision: 'f16' }),
     graphKey(specOf(), CPU_TARGET, 'other sources'),
@@ -60,12 +94,16 @@ it('changes with any source, wherever the sources lie', async () => {
 });
 
 it('covers all code that makes a graph', () => {
-  const entries = ['trace-program.ts', 'create-session.ts', 'devices/target.ts'].map((name) => path.join(SOURCE_FOLDERS[0]!, name));
+  const entries = ['trace-program.ts', 'create-session.ts', 'devices/target.ts'].map((name) =>
+    path.join(SOURCE_FOLDERS[0]!, name),
+  );
   const { files, packages } = importsOf(entries);
   expect(files.size).toBeGreaterThan(50);
   expect([...files].filter((file) => !SOURCE_FOLDERS.some((folder) => file.startsWith(folder + path.sep)))).toEqual([]);
   // ONNX Runtime reads graphs, and has no part in making them.
-  expect([...packages].filter((name) => !name.startsWith('node:')).sort()).toEqual([...SOURCE_PACKAGES, 'onnxruntime-node'].sort());
+  expect([...packages].filter((name) => !name.startsWith('node:')).sort()).toEqual(
+    [...SOURCE_PACKAGES, 'onnxruntime-node'].sort(),
+  );
 });
 
 /** Files and packages that files import, directly or not. */
@@ -76,7 +114,9 @@ function importsOf(entries: readonly string[]): { files: Set<string>; packages: 
   for (let file = open.pop(); file !== undefined; file = open.pop()) {
     if (files.has(file)) continue;
     files.add(file);
-    for (const [, typeOnly, name] of readFileSync(file, 'utf8').matchAll(/^(?:import|export) (type )?[^;]*?from '([^']+)';/gm)) {
+    for (const [, typeOnly, name] of readFileSync(file, 'utf8').matchAll(
+      /^(?:import|export) (type )?[^;]*?from '([^']+)';/gm,
+    )) {
       if (typeOnly) continue;
       if (name!.startsWith('.')) open.push(path.join(path.dirname(file), name!));
       else packages.add(name!);

@@ -60,7 +60,9 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
       expect(relativeError(b, slopes), module).toBeLessThan(1e-4);
       const [row, step] = [1, 1e-2];
       const at = async (shift: number) => {
-        const moved = magnitude!.map((_, index) => adapter.modules.get(module)!.magnitude![index]! + (index === row ? shift : 0));
+        const moved = magnitude!.map(
+          (_, index) => adapter.modules.get(module)!.magnitude![index]! + (index === row ? shift : 0),
+        );
         const modules = new Map(adapter.modules).set(module, { ...adapter.modules.get(module)!, magnitude: moved });
         return sum(await runtime.labelLosses({ ...adapter, modules }, batch));
       };
@@ -91,7 +93,12 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
     const [once, twice] = [await runtime.gradients(adapter, batch, 1), await runtime.gradients(adapter, batch, 2)];
     expect(twice.lossSum).toBe(once.lossSum);
     const doubled = [...once.gradients.values()].flatMap(({ b }) => [...b].map((value) => 2 * value));
-    expect(relativeError([...twice.gradients.values()].flatMap(({ b }) => [...b]), doubled)).toBeLessThan(1e-6);
+    expect(
+      relativeError(
+        [...twice.gradients.values()].flatMap(({ b }) => [...b]),
+        doubled,
+      ),
+    ).toBeLessThan(1e-6);
   });
 
   it('hands out results that later calls do not overwrite', async () => {
@@ -104,7 +111,10 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
 
   it('gives calls made at the same time their own results', async () => {
     const { runtime, adapter, batch } = setup();
-    const [together, alone] = await Promise.all([runtime.labelLosses(adapter, batch), runtime.labelLosses(null, batch)]);
+    const [together, alone] = await Promise.all([
+      runtime.labelLosses(adapter, batch),
+      runtime.labelLosses(null, batch),
+    ]);
     expect(together).toEqual(await runtime.labelLosses(adapter, batch));
     expect(alone).toEqual(await runtime.labelLosses(null, batch));
   });
@@ -132,11 +142,19 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
 
   it.each([
     ['inputIds', { inputIds: new Int32Array(12).fill(50) }, 'batch.inputIds holds 50, expected 0 to 49'],
-    ['labelPositions', { labelPositions: Int32Array.of(12, 0, 0, 0) }, 'batch.labelPositions holds 12, expected 0 to 11'],
+    [
+      'labelPositions',
+      { labelPositions: Int32Array.of(12, 0, 0, 0) },
+      'batch.labelPositions holds 12, expected 0 to 11',
+    ],
     ['labelTargets', { labelTargets: new Int32Array(1) }, 'batch.labelTargets has 1 elements, expected 4'],
     ['sequenceLengths', { sequenceLengths: Int32Array.of(6, 5) }, 'batch.inputIds has 12 elements, expected 11'],
     ['textLengths', { textLengths: Int32Array.of(6) }, 'batch.textLengths has 1 elements, expected 2'],
-    ['an empty sequence', { sequenceLengths: Int32Array.of(12, 0) }, 'batch.sequenceLengths holds 0, expected 1 or more'],
+    [
+      'an empty sequence',
+      { sequenceLengths: Int32Array.of(12, 0) },
+      'batch.sequenceLengths holds 0, expected 1 or more',
+    ],
   ])('refuses %s that do not fit', async (_name, wrong, message) => {
     const { runtime, batch } = setup();
     await expect(runtime.labelLosses(null, { ...batch, ...wrong })).rejects.toThrow(message);
@@ -168,7 +186,10 @@ function withNormsHeld(base: BaseModel, dora: Adapter) {
 
 function moved(adapter: Adapter, name: string, direction: Float32Array, distance: number): Adapter {
   const factors = new Map(factorArrays(adapter.modules));
-  factors.set(name, factors.get(name)!.map((value, index) => value + distance * direction[index]!));
+  factors.set(
+    name,
+    factors.get(name)!.map((value, index) => value + distance * direction[index]!),
+  );
   return withFactorArrays(adapter, factors);
 }
 
@@ -201,7 +222,11 @@ describe('resources', () => {
     const runtime = opened(new CompiledRuntime(base, { threads: 1, maxSessions: 2 }));
     const batch = randomBatch(base, [4]);
     const first = await runtime.labelLosses(null, batch);
-    for (const rank of [1, 2, 3]) await runtime.labelLosses(randomAdapter(base, () => rank), batch);
+    for (const rank of [1, 2, 3])
+      await runtime.labelLosses(
+        randomAdapter(base, () => rank),
+        batch,
+      );
     expect(runtime.sessions).toBe(2);
     expect(await runtime.labelLosses(null, batch)).toEqual(first);
     expect(runtime.sessions).toBe(2);

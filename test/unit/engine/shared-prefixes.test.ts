@@ -26,7 +26,15 @@ function batchOf(sequences: readonly (readonly number[])[]): Batch {
 describe('sharePrefixes', () => {
   it('is what one works out by hand', () => {
     // 7 8 | 9 and 7 8 | 5 share two tokens, 7 8 9 is the first again, 8 begins otherwise.
-    const shared = sharePrefixes(batchOf([[7, 8, 9], [7, 8, 5, 9], [7, 8, 9], [8, 9]]), 50);
+    const shared = sharePrefixes(
+      batchOf([
+        [7, 8, 9],
+        [7, 8, 5, 9],
+        [7, 8, 9],
+        [8, 9],
+      ]),
+      50,
+    );
     const { representatives, indices } = shared;
     expect([...representatives]).toEqual([0, 1, 2, 5, 6, 10, 11]);
     expect([...indices]).toEqual([0, 1, 2, 0, 1, 3, 4, 0, 1, 2, 5, 6]);
@@ -36,7 +44,9 @@ describe('sharePrefixes', () => {
 
   it('gives every token the representative of its beginning, and no beginning two', () => {
     const random = Random.fromSeed(2);
-    const sequences = Array.from({ length: 60 }, () => Array.from({ length: 1 + random.integer(6) }, () => random.integer(3)));
+    const sequences = Array.from({ length: 60 }, () =>
+      Array.from({ length: 1 + random.integer(6) }, () => random.integer(3)),
+    );
     const { representatives, indices } = sharePrefixes(batchOf(sequences), 3);
     const beginnings = sequences.flatMap((ids) => ids.map((_, at) => ids.slice(0, at + 1).join()));
     expect(representatives).toHaveLength(new Set(beginnings).size);
@@ -51,20 +61,31 @@ describe('a batch whose sequences begin alike', () => {
   it.each<[string, Partial<ModelConfig>]>([
     ['all before it', {}],
     ['a window', { slidingWindows: [3, null] }],
-    ['angles that go by the length of the text', { maxPositionEmbeddings: 4, ropeScaling: { type: 'dynamic', factor: 2 } }],
+    [
+      'angles that go by the length of the text',
+      { maxPositionEmbeddings: 4, ropeScaling: { type: 'dynamic', factor: 2 } },
+    ],
   ])('gives each what it gives it alone: queries that see %s', async (_name, config) => {
     const base = randomBase(config);
     const adapter = randomAdapter(base, () => 3);
     const runtime = opened(new CompiledRuntime(base, { threads: 1 }));
     const alone = await Promise.all(sequences.map((ids) => runtime.labelLosses(adapter, batchOf([ids]))));
     const together = await runtime.labelLosses(adapter, batchOf(sequences));
-    expect(largestDifference(together, alone.flatMap((losses) => [...losses]))).toBeLessThan(1e-5);
+    expect(
+      largestDifference(
+        together,
+        alone.flatMap((losses) => [...losses]),
+      ),
+    ).toBeLessThan(1e-5);
   });
 
   it.each<[string, Partial<ModelConfig>]>([
     ['all before it', {}],
     ['a window', { slidingWindows: [3, null] }],
-    ['angles that go by the length of the text', { maxPositionEmbeddings: 4, ropeScaling: { type: 'dynamic', factor: 2 } }],
+    [
+      'angles that go by the length of the text',
+      { maxPositionEmbeddings: 4, ropeScaling: { type: 'dynamic', factor: 2 } },
+    ],
   ])('gives the sum of the gradients of each alone: queries that see %s', async (_name, config) => {
     const base = randomBase(config);
     const adapter = randomAdapter(base, () => 3);

@@ -56,7 +56,16 @@ describe('simplifications while recording', () => {
     },
     {
       name: 'folds reductions and shapes of constants',
-      program: ({ x }) => ({ z: x!.mul(tf.fill([5, 3], 2).sum(0).mean().reshape([1]).add(tf.ones([2]).max())) }),
+      program: ({ x }) => ({
+        z: x!.mul(
+          tf
+            .fill([5, 3], 2)
+            .sum(0)
+            .mean()
+            .reshape([1])
+            .add(tf.ones([2]).max()),
+        ),
+      }),
       operators: ['Mul'],
     },
     {
@@ -76,12 +85,20 @@ describe('simplifications while recording', () => {
     },
     {
       name: 'keeps broadcasts lazy through element-wise operators',
-      program: ({ x, row }) => ({ z: row!.add(tf.zeros([3, 4])).exp().mul(2).add(x!) }),
+      program: ({ x, row }) => ({
+        z: row!
+          .add(tf.zeros([3, 4]))
+          .exp()
+          .mul(2)
+          .add(x!),
+      }),
       operators: ['Exp', 'Mul', 'Add'],
     },
     {
       name: 'expands a lazy broadcast for operators that need it',
-      program: ({ row, square }) => ({ z: tf.matMul(row!.add(tf.zeros([3, 4])) as tf.Tensor2D, square as tf.Tensor2D) }),
+      program: ({ row, square }) => ({
+        z: tf.matMul(row!.add(tf.zeros([3, 4])) as tf.Tensor2D, square as tf.Tensor2D),
+      }),
       operators: ['Expand', 'Gemm'],
     },
     {
@@ -169,12 +186,18 @@ describe('kernels compute what tfjs does', () => {
   it.each<[string, TensorProgram]>([
     ['element-wise', ({ x, y }) => ({ z: tf.maximum(x!.sigmoid().log(), y!.rsqrt().square()).sub(y!) })],
     ['trigonometric', ({ x }) => ({ z: x!.sin().mul(x!.cos()).add(x!.tanh()) })],
-    ['comparisons', ({ x, y, ids }) => ({ a: compared(x!, y!), b: tf.equal(ids!, tf.scalar(2, 'int32')).cast('float32') })],
+    [
+      'comparisons',
+      ({ x, y, ids }) => ({ a: compared(x!, y!), b: tf.equal(ids!, tf.scalar(2, 'int32')).cast('float32') }),
+    ],
     ['int32 to float32', ({ ids }) => ({ z: ids!.cast('float32').mul(0.5) })],
     ['reductions', ({ x }) => ({ a: x!.sum(0), b: x!.max(-1, true), c: x!.mean(), d: x!.sum() })],
     ['softmax', ({ x }) => ({ z: tf.softmax(x!) })],
     ['transposed products', ({ x, y }) => ({ a: tf.matMul(x!, y!, true), b: tf.matMul(x!, y!, false, true) })],
-    ['stacked products', ({ stack }) => ({ a: tf.matMul(stack!, stack!, true), b: tf.matMul(stack!, stack!, false, true) })],
+    [
+      'stacked products',
+      ({ stack }) => ({ a: tf.matMul(stack!, stack!, true), b: tf.matMul(stack!, stack!, false, true) }),
+    ],
     ['transpose', ({ stack }) => ({ z: tf.transpose(stack!, [1, 2, 0]) })],
     ['slice', ({ stack }) => ({ z: stack!.slice([0, 1, 2], [2, -1, 1]) })],
     ['split and concat', ({ x, y }) => ({ z: tf.concat([...tf.split(x!, [1, 3], 1), y!], 1) })],
@@ -232,16 +255,47 @@ describe('sizes that differ from call to call', () => {
   };
 
   it.each<[string, (sizes: Sizes) => TensorProgram]>([
-    ['a reshape that keeps sizes in their places', (n) => ({ stack }) => ({ z: stack!.reshape([n.slots, n.slotLength, 2, 2]).neg() })],
-    ['a reshape with one size left to infer', (n) => ({ stack }) => ({ z: stack!.reshape([n.slots * n.slotLength, 4]).neg() })],
+    [
+      'a reshape that keeps sizes in their places',
+      (n) =>
+        ({ stack }) => ({ z: stack!.reshape([n.slots, n.slotLength, 2, 2]).neg() }),
+    ],
+    [
+      'a reshape with one size left to infer',
+      (n) =>
+        ({ stack }) => ({ z: stack!.reshape([n.slots * n.slotLength, 4]).neg() }),
+    ],
     [
       'a reshape that needs sizes read',
-      (n) => ({ stack }) => ({ z: tf.transpose(stack!, [2, 0, 1]).reshape([n.slots, n.slotLength, 4]) }),
+      (n) =>
+        ({ stack }) => ({ z: tf.transpose(stack!, [2, 0, 1]).reshape([n.slots, n.slotLength, 4]) }),
     ],
-    ['a broadcast in full', (n) => ({ flat }) => ({ z: tf.concat([flat!, flat!.sum(0, true).add(tf.zeros([n.tokens, 4]))], 1) })],
-    ['zeros to scatter into', (n) => ({ flat, ids }) => ({ z: tf.scatterND(ids!.reshape([-1, 1]), flat!, [n.tokens, 4]) })],
-    ['a number reshaped beside them', (n) => ({ flat }) => ({ z: flat!.sum().reshape([1, 1]).add(tf.zeros([n.tokens, 4])).mul(flat!) })],
-    ['sums and gradients over them', () => ({ flat }) => ({ z: tf.grad((v) => v.square().sum())(flat!), sum: flat!.sum() })],
+    [
+      'a broadcast in full',
+      (n) =>
+        ({ flat }) => ({ z: tf.concat([flat!, flat!.sum(0, true).add(tf.zeros([n.tokens, 4]))], 1) }),
+    ],
+    [
+      'zeros to scatter into',
+      (n) =>
+        ({ flat, ids }) => ({ z: tf.scatterND(ids!.reshape([-1, 1]), flat!, [n.tokens, 4]) }),
+    ],
+    [
+      'a number reshaped beside them',
+      (n) =>
+        ({ flat }) => ({
+          z: flat!
+            .sum()
+            .reshape([1, 1])
+            .add(tf.zeros([n.tokens, 4]))
+            .mul(flat!),
+        }),
+    ],
+    [
+      'sums and gradients over them',
+      () =>
+        ({ flat }) => ({ z: tf.grad((v) => v.square().sum())(flat!), sum: flat!.sum() }),
+    ],
   ])('%s', async (_name, program) => {
     const graph = trace(program(SYMBOLIC_SIZES), inputsOf(SYMBOLIC_SIZES));
     const actual = inputsOf(ACTUAL);

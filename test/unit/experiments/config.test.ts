@@ -6,19 +6,30 @@ import { TINY_YAML, tinyExperiment } from './support/tiny-experiment.ts';
 
 describe('the configuration of an experiment', () => {
   it('gives options their names in the product and strategies those that they stand for', () => {
-    const { strategies, gate } = tinyExperiment((yaml) => yaml.replace('target: 1', 'target: 1, max_negative_flips: 0.02'));
+    const { strategies, gate } = tinyExperiment((yaml) =>
+      yaml.replace('target: 1', 'target: 1, max_negative_flips: 0.02'),
+    );
     expect(strategies[0]!.options).toEqual({ batchSize: 8, evaluateEvery: 2, strategy: 'reuse' });
-    expect(strategies[2]).toMatchObject({ name: 'tuned', seeds: [2], options: { strategy: 'warm-start', maxSteps: 4 } });
+    expect(strategies[2]).toMatchObject({
+      name: 'tuned',
+      seeds: [2],
+      options: { strategy: 'warm-start', maxSteps: 4 },
+    });
     expect(gate).toEqual({ kind: 'absolute', target: 1, maxNegativeFlips: 0.02 });
   });
 
   it('resolves paths beside the file and variables, with and without a default', () => {
-    const text = TINY_YAML.replace(/^base: .*$/m, 'base: ${BASES:-../bases}/v1').replace(/\{ name: v2, base: [^}]+\}/, '{ name: v2, base: "${OTHER}/v2" }');
+    const text = TINY_YAML.replace(/^base: .*$/m, 'base: ${BASES:-../bases}/v1').replace(
+      /\{ name: v2, base: [^}]+\}/,
+      '{ name: v2, base: "${OTHER}/v2" }',
+    );
     expect(parseExperiment(text, { file: '/x/y/e.yaml', environment: { OTHER: '/other' } })).toMatchObject({
       base: '/x/bases/v1',
       evolutions: [{ base: '/other/v2' }],
     });
-    expect(() => parseExperiment(text, { file: 'e.yaml', environment: {} })).toThrow('evolutions[0].base needs the variable OTHER, which is not set');
+    expect(() => parseExperiment(text, { file: 'e.yaml', environment: {} })).toThrow(
+      'evolutions[0].base needs the variable OTHER, which is not set',
+    );
   });
 
   it.each(PRECISION_SETTINGS)('takes the precision %s', (precision) => {
@@ -34,8 +45,16 @@ describe('the configuration of an experiment', () => {
     ['strategy: reuse', 'strategy: retry', `strategies[0].strategy is retry, expected ${STRATEGIES.join(', ')}`],
     ['max_steps: 4', 'max_stepz: 4', 'strategies[2].options.max_stepz is not known, expected'],
     ['max_steps: 4', 'max_steps: many', 'strategies[2].options.max_steps is "many", expected a number'],
-    ['max_steps: 4', 'grouping: layer', 'strategies[2].options.grouping is "layer", expected global, block, depth, module'],
-    ['max_steps: 4', 'fusion_energy: 2', 'strategies[2].options.fusion_energy is 2, expected a number above 0, at most 1'],
+    [
+      'max_steps: 4',
+      'grouping: layer',
+      'strategies[2].options.grouping is "layer", expected global, block, depth, module',
+    ],
+    [
+      'max_steps: 4',
+      'fusion_energy: 2',
+      'strategies[2].options.fusion_energy is 2, expected a number above 0, at most 1',
+    ],
     ['seeds: [2] }', 'tasks: [plural] }', 'strategies[2].tasks names plural, expected past'],
     ['name: tuned', 'name: scratch', 'strategies has the name scratch twice'],
     ['name: tiny', 'name: [', 'cannot be used'],

@@ -3,7 +3,8 @@ import { Estimate } from '../../../experiments/estimate.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
 import { tinyExperiment } from './support/tiny-experiment.ts';
 
-const keysOf = (change?: (yaml: string) => string): string[] => planExperiment(tinyExperiment(change)).map(({ key }) => key);
+const keysOf = (change?: (yaml: string) => string): string[] =>
+  planExperiment(tinyExperiment(change)).map(({ key }) => key);
 const names = (keys: readonly string[]): string[] => keys.map((key) => key.replace(/ #.*/, ''));
 
 describe('the plan of an experiment', () => {

@@ -17,7 +17,16 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Starts the harness; `killAt`, a text on stderr, is answered with kill −9. */
 async function run(killAt: string | null): Promise<{ code: number | null; signal: string | null; stdout: string }> {
-  const args = ['--import', 'tsx', 'experiments/index.ts', '--config', path.join(folder, 'tiny.yaml'), '--out', folder, '--json'];
+  const args = [
+    '--import',
+    'tsx',
+    'experiments/index.ts',
+    '--config',
+    path.join(folder, 'tiny.yaml'),
+    '--out',
+    folder,
+    '--json',
+  ];
   const child = spawn(process.execPath, args, { cwd: ROOT });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
@@ -29,27 +38,48 @@ async function run(killAt: string | null): Promise<{ code: number | null; signal
   return { code, signal, stdout };
 }
 
-const lines = async (): Promise<string[]> => (await readFile(path.join(folder, 'results.jsonl'), 'utf8')).split('\n').slice(0, -1);
+const lines = async (): Promise<string[]> =>
+  (await readFile(path.join(folder, 'results.jsonl'), 'utf8')).split('\n').slice(0, -1);
 const parse = (line: string): ResultRecord => JSON.parse(line) as ResultRecord;
 
-it('goes on after kill −9 with what was measured, measures the rest once and reports it all', { timeout: 240_000 }, async () => {
-  expect((await run('16 rows, copy: ')).signal).toBe('SIGKILL');
-  const before = await lines();
-  expect(before.map(parse).map(({ type }) => type)).toEqual(expect.arrayContaining(['run', 'evolution', 'tenant', 'reference', 'cell']));
-  const { code, stdout } = await run(null);
-  expect(code).toBe(0);
-  const after = await lines();
-  expect(after.slice(0, before.length)).toEqual(before);
-  const keys = after.map(parse).filter(({ type }) => type !== 'run').map(({ key }) => key);
-  expect(keys).toHaveLength(10);
-  expect(new Set(keys).size).toBe(10);
-  expect(JSON.parse(stdout)).toMatchObject({ experiment: 'tiny', planned: 10, measured: 10, failed: 0 });
-  const report = await readFile(path.join(folder, 'report.md'), 'utf8');
-  for (const [, file] of report.matchAll(/\]\((\S+\.svg)\)/g)) expect(await readFile(path.join(folder, file!), 'utf8')).toContain('<svg');
-  const drawn = after.map(parse).find((record) => record.type === 'cell' && record.strategy === 'scratch') as Extract<ResultRecord, { type: 'cell' }>;
-  expect(drawn).toMatchObject({ state: 'not_ready', steps: 2, final: { right: expect.stringMatching(/^[01]{12}$/) as string } });
-  // Told of the old version, and by its own measurement of it.
-  const told = after.map(parse).find((record) => record.type === 'cell' && record.strategy === 'tuned') as Extract<ResultRecord, { type: 'cell' }>;
-  expect(told.target).toBe(told.baselines!.old_on_v1);
-  expect(told.target).not.toBeNull();
-});
+it(
+  'goes on after kill −9 with what was measured, measures the rest once and reports it all',
+  { timeout: 240_000 },
+  async () => {
+    expect((await run('16 rows, copy: ')).signal).toBe('SIGKILL');
+    const before = await lines();
+    expect(before.map(parse).map(({ type }) => type)).toEqual(
+      expect.arrayContaining(['run', 'evolution', 'tenant', 'reference', 'cell']),
+    );
+    const { code, stdout } = await run(null);
+    expect(code).toBe(0);
+    const after = await lines();
+    expect(after.slice(0, before.length)).toEqual(before);
+    const keys = after
+      .map(parse)
+      .filter(({ type }) => type !== 'run')
+      .map(({ key }) => key);
+    expect(keys).toHaveLength(10);
+    expect(new Set(keys).size).toBe(10);
+    expect(JSON.parse(stdout)).toMatchObject({ experiment: 'tiny', planned: 10, measured: 10, failed: 0 });
+    const report = await readFile(path.join(folder, 'report.md'), 'utf8');
+    for (const [, file] of report.matchAll(/\]\((\S+\.svg)\)/g))
+      expect(await readFile(path.join(folder, file!), 'utf8')).toContain('<svg');
+    const drawn = after.map(parse).find((record) => record.type === 'cell' && record.strategy === 'scratch') as Extract<
+      ResultRecord,
+      { type: 'cell' }
+    >;
+    expect(drawn).toMatchObject({
+      state: 'not_ready',
+      steps: 2,
+      final: { right: expect.stringMatching(/^[01]{12}$/) as string },
+    });
+    // Told of the old version, and by its own measurement of it.
+    const told = after.map(parse).find((record) => record.type === 'cell' && record.strategy === 'tuned') as Extract<
+      ResultRecord,
+      { type: 'cell' }
+    >;
+    expect(told.target).toBe(told.baselines!.old_on_v1);
+    expect(told.target).not.toBeNull();
+  },
+);

@@ -40,7 +40,11 @@ async function changed(change: (tensors: Map<string, Tensor>) => void): Promise<
 async function resharded(source: string, dtype: FloatDtype): Promise<string> {
   const model = await loadBaseModel(source);
   const folder = await copyOf('llama-bf16/base');
-  for (const name of ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors', `${WEIGHTS}.index.json`]) {
+  for (const name of [
+    'model-00001-of-00002.safetensors',
+    'model-00002-of-00002.safetensors',
+    `${WEIGHTS}.index.json`,
+  ]) {
     await rm(join(folder, name));
   }
   await writeSafetensors(join(folder, WEIGHTS), model.weights, { dtype });
@@ -55,18 +59,25 @@ describe('tensors of an architecture', () => {
   ])('%s: all of them and no other', async (name, known, unknown) => {
     const folder = await copyOf(`${name}/base`);
     const tensors = await readTensors(join(folder, WEIGHTS));
-    expect((await describeBaseModel(folder)).tensors.map((tensor) => tensor.name).sort()).toEqual([...tensors.keys()].sort());
+    expect((await describeBaseModel(folder)).tensors.map((tensor) => tensor.name).sort()).toEqual(
+      [...tensors.keys()].sort(),
+    );
     const rewrite = async (change: (changed: Map<string, Tensor>) => void) => {
       const changed = new Map(tensors);
       change(changed);
       await writeSafetensors(join(folder, WEIGHTS), changed);
       return openModelWeights(folder);
     };
-    await expect(rewrite((changed) => changed.delete(known))).rejects.toMatchObject({ code: 'missing_tensor', subject: known });
+    await expect(rewrite((changed) => changed.delete(known))).rejects.toMatchObject({
+      code: 'missing_tensor',
+      subject: known,
+    });
     await expect(rewrite((changed) => changed.set(unknown, tensors.get('model.norm.weight')!))).rejects.toThrow(
       `unexpected tensor ${unknown}: a ${name} model has no such tensor`,
     );
-    await expect(rewrite((changed) => changed.set(known, { shape: [1], data: new Float32Array(1) }))).rejects.toMatchObject({
+    await expect(
+      rewrite((changed) => changed.set(known, { shape: [1], data: new Float32Array(1) })),
+    ).rejects.toMatchObject({
       code: 'wrong_shape',
       subject: known,
     });
@@ -118,7 +129,9 @@ describe('loading', () => {
 
   it.runIf(process.platform === 'linux')('keeps no file open where all weights are in memory', async () => {
     const openFiles = async () => {
-      const files = await Promise.all((await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
+      const files = await Promise.all(
+        (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+      );
       return files.filter((file) => file.startsWith(SHARDED)).length;
     };
     const whole = await openBaseModel(SHARDED, () => false);

@@ -13,8 +13,14 @@ const SAYS: Record<string, string[]> = {
   'header-too-long': ['declared header length 5072 is larger than the file (976 bytes)'],
   'nan-tensor': [`tensor ${Q}.lora_B.weight holds a value that is not finite`, 'NaN'],
   'missing-lora-b': ['layers.0.self_attn.q_proj has lora_A but no lora_B', `${Q}.lora_B.weight is missing`],
-  'unexpected-key': ['unexpected key base_model.model.model.layers.7.self_attn.q_proj.lora_A', 'the base has no layer 7'],
-  'wrong-rank-shape': [`${Q}.lora_A.weight has shape [3, 16], expected [2, 16]`, 'differs from r = 2 in adapter_config.json'],
+  'unexpected-key': [
+    'unexpected key base_model.model.model.layers.7.self_attn.q_proj.lora_A',
+    'the base has no layer 7',
+  ],
+  'wrong-rank-shape': [
+    `${Q}.lora_A.weight has shape [3, 16], expected [2, 16]`,
+    'differs from r = 2 in adapter_config.json',
+  ],
   'other-base-shape': ['made for another base', 'lora_A has 24 inputs, this base has 16', '[2, 24], expected [2, 16]'],
   'unknown-model-type': ['model_type is "zebra"', 'supported: llama'],
   'shard-path-traversal': ['"../outside/model.safetensors" leaves the model folder'],
@@ -85,5 +91,7 @@ it('says what a folder lacks that is neither', async () => {
   const folder = await temporaryFolder();
   await expect(inspectFolder(folder)).rejects.toThrow('holds neither config.json');
   await expect(inspectFolder(join(folder, 'nowhere'))).rejects.toThrow('folder does not exist');
-  await expect(inspectFolder(join(GOLDEN, 'broken/control/base'), folder)).rejects.toThrow('adapter_config.json: is missing');
+  await expect(inspectFolder(join(GOLDEN, 'broken/control/base'), folder)).rejects.toThrow(
+    'adapter_config.json: is missing',
+  );
 });

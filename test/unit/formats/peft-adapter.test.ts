@@ -89,7 +89,9 @@ describe('DoRA', () => {
     const adapter = await load('llama-dora');
     expect(adapter.config.useDora).toBe(true);
     const down = adapter.modules.get('model.layers.1.mlp.down_proj')!;
-    const stored = await withSafetensors(join(GOLDEN, 'llama-dora/adapter/adapter_model.safetensors'), (file) => file.read(DOWN));
+    const stored = await withSafetensors(join(GOLDEN, 'llama-dora/adapter/adapter_model.safetensors'), (file) =>
+      file.read(DOWN),
+    );
     expect(down.magnitude).toEqual(stored.data);
     expect((await load('llama-gqa-tied')).modules.get('model.layers.1.mlp.down_proj')).not.toHaveProperty('magnitude');
     const modules = [...adapter.modules].map(([name, { magnitude: _, ...factors }]) => [name, factors] as const);
@@ -97,8 +99,13 @@ describe('DoRA', () => {
   });
 
   it('is described with its magnitudes', async () => {
-    const [dora, lora] = await Promise.all(['llama-dora', 'llama-gqa-tied'].map((name) => describeAdapter(join(GOLDEN, name, 'adapter'))));
-    const outputs = [...(await load('llama-dora')).modules.values()].reduce((total, { outFeatures }) => total + outFeatures, 0);
+    const [dora, lora] = await Promise.all(
+      ['llama-dora', 'llama-gqa-tied'].map((name) => describeAdapter(join(GOLDEN, name, 'adapter'))),
+    );
+    const outputs = [...(await load('llama-dora')).modules.values()].reduce(
+      (total, { outFeatures }) => total + outFeatures,
+      0,
+    );
     expect(dora!.parameters).toBe(lora!.parameters + outputs);
   });
 
@@ -111,7 +118,9 @@ describe('DoRA', () => {
     const short = await altered((tensors) => tensors.set(DOWN, { shape: [63], data: new Float32Array(63) }));
     await expect(loadAdapter(short, config)).rejects.toThrow(`${DOWN} has shape [63], expected [64]`);
     const twice = await altered((tensors) => tensors.set(`${DOWN}.weight`, tensors.get(DOWN)!));
-    await expect(loadAdapter(twice, config)).rejects.toThrow(`unexpected key ${DOWN}.weight: the same tensor is there as ${DOWN}`);
+    await expect(loadAdapter(twice, config)).rejects.toThrow(
+      `unexpected key ${DOWN}.weight: the same tensor is there as ${DOWN}`,
+    );
     const unasked = await copyOf('llama-dora/adapter');
     await patchJson(join(unasked, CONFIG), { use_dora: false });
     await expect(loadAdapter(unasked, config)).rejects.toThrow('lora_magnitude_vector: use_dora is not true');
@@ -179,7 +188,11 @@ describe('adapter_config.json', () => {
     ['peft_type', 'IA3', '"LORA" (other methods compute otherwise; PEFT\'s save_as_lora'],
     ['peft_type', null, '"LORA"'],
     ['task_type', 'SEQ_CLS', '"CAUSAL_LM"'],
-    ['use_something_new', true, 'false (a field that is not known here, written by PEFT 0.21.2, and may change what is computed; remove it'],
+    [
+      'use_something_new',
+      true,
+      'false (a field that is not known here, written by PEFT 0.21.2, and may change what is computed; remove it',
+    ],
     ['something_new', 'a word', 'null'],
     ['something_new', 0.5, 'null'],
     ['something_new_config', { a: 1 }, 'null'],
@@ -214,7 +227,13 @@ describe('adapter_config.json', () => {
     const { r, lora_alpha, target_modules, peft_type } = await readJson(join(folder, CONFIG));
     await writeFile(join(folder, CONFIG), JSON.stringify({ r, lora_alpha, target_modules, peft_type }));
     const old = await loadAdapter(folder, await base('llama-gqa-tied'));
-    await patchJson(join(folder, CONFIG), { peft_version: '9.0', use_new: false, new_config: null, new_list: [], new_name: '' });
+    await patchJson(join(folder, CONFIG), {
+      peft_version: '9.0',
+      use_new: false,
+      new_config: null,
+      new_list: [],
+      new_name: '',
+    });
     expect(adapterSha256(await loadAdapter(folder, await base('llama-gqa-tied')))).toBe(adapterSha256(old));
     expect(adapterSha256(old)).toBe(adapterSha256(await load('llama-gqa-tied')));
   });
@@ -235,31 +254,42 @@ describe('adapter_config.json', () => {
 describe('saving', () => {
   const SUM = { sha256: 'f'.repeat(64), bytes: 1 };
 
-  it.each(['llama-gqa-tied', 'llama-patterns', 'llama-qv-rslora', 'llama-bf16', 'llama-dora'])('%s survives', async (name) => {
-    const adapter = await load(name);
-    const folder = join(await temporaryFolder(), 'deep', 'out');
-    await saveAdapter(folder, adapter, { baseModelName: 'org/base' });
-    expect((await readdir(folder)).sort()).toEqual([CONFIG, 'adapter_model.safetensors']);
-    const read = await loadAdapter(folder, await base(name));
-    expect(read).toEqual(adapter);
-    expect((await readAdapterConfig(folder)).baseModelName).toBe('org/base');
-    expect(await readAdapterManifest(folder)).toBeNull();
-  });
+  it.each(['llama-gqa-tied', 'llama-patterns', 'llama-qv-rslora', 'llama-bf16', 'llama-dora'])(
+    '%s survives',
+    async (name) => {
+      const adapter = await load(name);
+      const folder = join(await temporaryFolder(), 'deep', 'out');
+      await saveAdapter(folder, adapter, { baseModelName: 'org/base' });
+      expect((await readdir(folder)).sort()).toEqual([CONFIG, 'adapter_model.safetensors']);
+      const read = await loadAdapter(folder, await base(name));
+      expect(read).toEqual(adapter);
+      expect((await readAdapterConfig(folder)).baseModelName).toBe('org/base');
+      expect(await readAdapterManifest(folder)).toBeNull();
+    },
+  );
 
-  it.each(['llama-patterns', 'llama-dora'])('writes %s with the fields that the oldest supported PEFT knows', async (name) => {
-    const folder = join(await temporaryFolder(), 'out');
-    await saveAdapter(folder, await load(name));
-    const [written, reference] = [await readJson(join(folder, CONFIG)), await readJson(join(GOLDEN, name, 'adapter', CONFIG))];
-    for (const [field, value] of Object.entries(written)) {
-      expect([field, value]).toEqual([field, field === 'base_model_name_or_path' ? null : reference[field]]);
-    }
-  });
+  it.each(['llama-patterns', 'llama-dora'])(
+    'writes %s with the fields that the oldest supported PEFT knows',
+    async (name) => {
+      const folder = join(await temporaryFolder(), 'out');
+      await saveAdapter(folder, await load(name));
+      const [written, reference] = [
+        await readJson(join(folder, CONFIG)),
+        await readJson(join(GOLDEN, name, 'adapter', CONFIG)),
+      ];
+      for (const [field, value] of Object.entries(written)) {
+        expect([field, value]).toEqual([field, field === 'base_model_name_or_path' ? null : reference[field]]);
+      }
+    },
+  );
 
   it('says in the manifest which coefficients groups of modules have', async () => {
     const values = { attention: { alpha: 1.1, beta: -0.9 }, mlp: { alpha: 0.9, beta: 0.1 } };
     const coefficients = { alpha: 1, beta: -0.4, groups: { grouping: 'block', values } };
     const folder = join(await temporaryFolder(), 'out');
-    await saveAdapter(folder, await load('llama-gqa-tied'), { manifest: { baseFingerprint: 'f'.repeat(64), coefficients } });
+    await saveAdapter(folder, await load('llama-gqa-tied'), {
+      manifest: { baseFingerprint: 'f'.repeat(64), coefficients },
+    });
     expect((await readAdapterManifest(folder))!.coefficients).toEqual(coefficients);
   });
 
@@ -291,7 +321,11 @@ describe('saving', () => {
     const weights = join(folder, 'adapter_model.safetensors');
     const bytes = await readFile(weights);
     await writeFile(weights, bytes.with(-1, bytes.at(-1)! ^ 1));
-    const changed = { code: 'adapter_modified', file: 'adapter_model.safetensors', message: expect.stringContaining('was changed after it was written') };
+    const changed = {
+      code: 'adapter_modified',
+      file: 'adapter_model.safetensors',
+      message: expect.stringContaining('was changed after it was written'),
+    };
     await expect(loadAdapter(folder, config)).rejects.toMatchObject(changed);
     await expect(describeAdapter(folder)).rejects.toMatchObject(changed);
     await rm(join(folder, 'readapt.json'));
@@ -300,9 +334,21 @@ describe('saving', () => {
 
   it.each<[string, Record<string, unknown>, object]>([
     ['without checksums', { files: undefined }, { code: 'invalid_manifest', subject: 'files' }],
-    ['with one checksum', { files: { [CONFIG]: SUM } }, { code: 'invalid_manifest', message: expect.stringContaining('no checksum for adapter_model.safetensors') }],
-    ['with a checksum of another form', { files: { [CONFIG]: 'f' } }, { code: 'invalid_manifest', message: expect.stringContaining('expected sha256 and bytes') }],
-    ['that names a file outside', { files: { '../x': SUM, [CONFIG]: SUM, 'adapter_model.safetensors': SUM } }, { code: 'unsafe_path', file: 'readapt.json' }],
+    [
+      'with one checksum',
+      { files: { [CONFIG]: SUM } },
+      { code: 'invalid_manifest', message: expect.stringContaining('no checksum for adapter_model.safetensors') },
+    ],
+    [
+      'with a checksum of another form',
+      { files: { [CONFIG]: 'f' } },
+      { code: 'invalid_manifest', message: expect.stringContaining('expected sha256 and bytes') },
+    ],
+    [
+      'that names a file outside',
+      { files: { '../x': SUM, [CONFIG]: SUM, 'adapter_model.safetensors': SUM } },
+      { code: 'unsafe_path', file: 'readapt.json' },
+    ],
   ])('a manifest %s is refused', async (_, fields, expected) => {
     const folder = join(await temporaryFolder(), 'out');
     await saveAdapter(folder, await load('llama-gqa-tied'), { manifest: { baseFingerprint: 'f'.repeat(64) } });

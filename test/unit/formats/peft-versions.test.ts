@@ -22,22 +22,29 @@ const read = (file: string) => JSON.parse(readFileSync(join(FIXTURES, file), 'ut
 const SETTINGS = read('0.21.2-settings.json');
 const VERSIONS = readdirSync(FIXTURES).filter((name) => /^[\d.]+\.json$/.test(name));
 const WRITTEN = VERSIONS.flatMap((file) => {
-  return Object.entries(read(file)).map(([name, written]) => ({ version: file.slice(0, -'.json'.length), name, written }));
+  return Object.entries(read(file)).map(([name, written]) => ({
+    version: file.slice(0, -'.json'.length),
+    name,
+    written,
+  }));
 });
 
 /** The base that all of them were made for. */
-const BASE = parseModelConfig({
-  model_type: 'llama',
-  hidden_size: 16,
-  intermediate_size: 24,
-  num_hidden_layers: 2,
-  num_attention_heads: 2,
-  num_key_value_heads: 1,
-  vocab_size: 16,
-  max_position_embeddings: 32,
-  rms_norm_eps: 1e-6,
-  tie_word_embeddings: true,
-}, 'config.json');
+const BASE = parseModelConfig(
+  {
+    model_type: 'llama',
+    hidden_size: 16,
+    intermediate_size: 24,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    vocab_size: 16,
+    max_position_embeddings: 32,
+    rms_norm_eps: 1e-6,
+    tie_word_embeddings: true,
+  },
+  'config.json',
+);
 
 /** The folder as it was written, with random values. */
 async function folderOf({ weights, adapter_config, tensors }: Written): Promise<string> {
@@ -68,15 +75,18 @@ const EXPECTED: Record<string, { config: object; modules: number; scalings: numb
 };
 
 describe('adapters as PEFT wrote them', () => {
-  it.each(WRITTEN.filter(({ written }) => written.weights.endsWith('.safetensors')))('$version $name loads', async ({ name, written }) => {
-    const folder = await folderOf(written);
-    const adapter = await loadAdapter(folder, BASE);
-    const { config, modules, scalings } = EXPECTED[name]!;
-    expect(adapter.config).toMatchObject(config);
-    expect(adapter.modules.size).toBe(modules);
-    expect(new Set([...adapter.modules.values()].map(({ scaling }) => scaling))).toEqual(new Set(scalings));
-    expect(await describeAdapter(folder)).toMatchObject({ speltAsPeft: true, modules: { length: modules } });
-  });
+  it.each(WRITTEN.filter(({ written }) => written.weights.endsWith('.safetensors')))(
+    '$version $name loads',
+    async ({ name, written }) => {
+      const folder = await folderOf(written);
+      const adapter = await loadAdapter(folder, BASE);
+      const { config, modules, scalings } = EXPECTED[name]!;
+      expect(adapter.config).toMatchObject(config);
+      expect(adapter.modules.size).toBe(modules);
+      expect(new Set([...adapter.modules.values()].map(({ scaling }) => scaling))).toEqual(new Set(scalings));
+      expect(await describeAdapter(folder)).toMatchObject({ speltAsPeft: true, modules: { length: modules } });
+    },
+  );
 
   it.each(Object.entries(read('0.21.2.json')))('%s is the same when it is saved again', async (_, written) => {
     const adapter = await loadAdapter(await folderOf(written), BASE);
@@ -98,7 +108,9 @@ describe('adapters as PEFT wrote them', () => {
   });
 
   it('every field that a version has written is decided on', () => {
-    const fields = [...WRITTEN.map(({ written }) => written), ...Object.values(SETTINGS)].flatMap(({ adapter_config }) => Object.keys(adapter_config));
+    const fields = [...WRITTEN.map(({ written }) => written), ...Object.values(SETTINGS)].flatMap(
+      ({ adapter_config }) => Object.keys(adapter_config),
+    );
     expect([...new Set(fields)].filter((field) => !isKnownField(field))).toEqual([]);
     expect(isKnownField('constructor')).toBe(false);
   });
@@ -151,7 +163,11 @@ describe('settings of PEFT 0.21', () => {
 
   it('looks up full names of rank_pattern', async () => {
     const { modules } = await loadAdapter(await folderOf(SETTINGS['rank-full-names']!), BASE);
-    const settings = [...modules].map(([name, { rank, scaling }]) => [name.slice('model.layers.'.length), rank, scaling]);
+    const settings = [...modules].map(([name, { rank, scaling }]) => [
+      name.slice('model.layers.'.length),
+      rank,
+      scaling,
+    ]);
     expect(settings).toEqual([
       ['0.self_attn.q_proj', 2, 2],
       ['0.self_attn.v_proj', 1, 3],
@@ -164,11 +180,17 @@ describe('settings of PEFT 0.21', () => {
 describe('keys in other spellings', () => {
   const dora = read('0.21.2.json')['dora-rslora']!;
   const spelt = (spell: (key: string) => string): Written => {
-    return { ...dora, tensors: Object.fromEntries(Object.entries(dora.tensors).map(([key, shape]) => [spell(key), shape])) };
+    return {
+      ...dora,
+      tensors: Object.fromEntries(Object.entries(dora.tensors).map(([key, shape]) => [spell(key), shape])),
+    };
   };
 
   it.each<[string, (key: string) => string]>([
-    ['with the name of the adapter', (key) => key.replace(/\.weight$/, '.default.weight').replace(/vector$/, 'vector.default.weight')],
+    [
+      'with the name of the adapter',
+      (key) => key.replace(/\.weight$/, '.default.weight').replace(/vector$/, 'vector.default.weight'),
+    ],
     ['with another name', (key) => key.replace(/\.weight$/, '.tenant-7.weight').replace(/vector$/, 'vector.tenant-7')],
     ['magnitudes as weights', (key) => key.replace(/vector$/, 'vector.weight')],
     ['without base_model.model', (key) => key.replace('base_model.model.', '')],
@@ -180,6 +202,8 @@ describe('keys in other spellings', () => {
 
   it('several adapters in one file are refused', async () => {
     const two = spelt((key) => key.replace(/\.weight$/, key.includes('layers.0') ? '.one.weight' : '.two.weight'));
-    await expect(loadAdapter(await folderOf(two), BASE)).rejects.toThrow('the file holds several adapters (one, two), expected one');
+    await expect(loadAdapter(await folderOf(two), BASE)).rejects.toThrow(
+      'the file holds several adapters (one, two), expected one',
+    );
   });
 });

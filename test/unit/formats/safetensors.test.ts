@@ -1,7 +1,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { narrowToBfloat16, narrowToHalf, widenBfloat16, widenHalf, type FloatDtype } from '../../../core/formats/safetensors/dtypes.ts';
+import {
+  narrowToBfloat16,
+  narrowToHalf,
+  widenBfloat16,
+  widenHalf,
+  type FloatDtype,
+} from '../../../core/formats/safetensors/dtypes.ts';
 import { SafetensorsFile, withSafetensors, writeSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
 import { Random } from '../../../core/statistics/random.ts';
 import { GOLDEN, temporaryFolder } from './support/folders.ts';

@@ -27,7 +27,11 @@ async function trainedChange(tensor: string): Promise<Matrix> {
   };
   const [old, next] = await Promise.all([read('v1'), read('v2')]);
   const [rows, cols] = old.shape as [number, number];
-  return matrix(rows, cols, next.data.map((value, i) => value - old.data[i]!));
+  return matrix(
+    rows,
+    cols,
+    next.data.map((value, i) => value - old.data[i]!),
+  );
 }
 
 describe('randomisedSvd', () => {
@@ -79,7 +83,12 @@ describe('randomisedSvd', () => {
     const a = withSpectrum((i) => 1 / (i + 1));
     const tail = frobeniusNorm(svd(a).s.subarray(k));
     const errors = Array.from({ length: 20 }, (_, seed) => {
-      const { u, s, v } = randomisedSvd(a, { rank: k + p, oversampling: 0, powerIterations: 0, random: Random.fromSeed(seed) });
+      const { u, s, v } = randomisedSvd(a, {
+        rank: k + p,
+        oversampling: 0,
+        powerIterations: 0,
+        random: Random.fromSeed(seed),
+      });
       return frobeniusNorm(subtract(a, matmulTransposed(scaleColumns(u, s), v)).data);
     });
     const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length;

@@ -71,9 +71,19 @@ describe('l2Penalty', () => {
 
   it('is worked by hand', () => {
     // One input, one output, rank 2: A = (1, 2)ᵀ, B = (3, 5), s = 2 and s B A = 26.
-    const factors = { rank: 2, inFeatures: 1, outFeatures: 1, scaling: 2, a: Float32Array.of(1, 2), b: Float32Array.of(3, 5) };
+    const factors = {
+      rank: 2,
+      inFeatures: 1,
+      outFeatures: 1,
+      scaling: 2,
+      a: Float32Array.of(1, 2),
+      b: Float32Array.of(3, 5),
+    };
     const small: Adapter = { config: adapter.config, modules: new Map([['m', factors]]) };
-    const other: Adapter = { config: adapter.config, modules: new Map([['m', { ...factors, b: Float32Array.of(1, 1) }]]) };
+    const other: Adapter = {
+      config: adapter.config,
+      modules: new Map([['m', { ...factors, b: Float32Array.of(1, 1) }]]),
+    };
     expect(l2Penalty(small, inFactors(null, 0.5))).toBeCloseTo(0.25 * (1 + 4 + 9 + 25), 12);
     expect(l2Penalty(small, inFactors(small))).toBe(0);
     expect(l2Penalty(small, inProduct(null, 0.5))).toBeCloseTo(0.25 * 26 ** 2, 10);
@@ -113,20 +123,23 @@ describe('l2Penalty', () => {
     }
   });
 
-  it.each(['factors', 'product'] as const)('pulls magnitudes towards the initial adapter and never towards zero: %s', (space) => {
-    const withMagnitude = (of: Adapter, ...magnitude: number[]): Adapter => {
-      const factors = { ...of.modules.get('m')!, magnitude: Float32Array.from(magnitude) };
-      return { ...of, modules: new Map([['m', factors]]) };
-    };
-    const [now, start] = [withMagnitude(adapter, 3, 5), withMagnitude(initial, 2, 6)];
-    const towards = (anchor: Adapter | null): Penalty => ({ lambda: 0.5, space, anchor });
-    const { a, b } = adapter.modules.get('m')!;
-    const gradients = new Map([['m', { a, b, magnitude: Float32Array.of(1, 1) }]]);
-    expect(withL2Gradients(gradients, now, towards(start)).get('m')!.magnitude).toEqual(Float32Array.of(1.5, 0.5));
-    expect(withL2Gradients(gradients, now, towards(null)).get('m')!.magnitude).toEqual(Float32Array.of(1, 1));
-    expect(l2Penalty(now, towards(start)) - l2Penalty(adapter, towards(initial))).toBeCloseTo(0.5, 10);
-    expect(l2Penalty(now, towards(null))).toBe(l2Penalty(adapter, towards(null)));
-  });
+  it.each(['factors', 'product'] as const)(
+    'pulls magnitudes towards the initial adapter and never towards zero: %s',
+    (space) => {
+      const withMagnitude = (of: Adapter, ...magnitude: number[]): Adapter => {
+        const factors = { ...of.modules.get('m')!, magnitude: Float32Array.from(magnitude) };
+        return { ...of, modules: new Map([['m', factors]]) };
+      };
+      const [now, start] = [withMagnitude(adapter, 3, 5), withMagnitude(initial, 2, 6)];
+      const towards = (anchor: Adapter | null): Penalty => ({ lambda: 0.5, space, anchor });
+      const { a, b } = adapter.modules.get('m')!;
+      const gradients = new Map([['m', { a, b, magnitude: Float32Array.of(1, 1) }]]);
+      expect(withL2Gradients(gradients, now, towards(start)).get('m')!.magnitude).toEqual(Float32Array.of(1.5, 0.5));
+      expect(withL2Gradients(gradients, now, towards(null)).get('m')!.magnitude).toEqual(Float32Array.of(1, 1));
+      expect(l2Penalty(now, towards(start)) - l2Penalty(adapter, towards(initial))).toBeCloseTo(0.5, 10);
+      expect(l2Penalty(now, towards(null))).toBe(l2Penalty(adapter, towards(null)));
+    },
+  );
 
   it('leaves the gradients of the caller alone', () => {
     const { a, b } = adapter.modules.get('m')!;

@@ -43,7 +43,9 @@ describe('an architecture is added by its declaration', () => {
 
   it('is loaded strictly, and adapters find its modules', async () => {
     const { base, adapter } = await load();
-    const names = [...base.weights.keys()].filter((name) => name.startsWith('model.layers.1.') && name.includes('norm'));
+    const names = [...base.weights.keys()].filter(
+      (name) => name.startsWith('model.layers.1.') && name.includes('norm'),
+    );
     expect(names).toEqual([
       'model.layers.1.post_attention_layernorm.weight',
       'model.layers.1.post_feedforward_layernorm.weight',

@@ -80,7 +80,8 @@ describe('Gemma 2', () => {
 });
 
 describe('Gemma 3', () => {
-  const gemma3 = (changes: object = {}) => parse({ model_type: 'gemma3_text', num_hidden_layers: 7, head_dim: 16, ...changes });
+  const gemma3 = (changes: object = {}) =>
+    parse({ model_type: 'gemma3_text', num_hidden_layers: 7, head_dim: 16, ...changes });
 
   it('has windows but in every sixth layer, rotary bases by kind of layer, and head norms', () => {
     expect(gemma3()).toMatchObject({
@@ -90,19 +91,35 @@ describe('Gemma 3', () => {
       attentionSoftcap: null,
       logitSoftcap: null,
     });
-    expect(gemma3({ sliding_window_pattern: 3, sliding_window: 8 }).slidingWindows).toEqual([8, 8, null, 8, 8, null, 8]);
+    expect(gemma3({ sliding_window_pattern: 3, sliding_window: 8 }).slidingWindows).toEqual([
+      8,
+      8,
+      null,
+      8,
+      8,
+      null,
+      8,
+    ]);
     expect(layerShapes({ model_type: 'gemma3_text', head_dim: 16 })).toMatchObject({ 'self_attn.k_norm.weight': [16] });
   });
 
   it('reads both spellings of the rotary settings', () => {
-    const older = gemma3({ rope_theta: 5e5, rope_local_base_freq: 7e3, rope_scaling: { rope_type: 'linear', factor: 8 } });
+    const older = gemma3({
+      rope_theta: 5e5,
+      rope_local_base_freq: 7e3,
+      rope_scaling: { rope_type: 'linear', factor: 8 },
+    });
     const newer = gemma3({
       rope_parameters: {
         full_attention: { rope_type: 'linear', rope_theta: 5e5, factor: 8 },
         sliding_attention: { rope_type: 'default', rope_theta: 7e3 },
       },
     });
-    expect(newer).toMatchObject({ ropeTheta: 5e5, ropeScaling: { type: 'linear', factor: 8 }, slidingRope: { ropeTheta: 7e3 } });
+    expect(newer).toMatchObject({
+      ropeTheta: 5e5,
+      ropeScaling: { type: 'linear', factor: 8 },
+      slidingRope: { ropeTheta: 7e3 },
+    });
     expect(older).toEqual(newer);
   });
 });
@@ -129,7 +146,18 @@ describe('Phi-3', () => {
 
 describe('what is not computed', () => {
   const SUPPORTED = 'supported: llama, mistral, qwen2, qwen3, gemma2, gemma3_text, phi3';
-  const OTHERS = ['gpt2', 'mixtral', 'qwen2_moe', 'qwen3_moe', 'gemma', 'gemma3n_text', 'phi', 'llama4_text', 'olmo2', 'Llama'];
+  const OTHERS = [
+    'gpt2',
+    'mixtral',
+    'qwen2_moe',
+    'qwen3_moe',
+    'gemma',
+    'gemma3n_text',
+    'phi',
+    'llama4_text',
+    'olmo2',
+    'Llama',
+  ];
   it.each(OTHERS)('the architecture %s is refused with the list of what is supported', (model_type) => {
     const message = expect.stringContaining(`model_type is "${model_type}", ${SUPPORTED}`);
     expect(() => parse({ model_type })).toThrow(expect.objectContaining({ code: 'unsupported_model_type', message }));
@@ -137,21 +165,42 @@ describe('what is not computed', () => {
 
   it.each([
     [{ model_type: 'gemma3' }, 'model_type is "gemma3", which reads images too, and only text models can be loaded'],
-    [{ model_type: 'gemma2', hidden_activation: 'silu' }, 'hidden_activation is "silu", supported: "gelu_pytorch_tanh"'],
-    [{ model_type: 'gemma2', use_bidirectional_attention: true }, 'use_bidirectional_attention is true, supported: false'],
+    [
+      { model_type: 'gemma2', hidden_activation: 'silu' },
+      'hidden_activation is "silu", supported: "gelu_pytorch_tanh"',
+    ],
+    [
+      { model_type: 'gemma2', use_bidirectional_attention: true },
+      'use_bidirectional_attention is true, supported: false',
+    ],
     [{ model_type: 'gemma2', query_pre_attn_scalar: 0 }, 'query_pre_attn_scalar is 0, expected a positive number'],
-    [{ model_type: 'gemma2', final_logit_softcapping: -1 }, 'final_logit_softcapping is -1, expected a positive number'],
+    [
+      { model_type: 'gemma2', final_logit_softcapping: -1 },
+      'final_logit_softcapping is -1, expected a positive number',
+    ],
     [{ model_type: 'gemma3_text', attn_logit_softcapping: 50 }, 'attn_logit_softcapping is 50, supported: null'],
     [{ model_type: 'phi3', hidden_act: 'gelu' }, 'hidden_act is "gelu", supported: "silu"'],
     [{ model_type: 'toString' }, 'model_type is "toString", supported: llama, mistral'],
-    [{ rope_scaling: { type: 'mrope' } }, 'rope_scaling.type is "mrope", supported: default, linear, dynamic, llama3, yarn'],
-    [{ model_type: 'gemma2', rope_parameters: { rope_type: 'longrope' } }, 'rope_type is "longrope", supported: default, linear'],
-    [{ rope_parameters: { full_attention: {} } }, 'rope_parameters is given by layer type, supported: once, for all layers'],
+    [
+      { rope_scaling: { type: 'mrope' } },
+      'rope_scaling.type is "mrope", supported: default, linear, dynamic, llama3, yarn',
+    ],
+    [
+      { model_type: 'gemma2', rope_parameters: { rope_type: 'longrope' } },
+      'rope_type is "longrope", supported: default, linear',
+    ],
+    [
+      { rope_parameters: { full_attention: {} } },
+      'rope_parameters is given by layer type, supported: once, for all layers',
+    ],
     [
       { model_type: 'gemma3_text', rope_parameters: { rope_type: 'linear', factor: 8 } },
       'rope_parameters is given once, supported: full_attention and sliding_attention',
     ],
-    [{ quantization_config: { quant_method: 'gptq' } }, 'quantization_config is given, supported: weights that are not quantised'],
+    [
+      { quantization_config: { quant_method: 'gptq' } },
+      'quantization_config is given, supported: weights that are not quantised',
+    ],
     [
       { model_type: 'qwen3', use_sliding_window: true, layer_types: ['chunked_attention', 'full_attention'] },
       'expected 2 times one of full_attention, sliding_attention',
@@ -161,7 +210,7 @@ describe('what is not computed', () => {
   });
 });
 
-describe('a declaration of one\'s own', () => {
+describe("a declaration of one's own", () => {
   const wide = { ...ARCHITECTURES.llama, queryKeyNorm: 'projection' } as const;
 
   it('travels with the config, and only with its own', () => {
@@ -172,7 +221,9 @@ describe('a declaration of one\'s own', () => {
   });
 
   it('has the weights that it declares', () => {
-    const shapes = new Map(expectedWeights(parse({ model_type: 'wide' }, { wide })).map(({ name, shape }) => [name, shape]));
+    const shapes = new Map(
+      expectedWeights(parse({ model_type: 'wide' }, { wide })).map(({ name, shape }) => [name, shape]),
+    );
     expect(shapes.get('model.layers.1.self_attn.q_norm.weight')).toEqual([64]);
     expect(shapes.get('model.layers.1.self_attn.k_norm.weight')).toEqual([32]);
   });

@@ -70,13 +70,16 @@ describe('createAdapter', () => {
 
   it('starts DoRA with the row norms of the base, so that it changes nothing', () => {
     const shape = (name: string) => (name.endsWith('q_proj') ? [64, 64] : [64, 96]);
-    const data = (name: string) => new Float32Array(shape(name)[0]! * shape(name)[1]!).map((_, i) => (i % shape(name)[1]! < 4 ? 1.5 : 0));
+    const data = (name: string) =>
+      new Float32Array(shape(name)[0]! * shape(name)[1]!).map((_, i) => (i % shape(name)[1]! < 4 ? 1.5 : 0));
     const names = [...createAdapter(options).modules.keys()];
     const weights = new Map(names.map((name) => [`${name}.weight`, { shape: shape(name), data: data(name) }]));
     const adapter = createAdapter({ ...options, useDora: true, weights });
     for (const { magnitude } of adapter.modules.values()) expect(magnitude).toEqual(new Float32Array(64).fill(3));
     expect(createAdapter({ ...adapter.config, base, weights, seed: 5 })).toEqual(adapter);
-    expect(() => createAdapter({ ...options, useDora: true })).toThrow('the weight of model.layers.0.self_attn.q_proj is missing');
+    expect(() => createAdapter({ ...options, useDora: true })).toThrow(
+      'the weight of model.layers.0.self_attn.q_proj is missing',
+    );
   });
 
   it.each([

@@ -29,7 +29,11 @@ describe('parseModelConfig', () => {
   });
 
   it.each([
-    [{ model_type: 'gpt2' }, 'unsupported_model_type', 'config.json: model_type is "gpt2", supported: llama, mistral, qwen2, qwen3'],
+    [
+      { model_type: 'gpt2' },
+      'unsupported_model_type',
+      'config.json: model_type is "gpt2", supported: llama, mistral, qwen2, qwen3',
+    ],
     [{ model_type: undefined }, 'invalid_config', 'model_type is missing, expected a string'],
     [{ hidden_size: undefined }, 'invalid_config', 'hidden_size is missing, expected a positive integer'],
     [{ vocab_size: '320' }, 'invalid_config', 'vocab_size is "320", expected a positive integer'],
@@ -40,7 +44,11 @@ describe('parseModelConfig', () => {
     [{ hidden_act: 'gelu' }, 'unsupported_config', 'hidden_act is "gelu", supported: "silu"'],
     [{ attention_bias: 'yes' }, 'invalid_config', 'attention_bias is "yes", expected true or false'],
     [{ mlp_bias: 1 }, 'invalid_config', 'mlp_bias is 1, expected true or false'],
-    [{ rope_parameters: { rope_type: 'longrope' } }, 'unsupported_config', 'rope_parameters.rope_type is "longrope", supported'],
+    [
+      { rope_parameters: { rope_type: 'longrope' } },
+      'unsupported_config',
+      'rope_parameters.rope_type is "longrope", supported',
+    ],
   ])('refuses %j', (changes, code, message) => {
     expect(() => parse(changes)).toThrow(expect.objectContaining({ code, message: expect.stringContaining(message) }));
   });
@@ -77,7 +85,10 @@ describe('declared variations', () => {
 
   it('takes the defaults of each architecture where a field is left out, and not where it is null', () => {
     expect(parseCase('qwen3', { head_dim: undefined })).toMatchObject({ headDim: 128 });
-    expect(parseCase('mistral', { head_dim: null, num_key_value_heads: null })).toMatchObject({ headDim: 8, numKeyValueHeads: 6 });
+    expect(parseCase('mistral', { head_dim: null, num_key_value_heads: null })).toMatchObject({
+      headDim: 8,
+      numKeyValueHeads: 6,
+    });
     const wide = { num_attention_heads: 16, hidden_size: 64, num_key_value_heads: undefined };
     expect(parseCase('mistral', wide)).toMatchObject({ numKeyValueHeads: 8 });
   });

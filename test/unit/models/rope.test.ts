@@ -26,7 +26,13 @@ const architectures: Architectures = Object.fromEntries(
   }),
 );
 const parse = (changes: object) => {
-  const small = { vocab_size: 64, hidden_size: 128, intermediate_size: 32, num_hidden_layers: 2, num_attention_heads: 4 };
+  const small = {
+    vocab_size: 64,
+    hidden_size: 128,
+    intermediate_size: 32,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+  };
   return parseModelConfig({ model_type: 'llama', ...small, ...changes }, 'config.json', { architectures });
 };
 
@@ -51,12 +57,28 @@ describe('rotary frequencies', () => {
 describe('rotary settings', () => {
   const PHI = { model_type: 'phi3', max_position_embeddings: 256, original_max_position_embeddings: 64 };
   const factors = (length: number) => Array.from({ length }, () => 1);
-  const longrope = (length: number) => ({ rope_type: 'longrope', short_factor: factors(length), long_factor: factors(length) });
+  const longrope = (length: number) => ({
+    rope_type: 'longrope',
+    short_factor: factors(length),
+    long_factor: factors(length),
+  });
   it.each([
-    [{ rope_parameters: { rope_type: 'su' } }, 'rope_parameters.rope_type is "su", supported: default, linear, dynamic'],
-    [{ ...PHI, rope_scaling: { type: 'linear', factor: 2 } }, 'rope_scaling.type is "linear", supported: default, longrope'],
-    [{ ...PHI, rope_scaling: longrope(12) }, 'rope_scaling.short_factor is [1,1,1,1,1,1,1,1,1,1,1,1], expected 16 positive'],
-    [{ ...PHI, partial_rotary_factor: 0.3 }, 'partial_rotary_factor is 0.3, supported: a share of head_dim (32) that is even'],
+    [
+      { rope_parameters: { rope_type: 'su' } },
+      'rope_parameters.rope_type is "su", supported: default, linear, dynamic',
+    ],
+    [
+      { ...PHI, rope_scaling: { type: 'linear', factor: 2 } },
+      'rope_scaling.type is "linear", supported: default, longrope',
+    ],
+    [
+      { ...PHI, rope_scaling: longrope(12) },
+      'rope_scaling.short_factor is [1,1,1,1,1,1,1,1,1,1,1,1], expected 16 positive',
+    ],
+    [
+      { ...PHI, partial_rotary_factor: 0.3 },
+      'partial_rotary_factor is 0.3, supported: a share of head_dim (32) that is even',
+    ],
     [{ partial_rotary_factor: 0.5 }, 'partial_rotary_factor is 0.5, supported: 1'],
     [{ rope_parameters: { rope_type: 'yarn' } }, 'expected a positive number'],
     [{ rope_parameters: { rope_type: 'yarn', factor: 0 } }, 'rope_parameters.factor is 0, expected a positive number'],

@@ -21,7 +21,11 @@ const SCALINGS: RotaryScaling[] = [{ type: 'dynamic', factor: 3 }, LONGROPE];
 
 const row = (length: number, completion = 2) => {
   const ids = Array.from({ length }, (_, i) => (7 * i + length) % 50);
-  return { promptIds: ids.slice(0, -completion), completionIds: ids.slice(-completion), row: { prompt: '', completion: '' } };
+  return {
+    promptIds: ids.slice(0, -completion),
+    completionIds: ids.slice(-completion),
+    row: { prompt: '', completion: '' },
+  };
 };
 
 describe.each(SCALINGS)('$type scaling', (ropeScaling) => {

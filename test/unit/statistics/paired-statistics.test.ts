@@ -1,13 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../core/statistics/random.ts';
-import { countFlips, lossDifference, lowerBoundOfDifference, upperBoundOfLossDifference } from '../../../core/statistics/paired-statistics.ts';
+import {
+  countFlips,
+  lossDifference,
+  lowerBoundOfDifference,
+  upperBoundOfLossDifference,
+} from '../../../core/statistics/paired-statistics.ts';
 import { normalQuantile } from '../../../core/statistics/distributions.ts';
 
 describe('normalQuantile', () => {
-  it.each([[0.5, 0], [0.95, 1.6448536269514722], [0.975, 1.959963984540054], [0.8, 0.8416212335729143], [0.001, -3.090232306167813]])(
-    'of %f is %f',
-    (p, z) => expect(normalQuantile(p)).toBeCloseTo(z, 10),
-  );
+  it.each([
+    [0.5, 0],
+    [0.95, 1.6448536269514722],
+    [0.975, 1.959963984540054],
+    [0.8, 0.8416212335729143],
+    [0.001, -3.090232306167813],
+  ])('of %f is %f', (p, z) => expect(normalQuantile(p)).toBeCloseTo(z, 10));
 
   it('refuses what is no probability', () => expect(() => normalQuantile(1)).toThrow('between 0 and 1'));
 });
@@ -23,7 +31,10 @@ describe('the lower bound of a difference of paired proportions', () => {
 
   it('without a flip is −z² / (n + z²)', () => {
     const z = normalQuantile(0.95);
-    expect(lowerBoundOfDifference({ gains: 0, losses: 0, rows: 400 }, 0.95)).toBeCloseTo(-(z ** 2) / (400 + z ** 2), 10);
+    expect(lowerBoundOfDifference({ gains: 0, losses: 0, rows: 400 }, 0.95)).toBeCloseTo(
+      -(z ** 2) / (400 + z ** 2),
+      10,
+    );
   });
 
   it('is 0 exactly where McNemar’s statistic is z', () => {
@@ -88,7 +99,12 @@ describe('flips and losses of the same rows', () => {
   });
 
   it('bounds a difference that is the same in every row by itself', () => {
-    expect(upperBoundOfLossDifference({ before: [1, 2, 3], after: [1.5, 2.5, 3.5], tokens: [1, 1, 1] }, { confidence: 0.95 })).toBe(0.5);
+    expect(
+      upperBoundOfLossDifference(
+        { before: [1, 2, 3], after: [1.5, 2.5, 3.5], tokens: [1, 1, 1] },
+        { confidence: 0.95 },
+      ),
+    ).toBe(0.5);
   });
 
   it('covers the true loss difference in about 95 of 100 draws, also where a few rows carry most of it', () => {

@@ -42,7 +42,10 @@ describe('CheckpointStore', () => {
     ['cut short', (bytes: Buffer) => bytes.subarray(0, bytes.length - 3)],
     ['empty', () => Buffer.alloc(0)],
     ['changed in its tensors', (bytes: Buffer) => (bytes.writeUInt8(bytes.at(-1)! ^ 1, bytes.length - 1), bytes)],
-    ['changed in its state', (bytes: Buffer) => Buffer.from(bytes.toString('latin1').replace('\\"step\\":2', '\\"step\\":7'), 'latin1')],
+    [
+      'changed in its state',
+      (bytes: Buffer) => Buffer.from(bytes.toString('latin1').replace('\\"step\\":2', '\\"step\\":7'), 'latin1'),
+    ],
   ])('falls back to the one before where the newest is %s', async (_, damage) => {
     await store.save(checkpoint(1));
     await store.save(checkpoint(2));

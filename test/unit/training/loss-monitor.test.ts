@@ -23,7 +23,13 @@ test.each([
   { name: 'no number', losses: [...steady(4, 1), NaN], step: 5, found: 'the loss is NaN', soundStep: 3 },
   { name: 'no number at once', losses: [NaN], step: 1, found: 'the loss is NaN', soundStep: -1 },
   // 1.5 ln 8 = 3.119. Steps 11 to 20 are two of 1 and eight of 4: a mean of 3.4; steps 10 to 19 have one of 3.1.
-  { name: 'rising', losses: [...steady(12, 1), ...steady(10, 4)], step: 20, found: 'the loss rose from 1.000 to 3.400', soundStep: 9 },
+  {
+    name: 'rising',
+    losses: [...steady(12, 1), ...steady(10, 4)],
+    step: 20,
+    found: 'the loss rose from 1.000 to 3.400',
+    soundStep: 9,
+  },
 ])('a loss that is $name', ({ losses, step, found, soundStep }) => {
   const error = diverge(losses)!;
   expect(error).toMatchObject({ code: 'training_diverged', step, learningRate: 0.1, soundStep });

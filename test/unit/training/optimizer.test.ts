@@ -49,7 +49,9 @@ describe('global-norm clipping', () => {
   it('sums over all elements, whatever their number', () => {
     const lengths = [1, 2, 3, 4, 5, 9, 1000];
     const gradients = new Map(lengths.map((length) => [`w${length}`, Float32Array.from({ length }, (_, i) => i - 3)]));
-    const squares = [...gradients.values()].flatMap((values) => [...values]).reduce((sum, value) => sum + value ** 2, 0);
+    const squares = [...gradients.values()]
+      .flatMap((values) => [...values])
+      .reduce((sum, value) => sum + value ** 2, 0);
     expect(globalNorm(gradients)).toBeCloseTo(Math.sqrt(squares), 3);
   });
 

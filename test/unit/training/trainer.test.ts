@@ -130,7 +130,12 @@ describe('train', () => {
 
   it.each([
     ['is not a number', () => NaN, 1, /step 1: the loss is NaN; the learning rate was 0\.0025/],
-    ['explodes', (call: number) => (call <= 10 ? 20 : 20 * call), 18, /step 18: the loss rose from 0\.\d+ to 9\.\d+; the learning rate was 0\.0022/],
+    [
+      'explodes',
+      (call: number) => (call <= 10 ? 20 : 20 * call),
+      18,
+      /step 18: the loss rose from 0\.\d+ to 9\.\d+; the learning rate was 0\.0022/,
+    ],
   ])('stops when the loss %s, naming step and learning rate', async (_, lossSum, step, message) => {
     let calls = 0;
     const gradients = (await base.runtime.gradients(common.initial, await firstBatch(), 1)).gradients;
@@ -158,7 +163,9 @@ describe('accumulateGradients', () => {
     expect(halves.loss).toBeCloseTo(whole.loss, 6);
     expect(halves.tokens).toBe(whole.tokens);
     expect(maxDifference(halves.gradients, whole.gradients)).toBeLessThan(1e-5);
-    expect([...factorArrays(whole.gradients).values()].some((values) => values.some((v) => Math.abs(v) > 1e-3))).toBe(true);
+    expect([...factorArrays(whole.gradients).values()].some((values) => values.some((v) => Math.abs(v) > 1e-3))).toBe(
+      true,
+    );
   });
 
   it('cuts a batch where its logits would take too much memory, to the same result', async () => {

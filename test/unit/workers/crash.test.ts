@@ -5,11 +5,31 @@ const HEAP = 'FATAL ERROR: Reached heap limit Allocation failed - JavaScript hea
 const DEATH: Death = { reason: 'SIGKILL', killed: false, outOfMemoryLine: null, residentBytes: 3 * 2 ** 30 };
 
 test.each([
-  ['killed by the kernel', {}, 'likely', /was killed \(SIGKILL\), most likely .* want of memory, with 3072 MiB resident when last seen: use a smaller batch size/],
-  ['killed where nothing is known of its size', { residentBytes: null }, 'likely', /for want of memory: use a smaller batch size/],
+  [
+    'killed by the kernel',
+    {},
+    'likely',
+    /was killed \(SIGKILL\), most likely .* want of memory, with 3072 MiB resident when last seen: use a smaller batch size/,
+  ],
+  [
+    'killed where nothing is known of its size',
+    { residentBytes: null },
+    'likely',
+    /for want of memory: use a smaller batch size/,
+  ],
   ['killed by its worker', { killed: true }, null, /^the training process ended \(SIGKILL\)$/],
-  ['heap exhausted', { reason: 'SIGABRT', outOfMemoryLine: HEAP }, 'certain', /ran out of memory \(FATAL ERROR: .* heap out of memory\), with 3072 MiB/],
-  ['uncaught bad_alloc', { reason: 'SIGABRT', outOfMemoryLine: "  what():  std::bad_alloc" }, 'certain', /ran out of memory \(what\(\): {2}std::bad_alloc\)/],
+  [
+    'heap exhausted',
+    { reason: 'SIGABRT', outOfMemoryLine: HEAP },
+    'certain',
+    /ran out of memory \(FATAL ERROR: .* heap out of memory\), with 3072 MiB/,
+  ],
+  [
+    'uncaught bad_alloc',
+    { reason: 'SIGABRT', outOfMemoryLine: '  what():  std::bad_alloc' },
+    'certain',
+    /ran out of memory \(what\(\): {2}std::bad_alloc\)/,
+  ],
   ['a segmentation fault', { reason: 'SIGSEGV' }, null, /^the training process ended \(SIGSEGV\)$/],
   ['an exit', { reason: 'exit code 1' }, null, /^the training process ended \(exit code 1\)$/],
 ] as const)('a training process that ended: %s', (_, death, outOfMemory, message) => {

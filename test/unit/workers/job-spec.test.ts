@@ -7,11 +7,16 @@ import { ADAPTATION_DEFAULTS } from '../../../core/adaptation/job-options.ts';
 const OF_THE_FLEET = ['control', 'control_fraction'];
 
 it('every option of a rollout reaches the job under its name there', () => {
-  const names = Object.keys(RolloutOptions.properties).filter((name) => !OF_THE_FLEET.includes(name) && name !== 'strategy');
+  const names = Object.keys(RolloutOptions.properties).filter(
+    (name) => !OF_THE_FLEET.includes(name) && name !== 'strategy',
+  );
   const given = Object.fromEntries(names.map((name) => [name, `value of ${name}`])) as RolloutOptions;
   const options = adaptOptions({ id: 'job_1', strategy: 'relora' }, withDefaults(given));
   const camelCase = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-  expect(options).toEqual({ strategy: 'relora', ...Object.fromEntries(names.map((name) => [camelCase(name), `value of ${name}`])) });
+  expect(options).toEqual({
+    strategy: 'relora',
+    ...Object.fromEntries(names.map((name) => [camelCase(name), `value of ${name}`])),
+  });
 });
 
 it('the defaults that the API states are those of the job', () => {

@@ -66,7 +66,9 @@ describe('the training process', () => {
     const all = { ...jobSpec('').options, ...options };
     await child.kill();
     child = new Child(undefined, { threads: 2 });
-    const whole = outcomeOf(await child.request({ type: 'adapt', requestId: 'r', spec: jobSpec(`whole ${what}`, { options: all }) }));
+    const whole = outcomeOf(
+      await child.request({ type: 'adapt', requestId: 'r', spec: jobSpec(`whole ${what}`, { options: all }) }),
+    );
     expect(whole).toMatchObject({ state: 'not_ready', steps: 30 });
     expect(whole.best!.step).toBeGreaterThan(20);
     const expected = pointsOf(child.messages);
@@ -106,7 +108,10 @@ describe('the training process', () => {
     if (publish.type !== 'publish') throw new Error('unreachable');
     expect(publish.candidate).toMatchObject({ metric: 'accuracy', passed: true });
     await verifyAdapterFiles(publish.dir);
-    expect(await readAdapterManifest(publish.dir)).toMatchObject({ parent: 'adv_1', strategy: publish.candidate.strategy });
+    expect(await readAdapterManifest(publish.dir)).toMatchObject({
+      parent: 'adv_1',
+      strategy: publish.candidate.strategy,
+    });
     expect(ofType('outcome')).toEqual([]);
     child.send({ type: 'published', requestId: 'r1', sequence: publish.sequence });
 
@@ -116,8 +121,14 @@ describe('the training process', () => {
     expect(Object.keys(outcome.phases)).toEqual([...PHASES]);
     const sum = Object.values(outcome.phases).reduce((total, ms) => total + ms, 0);
     expect(Math.abs(sum - outcome.readyMs!)).toBeLessThan(1);
-    expect(ofType('phase').map(({ phase }) => phase)).toEqual(expect.arrayContaining(['prepare', 'evolution', 'evaluate', 'publish']));
-    expect(ofType('search').map(({ index }) => index).slice(0, 3)).toEqual([0, 1, 2]);
+    expect(ofType('phase').map(({ phase }) => phase)).toEqual(
+      expect.arrayContaining(['prepare', 'evolution', 'evaluate', 'publish']),
+    );
+    expect(
+      ofType('search')
+        .map(({ index }) => index)
+        .slice(0, 3),
+    ).toEqual([0, 1, 2]);
     const points = ofType('metrics').flatMap((message) => message.points);
     const keys = points.map(({ name, step }) => `${name}@${step}`);
     expect(new Set(keys).size).toBe(keys.length);
@@ -125,7 +136,11 @@ describe('the training process', () => {
 
   it('takes the target of a relative gate from the old adapter, and a control publishes nothing', async () => {
     const gate = { kind: 'relative' as const, margin: 0.25 };
-    const spec = jobSpec('control', { kind: 'control', gate, options: { ...jobSpec('').options, maxSteps: 40, refineSteps: 20 } });
+    const spec = jobSpec('control', {
+      kind: 'control',
+      gate,
+      options: { ...jobSpec('').options, maxSteps: 40, refineSteps: 20 },
+    });
     const outcome = outcomeOf(await child.request({ type: 'adapt', requestId: 'r1', spec }));
     expect(outcome.target).toBeCloseTo(outcome.baselines.old_on_v1! + 0.25, 12);
     expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'scratch', passed: true }, candidateDir: null });

@@ -26,7 +26,9 @@ export function attend({ q, k, v }: AttentionInputs, mask: tf.Tensor4D, cap: num
     const scores = cappedScores(query, key, cap);
     const probabilities = maskedSoftmax(scores, mask);
     const output = tf.matMul(probabilities, value);
-    save(cap === null ? [query, key, value, probabilities, output] : [query, key, value, probabilities, output, scores]);
+    save(
+      cap === null ? [query, key, value, probabilities, output] : [query, key, value, probabilities, output, scores],
+    );
     return { value: output, gradFunc: (dy, saved) => attentionGradient(dy, saved, cap) };
   });
   return attention(q, k, v) as tf.Tensor4D;
@@ -45,7 +47,14 @@ function maskedSoftmax(scores: tf.Tensor4D, mask: tf.Tensor4D): tf.Tensor4D {
 }
 
 function attentionGradient(dy: tf.Tensor, saved: tf.Tensor[], cap: number | null): tf.Tensor[] {
-  const [q, k, v, probabilities, output, scores] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor?];
+  const [q, k, v, probabilities, output, scores] = saved as [
+    tf.Tensor,
+    tf.Tensor,
+    tf.Tensor,
+    tf.Tensor,
+    tf.Tensor,
+    tf.Tensor?,
+  ];
   const dProbabilities = tf.matMul(dy, v, false, true);
   const dCapped = probabilities.mul(dProbabilities.sub(dy.mul(output).sum(-1, true)));
   const dScores = scores ? dCapped.mul(tf.sub(1, scores.mul(1 / cap!).square())) : dCapped;
@@ -71,6 +80,9 @@ export function attentionMask({ sequences, positions }: SlotContents, window: nu
   const together = tf.equal(asQueries(sequences), asKeys(sequences));
   const before = tf.greaterEqual(asQueries(positions), asKeys(positions));
   const seen = tf.logicalAnd(together, before);
-  const near = window === null ? seen : tf.logicalAnd(seen, tf.less(asQueries(positions), asKeys(positions).add(tf.scalar(window, 'int32'))));
+  const near =
+    window === null
+      ? seen
+      : tf.logicalAnd(seen, tf.less(asQueries(positions), asKeys(positions).add(tf.scalar(window, 'int32'))));
   return near.cast('float32').sub(1).mul(-HIDDEN) as tf.Tensor4D;
 }

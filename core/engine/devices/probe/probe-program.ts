@@ -36,8 +36,17 @@ type Numbers = Readonly<Record<string, Float32Array>>;
 
 /** Numbers in [−1, 1] without a pattern, the same every time. */
 function inputValues(): Numbers {
-  const values = (size: number, phase: number) => Float32Array.from({ length: size }, (_, i) => Math.sin(phase + i * i));
-  return Object.fromEntries(INPUTS.map(({ name, shape }, at) => [name, values(shape.reduce((a, b) => a * b), at)]));
+  const values = (size: number, phase: number) =>
+    Float32Array.from({ length: size }, (_, i) => Math.sin(phase + i * i));
+  return Object.fromEntries(
+    INPUTS.map(({ name, shape }, at) => [
+      name,
+      values(
+        shape.reduce((a, b) => a * b),
+        at,
+      ),
+    ]),
+  );
 }
 
 /**
@@ -58,7 +67,9 @@ export async function runProbe(device: Device, precision: Precision = 'f32'): Pr
   const worst = errors.some(Number.isNaN) ? NaN : Math.max(...errors);
   const tolerance = PROBE_TOLERANCE[precision];
   if (worst <= tolerance) return worst;
-  throw new Error(`its numbers are wrong: off by ${worst.toExponential(1)} of the largest, expected at most ${tolerance}`);
+  throw new Error(
+    `its numbers are wrong: off by ${worst.toExponential(1)} of the largest, expected at most ${tolerance}`,
+  );
 }
 
 async function runCompiled(device: CompiledDevice, precision: Precision): Promise<Numbers> {
@@ -66,7 +77,9 @@ async function runCompiled(device: CompiledDevice, precision: Precision): Promis
   const providers = ort.listSupportedBackends().map(({ name }) => name);
   if (!providers.includes(target.provider)) {
     const platform = `${process.platform} ${process.arch}`;
-    throw new Error(`ONNX Runtime's package for Node has no ${target.provider} provider on ${platform}, only ${providers.join(', ')}`);
+    throw new Error(
+      `ONNX Runtime's package for Node has no ${target.provider} provider on ${platform}, only ${providers.join(', ')}`,
+    );
   }
   await openDevice(device);
   const values = inputValues();

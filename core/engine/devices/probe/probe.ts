@@ -60,11 +60,16 @@ interface ProbeResult {
 
 function runProbeProcess(device: Device, options: ProbeOptions): Promise<ProbeResult> {
   const { timeoutMs = 60_000, env = process.env, precision = 'f32' } = options;
-  const child = fork(ENTRY, [device, precision], { execArgv: ['--import', TSX], env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const child = fork(ENTRY, [device, precision], {
+    execArgv: ['--import', TSX],
+    env,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
   let output = '';
   let message: ProbeMessage | null = null;
   let timedOut = false;
-  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
   child.once('message', (answer) => (message = answer as ProbeMessage));
   const timer = setTimeout(() => {
     timedOut = true;

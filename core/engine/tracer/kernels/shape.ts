@@ -33,7 +33,11 @@ const transpose: TraceKernel = (graph, inputs, attributes) => {
 const slice: TraceKernel = (graph, inputs, attributes) => {
   const x = required(inputs, 'x');
   const { begin, size } = attributes as { begin: number | number[]; size: number | number[] };
-  const [starts, shape] = slice_util.parseSliceParams(x as unknown as Parameters<typeof slice_util.parseSliceParams>[0], begin, size);
+  const [starts, shape] = slice_util.parseSliceParams(
+    x as unknown as Parameters<typeof slice_util.parseSliceParams>[0],
+    begin,
+    size,
+  );
   if (x.kind === 'constant') return { ...x, shape };
   const axes = shape.flatMap((length, axis) => (length === x.shape[axis] ? [] : [axis]));
   if (axes.length === 0) return x;

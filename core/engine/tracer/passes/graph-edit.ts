@@ -86,7 +86,13 @@ export class GraphEdit {
   finish(): Graph {
     if (this.#added.length === 0 && this.#removed.size === 0) return this.graph;
     const nodes = [...this.graph.nodes.filter((node) => !this.#removed.has(node)), ...this.#added];
-    return { ...this.graph, inputs: this.#inputs, nodes: sortNodes(nodes), constants: this.#constants, values: this.#values };
+    return {
+      ...this.graph,
+      inputs: this.#inputs,
+      nodes: sortNodes(nodes),
+      constants: this.#constants,
+      values: this.#values,
+    };
   }
 
   #declare(info: Omit<ValueInfo, 'name'>): string {

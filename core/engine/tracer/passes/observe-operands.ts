@@ -14,7 +14,12 @@ export function observeOperands(graph: Graph): Graph {
     const shape = shapeOf(graph, product.a);
     const output: ValueInfo = { name: largestName(product.b), shape: [shape[1]!], type: 'float32' };
     const sizes = edit.add({ op: 'Abs', inputs: [product.a], outputs: [{ shape, type: 'float32' }] });
-    edit.add({ op: 'ReduceMax', inputs: [...sizes, edit.integers([0])], outputs: [edit.declare(output)], attributes: { keepdims: 0 } });
+    edit.add({
+      op: 'ReduceMax',
+      inputs: [...sizes, edit.integers([0])],
+      outputs: [edit.declare(output)],
+      attributes: { keepdims: 0 },
+    });
     outputs.push(output);
   }
   const observed = edit.finish();

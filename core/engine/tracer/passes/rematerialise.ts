@@ -33,7 +33,8 @@ export function rematerialise(graph: Graph): Graph {
   const copies = new Map<string, string>();
   const nodes = graph.nodes.flatMap((node) => {
     if (!forward.has(node)) return [{ ...node, inputs: node.inputs.map((name) => copies.get(name) ?? name) }];
-    const repeatable = CHEAP.has(node.op) && node.inputs.every((name) => given.has(name) || kept.has(name) || copies.has(name));
+    const repeatable =
+      CHEAP.has(node.op) && node.inputs.every((name) => given.has(name) || kept.has(name) || copies.has(name));
     if (!repeatable || !node.outputs.some((name) => kept.has(name))) return [node];
     const inputs = node.inputs.map((name) => copies.get(name) ?? name);
     for (const name of node.outputs) {

@@ -31,7 +31,12 @@ export class Fields {
   }
 
   count(name: string, fallback?: number): number {
-    return this.#read(name, 'a positive integer', (value) => Number.isSafeInteger(value) && Number(value) > 0, fallback);
+    return this.#read(
+      name,
+      'a positive integer',
+      (value) => Number.isSafeInteger(value) && Number(value) > 0,
+      fallback,
+    );
   }
 
   positive(name: string, fallback?: number): number {
@@ -46,7 +51,9 @@ export class Fields {
   /** That many positive numbers. */
   numbers(name: string, length: number): number[] {
     const accepts = (value: unknown) =>
-      Array.isArray(value) && value.length === length && value.every((each) => Number.isFinite(each) && Number(each) > 0);
+      Array.isArray(value) &&
+      value.length === length &&
+      value.every((each) => Number.isFinite(each) && Number(each) > 0);
     return this.#read(name, `${length} positive numbers`, accepts);
   }
 

@@ -64,7 +64,9 @@ function findArchitecture(fields: Fields, architectures: Architectures) {
 }
 
 function isShipped(modelType: string, architecture: Architecture): boolean {
-  return Object.entries<Architecture>(ARCHITECTURES).some(([name, each]) => name === modelType && each === architecture);
+  return Object.entries<Architecture>(ARCHITECTURES).some(
+    ([name, each]) => name === modelType && each === architecture,
+  );
 }
 
 function refuseUnsupported({ only }: Architecture, fields: Fields): void {

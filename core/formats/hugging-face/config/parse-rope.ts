@@ -30,12 +30,19 @@ export function parseRope(fields: Fields, context: RopeContext): ParsedRope {
   const theta = parameters?.has('rope_theta') ? parameters : fields;
   const pairs = rotaryPairs(context.headDim, partialRotaryFactor);
   const scaling = section ? parseScaling(section, { ...context, pairs, originalLength: originalLength(fields) }) : null;
-  return { ropeTheta: theta.positive('rope_theta', 10_000), ropeScaling: scaling, slidingRope: null, partialRotaryFactor };
+  return {
+    ropeTheta: theta.positive('rope_theta', 10_000),
+    ropeScaling: scaling,
+    slidingRope: null,
+    partialRotaryFactor,
+  };
 }
 
 function refuseOtherNesting(fields: Fields, parameters: Fields | null, byLayerType: boolean): void {
   if (parameters === null || LAYER_TYPES.some((type) => parameters.has(type)) === byLayerType) return;
-  const [found, supported] = byLayerType ? ['once', LAYER_TYPES.join(' and ')] : ['by layer type', 'once, for all layers'];
+  const [found, supported] = byLayerType
+    ? ['once', LAYER_TYPES.join(' and ')]
+    : ['by layer type', 'once, for all layers'];
   throw fields.error('unsupported_config', 'rope_parameters', `is given ${found}, supported: ${supported}`);
 }
 
@@ -51,7 +58,11 @@ function parseByLayerType(fields: Fields, parameters: Fields | null, context: Ro
   return { ...full, slidingRope: sliding, partialRotaryFactor: null };
 }
 
-function parsePartialFactor(fields: Fields, section: Fields | null, { declaration, headDim }: RopeContext): number | null {
+function parsePartialFactor(
+  fields: Fields,
+  section: Fields | null,
+  { declaration, headDim }: RopeContext,
+): number | null {
   const holder = section?.has('partial_rotary_factor') ? section : fields;
   const factor = holder.positive('partial_rotary_factor', 1);
   if (factor === 1) return null;

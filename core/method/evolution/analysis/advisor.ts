@@ -67,13 +67,25 @@ function decide(evolution: Evolution, reach: AdapterReach | undefined): Decision
   const unreachable = unreachableDrift(evolution);
   if (evolution.overall.deltaNorm === 0) return decision('reuse', 'unchanged', 'no weight of the base changed');
   if (unreachable >= THRESHOLDS.unreachableDrift) {
-    return decision('retrain', 'unreachable', `embeddings or head moved by ${percent(unreachable)}, where no adapter reaches`);
+    return decision(
+      'retrain',
+      'unreachable',
+      `embeddings or head moved by ${percent(unreachable)}, where no adapter reaches`,
+    );
   }
   if (drift <= THRESHOLDS.roundingDrift) {
-    return decision('reuse', 'within_rounding', `the adaptable layers moved by ${percent(drift)}, no more than rounding to bfloat16 does`);
+    return decision(
+      'reuse',
+      'within_rounding',
+      `the adaptable layers moved by ${percent(drift)}, no more than rounding to bfloat16 does`,
+    );
   }
   if (drift >= THRESHOLDS.hopelessDrift) {
-    return decision('retrain', 'too_far', `the adaptable layers moved by ${percent(drift)}: too far for the old adapter to be a start`);
+    return decision(
+      'retrain',
+      'too_far',
+      `the adaptable layers moved by ${percent(drift)}: too far for the old adapter to be a start`,
+    );
   }
   return isDiffuse(evolution) ? decideDiffuse(drift) : decideStructured(evolution, reach);
 }
@@ -116,7 +128,11 @@ function unreachableDrift(evolution: Evolution): number {
 }
 
 /** What changes no verdict. */
-function remarks(reach: AdapterReach | undefined, { settings, tokenizer }: VersionComparison, evolution: Evolution): Reason[] {
+function remarks(
+  reach: AdapterReach | undefined,
+  { settings, tokenizer }: VersionComparison,
+  evolution: Evolution,
+): Reason[] {
   const found: Reason[] = [];
   const note = (code: string, message: string): void => void found.push({ code, message });
   if (reach && reach.targeted < 1) {
@@ -126,11 +142,15 @@ function remarks(reach: AdapterReach | undefined, { settings, tokenizer }: Versi
     if (deltaNorm > 0) note(`moved:${part}`, `${part} moved by ${percent(drift)}; no adapter carries that`);
   }
   for (const { field, old, new: next } of settings) {
-    note(`setting:${field}`, `${field} changed from ${JSON.stringify(old)} to ${JSON.stringify(next)}; no fusion undoes that`);
+    note(
+      `setting:${field}`,
+      `${field} changed from ${JSON.stringify(old)} to ${JSON.stringify(next)}; no fusion undoes that`,
+    );
   }
   const { addedTokens, vocabulary, chatTemplate, roles } = tokenizer;
   const tokens = addedTokens.length + vocabulary.added.length;
-  if (tokens > 0) note('tokens', `${tokens} tokens were added, renamed or removed beside the vocabulary that adapters use`);
+  if (tokens > 0)
+    note('tokens', `${tokens} tokens were added, renamed or removed beside the vocabulary that adapters use`);
   if (roles.length > 0) note('roles', `${roles.map(({ field }) => field).join(', ')} changed`);
   if (chatTemplate !== 'same') note('chat_template', `the chat template was ${chatTemplate}`);
   return found;

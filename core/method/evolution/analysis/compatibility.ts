@@ -37,10 +37,18 @@ export function compareConfigs(from: ModelConfig, to: ModelConfig): Difference[]
 export function changedSettings(from: ModelConfig, to: ModelConfig): Difference[] {
   const keys = [...new Set([...Object.keys(from), ...Object.keys(to)])];
   const settings = keys.filter((key) => !(key in BINDING_FIELDS) && !UNCOMPARED.has(key));
-  return compareFields(from, to, settings.map((key) => [key, snakeCase(key)]));
+  return compareFields(
+    from,
+    to,
+    settings.map((key) => [key, snakeCase(key)]),
+  );
 }
 
-function compareFields(from: ModelConfig, to: ModelConfig, fields: readonly (readonly [string, string])[]): Difference[] {
+function compareFields(
+  from: ModelConfig,
+  to: ModelConfig,
+  fields: readonly (readonly [string, string])[],
+): Difference[] {
   // A config that was stored before a field existed has none, which says the same as null.
   const valueOf = (config: ModelConfig, key: string): unknown => config[key as keyof ModelConfig] ?? null;
   const pairs = fields.map(([key, field]) => ({ field, old: valueOf(from, key), new: valueOf(to, key) }));

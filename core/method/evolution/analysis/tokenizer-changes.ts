@@ -117,7 +117,9 @@ function prefixed(prefix: string, settings: Record<string, unknown>): [string, u
 
 /** Without what is null, false or empty: versions of the library differ in whether they write these down. */
 function fieldsOf(entries: readonly (readonly [string, unknown])[]): Fields {
-  return new Map(entries.map(([key, value]) => [key, canonical(value)] as const).filter(([, value]) => value !== undefined));
+  return new Map(
+    entries.map(([key, value]) => [key, canonical(value)] as const).filter(([, value]) => value !== undefined),
+  );
 }
 
 function canonical(value: unknown): unknown {

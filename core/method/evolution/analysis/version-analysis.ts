@@ -22,7 +22,8 @@ export async function analyseVersions(
   options: EvolutionOptions = {},
 ): Promise<VersionAnalysis> {
   const comparison = await compareVersions(oldFolder, newFolder);
-  const evolution = comparison.differences.length > 0 ? null : await evolutionBetweenFolders(oldFolder, newFolder, options);
+  const evolution =
+    comparison.differences.length > 0 ? null : await evolutionBetweenFolders(oldFolder, newFolder, options);
   return { comparison, evolution };
 }
 

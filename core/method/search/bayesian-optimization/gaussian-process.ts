@@ -35,7 +35,11 @@ export interface Prediction {
 }
 
 /** Matérn kernel with ν = 5/2 (Rasmussen and Williams, Gaussian Processes for Machine Learning, eq. 4.17). */
-export function matern52(x: readonly number[], y: readonly number[], { lengthScales, signalVariance }: Hyperparameters): number {
+export function matern52(
+  x: readonly number[],
+  y: readonly number[],
+  { lengthScales, signalVariance }: Hyperparameters,
+): number {
   let square = 0;
   for (let i = 0; i < x.length; i++) square += ((x[i]! - y[i]!) / lengthScales[i]!) ** 2;
   const r = Math.sqrt(5 * square);
@@ -72,7 +76,8 @@ export class GaussianProcess {
   ) {
     const shareOf = sharing(hyperparameters, traits);
     const factor = cholesky(covariance(inputs, hyperparameters, { ...traits, shareOf }));
-    if (!factor) throw new RangeError(`covariance of ${inputs.length} points is not positive definite: noise is too small`);
+    if (!factor)
+      throw new RangeError(`covariance of ${inputs.length} points is not positive definite: noise is too small`);
     const y = Float64Array.from(outputs);
     this.inputs = inputs;
     this.hyperparameters = hyperparameters;
@@ -91,7 +96,10 @@ export class GaussianProcess {
       return share === 0 ? 0 : share * matern52(input, point, this.hyperparameters);
     });
     const explained = solveLower(this.#factor, cross);
-    return { mean: dot(cross, this.#weights), variance: Math.max(0, this.hyperparameters.signalVariance - dot(explained, explained)) };
+    return {
+      mean: dot(cross, this.#weights),
+      variance: Math.max(0, this.hyperparameters.signalVariance - dot(explained, explained)),
+    };
   }
 }
 
@@ -112,14 +120,34 @@ const logs = (...values: readonly number[]): number[] => values.map((value) => M
 const logit = (share: number): number => Math.log(share / (1 - share));
 
 /** Length scales are in units of the box, variances of standardised outputs (natural logarithms). */
-const LENGTH: Coordinate = { bounds: [Math.log(0.08), Math.log(4)], centre: Math.log(0.5), width: 1, grid: logs(0.15, 0.3, 0.6, 1.2, 2.4) };
+const LENGTH: Coordinate = {
+  bounds: [Math.log(0.08), Math.log(4)],
+  centre: Math.log(0.5),
+  width: 1,
+  grid: logs(0.15, 0.3, 0.6, 1.2, 2.4),
+};
 const SIGNAL: Coordinate = { bounds: [Math.log(0.05), Math.log(20)], centre: 0, width: 1.5, grid: [0] };
-const NOISE: Coordinate = { bounds: [Math.log(1e-6), Math.log(0.5)], centre: Math.log(1e-3), width: 3, grid: logs(1e-5, 1e-3, 1e-2, 0.1) };
+const NOISE: Coordinate = {
+  bounds: [Math.log(1e-6), Math.log(0.5)],
+  centre: Math.log(1e-3),
+  width: 3,
+  grid: logs(1e-5, 1e-3, 1e-2, 0.1),
+};
 /** Logit. Tasks of one fleet are probably alike. */
-const CORRELATION: Coordinate = { bounds: [logit(0.01), logit(0.995)], centre: logit(0.8), width: 1.5, grid: [logit(0.4), logit(0.9)] };
+const CORRELATION: Coordinate = {
+  bounds: [logit(0.01), logit(0.995)],
+  centre: logit(0.8),
+  width: 1.5,
+  grid: [logit(0.4), logit(0.9)],
+};
 
 /** Of contexts that are logarithms of ratios: tasks that differ by half are strangers, or not; the fleet says. */
-const CONTEXT: Coordinate = { bounds: [Math.log(0.05), Math.log(5)], centre: Math.log(0.4), width: 1, grid: logs(0.2, 0.8) };
+const CONTEXT: Coordinate = {
+  bounds: [Math.log(0.05), Math.log(5)],
+  centre: Math.log(0.4),
+  width: 1,
+  grid: logs(0.2, 0.8),
+};
 
 /**
  * Fits hyperparameters by maximising the marginal likelihood times weak log-normal priors (a length scale around half
@@ -177,9 +205,14 @@ function negativeLogPosterior(
 }
 
 /** All combinations of the coordinates' grids; the length scales are equal there. */
-function bestOfGrid(objective: (theta: readonly number[]) => number, coordinates: readonly Coordinate[], lengths: number): number[] {
+function bestOfGrid(
+  objective: (theta: readonly number[]) => number,
+  coordinates: readonly Coordinate[],
+  lengths: number,
+): number[] {
   let thetas: number[][] = LENGTH.grid.map((length) => new Array<number>(lengths).fill(length));
-  for (const { grid } of coordinates.slice(lengths)) thetas = thetas.flatMap((theta) => grid.map((value) => [...theta, value]));
+  for (const { grid } of coordinates.slice(lengths))
+    thetas = thetas.flatMap((theta) => grid.map((value) => [...theta, value]));
   const values = thetas.map(objective);
   return thetas[values.indexOf(Math.min(...values))]!;
 }

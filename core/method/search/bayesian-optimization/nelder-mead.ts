@@ -14,7 +14,11 @@ export interface Minimum {
 }
 
 /** Minimises a function inside a box by the simplex method of Nelder and Mead (1965), from one starting point. */
-export function nelderMead(f: (x: readonly number[]) => number, start: readonly number[], options: NelderMeadOptions): Minimum {
+export function nelderMead(
+  f: (x: readonly number[]) => number,
+  start: readonly number[],
+  options: NelderMeadOptions,
+): Minimum {
   const { bounds, step = 0.1, maxIterations = 60 * start.length, tolerance = 1e-9 } = options;
   const evaluate = (point: readonly number[]): Minimum => {
     const clamped = point.map((x, i) => Math.min(bounds[i]![1], Math.max(bounds[i]![0], x)));

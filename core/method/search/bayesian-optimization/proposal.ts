@@ -40,7 +40,10 @@ export function propose(options: ProposalOptions): Proposal {
   const snapped = (unit: Point): number => improvementAt(space.snap(unit));
   const start = [...observations].sort((a, b) => a.value - b.value)[0]!;
   const best = maximise(snapped, space.toUnit(start.point), random);
-  const favourite = largest(named.map((point) => space.toUnit(point)), improvementAt);
+  const favourite = largest(
+    named.map((point) => space.toUnit(point)),
+    improvementAt,
+  );
   const chosen = favourite && favourite.improvement >= NAMED_SHARE * best.improvement ? favourite : best;
   return { point: space.fromUnit(chosen.point), improvement: chosen.improvement * surrogate.deviation };
 }
@@ -64,7 +67,12 @@ function maximise(improvementAt: (point: Point) => number, incumbent: Point, ran
   ranked.sort((a, b) => b.improvement - a.improvement);
   const bounds = incumbent.map(() => [0, 1] as const);
   const refined = ranked.slice(0, REFINED).map(({ point }) => {
-    const minimum = nelderMead((x) => -improvementAt(x), point, { bounds, step: 0.05, maxIterations: 40, tolerance: 1e-12 });
+    const minimum = nelderMead((x) => -improvementAt(x), point, {
+      bounds,
+      step: 0.05,
+      maxIterations: 40,
+      tolerance: 1e-12,
+    });
     return { point: minimum.point, improvement: -minimum.value };
   });
   return refined.reduce((most, next) => (next.improvement > most.improvement ? next : most));

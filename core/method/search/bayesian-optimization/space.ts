@@ -16,8 +16,12 @@ export class Space {
   /** @throws RangeError for an interval that is empty, infinite, or without an integer where it has to have one */
   constructor(coordinates: readonly Coordinate[]) {
     for (const { low, high, integer } of coordinates) {
-      const valid = Number.isFinite(low) && Number.isFinite(high) && low <= high && (!integer || Math.ceil(low) <= high);
-      if (!valid) throw new RangeError(`bounds are [${low}, ${high}], expected ${integer ? 'integers between finite bounds' : 'finite ones, lower first'}`);
+      const valid =
+        Number.isFinite(low) && Number.isFinite(high) && low <= high && (!integer || Math.ceil(low) <= high);
+      if (!valid)
+        throw new RangeError(
+          `bounds are [${low}, ${high}], expected ${integer ? 'integers between finite bounds' : 'finite ones, lower first'}`,
+        );
     }
     this.coordinates = coordinates;
   }

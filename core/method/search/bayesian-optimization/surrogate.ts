@@ -38,7 +38,8 @@ export function fitSurrogate({ space, observations, others = [], contexts, ard =
   const all = tasks.flatMap((list, i) => list.map((observation) => ({ ...observation, task: TARGET_TASK + i })));
   if (all.length === 0) throw new RangeError('there are no observations to fit a process to');
   for (const { point, value } of all) {
-    if (!Number.isFinite(value)) throw new RangeError(`value at (${point.join(', ')}) is ${value}, expected a finite number`);
+    if (!Number.isFinite(value))
+      throw new RangeError(`value at (${point.join(', ')}) is ${value}, expected a finite number`);
   }
   const { mean, deviation } = standardisation(all.map(({ value }) => value));
   const inputs = all.map(({ point }) => space.toUnit(point));

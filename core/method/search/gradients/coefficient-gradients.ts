@@ -61,7 +61,8 @@ export function coefficientGradients(
     const { b, magnitude } = gradients.get(name)!;
     const slopes = slopesOf(old, change, b);
     if (!magnitude) return [name, slopes] as const;
-    if (!dora) throw new RangeError(`module ${name} is of DoRA: its slopes need the coefficients and the products of rows`);
+    if (!dora)
+      throw new RangeError(`module ${name} is of DoRA: its slopes need the coefficients and the products of rows`);
     const coefficients = coefficientsOf(name, dora.coefficients);
     const added = magnitudeSlopes({ old, change, rows: dora.rows.get(name)!, coefficients, gradient: magnitude });
     return [name, { alpha: slopes.alpha + added.alpha, beta: slopes.beta + added.beta }] as const;

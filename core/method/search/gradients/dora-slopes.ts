@@ -19,7 +19,11 @@ export interface RowProducts {
 }
 
 /** Of every module, from one product of the new base's weights with the factors: the same for all coefficients. */
-export function doraRowProducts(adapter: Adapter, evolution: Evolution, weights: BaseModel['weights']): Map<string, RowProducts> {
+export function doraRowProducts(
+  adapter: Adapter,
+  evolution: Evolution,
+  weights: BaseModel['weights'],
+): Map<string, RowProducts> {
   const products = [...adapter.modules].map(([name, old]) => {
     const weight = weights.get(`${name}.weight`);
     if (!weight) throw new RangeError(`the weight of ${name} is missing, expected it: DoRA's norms depend on it`);
@@ -33,8 +37,16 @@ function rowProducts(old: LoraFactors, change: ModuleEvolution, weight: Float32A
   const { outFeatures, inFeatures, rank, scaling } = old;
   const a = matrix(rank, inFeatures, old.a);
   const v = transpose(matrix(inFeatures, change.rank, change.v));
-  const p = matrix(outFeatures, rank, old.b.map((value) => scaling * value));
-  const d = matrix(outFeatures, change.rank, change.u.map((value, i) => value * change.s[i % change.rank]!));
+  const p = matrix(
+    outFeatures,
+    rank,
+    old.b.map((value) => scaling * value),
+  );
+  const d = matrix(
+    outFeatures,
+    change.rank,
+    change.u.map((value, i) => value * change.s[i % change.rank]!),
+  );
   const tall = { rows: outFeatures, cols: inFeatures, data: weight };
   const onWeight = (x: Matrix) => {
     const out = zeros(x.rows, outFeatures);

@@ -58,7 +58,8 @@ export async function refineCoefficients(
     return { x, loss, slopes: flatten(groups, slopes) };
   };
   let best = await at(requireInside(flatten(groups, start), box));
-  if (!Number.isFinite(best.loss)) throw new RangeError(`the loss at the start is ${best.loss}, expected a finite number`);
+  if (!Number.isFinite(best.loss))
+    throw new RangeError(`the loss at the start is ${best.loss}, expected a finite number`);
   let stepLength = firstStepLength(best.slopes, metric, firstStep);
   let step = projectedStep(best, stepLength, metric, box);
   for (let taken = 0; taken < steps && step.some((value) => value !== 0); taken++) {
@@ -86,7 +87,8 @@ interface Box {
 }
 
 function boundsOf(groups: number, { alphaBounds = ALPHA_BOUNDS, betaBounds = BETA_BOUNDS }: RefineOptions): Box {
-  const side = (end: 0 | 1) => Float64Array.from({ length: 2 * groups }, (_, i) => (i % 2 === 0 ? alphaBounds : betaBounds)[end]);
+  const side = (end: 0 | 1) =>
+    Float64Array.from({ length: 2 * groups }, (_, i) => (i % 2 === 0 ? alphaBounds : betaBounds)[end]);
   return { lower: side(0), upper: side(1) };
 }
 
@@ -98,7 +100,11 @@ function requireInside(x: Float64Array, { lower, upper }: Box): Float64Array {
 }
 
 /** The diagonal, flat; 0 for a coefficient that its bounds fix. One of length 0 moves nothing and stays where it is. */
-function metricOf(groups: readonly string[], metric: CoefficientSlopes | undefined, { lower, upper }: Box): Float64Array {
+function metricOf(
+  groups: readonly string[],
+  metric: CoefficientSlopes | undefined,
+  { lower, upper }: Box,
+): Float64Array {
   const diagonal = metric ? flatten(groups, metric) : new Float64Array(2 * groups.length).fill(1);
   return diagonal.map((value, i) => (lower[i]! < upper[i]! ? value : 0));
 }
@@ -110,7 +116,12 @@ function firstStepLength(slopes: Float64Array, metric: Float64Array, share: numb
   return squares === 0 ? 0 : share * Math.sqrt(metric.reduce((sum, value) => sum + value, 0) / squares);
 }
 
-function projectedStep({ x, slopes }: Point, length: number, metric: Float64Array, { lower, upper }: Box): Float64Array {
+function projectedStep(
+  { x, slopes }: Point,
+  length: number,
+  metric: Float64Array,
+  { lower, upper }: Box,
+): Float64Array {
   return x.map((value, i) => {
     if (!(metric[i]! > 0)) return 0;
     const target = value - (length * slopes[i]!) / metric[i]!;
@@ -142,11 +153,13 @@ function dot(x: Float64Array, y: Float64Array): number {
 
 /** alpha and beta of each group, one behind the other. */
 function flatten(groups: readonly string[], values: CoefficientValues): Float64Array {
-  return Float64Array.from(groups.flatMap((group) => {
-    const pair = values.get(group);
-    if (!pair) throw new RangeError(`group ${group} is missing: expected values for ${groups.join(', ')}`);
-    return [pair.alpha, pair.beta];
-  }));
+  return Float64Array.from(
+    groups.flatMap((group) => {
+      const pair = values.get(group);
+      if (!pair) throw new RangeError(`group ${group} is missing: expected values for ${groups.join(', ')}`);
+      return [pair.alpha, pair.beta];
+    }),
+  );
 }
 
 function unflatten(groups: readonly string[], x: Float64Array): CoefficientValues {

@@ -30,17 +30,23 @@ describe('auto', () => {
 });
 
 describe('a device that was asked for', () => {
-  it.each(['cuda', 'webgpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm'] as const)('%s is taken if it works', async (device) => {
-    expect(await chooseDevice(device, probeOf(device))).toEqual({ device, reason: 'asked for; it agrees' });
-  });
+  it.each(['cuda', 'webgpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm'] as const)(
+    '%s is taken if it works',
+    async (device) => {
+      expect(await chooseDevice(device, probeOf(device))).toEqual({ device, reason: 'asked for; it agrees' });
+    },
+  );
 
-  it.each(['cuda', 'webgpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm'] as const)('%s is never replaced', async (device) => {
-    await expect(chooseDevice(device, probeOf('cpu'))).rejects.toMatchObject({
-      code: 'device_unavailable',
-      badInput: true,
-      message: `device ${device} cannot be used: no card (buy one)`,
-    });
-  });
+  it.each(['cuda', 'webgpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm'] as const)(
+    '%s is never replaced',
+    async (device) => {
+      await expect(chooseDevice(device, probeOf('cpu'))).rejects.toMatchObject({
+        code: 'device_unavailable',
+        badInput: true,
+        message: `device ${device} cannot be used: no card (buy one)`,
+      });
+    },
+  );
 
   it.each(['cpu', 'tfjs-cpu'] as const)('%s needs no probe', async (device) => {
     const { probe, asked } = probeOf();
@@ -59,11 +65,16 @@ describe('float16', () => {
     expect(asked).toEqual(['cuda f16', 'webgpu f16']);
   });
 
-  it.each(['auto', 'cpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm', 'tfjs-cpu'] as const)('is refused by %s', async (choice) => {
-    const device = choice === 'auto' ? 'cpu' : choice;
-    const message = `device ${device} cannot be used: it does not keep the base in f16 (precision f16 is for cuda and webgpu)`;
-    await expect(chooseDevice(choice, { precision, ...probeOf('tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm') })).rejects.toThrow(message);
-  });
+  it.each(['auto', 'cpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm', 'tfjs-cpu'] as const)(
+    'is refused by %s',
+    async (choice) => {
+      const device = choice === 'auto' ? 'cpu' : choice;
+      const message = `device ${device} cannot be used: it does not keep the base in f16 (precision f16 is for cuda and webgpu)`;
+      await expect(
+        chooseDevice(choice, { precision, ...probeOf('tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm') }),
+      ).rejects.toThrow(message);
+    },
+  );
 });
 
 it.each(PRECISIONS)('READAPT_PRECISION=%s is a setting of the service', (precision) => {

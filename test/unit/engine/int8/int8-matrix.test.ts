@@ -31,6 +31,8 @@ describe('quantiseTransposed', () => {
       const [column, row] = [Math.floor(i / rows), i % rows];
       return data[row * columns + column]! * factors[column]!;
     });
-    expect(quantiseTransposed({ shape: [rows, columns], data }, factors)).toEqual(quantise({ shape: [columns, rows], data: transposed }));
+    expect(quantiseTransposed({ shape: [rows, columns], data }, factors)).toEqual(
+      quantise({ shape: [columns, rows], data: transposed }),
+    );
   });
 });

@@ -32,7 +32,11 @@ describe('GraphEdit', () => {
     const graph = graphOf([node('Neg', ['x'], ['y']), node('Exp', ['y'], ['z'])], ['z']);
     const edit = new GraphEdit(graph, 'new');
     edit.remove(graph.nodes[0]!);
-    const [part] = edit.add({ op: 'Abs', inputs: ['x', edit.integers([1])], outputs: [{ shape: [2], type: 'float32' }] });
+    const [part] = edit.add({
+      op: 'Abs',
+      inputs: ['x', edit.integers([1])],
+      outputs: [{ shape: [2], type: 'float32' }],
+    });
     edit.add({ op: 'Neg', inputs: [part!], outputs: ['y'] });
     const edited = edit.finish();
     expect(edited.nodes.map(({ op }) => op)).toEqual(['Abs', 'Neg', 'Exp']);
@@ -45,9 +49,18 @@ describe('GraphEdit', () => {
 
 describe('shareEqualNodes', () => {
   it('computes equal nodes once, and what is equal after that', () => {
-    const nodes = [node('Neg', ['x'], ['a']), node('Neg', ['x'], ['b']), node('Exp', ['a'], ['c']), node('Exp', ['b'], ['d'])];
+    const nodes = [
+      node('Neg', ['x'], ['a']),
+      node('Neg', ['x'], ['b']),
+      node('Exp', ['a'], ['c']),
+      node('Exp', ['b'], ['d']),
+    ];
     const shared = shareEqualNodes(graphOf([...nodes, node('Add', ['c', 'd'], ['z'])], ['z']));
-    expect(shared.nodes.map(({ op, inputs }) => [op, ...inputs])).toEqual([['Neg', 'x'], ['Exp', 'a'], ['Add', 'c', 'c']]);
+    expect(shared.nodes.map(({ op, inputs }) => [op, ...inputs])).toEqual([
+      ['Neg', 'x'],
+      ['Exp', 'a'],
+      ['Add', 'c', 'c'],
+    ]);
   });
 
   it('tells attributes, operands and numbers of outputs apart, and keeps every output of the graph', () => {

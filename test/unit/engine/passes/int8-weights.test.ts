@@ -39,10 +39,14 @@ const exact = eliminateDeadNodes(record(program, INPUTS));
 
 /** The weights as the runtime binds them. */
 function bound(graph: Graph, smoothing?: ReadonlyMap<string, Float32Array>): Data {
-  const tensors = new Map([UP, GATE, HEAD].map((name) => [name, { shape: [40, 48], data: DATA[name] as Float32Array }]));
+  const tensors = new Map(
+    [UP, GATE, HEAD].map((name) => [name, { shape: [40, 48], data: DATA[name] as Float32Array }]),
+  );
   const weights = new BoundWeights(tensors, smoothing);
   const names = graph.inputs.map(({ name }) => name);
-  return Object.fromEntries(names.map((name) => [name, (weights.get(name)?.data as Data[string] | undefined) ?? DATA[name]!]));
+  return Object.fromEntries(
+    names.map((name) => [name, (weights.get(name)?.data as Data[string] | undefined) ?? DATA[name]!]),
+  );
 }
 
 describe('int8Weights', () => {
@@ -73,7 +77,8 @@ describe('int8Weights', () => {
     const factors = Float32Array.from(largest, (size) => size ** 0.5);
     const smoothed = bound(graph, new Map([UP, GATE].map((name) => [name, factors])));
     const expected = (await runGraph(exact, DATA))['gate']!;
-    const error = async (data: Data) => relativeError((await runGraph(graph, data))['gate']!.slice(40), expected.slice(40));
+    const error = async (data: Data) =>
+      relativeError((await runGraph(graph, data))['gate']!.slice(40), expected.slice(40));
     expect(await error(smoothed)).toBeLessThan((await error(bound(graph))) / 1.5);
   });
 });

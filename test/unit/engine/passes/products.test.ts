@@ -23,12 +23,14 @@ const DATA: Data = Object.fromEntries(
   INPUTS.map(({ name, shape }) => [name, Float32Array.from({ length: shape[0]! * shape[1]! }, () => random() - 0.5)]),
 );
 
-const product = (x: tf.Tensor, y: tf.Tensor, transposed = true) => tf.matMul(x as tf.Tensor2D, y as tf.Tensor2D, false, transposed);
+const product = (x: tf.Tensor, y: tf.Tensor, transposed = true) =>
+  tf.matMul(x as tf.Tensor2D, y as tf.Tensor2D, false, transposed);
 
 async function expectEqual(before: Graph, after: Graph): Promise<void> {
   const [expected, found] = [await runGraph(before, DATA), await runGraph(after, DATA)];
   expect(Object.keys(found)).toEqual(Object.keys(expected));
-  for (const [name, values] of Object.entries(expected)) expect(largestDifference(found[name]!, values)).toBeLessThan(1e-5);
+  for (const [name, values] of Object.entries(expected))
+    expect(largestDifference(found[name]!, values)).toBeLessThan(1e-5);
 }
 
 interface Case {
@@ -70,7 +72,11 @@ describe('fuseSiblingProducts', () => {
   });
 
   it('keeps a joined product narrow', async () => {
-    const inputs = Array.from({ length: 5 }, (_, i): ValueInfo => ({ name: `w${i}`, shape: [30, 80], type: 'float32' }));
+    const inputs = Array.from({ length: 5 }, (_, i): ValueInfo => ({
+      name: `w${i}`,
+      shape: [30, 80],
+      type: 'float32',
+    }));
     const program: TensorProgram = ({ x, ...weights }) =>
       Object.fromEntries(Object.entries(weights).map(([name, w]) => [`${name}.p`, product(x!, w)]));
     const fused = fuseSiblingProducts(record(program, [INPUTS[0]!, ...inputs]));
@@ -88,7 +94,10 @@ describe('joinSummedProducts', () => {
     {
       name: 'adds what else is in the sum, long products too',
       program: ({ x, y, u, v, a, b, wide }) => ({
-        z: product(u!, a!, false).add(y!).add(product(v!, b!, false)).add(product(product(x!, wide!), wide!, false)),
+        z: product(u!, a!, false)
+          .add(y!)
+          .add(product(v!, b!, false))
+          .add(product(product(x!, wide!), wide!, false)),
       }),
       operators: ['Gemm', 'Gemm', 'Add', 'Concat', 'Concat', 'Gemm', 'Add'],
     },

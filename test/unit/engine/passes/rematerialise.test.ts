@@ -17,7 +17,10 @@ const data = { x: Float32Array.from({ length: 24 }, random), w: Float32Array.fro
 const programOf =
   (f: (product: tf.Tensor) => tf.Tensor): TensorProgram =>
   ({ x, w }) => {
-    const loss = (weight: tf.Tensor) => f(tf.matMul(x as tf.Tensor2D, weight as tf.Tensor2D)).square().sum() as tf.Scalar;
+    const loss = (weight: tf.Tensor) =>
+      f(tf.matMul(x as tf.Tensor2D, weight as tf.Tensor2D))
+        .square()
+        .sum() as tf.Scalar;
     const { value, grads } = tf.valueAndGrads(loss)([w!]);
     return { loss: value, dw: grads[0]! };
   };
@@ -27,13 +30,17 @@ async function expectEqual(before: Graph, after: Graph): Promise<void> {
   for (const [name, values] of Object.entries(expected)) expect(largestDifference(found[name]!, values)).toBe(0);
 }
 
-const usesOf = (graph: Graph, name: string) => graph.nodes.filter(({ inputs }) => inputs.includes(name)).map(({ op }) => op);
+const usesOf = (graph: Graph, name: string) =>
+  graph.nodes.filter(({ inputs }) => inputs.includes(name)).map(({ op }) => op);
 const producer = (graph: Graph, op: string) => graph.nodes.find((node) => node.op === op)!;
 
 describe('rematerialise', () => {
   it('computes anew what follows cheaply from a value that is kept', async () => {
     // d sigmoid needs the sigmoid s alone, d square needs s · z, d (s · z) needs both: z is kept, s and s · z follow.
-    const graph = record(programOf((z) => z.sigmoid().mul(z)), INPUTS);
+    const graph = record(
+      programOf((z) => z.sigmoid().mul(z)),
+      INPUTS,
+    );
     const rematerialised = rematerialise(graph);
     const sigmoid = producer(rematerialised, 'Sigmoid').outputs[0]!;
     expect(usesOf(rematerialised, sigmoid)).toEqual(['Mul']);
@@ -44,13 +51,19 @@ describe('rematerialise', () => {
 
   it('keeps what only follows from values that would have to be kept for it', async () => {
     // d sigmoid needs s, and nothing else needs z.
-    const graph = record(programOf((z) => z.sigmoid()), INPUTS);
+    const graph = record(
+      programOf((z) => z.sigmoid()),
+      INPUTS,
+    );
     expect(operators(rematerialise(graph)).filter((op) => op === 'Sigmoid')).toHaveLength(1);
     await expectEqual(graph, rematerialise(graph));
   });
 
   it('never repeats a product', () => {
-    const graph = record(programOf((z) => z.sigmoid().mul(z)), INPUTS);
+    const graph = record(
+      programOf((z) => z.sigmoid().mul(z)),
+      INPUTS,
+    );
     const products = (g: Graph) => operators(g).filter((op) => op === 'Gemm').length;
     expect(products(rematerialise(graph))).toBe(products(graph));
   });

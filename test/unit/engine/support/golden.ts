@@ -55,11 +55,20 @@ export function readTensors(file: string): Tensors {
   const header = JSON.parse(bytes.toString('utf8', 8, headerEnd)) as Record<string, Entry>;
   delete header['__metadata__'];
   return new Map(
-    Object.entries(header).map(([name, { dtype, shape, data_offsets: [from, to] }]) => {
-      const buffer = Uint8Array.from(bytes.subarray(headerEnd + from, headerEnd + to)).buffer;
-      const data = dtype === 'I64' ? Float32Array.from(new BigInt64Array(buffer), Number) : new Float32Array(buffer);
-      return [name, { shape, data }];
-    }),
+    Object.entries(header).map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [from, to],
+        },
+      ]) => {
+        const buffer = Uint8Array.from(bytes.subarray(headerEnd + from, headerEnd + to)).buffer;
+        const data = dtype === 'I64' ? Float32Array.from(new BigInt64Array(buffer), Number) : new Float32Array(buffer);
+        return [name, { shape, data }];
+      },
+    ),
   );
 }
 
@@ -86,12 +95,18 @@ export function labelBatch(golden: Tensors): GoldenBatch {
   const labels = values(golden, 'labels');
   const length = golden.get('input_ids')!.shape[1]!;
   const labelled = [...labels.keys()].filter((index) => index % length > 0 && labels[index] !== -100);
-  return goldenBatch(golden, labelled.map((index) => ({ position: index - 1, target: labels[index]! })));
+  return goldenBatch(
+    golden,
+    labelled.map((index) => ({ position: index - 1, target: labels[index]! })),
+  );
 }
 
 /** The fixture's batch with every real token as a label position. */
 export function everyPositionBatch(golden: Tensors): GoldenBatch {
-  return goldenBatch(golden, realTokens(golden).map((position) => ({ position, target: 0 })));
+  return goldenBatch(
+    golden,
+    realTokens(golden).map((position) => ({ position, target: 0 })),
+  );
 }
 
 /** Flat indices that the attention mask lets through. */
@@ -100,14 +115,20 @@ function realTokens(golden: Tensors): number[] {
   return [...mask.keys()].filter((index) => mask[index] === 1);
 }
 
-function goldenBatch(golden: Tensors, labels: readonly { readonly position: number; readonly target: number }[]): GoldenBatch {
+function goldenBatch(
+  golden: Tensors,
+  labels: readonly { readonly position: number; readonly target: number }[],
+): GoldenBatch {
   const [rows, length] = golden.get('input_ids')!.shape as [number, number];
   const inputIds = values(golden, 'input_ids');
   const tokens = realTokens(golden);
   const flatIndex = new Map(tokens.map((padded, flat) => [padded, flat]));
   return {
     inputIds: Int32Array.from(tokens, (index) => inputIds[index]!),
-    sequenceLengths: Int32Array.from({ length: rows }, (_, row) => tokens.filter((at) => Math.floor(at / length) === row).length),
+    sequenceLengths: Int32Array.from(
+      { length: rows },
+      (_, row) => tokens.filter((at) => Math.floor(at / length) === row).length,
+    ),
     labelPositions: Int32Array.from(labels, ({ position }) => flatIndex.get(position)!),
     labelTargets: Int32Array.from(labels, ({ target }) => target),
     paddedPositions: Int32Array.from(labels, ({ position }) => position),

@@ -28,7 +28,12 @@ export async function computeBits(cache: EngineCache | null, target?: Target): P
   try {
     const { lossSum, gradients } = await runtime.gradients(adapter, batch, 0.5);
     const trained = [...gradients.values()].flatMap((arrays) => trainableArrays(arrays).map(([, array]) => array));
-    const results = [await runtime.labelLosses(adapter, batch), await runtime.logits(adapter, batch), Float32Array.of(lossSum), ...trained];
+    const results = [
+      await runtime.labelLosses(adapter, batch),
+      await runtime.logits(adapter, batch),
+      Float32Array.of(lossSum),
+      ...trained,
+    ];
     const hash = createHash('sha256');
     for (const result of results) hash.update(result);
     return hash.digest('hex');

@@ -19,7 +19,9 @@ export async function runGraph(graph: Graph, data: Data): Promise<Record<string,
   });
   const outputs = await session.run(Object.fromEntries(feeds));
   await session.release();
-  return Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, Array.from(data as Float32Array)]));
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, { data }]) => [name, Array.from(data as Float32Array)]),
+  );
 }
 
 /** The program on tfjs' own cpu backend. */
@@ -27,7 +29,10 @@ export function runEager(program: TensorProgram, inputs: readonly ValueInfo[], d
   selectBackend('cpu');
   const results: Record<string, number[]> = {};
   tf.tidy(() => {
-    const tensors = inputs.map(({ name, shape, type }) => [name, tf.tensor(data[name]!, [...shape], type as 'float32')]);
+    const tensors = inputs.map(({ name, shape, type }) => [
+      name,
+      tf.tensor(data[name]!, [...shape], type as 'float32'),
+    ]);
     for (const [name, tensor] of Object.entries(program(Object.fromEntries(tensors)))) {
       results[name] = Array.from(tensor.dataSync());
     }

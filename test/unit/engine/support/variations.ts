@@ -44,7 +44,11 @@ const SLIDING_ROPE = { slidingWindows: [3, null], slidingRope: { ropeTheta: 100,
 export const VARIATIONS: readonly Variation[] = [
   { name: 'all modules, grouped queries', lengths: [7, 7, 7] },
   { name: 'sequences of all lengths, several to a slot', lengths: [3, 9, 1, 5, 4, 2], labels: 3 },
-  { name: 'one key head a query head, untied', config: { numKeyValueHeads: 4, tieWordEmbeddings: false }, lengths: [5, 4] },
+  {
+    name: 'one key head a query head, untied',
+    config: { numKeyValueHeads: 4, tieWordEmbeddings: false },
+    lengths: [5, 4],
+  },
   { name: 'one key head for all', config: { numKeyValueHeads: 1 }, lengths: [9], labels: 9 },
   { name: 'q and v of the last layer', ranks: only(/1\.self_attn\.[qv]/), lengths: [6, 6] },
   { name: 'down of the last layer', ranks: only(/1\.mlp\.down/), lengths: [6, 3] },

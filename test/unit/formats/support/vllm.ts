@@ -13,7 +13,8 @@ export function checkConfig(config: Json): void {
     if (!(field in config)) throw new Error(`Missing required configuration fields: ${field}`);
   }
   if (!((config['r'] as number) > 0)) throw new Error('LoRA rank `r` must be a positive integer');
-  if (Array.isArray(config['modules_to_save']) && config['modules_to_save'].length > 0) throw new Error('modules_to_save');
+  if (Array.isArray(config['modules_to_save']) && config['modules_to_save'].length > 0)
+    throw new Error('modules_to_save');
   if (config['use_dora'] === true) throw new Error('vLLM does not yet support DoRA.');
   const init = config['init_lora_weights'] ?? true;
   const plain = ['gaussian', 'eva', 'orthogonal', 'mica', 'lora_ga'];

@@ -57,7 +57,10 @@ describe('adviseOn', () => {
   });
 
   it('names every difference of incompatible versions', () => {
-    const differences = [{ field: 'hidden_size', old: 64, new: 128 }, { field: 'vocab_size', old: 320, new: 400 }];
+    const differences = [
+      { field: 'hidden_size', old: 64, new: 128 },
+      { field: 'vocab_size', old: 320, new: 400 },
+    ];
     const { verdict, reasons } = advise({ comparison: { ...SAME, differences } });
     expect(verdict).toBe('incompatible');
     expect(reasons.map(({ message }) => message)).toEqual(['hidden_size: 64 → 128', 'vocab_size: 320 → 400']);
@@ -71,7 +74,14 @@ describe('adviseOn', () => {
     const comparison = { ...SAME, tokenizer, settings: [{ field: 'rope_theta', old: 10000, new: 500000 }] };
     const { verdict, reasons } = advise({ comparison, evolution: evolution(structured, 0.05) });
     expect(verdict).toBe('revert');
-    expect(reasons.map(({ code }) => code)).toEqual(['undoable', 'moved:norms', 'setting:rope_theta', 'tokens', 'roles', 'chat_template']);
+    expect(reasons.map(({ code }) => code)).toEqual([
+      'undoable',
+      'moved:norms',
+      'setting:rope_theta',
+      'tokens',
+      'roles',
+      'chat_template',
+    ]);
   });
 });
 

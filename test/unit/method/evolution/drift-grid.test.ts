@@ -6,7 +6,16 @@ import { evolutionOf } from '../support/adapters.ts';
 
 const module = (delta: number, weight: number): ModuleEvolution => {
   const none = new Float32Array(0);
-  return { outFeatures: 2, inFeatures: 2, rank: 0, u: none, s: none, v: none, rowSquares: none, ...driftOf(delta ** 2, weight ** 2) };
+  return {
+    outFeatures: 2,
+    inFeatures: 2,
+    rank: 0,
+    u: none,
+    s: none,
+    v: none,
+    rowSquares: none,
+    ...driftOf(delta ** 2, weight ** 2),
+  };
 };
 const evolution: Evolution = {
   ...evolutionOf(new Map()),
@@ -35,6 +44,10 @@ describe('driftGrid', () => {
 describe('unadaptableParts', () => {
   it('sums what no adapter carries by kind; a tied head is not there', () => {
     const parts = [...unadaptableParts(evolution)].map(([part, { drift }]) => [part, drift]);
-    expect(parts).toEqual([['embeddings', 0.2], ['norms', 5 / 15], ['biases', 0.2]]);
+    expect(parts).toEqual([
+      ['embeddings', 0.2],
+      ['norms', 5 / 15],
+      ['biases', 0.2],
+    ]);
   });
 });

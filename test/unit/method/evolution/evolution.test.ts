@@ -3,7 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
-import { capturedEnergy, energyCurve, overallCapturedEnergy } from '../../../../core/method/evolution/captured-energy.ts';
+import {
+  capturedEnergy,
+  energyCurve,
+  overallCapturedEnergy,
+} from '../../../../core/method/evolution/captured-energy.ts';
 import {
   computeEvolution,
   type Evolution,
@@ -43,7 +47,9 @@ describe('computeEvolution', () => {
     ['qwen2', 'model.layers.0.self_attn.q_proj.bias'],
     ['qwen3', 'model.layers.1.self_attn.k_norm.weight'],
   ])('reports what no adapter of %s can carry: %s', async (name, tensor) => {
-    const { config, weights } = await loadBaseModel(new URL(`../../fixtures/golden/${name}/base`, import.meta.url).pathname);
+    const { config, weights } = await loadBaseModel(
+      new URL(`../../fixtures/golden/${name}/base`, import.meta.url).pathname,
+    );
     const source = (fingerprint: string, factor: number): WeightSource => ({
       config,
       fingerprint,
@@ -56,7 +62,12 @@ describe('computeEvolution', () => {
     expect(modules.size).toBe(14);
     expect(adaptable.deltaNorm).toBe(0);
     expect(unadaptable.get(tensor)!.drift).toBeCloseTo(0.5, 6);
-    expect([...modules.keys()].map((module) => `${module}.weight`).concat([...unadaptable.keys()]).sort()).toEqual([...weights.keys()].sort());
+    expect(
+      [...modules.keys()]
+        .map((module) => `${module}.weight`)
+        .concat([...unadaptable.keys()])
+        .sort(),
+    ).toEqual([...weights.keys()].sort());
   });
 
   it('rebuilds W_new − W_old of every module, with drift and energy', async () => {
@@ -157,13 +168,20 @@ describe('evolution file', () => {
   it('refuses a file of something else', async () => {
     await writeFile(join(folder, 'other.safetensors'), 'no');
     await expect(loadEvolution(join(folder, 'other.safetensors'))).rejects.toThrow('other.safetensors');
-    const adapter = new URL('../../../fixtures/golden/llama-evolution/adapter/adapter_model.safetensors', import.meta.url);
+    const adapter = new URL(
+      '../../../fixtures/golden/llama-evolution/adapter/adapter_model.safetensors',
+      import.meta.url,
+    );
     await expect(loadEvolution(adapter.pathname)).rejects.toMatchObject({ code: 'invalid_evolution' });
   });
 
   it.each([
     ['a tensor missing', (t: Map<string, never>) => t.delete('model.layers.0.mlp.up_proj.s'), 'up_proj.s is missing'],
-    ['a tensor too many', (t: Map<string, unknown>) => t.set('x.u', { shape: [0], data: new Float32Array(0) }), 'x.u belongs to no'],
+    [
+      'a tensor too many',
+      (t: Map<string, unknown>) => t.set('x.u', { shape: [0], data: new Float32Array(0) }),
+      'x.u belongs to no',
+    ],
     [
       'another shape',
       (t: Map<string, unknown>) => t.set('model.layers.0.mlp.up_proj.s', { shape: [1], data: new Float32Array(1) }),

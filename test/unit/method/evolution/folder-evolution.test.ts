@@ -2,7 +2,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { describeBaseModel, loadBaseModel, withModelWeights } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
+import {
+  describeBaseModel,
+  loadBaseModel,
+  withModelWeights,
+} from '../../../../core/formats/hugging-face/hugging-face-model.ts';
 import { computeEvolution, type WeightSource } from '../../../../core/method/evolution/evolution.ts';
 import { evolutionBetweenFolders, streamed } from '../../../../core/method/evolution/folder-evolution.ts';
 
@@ -40,7 +44,10 @@ class LiveTensors {
       names.push(name);
       const live = await this.#live();
       this.mostTensors = Math.max(this.mostTensors, live.length);
-      this.mostBytes = Math.max(this.mostBytes, live.reduce((sum, { bytes }) => sum + bytes, 0));
+      this.mostBytes = Math.max(
+        this.mostBytes,
+        live.reduce((sum, { bytes }) => sum + bytes, 0),
+      );
       return tensor;
     };
     return {
@@ -73,14 +80,18 @@ describe('evolution between folders', () => {
       return { config, fingerprint, readWeight: (name) => Promise.resolve(weights.get(name)!) };
     };
     const options = { rank: 3, powerIterations: 0 };
-    expect(await evolutionBetweenFolders(V1, V2, options)).toEqual(await computeEvolution(inMemory(old), inMemory(next), options));
+    expect(await evolutionBetweenFolders(V1, V2, options)).toEqual(
+      await computeEvolution(inMemory(old), inMemory(next), options),
+    );
   });
 
   it('knows no fingerprint before it has read everything in order', async () => {
     await withModelWeights(V1, async (model) => {
       const source = streamed(model);
       expect(() => source.fingerprint).toThrow('before tensor model.embed_tokens.weight is read');
-      await expect(source.readWeight('model.norm.weight')).rejects.toThrow('out of turn, expected model.embed_tokens.weight');
+      await expect(source.readWeight('model.norm.weight')).rejects.toThrow(
+        'out of turn, expected model.embed_tokens.weight',
+      );
     });
   });
 });

@@ -1,7 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import type { TokenizerFiles } from '../../../../core/formats/tokenizer/tokenizer-files.ts';
-import { breakingTokenizerChanges, compareTokenizers } from '../../../../core/method/evolution/analysis/tokenizer-changes.ts';
+import {
+  breakingTokenizerChanges,
+  compareTokenizers,
+} from '../../../../core/method/evolution/analysis/tokenizer-changes.ts';
 
 interface Json {
   version: string;
@@ -28,9 +31,15 @@ const breaking = (change: (json: Json) => void): string[] => {
 describe('compareTokenizers', () => {
   it.each<[string, (json: Json) => void]>([
     ['the file itself', () => undefined],
-    ['merges written as one text', (json) => (json.model.merges = json.model.merges.map((merge) => (merge as string[]).join(' ')))],
+    [
+      'merges written as one text',
+      (json) => (json.model.merges = json.model.merges.map((merge) => (merge as string[]).join(' '))),
+    ],
     ['settings that are off left out', (json) => delete json.model['byte_fallback']],
-    ['keys in another order', (json) => (json.pre_tokenizer = Object.fromEntries(Object.entries(json.pre_tokenizer).reverse()))],
+    [
+      'keys in another order',
+      (json) => (json.pre_tokenizer = Object.fromEntries(Object.entries(json.pre_tokenizer).reverse())),
+    ],
     ['another version of the format', (json) => (json.version = '1.1')],
   ])('finds no change in %s', (_, change) => {
     const changes = compareTokenizers(version(), version(change));
@@ -41,7 +50,11 @@ describe('compareTokenizers', () => {
 
   it.each<[string, string[], (json: Json) => void]>([
     ['a token gone', ['tokenizer.vocabulary'], (json) => delete json.model.vocab['Ġthe']],
-    ['ids exchanged', ['tokenizer.ids'], ({ model: { vocab } }) => ([vocab['a'], vocab['b']] = [vocab['b']!, vocab['a']!])],
+    [
+      'ids exchanged',
+      ['tokenizer.ids'],
+      ({ model: { vocab } }) => ([vocab['a'], vocab['b']] = [vocab['b']!, vocab['a']!]),
+    ],
     ['a merge gone', ['tokenizer.merges'], (json) => json.model.merges.pop()],
     ['merges in another order', ['tokenizer.merges'], (json) => json.model.merges.reverse()],
     ['a normalizer', ['tokenizer.normalizer'], (json) => (json.normalizer = { type: 'NFC' })],
@@ -68,7 +81,10 @@ describe('compareTokenizers', () => {
   it('reports roles and the chat template, however the roles are written down', () => {
     const changes = compareTokenizers(
       version(undefined, { config: { ...CONFIG, eos_token: '<|endoftext|>', pad_token: '<|pad|>' } }),
-      version(undefined, { config: { bos_token: '<|pad|>', eos_token: '<|endoftext|>', pad_token: '<|pad|>' }, chatTemplate: '{{ x }}' }),
+      version(undefined, {
+        config: { bos_token: '<|pad|>', eos_token: '<|endoftext|>', pad_token: '<|pad|>' },
+        chatTemplate: '{{ x }}',
+      }),
     );
     expect(changes.roles).toEqual([{ field: 'bos_token', old: '<|endoftext|>', new: '<|pad|>' }]);
     expect(changes.chatTemplate).toBe('added');
@@ -76,14 +92,30 @@ describe('compareTokenizers', () => {
 
   it('compares the scores of a unigram model', () => {
     const unigram = (score: number): TokenizerFiles => {
-      return { tokenizer: { model: { type: 'Unigram', vocab: [['<unk>', 0], ['▁a', score]] } }, config: null, chatTemplate: null };
+      return {
+        tokenizer: {
+          model: {
+            type: 'Unigram',
+            vocab: [
+              ['<unk>', 0],
+              ['▁a', score],
+            ],
+          },
+        },
+        config: null,
+        chatTemplate: null,
+      };
     };
     expect(breakingTokenizerChanges(compareTokenizers(unigram(-1), unigram(-1)))).toEqual([]);
-    expect(breakingTokenizerChanges(compareTokenizers(unigram(-1), unigram(-2))).map(({ field }) => field)).toEqual(['tokenizer.merges']);
+    expect(breakingTokenizerChanges(compareTokenizers(unigram(-1), unigram(-2))).map(({ field }) => field)).toEqual([
+      'tokenizer.merges',
+    ]);
   });
 
   it('takes a tokenizer that went missing for another one', () => {
-    expect(breakingTokenizerChanges(compareTokenizers(version(), null)).map(({ field }) => field)).toContain('tokenizer.vocabulary');
+    expect(breakingTokenizerChanges(compareTokenizers(version(), null)).map(({ field }) => field)).toContain(
+      'tokenizer.vocabulary',
+    );
     expect(breakingTokenizerChanges(compareTokenizers(null, null))).toEqual([]);
   });
 });

@@ -9,7 +9,9 @@ const SHAPES = [
   { name: 'model.layers.0.self_attn.q_proj', outFeatures: 20, inFeatures: 24 },
   { name: 'model.layers.0.mlp.up_proj', outFeatures: 30, inFeatures: 24 },
 ];
-const deltas = new Map(SHAPES.map(({ name, outFeatures, inFeatures }, i) => [name, randomMatrix(outFeatures, inFeatures, i)]));
+const deltas = new Map(
+  SHAPES.map(({ name, outFeatures, inFeatures }, i) => [name, randomMatrix(outFeatures, inFeatures, i)]),
+);
 const squares = (a: Matrix): number => frobeniusNorm(a.data) ** 2;
 const total = squares(deltas.get(SHAPES[0]!.name)!) + squares(deltas.get(SHAPES[1]!.name)!);
 

@@ -48,7 +48,9 @@ describe('the magnitude of a fused DoRA adapter', () => {
   it('leaves the new base as it is where nothing of the adapter is left', () => {
     const { old, newWeight, at } = full;
     expect(maxDifference(doraWeight(newWeight, at(0, 0)), newWeight)).toBeLessThan(1e-5);
-    expect(maxDifference(doraWeight(newWeight, { ...at(0, 0), magnitude: old.magnitude! }), newWeight)).toBeGreaterThan(0.1);
+    expect(maxDifference(doraWeight(newWeight, { ...at(0, 0), magnitude: old.magnitude! }), newWeight)).toBeGreaterThan(
+      0.1,
+    );
   });
 
   it('is the old one at copy, and at revert gives the old weights', () => {
@@ -62,7 +64,9 @@ describe('the magnitude of a fused DoRA adapter', () => {
 
   it('has the norms of the old base where base and adapter are both taken back', () => {
     const { oldWeight, newWeight, at } = full;
-    expect([...at(0, -1).magnitude!].map((value) => value.toFixed(4))).toEqual(rowNorms(oldWeight).map((value) => value.toFixed(4)));
+    expect([...at(0, -1).magnitude!].map((value) => value.toFixed(4))).toEqual(
+      rowNorms(oldWeight).map((value) => value.toFixed(4)),
+    );
     expect(rowNorms(newWeight)[0]).not.toBeCloseTo(rowNorms(oldWeight)[0]!, 1);
   });
 });
@@ -95,7 +99,10 @@ function rowNorms({ rows, cols, data }: Matrix): number[] {
 
 function withNorms(a: Matrix, norms: ArrayLike<number>): Matrix {
   const own = rowNorms(a);
-  return { ...a, data: a.data.map((value, i) => (norms[Math.floor(i / a.cols)]! * value) / own[Math.floor(i / a.cols)]!) };
+  return {
+    ...a,
+    data: a.data.map((value, i) => (norms[Math.floor(i / a.cols)]! * value) / own[Math.floor(i / a.cols)]!),
+  };
 }
 
 /** magnitude · (W + s · B A) / ‖W + s · B A‖ by rows: what PEFT computes with. */

@@ -22,7 +22,9 @@ const SHAPES = [
   { name: 'tall', outFeatures: 40, inFeatures: 16 },
   { name: 'tiny', outFeatures: 5, inFeatures: 6 },
 ];
-const deltas = new Map(SHAPES.map(({ name, outFeatures, inFeatures }, i) => [name, randomMatrix(outFeatures, inFeatures, i)]));
+const deltas = new Map(
+  SHAPES.map(({ name, outFeatures, inFeatures }, i) => [name, randomMatrix(outFeatures, inFeatures, i)]),
+);
 const evolution = evolutionOf(deltas);
 const adapter = randomAdapter(SHAPES, 4, 8, 7);
 const targets = (alpha: number, beta: number): [string, Matrix][] =>
@@ -34,7 +36,10 @@ describe('the rank of a fused adapter', () => {
     [7, 0.4, 0.3],
     [12, 1, -1],
   ])('grown to %i is the best of that rank for alpha %f, beta %f', (cap, alpha, beta) => {
-    const { adapter: fused, truncationErrors } = new Fusion(adapter, evolution, { rank: { cap } }).fuse({ alpha, beta });
+    const { adapter: fused, truncationErrors } = new Fusion(adapter, evolution, { rank: { cap } }).fuse({
+      alpha,
+      beta,
+    });
     expect(fused.config).toEqual({ ...adapter.config, rank: cap, alpha: 2 * cap });
     for (const [name, target] of targets(alpha, beta)) {
       const factors = fused.modules.get(name)!;
@@ -54,7 +59,8 @@ describe('the rank of a fused adapter', () => {
 
   it('by energy is the smallest that leaves no more out of the dense target than allowed', () => {
     const energies = targets(1, -1).map(([, target]) => svd(target).s.map((value) => value * value));
-    const sum = (from: number) => energies.reduce((all, values) => all + values.slice(from).reduce((a, b) => a + b, 0), 0);
+    const sum = (from: number) =>
+      energies.reduce((all, values) => all + values.slice(from).reduce((a, b) => a + b, 0), 0);
     for (const energy of [0.99, 0.995, 0.9995]) {
       const { rank } = new Fusion(adapter, evolution, { rank: { cap: 30, energy } }).config;
       expect(rank).toBeGreaterThan(4);
@@ -84,7 +90,9 @@ describe('the rank of a fused adapter', () => {
       const expected = denseTarget(adapter.modules.get(name)!, deltas.get(name)!, 0.5, 0);
       expect(maxDifference(productOf({ ...shape, a, b, inFeatures }), expected)).toBeLessThan(1e-5);
       for (let k = 4; k < 9; k++) {
-        expect(Array.from({ length: shape.outFeatures }, (_, i) => b[i * 9 + k])).toEqual(new Array(shape.outFeatures).fill(0));
+        expect(Array.from({ length: shape.outFeatures }, (_, i) => b[i * 9 + k])).toEqual(
+          new Array(shape.outFeatures).fill(0),
+        );
         const row = a.subarray(k * inFeatures, (k + 1) * inFeatures);
         expect(Math.max(...row.map(Math.abs))).toBeGreaterThan(0.2 / Math.sqrt(inFeatures));
         expect(Math.max(...row.map(Math.abs))).toBeLessThanOrEqual(1 / Math.sqrt(inFeatures) + 1e-6);
@@ -93,7 +101,8 @@ describe('the rank of a fused adapter', () => {
   });
 
   it('refuses what is no rank and no share', () => {
-    for (const cap of [0, 2.5, NaN]) expect(() => new Fusion(adapter, evolution, { rank: { cap } })).toThrow(`cap is ${cap}`);
+    for (const cap of [0, 2.5, NaN])
+      expect(() => new Fusion(adapter, evolution, { rank: { cap } })).toThrow(`cap is ${cap}`);
     for (const energy of [0, 1.1, NaN]) {
       expect(() => new Fusion(adapter, evolution, { rank: { cap: 8, energy } })).toThrow(`energy is ${energy}`);
     }
@@ -125,25 +134,28 @@ describe('a strategy', () => {
   });
 });
 
-describe.each(['llama-gqa-tied', 'llama-qv-rslora', 'llama-patterns', 'llama-dora'])('a grown adapter as PEFT files: %s', (name) => {
-  let folder: string;
-  beforeAll(async () => void (folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-rank-'))));
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+describe.each(['llama-gqa-tied', 'llama-qv-rslora', 'llama-patterns', 'llama-dora'])(
+  'a grown adapter as PEFT files: %s',
+  (name) => {
+    let folder: string;
+    beforeAll(async () => void (folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-rank-'))));
+    afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  it('has the scalings of the old one and is read as it was', async () => {
-    const { adapter: old, base } = await loadGoldenCase(name);
-    const changes = [...old.modules].map(([module, { outFeatures, inFeatures }], i) => {
-      return [module, randomMatrix(outFeatures, inFeatures, i)] as const;
+    it('has the scalings of the old one and is read as it was', async () => {
+      const { adapter: old, base } = await loadGoldenCase(name);
+      const changes = [...old.modules].map(([module, { outFeatures, inFeatures }], i) => {
+        return [module, randomMatrix(outFeatures, inFeatures, i)] as const;
+      });
+      const fused: Adapter = new Fusion(old, evolutionOf(new Map(changes)), { rank: { cap: 6 } }).at(REVERT);
+      const settings = loraSettings(fused.config, [...fused.modules.keys()]);
+      for (const [module, factors] of fused.modules) {
+        const before = old.modules.get(module)!;
+        expect(factors.rank).toBe(Math.max(6, before.rank));
+        expect(factors.scaling).toBeCloseTo(before.scaling, 12);
+        expect(settings.get(module)).toMatchObject({ rank: factors.rank, scaling: factors.scaling });
+      }
+      await saveAdapter(path.join(folder, 'adapter'), fused);
+      expect(await loadAdapter(path.join(folder, 'adapter'), base.config)).toEqual(fused);
     });
-    const fused: Adapter = new Fusion(old, evolutionOf(new Map(changes)), { rank: { cap: 6 } }).at(REVERT);
-    const settings = loraSettings(fused.config, [...fused.modules.keys()]);
-    for (const [module, factors] of fused.modules) {
-      const before = old.modules.get(module)!;
-      expect(factors.rank).toBe(Math.max(6, before.rank));
-      expect(factors.scaling).toBeCloseTo(before.scaling, 12);
-      expect(settings.get(module)).toMatchObject({ rank: factors.rank, scaling: factors.scaling });
-    }
-    await saveAdapter(path.join(folder, 'adapter'), fused);
-    expect(await loadAdapter(path.join(folder, 'adapter'), base.config)).toEqual(fused);
-  });
-});
+  },
+);

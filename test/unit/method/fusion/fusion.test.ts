@@ -37,7 +37,9 @@ const SHAPES = [
   // Rank of the old update and the change together exceeds both dimensions.
   { name: 'tiny', outFeatures: 5, inFeatures: 6 },
 ];
-const deltas = new Map(SHAPES.map(({ name, outFeatures, inFeatures }, i) => [name, randomMatrix(outFeatures, inFeatures, i)]));
+const deltas = new Map(
+  SHAPES.map(({ name, outFeatures, inFeatures }, i) => [name, randomMatrix(outFeatures, inFeatures, i)]),
+);
 const adapter = randomAdapter(SHAPES, 4, 8, 7);
 const fusion = new Fusion(adapter, evolutionOf(deltas));
 
@@ -94,7 +96,9 @@ describe('Fusion', () => {
     const direction = matmulTransposed(randomMatrix(20, 1, 1), randomMatrix(48, 1, 2));
     const shape = SHAPES[0]!;
     const old = randomAdapter([shape], 4, 4, 3);
-    const { a, b } = fuse(old, evolutionOf(new Map([[shape.name, direction]])), { alpha: 0, beta: 1 }).modules.get('wide')!;
+    const { a, b } = fuse(old, evolutionOf(new Map([[shape.name, direction]])), { alpha: 0, beta: 1 }).modules.get(
+      'wide',
+    )!;
     const product: Matrix = productOf({ ...old.modules.get('wide')!, a, b });
     expect(maxDifference(product, direction)).toBeLessThan(1e-5);
     for (let k = 1; k < 4; k++) {
@@ -113,7 +117,9 @@ describe('Fusion', () => {
     const without = new Map([...deltas].filter(([name]) => name !== 'tall'));
     expect(() => new Fusion(adapter, evolutionOf(without))).toThrow('adapted module tall is not in the evolution');
     const other = new Map(deltas).set('tall', randomMatrix(16, 40, 1));
-    expect(() => new Fusion(adapter, evolutionOf(other))).toThrow('tall is [16, 40] in the evolution, [40, 16] in the adapter');
+    expect(() => new Fusion(adapter, evolutionOf(other))).toThrow(
+      'tall is [16, 40] in the evolution, [40, 16] in the adapter',
+    );
     expect(() => fusion.at({ alpha: NaN, beta: 0 })).toThrow('alpha NaN');
   });
 });

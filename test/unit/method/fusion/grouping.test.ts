@@ -14,7 +14,9 @@ import { randomMatrix } from '../support/matrices.ts';
 
 const LAYERS = 5;
 const PROJECTIONS = ['self_attn.q_proj', 'self_attn.qkv_proj', 'mlp.down_proj', 'mlp.gate_up_proj'];
-const NAMES = Array.from({ length: LAYERS }, (_, layer) => PROJECTIONS.map((name) => `model.layers.${layer}.${name}`)).flat();
+const NAMES = Array.from({ length: LAYERS }, (_, layer) =>
+  PROJECTIONS.map((name) => `model.layers.${layer}.${name}`),
+).flat();
 
 describe('groupings', () => {
   it.each<[string, Grouping, string[]]>([
@@ -44,12 +46,18 @@ describe('groupings', () => {
   it('tells blocks and bands apart', () => {
     expect(NAMES.slice(0, 4).map(blockGrouping)).toEqual(['attention', 'attention', 'mlp', 'mlp']);
     const bands = depthGrouping(2, LAYERS);
-    expect([0, 1, 2, 3, 4].map((layer) => bands(`model.layers.${layer}.mlp.up_proj`).at(-1))).toEqual(['0', '0', '0', '1', '1']);
+    expect([0, 1, 2, 3, 4].map((layer) => bands(`model.layers.${layer}.mlp.up_proj`).at(-1))).toEqual([
+      '0',
+      '0',
+      '0',
+      '1',
+      '1',
+    ]);
   });
 
   it('refuses bands that the model has not, and modules that are in no group', () => {
-    expect(() => depthGrouping(6, 5)).toThrow('depth bands are 6, expected an integer from 1 to the model\'s 5 layers');
-    expect(() => depthGrouping(2, 5)('model.layers.5.mlp.up_proj')).toThrow('none of the model\'s 5 layers');
+    expect(() => depthGrouping(6, 5)).toThrow("depth bands are 6, expected an integer from 1 to the model's 5 layers");
+    expect(() => depthGrouping(2, 5)('model.layers.5.mlp.up_proj')).toThrow("none of the model's 5 layers");
     expect(() => blockGrouping('model.embed_tokens')).toThrow('neither self_attn nor mlp');
   });
 });
@@ -69,14 +77,19 @@ describe('fusion with coefficients of groups', () => {
     }
   });
 
-  it.each([globalGrouping, blockGrouping, depthGrouping(3, LAYERS), moduleGrouping])('one pair everywhere is the global pair', (grouping) => {
-    const pair = { alpha: 0.9, beta: -0.7 };
-    expect(fusion.at(everyGroup(grouping, NAMES, pair))).toEqual(fusion.at(pair));
-  });
+  it.each([globalGrouping, blockGrouping, depthGrouping(3, LAYERS), moduleGrouping])(
+    'one pair everywhere is the global pair',
+    (grouping) => {
+      const pair = { alpha: 0.9, beta: -0.7 };
+      expect(fusion.at(everyGroup(grouping, NAMES, pair))).toEqual(fusion.at(pair));
+    },
+  );
 
   it('names the group that has no coefficients, and those that are no numbers', () => {
     const values = new Map([['attention', { alpha: 1, beta: 0 }]]);
-    expect(() => fusion.at({ grouping: blockGrouping, values })).toThrow('group mlp of module model.layers.0.mlp.down_proj');
+    expect(() => fusion.at({ grouping: blockGrouping, values })).toThrow(
+      'group mlp of module model.layers.0.mlp.down_proj',
+    );
     values.set('mlp', { alpha: 1, beta: Infinity });
     expect(() => fusion.at({ grouping: blockGrouping, values })).toThrow('of group mlp are alpha 1 and beta Infinity');
   });

@@ -21,22 +21,41 @@ function rows(total: number, right: number, flips: { gains?: number; losses?: nu
   const values = Array.from({ length: total }, (_, i) => Number(i < right ? i >= losses : i < right + gains));
   const value = values.reduce((sum, one) => sum + one, 0) / total;
   const standardError = Math.sqrt((value * (1 - value)) / total);
-  return { metric: { name: 'accuracy', value, rows: total, standardError }, outcomes: { values, tokens: values.map(() => 1) } };
+  return {
+    metric: { name: 'accuracy', value, rows: total, standardError },
+    outcomes: { values, tokens: values.map(() => 1) },
+  };
 }
 
 function losses(values: readonly number[]): GateMeasurement {
   const value = values.reduce((sum, one) => sum + one, 0) / values.length;
-  return { metric: { ...metric('loss', value), rows: values.length }, outcomes: { values, tokens: values.map(() => 1) } };
+  return {
+    metric: { ...metric('loss', value), rows: values.length },
+    outcomes: { values, tokens: values.map(() => 1) },
+  };
 }
 
 /** A measurement of one value, for gates that compare no rows. */
-const plain = (name: MetricName, value: number): GateMeasurement => ({ metric: metric(name, value), outcomes: { values: [1], tokens: [1] } });
+const plain = (name: MetricName, value: number): GateMeasurement => ({
+  metric: metric(name, value),
+  outcomes: { values: [1], tokens: [1] },
+});
 
 describe('a gate by values', () => {
   it.each<[string, Gate, MetricValue | null, number]>([
     ['absolute accuracy', { metric: 'accuracy', kind: 'absolute', target: 0.8 }, null, 0.8],
-    ['accuracy relative to the old version', { metric: 'accuracy', kind: 'relative', margin: 0.005 }, metric('accuracy', 0.9), 0.895],
-    ['exact match relative to the old version', { metric: 'exact_match', kind: 'relative', margin: 0.1 }, metric('exact_match', 0.5), 0.4],
+    [
+      'accuracy relative to the old version',
+      { metric: 'accuracy', kind: 'relative', margin: 0.005 },
+      metric('accuracy', 0.9),
+      0.895,
+    ],
+    [
+      'exact match relative to the old version',
+      { metric: 'exact_match', kind: 'relative', margin: 0.1 },
+      metric('exact_match', 0.5),
+      0.4,
+    ],
     ['loss relative to the old version', { metric: 'loss', kind: 'relative', margin: 0.05 }, metric('loss', 1.2), 1.25],
   ])('%s', (_, gate, oldMetric, needed) => {
     const old = oldMetric && { ...plain(gate.metric, 0), metric: oldMetric };
@@ -60,14 +79,49 @@ describe('a gate by values', () => {
   });
 
   it.each<[string, Gate, MetricValue | null, string]>([
-    ['a relative gate without the old version', { metric: 'accuracy', kind: 'relative', margin: 0.01 }, null, "a relative gate needs the old version's metric"],
-    ['non-inferiority without it', { metric: 'accuracy', kind: 'non_inferiority', margin: 0.01 }, null, 'a non-inferiority gate needs'],
-    ['a limit of flips without it', { metric: 'accuracy', kind: 'absolute', target: 0.8, maxNegativeFlips: 0.1 }, null, 'a limit of negative flips needs'],
-    ['another metric', { metric: 'accuracy', kind: 'relative', margin: 0.01 }, metric('loss', 1), 'metric is loss, expected accuracy'],
+    [
+      'a relative gate without the old version',
+      { metric: 'accuracy', kind: 'relative', margin: 0.01 },
+      null,
+      "a relative gate needs the old version's metric",
+    ],
+    [
+      'non-inferiority without it',
+      { metric: 'accuracy', kind: 'non_inferiority', margin: 0.01 },
+      null,
+      'a non-inferiority gate needs',
+    ],
+    [
+      'a limit of flips without it',
+      { metric: 'accuracy', kind: 'absolute', target: 0.8, maxNegativeFlips: 0.1 },
+      null,
+      'a limit of negative flips needs',
+    ],
+    [
+      'another metric',
+      { metric: 'accuracy', kind: 'relative', margin: 0.01 },
+      metric('loss', 1),
+      'metric is loss, expected accuracy',
+    ],
     ['no number', { metric: 'loss', kind: 'absolute', target: NaN }, null, 'gate target is NaN'],
-    ['a confidence of chance', { metric: 'loss', kind: 'non_inferiority', margin: 0, confidence: 0.5 }, metric('loss', 1), 'gate confidence is 0.5'],
-    ['flips of a loss', { metric: 'loss', kind: 'absolute', target: 1, maxNegativeFlips: 0.1 }, metric('loss', 1), 'expected none for the metric loss'],
-    ['flips beyond all rows', { metric: 'accuracy', kind: 'absolute', target: 1, maxNegativeFlips: 1.5 }, metric('accuracy', 1), 'a share from 0 to 1'],
+    [
+      'a confidence of chance',
+      { metric: 'loss', kind: 'non_inferiority', margin: 0, confidence: 0.5 },
+      metric('loss', 1),
+      'gate confidence is 0.5',
+    ],
+    [
+      'flips of a loss',
+      { metric: 'loss', kind: 'absolute', target: 1, maxNegativeFlips: 0.1 },
+      metric('loss', 1),
+      'expected none for the metric loss',
+    ],
+    [
+      'flips beyond all rows',
+      { metric: 'accuracy', kind: 'absolute', target: 1, maxNegativeFlips: 1.5 },
+      metric('accuracy', 1),
+      'a share from 0 to 1',
+    ],
   ])('refuses %s', (_, gate, old, message) => {
     expect(() => resolveTarget(gate, old)).toThrow(message);
   });
@@ -102,7 +156,8 @@ describe('non-inferiority', () => {
     const random = Random.fromSeed(9);
     const before = Array.from({ length: 200 }, () => 1 + random.uniform());
     const after = before.map((loss) => loss + 0.05 * random.normal());
-    const verdict = (margin: number) => judge({ metric: 'loss', kind: 'non_inferiority', margin }, losses(before), losses(after));
+    const verdict = (margin: number) =>
+      judge({ metric: 'loss', kind: 'non_inferiority', margin }, losses(before), losses(after));
     // The standard error of the difference is 0.05 / √200 = 0.0035.
     expect(verdict(0.02).passed).toBe(true);
     expect(verdict(0.0005)).toMatchObject({ passed: false, failed: ['bound'] });
@@ -135,10 +190,19 @@ describe('negative flips', () => {
   it('are limited beside the value', () => {
     const gate: Gate = { metric: 'accuracy', kind: 'relative', margin: 0, maxNegativeFlips: 0.02 };
     const old = rows(200, 160);
-    expect(judge(gate, old, rows(200, 160, { gains: 4, losses: 4 }))).toMatchObject({ passed: true, negativeFlips: 0.02 });
-    expect(judge(gate, old, rows(200, 160, { gains: 9, losses: 5 }))).toMatchObject({ passed: false, negativeFlips: 0.025, failed: ['negative_flips'] });
+    expect(judge(gate, old, rows(200, 160, { gains: 4, losses: 4 }))).toMatchObject({
+      passed: true,
+      negativeFlips: 0.02,
+    });
+    expect(judge(gate, old, rows(200, 160, { gains: 9, losses: 5 }))).toMatchObject({
+      passed: false,
+      negativeFlips: 0.025,
+      failed: ['negative_flips'],
+    });
     expect(judge(gate, old, rows(200, 160, { losses: 5 })).failed).toEqual(['value', 'negative_flips']);
-    expect(judge({ ...gate, maxNegativeFlips: undefined }, old, rows(200, 160, { gains: 9, losses: 5 })).negativeFlips).toBe(0.025);
+    expect(
+      judge({ ...gate, maxNegativeFlips: undefined }, old, rows(200, 160, { gains: 9, losses: 5 })).negativeFlips,
+    ).toBe(0.025);
   });
 });
 
@@ -154,7 +218,9 @@ describe('better beyond noise', () => {
   it('of losses is a mean difference that the rows agree on', () => {
     const before = Array.from({ length: 40 }, (_, i) => 1 + (i % 5) / 10);
     expect(isBetterBeyondNoise(losses(before.map((loss) => loss - 0.01)), losses(before))).toBe(true);
-    expect(isBetterBeyondNoise(losses(before.map((loss, i) => loss + (i === 0 ? -0.4 : 0))), losses(before))).toBe(false);
+    expect(isBetterBeyondNoise(losses(before.map((loss, i) => loss + (i === 0 ? -0.4 : 0))), losses(before))).toBe(
+      false,
+    );
   });
 });
 
@@ -167,14 +233,18 @@ describe('the warning of too few rows', () => {
     expect(warning).toContain('100 gate rows resolve a difference in accuracy of 0.035');
     expect(warning).toContain('about 4800 rows would tell');
     expect(rowsWarning(relative, rows(10_000, 8000), rows(10_000, 8000, { gains: 10, losses: 10 }))).toBeNull();
-    expect(rowsWarning({ ...relative, margin: 0 }, rows(100, 80), rows(100, 80, { losses: 1 }))).toContain('margin of 0');
+    expect(rowsWarning({ ...relative, margin: 0 }, rows(100, 80), rows(100, 80, { losses: 1 }))).toContain(
+      'margin of 0',
+    );
     expect(rowsWarning({ metric: 'accuracy', kind: 'absolute', target: 0.8 }, rows(10, 8), rows(10, 4))).toBeNull();
   });
 
   it('of non-inferiority names the rows that show an equal version with 80 % power', () => {
     const gate: Gate = { metric: 'accuracy', kind: 'non_inferiority', margin: 0.01 };
     // (1.645 + 0.842)² · 0.08 / 0.01² = 4946.
-    expect(rowsWarning(gate, rows(200, 160), rows(200, 160, { gains: 8, losses: 8 }))).toContain('about 4947 rows would tell');
+    expect(rowsWarning(gate, rows(200, 160), rows(200, 160, { gains: 8, losses: 8 }))).toContain(
+      'about 4947 rows would tell',
+    );
     // That many do show it: 80 % of simulated rollouts pass.
     const random = Random.fromSeed(4);
     const draws = 300;

@@ -34,7 +34,11 @@ describe('auto', () => {
     expect(outcome.published!.id).toBe('search');
     const losses = outcome.searchHistory.map(({ loss }) => loss);
     expect(outcome.published!.searchLoss).toBe(Math.min(...losses));
-    expect(outcome.searchHistory.slice(0, 3).map(({ alpha, beta }) => [alpha, beta])).toEqual([[1, 0], [1, -1], [0, 0]]);
+    expect(outcome.searchHistory.slice(0, 3).map(({ alpha, beta }) => [alpha, beta])).toEqual([
+      [1, 0],
+      [1, -1],
+      [0, 0],
+    ]);
     expect(toy.count('step')).toBe(0);
   });
 
@@ -87,7 +91,9 @@ describe('auto', () => {
     const toy = new ToyAdaptation({ ...NOVEL, gateNoise: 0.3 });
     const outcome = await run('auto', toy, until(0.6, { refineSteps: 10, evaluateEvery: 1 }));
     const [first] = toy.published;
-    const better = outcome.candidates.filter(({ metric, elapsedMs }) => elapsedMs > first!.elapsedMs && metric.value < first!.metric.value);
+    const better = outcome.candidates.filter(
+      ({ metric, elapsedMs }) => elapsedMs > first!.elapsedMs && metric.value < first!.metric.value,
+    );
     expect(better.length).toBeGreaterThan(0);
     expect(toy.published).toHaveLength(1);
     expect(outcome.best!.id).toBe(first!.id);
@@ -108,14 +114,21 @@ describe('auto', () => {
     const toy = new ToyAdaptation({ change: 0, novelty: 0.5 });
     await run('auto', toy, until(0.1));
     expect(toy.rungs()).toEqual(['copy', 'fine_tune']);
-    expect(toy.events).toContainEqual({ type: 'skipped', rung: 'search', reason: 'no adaptable module of the base changed' });
+    expect(toy.events).toContainEqual({
+      type: 'skipped',
+      rung: 'search',
+      reason: 'no adaptable module of the base changed',
+    });
   });
 
   it('warns once where the gate rows cannot tell, and goes on', async () => {
     const toy = new ToyAdaptation();
     // The old version: a tenth of the copy's loss in every row, so that differences have the spread of the rows.
     const { metric, outcomes } = toy.metric(toy.old);
-    const old = { metric: { ...metric, value: metric.value / 10 }, outcomes: { ...outcomes, values: Array.from(outcomes.values, (loss) => loss / 10) } };
+    const old = {
+      metric: { ...metric, value: metric.value / 10 },
+      outcomes: { ...outcomes, values: Array.from(outcomes.values, (loss) => loss / 10) },
+    };
     const gate = { metric: 'loss', kind: 'relative', margin: 1e-9 } as const;
     const outcome = await run('auto', toy, until(0, { gate, old, steps: 10 }));
     expect(outcome.warnings).toEqual([expect.stringMatching(/^6 gate rows resolve a difference in loss of/)]);
@@ -152,7 +165,11 @@ describe('auto: what is kept, and what is there', () => {
     // Without patience the first training spends it all.
     const stubborn = new ToyAdaptation({ ...NOVEL, learningRate: 10 });
     const { rungs } = await run('auto', stubborn, until(1e-9, { steps: 40 }));
-    expect(rungs.at(-1)).toMatchObject({ rung: 'scratch', result: 'skipped', reason: 'the budget of steps is used up' });
+    expect(rungs.at(-1)).toMatchObject({
+      rung: 'scratch',
+      result: 'skipped',
+      reason: 'the budget of steps is used up',
+    });
   });
 
   it('copies, reverts and searches without training rows, and says that it could not train', async () => {
@@ -208,7 +225,10 @@ describe('auto: what is kept, and what is there', () => {
     const context = { ...toy.context(), gateMetric: async () => answers.shift()! };
     const outcome = await runStrategy('auto', context, until(0, { gate, old: measured([1, 1, 0, 0]) }));
     expect(outcome.published!.id).toBe('revert');
-    expect(outcome.candidates.map(({ negativeFlips, passed }) => [negativeFlips, passed])).toEqual([[0.25, false], [0, true]]);
+    expect(outcome.candidates.map(({ negativeFlips, passed }) => [negativeFlips, passed])).toEqual([
+      [0.25, false],
+      [0, true],
+    ]);
   });
 });
 
@@ -256,7 +276,10 @@ describe('auto: what is clearly worse on the search rows', () => {
 
   it('is measured once: the search goes on from there', async () => {
     const task: ToyOptions = { ...ROWS, change: 0.6, bestBeta: -0.5 };
-    for (const fleetSearches of [[], [(await run('relora', new ToyAdaptation(task), until(1e-9, { steps: 0 }))).searchHistory]]) {
+    for (const fleetSearches of [
+      [],
+      [(await run('relora', new ToyAdaptation(task), until(1e-9, { steps: 0 }))).searchHistory],
+    ]) {
       const toy = new ToyAdaptation({ ...task, fleetSearches });
       const { searchHistory } = await run('auto', toy, until(1e-9, { steps: 0 }));
       const measured = searchHistory.map(({ alpha, beta, rows }) => `${alpha} ${beta} ${rows}`);
@@ -287,7 +310,10 @@ describe('relora-paper', () => {
     const toy = new ToyAdaptation({ ...NOVEL, fleetSearches: [[{ ...known, beta: 0, loss: 1 }, known]] });
     const seen: unknown[] = [];
     const context = toy.context();
-    const fineTune: typeof context.fineTune = (request) => (seen.push(request.regularisation), context.fineTune(request));
+    const fineTune: typeof context.fineTune = (request) => (
+      seen.push(request.regularisation),
+      context.fineTune(request)
+    );
     const options = until(1e-9, { steps: 5, search: { evaluations: 7 } });
     const outcome = await runStrategy('relora-paper', { ...context, fineTune }, options);
     expect(toy.rungs()).toEqual(['search', 'fine_tune']);

@@ -12,7 +12,13 @@ import {
 import type { Coefficients } from '../../../../core/method/fusion/coefficients.ts';
 import { doraRowProducts } from '../../../../core/method/search/gradients/dora-slopes.ts';
 import type { Evolution } from '../../../../core/method/evolution/evolution.ts';
-import { blockGrouping, everyGroup, globalGrouping, moduleGrouping, type Grouping } from '../../../../core/method/fusion/grouping.ts';
+import {
+  blockGrouping,
+  everyGroup,
+  globalGrouping,
+  moduleGrouping,
+  type Grouping,
+} from '../../../../core/method/fusion/grouping.ts';
 import { frobeniusNorm } from '../../../../core/linalg/matrix.ts';
 import { labelBatch, loadGoldenCase } from '../../engine/support/golden.ts';
 import { denseTarget, evolutionOf, productOf, randomAdapter } from '../support/adapters.ts';
@@ -21,58 +27,61 @@ import { maxDifference, randomMatrix } from '../support/matrices.ts';
 const STEP = 0.005;
 
 /** LoRA, rsLoRA on two projections, ranks that differ by module, DoRA. */
-describe.each(['llama-gqa-tied', 'llama-qv-rslora', 'llama-patterns', 'llama-dora'])('slopes of the coefficients: %s', (name) => {
-  let adapter: Adapter;
-  let evolution: Evolution;
-  let batch: Batch;
-  let runtime: Runtime;
-  let dora: (pair: Coefficients) => DoraPoint;
+describe.each(['llama-gqa-tied', 'llama-qv-rslora', 'llama-patterns', 'llama-dora'])(
+  'slopes of the coefficients: %s',
+  (name) => {
+    let adapter: Adapter;
+    let evolution: Evolution;
+    let batch: Batch;
+    let runtime: Runtime;
+    let dora: (pair: Coefficients) => DoraPoint;
 
-  beforeAll(async () => {
-    const golden = await loadGoldenCase(name);
-    adapter = golden.adapter;
-    batch = labelBatch(golden.golden);
-    runtime = createRuntime({ kind: 'eager', base: golden.base });
-    const deltas = [...adapter.modules].map(([module, { outFeatures, inFeatures }], i) => {
-      const { data, ...shape } = randomMatrix(outFeatures, inFeatures, i);
-      return [module, { ...shape, data: data.map((value) => 0.1 * value) }] as const;
+    beforeAll(async () => {
+      const golden = await loadGoldenCase(name);
+      adapter = golden.adapter;
+      batch = labelBatch(golden.golden);
+      runtime = createRuntime({ kind: 'eager', base: golden.base });
+      const deltas = [...adapter.modules].map(([module, { outFeatures, inFeatures }], i) => {
+        const { data, ...shape } = randomMatrix(outFeatures, inFeatures, i);
+        return [module, { ...shape, data: data.map((value) => 0.1 * value) }] as const;
+      });
+      const before = deltas.map(([module, { data, ...shape }]) => {
+        const after = golden.base.weights.get(`${module}.weight`)!.data;
+        return [module, { ...shape, data: data.map((value, i) => after[i]! - value) }] as const;
+      });
+      evolution = evolutionOf(new Map(deltas), new Map(before));
+      dora = (pair) => ({ coefficients: pair, rows: doraRowProducts(adapter, evolution, golden.base.weights) });
     });
-    const before = deltas.map(([module, { data, ...shape }]) => {
-      const after = golden.base.weights.get(`${module}.weight`)!.data;
-      return [module, { ...shape, data: data.map((value, i) => after[i]! - value) }] as const;
-    });
-    evolution = evolutionOf(new Map(deltas), new Map(before));
-    dora = (pair) => ({ coefficients: pair, rows: doraRowProducts(adapter, evolution, golden.base.weights) });
-  });
-  afterAll(() => runtime.dispose());
+    afterAll(() => runtime.dispose());
 
-  async function lossAt(grouping: Grouping, values: Map<string, Coefficients>): Promise<number> {
-    const losses = await runtime.labelLosses(stackedAdapter(adapter, evolution, { grouping, values }), batch);
-    return losses.reduce((sum, loss) => sum + loss, 0);
-  }
-
-  it.each([
-    ['all', globalGrouping, { alpha: 0.8, beta: -0.5 }],
-    ['blocks, at nothing', blockGrouping, { alpha: 0, beta: 0 }],
-    ['modules, at revert', moduleGrouping, { alpha: 1, beta: -1 }],
-  ] as const)('are the differences of the loss: %s', async (_, grouping, pair) => {
-    const modules = [...adapter.modules.keys()];
-    const values = new Map(everyGroup(grouping, modules, pair).values);
-    const { gradients } = await runtime.gradients(stackedAdapter(adapter, evolution, pair), batch, 1);
-    const slopes = sumByGroup(coefficientGradients(adapter, evolution, gradients, dora(pair)), grouping);
-    expect([...slopes.keys()].sort()).toEqual([...values.keys()].sort());
-    const largest = Math.max(...[...slopes.values()].flatMap(({ alpha, beta }) => [Math.abs(alpha), Math.abs(beta)]));
-    expect(largest).toBeGreaterThan(0.01);
-    for (const group of [...values.keys()].slice(0, 3)) {
-      for (const coefficient of ['alpha', 'beta'] as const) {
-        const moved = (by: number) => new Map(values).set(group, { ...pair, [coefficient]: pair[coefficient] + by });
-        const [above, below] = [await lossAt(grouping, moved(STEP)), await lossAt(grouping, moved(-STEP))];
-        const error = Math.abs((above - below) / (2 * STEP) - slopes.get(group)![coefficient]);
-        expect(error / largest, `${group} ${coefficient}`).toBeLessThan(5e-3);
-      }
+    async function lossAt(grouping: Grouping, values: Map<string, Coefficients>): Promise<number> {
+      const losses = await runtime.labelLosses(stackedAdapter(adapter, evolution, { grouping, values }), batch);
+      return losses.reduce((sum, loss) => sum + loss, 0);
     }
-  });
-});
+
+    it.each([
+      ['all', globalGrouping, { alpha: 0.8, beta: -0.5 }],
+      ['blocks, at nothing', blockGrouping, { alpha: 0, beta: 0 }],
+      ['modules, at revert', moduleGrouping, { alpha: 1, beta: -1 }],
+    ] as const)('are the differences of the loss: %s', async (_, grouping, pair) => {
+      const modules = [...adapter.modules.keys()];
+      const values = new Map(everyGroup(grouping, modules, pair).values);
+      const { gradients } = await runtime.gradients(stackedAdapter(adapter, evolution, pair), batch, 1);
+      const slopes = sumByGroup(coefficientGradients(adapter, evolution, gradients, dora(pair)), grouping);
+      expect([...slopes.keys()].sort()).toEqual([...values.keys()].sort());
+      const largest = Math.max(...[...slopes.values()].flatMap(({ alpha, beta }) => [Math.abs(alpha), Math.abs(beta)]));
+      expect(largest).toBeGreaterThan(0.01);
+      for (const group of [...values.keys()].slice(0, 3)) {
+        for (const coefficient of ['alpha', 'beta'] as const) {
+          const moved = (by: number) => new Map(values).set(group, { ...pair, [coefficient]: pair[coefficient] + by });
+          const [above, below] = [await lossAt(grouping, moved(STEP)), await lossAt(grouping, moved(-STEP))];
+          const error = Math.abs((above - below) / (2 * STEP) - slopes.get(group)![coefficient]);
+          expect(error / largest, `${group} ${coefficient}`).toBeLessThan(5e-3);
+        }
+      }
+    });
+  },
+);
 
 describe('the stacked adapter', () => {
   const shapes = [
@@ -80,7 +89,9 @@ describe('the stacked adapter', () => {
     { name: 'tall', outFeatures: 11, inFeatures: 5 },
   ];
   const adapter = randomAdapter(shapes, 3, 6, 4);
-  const deltas = new Map(shapes.map(({ name, outFeatures, inFeatures }, i) => [name, randomMatrix(outFeatures, inFeatures, i)]));
+  const deltas = new Map(
+    shapes.map(({ name, outFeatures, inFeatures }, i) => [name, randomMatrix(outFeatures, inFeatures, i)]),
+  );
   const evolution = evolutionOf(deltas);
 
   it('holds the target without truncation', () => {

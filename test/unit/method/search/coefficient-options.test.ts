@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
-import type { AdaptationContext, AdaptationOptions, CandidateRecord, LadderState } from '../../../../core/method/ladder/adaptation.ts';
+import type {
+  AdaptationContext,
+  AdaptationOptions,
+  CandidateRecord,
+  LadderState,
+} from '../../../../core/method/ladder/adaptation.ts';
 import { fromCoefficientGroups, meanCoefficients } from '../../../../core/method/fusion/coefficient-groups.ts';
 import { boundsMoving } from '../../../../core/method/fusion/coefficients.ts';
 import { Fusion, type FusionOptions } from '../../../../core/method/fusion/fusion.ts';
@@ -10,23 +15,43 @@ import { ids, ToyAdaptation, type ToyOptions } from '../support/toy-adaptation.t
 import { comparable, killAtEveryCall, run, until } from '../support/toy-runs.ts';
 
 /** Attention wants the change undone and the MLP wants it kept, in two layers. */
-const APART: ToyOptions = { bestBetas: [[-1, 0], [-0.8, 0.1]], change: 1 };
+const APART: ToyOptions = {
+  bestBetas: [
+    [-1, 0],
+    [-0.8, 0.1],
+  ],
+  change: 1,
+};
 /** Besides, no fusion is enough. */
 const APART_AND_NOVEL: ToyOptions = { ...APART, change: 0.5, novelty: 0.3 };
 
 /** The adapter that a candidate's record stands for, fused anew. */
-function fusedAs({ groups }: CandidateRecord, { oldAdapter, evolution }: AdaptationContext, options?: FusionOptions): Adapter {
+function fusedAs(
+  { groups }: CandidateRecord,
+  { oldAdapter, evolution }: AdaptationContext,
+  options?: FusionOptions,
+): Adapter {
   return new Fusion(oldAdapter, evolution!, options).at(fromCoefficientGroups(groups!, evolution!.modules.keys()));
 }
 
-const searched = ({ candidates }: { candidates: readonly CandidateRecord[] }) => candidates.find(({ id }) => id === 'search')!;
+const searched = ({ candidates }: { candidates: readonly CandidateRecord[] }) =>
+  candidates.find(({ id }) => id === 'search')!;
 
 describe('coefficients of groups', () => {
   it.each([
     ['block', 0.5, ['attention', 'mlp']],
     // What the task wants differs within a band.
     ['depth', 1.2, ['band 0', 'band 1']],
-    ['module', 0.5, ['model.layers.0.self_attn.q_proj', 'model.layers.0.mlp.up_proj', 'model.layers.1.self_attn.q_proj', 'model.layers.1.mlp.up_proj']],
+    [
+      'module',
+      0.5,
+      [
+        'model.layers.0.self_attn.q_proj',
+        'model.layers.0.mlp.up_proj',
+        'model.layers.1.self_attn.q_proj',
+        'model.layers.1.mlp.up_proj',
+      ],
+    ],
   ] as const)('%s: one pair each, by gradients, kept with its means and published', async (grouping, target, names) => {
     const one = await run('auto', new ToyAdaptation(APART), until(0, { steps: 0 }));
     expect(one.best!.metric.value).toBeGreaterThan(0.9);
@@ -36,7 +61,10 @@ describe('coefficients of groups', () => {
     expect(Object.keys(found.groups!.values)).toEqual(names);
     expect(found).toMatchObject({ strategy: 'relora', passed: true, searchLoss: null, groups: { grouping } });
     const context = toy.context();
-    const mean = meanCoefficients(fromCoefficientGroups(found.groups!, context.evolution!.modules.keys()), toy.old.modules.keys());
+    const mean = meanCoefficients(
+      fromCoefficientGroups(found.groups!, context.evolution!.modules.keys()),
+      toy.old.modules.keys(),
+    );
     expect({ alpha: found.alpha, beta: found.beta }).toEqual(mean);
     expect(toy.published).toMatchObject([{ id: 'search', groups: found.groups }]);
     expect(toy.published[0]!.adapter).toEqual(fusedAs(found, context));
@@ -44,14 +72,35 @@ describe('coefficients of groups', () => {
   });
 
   it.each([
-    ['copy', [[-0.2, 0], [-0.1, 0.1]], 0],
-    ['revert', [[-1, -0.9], [-0.8, -1.1]], -1],
+    [
+      'copy',
+      [
+        [-0.2, 0],
+        [-0.1, 0.1],
+      ],
+      0,
+    ],
+    [
+      'revert',
+      [
+        [-1, -0.9],
+        [-0.8, -1.1],
+      ],
+      -1,
+    ],
   ] as const)('begin with %s where that has the smaller loss on the search rows', async (_, bestBetas, beta) => {
     const toy = new ToyAdaptation({ bestBetas });
     const context = toy.context();
     const seen: Adapter[] = [];
-    const searchRowGradients: typeof context.searchRowGradients = (adapter) => (seen.push(adapter), context.searchRowGradients(adapter));
-    const { searchHistory } = await runStrategy('relora', { ...context, searchRowGradients }, until(0, { grouping: 'block', steps: 0 }));
+    const searchRowGradients: typeof context.searchRowGradients = (adapter) => (
+      seen.push(adapter),
+      context.searchRowGradients(adapter)
+    );
+    const { searchHistory } = await runStrategy(
+      'relora',
+      { ...context, searchRowGradients },
+      until(0, { grouping: 'block', steps: 0 }),
+    );
     expect(searchHistory.map((point) => point.beta)).toEqual([-1, 0]);
     const { b, rank } = seen[0]!.modules.get('model.layers.0.self_attn.q_proj')!;
     const ofChange = Array.from(b).filter((__, i) => i % rank >= 3);
@@ -64,7 +113,10 @@ describe('coefficients of groups', () => {
     expect(alone.candidates).toMatchObject([{ id: 'search', strategy: 'reuse', alpha: 1, beta: 0 }]);
     expect(searched(alone).groups).toBeUndefined();
     const all = await run('auto', new ToyAdaptation(task), until(-1, { grouping: 'module', steps: 0 }));
-    expect(all.rungs.find(({ rung }) => rung === 'search')).toMatchObject({ result: 'skipped', reason: expect.stringContaining('reuse') });
+    expect(all.rungs.find(({ rung }) => rung === 'search')).toMatchObject({
+      result: 'skipped',
+      reason: expect.stringContaining('reuse'),
+    });
   });
 
   it('are where fine-tuning begins', async () => {
@@ -77,7 +129,8 @@ describe('coefficients of groups', () => {
     expect(seen).toEqual([fusedAs(found, context)]);
     const tuned = outcome.candidates.filter(({ step }) => step > 0);
     expect(ids(tuned)).toEqual(['fine_tune@5', 'fine_tune@10']);
-    for (const candidate of tuned) expect(candidate).toMatchObject({ strategy: 'relora', alpha: found.alpha, groups: found.groups });
+    for (const candidate of tuned)
+      expect(candidate).toMatchObject({ strategy: 'relora', alpha: found.alpha, groups: found.groups });
   });
 
   it('whose means are those of copy are not copy', () => {
@@ -89,14 +142,20 @@ describe('coefficients of groups', () => {
   it.each<[string, ToyOptions, AdaptationOptions, string]>([
     ['published as it was fused', APART, until(0.5, { grouping: 'block', steps: 5 }), 'search'],
     ['fine-tuned', APART_AND_NOVEL, until(0.05, { grouping: 'module', steps: 15, refineSteps: 5 }), 'fine_tune@15'],
-    ['fine-tuned in a grown rank', APART_AND_NOVEL, until(0.03, { grouping: 'module', steps: 15, fusion: { rank: { cap: 5 } } }), 'fine_tune@10'],
+    [
+      'fine-tuned in a grown rank',
+      APART_AND_NOVEL,
+      until(0.03, { grouping: 'module', steps: 15, fusion: { rank: { cap: 5 } } }),
+      'fine_tune@10',
+    ],
   ])('survive a kill at any call without repeating an evaluation: %s', async (_, task, options, published) => {
     const { whole, resumed } = await killAtEveryCall('relora', task, options);
     expect(whole.toy.count('gradients')).toBe(7);
     expect(whole.outcome.published!.id).toBe(published);
     for (const { toy, outcome } of resumed) {
       expect(comparable(outcome)).toEqual(comparable(whole.outcome));
-      for (const call of ['gate', 'search', 'gradients']) expect(toy.count(call)).toBeLessThanOrEqual(whole.toy.count(call) + 1);
+      for (const call of ['gate', 'search', 'gradients'])
+        expect(toy.count(call)).toBeLessThanOrEqual(whole.toy.count(call) + 1);
     }
   });
 
@@ -137,7 +196,11 @@ describe('one coefficient alone', () => {
     ['beta', (groups: { alpha: number; beta: number }[]) => groups.every(({ alpha }) => alpha === 1)],
   ] as const)('%s of groups moves along it, too', async (moved, isOnAxis) => {
     const toy = new ToyAdaptation({ ...APART, bestAlpha: 0.7 });
-    const { candidates } = await run('relora', toy, until(0, { steps: 0, grouping: 'module', search: boundsMoving(moved) }));
+    const { candidates } = await run(
+      'relora',
+      toy,
+      until(0, { steps: 0, grouping: 'module', search: boundsMoving(moved) }),
+    );
     const pairs = Object.values(candidates[0]!.groups!.values);
     expect(new Set(pairs.map((pair) => pair[moved])).size).toBe(4);
     expect(isOnAxis(pairs)).toBe(true);
@@ -147,7 +210,12 @@ describe('one coefficient alone', () => {
 
   it.each(['global', 'block'] as const)('keeps what it is where the new base is preferred: %s', async (grouping) => {
     const plain = grouping === 'global' ? task : { ...APART, bestAlpha: 0.7 };
-    const options = until(0, { steps: 0, prefer: 'new_base', grouping, search: { ...search, ...boundsMoving('alpha') } });
+    const options = until(0, {
+      steps: 0,
+      prefer: 'new_base',
+      grouping,
+      search: { ...search, ...boundsMoving('alpha') },
+    });
     const { searchHistory, candidates } = await run('auto', new ToyAdaptation(plain), options);
     expect(searchHistory.every(({ beta }) => beta === 0)).toBe(true);
     expect(searched({ candidates })).toMatchObject({ beta: 0 });
@@ -155,7 +223,16 @@ describe('one coefficient alone', () => {
 
   it('undoes half of the change at most where groups prefer the new base', async () => {
     const options = until(0, { steps: 0, prefer: 'new_base', grouping: 'module' });
-    const { searchHistory, candidates } = await run('auto', new ToyAdaptation({ bestBetas: [[-1, -0.9], [-0.3, -1]] }), options);
+    const { searchHistory, candidates } = await run(
+      'auto',
+      new ToyAdaptation({
+        bestBetas: [
+          [-1, -0.9],
+          [-0.3, -1],
+        ],
+      }),
+      options,
+    );
     const betas = Object.values(searched({ candidates }).groups!.values).map(({ beta }) => beta);
     expect(Math.min(...betas)).toBe(-0.5);
     expect(searchHistory.map(({ beta }) => beta)).toEqual([-0.5, 0]);

@@ -5,7 +5,9 @@ import { COPY, isSamePoint, NOTHING, REVERT, type Coefficients } from '../../../
 import { SyntheticSearch, type Surface } from '../support/synthetic-search.ts';
 
 const BETWEEN: Surface = { best: { alpha: 1.2, beta: -0.55 }, curvature: { alpha: 0.2, beta: 1.5 } };
-const points = (history: readonly SearchEvaluation[]) => [...new Set(history.map(({ alpha, beta }) => `${alpha} ${beta}`))];
+const points = (history: readonly SearchEvaluation[]) => [
+  ...new Set(history.map(({ alpha, beta }) => `${alpha} ${beta}`)),
+];
 
 describe('searchCoefficients', () => {
   it('starts from copy, revert and nothing, and finds what is better than all of them', async () => {
@@ -18,7 +20,10 @@ describe('searchCoefficients', () => {
   });
 
   it('names revert where revert is best, and does not tune what is flat', async () => {
-    const synthetic = new SyntheticSearch({ best: { alpha: 1.05, beta: -0.97 }, curvature: { alpha: 0.02, beta: 0.6 } });
+    const synthetic = new SyntheticSearch({
+      best: { alpha: 1.05, beta: -0.97 },
+      curvature: { alpha: 0.02, beta: 0.6 },
+    });
     expect(await synthetic.search()).toMatchObject(REVERT);
   });
 
@@ -65,7 +70,7 @@ describe('searchCoefficients', () => {
     for (const rows of measured.values()) expect(rows).toEqual(longest.slice(0, rows.length));
   });
 
-  it('costs fewer rows than the paper\'s way, and ends at least as well within noise', async () => {
+  it("costs fewer rows than the paper's way, and ends at least as well within noise", async () => {
     let [raced, whole] = [0, 0];
     for (const seed of [1, 2, 3, 4, 5]) {
       const [a, b] = [new SyntheticSearch({ ...BETWEEN, seed }), new SyntheticSearch({ ...BETWEEN, seed })];
@@ -79,7 +84,7 @@ describe('searchCoefficients', () => {
     expect(raced).toBeLessThan(0.6 * whole);
   });
 
-  it('the paper\'s way returns the smallest loss of all', async () => {
+  it("the paper's way returns the smallest loss of all", async () => {
     const synthetic = new SyntheticSearch({ best: { alpha: 1, beta: -0.03 }, spread: 0.3 });
     const found = await synthetic.search({ options: { racing: false } });
     const smallest = synthetic.history.reduce((best, next) => (next.loss < best.loss ? next : best));
@@ -149,7 +154,9 @@ describe('searchCoefficients', () => {
 
   it('refuses a loss that is no number', async () => {
     const synthetic = new SyntheticSearch(BETWEEN);
-    await expect(synthetic.search({ rowLosses: async (_, rows) => rows.map(() => NaN) })).rejects.toThrow('loss at alpha 1, beta 0 is NaN');
+    await expect(synthetic.search({ rowLosses: async (_, rows) => rows.map(() => NaN) })).rejects.toThrow(
+      'loss at alpha 1, beta 0 is NaN',
+    );
   });
 });
 
@@ -163,7 +170,8 @@ describe('compareCoefficients', () => {
     };
     const task = new SyntheticSearch({ best: REVERT, rows: 16 }).task({
       rowTokens: new Array<number>(16).fill(1),
-      rowLosses: async (adapter: Adapter, rows: readonly number[]) => rows.map((row) => lossOf(adapter as unknown as Coefficients, row)),
+      rowLosses: async (adapter: Adapter, rows: readonly number[]) =>
+        rows.map((row) => lossOf(adapter as unknown as Coefficients, row)),
     });
     const { worse, records } = await compareCoefficients(task, [REVERT, erratic]);
     expect(records.map(({ loss }) => loss)).toEqual([1.5, 1, expect.closeTo(0.99)]);

@@ -35,7 +35,9 @@ describe('a fleet', () => {
     const rows = (jobs: typeof alone, from: number) => mean(jobs.slice(from, from + 5).map((job) => job.rows));
     expect(rows(learning, 15)).toBeLessThan(0.75 * rows(learning, 0));
     expect(rows(learning, 15)).toBeLessThan(rows(alone, 15) / 2);
-    expect(mean(learning.slice(15).map(({ excess }) => excess))).toBeLessThan(mean(alone.slice(15).map(({ excess }) => excess)) + 0.02);
+    expect(mean(learning.slice(15).map(({ excess }) => excess))).toBeLessThan(
+      mean(alone.slice(15).map(({ excess }) => excess)) + 0.02,
+    );
   });
 
   it('that was misled costs a stranger some rows and no quality', async () => {
@@ -96,7 +98,8 @@ describe('bestOfFleet', () => {
 describe('fleetObservations', () => {
   const record = (beta: number, loss: number): SearchRecord => ({ alpha: 1, beta, rows: 16, loss });
   /** Of so many points, revert not among them. */
-  const search = (points: number): SearchRecord[] => Array.from({ length: points }, (_, i) => record(-i / points, 1 + i));
+  const search = (points: number): SearchRecord[] =>
+    Array.from({ length: points }, (_, i) => record(-i / points, 1 + i));
   const reverted = (loss: number, points: number): SearchRecord[] => [...search(points - 1), record(-1, loss)];
 
   it('takes the searches that say most, whole, as far as they fit', () => {
@@ -106,7 +109,14 @@ describe('fleetObservations', () => {
   });
 
   it('takes those to which a revert does the most alike, where that is known', () => {
-    const searches = [reverted(1, 30), reverted(0.5, 20), search(40), reverted(0.45, 20), reverted(0.1, 5), reverted(0.4, 8)];
+    const searches = [
+      reverted(1, 30),
+      reverted(0.5, 20),
+      search(40),
+      reverted(0.45, 20),
+      reverted(0.1, 5),
+      reverted(0.4, 8),
+    ];
     const { observations, others, contexts } = fleetObservations(searches, [record(0, 2), record(-1, 0.9)]);
     expect(observations.map(({ value }) => value)).toEqual([0, expect.closeTo(Math.log(0.45))]);
     expect(others.map((points) => points.length)).toEqual([20, 20, 8]);
@@ -114,8 +124,12 @@ describe('fleetObservations', () => {
   });
 
   it('leaves out what is of other kinds', async () => {
-    const kinds = [{ alpha: 1.1, beta: -1.1 }, { alpha: 0.9, beta: -0.2 }];
-    const make = (kind: number, seed: number) => new SyntheticSearch({ best: kinds[kind]!, curvature: { alpha: 0.3, beta: 1.2 }, seed });
+    const kinds = [
+      { alpha: 1.1, beta: -1.1 },
+      { alpha: 0.9, beta: -0.2 },
+    ];
+    const make = (kind: number, seed: number) =>
+      new SyntheticSearch({ best: kinds[kind]!, curvature: { alpha: 0.3, beta: 1.2 }, seed });
     const searches: SearchRecord[][] = [];
     for (const seed of [1, 2, 3, 4, 5, 6]) {
       const synthetic = make(seed % 2, seed);

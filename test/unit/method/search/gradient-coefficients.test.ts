@@ -11,7 +11,12 @@ import type { Coefficients } from '../../../../core/method/fusion/coefficients.t
 import { computeEvolution, type Evolution, type WeightSource } from '../../../../core/method/evolution/evolution.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { gradientCoefficients } from '../../../../core/method/search/gradients/gradient-coefficients.ts';
-import { blockGrouping, globalGrouping, moduleGrouping, type Grouping } from '../../../../core/method/fusion/grouping.ts';
+import {
+  blockGrouping,
+  globalGrouping,
+  moduleGrouping,
+  type Grouping,
+} from '../../../../core/method/fusion/grouping.ts';
 import { labelBatch, loadGoldenCase } from '../../engine/support/golden.ts';
 
 const COPY = { alpha: 1, beta: 0 };
@@ -32,7 +37,9 @@ describe.each(['LoRA', 'DoRA'])('coefficients by gradients, end to end: %s', (me
 
   beforeAll(async () => {
     const golden = await loadGoldenCase('llama-evolution', 'base_v2');
-    const before = await loadBaseModel(path.join(import.meta.dirname, '../../../fixtures/golden/llama-evolution/base_v1'));
+    const before = await loadBaseModel(
+      path.join(import.meta.dirname, '../../../fixtures/golden/llama-evolution/base_v1'),
+    );
     base = golden.base;
     adapter = method === 'LoRA' ? golden.adapter : doraOf(before);
     evolution = await computeEvolution(sourceOf(before), sourceOf(base), { rank: 64 });
@@ -86,11 +93,22 @@ describe.each(['LoRA', 'DoRA'])('coefficients by gradients, end to end: %s', (me
 
 /** An adapter of DoRA whose factors and magnitudes are away from where training begins. */
 function doraOf({ config, weights }: BaseModel): Adapter {
-  const fresh = createAdapter({ base: config, weights, rank: 3, alpha: 6, useDora: true, targetModules: 'all-linear', seed: 5 });
+  const fresh = createAdapter({
+    base: config,
+    weights,
+    rank: 3,
+    alpha: 6,
+    useDora: true,
+    targetModules: 'all-linear',
+    seed: 5,
+  });
   const random = Random.fromSeed(6);
   const modules = [...fresh.modules].map(([name, factors]) => {
     const b = factors.b.map(() => 0.05 * random.normal());
-    return [name, { ...factors, b, magnitude: factors.magnitude!.map((value) => value * (1 + 0.1 * random.normal())) }] as const;
+    return [
+      name,
+      { ...factors, b, magnitude: factors.magnitude!.map((value) => value * (1 + 0.1 * random.normal())) },
+    ] as const;
   });
   return { ...fresh, modules: new Map(modules) };
 }

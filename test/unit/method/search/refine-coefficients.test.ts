@@ -48,16 +48,24 @@ describe('refineCoefficients', () => {
   it('steps as far as without a coefficient that its bounds fix, however steep that one is', async () => {
     const bounds = { steps: 1, alphaBounds: [1, 1] } as const;
     const [flat, steep] = await Promise.all(
-      [0, 1e6].map((curvature) => refineCoefficients(parabola(pairs([2, -0.5], [2, -0.5]), pairs([curvature, 1], [curvature, 1])), COPY, bounds)),
+      [0, 1e6].map((curvature) =>
+        refineCoefficients(parabola(pairs([2, -0.5], [2, -0.5]), pairs([curvature, 1], [curvature, 1])), COPY, bounds),
+      ),
     );
     expect(steep!.values).toEqual(flat!.values);
-    expect([...flat!.values.values()]).toEqual([{ alpha: 1, beta: -0.25 }, { alpha: 1, beta: -0.25 }]);
+    expect([...flat!.values.values()]).toEqual([
+      { alpha: 1, beta: -0.25 },
+      { alpha: 1, beta: -0.25 },
+    ]);
   });
 
   it('stops at the bounds', async () => {
     const evaluate = parabola(pairs([2, -3], [-1, 4]), pairs([1, 1], [1, 1]));
     const { values } = await refineCoefficients(evaluate, COPY, { steps: 12, betaBounds: [-1, 0.25] });
-    expect([...values.values()]).toEqual([{ alpha: 1.5, beta: -1 }, { alpha: 0, beta: 0.25 }]);
+    expect([...values.values()]).toEqual([
+      { alpha: 1.5, beta: -1 },
+      { alpha: 0, beta: 0.25 },
+    ]);
   });
 
   it.each([NaN, Infinity, 5])('takes back what raises the loss: %d', async (elsewhere) => {
@@ -88,8 +96,12 @@ describe('refineCoefficients', () => {
 
   it('refuses a start outside the bounds or without a loss, and stops when aborted', async () => {
     const evaluate = parabola(COPY, COPY);
-    await expect(refineCoefficients(evaluate, pairs([1, 0], [2, 0]))).rejects.toThrow("start's alpha is 2, expected a number from 0 to 1.5");
-    await expect(refineCoefficients(async () => ({ loss: NaN, slopes: COPY }), COPY)).rejects.toThrow('loss at the start is NaN');
+    await expect(refineCoefficients(evaluate, pairs([1, 0], [2, 0]))).rejects.toThrow(
+      "start's alpha is 2, expected a number from 0 to 1.5",
+    );
+    await expect(refineCoefficients(async () => ({ loss: NaN, slopes: COPY }), COPY)).rejects.toThrow(
+      'loss at the start is NaN',
+    );
     await expect(refineCoefficients(evaluate, COPY, { signal: AbortSignal.abort() })).rejects.toThrow('aborted');
   });
 });

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { estimatedLoss, relativeLosses, toObservations, type SearchRecord } from '../../../../core/method/search/relative-losses.ts';
+import {
+  estimatedLoss,
+  relativeLosses,
+  toObservations,
+  type SearchRecord,
+} from '../../../../core/method/search/relative-losses.ts';
 
 /** Copy has 16 rows, the two rivals 64; the first 16 are harder than the rest. */
 const RECORDS: SearchRecord[] = [
@@ -32,7 +37,10 @@ describe('relativeLosses', () => {
   });
 
   it('takes a loss of zero', () => {
-    const records = [{ alpha: 1, beta: 0, rows: 8, loss: 2 }, { alpha: 1, beta: -1, rows: 8, loss: 0 }];
+    const records = [
+      { alpha: 1, beta: 0, rows: 8, loss: 2 },
+      { alpha: 1, beta: -1, rows: 8, loss: 0 },
+    ];
     expect(relativeLosses(records)[1]!.value).toBeLessThan(-5);
     expect(relativeLosses(records).every(({ value }) => Number.isFinite(value))).toBe(true);
   });

@@ -22,7 +22,7 @@ describe('studentQuantile', () => {
     [5, 2.5706],
     [15, 2.1314],
     [63, 1.9983],
-  ])('with %i degrees of freedom is the tables\' %f', (degrees, expected) => {
+  ])("with %i degrees of freedom is the tables' %f", (degrees, expected) => {
     expect(studentQuantile(1.959964, degrees)).toBeCloseTo(expected, 2);
   });
 });

@@ -46,10 +46,18 @@ export function evolutionOf(deltas: ReadonlyMap<string, Matrix>, oldWeights?: Re
     const factors = { u: Float32Array.from(u.data), s: Float32Array.from(s), v: Float32Array.from(v.data) };
     const none = { u: new Float32Array(0), s: new Float32Array(0), v: new Float32Array(0) };
     const drift = driftOf(frobeniusNorm(delta.data) ** 2, 1);
-    const shape = { outFeatures: delta.rows, inFeatures: delta.cols, rank, rowSquares: rowSquaresOf(delta, oldWeights?.get(name)) };
+    const shape = {
+      outFeatures: delta.rows,
+      inFeatures: delta.cols,
+      rank,
+      rowSquares: rowSquaresOf(delta, oldWeights?.get(name)),
+    };
     return [name, { ...shape, ...(rank ? factors : none), ...drift }];
   });
-  const total = driftOf(modules.reduce((sum, [, { deltaNorm }]) => sum + deltaNorm ** 2, 0), modules.length);
+  const total = driftOf(
+    modules.reduce((sum, [, { deltaNorm }]) => sum + deltaNorm ** 2, 0),
+    modules.length,
+  );
   const fingerprints = { oldFingerprint: 'old', newFingerprint: 'new' };
   const rank = Math.max(0, ...modules.map(([, module]) => module.rank));
   return { ...fingerprints, rank, modules: new Map(modules), unadaptable: new Map(), overall: total, adaptable: total };
@@ -69,5 +77,11 @@ export function denseTarget(old: LoraFactors, delta: Matrix, alpha: number, beta
 /** Best approximation of a given rank by the dense SVD. */
 export function bestApproximation(a: Matrix, rank: number): Matrix {
   const { u, s, v } = svd(a);
-  return matmulTransposed(scaleColumns(u, s.map((value, i) => (i < rank ? value : 0))), v);
+  return matmulTransposed(
+    scaleColumns(
+      u,
+      s.map((value, i) => (i < rank ? value : 0)),
+    ),
+    v,
+  );
 }

@@ -35,7 +35,15 @@ export async function goldenEvolution(): Promise<GoldenEvolution> {
   const values = await tensorsOf('golden.safetensors', (name) => json.tensors[name]?.dtype === 'F32');
   const [from, to] = await Promise.all([source('base_v1'), source('base_v2')]);
   const adapter = await goldenAdapter(from);
-  return { from, to, adapter, values, pairs: json.pairs, modules: json.modules, perturbationRank: json.perturbation_rank };
+  return {
+    from,
+    to,
+    adapter,
+    values,
+    pairs: json.pairs,
+    modules: json.modules,
+    perturbationRank: json.perturbation_rank,
+  };
 }
 
 async function source(folder: string): Promise<WeightSource> {
@@ -45,7 +53,11 @@ async function source(folder: string): Promise<WeightSource> {
 }
 
 async function goldenAdapter(base: WeightSource): Promise<Adapter> {
-  const json = (await readJson('adapter/adapter_config.json')) as { r: number; lora_alpha: number; target_modules: string[] };
+  const json = (await readJson('adapter/adapter_config.json')) as {
+    r: number;
+    lora_alpha: number;
+    target_modules: string[];
+  };
   const tensors = await tensorsOf('adapter/adapter_model.safetensors');
   const modules = adaptableModules(base.config).map(({ name, inFeatures, outFeatures }): [string, LoraFactors] => {
     const factor = (kind: string) => tensors.get(`base_model.model.${name}.lora_${kind}.weight`)!.data;

@@ -11,7 +11,8 @@ export function randomMatrix(rows: number, cols: number, seed: number): Matrix {
 
 /** Largest absolute difference of two matrices of one shape. */
 export function maxDifference(a: Matrix, b: Matrix): number {
-  if (a.rows !== b.rows || a.cols !== b.cols) throw new Error(`shapes differ: ${a.rows}×${a.cols}, ${b.rows}×${b.cols}`);
+  if (a.rows !== b.rows || a.cols !== b.cols)
+    throw new Error(`shapes differ: ${a.rows}×${a.cols}, ${b.rows}×${b.cols}`);
   let most = 0;
   for (let i = 0; i < a.data.length; i++) {
     const difference = Math.abs(a.data[i]! - b.data[i]!);

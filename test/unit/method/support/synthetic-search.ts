@@ -33,7 +33,11 @@ export class SyntheticSearch {
     this.#surface = { curvature: { alpha: 0.1, beta: 0.6 }, spread: 0.15, rows: 64, seed: 1, ...surface };
     const random = Random.fromSeed(this.#surface.seed + 500);
     this.#rows = Array.from({ length: this.#surface.rows }, () => {
-      return { level: Math.exp(0.8 * random.normal()), tokens: 1 + random.integer(4), shift: this.#surface.spread * random.normal() };
+      return {
+        level: Math.exp(0.8 * random.normal()),
+        tokens: 1 + random.integer(4),
+        shift: this.#surface.spread * random.normal(),
+      };
     });
   }
 

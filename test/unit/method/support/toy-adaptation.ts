@@ -14,7 +14,12 @@ import type { FleetSearches } from '../../../../core/method/search/fleet-prior.t
 import { matmul, transposedMatmul } from '../../../../core/linalg/matmul.ts';
 import { matrix, scaleColumns, transpose, type Matrix } from '../../../../core/linalg/matrix.ts';
 import type { GateMeasurement } from '../../../../core/method/gate/readiness-gate.ts';
-import { anchorOf, l2Coefficient, withL2Gradients, type Penalty } from '../../../../core/method/regularization/regularization.ts';
+import {
+  anchorOf,
+  l2Coefficient,
+  withL2Gradients,
+  type Penalty,
+} from '../../../../core/method/regularization/regularization.ts';
 import { bestApproximation, evolutionOf, productOf, randomAdapter } from './adapters.ts';
 import { randomMatrix } from './matrices.ts';
 
@@ -77,8 +82,15 @@ export class ToyAdaptation {
     this.#size = { outFeatures: 2 * (options.searchRows ?? 6), inFeatures: IN_FEATURES };
     const { bestBeta = -1, bestBetas } = options;
     const betas = bestBetas?.flat() ?? [bestBeta];
-    const names = betas.map((_, i) => (bestBetas ? `model.layers.${i >> 1}.${i % 2 === 0 ? 'self_attn.q_proj' : 'mlp.up_proj'}` : 'layer'));
-    this.old = randomAdapter(names.map((name) => ({ name, ...this.#size })), RANK, RANK, 11);
+    const names = betas.map((_, i) =>
+      bestBetas ? `model.layers.${i >> 1}.${i % 2 === 0 ? 'self_attn.q_proj' : 'mlp.up_proj'}` : 'layer',
+    );
+    this.old = randomAdapter(
+      names.map((name) => ({ name, ...this.#size })),
+      RANK,
+      RANK,
+      11,
+    );
     this.#layers = names.map((name, i) => this.#makeLayer(name, betas[i]!, 12 + 10 * i));
   }
 
@@ -87,8 +99,13 @@ export class ToyAdaptation {
     const { outFeatures, inFeatures } = this.#size;
     const direction = matmul(randomMatrix(outFeatures, 1, seed), randomMatrix(1, inFeatures, seed + 1));
     const delta = scaled(direction, change);
-    const unreachable = scaled(matmul(randomMatrix(outFeatures, 1, seed + 2), randomMatrix(1, inFeatures, seed + 3)), novelty);
-    const fused = productOf(this.old.modules.get(name)!).data.map((value, i) => bestAlpha * value + bestBeta * delta.data[i]!);
+    const unreachable = scaled(
+      matmul(randomMatrix(outFeatures, 1, seed + 2), randomMatrix(1, inFeatures, seed + 3)),
+      novelty,
+    );
+    const fused = productOf(this.old.modules.get(name)!).data.map(
+      (value, i) => bestAlpha * value + bestBeta * delta.data[i]!,
+    );
     const wanted = { ...direction, data: fused.map((value, i) => value + unreachable.data[i]!) };
     // Of the adapter's rank, so that training can reach it.
     return { name, delta, wanted: bestApproximation(wanted, RANK) };
@@ -100,12 +117,23 @@ export class ToyAdaptation {
       evolution: evolutionOf(new Map(this.#layers.map(({ name, delta }) => [name, delta]))),
       seed: 3,
       signal: this.controller.signal,
-      createFresh: (seed) => emptied(randomAdapter(this.#layers.map(({ name }) => ({ name, ...this.#size })), RANK, RANK, seed)),
+      createFresh: (seed) =>
+        emptied(
+          randomAdapter(
+            this.#layers.map(({ name }) => ({ name, ...this.#size })),
+            RANK,
+            RANK,
+            seed,
+          ),
+        ),
       searchRowTokens: this.#rowTokens(),
       searchRowLosses: async (adapter, rows) => this.#call('search', () => this.#rowLosses(adapter, rows, 0)),
       searchRowGradients: async (adapter) => {
-        const half = this.#size.outFeatures * this.#size.inFeatures / 2;
-        return this.#call('gradients', () => ({ loss: this.loss(adapter, 0), gradients: this.#gradients(adapter, half, 0) }));
+        const half = (this.#size.outFeatures * this.#size.inFeatures) / 2;
+        return this.#call('gradients', () => ({
+          loss: this.loss(adapter, 0),
+          gradients: this.#gradients(adapter, half, 0),
+        }));
       },
       canTrain: this.#options.canTrain ?? true,
       fleetSearches: this.#options.fleetSearches ?? [],
@@ -114,7 +142,8 @@ export class ToyAdaptation {
       publish: async (candidate) => this.#call(`publish ${candidate.id}`, () => void this.published.push(candidate)),
       phase: (phase) => void (this.#phase = phase),
       report: (event) => void this.events.push(event),
-      checkpoint: async (state, best) => this.#call('checkpoint', () => void (this.#saved = { state: JSON.stringify(state), best })),
+      checkpoint: async (state, best) =>
+        this.#call('checkpoint', () => void (this.#saved = { state: JSON.stringify(state), best })),
       ...(this.#saved ? { resume: this.#resume(this.#saved) } : {}),
     };
   }
@@ -175,7 +204,11 @@ export class ToyAdaptation {
     while (step < steps) {
       this.controller.signal.throwIfAborted();
       const { space } = regularisation;
-      const penalty = { lambda: l2Coefficient(regularisation, step, steps), space, anchor: anchorOf(regularisation, initial) };
+      const penalty = {
+        lambda: l2Coefficient(regularisation, step, steps),
+        space,
+        anchor: anchorOf(regularisation, initial),
+      };
       adapter = this.#call('step', () => this.#descend(adapter, penalty));
       step++;
       if (step % evaluateEvery !== 0 && step !== steps) continue;
@@ -189,7 +222,8 @@ export class ToyAdaptation {
     const raw = this.#gradients(adapter, this.#size.outFeatures * this.#size.inFeatures);
     const gradients = withL2Gradients(raw, adapter, penalty);
     const rate = this.#options.learningRate ?? 2;
-    const moved = (values: Float32Array, gradient: Float32Array) => values.map((value, i) => value - rate * gradient[i]!);
+    const moved = (values: Float32Array, gradient: Float32Array) =>
+      values.map((value, i) => value - rate * gradient[i]!);
     const modules = [...adapter.modules].map(([name, factors]): [string, LoraFactors] => {
       const { a, b } = gradients.get(name)!;
       return [name, { ...factors, a: moved(factors.a, a), b: moved(factors.b, b) }];
@@ -203,7 +237,9 @@ export class ToyAdaptation {
       const factors = adapter.modules.get(layer.name)!;
       const { rank, outFeatures, inFeatures, scaling } = factors;
       const error = scaled(errorOf(adapter, layer), (2 * scaling) / elements);
-      if (parity !== undefined) for (let row = 1 - parity; row < error.rows; row += 2) error.data.fill(0, row * error.cols, (row + 1) * error.cols);
+      if (parity !== undefined)
+        for (let row = 1 - parity; row < error.rows; row += 2)
+          error.data.fill(0, row * error.cols, (row + 1) * error.cols);
       const b = matmul(error, transpose(matrix(rank, inFeatures, factors.a)));
       const a = transposedMatmul(matrix(outFeatures, rank, factors.b), error);
       return [layer.name, { a: Float32Array.from(a.data), b: Float32Array.from(b.data) }];
@@ -224,6 +260,8 @@ function scaled(a: Matrix, factor: number): Matrix {
 }
 
 function emptied(adapter: Adapter): Adapter {
-  const modules = [...adapter.modules].map(([name, factors]) => [name, { ...factors, b: factors.b.map(() => 0) }] as const);
+  const modules = [...adapter.modules].map(
+    ([name, factors]) => [name, { ...factors, b: factors.b.map(() => 0) }] as const,
+  );
   return { ...adapter, modules: new Map(modules) };
 }

@@ -14,7 +14,11 @@ export const until = (target: number, options: Partial<AdaptationOptions> = {}):
   ...options,
 });
 
-export async function run(strategy: StrategyName, toy: ToyAdaptation, options: AdaptationOptions): Promise<AdaptationOutcome> {
+export async function run(
+  strategy: StrategyName,
+  toy: ToyAdaptation,
+  options: AdaptationOptions,
+): Promise<AdaptationOutcome> {
   return runStrategy(strategy, toy.context(), options);
 }
 

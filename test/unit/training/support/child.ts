@@ -56,7 +56,9 @@ export class Child {
 
   /** Sends a request and waits for its end. */
   async request(message: Extract<ParentMessage, { spec: unknown }>): Promise<FinalMessage> {
-    const end = this.waitFor((found) => (found.type === 'outcome' || found.type === 'error') && found.requestId === message.requestId);
+    const end = this.waitFor(
+      (found) => (found.type === 'outcome' || found.type === 'error') && found.requestId === message.requestId,
+    );
     this.send(message);
     return (await end) as FinalMessage;
   }

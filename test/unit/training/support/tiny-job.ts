@@ -3,7 +3,14 @@ import type { AdaptOptions, AdaptOutcome, FinalMessage, JobSpec } from '../../..
 import type { TinyFamily } from './tiny-task.ts';
 
 /** Fine-tunes the old adapter, quickly. */
-export const TINY_TRAINING: AdaptOptions = { strategy: 'warm-start', maxSteps: 30, batchSize: 8, learningRate: 5e-3, evaluateEvery: 5, seed: 4 };
+export const TINY_TRAINING: AdaptOptions = {
+  strategy: 'warm-start',
+  maxSteps: 30,
+  batchSize: 8,
+  learningRate: 5e-3,
+  evaluateEvery: 5,
+  seed: 4,
+};
 
 /** A job on the tiny family with the product's own options, whose gate is out of reach. */
 export function plainJob(family: TinyFamily, name: string, changes: Partial<JobSpec> = {}): JobSpec {

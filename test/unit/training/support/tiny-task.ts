@@ -13,7 +13,10 @@ import type { ExampleRow } from '../../../../core/data/example.ts';
 /** A random base of 95 k parameters with a tokenizer of bytes and merges. */
 export const BASE = path.join(import.meta.dirname, '../../../fixtures/golden/llama-gqa-tied/base');
 
-const WORDS = { sweet: ['apple', 'honey', 'sugar', 'cake', 'plum'], sour: ['lemon', 'lime', 'vinegar', 'sorrel', 'pickle'] };
+const WORDS = {
+  sweet: ['apple', 'honey', 'sugar', 'cake', 'plum'],
+  sour: ['lemon', 'lime', 'vinegar', 'sorrel', 'pickle'],
+};
 
 /** "Taste of honey number 12:" → " sweet" or " sour": learnt in a few dozen steps. */
 export function tasteRows(count: number, offset = 0): ExampleRow[] {

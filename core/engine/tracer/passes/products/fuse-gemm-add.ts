@@ -25,7 +25,10 @@ export function fuseGemmAdd(graph: Graph): Graph {
     producers.set(node.outputs[0]!, fused);
     dropped.add(product);
   }
-  return { ...graph, nodes: graph.nodes.filter((node) => !dropped.has(node)).map((node) => replaced.get(node) ?? node) };
+  return {
+    ...graph,
+    nodes: graph.nodes.filter((node) => !dropped.has(node)).map((node) => replaced.get(node) ?? node),
+  };
 }
 
 interface Context {

@@ -58,7 +58,10 @@ function affordable(family: readonly Sibling[]): Sibling[][] {
 }
 
 /** No sibling waits for the result of another. */
-function independent(siblings: readonly Sibling[], dependence: (name: string, on: ReadonlySet<string>) => boolean): boolean {
+function independent(
+  siblings: readonly Sibling[],
+  dependence: (name: string, on: ReadonlySet<string>) => boolean,
+): boolean {
   const results = new Set(siblings.map(({ product }) => product.node.outputs[0]!));
   return siblings.every(({ product: { a, b } }) => !dependence(a, results) && !dependence(b, results));
 }
@@ -78,7 +81,10 @@ function fuse(edit: GraphEdit, siblings: readonly Sibling[]): void {
     outputs: siblings.map(({ product: { node } }) => node.outputs[0]!),
     attributes: { axis: side === 'columns' ? 1 : 0 },
   });
-  for (const { product: { node } } of siblings) edit.remove(node);
+  for (const {
+    product: { node },
+  } of siblings)
+    edit.remove(node);
 }
 
 /** The matrices side by side (axis 1) or one below the other (axis 0). */

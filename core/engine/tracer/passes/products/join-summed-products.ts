@@ -30,17 +30,33 @@ function rewriteSum(edit: GraphEdit, sum: GraphNode, context: Context): void {
   const addends = flatten(sum, context, inner);
   const { shape, type } = context.graph.values.get(sum.outputs[0]!)!;
   const whole = addends.filter((name) => sameShape(shapeOf(context.graph, name), shape));
-  const products = inOrder(whole.flatMap((name) => shortProduct(name, context) ?? []), context);
+  const products = inOrder(
+    whole.flatMap((name) => shortProduct(name, context) ?? []),
+    context,
+  );
   const joined = products.length > 1 ? products.slice(0, joinable(context.graph, products)) : [];
   if (joined.length < 2) return;
   const results = new Set(joined.map(({ node }) => node.outputs[0]!));
   for (const node of [sum, ...inner, ...joined.map(({ node }) => node)]) edit.remove(node);
-  const left = concatenated(edit, joined.map(({ a }) => a), joined[0]!.transA ? 0 : 1);
-  const right = concatenated(edit, joined.map(({ b }) => b), joined[0]!.transB ? 1 : 0);
+  const left = concatenated(
+    edit,
+    joined.map(({ a }) => a),
+    joined[0]!.transA ? 0 : 1,
+  );
+  const right = concatenated(
+    edit,
+    joined.map(({ b }) => b),
+    joined[0]!.transB ? 1 : 0,
+  );
   const result = sum.outputs[0]!;
   const rest = addends.filter((name) => !results.has(name));
   const attributes = joined[0]!.node.attributes;
-  const product = edit.add({ op: 'Gemm', inputs: [left, right], outputs: [rest.length === 0 ? result : { shape, type }], attributes });
+  const product = edit.add({
+    op: 'Gemm',
+    inputs: [left, right],
+    outputs: [rest.length === 0 ? result : { shape, type }],
+    attributes,
+  });
   [...rest, product[0]!].reduce((a, b, index) => {
     const last = index === rest.length;
     return edit.add({ op: 'Add', inputs: [a, b], outputs: [last ? result : { shape, type }] })[0]!;

@@ -20,7 +20,10 @@ export function asProduct(node: GraphNode | undefined): Product | undefined {
 }
 
 /** [rows, inner, columns]. */
-export function productSizes(graph: Pick<Graph, 'values'>, { a, b, transA, transB }: Product): [number, number, number] {
+export function productSizes(
+  graph: Pick<Graph, 'values'>,
+  { a, b, transA, transB }: Product,
+): [number, number, number] {
   const [left, right] = [shapeOf(graph, a), shapeOf(graph, b)];
   return [left[transA ? 1 : 0]!, left[transA ? 0 : 1]!, right[transB ? 0 : 1]!];
 }

@@ -16,7 +16,9 @@ export function halfPrecisionWeights(graph: Graph): Graph {
   const halves = new Map(matrices.map((matrix) => [matrix.name, halfConstant(matrix)]));
   const values = new Map(graph.values);
   for (const half of halves.values()) values.set(half.name, half);
-  const nodes = graph.nodes.flatMap((node) => (node.op === 'Gather' ? widenedAfter : widenedBefore)(node, { halves, values }));
+  const nodes = graph.nodes.flatMap((node) =>
+    (node.op === 'Gather' ? widenedAfter : widenedBefore)(node, { halves, values }),
+  );
   return eliminateDeadNodes({ ...graph, nodes, constants: [...graph.constants, ...halves.values()], values });
 }
 

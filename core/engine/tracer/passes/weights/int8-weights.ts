@@ -47,7 +47,12 @@ function quantiseRows(edit: GraphEdit, product: Product): QuantisedRows {
   const narrow = { shape: [shape[0]!, 1], type: 'float32' } as const;
   const x = product.transB ? smoothed(edit, product) : product.a;
   const [sizes] = edit.add({ op: 'Abs', inputs: [x], outputs: [wide] }) as [string];
-  const largest = edit.add({ op: 'ReduceMax', inputs: [sizes, edit.integers([-1])], outputs: [narrow], attributes: { keepdims: 1 } });
+  const largest = edit.add({
+    op: 'ReduceMax',
+    inputs: [sizes, edit.integers([-1])],
+    outputs: [narrow],
+    attributes: { keepdims: 1 },
+  });
   const [scales] = edit.add({ op: 'Max', inputs: [...largest, edit.scalar(SMALLEST)], outputs: [narrow] }) as [string];
   const scaled = edit.add({ op: 'Div', inputs: [x, scales], outputs: [wide] });
   const [integers] = edit.add({
@@ -60,7 +65,11 @@ function quantiseRows(edit: GraphEdit, product: Product): QuantisedRows {
 
 function smoothed(edit: GraphEdit, { a, b }: Product): string {
   const shape = shapeOf(edit, a);
-  const smoothing = edit.input({ name: int8InputName({ weight: b, part: 'smoothing' }), shape: [shape[1]!], type: 'float32' });
+  const smoothing = edit.input({
+    name: int8InputName({ weight: b, part: 'smoothing' }),
+    shape: [shape[1]!],
+    type: 'float32',
+  });
   return edit.add({ op: 'Mul', inputs: [a, smoothing], outputs: [{ shape, type: 'float32' }] })[0]!;
 }
 

@@ -56,7 +56,8 @@ describe('GaussianProcess', () => {
     const process = new GaussianProcess(inputs, outputs, HYPERPARAMETERS);
     const noisy = inputs.map((x, i) => inputs.map((y, j) => matern52(x, y, HYPERPARAMETERS) + (i === j ? 0.02 : 0)));
     const { inverse, determinant } = invert(noisy);
-    const likelihood = -0.5 * (quadratic(outputs, inverse, outputs) + Math.log(determinant) + 7 * Math.log(2 * Math.PI));
+    const likelihood =
+      -0.5 * (quadratic(outputs, inverse, outputs) + Math.log(determinant) + 7 * Math.log(2 * Math.PI));
     expect(process.logMarginalLikelihood).toBeCloseTo(likelihood, 9);
     for (const point of [[0.1, 0.9], [0.5, 0.5], inputs[3]!]) {
       const cross = inputs.map((input) => matern52(input, point, HYPERPARAMETERS));
@@ -75,8 +76,15 @@ describe('GaussianProcess', () => {
   });
 
   it('has contexts worked by hand: a task at the distance of the scale shares e^(−1/2) of the correlation', () => {
-    const hyperparameters = { lengthScales: [1], signalVariance: 1, noiseVariance: 0.25, taskCorrelation: 0.6, contextScale: 0.5 };
-    const at = (context: number) => new GaussianProcess([[0.5]], [2], hyperparameters, { tasks: [1], contexts: [0, context] }).predict([0.5]).mean;
+    const hyperparameters = {
+      lengthScales: [1],
+      signalVariance: 1,
+      noiseVariance: 0.25,
+      taskCorrelation: 0.6,
+      contextScale: 0.5,
+    };
+    const at = (context: number) =>
+      new GaussianProcess([[0.5]], [2], hyperparameters, { tasks: [1], contexts: [0, context] }).predict([0.5]).mean;
     expect(at(0)).toBeCloseTo(0.96, 12);
     expect(at(-0.5)).toBeCloseTo(0.96 * Math.exp(-0.5), 12);
     expect(at(5)).toBeLessThan(1e-20);
@@ -91,9 +99,13 @@ describe('GaussianProcess', () => {
     const contexts = [-0.9, -0.7, 0.1];
     const hyperparameters = { ...HYPERPARAMETERS, taskCorrelation: 0.7, contextScale: 0.4 };
     const process = new GaussianProcess(inputs, outputs, hyperparameters, { tasks, noiseScales, contexts });
-    const share = (a: number, b: number) => (a === b ? 1 : 0.7 * Math.exp(-0.5 * ((contexts[a]! - contexts[b]!) / 0.4) ** 2));
+    const share = (a: number, b: number) =>
+      a === b ? 1 : 0.7 * Math.exp(-0.5 * ((contexts[a]! - contexts[b]!) / 0.4) ** 2);
     const noisy = inputs.map((x, i) =>
-      inputs.map((y, j) => share(tasks[i]!, tasks[j]!) * matern52(x, y, HYPERPARAMETERS) + (i === j ? 0.02 * noiseScales[i]! : 0)),
+      inputs.map(
+        (y, j) =>
+          share(tasks[i]!, tasks[j]!) * matern52(x, y, HYPERPARAMETERS) + (i === j ? 0.02 * noiseScales[i]! : 0),
+      ),
     );
     const { inverse } = invert(noisy);
     const cross = inputs.map((input, i) => share(tasks[i]!, 0) * matern52(input, [0.3, 0.6], HYPERPARAMETERS));
@@ -107,8 +119,16 @@ describe('GaussianProcess', () => {
     const inputs = [...grid, ...grid, ...grid];
     const tasks = inputs.map((_, i) => Math.floor(i / 10));
     const of = (f: (x: number, task: number) => number) => inputs.map(([x], i) => f(x!, tasks[i]!));
-    const alike = fitGaussianProcess(inputs, of((x, task) => Math.sin(6 * x) + 0.1 * task * x), { tasks });
-    const strangers = fitGaussianProcess(inputs, of((x, task) => Math.sin(6 * x + 2.1 * task)), { tasks });
+    const alike = fitGaussianProcess(
+      inputs,
+      of((x, task) => Math.sin(6 * x) + 0.1 * task * x),
+      { tasks },
+    );
+    const strangers = fitGaussianProcess(
+      inputs,
+      of((x, task) => Math.sin(6 * x + 2.1 * task)),
+      { tasks },
+    );
     expect(alike.hyperparameters.taskCorrelation!).toBeGreaterThan(0.9);
     expect(strangers.hyperparameters.taskCorrelation!).toBeLessThan(0.5);
   });
@@ -119,7 +139,8 @@ describe('GaussianProcess', () => {
     const tasks = inputs.map((_, i) => Math.floor(i / 10));
     const contexts = [0, 0, -0.8, -0.8];
     const of = (f: (x: number, task: number) => number) => inputs.map(([x], i) => f(x!, tasks[i]!));
-    const scaleOf = (f: (x: number, task: number) => number) => fitGaussianProcess(inputs, of(f), { tasks, contexts }).hyperparameters.contextScale!;
+    const scaleOf = (f: (x: number, task: number) => number) =>
+      fitGaussianProcess(inputs, of(f), { tasks, contexts }).hyperparameters.contextScale!;
     const alike = scaleOf((x, task) => Math.sin(6 * x) + 0.05 * task * x);
     const strangers = scaleOf((x, task) => Math.sin(6 * x + 2.1 * contexts[task]!) + 0.05 * task * x);
     expect(alike).toBeGreaterThan(0.8);
@@ -134,17 +155,27 @@ describe('GaussianProcess', () => {
   it('fits: smooth data get little noise and predict between points, pure noise gets much', () => {
     const random = Random.fromSeed(2);
     const inputs = Array.from({ length: 30 }, () => [random.uniform()]);
-    const smooth = fitGaussianProcess(inputs, inputs.map(([x]) => Math.sin(6 * x!)));
+    const smooth = fitGaussianProcess(
+      inputs,
+      inputs.map(([x]) => Math.sin(6 * x!)),
+    );
     expect(smooth.predict([0.37]).mean).toBeCloseTo(Math.sin(6 * 0.37), 1);
     expect(smooth.hyperparameters.noiseVariance).toBeLessThan(1e-3);
-    const noise = fitGaussianProcess(inputs, inputs.map(() => random.normal()));
+    const noise = fitGaussianProcess(
+      inputs,
+      inputs.map(() => random.normal()),
+    );
     expect(noise.hyperparameters.noiseVariance).toBeGreaterThan(0.1);
   });
 
   it('finds the dimension that does not matter, with a length scale each', () => {
     const random = Random.fromSeed(3);
     const inputs = Array.from({ length: 30 }, () => [random.uniform(), random.uniform()]);
-    const fitted = fitGaussianProcess(inputs, inputs.map(([x]) => Math.sin(8 * x!)), { ard: true });
+    const fitted = fitGaussianProcess(
+      inputs,
+      inputs.map(([x]) => Math.sin(8 * x!)),
+      { ard: true },
+    );
     const [relevant, irrelevant] = fitted.hyperparameters.lengthScales;
     expect(irrelevant!).toBeGreaterThan(3 * relevant!);
   });
@@ -157,7 +188,7 @@ describe('the normal distribution', () => {
     [-1.959963984540054, 0.025],
     [-6, 9.865876450376946e-10],
     [-10, 7.619853024160526e-24],
-    [4.999999, 1 - 2.866530e-7],
+    [4.999999, 1 - 2.86653e-7],
   ])('has Φ(%f) = %f', (x, expected) => {
     expect(Math.abs(normalDistribution(x) / expected - 1)).toBeLessThan(1e-10);
   });
@@ -198,7 +229,10 @@ describe('expectedImprovement', () => {
 });
 
 describe('nelderMead', () => {
-  const bounds = [[-2, 2], [-2, 2]] as const;
+  const bounds = [
+    [-2, 2],
+    [-2, 2],
+  ] as const;
 
   it('finds the minimum of the Rosenbrock valley', () => {
     const rosenbrock = ([x, y]: readonly number[]) => (1 - x!) ** 2 + 100 * (y! - x! ** 2) ** 2;

@@ -13,23 +13,33 @@ interface Problem {
 
 /** Three minima of 0.397887. */
 const BRANIN: Problem = {
-  bounds: [[-5, 10], [0, 15]],
+  bounds: [
+    [-5, 10],
+    [0, 15],
+  ],
   optimum: 0.397887,
   noise: 0,
   f: ([x, y]) =>
-    (y! - (5.1 / (4 * Math.PI ** 2)) * x! ** 2 + (5 / Math.PI) * x! - 6) ** 2 + 10 * (1 - 1 / (8 * Math.PI)) * Math.cos(x!) + 10,
+    (y! - (5.1 / (4 * Math.PI ** 2)) * x! ** 2 + (5 / Math.PI) * x! - 6) ** 2 +
+    10 * (1 - 1 / (8 * Math.PI)) * Math.cos(x!) +
+    10,
 };
 
 /** The shape of a loss over alpha and beta: flat along one, curved along the other, observed with noise. */
 const NOISY_BOWL: Problem = {
-  bounds: [[0, 1.5], [-1.25, 0.5]],
+  bounds: [
+    [0, 1.5],
+    [-1.25, 0.5],
+  ],
   optimum: 0.6,
   noise: 0.01,
   f: ([x, y]) => 0.6 + 0.1 * (x! - 1.1) ** 2 + 0.5 * (y! + 0.8) ** 2,
 };
 
-const spaceOf = ({ bounds }: Problem, more: Partial<Coordinate> = {}) => new Space(bounds.map(([low, high]) => ({ low, high, ...more })));
-const smallest = (observations: readonly Observation[]) => observations.reduce((best, next) => (next.value < best.value ? next : best));
+const spaceOf = ({ bounds }: Problem, more: Partial<Coordinate> = {}) =>
+  new Space(bounds.map(([low, high]) => ({ low, high, ...more })));
+const smallest = (observations: readonly Observation[]) =>
+  observations.reduce((best, next) => (next.value < best.value ? next : best));
 
 /** True value at the point that looked best after the budget. */
 function bayesian(problem: Problem, evaluations: number, seed: number): number {
@@ -46,7 +56,9 @@ function bayesian(problem: Problem, evaluations: number, seed: number): number {
 
 function randomSearch(problem: Problem, evaluations: number, seed: number): number {
   const random = Random.fromSeed(seed);
-  const points = Array.from({ length: evaluations }, () => problem.bounds.map(([low, high]) => low + random.uniform() * (high - low)));
+  const points = Array.from({ length: evaluations }, () =>
+    problem.bounds.map(([low, high]) => low + random.uniform() * (high - low)),
+  );
   const observed = points.map((point) => problem.f(point) + problem.noise * random.normal());
   return problem.f(points[observed.indexOf(Math.min(...observed))]!);
 }
@@ -54,15 +66,21 @@ function randomSearch(problem: Problem, evaluations: number, seed: number): numb
 const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 const SEEDS = Array.from({ length: 15 }, (_, i) => i + 1);
 
-const observed = (points: readonly Point[], f = NOISY_BOWL.f): Observation[] => points.map((point) => ({ point, value: f(point) }));
-const START: readonly Point[] = [[1, 0], [1, -1], [0, 0]];
+const observed = (points: readonly Point[], f = NOISY_BOWL.f): Observation[] =>
+  points.map((point) => ({ point, value: f(point) }));
+const START: readonly Point[] = [
+  [1, 0],
+  [1, -1],
+  [0, 0],
+];
 
 describe('propose', () => {
   it.each([
     ['Branin', BRANIN, 20, 0.4],
     ['a noisy bowl', NOISY_BOWL, 12, 0.7],
   ])('beats random search of the same budget on %s (median of 15 seeds)', (_, problem, evaluations, share) => {
-    const regret = (search: typeof bayesian) => median(SEEDS.map((seed) => search(problem, evaluations, seed) - problem.optimum));
+    const regret = (search: typeof bayesian) =>
+      median(SEEDS.map((seed) => search(problem, evaluations, seed) - problem.optimum));
     expect(regret(bayesian)).toBeLessThan(share * regret(randomSearch));
   });
 
@@ -95,8 +113,18 @@ describe('propose', () => {
   it('has integers and fixed coordinates: only they are proposed, and the best of them is found', () => {
     // Smallest at (3, 0.25) among integers first; without rounding at 3.4.
     const f = ([x, y]: Point) => (x! - 3.4) ** 2 + 4 * (y! - 0.25) ** 2;
-    const space = new Space([{ low: 0, high: 8, integer: true }, { low: 0, high: 1 }, { low: 2, high: 2 }]);
-    const observations = observed([[0, 0, 2], [8, 1, 2]], f);
+    const space = new Space([
+      { low: 0, high: 8, integer: true },
+      { low: 0, high: 1 },
+      { low: 2, high: 2 },
+    ]);
+    const observations = observed(
+      [
+        [0, 0, 2],
+        [8, 1, 2],
+      ],
+      f,
+    );
     for (let i = 0; i < 14; i++) observations.push(...observed([propose({ space, observations, seed: 1 }).point], f));
     for (const { point } of observations) {
       expect(Number.isInteger(point[0])).toBe(true);
@@ -106,13 +134,12 @@ describe('propose', () => {
     expect(smallest(observations).point[1]).toBeCloseTo(0.25, 1);
   });
 
-  it.each([
-    [{ low: 2, high: 1 }],
-    [{ low: 0, high: Infinity }],
-    [{ low: 0.2, high: 0.8, integer: true }],
-  ])('refuses the bounds %j', (coordinate) => {
-    expect(() => new Space([coordinate])).toThrow('bounds are [');
-  });
+  it.each([[{ low: 2, high: 1 }], [{ low: 0, high: Infinity }], [{ low: 0.2, high: 0.8, integer: true }]])(
+    'refuses the bounds %j',
+    (coordinate) => {
+      expect(() => new Space([coordinate])).toThrow('bounds are [');
+    },
+  );
 
   it('prefers a named point to another that promises hardly more', () => {
     const options = { space: spaceOf(NOISY_BOWL), observations: observed(START), seed: 1 };
@@ -130,7 +157,9 @@ describe('propose', () => {
   });
 
   it('says that it knows too little of one point', () => {
-    expect(propose({ space: spaceOf(NOISY_BOWL), observations: observed([[1, 0]]), seed: 5 }).improvement).toBe(Infinity);
+    expect(propose({ space: spaceOf(NOISY_BOWL), observations: observed([[1, 0]]), seed: 5 }).improvement).toBe(
+      Infinity,
+    );
   });
 
   it('refuses a value that is no number', () => {
@@ -143,7 +172,8 @@ describe('propose with what is known of like functions', () => {
   const space = spaceOf(NOISY_BOWL);
   const grid = [0, 0.5, 1, 1.5].flatMap((x) => [-1.25, -0.8, -0.4, 0, 0.5].map((y) => [x, y]));
   const like = (shift: number) => observed(grid, ([x, y]) => NOISY_BOWL.f([x! + shift, y! - shift]));
-  const next = (others: Observation[][]): Proposal => propose({ space, observations: observed([[1, 0]]), others, seed: 3 });
+  const next = (others: Observation[][]): Proposal =>
+    propose({ space, observations: observed([[1, 0]]), others, seed: 3 });
 
   it('goes where they are small', () => {
     const { point } = next([like(0.05), like(-0.05), like(0.1)]);
@@ -151,16 +181,27 @@ describe('propose with what is known of like functions', () => {
   });
 
   it('expects little once it has been there', () => {
-    const observations = observed([[1, 0], [1.1, -0.8]]);
+    const observations = observed([
+      [1, 0],
+      [1.1, -0.8],
+    ]);
     const others = [like(0.05), like(-0.05), like(0.1)];
-    const [informed, alone] = [propose({ space, observations, others, seed: 3 }), propose({ space, observations, seed: 3 })];
+    const [informed, alone] = [
+      propose({ space, observations, others, seed: 3 }),
+      propose({ space, observations, seed: 3 }),
+    ];
     expect(informed.improvement).toBeLessThan(alone.improvement / 5);
   });
 
   it('does not follow those that are unlike each other', () => {
     const random = Random.fromSeed(8);
     const unlike = () => observed(grid, () => NOISY_BOWL.optimum + 0.2 * random.uniform());
-    const observations = observed([[1, 0], [1, -1], [0, 0], [1.2, -0.7]]);
+    const observations = observed([
+      [1, 0],
+      [1, -1],
+      [0, 0],
+      [1.2, -0.7],
+    ]);
     const { point } = propose({ space, observations, others: [unlike(), unlike(), unlike()], seed: 3 });
     expect(NOISY_BOWL.f(point)).toBeLessThan(NOISY_BOWL.optimum + 0.15);
   });
