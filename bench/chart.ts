@@ -1,8 +1,8 @@
 import { parse, View, type Spec } from 'vega';
 import { compile, type Config, type TopLevelSpec } from 'vega-lite';
 
-/** Okabe and Ito's colours, which colour-blind readers can tell apart, by what they stand for in our charts. */
-export const COLOURS = {
+/** Okabe and Ito's colors, which color-blind readers can tell apart, by what they stand for in our charts. */
+export const COLORS = {
   readapt: '#0072B2',
   other: '#A3A3A3',
   goal: '#D55E00',
@@ -13,12 +13,12 @@ export const COLOURS = {
 
 /** A card of its own near-white, so that a chart reads the same on light and dark pages. */
 const THEME: Config = {
-  background: COLOURS.background,
+  background: COLORS.background,
   padding: 16,
   font: 'system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif',
   title: {
     anchor: 'start',
-    color: COLOURS.ink,
+    color: COLORS.ink,
     fontSize: 15,
     fontWeight: 600,
     subtitleColor: '#57606A',
@@ -26,25 +26,25 @@ const THEME: Config = {
     offset: 12,
   },
   axis: {
-    labelColor: COLOURS.ink,
-    titleColor: COLOURS.ink,
+    labelColor: COLORS.ink,
+    titleColor: COLORS.ink,
     labelFontSize: 12,
     titleFontSize: 12,
     titleFontWeight: 'normal',
-    gridColor: COLOURS.grid,
+    gridColor: COLORS.grid,
     domain: false,
     ticks: false,
     labelPadding: 6,
   },
   legend: {
-    labelColor: COLOURS.ink,
-    titleColor: COLOURS.ink,
+    labelColor: COLORS.ink,
+    titleColor: COLORS.ink,
     labelFontSize: 12,
     titleFontSize: 12,
     titleFontWeight: 'normal',
   },
-  header: { labelColor: COLOURS.ink, titleColor: COLOURS.ink, labelFontSize: 12, titleFontSize: 12 },
-  text: { color: COLOURS.ink, fontSize: 12 },
+  header: { labelColor: COLORS.ink, titleColor: COLORS.ink, labelFontSize: 12, titleFontSize: 12 },
+  text: { color: COLORS.ink, fontSize: 12 },
   view: { stroke: null },
 };
 

@@ -5,8 +5,8 @@ import { driftGrid } from '../core/method/evolution/drift-grid.ts';
 import type { Evolution } from '../core/method/evolution/evolution.ts';
 import { unadaptableParts } from '../core/method/evolution/unadaptable-parts.ts';
 import {
-  analyseVersions,
-  summariseAnalysis,
+  analyzeVersions,
+  summarizeAnalysis,
   type VersionAnalysis,
 } from '../core/method/evolution/analysis/version-analysis.ts';
 import { loadAdapter } from '../core/formats/peft/peft-adapter.ts';
@@ -36,10 +36,10 @@ export async function reportEvolution({
   ...options
 }: EvolutionReportOptions): Promise<EvolutionReport> {
   const loaded = adapter === undefined ? null : await loadAdapter(adapter, await readModelConfig(base));
-  const analysis = await analyseVersions(base, against, options);
+  const analysis = await analyzeVersions(base, against, options);
   const reach = loaded && analysis.evolution ? adapterReach(loaded, analysis.evolution) : undefined;
   const advice = adviseOn({ ...analysis, reach });
-  const document = { kind: 'evolution', ...summariseAnalysis(analysis, advice), ...(reach ? { adapter: reach } : {}) };
+  const document = { kind: 'evolution', ...summarizeAnalysis(analysis, advice), ...(reach ? { adapter: reach } : {}) };
   return { document, rows: [...adviceRows(advice), ...evolutionRows(analysis)] };
 }
 

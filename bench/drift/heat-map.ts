@@ -2,7 +2,7 @@ import type { TopLevelSpec } from 'vega-lite';
 import { capturedEnergy } from '../../core/method/evolution/captured-energy.ts';
 import { driftGrid } from '../../core/method/evolution/drift-grid.ts';
 import type { Evolution } from '../../core/method/evolution/evolution.ts';
-import { COLOURS } from '../chart.ts';
+import { COLORS } from '../chart.ts';
 
 export interface HeatMapTitle {
   readonly text: string;
@@ -73,7 +73,7 @@ function panel(values: readonly Cell[], { field, title, scheme, scale }: PanelOp
     },
     layer: [
       {
-        mark: { type: 'rect' as const, stroke: COLOURS.background, strokeWidth: 1 },
+        mark: { type: 'rect' as const, stroke: COLORS.background, strokeWidth: 1 },
         encoding: {
           color: {
             field,
@@ -84,7 +84,7 @@ function panel(values: readonly Cell[], { field, title, scheme, scale }: PanelOp
           },
         },
       },
-      ...(size >= 32 ? [numbers(field, { stroke: COLOURS.background, strokeWidth: 3 }), numbers(field, {})] : []),
+      ...(size >= 32 ? [numbers(field, { stroke: COLORS.background, strokeWidth: 3 }), numbers(field, {})] : []),
     ],
   };
 }

@@ -1,8 +1,8 @@
 import type { TopLevelSpec } from 'vega-lite';
-import { COLOURS } from '../chart.ts';
+import { COLORS } from '../chart.ts';
 import { GOALS, isOurs, type BatchResult, type BenchDocument, type SideResult } from './document.ts';
 import { displayName } from './names.ts';
-import { summarise, type Summary } from './statistics.ts';
+import { summarize, type Summary } from './statistics.ts';
 
 /** One bar. */
 export interface Bar extends Summary {
@@ -58,7 +58,7 @@ function goalOf(sides: readonly SideResult[], figure: Figure): number | null {
 }
 
 function summaryOf({ summary, cached }: SideResult, figure: Figure): Summary {
-  return figure === 'peakMemory' ? summarise([cached.peakMemory / 2 ** 30]) : summary[figure];
+  return figure === 'peakMemory' ? summarize([cached.peakMemory / 2 ** 30]) : summary[figure];
 }
 
 interface PanelOptions {
@@ -75,7 +75,7 @@ function panel(values: readonly Bar[], { title, goal, first }: PanelOptions) {
     title: {
       text: title,
       subtitle: compared ? `goal: ${goal}` : '',
-      subtitleColor: COLOURS.goal,
+      subtitleColor: COLORS.goal,
       fontSize: 13,
       offset: 8,
     },
@@ -112,13 +112,13 @@ function layers(values: readonly Bar[], compared: boolean) {
   const small = end < 100;
   const x = (field: keyof Bar) => ({ field, type: 'quantitative' as const });
   const axis = { tickCount: 4, format: small ? '~f' : ',.0f' };
-  const colours = { domain: [true, false], range: [COLOURS.readapt, COLOURS.other] };
+  const colors = { domain: [true, false], range: [COLORS.readapt, COLORS.other] };
   const label = (mark: { readonly stroke?: string; readonly strokeWidth?: number }) => ({
     mark: { type: 'text' as const, align: 'left' as const, dx: 5, ...mark },
     encoding: { x: x('most'), text: { ...x('median'), format: small ? '.2f' : ',.0f' } },
   });
   const goal = {
-    mark: { type: 'rule' as const, color: COLOURS.goal, strokeDash: [5, 3], strokeWidth: 1.5 },
+    mark: { type: 'rule' as const, color: COLORS.goal, strokeDash: [5, 3], strokeWidth: 1.5 },
     encoding: { x: { aggregate: 'max' as const, ...x('goal') }, y: { value: 0 }, y2: { value: 'height' as const } },
   };
   return [
@@ -126,15 +126,15 @@ function layers(values: readonly Bar[], compared: boolean) {
       mark: { type: 'bar' as const, height: 16, cornerRadiusEnd: 2 },
       encoding: {
         x: { ...x('median'), title: null, axis, scale: { domain: [0, 1.18 * end], nice: false } },
-        color: { field: 'ours', type: 'nominal' as const, legend: null, scale: colours },
+        color: { field: 'ours', type: 'nominal' as const, legend: null, scale: colors },
       },
     },
     {
-      mark: { type: 'rule' as const, color: COLOURS.ink, strokeWidth: 1.5 },
+      mark: { type: 'rule' as const, color: COLORS.ink, strokeWidth: 1.5 },
       encoding: { x: x('least'), x2: { field: 'most' } },
     },
     ...(compared ? [goal] : []),
-    label({ stroke: COLOURS.background, strokeWidth: 4 }),
+    label({ stroke: COLORS.background, strokeWidth: 4 }),
     label({}),
   ];
 }

@@ -1,6 +1,6 @@
 import type { SideMeasurement } from './measure.ts';
 import type { SideName } from './side-protocol.ts';
-import { median, summarise, summariseRatios, type Summary } from './statistics.ts';
+import { median, summarize, summarizeRatios, type Summary } from './statistics.ts';
 import type { WorkBatch, Workload } from './workload.ts';
 
 /** Everything of one run, as it is written with `--json`. Seconds, bytes, tokens a second. */
@@ -88,8 +88,8 @@ export function isOurs(name: SideName): boolean {
 function summaryOf(side: SideMeasurement, workload: Workload): SideResult['summary'] {
   const { profile } = side;
   return {
-    training: summarise(rates(side, 'training', workload)),
-    evaluation: summarise(rates(side, 'evaluation', workload)),
+    training: summarize(rates(side, 'training', workload)),
+    evaluation: summarize(rates(side, 'evaluation', workload)),
     compile: { cold: compilation(side, 'cold'), cached: compilation(side, 'cached') },
     products: profile && profile.products / profile.step,
   };
@@ -119,7 +119,7 @@ function ratiosOf(measured: readonly SideMeasurement[], workload: Workload): Rat
       const against = (figure: 'training' | 'evaluation') => {
         const speed = (side: SideMeasurement) => rates(side, figure, workload);
         const best = theirs.reduce((a, b) => (median(speed(b)) > median(speed(a)) ? b : a));
-        return { ...summariseRatios(speed(ours), speed(best)), against: best.name };
+        return { ...summarizeRatios(speed(ours), speed(best)), against: best.name };
       };
       return {
         side: ours.name,

@@ -11,7 +11,7 @@ interface ProfileEvent {
   readonly args?: { readonly op_name?: string };
 }
 
-/** Operators that multiply matrices, quantised ones included: MatMul, FusedMatMul, MatMulIntegerToFloat, Gemm … */
+/** Operators that multiply matrices, quantized ones included: MatMul, FusedMatMul, MatMulIntegerToFloat, Gemm … */
 const PRODUCT = /MatMul|Gemm/;
 
 /**

@@ -26,7 +26,7 @@ class ReadaptSide {
   #precision!: PrecisionChoice;
   #adapter!: Adapter;
   #parameters!: Arrays;
-  #optimiser!: AdamwState;
+  #optimizer!: AdamwState;
   #learningRate = 0;
   #threads = 1;
 
@@ -39,7 +39,7 @@ class ReadaptSide {
     [this.#base, this.#runtime, this.#precision] = [loaded.model, loaded.runtime, loaded.precision];
     this.#adapter = await loadAdapter(adapter, this.#base.config);
     this.#parameters = factorArrays(this.#adapter.modules);
-    this.#optimiser = adamwInit(this.#parameters);
+    this.#optimizer = adamwInit(this.#parameters);
     return { precision: loaded.precision.precision };
   }
 
@@ -49,8 +49,8 @@ class ReadaptSide {
     const { gradients, loss, tokens } = await accumulateGradients(this.#runtime, adapter, tokenized(examples));
     const arrays = factorArrays(gradients);
     clipGlobalNorm(arrays, 1);
-    const before = { parameters: this.#parameters, state: this.#optimiser };
-    ({ parameters: this.#parameters, state: this.#optimiser } = adamwUpdate(before, arrays, this.#learningRate, {}));
+    const before = { parameters: this.#parameters, state: this.#optimizer };
+    ({ parameters: this.#parameters, state: this.#optimizer } = adamwUpdate(before, arrays, this.#learningRate, {}));
     return { loss, tokens, seconds: (performance.now() - begun) / 1000 };
   }
 

@@ -12,13 +12,13 @@ export interface Summary {
   readonly most: number;
 }
 
-export function summarise(values: readonly number[]): Summary {
-  if (values.length === 0) throw new RangeError('there are no values to summarise');
+export function summarize(values: readonly number[]): Summary {
+  if (values.length === 0) throw new RangeError('there are no values to summarize');
   return { median: median(values), least: Math.min(...values), most: Math.max(...values) };
 }
 
 /** Ours over theirs within each round: what else the machine was doing then met both. */
-export function summariseRatios(ours: readonly number[], theirs: readonly number[]): Summary {
+export function summarizeRatios(ours: readonly number[], theirs: readonly number[]): Summary {
   if (ours.length !== theirs.length) throw new RangeError(`${ours.length} rounds against ${theirs.length}`);
-  return summarise(ours.map((value, round) => value / theirs[round]!));
+  return summarize(ours.map((value, round) => value / theirs[round]!));
 }

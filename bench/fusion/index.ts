@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import { prepareModule } from '../../core/method/fusion/module-fusion.ts';
-import { summarise, summariseRatios, type Summary } from '../engine/statistics.ts';
+import { summarize, summarizeRatios, type Summary } from '../engine/statistics.ts';
 import { measureRounds, type FormTimes, type Round } from './measure.ts';
 import { fusionBenchCommand, type FusionBenchOptions } from './options.ts';
 import { prepareModule as prepareStacked } from './stacked-qr.ts';
@@ -35,9 +35,9 @@ function report(options: FusionBenchOptions, modules: number, rounds: readonly R
   const of = (form: 'ours' | 'stacked', part: keyof FormTimes) => rounds.map((round) => round[form][part]);
   const row = (name: string, part: keyof FormTimes) => {
     const [ours, stacked] = [of('ours', part), of('stacked', part)];
-    return `| ${name} | ${milliseconds(summarise(ours))} | ${milliseconds(summarise(stacked))} | ${ratio(summariseRatios(stacked, ours))} |`;
+    return `| ${name} | ${milliseconds(summarize(ours))} | ${milliseconds(summarize(stacked))} | ${ratio(summarizeRatios(stacked, ours))} |`;
   };
-  const total = summarise(of('ours', 'total'));
+  const total = summarize(of('ours', 'total'));
   return [
     `${modules} modules, rank ${options.rank}, ${options.directions} directions, ${rounds.length} rounds, one thread; median (least – most)`,
     '',

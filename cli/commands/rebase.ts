@@ -3,9 +3,9 @@ import { PREFERENCES, STRATEGIES, type Preference } from '../../core/method/ladd
 import { MOVED_COEFFICIENTS, type MovedCoefficients } from '../../core/method/fusion/coefficients.ts';
 import { GROUPINGS, type GroupingName } from '../../core/method/fusion/grouping.ts';
 import {
-  REGULARISATION_SCHEDULES,
-  REGULARISATION_SPACES,
-  type RegularisationOptions,
+  REGULARIZATION_SCHEDULES,
+  REGULARIZATION_SPACES,
+  type RegularizationOptions,
 } from '../../core/method/regularization/regularization.ts';
 import type { JobListener } from '../../core/adaptation/job-listener.ts';
 import type { AdaptOutcome, GateSpec, JobSpec, MetricName, Strategy } from '../../workers/training/protocol.ts';
@@ -31,10 +31,10 @@ interface RebaseOptions extends CommonOptions, GateOptions {
   readonly steps: number;
   readonly refineSteps: number;
   readonly patience?: number;
-  readonly regulariseTowards: RegularisationOptions['target'];
-  readonly regulariseSpace: RegularisationOptions['space'];
-  readonly regulariseSchedule: RegularisationOptions['schedule'];
-  readonly regulariseStrength?: number;
+  readonly regularizeTowards: RegularizationOptions['target'];
+  readonly regularizeSpace: RegularizationOptions['space'];
+  readonly regularizeSchedule: RegularizationOptions['schedule'];
+  readonly regularizeStrength?: number;
   readonly batchSize: number;
   readonly learningRate?: number;
   readonly evaluateEvery: number;
@@ -69,10 +69,10 @@ export function register(program: Command): void {
     .addOption(
       new Option('--prefer <what>', 'of auto: undo the change of the base second, or only when all else has failed')
         .choices(PREFERENCES)
-        .default('old_behaviour'),
+        .default('old_behavior'),
     )
     .option('--explain', 'print every rung of the ladder with its gate and its time', false)
-    .option('--steps <n>', 'optimiser steps at most', integer(0), 300)
+    .option('--steps <n>', 'optimizer steps at most', integer(0), 300)
     .option(
       '--refine-steps <n>',
       'steps to go on after readiness; an adapter better beyond noise replaces the first',
@@ -113,19 +113,19 @@ export function register(program: Command): void {
     .option('--fusion-rank <n>', "largest rank that a fused adapter may grow to; 0 keeps the old one's", integer(0), 0)
     .option('--fusion-energy <x>', 'share of the fused energy that a grown rank is to hold, at most 1', share, 1)
     .addOption(
-      new Option('--regularise-towards <what>', 'what the L2 penalty of fine-tuning pulls towards')
+      new Option('--regularize-towards <what>', 'what the L2 penalty of fine-tuning pulls towards')
         .choices(['initial', 'zero'])
         .default('initial'),
     )
     .addOption(
-      new Option('--regularise-space <what>', 'what it pulls').choices(REGULARISATION_SPACES).default('factors'),
+      new Option('--regularize-space <what>', 'what it pulls').choices(REGULARIZATION_SPACES).default('factors'),
     )
     .addOption(
-      new Option('--regularise-schedule <name>', 'how it is relaxed over the steps')
-        .choices(REGULARISATION_SCHEDULES)
+      new Option('--regularize-schedule <name>', 'how it is relaxed over the steps')
+        .choices(REGULARIZATION_SCHEDULES)
         .default('two_stage'),
     )
-    .option('--regularise-strength <x>', 'how strong it is at the start (default: 0.1)', number())
+    .option('--regularize-strength <x>', 'how strong it is at the start (default: 0.1)', number())
     .action(run);
   addCommonOptions(command);
 }
@@ -165,10 +165,10 @@ async function carryOver(options: RebaseOptions, aim: Aim, output: Output, signa
 
 function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: string): JobSpec {
   const { strategy, prefer, batchSize, learningRate, evaluateEvery, refineSteps, patience, seed } = options;
-  const { regulariseTowards, regulariseSpace, regulariseSchedule, regulariseStrength } = options;
+  const { regularizeTowards, regularizeSpace, regularizeSchedule, regularizeStrength } = options;
   const { searchEvaluations, searchRows, coefficients, grouping, fusionRank, fusionEnergy } = options;
   const training = { maxSteps: options.steps, batchSize, learningRate, evaluateEvery, refineSteps, patience };
-  const regularisation = { regulariseTowards, regulariseSpace, regulariseSchedule, regulariseStrength };
+  const regularization = { regularizeTowards, regularizeSpace, regularizeSchedule, regularizeStrength };
   const fusion = { searchEvaluations, searchRows, coefficients, grouping, fusionRank, fusionEnergy };
   return {
     jobId: 'rebase',
@@ -180,7 +180,7 @@ function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: string):
     metric,
     gate,
     evolution: null,
-    options: { strategy, prefer, seed, ...fusion, ...training, ...regularisation },
+    options: { strategy, prefer, seed, ...fusion, ...training, ...regularization },
     workDir,
   };
 }

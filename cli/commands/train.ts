@@ -46,7 +46,7 @@ export function register(program: Command): void {
       targets,
     )
     .option('--layers <numbers>', 'layers of a new adapter, from 0: 0,2,8-11 (default: all)', layers)
-    .option('--steps <n>', 'optimiser steps', integer(1), 300)
+    .option('--steps <n>', 'optimizer steps', integer(1), 300)
     .option('--batch-size <n>', 'examples a step', integer(1), 16)
     .option('--learning-rate <x>', 'at the end of the warm-up', number('positive'), 1e-3)
     .action(run);

@@ -17,7 +17,7 @@ import { evolutionBetween, readEvolution, requireCompatible } from './evolve.ts'
 import { fromOutcomes, toOutcomes } from './gate-outcomes.ts';
 import { JobContext } from './job-context.ts';
 import { toCandidate, toRung, type JobListener } from './job-listener.ts';
-import { fusionOf, regularisationOf, resolveOptions, type AdaptationSettings } from './job-options.ts';
+import { fusionOf, regularizationOf, resolveOptions, type AdaptationSettings } from './job-options.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { PhaseClock } from './phase-clock.ts';
 import type { AdaptOutcome, Baselines, JobSpec, Phase, Strategy } from '../../workers/training/protocol.ts';
@@ -103,7 +103,7 @@ class Job {
       patience: settings.patience,
       prefer: settings.prefer,
       ...fusionOf(settings),
-      regularisation: regularisationOf(settings),
+      regularization: regularizationOf(settings),
     });
     // A control publishes nothing, and a resumed run may have published before: both are ready by the ladder's word.
     if (outcome.ready) this.#markReady();

@@ -3,7 +3,7 @@ import { writeFolderAtomic } from '../formats/atomic-file.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { compareConfigs } from '../method/evolution/analysis/compatibility.ts';
 import { loadEvolution, saveEvolution } from '../method/evolution/evolution-file.ts';
-import { analyseVersions, summariseAnalysis } from '../method/evolution/analysis/version-analysis.ts';
+import { analyzeVersions, summarizeAnalysis } from '../method/evolution/analysis/version-analysis.ts';
 import { computeEvolution, type Evolution, type WeightSource } from '../method/evolution/evolution.ts';
 import { compareVersions } from '../method/evolution/analysis/version-comparison.ts';
 import type { BaseDifference, EvolveOutcome, EvolveSpec } from '../../workers/training/protocol.ts';
@@ -43,7 +43,7 @@ export async function requireCompatible(old: LoadedBase, next: LoadedBase): Prom
  */
 export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<EvolveOutcome> {
   const begun = performance.now();
-  const analysis = await analyseVersions(spec.oldBase, spec.newBase, { rank: spec.rank, seed: spec.seed, signal });
+  const analysis = await analyzeVersions(spec.oldBase, spec.newBase, { rank: spec.rank, seed: spec.seed, signal });
   const { evolution, comparison } = analysis;
   if (evolution === null) throw new IncompatibleBasesError(comparison.differences);
   const write = (folder: string): Promise<void> => saveEvolution(join(folder, EVOLUTION_FILE), evolution);
@@ -52,7 +52,7 @@ export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<Ev
     dir: spec.outDir,
     rank: evolution.rank,
     drift: evolution.adaptable.drift,
-    summary: { ...summariseAnalysis(analysis) },
+    summary: { ...summarizeAnalysis(analysis) },
     computeMs: performance.now() - begun,
   };
 }

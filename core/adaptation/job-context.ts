@@ -179,7 +179,7 @@ export class JobContext implements AdaptationContext {
     rung,
     initial,
     fresh,
-    regularisation,
+    regularization,
     steps,
     evaluateEvery,
     onEvaluate,
@@ -189,10 +189,10 @@ export class JobContext implements AdaptationContext {
     const resume = this.#trainer ?? undefined;
     const isDue = (step: number): boolean => step > 0 && (step % evaluateEvery === 0 || step === steps);
     const report = (step: number): void => listener.progress(this.#before.steps + step, this.#before.steps + steps);
-    if (resume && isDue(resume.optimiser.step)) {
-      report(resume.optimiser.step);
+    if (resume && isDue(resume.optimizer.step)) {
+      report(resume.optimizer.step);
       const adapter = withFactorArrays(initial, resume.parameters);
-      if ((await onEvaluate(resume.optimiser.step, adapter)) === 'stop') return;
+      if ((await onEvaluate(resume.optimizer.step, adapter)) === 'stop') return;
     }
     const run = train({
       runtime: base.runtime,
@@ -201,7 +201,7 @@ export class JobContext implements AdaptationContext {
       steps,
       batchSize: settings.batchSize,
       learningRate: fresh ? settings.scratchLearningRate : settings.learningRate,
-      regularisation,
+      regularization,
       seed: settings.seed,
       resume,
       signal,
@@ -283,7 +283,7 @@ export class JobContext implements AdaptationContext {
     };
     const tensors = new Map([...(trainer?.tensors ?? []), ...(this.#best ? encodeBest(this.#best) : [])]);
     await this.#options.checkpoints.save({ state, tensors });
-    this.#noteSaved(this.#trainer?.optimiser.step ?? 0);
+    this.#noteSaved(this.#trainer?.optimizer.step ?? 0);
     this.#savedAt = performance.now();
   }
 
@@ -294,7 +294,7 @@ export class JobContext implements AdaptationContext {
     this.#before = before;
     if (trainer !== null) this.#sum(decodeTrainerState({ state: trainer, tensors }, names));
     this.#ladder = ladder;
-    this.#noteSaved(this.#trainer?.optimiser.step ?? 0);
+    this.#noteSaved(this.#trainer?.optimizer.step ?? 0);
     if (hasBest) this.#best = decodeBest(tensors, this.oldAdapter, bestConfig ?? this.oldAdapter.config);
     return { state: ladder, bestAdapter: this.#best };
   }
@@ -315,7 +315,7 @@ export class JobContext implements AdaptationContext {
 
   #sum(state: TrainerState): void {
     this.#trainer = state;
-    this.step = this.#before.steps + state.optimiser.step;
+    this.step = this.#before.steps + state.optimizer.step;
     this.tokens = this.#before.tokens + state.tokens;
     this.seconds = this.#before.seconds + state.seconds;
   }

@@ -1,7 +1,7 @@
 import type { AdaptationOptions } from '../method/ladder/adaptation.ts';
 import { boundsMoving } from '../method/fusion/coefficients.ts';
 import { AdaptationError } from '../method/errors.ts';
-import { DEFAULT_REGULARISATION, type RegularisationOptions } from '../method/regularization/regularization.ts';
+import { DEFAULT_REGULARIZATION, type RegularizationOptions } from '../method/regularization/regularization.ts';
 import { GROUPINGS, MOVED_COEFFICIENTS, type AdaptOptions } from '../../workers/training/protocol.ts';
 
 export type AdaptationSettings = Required<AdaptOptions>;
@@ -9,7 +9,7 @@ export type AdaptationSettings = Required<AdaptOptions>;
 /** What an option that was left out stands for; the learning rates are {@link defaultLearningRate}. */
 export const ADAPTATION_DEFAULTS: Omit<AdaptationSettings, 'learningRate' | 'scratchLearningRate'> = {
   strategy: 'auto',
-  prefer: 'old_behaviour',
+  prefer: 'old_behavior',
   maxSteps: 300,
   batchSize: 16,
   evaluateEvery: 20,
@@ -21,10 +21,10 @@ export const ADAPTATION_DEFAULTS: Omit<AdaptationSettings, 'learningRate' | 'scr
   fusionEnergy: 1,
   refineSteps: 0,
   patience: 5,
-  regulariseTowards: DEFAULT_REGULARISATION.target,
-  regulariseSpace: DEFAULT_REGULARISATION.space,
-  regulariseSchedule: DEFAULT_REGULARISATION.schedule,
-  regulariseStrength: DEFAULT_REGULARISATION.strong,
+  regularizeTowards: DEFAULT_REGULARIZATION.target,
+  regularizeSpace: DEFAULT_REGULARIZATION.space,
+  regularizeSchedule: DEFAULT_REGULARIZATION.schedule,
+  regularizeStrength: DEFAULT_REGULARIZATION.strong,
   seed: 0,
 };
 
@@ -95,13 +95,13 @@ export function resolveOptions(
   };
 }
 
-export function regularisationOf(settings: AdaptationSettings): RegularisationOptions {
+export function regularizationOf(settings: AdaptationSettings): RegularizationOptions {
   return {
-    ...DEFAULT_REGULARISATION,
-    schedule: settings.regulariseSchedule,
-    strong: settings.regulariseStrength,
-    space: settings.regulariseSpace,
-    target: settings.regulariseTowards,
+    ...DEFAULT_REGULARIZATION,
+    schedule: settings.regularizeSchedule,
+    strong: settings.regularizeStrength,
+    space: settings.regularizeSpace,
+    target: settings.regularizeTowards,
   };
 }
 

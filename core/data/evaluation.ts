@@ -58,7 +58,7 @@ export async function meanLoss(
   const value = perExample.reduce((total, loss) => total + loss, 0) / labels;
   const residuals = perExample.reduce((total, loss, i) => total + (loss - value * lengths[i]!) ** 2, 0);
   const n = examples.length;
-  // Linearised variance of a ratio estimator (Cochran, Sampling Techniques, section 6.4).
+  // Linearized variance of a ratio estimator (Cochran, Sampling Techniques, section 6.4).
   const standardError = n > 1 ? Math.sqrt((residuals * n) / (n - 1)) / labels : 0;
   return { metric: 'loss', value, standardError, examples: n, tokens, perExample };
 }

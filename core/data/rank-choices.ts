@@ -109,8 +109,8 @@ function continued(
 
 /** The log-probability of any token at one position. */
 function logProbabilities(logits: Float32Array): (token: number) => number {
-  const normaliser = logSumExp(logits);
-  return (token) => logits[token]! - normaliser;
+  const normalizer = logSumExp(logits);
+  return (token) => logits[token]! - normalizer;
 }
 
 function logSumExp(values: Float32Array): number {

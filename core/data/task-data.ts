@@ -10,7 +10,7 @@ import { tokenizeExamples } from './tokenize.ts';
 
 /** A task's rows: what is trained on, what the search may look at, and what only the gate sees. */
 export interface TaskData {
-  /** Tokenised at the first call: an adapter that passes the gate untrained never needs them. */
+  /** Tokenized at the first call: an adapter that passes the gate untrained never needs them. */
   train(): readonly TokenizedExample[];
   /** Whether there are training rows. */
   readonly canTrain: boolean;
@@ -40,7 +40,7 @@ export class TaskDataError extends Error {
 const DEFAULT_MAX_LENGTH = 512;
 
 /**
- * Loads, splits and tokenises a task. The splits are the same in every run; search and gate share no row.
+ * Loads, splits and tokenizes a task. The splits are the same in every run; search and gate share no row.
  * @throws TaskDataError where there are no rows to search on or to gate by
  */
 export async function loadTaskData(spec: DataSpec, options: TaskDataOptions): Promise<TaskData> {

@@ -46,7 +46,7 @@ export interface Runtime {
   labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
   /**
    * Loss and gradients with respect to every factor of the adapter.
-   * @param gradientScale multiplies the gradients (1 / completion tokens of the whole optimiser step)
+   * @param gradientScale multiplies the gradients (1 / completion tokens of the whole optimizer step)
    * @param dropout of the inputs of every A; default none
    */
   gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult>;

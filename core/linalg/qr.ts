@@ -8,7 +8,7 @@ export interface QrFactors {
 
 /**
  * Thin QR by Householder reflections (Golub and Van Loan, Matrix Computations, 4th edition, section 5.2). Q is
- * orthonormal to rounding also where A is rank-deficient. Signs of R's diagonal are not normalised.
+ * orthonormal to rounding also where A is rank-deficient. Signs of R's diagonal are not normalized.
  */
 export function qr(a: Matrix): QrFactors {
   const p = Math.min(a.rows, a.cols);

@@ -4,7 +4,7 @@ import { columns, zeros, type Matrix } from './matrix.ts';
 import { qr } from './qr.ts';
 import { svd, type SvdFactors } from './svd.ts';
 
-export interface RandomisedSvdOptions {
+export interface RandomizedSvdOptions {
   /** Singular triplets wanted; at most min(rows, cols) are returned. */
   readonly rank: number;
   /** Directions sampled beyond `rank`. Default 8. */
@@ -16,12 +16,12 @@ export interface RandomisedSvdOptions {
 }
 
 /**
- * The leading singular triplets of A: randomised range finder with power iterations, a QR between multiplications, and
+ * The leading singular triplets of A: randomized range finder with power iterations, a QR between multiplications, and
  * an exact SVD of the projected matrix (Halko, Martinsson and Tropp, Finding structure with randomness, SIAM Review
  * 53, 2011: algorithms 4.4 and 5.1). Falls back to the dense SVD where the sample would span the whole space anyway.
  * @returns U [rows, k], S [k] descending, V [cols, k] with k = min(rank, rows, cols)
  */
-export function randomisedSvd(a: Matrix, options: RandomisedSvdOptions): SvdFactors {
+export function randomizedSvd(a: Matrix, options: RandomizedSvdOptions): SvdFactors {
   const { rank, oversampling = 8, powerIterations = 2, random } = options;
   const smaller = Math.min(a.rows, a.cols);
   const samples = rank + oversampling;

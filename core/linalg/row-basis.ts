@@ -75,7 +75,7 @@ const NEGLIGIBLE = 1e-13;
  * Rows made orthonormal by the modified Gram–Schmidt process, run twice over each row ("twice is enough": Giraud, Langou
  * and Rozložník, Computers & Mathematics with Applications 50, 2005). For few long rows; not blocked.
  */
-export function orthonormaliseRows(x: Matrix): LqFactors {
+export function orthonormalizeRows(x: Matrix): LqFactors {
   const { rows, cols } = x;
   const l = zeros(rows, rows);
   const q = { rows, cols, data: x.data.slice() };

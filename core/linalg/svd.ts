@@ -28,8 +28,8 @@ export function svd(a: Matrix): SvdFactors {
   // Rᵀ is nearer to orthogonal columns than R. Rotating Rᵀ's columns: Rᵀ W = X S, hence R = W S Xᵀ and A = (Q W) S Xᵀ.
   // Rows of `rotated` are the columns of Rᵀ, that is the rows of R as they lie.
   const rotations = identity(r.rows);
-  const { s, normalised, order } = sortByNorm(orthogonaliseRows(r, rotations));
-  return { u: matmul(q, transpose(pickRows(rotations, order, s))), s, v: transpose(normalised) };
+  const { s, normalized, order } = sortByNorm(orthogonaliseRows(r, rotations));
+  return { u: matmul(q, transpose(pickRows(rotations, order, s))), s, v: transpose(normalized) };
 }
 
 /**
@@ -40,9 +40,9 @@ export function svd(a: Matrix): SvdFactors {
  */
 export function truncatedSvd(a: Matrix, rank: number): SvdFactors & { readonly all: Float64Array } {
   requireFinite(a);
-  const { s: all, normalised } = sortByNorm(orthogonaliseRows(qr(a).r, null));
+  const { s: all, normalized } = sortByNorm(orthogonaliseRows(qr(a).r, null));
   const kept = Math.min(rank, all.length);
-  const v = columns(transpose(normalised), 0, kept);
+  const v = columns(transpose(normalized), 0, kept);
   const s = all.slice(0, kept);
   const u = scaleColumns(
     matmul(a, v),
@@ -117,19 +117,19 @@ function rotateRows(data: Float64Array, x: number, y: number, length: number, co
 }
 
 /** Row norms in descending order, and the rows divided by them in that order (rows of norm 0 stay 0). */
-function sortByNorm(rows: Matrix): { s: Float64Array; normalised: Matrix; order: number[] } {
+function sortByNorm(rows: Matrix): { s: Float64Array; normalized: Matrix; order: number[] } {
   const norms = Array.from({ length: rows.rows }, (_, i) =>
     Math.sqrt(rowDot(rows.data, i * rows.cols, i * rows.cols, rows.cols)),
   );
   const order = norms.map((_, i) => i).sort((i, j) => norms[j]! - norms[i]!);
-  const normalised = zeros(rows.rows, rows.cols);
+  const normalized = zeros(rows.rows, rows.cols);
   order.forEach((from, to) => {
     if (norms[from] === 0) return;
     for (let j = 0; j < rows.cols; j++) {
-      normalised.data[to * rows.cols + j] = rows.data[from * rows.cols + j]! / norms[from]!;
+      normalized.data[to * rows.cols + j] = rows.data[from * rows.cols + j]! / norms[from]!;
     }
   });
-  return { s: Float64Array.from(order, (i) => norms[i]!), normalised, order };
+  return { s: Float64Array.from(order, (i) => norms[i]!), normalized, order };
 }
 
 function pickRows(rows: Matrix, order: readonly number[], s: Float64Array): Matrix {

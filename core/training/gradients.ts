@@ -28,7 +28,7 @@ export interface BatchGradients {
   readonly tokens: number;
 }
 
-/** Loss and gradients of one optimiser step, in micro-batches whose sizes do not change the result (but with dropout). */
+/** Loss and gradients of one optimizer step, in micro-batches whose sizes do not change the result (but with dropout). */
 export async function accumulateGradients(
   runtime: Runtime,
   adapter: Adapter,

@@ -6,7 +6,7 @@ import type { SamplerState } from './training-sampler.ts';
 /** All that a training run needs to go on as if it had never stopped; the schedule follows from the step. */
 export interface TrainerState {
   readonly parameters: Arrays;
-  readonly optimiser: AdamwState;
+  readonly optimizer: AdamwState;
   readonly sampler: SamplerState;
   readonly losses: LossHistory;
   readonly tokens: number;
@@ -24,12 +24,12 @@ interface EncodedState {
 
 /** As a checkpoint: JSON for the numbers, tensors for parameters and moments. */
 export function encodeTrainerState(state: TrainerState): Checkpoint {
-  const { parameters, optimiser, sampler, losses, tokens, seconds } = state;
-  const groups = { parameters, mean: optimiser.mean, variance: optimiser.variance };
+  const { parameters, optimizer, sampler, losses, tokens, seconds } = state;
+  const groups = { parameters, mean: optimizer.mean, variance: optimizer.variance };
   const tensors = Object.entries(groups).flatMap(([group, arrays]) =>
     [...arrays].map(([name, data]) => [`${group}/${name}`, data] as const),
   );
-  const json: EncodedState = { step: optimiser.step, sampler, losses, tokens, seconds };
+  const json: EncodedState = { step: optimizer.step, sampler, losses, tokens, seconds };
   return { state: json, tensors: new Map(tensors) };
 }
 
@@ -47,6 +47,6 @@ export function decodeTrainerState({ state, tensors }: Checkpoint, names: readon
       }),
     );
   const { step, ...rest } = state as EncodedState;
-  const optimiser = { step, mean: group('mean'), variance: group('variance') };
-  return { ...rest, parameters: group('parameters'), optimiser };
+  const optimizer = { step, mean: group('mean'), variance: group('variance') };
+  return { ...rest, parameters: group('parameters'), optimizer };
 }

@@ -7,9 +7,9 @@ import type { Adapter } from '../models/lora/adapter.ts';
 import {
   anchorOf,
   l2Coefficient,
-  NO_REGULARISATION,
+  NO_REGULARIZATION,
   withL2Gradients,
-  type RegularisationOptions,
+  type RegularizationOptions,
 } from '../method/regularization/regularization.ts';
 import type { TokenizedExample } from '../data/example.ts';
 import { breathe } from '../data/forward-passes.ts';
@@ -23,9 +23,9 @@ export interface TrainOptions {
   /** Where training starts; not written to. */
   readonly initial: Adapter;
   readonly examples: readonly TokenizedExample[];
-  /** Optimiser steps of the whole run; the learning rate's schedule ends with them. */
+  /** Optimizer steps of the whole run; the learning rate's schedule ends with them. */
   readonly steps: number;
-  /** Examples of one optimiser step. */
+  /** Examples of one optimizer step. */
   readonly batchSize: number;
   /** Input tokens that go through the model at once; default `MICRO_BATCH_TOKENS`. */
   readonly microBatchTokens?: number;
@@ -38,7 +38,7 @@ export interface TrainOptions {
   /** Decoupled (AdamW). Default 0.01. */
   readonly weightDecay?: number;
   /** L2 towards the initial adapter or zero. Default none. */
-  readonly regularisation?: RegularisationOptions;
+  readonly regularization?: RegularizationOptions;
   readonly seed: number;
   /** Goes on from here; everything else must be as it was. */
   readonly resume?: TrainerState;
@@ -55,7 +55,7 @@ export interface StepReport {
   /** Mean loss of the step's completion tokens, in nats, before its update. */
   readonly loss: number;
   readonly learningRate: number;
-  /** Before clipping, regularisation included. */
+  /** Before clipping, regularization included. */
   readonly gradientNorm: number;
   readonly adapter: Adapter;
   /** Enough to go on from here, bit by bit; the next step changes its moments in place: copy what is kept longer. */
@@ -75,21 +75,21 @@ export interface TrainResult {
 
 /**
  * Trains an adapter: AdamW with warm-up and cosine, gradients averaged over the completion tokens of a batch, plus those of
- * the regularisation, clipped by their global norm. The adapter's dropout acts in training alone.
+ * the regularization, clipped by their global norm. The adapter's dropout acts in training alone.
  * @throws TrainingDivergedError naming step and learning rate
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
-  const { runtime, initial, examples, steps, batchSize, signal, regularisation = NO_REGULARISATION } = options;
-  const anchor = anchorOf(regularisation, initial);
+  const { runtime, initial, examples, steps, batchSize, signal, regularization = NO_REGULARIZATION } = options;
+  const anchor = anchorOf(regularization, initial);
   const learningRateAt = learningRateSchedule(options);
   const sampler = new TrainingSampler(examples.length, { batchSize, seed: options.seed });
   const monitor = new LossMonitor(runtime.base.config.vocabSize, options.resume?.losses);
   let parameters: Arrays = options.resume?.parameters ?? factorArrays(initial.modules);
-  let optimiser: AdamwState = options.resume?.optimiser ?? adamwInit(parameters);
+  let optimizer: AdamwState = options.resume?.optimizer ?? adamwInit(parameters);
   let { tokens, seconds } = options.resume ?? { tokens: 0, seconds: 0 };
   if (options.resume) sampler.restore(options.resume.sampler);
 
-  for (let step = optimiser.step; step < steps; step++) {
+  for (let step = optimizer.step; step < steps; step++) {
     const begun = performance.now();
     const learningRate = learningRateAt(step);
     const adapter = withFactorArrays(initial, parameters);
@@ -98,18 +98,18 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const batch = await accumulateGradients(runtime, adapter, members, { ...options, dropout });
     monitor.record(batch.loss, { step: step + 1, learningRate });
 
-    const penalty = { lambda: l2Coefficient(regularisation, step, steps), space: regularisation.space, anchor };
+    const penalty = { lambda: l2Coefficient(regularization, step, steps), space: regularization.space, anchor };
     const gradients = factorArrays(withL2Gradients(batch.gradients, adapter, penalty));
     const gradientNorm = clipGlobalNorm(gradients, options.maxGradientNorm ?? 1);
     const weightDecay = options.weightDecay ?? DEFAULT_ADAMW.weightDecay;
-    const updated = adamwUpdate({ parameters, state: optimiser }, gradients, learningRate, { weightDecay });
-    ({ parameters, state: optimiser } = updated);
+    const updated = adamwUpdate({ parameters, state: optimizer }, gradients, learningRate, { weightDecay });
+    ({ parameters, state: optimizer } = updated);
     tokens += batch.tokens;
     seconds += (performance.now() - begun) / 1000;
 
     const state: TrainerState = {
       parameters,
-      optimiser,
+      optimizer,
       sampler: sampler.state(),
       losses: monitor.state(),
       tokens,
@@ -128,7 +128,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     signal?.throwIfAborted();
   }
   const adapter = withFactorArrays(initial, parameters);
-  return { adapter, steps: optimiser.step, trainLoss: monitor.recent(), tokens, seconds };
+  return { adapter, steps: optimizer.step, trainLoss: monitor.recent(), tokens, seconds };
 }
 
 /** The adapter's own, with random numbers that follow from the run's seed and the step. */

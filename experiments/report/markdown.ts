@@ -188,7 +188,7 @@ function flips({ flips: own, copyFlips }: StrategySummary): string {
   return own === null ? share(own) : `${share(own)} (${share(copyFlips)})`;
 }
 
-/** As the product's `evolve` summarises it. */
+/** As the product's `evolve` summarizes it. */
 function evolutionRow({ evolution, computeMs, summary }: EvolutionRecord): string[] {
   const { overall_drift: overall, adaptable_drift: adaptable, captured_energy: energy } = summary;
   const shown = (value: unknown, digits: number): string =>

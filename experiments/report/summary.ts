@@ -73,7 +73,7 @@ export interface Summary {
 }
 
 /** Everything the report says, from the records that the plan asks for. */
-export function summarise(experiment: Experiment, items: readonly Item[], records: readonly ResultRecord[]): Summary {
+export function summarize(experiment: Experiment, items: readonly Item[], records: readonly ResultRecord[]): Summary {
   const planned = new Set(items.map(({ key }) => key));
   const wanted = records.filter(({ key }) => planned.has(key));
   const all = wanted.filter((record): record is CellRecord => record.type === 'cell');
@@ -174,11 +174,11 @@ function strategySummaries(
 ): StrategySummary[] {
   return strategies.flatMap(({ name }) => {
     const own = jobs.filter(({ cell }) => cell.strategy === name);
-    return own.length === 0 ? [] : [summariseStrategy(name, own, baselines)];
+    return own.length === 0 ? [] : [summarizeStrategy(name, own, baselines)];
   });
 }
 
-function summariseStrategy(strategy: string, jobs: readonly Job[], baselines: readonly string[]): StrategySummary {
+function summarizeStrategy(strategy: string, jobs: readonly Job[], baselines: readonly string[]): StrategySummary {
   const others = baselines.filter((name) => name !== strategy);
   return {
     strategy,

@@ -10,7 +10,7 @@ import { qualityChart } from './charts/quality-over-time.ts';
 import { readinessChart } from './charts/readiness.ts';
 import { searchPath, surfaceChart } from './charts/surface.ts';
 import { toLines, toMarkdown, type Chart } from './markdown.ts';
-import { summarise, type Summary } from './summary.ts';
+import { summarize, type Summary } from './summary.ts';
 
 export interface ReportInput {
   readonly experiment: Experiment;
@@ -39,7 +39,7 @@ interface Drawing extends Chart {
 
 /** Writes report.md and its charts, each atomically, from what the results hold so far. */
 export async function writeReport({ experiment, items, records, out, config }: ReportInput): Promise<WrittenReport> {
-  const summary = summarise(experiment, items, records);
+  const summary = summarize(experiment, items, records);
   const charts = drawings(experiment, summary);
   for (const { file, spec } of charts) await writeFileAtomic(path.join(out, file), await renderSvg(spec));
   const file = path.join(out, 'report.md');

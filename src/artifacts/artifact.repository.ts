@@ -30,7 +30,7 @@ export async function discardUnreferenced(db: Database, store: ArtifactStore, di
   });
 }
 
-/** Serialises those who register or discard the same content, across processes, until the transaction ends. */
+/** Serializes those who register or discard the same content, across processes, until the transaction ends. */
 async function lock(tx: Transaction, digest: string): Promise<void> {
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${digest}, 7083))`;
 }

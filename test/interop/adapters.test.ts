@@ -16,7 +16,7 @@ import { useWorkspace } from './support/workspace.ts';
 
 const workspace = useWorkspace();
 
-/** Targets and initialisations that only a file of PEFT's own has. */
+/** Targets and initializations that only a file of PEFT's own has. */
 const PEFT_ONLY = [
   { name: 'targets by regular expression', lora: { r: 4, target_modules: '.*self_attn\\.(q|o)_proj' } },
   { name: 'all-linear', lora: { r: 2, target_modules: 'all-linear' } },
@@ -44,9 +44,9 @@ const PEFT_ONLY = [
     name: 'DoRA on all-linear but one',
     lora: { r: 2, use_dora: true, target_modules: 'all-linear', exclude_modules: '.*0.*gate_proj' },
   },
-  { name: 'orthogonal initialisation', lora: { r: 4, target_modules: ['k_proj'], init_lora_weights: 'orthogonal' } },
-  { name: 'MiCA initialisation', lora: { r: 4, target_modules: ['q_proj'], init_lora_weights: 'mica' } },
-  { name: 'Gaussian initialisation', lora: { r: 4, target_modules: ['k_proj'], init_lora_weights: 'gaussian' } },
+  { name: 'orthogonal initialization', lora: { r: 4, target_modules: ['k_proj'], init_lora_weights: 'orthogonal' } },
+  { name: 'MiCA initialization', lora: { r: 4, target_modules: ['q_proj'], init_lora_weights: 'mica' } },
+  { name: 'Gaussian initialization', lora: { r: 4, target_modules: ['k_proj'], init_lora_weights: 'gaussian' } },
 ];
 
 /** Written as whole names. */

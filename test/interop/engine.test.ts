@@ -39,7 +39,7 @@ function family(base: BaseCase): unknown {
   return base.config['model_type'];
 }
 
-it('every family is met by every parameterisation', () => {
+it('every family is met by every parameterization', () => {
   const met = new Set(cases.map(({ base, lora }) => `${String(family(base))}: ${lora.name}`));
   expect(met.size).toBe(FAMILIES.length * PARAMETERISATIONS.length);
 });

@@ -76,10 +76,10 @@ export function adaptOptions(job: Pick<LoadedJob, 'id' | 'strategy'>, options: S
     fusionEnergy: options.fusion_energy,
     refineSteps: options.refine_steps,
     patience: options.patience,
-    regulariseTowards: options.regularise_towards,
-    regulariseSpace: options.regularise_space,
-    regulariseSchedule: options.regularise_schedule,
-    regulariseStrength: options.regularise_strength,
+    regularizeTowards: options.regularize_towards,
+    regularizeSpace: options.regularize_space,
+    regularizeSchedule: options.regularize_schedule,
+    regularizeStrength: options.regularize_strength,
     seed: options.seed,
   };
 }

@@ -65,7 +65,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
     logger.info({ jobs: entries.length, refusedVersions: refusals.size }, 'rollout planned');
   } catch (error) {
     if (watch.cancelled.aborted) {
-      logger.info('analysis ended: its rollout is not being analysed any more');
+      logger.info('analysis ended: its rollout is not being analyzed any more');
       return;
     }
     await conclude(lifecycle, id, context, error);
@@ -102,7 +102,7 @@ function watchCancellation(lifecycle: RolloutLifecycle, id: string, intervalMs: 
   const timer = setInterval(() => {
     lifecycle.isAnalyzing(id).then(
       (analyzing) => {
-        if (!analyzing) controller.abort(new AbandonedError(`rollout ${id} is not being analysed any more`));
+        if (!analyzing) controller.abort(new AbandonedError(`rollout ${id} is not being analyzed any more`));
       },
       // The database is away: the analysis itself will say so.
       () => undefined,

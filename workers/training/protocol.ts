@@ -17,7 +17,7 @@ import { MOVED_COEFFICIENTS, type MovedCoefficients } from '../../core/method/fu
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
 import { GROUPINGS, type GroupingName } from '../../core/method/fusion/grouping.ts';
 import type { GateFailure, GateRule } from '../../core/method/gate/readiness-gate.ts';
-import type { RegularisationOptions } from '../../core/method/regularization/regularization.ts';
+import type { RegularizationOptions } from '../../core/method/regularization/regularization.ts';
 
 export { GROUPINGS, MOVED_COEFFICIENTS, PREFERENCES, STRATEGIES };
 export type { FleetSearches };
@@ -47,16 +47,16 @@ export type DataSpec = { readonly file: string } | { readonly train: string | nu
 /** Budgets and hyper-parameters; what is left out takes the default of `job-options.ts`. */
 export interface AdaptOptions {
   readonly strategy?: Strategy;
-  /** Of `auto`: whether the old behaviour or the new base's gains are kept first. */
+  /** Of `auto`: whether the old behavior or the new base's gains are kept first. */
   readonly prefer?: Preference;
-  /** Optimiser steps at most, of all training together. */
+  /** Optimizer steps at most, of all training together. */
   readonly maxSteps?: number;
   readonly batchSize?: number;
   /** Peak, at the end of the warm-up, from an adapter that was carried over. The default depends on the model's width. */
   readonly learningRate?: number;
   /** The same of a fresh adapter. Default `learningRate` where that is given, else a higher one by the model's width. */
   readonly scratchLearningRate?: number;
-  /** Optimiser steps between two looks at the gate. */
+  /** Optimizer steps between two looks at the gate. */
   readonly evaluateEvery?: number;
   /** Points that the search for α and β may measure, copy included. Default 6, of `relora-paper` 12. */
   readonly searchEvaluations?: number;
@@ -70,17 +70,17 @@ export interface AdaptOptions {
   readonly fusionRank?: number;
   /** Share of the fused target's energy that a grown rank is to hold, from above 0 to 1: the smallest such rank is taken. */
   readonly fusionEnergy?: number;
-  /** Optimiser steps to go on after readiness; a candidate that is better beyond noise is published again. */
+  /** Optimizer steps to go on after readiness; a candidate that is better beyond noise is published again. */
   readonly refineSteps?: number;
   /** Of `auto`: looks at the gate without a better one until fine-tuning gives up; 0: never. */
   readonly patience?: number;
   /** What the L2 penalty of fine-tuning pulls towards (default: the initial adapter). */
-  readonly regulariseTowards?: RegularisationOptions['target'];
+  readonly regularizeTowards?: RegularizationOptions['target'];
   /** What it pulls: the factors, or their product. */
-  readonly regulariseSpace?: RegularisationOptions['space'];
+  readonly regularizeSpace?: RegularizationOptions['space'];
   /** How its strength goes down over the run, and where it begins. */
-  readonly regulariseSchedule?: RegularisationOptions['schedule'];
-  readonly regulariseStrength?: number;
+  readonly regularizeSchedule?: RegularizationOptions['schedule'];
+  readonly regularizeStrength?: number;
   readonly seed?: number;
 }
 
@@ -145,7 +145,7 @@ export interface Candidate {
   /** Fusion coefficients of its initial adapter; null where it was not fused (`scratch`). */
   readonly alpha: number | null;
   readonly beta: number | null;
-  /** Optimiser steps that went into it. */
+  /** Optimizer steps that went into it. */
   readonly step: number;
   readonly metric: MetricName;
   /** On the gate rows of the new base. */

@@ -31,18 +31,18 @@ class Side:
         model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
         self.model = peft.PeftModel.from_pretrained(model, adapter, is_trainable=True).train()
         self.trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.trained, lr=learning_rate, weight_decay=0.01, fused=True)
+        self.optimizer = torch.optim.AdamW(self.trained, lr=learning_rate, weight_decay=0.01, fused=True)
         return {"precision": self.precision}
 
     def step(self, examples: list[dict[str, list[int]]]) -> dict[str, float]:
         begun = time.perf_counter()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         with self.autocast():
             batch = collate(examples)
             loss = self.model(**batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
-        self.optimiser.step()
+        self.optimizer.step()
         return {"loss": loss.item(), "tokens": count(batch), "seconds": time.perf_counter() - begun}
 
     @torch.no_grad()

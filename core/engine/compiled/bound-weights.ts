@@ -1,7 +1,7 @@
 import * as ort from 'onnxruntime-node';
 import type { BaseModel } from '../../models/base-model.ts';
 import { int8InputName, parseInt8Input, type Int8Input } from '../int8/inputs.ts';
-import { quantise, quantiseTransposed, type Smoothing } from '../int8/int8-matrix.ts';
+import { quantize, quantizeTransposed, type Smoothing } from '../int8/int8-matrix.ts';
 
 /** A base's weights as inputs of sessions: the arrays themselves, and in 8 bits what a graph asks for by that name. */
 export class BoundWeights {
@@ -37,7 +37,7 @@ export class BoundWeights {
     const add = (name: Int8Input['part'], value: ort.Tensor) =>
       this.#tensors.set(int8InputName({ weight, part: name }), value);
     const transposed = part === 'smoothing' || part.endsWith('_transposed');
-    const { shape, integers, scales } = transposed ? quantiseTransposed(tensor, factors) : quantise(tensor);
+    const { shape, integers, scales } = transposed ? quantizeTransposed(tensor, factors) : quantize(tensor);
     add(transposed ? 'matrix_transposed' : 'matrix', new ort.Tensor('int8', integers, shape));
     add(transposed ? 'scales_transposed' : 'scales', new ort.Tensor('float32', scales, [scales.length]));
     if (transposed)

@@ -34,7 +34,7 @@ type Outputs = (name: string) => Float32Array;
 type Call = Omit<ProgramCall, 'gradientScale'> & Partial<ProgramCall>;
 
 /**
- * Runs the program as graphs on a provider of ONNX Runtime, compiled on first use for each kind and parameterisation;
+ * Runs the program as graphs on a provider of ONNX Runtime, compiled on first use for each kind and parameterization;
  * batches of all sizes share them. On the CPU the base's weights are bound without a copy and shared by all of them.
  * `session.run` blocks the event loop.
  */

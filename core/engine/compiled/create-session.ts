@@ -22,7 +22,7 @@ const SPIN_US = '20';
 
 /**
  * No arena: every session would keep its own peak of activations, while the process heap is shared by all of them at
- * the same speed. No optimisation: the tracer's passes leave nothing to gain (measured on the CPU), and ONNX Runtime would
+ * the same speed. No optimization: the tracer's passes leave nothing to gain (measured on the CPU), and ONNX Runtime would
  * merge what is computed again on purpose.
  */
 const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {

@@ -8,7 +8,7 @@ import { runFused } from '../eager/fused-ops.ts';
  * @param weight [n]
  */
 export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf.Tensor2D {
-  const normalise = tf.customGrad((...args) => {
+  const normalize = tf.customGrad((...args) => {
     const [rows, save] = args as [tf.Tensor2D, tf.GradSaveFunc];
     const fused = { inputs: { x: rows, weight }, attributes: { epsilon } };
     const outputs = runFused('ReadaptRmsNorm', fused, () => normComposite(rows, weight, epsilon));
@@ -16,7 +16,7 @@ export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): t
     save([rows, inverse, weight]);
     return { value, gradFunc: normGradient };
   });
-  return normalise(x) as tf.Tensor2D;
+  return normalize(x) as tf.Tensor2D;
 }
 
 function normComposite(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf.Tensor[] {

@@ -21,7 +21,7 @@ export interface Int8Matrix {
 export type Smoothing = ReadonlyMap<string, Float32Array>;
 
 /** Rounds a matrix [rows, columns] to 255 levels between the largest number of each column and its opposite. */
-export function quantise({ shape, data }: Tensor): Int8Matrix {
+export function quantize({ shape, data }: Tensor): Int8Matrix {
   const [rows, columns] = shape as [number, number];
   const largest = new Float64Array(columns);
   for (let row = 0, at = 0; row < rows; row++) {
@@ -37,8 +37,8 @@ export function quantise({ shape, data }: Tensor): Int8Matrix {
   return { shape: [rows, columns], integers, scales: scalesOf(largest) };
 }
 
-/** {@link quantise} of diag(factors) Mᵀ, for a matrix M [rows, columns] and factors [columns]. */
-export function quantiseTransposed({ shape, data }: Tensor, factors: Float32Array): Int8Matrix {
+/** {@link quantize} of diag(factors) Mᵀ, for a matrix M [rows, columns] and factors [columns]. */
+export function quantizeTransposed({ shape, data }: Tensor, factors: Float32Array): Int8Matrix {
   const [rows, columns] = shape as [number, number];
   const largest = new Float64Array(rows);
   for (let row = 0, at = 0; row < rows; row++) {

@@ -52,7 +52,7 @@ export function storedShape(symbol: TracedSymbol): readonly number[] {
 }
 
 /** A graph value with exactly the symbol's shape. */
-export function materialised(graph: GraphBuilder, symbol: TracedSymbol): string {
+export function materialized(graph: GraphBuilder, symbol: TracedSymbol): string {
   const name = broadcastable(graph, symbol);
   const { shape, type } = symbol;
   const stored = storedShape(symbol);

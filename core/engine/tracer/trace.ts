@@ -5,9 +5,9 @@ import { eliminateDeadNodes } from './passes/eliminate-dead-nodes.ts';
 import { fuseGemmAdd } from './passes/products/fuse-gemm-add.ts';
 import { fuseSiblingProducts } from './passes/products/fuse-sibling-products.ts';
 import { joinSummedProducts } from './passes/products/join-summed-products.ts';
-import { rematerialise } from './passes/rematerialise.ts';
+import { rematerialize } from './passes/rematerialize.ts';
 import { shareEqualNodes } from './passes/share-equal-nodes.ts';
-import { materialised, valueSymbol } from './symbol.ts';
+import { materialized, valueSymbol } from './symbol.ts';
 import { TRACE_BACKEND, traceBackend, type TraceBackend } from './trace-backend.ts';
 
 /** What is done to a recorded graph, in this order. */
@@ -17,7 +17,7 @@ export const PASSES: readonly ((graph: Graph) => Graph)[] = [
   fuseSiblingProducts,
   shareEqualNodes,
   fuseGemmAdd,
-  rematerialise,
+  rematerialize,
 ];
 
 /** A function over named tensors, written in tfjs ops (gradients included). */
@@ -73,6 +73,6 @@ function inputTensors(backend: TraceBackend, inputs: readonly ValueInfo[]): Reco
 
 function recordOutputs(backend: TraceBackend, outputs: Readonly<Record<string, tf.Tensor>>): void {
   for (const [name, tensor] of Object.entries(outputs)) {
-    backend.graph.output(name, materialised(backend.graph, backend.symbolOf(tensor)));
+    backend.graph.output(name, materialized(backend.graph, backend.symbolOf(tensor)));
   }
 }

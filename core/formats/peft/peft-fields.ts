@@ -14,13 +14,13 @@ const READ = [
 /** Fields that change nothing of what an adapter on a Hugging Face decoder computes, whatever their value, and why. */
 const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   auto_mapping: 'classes of the base that was trained on, where task_type is not given',
-  corda_config: 'settings of an initialisation, which init_lora_weights names',
+  corda_config: 'settings of an initialization, which init_lora_weights names',
   ensure_weight_tying: 'concerns embeddings and the head, which are no targets here',
-  eva_config: 'settings of an initialisation',
+  eva_config: 'settings of an initialization',
   fan_in_fan_out: 'layout of Conv1D layers; PEFT sets it to false for linear layers, and the decoders have no other',
   inference_mode: 'whether PEFT freezes the factors on loading',
-  loftq_config: 'settings of an initialisation',
-  lora_ga_config: 'settings of an initialisation',
+  loftq_config: 'settings of an initialization',
+  lora_ga_config: 'settings of an initialization',
   megatron_config: 'layers of Megatron-LM, which no Hugging Face decoder has',
   megatron_core: 'module that megatron_config is used with',
   merge_weights: 'whether PEFT 0.1 adds the update to the weights before it computes',
@@ -45,7 +45,7 @@ const ONLY: Readonly<Record<string, Rule>> = {
   init_lora_weights: {
     values: [true, false, 'gaussian', 'eva', 'orthogonal', 'mica'],
     advice:
-      'other initialisations move a part of the base weights into the adapter; save it with ' +
+      'other initializations move a part of the base weights into the adapter; save it with ' +
       "PEFT's path_initial_model_for_weight_conversion, which makes a plain LoRA adapter of it",
   },
   peft_type: {

@@ -11,7 +11,7 @@ const GPT2_SPLIT = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p
  * Spells the built-in splitting rules of a pre-tokenizer out as `Split` steps. The tokenizer package runs a built-in
  * rule as a JavaScript expression, where `\s` holds U+FEFF and lacks U+0085 and `\d` holds ASCII digits alone; the
  * expression of a `Split` step it translates, so that the classes are those of Unicode, as in the reference library.
- * @param json `pre_tokenizer` of tokenizer.json; what is not recognised is returned as it is
+ * @param json `pre_tokenizer` of tokenizer.json; what is not recognized is returned as it is
  */
 export function spellOutSplits(json: unknown): unknown {
   if (typeof json !== 'object' || json === null) return json;

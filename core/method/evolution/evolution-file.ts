@@ -1,11 +1,11 @@
 import type { Tensor } from '../../models/base-model.ts';
 import { withSafetensors, writeSafetensors } from '../../formats/safetensors/safetensors.ts';
-import { deserialiseEvolution, serialiseEvolution } from './evolution-tensors.ts';
+import { deserializeEvolution, serializeEvolution } from './evolution-tensors.ts';
 import type { Evolution } from './evolution.ts';
 
 /** Writes an evolution as one safetensors file, atomically; equal evolutions give equal bytes. */
 export async function saveEvolution(path: string, evolution: Evolution): Promise<void> {
-  const { tensors, metadata } = serialiseEvolution(evolution);
+  const { tensors, metadata } = serializeEvolution(evolution);
   await writeSafetensors(path, tensors, { metadata });
 }
 
@@ -17,6 +17,6 @@ export async function loadEvolution(path: string): Promise<Evolution> {
   return withSafetensors(path, async (file) => {
     const tensors = new Map<string, Tensor>();
     for (const name of file.names) tensors.set(name, await file.read(name));
-    return deserialiseEvolution({ tensors, metadata: file.header.metadata });
+    return deserializeEvolution({ tensors, metadata: file.header.metadata });
   });
 }

@@ -3,7 +3,7 @@ import { AdaptationError } from '../errors.ts';
 import { driftOf, type Evolution, type ModuleEvolution, type TensorDrift } from './evolution.ts';
 
 /** An evolution as named tensors (`<module>.u`, `.s`, `.v`, `.rowSquares`) and string metadata, as safetensors files hold them. */
-export interface SerialisedEvolution {
+export interface SerializedEvolution {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -32,7 +32,7 @@ interface StoredHeader {
 }
 
 /** Modules of rank 0 (unchanged) have row squares alone. The arrays are shared with the evolution, not copied. */
-export function serialiseEvolution(evolution: Evolution): SerialisedEvolution {
+export function serializeEvolution(evolution: Evolution): SerializedEvolution {
   const tensors = new Map<string, Tensor>();
   for (const [name, module] of evolution.modules) {
     for (const [key, shape] of Object.entries(tensorShapes(module))) {
@@ -52,11 +52,11 @@ export function serialiseEvolution(evolution: Evolution): SerialisedEvolution {
 }
 
 /**
- * The inverse of {@link serialiseEvolution}; the arrays are taken over. Strict: every expected tensor in its shape, none
+ * The inverse of {@link serializeEvolution}; the arrays are taken over. Strict: every expected tensor in its shape, none
  * beside them.
  * @throws AdaptationError `invalid_evolution`
  */
-export function deserialiseEvolution({ tensors, metadata }: SerialisedEvolution): Evolution {
+export function deserializeEvolution({ tensors, metadata }: SerializedEvolution): Evolution {
   const header = parseHeader(metadata);
   const modules = header.modules.map(([name, stored]) => [name, restoreModule(name, stored, tensors)] as const);
   refuseUnexpected(header, tensors);

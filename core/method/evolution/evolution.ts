@@ -6,7 +6,7 @@ import { Random } from '../../statistics/random.ts';
 import { rowSquares } from '../../linalg/row-squares.ts';
 import { AdaptationError } from '../errors.ts';
 import type { Matrix } from '../../linalg/matrix.ts';
-import { randomisedSvd } from '../../linalg/randomized-svd.ts';
+import { randomizedSvd } from '../../linalg/randomized-svd.ts';
 import { stackRowSquares } from './row-norms.ts';
 
 /** How far one tensor moved between two versions (Frobenius norms). */
@@ -173,7 +173,7 @@ function decompose(change: Change, options: EvolutionOptions & { rank: number; r
   if (change.drift.deltaNorm === 0) {
     return { ...shape, rank: 0, u: new Float32Array(0), s: new Float32Array(0), v: new Float32Array(0) };
   }
-  const { u, s, v } = randomisedSvd({ rows: outFeatures, cols: inFeatures, data: change.delta }, options);
+  const { u, s, v } = randomizedSvd({ rows: outFeatures, cols: inFeatures, data: change.delta }, options);
   const kept = s.filter((value) => value > NEGLIGIBLE * s[0]!).length;
   return {
     ...shape,

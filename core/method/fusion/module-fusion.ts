@@ -6,7 +6,7 @@ import { withFusedMagnitude } from './fused-magnitude.ts';
 import type { FusedShape } from './fusion-rank.ts';
 import { columns, concatColumns, matrix, scaleColumns, transpose, type Matrix } from '../../linalg/matrix.ts';
 import { matmul } from '../../linalg/matmul.ts';
-import { addTimesTransposed, orthonormaliseRows, timesTall, type TallMatrix } from '../../linalg/row-basis.ts';
+import { addTimesTransposed, orthonormalizeRows, timesTall, type TallMatrix } from '../../linalg/row-basis.ts';
 import { truncatedSvd, type SvdFactors } from '../../linalg/svd.ts';
 
 export interface FusedModule {
@@ -79,7 +79,7 @@ function splitRows(x: Matrix, directions: Float32Array, rank: number): SplitRows
   const within = timesTall(x, tall);
   const outside = { ...x, data: x.data.slice() };
   addTimesTransposed(outside, -1, within, tall);
-  const { l, q } = orthonormaliseRows(outside);
+  const { l, q } = orthonormalizeRows(outside);
   return { directions: tall, rest: q, coordinates: concatColumns(within, l) };
 }
 

@@ -15,7 +15,7 @@ import type {
   MetricValue,
   RowOutcomes,
 } from '../gate/readiness-gate.ts';
-import type { RegularisationOptions } from '../regularization/regularization.ts';
+import type { RegularizationOptions } from '../regularization/regularization.ts';
 
 /** How an adapter is carried over. */
 export const STRATEGIES = ['auto', 'reuse', 'revert', 'relora', 'relora-paper', 'warm-start', 'scratch'] as const;
@@ -23,9 +23,9 @@ export type StrategyName = (typeof STRATEGIES)[number];
 /** What a published adapter came from. */
 export type CandidateStrategy = Exclude<StrategyName, 'auto' | 'relora-paper'>;
 
-export const PREFERENCES = ['old_behaviour', 'new_base'] as const;
+export const PREFERENCES = ['old_behavior', 'new_base'] as const;
 /**
- * What `auto` is to keep where both cannot be had: the tenant's old behaviour (reverting is tried second, as the cheapest
+ * What `auto` is to keep where both cannot be had: the tenant's old behavior (reverting is tried second, as the cheapest
  * that works), or what the new base does better (the base's change is undone by half at most, and reverted only when
  * everything else has failed).
  */
@@ -103,7 +103,7 @@ export interface FineTuneRequest {
   readonly initial: Adapter;
   /** The initial adapter is untrained: it wants a higher learning rate than one that was carried over. */
   readonly fresh: boolean;
-  readonly regularisation: RegularisationOptions;
+  readonly regularization: RegularizationOptions;
   readonly steps: number;
   readonly evaluateEvery: number;
   /**
@@ -179,10 +179,10 @@ export interface AdaptationOptions {
    * budget to training from scratch. 0 never ends it early. Default 0.
    */
   readonly patience?: number;
-  /** Of `auto`. Default `old_behaviour`. */
+  /** Of `auto`. Default `old_behavior`. */
   readonly prefer?: Preference;
   /** Of `relora` and `auto`; `relora-paper` has its own, and the baselines `warm-start` and `scratch` none. */
-  readonly regularisation?: RegularisationOptions;
+  readonly regularization?: RegularizationOptions;
   readonly search?: SearchOptions;
   /**
    * Modules that share their coefficients. Default `global`: one pair, by the search; else a pair for each group, by

@@ -11,13 +11,13 @@ import type { SearchOptions } from '../search/coefficient-search.ts';
 import { COPY, REVERT } from '../fusion/coefficients.ts';
 import { AdaptationError } from '../errors.ts';
 import { Ladder } from './ladder.ts';
-import { DEFAULT_REGULARISATION } from '../regularization/regularization.ts';
+import { DEFAULT_REGULARIZATION } from '../regularization/regularization.ts';
 import { RungLog } from './rung-log.ts';
 import { copyRung, priorRung, revertRung, screenedRung, searchRung, type Rung } from './rungs.ts';
 import { Screening } from './screening.ts';
 import { fineTuneRung, scratchRung } from './training-rungs.ts';
 
-const fineTune = fineTuneRung({ regularisation: 'own', patient: true });
+const fineTune = fineTuneRung({ regularization: 'own', patient: true });
 
 /**
  * The paper's search, as we read it: one pair of coefficients, nothing known beforehand, every point on all rows and the
@@ -29,7 +29,7 @@ const PAPER_SEARCH: SearchOptions = { racing: false, stepGain: 0 };
 const KEEPING_NEW: SearchOptions = { betaBounds: [-0.5, 0.5] };
 
 const AUTO: Readonly<Record<Preference, () => readonly Rung[]>> = {
-  old_behaviour: () => {
+  old_behavior: () => {
     const screening = new Screening();
     return [
       screenedRung(copyRung, COPY, screening),
@@ -54,12 +54,12 @@ const AUTO: Readonly<Record<Preference, () => readonly Rung[]>> = {
 const RUNGS: Readonly<Record<Exclude<StrategyName, 'auto'>, readonly Rung[]>> = {
   reuse: [copyRung],
   revert: [revertRung],
-  relora: [searchRung(), fineTuneRung({ regularisation: 'own' })],
+  relora: [searchRung(), fineTuneRung({ regularization: 'own' })],
   'relora-paper': [
     searchRung({ search: PAPER_SEARCH, fleet: false }),
-    fineTuneRung({ regularisation: DEFAULT_REGULARISATION }),
+    fineTuneRung({ regularization: DEFAULT_REGULARIZATION }),
   ],
-  'warm-start': [copyRung, fineTuneRung({ regularisation: null })],
+  'warm-start': [copyRung, fineTuneRung({ regularization: null })],
   scratch: [scratchRung],
 };
 
@@ -108,6 +108,6 @@ export function reportRungs(state: LadderState, prefer?: Preference): RungReport
   return new RungLog(() => 0, state).reports(names, state.candidates);
 }
 
-function rungsOf(strategy: StrategyName, prefer: Preference = 'old_behaviour'): readonly Rung[] {
+function rungsOf(strategy: StrategyName, prefer: Preference = 'old_behavior'): readonly Rung[] {
   return strategy === 'auto' ? AUTO[prefer]() : RUNGS[strategy];
 }

@@ -3,15 +3,15 @@ import type { CandidateRecord, RungName } from './adaptation.ts';
 import { fineTunedStrategy, type Ladder } from './ladder.ts';
 import { isBetter } from '../gate/readiness-gate.ts';
 import {
-  DEFAULT_REGULARISATION,
-  NO_REGULARISATION,
-  type RegularisationOptions,
+  DEFAULT_REGULARIZATION,
+  NO_REGULARIZATION,
+  type RegularizationOptions,
 } from '../regularization/regularization.ts';
 import type { Rung } from './rungs.ts';
 
 export interface FineTuneRungOptions {
   /** `own`: as the run's options say; null: none. */
-  readonly regularisation: 'own' | RegularisationOptions | null;
+  readonly regularization: 'own' | RegularizationOptions | null;
   /** Whether the run's patience ends it early. Default false. */
   readonly patient?: boolean;
 }
@@ -22,7 +22,7 @@ export function fineTuneRung(options: FineTuneRungOptions): Rung {
 }
 
 /** Trains a fresh adapter, with what is left of the budget. */
-export const scratchRung: Rung = trainingRung('scratch', freshStart, { regularisation: null });
+export const scratchRung: Rung = trainingRung('scratch', freshStart, { regularization: null });
 
 /**
  * Trains with the gate at every evaluation. Before the first pass it may use what is left of the budget; after it, here or
@@ -44,7 +44,7 @@ function trainingRung(name: RungName, startOf: (ladder: Ladder) => Start, option
         rung: name,
         initial: start.adapter,
         fresh: start.strategy === 'scratch',
-        regularisation: regularisationOf(ladder, options),
+        regularization: regularizationOf(ladder, options),
         steps: training.steps,
         evaluateEvery: ladder.options.evaluateEvery,
         onEvaluate: async (step, adapter) => {
@@ -147,7 +147,7 @@ function bestStart(ladder: Ladder): CandidateRecord {
   });
 }
 
-function regularisationOf(ladder: Ladder, { regularisation }: FineTuneRungOptions): RegularisationOptions {
-  if (regularisation === null) return NO_REGULARISATION;
-  return regularisation === 'own' ? (ladder.options.regularisation ?? DEFAULT_REGULARISATION) : regularisation;
+function regularizationOf(ladder: Ladder, { regularization }: FineTuneRungOptions): RegularizationOptions {
+  if (regularization === null) return NO_REGULARIZATION;
+  return regularization === 'own' ? (ladder.options.regularization ?? DEFAULT_REGULARIZATION) : regularization;
 }

@@ -2,16 +2,16 @@ import type { Adapter, TrainableArrays } from '../../models/lora/adapter.ts';
 import { mapTrainable, trainableArrays } from '../../models/lora/trainable-arrays.ts';
 import { productGradients, squaredProductDistance } from './product-space.ts';
 
-export const REGULARISATION_SCHEDULES = ['two_stage', 'cosine', 'linear', 'none'] as const;
-export const REGULARISATION_SPACES = ['factors', 'product'] as const;
+export const REGULARIZATION_SCHEDULES = ['two_stage', 'cosine', 'linear', 'none'] as const;
+export const REGULARIZATION_SPACES = ['factors', 'product'] as const;
 
-/** L2 regularisation of fine-tuning: strong first, relaxed later. */
-export interface RegularisationOptions {
+/** L2 regularization of fine-tuning: strong first, relaxed later. */
+export interface RegularizationOptions {
   /**
    * How λ goes from `strong` to `relaxed`: in two stages (held until `strongUntil`, then half a cosine to
    * `relaxedFrom`), or along half a cosine or a line over the whole run. `none` is no penalty.
    */
-  readonly schedule: (typeof REGULARISATION_SCHEDULES)[number];
+  readonly schedule: (typeof REGULARIZATION_SCHEDULES)[number];
   /** λ₁, at the start. */
   readonly strong: number;
   /** λ₂, at the end. */
@@ -23,7 +23,7 @@ export interface RegularisationOptions {
    * What is drawn to the target: every element of A and B, or the update s · B A, which stays the same where the factors
    * only turn into each other.
    */
-  readonly space: (typeof REGULARISATION_SPACES)[number];
+  readonly space: (typeof REGULARIZATION_SPACES)[number];
   /**
    * θ₀ of the penalty: the adapter that fine-tuning started from, or zero (weight decay by gradient). DoRA's magnitudes
    * are drawn to the initial ones in either space, and never to zero, where they would silence the layer and not the
@@ -32,7 +32,7 @@ export interface RegularisationOptions {
   readonly target: 'initial' | 'zero';
 }
 
-export const DEFAULT_REGULARISATION: RegularisationOptions = {
+export const DEFAULT_REGULARIZATION: RegularizationOptions = {
   schedule: 'two_stage',
   strong: 0.1,
   relaxed: 0,
@@ -43,7 +43,7 @@ export const DEFAULT_REGULARISATION: RegularisationOptions = {
 };
 
 /** No penalty: training from scratch. */
-export const NO_REGULARISATION: RegularisationOptions = { ...DEFAULT_REGULARISATION, schedule: 'none' };
+export const NO_REGULARIZATION: RegularizationOptions = { ...DEFAULT_REGULARIZATION, schedule: 'none' };
 
 /** Gradients by module, in the shapes of the factors. */
 export type FactorGradients = ReadonlyMap<string, TrainableArrays>;
@@ -54,11 +54,11 @@ export type FactorGradients = ReadonlyMap<string, TrainableArrays>;
  * @param steps of the whole run
  * @throws RangeError where the options contradict each other
  */
-export function l2Coefficient(options: RegularisationOptions, step: number, steps: number): number {
+export function l2Coefficient(options: RegularizationOptions, step: number, steps: number): number {
   const { schedule, strong, relaxed, strongUntil, relaxedFrom } = options;
   if (!(strong >= 0 && relaxed >= 0 && strongUntil >= 0 && strongUntil <= relaxedFrom && relaxedFrom <= 1)) {
     throw new RangeError(
-      `regularisation ${JSON.stringify(options)}: expected λ ≥ 0 and 0 ≤ strongUntil ≤ relaxedFrom ≤ 1`,
+      `regularization ${JSON.stringify(options)}: expected λ ≥ 0 and 0 ≤ strongUntil ≤ relaxedFrom ≤ 1`,
     );
   }
   if (schedule === 'none') return 0;
@@ -74,7 +74,7 @@ export function l2Coefficient(options: RegularisationOptions, step: number, step
 /** One step's penalty. */
 export interface Penalty {
   readonly lambda: number;
-  readonly space: RegularisationOptions['space'];
+  readonly space: RegularizationOptions['space'];
   /** θ₀, or null for zero. */
   readonly anchor: Adapter | null;
 }
@@ -99,7 +99,7 @@ export function l2Penalty(adapter: Adapter, { lambda, space, anchor }: Penalty):
 export function withL2Gradients(gradients: FactorGradients, adapter: Adapter, penalty: Penalty): FactorGradients {
   const { lambda, space, anchor } = penalty;
   if (lambda === 0) return gradients;
-  const regularised = [...gradients].map(([module, gradient]) => {
+  const regularized = [...gradients].map(([module, gradient]) => {
     const factors = adapter.modules.get(module)!;
     const origin = anchor?.modules.get(module);
     const ofProduct = space === 'product' ? productGradients(factors, origin ?? null) : null;
@@ -109,11 +109,11 @@ export function withL2Gradients(gradients: FactorGradients, adapter: Adapter, pe
     });
     return [module, arrays] as const;
   });
-  return new Map(regularised);
+  return new Map(regularized);
 }
 
 /** θ₀ of the options: the initial adapter, or null for zero. */
-export function anchorOf(options: RegularisationOptions, initial: Adapter): Adapter | null {
+export function anchorOf(options: RegularizationOptions, initial: Adapter): Adapter | null {
   return options.target === 'initial' ? initial : null;
 }
 

@@ -88,7 +88,7 @@ export function searchOrder(seed: number, rows: number): number[] {
 }
 
 /**
- * Bayesian optimisation of alpha and beta on the search rows' loss. It starts from copy, revert and nothing, or from copy,
+ * Bayesian optimization of alpha and beta on the search rows' loss. It starts from copy, revert and nothing, or from copy,
  * what was compared before and what the fleet's finished searches promise. Times are counted in rows and not by the clock,
  * so that equal seeds, rows and fleets give equal searches.
  * @returns the smallest loss on the same rows, or what has a name (copy, revert, nothing) within its noise

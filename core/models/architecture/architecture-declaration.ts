@@ -30,11 +30,11 @@ export interface Architecture {
   readonly projections: readonly Projection[];
   /** Projections that have a bias: always, or where a field of config.json is true. */
   readonly biases: readonly { readonly projections: readonly Projection[]; readonly field?: string }[];
-  /** Where a layer normalises: before attention and MLP, after them, or both. */
+  /** Where a layer normalizes: before attention and MLP, after them, or both. */
   readonly norms: { readonly attention: BlockNorms; readonly mlp: BlockNorms };
   /** Norm weights are stored as the difference from one: y = x / rms(x) · (1 + w). */
   readonly normsFromOne: boolean;
-  /** Queries and keys are RMS-normalised before their rotation, with weights of their own: each head, or all at once. */
+  /** Queries and keys are RMS-normalized before their rotation, with weights of their own: each head, or all at once. */
   readonly queryKeyNorm: 'head' | 'projection' | null;
   /** Embeddings are multiplied by √hidden. */
   readonly scaledEmbeddings: boolean;

@@ -12,7 +12,7 @@ export const DEFAULT_ADAMW: AdamwOptions = { beta1: 0.9, beta2: 0.999, epsilon: 
 /** Arrays by parameter name; an update needs parameters, gradients and state with the same names and lengths. */
 export type Arrays = ReadonlyMap<string, Float32Array>;
 
-/** What the optimiser remembers between steps; plain data, so that a checkpoint can hold it. */
+/** What the optimizer remembers between steps; plain data, so that a checkpoint can hold it. */
 export interface AdamwState {
   /** Steps taken. */
   readonly step: number;

@@ -3,7 +3,7 @@ import { mapTrainable, trainableArrays } from '../../models/lora/trainable-array
 import type { GradientResult } from '../../engine/runtime.ts';
 import type { Arrays } from './adamw.ts';
 
-/** An adapter's factors as the optimiser's parameters: `<module>.a`, `.b` and (DoRA) `.magnitude`, no copies. */
+/** An adapter's factors as the optimizer's parameters: `<module>.a`, `.b` and (DoRA) `.magnitude`, no copies. */
 export function factorArrays(factors: Adapter['modules'] | GradientResult['gradients']): Arrays {
   const arrays = new Map<string, Float32Array>();
   for (const [module, values] of factors) {

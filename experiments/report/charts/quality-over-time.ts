@@ -1,6 +1,6 @@
 import type { TopLevelSpec } from 'vega-lite';
 import type { Job } from '../summary.ts';
-import { secondsAxis, strategyColours } from './colours.ts';
+import { secondsAxis, strategyColors } from './colors.ts';
 
 interface Point {
   readonly strategy: string;
@@ -45,7 +45,7 @@ export function qualityChart(
         {
           transform: [{ filter: 'isValid(datum.strategy)' }],
           mark: { type: 'line', interpolate: 'step-after', point: { size: 14 }, strokeWidth: 2 },
-          encoding: { x: secondsAxis('wall time of the job, s'), color: strategyColours(strategies, baselines) },
+          encoding: { x: secondsAxis('wall time of the job, s'), color: strategyColors(strategies, baselines) },
         },
       ],
     },

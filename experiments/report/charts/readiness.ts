@@ -1,7 +1,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 import type { Job } from '../summary.ts';
 import { readinessCurve } from '../readiness.ts';
-import { secondsAxis, strategyColours } from './colours.ts';
+import { secondsAxis, strategyColors } from './colors.ts';
 
 interface Point {
   readonly strategy: string;
@@ -17,7 +17,7 @@ export function readinessChart(
   { strategies, baselines }: { readonly strategies: readonly string[]; readonly baselines: readonly string[] },
 ): TopLevelSpec {
   const values = readinessPoints(jobs, strategies);
-  const colour = strategyColours(strategies, baselines);
+  const color = strategyColors(strategies, baselines);
   const y = {
     field: 'ready',
     type: 'quantitative' as const,
@@ -31,7 +31,7 @@ export function readinessChart(
     spec: {
       width: 340,
       height: 240,
-      encoding: { x: secondsAxis('time to readiness, s'), y, color: colour },
+      encoding: { x: secondsAxis('time to readiness, s'), y, color: color },
       layer: [
         { mark: { type: 'line', interpolate: 'step-after', strokeWidth: 2 } },
         {

@@ -1,5 +1,5 @@
 import type { TopLevelSpec } from 'vega-lite';
-import { COLOURS } from '../../../bench/chart.ts';
+import { COLORS } from '../../../bench/chart.ts';
 import type { SurfaceRecord } from '../../records.ts';
 import type { Job } from '../summary.ts';
 
@@ -53,18 +53,18 @@ export function surfaceChart(
         data: { values: path.map((point, i) => ({ ...point, number: i + 1 })) },
         encoding: at,
         layer: [
-          { mark: { type: 'line', color: COLOURS.background, strokeWidth: 1.5 }, encoding: { order } },
+          { mark: { type: 'line', color: COLORS.background, strokeWidth: 1.5 }, encoding: { order } },
           {
             mark: {
               type: 'point',
               filled: true,
               size: 160,
-              color: COLOURS.background,
+              color: COLORS.background,
               opacity: 1,
-              stroke: COLOURS.ink,
+              stroke: COLORS.ink,
             },
           },
-          { mark: { type: 'text', fontSize: 9, color: COLOURS.ink }, encoding: { text: order } },
+          { mark: { type: 'text', fontSize: 9, color: COLORS.ink }, encoding: { text: order } },
         ],
       },
     ],

@@ -9,7 +9,7 @@ const SIZES = ['hidden_size', 'num_hidden_layers', 'num_attention_heads', 'vocab
 
 /**
  * A first look at a Hugging Face model folder: config.json is one of a model, and there are weights. The files are
- * read in full when the version is analysed.
+ * read in full when the version is analyzed.
  *
  * @returns config.json.
  * @throws AppError 422 `invalid_base_model` with `file` and `expected`.

@@ -9,7 +9,7 @@ import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import { createDatasetRepository, datasetExists, type DatasetRow } from './dataset.repository.ts';
 import type { CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
-import { normaliseDataset, type SplitCounts } from './normalise-dataset.ts';
+import { normalizeDataset, type SplitCounts } from './normalize-dataset.ts';
 
 export type DatasetService = ReturnType<typeof createDatasetService>;
 
@@ -63,7 +63,7 @@ export function createDatasetService(deps: { db: Database; artifacts: ArtifactSt
       if (!(await datasets.tenantExists(owner))) throw notFound('tenant', owner);
       if (await datasets.isNameTaken(owner, query.name)) throw datasetExists(query.name);
       const splits: SplitCounts = { train: 0, validation: 0, test: 0 };
-      const artifact = await deps.artifacts.putFile(normaliseDataset(chunks, splits), 'dataset');
+      const artifact = await deps.artifacts.putFile(normalizeDataset(chunks, splits), 'dataset');
       return register({ owner, name: query.name }, artifact, splits, record);
     },
 

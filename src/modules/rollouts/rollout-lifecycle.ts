@@ -18,7 +18,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
 
   return {
     /**
-     * Begins the analysis, or takes up one that a worker left when it died. Null if the rollout is not to be analysed
+     * Begins the analysis, or takes up one that a worker left when it died. Null if the rollout is not to be analyzed
      * (any more).
      */
     beginAnalysis: (id: string): Promise<RolloutRow | null> =>
@@ -34,7 +34,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
     /** True while nobody has cancelled the rollout. */
     isAnalyzing: async (id: string): Promise<boolean> => (await rollouts.find(id))?.state === 'analyzing',
 
-    /** Fails a rollout that has not been planned. False if it is not being analysed any more. */
+    /** Fails a rollout that has not been planned. False if it is not being analyzed any more. */
     fail: (id: string, error: Prisma.InputJsonObject): Promise<boolean> =>
       withTransaction(db, async (tx) => {
         const failed = await rollouts.move(tx, id, { from: ['planning', 'analyzing'], next: 'failed', error });
@@ -46,7 +46,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
      * Makes the jobs, in one transaction with the rollout's change to `adapting`: there are all of them, once, or none.
      *
      * @param refusals why adapters on a source base version cannot be carried over, by that version.
-     * @returns what to enqueue; null if the rollout is not being analysed any more.
+     * @returns what to enqueue; null if the rollout is not being analyzed any more.
      */
     plan: (
       rollout: { id: string; baseVersionId: string; options: StoredOptions },

@@ -22,17 +22,17 @@ export const RolloutOptions = Type.Object(
       }),
     ),
     prefer: Type.Optional(
-      Type.Enum(['old_behaviour', 'new_base'] as const, {
-        default: 'old_behaviour',
+      Type.Enum(['old_behavior', 'new_base'] as const, {
+        default: 'old_behavior',
         description:
-          'Of auto: old_behaviour tries second to undo the change of the base; new_base undoes half of it at most, and all of it only when everything else has failed.',
+          'Of auto: old_behavior tries second to undo the change of the base; new_base undoes half of it at most, and all of it only when everything else has failed.',
       }),
     ),
     max_steps: Type.Optional(
       Type.Integer({
         minimum: 0,
         maximum: 1_000_000,
-        description: 'Optimiser steps at most, of all training of an adapter.',
+        description: 'Optimizer steps at most, of all training of an adapter.',
       }),
     ),
     batch_size: Type.Optional(Type.Integer({ minimum: 1, maximum: 4096 })),
@@ -43,29 +43,29 @@ export const RolloutOptions = Type.Object(
         description: 'Peak rate, also of controls. Left out, it goes by strategy and width of the model.',
       }),
     ),
-    regularise_towards: Type.Optional(
+    regularize_towards: Type.Optional(
       Type.Enum(['initial', 'zero'] as const, {
         default: 'initial',
         description: 'What the L2 penalty of fine-tuning pulls towards: the initial adapter, or zero.',
       }),
     ),
-    regularise_space: Type.Optional(
+    regularize_space: Type.Optional(
       Type.Enum(['factors', 'product'] as const, {
         default: 'factors',
         description: 'What it pulls: the elements of the factors, or the product of both.',
       }),
     ),
-    regularise_schedule: Type.Optional(
+    regularize_schedule: Type.Optional(
       Type.Enum(['two_stage', 'cosine', 'linear', 'none'] as const, {
         default: 'two_stage',
         description: 'How its strength goes to zero over the steps; none is no penalty.',
       }),
     ),
-    regularise_strength: Type.Optional(
+    regularize_strength: Type.Optional(
       Type.Number({ minimum: 0, maximum: 1000, description: 'Its strength at the start.' }),
     ),
     evaluate_every: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Optimiser steps between two looks at the gate.' }),
+      Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Optimizer steps between two looks at the gate.' }),
     ),
     search_evaluations: Type.Optional(
       Type.Integer({
@@ -113,7 +113,7 @@ export const RolloutOptions = Type.Object(
         minimum: 0,
         maximum: 1_000_000,
         description:
-          'Optimiser steps to go on after readiness; only a version that is better beyond noise is published again.',
+          'Optimizer steps to go on after readiness; only a version that is better beyond noise is published again.',
       }),
     ),
     patience: Type.Optional(
@@ -208,7 +208,7 @@ export const Rollout = Type.Object(
     controls: Counts,
     summary: Summary,
     evolutions: Type.Array(Evolution, {
-      description: 'What changed since each version that adapters come from, as far as it is analysed.',
+      description: 'What changed since each version that adapters come from, as far as it is analyzed.',
     }),
     accepted_at: Timestamp,
     planned_at: Nullable(Timestamp),

@@ -1,6 +1,6 @@
 /**
  * A training process that follows a script instead of training: it speaks the real protocol over the real channel, and
- * what it does with a base is in that base's `behaviour.json`. For tests of what the worker makes of it.
+ * what it does with a base is in that base's `behavior.json`. For tests of what the worker makes of it.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import type {
   ParentMessage,
   Phase,
 } from '../../../workers/training/protocol.ts';
-import type { Behaviour } from '../queue/fleet.ts';
+import type { Behavior } from '../queue/fleet.ts';
 
 type Request = Extract<ParentMessage, { spec: unknown }>;
 
@@ -33,8 +33,8 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise<void>((resolve) => (wake = resolve));
 }
 
-async function behaviourOf(base: string): Promise<Behaviour> {
-  return JSON.parse(await readFile(path.join(base, 'behaviour.json'), 'utf8')) as Behaviour;
+async function behaviorOf(base: string): Promise<Behavior> {
+  return JSON.parse(await readFile(path.join(base, 'behavior.json'), 'utf8')) as Behavior;
 }
 
 class Failure extends Error {
@@ -47,7 +47,7 @@ class Failure extends Error {
 }
 
 async function describe({ base }: DescribeSpec) {
-  const { fingerprint = 'sha256:same', hiddenSize = 64 } = await behaviourOf(base);
+  const { fingerprint = 'sha256:same', hiddenSize = 64 } = await behaviorOf(base);
   const config = {
     modelType: 'llama' as const,
     hiddenSize,
@@ -87,7 +87,7 @@ async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
 }
 
 async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
-  const behaviour = await behaviourOf(spec.newBase);
+  const behavior = await behaviorOf(spec.newBase);
   const phase = (name: Phase) => send({ type: 'phase', requestId, phase: name, at: Date.now() });
   const baselines = { old_on_v1: 0.9, v2_no_adapter: 0.3, v2_copy: 0.7 };
   phase('prepare');
@@ -100,13 +100,13 @@ async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
     send({ type: 'progress', requestId, step, totalSteps: 4, metric: 0.5 + step / 10 });
     send({ type: 'metrics', requestId, points: [{ name: 'train_loss', step, value: 1 / step }] });
   }
-  if (behaviour.crashOnce !== undefined && !existsSync(behaviour.crashOnce)) {
-    await writeFile(behaviour.crashOnce, '');
+  if (behavior.crashOnce !== undefined && !existsSync(behavior.crashOnce)) {
+    await writeFile(behavior.crashOnce, '');
     console.error('scripted crash');
     process.kill(process.pid, 'SIGKILL');
     await until(() => false);
   }
-  if (behaviour.hang === true) await until(() => behaviour.deaf !== true && cancelled.has(requestId));
+  if (behavior.hang === true) await until(() => behavior.deaf !== true && cancelled.has(requestId));
   const end = {
     target: 0.8,
     baselines,
@@ -122,12 +122,12 @@ async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
   };
   if (cancelled.has(requestId)) return { ...end, state: 'cancelled', best: null };
   phase('evaluate');
-  if (behaviour.outcome === 'permanent')
-    throw new Failure('dataset row 3 cannot be tokenised', { code: 'invalid_dataset', permanent: true });
-  if (behaviour.outcome === 'transient')
+  if (behavior.outcome === 'permanent')
+    throw new Failure('dataset row 3 cannot be tokenized', { code: 'invalid_dataset', permanent: true });
+  if (behavior.outcome === 'transient')
     throw new Failure('no space left on device', { code: 'ENOSPC', permanent: false });
-  const passed = behaviour.outcome !== 'not_ready';
-  const best = await publications(requestId, spec, passed ? (behaviour.publications ?? 1) : 0);
+  const passed = behavior.outcome !== 'not_ready';
+  const best = await publications(requestId, spec, passed ? (behavior.publications ?? 1) : 0);
   if (passed) return { ...end, state: 'ready', best, readyMs: 1 };
   const candidateDir = await writeCandidate(spec, 0);
   return { ...end, state: 'not_ready', best: candidate(0, 0.75), candidateDir };

@@ -11,7 +11,7 @@ import {
 import type { StreamMessage } from '../../../workers/training/training-child.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
 import type { JobSpec } from '../../../workers/training/protocol.ts';
-import type { Behaviour } from '../queue/fleet.ts';
+import type { Behavior } from '../queue/fleet.ts';
 import { eventually, logger } from '../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
@@ -25,7 +25,7 @@ let requests = 0;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-training-'));
   await mkdir(path.join(folder, 'old'));
-  await writeFile(path.join(folder, 'old', 'behaviour.json'), '{}');
+  await writeFile(path.join(folder, 'old', 'behavior.json'), '{}');
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 beforeEach(() => {
@@ -33,10 +33,10 @@ beforeEach(() => {
 });
 afterEach(() => training.stop());
 
-async function specOf(behaviour: Behaviour): Promise<JobSpec> {
+async function specOf(behavior: Behavior): Promise<JobSpec> {
   const newBase = path.join(folder, `base-${requests++}`);
   await mkdir(newBase);
-  await writeFile(path.join(newBase, 'behaviour.json'), JSON.stringify(behaviour));
+  await writeFile(path.join(newBase, 'behavior.json'), JSON.stringify(behavior));
   return {
     jobId: 'job_1',
     kind: 'adaptation',

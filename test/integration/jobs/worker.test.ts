@@ -7,7 +7,7 @@ import { createJobService } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
-import { createFleet, type Behaviour, type Fleet } from '../queue/fleet.ts';
+import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
@@ -51,8 +51,8 @@ async function work(): Promise<RunningWorker> {
 
 const rollouts = () => createRolloutService({ db: queue.database.db, producer: queue.producer });
 const jobs = () => createJobService({ db: queue.database.db, producer: queue.producer });
-const start = async (behaviour: Behaviour, options: RolloutOptions = {}): Promise<string> => {
-  await fleet.behave(behaviour);
+const start = async (behavior: Behavior, options: RolloutOptions = {}): Promise<string> => {
+  await fleet.behave(behavior);
   return (await rollouts().create({ base_model_version: fleet.newVersionId, options })).id;
 };
 const jobsOf = async (rolloutId: string) => (await jobs().list({ rollout_id: rolloutId }, null)).data;
@@ -191,7 +191,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
       expect(job).toMatchObject({
         state: 'failed',
         attempt: 1,
-        error: { code: 'invalid_dataset', message: 'dataset row 3 cannot be tokenised' },
+        error: { code: 'invalid_dataset', message: 'dataset row 3 cannot be tokenized' },
       });
     }
   });
@@ -237,9 +237,9 @@ describe(`a worker, queue on ${queueKind}`, () => {
   test.each([
     ['ends when it is asked to', {}],
     ['hears nothing', { deaf: true }],
-  ])('cancelling one running job lets the others go on, where its training %s', async (_, behaviour) => {
+  ])('cancelling one running job lets the others go on, where its training %s', async (_, behavior) => {
     await work();
-    const id = await start({ hang: true, ...behaviour });
+    const id = await start({ hang: true, ...behavior });
     const running = await eventually('a job runs', async () =>
       (await jobsOf(id)).find((job) => job.state === 'fine_tuning'),
     );

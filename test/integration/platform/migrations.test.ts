@@ -101,10 +101,10 @@ describe('they match schema.prisma', () => {
   test('and what the schema has more is found', async () => {
     await applyMigrations(database.url);
     const schema = await readFile('prisma/schema.prisma', 'utf8');
-    const more = schema.replace('model Tenant {\n', 'model Tenant {\n  colour String? @unique\n');
+    const more = schema.replace('model Tenant {\n', 'model Tenant {\n  color String? @unique\n');
     expect((await findDrift(database.url, more)).missing).toEqual([
-      'column tenants.colour text null default none',
-      'unique index tenants_colour_key on tenants (colour)',
+      'column tenants.color text null default none',
+      'unique index tenants_colour_key on tenants (color)',
     ]);
   });
 });

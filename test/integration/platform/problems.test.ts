@@ -25,10 +25,10 @@ interface Case {
 const cases: Case[] = [
   {
     name: 'an unknown field',
-    payload: '{"name":"a","colour":"red"}',
+    payload: '{"name":"a","color":"red"}',
     status: 400,
     code: 'invalid_request',
-    field: 'colour',
+    field: 'color',
   },
   { name: 'a wrong type', payload: '{"name":5}', status: 400, code: 'invalid_request', field: 'name' },
   { name: 'a missing field', payload: '{}', status: 400, code: 'invalid_request', field: 'name' },
@@ -53,10 +53,10 @@ const cases: Case[] = [
   {
     name: 'an unknown field of a nested object',
     url: '/v1/base-models/m/versions',
-    payload: '{"version":"1","path":"/x","rollout":{"colour":1}}',
+    payload: '{"version":"1","path":"/x","rollout":{"color":1}}',
     status: 400,
     code: 'invalid_request',
-    field: 'rollout.colour',
+    field: 'rollout.color',
   },
   {
     name: 'a wrong type in a nested object',
@@ -89,7 +89,7 @@ describe('the query and the path', () => {
   test.each([
     ['/v1/tenants?limit=0', 'limit'],
     ['/v1/tenants?limit=many', 'limit'],
-    ['/v1/tenants?colour=red', 'colour'],
+    ['/v1/tenants?color=red', 'color'],
     ['/v1/tenants/tenant-5', 'id'],
   ])('%s is refused', async (url, field) => {
     const answer = await service.request({ url });

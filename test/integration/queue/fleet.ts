@@ -6,8 +6,8 @@ import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
 import { withTransaction, type Database } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 
-/** What the scripted training process does with a job or a base: `behaviour.json` in the folder of the new base. */
-export interface Behaviour {
+/** What the scripted training process does with a job or a base: `behavior.json` in the folder of the new base. */
+export interface Behavior {
   /** How an adaptation ends. */
   outcome?: 'ready' | 'not_ready' | 'permanent' | 'transient';
   /** Waits here, in fine-tuning, until it is cancelled. */
@@ -32,7 +32,7 @@ export interface Fleet {
   tenants: string[];
   adapters: string[];
   /** Sets what happens with the new base. */
-  behave(behaviour: Behaviour): Promise<void>;
+  behave(behavior: Behavior): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -40,14 +40,13 @@ export interface Fleet {
 export async function createFleet(db: Database, size: { tenants: number; adapters: number }): Promise<Fleet> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-fleet-'));
   const artifacts = await createFilesystemStore(path.join(folder, 'data', 'artifacts'));
-  const behave = (behaviour: Behaviour) =>
-    writeFile(path.join(folder, 'v2', 'behaviour.json'), JSON.stringify(behaviour));
+  const behave = (behavior: Behavior) => writeFile(path.join(folder, 'v2', 'behavior.json'), JSON.stringify(behavior));
   const baseModelId = newId('baseModel');
   await db.baseModel.create({ data: { id: baseModelId, name: `model-${baseModelId.slice(-6)}` } });
   const versions: string[] = [];
   for (const version of ['v1', 'v2']) {
     await mkdir(path.join(folder, version));
-    await writeFile(path.join(folder, version, 'behaviour.json'), '{}');
+    await writeFile(path.join(folder, version, 'behavior.json'), '{}');
     const id = newId('baseVersion');
     await db.baseVersion.create({ data: { id, baseModelId, version, path: path.join(folder, version) } });
     versions.push(id);

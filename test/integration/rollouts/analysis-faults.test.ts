@@ -30,7 +30,7 @@ function silentDevice(abort: () => void): TrainingProcess {
 }
 
 /** What the handler throws when its signal aborts for `reason` in the middle, and what becomes of the rollout. */
-async function analyse(reason: Error, lastAttempt: boolean) {
+async function analyze(reason: Error, lastAttempt: boolean) {
   const { db } = queue.database;
   const { rollout } = await withTransaction(db, (tx) =>
     createRollout(tx, { baseVersionId: fleet.newVersionId, options: {} }),
@@ -50,18 +50,18 @@ async function analyse(reason: Error, lastAttempt: boolean) {
 const timeout = new DOMException('took too long', 'TimeoutError');
 
 test('a worker that stops puts the analysis off, even at the last try', async () => {
-  const { thrown, after } = await analyse(new Error('the worker is stopping'), true);
+  const { thrown, after } = await analyze(new Error('the worker is stopping'), true);
   expect(thrown).toBeInstanceOf(TryLaterError);
   expect(after).toMatchObject({ state: 'analyzing', error: null });
 });
 
 test('an analysis that takes too long uses up a try', async () => {
-  const { thrown, after } = await analyse(timeout, false);
+  const { thrown, after } = await analyze(timeout, false);
   expect(thrown).toBe(timeout);
   expect(after.state).toBe('analyzing');
 });
 
 test('an analysis that takes too long at the last try fails the rollout', async () => {
-  const { after } = await analyse(timeout, true);
+  const { after } = await analyze(timeout, true);
   expect(after).toMatchObject({ state: 'failed', error: { code: 'timed_out' } });
 });

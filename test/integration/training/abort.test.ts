@@ -60,7 +60,7 @@ function run() {
   };
 }
 
-/** Optimiser steps in the job's newest checkpoint. */
+/** Optimizer steps in the job's newest checkpoint. */
 async function savedStep(): Promise<number> {
   const checkpoint = await new CheckpointStore(path.join(family.folder, 'jobs', 'job', 'checkpoints')).latest();
   return (checkpoint!.state as { trainer: { step: number } }).trainer.step;

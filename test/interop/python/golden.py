@@ -75,7 +75,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"target_modules": FUSED},
     ),
     "olmo2": (
-        "norms after both blocks only; queries and keys normalised over all heads together; not shipped",
+        "norms after both blocks only; queries and keys normalized over all heads together; not shipped",
         SMALL | {"model_type": "olmo2", "tie_word_embeddings": True},
         {"target_modules": ALL},
     ),
@@ -158,15 +158,15 @@ def token_nll(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def train(model: torch.nn.Module) -> Tensors:
     batch = collate(examples())
     trained = factors(model)
-    optimiser = torch.optim.AdamW(trained.values(), lr=1e-2, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(trained.values(), lr=1e-2, weight_decay=0.01)
     gradients: Tensors = {}
     losses: list[torch.Tensor] = []
     for _ in range(STEPS):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = model(**batch).loss
         loss.backward()
         gradients = gradients or {f"grad.{key}": value.grad.clone() for key, value in trained.items()}
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.detach())
     after = {f"train.{key}": value.detach() for key, value in trained.items()}
     with torch.no_grad():

@@ -36,7 +36,7 @@ def create_base(spec: BaseSpec) -> None:
     if moved_from is None:
         config = AutoConfig.for_model(**spec["config"])
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        randomise(model, generator)
+        randomize(model, generator)
     else:
         model = load_base(moved_from)
         move(model, spec.get("drift", 0.0), generator)
@@ -83,7 +83,7 @@ def load_model(base: str, adapter: str | None, *, trainable: bool = False) -> to
     return adapted
 
 
-def randomise(model: PreTrainedModel, generator: torch.Generator) -> None:
+def randomize(model: PreTrainedModel, generator: torch.Generator) -> None:
     """Weights of unit gain and norms that differ from one: none of them can be left out without being noticed."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -63,15 +63,15 @@ def train(spec: TrainSpec) -> list[float]:
     """Trains the adapter, writes its factors to `out` and returns the loss of each step before its update."""
     model = load_model(spec["base"], spec["adapter"], trainable=True)
     trained = factors(model)
-    optimiser = torch.optim.AdamW(trained.values(), weight_decay=spec["weight_decay"])
+    optimizer = torch.optim.AdamW(trained.values(), weight_decay=spec["weight_decay"])
     losses: list[float] = []
     for examples, learning_rate in zip(spec["batches"], spec["learning_rates"], strict=True):
-        optimiser.param_groups[0]["lr"] = learning_rate
-        optimiser.zero_grad()
+        optimizer.param_groups[0]["lr"] = learning_rate
+        optimizer.zero_grad()
         loss, _ = mean_loss(model, examples)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained.values(), spec["max_norm"])
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     save_file({name: value.detach() for name, value in trained.items()}, spec["out"])
     return losses

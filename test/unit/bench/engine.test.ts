@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { benchCommand } from '../../../bench/engine/options.ts';
 import { sumRuns } from '../../../bench/engine/profile.ts';
-import { summariseRatios } from '../../../bench/engine/statistics.ts';
+import { summarizeRatios } from '../../../bench/engine/statistics.ts';
 import { prepareWorkload } from '../../../bench/engine/workload.ts';
 import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
 
@@ -29,8 +29,8 @@ describe('the workload', () => {
 
 describe('the figures', () => {
   it('compares within rounds, so that a slow round of both changes nothing', () => {
-    expect(summariseRatios([300, 30, 330], [100, 10, 100])).toEqual({ median: 3, least: 3, most: 3.3 });
-    expect(() => summariseRatios([1], [1, 2])).toThrow('1 rounds against 2');
+    expect(summarizeRatios([300, 30, 330], [100, 10, 100])).toEqual({ median: 3, least: 3, most: 3.3 });
+    expect(() => summarizeRatios([1], [1, 2])).toThrow('1 rounds against 2');
   });
 
   it('leaves the first step out of the profile, and tells matrix products from the rest', () => {

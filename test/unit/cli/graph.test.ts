@@ -45,7 +45,7 @@ describe('readapt graph', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^ {2}v\d+ \[tokens, 192\] = Gather\(model\.embed_tokens\.weight, input_ids\) axis=0$/m);
     expect(stdout).toMatch(/^layer 3: \d+ operators, as layer 1$/m);
-    expect(stdout).toMatch(/^ {2}6 {2}rematerialise$/m);
+    expect(stdout).toMatch(/^ {2}6 {2}rematerialize$/m);
     expect(stdout).toMatch(/^│ SimplifiedLayerNormalization │ 13 +│.* 25 +│$/m);
   });
 

@@ -79,7 +79,7 @@ it('changes with any source, wherever the sources lie', async () => {
     const hashes = [sourcesHash(folders)];
     expect(hashes[0]).toBe(sourcesHash(SOURCE_FOLDERS));
     const [engine, models] = folders as [string, string];
-    await appendFile(path.join(engine, 'tracer/passes/rematerialise.ts'), '\n');
+    await appendFile(path.join(engine, 'tracer/passes/rematerialize.ts'), '\n');
     hashes.push(sourcesHash(folders));
     await appendFile(path.join(models, 'decoder/attention.ts'), '// another comment\n');
     hashes.push(sourcesHash(folders));

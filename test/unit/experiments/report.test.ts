@@ -3,7 +3,7 @@ import { planExperiment, type CellItem, type Item } from '../../../experiments/p
 import type { CellRecord, ResultRecord, TestScore } from '../../../experiments/records.ts';
 import { qualityPoints } from '../../../experiments/report/charts/quality-over-time.ts';
 import { toMarkdown } from '../../../experiments/report/markdown.ts';
-import { summarise } from '../../../experiments/report/summary.ts';
+import { summarize } from '../../../experiments/report/summary.ts';
 import { tinyExperiment } from './support/tiny-experiment.ts';
 
 const experiment = tinyExperiment();
@@ -82,7 +82,7 @@ function job({
 }
 
 const records = items.flatMap(recordsOf);
-const summary = summarise(experiment, items, records);
+const summary = summarize(experiment, items, records);
 
 describe('the report of an experiment', () => {
   it('compares tenant by tenant with scratch, and says what is a bound', () => {
@@ -123,13 +123,13 @@ describe('the report of an experiment', () => {
     const stale = records.map((record) =>
       record.type === 'cell' && record.strategy === 'tuned' ? { ...record, key: 'cell stale' } : record,
     );
-    expect(summarise(experiment, items, stale).overall.map(({ strategy }) => strategy)).toEqual(['copy', 'scratch']);
+    expect(summarize(experiment, items, stale).overall.map(({ strategy }) => strategy)).toEqual(['copy', 'scratch']);
     const failed = records.map((record) =>
       record.type === 'cell' && record.strategy === 'tuned'
         ? { ...record, state: 'failed' as const, error: 'Error: no' }
         : record,
     );
-    const report = summarise(experiment, items, failed);
+    const report = summarize(experiment, items, failed);
     expect(report).toMatchObject({ planned: 10, measured: 8 });
     expect(toMarkdown(experiment, report, { charts: [], command: '' })).toMatch(
       /- failed: cell v2 past lora4 seed-2 16 tuned #\w+: Error: no/,

@@ -62,8 +62,8 @@ describe('half precision', () => {
       const bits = narrow[i]!;
       const error = Math.abs(halfValue(bits) - value);
       if (Math.abs(value) > 65504) return;
-      for (const neighbour of [bits - 1, bits + 1]) {
-        const other = Math.abs(halfValue(neighbour & 0xffff) - value);
+      for (const neighbor of [bits - 1, bits + 1]) {
+        const other = Math.abs(halfValue(neighbor & 0xffff) - value);
         expect(Number.isNaN(other) || other >= error).toBe(true);
       }
     });

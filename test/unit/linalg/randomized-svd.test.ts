@@ -5,7 +5,7 @@ import { matmulTransposed } from '../../../core/linalg/matmul.ts';
 import { frobeniusNorm, matrix, scaleColumns, zeros, type Matrix } from '../../../core/linalg/matrix.ts';
 import { qr } from '../../../core/linalg/qr.ts';
 import { svd } from '../../../core/linalg/svd.ts';
-import { randomisedSvd } from '../../../core/linalg/randomized-svd.ts';
+import { randomizedSvd } from '../../../core/linalg/randomized-svd.ts';
 import { orthonormalityError, randomMatrix, subtract } from '../method/support/matrices.ts';
 
 /** 120 × 80 with singular values that decay as given. */
@@ -15,7 +15,7 @@ function withSpectrum(decay: (i: number) => number) {
 }
 
 function approximationError(a: ReturnType<typeof withSpectrum>, rank: number, powerIterations: number): number {
-  const { u, s, v } = randomisedSvd(a, { rank, powerIterations, random: Random.fromSeed(3) });
+  const { u, s, v } = randomizedSvd(a, { rank, powerIterations, random: Random.fromSeed(3) });
   return frobeniusNorm(subtract(a, matmulTransposed(scaleColumns(u, s), v)).data);
 }
 
@@ -34,7 +34,7 @@ async function trainedChange(tensor: string): Promise<Matrix> {
   );
 }
 
-describe('randomisedSvd', () => {
+describe('randomizedSvd', () => {
   it.each([
     ['geometric', (i: number) => 0.8 ** i],
     ['1 / i', (i: number) => 1 / (i + 1)],
@@ -53,7 +53,7 @@ describe('randomisedSvd', () => {
   it('matches the dense singular values where the spectrum decays', () => {
     const a = withSpectrum((i) => 0.7 ** i);
     const exact = svd(a).s;
-    const { u, s, v } = randomisedSvd(a, { rank: 12, random: Random.fromSeed(4) });
+    const { u, s, v } = randomizedSvd(a, { rank: 12, random: Random.fromSeed(4) });
     s.forEach((value, i) => expect(Math.abs(value - exact[i]!)).toBeLessThan(1e-6 * exact[i]!));
     expect(orthonormalityError(u)).toBeLessThan(1e-12);
     expect(orthonormalityError(v)).toBeLessThan(1e-12);
@@ -61,16 +61,16 @@ describe('randomisedSvd', () => {
 
   it('is exact for a matrix of lower rank, and never returns more triplets than there are', () => {
     const low = matmulTransposed(randomMatrix(60, 3, 5), randomMatrix(90, 3, 6));
-    const { u, s, v } = randomisedSvd(low, { rank: 10, random: Random.fromSeed(7) });
+    const { u, s, v } = randomizedSvd(low, { rank: 10, random: Random.fromSeed(7) });
     expect(frobeniusNorm(subtract(low, matmulTransposed(scaleColumns(u, s), v)).data)).toBeLessThan(1e-11);
     expect(s[3]! / s[0]!).toBeLessThan(1e-13);
-    expect(randomisedSvd(randomMatrix(4, 9, 8), { rank: 32, random: Random.fromSeed(9) }).s.length).toBe(4);
+    expect(randomizedSvd(randomMatrix(4, 9, 8), { rank: 32, random: Random.fromSeed(9) }).s.length).toBe(4);
   });
 
   it('finds the triplets of a diagonal matrix', () => {
     const a = zeros(60, 50);
     [3, 5, 0.5, 1].forEach((value, i) => (a.data[i * 50 + i] = value));
-    const { u, s, v } = randomisedSvd(a, { rank: 3, random: Random.fromSeed(12) });
+    const { u, s, v } = randomizedSvd(a, { rank: 3, random: Random.fromSeed(12) });
     [5, 3, 1].forEach((value, i) => expect(s[i]).toBeCloseTo(value, 12));
     [1, 0, 3].forEach((axis, i) => {
       expect(u.data[axis * 3 + i]! * v.data[axis * 3 + i]!).toBeCloseTo(1, 12);
@@ -83,7 +83,7 @@ describe('randomisedSvd', () => {
     const a = withSpectrum((i) => 1 / (i + 1));
     const tail = frobeniusNorm(svd(a).s.subarray(k));
     const errors = Array.from({ length: 20 }, (_, seed) => {
-      const { u, s, v } = randomisedSvd(a, {
+      const { u, s, v } = randomizedSvd(a, {
         rank: k + p,
         oversampling: 0,
         powerIterations: 0,
@@ -101,7 +101,7 @@ describe('randomisedSvd', () => {
     async (module) => {
       const a = await trainedChange(`${module}.weight`);
       const exact = svd(a).s;
-      const { u, s, v } = randomisedSvd(a, { rank: 32, random: Random.fromSeed(13) });
+      const { u, s, v } = randomizedSvd(a, { rank: 32, random: Random.fromSeed(13) });
       s.forEach((value, i) => {
         expect(value).toBeLessThan(exact[i]! * (1 + 1e-9));
         expect(value).toBeGreaterThan(exact[i]! * (i < 16 ? 0.98 : 0.93));
@@ -113,7 +113,7 @@ describe('randomisedSvd', () => {
 
   it('gives equal factors for equal seeds', () => {
     const a = randomMatrix(80, 70, 10);
-    const run = () => randomisedSvd(a, { rank: 5, random: Random.fromSeed(11) });
+    const run = () => randomizedSvd(a, { rank: 5, random: Random.fromSeed(11) });
     expect(run().u.data).toEqual(run().u.data);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { matmul, matmulTransposed } from '../../../core/linalg/matmul.ts';
 import { identity, matrix, transpose, zeros, type Matrix } from '../../../core/linalg/matrix.ts';
-import { addTimesTransposed, orthonormaliseRows, timesTall } from '../../../core/linalg/row-basis.ts';
+import { addTimesTransposed, orthonormalizeRows, timesTall } from '../../../core/linalg/row-basis.ts';
 import { maxDifference, naiveProduct, randomMatrix } from '../method/support/matrices.ts';
 
 describe('products with tall matrices where they lie', () => {
@@ -32,7 +32,7 @@ describe('products with tall matrices where they lie', () => {
 describe('orthonormal rows', () => {
   it('is Gram and Schmidt worked by hand', () => {
     // (3, 4) has length 5; (5, 0) has 3 along (0.6, 0.8), and 4 along (0.8, −0.6).
-    const { l, q } = orthonormaliseRows(matrix(2, 2, [3, 4, 5, 0]));
+    const { l, q } = orthonormalizeRows(matrix(2, 2, [3, 4, 5, 0]));
     expect(maxDifference(l, matrix(2, 2, [5, 0, 3, 4]))).toBeLessThan(1e-15);
     expect(maxDifference(q, matrix(2, 2, [0.6, 0.8, 0.8, -0.6]))).toBeLessThan(1e-15);
   });
@@ -40,7 +40,7 @@ describe('orthonormal rows', () => {
   it('stay orthonormal where rows nearly coincide', () => {
     const x = randomMatrix(6, 40, 4);
     for (let j = 0; j < 40; j++) x.data[40 + j] = x.data[j]! + 1e-9 * x.data[40 + j]!;
-    const { l, q } = orthonormaliseRows(x);
+    const { l, q } = orthonormalizeRows(x);
     expect(maxDifference(matmulTransposed(q, q), identity(6))).toBeLessThan(1e-14);
     expect(maxDifference(matmul(l, q), x)).toBeLessThan(1e-14);
   });
@@ -49,7 +49,7 @@ describe('orthonormal rows', () => {
     const [first, second] = [randomMatrix(1, 9, 5), randomMatrix(1, 9, 6)];
     const rows = [first.data, second.data, first.data.map((value, i) => 2 * value - second.data[i]!), zeros(1, 9).data];
     const x: Matrix = { rows: 4, cols: 9, data: Float64Array.from(rows.flatMap((row) => [...row])) };
-    const { l, q } = orthonormaliseRows(x);
+    const { l, q } = orthonormalizeRows(x);
     expect(maxDifference(matmul(l, q), x)).toBeLessThan(1e-13);
     expect([...q.data.subarray(18)]).toEqual(new Array(18).fill(0));
     for (let i = 0; i < 4; i++) for (let j = i + 1; j < 4; j++) expect(l.data[i * 4 + j]).toBe(0);

@@ -2,17 +2,17 @@ import { describe, expect, it } from 'vitest';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import {
   anchorOf,
-  DEFAULT_REGULARISATION,
+  DEFAULT_REGULARIZATION,
   l2Coefficient,
   l2Penalty,
-  NO_REGULARISATION,
+  NO_REGULARIZATION,
   withL2Gradients,
   type Penalty,
-  type RegularisationOptions,
+  type RegularizationOptions,
 } from '../../../core/method/regularization/regularization.ts';
 import { productOf, randomAdapter } from './support/adapters.ts';
 
-const SCHEDULE: RegularisationOptions = {
+const SCHEDULE: RegularizationOptions = {
   schedule: 'two_stage',
   strong: 0.4,
   relaxed: 0.1,
@@ -39,9 +39,9 @@ describe('l2Coefficient', () => {
   it('jumps where there is no time in between, and never grows', () => {
     const jump = { ...SCHEDULE, strongUntil: 0.5, relaxedFrom: 0.5 };
     expect([l2Coefficient(jump, 49, 100), l2Coefficient(jump, 50, 100)]).toEqual([0.4, 0.1]);
-    const values = Array.from({ length: 40 }, (_, step) => l2Coefficient(DEFAULT_REGULARISATION, step, 40));
+    const values = Array.from({ length: 40 }, (_, step) => l2Coefficient(DEFAULT_REGULARIZATION, step, 40));
     expect(values).toEqual([...values].sort((a, b) => b - a));
-    expect(l2Coefficient(NO_REGULARISATION, 3, 40)).toBe(0);
+    expect(l2Coefficient(NO_REGULARIZATION, 3, 40)).toBe(0);
   });
 
   it.each([

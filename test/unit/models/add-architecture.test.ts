@@ -14,7 +14,7 @@ import { expectGradients, expectLogitsAndLosses, expectTraining } from '../engin
  */
 const OLMO2: Architecture = {
   ...ARCHITECTURES.llama,
-  // Each block's output is normalised, its input is not.
+  // Each block's output is normalized, its input is not.
   norms: {
     attention: { input: null, output: 'post_attention_layernorm' },
     mlp: { input: null, output: 'post_feedforward_layernorm' },

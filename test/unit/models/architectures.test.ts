@@ -199,7 +199,7 @@ describe('what is not computed', () => {
     ],
     [
       { quantization_config: { quant_method: 'gptq' } },
-      'quantization_config is given, supported: weights that are not quantised',
+      'quantization_config is given, supported: weights that are not quantized',
     ],
     [
       { model_type: 'qwen3', use_sliding_window: true, layer_types: ['chunked_attention', 'full_attention'] },

@@ -4,7 +4,7 @@ import { factorArrays } from '../../../core/training/optimizer/factors.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import { createAdapter } from '../../../core/models/lora/lora-init.ts';
 import type { TokenizedExample } from '../../../core/data/example.ts';
-import { DEFAULT_REGULARISATION } from '../../../core/method/regularization/regularization.ts';
+import { DEFAULT_REGULARIZATION } from '../../../core/method/regularization/regularization.ts';
 import { accumulateGradients } from '../../../core/training/gradients.ts';
 import { inputLength, makeBatch } from '../../../core/data/make-batch.ts';
 import { TrainingDivergedError } from '../../../core/training/loss-monitor.ts';
@@ -81,10 +81,10 @@ describe('train', () => {
     });
   });
 
-  it('is held near the initial adapter by regularisation towards it', async () => {
-    const strong = { ...DEFAULT_REGULARISATION, strong: 50, relaxed: 50 };
+  it('is held near the initial adapter by regularization towards it', async () => {
+    const strong = { ...DEFAULT_REGULARIZATION, strong: 50, relaxed: 50 };
     const free = await train({ ...common, steps: 10 });
-    const held = await train({ ...common, steps: 10, regularisation: strong });
+    const held = await train({ ...common, steps: 10, regularization: strong });
     const distance = (adapter: Adapter): number => maxDifference(adapter.modules, common.initial.modules);
     expect(distance(held.adapter)).toBeLessThan(0.8 * distance(free.adapter));
   });

@@ -20,7 +20,7 @@ const INPUTS: readonly ValueInfo[] = [
 
 /**
  * Loss Σ softmax(rmsNorm(x) Wᵀ)² with its gradients by x and W: a product, its gradients on either side, and the one
- * normalisation whose gradient WebGPU gets wrong in ONNX Runtime's own operator.
+ * normalization whose gradient WebGPU gets wrong in ONNX Runtime's own operator.
  */
 function program(inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf.Tensor> {
   const norm = inputs['norm'] as tf.Tensor1D;

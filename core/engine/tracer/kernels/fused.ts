@@ -1,14 +1,14 @@
 import type { FusedKernel } from '../../eager/fused-ops.ts';
-import { materialised, valueSymbol } from '../symbol.ts';
+import { materialized, valueSymbol } from '../symbol.ts';
 import { castNode } from './elementwise.ts';
 import { emit, emitSymbol, required, type TraceKernel } from './kernel.ts';
 
-/** Inputs x [rows, n] and weight [n]; outputs the normalised rows and 1 / √(mean(x²) + ε), [rows, 1]. */
+/** Inputs x [rows, n] and weight [n]; outputs the normalized rows and 1 / √(mean(x²) + ε), [rows, 1]. */
 const rmsNorm: TraceKernel = (graph, inputs, attributes) => {
   const x = required(inputs, 'x');
   const names = graph.node({
     op: 'SimplifiedLayerNormalization',
-    inputs: [materialised(graph, x), materialised(graph, required(inputs, 'weight'))],
+    inputs: [materialized(graph, x), materialized(graph, required(inputs, 'weight'))],
     outputs: [
       { shape: x.shape, type: 'float32' },
       { shape: [...x.shape.slice(0, -1), 1], type: 'float32' },
@@ -31,10 +31,10 @@ const rotary: TraceKernel = (graph, inputs, attributes) => {
     op: 'RotaryEmbedding',
     domain: 'com.microsoft',
     inputs: [
-      reshape(materialised(graph, x), x.shape, oneRow),
+      reshape(materialized(graph, x), x.shape, oneRow),
       graph.integers([0]),
-      materialised(graph, cos),
-      materialised(graph, sin),
+      materialized(graph, cos),
+      materialized(graph, sin),
     ],
     shape: oneRow,
     attributes: {
@@ -53,11 +53,11 @@ const scatterAdd: TraceKernel = (graph, inputs) => {
   const rows = [...indices.shape, 1];
   const reshaped = emit(graph, {
     op: 'Reshape',
-    inputs: [materialised(graph, indices), graph.shape(rows, indices.shape)],
+    inputs: [materialized(graph, indices), graph.shape(rows, indices.shape)],
     shape: rows,
     type: indices.type,
   });
-  const operands = [x, required(inputs, 'updates')].map((symbol) => materialised(graph, symbol));
+  const operands = [x, required(inputs, 'updates')].map((symbol) => materialized(graph, symbol));
   return [
     emitSymbol(graph, {
       op: 'ScatterND',

@@ -1,4 +1,4 @@
-import { materialised } from '../symbol.ts';
+import { materialized } from '../symbol.ts';
 import { castNode } from './elementwise.ts';
 import { emit, emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
@@ -8,7 +8,7 @@ const gather: TraceKernel = (graph, inputs, attributes) => {
   const { axis, batchDims } = attributes as { axis: number; batchDims: number };
   if (batchDims !== 0) throw new Error(`traced gather: batchDims is ${batchDims}, expected 0`);
   const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
-  const operands = [materialised(graph, x), materialised(graph, indices)];
+  const operands = [materialized(graph, x), materialized(graph, indices)];
   return emitSymbol(graph, { op: 'Gather', inputs: operands, shape, type: x.type, attributes: { axis } });
 };
 
@@ -18,8 +18,8 @@ const scatter: TraceKernel = (graph, inputs, attributes) => {
   const updates = required(inputs, 'updates');
   const shape = attributes['shape'] as number[];
   const zeros = emit(graph, { op: 'ConstantOfShape', inputs: [graph.shape(shape)], shape });
-  const positions = castNode(graph, materialised(graph, indices), indices.shape, 'int64');
-  const operands = [zeros, positions, materialised(graph, updates)];
+  const positions = castNode(graph, materialized(graph, indices), indices.shape, 'int64');
+  const operands = [zeros, positions, materialized(graph, updates)];
   return emitSymbol(graph, { op: 'ScatterND', inputs: operands, shape, attributes: { reduction: 'add' } });
 };
 

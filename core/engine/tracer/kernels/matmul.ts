@@ -1,5 +1,5 @@
 import { broadcast_util } from '@tensorflow/tfjs';
-import { materialised } from '../symbol.ts';
+import { materialized } from '../symbol.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
 /**
@@ -17,7 +17,7 @@ const batchMatMul: TraceKernel = (graph, inputs, attributes) => {
   return emitSymbol(graph, {
     op: matrices ? 'Gemm' : 'FusedMatMul',
     domain: matrices ? '' : 'com.microsoft',
-    inputs: [materialised(graph, a), materialised(graph, b)],
+    inputs: [materialized(graph, a), materialized(graph, b)],
     shape: [...stack, rows, columns],
     attributes: { transA: Number(transposeA), transB: Number(transposeB) },
   });

@@ -1,5 +1,5 @@
 import { util } from '@tensorflow/tfjs';
-import { constantSymbol, materialised } from '../symbol.ts';
+import { constantSymbol, materialized } from '../symbol.ts';
 import { isSymbolic } from '../symbolic-sizes.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
@@ -12,7 +12,7 @@ function reduction(op: string, fold: (value: number, count: number) => number): 
     const count = axes.reduce((product, each) => product * x.shape[each]!, 1);
     const shape = reducedShape(x.shape, axes, keepDims ?? false);
     if (x.kind === 'constant' && !isSymbolic(count)) return constantSymbol(fold(x.value, count), shape, x.type);
-    const operands = [materialised(graph, x), graph.integers(axes)];
+    const operands = [materialized(graph, x), graph.integers(axes)];
     return emitSymbol(graph, { op, inputs: operands, shape, type: x.type, attributes: { keepdims: keepDims ? 1 : 0 } });
   };
 }
@@ -34,7 +34,7 @@ function lastAxis(op: string): TraceKernel {
     const logits = required(inputs, 'logits');
     return emitSymbol(graph, {
       op,
-      inputs: [materialised(graph, logits)],
+      inputs: [materialized(graph, logits)],
       shape: logits.shape,
       attributes: { axis: -1 },
     });

@@ -1,7 +1,7 @@
 import { backend_util, slice_util, util } from '@tensorflow/tfjs';
 import { sameShape, sizeOf } from '../graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
-import { materialised, valueSymbol, type TracedSymbol } from '../symbol.ts';
+import { materialized, valueSymbol, type TracedSymbol } from '../symbol.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
 /** Reshapes of reshapes start from the original; of one number, repeated, and to the shape at hand they are none. */
@@ -10,7 +10,7 @@ const reshape: TraceKernel = (graph, inputs, attributes) => {
   const shape = util.inferFromImplicitShape([...(attributes['shape'] as number[])], sizeOf(x.shape));
   if (x.kind === 'constant') return { ...x, shape };
   if (sizeOf(x.stored) === 1 && x.stored.length <= shape.length) return { ...x, shape };
-  return reshaped(graph, materialised(graph, x), shape);
+  return reshaped(graph, materialized(graph, x), shape);
 };
 
 function reshaped(graph: GraphBuilder, name: string, shape: readonly number[]): TracedSymbol {
@@ -26,7 +26,7 @@ const transpose: TraceKernel = (graph, inputs, attributes) => {
   const perm = attributes['perm'] as number[];
   const shape = perm.map((axis) => x.shape[axis]!);
   if (x.kind === 'constant') return { ...x, shape };
-  const name = materialised(graph, x);
+  const name = materialized(graph, x);
   return emitSymbol(graph, { op: 'Transpose', inputs: [name], shape, type: x.type, attributes: { perm } });
 };
 
@@ -43,7 +43,7 @@ const slice: TraceKernel = (graph, inputs, attributes) => {
   if (axes.length === 0) return x;
   const from = graph.integers(axes.map((axis) => starts[axis]!));
   const to = graph.integers(axes.map((axis) => starts[axis]! + shape[axis]!));
-  const operands = [materialised(graph, x), from, to, graph.integers(axes)];
+  const operands = [materialized(graph, x), from, to, graph.integers(axes)];
   return emitSymbol(graph, { op: 'Slice', inputs: operands, shape, type: x.type });
 };
 
@@ -53,7 +53,7 @@ const concat: TraceKernel = (graph, inputs, attributes) => {
   const axis = util.parseAxisParam(attributes['axis'] as number, [...first.shape])[0]!;
   const length = parts.reduce((sum, part) => sum + part.shape[axis]!, 0);
   const shape = first.shape.map((dimension, each) => (each === axis ? length : dimension));
-  const operands = parts.map((part) => materialised(graph, part));
+  const operands = parts.map((part) => materialized(graph, part));
   return emitSymbol(graph, { op: 'Concat', inputs: operands, shape, type: first.type, attributes: { axis } });
 };
 
@@ -66,7 +66,7 @@ const split: TraceKernel = (graph, inputs, attributes) => {
     shape: x.shape.map((dimension, each) => (each === axis ? length : dimension)),
     type: x.type,
   }));
-  const operands = [materialised(graph, x), graph.integers(lengths)];
+  const operands = [materialized(graph, x), graph.integers(lengths)];
   const names = graph.node({ op: 'Split', inputs: operands, outputs, attributes: { axis } });
   return names.map((name) => valueSymbol(graph, name));
 };

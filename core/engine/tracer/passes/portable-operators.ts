@@ -114,8 +114,8 @@ function rmsNorm(to: Rewriting, { inputs, outputs, attributes }: GraphNode): voi
   const shifted = to.add({ op: 'Add', inputs: [mean, to.scalar(epsilon)], output: rows });
   const root = to.add({ op: 'Sqrt', inputs: [shifted], output: rows });
   to.add({ op: 'Reciprocal', inputs: [root], output: inverse });
-  const normalised = to.add({ op: 'Mul', inputs: [x, inverse], output: whole });
-  to.add({ op: 'Mul', inputs: [normalised, weight], output: y });
+  const normalized = to.add({ op: 'Mul', inputs: [x, inverse], output: whole });
+  to.add({ op: 'Mul', inputs: [normalized, weight], output: y });
 }
 
 function split(to: Rewriting, node: GraphNode): void {

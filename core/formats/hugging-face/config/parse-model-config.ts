@@ -71,7 +71,7 @@ function isShipped(modelType: string, architecture: Architecture): boolean {
 
 function refuseUnsupported({ only }: Architecture, fields: Fields): void {
   if (fields.has('quantization_config')) {
-    const message = 'is given, supported: weights that are not quantised (F32, F16, BF16); save the model so';
+    const message = 'is given, supported: weights that are not quantized (F32, F16, BF16); save the model so';
     throw fields.error('unsupported_config', 'quantization_config', message);
   }
   for (const [field, allowed] of Object.entries(only)) {

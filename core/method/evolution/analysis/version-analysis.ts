@@ -16,7 +16,7 @@ export interface VersionAnalysis {
  * Compares two base models by their folders; weights are read only where the versions are compatible.
  * @throws FormatError
  */
-export async function analyseVersions(
+export async function analyzeVersions(
   oldFolder: string,
   newFolder: string,
   options: EvolutionOptions = {},
@@ -28,7 +28,7 @@ export async function analyseVersions(
 }
 
 /** An analysis as plain JSON, without the factors. @param advice for one adapter; default: for any */
-export function summariseAnalysis(analysis: VersionAnalysis, advice: Advice = adviseOn(analysis)) {
+export function summarizeAnalysis(analysis: VersionAnalysis, advice: Advice = adviseOn(analysis)) {
   const { comparison, evolution } = analysis;
   const { tokenizer, differences, settings } = comparison;
   const { added, removed, moved } = tokenizer.vocabulary;
@@ -45,12 +45,12 @@ export function summariseAnalysis(analysis: VersionAnalysis, advice: Advice = ad
       roles: tokenizer.roles,
       chat_template: tokenizer.chatTemplate,
     },
-    ...(evolution === null ? {} : summariseEvolution(evolution)),
+    ...(evolution === null ? {} : summarizeEvolution(evolution)),
   };
 }
 
 /** Drifts are ‖W_new − W_old‖ / ‖W_old‖; captured energy is the share of ‖W_new − W_old‖² that the kept directions hold. */
-function summariseEvolution(evolution: Evolution) {
+function summarizeEvolution(evolution: Evolution) {
   const modules = [...evolution.modules].map(([name, module]) => {
     return [name, { drift: module.drift, rank: module.rank, captured_energy: capturedEnergy(module) }] as const;
   });

@@ -1,7 +1,7 @@
 import { normalDensity, normalDistribution } from '../../../statistics/distributions.ts';
 
 /**
- * Expected Improvement for minimisation: E[max(0, best − f)] with f ~ N(mean, sd²)
+ * Expected Improvement for minimization: E[max(0, best − f)] with f ~ N(mean, sd²)
  * (Jones, Schonlau and Welch, Efficient global optimization of expensive black-box functions, 1998, eq. 15).
  * @param margin improvements that are smaller count as none: E[(best − f) · 1{best − f > margin}]
  */

@@ -49,8 +49,8 @@ export function matern52(
 /**
  * Regression with a zero-mean Gaussian process (Rasmussen and Williams, algorithm 2.1). Several tasks share what they
  * have in common by the kernel k(x, x') · (ρ + (1 − ρ) δ), δ = 1 for one and the same task: each function is a common
- * one of variance ρσ² and one of its own of (1 − ρ)σ² (intrinsic coregionalisation with one correlation: Bonilla, Chai
- * and Williams, NeurIPS 2007; for transfer in Bayesian optimisation: Swersky, Snoek and Adams, NeurIPS 2013). Where the
+ * one of variance ρσ² and one of its own of (1 − ρ)σ² (intrinsic coregionalization with one correlation: Bonilla, Chai
+ * and Williams, NeurIPS 2007; for transfer in Bayesian optimization: Swersky, Snoek and Adams, NeurIPS 2013). Where the
  * tasks' contexts c are known, what they share falls with their distance, ρ · exp(−½ (c − c')² / s²) (a kernel of
  * contexts: Krause and Ong, Contextual Gaussian process bandit optimization, NeurIPS 2011).
  */
@@ -111,7 +111,7 @@ export interface FitOptions extends ObservationTraits {
 /** A hyperparameter's transform θ: where it is looked for, its normal prior, and the values of the first grid. */
 interface Coordinate {
   readonly bounds: readonly [number, number];
-  readonly centre: number;
+  readonly center: number;
   readonly width: number;
   readonly grid: readonly number[];
 }
@@ -122,21 +122,21 @@ const logit = (share: number): number => Math.log(share / (1 - share));
 /** Length scales are in units of the box, variances of standardised outputs (natural logarithms). */
 const LENGTH: Coordinate = {
   bounds: [Math.log(0.08), Math.log(4)],
-  centre: Math.log(0.5),
+  center: Math.log(0.5),
   width: 1,
   grid: logs(0.15, 0.3, 0.6, 1.2, 2.4),
 };
-const SIGNAL: Coordinate = { bounds: [Math.log(0.05), Math.log(20)], centre: 0, width: 1.5, grid: [0] };
+const SIGNAL: Coordinate = { bounds: [Math.log(0.05), Math.log(20)], center: 0, width: 1.5, grid: [0] };
 const NOISE: Coordinate = {
   bounds: [Math.log(1e-6), Math.log(0.5)],
-  centre: Math.log(1e-3),
+  center: Math.log(1e-3),
   width: 3,
   grid: logs(1e-5, 1e-3, 1e-2, 0.1),
 };
 /** Logit. Tasks of one fleet are probably alike. */
 const CORRELATION: Coordinate = {
   bounds: [logit(0.01), logit(0.995)],
-  centre: logit(0.8),
+  center: logit(0.8),
   width: 1.5,
   grid: [logit(0.4), logit(0.9)],
 };
@@ -144,13 +144,13 @@ const CORRELATION: Coordinate = {
 /** Of contexts that are logarithms of ratios: tasks that differ by half are strangers, or not; the fleet says. */
 const CONTEXT: Coordinate = {
   bounds: [Math.log(0.05), Math.log(5)],
-  centre: Math.log(0.4),
+  center: Math.log(0.4),
   width: 1,
   grid: logs(0.2, 0.8),
 };
 
 /**
- * Fits hyperparameters by maximising the marginal likelihood times weak log-normal priors (a length scale around half
+ * Fits hyperparameters by maximizing the marginal likelihood times weak log-normal priors (a length scale around half
  * the box, a signal around the outputs' variance, little noise), without which the few points of a search fit anything:
  * the best of a small grid, refined by Nelder–Mead. The correlation of tasks is fitted where there are several, and the
  * scale of their contexts where these are known.
@@ -195,7 +195,7 @@ function negativeLogPosterior(
   coordinates: readonly Coordinate[],
   theta: readonly number[],
 ): number {
-  const prior = coordinates.reduce((sum, { centre, width }, i) => sum + 0.5 * ((theta[i]! - centre) / width) ** 2, 0);
+  const prior = coordinates.reduce((sum, { center, width }, i) => sum + 0.5 * ((theta[i]! - center) / width) ** 2, 0);
   try {
     return prior - processOf(theta).logMarginalLikelihood;
   } catch (error) {

@@ -13,7 +13,7 @@ export interface Minimum {
   readonly value: number;
 }
 
-/** Minimises a function inside a box by the simplex method of Nelder and Mead (1965), from one starting point. */
+/** Minimizes a function inside a box by the simplex method of Nelder and Mead (1965), from one starting point. */
 export function nelderMead(
   f: (x: readonly number[]) => number,
   start: readonly number[],
@@ -36,8 +36,8 @@ export function nelderMead(
 /** Replaces the worst vertex of a sorted simplex, or shrinks towards the best. */
 function improve(simplex: Minimum[], evaluate: (point: readonly number[]) => Minimum): void {
   const worst = simplex.at(-1)!;
-  const centre = centroid(simplex.slice(0, -1));
-  const along = (t: number) => evaluate(centre.map((c, i) => c + t * (worst.point[i]! - c)));
+  const center = centroid(simplex.slice(0, -1));
+  const along = (t: number) => evaluate(center.map((c, i) => c + t * (worst.point[i]! - c)));
   const reflected = along(-1);
   let replacement = reflected;
   if (reflected.value < simplex[0]!.value) {

@@ -26,7 +26,7 @@ const NAMED_SHARE = 0.9;
 
 /**
  * The point of the largest Expected Improvement on the smallest posterior mean among the observed points, for a function
- * that is to be minimised. Equal options give equal points.
+ * that is to be minimized. Equal options give equal points.
  */
 export function propose(options: ProposalOptions): Proposal {
   const { space, observations, others = [], named = [], seed } = options;
@@ -39,7 +39,7 @@ export function propose(options: ProposalOptions): Proposal {
   const improvementAt = improvementOf(surrogate);
   const snapped = (unit: Point): number => improvementAt(space.snap(unit));
   const start = [...observations].sort((a, b) => a.value - b.value)[0]!;
-  const best = maximise(snapped, space.toUnit(start.point), random);
+  const best = maximize(snapped, space.toUnit(start.point), random);
   const favourite = largest(
     named.map((point) => space.toUnit(point)),
     improvementAt,
@@ -59,7 +59,7 @@ function improvementOf({ process, observed }: Surrogate): (point: Point) => numb
 }
 
 /** From random points everywhere and around the incumbent; the best of them are refined by Nelder–Mead. */
-function maximise(improvementAt: (point: Point) => number, incumbent: Point, random: Random): Proposal {
+function maximize(improvementAt: (point: Point) => number, incumbent: Point, random: Random): Proposal {
   const candidates = Array.from({ length: CANDIDATES }, (_, i) =>
     i % 4 === 0 ? nearby(incumbent, random) : randomPoint(incumbent.length, random),
   );

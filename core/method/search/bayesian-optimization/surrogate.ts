@@ -10,7 +10,7 @@ export interface Observation {
 
 export interface SurrogateOptions {
   readonly space: Space;
-  /** Of the function that is to be minimised. */
+  /** Of the function that is to be minimized. */
   readonly observations: readonly Observation[];
   /** Of functions like it, a list each, in the same units. */
   readonly others?: readonly (readonly Observation[])[];
@@ -41,7 +41,7 @@ export function fitSurrogate({ space, observations, others = [], contexts, ard =
     if (!Number.isFinite(value))
       throw new RangeError(`value at (${point.join(', ')}) is ${value}, expected a finite number`);
   }
-  const { mean, deviation } = standardisation(all.map(({ value }) => value));
+  const { mean, deviation } = standardization(all.map(({ value }) => value));
   const inputs = all.map(({ point }) => space.toUnit(point));
   const outputs = all.map(({ value }) => (value - mean) / deviation);
   const process = fitGaussianProcess(inputs, outputs, {
@@ -53,7 +53,7 @@ export function fitSurrogate({ space, observations, others = [], contexts, ard =
   return { process, deviation, observed: inputs.slice(0, observations.length) };
 }
 
-function standardisation(values: readonly number[]): { mean: number; deviation: number } {
+function standardization(values: readonly number[]): { mean: number; deviation: number } {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
   return { mean, deviation: variance > 0 ? Math.sqrt(variance) : 1 };

@@ -52,7 +52,7 @@ function bound(graph: Graph, smoothing?: ReadonlyMap<string, Float32Array>): Dat
 describe('int8Weights', () => {
   const graph = int8Weights(exact);
 
-  it('multiplies the matrices of layers in 8 bits, quantises what they share once, and leaves the head alone', () => {
+  it('multiplies the matrices of layers in 8 bits, quantizes what they share once, and leaves the head alone', () => {
     const ops = operators(graph);
     expect(ops.filter((op) => op === 'MatMulIntegerToFloat')).toHaveLength(3);
     expect(ops.filter((op) => op === 'QuantizeLinear')).toHaveLength(2);

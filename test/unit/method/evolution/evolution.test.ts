@@ -15,7 +15,7 @@ import {
   type WeightSource,
 } from '../../../../core/method/evolution/evolution.ts';
 import { loadEvolution, saveEvolution } from '../../../../core/method/evolution/evolution-file.ts';
-import { deserialiseEvolution, serialiseEvolution } from '../../../../core/method/evolution/evolution-tensors.ts';
+import { deserializeEvolution, serializeEvolution } from '../../../../core/method/evolution/evolution-tensors.ts';
 import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { frobeniusNorm, matrix, scaleColumns } from '../../../../core/linalg/matrix.ts';
 import { svd } from '../../../../core/linalg/svd.ts';
@@ -114,7 +114,7 @@ describe('computeEvolution', () => {
     const none = await computeEvolution(golden.from, golden.from);
     expect(none.overall.drift).toBe(0);
     expect([...none.modules.values()].every(({ rank, s }) => rank === 0 && s.length === 0)).toBe(true);
-    expect(deserialiseEvolution(serialiseEvolution(none))).toEqual(none);
+    expect(deserializeEvolution(serializeEvolution(none))).toEqual(none);
   });
 
   it('refuses a tensor whose shape changed, naming it', async () => {
@@ -188,9 +188,9 @@ describe('evolution file', () => {
       'up_proj.s has shape [1], expected [32]',
     ],
   ])('refuses %s', (_, change, message) => {
-    const { tensors, metadata } = serialiseEvolution(evolution);
+    const { tensors, metadata } = serializeEvolution(evolution);
     const changed = new Map(tensors) as Map<string, never>;
     change(changed);
-    expect(() => deserialiseEvolution({ tensors: changed, metadata })).toThrow(message);
+    expect(() => deserializeEvolution({ tensors: changed, metadata })).toThrow(message);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { AdaptationOutcome, StrategyName } from '../../../../core/method/ladder/adaptation.ts';
-import { DEFAULT_REGULARISATION } from '../../../../core/method/regularization/regularization.ts';
+import { DEFAULT_REGULARIZATION } from '../../../../core/method/regularization/regularization.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ids, ToyAdaptation, type ToyOptions } from '../support/toy-adaptation.ts';
 import { comparable, killAtEveryCall, NOVEL, run, until } from '../support/toy-runs.ts';
@@ -311,7 +311,7 @@ describe('relora-paper', () => {
     const seen: unknown[] = [];
     const context = toy.context();
     const fineTune: typeof context.fineTune = (request) => (
-      seen.push(request.regularisation),
+      seen.push(request.regularization),
       context.fineTune(request)
     );
     const options = until(1e-9, { steps: 5, search: { evaluations: 7 } });
@@ -322,7 +322,7 @@ describe('relora-paper', () => {
     const flat = await run('relora-paper', new ToyAdaptation(NOVEL), options);
     const points = (found: AdaptationOutcome) => found.searchHistory.map(({ alpha, beta }) => [alpha, beta]);
     expect(points(outcome)).toEqual(points(flat));
-    expect(seen).toEqual([DEFAULT_REGULARISATION]);
+    expect(seen).toEqual([DEFAULT_REGULARIZATION]);
     expect(outcome.strategy).toBe('relora');
   });
 });
@@ -361,8 +361,8 @@ describe('the strategies', () => {
   it('hold fine-tuning back by L2 towards the initial adapter', async () => {
     const distance = async (strong: number) => {
       const toy = new ToyAdaptation(NOVEL);
-      const regularisation = { ...DEFAULT_REGULARISATION, strong, relaxed: strong };
-      const outcome = await run('relora', toy, until(1e-9, { steps: 20, search: { evaluations: 1 }, regularisation }));
+      const regularization = { ...DEFAULT_REGULARIZATION, strong, relaxed: strong };
+      const outcome = await run('relora', toy, until(1e-9, { steps: 20, search: { evaluations: 1 }, regularization }));
       const last = outcome.candidates.at(-1)!;
       return last.metric.value;
     };

@@ -199,15 +199,15 @@ export class ToyAdaptation {
     return result();
   }
 
-  async #fineTune({ rung, initial, regularisation, steps, evaluateEvery, onEvaluate }: FineTuneRequest): Promise<void> {
+  async #fineTune({ rung, initial, regularization, steps, evaluateEvery, onEvaluate }: FineTuneRequest): Promise<void> {
     let { step, adapter } = this.#trained?.rung === rung ? this.#trained : { step: 0, adapter: initial };
     while (step < steps) {
       this.controller.signal.throwIfAborted();
-      const { space } = regularisation;
+      const { space } = regularization;
       const penalty = {
-        lambda: l2Coefficient(regularisation, step, steps),
+        lambda: l2Coefficient(regularization, step, steps),
         space,
-        anchor: anchorOf(regularisation, initial),
+        anchor: anchorOf(regularization, initial),
       };
       adapter = this.#call('step', () => this.#descend(adapter, penalty));
       step++;

@@ -1,5 +1,5 @@
 import type { AdaptationOptions, AdaptationOutcome, StrategyName } from '../../../../core/method/ladder/adaptation.ts';
-import { NO_REGULARISATION } from '../../../../core/method/regularization/regularization.ts';
+import { NO_REGULARIZATION } from '../../../../core/method/regularization/regularization.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ToyAdaptation, type ToyOptions } from './toy-adaptation.ts';
 
@@ -10,7 +10,7 @@ export const until = (target: number, options: Partial<AdaptationOptions> = {}):
   steps: 40,
   evaluateEvery: 5,
   search: { evaluations: 8, stepGain: 0, racing: false },
-  regularisation: NO_REGULARISATION,
+  regularization: NO_REGULARIZATION,
   ...options,
 });
 

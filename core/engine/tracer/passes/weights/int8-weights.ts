@@ -20,28 +20,28 @@ const SMALLEST = 1e-30;
 export function int8Weights(graph: Graph): Graph {
   const inputs = new Set(graph.inputs.map(({ name }) => name));
   const edit = new GraphEdit(graph, 'int8_');
-  const quantised = new Map<string, QuantisedRows>();
+  const quantized = new Map<string, QuantizedRows>();
   for (const node of graph.nodes) {
     const product = asProduct(node);
     if (!product || product.transA || !inputs.has(product.b) || !isLayerMatrix(product.b)) continue;
     const key = `${product.a} ${product.transB}`;
-    const rows = quantised.get(key) ?? quantiseRows(edit, product);
-    quantised.set(key, rows);
+    const rows = quantized.get(key) ?? quantizeRows(edit, product);
+    quantized.set(key, rows);
     multiply(edit, product, rows);
     edit.remove(node);
   }
   return eliminateDeadNodes(edit.finish());
 }
 
-interface QuantisedRows {
+interface QuantizedRows {
   /** [rows, n] uint8: round(127 · x / scale) + 128. */
   readonly integers: string;
   /** [rows, 1] float32, the largest absolute number of each row. */
   readonly scales: string;
 }
 
-/** Products that share x have one smoothing, so x is quantised once for all of them. */
-function quantiseRows(edit: GraphEdit, product: Product): QuantisedRows {
+/** Products that share x have one smoothing, so x is quantized once for all of them. */
+function quantizeRows(edit: GraphEdit, product: Product): QuantizedRows {
   const shape = shapeOf(edit, product.a);
   const wide = { shape, type: 'float32' } as const;
   const narrow = { shape: [shape[0]!, 1], type: 'float32' } as const;
@@ -73,7 +73,7 @@ function smoothed(edit: GraphEdit, { a, b }: Product): string {
   return edit.add({ op: 'Mul', inputs: [a, smoothing], outputs: [{ shape, type: 'float32' }] })[0]!;
 }
 
-function multiply(edit: GraphEdit, product: Product, { integers, scales }: QuantisedRows): void {
+function multiply(edit: GraphEdit, product: Product, { integers, scales }: QuantizedRows): void {
   const { node, b, transB } = product;
   const [, inner, columns] = productSizes(edit, product);
   const part = (name: 'matrix' | 'scales'): Int8Input => ({ weight: b, part: transB ? `${name}_transposed` : name });

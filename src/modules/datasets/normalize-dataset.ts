@@ -20,7 +20,7 @@ const PIECE_CHARACTERS = 1 << 16;
  * @param counts is filled in; complete when the last piece has been taken
  * @throws AppError 422 `invalid_dataset` with the first ten bad lines, after the last line
  */
-export async function* normaliseDataset(
+export async function* normalizeDataset(
   chunks: AsyncIterable<Uint8Array>,
   counts: SplitCounts,
 ): AsyncGenerator<Uint8Array> {

@@ -1,18 +1,18 @@
-import { COLOURS } from '../../../bench/chart.ts';
+import { COLORS } from '../../../bench/chart.ts';
 
-/** Okabe and Ito's colours in an order in which neighbours differ; grey is the baseline's. */
+/** Okabe and Ito's colors in an order in which neighbors differ; grey is the baseline's. */
 const PALETTE = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#8C564B', '#000000'];
 
-/** The same strategy has the same colour in every chart. */
-export function strategyColours(names: readonly string[], baselines: readonly string[]) {
+/** The same strategy has the same color in every chart. */
+export function strategyColors(names: readonly string[], baselines: readonly string[]) {
   const others = names.filter((name) => name !== baselines[0]);
-  const colourOf = (name: string): string =>
-    name === baselines[0] ? COLOURS.other : PALETTE[others.indexOf(name) % PALETTE.length]!;
+  const colorOf = (name: string): string =>
+    name === baselines[0] ? COLORS.other : PALETTE[others.indexOf(name) % PALETTE.length]!;
   return {
     field: 'strategy',
     type: 'nominal' as const,
     title: null,
-    scale: { domain: [...names], range: names.map(colourOf) },
+    scale: { domain: [...names], range: names.map(colorOf) },
     legend: { orient: 'top' as const, symbolType: 'stroke' as const, symbolStrokeWidth: 3, columns: 8 },
   };
 }

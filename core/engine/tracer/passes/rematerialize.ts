@@ -18,14 +18,14 @@ const CHEAP: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Computes anew for the gradients what follows cheaply from values that they keep anyway: normalised rows from the rows,
+ * Computes anew for the gradients what follows cheaply from values that they keep anyway: normalized rows from the rows,
  * the gated product from gate and up. What would wait in memory from the forward pass to the gradients is halved (Chen
  * et al. 2016, Training deep nets with sublinear memory cost, at the grain of single operators).
  *
  * The forward pass is what the first output needs. The copies stand in the list where the originals do: ONNX Runtime
  * runs a node when its result is asked for, of two operands the one that is listed later first, and so copies last.
  */
-export function rematerialise(graph: Graph): Graph {
+export function rematerialize(graph: Graph): Graph {
   const forward = ancestors(graph, graph.outputs[0]?.name);
   const kept = usedOutside(graph, forward);
   const given = new Set([...graph.inputs, ...graph.constants].map(({ name }) => name));

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import type { Graph, ValueInfo } from '../../../../core/engine/tracer/graph.ts';
-import { rematerialise } from '../../../../core/engine/tracer/passes/rematerialise.ts';
+import { rematerialize } from '../../../../core/engine/tracer/passes/rematerialize.ts';
 import { record, type TensorProgram } from '../../../../core/engine/tracer/trace.ts';
 import { largestDifference, randomSource } from '../support/numeric.ts';
 import { operators, runGraph } from '../support/traced.ts';
@@ -34,19 +34,19 @@ const usesOf = (graph: Graph, name: string) =>
   graph.nodes.filter(({ inputs }) => inputs.includes(name)).map(({ op }) => op);
 const producer = (graph: Graph, op: string) => graph.nodes.find((node) => node.op === op)!;
 
-describe('rematerialise', () => {
+describe('rematerialize', () => {
   it('computes anew what follows cheaply from a value that is kept', async () => {
     // d sigmoid needs the sigmoid s alone, d square needs s · z, d (s · z) needs both: z is kept, s and s · z follow.
     const graph = record(
       programOf((z) => z.sigmoid().mul(z)),
       INPUTS,
     );
-    const rematerialised = rematerialise(graph);
-    const sigmoid = producer(rematerialised, 'Sigmoid').outputs[0]!;
-    expect(usesOf(rematerialised, sigmoid)).toEqual(['Mul']);
-    expect(usesOf(rematerialised, `${sigmoid}.again`).length).toBeGreaterThan(1);
-    expect(operators(rematerialised).filter((op) => op === 'Sigmoid')).toHaveLength(2);
-    await expectEqual(graph, rematerialised);
+    const rematerialized = rematerialize(graph);
+    const sigmoid = producer(rematerialized, 'Sigmoid').outputs[0]!;
+    expect(usesOf(rematerialized, sigmoid)).toEqual(['Mul']);
+    expect(usesOf(rematerialized, `${sigmoid}.again`).length).toBeGreaterThan(1);
+    expect(operators(rematerialized).filter((op) => op === 'Sigmoid')).toHaveLength(2);
+    await expectEqual(graph, rematerialized);
   });
 
   it('keeps what only follows from values that would have to be kept for it', async () => {
@@ -55,8 +55,8 @@ describe('rematerialise', () => {
       programOf((z) => z.sigmoid()),
       INPUTS,
     );
-    expect(operators(rematerialise(graph)).filter((op) => op === 'Sigmoid')).toHaveLength(1);
-    await expectEqual(graph, rematerialise(graph));
+    expect(operators(rematerialize(graph)).filter((op) => op === 'Sigmoid')).toHaveLength(1);
+    await expectEqual(graph, rematerialize(graph));
   });
 
   it('never repeats a product', () => {
@@ -65,11 +65,11 @@ describe('rematerialise', () => {
       INPUTS,
     );
     const products = (g: Graph) => operators(g).filter((op) => op === 'Gemm').length;
-    expect(products(rematerialise(graph))).toBe(products(graph));
+    expect(products(rematerialize(graph))).toBe(products(graph));
   });
 
   it('changes nothing where there are no gradients', () => {
     const graph = record(({ x, w }) => ({ z: tf.matMul(x!, w!).sigmoid().add(1) }), INPUTS);
-    expect(rematerialise(graph).nodes).toEqual(graph.nodes);
+    expect(rematerialize(graph).nodes).toEqual(graph.nodes);
   });
 });
