@@ -60,7 +60,7 @@ async function timed(item: Item, lab: Lab, signal: AbortSignal): Promise<ItemRec
     if (signal.aborted || item.type !== 'cell') throw error;
     return failed(item, error);
   });
-  return { key: item.key, ...measured, ms: performance.now() - begun, at: new Date().toISOString() } as ItemRecord;
+  return { key: item.key, ...measured, ms: performance.now() - begun, at: new Date().toISOString() };
 }
 
 function failed(item: CellItem, error: unknown): Measured {

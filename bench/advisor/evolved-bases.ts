@@ -48,7 +48,7 @@ export function* evolvedBases(
     for (const factor of factors) {
       const random = Random.fromSeed(1);
       const weights = [...old.weights].map(([tensor, before]): [string, Tensor] => {
-        const change = (EVOLUTIONS[name] as Change)(tensor, before, next.weights.get(tensor)!, random);
+        const change = EVOLUTIONS[name](tensor, before, next.weights.get(tensor)!, random);
         return [
           tensor,
           change === null ? before : { ...before, data: before.data.map((value, i) => value + factor * change[i]!) },

@@ -115,7 +115,7 @@ async function runJob(options: ConsumerOptions, stopping: AbortSignal, job: Job,
     logger,
   };
   try {
-    await (options.handlers[name] as Handler<JobName>)(job.data as JobPayload<JobName>, context);
+    await (options.handlers[name] as Handler<JobName>)(job.data, context);
   } catch (error) {
     await translate(error, job, token, logger);
   }

@@ -59,7 +59,7 @@ export default fp<{ db: Database }>(
     app.decorateRequest('idempotency', null);
     app.addHook('preParsing', async (request, _reply, payload) => {
       request.idempotency = begin(request);
-      return request.idempotency === null ? payload : tee(payload as Readable, request.idempotency);
+      return request.idempotency === null ? payload : tee(payload, request.idempotency);
     });
     app.addHook('preHandler', async (request, reply) => {
       if (request.idempotency !== null) return claim(store, request.idempotency, request, reply);

@@ -58,7 +58,7 @@ export function invalidRequest(errors: readonly FastifySchemaValidationError[], 
 function toFieldErrors(error: FastifySchemaValidationError, part: string): FieldError[] {
   const base = error.instancePath.split('/').slice(1).map(unescapePointer);
   const at = (names: readonly string[]) => (names.length === 0 ? part : names.join('.'));
-  const params = error.params as Record<string, unknown>;
+  const params = error.params;
   const names = (key: string): string[] => {
     const value = params[key];
     return Array.isArray(value) ? value.map(String) : typeof value === 'string' ? [value] : [];

@@ -123,7 +123,7 @@ export class TrainingChild {
           if (message.type === 'outcome' || message.type === 'error') resolve(message);
           else chain = chain.then(() => handle(message));
         };
-        this.#send({ ...body, requestId } as Request);
+        this.#send({ ...body, requestId });
         if (this.#failure !== null) reject(this.#failure);
         if (signal.aborted) onAbort();
       });

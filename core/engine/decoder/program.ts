@@ -105,7 +105,7 @@ function dropoutOf({ config, modules }: ProgramSpec, inputs: ProgramTensors): Dr
   const tokens = required(inputs, 'dropout_tokens') as tf.Tensor1D;
   const parts = tf.split(required(inputs, 'dropout_features'), inputWidths(config, modules)) as tf.Tensor1D[];
   return {
-    rows: { tokens, labels: tf.gather(tokens, required(inputs, 'label_positions') as tf.Tensor1D) },
+    rows: { tokens, labels: tf.gather(tokens, required(inputs, 'label_positions')) },
     features: new Map([...modules.keys()].map((module, index) => [module, parts[index]!])),
     rate: required(inputs, 'dropout_rate'),
   };

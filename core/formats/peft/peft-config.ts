@@ -137,7 +137,7 @@ function modules(json: Json, field: string): string[] | string {
   const value = json[field];
   if (typeof value === 'string' && value !== '') return value;
   const list = Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === 'string');
-  if (list) return value as string[];
+  if (list) return value;
   const found = value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`;
   throw invalid(field, `${found}, expected a list of module names, a regular expression or "all-linear"`);
 }

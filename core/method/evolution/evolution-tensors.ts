@@ -36,7 +36,7 @@ export function serializeEvolution(evolution: Evolution): SerializedEvolution {
   const tensors = new Map<string, Tensor>();
   for (const [name, module] of evolution.modules) {
     for (const [key, shape] of Object.entries(tensorShapes(module))) {
-      tensors.set(`${name}.${key}`, { shape, data: module[key as StoredTensor]! });
+      tensors.set(`${name}.${key}`, { shape, data: module[key as StoredTensor] });
     }
   }
   const header: StoredHeader = {

@@ -65,7 +65,7 @@ export class Fusion {
     const modules = new Map<string, LoraFactors>();
     const truncationErrors = new Map<string, number>();
     for (const [name, module] of this.#modules) {
-      const { factors, truncationError } = module.at(pairs.get(name)!, this.#shapes.get(name)!);
+      const { factors, truncationError } = module.at(pairs.get(name)!, this.#shapes.get(name));
       modules.set(name, factors);
       truncationErrors.set(name, truncationError);
     }

@@ -26,7 +26,7 @@ export function driftChart(evolutions: readonly EvolutionRecord[]): TopLevelSpec
         color: { field: 'drift', type: 'quantitative', title: 'drift, %', scale: { scheme: 'viridis', zero: true } },
       },
     },
-  } as TopLevelSpec;
+  };
 }
 
 /** A cell for each module, projections in the order of a layer. */

@@ -50,7 +50,7 @@ export function qualityChart(
       ],
     },
     resolve: { scale: { y: 'independent' } },
-  } as TopLevelSpec;
+  };
 }
 
 /** A mean begins where all seeds have a candidate and changes whenever one of them has a better one; what a job leaves stays. */

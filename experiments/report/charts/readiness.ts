@@ -40,7 +40,7 @@ export function readinessChart(
         },
       ],
     },
-  } as TopLevelSpec;
+  };
 }
 
 /** Steps of each strategy in each evolution. A logarithmic axis has no 0: curves begin at half the shortest time. */

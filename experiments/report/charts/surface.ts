@@ -68,7 +68,7 @@ export function surfaceChart(
         ],
       },
     ],
-  } as TopLevelSpec;
+  };
 }
 
 /** The points of the search of the surface's own tenant, each once; empty where it has not been run. */

@@ -44,7 +44,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
       },
     },
     async (request, reply) => {
-      const isArchive = (request.body as unknown) instanceof Readable;
+      const isArchive = request.body instanceof Readable;
       // Absent, or checked against FolderSource.
       const body = (isArchive ? undefined : request.body) as FolderSource | undefined;
       const baseVersion = named(body?.base_model_version, request.query.base_model_version);

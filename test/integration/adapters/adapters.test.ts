@@ -238,7 +238,7 @@ describe('from an archive', () => {
     expect(response.statusCode, response.body).toBe(201);
     const version = response.json();
     expect(response.headers.location).toBe(`/v1/adapters/${id}/versions/${version.id}`);
-    expect((await request({ url: response.headers.location as string })).json()).toEqual(version);
+    expect((await request({ url: response.headers.location })).json()).toEqual(version);
     expect((await request({ url: `/v1/adapters/${id}` })).json().latest_version).toEqual(version);
   });
 

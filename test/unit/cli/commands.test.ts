@@ -48,11 +48,12 @@ async function readapt(...args: string[]): Promise<Run> {
 }
 
 /** Runs it with `--json`: stdout has to be one document and nothing else. */
-async function readaptJson(
-  ...args: string[]
-): Promise<{ code: number; stderr: string; document: Record<string, never> }> {
+/** What a command prints with `--json`; `never` stands for any type that an assertion wants. */
+type JsonDocument = Record<'differences' | 'loss' | 'validation', never> & Record<string, never>;
+
+async function readaptJson(...args: string[]): Promise<{ code: number; stderr: string; document: JsonDocument }> {
   const { code, stdout, stderr } = await readapt(...args, '--json', '--threads', '1');
-  return { code, stderr, document: JSON.parse(stdout) as Record<string, never> };
+  return { code, stderr, document: JSON.parse(stdout) as JsonDocument };
 }
 
 const out = (name: string): string => path.join(family.folder, name);

@@ -25,7 +25,7 @@ const INPUTS: readonly ValueInfo[] = [
 function program(inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf.Tensor> {
   const norm = inputs['norm'] as tf.Tensor1D;
   const loss = (x: tf.Tensor, w: tf.Tensor): tf.Scalar => {
-    const product = tf.matMul(rmsNorm(x as tf.Tensor2D, norm, 1e-5), w as tf.Tensor2D, false, true);
+    const product = tf.matMul(rmsNorm(x as tf.Tensor2D, norm, 1e-5), w, false, true);
     return tf.softmax(product).square().sum() as tf.Scalar;
   };
   const { value, grads } = tf.valueAndGrads(loss)([inputs['x']!, inputs['w']!]);

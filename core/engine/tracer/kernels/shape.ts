@@ -33,11 +33,12 @@ const transpose: TraceKernel = (graph, inputs, attributes) => {
 const slice: TraceKernel = (graph, inputs, attributes) => {
   const x = required(inputs, 'x');
   const { begin, size } = attributes as { begin: number | number[]; size: number | number[] };
+  // tfjs types the pair as a list of lists.
   const [starts, shape] = slice_util.parseSliceParams(
     x as unknown as Parameters<typeof slice_util.parseSliceParams>[0],
     begin,
     size,
-  );
+  ) as [number[], number[]];
   if (x.kind === 'constant') return { ...x, shape };
   const axes = shape.flatMap((length, axis) => (length === x.shape[axis] ? [] : [axis]));
   if (axes.length === 0) return x;

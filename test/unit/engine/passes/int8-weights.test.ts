@@ -23,7 +23,7 @@ const DATA: Data = Object.fromEntries(
 /** A row of zeros, a row that is large, and a column far larger than the others, which small weights meet. */
 (DATA['dy'] as Float32Array).fill(0, 0, 40);
 for (let i = 40; i < 80; i++) (DATA['dy'] as Float32Array)[i]! *= 1000;
-for (let row = 0; row < 5; row++) (DATA['x'] as Float32Array)[row * 48 + 7]! = 80 * (row + 1);
+for (let row = 0; row < 5; row++) (DATA['x'] as Float32Array)[row * 48 + 7] = 80 * (row + 1);
 for (const name of [UP, GATE]) for (let row = 0; row < 40; row++) (DATA[name] as Float32Array)[row * 48 + 7]! *= 0.01;
 
 const program = (inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf.Tensor> => {

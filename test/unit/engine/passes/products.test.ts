@@ -23,8 +23,7 @@ const DATA: Data = Object.fromEntries(
   INPUTS.map(({ name, shape }) => [name, Float32Array.from({ length: shape[0]! * shape[1]! }, () => random() - 0.5)]),
 );
 
-const product = (x: tf.Tensor, y: tf.Tensor, transposed = true) =>
-  tf.matMul(x as tf.Tensor2D, y as tf.Tensor2D, false, transposed);
+const product = (x: tf.Tensor, y: tf.Tensor, transposed = true) => tf.matMul(x, y, false, transposed);
 
 async function expectEqual(before: Graph, after: Graph): Promise<void> {
   const [expected, found] = [await runGraph(before, DATA), await runGraph(after, DATA)];

@@ -166,7 +166,7 @@ describe('coefficients of groups', () => {
     let first: LadderState | null = null;
     const checkpoint = async (state: LadderState) => void (first ??= state);
     const expected = await runStrategy('relora', { ...context, checkpoint }, options);
-    const { gradientHistory: __, ...old } = first! as LadderState;
+    const { gradientHistory: __, ...old } = first!;
     const outcome = await runStrategy('relora', { ...context, resume: { state: old, bestAdapter: null } }, options);
     expect(comparable(outcome)).toEqual(comparable(expected));
   });
