@@ -1,10 +1,11 @@
 import Table from 'cli-table3';
-import type { AdaptationEvent } from '../core/method/ladder/adaptation.ts';
-import type { AdaptOutcome, Candidate, MetricName, Rung } from '../workers/training/protocol.ts';
+import type { LadderEvent } from '../core/method/ladder/adaptation.ts';
+import type { AdaptOutcome, Candidate, Rung } from '../workers/training/protocol.ts';
+import type { MetricName } from '../core/options/metrics.ts';
 import { duration, percent } from './output.ts';
 
 /** One line of what happens, or null for what is not told. */
-export function describeEvent(event: AdaptationEvent): string | null {
+export function describeEvent(event: LadderEvent): string | null {
   switch (event.type) {
     case 'candidate': {
       const { id, metric, passed, alpha, beta } = event.candidate;

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import os from 'node:os';
 import { duration, percent, type Output } from '../cli/output.ts';
-import { withSession } from '../cli/session.ts';
+import { withBases } from '../cli/loaded-bases.ts';
 import type { Experiment } from './config/load-experiment.ts';
 import { Estimate } from './estimate.ts';
 import { Lab, nameOf, type Measured } from './lab/lab.ts';
@@ -28,9 +28,9 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
   output.log(`${experiment.name}: ${items.length} items, ${done.size} done${remaining(estimate, open)}`);
   if (open.length === 0) return;
   const { device = 'auto', precision = 'auto', threads = os.availableParallelism() } = experiment;
-  await withSession({ json: false, seed: 0, device, precision, threads }, async (session) => {
+  await withBases({ json: false, seed: 0, device, precision, threads }, async (bases) => {
     await results.append(runRecord(experiment, { device, precision, threads }));
-    const lab = new Lab({ session, base: experiment.base, out, signal, records: () => results.records });
+    const lab = new Lab({ bases, base: experiment.base, out, signal, records: () => results.records });
     for (const [index, item] of open.entries()) {
       signal.throwIfAborted();
       output.progress(`${item.key} …`);

@@ -107,7 +107,7 @@ async function startTraining(config: Config, logger: Logger): Promise<TrainingPr
   const { precision, threads, graphCacheDir } = config;
   const { device, reason } = await chooseDevice(config.device, { precision });
   logger.info({ device, precision, reason }, 'device chosen');
-  return createTrainingProcess({ logger, session: { device, precision, threads, graphCacheDir } });
+  return createTrainingProcess({ logger, bases: { device, precision, threads, graphCacheDir } });
 }
 
 function opened<T>(resource: T, onOpen: (resource: T) => unknown): T {

@@ -6,7 +6,7 @@ import { graphCacheDir } from '../../src/config/graph-cache-dir.ts';
 import { adamwInit, adamwUpdate, type AdamwState, type Arrays } from '../../core/training/optimizer/adamw.ts';
 import { clipGlobalNorm } from '../../core/training/optimizer/clipping.ts';
 import { factorArrays, withFactorArrays } from '../../core/training/optimizer/factors.ts';
-import type { PrecisionSetting } from '../../core/engine/devices/precision.ts';
+import type { PrecisionSetting } from '../../core/options/precisions.ts';
 import type { PrecisionChoice } from '../../core/engine/int8/precision-choice.ts';
 import type { Runtime } from '../../core/engine/runtime.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
@@ -15,7 +15,7 @@ import type { BaseModel } from '../../core/models/base-model.ts';
 import { meanLoss } from '../../core/data/evaluation.ts';
 import type { TokenizedExample } from '../../core/data/example.ts';
 import { accumulateGradients } from '../../core/training/gradients.ts';
-import { Session } from '../../core/engine/base-cache.ts';
+import { BaseCache } from '../../core/engine/base-cache.ts';
 import { profileSteps } from './profile.ts';
 import type { SideMethods, StepProfile, Timed, TokenIds } from './side-protocol.ts';
 
@@ -34,8 +34,8 @@ class ReadaptSide {
     this.#threads = threads;
     this.#learningRate = learning_rate;
     const { READAPT_PRECISION: precision } = process.env as { READAPT_PRECISION?: PrecisionSetting };
-    const session = new Session({ precision, threads, graphCacheDir: graphCacheDir(process.env) });
-    const loaded = await session.base(base);
+    const bases = new BaseCache({ precision, threads, graphCacheDir: graphCacheDir(process.env) });
+    const loaded = await bases.load(base);
     [this.#base, this.#runtime, this.#precision] = [loaded.model, loaded.runtime, loaded.precision];
     this.#adapter = await loadAdapter(adapter, this.#base.config);
     this.#parameters = factorArrays(this.#adapter.modules);

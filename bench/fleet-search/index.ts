@@ -6,7 +6,7 @@ import { STEP_GAIN } from '../../core/method/search/coefficient-search.ts';
 import { COPY, REVERT } from '../../core/method/fusion/coefficients.ts';
 import type { SearchRecord } from '../../core/method/search/relative-losses.ts';
 import { evolutionBetween } from '../../core/adaptation/evolve.ts';
-import { Session } from '../../core/engine/base-cache.ts';
+import { BaseCache } from '../../core/engine/base-cache.ts';
 import { median } from '../engine/statistics.ts';
 import { measureStep, search, type SearchCase, type SearchRun } from './measure.ts';
 import { adapterOf, FAMILY, makeFleet } from './workload.ts';
@@ -41,8 +41,8 @@ const options = command.opts<{
   json?: string;
 }>();
 
-const session = new Session({ threads: os.availableParallelism() });
-const [old, next] = [await session.base(path.join(FAMILY, 'v1')), await session.base(path.join(FAMILY, 'v2'))];
+const bases = new BaseCache({ threads: os.availableParallelism() });
+const [old, next] = [await bases.load(path.join(FAMILY, 'v1')), await bases.load(path.join(FAMILY, 'v2'))];
 const evolution = await evolutionBetween(old, next);
 const tenants = await makeFleet(old, options);
 const cases: SearchCase[] = [];
@@ -95,4 +95,4 @@ for (const kind of ['alone', 'learning'] as const) {
   );
 }
 if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify({ options, runs }, null, 2)}\n`);
-await session.dispose();
+await bases.dispose();

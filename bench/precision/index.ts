@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import { createRuntime } from '../../core/engine/create-runtime.ts';
-import { PRECISIONS, type Precision } from '../../core/engine/devices/precision.ts';
+import { PRECISIONS, type Precision } from '../../core/options/precisions.ts';
 import { calibrationBatch } from '../../core/engine/int8/calibration-batch.ts';
 import { observeSmoothing } from '../../core/engine/int8/smoothing.ts';
 import type { Runtime } from '../../core/engine/runtime.ts';

@@ -1,11 +1,11 @@
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { DEVICES, type Device } from '../../core/engine/devices/device.ts';
-import { PRECISION_SETTINGS, type PrecisionSetting } from '../../core/engine/devices/precision.ts';
+import { DEVICES, type Device } from '../../core/options/devices.ts';
+import { PRECISION_SETTINGS, type PrecisionSetting } from '../../core/options/precisions.ts';
 import { createAdapter } from '../../core/models/lora/lora-init.ts';
 import { loadDataset } from '../../core/data/dataset.ts';
 import { makeBatch } from '../../core/data/make-batch.ts';
-import { Session } from '../../core/engine/base-cache.ts';
+import { BaseCache } from '../../core/engine/base-cache.ts';
 import { tokenizeRows } from '../../core/data/task-data.ts';
 import { median } from '../engine/statistics.ts';
 
@@ -31,8 +31,8 @@ interface Options {
   readonly precision: PrecisionSetting;
 }
 
-const session = new Session({ device, precision });
-const { model: base, tokenizer, runtime } = await session.base(model);
+const bases = new BaseCache({ device, precision });
+const { model: base, tokenizer, runtime } = await bases.load(model);
 const rows = await loadDataset(path.join(ROOT, 'examples/demo-family/data', task, 'train.jsonl'));
 const examples = tokenizeRows(rows.slice(0, 256), { tokenizer, config: base.config });
 const adapter = createAdapter({ base: base.config, rank: 8, alpha: 16, targetModules: 'all-linear', seed: 1 });
@@ -68,4 +68,4 @@ for (const rowsEach of [4, 8, 16]) {
     );
   }
 }
-await session.dispose();
+await bases.dispose();

@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
-import type { CompiledDevice } from '../../core/engine/devices/device.ts';
-import { PRECISIONS, type Precision } from '../../core/engine/devices/precision.ts';
+import type { CompiledDevice } from '../../core/options/devices.ts';
+import { PRECISIONS, type Precision } from '../../core/options/precisions.ts';
 import { UsageError } from '../errors.ts';
 import { createOutput } from '../output.ts';
 

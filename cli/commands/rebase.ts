@@ -1,21 +1,24 @@
 import { Option, type Command } from 'commander';
 import { PREFERENCES, STRATEGIES, type Preference } from '../../core/method/ladder/adaptation.ts';
-import { MOVED_COEFFICIENTS, type MovedCoefficients } from '../../core/method/fusion/coefficients.ts';
-import { GROUPINGS, type GroupingName } from '../../core/method/fusion/grouping.ts';
+import { MOVED_COEFFICIENTS } from '../../core/method/fusion/coefficients.ts';
+import type { MovedCoefficients } from '../../core/options/job-options.ts';
+import { GROUPINGS } from '../../core/method/fusion/grouping.ts';
+import type { GroupingName } from '../../core/options/job-options.ts';
 import {
   REGULARIZATION_SCHEDULES,
   REGULARIZATION_SPACES,
   type RegularizationOptions,
 } from '../../core/method/regularization/regularization.ts';
 import type { JobListener } from '../../core/adaptation/job-listener.ts';
-import type { AdaptOutcome, GateSpec, JobSpec, MetricName, Strategy } from '../../workers/training/protocol.ts';
+import type { AdaptOutcome, GateSpec, JobSpec, Strategy } from '../../workers/training/protocol.ts';
+import type { MetricName } from '../../core/options/metrics.ts';
 import { UnsuccessfulResult } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
 import { addCommonOptions, integer, number, share, type CommonOptions } from '../options.ts';
 import { createOutput, type Output } from '../output.ts';
 import { addGateOptions, gateOf, type GateOptions } from '../rebase-gate.ts';
 import { describeEvent, ladderTable, rebaseDocument, rebaseRows } from '../rebase-report.ts';
-import { withSession } from '../session.ts';
+import { withBases } from '../loaded-bases.ts';
 
 interface RebaseOptions extends CommonOptions, GateOptions {
   readonly oldBase: string;
@@ -154,9 +157,9 @@ async function carryOver(options: RebaseOptions, aim: Aim, output: Output, signa
   const { copyFolder, withTemporaryFolder } = await import('../folders.ts');
   const { runAdaptation } = await import('../../core/adaptation/adaptation.ts');
   return withTemporaryFolder((workDir) =>
-    withSession(options, async (session) => {
+    withBases(options, async (bases) => {
       const listener = showProgress(output, (dir) => copyFolder(dir, options.out));
-      const outcome = await runAdaptation(session, toSpec(options, aim, workDir), listener, signal);
+      const outcome = await runAdaptation(bases, toSpec(options, aim, workDir), listener, signal);
       if (outcome.candidateDir !== null) await copyFolder(outcome.candidateDir, options.out);
       return outcome;
     }),

@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { DeviceChoice } from '../../core/engine/devices/device.ts';
+import type { DeviceChoice } from '../../core/options/devices.ts';
 import { deviceOption, integer } from '../options.ts';
 import { untilStopped } from '../stack/until-stopped.ts';
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { DeviceChoice } from '../../core/engine/devices/device.ts';
+import type { DeviceChoice } from '../../core/options/devices.ts';
 import { UsageError } from '../errors.ts';
 import { deviceOption } from '../options.ts';
 import { untilStopped } from '../stack/until-stopped.ts';

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
-import type { AdaptationOptions, AdaptationOutcome } from '../method/ladder/adaptation.ts';
+import type { LadderOptions, LadderOutcome } from '../method/ladder/adaptation.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import {
   needsOldVersion,
@@ -20,8 +20,9 @@ import { toCandidate, toRung, type JobListener } from './job-listener.ts';
 import { fusionOf, regularizationOf, resolveOptions, type AdaptationSettings } from './job-options.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { PhaseClock } from './phase-clock.ts';
-import type { AdaptOutcome, Baselines, JobSpec, Phase, Strategy } from '../../workers/training/protocol.ts';
-import type { LoadedBase, Session } from '../engine/base-cache.ts';
+import type { AdaptOutcome, Baselines, JobSpec, Strategy } from '../../workers/training/protocol.ts';
+import type { Phase } from '../options/phases.ts';
+import type { LoadedBase, BaseCache } from '../engine/base-cache.ts';
 import { loadTaskData, TaskDataError, type TaskData } from '../data/task-data.ts';
 
 /** The reason a signal is aborted with when a job is to stop. */
@@ -44,12 +45,12 @@ export class CancelledError extends Error {
  *   TrainingDivergedError where no candidate had been judged before
  */
 export async function runAdaptation(
-  session: Session,
+  bases: BaseCache,
   spec: JobSpec,
   listener: JobListener,
   signal: AbortSignal,
 ): Promise<AdaptOutcome> {
-  const job = new Job(session, spec, listener, signal);
+  const job = new Job(bases, spec, listener, signal);
   try {
     return await job.run();
   } catch (error) {
@@ -65,7 +66,7 @@ const USES_EVOLUTION: ReadonlySet<Strategy> = new Set(['auto', 'revert', 'relora
 
 /** One run of a job from prepare to outcome. */
 class Job {
-  readonly #session: Session;
+  readonly #bases: BaseCache;
   readonly #spec: JobSpec;
   readonly #listener: JobListener;
   readonly #signal: AbortSignal;
@@ -78,8 +79,8 @@ class Job {
   #settings: AdaptationSettings | null = null;
   #totalSteps = 0;
 
-  constructor(session: Session, spec: JobSpec, listener: JobListener, signal: AbortSignal) {
-    this.#session = session;
+  constructor(bases: BaseCache, spec: JobSpec, listener: JobListener, signal: AbortSignal) {
+    this.#bases = bases;
     this.#spec = spec;
     this.#listener = this.#observing(listener);
     this.#signal = signal;
@@ -113,7 +114,7 @@ class Job {
   }
 
   /** Training that diverges ends the ladder where it stands: what the gate has judged before counts. */
-  async #climb({ context, settings }: Prepared, options: AdaptationOptions): Promise<Climb> {
+  async #climb({ context, settings }: Prepared, options: LadderOptions): Promise<Climb> {
     try {
       return await runStrategy(settings.strategy, context, options);
     } catch (error) {
@@ -147,12 +148,12 @@ class Job {
   async #prepare(): Promise<Prepared> {
     const spec = this.#spec;
     await mkdir(spec.workDir, { recursive: true });
-    const next = await this.#session.base(spec.newBase);
+    const next = await this.#bases.load(spec.newBase);
     const { hiddenSize } = next.model.config;
     const settings = resolveOptions(spec.options, { control: spec.kind === 'control', hiddenSize });
     this.#settings = settings;
     this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
-    const old = await this.#session.base(spec.oldBase);
+    const old = await this.#bases.load(spec.oldBase);
     await requireCompatible(old, next);
     const oldAdapter = await loadAdapter(spec.adapter, next.model.config);
     const data = await loadTaskData(spec.data, { tokenizer: next.tokenizer, config: next.model.config });
@@ -273,7 +274,7 @@ class Job {
 }
 
 /** How far the ladder came. */
-interface Climb extends Pick<AdaptationOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
+interface Climb extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
   /** What ended it before its time. */
   readonly problem?: AdaptOutcome['problem'];
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { GateMeasurement, MetricName } from '../method/gate/readiness-gate.ts';
+import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
+import type { MetricName } from '../options/metrics.ts';
 import type { GateOutcomes } from '../../workers/training/protocol.ts';
 import type { TaskData } from '../data/task-data.ts';
 

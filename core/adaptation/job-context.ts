@@ -5,8 +5,8 @@ import type { Adapter, LoraConfig } from '../models/lora/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { createAdapter } from '../models/lora/lora-init.ts';
 import type {
-  AdaptationContext,
-  AdaptationEvent,
+  LadderContext,
+  LadderEvent,
   Candidate as LadderCandidate,
   FineTuneRequest,
   LadderPhase,
@@ -76,13 +76,13 @@ const CHECKPOINT_MS = 30_000;
 const POINTS_EVERY = 10;
 
 /** The ladder's world: this process' runtime, trainer and evaluation, and a listener that hears of everything. */
-export class JobContext implements AdaptationContext {
+export class JobContext implements LadderContext {
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
   readonly seed: number;
   readonly signal: AbortSignal;
   readonly canTrain: boolean;
-  readonly resume: AdaptationContext['resume'];
+  readonly resume: LadderContext['resume'];
   /** Of all training so far. */
   tokens = 0;
   seconds = 0;
@@ -257,7 +257,7 @@ export class JobContext implements AdaptationContext {
     this.#options.clock.enter(phase);
   }
 
-  report(event: AdaptationEvent): void {
+  report(event: LadderEvent): void {
     if (event.type === 'candidate') this.#flushPoints();
     this.#options.listener.event(event);
   }
@@ -287,7 +287,7 @@ export class JobContext implements AdaptationContext {
     this.#savedAt = performance.now();
   }
 
-  #restore({ state, tensors }: Checkpoint): AdaptationContext['resume'] {
+  #restore({ state, tensors }: Checkpoint): LadderContext['resume'] {
     const { ladder, hasBest, bestConfig, trainer, training, before } = state as JobState;
     const names = [...factorArrays(this.oldAdapter.modules).keys()];
     this.#training = training;

@@ -1,13 +1,6 @@
-import type { AdaptationEvent, CandidateRecord, RungReport } from '../method/ladder/adaptation.ts';
-import type {
-  Baselines,
-  Candidate,
-  GateOutcomes,
-  MetricPointMessage,
-  Phase,
-  Rung,
-  TaskRows,
-} from '../../workers/training/protocol.ts';
+import type { LadderEvent, CandidateRecord, RungReport } from '../method/ladder/adaptation.ts';
+import type { Baselines, Candidate, GateOutcomes, MetricPointMessage, Rung, TaskRows } from '../../workers/training/protocol.ts';
+import type { Phase } from '../options/phases.ts';
 
 /** Who hears of a job's way: the parent process, or a terminal. */
 export interface JobListener {
@@ -15,7 +8,7 @@ export interface JobListener {
   progress(step: number, totalSteps: number): void;
   metrics(points: readonly MetricPointMessage[]): void;
   /** Rungs, search evaluations, candidates, warnings. */
-  event(event: AdaptationEvent): void;
+  event(event: LadderEvent): void;
   baselines(target: number | null, baselines: Baselines): void;
   /** The adapter was measured on the old base; not where that was known. */
   old(outcomes: GateOutcomes): void;

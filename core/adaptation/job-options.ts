@@ -1,4 +1,4 @@
-import type { AdaptationOptions } from '../method/ladder/adaptation.ts';
+import type { LadderOptions } from '../method/ladder/adaptation.ts';
 import { boundsMoving } from '../method/fusion/coefficients.ts';
 import { AdaptationError } from '../method/errors.ts';
 import { DEFAULT_REGULARIZATION, type RegularizationOptions } from '../method/regularization/regularization.ts';
@@ -106,7 +106,7 @@ export function regularizationOf(settings: AdaptationSettings): RegularizationOp
 }
 
 /** What the rungs that fuse are to do. */
-export function fusionOf(settings: AdaptationSettings): Pick<AdaptationOptions, 'search' | 'grouping' | 'fusion'> {
+export function fusionOf(settings: AdaptationSettings): Pick<LadderOptions, 'search' | 'grouping' | 'fusion'> {
   const { searchEvaluations, batchSize, coefficients, grouping, fusionRank: cap, fusionEnergy: energy } = settings;
   return {
     search: { evaluations: searchEvaluations, batchSize, ...boundsMoving(coefficients) },

@@ -5,7 +5,7 @@ import type { ChoiceSet } from './choices.ts';
 import type { TokenizedExample } from './example.ts';
 import { argmax, forEachBatch, type EvaluationOptions } from './forward-passes.ts';
 import { labelSequences } from './make-batch.ts';
-import type { MetricName } from '../../workers/training/protocol.ts';
+import type { MetricName } from '../options/metrics.ts';
 import { rankChoices } from './rank-choices.ts';
 
 /** What a metric says of a list of examples. */

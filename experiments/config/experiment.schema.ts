@@ -1,7 +1,7 @@
 import Type, { type Static, type TSchema } from 'typebox';
 import { Gate, Metric } from '../../src/modules/adapters/adapter.schemas.ts';
-import { DEVICE_CHOICES } from '../../core/engine/devices/device.ts';
-import { PRECISION_SETTINGS } from '../../core/engine/devices/precision.ts';
+import { DEVICE_CHOICES } from '../../core/options/devices.ts';
+import { PRECISION_SETTINGS } from '../../core/options/precisions.ts';
 
 const strict = { additionalProperties: false };
 /** Names go into keys, folders and tables. */

@@ -6,7 +6,7 @@ import type { AdaptOptions, GateSpec, Strategy } from '../../workers/training/pr
 import { ExperimentSchema, type ExperimentFile, type StrategyEntry } from './experiment.schema.ts';
 import { parseOptions, parseStrategy } from './job-options.ts';
 import { expandPath } from './paths.ts';
-import { problemsOf } from './problems.ts';
+import { problemsOf } from '../../core/options/problems.ts';
 
 /** One way to adapt: what the job is told, and where it is run. */
 export interface StrategyConfig extends Omit<StrategyEntry, 'strategy' | 'options' | 'gate'> {

@@ -41,7 +41,7 @@ export async function runCell(lab: Lab, item: CellItem): Promise<Measured> {
       strategy: item.strategy.name,
     };
     const outcome = await watch.time(() =>
-      runAdaptation(lab.options.session, spec, watch.listener, lab.options.signal),
+      runAdaptation(lab.options.bases, spec, watch.listener, lab.options.signal),
     );
     // The product ends a cancelled job in peace; here that ends the run.
     lab.options.signal.throwIfAborted();
@@ -85,7 +85,7 @@ async function measureOld(lab: Lab, spec: JobSpec): Promise<GateOutcomes | null>
   const watch = new JobWatch();
   const options = { strategy: 'reuse' } as const;
   await runAdaptation(
-    lab.options.session,
+    lab.options.bases,
     { ...spec, options, workDir: path.join(spec.workDir, 'old') },
     watch.listener,
     lab.options.signal,

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { evolve, readEvolution } from '../../core/adaptation/evolve.ts';
-import type { LoadedBase, Session } from '../../core/engine/base-cache.ts';
+import type { LoadedBase, BaseCache } from '../../core/engine/base-cache.ts';
 import type { EvolutionConfig } from '../config/experiment.schema.ts';
 import {
   tenantKey,
@@ -22,7 +22,7 @@ import { ensureTenant, loadTenantData, type Tenant, type TenantData } from './te
 import { scoreOnTest } from './test-score.ts';
 
 export interface LabOptions {
-  readonly session: Session;
+  readonly bases: BaseCache;
   /** Folder of the old base. */
   readonly base: string;
   /** Folder of the experiment's results; tenants and work in progress are below it. */
@@ -59,11 +59,11 @@ export class Lab {
   }
 
   get oldBase(): Promise<LoadedBase> {
-    return this.options.session.base(this.options.base);
+    return this.options.bases.load(this.options.base);
   }
 
   base({ base }: EvolutionConfig): Promise<LoadedBase> {
-    return this.options.session.base(base);
+    return this.options.bases.load(base);
   }
 
   /** The tenant's files, made if they are not there. */

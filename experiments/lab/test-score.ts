@@ -1,6 +1,6 @@
 import { measure } from '../../core/data/evaluation.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
-import type { MetricName } from '../../workers/training/protocol.ts';
+import type { MetricName } from '../../core/options/metrics.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import type { TestScore } from '../records.ts';
 import type { TenantData } from './tenant.ts';

@@ -4,15 +4,8 @@ import { PermanentError } from '../../src/jobs/index.ts';
 import type { Queryable } from '../../src/lib/database.ts';
 import type { StoredOptions } from '../../src/modules/rollouts/index.ts';
 import type { GateRule } from '../../core/method/gate/readiness-gate.ts';
-import {
-  METRICS,
-  STRATEGIES,
-  type AdaptOptions,
-  type GateSpec,
-  type JobSpec,
-  type MetricName,
-  type Strategy,
-} from '../training/protocol.ts';
+import { STRATEGIES, type AdaptOptions, type GateSpec, type JobSpec, type Strategy } from '../training/protocol.ts';
+import { METRICS, type MetricName } from '../../core/options/metrics.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 
 export interface JobFolders {

@@ -1,6 +1,7 @@
 import type { Logger } from '../../src/lib/logger.ts';
 import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../src/modules/jobs/index.ts';
-import type { Baselines, GateOutcomes, MetricName, MetricPointMessage } from '../training/protocol.ts';
+import type { Baselines, GateOutcomes, MetricPointMessage } from '../training/protocol.ts';
+import type { MetricName } from '../../core/options/metrics.ts';
 import { adaptationRepository, type Measurements, type SearchPoint } from './adaptation.repository.ts';
 
 export interface ProgressRecorder {

@@ -1,15 +1,16 @@
 import { mkdir } from 'node:fs/promises';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { JobEnd } from '../../src/modules/jobs/index.ts';
-import type { AdaptOutcome, Candidate, JobSpec, MetricName } from '../training/protocol.ts';
+import type { AdaptOutcome, Candidate, JobSpec } from '../training/protocol.ts';
+import type { MetricName } from '../../core/options/metrics.ts';
 import { buildJobSpec, type JobFolders } from './job-spec.ts';
 import { recordProgress, type ProgressRecorder } from './progress-recorder.ts';
 import { columnsOf, keepCandidate, publishCandidate, type PublicationContext } from './publication.ts';
 import type { StreamMessage } from '../training/training-child.ts';
-import type { TrainingSession } from '../training/training-process.ts';
+import type { TrainingSlot } from '../training/training-process.ts';
 
-export interface AdaptationContext extends PublicationContext, JobFolders {
-  session: TrainingSession;
+export interface JobRun extends PublicationContext, JobFolders {
+  slot: TrainingSlot;
   /** Aborts when the worker stops or the job's time is over. */
   signal: AbortSignal;
   logger: Logger;
@@ -21,7 +22,7 @@ export interface AdaptationContext extends PublicationContext, JobFolders {
  *
  * @throws LeaseLostError if the job was cancelled or taken over; the signal's reason if it aborted; else the fault
  */
-export async function runAdaptation(context: AdaptationContext): Promise<void> {
+export async function runJob(context: JobRun): Promise<void> {
   const { job, lease, lifecycle, signal, logger } = context;
   const recorder = recordProgress({
     lifecycle,
@@ -54,7 +55,7 @@ export async function runAdaptation(context: AdaptationContext): Promise<void> {
 }
 
 async function adapt(
-  context: AdaptationContext,
+  context: JobRun,
   spec: JobSpec,
   recorder: ProgressRecorder,
   signal: AbortSignal,
@@ -72,7 +73,7 @@ async function adapt(
       );
     } else await relay(context, recorder, message);
   };
-  const outcome = await context.session.adapt(spec, onMessage, signal);
+  const outcome = await context.slot.adapt(spec, onMessage, signal);
   signal.throwIfAborted();
   if (outcome.state === 'cancelled') throw new Error(`training process cancelled job ${spec.jobId} unasked`);
   if (outcome.state === 'ready' && spec.kind === 'adaptation' && !published) {
@@ -82,7 +83,7 @@ async function adapt(
 }
 
 async function relay(
-  { lifecycle, lease }: AdaptationContext,
+  { lifecycle, lease }: JobRun,
   recorder: ProgressRecorder,
   message: Exclude<StreamMessage, { type: 'publish' }>,
 ): Promise<void> {
@@ -104,7 +105,7 @@ async function relay(
   }
 }
 
-async function endOf(context: AdaptationContext, outcome: AdaptOutcome): Promise<JobEnd> {
+async function endOf(context: JobRun, outcome: AdaptOutcome): Promise<JobEnd> {
   const best = outcome.best === null ? undefined : columnsOf(outcome.best);
   if (outcome.state === 'ready') return { state: 'ready', best };
   const { best: candidate, candidateDir, problem, target } = outcome;

@@ -5,13 +5,13 @@ import { withTransaction, type Database, type Prisma } from '../../src/lib/datab
 import { recordEvent } from '../../src/lib/events.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { TrainingFailedError } from '../training/training-errors.ts';
-import type { TrainingSession } from '../training/training-process.ts';
+import type { TrainingSlot } from '../training/training-process.ts';
 import { createAnalysisRepository, type BaseVersionRow } from './analysis.repository.ts';
 
 export interface AnalysisContext {
   db: Database;
   artifacts: ArtifactStore;
-  session: TrainingSession;
+  slot: TrainingSlot;
   signal: AbortSignal;
   logger: Logger;
 }
@@ -61,10 +61,10 @@ export async function analyzeVersions(
 
 /** Reads the whole folder, and compares it with what was found when it was verified before. */
 async function verify(context: AnalysisContext, version: BaseVersionRow): Promise<void> {
-  const { db, session, signal } = context;
+  const { db, slot, signal } = context;
   const repository = createAnalysisRepository(db);
   try {
-    const found = await session.describe({ base: version.path }, signal);
+    const found = await slot.describe({ base: version.path }, signal);
     if (version.fingerprint !== null && version.fingerprint !== found.fingerprint) {
       throw new RefusalError({
         code: 'base_version_changed',
@@ -102,14 +102,14 @@ function toRefusal(error: unknown, version: BaseVersionRow): RefusalError {
 }
 
 async function evolve(context: AnalysisContext, source: BaseVersionRow, target: BaseVersionRow): Promise<void> {
-  const { db, artifacts, session, signal, logger } = context;
+  const { db, artifacts, slot, signal, logger } = context;
   const repository = createAnalysisRepository(db);
   const row = await repository.evolution(source.id, target.id);
   if (row.state === 'ready' && row.artifactDigest !== null && (await artifacts.has(row.artifactDigest))) return;
   try {
     await artifacts.withScratch(async (folder) => {
       const spec = { oldBase: source.path, newBase: target.path, outDir: path.join(folder, 'evolution') };
-      const outcome = await session.evolve(spec, signal);
+      const outcome = await slot.evolve(spec, signal);
       const stored = await artifacts.putFolder(outcome.dir, 'evolution');
       await withTransaction(db, async (tx) => {
         await registerArtifact(tx, artifacts, stored);

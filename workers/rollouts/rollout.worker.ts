@@ -14,7 +14,7 @@ import {
   type StoredOptions,
 } from '../../src/modules/rollouts/index.ts';
 import { AbandonedError } from '../training/training-errors.ts';
-import type { TrainingProcess, TrainingSession } from '../training/training-process.ts';
+import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { analyzeVersions, RefusalError } from './analysis.ts';
 
@@ -32,12 +32,12 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   return {
     'rollout.plan': async ({ rolloutId }, context) => {
-      const session = await acquireDevice(deps.training, context.signal);
+      const slot = await acquireDevice(deps.training, context.signal);
       try {
         const rollout = await lifecycle.beginAnalysis(rolloutId);
-        if (rollout !== null) await planRollout({ ...deps, lifecycle, session, context }, rollout);
+        if (rollout !== null) await planRollout({ ...deps, lifecycle, slot, context }, rollout);
       } finally {
-        session.release();
+        slot.release();
       }
     },
   };
@@ -45,7 +45,7 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
 
 interface PlanContext extends RolloutDependencies {
   lifecycle: RolloutLifecycle;
-  session: TrainingSession;
+  slot: TrainingSlot;
   context: HandlerContext;
 }
 

@@ -11,18 +11,20 @@ import {
   type CandidateStrategy,
   type Preference,
   type RungReport,
-  type StrategyName,
+  type Strategy,
 } from '../../core/method/ladder/adaptation.ts';
-import { MOVED_COEFFICIENTS, type MovedCoefficients } from '../../core/method/fusion/coefficients.ts';
+import { MOVED_COEFFICIENTS } from '../../core/method/fusion/coefficients.ts';
+import type { MovedCoefficients } from '../../core/options/job-options.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
-import { GROUPINGS, type GroupingName } from '../../core/method/fusion/grouping.ts';
+import { GROUPINGS } from '../../core/method/fusion/grouping.ts';
+import type { GroupingName } from '../../core/options/job-options.ts';
 import type { GateFailure, GateRule } from '../../core/method/gate/readiness-gate.ts';
 import type { RegularizationOptions } from '../../core/method/regularization/regularization.ts';
 
 export { GROUPINGS, MOVED_COEFFICIENTS, PREFERENCES, STRATEGIES };
 export type { FleetSearches };
 /** What a job was asked for. */
-export type Strategy = StrategyName;
+export type Strategy = Strategy;
 /** What produced a candidate: `auto` picks one of these, and `relora-paper` makes a `relora`. */
 export type { CandidateStrategy };
 

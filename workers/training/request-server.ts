@@ -4,7 +4,7 @@ import { errorFields } from './error-fields.ts';
 import { evolve } from '../../core/adaptation/evolve.ts';
 import { createMessageListener } from './message-listener.ts';
 import type { ChildMessage, FinalMessage, ParentMessage } from './protocol.ts';
-import type { Session } from '../../core/engine/base-cache.ts';
+import type { BaseCache } from '../../core/engine/base-cache.ts';
 
 type Request = Extract<ParentMessage, { spec: unknown }>;
 
@@ -17,12 +17,12 @@ interface Running {
 
 /** Serves requests of a parent; `send` hands a message over to it. */
 export class RequestServer {
-  readonly #session: Session;
+  readonly #bases: BaseCache;
   readonly #send: (message: ChildMessage) => void;
   #running: Running | null = null;
 
-  constructor(session: Session, send: (message: ChildMessage) => void) {
-    this.#session = session;
+  constructor(bases: BaseCache, send: (message: ChildMessage) => void) {
+    this.#bases = bases;
     this.#send = send;
   }
 
@@ -54,7 +54,7 @@ export class RequestServer {
   }
 
   async #preload(bases: readonly string[]): Promise<void> {
-    for (const base of bases) await this.#session.base(base).catch(() => undefined);
+    for (const base of bases) await this.#bases.load(base).catch(() => undefined);
   }
 
   async #answer(request: Request, running: Running): Promise<FinalMessage> {
@@ -69,7 +69,7 @@ export class RequestServer {
             signal,
             (resolve) => (running.published = resolve),
           );
-          const outcome = await runAdaptation(this.#session, request.spec, listener, signal);
+          const outcome = await runAdaptation(this.#bases, request.spec, listener, signal);
           return { type: 'outcome', requestId, request: 'adapt', outcome };
         }
         case 'evolve':

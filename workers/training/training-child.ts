@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import type { Logger } from '../../src/lib/logger.ts';
 import { saysOutOfMemory } from '../training/out-of-memory.ts';
 import type { ChildMessage, FinalMessage, ParentMessage } from '../training/protocol.ts';
-import type { SessionOptions } from '../../core/engine/base-cache.ts';
+import type { BaseCacheOptions } from '../../core/engine/base-cache.ts';
 import { abortable } from './abortable.ts';
 import { watchResidentSet, type ResidentSetWatch } from './resident-set.ts';
 import { crashOf, isAbandoned, TrainingCrashedError, TrainingFailedError } from './training-errors.ts';
@@ -22,7 +22,7 @@ export interface ChildOptions {
   /** Script of the training process. */
   entry: string;
   /** Given as JSON in its first argument. */
-  session: SessionOptions;
+  bases: BaseCacheOptions;
   logger: Logger;
   /** How long the process may take until it listens. */
   startTimeoutMs: number;
@@ -56,7 +56,7 @@ export class TrainingChild {
 
   constructor(options: ChildOptions) {
     this.#options = options;
-    this.#child = fork(options.entry, [JSON.stringify(options.session)], {
+    this.#child = fork(options.entry, [JSON.stringify(options.bases)], {
       execArgv: ['--import', TSX],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'json',

@@ -8,7 +8,7 @@ import type {
   EvolveSpec,
   JobSpec,
 } from '../training/protocol.ts';
-import type { SessionOptions } from '../../core/engine/base-cache.ts';
+import type { BaseCacheOptions } from '../../core/engine/base-cache.ts';
 import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
 import { abortable } from './abortable.ts';
 import { TrainingChild, type ChildOptions, type RequestBody, type StreamMessage } from './training-child.ts';
@@ -21,7 +21,7 @@ export interface TrainingProcessOptions {
   /** Default: `workers/training/process.ts`. */
   entry?: string;
   /** Runtime and threads. */
-  session?: SessionOptions;
+  bases?: BaseCacheOptions;
   startTimeoutMs?: number;
   /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs?: number;
@@ -42,7 +42,7 @@ const CANCEL_GRACE_MS = 15_000;
 const ABANDON_GRACE_MS = 100;
 
 /** The device's training process for as long as the caller holds it. */
-export interface TrainingSession {
+export interface TrainingSlot {
   adapt(
     spec: JobSpec,
     onMessage: (message: StreamMessage) => Promise<void>,
@@ -60,7 +60,7 @@ export interface TrainingSession {
  */
 export interface TrainingProcess {
   /** @throws the signal's reason if it aborts while waiting */
-  acquire(signal: AbortSignal): Promise<TrainingSession>;
+  acquire(signal: AbortSignal): Promise<TrainingSlot>;
   readonly pid: number | undefined;
   stop(): Promise<void>;
 }
@@ -68,7 +68,7 @@ export interface TrainingProcess {
 export function createTrainingProcess(options: TrainingProcessOptions): TrainingProcess {
   const childOptions: ChildOptions = {
     entry: options.entry ?? ENTRY,
-    session: options.session ?? {},
+    bases: options.bases ?? {},
     logger: options.logger,
     startTimeoutMs: options.startTimeoutMs ?? 60_000,
     cancelGraceMs: options.cancelGraceMs ?? CANCEL_GRACE_MS,
@@ -112,7 +112,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
   };
 
   /** The first time, what the process kept warm for others may have been too much. The second time it is the job. */
-  const adapt: TrainingSession['adapt'] = async (spec, onMessage, signal) => {
+  const adapt: TrainingSlot['adapt'] = async (spec, onMessage, signal) => {
     try {
       const outcome = (await request({ type: 'adapt', spec }, signal, onMessage)) as AdaptOutcome;
       outOfMemory.delete(spec.jobId);

@@ -1,4 +1,4 @@
-import type { Device } from './device.ts';
+import type { Device } from '../../options/devices.ts';
 import { INSTALL_CUDA_PROVIDER, type Obstacle } from './requirements.ts';
 
 interface KnownFailure {

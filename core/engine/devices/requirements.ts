@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { RUNTIME_OF, type Device } from './device.ts';
+import { RUNTIME_OF, type Device } from '../../options/devices.ts';
 import { findTfjsNode, installCommand } from './tfjs/tfjs-node-package.ts';
 
 /** What keeps a device from being used, and what to do about it. */

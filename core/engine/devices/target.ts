@@ -2,8 +2,9 @@ import type { Graph } from '../tracer/graph.ts';
 import { int8Weights } from '../tracer/passes/weights/int8-weights.ts';
 import { halfPrecisionWeights } from '../tracer/passes/weights/half-precision-weights.ts';
 import { portableOperators } from '../tracer/passes/portable-operators.ts';
-import type { CompiledDevice } from './device.ts';
-import { checkPrecision, type Precision } from './precision.ts';
+import type { CompiledDevice } from '../../options/devices.ts';
+import { checkPrecision } from './precision.ts';
+import type { Precision } from '../../options/precisions.ts';
 
 /** Where ONNX Runtime runs a graph, and how. */
 export interface Target {

@@ -1,5 +1,6 @@
 import type { Coefficients } from './coefficients.ts';
-import { coefficientsOf, groupingOf, type GroupedCoefficients, type GroupingName } from './grouping.ts';
+import { coefficientsOf, groupingOf, type GroupedCoefficients } from './grouping.ts';
+import type { GroupingName } from '../../options/job-options.ts';
 
 /** Coefficients of each group of a named grouping. Plain JSON. */
 export interface CoefficientGroups {

@@ -1,3 +1,5 @@
+import type { MovedCoefficients } from '../../options/job-options.ts';
+
 /** ΔW_init = alpha · s · B_old A_old + beta · (W_new − W_old). Copy is (1, 0), revert (1, −1), nothing (0, 0). */
 export interface Coefficients {
   readonly alpha: number;
@@ -23,10 +25,6 @@ export interface CoefficientBounds {
   /** Default [−1.25, 0.5]. */
   readonly betaBounds?: readonly [number, number];
 }
-
-export const MOVED_COEFFICIENTS = ['both', 'alpha', 'beta'] as const;
-/** Which coefficients a search moves; the other one stays what it is in copy. */
-export type MovedCoefficients = (typeof MOVED_COEFFICIENTS)[number];
 
 /** The default bounds with the coefficient that is not moved fixed at copy's. */
 export function boundsMoving(moved: MovedCoefficients): Required<CoefficientBounds> {

@@ -1,8 +1,5 @@
+import type { GroupingName } from '../../options/job-options.ts';
 import type { Coefficients } from './coefficients.ts';
-
-export const GROUPINGS = ['global', 'block', 'depth', 'module'] as const;
-/** Which modules have coefficients in common: all; those of attention and of the MLP; of a band of layers; none. */
-export type GroupingName = (typeof GROUPINGS)[number];
 
 /** The group of a module (`model.layers.0.mlp.up_proj`): modules of one group share their coefficients. */
 export type Grouping = (module: string) => string;

@@ -25,23 +25,8 @@ export interface GateMeasurement {
   readonly outcomes: RowOutcomes;
 }
 
-/** What an adapter must reach. */
-export type Gate = GateRule & {
-  readonly metric: MetricName;
-  /** Share of the rows that the old version has right and the new one may have wrong; not for a loss. Default: any. */
-  readonly maxNegativeFlips?: number;
-};
-
-export type GateRule =
-  /** A fixed value. */
-  | { readonly kind: 'absolute'; readonly target: number }
-  /** The old version's value on the old base less a margin, compared as values. */
-  | { readonly kind: 'relative'; readonly margin: number }
-  /**
-   * The same margin, shown: the one-sided confidence bound of the difference on the same rows is within it. Default
-   * confidence 0.95, of each look at the gate.
-   */
-  | { readonly kind: 'non_inferiority'; readonly margin: number; readonly confidence?: number };
+/** What an adapter must reach, and in which metric. */
+export type Gate = Readonly<GateRule> & { readonly metric: MetricName };
 
 /** The value that an adapter's value, or under non-inferiority its bound, has to reach. */
 export interface GateTarget {
@@ -49,9 +34,8 @@ export interface GateTarget {
   readonly value: number;
 }
 
-export const GATE_FAILURES = ['value', 'bound', 'negative_flips'] as const;
 /** The part of a gate that was not passed. */
-export type GateFailure = (typeof GATE_FAILURES)[number];
+export type GateFailure = 'value' | 'bound' | 'negative_flips';
 
 /** What the gate says of one adapter. Plain JSON. */
 export interface GateVerdict {
@@ -75,7 +59,7 @@ const ROUNDING = 1e-9;
 
 /** Whether the old version has to be measured on the old base. */
 export function needsOldVersion(gate: Gate): boolean {
-  return gate.kind !== 'absolute' || gate.maxNegativeFlips !== undefined;
+  return gate.kind !== 'absolute' || gate.max_negative_flips !== undefined;
 }
 
 /**
@@ -106,7 +90,7 @@ export function judge(gate: Gate, old: GateMeasurement | null, found: GateMeasur
   const negativeFlips = old && gate.metric !== 'loss' ? negativeFlipsOf(old, found) : null;
   const failed: GateFailure[] = [];
   if (!reaches(gate.metric, bound ?? found.metric.value, needed)) failed.push(bound === null ? 'value' : 'bound');
-  if (negativeFlips !== null && negativeFlips > (gate.maxNegativeFlips ?? 1) + ROUNDING) failed.push('negative_flips');
+  if (negativeFlips !== null && negativeFlips > (gate.max_negative_flips ?? 1) + ROUNDING) failed.push('negative_flips');
   return { passed: failed.length === 0, needed, bound, negativeFlips, failed };
 }
 
@@ -149,7 +133,7 @@ function requireValid(gate: Gate): void {
   if (!Number.isFinite(given)) throw invalid(name, given, 'a finite number');
   const confidence = gate.kind === 'non_inferiority' ? (gate.confidence ?? DEFAULT_CONFIDENCE) : DEFAULT_CONFIDENCE;
   if (!(confidence > 0.5 && confidence < 1)) throw invalid('confidence', confidence, 'a number between 0.5 and 1');
-  const flips = gate.maxNegativeFlips;
+  const flips = gate.max_negative_flips;
   if (flips === undefined) return;
   if (gate.metric === 'loss') throw invalid('limit of negative flips', flips, 'none for the metric loss');
   if (!(flips >= 0 && flips <= 1)) throw invalid('limit of negative flips', flips, 'a share from 0 to 1');

@@ -1,9 +1,8 @@
+import type { JobOptions } from '../../options/job-options.ts';
+import { DEFAULT_JOB_OPTIONS } from '../../options/job-settings.ts';
 import type { Adapter, TrainableArrays } from '../../models/lora/adapter.ts';
 import { mapTrainable, trainableArrays } from '../../models/lora/trainable-arrays.ts';
 import { productGradients, squaredProductDistance } from './product-space.ts';
-
-export const REGULARIZATION_SCHEDULES = ['two_stage', 'cosine', 'linear', 'none'] as const;
-export const REGULARIZATION_SPACES = ['factors', 'product'] as const;
 
 /** L2 regularization of fine-tuning: strong first, relaxed later. */
 export interface RegularizationOptions {
@@ -11,7 +10,7 @@ export interface RegularizationOptions {
    * How λ goes from `strong` to `relaxed`: in two stages (held until `strongUntil`, then half a cosine to
    * `relaxedFrom`), or along half a cosine or a line over the whole run. `none` is no penalty.
    */
-  readonly schedule: (typeof REGULARIZATION_SCHEDULES)[number];
+  readonly schedule: JobOptions['regularize_schedule'];
   /** λ₁, at the start. */
   readonly strong: number;
   /** λ₂, at the end. */
@@ -23,23 +22,23 @@ export interface RegularizationOptions {
    * What is drawn to the target: every element of A and B, or the update s · B A, which stays the same where the factors
    * only turn into each other.
    */
-  readonly space: (typeof REGULARIZATION_SPACES)[number];
+  readonly space: JobOptions['regularize_space'];
   /**
    * θ₀ of the penalty: the adapter that fine-tuning started from, or zero (weight decay by gradient). DoRA's magnitudes
    * are drawn to the initial ones in either space, and never to zero, where they would silence the layer and not the
    * adapter.
    */
-  readonly target: 'initial' | 'zero';
+  readonly target: JobOptions['regularize_towards'];
 }
 
 export const DEFAULT_REGULARIZATION: RegularizationOptions = {
-  schedule: 'two_stage',
-  strong: 0.1,
+  schedule: DEFAULT_JOB_OPTIONS.regularize_schedule,
+  strong: DEFAULT_JOB_OPTIONS.regularize_strength,
   relaxed: 0,
   strongUntil: 0.3,
   relaxedFrom: 0.6,
-  space: 'factors',
-  target: 'initial',
+  space: DEFAULT_JOB_OPTIONS.regularize_space,
+  target: DEFAULT_JOB_OPTIONS.regularize_towards,
 };
 
 /** No penalty: training from scratch. */

@@ -1,7 +1,8 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
-import { JOB_STATES, PHASES } from './job.states.ts';
+import { JOB_STATES } from './job.states.ts';
+import { PHASES } from '../../../core/options/phases.ts';
 
 const JobKind = Type.Enum(['adaptation', 'control'] as const);
 const Milliseconds = Type.Number({ minimum: 0 });

@@ -5,17 +5,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type {
-  AdaptOutcome,
-  Candidate,
-  ChildMessage,
-  DescribeSpec,
-  EvolveSpec,
-  GateOutcomes,
-  JobSpec,
-  ParentMessage,
-  Phase,
-} from '../../../workers/training/protocol.ts';
+import type { AdaptOutcome, Candidate, ChildMessage, DescribeSpec, EvolveSpec, GateOutcomes, JobSpec, ParentMessage } from '../../../workers/training/protocol.ts';
+import type { Phase } from '../../../core/options/phases.ts';
 import type { Behavior } from '../queue/fleet.ts';
 
 type Request = Extract<ParentMessage, { spec: unknown }>;

@@ -6,7 +6,7 @@ import type { StreamMessage } from '../../../workers/training/training-child.ts'
 import {
   createTrainingProcess,
   type TrainingProcess,
-  type TrainingSession,
+  type TrainingSlot,
 } from '../../../workers/training/training-process.ts';
 import { CheckpointStore } from '../../../core/training/checkpoint.ts';
 import { removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
@@ -16,12 +16,12 @@ import { tinyJob } from '../../unit/training/support/tiny-job.ts';
 
 let family: TinyFamily;
 let training: TrainingProcess;
-let session: TrainingSession;
+let bases: TrainingSlot;
 
 beforeAll(async () => {
   family = await createLargeFamily();
-  training = createTrainingProcess({ logger, session: { threads: 1 } });
-  session = await training.acquire(new AbortController().signal);
+  training = createTrainingProcess({ logger, bases: { threads: 1 } });
+  bases = await training.acquire(new AbortController().signal);
 });
 afterAll(async () => {
   await training.stop();
@@ -34,7 +34,7 @@ function run() {
   const waiting = new Set<(message: StreamMessage) => void>();
   const onMessage = async (message: StreamMessage): Promise<void> => waiting.forEach((notice) => notice(message));
   const spec = tinyJob(family, 'job', { options: { batchSize: 6, maxSteps: 50, evaluateEvery: 1 } });
-  const outcome = session.adapt(spec, onMessage, controller.signal);
+  const outcome = bases.adapt(spec, onMessage, controller.signal);
   outcome.catch(() => undefined);
   const next = <T>(find: (message: StreamMessage) => T | undefined): Promise<T> =>
     new Promise((resolve) => {

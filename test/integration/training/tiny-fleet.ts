@@ -72,7 +72,7 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
     // Out of reach: every job spends its whole budget.
     await tx.adapter.updateMany({ data: { metric: 'loss', gate: { kind: 'absolute', target: -1 } } });
   });
-  const training = createTrainingProcess({ logger, session: { threads: 1 }, ...trainingOptions });
+  const training = createTrainingProcess({ logger, bases: { threads: 1 }, ...trainingOptions });
   const rollouts = createRolloutService({ db, producer: queue.producer });
   const jobService = createJobService({ db, producer: queue.producer });
   const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: queue.database.url });

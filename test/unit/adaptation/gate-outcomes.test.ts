@@ -3,7 +3,7 @@ import { runAdaptation } from '../../../core/adaptation/adaptation.ts';
 import { fromOutcomes, toOutcomes, type OutcomesSubject } from '../../../core/adaptation/gate-outcomes.ts';
 import type { JobListener } from '../../../core/adaptation/job-listener.ts';
 import type { GateOutcomes, JobSpec } from '../../../workers/training/protocol.ts';
-import { Session } from '../../../core/engine/base-cache.ts';
+import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { plainJob } from '../training/support/tiny-job.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
 
@@ -50,13 +50,13 @@ describe('what is kept of a measurement', () => {
 
 describe('a job', () => {
   let family: TinyFamily;
-  let session: Session;
+  let bases: BaseCache;
   beforeAll(async () => {
     family = await createTinyFamily();
-    session = new Session({ threads: 1 });
+    bases = new BaseCache({ threads: 1 });
   });
   afterAll(async () => {
-    await session.dispose();
+    await bases.dispose();
     await removeTinyFamily(family);
   });
 
@@ -74,7 +74,7 @@ describe('a job', () => {
     };
     const gate = { kind: 'relative', margin: 10 } as const;
     const spec = plainJob(family, name, { gate, options: { strategy: 'reuse' }, ...changes });
-    return { outcome: await runAdaptation(session, spec, listener, new AbortController().signal), old, published };
+    return { outcome: await runAdaptation(bases, spec, listener, new AbortController().signal), old, published };
   }
 
   it('measures the old version once for all that are told of it', async () => {

@@ -10,17 +10,17 @@ import type { CandidateRecord } from '../../../core/method/ladder/adaptation.ts'
 import { CancelledError, runAdaptation } from '../../../core/adaptation/adaptation.ts';
 import type { JobListener } from '../../../core/adaptation/job-listener.ts';
 import type { JobSpec } from '../../../workers/training/protocol.ts';
-import { Session } from '../../../core/engine/base-cache.ts';
+import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { plainJob } from '../training/support/tiny-job.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
 
 let family: TinyFamily;
-let session: Session;
+let bases: BaseCache;
 const adapters = { LoRA: '', DoRA: '' };
 
 beforeAll(async () => {
   family = await createTinyFamily();
-  session = new Session({ threads: 1 });
+  bases = new BaseCache({ threads: 1 });
   const base = await loadBaseModel(family.oldBase);
   for (const method of ['LoRA', 'DoRA'] as const) {
     adapters[method] = path.join(family.folder, method);
@@ -28,7 +28,7 @@ beforeAll(async () => {
   }
 });
 afterAll(async () => {
-  await session.dispose();
+  await bases.dispose();
   await removeTinyFamily(family);
 });
 
@@ -80,7 +80,7 @@ class Watch implements JobListener {
 }
 
 const run = (spec: JobSpec, watch = new Watch(), controller = new AbortController()) =>
-  runAdaptation(session, spec, watch, controller.signal);
+  runAdaptation(bases, spec, watch, controller.signal);
 
 const filesOf = async (folder: string) => {
   return Promise.all(
@@ -115,7 +115,7 @@ describe('coefficients of each module in a job', () => {
   );
 
   it('stops between two micro-batches of the gradients when it is cancelled', async () => {
-    const { runtime } = await session.base(family.newBase);
+    const { runtime } = await bases.load(family.newBase);
     const compute = runtime.gradients.bind(runtime);
     const gradients = vi.spyOn(runtime, 'gradients');
     const calls = async (spec: JobSpec, stopAt = Infinity) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseExperiment } from '../../../experiments/config/load-experiment.ts';
-import { PRECISION_SETTINGS } from '../../../core/engine/devices/precision.ts';
+import { PRECISION_SETTINGS } from '../../../core/options/precisions.ts';
 import { STRATEGIES } from '../../../workers/training/protocol.ts';
 import { TINY_YAML, tinyExperiment } from './support/tiny-experiment.ts';
 

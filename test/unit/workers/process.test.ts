@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readAdapterManifest, verifyAdapterFiles } from '../../../core/formats/peft/peft-adapter.ts';
 import type { AdaptOptions, AdaptOutcome, ChildMessage, JobSpec } from '../../../workers/training/protocol.ts';
-import { PHASES } from '../../../workers/training/protocol.ts';
+import { PHASES } from '../../../core/options/phases.ts';
 import { Child } from '../training/support/child.ts';
 import { outcomeOf, plainJob, TINY_TRAINING } from '../training/support/tiny-job.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { ChildMessage } from '../../../workers/training/protocol.ts';
 import { RequestServer } from '../../../workers/training/request-server.ts';
-import type { Session } from '../../../core/engine/base-cache.ts';
+import type { BaseCache } from '../../../core/engine/base-cache.ts';
 
 it('preloads bases in order and leaves those that cannot be loaded to the request that needs them', async () => {
   const asked: string[] = [];
@@ -10,7 +10,7 @@ it('preloads bases in order and leaves those that cannot be loaded to the reques
     asked.push(folder);
     if (folder === '/gone') throw new Error('folder does not exist');
   };
-  const server = new RequestServer({ base } as unknown as Session, (message) => sent.push(message));
+  const server = new RequestServer({ base } as unknown as BaseCache, (message) => sent.push(message));
   await server.receive({ type: 'preload', bases: ['/gone', '/v2', '/v1'] });
   expect(asked).toEqual(['/gone', '/v2', '/v1']);
   expect(sent).toEqual([]);

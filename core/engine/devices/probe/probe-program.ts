@@ -5,9 +5,9 @@ import { createSession, modelFor } from '../../compiled/create-session.ts';
 import { selectBackend } from '../../eager/select-backend.ts';
 import type { ValueInfo } from '../../tracer/graph.ts';
 import { trace } from '../../tracer/trace.ts';
-import { BACKEND_OF, isEager, type CompiledDevice, type Device, type EagerDevice } from '../device.ts';
+import { BACKEND_OF, isEager, type CompiledDevice, type Device, type EagerDevice } from '../../../options/devices.ts';
 import { openDevice } from '../open-device.ts';
-import type { Precision } from '../precision.ts';
+import type { Precision } from '../../../options/precisions.ts';
 import { targetOf } from '../target.ts';
 
 const SIZES = { rows: 6, width: 16, columns: 8 };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Device } from '../../../../core/engine/devices/device.ts';
+import type { Device } from '../../../../core/options/devices.ts';
 import { explainFailure } from '../../../../core/engine/devices/explain-failure.ts';
 
 /** What ONNX Runtime 1.30 says when its CUDA provider cannot load `library`, on stderr. */

@@ -1,17 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../core/statistics/random.ts';
 import { rowsWarning } from '../../../../core/method/gate/gate-rows.ts';
-import {
-  isBetter,
-  isBetterBeyondNoise,
-  judge,
-  needsOldVersion,
-  resolveTarget,
-  type Gate,
-  type GateMeasurement,
-  type MetricName,
-  type MetricValue,
-} from '../../../../core/method/gate/readiness-gate.ts';
+import { isBetter, isBetterBeyondNoise, judge, needsOldVersion, resolveTarget, type Gate, type GateMeasurement, type MetricValue } from '../../../../core/method/gate/readiness-gate.ts';
+import type { MetricName } from '../../../../core/options/metrics.ts';
 
 const metric = (name: MetricName, value: number): MetricValue => ({ name, value, rows: 100, standardError: 0.01 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { AdaptationOutcome, StrategyName } from '../../../../core/method/ladder/adaptation.ts';
+import type { LadderOutcome, Strategy } from '../../../../core/method/ladder/adaptation.ts';
 import { DEFAULT_REGULARIZATION } from '../../../../core/method/regularization/regularization.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ids, ToyAdaptation, type ToyOptions } from '../support/toy-adaptation.ts';
@@ -234,7 +234,7 @@ describe('auto: what is kept, and what is there', () => {
 
 describe('auto: what is clearly worse on the search rows', () => {
   const ROWS: ToyOptions = { searchRows: 64 };
-  const reasons = ({ rungs }: AdaptationOutcome) => Object.fromEntries(rungs.map(({ rung, reason }) => [rung, reason]));
+  const reasons = ({ rungs }: LadderOutcome) => Object.fromEntries(rungs.map(({ rung, reason }) => [rung, reason]));
 
   it('is not judged: copy where revert is better', async () => {
     const toy = new ToyAdaptation(ROWS);
@@ -320,7 +320,7 @@ describe('relora-paper', () => {
     expect(outcome.searchHistory).toHaveLength(7);
     expect(outcome.searchHistory.every(({ rowLosses }) => rowLosses.length === 6)).toBe(true);
     const flat = await run('relora-paper', new ToyAdaptation(NOVEL), options);
-    const points = (found: AdaptationOutcome) => found.searchHistory.map(({ alpha, beta }) => [alpha, beta]);
+    const points = (found: LadderOutcome) => found.searchHistory.map(({ alpha, beta }) => [alpha, beta]);
     expect(points(outcome)).toEqual(points(flat));
     expect(seen).toEqual([DEFAULT_REGULARIZATION]);
     expect(outcome.strategy).toBe('relora');
@@ -328,7 +328,7 @@ describe('relora-paper', () => {
 });
 
 describe('the strategies', () => {
-  it.each<[StrategyName, string[], string[]]>([
+  it.each<[Strategy, string[], string[]]>([
     ['reuse', ['copy'], ['copy']],
     ['revert', ['revert'], ['revert']],
     ['relora', ['search', 'fine_tune'], ['search', 'fine_tune@5', 'fine_tune@10']],
@@ -347,7 +347,7 @@ describe('the strategies', () => {
     expect(outcome).toMatchObject({ ready: true, strategy: 'scratch', alpha: null, beta: null });
   });
 
-  it.each<StrategyName>(['revert', 'relora', 'relora-paper'])('%s needs the evolution', async (strategy) => {
+  it.each<Strategy>(['revert', 'relora', 'relora-paper'])('%s needs the evolution', async (strategy) => {
     const context = { ...new ToyAdaptation().context(), evolution: null };
     await expect(runStrategy(strategy, context, until(0.1))).rejects.toMatchObject({ code: 'evolution_required' });
   });

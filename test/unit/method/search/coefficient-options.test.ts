@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
 import type {
-  AdaptationContext,
-  AdaptationOptions,
+  LadderContext,
+  LadderOptions,
   CandidateRecord,
   LadderState,
 } from '../../../../core/method/ladder/adaptation.ts';
@@ -28,7 +28,7 @@ const APART_AND_NOVEL: ToyOptions = { ...APART, change: 0.5, novelty: 0.3 };
 /** The adapter that a candidate's record stands for, fused anew. */
 function fusedAs(
   { groups }: CandidateRecord,
-  { oldAdapter, evolution }: AdaptationContext,
+  { oldAdapter, evolution }: LadderContext,
   options?: FusionOptions,
 ): Adapter {
   return new Fusion(oldAdapter, evolution!, options).at(fromCoefficientGroups(groups!, evolution!.modules.keys()));
@@ -139,7 +139,7 @@ describe('coefficients of groups', () => {
     expect(fineTunedStrategy({ alpha: 1, beta: 0 })).toBe('warm-start');
   });
 
-  it.each<[string, ToyOptions, AdaptationOptions, string]>([
+  it.each<[string, ToyOptions, LadderOptions, string]>([
     ['published as it was fused', APART, until(0.5, { grouping: 'block', steps: 5 }), 'search'],
     ['fine-tuned', APART_AND_NOVEL, until(0.05, { grouping: 'module', steps: 15, refineSteps: 5 }), 'fine_tune@15'],
     [

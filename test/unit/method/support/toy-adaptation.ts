@@ -1,7 +1,7 @@
 import type { Adapter, LoraFactors, TrainableArrays } from '../../../../core/models/lora/adapter.ts';
 import type {
-  AdaptationContext,
-  AdaptationEvent,
+  LadderContext,
+  LadderEvent,
   Candidate,
   CandidateRecord,
   FineTuneRequest,
@@ -63,7 +63,7 @@ interface Layer {
  */
 export class ToyAdaptation {
   readonly calls: string[] = [];
-  readonly events: AdaptationEvent[] = [];
+  readonly events: LadderEvent[] = [];
   readonly published: Candidate[] = [];
   /** Phase that was current at each call. */
   readonly phases: string[] = [];
@@ -111,7 +111,7 @@ export class ToyAdaptation {
     return { name, delta, wanted: bestApproximation(wanted, RANK) };
   }
 
-  context(): AdaptationContext {
+  context(): LadderContext {
     return {
       oldAdapter: this.old,
       evolution: evolutionOf(new Map(this.#layers.map(({ name, delta }) => [name, delta]))),

@@ -1,10 +1,10 @@
-import type { AdaptationOptions, AdaptationOutcome, StrategyName } from '../../../../core/method/ladder/adaptation.ts';
+import type { LadderOptions, LadderOutcome, Strategy } from '../../../../core/method/ladder/adaptation.ts';
 import { NO_REGULARIZATION } from '../../../../core/method/regularization/regularization.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ToyAdaptation, type ToyOptions } from './toy-adaptation.ts';
 
 /** Options of a run that has to reach a loss. */
-export const until = (target: number, options: Partial<AdaptationOptions> = {}): AdaptationOptions => ({
+export const until = (target: number, options: Partial<LadderOptions> = {}): LadderOptions => ({
   gate: { metric: 'loss', kind: 'absolute', target },
   old: null,
   steps: 40,
@@ -15,10 +15,10 @@ export const until = (target: number, options: Partial<AdaptationOptions> = {}):
 });
 
 export async function run(
-  strategy: StrategyName,
+  strategy: Strategy,
   toy: ToyAdaptation,
-  options: AdaptationOptions,
-): Promise<AdaptationOutcome> {
+  options: LadderOptions,
+): Promise<LadderOutcome> {
   return runStrategy(strategy, toy.context(), options);
 }
 
@@ -27,14 +27,14 @@ export const NOVEL: ToyOptions = { novelty: 0.5 };
 
 export interface Ended {
   readonly toy: ToyAdaptation;
-  readonly outcome: AdaptationOutcome;
+  readonly outcome: LadderOutcome;
 }
 
 /** One run left alone, and for each of its calls one that is killed there and goes on in a new process. */
 export async function killAtEveryCall(
-  strategy: StrategyName,
+  strategy: Strategy,
   task: ToyOptions,
-  options: AdaptationOptions,
+  options: LadderOptions,
 ): Promise<{ readonly whole: Ended; readonly resumed: readonly Ended[] }> {
   const undisturbed = new ToyAdaptation(task);
   const whole = { toy: undisturbed, outcome: await run(strategy, undisturbed, options) };
@@ -56,7 +56,7 @@ export async function killAtEveryCall(
 class Killed extends Error {}
 
 /** What of an outcome must not depend on whether the run was interrupted. */
-export function comparable({ candidates, searchHistory, published, best }: AdaptationOutcome) {
+export function comparable({ candidates, searchHistory, published, best }: LadderOutcome) {
   return {
     candidates: candidates.map(({ elapsedMs: _, ...record }) => record),
     search: searchHistory.map(({ ms: _, ...point }) => point),

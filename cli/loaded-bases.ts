@@ -1,26 +1,26 @@
 import { availableParallelism } from 'node:os';
 import { graphCacheDir } from '../src/config/graph-cache-dir.ts';
-import type { Device, DeviceChoice } from '../core/engine/devices/device.ts';
-import type { PrecisionSetting } from '../core/engine/devices/precision.ts';
-import type { LoadedBase, Session } from '../core/engine/base-cache.ts';
-import type { MetricName } from '../workers/training/protocol.ts';
+import type { Device, DeviceChoice } from '../core/options/devices.ts';
+import type { PrecisionSetting } from '../core/options/precisions.ts';
+import type { LoadedBase, BaseCache } from '../core/engine/base-cache.ts';
+import type { MetricName } from '../core/options/metrics.ts';
 import type { CommonOptions } from './options.ts';
 
 /**
- * Opens a session on the command's device, says which one it is on stderr, and closes it whatever happens.
+ * Opens a bases on the command's device, says which one it is on stderr, and closes it whatever happens.
  * @throws DeviceUnavailableError where the device that was asked for does not work here
  */
-export async function withSession<T>(options: CommonOptions, use: (session: Session) => Promise<T>): Promise<T> {
-  const { Session } = await import('../core/engine/base-cache.ts');
+export async function withBases<T>(options: CommonOptions, use: (bases: BaseCache) => Promise<T>): Promise<T> {
+  const { BaseCache } = await import('../core/engine/base-cache.ts');
   const { precision } = options;
   const device = await announceDevice(options.device, precision);
   const threads = options.threads ?? availableParallelism();
   const onLoad = precision === 'auto' ? announcePrecision : undefined;
-  const session = new Session({ device, precision, threads, graphCacheDir: graphCacheDir(process.env), onLoad });
+  const bases = new BaseCache({ device, precision, threads, graphCacheDir: graphCacheDir(process.env), onLoad });
   try {
-    return await use(session);
+    return await use(bases);
   } finally {
-    await session.dispose();
+    await bases.dispose();
   }
 }
 
