@@ -74,13 +74,16 @@ async function registerAdapter(client: ApiClient, entry: DemoAdapter, baseVersio
   });
 }
 
-/** The task's three files as one JSONL body in which every row names its split. */
+/** The task's file of each split. */
+const SPLIT_FILES = { training: 'train.jsonl', search: 'validation.jsonl', gate: 'test.jsonl' } as const;
+
+/** Joins the task's three files into one JSONL body in which every row names its split. */
 async function datasetOf(entry: DemoAdapter): Promise<Buffer> {
   const lines: string[] = [];
-  for (const split of ['train', 'validation', 'test'] as const) {
-    const text = await readFile(familyPath('data', entry.task, `${split}.jsonl`), 'utf8');
+  for (const [split, file] of Object.entries(SPLIT_FILES)) {
+    const text = await readFile(familyPath('data', entry.task, file), 'utf8');
     const rows = text.split('\n').filter((line) => line !== '');
-    for (const row of split === 'train' ? rows.slice(0, entry.trainRows) : rows) {
+    for (const row of split === 'training' ? rows.slice(0, entry.trainRows) : rows) {
       lines.push(JSON.stringify({ ...(JSON.parse(row) as object), split }));
     }
   }

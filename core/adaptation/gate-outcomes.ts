@@ -7,7 +7,7 @@ import type { TaskData } from '../data/task-data.ts';
 /** What a measurement depends on beside base and adapter. */
 export interface OutcomesSubject {
   readonly metric: MetricName;
-  readonly data: Pick<TaskData, 'test' | 'choices'>;
+  readonly data: Pick<TaskData, 'gate' | 'choices'>;
   /** What the base is computed in. */
   readonly precision: string;
 }
@@ -29,14 +29,14 @@ export function fromOutcomes(kept: GateOutcomes, subject: OutcomesSubject): Gate
   };
 }
 
-/** Completion tokens of the gate's rows. */
-export function completionTokens({ test }: Pick<TaskData, 'test'>): number[] {
-  return test.map(({ completionIds }) => completionIds.length);
+/** Number of completion tokens of each gate row. */
+export function completionTokens({ gate }: Pick<TaskData, 'gate'>): number[] {
+  return gate.map(({ completionIds }) => completionIds.length);
 }
 
 /** SHA-256 of everything in the subject: rows as tokens, so that a tokenizer that cuts them otherwise makes them others. */
-function digestOf({ metric, data: { test, choices }, precision }: OutcomesSubject): string {
-  const rows = test.map(({ promptIds, completionIds }) => [promptIds, completionIds]);
+function digestOf({ metric, data: { gate, choices }, precision }: OutcomesSubject): string {
+  const rows = gate.map(({ promptIds, completionIds }) => [promptIds, completionIds]);
   const ranked = metric === 'accuracy' && choices ? [choices.prefix, choices.suffixes] : null;
   return `sha256:${createHash('sha256')
     .update(JSON.stringify([metric, precision, ranked, rows]))

@@ -108,7 +108,7 @@ export class JobContext implements LadderContext {
     this.seed = options.settings.seed;
     this.signal = options.signal;
     this.canTrain = options.data.canTrain;
-    this.#searchRows = options.data.validation.slice(0, options.settings.searchRows);
+    this.#searchRows = options.data.search.slice(0, options.settings.searchRows);
     if (options.resumed) this.resume = this.#restore(options.resumed);
   }
 
@@ -157,7 +157,7 @@ export class JobContext implements LadderContext {
   /** The job's metric on the gate rows, on either base; `null` is the base alone. */
   async measureOnGate(base: LoadedBase, adapter: Adapter | null): Promise<GateMeasurement> {
     const { data, spec, signal } = this.#options;
-    const measured = await measure(base.runtime, adapter, data.test, {
+    const measured = await measure(base.runtime, adapter, data.gate, {
       metric: spec.metric,
       choices: data.choices,
       signal,
@@ -197,7 +197,7 @@ export class JobContext implements LadderContext {
     const run = train({
       runtime: base.runtime,
       initial,
-      examples: data.train(),
+      examples: data.training(),
       steps,
       batchSize: settings.batchSize,
       learningRate: fresh ? settings.scratchLearningRate : settings.learningRate,

@@ -14,7 +14,7 @@ export async function measureSurface(lab: Lab, item: SurfaceItem): Promise<Measu
   const tenant = await lab.tenant(item.tenant);
   const base = await lab.base(item.evolution);
   const { tokenizer, model } = base;
-  const { validation } = await loadTaskData(
+  const { search } = await loadTaskData(
     { train: tenant.train, validation: tenant.validation },
     { tokenizer, config: model.config },
   );
@@ -22,7 +22,7 @@ export async function measureSurface(lab: Lab, item: SurfaceItem): Promise<Measu
     { searchRows: item.searchRows },
     { control: false, hiddenSize: model.config.hiddenSize },
   );
-  const rows = validation.slice(0, searchRows);
+  const rows = search.slice(0, searchRows);
   const fusion = new Fusion(
     await loadAdapter(tenant.adapter, model.config),
     await readEvolution(await lab.evolutionFolder(item.evolution)),

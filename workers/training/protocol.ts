@@ -40,7 +40,7 @@ export type MetricName = (typeof METRICS)[number];
 export type GateSpec = GateRule & { readonly maxNegativeFlips?: number };
 
 /**
- * Where the rows come from: one JSONL file that is split deterministically into train, validation and test, or two
+ * Where the rows come from: one JSONL file that is split deterministically into training, search and gate rows, or two
  * files, of which `validation` is split deterministically into search rows and gate rows. Without training rows (`train`
  * null, or a file whose rows all name other splits) an adapter is copied, reverted or searched, and not trained.
  */
@@ -62,7 +62,7 @@ export interface AdaptOptions {
   readonly evaluateEvery?: number;
   /** Points that the search for α and β may measure, copy included. Default 6, of `relora-paper` 12. */
   readonly searchEvaluations?: number;
-  /** Rows of the validation split that the search measures the loss on. */
+  /** Number of search rows that the search measures the loss on. */
   readonly searchRows?: number;
   /** Which of the two the search moves; the other one stays what it is in a copy. */
   readonly coefficients?: MovedCoefficients;

@@ -12,7 +12,7 @@ const MaxNegativeFlips = Type.Optional(
     minimum: 0,
     maximum: 1,
     description:
-      'Share of the test rows that the old version has right and the new one may have wrong; not for a loss. Default: any.',
+      'Share of the gate rows that the old version has right and the new one may have wrong; not for a loss. Default: any.',
   }),
 );
 
@@ -56,7 +56,7 @@ export const Gate = Type.Union(
       { additionalProperties: false },
     ),
   ],
-  { title: 'Gate', description: 'When an adapted version is ready, on the test rows of the dataset.' },
+  { title: 'Gate', description: 'When an adapted version is ready, on the gate rows of the dataset.' },
 );
 export type Gate = Static<typeof Gate>;
 

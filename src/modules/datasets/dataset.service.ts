@@ -25,7 +25,7 @@ export function createDatasetService(deps: { db: Database; artifacts: ArtifactSt
   ): Promise<Dataset> {
     const { owner, name } = owned;
     return withRegisteredArtifact(deps, artifact, async (tx) => {
-      const rows = splits.train + splits.validation + splits.test;
+      const rows = splits.training + splits.search + splits.gate;
       const row = await datasets.insert(
         {
           id: newId('dataset'),
@@ -62,7 +62,7 @@ export function createDatasetService(deps: { db: Database; artifacts: ArtifactSt
       // Refused before the upload is read where that can be known.
       if (!(await datasets.tenantExists(owner))) throw notFound('tenant', owner);
       if (await datasets.isNameTaken(owner, query.name)) throw datasetExists(query.name);
-      const splits: SplitCounts = { train: 0, validation: 0, test: 0 };
+      const splits: SplitCounts = { training: 0, search: 0, gate: 0 };
       const artifact = await deps.artifacts.putFile(normalizeDataset(chunks, splits), 'dataset');
       return register({ owner, name: query.name }, artifact, splits, record);
     },

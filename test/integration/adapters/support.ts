@@ -48,9 +48,7 @@ export async function createAdapterWorld(cases: readonly string[]): Promise<Adap
     const id = newId('baseVersion');
     await app.db.baseVersion.create({ data: { id, baseModelId: baseModel.id, version, path: fixture(version).base } });
   }
-  const rows = ['train', 'validation', 'test'].map((split) =>
-    JSON.stringify({ prompt: split, completion: 'x', split }),
-  );
+  const rows = ['training', 'search', 'gate'].map((split) => JSON.stringify({ prompt: split, completion: 'x', split }));
   const dataset = await app.request({
     method: 'POST',
     url: '/v1/datasets?name=data',

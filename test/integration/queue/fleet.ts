@@ -63,7 +63,7 @@ export async function createFleet(db: Database, size: { tenants: number; adapter
       artifactDigest: bytes.dataset,
       rows: 1,
       bytes: 10n,
-      splits: { train: 1, validation: 0, test: 0 },
+      splits: { training: 1, search: 0, gate: 0 },
     })),
   });
   const adapters = Array.from({ length: size.adapters }, (_, index) => {

@@ -60,7 +60,7 @@ beforeAll(async () => {
     // Of different lengths, so that hardly two batches are of the same size.
     const rows = tasteRows(30).map((row, i) => {
       const prompt = `${'sour '.repeat((7 * i) % (words + 1))}${row.prompt}`;
-      return { ...row, prompt, split: ['train', 'validation', 'test'][i % 3] };
+      return { ...row, prompt, split: ['training', 'search', 'gate'][i % 3] };
     });
     await writeFile(file, toJsonl(rows));
     data.push(file);

@@ -60,9 +60,9 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
   const split = (count: number, offset: number, name: string) =>
     tasteRows(count, offset).map((row) => ({ ...row, split: name }));
   const dataset = await storeRows([
-    ...split(96, 0, 'train'),
-    ...split(16, 500, 'validation'),
-    ...split(32, 700, 'test'),
+    ...split(96, 0, 'training'),
+    ...split(16, 500, 'search'),
+    ...split(32, 700, 'gate'),
   ]);
   const adapter = await fleet.artifacts.putFolder(family.adapter, 'adapter');
   await withTransaction(db, async (tx) => {
@@ -103,7 +103,7 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
       await withTransaction(db, async (tx) => {
         await registerArtifact(tx, fleet.artifacts, stored);
         const id = newId('dataset');
-        const splits = { train: 1, validation: 0, test: 0 };
+        const splits = { training: 1, search: 0, gate: 0 };
         const owner = { tenantId: fleet.tenants[0]!, name: id };
         await tx.dataset.create({ data: { id, ...owner, artifactDigest: stored.digest, rows: 1, bytes: 1n, splits } });
         await tx.adapter.update({ where: { id: fleet.adapters[index]! }, data: { datasetId: id } });

@@ -16,7 +16,7 @@ const choices = { texts: ['a', 'b'], prefix: [], suffixes: [[1], [2]], indexOf: 
 const SUBJECT: OutcomesSubject = {
   metric: 'accuracy',
   precision: 'int8',
-  data: { test: [row([1, 2], [3]), row([4], [5, 6])], choices },
+  data: { gate: [row([1, 2], [3]), row([4], [5, 6])], choices },
 };
 const MEASURED = {
   metric: { name: 'accuracy', value: 0.5, standardError: 0.5, rows: 2 },
@@ -34,8 +34,8 @@ describe('what is kept of a measurement', () => {
     ['of another metric', { metric: 'exact_match' }],
     ['of another precision', { precision: 'f32' }],
     ['of other choices', { data: { ...SUBJECT.data, choices: { ...choices, suffixes: [[1], [7]] } } }],
-    ['of rows in another order', { data: { ...SUBJECT.data, test: SUBJECT.data.test.toReversed() } }],
-    ['of rows divided elsewhere', { data: { ...SUBJECT.data, test: [row([1], [2, 3]), row([4], [5, 6])] } }],
+    ['of rows in another order', { data: { ...SUBJECT.data, gate: SUBJECT.data.gate.toReversed() } }],
+    ['of rows divided elsewhere', { data: { ...SUBJECT.data, gate: [row([1], [2, 3]), row([4], [5, 6])] } }],
   ])('is nothing %s', (_, change) => {
     expect(fromOutcomes(kept, { ...SUBJECT, ...change })).toBeNull();
   });
