@@ -5,8 +5,14 @@ import { findChoices, type ChoiceSet } from './choices.ts';
 import { loadDataset } from './dataset.ts';
 import type { DatasetRow, DatasetSplit } from '../formats/dataset/dataset-jsonl.ts';
 import type { ExampleRow, TokenizedExample } from './example.ts';
-import type { DataSpec } from '../../workers/training/protocol.ts';
 import { tokenizeExamples } from './tokenize.ts';
+
+/**
+ * Files with a task's rows: one JSONL file that is split by the rows' own `split`, or by their prompts if they name none;
+ * or a file of training rows and a file of held-out rows that is divided into search rows and gate rows. Without
+ * training rows an adapter is copied, reverted or searched, but not trained.
+ */
+export type DataSpec = { readonly file: string } | { readonly train: string | null; readonly validation: string };
 
 /** A task's training, search and gate rows as tokens. */
 export interface TaskData {

@@ -52,6 +52,6 @@ export const GateRule = Type.Union(
       strict,
     ),
   ],
-  { title: "Gate", description: 'When an adapted version is ready, judged on the gate rows of the dataset.' },
+  { title: 'Gate', description: 'When an adapted version is ready, judged on the gate rows of the dataset.' },
 );
 export type GateRule = Static<typeof GateRule>;

@@ -89,7 +89,8 @@ export const JobOptions = Type.Object(
       minimum: 0,
       maximum: 1024,
       default: 0,
-      description: 'Largest rank that a fused adapter may grow to. 0 keeps the rank of the old adapter; no rank shrinks.',
+      description:
+        'Largest rank that a fused adapter may grow to. 0 keeps the rank of the old adapter; no rank shrinks.',
     }),
     fusion_energy: Type.Number({
       exclusiveMinimum: 0,

@@ -3,7 +3,9 @@ import { Value } from 'typebox/value';
 import { JobOptions, type GivenJobOptions } from './job-options.ts';
 import { problemsOf } from './problems.ts';
 
-type CamelCase<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<CamelCase<Tail>>}` : S;
+type CamelCase<S extends string> = S extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : S;
 
 /** Every option with its value, by its name in TypeScript. */
 export type JobSettings = { readonly [Name in keyof JobOptions as CamelCase<Name>]: JobOptions[Name] };

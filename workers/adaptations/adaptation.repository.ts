@@ -1,6 +1,10 @@
 import type { Prisma, Queryable, Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
-import type { Candidate, FleetSearches, GateOutcomes, MetricPointMessage } from '../training/protocol.ts';
+import type { GateOutcomes } from '../../core/adaptation/gate-outcomes.ts';
+import type { MetricPoint } from '../../core/adaptation/job-events.ts';
+import type { RowsUsed } from '../../core/adaptation/job-outcome.ts';
+import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
+import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
 
 /** All that a job needs to be run. */
 const NEEDED = {
@@ -28,13 +32,14 @@ export interface PublishedFolder {
   digest: string;
   rank: number;
   alpha: number;
-  candidate: Candidate;
+  candidate: CandidateRecord;
+  rows: RowsUsed;
   outcomes: GateOutcomes;
 }
 
 /** What a job has measured since it was last written. */
 export interface Measurements {
-  readonly points: readonly MetricPointMessage[];
+  readonly points: readonly MetricPoint[];
   readonly searches: readonly SearchPoint[];
   /** Of the adapter on the old base. */
   readonly old: GateOutcomes | null;
@@ -161,7 +166,7 @@ export const adaptationRepository = {
         strategy: candidate.strategy,
         fusionAlpha: candidate.alpha,
         fusionBeta: candidate.beta,
-        metrics: metricsOf(candidate),
+        metrics: metricsOf(candidate, published.rows),
         jobId: job.id,
         gateOutcomes: { create: { tenantId: job.tenantId, ...outcomesOf(published.outcomes) } },
       },
@@ -170,9 +175,18 @@ export const adaptationRepository = {
   },
 };
 
-function metricsOf(candidate: Candidate): Prisma.InputJsonObject {
-  const { step, metric, value, standardError, examples, bound, negativeFlips, data } = candidate;
-  return { metric, value, standard_error: standardError, bound, negative_flips: negativeFlips, examples, step, data };
+function metricsOf({ step, metric, bound, negativeFlips }: CandidateRecord, data: RowsUsed): Prisma.InputJsonObject {
+  const { name, value, standardError, rows } = metric;
+  return {
+    metric: name,
+    value,
+    standard_error: standardError,
+    bound,
+    negative_flips: negativeFlips,
+    examples: rows,
+    step,
+    data,
+  };
 }
 
 function outcomesOf({ digest, value, standardError, values }: GateOutcomes) {

@@ -13,8 +13,8 @@ import {
 } from '../../src/modules/jobs/index.ts';
 import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
-import { workDirOf } from './job-spec.ts';
-import { runJob } from './run-adaptation.ts';
+import { workDirOf } from './build-job-spec.ts';
+import { runJob } from './run-job.ts';
 import { TrainingFailedError } from '../training/training-errors.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 

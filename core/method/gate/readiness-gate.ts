@@ -1,3 +1,4 @@
+import type { GateRule } from '../../options/gates.ts';
 import { AdaptationError } from '../errors.ts';
 import { countFlips, lowerBoundOfDifference, upperBoundOfLossDifference } from '../../statistics/paired-statistics.ts';
 
@@ -90,7 +91,8 @@ export function judge(gate: Gate, old: GateMeasurement | null, found: GateMeasur
   const negativeFlips = old && gate.metric !== 'loss' ? negativeFlipsOf(old, found) : null;
   const failed: GateFailure[] = [];
   if (!reaches(gate.metric, bound ?? found.metric.value, needed)) failed.push(bound === null ? 'value' : 'bound');
-  if (negativeFlips !== null && negativeFlips > (gate.max_negative_flips ?? 1) + ROUNDING) failed.push('negative_flips');
+  if (negativeFlips !== null && negativeFlips > (gate.max_negative_flips ?? 1) + ROUNDING)
+    failed.push('negative_flips');
   return { passed: failed.length === 0, needed, bound, negativeFlips, failed };
 }
 
