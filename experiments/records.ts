@@ -112,3 +112,5 @@ export interface SurfaceRecord extends Common, TenantName {
 
 export type ItemRecord = EvolutionRecord | TenantRecord | ReferenceRecord | CellRecord | SurfaceRecord;
 export type ResultRecord = RunRecord | ItemRecord;
+/** A record as it is measured, before the run adds its key and times. */
+export type Measured<T extends ItemRecord = ItemRecord> = T extends ItemRecord ? Omit<T, keyof Common> : never;
