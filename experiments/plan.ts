@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { AdapterRecipe, EvolutionConfig, SurfaceConfig, TaskConfig } from './config/experiment.schema.ts';
 import type { Experiment, StrategyConfig } from './config/load-experiment.ts';
+import type { TenantName } from './records.ts';
 
 /** One tenant: a task's rows, and how its adapter for the old base is made. */
 export interface TenantSpec {
@@ -145,7 +146,7 @@ function surfacesOf(experiment: Experiment, tenant: TenantSpec, evolution: Evolu
   );
   const isFirstTenant = tenant.seed === experiment.seeds[0] && tenant.recipe.name === experiment.adapters[0]!.name;
   return (isFirstTenant ? wanted : []).map(({ alpha, beta, strategy }) => {
-    const { searchRows } = experiment.strategies.find(({ name }) => name === strategy)!.options;
+    const searchRows = experiment.strategies.find(({ name }) => name === strategy)?.options.search_rows;
     const facts = { ...tenantFacts(tenant), next: evolution.base, alpha, beta, searchRows };
     const key = keyOf(`surface ${evolution.name} ${tenantName(tenant)} ${strategy}`, facts);
     return {
@@ -161,7 +162,11 @@ function surfacesOf(experiment: Experiment, tenant: TenantSpec, evolution: Evolu
   });
 }
 
-/** Its folder's name, too. */
+export function nameOf({ task, recipe, seed }: TenantSpec): TenantName {
+  return { task: task.name, adapter: recipe.name, seed };
+}
+
+/** A key that is also the name of the tenant's folder. */
 export function tenantKey(tenant: TenantSpec): string {
   return keyOf(tenantName(tenant), tenantFacts(tenant)).replaceAll(' ', '-').replace('#', '-');
 }

@@ -1,5 +1,5 @@
-import type { AdaptOutcome } from '../workers/training/protocol.ts';
-import type { CandidateRecord } from '../core/method/ladder/adaptation.ts';
+import type { JobOutcome } from '../core/adaptation/job-outcome.ts';
+import type { CandidateRecord } from '../core/method/ladder/candidate.ts';
 import type { DriftRow } from '../core/method/evolution/drift-grid.ts';
 import type { SearchRecord } from '../core/method/search/relative-losses.ts';
 
@@ -78,7 +78,7 @@ export interface SearchPoint extends SearchRecord {
 }
 
 export type CellOutcome = Pick<
-  AdaptOutcome,
+  JobOutcome,
   'target' | 'baselines' | 'best' | 'ladder' | 'steps' | 'phases' | 'readyMs' | 'tokens' | 'problem'
 >;
 
@@ -112,3 +112,5 @@ export interface SurfaceRecord extends Common, TenantName {
 
 export type ItemRecord = EvolutionRecord | TenantRecord | ReferenceRecord | CellRecord | SurfaceRecord;
 export type ResultRecord = RunRecord | ItemRecord;
+/** A record as it is measured, before the run adds its key and times. */
+export type Measured<T extends ItemRecord = ItemRecord> = T extends ItemRecord ? Omit<T, keyof Common> : never;

@@ -4,9 +4,10 @@ import { duration, percent, type Output } from '../cli/output.ts';
 import { withBases } from '../cli/loaded-bases.ts';
 import type { Experiment } from './config/load-experiment.ts';
 import { Estimate } from './estimate.ts';
-import { Lab, nameOf, type Measured } from './lab/lab.ts';
-import type { CellItem, Item } from './plan.ts';
-import type { ItemRecord, RunRecord } from './records.ts';
+import { Laboratory } from './lab/laboratory.ts';
+import { measureItem } from './lab/measure-item.ts';
+import { nameOf, type CellItem, type Item } from './plan.ts';
+import type { CellRecord, ItemRecord, Measured, RunRecord } from './records.ts';
 import type { ResultsFile } from './results.ts';
 
 export interface RunOptions {
@@ -30,11 +31,12 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
   const { device = 'auto', precision = 'auto', threads = os.availableParallelism() } = experiment;
   await withBases({ json: false, seed: 0, device, precision, threads }, async (bases) => {
     await results.append(runRecord(experiment, { device, precision, threads }));
-    const lab = new Lab({ bases, base: experiment.base, out, signal, records: () => results.records });
+    const records = () => results.records;
+    const laboratory = new Laboratory({ bases, base: experiment.base, out, signal, records });
     for (const [index, item] of open.entries()) {
       signal.throwIfAborted();
       output.progress(`${item.key} …`);
-      const record = await timed(item, lab, signal);
+      const record = await timed(item, laboratory, signal);
       await results.append(record);
       estimate.note(item, record.ms);
       const place = `[${done.size + index + 1}/${items.length}]`;
@@ -54,16 +56,16 @@ function noteDone(items: readonly Item[], results: ResultsFile, estimate: Estima
   return new Set(done.map(({ key }) => key));
 }
 
-async function timed(item: Item, lab: Lab, signal: AbortSignal): Promise<ItemRecord> {
+async function timed(item: Item, laboratory: Laboratory, signal: AbortSignal): Promise<ItemRecord> {
   const begun = performance.now();
-  const measured = await lab.run(item).catch((error: unknown): Measured => {
+  const measured = await measureItem(laboratory, item).catch((error: unknown): Measured => {
     if (signal.aborted || item.type !== 'cell') throw error;
     return failed(item, error);
   });
   return { key: item.key, ...measured, ms: performance.now() - begun, at: new Date().toISOString() };
 }
 
-function failed(item: CellItem, error: unknown): Measured {
+function failed(item: CellItem, error: unknown): Measured<CellRecord> {
   const { tenant, evolution, rows, strategy } = item;
   const where = { ...nameOf(tenant), evolution: evolution.name, rows, strategy: strategy.name };
   const nothing = { elapsedMs: 0, warmUpMs: 0, candidates: [], search: [], first: null, final: null };

@@ -8,62 +8,86 @@ interface SchemaError {
   readonly message: string;
 }
 
-/** What is wrong with a value, a line for each place: where, what is there, what was expected. */
-export function problemsOf(schema: TSchema, value: unknown): string[] {
+/** One complaint about the value at a JSON pointer. */
+interface Complaint {
+  readonly pointer: string;
+  /** `expected …`, or a whole predicate such as `is missing`. */
+  readonly text: string;
+  readonly isUnion: boolean;
+}
+
+/**
+ * Says what is wrong with a value, in one line for each place: where, what was found, and what was expected.
+ * @param root name of the value, put in front of the places within it
+ */
+export function problemsOf(schema: TSchema, value: unknown, root = ''): string[] {
   const errors = [...Value.Errors(schema, value)] as SchemaError[];
-  const byPlace = groupByPlace(errors.flatMap(placed));
-  // A value that fits none of several forms is reported whole, not once for each form.
-  const unions = [...byPlace]
-    .filter(([, list]) => list.some(({ keyword }) => keyword === 'anyOf'))
-    .map(([place]) => place);
-  const within = (place: string): boolean => unions.some((union) => place !== union && place.startsWith(`${union}/`));
-  return [...byPlace].filter(([place]) => !within(place)).map(([place, list]) => describe(place, list, value));
-}
-
-interface Placed {
-  readonly place: string;
-  readonly keyword: string;
-  readonly expected: string;
-}
-
-function groupByPlace(errors: readonly Placed[]): Map<string, Placed[]> {
-  const groups = new Map<string, Placed[]>();
-  for (const error of errors) groups.set(error.place, [...(groups.get(error.place) ?? []), error]);
-  return groups;
-}
-
-/** Keys that are missing or not known are problems of their own places. */
-function placed({ keyword, instancePath, params, message }: SchemaError): Placed[] {
-  const keys = (params.requiredProperties ?? params.additionalProperties ?? null) as string[] | null;
-  if (keys) {
-    const expected = keyword === 'required' ? 'it' : 'no such setting';
-    return keys.map((key) => ({ place: `${instancePath}/${key}`, keyword, expected }));
+  const byPointer = new Map<string, Complaint[]>();
+  for (const complaint of errors.flatMap((error) => complaintsOf(error, schema))) {
+    byPointer.set(complaint.pointer, [...(byPointer.get(complaint.pointer) ?? []), complaint]);
   }
-  if (keyword === 'boolean') return [];
-  if (keyword === 'enum')
-    return [{ place: instancePath, keyword, expected: (params.allowedValues as unknown[]).join(', ') }];
-  return [{ place: instancePath, keyword, expected: message.replace(/^must (be |have |match )?/, '') }];
+  // A value that fits none of several forms is reported as a whole, not once for each form.
+  const unions = [...byPointer].filter(([, list]) => list.some(({ isUnion }) => isUnion)).map(([pointer]) => pointer);
+  return [...byPointer]
+    .filter(([pointer]) => !unions.some((union) => pointer.startsWith(`${union}/`)))
+    .map(([pointer, list]) => `${nameOf(pointer, root)} ${describe(list, valueAt(value, pointer))}`);
 }
 
-function describe(place: string, list: readonly Placed[], root: unknown): string {
-  const found = valueAt(root, place);
-  const text = found === undefined ? 'missing' : JSON.stringify(found);
-  const expected = [...new Set(list.filter(({ keyword }) => keyword !== 'anyOf').map((one) => one.expected))].join(
-    ' or ',
-  );
-  return `${nameOf(place)} is ${text.length > 120 ? `${text.slice(0, 117)}…` : text}, expected ${expected || 'another form'}`;
+/** Missing and unknown keys are complaints about their own places. */
+function complaintsOf({ keyword, instancePath, params, message }: SchemaError, schema: TSchema): Complaint[] {
+  const complain = (pointer: string, text: string) => ({ pointer, text, isUnion: keyword === 'anyOf' });
+  switch (keyword) {
+    case 'required':
+      return (params.requiredProperties as string[]).map((key) => complain(`${instancePath}/${key}`, 'is missing'));
+    case 'additionalProperties': {
+      const legal = Object.keys(
+        (schemaAt(schema, instancePath) as { properties?: object } | undefined)?.properties ?? {},
+      );
+      return (params.additionalProperties as string[]).map((key) =>
+        complain(`${instancePath}/${key}`, `is not known, expected one of ${legal.join(', ')}`),
+      );
+    }
+    case 'boolean':
+      return [];
+    case 'anyOf':
+      return [complain(instancePath, 'expected another form')];
+    case 'enum':
+      return [complain(instancePath, `expected ${(params.allowedValues as unknown[]).join(', ')}`)];
+    default:
+      return [complain(instancePath, `expected ${message.replace(/^must (be |have |match )?/, '')}`)];
+  }
 }
 
-function valueAt(root: unknown, place: string): unknown {
-  const steps = place.split('/').slice(1);
-  return steps.reduce((at: unknown, step) => (at as Record<string, unknown> | undefined)?.[step], root);
+function describe(complaints: readonly Complaint[], found: unknown): string {
+  const predicate = complaints.find(({ text }) => text.startsWith('is '));
+  if (predicate) return predicate.text;
+  const specific = complaints.filter(({ isUnion }) => !isUnion);
+  const texts = (specific.length > 0 ? specific : complaints).map(({ text }) => text.replace(/^expected /, ''));
+  const shown = found === undefined ? 'missing' : JSON.stringify(found);
+  const shortened = shown.length > 120 ? `${shown.slice(0, 117)}…` : shown;
+  return `is ${shortened}, expected ${[...new Set(texts)].join(' or ')}`;
 }
 
-/** `/tasks/0/metric` → `tasks[0].metric`. */
-function nameOf(place: string): string {
-  const name = place
+function valueAt(root: unknown, pointer: string): unknown {
+  return stepsOf(pointer).reduce((at: unknown, step) => (at as Record<string, unknown> | undefined)?.[step], root);
+}
+
+function schemaAt(root: TSchema, pointer: string): unknown {
+  return stepsOf(pointer).reduce((at: unknown, step) => {
+    const { properties, items } = (at ?? {}) as { properties?: Record<string, unknown>; items?: unknown };
+    return properties?.[step] ?? items;
+  }, root);
+}
+
+function stepsOf(pointer: string): string[] {
+  return pointer.split('/').slice(1);
+}
+
+/** `/tasks/0/metric` becomes `tasks[0].metric`. */
+function nameOf(pointer: string, root: string): string {
+  const name = pointer
     .slice(1)
     .replace(/\/(\d+)(?=\/|$)/g, '[$1]')
     .replaceAll('/', '.');
-  return name === '' ? 'the file' : name;
+  return [root, name].filter((part) => part !== '').join('.') || 'the file';
 }

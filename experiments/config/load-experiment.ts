@@ -2,21 +2,18 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseDocument } from 'yaml';
 import { UsageError } from '../../cli/errors.ts';
-import type { AdaptOptions, GateSpec, Strategy } from '../../workers/training/protocol.ts';
-import { ExperimentSchema, type ExperimentFile, type StrategyEntry } from './experiment.schema.ts';
-import { parseOptions, parseStrategy } from './job-options.ts';
-import { expandPath } from './paths.ts';
+import { STRATEGIES, type GivenJobOptions, type Strategy } from '../../core/options/job-options.ts';
 import { problemsOf } from '../../core/options/problems.ts';
+import { experimentSchema, type ExperimentFile, type StrategyEntry } from './experiment.schema.ts';
+import { expandPath } from './paths.ts';
 
-/** One way to adapt: what the job is told, and where it is run. */
-export interface StrategyConfig extends Omit<StrategyEntry, 'strategy' | 'options' | 'gate'> {
-  readonly options: AdaptOptions & { readonly strategy: Strategy };
-  readonly gate?: GateSpec;
+/** One way to adapt: the job's options, and where it is run. */
+export interface StrategyConfig extends Omit<StrategyEntry, 'strategy' | 'options'> {
+  readonly options: GivenJobOptions & { readonly strategy: Strategy };
 }
 
-/** A checked experiment; paths are absolute, options are the product's own. */
-export interface Experiment extends Omit<ExperimentFile, 'strategies' | 'options' | 'gate'> {
-  readonly gate: GateSpec;
+/** A checked experiment. Its paths are absolute, and each strategy has all of its options. */
+export interface Experiment extends Omit<ExperimentFile, 'strategies' | 'options'> {
   readonly strategies: readonly StrategyConfig[];
 }
 
@@ -49,8 +46,8 @@ export function parseExperiment(text: string, source: Source): Experiment {
 
 function checkExperiment(given: unknown, { file, environment }: Source): Experiment {
   const raw = withEntries(given);
-  refuse(file, problemsOf(ExperimentSchema, raw));
-  const checked = raw as Omit<ExperimentFile, 'strategies'> & { readonly strategies: readonly StrategyEntry[] };
+  refuse(file, problemsOf(experimentSchema(), raw));
+  const checked = raw as ExperimentFile;
   const problems: string[] = [];
   const resolve = (place: string, value: string): string => {
     const expanded = expandPath(value, environment);
@@ -59,16 +56,17 @@ function checkExperiment(given: unknown, { file, environment }: Source): Experim
   };
   const experiment: Experiment = {
     ...checked,
-    gate: toGateSpec(checked.gate),
     base: resolve('base', checked.base),
     evolutions: checked.evolutions.map((one, i) => ({ ...one, base: resolve(`evolutions[${i}].base`, one.base) })),
     tasks: checked.tasks.map((task, i) => {
       const at = (key: 'train' | 'validation' | 'test'): string => resolve(`tasks[${i}].${key}`, task[key]);
       return { ...task, train: at('train'), validation: at('validation'), test: at('test') };
     }),
-    strategies: checked.strategies.map((entry, i) =>
-      toStrategy(entry, checked.options ?? {}, { place: `strategies[${i}]`, problems }),
-    ),
+    strategies: checked.strategies.map(({ strategy, options, ...entry }, i) => {
+      const named = strategy ?? STRATEGIES.find((known) => known === entry.name);
+      if (!named) problems.push(`strategies[${i}].name is "${entry.name}", expected ${STRATEGIES.join(', ')}`);
+      return { ...entry, options: { ...checked.options, ...options, strategy: named ?? 'auto' } };
+    }),
   };
   refuse(file, [...problems, ...nameProblems(experiment)]);
   return experiment;
@@ -90,30 +88,6 @@ function withEntries(raw: unknown): unknown {
     ...raw,
     strategies: raw.strategies.map((entry: unknown) => (typeof entry === 'string' ? { name: entry } : entry)),
   };
-}
-
-interface Place {
-  readonly place: string;
-  readonly problems: string[];
-}
-
-function toStrategy(entry: StrategyEntry, common: Record<string, unknown>, { place, problems }: Place): StrategyConfig {
-  const { strategy: name = entry.name, options = {}, gate, ...rest } = entry;
-  const strategy = parseStrategy(name, {
-    place: `${place}.${entry.strategy === undefined ? 'name' : 'strategy'}`,
-    problems,
-  });
-  const shared = parseOptions(common, { place: 'options', problems });
-  return {
-    ...rest,
-    ...(gate && { gate: toGateSpec(gate) }),
-    options: { ...shared, ...parseOptions(options, { place: `${place}.options`, problems }), strategy },
-  };
-}
-
-/** As the training process takes it. */
-function toGateSpec({ max_negative_flips: maxNegativeFlips, ...rule }: ExperimentFile['gate']): GateSpec {
-  return { ...rule, ...(maxNegativeFlips === undefined ? {} : { maxNegativeFlips }) };
 }
 
 /** Names that are given twice or name nothing. */

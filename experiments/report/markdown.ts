@@ -91,7 +91,7 @@ function conditions({ seeds, gate, validation_rows, test_rows }: Experiment, { r
   ];
 }
 
-function gateText({ maxNegativeFlips, ...rule }: Experiment['gate']): string {
+function gateText({ max_negative_flips: maxNegativeFlips, ...rule }: Experiment['gate']): string {
   const flips = maxNegativeFlips === undefined ? '' : `, at most ${maxNegativeFlips} of the rows negative flips`;
   if (rule.kind === 'absolute') return `${rule.target}${flips}`;
   const shown = rule.kind === 'non_inferiority' ? ', shown by a confidence bound on the same rows' : '';

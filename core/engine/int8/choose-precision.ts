@@ -12,7 +12,7 @@ import type { Smoothing } from './int8-matrix.ts';
 import { keptChoice, type ChoiceKey, type PrecisionChoice } from './precision-choice.ts';
 import { observeSmoothing } from './smoothing.ts';
 
-/** Bases with fewer weights in their layers' matrices gain little (bench/precision): nothing is measured. */
+/** Bases with fewer weights in their layers' matrices gain little (docs/devices.md): nothing is measured. */
 export const SMALLEST_BASE = 16e6;
 
 /** How much faster int8 has to be, in forward passes over the calibration texts. */

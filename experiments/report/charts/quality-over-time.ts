@@ -75,7 +75,7 @@ export function qualityPoints(jobs: readonly Job[]): Point[] {
 }
 
 function bestSoFar({ cell }: Job): { readonly at: number; readonly value: number }[] {
-  const better = cell.best?.metric === 'loss' ? Math.min : Math.max;
+  const better = cell.best?.metric.name === 'loss' ? Math.min : Math.max;
   let best: number | null = null;
   return cell.candidates.map(({ at, value }) => {
     best = best === null ? value : better(best, value);
@@ -84,7 +84,7 @@ function bestSoFar({ cell }: Job): { readonly at: number; readonly value: number
 }
 
 function panelOf({ cell }: Job): string {
-  const metric = cell.best ? `, ${SHORT[cell.best.metric]}` : '';
+  const metric = cell.best ? `, ${SHORT[cell.best.metric.name]}` : '';
   return `${cell.task}, ${cell.evolution}, ${cell.adapter}, ${cell.rows} rows${metric}`;
 }
 

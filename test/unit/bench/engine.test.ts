@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { benchCommand } from '../../../bench/engine/options.ts';
-import { sumRuns } from '../../../bench/engine/profile.ts';
-import { summarizeRatios } from '../../../bench/engine/statistics.ts';
+import { sumRuns } from '../../../bench/engine/sides/profile.ts';
+import { summarizeRatios } from '../../../bench/engine/report/statistics.ts';
 import { prepareWorkload } from '../../../bench/engine/workload.ts';
 import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
 

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ensurePython, runVisibly } from '../../../bench/engine/python.ts';
+import { ensurePython, runVisibly } from '../../../bench/engine/sides/python.ts';
 
 const unix = process.platform !== 'win32';
 

@@ -29,8 +29,8 @@ export interface AdvisorFacts {
 }
 
 /**
- * What the verdicts go by. All are ours, and rough: they come from one small family of models (`bench/advisor`, the table
- * in docs/method.md), and the ladder's gates correct them in either direction.
+ * What the verdicts go by. All are ours, and rough: they come from one small family of models (the table in
+ * docs/method.md), and the ladder's gates correct them in either direction.
  */
 export const THRESHOLDS = {
   /** Storing weights in bfloat16 moves them by this much, and nobody retrains for that: 0.17 % of Gaussian weights (test). */

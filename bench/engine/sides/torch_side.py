@@ -1,8 +1,8 @@
-"""The reference's side of the engine benchmark: LoRA steps with transformers, PEFT and PyTorch.
+"""PyTorch's side of the engine benchmark: LoRA steps with transformers, PEFT and PyTorch.
 
-One request a line on stdin, `{"method": "step", "params": {...}}`, one answer a line on stdout: `{"result": ...}` or
-`{"error": "traceback"}`. The argument is the precision: f32, bf16 (the base's weights; PEFT keeps the factors in f32)
-or autocast (f32 weights, bf16 products).
+Each line on stdin is a request, `{"method": "step", "params": {...}}`, and is answered by one line on stdout:
+`{"result": ...}` or `{"error": "traceback"}`. The argument is the precision: f32, bf16 (weights of the base in bfloat16;
+PEFT keeps the factors in float32) or autocast (weights in float32, products in bfloat16).
 """
 
 import contextlib
@@ -65,7 +65,7 @@ class Side:
 
 
 def collate(examples: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-    """Right-padded to the longest row, as transformers' data collators do; only completions are labels."""
+    """Pads on the right to the longest row, as transformers' data collators do. Only completions are labels."""
     sequences = [example["promptIds"] + example["completionIds"] for example in examples]
     shape = (len(examples), max(map(len, sequences)))
     input_ids = torch.zeros(shape, dtype=torch.long)
@@ -80,7 +80,7 @@ def collate(examples: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
 
 
 def count(batch: dict[str, torch.Tensor]) -> int:
-    """Tokens that something is predicted from: all real ones but the last of each row."""
+    """Counts the tokens from which a token is predicted: all but the last of each row, and no padding."""
     return int(batch["attention_mask"].sum()) - len(batch["attention_mask"])
 
 
@@ -88,9 +88,9 @@ def answer(side: Side, line: str) -> dict[str, object]:
     try:
         request: dict[str, Any] = json.loads(line)
         if request["method"] not in ("load", "step", "evaluate", "peak_memory", "versions"):
-            raise ValueError(f"method {request['method']!r} is none of this side's")
+            raise ValueError(f"this side has no method {request['method']!r}")
         return {"result": getattr(side, request["method"])(**request["params"])}
-    except Exception:  # Whatever went wrong belongs to the one who asked.
+    except Exception:  # The process that asked reports the error.
         return {"error": traceback.format_exc()}
 
 

@@ -1,25 +1,25 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import { createRuntime } from '../../core/engine/create-runtime.ts';
-import { graphCacheDir } from '../../src/config/graph-cache-dir.ts';
-import { adamwInit, adamwUpdate, type AdamwState, type Arrays } from '../../core/training/optimizer/adamw.ts';
-import { clipGlobalNorm } from '../../core/training/optimizer/clipping.ts';
-import { factorArrays, withFactorArrays } from '../../core/training/optimizer/factors.ts';
-import type { PrecisionSetting } from '../../core/options/precisions.ts';
-import type { PrecisionChoice } from '../../core/engine/int8/precision-choice.ts';
-import type { Runtime } from '../../core/engine/runtime.ts';
-import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
-import type { Adapter } from '../../core/models/lora/adapter.ts';
-import type { BaseModel } from '../../core/models/base-model.ts';
-import { meanLoss } from '../../core/data/evaluation.ts';
-import type { TokenizedExample } from '../../core/data/example.ts';
-import { accumulateGradients } from '../../core/training/gradients.ts';
-import { BaseCache } from '../../core/engine/base-cache.ts';
+import { createRuntime } from '../../../core/engine/create-runtime.ts';
+import { graphCacheDir } from '../../../src/config/graph-cache-dir.ts';
+import { adamwInit, adamwUpdate, type AdamwState, type Arrays } from '../../../core/training/optimizer/adamw.ts';
+import { clipGlobalNorm } from '../../../core/training/optimizer/clipping.ts';
+import { factorArrays, withFactorArrays } from '../../../core/training/optimizer/factors.ts';
+import type { PrecisionSetting } from '../../../core/options/precisions.ts';
+import type { PrecisionChoice } from '../../../core/engine/int8/precision-choice.ts';
+import type { Runtime } from '../../../core/engine/runtime.ts';
+import { loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
+import type { Adapter } from '../../../core/models/lora/adapter.ts';
+import type { BaseModel } from '../../../core/models/base-model.ts';
+import { meanLoss } from '../../../core/data/evaluation.ts';
+import type { TokenizedExample } from '../../../core/data/example.ts';
+import { accumulateGradients } from '../../../core/training/gradients.ts';
+import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { profileSteps } from './profile.ts';
 import type { SideMethods, StepProfile, Timed, TokenIds } from './side-protocol.ts';
 
-/** The engine's side: what `train` and `meanLoss` do, one step at a time. */
+/** Does what the trainer's `train` and `meanLoss` do, one step at a time. */
 class ReadaptSide {
   #base!: BaseModel;
   #runtime!: Runtime;

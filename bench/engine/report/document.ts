@@ -1,24 +1,25 @@
-import type { SideMeasurement } from './measure.ts';
-import type { SideName } from './side-protocol.ts';
-import { median, summarize, summarizeRatios, type Summary } from './statistics.ts';
-import type { WorkBatch, Workload } from './workload.ts';
+import type { SideMeasurement } from '../measure.ts';
+import type { SideName } from '../sides/side-protocol.ts';
+import type { WorkBatch, Workload } from '../workload.ts';
+import { median, sum, summarize, summarizeRatios, type Summary } from './statistics.ts';
 
-/** Everything of one run, as it is written with `--json`. Seconds, bytes, tokens a second. */
+/** All figures of one run, as `--json` writes them. Times are in seconds, memory in bytes, rates in tokens a second. */
 export interface BenchDocument {
-  /** What was typed. */
+  /** The command line that was typed. */
   readonly command: string;
-  /** RFC 3339, UTC. */
+  /** Start of the run (RFC 3339, UTC). */
   readonly started: string;
   readonly finished: string;
   readonly model: { readonly name: string; readonly parameters: number };
   readonly adapter: { readonly method: 'lora'; readonly rank: number; readonly modules: readonly string[] };
   readonly rounds: number;
+  /** Training steps of one round. */
   readonly steps: number;
   readonly threads: number;
   readonly machine: Machine;
-  /** By name: node, onnxruntime-node, torch … */
+  /** Versions by package name: node, onnxruntime-node, torch … */
   readonly versions: Readonly<Record<string, string>>;
-  /** One-minute load average before and after. */
+  /** One-minute load average before and after the run. */
   readonly load: readonly [number, number];
   readonly goals: typeof GOALS;
   readonly batches: readonly BatchResult[];
@@ -31,11 +32,12 @@ export interface Machine {
   readonly system: string;
 }
 
+/** The figures of one batch size. */
 export interface BatchResult {
   readonly batchSize: number;
   readonly workload: Readonly<Record<'training' | 'evaluation', readonly BatchSize[]>>;
   readonly sides: readonly SideResult[];
-  /** Each of our sides against the best PyTorch mode of each figure; empty where Python is missing. */
+  /** Each Readapt side against PyTorch; empty if PyTorch was not measured. */
   readonly ratios: readonly Ratios[];
 }
 
@@ -43,32 +45,34 @@ type BatchSize = Pick<WorkBatch, 'tokens' | 'longest'> & { readonly rows: number
 
 export interface SideResult extends SideMeasurement {
   readonly summary: {
-    /** Tokens a second. */
     readonly training: Summary;
     readonly evaluation: Summary;
     readonly compile: Readonly<Record<'cold' | 'cached', Compilation>>;
-    /** Matrix products' share of a profiled step; null without a profile. */
+    /** Share of a profiled step that is spent in matrix products; null without a profile. */
     readonly products: number | null;
   };
 }
 
-/** Seconds that the first pass through the batches took beyond the median of later ones. */
+/** Seconds that the first pass through the batches took beyond the median of later passes. */
 type Compilation = Readonly<Record<'training' | 'evaluation', number>>;
 
 type Against = { readonly against: SideName };
 
+/** One Readapt side compared with the PyTorch mode that is best in each figure. */
 export interface Ratios {
   readonly side: SideName;
+  /** Readapt's tokens a second over PyTorch's. */
   readonly training: Summary & Against;
   readonly evaluation: Summary & Against;
-  /** Ours / least of theirs. */
+  /** Readapt's peak memory over the least of PyTorch's. */
   readonly peakMemory: number;
+  /** Readapt's time to the first step over the least of PyTorch's, both from the second start. */
   readonly firstStep: number;
-  /** Largest difference of a first step's loss from PyTorch's in f32, in nats. */
+  /** Largest difference of a first-pass training loss from PyTorch's in f32, in nats. */
   readonly lossDifference: number;
 }
 
-/** Ratios to the best PyTorch mode, but for the first step (seconds after the start with a cached graph). */
+/** Goals for Readapt: ratios to the best PyTorch mode, but seconds for `firstStep` and a share for `products`. */
 export const GOALS = { training: 3, evaluation: 3, peakMemory: 0.5, firstStep: 3, products: 0.8 } as const;
 
 export function batchResult(batchSize: number, workload: Workload, measured: readonly SideMeasurement[]): BatchResult {
@@ -81,7 +85,8 @@ export function batchResult(batchSize: number, workload: Workload, measured: rea
   };
 }
 
-export function isOurs(name: SideName): boolean {
+/** Whether this side is Readapt rather than PyTorch. */
+export function isReadapt(name: SideName): boolean {
   return name.startsWith('readapt');
 }
 
@@ -102,38 +107,34 @@ function compilation(side: SideMeasurement, start: 'cold' | 'cached'): Compilati
   return { training: beyond('training'), evaluation: beyond('evaluation') };
 }
 
-/** Tokens a second of each round. */
+/** Tokens a second in each round. */
 function rates(side: SideMeasurement, figure: 'training' | 'evaluation', workload: Workload): number[] {
   const tokens = sum(workload[figure].map((batch) => batch.tokens));
   return side[figure].map((seconds) => tokens / sum(seconds));
 }
 
 function ratiosOf(measured: readonly SideMeasurement[], workload: Workload): Ratios[] {
-  const theirs = measured.filter(({ name }) => !isOurs(name));
-  if (theirs.length === 0) return [];
-  const least = (figure: 'peakMemory' | 'firstStep') => Math.min(...theirs.map(({ cached }) => cached[figure]));
-  const f32 = theirs.find(({ name }) => name === 'torch-f32')!;
+  const torch = measured.filter(({ name }) => !isReadapt(name));
+  const reference = torch.find(({ name }) => name === 'torch-f32');
+  if (!reference) return [];
+  const least = (figure: 'peakMemory' | 'firstStep') => Math.min(...torch.map(({ cached }) => cached[figure]));
   return measured
-    .filter(({ name }) => isOurs(name))
-    .map((ours) => {
+    .filter(({ name }) => isReadapt(name))
+    .map((side) => {
       const against = (figure: 'training' | 'evaluation') => {
-        const speed = (side: SideMeasurement) => rates(side, figure, workload);
-        const best = theirs.reduce((a, b) => (median(speed(b)) > median(speed(a)) ? b : a));
-        return { ...summarizeRatios(speed(ours), speed(best)), against: best.name };
+        const speed = (one: SideMeasurement) => rates(one, figure, workload);
+        const best = torch.reduce((a, b) => (median(speed(b)) > median(speed(a)) ? b : a));
+        return { ...summarizeRatios(speed(side), speed(best)), against: best.name };
       };
       return {
-        side: ours.name,
+        side: side.name,
         training: against('training'),
         evaluation: against('evaluation'),
-        peakMemory: ours.cached.peakMemory / least('peakMemory'),
-        firstStep: ours.cached.firstStep / least('firstStep'),
+        peakMemory: side.cached.peakMemory / least('peakMemory'),
+        firstStep: side.cached.firstStep / least('firstStep'),
         lossDifference: Math.max(
-          ...ours.cached.training.map(({ loss }, i) => Math.abs(loss - f32.cached.training[i]!.loss)),
+          ...side.cached.training.map(({ loss }, i) => Math.abs(loss - reference.cached.training[i]!.loss)),
         ),
       };
     });
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -5,11 +5,11 @@ import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import type { SideMethods, SideName } from './side-protocol.ts';
 
-const ROOT = path.join(import.meta.dirname, '../..');
+const ROOT = path.join(import.meta.dirname, '../../..');
 
 /**
- * Threads that wait without spinning: OpenMP's default made PyTorch's f32 steps 20 times slower on two busy cores,
- * and a side that has had its turn must not burn the next one's time.
+ * Environment of PyTorch's processes. Waiting threads must not spin: with OpenMP's default, PyTorch's f32 steps were 20
+ * times slower on two busy cores, and a side that waits for its turn would slow down the side that has it.
  */
 const PYTHON_ENVIRONMENT = {
   OMP_WAIT_POLICY: 'PASSIVE',
@@ -22,16 +22,16 @@ const PYTHON_ENVIRONMENT = {
 };
 
 export interface SideOptions {
-  /** The interpreter for the sides that are PyTorch's. */
+  /** Path of the Python interpreter, which PyTorch's sides need. */
   readonly python?: string | null;
-  /** Folder where the engine keeps its compiled graphs; without one it keeps none. */
+  /** Folder where the engine caches its compiled graphs; without one it caches nothing. */
   readonly graphCache?: string;
 }
 
-/** One competitor in a process of its own, which idles while it is not its turn. */
+/** One competitor in a process of its own, which idles until it is asked. */
 export class Side {
   readonly name: SideName;
-  /** `performance.now()` at the process's start. */
+  /** `performance.now()` at the start of the process. */
   readonly started = performance.now();
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #reader: Interface;
@@ -45,20 +45,20 @@ export class Side {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, ...environment },
     });
-    // A request to a process that died is answered by the end of its output.
+    // Writing to a process that died fails; `call` then finds the end of its output and says so.
     this.#child.stdin.on('error', () => undefined);
     this.#reader = createInterface({ input: this.#child.stdout });
     this.#lines = this.#reader[Symbol.asyncIterator]();
   }
 
-  /** One request at a time. @throws Error with the side's own stack trace */
+  /** Sends one request and waits for its answer. @throws Error with the side's own stack trace */
   async call<M extends keyof SideMethods>(
     method: M,
     params: SideMethods[M]['params'],
   ): Promise<SideMethods[M]['result']> {
     this.#child.stdin.write(`${JSON.stringify({ method, params })}\n`);
     const line = await this.#lines.next();
-    if (line.done) throw new Error(`the ${this.name} side ended during ${method}`);
+    if (line.done) throw new Error(`the process of ${this.name} ended during ${method}`);
     const message = JSON.parse(line.value) as { result: SideMethods[M]['result'] } | { error: string };
     if ('error' in message) throw new Error(`${this.name} ${method}: ${message.error}`);
     return message.result;
@@ -82,6 +82,6 @@ function commandLine(
     const environment = { READAPT_PRECISION: precision, READAPT_GRAPH_CACHE: graphCache };
     return [process.execPath, ['--import', 'tsx', path.join(import.meta.dirname, 'readapt-side.ts')], environment];
   }
-  if (!python) throw new Error(`the ${name} side needs a Python interpreter`);
-  return [python, [path.join(import.meta.dirname, 'python/torch_side.py'), precision], PYTHON_ENVIRONMENT];
+  if (!python) throw new Error(`the side ${name} needs a Python interpreter, and none was given`);
+  return [python, [path.join(import.meta.dirname, 'torch_side.py'), precision], PYTHON_ENVIRONMENT];
 }

@@ -1,4 +1,4 @@
-import type { SideName } from './side-protocol.ts';
+import type { SideName } from '../sides/side-protocol.ts';
 
 const NAMES: Readonly<Record<SideName, string>> = {
   'readapt-auto': 'Readapt',
@@ -9,7 +9,7 @@ const NAMES: Readonly<Record<SideName, string>> = {
   'torch-autocast': 'PyTorch, bf16 autocast',
 };
 
-/** A side as readers know it; where the engine chose its precision itself, with what it chose. */
+/** The name of a side in tables and charts, with the precision that the engine chose if the choice was its own. */
 export function displayName({ name, precision }: { readonly name: SideName; readonly precision?: string }): string {
   return name === 'readapt-auto' && precision ? `${NAMES[name]}, auto (${precision})` : NAMES[name];
 }

@@ -1,15 +1,15 @@
 import type { TopLevelSpec } from 'vega-lite';
-import { COLORS } from '../chart.ts';
-import { GOALS, isOurs, type BatchResult, type BenchDocument, type SideResult } from './document.ts';
+import { COLORS } from '../../chart.ts';
+import { GOALS, isReadapt, type BatchResult, type BenchDocument, type SideResult } from './document.ts';
 import { displayName } from './names.ts';
 import { summarize, type Summary } from './statistics.ts';
 
-/** One bar. */
 export interface Bar extends Summary {
   readonly batch: string;
   readonly side: string;
+  /** Whether this is a bar of Readapt. */
   readonly ours: boolean;
-  /** What our bar should reach or, for memory, stay below; null where there is no PyTorch to compare with. */
+  /** The value that Readapt should reach or, for memory, stay below; null if PyTorch was not measured. */
   readonly goal: number | null;
 }
 
@@ -21,7 +21,7 @@ const PANELS: readonly { readonly figure: Figure; readonly title: string; readon
   { figure: 'peakMemory', title: 'Peak memory, GiB', goal: `${GOALS.peakMemory} × least PyTorch` },
 ];
 
-/** Training speed, evaluation speed and peak memory of every side at every batch size, with the goals. */
+/** Draws training speed, evaluation speed and peak memory of every side at every batch size, with the goals. */
 export function engineChart(document: BenchDocument): TopLevelSpec {
   const { model, rounds, machine, threads, batches } = document;
   return {
@@ -39,22 +39,21 @@ export function engineChart(document: BenchDocument): TopLevelSpec {
   };
 }
 
-/** The bars of one figure at one batch size. */
 export function bars({ batchSize, sides }: BatchResult, figure: Figure): Bar[] {
   const goal = goalOf(sides, figure);
   return sides.map((side) => ({
     batch: `batch ${batchSize}`,
     side: displayName(side),
-    ours: isOurs(side.name),
+    ours: isReadapt(side.name),
     ...summaryOf(side, figure),
     goal,
   }));
 }
 
 function goalOf(sides: readonly SideResult[], figure: Figure): number | null {
-  const theirs = sides.filter(({ name }) => !isOurs(name)).map((side) => summaryOf(side, figure).median);
-  if (theirs.length === 0) return null;
-  return GOALS[figure] * (figure === 'peakMemory' ? Math.min(...theirs) : Math.max(...theirs));
+  const torch = sides.filter(({ name }) => !isReadapt(name)).map((side) => summaryOf(side, figure).median);
+  if (torch.length === 0) return null;
+  return GOALS[figure] * (figure === 'peakMemory' ? Math.min(...torch) : Math.max(...torch));
 }
 
 function summaryOf({ summary, cached }: SideResult, figure: Figure): Summary {
@@ -64,7 +63,7 @@ function summaryOf({ summary, cached }: SideResult, figure: Figure): Summary {
 interface PanelOptions {
   readonly title: string;
   readonly goal: string;
-  /** Only the leftmost panel names sides and batch sizes. */
+  /** Whether this is the leftmost panel, the only one with the names of sides and batch sizes. */
   readonly first: boolean;
 }
 
@@ -106,7 +105,7 @@ function panel(values: readonly Bar[], { title, goal, first }: PanelOptions) {
   };
 }
 
-/** Bar, spread over the rounds, goal, and the median as text with a halo, so that it can cross the goal's line. */
+/** The layers of a panel. The medians are drawn twice, first as a halo, so that they stay legible on the goal's line. */
 function layers(values: readonly Bar[], compared: boolean) {
   const end = Math.max(...values.flatMap(({ most, goal }) => [most, goal ?? 0]));
   const small = end < 100;

@@ -1,23 +1,25 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { sum } from '../report/statistics.ts';
 import type { OperatorSeconds, StepProfile } from './side-protocol.ts';
 
-/** An event of ONNX Runtime's profile; `dur` in microseconds. Kernels come before the `model_run` that they are part of. */
+/** One event of ONNX Runtime's profile. Kernels come before the `model_run` that they are part of. */
 interface ProfileEvent {
   readonly cat: string;
   readonly name: string;
+  /** Duration in microseconds. */
   readonly dur: number;
   readonly args?: { readonly op_name?: string };
 }
 
-/** Operators that multiply matrices, quantized ones included: MatMul, FusedMatMul, MatMulIntegerToFloat, Gemm … */
+/** Matches operators that multiply matrices: MatMul, FusedMatMul, MatMulIntegerToFloat, Gemm … */
 const PRODUCT = /MatMul|Gemm/;
 
 /**
- * Profiles training steps after a first one that is left out.
- * @param takeSteps takes that many steps with a runtime that profiles to `prefix`, disposes of it, and returns the
- *   seconds of each
+ * Profiles training steps, leaving out the first one.
+ * @param takeSteps takes `count` steps with a runtime that writes profiles to `prefix`, disposes of the runtime, and
+ *   returns the seconds of each step
  */
 export async function profileSteps(
   steps: number,
@@ -28,16 +30,16 @@ export async function profileSteps(
     const seconds = await takeSteps(path.join(folder, 'profile'), steps + 1);
     const files = await Promise.all((await readdir(folder)).map((file) => readFile(path.join(folder, file), 'utf8')));
     const sessions = files.map((text) => JSON.parse(text) as ProfileEvent[]);
-    const step = seconds.slice(1).reduce((total, value) => total + value, 0) / steps;
-    return { ...sumRuns(sessions, steps), step };
+    return { ...sumRuns(sessions, steps), step: sum(seconds.slice(1)) / steps };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
 /**
- * Kernel times of the last `steps` of `steps + 1` equal steps, a step.
- * @param sessions events of each session; a session may run several times a step, or not at all
+ * Averages the kernel times of the last `steps` of `steps + 1` equal steps.
+ * @param sessions events of each inference bases; a bases may run several times in a step, or not at all
+ * @returns seconds in one step
  */
 export function sumRuns(sessions: readonly (readonly ProfileEvent[])[], steps: number): Omit<StepProfile, 'step'> {
   const operators: Record<string, number> = {};
@@ -68,5 +70,5 @@ function lastRuns(events: readonly ProfileEvent[], steps: number): ProfileEvent[
 }
 
 function productSeconds(operators: OperatorSeconds): number {
-  return Object.entries(operators).reduce((total, [name, seconds]) => total + (PRODUCT.test(name) ? seconds : 0), 0);
+  return sum(Object.entries(operators).map(([name, seconds]) => (PRODUCT.test(name) ? seconds : 0)));
 }
