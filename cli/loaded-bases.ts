@@ -4,7 +4,7 @@ import type { Device, DeviceChoice } from '../core/options/devices.ts';
 import type { PrecisionSetting } from '../core/options/precisions.ts';
 import type { LoadedBase, BaseCache } from '../core/engine/base-cache.ts';
 import type { MetricName } from '../core/options/metrics.ts';
-import type { CommonOptions } from './options.ts';
+import type { CommonOptions } from './options/common-options.ts';
 
 /**
  * Opens a bases on the command's device, says which one it is on stderr, and closes it whatever happens.

@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import type { Measurement } from '../../core/data/evaluation.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
 import { UsageError } from '../errors.ts';
-import { addCommonOptions, integer, type CommonOptions } from '../options.ts';
+import { addCommonOptions, integer, type CommonOptions } from '../options/common-options.ts';
 import { count, createOutput, duration, percent } from '../output.ts';
 import { loadExamples, withBases } from '../loaded-bases.ts';
 

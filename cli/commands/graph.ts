@@ -64,7 +64,7 @@ async function run(options: GraphOptions): Promise<void> {
     const { writeFileAtomic } = await import('../../core/formats/atomic-file.ts');
     await writeFileAtomic(onnx, encodeSplitModel(stages.at(-1)!.graph).model);
   }
-  const { renderStages, stagesDocument } = await import('../graph-report.ts');
+  const { renderStages, stagesDocument } = await import('../reports/graph-report.ts');
   ignoreClosedPipe();
   if (json) createOutput({ json }).result({ program: kind, ...stagesDocument(stages) }, []);
   else process.stdout.write(renderStages(stages, { everyLayer }));

@@ -3,8 +3,8 @@ import type { BaseModel } from '../../core/models/base-model.ts';
 import type { StepReport, TrainResult } from '../../core/training/trainer.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
-import { layers, targets } from '../adapter-options.ts';
-import { addCommonOptions, integer, number, type CommonOptions } from '../options.ts';
+import { layers, targets } from '../options/adapter-options.ts';
+import { addCommonOptions, integer, number, type CommonOptions } from '../options/common-options.ts';
 import { count, createOutput, duration, percent, type Output } from '../output.ts';
 import { defaultMetric, loadExamples, withBases } from '../loaded-bases.ts';
 

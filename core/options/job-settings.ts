@@ -56,7 +56,7 @@ export function resolveJobOptions(
   { control, hiddenSize }: { readonly control: boolean; readonly hiddenSize: number },
 ): JobSettings {
   const options = withoutUndefined(given);
-  const problems = problemsOf(optionalJobOptions(), options);
+  const problems = problemsOf(optionalJobOptions(), options, 'options');
   if (problems.length > 0) throw new InvalidOptionError(problems);
   const strategy = control ? 'scratch' : (options.strategy ?? 'auto');
   return camelCased({

@@ -54,8 +54,16 @@ function complaintsOf({ keyword, instancePath, params, message }: SchemaError, s
     case 'enum':
       return [complain(instancePath, `expected ${(params.allowedValues as unknown[]).join(', ')}`)];
     default:
-      return [complain(instancePath, `expected ${message.replace(/^must (be |have |match )?/, '')}`)];
+      return [complain(instancePath, `expected ${inWords(message.replace(/^must (be |have |match )?/, ''))}`)];
   }
+}
+
+/** `>= 0` becomes `at least 0`, and `integer` becomes `an integer`. */
+function inWords(expected: string): string {
+  const [, operator = '', bound = ''] = /^([<>]=?) (.+)$/.exec(expected) ?? [];
+  const words = { '>=': 'at least', '>': 'more than', '<=': 'at most', '<': 'less than' }[operator];
+  if (words) return `${words} ${bound}`;
+  return /^(integer|object|array)$/.test(expected) ? `an ${expected}` : expected.replace(/^(number|string)$/, 'a $1');
 }
 
 function describe(complaints: readonly Complaint[], found: unknown): string {

@@ -1,6 +1,7 @@
 import { Prisma, type Database, type Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
-import type { DescribeOutcome, EvolveOutcome } from '../training/protocol.ts';
+import type { EvolveOutcome } from '../../core/adaptation/evolutions.ts';
+import type { DescribeOutcome } from '../training/protocol.ts';
 
 export type BaseVersionRow = NonNullable<Awaited<ReturnType<Database['baseVersion']['findUnique']>>>;
 

@@ -88,7 +88,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
       }
       throw error;
     } finally {
-      replaceAbandoned(body);
+      replaceAbandoned(body as RequestBody);
     }
   };
 

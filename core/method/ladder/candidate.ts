@@ -42,3 +42,13 @@ export interface Candidate extends CandidateRecord {
 export function toRecord({ adapter: _, outcomes: __, ...record }: Candidate): CandidateRecord {
   return record;
 }
+
+/** Names the strategy of a candidate that fine-tuning made from one with these coefficients. */
+export function fineTunedStrategy({
+  alpha,
+  beta,
+  groups,
+}: Pick<Proposal, 'alpha' | 'beta' | 'groups'>): CandidateStrategy {
+  if (alpha === null) return 'scratch';
+  return !groups && alpha === 1 && beta === 0 ? 'warm-start' : 'relora';
+}

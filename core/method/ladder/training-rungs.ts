@@ -5,7 +5,7 @@ import {
   NO_REGULARIZATION,
   type RegularizationOptions,
 } from '../regularization/regularization.ts';
-import type { CandidateRecord, CandidateStrategy, Proposal, RungName } from './candidate.ts';
+import { fineTunedStrategy, type CandidateRecord, type Proposal, type RungName } from './candidate.ts';
 import type { Ladder } from './ladder.ts';
 import type { Rung } from './rungs.ts';
 
@@ -151,10 +151,4 @@ function bestStart(ladder: Ladder): CandidateRecord {
 function regularizationOf(ladder: Ladder, { regularization }: FineTuneRungOptions): RegularizationOptions {
   if (regularization === null) return NO_REGULARIZATION;
   return regularization === 'own' ? (ladder.options.regularization ?? DEFAULT_REGULARIZATION) : regularization;
-}
-
-/** Names the strategy of a candidate that fine-tuning made from another one. */
-function fineTunedStrategy({ alpha, beta, groups }: CandidateRecord): CandidateStrategy {
-  if (alpha === null) return 'scratch';
-  return !groups && alpha === 1 && beta === 0 ? 'warm-start' : 'relora';
 }

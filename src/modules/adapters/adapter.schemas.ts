@@ -1,64 +1,12 @@
 import Type, { type Static } from 'typebox';
+import { GateRule } from '../../../core/options/gates.ts';
+import { METRICS } from '../../../core/options/metrics.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
-export const Metric = Type.Enum(['accuracy', 'exact_match', 'loss'] as const, {
+export const Metric = Type.Enum(METRICS, {
   description: '`accuracy` and `exact_match` are fractions, higher is better; `loss` is nats a token, lower is better.',
 });
-export type Metric = Static<typeof Metric>;
-
-const MaxNegativeFlips = Type.Optional(
-  Type.Number({
-    minimum: 0,
-    maximum: 1,
-    description:
-      'Share of the gate rows that the old version has right and the new one may have wrong; not for a loss. Default: any.',
-  }),
-);
-
-export const Gate = Type.Union(
-  [
-    Type.Object(
-      {
-        kind: Type.Literal('absolute'),
-        target: Type.Number({ description: 'Value to reach, in units of the metric.' }),
-        max_negative_flips: MaxNegativeFlips,
-      },
-      { additionalProperties: false },
-    ),
-    Type.Object(
-      {
-        kind: Type.Literal('relative'),
-        margin: Type.Number({
-          description: 'May be worse than the old version on the old base by so much, value by value.',
-        }),
-        max_negative_flips: MaxNegativeFlips,
-      },
-      { additionalProperties: false },
-    ),
-    Type.Object(
-      {
-        kind: Type.Literal('non_inferiority'),
-        margin: Type.Number({
-          description:
-            'The confidence bound of the difference to the old version, on the same rows, may be worse by so much.',
-        }),
-        confidence: Type.Optional(
-          Type.Number({
-            exclusiveMinimum: 0.5,
-            exclusiveMaximum: 1,
-            default: 0.95,
-            description: 'Of the one-sided bound, at each look at the gate.',
-          }),
-        ),
-        max_negative_flips: MaxNegativeFlips,
-      },
-      { additionalProperties: false },
-    ),
-  ],
-  { title: 'Gate', description: 'When an adapted version is ready, on the gate rows of the dataset.' },
-);
-export type Gate = Static<typeof Gate>;
 
 const BaseVersionReference = Type.String({
   minLength: 1,
@@ -81,7 +29,7 @@ export const CreateAdapter = Type.Object(
     base_model: Type.String({ minLength: 1, maxLength: 100, description: 'Identifier or name.' }),
     dataset_id: Id('dataset'),
     metric: Metric,
-    gate: Gate,
+    gate: GateRule,
     source: Type.Optional(FolderSource),
     tenant_id: Type.Optional(Id('tenant', 'Whose adapter it is; for operators only.')),
   },
@@ -120,7 +68,7 @@ export const Adapter = Type.Object(
     base_model: Type.Object({ id: Id('baseModel'), name: Type.String() }),
     dataset_id: Nullable(Id('dataset')),
     metric: Metric,
-    gate: Gate,
+    gate: GateRule,
     latest_version: Nullable(AdapterVersion),
     created_at: Timestamp,
   },

@@ -1,3 +1,3 @@
 export { createAdapterService, type AdapterService } from './adapter.service.ts';
 export { toAdapterVersion } from './adapter.mapper.ts';
-export { AdapterVersion, Gate, Metric } from './adapter.schemas.ts';
+export { AdapterVersion, Metric } from './adapter.schemas.ts';

@@ -7,8 +7,6 @@ export const RUNNING_STATES = ['preparing', 'initializing', 'fine_tuning', 'eval
 export const TERMINAL_STATES = ['ready', 'not_ready', 'failed', 'cancelled'] as const;
 export const JOB_STATES = ['queued', ...RUNNING_STATES, 'paused', ...TERMINAL_STATES] as const;
 
-export const PHASES = ['queue_wait', 'prepare', 'evolution', 'initialize', 'fine_tune', 'evaluate', 'publish'] as const;
-
 /** The states a job can go to from each state. `ready` may still be refined, but it stays ready. */
 export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
   queued: ['preparing', 'failed', 'cancelled', 'paused'],

@@ -26,12 +26,12 @@ test.each([
   const training = createTrainingProcess({ logger: pino(log), bases: { threads: 1, precision: setting } });
   try {
     const never = new AbortController().signal;
-    const bases = await training.acquire(never);
-    const spec = tinyJob(family, setting, { gate: { kind: 'absolute', target: 99 }, options: { maxSteps: 1 } });
+    const slot = await training.acquire(never);
+    const spec = tinyJob(family, setting, { gate: { kind: 'absolute', target: 99 }, options: { max_steps: 1 } });
     let folder = '';
-    const outcome = await bases.adapt(
+    const outcome = await slot.adapt(
       spec,
-      async (message) => void (message.type === 'publish' && (folder = message.dir)),
+      (event) => void (event.type === 'publication' && (folder = event.folder)),
       never,
     );
     expect(outcome.state).toBe('ready');

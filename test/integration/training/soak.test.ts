@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
 import { saveAdapter } from '../../../core/formats/peft/peft-adapter.ts';
 import { createAdapter } from '../../../core/models/lora/lora-init.ts';
-import type { JobSpec } from '../../../workers/training/protocol.ts';
+import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import { Child } from '../../unit/training/support/child.ts';
 import {
   createTinyFamily,
@@ -77,7 +77,7 @@ function job(index: number): JobSpec {
     kind: index % 5 === 0 ? 'adaptation' : 'control',
     adapter: adapters[index % adapters.length]!,
     data: { file: data[index % data.length]! },
-    options: { maxSteps: 2, evaluateEvery: 2, batchSize: BATCH_SIZES[index % BATCH_SIZES.length]! },
+    options: { max_steps: 2, evaluate_every: 2, batch_size: BATCH_SIZES[index % BATCH_SIZES.length]! },
   });
 }
 

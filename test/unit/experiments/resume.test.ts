@@ -79,7 +79,7 @@ it(
       ResultRecord,
       { type: 'cell' }
     >;
-    expect(told.target).toBe(told.baselines!.old_on_v1);
+    expect(told.target).toBe(told.baselines!.old);
     expect(told.target).not.toBeNull();
   },
 );

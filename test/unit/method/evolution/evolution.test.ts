@@ -48,7 +48,7 @@ describe('computeEvolution', () => {
     ['qwen3', 'model.layers.1.self_attn.k_norm.weight'],
   ])('reports what no adapter of %s can carry: %s', async (name, tensor) => {
     const { config, weights } = await loadBaseModel(
-      new URL(`../../fixtures/golden/${name}/base`, import.meta.url).pathname,
+      new URL(`../../../fixtures/golden/${name}/base`, import.meta.url).pathname,
     );
     const source = (fingerprint: string, factor: number): WeightSource => ({
       config,

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadAdapter, saveAdapter } from '../../../../core/formats/peft/peft-adapter.ts';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
 import { loraSettings } from '../../../../core/models/lora/lora-config.ts';
-import type { LadderOptions } from '../../../../core/method/ladder/adaptation.ts';
+import type { LadderOptions } from '../../../../core/method/ladder/ladder-state.ts';
 import { commonRank } from '../../../../core/method/fusion/fusion-rank.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { frobeniusNorm, type Matrix } from '../../../../core/linalg/matrix.ts';

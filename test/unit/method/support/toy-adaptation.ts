@@ -1,14 +1,12 @@
 import type { Adapter, LoraFactors, TrainableArrays } from '../../../../core/models/lora/adapter.ts';
+import type { Candidate, CandidateRecord, RungName } from '../../../../core/method/ladder/candidate.ts';
 import type {
+  FineTuneRequest,
   LadderContext,
   LadderEvent,
-  Candidate,
-  CandidateRecord,
-  FineTuneRequest,
   LadderPhase,
-  LadderState,
-  RungName,
-} from '../../../../core/method/ladder/adaptation.ts';
+} from '../../../../core/method/ladder/ladder-context.ts';
+import type { LadderState } from '../../../../core/method/ladder/ladder-state.ts';
 import { Random } from '../../../../core/statistics/random.ts';
 import type { FleetSearches } from '../../../../core/method/search/fleet-prior.ts';
 import { matmul, transposedMatmul } from '../../../../core/linalg/matmul.ts';

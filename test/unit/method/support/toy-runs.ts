@@ -1,4 +1,6 @@
-import type { LadderOptions, LadderOutcome, Strategy } from '../../../../core/method/ladder/adaptation.ts';
+import type { Candidate } from '../../../../core/method/ladder/candidate.ts';
+import type { LadderOptions, LadderOutcome } from '../../../../core/method/ladder/ladder-state.ts';
+import type { Strategy } from '../../../../core/options/job-options.ts';
 import { NO_REGULARIZATION } from '../../../../core/method/regularization/regularization.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ToyAdaptation, type ToyOptions } from './toy-adaptation.ts';
@@ -14,12 +16,19 @@ export const until = (target: number, options: Partial<LadderOptions> = {}): Lad
   ...options,
 });
 
-export async function run(
-  strategy: Strategy,
-  toy: ToyAdaptation,
-  options: LadderOptions,
-): Promise<LadderOutcome> {
-  return runStrategy(strategy, toy.context(), options);
+/** An outcome, and what its best candidate was made of. */
+export interface RunOutcome extends LadderOutcome {
+  readonly published: Candidate | null;
+  readonly strategy: string | null;
+  readonly alpha: number | null;
+  readonly beta: number | null;
+}
+
+export async function run(strategy: Strategy, toy: ToyAdaptation, options: LadderOptions): Promise<RunOutcome> {
+  const outcome = await runStrategy(strategy, toy.context(), options);
+  const { best, ready } = outcome;
+  const { strategy: made = null, alpha = null, beta = null } = best ?? {};
+  return { ...outcome, published: ready ? best : null, strategy: made, alpha, beta };
 }
 
 /** A task that fusion cannot solve. */
@@ -27,7 +36,7 @@ export const NOVEL: ToyOptions = { novelty: 0.5 };
 
 export interface Ended {
   readonly toy: ToyAdaptation;
-  readonly outcome: LadderOutcome;
+  readonly outcome: RunOutcome;
 }
 
 /** One run left alone, and for each of its calls one that is killed there and goes on in a new process. */
@@ -56,7 +65,7 @@ export async function killAtEveryCall(
 class Killed extends Error {}
 
 /** What of an outcome must not depend on whether the run was interrupted. */
-export function comparable({ candidates, searchHistory, published, best }: LadderOutcome) {
+export function comparable({ candidates, searchHistory, published, best }: RunOutcome) {
   return {
     candidates: candidates.map(({ elapsedMs: _, ...record }) => record),
     search: searchHistory.map(({ ms: _, ...point }) => point),

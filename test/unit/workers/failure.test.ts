@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { FormatError } from '../../../core/formats/errors.ts';
-import { errorFields } from '../../../workers/training/error-fields.ts';
+import { toFailure } from '../../../workers/training/failure.ts';
 import { TrainingDivergedError } from '../../../core/training/loss-monitor.ts';
 
 test.each([
@@ -10,7 +10,7 @@ test.each([
   ['V8', new RangeError('Array buffer allocation failed')],
   ['the system', new Error('ENOMEM: not enough memory, read')],
 ])('memory that ran out, in the words of %s, is tried again and says what to do', (_, error) => {
-  const fields = errorFields(error);
+  const fields = toFailure(error);
   expect(fields).toMatchObject({ code: 'out_of_memory', permanent: false });
   expect(fields.message).toMatch(
     /ran out of memory \(.+\), with [1-9]\d* MiB resident when last seen: use a smaller batch size/,
@@ -31,5 +31,5 @@ test.each([
   ],
   ['anything else', new Error('bad luck'), { code: 'internal_error', message: 'bad luck', permanent: false }],
 ])('%s is what it was', (_, error, fields) => {
-  expect(errorFields(error)).toMatchObject(fields);
+  expect(toFailure(error)).toMatchObject(fields);
 });

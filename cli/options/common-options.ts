@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { DEVICE_CHOICES, type DeviceChoice } from '../core/options/devices.ts';
-import { PRECISION_SETTINGS, type PrecisionSetting } from '../core/options/precisions.ts';
+import { DEVICE_CHOICES, type DeviceChoice } from '../../core/options/devices.ts';
+import { PRECISION_SETTINGS, type PrecisionSetting } from '../../core/options/precisions.ts';
 
 /** What every command without a server understands. */
 export interface CommonOptions {
