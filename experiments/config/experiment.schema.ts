@@ -4,9 +4,9 @@ import { DEVICE_CHOICES } from '../../core/engine/devices/device.ts';
 import { PRECISION_SETTINGS } from '../../core/engine/devices/precision.ts';
 
 const strict = { additionalProperties: false };
-/** Names go into keys, folders and tables. */
+/** A name is used in keys, folder names and tables. */
 const Name = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]*$', maxLength: 40 });
-/** Relative to the YAML file; `${NAME}` and `${NAME:-default}` are read from the environment. */
+/** A path relative to the YAML file. `${NAME}` and `${NAME:-default}` are replaced from the environment. */
 const Path = Type.String({ minLength: 1 });
 const Count = Type.Integer({ minimum: 1 });
 const listOf = <T extends TSchema>(item: T) => Type.Array(item, { minItems: 1 });
@@ -20,17 +20,17 @@ const Task = Type.Object(
   {
     name: Name,
     metric: Metric,
-    /** Rows that old adapters are trained on and, as far as a run has them, the new ones. */
+    /** File of training rows: old adapters are trained on them, and each job gets as many as its number of rows says. */
     train: Path,
-    /** Rows that the product divides into search rows and gate rows. */
+    /** Validation file, which the product divides into search rows and gate rows. */
     validation: Path,
-    /** Rows that nothing but the report sees. */
+    /** File of test rows, which nothing but the report sees. */
     test: Path,
   },
   strict,
 );
 
-/** How the adapter of the old base is made. */
+/** How the adapters for the old base are trained. */
 const AdapterRecipe = Type.Object(
   {
     name: Name,
@@ -39,7 +39,7 @@ const AdapterRecipe = Type.Object(
     dora: Type.Optional(Type.Boolean()),
     rslora: Type.Optional(Type.Boolean()),
     targets: Type.Optional(Type.Union([Type.String(), listOf(Type.String())])),
-    /** Training rows; all there are where none is said. */
+    /** Number of training rows; all rows of the task by default. */
     rows: Type.Optional(Count),
     steps: Count,
     batch_size: Count,
@@ -49,16 +49,16 @@ const AdapterRecipe = Type.Object(
   strict,
 );
 
-/** One way to adapt, and where it is run; everywhere where nothing narrows it. */
+/** One way to adapt, and which tasks, evolutions, adapters, rows and seeds it is run for; by default all of them. */
 const StrategyEntry = Type.Object(
   {
     name: Name,
     strategy: Type.Optional(Type.String()),
     options: Type.Optional(Options),
     gate: Type.Optional(Gate),
-    /** Whether a job is given the searches of the jobs of this strategy that ended before it on the same evolution. */
+    /** Whether a job gets the searches of earlier jobs of this strategy on the same evolution, as in a rollout. */
     fleet: Type.Optional(Type.Boolean()),
-    /** Whether a job knows how the old version did on the gate's rows, as in every rollout but the first. */
+    /** Whether a job knows the results of the old version on the gate rows, as in every rollout but the first. */
     known_old: Type.Optional(Type.Boolean()),
     tasks: Type.Optional(listOf(Name)),
     evolutions: Type.Optional(listOf(Name)),
@@ -69,15 +69,15 @@ const StrategyEntry = Type.Object(
   strict,
 );
 
-/** Losses of a whole grid of α and β, to draw the way of a search on. */
+/** A grid of α and β on which the loss is measured, as the background of a chart of one search. */
 const Surface = Type.Object(
   {
     task: Name,
     evolution: Name,
-    /** First, last, points. */
+    /** First value, last value, and number of values. */
     alpha: Type.Tuple([Type.Number(), Type.Number(), Type.Integer({ minimum: 2 })]),
     beta: Type.Tuple([Type.Number(), Type.Number(), Type.Integer({ minimum: 2 })]),
-    /** Whose search is drawn. */
+    /** Name of the strategy whose search is drawn. */
     strategy: Name,
   },
   strict,
@@ -98,7 +98,7 @@ export const ExperimentSchema = Type.Object(
     gate: Gate,
     options: Type.Optional(Options),
     strategies: listOf(Type.Union([Name, StrategyEntry])),
-    /** Strategies that the others are compared with; those of strategy `scratch` where none are named. */
+    /** Names of the strategies that the others are compared with; by default all whose strategy is `scratch`. */
     baselines: Type.Optional(Type.Array(Name)),
     surfaces: Type.Optional(Type.Array(Surface)),
     device: Type.Optional(Type.Enum(DEVICE_CHOICES)),

@@ -8,11 +8,11 @@ interface SchemaError {
   readonly message: string;
 }
 
-/** What is wrong with a value, a line for each place: where, what is there, what was expected. */
+/** Checks a value. @returns one line for each place with a problem: the place, the value found and what was expected */
 export function problemsOf(schema: TSchema, value: unknown): string[] {
   const errors = [...Value.Errors(schema, value)] as SchemaError[];
   const byPlace = groupByPlace(errors.flatMap(placed));
-  // A value that fits none of several forms is reported whole, not once for each form.
+  // A value that matches no member of a union is reported once as a whole, and not once for each member.
   const unions = [...byPlace]
     .filter(([, list]) => list.some(({ keyword }) => keyword === 'anyOf'))
     .map(([place]) => place);
@@ -32,11 +32,11 @@ function groupByPlace(errors: readonly Placed[]): Map<string, Placed[]> {
   return groups;
 }
 
-/** Keys that are missing or not known are problems of their own places. */
+/** Assigns missing and unknown keys to their own places, which the errors of the schema do not. */
 function placed({ keyword, instancePath, params, message }: SchemaError): Placed[] {
   const keys = (params.requiredProperties ?? params.additionalProperties ?? null) as string[] | null;
   if (keys) {
-    const expected = keyword === 'required' ? 'it' : 'no such setting';
+    const expected = keyword === 'required' ? 'a value' : 'no such setting';
     return keys.map((key) => ({ place: `${instancePath}/${key}`, keyword, expected }));
   }
   if (keyword === 'boolean') return [];

@@ -28,7 +28,7 @@ describe('the configuration of an experiment', () => {
       evolutions: [{ base: '/other/v2' }],
     });
     expect(() => parseExperiment(text, { file: 'e.yaml', environment: {} })).toThrow(
-      'evolutions[0].base needs the variable OTHER, which is not set',
+      'evolutions[0].base needs the environment variable OTHER, which is not set',
     );
   });
 
@@ -40,7 +40,7 @@ describe('the configuration of an experiment', () => {
     ['seeds: [1, 2]', 'seeds: [1, -2]', 'seeds[1] is -2, expected >= 0'],
     ['metric: exact_match', 'metric: f1', 'tasks[0].metric is "f1", expected accuracy, exact_match, loss'],
     ['rows: [16]', 'row: [16]', 'row is [16], expected no such setting'],
-    ['rows: [16]', '', 'rows is missing, expected it'],
+    ['rows: [16]', '', 'rows is missing, expected a value'],
     ['gate: { kind: absolute, target: 1 }', 'gate: { kind: best }', 'gate is {"kind":"best"}, expected'],
     ['strategy: reuse', 'strategy: retry', `strategies[0].strategy is retry, expected ${STRATEGIES.join(', ')}`],
     ['max_steps: 4', 'max_stepz: 4', 'strategies[2].options.max_stepz is not known, expected'],
@@ -55,7 +55,7 @@ describe('the configuration of an experiment', () => {
       'fusion_energy: 2',
       'strategies[2].options.fusion_energy is 2, expected a number above 0, at most 1',
     ],
-    ['seeds: [2] }', 'tasks: [plural] }', 'strategies[2].tasks names plural, expected past'],
+    ['seeds: [2] }', 'tasks: [plural] }', 'strategies[2].tasks names plural, expected one of past'],
     ['name: tuned', 'name: scratch', 'strategies has the name scratch twice'],
     ['name: tiny', 'name: [', 'cannot be used'],
   ])('refuses %s as %s, saying where and what', (from, to, message) => {

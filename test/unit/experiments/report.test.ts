@@ -109,14 +109,14 @@ describe('the report of an experiment', () => {
 
   it('writes it down, and that the run is not complete', () => {
     const text = toMarkdown(experiment, summary, { charts: [], command: 'npm run experiment' });
-    expect(text).toContain('**Not complete: 9 of 10 items measured.**');
+    expect(text).toContain('**This report is not complete: 9 of 10 items have been measured.**');
     expect(text).toMatch(
       /\| v2 \| past \| lora4 \| 16 \| 100\.0 ± 0\.0 \| 12\.5 ± \S+ · – \| 50\.0 ± 0\.0 · 40\.0 \| 75\.0 · 10\.0 \|/,
     );
     expect(text).toContain('| tuned | 1 | 1 | 10.0 | ≥ 6.00 | +25.0 | 25.0 (75.0) |');
     expect(text).toContain('| 16 | scratch | 1 of 2 | 40.0 | – | – | 70.0 | – | 50.0 ± 0.0 | – | 50.0 |');
     expect(text).toMatch(/\| 16 \| tuned \| 1 of 1 \| 10\.0 \| ≥ 6\.00 \| 1\.4 \| 20\.0 \|/);
-    expect(text).toContain('Old version on the old base 100.0 ± 0.0');
+    expect(text).toContain('The old version on the old base has 100.0 ± 0.0');
   });
 
   it('leaves out what the plan does not ask for any more, and lists jobs that failed', () => {
@@ -132,7 +132,7 @@ describe('the report of an experiment', () => {
     const report = summarize(experiment, items, failed);
     expect(report).toMatchObject({ planned: 10, measured: 8 });
     expect(toMarkdown(experiment, report, { charts: [], command: '' })).toMatch(
-      /- failed: cell v2 past lora4 seed-2 16 tuned #\w+: Error: no/,
+      /- cell v2 past lora4 seed-2 16 tuned #\w+ failed: Error: no/,
     );
   });
 

@@ -55,6 +55,6 @@ describe('over seeds and rows', () => {
   it('counts rows that were right and are wrong', () => {
     expect(negativeFlips('1101', '0111')).toBe(0.25);
     expect(negativeFlips(null, '01')).toBeNull();
-    expect(() => negativeFlips('110', '1101')).toThrow('4 rows, expected the 3');
+    expect(() => negativeFlips('110', '1101')).toThrow(/4 rows .* 3/);
   });
 });
