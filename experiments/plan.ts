@@ -152,9 +152,9 @@ function surfacesOf(experiment: Experiment, tenant: TenantSpec, evolution: Evolu
   const wanted = (experiment.surfaces ?? []).filter(
     (one) => one.task === tenant.task.name && one.evolution === evolution.name,
   );
-  const isFirstTenant = tenant.seed === experiment.seeds[0] && tenant.recipe.name === experiment.adapters[0]!.name;
+  const isFirstTenant = tenant.seed === experiment.seeds[0] && tenant.recipe.name === experiment.adapters[0]?.name;
   return (isFirstTenant ? wanted : []).map(({ alpha, beta, strategy }) => {
-    const { searchRows } = experiment.strategies.find(({ name }) => name === strategy)!.options;
+    const searchRows = experiment.strategies.find(({ name }) => name === strategy)?.options.searchRows;
     const facts = { ...tenantFacts(tenant), next: evolution.base, alpha, beta, searchRows };
     const key = keyOf(`surface ${evolution.name} ${tenantName(tenant)} ${strategy}`, facts);
     return {

@@ -48,12 +48,14 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
 /** Finds the items that have been measured (failed jobs do not count) and tells the estimate what they took. */
 function noteDone(items: readonly Item[], results: ResultsFile, estimate: Estimate): Set<string> {
   const records = new Map(results.records.map((record) => [record.key, record]));
-  const done = items.filter(({ key }) => {
-    const record = records.get(key);
-    return record !== undefined && !(record.type === 'cell' && record.state === 'failed');
-  });
-  for (const item of done) estimate.note(item, records.get(item.key)!.ms);
-  return new Set(done.map(({ key }) => key));
+  const done = new Set<string>();
+  for (const item of items) {
+    const record = records.get(item.key);
+    if (record === undefined || (record.type === 'cell' && record.state === 'failed')) continue;
+    estimate.note(item, record.ms);
+    done.add(item.key);
+  }
+  return done;
 }
 
 async function timed(item: Item, laboratory: Laboratory, signal: AbortSignal): Promise<ItemRecord> {

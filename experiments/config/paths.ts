@@ -6,9 +6,7 @@ const VARIABLE = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
  */
 export function expandPath(text: string, environment: NodeJS.ProcessEnv): string | { readonly unset: string } {
   const valueOf = (name: string): string | undefined => environment[name]?.trim() || undefined;
-  const unset = [...text.matchAll(VARIABLE)].find(
-    ([, name, fallback]) => valueOf(name!) === undefined && fallback === undefined,
-  );
-  if (unset) return { unset: unset[1]! };
+  for (const [, name = '', fallback] of text.matchAll(VARIABLE))
+    if (valueOf(name) === undefined && fallback === undefined) return { unset: name };
   return text.replaceAll(VARIABLE, (_, name: string, fallback: string | undefined) => valueOf(name) ?? fallback ?? '');
 }

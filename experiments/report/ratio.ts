@@ -1,4 +1,5 @@
 import type { Duration } from './readiness.ts';
+import { mean } from './statistics.ts';
 
 /** How many times as long as a strategy its baseline took. */
 export interface Ratio {
@@ -23,9 +24,9 @@ export function ttrRatio(strategy: Duration, baseline: Duration): Ratio {
  */
 export function medianRatio(ratios: readonly Ratio[]): Ratio | null {
   if (ratios.length === 0) return null;
-  const sorted = [...ratios].sort((a, b) => a.value - b.value);
+  const sorted = ratios.toSorted((a, b) => a.value - b.value);
   const upper = sorted.length >> 1;
   const lower = (sorted.length - 1) >> 1;
-  const value = (sorted[lower]!.value + sorted[upper]!.value) / 2;
+  const value = mean(sorted.slice(lower, upper + 1).map((ratio) => ratio.value));
   return { value, bound: sorted.slice(0, upper + 1).some(({ bound }) => bound) };
 }

@@ -84,16 +84,16 @@ export interface Summary {
 export function summarize(experiment: Experiment, items: readonly Item[], records: readonly ResultRecord[]): Summary {
   const planned = new Set(items.map(({ key }) => key));
   const wanted = records.filter(({ key }) => planned.has(key));
-  const all = wanted.filter((record): record is CellRecord => record.type === 'cell');
+  const all = wanted.filter((record) => record.type === 'cell');
   const cells = all.filter(({ state }) => state !== 'failed');
   const baselines =
     experiment.baselines ??
     experiment.strategies.filter(({ options }) => options.strategy === 'scratch').map(({ name }) => name);
   const jobs = toJobs(experiment, cells, { records: wanted, baselines });
   return {
-    runs: records.filter((record): record is RunRecord => record.type === 'run'),
-    evolutions: wanted.filter((record): record is EvolutionRecord => record.type === 'evolution'),
-    surfaces: wanted.filter((record): record is SurfaceRecord => record.type === 'surface'),
+    runs: records.filter((record) => record.type === 'run'),
+    evolutions: wanted.filter((record) => record.type === 'evolution'),
+    surfaces: wanted.filter((record) => record.type === 'surface'),
     baselines,
     jobs,
     groups: groupsOf(experiment, jobs, { records: wanted, baselines }),

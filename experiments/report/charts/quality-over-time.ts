@@ -60,26 +60,31 @@ export function qualityChart(
  * job that has ended keeps its last value.
  */
 export function qualityPoints(jobs: readonly Job[]): Point[] {
-  const curves = new Map<string, Job[]>();
+  const curves = new Map<string, Pick<Point, 'strategy' | 'panel'> & { readonly paths: Improvement[][] }>();
   for (const job of jobs.filter(({ cell }) => cell.candidates.length > 0)) {
-    const name = `${panelOf(job)}|${job.cell.strategy}`;
-    curves.set(name, [...(curves.get(name) ?? []), job]);
+    const [strategy, panel] = [job.cell.strategy, panelOf(job)];
+    const curve = curves.get(`${panel}|${strategy}`) ?? { strategy, panel, paths: [] };
+    curve.paths.push(bestSoFar(job));
+    curves.set(`${panel}|${strategy}`, curve);
   }
-  return [...curves.values()].flatMap((members) => {
-    const paths = members.map(bestSoFar);
-    const start = Math.max(...paths.map((path) => path[0]!.at));
-    const times = [...new Set(paths.flat().map(({ at }) => at))].filter((at) => at >= start).sort((a, b) => a - b);
-    const valueAt = (at: number): number => mean(paths.map((path) => path.findLast((one) => one.at <= at)!.value));
-    return times.map((at) => ({
-      strategy: members[0]!.cell.strategy,
-      panel: panelOf(members[0]!),
-      seconds: at / 1000,
-      value: valueAt(at),
-    }));
+  return [...curves.values()].flatMap(({ strategy, panel, paths }) => {
+    const valuesAt = (time: number): number[] =>
+      paths.flatMap((path) => path.findLast(({ at }) => at <= time)?.value ?? []);
+    const times = [...new Set(paths.flat().map(({ at }) => at))].sort((a, b) => a - b);
+    return times
+      .map((at) => ({ at, values: valuesAt(at) }))
+      .filter(({ values }) => values.length === paths.length)
+      .map(({ at, values }) => ({ strategy, panel, seconds: at / 1000, value: mean(values) }));
   });
 }
 
-function bestSoFar({ cell }: Job): { readonly at: number; readonly value: number }[] {
+interface Improvement {
+  /** Milliseconds from the start of the job. */
+  readonly at: number;
+  readonly value: number;
+}
+
+function bestSoFar({ cell }: Job): Improvement[] {
   const better = cell.best?.metric === 'loss' ? Math.min : Math.max;
   let best: number | null = null;
   return cell.candidates.map(({ at, value }) => {

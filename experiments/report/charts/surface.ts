@@ -81,6 +81,5 @@ export function searchPath({ task, adapter, seed, evolution, strategy }: Surface
 }
 
 function gridStep(values: readonly number[]): number {
-  const distinct = [...new Set(values)].sort((a, b) => a - b);
-  return distinct[1]! - distinct[0]!;
+  return (Math.max(...values) - Math.min(...values)) / (new Set(values).size - 1);
 }
