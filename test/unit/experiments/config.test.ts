@@ -5,7 +5,7 @@ import { STRATEGIES } from '../../../workers/training/protocol.ts';
 import { TINY_YAML, tinyExperiment } from './support/tiny-experiment.ts';
 
 describe('the configuration of an experiment', () => {
-  it('gives options their names in the product and strategies those that they stand for', () => {
+  it('names options as the product does, and takes the strategy from its entry or its name', () => {
     const { strategies, gate } = tinyExperiment((yaml) =>
       yaml.replace('target: 1', 'target: 1, max_negative_flips: 0.02'),
     );
@@ -18,7 +18,7 @@ describe('the configuration of an experiment', () => {
     expect(gate).toEqual({ kind: 'absolute', target: 1, maxNegativeFlips: 0.02 });
   });
 
-  it('resolves paths beside the file and variables, with and without a default', () => {
+  it('resolves paths relative to the file, and variables with and without a default', () => {
     const text = TINY_YAML.replace(/^base: .*$/m, 'base: ${BASES:-../bases}/v1').replace(
       /\{ name: v2, base: [^}]+\}/,
       '{ name: v2, base: "${OTHER}/v2" }',

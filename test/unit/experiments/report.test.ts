@@ -15,7 +15,7 @@ const score = (right: string): TestScore => ({
   right,
 });
 
-/** Milliseconds until ready (negative: given up after so long) and test rows of every strategy's jobs. */
+/** Milliseconds to readiness (negative if the job was given up after that time) and test rows, by strategy and seed. */
 const JOBS: Record<string, [number, string][]> = {
   copy: [
     [-1000, '1000'],
@@ -85,7 +85,7 @@ const records = items.flatMap(recordsOf);
 const summary = summarize(experiment, items, records);
 
 describe('the report of an experiment', () => {
-  it('compares tenant by tenant with scratch, and says what is a bound', () => {
+  it('compares with scratch tenant by tenant and marks lower bounds', () => {
     const tuned = summary.overall.find(({ strategy }) => strategy === 'tuned')!;
     expect(tuned).toMatchObject({
       jobs: 1,
@@ -107,7 +107,7 @@ describe('the report of an experiment', () => {
     });
   });
 
-  it('writes it down, and that the run is not complete', () => {
+  it('writes the tables and says that the run is not complete', () => {
     const text = toMarkdown(experiment, summary, { charts: [], command: 'npm run experiment' });
     expect(text).toContain('**This report is not complete: 9 of 10 items have been measured.**');
     expect(text).toMatch(
@@ -119,7 +119,7 @@ describe('the report of an experiment', () => {
     expect(text).toContain('The old version on the old base has 100.0 ± 0.0');
   });
 
-  it('leaves out what the plan does not ask for any more, and lists jobs that failed', () => {
+  it('ignores records that are no longer planned, and lists failed jobs', () => {
     const stale = records.map((record) =>
       record.type === 'cell' && record.strategy === 'tuned' ? { ...record, key: 'cell stale' } : record,
     );
@@ -136,7 +136,7 @@ describe('the report of an experiment', () => {
     );
   });
 
-  it('draws the best so far, mean over seeds, from where all have a candidate to the last better one', () => {
+  it('draws the best value so far as a mean over seeds, once all of them have a candidate', () => {
     const points = qualityPoints(summary.jobs.filter(({ cell }) => cell.strategy === 'scratch'));
     expect(points.map(({ seconds, value }) => [seconds, value])).toEqual([
       [2, 0.2],
