@@ -18,8 +18,8 @@ export interface RunOptions {
 }
 
 /**
- * Measures what the results do not hold yet, appends each record as it is there, and says how far it is. A job that
- * fails is recorded and tried again by the next run.
+ * Measures the items that have no result yet, appends each record as soon as it is measured, and logs the progress. A job
+ * that fails is recorded as failed and run again by the next run.
  */
 export async function runItems(experiment: Experiment, items: readonly Item[], options: RunOptions): Promise<void> {
   const { results, out, output, signal } = options;
@@ -45,15 +45,17 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
   });
 }
 
-/** Keys of what is there, and how long it took. Failed jobs are not. */
+/** Finds the items that have been measured (failed jobs do not count) and tells the estimate what they took. */
 function noteDone(items: readonly Item[], results: ResultsFile, estimate: Estimate): Set<string> {
   const records = new Map(results.records.map((record) => [record.key, record]));
-  const done = items.filter(({ key }) => {
-    const record = records.get(key);
-    return record !== undefined && !(record.type === 'cell' && record.state === 'failed');
-  });
-  for (const item of done) estimate.note(item, records.get(item.key)!.ms);
-  return new Set(done.map(({ key }) => key));
+  const done = new Set<string>();
+  for (const item of items) {
+    const record = records.get(item.key);
+    if (record === undefined || (record.type === 'cell' && record.state === 'failed')) continue;
+    estimate.note(item, record.ms);
+    done.add(item.key);
+  }
+  return done;
 }
 
 async function timed(item: Item, laboratory: Laboratory, signal: AbortSignal): Promise<ItemRecord> {
@@ -109,7 +111,6 @@ function runRecord(config: Experiment, engine: Pick<RunRecord, 'device' | 'preci
   return { type: 'run', key: `run ${at}`, ms: 0, at, commit: commit(), machine, ...engine, config };
 }
 
-/** Of the checkout, with a + where it has changes; null outside of one. */
 function commit(): string | null {
   const git = (...args: string[]): string =>
     execFileSync('git', args, {

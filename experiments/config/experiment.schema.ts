@@ -7,9 +7,9 @@ import { METRICS } from '../../core/options/metrics.ts';
 import { PRECISION_SETTINGS } from '../../core/options/precisions.ts';
 
 const strict = { additionalProperties: false };
-/** Names go into keys, folders and tables. */
+/** A name is used in keys, folder names and tables. */
 const Name = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]*$', maxLength: 40 });
-/** Relative to the YAML file; `${NAME}` and `${NAME:-default}` are read from the environment. */
+/** A path relative to the YAML file. `${NAME}` and `${NAME:-default}` are replaced from the environment. */
 const Path = Type.String({ minLength: 1 });
 const Count = Type.Integer({ minimum: 1 });
 const listOf = <T extends TSchema>(item: T) => Type.Array(item, { minItems: 1 });
@@ -26,17 +26,17 @@ const Task = Type.Object(
   {
     name: Name,
     metric: Type.Enum(METRICS),
-    /** Rows that old adapters are trained on and, as far as a run has them, the new ones. */
+    /** File of training rows: old adapters are trained on them, and each job gets as many as its number of rows says. */
     train: Path,
-    /** Rows that the product divides into search rows and gate rows. */
+    /** Validation file, which the product divides into search rows and gate rows. */
     validation: Path,
-    /** Rows that nothing but the report sees. */
+    /** File of test rows, which nothing but the report sees. */
     test: Path,
   },
   strict,
 );
 
-/** How the adapter of the old base is made. */
+/** How the adapters for the old base are trained. */
 const AdapterRecipe = Type.Object(
   {
     name: Name,
@@ -45,7 +45,7 @@ const AdapterRecipe = Type.Object(
     dora: Type.Optional(Type.Boolean()),
     rslora: Type.Optional(Type.Boolean()),
     targets: Type.Optional(Type.Union([Type.String(), listOf(Type.String())])),
-    /** Training rows; all there are where none is said. */
+    /** Number of training rows; all rows of the task by default. */
     rows: Type.Optional(Count),
     steps: Count,
     batch_size: Count,
@@ -55,15 +55,15 @@ const AdapterRecipe = Type.Object(
   strict,
 );
 
-/** Losses of a whole grid of α and β, to draw the way of a search on. */
+/** A grid of α and β on which the loss is measured, as the background of a chart of one search. */
 const Surface = Type.Object(
   {
     task: Name,
     evolution: Name,
-    /** First, last, points. */
+    /** First value, last value, and number of values. */
     alpha: Type.Tuple([Type.Number(), Type.Number(), Type.Integer({ minimum: 2 })]),
     beta: Type.Tuple([Type.Number(), Type.Number(), Type.Integer({ minimum: 2 })]),
-    /** Whose search is drawn. */
+    /** Name of the strategy whose search is drawn. */
     strategy: Name,
   },
   strict,

@@ -23,8 +23,7 @@ interface Source {
 }
 
 /**
- * Reads and checks an experiment. A file that `extends` another one beside it has that one's settings where it has none
- * of its own.
+ * Reads and checks an experiment. A file may extend another one of the same folder, whose settings it then inherits.
  * @throws UsageError with a line for each problem, naming the setting, the value found and what was expected
  */
 export async function loadExperiment(file: string, environment: NodeJS.ProcessEnv = process.env): Promise<Experiment> {
@@ -33,13 +32,16 @@ export async function loadExperiment(file: string, environment: NodeJS.ProcessEn
     return checkExperiment(raw, { file, environment });
   const { extends: parent, ...own } = raw;
   const isBeside = typeof parent === 'string' && path.basename(parent) === parent;
-  refuse(file, isBeside ? [] : [`extends is ${JSON.stringify(parent)}, expected a file of the same folder`]);
+  refuse(
+    file,
+    isBeside ? [] : [`extends is ${JSON.stringify(parent)}, expected the name of a file in the same folder`],
+  );
   const from = path.join(path.dirname(file), parent as string);
   const inherited = parseYaml(await readFile(from, 'utf8'), from) as object;
   return checkExperiment({ ...inherited, ...own }, { file, environment });
 }
 
-/** As {@link loadExperiment}, from the text of a file that extends no other. */
+/** Checks the text of a file that extends no other, as {@link loadExperiment} does. */
 export function parseExperiment(text: string, source: Source): Experiment {
   return checkExperiment(parseYaml(text, source.file), source);
 }
@@ -51,7 +53,8 @@ function checkExperiment(given: unknown, { file, environment }: Source): Experim
   const problems: string[] = [];
   const resolve = (place: string, value: string): string => {
     const expanded = expandPath(value, environment);
-    if (typeof expanded !== 'string') problems.push(`${place} needs the variable ${expanded.unset}, which is not set`);
+    if (typeof expanded !== 'string')
+      problems.push(`${place} needs the environment variable ${expanded.unset}, which is not set`);
     return typeof expanded === 'string' ? path.resolve(path.dirname(file), expanded) : '';
   };
   const experiment: Experiment = {
@@ -81,7 +84,7 @@ function parseYaml(text: string, file: string): unknown {
   return document.toJS() as unknown;
 }
 
-/** A strategy's name alone stands for an entry of that name. */
+/** Replaces a strategy that is only a name by an entry of that name. */
 function withEntries(raw: unknown): unknown {
   if (typeof raw !== 'object' || raw === null || !('strategies' in raw) || !Array.isArray(raw.strategies)) return raw;
   return {
@@ -90,7 +93,7 @@ function withEntries(raw: unknown): unknown {
   };
 }
 
-/** Names that are given twice or name nothing. */
+/** Finds names that are given twice, and references to names that do not exist. */
 function nameProblems({
   evolutions,
   tasks,
@@ -132,7 +135,7 @@ function nameProblems({
 function unknownNames(place: string, used: readonly string[], known: readonly string[]): string[] {
   return used
     .filter((name) => !known.includes(name))
-    .map((name) => `${place} names ${name}, expected ${known.join(', ')}`);
+    .map((name) => `${place} names ${name}, expected one of ${known.join(', ')}`);
 }
 
 function namesOf(list: readonly { readonly name: string }[]): string[] {

@@ -5,7 +5,7 @@ import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import type { TestScore } from '../records.ts';
 import type { TenantData } from './tenant.ts';
 
-/** An adapter, or none, on the rows that no job sees. */
+/** Measures an adapter, or a base without one, on the test rows. */
 export async function scoreOnTest(
   base: LoadedBase,
   adapter: Adapter | null,

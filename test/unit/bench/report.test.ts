@@ -7,7 +7,7 @@ import { toMarkdown, withSection } from '../../../bench/engine/report/markdown.t
 import type { SideName, StepProfile } from '../../../bench/engine/sides/side-protocol.ts';
 import type { Workload } from '../../../bench/engine/workload.ts';
 
-/** Two steps of 60 and 40 tokens, one evaluation of 100. */
+/** Two training steps of 60 and 40 tokens, and one evaluation of 100 tokens. */
 const WORKLOAD: Workload = {
   training: [60, 40].map((tokens) => ({ examples: [{ promptIds: [1], completionIds: [2] }], tokens, longest: tokens })),
   evaluation: [{ examples: [{ promptIds: [1], completionIds: [2] }], tokens: 100, longest: 100 }],
@@ -22,7 +22,7 @@ const PROFILE: StepProfile = {
 
 interface Figures {
   readonly name: SideName;
-  /** Seconds of a step in each of three rounds; an evaluation takes half of it. */
+  /** Seconds of a training step in each of three rounds; an evaluation takes half as long. */
   readonly rounds: readonly [number, number, number];
   readonly mebibytes: number;
   readonly losses?: readonly [number, number];
@@ -38,7 +38,7 @@ function start(firstStep: number, extra: number, { rounds, mebibytes, losses = [
   };
 }
 
-/** Cold: 3 s to the first step and 2 s of compilation a pass; cached: 1.5 s and 0.25 s. */
+/** The cold process takes 3 s to its first step and compiles for 2 s in a pass, the cached one 1.5 s and 0.25 s. */
 function measurement(figures: Figures): SideMeasurement {
   const { name, rounds } = figures;
   return {
@@ -82,7 +82,7 @@ function document(measured: readonly SideMeasurement[]): BenchDocument {
 describe('the figures of a batch size', () => {
   const { sides, ratios } = batchResult(8, WORKLOAD, MEASURED);
 
-  it('are tokens a second by round, and what the first pass took beyond later ones', () => {
+  it('are tokens a second over the rounds, and the time of the first pass beyond later ones', () => {
     expect(sides[0]!.summary).toEqual({
       training: { median: 50, least: 40, most: 50 },
       evaluation: { median: 200, least: 160, most: 200 },
@@ -141,7 +141,7 @@ describe('the report', () => {
 });
 
 describe('the chart', () => {
-  it('has a bar a side, and goals that follow from the best of PyTorch', () => {
+  it('has a bar for each side, and goals that follow from the best PyTorch mode', () => {
     const [batch] = document(MEASURED).batches;
     expect(bars(batch!, 'training')[0]).toEqual({
       batch: 'batch 8',

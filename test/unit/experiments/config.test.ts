@@ -5,7 +5,7 @@ import { STRATEGIES } from '../../../core/options/job-options.ts';
 import { TINY_YAML, tinyExperiment } from './support/tiny-experiment.ts';
 
 describe('the configuration of an experiment', () => {
-  it('gives options their names in the product and strategies those that they stand for', () => {
+  it('names options as the product does, and takes the strategy from its entry or its name', () => {
     const { strategies, gate } = tinyExperiment((yaml) =>
       yaml.replace('target: 1', 'target: 1, max_negative_flips: 0.02'),
     );
@@ -18,7 +18,7 @@ describe('the configuration of an experiment', () => {
     expect(gate).toEqual({ kind: 'absolute', target: 1, max_negative_flips: 0.02 });
   });
 
-  it('resolves paths beside the file and variables, with and without a default', () => {
+  it('resolves paths relative to the file, and variables with and without a default', () => {
     const text = TINY_YAML.replace(/^base: .*$/m, 'base: ${BASES:-../bases}/v1').replace(
       /\{ name: v2, base: [^}]+\}/,
       '{ name: v2, base: "${OTHER}/v2" }',
@@ -28,7 +28,7 @@ describe('the configuration of an experiment', () => {
       evolutions: [{ base: '/other/v2' }],
     });
     expect(() => parseExperiment(text, { file: 'e.yaml', environment: {} })).toThrow(
-      'evolutions[0].base needs the variable OTHER, which is not set',
+      'evolutions[0].base needs the environment variable OTHER, which is not set',
     );
   });
 
@@ -51,7 +51,7 @@ describe('the configuration of an experiment', () => {
       'strategies[2].options.grouping is "layer", expected global, block, depth, module',
     ],
     ['max_steps: 4', 'fusion_energy: 2', 'strategies[2].options.fusion_energy is 2, expected at most 1'],
-    ['seeds: [2] }', 'tasks: [plural] }', 'strategies[2].tasks names plural, expected past'],
+    ['seeds: [2] }', 'tasks: [plural] }', 'strategies[2].tasks names plural, expected one of past'],
     ['name: tuned', 'name: scratch', 'strategies has the name scratch twice'],
     ['name: tiny', 'name: [', 'cannot be used'],
   ])('refuses %s as %s, saying where and what', (from, to, message) => {
