@@ -74,8 +74,8 @@ async function traceStages(
   { base, adapter, device, precision, ...options }: GraphOptions,
   kind: (typeof PROGRAMS)[keyof typeof PROGRAMS],
 ) {
-  const { targetOf } = await import('../../core/engine/devices/target.ts');
-  const { programSpec, programStages } = await import('../../core/engine/tracer/program-graph.ts');
+  const { targetOf } = await import('../../core/engine/devices/execution-provider.ts');
+  const { programSpec, programStages } = await import('../../core/engine/tracer/program-stages.ts');
   const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
   const target = targetOf(device, precision);
   const { config, weights } = await readBase(base, target.keepsWeights);

@@ -2,7 +2,7 @@ import type { BaseModel } from '../models/base-model.ts';
 import { CompiledRuntime, type CompiledRuntimeOptions } from './compiled/compiled-runtime.ts';
 import { BACKEND_OF, isEager, type Device, type RuntimeKind } from './devices/device.ts';
 import { checkPrecision, type Precision } from './devices/precision.ts';
-import { targetOf } from './devices/target.ts';
+import { targetOf } from './devices/execution-provider.ts';
 import { EagerRuntime } from './eager/eager-runtime.ts';
 import type { Runtime } from './runtime.ts';
 

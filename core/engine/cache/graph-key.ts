@@ -1,5 +1,5 @@
 import type { ProgramSpec } from '../decoder/program-spec.ts';
-import type { Target } from '../devices/target.ts';
+import type { Target } from '../devices/execution-provider.ts';
 import { ownSources, sha256 } from './sources.ts';
 
 /**

@@ -1,14 +1,14 @@
 import * as ort from 'onnxruntime-node';
 import type { BaseModel } from '../../models/base-model.ts';
 import { programInputs, type ProgramInput, type ProgramSpec } from '../decoder/program-spec.ts';
-import type { BoundCall } from './bindings.ts';
+import type { BoundCall } from '../call/bind-call.ts';
 import type { BoundWeights } from './bound-weights.ts';
 import { createSession, modelFor } from './create-session.ts';
-import { CPU_TARGET, type Target } from '../devices/target.ts';
+import { CPU_TARGET, type Target } from '../devices/execution-provider.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { graphKey } from '../cache/graph-key.ts';
 import type { SplitModel } from '../onnx/encode-model.ts';
-import { sizeOf } from '../tracer/graph.ts';
+import { sizeOf } from '../graph/graph.ts';
 
 export interface CompileOptions {
   readonly threads: number;

@@ -1,15 +1,15 @@
 import os from 'node:os';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { BaseModel } from '../../models/base-model.ts';
-import { bindCall, checkCall, gradientResult, programKey, type ProgramCall } from './bindings.ts';
+import { bindCall, checkCall, gradientResult, programKey, type ProgramCall } from '../call/bind-call.ts';
 import { BoundWeights } from './bound-weights.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
-import { CPU_TARGET, type Target } from '../devices/target.ts';
+import { CPU_TARGET, type Target } from '../devices/execution-provider.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import type { Smoothing } from '../int8/int8-matrix.ts';
 import type { ProgramKind } from '../decoder/program-spec.ts';
 import type { Batch, Dropout, GradientResult, Runtime } from '../runtime.ts';
-import { SessionCache } from './session-cache.ts';
+import { SessionCache } from './program-cache.ts';
 
 export interface CompiledRuntimeOptions {
   /** Threads of one operator; default: the number of CPUs. */

@@ -1,8 +1,8 @@
 import * as ort from 'onnxruntime-node';
-import type { Target } from '../devices/target.ts';
+import type { Target } from '../devices/execution-provider.ts';
 import { encodeSplitModel, type SplitModel } from '../onnx/encode-model.ts';
-import { bindConstants } from '../tracer/passes/bind-constants.ts';
-import type { Graph } from '../tracer/graph.ts';
+import { bindConstants } from '../graph/passes/bind-constants.ts';
+import type { Graph } from '../graph/graph.ts';
 
 /** Where a session runs, and with how many threads. */
 export interface SessionSettings {

@@ -10,7 +10,7 @@ import { linear, type LoraTensors } from './linear.ts';
 import { pickRows } from './losses.ts';
 import { rmsNorm } from './rms-norm.ts';
 import { rotate, type RotaryTables } from './attention/rotary.ts';
-import { fromSlots, toSlots } from './slots.ts';
+import { fromSlots, toSlots } from './attention/slots.ts';
 
 /** What the rows of a linear layer's input are: every token, or in the last layer after attention the label positions. */
 export type RowsOf = 'tokens' | 'labels';

@@ -13,7 +13,7 @@ import {
   weightSquaresName,
   type ProgramSpec,
 } from './program-spec.ts';
-import type { Repeats } from './slots.ts';
+import type { Repeats } from './attention/slots.ts';
 
 export type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
 

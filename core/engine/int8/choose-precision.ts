@@ -4,7 +4,7 @@ import type { BaseModel } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { CompiledRuntime } from '../compiled/compiled-runtime.ts';
-import { targetOf } from '../devices/target.ts';
+import { targetOf } from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
 import { calibrationBatch } from './calibration-batch.ts';
 import { isLayerMatrix } from './inputs.ts';

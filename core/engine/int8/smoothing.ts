@@ -1,10 +1,10 @@
 import type { BaseModel } from '../../models/base-model.ts';
-import { bindCall } from '../compiled/bindings.ts';
+import { bindCall } from '../call/bind-call.ts';
 import { BoundWeights } from '../compiled/bound-weights.ts';
 import { compileProgram } from '../compiled/compiled-program.ts';
-import { CPU_TARGET } from '../devices/target.ts';
+import { CPU_TARGET } from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
-import { observeOperands } from '../tracer/passes/observe-operands.ts';
+import { observeOperands } from '../graph/passes/observe-operands.ts';
 import { isLayerMatrix, largestName } from './inputs.ts';
 import type { Smoothing } from './int8-matrix.ts';
 

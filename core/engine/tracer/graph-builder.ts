@@ -1,4 +1,4 @@
-import { factorsOf, isSymbolic } from './symbolic-sizes.ts';
+import { factorsOf, isSymbolic } from '../graph/symbolic-sizes.ts';
 import {
   type Attribute,
   type Constant,
@@ -7,7 +7,7 @@ import {
   type Graph,
   type GraphNode,
   type ValueInfo,
-} from './graph.ts';
+} from '../graph/graph.ts';
 
 /** Constants up to this many elements are shared when equal; comparing larger ones costs more than it saves. */
 const SHARED_CONSTANT_SIZE = 64;

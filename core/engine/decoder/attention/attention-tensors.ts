@@ -3,7 +3,7 @@ import type { ModelConfig } from '../../../models/config/model-config.ts';
 import { attentionScale, type LayerType } from '../../../models/config/rope.ts';
 import { attentionMask } from './attention.ts';
 import { rotaryTables, type RotaryTables } from './rotary.ts';
-import type { SlotIndices } from '../slots.ts';
+import type { SlotIndices } from './slots.ts';
 
 /** What every layer's attention shares, from the batch alone. */
 export interface AttentionTensors {

@@ -3,12 +3,12 @@ import * as tf from '@tensorflow/tfjs';
 import { rmsNorm } from '../../decoder/rms-norm.ts';
 import { createSession, modelFor } from '../../compiled/create-session.ts';
 import { selectBackend } from '../../eager/select-backend.ts';
-import type { ValueInfo } from '../../tracer/graph.ts';
+import type { ValueInfo } from '../../graph/graph.ts';
 import { trace } from '../../tracer/trace.ts';
 import { BACKEND_OF, isEager, type CompiledDevice, type Device, type EagerDevice } from '../device.ts';
 import { openDevice } from '../open-device.ts';
 import type { Precision } from '../precision.ts';
-import { targetOf } from '../target.ts';
+import { targetOf } from '../execution-provider.ts';
 
 const SIZES = { rows: 6, width: 16, columns: 8 };
 

@@ -1,4 +1,4 @@
-import type { Attribute, ElementType } from '../graph.ts';
+import type { Attribute, ElementType } from '../../graph/graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { valueSymbol, type TracedSymbol, type ValueSymbol } from '../symbol.ts';
 

@@ -1,5 +1,5 @@
 import { backend_util, slice_util, util } from '@tensorflow/tfjs';
-import { sameShape, sizeOf } from '../graph.ts';
+import { sameShape, sizeOf } from '../../graph/graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { materialized, valueSymbol, type TracedSymbol } from '../symbol.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';

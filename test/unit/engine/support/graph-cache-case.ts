@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { CompiledRuntime } from '../../../../core/engine/compiled/compiled-runtime.ts';
-import type { Target } from '../../../../core/engine/devices/target.ts';
+import type { Target } from '../../../../core/engine/devices/execution-provider.ts';
 import { EngineCache } from '../../../../core/engine/cache/engine-cache.ts';
 import { trainableArrays } from '../../../../core/models/lora/trainable-arrays.ts';
 import { randomAdapter, randomBase, randomBatch } from './random-model.ts';
