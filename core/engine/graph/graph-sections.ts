@@ -35,9 +35,7 @@ export function graphSections(graph: Graph): GraphSection[] {
       backward = true;
     }
     place = placeOf(node, place);
-    const section = outputs.has(node.outputs[0]!)
-      ? { place: 'outputs' as const, backward: false }
-      : { place, backward };
+    const section = outputs.has(node.outputs[0]) ? { place: 'outputs' as const, backward: false } : { place, backward };
     const key = `${section.place}${section.backward}`;
     const known = sections.get(key) ?? { ...section, nodes: [] };
     known.nodes.push(node);

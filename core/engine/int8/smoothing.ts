@@ -4,7 +4,7 @@ import { BoundWeights } from '../compiled/bound-weights.ts';
 import { compileProgram } from '../compiled/compiled-program.ts';
 import { CPU_TARGET } from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
-import { observeOperands } from '../graph/passes/observe-operands.ts';
+import { observeOperands } from '../graph/passes/weights/observe-operands.ts';
 import { isLayerMatrix, largestName } from './inputs.ts';
 import type { Smoothing } from './int8-matrix.ts';
 

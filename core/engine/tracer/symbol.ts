@@ -62,7 +62,7 @@ export function materialized(graph: GraphBuilder, symbol: TracedSymbol): string 
     op,
     inputs: [name, graph.shape(shape, op === 'Reshape' ? stored : undefined)],
     outputs: [{ shape, type }],
-  })[0]!;
+  })[0];
 }
 
 function scalarConstant(graph: GraphBuilder, symbol: ConstantSymbol): string {

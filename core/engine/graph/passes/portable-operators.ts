@@ -1,27 +1,23 @@
-import type { Attribute, Constant, ElementType, Graph, GraphNode, ValueInfo } from '../graph.ts';
-import { eliminateDeadNodes } from './eliminate-dead-nodes.ts';
+import { valueOf, type Graph, type GraphNode } from '../graph.ts';
+import { GraphEdit, type Operator } from '../graph-edit.ts';
 
 /** Outputs of one Split that every provider can write: WebGPU binds each to one of a shader's few storage buffers. */
 const MAX_SPLIT_OUTPUTS = 4;
 
 /**
- * The graph in operators that GPU providers of ONNX Runtime compute right. SimplifiedLayerNormalization becomes standard
- * operators: WebGPU's (1.30) gives a wrong second output, which the gradient reads. So does FusedMatMul, which is no
- * part of ONNX and which each provider has in a form of its own, a Split into more parts than a shader can bind, and
- * ConstantOfShape, whose zeros WebGPU would have sent from the CPU. RotaryEmbedding stays: CUDA and WebGPU have it.
+ * Writes the graph in operators that ONNX Runtime's GPU providers compute correctly. SimplifiedLayerNormalization becomes
+ * standard operators, because WebGPU's (1.30) gives a wrong second output, which the gradient reads. So do FusedMatMul,
+ * which is no part of ONNX and which each provider has in a form of its own, a Split into more parts than a shader can
+ * bind, and ConstantOfShape, whose zeros WebGPU would have sent from the CPU. RotaryEmbedding stays: CUDA and WebGPU have it.
  */
 export function portableOperators(graph: Graph): Graph {
-  const rewriting = new Rewriting(graph);
-  for (const node of graph.nodes) {
-    const rewrite = REWRITES[node.op];
-    if (rewrite) rewrite(rewriting, node);
-    else rewriting.nodes.push(node);
-  }
-  const { nodes, constants, values } = rewriting;
-  return eliminateDeadNodes({ ...graph, nodes, constants, values });
+  const edit = new GraphEdit(graph, 'portable');
+  for (const node of graph.nodes) REWRITES[node.op]?.(edit, node);
+  return edit.finish();
 }
 
-type Rewrite = (to: Rewriting, node: GraphNode) => void;
+/** Adds the operators that compute a node's outputs in its place. */
+type Rewrite = (edit: GraphEdit, node: GraphNode) => void;
 
 const REWRITES: Readonly<Record<string, Rewrite>> = {
   ConstantOfShape: zeros,
@@ -30,102 +26,50 @@ const REWRITES: Readonly<Record<string, Rewrite>> = {
   Split: split,
 };
 
-/** An operator to be added; it takes over `output`, a value of the original graph, or gets a new one of that form. */
-interface Call {
-  readonly op: string;
-  readonly inputs: readonly string[];
-  readonly attributes?: Readonly<Record<string, Attribute>>;
-  readonly output: string | Omit<ValueInfo, 'name'>;
+function zeros(edit: GraphEdit, node: GraphNode): void {
+  edit.add({ op: 'Expand', inputs: [edit.scalar(0), ...node.inputs], output: node.outputs[0] }, node);
 }
 
-class Rewriting {
-  readonly nodes: GraphNode[] = [];
-  readonly constants: Constant[];
-  readonly values: Map<string, ValueInfo>;
-  #names = 0;
-
-  constructor(graph: Graph) {
-    this.constants = [...graph.constants];
-    this.values = new Map(graph.values);
-  }
-
-  value(name: string): ValueInfo {
-    const info = this.values.get(name);
-    if (!info) throw new Error(`the graph has no value ${name}`);
-    return info;
-  }
-
-  /** @returns the name of the operator's output */
-  add({ op, inputs, attributes = {}, output }: Call): string {
-    const name = typeof output === 'string' ? output : this.#declare(output).name;
-    this.nodes.push({ op, domain: '', inputs, outputs: [name], attributes });
-    return name;
-  }
-
-  integers(values: readonly number[]): string {
-    return this.#constant('int64', [values.length], BigInt64Array.from(values, BigInt));
-  }
-
-  scalar(value: number): string {
-    return this.#constant('float32', [], Float32Array.of(value));
-  }
-
-  #constant(type: ElementType, shape: readonly number[], data: Constant['data']): string {
-    const constant = { ...this.#declare({ type, shape }), data };
-    this.constants.push(constant);
-    return constant.name;
-  }
-
-  #declare(info: Omit<ValueInfo, 'name'>): ValueInfo {
-    const value = { ...info, name: `portable${this.#names++}` };
-    this.values.set(value.name, value);
-    return value;
-  }
+/** Writes FusedMatMul(a, b) as the MatMul of its operands, their last two axes exchanged where it says so. */
+function fusedMatMul(edit: GraphEdit, node: GraphNode): void {
+  const transposed = [node.attributes['transA'] === 1, node.attributes['transB'] === 1];
+  const inputs = node.inputs.map((name, index) => (transposed[index] ? swapLastAxes(edit, name, node) : name));
+  edit.add({ op: 'MatMul', inputs, output: node.outputs[0] }, node);
 }
 
-function zeros(to: Rewriting, { inputs, outputs }: GraphNode): void {
-  to.add({ op: 'Expand', inputs: [to.scalar(0), inputs[0]!], output: outputs[0]! });
+function swapLastAxes(edit: GraphEdit, name: string, place: GraphNode): string {
+  const { shape, type } = valueOf(edit, name);
+  const swapped = <T>(items: readonly T[]): T[] => [...items.slice(0, -2), ...items.slice(-2).reverse()];
+  const output = { shape: swapped(shape), type };
+  return edit.add({ op: 'Transpose', inputs: [name], attributes: { perm: swapped([...shape.keys()]) }, output }, place);
 }
 
-/** FusedMatMul(a, b) = MatMul of the operands with their last two axes exchanged where it says so. */
-function fusedMatMul(to: Rewriting, { inputs, outputs, attributes }: GraphNode): void {
-  const transposed = [attributes['transA'] === 1, attributes['transB'] === 1];
-  const operands = inputs.map((name, index) => (transposed[index] ? swapLastAxes(to, name) : name));
-  to.add({ op: 'MatMul', inputs: operands, output: outputs[0]! });
+/** Computes y = x · r · w and r = 1 / √(mean(x²) + ε) over the last axis. */
+function rmsNorm(edit: GraphEdit, node: GraphNode): void {
+  const [x, weight] = node.inputs as [string, string];
+  const [y, inverse] = node.outputs as readonly [string, string];
+  const [whole, rows] = [valueOf(edit, y), valueOf(edit, inverse)];
+  const epsilon = (node.attributes['epsilon'] as { float: number }).float;
+  const add = (operator: Operator): string => edit.add(operator, node);
+  const squares = add({ op: 'Mul', inputs: [x, x], output: whole });
+  const axes = edit.integers([-1]);
+  const mean = add({ op: 'ReduceMean', inputs: [squares, axes], attributes: { keepdims: 1 }, output: rows });
+  const shifted = add({ op: 'Add', inputs: [mean, edit.scalar(epsilon)], output: rows });
+  const root = add({ op: 'Sqrt', inputs: [shifted], output: rows });
+  add({ op: 'Reciprocal', inputs: [root], output: inverse });
+  const normalized = add({ op: 'Mul', inputs: [x, inverse], output: whole });
+  add({ op: 'Mul', inputs: [normalized, weight], output: y });
 }
 
-function swapLastAxes(to: Rewriting, name: string): string {
-  const { shape, type } = to.value(name);
-  const perm = [...shape.keys()];
-  perm.push(...perm.splice(-2).reverse());
-  const swapped = perm.map((axis) => shape[axis]!);
-  return to.add({ op: 'Transpose', inputs: [name], attributes: { perm }, output: { shape: swapped, type } });
-}
-
-/** y = x · r · w and r = 1 / √(mean(x²) + ε) over the last axis. */
-function rmsNorm(to: Rewriting, { inputs, outputs, attributes }: GraphNode): void {
-  const [x, weight] = inputs as [string, string];
-  const [y, inverse] = outputs as [string, string];
-  const [whole, rows] = [to.value(y), to.value(inverse)];
-  const epsilon = (attributes['epsilon'] as { float: number }).float;
-  const squares = to.add({ op: 'Mul', inputs: [x, x], output: whole });
-  const axes = to.integers([-1]);
-  const mean = to.add({ op: 'ReduceMean', inputs: [squares, axes], attributes: { keepdims: 1 }, output: rows });
-  const shifted = to.add({ op: 'Add', inputs: [mean, to.scalar(epsilon)], output: rows });
-  const root = to.add({ op: 'Sqrt', inputs: [shifted], output: rows });
-  to.add({ op: 'Reciprocal', inputs: [root], output: inverse });
-  const normalized = to.add({ op: 'Mul', inputs: [x, inverse], output: whole });
-  to.add({ op: 'Mul', inputs: [normalized, weight], output: y });
-}
-
-function split(to: Rewriting, node: GraphNode): void {
-  if (node.outputs.length <= MAX_SPLIT_OUTPUTS) return void to.nodes.push(node);
+function split(edit: GraphEdit, node: GraphNode): void {
+  if (node.outputs.length <= MAX_SPLIT_OUTPUTS) return;
+  const [whole] = node.inputs as [string];
   const axis = node.attributes['axis'] as number;
-  const axes = to.integers([axis]);
+  const axes = edit.integers([axis]);
   let start = 0;
   for (const output of node.outputs) {
-    const end = start + to.value(output).shape[axis]!;
-    to.add({ op: 'Slice', inputs: [node.inputs[0]!, to.integers([start]), to.integers([end]), axes], output });
+    const end = start + valueOf(edit, output).shape[axis]!;
+    edit.add({ op: 'Slice', inputs: [whole, edit.integers([start]), edit.integers([end]), axes], output }, node);
     start = end;
   }
 }

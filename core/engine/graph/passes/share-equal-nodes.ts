@@ -1,20 +1,22 @@
 import type { Graph, GraphNode } from '../graph.ts';
+import { GraphEdit } from '../graph-edit.ts';
 
-/** Nodes with the same operator, operands and attributes become one (common subexpressions that passes have made). */
+/**
+ * Merges nodes with the same operator, operands and attributes: the common subexpressions that other passes have made.
+ * Nodes that compute an output of the graph stay.
+ */
 export function shareEqualNodes(graph: Graph): Graph {
+  const edit = new GraphEdit(graph);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
-  const renamed = new Map<string, string>();
   const known = new Map<string, GraphNode>();
-  const nodes = graph.nodes.flatMap((original) => {
-    const node = { ...original, inputs: original.inputs.map((name) => renamed.get(name) ?? name) };
-    const key = JSON.stringify([node.domain, node.op, node.inputs, node.attributes, node.outputs.length]);
+  for (const node of graph.nodes) {
+    const inputs = node.inputs.map((name) => edit.resolve(name));
+    const key = JSON.stringify([node.domain, node.op, inputs, node.attributes, node.outputs.length]);
     const equal = known.get(key);
-    if (!equal || node.outputs.some((name) => outputs.has(name))) {
-      known.set(key, equal ?? node);
-      return [node];
+    if (!equal) known.set(key, node);
+    else if (!node.outputs.some((name) => outputs.has(name))) {
+      for (const [index, name] of equal.outputs.entries()) edit.redirect(node.outputs[index]!, name);
     }
-    node.outputs.forEach((name, index) => renamed.set(name, equal.outputs[index]!));
-    return [];
-  });
-  return { ...graph, nodes };
+  }
+  return edit.finish();
 }

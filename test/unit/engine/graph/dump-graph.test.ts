@@ -42,10 +42,10 @@ describe('graphSections', () => {
         nodes.flatMap(({ outputs }) => outputs.map((name) => [name, { place, backward }])),
       ),
     );
-    const gradients = graph.nodes.filter(({ outputs }) => outputs[0]!.endsWith('.gradient'));
+    const gradients = graph.nodes.filter(({ outputs }) => outputs[0].endsWith('.gradient'));
     expect(gradients).toHaveLength(5 * 7 * 2);
     for (const { inputs, outputs } of gradients) {
-      const layer = Number(/layers\.(\d+)/.exec(outputs[0]!)![1]);
+      const layer = Number(/layers\.(\d+)/.exec(outputs[0])![1]);
       expect(placeOf.get(inputs[0]!), outputs[0]).toEqual({ place: layer, backward: true });
     }
   });

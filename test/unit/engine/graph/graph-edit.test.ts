@@ -3,7 +3,7 @@ import type { Graph, GraphNode } from '../../../../core/engine/graph/graph.ts';
 import { GraphEdit, sortNodes } from '../../../../core/engine/graph/graph-edit.ts';
 import { shareEqualNodes } from '../../../../core/engine/graph/passes/share-equal-nodes.ts';
 
-const node = (op: string, inputs: string[], outputs: string[], attributes = {}): GraphNode => {
+const node = (op: string, inputs: string[], outputs: [string, ...string[]], attributes = {}): GraphNode => {
   return { op, domain: '', inputs, outputs, attributes };
 };
 const value = (name: string) => ({ name, shape: [2], type: 'float32' as const });
@@ -28,22 +28,46 @@ describe('sortNodes', () => {
 });
 
 describe('GraphEdit', () => {
-  it('replaces a node by others in the right place, and leaves the original as it was', () => {
-    const graph = graphOf([node('Neg', ['x'], ['y']), node('Exp', ['y'], ['z'])], ['z']);
+  const exponential = () => graphOf([node('Neg', ['x'], ['y']), node('Exp', ['y'], ['z'])], ['z']);
+
+  it('lets operators take over a value where it is first read, and leaves the original as it was', () => {
+    const graph = exponential();
     const edit = new GraphEdit(graph, 'new');
-    edit.remove(graph.nodes[0]!);
-    const [part] = edit.add({
-      op: 'Abs',
-      inputs: ['x', edit.integers([1])],
-      outputs: [{ shape: [2], type: 'float32' }],
-    });
-    edit.add({ op: 'Neg', inputs: [part!], outputs: ['y'] });
+    const part = edit.add({ op: 'Abs', inputs: ['x', edit.integers([1])], output: { shape: [2], type: 'float32' } });
+    edit.add({ op: 'Neg', inputs: [part], output: 'y' });
     const edited = edit.finish();
     expect(edited.nodes.map(({ op }) => op)).toEqual(['Abs', 'Neg', 'Exp']);
     expect(edited.constants.map(({ type }) => type)).toEqual(['int64']);
-    expect(edited.values.get(part!)).toMatchObject({ shape: [2] });
+    expect(edited.values.get(part)).toMatchObject({ shape: [2] });
     expect(graph.nodes).toHaveLength(2);
-    expect(new GraphEdit(graph, 'none').finish()).toBe(graph);
+    expect(new GraphEdit(graph).finish()).toEqual(graph);
+  });
+
+  it('adds operators in the place of a node, or after one that stays', () => {
+    const graph = graphOf(
+      [node('Neg', ['x'], ['y']), node('Exp', ['x'], ['e']), node('Add', ['y', 'e'], ['z'])],
+      ['z'],
+    );
+    const [neg, exp] = graph.nodes as [GraphNode, GraphNode];
+    const edit = new GraphEdit(graph, 'new');
+    edit.add({ op: 'Abs', inputs: ['x'], output: 'y' }, neg);
+    edit.put({ ...exp, op: 'Log', outputs: [edit.declare(value('again'))] }, exp);
+    edit.redirect('e', 'again');
+    expect(edit.finish().nodes.map(({ op, inputs }) => [op, ...inputs])).toEqual([
+      ['Abs', 'x'],
+      ['Log', 'x'],
+      ['Add', 'y', 'again'],
+    ]);
+  });
+
+  it('puts a constant in the place of an input, and drops what nothing reads any more', () => {
+    const edit = new GraphEdit(exponential());
+    edit.constant({ ...value('y'), data: new Float32Array(2) });
+    edit.redirect('y', edit.input(value('other')));
+    const edited = edit.finish();
+    expect(edited.inputs.map(({ name }) => name)).toEqual(['other']);
+    expect(edited.constants).toEqual([]);
+    expect(edited.nodes.map(({ op }) => op)).toEqual(['Exp']);
   });
 });
 

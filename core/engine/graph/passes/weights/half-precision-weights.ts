@@ -1,65 +1,58 @@
 import { narrowToHalf } from '../../../../formats/safetensors/dtypes.ts';
 import { DATA_TYPE } from '../../../onnx/schema.ts';
-import type { Constant, ConstantData, Graph, GraphNode, ValueInfo } from '../../graph.ts';
-import { eliminateDeadNodes } from '../eliminate-dead-nodes.ts';
+import { valueOf, type Constant, type ConstantData, type Graph, type GraphNode } from '../../graph.ts';
+import { GraphEdit } from '../../graph-edit.ts';
 
 /** Largest finite number of float16. */
 const LARGEST_HALF = 65504;
 
 /**
- * Constant matrices stored in float16 and widened for each operator that reads one; all is computed in float32. Each
- * reader has a Cast of its own, so that no wide copy outlives it. A Gather is widened after it has picked its rows.
- * @throws RangeError where a matrix holds a number that float16 has not
+ * Stores constant matrices in float16 and widens them for each operator that reads one; everything is computed in
+ * float32. Each reader has a Cast of its own, so that no wide copy outlives it. A Gather picks its rows before they are
+ * widened.
+ * @throws RangeError where a matrix holds a number beyond float16's range
  */
 export function halfPrecisionWeights(graph: Graph): Graph {
+  const edit = new GraphEdit(graph);
   const matrices = graph.constants.filter(({ type, shape }) => type === 'float32' && shape.length === 2);
-  const halves = new Map(matrices.map((matrix) => [matrix.name, halfConstant(matrix)]));
-  const values = new Map(graph.values);
-  for (const half of halves.values()) values.set(half.name, half);
-  const nodes = graph.nodes.flatMap((node) =>
-    (node.op === 'Gather' ? widenedAfter : widenedBefore)(node, { halves, values }),
-  );
-  return eliminateDeadNodes({ ...graph, nodes, constants: [...graph.constants, ...halves.values()], values });
+  const halves = new Map(matrices.map((matrix) => [matrix.name, edit.constant(halfConstant(matrix))]));
+  for (const node of graph.nodes) {
+    if (!node.inputs.some((name) => halves.has(name))) continue;
+    if (node.op === 'Gather') widenResult(edit, node, halves);
+    else widenOperands(edit, node, halves);
+  }
+  return edit.finish();
 }
 
-interface Context {
-  readonly halves: ReadonlyMap<string, Constant>;
-  /** Grows with the nodes that are added. */
-  readonly values: Map<string, ValueInfo>;
-}
+/** Names of the float16 constants by those of the float32 ones. */
+type Halves = ReadonlyMap<string, string>;
 
-function widenedBefore(node: GraphNode, { halves, values }: Context): GraphNode[] {
-  const casts: GraphNode[] = [];
+function widenOperands(edit: GraphEdit, node: GraphNode, halves: Halves): void {
   const inputs = node.inputs.map((name, index) => {
     const half = halves.get(name);
-    if (!half) return name;
-    const wide = `${node.outputs[0]}.operand${index}`;
-    values.set(wide, { name: wide, shape: half.shape, type: 'float32' });
-    casts.push(castToFloat32(half.name, wide));
-    return wide;
+    if (half === undefined) return name;
+    const wide = edit.declare({ ...valueOf(edit, name), name: `${node.outputs[0]}.operand${index}` });
+    return castToFloat32(edit, half, wide, node);
   });
-  return casts.length === 0 ? [node] : [...casts, { ...node, inputs }];
+  edit.put({ ...node, inputs }, node);
 }
 
-function widenedAfter(node: GraphNode, { halves, values }: Context): GraphNode[] {
-  const [table, indices] = node.inputs as [string, string];
-  const half = halves.get(table);
-  if (!half) return [node];
-  const output = node.outputs[0]!;
-  const narrow = `${output}.float16`;
-  values.set(narrow, { ...values.get(output)!, name: narrow, type: 'float16' });
-  return [{ ...node, inputs: [half.name, indices], outputs: [narrow] }, castToFloat32(narrow, output)];
+function widenResult(edit: GraphEdit, node: GraphNode, halves: Halves): void {
+  const [output] = node.outputs;
+  const narrow = edit.declare({ ...valueOf(edit, output), name: `${output}.float16`, type: 'float16' });
+  edit.put({ ...node, inputs: node.inputs.map((name) => halves.get(name) ?? name), outputs: [narrow] }, node);
+  castToFloat32(edit, narrow, output, node);
 }
 
-function castToFloat32(from: string, to: string): GraphNode {
-  return { op: 'Cast', domain: '', inputs: [from], outputs: [to], attributes: { to: DATA_TYPE.float32 } };
+function castToFloat32(edit: GraphEdit, from: string, to: string, place: GraphNode): string {
+  return edit.add({ op: 'Cast', inputs: [from], attributes: { to: DATA_TYPE.float32 }, output: to }, place);
 }
 
 function halfConstant(matrix: Constant): Constant {
   return { ...matrix, name: `${matrix.name}.float16`, type: 'float16', data: halfData(matrix) };
 }
 
-/** Kept as long as the array itself: every program of a base has the same weights. */
+/** Kept as long as the array itself, because every program of a base has the same weights. */
 const HALVES = new WeakMap<ConstantData, Uint16Array>();
 
 function halfData({ name, data }: Constant): Uint16Array {

@@ -5,7 +5,7 @@ import { largestName } from '../../../../../core/engine/int8/inputs.ts';
 import type { Graph, ValueInfo } from '../../../../../core/engine/graph/graph.ts';
 import { eliminateDeadNodes } from '../../../../../core/engine/graph/passes/eliminate-dead-nodes.ts';
 import { int8Weights } from '../../../../../core/engine/graph/passes/weights/int8-weights.ts';
-import { observeOperands } from '../../../../../core/engine/graph/passes/observe-operands.ts';
+import { observeOperands } from '../../../../../core/engine/graph/passes/weights/observe-operands.ts';
 import { record } from '../../../../../core/engine/tracer/trace.ts';
 import { randomSource, relativeError } from '../../support/numeric.ts';
 import { operators, runGraph, type Data } from '../../support/traced.ts';

@@ -42,7 +42,7 @@ describe('rematerialize', () => {
       INPUTS,
     );
     const rematerialized = rematerialize(graph);
-    const sigmoid = producer(rematerialized, 'Sigmoid').outputs[0]!;
+    const sigmoid = producer(rematerialized, 'Sigmoid').outputs[0];
     expect(usesOf(rematerialized, sigmoid)).toEqual(['Mul']);
     expect(usesOf(rematerialized, `${sigmoid}.again`).length).toBeGreaterThan(1);
     expect(operators(rematerialized).filter((op) => op === 'Sigmoid')).toHaveLength(2);
