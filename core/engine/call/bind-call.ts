@@ -16,7 +16,7 @@ import { rotaryAngles } from '../../models/config/rotary-angles.ts';
 import { rowSquares } from '../../linalg/row-squares.ts';
 import { mapTrainable, trainableArrays } from '../../models/lora/trainable-arrays.ts';
 import { Random } from '../../statistics/random.ts';
-import { packIntoSlots, positionsOf } from './attention-slots.ts';
+import { packIntoBins, positionsOf } from './attention-bins.ts';
 import type { Batch, Dropout, GradientResult } from '../runtime.ts';
 import { repeatedTokens, shareNothing, sharePrefixes, sharesOf } from './shared-prefixes.ts';
 
@@ -80,7 +80,7 @@ function bindBatch(config: ModelConfig, batch: Batch, dropping: boolean) {
   const tokens = batch.inputIds.length;
   const alone = turnsByLength(config) || dropping;
   const { representatives, indices } = alone ? shareNothing(batch) : sharePrefixes(batch, config.vocabSize);
-  const { tokenSlots, slotTokens, slotSequences, slots, slotLength } = packIntoSlots(batch.sequenceLengths);
+  const { tokenPlaces, binTokens, binSequences, bins, binLength } = packIntoBins(batch.sequenceLengths);
   const repeats = repeatedTokens({ representatives, indices });
   const batchData: [string, Float32Array | Int32Array][] = [
     ['input_ids', rowsOf(batch.inputIds, representatives)],
@@ -88,17 +88,17 @@ function bindBatch(config: ModelConfig, batch: Batch, dropping: boolean) {
     ...LAYER_TYPES.map((type): [string, Float32Array] => {
       return [anglesName(config, type), rowsOf(rotaryAngles(config, batch, type), representatives, tokens)];
     }),
-    ['slot_tokens', slotTokens.map((token) => indices[token]!)],
-    ['slot_sequences', slotSequences],
-    ['token_slots', rowsOf(tokenSlots, representatives)],
+    ['bin_tokens', binTokens.map((token) => indices[token]!)],
+    ['bin_sequences', binSequences],
+    ['token_places', rowsOf(tokenPlaces, representatives)],
     ['repeat_tokens', repeats.map((token) => indices[token]!)],
-    ['repeat_places', repeats.map((token) => tokenSlots[token]!)],
+    ['repeat_places', repeats.map((token) => tokenPlaces[token]!)],
     ['token_shares', sharesOf({ representatives, indices })],
     ['label_positions', batch.labelPositions.map((position) => indices[position]!)],
-    ['label_targets', batch.labelTargets],
+    ['label_ids', batch.labelIds],
   ];
   const labels = batch.labelPositions.length;
-  const sizes = { slots, slotLength, labels, tokens: representatives.length, repeats: repeats.length };
+  const sizes = { bins, binLength, labels, tokens: representatives.length, repeats: repeats.length };
   return { batchData, sizes, shared: repeats.length > 0 };
 }
 
@@ -155,7 +155,7 @@ export function gradientResult(adapter: Adapter, output: (name: string) => Float
  * @throws RangeError naming the field, the value found and what was expected
  */
 export function checkCall(base: BaseModel, adapter: Adapter | null, batch: Batch): void {
-  const { sequenceLengths, textLengths, labelPositions, labelTargets, inputIds } = batch;
+  const { sequenceLengths, textLengths, labelPositions, labelIds, inputIds } = batch;
   if (labelPositions.length === 0) throw new RangeError('the batch has no label positions, expected at least one');
   const empty = sequenceLengths.findIndex((length) => length < 1);
   if (empty !== -1) throw new RangeError(`batch.sequenceLengths holds ${sequenceLengths[empty]}, expected 1 or more`);
@@ -165,9 +165,9 @@ export function checkCall(base: BaseModel, adapter: Adapter | null, batch: Batch
     sequenceLengths.reduce((total, length) => total + length, 0),
   );
   expectLength('textLengths', (textLengths ?? sequenceLengths).length, sequenceLengths.length);
-  expectLength('labelTargets', labelTargets.length, labelPositions.length);
+  expectLength('labelIds', labelIds.length, labelPositions.length);
   expectBelow('inputIds', inputIds, base.config.vocabSize);
-  expectBelow('labelTargets', labelTargets, base.config.vocabSize);
+  expectBelow('labelIds', labelIds, base.config.vocabSize);
   expectBelow('labelPositions', labelPositions, inputIds.length);
   if (adapter?.modules.size === 0) throw new RangeError('the adapter has no modules, expected at least one');
 }

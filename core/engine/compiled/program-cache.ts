@@ -3,7 +3,7 @@ export interface Releasable {
 }
 
 /** Keeps at most `capacity` compiled programs and releases the one that was used longest ago. */
-export class SessionCache<T extends Releasable> {
+export class ProgramCache<T extends Releasable> {
   readonly #capacity: number;
   /** In order of last use, oldest first. */
   readonly #entries = new Map<string, Promise<T>>();

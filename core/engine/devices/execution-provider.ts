@@ -1,32 +1,37 @@
-import type { Graph } from '../graph/graph.ts';
-import { int8Weights } from '../graph/passes/weights/int8-weights.ts';
 import { halfPrecisionWeights } from '../graph/passes/weights/half-precision-weights.ts';
+import { int8Weights } from '../graph/passes/weights/int8-weights.ts';
 import { portableOperators } from '../graph/passes/portable-operators.ts';
+import type { Graph } from '../graph/graph.ts';
 import type { CompiledDevice } from './device.ts';
 import { checkPrecision, type Precision } from './precision.ts';
 
-/** Where ONNX Runtime runs a graph, and how. */
-export interface Target {
-  /** ONNX Runtime's execution provider; what it cannot run, the CPU provider does. */
-  readonly provider: CompiledDevice;
+/** What of ONNX Runtime runs a graph, and what the graph has to be for it. */
+export interface ExecutionProvider {
+  /** ONNX Runtime's name of the provider; the CPU provider runs the operators that this one lacks. */
+  readonly name: CompiledDevice;
   readonly precision: Precision;
   /**
-   * Each session keeps the base's weights in its device's memory. Else they are bound to every run, which costs nothing
-   * where that memory is the process's own.
+   * Whether each session keeps the base's weights in its device's memory. Otherwise they are bound to every run, which
+   * costs nothing where that memory is the process's own.
    */
   readonly keepsWeights: boolean;
-  /** What the finished graph becomes for that provider. */
+  /** Rewrites the finished graph for this provider and precision. */
   readonly rewrite: (graph: Graph) => Graph;
 }
 
-export const CPU_TARGET: Target = { provider: 'cpu', precision: 'f32', keepsWeights: false, rewrite: (graph) => graph };
+export const CPU_PROVIDER: ExecutionProvider = {
+  name: 'cpu',
+  precision: 'f32',
+  keepsWeights: false,
+  rewrite: (graph) => graph,
+};
 
-const CPU_INT8_TARGET: Target = { ...CPU_TARGET, precision: 'int8', rewrite: int8Weights };
+const CPU_INT8_PROVIDER: ExecutionProvider = { ...CPU_PROVIDER, precision: 'int8', rewrite: int8Weights };
 
-/** @throws DeviceUnavailableError where the device does not keep the base in that precision */
-export function targetOf(device: CompiledDevice, precision: Precision = 'f32'): Target {
+/** @throws DeviceUnavailableError where the device cannot keep the base in that precision */
+export function executionProviderOf(device: CompiledDevice, precision: Precision = 'f32'): ExecutionProvider {
   checkPrecision(device, precision);
-  if (device === 'cpu') return precision === 'int8' ? CPU_INT8_TARGET : CPU_TARGET;
+  if (device === 'cpu') return precision === 'int8' ? CPU_INT8_PROVIDER : CPU_PROVIDER;
   const halved = (graph: Graph): Graph => halfPrecisionWeights(portableOperators(graph));
-  return { provider: device, precision, keepsWeights: true, rewrite: precision === 'f32' ? portableOperators : halved };
+  return { name: device, precision, keepsWeights: true, rewrite: precision === 'f32' ? portableOperators : halved };
 }

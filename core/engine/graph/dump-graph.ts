@@ -39,7 +39,7 @@ export function countOperators({ nodes }: Graph): Map<string, number> {
   return new Map([...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)));
 }
 
-/** A value's shape as text: `[tokens, 576]`, `int32 [slots, slotLength]`. */
+/** A value's shape as text: `[tokens, 576]`, `int32 [bins, binLength]`. */
 export function shapeText({ shape, type }: Pick<ValueInfo, 'shape' | 'type'>): string {
   const sizes = `[${shape.map(sizeText).join(', ')}]`;
   return type === 'float32' ? sizes : `${type} ${sizes}`;

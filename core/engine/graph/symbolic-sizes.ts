@@ -6,8 +6,8 @@
 export const SYMBOLIC_SIZES = {
   tokens: 20_011,
   labels: 20_021,
-  slots: 20_023,
-  slotLength: 20_029,
+  bins: 20_023,
+  binLength: 20_029,
   repeats: 20_047,
 } as const;
 
@@ -28,7 +28,7 @@ export function factorsOf(size: number): { readonly symbols: readonly number[]; 
   return { symbols, rest };
 }
 
-/** `tokens`, `3·slots·slotLength`, `576`. */
+/** `tokens`, `3·bins·binLength`, `576`. */
 export function sizeName(size: number): string {
   const { symbols, rest } = factorsOf(size);
   const names = symbols.map((symbol) => SYMBOLS.find(([, prime]) => prime === symbol)![0]);

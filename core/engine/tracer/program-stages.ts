@@ -2,7 +2,7 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { ProgramKind, ProgramSpec } from '../decoder/program-spec.ts';
 import { graphFor } from '../compiled/create-session.ts';
-import type { Target } from '../devices/execution-provider.ts';
+import type { ExecutionProvider } from '../devices/execution-provider.ts';
 import { traceProgramStages } from './trace-program.ts';
 import type { TraceStage } from './trace.ts';
 
@@ -23,18 +23,18 @@ export function programSpec({ kind, config, adapter, dropout = false, repeats = 
 }
 
 /**
- * A program's graph as it was recorded, after each pass, and, where the target rewrites it, as that target runs it.
- * @param weights of the base, where the target's graphs keep them
+ * A program's graph as it was recorded, after each pass, and, where the provider rewrites it, as that provider runs it.
+ * @param weights of the base, where the provider's graphs keep them
  */
 export function programStages(
   spec: ProgramSpec,
-  target: Target,
+  provider: ExecutionProvider,
   weights: ReadonlyMap<string, Float32Array>,
 ): TraceStage[] {
   const stages = traceProgramStages(spec);
   const traced = stages.at(-1)!.graph;
-  const rewritten = graphFor(target, traced, weights);
+  const rewritten = graphFor(provider, traced, weights);
   return rewritten === traced
     ? stages
-    : [...stages, { pass: `${target.provider} ${target.precision}`, graph: rewritten }];
+    : [...stages, { pass: `${provider.name} ${provider.precision}`, graph: rewritten }];
 }

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CPU_TARGET } from '../../../../core/engine/devices/execution-provider.ts';
+import { CPU_PROVIDER } from '../../../../core/engine/devices/execution-provider.ts';
 import { computeBits, CountingCache, randomCase } from '../support/graph-cache-case.ts';
 
 let folder: string;
@@ -63,7 +63,7 @@ describe('programs with a cache', () => {
 
   it('leave it alone where their graphs hold the weights', async () => {
     const cache = new CountingCache(folder);
-    await computeBits(cache, { ...CPU_TARGET, keepsWeights: true });
+    await computeBits(cache, { ...CPU_PROVIDER, keepsWeights: true });
     expect(cache.traced).toBe(0);
     expect(await entries()).toEqual([]);
   });

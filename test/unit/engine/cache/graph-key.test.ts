@@ -3,7 +3,7 @@ import { appendFile, cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { CPU_TARGET } from '../../../../core/engine/devices/execution-provider.ts';
+import { CPU_PROVIDER } from '../../../../core/engine/devices/execution-provider.ts';
 import { graphKey } from '../../../../core/engine/cache/graph-key.ts';
 import { SOURCE_FOLDERS, SOURCE_PACKAGES, sourcesHash } from '../../../../core/engine/cache/sources.ts';
 import type { AdaptedModule, ProgramSpec } from '../../../../core/engine/decoder/program-spec.ts';
@@ -33,40 +33,40 @@ function specOf(
 }
 
 it('is equal for equal programs, and another for every difference that a graph shows', () => {
-  expect(graphKey(specOf(), CPU_TARGET)).toBe(graphKey(specOf(), { ...CPU_TARGET }));
+  expect(graphKey(specOf(), CPU_PROVIDER)).toBe(graphKey(specOf(), { ...CPU_PROVIDER }));
   const { config } = specOf();
   const keys = [
-    graphKey(specOf(), CPU_TARGET),
-    graphKey(specOf({ kind: 'labelLosses' }), CPU_TARGET),
-    graphKey(specOf({ dropout: true }), CPU_TARGET),
-    graphKey(specOf({ repeats: true }), CPU_TARGET),
-    graphKey(specOf({ config: { ...config, rmsNormEps: 1e-6 } }), CPU_TARGET),
-    graphKey(specOf({ config: { ...config, slidingWindows: [4, null] } }), CPU_TARGET),
-    graphKey(specOf({}, [[Q, { rank: 4, dora: false }]]), CPU_TARGET),
+    graphKey(specOf(), CPU_PROVIDER),
+    graphKey(specOf({ kind: 'labelLosses' }), CPU_PROVIDER),
+    graphKey(specOf({ dropout: true }), CPU_PROVIDER),
+    graphKey(specOf({ repeats: true }), CPU_PROVIDER),
+    graphKey(specOf({ config: { ...config, rmsNormEps: 1e-6 } }), CPU_PROVIDER),
+    graphKey(specOf({ config: { ...config, slidingWindows: [4, null] } }), CPU_PROVIDER),
+    graphKey(specOf({}, [[Q, { rank: 4, dora: false }]]), CPU_PROVIDER),
     graphKey(
       specOf({}, [
         [Q, { rank: 4, dora: false }],
         [V, { rank: 4, dora: false }],
       ]),
-      CPU_TARGET,
+      CPU_PROVIDER,
     ),
     graphKey(
       specOf({}, [
         [Q, { rank: 4, dora: true }],
         [V, { rank: 8, dora: false }],
       ]),
-      CPU_TARGET,
+      CPU_PROVIDER,
     ),
     graphKey(
       specOf({}, [
         [V, { rank: 8, dora: false }],
         [Q, { rank: 4, dora: false }],
       ]),
-      CPU_TARGET,
+      CPU_PROVIDER,
     ),
-    graphKey(specOf(), { provider: 'webgpu', precision: 'f32' }),
-    graphKey(specOf(), { provider: 'webgpu', precision: 'f16' }),
-    graphKey(specOf(), CPU_TARGET, 'other sources'),
+    graphKey(specOf(), { name: 'webgpu', precision: 'f32' }),
+    graphKey(specOf(), { name: 'webgpu', precision: 'f16' }),
+    graphKey(specOf(), CPU_PROVIDER, 'other sources'),
   ];
   expect(new Set(keys).size).toBe(keys.length);
 });

@@ -19,7 +19,7 @@ function batchOf(sequences: readonly (readonly number[])[]): Batch {
     inputIds,
     sequenceLengths: Int32Array.from(sequences, ({ length }) => length),
     labelPositions: Int32Array.from(inputIds.keys()),
-    labelTargets: inputIds.map((id) => (id + 1) % 50),
+    labelIds: inputIds.map((id) => (id + 1) % 50),
   };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CPU_TARGET } from '../../../../core/engine/devices/execution-provider.ts';
+import { CPU_PROVIDER } from '../../../../core/engine/devices/execution-provider.ts';
 import { programSpec, programStages } from '../../../../core/engine/tracer/program-stages.ts';
 import { traceProgram } from '../../../../core/engine/tracer/trace-program.ts';
 import { countOperators, dumpGraph } from '../../../../core/engine/graph/dump-graph.ts';
@@ -53,10 +53,10 @@ describe('graphSections', () => {
 
 describe('dumpGraph', () => {
   it('writes operators with literals, attributes, types and names of sizes', () => {
-    const { tokens, slots } = SYMBOLIC_SIZES;
+    const { tokens, bins } = SYMBOLIC_SIZES;
     const x = { name: 'x', shape: [tokens, 6], type: 'float32' } as const;
     const y = { name: 'y', shape: [2 * tokens, 3], type: 'float32' } as const;
-    const z = { name: 'z', shape: [slots], type: 'int32' } as const;
+    const z = { name: 'z', shape: [bins], type: 'int32' } as const;
     const shape = { name: 'v0', shape: [2], type: 'int64', data: BigInt64Array.of(-1n, 3n) } as const;
     const large = { name: 'v1', shape: [9], type: 'float32', data: new Float32Array(9) } as const;
     const scale = { name: 'v2', shape: [], type: 'float32', data: Float32Array.of(0.1) } as const;
@@ -80,7 +80,7 @@ describe('dumpGraph', () => {
       '  y [2·tokens, 3] = Reshape(x, [-1, 3])',
       '',
       'outputs: 1 operator',
-      '  z int32 [slots] = Made(y, v1, 0.1) axis=-1 epsilon=0.5 perm=[1, 0]',
+      '  z int32 [bins] = Made(y, v1, 0.1) axis=-1 epsilon=0.5 perm=[1, 0]',
       '',
     ]);
   });
@@ -101,7 +101,7 @@ describe('dumpGraph', () => {
 
 describe('programStages', () => {
   it('are the recorded graph, one after each pass, and what runs at the end', () => {
-    const stages = programStages(spec, CPU_TARGET, new Map());
+    const stages = programStages(spec, CPU_PROVIDER, new Map());
     expect(stages.map(({ pass }) => pass)).toEqual([null, ...PASSES.map(({ name }) => name)]);
     expect(stages.at(-1)!.graph.nodes).toEqual(graph.nodes);
     const counts = stages.map((stage) => countOperators(stage.graph));

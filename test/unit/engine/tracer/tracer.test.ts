@@ -240,13 +240,13 @@ describe('kernels compute what tfjs does', () => {
 });
 
 describe('sizes that differ from call to call', () => {
-  type Sizes = Readonly<Record<'tokens' | 'slots' | 'slotLength', number>>;
-  const inputsOf = ({ tokens, slots, slotLength }: Sizes): ValueInfo[] => [
+  type Sizes = Readonly<Record<'tokens' | 'bins' | 'binLength', number>>;
+  const inputsOf = ({ tokens, bins, binLength }: Sizes): ValueInfo[] => [
     { name: 'flat', shape: [tokens, 4], type: 'float32' },
-    { name: 'stack', shape: [slots, slotLength, 4], type: 'float32' },
+    { name: 'stack', shape: [bins, binLength, 4], type: 'float32' },
     { name: 'ids', shape: [tokens], type: 'int32' },
   ];
-  const ACTUAL: Sizes = { tokens: 5, slots: 2, slotLength: 3 };
+  const ACTUAL: Sizes = { tokens: 5, bins: 2, binLength: 3 };
   const numbers = randomSource(11);
   const data: Data = {
     flat: Float32Array.from({ length: 20 }, numbers),
@@ -258,17 +258,17 @@ describe('sizes that differ from call to call', () => {
     [
       'a reshape that keeps sizes in their places',
       (n) =>
-        ({ stack }) => ({ z: stack!.reshape([n.slots, n.slotLength, 2, 2]).neg() }),
+        ({ stack }) => ({ z: stack!.reshape([n.bins, n.binLength, 2, 2]).neg() }),
     ],
     [
       'a reshape with one size left to infer',
       (n) =>
-        ({ stack }) => ({ z: stack!.reshape([n.slots * n.slotLength, 4]).neg() }),
+        ({ stack }) => ({ z: stack!.reshape([n.bins * n.binLength, 4]).neg() }),
     ],
     [
       'a reshape that needs sizes read',
       (n) =>
-        ({ stack }) => ({ z: tf.transpose(stack!, [2, 0, 1]).reshape([n.slots, n.slotLength, 4]) }),
+        ({ stack }) => ({ z: tf.transpose(stack!, [2, 0, 1]).reshape([n.bins, n.binLength, 4]) }),
     ],
     [
       'a broadcast in full',
@@ -308,8 +308,8 @@ describe('sizes that differ from call to call', () => {
   });
 
   it('have names for people', () => {
-    const { tokens, slots, slotLength } = SYMBOLIC_SIZES;
-    expect([tokens, 3 * slots * slotLength, 64].map(sizeName)).toEqual(['tokens', '3·slots·slotLength', '64']);
+    const { tokens, bins, binLength } = SYMBOLIC_SIZES;
+    expect([tokens, 3 * bins * binLength, 64].map(sizeName)).toEqual(['tokens', '3·bins·binLength', '64']);
   });
 
   it('are counted when the graph runs', () => {
