@@ -74,14 +74,14 @@ async function traceStages(
   { base, adapter, device, precision, ...options }: GraphOptions,
   kind: (typeof PROGRAMS)[keyof typeof PROGRAMS],
 ) {
-  const { targetOf } = await import('../../core/engine/devices/target.ts');
-  const { programSpec, programStages } = await import('../../core/engine/tracer/program-graph.ts');
+  const { executionProviderOf } = await import('../../core/engine/devices/execution-provider.ts');
+  const { programSpec, programStages } = await import('../../core/engine/tracer/program-stages.ts');
   const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
-  const target = targetOf(device, precision);
-  const { config, weights } = await readBase(base, target.keepsWeights);
+  const provider = executionProviderOf(device, precision);
+  const { config, weights } = await readBase(base, provider.keepsWeights);
   const loaded = adapter === undefined ? null : await loadAdapter(adapter, config);
   const { dropout, sharedBeginnings: repeats } = options;
-  return programStages(programSpec({ kind, config, adapter: loaded, dropout, repeats }), target, weights);
+  return programStages(programSpec({ kind, config, adapter: loaded, dropout, repeats }), provider, weights);
 }
 
 async function readBase(folder: string, withWeights: boolean) {

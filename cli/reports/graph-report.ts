@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
-import { countOperators, dumpGraph, sizeText } from '../../core/engine/tracer/dump-graph.ts';
-import type { Graph, ValueInfo } from '../../core/engine/tracer/graph.ts';
-import { graphSections } from '../../core/engine/tracer/graph-sections.ts';
+import { countOperators, dumpGraph, sizeText } from '../../core/engine/graph/dump-graph.ts';
+import type { Graph, ValueInfo } from '../../core/engine/graph/graph.ts';
+import { graphSections } from '../../core/engine/graph/graph-sections.ts';
 import type { TraceStage } from '../../core/engine/tracer/trace.ts';
 
 /** The last graph, and what each pass did to the number of its operators, for people. */

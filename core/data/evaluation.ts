@@ -91,7 +91,7 @@ export async function exactMatch(
     const logits = await runtime.logits(adapter, batch);
     const vocab = logits.length / batch.labelPositions.length;
     const sequences = labelSequences(batch);
-    batch.labelTargets.forEach((target, label) => {
+    batch.labelIds.forEach((target, label) => {
       const best = argmax(logits.subarray(label * vocab, (label + 1) * vocab));
       if (best !== target) right[members[sequences[label]!]!] = 0;
     });

@@ -2,9 +2,9 @@ import { fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { REFERENCE, RUNTIME_OF, type Device, type RuntimeKind } from '../../../options/devices.ts';
-import { explainFailure } from '../explain-failure.ts';
+import { explainFailure } from './explain-failure.ts';
 import type { Precision } from '../../../options/precisions.ts';
-import { missingRequirement, packageOf } from '../requirements.ts';
+import { missingRequirement, packageOf } from './requirements.ts';
 
 /** What is known of a device on this machine. */
 export interface DeviceReport {

@@ -62,7 +62,7 @@ describe.each(['LoRA', 'DoRA'])('coefficients by gradients, end to end: %s', (me
         start,
         weights: base.weights,
         lossAndGradients: async (stacked) => {
-          const labels = batch.labelTargets.length;
+          const labels = batch.labelIds.length;
           const { lossSum, gradients } = await runtime.gradients(stacked, batch, 1 / labels);
           return { loss: lossSum / labels, gradients };
         },
