@@ -10,7 +10,7 @@ import {
   type VersionAnalysis,
 } from '../core/method/evolution/analysis/version-analysis.ts';
 import { loadAdapter } from '../core/formats/peft/peft-adapter.ts';
-import { readModelConfig } from '../core/formats/hugging-face/hugging-face-model.ts';
+import { readModelConfig } from '../core/formats/hugging-face/model-weights.ts';
 import { blocks, scaleOf } from './text-chart.ts';
 
 export interface EvolutionReportOptions {

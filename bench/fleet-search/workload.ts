@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import path from 'node:path';
-import { loadAdapter, saveAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { saveAdapter } from '../../core/formats/peft/peft-adapter-writer.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
 import { createAdapter } from '../../core/models/lora/lora-init.ts';
 import { Random } from '../../core/statistics/random.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { factorArrays, withFactorArrays } from '../training/optimizer/factors.ts';
-import { saveAdapter } from '../formats/peft/peft-adapter.ts';
+import { saveAdapter } from '../formats/peft/peft-adapter-writer.ts';
 import type { Adapter, LoraConfig } from '../models/lora/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import { createAdapter } from '../models/lora/lora-init.ts';

@@ -1,5 +1,6 @@
 import type { Tensor } from '../../models/base-model.ts';
-import { withSafetensors, writeSafetensors } from '../../formats/safetensors/safetensors.ts';
+import { withSafetensors } from '../../formats/safetensors/safetensors.ts';
+import { writeSafetensors } from '../../formats/safetensors/safetensors-writer.ts';
 import { deserializeEvolution, serializeEvolution } from './evolution-tensors.ts';
 import type { Evolution } from './evolution.ts';
 

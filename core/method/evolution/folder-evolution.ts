@@ -1,9 +1,5 @@
-import {
-  hashTensor,
-  startFingerprint,
-  withModelWeights,
-  type ModelWeights,
-} from '../../formats/hugging-face/hugging-face-model.ts';
+import { hashTensor, startFingerprint } from '../../formats/hugging-face/fingerprint.ts';
+import { withModelWeights, type ModelWeights } from '../../formats/hugging-face/model-weights.ts';
 import { computeEvolution, type Evolution, type EvolutionOptions, type WeightSource } from './evolution.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import { verifyAdapterFiles } from '../../../core/formats/peft/peft-adapter.ts';
+import { verifyAdapterFiles } from '../../../core/formats/peft/adapter-manifest.ts';
 import type { AdaptOptions, FinalMessage, JobSpec } from '../../../workers/training/protocol.ts';
 import { Child } from '../../unit/training/support/child.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';

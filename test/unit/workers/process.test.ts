@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { readAdapterManifest, verifyAdapterFiles } from '../../../core/formats/peft/peft-adapter.ts';
+import { readAdapterManifest, verifyAdapterFiles } from '../../../core/formats/peft/adapter-manifest.ts';
 import type { AdaptOptions, AdaptOutcome, ChildMessage, JobSpec } from '../../../workers/training/protocol.ts';
 import { PHASES } from '../../../workers/training/protocol.ts';
 import { Child } from '../training/support/child.ts';

@@ -1,4 +1,4 @@
-import { readModelConfig } from '../../../formats/hugging-face/hugging-face-model.ts';
+import { readModelConfig } from '../../../formats/hugging-face/model-weights.ts';
 import { readTokenizerFiles } from '../../../formats/tokenizer/tokenizer-files.ts';
 import { changedSettings, compareConfigs, type Difference } from './compatibility.ts';
 import { breakingTokenizerChanges, compareTokenizers, type TokenizerChanges } from './tokenizer-changes.ts';

@@ -2,11 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import {
-  describeBaseModel,
-  loadBaseModel,
-  withModelWeights,
-} from '../../../../core/formats/hugging-face/hugging-face-model.ts';
+import { describeBaseModel, loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
+import { withModelWeights } from '../../../../core/formats/hugging-face/model-weights.ts';
 import { computeEvolution, type WeightSource } from '../../../../core/method/evolution/evolution.ts';
 import { evolutionBetweenFolders, streamed } from '../../../../core/method/evolution/folder-evolution.ts';
 
