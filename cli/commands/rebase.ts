@@ -31,7 +31,7 @@ interface RebaseOptions extends CommonOptions, GateOptions {
   readonly steps: number;
   readonly refineSteps: number;
   readonly patience?: number;
-  readonly regularizeTowards: RegularizationOptions['target'];
+  readonly regularizeTowards: RegularizationOptions['towards'];
   readonly regularizeSpace: RegularizationOptions['space'];
   readonly regularizeSchedule: RegularizationOptions['schedule'];
   readonly regularizeStrength?: number;

@@ -21,7 +21,7 @@ export const ADAPTATION_DEFAULTS: Omit<AdaptationSettings, 'learningRate' | 'scr
   fusionEnergy: 1,
   refineSteps: 0,
   patience: 5,
-  regularizeTowards: DEFAULT_REGULARIZATION.target,
+  regularizeTowards: DEFAULT_REGULARIZATION.towards,
   regularizeSpace: DEFAULT_REGULARIZATION.space,
   regularizeSchedule: DEFAULT_REGULARIZATION.schedule,
   regularizeStrength: DEFAULT_REGULARIZATION.strong,
@@ -101,7 +101,7 @@ export function regularizationOf(settings: AdaptationSettings): RegularizationOp
     schedule: settings.regularizeSchedule,
     strong: settings.regularizeStrength,
     space: settings.regularizeSpace,
-    target: settings.regularizeTowards,
+    towards: settings.regularizeTowards,
   };
 }
 

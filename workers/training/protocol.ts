@@ -75,7 +75,7 @@ export interface AdaptOptions {
   /** Of `auto`: looks at the gate without a better one until fine-tuning gives up; 0: never. */
   readonly patience?: number;
   /** What the L2 penalty of fine-tuning pulls towards (default: the initial adapter). */
-  readonly regularizeTowards?: RegularizationOptions['target'];
+  readonly regularizeTowards?: RegularizationOptions['towards'];
   /** What it pulls: the factors, or their product. */
   readonly regularizeSpace?: RegularizationOptions['space'];
   /** How its strength goes down over the run, and where it begins. */
