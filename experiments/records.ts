@@ -1,6 +1,6 @@
 import type { AdaptOutcome } from '../workers/training/protocol.ts';
 import type { CandidateRecord } from '../core/method/ladder/adaptation.ts';
-import type { DriftRow } from '../core/method/evolution/drift-grid.ts';
+import type { DriftRow } from '../core/method/evolution/drift.ts';
 import type { SearchRecord } from '../core/method/search/relative-losses.ts';
 
 /** An adapter (or none) on the task's test rows, which no job has seen. */

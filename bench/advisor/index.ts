@@ -10,7 +10,7 @@ import type { BaseModel } from '../../core/models/base-model.ts';
 import { adapterReach } from '../../core/method/fusion/adapter-reach.ts';
 import { flatEnergy, overallCapturedEnergy } from '../../core/method/evolution/captured-energy.ts';
 import { computeEvolution, type WeightSource } from '../../core/method/evolution/evolution.ts';
-import { fuse } from '../../core/method/fusion/fusion.ts';
+import { Fusion } from '../../core/method/fusion/fusion.ts';
 import { findChoices } from '../../core/data/choices.ts';
 import { loadDataset } from '../../core/data/dataset.ts';
 import { measure, type MeasureOptions } from '../../core/data/evaluation.ts';
@@ -96,7 +96,7 @@ async function main(): Promise<void> {
 /** Copy → revert, and what the revert undid, of every adapter on one base. */
 async function row(old: BaseModel, { name, base }: EvolvedBase, tasks: readonly Task[]): Promise<string> {
   const evolution = await computeEvolution(sourceOf(old, 'old'), sourceOf(base, 'new'));
-  const pairs = tasks.map(({ adapter }) => [adapter, fuse(adapter, evolution, { alpha: 1, beta: -1 })]);
+  const pairs = tasks.map(({ adapter }) => [adapter, new Fusion(adapter, evolution).at({ alpha: 1, beta: -1 })]);
   const points = await measureAll(base, tasks, pairs);
   const cells = tasks.map(({ adapter }, i) => {
     const [copy, revert] = points[i]!;

@@ -1,6 +1,6 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { capturedEnergy } from '../../core/method/evolution/captured-energy.ts';
-import { driftGrid } from '../../core/method/evolution/drift-grid.ts';
+import { driftGrid } from '../../core/method/evolution/drift.ts';
 import type { Evolution } from '../../core/method/evolution/evolution.ts';
 import { COLORS } from '../chart.ts';
 

@@ -13,7 +13,7 @@ import {
   type TenantSpec,
 } from '../plan.ts';
 import type { ItemRecord, ResultRecord, TenantName } from '../records.ts';
-import { driftGrid } from '../../core/method/evolution/drift-grid.ts';
+import { driftGrid } from '../../core/method/evolution/drift.ts';
 import type { FleetSearches, GateOutcomes } from '../../workers/training/protocol.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { runCell } from './cell.ts';

@@ -30,37 +30,37 @@ export function isFloatDtype(dtype: string): dtype is FloatDtype {
   return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
 }
 
-/** Widens bfloat16 bit patterns into `target`. This is exact, because a bfloat16 is the upper half of a float32. */
-export function widenBfloat16(source: Uint16Array, target: Float32Array): void {
-  const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
+/** Widens bfloat16 bit patterns into `wide`. This is exact, because a bfloat16 is the upper half of a float32. */
+export function widenBfloat16(source: Uint16Array, wide: Float32Array): void {
+  const bits = new Uint32Array(wide.buffer, wide.byteOffset, wide.length);
   for (let i = 0; i < source.length; i++) bits[i] = source[i]! << 16;
 }
 
-/** Widens IEEE half-precision bit patterns into `target`. This is exact, also for subnormals, infinities and NaN. */
-export function widenHalf(source: Uint16Array, target: Float32Array): void {
+/** Widens IEEE half-precision bit patterns into `wide`. This is exact, also for subnormals, infinities and NaN. */
+export function widenHalf(source: Uint16Array, wide: Float32Array): void {
   const table = (halfTable ??= buildHalfTable());
-  const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
+  const bits = new Uint32Array(wide.buffer, wide.byteOffset, wide.length);
   for (let i = 0; i < source.length; i++) bits[i] = table[source[i]!]!;
 }
 
 /** Rounds float32 values to bfloat16 bit patterns, to nearest with ties to even. NaN stays NaN. */
 export function narrowToBfloat16(source: Float32Array): Uint16Array {
   const bits = new Uint32Array(source.buffer, source.byteOffset, source.length);
-  const target = new Uint16Array(source.length);
+  const narrow = new Uint16Array(source.length);
   for (let i = 0; i < bits.length; i++) {
     const word = bits[i]!;
     const isNan = (word & 0x7fffffff) > 0x7f800000;
-    target[i] = isNan ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+    narrow[i] = isNan ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
   }
-  return target;
+  return narrow;
 }
 
 /** Rounds float32 values to half-precision bit patterns, to nearest with ties to even. Values too large become infinity. */
 export function narrowToHalf(source: Float32Array): Uint16Array {
   const bits = new Uint32Array(source.buffer, source.byteOffset, source.length);
-  const target = new Uint16Array(source.length);
-  for (let i = 0; i < bits.length; i++) target[i] = halfBits(bits[i]!);
-  return target;
+  const narrow = new Uint16Array(source.length);
+  for (let i = 0; i < bits.length; i++) narrow[i] = halfBits(bits[i]!);
+  return narrow;
 }
 
 function halfBits(word: number): number {

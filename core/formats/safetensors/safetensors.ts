@@ -149,19 +149,19 @@ function widenerOf(dtype: string): typeof widenHalf {
 /** Most bytes of one read call, whose length must fit into a signed 32-bit integer. */
 const MOST_BYTES = 1 << 30;
 
-/** Fills `target` with the bytes from `position` on. */
-async function readFully(handle: FileHandle, target: Uint8Array, position: number, name: string): Promise<void> {
-  for (let done = 0; done < target.length;) {
-    const { bytesRead } = await handle.read(target, done, Math.min(target.length - done, MOST_BYTES), position + done);
-    if (bytesRead === 0) throw cutOff(name, position + done, target.length - done);
+/** Fills `into` with the bytes from `position` on. */
+async function readFully(handle: FileHandle, into: Uint8Array, position: number, name: string): Promise<void> {
+  for (let done = 0; done < into.length;) {
+    const { bytesRead } = await handle.read(into, done, Math.min(into.length - done, MOST_BYTES), position + done);
+    if (bytesRead === 0) throw cutOff(name, position + done, into.length - done);
     done += bytesRead;
   }
 }
 
-function readFullySync(fd: number, target: Uint8Array, position: number, name: string): void {
-  for (let done = 0; done < target.length;) {
-    const bytesRead = readSync(fd, target, done, Math.min(target.length - done, MOST_BYTES), position + done);
-    if (bytesRead === 0) throw cutOff(name, position + done, target.length - done);
+function readFullySync(fd: number, into: Uint8Array, position: number, name: string): void {
+  for (let done = 0; done < into.length;) {
+    const bytesRead = readSync(fd, into, done, Math.min(into.length - done, MOST_BYTES), position + done);
+    if (bytesRead === 0) throw cutOff(name, position + done, into.length - done);
     done += bytesRead;
   }
 }

@@ -1,6 +1,6 @@
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { BaseModel } from '../../models/base-model.ts';
-import type { CoefficientGroups } from '../fusion/coefficient-groups.ts';
+import type { CoefficientGroups } from '../fusion/grouping.ts';
 import type { SearchEvaluation, SearchOptions } from '../search/coefficient-search.ts';
 import type { Evolution } from '../evolution/evolution.ts';
 import type { FleetSearches } from '../search/fleet-prior.ts';

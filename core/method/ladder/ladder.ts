@@ -11,7 +11,7 @@ import type {
   RungName,
   StrategyName,
 } from './adaptation.ts';
-import { fromCoefficientGroups } from '../fusion/coefficient-groups.ts';
+import { fromCoefficientGroups } from '../fusion/grouping.ts';
 import type { SearchEvaluation } from '../search/coefficient-search.ts';
 import { COPY, isSamePoint, type Coefficients } from '../fusion/coefficients.ts';
 import { AdaptationError } from '../errors.ts';

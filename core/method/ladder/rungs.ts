@@ -1,5 +1,5 @@
 import type { RungName } from './adaptation.ts';
-import { commonPair, meanCoefficients, toCoefficientGroups } from '../fusion/coefficient-groups.ts';
+import { commonPair, meanCoefficients, toCoefficientGroups } from '../fusion/grouping.ts';
 import { COPY, isSamePoint, REVERT, type Coefficients } from '../fusion/coefficients.ts';
 import { searchGroups } from './group-search.ts';
 import { groupingOf, type GroupedCoefficients, type GroupingName } from '../fusion/grouping.ts';

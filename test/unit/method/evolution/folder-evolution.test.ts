@@ -76,7 +76,7 @@ describe('evolution between folders', () => {
     const inMemory = ({ config, fingerprint, weights }: typeof old): WeightSource => {
       return { config, fingerprint, readWeight: (name) => Promise.resolve(weights.get(name)!) };
     };
-    const options = { rank: 3, powerIterations: 0 };
+    const options = { rank: 3 };
     expect(await evolutionBetweenFolders(V1, V2, options)).toEqual(
       await computeEvolution(inMemory(old), inMemory(next), options),
     );

@@ -6,7 +6,7 @@ import type {
   CandidateRecord,
   LadderState,
 } from '../../../../core/method/ladder/adaptation.ts';
-import { fromCoefficientGroups, meanCoefficients } from '../../../../core/method/fusion/coefficient-groups.ts';
+import { fromCoefficientGroups, meanCoefficients } from '../../../../core/method/fusion/grouping.ts';
 import { boundsMoving } from '../../../../core/method/fusion/coefficients.ts';
 import { Fusion, type FusionOptions } from '../../../../core/method/fusion/fusion.ts';
 import { fineTunedStrategy } from '../../../../core/method/ladder/ladder.ts';
