@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
 import { loadBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
-import { saveAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { saveAdapter } from '../../core/formats/peft/peft-adapter-writer.ts';
 import type { BaseModel } from '../../core/models/base-model.ts';
 import { createAdapter } from '../../core/models/lora/lora-init.ts';
 import type { ModelConfig } from '../../core/models/config/model-config.ts';

@@ -85,7 +85,8 @@ async function traceStages(
 }
 
 async function readBase(folder: string, withWeights: boolean) {
-  const { loadBaseModel, withModelWeights } = await import('../../core/formats/hugging-face/hugging-face-model.ts');
+  const { loadBaseModel } = await import('../../core/formats/hugging-face/hugging-face-model.ts');
+  const { withModelWeights } = await import('../../core/formats/hugging-face/model-weights.ts');
   if (!withWeights)
     return {
       config: await withModelWeights(folder, (model) => Promise.resolve(model.config)),

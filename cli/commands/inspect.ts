@@ -48,7 +48,7 @@ function toDocument(inspection: Inspection): object {
     return { kind, architecture, parameters, fingerprint, rank: null, alpha: null, targets: null, dtypes, config };
   }
   const { kind, architecture, parameters, fingerprint, rank, largestRank, alpha, targets, modules } = inspection;
-  const { useRslora, useDora, speltAsPeft, baseModelName, baseFingerprint } = inspection;
+  const { useRslora, useDora, hasPeftKeys, baseModelName, baseFingerprint } = inspection;
   return {
     kind,
     architecture,
@@ -61,7 +61,7 @@ function toDocument(inspection: Inspection): object {
     modules,
     use_rslora: useRslora,
     use_dora: useDora,
-    keys_as_peft_writes_them: speltAsPeft,
+    keys_as_peft_writes_them: hasPeftKeys,
     base_model_name: baseModelName,
     base_fingerprint: baseFingerprint,
   };
@@ -79,7 +79,7 @@ function toRows(inspection: Inspection): [string, string][] {
     const shape = `${numLayers} layers, hidden size ${hiddenSize}, vocabulary ${count(vocabSize)}`;
     return [['kind', 'base model'], ...common, ['shape', shape], ['stored as', inspection.dtypes.join(', ')]];
   }
-  const { rank, largestRank, alpha, targets, modules, useRslora, useDora, speltAsPeft, baseFingerprint } = inspection;
+  const { rank, largestRank, alpha, targets, modules, useRslora, useDora, hasPeftKeys, baseFingerprint } = inspection;
   return [
     ['kind', `${useDora ? 'DoRA' : 'LoRA'} adapter${useRslora ? ', scaled by alpha / √rank (rsLoRA)' : ''}`],
     ...common,
@@ -87,7 +87,7 @@ function toRows(inspection: Inspection): [string, string][] {
     ['alpha', String(alpha)],
     ['targets', typeof targets === 'string' ? targets : targets.join(', ')],
     ['modules', String(modules)],
-    ...(speltAsPeft
+    ...(hasPeftKeys
       ? []
       : [['keys', 'not as PEFT writes them: PEFT and servers may not find the tensors'] as [string, string]]),
     ...(baseFingerprint === null ? [] : [['made for', baseFingerprint] as [string, string]]),

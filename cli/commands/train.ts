@@ -71,7 +71,7 @@ async function run(options: TrainCommandOptions): Promise<void> {
 
 function trainAdapter(options: TrainCommandOptions, output: Output, signal: AbortSignal) {
   return withBases(options, async (bases) => {
-    const { saveAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
+    const { saveAdapter } = await import('../../core/formats/peft/peft-adapter-writer.ts');
     const { meanLoss, measure } = await import('../../core/data/evaluation.ts');
     const { train } = await import('../../core/training/trainer.ts');
     const base = await bases.load(options.base);

@@ -1,16 +1,16 @@
 import { adapterReach } from '../../core/method/fusion/adapter-reach.ts';
 import { adviseOn, type Advice } from '../../core/method/evolution/analysis/advisor.ts';
 import { energyCurve } from '../../core/method/evolution/captured-energy.ts';
-import { driftGrid } from '../../core/method/evolution/drift-grid.ts';
+import { driftGrid } from '../../core/method/evolution/drift.ts';
 import type { Evolution } from '../../core/method/evolution/evolution.ts';
-import { unadaptableParts } from '../../core/method/evolution/unadaptable-parts.ts';
+import { unadaptableParts } from '../../core/method/evolution/drift.ts';
 import {
   analyzeVersions,
   summarizeAnalysis,
   type VersionAnalysis,
 } from '../../core/method/evolution/analysis/version-analysis.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
-import { readModelConfig } from '../../core/formats/hugging-face/hugging-face-model.ts';
+import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
 import { blocks, scaleOf } from './text-chart.ts';
 
 export interface EvolutionReportOptions {

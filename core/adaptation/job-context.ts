@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { LoadedBase } from '../engine/base-cache.ts';
-import { saveAdapter } from '../formats/peft/peft-adapter.ts';
+import { saveAdapter } from '../formats/peft/peft-adapter-writer.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
 import type { Candidate } from '../method/ladder/candidate.ts';

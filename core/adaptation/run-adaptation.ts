@@ -295,7 +295,7 @@ function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate' | 'old
       schedule: settings.regularizeSchedule,
       strong: settings.regularizeStrength,
       space: settings.regularizeSpace,
-      target: settings.regularizeTowards,
+      towards: settings.regularizeTowards,
     },
   };
 }

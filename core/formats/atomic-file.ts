@@ -2,14 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
-/** No writer is silent for so long: every file it adds touches the folder. */
+/**
+ * Age at which a temporary file or folder counts as abandoned. A living writer never reaches it, because every file that it
+ * adds renews the folder's modification time.
+ */
 const STALE_MS = 3_600_000;
 
 /**
- * Writes a file that is either not there (or unchanged) or complete, whatever happens in between: temporary name in
- * the same folder, sync, rename, sync of the folder. What a throwing `write` left is removed; what a killed process
- * left (`<name>.tmp-…`) is removed by a later write of the same name, once it is an hour old.
- * @param write writes to the handle, or the content itself
+ * Writes a file atomically: whatever happens, `path` is either complete or as it was before. The content goes to a
+ * temporary file in the same folder, which is synced and renamed; then the folder is synced. A temporary file is removed
+ * when `write` throws. One that a killed process left behind (`<name>.tmp-…`) is removed by a later write of the same
+ * name, once it is an hour old.
+ * @param write the content, or a function that writes it to the given handle
  */
 export async function writeFileAtomic(
   path: string,
@@ -34,15 +38,15 @@ export async function writeFileAtomic(
   await syncFolder(dirname(path));
 }
 
-export interface WriteFolderOptions {
-  /** Replace a folder that is there. Default false: a non-empty folder of that name is an error (ENOTEMPTY). */
+interface WriteFolderOptions {
+  /** Replaces an existing folder. Default false: an existing folder that is not empty is an error (ENOTEMPTY). */
   readonly replace?: boolean;
 }
 
 /**
- * Builds a whole folder under a temporary name beside it and renames it when complete. `build` writes its files with
- * {@link writeFileAtomic} (or syncs them itself). With `replace`, the old folder is moved aside first (`<name>.old-…`)
- * and removed last; a process killed just between the two renames leaves it there, whole.
+ * Builds a folder under a temporary name beside `path` and renames it when it is complete. With `replace`, the old folder
+ * is first moved aside (`<name>.old-…`) and removed last; a process killed between the two renames leaves it there, whole.
+ * @param build writes the folder's files with {@link writeFileAtomic}, or syncs them itself
  */
 export async function writeFolderAtomic(
   path: string,
@@ -65,7 +69,7 @@ export async function writeFolderAtomic(
   await syncFolder(dirname(path));
 }
 
-/** Writes all of `bytes` at the handle's position (one write call may take less). */
+/** Writes all of `bytes` at the handle's position; a single write call may accept only part of them. */
 export async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   let done = 0;
   while (done < bytes.length) {
@@ -97,8 +101,8 @@ function temporaryName(path: string): string {
 }
 
 /**
- * Removes temporaries of this name that nobody has touched for an hour. By age and not by process id: writers may be
- * in different containers that share the volume.
+ * Removes abandoned temporaries of this name. Their age decides rather than the writer's process id, because writers in
+ * different containers may share the volume.
  */
 async function removeStale(path: string): Promise<void> {
   const folder = dirname(path);

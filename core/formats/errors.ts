@@ -1,12 +1,12 @@
 /**
- * A model, adapter or data file that cannot be used as it is. The message names the file, the thing at fault, the
- * value found and what was expected; `code` is stable and safe to show to API clients.
+ * A model, adapter or data file that cannot be used as it is. The message names the file, the part at fault, the value
+ * found and the value expected. `code` is stable and safe to show to API clients.
  */
 export class FormatError extends Error {
   readonly code: string;
-  /** Path of the file at fault, relative to the folder that was opened where there is one. */
+  /** Path of the file at fault, relative to the folder that was opened, if there is one. */
   readonly file: string;
-  /** Tensor, field or line at fault, where one can be named. */
+  /** Tensor, field or line at fault, if one can be named. */
   readonly subject: string | undefined;
 
   constructor(options: { code: string; file: string; message: string; subject?: string; cause?: unknown }) {
@@ -18,7 +18,10 @@ export class FormatError extends Error {
   }
 }
 
-/** Names come from foreign files: no control characters (a log line stays one line), and no novel. */
+/**
+ * Names come from foreign files, so control characters are replaced to keep the message on one log line, and it is cut at
+ * 1,000 characters.
+ */
 function printable(message: string): string {
   const line = message.replace(/\p{Cc}+/gu, ' ');
   return line.length > 1000 ? `${line.slice(0, 1000)}…` : line;

@@ -1,11 +1,15 @@
 import type { ModelConfig } from '../models/config/model-config.ts';
 import { FormatError } from './errors.ts';
-import { describeBaseModel, withModelWeights } from './hugging-face/hugging-face-model.ts';
-import { resolveInFolder } from './hugging-face/model-folder.ts';
-import { adapterSha256, describeAdapter, loadAdapter, readAdapterManifest } from './peft/peft-adapter.ts';
+import { resolveInFolder } from './folder-files.ts';
+import { describeBaseModel } from './hugging-face/hugging-face-model.ts';
+import { withModelWeights } from './hugging-face/model-weights.ts';
+import { readAdapterManifest } from './peft/adapter-manifest.ts';
+import { adapterSha256 } from './peft/peft-adapter-writer.ts';
+import { describeAdapter, loadAdapter } from './peft/peft-adapter.ts';
 
-export interface BaseModelInspection {
+interface BaseModelInspection {
   readonly kind: 'base_model';
+  /** `model_type` of the config. */
   readonly architecture: string;
   readonly parameters: number;
   readonly fingerprint: string;
@@ -13,36 +17,36 @@ export interface BaseModelInspection {
   readonly config: ModelConfig;
 }
 
-export interface AdapterInspection {
+interface AdapterInspection {
   readonly kind: 'adapter';
   readonly rank: number;
-  /** Largest rank of a module, which a server must allow (`--max-lora-rank` of vLLM). */
+  /** Largest rank of a module, which a server must allow (vLLM's `--max-lora-rank`). */
   readonly largestRank: number;
   readonly alpha: number;
   readonly useRslora: boolean;
   readonly useDora: boolean;
-  /** As the file says: names, a regular expression or `all-linear`. */
+  /** PEFT's `target_modules` as the file has them: names, a regular expression or `all-linear`. */
   readonly targets: readonly string[] | string;
-  /** Adapted modules. */
+  /** Number of adapted modules. */
   readonly modules: number;
   readonly parameters: number;
-  /** The tensors' keys are spelt as PEFT writes them; other spellings are read here, and by hardly any server. */
-  readonly speltAsPeft: boolean;
+  /** Whether all keys are spelled as PEFT writes them. Readapt reads other spellings, but hardly any server does. */
+  readonly hasPeftKeys: boolean;
   readonly baseModelName: string | null;
-  /** From `readapt.json`, where there is one: the base that the adapter was made for. */
+  /** Fingerprint of the base that the adapter was made for, from `readapt.json`; null without such a file. */
   readonly baseFingerprint: string | null;
-  /** SHA-256 of what the adapter computes; needs the base, null without. */
+  /** SHA-256 of what the adapter computes; null if it was checked without a base. */
   readonly fingerprint: string | null;
-  /** `model_type` of the base it was checked against; null without one. */
+  /** `model_type` of the base that the adapter was checked against; null if it was checked without one. */
   readonly architecture: string | null;
 }
 
 export type Inspection = BaseModelInspection | AdapterInspection;
 
 /**
- * Checks a folder as strictly as loading it would, and says what it holds.
- * @param base folder of the base model that an adapter must fit; without it the adapter is checked on its own
- * @throws FormatError naming file, tensor or field, the value found and the one expected
+ * Checks the folder of a base model or adapter as strictly as loading it would, and describes its content.
+ * @param base folder of the base model that an adapter must fit; without it, the adapter is checked alone
+ * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
 export async function inspectFolder(folder: string, base?: string): Promise<Inspection> {
   if ((await resolveInFolder(folder, 'adapter_config.json')) !== null) {
@@ -65,7 +69,7 @@ async function inspectAdapter(folder: string): Promise<AdapterInspection> {
   return { ...(await adapterFields(folder)), fingerprint: null, architecture: null };
 }
 
-/** Names and shapes of the base are checked, too; its values are not read. */
+/** Checks names and shapes of the base as well, but does not read its values. */
 async function inspectAdapterOn(folder: string, baseFolder: string): Promise<AdapterInspection> {
   const config = await withModelWeights(baseFolder, (model) => Promise.resolve(model.config));
   const adapter = await loadAdapter(folder, config);
@@ -73,7 +77,7 @@ async function inspectAdapterOn(folder: string, baseFolder: string): Promise<Ada
 }
 
 async function adapterFields(folder: string) {
-  const { config, modules, parameters, largestRank, speltAsPeft } = await describeAdapter(folder);
+  const { config, modules, parameters, largestRank, hasPeftKeys } = await describeAdapter(folder);
   const { rank, alpha, useRslora, useDora, targetModules: targets, baseModelName } = config;
   const baseFingerprint = (await readAdapterManifest(folder))?.baseFingerprint ?? null;
   return {
@@ -86,7 +90,7 @@ async function adapterFields(folder: string) {
     targets,
     modules: modules.length,
     parameters,
-    speltAsPeft,
+    hasPeftKeys,
     baseModelName,
     baseFingerprint,
   };

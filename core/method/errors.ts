@@ -1,5 +1,5 @@
-/** Why an adapter cannot be carried over as asked. */
-export type AdaptationErrorCode =
+/** Why an adapter cannot be carried over as requested. */
+type AdaptationErrorCode =
   | 'incompatible_evolution'
   | 'evolution_required'
   | 'invalid_evolution'
@@ -8,7 +8,7 @@ export type AdaptationErrorCode =
   | 'invalid_option'
   | 'metric_mismatch';
 
-/** What stops the method itself; `code` is stable, the message names the thing, the value found and the expectation. */
+/** An error of the method itself. `code` is stable; the message names the thing, the value found and the value expected. */
 export class AdaptationError extends Error {
   readonly code: AdaptationErrorCode;
 

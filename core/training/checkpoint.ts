@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError } from '../formats/errors.ts';
-import { withSafetensors, writeSafetensors } from '../formats/safetensors/safetensors.ts';
+import { withSafetensors } from '../formats/safetensors/safetensors.ts';
+import { writeSafetensors } from '../formats/safetensors/safetensors-writer.ts';
 
 /** All that a run needs to go on: plain JSON state, and tensors by name. */
 export interface Checkpoint {

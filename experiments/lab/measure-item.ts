@@ -1,6 +1,6 @@
 import { evolve, readEvolution } from '../../core/adaptation/evolutions.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
-import { driftGrid } from '../../core/method/evolution/drift-grid.ts';
+import { driftGrid } from '../../core/method/evolution/drift.ts';
 import { nameOf, type EvolutionItem, type Item, type ReferenceItem, type TenantItem } from '../plan.ts';
 import type { EvolutionRecord, Measured, ReferenceRecord, TenantRecord } from '../records.ts';
 import { measureCell } from './cell.ts';

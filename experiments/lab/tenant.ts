@@ -2,7 +2,7 @@ import { access, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { UsageError } from '../../cli/errors.ts';
 import { writeFileAtomic, writeFolderAtomic } from '../../core/formats/atomic-file.ts';
-import { saveAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { saveAdapter } from '../../core/formats/peft/peft-adapter-writer.ts';
 import { createAdapter } from '../../core/models/lora/lora-init.ts';
 import { Random } from '../../core/statistics/random.ts';
 import { findChoices, type ChoiceSet } from '../../core/data/choices.ts';

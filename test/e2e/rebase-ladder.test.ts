@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { execFile } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readAdapterManifest } from '../../core/formats/peft/peft-adapter.ts';
+import { readAdapterManifest } from '../../core/formats/peft/adapter-manifest.ts';
 import {
   createTinyFamily,
   removeTinyFamily,

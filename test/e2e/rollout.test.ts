@@ -11,7 +11,8 @@ import { registerFleet, type RegisteredFleet } from '../../cli/demo/register-fle
 import { startLocalStack, type LocalStack } from '../../cli/stack/local-stack.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
-import { loadAdapter, readAdapterManifest } from '../../core/formats/peft/peft-adapter.ts';
+import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { readAdapterManifest } from '../../core/formats/peft/adapter-manifest.ts';
 
 // A fleet of two tenants. The target of `must-train` is out of reach, so that its job runs its whole budget of steps
 // and there is time to kill the worker in the middle of it.

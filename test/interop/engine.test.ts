@@ -6,7 +6,8 @@ import { factorArrays, withFactorArrays } from '../../core/training/optimizer/fa
 import { schedule } from '../../core/training/optimizer/schedules.ts';
 import type { Runtime } from '../../core/engine/runtime.ts';
 import { loadBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
-import { loadAdapter, saveAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { saveAdapter } from '../../core/formats/peft/peft-adapter-writer.ts';
 import { factorKey } from '../../core/formats/peft/peft-keys.ts';
 import { withSafetensors } from '../../core/formats/safetensors/safetensors.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';

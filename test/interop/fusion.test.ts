@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRuntime } from '../../core/engine/create-runtime.ts';
 import { loadBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
-import { loadAdapter, saveAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { saveAdapter } from '../../core/formats/peft/peft-adapter-writer.ts';
 import type { Adapter, LoraFactors } from '../../core/models/lora/adapter.ts';
 import type { BaseModel } from '../../core/models/base-model.ts';
 import { computeEvolution, type WeightSource } from '../../core/method/evolution/evolution.ts';

@@ -1,9 +1,10 @@
-/** One row of a dataset. */
+import { isObject } from '../json.ts';
+
 export interface DatasetRow {
   readonly prompt: string;
   readonly completion: string;
   readonly split?: DatasetSplit;
-  /** Line of the file that it stands in, from 1. */
+  /** Number of the row's line in the file, from 1. */
   readonly line: number;
 }
 
@@ -22,17 +23,18 @@ const SPLIT_ALIASES: ReadonlyMap<unknown, DatasetSplit> = new Map<unknown, Datas
   ...DATASET_SPLITS.map((name) => [name, name] as const),
 ]);
 
-/** What is wrong with one line (counted from 1). */
-export interface DatasetProblem {
+interface DatasetProblem {
+  /** Number of the bad line, from 1; 0 for a problem of the whole dataset. */
   readonly line: number;
   readonly reason: string;
 }
 
-/** A dataset with lines that cannot be used: the first problems and how many there are. Never quotes a row's text. */
+/** A dataset with unusable lines. The message lists the first problems and never quotes a row's text. */
 export class DatasetError extends Error {
   readonly code = 'invalid_dataset';
+  /** The first {@link MAX_PROBLEMS} problems. */
   readonly problems: readonly DatasetProblem[];
-  /** Number of bad lines, of which `problems` lists the first. */
+  /** Number of all bad lines. */
   readonly total: number;
 
   constructor(problems: readonly DatasetProblem[], total: number) {
@@ -45,38 +47,33 @@ export class DatasetError extends Error {
 }
 
 export interface ParseDatasetOptions {
-  /** A longer line is refused and not kept in memory. Default 1 MiB. */
+  /** A longer line is reported as bad and never held in memory as a whole. Default 1 MiB. */
   readonly maxLineBytes?: number;
-  /** Default: no limit. */
-  readonly maxRows?: number;
-  /** How many problems the error lists. Default 10. */
-  readonly maxProblems?: number;
 }
 
+const MAX_PROBLEMS = 10;
+
 /**
- * Parses JSONL as it arrives: one object `{prompt, completion, split?}` a line; blank lines are skipped. Good rows are
- * yielded as they come, so the caller keeps them provisional until the end.
- * @param chunks bytes, cut anywhere
- * @throws DatasetError after the last chunk where any line was bad or there was no row
+ * Parses JSONL while it arrives: one object `{prompt, completion, split?}` on each line; blank lines are skipped. Good
+ * rows are yielded at once, so the caller must be able to discard them if an error follows.
+ * @param chunks the file's bytes, cut at any position
+ * @throws DatasetError after the last chunk, if any line was bad or there was no row
  */
 export async function* parseDataset(
   chunks: AsyncIterable<Uint8Array>,
   options: ParseDatasetOptions = {},
 ): AsyncGenerator<DatasetRow, void, undefined> {
-  const { maxLineBytes = 1 << 20, maxRows = Infinity, maxProblems = 10 } = options;
+  const { maxLineBytes = 1 << 20 } = options;
   const problems: DatasetProblem[] = [];
   let bad = 0;
   let rows = 0;
   for await (const { number, bytes } of splitLines(chunks, maxLineBytes)) {
     const result = bytes ? parseLine(bytes, number) : `line is longer than ${maxLineBytes} bytes`;
     if (result === null) continue;
-    const reason = typeof result !== 'string' && ++rows > maxRows ? `more than ${maxRows} rows` : result;
-    if (typeof reason !== 'string') {
-      yield reason;
-      continue;
-    }
-    if (++bad <= maxProblems) problems.push({ line: number, reason });
-    if (rows > maxRows) break;
+    if (typeof result !== 'string') {
+      rows++;
+      yield result;
+    } else if (++bad <= MAX_PROBLEMS) problems.push({ line: number, reason: result });
   }
   if (bad > 0) throw new DatasetError(problems, bad);
   if (rows === 0) throw new DatasetError([{ line: 0, reason: 'dataset has no rows' }], 1);
@@ -84,7 +81,7 @@ export async function* parseDataset(
 
 interface Line {
   readonly number: number;
-  /** Without its line feed; null where it was longer than the limit. */
+  /** The line without its line feed; null if it was longer than the limit. */
   readonly bytes: Uint8Array | null;
 }
 
@@ -110,7 +107,7 @@ async function* splitLines(chunks: AsyncIterable<Uint8Array>, maxBytes: number):
       yield finish();
       start = end + 1;
     }
-    // Copied, since the producer may reuse the chunk's memory.
+    // A copy, because the producer may reuse the chunk's memory.
     if (start < chunk.length) take(Uint8Array.from(chunk.subarray(start)));
   }
   if (length > 0) yield finish();
@@ -118,7 +115,7 @@ async function* splitLines(chunks: AsyncIterable<Uint8Array>, maxBytes: number):
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** A row, null for a blank line, or what is wrong. */
+/** Returns the row, null for a blank line, or a message that says what is wrong. */
 function parseLine(bytes: Uint8Array, number: number): DatasetRow | null | string {
   let text: string;
   try {
@@ -131,14 +128,14 @@ function parseLine(bytes: Uint8Array, number: number): DatasetRow | null | strin
   try {
     return checkRow(JSON.parse(text), number);
   } catch {
-    // The parser's own message would quote the row.
+    // The parser's own message is dropped because it would quote the row.
     return 'is not valid JSON';
   }
 }
 
 function checkRow(row: unknown, line: number): DatasetRow | string {
-  if (typeof row !== 'object' || row === null || Array.isArray(row)) return `is ${kind(row)}, expected an object`;
-  const { prompt, completion, split, ...others } = row as Record<string, unknown>;
+  if (!isObject(row)) return `is ${kind(row)}, expected an object`;
+  const { prompt, completion, split, ...others } = row;
   const unknown = Object.keys(others)[0];
   if (unknown !== undefined) return `has the unknown field ${JSON.stringify(unknown.slice(0, 40))}`;
   for (const [name, value] of Object.entries({ prompt, completion })) {

@@ -2,8 +2,8 @@ import type { Tensor } from '../../models/base-model.ts';
 import type { ModelWeights } from './model-weights.ts';
 
 /**
- * A base's weights, of which those that are not kept in memory are read from their files when they are asked for. The last
- * one stays at hand.
+ * The weights of a base model, some of which stay in their files and are read each time they are asked for. The tensor
+ * read last is cached.
  */
 export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
   readonly #model: ModelWeights;
@@ -11,7 +11,10 @@ export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
   readonly #kept: ReadonlyMap<string, Tensor>;
   #last: { readonly name: string; readonly tensor: Tensor } | null = null;
 
-  /** @param model open for as long as weights are read */
+  /**
+   * @param model must stay open for as long as weights are read
+   * @param kept the weights that are held in memory
+   */
   constructor(model: ModelWeights, kept: ReadonlyMap<string, Tensor>) {
     this.#model = model;
     this.#names = new Set(model.names);
@@ -26,12 +29,14 @@ export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
     return this.#names.has(name);
   }
 
-  /** @throws FormatError where its file is no longer what it was */
+  /** @throws FormatError if the tensor's file was cut after it was opened */
   get(name: string): Tensor | undefined {
-    return this.#kept.get(name) ?? (this.#names.has(name) ? this.#read(name) : undefined);
+    return this.#names.has(name) ? this.#read(name) : undefined;
   }
 
   #read(name: string): Tensor {
+    const kept = this.#kept.get(name);
+    if (kept) return kept;
     if (this.#last?.name !== name) this.#last = { name, tensor: this.#model.readSync(name) };
     return this.#last.tensor;
   }
@@ -41,11 +46,11 @@ export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
   }
 
   *values(): MapIterator<Tensor> {
-    for (const name of this.#names) yield this.get(name)!;
+    for (const name of this.#names) yield this.#read(name);
   }
 
   *entries(): MapIterator<[string, Tensor]> {
-    for (const name of this.#names) yield [name, this.get(name)!];
+    for (const name of this.#names) yield [name, this.#read(name)];
   }
 
   [Symbol.iterator](): MapIterator<[string, Tensor]> {

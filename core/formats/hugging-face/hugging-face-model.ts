@@ -1,41 +1,30 @@
-import { createHash, type Hash } from 'node:crypto';
-import type { ParseOptions } from './config/parse-model-config.ts';
 import type { BaseModel, Tensor } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
+import type { ParseOptions } from './config/parse-model-config.ts';
 import { FileBackedWeights } from './file-backed-weights.ts';
-import { openModelWeights, type ModelWeights } from './model-weights.ts';
-
-export { openModelWeights, readModelConfig, type ModelWeights } from './model-weights.ts';
-
-/** What registration needs to know of a base model. */
-export interface BaseModelDescription {
-  readonly config: ModelConfig;
-  readonly fingerprint: string;
-  readonly parameters: number;
-  /** As stored. */
-  readonly dtypes: readonly string[];
-  readonly tensors: readonly { readonly name: string; readonly shape: readonly number[] }[];
-}
+import { hashTensor, startFingerprint } from './fingerprint.ts';
+import { openModelWeights, withModelWeights, type ModelWeights } from './model-weights.ts';
 
 /**
- * Loads a base model as float32, strictly: every expected tensor, no other, shapes, finite values.
+ * Loads a base model as float32. Loading is strict: every expected tensor must be there in its shape, with finite values,
+ * and no other tensor may be.
  * @param folder with config.json and safetensors files
- * @param options which architectures can be loaded; default: those that Readapt ships
- * @throws FormatError naming file, tensor or field, the value found and the one expected
+ * @param options which architectures can be loaded; by default those that Readapt ships
+ * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
 export async function loadBaseModel(folder: string, options: ParseOptions = {}): Promise<BaseModel> {
   return withModelWeights(folder, (model) => load(model, () => false), options);
 }
 
-/** A base model some of whose weights may have stayed in their files, which are then open until it is closed. */
+/** A base model some of whose weights may have stayed in their files, which stay open until it is closed. */
 export interface OpenBaseModel extends BaseModel {
-  /** Weights in files can no longer be had; those in memory can. */
+  /** Closes the files. Weights that stayed in files can no longer be read; weights in memory can. */
   close(): Promise<void>;
 }
 
 /**
- * {@link loadBaseModel}, but weights of the names that `onDisk` picks are checked and not kept: each is read again when it
- * is asked for, so that it takes memory only while somebody holds it.
+ * {@link loadBaseModel}, except that the weights whose names `onDisk` accepts are checked and then left on disk. Each of
+ * them is read again whenever it is asked for, so that it occupies memory only while somebody holds it.
  */
 export async function openBaseModel(
   folder: string,
@@ -56,13 +45,29 @@ export async function openBaseModel(
 async function load(model: ModelWeights, onDisk: (name: string) => boolean): Promise<BaseModel> {
   const read = new Map<string, Tensor>();
   const fingerprint = await readAll(model, (name, tensor) => onDisk(name) || read.set(name, tensor));
-  const kept = new Map(model.names.flatMap((name) => (read.has(name) ? [[name, read.get(name)!]] : [])));
-  const all = kept.size === model.names.length;
-  return { config: model.config, weights: all ? kept : new FileBackedWeights(model, kept), fingerprint };
+  // Tensors were read in name order; the result has the architecture's order.
+  const kept = new Map<string, Tensor>();
+  for (const name of model.names) {
+    const tensor = read.get(name);
+    if (tensor) kept.set(name, tensor);
+  }
+  const isWhole = kept.size === model.names.length;
+  return { config: model.config, weights: isWhole ? kept : new FileBackedWeights(model, kept), fingerprint };
+}
+
+/** What the registration of a base model version needs to know. */
+interface BaseModelDescription {
+  readonly config: ModelConfig;
+  readonly fingerprint: string;
+  /** Number of stored values of all tensors. */
+  readonly parameters: number;
+  /** The dtypes that occur in the files. */
+  readonly dtypes: readonly string[];
+  readonly tensors: readonly { readonly name: string; readonly shape: readonly number[] }[];
 }
 
 /**
- * Checks a base model as strictly as {@link loadBaseModel} and describes it, holding one tensor at a time in memory.
+ * Checks a base model as strictly as {@link loadBaseModel} and describes it, with one tensor in memory at a time.
  * @throws FormatError
  */
 export async function describeBaseModel(folder: string): Promise<BaseModelDescription> {
@@ -74,31 +79,7 @@ export async function describeBaseModel(folder: string): Promise<BaseModelDescri
   });
 }
 
-/** Opens, hands the weights to `use`, and closes them whatever happens. */
-export async function withModelWeights<T>(
-  folder: string,
-  use: (model: ModelWeights) => Promise<T>,
-  options: ParseOptions = {},
-): Promise<T> {
-  const model = await openModelWeights(folder, options);
-  try {
-    return await use(model);
-  } finally {
-    await model.close();
-  }
-}
-
-/**
- * Fingerprint of a model in memory: SHA-256 (hex) over its config and every tensor's name, shape and float32 bytes, in
- * name order. The same weights give the same fingerprint however they are sharded.
- */
-export function fingerprintOf(config: ModelConfig, weights: ReadonlyMap<string, Tensor>): string {
-  const hash = startFingerprint(config);
-  for (const name of [...weights.keys()].sort()) hashTensor(hash, name, weights.get(name)!);
-  return hash.digest('hex');
-}
-
-/** Reads every tensor once, in name order, and returns the fingerprint. */
+/** Reads every tensor once, in name order, hands each to `take`, and returns the fingerprint. */
 async function readAll(model: ModelWeights, take: (name: string, tensor: Tensor) => unknown): Promise<string> {
   const hash = startFingerprint(model.config);
   for (const name of [...model.names].sort()) {
@@ -107,18 +88,4 @@ async function readAll(model: ModelWeights, take: (name: string, tensor: Tensor)
     take(name, tensor);
   }
   return hash.digest('hex');
-}
-
-/** Fields in name order and without nulls, so that a config field added later (null so far) changes no fingerprint. */
-export function startFingerprint(config: ModelConfig): Hash {
-  const fields = Object.entries(config).filter(([, value]) => value !== null);
-  fields.sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHash('sha256').update(`${JSON.stringify(fields)}\n`);
-}
-
-export function hashTensor(hash: Hash, name: string, { shape, data }: Tensor): void {
-  hash.update(`${JSON.stringify([name, shape])}\n`);
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  // One update call takes at most 2 GiB.
-  for (let at = 0; at < bytes.length; at += 1 << 30) hash.update(bytes.subarray(at, at + (1 << 30)));
 }

@@ -4,7 +4,8 @@ import type { Tensor } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import { isFloatDtype } from '../safetensors/dtypes.ts';
 import { FormatError } from '../errors.ts';
-import { readJsonInFolder, requireInFolder, resolveInFolder } from './model-folder.ts';
+import { readJsonInFolder, requireInFolder, resolveInFolder } from '../folder-files.ts';
+import { isObject } from '../json.ts';
 import { SafetensorsFile } from '../safetensors/safetensors.ts';
 
 const CONFIG = 'config.json';
@@ -13,25 +14,29 @@ const INDEX = 'model.safetensors.index.json';
 const HEAD = 'lm_head.weight';
 const EMBEDDING = 'model.embed_tokens.weight';
 
-/** The weights of a base model's folder, open for reading one at a time. The opener closes it. */
+/** The weights of a base model's folder, open for reading one tensor at a time. Whoever opened them closes them. */
 export interface ModelWeights {
   readonly config: ModelConfig;
-  /** Every tensor of the model, in the architecture's order. */
+  /** Names of all tensors of the model, in the architecture's order. */
   readonly names: readonly string[];
-  /** As stored: the dtypes that occur in the files. */
+  /** The dtypes that occur in the files. */
   readonly dtypes: readonly string[];
   shape(name: string): readonly number[];
-  /** Reads one tensor as float32; refuses values that are not finite. */
+  /**
+   * Reads one tensor as float32.
+   * @throws FormatError `not_finite` for an infinity or NaN
+   */
   read(name: string): Promise<Tensor>;
-  /** {@link read} for callers that cannot wait, of a tensor that was read and checked before. */
+  /** {@link read} without waiting and without checking values; only for a tensor that was read and checked before. */
   readSync(name: string): Tensor;
   close(): Promise<void>;
 }
 
 /**
- * Opens the folder of a Hugging Face model (config.json with model.safetensors, or an index and its shards) and checks
- * names and shapes of all tensors against the architecture; no tensor is read, unless a tied head is stored as well.
- * @throws FormatError naming file, tensor or field, the value found and the one expected
+ * Opens the folder of a Hugging Face model (config.json with model.safetensors, or with an index and its shards) and checks
+ * names and shapes of all tensors against the architecture. No tensor is read, unless a tied head is stored beside the
+ * embedding: then both are read and compared.
+ * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
 export async function openModelWeights(folder: string, options: ParseOptions = {}): Promise<ModelWeights> {
   const config = await readModelConfig(folder, options);
@@ -57,15 +62,32 @@ export async function openModelWeights(folder: string, options: ParseOptions = {
   }
 }
 
-/** Reads and checks config.json. */
+/** Opens the weights of a folder, passes them to `use`, and closes them whether `use` succeeds or fails. */
+export async function withModelWeights<T>(
+  folder: string,
+  use: (model: ModelWeights) => Promise<T>,
+  options: ParseOptions = {},
+): Promise<T> {
+  const model = await openModelWeights(folder, options);
+  try {
+    return await use(model);
+  } finally {
+    await model.close();
+  }
+}
+
+/**
+ * Reads and checks config.json.
+ * @throws FormatError
+ */
 export async function readModelConfig(folder: string, options: ParseOptions = {}): Promise<ModelConfig> {
   return parseModelConfig(await readJsonInFolder(folder, CONFIG), CONFIG, options);
 }
 
-/** Tensor name → open file that holds it. */
+/** The open file that holds each tensor, by tensor name. */
 type Holders = ReadonlyMap<string, SafetensorsFile>;
 
-/** Opens the file or the shards; whatever is opened goes into `files` for the caller to close. */
+/** Opens the single file or all shards. Every file that is opened is added to `files`, for the caller to close. */
 async function openHolders(folder: string, files: SafetensorsFile[]): Promise<Holders> {
   const single = await resolveInFolder(folder, SINGLE);
   if (single !== null) {
@@ -83,7 +105,7 @@ async function openShards(
   files: SafetensorsFile[],
 ): Promise<Holders> {
   const shards = [...new Set(index.values())].sort();
-  // All names first: no shard is opened where one of them is unsafe.
+  // All paths are resolved first, so that no shard is opened if one of the names is unsafe.
   const paths = new Map<string, string>();
   for (const shard of shards) paths.set(shard, await requireInFolder(folder, shard, INDEX));
   const holders = new Map<string, SafetensorsFile>();
@@ -109,7 +131,7 @@ async function readIndex(folder: string): Promise<ReadonlyMap<string, string>> {
   throw new FormatError({ code: 'invalid_index', file: INDEX, subject: 'weight_map', message });
 }
 
-/** Both ways: every expected tensor is there in its shape, and nothing else is. */
+/** Checks that every expected tensor is there in its shape, and that no other tensor is. Returns the expected names. */
 function checkNames(config: ModelConfig, holders: Holders): string[] {
   const expected = new Map(expectedWeights(config).map((spec) => [spec.name, spec.shape]));
   for (const [name, shape] of expected) checkTensor(name, shape, holderOf(name, holders));
@@ -132,12 +154,15 @@ function checkTensor(name: string, shape: readonly number[], holder: Safetensors
   throw new FormatError({ code: 'unsupported_dtype', file: holder.file, subject: name, message });
 }
 
-/** Old files store the rotary frequencies, which follow from the config; a tied head may be stored beside its twin. */
+/**
+ * Two kinds of surplus tensors are accepted: the rotary frequencies that old files store although they follow from the
+ * config, and a tied head beside the embedding.
+ */
 function isTolerated(name: string, config: ModelConfig): boolean {
   return name.endsWith('.rotary_emb.inv_freq') || (name === HEAD && config.tieWordEmbeddings);
 }
 
-/** Readers disagree on which of two different tensors a tied model uses, so they must be equal. */
+/** Readers disagree on which tensor a tied model uses when head and embedding differ, so they must be equal. */
 async function checkTiedHead(config: ModelConfig, holders: Holders): Promise<void> {
   const holder = holders.get(HEAD);
   if (!holder || !config.tieWordEmbeddings) return;
@@ -153,7 +178,8 @@ function holderOf(name: string, holders: Holders): SafetensorsFile {
   const holder = holders.get(name);
   if (holder) return holder;
   const files = [...new Set([...holders.values()].map((file) => file.file))];
-  throw missing(files.length === 1 ? files[0]! : INDEX, name, `${CONFIG} asks for it`);
+  const [only] = files;
+  throw missing(only !== undefined && files.length === 1 ? only : INDEX, name, `${CONFIG} asks for it`);
 }
 
 function whyUnexpected(name: string, config: ModelConfig): string {
@@ -185,8 +211,4 @@ async function noWeights(folder: string): Promise<FormatError> {
     ? 'file is missing; pytorch_model.bin is a pickle, which can run code and is never read: save it as safetensors'
     : `file is missing, and so is ${INDEX}: expected one of them`;
   return new FormatError({ code: pickle ? 'pickle_refused' : 'missing_file', file: SINGLE, message });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

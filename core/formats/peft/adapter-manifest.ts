@@ -3,31 +3,33 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError } from '../errors.ts';
-import { readJsonInFolder, requireInFolder, resolveInFolder } from '../hugging-face/model-folder.ts';
+import { readJsonInFolder, requireInFolder, resolveInFolder } from '../folder-files.ts';
+import { isObject, type JsonObject } from '../json.ts';
 import { ADAPTER_CONFIG } from './peft-config.ts';
 import { ADAPTER_WEIGHTS } from './peft-keys.ts';
 
 export const ADAPTER_MANIFEST = 'readapt.json';
 
-/** Where a published adapter comes from. */
+/** The origin of a published adapter, stored beside it as `readapt.json`. */
 export interface AdapterManifest {
-  /** Fingerprint of the base it was made for. */
+  /** Fingerprint of the base model that the adapter was made for. */
   readonly baseFingerprint: string;
-  /** Identifier of the adapter version it was carried over from. */
+  /** Identifier of the adapter version that it was carried over from. */
   readonly parent?: string | null;
-  /** `reuse`, `revert`, `relora`, `warm-start`, `scratch`, or `train` and the like. */
+  /** How it was made: `reuse`, `revert`, `relora`, `warm-start`, `scratch`, or `train` for an adapter trained directly. */
   readonly strategy?: string | null;
-  /** α and β of the fusion, where there was one. */
+  /** The fusion coefficients, if the adapter was fused. */
   readonly coefficients?: ManifestCoefficients | null;
   readonly metrics?: Readonly<Record<string, number>>;
-  /** What the base's matrices were computed in (`f32`, `int8`, …) when it was made and measured. */
+  /** Precision of the base's matrices (`f32`, `int8`, …) when the adapter was made and measured. */
   readonly precision?: string | null;
 }
 
-/** With groups of modules that have a pair of their own, `alpha` and `beta` are the means over the adapted modules. */
-export interface ManifestCoefficients {
+interface ManifestCoefficients {
+  /** With `groups`, `alpha` and `beta` are the means over the adapted modules. */
   readonly alpha: number;
   readonly beta: number;
+  /** The coefficients of each group, if groups of modules have coefficients of their own. */
   readonly groups?: {
     /** `block`, `depth` or `module`. */
     readonly grouping: string;
@@ -40,7 +42,10 @@ interface FileChecksum {
   readonly bytes: number;
 }
 
-/** The manifest's JSON, with checksums of the files that lie in the folder. */
+/**
+ * The JSON text of a manifest.
+ * @param files names of files in `folder`, whose checksums are added
+ */
 export async function encodeManifest(
   manifest: AdapterManifest,
   adapterSha256: string,
@@ -64,7 +69,7 @@ export async function encodeManifest(
 }
 
 /**
- * Reads `readapt.json`, or null where the folder has none (adapters made elsewhere).
+ * Reads `readapt.json`. Returns null for a folder without one, which holds an adapter made by another tool.
  * @throws FormatError `invalid_manifest`
  */
 export async function readAdapterManifest(folder: string): Promise<AdapterManifest | null> {
@@ -82,7 +87,7 @@ export async function readAdapterManifest(folder: string): Promise<AdapterManife
 }
 
 /**
- * Checks the folder's files against the checksums of its manifest (a folder without one passes).
+ * Checks the folder's files against the checksums in its manifest. A folder without a manifest passes.
  * @throws FormatError `adapter_modified` or `missing_file`, naming the file; `invalid_manifest`
  */
 export async function verifyAdapterFiles(folder: string): Promise<void> {
@@ -97,8 +102,8 @@ export async function verifyAdapterFiles(folder: string): Promise<void> {
   }
 }
 
-/** A manifest that vouches for less than the adapter's two files vouches for nothing. */
-function checksumsOf({ files }: Record<string, unknown>): Readonly<Record<string, FileChecksum>> {
+/** The manifest must have checksums of both of the adapter's files: with one of them, the adapter could still have changed. */
+function checksumsOf({ files }: JsonObject): Readonly<Record<string, FileChecksum>> {
   if (typeof files !== 'object' || files === null)
     throw invalid('files', 'is missing, expected a checksum for each file');
   for (const [name, checksum] of Object.entries(files as Record<string, Partial<FileChecksum> | null>)) {
@@ -110,10 +115,10 @@ function checksumsOf({ files }: Record<string, unknown>): Readonly<Record<string
   throw invalid('files', `has no checksum for ${missing}`);
 }
 
-async function readManifestJson(folder: string): Promise<Record<string, unknown> | null> {
+async function readManifestJson(folder: string): Promise<JsonObject | null> {
   if ((await resolveInFolder(folder, ADAPTER_MANIFEST)) === null) return null;
   const json = await readJsonInFolder(folder, ADAPTER_MANIFEST);
-  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
+  if (isObject(json)) return json;
   throw invalid('', 'is not a JSON object');
 }
 

@@ -10,21 +10,21 @@ import { firstNonFinite } from '../safetensors/dtypes.ts';
 import { ADAPTER_CONFIG } from './peft-config.ts';
 import { ADAPTER_WEIGHTS, factorKey } from './peft-keys.ts';
 import { factorShapes } from './peft-tensors.ts';
-import { writeSafetensors, type TensorToWrite } from '../safetensors/safetensors.ts';
+import { writeSafetensors, type TensorToWrite } from '../safetensors/safetensors-writer.ts';
 
-export interface SaveAdapterOptions {
-  /** `base_model_name_or_path`; PEFT and serving engines show it and do not insist on it. */
+interface SaveAdapterOptions {
+  /** Written as `base_model_name_or_path`, which PEFT and serving engines show but do not check. */
   readonly baseModelName?: string;
-  /** Written as `readapt.json`, with checksums; left out where there is none. */
+  /** Written as `readapt.json`, with checksums. Without it, no such file is written. */
   readonly manifest?: AdapterManifest;
-  /** Replace a folder that is there. Default false: a non-empty one is an error. */
+  /** Replaces an existing folder. Default false: an existing folder that is not empty is an error. */
   readonly replace?: boolean;
 }
 
 /**
- * Writes an adapter as a PEFT folder (float32) that `PeftModel.from_pretrained` and vLLM load, atomically: the folder
- * appears whole or not at all.
- * @throws Error where the adapter contradicts its own config (rank, scaling, targets, DoRA) or holds a value not finite
+ * Writes an adapter as a PEFT folder (float32) that `PeftModel.from_pretrained` and vLLM load. The write is atomic: the
+ * folder appears whole or not at all.
+ * @throws Error if the adapter contradicts its own config (rank, scaling, target modules, DoRA) or holds an infinity or NaN
  */
 export async function saveAdapter(folder: string, adapter: Adapter, options: SaveAdapterOptions = {}): Promise<void> {
   const tensors = tensorsOf(adapter);
@@ -44,11 +44,13 @@ export async function saveAdapter(folder: string, adapter: Adapter, options: Sav
   );
 }
 
-/** SHA-256 (hex) over what an adapter computes: each module's scaling, shapes and float32 factors (and magnitude), in name order. */
+/**
+ * SHA-256 (hex) over what an adapter computes: scaling, shapes and float32 factors (and magnitude) of each module, in name
+ * order.
+ */
 export function adapterSha256(adapter: Adapter): string {
   const hash = createHash('sha256');
-  for (const name of [...adapter.modules.keys()].sort()) {
-    const factors = adapter.modules.get(name)!;
+  for (const [name, factors] of [...adapter.modules].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const { rank, inFeatures, outFeatures, scaling, magnitude } = factors;
     hash.update(`${JSON.stringify([name, rank, inFeatures, outFeatures, scaling, ...(magnitude ? ['dora'] : [])])}\n`);
     for (const [, data] of trainableArrays(factors))
@@ -67,14 +69,14 @@ function tensorsOf(adapter: Adapter): Map<string, TensorToWrite> {
   return tensors;
 }
 
-/** A reader derives ranks and scalings from the config alone, so both must follow from it. */
+/** Readers derive ranks and scalings from the config alone, so the factors must agree with it. */
 function checkAdapter({ config, modules }: Adapter, tensors: ReadonlyMap<string, TensorToWrite>): void {
   if (modules.size === 0) throw new Error('adapter has no module');
   const settings = loraSettings(config, [...modules.keys()]);
   for (const [name, { rank, scaling, magnitude }] of modules) {
-    const expected = settings.get(name)!;
-    if (rank !== expected.rank)
-      throw new Error(`module ${name} has rank ${rank}, expected ${expected.rank} by the config`);
+    const expected = settings.get(name);
+    if (rank !== expected?.rank)
+      throw new Error(`module ${name} has rank ${rank}, expected ${expected?.rank} by the config`);
     if (Math.abs(scaling - expected.scaling) > 1e-6 * expected.scaling) {
       throw new Error(`module ${name} has scaling ${scaling}, expected ${expected.scaling} by the config`);
     }
@@ -83,7 +85,7 @@ function checkAdapter({ config, modules }: Adapter, tensors: ReadonlyMap<string,
       throw new Error(`module ${name} has ${found}, but use_dora is ${Boolean(config.useDora)} in the config`);
     }
     if (!isTargeted(name, config.targetModules))
-      throw new Error(`module ${name} is none of the config's target modules`);
+      throw new Error(`module ${name} is not in the config's target modules (${config.targetModules.join(', ')})`);
   }
   for (const [key, { data }] of tensors) {
     const at = firstNonFinite(data);
@@ -91,7 +93,7 @@ function checkAdapter({ config, modules }: Adapter, tensors: ReadonlyMap<string,
   }
 }
 
-/** The fields that every PEFT since 0.10 knows: an older one refuses a field it has not heard of. */
+/** Writes only fields that every PEFT since 0.10 knows, because PEFT refuses a field that it does not know. */
 function encodeConfig(config: LoraConfig, baseModelName: string | undefined): string {
   const json = {
     alpha_pattern: config.alphaPattern,

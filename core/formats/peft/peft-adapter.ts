@@ -6,7 +6,7 @@ import { targetNames } from '../../models/lora/module-targets.ts';
 import { verifyAdapterFiles } from './adapter-manifest.ts';
 import { FormatError } from '../errors.ts';
 import { ADAPTER_CONFIG, readAdapterConfig, selectModules, withPatterns, type PeftConfig } from './peft-config.ts';
-import { areSpeltAsPeft } from './peft-keys.ts';
+import { arePeftKeys } from './peft-keys.ts';
 import {
   checkComplete,
   checkFactors,
@@ -16,55 +16,44 @@ import {
   type AdapterTensors,
 } from './peft-tensors.ts';
 
-export { readAdapterConfig, type PeftConfig } from './peft-config.ts';
-export { adapterSha256, saveAdapter, type SaveAdapterOptions } from './peft-adapter-writer.ts';
-export { readAdapterManifest, verifyAdapterFiles, type AdapterManifest } from './adapter-manifest.ts';
-
 /**
- * Loads a PEFT LoRA or DoRA adapter for a base, strictly: every targeted module has both factors in the rank that the
- * config gives it and in the base's shape (and a magnitude under DoRA), there is no other tensor, and all values are
- * finite. The files must be those that a `readapt.json` beside them was written for. Never reads a pickle.
+ * Loads a PEFT LoRA or DoRA adapter for a base model. Loading is strict: every targeted module must have both factors (and,
+ * under DoRA, a magnitude) in the rank that the config gives it and in the base's shape, all values must be finite, and no
+ * other tensor may be there. If `readapt.json` lies beside the files, they must match its checksums. A pickle is never
+ * read.
  * @param folder with adapter_config.json and adapter_model.safetensors
- * @returns float32 factors; the config's targets are plain suffixes whatever form the file used
- * @throws FormatError naming file, tensor or field, the value found and the one expected
+ * @param base config of the base model
+ * @returns float32 factors; the target modules are plain name suffixes, whatever form the file used
+ * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
 export async function loadAdapter(folder: string, base: ModelConfig): Promise<Adapter> {
   await verifyAdapterFiles(folder);
   const peft = await readAdapterConfig(folder);
   const modules = targetedModules(peft, base);
-  const settings = settingsOf(
-    peft,
-    modules.map(({ name }) => name),
-  );
   return withAdapterTensors(folder, async (tensors) => {
-    checkAgainstBase(tensors, peft, base, modules, settings);
+    checkAgainstBase(tensors, peft, base, modules);
     const factors = new Map<string, LoraFactors>();
-    for (const module of modules) {
-      const read = await readFactors(tensors, module, settings.get(module.name)!);
-      factors.set(
-        module.name,
-        peft.useDora ? { ...read, magnitude: await readTensor(tensors, module.name, 'magnitude') } : read,
-      );
-    }
+    for (const module of modules) factors.set(module.name, await readFactors(tensors, module, peft.useDora));
     return { config: loraConfig(peft, base, modules), modules: factors };
   });
 }
 
-/** What an adapter's files say without their base. */
-export interface AdapterDescription {
+/** What the files of an adapter say without its base model. */
+interface AdapterDescription {
   readonly config: PeftConfig;
   /** Names of the adapted modules, in the order of the file. */
   readonly modules: readonly string[];
+  /** Number of stored values of all tensors. */
   readonly parameters: number;
   /** Largest rank of a module. */
   readonly largestRank: number;
-  /** Keys are spelt as PEFT writes them; other spellings load here and in no serving engine. */
-  readonly speltAsPeft: boolean;
+  /** Whether all keys are spelled as PEFT writes them. Readapt reads other spellings, but hardly any serving engine does. */
+  readonly hasPeftKeys: boolean;
 }
 
 /**
- * Checks an adapter on its own: config, all tensors of every module, ranks, targets, finite values.
- * @throws FormatError
+ * Checks an adapter without its base model: config, target modules, the ranks and tensors of every module, finite values.
+ * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
 export async function describeAdapter(folder: string): Promise<AdapterDescription> {
   await verifyAdapterFiles(folder);
@@ -73,9 +62,8 @@ export async function describeAdapter(folder: string): Promise<AdapterDescriptio
     const modules = [...tensors.keys.keys()];
     const targeted = selectModules(config, modules);
     for (const module of targeted) checkComplete(tensors, module, config.useDora);
-    const settings = settingsOf(config, targeted);
-    const expected = targeted.map((module) => ({
-      ...expectedRank(config, module, settings),
+    const expected = [...settingsOf(config, targeted)].map(([module, { rank }]) => ({
+      ...expectedRank(config, module, rank),
       inFeatures: shapeOf(tensors, module, 'a')[1] ?? 0,
       outFeatures: shapeOf(tensors, module, 'b')[0] ?? 0,
     }));
@@ -88,28 +76,29 @@ export async function describeAdapter(folder: string): Promise<AdapterDescriptio
     let parameters = 0;
     for (const key of tensors.file.names) parameters += (await tensors.file.read(key)).data.length;
     const largestRank = Math.max(...expected.map(({ rank }) => rank));
-    return { config, modules, parameters, largestRank, speltAsPeft: areSpeltAsPeft(tensors.keys) };
+    return { config, modules, parameters, largestRank, hasPeftKeys: arePeftKeys(tensors.keys) };
   });
 }
 
-function targetedModules(peft: PeftConfig, base: ModelConfig): AdaptableModule[] {
+interface TargetedModule extends AdaptableModule, LoraModuleSettings {}
+
+/** The base's modules that the adapter targets, in the base's order. */
+function targetedModules(peft: PeftConfig, base: ModelConfig): TargetedModule[] {
   const modules = adaptableModules(base);
-  const selected = new Set(
-    selectModules(
-      peft,
-      modules.map(({ name }) => name),
-    ),
-  );
-  if (selected.size === 0) throw noModules(peft, 'it names no linear layer of the base');
-  return modules.filter(({ name }) => selected.has(name));
+  const names = modules.map(({ name }) => name);
+  const settings = settingsOf(peft, selectModules(peft, names));
+  if (settings.size === 0) throw noModules(peft, 'it names no linear layer of the base');
+  return modules.flatMap((module) => {
+    const own = settings.get(module.name);
+    return own ? [{ ...module, ...own }] : [];
+  });
 }
 
 function settingsOf(peft: PeftConfig, modules: readonly string[]): Map<string, LoraModuleSettings> {
   return withPatterns('rank_pattern or alpha_pattern', () => loraSettings({ ...peft, targetModules: [] }, modules));
 }
 
-function expectedRank(peft: PeftConfig, module: string, settings: ReadonlyMap<string, LoraModuleSettings>) {
-  const { rank } = settings.get(module)!;
+function expectedRank(peft: PeftConfig, module: string, rank: number) {
   return { module, rank, rankSource: rank === peft.rank ? `r = ${rank}` : `rank_pattern (${rank} for this module)` };
 }
 
@@ -117,10 +106,9 @@ function checkAgainstBase(
   tensors: AdapterTensors,
   peft: PeftConfig,
   base: ModelConfig,
-  modules: readonly AdaptableModule[],
-  settings: ReadonlyMap<string, LoraModuleSettings>,
+  modules: readonly TargetedModule[],
 ): void {
-  const expected = modules.map((module) => ({ ...module, ...expectedRank(peft, module.name, settings) }));
+  const expected = modules.map((module) => ({ ...module, ...expectedRank(peft, module.name, module.rank) }));
   const known = new Set(adaptableModules(base).map(({ name }) => name));
   checkFactors(tensors, { modules: expected, dora: peft.useDora }, (module) => {
     const layer = /^model\.layers\.(\d+)\./.exec(module)?.[1];
@@ -132,16 +120,18 @@ function checkAgainstBase(
   });
 }
 
-async function readFactors(
-  tensors: AdapterTensors,
-  { name, inFeatures, outFeatures }: AdaptableModule,
-  { rank, scaling }: LoraModuleSettings,
-): Promise<LoraFactors> {
+async function readFactors(tensors: AdapterTensors, module: TargetedModule, useDora: boolean): Promise<LoraFactors> {
+  const { name, inFeatures, outFeatures, rank, scaling } = module;
   const a = await readTensor(tensors, name, 'a');
-  return { rank, inFeatures, outFeatures, scaling, a, b: await readTensor(tensors, name, 'b') };
+  const b = await readTensor(tensors, name, 'b');
+  const factors = { rank, inFeatures, outFeatures, scaling, a, b };
+  return useDora ? { ...factors, magnitude: await readTensor(tensors, name, 'magnitude') } : factors;
 }
 
-/** Targets as plain names, as few as there are: without those that the base does not have, which PEFT lets pass. */
+/**
+ * The adapter's config with its target modules as the fewest plain names that select the adapted modules. Names that match
+ * no module of the base, which PEFT tolerates, are left out.
+ */
 function loraConfig(peft: PeftConfig, base: ModelConfig, modules: readonly AdaptableModule[]): LoraConfig {
   const { rank, alpha, useRslora, useDora, dropout, rankPattern, alphaPattern } = peft;
   const targetModules = targetNames(

@@ -1,40 +1,37 @@
 import { fullMatches, isTargeted, PatternError, suffixMatches } from '../../models/lora/module-pattern.ts';
 import { FormatError } from '../errors.ts';
-import { readJsonInFolder } from '../hugging-face/model-folder.ts';
+import { readJsonInFolder } from '../folder-files.ts';
+import { isObject, type JsonObject } from '../json.ts';
 import { refuseUnsupported } from './peft-fields.ts';
 
 export const ADAPTER_CONFIG = 'adapter_config.json';
 
-/** What `adapter_config.json` says of a LoRA adapter that Readapt can use. */
+/** The content of `adapter_config.json`, for an adapter that Readapt supports. */
 export interface PeftConfig {
   readonly rank: number;
   readonly alpha: number;
   readonly useRslora: boolean;
   readonly useDora: boolean;
-  /** Share of the factors' inputs that training drops; nothing is dropped when the adapter is used. */
+  /** Dropout rate of the factors' inputs in training. */
   readonly dropout: number;
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
-  /** Suffixes of module names, or a regular expression for whole names (`all-linear` is every linear layer). */
+  /** Suffixes of module names, or a regular expression for whole names; `all-linear` stands for every linear layer. */
   readonly targetModules: readonly string[] | string;
   readonly excludeModules: readonly string[] | string;
-  /** Layers in which suffixes are looked for (full names hold in any); null is all of them. */
+  /** Layers to which suffixes are restricted; null means all layers. Full names apply in every layer. */
   readonly layersToTransform: readonly number[] | null;
-  /** Regular expressions for what stands before the layer's number; empty accepts anything. */
+  /** Regular expressions for the part of a name before the layer's number; an empty list accepts every name. */
   readonly layersPattern: readonly string[];
   readonly baseModelName: string | null;
 }
 
 /**
- * Reads and checks `adapter_config.json`. Fields of other PEFT versions are accepted where they change nothing.
+ * Reads and checks `adapter_config.json`. Fields of other PEFT versions are accepted if they do not change what is computed.
  * @throws FormatError `unsupported_adapter` or `invalid_adapter_config`, naming field, value and what is supported
  */
 export async function readAdapterConfig(folder: string): Promise<PeftConfig> {
-  return parseAdapterConfig(await readJsonInFolder(folder, ADAPTER_CONFIG));
-}
-
-/** {@link readAdapterConfig} for JSON that is already parsed. */
-export function parseAdapterConfig(json: unknown): PeftConfig {
+  const json = await readJsonInFolder(folder, ADAPTER_CONFIG);
   if (!isObject(json)) throw invalid('', 'is not a JSON object');
   refuseUnsupported(json);
   const config: PeftConfig = {
@@ -57,15 +54,13 @@ export function parseAdapterConfig(json: unknown): PeftConfig {
   return config;
 }
 
-/** What of a {@link PeftConfig} says which modules are adapted. */
-export type ModuleSelection = Pick<
-  PeftConfig,
-  'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'
->;
+/** The fields that decide which modules are adapted. */
+type ModuleSelection = Pick<PeftConfig, 'targetModules' | 'excludeModules' | 'layersToTransform' | 'layersPattern'>;
 
 /**
- * Which modules an adapter changes, as PEFT decides it (`check_target_module_exists`).
+ * The modules that an adapter changes, selected as PEFT does it (`check_target_module_exists`).
  * @param names full module names such as `model.layers.0.self_attn.q_proj`
+ * @returns a part of `names`, in their order
  * @throws FormatError `invalid_adapter_config` for an unusable regular expression
  */
 export function selectModules(selection: ModuleSelection, names: readonly string[]): string[] {
@@ -75,7 +70,7 @@ export function selectModules(selection: ModuleSelection, names: readonly string
   return names.filter((_, i) => targeted[i] && !excluded[i] && inLayers[i]);
 }
 
-/** Runs `use` and turns a bad regular expression of the config's `field` into a FormatError. */
+/** Runs `use`, and turns an error about a regular expression into a FormatError that names the config's `field`. */
 export function withPatterns<T>(field: string, use: () => T): T {
   try {
     return use();
@@ -91,7 +86,7 @@ function matchModules(targets: readonly string[] | string, field: string, names:
   return withPatterns(field, () => fullMatches(targets, names));
 }
 
-/** The first number in a name is its layer's. */
+/** The first number in a module's name is its layer's. */
 const LAYER = /^(.*?)\.(\d+)\./;
 
 function matchLayers(
@@ -109,13 +104,13 @@ function matchLayers(
   });
 }
 
-function positive(json: Json, field: string, accepts: (value: unknown) => boolean, expected: string): number {
+function positive(json: JsonObject, field: string, accepts: (value: unknown) => boolean, expected: string): number {
   const value = json[field];
   if (accepts(value)) return value as number;
   throw invalid(field, `${value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`}, expected ${expected}`);
 }
 
-/** Null and absent are 0: PEFT 0.3 has no default. */
+/** Null and an absent field count as 0, because PEFT 0.3 has no default. */
 function dropout(value: unknown): number {
   const share = value ?? 0;
   if (typeof share === 'number' && share >= 0 && share < 1) return share;
@@ -123,7 +118,7 @@ function dropout(value: unknown): number {
 }
 
 function pattern(
-  json: Json,
+  json: JsonObject,
   field: string,
   accepts: (value: unknown) => boolean,
   expected: string,
@@ -133,7 +128,7 @@ function pattern(
   throw invalid(field, `is ${JSON.stringify(value)}, expected an object of module names to ${expected}`);
 }
 
-function modules(json: Json, field: string): string[] | string {
+function modules(json: JsonObject, field: string): string[] | string {
   const value = json[field];
   if (typeof value === 'string' && value !== '') return value;
   const list = Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === 'string');
@@ -142,7 +137,7 @@ function modules(json: Json, field: string): string[] | string {
   throw invalid(field, `${found}, expected a list of module names, a regular expression or "all-linear"`);
 }
 
-/** An empty list stands for all layers, as in PEFT. */
+/** An empty list means all layers, as in PEFT. */
 function layers(value: unknown): number[] | null {
   if (value === undefined || value === null) return null;
   const list: unknown[] = Array.isArray(value) ? value : [value];
@@ -156,12 +151,6 @@ function strings(value: unknown, field: string): string[] {
   const list: unknown[] = Array.isArray(value) ? value : [value];
   if (list.every((item) => typeof item === 'string')) return list;
   throw invalid(field, `is ${JSON.stringify(value)}, expected strings`);
-}
-
-type Json = Readonly<Record<string, unknown>>;
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isRank(value: unknown): boolean {

@@ -1,42 +1,44 @@
 import { FormatError } from '../errors.ts';
+import type { JsonObject } from '../json.ts';
 
-/**
- * Every field that a LoraConfig of PEFT 0.1 to 0.21 has written, and what becomes of it: read (`peft-config.ts`),
- * without effect on what is computed, supported in some values only, or supported only while it is off.
+/*
+ * The tables below hold every field that a LoraConfig of PEFT 0.1 to 0.21 has written. A field is read by peft-config.ts,
+ * has no effect on what is computed, is supported with some values only, or is supported only while it is off.
  */
 
-/** What `peft-config.ts` reads. */
+/** Fields that peft-config.ts reads. */
 const READ = [
   'alpha_pattern', 'base_model_name_or_path', 'exclude_modules', 'layers_pattern', 'layers_to_transform', 'lora_alpha',
   'lora_dropout', 'r', 'rank_pattern', 'target_modules',
 ]; // prettier-ignore
 
-/** Fields that change nothing of what an adapter on a Hugging Face decoder computes, whatever their value, and why. */
+/** Fields that never change what an adapter on a Hugging Face decoder computes, with the reason. */
 const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
-  auto_mapping: 'classes of the base that was trained on, where task_type is not given',
-  corda_config: 'settings of an initialization, which init_lora_weights names',
-  ensure_weight_tying: 'concerns embeddings and the head, which are no targets here',
-  eva_config: 'settings of an initialization',
-  fan_in_fan_out: 'layout of Conv1D layers; PEFT sets it to false for linear layers, and the decoders have no other',
-  inference_mode: 'whether PEFT freezes the factors on loading',
-  loftq_config: 'settings of an initialization',
-  lora_ga_config: 'settings of an initialization',
-  megatron_config: 'layers of Megatron-LM, which no Hugging Face decoder has',
-  megatron_core: 'module that megatron_config is used with',
-  merge_weights: 'whether PEFT 0.1 adds the update to the weights before it computes',
-  peft_version: 'which PEFT wrote the file',
-  qalora_group_size: 'setting of use_qalora',
-  revision: 'revision of the base that was trained on',
-  runtime_config: 'where PEFT holds tensors',
+  auto_mapping: 'names the classes of the base model if task_type is not given',
+  corda_config: 'configures an initialization, which init_lora_weights names',
+  ensure_weight_tying: 'concerns embeddings and the head, which cannot be target modules here',
+  eva_config: 'configures an initialization',
+  fan_in_fan_out: 'describes Conv1D layers; PEFT sets it to false for linear layers, and the decoders have no others',
+  inference_mode: 'says whether PEFT freezes the factors on loading',
+  loftq_config: 'configures an initialization',
+  lora_ga_config: 'configures an initialization',
+  megatron_config: 'describes layers of Megatron-LM, which no Hugging Face decoder has',
+  megatron_core: 'names the module that megatron_config is used with',
+  merge_weights: 'says whether PEFT 0.1 adds the update to the weights before computing',
+  peft_version: 'names the PEFT that wrote the file',
+  qalora_group_size: 'configures use_qalora',
+  revision: 'names the revision of the base model',
+  runtime_config: 'says where PEFT holds tensors',
 };
 
 interface Rule {
+  /** The supported values. */
   readonly values: readonly unknown[];
-  /** Why there are no others, and what to do. */
+  /** Why no other value is supported, and what to do instead. */
   readonly advice?: string;
 }
 
-/** Fields with some supported values; null and absent are supported, too (but for `peft_type`). */
+/** Fields of which some values are supported. Null and an absent field are supported too, except for `peft_type`. */
 const ONLY: Readonly<Record<string, Rule>> = {
   bias: {
     values: ['none'],
@@ -46,57 +48,54 @@ const ONLY: Readonly<Record<string, Rule>> = {
     values: [true, false, 'gaussian', 'eva', 'orthogonal', 'mica'],
     advice:
       'other initializations move a part of the base weights into the adapter; save it with ' +
-      "PEFT's path_initial_model_for_weight_conversion, which makes a plain LoRA adapter of it",
+      "PEFT's path_initial_model_for_weight_conversion, which turns it into a plain LoRA adapter",
   },
   peft_type: {
     values: ['LORA'],
-    advice: "other methods compute otherwise; PEFT's save_as_lora approximates some of them",
+    advice: "other methods compute something else; PEFT's save_as_lora approximates some of them as LoRA",
   },
   task_type: {
     values: ['CAUSAL_LM'],
-    advice: 'causal language models only; where the adapter is one of such a model, write null into the field',
+    advice: 'only causal language models are supported; if the adapter belongs to one, set the field to null',
   },
   use_dora: { values: [true, false] },
   use_rslora: { values: [true, false] },
 };
 
-/** Fields that are supported while they are off (null, false, empty), and what they would change. */
+/** Fields that are supported only while they are off (null, false or empty), with what they would change. */
 const ONLY_OFF: Readonly<Record<string, string>> = {
   alora_invocation_tokens: 'Activated LoRA adapts only the tokens after an invocation',
   arrow_config: 'Arrow routes between several adapters',
-  enable_lora: 'LoRA on parts of one fused layer',
+  enable_lora: 'LoRA adapts only parts of a fused layer',
   kasa_config: 'KaSA truncates the base weights and has a diagonal between the factors',
   layer_replication: 'the adapted model has more layers than the base',
   lora_bias: 'a bias beside lora_B',
-  modules_to_save: 'whole modules trained beside the adapter',
+  modules_to_save: 'whole modules are trained beside the adapter',
   monteclora_config: 'MonteCLoRA samples the factors',
-  target_parameters: 'LoRA on parameters that are no linear layers',
-  trainable_token_indices: 'rows of the embedding trained beside the adapter',
+  target_parameters: 'LoRA adapts parameters that are not linear layers',
+  trainable_token_indices: 'rows of the embedding are trained beside the adapter',
   use_bdlora: 'BD-LoRA has block-diagonal factors',
   use_qalora: 'QA-LoRA pools the inputs of the factors',
   velora_config: 'VeLoRA has tensors beside the factors',
 };
 
-/** Fields that are not looked at here. */
+/** Fields that {@link refuseUnsupported} does not check. */
 const FREE = new Set([...READ, ...Object.keys(WITHOUT_EFFECT)]);
 
-/** Whether a field of `adapter_config.json` is one of those above. */
-export function isKnownField(field: string): boolean {
-  return FREE.has(field) || Object.hasOwn(ONLY, field) || Object.hasOwn(ONLY_OFF, field);
-}
-
 /**
- * Refuses what would be computed otherwise than LoRA, rsLoRA or DoRA. A field that is not known (a later PEFT, another
- * tool) is accepted while it is off (null, false, empty); anything else may change what is computed, and is refused.
- * @throws FormatError `unsupported_adapter`, naming field, value, what is supported, why, and what to do
+ * Refuses every adapter that computes something other than LoRA, rsLoRA or DoRA. An unknown field, which a later PEFT or
+ * another tool may have written, is accepted while it is off (null, false or empty) and refused otherwise, because it may
+ * change what is computed.
+ * @throws FormatError `unsupported_adapter` naming the field, its value, the supported values, the reason and a remedy
  */
-export function refuseUnsupported(json: Readonly<Record<string, unknown>>): void {
+export function refuseUnsupported(json: JsonObject): void {
   const type = json['peft_type'];
   if (type === undefined || type === null)
     throw unsupported('peft_type', type, '"LORA"', "only PEFT's own format is read");
   for (const [field, value] of Object.entries(json)) {
     if (FREE.has(field)) continue;
-    if (Object.hasOwn(ONLY, field)) refuseOthers(field, value, ONLY[field]!);
+    const rule = Object.hasOwn(ONLY, field) ? ONLY[field] : undefined;
+    if (rule) refuseOthers(field, value, rule);
     else if (!isOff(value))
       throw unsupported(field, value, value === true ? 'false' : 'null', adviceOn(field, json['peft_version']));
   }
@@ -129,7 +128,7 @@ function isOff(value: unknown): boolean {
 function adviceOn(field: string, version: unknown): string {
   if (Object.hasOwn(ONLY_OFF, field)) return `${ONLY_OFF[field]}; train the adapter without it`;
   const writer = typeof version === 'string' ? `, written by PEFT ${version}` : '';
-  return `a field that is not known here${writer}, and may change what is computed; remove it from the file where it does not`;
+  return `an unknown field${writer}, which may change what is computed; if it does not, remove it from the file`;
 }
 
 function unsupported(field: string, value: unknown, supported: string, advice?: string): FormatError {

@@ -9,24 +9,25 @@ const SUFFIXES: Readonly<Record<TrainableName, string>> = {
   magnitude: 'lora_magnitude_vector',
 };
 
-/** The key under which PEFT stores one of a module's tensors; what is written, and what messages name. */
+/** The key under which PEFT stores one of a module's tensors. Readapt writes this key and names it in messages. */
 export function factorKey(module: string, name: TrainableName): string {
   return `base_model.model.${module}.${SUFFIXES[name]}`;
 }
 
-/** A file's keys by module, in the order of the file. */
+/** The keys of a file's tensors by module, in the order of the file. */
 export type FactorKeys = ReadonlyMap<string, Partial<Record<TrainableName, string>>>;
 
 interface ParsedKey {
   readonly module: string;
   readonly name: TrainableName;
-  /** Name of the adapter within its PEFT model, where the key has it. */
+  /** Name of the adapter within its PEFT model, if the key contains it. */
   readonly adapter: string | undefined;
 }
 
 /**
- * Every spelling of a key: PEFT strips the adapter's name (`lora_A.default.weight`) when it saves, other tools write the
- * model's own state; some leave out `base_model.model.`; and since PEFT 0.11 the magnitude is the `weight` of a module.
+ * Matches every known spelling of a key. PEFT strips the adapter's name (`lora_A.default.weight`) when it saves, but other
+ * tools write the model's state as it is. Some tools leave out `base_model.model.`. Since PEFT 0.11 the magnitude is the
+ * `weight` of a module.
  */
 const KEY =
   /^(?:base_model\.model\.)?(.+?)\.(?:lora_([AB])(?:\.([^.]+))?\.weight|lora_magnitude_vector(?:\.(?!weight$)([^.]+))?(?:\.weight)?)$/;
@@ -39,9 +40,9 @@ function parseKey(key: string): ParsedKey | null {
 }
 
 /**
- * Sorts a file's keys, however they are spelt, by module and tensor.
- * @throws FormatError `unexpected_tensor` for a key that is none of a LoRA adapter's, a tensor that is there twice, or
- *   more than one adapter in the file
+ * Sorts a file's keys, however they are spelled, by module and tensor.
+ * @throws FormatError `unexpected_tensor` for a key that does not belong to a LoRA adapter, for a tensor that is there
+ *   twice, and for a file with more than one adapter
  */
 export function sortKeys(keys: readonly string[]): FactorKeys {
   const sorted = new Map<string, Partial<Record<TrainableName, string>>>();
@@ -54,15 +55,15 @@ export function sortKeys(keys: readonly string[]): FactorKeys {
     if (adapters.size > 1)
       throw unexpectedKey(key, `the file holds several adapters (${[...adapters].join(', ')}), expected one`);
     const entry = sorted.get(module) ?? {};
-    if (entry[name] !== undefined) throw unexpectedKey(key, `the same tensor is there as ${entry[name]}`);
+    if (entry[name] !== undefined) throw unexpectedKey(key, `the same tensor is already there as ${entry[name]}`);
     entry[name] = key;
     sorted.set(module, entry);
   }
   return sorted;
 }
 
-/** Whether every key is spelt as PEFT writes it and serving engines look for it. */
-export function areSpeltAsPeft(keys: FactorKeys): boolean {
+/** Whether every key is spelled as PEFT writes it, which is what serving engines look for. */
+export function arePeftKeys(keys: FactorKeys): boolean {
   return [...keys].every(([module, entry]) => {
     return Object.entries(entry).every(([name, key]) => key === factorKey(module, name as TrainableName));
   });
@@ -74,13 +75,13 @@ export function unexpectedKey(key: string, reason: string): FormatError {
 }
 
 const EMBEDDINGS =
-  "the base's own embeddings or head, saved beside the adapter, are not carried over: where the vocabulary is " +
-  'unchanged, save the adapter again with save_embedding_layers=False';
+  "the base's own embeddings or head, saved beside the adapter, are not carried over: if the vocabulary is unchanged, " +
+  'save the adapter again with save_embedding_layers=False';
 
 function kindOf(key: string): string {
   if (key.includes('lora_magnitude_vector')) return 'expected base_model.model.<module>.lora_magnitude_vector';
   if (key.includes('lora_embedding')) return 'adapted embeddings are not supported';
   if (/\.(embed_tokens|lm_head)\.(base_layer\.)?weight$/.test(key)) return EMBEDDINGS;
   if (key.includes('.lora_')) return 'expected base_model.model.<module>.lora_A.weight or lora_B.weight';
-  return 'it is no LoRA factor (expected base_model.model.<module>.lora_A.weight or lora_B.weight)';
+  return 'it is not a LoRA factor (expected base_model.model.<module>.lora_A.weight or lora_B.weight)';
 }

@@ -1,39 +1,42 @@
 import type { TrainableName } from '../../models/lora/trainable-arrays.ts';
 import { FormatError } from '../errors.ts';
-import { requireInFolder, resolveInFolder } from '../hugging-face/model-folder.ts';
-import { ADAPTER_WEIGHTS, factorKey, sortKeys, unexpectedKey, type FactorKeys } from './peft-keys.ts';
+import { requireInFolder, resolveInFolder } from '../folder-files.ts';
 import { withSafetensors, type SafetensorsFile } from '../safetensors/safetensors.ts';
+import { ADAPTER_WEIGHTS, factorKey, sortKeys, unexpectedKey, type FactorKeys } from './peft-keys.ts';
 
-/** An adapter's opened weights: tensors by module, whatever their keys are. */
+/** The opened weights of an adapter, and the key of each module's tensors in the file. */
 export interface AdapterTensors {
   readonly keys: FactorKeys;
   readonly file: SafetensorsFile;
 }
 
 /**
- * Opens the weights of an adapter folder for the time of `use`.
- * @throws FormatError `pickle_refused`, `missing_file`, or what {@link sortKeys} and the file's header say
+ * Opens the weights of an adapter folder, passes them to `use`, and closes them afterwards.
+ * @throws FormatError `pickle_refused`, `missing_file`, an error of {@link sortKeys}, or one about the file's header
  */
 export async function withAdapterTensors<T>(folder: string, use: (tensors: AdapterTensors) => Promise<T>): Promise<T> {
   const path = await adapterWeightsPath(folder);
   return withSafetensors(path, (file) => use({ file, keys: sortKeys(file.names) }), ADAPTER_WEIGHTS);
 }
 
-/** Values of one tensor that {@link checkFactors} has found. */
-export async function readTensor(
-  { file, keys }: AdapterTensors,
-  module: string,
-  name: TrainableName,
-): Promise<Float32Array> {
-  return (await file.read(keys.get(module)![name]!)).data;
+/**
+ * Reads the values of one tensor.
+ * @throws FormatError `missing_tensor`, `unsupported_dtype` or `not_finite`
+ */
+export async function readTensor(tensors: AdapterTensors, module: string, name: TrainableName): Promise<Float32Array> {
+  return (await tensors.file.read(keyOf(tensors, module, name))).data;
 }
 
-/** Shape of a tensor that is there. */
-export function shapeOf({ file, keys }: AdapterTensors, module: string, name: TrainableName): readonly number[] {
-  return file.entry(keys.get(module)![name]!).shape;
+/** @throws FormatError `missing_tensor` */
+export function shapeOf(tensors: AdapterTensors, module: string, name: TrainableName): readonly number[] {
+  return tensors.file.entry(keyOf(tensors, module, name)).shape;
 }
 
-/** Shapes of a module's tensors. */
+function keyOf({ keys }: AdapterTensors, module: string, name: TrainableName): string {
+  return keys.get(module)?.[name] ?? factorKey(module, name);
+}
+
+/** Shapes of a module's tensors: A [rank, inFeatures], B [outFeatures, rank] and DoRA's magnitude [outFeatures]. */
 export function factorShapes({ rank, inFeatures, outFeatures }: Omit<ExpectedFactors, 'module' | 'rankSource'>) {
   return { a: [rank, inFeatures], b: [outFeatures, rank], magnitude: [outFeatures] } satisfies Record<
     TrainableName,
@@ -47,32 +50,31 @@ async function adapterWeightsPath(folder: string): Promise<string> {
   if (path !== null) return path;
   if ((await resolveInFolder(folder, 'adapter_model.bin')) === null) return requireInFolder(folder, ADAPTER_WEIGHTS);
   const message =
-    'is a pickle, which can run code and is never read: load it with PEFT where you trust where it comes from, and save ' +
-    `it as ${ADAPTER_WEIGHTS} with save_pretrained(folder, safe_serialization=True)`;
+    'is a pickle, which can run code and is never read: if you trust its source, load it with PEFT and save it as ' +
+    `${ADAPTER_WEIGHTS} with save_pretrained(folder, safe_serialization=True)`;
   throw new FormatError({ code: 'pickle_refused', file: 'adapter_model.bin', message });
 }
 
-/** Shapes that the two factors of a module must have. */
-export interface ExpectedFactors {
+/** What the shapes of a module's factors must follow from. */
+interface ExpectedFactors {
   readonly module: string;
   readonly rank: number;
-  /** Where the rank comes from, for messages: `r = 4`. */
+  /** The part of the config that gives the rank, for messages: `r = 4`. */
   readonly rankSource: string;
   readonly inFeatures: number;
   readonly outFeatures: number;
 }
 
-/** What a whole adapter file must hold. */
-export interface ExpectedTensors {
+interface ExpectedTensors {
   readonly modules: readonly ExpectedFactors[];
-  /** Every module has a magnitude, too. */
+  /** Whether every module must also have a magnitude. */
   readonly dora: boolean;
 }
 
 /**
- * Checks that a file holds both factors of each expected module (under DoRA its magnitude, too), in shape, and nothing
- * else.
- * @param why explains an unexpected module
+ * Checks that a file holds both factors (under DoRA also the magnitude) of each expected module in the right shapes, and
+ * nothing else.
+ * @param why returns the reason why a module is unexpected, for the message
  * @throws FormatError `missing_tensor`, `unexpected_tensor` or `wrong_shape`
  */
 export function checkFactors(
@@ -82,8 +84,8 @@ export function checkFactors(
 ): void {
   const names = new Set(modules.map(({ module }) => module));
   for (const [module, entry] of tensors.keys) {
-    const first = Object.values(entry)[0]!;
-    if (!names.has(module)) throw unexpectedKey(first, why(module));
+    const [key = module] = Object.values(entry);
+    if (!names.has(module)) throw unexpectedKey(key, why(module));
     if (!dora && entry.magnitude !== undefined) {
       throw unexpectedKey(entry.magnitude, 'use_dora is not true in adapter_config.json');
     }
@@ -91,7 +93,7 @@ export function checkFactors(
   for (const factors of modules) checkModule(tensors, factors, dora);
 }
 
-/** All tensors of a module or a clear word on which one is missing. */
+/** @throws FormatError `missing_tensor` naming the first tensor that the module lacks */
 export function checkComplete({ keys }: AdapterTensors, module: string, dora: boolean): void {
   const { a, b, magnitude } = keys.get(module) ?? {};
   if (a === undefined || b === undefined) {

@@ -1,9 +1,9 @@
 import { endianness } from 'node:os';
 
-/** Number formats of weights that are read into (and written from) float32. */
+/** Number formats of stored weights. In memory, weights are always float32. */
 export type FloatDtype = 'F32' | 'F16' | 'BF16';
 
-/** Bytes of one element of every dtype that safetensors defines and a header may therefore name. */
+/** Size of one element in bytes, for every dtype that safetensors defines. */
 export const DTYPE_BYTES: Readonly<Record<string, number>> = {
   F64: 8,
   F32: 4,
@@ -22,44 +22,45 @@ export const DTYPE_BYTES: Readonly<Record<string, number>> = {
   F8_E5M2: 1,
 };
 
-/** Files are little-endian and read straight into typed arrays, so the host must be, too (x86-64 and arm64 are). */
-if (endianness() !== 'LE') throw new Error('Readapt needs a little-endian machine');
+// Files are little-endian and are read straight into typed arrays, so the host must be little-endian too.
+if (endianness() !== 'LE')
+  throw new Error('the processor is big-endian, expected a little-endian one (x86-64 or arm64)');
 
 export function isFloatDtype(dtype: string): dtype is FloatDtype {
   return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
 }
 
-/** Widens bfloat16 bit patterns into `target` (exact: bfloat16 is the upper half of a float32). */
-export function widenBfloat16(source: Uint16Array, target: Float32Array): void {
-  const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
+/** Widens bfloat16 bit patterns into `wide`. This is exact, because a bfloat16 is the upper half of a float32. */
+export function widenBfloat16(source: Uint16Array, wide: Float32Array): void {
+  const bits = new Uint32Array(wide.buffer, wide.byteOffset, wide.length);
   for (let i = 0; i < source.length; i++) bits[i] = source[i]! << 16;
 }
 
-/** Widens IEEE half-precision bit patterns into `target` (exact, subnormals, infinities and NaN included). */
-export function widenHalf(source: Uint16Array, target: Float32Array): void {
+/** Widens IEEE half-precision bit patterns into `wide`. This is exact, also for subnormals, infinities and NaN. */
+export function widenHalf(source: Uint16Array, wide: Float32Array): void {
   const table = (halfTable ??= buildHalfTable());
-  const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
+  const bits = new Uint32Array(wide.buffer, wide.byteOffset, wide.length);
   for (let i = 0; i < source.length; i++) bits[i] = table[source[i]!]!;
 }
 
-/** Rounds float32 to bfloat16 bit patterns, to nearest with ties to even; NaN stays NaN. */
+/** Rounds float32 values to bfloat16 bit patterns, to nearest with ties to even. NaN stays NaN. */
 export function narrowToBfloat16(source: Float32Array): Uint16Array {
   const bits = new Uint32Array(source.buffer, source.byteOffset, source.length);
-  const target = new Uint16Array(source.length);
+  const narrow = new Uint16Array(source.length);
   for (let i = 0; i < bits.length; i++) {
     const word = bits[i]!;
     const isNan = (word & 0x7fffffff) > 0x7f800000;
-    target[i] = isNan ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+    narrow[i] = isNan ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
   }
-  return target;
+  return narrow;
 }
 
-/** Rounds float32 to half-precision bit patterns, to nearest with ties to even; too large becomes infinity. */
+/** Rounds float32 values to half-precision bit patterns, to nearest with ties to even. Values too large become infinity. */
 export function narrowToHalf(source: Float32Array): Uint16Array {
   const bits = new Uint32Array(source.buffer, source.byteOffset, source.length);
-  const target = new Uint16Array(source.length);
-  for (let i = 0; i < bits.length; i++) target[i] = halfBits(bits[i]!);
-  return target;
+  const narrow = new Uint16Array(source.length);
+  for (let i = 0; i < bits.length; i++) narrow[i] = halfBits(bits[i]!);
+  return narrow;
 }
 
 function halfBits(word: number): number {
@@ -83,7 +84,7 @@ function halfBits(word: number): number {
   return sign | (kept + (up ? 1 : 0));
 }
 
-/** Float32 bit patterns of all 65,536 halves: one look-up an element beats computing each. */
+/** Float32 bit patterns of all 65,536 halves: looking a value up is faster than computing it. */
 let halfTable: Uint32Array | undefined;
 
 function buildHalfTable(): Uint32Array {
@@ -103,7 +104,7 @@ function buildHalfTable(): Uint32Array {
   return table;
 }
 
-/** Index of the first infinity or NaN, or −1 where every value is finite. */
+/** Index of the first infinity or NaN, or −1 if every value is finite. */
 export function firstNonFinite(values: Float32Array): number {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   for (let i = 0; i < bits.length; i++) if ((bits[i]! & 0x7f800000) === 0x7f800000) return i;

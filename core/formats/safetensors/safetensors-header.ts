@@ -1,28 +1,31 @@
 import { DTYPE_BYTES } from './dtypes.ts';
 import { FormatError } from '../errors.ts';
-import { parseStrictJson } from '../strict-json.ts';
+import { isObject, parseStrictJson, type JsonObject } from '../json.ts';
 
-/** Where a tensor lies in its file. */
+/** A tensor's dtype, shape and place in its file. */
 export interface TensorEntry {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
   /** Offset of the first byte from the start of the file. */
   readonly start: number;
+  /** Length in bytes. */
   readonly bytes: number;
 }
 
 export interface SafetensorsHeader {
-  /** In the order of their bytes in the file. */
+  /** Tensors by name, in the order of their bytes in the file. */
   readonly tensors: ReadonlyMap<string, TensorEntry>;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** The limit of the reference implementation; a real header has a few megabytes at most. */
-export const MAX_HEADER_BYTES = 100_000_000;
+/** The reference implementation's limit; real headers have a few megabytes at most. */
+const MAX_HEADER_BYTES = 100_000_000;
 
 /**
- * Length of the JSON header from the first eight bytes of a file, checked against the file's size.
+ * Length of the JSON header in bytes, checked against the file's size.
+ * @param prefix the first eight bytes of the file
+ * @param file name of the file in error messages
  * @throws FormatError `invalid_safetensors`
  */
 export function headerLength(prefix: Uint8Array, fileBytes: number, file: string): number {
@@ -39,10 +42,11 @@ export function headerLength(prefix: Uint8Array, fileBytes: number, file: string
 }
 
 /**
- * Parses and checks the JSON header: known dtypes, bytes = dtype × shape, and tensors that cover the data exactly,
- * without overlap, hole, or anything left over.
+ * Parses and checks the JSON header: dtypes must be known, each tensor's bytes must match its dtype and shape, and the
+ * tensors must cover the data exactly, without overlap, hole or remainder.
  * @param json the header's bytes
  * @param fileBytes size of the whole file
+ * @param file name of the file in error messages
  * @throws FormatError `invalid_safetensors`, naming the tensor at fault
  */
 export function parseHeader(json: Uint8Array, fileBytes: number, file: string): SafetensorsHeader {
@@ -57,7 +61,7 @@ export function parseHeader(json: Uint8Array, fileBytes: number, file: string): 
   return { tensors: new Map(entries.map((entry) => [entry.name, entry])), metadata };
 }
 
-function parseObject(json: Uint8Array, file: string): Record<string, unknown> {
+function parseObject(json: Uint8Array, file: string): JsonObject {
   let value: unknown;
   try {
     value = parseStrictJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json));
@@ -79,16 +83,17 @@ function parseEntry(name: string, value: unknown, dataStart: number, file: strin
     throw invalid(file, `tensor ${name} has dtype ${JSON.stringify(dtype)}, expected one of ${known}`, name);
   }
   if (!isCounts(shape)) throw invalid(file, `tensor ${name} has shape ${JSON.stringify(shape)}, expected sizes`, name);
-  if (!isCounts(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
+  const [begin, end] = isCounts(offsets) && offsets.length === 2 ? offsets : [];
+  if (begin === undefined || end === undefined || begin > end) {
     throw invalid(file, `tensor ${name} has data_offsets ${JSON.stringify(offsets)}, expected [begin, end]`, name);
   }
-  const bytes = offsets[1]! - offsets[0]!;
+  const bytes = end - begin;
   const expected = shape.reduce((product, size) => product * size, width);
   if (bytes !== expected) {
     const message = `tensor ${name} has ${bytes} bytes, expected ${expected} for ${String(dtype)} [${shape.join(', ')}]`;
     throw invalid(file, message, name);
   }
-  return { name, dtype: dtype as string, shape, start: dataStart + offsets[0]!, bytes };
+  return { name, dtype: dtype as string, shape, start: dataStart + begin, bytes };
 }
 
 function checkCoverage(entries: readonly TensorEntry[], dataStart: number, fileBytes: number, file: string): void {
@@ -114,10 +119,6 @@ function parseMetadata(value: unknown, file: string): Record<string, string> {
     throw invalid(file, 'header field __metadata__ is not an object of strings', '__metadata__');
   }
   return value as Record<string, string>;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isCounts(value: unknown): value is number[] {

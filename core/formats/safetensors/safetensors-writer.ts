@@ -5,21 +5,21 @@ import { narrowToBfloat16, narrowToHalf, type FloatDtype } from './dtypes.ts';
 export interface TensorToWrite {
   readonly shape: readonly number[];
   readonly data: Float32Array;
-  /** Stored as; default that of the file. F16 and BF16 round to nearest, ties to even. */
+  /** Dtype to store; by default that of the file. F16 and BF16 round to nearest, with ties to even. */
   readonly dtype?: FloatDtype;
 }
 
-export interface WriteSafetensorsOptions {
-  /** Default F32. */
+interface WriteSafetensorsOptions {
+  /** Dtype of the tensors that state none. Default F32. */
   readonly dtype?: FloatDtype;
-  /** Default `{format: 'pt'}`, which transformers and PEFT insist on. */
+  /** Default `{format: 'pt'}`, which transformers and PEFT require. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /**
- * Writes tensors as a safetensors file, atomically. Equal tensors give equal bytes whatever the map's order: they are
- * laid out with the wider dtype first, then by name, as the reference implementation does.
- * @throws Error where a shape does not fit its data
+ * Writes tensors as a safetensors file, atomically. Equal tensors give equal bytes in whatever order the map has them: the
+ * wider dtypes come first and names decide within a dtype, as in the reference implementation.
+ * @throws Error if a shape does not match the length of its data
  */
 export async function writeSafetensors(
   path: string,
@@ -51,7 +51,7 @@ function encodeHeader(order: readonly Placed[], metadata: Readonly<Record<string
     fields.push([name, { dtype, shape: tensor.shape, data_offsets: [offset, end] }]);
     offset = end;
   }
-  // Entries joined by hand: an object would move names that look like numbers to the front.
+  // The entries are joined by hand, because a JavaScript object would move names that look like numbers to the front.
   const json = `{${fields.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`;
   const text = Buffer.from(json, 'utf8');
   const padded = Math.ceil(text.length / 8) * 8;
@@ -76,7 +76,7 @@ function width(dtype: FloatDtype): number {
   return dtype === 'F32' ? 4 : 2;
 }
 
-/** By code unit, so that the order does not depend on the locale. */
+/** Compares by code unit, so that the order does not depend on the locale. */
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -6,19 +6,12 @@ import { firstNonFinite, isFloatDtype, widenBfloat16, widenHalf } from './dtypes
 import { FormatError } from '../errors.ts';
 import { headerLength, parseHeader, type SafetensorsHeader, type TensorEntry } from './safetensors-header.ts';
 
-export { writeSafetensors, type TensorToWrite, type WriteSafetensorsOptions } from './safetensors-writer.ts';
-export type { TensorEntry } from './safetensors-header.ts';
-
-/** Half-precision tensors are widened piece by piece, so that reading one needs little memory beyond the result. */
+/** Half-precision tensors are widened in pieces of this size, so that reading one needs little memory beyond the result. */
 const CHUNK_BYTES = 4 << 20;
 
-export interface ReadTensorOptions {
-  /** Refuse infinities and NaN. Default true. */
-  readonly finite?: boolean;
-}
-
-/** A safetensors file, open for reading tensor by tensor. The opener closes it. */
+/** A safetensors file, open for reading tensor by tensor. Whoever opened it closes it. */
 export class SafetensorsFile {
+  /** Name of the file in error messages. */
   readonly file: string;
   readonly header: SafetensorsHeader;
   readonly #handle: FileHandle;
@@ -30,8 +23,8 @@ export class SafetensorsFile {
   }
 
   /**
-   * Opens a file and checks its header against its size; no tensor is read.
-   * @param name how errors name the file; default its base name
+   * Opens a file and checks its header against its size. No tensor is read.
+   * @param name name of the file in error messages; by default its base name
    * @throws FormatError `missing_file` or `invalid_safetensors`
    */
   static async open(path: string, name: string = basename(path)): Promise<SafetensorsFile> {
@@ -49,7 +42,7 @@ export class SafetensorsFile {
     }
   }
 
-  /** Names of the tensors in the order of their bytes. */
+  /** Names of the tensors, in the order of their bytes in the file. */
   get names(): string[] {
     return [...this.header.tensors.keys()];
   }
@@ -62,47 +55,28 @@ export class SafetensorsFile {
   }
 
   /**
-   * Reads an F32, F16 or BF16 tensor as float32 (exact).
-   * @throws FormatError `missing_tensor`, `unsupported_dtype` or `not_finite`
+   * Reads an F32, F16 or BF16 tensor as float32, which is exact.
+   * @throws FormatError `missing_tensor`, `unsupported_dtype`, or `not_finite` for an infinity or NaN
    */
-  async read(name: string, options: ReadTensorOptions = {}): Promise<Tensor> {
+  async read(name: string): Promise<Tensor> {
     const entry = this.#floatEntry(name);
     const data = entry.dtype === 'F32' ? await this.#readFloat32(entry) : await this.#readHalves(entry);
-    if (options.finite ?? true) this.#checkFinite(name, data);
+    this.#checkFinite(name, data);
     return { shape: entry.shape, data };
   }
 
   /**
-   * {@link read} for callers that cannot wait, of a tensor that was read and checked before.
+   * {@link read} without waiting and without checking values; only for a tensor that was read and checked before.
    * @throws Error after {@link close}
    */
   readSync(name: string): Tensor {
     const entry = this.#floatEntry(name);
-    if (this.#handle.fd < 0) throw new Error(`tensor ${name} is to be read from ${this.file}, and the file is closed`);
+    if (this.#handle.fd < 0) throw new Error(`cannot read tensor ${name}: ${this.file} is closed`);
     const bytes = new Uint8Array(entry.bytes);
     readFullySync(this.#handle.fd, bytes, entry.start, this.file);
     const data = entry.dtype === 'F32' ? new Float32Array(bytes.buffer) : new Float32Array(entry.bytes / 2);
     if (entry.dtype !== 'F32') widenerOf(entry.dtype)(new Uint16Array(bytes.buffer), data);
     return { shape: entry.shape, data };
-  }
-
-  /**
-   * Reads an I32 or I64 tensor of numbers that fit in 32 bits.
-   * @throws FormatError `missing_tensor`, `unsupported_dtype` or `out_of_range`
-   */
-  async readIntegers(name: string): Promise<{ shape: readonly number[]; data: Int32Array }> {
-    const entry = this.entry(name);
-    const bytes = new Uint8Array(entry.bytes);
-    await readFully(this.#handle, bytes, entry.start, this.file);
-    if (entry.dtype === 'I32') return { shape: entry.shape, data: new Int32Array(bytes.buffer) };
-    if (entry.dtype !== 'I64') {
-      throw this.#error('unsupported_dtype', name, `tensor ${name} is ${entry.dtype}, expected I32 or I64`);
-    }
-    const wide = new BigInt64Array(bytes.buffer);
-    const data = Int32Array.from(wide, Number);
-    const lost = data.findIndex((value, i) => BigInt(value) !== wide[i]);
-    if (lost < 0) return { shape: entry.shape, data };
-    throw this.#error('out_of_range', name, `tensor ${name} holds ${wide[lost]}, expected a 32-bit integer`);
   }
 
   async close(): Promise<void> {
@@ -145,7 +119,7 @@ export class SafetensorsFile {
   }
 }
 
-/** Opens, hands the file to `use`, and closes it whatever happens. */
+/** Opens a file, passes it to `use`, and closes it whether `use` succeeds or fails. */
 export async function withSafetensors<T>(
   path: string,
   use: (file: SafetensorsFile) => Promise<T>,
@@ -168,27 +142,26 @@ async function openForReading(path: string, name: string): Promise<FileHandle> {
   }
 }
 
-/** Of the two dtypes of 16 bits. */
 function widenerOf(dtype: string): typeof widenHalf {
   return dtype === 'BF16' ? widenBfloat16 : widenHalf;
 }
 
-/** One read call is limited to what a signed 32-bit length can say. */
+/** Most bytes of one read call, whose length must fit into a signed 32-bit integer. */
 const MOST_BYTES = 1 << 30;
 
-/** Fills `target` from `position`. */
-async function readFully(handle: FileHandle, target: Uint8Array, position: number, name: string): Promise<void> {
-  for (let done = 0; done < target.length;) {
-    const { bytesRead } = await handle.read(target, done, Math.min(target.length - done, MOST_BYTES), position + done);
-    if (bytesRead === 0) throw cutOff(name, position + done, target.length - done);
+/** Fills `into` with the bytes from `position` on. */
+async function readFully(handle: FileHandle, into: Uint8Array, position: number, name: string): Promise<void> {
+  for (let done = 0; done < into.length;) {
+    const { bytesRead } = await handle.read(into, done, Math.min(into.length - done, MOST_BYTES), position + done);
+    if (bytesRead === 0) throw cutOff(name, position + done, into.length - done);
     done += bytesRead;
   }
 }
 
-function readFullySync(fd: number, target: Uint8Array, position: number, name: string): void {
-  for (let done = 0; done < target.length;) {
-    const bytesRead = readSync(fd, target, done, Math.min(target.length - done, MOST_BYTES), position + done);
-    if (bytesRead === 0) throw cutOff(name, position + done, target.length - done);
+function readFullySync(fd: number, into: Uint8Array, position: number, name: string): void {
+  for (let done = 0; done < into.length;) {
+    const bytesRead = readSync(fd, into, done, Math.min(into.length - done, MOST_BYTES), position + done);
+    if (bytesRead === 0) throw cutOff(name, position + done, into.length - done);
     done += bytesRead;
   }
 }

@@ -1,24 +1,31 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { readJsonInFolder, resolveInFolder } from '../hugging-face/model-folder.ts';
+import { readJsonInFolder, resolveInFolder } from '../folder-files.ts';
+import { isObject } from '../json.ts';
 
-/** What a model folder says of its tokens, parsed and not yet understood. */
+/** The parsed tokenizer files of a model folder. Their content has not been checked. */
 export interface TokenizerFiles {
-  /** tokenizer.json */
+  /** Content of tokenizer.json. */
   readonly tokenizer: unknown;
-  /** tokenizer_config.json; null where there is none. */
+  /** Content of tokenizer_config.json; null if there is no such file. */
   readonly config: unknown;
-  /** chat_template.jinja, else `chat_template` of tokenizer_config.json (several of them as JSON); null where there is none. */
+  /**
+   * Text of chat_template.jinja, or else `chat_template` of tokenizer_config.json (as JSON if it holds several templates);
+   * null if there is neither.
+   */
   readonly chatTemplate: string | null;
 }
 
-/** @throws FormatError for a file that is not JSON; null where the folder has no tokenizer.json */
+/**
+ * Reads the tokenizer files of a model folder. Returns null for a folder without tokenizer.json.
+ * @throws FormatError for a file that is not valid JSON
+ */
 export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles | null> {
   if ((await resolveInFolder(folder, 'tokenizer.json')) === null) return null;
   const hasConfig = (await resolveInFolder(folder, 'tokenizer_config.json')) !== null;
   const config = hasConfig ? await readJsonInFolder(folder, 'tokenizer_config.json') : null;
   const templateFile = await resolveInFolder(folder, 'chat_template.jinja');
-  const inConfig = (config as { readonly chat_template?: unknown } | null)?.chat_template ?? null;
+  const inConfig = isObject(config) ? (config['chat_template'] ?? null) : null;
   return {
     tokenizer: await readJsonInFolder(folder, 'tokenizer.json'),
     config,
@@ -30,7 +37,7 @@ function textOf(template: unknown): string | null {
   return template === null || typeof template === 'string' ? template : JSON.stringify(template);
 }
 
-/** SHA-256 (hex) of tokenizer.json's text: equal ones need no closer look. */
+/** SHA-256 (hex) of the text of tokenizer.json. Tokenizers with equal hashes need no further comparison. */
 export function tokenizerHash(text: string): string {
   return createHash('sha256').update(text, 'utf8').digest('hex');
 }

@@ -1,46 +1,41 @@
-/** A pre-tokenizer as tokenizer.json spells it. */
-interface PreTokenizerJson {
-  readonly type?: unknown;
-  readonly [field: string]: unknown;
-}
+import { isObject, type JsonObject } from '../json.ts';
 
-/** The rule of GPT-2 that a `ByteLevel` step splits by (`ByteLevel` of the reference library). */
+/** GPT-2's splitting rule, which a `ByteLevel` step applies (from `ByteLevel` of the reference library). */
 const GPT2_SPLIT = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 /**
- * Spells the built-in splitting rules of a pre-tokenizer out as `Split` steps. The tokenizer package runs a built-in
- * rule as a JavaScript expression, where `\s` holds U+FEFF and lacks U+0085 and `\d` holds ASCII digits alone; the
- * expression of a `Split` step it translates, so that the classes are those of Unicode, as in the reference library.
- * @param json `pre_tokenizer` of tokenizer.json; what is not recognized is returned as it is
+ * Replaces the built-in splitting rules of a pre-tokenizer by equal `Split` steps. The tokenizer package runs a built-in
+ * rule as a JavaScript expression, in which `\s` contains U+FEFF but not U+0085, and `\d` contains only ASCII digits. The
+ * expression of a `Split` step is translated, so that its character classes are Unicode's, as in the reference library.
+ * @param json `pre_tokenizer` of tokenizer.json; unknown steps are returned unchanged
  */
 export function spellOutSplits(json: unknown): unknown {
-  if (typeof json !== 'object' || json === null) return json;
-  const step = json as PreTokenizerJson;
-  switch (step.type) {
-    case 'Sequence':
-      return Array.isArray(step.pretokenizers)
-        ? { ...step, pretokenizers: step.pretokenizers.map(spellOutSplits) }
-        : step;
+  if (!isObject(json)) return json;
+  switch (json['type']) {
+    case 'Sequence': {
+      const { pretokenizers } = json;
+      return Array.isArray(pretokenizers) ? { ...json, pretokenizers: pretokenizers.map(spellOutSplits) } : json;
+    }
     case 'ByteLevel':
-      return step.use_regex === false ? step : byteLevelSteps(step);
+      return json['use_regex'] === false ? json : byteLevelSteps(json);
     case 'Digits':
-      return split(step.individual_digits === true ? '\\p{N}' : '\\p{N}+');
+      return split(json['individual_digits'] === true ? '\\p{N}' : '\\p{N}+');
     default:
-      return step;
+      return json;
   }
 }
 
-/** The leading space comes before the split, the bytes after it. */
-function byteLevelSteps(step: PreTokenizerJson): PreTokenizerJson {
-  // `$&` is the match: an expression that matches nothing but a place would do so within a surrogate pair as well.
+/** The leading space is added before the split, and the text becomes bytes after it. */
+function byteLevelSteps(step: JsonObject): JsonObject {
+  // `$&` is the matched text. An expression that matches only a position would also match within a surrogate pair.
   const prefix = { type: 'Replace', pattern: { Regex: '\\A[^ ]' }, content: ' $&' };
   const bytes = { ...step, add_prefix_space: false, use_regex: false };
   return {
     type: 'Sequence',
-    pretokenizers: [...(step.add_prefix_space === true ? [prefix] : []), split(GPT2_SPLIT), bytes],
+    pretokenizers: [...(step['add_prefix_space'] === true ? [prefix] : []), split(GPT2_SPLIT), bytes],
   };
 }
 
-function split(expression: string): PreTokenizerJson {
+function split(expression: string): JsonObject {
   return { type: 'Split', pattern: { Regex: expression }, behavior: 'Isolated', invert: false };
 }

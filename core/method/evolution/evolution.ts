@@ -3,82 +3,80 @@ import { adaptableModules, expectedWeights } from '../../models/architecture/arc
 import type { Tensor } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import { Random } from '../../statistics/random.ts';
-import { rowSquares } from '../../linalg/row-squares.ts';
-import { AdaptationError } from '../errors.ts';
 import type { Matrix } from '../../linalg/matrix.ts';
 import { randomizedSvd } from '../../linalg/randomized-svd.ts';
+import { rowSquares } from '../../linalg/row-squares.ts';
+import { AdaptationError } from '../errors.ts';
+import { driftOf, totalDrift, type TensorDrift } from './drift.ts';
 import { stackRowSquares } from './row-norms.ts';
 
-/** How far one tensor moved between two versions (Frobenius norms). */
-export interface TensorDrift {
-  /** ‖W_new − W_old‖ */
-  readonly deltaNorm: number;
-  /** ‖W_old‖ */
-  readonly weightNorm: number;
-  /** deltaNorm / weightNorm */
-  readonly drift: number;
-}
-
-/** W_new − W_old of one adaptable linear layer, as U diag(S) Vᵀ. */
+/** The evolution of one adaptable linear layer, W_new − W_old ≈ U diag(S) Vᵀ, with its drift. */
 export interface ModuleEvolution extends TensorDrift {
   readonly outFeatures: number;
   readonly inFeatures: number;
-  /** Directions kept: at most the evolution's rank, fewer where the rest is nothing, 0 where nothing changed. */
+  /** Number of directions kept: at most the evolution's rank, fewer if the others are negligible, 0 if nothing changed. */
   readonly rank: number;
-  /** [outFeatures, rank], row-major. */
+  /** Left singular vectors, [outFeatures, rank], row-major. */
   readonly u: Float32Array;
-  /** [rank], descending. */
+  /** Singular values, [rank], descending. */
   readonly s: Float32Array;
-  /** [inFeatures, rank], row-major. */
+  /** Right singular vectors, [inFeatures, rank], row-major. */
   readonly v: Float32Array;
-  /** [3, outFeatures]: ‖W_old‖², ‖W_new‖² and ‖W_new − W_old‖² of each row, which DoRA's magnitudes are fused with. */
+  /** ‖W_old‖², ‖W_new‖² and ‖W_new − W_old‖² of each row, [3, outFeatures]; the fusion of DoRA's magnitudes needs them. */
   readonly rowSquares: Float32Array;
 }
 
-/** What changed between two versions of a base model: computed once, shared by every adapter of the old version. */
+/**
+ * What changed between two versions of a base model. It is computed once for a pair of versions and shared by all adapters
+ * of the old version.
+ */
 export interface Evolution {
   readonly oldFingerprint: string;
   readonly newFingerprint: string;
   /** Upper bound of the modules' ranks. */
   readonly rank: number;
-  /** By module name (`model.layers.0.mlp.up_proj`), in the order of the base's modules. */
+  /** Adaptable modules by name (`model.layers.0.mlp.up_proj`), in the order of the base's modules. */
   readonly modules: ReadonlyMap<string, ModuleEvolution>;
-  /** Drift of what no adapter can carry (embeddings, norms, head), by tensor name. */
+  /** Drift of the tensors that no adapter changes (embeddings, head, norms, biases), by tensor name. */
   readonly unadaptable: ReadonlyMap<string, TensorDrift>;
-  /** Drift of all tensors together, and of the adaptable ones alone. */
+  /** Drift of all tensors together. */
   readonly overall: TensorDrift;
+  /** Drift of the adaptable modules together. */
   readonly adaptable: TensorDrift;
 }
 
-/** One base version, read tensor by tensor. */
+/** One base model version whose weights are read tensor by tensor. */
 export interface WeightSource {
   readonly config: ModelConfig;
-  /** Asked for when every tensor was read, so that a source may find it on the way. */
+  /** Only read after every tensor was read, so that a source can compute it while reading. */
   readonly fingerprint: string;
-  /** @param name the tensor's Hugging Face name; the result is the caller's alone while it needs it */
+  /**
+   * @param name the tensor's Hugging Face name
+   * @returns a tensor that the source does not change while the caller uses it
+   */
   readWeight(name: string): Promise<Tensor>;
 }
 
 export interface EvolutionOptions {
-  /** Directions kept of every module. Default 32: the adapter ranks in use plus room for a second direction each. */
+  /** Number of directions kept of every module. Default 32: twice the usual ranks of adapters. */
   readonly rank?: number;
-  readonly oversampling?: number;
-  readonly powerIterations?: number;
-  /** Seeds the test matrices; equal seeds give equal factors. Default 0. */
+  /** Seed of the randomized SVD's test matrices; equal seeds give equal factors. Default 0. */
   readonly seed?: number;
   readonly signal?: AbortSignal;
-  /** Called after every tensor. */
+  /** Called after every tensor with the number of tensors done and the number of all tensors. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Singular values below this share of the largest are beneath float32's resolution and are dropped. */
+/** Singular values below this share of the largest are below float32's resolution and are dropped. */
 const NEGLIGIBLE = 1e-7;
 
 /**
- * Low-rank factors and drift of everything that changed from one base version to the next. Every tensor is read once, in
- * the order of names that fingerprints are taken in, and let go of before the next: beside the result, memory holds one
- * tensor of each version, never two models.
- * @throws AdaptationError `incompatible_evolution` where a tensor's shape differs between the versions
+ * Computes low-rank factors and drift of everything that changed from one base model version to the next, by a randomized
+ * SVD of every adaptable module. Every tensor is read once, in name order (the order of fingerprints), and released before
+ * the next one. Beside the result, memory therefore holds one tensor of each version, and never two models.
+ * @param from the old version
+ * @param to the new version
+ * @throws AdaptationError `incompatible_evolution` if a tensor's shape differs between the versions
  */
 export async function computeEvolution(
   from: WeightSource,
@@ -92,12 +90,12 @@ export async function computeEvolution(
   const modules = new Map<string, ModuleEvolution>();
   const unadaptable = new Map<string, TensorDrift>();
   for (const [index, name] of [...names].sort().entries()) {
-    // Weights that are in memory already never wait for anything: let a cancellation through.
+    // Reading weights that are already in memory never waits, so the event loop gets a turn here to deliver a cancellation.
     await setImmediate();
     options.signal?.throwIfAborted();
     const module = name.replace(/\.weight$/, '');
     if (!adaptable.has(module)) unadaptable.set(name, await readDrift(name, from, to));
-    else modules.set(module, decompose(await readChange(name, from, to), { ...options, rank, random }));
+    else modules.set(module, decompose(await readChange(name, from, to), rank, random));
     options.onProgress?.(index + 1, names.length);
   }
   return {
@@ -111,20 +109,26 @@ export async function computeEvolution(
   };
 }
 
-/** The entries that a map has, in the order of `keys`. */
+/** The entries of a map, in the order of `keys`. */
 function inOrder<T>(entries: ReadonlyMap<string, T>, keys: readonly string[]): Map<string, T> {
-  return new Map(keys.filter((key) => entries.has(key)).map((key) => [key, entries.get(key)!]));
+  const ordered = new Map<string, T>();
+  for (const key of keys) {
+    const value = entries.get(key);
+    if (value !== undefined) ordered.set(key, value);
+  }
+  return ordered;
 }
 
 interface Change {
   readonly drift: TensorDrift;
   readonly shape: readonly number[];
+  /** W_new − W_old, row-major. */
   readonly delta: Float64Array;
-  /** See {@link ModuleEvolution}. */
+  /** See {@link ModuleEvolution.rowSquares}. */
   readonly rowSquares: Float32Array;
 }
 
-/** The old tensor is let go of before the new one is read: the difference takes its place. */
+/** Reads one tensor of both versions. The old one is released before the new one is read: the difference replaces it. */
 async function readChange(name: string, from: WeightSource, to: WeightSource): Promise<Change> {
   const { shape, delta } = await readNegated(name, from);
   let weightSquares = 0;
@@ -148,7 +152,7 @@ async function readNegated(name: string, from: WeightSource): Promise<Pick<Chang
   return { shape, delta };
 }
 
-/** Of a tensor whose difference is not needed: an embedding is the largest tensor of a small model. */
+/** Reads the drift of a tensor without storing the difference, since an embedding may be the model's largest tensor. */
 async function readDrift(name: string, from: WeightSource, to: WeightSource): Promise<TensorDrift> {
   const before = await from.readWeight(name);
   const after = await to.readWeight(name);
@@ -163,18 +167,19 @@ async function readDrift(name: string, from: WeightSource, to: WeightSource): Pr
 
 function requireShape(name: string, before: readonly number[], after: readonly number[]): void {
   if (before.join() === after.join()) return;
-  const message = `tensor ${name} has shape [${after.join(', ')}] in the new version, [${before.join(', ')}] in the old`;
+  const message = `tensor ${name} has shape [${after.join(', ')}] in the new version, expected [${before.join(', ')}] as in the old one`;
   throw new AdaptationError('incompatible_evolution', message);
 }
 
-function decompose(change: Change, options: EvolutionOptions & { rank: number; random: Random }): ModuleEvolution {
+function decompose(change: Change, rank: number, random: Random): ModuleEvolution {
   const [outFeatures, inFeatures] = change.shape as [number, number];
   const shape = { outFeatures, inFeatures, ...change.drift, rowSquares: change.rowSquares };
   if (change.drift.deltaNorm === 0) {
     return { ...shape, rank: 0, u: new Float32Array(0), s: new Float32Array(0), v: new Float32Array(0) };
   }
-  const { u, s, v } = randomizedSvd({ rows: outFeatures, cols: inFeatures, data: change.delta }, options);
-  const kept = s.filter((value) => value > NEGLIGIBLE * s[0]!).length;
+  const { u, s, v } = randomizedSvd({ rows: outFeatures, cols: inFeatures, data: change.delta }, { rank, random });
+  const [largest = 0] = s;
+  const kept = s.filter((value) => value > NEGLIGIBLE * largest).length;
   return {
     ...shape,
     rank: kept,
@@ -188,19 +193,4 @@ function leadingColumns(a: Matrix, count: number): Float32Array {
   const out = new Float32Array(a.rows * count);
   for (let i = 0; i < a.rows; i++) out.set(a.data.subarray(i * a.cols, i * a.cols + count), i * count);
   return out;
-}
-
-/** Of several tensors together. */
-export function totalDrift(parts: readonly TensorDrift[]): TensorDrift {
-  return driftOf(
-    parts.reduce((sum, { deltaNorm }) => sum + deltaNorm ** 2, 0),
-    parts.reduce((sum, { weightNorm }) => sum + weightNorm ** 2, 0),
-  );
-}
-
-/** A change from zero weights has no finite ratio: its drift is Infinity where anything changed, else 0. */
-export function driftOf(deltaSquares: number, weightSquares: number): TensorDrift {
-  const deltaNorm = Math.sqrt(deltaSquares);
-  const weightNorm = Math.sqrt(weightSquares);
-  return { deltaNorm, weightNorm, drift: deltaNorm === 0 ? 0 : deltaNorm / weightNorm };
 }

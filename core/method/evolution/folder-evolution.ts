@@ -1,14 +1,10 @@
-import {
-  hashTensor,
-  startFingerprint,
-  withModelWeights,
-  type ModelWeights,
-} from '../../formats/hugging-face/hugging-face-model.ts';
+import { hashTensor, startFingerprint } from '../../formats/hugging-face/fingerprint.ts';
+import { withModelWeights, type ModelWeights } from '../../formats/hugging-face/model-weights.ts';
 import { computeEvolution, type Evolution, type EvolutionOptions, type WeightSource } from './evolution.ts';
 
 /**
- * What changed between the base models of two folders. The files are read once, tensor by tensor; fingerprints are taken
- * of the very values that the evolution is computed from.
+ * The evolution between the base models of two folders. Every tensor is read once, and the fingerprints are computed from
+ * the very values that the evolution is computed from.
  * @throws FormatError for a folder that does not hold a base model, AdaptationError `incompatible_evolution`
  */
 export async function evolutionBetweenFolders(
@@ -21,7 +17,10 @@ export async function evolutionBetweenFolders(
   );
 }
 
-/** Weights that stay on disk. Every tensor is to be read once, in the order of names; after the last the fingerprint is known. */
+/**
+ * A source of weights that stay on disk. Every tensor must be read once, in name order; the fingerprint is known after the
+ * last one. Reading another tensor, or asking for the fingerprint too early, is an error.
+ */
 export function streamed(model: ModelWeights): WeightSource {
   const hash = startFingerprint(model.config);
   const left = [...model.names].sort();

@@ -1,4 +1,7 @@
-/** ‖W_old‖², ‖W_new‖² and ‖W_new − W_old‖² of each row, [3, outFeatures]: of all of the change, not of the directions kept. */
+/**
+ * Stacks the squared norms of the rows of W_old, W_new and W_new − W_old into one array, [3, outFeatures]. They describe
+ * the whole change, not only the directions that an evolution keeps.
+ */
 export function stackRowSquares(before: Float32Array, after: Float32Array, delta: Float32Array): Float32Array {
   const squares = new Float32Array(3 * delta.length);
   [before, after, delta].forEach((rows, i) => squares.set(rows, i * delta.length));
@@ -7,8 +10,8 @@ export function stackRowSquares(before: Float32Array, after: Float32Array, delta
 
 /**
  * ‖W_new + beta · (W_new − W_old)‖ of each row, [outFeatures]. With D = W_new − W_old, 2 ⟨W_new, D⟩ = ‖W_new‖² − ‖W_old‖² +
- * ‖D‖², so that the square is (1 + beta) ‖W_new‖² − beta ‖W_old‖² + beta (1 + beta) ‖D‖².
- * @param squares of {@link stackRowSquares}
+ * ‖D‖², so the squared norm is (1 + beta) ‖W_new‖² − beta ‖W_old‖² + beta (1 + beta) ‖D‖².
+ * @param squares made by {@link stackRowSquares}
  */
 export function rowNormsAt(squares: Float32Array, beta: number): Float64Array {
   const rows = squares.length / 3;
@@ -18,7 +21,10 @@ export function rowNormsAt(squares: Float32Array, beta: number): Float64Array {
   });
 }
 
-/** The derivative of {@link rowNormsAt} by beta: that of the square by twice the norm; 0 for a row of zeros. */
+/**
+ * The derivative of {@link rowNormsAt} with respect to beta, [outFeatures]: the derivative of the squared norm divided by
+ * twice the norm, and 0 for a row of zeros.
+ */
 export function rowNormSlopesAt(squares: Float32Array, beta: number): Float64Array {
   const rows = squares.length / 3;
   return rowNormsAt(squares, beta).map((norm, i) => {

@@ -1,24 +1,30 @@
 import type { MovedCoefficients } from '../../options/job-options.ts';
 
-/** ΔW_init = alpha · s · B_old A_old + beta · (W_new − W_old). Copy is (1, 0), revert (1, −1), nothing (0, 0). */
+/**
+ * The fusion coefficients α and β. They define the full update alpha · s · B_old A_old + beta · (W_new − W_old); a fused
+ * adapter is this update truncated to the adapter's rank.
+ */
 export interface Coefficients {
   readonly alpha: number;
   readonly beta: number;
 }
 
+/** The old adapter, unchanged. */
 export const COPY: Coefficients = { alpha: 1, beta: 0 };
+/** The old adapter with the base's change undone. */
 export const REVERT: Coefficients = { alpha: 1, beta: -1 };
+/** The new base without an adapter. */
 export const NOTHING: Coefficients = { alpha: 0, beta: 0 };
 
 export function isSamePoint(a: Coefficients, b: Coefficients): boolean {
   return a.alpha === b.alpha && a.beta === b.beta;
 }
 
-/** Where coefficients are looked for by default. */
+/** Intervals to which a search is restricted by default. */
 export const ALPHA_BOUNDS: readonly [number, number] = [0, 1.5];
 export const BETA_BOUNDS: readonly [number, number] = [-1.25, 0.5];
 
-/** Where coefficients are looked for; equal bounds fix one. */
+/** Intervals to which a search is restricted. Equal bounds fix a coefficient. */
 export interface CoefficientBounds {
   /** Default [0, 1.5]. */
   readonly alphaBounds?: readonly [number, number];
@@ -26,7 +32,7 @@ export interface CoefficientBounds {
   readonly betaBounds?: readonly [number, number];
 }
 
-/** The default bounds with the coefficient that is not moved fixed at copy's. */
+/** The default bounds, with a coefficient that is not varied fixed at its value in copy. */
 export function boundsMoving(moved: MovedCoefficients): Required<CoefficientBounds> {
   return {
     alphaBounds: moved === 'beta' ? [1, 1] : ALPHA_BOUNDS,
@@ -34,7 +40,7 @@ export function boundsMoving(moved: MovedCoefficients): Required<CoefficientBoun
   };
 }
 
-/** What lies within both: a coefficient that either fixes stays fixed. */
+/** The intersection of two sets of bounds. A coefficient that either of them fixes stays fixed. */
 export function commonBounds(bounds: CoefficientBounds, by: CoefficientBounds): Required<CoefficientBounds> {
   const { alphaBounds = ALPHA_BOUNDS, betaBounds = BETA_BOUNDS } = bounds;
   return {
@@ -43,7 +49,7 @@ export function commonBounds(bounds: CoefficientBounds, by: CoefficientBounds): 
   };
 }
 
-/** The nearest coefficients within bounds. */
+/** The nearest coefficients within the bounds. */
 export function clampCoefficients({ alpha, beta }: Coefficients, bounds: Required<CoefficientBounds>): Coefficients {
   return { alpha: clamp(alpha, bounds.alphaBounds), beta: clamp(beta, bounds.betaBounds) };
 }

@@ -1,13 +1,15 @@
 import type { LoraFactors } from '../../models/lora/adapter.ts';
-import type { Coefficients } from './coefficients.ts';
 import type { ModuleEvolution } from '../evolution/evolution.ts';
 import { rowNormsAt } from '../evolution/row-norms.ts';
+import type { Coefficients } from './coefficients.ts';
 
 /**
- * DoRA's magnitude of the fused adapter, m′ = alpha · m + (1 − alpha) · ‖W_new + beta · (W_new − W_old)‖ by rows, [outFeatures]. DoRA states the norms of the adapted rows themselves, whatever the base under them and whatever
- * truncation leaves out of their directions. With alpha = 1 they are therefore the old adapter's, as it was trained:
- * (1, 0) is the old adapter, and (1, −1) its old weights. With alpha = 0 nothing of the adapter is left in them: (0, 0)
- * is the new base's weights and (0, −1) has the norms of the old base's.
+ * DoRA's magnitude of a fused module, m′ = alpha · m + (1 − alpha) · ‖W_new + beta · (W_new − W_old)‖ by rows,
+ * [outFeatures] (our reading of the paper for DoRA). A magnitude states the norm of an adapted row itself, whatever base is
+ * under it and whatever truncation drops of its direction. With alpha = 1 the magnitudes are therefore the old adapter's:
+ * (1, 0) is the old adapter and (1, −1) has its old row norms. With alpha = 0 nothing of the adapter is left in them: (0, 0)
+ * is the new base itself, and (0, −1) has the row norms of the old base.
+ * @param magnitude the old adapter's magnitude, [outFeatures]; returned as it is if alpha is 1
  */
 export function fusedMagnitude(
   magnitude: Float32Array,
@@ -19,7 +21,10 @@ export function fusedMagnitude(
   return magnitude.map((value, i) => alpha * value + (1 - alpha) * base[i]!);
 }
 
-/** @param factors fused, under DoRA with the old adapter's magnitude, in whose place the fused one comes */
+/**
+ * Replaces the old adapter's magnitude, if there is one, by the fused one.
+ * @param factors fused factors that still have the old adapter's magnitude
+ */
 export function withFusedMagnitude(
   factors: LoraFactors,
   change: ModuleEvolution,

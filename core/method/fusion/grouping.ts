@@ -1,69 +1,67 @@
 import type { GroupingName } from '../../options/job-options.ts';
 import type { Coefficients } from './coefficients.ts';
 
-/** The group of a module (`model.layers.0.mlp.up_proj`): modules of one group share their coefficients. */
+/** Returns the group of a module such as `model.layers.0.mlp.up_proj`. */
 export type Grouping = (module: string) => string;
 
-/** Coefficients of each group. */
-export interface GroupedCoefficients {
-  readonly grouping: Grouping;
-  readonly values: ReadonlyMap<string, Coefficients>;
-}
-
-/** One pair for all modules, as in the paper. */
-export const globalGrouping: Grouping = () => 'all';
-
-/** `attention` and `mlp`. */
-export const blockGrouping: Grouping = (module) => {
-  const block = /\.(self_attn|mlp)\.[^.]+$/.exec(module)?.[1];
-  if (block === undefined) throw new RangeError(`module ${module} is in neither self_attn nor mlp: group it otherwise`);
-  return block === 'mlp' ? 'mlp' : 'attention';
-};
-
-/** A group for each module. */
-export const moduleGrouping: Grouping = (module) => module;
-
-/**
- * Bands of consecutive layers, `band 0` the one next to the embedding; sizes differ by at most one.
- * @param layers of the model
- */
-export function depthGrouping(bands: number, layers: number): Grouping {
-  if (!(Number.isInteger(bands) && bands >= 1 && bands <= layers)) {
-    throw new RangeError(`depth bands are ${bands}, expected an integer from 1 to the model's ${layers} layers`);
-  }
-  return (module) => {
-    const layer = layerOf(module);
-    if (layer < 0 || layer >= layers)
-      throw new RangeError(`module ${module} is in none of the model's ${layers} layers`);
-    return `band ${Math.floor((layer * bands) / layers)}`;
-  };
-}
-
-/** Bands of `depth`, where the model has as many layers. */
+/** Number of bands of the grouping `depth`, if the model has that many layers. */
 const DEPTH_BANDS = 4;
 
-/** @param modules of the whole model, which tell how many layers it has */
+/**
+ * The grouping with this name. The groups are `all` (global), `attention` and `mlp` (block), `band 0` next to the
+ * embedding to `band 3` (depth; their sizes differ by at most one layer), and the modules' own names (module).
+ * @param modules names of all adaptable modules of the model, which tell how many layers it has
+ * @returns a function that throws a RangeError for a module that belongs to no group
+ */
 export function groupingOf(name: GroupingName, modules: Iterable<string>): Grouping {
   switch (name) {
     case 'global':
-      return globalGrouping;
+      return () => 'all';
     case 'block':
-      return blockGrouping;
+      return blockOf;
     case 'module':
-      return moduleGrouping;
-    case 'depth': {
-      const layers = 1 + Math.max(-1, ...[...modules].map(layerOf));
-      return depthGrouping(Math.min(DEPTH_BANDS, layers), layers);
-    }
+      return (module) => module;
+    case 'depth':
+      return depthGrouping(1 + Math.max(-1, ...[...modules].map(layerOf)));
   }
 }
 
-/** One pair, given to every group that the modules fall into. */
+function blockOf(module: string): string {
+  const block = /\.(self_attn|mlp)\.[^.]+$/.exec(module)?.[1];
+  if (block !== undefined) return block === 'mlp' ? 'mlp' : 'attention';
+  throw new RangeError(`module ${module} is in neither self_attn nor mlp, as the grouping "block" expects`);
+}
+
+function depthGrouping(layers: number): Grouping {
+  const bands = Math.min(DEPTH_BANDS, layers);
+  return (module) => {
+    const layer = layerOf(module);
+    if (layer >= 0 && layer < layers) return `band ${Math.floor((layer * bands) / layers)}`;
+    throw new RangeError(`module ${module} is in none of the model's ${layers} layers`);
+  };
+}
+
+/** Number of the module's layer; −1 for a module outside of the layers. */
+function layerOf(module: string): number {
+  return Number(/\.layers\.(\d+)\./.exec(module)?.[1] ?? -1);
+}
+
+/** Fusion coefficients of each group of modules. */
+export interface GroupedCoefficients {
+  readonly grouping: Grouping;
+  /** Coefficients by group. */
+  readonly values: ReadonlyMap<string, Coefficients>;
+}
+
+/** Gives the same coefficients to every group that the modules belong to. */
 export function everyGroup(grouping: Grouping, modules: Iterable<string>, pair: Coefficients): GroupedCoefficients {
   return { grouping, values: new Map([...modules].map((module) => [grouping(module), pair])) };
 }
 
-/** @throws RangeError where the module's group has none, or they are not finite */
+/**
+ * The coefficients of one module.
+ * @throws RangeError if the module's group has no coefficients, or if they are not finite
+ */
 export function coefficientsOf(module: string, coefficients: Coefficients | GroupedCoefficients): Coefficients {
   if (!('grouping' in coefficients)) return finite(coefficients);
   const group = coefficients.grouping(module);
@@ -72,13 +70,43 @@ export function coefficientsOf(module: string, coefficients: Coefficients | Grou
   return finite(pair, ` of group ${group}`);
 }
 
-/** −1 for a module outside of the layers. */
-function layerOf(module: string): number {
-  return Number(/\.layers\.(\d+)\./.exec(module)?.[1] ?? -1);
-}
-
 function finite(pair: Coefficients, place = ''): Coefficients {
   const { alpha, beta } = pair;
   if (Number.isFinite(alpha) && Number.isFinite(beta)) return pair;
   throw new RangeError(`fusion coefficients${place} are alpha ${alpha} and beta ${beta}, expected finite numbers`);
+}
+
+/** The means of the coefficients over the given modules; each module counts once. */
+export function meanCoefficients(coefficients: GroupedCoefficients, modules: Iterable<string>): Coefficients {
+  const pairs = [...modules].map((module) => coefficientsOf(module, coefficients));
+  const mean = (name: keyof Coefficients) => pairs.reduce((sum, pair) => sum + pair[name], 0) / pairs.length;
+  return { alpha: mean('alpha'), beta: mean('beta') };
+}
+
+/** The coefficients that all groups have in common, or null if groups differ. */
+export function commonPair({ values }: GroupedCoefficients): Coefficients | null {
+  const [first, ...others] = values.values();
+  return first && others.every(({ alpha, beta }) => alpha === first.alpha && beta === first.beta) ? first : null;
+}
+
+/** {@link GroupedCoefficients} as plain JSON, which checkpoints and manifests store. */
+export interface CoefficientGroups {
+  readonly grouping: GroupingName;
+  /** Coefficients by group. */
+  readonly values: Readonly<Record<string, Coefficients>>;
+}
+
+export function toCoefficientGroups(grouping: GroupingName, { values }: GroupedCoefficients): CoefficientGroups {
+  return { grouping, values: Object.fromEntries(values) };
+}
+
+/**
+ * Restores grouped coefficients from JSON.
+ * @param modules names of all adaptable modules of the model
+ */
+export function fromCoefficientGroups(
+  { grouping, values }: CoefficientGroups,
+  modules: Iterable<string>,
+): GroupedCoefficients {
+  return { grouping: groupingOf(grouping, modules), values: new Map(Object.entries(values)) };
 }

@@ -1,32 +1,36 @@
 import type { LoraFactors } from '../../models/lora/adapter.ts';
 import { Random } from '../../statistics/random.ts';
+import { matmul } from '../../linalg/matmul.ts';
+import { columns, concatColumns, matrix, scaleColumns, transpose, type Matrix } from '../../linalg/matrix.ts';
+import { addTimesTransposed, orthonormalizeRows, timesTall, type TallMatrix } from '../../linalg/row-basis.ts';
+import { truncatedSvd, type SvdFactors } from '../../linalg/svd.ts';
 import type { ModuleEvolution } from '../evolution/evolution.ts';
 import type { Coefficients } from './coefficients.ts';
 import { withFusedMagnitude } from './fused-magnitude.ts';
 import type { FusedShape } from './fusion-rank.ts';
-import { columns, concatColumns, matrix, scaleColumns, transpose, type Matrix } from '../../linalg/matrix.ts';
-import { matmul } from '../../linalg/matmul.ts';
-import { addTimesTransposed, orthonormalizeRows, timesTall, type TallMatrix } from '../../linalg/row-basis.ts';
-import { truncatedSvd, type SvdFactors } from '../../linalg/svd.ts';
 
 export interface FusedModule {
   readonly factors: LoraFactors;
-  /** Frobenius norm of target minus product. */
+  /** Frobenius norm of the full update minus the product s · B′A′. */
   readonly truncationError: number;
 }
 
+/** One module of an adapter, prepared to be fused at any coefficients. */
 export interface ModuleFusion {
-  /** @param shape rank (at least the old one) and scaling of the result; default the old factors' */
+  /** @param shape rank (at least the old one) and scaling of the result; by default those of the old factors */
   at(coefficients: Coefficients, shape?: FusedShape): FusedModule;
-  /** Of the untruncated target, descending: as many as it can have. */
+  /** All singular values of the full update, descending. */
   singularValues(coefficients: Coefficients): Float64Array;
 }
 
 /**
- * The target alpha · s · B A + beta · U S Vᵀ lies in the span of [U, B] on the left and of [V, Aᵀ] on the right. U and V
- * are orthonormal as they come, so only what B and Aᵀ have outside of them is made so: Bᵀ = c_L Uᵀ + l_L Q_L and
- * A = c_R Vᵀ + l_R Q_R. The target is [U, Q_Lᵀ] C [V, Q_Rᵀ]ᵀ with a core of r + k rows and columns,
- * C = alpha · s · [c_L, l_L]ᵀ [c_R, l_R] + beta · diag(S, 0), whose SVD is that of the target.
+ * Prepares a module for the truncation of the full update alpha · s · B A + beta · U S Vᵀ (ours; see ADR 3). The update lies
+ * in the span of [U, B] on the left and of [V, Aᵀ] on the right. U and V are already orthonormal, so only the parts of B and
+ * Aᵀ outside of them are orthonormalized: Bᵀ = c_L Uᵀ + l_L Q_L and A = c_R Vᵀ + l_R Q_R. Then the update is
+ * [U, Q_Lᵀ] C [V, Q_Rᵀ]ᵀ with a core of r + k rows and columns, C = alpha · s · [c_L, l_L]ᵀ [c_R, l_R] + beta · diag(S, 0),
+ * and the SVD of the core gives that of the update.
+ * @param old the old adapter's factors, of rank r
+ * @param change the evolution of the module, of rank k
  */
 export function prepareModule(old: LoraFactors, change: ModuleEvolution): ModuleFusion {
   const left = splitRows(transpose(matrix(old.outFeatures, old.rank, old.b)), change.u, change.rank);
@@ -60,19 +64,19 @@ interface PreparedModule {
   readonly oldCore: Matrix;
 }
 
-/** X = coordinates · [directions, restᵀ]ᵀ for X [r, n]. */
+/** A matrix X, [r, n], written as coordinates · [directions, restᵀ]ᵀ. */
 interface SplitRows {
   /** The evolution's orthonormal directions, [n, k]. */
   readonly directions: TallMatrix;
-  /** Orthonormal rows, [r, n]. */
+  /** Orthonormal rows, [r, n], that span what X has outside of the directions. */
   readonly rest: Matrix;
   /** [r, k + r] */
   readonly coordinates: Matrix;
 }
 
 /**
- * The directions are orthonormal to float32 only (6e-8). That leaves the sum exact, and moves the truncation by as
- * little.
+ * Splits the rows of X. The directions are orthonormal only to float32 precision (6e-8). The sum is exact nevertheless, and
+ * the truncation is off by no more than that.
  */
 function splitRows(x: Matrix, directions: Float32Array, rank: number): SplitRows {
   const tall = { rows: x.cols, cols: rank, data: directions };
@@ -87,7 +91,10 @@ function scaleAll(a: Matrix, factor: number): Matrix {
   return { ...a, data: a.data.map((value) => factor * value) };
 }
 
-/** The old update times alpha: exact in every rank, no decomposition. A zero adapter keeps A, so that it can learn. */
+/**
+ * The old update times alpha, which needs no decomposition and is exact at every rank. With alpha = 0, A is kept so that
+ * the adapter can still be trained.
+ */
 function scaled(old: LoraFactors, alpha: number, shape: FusedShape): LoraFactors {
   if (shape.rank === old.rank) {
     return alpha === 1 ? old : { ...old, b: old.b.map((value) => (alpha === 0 ? 0 : alpha * value)) };
@@ -100,24 +107,23 @@ function scaled(old: LoraFactors, alpha: number, shape: FusedShape): LoraFactors
   return factors;
 }
 
-/** The core of the target, [k + r, k + r]. */
+/** The core C of the full update, [k + r, k + r]. */
 function coreOf({ change, oldCore }: PreparedModule, { alpha, beta }: Coefficients): Matrix {
   const core = scaleAll(oldCore, alpha);
-  for (let i = 0; i < change.rank; i++) core.data[i * core.cols + i]! += beta * change.s[i]!;
+  change.s.forEach((value, i) => (core.data[i * core.cols + i]! += beta * value));
   return core;
 }
 
 function truncate(prepared: PreparedModule, coefficients: Coefficients, shape: FusedShape): FusedModule {
   const { all, ...leading } = truncatedSvd(coreOf(prepared, coefficients), shape.rank);
-  let lost = 0;
-  for (let i = shape.rank; i < all.length; i++) lost += all[i]! ** 2;
+  const lost = all.subarray(shape.rank).reduce((sum, value) => sum + value ** 2, 0);
   return { factors: balancedFactors(prepared, leading, shape), truncationError: Math.sqrt(lost) };
 }
 
 /**
- * With the core's leading triplets P, Σ, N: B′ = [U, Q_Lᵀ] P √(Σ/s) and A′ = √(Σ/s) Nᵀ [V, Q_Rᵀ]ᵀ, so that s · B′A′ is the
- * product and both factors have equal norms. Directions without a singular value (the target's rank is below the
- * adapter's) are those of {@link emptyFactors}.
+ * The new factors from the core's leading triplets P, Σ, N: B′ = [U, Q_Lᵀ] P √(Σ/s) and A′ = √(Σ/s) Nᵀ [V, Q_Rᵀ]ᵀ. Then
+ * s · B′A′ is the truncated update, and both factors have equal norms. If the update's rank is below the adapter's, the
+ * directions without a singular value are those of {@link emptyFactors}.
  */
 function balancedFactors(
   { old, left, right }: PreparedModule,
@@ -139,9 +145,8 @@ function balancedFactors(
 }
 
 /**
- * Factors with an update of zero that can learn: B is zero, and A has the old rows and below them, where the rank is
- * larger, fresh ones, uniform in ±1/√inFeatures as in a new adapter. With both at zero the gradients would be zero for
- * ever.
+ * Factors whose update is zero but can be trained: B is zero, while A has the old rows and, for a larger rank, fresh rows
+ * below them, uniform in ±1/√inFeatures as in a new adapter. If A were zero as well, all gradients would stay zero.
  */
 function emptyFactors(old: LoraFactors, { rank, scaling }: FusedShape): LoraFactors {
   const { inFeatures, outFeatures } = old;
@@ -153,7 +158,7 @@ function emptyFactors(old: LoraFactors, { rank, scaling }: FusedShape): LoraFact
   return { ...old, rank, scaling, a, b: new Float32Array(outFeatures * rank) };
 }
 
-/** The rows [m, n] that have the given coordinates [m, k + r]. */
+/** The rows, [m, n], with the given coordinates, [m, k + r], in the basis of a split. */
 function expandRows({ directions, rest }: SplitRows, coordinates: Matrix): Matrix {
   const split = directions.cols;
   const out = matmul(columns(coordinates, split, coordinates.cols), rest);

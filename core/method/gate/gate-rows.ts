@@ -2,15 +2,17 @@ import { countFlips, lossDifference } from '../../statistics/paired-statistics.t
 import { normalQuantile } from '../../statistics/distributions.ts';
 import { DEFAULT_CONFIDENCE, type Gate, type GateMeasurement } from './readiness-gate.ts';
 
-/** Chance of passing that the number of rows named is for, where the new version is in truth as good as the old one. */
+/** Probability with which a version that is in truth as good as the old one shall pass, for the number of rows advised. */
 const POWER = 0.8;
 
 /**
- * A sentence where the gate's rows are too few for its margin, with about how many would do; null where they are not. By
- * the spread of the difference on the same rows, of which σ is the standard deviation, n rows resolve a margin m if the
- * standard error σ / √n is below it, and non-inferiority is shown of an equal version with 80 % power by
- * n = (z_confidence + z_0.8)² σ² / m² (Nam, Biometrics 53, 1997, 1422–1430, to first order; for proportions σ² is the
+ * A warning if the gate rows are too few for the gate's margin, with about how many would suffice; null if they suffice or
+ * the gate has no margin. Let σ be the standard deviation of a row's difference between the two versions. Then n rows
+ * resolve a margin m if the standard error σ / √n is below it, and they show non-inferiority of an equal version with 80 %
+ * power if n = (z_confidence + z_0.8)² σ² / m² (Nam, Biometrics 53, 1997, 1422–1430, to first order; for shares, σ² is the
  * share of discordant rows).
+ * @param old the old version on the gate rows; null if it was not measured
+ * @param found a candidate on the same rows
  */
 export function rowsWarning(gate: Gate, old: GateMeasurement | null, found: GateMeasurement): string | null {
   if (gate.kind === 'absolute' || !old) return null;
@@ -22,13 +24,17 @@ export function rowsWarning(gate: Gate, old: GateMeasurement | null, found: Gate
   const resolved = (reach * deviation) / Math.sqrt(rows);
   if (resolved <= margin) return null;
   const told = `${rows} gate rows resolve a difference in ${name.replace('_', ' ')} of ${resolved.toPrecision(2)}`;
-  if (margin === 0) return `${told}; a margin of 0 is below any number of rows`;
+  if (margin === 0) return `${told}; no number of rows resolves a margin of 0`;
   const factor = gate.kind === 'relative' ? 1 : reach + normalQuantile(POWER);
   const needed = Math.ceil((factor * deviation) ** 2 / margin ** 2);
-  return `${told}, the gate's margin is ${margin}: a ${gate.kind === 'relative' ? 'pass or failure' : 'failure'} may be chance; about ${needed} rows would tell`;
+  const outcome = gate.kind === 'relative' ? 'pass or failure' : 'failure';
+  return `${told}, but the gate's margin is ${margin}: a ${outcome} may be due to chance; about ${needed} rows would suffice`;
 }
 
-/** Of one row. Of proportions at least what one discordant row would give: none seen is not none. */
+/**
+ * Variance of one row's difference. For shares it is at least what a single discordant row would give, because observing
+ * none does not mean that there are none.
+ */
 function varianceOfDifference(old: GateMeasurement, found: GateMeasurement): number {
   const [before, after] = [old.outcomes.values, found.outcomes.values];
   if (found.metric.name === 'loss') {

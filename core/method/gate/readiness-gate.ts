@@ -1,93 +1,95 @@
 import type { GateRule } from '../../options/gates.ts';
+import type { MetricName } from '../../options/metrics.ts';
 import { AdaptationError } from '../errors.ts';
 import { countFlips, lowerBoundOfDifference, upperBoundOfLossDifference } from '../../statistics/paired-statistics.ts';
-
-/** Accuracies are shares from 0 to 1, larger is better; loss is in nats a completion token, smaller is better. */
-export type MetricName = 'accuracy' | 'exact_match' | 'loss';
 
 export interface MetricValue {
   readonly name: MetricName;
   readonly value: number;
-  /** Rows it was measured on. */
+  /** Number of rows that the value was measured on. */
   readonly rows: number;
   readonly standardError: number;
 }
 
-/** What each gate row says, in the rows' order: 1 right and 0 wrong; under `loss` the sum over its completion tokens. */
+/** The outcome of every gate row, in the order of the rows. */
 export interface RowOutcomes {
+  /** 1 for a right row and 0 for a wrong one; for the metric `loss`, the summed loss of the row's completion tokens. */
   readonly values: ArrayLike<number>;
-  /** Completion tokens of each row; only a loss needs them. */
+  /** Completion tokens of each row. Only the metric `loss` needs them. */
   readonly tokens: ArrayLike<number>;
 }
 
-/** A metric, and the rows that it comes from: what a paired comparison needs. */
+/** A metric together with the outcomes of the rows, which a paired comparison needs. */
 export interface GateMeasurement {
   readonly metric: MetricValue;
   readonly outcomes: RowOutcomes;
 }
 
-/** What an adapter must reach, and in which metric. */
+/** The rule that says whether an adapter is ready, and the metric that it judges. */
 export type Gate = Readonly<GateRule> & { readonly metric: MetricName };
 
-/** The value that an adapter's value, or under non-inferiority its bound, has to reach. */
+/** The value that a candidate's metric must reach; under non-inferiority, its confidence bound must. */
 export interface GateTarget {
   readonly metric: MetricName;
   readonly value: number;
 }
 
-/** The part of a gate that was not passed. */
+/** The part of the gate that a candidate failed. */
 export type GateFailure = 'value' | 'bound' | 'negative_flips';
 
-/** What the gate says of one adapter. Plain JSON. */
+/** The gate's decision on one candidate. Plain JSON. */
 export interface GateVerdict {
   readonly passed: boolean;
+  /** The value that had to be reached. */
   readonly needed: number;
   /**
-   * What is compared under non-inferiority: the old version's value plus the confidence bound of the difference. Null
-   * under the other rules, which compare the value itself.
+   * Under non-inferiority, the number that is compared with `needed`: the old version's value plus the confidence bound of
+   * the difference to it. Null under the other rules, which compare the metric itself.
    */
   readonly bound: number | null;
-  /** Share of the rows; null where the old version was not measured, or by its loss. */
+  /** Negative flips as a share of the rows; null if the old version was not measured, and for the metric `loss`. */
   readonly negativeFlips: number | null;
-  /** Empty where it passed. */
+  /** Empty if the candidate passed. */
   readonly failed: readonly GateFailure[];
 }
 
 export const DEFAULT_CONFIDENCE = 0.95;
 
-/** Guards against rounding in a sum of rows, not against noise. */
+/** Tolerance for the rounding of a sum over rows; it has nothing to do with sampling noise. */
 const ROUNDING = 1e-9;
 
-/** Whether the old version has to be measured on the old base. */
+/** Whether the gate can only be evaluated if the old version was measured on the old base. */
 export function needsOldVersion(gate: Gate): boolean {
   return gate.kind !== 'absolute' || gate.max_negative_flips !== undefined;
 }
 
 /**
- * The value to be reached.
- * @param old the old version's metric on the old base; null where the gate does not need it
- * @throws AdaptationError `invalid_gate` or `metric_mismatch`
+ * The value that a candidate must reach.
+ * @param old the old version's metric on the old base; null if the gate does not need it
+ * @throws AdaptationError `invalid_gate` for a bad number or a missing old metric, `metric_mismatch` for another metric
  */
 export function resolveTarget(gate: Gate, old: MetricValue | null): GateTarget {
   requireValid(gate);
-  if (needsOldVersion(gate) && !old) {
-    const what = gate.kind === 'absolute' ? 'a limit of negative flips' : `a ${gate.kind.replace('_', '-')} gate`;
-    throw new AdaptationError('invalid_gate', `${what} needs the old version's metric on the old base, found none`);
-  }
   if (old) requireMetric(gate.metric, old);
-  if (gate.kind === 'absolute') return { metric: gate.metric, value: gate.target };
-  return { metric: gate.metric, value: gate.metric === 'loss' ? old!.value + gate.margin : old!.value - gate.margin };
+  if (gate.kind === 'absolute') {
+    if (!old && needsOldVersion(gate)) throw oldMetricMissing('a gate with a limit of negative flips');
+    return { metric: gate.metric, value: gate.target };
+  }
+  if (!old) throw oldMetricMissing(`a ${gate.kind.replace('_', '-')} gate`);
+  return { metric: gate.metric, value: gate.metric === 'loss' ? old.value + gate.margin : old.value - gate.margin };
 }
 
 /**
- * Judges one adapter on the gate rows of the new base.
- * @param old the old version on the same rows, on the old base
- * @throws AdaptationError `invalid_gate` or `metric_mismatch`
+ * Decides on one candidate.
+ * @param old the old version on the gate rows, measured on the old base; null if the gate does not need it
+ * @param found the candidate on the same rows, measured on the new base
+ * @throws AdaptationError `invalid_gate` or `metric_mismatch`, like {@link resolveTarget}
  */
 export function judge(gate: Gate, old: GateMeasurement | null, found: GateMeasurement): GateVerdict {
   const { value: needed } = resolveTarget(gate, old && old.metric);
   requireMetric(gate.metric, found.metric);
-  const bound = gate.kind === 'non_inferiority' ? boundOf(found, old!, gate.confidence ?? DEFAULT_CONFIDENCE) : null;
+  const bound =
+    gate.kind === 'non_inferiority' && old ? boundOf(found, old, gate.confidence ?? DEFAULT_CONFIDENCE) : null;
   const negativeFlips = old && gate.metric !== 'loss' ? negativeFlipsOf(old, found) : null;
   const failed: GateFailure[] = [];
   if (!reaches(gate.metric, bound ?? found.metric.value, needed)) failed.push(bound === null ? 'value' : 'bound');
@@ -96,14 +98,14 @@ export function judge(gate: Gate, old: GateMeasurement | null, found: GateMeasur
   return { passed: failed.length === 0, needed, bound, negativeFlips, failed };
 }
 
-/** Whether `a` is better than `b`, beyond rounding; a value that is not finite (training diverged) is the worst. */
+/** Whether `a` is better than `b` by more than rounding. A value that is not finite (training diverged) is the worst. */
 export function isBetter(a: MetricValue, b: MetricValue): boolean {
   requireMetric(a.name, b);
   if (!Number.isFinite(a.value) || !Number.isFinite(b.value)) return Number.isFinite(a.value);
   return a.name === 'loss' ? a.value < b.value - ROUNDING : a.value > b.value + ROUNDING;
 }
 
-/** Whether `a` is better than `b` by more than chance: the confidence bound of their difference on the same rows says so. */
+/** Whether `a` is significantly better than `b`: the confidence bound of their difference on the same rows excludes zero. */
 export function isBetterBeyondNoise(a: GateMeasurement, b: GateMeasurement, confidence = DEFAULT_CONFIDENCE): boolean {
   if (!isBetter(a.metric, b.metric)) return false;
   if (!Number.isFinite(b.metric.value)) return true;
@@ -111,14 +113,17 @@ export function isBetterBeyondNoise(a: GateMeasurement, b: GateMeasurement, conf
   return a.metric.name === 'loss' ? gained < -ROUNDING : gained > ROUNDING;
 }
 
-/** `from`'s value plus the confidence bound of the difference to it: on the side on which `found` would be worse. */
+/**
+ * `from`'s value plus the one-sided confidence bound of the difference between `found` and `from` on the same rows, on the
+ * side on which `found` is worse: Tango's score interval for shares, the bootstrap-t for a loss.
+ */
 function boundOf(found: GateMeasurement, from: GateMeasurement, confidence: number): number {
   const [before, after] = [from.outcomes.values, found.outcomes.values];
-  if (found.metric.name !== 'loss')
-    return from.metric.value + lowerBoundOfDifference(countFlips(before, after), confidence);
-  return (
-    from.metric.value + upperBoundOfLossDifference({ before, after, tokens: found.outcomes.tokens }, { confidence })
-  );
+  const difference =
+    found.metric.name === 'loss'
+      ? upperBoundOfLossDifference({ before, after, tokens: found.outcomes.tokens }, { confidence })
+      : lowerBoundOfDifference(countFlips(before, after), confidence);
+  return from.metric.value + difference;
 }
 
 function negativeFlipsOf(old: GateMeasurement, found: GateMeasurement): number {
@@ -143,6 +148,10 @@ function requireValid(gate: Gate): void {
 
 function invalid(name: string, found: number, expected: string): AdaptationError {
   return new AdaptationError('invalid_gate', `gate ${name} is ${found}, expected ${expected}`);
+}
+
+function oldMetricMissing(gate: string): AdaptationError {
+  return new AdaptationError('invalid_gate', `${gate} needs the old version's metric on the old base, found none`);
 }
 
 function requireMetric(expected: MetricName, { name }: MetricValue): void {

@@ -1,6 +1,6 @@
 import type { Strategy } from '../../options/job-options.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
-import type { CoefficientGroups } from '../fusion/coefficient-groups.ts';
+import type { CoefficientGroups } from '../fusion/grouping.ts';
 import type { GateVerdict, MetricValue, RowOutcomes } from '../gate/readiness-gate.ts';
 
 /** The rungs of all ladders. `prior` tries the coefficients that the fleet's searches favor, `scratch` trains a fresh adapter. */

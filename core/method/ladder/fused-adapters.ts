@@ -1,7 +1,7 @@
 import type { Adapter } from '../../models/lora/adapter.ts';
 import { AdaptationError } from '../errors.ts';
 import type { Evolution } from '../evolution/evolution.ts';
-import { fromCoefficientGroups } from '../fusion/coefficient-groups.ts';
+import { fromCoefficientGroups } from '../fusion/grouping.ts';
 import { COPY, isSamePoint, type Coefficients } from '../fusion/coefficients.ts';
 import { Fusion } from '../fusion/fusion.ts';
 import type { GroupedCoefficients } from '../fusion/grouping.ts';

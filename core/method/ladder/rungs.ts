@@ -1,4 +1,4 @@
-import { commonPair, meanCoefficients, toCoefficientGroups } from '../fusion/coefficient-groups.ts';
+import { commonPair, meanCoefficients, toCoefficientGroups } from '../fusion/grouping.ts';
 import { COPY, isSamePoint, REVERT, type Coefficients } from '../fusion/coefficients.ts';
 import { groupingOf, type GroupedCoefficients } from '../fusion/grouping.ts';
 import type { GroupingName } from '../../options/job-options.ts';

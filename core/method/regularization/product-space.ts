@@ -1,31 +1,19 @@
 import type { LoraFactors } from '../../models/lora/adapter.ts';
 
-/** Gradients in the shapes of the factors. */
-export interface ProductGradients {
+/** Gradients in the shapes of the factors: a [rank, inFeatures] and b [outFeatures, rank], row-major. */
+interface ProductGradients {
   readonly a: Float32Array;
   readonly b: Float32Array;
 }
 
 /**
- * ‖s (B A − B₀ A₀)‖², the squared distance of two updates as the layer sees them, without forming either. With the r × r
- * Gram matrices of the factors,
- *
- *     ‖BA − B₀A₀‖² = ⟨BᵀB, AAᵀ⟩ − 2 ⟨BᵀB₀, AA₀ᵀ⟩ + ⟨B₀ᵀB₀, A₀A₀ᵀ⟩
- *
- * since ⟨BA, B₀A₀⟩ = tr(Aᵀ BᵀB₀ A₀) (ours; the identity is that of any product of two factors).
- * @param origin of the same shape; null is zero
- */
-export function squaredProductDistance(factors: LoraFactors, origin: LoraFactors | null): number {
-  const own = inner(grams(factors, factors));
-  const distance = origin ? own - 2 * inner(grams(factors, origin)) + inner(grams(origin, origin)) : own;
-  // Rounding may leave a little less than nothing of two equal products.
-  return factors.scaling ** 2 * Math.max(0, distance);
-}
-
-/**
- * Gradients of ½ ‖s (B A − B₀ A₀)‖²: with D = BA − B₀A₀,
+ * Gradients of ½ ‖s (B A − B₀ A₀)‖², the squared distance of two updates as the layer sees them. With D = BA − B₀A₀,
  *
  *     ∂/∂B = s² D Aᵀ = s² (B (AAᵀ) − B₀ (A₀Aᵀ)),   ∂/∂A = s² Bᵀ D = s² ((BᵀB) A − (BᵀB₀) A₀)
+ *
+ * which needs r × r matrices only: neither product is formed (ours).
+ * @param factors the current factors
+ * @param origin B₀ and A₀, of the same layer; null stands for zero
  */
 export function productGradients(factors: LoraFactors, origin: LoraFactors | null): ProductGradients {
   const a = new Float32Array(factors.a.length);
@@ -36,7 +24,7 @@ export function productGradients(factors: LoraFactors, origin: LoraFactors | nul
   return { a, b };
 }
 
-/** B₁ᵀB₂ and A₁A₂ᵀ, each [r₁, r₂], row-major. */
+/** The Gram matrices B₁ᵀB₂ and A₁A₂ᵀ, each [r₁, r₂], row-major. */
 interface Grams {
   readonly b: Float64Array;
   readonly a: Float64Array;
@@ -60,11 +48,10 @@ function grams(first: LoraFactors, second: LoraFactors): Grams {
   return { a, b };
 }
 
-function inner({ a, b }: Grams): number {
-  return a.reduce((sum, value, i) => sum + value * b[i]!, 0);
-}
-
-/** Adds factor · (BᵀB′) A′ to a, [r, in], and factor · B′ (A A′ᵀ)ᵀ to b, [out, r]; the Grams are [r, r′]. */
+/**
+ * Adds factor · (BᵀB′) A′ to `into.a`, [r, inFeatures], and factor · B′ (A A′ᵀ)ᵀ to `into.b`, [outFeatures, r]. A′ and B′
+ * are the factors given; the Gram matrices are [r, r′].
+ */
 function addProducts(
   into: ProductGradients,
   { a, b, rank, inFeatures, outFeatures }: LoraFactors,

@@ -1,34 +1,36 @@
 import type { JobOptions } from '../../options/job-options.ts';
 import { DEFAULT_JOB_OPTIONS } from '../../options/job-settings.ts';
 import type { Adapter, TrainableArrays } from '../../models/lora/adapter.ts';
-import { mapTrainable, trainableArrays } from '../../models/lora/trainable-arrays.ts';
-import { productGradients, squaredProductDistance } from './product-space.ts';
+import { mapTrainable } from '../../models/lora/trainable-arrays.ts';
+import { productGradients } from './product-space.ts';
 
-/** L2 regularization of fine-tuning: strong first, relaxed later. */
+/** L2 regularization of fine-tuning, which is strong at first and relaxed later. */
 export interface RegularizationOptions {
   /**
-   * How λ goes from `strong` to `relaxed`: in two stages (held until `strongUntil`, then half a cosine to
-   * `relaxedFrom`), or along half a cosine or a line over the whole run. `none` is no penalty.
+   * How λ goes from `strong` to `relaxed`. `two_stage` holds `strong` until `strongUntil`, follows half a cosine until
+   * `relaxedFrom`, and holds `relaxed` from there on. `cosine` and `linear` go down over the whole run. `none` has no
+   * penalty.
    */
   readonly schedule: JobOptions['regularize_schedule'];
-  /** λ₁, at the start. */
+  /** λ₁, the coefficient at the start. */
   readonly strong: number;
-  /** λ₂, at the end. */
+  /** λ₂, the coefficient at the end. */
   readonly relaxed: number;
-  /** Of `two_stage`: shares of the steps, 0 ≤ strongUntil ≤ relaxedFrom ≤ 1. */
+  /** Share of the steps after which `two_stage` begins to relax; 0 ≤ strongUntil ≤ relaxedFrom ≤ 1. */
   readonly strongUntil: number;
+  /** Share of the steps after which `two_stage` has λ₂. */
   readonly relaxedFrom: number;
   /**
-   * What is drawn to the target: every element of A and B, or the update s · B A, which stays the same where the factors
-   * only turn into each other.
+   * What the penalty acts on: every element of A and B (`factors`), or the update s · B A (`product`), which does not
+   * change when A and B change in ways that cancel in their product.
    */
   readonly space: JobOptions['regularize_space'];
   /**
-   * θ₀ of the penalty: the adapter that fine-tuning started from, or zero (weight decay by gradient). DoRA's magnitudes
-   * are drawn to the initial ones in either space, and never to zero, where they would silence the layer and not the
-   * adapter.
+   * θ₀, which the adapter is drawn towards: the adapter that fine-tuning started from, or zero (weight decay by
+   * gradient). DoRA's magnitudes are drawn towards their initial values in either space. They are never drawn towards
+   * zero, because a magnitude of zero would silence the layer itself and not just the adapter.
    */
-  readonly target: JobOptions['regularize_towards'];
+  readonly towards: JobOptions['regularize_towards'];
 }
 
 export const DEFAULT_REGULARIZATION: RegularizationOptions = {
@@ -37,27 +39,27 @@ export const DEFAULT_REGULARIZATION: RegularizationOptions = {
   relaxed: 0,
   strongUntil: 0.3,
   relaxedFrom: 0.6,
-  space: DEFAULT_JOB_OPTIONS.regularize_space,
-  target: DEFAULT_JOB_OPTIONS.regularize_towards,
+  space: 'factors',
+  towards: 'initial',
 };
 
-/** No penalty: training from scratch. */
+/** No penalty, as in training from scratch. */
 export const NO_REGULARIZATION: RegularizationOptions = { ...DEFAULT_REGULARIZATION, schedule: 'none' };
 
 /** Gradients by module, in the shapes of the factors. */
 export type FactorGradients = ReadonlyMap<string, TrainableArrays>;
 
 /**
- * λ of one step.
- * @param step from 0
- * @param steps of the whole run
- * @throws RangeError where the options contradict each other
+ * λ at one step.
+ * @param step number of the step, from 0
+ * @param steps number of steps of the whole run
+ * @throws RangeError if a coefficient is negative or the shares are out of order
  */
 export function l2Coefficient(options: RegularizationOptions, step: number, steps: number): number {
   const { schedule, strong, relaxed, strongUntil, relaxedFrom } = options;
   if (!(strong >= 0 && relaxed >= 0 && strongUntil >= 0 && strongUntil <= relaxedFrom && relaxedFrom <= 1)) {
     throw new RangeError(
-      `regularization ${JSON.stringify(options)}: expected λ ≥ 0 and 0 ≤ strongUntil ≤ relaxedFrom ≤ 1`,
+      `regularization is ${JSON.stringify(options)}, expected strong and relaxed ≥ 0 and 0 ≤ strongUntil ≤ relaxedFrom ≤ 1`,
     );
   }
   if (schedule === 'none') return 0;
@@ -70,74 +72,57 @@ export function l2Coefficient(options: RegularizationOptions, step: number, step
   return relaxed + (strong - relaxed) * remaining;
 }
 
-/** One step's penalty. */
+/** The penalty of one step: ½ λ ‖θ − θ₀‖² over every element of A and B, or ½ λ ‖s (BA − B₀A₀)‖² in product space. */
 export interface Penalty {
   readonly lambda: number;
   readonly space: RegularizationOptions['space'];
-  /** θ₀, or null for zero. */
+  /** θ₀; null stands for zero. */
   readonly anchor: Adapter | null;
 }
 
-/** ½ λ ‖θ − θ₀‖² over every element of the factors, or ½ λ ‖s (BA − B₀A₀)‖²; in either, magnitudes towards an adapter's. */
-export function l2Penalty(adapter: Adapter, { lambda, space, anchor }: Penalty): number {
-  let squares = 0;
-  for (const [module, factors] of adapter.modules) {
-    const origin = anchor?.modules.get(module);
-    if (space === 'product') squares += squaredProductDistance(factors, origin ?? null);
-    for (const [name, values] of trainableArrays(factors)) {
-      if (isDrawnByElement(name, space, anchor)) squares += squaredDistance(values, origin?.[name]);
-    }
-  }
-  return 0.5 * lambda * squares;
+/** The anchor θ₀ that the options ask for: the initial adapter, or null for zero. */
+export function anchorOf(options: RegularizationOptions, initial: Adapter): Adapter | null {
+  return options.towards === 'initial' ? initial : null;
 }
 
 /**
- * Gradients of the loss plus those of {@link l2Penalty}; nothing is changed in place.
- * @param gradients keyed like the adapter's modules
+ * Adds the gradients of the penalty to those of the loss. The arguments stay unchanged; arrays that the penalty does not
+ * touch are shared with them.
+ * @param gradients gradients of the loss, for modules of the adapter
+ * @param adapter where the gradients were taken
+ * @throws RangeError for gradients of a module that the adapter does not have
  */
 export function withL2Gradients(gradients: FactorGradients, adapter: Adapter, penalty: Penalty): FactorGradients {
   const { lambda, space, anchor } = penalty;
   if (lambda === 0) return gradients;
   const regularized = [...gradients].map(([module, gradient]) => {
-    const factors = adapter.modules.get(module)!;
+    const factors = adapter.modules.get(module);
+    if (!factors) throw new RangeError(`there are gradients of module ${module}, which the adapter does not have`);
     const origin = anchor?.modules.get(module);
     const ofProduct = space === 'product' ? productGradients(factors, origin ?? null) : null;
     const arrays = mapTrainable(gradient, (slopes, name) => {
-      if (ofProduct && name !== 'magnitude') return plus(slopes, ofProduct[name], lambda);
-      return isDrawnByElement(name, space, anchor) ? pulled(slopes, factors[name]!, origin?.[name], lambda) : slopes;
+      if (name === 'magnitude') {
+        return factors.magnitude && origin?.magnitude
+          ? withPull(slopes, lambda, factors.magnitude, origin.magnitude)
+          : slopes;
+      }
+      return ofProduct
+        ? slopes.map((value, i) => value + lambda * ofProduct[name][i]!)
+        : withPull(slopes, lambda, factors[name], origin?.[name]);
     });
     return [module, arrays] as const;
   });
   return new Map(regularized);
 }
 
-/** θ₀ of the options: the initial adapter, or null for zero. */
-export function anchorOf(options: RegularizationOptions, initial: Adapter): Adapter | null {
-  return options.target === 'initial' ? initial : null;
-}
-
-function isDrawnByElement(name: keyof TrainableArrays, space: Penalty['space'], anchor: Adapter | null): boolean {
-  return name === 'magnitude' ? anchor !== null : space === 'factors';
-}
-
-function plus(gradient: Float32Array, slopes: Float32Array, lambda: number): Float32Array {
-  return gradient.map((value, i) => value + lambda * slopes[i]!);
-}
-
-function pulled(
+/** gradient + λ (values − origin); without an origin, gradient + λ values. */
+function withPull(
   gradient: Float32Array,
+  lambda: number,
   values: Float32Array,
   origin: Float32Array | undefined,
-  lambda: number,
 ): Float32Array {
-  const out = new Float32Array(gradient.length);
-  if (!origin) for (let i = 0; i < out.length; i++) out[i] = gradient[i]! + lambda * values[i]!;
-  else for (let i = 0; i < out.length; i++) out[i] = gradient[i]! + lambda * (values[i]! - origin[i]!);
-  return out;
-}
-
-function squaredDistance(values: Float32Array, origin: Float32Array | undefined): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += (values[i]! - (origin?.[i] ?? 0)) ** 2;
-  return sum;
+  return origin
+    ? gradient.map((slope, i) => slope + lambda * (values[i]! - origin[i]!))
+    : gradient.map((slope, i) => slope + lambda * values[i]!);
 }

@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import { verifyAdapterFiles } from '../../../core/formats/peft/peft-adapter.ts';
+import { verifyAdapterFiles } from '../../../core/formats/peft/adapter-manifest.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import type { GivenJobOptions } from '../../../core/options/job-options.ts';
 import type { FinalMessage } from '../../../workers/training/protocol.ts';

@@ -1,8 +1,8 @@
 import { copyFile, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { saveAdapter } from '../../../core/formats/peft/peft-adapter.ts';
-import { writeSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
+import { saveAdapter } from '../../../core/formats/peft/peft-adapter-writer.ts';
+import { writeSafetensors } from '../../../core/formats/safetensors/safetensors-writer.ts';
 import { expectedWeights } from '../../../core/models/architecture/architecture.ts';
 import { parseModelConfig } from '../../../core/formats/hugging-face/config/parse-model-config.ts';
 import { Random } from '../../../core/statistics/random.ts';

@@ -3,7 +3,7 @@ import { Writable } from 'node:stream';
 import pino from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTrainingProcess } from '../../../workers/training/training-process.ts';
-import { readAdapterManifest } from '../../../core/formats/peft/peft-adapter.ts';
+import { readAdapterManifest } from '../../../core/formats/peft/adapter-manifest.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { tinyJob } from '../../unit/training/support/tiny-job.ts';
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
-import { saveAdapter } from '../../../core/formats/peft/peft-adapter.ts';
+import { saveAdapter } from '../../../core/formats/peft/peft-adapter-writer.ts';
 import { createAdapter } from '../../../core/models/lora/lora-init.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import { Child } from '../../unit/training/support/child.ts';

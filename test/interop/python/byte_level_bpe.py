@@ -26,12 +26,10 @@ class Encoded(TypedDict):
     # With the post-processor's special tokens, and without.
     with_special: list[list[int]]
     without_special: list[list[int]]
-    # Of the ids without special tokens.
-    decoded: list[str]
 
 
 def train(spec: TrainSpec) -> Encoded:
-    """Trains on the texts, writes tokenizer.json, and encodes and decodes the strings."""
+    """Trains on the texts, writes tokenizer.json, and encodes the strings."""
     tokenizer = untrained(spec["style"])
     trainer = trainers.BpeTrainer(
         vocab_size=spec["vocab_size"],
@@ -46,11 +44,9 @@ def train(spec: TrainSpec) -> Encoded:
         tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), template])
     tokenizer.save(spec["file"])
     strings = spec.get("strings", [])
-    without = [tokenizer.encode(text, add_special_tokens=False).ids for text in strings]
     return {
         "with_special": [tokenizer.encode(text).ids for text in strings],
-        "without_special": without,
-        "decoded": [tokenizer.decode(ids, skip_special_tokens=False) for ids in without],
+        "without_special": [tokenizer.encode(text, add_special_tokens=False).ids for text in strings],
     }
 
 

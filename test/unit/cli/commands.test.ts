@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { main } from '../../../cli/main.ts';
 import { inspectFolder } from '../../../core/formats/inspect.ts';
-import { readAdapterManifest } from '../../../core/formats/peft/peft-adapter.ts';
+import { readAdapterManifest } from '../../../core/formats/peft/adapter-manifest.ts';
 import {
   createTinyFamily,
   removeTinyFamily,

@@ -159,8 +159,6 @@ describe('tokenizeExamples', () => {
       ...(addSpecialTokens ? [1] : []),
       ...[...text].map((character) => character.charCodeAt(0)),
     ],
-    decode: () => '',
-    tokenId: () => undefined,
   };
   const ids = (text: string) => [...text].map((character) => character.charCodeAt(0));
   const run = (prompt: string, completion: string, maxLength: number, eosTokenId?: number) =>

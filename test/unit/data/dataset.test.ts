@@ -95,12 +95,6 @@ describe('parseDataset', () => {
   it.each(['', '\n\n', '  \n'])('refuses a dataset without rows: %j', async (text) => {
     expect((await failure(text)).message).toBe('dataset has no rows');
   });
-
-  it('stops at the limit of rows', async () => {
-    expect(await parse(`${GOOD}\n${GOOD}`, { maxRows: 2 })).toHaveLength(2);
-    const error = await failure(`${GOOD}\n${GOOD}\n${GOOD}\n{}`, { maxRows: 2 });
-    expect(error.problems).toEqual([{ line: 3, reason: 'more than 2 rows' }]);
-  });
 });
 
 it('loads a file, all of it or one split', async () => {

@@ -172,8 +172,6 @@ describe('findChoices', () => {
   const tokenizer = {
     vocabSize: 256,
     encode: (text: string) => [...text].map((character) => character.charCodeAt(0)),
-    decode: () => '',
-    tokenId: () => undefined,
   };
   const rows = (completions: string[]) => completions.map((completion) => ({ prompt: 'p', completion }));
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { UnknownTokenError, createTokenizer, type Tokenizer } from '../../../core/formats/tokenizer/tokenizer.ts';
-import { readModelConfig } from '../../../core/formats/hugging-face/hugging-face-model.ts';
+import { readModelConfig } from '../../../core/formats/hugging-face/model-weights.ts';
 import { loadTaskData } from '../../../core/data/task-data.ts';
 import { tokenizeExamples, TokenizeError } from '../../../core/data/tokenize.ts';
 import { BASE, toJsonl } from '../training/support/tiny-task.ts';
@@ -15,8 +15,6 @@ const tokenizer: Tokenizer = {
     if (/\d/.test(text)) throw new UnknownTokenError(text.search(/\d/) + 1);
     return [...text.replaceAll(' ', '')].map((character) => character.charCodeAt(0));
   },
-  decode: () => '',
-  tokenId: () => undefined,
 };
 
 const FAULTS: [fault: string, row: { prompt: string; completion: string }, message: string][] = [

@@ -76,7 +76,7 @@ describe('an adapter without its base', () => {
   it('is described', async () => {
     const found = await inspectFolder(join(GOLDEN, 'llama-patterns/adapter'));
     expect(found).toMatchObject({ kind: 'adapter', rank: 4, largestRank: 6, alpha: 8, modules: 14, fingerprint: null });
-    expect(found).toMatchObject({ speltAsPeft: true });
+    expect(found).toMatchObject({ hasPeftKeys: true });
   });
 
   it.each(['wrong-rank-shape', 'missing-lora-b', 'nan-tensor', 'unexpected-key', 'zero-byte-file'])(

@@ -1,17 +1,13 @@
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readModelConfig } from '../../../core/formats/hugging-face/hugging-face-model.ts';
-import {
-  adapterSha256,
-  describeAdapter,
-  loadAdapter,
-  readAdapterConfig,
-  readAdapterManifest,
-  saveAdapter,
-  verifyAdapterFiles,
-} from '../../../core/formats/peft/peft-adapter.ts';
-import { withSafetensors, writeSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
+import { readModelConfig } from '../../../core/formats/hugging-face/model-weights.ts';
+import { adapterSha256, saveAdapter } from '../../../core/formats/peft/peft-adapter-writer.ts';
+import { describeAdapter, loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
+import { readAdapterConfig } from '../../../core/formats/peft/peft-config.ts';
+import { readAdapterManifest, verifyAdapterFiles } from '../../../core/formats/peft/adapter-manifest.ts';
+import { withSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
+import { writeSafetensors } from '../../../core/formats/safetensors/safetensors-writer.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import { copyOf, GOLDEN, patchJson, readJson, temporaryFolder } from './support/folders.ts';
 
@@ -119,7 +115,7 @@ describe('DoRA', () => {
     await expect(loadAdapter(short, config)).rejects.toThrow(`${DOWN} has shape [63], expected [64]`);
     const twice = await altered((tensors) => tensors.set(`${DOWN}.weight`, tensors.get(DOWN)!));
     await expect(loadAdapter(twice, config)).rejects.toThrow(
-      `unexpected key ${DOWN}.weight: the same tensor is there as ${DOWN}`,
+      `unexpected key ${DOWN}.weight: the same tensor is already there as ${DOWN}`,
     );
     const unasked = await copyOf('llama-dora/adapter');
     await patchJson(join(unasked, CONFIG), { use_dora: false });
@@ -179,19 +175,23 @@ describe('adapter_config.json', () => {
   it.each<[string, unknown, string]>([
     ['use_dora', 'yes', 'true, false'],
     ['bias', 'all', '"none" (trained biases of the base are not carried over; train the adapter with bias="none")'],
-    ['modules_to_save', ['lm_head'], 'null (whole modules trained beside the adapter; train the adapter without it)'],
+    [
+      'modules_to_save',
+      ['lm_head'],
+      'null (whole modules are trained beside the adapter; train the adapter without it)',
+    ],
     ['lora_bias', true, 'false'],
     ['layer_replication', [[0, 1]], 'null'],
     ['target_parameters', ['w'], 'null'],
     ['trainable_token_indices', [1], 'null'],
     ['init_lora_weights', 'pissa', 'true, false, "gaussian"'],
-    ['peft_type', 'IA3', '"LORA" (other methods compute otherwise; PEFT\'s save_as_lora'],
+    ['peft_type', 'IA3', '"LORA" (other methods compute something else; PEFT\'s save_as_lora'],
     ['peft_type', null, '"LORA"'],
     ['task_type', 'SEQ_CLS', '"CAUSAL_LM"'],
     [
       'use_something_new',
       true,
-      'false (a field that is not known here, written by PEFT 0.21.2, and may change what is computed; remove it',
+      'false (an unknown field, written by PEFT 0.21.2, which may change what is computed; if it does not, remove it',
     ],
     ['something_new', 'a word', 'null'],
     ['something_new', 0.5, 'null'],

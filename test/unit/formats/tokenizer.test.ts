@@ -6,13 +6,7 @@ import { createTokenizer, loadTokenizer } from '../../../core/formats/tokenizer/
 import { GOLDEN, readJson, temporaryFolder } from './support/folders.ts';
 
 interface Cases {
-  readonly encode: readonly {
-    readonly text: string;
-    readonly ids: number[];
-    readonly decoded: string;
-    readonly decoded_without_special: string;
-  }[];
-  readonly decode: readonly { readonly ids: number[]; readonly decoded: string }[];
+  readonly encode: readonly { readonly text: string; readonly ids: number[] }[];
 }
 
 const CASES = JSON.parse(readFileSync(join(GOLDEN, 'tokenizer/cases.json'), 'utf8')) as Cases;
@@ -21,21 +15,12 @@ const CASES = JSON.parse(readFileSync(join(GOLDEN, 'tokenizer/cases.json'), 'utf
 describe.each(['tokenizer', 'llama-gqa-tied/base'])('tokenizer.json of %s', async (folder) => {
   const tokenizer = await loadTokenizer(join(GOLDEN, folder));
 
-  it.each(CASES.encode)('encodes $text', ({ text, ids, decoded, decoded_without_special: plain }) => {
+  it.each(CASES.encode)('encodes $text', ({ text, ids }) => {
     expect(tokenizer.encode(text)).toEqual(ids);
-    expect(tokenizer.decode(ids)).toBe(decoded);
-    expect(tokenizer.decode(ids, { skipSpecialTokens: true })).toBe(plain);
   });
 
-  it.each(CASES.decode)('decodes $ids', ({ ids, decoded }) => {
-    expect(tokenizer.decode(ids)).toBe(decoded);
-  });
-
-  it('knows its size and its tokens', () => {
+  it('knows its size', () => {
     expect(tokenizer.vocabSize).toBe(512);
-    expect(tokenizer.tokenId('<|endoftext|>')).toBe(0);
-    expect(tokenizer.tokenId('no such token')).toBeUndefined();
-    expect(() => tokenizer.decode([3, 512])).toThrow('token id 512 is not in the vocabulary');
   });
 });
 

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { readModelConfig } from '../../../core/formats/hugging-face/hugging-face-model.ts';
-import { loadAdapter, saveAdapter } from '../../../core/formats/peft/peft-adapter.ts';
+import { readModelConfig } from '../../../core/formats/hugging-face/model-weights.ts';
+import { loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
+import { saveAdapter } from '../../../core/formats/peft/peft-adapter-writer.ts';
 import { withSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import { GOLDEN, readJson, temporaryFolder } from './support/folders.ts';

@@ -1,19 +1,23 @@
 import { FormatError } from '../../errors.ts';
+import { isObject, type JsonObject } from '../../json.ts';
 
-type Json = Readonly<Record<string, unknown>>;
-
-/** Typed access to a JSON object's fields; every complaint names file, field, value and expectation. */
+/**
+ * Typed access to the fields of config.json. Every method that reads a value throws a FormatError `invalid_config` that
+ * names the file, the field, the value found and the value expected. A field that is null counts as absent.
+ */
 export class Fields {
-  readonly #json: Json;
+  readonly #json: JsonObject;
   readonly #file: string;
   readonly #prefix: string;
 
-  constructor(json: Json, file: string, prefix = '') {
+  /** @param prefix path of a section for messages, for example `rope_scaling.` */
+  constructor(json: JsonObject, file: string, prefix = '') {
     this.#json = json;
     this.#file = file;
     this.#prefix = prefix;
   }
 
+  /** The value as it stands in the file, unchecked. */
   raw(name: string): unknown {
     return this.#json[name];
   }
@@ -43,12 +47,12 @@ export class Fields {
     return this.#read(name, 'a positive number', (value) => Number.isFinite(value) && Number(value) > 0, fallback);
   }
 
-  /** Null where it is absent or null. */
+  /** A positive number, or null if the field is absent. */
   optionalPositive(name: string): number | null {
     return this.has(name) ? this.positive(name) : null;
   }
 
-  /** That many positive numbers. */
+  /** A list of exactly `length` positive numbers. */
   numbers(name: string, length: number): number[] {
     const accepts = (value: unknown) =>
       Array.isArray(value) &&
@@ -57,7 +61,7 @@ export class Fields {
     return this.#read(name, `${length} positive numbers`, accepts);
   }
 
-  /** A token id, a list of them, or none (absent or null). */
+  /** A single token id or a list of them; empty if the field is absent. */
   tokenIds(name: string): number[] {
     if (!this.has(name)) return [];
     const value = this.raw(name);
@@ -66,6 +70,7 @@ export class Fields {
     return ids as number[];
   }
 
+  /** A nested object, or null if the field is absent. */
   section(name: string): Fields | null {
     if (!this.has(name)) return null;
     const value = this.raw(name);
@@ -73,6 +78,7 @@ export class Fields {
     return new Fields(value, this.#file, `${this.#prefix}${name}.`);
   }
 
+  /** Makes an error about a field; `message` continues the field's path, as in "is 3, expected 4". */
   error(code: string, name: string, message: string): FormatError {
     const subject = this.#prefix + name;
     return new FormatError({ code, file: this.#file, subject, message: `${subject} ${message}` });
@@ -88,9 +94,4 @@ export class Fields {
     const found = value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`;
     return this.error('invalid_config', name, `${found}, expected ${expected}`);
   }
-}
-
-/** Whether a JSON value is an object and no list. */
-export function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,21 +1,23 @@
 import { FormatError } from '../../errors.ts';
+import { isObject } from '../../json.ts';
 import type { Architecture, Architectures } from '../../../models/architecture/architecture-declaration.ts';
 import { ARCHITECTURES } from '../../../models/architecture/architecture-table.ts';
-import { Fields, isObject } from './config-fields.ts';
+import { Fields } from './config-fields.ts';
 import type { ModelConfig } from '../../../models/config/model-config.ts';
 import { parseRope } from './parse-rope.ts';
 import type { Projection } from '../../../models/lora/projections.ts';
 import { LAYER_TYPES, type LayerType } from '../../../models/config/rope.ts';
 
 export interface ParseOptions {
-  /** The architectures that can be loaded, by `model_type`. Default: those that Readapt ships. */
+  /** The architectures that can be loaded, by `model_type`. By default those that Readapt ships. */
   readonly architectures?: Architectures;
 }
 
 /**
- * Reads the object of a Hugging Face `config.json` (both spellings of the rotary settings).
+ * Turns the JSON of a Hugging Face `config.json` into a model config. Rotary settings may have the older spelling
+ * (`rope_theta`, `rope_scaling`) or the newer one (`rope_parameters`).
  * @param json the parsed file
- * @param file how errors name the file
+ * @param file name of the file in error messages
  * @throws FormatError `unsupported_model_type`, `unsupported_config` or `invalid_config`, naming field and value
  */
 export function parseModelConfig(json: unknown, file: string, options: ParseOptions = {}): ModelConfig {
@@ -71,7 +73,7 @@ function isShipped(modelType: string, architecture: Architecture): boolean {
 
 function refuseUnsupported({ only }: Architecture, fields: Fields): void {
   if (fields.has('quantization_config')) {
-    const message = 'is given, supported: weights that are not quantized (F32, F16, BF16); save the model so';
+    const message = 'is given, supported: weights that are not quantized; save the model as F32, F16 or BF16';
     throw fields.error('unsupported_config', 'quantization_config', message);
   }
   for (const [field, allowed] of Object.entries(only)) {
@@ -102,7 +104,7 @@ function parseWindows({ slidingWindow }: Architecture, fields: Fields, numLayers
   return windows.some((each) => each !== null) ? windows : null;
 }
 
-/** Whether each layer has a window, by `layer_types`; without it by the architecture's rule. */
+/** Whether each layer has a sliding window: as `layer_types` says, or else by the architecture's rule. */
 function windowedLayers(rule: 'switched' | FullEvery, fields: Fields, numLayers: number): boolean[] {
   const types = fields.raw('layer_types') ?? null;
   if (types === null) {
@@ -117,6 +119,7 @@ function windowedLayers(rule: 'switched' | FullEvery, fields: Fields, numLayers:
   throw fields.error('unsupported_config', 'layer_types', message);
 }
 
+/** The rule of an architecture in which every n-th layer attends to everything and the others have a window. */
 type FullEvery = Extract<Architecture['slidingWindow'], object>;
 
 function fromLayer(fields: Fields): (layer: number) => boolean {

@@ -3,28 +3,28 @@ import type { Fields } from './config-fields.ts';
 import type { RopeSettings, RotaryScaling } from '../../../models/config/model-config.ts';
 import { LAYER_TYPES, rotaryPairs } from '../../../models/config/rope.ts';
 
-/** What else of the config rotary angles depend on. */
-export interface RopeContext {
+/** The other parts of the config that rotary angles depend on. */
+interface RopeContext {
   readonly declaration: RopeDeclaration;
   readonly headDim: number;
   readonly maxPositionEmbeddings: number;
 }
 
-export interface ParsedRope extends RopeSettings {
+interface ParsedRope extends RopeSettings {
   readonly slidingRope: RopeSettings | null;
   readonly partialRotaryFactor: number | null;
 }
 
 /**
- * Reads the rotary settings: `rope_parameters` (newer; by layer type where windowed layers have their own) or
- * `rope_theta` with `rope_scaling` (older).
+ * Reads the rotary settings: `rope_parameters` (newer; nested by layer type in architectures whose sliding-window layers
+ * have settings of their own) or `rope_theta` with `rope_scaling` (older).
  * @throws FormatError naming field and value
  */
 export function parseRope(fields: Fields, context: RopeContext): ParsedRope {
   const parameters = fields.section('rope_parameters');
-  const byLayerType = context.declaration.slidingThetaField !== undefined;
-  refuseOtherNesting(fields, parameters, byLayerType);
-  if (byLayerType) return parseByLayerType(fields, parameters, context);
+  const { slidingThetaField } = context.declaration;
+  refuseOtherNesting(fields, parameters, slidingThetaField !== undefined);
+  if (slidingThetaField !== undefined) return parseByLayerType(fields, parameters, context, slidingThetaField);
   const section = parameters ?? fields.section('rope_scaling');
   const partialRotaryFactor = parsePartialFactor(fields, section, context);
   const theta = parameters?.has('rope_theta') ? parameters : fields;
@@ -46,7 +46,12 @@ function refuseOtherNesting(fields: Fields, parameters: Fields | null, byLayerTy
   throw fields.error('unsupported_config', 'rope_parameters', `is given ${found}, supported: ${supported}`);
 }
 
-function parseByLayerType(fields: Fields, parameters: Fields | null, context: RopeContext): ParsedRope {
+function parseByLayerType(
+  fields: Fields,
+  parameters: Fields | null,
+  context: RopeContext,
+  slidingThetaField: string,
+): ParsedRope {
   parsePartialFactor(fields, parameters, context);
   const scalingContext = { ...context, pairs: rotaryPairs(context.headDim, null), originalLength: null };
   const read = (section: Fields | null, thetaField: string): RopeSettings => {
@@ -54,7 +59,7 @@ function parseByLayerType(fields: Fields, parameters: Fields | null, context: Ro
     return { ropeTheta: theta.positive(name), ropeScaling: section ? parseScaling(section, scalingContext) : null };
   };
   const full = read(parameters?.section('full_attention') ?? fields.section('rope_scaling'), 'rope_theta');
-  const sliding = read(parameters?.section('sliding_attention') ?? null, context.declaration.slidingThetaField!);
+  const sliding = read(parameters?.section('sliding_attention') ?? null, slidingThetaField);
   return { ...full, slidingRope: sliding, partialRotaryFactor: null };
 }
 
@@ -72,15 +77,16 @@ function parsePartialFactor(
   throw holder.error('unsupported_config', 'partial_rotary_factor', `is ${factor}, supported: ${supported}`);
 }
 
-/** A length beside the rotary settings goes before the one in them, as transformers has it. */
+/** The trained length at the config's top level. It takes precedence over one in the rotary settings, as in transformers. */
 function originalLength(fields: Fields): number | null {
   const name = 'original_max_position_embeddings';
   return fields.has(name) ? fields.count(name) : null;
 }
 
 interface ScalingContext extends RopeContext {
+  /** Number of feature pairs that are rotated, which is the length of LongRoPE's lists of factors. */
   readonly pairs: number;
-  /** Where the config has one outside of the rotary settings. */
+  /** Trained length that the config states outside of the rotary settings; null if it does not. */
   readonly originalLength: number | null;
 }
 
@@ -133,6 +139,7 @@ function parseType(section: Fields, { types, aliases }: RopeDeclaration): RopeTy
   throw section.error('unsupported_config', key, `is "${named}", supported: ${types.join(', ')}`);
 }
 
+/** The sequence length that the model was trained on before its context was extended. */
 function trainedLength(section: Fields, { originalLength, maxPositionEmbeddings }: ScalingContext): number {
   return originalLength ?? section.count('original_max_position_embeddings', maxPositionEmbeddings);
 }

@@ -1,55 +1,64 @@
-import type { AdapterReach } from '../../fusion/adapter-reach.ts';
 import { flatEnergy, overallCapturedEnergy } from '../captured-energy.ts';
+import { unadaptableParts } from '../drift.ts';
 import type { Evolution } from '../evolution.ts';
-import { unadaptableParts } from '../unadaptable-parts.ts';
 import type { VersionComparison } from './version-comparison.ts';
 
-/** Where to begin with an adapter: as it is, with the base's change undone, with a search, with training, or not at all. */
-export const VERDICTS = ['reuse', 'revert', 'search', 'retrain', 'incompatible'] as const;
-export type Verdict = (typeof VERDICTS)[number];
+/**
+ * Where to begin with an adapter: use it as it is, revert the base's change, search for coefficients, train, or give up
+ * because the versions are incompatible.
+ */
+type Verdict = 'reuse' | 'revert' | 'search' | 'retrain' | 'incompatible';
 
-export interface Reason {
-  /** Stable. */
+interface Reason {
+  /** Stable identifier of the reason. */
   readonly code: string;
   readonly message: string;
 }
 
 export interface Advice {
   readonly verdict: Verdict;
-  /** What decided first, then what else is worth knowing. */
+  /** The reason that decided comes first, remarks that are worth knowing follow. */
   readonly reasons: readonly Reason[];
 }
 
-export interface AdvisorFacts {
+/** How much of a base's change one adapter can reach; `fusion/adapter-reach.ts` computes it. */
+export interface AdapterReach {
+  /** Share of ‖W_new − W_old‖² that lies in the modules that the adapter adapts. */
+  readonly targeted: number;
+  /** Share of ‖W_new − W_old‖² that reverting undoes at the adapter's rank, beside the adapter's own update. */
+  readonly undone: number;
+}
+
+interface AdvisorFacts {
   readonly comparison: VersionComparison;
-  /** Null where the versions are incompatible. */
+  /** Null if the versions are incompatible. */
   readonly evolution: Evolution | null;
-  /** Of the adapter in question; left out, the advice is for any adapter that adapts every module. */
+  /** Reach of the adapter in question. Without it, the advice is for any adapter that adapts every module. */
   readonly reach?: AdapterReach;
 }
 
 /**
- * What the verdicts go by. All are ours, and rough: they come from one small family of models (the table in
- * docs/method.md), and the ladder's gates correct them in either direction.
+ * The numbers that the verdicts depend on. All are ours, and rough: they come from one small family of models
+ * (the table is in docs/method/evolution.md), and the ladder's gates correct them in either direction.
  */
 export const THRESHOLDS = {
-  /** Storing weights in bfloat16 moves them by this much, and nobody retrains for that: 0.17 % of Gaussian weights (test). */
+  /** Drift of Gaussian weights that are stored in bfloat16 (a test computes it). Nobody retrains for that. */
   roundingDrift: 0.0017,
-  /** A trained change: revert lost 0 to 17 points at 15 %, 2 to 54 at 30 %. */
+  /** Drift of a structured change from which on retraining is better: revert lost 0 to 17 points at 15 %, 2 to 54 at 30 %. */
   hopelessDrift: 0.2,
-  /** Change spread over all directions: copies lost nothing at 8 %, up to 4 points at 15 %, up to 29 at 30 %. */
+  /** The same for a change without structure: copies lost nothing at 8 %, up to 4 points at 15 %, up to 29 at 30 %. */
   diffuseDrift: 0.1,
-  /** Multiple of the energy of a change without structure above which a change has some. */
+  /** A change has structure if it captures this many times the energy of a change without any. */
   structure: 2,
-  /** The rank at which structure is looked for. */
+  /** The rank at which structure is measured. */
   structureRank: 8,
-  /** The least share undone with which a revert won back a good part (two fifths) of what copying had lost. */
+  /** The smallest share undone at which a revert won back a good part (two fifths) of what copying had lost. */
   undone: 0.1,
-  /** Of embeddings or head, which no adapter reaches: noise of 15 % cost a point, of 30 % up to 6; training is no noise. */
+  /** Drift of embeddings or head: noise of 15 % cost one point and of 30 % up to 6; a trained change may cost more. */
   unreachableDrift: 0.1,
 } as const;
 
-/** A verdict with its reasons, from the analysis alone: nothing is trained or evaluated. */
+/** Gives a verdict with its reasons from the analysis alone. Nothing is trained or evaluated for it. */
 export function adviseOn(facts: AdvisorFacts): Advice {
   const { comparison, evolution } = facts;
   if (evolution === null || comparison.differences.length > 0) return incompatible(comparison);
@@ -67,34 +76,25 @@ function decide(evolution: Evolution, reach: AdapterReach | undefined): Decision
   const unreachable = unreachableDrift(evolution);
   if (evolution.overall.deltaNorm === 0) return decision('reuse', 'unchanged', 'no weight of the base changed');
   if (unreachable >= THRESHOLDS.unreachableDrift) {
-    return decision(
-      'retrain',
-      'unreachable',
-      `embeddings or head moved by ${percent(unreachable)}, where no adapter reaches`,
-    );
+    const message = `embeddings or head moved by ${percent(unreachable)}, and no adapter can change these`;
+    return decision('retrain', 'unreachable', message);
   }
   if (drift <= THRESHOLDS.roundingDrift) {
-    return decision(
-      'reuse',
-      'within_rounding',
-      `the adaptable layers moved by ${percent(drift)}, no more than rounding to bfloat16 does`,
-    );
+    const message = `the adaptable layers moved by ${percent(drift)}, no more than rounding to bfloat16 does`;
+    return decision('reuse', 'within_rounding', message);
   }
   if (drift >= THRESHOLDS.hopelessDrift) {
-    return decision(
-      'retrain',
-      'too_far',
-      `the adaptable layers moved by ${percent(drift)}: too far for the old adapter to be a start`,
-    );
+    const message = `the adaptable layers moved by ${percent(drift)}, too far for the old adapter to be a good start`;
+    return decision('retrain', 'too_far', message);
   }
   return isDiffuse(evolution) ? decideDiffuse(drift) : decideStructured(evolution, reach);
 }
 
-/** Nothing for a low rank to undo; such a change disturbs adapters much less than one of the same norm with structure. */
+/** A low rank cannot undo such a change, but it disturbs adapters much less than a structured one of the same norm. */
 function decideDiffuse(drift: number): Decision {
   const moved = `the adaptable layers moved by ${percent(drift)}, evenly in all directions`;
   if (drift <= THRESHOLDS.diffuseDrift) return decision('reuse', 'diffuse', `${moved}, which disturbs adapters little`);
-  return decision('retrain', 'diffuse', `${moved}: no low rank undoes that`);
+  return decision('retrain', 'diffuse', `${moved}, which no low rank can undo`);
 }
 
 function decideStructured(evolution: Evolution, reach: AdapterReach | undefined): Decision {
@@ -102,7 +102,7 @@ function decideStructured(evolution: Evolution, reach: AdapterReach | undefined)
   const who = reach ? 'the adapter' : `an adapter of rank ${THRESHOLDS.structureRank} on every module`;
   const undoes = `${who} can undo ${percent(share)} of the change`;
   if (share >= THRESHOLDS.undone) return decision('revert', 'undoable', undoes);
-  return decision('search', 'hardly_undoable', `${undoes}: what is best kept of it and of the adapter is to be found`);
+  return decision('search', 'hardly_undoable', `${undoes}; a search finds how much of it to undo`);
 }
 
 function decision(verdict: Verdict, code: string, message: string): Decision {
@@ -116,7 +116,7 @@ function incompatible({ differences }: VersionComparison): Advice {
   return { verdict: 'incompatible', reasons };
 }
 
-/** A change without structure holds at most {@link flatEnergy} in its leading directions. */
+/** Whether the change has no structure: then its leading directions hold at most {@link flatEnergy}. */
 function isDiffuse(evolution: Evolution): boolean {
   const rank = Math.min(THRESHOLDS.structureRank, evolution.rank);
   return overallCapturedEnergy(evolution, rank) < THRESHOLDS.structure * flatEnergy(evolution, rank);
@@ -127,7 +127,7 @@ function unreachableDrift(evolution: Evolution): number {
   return Math.max(parts.get('embeddings')?.drift ?? 0, parts.get('head')?.drift ?? 0);
 }
 
-/** What changes no verdict. */
+/** Observations that are worth knowing but change no verdict. */
 function remarks(
   reach: AdapterReach | undefined,
   { settings, tokenizer }: VersionComparison,
@@ -139,18 +139,15 @@ function remarks(
     note('untargeted', `${percent(1 - reach.targeted)} of the change is in modules that the adapter leaves alone`);
   }
   for (const [part, { drift, deltaNorm }] of unadaptableParts(evolution)) {
-    if (deltaNorm > 0) note(`moved:${part}`, `${part} moved by ${percent(drift)}; no adapter carries that`);
+    if (deltaNorm > 0) note(`moved:${part}`, `${part} moved by ${percent(drift)}, and no adapter can change these`);
   }
   for (const { field, old, new: next } of settings) {
-    note(
-      `setting:${field}`,
-      `${field} changed from ${JSON.stringify(old)} to ${JSON.stringify(next)}; no fusion undoes that`,
-    );
+    const change = `from ${JSON.stringify(old)} to ${JSON.stringify(next)}`;
+    note(`setting:${field}`, `${field} changed ${change}, which no fusion undoes`);
   }
   const { addedTokens, vocabulary, chatTemplate, roles } = tokenizer;
   const tokens = addedTokens.length + vocabulary.added.length;
-  if (tokens > 0)
-    note('tokens', `${tokens} tokens were added, renamed or removed beside the vocabulary that adapters use`);
+  if (tokens > 0) note('tokens', `${tokens} tokens outside of the vocabulary that adapters use were added or changed`);
   if (roles.length > 0) note('roles', `${roles.map(({ field }) => field).join(', ')} changed`);
   if (chatTemplate !== 'same') note('chat_template', `the chat template was ${chatTemplate}`);
   return found;

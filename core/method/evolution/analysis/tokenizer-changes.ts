@@ -1,34 +1,39 @@
+import { isObject, type JsonObject } from '../../../formats/json.ts';
 import type { TokenizerFiles } from '../../../formats/tokenizer/tokenizer-files.ts';
 import type { Difference } from './compatibility.ts';
 
-/** What differs between the tokenizers of two base versions. How a file is laid out does not count. */
+/** The differences between the tokenizers of two base model versions. The layout of a file does not count. */
 export interface TokenizerChanges {
-  /** Of the model's vocabulary, special and other added tokens left out. */
+  /** Changes of the model's vocabulary, without special and other added tokens. */
   readonly vocabulary: VocabularyChanges;
-  /** Added tokens (special ones among them) that came, went or have another id or other flags. */
+  /** Added tokens (special ones among them) that are new, are gone, or have another id or other flags. */
   readonly addedTokens: readonly Difference[];
-  /** Merges of byte-pair encoding, or scores of a unigram model. */
+  /** Changes of the merges of byte-pair encoding, or of the scores of a unigram model. */
   readonly merges: { readonly added: number; readonly removed: number; readonly reordered: boolean };
-  /** Parts of tokenizer.json that decide what tokens a text becomes: `normalizer`, `model.byte_fallback`, … */
+  /** Parts of tokenizer.json that decide which tokens a text becomes: `normalizer`, `model.byte_fallback`, … */
   readonly encoding: readonly Difference[];
-  /** The way back, from tokens to text. */
+  /** The part of tokenizer.json that turns tokens back into text. */
   readonly decoding: readonly Difference[];
-  /** `bos_token`, `eos_token` and the like of tokenizer_config.json. */
+  /** The roles of tokens in tokenizer_config.json: `bos_token`, `eos_token`, … */
   readonly roles: readonly Difference[];
   readonly chatTemplate: 'same' | 'added' | 'removed' | 'changed';
 }
 
-export interface VocabularyChanges {
+interface VocabularyChanges {
   readonly added: readonly string[];
   readonly removed: readonly string[];
-  /** In both, under another id. */
+  /** Tokens that both versions have, under different ids. */
   readonly moved: readonly string[];
 }
 
 const ENCODING_PARTS = ['normalizer', 'pre_tokenizer', 'post_processor'] as const;
 const ROLES = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'] as const;
 
-/** @param from null where a version has no tokenizer.json, which then differs in everything */
+/**
+ * Compares the tokenizers of two versions.
+ * @param from tokenizer files of the old version; null if it has no tokenizer.json, which then differs in everything
+ * @param to tokenizer files of the new version, or null
+ */
 export function compareTokenizers(from: TokenizerFiles | null, to: TokenizerFiles | null): TokenizerChanges {
   const [old, next] = [read(from), read(to)];
   const isAdded = (token: string) => old.addedTokens.has(token) || next.addedTokens.has(token);
@@ -44,9 +49,9 @@ export function compareTokenizers(from: TokenizerFiles | null, to: TokenizerFile
 }
 
 /**
- * The changes after which a text is other tokens, or a token another text: adapters learnt the old ones. Added tokens and
- * their flags are not among them (reserved ones are renamed in use, and a tenant's texts hardly hold them), nor are roles,
- * chat template and the way back.
+ * The changes that break adapters, because the same text becomes other tokens than the adapter was trained on. Added tokens
+ * and their flags do not count: reserved tokens are renamed when they come into use, and tenants' texts hardly contain
+ * them. Roles, chat template and decoding do not count either.
  */
 export function breakingTokenizerChanges({ vocabulary, merges, encoding }: TokenizerChanges): Difference[] {
   const breaking: Difference[] = [];
@@ -60,7 +65,7 @@ export function breakingTokenizerChanges({ vocabulary, merges, encoding }: Token
   return [...breaking, ...encoding.map((difference) => ({ ...difference, field: `tokenizer.${difference.field}` }))];
 }
 
-/** A few of many, for a message. */
+/** The number of tokens and the first five of them, for a message. */
 function some(tokens: readonly string[]): object {
   return { count: tokens.length, first: tokens.slice(0, 5) };
 }
@@ -90,38 +95,39 @@ function read(files: TokenizerFiles | null): ReadTokenizer {
   };
 }
 
-/** BPE and WordPiece list tokens with ids, unigram models in the order of ids. */
+/** BPE and WordPiece map tokens to ids; unigram models list pieces in the order of their ids. */
 function readVocabulary(vocab: unknown): Map<string, number> {
   if (Array.isArray(vocab)) return new Map(vocab.map((piece, id) => [String(asArray(piece)[0]), id]));
   return new Map(Object.entries(asObject(vocab)) as [string, number][]);
 }
 
-/** Written as "a b" by older versions of the tokenizers library, as ["a", "b"] by newer ones. */
+/** Older versions of the tokenizers library write a merge as "a b", newer ones as ["a", "b"]. Unigram models have scores. */
 function readMerges(merges: unknown, vocab: unknown): string[] {
   if (Array.isArray(vocab)) return vocab.map((piece) => JSON.stringify(piece));
   return asArray(merges).map((merge) => (Array.isArray(merge) ? merge.join(' ') : String(merge)));
 }
 
-function addedToken({ content, ...settings }: Record<string, unknown>): [string, unknown] {
+function addedToken({ content, ...settings }: JsonObject): [string, unknown] {
   return [String(content), canonical(settings)];
 }
 
-/** A token, or an object that describes one. */
+/** The text of a token, which is given as it is or in an object that describes the token. */
 function tokenText(value: unknown): unknown {
   return asObject(value)['content'] ?? value;
 }
 
-function prefixed(prefix: string, settings: Record<string, unknown>): [string, unknown][] {
+function prefixed(prefix: string, settings: JsonObject): [string, unknown][] {
   return Object.entries(settings).map(([key, value]) => [prefix + key, value]);
 }
 
-/** Without what is null, false or empty: versions of the library differ in whether they write these down. */
+/** Fields without values that are null, false or empty, since versions of the library differ in whether they write these. */
 function fieldsOf(entries: readonly (readonly [string, unknown])[]): Fields {
   return new Map(
     entries.map(([key, value]) => [key, canonical(value)] as const).filter(([, value]) => value !== undefined),
   );
 }
 
+/** A value that is equal for equal settings: keys are sorted, and values that mean "not set" are removed. */
 function canonical(value: unknown): unknown {
   if (value === null || value === undefined || value === false || value === '') return undefined;
   if (Array.isArray(value)) return value.map((item) => canonical(item) ?? null);
@@ -136,7 +142,7 @@ function compareFields(old: Fields, next: Fields): Difference[] {
   return pairs.filter((pair) => JSON.stringify(pair.old) !== JSON.stringify(pair.new));
 }
 
-/** @param isAdded tokens that either version lists as added are compared as such, whatever the vocabulary says of them */
+/** @param isAdded whether either version lists a token as added; such tokens are compared elsewhere and skipped here */
 function compareVocabularies(
   old: ReadonlyMap<string, number>,
   next: ReadonlyMap<string, number>,
@@ -164,8 +170,8 @@ function compareTemplates(old: string | null, next: string | null): TokenizerCha
   return next === null ? 'removed' : 'changed';
 }
 
-function asObject(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+function asObject(value: unknown): JsonObject {
+  return isObject(value) ? value : {};
 }
 
 function asArray(value: unknown): readonly unknown[] {

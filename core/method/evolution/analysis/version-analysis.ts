@@ -2,19 +2,19 @@ import { adviseOn, type Advice } from './advisor.ts';
 import { energyCurve, capturedEnergy, overallCapturedEnergy } from '../captured-energy.ts';
 import type { Evolution, EvolutionOptions } from '../evolution.ts';
 import { evolutionBetweenFolders } from '../folder-evolution.ts';
-import { unadaptableParts } from '../unadaptable-parts.ts';
+import { unadaptableParts } from '../drift.ts';
 import { compareVersions, type VersionComparison } from './version-comparison.ts';
 
-/** Everything that is known of two base versions before anything is trained. */
+/** Everything that is known about two base model versions before anything is trained. */
 export interface VersionAnalysis {
   readonly comparison: VersionComparison;
-  /** Null where the versions are incompatible: there is nothing to carry over. */
+  /** Null if the versions are incompatible, so that no adapter can be carried over. */
   readonly evolution: Evolution | null;
 }
 
 /**
- * Compares two base models by their folders; weights are read only where the versions are compatible.
- * @throws FormatError
+ * Compares the base models of two folders. Weights are read only if the versions are compatible.
+ * @throws FormatError for a folder that does not hold a base model
  */
 export async function analyzeVersions(
   oldFolder: string,
@@ -27,7 +27,10 @@ export async function analyzeVersions(
   return { comparison, evolution };
 }
 
-/** An analysis as plain JSON, without the factors. @param advice for one adapter; default: for any */
+/**
+ * An analysis as plain JSON, without the evolution's factors.
+ * @param advice by default the advice for an adapter that adapts every module
+ */
 export function summarizeAnalysis(analysis: VersionAnalysis, advice: Advice = adviseOn(analysis)) {
   const { comparison, evolution } = analysis;
   const { tokenizer, differences, settings } = comparison;
@@ -49,7 +52,6 @@ export function summarizeAnalysis(analysis: VersionAnalysis, advice: Advice = ad
   };
 }
 
-/** Drifts are ‖W_new − W_old‖ / ‖W_old‖; captured energy is the share of ‖W_new − W_old‖² that the kept directions hold. */
 function summarizeEvolution(evolution: Evolution) {
   const modules = [...evolution.modules].map(([name, module]) => {
     return [name, { drift: module.drift, rank: module.rank, captured_energy: capturedEnergy(module) }] as const;

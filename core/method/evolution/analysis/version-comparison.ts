@@ -1,20 +1,20 @@
-import { readModelConfig } from '../../../formats/hugging-face/hugging-face-model.ts';
+import { readModelConfig } from '../../../formats/hugging-face/model-weights.ts';
 import { readTokenizerFiles } from '../../../formats/tokenizer/tokenizer-files.ts';
 import { changedSettings, compareConfigs, type Difference } from './compatibility.ts';
 import { breakingTokenizerChanges, compareTokenizers, type TokenizerChanges } from './tokenizer-changes.ts';
 
-/** What the files beside the weights say of two base versions. */
+/** How two base model versions differ according to the files beside their weights. */
 export interface VersionComparison {
-  /** What makes them incompatible; none means compatible. */
+  /** The differences that make the versions incompatible; an empty list means compatible. */
   readonly differences: readonly Difference[];
-  /** Settings of config.json that changed and break nothing. */
+  /** Settings of config.json that changed without breaking adapters. */
   readonly settings: readonly Difference[];
   readonly tokenizer: TokenizerChanges;
 }
 
 /**
- * Compares configs and tokenizers of two base models; reads no weights.
- * @throws FormatError for a folder that does not hold a base model, or a file in it that cannot be read
+ * Compares configs and tokenizers of two base models. No weights are read.
+ * @throws FormatError for a folder that does not hold a base model, and for a file that cannot be read
  */
 export async function compareVersions(oldFolder: string, newFolder: string): Promise<VersionComparison> {
   const [from, to] = await Promise.all([readModelConfig(oldFolder), readModelConfig(newFolder)]);

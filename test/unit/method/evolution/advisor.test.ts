@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { narrowToBfloat16, widenBfloat16 } from '../../../../core/formats/safetensors/dtypes.ts';
 import { Random } from '../../../../core/statistics/random.ts';
-import { adviseOn, THRESHOLDS, type AdvisorFacts } from '../../../../core/method/evolution/analysis/advisor.ts';
-import { driftOf, type Evolution } from '../../../../core/method/evolution/evolution.ts';
+import { adviseOn, THRESHOLDS } from '../../../../core/method/evolution/analysis/advisor.ts';
+import { driftOf } from '../../../../core/method/evolution/drift.ts';
+import type { Evolution } from '../../../../core/method/evolution/evolution.ts';
 import { frobeniusNorm, type Matrix } from '../../../../core/linalg/matrix.ts';
 import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { compareTokenizers } from '../../../../core/method/evolution/analysis/tokenizer-changes.ts';
@@ -26,7 +27,8 @@ function evolution(change: Matrix, drift: number, embeddings = 0): Evolution {
 
 const structured = matmulTransposed(randomMatrix(96, 2, 1), randomMatrix(96, 2, 2));
 const diffuse = randomMatrix(96, 96, 3);
-const advise = (facts: Partial<AdvisorFacts>) => adviseOn({ comparison: SAME, evolution: null, ...facts });
+const advise = (facts: Partial<Parameters<typeof adviseOn>[0]>) =>
+  adviseOn({ comparison: SAME, evolution: null, ...facts });
 
 describe('adviseOn', () => {
   it.each([

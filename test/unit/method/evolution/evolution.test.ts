@@ -2,6 +2,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Tensor } from '../../../../core/models/base-model.ts';
+import { withSafetensors } from '../../../../core/formats/safetensors/safetensors.ts';
+import { writeSafetensors } from '../../../../core/formats/safetensors/safetensors-writer.ts';
 import { loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
 import {
   capturedEnergy,
@@ -15,7 +18,6 @@ import {
   type WeightSource,
 } from '../../../../core/method/evolution/evolution.ts';
 import { loadEvolution, saveEvolution } from '../../../../core/method/evolution/evolution-file.ts';
-import { deserializeEvolution, serializeEvolution } from '../../../../core/method/evolution/evolution-tensors.ts';
 import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { frobeniusNorm, matrix, scaleColumns } from '../../../../core/linalg/matrix.ts';
 import { svd } from '../../../../core/linalg/svd.ts';
@@ -114,7 +116,9 @@ describe('computeEvolution', () => {
     const none = await computeEvolution(golden.from, golden.from);
     expect(none.overall.drift).toBe(0);
     expect([...none.modules.values()].every(({ rank, s }) => rank === 0 && s.length === 0)).toBe(true);
-    expect(deserializeEvolution(serializeEvolution(none))).toEqual(none);
+    const path = join(folder, 'none.safetensors');
+    await saveEvolution(path, none);
+    expect(await loadEvolution(path)).toEqual(none);
   });
 
   it('refuses a tensor whose shape changed, naming it', async () => {
@@ -124,7 +128,7 @@ describe('computeEvolution', () => {
       return wanted === name ? { ...tensor, shape: [64, 96] } : tensor;
     };
     const broken = computeEvolution(golden.from, { ...golden.to, readWeight });
-    await expect(broken).rejects.toThrow(`tensor ${name} has shape [64, 96] in the new version, [96, 64] in the old`);
+    await expect(broken).rejects.toThrow(`tensor ${name} has shape [64, 96] in the new version, expected [96, 64]`);
   });
 
   it('tells its progress and stops when asked', async () => {
@@ -175,22 +179,27 @@ describe('evolution file', () => {
     await expect(loadEvolution(adapter.pathname)).rejects.toMatchObject({ code: 'invalid_evolution' });
   });
 
-  it.each([
-    ['a tensor missing', (t: Map<string, never>) => t.delete('model.layers.0.mlp.up_proj.s'), 'up_proj.s is missing'],
+  it.each<[string, (tensors: Map<string, Tensor>) => unknown, string]>([
+    ['a tensor missing', (tensors) => tensors.delete('model.layers.0.mlp.up_proj.s'), 'up_proj.s is missing'],
     [
       'a tensor too many',
-      (t: Map<string, unknown>) => t.set('x.u', { shape: [0], data: new Float32Array(0) }),
+      (tensors) => tensors.set('x.u', { shape: [0], data: new Float32Array(0) }),
       'x.u belongs to no',
     ],
     [
       'another shape',
-      (t: Map<string, unknown>) => t.set('model.layers.0.mlp.up_proj.s', { shape: [1], data: new Float32Array(1) }),
+      (tensors) => tensors.set('model.layers.0.mlp.up_proj.s', { shape: [1], data: new Float32Array(1) }),
       'up_proj.s has shape [1], expected [32]',
     ],
-  ])('refuses %s', (_, change, message) => {
-    const { tensors, metadata } = serializeEvolution(evolution);
-    const changed = new Map(tensors) as Map<string, never>;
-    change(changed);
-    expect(() => deserializeEvolution({ tensors: changed, metadata })).toThrow(message);
+  ])('refuses %s', async (_, change, message) => {
+    const path = join(folder, 'changed.safetensors');
+    await saveEvolution(path, evolution);
+    await withSafetensors(path, async (file) => {
+      const read = async (name: string) => [name, await file.read(name)] as const;
+      const tensors = new Map(await Promise.all(file.names.map(read)));
+      change(tensors);
+      await writeSafetensors(path, tensors, { metadata: file.header.metadata });
+    });
+    await expect(loadEvolution(path)).rejects.toThrow(message);
   });
 });

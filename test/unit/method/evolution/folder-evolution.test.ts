@@ -2,11 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import {
-  describeBaseModel,
-  loadBaseModel,
-  withModelWeights,
-} from '../../../../core/formats/hugging-face/hugging-face-model.ts';
+import { describeBaseModel, loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
+import { withModelWeights } from '../../../../core/formats/hugging-face/model-weights.ts';
 import { computeEvolution, type WeightSource } from '../../../../core/method/evolution/evolution.ts';
 import { evolutionBetweenFolders, streamed } from '../../../../core/method/evolution/folder-evolution.ts';
 
@@ -79,7 +76,7 @@ describe('evolution between folders', () => {
     const inMemory = ({ config, fingerprint, weights }: typeof old): WeightSource => {
       return { config, fingerprint, readWeight: (name) => Promise.resolve(weights.get(name)!) };
     };
-    const options = { rank: 3, powerIterations: 0 };
+    const options = { rank: 3 };
     expect(await evolutionBetweenFolders(V1, V2, options)).toEqual(
       await computeEvolution(inMemory(old), inMemory(next), options),
     );

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { computeEvolution } from '../../../../core/method/evolution/evolution.ts';
-import { Fusion, fuse } from '../../../../core/method/fusion/fusion.ts';
+import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { frobeniusNorm, matrix, zeros, type Matrix } from '../../../../core/linalg/matrix.ts';
 import { svd } from '../../../../core/linalg/svd.ts';
@@ -96,9 +96,9 @@ describe('Fusion', () => {
     const direction = matmulTransposed(randomMatrix(20, 1, 1), randomMatrix(48, 1, 2));
     const shape = SHAPES[0]!;
     const old = randomAdapter([shape], 4, 4, 3);
-    const { a, b } = fuse(old, evolutionOf(new Map([[shape.name, direction]])), { alpha: 0, beta: 1 }).modules.get(
-      'wide',
-    )!;
+    const { a, b } = new Fusion(old, evolutionOf(new Map([[shape.name, direction]])))
+      .at({ alpha: 0, beta: 1 })
+      .modules.get('wide')!;
     const product: Matrix = productOf({ ...old.modules.get('wide')!, a, b });
     expect(maxDifference(product, direction)).toBeLessThan(1e-5);
     for (let k = 1; k < 4; k++) {
@@ -109,7 +109,7 @@ describe('Fusion', () => {
 
   it('leaves modules alone that did not change', () => {
     const unchanged = new Map([...deltas].map(([name, { rows, cols }]) => [name, zeros(rows, cols)]));
-    const reverted = fuse(adapter, evolutionOf(unchanged), { alpha: 1, beta: -1 });
+    const reverted = new Fusion(adapter, evolutionOf(unchanged)).at({ alpha: 1, beta: -1 });
     expect(reverted.modules.get('wide')).toBe(adapter.modules.get('wide'));
   });
 
@@ -118,7 +118,7 @@ describe('Fusion', () => {
     expect(() => new Fusion(adapter, evolutionOf(without))).toThrow('adapted module tall is not in the evolution');
     const other = new Map(deltas).set('tall', randomMatrix(16, 40, 1));
     expect(() => new Fusion(adapter, evolutionOf(other))).toThrow(
-      'tall is [16, 40] in the evolution, [40, 16] in the adapter',
+      'tall is [16, 40] in the evolution, expected [40, 16]',
     );
     expect(() => fusion.at({ alpha: NaN, beta: 0 })).toThrow('alpha NaN');
   });

@@ -1,14 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
-import {
-  blockGrouping,
-  depthGrouping,
-  everyGroup,
-  globalGrouping,
-  groupingOf,
-  moduleGrouping,
-  type Grouping,
-} from '../../../../core/method/fusion/grouping.ts';
+import { everyGroup, groupingOf } from '../../../../core/method/fusion/grouping.ts';
+import { JobOptions } from '../../../../core/options/job-options.ts';
 import { evolutionOf, randomAdapter } from '../support/adapters.ts';
 import { randomMatrix } from '../support/matrices.ts';
 
@@ -19,16 +12,6 @@ const NAMES = Array.from({ length: LAYERS }, (_, layer) =>
 ).flat();
 
 describe('groupings', () => {
-  it.each<[string, Grouping, string[]]>([
-    ['global', globalGrouping, ['all']],
-    ['blocks', blockGrouping, ['attention', 'mlp']],
-    ['modules', moduleGrouping, NAMES],
-    ['two bands', depthGrouping(2, LAYERS), ['band 0', 'band 1']],
-    ['a band a layer', depthGrouping(LAYERS, LAYERS), ['band 0', 'band 1', 'band 2', 'band 3', 'band 4']],
-  ])('%s', (_, grouping, groups) => {
-    expect([...everyGroup(grouping, NAMES, { alpha: 1, beta: 0 }).values.keys()]).toEqual(groups);
-  });
-
   it.each([
     ['global', ['all']],
     ['block', ['attention', 'mlp']],
@@ -44,21 +27,20 @@ describe('groupings', () => {
   });
 
   it('tells blocks and bands apart', () => {
-    expect(NAMES.slice(0, 4).map(blockGrouping)).toEqual(['attention', 'attention', 'mlp', 'mlp']);
-    const bands = depthGrouping(2, LAYERS);
+    expect(NAMES.slice(0, 4).map(groupingOf('block', NAMES))).toEqual(['attention', 'attention', 'mlp', 'mlp']);
+    const bands = groupingOf('depth', NAMES);
     expect([0, 1, 2, 3, 4].map((layer) => bands(`model.layers.${layer}.mlp.up_proj`).at(-1))).toEqual([
       '0',
       '0',
-      '0',
       '1',
-      '1',
+      '2',
+      '3',
     ]);
   });
 
-  it('refuses bands that the model has not, and modules that are in no group', () => {
-    expect(() => depthGrouping(6, 5)).toThrow("depth bands are 6, expected an integer from 1 to the model's 5 layers");
-    expect(() => depthGrouping(2, 5)('model.layers.5.mlp.up_proj')).toThrow("none of the model's 5 layers");
-    expect(() => blockGrouping('model.embed_tokens')).toThrow('neither self_attn nor mlp');
+  it('refuses modules that are in no group', () => {
+    expect(() => groupingOf('depth', NAMES)('model.layers.5.mlp.up_proj')).toThrow("none of the model's 5 layers");
+    expect(() => groupingOf('block', NAMES)('model.embed_tokens')).toThrow('neither self_attn nor mlp');
   });
 });
 
@@ -70,27 +52,29 @@ describe('fusion with coefficients of groups', () => {
   it('gives each module the pair of its group', () => {
     const attention = { alpha: 0.8, beta: -0.4 };
     const mlp = { alpha: 1.1, beta: 0.2 };
-    const mixed = fusion.at({ grouping: blockGrouping, values: new Map(Object.entries({ attention, mlp })) });
+    const mixed = fusion.at({
+      grouping: groupingOf('block', NAMES),
+      values: new Map(Object.entries({ attention, mlp })),
+    });
     const [ofAttention, ofMlp] = [fusion.at(attention), fusion.at(mlp)];
     for (const name of NAMES) {
       expect(mixed.modules.get(name)).toEqual((name.includes('self_attn') ? ofAttention : ofMlp).modules.get(name));
     }
   });
 
-  it.each([globalGrouping, blockGrouping, depthGrouping(3, LAYERS), moduleGrouping])(
-    'one pair everywhere is the global pair',
-    (grouping) => {
-      const pair = { alpha: 0.9, beta: -0.7 };
-      expect(fusion.at(everyGroup(grouping, NAMES, pair))).toEqual(fusion.at(pair));
-    },
-  );
+  it.each(JobOptions.properties.grouping.enum)('one pair everywhere is the global pair: %s', (name) => {
+    const pair = { alpha: 0.9, beta: -0.7 };
+    expect(fusion.at(everyGroup(groupingOf(name, NAMES), NAMES, pair))).toEqual(fusion.at(pair));
+  });
 
   it('names the group that has no coefficients, and those that are no numbers', () => {
     const values = new Map([['attention', { alpha: 1, beta: 0 }]]);
-    expect(() => fusion.at({ grouping: blockGrouping, values })).toThrow(
+    expect(() => fusion.at({ grouping: groupingOf('block', NAMES), values })).toThrow(
       'group mlp of module model.layers.0.mlp.down_proj',
     );
     values.set('mlp', { alpha: 1, beta: Infinity });
-    expect(() => fusion.at({ grouping: blockGrouping, values })).toThrow('of group mlp are alpha 1 and beta Infinity');
+    expect(() => fusion.at({ grouping: groupingOf('block', NAMES), values })).toThrow(
+      'of group mlp are alpha 1 and beta Infinity',
+    );
   });
 });

@@ -231,7 +231,7 @@ describe('the warning of too few rows', () => {
     // 12 discordant rows of 100: √0.12 / 10 = 0.035, and (√0.12 / 0.005)² = 4800.
     const warning = rowsWarning(relative, rows(100, 80), rows(100, 80, { gains: 6, losses: 6 }));
     expect(warning).toContain('100 gate rows resolve a difference in accuracy of 0.035');
-    expect(warning).toContain('about 4800 rows would tell');
+    expect(warning).toContain('about 4800 rows would suffice');
     expect(rowsWarning(relative, rows(10_000, 8000), rows(10_000, 8000, { gains: 10, losses: 10 }))).toBeNull();
     expect(rowsWarning({ ...relative, margin: 0 }, rows(100, 80), rows(100, 80, { losses: 1 }))).toContain(
       'margin of 0',
@@ -243,7 +243,7 @@ describe('the warning of too few rows', () => {
     const gate: Gate = { metric: 'accuracy', kind: 'non_inferiority', margin: 0.01 };
     // (1.645 + 0.842)² · 0.08 / 0.01² = 4946.
     expect(rowsWarning(gate, rows(200, 160), rows(200, 160, { gains: 8, losses: 8 }))).toContain(
-      'about 4947 rows would tell',
+      'about 4947 rows would suffice',
     );
     // That many do show it: 80 % of simulated rollouts pass.
     const random = Random.fromSeed(4);

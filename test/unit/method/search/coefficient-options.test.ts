@@ -3,7 +3,7 @@ import type { Adapter } from '../../../../core/models/lora/adapter.ts';
 import { fineTunedStrategy, type CandidateRecord } from '../../../../core/method/ladder/candidate.ts';
 import type { LadderContext } from '../../../../core/method/ladder/ladder-context.ts';
 import type { LadderOptions } from '../../../../core/method/ladder/ladder-state.ts';
-import { fromCoefficientGroups, meanCoefficients } from '../../../../core/method/fusion/coefficient-groups.ts';
+import { fromCoefficientGroups, meanCoefficients } from '../../../../core/method/fusion/grouping.ts';
 import { boundsMoving } from '../../../../core/method/fusion/coefficients.ts';
 import { Fusion, type FusionOptions } from '../../../../core/method/fusion/fusion.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';

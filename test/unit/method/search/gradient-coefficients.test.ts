@@ -11,12 +11,8 @@ import type { Coefficients } from '../../../../core/method/fusion/coefficients.t
 import { computeEvolution, type Evolution, type WeightSource } from '../../../../core/method/evolution/evolution.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { gradientCoefficients } from '../../../../core/method/search/gradients/gradient-coefficients.ts';
-import {
-  blockGrouping,
-  globalGrouping,
-  moduleGrouping,
-  type Grouping,
-} from '../../../../core/method/fusion/grouping.ts';
+import { groupingOf } from '../../../../core/method/fusion/grouping.ts';
+import type { GroupingName } from '../../../../core/options/job-options.ts';
 import { labelBatch, loadGoldenCase } from '../../engine/support/golden.ts';
 
 const COPY = { alpha: 1, beta: 0 };
@@ -53,12 +49,12 @@ describe.each(['LoRA', 'DoRA'])('coefficients by gradients, end to end: %s', (me
     return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
   };
 
-  const refine = (grouping: Grouping, start: Coefficients) =>
+  const refine = (grouping: GroupingName, start: Coefficients) =>
     gradientCoefficients(
       {
         adapter,
         evolution,
-        grouping,
+        grouping: groupingOf(grouping, adapter.modules.keys()),
         start,
         weights: base.weights,
         lossAndGradients: async (stacked) => {
@@ -71,9 +67,9 @@ describe.each(['LoRA', 'DoRA'])('coefficients by gradients, end to end: %s', (me
     );
 
   it.each([
-    ['all modules', globalGrouping, COPY],
-    ['attention and MLP', blockGrouping, REVERT],
-    ['each module', moduleGrouping, COPY],
+    ['all modules', 'global', COPY],
+    ['attention and MLP', 'block', REVERT],
+    ['each module', 'module', COPY],
   ] as const)('bring the loss down, also of the adapter that is fused with them: %s', async (_, grouping, start) => {
     const { coefficients, loss, losses } = await refine(grouping, start);
     expect(losses.length).toBeLessThanOrEqual(6);
@@ -85,7 +81,7 @@ describe.each(['LoRA', 'DoRA'])('coefficients by gradients, end to end: %s', (me
   });
 
   it('of each module find more than one pair for all', async () => {
-    const [apart, together] = [await refine(moduleGrouping, COPY), await refine(globalGrouping, COPY)];
+    const [apart, together] = [await refine('module', COPY), await refine('global', COPY)];
     expect(apart.loss).toBeLessThan(together.loss);
     expect(apart.coefficients.values.size).toBe(adapter.modules.size);
   });

@@ -2,7 +2,7 @@ import type { Adapter, LoraFactors } from '../../../../core/models/lora/adapter.
 import { Random } from '../../../../core/statistics/random.ts';
 import { rowSquares } from '../../../../core/linalg/row-squares.ts';
 import type { Evolution, ModuleEvolution } from '../../../../core/method/evolution/evolution.ts';
-import { driftOf } from '../../../../core/method/evolution/evolution.ts';
+import { driftOf } from '../../../../core/method/evolution/drift.ts';
 import { matmul, matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { frobeniusNorm, matrix, scaleColumns, zeros, type Matrix } from '../../../../core/linalg/matrix.ts';
 import { svd } from '../../../../core/linalg/svd.ts';

@@ -1,5 +1,12 @@
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Whether a parsed JSON value is an object, as opposed to a list, null or a scalar. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /**
- * `JSON.parse` that also refuses a key given twice in one object (where parsers disagree on which one wins).
+ * `JSON.parse` that also refuses an object with a repeated key, since parsers disagree on which value wins.
  * @throws SyntaxError with the reason
  */
 export function parseStrictJson(text: string): unknown {
@@ -9,7 +16,7 @@ export function parseStrictJson(text: string): unknown {
   return value;
 }
 
-/** Walks text that is known to be valid JSON; the stack holds the keys of each open object, null for an array. */
+/** Walks text that is known to be valid JSON. The stack holds the keys of each open object, and null for an array. */
 function findDuplicateKey(text: string): string | undefined {
   const open: (Set<string> | null)[] = [];
   for (let at = 0; at < text.length; at++) {

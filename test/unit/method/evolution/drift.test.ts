@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { driftGrid } from '../../../../core/method/evolution/drift-grid.ts';
-import { driftOf, type Evolution, type ModuleEvolution } from '../../../../core/method/evolution/evolution.ts';
-import { unadaptableParts } from '../../../../core/method/evolution/unadaptable-parts.ts';
+import { driftGrid } from '../../../../core/method/evolution/drift.ts';
+import { driftOf } from '../../../../core/method/evolution/drift.ts';
+import type { Evolution, ModuleEvolution } from '../../../../core/method/evolution/evolution.ts';
+import { unadaptableParts } from '../../../../core/method/evolution/drift.ts';
 import { evolutionOf } from '../support/adapters.ts';
 
 const module = (delta: number, weight: number): ModuleEvolution => {

@@ -1,16 +1,16 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
-import { FormatError } from '../errors.ts';
-import { parseStrictJson } from '../strict-json.ts';
+import { FormatError } from './errors.ts';
+import { parseStrictJson } from './json.ts';
 
 const MAX_JSON_BYTES = 64 << 20;
 
 /**
- * Path of a file that lies in a model or adapter folder: a plain file name, no link that leaves the folder, and a
- * regular file. Nothing is opened.
+ * Finds a file of a model or adapter folder, and refuses whatever could lead outside: a name that is not a plain file
+ * name, and a symbolic link that leaves the folder. Nothing is opened.
  * @param namedBy file that errors blame for a bad name; default the file itself
- * @returns the real path, or null where there is no such file
- * @throws FormatError `unsafe_path` or `missing_file`
+ * @returns the real path, or null if there is no such file
+ * @throws FormatError `unsafe_path`, or `missing_file` if the folder does not exist or the name is no regular file
  */
 export async function resolveInFolder(folder: string, name: string, namedBy: string = name): Promise<string | null> {
   if (!isPlainFileName(name)) {
@@ -18,7 +18,7 @@ export async function resolveInFolder(folder: string, name: string, namedBy: str
     throw new FormatError({ code: 'unsafe_path', file: namedBy, subject: name, message });
   }
   const root = await realFolder(folder);
-  const path = await realpath(join(root, name)).catch(ifMissing);
+  const path = await realpath(join(root, name)).catch(nullIfMissing);
   if (path === null) return null;
   if (!path.startsWith(root.endsWith(sep) ? root : root + sep)) {
     const message = 'is a symbolic link that leaves the folder, expected a file in it';
@@ -28,7 +28,10 @@ export async function resolveInFolder(folder: string, name: string, namedBy: str
   throw new FormatError({ code: 'missing_file', file: name, message: 'is not a regular file' });
 }
 
-/** Like {@link resolveInFolder}, for a file that must be there. */
+/**
+ * {@link resolveInFolder} for a file that must exist.
+ * @throws FormatError `missing_file` if it does not
+ */
 export async function requireInFolder(folder: string, name: string, namedBy?: string): Promise<string> {
   const path = await resolveInFolder(folder, name, namedBy);
   if (path !== null) return path;
@@ -36,18 +39,15 @@ export async function requireInFolder(folder: string, name: string, namedBy?: st
 }
 
 /**
- * Parses a JSON file of the folder.
- * @throws FormatError `missing_file`, `unsafe_path`, `invalid_json`
+ * Parses a JSON file of the folder, of at most 64 MiB.
+ * @throws FormatError `missing_file`, `unsafe_path` or `invalid_json`
  */
 export async function readJsonInFolder(folder: string, name: string): Promise<unknown> {
   const path = await requireInFolder(folder, name);
   const { size } = await stat(path);
   if (size > MAX_JSON_BYTES) {
-    throw new FormatError({
-      code: 'invalid_json',
-      file: name,
-      message: `has ${size} bytes, at most ${MAX_JSON_BYTES}`,
-    });
+    const message = `has ${size} bytes, expected at most ${MAX_JSON_BYTES}`;
+    throw new FormatError({ code: 'invalid_json', file: name, message });
   }
   try {
     return parseStrictJson(new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)));
@@ -57,9 +57,8 @@ export async function readJsonInFolder(folder: string, name: string): Promise<un
   }
 }
 
-/** @throws FormatError `missing_file` where the folder is not there or not a folder */
 async function realFolder(folder: string): Promise<string> {
-  const root = await realpath(folder).catch(ifMissing);
+  const root = await realpath(folder).catch(nullIfMissing);
   if (root !== null && (await stat(root)).isDirectory()) return root;
   const message = root === null ? 'folder does not exist' : 'is not a folder';
   throw new FormatError({ code: 'missing_file', file: folder, message });
@@ -69,7 +68,7 @@ function isPlainFileName(name: string): boolean {
   return name !== '' && name !== '.' && name !== '..' && !/[/\\\0]/.test(name);
 }
 
-function ifMissing(error: NodeJS.ErrnoException): null {
+function nullIfMissing(error: NodeJS.ErrnoException): null {
   if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
   throw error;
 }

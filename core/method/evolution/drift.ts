@@ -1,0 +1,76 @@
+/** How far one tensor, or several tensors together, moved between two versions of a base model (Frobenius norms). */
+export interface TensorDrift {
+  /** ‖W_new − W_old‖ */
+  readonly deltaNorm: number;
+  /** ‖W_old‖ */
+  readonly weightNorm: number;
+  /** deltaNorm / weightNorm */
+  readonly drift: number;
+}
+
+/**
+ * The drift that follows from ‖W_new − W_old‖² and ‖W_old‖². A change from zero weights has no finite ratio: its drift is
+ * Infinity if anything changed, and 0 otherwise.
+ */
+export function driftOf(deltaSquares: number, weightSquares: number): TensorDrift {
+  const deltaNorm = Math.sqrt(deltaSquares);
+  const weightNorm = Math.sqrt(weightSquares);
+  return { deltaNorm, weightNorm, drift: deltaNorm === 0 ? 0 : deltaNorm / weightNorm };
+}
+
+/** The drift of several tensors together, as if they were one. */
+export function totalDrift(parts: readonly TensorDrift[]): TensorDrift {
+  return driftOf(
+    parts.reduce((sum, { deltaNorm }) => sum + deltaNorm ** 2, 0),
+    parts.reduce((sum, { weightNorm }) => sum + weightNorm ** 2, 0),
+  );
+}
+
+/** The drift of one projection (`mlp.up_proj`) in every layer. */
+export interface DriftRow {
+  readonly projection: string;
+  /** One drift per layer; null for a layer without this projection. */
+  readonly drifts: readonly (number | null)[];
+  /** The drift of all layers together. */
+  readonly drift: number;
+}
+
+/**
+ * The drift of the adaptable modules as a grid: one row for each projection, in the order in which a layer has them, and
+ * one column for each layer.
+ */
+export function driftGrid({ modules }: { readonly modules: ReadonlyMap<string, TensorDrift> }): DriftRow[] {
+  const cells = [...modules].flatMap(([name, module]) => {
+    const [, layer, projection] = /^model\.layers\.(\d+)\.(.+)$/.exec(name) ?? [];
+    return projection === undefined ? [] : [{ layer: Number(layer), projection, module }];
+  });
+  const layers = Math.max(-1, ...cells.map(({ layer }) => layer)) + 1;
+  return [...new Set(cells.map(({ projection }) => projection))].map((projection) => {
+    const row = cells.filter((cell) => cell.projection === projection);
+    const drifts = Array.from(
+      { length: layers },
+      (_, layer) => row.find((cell) => cell.layer === layer)?.module.drift ?? null,
+    );
+    return { projection, drifts, drift: totalDrift(row.map(({ module }) => module)).drift };
+  });
+}
+
+/** The parts of a base model that no LoRA adapter changes, by the names that reports use. */
+const UNADAPTABLE_PARTS = ['embeddings', 'head', 'norms', 'biases'] as const;
+type UnadaptablePart = (typeof UNADAPTABLE_PARTS)[number];
+
+/** The drift of each unadaptable part over all its tensors. Parts that the model does not have are left out. */
+export function unadaptableParts(evolution: {
+  readonly unadaptable: ReadonlyMap<string, TensorDrift>;
+}): Map<UnadaptablePart, TensorDrift> {
+  const tensors = [...evolution.unadaptable];
+  const of = (part: UnadaptablePart) => tensors.filter(([name]) => partOf(name) === part).map(([, drift]) => drift);
+  const present = UNADAPTABLE_PARTS.filter((part) => of(part).length > 0);
+  return new Map(present.map((part) => [part, totalDrift(of(part))]));
+}
+
+function partOf(name: string): UnadaptablePart {
+  if (name === 'model.embed_tokens.weight') return 'embeddings';
+  if (name === 'lm_head.weight') return 'head';
+  return name.endsWith('.bias') ? 'biases' : 'norms';
+}
