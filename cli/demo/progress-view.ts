@@ -49,7 +49,7 @@ function describe(job: Job, elapsedMs: number): string {
     job.state.padEnd(12),
     (ended ? '' : job.phase).padEnd(11),
     (job.step > 0 ? `step ${job.step}/${job.total_steps}` : '').padEnd(13),
-    job.metric.v2_readapt === null ? '' : `${job.metric.name} ${percent(job.metric.v2_readapt)}`,
+    job.metric.best === null ? '' : `${job.metric.name} ${percent(job.metric.best)}`,
   ]
     .join('  ')
     .trimEnd();

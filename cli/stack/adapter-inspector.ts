@@ -7,6 +7,6 @@ export const adapterInspector: AdapterInspector = {
     const found = await inspectFolder(folder, baseFolder);
     if (found.kind !== 'adapter') throw new TypeError(`${folder} holds a ${found.kind}, expected an adapter`);
     const { rank, alpha, targets, parameters } = found;
-    return { rank, alpha, parameters, targets: typeof targets === 'string' ? [targets] : [...targets] };
+    return { rank, loraAlpha: alpha, parameters, targets: typeof targets === 'string' ? [targets] : [...targets] };
   },
 };

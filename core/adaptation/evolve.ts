@@ -14,7 +14,7 @@ const EVOLUTION_FILE = 'evolution.safetensors';
 
 /** Two base versions between which no adapter can be carried over. */
 export class IncompatibleBasesError extends Error {
-  readonly code = 'incompatible_base_versions';
+  readonly code = 'incompatible_base_model_versions';
   readonly badInput = true;
   readonly differences: readonly BaseDifference[];
 

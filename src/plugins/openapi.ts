@@ -16,7 +16,7 @@ const TAGS = [
   { name: 'Base models', description: 'Base models and their versions. A new version starts a rollout.' },
   { name: 'Datasets', description: 'Training and evaluation data, JSONL.' },
   { name: 'Adapters', description: 'LoRA adapters and their versions.' },
-  { name: 'Rollouts', description: 'One base version reaching the whole fleet.' },
+  { name: 'Rollouts', description: 'One base model version reaching the whole fleet.' },
   { name: 'Jobs', description: 'One adapter in a rollout.' },
   { name: 'Events', description: 'What happened.' },
   { name: 'Service', description: 'Health of the service.' },

@@ -86,7 +86,7 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
     baselines(target, baselines) {
       state.metricTarget = target ?? state.metricTarget;
       state.metricOld = baselines.old_on_v1 ?? state.metricOld;
-      state.metricNoAdapter = baselines.v2_no_adapter ?? state.metricNoAdapter;
+      state.metricNone = baselines.v2_no_adapter ?? state.metricNone;
       state.metricCopy = baselines.v2_copy ?? state.metricCopy;
     },
     old: (outcomes) => void (waiting = { ...waiting, old: outcomes }),

@@ -32,7 +32,13 @@ export async function publishCandidate(
   const stored = await artifacts.putFolder(dir, 'adapter');
   return lifecycle.publish(lease, columnsOf(candidate), async (tx) => {
     await registerArtifact(tx, artifacts, stored);
-    return adaptationRepository.insertVersion(tx, job, { digest: stored.digest, rank, alpha, candidate, outcomes });
+    return adaptationRepository.insertVersion(tx, job, {
+      digest: stored.digest,
+      rank,
+      loraAlpha: alpha,
+      candidate,
+      outcomes,
+    });
   });
 }
 
@@ -44,5 +50,6 @@ export async function keepCandidate(context: PublicationContext, dir: string): P
 }
 
 export function columnsOf(candidate: Candidate): CandidateColumns {
-  return { strategy: candidate.strategy, alpha: candidate.alpha, beta: candidate.beta, value: candidate.value };
+  const { strategy, alpha: fusionAlpha, beta: fusionBeta, value } = candidate;
+  return { strategy, fusionAlpha, fusionBeta, value };
 }

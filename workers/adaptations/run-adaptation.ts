@@ -95,7 +95,7 @@ async function relay(
       return recorder.points(message.points);
     case 'search': {
       const { index, alpha, beta, rows, loss, durationMs } = message;
-      return recorder.search({ index, alpha, beta, rows, metric: 'loss', loss, durationMs });
+      return recorder.search({ index, fusionAlpha: alpha, fusionBeta: beta, rows, metric: 'loss', loss, durationMs });
     }
     case 'baselines':
       return recorder.baselines(message.target, message.baselines);

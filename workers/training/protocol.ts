@@ -305,12 +305,12 @@ export type ChildMessage =
   | {
       readonly type: 'error';
       readonly requestId: string;
-      /** Stable, for example `incompatible_base_versions`, `training_diverged`, or a FormatError's code. */
+      /** Stable, for example `incompatible_base_model_versions`, `training_diverged`, or a FormatError's code. */
       readonly code: string;
       readonly message: string;
       /** True: trying again cannot help (bad input). False: a fault of the machine or of this process. */
       readonly permanent: boolean;
-      /** Set with `incompatible_base_versions`. */
+      /** Set with `incompatible_base_model_versions`. */
       readonly differences?: readonly BaseDifference[];
     };
 

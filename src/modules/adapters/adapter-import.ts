@@ -24,7 +24,7 @@ export interface ImportDependencies {
  * Takes an adapter's files into a scratch folder, reads them in full against their base, and puts them to the store.
  * Nothing is in the store unless all of it fits.
  *
- * @param baseFolder of the base version on which the adapter was trained
+ * @param baseFolder of the base model version on which the adapter was trained
  * @throws AppError 422 `invalid_adapter` or `invalid_base_model` naming file and tensor; see also the sources' errors
  */
 export function importAdapter(

@@ -13,7 +13,7 @@ import type { ListAdaptersQuery } from './adapter.schemas.ts';
 export type AdapterRepository = ReturnType<typeof createAdapterRepository>;
 export type AdapterRow = NonNullable<Awaited<ReturnType<AdapterRepository['find']>>>;
 export type AdapterVersionRow = NonNullable<Awaited<ReturnType<AdapterRepository['findVersion']>>>;
-export type BaseVersionRow = NonNullable<Awaited<ReturnType<AdapterRepository['findBaseVersion']>>>;
+export type BaseModelVersionRow = NonNullable<Awaited<ReturnType<AdapterRepository['findBaseModelVersion']>>>;
 
 export function adapterExists(name: string) {
   return conflict('adapter_exists', `there is already an adapter named ${name}`);
@@ -72,8 +72,8 @@ export function createAdapterRepository(db: Database) {
     findBaseModel: (reference: string, tx: Queryable = db) =>
       tx.baseModel.findFirst({ where: { OR: [{ id: reference }, { name: reference }] } }),
     /** By identifier or version text, among the versions of one base model. */
-    findBaseVersion: (baseModelId: string, reference: string, tx: Queryable = db) =>
-      tx.baseVersion.findFirst({ where: { baseModelId, OR: [{ id: reference }, { version: reference }] } }),
+    findBaseModelVersion: (baseModelId: string, reference: string, tx: Queryable = db) =>
+      tx.baseModelVersion.findFirst({ where: { baseModelId, OR: [{ id: reference }, { version: reference }] } }),
     datasetExists: async (id: string, tenantId: string, tx: Queryable = db) =>
       (await tx.dataset.count({ where: { id, tenantId } })) > 0,
     tenantExists: async (id: string, tx: Queryable = db) => (await tx.tenant.count({ where: { id } })) > 0,

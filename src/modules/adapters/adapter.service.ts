@@ -10,7 +10,12 @@ import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapter-import.ts';
 import { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
-import { adapterExists, createAdapterRepository, type AdapterRow, type BaseVersionRow } from './adapter.repository.ts';
+import {
+  adapterExists,
+  createAdapterRepository,
+  type AdapterRow,
+  type BaseModelVersionRow,
+} from './adapter.repository.ts';
 import type { Adapter, AdapterVersion, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
 import { checkGate } from './gate.ts';
 
@@ -47,8 +52,11 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return row;
   }
 
-  async function findBaseVersion(baseModel: { id: string; name: string }, reference: string): Promise<BaseVersionRow> {
-    const row = await adapters.findBaseVersion(baseModel.id, reference);
+  async function findBaseModelVersion(
+    baseModel: { id: string; name: string },
+    reference: string,
+  ): Promise<BaseModelVersionRow> {
+    const row = await adapters.findBaseModelVersion(baseModel.id, reference);
     if (row !== null) return row;
     const message = `base model ${baseModel.name} has no version ${reference}`;
     throw unprocessable('base_model_version_not_found', message);
@@ -77,20 +85,20 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
   async function insertVersion(
     adapter: { id: string; tenantId: string },
     { artifact, inspected }: ImportedAdapter,
-    baseVersionId: string,
+    baseModelVersionId: string,
     tx: Transaction,
   ): Promise<AdapterVersion> {
-    const { rank, alpha, targets, parameters } = inspected;
+    const { rank, loraAlpha, targets, parameters } = inspected;
     const row = await adapters.insertVersion(
       {
         id: newId('adapterVersion'),
         tenantId: adapter.tenantId,
         adapterId: adapter.id,
-        baseVersionId,
+        baseModelVersionId,
         origin: 'imported',
         artifactDigest: artifact.digest,
         rank,
-        alpha,
+        loraAlpha,
       },
       tx,
     );
@@ -99,7 +107,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       number: row.number,
       digest: artifact.digest,
       rank,
-      alpha,
+      lora_alpha: loraAlpha,
       targets,
       parameters,
     };
@@ -118,7 +126,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     const { source } = body;
     return {
       baseModel,
-      baseVersion: source === undefined ? null : await findBaseVersion(baseModel, source.base_model_version),
+      baseModelVersion: source === undefined ? null : await findBaseModelVersion(baseModel, source.base_model_version),
     };
   }
 
@@ -130,14 +138,14 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
      */
     async create(body: CreateAdapter, scope: string | null, record: RecordAnswer<Adapter>): Promise<Adapter> {
       const owner = resolveOwner(scope, body.tenant_id);
-      const { baseModel, baseVersion } = await resolveReferences(body, owner);
-      if (body.source === undefined || baseVersion === null) {
+      const { baseModel, baseModelVersion } = await resolveReferences(body, owner);
+      if (body.source === undefined || baseModelVersion === null) {
         return withTransaction(db, (tx) =>
           recorded(tx, insertAdapter(owner, body, { modelId: baseModel.id }, tx), record),
         );
       }
-      const imported = await importAdapter(deps, body.source, baseVersion.path);
-      const base = { modelId: baseModel.id, versionId: baseVersion.id, imported };
+      const imported = await importAdapter(deps, body.source, baseModelVersion.path);
+      const base = { modelId: baseModel.id, versionId: baseModelVersion.id, imported };
       return withRegisteredArtifact(deps, imported.artifact, (tx) =>
         recorded(tx, insertAdapter(owner, body, base, tx), record),
       );
@@ -153,18 +161,18 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     },
 
     /**
-     * Imports the next version of an adapter, trained on `baseVersion` (identifier or version text).
+     * Imports the next version of an adapter, trained on `baseModelVersion` (identifier or version text).
      *
      * @throws AppError 404, 413, 422 `invalid_archive`, `invalid_adapter` …; then neither rows nor files stay.
      */
     async importVersion(
       id: string,
-      baseVersion: string,
+      baseModelVersion: string,
       source: AdapterSource,
       caller: { scope: string | null; record: RecordAnswer<AdapterVersion> },
     ): Promise<AdapterVersion> {
       const adapter = await findAdapter(id, caller.scope);
-      const base = await findBaseVersion(adapter.baseModel, baseVersion);
+      const base = await findBaseModelVersion(adapter.baseModel, baseModelVersion);
       const imported = await importAdapter(deps, source, base.path);
       return withRegisteredArtifact(deps, imported.artifact, (tx) =>
         recorded(tx, insertVersion(adapter, imported, base.id, tx), caller.record),

@@ -1,2 +1,2 @@
 export { createBaseModelService, type BaseModelService } from './base-model.service.ts';
-export { createBaseModelRepository, type BaseVersionRow } from './base-model.repository.ts';
+export { createBaseModelRepository, type BaseModelVersionRow } from './base-model.repository.ts';

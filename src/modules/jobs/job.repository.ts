@@ -25,7 +25,7 @@ export interface LiveJob {
 }
 
 /** Jobs that are to be run, or refined, by somebody. */
-const LIVE = Prisma.sql`finished_at IS NULL AND state <> 'paused'`;
+const LIVE = Prisma.sql`finished_at IS NULL`;
 
 export type JobRepository = ReturnType<typeof createJobRepository>;
 

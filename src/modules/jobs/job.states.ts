@@ -5,18 +5,17 @@ export type { JobPhase, JobState };
 /** States in which a worker holds the job, or held it when it died. */
 export const RUNNING_STATES = ['preparing', 'initializing', 'fine_tuning', 'evaluating'] as const;
 export const TERMINAL_STATES = ['ready', 'not_ready', 'failed', 'cancelled'] as const;
-export const JOB_STATES = ['queued', ...RUNNING_STATES, 'paused', ...TERMINAL_STATES] as const;
+export const JOB_STATES = ['queued', ...RUNNING_STATES, ...TERMINAL_STATES] as const;
 
 export const PHASES = ['queue_wait', 'prepare', 'evolution', 'initialize', 'fine_tune', 'evaluate', 'publish'] as const;
 
 /** The states a job can go to from each state. `ready` may still be refined, but it stays ready. */
 export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
-  queued: ['preparing', 'failed', 'cancelled', 'paused'],
-  preparing: [...RUNNING_STATES, 'queued', 'paused', ...TERMINAL_STATES],
-  initializing: [...RUNNING_STATES, 'queued', 'paused', ...TERMINAL_STATES],
-  fine_tuning: [...RUNNING_STATES, 'queued', 'paused', ...TERMINAL_STATES],
-  evaluating: [...RUNNING_STATES, 'queued', 'paused', ...TERMINAL_STATES],
-  paused: ['queued', 'cancelled'],
+  queued: ['preparing', 'failed', 'cancelled'],
+  preparing: [...RUNNING_STATES, 'queued', ...TERMINAL_STATES],
+  initializing: [...RUNNING_STATES, 'queued', ...TERMINAL_STATES],
+  fine_tuning: [...RUNNING_STATES, 'queued', ...TERMINAL_STATES],
+  evaluating: [...RUNNING_STATES, 'queued', ...TERMINAL_STATES],
   ready: [],
   not_ready: [],
   failed: [],

@@ -29,7 +29,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
         return row?.state === 'analyzing' ? row : null;
       }),
 
-    sources: (baseVersionId: string): Promise<SourceRow[]> => rollouts.sources(baseVersionId),
+    sources: (baseModelVersionId: string): Promise<SourceRow[]> => rollouts.sources(baseModelVersionId),
 
     /** True while nobody has cancelled the rollout. */
     isAnalyzing: async (id: string): Promise<boolean> => (await rollouts.find(id))?.state === 'analyzing',
@@ -45,17 +45,17 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
     /**
      * Makes the jobs, in one transaction with the rollout's change to `adapting`: there are all of them, once, or none.
      *
-     * @param refusals why adapters on a source base version cannot be carried over, by that version.
+     * @param refusals why adapters on a source base model version cannot be carried over, by that version.
      * @returns what to enqueue; null if the rollout is not being analyzed any more.
      */
     plan: (
-      rollout: { id: string; baseVersionId: string; options: StoredOptions },
+      rollout: { id: string; baseModelVersionId: string; options: StoredOptions },
       refusals: ReadonlyMap<string, Prisma.InputJsonObject>,
     ): Promise<JobEntry[] | null> =>
       withTransaction(
         db,
         async (tx) => {
-          const sources = await rollouts.sources(rollout.baseVersionId, tx);
+          const sources = await rollouts.sources(rollout.baseModelVersionId, tx);
           const planned = planJobs(sources, rollout.options, refusals);
           // The jobs' clocks take over from the rollout's, which must not have ended meanwhile.
           const locked = await rollouts.lock(rollout.id, tx);
@@ -115,6 +115,6 @@ function planned(
     source.dataset_id === null
       ? { code: 'dataset_missing', message: `adapter ${source.adapter_id} has no dataset to measure its readiness on` }
       : null;
-  const error = refusals.get(source.base_version_id) ?? noDataset;
-  return { source, job: { id: newId('job'), sourceVersionId: source.version_id, kind, error } };
+  const error = refusals.get(source.base_model_version_id) ?? noDataset;
+  return { source, job: { id: newId('job'), sourceVersionId: source.adapter_version_id, kind, error } };
 }

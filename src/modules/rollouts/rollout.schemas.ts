@@ -1,16 +1,8 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
-import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
-export const ROLLOUT_STATES = [
-  'planning',
-  'analyzing',
-  'adapting',
-  'paused',
-  'completed',
-  'failed',
-  'cancelled',
-] as const;
+export const ROLLOUT_STATES = ['planning', 'analyzing', 'adapting', 'completed', 'failed', 'cancelled'] as const;
 
 /** How the fleet is carried over. Budgets that are left out take the method's defaults. */
 export const RolloutOptions = Type.Object(
@@ -174,7 +166,7 @@ const Summary = Type.Object(
 
 const Evolution = Type.Object(
   {
-    from_version_id: Id('baseVersion'),
+    old_base_model_version_id: Id('baseModelVersion'),
     state: Type.Enum(['pending', 'ready', 'failed'] as const),
     drift: Nullable(Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ of the layers that adapters can change.' })),
     advice: Nullable(
@@ -193,8 +185,8 @@ export type RolloutEvolution = Static<typeof Evolution>;
 export const Rollout = Type.Object(
   {
     id: Id('rollout'),
-    base_version_id: Id('baseVersion'),
-    base_model: Type.String(),
+    base_model_version_id: Id('baseModelVersion'),
+    base_model_name: Name,
     version: Type.String(),
     state: Type.Enum(ROLLOUT_STATES),
     options: RolloutOptions,
@@ -221,7 +213,7 @@ export type Rollout = Static<typeof Rollout>;
 
 export const CreateRollout = Type.Object(
   {
-    base_model_version: Id('baseVersion', 'The version that the fleet is to reach.'),
+    base_model_version_id: Id('baseModelVersion', 'The version that the fleet is to reach.'),
     options: Type.Optional(RolloutOptions),
   },
   { title: 'CreateRollout', additionalProperties: false },

@@ -19,7 +19,7 @@ import {
   type RolloutQuery,
 } from './rollout.schemas.ts';
 
-const LIVE_STATES = ['planning', 'analyzing', 'adapting', 'paused'] as const;
+const LIVE_STATES = ['planning', 'analyzing', 'adapting'] as const;
 
 export type RolloutService = ReturnType<typeof createRolloutService>;
 
@@ -31,13 +31,13 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
     const [counts, summaries, evolutions] = await Promise.all([
       rollouts.counts(ids, scope),
       rollouts.summaries(ids, scope),
-      rollouts.evolutions(rows.map((row) => row.baseVersionId)),
+      rollouts.evolutions(rows.map((row) => row.baseModelVersionId)),
     ]);
     return rows.map((row) =>
       toRollout(row, {
         counts: counts.filter((count) => count.rollout_id === row.id),
         summary: summaries.find((summary) => summary.rollout_id === row.id),
-        evolutions: evolutions.filter((evolution) => evolution.to_version_id === row.baseVersionId),
+        evolutions: evolutions.filter((evolution) => evolution.new_base_model_version_id === row.baseModelVersionId),
       }),
     );
   };
@@ -52,11 +52,11 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
 
     /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
     async create(
-      { base_model_version, options }: CreateRollout,
+      { base_model_version_id: baseModelVersionId, options }: CreateRollout,
       record: RecordAnswer<Rollout> = unrecorded,
     ): Promise<Rollout> {
       const { rollout, entries } = await withTransaction(db, async (tx) => {
-        const created = await createRollout(tx, { baseVersionId: base_model_version, options: options ?? {} });
+        const created = await createRollout(tx, { baseModelVersionId, options: options ?? {} });
         await record(tx, created.rollout);
         return created;
       });
@@ -99,28 +99,28 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
  */
 export async function createRollout(
   tx: Transaction,
-  request: { baseVersionId: string; options: RolloutOptions },
+  request: { baseModelVersionId: string; options: RolloutOptions },
 ): Promise<{ rollout: Rollout; entries: JobEntry[] }> {
   const rollouts = createRolloutRepository(tx);
-  const { baseVersionId } = request;
-  if (!(await rollouts.baseVersionExists(baseVersionId, tx))) {
-    throw unprocessable('base_model_version_not_found', `base model version ${baseVersionId} does not exist`);
+  const { baseModelVersionId } = request;
+  if (!(await rollouts.baseModelVersionExists(baseModelVersionId, tx))) {
+    throw unprocessable('base_model_version_not_found', `base model version ${baseModelVersionId} does not exist`);
   }
-  await rollouts.lockBaseVersion(baseVersionId, tx);
-  const live = await rollouts.liveRollout(baseVersionId, tx);
+  await rollouts.lockBaseModelVersion(baseModelVersionId, tx);
+  const live = await rollouts.liveRollout(baseModelVersionId, tx);
   if (live !== null) {
-    throw conflict('rollout_exists', `rollout ${live.id} of base model version ${baseVersionId} is going on`, {
+    throw conflict('rollout_exists', `rollout ${live.id} of base model version ${baseModelVersionId} is going on`, {
       rollout_id: live.id,
     });
   }
   const id = newId('rollout');
-  const row = await rollouts.insert(tx, { id, baseVersionId, options: withDefaults(request.options) });
+  const row = await rollouts.insert(tx, { id, baseModelVersionId, options: withDefaults(request.options) });
   const entries: JobEntry[] = [{ name: 'rollout.plan', id, payload: { rolloutId: id } }];
   await recordEvent(tx, {
     tenantId: null,
     type: 'rollout.accepted',
     subjectId: id,
-    data: { base_version_id: baseVersionId },
+    data: { base_model_version_id: baseModelVersionId },
   });
   await writeOutbox(tx, entries);
   return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }), entries };

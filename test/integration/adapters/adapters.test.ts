@@ -50,7 +50,8 @@ describe('create', () => {
     expect(made).toMatchObject({
       name: 'with',
       tenant_id: world.acme.id,
-      base_model: { id: world.baseModelId, name: 'tiny' },
+      base_model_id: world.baseModelId,
+      base_model_name: 'tiny',
       dataset_id: world.datasetId,
       metric: 'accuracy',
       gate: { kind: 'absolute', target: 0.8 },
@@ -99,7 +100,7 @@ describe('create', () => {
     ['an unknown base model', { base_model: 'huge' }, 404, 'not_found'],
     ['an unknown dataset', { dataset_id: 'dst_019a0000-0000-7000-8000-000000000000' }, 404, 'not_found'],
     [
-      'an unknown base version',
+      'an unknown base model version',
       { source: { base_model_version: 'v9', path: '/x' } },
       422,
       'base_model_version_not_found',
@@ -372,12 +373,12 @@ describe('from an archive', () => {
 
   it.each([
     [
-      'no base version',
+      'no base model version',
       { query: '', headers: TAR, payload: Buffer.alloc(1024) },
       { status: 400, code: 'invalid_request' },
     ],
     [
-      'an unknown base version',
+      'an unknown base model version',
       { query: '?base_model_version=v9', headers: TAR, payload: Buffer.alloc(1024) },
       { status: 422, code: 'base_model_version_not_found' },
     ],

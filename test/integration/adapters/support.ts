@@ -17,7 +17,7 @@ const inspector: AdapterInspector = {
     const found = await inspectFolder(folder, base);
     if (found.kind !== 'adapter') throw new Error(`${folder} holds no adapter`);
     const targets = typeof found.targets === 'string' ? [found.targets] : [...found.targets];
-    return { rank: found.rank, alpha: found.alpha, targets, parameters: found.parameters };
+    return { rank: found.rank, loraAlpha: found.alpha, targets, parameters: found.parameters };
   },
 };
 
@@ -45,8 +45,10 @@ export async function createAdapterWorld(cases: readonly string[]): Promise<Adap
     base: path.join(app.allowedRoot, 'broken', name, 'base'),
   });
   for (const version of cases) {
-    const id = newId('baseVersion');
-    await app.db.baseVersion.create({ data: { id, baseModelId: baseModel.id, version, path: fixture(version).base } });
+    const id = newId('baseModelVersion');
+    await app.db.baseModelVersion.create({
+      data: { id, baseModelId: baseModel.id, version, path: fixture(version).base },
+    });
   }
   const rows = ['training', 'search', 'gate'].map((split) => JSON.stringify({ prompt: split, completion: 'x', split }));
   const dataset = await app.request({

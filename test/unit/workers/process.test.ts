@@ -221,7 +221,7 @@ describe('the training process', () => {
     await writeFile(path.join(odd, 'tokenizer.json'), JSON.stringify(json));
     const spec = { oldBase: family.oldBase, newBase: odd, outDir: path.join(family.folder, 'none') };
     const message = await child.request({ type: 'evolve', requestId: 'r1', spec });
-    expect(message).toMatchObject({ type: 'error', code: 'incompatible_base_versions', permanent: true });
+    expect(message).toMatchObject({ type: 'error', code: 'incompatible_base_model_versions', permanent: true });
     expect(message).toHaveProperty('differences.0.field', 'tokenizer.merges');
   });
 
