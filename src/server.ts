@@ -9,7 +9,7 @@ import { createFilesystemStore } from './artifacts/index.ts';
 import type { Config } from './config/config.ts';
 import { applyMigrations, startEmbeddedPostgres } from './embedded/index.ts';
 import { createJobProducer, createQueueBackend, type QueueBackend } from './jobs/index.ts';
-import type { AdapterInspector } from './lib/adapter-inspector.ts';
+import type { AdapterInspector } from './modules/adapters/adapter-inspector.ts';
 import { createDatabase } from './lib/database.ts';
 import { createLogger, type Logger } from './lib/logger.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';

@@ -9,6 +9,6 @@ export {
   type HandlerContext,
   type HandlerSet,
 } from './consumer.ts';
-export { writeOutbox } from './outbox.ts';
+export { writeOutbox } from './outbox.repository.ts';
 export { createJobProducer, type JobProducer } from './producer.ts';
 export { createSweeper, type RecoverySource, type Sweeper } from './sweeper.ts';

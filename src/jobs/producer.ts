@@ -2,7 +2,7 @@ import type { Database } from '../lib/database.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { JobQueue, QueueBackend } from './backend.ts';
 import { CATALOG, QUEUES, type JobEntry, type QueueName } from './catalog.ts';
-import { deleteFromOutbox } from './outbox.ts';
+import { deleteFromOutbox } from './outbox.repository.ts';
 
 /** Jobs added to the queue by one command. */
 const BULK = 1000;

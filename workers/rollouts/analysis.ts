@@ -2,7 +2,7 @@ import path from 'node:path';
 import { registerArtifact } from '../../src/artifacts/index.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { withTransaction, type Database, type Prisma } from '../../src/lib/database.ts';
-import { recordEvent } from '../../src/lib/events.ts';
+import { recordEvent } from '../../src/modules/events/index.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { TrainingFailedError } from '../training/training-errors.ts';
 import type { TrainingSession } from '../training/training-process.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { ArtifactStore, StoredArtifact } from '../../artifacts/index.ts';
-import type { AdapterInspector, InspectedAdapter } from '../../lib/adapter-inspector.ts';
+import type { AdapterInspector, InspectedAdapter } from './adapter-inspector.ts';
 import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
 import { unprocessable, type AppError } from '../../lib/errors.ts';
 import { unpackAdapter } from './adapter-archive.ts';

@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
 import { withRegisteredArtifact, type ArtifactStore } from '../../artifacts/index.ts';
-import type { AdapterInspector } from '../../lib/adapter-inspector.ts';
+import type { AdapterInspector } from './adapter-inspector.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { notFound, unprocessable } from '../../lib/errors.ts';
-import { recordEvent } from '../../lib/events.ts';
+import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';

@@ -2,7 +2,7 @@ import type { JobProducer } from '../../jobs/producer.ts';
 import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
-import { recordEvent } from '../../lib/events.ts';
+import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';

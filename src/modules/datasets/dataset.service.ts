@@ -1,7 +1,7 @@
 import { withRegisteredArtifact, type ArtifactStore, type StoredArtifact } from '../../artifacts/index.ts';
 import type { Database } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
-import { recordEvent } from '../../lib/events.ts';
+import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';

@@ -1,4 +1,5 @@
 import type { Database } from '../../lib/database.ts';
+import { pingDatabase } from './health.repository.ts';
 
 /** Named checks; each rejects when its part cannot be used. */
 export type ReadinessChecks = Readonly<Record<string, () => Promise<unknown>>>;
@@ -16,7 +17,7 @@ interface WarnLog {
 
 /** Runs all checks at once. The reasons of a failure go to the log, not to the client. */
 export async function checkReadiness(db: Database, checks: ReadinessChecks, log: WarnLog): Promise<Readiness> {
-  const all: ReadinessChecks = { database: () => db.$queryRaw`SELECT 1`, ...checks };
+  const all: ReadinessChecks = { database: () => pingDatabase(db), ...checks };
   const results = await Promise.all(
     Object.entries(all).map(async ([name, check]) => {
       const started = performance.now();

@@ -1,5 +1,5 @@
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
-import { recordEvent, recordEvents, type NewEvent } from '../../lib/events.ts';
+import { recordEvent, recordEvents, type NewEvent } from '../events/index.ts';
 import {
   jobLifecycleRepository as repository,
   type CandidateColumns,

@@ -12,10 +12,10 @@ export const PHASES = ['queue_wait', 'prepare', 'evolution', 'initialize', 'fine
 /** The states a job can go to from each state. `ready` may still be refined, but it stays ready. */
 export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
   queued: ['preparing', 'failed', 'cancelled'],
-  preparing: [...RUNNING_STATES, 'queued', ...TERMINAL_STATES],
-  initializing: [...RUNNING_STATES, 'queued', ...TERMINAL_STATES],
-  fine_tuning: [...RUNNING_STATES, 'queued', ...TERMINAL_STATES],
-  evaluating: [...RUNNING_STATES, 'queued', ...TERMINAL_STATES],
+  preparing: JOB_STATES,
+  initializing: JOB_STATES,
+  fine_tuning: JOB_STATES,
+  evaluating: JOB_STATES,
   ready: [],
   not_ready: [],
   failed: [],

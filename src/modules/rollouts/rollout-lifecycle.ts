@@ -1,12 +1,13 @@
 import type { JobEntry } from '../../jobs/catalog.ts';
-import { writeOutbox } from '../../jobs/outbox.ts';
+import { writeOutbox } from '../../jobs/outbox.repository.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
-import { recordEvent } from '../../lib/events.ts';
+import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { createJobRepository, settleRollout, toEntry, type PlannedJob } from '../jobs/index.ts';
 import { chooseControls } from './control-sample.ts';
 import { createRolloutRepository, type RolloutRow, type SourceRow } from './rollout.repository.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
+import { UNPLANNED_STATES } from './rollout.states.ts';
 
 export type RolloutLifecycle = ReturnType<typeof createRolloutLifecycle>;
 
@@ -37,7 +38,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
     /** Fails a rollout that has not been planned. False if it is not being analyzed any more. */
     fail: (id: string, error: Prisma.InputJsonObject): Promise<boolean> =>
       withTransaction(db, async (tx) => {
-        const failed = await rollouts.move(tx, id, { from: ['planning', 'analyzing'], next: 'failed', error });
+        const failed = await rollouts.move(tx, id, { from: UNPLANNED_STATES, next: 'failed', error });
         if (failed) await change(tx, id, 'failed', { error });
         return failed;
       }),

@@ -1,17 +1,14 @@
 import type { Prisma, Queryable, Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
 import { pageArguments } from '../../lib/pagination.ts';
-import type { RolloutState } from '../../generated/prisma/enums.ts';
 import type { RolloutQuery, StoredOptions } from './rollout.schemas.ts';
+import { LIVE_STATES, TERMINAL_STATES, UNPLANNED_STATES, type RolloutState } from './rollout.states.ts';
 
 const SHOWN = {
   baseModelVersion: { select: { version: true, baseModelId: true, baseModel: { select: { name: true } } } },
 } satisfies Prisma.RolloutInclude;
 
 export type RolloutRow = Prisma.RolloutGetPayload<{ include: typeof SHOWN }>;
-
-/** States in which the queue ought to hold the rollout's analysis. */
-const UNPLANNED: RolloutState[] = ['planning', 'analyzing'];
 
 export interface CountRow {
   rollout_id: string;
@@ -72,7 +69,7 @@ export function createRolloutRepository(db: Queryable) {
     /** Another rollout of the same version that is still going on. */
     liveRollout: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.rollout.findFirst({
-        where: { baseModelVersionId, state: { in: ['planning', 'analyzing', 'adapting'] } },
+        where: { baseModelVersionId, state: { in: [...LIVE_STATES] } },
         select: { id: true },
       }),
 
@@ -87,13 +84,13 @@ export function createRolloutRepository(db: Queryable) {
 
     /** Conditional: true if the rollout was in one of the states and now is in `next`. */
     async move(tx: Transaction, id: string, { from, next, error = null }: RolloutMove): Promise<boolean> {
-      const final = next === 'completed' || next === 'failed' || next === 'cancelled';
+      const ended = TERMINAL_STATES.some((state) => state === next);
       const count = await tx.$executeRaw`
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
         UPDATE rollouts r SET state = ${next}::rollout_state, error = ${error === null ? null : JSON.stringify(error)}::jsonb,
           analysis_started_at = CASE WHEN ${next} = 'analyzing' THEN clock.now ELSE r.analysis_started_at END,
           planned_at = CASE WHEN ${next} = 'adapting' THEN clock.now ELSE r.planned_at END,
-          finished_at = CASE WHEN ${final} THEN clock.now ELSE r.finished_at END, updated_at = clock.now
+          finished_at = CASE WHEN ${ended} THEN clock.now ELSE r.finished_at END, updated_at = clock.now
         FROM clock WHERE r.id = ${id} AND r.state = ANY(${[...from]}::rollout_state[])`;
       return count === 1;
     },
@@ -148,11 +145,11 @@ export function createRolloutRepository(db: Queryable) {
         SELECT new_base_model_version_id, old_base_model_version_id, state::text AS state, drift, summary -> 'advice' AS advice, differences
         FROM evolutions WHERE new_base_model_version_id = ANY(${[...newBaseModelVersionIds]}::text[]) ORDER BY created_at, id`,
 
-    countUnplanned: (tx: Queryable = db) => tx.rollout.count({ where: { state: { in: UNPLANNED } } }),
+    countUnplanned: (tx: Queryable = db) => tx.rollout.count({ where: { state: { in: [...UNPLANNED_STATES] } } }),
 
     unplanned: (after: string, limit: number, tx: Queryable = db) =>
       tx.rollout.findMany({
-        where: { state: { in: UNPLANNED }, id: { gt: after } },
+        where: { state: { in: [...UNPLANNED_STATES] }, id: { gt: after } },
         orderBy: { id: 'asc' },
         take: limit,
         select: { id: true },

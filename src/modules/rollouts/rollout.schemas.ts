@@ -1,8 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
-
-export const ROLLOUT_STATES = ['planning', 'analyzing', 'adapting', 'completed', 'failed', 'cancelled'] as const;
+import { ROLLOUT_STATES } from './rollout.states.ts';
 
 /** How the fleet is carried over. Budgets that are left out take the method's defaults. */
 export const RolloutOptions = Type.Object(

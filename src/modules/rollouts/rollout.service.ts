@@ -1,10 +1,10 @@
 import type { JobEntry } from '../../jobs/catalog.ts';
-import { writeOutbox } from '../../jobs/outbox.ts';
+import { writeOutbox } from '../../jobs/outbox.repository.ts';
 import type { JobProducer } from '../../jobs/producer.ts';
 import type { RecoverySource } from '../../jobs/sweeper.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { conflict, notFound, unprocessable } from '../../lib/errors.ts';
-import { recordEvent } from '../../lib/events.ts';
+import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
@@ -18,8 +18,7 @@ import {
   type RolloutOptions,
   type RolloutQuery,
 } from './rollout.schemas.ts';
-
-const LIVE_STATES = ['planning', 'analyzing', 'adapting'] as const;
+import { LIVE_STATES } from './rollout.states.ts';
 
 export type RolloutService = ReturnType<typeof createRolloutService>;
 

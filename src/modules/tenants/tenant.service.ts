@@ -1,6 +1,6 @@
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
-import { recordEvent } from '../../lib/events.ts';
+import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
