@@ -1,5 +1,5 @@
 /** A problem (RFC 9457) that the API answered with. */
-export class ApiProblem extends Error {
+class ApiProblem extends Error {
   readonly status: number;
   readonly problem: Record<string, unknown>;
 

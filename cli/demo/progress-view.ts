@@ -1,4 +1,5 @@
 import logUpdate from 'log-update';
+import { TERMINAL_JOB_STATES } from '../../src/modules/jobs/index.ts';
 import { percent } from '../output.ts';
 import type { Job } from './api-client.ts';
 
@@ -55,8 +56,6 @@ function describe(job: Job, elapsedMs: number): string {
     .trimEnd();
 }
 
-const TERMINAL = new Set(['ready', 'not_ready', 'failed', 'cancelled']);
-
 export function isTerminal(state: string): boolean {
-  return TERMINAL.has(state);
+  return TERMINAL_JOB_STATES.some((terminal) => terminal === state);
 }

@@ -1,11 +1,10 @@
 import Table from 'cli-table3';
+import { PHASES } from '../../src/modules/jobs/index.ts';
 import { duration } from '../output.ts';
 import type { Job, Rollout } from './api-client.ts';
 import type { DemoAdapter } from './fleet.ts';
 
-const PHASES = ['queue_wait', 'prepare', 'evolution', 'initialize', 'fine_tune', 'evaluate', 'publish'] as const;
-
-export interface AdapterReport {
+interface AdapterReport {
   readonly adapter: string;
   readonly tenant: string;
   readonly task: string;

@@ -1,4 +1,4 @@
-import type { AdapterInspector } from '../../src/modules/adapters/adapter-inspector.ts';
+import type { AdapterInspector } from '../../src/modules/adapters/index.ts';
 import { inspectFolder } from '../../core/formats/inspect.ts';
 
 /** The file formats' own strict loaders, in the shape that the service asks for. */

@@ -1,5 +1,6 @@
 import type { Prisma, Queryable, Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
+import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/index.ts';
 import type { Candidate, FleetSearches, GateOutcomes, MetricPointMessage } from '../training/protocol.ts';
 
 /** All that a job needs to be run. */
@@ -129,7 +130,7 @@ export const adaptationRepository = {
    */
   async insertVersion(tx: Transaction, job: LoadedJob, published: PublishedFolder): Promise<string> {
     const { candidate } = published;
-    await tx.$queryRaw`SELECT id FROM adapters WHERE id = ${job.adapterId} FOR NO KEY UPDATE`;
+    await lockAdapter(tx, job.adapterId);
     const earlier = await tx.adapterVersion.findFirst({
       where: {
         jobId: job.id,
@@ -146,27 +147,22 @@ export const adaptationRepository = {
       select: { id: true },
     });
     if (earlier !== null) return earlier.id;
-    const newest = await tx.adapterVersion.aggregate({ where: { adapterId: job.adapterId }, _max: { number: true } });
-    const id = newId('adapterVersion');
-    await tx.adapterVersion.create({
-      data: {
-        id,
-        tenantId: job.tenantId,
-        adapterId: job.adapterId,
-        baseModelVersionId: job.rollout.baseModelVersionId,
-        parentVersionId: job.sourceVersionId,
-        number: (newest._max.number ?? 0) + 1,
-        origin: 'adapted',
-        artifactDigest: published.digest,
-        rank: published.rank,
-        loraAlpha: published.loraAlpha,
-        strategy: candidate.strategy,
-        fusionAlpha: candidate.alpha,
-        fusionBeta: candidate.beta,
-        metrics: metricsOf(candidate),
-        jobId: job.id,
-        gateOutcomes: { create: { tenantId: job.tenantId, ...outcomesOf(published.outcomes) } },
-      },
+    const { id } = await insertAdapterVersion(tx, {
+      id: newId('adapterVersion'),
+      tenantId: job.tenantId,
+      adapterId: job.adapterId,
+      baseModelVersionId: job.rollout.baseModelVersionId,
+      parentVersionId: job.sourceVersionId,
+      origin: 'adapted',
+      artifactDigest: published.digest,
+      rank: published.rank,
+      loraAlpha: published.loraAlpha,
+      strategy: candidate.strategy,
+      fusionAlpha: candidate.alpha,
+      fusionBeta: candidate.beta,
+      metrics: metricsOf(candidate),
+      jobId: job.id,
+      gateOutcomes: { create: { tenantId: job.tenantId, ...outcomesOf(published.outcomes) } },
     });
     return id;
   },

@@ -3,19 +3,17 @@ import { withRegisteredArtifact, type ArtifactStore } from '../../artifacts/inde
 import type { AdapterInspector } from './adapter-inspector.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { notFound, unprocessable } from '../../lib/errors.ts';
-import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
+import { createBaseModelRepository } from '../base-models/index.ts';
+import { createDatasetRepository } from '../datasets/index.ts';
+import { recordEvent } from '../events/index.ts';
+import { createTenantService } from '../tenants/index.ts';
 import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapter-import.ts';
 import { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
-import {
-  adapterExists,
-  createAdapterRepository,
-  type AdapterRow,
-  type BaseModelVersionRow,
-} from './adapter.repository.ts';
+import { adapterExists, createAdapterRepository, insertAdapterVersion, type AdapterRow } from './adapter.repository.ts';
 import type { Adapter, AdapterVersion, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
 import { checkGate } from './gate.ts';
 
@@ -39,6 +37,9 @@ export interface VersionDownload {
 export function createAdapterService(deps: AdapterServiceDependencies) {
   const { db, artifacts } = deps;
   const adapters = createAdapterRepository(db);
+  const models = createBaseModelRepository(db);
+  const datasets = createDatasetRepository(db);
+  const tenants = createTenantService(deps);
 
   async function findAdapter(id: string, scope: string | null, tx?: Transaction): Promise<AdapterRow> {
     const row = await adapters.find(id, scope, tx);
@@ -52,11 +53,8 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return row;
   }
 
-  async function findBaseModelVersion(
-    baseModel: { id: string; name: string },
-    reference: string,
-  ): Promise<BaseModelVersionRow> {
-    const row = await adapters.findBaseModelVersion(baseModel.id, reference);
+  async function findBaseModelVersion(baseModel: { id: string; name: string }, reference: string) {
+    const row = await models.findVersionOf(baseModel.id, reference);
     if (row !== null) return row;
     const message = `base model ${baseModel.name} has no version ${reference}`;
     throw unprocessable('base_model_version_not_found', message);
@@ -89,19 +87,16 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     tx: Transaction,
   ): Promise<AdapterVersion> {
     const { rank, loraAlpha, targets, parameters } = inspected;
-    const row = await adapters.insertVersion(
-      {
-        id: newId('adapterVersion'),
-        tenantId: adapter.tenantId,
-        adapterId: adapter.id,
-        baseModelVersionId,
-        origin: 'imported',
-        artifactDigest: artifact.digest,
-        rank,
-        loraAlpha,
-      },
-      tx,
-    );
+    const row = await insertAdapterVersion(tx, {
+      id: newId('adapterVersion'),
+      tenantId: adapter.tenantId,
+      adapterId: adapter.id,
+      baseModelVersionId,
+      origin: 'imported',
+      artifactDigest: artifact.digest,
+      rank,
+      loraAlpha,
+    });
     const data = {
       adapter_id: adapter.id,
       number: row.number,
@@ -118,10 +113,10 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
   /** What a new adapter refers to; everything that can be refused before files are read. */
   async function resolveReferences(body: CreateAdapter, owner: string) {
     checkGate(body.metric, body.gate);
-    if (!(await adapters.tenantExists(owner))) throw notFound('tenant', owner);
-    const baseModel = await adapters.findBaseModel(body.base_model);
+    await tenants.get(owner, null);
+    const baseModel = await models.findModel(body.base_model);
     if (baseModel === null) throw notFound('base model', body.base_model);
-    if (!(await adapters.datasetExists(body.dataset_id, owner))) throw notFound('dataset', body.dataset_id);
+    if ((await datasets.find(body.dataset_id, owner)) === null) throw notFound('dataset', body.dataset_id);
     if (await adapters.isNameTaken(owner, body.name)) throw adapterExists(body.name);
     const { source } = body;
     return {

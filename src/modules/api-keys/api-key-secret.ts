@@ -16,7 +16,7 @@ export function generateApiKey(): GeneratedKey {
   return { key: `rdp_${prefix}_${secret}`, prefix, secretHash: hashSecret(secret) };
 }
 
-export function hashSecret(secret: string): string {
+function hashSecret(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
 

@@ -12,8 +12,6 @@ export interface NewApiKey {
   expiresAt: Date | null;
 }
 
-export type ApiKeyRepository = ReturnType<typeof createApiKeyRepository>;
-
 /** `tenantId` undefined: of any tenant and the operator. */
 export function createApiKeyRepository(db: Database) {
   return {

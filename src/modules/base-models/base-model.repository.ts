@@ -12,7 +12,7 @@ export interface NewBaseModelVersion {
 
 const withModel = { include: { baseModel: { select: { name: true } } } } as const;
 
-export type BaseModelRepository = ReturnType<typeof createBaseModelRepository>;
+type BaseModelRepository = ReturnType<typeof createBaseModelRepository>;
 
 export function createBaseModelRepository(db: Database) {
   return {
@@ -50,6 +50,10 @@ export function createBaseModelRepository(db: Database) {
         throw error;
       }
     },
+
+    /** Finds a version of one base model by its identifier or its version text. */
+    findVersionOf: (baseModelId: string, reference: string, tx: Queryable = db) =>
+      tx.baseModelVersion.findFirst({ where: { baseModelId, OR: [{ id: reference }, { version: reference }] } }),
 
     findVersion: (id: string, tx: Queryable = db) => tx.baseModelVersion.findUnique({ where: { id }, ...withModel }),
 

@@ -24,8 +24,6 @@ export interface BaseModelServiceOptions {
   allowedRoots: readonly string[];
 }
 
-export type BaseModelService = ReturnType<typeof createBaseModelService>;
-
 /** `scope` is the tenant to which the caller is confined; null for the operator, who alone sees paths. */
 export function createBaseModelService({ db, producer, allowedRoots }: BaseModelServiceOptions) {
   const models = createBaseModelRepository(db);

@@ -1,5 +1,6 @@
 import type { Database, Prisma, Queryable } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
+import { ownedBy } from '../../lib/owner.ts';
 import type { EventQuery } from './event.schemas.ts';
 
 export interface NewEvent {
@@ -29,7 +30,7 @@ export function createEventRepository(db: Database) {
       tx.event.findMany({
         where: {
           ...(query.after === undefined ? {} : { seq: { gt: BigInt(query.after) } }),
-          ...(tenantId === null ? {} : { tenantId }),
+          ...ownedBy(tenantId),
           subjectId: query.subject_id,
         },
         orderBy: { seq: 'asc' },

@@ -1,6 +1,6 @@
 import { Prisma, type Transaction } from '../../lib/database.ts';
 import { ACCRUE, ACCRUE_AS_WAIT, CLOCK, TOTAL } from './job-clock.ts';
-import { RUNNING_STATES, sourcesOf, stateOfPhase, type JobPhase, type JobState } from './job.states.ts';
+import { RUNNING_JOB_STATES, sourcesOf, stateOfPhase, type JobPhase, type JobState } from './job.states.ts';
 
 /** Who holds a job. `owner` is new for every claim, so that a process that lost its lease cannot write any more. */
 export interface Lease {
@@ -51,7 +51,7 @@ function held(lease: Lease): Prisma.Sql {
 }
 
 /** A job that a worker may be working on: one in a running state, or a ready one that is still being refined. */
-const OPEN = Prisma.sql`(j.state = ANY(${[...RUNNING_STATES]}::job_state[]) OR (j.state = 'ready' AND j.finished_at IS NULL))`;
+const OPEN = Prisma.sql`(j.state = ANY(${[...RUNNING_JOB_STATES]}::job_state[]) OR (j.state = 'ready' AND j.finished_at IS NULL))`;
 
 function inState(states: readonly JobState[]): Prisma.Sql {
   return Prisma.sql`j.state = ANY(${states}::job_state[])`;

@@ -3,9 +3,9 @@ import type { JobPhase, JobState } from '../../generated/prisma/enums.ts';
 export type { JobPhase, JobState };
 
 /** States in which a worker holds the job, or held it when it died. */
-export const RUNNING_STATES = ['preparing', 'initializing', 'fine_tuning', 'evaluating'] as const;
-export const TERMINAL_STATES = ['ready', 'not_ready', 'failed', 'cancelled'] as const;
-export const JOB_STATES = ['queued', ...RUNNING_STATES, ...TERMINAL_STATES] as const;
+export const RUNNING_JOB_STATES = ['preparing', 'initializing', 'fine_tuning', 'evaluating'] as const;
+export const TERMINAL_JOB_STATES = ['ready', 'not_ready', 'failed', 'cancelled'] as const;
+export const JOB_STATES = ['queued', ...RUNNING_JOB_STATES, ...TERMINAL_JOB_STATES] as const;
 
 export const PHASES = ['queue_wait', 'prepare', 'evolution', 'initialize', 'fine_tune', 'evaluate', 'publish'] as const;
 

@@ -7,7 +7,7 @@ import { createJobRepository, settleRollout, toEntry, type PlannedJob } from '..
 import { chooseControls } from './control-sample.ts';
 import { createRolloutRepository, type RolloutRow, type SourceRow } from './rollout.repository.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
-import { UNPLANNED_STATES } from './rollout.states.ts';
+import { UNPLANNED_ROLLOUT_STATES } from './rollout.states.ts';
 
 export type RolloutLifecycle = ReturnType<typeof createRolloutLifecycle>;
 
@@ -38,7 +38,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
     /** Fails a rollout that has not been planned. False if it is not being analyzed any more. */
     fail: (id: string, error: Prisma.InputJsonObject): Promise<boolean> =>
       withTransaction(db, async (tx) => {
-        const failed = await rollouts.move(tx, id, { from: UNPLANNED_STATES, next: 'failed', error });
+        const failed = await rollouts.move(tx, id, { from: UNPLANNED_ROLLOUT_STATES, next: 'failed', error });
         if (failed) await change(tx, id, 'failed', { error });
         return failed;
       }),

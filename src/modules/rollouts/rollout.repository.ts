@@ -2,7 +2,12 @@ import type { Prisma, Queryable, Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import type { RolloutQuery, StoredOptions } from './rollout.schemas.ts';
-import { LIVE_STATES, TERMINAL_STATES, UNPLANNED_STATES, type RolloutState } from './rollout.states.ts';
+import {
+  LIVE_ROLLOUT_STATES,
+  TERMINAL_ROLLOUT_STATES,
+  UNPLANNED_ROLLOUT_STATES,
+  type RolloutState,
+} from './rollout.states.ts';
 
 const SHOWN = {
   baseModelVersion: { select: { version: true, baseModelId: true, baseModel: { select: { name: true } } } },
@@ -49,8 +54,6 @@ export interface RolloutMove {
   error?: Prisma.InputJsonObject | null;
 }
 
-export type RolloutRepository = ReturnType<typeof createRolloutRepository>;
-
 export function createRolloutRepository(db: Queryable) {
   return {
     insert: (tx: Transaction, row: { id: string; baseModelVersionId: string; options: StoredOptions }) =>
@@ -69,7 +72,7 @@ export function createRolloutRepository(db: Queryable) {
     /** Another rollout of the same version that is still going on. */
     liveRollout: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.rollout.findFirst({
-        where: { baseModelVersionId, state: { in: [...LIVE_STATES] } },
+        where: { baseModelVersionId, state: { in: [...LIVE_ROLLOUT_STATES] } },
         select: { id: true },
       }),
 
@@ -84,7 +87,7 @@ export function createRolloutRepository(db: Queryable) {
 
     /** Conditional: true if the rollout was in one of the states and now is in `next`. */
     async move(tx: Transaction, id: string, { from, next, error = null }: RolloutMove): Promise<boolean> {
-      const ended = TERMINAL_STATES.some((state) => state === next);
+      const ended = TERMINAL_ROLLOUT_STATES.some((state) => state === next);
       const count = await tx.$executeRaw`
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
         UPDATE rollouts r SET state = ${next}::rollout_state, error = ${error === null ? null : JSON.stringify(error)}::jsonb,
@@ -145,11 +148,12 @@ export function createRolloutRepository(db: Queryable) {
         SELECT new_base_model_version_id, old_base_model_version_id, state::text AS state, drift, summary -> 'advice' AS advice, differences
         FROM evolutions WHERE new_base_model_version_id = ANY(${[...newBaseModelVersionIds]}::text[]) ORDER BY created_at, id`,
 
-    countUnplanned: (tx: Queryable = db) => tx.rollout.count({ where: { state: { in: [...UNPLANNED_STATES] } } }),
+    countUnplanned: (tx: Queryable = db) =>
+      tx.rollout.count({ where: { state: { in: [...UNPLANNED_ROLLOUT_STATES] } } }),
 
     unplanned: (after: string, limit: number, tx: Queryable = db) =>
       tx.rollout.findMany({
-        where: { state: { in: [...UNPLANNED_STATES] }, id: { gt: after } },
+        where: { state: { in: [...UNPLANNED_ROLLOUT_STATES] }, id: { gt: after } },
         orderBy: { id: 'asc' },
         take: limit,
         select: { id: true },

@@ -18,9 +18,7 @@ import {
   type RolloutOptions,
   type RolloutQuery,
 } from './rollout.schemas.ts';
-import { LIVE_STATES } from './rollout.states.ts';
-
-export type RolloutService = ReturnType<typeof createRolloutService>;
+import { LIVE_ROLLOUT_STATES } from './rollout.states.ts';
 
 /** `scope` is the tenant to which the caller is confined: rollouts are everybody's, the jobs in them are not. */
 export function createRolloutService({ db, producer }: { db: Database; producer: JobProducer }) {
@@ -74,7 +72,7 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
         const row = await rollouts.lock(id, tx);
         if (row === null) throw notFound('rollout', id);
         if (row.state === 'cancelled') return [];
-        if (!(await rollouts.move(tx, id, { from: LIVE_STATES, next: 'cancelled' }))) {
+        if (!(await rollouts.move(tx, id, { from: LIVE_ROLLOUT_STATES, next: 'cancelled' }))) {
           throw conflict('rollout_ended', `rollout ${id} has ended already: it is ${row.state}`);
         }
         await recordEvent(tx, { tenantId: null, type: 'rollout.cancelled', subjectId: id, data: { from: row.state } });

@@ -8,8 +8,6 @@ import { toTimestamp } from '../../lib/schemas.ts';
 import { createTenantRepository } from './tenant.repository.ts';
 import type { CreateTenant, Tenant } from './tenant.schemas.ts';
 
-export type TenantService = ReturnType<typeof createTenantService>;
-
 export function createTenantService({ db }: { db: Database }) {
   const tenants = createTenantRepository(db);
   return {

@@ -18,7 +18,7 @@ import { createFleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, logger } from '../queue/test-queue.ts';
 
 type JobService = ReturnType<typeof createJobService>;
-export type FleetJob = Awaited<ReturnType<JobService['list']>>['data'][number];
+type FleetJob = Awaited<ReturnType<JobService['list']>>['data'][number];
 
 /** Adapters of the tiny family in a real database, for a real worker with its real training process. */
 export interface TinyFleet {
