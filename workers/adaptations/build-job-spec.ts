@@ -29,13 +29,17 @@ export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFo
   if (adapter.dataset === null) {
     throw new PermanentError(`adapter ${adapter.id} has no dataset`, { code: 'dataset_missing' });
   }
-  const evolution = await adaptationRepository.evolution(db, sourceVersion.baseVersionId, rollout.baseVersionId);
+  const evolution = await adaptationRepository.evolution(
+    db,
+    sourceVersion.baseModelVersionId,
+    rollout.baseModelVersionId,
+  );
   const digest = evolution?.state === 'ready' ? evolution.artifactDigest : null;
   return {
     jobId: job.id,
     kind: job.kind,
-    oldBase: sourceVersion.baseVersion.path,
-    newBase: rollout.baseVersion.path,
+    oldBase: sourceVersion.baseModelVersion.path,
+    newBase: rollout.baseModelVersion.path,
     adapter: await artifacts.localPath(sourceVersion.artifactDigest),
     data: { file: await artifacts.localPath(adapter.dataset.artifactDigest) },
     metric: oneOf(METRICS, job.metricName, `metric of job ${job.id}`),

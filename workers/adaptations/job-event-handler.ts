@@ -27,7 +27,15 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
       case 'search': {
         const { alpha, beta, rows, loss, ms } = event.evaluation;
         const index = event.evaluations - 1;
-        recorder.search({ index, alpha, beta, rows, metric: 'loss', loss, durationMs: ms });
+        recorder.search({
+          index,
+          fusionAlpha: alpha,
+          fusionBeta: beta,
+          rows,
+          metric: 'loss',
+          loss,
+          durationMs: ms,
+        });
         return recorder.points([{ name: 'search_loss', step: event.evaluations, value: loss }]);
       }
       case 'baselines':

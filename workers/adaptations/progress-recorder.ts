@@ -100,7 +100,7 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
     baselines(target, { old, none, copy }) {
       state.metricTarget = target ?? state.metricTarget;
       state.metricOld = old ?? state.metricOld;
-      state.metricNoAdapter = none ?? state.metricNoAdapter;
+      state.metricNone = none ?? state.metricNone;
       state.metricCopy = copy ?? state.metricCopy;
     },
     oldMeasured: (outcomes) => void (waiting = { ...waiting, old: outcomes }),

@@ -33,7 +33,7 @@ export async function publishCandidate(
     return adaptationRepository.insertVersion(tx, job, {
       digest: stored.digest,
       rank,
-      alpha,
+      loraAlpha: alpha,
       candidate,
       rows,
       outcomes,
@@ -51,6 +51,11 @@ export async function keepCandidate(context: PublicationContext, folder: string)
   return stored.digest;
 }
 
-export function columnsOf({ strategy, alpha, beta, metric }: CandidateRecord): CandidateColumns {
-  return { strategy, alpha, beta, value: metric.value };
+export function columnsOf({
+  strategy,
+  alpha: fusionAlpha,
+  beta: fusionBeta,
+  metric,
+}: CandidateRecord): CandidateColumns {
+  return { strategy, fusionAlpha, fusionBeta, value: metric.value };
 }

@@ -51,15 +51,18 @@ interface PlanContext extends RolloutDependencies {
 
 async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void> {
   const { lifecycle, context } = deps;
-  const { id, baseVersionId } = rollout;
+  const { id, baseModelVersionId } = rollout;
   const logger = context.logger.child({ rolloutId: id });
   const watch = watchCancellation(lifecycle, id, deps.heartbeatMs ?? 1000);
   const signal = AbortSignal.any([context.signal, watch.cancelled]);
   try {
-    const sources = await lifecycle.sources(baseVersionId);
-    const sourceIds = [...new Set(sources.map((source) => source.base_version_id))];
-    const refusals = await analyzeVersions({ ...deps, signal, logger }, baseVersionId, sourceIds);
-    const entries = await lifecycle.plan({ id, baseVersionId, options: rollout.options as StoredOptions }, refusals);
+    const sources = await lifecycle.sources(baseModelVersionId);
+    const oldIds = [...new Set(sources.map((source) => source.base_model_version_id))];
+    const refusals = await analyzeVersions({ ...deps, signal, logger }, baseModelVersionId, oldIds);
+    const entries = await lifecycle.plan(
+      { id, baseModelVersionId, options: rollout.options as StoredOptions },
+      refusals,
+    );
     if (entries === null) return;
     await deps.producer.enqueueAfterCommit(entries);
     logger.info({ jobs: entries.length, refusedVersions: refusals.size }, 'rollout planned');

@@ -8,7 +8,7 @@ export const Metric = Type.Enum(METRICS, {
   description: '`accuracy` and `exact_match` are fractions, higher is better; `loss` is nats a token, lower is better.',
 });
 
-const BaseVersionReference = Type.String({
+const BaseModelVersionReference = Type.String({
   minLength: 1,
   maxLength: 100,
   description: "Identifier of a version of the adapter's base model, or its version text.",
@@ -16,7 +16,7 @@ const BaseVersionReference = Type.String({
 
 export const FolderSource = Type.Object(
   {
-    base_model_version: BaseVersionReference,
+    base_model_version: BaseModelVersionReference,
     path: Type.String({ minLength: 1, maxLength: 4096, description: 'PEFT folder below one of the allowed roots.' }),
   },
   { title: 'AdapterFolder', additionalProperties: false },
@@ -43,12 +43,12 @@ export const AdapterVersion = Type.Object(
     adapter_id: Id('adapter'),
     tenant_id: Id('tenant'),
     number: Type.Integer({ description: 'Counts up from 1 within the adapter.' }),
-    base_model_version_id: Id('baseVersion'),
+    base_model_version_id: Id('baseModelVersion'),
     parent_version_id: Nullable(Id('adapterVersion')),
     origin: Type.String({ description: '`imported` or `adapted`.' }),
     digest: Type.String({ description: 'Of the folder; the ETag of the download.' }),
     rank: Type.Integer(),
-    alpha: Type.Number(),
+    lora_alpha: Type.Number(),
     strategy: Nullable(Type.String()),
     fusion_alpha: Nullable(Type.Number()),
     fusion_beta: Nullable(Type.Number()),
@@ -65,7 +65,8 @@ export const Adapter = Type.Object(
     id: Id('adapter'),
     tenant_id: Id('tenant'),
     name: Name,
-    base_model: Type.Object({ id: Id('baseModel'), name: Type.String() }),
+    base_model_id: Id('baseModel'),
+    base_model_name: Name,
     dataset_id: Nullable(Id('dataset')),
     metric: Metric,
     gate: GateRule,
@@ -79,7 +80,7 @@ export type Adapter = Static<typeof Adapter>;
 export const ARCHIVE_TYPE = 'application/x-tar';
 
 export const CreateVersionQuery = Type.Object(
-  { base_model_version: Type.Optional(BaseVersionReference) },
+  { base_model_version: Type.Optional(BaseModelVersionReference) },
   { additionalProperties: false },
 );
 

@@ -3,17 +3,8 @@ import { Value } from 'typebox/value';
 import { JobOptions, type GivenJobOptions } from '../../../core/options/job-options.ts';
 import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 import { PageQuery } from '../../lib/pagination.ts';
-import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
-
-export const ROLLOUT_STATES = [
-  'planning',
-  'analyzing',
-  'adapting',
-  'paused',
-  'completed',
-  'failed',
-  'cancelled',
-] as const;
+import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { ROLLOUT_STATES } from './rollout.states.ts';
 
 /** The options of a rollout: those of every job, and those that plan the fleet. @param table the job options */
 export function rolloutOptions(table: Type.TObject = JobOptions) {
@@ -76,7 +67,7 @@ const Summary = Type.Object(
 
 const Evolution = Type.Object(
   {
-    from_version_id: Id('baseVersion'),
+    old_base_model_version_id: Id('baseModelVersion'),
     state: Type.Enum(['pending', 'ready', 'failed'] as const),
     drift: Nullable(Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ of the layers that adapters can change.' })),
     advice: Nullable(
@@ -95,8 +86,8 @@ export type RolloutEvolution = Static<typeof Evolution>;
 export const Rollout = Type.Object(
   {
     id: Id('rollout'),
-    base_version_id: Id('baseVersion'),
-    base_model: Type.String(),
+    base_model_version_id: Id('baseModelVersion'),
+    base_model_name: Name,
     version: Type.String(),
     state: Type.Enum(ROLLOUT_STATES),
     options: RolloutOptions,
@@ -123,7 +114,7 @@ export type Rollout = Static<typeof Rollout>;
 
 export const CreateRollout = Type.Object(
   {
-    base_model_version: Id('baseVersion', 'The version that the fleet is to reach.'),
+    base_model_version_id: Id('baseModelVersion', 'The version that the fleet is to reach.'),
     options: Type.Optional(RolloutOptions),
   },
   { title: 'CreateRollout', additionalProperties: false },

@@ -69,7 +69,7 @@ async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
   const [old, next] = [await describe({ base: oldBase }), await describe({ base: newBase })];
   if (old.config.hiddenSize !== next.config.hiddenSize) {
     const differences = [{ field: 'hidden_size', old: old.config.hiddenSize, new: next.config.hiddenSize }];
-    throw new Failure('the base versions are incompatible', {
+    throw new Failure('the base model versions are incompatible', {
       code: 'incompatible_base_model_versions',
       permanent: true,
       differences,

@@ -22,7 +22,7 @@ const JOBS = 200;
 const WARM_UP = 100;
 /** What the resident set may grow by from then on; a leak of 1 MiB a job would make 100. */
 const GROWTH_MIB = 48;
-/** 32 programs of each of the two base versions. */
+/** 32 programs of each of the two base model versions. */
 const MAX_SESSIONS = 64;
 
 const RANKS = [1, 2, 3, 4, 6, 8];

@@ -18,7 +18,7 @@ import { createFleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, logger } from '../queue/test-queue.ts';
 
 type JobService = ReturnType<typeof createJobService>;
-export type FleetJob = Awaited<ReturnType<JobService['list']>>['data'][number];
+type FleetJob = Awaited<ReturnType<JobService['list']>>['data'][number];
 
 /** Adapters of the tiny family in a real database, for a real worker with its real training process. */
 export interface TinyFleet {
@@ -27,7 +27,7 @@ export interface TinyFleet {
   startWorker(): Promise<RunningWorker>;
   /** Gives one of the adapters data of its own. */
   replaceData(adapter: number, rows: readonly object[]): Promise<void>;
-  /** Starts a rollout onto the new base version. @returns its id */
+  /** Starts a rollout onto the new base model version. @returns its id */
   begin(options: RolloutOptions): Promise<string>;
   jobs(rolloutId: string): Promise<FleetJob[]>;
   /** Waits until all jobs have ended. */
@@ -50,8 +50,8 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
   const queue = await createTestQueue();
   const { db } = queue.database;
   const fleet = await createFleet(db, { tenants: 1, adapters });
-  await db.baseVersion.update({ where: { id: fleet.oldVersionId }, data: { path: family.oldBase } });
-  await db.baseVersion.update({ where: { id: fleet.newVersionId }, data: { path: family.newBase } });
+  await db.baseModelVersion.update({ where: { id: fleet.oldVersionId }, data: { path: family.oldBase } });
+  await db.baseModelVersion.update({ where: { id: fleet.newVersionId }, data: { path: family.newBase } });
   const storeRows = async (rows: readonly object[]): Promise<StoredArtifact> => {
     const file = path.join(family.folder, 'rows.jsonl');
     await writeFile(file, toJsonl(rows));
@@ -90,7 +90,7 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
       50_000,
     );
   const begin = async (options: RolloutOptions): Promise<string> =>
-    (await rollouts.create({ base_model_version: fleet.newVersionId, options })).id;
+    (await rollouts.create({ base_model_version_id: fleet.newVersionId, options })).id;
   return {
     artifacts: fleet.artifacts,
     training,

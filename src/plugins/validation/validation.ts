@@ -3,8 +3,8 @@ import { registerAjvFormats } from '@fastify/type-provider-typebox';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Value } from 'typebox/value';
-import { AppError } from '../lib/errors.ts';
-import { findUnstorable, type Unstorable } from '../lib/storable.ts';
+import { AppError } from '../../lib/errors.ts';
+import { findUnstorable, type Unstorable } from './storable.ts';
 
 /**
  * Validates with TypeBox. Texts of the path and query are converted to the type that the schema asks for; bodies are

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { AppError } from './errors.ts';
+import { AppError } from '../../lib/errors.ts';
 
 /** What a client may still send after its upload was refused, before the connection is cut. */
 const MAX_DISCARDED_BYTES = 64 << 20;

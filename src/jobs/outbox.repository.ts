@@ -1,5 +1,5 @@
-import type { Prisma, Queryable } from '../lib/database.ts';
-import { CATALOG, isJobName, type JobEntry } from './catalog.ts';
+import type { Database, Prisma, Queryable } from '../lib/database.ts';
+import { CATALOG, isJobName, type JobEntry, type QueueName } from './catalog.ts';
 
 /**
  * Notes, in the transaction that makes the change, what is to be enqueued once it has committed. An entry that is
@@ -35,6 +35,11 @@ export async function leftoverEntries(db: Queryable, olderThanMs: number, limit:
     WHERE created_at <= clock_timestamp() - make_interval(secs => ${olderThanMs / 1000}::float8)
     ORDER BY id LIMIT ${limit}`;
   return rows.map((row) => toEntry(row.job_id, row.payload));
+}
+
+/** Number of entries that a queue has not been given yet. */
+export function countPending(db: Database, queue: QueueName): Promise<number> {
+  return db.outboxEntry.count({ where: { queue } });
 }
 
 function toEntry(id: string, stored: Prisma.JsonObject): JobEntry {

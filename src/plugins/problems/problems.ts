@@ -1,9 +1,9 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { isDatabaseUnavailable } from '../lib/database.ts';
-import { AppError } from '../lib/errors.ts';
+import { isDatabaseUnavailable } from '../../lib/database.ts';
+import { AppError } from '../../lib/errors.ts';
 import { useAllowedMethods } from './allowed-methods.ts';
-import { invalidRequest } from './validation.ts';
+import { invalidRequest } from '../validation/validation.ts';
 
 /** Turns every error into an RFC 9457 problem. What is not meant for a client's eyes answers a plain 500. */
 export function useProblems(app: FastifyInstance): void {

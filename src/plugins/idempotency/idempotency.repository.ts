@@ -1,4 +1,4 @@
-import { Prisma, type Database, type Queryable } from './database.ts';
+import { Prisma, type Database, type Queryable } from '../../lib/database.ts';
 
 /** The answer of a request as it went over the wire. */
 export interface StoredAnswer {

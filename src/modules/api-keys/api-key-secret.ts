@@ -1,9 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 
-export const TENANT_SCOPES = ['tenant:read', 'tenant:write', 'tenant:admin'] as const;
-export type TenantScope = (typeof TENANT_SCOPES)[number];
-export const OPERATOR_SCOPE = 'operator';
-
 const KEY_PATTERN = /^rdp_([0-9a-f]{12})_([A-Za-z0-9_-]{43})$/;
 
 export interface GeneratedKey {
@@ -20,7 +16,7 @@ export function generateApiKey(): GeneratedKey {
   return { key: `rdp_${prefix}_${secret}`, prefix, secretHash: hashSecret(secret) };
 }
 
-export function hashSecret(secret: string): string {
+function hashSecret(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
 

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { RecordAnswer } from '../lib/record-answer.ts';
+import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { claimOf, secretsOf, stillRunning, withoutSecrets } from './idempotency.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';

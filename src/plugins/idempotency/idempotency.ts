@@ -2,14 +2,14 @@ import { createHash, randomUUID, type Hash } from 'node:crypto';
 import { Readable, Transform, type TransformCallback } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import type { Database, Prisma } from '../lib/database.ts';
-import { AppError } from '../lib/errors.ts';
+import type { Database, Prisma } from '../../lib/database.ts';
+import { AppError } from '../../lib/errors.ts';
 import {
   createIdempotencyStore,
   type Claim,
   type IdempotencyStore,
   type StoredAnswer,
-} from '../lib/idempotency-store.ts';
+} from './idempotency.repository.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

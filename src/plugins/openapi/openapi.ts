@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fp from 'fastify-plugin';
-import { Problem } from '../lib/schemas.ts';
-import { describeAnswers, describeRoute, PROBLEM_RESPONSES } from './openapi-answers.ts';
-import { nameSchemas } from './openapi-schemas.ts';
+import { Problem } from '../../lib/schemas.ts';
+import { describeAnswers, describeRoute, PROBLEM_RESPONSES } from './describe-answers.ts';
+import { nameSchemas } from './name-schemas.ts';
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 
@@ -16,7 +16,7 @@ const TAGS = [
   { name: 'Base models', description: 'Base models and their versions. A new version starts a rollout.' },
   { name: 'Datasets', description: 'Training and evaluation data, JSONL.' },
   { name: 'Adapters', description: 'LoRA adapters and their versions.' },
-  { name: 'Rollouts', description: 'One base version reaching the whole fleet.' },
+  { name: 'Rollouts', description: 'One base model version reaching the whole fleet.' },
   { name: 'Jobs', description: 'One adapter in a rollout.' },
   { name: 'Events', description: 'What happened.' },
   { name: 'Service', description: 'Health of the service.' },

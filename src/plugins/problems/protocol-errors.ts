@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyServerOptions } from 'fastify';
-import { AppError } from '../lib/errors.ts';
+import { AppError } from '../../lib/errors.ts';
 import { problemDocument, sendProblem } from './problems.ts';
 
 /** Options of Fastify that answer with a problem what fails before there is a route: paths and HTTP itself. */
