@@ -58,10 +58,3 @@ export function number(constraint: 'any' | 'positive' = 'any'): (text: string) =
     );
   };
 }
-
-/** Parser of a share above 0, at most 1. */
-export function share(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== '' && value > 0 && value <= 1) return value;
-  throw new InvalidArgumentError(`expected a number above 0, at most 1, found "${text}".`);
-}

@@ -94,6 +94,6 @@ describe('BaseCache in 8 bits', () => {
     expect(Math.abs(rounded.loss / exact.loss - 1)).toBeLessThan(0.02);
     expect(relativeError(Float32Array.from(rounded.gradients), Float32Array.from(exact.gradients))).toBeLessThan(0.2);
     expect(exact.model.weights).toBeInstanceOf(Map);
-    expect(() => rounded.model.weights.get('model.layers.0.mlp.up_proj.weight')).toThrow('the file is closed');
+    expect(() => rounded.model.weights.get('model.layers.0.mlp.up_proj.weight')).toThrow('model.safetensors is closed');
   });
 });
