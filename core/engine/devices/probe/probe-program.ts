@@ -26,7 +26,7 @@ function program(inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf
   const norm = inputs['norm'] as tf.Tensor1D;
   const loss = (x: tf.Tensor, w: tf.Tensor): tf.Scalar => {
     const product = tf.matMul(rmsNorm(x as tf.Tensor2D, norm, 1e-5), w, false, true);
-    return tf.softmax(product).square().sum() as tf.Scalar;
+    return tf.softmax(product).square().sum<tf.Scalar>();
   };
   const { value, grads } = tf.valueAndGrads(loss)([inputs['x']!, inputs['w']!]);
   return { loss: value, dx: grads[0]!, dw: grads[1]! };
