@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { Command } from 'commander';
-import { STEP_GAIN } from '../../core/method/search/coefficient-search.ts';
+import { STEP_GAIN } from '../../core/method/search/search-task.ts';
 import { COPY, REVERT } from '../../core/method/fusion/coefficients.ts';
 import type { SearchRecord } from '../../core/method/search/relative-losses.ts';
 import { evolutionBetween } from '../../core/adaptation/evolve.ts';

@@ -1,10 +1,7 @@
 import type { Adapter } from '../../core/models/lora/adapter.ts';
 import { COPY, type Coefficients } from '../../core/method/fusion/coefficients.ts';
-import {
-  searchCoefficients,
-  type SearchEvaluation,
-  type SearchOptions,
-} from '../../core/method/search/coefficient-search.ts';
+import { searchCoefficients } from '../../core/method/search/coefficient-search.ts';
+import type { SearchEvaluation, SearchOptions } from '../../core/method/search/search-task.ts';
 import type { Evolution } from '../../core/method/evolution/evolution.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
 import { Fusion } from '../../core/method/fusion/fusion.ts';

@@ -15,7 +15,7 @@ import type {
 } from '../method/ladder/adaptation.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import type { FleetSearches } from '../method/search/fleet-prior.ts';
-import type { LossAndGradients } from '../method/search/gradients/gradient-coefficients.ts';
+import type { LossAndGradients } from '../method/search/gradients/gradient-search.ts';
 import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
 import { decodeBest, encodeBest } from './best-adapter.ts';
 import { KEPT_CHECKPOINTS, type Checkpoint, type CheckpointStore } from '../training/checkpoint.ts';

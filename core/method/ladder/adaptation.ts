@@ -1,11 +1,11 @@
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import type { CoefficientGroups } from '../fusion/grouping.ts';
-import type { SearchEvaluation, SearchOptions } from '../search/coefficient-search.ts';
+import type { SearchEvaluation, SearchOptions } from '../search/search-task.ts';
 import type { Evolution } from '../evolution/evolution.ts';
 import type { FleetSearches } from '../search/fleet-prior.ts';
 import type { FusionOptions } from '../fusion/fusion.ts';
-import type { GradientEvaluation, LossAndGradients } from '../search/gradients/gradient-coefficients.ts';
+import type { GradientEvaluation, LossAndGradients } from '../search/gradients/gradient-search.ts';
 import type { GroupingName } from '../fusion/grouping.ts';
 import type {
   Gate,

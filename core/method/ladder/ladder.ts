@@ -12,13 +12,13 @@ import type {
   StrategyName,
 } from './adaptation.ts';
 import { fromCoefficientGroups } from '../fusion/grouping.ts';
-import type { SearchEvaluation } from '../search/coefficient-search.ts';
+import type { SearchEvaluation } from '../search/search-task.ts';
 import { COPY, isSamePoint, type Coefficients } from '../fusion/coefficients.ts';
 import { AdaptationError } from '../errors.ts';
 import type { Evolution } from '../evolution/evolution.ts';
 import { Fusion } from '../fusion/fusion.ts';
 import { rowsWarning } from '../gate/gate-rows.ts';
-import type { GradientEvaluation } from '../search/gradients/gradient-coefficients.ts';
+import type { GradientEvaluation } from '../search/gradients/gradient-search.ts';
 import type { GroupedCoefficients } from '../fusion/grouping.ts';
 import { isBetterBeyondNoise, judge, resolveTarget, type GateTarget } from '../gate/readiness-gate.ts';
 import { estimatedLoss } from '../search/relative-losses.ts';

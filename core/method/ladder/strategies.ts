@@ -7,7 +7,7 @@ import type {
   RungReport,
   StrategyName,
 } from './adaptation.ts';
-import type { SearchOptions } from '../search/coefficient-search.ts';
+import type { SearchOptions } from '../search/search-task.ts';
 import { COPY, REVERT } from '../fusion/coefficients.ts';
 import { AdaptationError } from '../errors.ts';
 import { Ladder } from './ladder.ts';

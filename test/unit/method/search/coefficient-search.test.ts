@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
-import { compareCoefficients, type SearchEvaluation } from '../../../../core/method/search/coefficient-search.ts';
+import { compareCoefficients } from '../../../../core/method/search/coefficient-search.ts';
+import type { SearchEvaluation } from '../../../../core/method/search/search-task.ts';
 import { COPY, isSamePoint, NOTHING, REVERT, type Coefficients } from '../../../../core/method/fusion/coefficients.ts';
 import { SyntheticSearch, type Surface } from '../support/synthetic-search.ts';
 
