@@ -3,7 +3,7 @@ import { dot } from '../../../linalg/matmul.ts';
 import { zeros, type Matrix } from '../../../linalg/matrix.ts';
 
 export interface Hyperparameters {
-  /** In units of the inputs. */
+  /** Length scale of the kernel, in units of the inputs. */
   readonly lengthScale: number;
   readonly signalVariance: number;
   /** Variance of an observation's noise, in squared units of the (standardized) outputs. */

@@ -41,7 +41,7 @@ export function doraRowProducts(
   return new Map(products);
 }
 
-/** With R = [A; Vᵀ], P = [s · B | 0] R and D = [0 | U S] R. */
+/** Computed without forming P and D: with R = [A; Vᵀ], P = [s · B | 0] R and D = [0 | U S] R. */
 function rowProducts(old: LoraFactors, change: ModuleEvolution, weight: Float32Array): RowProducts {
   const { outFeatures, inFeatures, rank, scaling } = old;
   const a = matrix(rank, inFeatures, old.a);
@@ -78,7 +78,7 @@ interface MagnitudeSlopesTask {
   readonly old: LoraFactors;
   readonly change: ModuleEvolution;
   readonly rows: RowProducts;
-  /** Where the gradient was taken. */
+  /** The coefficients at which the gradient was taken. */
   readonly coefficients: Coefficients;
   /** ∂loss/∂m of the stacked adapter, [outFeatures]. */
   readonly gradient: Float32Array;

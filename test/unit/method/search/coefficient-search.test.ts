@@ -42,7 +42,7 @@ describe('searchCoefficients', () => {
     expect(changed).toBeGreaterThan(0);
   });
 
-  it('keeps copy where nothing is surely better', async () => {
+  it('keeps copy where nothing is confidently better', async () => {
     const synthetic = new SyntheticSearch({ best: { alpha: 1, beta: -0.03 }, spread: 0.3 });
     expect(await synthetic.search()).toMatchObject(COPY);
   });
