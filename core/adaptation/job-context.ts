@@ -7,7 +7,7 @@ import type { Candidate } from '../method/ladder/candidate.ts';
 import type { FineTuneRequest, LadderContext, LadderEvent, LadderPhase } from '../method/ladder/ladder-context.ts';
 import type { LadderState } from '../method/ladder/ladder-state.ts';
 import type { FleetSearches } from '../method/search/fleet-prior.ts';
-import type { LossAndGradients } from '../method/search/gradients/gradient-coefficients.ts';
+import type { LossAndGradients } from '../method/search/gradients/gradient-search.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import type { Adapter, LoraConfig } from '../models/lora/adapter.ts';
 import { createAdapter } from '../models/lora/lora-init.ts';

@@ -3,7 +3,7 @@ import type { TokenizedExample } from '../data/example.ts';
 import type { TaskData } from '../data/task-data.ts';
 import type { LoadedBase } from '../engine/base-cache.ts';
 import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
-import type { LossAndGradients } from '../method/search/gradients/gradient-coefficients.ts';
+import type { LossAndGradients } from '../method/search/gradients/gradient-search.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import type { MetricName } from '../options/metrics.ts';
 import { accumulateGradients } from '../training/gradients.ts';

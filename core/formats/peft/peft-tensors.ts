@@ -55,7 +55,7 @@ async function adapterWeightsPath(folder: string): Promise<string> {
   throw new FormatError({ code: 'pickle_refused', file: 'adapter_model.bin', message });
 }
 
-/** What the shapes of a module's factors must follow from. */
+/** The rank and features from which the shapes of a module's tensors follow. */
 interface ExpectedFactors {
   readonly module: string;
   readonly rank: number;

@@ -41,8 +41,8 @@ export class Fusion {
   constructor(adapter: Adapter, evolution: Evolution, { rank = 'keep' }: FusionOptions = {}) {
     checkRank(rank);
     this.adapter = adapter;
-    const prepared = [...adapter.modules].map(([name, factors]) => {
-      return [name, prepareModule(factors, moduleOf(evolution, name, factors))] as const;
+    const prepared = adaptedModules(adapter, evolution).map(({ name, old, change }) => {
+      return [name, prepareModule(old, change)] as const;
     });
     this.#modules = new Map(prepared);
     // Growth by energy is measured at revert, because undoing the change takes the largest rank of the useful coefficients.
@@ -80,11 +80,24 @@ export class Fusion {
   }
 }
 
-function moduleOf(evolution: Evolution, name: string, { outFeatures, inFeatures }: LoraFactors): ModuleEvolution {
-  const module = evolution.modules.get(name);
-  if (!module) throw new AdaptationError('incompatible_evolution', `adapted module ${name} is not in the evolution`);
-  if (module.outFeatures === outFeatures && module.inFeatures === inFeatures) return module;
-  const found = `[${module.outFeatures}, ${module.inFeatures}]`;
-  const message = `module ${name} is ${found} in the evolution, expected [${outFeatures}, ${inFeatures}] as in the adapter`;
-  throw new AdaptationError('incompatible_evolution', message);
+/** One adapted module: the old adapter's factors and the evolution of the module's weight. */
+interface AdaptedModule {
+  readonly name: string;
+  readonly old: LoraFactors;
+  readonly change: ModuleEvolution;
+}
+
+/**
+ * The adapted modules in the adapter's order, each with its evolution.
+ * @throws AdaptationError `incompatible_evolution` if the evolution lacks a module or has it in another shape
+ */
+export function adaptedModules(adapter: Adapter, evolution: Evolution): AdaptedModule[] {
+  return [...adapter.modules].map(([name, old]) => {
+    const change = evolution.modules.get(name);
+    if (!change) throw new AdaptationError('incompatible_evolution', `adapted module ${name} is not in the evolution`);
+    if (change.outFeatures === old.outFeatures && change.inFeatures === old.inFeatures) return { name, old, change };
+    const [found, expected] = [change, old].map(({ outFeatures, inFeatures }) => `[${outFeatures}, ${inFeatures}]`);
+    const message = `module ${name} is ${found} in the evolution, expected ${expected} as in the adapter`;
+    throw new AdaptationError('incompatible_evolution', message);
+  });
 }

@@ -1,4 +1,4 @@
-import { searchOrder } from '../search/coefficient-search.ts';
+import { searchOrder } from '../search/search-task.ts';
 import {
   clampCoefficients,
   COPY,
@@ -7,7 +7,7 @@ import {
   type CoefficientBounds,
   type Coefficients,
 } from '../fusion/coefficients.ts';
-import { gradientCoefficients } from '../search/gradients/gradient-coefficients.ts';
+import { searchByGradients } from '../search/gradients/gradient-search.ts';
 import type { GroupedCoefficients, Grouping } from '../fusion/grouping.ts';
 import type { Ladder } from './ladder.ts';
 
@@ -35,7 +35,7 @@ export async function searchGroups(
     lossAndGradients: context.searchRowGradients.bind(context),
     onEvaluation: ladder.recordGradients.bind(ladder),
   };
-  const { coefficients } = await gradientCoefficients(task, { ...bounds, steps: STEPS, signal: context.signal });
+  const { coefficients } = await searchByGradients(task, { ...bounds, steps: STEPS, signal: context.signal });
   return coefficients;
 }
 

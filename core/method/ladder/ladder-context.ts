@@ -4,9 +4,9 @@ import type { Phase } from '../../options/phases.ts';
 import type { Evolution } from '../evolution/evolution.ts';
 import type { GateMeasurement } from '../gate/readiness-gate.ts';
 import type { RegularizationOptions } from '../regularization/regularization.ts';
-import type { SearchEvaluation } from '../search/coefficient-search.ts';
+import type { SearchEvaluation } from '../search/search-task.ts';
 import type { FleetSearches } from '../search/fleet-prior.ts';
-import type { LossAndGradients } from '../search/gradients/gradient-coefficients.ts';
+import type { LossAndGradients } from '../search/gradients/gradient-search.ts';
 import type { Candidate, CandidateRecord, RungName } from './candidate.ts';
 import type { LadderState } from './ladder-state.ts';
 

@@ -2,8 +2,8 @@ import type { GroupingName, Preference, Strategy } from '../../options/job-optio
 import type { FusionOptions } from '../fusion/fusion.ts';
 import type { Gate, GateMeasurement, GateTarget } from '../gate/readiness-gate.ts';
 import type { RegularizationOptions } from '../regularization/regularization.ts';
-import type { SearchEvaluation, SearchOptions } from '../search/coefficient-search.ts';
-import type { GradientEvaluation } from '../search/gradients/gradient-coefficients.ts';
+import type { SearchEvaluation, SearchOptions } from '../search/search-task.ts';
+import type { GradientEvaluation } from '../search/gradients/gradient-search.ts';
 import type { Candidate, CandidateRecord, RungName } from './candidate.ts';
 
 export interface LadderOptions {

@@ -1,4 +1,5 @@
-import { searchCoefficients, searchSpace, type SearchOptions, type SearchTask } from '../search/coefficient-search.ts';
+import { searchCoefficients } from '../search/coefficient-search.ts';
+import { searchSpace, type SearchOptions, type SearchTask } from '../search/search-task.ts';
 import { commonBounds, COPY, REVERT, type CoefficientBounds, type Coefficients } from '../fusion/coefficients.ts';
 import { bestOfFleet } from '../search/fleet-prior.ts';
 import type { Ladder } from './ladder.ts';

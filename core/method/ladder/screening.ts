@@ -1,5 +1,6 @@
 import { COPY, isSamePoint, REVERT, type Coefficients } from '../fusion/coefficients.ts';
-import { compareCoefficients, searchSpace, type ClearlyWorse, type FirstLook } from '../search/coefficient-search.ts';
+import { compareCoefficients, type ClearlyWorse, type FirstComparison } from '../search/coefficient-search.ts';
+import { searchSpace } from '../search/search-task.ts';
 import type { Ladder } from './ladder.ts';
 import { fleetBest, searchBounds, searchTask } from './pair-search.ts';
 
@@ -36,7 +37,7 @@ export class Screening {
 async function screen(ladder: Ladder): Promise<Screened> {
   const space = searchSpace(searchBounds(ladder));
   // Screening races even if the job's own search does not. The second comparison reuses what the first has measured.
-  const compare = (points: readonly Coefficients[]): Promise<FirstLook> => {
+  const compare = (points: readonly Coefficients[]): Promise<FirstComparison> => {
     return compareCoefficients(searchTask(ladder, { search: { racing: true } }), points);
   };
   const named = [REVERT].filter(({ alpha, beta }) => space.contains([alpha, beta]));

@@ -2,7 +2,7 @@ import type { Preference, Strategy } from '../../options/job-options.ts';
 import { AdaptationError } from '../errors.ts';
 import { COPY, REVERT } from '../fusion/coefficients.ts';
 import { DEFAULT_REGULARIZATION } from '../regularization/regularization.ts';
-import type { SearchOptions } from '../search/coefficient-search.ts';
+import type { SearchOptions } from '../search/search-task.ts';
 import type { RungName } from './candidate.ts';
 import type { LadderContext } from './ladder-context.ts';
 import type { LadderOptions, LadderOutcome, LadderState, RungReport } from './ladder-state.ts';

@@ -1,69 +1,75 @@
-import type { Observation } from './bayesian-optimization/surrogate.ts';
 import { COPY, isSamePoint, type Coefficients } from '../fusion/coefficients.ts';
+import type { Observation } from './bayesian-optimization/surrogate.ts';
 
-/** What is kept of one evaluation of the search. Plain JSON. */
+/** One evaluation of a search. Plain JSON. */
 export interface SearchRecord extends Coefficients {
-  /** The first so many of the search's rows, in its own order, which is the same for all its points. */
+  /** Number of rows: the first so many of the search's order of rows, which is the same for all its points. */
   readonly rows: number;
-  /** Mean completion loss on these rows, nats a token. */
+  /** Mean completion loss on these rows, in nats per token. */
   readonly loss: number;
 }
 
-/** A measured point: what its loss is against copy's. */
+/** A measured point with its loss relative to copy's. */
 export interface RelativeLoss extends Coefficients {
-  /** ln(loss / copy's loss); negative is better than copy. */
+  /** ln(loss / copy's loss); negative means better than copy. */
   readonly value: number;
-  /** Rows that it rests on. */
+  /** Number of rows that the value rests on. */
   readonly rows: number;
 }
 
-/** Rows whose noise the model's noise variance is that of; fewer have more, in proportion. */
-const ORDINARY_ROWS = 64;
-/** What is far worse than copy need not be known exactly, and would hide from the model what is near. */
-const WORST = 1;
-/** A loss of zero has no logarithm. */
-const LEAST = 1e-3;
+/** Number of rows to which the model's noise variance refers. Fewer rows have proportionally more noise. */
+const REFERENCE_ROWS = 64;
+/**
+ * Largest relative loss that the model sees. Points that are far worse than copy need not be known exactly, and their
+ * values would hide the differences between good points.
+ */
+const LARGEST_VALUE = 1;
+/** Smallest ratio of two losses, because a loss of zero has no logarithm. */
+const SMALLEST_RATIO = 1e-3;
 
 /**
- * The points of one search with their losses against copy's, from comparisons on common rows alone: each point with the
- * reference on the rows that both have, and the reference with copy. The reference is the point measured on most rows
- * (the smaller loss among equals), so that close rivals are compared on many. Free of the task's own level of loss and
- * of which rows came first, so that searches of different adapters can be laid side by side.
- * @returns in the order in which points were first measured; empty where copy was not
+ * The points of one search with their losses relative to copy's. Losses are only compared on common rows: each point with
+ * a reference on the rows that both have, and the reference with copy. The reference is the point measured on the most rows
+ * (of several, the one with the smallest loss), so that close rivals are compared on many rows. The results depend neither
+ * on the task's level of loss nor on which rows came first, so searches of different adapters can be compared.
+ * @returns the points in the order in which they were first measured; empty if copy was not measured
  */
 export function relativeLosses(records: readonly SearchRecord[]): RelativeLoss[] {
   const points = byPoint(records);
   const copy = points.find((point) => isSamePoint(point, COPY));
   if (!copy) return [];
-  const reference = points.reduce((best, next) => (isDeeper(next, best) ? next : best));
+  const reference = points.reduce((best, next) => (isDeeper(next.deepest, best.deepest) ? next : best));
   const level = logRatio(reference, copy).value;
   return points.map((point) => {
-    const { alpha, beta } = point;
-    if (point === copy) return { alpha, beta, value: 0, rows: copy.deepest };
+    const { alpha, beta, deepest } = point;
+    if (point === copy) return { alpha, beta, value: 0, rows: deepest.rows };
     const { value, rows } = logRatio(point, reference);
-    return { alpha, beta, value: value + level, rows: Math.min(rows, point.deepest) };
+    return { alpha, beta, value: value + level, rows };
   });
 }
 
-/** As the model of the search takes them. */
+/** Relative losses as observations for the model of the search. */
 export function toObservations(losses: readonly RelativeLoss[]): Observation[] {
   return losses.map(({ alpha, beta, value, rows }) => {
-    return { point: [alpha, beta], value: Math.min(WORST, value), noiseScale: ORDINARY_ROWS / rows };
+    return { point: [alpha, beta], value: Math.min(LARGEST_VALUE, value), noiseScale: REFERENCE_ROWS / rows };
   });
 }
 
-/** Mean loss of measured coefficients on all rows that copy was measured on, estimated where they have fewer. */
+/**
+ * Mean loss of measured coefficients on all rows that copy was measured on; it is estimated if they were measured on fewer.
+ * @returns null if the coefficients or copy were not measured
+ */
 export function estimatedLoss(records: readonly SearchRecord[], coefficients: Coefficients): number | null {
   const found = relativeLosses(records).find((point) => isSamePoint(point, coefficients));
-  if (!found) return null;
-  const copy = records.findLast((record) => isSamePoint(record, COPY))!;
-  return copy.loss * Math.exp(found.value);
+  const copy = records.findLast((record) => isSamePoint(record, COPY));
+  return found && copy ? copy.loss * Math.exp(found.value) : null;
 }
 
 interface MeasuredPoint extends Coefficients {
   /** Mean loss by number of rows. */
   readonly losses: Map<number, number>;
-  deepest: number;
+  /** The evaluation on the most rows. */
+  deepest: SearchRecord;
 }
 
 function byPoint(records: readonly SearchRecord[]): MeasuredPoint[] {
@@ -71,24 +77,28 @@ function byPoint(records: readonly SearchRecord[]): MeasuredPoint[] {
   for (const record of records) {
     const { alpha, beta, rows, loss } = record;
     let point = points.find((known) => isSamePoint(known, record));
-    if (!point) points.push((point = { alpha, beta, losses: new Map(), deepest: 0 }));
+    if (!point) points.push((point = { alpha, beta, losses: new Map(), deepest: record }));
     point.losses.set(rows, loss);
-    point.deepest = Math.max(point.deepest, rows);
+    if (rows >= point.deepest.rows) point.deepest = record;
   }
   return points;
 }
 
-function isDeeper(a: MeasuredPoint, b: MeasuredPoint): boolean {
-  if (a.deepest !== b.deepest) return a.deepest > b.deepest;
-  return a.losses.get(a.deepest)! < b.losses.get(b.deepest)!;
+function isDeeper(a: SearchRecord, b: SearchRecord): boolean {
+  return a.rows === b.rows ? a.loss < b.loss : a.rows > b.rows;
 }
 
-/** ln(loss of a / loss of b) on the most rows on which both were measured; every search measures all points on its first. */
+/**
+ * ln(loss of a / loss of b) on the largest number of rows on which both were measured. There always is one, because every
+ * search measures all points on its first rows.
+ */
 function logRatio(a: MeasuredPoint, b: MeasuredPoint): { readonly value: number; readonly rows: number } {
-  const rows = Math.max(...[...a.losses.keys()].filter((count) => b.losses.has(count)));
-  const [lossA, lossB] = [a.losses.get(rows)!, b.losses.get(rows)!];
-  return {
-    value: Math.log(Math.max(lossA, LEAST * lossB, Number.MIN_VALUE) / Math.max(lossB, Number.MIN_VALUE)),
-    rows,
-  };
+  let found = { value: NaN, rows: 0 };
+  for (const [rows, lossA] of a.losses) {
+    const lossB = b.losses.get(rows);
+    if (lossB === undefined || rows <= found.rows) continue;
+    const floored = Math.max(lossA, SMALLEST_RATIO * lossB, Number.MIN_VALUE);
+    found = { value: Math.log(floored / Math.max(lossB, Number.MIN_VALUE)), rows };
+  }
+  return found;
 }

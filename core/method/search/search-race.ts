@@ -1,58 +1,64 @@
-import { expectedImprovement } from './bayesian-optimization/expected-improvement.ts';
 import { studentQuantile } from '../../statistics/distributions.ts';
 import { lossDifference, type PairedLosses } from '../../statistics/paired-statistics.ts';
+import { expectedImprovement } from './bayesian-optimization/expected-improvement.ts';
 
-/** Summed losses of the search's rows under one point: as many of them, from the first, as were measured. */
+/** Losses of one point on the first rows of the search. */
 export interface MeasuredRows {
+  /** Number of rows measured. */
   readonly rows: number;
-  /** Nats, by row in the search's order. */
+  /** Summed completion loss of each row in the search's order, in nats; entries from `rows` on are unused. */
   readonly losses: Float64Array;
 }
 
-export type Verdict = 'better' | 'worse' | 'open';
-
-export interface Comparison {
-  /** Of the challenger against the incumbent, beyond doubt; else open. */
-  readonly verdict: Verdict;
-  /** Of taking the challenger where all rows show it to be better beyond doubt, as a share of the incumbent's loss. */
+interface Comparison {
+  /** Whether the challenger is confidently better or worse than the incumbent; otherwise undecided. */
+  readonly outcome: 'better' | 'worse' | 'undecided';
+  /**
+   * Expected gain of switching to the challenger if all rows show it to be confidently better, as a share of the
+   * incumbent's loss.
+   */
   readonly expectedGain: number;
 }
 
-/** Rows of the first look; each further one has twice as many. */
-export const FIRST_ROWS = 16;
+/** Number of rows in the first stage of a race. Each further stage has twice as many. */
+const FIRST_ROWS = 16;
 
-/** Standard errors that count as beyond doubt: 0.6 % in error, for one look of three at one point of a dozen. */
-const CERTAIN = 2.5;
+/**
+ * Number of standard errors from which on a difference counts as confident: a one-sided error of 0.6 %, in each of about
+ * three stages for each of about a dozen points.
+ */
+const CONFIDENT_ERRORS = 2.5;
 
-/** Numbers of rows at which points are compared: 16, 32, … and all of them. */
-export function looks(rows: number, firstRows = FIRST_ROWS): number[] {
+/** The stages of a race, as numbers of rows at which points are compared: 16, 32, … and all rows. */
+export function raceStages(rows: number, firstRows = FIRST_ROWS): number[] {
   const counts: number[] = [];
   for (let count = firstRows; count < rows; count *= 2) counts.push(count);
   return [...counts, rows];
 }
 
 /**
- * Compares a challenger with the incumbent on the rows that both have, by paired differences: rows are easy or hard for
- * both alike, so that the difference is known much better than either loss. The race stops what is surely worse (Maron
- * and Moore, Hoeffding races, NeurIPS 1993; by paired tests: Birattari et al., GECCO 2002).
- * @param tokens completion tokens of each row
+ * Compares a challenger with the incumbent on the rows that both have. Differences are paired: rows are easy or hard for
+ * both alike, so that the difference is known much more precisely than either loss. Racing drops what is confidently worse
+ * (Maron and Moore, Hoeffding races, NeurIPS 1993; with paired tests: Birattari et al., GECCO 2002). The difference is
+ * confident if it exceeds {@link CONFIDENT_ERRORS} standard errors, widened to Student's t for few rows.
+ * @param tokens completion tokens of each search row, in the search's order
  */
 export function compare(challenger: MeasuredRows, incumbent: MeasuredRows, tokens: readonly number[]): Comparison {
   const pair = commonRows(incumbent, challenger, tokens);
   const rows = pair.before.length;
+  if (rows <= 1) return { outcome: 'undecided', expectedGain: Infinity };
   const { value, standardError } = lossDifference(pair);
-  const doubt = rows > 1 ? standardError * studentQuantile(CERTAIN, rows - 1) : Infinity;
+  const tolerance = standardError * studentQuantile(CONFIDENT_ERRORS, rows - 1);
+  const outcome = value - tolerance > 0 ? 'worse' : value + tolerance < 0 ? 'better' : 'undecided';
   const mean = sum(pair.before) / sum(pair.tokens);
-  const verdict = value - doubt > 0 ? 'worse' : value + doubt < 0 ? 'better' : 'open';
-  if (rows <= 1) return { verdict, expectedGain: Infinity };
-  // The smallest difference that all rows can show.
-  const least = CERTAIN * standardError * Math.sqrt(rows / tokens.length);
-  return { verdict, expectedGain: expectedImprovement(value, standardError, 0, least) / mean };
+  // The smallest difference that could be confident on all rows.
+  const least = CONFIDENT_ERRORS * standardError * Math.sqrt(rows / tokens.length);
+  return { outcome, expectedGain: expectedImprovement(value, standardError, 0, least) / mean };
 }
 
 /**
- * Whether a point's loss is at most one standard error of the difference above another's, on the rows that both have. Of
- * one row no such error is known: everything is within it.
+ * Whether a point's loss is at most one standard error of the difference above another point's, on the rows that both have.
+ * With a single row there is no standard error, and every point is within noise.
  */
 export function isWithinNoise(point: MeasuredRows, other: MeasuredRows, tokens: readonly number[]): boolean {
   const pair = commonRows(other, point, tokens);

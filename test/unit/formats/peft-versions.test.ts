@@ -188,7 +188,7 @@ describe('settings of PEFT 0.21', () => {
 
 describe('keys in other spellings', () => {
   const dora = read('0.21.2.json')['dora-rslora']!;
-  const spelt = (spell: (key: string) => string): Written => {
+  const spelled = (spell: (key: string) => string): Written => {
     return {
       ...dora,
       tensors: Object.fromEntries(Object.entries(dora.tensors).map(([key, shape]) => [spell(key), shape])),
@@ -204,13 +204,13 @@ describe('keys in other spellings', () => {
     ['magnitudes as weights', (key) => key.replace(/vector$/, 'vector.weight')],
     ['without base_model.model', (key) => key.replace('base_model.model.', '')],
   ])('%s: the same adapter', async (_, spell) => {
-    const [plain, other] = [await folderOf(dora), await folderOf(spelt(spell))];
+    const [plain, other] = [await folderOf(dora), await folderOf(spelled(spell))];
     expect(adapterSha256(await loadAdapter(other, BASE))).toBe(adapterSha256(await loadAdapter(plain, BASE)));
     expect(await describeAdapter(other)).toMatchObject({ hasPeftKeys: false });
   });
 
   it('several adapters in one file are refused', async () => {
-    const two = spelt((key) => key.replace(/\.weight$/, key.includes('layers.0') ? '.one.weight' : '.two.weight'));
+    const two = spelled((key) => key.replace(/\.weight$/, key.includes('layers.0') ? '.one.weight' : '.two.weight'));
     await expect(loadAdapter(await folderOf(two), BASE)).rejects.toThrow(
       'the file holds several adapters (one, two), expected one',
     );

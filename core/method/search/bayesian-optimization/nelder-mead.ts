@@ -1,14 +1,15 @@
-export interface NelderMeadOptions {
-  /** Closed bounds of every coordinate; trial points are clamped to them. */
+interface NelderMeadOptions {
+  /** Closed bounds of every coordinate. Trial points are clamped to them. */
   readonly bounds: readonly (readonly [number, number])[];
-  /** Edge of the first simplex, as a share of each bound's width. Default 0.1. */
+  /** Edge of the first simplex, as a share of the width of each coordinate's bounds. Default 0.1. */
   readonly step?: number;
+  /** Default 60 per coordinate. */
   readonly maxIterations?: number;
-  /** Stops when the simplex's values differ by less. Default 1e-9. */
+  /** The search stops when the values at the simplex's vertices differ by less. Default 1e-9. */
   readonly tolerance?: number;
 }
 
-export interface Minimum {
+interface Vertex {
   readonly point: readonly number[];
   readonly value: number;
 }
@@ -18,10 +19,10 @@ export function nelderMead(
   f: (x: readonly number[]) => number,
   start: readonly number[],
   options: NelderMeadOptions,
-): Minimum {
+): Vertex {
   const { bounds, step = 0.1, maxIterations = 60 * start.length, tolerance = 1e-9 } = options;
-  const evaluate = (point: readonly number[]): Minimum => {
-    const clamped = point.map((x, i) => Math.min(bounds[i]![1], Math.max(bounds[i]![0], x)));
+  const evaluate = (point: readonly number[]): Vertex => {
+    const clamped = bounds.map(([low, high], i) => Math.min(high, Math.max(low, point[i]!)));
     return { point: clamped, value: f(clamped) };
   };
   const simplex = firstSimplex(start, bounds, step).map(evaluate);
@@ -33,40 +34,37 @@ export function nelderMead(
   return simplex.reduce((best, vertex) => (vertex.value < best.value ? vertex : best));
 }
 
-/** Replaces the worst vertex of a sorted simplex, or shrinks towards the best. */
-function improve(simplex: Minimum[], evaluate: (point: readonly number[]) => Minimum): void {
-  const worst = simplex.at(-1)!;
+/** Replaces the worst vertex of a simplex that is sorted by value, or else shrinks the simplex towards the best one. */
+function improve(simplex: Vertex[], evaluate: (point: readonly number[]) => Vertex): void {
+  const [best, secondWorst, worst] = [simplex[0]!, simplex.at(-2)!, simplex.at(-1)!];
   const center = centroid(simplex.slice(0, -1));
   const along = (t: number) => evaluate(center.map((c, i) => c + t * (worst.point[i]! - c)));
   const reflected = along(-1);
   let replacement = reflected;
-  if (reflected.value < simplex[0]!.value) {
+  if (reflected.value < best.value) {
     const expanded = along(-2);
     if (expanded.value < reflected.value) replacement = expanded;
-  } else if (reflected.value >= simplex.at(-2)!.value) {
+  } else if (reflected.value >= secondWorst.value) {
     replacement = along(reflected.value < worst.value ? -0.5 : 0.5);
   }
   if (replacement.value < worst.value) simplex[simplex.length - 1] = replacement;
-  else shrink(simplex, evaluate);
-}
-
-function shrink(simplex: Minimum[], evaluate: (point: readonly number[]) => Minimum): void {
-  const best = simplex[0]!.point;
-  for (let k = 1; k < simplex.length; k++) {
-    simplex[k] = evaluate(simplex[k]!.point.map((x, i) => (x + best[i]!) / 2));
+  else {
+    const others = simplex.slice(1).map(({ point }) => evaluate(point.map((x, i) => (x + best.point[i]!) / 2)));
+    simplex.splice(1, others.length, ...others);
   }
 }
 
-function centroid(vertices: readonly Minimum[]): number[] {
-  return vertices[0]!.point.map((_, i) => vertices.reduce((sum, { point }) => sum + point[i]!, 0) / vertices.length);
+function centroid(vertices: readonly Vertex[]): number[] {
+  const [first, ...others] = vertices.map(({ point }) => point);
+  return (first ?? []).map((x, i) => others.reduce((sum, point) => sum + point[i]!, x) / vertices.length);
 }
 
-/** The start and, a coordinate each, a step from it towards the farther bound. */
+/** The start, and for each coordinate one step from it towards the farther bound. */
 function firstSimplex(start: readonly number[], bounds: NelderMeadOptions['bounds'], step: number): number[][] {
-  const stepped = start.map((x, i) => {
-    const [low, high] = bounds[i]!;
+  const stepped = bounds.map(([low, high], i) => {
+    const x = start[i]!;
     const direction = high - x >= x - low ? 1 : -1;
-    return start.map((other, j) => (i === j ? x + direction * step * (high - low) : other));
+    return start.with(i, x + direction * step * (high - low));
   });
   return [[...start], ...stepped];
 }

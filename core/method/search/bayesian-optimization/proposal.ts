@@ -4,51 +4,52 @@ import { nelderMead } from './nelder-mead.ts';
 import { distance, type Point } from './space.ts';
 import { fitSurrogate, type Surrogate, type SurrogateOptions } from './surrogate.ts';
 
-export interface ProposalOptions extends SurrogateOptions {
-  /** Points that are preferred to others that promise little more. */
+interface ProposalOptions extends SurrogateOptions {
+  /** Points that are preferred to others of hardly larger Expected Improvement. */
   readonly named?: readonly Point[];
   readonly seed: number;
 }
 
 export interface Proposal {
   readonly point: Point;
-  /** Expected Improvement there, in units of the values; Infinity where too little is known to say. */
+  /** Expected Improvement at the point, in units of the values; Infinity if too few points are known to compute it. */
   readonly improvement: number;
 }
 
-/** Random candidates at which Expected Improvement is first compared, and how many of them are then refined. */
+/** Number of random candidates at which Expected Improvement is compared. */
 const CANDIDATES = 400;
+/** Number of the best candidates that are refined. */
 const REFINED = 4;
-/** Points nearer than this (in the unit box) to an observed one teach nothing new. */
+/** A point nearer than this (in the unit box) to an observed one has an Expected Improvement of 0. */
 const SAME_POINT = 1e-3;
-/** A named point is proposed where it promises at least this share of the most. */
+/** A named point is preferred if its Expected Improvement is at least this share of the largest. */
 const NAMED_SHARE = 0.9;
 
 /**
- * The point of the largest Expected Improvement on the smallest posterior mean among the observed points, for a function
- * that is to be minimized. Equal options give equal points.
+ * Proposes the next point to evaluate of a function that is minimized: the one of the largest Expected Improvement on the
+ * smallest posterior mean among the observed points. Equal options give equal points.
+ * @throws RangeError for an observed value that is not finite
  */
 export function propose(options: ProposalOptions): Proposal {
   const { space, observations, others = [], named = [], seed } = options;
   const random = Random.fromSeed(seed + 7919 * observations.length);
   const known = observations.length + others.reduce((sum, list) => sum + list.length, 0);
   if (observations.length === 0 || known < 2) {
-    return { point: space.fromUnit(randomPoint(space.coordinates.length, random)), improvement: Infinity };
+    return { point: space.fromUnit(randomPoint(space.bounds.length, random)), improvement: Infinity };
   }
   const surrogate = fitSurrogate(options);
   const improvementAt = improvementOf(surrogate);
-  const snapped = (unit: Point): number => improvementAt(space.snap(unit));
-  const start = [...observations].sort((a, b) => a.value - b.value)[0]!;
-  const best = maximize(snapped, space.toUnit(start.point), random);
-  const favourite = largest(
+  const start = observations.reduce((least, next) => (next.value < least.value ? next : least));
+  const best = maximize((unit) => improvementAt(space.snap(unit)), space.toUnit(start.point), random);
+  const favorite = largest(
     named.map((point) => space.toUnit(point)),
     improvementAt,
   );
-  const chosen = favourite && favourite.improvement >= NAMED_SHARE * best.improvement ? favourite : best;
+  const chosen = favorite && favorite.improvement >= NAMED_SHARE * best.improvement ? favorite : best;
   return { point: space.fromUnit(chosen.point), improvement: chosen.improvement * surrogate.deviation };
 }
 
-/** Expected Improvement in the process' units at points of the unit box. */
+/** Expected Improvement at points of the unit box, in units of the process. */
 function improvementOf({ process, observed }: Surrogate): (point: Point) => number {
   const best = Math.min(...observed.map((point) => process.predict(point).mean));
   return (point) => {
@@ -58,7 +59,7 @@ function improvementOf({ process, observed }: Surrogate): (point: Point) => numb
   };
 }
 
-/** From random points everywhere and around the incumbent; the best of them are refined by Nelder–Mead. */
+/** Compares random points, a quarter of them near the incumbent, and refines the best by Nelder–Mead. */
 function maximize(improvementAt: (point: Point) => number, incumbent: Point, random: Random): Proposal {
   const candidates = Array.from({ length: CANDIDATES }, (_, i) =>
     i % 4 === 0 ? nearby(incumbent, random) : randomPoint(incumbent.length, random),
@@ -67,12 +68,8 @@ function maximize(improvementAt: (point: Point) => number, incumbent: Point, ran
   ranked.sort((a, b) => b.improvement - a.improvement);
   const bounds = incumbent.map(() => [0, 1] as const);
   const refined = ranked.slice(0, REFINED).map(({ point }) => {
-    const minimum = nelderMead((x) => -improvementAt(x), point, {
-      bounds,
-      step: 0.05,
-      maxIterations: 40,
-      tolerance: 1e-12,
-    });
+    const options = { bounds, step: 0.05, maxIterations: 40, tolerance: 1e-12 };
+    const minimum = nelderMead((x) => -improvementAt(x), point, options);
     return { point: minimum.point, improvement: -minimum.value };
   });
   return refined.reduce((most, next) => (next.improvement > most.improvement ? next : most));

@@ -1,26 +1,27 @@
 import type { Adapter, LoraFactors, TrainableArrays } from '../../../models/lora/adapter.ts';
-import type { Coefficients } from '../../fusion/coefficients.ts';
-import { magnitudeSlopes, type RowProducts } from './dora-slopes.ts';
 import type { Evolution, ModuleEvolution } from '../../evolution/evolution.ts';
+import type { Coefficients } from '../../fusion/coefficients.ts';
 import { withFusedMagnitude } from '../../fusion/fused-magnitude.ts';
+import { adaptedModules } from '../../fusion/fusion.ts';
 import { coefficientsOf, type GroupedCoefficients, type Grouping } from '../../fusion/grouping.ts';
+import { magnitudeSlopes, type RowProducts } from './dora-slopes.ts';
 
-/** One number for alpha and one for beta, by module or by group: slopes of the loss, or weights of the two directions. */
+/** A number for alpha and one for beta, by module or by group: slopes of the loss, or squared lengths of the directions. */
 export type CoefficientSlopes = ReadonlyMap<string, Coefficients>;
 
 /**
- * The whole target alpha · s · B A + beta · U S Vᵀ, not truncated, as an adapter of rank r + k with scaling 1:
- * B′ = [alpha · s · B | beta · U S], A′ = [A; Vᵀ]. The coefficients stand in B′ alone, so that gradients with respect to
- * B′ hold what {@link coefficientGradients} needs also where a coefficient is zero. Made for a runtime: its
- * configuration is the old adapter's and does not state these ranks.
+ * The full update alpha · s · B A + beta · U S Vᵀ, without truncation, as an adapter of rank r + k with scaling 1:
+ * B′ = [alpha · s · B | beta · U S], A′ = [A; Vᵀ]. The coefficients appear in B′ only, so that gradients with respect to B′
+ * contain what {@link coefficientGradients} needs even where a coefficient is zero. The adapter is only meant for a
+ * runtime: its configuration is the old adapter's and does not state these ranks.
  */
 export function stackedAdapter(
   adapter: Adapter,
   evolution: Evolution,
   coefficients: Coefficients | GroupedCoefficients,
 ): Adapter {
-  const modules = [...adapter.modules].map(([name, old]) => {
-    return [name, stack(old, evolution.modules.get(name)!, coefficientsOf(name, coefficients))] as const;
+  const modules = adaptedModules(adapter, evolution).map(({ name, old, change }) => {
+    return [name, stack(old, change, coefficientsOf(name, coefficients))] as const;
   });
   return { config: adapter.config, modules: new Map(modules) };
 }
@@ -43,12 +44,20 @@ function stack(old: LoraFactors, change: ModuleEvolution, coefficients: Coeffici
   return withFusedMagnitude({ ...old, rank, scaling: 1, a, b }, change, coefficients);
 }
 
+/** The coefficients at which gradients of a DoRA adapter were taken. */
+interface DoraPoint {
+  readonly coefficients: Coefficients | GroupedCoefficients;
+  /** Made by `doraRowProducts`. */
+  readonly rows: ReadonlyMap<string, RowProducts>;
+}
+
 /**
- * ∂loss/∂alpha and ∂loss/∂beta of every module: with G = ∂loss/∂W, the gradient with respect to B′ of the stacked adapter
- * is G [Aᵀ | V], hence ⟨G, s · B A⟩ = ⟨∂loss/∂B′[:, :r], s · B⟩ and ⟨G, U S Vᵀ⟩ = ⟨∂loss/∂B′[:, r:], U S⟩. Under DoRA, what
- * its magnitudes and norms add.
- * @param gradients of the {@link stackedAdapter}, at whatever coefficients
- * @param dora needed for an adapter that is one
+ * ∂loss/∂alpha and ∂loss/∂beta of every module (ours). With G = ∂loss/∂W, the gradient with respect to B′ of the stacked
+ * adapter is G [Aᵀ | V], so that ⟨G, s · B A⟩ = ⟨∂loss/∂B′[:, :r], s · B⟩ and ⟨G, U S Vᵀ⟩ = ⟨∂loss/∂B′[:, r:], U S⟩. Under
+ * DoRA, the contribution of magnitudes and norms is added.
+ * @param gradients gradients of the {@link stackedAdapter} by module, at any coefficients
+ * @param dora required if the adapter is a DoRA adapter
+ * @throws RangeError if the gradients of a module, or `dora`, are missing
  */
 export function coefficientGradients(
   adapter: Adapter,
@@ -56,25 +65,19 @@ export function coefficientGradients(
   gradients: ReadonlyMap<string, TrainableArrays>,
   dora?: DoraPoint,
 ): CoefficientSlopes {
-  const slopes = [...adapter.modules].map(([name, old]) => {
-    const change = evolution.modules.get(name)!;
-    const { b, magnitude } = gradients.get(name)!;
-    const slopes = slopesOf(old, change, b);
-    if (!magnitude) return [name, slopes] as const;
-    if (!dora)
+  const slopes = adaptedModules(adapter, evolution).map(({ name, old, change }) => {
+    const gradient = gradients.get(name);
+    if (!gradient) throw new RangeError(`the gradients of module ${name} are missing`);
+    const slopes = slopesOf(old, change, gradient.b);
+    if (!gradient.magnitude) return [name, slopes] as const;
+    const rows = dora?.rows.get(name);
+    if (!dora || !rows)
       throw new RangeError(`module ${name} is of DoRA: its slopes need the coefficients and the products of rows`);
     const coefficients = coefficientsOf(name, dora.coefficients);
-    const added = magnitudeSlopes({ old, change, rows: dora.rows.get(name)!, coefficients, gradient: magnitude });
+    const added = magnitudeSlopes({ old, change, rows, coefficients, gradient: gradient.magnitude });
     return [name, { alpha: slopes.alpha + added.alpha, beta: slopes.beta + added.beta }] as const;
   });
   return new Map(slopes);
-}
-
-/** Where the gradients were taken. */
-export interface DoraPoint {
-  readonly coefficients: Coefficients | GroupedCoefficients;
-  /** See {@link doraRowProducts}. */
-  readonly rows: ReadonlyMap<string, RowProducts>;
 }
 
 function slopesOf(old: LoraFactors, change: ModuleEvolution, gradient: Float32Array): Coefficients {
@@ -90,10 +93,10 @@ function slopesOf(old: LoraFactors, change: ModuleEvolution, gradient: Float32Ar
   return { alpha: old.scaling * alpha, beta };
 }
 
-/** ‖s · B A‖² and ‖U S Vᵀ‖² of every module: how far the weights move by one unit of alpha and of beta. */
+/** ‖s · B A‖² and ‖U S Vᵀ‖² of every module: how far one unit of alpha or of beta moves the weights, squared. */
 export function directionSquares(adapter: Adapter, evolution: Evolution): CoefficientSlopes {
-  const squares = [...adapter.modules].map(([name, old]) => {
-    const beta = evolution.modules.get(name)!.s.reduce((sum, value) => sum + value ** 2, 0);
+  const squares = adaptedModules(adapter, evolution).map(({ name, old, change }) => {
+    const beta = change.s.reduce((sum, value) => sum + value ** 2, 0);
     return [name, { alpha: old.scaling ** 2 * productSquares(old), beta }] as const;
   });
   return new Map(squares);
@@ -114,7 +117,7 @@ function productSquares({ a, b, rank, inFeatures, outFeatures }: LoraFactors): n
   return sum;
 }
 
-/** Sums over the modules of each group: by the chain rule the slopes of coefficients that a group shares. */
+/** Sums over the modules of each group. By the chain rule, these are the slopes of coefficients that a group shares. */
 export function sumByGroup(slopes: CoefficientSlopes, grouping: Grouping): CoefficientSlopes {
   const sums = new Map<string, Coefficients>();
   for (const [module, { alpha, beta }] of slopes) {

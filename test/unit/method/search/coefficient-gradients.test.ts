@@ -7,7 +7,6 @@ import {
   directionSquares,
   stackedAdapter,
   sumByGroup,
-  type DoraPoint,
 } from '../../../../core/method/search/gradients/coefficient-gradients.ts';
 import type { Coefficients } from '../../../../core/method/fusion/coefficients.ts';
 import { doraRowProducts } from '../../../../core/method/search/gradients/dora-slopes.ts';
@@ -28,7 +27,7 @@ describe.each(['llama-gqa-tied', 'llama-qv-rslora', 'llama-patterns', 'llama-dor
     let evolution: Evolution;
     let batch: Batch;
     let runtime: Runtime;
-    let dora: (pair: Coefficients) => DoraPoint;
+    let dora: (pair: Coefficients) => Parameters<typeof coefficientGradients>[3];
 
     beforeAll(async () => {
       const golden = await loadGoldenCase(name);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
-import { compareCoefficients, type SearchEvaluation } from '../../../../core/method/search/coefficient-search.ts';
+import { compareCoefficients } from '../../../../core/method/search/coefficient-search.ts';
+import type { SearchEvaluation } from '../../../../core/method/search/search-task.ts';
 import { COPY, isSamePoint, NOTHING, REVERT, type Coefficients } from '../../../../core/method/fusion/coefficients.ts';
 import { SyntheticSearch, type Surface } from '../support/synthetic-search.ts';
 
@@ -41,7 +42,7 @@ describe('searchCoefficients', () => {
     expect(changed).toBeGreaterThan(0);
   });
 
-  it('keeps copy where nothing is surely better', async () => {
+  it('keeps copy where nothing is confidently better', async () => {
     const synthetic = new SyntheticSearch({ best: { alpha: 1, beta: -0.03 }, spread: 0.3 });
     expect(await synthetic.search()).toMatchObject(COPY);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../core/statistics/random.ts';
-import { searchSpace } from '../../../../core/method/search/coefficient-search.ts';
+import { searchSpace } from '../../../../core/method/search/search-task.ts';
 import { COPY, REVERT } from '../../../../core/method/fusion/coefficients.ts';
 import { bestOfFleet, fleetObservations } from '../../../../core/method/search/fleet-prior.ts';
 import type { SearchRecord } from '../../../../core/method/search/relative-losses.ts';

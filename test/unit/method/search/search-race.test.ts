@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../core/statistics/random.ts';
-import { compare, isWithinNoise, looks, type Verdict } from '../../../../core/method/search/search-race.ts';
+import { compare, isWithinNoise, raceStages } from '../../../../core/method/search/search-race.ts';
 import { studentQuantile } from '../../../../core/statistics/distributions.ts';
 
 const measured = (losses: readonly number[]) => ({ rows: losses.length, losses: Float64Array.from(losses) });
 
-describe('looks', () => {
+describe('raceStages', () => {
   it.each([
     [64, [16, 32, 64]],
     [50, [16, 32, 50]],
     [16, [16]],
     [5, [5]],
   ])('at %i rows are %j', (rows, expected) => {
-    expect(looks(rows)).toEqual(expected);
+    expect(raceStages(rows)).toEqual(expected);
   });
 });
 
@@ -48,14 +48,14 @@ describe('compare', () => {
     // Differences 0.1, 0.2, 0.1, 0.2: mean 0.15, standard error √(4 · 0.05² / 3) / √4 = 0.028868.
     const tokens = [1, 1, 1, 1];
     const [incumbent, challenger] = [measured([1, 5, 2, 8]), measured([1.1, 5.2, 2.1, 8.2])];
-    // With three degrees of freedom 2.5 standard errors become 5.7: 0.16 of doubt.
-    expect(compare(challenger, incumbent, tokens).verdict).toBe('open');
+    // With three degrees of freedom 2.5 standard errors become 5.7: a tolerance of 0.16.
+    expect(compare(challenger, incumbent, tokens).outcome).toBe('undecided');
     // 5.196 standard errors better, of which 2.5 are needed: 0.15 · Φ(2.696) + 0.028868 · φ(2.696) = 0.14978, of a mean of 4.15.
     expect(compare(incumbent, challenger, tokens).expectedGain).toBeCloseTo(0.14978 / 4.15, 5);
     const twice = (losses: readonly number[]) => measured([...losses, ...losses]);
     const eight = new Array<number>(8).fill(1);
-    expect(compare(twice([1.1, 5.2, 2.1, 8.2]), twice([1, 5, 2, 8]), eight).verdict).toBe('worse');
-    expect(compare(twice([1, 5, 2, 8]), twice([1.1, 5.2, 2.1, 8.2]), eight).verdict).toBe('better');
+    expect(compare(twice([1.1, 5.2, 2.1, 8.2]), twice([1, 5, 2, 8]), eight).outcome).toBe('worse');
+    expect(compare(twice([1, 5, 2, 8]), twice([1.1, 5.2, 2.1, 8.2]), eight).outcome).toBe('better');
   });
 
   it('expects the more, the more rows there are to show a difference on', () => {
@@ -67,15 +67,15 @@ describe('compare', () => {
 
   it('compares the rows that both have', () => {
     const incumbent = measured([1, 2, 3, 4, 0, 0, 0, 0]);
-    expect(compare(measured([0.5, 1.5, 2.5, 3.5]), incumbent, new Array<number>(8).fill(1)).verdict).toBe('better');
+    expect(compare(measured([0.5, 1.5, 2.5, 3.5]), incumbent, new Array<number>(8).fill(1)).outcome).toBe('better');
   });
 
-  it('leaves one row open', () => {
-    expect(compare(measured([1]), measured([9]), [1]).verdict).toBe('open');
+  it('leaves one row undecided', () => {
+    expect(compare(measured([1]), measured([9]), [1]).outcome).toBe('undecided');
   });
 
-  /** Share of races that end with the wrong word, all looks taken, over difficult rows (heavy-tailed losses). */
-  function wrong(gain: number, verdicts: readonly Verdict[]): number {
+  /** Share of races that end with the wrong word, all stages taken, over difficult rows (heavy-tailed losses). */
+  function wrong(gain: number, outcomes: readonly string[]): number {
     const random = Random.fromSeed(7);
     const trials = 3000;
     let count = 0;
@@ -83,10 +83,10 @@ describe('compare', () => {
       const tokens = Array.from({ length: 64 }, () => 1 + random.integer(3));
       const base = tokens.map((token) => token * Math.exp(random.normal()));
       const other = base.map((loss) => loss * (1 - gain + 0.3 * random.normal()));
-      for (const rows of looks(64)) {
-        const { verdict } = compare(measured(other.slice(0, rows)), measured(base.slice(0, rows)), tokens);
-        if (verdict === 'open') continue;
-        if (verdicts.includes(verdict)) count++;
+      for (const rows of raceStages(64)) {
+        const { outcome } = compare(measured(other.slice(0, rows)), measured(base.slice(0, rows)), tokens);
+        if (outcome === 'undecided') continue;
+        if (outcomes.includes(outcome)) count++;
         break;
       }
     }

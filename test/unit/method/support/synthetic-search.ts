@@ -1,11 +1,7 @@
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
 import { Random } from '../../../../core/statistics/random.ts';
-import {
-  searchCoefficients,
-  type SearchEvaluation,
-  type SearchResult,
-  type SearchTask,
-} from '../../../../core/method/search/coefficient-search.ts';
+import { searchCoefficients, type SearchResult } from '../../../../core/method/search/coefficient-search.ts';
+import type { SearchEvaluation, SearchTask } from '../../../../core/method/search/search-task.ts';
 import type { Coefficients } from '../../../../core/method/fusion/coefficients.ts';
 
 /** The shape of a loss over alpha and beta. */

@@ -38,7 +38,7 @@ export interface ToyOptions {
   readonly novelty?: number;
   readonly learningRate?: number;
   readonly canTrain?: boolean;
-  /** Standard deviation of what each look at the gate adds to the loss of a row, drawn anew for every look. */
+  /** Standard deviation of the noise that each evaluation by the gate adds to the loss of a row, drawn anew every time. */
   readonly gateNoise?: number;
   readonly fleetSearches?: FleetSearches;
   /** Called before every call of the context; may throw, as a killed process would. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../../core/statistics/random.ts';
 import { expectedImprovement } from '../../../../../core/method/search/bayesian-optimization/expected-improvement.ts';
+import { fitGaussianProcess } from '../../../../../core/method/search/bayesian-optimization/fit-gaussian-process.ts';
 import {
-  fitGaussianProcess,
   GaussianProcess,
   matern52,
   type Hyperparameters,
@@ -10,7 +10,7 @@ import {
 import { nelderMead } from '../../../../../core/method/search/bayesian-optimization/nelder-mead.ts';
 import { normalDensity, normalDistribution } from '../../../../../core/statistics/distributions.ts';
 
-const HYPERPARAMETERS: Hyperparameters = { lengthScales: [0.4, 0.7], signalVariance: 1.3, noiseVariance: 0.02 };
+const HYPERPARAMETERS: Hyperparameters = { lengthScale: 0.5, signalVariance: 1.3, noiseVariance: 0.02 };
 
 /** Inverse and determinant by Gauss–Jordan elimination: nothing in common with the Cholesky of the code under test. */
 function invert(a: number[][]): { inverse: number[][]; determinant: number } {
@@ -35,14 +35,14 @@ const quadratic = (x: readonly number[], a: readonly number[][], y: readonly num
 
 describe('GaussianProcess', () => {
   it('has the Matérn 5/2 kernel: a value worked by hand', () => {
-    const kernel = { lengthScales: [2], signalVariance: 3, noiseVariance: 0 };
+    const kernel = { lengthScale: 2, signalVariance: 3, noiseVariance: 0 };
     // r = √5 · |1 − 0| / 2 = 1.1180340; 3 · (1 + r + r²/3) · e^(−r)
     expect(matern52([0], [1], kernel)).toBeCloseTo(2.4859474, 6);
     expect(matern52([0.3], [0.3], kernel)).toBe(3);
   });
 
   it('has one observation worked by hand: k / (k + noise) of it', () => {
-    const process = new GaussianProcess([[0.5]], [2], { lengthScales: [1], signalVariance: 1, noiseVariance: 0.25 });
+    const process = new GaussianProcess([[0.5]], [2], { lengthScale: 1, signalVariance: 1, noiseVariance: 0.25 });
     const { mean, variance } = process.predict([0.5]);
     expect(mean).toBeCloseTo(1.6, 12);
     expect(variance).toBeCloseTo(0.2, 12);
@@ -68,7 +68,7 @@ describe('GaussianProcess', () => {
   });
 
   it('has two tasks worked by hand: the other one counts by the square of the correlation', () => {
-    const hyperparameters = { lengthScales: [1], signalVariance: 1, noiseVariance: 0.25, taskCorrelation: 0.6 };
+    const hyperparameters = { lengthScale: 1, signalVariance: 1, noiseVariance: 0.25, taskCorrelation: 0.6 };
     const other = new GaussianProcess([[0.5]], [2], hyperparameters, { tasks: [1] });
     // 0.6 / 1.25 of the other's value, and 0.6² / 1.25 less variance.
     expect(other.predict([0.5]).mean).toBeCloseTo(0.96, 12);
@@ -77,7 +77,7 @@ describe('GaussianProcess', () => {
 
   it('has contexts worked by hand: a task at the distance of the scale shares e^(−1/2) of the correlation', () => {
     const hyperparameters = {
-      lengthScales: [1],
+      lengthScale: 1,
       signalVariance: 1,
       noiseVariance: 0.25,
       taskCorrelation: 0.6,
@@ -148,7 +148,7 @@ describe('GaussianProcess', () => {
   });
 
   it('refuses repeated points without noise', () => {
-    const noiseless = { lengthScales: [1], signalVariance: 1, noiseVariance: 0 };
+    const noiseless = { lengthScale: 1, signalVariance: 1, noiseVariance: 0 };
     expect(() => new GaussianProcess([[0.2], [0.2]], [1, 2], noiseless)).toThrow('not positive definite');
   });
 
@@ -166,18 +166,6 @@ describe('GaussianProcess', () => {
       inputs.map(() => random.normal()),
     );
     expect(noise.hyperparameters.noiseVariance).toBeGreaterThan(0.1);
-  });
-
-  it('finds the dimension that does not matter, with a length scale each', () => {
-    const random = Random.fromSeed(3);
-    const inputs = Array.from({ length: 30 }, () => [random.uniform(), random.uniform()]);
-    const fitted = fitGaussianProcess(
-      inputs,
-      inputs.map(([x]) => Math.sin(8 * x!)),
-      { ard: true },
-    );
-    const [relevant, irrelevant] = fitted.hyperparameters.lengthScales;
-    expect(irrelevant!).toBeGreaterThan(3 * relevant!);
   });
 });
 

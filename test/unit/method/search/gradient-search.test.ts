@@ -10,7 +10,7 @@ import { Random } from '../../../../core/statistics/random.ts';
 import type { Coefficients } from '../../../../core/method/fusion/coefficients.ts';
 import { computeEvolution, type Evolution, type WeightSource } from '../../../../core/method/evolution/evolution.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
-import { gradientCoefficients } from '../../../../core/method/search/gradients/gradient-coefficients.ts';
+import { searchByGradients } from '../../../../core/method/search/gradients/gradient-search.ts';
 import { groupingOf } from '../../../../core/method/fusion/grouping.ts';
 import type { GroupingName } from '../../../../core/options/job-options.ts';
 import { labelBatch, loadGoldenCase } from '../../engine/support/golden.ts';
@@ -50,7 +50,7 @@ describe.each(['LoRA', 'DoRA'])('coefficients by gradients, end to end: %s', (me
   };
 
   const refine = (grouping: GroupingName, start: Coefficients) =>
-    gradientCoefficients(
+    searchByGradients(
       {
         adapter,
         evolution,

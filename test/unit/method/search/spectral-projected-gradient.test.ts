@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Coefficients } from '../../../../core/method/fusion/coefficients.ts';
 import {
-  refineCoefficients,
+  projectedGradient,
   type CoefficientValues,
   type LossAndSlopes,
-} from '../../../../core/method/search/gradients/refine-coefficients.ts';
+} from '../../../../core/method/search/gradients/spectral-projected-gradient.ts';
 
 /** ½ Σ c (x − x*)² over both coefficients of every group. */
 function parabola(minimum: CoefficientValues, curvature: CoefficientValues) {
@@ -24,12 +24,15 @@ const pairs = (first: [number, number], second: [number, number]): CoefficientVa
   new Map([first, second].map(([alpha, beta], i) => [`group ${i}`, { alpha, beta }]));
 const COPY = pairs([1, 0], [1, 0]);
 
-describe('refineCoefficients', () => {
-  it('finds the minimum in two steps where the metric is the curvature, whatever the scale of the loss', async () => {
+describe('projectedGradient', () => {
+  it('finds the minimum in two steps where the preconditioner is the curvature, whatever the scale of the loss', async () => {
     const minimum = pairs([0.9, -0.6], [1.2, -1]);
     for (const scale of [1e-4, 1, 1e4]) {
-      const metric = pairs([3 * scale, 100 * scale], [0.1 * scale, 7 * scale]);
-      const { values, losses } = await refineCoefficients(parabola(minimum, metric), COPY, { steps: 2, metric });
+      const preconditioner = pairs([3 * scale, 100 * scale], [0.1 * scale, 7 * scale]);
+      const { values, losses } = await projectedGradient(parabola(minimum, preconditioner), COPY, {
+        steps: 2,
+        preconditioner,
+      });
       expect(losses).toHaveLength(3);
       for (const [group, { alpha, beta }] of values) {
         expect(alpha).toBeCloseTo(minimum.get(group)!.alpha, 6);
@@ -38,9 +41,9 @@ describe('refineCoefficients', () => {
     }
   });
 
-  it('comes near it in six steps where the metric is not', async () => {
+  it('comes near it in six steps where the preconditioner is not', async () => {
     const evaluate = parabola(pairs([0.9, -0.6], [1.2, -1]), pairs([1, 4], [2, 3]));
-    const { loss, losses } = await refineCoefficients(evaluate, COPY);
+    const { loss, losses } = await projectedGradient(evaluate, COPY);
     expect(losses).toHaveLength(7);
     expect(loss).toBeLessThan(0.01 * losses[0]!);
   });
@@ -49,7 +52,7 @@ describe('refineCoefficients', () => {
     const bounds = { steps: 1, alphaBounds: [1, 1] } as const;
     const [flat, steep] = await Promise.all(
       [0, 1e6].map((curvature) =>
-        refineCoefficients(parabola(pairs([2, -0.5], [2, -0.5]), pairs([curvature, 1], [curvature, 1])), COPY, bounds),
+        projectedGradient(parabola(pairs([2, -0.5], [2, -0.5]), pairs([curvature, 1], [curvature, 1])), COPY, bounds),
       ),
     );
     expect(steep!.values).toEqual(flat!.values);
@@ -61,7 +64,7 @@ describe('refineCoefficients', () => {
 
   it('stops at the bounds', async () => {
     const evaluate = parabola(pairs([2, -3], [-1, 4]), pairs([1, 1], [1, 1]));
-    const { values } = await refineCoefficients(evaluate, COPY, { steps: 12, betaBounds: [-1, 0.25] });
+    const { values } = await projectedGradient(evaluate, COPY, { steps: 12, betaBounds: [-1, 0.25] });
     expect([...values.values()]).toEqual([
       { alpha: 1.5, beta: -1 },
       { alpha: 0, beta: 0.25 },
@@ -73,35 +76,35 @@ describe('refineCoefficients', () => {
       loss: values.get('group 0')!.alpha === 1 ? 1 : elsewhere,
       slopes: pairs([1, 0], [0, 0]),
     });
-    const { values, loss, losses } = await refineCoefficients(evaluate, COPY);
+    const { values, loss, losses } = await projectedGradient(evaluate, COPY);
     expect([loss, losses.length]).toEqual([1, 7]);
     expect(values).toEqual(COPY);
   });
 
   it('shortens a first step that is much too long', async () => {
     const evaluate = parabola(pairs([0.99, -0.01], [1.01, -0.02]), pairs([1, 1], [1, 1]));
-    const { loss, losses } = await refineCoefficients(evaluate, COPY, { firstStep: 1 });
+    const { loss, losses } = await projectedGradient(evaluate, COPY);
     expect(losses[1]!).toBeGreaterThan(losses[0]!);
     expect(loss).toBeLessThan(0.01 * losses[0]!);
   });
 
   it('leaves a coefficient alone that moves nothing, and ends where no slope is left', async () => {
     const minimum = pairs([1.1, -0.5], [0.8, -0.5]);
-    const metric = pairs([1, 0], [1, 0]);
+    const preconditioner = pairs([1, 0], [1, 0]);
     const evaluate = parabola(minimum, pairs([1, 0], [1, 0]));
-    const { values, losses } = await refineCoefficients(evaluate, COPY, { metric, steps: 20 });
+    const { values, losses } = await projectedGradient(evaluate, COPY, { preconditioner, steps: 20 });
     expect(losses.length).toBeLessThan(20);
     for (const { beta } of values.values()) expect(beta).toBe(0);
   });
 
   it('refuses a start outside the bounds or without a loss, and stops when aborted', async () => {
     const evaluate = parabola(COPY, COPY);
-    await expect(refineCoefficients(evaluate, pairs([1, 0], [2, 0]))).rejects.toThrow(
+    await expect(projectedGradient(evaluate, pairs([1, 0], [2, 0]))).rejects.toThrow(
       "start's alpha is 2, expected a number from 0 to 1.5",
     );
-    await expect(refineCoefficients(async () => ({ loss: NaN, slopes: COPY }), COPY)).rejects.toThrow(
+    await expect(projectedGradient(async () => ({ loss: NaN, slopes: COPY }), COPY)).rejects.toThrow(
       'loss at the start is NaN',
     );
-    await expect(refineCoefficients(evaluate, COPY, { signal: AbortSignal.abort() })).rejects.toThrow('aborted');
+    await expect(projectedGradient(evaluate, COPY, { signal: AbortSignal.abort() })).rejects.toThrow('aborted');
   });
 });

@@ -1,0 +1,109 @@
+import { GaussianProcess, type ObservationTraits } from './gaussian-process.ts';
+import { nelderMead } from './nelder-mead.ts';
+
+/** How one hyperparameter is fitted, on a transformed scale: where it may lie, its normal prior, and its first grid. */
+interface Coordinate {
+  readonly bounds: readonly [number, number];
+  /** Mean of the prior. */
+  readonly center: number;
+  /** Standard deviation of the prior. */
+  readonly width: number;
+  readonly grid: readonly number[];
+}
+
+const logs = (...values: readonly number[]): number[] => values.map((value) => Math.log(value));
+const logit = (share: number): number => Math.log(share / (1 - share));
+
+/** Logarithm of the length scale, in units of the unit box. */
+const LENGTH: Coordinate = {
+  bounds: [Math.log(0.08), Math.log(4)],
+  center: Math.log(0.5),
+  width: 1,
+  grid: logs(0.15, 0.3, 0.6, 1.2, 2.4),
+};
+
+/** Logarithm of the signal variance, in units of the standardized outputs. */
+const SIGNAL: Coordinate = { bounds: [Math.log(0.05), Math.log(20)], center: 0, width: 1.5, grid: [0] };
+
+/** Logarithm of the noise variance, in units of the standardized outputs. */
+const NOISE: Coordinate = {
+  bounds: [Math.log(1e-6), Math.log(0.5)],
+  center: Math.log(1e-3),
+  width: 3,
+  grid: logs(1e-5, 1e-3, 1e-2, 0.1),
+};
+
+/** Logit of the tasks' correlation. The tasks of one fleet are probably similar. */
+const CORRELATION: Coordinate = {
+  bounds: [logit(0.01), logit(0.995)],
+  center: logit(0.8),
+  width: 1.5,
+  grid: [logit(0.4), logit(0.9)],
+};
+
+/** Logarithm of the scale of contexts, which are logarithms of ratios. The prior is wide: the fleet decides. */
+const CONTEXT: Coordinate = {
+  bounds: [Math.log(0.05), Math.log(5)],
+  center: Math.log(0.4),
+  width: 1,
+  grid: logs(0.2, 0.8),
+};
+
+/**
+ * Fits the hyperparameters by maximizing the marginal likelihood times weak log-normal priors (a length scale around half
+ * the box, a signal around the outputs' variance, little noise); without priors, the few points of a search could be fitted
+ * by almost anything. The best point of a coarse grid is refined by Nelder–Mead. The correlation of tasks is fitted if there
+ * are several tasks, and the scale of their contexts if they have contexts.
+ * @param inputs points in the unit box
+ * @param outputs standardized values
+ */
+export function fitGaussianProcess(
+  inputs: readonly (readonly number[])[],
+  outputs: readonly number[],
+  traits: ObservationTraits = {},
+): GaussianProcess {
+  const isRelated = new Set(traits.tasks).size > 1;
+  const hasContext = isRelated && traits.contexts !== undefined;
+  const coordinates = [LENGTH, SIGNAL, NOISE, ...(isRelated ? [CORRELATION] : []), ...(hasContext ? [CONTEXT] : [])];
+  const processOf = ([length = 0, signal = 0, noise = 0, correlation = 0, context = 0]: readonly number[]) => {
+    const hyperparameters = {
+      lengthScale: Math.exp(length),
+      signalVariance: Math.exp(signal),
+      noiseVariance: Math.exp(noise),
+      ...(isRelated && { taskCorrelation: 1 / (1 + Math.exp(-correlation)) }),
+      ...(hasContext && { contextScale: Math.exp(context) }),
+    };
+    return new GaussianProcess(inputs, outputs, hyperparameters, traits);
+  };
+  const objective = (theta: readonly number[]): number => negativeLogPosterior(processOf, coordinates, theta);
+  const bounds = coordinates.map((coordinate) => coordinate.bounds);
+  const { point } = nelderMead(objective, bestOfGrid(objective, coordinates), {
+    bounds,
+    tolerance: 1e-6,
+    maxIterations: 80,
+  });
+  return processOf(point);
+}
+
+/** Infinity where the covariance is not positive definite. */
+function negativeLogPosterior(
+  processOf: (theta: readonly number[]) => GaussianProcess,
+  coordinates: readonly Coordinate[],
+  theta: readonly number[],
+): number {
+  const prior = coordinates.reduce((sum, { center, width }, i) => sum + 0.5 * ((theta[i]! - center) / width) ** 2, 0);
+  try {
+    return prior - processOf(theta).logMarginalLikelihood;
+  } catch (error) {
+    if (error instanceof RangeError) return Infinity;
+    throw error;
+  }
+}
+
+/** The best combination of the coordinates' grids. */
+function bestOfGrid(objective: (theta: readonly number[]) => number, coordinates: readonly Coordinate[]): number[] {
+  let thetas: number[][] = [[]];
+  for (const { grid } of coordinates) thetas = thetas.flatMap((theta) => grid.map((value) => [...theta, value]));
+  const ranked = thetas.map((theta) => ({ theta, value: objective(theta) }));
+  return ranked.reduce((best, next) => (next.value < best.value ? next : best)).theta;
+}

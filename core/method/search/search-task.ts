@@ -1,0 +1,68 @@
+import type { Adapter } from '../../models/lora/adapter.ts';
+import { Random } from '../../statistics/random.ts';
+import { ALPHA_BOUNDS, BETA_BOUNDS, type CoefficientBounds, type Coefficients } from '../fusion/coefficients.ts';
+import { Space } from './bayesian-optimization/space.ts';
+import type { FleetSearches } from './fleet-prior.ts';
+import type { SearchRecord } from './relative-losses.ts';
+
+export interface SearchOptions extends CoefficientBounds {
+  /** Most points that are measured, copy included. Default 12. */
+  readonly evaluations?: number;
+  /**
+   * Share of the loss that one training step is assumed to remove. The search stops when its next evaluations promise less
+   * than training would gain in the same time. With 0, the whole budget of evaluations is spent. Default
+   * {@link STEP_GAIN}.
+   */
+  readonly stepGain?: number;
+  /** Rows of one training step. Default 16. */
+  readonly batchSize?: number;
+  /**
+   * With true (the default), points are measured on more and more rows, only as far as it takes to tell them apart, and
+   * copy, revert or nothing wins if it is within noise of the best point. With false, as in the paper, every point is
+   * measured on all rows and the smallest loss wins.
+   */
+  readonly racing?: boolean;
+}
+
+/** Default of {@link SearchOptions.stepGain}, measured on the demo family (docs/method/search.md). */
+export const STEP_GAIN = 0.01;
+
+/** One evaluation: the loss of a point on the rows that it was measured on before and some more. */
+export interface SearchEvaluation extends SearchRecord {
+  /** Duration in milliseconds, including fusion. */
+  readonly ms: number;
+  /** Summed completion loss of each row that was added, in the search's order, in nats. */
+  readonly rowLosses: readonly number[];
+}
+
+/** Everything that a search needs. */
+export interface SearchTask {
+  readonly options: SearchOptions;
+  readonly seed: number;
+  readonly signal: AbortSignal;
+  /** Evaluations of an earlier, interrupted search. They are not repeated. */
+  readonly history: readonly SearchEvaluation[];
+  /** Completion tokens of every search row. */
+  readonly rowTokens: readonly number[];
+  /** Records of the fleet's finished searches. Default none. */
+  readonly fleet?: FleetSearches | undefined;
+  /** Points that were compared with copy before; with a fleet, the search starts from them. Default revert. */
+  readonly compared?: readonly Coefficients[] | undefined;
+  fuse(coefficients: Coefficients): Adapter;
+  /** Summed completion losses, in nats, of the search rows with these indices, in the order of the indices. */
+  rowLosses(adapter: Adapter, rows: readonly number[]): Promise<ArrayLike<number>>;
+  /** Called after every evaluation that is not in the history. */
+  onEvaluation(evaluation: SearchEvaluation, budget: number): Promise<void>;
+  /** The current time in milliseconds. */
+  now(): number;
+}
+
+/** The region of coefficients that is searched: alpha is the first coordinate, beta the second. */
+export function searchSpace({ alphaBounds = ALPHA_BOUNDS, betaBounds = BETA_BOUNDS }: CoefficientBounds = {}): Space {
+  return new Space([alphaBounds, betaBounds]);
+}
+
+/** Indices of the search rows in the order in which they are measured. */
+export function searchOrder(seed: number, rows: number): number[] {
+  return Random.fromSeed(seed).shuffle(Array.from({ length: rows }, (_, row) => row));
+}
