@@ -8,7 +8,7 @@ export interface Problem {
 }
 
 /** Waits until the device is free. @throws TryLaterError if the worker stops before that */
-export async function acquireDevice(training: TrainingProcess, signal: AbortSignal): Promise<TrainingSession> {
+export async function acquireDevice(training: TrainingProcess, signal: AbortSignal): Promise<TrainingSlot> {
   try {
     return await training.acquire(signal);
   } catch (error) {
