@@ -1,53 +1,42 @@
+const { importRules } = require('./scripts/import-rules.cjs');
+
 /** Import rules of the house; `npm run lint` fails when one is broken. */
 module.exports = {
   forbidden: [
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    ...importRules(),
     {
-      name: 'service-never-imports-workers',
+      name: 'core-stands-alone',
+      comment: 'the core knows nothing of HTTP, queues or databases',
       severity: 'error',
-      from: { path: '^src/' },
-      to: { path: '^(workers|cli)/' },
+      from: { path: '^core/' },
+      to: { path: '^node_modules/(fastify|bullmq|ioredis|pg|@prisma|@fastify)(/|$)' },
     },
     {
-      name: 'workers-never-import-the-command',
+      name: 'service-loads-no-runtime',
+      comment: 'the service imports core/formats and core/options, which load neither TensorFlow.js nor ONNX Runtime',
       severity: 'error',
-      from: { path: '^workers/' },
-      to: { path: '^cli/' },
-    },
-    {
-      name: 'numerical-core-stands-alone',
-      comment: 'engine, models, relora and formats know nothing of HTTP, queues or PostgreSQL and can be used alone',
-      severity: 'error',
-      from: { path: '^workers/(engine|models|relora|formats)/' },
-      to: {
-        path: '^(src|workers/(rollouts|adaptations|main)|node_modules/(fastify|bullmq|ioredis|pg|@prisma|@fastify))',
-      },
-    },
-    {
-      name: 'numerical-core-does-not-train',
-      severity: 'error',
-      from: { path: '^workers/(engine|models|relora|formats)/' },
-      to: { path: '^workers/training/', pathNot: '^workers/training/example\\.ts$' },
-    },
-    {
-      name: 'training-process-knows-no-service',
-      comment: 'the training process speaks IPC only; parsing a dataset is the one thing it shares with the service',
-      severity: 'error',
-      from: { path: '^workers/training/' },
-      to: { path: '^src/', pathNot: '^src/lib/dataset-jsonl\\.ts$' },
+      from: { path: '^(src|core/(formats|options|models|linalg|statistics))/' },
+      to: { path: '^node_modules/(@tensorflow|onnxruntime)' },
     },
     {
       name: 'only-repositories-query',
-      comment: 'services reach the database through their repository; the client type may be named anywhere',
+      comment: 'only repositories use the database client; its types may be named anywhere',
       severity: 'error',
-      from: { path: '^src/modules/.*\\.(routes|schemas)\\.ts$' },
-      to: { path: '^src/(generated|modules/.*\\.repository\\.ts$)', dependencyTypesNot: ['type-only'] },
+      from: { path: '^(src|workers|cli)/', pathNot: '(\\.repository\\.ts$|^src/(lib/database|generated|embedded))' },
+      to: { path: '^(src/generated|node_modules/(pg|@prisma))', dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'services-know-no-http',
       severity: 'error',
       from: { path: '^src/modules/.*\\.(service|repository)\\.ts$' },
       to: { path: '^node_modules/(fastify|@fastify)' },
+    },
+    {
+      name: 'routes-reach-the-database-through-services',
+      severity: 'error',
+      from: { path: '^src/modules/.*\\.(routes|schemas)\\.ts$' },
+      to: { path: '^src/modules/.*\\.repository\\.ts$', dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'modules-meet-at-their-index',
@@ -57,8 +46,7 @@ module.exports = {
     },
   ],
   options: {
-    doNotFollow: { path: 'node_modules' },
-    exclude: { path: '^src/generated/' },
+    doNotFollow: { path: '^(node_modules|src/generated)' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },

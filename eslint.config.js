@@ -24,4 +24,21 @@ export default tseslint.config(
     files: ['core/**/*.ts'],
     rules: { 'max-params': ['error', 6] },
   },
+  {
+    files: ['src/**/*.ts', 'workers/**/*.ts', 'cli/**/*.ts'],
+    ignores: ['**/*.repository.ts', 'src/lib/database.ts', 'src/embedded/**'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: `CallExpression[callee.object.type="MemberExpression"][callee.object.object.name=/^(db|tx|database)$/][callee.property.name=/^(find|create|update|upsert|delete|aggregate|groupBy|count)/]`,
+          message: 'Only repositories query the database: move this to a *.repository.ts.',
+        },
+        {
+          selector: `MemberExpression[property.name=/^\\$(queryRaw|executeRaw)/]`,
+          message: 'Only repositories query the database: move this to a *.repository.ts.',
+        },
+      ],
+    },
+  },
 );

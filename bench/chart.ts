@@ -1,7 +1,7 @@
 import { parse, View, type Spec } from 'vega';
 import { compile, type Config, type TopLevelSpec } from 'vega-lite';
 
-/** Okabe and Ito's colors, which color-blind readers can tell apart, by what they stand for in our charts. */
+/** Colors by what they stand for in our charts. Okabe and Ito chose them so that color-blind readers can tell them apart. */
 export const COLORS = {
   readapt: '#0072B2',
   other: '#A3A3A3',
@@ -11,7 +11,7 @@ export const COLORS = {
   background: '#FCFCFB',
 } as const;
 
-/** A card of its own near-white, so that a chart reads the same on light and dark pages. */
+/** Every chart has a near-white background of its own, so that it looks the same on light and dark pages. */
 const THEME: Config = {
   background: COLORS.background,
   padding: 16,
@@ -49,9 +49,9 @@ const THEME: Config = {
 };
 
 /**
- * Draws a Vega-Lite chart in the project's theme; what the specification's own `config` says comes first.
+ * Draws a Vega-Lite chart in the project's theme, which the specification's own `config` overrides.
  * @returns an SVG document
- * @throws Error where the specification does not compile
+ * @throws Error if the specification does not compile
  */
 export async function renderSvg(spec: TopLevelSpec): Promise<string> {
   const compiled: Spec = compile(spec, { config: THEME }).spec;

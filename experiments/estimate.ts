@@ -1,15 +1,15 @@
-/** Something that was, or will be, measured. */
-export interface Timed {
-  /** Items that take about as long, from the most alike to all. */
+/** An item that has been measured or will be. */
+export interface Grouped {
+  /** Groups of items that take about as long, from the most similar items to all. */
   readonly groups: readonly string[];
 }
 
-/** How long is left, from what the same kind of item took before. */
+/** Estimates the remaining time from what similar items took before. */
 export class Estimate {
   readonly #times = new Map<string, { total: number; count: number }>();
 
-  /** @param ms what the item took */
-  note({ groups }: Timed, ms: number): void {
+  /** @param ms milliseconds that the item took */
+  note({ groups }: Grouped, ms: number): void {
     for (const group of groups) {
       const { total, count } = this.#times.get(group) ?? { total: 0, count: 0 };
       this.#times.set(group, { total: total + ms, count: count + 1 });
@@ -17,10 +17,11 @@ export class Estimate {
   }
 
   /**
-   * Milliseconds for these items: each the mean of its narrowest group that has a time.
-   * @returns null while there is an item of which nothing alike was measured
+   * Adds up the expected milliseconds of these items. An item is expected to take the mean of its most similar group that
+   * has been measured.
+   * @returns null as long as there is an item without any measured group
    */
-  left(items: readonly Timed[]): number | null {
+  left(items: readonly Grouped[]): number | null {
     let sum = 0;
     for (const { groups } of items) {
       const known = groups.map((group) => this.#times.get(group)).find((time) => time !== undefined);

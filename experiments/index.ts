@@ -21,7 +21,7 @@ async function main(options: ExperimentOptions): Promise<void> {
     const report = await writeReport({ experiment, items, records: results.records, out, config: options.config });
     output.result(report.document, [['report', report.file], ...report.lines]);
     if (report.failed > 0)
-      throw new UnsuccessfulResult(`${report.failed} jobs failed; the same command tries them again`);
+      throw new UnsuccessfulResult(`${report.failed} jobs failed; the same command runs them again`);
   } finally {
     await results.close();
   }

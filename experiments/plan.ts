@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { AdapterRecipe, EvolutionConfig, SurfaceConfig, TaskConfig } from './config/experiment.schema.ts';
 import type { Experiment, StrategyConfig } from './config/load-experiment.ts';
+import type { TenantName } from './records.ts';
 
-/** One tenant: a task's rows, and how its adapter for the old base is made. */
+/** One tenant: the rows of a task, and how its adapter for the old base is trained. */
 export interface TenantSpec {
   readonly base: string;
   readonly task: TaskConfig;
@@ -13,28 +14,32 @@ export interface TenantSpec {
 }
 
 interface Planned {
-  /** Readable, and different whenever anything that decides the result is. */
+  /** Readable text that differs whenever anything differs that decides the result. */
   readonly key: string;
-  /** Items that take about as long, from the most alike to all. */
+  /** Groups of items that take about as long, from the most similar items to all. */
   readonly groups: readonly string[];
 }
 
+/** Computes the difference of two bases. */
 export interface EvolutionItem extends Planned {
   readonly type: 'evolution';
   readonly evolution: EvolutionConfig;
 }
 
+/** Trains the old adapter and measures it on the old base. */
 export interface TenantItem extends Planned {
   readonly type: 'tenant';
   readonly tenant: TenantSpec;
 }
 
+/** Measures the new base without an adapter and with the unchanged old adapter. */
 export interface ReferenceItem extends Planned {
   readonly type: 'reference';
   readonly evolution: EvolutionConfig;
   readonly tenant: TenantSpec;
 }
 
+/** Runs one adaptation job: one cell of the table of tenants, evolutions, strategies and numbers of rows. */
 export interface CellItem extends Planned {
   readonly type: 'cell';
   readonly evolution: EvolutionConfig;
@@ -44,21 +49,25 @@ export interface CellItem extends Planned {
   readonly gate: Experiment['gate'];
 }
 
+/** Measures the loss over a grid of α and β. */
 export interface SurfaceItem extends Planned {
   readonly type: 'surface';
   readonly evolution: EvolutionConfig;
   readonly tenant: TenantSpec;
+  /** Name of the strategy whose search is drawn on the surface. */
   readonly strategy: string;
   readonly grid: Pick<SurfaceConfig, 'alpha' | 'beta'>;
+  /** The `search_rows` option of that strategy. */
   readonly searchRows: number | undefined;
 }
 
 export type Item = EvolutionItem | TenantItem | ReferenceItem | CellItem | SurfaceItem;
 
 /**
- * Everything that an experiment measures, in the order in which it is run: seed by seed, so that a run that is stopped
- * early leaves a whole table of fewer seeds; in it evolution by evolution, so that two bases are loaded at a time, and the
- * strategies of one tenant after each other, so that what else the machine does meets them all.
+ * Lists everything that an experiment measures, in the order in which it is run. Seeds come one after the other, so that a
+ * run that is stopped early leaves a whole table of fewer seeds. Within a seed, evolutions come one after the other, so
+ * that only two bases are loaded at a time, and all strategies of a tenant follow each other, so that other load on the
+ * machine meets all of them.
  */
 export function planExperiment(experiment: Experiment): Item[] {
   const { seeds, evolutions } = experiment;
@@ -143,9 +152,9 @@ function surfacesOf(experiment: Experiment, tenant: TenantSpec, evolution: Evolu
   const wanted = (experiment.surfaces ?? []).filter(
     (one) => one.task === tenant.task.name && one.evolution === evolution.name,
   );
-  const isFirstTenant = tenant.seed === experiment.seeds[0] && tenant.recipe.name === experiment.adapters[0]!.name;
+  const isFirstTenant = tenant.seed === experiment.seeds[0] && tenant.recipe.name === experiment.adapters[0]?.name;
   return (isFirstTenant ? wanted : []).map(({ alpha, beta, strategy }) => {
-    const { searchRows } = experiment.strategies.find(({ name }) => name === strategy)!.options;
+    const searchRows = experiment.strategies.find(({ name }) => name === strategy)?.options.search_rows;
     const facts = { ...tenantFacts(tenant), next: evolution.base, alpha, beta, searchRows };
     const key = keyOf(`surface ${evolution.name} ${tenantName(tenant)} ${strategy}`, facts);
     return {
@@ -161,7 +170,11 @@ function surfacesOf(experiment: Experiment, tenant: TenantSpec, evolution: Evolu
   });
 }
 
-/** Its folder's name, too. */
+export function nameOf({ task, recipe, seed }: TenantSpec): TenantName {
+  return { task: task.name, adapter: recipe.name, seed };
+}
+
+/** A key that is also the name of the tenant's folder. */
 export function tenantKey(tenant: TenantSpec): string {
   return keyOf(tenantName(tenant), tenantFacts(tenant)).replaceAll(' ', '-').replace('#', '-');
 }
@@ -179,7 +192,7 @@ function keyOf(name: string, facts: object): string {
   return `${name} #${createHash('sha256').update(canonical(facts)).digest('hex').slice(0, 10)}`;
 }
 
-/** JSON in which the order of keys says nothing. */
+/** Writes JSON that does not depend on the order of keys. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_, one: unknown) => {
     if (typeof one !== 'object' || one === null || Array.isArray(one)) return one;

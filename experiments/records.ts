@@ -1,27 +1,29 @@
-import type { AdaptOutcome } from '../workers/training/protocol.ts';
-import type { CandidateRecord } from '../core/method/ladder/adaptation.ts';
+import type { JobOutcome } from '../core/adaptation/job-outcome.ts';
+import type { CandidateRecord } from '../core/method/ladder/candidate.ts';
 import type { DriftRow } from '../core/method/evolution/drift.ts';
 import type { SearchRecord } from '../core/method/search/relative-losses.ts';
 
-/** An adapter (or none) on the task's test rows, which no job has seen. */
+/** The metric of an adapter, or of a base without one, on the task's test rows, which no job has seen. */
 export interface TestScore {
   readonly value: number;
   readonly standardError: number;
-  /** Row by row: `1` right, `0` wrong; null under the metric `loss`. */
+  /** One character for each row, `1` if it is right and `0` if it is wrong; null for the metric `loss`. */
   readonly right: string | null;
 }
 
 interface Common {
-  /** Says what was measured and with what settings; a record whose key is planned no more is not reported. */
+  /** Identifies what was measured and with which settings. The report ignores records whose key is no longer planned. */
   readonly key: string;
-  /** Of the whole item, preparation included. */
+  /** Milliseconds that the whole item took, preparation included. */
   readonly ms: number;
+  /** When it was finished (RFC 3339, UTC). */
   readonly at: string;
 }
 
-/** One start of the harness on this file. */
+/** One start of the harness with this results file. */
 export interface RunRecord extends Common {
   readonly type: 'run';
+  /** Short hash of the checkout's commit, followed by `+` if files were changed; null outside of a checkout. */
   readonly commit: string | null;
   readonly machine: string;
   readonly device: string;
@@ -33,52 +35,60 @@ export interface RunRecord extends Common {
 export interface EvolutionRecord extends Common {
   readonly type: 'evolution';
   readonly evolution: string;
+  /** Drift of the adaptable modules together. */
   readonly drift: number;
   readonly computeMs: number;
   readonly drifts: readonly DriftRow[];
-  /** As the product's `evolve` gives it: drift and captured energy, module by module. */
+  /** The summary of the product's `evolve`: drift and captured energy, module by module. */
   readonly summary: Readonly<Record<string, unknown>>;
 }
 
-/** What identifies a tenant: its task, how its adapter was made, and the seed. */
+/** What identifies a tenant in the records. */
 export interface TenantName {
   readonly task: string;
+  /** Name of the recipe by which its old adapter was trained. */
   readonly adapter: string;
   readonly seed: number;
 }
 
-/** A tenant's adapter, trained on the old base. */
+/** A tenant whose old adapter has been trained. */
 export interface TenantRecord extends Common, TenantName {
   readonly type: 'tenant';
+  /** The old adapter on the old base. */
   readonly old: TestScore;
 }
 
-/** What a tenant has on the new base before anything is done. */
+/** What a tenant has on the new base before any adaptation. */
 export interface ReferenceRecord extends Common, TenantName {
   readonly type: 'reference';
   readonly evolution: string;
+  /** The new base without an adapter. */
   readonly none: TestScore;
+  /** The old adapter, unchanged, on the new base. */
   readonly copy: TestScore;
 }
 
-/** A candidate that the gate judged; `at` is milliseconds from the start of the job. */
+/** A candidate that the gate has judged. */
 export interface JudgedCandidate extends Pick<
   CandidateRecord,
   'id' | 'strategy' | 'alpha' | 'beta' | 'step' | 'passed'
 > {
+  /** Milliseconds from the start of the job. */
   readonly at: number;
-  /** On the gate rows. */
+  /** The metric on the gate rows. */
   readonly value: number;
 }
 
-/** A point that a search measured; the same point again with more rows is another one. */
+/** One evaluation of a search. A point that is measured again with more rows gives another one. */
 export interface SearchPoint extends SearchRecord {
+  /** Milliseconds from the start of the job. */
   readonly at: number;
+  /** Milliseconds that the evaluation took. */
   readonly ms: number;
 }
 
-export type CellOutcome = Pick<
-  AdaptOutcome,
+type CellOutcome = Pick<
+  JobOutcome,
   'target' | 'baselines' | 'best' | 'ladder' | 'steps' | 'phases' | 'readyMs' | 'tokens' | 'problem'
 >;
 
@@ -89,16 +99,17 @@ export interface CellRecord extends Common, TenantName, Partial<CellOutcome> {
   readonly rows: number;
   readonly strategy: string;
   readonly state: 'ready' | 'not_ready' | 'failed';
-  /** Milliseconds of the whole job, baselines and test rows left out: where it is censored if it is not ready. */
+  /** Milliseconds of the whole job without scoring on test rows: the time at which a job that is not ready is censored. */
   readonly elapsedMs: number;
-  /** Loading into memory and compiling what a warm training process has, before the job's clock. */
+  /** Milliseconds for loading and compiling what a warm training process has, spent before the job's clock starts. */
   readonly warmUpMs: number;
   readonly candidates: readonly JudgedCandidate[];
   readonly search: readonly SearchPoint[];
-  /** The version that was published first, and the best at the end of the budget; null where there is none. */
+  /** Score of the version that was published first; null if none was. */
   readonly first: TestScore | null;
+  /** Score of the best candidate at the end of the budget; null if there is none. */
   readonly final: TestScore | null;
-  /** Why it failed. */
+  /** Why the job failed. */
   readonly error?: string;
 }
 
@@ -112,3 +123,5 @@ export interface SurfaceRecord extends Common, TenantName {
 
 export type ItemRecord = EvolutionRecord | TenantRecord | ReferenceRecord | CellRecord | SurfaceRecord;
 export type ResultRecord = RunRecord | ItemRecord;
+/** A record as it is measured, before the run adds its key and times. */
+export type Measured<T extends ItemRecord = ItemRecord> = T extends ItemRecord ? Omit<T, keyof Common> : never;

@@ -3,8 +3,8 @@ import path from 'node:path';
 import type { ResultRecord } from './records.ts';
 
 /**
- * The raw results: one JSON document a line, appended whole and synced. What a killed run left of its last line is
- * cut off when the file is opened again; everything before it stays.
+ * The file of raw results, one JSON document a line. Each line is appended whole and synced. An incomplete last line, which
+ * a killed run may leave, is cut off when the file is opened again.
  */
 export class ResultsFile {
   readonly #file: FileHandle;
@@ -15,7 +15,7 @@ export class ResultsFile {
     this.#records = records;
   }
 
-  /** @throws Error naming the line that is no JSON */
+  /** @throws Error naming the line that is not JSON */
   static async open(name: string): Promise<ResultsFile> {
     await mkdir(path.dirname(name), { recursive: true });
     const file = await open(name, 'a+');
@@ -25,7 +25,7 @@ export class ResultsFile {
     return new ResultsFile(file, parseLines(bytes.subarray(0, whole).toString('utf8'), name));
   }
 
-  /** In the order of the file; of equal keys the last counts. */
+  /** The records in the order of the file. Of several records with the same key, the last counts. */
   get records(): readonly ResultRecord[] {
     return [...new Map(this.#records.map((record) => [record.key, record])).values()];
   }
@@ -49,9 +49,12 @@ function parseLines(text: string, name: string): ResultRecord[] {
       try {
         return JSON.parse(line) as ResultRecord;
       } catch (cause) {
-        throw new Error(`${name} line ${i + 1} is not JSON: the file was changed by hand; move it away to start anew`, {
-          cause,
-        });
+        throw new Error(
+          `${name} line ${i + 1} is not JSON, so the file was changed by something else. Move it away to start anew`,
+          {
+            cause,
+          },
+        );
       }
     });
 }

@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import os from 'node:os';
 import { duration, percent, type Output } from '../cli/output.ts';
-import { withSession } from '../cli/session.ts';
+import { withBases } from '../cli/loaded-bases.ts';
 import type { Experiment } from './config/load-experiment.ts';
 import { Estimate } from './estimate.ts';
-import { Lab, nameOf, type Measured } from './lab/lab.ts';
-import type { CellItem, Item } from './plan.ts';
-import type { ItemRecord, RunRecord } from './records.ts';
+import { Laboratory } from './lab/laboratory.ts';
+import { measureItem } from './lab/measure-item.ts';
+import { nameOf, type CellItem, type Item } from './plan.ts';
+import type { CellRecord, ItemRecord, Measured, RunRecord } from './records.ts';
 import type { ResultsFile } from './results.ts';
 
 export interface RunOptions {
@@ -17,8 +18,8 @@ export interface RunOptions {
 }
 
 /**
- * Measures what the results do not hold yet, appends each record as it is there, and says how far it is. A job that
- * fails is recorded and tried again by the next run.
+ * Measures the items that have no result yet, appends each record as soon as it is measured, and logs the progress. A job
+ * that fails is recorded as failed and run again by the next run.
  */
 export async function runItems(experiment: Experiment, items: readonly Item[], options: RunOptions): Promise<void> {
   const { results, out, output, signal } = options;
@@ -28,13 +29,14 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
   output.log(`${experiment.name}: ${items.length} items, ${done.size} done${remaining(estimate, open)}`);
   if (open.length === 0) return;
   const { device = 'auto', precision = 'auto', threads = os.availableParallelism() } = experiment;
-  await withSession({ json: false, seed: 0, device, precision, threads }, async (session) => {
+  await withBases({ json: false, seed: 0, device, precision, threads }, async (bases) => {
     await results.append(runRecord(experiment, { device, precision, threads }));
-    const lab = new Lab({ session, base: experiment.base, out, signal, records: () => results.records });
+    const records = () => results.records;
+    const laboratory = new Laboratory({ bases, base: experiment.base, out, signal, records });
     for (const [index, item] of open.entries()) {
       signal.throwIfAborted();
       output.progress(`${item.key} …`);
-      const record = await timed(item, lab, signal);
+      const record = await timed(item, laboratory, signal);
       await results.append(record);
       estimate.note(item, record.ms);
       const place = `[${done.size + index + 1}/${items.length}]`;
@@ -43,27 +45,29 @@ export async function runItems(experiment: Experiment, items: readonly Item[], o
   });
 }
 
-/** Keys of what is there, and how long it took. Failed jobs are not. */
+/** Finds the items that have been measured (failed jobs do not count) and tells the estimate what they took. */
 function noteDone(items: readonly Item[], results: ResultsFile, estimate: Estimate): Set<string> {
   const records = new Map(results.records.map((record) => [record.key, record]));
-  const done = items.filter(({ key }) => {
-    const record = records.get(key);
-    return record !== undefined && !(record.type === 'cell' && record.state === 'failed');
-  });
-  for (const item of done) estimate.note(item, records.get(item.key)!.ms);
-  return new Set(done.map(({ key }) => key));
+  const done = new Set<string>();
+  for (const item of items) {
+    const record = records.get(item.key);
+    if (record === undefined || (record.type === 'cell' && record.state === 'failed')) continue;
+    estimate.note(item, record.ms);
+    done.add(item.key);
+  }
+  return done;
 }
 
-async function timed(item: Item, lab: Lab, signal: AbortSignal): Promise<ItemRecord> {
+async function timed(item: Item, laboratory: Laboratory, signal: AbortSignal): Promise<ItemRecord> {
   const begun = performance.now();
-  const measured = await lab.run(item).catch((error: unknown): Measured => {
+  const measured = await measureItem(laboratory, item).catch((error: unknown): Measured => {
     if (signal.aborted || item.type !== 'cell') throw error;
     return failed(item, error);
   });
   return { key: item.key, ...measured, ms: performance.now() - begun, at: new Date().toISOString() };
 }
 
-function failed(item: CellItem, error: unknown): Measured {
+function failed(item: CellItem, error: unknown): Measured<CellRecord> {
   const { tenant, evolution, rows, strategy } = item;
   const where = { ...nameOf(tenant), evolution: evolution.name, rows, strategy: strategy.name };
   const nothing = { elapsedMs: 0, warmUpMs: 0, candidates: [], search: [], first: null, final: null };
@@ -107,7 +111,6 @@ function runRecord(config: Experiment, engine: Pick<RunRecord, 'device' | 'preci
   return { type: 'run', key: `run ${at}`, ms: 0, at, commit: commit(), machine, ...engine, config };
 }
 
-/** Of the checkout, with a + where it has changes; null outside of one. */
 function commit(): string | null {
   const git = (...args: string[]): string =>
     execFileSync('git', args, {

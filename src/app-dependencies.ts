@@ -3,7 +3,7 @@ import type { Registry } from 'prom-client';
 import type { ArtifactStore } from './artifacts/artifact-store.ts';
 import type { Config } from './config/config.ts';
 import type { JobProducer } from './jobs/producer.ts';
-import type { AdapterInspector } from './lib/adapter-inspector.ts';
+import type { AdapterInspector } from './modules/adapters/index.ts';
 import type { Database } from './lib/database.ts';
 import type { Logger } from './lib/logger.ts';
 

@@ -4,6 +4,7 @@ import type { AppDependencies, ModuleOptions, ModulePlugin } from './app-depende
 import type { Config } from './config/config.ts';
 import adapterRoutes from './modules/adapters/adapter.routes.ts';
 import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
+import { createApiKeyService } from './modules/api-keys/index.ts';
 import baseModelRoutes from './modules/base-models/base-model.routes.ts';
 import datasetRoutes from './modules/datasets/dataset.routes.ts';
 import eventRoutes from './modules/events/event.routes.ts';
@@ -13,15 +14,15 @@ import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import auth from './plugins/auth.ts';
 import etag from './plugins/etag.ts';
-import idempotency from './plugins/idempotency.ts';
-import { useJsonBodies } from './plugins/json-body.ts';
+import idempotency from './plugins/idempotency/idempotency.ts';
+import { useJsonBodies } from './plugins/request-body/json-body.ts';
 import metrics from './plugins/metrics.ts';
-import openapi from './plugins/openapi.ts';
-import { useProblems } from './plugins/problems.ts';
-import { protocolErrors } from './plugins/protocol-errors.ts';
+import openapi from './plugins/openapi/openapi.ts';
+import { useProblems } from './plugins/problems/problems.ts';
+import { protocolErrors } from './plugins/problems/protocol-errors.ts';
 import rateLimit from './plugins/rate-limit.ts';
 import requestLog from './plugins/request-log.ts';
-import { useTypeBoxValidation } from './plugins/validation.ts';
+import { useTypeBoxValidation } from './plugins/validation/validation.ts';
 
 const MODULES: readonly ModulePlugin[] = [
   rolloutRoutes,
@@ -36,8 +37,9 @@ const MODULES: readonly ModulePlugin[] = [
 
 /** The HTTP service, ready to `listen` or `inject`. */
 export async function buildApp(config: Config, deps: AppDependencies): Promise<FastifyInstance> {
+  const loggerInstance: FastifyBaseLogger = deps.logger;
   const app: FastifyInstance = Fastify({
-    loggerInstance: deps.logger as FastifyBaseLogger,
+    loggerInstance,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: () => randomUUID(),
     bodyLimit: config.bodyLimitBytes,
@@ -59,7 +61,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
 
 async function registerV1(v1: FastifyInstance, options: ModuleOptions): Promise<void> {
   await v1.register(rateLimit, { perMinute: options.config.rateLimitPerMinute });
-  await v1.register(auth, { db: options.deps.db });
+  await v1.register(auth, { keys: createApiKeyService(options.deps) });
   await v1.register(idempotency, { db: options.deps.db });
   await v1.register(etag);
   for (const routes of MODULES) await v1.register(routes, options);

@@ -9,7 +9,8 @@ import { createFilesystemStore } from './artifacts/index.ts';
 import type { Config } from './config/config.ts';
 import { applyMigrations, startEmbeddedPostgres } from './embedded/index.ts';
 import { createJobProducer, createQueueBackend, type QueueBackend } from './jobs/index.ts';
-import type { AdapterInspector } from './lib/adapter-inspector.ts';
+import type { AdapterInspector } from './modules/adapters/index.ts';
+import { createClosing, type Closing } from './lib/closing.ts';
 import { createDatabase } from './lib/database.ts';
 import { createLogger, type Logger } from './lib/logger.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
@@ -109,25 +110,4 @@ async function closeApp(app: FastifyInstance, graceMs: number): Promise<void> {
 function urlOf(host: string, { port }: AddressInfo): string {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   return `http://${isIPv6(reachable) ? `[${reachable}]` : reachable}:${port}`;
-}
-
-interface Closing {
-  add(name: string, close: () => Promise<unknown>): void;
-  run(): Promise<void>;
-}
-
-/** Closes what was opened, the last first. What cannot be closed does not keep the rest open. */
-function createClosing(logger: Logger): Closing {
-  const steps: { name: string; close: () => Promise<unknown> }[] = [];
-  let running: Promise<void> | null = null;
-  const closeAll = async (): Promise<void> => {
-    for (let step = steps.pop(); step !== undefined; step = steps.pop()) {
-      const { name } = step;
-      await step.close().catch((error: unknown) => logger.error({ err: error, part: name }, 'could not close'));
-    }
-  };
-  return {
-    add: (name, close) => steps.push({ name, close }),
-    run: () => (running ??= closeAll()),
-  };
 }

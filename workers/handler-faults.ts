@@ -1,5 +1,5 @@
 import { TryLaterError } from '../src/jobs/index.ts';
-import type { TrainingProcess, TrainingSession } from './training/training-process.ts';
+import type { TrainingProcess, TrainingSlot } from './training/training-process.ts';
 
 /** What a row says of a fault. */
 export interface Problem {
@@ -8,7 +8,7 @@ export interface Problem {
 }
 
 /** Waits for the device. @throws TryLaterError if the worker stops before it is free */
-export async function acquireDevice(training: TrainingProcess, signal: AbortSignal): Promise<TrainingSession> {
+export async function acquireDevice(training: TrainingProcess, signal: AbortSignal): Promise<TrainingSlot> {
   try {
     return await training.acquire(signal);
   } catch (error) {

@@ -12,6 +12,7 @@ import {
   type JobProducer,
   type QueueBackend,
 } from '../src/jobs/index.ts';
+import { createClosing, type Closing } from '../src/lib/closing.ts';
 import { createDatabase, type Database } from '../src/lib/database.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
@@ -57,37 +58,35 @@ export async function startWorker(
   times: WorkerTimes = {},
 ): Promise<RunningWorker> {
   const logger = (deps.logger ?? createLogger({ level: config.logLevel })).child({ process: 'worker' });
-  const closing: (() => Promise<unknown>)[] = [];
-  const closeAll = async (): Promise<void> => {
-    for (const close of closing.splice(0).reverse()) {
-      await close().catch((error: unknown) => logger.warn({ err: error }, 'could not close'));
-    }
-  };
+  const closing = createClosing(logger);
   try {
     await start(config, { ...deps, logger }, times, closing);
   } catch (error) {
-    await closeAll();
+    await closing.run();
     throw error;
   }
   logger.info('worker runs');
-  return { stop: closeAll };
+  return { stop: () => closing.run() };
 }
 
-/** Later parts use earlier ones: `closing` is run from its end. */
 async function start(
   config: Config,
   deps: WorkerDependencies & { logger: Logger },
   times: WorkerTimes,
-  closing: (() => Promise<unknown>)[],
+  closing: Closing,
 ): Promise<void> {
   const { logger } = deps;
-  const db = deps.db ?? opened(createDatabase(databaseUrlOf(config)), (own) => closing.push(() => own.$disconnect()));
+  const opened = <T>(name: string, resource: T, close: (resource: T) => Promise<unknown>): T => {
+    closing.add(name, () => close(resource));
+    return resource;
+  };
+  const db = deps.db ?? opened('database', createDatabase(databaseUrlOf(config)), (own) => own.$disconnect());
   const backend = deps.backend ?? createQueueBackend({ databaseUrl: databaseUrlOf(config), redisUrl: config.redisUrl });
   const producer =
-    deps.producer ?? opened(await createJobProducer({ db, backend, logger }), (own) => closing.push(() => own.close()));
+    deps.producer ?? opened('queue', await createJobProducer({ db, backend, logger }), (own) => own.close());
   const artifacts = deps.artifacts ?? (await createFilesystemStore(path.join(config.dataDir, 'artifacts')));
   const training =
-    deps.training ?? opened(await startTraining(config, logger), (own) => closing.push(() => own.stop()));
+    deps.training ?? opened('training process', await startTraining(config, logger), (own) => own.stop());
   const checkpoints = path.join(config.dataDir, 'checkpoints');
   await mkdir(checkpoints, { recursive: true });
   await removeStaleCheckpoints(db, checkpoints);
@@ -97,9 +96,9 @@ async function start(
   const sources = [rolloutRecoverySource(db), jobRecoverySource(db)];
   const sweeper = createSweeper({ db, producer, sources, logger, intervalMs: times.sweepMs });
   const consumer = await startConsumer({ backend, handlers, logger, ...times });
-  closing.push(() => consumer.stop());
+  closing.add('consumer', () => consumer.stop());
   sweeper.start();
-  closing.push(() => sweeper.stop());
+  closing.add('sweeper', () => sweeper.stop());
 }
 
 /** @throws DeviceUnavailableError where the configuration names a device that does not work here */
@@ -107,12 +106,7 @@ async function startTraining(config: Config, logger: Logger): Promise<TrainingPr
   const { precision, threads, graphCacheDir } = config;
   const { device, reason } = await chooseDevice(config.device, { precision });
   logger.info({ device, precision, reason }, 'device chosen');
-  return createTrainingProcess({ logger, session: { device, precision, threads, graphCacheDir } });
-}
-
-function opened<T>(resource: T, onOpen: (resource: T) => unknown): T {
-  onOpen(resource);
-  return resource;
+  return createTrainingProcess({ logger, bases: { device, precision, threads, graphCacheDir } });
 }
 
 function databaseUrlOf(config: Config): string {

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { format, resolveConfig } from 'prettier';
 import { loadBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
 import { saveAdapter } from '../../core/formats/peft/peft-adapter-writer.ts';
 import type { BaseModel } from '../../core/models/base-model.ts';
@@ -8,18 +9,18 @@ import { createAdapter } from '../../core/models/lora/lora-init.ts';
 import type { ModelConfig } from '../../core/models/config/model-config.ts';
 import { PROJECTIONS } from '../../core/models/lora/projections.ts';
 import { renderSvg } from '../chart.ts';
-import { engineChart } from './chart.ts';
-import { batchResult, GOALS, type BatchResult, type BenchDocument, type Machine } from './document.ts';
 import { measureSides } from './measure.ts';
 import { benchCommand, benchOptions, type BenchOptions } from './options.ts';
-import { ensurePython, runVisibly } from './python.ts';
-import { toMarkdown, withSection } from './report.ts';
-import { TORCH_SIDES, type SideName } from './side-protocol.ts';
+import { engineChart } from './report/chart.ts';
+import { batchResult, GOALS, type BatchResult, type BenchDocument, type Machine } from './report/document.ts';
+import { toMarkdown, withSection } from './report/markdown.ts';
+import { ensurePython, runVisibly } from './sides/python.ts';
+import { TORCH_SIDES, type SideName } from './sides/side-protocol.ts';
 import { prepareWorkload } from './workload.ts';
 
 const DOCS = path.join(import.meta.dirname, '../../docs');
 const RANK = 8;
-const TARGET_MODULES = PROJECTIONS.map((name) => name.split('.').at(-1)!);
+const TARGET_MODULES = PROJECTIONS.map((name) => name.replace(/^.*\./, ''));
 
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -46,14 +47,16 @@ async function run(options: BenchOptions): Promise<BenchDocument> {
   }
 }
 
-/** LoRA of rank 8 on all seven projections; all sides start from this file. */
+/** The adapter that all sides start from. */
 function freshAdapter(base: ModelConfig) {
   return createAdapter({ base, rank: RANK, alpha: 2 * RANK, targetModules: TARGET_MODULES, seed: 0 });
 }
 
 interface Prepared {
   readonly base: BaseModel;
+  /** Folder of the adapter. */
   readonly adapter: string;
+  /** Path of the Python interpreter; null measures Readapt alone. */
   readonly python: string | null;
 }
 
@@ -65,7 +68,7 @@ async function measure(options: BenchOptions, { base, adapter, python }: Prepare
   ];
   const threads = os.availableParallelism();
   const started = new Date().toISOString();
-  const before = os.loadavg()[0]!;
+  const before = loadAverage();
   const batches: BatchResult[] = [];
   for (const batchSize of options.batch) {
     log(`batch ${batchSize}`);
@@ -83,8 +86,10 @@ async function measure(options: BenchOptions, { base, adapter, python }: Prepare
     steps,
     threads,
     machine: machine(),
-    versions: Object.assign({}, ...batches[0]!.sides.map((side) => side.versions)) as Record<string, string>,
-    load: [before, os.loadavg()[0]!],
+    versions: Object.fromEntries(
+      batches.flatMap(({ sides }) => sides.flatMap((side) => Object.entries(side.versions))),
+    ),
+    load: [before, loadAverage()],
     goals: GOALS,
     batches,
   };
@@ -94,11 +99,16 @@ function parameters({ weights }: BaseModel): number {
   return [...weights.values()].reduce((total, { data }) => total + data.length, 0);
 }
 
+/** The load average of the last minute. */
+function loadAverage(): number {
+  return os.loadavg()[0] ?? 0;
+}
+
 function machine(): Machine {
-  const [cpu] = os.cpus();
+  const cpus = os.cpus();
   return {
-    cpu: cpu!.model.trim(),
-    cores: os.cpus().length,
+    cpu: cpus[0]?.model.trim() ?? 'unknown CPU',
+    cores: cpus.length,
     memory: os.totalmem(),
     system: `${os.type()} ${os.release()} ${os.arch()}`,
   };
@@ -108,19 +118,23 @@ function modelName(folder: string): string {
   return folder.endsWith(path.join('demo-family', 'v1')) ? 'demo' : path.basename(folder);
 }
 
-/** The page keeps the figures of the models that it has a section for; a run without PyTorch compares nothing. */
+/** Replaces the model's section of the page and its chart, if the page has one and PyTorch was measured. */
 async function updateDocs(document: BenchDocument): Promise<void> {
   const { name } = document.model;
-  const page = await readFile(path.join(DOCS, 'performance.md'), 'utf8');
+  const file = path.join(DOCS, 'performance.md');
+  const page = await readFile(file, 'utf8');
   if (document.batches.some(({ ratios }) => ratios.length === 0))
-    return log('docs/ is left as it is: nothing was compared');
+    return log('docs/ is left as it is, because PyTorch was not measured');
   if (!page.includes(`<!-- bench:engine ${name} -->`))
-    return log(`docs/ is left as it is: docs/performance.md has no section for ${name}`);
+    return log(`docs/ is left as it is, because docs/performance.md has no section for ${name}`);
   const image = `images/engine-${name}.svg`;
   await mkdir(path.join(DOCS, 'images'), { recursive: true });
   await writeFile(path.join(DOCS, image), await renderSvg(engineChart(document)));
   const section = `${toMarkdown(document)}\n\n![Training speed, evaluation speed and peak memory on ${name}](${image})`;
-  await writeFile(path.join(DOCS, 'performance.md'), withSection(page, name, section));
+  await writeFile(
+    file,
+    await format(withSection(page, name, section), { ...(await resolveConfig(file)), filepath: file }),
+  );
 }
 
 await main();

@@ -1,14 +1,17 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Side } from './side.ts';
-import type { SideName, StepProfile, Timed } from './side-protocol.ts';
+import { Side } from './sides/side.ts';
+import type { SideName, StepProfile, Timed } from './sides/side-protocol.ts';
 import type { WorkBatch, Workload } from './workload.ts';
 
 export interface MeasureOptions {
   readonly sides: readonly SideName[];
+  /** Path of the Python interpreter; null measures Readapt alone. */
   readonly python: string | null;
+  /** Folder of the base model. */
   readonly base: string;
+  /** Folder of the adapter that every side starts from. */
   readonly adapter: string;
   readonly threads: number;
   readonly rounds: number;
@@ -16,56 +19,69 @@ export interface MeasureOptions {
   readonly log: (line: string) => void;
 }
 
-/** One process of a side, from its start over the first pass through the batches. Seconds and bytes. */
+/** What one process of a side took, from its start through the first pass over the batches. Seconds and bytes. */
 export interface StartFigures {
-  /** From the process's start to the end of its first training step: code, weights, compilation and all. */
+  /** Time from the start of the process to the end of its first training step, loading and compilation included. */
   readonly firstStep: number;
-  /** The first pass through the batches, step by step: compilation included. */
+  /** The steps of the first pass through the training batches, compilation included. */
   readonly training: readonly Timed[];
   readonly evaluation: readonly Timed[];
-  /** Highest resident set after the training batches, before any evaluation. */
+  /** Highest resident set after the training batches and before any evaluation. */
   readonly peakMemory: number;
 }
 
-/** What one side was seen to do at one batch size. Seconds and bytes. */
+/** The measurements of one side at one batch size. Seconds and bytes. */
 export interface SideMeasurement {
   readonly name: SideName;
-  /** What the frozen base was computed in, as the side says. */
+  /** The precision that the side computes the frozen base in, as the side reports it. */
   readonly precision: string;
-  /** The first process of the side: with an empty graph cache. */
+  /** Figures of the first process, which finds an empty graph cache. */
   readonly cold: StartFigures;
-  /** The second one, which found what the first had cached. Its memory is that after all training rounds. */
+  /** Figures of the second process, which finds what the first cached. Its memory is that after all training rounds. */
   readonly cached: StartFigures;
   /** Seconds of each batch, by round. */
   readonly training: readonly (readonly number[])[];
   readonly evaluation: readonly (readonly number[])[];
   readonly versions: Readonly<Record<string, string>>;
-  /** Of the batch with most tokens; only the engine has one. */
+  /** Profile of the batch with the most tokens; null for PyTorch. */
   readonly profile: StepProfile | null;
 }
 
-interface Contestant {
+/** A process that has gone through the training batches once. */
+interface StartedSide {
   readonly side: Side;
   readonly precision: string;
   readonly firstStep: number;
   readonly warmUp: readonly Timed[];
 }
 
+/** A process that stays for the rounds, with what has been measured so far. */
+interface Contestant extends StartedSide {
+  readonly cold: StartFigures;
+  readonly training: number[][];
+  readonly evaluation: number[][];
+}
+
 const LEARNING_RATE = 1e-4;
 const PROFILED_STEPS = 3;
 
 /**
- * All sides in turn. Each is started twice in a process of its own for this batch size: once for the cold figures, then
- * to stay. Those go through every batch once alone; then the rounds go A B C A B C …
+ * Measures all sides at one batch size. Each side is started twice, in a process of its own: once for the cold figures,
+ * and once to stay. The processes that stay go through every batch alone first; then they take turns, round by round, so
+ * that other load on the machine meets all of them.
  */
 export async function measureSides(options: MeasureOptions): Promise<SideMeasurement[]> {
   const graphs = await mkdtemp(path.join(tmpdir(), 'readapt-graphs-'));
   const contestants: Contestant[] = [];
   try {
-    const cold: StartFigures[] = [];
-    for (const name of options.sides) cold.push(await measureCold(name, path.join(graphs, name), options));
-    for (const name of options.sides) contestants.push(await start(name, path.join(graphs, name), options));
-    return await takeTurns(contestants, cold, options);
+    const started: { readonly name: SideName; readonly cold: StartFigures }[] = [];
+    for (const name of options.sides)
+      started.push({ name, cold: await measureCold(name, path.join(graphs, name), options) });
+    for (const { name, cold } of started) {
+      const side = await start(name, path.join(graphs, name), options);
+      contestants.push({ ...side, cold, training: [], evaluation: [] });
+    }
+    return await takeTurns(contestants, options);
   } finally {
     for (const { side } of contestants) await side.stop();
     await rm(graphs, { recursive: true, force: true });
@@ -85,17 +101,21 @@ async function measureCold(name: SideName, graphCache: string, options: MeasureO
 }
 
 /** Starts a process and sends every training batch through it once. */
-async function start(name: SideName, graphCache: string, options: MeasureOptions): Promise<Contestant> {
+async function start(name: SideName, graphCache: string, options: MeasureOptions): Promise<StartedSide> {
   const { python, base, adapter, threads, workload } = options;
   const side = new Side(name, { python, graphCache });
   try {
     const { precision } = await side.call('load', { base, adapter, threads, learning_rate: LEARNING_RATE });
     const asked = name.slice(name.indexOf('-') + 1);
     if (asked !== 'auto' && precision !== asked) throw new Error(`${name} computes in ${precision}, expected ${asked}`);
-    const [first, ...rest] = workload.training;
-    const firstTimed = await pass(side, 'step', [first!]);
+    const first = await pass(side, 'step', workload.training.slice(0, 1));
     const firstStep = (performance.now() - side.started) / 1000;
-    return { side, precision, firstStep, warmUp: [...firstTimed, ...(await pass(side, 'step', rest))] };
+    return {
+      side,
+      precision,
+      firstStep,
+      warmUp: [...first, ...(await pass(side, 'step', workload.training.slice(1)))],
+    };
   } catch (error) {
     await side.stop();
     throw error;
@@ -104,44 +124,38 @@ async function start(name: SideName, graphCache: string, options: MeasureOptions
 
 async function takeTurns(
   contestants: readonly Contestant[],
-  cold: readonly StartFigures[],
   { workload, rounds, log }: MeasureOptions,
 ): Promise<SideMeasurement[]> {
-  const round = async (method: 'step' | 'evaluate', batches: readonly WorkBatch[]) => {
-    const timed: Timed[][] = [];
-    for (const { side } of contestants) timed.push(await pass(side, method, batches));
-    return timed;
-  };
-  const training: Timed[][][] = [];
-  for (let i = 1; i <= rounds; i++) {
-    training.push(await round('step', workload.training));
-    log(`training round ${i} of ${rounds}`);
+  for (let round = 1; round <= rounds; round++) {
+    for (const { side, training } of contestants) training.push(secondsOf(await pass(side, 'step', workload.training)));
+    log(`training round ${round} of ${rounds}`);
   }
-  const peaks: number[] = [];
-  for (const { side } of contestants) peaks.push(await side.call('peak_memory', {}));
-  const first = await round('evaluate', workload.evaluation);
-  const evaluation: Timed[][][] = [];
-  for (let i = 1; i <= rounds; i++) {
-    evaluation.push(await round('evaluate', workload.evaluation));
-    log(`evaluation round ${i} of ${rounds}`);
+  const cached = new Map<Contestant, Pick<StartFigures, 'peakMemory' | 'evaluation'>>();
+  for (const contestant of contestants) {
+    const peakMemory = await contestant.side.call('peak_memory', {});
+    cached.set(contestant, { peakMemory, evaluation: await pass(contestant.side, 'evaluate', workload.evaluation) });
+  }
+  for (let round = 1; round <= rounds; round++) {
+    for (const { side, evaluation } of contestants)
+      evaluation.push(secondsOf(await pass(side, 'evaluate', workload.evaluation)));
+    log(`evaluation round ${round} of ${rounds}`);
   }
   const results: SideMeasurement[] = [];
-  for (const [i, { side, precision, firstStep, warmUp }] of contestants.entries()) {
-    results.push({
-      name: side.name,
-      precision,
-      cold: cold[i]!,
-      cached: { firstStep, training: warmUp, evaluation: first[i]!, peakMemory: peaks[i]! },
-      training: training.map((timed) => timed[i]!.map(({ seconds }) => seconds)),
-      evaluation: evaluation.map((timed) => timed[i]!.map(({ seconds }) => seconds)),
-      versions: await side.call('versions', {}),
-      profile: await profileOf(side, workload),
-    });
+  for (const [contestant, figures] of cached) {
+    const { side, precision, cold, firstStep, warmUp, training, evaluation } = contestant;
+    const versions = await side.call('versions', {});
+    const profile = await profileOf(side, workload);
+    const cachedStart = { ...figures, firstStep, training: warmUp };
+    results.push({ name: side.name, precision, cold, cached: cachedStart, training, evaluation, versions, profile });
   }
   return results;
 }
 
-/** @throws Error where the side counts other tokens than it was given: its tokens a second would compare with nothing */
+function secondsOf(timed: readonly Timed[]): number[] {
+  return timed.map(({ seconds }) => seconds);
+}
+
+/** @throws Error if the side counts other tokens than it was given, for its speed could then be compared with nothing */
 async function pass(side: Side, method: 'step' | 'evaluate', batches: readonly WorkBatch[]): Promise<Timed[]> {
   const all: Timed[] = [];
   for (const { examples, tokens } of batches) {

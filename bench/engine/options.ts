@@ -1,63 +1,69 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { READAPT_PRECISIONS, type ReadaptPrecision } from './side-protocol.ts';
+import { READAPT_PRECISIONS, type ReadaptPrecision } from './sides/side-protocol.ts';
 
 const DEMO = path.join(import.meta.dirname, '../../examples/demo-family/v1');
 
 export interface BenchOptions {
-  /** Folder of the model. */
+  /** Folder of the base model. */
   readonly model: string;
+  /** Precisions of Readapt to measure, each as a side of its own. */
   readonly readapt: readonly ReadaptPrecision[];
+  /** Batch sizes to measure. */
   readonly batch: readonly number[];
   readonly rounds: number;
   readonly steps: number;
+  /** File to write all figures to. */
   readonly json?: string;
-  /** A `--json` file of an earlier run, which is reported again. */
+  /** The `--json` file of an earlier run, to be reported again instead of measuring. */
   readonly from?: string;
+  /** Whether PyTorch is measured, too. */
   readonly python: boolean;
+  /** Whether docs/ may be written. */
   readonly docs: boolean;
 }
 
 const EXAMPLES = `
 Examples:
-  npm run bench:engine                                         the demo's model of 3 million parameters
-  npm run bench:engine -- --model smollm2 --json smollm2.json  another one, every figure as JSON
-  npm run bench:engine -- --readapt f32,int8                   the engine in two precisions, a process each
-  npm run bench:engine -- --rounds 1 --steps 2 --no-docs       a quick look
-  npm run bench:engine -- --from smollm2.json                  table and chart again, nothing is measured
+  npm run bench:engine                                         measures the demo's model of 3 million parameters
+  npm run bench:engine -- --model smollm2 --json smollm2.json  measures another model and writes all figures as JSON
+  npm run bench:engine -- --readapt f32,int8                   measures Readapt in two precisions
+  npm run bench:engine -- --rounds 1 --steps 2 --no-docs       takes a quick look
+  npm run bench:engine -- --from smollm2.json                  reports earlier figures and measures nothing
 
-PyTorch, transformers and PEFT come from READAPT_INTEROP_PYTHON (an interpreter), else from the virtual environment
-READAPT_INTEROP_VENV or .venv, which is made if it is missing (a few gigabytes). Without Python 3 the engine runs alone.
+PyTorch, transformers and PEFT come from the interpreter READAPT_INTEROP_PYTHON, or from the virtual environment
+READAPT_INTEROP_VENV (default .venv), which is made if it does not exist (a few gigabytes). Without Python 3, Readapt is
+measured alone.
 
-A run prints its section of docs/performance.md and, where that page has one for the model, writes it and the chart
-docs/images/engine-MODEL.svg. Figures are worth something only on a machine that does nothing else.`;
+A run prints its section of docs/performance.md. If that page has a section for the model, the run replaces it and the
+chart docs/images/engine-MODEL.svg. The figures are meaningful only on a machine that does nothing else.`;
 
-/** Parses a command line; `--help` and mistakes end the process unless the command is told otherwise. */
+/** Makes the command, which ends the process on `--help` and on mistakes unless it is configured otherwise. */
 export function benchCommand(): Command {
   return new Command('bench:engine')
     .description(
-      'LoRA training and evaluation: speed, memory and start-up of Readapt and of transformers + PEFT on PyTorch, in turns within one run',
+      'measures speed, memory and start-up of LoRA training and evaluation: Readapt against transformers + PEFT on PyTorch, in turns within one run',
     )
     .option('--model <demo|DIR>', 'Hugging Face folder of the base model; demo is examples/demo-family/v1', 'demo')
     .addOption(
       new Option(
         '--readapt <precisions>',
-        `what Readapt computes the base in: ${READAPT_PRECISIONS.join(', ')}; several as a list`,
+        `precisions that Readapt computes the base in, separated by commas: ${READAPT_PRECISIONS.join(', ')}`,
       )
         .argParser(precisions)
         .default(['f32'], 'f32'),
     )
     .addOption(
-      new Option('--batch <sizes>', 'rows of a training batch; several as a list')
+      new Option('--batch <sizes>', 'training batch sizes, separated by commas')
         .argParser(sizes)
         .default([8, 16], '8,16'),
     )
-    .option('--rounds <n>', 'turns of each side', positive, 5)
-    .option('--steps <n>', 'training steps of a turn', positive, 6)
-    .option('--json <file>', 'write every figure of every round to this file')
-    .addOption(new Option('--from <file>', 'report a --json file again').conflicts(['json']))
+    .option('--rounds <n>', 'rounds in which the sides take turns', positive, 5)
+    .option('--steps <n>', 'training steps of each side in a round', positive, 6)
+    .option('--json <file>', 'write all figures of all rounds to this file')
+    .addOption(new Option('--from <file>', 'report the figures of an earlier --json file').conflicts(['json']))
     .option('--no-python', 'measure Readapt alone')
-    .option('--no-docs', 'leave docs/ as it is')
+    .option('--no-docs', 'do not write docs/')
     .addHelpText('after', EXAMPLES);
 }
 

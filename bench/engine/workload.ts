@@ -5,36 +5,38 @@ import { loadDataset } from '../../core/data/dataset.ts';
 import type { TokenizedExample } from '../../core/data/example.ts';
 import { tokenizeRows } from '../../core/data/task-data.ts';
 import { TrainingSampler } from '../../core/training/training-sampler.ts';
-import type { TokenIds } from './side-protocol.ts';
+import { sum } from './report/statistics.ts';
+import type { TokenIds } from './sides/side-protocol.ts';
 
 const DATA = path.join(import.meta.dirname, '../../examples/demo-family/data');
 const TASKS = ['sst2', 'agnews'] as const;
 const EVALUATION_BATCH = 32;
 
-/** Examples that go through the model together. Both sides get exactly these. */
+/** Examples that go through the model together. All sides get exactly the same. */
 export interface WorkBatch {
   readonly examples: readonly TokenIds[];
-  /** Input tokens that something is predicted from: all of a row but its last. */
+  /** Number of input tokens from which a token is predicted: all tokens of a row but its last. */
   readonly tokens: number;
-  /** Of them, in the longest row: what PyTorch pads every row to. */
+  /** Number of those tokens in the longest row, to which PyTorch pads every row. */
   readonly longest: number;
 }
 
 export interface Workload {
-  /** Steps of one round: SST-2 and AG News in turn, as the training sampler draws them. */
+  /** The training steps of one round: SST-2 and AG News batches in turn, as the training sampler draws them. */
   readonly training: readonly WorkBatch[];
-  /** The first validation rows of each task, a batch each. */
+  /** One batch for each task, of its first validation rows. */
   readonly evaluation: readonly WorkBatch[];
 }
 
 export interface WorkloadOptions {
+  /** Folder of the base model. */
   readonly folder: string;
   readonly config: BaseModel['config'];
   readonly batchSize: number;
   readonly steps: number;
 }
 
-/** SST-2 and AG News rows as they are, as the model's own tokens. */
+/** Tokenizes SST-2 and AG News rows for the model, without any change to their lengths, and draws the batches. */
 export async function prepareWorkload({ folder, config, batchSize, steps }: WorkloadOptions): Promise<Workload> {
   const tokenizer = await loadTokenizer(folder);
   const load = async (task: string, file: string) => {
@@ -55,12 +57,12 @@ function drawBatches(examples: readonly TokenizedExample[], batchSize: number): 
   return () => workBatch(sampler.next().map((index) => examples[index]!));
 }
 
-/** Ids only: what a side gets must not depend on anything else. */
+/** Makes a batch that holds nothing but token ids. */
 export function workBatch(examples: readonly TokenIds[]): WorkBatch {
   const lengths = examples.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length - 1);
   return {
     examples: examples.map(({ promptIds, completionIds }) => ({ promptIds, completionIds })),
-    tokens: lengths.reduce((total, length) => total + length, 0),
+    tokens: sum(lengths),
     longest: Math.max(...lengths),
   };
 }

@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import type { DemoOptions } from '../demo/run-demo.ts';
-import { deviceOption, integer } from '../options.ts';
+import { deviceOption, integer } from '../options/common-options.ts';
 
 export function register(program: Command): void {
   program

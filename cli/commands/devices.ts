@@ -1,8 +1,8 @@
 import Table from 'cli-table3';
 import { Option, type Command } from 'commander';
-import type { Device } from '../../core/engine/devices/device.ts';
+import type { Device } from '../../core/options/devices.ts';
 import type { DeviceReport } from '../../core/engine/devices/probe/probe.ts';
-import { DEVICES } from '../../core/engine/devices/device.ts';
+import { DEVICES } from '../../core/options/devices.ts';
 import { UnsuccessfulResult } from '../errors.ts';
 import { createOutput } from '../output.ts';
 

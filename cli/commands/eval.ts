@@ -1,10 +1,10 @@
 import { Option, type Command } from 'commander';
 import type { Measurement } from '../../core/data/evaluation.ts';
-import type { MetricName } from '../../workers/training/protocol.ts';
+import type { MetricName } from '../../core/options/metrics.ts';
 import { UsageError } from '../errors.ts';
-import { addCommonOptions, integer, type CommonOptions } from '../options.ts';
+import { addCommonOptions, integer, type CommonOptions } from '../options/common-options.ts';
 import { count, createOutput, duration, percent } from '../output.ts';
-import { loadExamples, withSession } from '../session.ts';
+import { loadExamples, withBases } from '../loaded-bases.ts';
 
 interface EvalOptions extends CommonOptions {
   readonly base: string;
@@ -33,10 +33,10 @@ export function register(program: Command): void {
 }
 
 async function run(options: EvalOptions): Promise<void> {
-  const document = await withSession(options, async (session) => {
+  const document = await withBases(options, async (bases) => {
     const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
     const { meanLoss, measure } = await import('../../core/data/evaluation.ts');
-    const base = await session.base(options.base);
+    const base = await bases.load(options.base);
     const adapter = options.adapter === undefined ? null : await loadAdapter(options.adapter, base.model.config);
     const { examples: all, choices } = await loadExamples(base, options.data);
     const metric = options.metric ?? (choices ? 'accuracy' : 'loss');

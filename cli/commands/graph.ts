@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
-import type { CompiledDevice } from '../../core/engine/devices/device.ts';
-import { PRECISIONS, type Precision } from '../../core/engine/devices/precision.ts';
+import type { CompiledDevice } from '../../core/options/devices.ts';
+import { PRECISIONS, type Precision } from '../../core/options/precisions.ts';
 import { UsageError } from '../errors.ts';
 import { createOutput } from '../output.ts';
 
@@ -64,7 +64,7 @@ async function run(options: GraphOptions): Promise<void> {
     const { writeFileAtomic } = await import('../../core/formats/atomic-file.ts');
     await writeFileAtomic(onnx, encodeSplitModel(stages.at(-1)!.graph).model);
   }
-  const { renderStages, stagesDocument } = await import('../graph-report.ts');
+  const { renderStages, stagesDocument } = await import('../reports/graph-report.ts');
   ignoreClosedPipe();
   if (json) createOutput({ json }).result({ program: kind, ...stagesDocument(stages) }, []);
   else process.stdout.write(renderStages(stages, { everyLayer }));
@@ -74,14 +74,14 @@ async function traceStages(
   { base, adapter, device, precision, ...options }: GraphOptions,
   kind: (typeof PROGRAMS)[keyof typeof PROGRAMS],
 ) {
-  const { targetOf } = await import('../../core/engine/devices/target.ts');
-  const { programSpec, programStages } = await import('../../core/engine/tracer/program-graph.ts');
+  const { executionProviderOf } = await import('../../core/engine/devices/execution-provider.ts');
+  const { programSpec, programStages } = await import('../../core/engine/tracer/program-stages.ts');
   const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
-  const target = targetOf(device, precision);
-  const { config, weights } = await readBase(base, target.keepsWeights);
+  const provider = executionProviderOf(device, precision);
+  const { config, weights } = await readBase(base, provider.keepsWeights);
   const loaded = adapter === undefined ? null : await loadAdapter(adapter, config);
   const { dropout, sharedBeginnings: repeats } = options;
-  return programStages(programSpec({ kind, config, adapter: loaded, dropout, repeats }), target, weights);
+  return programStages(programSpec({ kind, config, adapter: loaded, dropout, repeats }), provider, weights);
 }
 
 async function readBase(folder: string, withWeights: boolean) {

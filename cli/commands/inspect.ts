@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Inspection } from '../../core/formats/inspect.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
-import { addCommonOptions, type CommonOptions } from '../options.ts';
+import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
 import { count, createOutput } from '../output.ts';
 
 export function register(program: Command): void {
@@ -34,7 +34,7 @@ async function run(folder: string, options: InspectOptions): Promise<void> {
 
 async function inspectEvolution(base: string, against: string, options: InspectOptions): Promise<void> {
   if (options.base !== undefined) throw new UsageError('--base and --against exclude each other');
-  const { reportEvolution } = await import('../evolution-report.ts');
+  const { reportEvolution } = await import('../reports/evolution-report.ts');
   const output = createOutput(options);
   const { adapter, seed } = options;
   const onProgress = (done: number, total: number): void => output.progress(`tensor ${done}/${total}`);

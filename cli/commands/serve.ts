@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
-import type { DeviceChoice } from '../../core/engine/devices/device.ts';
-import { deviceOption, integer } from '../options.ts';
+import type { DeviceChoice } from '../../core/options/devices.ts';
+import { deviceOption, integer } from '../options/common-options.ts';
 import { untilStopped } from '../stack/until-stopped.ts';
 
 interface ServeOptions {

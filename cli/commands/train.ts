@@ -3,10 +3,10 @@ import type { BaseModel } from '../../core/models/base-model.ts';
 import type { StepReport, TrainResult } from '../../core/training/trainer.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
-import { layers, targets } from '../adapter-options.ts';
-import { addCommonOptions, integer, number, type CommonOptions } from '../options.ts';
+import { layers, targets } from '../options/adapter-options.ts';
+import { addCommonOptions, integer, number, type CommonOptions } from '../options/common-options.ts';
 import { count, createOutput, duration, percent, type Output } from '../output.ts';
-import { defaultMetric, loadExamples, withSession } from '../session.ts';
+import { defaultMetric, loadExamples, withBases } from '../loaded-bases.ts';
 
 interface TrainCommandOptions extends CommonOptions {
   readonly base: string;
@@ -70,11 +70,11 @@ async function run(options: TrainCommandOptions): Promise<void> {
 }
 
 function trainAdapter(options: TrainCommandOptions, output: Output, signal: AbortSignal) {
-  return withSession(options, async (session) => {
+  return withBases(options, async (bases) => {
     const { saveAdapter } = await import('../../core/formats/peft/peft-adapter-writer.ts');
     const { meanLoss, measure } = await import('../../core/data/evaluation.ts');
     const { train } = await import('../../core/training/trainer.ts');
-    const base = await session.base(options.base);
+    const base = await bases.load(options.base);
     const { examples } = await loadExamples(base, options.data);
     const held = await loadExamples(base, options.validation);
     const initial = await initialAdapter(options, base.model);

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import type { DeviceChoice } from '../../core/engine/devices/device.ts';
+import type { DeviceChoice } from '../../core/options/devices.ts';
 import { UsageError } from '../errors.ts';
-import { deviceOption } from '../options.ts';
+import { deviceOption } from '../options/common-options.ts';
 import { untilStopped } from '../stack/until-stopped.ts';
 
 export function register(program: Command): void {

@@ -1,5 +1,5 @@
 /** A problem (RFC 9457) that the API answered with. */
-export class ApiProblem extends Error {
+class ApiProblem extends Error {
   readonly status: number;
   readonly problem: Record<string, unknown>;
 
@@ -21,17 +21,18 @@ export interface Job {
   readonly phase: string;
   readonly strategy: string;
   readonly won_strategy: string | null;
-  readonly alpha: number | null;
-  readonly beta: number | null;
+  readonly fusion_alpha: number | null;
+  readonly fusion_beta: number | null;
   readonly step: number;
   readonly total_steps: number;
   readonly metric: {
     readonly name: string;
     readonly target: number | null;
-    readonly old_on_v1: number | null;
-    readonly v2_no_adapter: number | null;
-    readonly v2_copy: number | null;
-    readonly v2_readapt: number | null;
+    readonly old: number | null;
+    readonly none: number | null;
+    readonly copy: number | null;
+    readonly published: number | null;
+    readonly best: number | null;
   };
   readonly ttr_ms: number | null;
   readonly phases: Readonly<Record<string, number>>;

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 export const FAMILY = fileURLToPath(new URL('../../examples/demo-family', import.meta.url));
 
 /** When an adapter is ready: how far below its old level it may end, or a level of its own. */
-export type Gate =
+type Gate =
   { readonly kind: 'relative'; readonly margin: number } | { readonly kind: 'absolute'; readonly target: number };
 
 export interface DemoAdapter {

@@ -1,4 +1,5 @@
 import logUpdate from 'log-update';
+import { TERMINAL_JOB_STATES } from '../../src/modules/jobs/index.ts';
 import { percent } from '../output.ts';
 import type { Job } from './api-client.ts';
 
@@ -49,14 +50,12 @@ function describe(job: Job, elapsedMs: number): string {
     job.state.padEnd(12),
     (ended ? '' : job.phase).padEnd(11),
     (job.step > 0 ? `step ${job.step}/${job.total_steps}` : '').padEnd(13),
-    job.metric.v2_readapt === null ? '' : `${job.metric.name} ${percent(job.metric.v2_readapt)}`,
+    job.metric.best === null ? '' : `${job.metric.name} ${percent(job.metric.best)}`,
   ]
     .join('  ')
     .trimEnd();
 }
 
-const TERMINAL = new Set(['ready', 'not_ready', 'failed', 'cancelled']);
-
 export function isTerminal(state: string): boolean {
-  return TERMINAL.has(state);
+  return TERMINAL_JOB_STATES.some((terminal) => terminal === state);
 }

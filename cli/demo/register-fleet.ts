@@ -6,14 +6,14 @@ interface Created {
   readonly id: string;
 }
 
-interface BaseVersion extends Created {
+interface BaseModelVersion extends Created {
   readonly version: string;
 }
 
 export interface RegisteredFleet {
   readonly operator: ApiClient;
   readonly baseModelId: string;
-  readonly firstVersion: BaseVersion;
+  readonly firstVersion: BaseModelVersion;
   /** Adapter id → what it is in the demo. */
   readonly adapters: ReadonlyMap<string, DemoAdapter>;
   readonly tenantKeys: ReadonlyMap<string, string>;
@@ -31,10 +31,13 @@ export interface RegisterOptions {
 export async function registerFleet({ origin, operatorKey, fleet, log }: RegisterOptions): Promise<RegisteredFleet> {
   const operator = createApiClient(origin, operatorKey);
   const baseModel = await operator.post<Created>('/v1/base-models', { name: 'demo-llama' });
-  const first = await operator.post<{ base_model_version: BaseVersion }>(`/v1/base-models/${baseModel.id}/versions`, {
-    version: '1',
-    path: familyPath('v1'),
-  });
+  const first = await operator.post<{ base_model_version: BaseModelVersion }>(
+    `/v1/base-models/${baseModel.id}/versions`,
+    {
+      version: '1',
+      path: familyPath('v1'),
+    },
+  );
   log(`base model demo-llama, version 1: ${familyPath('v1')}`);
 
   const tenantKeys = new Map<string, string>();
@@ -58,7 +61,7 @@ export async function registerFleet({ origin, operatorKey, fleet, log }: Registe
   return { operator, baseModelId: baseModel.id, firstVersion: first.base_model_version, adapters, tenantKeys };
 }
 
-async function registerAdapter(client: ApiClient, entry: DemoAdapter, baseVersionId: string): Promise<Created> {
+async function registerAdapter(client: ApiClient, entry: DemoAdapter, baseModelVersionId: string): Promise<Created> {
   const dataset = await client.upload<Created>(
     `/v1/datasets?name=${encodeURIComponent(`${entry.adapter}-rows`)}`,
     await datasetOf(entry),
@@ -70,17 +73,20 @@ async function registerAdapter(client: ApiClient, entry: DemoAdapter, baseVersio
     dataset_id: dataset.id,
     metric: entry.metric,
     gate: entry.gate,
-    source: { base_model_version: baseVersionId, path: familyPath('adapters', entry.folder) },
+    source: { base_model_version: baseModelVersionId, path: familyPath('adapters', entry.folder) },
   });
 }
 
-/** The task's three files as one JSONL body in which every row names its split. */
+/** The task's file of each split. */
+const SPLIT_FILES = { training: 'train.jsonl', search: 'validation.jsonl', gate: 'test.jsonl' } as const;
+
+/** Joins the task's three files into one JSONL body in which every row names its split. */
 async function datasetOf(entry: DemoAdapter): Promise<Buffer> {
   const lines: string[] = [];
-  for (const split of ['train', 'validation', 'test'] as const) {
-    const text = await readFile(familyPath('data', entry.task, `${split}.jsonl`), 'utf8');
+  for (const [split, file] of Object.entries(SPLIT_FILES)) {
+    const text = await readFile(familyPath('data', entry.task, file), 'utf8');
     const rows = text.split('\n').filter((line) => line !== '');
-    for (const row of split === 'train' ? rows.slice(0, entry.trainRows) : rows) {
+    for (const row of split === 'training' ? rows.slice(0, entry.trainRows) : rows) {
       lines.push(JSON.stringify({ ...(JSON.parse(row) as object), split }));
     }
   }

@@ -1,28 +1,20 @@
 import Table from 'cli-table3';
+import { PHASES } from '../../core/options/phases.ts';
 import { duration } from '../output.ts';
 import type { Job, Rollout } from './api-client.ts';
 import type { DemoAdapter } from './fleet.ts';
 
-const PHASES = ['queue_wait', 'prepare', 'evolution', 'initialize', 'fine_tune', 'evaluate', 'publish'] as const;
-
-export interface AdapterReport {
+interface AdapterReport {
   readonly adapter: string;
   readonly tenant: string;
   readonly task: string;
   readonly state: string;
   readonly strategy: string | null;
-  readonly alpha: number | null;
-  readonly beta: number | null;
+  readonly fusion_alpha: number | null;
+  readonly fusion_beta: number | null;
   readonly ttr_ms: number | null;
   readonly phases: Readonly<Record<string, number>>;
-  readonly metric: {
-    readonly name: string;
-    readonly old_on_v1: number | null;
-    readonly v2_no_adapter: number | null;
-    readonly v2_copy: number | null;
-    readonly v2_readapt: number | null;
-    readonly target: number | null;
-  };
+  readonly metric: Job['metric'];
   /**
    * The same adapter trained from scratch. Controls run after the fleet so as not to delay it; their time is counted as
    * if each had stood in its adapter's place in the queue: the adapter's queue wait plus the control's own work.
@@ -63,22 +55,15 @@ function reportOf(job: Job, control: Job | null, entry: DemoAdapter): AdapterRep
     task: entry.task,
     state: job.state,
     strategy: job.won_strategy,
-    alpha: job.alpha,
-    beta: job.beta,
+    fusion_alpha: job.fusion_alpha,
+    fusion_beta: job.fusion_beta,
     ttr_ms: job.ttr_ms,
     phases: Object.fromEntries(PHASES.map((phase) => [phase, job.phases[phase] ?? 0])),
-    metric: {
-      name: job.metric.name,
-      old_on_v1: job.metric.old_on_v1,
-      v2_no_adapter: job.metric.v2_no_adapter,
-      v2_copy: job.metric.v2_copy,
-      v2_readapt: job.metric.v2_readapt,
-      target: job.metric.target,
-    },
+    metric: job.metric,
     control:
       control === null || controlWork === null
         ? null
-        : { ttr_ms: queueWait + controlWork, ready: control.state === 'ready', metric: control.metric.v2_readapt },
+        : { ttr_ms: queueWait + controlWork, ready: control.state === 'ready', metric: control.metric.best },
     speed_up: controlWork === null || job.ttr_ms === null ? null : controlWork / workOf(job),
   };
 }
@@ -90,20 +75,20 @@ function workOf(job: Job): number {
 
 const COLUMNS = [
   'adapter',
-  'v1 old',
-  'v2 none',
+  'old',
+  'none',
   'copy',
-  'Readapt',
+  'published',
   'scratch',
   'state',
-  'won by',
+  'strategy',
   'α, β',
   'TTR',
   'scratch TTR',
   'speed-up',
 ];
 /** Columns of text; the others hold figures and are set flush right. */
-const TEXT_COLUMNS = new Set(['adapter', 'state', 'won by']);
+const TEXT_COLUMNS = new Set(['adapter', 'state', 'strategy']);
 const NO_BORDERS = {
   top: '',
   'top-mid': '',
@@ -134,9 +119,10 @@ export function renderReport(report: DemoReport): string {
   return `${table.toString()}\n${LEGEND}`;
 }
 
-const LEGEND = `v1 old … scratch: percent right on the gate rows. old: the tenant's adapter on version 1; on version 2: none: no
-adapter; copy: the old adapter unchanged; Readapt: what was published; scratch: the control, trained anew.
-TTR: POST to publication, wait in the queue included. Speed-up: the control's work over Readapt's, both without it.`;
+const LEGEND = `Percent of the gate rows answered correctly on version 1 by the tenant's adapter (old), and on version 2 by no
+adapter (none), the old adapter unchanged (copy), the published adapter (published) and the control (scratch), which is
+trained from scratch. α, β: the fusion coefficients. TTR (time to readiness): from the POST to the publication, with the
+wait in the queue. Speed-up: the control's time over the adapter's, both without that wait.`;
 
 function cells(row: AdapterReport): string[] {
   const bound = row.control !== null && !row.control.ready ? '> ' : '';
@@ -144,14 +130,16 @@ function cells(row: AdapterReport): string[] {
   const points = (value: number | null): string => (value === null ? '–' : (value * 100).toFixed(1));
   return [
     `${row.tenant}/${row.adapter}`,
-    points(row.metric.old_on_v1),
-    points(row.metric.v2_no_adapter),
-    points(row.metric.v2_copy),
-    points(row.metric.v2_readapt),
+    points(row.metric.old),
+    points(row.metric.none),
+    points(row.metric.copy),
+    points(row.metric.published),
     row.control === null ? '' : points(row.control.metric),
     row.state,
     row.strategy ?? '–',
-    row.alpha === null || row.beta === null ? '–' : `${row.alpha.toFixed(2)}, ${row.beta.toFixed(2)}`,
+    row.fusion_alpha === null || row.fusion_beta === null
+      ? '–'
+      : `${row.fusion_alpha.toFixed(2)}, ${row.fusion_beta.toFixed(2)}`,
     seconds(row.ttr_ms),
     row.control === null ? '' : bound + seconds(row.control.ttr_ms),
     row.speed_up === null ? '' : `${bound}${row.speed_up.toFixed(1)}×`,

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type Config } from '../../src/config/config.ts';
-import type { DeviceChoice } from '../../core/engine/devices/device.ts';
+import { TERMINAL_ROLLOUT_STATES } from '../../src/modules/rollouts/index.ts';
+import type { DeviceChoice } from '../../core/options/devices.ts';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import { interruptible } from '../interruption.ts';
 import { UsageError } from '../errors.ts';
@@ -15,7 +16,6 @@ import { registerFleet, type RegisteredFleet } from './register-fleet.ts';
 import { createReport, endedHonestly, renderReport, renderSummary } from './report.ts';
 
 const POLL_MS = 400;
-const FINAL_ROLLOUT_STATES = new Set(['completed', 'failed', 'cancelled']);
 
 export interface DemoOptions {
   /** Which adapters are also trained from scratch. */
@@ -113,7 +113,8 @@ async function rollOut(
       const rollout = await fleet.operator.get<Rollout>(`/v1/rollouts/${accepted.rollout.id}`);
       const jobs = await allJobs(fleet, accepted.rollout.id);
       view.update(jobs, Date.now() - started);
-      const ended = FINAL_ROLLOUT_STATES.has(rollout.state) && jobs.every((job) => isTerminal(job.state));
+      const ended =
+        TERMINAL_ROLLOUT_STATES.some((state) => state === rollout.state) && jobs.every((job) => isTerminal(job.state));
       if (ended) return { rollout, jobs };
       await sleep(POLL_MS);
       signal.throwIfAborted();

@@ -1,4 +1,4 @@
-import type { AdapterInspector } from '../../src/lib/adapter-inspector.ts';
+import type { AdapterInspector } from '../../src/modules/adapters/index.ts';
 import { inspectFolder } from '../../core/formats/inspect.ts';
 
 /** The file formats' own strict loaders, in the shape that the service asks for. */
@@ -7,6 +7,6 @@ export const adapterInspector: AdapterInspector = {
     const found = await inspectFolder(folder, baseFolder);
     if (found.kind !== 'adapter') throw new TypeError(`${folder} holds a ${found.kind}, expected an adapter`);
     const { rank, alpha, targets, parameters } = found;
-    return { rank, alpha, parameters, targets: typeof targets === 'string' ? [targets] : [...targets] };
+    return { rank, loraAlpha: alpha, parameters, targets: typeof targets === 'string' ? [targets] : [...targets] };
   },
 };

@@ -1,41 +1,50 @@
 import { createHash } from 'node:crypto';
-import type { GateMeasurement, MetricName } from '../method/gate/readiness-gate.ts';
-import type { GateOutcomes } from '../../workers/training/protocol.ts';
 import type { TaskData } from '../data/task-data.ts';
+import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
+import type { MetricName } from '../options/metrics.ts';
 
-/** What a measurement depends on beside base and adapter. */
+/** How an adapter did on each gate row, as it is stored for the gate of its successor. Plain JSON. */
+export interface GateOutcomes {
+  /** Identifies what was measured besides base and adapter: metric, rows, choices and the base's precision. */
+  readonly digest: string;
+  readonly value: number;
+  readonly standardError: number;
+  /** In the order of the rows: 1 right and 0 wrong; for the metric `loss` the sum over the completion tokens, in nats. */
+  readonly values: readonly number[];
+}
+
+/** What a measurement depends on besides base and adapter. */
 export interface OutcomesSubject {
   readonly metric: MetricName;
-  readonly data: Pick<TaskData, 'test' | 'choices'>;
-  /** What the base is computed in. */
+  readonly data: Pick<TaskData, 'gate' | 'choices'>;
+  /** Precision in which the base is computed. */
   readonly precision: string;
 }
 
-/** A measurement on the gate's rows as it is kept. */
+/** Converts a measurement on the gate rows to the stored form. */
 export function toOutcomes({ metric, outcomes }: GateMeasurement, subject: OutcomesSubject): GateOutcomes {
   const { value, standardError } = metric;
   return { digest: digestOf(subject), value, standardError, values: Array.from(outcomes.values) };
 }
 
-/** What was kept as a measurement; null where it was measured otherwise: on other rows, say. */
-export function fromOutcomes(kept: GateOutcomes, subject: OutcomesSubject): GateMeasurement | null {
-  const { metric, data } = subject;
-  if (kept.digest !== digestOf(subject)) return null;
-  const { value, standardError, values } = kept;
+/** Converts stored outcomes back to a measurement. Returns null if they describe another subject, such as other rows. */
+export function fromOutcomes(stored: GateOutcomes, subject: OutcomesSubject): GateMeasurement | null {
+  if (stored.digest !== digestOf(subject)) return null;
+  const { value, standardError, values } = stored;
   return {
-    metric: { name: metric, value, standardError, rows: values.length },
-    outcomes: { values, tokens: completionTokens(data) },
+    metric: { name: subject.metric, value, standardError, rows: values.length },
+    outcomes: { values, tokens: completionTokens(subject.data) },
   };
 }
 
-/** Completion tokens of the gate's rows. */
-export function completionTokens({ test }: Pick<TaskData, 'test'>): number[] {
-  return test.map(({ completionIds }) => completionIds.length);
+/** Returns the number of completion tokens of each gate row. */
+export function completionTokens({ gate }: Pick<TaskData, 'gate'>): number[] {
+  return gate.map(({ completionIds }) => completionIds.length);
 }
 
-/** SHA-256 of everything in the subject: rows as tokens, so that a tokenizer that cuts them otherwise makes them others. */
-function digestOf({ metric, data: { test, choices }, precision }: OutcomesSubject): string {
-  const rows = test.map(({ promptIds, completionIds }) => [promptIds, completionIds]);
+/** Hashes the whole subject. Rows count as tokens, so that a tokenizer that splits them differently changes the digest. */
+function digestOf({ metric, data: { gate, choices }, precision }: OutcomesSubject): string {
+  const rows = gate.map(({ promptIds, completionIds }) => [promptIds, completionIds]);
   const ranked = metric === 'accuracy' && choices ? [choices.prefix, choices.suffixes] : null;
   return `sha256:${createHash('sha256')
     .update(JSON.stringify([metric, precision, ranked, rows]))

@@ -1,4 +1,4 @@
-import { PHASES, type Phase } from '../../workers/training/protocol.ts';
+import { PHASES, type Phase } from '../options/phases.ts';
 
 /** Times the phases of a job: exactly one runs at any time, so they add up to the time that has passed. */
 export class PhaseClock {

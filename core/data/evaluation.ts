@@ -5,7 +5,7 @@ import type { ChoiceSet } from './choices.ts';
 import type { TokenizedExample } from './example.ts';
 import { argmax, forEachBatch, type EvaluationOptions } from './forward-passes.ts';
 import { labelSequences } from './make-batch.ts';
-import type { MetricName } from '../../workers/training/protocol.ts';
+import type { MetricName } from '../options/metrics.ts';
 import { rankChoices } from './rank-choices.ts';
 
 /** What a metric says of a list of examples. */
@@ -91,7 +91,7 @@ export async function exactMatch(
     const logits = await runtime.logits(adapter, batch);
     const vocab = logits.length / batch.labelPositions.length;
     const sequences = labelSequences(batch);
-    batch.labelTargets.forEach((target, label) => {
+    batch.labelIds.forEach((target, label) => {
       const best = argmax(logits.subarray(label * vocab, (label + 1) * vocab));
       if (best !== target) right[members[sequences[label]!]!] = 0;
     });

@@ -26,7 +26,7 @@ export function makeBatch(examples: readonly TokenizedExample[]): Batch {
     sequenceLengths: Int32Array.from(examples, inputLength),
     textLengths: Int32Array.from(examples, (example) => inputLength(example) + 1),
     labelPositions: new Int32Array(labels),
-    labelTargets: new Int32Array(labels),
+    labelIds: new Int32Array(labels),
   };
   let [start, label] = [0, 0];
   for (const { promptIds, completionIds } of examples) {
@@ -38,7 +38,7 @@ export function makeBatch(examples: readonly TokenizedExample[]): Batch {
       completionIds.map((_, i) => start + promptIds.length - 1 + i),
       label,
     );
-    batch.labelTargets.set(completionIds, label);
+    batch.labelIds.set(completionIds, label);
     start += promptIds.length + completionIds.length - 1;
     label += completionIds.length;
   }

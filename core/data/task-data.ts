@@ -3,21 +3,26 @@ import type { Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
 import { findChoices, type ChoiceSet } from './choices.ts';
 import { loadDataset } from './dataset.ts';
-import type { DatasetRow } from '../formats/dataset/dataset-jsonl.ts';
+import type { DatasetRow, DatasetSplit } from '../formats/dataset/dataset-jsonl.ts';
 import type { ExampleRow, TokenizedExample } from './example.ts';
-import type { DataSpec } from '../../workers/training/protocol.ts';
 import { tokenizeExamples } from './tokenize.ts';
 
-/** A task's rows: what is trained on, what the search may look at, and what only the gate sees. */
+/**
+ * Files with a task's rows: one JSONL file that is split by the rows' own `split`, or by their prompts if they name none;
+ * or a file of training rows and a file of held-out rows that is divided into search rows and gate rows. Without
+ * training rows an adapter is copied, reverted or searched, but not trained.
+ */
+export type DataSpec = { readonly file: string } | { readonly train: string | null; readonly validation: string };
+
+/** A task's training, search and gate rows as tokens. */
 export interface TaskData {
-  /** Tokenized at the first call: an adapter that passes the gate untrained never needs them. */
-  train(): readonly TokenizedExample[];
+  /** The training rows. They are tokenized at the first call, since an adapter that passes the gate untrained never needs them. */
+  training(): readonly TokenizedExample[];
   /** Whether there are training rows. */
   readonly canTrain: boolean;
-  /** The search's rows. */
-  readonly validation: readonly TokenizedExample[];
-  /** The gate's rows; no prompt of theirs is among the search's. */
-  readonly test: readonly TokenizedExample[];
+  readonly search: readonly TokenizedExample[];
+  /** None of their prompts is the prompt of a search row. */
+  readonly gate: readonly TokenizedExample[];
   /** Null where the completions are no small set. */
   readonly choices: ChoiceSet | null;
   /** What was found about the rows, for people. */
@@ -40,34 +45,34 @@ export class TaskDataError extends Error {
 const DEFAULT_MAX_LENGTH = 512;
 
 /**
- * Loads, splits and tokenizes a task. The splits are the same in every run; search and gate share no row.
- * @throws TaskDataError where there are no rows to search on or to gate by
+ * Loads, splits and tokenizes a task. The splits are the same in every run; search and gate share no prompt.
+ * @throws TaskDataError if there are no search rows or no gate rows
  */
 export async function loadTaskData(spec: DataSpec, options: TaskDataOptions): Promise<TaskData> {
   const split = 'file' in spec ? splitRows(await loadDataset(spec.file)) : await loadPair(spec);
   const { rows, removed } = keepGateApart(split);
-  for (const name of ['validation', 'test'] as const) {
+  for (const name of ['search', 'gate'] as const) {
     if (rows[name].length === 0)
       throw new TaskDataError(`the dataset has no ${name} rows${removed > 0 ? ' of its own' : ''}`);
   }
   const tokenize = (list: readonly ExampleRow[]): TokenizedExample[] => tokenizeRows(list, options);
-  let train: TokenizedExample[] | undefined;
+  let training: TokenizedExample[] | undefined;
   return {
-    train: () => (train ??= tokenize(rows.train)),
-    canTrain: rows.train.length > 0,
-    validation: tokenize(rows.validation),
-    test: tokenize(rows.test),
-    choices: findChoices([...rows.train, ...rows.validation, ...rows.test], options.tokenizer),
+    training: () => (training ??= tokenize(rows.training)),
+    canTrain: rows.training.length > 0,
+    search: tokenize(rows.search),
+    gate: tokenize(rows.gate),
+    choices: findChoices([...rows.training, ...rows.search, ...rows.gate], options.tokenizer),
     warnings:
       removed > 0 ? [`${removed} search rows have the prompt of a gate row and are left out of the search`] : [],
   };
 }
 
-/** Takes the search's rows whose prompt the gate has too out of the search: the gate must not see what was chosen on. */
+/** Removes search rows whose prompt is also a gate row's: what the coefficients were chosen on must not judge them. */
 export function keepGateApart(rows: SplitRows): { readonly rows: SplitRows; readonly removed: number } {
-  const prompts = new Set(rows.test.map(({ prompt }) => prompt));
-  const validation = rows.validation.filter(({ prompt }) => !prompts.has(prompt));
-  return { rows: { ...rows, validation }, removed: rows.validation.length - validation.length };
+  const prompts = new Set(rows.gate.map(({ prompt }) => prompt));
+  const search = rows.search.filter(({ prompt }) => !prompts.has(prompt));
+  return { rows: { ...rows, search }, removed: rows.search.length - search.length };
 }
 
 /** Rows to tokens within the model's maximum length. */
@@ -78,41 +83,41 @@ export function tokenizeRows(
   return tokenizeExamples(rows, tokenizer, { maxLength: Math.min(maxLength, config.maxPositionEmbeddings) });
 }
 
-export interface SplitRows {
-  readonly train: readonly ExampleRow[];
-  readonly validation: readonly ExampleRow[];
-  readonly test: readonly ExampleRow[];
-}
+export type SplitRows = Readonly<Record<DatasetSplit, readonly ExampleRow[]>>;
 
 /**
- * Rows keep the split they name (the service names each row's at upload), those that name none are training rows. Where
- * no row names one, 10 % are validation and 10 % test rows, chosen by the hash of their prompts, equal prompts together.
- * Where no row is a test row, the validation rows are divided into both.
+ * Divides rows into splits. Rows keep the split they name (the service names every row's at upload); if any row names
+ * one, rows that name none are training rows. If no row names one, 10 % become search rows and 10 % gate rows, chosen by
+ * the hash of their prompts, so that equal prompts stay together. If no row is a gate row, the search rows are divided
+ * into search and gate rows.
  */
 export function splitRows(rows: readonly DatasetRow[]): SplitRows {
   if (rows.some(({ split }) => split !== undefined)) {
-    const of = (name: string): DatasetRow[] => rows.filter(({ split }) => (split ?? 'train') === name);
-    const [train, held, test] = [of('train'), of('validation'), of('test')];
-    return test.length > 0 ? { train, validation: held, test } : { train, ...splitHeldOut(held) };
+    const of = (name: DatasetSplit): DatasetRow[] => rows.filter(({ split }) => (split ?? 'training') === name);
+    const [training, search, gate] = [of('training'), of('search'), of('gate')];
+    return gate.length > 0 ? { training, search, gate } : { training, ...splitHeldOut(search) };
   }
-  const [validation, rest] = takeByHash(rows, 0.1);
-  const [test, train] = takeByHash(rest, 0.1 / 0.9);
-  return { train, validation, test };
+  const [search, rest] = takeByHash(rows, 0.1);
+  const [gate, training] = takeByHash(rest, 0.1 / 0.9);
+  return { training, search, gate };
 }
 
-/** Two files: what is trained on, if anything, and what is held out. */
+/** Reads a file of training rows, if there is one, and a validation file. */
 async function loadPair(spec: { readonly train: string | null; readonly validation: string }): Promise<SplitRows> {
-  const train = spec.train === null ? [] : await loadDataset(spec.train);
-  return { train, ...splitHeldOut(await loadDataset(spec.validation)) };
+  const training = spec.train === null ? [] : await loadDataset(spec.train);
+  return { training, ...splitHeldOut(await loadDataset(spec.validation)) };
 }
 
-/** Held-out rows that name no test split serve search and gate: a third of them, 64 at most, are the search's. */
-function splitHeldOut(rows: readonly DatasetRow[]): { validation: DatasetRow[]; test: DatasetRow[] } {
-  const [validation, test] = takeByHash(rows, Math.min(1 / 3, 64 / rows.length));
-  return { validation, test };
+/** Divides held-out rows: a third of them, but at most 64, become search rows and the others gate rows. */
+function splitHeldOut(rows: readonly DatasetRow[]): { search: DatasetRow[]; gate: DatasetRow[] } {
+  const [search, gate] = takeByHash(rows, Math.min(1 / 3, 64 / rows.length));
+  return { search, gate };
 }
 
-/** About `share` of the rows (one at least where there are two), chosen by hash, and the rest; both in their order. */
+/**
+ * Chooses about `share` of the rows by the hash of their prompts: at least one, if there are two.
+ * @returns the chosen rows and the others, both in their original order
+ */
 function takeByHash(rows: readonly DatasetRow[], share: number): [DatasetRow[], DatasetRow[]] {
   const hashes = rows.map(({ prompt }) => createHash('sha256').update(prompt).digest('hex'));
   const distinct = [...new Set(hashes)].sort();

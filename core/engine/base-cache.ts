@@ -2,9 +2,9 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createRuntime } from '../engine/create-runtime.ts';
-import type { Device } from '../engine/devices/device.ts';
+import type { Device } from '../options/devices.ts';
 import { openDevice } from '../engine/devices/open-device.ts';
-import type { PrecisionSetting } from '../engine/devices/precision.ts';
+import type { PrecisionSetting } from '../options/precisions.ts';
 import { isLayerMatrix } from '../engine/int8/inputs.ts';
 import { choosePrecision, int8Of, type ChoiceOptions } from '../engine/int8/choose-precision.ts';
 import type { PrecisionChoice } from '../engine/int8/precision-choice.ts';
@@ -16,7 +16,7 @@ import { loadTokenizer, type Tokenizer } from '../formats/tokenizer/tokenizer.ts
 import type { BaseModel } from '../models/base-model.ts';
 import { tokenizerHash } from '../formats/tokenizer/tokenizer-files.ts';
 
-export interface SessionOptions {
+export interface BaseCacheOptions {
   /** What computes. Default `cpu`. */
   readonly device?: Device;
   /** What the base's matrices are kept in. Default `f32`. */
@@ -53,13 +53,13 @@ interface OpenBase extends LoadedBase {
  * What a process keeps warm between jobs: base models with their tokenizers and runtimes (and so their compiled
  * graphs), by folder. A folder whose files were replaced is loaded anew. The one unused for longest goes first.
  */
-export class Session {
-  readonly #options: SessionOptions;
+export class BaseCache {
+  readonly #options: BaseCacheOptions;
   readonly #cache: EngineCache | null;
   /** In order of use, oldest first. */
   readonly #bases = new Map<string, Promise<OpenBase>>();
 
-  constructor(options: SessionOptions = {}) {
+  constructor(options: BaseCacheOptions = {}) {
     this.#options = options;
     const { graphCacheDir = null } = options;
     this.#cache = graphCacheDir === null ? null : new EngineCache(graphCacheDir);
@@ -69,10 +69,10 @@ export class Session {
    * The base model of a folder, loaded if it is not yet.
    * @throws FormatError where the folder does not hold a model and tokenizer.json that can be used
    */
-  async base(folder: string): Promise<LoadedBase> {
+  async load(folder: string): Promise<LoadedBase> {
     const key = await stamp(folder);
     const known = this.#bases.get(key);
-    const base = known ?? this.#load(folder);
+    const base = known ?? this.#open(folder);
     this.#bases.delete(key);
     this.#bases.set(key, base);
     if (!known) {
@@ -88,7 +88,7 @@ export class Session {
     for (const base of bases) await release(await base);
   }
 
-  async #load(folder: string): Promise<OpenBase> {
+  async #open(folder: string): Promise<OpenBase> {
     const tokenizer = await loadTokenizer(folder);
     const text = await readFile(join(folder, 'tokenizer.json'), 'utf8');
     const { device = 'cpu', precision = 'f32' } = this.#options;

@@ -1,8 +1,9 @@
 import type { BaseModel } from '../models/base-model.ts';
 import { CompiledRuntime, type CompiledRuntimeOptions } from './compiled/compiled-runtime.ts';
-import { BACKEND_OF, isEager, type Device, type RuntimeKind } from './devices/device.ts';
-import { checkPrecision, type Precision } from './devices/precision.ts';
-import { targetOf } from './devices/target.ts';
+import { BACKEND_OF, isEager, type Device, type RuntimeKind } from '../options/devices.ts';
+import { checkPrecision } from './devices/precision.ts';
+import type { Precision } from '../options/precisions.ts';
+import { executionProviderOf } from './devices/execution-provider.ts';
 import { EagerRuntime } from './eager/eager-runtime.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -11,7 +12,7 @@ const DEVICE_OF: Readonly<Record<RuntimeKind, Device>> = { compiled: 'cpu', eage
 
 export const RUNTIME_KINDS = Object.keys(DEVICE_OF) as RuntimeKind[];
 
-export interface RuntimeOptions extends Omit<CompiledRuntimeOptions, 'target'> {
+export interface RuntimeOptions extends Omit<CompiledRuntimeOptions, 'provider'> {
   /** What computes; `openDevice` has to have opened it. Default: `cpu`. */
   readonly device?: Device | undefined;
   /** Says it by the runtime alone: `compiled` is `cpu`, `eager` is `tfjs-cpu`. */
@@ -29,5 +30,5 @@ export function createRuntime(options: RuntimeOptions): Runtime {
   const { kind = 'compiled', device = DEVICE_OF[kind], base, precision = 'f32', ...others } = options;
   checkPrecision(device, precision);
   if (isEager(device)) return new EagerRuntime(base, BACKEND_OF[device]);
-  return new CompiledRuntime(base, { ...others, target: targetOf(device, precision) });
+  return new CompiledRuntime(base, { ...others, provider: executionProviderOf(device, precision) });
 }

@@ -18,7 +18,7 @@ export interface Batch {
   /** [labels] positions in `inputIds` whose next token is predicted. */
   readonly labelPositions: Int32Array;
   /** [labels] token ids to be predicted there. */
-  readonly labelTargets: Int32Array;
+  readonly labelIds: Int32Array;
 }
 
 /** Which inputs a call drops follows from the seed. */
@@ -50,7 +50,7 @@ export interface Runtime {
    * @param dropout of the inputs of every A; default none
    */
   gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult>;
-  /** Logits at the label positions, [labels, vocab], row-major (`labelTargets` is ignored). */
+  /** Logits at the label positions, [labels, vocab], row-major (`labelIds` is ignored). */
   logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
   /** Frees sessions and device memory. The base's arrays stay with their owner. */
   dispose(): Promise<void>;

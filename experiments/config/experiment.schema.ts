@@ -1,36 +1,42 @@
 import Type, { type Static, type TSchema } from 'typebox';
-import { Gate, Metric } from '../../src/modules/adapters/adapter.schemas.ts';
-import { DEVICE_CHOICES } from '../../core/engine/devices/device.ts';
-import { PRECISION_SETTINGS } from '../../core/engine/devices/precision.ts';
+import { DEVICE_CHOICES } from '../../core/options/devices.ts';
+import { GateRule } from '../../core/options/gates.ts';
+import { JobOptions } from '../../core/options/job-options.ts';
+import { optionalJobOptions } from '../../core/options/job-settings.ts';
+import { METRICS } from '../../core/options/metrics.ts';
+import { PRECISION_SETTINGS } from '../../core/options/precisions.ts';
 
 const strict = { additionalProperties: false };
-/** Names go into keys, folders and tables. */
+/** A name is used in keys, folder names and tables. */
 const Name = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]*$', maxLength: 40 });
-/** Relative to the YAML file; `${NAME}` and `${NAME:-default}` are read from the environment. */
+/** A path relative to the YAML file. `${NAME}` and `${NAME:-default}` are replaced from the environment. */
 const Path = Type.String({ minLength: 1 });
 const Count = Type.Integer({ minimum: 1 });
 const listOf = <T extends TSchema>(item: T) => Type.Array(item, { minItems: 1 });
 
-/** Options of a job, by the names of `AdaptOptions` in snake case; checked against the product's own list of them. */
-const Options = Type.Record(Type.String(), Type.Unknown());
+/** The product's job options. The strategy is not among them: it is what an experiment compares. */
+function experimentOptions(table: Type.TObject) {
+  const { strategy: _, ...options } = optionalJobOptions(table).properties;
+  return Type.Object(options, strict);
+}
 
 const Evolution = Type.Object({ name: Name, base: Path, tasks: Type.Optional(listOf(Name)) }, strict);
 
 const Task = Type.Object(
   {
     name: Name,
-    metric: Metric,
-    /** Rows that old adapters are trained on and, as far as a run has them, the new ones. */
+    metric: Type.Enum(METRICS),
+    /** File of training rows: old adapters are trained on them, and each job gets as many as its number of rows says. */
     train: Path,
-    /** Rows that the product divides into search rows and gate rows. */
+    /** Validation file, which the product divides into search rows and gate rows. */
     validation: Path,
-    /** Rows that nothing but the report sees. */
+    /** File of test rows, which nothing but the report sees. */
     test: Path,
   },
   strict,
 );
 
-/** How the adapter of the old base is made. */
+/** How the adapters for the old base are trained. */
 const AdapterRecipe = Type.Object(
   {
     name: Name,
@@ -39,7 +45,7 @@ const AdapterRecipe = Type.Object(
     dora: Type.Optional(Type.Boolean()),
     rslora: Type.Optional(Type.Boolean()),
     targets: Type.Optional(Type.Union([Type.String(), listOf(Type.String())])),
-    /** Training rows; all there are where none is said. */
+    /** Number of training rows; all rows of the task by default. */
     rows: Type.Optional(Count),
     steps: Count,
     batch_size: Count,
@@ -49,68 +55,74 @@ const AdapterRecipe = Type.Object(
   strict,
 );
 
-/** One way to adapt, and where it is run; everywhere where nothing narrows it. */
-const StrategyEntry = Type.Object(
-  {
-    name: Name,
-    strategy: Type.Optional(Type.String()),
-    options: Type.Optional(Options),
-    gate: Type.Optional(Gate),
-    /** Whether a job is given the searches of the jobs of this strategy that ended before it on the same evolution. */
-    fleet: Type.Optional(Type.Boolean()),
-    /** Whether a job knows how the old version did on the gate's rows, as in every rollout but the first. */
-    known_old: Type.Optional(Type.Boolean()),
-    tasks: Type.Optional(listOf(Name)),
-    evolutions: Type.Optional(listOf(Name)),
-    adapters: Type.Optional(listOf(Name)),
-    rows: Type.Optional(listOf(Count)),
-    seeds: Type.Optional(listOf(Type.Integer({ minimum: 0 }))),
-  },
-  strict,
-);
-
-/** Losses of a whole grid of α and β, to draw the way of a search on. */
+/** A grid of α and β on which the loss is measured, as the background of a chart of one search. */
 const Surface = Type.Object(
   {
     task: Name,
     evolution: Name,
-    /** First, last, points. */
+    /** First value, last value, and number of values. */
     alpha: Type.Tuple([Type.Number(), Type.Number(), Type.Integer({ minimum: 2 })]),
     beta: Type.Tuple([Type.Number(), Type.Number(), Type.Integer({ minimum: 2 })]),
-    /** Whose search is drawn. */
+    /** Name of the strategy whose search is drawn. */
     strategy: Name,
   },
   strict,
 );
 
-export const ExperimentSchema = Type.Object(
-  {
-    name: Name,
-    title: Type.Optional(Type.String({ minLength: 1 })),
-    base: Path,
-    evolutions: listOf(Evolution),
-    tasks: listOf(Task),
-    adapters: listOf(AdapterRecipe),
-    rows: listOf(Count),
-    seeds: listOf(Type.Integer({ minimum: 0 })),
-    validation_rows: Type.Optional(Count),
-    test_rows: Type.Optional(Count),
-    gate: Gate,
-    options: Type.Optional(Options),
-    strategies: listOf(Type.Union([Name, StrategyEntry])),
-    /** Strategies that the others are compared with; those of strategy `scratch` where none are named. */
-    baselines: Type.Optional(Type.Array(Name)),
-    surfaces: Type.Optional(Type.Array(Surface)),
-    device: Type.Optional(Type.Enum(DEVICE_CHOICES)),
-    precision: Type.Optional(Type.Enum(PRECISION_SETTINGS)),
-    threads: Type.Optional(Count),
-  },
-  strict,
-);
+/** The settings of an experiment file. @param table the job options, which an experiment's own are derived from */
+export function experimentSchema(table: Type.TObject = JobOptions) {
+  return Type.Object(
+    {
+      name: Name,
+      title: Type.Optional(Type.String({ minLength: 1 })),
+      base: Path,
+      evolutions: listOf(Evolution),
+      tasks: listOf(Task),
+      adapters: listOf(AdapterRecipe),
+      rows: listOf(Count),
+      seeds: listOf(Type.Integer({ minimum: 0 })),
+      validation_rows: Type.Optional(Count),
+      test_rows: Type.Optional(Count),
+      gate: GateRule,
+      options: Type.Optional(experimentOptions(table)),
+      strategies: listOf(strategyEntry(table)),
+      /** Strategies that the others are compared with. Default: those that train from scratch. */
+      baselines: Type.Optional(Type.Array(Name)),
+      surfaces: Type.Optional(Type.Array(Surface)),
+      device: Type.Optional(Type.Enum(DEVICE_CHOICES)),
+      precision: Type.Optional(Type.Enum(PRECISION_SETTINGS)),
+      threads: Type.Optional(Count),
+    },
+    strict,
+  );
+}
 
-export type ExperimentFile = Static<typeof ExperimentSchema>;
+/** One way to adapt, and where it is run; it is run everywhere unless something narrows it. */
+function strategyEntry(table: Type.TObject) {
+  return Type.Object(
+    {
+      name: Name,
+      /** Default: the strategy that the entry's name is. */
+      strategy: Type.Optional(JobOptions.properties.strategy),
+      options: Type.Optional(experimentOptions(table)),
+      gate: Type.Optional(GateRule),
+      /** Whether a job receives the searches of earlier jobs of this strategy on the same evolution. */
+      fleet: Type.Optional(Type.Boolean()),
+      /** Whether a job knows how the old version did on the gate rows, as in every rollout but the first. */
+      known_old: Type.Optional(Type.Boolean()),
+      tasks: Type.Optional(listOf(Name)),
+      evolutions: Type.Optional(listOf(Name)),
+      adapters: Type.Optional(listOf(Name)),
+      rows: Type.Optional(listOf(Count)),
+      seeds: Type.Optional(listOf(Type.Integer({ minimum: 0 }))),
+    },
+    strict,
+  );
+}
+
+export type ExperimentFile = Static<ReturnType<typeof experimentSchema>>;
+export type StrategyEntry = ExperimentFile['strategies'][number];
 export type AdapterRecipe = Static<typeof AdapterRecipe>;
 export type TaskConfig = Static<typeof Task>;
 export type EvolutionConfig = Static<typeof Evolution>;
-export type StrategyEntry = Static<typeof StrategyEntry>;
 export type SurfaceConfig = Static<typeof Surface>;

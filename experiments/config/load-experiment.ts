@@ -2,21 +2,18 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseDocument } from 'yaml';
 import { UsageError } from '../../cli/errors.ts';
-import type { AdaptOptions, GateSpec, Strategy } from '../../workers/training/protocol.ts';
-import { ExperimentSchema, type ExperimentFile, type StrategyEntry } from './experiment.schema.ts';
-import { parseOptions, parseStrategy } from './job-options.ts';
+import { STRATEGIES, type GivenJobOptions, type Strategy } from '../../core/options/job-options.ts';
+import { problemsOf } from '../../core/options/problems.ts';
+import { experimentSchema, type ExperimentFile, type StrategyEntry } from './experiment.schema.ts';
 import { expandPath } from './paths.ts';
-import { problemsOf } from './problems.ts';
 
-/** One way to adapt: what the job is told, and where it is run. */
-export interface StrategyConfig extends Omit<StrategyEntry, 'strategy' | 'options' | 'gate'> {
-  readonly options: AdaptOptions & { readonly strategy: Strategy };
-  readonly gate?: GateSpec;
+/** One way to adapt: the job's options, and where it is run. */
+export interface StrategyConfig extends Omit<StrategyEntry, 'strategy' | 'options'> {
+  readonly options: GivenJobOptions & { readonly strategy: Strategy };
 }
 
-/** A checked experiment; paths are absolute, options are the product's own. */
-export interface Experiment extends Omit<ExperimentFile, 'strategies' | 'options' | 'gate'> {
-  readonly gate: GateSpec;
+/** A checked experiment. Its paths are absolute, and each strategy has all of its options. */
+export interface Experiment extends Omit<ExperimentFile, 'strategies' | 'options'> {
   readonly strategies: readonly StrategyConfig[];
 }
 
@@ -26,8 +23,7 @@ interface Source {
 }
 
 /**
- * Reads and checks an experiment. A file that `extends` another one beside it has that one's settings where it has none
- * of its own.
+ * Reads and checks an experiment. A file may extend another one of the same folder, whose settings it then inherits.
  * @throws UsageError with a line for each problem, naming the setting, the value found and what was expected
  */
 export async function loadExperiment(file: string, environment: NodeJS.ProcessEnv = process.env): Promise<Experiment> {
@@ -36,39 +32,44 @@ export async function loadExperiment(file: string, environment: NodeJS.ProcessEn
     return checkExperiment(raw, { file, environment });
   const { extends: parent, ...own } = raw;
   const isBeside = typeof parent === 'string' && path.basename(parent) === parent;
-  refuse(file, isBeside ? [] : [`extends is ${JSON.stringify(parent)}, expected a file of the same folder`]);
+  refuse(
+    file,
+    isBeside ? [] : [`extends is ${JSON.stringify(parent)}, expected the name of a file in the same folder`],
+  );
   const from = path.join(path.dirname(file), parent as string);
   const inherited = parseYaml(await readFile(from, 'utf8'), from) as object;
   return checkExperiment({ ...inherited, ...own }, { file, environment });
 }
 
-/** As {@link loadExperiment}, from the text of a file that extends no other. */
+/** Checks the text of a file that extends no other, as {@link loadExperiment} does. */
 export function parseExperiment(text: string, source: Source): Experiment {
   return checkExperiment(parseYaml(text, source.file), source);
 }
 
 function checkExperiment(given: unknown, { file, environment }: Source): Experiment {
   const raw = withEntries(given);
-  refuse(file, problemsOf(ExperimentSchema, raw));
-  const checked = raw as Omit<ExperimentFile, 'strategies'> & { readonly strategies: readonly StrategyEntry[] };
+  refuse(file, problemsOf(experimentSchema(), raw));
+  const checked = raw as ExperimentFile;
   const problems: string[] = [];
   const resolve = (place: string, value: string): string => {
     const expanded = expandPath(value, environment);
-    if (typeof expanded !== 'string') problems.push(`${place} needs the variable ${expanded.unset}, which is not set`);
+    if (typeof expanded !== 'string')
+      problems.push(`${place} needs the environment variable ${expanded.unset}, which is not set`);
     return typeof expanded === 'string' ? path.resolve(path.dirname(file), expanded) : '';
   };
   const experiment: Experiment = {
     ...checked,
-    gate: toGateSpec(checked.gate),
     base: resolve('base', checked.base),
     evolutions: checked.evolutions.map((one, i) => ({ ...one, base: resolve(`evolutions[${i}].base`, one.base) })),
     tasks: checked.tasks.map((task, i) => {
       const at = (key: 'train' | 'validation' | 'test'): string => resolve(`tasks[${i}].${key}`, task[key]);
       return { ...task, train: at('train'), validation: at('validation'), test: at('test') };
     }),
-    strategies: checked.strategies.map((entry, i) =>
-      toStrategy(entry, checked.options ?? {}, { place: `strategies[${i}]`, problems }),
-    ),
+    strategies: checked.strategies.map(({ strategy, options, ...entry }, i) => {
+      const named = strategy ?? STRATEGIES.find((known) => known === entry.name);
+      if (!named) problems.push(`strategies[${i}].name is "${entry.name}", expected ${STRATEGIES.join(', ')}`);
+      return { ...entry, options: { ...checked.options, ...options, strategy: named ?? 'auto' } };
+    }),
   };
   refuse(file, [...problems, ...nameProblems(experiment)]);
   return experiment;
@@ -83,7 +84,7 @@ function parseYaml(text: string, file: string): unknown {
   return document.toJS() as unknown;
 }
 
-/** A strategy's name alone stands for an entry of that name. */
+/** Replaces a strategy that is only a name by an entry of that name. */
 function withEntries(raw: unknown): unknown {
   if (typeof raw !== 'object' || raw === null || !('strategies' in raw) || !Array.isArray(raw.strategies)) return raw;
   return {
@@ -92,31 +93,7 @@ function withEntries(raw: unknown): unknown {
   };
 }
 
-interface Place {
-  readonly place: string;
-  readonly problems: string[];
-}
-
-function toStrategy(entry: StrategyEntry, common: Record<string, unknown>, { place, problems }: Place): StrategyConfig {
-  const { strategy: name = entry.name, options = {}, gate, ...rest } = entry;
-  const strategy = parseStrategy(name, {
-    place: `${place}.${entry.strategy === undefined ? 'name' : 'strategy'}`,
-    problems,
-  });
-  const shared = parseOptions(common, { place: 'options', problems });
-  return {
-    ...rest,
-    ...(gate && { gate: toGateSpec(gate) }),
-    options: { ...shared, ...parseOptions(options, { place: `${place}.options`, problems }), strategy },
-  };
-}
-
-/** As the training process takes it. */
-function toGateSpec({ max_negative_flips: maxNegativeFlips, ...rule }: ExperimentFile['gate']): GateSpec {
-  return { ...rule, ...(maxNegativeFlips === undefined ? {} : { maxNegativeFlips }) };
-}
-
-/** Names that are given twice or name nothing. */
+/** Finds names that are given twice, and references to names that do not exist. */
 function nameProblems({
   evolutions,
   tasks,
@@ -158,7 +135,7 @@ function nameProblems({
 function unknownNames(place: string, used: readonly string[], known: readonly string[]): string[] {
   return used
     .filter((name) => !known.includes(name))
-    .map((name) => `${place} names ${name}, expected ${known.join(', ')}`);
+    .map((name) => `${place} names ${name}, expected one of ${known.join(', ')}`);
 }
 
 function namesOf(list: readonly { readonly name: string }[]): string[] {

@@ -1,14 +1,12 @@
 const VARIABLE = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
 
 /**
- * Puts in `${NAME}` and `${NAME:-default}` from the environment; a blank variable counts as unset.
- * @returns the text, or the name of a variable that is unset and has no default
+ * Replaces `${NAME}` and `${NAME:-default}` by environment variables. A blank variable counts as unset.
+ * @returns the text, or the name of the first variable that is unset and has no default
  */
 export function expandPath(text: string, environment: NodeJS.ProcessEnv): string | { readonly unset: string } {
   const valueOf = (name: string): string | undefined => environment[name]?.trim() || undefined;
-  const unset = [...text.matchAll(VARIABLE)].find(
-    ([, name, fallback]) => valueOf(name!) === undefined && fallback === undefined,
-  );
-  if (unset) return { unset: unset[1]! };
+  for (const [, name = '', fallback] of text.matchAll(VARIABLE))
+    if (valueOf(name) === undefined && fallback === undefined) return { unset: name };
   return text.replaceAll(VARIABLE, (_, name: string, fallback: string | undefined) => valueOf(name) ?? fallback ?? '');
 }

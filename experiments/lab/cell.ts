@@ -1,63 +1,59 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import type { GateOutcomes } from '../../core/adaptation/gate-outcomes.ts';
+import type { JobSpec } from '../../core/adaptation/job-spec.ts';
+import { runAdaptation } from '../../core/adaptation/run-adaptation.ts';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
-import { runAdaptation } from '../../core/adaptation/adaptation.ts';
-import { measure } from '../../core/data/evaluation.ts';
-import { accumulateGradients } from '../../core/training/gradients.ts';
-import type { JobListener } from '../../core/adaptation/job-listener.ts';
-import type { AdaptOutcome, GateOutcomes, JobSpec } from '../../workers/training/protocol.ts';
-import type { CellItem } from '../plan.ts';
-import type { JudgedCandidate, SearchPoint, TestScore } from '../records.ts';
-import type { Lab, Measured } from './lab.ts';
-import { nameOf } from './lab.ts';
+import { nameOf, type CellItem } from '../plan.ts';
+import type { CellRecord, Measured, TestScore } from '../records.ts';
+import { JobWatch } from './job-watch.ts';
+import type { Laboratory } from './laboratory.ts';
 import { firstRows, type Tenant, type TenantData } from './tenant.ts';
 import { scoreOnTest } from './test-score.ts';
-
-/** Rows that a warm-up evaluates, and rows of the step that it takes. */
-const WARM_UP_ROWS = 16;
+import { warmUp } from './warm-up.ts';
 
 /**
  * Runs one adaptation job as a warm training process would, then scores what it published on the test rows. A job that
- * was killed is run again from its beginning, for a time that was put together would be none.
+ * was killed starts again from its beginning: the sum of two attempts' times would not be the time of a job.
  */
-export async function runCell(lab: Lab, item: CellItem): Promise<Measured> {
-  const tenant = await lab.tenant(item.tenant);
-  const data = await lab.data(tenant);
-  const warmUpMs = await warmUp(lab, item, { tenant, data });
-  const workDir = await lab.workDir();
+export async function measureCell(laboratory: Laboratory, item: CellItem): Promise<Measured<CellRecord>> {
+  const { bases, signal } = laboratory.options;
+  const tenant = await laboratory.tenant(item.tenant);
+  const data = await laboratory.data(tenant);
+  const warmUpMs = await warmUp(laboratory, item, { tenant, data });
+  const workDir = await laboratory.workDir();
   await mkdir(workDir, { recursive: true });
   try {
-    const plain = await jobSpec(lab, item, { tenant, workDir });
-    const spec = item.strategy.known_old
-      ? { ...plain, old: await lab.oldOutcomes(item.tenant, () => measureOld(lab, plain)) }
-      : plain;
+    const spec = await jobSpec(laboratory, item, { tenant, workDir });
+    const measureOld = (): Promise<GateOutcomes | null> => measureOldVersion(laboratory, spec);
+    const oldOutcomes = item.strategy.known_old ? await laboratory.oldOutcomes(item.tenant, measureOld) : undefined;
     const watch = new JobWatch();
-    const name = {
-      type: 'cell' as const,
+    const outcome = await watch.time(() => runAdaptation(bases, { ...spec, oldOutcomes }, watch.onEvent, signal));
+    // A cancelled job ends without an error in the product; here it ends the run.
+    signal.throwIfAborted();
+    const { target, baselines, best, ladder, steps, phases, readyMs, tokens, problem } = outcome;
+    const { elapsedMs, candidates, search, published } = watch;
+    // Without a publication, the best candidate is what the job ends with.
+    const last = published.at(-1) ?? outcome.candidateFolder;
+    return {
+      type: 'cell',
       ...nameOf(item.tenant),
       evolution: item.evolution.name,
       rows: item.rows,
       strategy: item.strategy.name,
+      state: outcome.state === 'ready' ? 'ready' : 'not_ready',
+      ...{ target, baselines, best, ladder, steps, phases, readyMs, tokens, problem },
+      ...{ elapsedMs, warmUpMs, candidates, search },
+      ...(await scoreVersions(laboratory, item, { data, first: published[0] ?? null, last })),
     };
-    const outcome = await watch.time(() =>
-      runAdaptation(lab.options.session, spec, watch.listener, lab.options.signal),
-    );
-    // The product ends a cancelled job in peace; here that ends the run.
-    lab.options.signal.throwIfAborted();
-    const { elapsedMs, candidates, search } = watch;
-    const scores = await scorePublished(lab, item, { data, folders: publishedFolders(watch, outcome) });
-    const { target, baselines, best, ladder, steps, phases, readyMs, tokens, problem } = outcome;
-    const figures = { target, baselines, best, ladder, steps, phases, readyMs, tokens, problem };
-    const state = outcome.state === 'ready' ? 'ready' : 'not_ready';
-    return { ...name, state, ...figures, elapsedMs, warmUpMs, candidates, search, ...scores };
   } finally {
     await rm(workDir, { recursive: true, force: true });
   }
 }
 
 async function jobSpec(
-  lab: Lab,
+  laboratory: Laboratory,
   item: CellItem,
   { tenant, workDir }: { readonly tenant: Tenant; readonly workDir: string },
 ): Promise<JobSpec> {
@@ -66,119 +62,52 @@ async function jobSpec(
   return {
     jobId: item.key,
     kind: 'adaptation',
-    oldBase: lab.options.base,
+    oldBase: laboratory.options.base,
     newBase: item.evolution.base,
     adapter: tenant.adapter,
     data: { train, validation: tenant.validation },
     metric: item.tenant.task.metric,
     gate: item.gate,
-    evolution: await lab.evolutionFolder(item.evolution),
+    evolution: laboratory.evolutionFolder(item.evolution),
     options: { ...item.strategy.options, seed: item.tenant.seed },
     workDir,
     baselines: 'needed',
-    fleet: item.strategy.fleet ? lab.earlierSearches(item) : [],
+    fleetSearches: item.strategy.fleet ? laboratory.earlierSearches(item) : [],
   };
 }
 
-/** What the service keeps of the old version from its publication, by a job that needs nothing else. */
-async function measureOld(lab: Lab, spec: JobSpec): Promise<GateOutcomes | null> {
+/** Measures what the service keeps of the old version from its publication, by the cheapest job that needs it. */
+async function measureOldVersion({ options }: Laboratory, spec: JobSpec): Promise<GateOutcomes | null> {
   const watch = new JobWatch();
-  const options = { strategy: 'reuse' } as const;
+  const workDir = path.join(spec.workDir, 'old');
   await runAdaptation(
-    lab.options.session,
-    { ...spec, options, workDir: path.join(spec.workDir, 'old') },
-    watch.listener,
-    lab.options.signal,
+    options.bases,
+    { ...spec, options: { strategy: 'reuse' }, workDir },
+    watch.onEvent,
+    options.signal,
   );
   return watch.old;
 }
 
-/**
- * Loads both bases and has their programs compiled, once a process for each task, adapter and evolution: the service's
- * training process has them warm, so that no strategy pays for being the first.
- */
-async function warmUp(
-  lab: Lab,
-  { tenant: spec, evolution }: CellItem,
-  { tenant, data }: { readonly tenant: Tenant; readonly data: TenantData },
-): Promise<number> {
-  const begun = performance.now();
-  const old = await lab.oldBase;
-  const next = await lab.base(evolution);
-  if (!lab.isCold(`${evolution.name} ${spec.task.name} ${spec.recipe.name}`)) return performance.now() - begun;
-  const adapter = await loadAdapter(tenant.adapter, next.model.config);
-  const options = { metric: spec.task.metric, choices: data.choices };
-  for (const { runtime } of [old, next]) {
-    await measure(runtime, adapter, data.test.slice(0, WARM_UP_ROWS), options);
-    await measure(runtime, adapter, data.test.slice(0, WARM_UP_ROWS), { ...options, metric: 'loss' });
-  }
-  await accumulateGradients(next.runtime, adapter, data.train.slice(0, WARM_UP_ROWS));
-  return performance.now() - begun;
+interface Versions {
+  readonly data: TenantData;
+  /** Folder of the version that was published first; null where none was. */
+  readonly first: string | null;
+  /** Folder of what the job ended with; null where it has no candidate. */
+  readonly last: string | null;
 }
 
-/** Hears of everything that a job does, and when. */
-class JobWatch {
-  readonly candidates: JudgedCandidate[] = [];
-  readonly search: SearchPoint[] = [];
-  readonly folders: string[] = [];
-  /** Of the old version on the old base; null where nobody asked. */
-  old: GateOutcomes | null = null;
-  elapsedMs = 0;
-  #begun = performance.now();
-
-  async time(job: () => Promise<AdaptOutcome>): Promise<AdaptOutcome> {
-    this.#begun = performance.now();
-    const outcome = await job();
-    this.elapsedMs = performance.now() - this.#begun;
-    return outcome;
-  }
-
-  readonly listener: JobListener = {
-    phase: () => undefined,
-    progress: () => undefined,
-    metrics: () => undefined,
-    baselines: () => undefined,
-    old: (outcomes) => void (this.old = outcomes),
-    event: (event) => {
-      const at = performance.now() - this.#begun;
-      if (event.type === 'search') {
-        const { alpha, beta, rows, loss, ms } = event.evaluation;
-        this.search.push({ at, alpha, beta, rows, loss, ms });
-      }
-      if (event.type === 'candidate') {
-        const { id, strategy, alpha, beta, step, passed, metric } = event.candidate;
-        this.candidates.push({ at, id, strategy, alpha, beta, step, passed, value: metric.value });
-      }
-    },
-    publish: (_sequence, dir) => {
-      this.folders.push(dir);
-      return Promise.resolve();
-    },
-  };
-}
-
-/** First and last; the best candidate stands for both where none was published. */
-function publishedFolders(
-  { folders }: JobWatch,
-  { candidateDir }: AdaptOutcome,
-): { first: string | null; last: string | null } {
-  return { first: folders[0] ?? null, last: folders.at(-1) ?? candidateDir };
-}
-
-async function scorePublished(
-  lab: Lab,
+async function scoreVersions(
+  laboratory: Laboratory,
   { tenant, evolution }: CellItem,
-  {
-    data,
-    folders: { first, last },
-  }: { readonly data: TenantData; readonly folders: ReturnType<typeof publishedFolders> },
-): Promise<{ first: TestScore | null; final: TestScore | null }> {
-  const base = await lab.base(evolution);
-  const score = async (folder: string): Promise<TestScore> => {
+  { data, first, last }: Versions,
+): Promise<{ readonly first: TestScore | null; readonly final: TestScore | null }> {
+  const base = await laboratory.newBase(evolution);
+  const score = async (folder: string | null): Promise<TestScore | null> => {
+    if (folder === null) return null;
     const adapter = await loadAdapter(folder, base.model.config);
-    return scoreOnTest(base, adapter, data, { metric: tenant.task.metric, signal: lab.options.signal });
+    return scoreOnTest(base, adapter, data, { metric: tenant.task.metric, signal: laboratory.options.signal });
   };
-  const atReadiness = first === null ? null : await score(first);
-  if (last === first) return { first: atReadiness, final: atReadiness };
-  return { first: atReadiness, final: last === null ? null : await score(last) };
+  const atReadiness = await score(first);
+  return { first: atReadiness, final: last === first ? atReadiness : await score(last) };
 }

@@ -13,25 +13,26 @@ import { tokenizeRows } from '../../core/data/task-data.ts';
 import { train } from '../../core/training/trainer.ts';
 import type { TenantSpec } from '../plan.ts';
 
-/** Where a tenant's files are. */
+/** The files of one tenant. */
 export interface Tenant {
   readonly spec: TenantSpec;
   /** PEFT folder of the adapter for the old base. */
   readonly adapter: string;
+  /** File of the rows that the product divides into search rows and gate rows. */
   readonly validation: string;
   readonly test: string;
-  /** All training rows, shuffled by the seed: a run of n rows has the first n. */
+  /** File of all training rows, shuffled by the seed. A job with n rows gets the first n. */
   readonly train: string;
 }
 
-/** What the harness itself measures with. */
+/** The rows that the harness itself trains and measures with. */
 export interface TenantData {
   readonly train: readonly TokenizedExample[];
   readonly test: readonly TokenizedExample[];
   readonly choices: ChoiceSet | null;
 }
 
-export function tenantAt(folder: string, spec: TenantSpec): Tenant {
+function tenantAt(folder: string, spec: TenantSpec): Tenant {
   const at = (name: string): string => path.join(folder, name);
   return {
     spec,
@@ -43,8 +44,8 @@ export function tenantAt(folder: string, spec: TenantSpec): Tenant {
 }
 
 /**
- * Makes the tenant's folder unless it is there: its rows, and an adapter trained on the old base. The folder appears
- * whole, and equal specifications and seeds give equal bytes.
+ * Makes the tenant's folder, with its rows and an adapter trained on the old base, unless it exists. The folder appears as
+ * a whole, and equal specifications and seeds give equal bytes.
  */
 export async function ensureTenant(
   folder: string,
@@ -64,7 +65,7 @@ export async function ensureTenant(
   return tenantAt(folder, spec);
 }
 
-/** Rows as tokens, with the choices that training, validation and test rows have. */
+/** Loads and tokenizes the rows, and finds the choices of training, validation and test rows together. */
 export async function loadTenantData(tenant: Tenant, base: LoadedBase): Promise<TenantData> {
   const [rows, held, test] = await Promise.all(
     [tenant.train, tenant.validation, tenant.test].map((file) => loadDataset(file)),
@@ -78,7 +79,7 @@ export async function loadTenantData(tenant: Tenant, base: LoadedBase): Promise<
   };
 }
 
-/** The first `rows` training rows as JSONL. @throws UsageError where there are fewer */
+/** Returns the first `rows` training rows as JSONL. @throws UsageError if there are fewer */
 export async function firstRows(tenant: Tenant, rows: number): Promise<string> {
   const lines = (await readFile(tenant.train, 'utf8')).split('\n').slice(0, -1);
   if (lines.length >= rows)
@@ -88,7 +89,7 @@ export async function firstRows(tenant: Tenant, rows: number): Promise<string> {
       .join('');
   const { name } = tenant.spec.task;
   throw new UsageError(
-    `rows has ${rows}, expected at most the ${lines.length} training rows that task ${name} has for its old adapter`,
+    `rows has ${rows}, expected at most ${lines.length}, the training rows of the old adapter of task ${name}`,
   );
 }
 
@@ -127,7 +128,7 @@ async function tenantRows({ task, recipe, seed, validationRows, testRows }: Tena
 
 function take<T>(list: readonly T[], count: number | undefined, what: string): readonly T[] {
   if (count !== undefined && count > list.length)
-    throw new UsageError(`${count} ${what} are asked for, expected at most ${list.length}`);
+    throw new UsageError(`found ${list.length} ${what}, expected at least the ${count} that the experiment asks for`);
   return list.slice(0, count);
 }
 

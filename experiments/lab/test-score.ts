@@ -1,11 +1,11 @@
 import { measure } from '../../core/data/evaluation.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
-import type { MetricName } from '../../workers/training/protocol.ts';
+import type { MetricName } from '../../core/options/metrics.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import type { TestScore } from '../records.ts';
 import type { TenantData } from './tenant.ts';
 
-/** An adapter, or none, on the rows that no job sees. */
+/** Measures an adapter, or a base without one, on the test rows. */
 export async function scoreOnTest(
   base: LoadedBase,
   adapter: Adapter | null,

@@ -1,10 +1,10 @@
 import type { Ratio } from './ratio.ts';
 import type { Spread } from './statistics.ts';
 
-/** How values of a metric are written: percent, or nats for a loss. */
+/** Writes values of a metric: in percent, or in nats for a loss. */
 export interface MetricFormat {
   value(value: Spread | null): string;
-  /** A difference, with its sign. */
+  /** Writes a difference with its sign. */
   difference(value: Spread | null): string;
 }
 
@@ -24,7 +24,7 @@ interface NumberFormat {
   readonly signed: boolean;
 }
 
-/** `88.3 ± 0.4`. */
+/** Writes `88.3 ± 0.4`. */
 function meanAndDeviation(value: Spread | null, { scale, digits, signed }: NumberFormat): string {
   if (value === null) return NONE;
   const mean = (value.mean * scale).toFixed(digits);
@@ -33,18 +33,18 @@ function meanAndDeviation(value: Spread | null, { scale, digits, signed }: Numbe
   return `${sign}${mean}${deviation}`;
 }
 
-/** Mean alone, in percent. */
+/** Writes the mean alone, in percent. */
 export function share(value: Spread | null): string {
   return value === null ? NONE : (100 * value.mean).toFixed(1);
 }
 
-/** `≥ 12.3`. */
+/** Writes `12.3`, or `≥ 12.3` for a lower bound. */
 export function ratio(value: Ratio | null): string {
   if (value === null) return NONE;
   return `${value.bound ? '≥ ' : ''}${value.value.toFixed(value.value < 10 ? 2 : 1)}`;
 }
 
-/** Milliseconds as seconds. */
+/** Writes milliseconds as seconds. */
 export function seconds(ms: number | null): string {
   return ms === null ? NONE : (ms / 1000).toFixed(ms < 100_000 ? 1 : 0);
 }

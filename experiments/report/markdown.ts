@@ -5,13 +5,14 @@ import { metricFormat, ratio, seconds, share, table } from './format.ts';
 import type { GroupSummary, StrategySummary, Summary } from './summary.ts';
 
 export interface Chart {
-  /** Within the report's folder. */
+  /** File name within the report's folder. */
   readonly file: string;
   readonly title: string;
+  /** The paragraph above the chart. */
   readonly text: string;
 }
 
-/** The report as Markdown. */
+/** Writes the report as Markdown. */
 export function toMarkdown(
   experiment: Experiment,
   summary: Summary,
@@ -26,8 +27,10 @@ export function toMarkdown(
     command,
     '```',
     '',
-    ...(measured < planned ? [`**Not complete: ${measured} of ${planned} items measured.**`, ''] : []),
-    ...failed.map(({ key, error }) => `- failed: ${key}: ${error}`),
+    ...(measured < planned
+      ? [`**This report is not complete: ${measured} of ${planned} items have been measured.**`, '']
+      : []),
+    ...failed.map(({ key, error }) => `- ${key} failed: ${error}`),
     ...conditions(experiment, summary),
     '',
     '## All jobs together',
@@ -38,16 +41,16 @@ export function toMarkdown(
     '',
     '## Task by task',
     '',
-    'Final value on test rows · TTR in seconds.',
+    'Each cell has the final value on test rows and, after the dot, the TTR in seconds.',
     '',
     ...glanceTable(experiment, summary),
     '',
     '## Evolutions',
     '',
-    'Computed once for all tenants and not part of any TTR, as in a rollout.',
+    'The difference of two bases is computed once for all tenants, as in a rollout, and is not part of any TTR.',
     '',
     ...table(
-      ['evolution', 'drift, %', 'of adaptable modules, %', 'energy in the directions kept, %', 'computed in, s'],
+      ['evolution', 'drift, %', 'drift of adaptable modules, %', 'captured energy, %', 'computing time, s'],
       summary.evolutions.map(evolutionRow),
     ),
     '',
@@ -64,18 +67,18 @@ export function toMarkdown(
 }
 
 const LEGEND = [
-  '- *ready*: jobs whose gate passed within the budget. *TTR*: time to readiness in seconds, from the start of the job to the',
-  '  first published version, evaluation, search and gate included, on a process that has the bases loaded and its programs',
-  '  compiled: by when half of all jobs were ready, those that spent their budget in vain among them (– where fewer',
-  '  were).',
-  "- *× shorter*: the baseline's TTR over the strategy's, tenant by tenant, then the median. A job that was not ready has the",
-  '  ratio 0. Where the baseline was given up, its whole budget stands for its TTR, and ≥ marks the median as a lower bound.',
-  '- *search*: mean time of the evaluations of α and β, fusion included, in jobs that made any; those of groups of modules, by',
-  '  gradients, are not in it. *all*: mean time of the whole job, with what it did after readiness.',
-  '- *first*, *final*: test rows, which neither search nor gate saw, of the version published first and of the best one (by',
-  '  the gate) when the budget was spent. Mean ± standard deviation over seeds.',
-  '- *flips*: negative flips, test rows that the old version on the old base had right and the final version has wrong; in',
-  '  brackets those of the plain copy.',
+  '- *ready*: number of jobs that passed the gate within their budget.',
+  '- *TTR*: time to readiness in seconds, from the start of the job to its first published version, on a process that has the',
+  '  bases loaded and their programs compiled. Search, training and gate are included. The value is the time by which half of',
+  '  all jobs were ready, with the jobs that spent their budget in vain among them; – if fewer than half were ready.',
+  "- *× shorter*: the median over tenants of the baseline's TTR divided by the strategy's. A job that was not ready counts as 0.",
+  '  If the baseline was not ready, its whole budget counts as its TTR, and ≥ marks the median as a lower bound.',
+  '- *search*: mean time of the evaluations of α and β, fusion included, of the jobs that made any. The gradients for groups of',
+  '  modules are not included. *all*: mean time of the whole job, with the time after readiness.',
+  '- *first*, *final*: the metric on test rows, which neither search nor gate has seen, of the version that was published first',
+  '  and of the best candidate (by the gate) when the budget was spent. Mean ± standard deviation over seeds.',
+  '- *flips*: negative flips, the share of test rows that the old version has right on the old base and the final version has',
+  '  wrong; in brackets, the negative flips of the unchanged copy.',
 ];
 
 function conditions({ seeds, gate, validation_rows, test_rows }: Experiment, { runs }: Summary): string[] {
@@ -84,17 +87,18 @@ function conditions({ seeds, gate, validation_rows, test_rows }: Experiment, { r
   const target = gateText(gate);
   const machine = run
     ? `${run.machine}; device ${run.device}, ${run.precision}, ${run.threads} threads; commit ${run.commit ?? 'unknown'}; ${run.at.slice(0, 10)}`
-    : 'never run';
+    : 'Nothing has been run yet';
   return [
-    `${seeds.length} seeds (${seeds.join(', ')}); gate: ${target}; ${rows(validation_rows, 'validation')} (search and gate), ${rows(test_rows, 'test')}.`,
-    `${machine}${runs.length > 1 ? `; ${runs.length} runs, the last one's conditions are given` : ''}.`,
+    `${seeds.length} seeds (${seeds.join(', ')}); gate: ${target}; ${rows(validation_rows, 'validation')}, divided into search rows and gate rows; ${rows(test_rows, 'test')}.`,
+    `${machine}${runs.length > 1 ? `; these are the conditions of the last of ${runs.length} runs` : ''}.`,
   ];
 }
 
-function gateText({ maxNegativeFlips, ...rule }: Experiment['gate']): string {
-  const flips = maxNegativeFlips === undefined ? '' : `, at most ${maxNegativeFlips} of the rows negative flips`;
-  if (rule.kind === 'absolute') return `${rule.target}${flips}`;
-  const shown = rule.kind === 'non_inferiority' ? ', shown by a confidence bound on the same rows' : '';
+function gateText({ max_negative_flips: maxNegativeFlips, ...rule }: Experiment['gate']): string {
+  const flips =
+    maxNegativeFlips === undefined ? '' : `, with negative flips in at most the share ${maxNegativeFlips} of the rows`;
+  if (rule.kind === 'absolute') return `the value ${rule.target}${flips}`;
+  const shown = rule.kind === 'non_inferiority' ? ', shown by a confidence bound of the paired difference' : '';
   return `the old version's value on the old base less ${rule.margin}${shown}${flips}`;
 }
 
@@ -123,7 +127,7 @@ function overallTable({ overall, baselines }: Summary): string[] {
   );
 }
 
-/** One line for each evolution, task, kind of adapter and number of rows. */
+/** A table with a line for each evolution, task, adapter recipe and number of rows. */
 function glanceTable({ strategies }: Experiment, { groups }: Summary): string[] {
   const names = strategies.map(({ name }) => name);
   return table(
@@ -161,7 +165,7 @@ function groupSection(
   return [
     `### ${task} (${metric.replace('_', ' ')}, ${unit}), ${evolution}, ${adapter}`,
     '',
-    `Old version on the old base ${value(old)}; on the new one no adapter ${value(none)}, plain copy ${value(copy)} (negative flips ${share(copyFlips)} %).`,
+    `The old version on the old base has ${value(old)}. The new base has ${value(none)} without an adapter and ${value(copy)} with the unchanged copy, whose negative flips are ${share(copyFlips)} %.`,
     '',
     ...table(
       header,
@@ -188,7 +192,7 @@ function flips({ flips: own, copyFlips }: StrategySummary): string {
   return own === null ? share(own) : `${share(own)} (${share(copyFlips)})`;
 }
 
-/** As the product's `evolve` summarizes it. */
+/** Reads the figures from the summary of the product's `evolve`. */
 function evolutionRow({ evolution, computeMs, summary }: EvolutionRecord): string[] {
   const { overall_drift: overall, adaptable_drift: adaptable, captured_energy: energy } = summary;
   const shown = (value: unknown, digits: number): string =>
@@ -196,7 +200,7 @@ function evolutionRow({ evolution, computeMs, summary }: EvolutionRecord): strin
   return [evolution, shown(overall, 2), shown(adaptable, 2), shown(energy, 0), (computeMs / 1000).toFixed(1)];
 }
 
-/** What a terminal shows at the end. */
+/** The lines that a terminal shows at the end of a run. */
 export function toLines({ overall, baselines }: Summary): [string, string][] {
   return overall.map((one) => {
     const ratios = baselines
@@ -205,7 +209,7 @@ export function toLines({ overall, baselines }: Summary): [string, string][] {
     const ttr = one.medianTtr === null ? '' : `, TTR ${duration(one.medianTtr)}`;
     return [
       one.strategy,
-      `${one.ready} of ${one.jobs} ready${ttr}${ratios}, flips ${percent(one.flips?.mean ?? null)}`,
+      `${one.ready} of ${one.jobs} ready${ttr}${ratios}, negative flips ${percent(one.flips?.mean ?? null)}`,
     ];
   });
 }

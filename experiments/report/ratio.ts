@@ -1,14 +1,16 @@
 import type { Duration } from './readiness.ts';
+import { mean } from './statistics.ts';
 
-/** How many times as long the baseline took; a lower bound where the baseline never got there. */
+/** How many times as long as a strategy its baseline took. */
 export interface Ratio {
   readonly value: number;
+  /** Whether the value is a lower bound, because the baseline never became ready. */
   readonly bound: boolean;
 }
 
 /**
- * The baseline's time to readiness over the strategy's, pair by pair. Nothing is dropped: where the baseline was given up,
- * the time it was given counts, which makes the ratio a lower bound; where the strategy was not ready, the ratio is 0.
+ * Divides the baseline's time to readiness by the strategy's. No pair is dropped: if the baseline was not ready, its whole
+ * budget counts as its time, which makes the ratio a lower bound; if the strategy was not ready, the ratio is 0.
  */
 export function ttrRatio(strategy: Duration, baseline: Duration): Ratio {
   if (!strategy.happened) return { value: 0, bound: false };
@@ -16,14 +18,15 @@ export function ttrRatio(strategy: Duration, baseline: Duration): Ratio {
 }
 
 /**
- * The median of ratios, itself a lower bound where a lower bound is in it or below: its true value may lie above.
- * @returns null of no ratios
+ * The median of ratios. It is itself a lower bound if one of the ratios up to the median is, since that ratio's true value
+ * may be larger.
+ * @returns null if there are no ratios
  */
 export function medianRatio(ratios: readonly Ratio[]): Ratio | null {
   if (ratios.length === 0) return null;
-  const sorted = [...ratios].sort((a, b) => a.value - b.value);
+  const sorted = ratios.toSorted((a, b) => a.value - b.value);
   const upper = sorted.length >> 1;
   const lower = (sorted.length - 1) >> 1;
-  const value = (sorted[lower]!.value + sorted[upper]!.value) / 2;
+  const value = mean(sorted.slice(lower, upper + 1).map((ratio) => ratio.value));
   return { value, bound: sorted.slice(0, upper + 1).some(({ bound }) => bound) };
 }

@@ -1,25 +1,25 @@
-/** How long something took, or how long it was watched without its happening. */
+/** How long a job took to become ready, or how long it ran without becoming ready. */
 export interface Duration {
   readonly ms: number;
-  /** False: the budget was spent by then and it had not happened. */
+  /** Whether the job became ready; if not, its budget was spent by then. */
   readonly happened: boolean;
 }
 
 export interface ReadinessStep {
   readonly ms: number;
-  /** Share of all jobs that were ready by then, from 0 to 1. */
+  /** Share of all jobs that are ready by this time, from 0 to 1. */
   readonly share: number;
-  /** Jobs that had spent their budget at this time. */
+  /** Number of jobs that spent their budget in vain at exactly this time. */
   readonly gaveUp: number;
 }
 
 /**
- * Share of all jobs that are ready by a time: the cumulative incidence, in which giving up is an outcome that competes with
- * readiness (Aalen and Johansen 1978; with every job watched to its end it is this plain share). Not Kaplan and Meier's
- * estimate: it takes for granted that a job that was given up would have gone on like the others, while these gave up
- * because their strategy had nothing more to try. With it, one revert of six that is ready after the five others have ended
- * would count as all six being ready.
- * @returns a step for each distinct time, in order, after one at 0
+ * Computes the share of all jobs that are ready by each time. This is the cumulative incidence, in which giving up competes
+ * with readiness (Aalen and Johansen 1978); it is a plain share because every job is watched to its end. Kaplan and Meier's
+ * estimate would be wrong here. It assumes that a job that was given up would have gone on like the others, but these jobs
+ * end because their strategy has nothing more to try: if one of six reverts became ready after the other five had ended,
+ * that estimate would count all six as ready.
+ * @returns a step at time 0 and one for each distinct time, in order
  */
 export function readinessCurve(durations: readonly Duration[]): ReadinessStep[] {
   const times = [...new Set(durations.map(({ ms }) => ms))].sort((a, b) => a - b);
@@ -32,7 +32,7 @@ export function readinessCurve(durations: readonly Duration[]): ReadinessStep[] 
   return [{ ms: 0, share: 0, gaveUp: 0 }, ...steps];
 }
 
-/** Smallest time by which half of all jobs are ready; null where they never are. */
+/** The smallest time by which half of all jobs are ready; null if they never are. */
 export function medianTime(durations: readonly Duration[]): number | null {
   return readinessCurve(durations).find(({ share }) => share >= 0.5)?.ms ?? null;
 }

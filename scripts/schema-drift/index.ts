@@ -3,7 +3,7 @@ import pg from 'pg';
 import { describeDatabase } from './database-schema.ts';
 import { describePrismaSchema } from './prisma-schema.ts';
 
-export { describeDatabase, describePrismaSchema };
+export { describeDatabase };
 
 export interface Drift {
   /** What schema.prisma says and the database does not have. */

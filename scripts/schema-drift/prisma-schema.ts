@@ -149,7 +149,11 @@ function describePrimaryKey(table: string, columns: string[]): string {
   return `primary key ${table}_pkey on ${table} (${columns.join(', ')})`;
 }
 
+/** PostgreSQL's names have at most this many bytes; Prisma cuts a longer one before its suffix. */
+const MAX_NAME_BYTES = 63;
+
 function describeIndex(unique: boolean, table: string, columns: string[]): string {
-  const name = `${table}_${columns.join('_')}_${unique ? 'key' : 'idx'}`;
+  const suffix = unique ? '_key' : '_idx';
+  const name = `${table}_${columns.join('_')}`.slice(0, MAX_NAME_BYTES - suffix.length) + suffix;
   return `${unique ? 'unique index' : 'index'} ${name} on ${table} (${columns.join(', ')})`;
 }

@@ -1,4 +1,4 @@
-export type { ArtifactKind, ArtifactStore, StoredArtifact } from './artifact-store.ts';
+export type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
 export { createFilesystemStore } from './filesystem-store.ts';
 export { readPlainFile, writeHashed } from './durable-files.ts';
 export { discardUnreferenced, registerArtifact } from './artifact.repository.ts';

@@ -1,6 +1,8 @@
 import path from 'node:path';
 import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
+import { DEVICE_CHOICES } from '../../core/options/devices.ts';
+import { PRECISION_SETTINGS } from '../../core/options/precisions.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
 /** Everything a process of Readapt can be told, parsed once from the environment and passed on as an argument. */
@@ -22,9 +24,9 @@ const ConfigSchema = Type.Object({
   idleTimeoutMs: Type.Integer({ minimum: 1, maximum: 86_400_000 }),
   logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
   /** What computes; `auto` is CUDA where it works and the CPU elsewhere. */
-  device: Type.Enum(['auto', 'cpu', 'cuda', 'webgpu', 'tfjs-node', 'tfjs-node-gpu', 'tfjs-wasm', 'tfjs-cpu'] as const),
+  device: Type.Enum(DEVICE_CHOICES),
   /** What the base's matrices are kept in on the device. */
-  precision: Type.Enum(['auto', 'f32', 'f16', 'int8'] as const),
+  precision: Type.Enum(PRECISION_SETTINGS),
   /** Absolute path of the folder with compiled graphs, which processes of all services share; null: they are not kept. */
   graphCacheDir: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
   /** Threads of the compiled runtime; null lets it choose. */
@@ -54,6 +56,11 @@ interface Setting {
   expected: string;
   /** The value holds a password and must not be repeated in a message. */
   secret?: boolean;
+}
+
+/** `a, b or c` */
+function anyOf(choices: readonly string[]): string {
+  return `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
 }
 
 const asText = (text: string): unknown => text;
@@ -105,9 +112,9 @@ const SETTINGS: Record<keyof Config, Setting> = {
     variable: 'READAPT_DEVICE',
     fallback: 'auto',
     parse: asText,
-    expected: 'auto, cpu, cuda, webgpu, tfjs-node, tfjs-node-gpu, tfjs-wasm or tfjs-cpu',
+    expected: anyOf(DEVICE_CHOICES),
   },
-  precision: { variable: 'READAPT_PRECISION', fallback: 'auto', parse: asText, expected: 'auto, f32, f16 or int8' },
+  precision: { variable: 'READAPT_PRECISION', fallback: 'auto', parse: asText, expected: anyOf(PRECISION_SETTINGS) },
   threads: {
     variable: 'READAPT_THREADS',
     fallback: null,

@@ -1,2 +1,2 @@
-export { applyMigrations, MigrationError, pendingMigrations, readMigrations } from './migrations.ts';
-export { startEmbeddedPostgres, type EmbeddedPostgres, type EmbeddedPostgresOptions } from './postgres.ts';
+export { applyMigrations, pendingMigrations } from './migrations.ts';
+export { startEmbeddedPostgres, type EmbeddedPostgres } from './postgres.ts';

@@ -1,7 +1,7 @@
 import { createPostgresBackend, Queue, Worker, type BulkJobOptions, type Processor, type WorkerOptions } from 'bullmq';
 import type { QueueName } from './catalog.ts';
 
-export interface QueuedJob {
+interface QueuedJob {
   name: string;
   data: unknown;
   opts: BulkJobOptions;
@@ -27,8 +27,8 @@ export interface QueueWorker {
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-export type QueueState = 'waiting' | 'active' | 'delayed' | 'prioritized' | 'paused';
-export type WorkerTuning = Pick<WorkerOptions, 'concurrency' | 'lockDuration' | 'stalledInterval' | 'maxStalledCount'>;
+type QueueState = 'waiting' | 'active' | 'delayed' | 'prioritized' | 'paused';
+type WorkerTuning = Pick<WorkerOptions, 'concurrency' | 'lockDuration' | 'stalledInterval' | 'maxStalledCount'>;
 
 export interface QueueBackend {
   readonly kind: 'postgres' | 'redis';

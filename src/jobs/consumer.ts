@@ -16,7 +16,7 @@ export interface HandlerContext {
  * Runs one job. It is idempotent: the same job may be handed to it again at any time. It throws a {@link PermanentError}
  * where trying again cannot help, a {@link TryLaterError} where it is too early, and anything else to be retried.
  */
-export type Handler<Name extends JobName> = (payload: JobPayload<Name>, context: HandlerContext) => Promise<void>;
+type Handler<Name extends JobName> = (payload: JobPayload<Name>, context: HandlerContext) => Promise<void>;
 export type Handlers = { readonly [Name in JobName]: Handler<Name> };
 /** What a module contributes. */
 export type HandlerSet = Partial<Handlers>;

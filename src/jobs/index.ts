@@ -1,5 +1,5 @@
 export { createQueueBackend, type QueueBackend } from './backend.ts';
-export { CATALOG, QUEUES, type JobEntry, type JobName, type QueueName } from './catalog.ts';
+export { QUEUES, type JobEntry } from './catalog.ts';
 export {
   combineHandlers,
   PermanentError,
@@ -9,6 +9,6 @@ export {
   type HandlerContext,
   type HandlerSet,
 } from './consumer.ts';
-export { writeOutbox } from './outbox.ts';
+export { writeOutbox } from './outbox.repository.ts';
 export { createJobProducer, type JobProducer } from './producer.ts';
-export { createSweeper, type RecoverySource, type Sweeper } from './sweeper.ts';
+export { createSweeper, type RecoverySource } from './sweeper.ts';

@@ -1,8 +1,9 @@
 import type { Database } from '../lib/database.ts';
 import type { Logger } from '../lib/logger.ts';
+import { withTimeout } from '../lib/timeout.ts';
 import type { JobQueue, QueueBackend } from './backend.ts';
 import { CATALOG, QUEUES, type JobEntry, type QueueName } from './catalog.ts';
-import { deleteFromOutbox } from './outbox.ts';
+import { deleteFromOutbox } from './outbox.repository.ts';
 
 /** Jobs added to the queue by one command. */
 const BULK = 1000;
@@ -42,7 +43,7 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
     const queue = backend.createQueue(name);
     queue.on('error', (error) => logger.warn({ err: error, queue: name }, 'queue connection'));
     queues.set(name, queue);
-    await inTime(queue.waitUntilReady(), 30_000, `queue ${name}`);
+    await withTimeout(queue.waitUntilReady(), 30_000, `queue ${name}`);
   }
   const queueOf = (name: QueueName): JobQueue => queues.get(name) as JobQueue;
 
@@ -50,7 +51,7 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
     for (const [name, group] of byQueue(entries)) {
       for (let start = 0; start < group.length; start += BULK) {
         const chunk = group.slice(start, start + BULK);
-        await inTime(queueOf(name).addBulk(chunk.map(toQueuedJob)), timeoutMs, `queue ${name}`);
+        await withTimeout(queueOf(name).addBulk(chunk.map(toQueuedJob)), timeoutMs, `queue ${name}`);
         await deleteFromOutbox(db, chunk);
       }
     }
@@ -68,7 +69,7 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
         const chunk = ids.slice(start, start + REMOVED_AT_ONCE);
         // What a worker holds is not removed: its row tells the worker.
         const removals = Promise.allSettled(chunk.map((id) => queueOf(name).remove(id)));
-        const done = await inTime(removals, timeoutMs, `queue ${name}`).catch((error: unknown) => {
+        const done = await withTimeout(removals, timeoutMs, `queue ${name}`).catch((error: unknown) => {
           logger.warn({ err: error, queue: name, left: ids.length - start }, 'not removed; workers will skip them');
           return null;
         });
@@ -81,7 +82,7 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
     },
     check: async () => {
       await Promise.all(
-        [...queues].map(([name, queue]) => inTime(queue.getJobCounts('active'), timeoutMs, `queue ${name}`)),
+        [...queues].map(([name, queue]) => withTimeout(queue.getJobCounts('active'), timeoutMs, `queue ${name}`)),
       );
     },
     close: async () => {
@@ -119,16 +120,4 @@ function toQueuedJob(entry: JobEntry) {
       ...(entry.priority === undefined ? {} : { priority: entry.priority }),
     },
   };
-}
-
-async function inTime<T>(work: Promise<T>, timeoutMs: number, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} did not answer within ${timeoutMs} ms`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,7 +1,7 @@
 import type { Database } from '../lib/database.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { JobEntry, QueueName } from './catalog.ts';
-import { leftoverEntries } from './outbox.ts';
+import { countPending, leftoverEntries } from './outbox.repository.ts';
 import type { JobProducer } from './producer.ts';
 
 /** What a module knows about jobs that the queue ought to hold. */
@@ -88,10 +88,7 @@ async function sweepOutbox({ db, producer, graceMs = 2000 }: SweeperOptions): Pr
 
 /** When the queue holds fewer jobs than there are live rows, it has lost some: adding all again restores those alone. */
 async function sweepLost({ producer, db }: SweeperOptions, source: RecoverySource): Promise<number> {
-  const [held, pending] = await Promise.all([
-    producer.count(source.queue),
-    db.outboxEntry.count({ where: { queue: source.queue } }),
-  ]);
+  const [held, pending] = await Promise.all([producer.count(source.queue), countPending(db, source.queue)]);
   const live = await source.countLive();
   if (held + pending >= live) return 0;
   for (let after = ''; ;) {

@@ -5,7 +5,7 @@ const PREFIXES = {
   tenant: 'ten',
   apiKey: 'key',
   baseModel: 'bm',
-  baseVersion: 'bmv',
+  baseModelVersion: 'bmv',
   evolution: 'evo',
   dataset: 'dst',
   adapter: 'adp',
@@ -13,8 +13,6 @@ const PREFIXES = {
   rollout: 'rol',
   job: 'job',
   event: 'evt',
-  webhook: 'whk',
-  delivery: 'dlv',
 } as const;
 
 export type IdKind = keyof typeof PREFIXES;

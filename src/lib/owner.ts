@@ -1,5 +1,10 @@
 import { AppError, notFound } from './errors.ts';
 
+/** Prisma condition for rows of one tenant, or of all tenants if none is given. */
+export function ownedBy(tenantId: string | null | undefined): { tenantId?: string } {
+  return tenantId === null || tenantId === undefined ? {} : { tenantId };
+}
+
 /**
  * The tenant that will own what a request creates.
  *

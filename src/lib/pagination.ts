@@ -31,7 +31,7 @@ export interface Page<T> {
 }
 
 /** The entry after which a page starts. @throws AppError 400 `invalid_cursor`. */
-export function decodeCursor(cursor: string): string {
+function decodeCursor(cursor: string): string {
   const id = Buffer.from(cursor, 'base64url').toString('utf8');
   if (!/^[\w:.-]{1,100}$/.test(id) || Buffer.from(id).toString('base64url') !== cursor) {
     throw new AppError({

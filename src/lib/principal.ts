@@ -1,4 +1,6 @@
-import type { TenantScope } from './api-key.ts';
+export const TENANT_SCOPES = ['tenant:read', 'tenant:write', 'tenant:admin'] as const;
+export type TenantScope = (typeof TENANT_SCOPES)[number];
+export const OPERATOR_SCOPE = 'operator';
 
 /** Who makes a request. */
 export type Principal =

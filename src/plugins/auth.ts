@@ -1,9 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import { parseApiKey, secretMatches, OPERATOR_SCOPE, type TenantScope } from '../lib/api-key.ts';
-import type { Database } from '../lib/database.ts';
 import { AppError } from '../lib/errors.ts';
-import { hasScope, type Principal } from '../lib/principal.ts';
+import { hasScope, type Principal, type TenantScope } from '../lib/principal.ts';
+import type { ApiKeyService } from '../modules/api-keys/index.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -12,17 +11,15 @@ declare module 'fastify' {
   }
 }
 
-/** `last_used_at` is written at most once in this time for a key. */
-const LAST_USED_RESOLUTION_MS = 60_000;
-
 /** Authenticates every request of the scope in which it is registered, before the body is read. */
-export default fp<{ db: Database }>(
-  async (app, { db }) => {
+export default fp<{ keys: Pick<ApiKeyService, 'authenticate'> }>(
+  async (app, { keys }) => {
     // Set by the hook before anything can read it.
     app.decorateRequest('principal');
     const refuse = await createRefusal(app);
     app.addHook('onRequest', async (request) => {
-      const principal = await authenticate(db, request);
+      const [, key = ''] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
+      const principal = await keys.authenticate(key, request.log);
       if (principal === null) throw await refuse(request);
       request.principal = principal;
       if (principal.kind === 'tenant') request.log = request.log.child({ tenantId: principal.tenantId });
@@ -56,30 +53,6 @@ export function tooManyRequests(retryAfterSeconds: number): AppError {
     message: `too many requests, try again in ${retryAfterSeconds} s`,
     details: { retry_after_ms: retryAfterSeconds * 1000 },
   });
-}
-
-async function authenticate(db: Database, request: FastifyRequest): Promise<Principal | null> {
-  const match = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '');
-  const parsed = parseApiKey(match?.[1] ?? '');
-  if (parsed === null) return null;
-  const row = await db.apiKey.findUnique({ where: { prefix: parsed.prefix } });
-  if (row === null || !secretMatches(parsed.secret, row.secretHash)) return null;
-  const now = Date.now();
-  if (row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt.getTime() <= now)) return null;
-  if (row.lastUsedAt === null || now - row.lastUsedAt.getTime() > LAST_USED_RESOLUTION_MS) {
-    noteUse(db, row.id, request);
-  }
-  if (row.tenantId !== null) {
-    return { kind: 'tenant', keyId: row.id, tenantId: row.tenantId, scopes: row.scopes as TenantScope[] };
-  }
-  return row.scopes.includes(OPERATOR_SCOPE) ? { kind: 'operator', keyId: row.id } : null;
-}
-
-/** Does not hold up the request, which works without it. */
-function noteUse(db: Database, keyId: string, request: FastifyRequest): void {
-  db.apiKey
-    .updateMany({ where: { id: keyId }, data: { lastUsedAt: new Date() } })
-    .catch((error: unknown) => request.log.warn({ err: error, keyId }, 'could not note the use of an API key'));
 }
 
 /** Route hook (`onRequest` or `preHandler`): operators only. */

@@ -23,7 +23,7 @@ interface LadderRung {
   readonly gate: {
     readonly value: number;
     readonly bound: number | null;
-    readonly needed: number;
+    readonly target: number;
     readonly negative_flips: number | null;
     readonly passed: boolean;
   } | null;
@@ -81,15 +81,15 @@ describe('readapt rebase --explain', () => {
     );
     expect(run.code, run.stderr).toBe(0);
     const [copy, ...rest] = ladderOf(run);
-    expect(copy).toMatchObject({ rung: 'copy', result: 'passed', gate: { needed: 0.1, bound: null, passed: true } });
+    expect(copy).toMatchObject({ rung: 'copy', result: 'passed', gate: { target: 0.1, bound: null, passed: true } });
     expect(copy!.ms).toBeGreaterThan(0);
     expect(rest.map(({ rung, result, reason, ms }) => [rung, result, reason, ms])).toEqual(
       ['revert', 'prior', 'search', 'fine_tune', 'scratch'].map((rung) => [rung, 'not_run', 'copy passed', 0]),
     );
-    // Nothing of the later rungs has happened either: no candidate, no look of a search, no step.
+    // Nothing of the later rungs has happened either: no candidate, no evaluation of a search, no step.
     expect(run.stderr).toMatch(/^copy /m);
     expect(run.stderr).not.toMatch(/^(revert|search|fine_tune|scratch)/m);
-    expect(JSON.parse(run.stdout)).toMatchObject({ steps: 0, strategy: 'reuse', data: 'training' });
+    expect(JSON.parse(run.stdout)).toMatchObject({ steps: 0, strategy: 'reuse', rows: 'training' });
     expect(await readAdapterManifest(path.join(family.folder, 'easy'))).toMatchObject({ strategy: 'reuse' });
     const bytes = (folder: string) => readFile(path.join(folder, 'adapter_model.safetensors'));
     expect((await bytes(path.join(family.folder, 'easy'))).equals(await bytes(trained))).toBe(true);
@@ -103,7 +103,7 @@ describe('readapt rebase --explain', () => {
       'accuracy',
       '--target',
       '2',
-      '--steps',
+      '--max-steps',
       '20',
       '--evaluate-every',
       '5',
@@ -133,11 +133,11 @@ describe('readapt rebase --explain', () => {
       '--max-negative-flips',
       '0.2',
     ];
-    const run = await rebase('shown', ...more, '--steps', '30', '--learning-rate', '5e-3', '--json');
+    const run = await rebase('shown', ...more, '--max-steps', '30', '--learning-rate', '5e-3', '--json');
     expect(run.code, run.stderr).toBe(0);
     const passed = ladderOf(run).find(({ result }) => result === 'passed')!;
     expect(passed.gate!.bound).toBeLessThan(passed.gate!.value);
-    expect(passed.gate!.bound).toBeGreaterThanOrEqual(passed.gate!.needed);
+    expect(passed.gate!.bound).toBeGreaterThanOrEqual(passed.gate!.target);
     expect(passed.gate!.negative_flips).toBeLessThanOrEqual(0.2);
   });
 
@@ -148,7 +148,7 @@ describe('readapt rebase --explain', () => {
     await writeFile(validation, toJsonl(tasteRows(60, 700)));
     const run = await rebase('held-out', '--validation', validation, '--metric', 'accuracy', '--target', '2', '--json');
     expect(run.code).toBe(1);
-    expect(JSON.parse(run.stdout)).toMatchObject({ data: 'validation_only', steps: 0 });
+    expect(JSON.parse(run.stdout)).toMatchObject({ rows: 'validation_only', steps: 0 });
     const trained = ladderOf(run).filter(({ rung }) => rung === 'fine_tune' || rung === 'scratch');
     expect(trained.map(({ result, reason }) => [result, reason])).toEqual(
       Array(2).fill(['skipped', 'no training rows are shared']),

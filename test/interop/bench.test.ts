@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Side } from '../../bench/engine/side.ts';
+import { Side } from '../../bench/engine/sides/side.ts';
 import { workBatch } from '../../bench/engine/workload.ts';
 import type { TokenizedExample } from '../../core/data/example.ts';
 import { randomExamples } from './support/cases.ts';

@@ -1,11 +1,16 @@
 import type { Prisma, Queryable, Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
-import type { Candidate, FleetSearches, GateOutcomes, MetricPointMessage } from '../training/protocol.ts';
+import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/index.ts';
+import type { GateOutcomes } from '../../core/adaptation/gate-outcomes.ts';
+import type { MetricPoint } from '../../core/adaptation/job-events.ts';
+import type { RowsUsed } from '../../core/adaptation/job-outcome.ts';
+import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
+import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
 
 /** All that a job needs to be run. */
 const NEEDED = {
-  rollout: { include: { baseVersion: true } },
-  sourceVersion: { include: { baseVersion: true } },
+  rollout: { include: { baseModelVersion: true } },
+  sourceVersion: { include: { baseModelVersion: true } },
   adapter: { include: { dataset: true } },
 } satisfies Prisma.JobInclude;
 
@@ -16,8 +21,8 @@ export type LoadedJob = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
 
 export interface SearchPoint {
   index: number;
-  alpha: number;
-  beta: number;
+  fusionAlpha: number;
+  fusionBeta: number;
   rows: number;
   metric: string;
   loss: number;
@@ -27,14 +32,15 @@ export interface SearchPoint {
 export interface PublishedFolder {
   digest: string;
   rank: number;
-  alpha: number;
-  candidate: Candidate;
+  loraAlpha: number;
+  candidate: CandidateRecord;
+  rows: RowsUsed;
   outcomes: GateOutcomes;
 }
 
 /** What a job has measured since it was last written. */
 export interface Measurements {
-  readonly points: readonly MetricPointMessage[];
+  readonly points: readonly MetricPoint[];
   readonly searches: readonly SearchPoint[];
   /** Of the adapter on the old base. */
   readonly old: GateOutcomes | null;
@@ -44,8 +50,10 @@ export const adaptationRepository = {
   load: (db: Queryable, jobId: string): Promise<LoadedJob | null> =>
     db.job.findUnique({ where: { id: jobId }, include: NEEDED }),
 
-  evolution: (db: Queryable, fromVersionId: string, toVersionId: string) =>
-    db.evolution.findUnique({ where: { fromVersionId_toVersionId: { fromVersionId, toVersionId } } }),
+  evolution: (db: Queryable, oldBaseModelVersionId: string, newBaseModelVersionId: string) =>
+    db.evolution.findUnique({
+      where: { oldBaseModelVersionId_newBaseModelVersionId: { oldBaseModelVersionId, newBaseModelVersionId } },
+    }),
 
   /**
    * Searches of the adaptations that had ended in the same rollout before this job was started first, from the same base
@@ -54,11 +62,11 @@ export const adaptationRepository = {
    */
   async fleetSearches(db: Queryable, job: LoadedJob): Promise<FleetSearches> {
     const found = await db.$queryRaw<{ records: FleetSearches[number] }[]>`
-      SELECT json_agg(json_build_object('alpha', e.alpha, 'beta', e.beta, 'rows', e.rows, 'loss', e.loss) ORDER BY e.index) AS records
+      SELECT json_agg(json_build_object('alpha', e.fusion_alpha, 'beta', e.fusion_beta, 'rows', e.rows, 'loss', e.loss) ORDER BY e.index) AS records
       FROM jobs j
       JOIN adapter_versions v ON v.id = j.source_version_id
       JOIN search_evaluations e ON e.job_id = j.id AND e.rows > 0 AND e.metric = 'loss'
-      WHERE j.rollout_id = ${job.rolloutId} AND j.kind = 'adaptation' AND v.base_version_id = ${job.sourceVersion.baseVersionId}
+      WHERE j.rollout_id = ${job.rolloutId} AND j.kind = 'adaptation' AND v.base_model_version_id = ${job.sourceVersion.baseModelVersionId}
         AND j.finished_at <= (SELECT started_at FROM jobs WHERE id = ${job.id})
       GROUP BY j.id
       ORDER BY COUNT(*) DESC, j.finished_at, j.id
@@ -70,7 +78,7 @@ export const adaptationRepository = {
   async leaseLeft(db: Queryable, jobId: string): Promise<number | null> {
     const [row] = await db.$queryRaw<{ left_ms: number }[]>`
       SELECT (EXTRACT(EPOCH FROM lease_expires_at - clock_timestamp()) * 1000)::float8 AS left_ms FROM jobs
-      WHERE id = ${jobId} AND finished_at IS NULL AND state <> 'paused' AND lease_owner IS NOT NULL`;
+      WHERE id = ${jobId} AND finished_at IS NULL AND lease_owner IS NOT NULL`;
     return row?.left_ms ?? null;
   },
 
@@ -127,7 +135,7 @@ export const adaptationRepository = {
    */
   async insertVersion(tx: Transaction, job: LoadedJob, published: PublishedFolder): Promise<string> {
     const { candidate } = published;
-    await tx.$queryRaw`SELECT id FROM adapters WHERE id = ${job.adapterId} FOR NO KEY UPDATE`;
+    await lockAdapter(tx, job.adapterId);
     const earlier = await tx.adapterVersion.findFirst({
       where: {
         jobId: job.id,
@@ -144,35 +152,39 @@ export const adaptationRepository = {
       select: { id: true },
     });
     if (earlier !== null) return earlier.id;
-    const newest = await tx.adapterVersion.aggregate({ where: { adapterId: job.adapterId }, _max: { number: true } });
-    const id = newId('adapterVersion');
-    await tx.adapterVersion.create({
-      data: {
-        id,
-        tenantId: job.tenantId,
-        adapterId: job.adapterId,
-        baseVersionId: job.rollout.baseVersionId,
-        parentVersionId: job.sourceVersionId,
-        number: (newest._max.number ?? 0) + 1,
-        origin: 'adapted',
-        artifactDigest: published.digest,
-        rank: published.rank,
-        alpha: published.alpha,
-        strategy: candidate.strategy,
-        fusionAlpha: candidate.alpha,
-        fusionBeta: candidate.beta,
-        metrics: metricsOf(candidate),
-        jobId: job.id,
-        gateOutcomes: { create: { tenantId: job.tenantId, ...outcomesOf(published.outcomes) } },
-      },
+    const { id } = await insertAdapterVersion(tx, {
+      id: newId('adapterVersion'),
+      tenantId: job.tenantId,
+      adapterId: job.adapterId,
+      baseModelVersionId: job.rollout.baseModelVersionId,
+      parentVersionId: job.sourceVersionId,
+      origin: 'adapted',
+      artifactDigest: published.digest,
+      rank: published.rank,
+      loraAlpha: published.loraAlpha,
+      strategy: candidate.strategy,
+      fusionAlpha: candidate.alpha,
+      fusionBeta: candidate.beta,
+      metrics: metricsOf(candidate, published.rows),
+      jobId: job.id,
+      gateOutcomes: { create: { tenantId: job.tenantId, ...outcomesOf(published.outcomes) } },
     });
     return id;
   },
 };
 
-function metricsOf(candidate: Candidate): Prisma.InputJsonObject {
-  const { step, metric, value, standardError, examples, bound, negativeFlips, data } = candidate;
-  return { metric, value, standard_error: standardError, bound, negative_flips: negativeFlips, examples, step, data };
+function metricsOf({ step, metric, bound, negativeFlips }: CandidateRecord, data: RowsUsed): Prisma.InputJsonObject {
+  const { name, value, standardError, rows } = metric;
+  return {
+    metric: name,
+    value,
+    standard_error: standardError,
+    bound,
+    negative_flips: negativeFlips,
+    examples: rows,
+    step,
+    data,
+  };
 }
 
 function outcomesOf({ digest, value, standardError, values }: GateOutcomes) {

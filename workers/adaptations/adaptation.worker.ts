@@ -13,10 +13,10 @@ import {
 } from '../../src/modules/jobs/index.ts';
 import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
-import { workDirOf } from './job-spec.ts';
-import { runAdaptation } from './run-adaptation.ts';
+import { workDirOf } from './build-job-spec.ts';
+import { runJob } from './run-job.ts';
 import { TrainingFailedError } from '../training/training-errors.ts';
-import type { TrainingProcess, TrainingSession } from '../training/training-process.ts';
+import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 
 export interface AdaptationDependencies {
   db: Database;
@@ -37,14 +37,14 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   return {
     'adaptation.run': async ({ jobId }, context) => {
       // The job waits for the device in the queue's name: its clock starts with the claim.
-      const session = await acquireDevice(deps.training, context.signal);
+      const slot = await acquireDevice(deps.training, context.signal);
       try {
         const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
         const claimed = await lifecycle.claim(lease);
         if (claimed === null) await leaveToHolder(deps.db, jobId);
-        else await work({ ...deps, lifecycle, session, lease, claimed, context });
+        else await work({ ...deps, lifecycle, slot, lease, claimed, context });
       } finally {
-        session.release();
+        slot.release();
       }
     },
   };
@@ -59,14 +59,14 @@ async function leaveToHolder(db: Database, jobId: string): Promise<void> {
 /** A job that this worker holds, and what it is run with. */
 interface Claim extends AdaptationDependencies {
   lifecycle: JobLifecycle;
-  session: TrainingSession;
+  slot: TrainingSlot;
   lease: Lease;
   claimed: ChangedJob;
   context: HandlerContext;
 }
 
 async function work(claim: Claim): Promise<void> {
-  const { claimed, lease, lifecycle, session, context, ...deps } = claim;
+  const { claimed, lease, lifecycle, slot, context, ...deps } = claim;
   const logger = context.logger.child({
     jobId: claimed.id,
     rolloutId: claimed.rollout_id,
@@ -81,7 +81,7 @@ async function work(claim: Claim): Promise<void> {
     if (claimed.attempt > MAX_CLAIMS) {
       throw new PermanentError(`job ${job.id} was taken up ${MAX_CLAIMS} times in vain`, { code: 'too_many_attempts' });
     }
-    await runAdaptation({ ...deps, heartbeatMs, lifecycle, lease, job, session, signal: context.signal, logger });
+    await runJob({ ...deps, heartbeatMs, lifecycle, lease, job, slot, signal: context.signal, logger });
     await removeWorkDir(deps, job.id);
   } catch (error) {
     await conclude(claim, error);

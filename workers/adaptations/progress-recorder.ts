@@ -1,20 +1,29 @@
 import type { Logger } from '../../src/lib/logger.ts';
 import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../src/modules/jobs/index.ts';
-import type { Baselines, GateOutcomes, MetricName, MetricPointMessage } from '../training/protocol.ts';
+import type { GateOutcomes } from '../../core/adaptation/gate-outcomes.ts';
+import type { MetricPoint } from '../../core/adaptation/job-events.ts';
+import type { Baselines } from '../../core/adaptation/job-outcome.ts';
+import type { MetricName } from '../../core/options/metrics.ts';
 import { adaptationRepository, type Measurements, type SearchPoint } from './adaptation.repository.ts';
 
 export interface ProgressRecorder {
-  /** Aborts with a LeaseLostError when the lease is gone: the job was cancelled or is somebody else's. */
+  /** Aborts with a LeaseLostError when the lease is gone, because the job was cancelled or taken over. */
   readonly lost: AbortSignal;
-  progress(step: number, totalSteps: number, metric: number | null): void;
+  /** Number of training steps so far. */
+  readonly step: number;
+  progress(step: number, totalSteps: number): void;
   baselines(target: number | null, baselines: Baselines): void;
-  /** Of the adapter on the old base. */
-  old(outcomes: GateOutcomes): void;
-  points(points: readonly MetricPointMessage[]): void;
+  oldMeasured(outcomes: GateOutcomes): void;
+  points(points: readonly MetricPoint[]): void;
   search(search: SearchPoint): void;
-  /** The value of a published candidate: from now on it is the one that counts. */
+  /** Takes the metric of a candidate. It counts until one is published. */
+  candidate(value: number): void;
+  /** Takes the metric of a published candidate, which is the one that counts from now on. */
   published(value: number): void;
-  /** Writes what has come together. @throws LeaseLostError, or the database's error */
+  /**
+   * Writes what has been recorded since the last time.
+   * @throws LeaseLostError, or the database's error
+   */
   flush(): Promise<void>;
   stop(): void;
 }
@@ -25,9 +34,9 @@ export interface RecorderOptions {
   tenantId: string;
   sourceVersionId: string;
   metric: MetricName;
-  /** What the row says already, after an earlier try. */
+  /** What the row already says after an earlier attempt. */
   known: JobProgress;
-  /** Whether an earlier try has published a candidate. */
+  /** Whether an earlier attempt has published a candidate. */
   published: boolean;
   logger: Logger;
   intervalMs: number;
@@ -36,8 +45,8 @@ export interface RecorderOptions {
 const NO_MEASUREMENTS: Measurements = { points: [], searches: [], old: null };
 
 /**
- * Keeps a job's lease alive and writes its progress with the same statement, in batches. While the database is away it
- * keeps what comes and tries again: as long as nobody else takes the job, nothing is lost.
+ * Renews a job's lease and writes its progress with the same statement, in batches. While the database is away, it keeps
+ * what comes and tries again: nothing is lost unless somebody else takes the job.
  */
 export function recordProgress(options: RecorderOptions): ProgressRecorder {
   const { lifecycle, lease, logger } = options;
@@ -78,18 +87,23 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
   };
   return {
     lost: lost.signal,
-    progress(step, totalSteps, metric) {
+    get step() {
+      return state.step;
+    },
+    progress(step, totalSteps) {
       state.step = step;
       state.totalSteps = totalSteps;
-      if (metric !== null && !published) state.metricBest = better(metric);
     },
-    baselines(target, baselines) {
+    candidate(value) {
+      if (!published) state.metricBest = better(value);
+    },
+    baselines(target, { old, none, copy }) {
       state.metricTarget = target ?? state.metricTarget;
-      state.metricOld = baselines.old_on_v1 ?? state.metricOld;
-      state.metricNoAdapter = baselines.v2_no_adapter ?? state.metricNoAdapter;
-      state.metricCopy = baselines.v2_copy ?? state.metricCopy;
+      state.metricOld = old ?? state.metricOld;
+      state.metricNone = none ?? state.metricNone;
+      state.metricCopy = copy ?? state.metricCopy;
     },
-    old: (outcomes) => void (waiting = { ...waiting, old: outcomes }),
+    oldMeasured: (outcomes) => void (waiting = { ...waiting, old: outcomes }),
     points: (more) => void (waiting = { ...waiting, points: [...waiting.points, ...more] }),
     search: (search) => void (waiting = { ...waiting, searches: [...waiting.searches, search] }),
     published(value) {

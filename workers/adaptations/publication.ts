@@ -3,7 +3,8 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { withTransaction, type Database } from '../../src/lib/database.ts';
 import type { CandidateColumns, JobLifecycle, Lease } from '../../src/modules/jobs/index.ts';
 import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
-import type { Candidate, GateOutcomes } from '../training/protocol.ts';
+import type { Publication } from '../../core/adaptation/job-events.ts';
+import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 
 export interface PublicationContext {
@@ -16,33 +17,45 @@ export interface PublicationContext {
 
 /**
  * Publishes a candidate: first its bytes, then, in one transaction, the version that names them and the job's
- * readiness. A process that dies in between leaves bytes that nothing names, and the next try publishes them again.
+ * readiness. If the process dies in between, the bytes stay without a name, and the next attempt publishes them again.
+ * @returns the id of the adapter version
  */
 export async function publishCandidate(
   context: PublicationContext,
-  {
-    dir,
-    candidate,
-    outcomes,
-  }: { readonly dir: string; readonly candidate: Candidate; readonly outcomes: GateOutcomes },
+  { folder, candidate, rows, outcomes }: Publication,
 ): Promise<string> {
   const { artifacts, lifecycle, lease, job } = context;
   await lifecycle.advancePhase(lease, 'publish');
-  const { rank, alpha } = await readAdapterConfig(dir);
-  const stored = await artifacts.putFolder(dir, 'adapter');
+  const { rank, alpha } = await readAdapterConfig(folder);
+  const stored = await artifacts.putFolder(folder, 'adapter');
   return lifecycle.publish(lease, columnsOf(candidate), async (tx) => {
     await registerArtifact(tx, artifacts, stored);
-    return adaptationRepository.insertVersion(tx, job, { digest: stored.digest, rank, alpha, candidate, outcomes });
+    return adaptationRepository.insertVersion(tx, job, {
+      digest: stored.digest,
+      rank,
+      loraAlpha: alpha,
+      candidate,
+      rows,
+      outcomes,
+    });
   });
 }
 
-/** Keeps the best candidate of a job that did not reach its target, without making it a version. @returns its digest. */
-export async function keepCandidate(context: PublicationContext, dir: string): Promise<string> {
-  const stored = await context.artifacts.putFolder(dir, 'adapter');
+/**
+ * Keeps the best candidate of a job that did not reach its target, without making it a version.
+ * @returns the digest of its folder
+ */
+export async function keepCandidate(context: PublicationContext, folder: string): Promise<string> {
+  const stored = await context.artifacts.putFolder(folder, 'adapter');
   await withTransaction(context.db, (tx) => registerArtifact(tx, context.artifacts, stored));
   return stored.digest;
 }
 
-export function columnsOf(candidate: Candidate): CandidateColumns {
-  return { strategy: candidate.strategy, alpha: candidate.alpha, beta: candidate.beta, value: candidate.value };
+export function columnsOf({
+  strategy,
+  alpha: fusionAlpha,
+  beta: fusionBeta,
+  metric,
+}: CandidateRecord): CandidateColumns {
+  return { strategy, fusionAlpha, fusionBeta, value: metric.value };
 }

@@ -1,16 +1,17 @@
 import { Prisma, type Database, type Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
-import type { DescribeOutcome, EvolveOutcome } from '../training/protocol.ts';
+import type { EvolveOutcome } from '../../core/adaptation/evolutions.ts';
+import type { DescribeOutcome } from '../training/protocol.ts';
 
-export type BaseVersionRow = NonNullable<Awaited<ReturnType<Database['baseVersion']['findUnique']>>>;
+export type BaseModelVersionRow = NonNullable<Awaited<ReturnType<Database['baseModelVersion']['findUnique']>>>;
 
 export function createAnalysisRepository(db: Database) {
   return {
-    baseVersion: (id: string) => db.baseVersion.findUniqueOrThrow({ where: { id } }),
+    baseModelVersion: (id: string) => db.baseModelVersion.findUniqueOrThrow({ where: { id } }),
 
     /** True if the version was not verified before. */
     async markVerified(tx: Transaction, id: string, found: DescribeOutcome): Promise<boolean> {
-      const { count } = await tx.baseVersion.updateMany({
+      const { count } = await tx.baseModelVersion.updateMany({
         where: { id, state: { not: 'verified' } },
         data: {
           state: 'verified',
@@ -25,7 +26,7 @@ export function createAnalysisRepository(db: Database) {
 
     /** True if the version was not known to be unusable before. */
     async markFailed(tx: Transaction, id: string, error: Prisma.InputJsonObject): Promise<boolean> {
-      const { count } = await tx.baseVersion.updateMany({
+      const { count } = await tx.baseModelVersion.updateMany({
         where: { id, state: 'registered' },
         data: { state: 'failed', error },
       });
@@ -33,12 +34,14 @@ export function createAnalysisRepository(db: Database) {
     },
 
     /** The row of a pair of versions; made if there is none. */
-    async evolution(fromVersionId: string, toVersionId: string) {
+    async evolution(oldBaseModelVersionId: string, newBaseModelVersionId: string) {
       await db.evolution.createMany({
-        data: [{ id: newId('evolution'), fromVersionId, toVersionId }],
+        data: [{ id: newId('evolution'), oldBaseModelVersionId, newBaseModelVersionId }],
         skipDuplicates: true,
       });
-      return db.evolution.findUniqueOrThrow({ where: { fromVersionId_toVersionId: { fromVersionId, toVersionId } } });
+      return db.evolution.findUniqueOrThrow({
+        where: { oldBaseModelVersionId_newBaseModelVersionId: { oldBaseModelVersionId, newBaseModelVersionId } },
+      });
     },
 
     evolutionReady: (tx: Transaction, id: string, outcome: EvolveOutcome, artifactDigest: string) =>

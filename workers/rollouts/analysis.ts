@@ -2,21 +2,21 @@ import path from 'node:path';
 import { registerArtifact } from '../../src/artifacts/index.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { withTransaction, type Database, type Prisma } from '../../src/lib/database.ts';
-import { recordEvent } from '../../src/lib/events.ts';
+import { recordEvent } from '../../src/modules/events/index.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { TrainingFailedError } from '../training/training-errors.ts';
-import type { TrainingSession } from '../training/training-process.ts';
-import { createAnalysisRepository, type BaseVersionRow } from './analysis.repository.ts';
+import type { TrainingSlot } from '../training/training-process.ts';
+import { createAnalysisRepository, type BaseModelVersionRow } from './analysis.repository.ts';
 
 export interface AnalysisContext {
   db: Database;
   artifacts: ArtifactStore;
-  session: TrainingSession;
+  slot: TrainingSlot;
   signal: AbortSignal;
   logger: Logger;
 }
 
-/** A reason for which no adapter, or none on one base version, can be carried over. It goes into rows as it is. */
+/** A reason for which no adapter, or none on one base model version, can be carried over. It goes into rows as it is. */
 export class RefusalError extends Error {
   readonly problem: Prisma.InputJsonObject;
 
@@ -28,54 +28,54 @@ export class RefusalError extends Error {
 }
 
 /**
- * Verifies the files of the new base version and of each version that adapters come from, and computes what changed
+ * Verifies the files of the new base model version and of each version that adapters come from, and computes what changed
  * between them, once a pair for all tenants.
  *
- * @returns refusals by source version: adapters on it cannot be carried over, but others can.
- * @throws RefusalError if the new version cannot be used, or no source version fits it.
+ * @returns refusals by old base model version: adapters on it cannot be carried over, but others can.
+ * @throws RefusalError if the new version cannot be used, or no old one fits it.
  */
 export async function analyzeVersions(
   context: AnalysisContext,
-  targetId: string,
-  sourceIds: readonly string[],
+  newBaseModelVersionId: string,
+  oldBaseModelVersionIds: readonly string[],
 ): Promise<Map<string, Prisma.InputJsonObject>> {
   const repository = createAnalysisRepository(context.db);
-  const target = await repository.baseVersion(targetId);
-  await verify(context, target);
+  const newBase = await repository.baseModelVersion(newBaseModelVersionId);
+  await verify(context, newBase);
   const refusals = new Map<string, Prisma.InputJsonObject>();
   let refusal: RefusalError | null = null;
-  for (const sourceId of sourceIds) {
+  for (const oldId of oldBaseModelVersionIds) {
     try {
-      const source = await repository.baseVersion(sourceId);
-      await verify(context, source);
-      await evolve(context, source, target);
+      const oldBase = await repository.baseModelVersion(oldId);
+      await verify(context, oldBase);
+      await evolve(context, oldBase, newBase);
     } catch (error) {
       if (!(error instanceof RefusalError)) throw error;
-      refusals.set(sourceId, error.problem);
+      refusals.set(oldId, error.problem);
       refusal ??= error;
     }
   }
-  if (refusal !== null && refusals.size === sourceIds.length) throw refusal;
+  if (refusal !== null && refusals.size === oldBaseModelVersionIds.length) throw refusal;
   return refusals;
 }
 
 /** Reads the whole folder, and compares it with what was found when it was verified before. */
-async function verify(context: AnalysisContext, version: BaseVersionRow): Promise<void> {
-  const { db, session, signal } = context;
+async function verify(context: AnalysisContext, version: BaseModelVersionRow): Promise<void> {
+  const { db, slot, signal } = context;
   const repository = createAnalysisRepository(db);
   try {
-    const found = await session.describe({ base: version.path }, signal);
+    const found = await slot.describe({ base: version.path }, signal);
     if (version.fingerprint !== null && version.fingerprint !== found.fingerprint) {
       throw new RefusalError({
-        code: 'base_version_changed',
-        message: `the files of base version ${version.version} changed: fingerprint ${found.fingerprint}, expected ${version.fingerprint}`,
-        base_version_id: version.id,
+        code: 'base_model_version_changed',
+        message: `the files of base model version ${version.version} changed: fingerprint ${found.fingerprint}, expected ${version.fingerprint}`,
+        base_model_version_id: version.id,
       });
     }
     await withTransaction(db, async (tx) => {
       if (await repository.markVerified(tx, version.id, found)) {
         const data = { fingerprint: found.fingerprint };
-        await recordEvent(tx, { tenantId: null, type: 'base_version.verified', subjectId: version.id, data });
+        await recordEvent(tx, { tenantId: null, type: 'base_model_version.verified', subjectId: version.id, data });
       }
     });
   } catch (error) {
@@ -83,7 +83,7 @@ async function verify(context: AnalysisContext, version: BaseVersionRow): Promis
     await withTransaction(db, async (tx) => {
       if (await repository.markFailed(tx, version.id, refusal.problem)) {
         const data = { error: refusal.problem };
-        await recordEvent(tx, { tenantId: null, type: 'base_version.failed', subjectId: version.id, data });
+        await recordEvent(tx, { tenantId: null, type: 'base_model_version.failed', subjectId: version.id, data });
       }
     });
     throw refusal;
@@ -91,30 +91,39 @@ async function verify(context: AnalysisContext, version: BaseVersionRow): Promis
 }
 
 /** Permanent faults of the files refuse the version; anything else is thrown on, to be tried again. */
-function toRefusal(error: unknown, version: BaseVersionRow): RefusalError {
+function toRefusal(error: unknown, version: BaseModelVersionRow): RefusalError {
   if (error instanceof RefusalError) return error;
   if (!(error instanceof TrainingFailedError) || !error.permanent || error.code === 'cancelled') throw error;
   return new RefusalError({
     code: error.code,
-    message: `base version ${version.version}: ${error.message}`,
-    base_version_id: version.id,
+    message: `base model version ${version.version}: ${error.message}`,
+    base_model_version_id: version.id,
   });
 }
 
-async function evolve(context: AnalysisContext, source: BaseVersionRow, target: BaseVersionRow): Promise<void> {
-  const { db, artifacts, session, signal, logger } = context;
+async function evolve(
+  context: AnalysisContext,
+  oldBase: BaseModelVersionRow,
+  newBase: BaseModelVersionRow,
+): Promise<void> {
+  const { db, artifacts, slot, signal, logger } = context;
   const repository = createAnalysisRepository(db);
-  const row = await repository.evolution(source.id, target.id);
+  const row = await repository.evolution(oldBase.id, newBase.id);
   if (row.state === 'ready' && row.artifactDigest !== null && (await artifacts.has(row.artifactDigest))) return;
   try {
     await artifacts.withScratch(async (folder) => {
-      const spec = { oldBase: source.path, newBase: target.path, outDir: path.join(folder, 'evolution') };
-      const outcome = await session.evolve(spec, signal);
+      const spec = { oldBase: oldBase.path, newBase: newBase.path, outDir: path.join(folder, 'evolution') };
+      const outcome = await slot.evolve(spec, signal);
       const stored = await artifacts.putFolder(outcome.dir, 'evolution');
       await withTransaction(db, async (tx) => {
         await registerArtifact(tx, artifacts, stored);
         await repository.evolutionReady(tx, row.id, outcome, stored.digest);
-        const data = { from_version_id: source.id, to_version_id: target.id, drift: outcome.drift, rank: outcome.rank };
+        const data = {
+          old_base_model_version_id: oldBase.id,
+          new_base_model_version_id: newBase.id,
+          drift: outcome.drift,
+          rank: outcome.rank,
+        };
         await recordEvent(tx, { tenantId: null, type: 'evolution.ready', subjectId: row.id, data });
       });
       logger.info({ drift: outcome.drift, rank: outcome.rank, computeMs: outcome.computeMs }, 'evolution computed');
@@ -128,8 +137,8 @@ async function evolve(context: AnalysisContext, source: BaseVersionRow, target: 
     })) as Prisma.InputJsonArray;
     await repository.evolutionFailed(row.id, differences);
     throw new RefusalError({
-      code: 'incompatible_base',
-      message: `adapters of base version ${source.version} do not fit version ${target.version}: ${error.message}`,
+      code: 'incompatible_base_model_versions',
+      message: `adapters of base model version ${oldBase.version} do not fit version ${newBase.version}: ${error.message}`,
       differences,
     });
   }

@@ -14,7 +14,7 @@ import {
   type StoredOptions,
 } from '../../src/modules/rollouts/index.ts';
 import { AbandonedError } from '../training/training-errors.ts';
-import type { TrainingProcess, TrainingSession } from '../training/training-process.ts';
+import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { analyzeVersions, RefusalError } from './analysis.ts';
 
@@ -32,12 +32,12 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   return {
     'rollout.plan': async ({ rolloutId }, context) => {
-      const session = await acquireDevice(deps.training, context.signal);
+      const slot = await acquireDevice(deps.training, context.signal);
       try {
         const rollout = await lifecycle.beginAnalysis(rolloutId);
-        if (rollout !== null) await planRollout({ ...deps, lifecycle, session, context }, rollout);
+        if (rollout !== null) await planRollout({ ...deps, lifecycle, slot, context }, rollout);
       } finally {
-        session.release();
+        slot.release();
       }
     },
   };
@@ -45,21 +45,24 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
 
 interface PlanContext extends RolloutDependencies {
   lifecycle: RolloutLifecycle;
-  session: TrainingSession;
+  slot: TrainingSlot;
   context: HandlerContext;
 }
 
 async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void> {
   const { lifecycle, context } = deps;
-  const { id, baseVersionId } = rollout;
+  const { id, baseModelVersionId } = rollout;
   const logger = context.logger.child({ rolloutId: id });
   const watch = watchCancellation(lifecycle, id, deps.heartbeatMs ?? 1000);
   const signal = AbortSignal.any([context.signal, watch.cancelled]);
   try {
-    const sources = await lifecycle.sources(baseVersionId);
-    const sourceIds = [...new Set(sources.map((source) => source.base_version_id))];
-    const refusals = await analyzeVersions({ ...deps, signal, logger }, baseVersionId, sourceIds);
-    const entries = await lifecycle.plan({ id, baseVersionId, options: rollout.options as StoredOptions }, refusals);
+    const sources = await lifecycle.sources(baseModelVersionId);
+    const oldIds = [...new Set(sources.map((source) => source.base_model_version_id))];
+    const refusals = await analyzeVersions({ ...deps, signal, logger }, baseModelVersionId, oldIds);
+    const entries = await lifecycle.plan(
+      { id, baseModelVersionId, options: rollout.options as StoredOptions },
+      refusals,
+    );
     if (entries === null) return;
     await deps.producer.enqueueAfterCommit(entries);
     logger.info({ jobs: entries.length, refusedVersions: refusals.size }, 'rollout planned');

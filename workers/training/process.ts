@@ -1,27 +1,29 @@
 /**
- * The training process: forked by a worker, one a device, kept between jobs with base models and compiled graphs warm.
- * It serves one request at a time and ends when its parent does. Session options come as JSON in its first argument.
+ * The training process. A worker forks one for its device and keeps it between jobs, with base models and compiled graphs
+ * loaded. It serves one request at a time and ends when its worker does. The options of its base cache come as JSON in
+ * its first argument.
  */
 import { constants, getPriority, setPriority } from 'node:os';
-import type { ChildMessage, ParentMessage } from './protocol.ts';
+import { BaseCache, type BaseCacheOptions, type LoadedBase } from '../../core/engine/base-cache.ts';
+import type { TrainingMessage, WorkerMessage } from './protocol.ts';
 import { RequestServer } from './request-server.ts';
-import { Session, type LoadedBase, type SessionOptions } from '../../core/engine/base-cache.ts';
 
 if (!process.send) throw new Error('the training process has no parent: fork it with an IPC channel');
 
-const options = JSON.parse(process.argv[2] ?? '{}') as SessionOptions;
-const onLoad = ({ folder, precision: { precision, reason } }: LoadedBase): void =>
+const options = JSON.parse(process.argv[2] ?? '{}') as BaseCacheOptions;
+const onLoad = ({ folder, precision: { precision, reason } }: LoadedBase): void => {
   send({ type: 'loaded', folder, precision, reason });
-const server = new RequestServer(new Session({ ...options, onLoad }), send);
-process.on('message', (message) => void server.receive(message as ParentMessage));
+};
+const server = new RequestServer(new BaseCache({ ...options, onLoad }), send);
+process.on('message', (message) => void server.receive(message as WorkerMessage));
 process.on('disconnect', () => process.exit(0));
-// A Ctrl-C at a terminal reaches the whole group; the parent decides what becomes of running jobs.
+// Ctrl-C at a terminal reaches the whole process group; the worker decides what becomes of running jobs.
 process.on('SIGINT', () => undefined);
-// The API and the database come first; training takes what is left. A process that is nicer already may not come back.
+// The API and the database come first. A process that has a lower priority already may not raise it again.
 if (getPriority() < constants.priority.PRIORITY_BELOW_NORMAL) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 send({ type: 'online' });
 
-/** The parent may be gone; 'disconnect' then ends the process. */
-function send(message: ChildMessage): void {
+/** Does nothing if the worker is gone; 'disconnect' then ends the process. */
+function send(message: TrainingMessage): void {
   if (process.connected) process.send!(message);
 }

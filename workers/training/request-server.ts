@@ -1,60 +1,63 @@
+import { evolve } from '../../core/adaptation/evolutions.ts';
+import type { JobEvent, JobEventHandler } from '../../core/adaptation/job-events.ts';
+import { CancelledError, runAdaptation } from '../../core/adaptation/run-adaptation.ts';
+import type { BaseCache } from '../../core/engine/base-cache.ts';
 import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
-import { CancelledError, runAdaptation } from '../../core/adaptation/adaptation.ts';
-import { errorFields } from './error-fields.ts';
-import { evolve } from '../../core/adaptation/evolve.ts';
-import { createMessageListener } from './message-listener.ts';
-import type { ChildMessage, FinalMessage, ParentMessage } from './protocol.ts';
-import type { Session } from '../../core/engine/base-cache.ts';
+import { toFailure } from './failure.ts';
+import type { FinalMessage, Request, TrainingMessage, WorkerMessage } from './protocol.ts';
 
-type Request = Extract<ParentMessage, { spec: unknown }>;
-
+/** The request that is being served. */
 interface Running {
   readonly requestId: string;
   readonly controller: AbortController;
-  /** Called when the parent has made publication number `sequence` durable. */
-  published: (sequence: number) => void;
+  /** Called with the number of a publication that the worker has made durable. */
+  onPublished: (number: number) => void;
 }
 
-/** Serves requests of a parent; `send` hands a message over to it. */
+/** Serves a worker's requests in the training process, one at a time. `send` hands a message to the worker. */
 export class RequestServer {
-  readonly #session: Session;
-  readonly #send: (message: ChildMessage) => void;
+  readonly #bases: BaseCache;
+  readonly #send: (message: TrainingMessage) => void;
   #running: Running | null = null;
 
-  constructor(session: Session, send: (message: ChildMessage) => void) {
-    this.#session = session;
+  constructor(bases: BaseCache, send: (message: TrainingMessage) => void) {
+    this.#bases = bases;
     this.#send = send;
   }
 
-  /** Takes one message of the parent; requests are answered with messages, never by an exception. */
-  async receive(message: ParentMessage): Promise<void> {
-    if (message.type === 'preload') return this.#preload(message.bases);
-    if (message.type === 'cancel') {
-      if (this.#running?.requestId === message.requestId) this.#running.controller.abort(new CancelledError(message));
-      return;
+  /** Takes one message of the worker. A request is always answered with a message, never with an exception. */
+  async receive(message: WorkerMessage): Promise<void> {
+    switch (message.type) {
+      case 'preload':
+        for (const base of message.bases) await this.#bases.load(base).catch(() => undefined);
+        return;
+      case 'cancel':
+        if (this.#isRunning(message)) this.#running?.controller.abort(new CancelledError(message));
+        return;
+      case 'published':
+        if (this.#isRunning(message)) this.#running?.onPublished(message.number);
+        return;
+      default:
+        return this.#serve(message);
     }
-    if (message.type === 'published') {
-      if (this.#running?.requestId === message.requestId) this.#running.published(message.sequence);
-      return;
-    }
-    if (this.#running) {
-      const text = `request ${this.#running.requestId} is running, expected one request at a time`;
-      this.#send({ type: 'error', requestId: message.requestId, code: 'busy', message: text, permanent: false });
-      return;
-    }
-    const running: Running = {
-      requestId: message.requestId,
-      controller: new AbortController(),
-      published: () => undefined,
-    };
-    this.#running = running;
-    const answer = await this.#answer(message, running);
-    this.#running = null;
-    this.#send(answer);
   }
 
-  async #preload(bases: readonly string[]): Promise<void> {
-    for (const base of bases) await this.#session.base(base).catch(() => undefined);
+  #isRunning({ requestId }: { readonly requestId: string }): boolean {
+    return this.#running?.requestId === requestId;
+  }
+
+  async #serve(request: Request): Promise<void> {
+    const { requestId } = request;
+    if (this.#running) {
+      const message = `request ${this.#running.requestId} is running, expected one request at a time`;
+      this.#send({ type: 'error', requestId, code: 'busy', message, permanent: false });
+      return;
+    }
+    const running: Running = { requestId, controller: new AbortController(), onPublished: () => undefined };
+    this.#running = running;
+    const final = await this.#answer(request, running);
+    this.#running = null;
+    this.#send(final);
   }
 
   async #answer(request: Request, running: Running): Promise<FinalMessage> {
@@ -63,13 +66,7 @@ export class RequestServer {
     try {
       switch (request.type) {
         case 'adapt': {
-          const listener = createMessageListener(
-            requestId,
-            this.#send,
-            signal,
-            (resolve) => (running.published = resolve),
-          );
-          const outcome = await runAdaptation(this.#session, request.spec, listener, signal);
+          const outcome = await runAdaptation(this.#bases, request.spec, this.#relay(running), signal);
           return { type: 'outcome', requestId, request: 'adapt', outcome };
         }
         case 'evolve':
@@ -80,7 +77,29 @@ export class RequestServer {
         }
       }
     } catch (error) {
-      return { type: 'error', requestId, ...errorFields(error) };
+      return { type: 'error', requestId, ...toFailure(error) };
     }
+  }
+
+  /** Passes a job's events to the worker. A publication waits until the worker says that it is durable. */
+  #relay(running: Running): JobEventHandler {
+    const { requestId, controller } = running;
+    const send = (event: JobEvent): void => this.#send({ type: 'event', requestId, event });
+    return (event) => {
+      if (event.type !== 'publication') return send(event);
+      return new Promise<void>((resolve, reject) => {
+        const { signal } = controller;
+        const abort = (): void => reject(signal.reason as Error);
+        // A worker that cancelled while the candidate was being written does not answer any more.
+        if (signal.aborted) return abort();
+        signal.addEventListener('abort', abort, { once: true });
+        running.onPublished = (number) => {
+          if (number !== event.number) return;
+          signal.removeEventListener('abort', abort);
+          resolve();
+        };
+        send(event);
+      });
+    };
   }
 }

@@ -3,49 +3,43 @@ import { randomUUID } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
+import type { JobEvent, JobEventHandler } from '../../core/adaptation/job-events.ts';
+import type { BaseCacheOptions } from '../../core/engine/base-cache.ts';
 import type { Logger } from '../../src/lib/logger.ts';
-import { saysOutOfMemory } from '../training/out-of-memory.ts';
-import type { ChildMessage, FinalMessage, ParentMessage } from '../training/protocol.ts';
-import type { SessionOptions } from '../../core/engine/base-cache.ts';
 import { abortable } from './abortable.ts';
+import { saysOutOfMemory } from './out-of-memory.ts';
+import type { FinalMessage, RequestBody, Requests, RequestType, TrainingMessage, WorkerMessage } from './protocol.ts';
 import { watchResidentSet, type ResidentSetWatch } from './resident-set.ts';
 import { crashOf, isAbandoned, TrainingCrashedError, TrainingFailedError } from './training-errors.ts';
-
-type Request = Extract<ParentMessage, { type: 'adapt' | 'evolve' | 'describe' }>;
-export type RequestBody = Request extends infer R ? (R extends Request ? Omit<R, 'requestId'> : never) : never;
-/** What is said of a request, and not of the process. */
-type RequestMessage = Extract<ChildMessage, { requestId: string }>;
-export type StreamMessage = Exclude<RequestMessage, FinalMessage>;
-type Outcome = Extract<ChildMessage, { type: 'outcome' }>;
 
 export interface ChildOptions {
   /** Script of the training process. */
   entry: string;
-  /** Given as JSON in its first argument. */
-  session: SessionOptions;
+  /** Passed as JSON in its first argument. */
+  bases: BaseCacheOptions;
   logger: Logger;
   /** How long the process may take until it listens. */
   startTimeoutMs: number;
   /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs: number;
-  /** The same for one whose work nobody needs any more. */
+  /** The same for a request whose work nobody needs any more. */
   abandonGraceMs: number;
 }
 
-/** Last lines of standard error that are kept, to say why a process died. */
+/** Number of last lines of standard error that are kept, to say why a process died. */
 const TAIL_LINES = 20;
 
 /** Runs the TypeScript sources as they are, wherever the current folder is. */
 const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
-/** One training process: lives until it is stopped or dies, and answers one request at a time. */
+/** One training process. It lives until it is stopped or dies, and answers one request at a time. */
 export class TrainingChild {
   readonly #child: ChildProcess;
   readonly #options: ChildOptions;
   readonly #tail: string[] = [];
   readonly #resident: ResidentSetWatch;
   readonly #online: Promise<void>;
-  #receive: ((message: ChildMessage) => void) | null = null;
+  #receive: ((message: TrainingMessage) => void) | null = null;
   #failure: TrainingCrashedError | null = null;
   #stopping = false;
   /** Whether this side has sent SIGKILL. */
@@ -56,7 +50,7 @@ export class TrainingChild {
 
   constructor(options: ChildOptions) {
     this.#options = options;
-    this.#child = fork(options.entry, [JSON.stringify(options.session)], {
+    this.#child = fork(options.entry, [JSON.stringify(options.bases)], {
       execArgv: ['--import', TSX],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'json',
@@ -80,36 +74,36 @@ export class TrainingChild {
     return this.#abandoned;
   }
 
-  /** Has base models loaded that the next request probably needs. */
+  /** Loads bases that the next request probably needs. */
   async preload(bases: readonly string[]): Promise<void> {
     await this.#online;
     this.#send({ type: 'preload', bases });
   }
 
   /**
-   * Sends a request and gives its messages to `onMessage`, one after the other. A `publish` is acknowledged when
-   * `onMessage` has resolved; when it throws, the request is cancelled and this rejects with what it threw.
+   * Sends a request, and gives its events to `onEvent`, one after the other. A publication is acknowledged when `onEvent`
+   * has resolved. If `onEvent` throws, the request is cancelled, and this rejects with what it threw.
    *
-   * @param signal cancels the request, the outcome then says so; its reason decides for how long it is waited for
-   * @throws TrainingFailedError, TrainingCrashedError, or what `onMessage` threw
+   * @param signal cancels the request; its reason decides how long the process may take to end it
+   * @throws TrainingFailedError, TrainingCrashedError, or what `onEvent` threw
    */
-  async request(
-    body: RequestBody,
-    onMessage: (message: StreamMessage) => Promise<void>,
+  async request<T extends RequestType>(
+    body: RequestBody<T>,
+    onEvent: JobEventHandler,
     signal: AbortSignal,
-  ): Promise<Outcome> {
+  ): Promise<Requests[T]['outcome']> {
     await abortable(this.#online, signal);
     const requestId = randomUUID();
     const cancel = this.#canceller(requestId);
-    let refusal: { error: unknown } | null = null;
-    let chain = Promise.resolve();
-    const handle = async (message: StreamMessage): Promise<void> => {
-      if (refusal !== null) return;
+    const refusals: unknown[] = [];
+    let handled = Promise.resolve();
+    const handle = async (event: JobEvent): Promise<void> => {
+      if (refusals.length > 0) return;
       try {
-        await onMessage(message);
-        if (message.type === 'publish') this.#send({ type: 'published', requestId, sequence: message.sequence });
+        await onEvent(event);
+        if (event.type === 'publication') this.#send({ type: 'published', requestId, number: event.number });
       } catch (error) {
-        refusal = { error };
+        refusals.push(error);
         cancel.now(error);
       }
     };
@@ -120,23 +114,21 @@ export class TrainingChild {
         this.#onDeath.push(reject);
         this.#receive = (message) => {
           if (!('requestId' in message) || message.requestId !== requestId) return;
-          if (message.type === 'outcome' || message.type === 'error') resolve(message);
-          else chain = chain.then(() => handle(message));
+          if (message.type === 'event') handled = handled.then(() => handle(message.event));
+          else resolve(message);
         };
-        this.#send({ ...body, requestId });
+        this.#send({ ...(body as RequestBody), requestId });
         if (this.#failure !== null) reject(this.#failure);
         if (signal.aborted) onAbort();
       });
-      await chain;
-      // TypeScript does not see that `handle` assigns it.
-      const refused = refusal as { error: unknown } | null;
-      if (refused !== null) throw refused.error;
       if (final.type === 'error') throw new TrainingFailedError(final);
-      return final;
+      if (final.request !== body.type) throw new Error(`training process answered ${body.type} with ${final.request}`);
+      await handled;
+      if (refusals.length > 0) throw refusals[0];
+      return final.outcome;
     } catch (error) {
-      await chain;
-      const refused = refusal as { error: unknown } | null;
-      throw refused === null ? error : refused.error;
+      await handled;
+      throw refusals.length > 0 ? refusals[0] : error;
     } finally {
       signal.removeEventListener('abort', onAbort);
       cancel.clear();
@@ -145,7 +137,7 @@ export class TrainingChild {
     }
   }
 
-  /** Lets the process end itself, and kills it if it does not. */
+  /** Lets the process end by itself, and kills it if it does not. */
   async stop(graceMs = 5000): Promise<void> {
     this.#stopping = true;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
@@ -156,12 +148,12 @@ export class TrainingChild {
     clearTimeout(timer);
   }
 
-  #send(message: ParentMessage): void {
-    // A failed send means that the process is gone, which its exit reports.
+  #send(message: WorkerMessage): void {
+    // If sending fails, the process is gone, which its exit reports.
     if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 
-  /** Asks once for the request to end; kills the process if it does not end in time. */
+  /** Asks once for the request to end, and kills the process if it does not end in time. */
   #canceller(requestId: string): { now: (reason: unknown) => void; clear: () => void } {
     const { logger, cancelGraceMs, abandonGraceMs } = this.#options;
     let timer: NodeJS.Timeout | undefined;
@@ -182,7 +174,7 @@ export class TrainingChild {
     };
   }
 
-  /** Computes nothing more from here on; what the system takes to free its memory, nobody has to wait for. */
+  /** Kills the process without waiting until the system has freed its memory. */
   #abandon(): void {
     this.#abandoned = true;
     this.#kill();
@@ -195,9 +187,9 @@ export class TrainingChild {
   }
 
   #listen(): void {
-    this.#child.on('message', (message) => this.#hear(message as ChildMessage));
+    this.#child.on('message', (message) => this.#hear(message as TrainingMessage));
     this.#child.on('error', (error) => this.#die(error.message));
-    // Unlike 'exit', 'close' comes after the last words on standard error.
+    // Unlike 'exit', 'close' comes after the last lines on standard error.
     this.#child.once('close', (code, signal) => this.#die(signal ?? `exit code ${code}`));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       if (stream) createInterface({ input: stream }).on('line', (line) => this.#note(line));
@@ -226,7 +218,7 @@ export class TrainingChild {
     this.#onDeath = [];
   }
 
-  #hear(message: ChildMessage): void {
+  #hear(message: TrainingMessage): void {
     if (message.type !== 'loaded') return this.#receive?.(message);
     const { folder, precision, reason } = message;
     this.#options.logger.info({ base: folder, precision, reason }, 'base loaded');

@@ -1,27 +1,27 @@
 import { JobEndedError } from '../../src/modules/jobs/index.ts';
-import type { BaseDifference } from '../training/protocol.ts';
-import { OUT_OF_MEMORY, outOfMemoryMessage } from '../training/out-of-memory.ts';
+import { OUT_OF_MEMORY, outOfMemoryMessage } from './out-of-memory.ts';
+import type { Failure } from './protocol.ts';
 
 /** The training process says that a request failed. `permanent`: trying again cannot help. */
 export class TrainingFailedError extends Error {
   readonly code: string;
   readonly permanent: boolean;
-  /** Why two base versions do not fit together, where that is the reason. */
-  readonly differences: readonly BaseDifference[] | undefined;
+  /** Why two base model versions do not fit together, if that is the reason. */
+  readonly differences: Failure['differences'];
 
-  constructor(failure: { code: string; message: string; permanent: boolean; differences?: readonly BaseDifference[] }) {
-    super(failure.message);
+  constructor({ code, message, permanent, differences }: Failure) {
+    super(message);
     this.name = 'TrainingFailedError';
-    this.code = failure.code;
-    this.permanent = failure.permanent;
-    this.differences = failure.differences;
+    this.code = code;
+    this.permanent = permanent;
+    this.differences = differences;
   }
 }
 
-/** The training process is gone or does not answer; a new one can take the work up from its checkpoint. */
+/** The training process is gone or does not answer. A new one can resume the work from its checkpoint. */
 export class TrainingCrashedError extends Error {
   readonly code: 'training_process_died' | typeof OUT_OF_MEMORY;
-  /** Whether it ran out of memory; `likely` where nothing but a kill without a sender says so. */
+  /** Whether it ran out of memory; `likely` if nothing but a kill without a known sender says so. */
   readonly outOfMemory: 'likely' | 'certain' | null;
 
   constructor(message: string, outOfMemory: TrainingCrashedError['outOfMemory'] = null) {
@@ -40,12 +40,12 @@ export class AbandonedError extends Error {
   }
 }
 
-/** Whether an aborted request's work is of no use to anybody; else a later try goes on from its checkpoint. */
+/** Whether nobody needs an aborted request's work. If somebody does, a later attempt resumes from its checkpoint. */
 export function isAbandoned(reason: unknown): boolean {
   return reason instanceof AbandonedError || reason instanceof JobEndedError;
 }
 
-/** Whether a request failed because memory ran out, beyond doubt: the process that served it or V8 said so. */
+/** Whether a request certainly failed because memory ran out: the process that served it, or V8, said so. */
 export function ranOutOfMemory(error: unknown): error is Error {
   if (error instanceof TrainingCrashedError) return error.outOfMemory === 'certain';
   return error instanceof TrainingFailedError && error.code === OUT_OF_MEMORY;
@@ -57,15 +57,15 @@ export interface Death {
   readonly reason: string;
   /** Whether the parent killed it. */
   readonly killed: boolean;
-  /** The line of standard error that says that memory ran out, if there is one. */
+  /** The line on standard error that says that memory ran out; null if there is none. */
   readonly outOfMemoryLine: string | null;
-  /** Resident set when last seen; null where it is not known. */
+  /** Size of the resident set when last seen; null if it is not known. */
   readonly residentBytes: number | null;
 }
 
 /**
- * The error of a dead training process. Nobody but the kernel sends SIGKILL unasked, as a rule: that is what its
- * out-of-memory killer does, and it leaves no word behind.
+ * Returns the error for a dead training process. As a rule, only the kernel's out-of-memory killer sends a SIGKILL that
+ * the worker did not send, and it leaves no message.
  */
 export function crashOf({ reason, killed, outOfMemoryLine, residentBytes }: Death): TrainingCrashedError {
   const ended = `the training process ended (${reason})`;

@@ -1,66 +1,57 @@
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../src/lib/logger.ts';
-import type {
-  AdaptOutcome,
-  DescribeOutcome,
-  DescribeSpec,
-  EvolveOutcome,
-  EvolveSpec,
-  JobSpec,
-} from '../training/protocol.ts';
-import type { SessionOptions } from '../../core/engine/base-cache.ts';
-import { OUT_OF_MEMORY } from '../training/out-of-memory.ts';
+import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions.ts';
+import type { JobEventHandler } from '../../core/adaptation/job-events.ts';
+import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
+import type { JobSpec } from '../../core/adaptation/job-spec.ts';
+import type { BaseCacheOptions } from '../../core/engine/base-cache.ts';
 import { abortable } from './abortable.ts';
-import { TrainingChild, type ChildOptions, type RequestBody, type StreamMessage } from './training-child.ts';
+import { OUT_OF_MEMORY } from './out-of-memory.ts';
+import type { DescribeOutcome, DescribeSpec, RequestBody, Requests, RequestType } from './protocol.ts';
+import { TrainingChild, type ChildOptions } from './training-child.ts';
 import { ranOutOfMemory, TrainingFailedError } from './training-errors.ts';
 
-const ENTRY = fileURLToPath(new URL('../training/process.ts', import.meta.url));
+const ENTRY = fileURLToPath(new URL('./process.ts', import.meta.url));
 
 export interface TrainingProcessOptions {
   logger: Logger;
   /** Default: `workers/training/process.ts`. */
   entry?: string;
-  /** Runtime and threads. */
-  session?: SessionOptions;
+  /** Device, precision, threads and caches. */
+  bases?: BaseCacheOptions;
   startTimeoutMs?: number;
   /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs?: number;
-  /** The same for one whose work nobody needs any more. */
+  /** The same for a request whose work nobody needs any more. */
   abandonGraceMs?: number;
 }
 
 /**
- * A request that is to be gone on with later (its worker stops, say) ends within a micro-batch and the writing of its
- * checkpoint. Where that takes longer, what was computed since the last checkpoint is lost.
+ * A request that is resumed later (because its worker stops, say) ends after a micro-batch and the writing of its
+ * checkpoint. If that takes longer, everything computed since the last checkpoint is lost.
  */
 const CANCEL_GRACE_MS = 15_000;
 
-/**
- * Nothing is waited for where a job was cancelled but a micro-batch that is about to end anyway, after which the process
- * stays warm.
- */
+/** A cancelled job is only waited for if it is about to end anyway, because the process then stays warm. */
 const ABANDON_GRACE_MS = 100;
 
-/** The device's training process for as long as the caller holds it. */
-export interface TrainingSession {
-  adapt(
-    spec: JobSpec,
-    onMessage: (message: StreamMessage) => Promise<void>,
-    signal: AbortSignal,
-  ): Promise<AdaptOutcome>;
+/** Exclusive use of the device's training process. */
+export interface TrainingSlot {
+  adapt(spec: JobSpec, onEvent: JobEventHandler, signal: AbortSignal): Promise<JobOutcome>;
   evolve(spec: EvolveSpec, signal: AbortSignal): Promise<EvolveOutcome>;
   describe(spec: DescribeSpec, signal: AbortSignal): Promise<DescribeOutcome>;
-  /** Lets the next one in. Safe to call twice. */
+  /** Lets the next caller in. Safe to call twice. */
   release(): void;
 }
 
 /**
- * The training process of one device. It is started at the first request, kept warm (base weights and compiled graphs
- * stay loaded), and started anew after it died or had to be killed. Callers hold it one after the other, in the order in which they came.
+ * The training process of one device. It starts at the first request, stays warm (base weights and compiled graphs stay
+ * loaded), and is started anew after it died or had to be killed. Callers use it one after the other, in the order in
+ * which they came.
  */
 export interface TrainingProcess {
   /** @throws the signal's reason if it aborts while waiting */
-  acquire(signal: AbortSignal): Promise<TrainingSession>;
+  acquire(signal: AbortSignal): Promise<TrainingSlot>;
   readonly pid: number | undefined;
   stop(): Promise<void>;
 }
@@ -68,53 +59,50 @@ export interface TrainingProcess {
 export function createTrainingProcess(options: TrainingProcessOptions): TrainingProcess {
   const childOptions: ChildOptions = {
     entry: options.entry ?? ENTRY,
-    session: options.session ?? {},
+    bases: options.bases ?? {},
     logger: options.logger,
     startTimeoutMs: options.startTimeoutMs ?? 60_000,
     cancelGraceMs: options.cancelGraceMs ?? CANCEL_GRACE_MS,
     abandonGraceMs: options.abandonGraceMs ?? ABANDON_GRACE_MS,
   };
   let child: TrainingChild | null = null;
-  /** Jobs that ran out of memory once, for certain. */
+  /** Jobs that certainly ran out of memory once. */
   const outOfMemory = new Set<string>();
   let stopped = false;
   let turn: Promise<void> = Promise.resolve();
 
-  const request = async (
-    body: RequestBody,
+  const request = async <T extends RequestType>(
+    body: RequestBody<T>,
     signal: AbortSignal,
-    onMessage: (message: StreamMessage) => Promise<void> = () => Promise.resolve(),
-  ) => {
+    onEvent: JobEventHandler = () => undefined,
+  ): Promise<Requests[T]['outcome']> => {
     if (stopped) throw new Error('the training process has been stopped');
     if (child === null || !child.alive) child = new TrainingChild(childOptions);
-    const final = await child
-      .request(body, onMessage, signal)
-      .catch(giveMemoryBack)
-      .finally(() => replaceAbandoned(body));
-    if (final.request !== body.type) throw new Error(`training process answered ${body.type} with ${final.request}`);
-    return final.outcome;
-  };
-
-  /** A process that ran out of memory does not go on with what is left: the next request has a fresh one. */
-  const giveMemoryBack = async (error: unknown): Promise<never> => {
-    if (ranOutOfMemory(error)) {
-      await child?.stop(0);
-      child = null;
+    try {
+      return await child.request(body, onEvent, signal);
+    } catch (error) {
+      // A process that ran out of memory does not continue with what is left; the next request gets a fresh one.
+      if (ranOutOfMemory(error)) {
+        await child.stop(0);
+        child = null;
+      }
+      throw error;
+    } finally {
+      replaceAbandoned(body as RequestBody);
     }
-    throw error;
   };
 
-  /** Loading the bases again begins at once, so that the next job does not wait for all of it. */
+  /** Begins to load the bases again at once, so that the next job waits for less of it. */
   const replaceAbandoned = (body: RequestBody): void => {
     if (stopped || child === null || child.alive || !child.abandoned) return;
     child = new TrainingChild(childOptions);
     if (body.type === 'adapt') child.preload([body.spec.newBase, body.spec.oldBase]).catch(() => undefined);
   };
 
-  /** The first time, what the process kept warm for others may have been too much. The second time it is the job. */
-  const adapt: TrainingSession['adapt'] = async (spec, onMessage, signal) => {
+  /** The first time, the bases kept warm for other jobs may have taken the memory. The second time it is the job. */
+  const adapt: TrainingSlot['adapt'] = async (spec, onEvent, signal) => {
     try {
-      const outcome = (await request({ type: 'adapt', spec }, signal, onMessage)) as AdaptOutcome;
+      const outcome = await request({ type: 'adapt', spec }, signal, onEvent);
       outOfMemory.delete(spec.jobId);
       return outcome;
     } catch (error) {
@@ -139,14 +127,14 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
       try {
         await abortable(before, signal);
       } catch (error) {
-        // Those behind still wait for those in front.
+        // Callers behind this one still wait for those in front of it.
         void before.then(release);
         throw error;
       }
       return {
         adapt,
-        evolve: async (spec, abort) => (await request({ type: 'evolve', spec }, abort)) as EvolveOutcome,
-        describe: async (spec, abort) => (await request({ type: 'describe', spec }, abort)) as DescribeOutcome,
+        evolve: (spec, abort) => request({ type: 'evolve', spec }, abort),
+        describe: (spec, abort) => request({ type: 'describe', spec }, abort),
         release,
       };
     },

@@ -1,5 +1,5 @@
 import type { ProgramSpec } from '../decoder/program-spec.ts';
-import type { Target } from '../devices/target.ts';
+import type { ExecutionProvider } from '../devices/execution-provider.ts';
 import { ownSources, sha256 } from './sources.ts';
 
 /**
@@ -10,8 +10,8 @@ import { ownSources, sha256 } from './sources.ts';
  */
 export function graphKey(
   spec: ProgramSpec,
-  { provider, precision }: Pick<Target, 'provider' | 'precision'>,
+  { name, precision }: Pick<ExecutionProvider, 'name' | 'precision'>,
   sources = ownSources(),
 ): string {
-  return sha256(JSON.stringify([{ ...spec, modules: [...spec.modules] }, provider, precision, sources]));
+  return sha256(JSON.stringify([{ ...spec, modules: [...spec.modules] }, name, precision, sources]));
 }

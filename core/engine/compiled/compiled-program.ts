@@ -1,21 +1,21 @@
 import * as ort from 'onnxruntime-node';
 import type { BaseModel } from '../../models/base-model.ts';
 import { programInputs, type ProgramInput, type ProgramSpec } from '../decoder/program-spec.ts';
-import type { BoundCall } from './bindings.ts';
+import type { BoundCall } from '../call/bind-call.ts';
 import type { BoundWeights } from './bound-weights.ts';
 import { createSession, modelFor } from './create-session.ts';
-import { CPU_TARGET, type Target } from '../devices/target.ts';
+import { CPU_PROVIDER, type ExecutionProvider } from '../devices/execution-provider.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { graphKey } from '../cache/graph-key.ts';
 import type { SplitModel } from '../onnx/encode-model.ts';
-import { sizeOf } from '../tracer/graph.ts';
+import { sizeOf } from '../graph/graph.ts';
 
 export interface CompileOptions {
   readonly threads: number;
   readonly profileFilePrefix?: string | undefined;
   /** The provider that runs the graph, and what it is rewritten to for it. Default: the CPU. */
-  readonly target?: Target | undefined;
-  /** The base's, for a target whose sessions keep them. */
+  readonly provider?: ExecutionProvider | undefined;
+  /** The base's, for a provider whose sessions keep them. */
   readonly weights: BaseModel['weights'];
   /** Where encoded graphs are kept. Default: nowhere. */
   readonly cache?: EngineCache | null | undefined;
@@ -25,14 +25,15 @@ export interface CompileOptions {
  * Makes an ONNX Runtime session of a program, which is traced unless the cache holds its graph: tfjs is loaded only then.
  */
 export async function compileProgram(spec: ProgramSpec, options: CompileOptions): Promise<CompiledProgram> {
-  const { target = CPU_TARGET, weights, cache, ...others } = options;
+  const { provider = CPU_PROVIDER, weights, cache, ...others } = options;
   const trace = async (): Promise<SplitModel> => {
     const { traceProgram } = await import('../tracer/trace-program.ts');
-    return modelFor(target, traceProgram(spec), target.keepsWeights ? arraysOf(weights) : new Map());
+    return modelFor(provider, traceProgram(spec), provider.keepsWeights ? arraysOf(weights) : new Map());
   };
   // A graph that keeps the base's weights is as large as they are, and is made anew.
-  const model = cache && !target.keepsWeights ? await cachedModel(cache, graphKey(spec, target), trace) : await trace();
-  return new CompiledProgram(await createSession(model, { ...others, target }), spec);
+  const model =
+    cache && !provider.keepsWeights ? await cachedModel(cache, graphKey(spec, provider), trace) : await trace();
+  return new CompiledProgram(await createSession(model, { ...others, provider }), spec);
 }
 
 async function cachedModel(cache: EngineCache, key: string, trace: () => Promise<SplitModel>): Promise<SplitModel> {

@@ -1,15 +1,15 @@
 import os from 'node:os';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { BaseModel } from '../../models/base-model.ts';
-import { bindCall, checkCall, gradientResult, programKey, type ProgramCall } from './bindings.ts';
+import { bindCall, checkCall, gradientResult, programKey, type ProgramCall } from '../call/bind-call.ts';
 import { BoundWeights } from './bound-weights.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
-import { CPU_TARGET, type Target } from '../devices/target.ts';
+import { CPU_PROVIDER, type ExecutionProvider } from '../devices/execution-provider.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import type { Smoothing } from '../int8/int8-matrix.ts';
 import type { ProgramKind } from '../decoder/program-spec.ts';
 import type { Batch, Dropout, GradientResult, Runtime } from '../runtime.ts';
-import { SessionCache } from './session-cache.ts';
+import { ProgramCache } from './program-cache.ts';
 
 export interface CompiledRuntimeOptions {
   /** Threads of one operator; default: the number of CPUs. */
@@ -18,12 +18,12 @@ export interface CompiledRuntimeOptions {
    * Programs kept compiled at a time; the one that was used longest ago goes first. Default: 32, or 4 where each keeps
    * the base's weights on its device.
    */
-  readonly maxSessions?: number;
+  readonly maxPrograms?: number;
   /** ONNX Runtime profiles every session into a JSON file of this path with a time stamp behind it, complete on `dispose`. */
   readonly profileFilePrefix?: string;
   /** Default: the CPU. */
-  readonly target?: Target | undefined;
-  /** Of a target whose products are in 8 bits. Default: none, which is coarser. */
+  readonly provider?: ExecutionProvider | undefined;
+  /** Of a provider whose products are in 8 bits. Default: none, which is coarser. */
   readonly smoothing?: Smoothing | undefined;
   /** Where encoded graphs are kept from one process to the next. Default: nowhere. */
   readonly cache?: EngineCache | null | undefined;
@@ -42,11 +42,11 @@ export class CompiledRuntime implements Runtime {
   readonly name = 'compiled';
   readonly base: BaseModel;
   readonly #threads: number;
-  readonly #target: Target;
+  readonly #provider: ExecutionProvider;
   readonly #profileFilePrefix: string | undefined;
   readonly #cache: EngineCache | null;
   readonly #weights: BoundWeights;
-  readonly #programs: SessionCache<CompiledProgram>;
+  readonly #programs: ProgramCache<CompiledProgram>;
   /** The end of the latest call: calls share output buffers and sessions, so they run one after the other. */
   #latest: Promise<unknown> = Promise.resolve();
 
@@ -55,14 +55,14 @@ export class CompiledRuntime implements Runtime {
     this.#threads = options.threads ?? os.availableParallelism();
     this.#profileFilePrefix = options.profileFilePrefix;
     this.#cache = options.cache ?? null;
-    this.#target = options.target ?? CPU_TARGET;
-    const { keepsWeights } = this.#target;
-    this.#programs = new SessionCache(options.maxSessions ?? (keepsWeights ? 4 : 32));
+    this.#provider = options.provider ?? CPU_PROVIDER;
+    const { keepsWeights } = this.#provider;
+    this.#programs = new ProgramCache(options.maxPrograms ?? (keepsWeights ? 4 : 32));
     this.#weights = new BoundWeights(keepsWeights ? new Map() : base.weights, options.smoothing);
   }
 
   /** Programs that are compiled at the moment. */
-  get sessions(): number {
+  get programs(): number {
     return this.#programs.size;
   }
 
@@ -96,7 +96,7 @@ export class CompiledRuntime implements Runtime {
       compileProgram(call.spec, {
         threads: this.#threads,
         profileFilePrefix: this.#profileFilePrefix,
-        target: this.#target,
+        provider: this.#provider,
         weights: this.base.weights,
         cache: this.#cache,
       }),

@@ -1,12 +1,12 @@
 import * as ort from 'onnxruntime-node';
-import type { Target } from '../devices/target.ts';
+import type { ExecutionProvider } from '../devices/execution-provider.ts';
 import { encodeSplitModel, type SplitModel } from '../onnx/encode-model.ts';
-import { bindConstants } from '../tracer/passes/bind-constants.ts';
-import type { Graph } from '../tracer/graph.ts';
+import { bindConstants } from '../graph/passes/bind-constants.ts';
+import type { Graph } from '../graph/graph.ts';
 
 /** Where a session runs, and with how many threads. */
 export interface SessionSettings {
-  readonly target: Target;
+  readonly provider: ExecutionProvider;
   /** Of one operator, where the CPU runs it. Default: ONNX Runtime's. */
   readonly threads?: number;
   readonly profileFilePrefix?: string | undefined;
@@ -37,16 +37,24 @@ const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
 const ACCELERATOR_OPTIONS: ort.InferenceSession.SessionOptions = { logSeverityLevel: 3 };
 
 /**
- * A traced graph as its target's sessions take it.
- * @param weights inputs whose values stay as they are; a target whose sessions keep them gets them as constants
+ * A traced graph as its provider's sessions take it.
+ * @param weights inputs whose values stay as they are; a provider whose sessions keep them gets them as constants
  */
-export function modelFor(target: Target, traced: Graph, weights: ReadonlyMap<string, Float32Array>): SplitModel {
-  return encodeSplitModel(graphFor(target, traced, weights));
+export function modelFor(
+  provider: ExecutionProvider,
+  traced: Graph,
+  weights: ReadonlyMap<string, Float32Array>,
+): SplitModel {
+  return encodeSplitModel(graphFor(provider, traced, weights));
 }
 
-/** A traced graph as its target runs it; arguments as of {@link modelFor}. */
-export function graphFor(target: Target, traced: Graph, weights: ReadonlyMap<string, Float32Array>): Graph {
-  return target.rewrite(target.keepsWeights ? bindConstants(traced, weights) : traced);
+/** A traced graph as its provider runs it; arguments as of {@link modelFor}. */
+export function graphFor(
+  provider: ExecutionProvider,
+  traced: Graph,
+  weights: ReadonlyMap<string, Float32Array>,
+): Graph {
+  return provider.rewrite(provider.keepsWeights ? bindConstants(traced, weights) : traced);
 }
 
 /** Makes an ONNX Runtime session of an encoded graph. */
@@ -54,12 +62,12 @@ export async function createSession(
   { model, externalData }: SplitModel,
   settings: SessionSettings,
 ): Promise<ort.InferenceSession> {
-  const { target, threads, profileFilePrefix } = settings;
+  const { provider, threads, profileFilePrefix } = settings;
   return ort.InferenceSession.create(model, {
     ...SESSION_OPTIONS,
-    ...(target.provider === 'cpu' ? {} : ACCELERATOR_OPTIONS),
+    ...(provider.name === 'cpu' ? {} : ACCELERATOR_OPTIONS),
     externalData,
-    executionProviders: [target.provider],
+    executionProviders: [provider.name],
     ...(threads !== undefined && { intraOpNumThreads: threads }),
     ...(profileFilePrefix !== undefined && { enableProfiling: true, profileFilePrefix }),
   });

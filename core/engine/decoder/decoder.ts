@@ -10,7 +10,7 @@ import { linear, type LoraTensors } from './linear.ts';
 import { pickRows } from './losses.ts';
 import { rmsNorm } from './rms-norm.ts';
 import { rotate, type RotaryTables } from './attention/rotary.ts';
-import { fromSlots, toSlots } from './slots.ts';
+import { fromBins, toBins } from './attention/bins.ts';
 
 /** What the rows of a linear layer's input are: every token, or in the last layer after attention the label positions. */
 export type RowsOf = 'tokens' | 'labels';
@@ -86,26 +86,26 @@ function attention(run: DecoderRun, layer: number, x: tf.Tensor2D): tf.Tensor2D 
   const turned = (name: 'q_norm' | 'k_norm', part: tf.Tensor2D, tables: RotaryTables) =>
     rotate(headNorm(run, layer, name, part), headDim, tables);
   const q = turned('q_norm', projected.q, query);
-  const heads = (part: tf.Tensor2D, count: number) => headsFirst(toSlots(part, indices), count, headDim);
+  const heads = (part: tf.Tensor2D, count: number) => headsFirst(toBins(part, indices), count, headDim);
   const queries = heads(queryScale === 1 ? q : q.mul(queryScale), numHeads);
-  const [slots, , length] = queries.shape;
+  const [bins, , length] = queries.shape;
   const output = attend(
     {
-      q: queries.reshape([slots, keyHeads, (numHeads / keyHeads) * length, headDim]) as tf.Tensor4D,
+      q: queries.reshape([bins, keyHeads, (numHeads / keyHeads) * length, headDim]) as tf.Tensor4D,
       k: heads(turned('k_norm', projected.k, key), keyHeads),
       v: heads(projected.v, keyHeads),
     },
     mask,
     config.attentionSoftcap ?? null,
   );
-  const byHead = tf.transpose(output.reshape([slots, numHeads, length, headDim]), [0, 2, 1, 3]);
-  return fromSlots(byHead.reshape([slots, length, numHeads * headDim]) as tf.Tensor3D, indices);
+  const byHead = tf.transpose(output.reshape([bins, numHeads, length, headDim]), [0, 2, 1, 3]);
+  return fromBins(byHead.reshape([bins, length, numHeads * headDim]) as tf.Tensor3D, indices);
 }
 
-/** [slots, length, heads · dim] to [slots, heads, length, dim]. */
+/** [bins, length, heads · dim] to [bins, heads, length, dim]. */
 function headsFirst(x: tf.Tensor3D, heads: number, headDim: number): tf.Tensor4D {
-  const [slots, length] = x.shape;
-  return tf.transpose(x.reshape([slots, length, heads, headDim]) as tf.Tensor4D, [0, 2, 1, 3]);
+  const [bins, length] = x.shape;
+  return tf.transpose(x.reshape([bins, length, heads, headDim]) as tf.Tensor4D, [0, 2, 1, 3]);
 }
 
 function queriesKeysValues(run: DecoderRun, layer: number, x: tf.Tensor2D): Record<'q' | 'k' | 'v', tf.Tensor2D> {

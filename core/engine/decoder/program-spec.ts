@@ -23,8 +23,8 @@ export interface ProgramSizes {
   readonly tokens: number;
   readonly labels: number;
   /** Of attention: how many sequences' room side by side, and the length of each. */
-  readonly slots: number;
-  readonly slotLength: number;
+  readonly bins: number;
+  readonly binLength: number;
   /** Further places of tokens that lie at several; of no meaning to programs without `repeats`. */
   readonly repeats: number;
 }
@@ -78,7 +78,7 @@ export function programInputs(
   { config, kind, modules, dropout, repeats }: ProgramSpec,
   sizes: ProgramSizes,
 ): ProgramInput[] {
-  const { tokens, labels, slots, slotLength } = sizes;
+  const { tokens, labels, bins, binLength } = sizes;
   const float32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'float32' });
   const int32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'int32' });
   return [
@@ -90,13 +90,13 @@ export function programInputs(
     ...angleNames(config).map((name) =>
       float32(name, [tokens, rotaryPairs(config.headDim, config.partialRotaryFactor)]),
     ),
-    int32('slot_tokens', [slots, slotLength]),
-    int32('slot_sequences', [slots, slotLength]),
-    int32('token_slots', [tokens]),
+    int32('bin_tokens', [bins, binLength]),
+    int32('bin_sequences', [bins, binLength]),
+    int32('token_places', [tokens]),
     ...(repeats ? [int32('repeat_tokens', [sizes.repeats]), int32('repeat_places', [sizes.repeats])] : []),
     ...(repeats ? [float32('token_shares', [tokens, 1])] : []),
     int32('label_positions', [labels]),
-    ...(kind === 'logits' ? [] : [int32('label_targets', [labels])]),
+    ...(kind === 'logits' ? [] : [int32('label_ids', [labels])]),
     ...(kind === 'gradients' ? [float32('gradient_scale', [])] : []),
     ...(dropout ? [float32('dropout_rate', []), float32('dropout_tokens', [tokens])] : []),
     ...(dropout ? [float32('dropout_features', [sumOf(inputWidths(config, modules))])] : []),

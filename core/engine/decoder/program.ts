@@ -13,7 +13,7 @@ import {
   weightSquaresName,
   type ProgramSpec,
 } from './program-spec.ts';
-import type { Repeats } from './slots.ts';
+import type { Repeats } from './attention/bins.ts';
 
 export type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
 
@@ -61,10 +61,10 @@ interface DropoutSource {
 function attentionSource({ config, repeats }: ProgramSpec, inputs: ProgramTensors): AttentionSource {
   return {
     positions: required(inputs, 'positions') as tf.Tensor1D,
-    slotSequences: required(inputs, 'slot_sequences') as tf.Tensor2D,
+    binSequences: required(inputs, 'bin_sequences') as tf.Tensor2D,
     indices: {
-      slotTokens: required(inputs, 'slot_tokens') as tf.Tensor2D,
-      tokenSlots: required(inputs, 'token_slots') as tf.Tensor1D,
+      binTokens: required(inputs, 'bin_tokens') as tf.Tensor2D,
+      tokenPlaces: required(inputs, 'token_places') as tf.Tensor1D,
       ...(repeats && { repeats: repeatsOf(inputs) }),
     },
     angles: (type) => required(inputs, anglesName(config, type)) as tf.Tensor2D,
@@ -80,7 +80,7 @@ function repeatsOf(inputs: ProgramTensors): Repeats {
 }
 
 function labelLosses(run: ProgramRun): tf.Tensor1D {
-  return negativeLogLikelihood(hiddenStates(run), head(run), required(run.inputs, 'label_targets') as tf.Tensor1D);
+  return negativeLogLikelihood(hiddenStates(run), head(run), required(run.inputs, 'label_ids') as tf.Tensor1D);
 }
 
 function lossAndGradients(run: ProgramRun): ProgramTensors {

@@ -1,6 +1,7 @@
-import type { Device, DeviceChoice } from './device.ts';
+import type { Device, DeviceChoice } from '../../options/devices.ts';
 import { DeviceUnavailableError } from './device-unavailable-error.ts';
-import { checkPrecision, type Precision, type PrecisionSetting } from './precision.ts';
+import { checkPrecision } from './precision.ts';
+import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import { probeDevice, type DeviceReport } from './probe/probe.ts';
 
 /** The device to compute on, and why it is this one. */

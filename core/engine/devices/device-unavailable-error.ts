@@ -1,4 +1,4 @@
-import type { Device } from './device.ts';
+import type { Device } from '../../options/devices.ts';
 
 /** A device was asked for by name and cannot be used. */
 export class DeviceUnavailableError extends Error {

@@ -1,4 +1,4 @@
-import { isEager, type Device } from './device.ts';
+import { isEager, type Device } from '../../options/devices.ts';
 import type { LoadOptions } from './tfjs/tfjs-backends.ts';
 
 const NVIDIA: ReadonlySet<Device> = new Set(['cuda', 'tfjs-node-gpu']);

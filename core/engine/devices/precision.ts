@@ -1,17 +1,6 @@
-import type { Device } from './device.ts';
+import type { Device } from '../../options/devices.ts';
+import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import { DeviceUnavailableError } from './device-unavailable-error.ts';
-
-export const PRECISIONS = ['f32', 'f16', 'int8'] as const;
-
-/**
- * What the base's matrices are kept in on the device. f16 is widened before anything is computed; int8 is multiplied as
- * it is, with activations and gradients in 8 bits, too. Adapters are computed in float32 always.
- */
-export type Precision = (typeof PRECISIONS)[number];
-
-/** What a user may ask for; `auto` is int8 on a CPU where that measures well, and f32 elsewhere. */
-export const PRECISION_SETTINGS = ['auto', ...PRECISIONS] as const;
-export type PrecisionSetting = (typeof PRECISION_SETTINGS)[number];
 
 const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly Device[]>> = {
   f16: ['cuda', 'webgpu'],

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { BaseModel } from '../../models/base-model.ts';
 import { decoderProgram } from '../decoder/program.ts';
 import { programInputs, type ProgramInput } from '../decoder/program-spec.ts';
-import type { BoundCall, InputData } from '../compiled/bindings.ts';
+import type { BoundCall, InputData } from '../call/bind-call.ts';
 import { selectBackend } from './select-backend.ts';
 
 /** A base's weights on a backend of tfjs, and the program over them. */

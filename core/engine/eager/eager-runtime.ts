@@ -1,7 +1,7 @@
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import type { ProgramKind } from '../decoder/program-spec.ts';
-import { bindCall, checkCall, gradientResult, type ProgramCall } from '../compiled/bindings.ts';
+import { bindCall, checkCall, gradientResult, type ProgramCall } from '../call/bind-call.ts';
 import type { EagerProgram } from './eager-program.ts';
 import type { Batch, Dropout, GradientResult, Runtime } from '../runtime.ts';
 

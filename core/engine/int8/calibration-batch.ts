@@ -19,7 +19,7 @@ export function calibrationBatch(tokenizer: Tokenizer): Batch {
   let start = 0;
   const labels = sequences.flatMap((ids, index) => {
     const first = Math.max(0, lengths[index]! - LABELS);
-    const own = ids.slice(first + 1).map((target, offset) => ({ position: start + first + offset, target }));
+    const own = ids.slice(first + 1).map((id, offset) => ({ position: start + first + offset, id }));
     start += lengths[index]!;
     return own;
   });
@@ -27,7 +27,7 @@ export function calibrationBatch(tokenizer: Tokenizer): Batch {
     inputIds: Int32Array.from(sequences.flatMap((ids) => ids.slice(0, -1))),
     sequenceLengths: Int32Array.from(lengths),
     labelPositions: Int32Array.from(labels, ({ position }) => position),
-    labelTargets: Int32Array.from(labels, ({ target }) => target),
+    labelIds: Int32Array.from(labels, ({ id }) => id),
   };
 }
 

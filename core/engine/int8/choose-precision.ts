@@ -4,7 +4,7 @@ import type { BaseModel } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { CompiledRuntime } from '../compiled/compiled-runtime.ts';
-import { targetOf } from '../devices/target.ts';
+import { executionProviderOf } from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
 import { calibrationBatch } from './calibration-batch.ts';
 import { isLayerMatrix } from './inputs.ts';
@@ -12,7 +12,7 @@ import type { Smoothing } from './int8-matrix.ts';
 import { keptChoice, type ChoiceKey, type PrecisionChoice } from './precision-choice.ts';
 import { observeSmoothing } from './smoothing.ts';
 
-/** Bases with fewer weights in their layers' matrices gain little (bench/precision): nothing is measured. */
+/** Bases with fewer weights in their layers' matrices gain little (docs/devices.md): nothing is measured. */
 export const SMALLEST_BASE = 16e6;
 
 /** How much faster int8 has to be, in forward passes over the calibration texts. */
@@ -92,7 +92,7 @@ interface CompareOptions extends Pick<ChoiceOptions, 'base' | 'threads'> {
 
 async function compare({ base, threads, smoothing }: CompareOptions, batch: Batch): Promise<Comparison> {
   const exact = new CompiledRuntime(base, { threads });
-  const int8 = new CompiledRuntime(base, { threads, smoothing, target: targetOf('cpu', 'int8') });
+  const int8 = new CompiledRuntime(base, { threads, smoothing, provider: executionProviderOf('cpu', 'int8') });
   try {
     const expected = await exact.labelLosses(null, batch);
     const found = await int8.labelLosses(null, batch);

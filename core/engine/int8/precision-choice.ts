@@ -1,7 +1,7 @@
 import os from 'node:os';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { ownSources, sha256 } from '../cache/sources.ts';
-import type { Precision } from '../devices/precision.ts';
+import type { Precision } from '../../options/precisions.ts';
 import type { Smoothing } from './int8-matrix.ts';
 
 /** What a base is computed in, with the reason in words; int8 comes with its smoothing. */

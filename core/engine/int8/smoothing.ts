@@ -1,10 +1,10 @@
 import type { BaseModel } from '../../models/base-model.ts';
-import { bindCall } from '../compiled/bindings.ts';
+import { bindCall } from '../call/bind-call.ts';
 import { BoundWeights } from '../compiled/bound-weights.ts';
 import { compileProgram } from '../compiled/compiled-program.ts';
-import { CPU_TARGET } from '../devices/target.ts';
+import { CPU_PROVIDER } from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
-import { observeOperands } from '../tracer/passes/observe-operands.ts';
+import { observeOperands } from '../graph/passes/weights/observe-operands.ts';
 import { isLayerMatrix, largestName } from './inputs.ts';
 import type { Smoothing } from './int8-matrix.ts';
 
@@ -28,9 +28,9 @@ export async function observeSmoothing(
   batch: Batch,
   { threads }: { readonly threads: number },
 ): Promise<Smoothing> {
-  const target = { ...CPU_TARGET, rewrite: observeOperands };
+  const provider = { ...CPU_PROVIDER, rewrite: observeOperands };
   const call = bindCall(base, 'labelLosses', { adapter: null, batch, gradientScale: 1 });
-  const program = await compileProgram(call.spec, { threads, target, weights: base.weights });
+  const program = await compileProgram(call.spec, { threads, provider, weights: base.weights });
   const output = await program.run(new BoundWeights(base.weights), call);
   await program.release();
   // Small matrices may be part of a larger product, which is not in 8 bits.

@@ -1,5 +1,5 @@
-import { isSymbolic, sizeName } from '../tracer/symbolic-sizes.ts';
-import type { Attribute, Constant, Graph, GraphNode, ValueInfo } from '../tracer/graph.ts';
+import { isSymbolic, sizeName } from '../graph/symbolic-sizes.ts';
+import type { Attribute, Constant, Graph, GraphNode, ValueInfo } from '../graph/graph.ts';
 import { ATTRIBUTE_TYPE, DATA_TYPE, EXTERNAL, ModelProto } from './schema.ts';
 
 const IR_VERSION = 10;

@@ -1,13 +1,16 @@
-import { factorsOf, isSymbolic } from './symbolic-sizes.ts';
+import { factorsOf, isSymbolic } from '../graph/symbolic-sizes.ts';
 import {
+  mapNonEmpty,
+  valueOf,
   type Attribute,
   type Constant,
   type ConstantData,
   type ElementType,
   type Graph,
   type GraphNode,
+  type NonEmpty,
   type ValueInfo,
-} from './graph.ts';
+} from '../graph/graph.ts';
 
 /** Constants up to this many elements are shared when equal; comparing larger ones costs more than it saves. */
 const SHARED_CONSTANT_SIZE = 64;
@@ -15,7 +18,7 @@ const SHARED_CONSTANT_SIZE = 64;
 export interface NodeSpec {
   readonly op: string;
   readonly inputs: readonly string[];
-  readonly outputs: readonly { readonly shape: readonly number[]; readonly type: ElementType }[];
+  readonly outputs: NonEmpty<Omit<ValueInfo, 'name'>>;
   readonly attributes?: Readonly<Record<string, Attribute>>;
   readonly domain?: string;
 }
@@ -31,7 +34,7 @@ export class GraphBuilder {
   readonly #outputs: ValueInfo[] = [];
   readonly #values = new Map<string, ValueInfo>();
   readonly #producers = new Map<string, GraphNode>();
-  readonly #nodesByKey = new Map<string, readonly string[]>();
+  readonly #nodesByKey = new Map<string, NonEmpty<string>>();
   readonly #constantsByKey = new Map<string, string>();
   #names = 0;
 
@@ -73,42 +76,40 @@ export class GraphBuilder {
     const target = from && staticShape(shape, from);
     if (target) return this.integers(target);
     const parts = shape.map((size) => (isSymbolic(size) ? this.#size(size) : this.integers([size])));
-    const outputs = [{ shape: [shape.length], type: 'int64' as const }];
-    return this.node({ op: 'Concat', inputs: parts, outputs, attributes: { axis: 0 } })[0]!;
+    const outputs = [{ shape: [shape.length], type: 'int64' }] as const;
+    return this.node({ op: 'Concat', inputs: parts, outputs, attributes: { axis: 0 } })[0];
   }
 
   /** [1] int64: a symbolic size. */
   #size(size: number): string {
     const { symbols, rest } = factorsOf(size);
-    const outputs = [{ shape: [1], type: 'int64' as const }];
+    const outputs = [{ shape: [1], type: 'int64' }] as const;
     const sizes = symbols.map((symbol) => {
       const input = this.#inputs.find(({ shape }) => shape.includes(symbol));
       if (!input) throw new Error('no input of the traced program has a symbolic size that its operators need');
       const start = input.shape.indexOf(symbol);
-      return this.node({ op: 'Shape', inputs: [input.name], outputs, attributes: { start, end: start + 1 } })[0]!;
+      return this.node({ op: 'Shape', inputs: [input.name], outputs, attributes: { start, end: start + 1 } })[0];
     });
     const factors = rest === 1 ? sizes : [...sizes, this.integers([rest])];
-    return factors.reduce((a, b) => this.node({ op: 'Mul', inputs: [a, b], outputs })[0]!);
+    return factors.reduce((a, b) => this.node({ op: 'Mul', inputs: [a, b], outputs })[0]);
   }
 
   /** Records a node, or finds the equal one; returns the names of its outputs. */
-  node(spec: NodeSpec): readonly string[] {
+  node(spec: NodeSpec): NonEmpty<string> {
     const { op, inputs, attributes = {}, domain = '' } = spec;
     const signature = spec.outputs.map(({ shape }) => shape.join()).join(';');
     const key = `${domain}:${op}|${inputs.join()}|${JSON.stringify(attributes)}|${signature}`;
     const known = this.#nodesByKey.get(key);
     if (known) return known;
-    const infos = spec.outputs.map((output) => ({ ...output, name: this.#freshName() }));
-    const outputs = infos.map((info) => info.name);
+    const infos = mapNonEmpty(spec.outputs, (output) => ({ ...output, name: this.#freshName() }));
+    const outputs = mapNonEmpty(infos, ({ name }) => name);
     this.#append({ op, domain, inputs, outputs, attributes }, infos);
     this.#nodesByKey.set(key, outputs);
     return outputs;
   }
 
   value(name: string): ValueInfo {
-    const info = this.#values.get(name);
-    if (!info) throw new Error(`the traced graph has no value ${name}`);
-    return info;
+    return valueOf({ values: this.#values }, name);
   }
 
   /** The node that computes a value; undefined for inputs and constants. */

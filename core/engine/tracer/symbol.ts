@@ -1,6 +1,6 @@
 import type { DataType } from '@tensorflow/tfjs';
 import { narrowToHalf } from '../../formats/safetensors/dtypes.ts';
-import { sameShape, sizeOf, type ElementType } from './graph.ts';
+import { sameShape, sizeOf, type ElementType } from '../graph/graph.ts';
 import type { GraphBuilder } from './graph-builder.ts';
 
 /** A tensor all of whose elements are one number known at trace time: folded, never stored. */
@@ -62,7 +62,7 @@ export function materialized(graph: GraphBuilder, symbol: TracedSymbol): string 
     op,
     inputs: [name, graph.shape(shape, op === 'Reshape' ? stored : undefined)],
     outputs: [{ shape, type }],
-  })[0]!;
+  })[0];
 }
 
 function scalarConstant(graph: GraphBuilder, symbol: ConstantSymbol): string {

@@ -1,8 +1,8 @@
 import { decoderProgram } from '../decoder/program.ts';
 import { programInputs, type ProgramSpec } from '../decoder/program-spec.ts';
 import { expectedWeights } from '../../models/architecture/architecture.ts';
-import type { Graph } from './graph.ts';
-import { isSymbolic, SYMBOLIC_SIZES } from './symbolic-sizes.ts';
+import type { Graph } from '../graph/graph.ts';
+import { isSymbolic, SYMBOLIC_SIZES } from '../graph/symbolic-sizes.ts';
 import { trace, traceStages, type TraceStage } from './trace.ts';
 
 /**

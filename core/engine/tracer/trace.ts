@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { selectBackend } from '../eager/select-backend.ts';
-import type { Graph, ValueInfo } from './graph.ts';
-import { eliminateDeadNodes } from './passes/eliminate-dead-nodes.ts';
-import { fuseGemmAdd } from './passes/products/fuse-gemm-add.ts';
-import { fuseSiblingProducts } from './passes/products/fuse-sibling-products.ts';
-import { joinSummedProducts } from './passes/products/join-summed-products.ts';
-import { rematerialize } from './passes/rematerialize.ts';
-import { shareEqualNodes } from './passes/share-equal-nodes.ts';
+import type { Graph, ValueInfo } from '../graph/graph.ts';
+import { eliminateDeadNodes } from '../graph/passes/eliminate-dead-nodes.ts';
+import { fuseGemmAdd } from '../graph/passes/products/fuse-gemm-add.ts';
+import { fuseSiblingProducts } from '../graph/passes/products/fuse-sibling-products.ts';
+import { joinSummedProducts } from '../graph/passes/products/join-summed-products.ts';
+import { rematerialize } from '../graph/passes/rematerialize.ts';
+import { shareEqualNodes } from '../graph/passes/share-equal-nodes.ts';
 import { materialized, valueSymbol } from './symbol.ts';
 import { TRACE_BACKEND, traceBackend, type TraceBackend } from './trace-backend.ts';
 

@@ -8,9 +8,20 @@ export interface DatasetRow {
   readonly line: number;
 }
 
-export const DATASET_SPLITS = ['train', 'validation', 'test'] as const;
+export const DATASET_SPLITS = ['training', 'search', 'gate'] as const;
 
 export type DatasetSplit = (typeof DATASET_SPLITS)[number];
+
+/**
+ * Other names of the splits that are read, but never written. They are the ones most datasets have, and the ones in the
+ * datasets that version 0.1 stored: those files are addressed by their content, so they are never rewritten.
+ */
+const SPLIT_ALIASES: ReadonlyMap<unknown, DatasetSplit> = new Map<unknown, DatasetSplit>([
+  ['train', 'training'],
+  ['validation', 'search'],
+  ['test', 'gate'],
+  ...DATASET_SPLITS.map((name) => [name, name] as const),
+]);
 
 interface DatasetProblem {
   /** Number of the bad line, from 1; 0 for a problem of the whole dataset. */
@@ -134,7 +145,8 @@ function checkRow(row: unknown, line: number): DatasetRow | string {
   }
   if (completion === '') return 'completion is empty';
   if (split === undefined) return { prompt, completion, line } as DatasetRow;
-  if (DATASET_SPLITS.some((name) => name === split)) return { prompt, completion, split, line } as DatasetRow;
+  const named = SPLIT_ALIASES.get(split);
+  if (named !== undefined) return { prompt, completion, split: named, line } as DatasetRow;
   return `split is ${typeof split === 'string' ? 'another word' : kind(split)}, expected ${DATASET_SPLITS.join(', ')}`;
 }
 

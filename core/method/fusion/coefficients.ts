@@ -1,3 +1,5 @@
+import type { MovedCoefficients } from '../../options/job-options.ts';
+
 /**
  * The fusion coefficients α and β. They define the full update alpha · s · B_old A_old + beta · (W_new − W_old); a fused
  * adapter is this update truncated to the adapter's rank.
@@ -29,10 +31,6 @@ export interface CoefficientBounds {
   /** Default [−1.25, 0.5]. */
   readonly betaBounds?: readonly [number, number];
 }
-
-export const MOVED_COEFFICIENTS = ['both', 'alpha', 'beta'] as const;
-/** The coefficients that a search varies. One that is not varied keeps its value in copy. */
-export type MovedCoefficients = (typeof MOVED_COEFFICIENTS)[number];
 
 /** The default bounds, with a coefficient that is not varied fixed at its value in copy. */
 export function boundsMoving(moved: MovedCoefficients): Required<CoefficientBounds> {

@@ -1,11 +1,5 @@
+import type { GroupingName } from '../../options/job-options.ts';
 import type { Coefficients } from './coefficients.ts';
-
-export const GROUPINGS = ['global', 'block', 'depth', 'module'] as const;
-/**
- * Which modules share fusion coefficients: all modules (`global`), those of attention and those of the MLP (`block`), those
- * of a band of consecutive layers (`depth`), or none (`module`).
- */
-export type GroupingName = (typeof GROUPINGS)[number];
 
 /** Returns the group of a module such as `model.layers.0.mlp.up_proj`. */
 export type Grouping = (module: string) => string;

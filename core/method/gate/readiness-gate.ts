@@ -1,8 +1,7 @@
+import type { GateRule } from '../../options/gates.ts';
+import type { MetricName } from '../../options/metrics.ts';
 import { AdaptationError } from '../errors.ts';
 import { countFlips, lowerBoundOfDifference, upperBoundOfLossDifference } from '../../statistics/paired-statistics.ts';
-
-/** Accuracy and exact match are shares from 0 to 1, larger is better. Loss is in nats per completion token, smaller is better. */
-export type MetricName = 'accuracy' | 'exact_match' | 'loss';
 
 export interface MetricValue {
   readonly name: MetricName;
@@ -26,26 +25,8 @@ export interface GateMeasurement {
   readonly outcomes: RowOutcomes;
 }
 
-/** The rule that says whether an adapter is ready. */
-export type Gate = GateRule & {
-  readonly metric: MetricName;
-  /**
-   * Largest share of the gate rows that the old version has right and the candidate has wrong. Not allowed for the metric
-   * `loss`. Without it, any share passes.
-   */
-  readonly maxNegativeFlips?: number;
-};
-
-export type GateRule =
-  /** The value must reach a fixed target. */
-  | { readonly kind: 'absolute'; readonly target: number }
-  /** The value must reach the old version's value on the old base, less `margin` (plus `margin` for a loss). */
-  | { readonly kind: 'relative'; readonly margin: number }
-  /**
-   * The one-sided confidence bound of the value must reach what a `relative` gate asks of the value itself. The confidence
-   * (default 0.95) holds for each single evaluation, not for all evaluations of a run together.
-   */
-  | { readonly kind: 'non_inferiority'; readonly margin: number; readonly confidence?: number };
+/** The rule that says whether an adapter is ready, and the metric that it judges. */
+export type Gate = Readonly<GateRule> & { readonly metric: MetricName };
 
 /** The value that a candidate's metric must reach; under non-inferiority, its confidence bound must. */
 export interface GateTarget {
@@ -79,7 +60,7 @@ const ROUNDING = 1e-9;
 
 /** Whether the gate can only be evaluated if the old version was measured on the old base. */
 export function needsOldVersion(gate: Gate): boolean {
-  return gate.kind !== 'absolute' || gate.maxNegativeFlips !== undefined;
+  return gate.kind !== 'absolute' || gate.max_negative_flips !== undefined;
 }
 
 /**
@@ -112,7 +93,8 @@ export function judge(gate: Gate, old: GateMeasurement | null, found: GateMeasur
   const negativeFlips = old && gate.metric !== 'loss' ? negativeFlipsOf(old, found) : null;
   const failed: GateFailure[] = [];
   if (!reaches(gate.metric, bound ?? found.metric.value, needed)) failed.push(bound === null ? 'value' : 'bound');
-  if (negativeFlips !== null && negativeFlips > (gate.maxNegativeFlips ?? 1) + ROUNDING) failed.push('negative_flips');
+  if (negativeFlips !== null && negativeFlips > (gate.max_negative_flips ?? 1) + ROUNDING)
+    failed.push('negative_flips');
   return { passed: failed.length === 0, needed, bound, negativeFlips, failed };
 }
 
@@ -158,7 +140,7 @@ function requireValid(gate: Gate): void {
   if (!Number.isFinite(given)) throw invalid(name, given, 'a finite number');
   const confidence = gate.kind === 'non_inferiority' ? (gate.confidence ?? DEFAULT_CONFIDENCE) : DEFAULT_CONFIDENCE;
   if (!(confidence > 0.5 && confidence < 1)) throw invalid('confidence', confidence, 'a number between 0.5 and 1');
-  const flips = gate.maxNegativeFlips;
+  const flips = gate.max_negative_flips;
   if (flips === undefined) return;
   if (gate.metric === 'loss') throw invalid('limit of negative flips', flips, 'none for the metric loss');
   if (!(flips >= 0 && flips <= 1)) throw invalid('limit of negative flips', flips, 'a share from 0 to 1');

@@ -11,19 +11,20 @@ import { searchByGradients } from '../search/gradients/gradient-search.ts';
 import type { GroupedCoefficients, Grouping } from '../fusion/grouping.ts';
 import type { Ladder } from './ladder.ts';
 
-/** Evaluations with gradients after the start's own. */
+/** Number of evaluations with gradients, after the one at the start. */
 const STEPS = 6;
 
 /**
- * Coefficients of every group by a few gradients on the search rows, from copy or revert, whichever has the smaller loss
- * there. Evaluations that the ladder has recorded before are not repeated.
+ * Finds coefficients for every group by following a few gradients on the search rows. It starts from copy or revert,
+ * whichever has the smaller loss there. Evaluations that the ladder has recorded before are not repeated.
  */
 export async function searchGroups(
   ladder: Ladder,
   grouping: Grouping,
   bounds: Required<CoefficientBounds>,
 ): Promise<GroupedCoefficients> {
-  const { context, evolution } = ladder;
+  const { context } = ladder;
+  const { evolution } = ladder.fused;
   const task = {
     adapter: context.oldAdapter,
     evolution,
@@ -38,14 +39,14 @@ export async function searchGroups(
   return coefficients;
 }
 
-/** Copy or revert, moved into the bounds; measured only where that leaves two of them. */
+/** Moves copy and revert into the bounds and returns the better one; measures only if they still differ. */
 async function chooseStart(ladder: Ladder, bounds: Required<CoefficientBounds>): Promise<Coefficients> {
   const [copy, revert] = [clampCoefficients(COPY, bounds), clampCoefficients(REVERT, bounds)];
   if (isSamePoint(copy, revert)) return copy;
   return (await searchRowLoss(ladder, revert)) < (await searchRowLoss(ladder, copy)) ? revert : copy;
 }
 
-/** Mean loss of the fused adapter on all search rows. */
+/** Returns the mean loss of the fused adapter on all search rows. */
 async function searchRowLoss(ladder: Ladder, point: Coefficients): Promise<number> {
   const { alpha, beta } = point;
   const { context, searchHistory } = ladder;
@@ -56,7 +57,7 @@ async function searchRowLoss(ladder: Ladder, point: Coefficients): Promise<numbe
   context.signal.throwIfAborted();
   const begun = ladder.now();
   const rowLosses = Array.from(
-    await context.searchRowLosses(ladder.fused({ alpha, beta }), searchOrder(context.seed, rows)),
+    await context.searchRowLosses(ladder.fused.at({ alpha, beta }), searchOrder(context.seed, rows)),
   );
   const loss = rowLosses.reduce((sum, one) => sum + one, 0) / tokens.reduce((sum, count) => sum + count, 0);
   if (!Number.isFinite(loss))
@@ -65,5 +66,5 @@ async function searchRowLoss(ladder: Ladder, point: Coefficients): Promise<numbe
   return loss;
 }
 
-/** Points that a search by gradients measures as they are fused. */
+/** Number of starting points that a search by gradients measures. */
 const STARTS = 2;

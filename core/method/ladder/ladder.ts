@@ -1,80 +1,56 @@
+import type { Strategy } from '../../options/job-options.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
-import type {
-  AdaptationContext,
-  AdaptationOptions,
-  AdaptationOutcome,
-  Candidate,
-  CandidateRecord,
-  CandidateStrategy,
-  LadderPhase,
-  LadderState,
-  RungName,
-  StrategyName,
-} from './adaptation.ts';
-import { fromCoefficientGroups } from '../fusion/grouping.ts';
-import type { SearchEvaluation } from '../search/search-task.ts';
-import { COPY, isSamePoint, type Coefficients } from '../fusion/coefficients.ts';
 import { AdaptationError } from '../errors.ts';
-import type { Evolution } from '../evolution/evolution.ts';
-import { Fusion } from '../fusion/fusion.ts';
 import { rowsWarning } from '../gate/gate-rows.ts';
-import type { GradientEvaluation } from '../search/gradients/gradient-search.ts';
-import type { GroupedCoefficients } from '../fusion/grouping.ts';
 import { isBetterBeyondNoise, judge, resolveTarget, type GateTarget } from '../gate/readiness-gate.ts';
+import type { SearchEvaluation } from '../search/search-task.ts';
+import type { GradientEvaluation } from '../search/gradients/gradient-search.ts';
 import { estimatedLoss } from '../search/relative-losses.ts';
+import { toRecord, type Candidate, type CandidateRecord, type Proposal, type RungName } from './candidate.ts';
+import { FusedAdapters } from './fused-adapters.ts';
+import type { LadderContext, LadderPhase } from './ladder-context.ts';
+import type { LadderOptions, LadderOutcome, LadderState } from './ladder-state.ts';
 import { isPreferred, RungLog } from './rung-log.ts';
 
-/** What a rung has to say of an adapter before the gate judges it. */
-export type Proposal = Pick<CandidateRecord, 'id' | 'rung' | 'strategy' | 'alpha' | 'beta' | 'groups' | 'step'>;
-
 /**
- * The book-keeping of one run: which candidates were judged, the best of them, what is published. The rungs decide what
- * is tried; here it is decided what counts. Once something is published it is the best candidate, until another that
- * passes is better beyond noise.
+ * The books of one run: which candidates were judged, which of them is the best, and what is published. The rungs decide
+ * what is tried; the ladder decides what counts. Once a candidate is published, it stays the best until another one that
+ * passes is better by more than noise.
  */
 export class Ladder {
-  readonly context: AdaptationContext;
-  readonly options: AdaptationOptions;
-  readonly target: GateTarget;
-  readonly #strategy: StrategyName;
+  readonly context: LadderContext;
+  readonly options: LadderOptions;
+  readonly fused: FusedAdapters;
+  readonly #target: GateTarget;
+  readonly #strategy: Strategy;
   readonly #rungs: readonly RungName[];
   readonly #log: RungLog;
   readonly #startedAt: number;
   readonly #elapsedBefore: number;
-  readonly #warnings = new Set<string>();
+  readonly #warnings: string[] = [];
   #rung: RungName;
   #candidates: CandidateRecord[] = [];
   #searchHistory: SearchEvaluation[] = [];
   #gradientHistory: GradientEvaluation[] = [];
-  #searchFinished = false;
   #best: Candidate | null = null;
   #publishedId: string | null = null;
-  #fusion: Fusion | null = null;
 
   /**
-   * @param rungs of the strategy, in order
-   * @throws AdaptationError where the gate cannot be resolved or the state to resume is of another run
+   * @param rungs the strategy's rungs, in order
+   * @throws AdaptationError if the gate cannot be resolved, or if the state to resume belongs to another run
    */
-  constructor(
-    strategy: StrategyName,
-    rungs: readonly RungName[],
-    context: AdaptationContext,
-    options: AdaptationOptions,
-  ) {
+  constructor(strategy: Strategy, rungs: readonly RungName[], context: LadderContext, options: LadderOptions) {
     this.context = context;
     this.options = options;
-    this.target = resolveTarget(options.gate, options.old && options.old.metric);
+    this.fused = new FusedAdapters(context, options.fusion);
+    this.#target = resolveTarget(options.gate, options.old && options.old.metric);
     this.#strategy = strategy;
     this.#rungs = rungs;
-    this.#rung = rungs[0]!;
+    this.#rung = context.resume?.state.rung ?? rungs[0]!;
     this.#log = new RungLog(() => this.now(), context.resume?.state);
     this.#startedAt = this.now();
     this.#elapsedBefore = context.resume?.state.elapsedMs ?? 0;
-    if (context.resume) this.#restore(context.resume.state, context.resume.bestAdapter);
-  }
-
-  get best(): Candidate | null {
-    return this.#best;
+    if (context.resume) this.#restore(context.resume);
   }
 
   get candidates(): readonly CandidateRecord[] {
@@ -85,7 +61,7 @@ export class Ladder {
     return this.#publishedId !== null;
   }
 
-  /** The rung under way, or that a killed run was on: those before it are over. */
+  /** The current rung, which an interrupted run resumes on; the rungs before it are over. */
   get rung(): RungName {
     return this.#rung;
   }
@@ -98,11 +74,7 @@ export class Ladder {
     return this.#gradientHistory;
   }
 
-  get searchFinished(): boolean {
-    return this.#searchFinished;
-  }
-
-  /** What was judged on one rung, in order. */
+  /** The candidates of one rung, in the order in which they were judged. */
   candidatesOf(rung: RungName): readonly CandidateRecord[] {
     return this.#candidates.filter((candidate) => candidate.rung === rung);
   }
@@ -124,46 +96,18 @@ export class Ladder {
     this.context.report({ type: 'skipped', rung, reason });
   }
 
-  /** Says, once, where the gate's rows are too few for its margin, by how the best candidate differs from the old version. */
+  /** Warns, once, if the gate rows are too few for the gate's margin. */
   warnOfRows(): void {
     const { gate, old } = this.options;
-    const warning = this.#best && rowsWarning(gate, old, this.#best);
-    if (warning === null || this.#warnings.size > 0) return;
-    this.#warnings.add(warning);
-    this.context.report({ type: 'warning', message: warning });
-  }
-
-  /** Why every fusion is a scaled copy, so that there is nothing to revert or to search; null where that is not so. */
-  get unfusable(): string | null {
-    const { evolution } = this.context;
-    if (!evolution) return 'the evolution is not known';
-    return evolution.adaptable.deltaNorm > 0 ? null : 'no adaptable module of the base changed';
-  }
-
-  /** What changed in the base. @throws AdaptationError `evolution_required` where that is not known */
-  get evolution(): Evolution {
-    const { evolution } = this.context;
-    if (evolution) return evolution;
-    const message = `strategy ${this.#strategy} needs the evolution between the base versions, found none`;
-    throw new AdaptationError('evolution_required', message);
-  }
-
-  /** The adapter of given coefficients; bases are computed at the first call. (1, 0) needs no evolution. */
-  fused(coefficients: Coefficients | GroupedCoefficients): Adapter {
-    if ('alpha' in coefficients && isSamePoint(coefficients, COPY)) return this.context.oldAdapter;
-    this.#fusion ??= new Fusion(this.context.oldAdapter, this.evolution, this.options.fusion);
-    return this.#fusion.at(coefficients);
-  }
-
-  /** The adapter that a candidate with coefficients was fused as, before any training. */
-  initialOf({ alpha, beta, groups }: Pick<CandidateRecord, 'alpha' | 'beta' | 'groups'>): Adapter {
-    if (groups) return this.fused(fromCoefficientGroups(groups, this.evolution.modules.keys()));
-    return this.fused({ alpha: alpha!, beta: beta! });
+    const message = this.#best && rowsWarning(gate, old, this.#best);
+    if (message === null || this.#warnings.length > 0) return;
+    this.#warnings.push(message);
+    this.context.report({ type: 'warning', message });
   }
 
   /**
-   * Has the gate judge a candidate, keeps it if it is the best and publishes it if it also passes. A candidate that was
-   * judged before the run was killed is not judged again.
+   * Lets the gate judge an adapter, keeps it if it is the best, and publishes it if it also passes. A candidate that was
+   * judged before the run was interrupted is not judged again.
    * @param during the phase to return to
    */
   async consider(proposal: Proposal, adapter: Adapter, during: LadderPhase = 'initialize'): Promise<CandidateRecord> {
@@ -180,7 +124,7 @@ export class Ladder {
     return record;
   }
 
-  /** Publishes the best candidate if it passed and is not what is published already. */
+  /** Publishes the best candidate if it passed and is not published already. */
   async publishBest(): Promise<void> {
     const best = this.#best;
     if (!best?.passed || best.id === this.#publishedId) return;
@@ -195,13 +139,8 @@ export class Ladder {
 
   async recordSearch(evaluation: SearchEvaluation, budget: number): Promise<void> {
     this.#searchHistory.push(evaluation);
-    this.context.report({
-      type: 'search',
-      rung: this.#rung,
-      evaluation,
-      evaluations: this.#searchHistory.length,
-      budget,
-    });
+    const evaluations = this.#searchHistory.length;
+    this.context.report({ type: 'search', rung: this.#rung, evaluation, evaluations, budget });
     await this.checkpoint();
   }
 
@@ -210,12 +149,8 @@ export class Ladder {
     await this.checkpoint();
   }
 
-  finishSearch(): void {
-    this.#searchFinished = true;
-  }
-
-  /** Loss of these coefficients on the search rows, if the search evaluated them; those of groups it did not, truncated. */
-  searchLossOf({ alpha, beta, groups }: Pick<CandidateRecord, 'alpha' | 'beta' | 'groups'>): number | null {
+  /** Loss on the search rows, if the search measured these coefficients. It does not measure groups, which are truncated. */
+  searchLossOf({ alpha, beta, groups }: Pick<Proposal, 'alpha' | 'beta' | 'groups'>): number | null {
     return groups || alpha === null || beta === null ? null : estimatedLoss(this.#searchHistory, { alpha, beta });
   }
 
@@ -223,7 +158,24 @@ export class Ladder {
     return this.context.now?.() ?? performance.now();
   }
 
-  state(): LadderState {
+  async checkpoint(): Promise<void> {
+    await this.context.checkpoint(this.#state(), this.#best);
+  }
+
+  outcome(): LadderOutcome {
+    return {
+      ready: this.isPublished,
+      target: this.#target,
+      best: this.#best,
+      rungs: this.#log.reports(this.#rungs, this.#candidates),
+      candidates: this.#candidates,
+      searchHistory: this.#searchHistory,
+      warnings: this.#warnings,
+      elapsedMs: this.#elapsed(),
+    };
+  }
+
+  #state(): LadderState {
     const outcomes = this.#best?.outcomes;
     return {
       strategy: this.#strategy,
@@ -232,32 +184,9 @@ export class Ladder {
       candidates: [...this.#candidates],
       searchHistory: [...this.#searchHistory],
       gradientHistory: [...this.#gradientHistory],
-      searchFinished: this.#searchFinished,
       bestId: this.#best?.id ?? null,
       bestOutcomes: outcomes ? { values: Array.from(outcomes.values), tokens: Array.from(outcomes.tokens) } : null,
       publishedId: this.#publishedId,
-      elapsedMs: this.#elapsed(),
-    };
-  }
-
-  async checkpoint(): Promise<void> {
-    await this.context.checkpoint(this.state(), this.#best);
-  }
-
-  outcome(): AdaptationOutcome {
-    const best = this.#best;
-    return {
-      ready: this.isPublished,
-      target: this.target,
-      published: this.isPublished ? best : null,
-      best,
-      strategy: best?.strategy ?? null,
-      alpha: best?.alpha ?? null,
-      beta: best?.beta ?? null,
-      rungs: this.#log.reports(this.#rungs, this.#candidates),
-      candidates: this.#candidates,
-      searchHistory: this.#searchHistory,
-      warnings: [...this.#warnings],
       elapsedMs: this.#elapsed(),
     };
   }
@@ -266,61 +195,48 @@ export class Ladder {
     const { gate, old } = this.options;
     this.context.signal.throwIfAborted();
     this.context.phase('evaluate');
-    const found = await this.context.gateMetric(adapter);
-    const verdict = judge(gate, old, found);
+    const measured = await this.context.gateMetric(adapter);
+    const verdict = judge(gate, old, measured);
     const searchLoss = proposal.step === 0 ? this.searchLossOf(proposal) : null;
-    return { ...proposal, ...verdict, ...found, searchLoss, elapsedMs: this.#elapsed(), adapter };
+    return { ...proposal, ...verdict, ...measured, searchLoss, elapsedMs: this.#elapsed(), adapter };
   }
 
   #isBest(candidate: Candidate): boolean {
     const best = this.#best;
     if (!best) return true;
-    // What is about to be published counts as published: a run that was killed there publishes it when it goes on.
+    // A candidate that is about to be published counts as published: a run that is killed there publishes it on resuming.
     return best.passed ? candidate.passed && isBetterBeyondNoise(candidate, best) : isPreferred(candidate, best);
   }
 
-  #restore(state: LadderState, bestAdapter: Adapter | null): void {
+  #restore({ state, bestAdapter }: NonNullable<LadderContext['resume']>): void {
     if (state.strategy !== this.#strategy) {
-      const message = `state to resume is of strategy ${state.strategy}, expected ${this.#strategy}`;
+      const message = `the state to resume has strategy ${state.strategy}, expected ${this.#strategy}`;
       throw new AdaptationError('invalid_state', message);
     }
     if (!this.#rungs.includes(state.rung)) {
-      const message = `state to resume is on rung ${state.rung}, expected one of ${this.#rungs.join(', ')}`;
+      const message = `the state to resume is on rung ${state.rung}, expected one of ${this.#rungs.join(', ')}`;
       throw new AdaptationError('invalid_state', message);
     }
-    this.#rung = state.rung;
     this.#candidates = [...state.candidates];
     this.#searchHistory = [...state.searchHistory];
-    this.#gradientHistory = [...(state.gradientHistory ?? [])];
-    this.#searchFinished = state.searchFinished;
+    this.#gradientHistory = [...state.gradientHistory];
     this.#publishedId = state.publishedId;
     const best = state.candidates.find(({ id }) => id === state.bestId);
     if (!best) return;
-    if (!state.bestOutcomes)
-      throw new AdaptationError('invalid_state', `state to resume has no gate rows of ${best.id}`);
+    if (!state.bestOutcomes) {
+      throw new AdaptationError('invalid_state', `the state to resume has no gate rows of candidate ${best.id}`);
+    }
     this.#best = { ...best, outcomes: state.bestOutcomes, adapter: this.#rebuild(best, bestAdapter) };
   }
 
   #rebuild(record: CandidateRecord, fineTuned: Adapter | null): Adapter {
-    if (record.step === 0) return this.initialOf(record);
+    if (record.step === 0) return this.fused.initialOf(record);
     if (fineTuned) return fineTuned;
-    throw new AdaptationError(
-      'invalid_state',
-      `state to resume has the best candidate ${record.id}, but its adapter is missing`,
-    );
+    const message = `the state to resume has the best candidate ${record.id}, but its adapter is missing`;
+    throw new AdaptationError('invalid_state', message);
   }
 
   #elapsed(): number {
     return this.#elapsedBefore + this.now() - this.#startedAt;
   }
-}
-
-/** What a candidate that fine-tuning made of another is called. */
-export function fineTunedStrategy(initial: Pick<CandidateRecord, 'alpha' | 'beta' | 'groups'>): CandidateStrategy {
-  if (initial.alpha === null) return 'scratch';
-  return !initial.groups && initial.alpha === 1 && initial.beta === 0 ? 'warm-start' : 'relora';
-}
-
-function toRecord({ adapter: _, outcomes: __, ...record }: Candidate): CandidateRecord {
-  return record;
 }

@@ -5,26 +5,29 @@ import { bestOfFleet } from '../search/fleet-prior.ts';
 import type { Ladder } from './ladder.ts';
 import type { SearchRecord } from '../search/relative-losses.ts';
 
-/** What is changed of a ladder's search. */
+/** How a rung's search differs from the job's own. */
 export interface PairSearchOptions {
-  /** In place of what the job's own search options say; bounds narrow the job's own. */
+  /** Overrides the job's search options; bounds narrow the job's bounds. */
   readonly search?: SearchOptions;
-  /** Whether what other adapters' searches found is used. Default true. */
+  /** Whether to use what other adapters' searches found. Default true. */
   readonly fleet?: boolean;
 }
 
 export interface FleetBestOptions extends Pick<PairSearchOptions, 'search'> {
-  /** What was measured of the adapter before. Default nothing. */
+  /** What was measured with this adapter before. Default: nothing. */
   readonly own?: readonly SearchRecord[];
 }
 
-/** The coefficients of which the fleet's finished searches expect the smallest loss, within the search's bounds. */
+/** Returns the coefficients, within the bounds, for which the fleet's finished searches promise the smallest loss. */
 export function fleetBest(ladder: Ladder, { search, own }: FleetBestOptions = {}): Coefficients | null {
   const space = searchSpace(searchBounds(ladder, search));
   return bestOfFleet(ladder.context.fleetSearches ?? [], space, [COPY, REVERT], own);
 }
 
-/** The best pair on the search rows. @param compared what was compared with copy there before */
+/**
+ * Returns the best pair on the search rows.
+ * @param compared coefficients that were compared with the copy before
+ */
 export function searchPair(
   ladder: Ladder,
   options: PairSearchOptions,
@@ -33,12 +36,12 @@ export function searchPair(
   return searchCoefficients({ ...searchTask(ladder, options), compared });
 }
 
-/** What a search of the ladder looks within: the job's bounds, narrowed. */
+/** Returns the job's bounds, narrowed by those of a rung's search. */
 export function searchBounds({ options }: Ladder, search: SearchOptions = {}): Required<CoefficientBounds> {
   return commonBounds(options.search ?? {}, search);
 }
 
-/** What a search of the ladder is given. */
+/** Describes a search on this ladder. */
 export function searchTask(ladder: Ladder, { search, fleet = true }: PairSearchOptions): SearchTask {
   const { context, options } = ladder;
   return {
@@ -46,7 +49,7 @@ export function searchTask(ladder: Ladder, { search, fleet = true }: PairSearchO
     seed: context.seed,
     signal: context.signal,
     history: ladder.searchHistory,
-    fuse: (coefficients) => ladder.fused(coefficients),
+    fuse: (coefficients) => ladder.fused.at(coefficients),
     rowTokens: context.searchRowTokens,
     rowLosses: (adapter, rows) => context.searchRowLosses(adapter, rows),
     fleet: fleet ? context.fleetSearches : undefined,

@@ -1,7 +1,8 @@
-import type { CandidateRecord, LadderState, RungName, RungReport } from './adaptation.ts';
 import { isBetter } from '../gate/readiness-gate.ts';
+import type { CandidateRecord, RungName } from './candidate.ts';
+import type { LadderState, RungReport } from './ladder-state.ts';
 
-/** What happened on each rung and how long it took; a resumed run counts on. */
+/** Records what happened on each rung and how long it took. A resumed run continues to count. */
 export class RungLog {
   readonly #now: () => number;
   readonly #ms = new Map<RungName, number>();
@@ -15,7 +16,7 @@ export class RungLog {
     for (const [rung, reason] of Object.entries(resumed?.skipped ?? {})) this.#skipped.set(rung as RungName, reason);
   }
 
-  /** The rung under way in this process. */
+  /** The rung that this process is on. */
   get current(): RungName | null {
     return this.#current;
   }
@@ -41,7 +42,7 @@ export class RungLog {
     return { rungMs, skipped: Object.fromEntries(this.#skipped) };
   }
 
-  /** A line for every rung of the strategy. */
+  /** Returns a report for every rung of the strategy. */
   reports(rungs: readonly RungName[], candidates: readonly CandidateRecord[]): RungReport[] {
     const first = candidates.find(({ passed }) => passed);
     return rungs.map((rung) =>

@@ -1,21 +1,22 @@
-import type { RungName } from './adaptation.ts';
 import { commonPair, meanCoefficients, toCoefficientGroups } from '../fusion/grouping.ts';
 import { COPY, isSamePoint, REVERT, type Coefficients } from '../fusion/coefficients.ts';
+import { groupingOf, type GroupedCoefficients } from '../fusion/grouping.ts';
+import type { GroupingName } from '../../options/job-options.ts';
+import type { RungName } from './candidate.ts';
 import { searchGroups } from './group-search.ts';
-import { groupingOf, type GroupedCoefficients, type GroupingName } from '../fusion/grouping.ts';
 import type { Ladder } from './ladder.ts';
 import { fleetBest, searchBounds, searchPair, type PairSearchOptions } from './pair-search.ts';
 import type { Screening } from './screening.ts';
 
-/** One thing to try. */
+/** One way of making a candidate. */
 export interface Rung {
   readonly name: RungName;
-  /** Whether it may have something to do once an adapter is published: refining it. */
+  /** Whether the rung may still do something once an adapter is published: refine it. */
   readonly refines: boolean;
   run(ladder: Ladder): Promise<void>;
 }
 
-/** The old adapter as it is. */
+/** Tries the old adapter as it is. */
 export const copyRung: Rung = {
   name: 'copy',
   refines: false,
@@ -25,7 +26,7 @@ export const copyRung: Rung = {
   },
 };
 
-/** The old adapter with the base's change undone, as far as its rank can. */
+/** Tries the old adapter with the evolution undone, as far as its rank reaches. */
 export const revertRung: Rung = {
   name: 'revert',
   refines: false,
@@ -36,11 +37,11 @@ export const revertRung: Rung = {
 };
 
 export interface SearchRungOptions extends PairSearchOptions {
-  /** Of the run; a search starts from what it has measured. */
+  /** The run's screening; the search starts from what it has measured. */
   readonly screening?: Screening;
 }
 
-/** A rung that is not run where something else that is known is clearly better on the search rows. */
+/** Skips a rung if other coefficients that are known already are clearly better on the search rows. */
 export function screenedRung(rung: Rung, coefficients: Coefficients, screening: Screening): Rung {
   return {
     ...rung,
@@ -53,7 +54,7 @@ export function screenedRung(rung: Rung, coefficients: Coefficients, screening: 
   };
 }
 
-/** The coefficients of which the fleet's finished searches expect the smallest loss. */
+/** Tries the coefficients for which the fleet's finished searches promise the smallest loss. */
 export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
   return {
     name: 'prior',
@@ -61,13 +62,15 @@ export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
     async run(ladder) {
       const found = screening ? (await screening.of(ladder)).prior : fleetBest(ladder, { search });
       if (!found) return ladder.skip('prior', 'no other adapter of the rollout has been searched yet');
-      if (isJudged(ladder, found))
+      if (isJudged(ladder, found)) {
         return ladder.skip('prior', `the fleet's best is ${strategyOf(found)}, which was tried`);
+      }
       const better = await screening?.betterThan(found, ladder);
       if (better) return ladder.skip('prior', clearlyBetter(better));
-      // What was judged before was not clearly worse than this.
-      if (screening && ladder.candidates.length > 0)
+      // The screening lets the gate judge only what is not clearly worse than these coefficients.
+      if (screening && ladder.candidates.length > 0) {
         return ladder.skip('prior', `${pairOf(found)} is not clearly better than what was tried`);
+      }
       ladder.enter('prior');
       await considerFused(ladder, 'prior', found);
     },
@@ -75,8 +78,8 @@ export function priorRung({ search, screening }: SearchRungOptions = {}): Rung {
 }
 
 /**
- * The coefficients of the smallest loss on the search rows: one pair, or one for each group of the job's grouping. Without
- * a budget of evaluations it has copy judged where nothing else was.
+ * Searches for the coefficients with the smallest loss on the search rows: one pair, or one for each group of the job's
+ * grouping. With a budget of 0 evaluations it only makes sure that a candidate exists, by trying the copy.
  */
 export function searchRung({ screening, ...options }: SearchRungOptions = {}): Rung {
   return {
@@ -84,12 +87,15 @@ export function searchRung({ screening, ...options }: SearchRungOptions = {}): R
     refines: false,
     async run(ladder) {
       const { grouping = 'global', search } = ladder.options;
-      if (search?.evaluations === 0 && ladder.candidates.length > 0)
+      if (search?.evaluations === 0 && ladder.candidates.length > 0) {
         return ladder.skip('search', 'its budget of evaluations is 0');
+      }
       ladder.enter('search');
-      if (grouping === 'global')
-        return considerFound(ladder, await searchPair(ladder, options, (await screening?.of(ladder))?.points));
-      const modules = ladder.evolution.modules.keys();
+      if (grouping === 'global') {
+        const screened = await screening?.of(ladder);
+        return considerFound(ladder, await searchPair(ladder, options, screened?.points));
+      }
+      const modules = ladder.fused.evolution.modules.keys();
       const found = await searchGroups(ladder, groupingOf(grouping, modules), searchBounds(ladder, options.search));
       return considerGroups(ladder, grouping, found);
     },
@@ -97,7 +103,6 @@ export function searchRung({ screening, ...options }: SearchRungOptions = {}): R
 }
 
 async function considerFound(ladder: Ladder, found: Coefficients): Promise<void> {
-  ladder.finishSearch();
   if (!isJudged(ladder, found)) return considerFused(ladder, 'search', found);
   ladder.skip('search', `it found nothing better than ${strategyOf(found)} beyond noise, which was tried`);
   await ladder.checkpoint();
@@ -106,21 +111,18 @@ async function considerFound(ladder: Ladder, found: Coefficients): Promise<void>
 async function considerGroups(ladder: Ladder, grouping: GroupingName, found: GroupedCoefficients): Promise<void> {
   const pair = commonPair(found);
   if (pair) return considerFound(ladder, pair);
-  ladder.finishSearch();
   const mean = meanCoefficients(found, ladder.context.oldAdapter.modules.keys());
   const groups = toCoefficientGroups(grouping, found);
-  await ladder.consider(
-    { id: 'search', rung: 'search', strategy: 'relora', ...mean, groups, step: 0 },
-    ladder.fused(found),
-  );
+  const proposal = { id: 'search', rung: 'search', strategy: 'relora', ...mean, groups, step: 0 } as const;
+  await ladder.consider(proposal, ladder.fused.at(found));
 }
 
 async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Coefficients): Promise<void> {
   const proposal = { id: rung, rung, strategy: strategyOf({ alpha, beta }), alpha, beta, step: 0 };
-  await ladder.consider(proposal, ladder.fused({ alpha, beta }));
+  await ladder.consider(proposal, ladder.fused.at({ alpha, beta }));
 }
 
-/** Whether the gate has seen these coefficients, on another rung. */
+/** Whether the gate has judged these coefficients already, on another rung. */
 function isJudged(ladder: Ladder, { alpha, beta }: Coefficients): boolean {
   return ladder.candidates.some(
     (known) => known.alpha === alpha && known.beta === beta && known.step === 0 && !known.groups,

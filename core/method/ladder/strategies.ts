@@ -1,17 +1,12 @@
-import type {
-  AdaptationContext,
-  AdaptationOptions,
-  AdaptationOutcome,
-  LadderState,
-  Preference,
-  RungReport,
-  StrategyName,
-} from './adaptation.ts';
-import type { SearchOptions } from '../search/search-task.ts';
-import { COPY, REVERT } from '../fusion/coefficients.ts';
+import type { Preference, Strategy } from '../../options/job-options.ts';
 import { AdaptationError } from '../errors.ts';
-import { Ladder } from './ladder.ts';
+import { COPY, REVERT } from '../fusion/coefficients.ts';
 import { DEFAULT_REGULARIZATION } from '../regularization/regularization.ts';
+import type { SearchOptions } from '../search/search-task.ts';
+import type { RungName } from './candidate.ts';
+import type { LadderContext } from './ladder-context.ts';
+import type { LadderOptions, LadderOutcome, LadderState, RungReport } from './ladder-state.ts';
+import { Ladder } from './ladder.ts';
 import { RungLog } from './rung-log.ts';
 import { copyRung, priorRung, revertRung, screenedRung, searchRung, type Rung } from './rungs.ts';
 import { Screening } from './screening.ts';
@@ -20,12 +15,12 @@ import { fineTuneRung, scratchRung } from './training-rungs.ts';
 const fineTune = fineTuneRung({ regularization: 'own', patient: true });
 
 /**
- * The paper's search, as we read it: one pair of coefficients, nothing known beforehand, every point on all rows and the
- * whole budget spent; the smallest loss wins.
+ * The paper's search, as we read it: it looks for one pair of coefficients without any prior knowledge, measures every
+ * point on all rows, spends the whole budget, and takes the smallest loss.
  */
 const PAPER_SEARCH: SearchOptions = { racing: false, stepGain: 0 };
 
-/** Under `new_base`: the base's change is undone by half at most. */
+/** The preference `new_base` undoes at most half of the evolution. */
 const KEEPING_NEW: SearchOptions = { betaBounds: [-0.5, 0.5] };
 
 const AUTO: Readonly<Record<Preference, () => readonly Rung[]>> = {
@@ -50,8 +45,8 @@ const AUTO: Readonly<Record<Preference, () => readonly Rung[]>> = {
   ],
 };
 
-/** What each strategy tries, in order. Every rung is gated; the first pass publishes. */
-const RUNGS: Readonly<Record<Exclude<StrategyName, 'auto'>, readonly Rung[]>> = {
+/** The rungs of each strategy, in order. The gate judges every one, and the first that passes is published. */
+const RUNGS: Readonly<Record<Exclude<Strategy, 'auto'>, readonly Rung[]>> = {
   reuse: [copyRung],
   revert: [revertRung],
   relora: [searchRung(), fineTuneRung({ regularization: 'own' })],
@@ -63,22 +58,27 @@ const RUNGS: Readonly<Record<Exclude<StrategyName, 'auto'>, readonly Rung[]>> = 
   scratch: [scratchRung],
 };
 
-/** The strategies that cannot do without what changed in the base. */
-const NEEDS_EVOLUTION: ReadonlySet<StrategyName> = new Set(['revert', 'relora', 'relora-paper']);
+/** The strategies that need the evolution. `auto` also uses it, but can do without. */
+const NEEDS_EVOLUTION: ReadonlySet<Strategy> = new Set(['revert', 'relora', 'relora-paper']);
 
-/** The rungs that are made of it. */
-const OF_EVOLUTION: ReadonlySet<Rung['name']> = new Set(['revert', 'prior', 'search']);
+/** Whether a strategy fuses the old adapter with the evolution. */
+export function usesEvolution(strategy: Strategy): boolean {
+  return strategy === 'auto' || NEEDS_EVOLUTION.has(strategy);
+}
+
+/** The rungs that are made from the evolution. */
+const OF_EVOLUTION: ReadonlySet<RungName> = new Set(['revert', 'prior', 'search']);
 
 /**
- * Carries one adapter over to the new base version by the named strategy, cheapest rung first.
- * @returns the outcome; a run out of budget is not an error but not ready, with the best candidate kept
- * @throws AdaptationError, the signal's reason when aborted, and whatever the context throws
+ * Carries one adapter over to the new base by the named strategy, cheapest rung first.
+ * @returns the outcome. Running out of steps is not an error: the outcome is then not ready, and has the best candidate
+ * @throws AdaptationError, the signal's reason if it aborts, and whatever the context throws
  */
 export async function runStrategy(
-  strategy: StrategyName,
-  context: AdaptationContext,
-  options: AdaptationOptions,
-): Promise<AdaptationOutcome> {
+  strategy: Strategy,
+  context: LadderContext,
+  options: LadderOptions,
+): Promise<LadderOutcome> {
   context.signal.throwIfAborted();
   const rungs = rungsOf(strategy, options.prefer);
   if (!context.evolution && NEEDS_EVOLUTION.has(strategy)) {
@@ -93,8 +93,8 @@ export async function runStrategy(
   await ladder.publishBest();
   for (const rung of rungs.slice(names.indexOf(ladder.rung))) {
     if (ladder.isPublished && !rung.refines) continue;
-    const { unfusable } = ladder;
-    if (strategy === 'auto' && unfusable !== null && OF_EVOLUTION.has(rung.name)) ladder.skip(rung.name, unfusable);
+    const { obstacle } = ladder.fused;
+    if (strategy === 'auto' && obstacle !== null && OF_EVOLUTION.has(rung.name)) ladder.skip(rung.name, obstacle);
     else await rung.run(ladder);
     ladder.leave();
   }
@@ -102,12 +102,12 @@ export async function runStrategy(
   return ladder.outcome();
 }
 
-/** What became of the rungs of a run that was stopped, by its last checkpoint. */
+/** Reports what became of the rungs of a run that was stopped, from its last checkpoint. */
 export function reportRungs(state: LadderState, prefer?: Preference): RungReport[] {
   const names = rungsOf(state.strategy, prefer).map(({ name }) => name);
   return new RungLog(() => 0, state).reports(names, state.candidates);
 }
 
-function rungsOf(strategy: StrategyName, prefer: Preference = 'old_behavior'): readonly Rung[] {
+function rungsOf(strategy: Strategy, prefer: Preference = 'old_behavior'): readonly Rung[] {
   return strategy === 'auto' ? AUTO[prefer]() : RUNGS[strategy];
 }

@@ -1,32 +1,33 @@
 import type { Adapter } from '../../models/lora/adapter.ts';
-import type { CandidateRecord, RungName } from './adaptation.ts';
-import { fineTunedStrategy, type Ladder } from './ladder.ts';
 import { isBetter } from '../gate/readiness-gate.ts';
 import {
   DEFAULT_REGULARIZATION,
   NO_REGULARIZATION,
   type RegularizationOptions,
 } from '../regularization/regularization.ts';
+import { fineTunedStrategy, type CandidateRecord, type Proposal, type RungName } from './candidate.ts';
+import type { Ladder } from './ladder.ts';
 import type { Rung } from './rungs.ts';
 
 export interface FineTuneRungOptions {
-  /** `own`: as the run's options say; null: none. */
+  /** `own` takes the regularization of the run's options; null is none. */
   readonly regularization: 'own' | RegularizationOptions | null;
-  /** Whether the run's patience ends it early. Default false. */
+  /** Whether the run's patience may end the training early. Default false. */
   readonly patient?: boolean;
 }
 
-/** Fine-tunes the best untrained candidate so far. */
+/** Fine-tunes the best candidate that was not trained yet. */
 export function fineTuneRung(options: FineTuneRungOptions): Rung {
   return trainingRung('fine_tune', startOfBest, options);
 }
 
-/** Trains a fresh adapter, with what is left of the budget. */
+/** Trains a fresh adapter with the steps that are left. */
 export const scratchRung: Rung = trainingRung('scratch', freshStart, { regularization: null });
 
 /**
- * Trains with the gate at every evaluation. Before the first pass it may use what is left of the budget; after it, here or
- * on an earlier rung, `refineSteps` more, and only what is better beyond noise is published.
+ * Trains, and lets the gate judge the adapter at every evaluation. Until a candidate passes, on this rung or an earlier
+ * one, it may use all steps that are left; from then on `refineSteps` more, and another version is published only if it
+ * is better by more than noise.
  */
 function trainingRung(name: RungName, startOf: (ladder: Ladder) => Start, options: FineTuneRungOptions): Rung {
   return {
@@ -58,14 +59,14 @@ function trainingRung(name: RungName, startOf: (ladder: Ladder) => Start, option
   };
 }
 
-/** When one training begins and ends; a function of what the gate has judged, so that a resumed run decides the same. */
+/** Decides when a training begins and ends, from the judged candidates alone, so that a resumed run decides the same. */
 class Training {
-  /** Its budget. */
+  /** Largest number of steps. */
   readonly steps: number;
   readonly #ladder: Ladder;
   readonly #rung: RungName;
   readonly #patience: number;
-  /** Something that it did not train itself had passed. */
+  /** Whether the first candidate that passed came from another rung. */
   readonly #refinesAnother: boolean;
 
   constructor(ladder: Ladder, rung: RungName, patience: number) {
@@ -79,7 +80,7 @@ class Training {
     this.steps = Math.max(0, this.#refinesAnother ? Math.min(left, refineSteps) : left);
   }
 
-  /** Why there is nothing to train; an empty reason where nothing is missing by that, null where there is. */
+  /** Why nothing is trained; empty if nothing needs to be, null if there is something to train. */
   obstacle(): string | null {
     const { context, isPublished } = this.#ladder;
     if (isPublished && (this.#refinesAnother ? this.steps === 0 || this.#isRefinedElsewhere() : this.isOver()))
@@ -99,20 +100,20 @@ class Training {
     return last >= passedAt + (this.#ladder.options.refineSteps ?? 0);
   }
 
-  /** Steps that trainings on other rungs took. */
+  /** Number of steps that other rungs have trained. */
   #stepsOfOthers(): number {
     const others = this.#ladder.candidates.filter(({ rung, step }) => rung !== this.#rung && step > 0);
     const rungs = new Set(others.map(({ rung }) => rung));
     return [...rungs].reduce((sum, rung) => sum + this.#ladder.candidatesOf(rung).at(-1)!.step, 0);
   }
 
-  /** Another training has passed, and refined what it found itself. */
+  /** Whether another rung has trained, and so refined what it found itself. */
   #isRefinedElsewhere(): boolean {
     return this.#stepsOfOthers() > 0;
   }
 }
 
-/** Evaluations since the best of them. */
+/** Number of evaluations since the best one. */
 function sinceBest(candidates: readonly CandidateRecord[]): number {
   let best = 0;
   candidates.forEach(({ metric }, i) => {
@@ -121,8 +122,8 @@ function sinceBest(candidates: readonly CandidateRecord[]): number {
   return candidates.length - 1 - best;
 }
 
-/** With the coefficients of its fusion. */
-interface Start extends Pick<CandidateRecord, 'strategy' | 'alpha' | 'beta' | 'groups'> {
+/** What a training starts from. */
+interface Start extends Pick<Proposal, 'strategy' | 'alpha' | 'beta' | 'groups'> {
   readonly adapter: Adapter;
 }
 
@@ -130,14 +131,14 @@ function freshStart({ context }: Ladder): Start {
   return { adapter: context.createFresh(context.seed), alpha: null, beta: null, strategy: 'scratch' };
 }
 
-/** A resumed run finds the same one: it is chosen by what the state has recorded. */
+/** Chooses by what the state has recorded, so that a resumed run starts from the same adapter. */
 function startOfBest(ladder: Ladder): Start {
   const chosen = bestStart(ladder);
   const { alpha, beta, groups } = chosen;
-  return { adapter: ladder.initialOf(chosen), alpha, beta, groups, strategy: fineTunedStrategy(chosen) };
+  return { adapter: ladder.fused.initialOf(chosen), alpha, beta, groups, strategy: fineTunedStrategy(chosen) };
 }
 
-/** The best untrained candidate by the gate's metric; among equals the one of the smaller loss on the search rows. */
+/** Returns the best untrained candidate by the gate's metric; of equals, the one with the smaller loss on the search rows. */
 function bestStart(ladder: Ladder): CandidateRecord {
   const untrained = ladder.candidates.filter(({ step }) => step === 0);
   const lossOf = (candidate: CandidateRecord) => ladder.searchLossOf(candidate) ?? Infinity;

@@ -1,9 +1,8 @@
+import type { JobOptions } from '../../options/job-options.ts';
+import { DEFAULT_JOB_OPTIONS } from '../../options/job-settings.ts';
 import type { Adapter, TrainableArrays } from '../../models/lora/adapter.ts';
 import { mapTrainable } from '../../models/lora/trainable-arrays.ts';
 import { productGradients } from './product-space.ts';
-
-export const REGULARIZATION_SCHEDULES = ['two_stage', 'cosine', 'linear', 'none'] as const;
-export const REGULARIZATION_SPACES = ['factors', 'product'] as const;
 
 /** L2 regularization of fine-tuning, which is strong at first and relaxed later. */
 export interface RegularizationOptions {
@@ -12,7 +11,7 @@ export interface RegularizationOptions {
    * `relaxedFrom`, and holds `relaxed` from there on. `cosine` and `linear` go down over the whole run. `none` has no
    * penalty.
    */
-  readonly schedule: (typeof REGULARIZATION_SCHEDULES)[number];
+  readonly schedule: JobOptions['regularize_schedule'];
   /** λ₁, the coefficient at the start. */
   readonly strong: number;
   /** λ₂, the coefficient at the end. */
@@ -25,18 +24,18 @@ export interface RegularizationOptions {
    * What the penalty acts on: every element of A and B (`factors`), or the update s · B A (`product`), which does not
    * change when A and B change in ways that cancel in their product.
    */
-  readonly space: (typeof REGULARIZATION_SPACES)[number];
+  readonly space: JobOptions['regularize_space'];
   /**
    * θ₀, which the adapter is drawn towards: the adapter that fine-tuning started from, or zero (weight decay by
    * gradient). DoRA's magnitudes are drawn towards their initial values in either space. They are never drawn towards
    * zero, because a magnitude of zero would silence the layer itself and not just the adapter.
    */
-  readonly towards: 'initial' | 'zero';
+  readonly towards: JobOptions['regularize_towards'];
 }
 
 export const DEFAULT_REGULARIZATION: RegularizationOptions = {
-  schedule: 'two_stage',
-  strong: 0.1,
+  schedule: DEFAULT_JOB_OPTIONS.regularize_schedule,
+  strong: DEFAULT_JOB_OPTIONS.regularize_strength,
   relaxed: 0,
   strongUntil: 0.3,
   relaxedFrom: 0.6,

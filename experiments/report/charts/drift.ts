@@ -1,15 +1,16 @@
 import type { TopLevelSpec } from 'vega-lite';
+import { COLORS } from '../../../bench/chart.ts';
 import type { EvolutionRecord } from '../../records.ts';
 
 interface Cell {
   readonly evolution: string;
   readonly layer: number;
   readonly projection: string;
-  /** Percent. */
+  /** In percent. */
   readonly drift: number;
 }
 
-/** Relative drift of every adaptable module, layer by layer. */
+/** Draws the drift of every adaptable module as a heat map of layers and projections. */
 export function driftChart(evolutions: readonly EvolutionRecord[]): TopLevelSpec {
   const values = driftCells(evolutions);
   const projections = [...new Set(values.map(({ projection }) => projection))];
@@ -19,7 +20,7 @@ export function driftChart(evolutions: readonly EvolutionRecord[]): TopLevelSpec
     spec: {
       width: { step: 20 },
       height: { step: 20 },
-      mark: { type: 'rect', stroke: '#FCFCFB' },
+      mark: { type: 'rect', stroke: COLORS.background },
       encoding: {
         x: { field: 'layer', type: 'ordinal', title: 'layer', axis: { labelAngle: 0 } },
         y: { field: 'projection', type: 'nominal', title: null, sort: projections },
@@ -29,8 +30,7 @@ export function driftChart(evolutions: readonly EvolutionRecord[]): TopLevelSpec
   };
 }
 
-/** A cell for each module, projections in the order of a layer. */
-export function driftCells(evolutions: readonly EvolutionRecord[]): Cell[] {
+function driftCells(evolutions: readonly EvolutionRecord[]): Cell[] {
   return evolutions.flatMap(({ evolution, drifts }) =>
     drifts.flatMap(({ projection, drifts: byLayer }) =>
       byLayer.flatMap((drift, layer) => (drift === null ? [] : [{ evolution, layer, projection, drift: 100 * drift }])),

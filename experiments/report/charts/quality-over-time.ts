@@ -1,19 +1,21 @@
 import type { TopLevelSpec } from 'vega-lite';
+import { COLORS } from '../../../bench/chart.ts';
+import { mean } from '../statistics.ts';
 import type { Job } from '../summary.ts';
 import { secondsAxis, strategyColors } from './colors.ts';
 
 interface Point {
   readonly strategy: string;
-  /** Evolution, task and rows. */
+  /** Task, evolution, adapter recipe, number of rows and metric. */
   readonly panel: string;
   readonly seconds: number;
-  /** Gate metric of the best candidate so far, mean over seeds. */
+  /** Metric of the best candidate so far on the gate rows, mean over seeds. */
   readonly value: number;
 }
 
 const SHORT = { accuracy: 'accuracy', exact_match: 'exact match', loss: 'loss' } as const;
 
-/** Best gate value so far against wall time, mean over seeds; a panel for each evolution, task and size. */
+/** Draws the best value on the gate rows so far against wall time, in a panel for each task, evolution, recipe and size. */
 export function qualityChart(
   jobs: readonly Job[],
   { strategies, baselines }: { readonly strategies: readonly string[]; readonly baselines: readonly string[] },
@@ -40,7 +42,7 @@ export function qualityChart(
       layer: [
         {
           transform: [{ filter: '!isValid(datum.strategy)' }],
-          mark: { type: 'rule', strokeDash: [5, 3], color: '#D55E00' },
+          mark: { type: 'rule', strokeDash: [5, 3], color: COLORS.goal },
         },
         {
           transform: [{ filter: 'isValid(datum.strategy)' }],
@@ -53,29 +55,37 @@ export function qualityChart(
   };
 }
 
-/** A mean begins where all seeds have a candidate and changes whenever one of them has a better one; what a job leaves stays. */
+/**
+ * Computes the curves. The mean begins when all seeds have a candidate and changes whenever one of them has a better one; a
+ * job that has ended keeps its last value.
+ */
 export function qualityPoints(jobs: readonly Job[]): Point[] {
-  const curves = new Map<string, Job[]>();
+  const curves = new Map<string, Pick<Point, 'strategy' | 'panel'> & { readonly paths: Improvement[][] }>();
   for (const job of jobs.filter(({ cell }) => cell.candidates.length > 0)) {
-    const name = `${panelOf(job)}|${job.cell.strategy}`;
-    curves.set(name, [...(curves.get(name) ?? []), job]);
+    const [strategy, panel] = [job.cell.strategy, panelOf(job)];
+    const curve = curves.get(`${panel}|${strategy}`) ?? { strategy, panel, paths: [] };
+    curve.paths.push(bestSoFar(job));
+    curves.set(`${panel}|${strategy}`, curve);
   }
-  return [...curves.values()].flatMap((members) => {
-    const paths = members.map(bestSoFar);
-    const start = Math.max(...paths.map((path) => path[0]!.at));
-    const times = [...new Set(paths.flat().map(({ at }) => at))].filter((at) => at >= start).sort((a, b) => a - b);
-    const valueAt = (at: number): number => mean(paths.map((path) => path.findLast((one) => one.at <= at)!.value));
-    return times.map((at) => ({
-      strategy: members[0]!.cell.strategy,
-      panel: panelOf(members[0]!),
-      seconds: at / 1000,
-      value: valueAt(at),
-    }));
+  return [...curves.values()].flatMap(({ strategy, panel, paths }) => {
+    const valuesAt = (time: number): number[] =>
+      paths.flatMap((path) => path.findLast(({ at }) => at <= time)?.value ?? []);
+    const times = [...new Set(paths.flat().map(({ at }) => at))].sort((a, b) => a - b);
+    return times
+      .map((at) => ({ at, values: valuesAt(at) }))
+      .filter(({ values }) => values.length === paths.length)
+      .map(({ at, values }) => ({ strategy, panel, seconds: at / 1000, value: mean(values) }));
   });
 }
 
-function bestSoFar({ cell }: Job): { readonly at: number; readonly value: number }[] {
-  const better = cell.best?.metric === 'loss' ? Math.min : Math.max;
+interface Improvement {
+  /** Milliseconds from the start of the job. */
+  readonly at: number;
+  readonly value: number;
+}
+
+function bestSoFar({ cell }: Job): Improvement[] {
+  const better = cell.best?.metric.name === 'loss' ? Math.min : Math.max;
   let best: number | null = null;
   return cell.candidates.map(({ at, value }) => {
     best = best === null ? value : better(best, value);
@@ -84,10 +94,6 @@ function bestSoFar({ cell }: Job): { readonly at: number; readonly value: number
 }
 
 function panelOf({ cell }: Job): string {
-  const metric = cell.best ? `, ${SHORT[cell.best.metric]}` : '';
+  const metric = cell.best ? `, ${SHORT[cell.best.metric.name]}` : '';
   return `${cell.task}, ${cell.evolution}, ${cell.adapter}, ${cell.rows} rows${metric}`;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

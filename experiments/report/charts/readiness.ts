@@ -11,7 +11,7 @@ interface Point {
   readonly gaveUp: number;
 }
 
-/** Share of the jobs that are ready by a time; a tick where jobs were given up. */
+/** Draws the share of jobs that are ready by each time, with a tick where a job spent its budget in vain. */
 export function readinessChart(
   jobs: readonly Job[],
   { strategies, baselines }: { readonly strategies: readonly string[]; readonly baselines: readonly string[] },
@@ -31,7 +31,7 @@ export function readinessChart(
     spec: {
       width: 340,
       height: 240,
-      encoding: { x: secondsAxis('time to readiness, s'), y, color: color },
+      encoding: { x: secondsAxis('time to readiness, s'), y, color },
       layer: [
         { mark: { type: 'line', interpolate: 'step-after', strokeWidth: 2 } },
         {
@@ -43,8 +43,8 @@ export function readinessChart(
   };
 }
 
-/** Steps of each strategy in each evolution. A logarithmic axis has no 0: curves begin at half the shortest time. */
-export function readinessPoints(jobs: readonly Job[], strategies: readonly string[]): Point[] {
+/** Computes the curves. They begin at half the shortest time, since a logarithmic axis has no 0. */
+function readinessPoints(jobs: readonly Job[], strategies: readonly string[]): Point[] {
   const evolutions = [...new Set(jobs.map(({ cell }) => cell.evolution))];
   const begin = Math.min(...jobs.map(({ ttr }) => ttr.ms)) / 2;
   return evolutions.flatMap((evolution) =>

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { ArtifactStore, StoredArtifact } from '../../artifacts/index.ts';
-import type { AdapterInspector, InspectedAdapter } from '../../lib/adapter-inspector.ts';
+import type { AdapterInspector, InspectedAdapter } from './adapter-inspector.ts';
 import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
 import { unprocessable, type AppError } from '../../lib/errors.ts';
 import { unpackAdapter } from './adapter-archive.ts';
@@ -24,7 +24,7 @@ export interface ImportDependencies {
  * Takes an adapter's files into a scratch folder, reads them in full against their base, and puts them to the store.
  * Nothing is in the store unless all of it fits.
  *
- * @param baseFolder of the base version on which the adapter was trained
+ * @param baseFolder of the base model version on which the adapter was trained
  * @throws AppError 422 `invalid_adapter` or `invalid_base_model` naming file and tensor; see also the sources' errors
  */
 export function importAdapter(

@@ -3,8 +3,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { AppError } from '../../lib/errors.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
-import { acceptUploads, uploadedBytes } from '../../lib/upload-body.ts';
-import { answerOnce, type AnswerHead } from '../../plugins/answer-once.ts';
+import { acceptUploads, uploadedBytes } from '../../plugins/request-body/upload-body.ts';
+import { answerOnce, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { matchesEtag } from '../../plugins/etag.ts';
 import { ARCHIVE_LIMIT_BYTES } from './adapter-archive.ts';
@@ -36,7 +36,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
         summary: 'Import an adapter version',
         description:
           'From a tar archive (then `base_model_version` is a query parameter) or from a folder that the service can see. ' +
-          'The files are read in full against the base version; what does not fit is refused and nothing stays.',
+          'The files are read in full against the base model version; what does not fit is refused and nothing stays.',
         params: AdapterParams,
         querystring: CreateVersionQuery,
         body: CreateVersionBody,
@@ -47,11 +47,11 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
       const isArchive = request.body instanceof Readable;
       // Absent, or checked against FolderSource.
       const body = (isArchive ? undefined : request.body) as FolderSource | undefined;
-      const baseVersion = named(body?.base_model_version, request.query.base_model_version);
+      const baseModelVersion = named(body?.base_model_version, request.query.base_model_version);
       const source =
         body === undefined ? { archive: uploadedBytes(request, ARCHIVE_TYPE, UPLOAD_LIMIT) } : { path: body.path };
       return answerOnce<AdapterVersion>(request, reply, headOfVersion, (record) =>
-        service.importVersion(request.params.id, baseVersion, source, { scope: tenantScope(request), record }),
+        service.importVersion(request.params.id, baseModelVersion, source, { scope: tenantScope(request), record }),
       );
     },
   );
@@ -114,7 +114,7 @@ function headOfVersion(version: AdapterVersion): AnswerHead {
   return { status: 201, location: `/v1/adapters/${version.adapter_id}/versions/${version.id}` };
 }
 
-/** The base version that the body or the query names. @throws AppError 400 `invalid_request` */
+/** The base model version that the body or the query names. @throws AppError 400 `invalid_request` */
 function named(inBody: string | undefined, inQuery: string | undefined): string {
   if (inBody !== undefined && inQuery !== undefined && inBody !== inQuery) {
     throw invalid('body and query name different versions in base_model_version');

@@ -7,13 +7,13 @@ import {
   type Transaction,
 } from '../../lib/database.ts';
 import { conflict, notFound } from '../../lib/errors.ts';
+import { ownedBy } from '../../lib/owner.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
 import type { ListAdaptersQuery } from './adapter.schemas.ts';
 
-export type AdapterRepository = ReturnType<typeof createAdapterRepository>;
+type AdapterRepository = ReturnType<typeof createAdapterRepository>;
 export type AdapterRow = NonNullable<Awaited<ReturnType<AdapterRepository['find']>>>;
 export type AdapterVersionRow = NonNullable<Awaited<ReturnType<AdapterRepository['findVersion']>>>;
-export type BaseVersionRow = NonNullable<Awaited<ReturnType<AdapterRepository['findBaseVersion']>>>;
 
 export function adapterExists(name: string) {
   return conflict('adapter_exists', `there is already an adapter named ${name}`);
@@ -24,9 +24,24 @@ const WITH_LATEST = {
   versions: { orderBy: { number: 'desc' }, take: 1 },
 } as const satisfies Prisma.AdapterInclude;
 
-const ownedBy = (tenantId: string | null) => (tenantId === null ? {} : { tenantId });
+/** Locks an adapter until the end of the transaction, so that its versions are numbered one after the other. */
+export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
+  tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR NO KEY UPDATE`;
 
-/** `tenantId` null, throughout: whoever's it is. */
+/** Adds the next version of an adapter. Callers that add one at the same time wait for each other. */
+export async function insertAdapterVersion(
+  tx: Transaction,
+  version: Omit<Prisma.AdapterVersionUncheckedCreateInput, 'number'>,
+) {
+  await lockAdapter(tx, version.adapterId);
+  const newest = await tx.adapterVersion.aggregate({
+    where: { adapterId: version.adapterId },
+    _max: { number: true },
+  });
+  return tx.adapterVersion.create({ data: { ...version, number: (newest._max.number ?? 0) + 1 } });
+}
+
+/** A `tenantId` of null stands for any tenant. */
 export function createAdapterRepository(db: Database) {
   return {
     async insert(adapter: Prisma.AdapterUncheckedCreateInput, tx: Queryable = db): Promise<void> {
@@ -45,37 +60,18 @@ export function createAdapterRepository(db: Database) {
     page(query: ListAdaptersQuery, tenantId: string | null, tx: Queryable = db) {
       const { where, ...page } = pageArguments(query);
       const name = query.name === undefined ? {} : { name: query.name };
-      const given = ownedBy(query.tenant_id ?? null);
       return tx.adapter.findMany({
         ...page,
-        where: { AND: [where, ownedBy(tenantId), given, name] },
+        where: { AND: [where, ownedBy(tenantId), ownedBy(query.tenant_id), name] },
         include: WITH_LATEST,
       });
     },
 
-    /** Adds the next version of an adapter; those who add one at the same time wait for each other. */
-    async insertVersion(version: Omit<Prisma.AdapterVersionUncheckedCreateInput, 'number'>, tx: Transaction) {
-      await tx.$queryRaw`SELECT id FROM adapters WHERE id = ${version.adapterId} FOR UPDATE`;
-      const { _max } = await tx.adapterVersion.aggregate({
-        where: { adapterId: version.adapterId },
-        _max: { number: true },
-      });
-      return tx.adapterVersion.create({ data: { ...version, number: (_max.number ?? 0) + 1 } });
-    },
     findVersion: (adapterId: string, id: string, tenantId: string | null, tx: Queryable = db) =>
       tx.adapterVersion.findFirst({ where: { id, adapterId, ...ownedBy(tenantId) } }),
     pageVersions(adapterId: string, query: PageQuery, tx: Queryable = db) {
       const { where, ...page } = pageArguments(query);
       return tx.adapterVersion.findMany({ ...page, where: { ...where, adapterId } });
     },
-
-    findBaseModel: (reference: string, tx: Queryable = db) =>
-      tx.baseModel.findFirst({ where: { OR: [{ id: reference }, { name: reference }] } }),
-    /** By identifier or version text, among the versions of one base model. */
-    findBaseVersion: (baseModelId: string, reference: string, tx: Queryable = db) =>
-      tx.baseVersion.findFirst({ where: { baseModelId, OR: [{ id: reference }, { version: reference }] } }),
-    datasetExists: async (id: string, tenantId: string, tx: Queryable = db) =>
-      (await tx.dataset.count({ where: { id, tenantId } })) > 0,
-    tenantExists: async (id: string, tx: Queryable = db) => (await tx.tenant.count({ where: { id } })) > 0,
   };
 }

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
-import { answerOnce } from '../../plugins/answer-once.ts';
+import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { createAdapterService } from './adapter.service.ts';
 import { Adapter, AdapterParams, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';

@@ -1,66 +1,14 @@
 import Type, { type Static } from 'typebox';
+import { GateRule } from '../../../core/options/gates.ts';
+import { METRICS } from '../../../core/options/metrics.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
-export const Metric = Type.Enum(['accuracy', 'exact_match', 'loss'] as const, {
+export const Metric = Type.Enum(METRICS, {
   description: '`accuracy` and `exact_match` are fractions, higher is better; `loss` is nats a token, lower is better.',
 });
-export type Metric = Static<typeof Metric>;
 
-const MaxNegativeFlips = Type.Optional(
-  Type.Number({
-    minimum: 0,
-    maximum: 1,
-    description:
-      'Share of the test rows that the old version has right and the new one may have wrong; not for a loss. Default: any.',
-  }),
-);
-
-export const Gate = Type.Union(
-  [
-    Type.Object(
-      {
-        kind: Type.Literal('absolute'),
-        target: Type.Number({ description: 'Value to reach, in units of the metric.' }),
-        max_negative_flips: MaxNegativeFlips,
-      },
-      { additionalProperties: false },
-    ),
-    Type.Object(
-      {
-        kind: Type.Literal('relative'),
-        margin: Type.Number({
-          description: 'May be worse than the old version on the old base by so much, value by value.',
-        }),
-        max_negative_flips: MaxNegativeFlips,
-      },
-      { additionalProperties: false },
-    ),
-    Type.Object(
-      {
-        kind: Type.Literal('non_inferiority'),
-        margin: Type.Number({
-          description:
-            'The confidence bound of the difference to the old version, on the same rows, may be worse by so much.',
-        }),
-        confidence: Type.Optional(
-          Type.Number({
-            exclusiveMinimum: 0.5,
-            exclusiveMaximum: 1,
-            default: 0.95,
-            description: 'Of the one-sided bound, at each look at the gate.',
-          }),
-        ),
-        max_negative_flips: MaxNegativeFlips,
-      },
-      { additionalProperties: false },
-    ),
-  ],
-  { title: 'Gate', description: 'When an adapted version is ready, on the test rows of the dataset.' },
-);
-export type Gate = Static<typeof Gate>;
-
-const BaseVersionReference = Type.String({
+const BaseModelVersionReference = Type.String({
   minLength: 1,
   maxLength: 100,
   description: "Identifier of a version of the adapter's base model, or its version text.",
@@ -68,7 +16,7 @@ const BaseVersionReference = Type.String({
 
 export const FolderSource = Type.Object(
   {
-    base_model_version: BaseVersionReference,
+    base_model_version: BaseModelVersionReference,
     path: Type.String({ minLength: 1, maxLength: 4096, description: 'PEFT folder below one of the allowed roots.' }),
   },
   { title: 'AdapterFolder', additionalProperties: false },
@@ -81,7 +29,7 @@ export const CreateAdapter = Type.Object(
     base_model: Type.String({ minLength: 1, maxLength: 100, description: 'Identifier or name.' }),
     dataset_id: Id('dataset'),
     metric: Metric,
-    gate: Gate,
+    gate: GateRule,
     source: Type.Optional(FolderSource),
     tenant_id: Type.Optional(Id('tenant', 'Whose adapter it is; for operators only.')),
   },
@@ -95,12 +43,12 @@ export const AdapterVersion = Type.Object(
     adapter_id: Id('adapter'),
     tenant_id: Id('tenant'),
     number: Type.Integer({ description: 'Counts up from 1 within the adapter.' }),
-    base_model_version_id: Id('baseVersion'),
+    base_model_version_id: Id('baseModelVersion'),
     parent_version_id: Nullable(Id('adapterVersion')),
     origin: Type.String({ description: '`imported` or `adapted`.' }),
     digest: Type.String({ description: 'Of the folder; the ETag of the download.' }),
     rank: Type.Integer(),
-    alpha: Type.Number(),
+    lora_alpha: Type.Number(),
     strategy: Nullable(Type.String()),
     fusion_alpha: Nullable(Type.Number()),
     fusion_beta: Nullable(Type.Number()),
@@ -117,10 +65,11 @@ export const Adapter = Type.Object(
     id: Id('adapter'),
     tenant_id: Id('tenant'),
     name: Name,
-    base_model: Type.Object({ id: Id('baseModel'), name: Type.String() }),
+    base_model_id: Id('baseModel'),
+    base_model_name: Name,
     dataset_id: Nullable(Id('dataset')),
     metric: Metric,
-    gate: Gate,
+    gate: GateRule,
     latest_version: Nullable(AdapterVersion),
     created_at: Timestamp,
   },
@@ -131,7 +80,7 @@ export type Adapter = Static<typeof Adapter>;
 export const ARCHIVE_TYPE = 'application/x-tar';
 
 export const CreateVersionQuery = Type.Object(
-  { base_model_version: Type.Optional(BaseVersionReference) },
+  { base_model_version: Type.Optional(BaseModelVersionReference) },
   { additionalProperties: false },
 );
 

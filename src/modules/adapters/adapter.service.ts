@@ -1,16 +1,19 @@
 import type { Readable } from 'node:stream';
 import { withRegisteredArtifact, type ArtifactStore } from '../../artifacts/index.ts';
-import type { AdapterInspector } from '../../lib/adapter-inspector.ts';
+import type { AdapterInspector } from './adapter-inspector.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { notFound, unprocessable } from '../../lib/errors.ts';
-import { recordEvent } from '../../lib/events.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
+import { createBaseModelRepository } from '../base-models/index.ts';
+import { createDatasetRepository } from '../datasets/index.ts';
+import { recordEvent } from '../events/index.ts';
+import { createTenantService } from '../tenants/index.ts';
 import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapter-import.ts';
 import { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
-import { adapterExists, createAdapterRepository, type AdapterRow, type BaseVersionRow } from './adapter.repository.ts';
+import { adapterExists, createAdapterRepository, insertAdapterVersion, type AdapterRow } from './adapter.repository.ts';
 import type { Adapter, AdapterVersion, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
 import { checkGate } from './gate.ts';
 
@@ -34,6 +37,9 @@ export interface VersionDownload {
 export function createAdapterService(deps: AdapterServiceDependencies) {
   const { db, artifacts } = deps;
   const adapters = createAdapterRepository(db);
+  const models = createBaseModelRepository(db);
+  const datasets = createDatasetRepository(db);
+  const tenants = createTenantService(deps);
 
   async function findAdapter(id: string, scope: string | null, tx?: Transaction): Promise<AdapterRow> {
     const row = await adapters.find(id, scope, tx);
@@ -47,8 +53,8 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return row;
   }
 
-  async function findBaseVersion(baseModel: { id: string; name: string }, reference: string): Promise<BaseVersionRow> {
-    const row = await adapters.findBaseVersion(baseModel.id, reference);
+  async function findBaseModelVersion(baseModel: { id: string; name: string }, reference: string) {
+    const row = await models.findVersionOf(baseModel.id, reference);
     if (row !== null) return row;
     const message = `base model ${baseModel.name} has no version ${reference}`;
     throw unprocessable('base_model_version_not_found', message);
@@ -77,29 +83,26 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
   async function insertVersion(
     adapter: { id: string; tenantId: string },
     { artifact, inspected }: ImportedAdapter,
-    baseVersionId: string,
+    baseModelVersionId: string,
     tx: Transaction,
   ): Promise<AdapterVersion> {
-    const { rank, alpha, targets, parameters } = inspected;
-    const row = await adapters.insertVersion(
-      {
-        id: newId('adapterVersion'),
-        tenantId: adapter.tenantId,
-        adapterId: adapter.id,
-        baseVersionId,
-        origin: 'imported',
-        artifactDigest: artifact.digest,
-        rank,
-        alpha,
-      },
-      tx,
-    );
+    const { rank, loraAlpha, targets, parameters } = inspected;
+    const row = await insertAdapterVersion(tx, {
+      id: newId('adapterVersion'),
+      tenantId: adapter.tenantId,
+      adapterId: adapter.id,
+      baseModelVersionId,
+      origin: 'imported',
+      artifactDigest: artifact.digest,
+      rank,
+      loraAlpha,
+    });
     const data = {
       adapter_id: adapter.id,
       number: row.number,
       digest: artifact.digest,
       rank,
-      alpha,
+      lora_alpha: loraAlpha,
       targets,
       parameters,
     };
@@ -110,15 +113,15 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
   /** What a new adapter refers to; everything that can be refused before files are read. */
   async function resolveReferences(body: CreateAdapter, owner: string) {
     checkGate(body.metric, body.gate);
-    if (!(await adapters.tenantExists(owner))) throw notFound('tenant', owner);
-    const baseModel = await adapters.findBaseModel(body.base_model);
+    await tenants.get(owner, null);
+    const baseModel = await models.findModel(body.base_model);
     if (baseModel === null) throw notFound('base model', body.base_model);
-    if (!(await adapters.datasetExists(body.dataset_id, owner))) throw notFound('dataset', body.dataset_id);
+    if ((await datasets.find(body.dataset_id, owner)) === null) throw notFound('dataset', body.dataset_id);
     if (await adapters.isNameTaken(owner, body.name)) throw adapterExists(body.name);
     const { source } = body;
     return {
       baseModel,
-      baseVersion: source === undefined ? null : await findBaseVersion(baseModel, source.base_model_version),
+      baseModelVersion: source === undefined ? null : await findBaseModelVersion(baseModel, source.base_model_version),
     };
   }
 
@@ -130,14 +133,14 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
      */
     async create(body: CreateAdapter, scope: string | null, record: RecordAnswer<Adapter>): Promise<Adapter> {
       const owner = resolveOwner(scope, body.tenant_id);
-      const { baseModel, baseVersion } = await resolveReferences(body, owner);
-      if (body.source === undefined || baseVersion === null) {
+      const { baseModel, baseModelVersion } = await resolveReferences(body, owner);
+      if (body.source === undefined || baseModelVersion === null) {
         return withTransaction(db, (tx) =>
           recorded(tx, insertAdapter(owner, body, { modelId: baseModel.id }, tx), record),
         );
       }
-      const imported = await importAdapter(deps, body.source, baseVersion.path);
-      const base = { modelId: baseModel.id, versionId: baseVersion.id, imported };
+      const imported = await importAdapter(deps, body.source, baseModelVersion.path);
+      const base = { modelId: baseModel.id, versionId: baseModelVersion.id, imported };
       return withRegisteredArtifact(deps, imported.artifact, (tx) =>
         recorded(tx, insertAdapter(owner, body, base, tx), record),
       );
@@ -153,18 +156,18 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     },
 
     /**
-     * Imports the next version of an adapter, trained on `baseVersion` (identifier or version text).
+     * Imports the next version of an adapter, trained on `baseModelVersion` (identifier or version text).
      *
      * @throws AppError 404, 413, 422 `invalid_archive`, `invalid_adapter` …; then neither rows nor files stay.
      */
     async importVersion(
       id: string,
-      baseVersion: string,
+      baseModelVersion: string,
       source: AdapterSource,
       caller: { scope: string | null; record: RecordAnswer<AdapterVersion> },
     ): Promise<AdapterVersion> {
       const adapter = await findAdapter(id, caller.scope);
-      const base = await findBaseVersion(adapter.baseModel, baseVersion);
+      const base = await findBaseModelVersion(adapter.baseModel, baseModelVersion);
       const imported = await importAdapter(deps, source, base.path);
       return withRegisteredArtifact(deps, imported.artifact, (tx) =>
         recorded(tx, insertVersion(adapter, imported, base.id, tx), caller.record),

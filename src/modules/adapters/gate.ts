@@ -1,11 +1,12 @@
 import { unprocessable } from '../../lib/errors.ts';
-import type { Gate, Metric } from './adapter.schemas.ts';
+import type { GateRule } from '../../../core/options/gates.ts';
+import type { MetricName } from '../../../core/options/metrics.ts';
 
 /**
  * @throws AppError 422 `invalid_gate` for a target that no value of the metric can reach, a negative margin, or a limit of
  *   flips under a metric that has none
  */
-export function checkGate(metric: Metric, gate: Gate): void {
+export function checkGate(metric: MetricName, gate: GateRule): void {
   if (metric === 'loss' && gate.max_negative_flips !== undefined) {
     const message =
       'gate.max_negative_flips is given, expected none for metric loss: a loss has no right and wrong rows';

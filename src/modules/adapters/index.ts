@@ -1,3 +1,2 @@
-export { createAdapterService, type AdapterService } from './adapter.service.ts';
-export { toAdapterVersion } from './adapter.mapper.ts';
-export { AdapterVersion, Gate, Metric } from './adapter.schemas.ts';
+export type { AdapterInspector } from './adapter-inspector.ts';
+export { insertAdapterVersion, lockAdapter } from './adapter.repository.ts';

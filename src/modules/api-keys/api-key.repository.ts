@@ -12,8 +12,6 @@ export interface NewApiKey {
   expiresAt: Date | null;
 }
 
-export type ApiKeyRepository = ReturnType<typeof createApiKeyRepository>;
-
 /** `tenantId` undefined: of any tenant and the operator. */
 export function createApiKeyRepository(db: Database) {
   return {
@@ -31,6 +29,10 @@ export function createApiKeyRepository(db: Database) {
     },
     find: (id: string, tenantId: string | undefined, tx: Queryable = db) =>
       tx.apiKey.findFirst({ where: { id, tenantId } }),
+    findByPrefix: (prefix: string, tx: Queryable = db) => tx.apiKey.findUnique({ where: { prefix } }),
+    /** Records that the key was used just now. */
+    noteUse: (id: string, tx: Queryable = db) =>
+      tx.apiKey.updateMany({ where: { id }, data: { lastUsedAt: new Date() } }),
     /** False if it was revoked before. */
     async revoke(id: string, tx: Queryable = db): Promise<boolean> {
       const { count } = await tx.apiKey.updateMany({ where: { id, revokedAt: null }, data: { revokedAt: new Date() } });

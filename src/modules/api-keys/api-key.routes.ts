@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
-import { answerOnce } from '../../plugins/answer-once.ts';
+import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { ApiKey, ApiKeyParams, CreateApiKey, CreatedApiKey, ListApiKeys } from './api-key.schemas.ts';
 import { createApiKeyService } from './api-key.service.ts';

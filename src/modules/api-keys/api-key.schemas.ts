@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
-import { OPERATOR_SCOPE, TENANT_SCOPES } from '../../lib/api-key.ts';
 import { PageQuery } from '../../lib/pagination.ts';
+import { OPERATOR_SCOPE, TENANT_SCOPES } from '../../lib/principal.ts';
 import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 const Scope = Type.Enum([OPERATOR_SCOPE, ...TENANT_SCOPES] as const, {

@@ -1,15 +1,20 @@
-import { generateApiKey, OPERATOR_SCOPE } from '../../lib/api-key.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { AppError, notFound, unprocessable } from '../../lib/errors.ts';
-import { recordEvent } from '../../lib/events.ts';
+import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
+import type { Logger } from '../../lib/logger.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
+import { OPERATOR_SCOPE, type Principal, type TenantScope } from '../../lib/principal.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import { generateApiKey, parseApiKey, secretMatches } from './api-key-secret.ts';
 import { createApiKeyRepository, type NewApiKey } from './api-key.repository.ts';
 import type { ApiKey, CreateApiKey, CreatedApiKey, ListApiKeys } from './api-key.schemas.ts';
 
 export type ApiKeyService = ReturnType<typeof createApiKeyService>;
+
+/** `last_used_at` of a key is written at most once in this time. */
+const LAST_USED_RESOLUTION_MS = 60_000;
 
 /** `scope` is the tenant to which the caller is confined; null for the operator. */
 export function createApiKeyService({ db }: { db: Database }) {
@@ -27,7 +32,28 @@ export function createApiKeyService({ db }: { db: Database }) {
     return { row, key };
   }
 
+  /** Does not hold up the request that uses the key. */
+  function noteUse(id: string, log: Pick<Logger, 'warn'>): void {
+    keys
+      .noteUse(id)
+      .catch((error: unknown) => log.warn({ err: error, keyId: id }, 'the use of an API key could not be recorded'));
+  }
+
   return {
+    /** The principal that a key stands for; null if the key is unknown, expired or revoked. */
+    async authenticate(key: string, log: Pick<Logger, 'warn'>): Promise<Principal | null> {
+      const parsed = parseApiKey(key);
+      const row = parsed === null ? null : await keys.findByPrefix(parsed.prefix);
+      if (parsed === null || row === null || !secretMatches(parsed.secret, row.secretHash)) return null;
+      const now = Date.now();
+      if (row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt.getTime() <= now)) return null;
+      if (row.lastUsedAt === null || now - row.lastUsedAt.getTime() > LAST_USED_RESOLUTION_MS) noteUse(row.id, log);
+      if (row.tenantId !== null) {
+        return { kind: 'tenant', keyId: row.id, tenantId: row.tenantId, scopes: row.scopes as TenantScope[] };
+      }
+      return row.scopes.includes(OPERATOR_SCOPE) ? { kind: 'operator', keyId: row.id } : null;
+    },
+
     /** @throws AppError 403, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
     async create(
       request: CreateApiKey,

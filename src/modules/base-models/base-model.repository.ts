@@ -2,7 +2,7 @@ import { isUniqueViolation, type Database, type Prisma, type Queryable } from '.
 import { conflict } from '../../lib/errors.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
 
-export interface NewBaseVersion {
+export interface NewBaseModelVersion {
   id: string;
   baseModelId: string;
   version: string;
@@ -12,7 +12,7 @@ export interface NewBaseVersion {
 
 const withModel = { include: { baseModel: { select: { name: true } } } } as const;
 
-export type BaseModelRepository = ReturnType<typeof createBaseModelRepository>;
+type BaseModelRepository = ReturnType<typeof createBaseModelRepository>;
 
 export function createBaseModelRepository(db: Database) {
   return {
@@ -38,11 +38,11 @@ export function createBaseModelRepository(db: Database) {
     /** Until the end of the transaction nobody else adds a version to the model. */
     lockModel: (id: string, tx: Queryable) => tx.$executeRaw`SELECT 1 FROM base_models WHERE id = ${id} FOR UPDATE`,
 
-    countVersions: (baseModelId: string, tx: Queryable = db) => tx.baseVersion.count({ where: { baseModelId } }),
+    countVersions: (baseModelId: string, tx: Queryable = db) => tx.baseModelVersion.count({ where: { baseModelId } }),
 
-    async insertVersion(version: NewBaseVersion, tx: Queryable = db) {
+    async insertVersion(version: NewBaseModelVersion, tx: Queryable = db) {
       try {
-        return await tx.baseVersion.create({ data: version, ...withModel });
+        return await tx.baseModelVersion.create({ data: version, ...withModel });
       } catch (error) {
         if (isUniqueViolation(error)) {
           throw conflict('base_model_version_exists', `the base model already has a version ${version.version}`);
@@ -51,13 +51,17 @@ export function createBaseModelRepository(db: Database) {
       }
     },
 
-    findVersion: (id: string, tx: Queryable = db) => tx.baseVersion.findUnique({ where: { id }, ...withModel }),
+    /** Finds a version of one base model by its identifier or its version text. */
+    findVersionOf: (baseModelId: string, reference: string, tx: Queryable = db) =>
+      tx.baseModelVersion.findFirst({ where: { baseModelId, OR: [{ id: reference }, { version: reference }] } }),
+
+    findVersion: (id: string, tx: Queryable = db) => tx.baseModelVersion.findUnique({ where: { id }, ...withModel }),
 
     pageVersions: (baseModelId: string, query: PageQuery, tx: Queryable = db) => {
       const { where, ...rest } = pageArguments(query);
-      return tx.baseVersion.findMany({ ...rest, where: { ...where, baseModelId }, ...withModel });
+      return tx.baseModelVersion.findMany({ ...rest, where: { ...where, baseModelId }, ...withModel });
     },
   };
 }
 
-export type BaseVersionRow = NonNullable<Awaited<ReturnType<BaseModelRepository['findVersion']>>>;
+export type BaseModelVersionRow = NonNullable<Awaited<ReturnType<BaseModelRepository['findVersion']>>>;

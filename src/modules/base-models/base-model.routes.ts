@@ -1,16 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
-import { answerOnce, type AnswerHead } from '../../plugins/answer-once.ts';
+import { answerOnce, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import {
   BaseModel,
   BaseModelParams,
-  BaseVersion,
-  BaseVersionParams,
+  BaseModelVersion,
+  BaseModelVersionParams,
   CreateBaseModel,
-  CreateBaseVersion,
-  CreatedBaseVersion,
+  CreateBaseModelVersion,
+  CreatedBaseModelVersion,
 } from './base-model.schemas.ts';
 import { createBaseModelService } from './base-model.service.ts';
 
@@ -76,12 +76,12 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         summary: 'Register a new version and carry the fleet over to it',
         description: 'The first version of a model answers 201. A later one starts a rollout and answers 202.',
         params: BaseModelParams,
-        body: CreateBaseVersion,
-        response: { 201: CreatedBaseVersion, 202: CreatedBaseVersion },
+        body: CreateBaseModelVersion,
+        response: { 201: CreatedBaseModelVersion, 202: CreatedBaseModelVersion },
       },
     },
     (request, reply) =>
-      answerOnce<CreatedBaseVersion>(request, reply, headOfVersion, (record) =>
+      answerOnce<CreatedBaseModelVersion>(request, reply, headOfVersion, (record) =>
         service.addVersion(request.params.model, request.body, record),
       ),
   );
@@ -95,7 +95,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         summary: 'List the versions of a base model, newest first',
         params: BaseModelParams,
         querystring: PageQuery,
-        response: { 200: pageOf(BaseVersion) },
+        response: { 200: pageOf(BaseModelVersion) },
       },
     },
     (request) => service.listVersions(request.params.model, request.query, tenantScope(request)),
@@ -108,8 +108,8 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         tags,
         operationId: 'getBaseModelVersion',
         summary: 'Get a version',
-        params: BaseVersionParams,
-        response: { 200: BaseVersion },
+        params: BaseModelVersionParams,
+        response: { 200: BaseModelVersion },
       },
     },
     (request) => service.getVersion(request.params.id, tenantScope(request)),
@@ -117,7 +117,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
 };
 export default baseModelRoutes;
 
-function headOfVersion({ base_model_version: version, rollout }: CreatedBaseVersion): AnswerHead {
+function headOfVersion({ base_model_version: version, rollout }: CreatedBaseModelVersion): AnswerHead {
   if (rollout === null) return { status: 201, location: `/v1/base-model-versions/${version.id}` };
   return { status: 202, location: `/v1/rollouts/${rollout.id}` };
 }

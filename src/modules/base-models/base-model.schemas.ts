@@ -15,11 +15,11 @@ export const BaseModelParams = Type.Object({
   model: Type.String({ minLength: 1, maxLength: 100, description: 'Identifier or name of a base model.' }),
 });
 
-export const BaseVersion = Type.Object(
+export const BaseModelVersion = Type.Object(
   {
-    id: Id('baseVersion'),
+    id: Id('baseModelVersion'),
     base_model_id: Id('baseModel'),
-    base_model: Name,
+    base_model_name: Name,
     version: Name,
     path: Nullable(Type.String({ description: 'Folder of the files; null for tenants.' })),
     state: Type.Enum(['registered', 'verified', 'failed'] as const, {
@@ -33,9 +33,9 @@ export const BaseVersion = Type.Object(
   },
   { title: 'BaseModelVersion' },
 );
-export type BaseVersion = Static<typeof BaseVersion>;
+export type BaseModelVersion = Static<typeof BaseModelVersion>;
 
-export const CreateBaseVersion = Type.Object(
+export const CreateBaseModelVersion = Type.Object(
   {
     version: Name,
     path: Type.String({
@@ -51,12 +51,12 @@ export const CreateBaseVersion = Type.Object(
   },
   { title: 'CreateBaseModelVersion', additionalProperties: false },
 );
-export type CreateBaseVersion = Static<typeof CreateBaseVersion>;
+export type CreateBaseModelVersion = Static<typeof CreateBaseModelVersion>;
 
-export const CreatedBaseVersion = Type.Object(
-  { base_model_version: BaseVersion, rollout: Nullable(Rollout) },
+export const CreatedBaseModelVersion = Type.Object(
+  { base_model_version: BaseModelVersion, rollout: Nullable(Rollout) },
   { title: 'CreatedBaseModelVersion' },
 );
-export type CreatedBaseVersion = Static<typeof CreatedBaseVersion>;
+export type CreatedBaseModelVersion = Static<typeof CreatedBaseModelVersion>;
 
-export const BaseVersionParams = Type.Object({ id: Id('baseVersion') });
+export const BaseModelVersionParams = Type.Object({ id: Id('baseModelVersion') });

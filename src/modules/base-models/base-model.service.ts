@@ -2,20 +2,20 @@ import type { JobProducer } from '../../jobs/producer.ts';
 import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
-import { recordEvent } from '../../lib/events.ts';
+import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import { createRollout } from '../rollouts/index.ts';
-import { createBaseModelRepository, type BaseVersionRow } from './base-model.repository.ts';
+import { createBaseModelRepository, type BaseModelVersionRow } from './base-model.repository.ts';
 import { readModelFolder } from './model-folder.ts';
 import type {
   BaseModel,
-  BaseVersion,
+  BaseModelVersion,
   CreateBaseModel,
-  CreateBaseVersion,
-  CreatedBaseVersion,
+  CreateBaseModelVersion,
+  CreatedBaseModelVersion,
 } from './base-model.schemas.ts';
 
 export interface BaseModelServiceOptions {
@@ -23,8 +23,6 @@ export interface BaseModelServiceOptions {
   producer: JobProducer;
   allowedRoots: readonly string[];
 }
-
-export type BaseModelService = ReturnType<typeof createBaseModelService>;
 
 /** `scope` is the tenant to which the caller is confined; null for the operator, who alone sees paths. */
 export function createBaseModelService({ db, producer, allowedRoots }: BaseModelServiceOptions) {
@@ -63,9 +61,9 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
      */
     async addVersion(
       idOrName: string,
-      request: CreateBaseVersion,
-      record: RecordAnswer<CreatedBaseVersion>,
-    ): Promise<CreatedBaseVersion> {
+      request: CreateBaseModelVersion,
+      record: RecordAnswer<CreatedBaseModelVersion>,
+    ): Promise<CreatedBaseModelVersion> {
       const model = await findModel(idOrName);
       const folder = await resolveAllowedFolder(request.path, allowedRoots);
       const config = await readModelFolder(folder);
@@ -73,20 +71,20 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
         await models.lockModel(model.id, tx);
         const first = (await models.countVersions(model.id, tx)) === 0;
         const version = await models.insertVersion(
-          { id: newId('baseVersion'), baseModelId: model.id, version: request.version, path: folder, config },
+          { id: newId('baseModelVersion'), baseModelId: model.id, version: request.version, path: folder, config },
           tx,
         );
         await recordEvent(tx, {
           tenantId: null,
           type: 'base_model_version.registered',
           subjectId: version.id,
-          data: { base_model: model.name, version: version.version },
+          data: { base_model_name: model.name, version: version.version },
         });
         const started =
           first || request.rollout === false
             ? null
-            : await createRollout(tx, { baseVersionId: version.id, options: request.rollout ?? {} });
-        const answer = { base_model_version: toBaseVersion(version, null), rollout: started?.rollout ?? null };
+            : await createRollout(tx, { baseModelVersionId: version.id, options: request.rollout ?? {} });
+        const answer = { base_model_version: toBaseModelVersion(version, null), rollout: started?.rollout ?? null };
         await record(tx, answer);
         return { answer, entries: started?.entries ?? [] };
       });
@@ -94,16 +92,16 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
       return answer;
     },
 
-    async listVersions(idOrName: string, query: PageQuery, scope: string | null): Promise<Page<BaseVersion>> {
+    async listVersions(idOrName: string, query: PageQuery, scope: string | null): Promise<Page<BaseModelVersion>> {
       const model = await findModel(idOrName);
-      return toPage(await models.pageVersions(model.id, query), query, (row) => toBaseVersion(row, scope));
+      return toPage(await models.pageVersions(model.id, query), query, (row) => toBaseModelVersion(row, scope));
     },
 
     /** @throws AppError 404 */
-    async getVersion(id: string, scope: string | null): Promise<BaseVersion> {
+    async getVersion(id: string, scope: string | null): Promise<BaseModelVersion> {
       const row = await models.findVersion(id);
       if (row === null) throw notFound('base model version', id);
-      return toBaseVersion(row, scope);
+      return toBaseModelVersion(row, scope);
     },
   };
 }
@@ -112,19 +110,19 @@ function toBaseModel(row: { id: string; name: string; createdAt: Date }): BaseMo
   return { id: row.id, name: row.name, created_at: toTimestamp(row.createdAt) };
 }
 
-function toBaseVersion(row: BaseVersionRow, scope: string | null): BaseVersion {
+function toBaseModelVersion(row: BaseModelVersionRow, scope: string | null): BaseModelVersion {
   const config = row.config as { model_type?: string } | null;
   return {
     id: row.id,
     base_model_id: row.baseModelId,
-    base_model: row.baseModel.name,
+    base_model_name: row.baseModel.name,
     version: row.version,
     path: scope === null ? row.path : null,
     state: row.state,
     architecture: config?.model_type ?? null,
     fingerprint: row.fingerprint,
     parameters: row.parameters === null ? null : Number(row.parameters),
-    error: row.error as BaseVersion['error'],
+    error: row.error as BaseModelVersion['error'],
     created_at: toTimestamp(row.createdAt),
   };
 }

@@ -1,2 +1,1 @@
-export { createBaseModelService, type BaseModelService } from './base-model.service.ts';
-export { createBaseModelRepository, type BaseVersionRow } from './base-model.repository.ts';
+export { createBaseModelRepository } from './base-model.repository.ts';

@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
-import { acceptUploads, uploadedBytes } from '../../lib/upload-body.ts';
-import { answerOnce } from '../../plugins/answer-once.ts';
+import { acceptUploads, uploadedBytes } from '../../plugins/request-body/upload-body.ts';
+import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import {
   CreateDatasetBody,

@@ -9,7 +9,7 @@ export const Dataset = Type.Object(
     name: Name,
     rows: Type.Integer(),
     bytes: Type.Integer({ description: 'Of the stored JSONL, in which every row carries its split.' }),
-    splits: Type.Object({ train: Type.Integer(), validation: Type.Integer(), test: Type.Integer() }),
+    splits: Type.Object({ training: Type.Integer(), search: Type.Integer(), gate: Type.Integer() }),
     digest: Type.String({ description: 'SHA-256 of the stored JSONL.' }),
     created_at: Timestamp,
   },
@@ -30,9 +30,10 @@ export const CreateDatasetBody = {
   content: {
     [DATASET_TYPE]: {
       schema: Type.Any({
-        description: `One JSON object a line: \`prompt\` and \`completion\`, strings, and optionally \`split\`, one of
-train, validation and test. Either every row names its split or none does; then 80 % are train, 10 % validation and
-10 % test rows, by a hash of the prompt (the same prompt is always in the same split). No split may be empty.`,
+        description: `One JSON object per line, with the strings \`prompt\` and \`completion\` and optionally \`split\`: \`training\`,
+\`search\` or \`gate\` (\`train\`, \`validation\` and \`test\` are accepted as other names of the same three). Either every row
+names its split or none does. If none does, 80 % become training rows, 10 % search rows and 10 % gate rows, by a hash of
+the prompt, so that equal prompts share a split. There must be search rows and gate rows; training rows may be left out.`,
       }),
     },
   },

@@ -1,21 +1,21 @@
 import { withRegisteredArtifact, type ArtifactStore, type StoredArtifact } from '../../artifacts/index.ts';
 import type { Database } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
-import { recordEvent } from '../../lib/events.ts';
+import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import { createTenantService } from '../tenants/index.ts';
 import { createDatasetRepository, datasetExists, type DatasetRow } from './dataset.repository.ts';
 import type { CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
 import { normalizeDataset, type SplitCounts } from './normalize-dataset.ts';
 
-export type DatasetService = ReturnType<typeof createDatasetService>;
-
 /** `scope` is, throughout, the tenant to which the caller is confined, or null for the operator. */
 export function createDatasetService(deps: { db: Database; artifacts: ArtifactStore }) {
   const datasets = createDatasetRepository(deps.db);
+  const tenants = createTenantService(deps);
 
   function register(
     owned: { owner: string; name: string },
@@ -25,7 +25,7 @@ export function createDatasetService(deps: { db: Database; artifacts: ArtifactSt
   ): Promise<Dataset> {
     const { owner, name } = owned;
     return withRegisteredArtifact(deps, artifact, async (tx) => {
-      const rows = splits.train + splits.validation + splits.test;
+      const rows = splits.training + splits.search + splits.gate;
       const row = await datasets.insert(
         {
           id: newId('dataset'),
@@ -60,9 +60,9 @@ export function createDatasetService(deps: { db: Database; artifacts: ArtifactSt
     ): Promise<Dataset> {
       const owner = resolveOwner(scope, query.tenant_id);
       // Refused before the upload is read where that can be known.
-      if (!(await datasets.tenantExists(owner))) throw notFound('tenant', owner);
+      await tenants.get(owner, null);
       if (await datasets.isNameTaken(owner, query.name)) throw datasetExists(query.name);
-      const splits: SplitCounts = { train: 0, validation: 0, test: 0 };
+      const splits: SplitCounts = { training: 0, search: 0, gate: 0 };
       const artifact = await deps.artifacts.putFile(normalizeDataset(chunks, splits), 'dataset');
       return register({ owner, name: query.name }, artifact, splits, record);
     },

@@ -1,1 +1,1 @@
-export { createDatasetService, type DatasetService } from './dataset.service.ts';
+export { createDatasetRepository } from './dataset.repository.ts';

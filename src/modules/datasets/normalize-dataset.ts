@@ -59,7 +59,7 @@ async function* withSplits(rows: AsyncIterable<DatasetRow>): AsyncGenerator<Data
 
 /** Rows to search on and rows to judge by are needed; who shares no training rows has adapters that are not trained. */
 function requireHeldOutRows(counts: SplitCounts): void {
-  const empty = (['validation', 'test'] as const).filter((split) => counts[split] === 0);
+  const empty = (['search', 'gate'] as const).filter((split) => counts[split] === 0);
   if (empty.length === 0) return;
   const found = DATASET_SPLITS.map((split) => `${counts[split]} ${split}`).join(', ');
   throw unprocessable(

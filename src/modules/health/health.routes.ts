@@ -3,8 +3,6 @@ import Type from 'typebox';
 import type { Database } from '../../lib/database.ts';
 import { checkReadiness, type ReadinessChecks } from './health.service.ts';
 
-export type { ReadinessChecks };
-
 const CheckResult = Type.Object({ name: Type.String(), ok: Type.Boolean(), duration_ms: Type.Number() });
 const Health = Type.Object({ status: Type.Literal('ok') });
 const Readiness = Type.Object({

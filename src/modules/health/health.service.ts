@@ -1,4 +1,6 @@
 import type { Database } from '../../lib/database.ts';
+import { withTimeout } from '../../lib/timeout.ts';
+import { pingDatabase } from './health.repository.ts';
 
 /** Named checks; each rejects when its part cannot be used. */
 export type ReadinessChecks = Readonly<Record<string, () => Promise<unknown>>>;
@@ -16,11 +18,11 @@ interface WarnLog {
 
 /** Runs all checks at once. The reasons of a failure go to the log, not to the client. */
 export async function checkReadiness(db: Database, checks: ReadinessChecks, log: WarnLog): Promise<Readiness> {
-  const all: ReadinessChecks = { database: () => db.$queryRaw`SELECT 1`, ...checks };
+  const all: ReadinessChecks = { database: () => pingDatabase(db), ...checks };
   const results = await Promise.all(
     Object.entries(all).map(async ([name, check]) => {
       const started = performance.now();
-      const ok = await withTimeout(check()).then(
+      const ok = await withTimeout(check(), TIMEOUT_MS, name).then(
         () => true,
         (error: unknown) => {
           log.warn({ err: error, check: name }, 'not ready');
@@ -31,16 +33,4 @@ export async function checkReadiness(db: Database, checks: ReadinessChecks, log:
     }),
   );
   return { status: results.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks: results };
-}
-
-async function withTimeout<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${TIMEOUT_MS} ms`)), TIMEOUT_MS);
-  });
-  try {
-    return await Promise.race([work, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -10,6 +10,5 @@ export {
 } from './job-lifecycle.ts';
 export type { CandidateColumns, ChangedJob, JobProgress, Lease } from './job-lifecycle.repository.ts';
 export { createJobRepository, type PlannedJob } from './job.repository.ts';
-export { Job } from './job.schemas.ts';
 export { createJobService, jobRecoverySource, toEntry } from './job.service.ts';
-export { JOB_STATES, JOB_TRANSITIONS, TERMINAL_STATES, type JobPhase, type JobState } from './job.states.ts';
+export { JOB_TRANSITIONS, TERMINAL_JOB_STATES } from './job.states.ts';

@@ -1,5 +1,6 @@
 import { Prisma } from '../../lib/database.ts';
-import { PHASES, type JobPhase } from './job.states.ts';
+import { type JobPhase } from './job.states.ts';
+import { PHASES } from '../../../core/options/phases.ts';
 
 /**
  * The clock of a job runs on one phase at a time and on the database's time alone. Every statement that touches it

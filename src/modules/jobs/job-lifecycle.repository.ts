@@ -1,6 +1,6 @@
 import { Prisma, type Transaction } from '../../lib/database.ts';
 import { ACCRUE, ACCRUE_AS_WAIT, CLOCK, TOTAL } from './job-clock.ts';
-import { RUNNING_STATES, sourcesOf, stateOfPhase, type JobPhase, type JobState } from './job.states.ts';
+import { RUNNING_JOB_STATES, sourcesOf, stateOfPhase, type JobPhase, type JobState } from './job.states.ts';
 
 /** Who holds a job. `owner` is new for every claim, so that a process that lost its lease cannot write any more. */
 export interface Lease {
@@ -13,7 +13,7 @@ export interface JobProgress {
   totalSteps: number;
   metricTarget: number | null;
   metricOld: number | null;
-  metricNoAdapter: number | null;
+  metricNone: number | null;
   metricCopy: number | null;
   metricBest: number | null;
 }
@@ -32,8 +32,8 @@ export interface ChangedJob {
 
 export interface CandidateColumns {
   strategy: string;
-  alpha: number | null;
-  beta: number | null;
+  fusionAlpha: number | null;
+  fusionBeta: number | null;
   value: number;
 }
 
@@ -51,7 +51,7 @@ function held(lease: Lease): Prisma.Sql {
 }
 
 /** A job that a worker may be working on: one in a running state, or a ready one that is still being refined. */
-const OPEN = Prisma.sql`(j.state = ANY(${[...RUNNING_STATES]}::job_state[]) OR (j.state = 'ready' AND j.finished_at IS NULL))`;
+const OPEN = Prisma.sql`(j.state = ANY(${[...RUNNING_JOB_STATES]}::job_state[]) OR (j.state = 'ready' AND j.finished_at IS NULL))`;
 
 function inState(states: readonly JobState[]): Prisma.Sql {
   return Prisma.sql`j.state = ANY(${states}::job_state[])`;
@@ -95,7 +95,7 @@ export const jobLifecycleRepository = {
         step = ${progress.step}, total_steps = ${progress.totalSteps},
         metric_target = COALESCE(${progress.metricTarget}::float8, j.metric_target),
         metric_old = COALESCE(${progress.metricOld}::float8, j.metric_old),
-        metric_no_adapter = COALESCE(${progress.metricNoAdapter}::float8, j.metric_no_adapter),
+        metric_none = COALESCE(${progress.metricNone}::float8, j.metric_none),
         metric_copy = COALESCE(${progress.metricCopy}::float8, j.metric_copy),
         metric_best = COALESCE(${progress.metricBest}::float8, j.metric_best),
         updated_at = clock.now
@@ -126,8 +126,8 @@ export const jobLifecycleRepository = {
         ${CLOCK}
         UPDATE jobs j SET ${ACCRUE},
           ttr_ms = COALESCE(j.ttr_ms, ${TOTAL}), ready_at = COALESCE(j.ready_at, clock.now), state = 'ready',
-          won_strategy = ${candidate.strategy}, fusion_alpha = ${candidate.alpha}::float8,
-          fusion_beta = ${candidate.beta}::float8, metric_best = ${candidate.value}::float8, updated_at = clock.now
+          won_strategy = ${candidate.strategy}, fusion_alpha = ${candidate.fusionAlpha}::float8,
+          fusion_beta = ${candidate.fusionBeta}::float8, metric_best = ${candidate.value}::float8, updated_at = clock.now
         FROM ${lockedRow(lease.jobId)}
         WHERE ${held(lease)} AND ${OPEN} AND (j.state = 'ready' OR ${inState(sourcesOf('ready'))})
         RETURNING ${RETURNED}`,
@@ -152,8 +152,8 @@ export const jobLifecycleRepository = {
           ready_at = CASE WHEN ${end.state} = 'ready' THEN COALESCE(j.ready_at, clock.now) ELSE j.ready_at END,
           state = CASE WHEN j.state = 'ready' THEN j.state ELSE ${end.state}::job_state END,
           won_strategy = COALESCE(j.won_strategy, ${end.best?.strategy ?? null}),
-          fusion_alpha = COALESCE(j.fusion_alpha, ${end.best?.alpha ?? null}::float8),
-          fusion_beta = COALESCE(j.fusion_beta, ${end.best?.beta ?? null}::float8),
+          fusion_alpha = COALESCE(j.fusion_alpha, ${end.best?.fusionAlpha ?? null}::float8),
+          fusion_beta = COALESCE(j.fusion_beta, ${end.best?.fusionBeta ?? null}::float8),
           metric_best = COALESCE(${end.best?.value ?? null}::float8, j.metric_best),
           error = ${jsonText(end.error)}::jsonb, finished_at = clock.now,
           lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now

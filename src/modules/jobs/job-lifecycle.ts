@@ -1,5 +1,5 @@
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
-import { recordEvent, recordEvents, type NewEvent } from '../../lib/events.ts';
+import { recordEvent, recordEvents, type NewEvent } from '../events/index.ts';
 import {
   jobLifecycleRepository as repository,
   type CandidateColumns,
@@ -42,7 +42,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
   return {
     leaseMs,
 
-    /** Null if the job is not there to be taken: it has ended, is paused, or another worker holds it. */
+    /** Null if the job is not there to be taken: it has ended or another worker holds it. */
     claim: (lease: Lease): Promise<ChangedJob | null> =>
       withTransaction(db, async (tx) => {
         const job = await repository.claim(tx, lease, leaseMs);
@@ -73,7 +73,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
         const job = await repository.markReady(tx, lease, candidate);
         if (job === null) throw await leaseLost(tx, lease.jobId);
         const versionId = await insertVersion(tx);
-        await recordChange(tx, job, { version_id: versionId });
+        await recordChange(tx, job, { published_version_id: versionId });
         return versionId;
       }),
 

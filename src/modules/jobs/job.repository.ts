@@ -1,4 +1,5 @@
 import { Prisma, type Database, type Queryable } from '../../lib/database.ts';
+import { ownedBy } from '../../lib/owner.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import type { JobQuery, MetricQuery } from './job.schemas.ts';
 
@@ -25,9 +26,7 @@ export interface LiveJob {
 }
 
 /** Jobs that are to be run, or refined, by somebody. */
-const LIVE = Prisma.sql`finished_at IS NULL AND state <> 'paused'`;
-
-export type JobRepository = ReturnType<typeof createJobRepository>;
+const LIVE = Prisma.sql`finished_at IS NULL`;
 
 export function createJobRepository(db: Database) {
   return {
@@ -37,7 +36,7 @@ export function createJobRepository(db: Database) {
     page(query: JobQuery, tenantId: string | null, tx: Queryable = db): Promise<JobRow[]> {
       const page = pageArguments(query);
       const where: Prisma.JobWhereInput = {
-        AND: [page.where, ownedBy(tenantId), ownedBy(query.tenant_id ?? null)],
+        AND: [page.where, ownedBy(tenantId), ownedBy(query.tenant_id)],
         rolloutId: query.rollout_id,
         adapterId: query.adapter_id,
         state: query.state,
@@ -110,8 +109,4 @@ export function createJobRepository(db: Database) {
     live: (after: string, limit: number, tx: Queryable = db) =>
       tx.$queryRaw<LiveJob[]>`SELECT id, kind FROM jobs WHERE ${LIVE} AND id > ${after} ORDER BY id LIMIT ${limit}`,
   };
-}
-
-function ownedBy(tenantId: string | null): { tenantId?: string } {
-  return tenantId === null ? {} : { tenantId };
 }

@@ -1,7 +1,8 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
-import { JOB_STATES, PHASES } from './job.states.ts';
+import { JOB_STATES } from './job.states.ts';
+import { PHASES } from '../../../core/options/phases.ts';
 
 const JobKind = Type.Enum(['adaptation', 'control'] as const);
 const Milliseconds = Type.Number({ minimum: 0 });
@@ -9,10 +10,15 @@ const Milliseconds = Type.Number({ minimum: 0 });
 const JobMetric = Type.Object({
   name: Type.String(),
   target: Nullable(Type.Number()),
-  old_on_v1: Nullable(Type.Number({ description: 'The old adapter on the old base.' })),
-  v2_no_adapter: Nullable(Type.Number({ description: 'The new base alone.' })),
-  v2_copy: Nullable(Type.Number({ description: 'The old adapter as it is on the new base.' })),
-  v2_readapt: Nullable(Type.Number({ description: 'The best candidate so far on the new base.' })),
+  old: Nullable(Type.Number({ description: 'The old adapter on the old base.' })),
+  none: Nullable(Type.Number({ description: 'The new base without an adapter.' })),
+  copy: Nullable(Type.Number({ description: 'The old adapter, unchanged, on the new base.' })),
+  published: Nullable(
+    Type.Number({
+      description: 'The published adapter on the new base; null until one is published. Controls publish none.',
+    }),
+  ),
+  best: Nullable(Type.Number({ description: 'The best candidate so far on the new base, published or not.' })),
 });
 
 export const Job = Type.Object(
@@ -27,8 +33,8 @@ export const Job = Type.Object(
     phase: Type.Enum(PHASES, { description: 'What the clock runs on, or stopped at.' }),
     strategy: Type.String(),
     won_strategy: Nullable(Type.String()),
-    alpha: Nullable(Type.Number()),
-    beta: Nullable(Type.Number()),
+    fusion_alpha: Nullable(Type.Number()),
+    fusion_beta: Nullable(Type.Number()),
     step: Type.Integer(),
     total_steps: Type.Integer(),
     metric: JobMetric,

@@ -13,8 +13,6 @@ import type { Job, JobQuery, MetricPoint, MetricQuery } from './job.schemas.ts';
 /** Controls come after every adaptation, so that measuring never delays a tenant. */
 const CONTROL_PRIORITY = 10;
 
-export type JobService = ReturnType<typeof createJobService>;
-
 /** `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createJobService({ db, producer }: { db: Database; producer: JobProducer }) {
   const jobs = createJobRepository(db);

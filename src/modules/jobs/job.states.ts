@@ -3,20 +3,17 @@ import type { JobPhase, JobState } from '../../generated/prisma/enums.ts';
 export type { JobPhase, JobState };
 
 /** States in which a worker holds the job, or held it when it died. */
-export const RUNNING_STATES = ['preparing', 'initializing', 'fine_tuning', 'evaluating'] as const;
-export const TERMINAL_STATES = ['ready', 'not_ready', 'failed', 'cancelled'] as const;
-export const JOB_STATES = ['queued', ...RUNNING_STATES, 'paused', ...TERMINAL_STATES] as const;
-
-export const PHASES = ['queue_wait', 'prepare', 'evolution', 'initialize', 'fine_tune', 'evaluate', 'publish'] as const;
+export const RUNNING_JOB_STATES = ['preparing', 'initializing', 'fine_tuning', 'evaluating'] as const;
+export const TERMINAL_JOB_STATES = ['ready', 'not_ready', 'failed', 'cancelled'] as const;
+export const JOB_STATES = ['queued', ...RUNNING_JOB_STATES, ...TERMINAL_JOB_STATES] as const;
 
 /** The states a job can go to from each state. `ready` may still be refined, but it stays ready. */
 export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
-  queued: ['preparing', 'failed', 'cancelled', 'paused'],
-  preparing: [...RUNNING_STATES, 'queued', 'paused', ...TERMINAL_STATES],
-  initializing: [...RUNNING_STATES, 'queued', 'paused', ...TERMINAL_STATES],
-  fine_tuning: [...RUNNING_STATES, 'queued', 'paused', ...TERMINAL_STATES],
-  evaluating: [...RUNNING_STATES, 'queued', 'paused', ...TERMINAL_STATES],
-  paused: ['queued', 'cancelled'],
+  queued: ['preparing', 'failed', 'cancelled'],
+  preparing: JOB_STATES,
+  initializing: JOB_STATES,
+  fine_tuning: JOB_STATES,
+  evaluating: JOB_STATES,
   ready: [],
   not_ready: [],
   failed: [],

@@ -1,12 +1,13 @@
 import type { JobEntry } from '../../jobs/catalog.ts';
-import { writeOutbox } from '../../jobs/outbox.ts';
+import { writeOutbox } from '../../jobs/outbox.repository.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
-import { recordEvent } from '../../lib/events.ts';
+import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { createJobRepository, settleRollout, toEntry, type PlannedJob } from '../jobs/index.ts';
 import { chooseControls } from './control-sample.ts';
 import { createRolloutRepository, type RolloutRow, type SourceRow } from './rollout.repository.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
+import { UNPLANNED_ROLLOUT_STATES } from './rollout.states.ts';
 
 export type RolloutLifecycle = ReturnType<typeof createRolloutLifecycle>;
 
@@ -29,7 +30,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
         return row?.state === 'analyzing' ? row : null;
       }),
 
-    sources: (baseVersionId: string): Promise<SourceRow[]> => rollouts.sources(baseVersionId),
+    sources: (baseModelVersionId: string): Promise<SourceRow[]> => rollouts.sources(baseModelVersionId),
 
     /** True while nobody has cancelled the rollout. */
     isAnalyzing: async (id: string): Promise<boolean> => (await rollouts.find(id))?.state === 'analyzing',
@@ -37,7 +38,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
     /** Fails a rollout that has not been planned. False if it is not being analyzed any more. */
     fail: (id: string, error: Prisma.InputJsonObject): Promise<boolean> =>
       withTransaction(db, async (tx) => {
-        const failed = await rollouts.move(tx, id, { from: ['planning', 'analyzing'], next: 'failed', error });
+        const failed = await rollouts.move(tx, id, { from: UNPLANNED_ROLLOUT_STATES, next: 'failed', error });
         if (failed) await change(tx, id, 'failed', { error });
         return failed;
       }),
@@ -45,17 +46,17 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
     /**
      * Makes the jobs, in one transaction with the rollout's change to `adapting`: there are all of them, once, or none.
      *
-     * @param refusals why adapters on a source base version cannot be carried over, by that version.
+     * @param refusals why adapters on a source base model version cannot be carried over, by that version.
      * @returns what to enqueue; null if the rollout is not being analyzed any more.
      */
     plan: (
-      rollout: { id: string; baseVersionId: string; options: StoredOptions },
+      rollout: { id: string; baseModelVersionId: string; options: StoredOptions },
       refusals: ReadonlyMap<string, Prisma.InputJsonObject>,
     ): Promise<JobEntry[] | null> =>
       withTransaction(
         db,
         async (tx) => {
-          const sources = await rollouts.sources(rollout.baseVersionId, tx);
+          const sources = await rollouts.sources(rollout.baseModelVersionId, tx);
           const planned = planJobs(sources, rollout.options, refusals);
           // The jobs' clocks take over from the rollout's, which must not have ended meanwhile.
           const locked = await rollouts.lock(rollout.id, tx);
@@ -115,6 +116,6 @@ function planned(
     source.dataset_id === null
       ? { code: 'dataset_missing', message: `adapter ${source.adapter_id} has no dataset to measure its readiness on` }
       : null;
-  const error = refusals.get(source.base_version_id) ?? noDataset;
-  return { source, job: { id: newId('job'), sourceVersionId: source.version_id, kind, error } };
+  const error = refusals.get(source.base_model_version_id) ?? noDataset;
+  return { source, job: { id: newId('job'), sourceVersionId: source.adapter_version_id, kind, error } };
 }

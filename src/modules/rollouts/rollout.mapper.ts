@@ -15,9 +15,9 @@ export function toRollout(row: RolloutRow, { counts, summary, evolutions }: Roll
   const controls = byState(counts, 'control');
   return {
     id: row.id,
-    base_version_id: row.baseVersionId,
-    base_model: row.baseVersion.baseModel.name,
-    version: row.baseVersion.version,
+    base_model_version_id: row.baseModelVersionId,
+    base_model_name: row.baseModelVersion.baseModel.name,
+    version: row.baseModelVersion.version,
     state: row.state,
     options: row.options as RolloutOptions,
     error: row.error as Rollout['error'],
@@ -43,12 +43,13 @@ export function toRollout(row: RolloutRow, { counts, summary, evolutions }: Roll
 }
 
 /** Versions that do not fit together are told as advice as well. */
-function toEvolution({ from_version_id, state, drift, advice, differences }: EvolutionRow): RolloutEvolution {
-  if (state !== 'failed') return { from_version_id, state, drift, advice: advice as RolloutEvolution['advice'] };
+function toEvolution({ old_base_model_version_id, state, drift, advice, differences }: EvolutionRow): RolloutEvolution {
+  if (state !== 'failed')
+    return { old_base_model_version_id, state, drift, advice: advice as RolloutEvolution['advice'] };
   const reasons = (differences ?? []).map(({ field, old, new: next }) => {
     return { code: `differs:${field}`, message: `${field}: ${JSON.stringify(old)} → ${JSON.stringify(next)}` };
   });
-  return { from_version_id, state, drift, advice: { verdict: 'incompatible', reasons } };
+  return { old_base_model_version_id, state, drift, advice: { verdict: 'incompatible', reasons } };
 }
 
 function byState(counts: readonly CountRow[], kind: CountRow['kind']): Record<string, number> {

@@ -1,17 +1,19 @@
 import type { Prisma, Queryable, Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
 import { pageArguments } from '../../lib/pagination.ts';
-import type { RolloutState } from '../../generated/prisma/enums.ts';
 import type { RolloutQuery, StoredOptions } from './rollout.schemas.ts';
+import {
+  LIVE_ROLLOUT_STATES,
+  TERMINAL_ROLLOUT_STATES,
+  UNPLANNED_ROLLOUT_STATES,
+  type RolloutState,
+} from './rollout.states.ts';
 
 const SHOWN = {
-  baseVersion: { select: { version: true, baseModelId: true, baseModel: { select: { name: true } } } },
+  baseModelVersion: { select: { version: true, baseModelId: true, baseModel: { select: { name: true } } } },
 } satisfies Prisma.RolloutInclude;
 
 export type RolloutRow = Prisma.RolloutGetPayload<{ include: typeof SHOWN }>;
-
-/** States in which the queue ought to hold the rollout's analysis. */
-const UNPLANNED: RolloutState[] = ['planning', 'analyzing'];
 
 export interface CountRow {
   rollout_id: string;
@@ -27,10 +29,10 @@ export interface SummaryRow {
   median_speedup: number | null;
 }
 
-/** What is known of the way from one base version to another; `advice` as the analysis stored it. */
+/** What is known of the way from one base model version to another; `advice` as the analysis stored it. */
 export interface EvolutionRow {
-  to_version_id: string;
-  from_version_id: string;
+  new_base_model_version_id: string;
+  old_base_model_version_id: string;
   state: 'pending' | 'ready' | 'failed';
   drift: number | null;
   advice: unknown;
@@ -39,10 +41,10 @@ export interface EvolutionRow {
 
 /** The newest version of an adapter, which a rollout starts from. */
 export interface SourceRow {
-  version_id: string;
+  adapter_version_id: string;
   adapter_id: string;
   tenant_id: string;
-  base_version_id: string;
+  base_model_version_id: string;
   dataset_id: string | null;
 }
 
@@ -52,11 +54,9 @@ export interface RolloutMove {
   error?: Prisma.InputJsonObject | null;
 }
 
-export type RolloutRepository = ReturnType<typeof createRolloutRepository>;
-
 export function createRolloutRepository(db: Queryable) {
   return {
-    insert: (tx: Transaction, row: { id: string; baseVersionId: string; options: StoredOptions }) =>
+    insert: (tx: Transaction, row: { id: string; baseModelVersionId: string; options: StoredOptions }) =>
       tx.rollout.create({ data: row, include: SHOWN }),
 
     find: (id: string, tx: Queryable = db) => tx.rollout.findUnique({ where: { id }, include: SHOWN }),
@@ -66,17 +66,18 @@ export function createRolloutRepository(db: Queryable) {
       return tx.rollout.findMany({ ...page, where: { ...page.where, state: query.state }, include: SHOWN });
     },
 
-    baseVersionExists: async (id: string, tx: Queryable = db) => (await tx.baseVersion.count({ where: { id } })) > 0,
+    baseModelVersionExists: async (id: string, tx: Queryable = db) =>
+      (await tx.baseModelVersion.count({ where: { id } })) > 0,
 
     /** Another rollout of the same version that is still going on. */
-    liveRollout: (baseVersionId: string, tx: Queryable = db) =>
+    liveRollout: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.rollout.findFirst({
-        where: { baseVersionId, state: { in: ['planning', 'analyzing', 'adapting', 'paused'] } },
+        where: { baseModelVersionId, state: { in: [...LIVE_ROLLOUT_STATES] } },
         select: { id: true },
       }),
 
-    lockBaseVersion: (id: string, tx: Transaction) =>
-      tx.$queryRaw`SELECT id FROM base_versions WHERE id = ${id} FOR NO KEY UPDATE`,
+    lockBaseModelVersion: (id: string, tx: Transaction) =>
+      tx.$queryRaw`SELECT id FROM base_model_versions WHERE id = ${id} FOR NO KEY UPDATE`,
 
     lock: async (id: string, tx: Transaction) => {
       const [row] = await tx.$queryRaw<{ state: RolloutState }[]>`
@@ -86,26 +87,26 @@ export function createRolloutRepository(db: Queryable) {
 
     /** Conditional: true if the rollout was in one of the states and now is in `next`. */
     async move(tx: Transaction, id: string, { from, next, error = null }: RolloutMove): Promise<boolean> {
-      const final = next === 'completed' || next === 'failed' || next === 'cancelled';
+      const ended = TERMINAL_ROLLOUT_STATES.some((state) => state === next);
       const count = await tx.$executeRaw`
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
         UPDATE rollouts r SET state = ${next}::rollout_state, error = ${error === null ? null : JSON.stringify(error)}::jsonb,
           analysis_started_at = CASE WHEN ${next} = 'analyzing' THEN clock.now ELSE r.analysis_started_at END,
           planned_at = CASE WHEN ${next} = 'adapting' THEN clock.now ELSE r.planned_at END,
-          finished_at = CASE WHEN ${final} THEN clock.now ELSE r.finished_at END, updated_at = clock.now
+          finished_at = CASE WHEN ${ended} THEN clock.now ELSE r.finished_at END, updated_at = clock.now
         FROM clock WHERE r.id = ${id} AND r.state = ANY(${[...from]}::rollout_state[])`;
       return count === 1;
     },
 
-    /** The newest version of every adapter of the base model that is not on this base version yet, by adapter. */
-    sources: (baseVersionId: string, tx: Queryable = db) =>
+    /** The newest version of every adapter of the base model that is not on this base model version yet, by adapter. */
+    sources: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.$queryRaw<SourceRow[]>`
-        SELECT newest.id AS version_id, a.id AS adapter_id, a.tenant_id, newest.base_version_id, a.dataset_id
+        SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id, a.dataset_id
         FROM adapters a
-        JOIN base_versions target ON target.id = ${baseVersionId} AND target.base_model_id = a.base_model_id
+        JOIN base_model_versions new_base ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id
         JOIN LATERAL (
-          SELECT v.id, v.base_version_id FROM adapter_versions v WHERE v.adapter_id = a.id ORDER BY v.number DESC LIMIT 1
-        ) AS newest ON newest.base_version_id <> target.id
+          SELECT v.id, v.base_model_version_id FROM adapter_versions v WHERE v.adapter_id = a.id ORDER BY v.number DESC LIMIT 1
+        ) AS newest ON newest.base_model_version_id <> new_base.id
         ORDER BY a.id`,
 
     /** The events of jobs that were just made, in one statement: a fleet has thousands. */
@@ -142,16 +143,17 @@ export function createRolloutRepository(db: Queryable) {
         GROUP BY r.id`,
 
     /** Without the figures of every module, which are many. */
-    evolutions: (toVersionIds: readonly string[], tx: Queryable = db) =>
+    evolutions: (newBaseModelVersionIds: readonly string[], tx: Queryable = db) =>
       tx.$queryRaw<EvolutionRow[]>`
-        SELECT to_version_id, from_version_id, state::text AS state, drift, summary -> 'advice' AS advice, differences
-        FROM evolutions WHERE to_version_id = ANY(${[...toVersionIds]}::text[]) ORDER BY created_at, id`,
+        SELECT new_base_model_version_id, old_base_model_version_id, state::text AS state, drift, summary -> 'advice' AS advice, differences
+        FROM evolutions WHERE new_base_model_version_id = ANY(${[...newBaseModelVersionIds]}::text[]) ORDER BY created_at, id`,
 
-    countUnplanned: (tx: Queryable = db) => tx.rollout.count({ where: { state: { in: UNPLANNED } } }),
+    countUnplanned: (tx: Queryable = db) =>
+      tx.rollout.count({ where: { state: { in: [...UNPLANNED_ROLLOUT_STATES] } } }),
 
     unplanned: (after: string, limit: number, tx: Queryable = db) =>
       tx.rollout.findMany({
-        where: { state: { in: UNPLANNED }, id: { gt: after } },
+        where: { state: { in: [...UNPLANNED_ROLLOUT_STATES] }, id: { gt: after } },
         orderBy: { id: 'asc' },
         take: limit,
         select: { id: true },

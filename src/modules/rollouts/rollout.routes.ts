@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
-import { answerOnce } from '../../plugins/answer-once.ts';
+import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import { CreateRollout, Rollout, RolloutParams, RolloutQuery } from './rollout.schemas.ts';
 import { createRolloutService } from './rollout.service.ts';

@@ -1,150 +1,43 @@
 import Type, { type Static } from 'typebox';
+import { Value } from 'typebox/value';
+import { JobOptions, type GivenJobOptions } from '../../../core/options/job-options.ts';
+import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 import { PageQuery } from '../../lib/pagination.ts';
-import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { ROLLOUT_STATES } from './rollout.states.ts';
 
-export const ROLLOUT_STATES = [
-  'planning',
-  'analyzing',
-  'adapting',
-  'paused',
-  'completed',
-  'failed',
-  'cancelled',
-] as const;
+/** The options of a rollout: those of every job, and those that plan the fleet. @param table the job options */
+export function rolloutOptions(table: Type.TObject = JobOptions) {
+  return Type.Object(
+    {
+      ...optionalJobOptions(table).properties,
+      control: Type.Optional(
+        Type.Enum(['none', 'sample', 'all'] as const, {
+          default: 'none',
+          description:
+            'Which adapters are also trained from scratch, after all others, so that the speed-up is measured.',
+        }),
+      ),
+      control_fraction: Type.Optional(
+        Type.Number({ minimum: 0, maximum: 1, default: 0.5, description: 'Share of the adapters in the sample.' }),
+      ),
+    },
+    { title: 'RolloutOptions', additionalProperties: false },
+  );
+}
 
-/** How the fleet is carried over. Budgets that are left out take the method's defaults. */
-export const RolloutOptions = Type.Object(
-  {
-    strategy: Type.Optional(
-      Type.Enum(['auto', 'reuse', 'revert', 'relora', 'relora-paper', 'warm-start', 'scratch'] as const, {
-        default: 'auto',
-        description: 'auto tries the cheapest first and stops at the first that passes the gate.',
-      }),
-    ),
-    prefer: Type.Optional(
-      Type.Enum(['old_behavior', 'new_base'] as const, {
-        default: 'old_behavior',
-        description:
-          'Of auto: old_behavior tries second to undo the change of the base; new_base undoes half of it at most, and all of it only when everything else has failed.',
-      }),
-    ),
-    max_steps: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: 1_000_000,
-        description: 'Optimizer steps at most, of all training of an adapter.',
-      }),
-    ),
-    batch_size: Type.Optional(Type.Integer({ minimum: 1, maximum: 4096 })),
-    learning_rate: Type.Optional(
-      Type.Number({
-        exclusiveMinimum: 0,
-        maximum: 1,
-        description: 'Peak rate, also of controls. Left out, it goes by strategy and width of the model.',
-      }),
-    ),
-    regularize_towards: Type.Optional(
-      Type.Enum(['initial', 'zero'] as const, {
-        default: 'initial',
-        description: 'What the L2 penalty of fine-tuning pulls towards: the initial adapter, or zero.',
-      }),
-    ),
-    regularize_space: Type.Optional(
-      Type.Enum(['factors', 'product'] as const, {
-        default: 'factors',
-        description: 'What it pulls: the elements of the factors, or the product of both.',
-      }),
-    ),
-    regularize_schedule: Type.Optional(
-      Type.Enum(['two_stage', 'cosine', 'linear', 'none'] as const, {
-        default: 'two_stage',
-        description: 'How its strength goes to zero over the steps; none is no penalty.',
-      }),
-    ),
-    regularize_strength: Type.Optional(
-      Type.Number({ minimum: 0, maximum: 1000, description: 'Its strength at the start.' }),
-    ),
-    evaluate_every: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Optimizer steps between two looks at the gate.' }),
-    ),
-    search_evaluations: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: 1000,
-        description:
-          'Points that the search for α and β may measure, the copy included; 0 for none. Default 6, of relora-paper 12.',
-      }),
-    ),
-    search_rows: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Rows that it measures on.' }),
-    ),
-    coefficients: Type.Optional(
-      Type.Enum(['both', 'alpha', 'beta'] as const, {
-        default: 'both',
-        description: 'Which of α and β the search moves; the other stays what it is in a copy (α 1, β 0).',
-      }),
-    ),
-    grouping: Type.Optional(
-      Type.Enum(['global', 'block', 'depth', 'module'] as const, {
-        default: 'global',
-        description:
-          'Which modules share α and β: all; those of attention and of the MLP; four bands of layers; none. All but global find them by a few gradients on the search rows instead of the search.',
-      }),
-    ),
-    fusion_rank: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: 1024,
-        default: 0,
-        description: "Largest rank that a fused adapter may grow to; 0 keeps the old adapter's. No module shrinks.",
-      }),
-    ),
-    fusion_energy: Type.Optional(
-      Type.Number({
-        exclusiveMinimum: 0,
-        maximum: 1,
-        default: 1,
-        description:
-          'Of a rank that may grow: the smallest one is taken that holds this share of the energy Σ σ² of the fused update.',
-      }),
-    ),
-    refine_steps: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: 1_000_000,
-        description:
-          'Optimizer steps to go on after readiness; only a version that is better beyond noise is published again.',
-      }),
-    ),
-    patience: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: 1_000_000,
-        description:
-          'Of auto: looks at the gate without a better one until fine-tuning gives up and leaves the rest of the steps to training from scratch; 0: never.',
-      }),
-    ),
-    control: Type.Optional(
-      Type.Enum(['none', 'sample', 'all'] as const, {
-        default: 'none',
-        description: 'Adapters that are also trained from scratch, after all others, to measure the speed-up.',
-      }),
-    ),
-    control_fraction: Type.Optional(
-      Type.Number({ minimum: 0, maximum: 1, default: 0.5, description: 'Share of the adapters in the sample.' }),
-    ),
-    seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1, default: 0 })),
-  },
-  { title: 'RolloutOptions', additionalProperties: false },
-);
-export type RolloutOptions = Static<typeof RolloutOptions>;
+export const RolloutOptions = rolloutOptions();
+export type RolloutOptions = GivenJobOptions & {
+  readonly control?: 'none' | 'sample' | 'all';
+  readonly control_fraction?: number;
+};
 
-/** What a rollout's row stores: the options with the defaults that the service itself needs. */
+/** The options that a rollout's row stores: all defaults that depend on nothing else are filled in. */
 export type StoredOptions = RolloutOptions &
   Required<Pick<RolloutOptions, 'strategy' | 'control' | 'control_fraction' | 'seed'>>;
 
 export function withDefaults(options: RolloutOptions): StoredOptions {
-  return { strategy: 'auto', control: 'none', control_fraction: 0.5, seed: 0, ...options };
+  return Value.Default(RolloutOptions, { ...options }) as StoredOptions;
 }
 
 /** Jobs by state; states without one are left out. */
@@ -174,7 +67,7 @@ const Summary = Type.Object(
 
 const Evolution = Type.Object(
   {
-    from_version_id: Id('baseVersion'),
+    old_base_model_version_id: Id('baseModelVersion'),
     state: Type.Enum(['pending', 'ready', 'failed'] as const),
     drift: Nullable(Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ of the layers that adapters can change.' })),
     advice: Nullable(
@@ -193,8 +86,8 @@ export type RolloutEvolution = Static<typeof Evolution>;
 export const Rollout = Type.Object(
   {
     id: Id('rollout'),
-    base_version_id: Id('baseVersion'),
-    base_model: Type.String(),
+    base_model_version_id: Id('baseModelVersion'),
+    base_model_name: Name,
     version: Type.String(),
     state: Type.Enum(ROLLOUT_STATES),
     options: RolloutOptions,
@@ -221,7 +114,7 @@ export type Rollout = Static<typeof Rollout>;
 
 export const CreateRollout = Type.Object(
   {
-    base_model_version: Id('baseVersion', 'The version that the fleet is to reach.'),
+    base_model_version_id: Id('baseModelVersion', 'The version that the fleet is to reach.'),
     options: Type.Optional(RolloutOptions),
   },
   { title: 'CreateRollout', additionalProperties: false },

@@ -1,10 +1,10 @@
 import type { JobEntry } from '../../jobs/catalog.ts';
-import { writeOutbox } from '../../jobs/outbox.ts';
+import { writeOutbox } from '../../jobs/outbox.repository.ts';
 import type { JobProducer } from '../../jobs/producer.ts';
 import type { RecoverySource } from '../../jobs/sweeper.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { conflict, notFound, unprocessable } from '../../lib/errors.ts';
-import { recordEvent } from '../../lib/events.ts';
+import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
@@ -18,10 +18,7 @@ import {
   type RolloutOptions,
   type RolloutQuery,
 } from './rollout.schemas.ts';
-
-const LIVE_STATES = ['planning', 'analyzing', 'adapting', 'paused'] as const;
-
-export type RolloutService = ReturnType<typeof createRolloutService>;
+import { LIVE_ROLLOUT_STATES } from './rollout.states.ts';
 
 /** `scope` is the tenant to which the caller is confined: rollouts are everybody's, the jobs in them are not. */
 export function createRolloutService({ db, producer }: { db: Database; producer: JobProducer }) {
@@ -31,13 +28,13 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
     const [counts, summaries, evolutions] = await Promise.all([
       rollouts.counts(ids, scope),
       rollouts.summaries(ids, scope),
-      rollouts.evolutions(rows.map((row) => row.baseVersionId)),
+      rollouts.evolutions(rows.map((row) => row.baseModelVersionId)),
     ]);
     return rows.map((row) =>
       toRollout(row, {
         counts: counts.filter((count) => count.rollout_id === row.id),
         summary: summaries.find((summary) => summary.rollout_id === row.id),
-        evolutions: evolutions.filter((evolution) => evolution.to_version_id === row.baseVersionId),
+        evolutions: evolutions.filter((evolution) => evolution.new_base_model_version_id === row.baseModelVersionId),
       }),
     );
   };
@@ -52,11 +49,11 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
 
     /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
     async create(
-      { base_model_version, options }: CreateRollout,
+      { base_model_version_id: baseModelVersionId, options }: CreateRollout,
       record: RecordAnswer<Rollout> = unrecorded,
     ): Promise<Rollout> {
       const { rollout, entries } = await withTransaction(db, async (tx) => {
-        const created = await createRollout(tx, { baseVersionId: base_model_version, options: options ?? {} });
+        const created = await createRollout(tx, { baseModelVersionId, options: options ?? {} });
         await record(tx, created.rollout);
         return created;
       });
@@ -75,7 +72,7 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
         const row = await rollouts.lock(id, tx);
         if (row === null) throw notFound('rollout', id);
         if (row.state === 'cancelled') return [];
-        if (!(await rollouts.move(tx, id, { from: LIVE_STATES, next: 'cancelled' }))) {
+        if (!(await rollouts.move(tx, id, { from: LIVE_ROLLOUT_STATES, next: 'cancelled' }))) {
           throw conflict('rollout_ended', `rollout ${id} has ended already: it is ${row.state}`);
         }
         await recordEvent(tx, { tenantId: null, type: 'rollout.cancelled', subjectId: id, data: { from: row.state } });
@@ -99,28 +96,28 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
  */
 export async function createRollout(
   tx: Transaction,
-  request: { baseVersionId: string; options: RolloutOptions },
+  request: { baseModelVersionId: string; options: RolloutOptions },
 ): Promise<{ rollout: Rollout; entries: JobEntry[] }> {
   const rollouts = createRolloutRepository(tx);
-  const { baseVersionId } = request;
-  if (!(await rollouts.baseVersionExists(baseVersionId, tx))) {
-    throw unprocessable('base_model_version_not_found', `base model version ${baseVersionId} does not exist`);
+  const { baseModelVersionId } = request;
+  if (!(await rollouts.baseModelVersionExists(baseModelVersionId, tx))) {
+    throw unprocessable('base_model_version_not_found', `base model version ${baseModelVersionId} does not exist`);
   }
-  await rollouts.lockBaseVersion(baseVersionId, tx);
-  const live = await rollouts.liveRollout(baseVersionId, tx);
+  await rollouts.lockBaseModelVersion(baseModelVersionId, tx);
+  const live = await rollouts.liveRollout(baseModelVersionId, tx);
   if (live !== null) {
-    throw conflict('rollout_exists', `rollout ${live.id} of base model version ${baseVersionId} is going on`, {
+    throw conflict('rollout_exists', `rollout ${live.id} of base model version ${baseModelVersionId} is going on`, {
       rollout_id: live.id,
     });
   }
   const id = newId('rollout');
-  const row = await rollouts.insert(tx, { id, baseVersionId, options: withDefaults(request.options) });
+  const row = await rollouts.insert(tx, { id, baseModelVersionId, options: withDefaults(request.options) });
   const entries: JobEntry[] = [{ name: 'rollout.plan', id, payload: { rolloutId: id } }];
   await recordEvent(tx, {
     tenantId: null,
     type: 'rollout.accepted',
     subjectId: id,
-    data: { base_version_id: baseVersionId },
+    data: { base_model_version_id: baseModelVersionId },
   });
   await writeOutbox(tx, entries);
   return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }), entries };

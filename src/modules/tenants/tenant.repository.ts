@@ -2,8 +2,6 @@ import { isUniqueViolation, type Database, type Queryable } from '../../lib/data
 import { conflict } from '../../lib/errors.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
 
-export type TenantRepository = ReturnType<typeof createTenantRepository>;
-
 export function createTenantRepository(db: Database) {
   return {
     async insert(tenant: { id: string; name: string }, tx: Queryable = db) {

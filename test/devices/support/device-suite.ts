@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createRuntime } from '../../../core/engine/create-runtime.ts';
-import type { Device } from '../../../core/engine/devices/device.ts';
+import type { Device } from '../../../core/options/devices.ts';
 import { openDevice } from '../../../core/engine/devices/open-device.ts';
 import { probeDevice } from '../../../core/engine/devices/probe/probe.ts';
 import { EagerRuntime } from '../../../core/engine/eager/eager-runtime.ts';

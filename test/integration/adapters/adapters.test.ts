@@ -2,45 +2,21 @@ import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { gzipSync } from 'node:zlib';
 import { extract } from 'tar';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readModelConfig } from '../../../core/formats/hugging-face/model-weights.ts';
 import { loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
 import { saveAdapter } from '../../../core/formats/peft/peft-adapter-writer.ts';
 import { createTestKey } from '../support/index.ts';
-import { contents } from '../support/store-contents.ts';
-import { createAdapterWorld, rawTar, tarOfFolder, type AdapterWorld, type RawEntry } from './support.ts';
+import { CONFIG, createAdapterWorld, good, rawTar, TAR, tarOfFolder, WEIGHTS, type AdapterWorld } from './support.ts';
 
 let world: AdapterWorld;
-let config: Buffer;
-let weights: Buffer;
+let request: AdapterWorld['request'];
 beforeAll(async () => {
   world = await createAdapterWorld(['control']);
-  config = await readFile(path.join(world.fixture('control').adapter, 'adapter_config.json'));
-  weights = await readFile(path.join(world.fixture('control').adapter, 'adapter_model.safetensors'));
+  request = world.request;
 });
 afterAll(() => world.app.close());
-
-const TAR = { 'content-type': 'application/x-tar' };
-const good = (): RawEntry[] => [
-  { path: 'adapter_config.json', content: config },
-  { path: 'adapter_model.safetensors', content: weights },
-];
-const request: AdapterWorld['app']['request'] = (options) => world.app.request({ key: world.acme.key, ...options });
-
-const secondHeader = () => 512 + 512 * Math.ceil(config.length / 512);
-
-function uploadTar(adapterId: string, payload: Buffer | Readable, headers: object = {}) {
-  const url = `/v1/adapters/${adapterId}/versions?base_model_version=control`;
-  return request({ method: 'POST', url, payload, headers: { ...TAR, ...headers } });
-}
-
-async function refused(work: () => Promise<{ json(): unknown }>, expected: object) {
-  const before = await contents(world.app.db, world.app.dataDir);
-  expect((await work()).json()).toMatchObject(expected);
-  expect(await contents(world.app.db, world.app.dataDir)).toEqual(before);
-}
 
 describe('create', () => {
   it('makes an adapter, with its first version if a source is given', async () => {
@@ -51,7 +27,8 @@ describe('create', () => {
     expect(made).toMatchObject({
       name: 'with',
       tenant_id: world.acme.id,
-      base_model: { id: world.baseModelId, name: 'tiny' },
+      base_model_id: world.baseModelId,
+      base_model_name: 'tiny',
       dataset_id: world.datasetId,
       metric: 'accuracy',
       gate: { kind: 'absolute', target: 0.8 },
@@ -100,16 +77,19 @@ describe('create', () => {
     ['an unknown base model', { base_model: 'huge' }, 404, 'not_found'],
     ['an unknown dataset', { dataset_id: 'dst_019a0000-0000-7000-8000-000000000000' }, 404, 'not_found'],
     [
-      'an unknown base version',
+      'an unknown base model version',
       { source: { base_model_version: 'v9', path: '/x' } },
       422,
       'base_model_version_not_found',
     ],
   ])('refuses %s', async (_what, more, status, code) => {
-    await refused(() => request({ method: 'POST', url: '/v1/adapters', payload: world.body('bad', more) }), {
-      status,
-      code,
-    });
+    await world.expectRefusal(
+      () => request({ method: 'POST', url: '/v1/adapters', payload: world.body('bad', more) }),
+      {
+        status,
+        code,
+      },
+    );
   });
 
   it('refuses a name that is taken, also in a race, and keeps what the winner stored', async () => {
@@ -119,7 +99,7 @@ describe('create', () => {
     expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([201, 409, 409]);
     const made = answers.find(({ statusCode }) => statusCode === 201)!.json();
     await world.app.deps.artifacts.verify(made.latest_version.digest);
-    await refused(() => request({ method: 'POST', url: '/v1/adapters', payload }), {
+    await world.expectRefusal(() => request({ method: 'POST', url: '/v1/adapters', payload }), {
       status: 409,
       code: 'adapter_exists',
     });
@@ -128,7 +108,7 @@ describe('create', () => {
 
 describe('from a folder', () => {
   const importFrom = async (folder: string) => {
-    const { id } = await ensure('folders');
+    const { id } = await world.ensureAdapter('folders');
     return () =>
       request({
         method: 'POST',
@@ -140,19 +120,19 @@ describe('from a folder', () => {
   it('takes the named files only', async () => {
     const folder = path.join(world.app.allowedRoot, 'extra');
     await mkdir(folder);
-    await writeFile(path.join(folder, 'adapter_config.json'), config);
-    await writeFile(path.join(folder, 'adapter_model.safetensors'), weights);
+    await writeFile(path.join(folder, 'adapter_config.json'), CONFIG);
+    await writeFile(path.join(folder, 'adapter_model.safetensors'), WEIGHTS);
     await writeFile(path.join(folder, 'optimizer.pt'), 'pickle');
     const version = (await (await importFrom(folder))()).json();
     const stored = await world.app.deps.artifacts.localPath(version.digest);
     await expect(readFile(path.join(stored, 'optimizer.pt'))).rejects.toMatchObject({ code: 'ENOENT' });
-    expect(await readFile(path.join(stored, 'adapter_model.safetensors'))).toEqual(weights);
+    expect(await readFile(path.join(stored, 'adapter_model.safetensors'))).toEqual(WEIGHTS);
   });
 
   it('refuses a folder outside the roots, by whatever way', async () => {
     const outside = path.join(world.app.dataDir, 'outside');
     await mkdir(outside);
-    await writeFile(path.join(outside, 'adapter_config.json'), config);
+    await writeFile(path.join(outside, 'adapter_config.json'), CONFIG);
     await symlink(outside, path.join(world.app.allowedRoot, 'door'));
     const notAllowed = { status: 422, code: 'path_not_allowed' };
     for (const way of [
@@ -161,9 +141,9 @@ describe('from a folder', () => {
       path.join(world.app.allowedRoot, 'door'),
       'broken',
     ]) {
-      await refused(await importFrom(way), notAllowed);
+      await world.expectRefusal(await importFrom(way), notAllowed);
     }
-    await refused(await importFrom(path.join(world.app.allowedRoot, 'nowhere')), {
+    await world.expectRefusal(await importFrom(path.join(world.app.allowedRoot, 'nowhere')), {
       status: 422,
       code: 'path_not_found',
     });
@@ -172,13 +152,13 @@ describe('from a folder', () => {
   it('refuses a link in place of a file, and a folder without the weights', async () => {
     const folder = path.join(world.app.allowedRoot, 'linked');
     await mkdir(folder);
-    await writeFile(path.join(folder, 'adapter_config.json'), config);
+    await writeFile(path.join(folder, 'adapter_config.json'), CONFIG);
     const missing = { status: 422, code: 'invalid_adapter', file: 'adapter_model.safetensors' };
-    await refused(await importFrom(folder), missing);
+    await world.expectRefusal(await importFrom(folder), missing);
     const pickle = path.join(folder, 'adapter_model.bin');
     await writeFile(pickle, 'pickle');
     const advice = expect.stringContaining('save_pretrained(folder, safe_serialization=True)');
-    await refused(await importFrom(folder), {
+    await world.expectRefusal(await importFrom(folder), {
       status: 422,
       code: 'invalid_adapter',
       file: 'adapter_model.bin',
@@ -187,7 +167,7 @@ describe('from a folder', () => {
     });
     await rm(pickle);
     await symlink('/etc/passwd', path.join(folder, 'adapter_model.safetensors'));
-    await refused(await importFrom(folder), {
+    await world.expectRefusal(await importFrom(folder), {
       status: 422,
       code: 'not_a_plain_file',
       file: 'adapter_model.safetensors',
@@ -197,8 +177,8 @@ describe('from a folder', () => {
 
 describe('with a manifest', () => {
   const sent = async (way: string, folder: string) => {
-    const { id } = await ensure('manifests');
-    if (way === 'an archive') return uploadTar(id, await tarOfFolder(folder));
+    const { id } = await world.ensureAdapter('manifests');
+    if (way === 'an archive') return world.uploadTar(id, await tarOfFolder(folder));
     const payload = { base_model_version: 'control', path: folder };
     return request({ method: 'POST', url: `/v1/adapters/${id}/versions`, payload });
   };
@@ -214,7 +194,7 @@ describe('with a manifest', () => {
 
       const file = path.join(folder, 'adapter_config.json');
       await writeFile(file, (await readFile(file, 'utf8')).replace('"lora_alpha": 4', '"lora_alpha": 8'));
-      await refused(() => sent(way, folder), {
+      await world.expectRefusal(() => sent(way, folder), {
         status: 422,
         code: 'invalid_adapter',
         file: 'adapter_config.json',
@@ -227,186 +207,10 @@ describe('with a manifest', () => {
   );
 });
 
-describe('from an archive', () => {
-  it.each<[string, () => Promise<Buffer>]>([
-    ['files at the top', async () => rawTar(good())],
-    ['files in ./', () => tarOfFolder(world.fixture('control').adapter)],
-    ['files in one folder', () => tarOfFolder(path.dirname(world.fixture('control').adapter), ['adapter'])],
-    ['with README and manifest', async () => rawTar([...good(), { path: 'README.md', content: '# mine' }])],
-  ])('takes %s', async (_what, archive) => {
-    const { id } = await ensure('archives');
-    const response = await uploadTar(id, await archive());
-    expect(response.statusCode, response.body).toBe(201);
-    const version = response.json();
-    expect(response.headers.location).toBe(`/v1/adapters/${id}/versions/${version.id}`);
-    expect((await request({ url: response.headers.location })).json()).toEqual(version);
-    expect((await request({ url: `/v1/adapters/${id}` })).json().latest_version).toEqual(version);
-  });
-
-  it('gives its versions numbers without gaps when many come at once', async () => {
-    const { id } = await world.createAdapter('many');
-    await Promise.all(Array.from({ length: 5 }, () => uploadTar(id, rawTar(good()))));
-    const { data } = (await request({ url: `/v1/adapters/${id}/versions` })).json();
-    expect(data.map(({ number }: { number: number }) => number).sort()).toEqual([1, 2, 3, 4, 5]);
-  });
-
-  it('is answered once for an Idempotency-Key', async () => {
-    const { id } = await world.createAdapter('idempotent');
-    const headers = { 'idempotency-key': 'version-1' };
-    const first = await uploadTar(id, rawTar(good()), headers);
-    const second = await uploadTar(id, rawTar(good()), headers);
-    expect(second.headers['idempotency-replayed']).toBe('true');
-    expect(second.json()).toEqual(first.json());
-    expect((await request({ url: `/v1/adapters/${id}/versions` })).json().data).toHaveLength(1);
-    const together = await world.app.db.$queryRaw`
-      SELECT v.id FROM adapter_versions v JOIN idempotency_records r ON r.xmin = v.xmin AND r.key = 'version-1'`;
-    expect(together, 'the answer and the version come from one transaction').toEqual([{ id: first.json().id }]);
-  });
-
-  const archive = (status: number, code: string, detail: RegExp) => ({
-    status,
-    code,
-    detail: expect.stringMatching(detail),
-  });
-  const bad: [string, () => Buffer, object][] = [
-    [
-      'a path that leaves the folder',
-      () => rawTar([...good(), { path: '../evil.txt', content: 'x' }]),
-      archive(422, 'invalid_archive', /evil/),
-    ],
-    [
-      'a good name that leaves the folder',
-      () => rawTar([{ path: '../adapter_config.json', content: config }]),
-      archive(422, 'invalid_archive', /\.\./),
-    ],
-    [
-      'an absolute path',
-      () => rawTar([{ path: '/adapter_config.json', content: config }]),
-      archive(422, 'invalid_archive', /absolute/),
-    ],
-    [
-      'a symbolic link',
-      () => rawTar([{ path: 'adapter_config.json', type: 'SymbolicLink', linkpath: '/etc/passwd' }]),
-      archive(422, 'invalid_archive', /SymbolicLink/),
-    ],
-    [
-      'a hard link',
-      () => rawTar([...good(), { path: 'README.md', type: 'Link', linkpath: 'adapter_config.json' }]),
-      archive(422, 'invalid_archive', /Link/),
-    ],
-    [
-      'a device',
-      () => rawTar([{ path: 'adapter_config.json', type: 'CharacterDevice' }]),
-      archive(422, 'invalid_archive', /CharacterDevice/),
-    ],
-    ['a pipe', () => rawTar([{ path: 'adapter_config.json', type: 'FIFO' }]), archive(422, 'invalid_archive', /FIFO/)],
-    [
-      'another file',
-      () => rawTar([...good(), { path: 'optimizer.pt', content: 'pickle' }]),
-      archive(422, 'invalid_archive', /optimizer\.pt/),
-    ],
-    [
-      'a pickle',
-      () => rawTar([good()[0]!, { path: 'a/adapter_model.bin', content: 'pickle' }]),
-      archive(422, 'invalid_archive', /adapter_model\.bin.*safe_serialization=True/),
-    ],
-    [
-      'a deeper folder',
-      () => rawTar(good().map((entry) => ({ ...entry, path: `a/b/${entry.path}` }))),
-      archive(422, 'invalid_archive', /a\/b/),
-    ],
-    [
-      'two folders',
-      () => rawTar(good().map((entry, i) => ({ ...entry, path: `f${i}/${entry.path}` }))),
-      archive(422, 'invalid_archive', /one folder/),
-    ],
-    ['a file twice', () => rawTar([...good(), ...good()]), archive(422, 'invalid_archive', /twice/)],
-    [
-      'too many entries',
-      () => rawTar(Array.from({ length: 17 }, () => ({ path: 'a/', type: 'Directory' as const }))),
-      archive(422, 'invalid_archive', /16/),
-    ],
-    [
-      'no weights',
-      () => rawTar(good().slice(0, 1)),
-      archive(422, 'invalid_adapter', /adapter_model\.safetensors is missing/),
-    ],
-    ['a file cut short', () => rawTar(good()).subarray(0, 1500), archive(422, 'invalid_archive', /whole tar archive/)],
-    [
-      'a damaged header',
-      () => rawTar(good()).fill(0x41, secondHeader(), secondHeader() + 200),
-      archive(422, 'invalid_archive', /whole tar archive/),
-    ],
-    [
-      'a damaged first header before a good file',
-      () =>
-        rawTar([
-          { path: './', type: 'Directory' as const },
-          { path: 'README.md', content: Buffer.alloc(200_000) },
-          ...good(),
-        ]).fill(0x41, 148, 149),
-      archive(422, 'invalid_archive', /whole tar archive/),
-    ],
-    ['a compressed archive', () => gzipSync(rawTar(good())), archive(422, 'invalid_archive', /compressed/)],
-    ['something else', () => Buffer.from('hello'), archive(422, 'invalid_archive', /whole tar archive/)],
-    ['nothing', () => Buffer.alloc(0), archive(422, 'invalid_archive', /whole tar archive/)],
-    [
-      'a file over its limit',
-      () => rawTar([...good(), { path: 'README.md', content: Buffer.alloc((1 << 20) + 1) }]),
-      archive(413, 'adapter_too_large', /README\.md/),
-    ],
-    [
-      'weights said to be over the limit',
-      () => rawTar([{ path: 'adapter_model.safetensors', size: 3 * 2 ** 30 }]),
-      archive(413, 'adapter_too_large', /safetensors/),
-    ],
-  ];
-  it.each(bad)('refuses %s', async (_what, make, expected) => {
-    const { id } = await ensure('archives');
-    await refused(() => uploadTar(id, make()), expected);
-    const streamed = make();
-    const pieces = Array.from({ length: Math.ceil(streamed.length / 1000) }, (_, i) =>
-      streamed.subarray(i * 1000, i * 1000 + 1000),
-    );
-    await refused(() => uploadTar(id, Readable.from(pieces)), expected);
-  });
-
-  it.each([
-    [
-      'no base version',
-      { query: '', headers: TAR, payload: Buffer.alloc(1024) },
-      { status: 400, code: 'invalid_request' },
-    ],
-    [
-      'an unknown base version',
-      { query: '?base_model_version=v9', headers: TAR, payload: Buffer.alloc(1024) },
-      { status: 422, code: 'base_model_version_not_found' },
-    ],
-    [
-      'another content type',
-      { query: '?base_model_version=control', headers: { 'content-type': 'application/zip' }, payload: 'x' },
-      { status: 415, code: 'unsupported_media_type' },
-    ],
-    [
-      'an unknown field',
-      {
-        query: '',
-        headers: { 'content-type': 'application/json' },
-        payload: '{"base_model_version":"control","path":"/x","x":1}',
-      },
-      { status: 400, code: 'invalid_request' },
-    ],
-  ])('refuses %s', async (_what, { query, headers, payload }, expected) => {
-    const { id } = await ensure('archives');
-    const url = `/v1/adapters/${id}/versions${query}`;
-    await refused(() => request({ method: 'POST', url, headers, payload }), expected);
-  });
-});
-
 describe('download', () => {
   it('gives back the bytes that were uploaded, and they load again', async () => {
     const { id } = await world.createAdapter('download');
-    const version = (await uploadTar(id, rawTar(good()))).json();
+    const version = (await world.uploadTar(id, rawTar(good()))).json();
     const url = `/v1/adapters/${id}/versions/${version.id}/download`;
     const response = await request({ url });
     expect(response.headers).toMatchObject({
@@ -417,9 +221,9 @@ describe('download', () => {
     const out = path.join(world.app.dataDir, 'downloaded');
     await mkdir(out);
     await pipeline(Readable.from([response.rawPayload]), extract({ cwd: out, strict: true }));
-    expect(await readFile(path.join(out, 'download-1', 'adapter_config.json'))).toEqual(config);
-    expect(await readFile(path.join(out, 'download-1', 'adapter_model.safetensors'))).toEqual(weights);
-    const again = (await uploadTar(id, response.rawPayload)).json();
+    expect(await readFile(path.join(out, 'download-1', 'adapter_config.json'))).toEqual(CONFIG);
+    expect(await readFile(path.join(out, 'download-1', 'adapter_model.safetensors'))).toEqual(WEIGHTS);
+    const again = (await world.uploadTar(id, response.rawPayload)).json();
     expect(again).toMatchObject({ number: 2, digest: version.digest, rank: version.rank });
     const unchanged = await request({ url, headers: { 'if-none-match': `"${version.digest}"` } });
     expect([unchanged.statusCode, unchanged.rawPayload.length]).toEqual([304, 0]);
@@ -446,17 +250,11 @@ describe('tenants', () => {
       payload: rawTar(good()),
       headers: TAR,
     };
-    await refused(() => request({ ...upload, key }), { status: 404, code: 'not_found' });
+    await world.expectRefusal(() => request({ ...upload, key }), { status: 404, code: 'not_found' });
     const foreignData = { method: 'POST' as const, url: '/v1/adapters', payload: world.body('theirs') };
-    await refused(() => request({ ...foreignData, key }), { status: 404, code: 'not_found' });
+    await world.expectRefusal(() => request({ ...foreignData, key }), { status: 404, code: 'not_found' });
     expect((await request({ url: '/v1/adapters', key })).json().data).toEqual([]);
     const reading = await createTestKey(world.app.db, { tenantId: world.acme.id, scopes: ['tenant:read'] });
-    await refused(() => request({ ...upload, key: reading }), { status: 403, code: 'forbidden' });
+    await world.expectRefusal(() => request({ ...upload, key: reading }), { status: 403, code: 'forbidden' });
   });
 });
-
-const ids = new Map<string, Promise<{ id: string }>>();
-function ensure(name: string): Promise<{ id: string }> {
-  if (!ids.has(name)) ids.set(name, world.createAdapter(name));
-  return ids.get(name)!;
-}

@@ -58,7 +58,7 @@ describe.each(Object.keys(ways))('a broken adapter imported as %s', (way) => {
     const before = await contents(world.app.db, world.app.dataDir);
     const response = await world.app.request({ ...(await ways[way]!(fixture.case)), key: world.acme.key });
     const inAdapter = fixture.file.startsWith('adapter/');
-    const problem = response.json() as Record<string, string | null>;
+    const problem = response.json<Record<string, string | null>>();
     expect(response.headers['content-type']).toContain('application/problem+json');
     expect(problem).toMatchObject({ status: 422, code: inAdapter ? 'invalid_adapter' : 'invalid_base_model' });
     expect(fixture.file.endsWith(`/${problem.file}`), `file ${problem.file}`).toBe(true);

@@ -1,25 +1,33 @@
+import { readFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { create, Header } from 'tar';
-import type { AdapterInspector } from '../../../src/lib/adapter-inspector.ts';
+import { expect } from 'vitest';
+import { adapterInspector } from '../../../cli/stack/adapter-inspector.ts';
 import { newId } from '../../../src/lib/ids.ts';
-import { inspectFolder } from '../../../core/formats/inspect.ts';
 import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+import { contents } from '../support/store-contents.ts';
 
 export const GOLDEN = fileURLToPath(new URL('../../fixtures/golden/', import.meta.url));
 
-/** The formats' own loaders, as the entry points wire them. */
-const inspector: AdapterInspector = {
-  async inspectAdapter(folder, base) {
-    const found = await inspectFolder(folder, base);
-    if (found.kind !== 'adapter') throw new Error(`${folder} holds no adapter`);
-    const targets = typeof found.targets === 'string' ? [found.targets] : [...found.targets];
-    return { rank: found.rank, alpha: found.alpha, targets, parameters: found.parameters };
-  },
-};
+const CONTROL = path.join(GOLDEN, 'broken', 'control', 'adapter');
+/** The files of the fixture `control`, which is not broken. */
+export const CONFIG = readFileSync(path.join(CONTROL, 'adapter_config.json'));
+export const WEIGHTS = readFileSync(path.join(CONTROL, 'adapter_model.safetensors'));
+export const good = (): RawEntry[] => [
+  { path: 'adapter_config.json', content: CONFIG },
+  { path: 'adapter_model.safetensors', content: WEIGHTS },
+];
+
+export const TAR = { 'content-type': 'application/x-tar' };
+
+interface CreatedAdapter {
+  id: string;
+  latest_version: { id: string } | null;
+}
 
 export interface AdapterWorld {
   app: TestApp;
@@ -31,11 +39,18 @@ export interface AdapterWorld {
   datasetId: string;
   /** Body of POST /adapters. */
   body(name: string, more?: object): Record<string, unknown>;
-  createAdapter(name: string, more?: object): Promise<{ id: string; latest_version: { id: string } | null }>;
+  createAdapter(name: string, more?: object): Promise<CreatedAdapter>;
+  /** The adapter of this name, which is created at the first call. */
+  ensureAdapter(name: string): Promise<CreatedAdapter>;
+  /** Sends a request with the key of `acme`, unless it names another. */
+  request: TestApp['request'];
+  uploadTar(adapterId: string, payload: Buffer | Readable, headers?: object): ReturnType<TestApp['request']>;
+  /** Expects that a request is refused with this problem, and leaves nothing in the database and in the store. */
+  expectRefusal(work: () => Promise<{ json(): unknown }>, problem: object): Promise<void>;
 }
 
 export async function createAdapterWorld(cases: readonly string[]): Promise<AdapterWorld> {
-  const app = await createTestApp({ deps: { inspector } });
+  const app = await createTestApp({ deps: { inspector: adapterInspector } });
   const acme = await createTestTenant(app.db, 'acme');
   const other = await createTestTenant(app.db, 'other');
   const baseModel = await app.db.baseModel.create({ data: { id: newId('baseModel'), name: 'tiny' } });
@@ -45,12 +60,12 @@ export async function createAdapterWorld(cases: readonly string[]): Promise<Adap
     base: path.join(app.allowedRoot, 'broken', name, 'base'),
   });
   for (const version of cases) {
-    const id = newId('baseVersion');
-    await app.db.baseVersion.create({ data: { id, baseModelId: baseModel.id, version, path: fixture(version).base } });
+    const id = newId('baseModelVersion');
+    await app.db.baseModelVersion.create({
+      data: { id, baseModelId: baseModel.id, version, path: fixture(version).base },
+    });
   }
-  const rows = ['train', 'validation', 'test'].map((split) =>
-    JSON.stringify({ prompt: split, completion: 'x', split }),
-  );
+  const rows = ['training', 'search', 'gate'].map((split) => JSON.stringify({ prompt: split, completion: 'x', split }));
   const dataset = await app.request({
     method: 'POST',
     url: '/v1/datasets?name=data',
@@ -58,7 +73,7 @@ export async function createAdapterWorld(cases: readonly string[]): Promise<Adap
     headers: { 'content-type': 'application/x-ndjson' },
     payload: rows.join('\n'),
   });
-  const datasetId = (dataset.json() as { id: string }).id;
+  const datasetId = dataset.json<{ id: string }>().id;
   const body = (name: string, more: object = {}) => ({
     name,
     base_model: 'tiny',
@@ -67,6 +82,13 @@ export async function createAdapterWorld(cases: readonly string[]): Promise<Adap
     gate: { kind: 'relative', margin: 0.005 },
     ...more,
   });
+  const request: TestApp['request'] = (options) => app.request({ key: acme.key, ...options });
+  const createAdapter = async (name: string, more?: object): Promise<CreatedAdapter> => {
+    const response = await request({ method: 'POST', url: '/v1/adapters', payload: body(name, more) });
+    if (response.statusCode !== 201) throw new Error(response.body);
+    return response.json();
+  };
+  const created = new Map<string, Promise<CreatedAdapter>>();
   return {
     app,
     acme,
@@ -75,15 +97,21 @@ export async function createAdapterWorld(cases: readonly string[]): Promise<Adap
     fixture,
     datasetId,
     body,
-    createAdapter: async (name, more) => {
-      const response = await app.request({
-        method: 'POST',
-        url: '/v1/adapters',
-        key: acme.key,
-        payload: body(name, more),
-      });
-      if (response.statusCode !== 201) throw new Error(response.body);
-      return response.json();
+    createAdapter,
+    ensureAdapter(name) {
+      const adapter = created.get(name) ?? createAdapter(name);
+      created.set(name, adapter);
+      return adapter;
+    },
+    request,
+    uploadTar(adapterId, payload, headers = {}) {
+      const url = `/v1/adapters/${adapterId}/versions?base_model_version=control`;
+      return request({ method: 'POST', url, payload, headers: { ...TAR, ...headers } });
+    },
+    async expectRefusal(work, problem) {
+      const before = await contents(app.db, app.dataDir);
+      expect((await work()).json()).toMatchObject(problem);
+      expect(await contents(app.db, app.dataDir)).toEqual(before);
     },
   };
 }

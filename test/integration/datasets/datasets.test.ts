@@ -30,7 +30,7 @@ const rows = (count: number, split?: (i: number) => string) =>
   Array.from({ length: count }, (_, i) =>
     line({ prompt: `question ${i}: `, completion: `answer ${i}`, ...(split ? { split: split(i) } : {}) }),
   ).join('');
-const thirds = (i: number) => ['train', 'validation', 'test'][i % 3]!;
+const thirds = (i: number) => ['training', 'search', 'gate'][i % 3]!;
 
 function upload(
   name: string,
@@ -63,11 +63,11 @@ describe('upload', () => {
       tenant_id: acme.id,
       name: 'named',
       rows: 9,
-      splits: { train: 3, validation: 3, test: 3 },
+      splits: { training: 3, search: 3, gate: 3 },
     });
     expect(response.headers.location).toBe(`/v1/datasets/${dataset.id}`);
     const stored = await storedRows(dataset.digest);
-    expect(stored[4]).toEqual({ prompt: 'question 4: ', completion: 'answer 4', split: 'validation' });
+    expect(stored[4]).toEqual({ prompt: 'question 4: ', completion: 'answer 4', split: 'search' });
     expect(stored).toHaveLength(9);
     const fetched = await app.request({ url: `/v1/datasets/${dataset.id}`, key: acme.key });
     expect(fetched.json()).toEqual(dataset);
@@ -77,22 +77,32 @@ describe('upload', () => {
     expect(await app.db.artifact.findUnique({ where: { digest: dataset.digest } })).toMatchObject({ kind: 'dataset' });
   });
 
+  it('accepts the names train, validation and test, and stores them as training, search and gate', async () => {
+    const response = await upload(
+      'aliases',
+      rows(9, (i) => ['train', 'validation', 'test'][i % 3]!),
+    );
+    expect(response.json()).toMatchObject({ splits: { training: 3, search: 3, gate: 3 } });
+    const stored = await storedRows(response.json().digest);
+    expect(stored.slice(0, 3).map(({ split }) => split)).toEqual(['training', 'search', 'gate']);
+  });
+
   it('takes a dataset without training rows: its adapters are carried over without training', async () => {
     const response = await upload(
       'held-out',
-      rows(6, (i) => ['test', 'validation'][i % 2]!),
+      rows(6, (i) => ['gate', 'search'][i % 2]!),
     );
     expect(response.statusCode, response.body).toBe(201);
-    expect(response.json()).toMatchObject({ splits: { train: 0, validation: 3, test: 3 } });
+    expect(response.json()).toMatchObject({ splits: { training: 0, search: 3, gate: 3 } });
   });
 
   it('deals rows without a split out by their prompt, the same each time', async () => {
     const response = await upload('unnamed', rows(400));
     const { splits, digest } = response.json();
-    expect(splits.train + splits.validation + splits.test).toBe(400);
-    expect(splits.train).toBeGreaterThan(290);
-    expect(splits.train).toBeLessThan(350);
-    expect(Math.min(splits.validation, splits.test)).toBeGreaterThan(20);
+    expect(splits.training + splits.search + splits.gate).toBe(400);
+    expect(splits.training).toBeGreaterThan(290);
+    expect(splits.training).toBeLessThan(350);
+    expect(Math.min(splits.search, splits.gate)).toBeGreaterThan(20);
     for (const row of await storedRows(digest)) expect(row.split).toBe(assignSplit(row.prompt!));
     const again = await upload('unnamed-again', rows(400));
     expect(again.json().digest).toBe(digest);
@@ -150,14 +160,14 @@ describe('refused, and nothing stays:', () => {
       expected: { code: 'invalid_dataset', detail: expect.stringContaining('6 rows name their split and 2 do not') },
     },
     {
-      what: 'no test rows',
-      payload: rows(6, (i) => ['train', 'validation'][i % 2]!),
-      expected: { code: 'invalid_dataset', detail: expect.stringContaining('no test rows') },
+      what: 'no gate rows',
+      payload: rows(6, (i) => ['training', 'search'][i % 2]!),
+      expected: { code: 'invalid_dataset', detail: expect.stringContaining('no gate rows') },
     },
     {
-      what: 'no validation rows',
-      payload: rows(6, (i) => ['train', 'test'][i % 2]!),
-      expected: { code: 'invalid_dataset', detail: expect.stringContaining('no validation rows') },
+      what: 'no search rows',
+      payload: rows(6, (i) => ['training', 'gate'][i % 2]!),
+      expected: { code: 'invalid_dataset', detail: expect.stringContaining('no search rows') },
     },
     {
       what: 'no rows at all',
@@ -166,7 +176,7 @@ describe('refused, and nothing stays:', () => {
     },
     {
       what: 'a line longer than 1 MiB',
-      payload: `${rows(3, thirds)}${line({ prompt: 'x'.repeat(1 << 20), completion: 'y', split: 'train' })}`,
+      payload: `${rows(3, thirds)}${line({ prompt: 'x'.repeat(1 << 20), completion: 'y', split: 'training' })}`,
       expected: { code: 'invalid_dataset', lines: [{ line: 4, reason: expect.stringContaining('longer than') }] },
     },
   ];

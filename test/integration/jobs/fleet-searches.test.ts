@@ -42,7 +42,7 @@ test('a job is given the searches of the jobs that had finished in its rollout b
   const { db } = queue.database;
   await fleet.behave({});
   const rollouts = createRolloutService({ db, producer: queue.producer });
-  const { id } = await rollouts.create({ base_model_version: fleet.newVersionId, options: { control: 'all' } });
+  const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId, options: { control: 'all' } });
   await eventually('rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed', 40_000);
   const jobs = await db.job.findMany({ where: { rolloutId: id }, orderBy: { startedAt: 'asc' } });
   const given = await Promise.all(
@@ -62,8 +62,8 @@ test('a job is given the searches of the jobs that had finished in its rollout b
       jobId: jobs[0]!.id,
       index: 0,
       tenantId: jobs[0]!.tenantId,
-      alpha: 1,
-      beta: -1,
+      fusionAlpha: 1,
+      fusionBeta: -1,
       rows: 16,
       metric: 'loss',
       loss: 0.5,
@@ -72,7 +72,7 @@ test('a job is given the searches of the jobs that had finished in its rollout b
   ]);
 });
 
-test('evaluations of unknown rows and searches from another base version are left out', async () => {
+test('evaluations of unknown rows and searches from another base model version are left out', async () => {
   const { db } = queue.database;
   const last = await db.job.findFirstOrThrow({ where: { kind: 'adaptation' }, orderBy: { startedAt: 'desc' } });
   const searches = async (): Promise<number> =>
@@ -81,6 +81,9 @@ test('evaluations of unknown rows and searches from another base version are lef
   const first = await db.job.findFirstOrThrow({ where: { rolloutId: last.rolloutId }, orderBy: { startedAt: 'asc' } });
   await db.searchEvaluation.updateMany({ where: { jobId: first.id }, data: { rows: 0 } });
   expect(await searches()).toBe(1);
-  await db.adapterVersion.update({ where: { id: last.sourceVersionId }, data: { baseVersionId: fleet.newVersionId } });
+  await db.adapterVersion.update({
+    where: { id: last.sourceVersionId },
+    data: { baseModelVersionId: fleet.newVersionId },
+  });
   expect(await searches()).toBe(0);
 });

@@ -30,7 +30,7 @@ beforeAll(async () => {
   worker = await startWorker(config, { db, artifacts: fleet.artifacts, backend, producer, training, logger });
   await fleet.behave({});
   const rollouts = createRolloutService({ db, producer });
-  const { id } = await rollouts.create({ base_model_version: fleet.newVersionId, options: { control: 'all' } });
+  const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId, options: { control: 'all' } });
   await eventually('rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed', 40_000);
   const found = await db.job.findMany({ where: { rolloutId: id }, orderBy: { startedAt: 'asc' } });
   jobs = await Promise.all(found.map(async (job) => (await adaptationRepository.load(db, job.id))!));

@@ -41,7 +41,7 @@ test(`kill -9 of a worker in the middle of a job: the next worker ends the rollo
   const rollouts = createRolloutService({ db: queue.database.db, producer: queue.producer });
   const jobs = createJobService({ db: queue.database.db, producer: queue.producer });
   await fleet.behave({ hang: true });
-  const { id } = await rollouts.create({ base_model_version: fleet.newVersionId });
+  const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId });
   const first = startProcess();
   let trainingPid: number | null = null;
   first.on('message', (message) => (trainingPid = (message as { trainingPid: number | null }).trainingPid));
@@ -67,7 +67,7 @@ test(`kill -9 of a worker in the middle of a job: the next worker ends the rollo
   const job = await jobs.get(running.id, null);
   expect(job.attempt).toBe(2);
   expect(Math.abs(Object.values(job.phases).reduce((a, b) => a + b, 0) - job.ttr_ms!)).toBeLessThan(1);
-  expect(await queue.database.db.adapterVersion.count({ where: { baseVersionId: fleet.newVersionId } })).toBe(2);
+  expect(await queue.database.db.adapterVersion.count({ where: { baseModelVersionId: fleet.newVersionId } })).toBe(2);
 }, 120_000);
 
 function alive(pid: number): boolean {

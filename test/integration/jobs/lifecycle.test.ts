@@ -22,11 +22,11 @@ const PROGRESS = {
   totalSteps: 10,
   metricTarget: 0.8,
   metricOld: 0.9,
-  metricNoAdapter: null,
+  metricNone: null,
   metricCopy: 0.6,
   metricBest: 0.7,
 };
-const CANDIDATE = { strategy: 'relora', alpha: 1, beta: -0.5, value: 0.85 };
+const CANDIDATE = { strategy: 'relora', fusionAlpha: 1, fusionBeta: -0.5, value: 0.85 };
 
 let database: TestDatabase;
 let lifecycle: JobLifecycle;
@@ -50,12 +50,15 @@ async function plannedRollout(): Promise<{ fleet: Fleet; rolloutId: string; jobI
   const { db } = database;
   const fleet = await createFleet(db, { tenants: 1, adapters: 2 });
   const { rollout } = await withTransaction(db, (tx) =>
-    createRollout(tx, { baseVersionId: fleet.newVersionId, options: {} }),
+    createRollout(tx, { baseModelVersionId: fleet.newVersionId, options: {} }),
   );
   const rollouts = createRolloutLifecycle({ db });
   const row = await rollouts.beginAnalysis(rollout.id);
   const options = { strategy: 'auto', control: 'none', control_fraction: 0.5, seed: 0 } as const;
-  const entries = await rollouts.plan({ id: rollout.id, baseVersionId: row!.baseVersionId, options }, new Map());
+  const entries = await rollouts.plan(
+    { id: rollout.id, baseModelVersionId: row!.baseModelVersionId, options },
+    new Map(),
+  );
   await fleet.remove();
   return { fleet, rolloutId: rollout.id, jobIds: entries!.map((entry) => entry.id) };
 }

@@ -5,26 +5,21 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type {
-  AdaptOutcome,
-  Candidate,
-  ChildMessage,
-  DescribeSpec,
-  EvolveSpec,
-  GateOutcomes,
-  JobSpec,
-  ParentMessage,
-  Phase,
-} from '../../../workers/training/protocol.ts';
+import type { EvolveSpec } from '../../../core/adaptation/evolutions.ts';
+import type { GateOutcomes } from '../../../core/adaptation/gate-outcomes.ts';
+import type { JobEvent } from '../../../core/adaptation/job-events.ts';
+import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
+import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
+import type { CandidateRecord } from '../../../core/method/ladder/candidate.ts';
+import type { DescribeSpec, Request, TrainingMessage, WorkerMessage } from '../../../workers/training/protocol.ts';
+import type { Phase } from '../../../core/options/phases.ts';
 import type { Behavior } from '../queue/fleet.ts';
-
-type Request = Extract<ParentMessage, { spec: unknown }>;
 
 const cancelled = new Set<string>();
 const published = new Map<string, number>();
 let wake = (): void => undefined;
 
-function send(message: ChildMessage): void {
+function send(message: TrainingMessage): void {
   process.send?.(message);
 }
 
@@ -74,8 +69,8 @@ async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
   const [old, next] = [await describe({ base: oldBase }), await describe({ base: newBase })];
   if (old.config.hiddenSize !== next.config.hiddenSize) {
     const differences = [{ field: 'hidden_size', old: old.config.hiddenSize, new: next.config.hiddenSize }];
-    throw new Failure('the base versions are incompatible', {
-      code: 'incompatible_base_versions',
+    throw new Failure('the base model versions are incompatible', {
+      code: 'incompatible_base_model_versions',
       permanent: true,
       differences,
     });
@@ -86,19 +81,22 @@ async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
   return { dir: outDir, rank: 8, drift: 0.1, summary: { advice, modules: {} }, computeMs: 1 };
 }
 
-async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
+async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   const behavior = await behaviorOf(spec.newBase);
-  const phase = (name: Phase) => send({ type: 'phase', requestId, phase: name, at: Date.now() });
-  const baselines = { old_on_v1: 0.9, v2_no_adapter: 0.3, v2_copy: 0.7 };
+  const emit = (event: JobEvent) => send({ type: 'event', requestId, event });
+  const phase = (name: Phase) => emit({ type: 'phase', phase: name });
+  const baselines = { old: 0.9, none: 0.3, copy: 0.7 };
   phase('prepare');
-  send({ type: 'old', requestId, outcomes: outcomes('0', [1, 0]) });
-  send({ type: 'baselines', requestId, target: 0.8, baselines });
+  emit({ type: 'old_measured', outcomes: outcomes('0', [1, 0]) });
+  emit({ type: 'baselines', target: 0.8, baselines });
   phase('initialize');
-  send({ type: 'search', requestId, index: 0, alpha: 1, beta: -1, rows: 16, loss: 0.5, durationMs: 2 });
+  const evaluation = { alpha: 1, beta: -1, rows: 16, loss: 0.5, ms: 2, rowLosses: [] };
+  emit({ type: 'search', rung: 'search', evaluation, evaluations: 1, budget: 6 });
   phase('fine_tune');
   for (const step of [1, 2]) {
-    send({ type: 'progress', requestId, step, totalSteps: 4, metric: 0.5 + step / 10 });
-    send({ type: 'metrics', requestId, points: [{ name: 'train_loss', step, value: 1 / step }] });
+    emit({ type: 'progress', step, totalSteps: 4 });
+    emit({ type: 'candidate', candidate: candidate(step, 0.5 + step / 10) });
+    emit({ type: 'points', points: [{ name: 'train_loss', step, value: 1 / step }] });
   }
   if (behavior.crashOnce !== undefined && !existsSync(behavior.crashOnce)) {
     await writeFile(behavior.crashOnce, '');
@@ -112,13 +110,13 @@ async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
     baselines,
     steps: 4,
     totalSteps: 4,
-    phases: {} as AdaptOutcome['phases'],
+    phases: {} as JobOutcome['phases'],
     readyMs: null,
     tokens: 1,
     tokensPerSecond: 1,
-    candidateDir: null,
+    candidateFolder: null,
     ladder: [],
-    data: 'training' as const,
+    rows: 'training' as const,
   };
   if (cancelled.has(requestId)) return { ...end, state: 'cancelled', best: null };
   phase('evaluate');
@@ -129,22 +127,17 @@ async function adapt(requestId: string, spec: JobSpec): Promise<AdaptOutcome> {
   const passed = behavior.outcome !== 'not_ready';
   const best = await publications(requestId, spec, passed ? (behavior.publications ?? 1) : 0);
   if (passed) return { ...end, state: 'ready', best, readyMs: 1 };
-  const candidateDir = await writeCandidate(spec, 0);
-  return { ...end, state: 'not_ready', best: candidate(0, 0.75), candidateDir };
+  const candidateFolder = await writeCandidate(spec, 0);
+  return { ...end, state: 'not_ready', best: candidate(0, 0.75), candidateFolder };
 }
 
-async function publications(requestId: string, spec: JobSpec, count: number): Promise<Candidate> {
-  for (let sequence = 0; sequence < count && spec.kind === 'adaptation'; sequence++) {
-    const dir = await writeCandidate(spec, sequence);
-    send({
-      type: 'publish',
-      requestId,
-      sequence,
-      dir,
-      candidate: candidate(sequence, 0.85 + sequence / 100),
-      outcomes: outcomes('1', [1, 1]),
-    });
-    await until(() => published.get(requestId) === sequence || cancelled.has(requestId));
+async function publications(requestId: string, spec: JobSpec, count: number): Promise<CandidateRecord> {
+  for (let number = 0; number < count && spec.kind === 'adaptation'; number++) {
+    const folder = await writeCandidate(spec, number);
+    const made = candidate(number, 0.85 + number / 100);
+    const event = { type: 'publication', number, folder, candidate: made, rows: 'training' } as const;
+    send({ type: 'event', requestId, event: { ...event, outcomes: outcomes('1', [1, 1]) } });
+    await until(() => published.get(requestId) === number || cancelled.has(requestId));
   }
   return candidate(Math.max(0, count - 1), 0.85 + Math.max(0, count - 1) / 100);
 }
@@ -153,21 +146,22 @@ function outcomes(digit: string, values: number[]): GateOutcomes {
   return { digest: `sha256:${digit.repeat(64)}`, value: 0.5, standardError: 0.25, values };
 }
 
-function candidate(sequence: number, value: number): Candidate {
+function candidate(number: number, value: number): CandidateRecord {
   return {
+    id: `fine_tune@${10 * number}`,
+    rung: 'fine_tune',
     strategy: 'relora',
     alpha: 1,
     beta: -0.5,
-    step: 10 * sequence,
-    metric: 'accuracy',
-    value,
-    standardError: 0.01,
-    examples: 100,
+    step: 10 * number,
+    metric: { name: 'accuracy', value, standardError: 0.01, rows: 100 },
     passed: value >= 0.8,
+    needed: 0.8,
     bound: null,
     negativeFlips: null,
     failed: [],
-    data: 'training',
+    searchLoss: null,
+    elapsedMs: 1,
   };
 }
 
@@ -197,9 +191,9 @@ async function answer(request: Request): Promise<void> {
   }
 }
 
-process.on('message', (message: ParentMessage) => {
+process.on('message', (message: WorkerMessage) => {
   if (message.type === 'cancel') cancelled.add(message.requestId);
-  else if (message.type === 'published') published.set(message.requestId, message.sequence);
+  else if (message.type === 'published') published.set(message.requestId, message.number);
   else if (message.type !== 'preload') void answer(message);
   wake();
 });

@@ -8,9 +8,9 @@ import {
   TrainingCrashedError,
   TrainingFailedError,
 } from '../../../workers/training/training-errors.ts';
-import type { StreamMessage } from '../../../workers/training/training-child.ts';
+import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
-import type { JobSpec } from '../../../workers/training/protocol.ts';
+import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import type { Behavior } from '../queue/fleet.ts';
 import { eventually, logger } from '../queue/test-queue.ts';
 
@@ -55,11 +55,11 @@ async function specOf(behavior: Behavior): Promise<JobSpec> {
 test('passes messages on in order and waits for a publication to be durable', async () => {
   const session = await training.acquire(never);
   const seen: string[] = [];
-  const onMessage = async (message: StreamMessage): Promise<void> => {
-    if (message.type === 'publish') await new Promise((resolve) => setTimeout(resolve, 30));
-    seen.push(message.type === 'phase' ? message.phase : message.type);
+  const onEvent = async (event: JobEvent): Promise<void> => {
+    if (event.type === 'publication') await new Promise((resolve) => setTimeout(resolve, 30));
+    seen.push(event.type === 'phase' ? event.phase : event.type);
   };
-  const outcome = await session.adapt(await specOf({ publications: 2 }), onMessage, never);
+  const outcome = await session.adapt(await specOf({ publications: 2 }), onEvent, never);
   expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'relora' } });
   expect(seen).toEqual([
     'prepare',
@@ -117,8 +117,8 @@ test('cancelling ends a running request, and the process lives on', async () => 
   const spec = await specOf({ hang: true });
   const running = session.adapt(
     spec,
-    async (message) => {
-      if (message.type === 'progress' && message.step === 2) controller.abort();
+    async (event) => {
+      if (event.type === 'progress' && event.step === 2) controller.abort();
     },
     controller.signal,
   );
@@ -134,8 +134,8 @@ test('a request that does not stop when cancelled is killed', async () => {
   const spec = await specOf({ hang: true, deaf: true });
   const running = session.adapt(
     spec,
-    async (message) => {
-      if (message.type === 'progress' && message.step === 2) controller.abort();
+    async (event) => {
+      if (event.type === 'progress' && event.step === 2) controller.abort();
     },
     controller.signal,
   );
@@ -176,8 +176,8 @@ test('a request that is cancelled while the process starts does not wait for it'
 
 test('what a message handler throws cancels the request and is thrown on', async () => {
   const session = await training.acquire(never);
-  const refuse = (message: StreamMessage): Promise<void> =>
-    message.type === 'publish' ? Promise.reject(new Error('disk full')) : Promise.resolve();
+  const refuse = (event: JobEvent): Promise<void> =>
+    event.type === 'publication' ? Promise.reject(new Error('disk full')) : Promise.resolve();
   await expect(session.adapt(await specOf({}), refuse, never)).rejects.toThrow('disk full');
 });
 

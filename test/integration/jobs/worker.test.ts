@@ -53,7 +53,7 @@ const rollouts = () => createRolloutService({ db: queue.database.db, producer: q
 const jobs = () => createJobService({ db: queue.database.db, producer: queue.producer });
 const start = async (behavior: Behavior, options: RolloutOptions = {}): Promise<string> => {
   await fleet.behave(behavior);
-  return (await rollouts().create({ base_model_version: fleet.newVersionId, options })).id;
+  return (await rollouts().create({ base_model_version_id: fleet.newVersionId, options })).id;
 };
 const jobsOf = async (rolloutId: string) => (await jobs().list({ rollout_id: rolloutId }, null)).data;
 const ended = (rolloutId: string, state: string) =>
@@ -76,7 +76,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
     expect(rollout.summary).toMatchObject({ adapters: 3, ready: 3, not_ready: 0, controls: 2 });
     expect(rollout.evolutions).toEqual([
       {
-        from_version_id: fleet.oldVersionId,
+        old_base_model_version_id: fleet.oldVersionId,
         state: 'ready',
         drift: 0.1,
         advice: { verdict: 'revert', reasons: [{ code: 'undoable', message: 'the adapter can undo it' }] },
@@ -92,20 +92,29 @@ describe(`a worker, queue on ${queueKind}`, () => {
     ).toBeLessThanOrEqual(1);
     for (const control of all.filter((job) => job.kind === 'control')) {
       expect(Date.parse(control.started_at!)).toBeGreaterThanOrEqual(lastAdaptation);
-      expect(control).toMatchObject({ strategy: 'scratch', published_version_id: null });
+      expect(control).toMatchObject({ strategy: 'scratch', published_version_id: null, metric: { published: null } });
+      expect(control.metric.best).toBeGreaterThanOrEqual(0.8);
     }
     for (const job of all) {
       expect(Math.abs(Object.values(job.phases).reduce((a, b) => a + b, 0) - job.ttr_ms!)).toBeLessThan(1);
     }
     for (const job of adaptations) {
-      expect(job).toMatchObject({ state: 'ready', won_strategy: 'relora', alpha: 1, beta: -0.5, step: 4, error: null });
+      expect(job).toMatchObject({
+        state: 'ready',
+        won_strategy: 'relora',
+        fusion_alpha: 1,
+        fusion_beta: -0.5,
+        step: 4,
+        error: null,
+      });
       expect(job.metric).toEqual({
         name: 'accuracy',
         target: 0.8,
-        old_on_v1: 0.9,
-        v2_no_adapter: 0.3,
-        v2_copy: 0.7,
-        v2_readapt: 0.85,
+        old: 0.9,
+        none: 0.3,
+        copy: 0.7,
+        published: 0.85,
+        best: 0.85,
       });
       expect(job.phases.evolution).toBeGreaterThan(0);
       const version = await queue.database.db.adapterVersion.findUniqueOrThrow({
@@ -113,10 +122,10 @@ describe(`a worker, queue on ${queueKind}`, () => {
       });
       expect(version).toMatchObject({
         number: 2,
-        baseVersionId: fleet.newVersionId,
+        baseModelVersionId: fleet.newVersionId,
         origin: 'adapted',
         rank: 4,
-        alpha: 8,
+        loraAlpha: 8,
         jobId: job.id,
       });
       await fleet.artifacts.verify(version.artifactDigest);
@@ -128,11 +137,11 @@ describe(`a worker, queue on ${queueKind}`, () => {
       ]);
     }
     const [evolution, ...others] = await queue.database.db.evolution.findMany({
-      where: { toVersionId: fleet.newVersionId },
+      where: { newBaseModelVersionId: fleet.newVersionId },
     });
     expect(evolution).toMatchObject({ state: 'ready', rank: 8, drift: 0.1 });
     expect(others).toEqual([]);
-    const versions = await queue.database.db.baseVersion.findMany({ where: { baseModelId: fleet.baseModelId } });
+    const versions = await queue.database.db.baseModelVersion.findMany({ where: { baseModelId: fleet.baseModelId } });
     expect(versions.map((version) => version.state)).toEqual(['verified', 'verified']);
   });
 
@@ -141,7 +150,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
     const id = await start({ hiddenSize: 128 });
     const rollout = await ended(id, 'failed');
     expect(rollout.error).toMatchObject({
-      code: 'incompatible_base',
+      code: 'incompatible_base_model_versions',
       differences: [{ field: 'hidden_size', old: 64, new: 128 }],
     });
     expect(rollout.evolutions).toMatchObject([
@@ -157,13 +166,16 @@ describe(`a worker, queue on ${queueKind}`, () => {
   });
 
   test('a base whose files changed since they were verified is refused', async () => {
-    await queue.database.db.baseVersion.update({
+    await queue.database.db.baseModelVersion.update({
       where: { id: fleet.newVersionId },
       data: { state: 'verified', fingerprint: 'sha256:other' },
     });
     await work();
     const rollout = await ended(await start({}), 'failed');
-    expect(rollout.error).toMatchObject({ code: 'base_version_changed', base_version_id: fleet.newVersionId });
+    expect(rollout.error).toMatchObject({
+      code: 'base_model_version_changed',
+      base_model_version_id: fleet.newVersionId,
+    });
   });
 
   test('not ready keeps the old version and the best candidate', async () => {
@@ -177,7 +189,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
         published_version_id: null,
         error: { code: 'gate_not_reached' },
       });
-      expect(job.metric.v2_readapt).toBe(0.75);
+      expect(job.metric).toMatchObject({ published: null, best: 0.75 });
       await fleet.artifacts.verify((job.error as { candidate_digest?: string } | null)?.candidate_digest ?? '');
       expect(await queue.database.db.adapterVersion.count({ where: { adapterId: job.adapter_id } })).toBe(1);
     }
@@ -210,7 +222,8 @@ describe(`a worker, queue on ${queueKind}`, () => {
     const id = await start({ publications: 3 });
     await ended(id, 'completed');
     for (const job of await jobsOf(id)) {
-      expect(job.metric.v2_readapt).toBeCloseTo(0.87);
+      expect(job.metric.published).toBeCloseTo(0.87);
+      expect(job.metric.best).toBe(job.metric.published);
       const versions = await queue.database.db.adapterVersion.findMany({
         where: { jobId: job.id },
         orderBy: { number: 'asc' },
@@ -231,7 +244,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
     session.release();
     await eventually('the queue is empty', async () => (await queue.producer.count('adaptations')) === 0);
     expect((await jobsOf(id)).map((job) => job.state)).toEqual(['cancelled', 'cancelled', 'cancelled']);
-    expect(await queue.database.db.adapterVersion.count({ where: { baseVersionId: fleet.newVersionId } })).toBe(0);
+    expect(await queue.database.db.adapterVersion.count({ where: { baseModelVersionId: fleet.newVersionId } })).toBe(0);
   });
 
   test.each([

@@ -53,7 +53,7 @@ describe('versions', () => {
     expect(first.statusCode).toBe(201);
     expect(first.json()).toMatchObject({
       base_model_version: {
-        base_model: 'rolled',
+        base_model_name: 'rolled',
         version: '1',
         state: 'registered',
         architecture: 'llama',
@@ -69,7 +69,7 @@ describe('versions', () => {
     });
     expect(second.statusCode).toBe(202);
     const { base_model_version: version, rollout } = second.json();
-    expect(rollout).toMatchObject({ base_version_id: version.id, state: 'planning', options: { max_steps: 7 } });
+    expect(rollout).toMatchObject({ base_model_version_id: version.id, state: 'planning', options: { max_steps: 7 } });
     expect(second.headers.location).toBe(`/v1/rollouts/${rollout.id}`);
     expect(await service.deps.producer.count('rollouts')).toBe(1);
     const events = await service.db.event.findMany({ where: { subjectId: { in: [version.id, rollout.id] } } });
@@ -98,7 +98,9 @@ describe('versions', () => {
     expect(version.path).toBe(folder);
     const asTenant = await service.request({ url: `/v1/base-model-versions/${version.id}`, key: tenant.key });
     expect(asTenant.json()).toEqual({ ...version, path: null });
-    expect((await service.request({ url: `/v1/base-model-versions/${newId('baseVersion')}` })).statusCode).toBe(404);
+    expect((await service.request({ url: `/v1/base-model-versions/${newId('baseModelVersion')}` })).statusCode).toBe(
+      404,
+    );
   });
 
   const refused: { name: string; path: () => Promise<string>; code: string; detail?: string }[] = [
@@ -166,7 +168,7 @@ describe('versions', () => {
     const answer = await addVersion('refusing', { version: '1', path: await make() });
     expect([answer.statusCode, answer.json().code]).toEqual([422, code]);
     expect(answer.json().detail).toContain(detail);
-    expect(await service.db.baseVersion.count({ where: { baseModel: { name: 'refusing' } } })).toBe(0);
+    expect(await service.db.baseModelVersion.count({ where: { baseModel: { name: 'refusing' } } })).toBe(0);
   });
 
   test('belong to a base model that exists', async () => {

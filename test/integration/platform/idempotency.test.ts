@@ -121,9 +121,7 @@ describe('the answer is stored in the transaction of the change', () => {
     );
     return row?.together;
   };
-  const rows = ['train', 'validation', 'test'].map((split) =>
-    JSON.stringify({ prompt: split, completion: 'x', split }),
-  );
+  const rows = ['training', 'search', 'gate'].map((split) => JSON.stringify({ prompt: split, completion: 'x', split }));
 
   test.each([
     ['/v1/tenants', 'tenants', { payload: { name: 'together' } }],

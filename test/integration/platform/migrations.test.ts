@@ -50,6 +50,7 @@ const MIGRATIONS = [
   '20261125010000_idempotency_claims',
   '20261125020000_search_evaluation_rows',
   '20261125030000_gate_outcomes',
+  '20261126000000_vocabulary',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
@@ -104,7 +105,7 @@ describe('they match schema.prisma', () => {
     const more = schema.replace('model Tenant {\n', 'model Tenant {\n  color String? @unique\n');
     expect((await findDrift(database.url, more)).missing).toEqual([
       'column tenants.color text null default none',
-      'unique index tenants_colour_key on tenants (color)',
+      'unique index tenants_color_key on tenants (color)',
     ]);
   });
 });

@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
-import type { AdapterInspector } from '../../../src/lib/adapter-inspector.ts';
+import type { AdapterInspector } from '../../../src/modules/adapters/index.ts';
 import { startServer, type RunningServer } from '../../../src/server.ts';
 import { bearer, createTestDatabase, type TestDatabase } from '../support/index.ts';
 

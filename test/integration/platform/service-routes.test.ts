@@ -86,7 +86,7 @@ function problemOf(document: OpenApi, operation: Operation, status: number): boo
 
 describe('/openapi.json', () => {
   test('documents every route with tag, security and problems', async () => {
-    const document = (await service.request({ url: '/openapi.json', key: null })).json() as OpenApi;
+    const document = (await service.request({ url: '/openapi.json', key: null })).json<OpenApi>();
     expect(document.openapi).toBe('3.1.0');
     const ids: string[] = [];
     for (const [path, operations] of Object.entries(document.paths)) {

@@ -47,8 +47,8 @@ export async function createFleet(db: Database, size: { tenants: number; adapter
   for (const version of ['v1', 'v2']) {
     await mkdir(path.join(folder, version));
     await writeFile(path.join(folder, version, 'behavior.json'), '{}');
-    const id = newId('baseVersion');
-    await db.baseVersion.create({ data: { id, baseModelId, version, path: path.join(folder, version) } });
+    const id = newId('baseModelVersion');
+    await db.baseModelVersion.create({ data: { id, baseModelId, version, path: path.join(folder, version) } });
     versions.push(id);
   }
   const [oldVersionId, newVersionId] = versions as [string, string];
@@ -63,7 +63,7 @@ export async function createFleet(db: Database, size: { tenants: number; adapter
       artifactDigest: bytes.dataset,
       rows: 1,
       bytes: 10n,
-      splits: { train: 1, validation: 0, test: 0 },
+      splits: { training: 1, search: 0, gate: 0 },
     })),
   });
   const adapters = Array.from({ length: size.adapters }, (_, index) => {
@@ -83,12 +83,12 @@ export async function createFleet(db: Database, size: { tenants: number; adapter
       id: newId('adapterVersion'),
       tenantId: adapter.tenantId,
       adapterId: adapter.id,
-      baseVersionId: oldVersionId,
+      baseModelVersionId: oldVersionId,
       number: 1,
       origin: 'imported',
       artifactDigest: bytes.adapter,
       rank: 4,
-      alpha: 8,
+      loraAlpha: 8,
     })),
   });
   return {

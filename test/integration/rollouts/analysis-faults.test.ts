@@ -33,7 +33,7 @@ function silentDevice(abort: () => void): TrainingProcess {
 async function analyze(reason: Error, lastAttempt: boolean) {
   const { db } = queue.database;
   const { rollout } = await withTransaction(db, (tx) =>
-    createRollout(tx, { baseVersionId: fleet.newVersionId, options: {} }),
+    createRollout(tx, { baseModelVersionId: fleet.newVersionId, options: {} }),
   );
   const controller = new AbortController();
   const training = silentDevice(() => controller.abort(reason));

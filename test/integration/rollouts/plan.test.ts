@@ -40,12 +40,12 @@ async function plan(
   refusals = new Map<string, { code: string; message: string }>(),
 ) {
   const { rollout } = await withTransaction(db, (tx) =>
-    createRollout(tx, { baseVersionId: fleet.newVersionId, options }),
+    createRollout(tx, { baseModelVersionId: fleet.newVersionId, options }),
   );
   const lifecycle = createRolloutLifecycle({ db });
   const row = await lifecycle.beginAnalysis(rollout.id);
   const stored = row!.options as Parameters<typeof lifecycle.plan>[0]['options'];
-  const request = { id: rollout.id, baseVersionId: fleet.newVersionId, options: stored };
+  const request = { id: rollout.id, baseModelVersionId: fleet.newVersionId, options: stored };
   return { id: rollout.id, lifecycle, request, entries: await lifecycle.plan(request, refusals) };
 }
 const show = (id: string) => createRolloutService({ db, producer: queue.producer }).get(id, null);
@@ -53,10 +53,10 @@ const show = (id: string) => createRolloutService({ db, producer: queue.producer
 test('plans the newest version of every adapter that is not on the new base yet', async () => {
   const fleet = await fleetOf(3);
   const [carried, twice, once] = fleet.adapters as [string, string, string];
-  const versionOf = async (adapterId: string, number: number, baseVersionId: string) => {
+  const versionOf = async (adapterId: string, number: number, baseModelVersionId: string) => {
     const first = await db.adapterVersion.findFirstOrThrow({ where: { adapterId } });
     const id = newId('adapterVersion');
-    await db.adapterVersion.create({ data: { ...first, metrics: undefined, id, number, baseVersionId } });
+    await db.adapterVersion.create({ data: { ...first, metrics: undefined, id, number, baseModelVersionId } });
     return id;
   };
   await versionOf(carried, 2, fleet.newVersionId);
@@ -123,9 +123,9 @@ test('an adapter that cannot be carried over is a failed job that says why', asy
   expect(events).toMatchObject([{ type: 'job.failed', tenantId: failed.tenantId }]);
 });
 
-test('adapters on a refused base version fail, and if those are all, the rollout ends', async () => {
+test('adapters on a refused base model version fail, and if those are all, the rollout ends', async () => {
   const fleet = await fleetOf(2);
-  const refusal = { code: 'incompatible_base', message: 'other hidden size' };
+  const refusal = { code: 'incompatible_base_model_versions', message: 'other hidden size' };
   const { id, entries } = await plan(fleet, {}, new Map([[fleet.oldVersionId, refusal]]));
   expect(entries).toEqual([]);
   expect(await show(id)).toMatchObject({ state: 'completed', jobs: { failed: 2 } });
@@ -138,7 +138,7 @@ test('a rollout is planned once, and not at all when it was cancelled meanwhile'
   expect(await db.job.count({ where: { rolloutId: planned.id } })).toBe(2);
   await createRolloutService({ db, producer: queue.producer }).cancel(planned.id);
   const { rollout } = await withTransaction(db, (tx) =>
-    createRollout(tx, { baseVersionId: fleet.newVersionId, options: {} }),
+    createRollout(tx, { baseModelVersionId: fleet.newVersionId, options: {} }),
   );
   await planned.lifecycle.beginAnalysis(rollout.id);
   await createRolloutService({ db, producer: queue.producer }).cancel(rollout.id);
@@ -152,7 +152,7 @@ test('two requests for the same version make one rollout', async () => {
   const fleet = await fleetOf(1);
   const service = createRolloutService({ db, producer: queue.producer });
   const results = await Promise.allSettled(
-    [1, 2, 3].map(() => service.create({ base_model_version: fleet.newVersionId })),
+    [1, 2, 3].map(() => service.create({ base_model_version_id: fleet.newVersionId })),
   );
   expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1);
   for (const result of results)

@@ -27,14 +27,14 @@ const post = async (url: string, payload?: object, key?: string) => {
   const response = await app.request({ method: 'POST', url, payload, ...(key === undefined ? {} : { key }) });
   return { status: response.statusCode, body: response.json() };
 };
-const accept = (options: object = {}) => post('/v1/rollouts', { base_model_version: fleet.newVersionId, options });
+const accept = (options: object = {}) => post('/v1/rollouts', { base_model_version_id: fleet.newVersionId, options });
 
 async function planned(): Promise<string> {
   const { body } = await accept();
   const lifecycle = createRolloutLifecycle({ db: app.db });
   const row = await lifecycle.beginAnalysis(body.id);
   const options = row!.options as Parameters<typeof lifecycle.plan>[0]['options'];
-  await lifecycle.plan({ id: body.id, baseVersionId: fleet.newVersionId, options }, new Map());
+  await lifecycle.plan({ id: body.id, baseModelVersionId: fleet.newVersionId, options }, new Map());
   return body.id;
 }
 
@@ -43,7 +43,7 @@ describe('POST /v1/rollouts', () => {
     const { status, body } = await accept({ max_steps: 50 });
     expect(status).toBe(202);
     expect(body).toMatchObject({
-      base_version_id: fleet.newVersionId,
+      base_model_version_id: fleet.newVersionId,
       version: 'v2',
       state: 'planning',
       options: { strategy: 'auto', max_steps: 50, control: 'none', control_fraction: 0.5, seed: 0 },
@@ -60,12 +60,12 @@ describe('POST /v1/rollouts', () => {
     ['a fraction above one', { options: { control_fraction: 1.5 } }, 400],
     ['a negative budget', { options: { max_steps: -1 } }, 400],
   ])('refuses %s', async (_what, body, status) => {
-    const answer = await post('/v1/rollouts', { base_model_version: fleet.newVersionId, ...body });
+    const answer = await post('/v1/rollouts', { base_model_version_id: fleet.newVersionId, ...body });
     expect(answer).toMatchObject({ status, body: { code: 'invalid_request' } });
   });
 
   test('refuses a version that does not exist, and a second rollout while one is going on', async () => {
-    expect(await post('/v1/rollouts', { base_model_version: newId('baseVersion') })).toMatchObject({
+    expect(await post('/v1/rollouts', { base_model_version_id: newId('baseModelVersion') })).toMatchObject({
       status: 422,
       body: { code: 'base_model_version_not_found' },
     });
@@ -74,7 +74,7 @@ describe('POST /v1/rollouts', () => {
   });
 
   test('is the operator’s', async () => {
-    const answer = await post('/v1/rollouts', { base_model_version: fleet.newVersionId }, tenantKeys[0]);
+    const answer = await post('/v1/rollouts', { base_model_version_id: fleet.newVersionId }, tenantKeys[0]);
     expect(answer.status).toBe(403);
   });
 });

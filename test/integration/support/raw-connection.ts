@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
-export interface RawAnswer {
+interface RawAnswer {
   status: number;
   body: Record<string, unknown>;
 }

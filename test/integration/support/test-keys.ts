@@ -1,6 +1,7 @@
-import { generateApiKey, OPERATOR_SCOPE, type TenantScope } from '../../../src/lib/api-key.ts';
 import type { Database } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
+import { OPERATOR_SCOPE, type TenantScope } from '../../../src/lib/principal.ts';
+import { generateApiKey } from '../../../src/modules/api-keys/api-key-secret.ts';
 
 export interface TestKeyOptions {
   tenantId?: string | null;

@@ -2,11 +2,11 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { AbandonedError } from '../../../workers/training/training-errors.ts';
-import type { StreamMessage } from '../../../workers/training/training-child.ts';
+import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import {
   createTrainingProcess,
   type TrainingProcess,
-  type TrainingSession,
+  type TrainingSlot,
 } from '../../../workers/training/training-process.ts';
 import { CheckpointStore } from '../../../core/training/checkpoint.ts';
 import { removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
@@ -16,12 +16,12 @@ import { tinyJob } from '../../unit/training/support/tiny-job.ts';
 
 let family: TinyFamily;
 let training: TrainingProcess;
-let session: TrainingSession;
+let slot: TrainingSlot;
 
 beforeAll(async () => {
   family = await createLargeFamily();
-  training = createTrainingProcess({ logger, session: { threads: 1 } });
-  session = await training.acquire(new AbortController().signal);
+  training = createTrainingProcess({ logger, bases: { threads: 1 } });
+  slot = await training.acquire(new AbortController().signal);
 });
 afterAll(async () => {
   await training.stop();
@@ -31,15 +31,15 @@ afterAll(async () => {
 /** Runs the job, from its checkpoint if there is one. Every step is one micro-batch, and leaves a checkpoint. */
 function run() {
   const controller = new AbortController();
-  const waiting = new Set<(message: StreamMessage) => void>();
-  const onMessage = async (message: StreamMessage): Promise<void> => waiting.forEach((notice) => notice(message));
-  const spec = tinyJob(family, 'job', { options: { batchSize: 6, maxSteps: 50, evaluateEvery: 1 } });
-  const outcome = session.adapt(spec, onMessage, controller.signal);
+  const waiting = new Set<(event: JobEvent) => void>();
+  const onEvent = (event: JobEvent): void => waiting.forEach((notice) => notice(event));
+  const spec = tinyJob(family, 'job', { options: { batch_size: 6, max_steps: 50, evaluate_every: 1 } });
+  const outcome = slot.adapt(spec, onEvent, controller.signal);
   outcome.catch(() => undefined);
-  const next = <T>(find: (message: StreamMessage) => T | undefined): Promise<T> =>
+  const next = <T>(find: (event: JobEvent) => T | undefined): Promise<T> =>
     new Promise((resolve) => {
-      const notice = (message: StreamMessage): void => {
-        const found = find(message);
+      const notice = (event: JobEvent): void => {
+        const found = find(event);
         if (found === undefined) return;
         waiting.delete(notice);
         resolve(found);
@@ -49,13 +49,9 @@ function run() {
   return {
     outcome,
     /** Number of the next step that is done. */
-    step: () => next((message) => (message.type === 'progress' ? message.step : undefined)),
+    step: () => next((event) => (event.type === 'progress' ? event.step : undefined)),
     /** Resolves when the next candidate was measured, after which the checkpoint is written and a micro-batch begins. */
-    gate: () =>
-      next(
-        (message) =>
-          (message.type === 'metrics' && message.points.some(({ name }) => name === 'gate_loss')) || undefined,
-      ),
+    gate: () => next((event) => (event.type === 'candidate' && event.candidate.step > 0) || undefined),
     abort: (reason: Error) => controller.abort(reason),
   };
 }
@@ -63,7 +59,7 @@ function run() {
 /** Optimizer steps in the job's newest checkpoint. */
 async function savedStep(): Promise<number> {
   const checkpoint = await new CheckpointStore(path.join(family.folder, 'jobs', 'job', 'checkpoints')).latest();
-  return (checkpoint!.state as { trainer: { step: number } }).trainer.step;
+  return (checkpoint!.state as { training: { trainer: { step: number } } }).training.trainer.step;
 }
 
 /** Into the micro-batch, far from its end. */

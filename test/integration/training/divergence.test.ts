@@ -1,7 +1,9 @@
 import { access } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { verifyAdapterFiles } from '../../../core/formats/peft/adapter-manifest.ts';
-import type { AdaptOptions, FinalMessage, JobSpec } from '../../../workers/training/protocol.ts';
+import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
+import type { GivenJobOptions } from '../../../core/options/job-options.ts';
+import type { FinalMessage } from '../../../workers/training/protocol.ts';
 import { Child } from '../../unit/training/support/child.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
@@ -26,8 +28,8 @@ describe('a loss that diverges, in the training process', () => {
     await removeTinyFamily(family);
   });
 
-  function run(name: string, options: AdaptOptions, changes: Partial<JobSpec> = {}): Promise<FinalMessage> {
-    const all = { learningRate: RATE, maxSteps: 40, evaluateEvery: 100, ...options };
+  function run(name: string, options: GivenJobOptions, changes: Partial<JobSpec> = {}): Promise<FinalMessage> {
+    const all = { learning_rate: RATE, max_steps: 40, evaluate_every: 100, ...options };
     return child.request({ type: 'adapt', requestId: name, spec: tinyJob(family, name, { ...changes, options: all }) });
   }
 
@@ -39,21 +41,21 @@ describe('a loss that diverges, in the training process', () => {
   });
 
   it('keeps the best candidate of a job that has one, and names the checkpoint before the divergence', async () => {
-    const outcome = outcomeOf(await run('judged', { strategy: 'warm-start', evaluateEvery: 1 }));
+    const outcome = outcomeOf(await run('judged', { strategy: 'warm-start', evaluate_every: 1 }));
     expect(outcome).toMatchObject({ state: 'not_ready', problem: { code: 'training_diverged' } });
     expect(outcome.problem!.message).toMatch(SAYS_WHERE);
     const [, diverged, checkpoint] = /at step (\d+):.*checkpoint is that of step (\d+)$/.exec(
       outcome.problem!.message,
     )!;
     expect(Number(checkpoint)).toBeLessThan(Number(diverged) - 1);
-    expect(outcome.best!.value).toBeLessThanOrEqual(outcome.baselines.v2_copy!);
-    await verifyAdapterFiles(outcome.candidateDir!);
+    expect(outcome.best!.metric.value).toBeLessThanOrEqual(outcome.baselines.copy!);
+    await verifyAdapterFiles(outcome.candidateFolder!);
   });
 
   it('takes nothing from a job that was ready before', async () => {
     const gate = { kind: 'absolute' as const, target: 100 };
-    const outcome = outcomeOf(await run('refining', { strategy: 'warm-start', refineSteps: 40 }, { gate }));
-    expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'reuse', passed: true }, candidateDir: null });
+    const outcome = outcomeOf(await run('refining', { strategy: 'warm-start', refine_steps: 40 }, { gate }));
+    expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'reuse', passed: true }, candidateFolder: null });
     expect(outcome.problem!.message).toContain(INITIAL);
   });
 });

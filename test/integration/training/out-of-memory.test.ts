@@ -28,7 +28,7 @@ describe('a training process that may take no more address space', () => {
   beforeAll(async () => {
     tiny = await createTinyFamily();
     large = await createLargeFamily();
-    training = createTrainingProcess({ logger, session: { threads: 1 } });
+    training = createTrainingProcess({ logger, bases: { threads: 1 } });
   });
   afterAll(async () => {
     await training.stop();
@@ -37,21 +37,21 @@ describe('a training process that may take no more address space', () => {
   });
 
   it('fails its request as out of memory, and the next one has a fresh process', async () => {
-    const session = await training.acquire(never);
-    await session.adapt(plainJob(tiny, 'before', { options: { strategy: 'reuse' } }), ignore, never);
+    const bases = await training.acquire(never);
+    await bases.adapt(plainJob(tiny, 'before', { options: { strategy: 'reuse' } }), ignore, never);
     const pid = training.pid!;
     await limitAddressSpace(pid, 0);
     // A base whose weights alone are far more than the process has free within its address space.
     const spec = plainJob(large, 'large', { options: { strategy: 'reuse' } });
-    const error: unknown = await session.adapt(spec, ignore, never).then(
+    const error: unknown = await bases.adapt(spec, ignore, never).then(
       () => null,
       (thrown: unknown) => thrown,
     );
     expect(ranOutOfMemory(error), String(error)).toBe(true);
     expect(error).toMatchObject({ code: 'out_of_memory', message: expect.stringMatching(ADVICE) as unknown });
-    expect((await session.adapt(spec, ignore, never)).state).toBe('not_ready');
+    expect((await bases.adapt(spec, ignore, never)).state).toBe('not_ready');
     expect(training.pid).not.toBe(pid);
-    session.release();
+    bases.release();
   });
 });
 

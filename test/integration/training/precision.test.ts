@@ -23,15 +23,15 @@ test.each([
       done();
     },
   });
-  const training = createTrainingProcess({ logger: pino(log), session: { threads: 1, precision: setting } });
+  const training = createTrainingProcess({ logger: pino(log), bases: { threads: 1, precision: setting } });
   try {
     const never = new AbortController().signal;
-    const session = await training.acquire(never);
-    const spec = tinyJob(family, setting, { gate: { kind: 'absolute', target: 99 }, options: { maxSteps: 1 } });
+    const slot = await training.acquire(never);
+    const spec = tinyJob(family, setting, { gate: { kind: 'absolute', target: 99 }, options: { max_steps: 1 } });
     let folder = '';
-    const outcome = await session.adapt(
+    const outcome = await slot.adapt(
       spec,
-      async (message) => void (message.type === 'publish' && (folder = message.dir)),
+      (event) => void (event.type === 'publication' && (folder = event.folder)),
       never,
     );
     expect(outcome.state).toBe('ready');

@@ -25,15 +25,15 @@ let sessions = 0;
 let made = 0;
 const create = InferenceSession.create.bind(InferenceSession) as (...args: unknown[]) => Promise<InferenceSession>;
 InferenceSession.create = async (...args: unknown[]): Promise<InferenceSession> => {
-  const session = await create(...args);
-  const release = session.release.bind(session);
-  session.release = async () => {
+  const bases = await create(...args);
+  const release = bases.release.bind(bases);
+  bases.release = async () => {
     await release();
     sessions--;
   };
   sessions++;
   made++;
-  return session;
+  return bases;
 };
 
 process.on('SIGUSR2', () => {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
 import { saveAdapter } from '../../../core/formats/peft/peft-adapter-writer.ts';
 import { createAdapter } from '../../../core/models/lora/lora-init.ts';
-import type { JobSpec } from '../../../workers/training/protocol.ts';
+import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import { Child } from '../../unit/training/support/child.ts';
 import {
   createTinyFamily,
@@ -22,7 +22,7 @@ const JOBS = 200;
 const WARM_UP = 100;
 /** What the resident set may grow by from then on; a leak of 1 MiB a job would make 100. */
 const GROWTH_MIB = 48;
-/** 32 programs of each of the two base versions. */
+/** 32 programs of each of the two base model versions. */
 const MAX_SESSIONS = 64;
 
 const RANKS = [1, 2, 3, 4, 6, 8];
@@ -60,7 +60,7 @@ beforeAll(async () => {
     // Of different lengths, so that hardly two batches are of the same size.
     const rows = tasteRows(30).map((row, i) => {
       const prompt = `${'sour '.repeat((7 * i) % (words + 1))}${row.prompt}`;
-      return { ...row, prompt, split: ['train', 'validation', 'test'][i % 3] };
+      return { ...row, prompt, split: ['training', 'search', 'gate'][i % 3] };
     });
     await writeFile(file, toJsonl(rows));
     data.push(file);
@@ -77,7 +77,7 @@ function job(index: number): JobSpec {
     kind: index % 5 === 0 ? 'adaptation' : 'control',
     adapter: adapters[index % adapters.length]!,
     data: { file: data[index % data.length]! },
-    options: { maxSteps: 2, evaluateEvery: 2, batchSize: BATCH_SIZES[index % BATCH_SIZES.length]! },
+    options: { max_steps: 2, evaluate_every: 2, batch_size: BATCH_SIZES[index % BATCH_SIZES.length]! },
   });
 }
 

@@ -18,7 +18,7 @@ import { createFleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, logger } from '../queue/test-queue.ts';
 
 type JobService = ReturnType<typeof createJobService>;
-export type FleetJob = Awaited<ReturnType<JobService['list']>>['data'][number];
+type FleetJob = Awaited<ReturnType<JobService['list']>>['data'][number];
 
 /** Adapters of the tiny family in a real database, for a real worker with its real training process. */
 export interface TinyFleet {
@@ -27,7 +27,7 @@ export interface TinyFleet {
   startWorker(): Promise<RunningWorker>;
   /** Gives one of the adapters data of its own. */
   replaceData(adapter: number, rows: readonly object[]): Promise<void>;
-  /** Starts a rollout onto the new base version. @returns its id */
+  /** Starts a rollout onto the new base model version. @returns its id */
   begin(options: RolloutOptions): Promise<string>;
   jobs(rolloutId: string): Promise<FleetJob[]>;
   /** Waits until all jobs have ended. */
@@ -50,8 +50,8 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
   const queue = await createTestQueue();
   const { db } = queue.database;
   const fleet = await createFleet(db, { tenants: 1, adapters });
-  await db.baseVersion.update({ where: { id: fleet.oldVersionId }, data: { path: family.oldBase } });
-  await db.baseVersion.update({ where: { id: fleet.newVersionId }, data: { path: family.newBase } });
+  await db.baseModelVersion.update({ where: { id: fleet.oldVersionId }, data: { path: family.oldBase } });
+  await db.baseModelVersion.update({ where: { id: fleet.newVersionId }, data: { path: family.newBase } });
   const storeRows = async (rows: readonly object[]): Promise<StoredArtifact> => {
     const file = path.join(family.folder, 'rows.jsonl');
     await writeFile(file, toJsonl(rows));
@@ -60,9 +60,9 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
   const split = (count: number, offset: number, name: string) =>
     tasteRows(count, offset).map((row) => ({ ...row, split: name }));
   const dataset = await storeRows([
-    ...split(96, 0, 'train'),
-    ...split(16, 500, 'validation'),
-    ...split(32, 700, 'test'),
+    ...split(96, 0, 'training'),
+    ...split(16, 500, 'search'),
+    ...split(32, 700, 'gate'),
   ]);
   const adapter = await fleet.artifacts.putFolder(family.adapter, 'adapter');
   await withTransaction(db, async (tx) => {
@@ -72,7 +72,7 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
     // Out of reach: every job spends its whole budget.
     await tx.adapter.updateMany({ data: { metric: 'loss', gate: { kind: 'absolute', target: -1 } } });
   });
-  const training = createTrainingProcess({ logger, session: { threads: 1 }, ...trainingOptions });
+  const training = createTrainingProcess({ logger, bases: { threads: 1 }, ...trainingOptions });
   const rollouts = createRolloutService({ db, producer: queue.producer });
   const jobService = createJobService({ db, producer: queue.producer });
   const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: queue.database.url });
@@ -90,7 +90,7 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
       50_000,
     );
   const begin = async (options: RolloutOptions): Promise<string> =>
-    (await rollouts.create({ base_model_version: fleet.newVersionId, options })).id;
+    (await rollouts.create({ base_model_version_id: fleet.newVersionId, options })).id;
   return {
     artifacts: fleet.artifacts,
     training,
@@ -103,7 +103,7 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
       await withTransaction(db, async (tx) => {
         await registerArtifact(tx, fleet.artifacts, stored);
         const id = newId('dataset');
-        const splits = { train: 1, validation: 0, test: 0 };
+        const splits = { training: 1, search: 0, gate: 0 };
         const owner = { tenantId: fleet.tenants[0]!, name: id };
         await tx.dataset.create({ data: { id, ...owner, artifactDigest: stored.digest, rows: 1, bytes: 1n, splits } });
         await tx.adapter.update({ where: { id: fleet.adapters[index]! }, data: { datasetId: id } });

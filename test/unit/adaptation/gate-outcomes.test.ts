@@ -1,10 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runAdaptation } from '../../../core/adaptation/adaptation.ts';
-import { fromOutcomes, toOutcomes, type OutcomesSubject } from '../../../core/adaptation/gate-outcomes.ts';
-import type { JobListener } from '../../../core/adaptation/job-listener.ts';
-import type { GateOutcomes, JobSpec } from '../../../workers/training/protocol.ts';
-import { Session } from '../../../core/engine/base-cache.ts';
-import { plainJob } from '../training/support/tiny-job.ts';
+import { runAdaptation } from '../../../core/adaptation/run-adaptation.ts';
+import {
+  fromOutcomes,
+  toOutcomes,
+  type GateOutcomes,
+  type OutcomesSubject,
+} from '../../../core/adaptation/gate-outcomes.ts';
+import type { JobEventHandler } from '../../../core/adaptation/job-events.ts';
+import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
+import { BaseCache } from '../../../core/engine/base-cache.ts';
+import { bestOf, plainJob } from '../training/support/tiny-job.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
 
 const row = (promptIds: number[], completionIds: number[]) => ({
@@ -16,7 +21,7 @@ const choices = { texts: ['a', 'b'], prefix: [], suffixes: [[1], [2]], indexOf: 
 const SUBJECT: OutcomesSubject = {
   metric: 'accuracy',
   precision: 'int8',
-  data: { test: [row([1, 2], [3]), row([4], [5, 6])], choices },
+  data: { gate: [row([1, 2], [3]), row([4], [5, 6])], choices },
 };
 const MEASURED = {
   metric: { name: 'accuracy', value: 0.5, standardError: 0.5, rows: 2 },
@@ -34,8 +39,8 @@ describe('what is kept of a measurement', () => {
     ['of another metric', { metric: 'exact_match' }],
     ['of another precision', { precision: 'f32' }],
     ['of other choices', { data: { ...SUBJECT.data, choices: { ...choices, suffixes: [[1], [7]] } } }],
-    ['of rows in another order', { data: { ...SUBJECT.data, test: SUBJECT.data.test.toReversed() } }],
-    ['of rows divided elsewhere', { data: { ...SUBJECT.data, test: [row([1], [2, 3]), row([4], [5, 6])] } }],
+    ['of rows in another order', { data: { ...SUBJECT.data, gate: SUBJECT.data.gate.toReversed() } }],
+    ['of rows divided elsewhere', { data: { ...SUBJECT.data, gate: [row([1], [2, 3]), row([4], [5, 6])] } }],
   ])('is nothing %s', (_, change) => {
     expect(fromOutcomes(kept, { ...SUBJECT, ...change })).toBeNull();
   });
@@ -50,42 +55,37 @@ describe('what is kept of a measurement', () => {
 
 describe('a job', () => {
   let family: TinyFamily;
-  let session: Session;
+  let bases: BaseCache;
   beforeAll(async () => {
     family = await createTinyFamily();
-    session = new Session({ threads: 1 });
+    bases = new BaseCache({ threads: 1 });
   });
   afterAll(async () => {
-    await session.dispose();
+    await bases.dispose();
     await removeTinyFamily(family);
   });
 
   async function run(name: string, changes: Partial<JobSpec>) {
     const old: GateOutcomes[] = [];
     const published: GateOutcomes[] = [];
-    const listener: JobListener = {
-      phase: () => undefined,
-      progress: () => undefined,
-      metrics: () => undefined,
-      baselines: () => undefined,
-      event: () => undefined,
-      old: (outcomes) => void old.push(outcomes),
-      publish: (_sequence, _dir, _candidate, outcomes) => Promise.resolve(void published.push(outcomes)),
+    const onEvent: JobEventHandler = (event) => {
+      if (event.type === 'old_measured') old.push(event.outcomes);
+      if (event.type === 'publication') published.push(event.outcomes);
     };
     const gate = { kind: 'relative', margin: 10 } as const;
     const spec = plainJob(family, name, { gate, options: { strategy: 'reuse' }, ...changes });
-    return { outcome: await runAdaptation(session, spec, listener, new AbortController().signal), old, published };
+    return { outcome: await runAdaptation(bases, spec, onEvent, new AbortController().signal), old, published };
   }
 
   it('measures the old version once for all that are told of it', async () => {
     const first = await run('first', {});
     expect(first.old).toHaveLength(1);
-    const second = await run('second', { old: first.old[0]! });
+    const second = await run('second', { oldOutcomes: first.old[0]! });
     expect(second.old).toEqual([]);
     expect(second.outcome.target).toBe(first.outcome.target);
     expect(second.outcome.baselines).toEqual(first.outcome.baselines);
     expect(second.published).toEqual(first.published);
-    expect(second.outcome.best).toEqual(first.outcome.best);
+    expect(bestOf(second.outcome)).toEqual(bestOf(first.outcome));
   });
 
   it('publishes with what the next rollout would measure', async () => {
@@ -97,7 +97,7 @@ describe('a job', () => {
   it('measures anew where what it is told is of other rows', async () => {
     const first = await run('other', {});
     const stale = { ...first.old[0]!, digest: `sha256:${'0'.repeat(64)}`, value: -100 };
-    const again = await run('again', { old: stale });
+    const again = await run('again', { oldOutcomes: stale });
     expect(again.old).toEqual(first.old);
     expect(again.outcome.target).toBe(first.outcome.target);
   });
@@ -106,7 +106,7 @@ describe('a job', () => {
     const gate = { kind: 'absolute', target: 100 } as const;
     const first = await run('absolute', { gate });
     expect(first.old).toHaveLength(1);
-    const second = await run('absolute again', { gate, old: first.old[0]! });
+    const second = await run('absolute again', { gate, oldOutcomes: first.old[0]! });
     expect(second.old).toEqual([]);
     expect(second.outcome.baselines).toEqual(first.outcome.baselines);
   });

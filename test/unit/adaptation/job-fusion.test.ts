@@ -8,21 +8,22 @@ import { saveAdapter } from '../../../core/formats/peft/peft-adapter-writer.ts';
 import type { BaseModel } from '../../../core/models/base-model.ts';
 import { createAdapter } from '../../../core/models/lora/lora-init.ts';
 import { Random } from '../../../core/statistics/random.ts';
-import type { CandidateRecord } from '../../../core/method/ladder/adaptation.ts';
-import { CancelledError, runAdaptation } from '../../../core/adaptation/adaptation.ts';
-import type { JobListener } from '../../../core/adaptation/job-listener.ts';
-import type { JobSpec } from '../../../workers/training/protocol.ts';
-import { Session } from '../../../core/engine/base-cache.ts';
-import { plainJob } from '../training/support/tiny-job.ts';
+import type { CandidateRecord } from '../../../core/method/ladder/candidate.ts';
+import { CancelledError, runAdaptation } from '../../../core/adaptation/run-adaptation.ts';
+import type { JobEventHandler } from '../../../core/adaptation/job-events.ts';
+import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
+import { CheckpointStore } from '../../../core/training/checkpoint.ts';
+import { BaseCache } from '../../../core/engine/base-cache.ts';
+import { bestOf, plainJob } from '../training/support/tiny-job.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
 
 let family: TinyFamily;
-let session: Session;
+let bases: BaseCache;
 const adapters = { LoRA: '', DoRA: '' };
 
 beforeAll(async () => {
   family = await createTinyFamily();
-  session = new Session({ threads: 1 });
+  bases = new BaseCache({ threads: 1 });
   const base = await loadBaseModel(family.oldBase);
   for (const method of ['LoRA', 'DoRA'] as const) {
     adapters[method] = path.join(family.folder, method);
@@ -30,7 +31,7 @@ beforeAll(async () => {
   }
 });
 afterAll(async () => {
-  await session.dispose();
+  await bases.dispose();
   await removeTinyFamily(family);
 });
 
@@ -57,7 +58,7 @@ function jobSpec(name: string, changes: Partial<JobSpec>): JobSpec {
 }
 
 /** Hears of a job's candidates; `onProgress` may stop it. */
-class Watch implements JobListener {
+class Watch {
   readonly candidates: CandidateRecord[] = [];
   readonly published: string[] = [];
   readonly #onProgress: (step: number) => void;
@@ -66,23 +67,15 @@ class Watch implements JobListener {
     this.#onProgress = onProgress;
   }
 
-  phase(): void {}
-  metrics(): void {}
-  baselines(): void {}
-  old(): void {}
-  progress(step: number): void {
-    this.#onProgress(step);
-  }
-  event(event: Parameters<JobListener['event']>[0]): void {
+  readonly onEvent: JobEventHandler = (event) => {
+    if (event.type === 'progress') this.#onProgress(event.step);
     if (event.type === 'candidate') this.candidates.push(event.candidate);
-  }
-  async publish(_: number, dir: string): Promise<void> {
-    this.published.push(dir);
-  }
+    if (event.type === 'publication') this.published.push(event.folder);
+  };
 }
 
 const run = (spec: JobSpec, watch = new Watch(), controller = new AbortController()) =>
-  runAdaptation(session, spec, watch, controller.signal);
+  runAdaptation(bases, spec, watch.onEvent, controller.signal);
 
 const filesOf = async (folder: string) => {
   return Promise.all(
@@ -96,7 +89,7 @@ describe('coefficients of each module in a job', () => {
     async (method) => {
       const watch = new Watch();
       const gate = { kind: 'absolute', target: 100 } as const;
-      const options = { strategy: 'relora', grouping: 'module', maxSteps: 0 } as const;
+      const options = { strategy: 'relora', grouping: 'module', max_steps: 0 } as const;
       const outcome = await run(jobSpec(`modules of ${method}`, { adapter: adapters[method], gate, options }), watch);
       expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'relora', step: 0 } });
       const { config } = await loadBaseModel(family.newBase);
@@ -112,12 +105,12 @@ describe('coefficients of each module in a job', () => {
           run(jobSpec(`${strategy} ${method}`, { adapter: adapters[method], options: { strategy } })),
         ),
       );
-      expect(outcome.best!.value).toBeLessThan(Math.min(...start.map(({ best }) => best!.value)));
+      expect(outcome.best!.metric.value).toBeLessThan(Math.min(...start.map(({ best }) => best!.metric.value)));
     },
   );
 
   it('stops between two micro-batches of the gradients when it is cancelled', async () => {
-    const { runtime } = await session.base(family.newBase);
+    const { runtime } = await bases.load(family.newBase);
     const compute = runtime.gradients.bind(runtime);
     const gradients = vi.spyOn(runtime, 'gradients');
     const calls = async (spec: JobSpec, stopAt = Infinity) => {
@@ -128,14 +121,14 @@ describe('coefficients of each module in a job', () => {
       });
       return { outcome: await run(spec, new Watch(), controller), calls: gradients.mock.calls.length };
     };
-    const options = { strategy: 'relora', grouping: 'block', maxSteps: 0 } as const;
+    const options = { strategy: 'relora', grouping: 'block', max_steps: 0 } as const;
     const spec = jobSpec('cancelled', { options, data: { train: family.train, validation: family.train } });
     const whole = await calls({ ...spec, workDir: `${spec.workDir} whole` });
     // Two micro-batches each time.
     expect(whole.calls % 2).toBe(0);
     expect(await calls(spec, 3)).toMatchObject({ outcome: { state: 'cancelled', best: null }, calls: 3 });
     const resumed = await calls(spec);
-    expect(resumed.outcome.best).toEqual(whole.outcome.best);
+    expect(bestOf(resumed.outcome)).toEqual(bestOf(whole.outcome));
     expect(resumed.calls).toBe(whole.calls - 2);
     gradients.mockRestore();
   });
@@ -145,11 +138,11 @@ describe('a job whose rank grew', () => {
   const options = {
     strategy: 'relora',
     grouping: 'block',
-    fusionRank: 7,
-    maxSteps: 12,
-    evaluateEvery: 4,
-    batchSize: 8,
-    learningRate: 5e-3,
+    fusion_rank: 7,
+    max_steps: 12,
+    evaluate_every: 4,
+    batch_size: 8,
+    learning_rate: 5e-3,
   } as const;
 
   it.each(['LoRA', 'DoRA'] as const)(
@@ -158,7 +151,7 @@ describe('a job whose rank grew', () => {
       const spec = jobSpec(`grown ${method}`, { adapter: adapters[method], options });
       const whole = await run({ ...spec, workDir: `${spec.workDir} whole` });
       expect(whole).toMatchObject({ state: 'not_ready', steps: 12 });
-      const files = await filesOf(whole.candidateDir!);
+      const files = await filesOf(whole.candidateFolder!);
       expect(JSON.parse(files[0]!.toString('utf8'))).toMatchObject({ r: 7, lora_alpha: 14 });
 
       for (const stopAt of [6, 10]) {
@@ -167,12 +160,26 @@ describe('a job whose rank grew', () => {
         expect(await run(spec, watch, controller)).toMatchObject({ state: 'cancelled', steps: stopAt });
       }
       const resumed = await run(spec);
-      expect(resumed.best).toEqual(whole.best);
-      expect(await filesOf(resumed.candidateDir!)).toEqual(files);
+      expect(bestOf(resumed)).toEqual(bestOf(whole));
+      expect(await filesOf(resumed.candidateFolder!)).toEqual(files);
       // Nothing is left to train: the best adapter is the checkpoint's.
       const again = await run(spec);
       expect(again.best!.step).toBeGreaterThan(0);
-      expect(await filesOf(again.candidateDir!)).toEqual(files);
+      expect(await filesOf(again.candidateFolder!)).toEqual(files);
     },
   );
+});
+
+it('starts a job again whose checkpoint has the layout of another version', async () => {
+  const options = { strategy: 'warm-start', max_steps: 4, evaluate_every: 2, batch_size: 8 } as const;
+  const spec = jobSpec('another layout', { options });
+  const controller = new AbortController();
+  const watch = new Watch((step) => step === 3 && controller.abort(new CancelledError({ keep: true })));
+  expect(await run(spec, watch, controller)).toMatchObject({ state: 'cancelled', steps: 3 });
+  const store = new CheckpointStore(path.join(spec.workDir, 'checkpoints'));
+  const { state, tensors } = (await store.latest())!;
+  for (const _ of [1, 2]) await store.save({ state: { ...(state as object), version: 1 }, tensors });
+  const steps: number[] = [];
+  expect(await run(spec, new Watch((step) => void steps.push(step)))).toMatchObject({ state: 'not_ready', steps: 4 });
+  expect(steps).toEqual([1, 2, 3, 4]);
 });

@@ -1,21 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { benchCommand } from '../../../bench/engine/options.ts';
-import { sumRuns } from '../../../bench/engine/profile.ts';
-import { summarizeRatios } from '../../../bench/engine/statistics.ts';
+import { sumRuns } from '../../../bench/engine/sides/profile.ts';
+import { summarizeRatios } from '../../../bench/engine/report/statistics.ts';
 import { prepareWorkload } from '../../../bench/engine/workload.ts';
 import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
 
 const MODEL = new URL('../../../examples/demo-family/v1', import.meta.url).pathname;
 
 describe('the workload', () => {
-  it('is rows of unequal lengths as ids alone, and counts no padding', async () => {
+  it('has rows of unequal lengths, holds nothing but token ids, and counts no padding', async () => {
     const { config } = await loadBaseModel(MODEL);
     const { training, evaluation } = await prepareWorkload({ folder: MODEL, config, batchSize: 8, steps: 4 });
     expect(training.map(({ examples }) => examples.length)).toEqual([8, 8, 8, 8]);
     expect(evaluation.map(({ examples }) => examples.length)).toEqual([32, 32]);
     for (const { examples, tokens, longest } of [...training, ...evaluation]) {
       expect(Object.keys(examples[0]!)).toEqual(['promptIds', 'completionIds']);
-      // Position t predicts token t + 1, so that a row's last token is no input.
+      // Position t predicts token t + 1, so the last token of a row is not an input.
       const inputs = examples.map(
         ({ promptIds, completionIds }) => [...promptIds, ...completionIds].slice(0, -1).length,
       );
@@ -28,12 +28,12 @@ describe('the workload', () => {
 });
 
 describe('the figures', () => {
-  it('compares within rounds, so that a slow round of both changes nothing', () => {
+  it('are compared within rounds, so that a round that is slow for both sides changes nothing', () => {
     expect(summarizeRatios([300, 30, 330], [100, 10, 100])).toEqual({ median: 3, least: 3, most: 3.3 });
     expect(() => summarizeRatios([1], [1, 2])).toThrow('1 rounds against 2');
   });
 
-  it('leaves the first step out of the profile, and tells matrix products from the rest', () => {
+  it('leave the first step out of the profile and tell matrix products from other operators', () => {
     const kernel = (operator: string, dur: number) => ({
       cat: 'Node',
       name: 'a_kernel_time',
@@ -51,14 +51,14 @@ describe('the figures', () => {
     const unused = [loading, { cat: 'Session', name: 'session_initialization', dur: 5e6 }];
     const expected = { operators: { Gemm: 3, MatMulIntegerToFloat: 1, Mul: 2 }, products: 4, graph: 9 };
     expect(sumRuns([unused, [loading, ...run(7), ...run(2), ...run(4)]], 2)).toEqual(expected);
-    // Two micro-batches a step: their sum is the step's.
+    // A step of two micro-batches takes the sum of both.
     const twice = sumRuns([[7, 7, 2, 2, 4, 4].flatMap(run)], 2);
     expect(twice).toEqual({ operators: { Gemm: 6, MatMulIntegerToFloat: 2, Mul: 4 }, products: 8, graph: 18 });
   });
 });
 
 describe('the command', () => {
-  it('explains itself', () => {
+  it('explains its options', () => {
     let help = '';
     benchCommand()
       .configureOutput({ writeOut: (text) => (help += text) })

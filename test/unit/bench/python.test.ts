@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ensurePython, runVisibly } from '../../../bench/engine/python.ts';
+import { ensurePython, runVisibly } from '../../../bench/engine/sides/python.ts';
 
 const unix = process.platform !== 'win32';
 
@@ -10,7 +10,7 @@ describe.runIf(unix)("the reference's Python", () => {
   let folder: string;
   let venv: string;
   let log: string[];
-  /** Commands that were run, `-c` programs as `checks`; those that start with an entry of `failing` fail. */
+  /** The commands that were run, with `-c` programs written as `checks`. Commands in `failing` fail. */
   let commands: string[];
   let failing: string[];
 
@@ -28,7 +28,7 @@ describe.runIf(unix)("the reference's Python", () => {
         .replaceAll(`${folder}/`, '');
       commands.push(line);
       const fails = failing.includes(line);
-      // What pip installed is there afterwards.
+      // A successful installation makes the check of the packages succeed.
       if (line.includes('pip install') && !fails)
         failing = failing.filter((failing) => failing !== 'venv/bin/python checks');
       return !fails;
@@ -50,7 +50,7 @@ describe.runIf(unix)("the reference's Python", () => {
     expect(commands).toEqual(['venv/bin/python checks']);
   });
 
-  it('is filled where an installation broke off', async () => {
+  it('is filled if an earlier installation broke off', async () => {
     await makeInterpreter();
     failing = ['venv/bin/python checks'];
     expect(await find({ READAPT_INTEROP_VENV: venv })).toBe(path.join(venv, 'bin/python'));
@@ -61,14 +61,14 @@ describe.runIf(unix)("the reference's Python", () => {
     ['python3 checks', 'no python3 of version 3.10 or later'],
     ['python3 -m venv venv', 'on Debian it needs the package python3-venv'],
     [INSTALL, 'pip could not install torch'],
-  ])('is done without, and said so, where "%s" fails', async (command, message) => {
+  ])('is reported as missing if "%s" fails', async (command, message) => {
     failing = [command];
     expect(await find({ READAPT_INTEROP_VENV: venv })).toBeNull();
     expect(log.at(-1)).toContain(message);
     expect(log.at(-1)).toContain('Readapt is measured alone');
   });
 
-  it('is the named interpreter, into which nothing is installed', async () => {
+  it('is the named interpreter, and nothing is installed into it', async () => {
     expect(await find({ READAPT_INTEROP_PYTHON: '/opt/python', READAPT_INTEROP_VENV: venv })).toBe('/opt/python');
     failing = ['/opt/python checks'];
     expect(await find({ READAPT_INTEROP_PYTHON: '/opt/python' })).toBeNull();
@@ -78,7 +78,7 @@ describe.runIf(unix)("the reference's Python", () => {
     );
   });
 
-  it('counts a command that does not exist as one that failed', async () => {
+  it('counts a command that does not exist as failed', async () => {
     expect(await runVisibly(path.join(folder, 'nothing'), [])).toBe(false);
     expect(await runVisibly(process.execPath, ['-e', 'process.exit(3)'])).toBe(false);
     expect(await runVisibly(process.execPath, ['-e', ''])).toBe(true);

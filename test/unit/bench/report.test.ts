@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { renderSvg } from '../../../bench/chart.ts';
-import { bars, engineChart } from '../../../bench/engine/chart.ts';
-import { batchResult, GOALS, type BenchDocument } from '../../../bench/engine/document.ts';
+import { bars, engineChart } from '../../../bench/engine/report/chart.ts';
+import { batchResult, GOALS, type BenchDocument } from '../../../bench/engine/report/document.ts';
 import type { SideMeasurement, StartFigures } from '../../../bench/engine/measure.ts';
-import { toMarkdown, withSection } from '../../../bench/engine/report.ts';
-import type { SideName, StepProfile } from '../../../bench/engine/side-protocol.ts';
+import { toMarkdown, withSection } from '../../../bench/engine/report/markdown.ts';
+import type { SideName, StepProfile } from '../../../bench/engine/sides/side-protocol.ts';
 import type { Workload } from '../../../bench/engine/workload.ts';
 
-/** Two steps of 60 and 40 tokens, one evaluation of 100. */
+/** Two training steps of 60 and 40 tokens, and one evaluation of 100 tokens. */
 const WORKLOAD: Workload = {
   training: [60, 40].map((tokens) => ({ examples: [{ promptIds: [1], completionIds: [2] }], tokens, longest: tokens })),
   evaluation: [{ examples: [{ promptIds: [1], completionIds: [2] }], tokens: 100, longest: 100 }],
@@ -22,7 +22,7 @@ const PROFILE: StepProfile = {
 
 interface Figures {
   readonly name: SideName;
-  /** Seconds of a step in each of three rounds; an evaluation takes half of it. */
+  /** Seconds of a training step in each of three rounds; an evaluation takes half as long. */
   readonly rounds: readonly [number, number, number];
   readonly mebibytes: number;
   readonly losses?: readonly [number, number];
@@ -38,7 +38,7 @@ function start(firstStep: number, extra: number, { rounds, mebibytes, losses = [
   };
 }
 
-/** Cold: 3 s to the first step and 2 s of compilation a pass; cached: 1.5 s and 0.25 s. */
+/** The cold process takes 3 s to its first step and compiles for 2 s in a pass, the cached one 1.5 s and 0.25 s. */
 function measurement(figures: Figures): SideMeasurement {
   const { name, rounds } = figures;
   return {
@@ -82,7 +82,7 @@ function document(measured: readonly SideMeasurement[]): BenchDocument {
 describe('the figures of a batch size', () => {
   const { sides, ratios } = batchResult(8, WORKLOAD, MEASURED);
 
-  it('are tokens a second by round, and what the first pass took beyond later ones', () => {
+  it('are tokens a second over the rounds, and the time of the first pass beyond later ones', () => {
     expect(sides[0]!.summary).toEqual({
       training: { median: 50, least: 40, most: 50 },
       evaluation: { median: 200, least: 160, most: 200 },
@@ -92,7 +92,7 @@ describe('the figures of a batch size', () => {
     expect(sides[2]!.summary.products).toBeNull();
   });
 
-  it('compare each of our sides with the best PyTorch mode, round by round', () => {
+  it('compare each Readapt side with the best PyTorch mode, round by round', () => {
     expect(ratios.map(({ side }) => side)).toEqual(['readapt-f32', 'readapt-int8']);
     expect(ratios[0]).toEqual({
       side: 'readapt-f32',
@@ -116,12 +116,12 @@ describe('the report', () => {
   const text = toMarkdown(document(MEASURED));
 
   it.each([
-    '| Readapt, f32 | 8 | 50 (40–50) | 200 (160–200) | 512 MiB | 3.0 / 1.5 s | 4.0 / 0.5 s |',
-    'Some CPU, 2 cores, 8 GiB, Linux 6 x64; node 20.20.2, torch 2.15.0. 2026-01-02, load average 0.1 before and 1.9 after.',
-    'Batch 8, Readapt, f32: training **2.00 (1.60–4.00) ×** PyTorch, bf16 weights (goal 3)',
-    "peak memory **0.25 ×** PyTorch's least (goal 0.5)",
-    "after **1.5 s** (goal 3; 1.00 × PyTorch's least); losses of the first steps differ from PyTorch's in f32 by 3e-1 nats at most",
-    'matrix products **70 %** of the step (goal 80 %). Gemm 60 %, Mul 20 %, FusedMatMul 10 %, other operators 0 %, ONNX Runtime between them 2 %, outside it (batch, copies, clipping, AdamW) 8 %.',
+    '| Readapt, f32 | 8 | 2.00 (1.60–4.00) × PyTorch, bf16 weights |',
+    '| Readapt, f32 | 8 | 50 (40–50) | 200 (160–200) | 512 MiB | 3.0 s · 1.5 s | 4.0 s · 0.5 s |',
+    'with 2 threads on Some CPU, 2 cores, 8 GiB, Linux 6 x64. Versions: node 20.20.2, torch 2.15.0. The run began on 2026-01-02; the load average was 0.1 before it and 1.9 after it.',
+    '| **0.50** × | **1.5 s** (1.00 ×) | 70 % | 3e-1 nats |',
+    '| Readapt, int8 base | 8 | **4.00** (4.00–8.00) × PyTorch, bf16 weights | **4.00** (4.00–8.00) × PyTorch, bf16 weights | **0.25** × |',
+    'matrix products take 70 % of a training step. By operator: Gemm 60 %, Mul 20 %, FusedMatMul 10 %, other operators 0 %, ONNX Runtime between operators 2 %, work outside ONNX Runtime (making the batch, copies, clipping, AdamW) 8 %.',
   ])('says: %s', (line) => {
     expect(text).toContain(line);
   });
@@ -141,7 +141,7 @@ describe('the report', () => {
 });
 
 describe('the chart', () => {
-  it('has a bar a side, and goals that follow from the best of PyTorch', () => {
+  it('has a bar for each side, and goals that follow from the best PyTorch mode', () => {
     const [batch] = document(MEASURED).batches;
     expect(bars(batch!, 'training')[0]).toEqual({
       batch: 'batch 8',

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { layers, targets } from '../../../cli/adapter-options.ts';
+import { layers, targets } from '../../../cli/options/adapter-options.ts';
 
 describe('--targets', () => {
   it.each<[string, string[] | string]>([

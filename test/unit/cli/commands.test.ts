@@ -397,19 +397,38 @@ describe('readapt train and rebase', () => {
     });
 
     const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', out('trained')];
-    const rebased = await readaptJson('rebase', ...bases, ...data, '--out', out('rebased'), '--steps', '30', ...sizes);
+    const rebased = await readaptJson(
+      'rebase',
+      ...bases,
+      ...data,
+      '--out',
+      out('rebased'),
+      '--max-steps',
+      '30',
+      ...sizes,
+    );
     expect(rebased.code).toBe(0);
     expect(Object.keys(rebased.document)).toEqual(
-      expect.arrayContaining(['strategy', 'alpha', 'beta', 'ttr_ms', 'phases', 'ready', 'target', 'metric']),
+      expect.arrayContaining([
+        'ready',
+        'strategy',
+        'fusion_alpha',
+        'fusion_beta',
+        'ttr_ms',
+        'phases',
+        'metric',
+        'rows',
+      ]),
     );
-    const { ready, target, metric } = rebased.document as unknown as {
+    const { ready, metric } = rebased.document as unknown as {
       ready: boolean;
-      target: number;
-      metric: Record<string, number>;
+      metric: Record<'target' | 'old' | 'none' | 'copy' | 'published' | 'best', number>;
     };
     expect(ready).toBe(true);
-    expect(target).toBeCloseTo(metric['old']! - 0.005, 12);
-    expect(metric['new']).toBeGreaterThanOrEqual(target);
+    expect(metric.target).toBeCloseTo(metric.old - 0.005, 12);
+    expect(metric.published).toBeGreaterThanOrEqual(metric.target);
+    expect(metric.best).toBe(metric.published);
+    expect(metric.none).toBeLessThan(metric.published);
     expect(await inspectFolder(out('rebased'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 4, ...config });
 
     const fusion = [
@@ -438,7 +457,7 @@ describe('readapt train and rebase', () => {
 
   it('an interrupted rebase ends with 130 and leaves nothing behind', async () => {
     const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', family.adapter];
-    const data = ['--data', family.train, '--validation', family.validation, '--target', '2', '--steps', '100000'];
+    const data = ['--data', family.train, '--validation', family.validation, '--target', '2', '--max-steps', '100000'];
     const temporary = out('tmp');
     await mkdir(temporary);
     const args = [BIN, 'rebase', ...bases, ...data, '--out', out('interrupted'), '--threads', '1'];
@@ -478,7 +497,12 @@ describe('readapt train and rebase', () => {
       'reuse',
     );
     expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('target was not reached') });
-    expect(run.document).toMatchObject({ ready: false, ttr_ms: null, strategy: 'reuse', target: 2 });
+    expect(run.document).toMatchObject({
+      ready: false,
+      ttr_ms: null,
+      strategy: 'reuse',
+      metric: { target: 2, published: null },
+    });
     expect(await readdir(out('missed'))).toContain('adapter_model.safetensors');
   });
 });

@@ -16,11 +16,11 @@ function job(changes: Partial<Job>): Job {
     phase: 'publish',
     strategy: 'auto',
     won_strategy: 'revert',
-    alpha: 1,
-    beta: -1,
+    fusion_alpha: 1,
+    fusion_beta: -1,
     step: 0,
     total_steps: 300,
-    metric: { name: 'accuracy', target: 0.7, old_on_v1: 0.72, v2_no_adapter: 0.25, v2_copy: 0.4, v2_readapt: 0.71 },
+    metric: { name: 'accuracy', target: 0.7, old: 0.72, none: 0.25, copy: 0.4, published: 0.71, best: 0.71 },
     ttr_ms: 3000,
     phases: {
       queue_wait: 1000,
@@ -53,7 +53,7 @@ const control = job({
     evaluate: 1000,
     publish: 0,
   },
-  metric: { name: 'accuracy', target: 0.7, old_on_v1: 0.72, v2_no_adapter: null, v2_copy: null, v2_readapt: 0.66 },
+  metric: { name: 'accuracy', target: 0.7, old: 0.72, none: null, copy: null, published: null, best: 0.66 },
 });
 const fleet = new Map([['adp_1', FLEET.find((entry) => entry.adapter === 'news-topics')!]]);
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { main } from '../../../cli/main.ts';
-import { DEVICES, RUNTIME_OF, type Device } from '../../../core/engine/devices/device.ts';
+import { DEVICES, RUNTIME_OF, type Device } from '../../../core/options/devices.ts';
 import type { DeviceReport } from '../../../core/engine/devices/probe/probe.ts';
 
 /** Runs a command line in this process. */

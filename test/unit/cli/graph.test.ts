@@ -57,7 +57,7 @@ describe('readapt graph', () => {
     expect(document.program).toBe('losses');
     expect(document.passes[0]!.pass).toBe('recorded');
     expect(document.passes.at(-1)!.total).toBe(document.sections.flatMap(({ nodes }) => nodes).length);
-    expect(document.inputs.find(({ name }) => name === 'slot_tokens')?.shape).toEqual(['slots', 'slotLength']);
+    expect(document.inputs.find(({ name }) => name === 'bin_tokens')?.shape).toEqual(['bins', 'binLength']);
     const session = await ort.InferenceSession.create(file);
     expect([...session.inputNames].sort()).toEqual(document.inputs.map(({ name }) => name).sort());
     expect(session.outputNames).toEqual(document.outputs.map(({ name }) => name));

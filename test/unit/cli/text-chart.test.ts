@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { blocks, scaleOf } from '../../../cli/text-chart.ts';
+import { blocks, scaleOf } from '../../../cli/reports/text-chart.ts';
 
 describe('blocks', () => {
   it('grow with the logarithm of a value, from the least to the most above zero', () => {

@@ -32,7 +32,7 @@ describe('makeBatch', () => {
       sequenceLengths: Int32Array.of(4, 1),
       textLengths: Int32Array.of(5, 2),
       labelPositions: Int32Array.of(2, 3, 4),
-      labelTargets: Int32Array.of(8, 9, 4),
+      labelIds: Int32Array.of(8, 9, 4),
     });
     expect(labelSequences(batch)).toEqual(Int32Array.of(0, 0, 1));
   });
@@ -103,7 +103,7 @@ describe('sortIntoBatches', () => {
 
   it('sums label losses per example', () => {
     for (const batch of batches) {
-      const losses = Float32Array.from(batch.batch.labelTargets, (target) => target + 0.5);
+      const losses = Float32Array.from(batch.batch.labelIds, (target) => target + 0.5);
       const expected = batch.examples.map((index) =>
         examples[index]!.completionIds.reduce((total, id) => total + id + 0.5, 0),
       );

@@ -31,13 +31,21 @@ const GOOD = '{"prompt": "a", "completion": "b"}';
 
 describe('parseDataset', () => {
   it.each([1, 2, 3, 1000])('reads rows however the bytes are cut (%i)', async (size) => {
-    const text = `{"prompt":"ä😀\\n","completion":" x"}\r\n\n{"completion":"y","prompt":"","split":"test"}`;
+    const text = `{"prompt":"ä😀\\n","completion":" x"}\r\n\n{"completion":"y","prompt":"","split":"gate"}`;
     const rows = [
       { prompt: 'ä😀\n', completion: ' x', line: 1 },
-      { prompt: '', completion: 'y', split: 'test', line: 3 },
+      { prompt: '', completion: 'y', split: 'gate', line: 3 },
     ];
     expect(await parse(text, {}, size)).toEqual(rows);
     expect(await parse(`\uFEFF${text}\n`, {}, size)).toEqual(rows);
+  });
+
+  it.each([
+    ['train', 'training'],
+    ['validation', 'search'],
+    ['test', 'gate'],
+  ])('reads the split %s as %s', async (alias, split) => {
+    expect(await parse(JSON.stringify({ prompt: 'a', completion: 'b', split: alias }))).toMatchObject([{ split }]);
   });
 
   it.each<[string, string | Uint8Array, string]>([
@@ -51,7 +59,7 @@ describe('parseDataset', () => {
     [
       'another split',
       '{"prompt":"a","completion":"b","split":"dev"}',
-      'split is another word, expected train, validation',
+      'split is another word, expected training, search, gate',
     ],
     ['half a character', '{"prompt":"\\ud83d","completion":"b"}', 'prompt holds half of a surrogate pair'],
     ['bytes that are no UTF-8', Buffer.from([0x22, 0xff, 0x22]), 'is not valid UTF-8'],
@@ -94,12 +102,12 @@ it('loads a file, all of it or one split', async () => {
   onTestFinished(() => rm(folder, { recursive: true }));
   const path = join(folder, 'a.jsonl');
   const row = (prompt: string, split?: string) => JSON.stringify({ prompt, completion: 'c', split });
-  await writeFile(path, [row('a', 'train'), row('b', 'validation'), row('c')].join('\n'));
+  await writeFile(path, [row('a', 'training'), row('b', 'search'), row('c')].join('\n'));
   const prompts = async (options?: Parameters<typeof loadDataset>[1]) =>
     (await loadDataset(path, options)).map(({ prompt }) => prompt);
   expect(await prompts()).toEqual(['a', 'b', 'c']);
-  expect(await prompts({ split: 'validation' })).toEqual(['b', 'c']);
-  expect((await loadDataset(path, { split: 'test' }))[0]).toEqual({
+  expect(await prompts({ split: 'search' })).toEqual(['b', 'c']);
+  expect((await loadDataset(path, { split: 'gate' }))[0]).toEqual({
     prompt: 'c',
     completion: 'c',
     file: 'a.jsonl',

@@ -33,7 +33,7 @@ function bigramRuntime(vocabSize = 4): CountingRuntime {
     base: { config: { vocabSize } },
     labelLosses: async (_: unknown, batch: Batch) => {
       count('losses', batch);
-      return Float32Array.from(batch.labelTargets, (target, i) => -Math.log(after(batch, i)[target]!));
+      return Float32Array.from(batch.labelIds, (target, i) => -Math.log(after(batch, i)[target]!));
     },
     logits: async (_: unknown, batch: Batch) => {
       count('logits', batch);

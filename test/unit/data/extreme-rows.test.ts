@@ -6,7 +6,7 @@ import { Random } from '../../../core/statistics/random.ts';
 import { meanLoss } from '../../../core/data/evaluation.ts';
 import type { TokenizedExample } from '../../../core/data/example.ts';
 import { accumulateGradients, MICRO_BATCH_TOKENS } from '../../../core/training/gradients.ts';
-import { Session, type LoadedBase } from '../../../core/engine/base-cache.ts';
+import { BaseCache, type LoadedBase } from '../../../core/engine/base-cache.ts';
 import { tokenizeRows } from '../../../core/data/task-data.ts';
 import { largestDifference, relativeError, sum } from '../engine/support/numeric.ts';
 import { everyModule } from '../engine/support/variations.ts';
@@ -94,13 +94,13 @@ describe('completions of one token', () => {
 });
 
 describe('texts longer than the model takes', () => {
-  let session: Session;
+  let bases: BaseCache;
   let base: LoadedBase;
   beforeAll(async () => {
-    session = new Session({ threads: 1 });
-    base = await session.base(BASE);
+    bases = new BaseCache({ threads: 1 });
+    base = await bases.load(BASE);
   });
-  afterAll(() => session.dispose());
+  afterAll(() => bases.dispose());
 
   const prompt = Array.from({ length: 900 }, (_, i) => `word ${i}`).join(' ');
   const rows = [' yes', ' no', ' perhaps not'].map((completion) => ({ prompt: `${prompt}${completion}?`, completion }));

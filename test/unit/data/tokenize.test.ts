@@ -59,7 +59,7 @@ describe('a row that cannot be made into tokens', () => {
       ];
       const spec = { file: await datasetOf(lines) };
       const load = loadTaskData(spec, { tokenizer, config: await readModelConfig(BASE), maxLength: 8 }).then((data) =>
-        data.train(),
+        data.training(),
       );
       await expect(load).rejects.toThrow(TokenizeError);
       await expect(load).rejects.toThrow(`tasks.jsonl: line 6: ${message}`);
@@ -101,7 +101,7 @@ it('rows of the file keep their text', async () => {
     { file: await datasetOf([toJsonl(rows)]) },
     { tokenizer, config: await readModelConfig(BASE) },
   );
-  expect(data.train()[0]).toMatchObject({
+  expect(data.training()[0]).toMatchObject({
     promptIds: [97],
     completionIds: [98],
     row: { prompt: 'a', line: 1, file: 'tasks.jsonl' },

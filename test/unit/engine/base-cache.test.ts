@@ -1,72 +1,72 @@
 import { cp, readFile, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { PrecisionSetting } from '../../../core/engine/devices/precision.ts';
+import type { PrecisionSetting } from '../../../core/options/precisions.ts';
 import { FormatError } from '../../../core/formats/errors.ts';
 import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import { createAdapter } from '../../../core/models/lora/lora-init.ts';
 import { accumulateGradients } from '../../../core/training/gradients.ts';
-import { Session } from '../../../core/engine/base-cache.ts';
+import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { tokenizeRows } from '../../../core/data/task-data.ts';
 import { relativeError } from '../engine/support/numeric.ts';
 import { createTinyFamily, removeTinyFamily, tasteRows, type TinyFamily } from '../training/support/tiny-task.ts';
 
 let family: TinyFamily;
-let session: Session;
+let bases: BaseCache;
 
 beforeAll(async () => {
   family = await createTinyFamily();
-  session = new Session({ device: 'tfjs-cpu' });
+  bases = new BaseCache({ device: 'tfjs-cpu' });
 });
 afterAll(async () => {
-  await session.dispose();
+  await bases.dispose();
   await removeTinyFamily(family);
 });
 
-describe('Session', () => {
+describe('BaseCache', () => {
   it('keeps both versions warm and lets go of the one unused for longest', async () => {
-    const old = await session.base(family.oldBase);
-    const next = await session.base(family.newBase);
+    const old = await bases.load(family.oldBase);
+    const next = await bases.load(family.newBase);
     expect(next.model.fingerprint).not.toBe(old.model.fingerprint);
     expect(next.tokenizerHash).toBe(old.tokenizerHash);
-    expect(await session.base(family.oldBase)).toBe(old);
+    expect(await bases.load(family.oldBase)).toBe(old);
 
     const third = path.join(family.folder, 'v3');
     await cp(family.newBase, third, { recursive: true });
-    await session.base(third);
-    expect(await session.base(family.oldBase)).toBe(old);
-    expect(await session.base(family.newBase)).not.toBe(next);
+    await bases.load(third);
+    expect(await bases.load(family.oldBase)).toBe(old);
+    expect(await bases.load(family.newBase)).not.toBe(next);
   });
 
   it('loads a folder anew whose files were replaced', async () => {
-    const before = await session.base(family.newBase);
+    const before = await bases.load(family.newBase);
     const weights = path.join(family.newBase, 'model.safetensors');
     const bytes = await readFile(weights);
     bytes.writeFloatLE(0.125, bytes.length - 4);
     await writeFile(weights, bytes);
     await utimes(weights, new Date(), new Date(Date.now() + 5000));
-    const after = await session.base(family.newBase);
+    const after = await bases.load(family.newBase);
     expect(after.model.fingerprint).not.toBe(before.model.fingerprint);
   });
 
   it('fails with the reason every time for a folder that cannot be loaded', async () => {
     for (let attempt = 0; attempt < 2; attempt++) {
-      await expect(session.base(family.adapter)).rejects.toThrow(FormatError);
-      await expect(session.base('/nowhere')).rejects.toThrow('/nowhere: folder does not exist');
+      await expect(bases.load(family.adapter)).rejects.toThrow(FormatError);
+      await expect(bases.load('/nowhere')).rejects.toThrow('/nowhere: folder does not exist');
     }
   });
 });
 
-describe('Session in 8 bits', () => {
+describe('BaseCache in 8 bits', () => {
   /** Wide enough for products of its own: narrow ones are part of others, and stay in float32. */
   const WIDE = path.join(import.meta.dirname, '../../../examples/demo-family/v1');
 
-  /** Losses and gradients of an adapter on the base, one session after the other. */
+  /** Losses and gradients of an adapter on the base, one bases after the other. */
   async function computed(precision: PrecisionSetting, adapter: Adapter) {
-    const own = new Session({ precision, threads: 1 });
+    const own = new BaseCache({ precision, threads: 1 });
     try {
-      const { runtime, tokenizer, model } = await own.base(WIDE);
+      const { runtime, tokenizer, model } = await own.load(WIDE);
       const examples = tokenizeRows(tasteRows(8), { tokenizer, config: model.config });
       const { gradients, loss } = await accumulateGradients(runtime, adapter, examples);
       return { loss, gradients: [...gradients.values()].map(({ a, b }) => [...a, ...b]).flat(), model };
@@ -94,6 +94,6 @@ describe('Session in 8 bits', () => {
     expect(Math.abs(rounded.loss / exact.loss - 1)).toBeLessThan(0.02);
     expect(relativeError(Float32Array.from(rounded.gradients), Float32Array.from(exact.gradients))).toBeLessThan(0.2);
     expect(exact.model.weights).toBeInstanceOf(Map);
-    expect(() => rounded.model.weights.get('model.layers.0.mlp.up_proj.weight')).toThrow('the file is closed');
+    expect(() => rounded.model.weights.get('model.layers.0.mlp.up_proj.weight')).toThrow('model.safetensors is closed');
   });
 });

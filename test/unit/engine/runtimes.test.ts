@@ -78,7 +78,7 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
   ])('sees the last keys of a window of %s', async (window, visible) => {
     const base = randomBase({ numLayers: 1, slidingWindows: window === null ? null : [window] });
     const runtime = opened(createRuntime({ kind, base, threads: 1 }));
-    const batch = { ...randomBatch(base, [6]), labelPositions: Int32Array.of(5), labelTargets: Int32Array.of(3) };
+    const batch = { ...randomBatch(base, [6]), labelPositions: Int32Array.of(5), labelIds: Int32Array.of(3) };
     const [before] = await runtime.labelLosses(null, batch);
     const changing: number[] = [];
     for (let position = 0; position < 6; position++) {
@@ -119,7 +119,7 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
     expect(alone).toEqual(await runtime.labelLosses(null, batch));
   });
 
-  it('gives each sequence what it gives it alone, whatever shares its slot', async () => {
+  it('gives each sequence what it gives it alone, whatever shares its bin', async () => {
     const { runtime, adapter, base } = setup();
     const lengths = [4, 7, 2, 1, 6];
     const batch = randomBatch(base, lengths);
@@ -131,7 +131,7 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
         inputIds: batch.inputIds.slice(token, token + length),
         sequenceLengths: Int32Array.of(length),
         labelPositions: batch.labelPositions.slice(label, label + labels).map((position) => position - token),
-        labelTargets: batch.labelTargets.slice(label, label + labels),
+        labelIds: batch.labelIds.slice(label, label + labels),
       };
       const expected = await runtime.labelLosses(adapter, alone);
       expect(largestDifference(together.slice(label, label + labels), expected)).toBeLessThan(1e-5);
@@ -147,7 +147,7 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
       { labelPositions: Int32Array.of(12, 0, 0, 0) },
       'batch.labelPositions holds 12, expected 0 to 11',
     ],
-    ['labelTargets', { labelTargets: new Int32Array(1) }, 'batch.labelTargets has 1 elements, expected 4'],
+    ['labelIds', { labelIds: new Int32Array(1) }, 'batch.labelIds has 1 elements, expected 4'],
     ['sequenceLengths', { sequenceLengths: Int32Array.of(6, 5) }, 'batch.inputIds has 12 elements, expected 11'],
     ['textLengths', { textLengths: Int32Array.of(6) }, 'batch.textLengths has 1 elements, expected 2'],
     [
@@ -219,7 +219,7 @@ describe('resources', () => {
 
   it('compiled: keeps at most the given number of programs, and still answers for one it dropped', async () => {
     const base = randomBase();
-    const runtime = opened(new CompiledRuntime(base, { threads: 1, maxSessions: 2 }));
+    const runtime = opened(new CompiledRuntime(base, { threads: 1, maxPrograms: 2 }));
     const batch = randomBatch(base, [4]);
     const first = await runtime.labelLosses(null, batch);
     for (const rank of [1, 2, 3])
@@ -227,16 +227,16 @@ describe('resources', () => {
         randomAdapter(base, () => rank),
         batch,
       );
-    expect(runtime.sessions).toBe(2);
+    expect(runtime.programs).toBe(2);
     expect(await runtime.labelLosses(null, batch)).toEqual(first);
-    expect(runtime.sessions).toBe(2);
+    expect(runtime.programs).toBe(2);
   });
 
   it('compiled: batches of all sizes share a program', async () => {
     const base = randomBase();
     const runtime = opened(new CompiledRuntime(base, { threads: 1 }));
     for (const lengths of [[4], [5, 6, 1], [30]]) await runtime.labelLosses(null, randomBatch(base, lengths));
-    expect(runtime.sessions).toBe(1);
+    expect(runtime.programs).toBe(1);
   });
 
   it('compiled: adapters of equal ranks share a program, whatever their scalings', async () => {
@@ -247,9 +247,9 @@ describe('resources', () => {
     const losses = await runtime.labelLosses(adapter, batch);
     const halved = new Map([...adapter.modules].map(([name, lora]) => [name, { ...lora, scaling: lora.scaling / 2 }]));
     expect(await runtime.labelLosses({ ...adapter, modules: halved }, batch)).not.toEqual(losses);
-    expect(runtime.sessions).toBe(1);
+    expect(runtime.programs).toBe(1);
     const [dora, other] = [asDora(adapter, 5), asDora(adapter, 6)];
     expect(await runtime.labelLosses(dora, batch)).not.toEqual(await runtime.labelLosses(other, batch));
-    expect(runtime.sessions).toBe(2);
+    expect(runtime.programs).toBe(2);
   });
 });

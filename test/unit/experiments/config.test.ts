@@ -1,24 +1,24 @@
 import { describe, expect, it } from 'vitest';
 import { parseExperiment } from '../../../experiments/config/load-experiment.ts';
-import { PRECISION_SETTINGS } from '../../../core/engine/devices/precision.ts';
-import { STRATEGIES } from '../../../workers/training/protocol.ts';
+import { PRECISION_SETTINGS } from '../../../core/options/precisions.ts';
+import { STRATEGIES } from '../../../core/options/job-options.ts';
 import { TINY_YAML, tinyExperiment } from './support/tiny-experiment.ts';
 
 describe('the configuration of an experiment', () => {
-  it('gives options their names in the product and strategies those that they stand for', () => {
+  it('names options as the product does, and takes the strategy from its entry or its name', () => {
     const { strategies, gate } = tinyExperiment((yaml) =>
       yaml.replace('target: 1', 'target: 1, max_negative_flips: 0.02'),
     );
-    expect(strategies[0]!.options).toEqual({ batchSize: 8, evaluateEvery: 2, strategy: 'reuse' });
+    expect(strategies[0]!.options).toEqual({ batch_size: 8, evaluate_every: 2, strategy: 'reuse' });
     expect(strategies[2]).toMatchObject({
       name: 'tuned',
       seeds: [2],
-      options: { strategy: 'warm-start', maxSteps: 4 },
+      options: { strategy: 'warm-start', max_steps: 4 },
     });
-    expect(gate).toEqual({ kind: 'absolute', target: 1, maxNegativeFlips: 0.02 });
+    expect(gate).toEqual({ kind: 'absolute', target: 1, max_negative_flips: 0.02 });
   });
 
-  it('resolves paths beside the file and variables, with and without a default', () => {
+  it('resolves paths relative to the file, and variables with and without a default', () => {
     const text = TINY_YAML.replace(/^base: .*$/m, 'base: ${BASES:-../bases}/v1').replace(
       /\{ name: v2, base: [^}]+\}/,
       '{ name: v2, base: "${OTHER}/v2" }',
@@ -28,7 +28,7 @@ describe('the configuration of an experiment', () => {
       evolutions: [{ base: '/other/v2' }],
     });
     expect(() => parseExperiment(text, { file: 'e.yaml', environment: {} })).toThrow(
-      'evolutions[0].base needs the variable OTHER, which is not set',
+      'evolutions[0].base needs the environment variable OTHER, which is not set',
     );
   });
 
@@ -37,25 +37,21 @@ describe('the configuration of an experiment', () => {
   });
 
   it.each([
-    ['seeds: [1, 2]', 'seeds: [1, -2]', 'seeds[1] is -2, expected >= 0'],
+    ['seeds: [1, 2]', 'seeds: [1, -2]', 'seeds[1] is -2, expected at least 0'],
     ['metric: exact_match', 'metric: f1', 'tasks[0].metric is "f1", expected accuracy, exact_match, loss'],
-    ['rows: [16]', 'row: [16]', 'row is [16], expected no such setting'],
-    ['rows: [16]', '', 'rows is missing, expected it'],
+    ['rows: [16]', 'row: [16]', 'row is not known, expected one of name, title, base'],
+    ['rows: [16]', '', 'rows is missing'],
     ['gate: { kind: absolute, target: 1 }', 'gate: { kind: best }', 'gate is {"kind":"best"}, expected'],
-    ['strategy: reuse', 'strategy: retry', `strategies[0].strategy is retry, expected ${STRATEGIES.join(', ')}`],
-    ['max_steps: 4', 'max_stepz: 4', 'strategies[2].options.max_stepz is not known, expected'],
-    ['max_steps: 4', 'max_steps: many', 'strategies[2].options.max_steps is "many", expected a number'],
+    ['strategy: reuse', 'strategy: retry', `strategies[0].strategy is "retry", expected ${STRATEGIES.join(', ')}`],
+    ['max_steps: 4', 'max_stepz: 4', 'strategies[2].options.max_stepz is not known, expected one of prefer, max_steps'],
+    ['max_steps: 4', 'max_steps: many', 'strategies[2].options.max_steps is "many", expected an integer'],
     [
       'max_steps: 4',
       'grouping: layer',
       'strategies[2].options.grouping is "layer", expected global, block, depth, module',
     ],
-    [
-      'max_steps: 4',
-      'fusion_energy: 2',
-      'strategies[2].options.fusion_energy is 2, expected a number above 0, at most 1',
-    ],
-    ['seeds: [2] }', 'tasks: [plural] }', 'strategies[2].tasks names plural, expected past'],
+    ['max_steps: 4', 'fusion_energy: 2', 'strategies[2].options.fusion_energy is 2, expected at most 1'],
+    ['seeds: [2] }', 'tasks: [plural] }', 'strategies[2].tasks names plural, expected one of past'],
     ['name: tuned', 'name: scratch', 'strategies has the name scratch twice'],
     ['name: tiny', 'name: [', 'cannot be used'],
   ])('refuses %s as %s, saying where and what', (from, to, message) => {

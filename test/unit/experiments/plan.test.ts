@@ -8,7 +8,7 @@ const keysOf = (change?: (yaml: string) => string): string[] =>
 const names = (keys: readonly string[]): string[] => keys.map((key) => key.replace(/ #.*/, ''));
 
 describe('the plan of an experiment', () => {
-  it('has what is shared first, then the strategies of one tenant after each other, each where it is wanted', () => {
+  it('lists shared items first and the wanted strategies of each tenant after each other', () => {
     const tenant = (seed: number): string[] => [
       `tenant past lora4 seed-${seed}`,
       `reference v2 past lora4 seed-${seed}`,
@@ -18,7 +18,7 @@ describe('the plan of an experiment', () => {
     expect(names(keysOf())).toEqual(['evolution v2', ...tenant(1), ...tenant(2), 'cell v2 past lora4 seed-2 16 tuned']);
   });
 
-  it('keeps the keys of what stays the same and changes those of what does not', () => {
+  it('changes the keys of items whose settings change, and no others', () => {
     const before = keysOf();
     const budget = keysOf((yaml) => yaml.replace('max_steps: 4', 'max_steps: 6'));
     expect(budget.filter((key) => !before.includes(key)).map((key) => key.split(' ')[6])).toEqual(['tuned']);
@@ -29,7 +29,7 @@ describe('the plan of an experiment', () => {
 });
 
 describe('the estimate of the time left', () => {
-  it('takes the mean of what is most alike, and says nothing before there is any', () => {
+  it('takes the mean of the most similar items, and is null before any has been measured', () => {
     const estimate = new Estimate();
     const [slow, fast, other] = [['cell a x', 'cell'], ['cell b x', 'cell'], ['tenant']].map((groups) => ({ groups }));
     expect(estimate.left([slow!])).toBeNull();

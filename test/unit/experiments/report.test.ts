@@ -15,7 +15,7 @@ const score = (right: string): TestScore => ({
   right,
 });
 
-/** Milliseconds until ready (negative: given up after so long) and test rows of every strategy's jobs. */
+/** Milliseconds to readiness (negative if the job was given up after that time) and test rows, by strategy and seed. */
 const JOBS: Record<string, [number, string][]> = {
   copy: [
     [-1000, '1000'],
@@ -85,7 +85,7 @@ const records = items.flatMap(recordsOf);
 const summary = summarize(experiment, items, records);
 
 describe('the report of an experiment', () => {
-  it('compares tenant by tenant with scratch, and says what is a bound', () => {
+  it('compares with scratch tenant by tenant and marks lower bounds', () => {
     const tuned = summary.overall.find(({ strategy }) => strategy === 'tuned')!;
     expect(tuned).toMatchObject({
       jobs: 1,
@@ -107,19 +107,19 @@ describe('the report of an experiment', () => {
     });
   });
 
-  it('writes it down, and that the run is not complete', () => {
+  it('writes the tables and says that the run is not complete', () => {
     const text = toMarkdown(experiment, summary, { charts: [], command: 'npm run experiment' });
-    expect(text).toContain('**Not complete: 9 of 10 items measured.**');
+    expect(text).toContain('**This report is not complete: 9 of 10 items have been measured.**');
     expect(text).toMatch(
       /\| v2 \| past \| lora4 \| 16 \| 100\.0 ± 0\.0 \| 12\.5 ± \S+ · – \| 50\.0 ± 0\.0 · 40\.0 \| 75\.0 · 10\.0 \|/,
     );
     expect(text).toContain('| tuned | 1 | 1 | 10.0 | ≥ 6.00 | +25.0 | 25.0 (75.0) |');
     expect(text).toContain('| 16 | scratch | 1 of 2 | 40.0 | – | – | 70.0 | – | 50.0 ± 0.0 | – | 50.0 |');
     expect(text).toMatch(/\| 16 \| tuned \| 1 of 1 \| 10\.0 \| ≥ 6\.00 \| 1\.4 \| 20\.0 \|/);
-    expect(text).toContain('Old version on the old base 100.0 ± 0.0');
+    expect(text).toContain('The old version on the old base has 100.0 ± 0.0');
   });
 
-  it('leaves out what the plan does not ask for any more, and lists jobs that failed', () => {
+  it('ignores records that are no longer planned, and lists failed jobs', () => {
     const stale = records.map((record) =>
       record.type === 'cell' && record.strategy === 'tuned' ? { ...record, key: 'cell stale' } : record,
     );
@@ -132,11 +132,11 @@ describe('the report of an experiment', () => {
     const report = summarize(experiment, items, failed);
     expect(report).toMatchObject({ planned: 10, measured: 8 });
     expect(toMarkdown(experiment, report, { charts: [], command: '' })).toMatch(
-      /- failed: cell v2 past lora4 seed-2 16 tuned #\w+: Error: no/,
+      /- cell v2 past lora4 seed-2 16 tuned #\w+ failed: Error: no/,
     );
   });
 
-  it('draws the best so far, mean over seeds, from where all have a candidate to the last better one', () => {
+  it('draws the best value so far as a mean over seeds, once all of them have a candidate', () => {
     const points = qualityPoints(summary.jobs.filter(({ cell }) => cell.strategy === 'scratch'));
     expect(points.map(({ seconds, value }) => [seconds, value])).toEqual([
       [2, 0.2],

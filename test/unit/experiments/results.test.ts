@@ -22,7 +22,7 @@ describe('the file of raw results', () => {
     await results.close();
   }
 
-  it('cuts off what a killed run left of its last line, keeps the rest and goes on behind it', async () => {
+  it('cuts off an incomplete last line, keeps the other lines and appends after them', async () => {
     await write(record('a'), record('b'));
     const whole = await readFile(file, 'utf8');
     await appendFile(file, '{"type":"cell","key":"c","ms"');
@@ -37,7 +37,7 @@ describe('the file of raw results', () => {
     await results.close();
   });
 
-  it('names a line in the middle that is no JSON, and leaves the file as it is', async () => {
+  it('names a line in the middle that is not JSON, and leaves the file as it is', async () => {
     await write(record('a'));
     await writeFile(file, `${JSON.stringify(record('a'))}\nnonsense\n${JSON.stringify(record('b'))}\n`);
     await expect(ResultsFile.open(file)).rejects.toThrow('line 2 is not JSON');

@@ -5,15 +5,22 @@ import { loadExperiment } from '../../../experiments/config/load-experiment.ts';
 import { planExperiment } from '../../../experiments/plan.ts';
 
 const FOLDER = path.join(import.meta.dirname, '../../../experiments');
-const files = (await readdir(FOLDER)).filter((name) => name.endsWith('.yaml'));
+const yamlIn = async (folder: string): Promise<string[]> =>
+  (await readdir(path.join(FOLDER, folder))).filter((name) => name.endsWith('.yaml'));
+
+/** Files with the names of their experiments, which are also the names of their results' folders. */
+const files = [
+  ...(await yamlIn('.')).map((name) => [name, name.replace('.yaml', '')] as const),
+  ...(await yamlIn('ablations')).map((name) => [`ablations/${name}`, `ablation-${name.replace('.yaml', '')}`] as const),
+];
 
 describe('the experiments of this repository', () => {
-  it.each(files)('%s can be planned, and its rows are there', async (name) => {
-    const experiment = await loadExperiment(path.join(FOLDER, name), {
+  it.each(files)('%s can be planned, and its rows are there', async (file, name) => {
+    const experiment = await loadExperiment(path.join(FOLDER, file), {
       SMOLLM2: '/models/smollm2',
       SMOLLM2_VERSIONS: '/models/versions',
     });
-    expect(experiment.name).toBe(name.replace('.yaml', ''));
+    expect(experiment.name).toBe(name);
     expect(planExperiment(experiment).filter(({ type }) => type === 'cell').length).toBeGreaterThan(0);
     for (const { train, validation, test } of experiment.tasks)
       await Promise.all([train, validation, test].map((file) => access(file)));

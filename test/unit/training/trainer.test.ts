@@ -8,26 +8,26 @@ import { DEFAULT_REGULARIZATION } from '../../../core/method/regularization/regu
 import { accumulateGradients } from '../../../core/training/gradients.ts';
 import { inputLength, makeBatch } from '../../../core/data/make-batch.ts';
 import { TrainingDivergedError } from '../../../core/training/loss-monitor.ts';
-import { Session, type LoadedBase } from '../../../core/engine/base-cache.ts';
+import { BaseCache, type LoadedBase } from '../../../core/engine/base-cache.ts';
 import { tokenizeRows } from '../../../core/data/task-data.ts';
 import { decodeTrainerState, encodeTrainerState, type TrainerState } from '../../../core/training/trainer-state.ts';
 import { train, type TrainOptions } from '../../../core/training/trainer.ts';
 import { BASE, smallAdapter, tasteRows } from './support/tiny-task.ts';
 
-let session: Session;
+let bases: BaseCache;
 let base: LoadedBase;
 let examples: TokenizedExample[];
 let common: TrainOptions;
 
 beforeAll(async () => {
-  session = new Session({ threads: 1 });
-  base = await session.base(BASE);
+  bases = new BaseCache({ threads: 1 });
+  base = await bases.load(BASE);
   examples = tokenizeRows(tasteRows(64), { tokenizer: base.tokenizer, config: base.model.config });
   const initial = smallAdapter(base.model.config);
   common = { runtime: base.runtime, initial, examples, steps: 30, batchSize: 8, learningRate: 5e-3, seed: 3 };
 });
 
-afterAll(() => session.dispose());
+afterAll(() => bases.dispose());
 
 function maxDifference(a: Adapter['modules'] | GradientResult['gradients'], b: typeof a): number {
   const other = factorArrays(b);

@@ -2,10 +2,13 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readAdapterManifest, verifyAdapterFiles } from '../../../core/formats/peft/adapter-manifest.ts';
-import type { AdaptOptions, AdaptOutcome, ChildMessage, JobSpec } from '../../../workers/training/protocol.ts';
-import { PHASES } from '../../../workers/training/protocol.ts';
-import { Child } from '../training/support/child.ts';
-import { outcomeOf, plainJob, TINY_TRAINING } from '../training/support/tiny-job.ts';
+import type { JobEvent } from '../../../core/adaptation/job-events.ts';
+import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
+import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
+import type { GivenJobOptions } from '../../../core/options/job-options.ts';
+import { PHASES } from '../../../core/options/phases.ts';
+import { Child, eventsOf } from '../training/support/child.ts';
+import { bestOf, outcomeOf, plainJob, TINY_TRAINING } from '../training/support/tiny-job.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
 
 let family: TinyFamily;
@@ -26,40 +29,40 @@ function jobSpec(name: string, changes: Partial<JobSpec> = {}): JobSpec {
   return plainJob(family, name, { options: TINY_TRAINING, ...changes });
 }
 
-function ofType<T extends ChildMessage['type']>(type: T): Extract<ChildMessage, { type: T }>[] {
-  return child.messages.filter((message): message is Extract<ChildMessage, { type: T }> => message.type === type);
-}
-
 /** Distinct values of every metric point, by name and step. */
-function pointsOf(messages: readonly ChildMessage[]): Map<string, Set<number>> {
+function pointsOf(events: readonly JobEvent[]): Map<string, Set<number>> {
   const points = new Map<string, Set<number>>();
-  for (const message of messages) {
-    for (const { name, step, value } of message.type === 'metrics' ? message.points : []) {
+  for (const event of events) {
+    for (const { name, step, value } of event.type === 'points' ? event.points : []) {
       const key = `${name} ${step}`;
       points.set(key, (points.get(key) ?? new Set()).add(value));
+    }
+    if (event.type === 'candidate') {
+      const { id, metric } = event.candidate;
+      points.set(id, (points.get(id) ?? new Set()).add(metric.value));
     }
   }
   return points;
 }
 
-async function bytesOf(outcome: AdaptOutcome): Promise<Buffer> {
-  return readFile(path.join(outcome.candidateDir!, 'adapter_model.safetensors'));
+async function bytesOf(outcome: JobOutcome): Promise<Buffer> {
+  return readFile(path.join(outcome.candidateFolder!, 'adapter_model.safetensors'));
 }
 
 describe('the training process', () => {
-  it.each<{ what: string; options: AdaptOptions; kills: ((message: ChildMessage) => boolean)[] }>([
+  it.each<{ what: string; options: GivenJobOptions; kills: ((event: JobEvent) => boolean)[] }>([
     {
       what: 'between two evaluations',
       options: { strategy: 'warm-start' },
-      kills: [(message) => message.type === 'progress' && message.step >= 17],
+      kills: [(event) => event.type === 'progress' && event.step >= 17],
     },
     {
       what: 'in the search and in fine-tuning',
-      options: { strategy: 'relora', searchEvaluations: 8 },
+      options: { strategy: 'relora', search_evaluations: 8 },
       kills: [
-        (message) => message.type === 'search' && message.index === 1,
-        (message) => message.type === 'progress' && message.step >= 9,
-        (message) => message.type === 'progress' && message.step >= 21,
+        (event) => event.type === 'search' && event.evaluations === 2,
+        (event) => event.type === 'progress' && event.step >= 9,
+        (event) => event.type === 'progress' && event.step >= 21,
       ],
     },
   ])('ends bit-identical when it is killed $what and started again', async ({ what, options, kills }) => {
@@ -71,26 +74,26 @@ describe('the training process', () => {
     );
     expect(whole).toMatchObject({ state: 'not_ready', steps: 30 });
     expect(whole.best!.step).toBeGreaterThan(20);
-    const expected = pointsOf(child.messages);
+    const expected = pointsOf(eventsOf(child.messages));
     await child.kill();
 
     const spec = jobSpec(`killed ${what}`, { options: all });
-    const seen: ChildMessage[] = [];
+    const seen: JobEvent[] = [];
     for (const kill of kills) {
       child = new Child(undefined, { threads: 2 });
-      const reached = child.waitFor(kill);
+      const reached = child.waitFor((message) => message.type === 'event' && kill(message.event));
       child.send({ type: 'adapt', requestId: 'r', spec });
       await reached;
       await child.kill();
-      seen.push(...child.messages);
+      seen.push(...eventsOf(child.messages));
     }
     child = new Child(undefined, { threads: 2 });
     const resumed = outcomeOf(await child.request({ type: 'adapt', requestId: 'r', spec }));
-    expect(ofType('progress')[0]!.step).toBeGreaterThanOrEqual(15);
-    expect(resumed.best).toEqual(whole.best);
+    expect(child.events('progress')[0]!.step).toBeGreaterThanOrEqual(15);
+    expect(bestOf(resumed)).toEqual(bestOf(whole));
     expect((await bytesOf(resumed)).equals(await bytesOf(whole))).toBe(true);
     // Whatever was measured on the way, once or again after a kill, is what an uninterrupted run measures.
-    const points = pointsOf([...seen, ...child.messages]);
+    const points = pointsOf([...seen, ...eventsOf(child.messages)]);
     expect(points.size).toBeGreaterThan(30);
     for (const [point, values] of points) expect([point, ...values]).toEqual([point, ...expected.get(point)!]);
   });
@@ -101,37 +104,52 @@ describe('the training process', () => {
       metric: 'accuracy',
       gate: { kind: 'absolute', target: 0.9 },
       parent: 'adv_1',
-      options: { ...jobSpec('').options, strategy: 'auto', maxSteps: 60, searchEvaluations: 4 },
+      options: { ...jobSpec('').options, strategy: 'auto', max_steps: 60, search_evaluations: 4 },
     });
     const end = child.request({ type: 'adapt', requestId: 'r1', spec });
-    const publish = await child.waitFor(({ type }) => type === 'publish');
-    if (publish.type !== 'publish') throw new Error('unreachable');
-    expect(publish.candidate).toMatchObject({ metric: 'accuracy', passed: true });
-    await verifyAdapterFiles(publish.dir);
-    expect(await readAdapterManifest(publish.dir)).toMatchObject({
+    const publication = await child.waitForEvent('publication');
+    expect(publication.candidate).toMatchObject({ metric: { name: 'accuracy' }, passed: true });
+    await verifyAdapterFiles(publication.folder);
+    expect(await readAdapterManifest(publication.folder)).toMatchObject({
       parent: 'adv_1',
-      strategy: publish.candidate.strategy,
+      strategy: publication.candidate.strategy,
     });
-    expect(ofType('outcome')).toEqual([]);
-    child.send({ type: 'published', requestId: 'r1', sequence: publish.sequence });
+    // The word that another publication is durable is not what the job waits for.
+    child.send({ type: 'published', requestId: 'r1', number: publication.number + 1 });
+    // The answer shows that the message before it was processed.
+    const probe = await child.request({ type: 'describe', requestId: 'r2', spec: { base: family.oldBase } });
+    expect(probe).toMatchObject({ type: 'error', code: 'busy' });
+    expect(child.events('published')).toEqual([]);
+    child.send({ type: 'published', requestId: 'r1', number: publication.number });
 
     const outcome = outcomeOf(await end);
-    expect(outcome).toMatchObject({ state: 'ready', best: publish.candidate, target: 0.9, candidateDir: null });
+    expect(outcome).toMatchObject({ state: 'ready', best: publication.candidate, target: 0.9, candidateFolder: null });
     expect(Object.values(outcome.baselines).every((value) => typeof value === 'number')).toBe(true);
     expect(Object.keys(outcome.phases)).toEqual([...PHASES]);
     const sum = Object.values(outcome.phases).reduce((total, ms) => total + ms, 0);
     expect(Math.abs(sum - outcome.readyMs!)).toBeLessThan(1);
-    expect(ofType('phase').map(({ phase }) => phase)).toEqual(
+    expect(child.events('phase').map(({ phase }) => phase)).toEqual(
       expect.arrayContaining(['prepare', 'evolution', 'evaluate', 'publish']),
     );
     expect(
-      ofType('search')
-        .map(({ index }) => index)
+      child
+        .events('search')
+        .map(({ evaluations }) => evaluations)
         .slice(0, 3),
-    ).toEqual([0, 1, 2]);
-    const points = ofType('metrics').flatMap((message) => message.points);
+    ).toEqual([1, 2, 3]);
+    const points = child.events('points').flatMap((event) => event.points);
     const keys = points.map(({ name, step }) => `${name}@${step}`);
     expect(new Set(keys).size).toBe(keys.length);
+  });
+
+  it('does not wait for a worker that cancels instead of publishing', async () => {
+    child.acknowledge = false;
+    const gate = { kind: 'absolute', target: 1000 } as const;
+    const spec = jobSpec('unpublished', { gate, options: { strategy: 'reuse' } });
+    const end = child.request({ type: 'adapt', requestId: 'r1', spec });
+    await child.waitForEvent('publication');
+    child.send({ type: 'cancel', requestId: 'r1', keep: false });
+    expect(outcomeOf(await end)).toMatchObject({ state: 'cancelled', readyMs: null });
   });
 
   it('takes the target of a relative gate from the old adapter, and a control publishes nothing', async () => {
@@ -139,18 +157,22 @@ describe('the training process', () => {
     const spec = jobSpec('control', {
       kind: 'control',
       gate,
-      options: { ...jobSpec('').options, maxSteps: 40, refineSteps: 20 },
+      options: { ...jobSpec('').options, max_steps: 40, refine_steps: 20 },
     });
     const outcome = outcomeOf(await child.request({ type: 'adapt', requestId: 'r1', spec }));
-    expect(outcome.target).toBeCloseTo(outcome.baselines.old_on_v1! + 0.25, 12);
-    expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'scratch', passed: true }, candidateDir: null });
+    expect(outcome.target).toBeCloseTo(outcome.baselines.old! + 0.25, 12);
+    expect(outcome).toMatchObject({
+      state: 'ready',
+      best: { strategy: 'scratch', passed: true },
+      candidateFolder: null,
+    });
     expect(outcome.steps).toBe(outcome.best!.step);
-    expect(ofType('publish')).toEqual([]);
+    expect(child.events('publication')).toEqual([]);
   });
 
   it('stops a running job on cancel and goes on from there later', async () => {
     const spec = jobSpec('cancelled');
-    const begun = child.waitFor((message) => message.type === 'progress' && message.step >= 7);
+    const begun = child.waitForEvent('progress', ({ step }) => step >= 7);
     const end = child.request({ type: 'adapt', requestId: 'r1', spec });
     await begun;
     child.send({ type: 'cancel', requestId: 'r1', keep: true });
@@ -158,21 +180,21 @@ describe('the training process', () => {
     expect(outcome.state).toBe('cancelled');
     expect(outcome.steps).toBeLessThan(30);
 
-    const steps = ofType('progress').length;
+    const steps = child.events('progress').length;
     const resumed = outcomeOf(await child.request({ type: 'adapt', requestId: 'r2', spec }));
     expect(resumed.state).toBe('not_ready');
-    expect(ofType('progress')[steps]!.step).toBe(outcome.steps + 1);
+    expect(child.events('progress')[steps]!.step).toBe(outcome.steps + 1);
   });
 
   it('leaves nothing to go on from where a job is cancelled whose work nobody needs', async () => {
-    const spec = jobSpec('abandoned', { options: { ...jobSpec('').options, maxSteps: 2000, evaluateEvery: 1000 } });
-    const begun = child.waitFor((message) => message.type === 'progress' && message.step >= 7);
+    const spec = jobSpec('abandoned', { options: { ...jobSpec('').options, max_steps: 2000, evaluate_every: 1000 } });
+    const begun = child.waitForEvent('progress', ({ step }) => step >= 7);
     const end = child.request({ type: 'adapt', requestId: 'r1', spec });
     await begun;
     child.send({ type: 'cancel', requestId: 'r1', keep: false });
     expect(outcomeOf(await end)).toMatchObject({ state: 'cancelled' });
 
-    const again = child.waitFor(({ type }) => type === 'progress');
+    const again = child.waitForEvent('progress');
     const stopped = child.request({ type: 'adapt', requestId: 'r2', spec });
     expect(await again).toMatchObject({ step: 1 });
     child.send({ type: 'cancel', requestId: 'r2', keep: false });
@@ -221,7 +243,7 @@ describe('the training process', () => {
     await writeFile(path.join(odd, 'tokenizer.json'), JSON.stringify(json));
     const spec = { oldBase: family.oldBase, newBase: odd, outDir: path.join(family.folder, 'none') };
     const message = await child.request({ type: 'evolve', requestId: 'r1', spec });
-    expect(message).toMatchObject({ type: 'error', code: 'incompatible_base_versions', permanent: true });
+    expect(message).toMatchObject({ type: 'error', code: 'incompatible_base_model_versions', permanent: true });
     expect(message).toHaveProperty('differences.0.field', 'tokenizer.merges');
   });
 

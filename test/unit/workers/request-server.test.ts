@@ -1,16 +1,16 @@
 import { expect, it } from 'vitest';
-import type { ChildMessage } from '../../../workers/training/protocol.ts';
+import type { TrainingMessage } from '../../../workers/training/protocol.ts';
 import { RequestServer } from '../../../workers/training/request-server.ts';
-import type { Session } from '../../../core/engine/base-cache.ts';
+import type { BaseCache } from '../../../core/engine/base-cache.ts';
 
 it('preloads bases in order and leaves those that cannot be loaded to the request that needs them', async () => {
   const asked: string[] = [];
-  const sent: ChildMessage[] = [];
-  const base = async (folder: string): Promise<void> => {
+  const sent: TrainingMessage[] = [];
+  const load = async (folder: string): Promise<void> => {
     asked.push(folder);
     if (folder === '/gone') throw new Error('folder does not exist');
   };
-  const server = new RequestServer({ base } as unknown as Session, (message) => sent.push(message));
+  const server = new RequestServer({ load } as unknown as BaseCache, (message) => sent.push(message));
   await server.receive({ type: 'preload', bases: ['/gone', '/v2', '/v1'] });
   expect(asked).toEqual(['/gone', '/v2', '/v1']);
   expect(sent).toEqual([]);

@@ -3,7 +3,7 @@ import type { ModelConfig } from '../../../models/config/model-config.ts';
 import { attentionScale, type LayerType } from '../../../models/config/rope.ts';
 import { attentionMask } from './attention.ts';
 import { rotaryTables, type RotaryTables } from './rotary.ts';
-import type { SlotIndices } from '../slots.ts';
+import type { BinIndices } from './bins.ts';
 
 /** What every layer's attention shares, from the batch alone. */
 export interface AttentionTensors {
@@ -17,15 +17,15 @@ export interface LayerAttention {
   /** What queries are scaled by beside. */
   readonly queryScale: number;
   readonly mask: tf.Tensor4D;
-  readonly indices: SlotIndices;
+  readonly indices: BinIndices;
 }
 
 export interface AttentionSource {
   /** [tokens] int32 */
   readonly positions: tf.Tensor1D;
-  /** [slots, slotLength] int32 */
-  readonly slotSequences: tf.Tensor2D;
-  readonly indices: SlotIndices;
+  /** [bins, binLength] int32 */
+  readonly binSequences: tf.Tensor2D;
+  readonly indices: BinIndices;
   /** [tokens, pairs] */
   readonly angles: (layerType: LayerType) => tf.Tensor2D;
 }
@@ -40,8 +40,8 @@ export function layerType(config: ModelConfig, layer: number): LayerType {
  * made outside of what is differentiated.
  */
 export function attentionTensors(config: ModelConfig, source: AttentionSource): AttentionTensors {
-  const { positions, slotSequences, indices } = source;
-  const slotPositions = tf.gather(positions, indices.slotTokens) as tf.Tensor as tf.Tensor2D;
+  const { positions, binSequences, indices } = source;
+  const binPositions = tf.gather(positions, indices.binTokens) as tf.Tensor as tf.Tensor2D;
   const queryScale = 1 / Math.sqrt(config.queryPreAttnScalar ?? config.headDim);
   const tables = memoised((type: LayerType) => {
     const angles = source.angles(type);
@@ -54,7 +54,7 @@ export function attentionTensors(config: ModelConfig, source: AttentionSource): 
     };
   });
   const mask = memoised((window: number | null) =>
-    attentionMask({ sequences: slotSequences, positions: slotPositions }, window),
+    attentionMask({ sequences: binSequences, positions: binPositions }, window),
   );
   const layers = Array.from({ length: config.numLayers }, (_, layer): LayerAttention => {
     return { ...tables(layerType(config, layer)), mask: mask(config.slidingWindows?.[layer] ?? null), indices };

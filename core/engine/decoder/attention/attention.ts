@@ -3,13 +3,13 @@ import * as tf from '@tensorflow/tfjs';
 /** Added to the score of a key that a query must not see; its softmax is 0 in float32. */
 const HIDDEN = -1e9;
 
-/** Queries, keys and values of all slots, each head of keys with the heads of queries that share it. */
+/** Queries, keys and values of all bins, each head of keys with the heads of queries that share it. */
 export interface AttentionInputs {
-  /** [slots, keyValueHeads, groups · slotLength, headDim], scaled */
+  /** [bins, keyValueHeads, groups · binLength, headDim], scaled */
   readonly q: tf.Tensor4D;
-  /** [slots, keyValueHeads, slotLength, headDim] */
+  /** [bins, keyValueHeads, binLength, headDim] */
   readonly k: tf.Tensor4D;
-  /** [slots, keyValueHeads, slotLength, headDim] */
+  /** [bins, keyValueHeads, binLength, headDim] */
   readonly v: tf.Tensor4D;
 }
 
@@ -17,7 +17,7 @@ export interface AttentionInputs {
  * Attention of grouped queries, softmax(cap(q kᵀ) + mask) v with cap(s) = c · tanh(s / c) where there is a cap. The
  * gradient is written out: with probabilities p and output o, dS = p · (do vᵀ − Σ(do · o)), the sum over the head's
  * features rather than over all keys (Dao et al. 2022, FlashAttention, appendix B).
- * @param mask [slots, 1, slotLength, slotLength], of {@link attentionMask}
+ * @param mask [bins, 1, binLength, binLength], of {@link attentionMask}
  * @returns in the shape of q
  */
 export function attend({ q, k, v }: AttentionInputs, mask: tf.Tensor4D, cap: number | null): tf.Tensor4D {
@@ -41,8 +41,8 @@ function cappedScores(q: tf.Tensor4D, k: tf.Tensor4D, cap: number | null): tf.Te
 
 /** The mask is the same for all heads, whose scores are seen one behind the other for it. */
 function maskedSoftmax(scores: tf.Tensor4D, mask: tf.Tensor4D): tf.Tensor4D {
-  const [slots, keyHeads, queries, keys] = scores.shape;
-  const byHead = scores.reshape([slots, (keyHeads * queries) / keys, keys, keys]);
+  const [bins, keyHeads, queries, keys] = scores.shape;
+  const byHead = scores.reshape([bins, (keyHeads * queries) / keys, keys, keys]);
   return tf.softmax(byHead.add(mask)).reshape(scores.shape) as tf.Tensor4D;
 }
 
@@ -61,8 +61,8 @@ function attentionGradient(dy: tf.Tensor, saved: tf.Tensor[], cap: number | null
   return [tf.matMul(dScores, k), tf.matMul(dScores, q, true, false), tf.matMul(probabilities, dy, true, false)];
 }
 
-/** Whose token lies where in the slots, each [slots, slotLength] int32. */
-export interface SlotContents {
+/** Whose token lies where in the bins, each [bins, binLength] int32. */
+export interface BinContents {
   /** Sequence of each place's token; places without one share a number that no sequence has. */
   readonly sequences: tf.Tensor2D;
   /** Position of each place's token in its sequence. */
@@ -70,13 +70,13 @@ export interface SlotContents {
 }
 
 /**
- * [slots, 1, slotLength, slotLength]: 0 where the query's token sees the key's (the same sequence, not after it, and
+ * [bins, 1, binLength, binLength]: 0 where the query's token sees the key's (the same sequence, not after it, and
  * fewer than `window` before it), else {@link HIDDEN}.
  */
-export function attentionMask({ sequences, positions }: SlotContents, window: number | null): tf.Tensor4D {
-  const [slots, length] = sequences.shape;
-  const asQueries = (x: tf.Tensor2D) => x.reshape([slots, 1, length, 1]);
-  const asKeys = (x: tf.Tensor2D) => x.reshape([slots, 1, 1, length]);
+export function attentionMask({ sequences, positions }: BinContents, window: number | null): tf.Tensor4D {
+  const [bins, length] = sequences.shape;
+  const asQueries = (x: tf.Tensor2D) => x.reshape([bins, 1, length, 1]);
+  const asKeys = (x: tf.Tensor2D) => x.reshape([bins, 1, 1, length]);
   const together = tf.equal(asQueries(sequences), asKeys(sequences));
   const before = tf.greaterEqual(asQueries(positions), asKeys(positions));
   const seen = tf.logicalAnd(together, before);

@@ -1,6 +1,6 @@
 /** Runs the probe of a device (first argument) in a precision (second) and tells its parent how it went. */
-import type { Device } from '../device.ts';
-import type { Precision } from '../precision.ts';
+import type { Device } from '../../../options/devices.ts';
+import type { Precision } from '../../../options/precisions.ts';
 import { runProbe } from './probe-program.ts';
 import type { ProbeMessage } from './probe.ts';
 

@@ -3,12 +3,12 @@ import * as tf from '@tensorflow/tfjs';
 import { rmsNorm } from '../../decoder/rms-norm.ts';
 import { createSession, modelFor } from '../../compiled/create-session.ts';
 import { selectBackend } from '../../eager/select-backend.ts';
-import type { ValueInfo } from '../../tracer/graph.ts';
+import type { ValueInfo } from '../../graph/graph.ts';
 import { trace } from '../../tracer/trace.ts';
-import { BACKEND_OF, isEager, type CompiledDevice, type Device, type EagerDevice } from '../device.ts';
+import { BACKEND_OF, isEager, type CompiledDevice, type Device, type EagerDevice } from '../../../options/devices.ts';
 import { openDevice } from '../open-device.ts';
-import type { Precision } from '../precision.ts';
-import { targetOf } from '../target.ts';
+import type { Precision } from '../../../options/precisions.ts';
+import { executionProviderOf } from '../execution-provider.ts';
 
 const SIZES = { rows: 6, width: 16, columns: 8 };
 
@@ -73,18 +73,18 @@ export async function runProbe(device: Device, precision: Precision = 'f32'): Pr
 }
 
 async function runCompiled(device: CompiledDevice, precision: Precision): Promise<Numbers> {
-  const target = targetOf(device, precision);
+  const provider = executionProviderOf(device, precision);
   const providers = ort.listSupportedBackends().map(({ name }) => name);
-  if (!providers.includes(target.provider)) {
+  if (!providers.includes(provider.name)) {
     const platform = `${process.platform} ${process.arch}`;
     throw new Error(
-      `ONNX Runtime's package for Node has no ${target.provider} provider on ${platform}, only ${providers.join(', ')}`,
+      `ONNX Runtime's package for Node has no ${provider.name} provider on ${platform}, only ${providers.join(', ')}`,
     );
   }
   await openDevice(device);
   const values = inputValues();
   const weights = new Map([['w', values['w']!]]);
-  const session = await createSession(modelFor(target, trace(program, INPUTS), weights), { target });
+  const session = await createSession(modelFor(provider, trace(program, INPUTS), weights), { provider });
   const bound = INPUTS.filter(({ name }) => session.inputNames.includes(name));
   const feeds = bound.map(({ name, shape }) => [name, new ort.Tensor('float32', values[name]!, shape)]);
   const outputs = await session.run(Object.fromEntries(feeds));

@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { REFERENCE, RUNTIME_OF, type Device, type RuntimeKind } from '../device.ts';
-import { explainFailure } from '../explain-failure.ts';
-import type { Precision } from '../precision.ts';
-import { missingRequirement, packageOf } from '../requirements.ts';
+import { REFERENCE, RUNTIME_OF, type Device, type RuntimeKind } from '../../../options/devices.ts';
+import { explainFailure } from './explain-failure.ts';
+import type { Precision } from '../../../options/precisions.ts';
+import { missingRequirement, packageOf } from './requirements.ts';
 
 /** What is known of a device on this machine. */
 export interface DeviceReport {

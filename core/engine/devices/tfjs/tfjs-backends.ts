@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import util from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import { selectBackend } from '../../eager/select-backend.ts';
-import { BACKEND_OF, type EagerDevice } from '../device.ts';
+import { BACKEND_OF, type EagerDevice } from '../../../options/devices.ts';
 import { DeviceUnavailableError } from '../device-unavailable-error.ts';
 import { findTfjsNode, installCommand, type TfjsNodeDevice } from './tfjs-node-package.ts';
 

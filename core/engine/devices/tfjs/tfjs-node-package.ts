@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import type { Device } from '../device.ts';
+import type { Device } from '../../../options/devices.ts';
 
 export type TfjsNodeDevice = Extract<Device, 'tfjs-node' | 'tfjs-node-gpu'>;
 

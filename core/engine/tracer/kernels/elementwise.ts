@@ -1,6 +1,6 @@
 import { broadcast_util } from '@tensorflow/tfjs';
 import { DATA_TYPE } from '../../onnx/schema.ts';
-import type { ElementType } from '../graph.ts';
+import type { ElementType } from '../../graph/graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { broadcastable, constantSymbol, storedShape, valueSymbol, type TracedSymbol } from '../symbol.ts';
 import { emit, required, type KernelTable, type TraceKernel } from './kernel.ts';

@@ -1,4 +1,4 @@
-import type { Attribute, ElementType } from '../graph.ts';
+import type { Attribute, ElementType } from '../../graph/graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { valueSymbol, type TracedSymbol, type ValueSymbol } from '../symbol.ts';
 
@@ -29,7 +29,7 @@ export interface OperatorCall {
 /** Records an operator with one output and returns its name. */
 export function emit(graph: GraphBuilder, call: OperatorCall): string {
   const { shape, type = 'float32', ...spec } = call;
-  return graph.node({ ...spec, outputs: [{ shape, type }] })[0]!;
+  return graph.node({ ...spec, outputs: [{ shape, type }] })[0];
 }
 
 /** Records an operator with one output, which is the whole tensor. */

@@ -1,6 +1,6 @@
 import { util } from '@tensorflow/tfjs';
 import { constantSymbol, materialized } from '../symbol.ts';
-import { isSymbolic } from '../symbolic-sizes.ts';
+import { isSymbolic } from '../../graph/symbolic-sizes.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
 /** @param fold the reduction of `count` equal numbers */

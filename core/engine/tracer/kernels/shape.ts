@@ -1,5 +1,5 @@
 import { backend_util, slice_util, util } from '@tensorflow/tfjs';
-import { sameShape, sizeOf } from '../graph.ts';
+import { mapNonEmpty, sameShape, sizeOf } from '../../graph/graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { materialized, valueSymbol, type TracedSymbol } from '../symbol.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
@@ -63,10 +63,9 @@ const split: TraceKernel = (graph, inputs, attributes) => {
   const { numOrSizeSplits, axis: given } = attributes as { numOrSizeSplits: number | number[]; axis: number };
   const axis = util.parseAxisParam(given, [...x.shape])[0]!;
   const lengths = backend_util.prepareSplitSize({ shape: [...x.shape] } as never, numOrSizeSplits, axis);
-  const outputs = lengths.map((length) => ({
-    shape: x.shape.map((dimension, each) => (each === axis ? length : dimension)),
-    type: x.type,
-  }));
+  const outputs = mapNonEmpty(lengths as [number, ...number[]], (length) => {
+    return { shape: x.shape.with(axis, length), type: x.type };
+  });
   const operands = [materialized(graph, x), graph.integers(lengths)];
   const names = graph.node({ op: 'Split', inputs: operands, outputs, attributes: { axis } });
   return names.map((name) => valueSymbol(graph, name));

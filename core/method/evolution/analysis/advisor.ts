@@ -39,7 +39,7 @@ interface AdvisorFacts {
 
 /**
  * The numbers that the verdicts depend on. All are ours, and rough: they come from one small family of models
- * (`bench/advisor`; the table is in docs/method/evolution.md), and the ladder's gates correct them in either direction.
+ * (the table is in docs/method/evolution.md), and the ladder's gates correct them in either direction.
  */
 export const THRESHOLDS = {
   /** Drift of Gaussian weights that are stored in bfloat16 (a test computes it). Nobody retrains for that. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../../src/config/config.ts';
 import { chooseDevice } from '../../../../core/engine/devices/choose-device.ts';
-import { DEVICE_CHOICES, RUNTIME_OF, type Device } from '../../../../core/engine/devices/device.ts';
-import { PRECISIONS, type Precision } from '../../../../core/engine/devices/precision.ts';
+import { DEVICE_CHOICES, RUNTIME_OF, type Device } from '../../../../core/options/devices.ts';
+import { PRECISIONS, type Precision } from '../../../../core/options/precisions.ts';
 import type { DeviceReport } from '../../../../core/engine/devices/probe/probe.ts';
 
 /** A probe by which exactly these devices work. */

@@ -34,7 +34,7 @@ export async function expectLogitsAndLosses(runtime: Runtime, fixture: GoldenCas
 
 export async function expectGradients(runtime: Runtime, fixture: GoldenCase): Promise<void> {
   const batch = labelBatch(fixture.golden);
-  const labels = batch.labelTargets.length;
+  const labels = batch.labelIds.length;
   const { lossSum, gradients } = await runtime.gradients(fixture.adapter, batch, 1 / labels);
   expectWithinGap(fixture, 'loss', [[lossSum / labels], values(fixture.golden, 'adapter.loss')]);
   expect([...gradients.keys()]).toEqual([...fixture.adapter.modules.keys()]);
@@ -47,7 +47,7 @@ export async function expectGradients(runtime: Runtime, fixture: GoldenCase): Pr
 export async function expectTraining(runtime: Runtime, fixture: GoldenCase): Promise<void> {
   const { golden, adapter, gaps } = fixture;
   const batch = labelBatch(golden);
-  const labels = batch.labelTargets.length;
+  const labels = batch.labelIds.length;
   const parameters = factorArrays(adapter.modules);
   let step: AdamwStep = { parameters, state: adamwInit(parameters) };
   const losses: number[] = [];

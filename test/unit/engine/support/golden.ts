@@ -97,7 +97,7 @@ export function labelBatch(golden: Tensors): GoldenBatch {
   const labelled = [...labels.keys()].filter((index) => index % length > 0 && labels[index] !== -100);
   return goldenBatch(
     golden,
-    labelled.map((index) => ({ position: index - 1, target: labels[index]! })),
+    labelled.map((index) => ({ position: index - 1, id: labels[index]! })),
   );
 }
 
@@ -105,7 +105,7 @@ export function labelBatch(golden: Tensors): GoldenBatch {
 export function everyPositionBatch(golden: Tensors): GoldenBatch {
   return goldenBatch(
     golden,
-    realTokens(golden).map((position) => ({ position, target: 0 })),
+    realTokens(golden).map((position) => ({ position, id: 0 })),
   );
 }
 
@@ -117,7 +117,7 @@ function realTokens(golden: Tensors): number[] {
 
 function goldenBatch(
   golden: Tensors,
-  labels: readonly { readonly position: number; readonly target: number }[],
+  labels: readonly { readonly position: number; readonly id: number }[],
 ): GoldenBatch {
   const [rows, length] = golden.get('input_ids')!.shape as [number, number];
   const inputIds = values(golden, 'input_ids');
@@ -130,7 +130,7 @@ function goldenBatch(
       (_, row) => tokens.filter((at) => Math.floor(at / length) === row).length,
     ),
     labelPositions: Int32Array.from(labels, ({ position }) => flatIndex.get(position)!),
-    labelTargets: Int32Array.from(labels, ({ target }) => target),
+    labelIds: Int32Array.from(labels, ({ id }) => id),
     paddedPositions: Int32Array.from(labels, ({ position }) => position),
   };
 }

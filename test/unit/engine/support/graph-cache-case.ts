@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { CompiledRuntime } from '../../../../core/engine/compiled/compiled-runtime.ts';
-import type { Target } from '../../../../core/engine/devices/target.ts';
+import type { ExecutionProvider } from '../../../../core/engine/devices/execution-provider.ts';
 import { EngineCache } from '../../../../core/engine/cache/engine-cache.ts';
 import { trainableArrays } from '../../../../core/models/lora/trainable-arrays.ts';
 import { randomAdapter, randomBase, randomBatch } from './random-model.ts';
@@ -22,9 +22,9 @@ export function randomCase() {
 }
 
 /** Losses, logits and gradients of the case, three programs, as a hash of every bit. */
-export async function computeBits(cache: EngineCache | null, target?: Target): Promise<string> {
+export async function computeBits(cache: EngineCache | null, provider?: ExecutionProvider): Promise<string> {
   const { base, adapter, batch } = randomCase();
-  const runtime = new CompiledRuntime(base, { threads: 1, cache, target });
+  const runtime = new CompiledRuntime(base, { threads: 1, cache, provider });
   try {
     const { lossSum, gradients } = await runtime.gradients(adapter, batch, 0.5);
     const trained = [...gradients.values()].flatMap((arrays) => trainableArrays(arrays).map(([, array]) => array));

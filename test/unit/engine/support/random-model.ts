@@ -82,6 +82,6 @@ export function randomBatch(base: BaseModel, sequenceLengths: readonly number[],
     inputIds: Int32Array.from({ length: end }, token),
     sequenceLengths: Int32Array.from(sequenceLengths),
     labelPositions: Int32Array.from(positions),
-    labelTargets: Int32Array.from(positions, token),
+    labelIds: Int32Array.from(positions, token),
   };
 }

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import * as ort from 'onnxruntime-node';
 import { encodeModel } from '../../../../core/engine/onnx/encode-model.ts';
 import { selectBackend } from '../../../../core/engine/eager/select-backend.ts';
-import type { Graph, ValueInfo } from '../../../../core/engine/tracer/graph.ts';
+import type { Graph, ValueInfo } from '../../../../core/engine/graph/graph.ts';
 import type { TensorProgram } from '../../../../core/engine/tracer/trace.ts';
 
 export type Data = Readonly<Record<string, Float32Array | Int32Array>>;

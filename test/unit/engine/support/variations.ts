@@ -43,7 +43,7 @@ const SLIDING_ROPE = { slidingWindows: [3, null], slidingRope: { ropeTheta: 100,
 /** One of everything that the decoder, adapters and batches can be, on models small enough for the reference. */
 export const VARIATIONS: readonly Variation[] = [
   { name: 'all modules, grouped queries', lengths: [7, 7, 7] },
-  { name: 'sequences of all lengths, several to a slot', lengths: [3, 9, 1, 5, 4, 2], labels: 3 },
+  { name: 'sequences of all lengths, several to a bin', lengths: [3, 9, 1, 5, 4, 2], labels: 3 },
   {
     name: 'one key head a query head, untied',
     config: { numKeyValueHeads: 4, tieWordEmbeddings: false },

@@ -3,7 +3,7 @@ import { parseExperiment, type Experiment } from '../../../../experiments/config
 
 const FAMILY = path.join(import.meta.dirname, '../../../../examples/demo-family');
 
-/** Seconds long: the demo family, one task, an adapter of two steps. */
+/** An experiment that runs in seconds: the demo family, one task, an adapter of two steps. */
 export const TINY_YAML = `
 name: tiny
 base: ${FAMILY}/v1

@@ -6,7 +6,7 @@ import { loadAdapter } from '../../../../core/formats/peft/peft-adapter.ts';
 import { saveAdapter } from '../../../../core/formats/peft/peft-adapter-writer.ts';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
 import { loraSettings } from '../../../../core/models/lora/lora-config.ts';
-import type { AdaptationOptions } from '../../../../core/method/ladder/adaptation.ts';
+import type { LadderOptions } from '../../../../core/method/ladder/ladder-state.ts';
 import { commonRank } from '../../../../core/method/fusion/fusion-rank.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { frobeniusNorm, type Matrix } from '../../../../core/linalg/matrix.ts';
@@ -112,7 +112,7 @@ describe('the rank of a fused adapter', () => {
 
 describe('a strategy', () => {
   it('grows what it fuses, trains that, and leaves a copy as it is', async () => {
-    const options: AdaptationOptions = {
+    const options: LadderOptions = {
       gate: { metric: 'loss', kind: 'absolute', target: -1 },
       old: null,
       steps: 3,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
-import { everyGroup, groupingOf, GROUPINGS } from '../../../../core/method/fusion/grouping.ts';
+import { everyGroup, groupingOf } from '../../../../core/method/fusion/grouping.ts';
+import { JobOptions } from '../../../../core/options/job-options.ts';
 import { evolutionOf, randomAdapter } from '../support/adapters.ts';
 import { randomMatrix } from '../support/matrices.ts';
 
@@ -61,7 +62,7 @@ describe('fusion with coefficients of groups', () => {
     }
   });
 
-  it.each(GROUPINGS)('one pair everywhere is the global pair: %s', (name) => {
+  it.each(JobOptions.properties.grouping.enum)('one pair everywhere is the global pair: %s', (name) => {
     const pair = { alpha: 0.9, beta: -0.7 };
     expect(fusion.at(everyGroup(groupingOf(name, NAMES), NAMES, pair))).toEqual(fusion.at(pair));
   });

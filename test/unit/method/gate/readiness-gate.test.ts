@@ -9,9 +9,9 @@ import {
   resolveTarget,
   type Gate,
   type GateMeasurement,
-  type MetricName,
   type MetricValue,
 } from '../../../../core/method/gate/readiness-gate.ts';
+import type { MetricName } from '../../../../core/options/metrics.ts';
 
 const metric = (name: MetricName, value: number): MetricValue => ({ name, value, rows: 100, standardError: 0.01 });
 
@@ -93,7 +93,7 @@ describe('a gate by values', () => {
     ],
     [
       'a limit of flips without it',
-      { metric: 'accuracy', kind: 'absolute', target: 0.8, maxNegativeFlips: 0.1 },
+      { metric: 'accuracy', kind: 'absolute', target: 0.8, max_negative_flips: 0.1 },
       null,
       'a limit of negative flips needs',
     ],
@@ -112,13 +112,13 @@ describe('a gate by values', () => {
     ],
     [
       'flips of a loss',
-      { metric: 'loss', kind: 'absolute', target: 1, maxNegativeFlips: 0.1 },
+      { metric: 'loss', kind: 'absolute', target: 1, max_negative_flips: 0.1 },
       metric('loss', 1),
       'expected none for the metric loss',
     ],
     [
       'flips beyond all rows',
-      { metric: 'accuracy', kind: 'absolute', target: 1, maxNegativeFlips: 1.5 },
+      { metric: 'accuracy', kind: 'absolute', target: 1, max_negative_flips: 1.5 },
       metric('accuracy', 1),
       'a share from 0 to 1',
     ],
@@ -129,7 +129,7 @@ describe('a gate by values', () => {
   it('needs the old version only where something is compared with it', () => {
     const absolute: Gate = { metric: 'accuracy', kind: 'absolute', target: 0.5 };
     expect(needsOldVersion(absolute)).toBe(false);
-    expect(needsOldVersion({ ...absolute, maxNegativeFlips: 0.02 })).toBe(true);
+    expect(needsOldVersion({ ...absolute, max_negative_flips: 0.02 })).toBe(true);
     expect(needsOldVersion({ metric: 'accuracy', kind: 'non_inferiority', margin: 0.01 })).toBe(true);
   });
 });
@@ -188,7 +188,7 @@ describe('non-inferiority', () => {
 
 describe('negative flips', () => {
   it('are limited beside the value', () => {
-    const gate: Gate = { metric: 'accuracy', kind: 'relative', margin: 0, maxNegativeFlips: 0.02 };
+    const gate: Gate = { metric: 'accuracy', kind: 'relative', margin: 0, max_negative_flips: 0.02 };
     const old = rows(200, 160);
     expect(judge(gate, old, rows(200, 160, { gains: 4, losses: 4 }))).toMatchObject({
       passed: true,
@@ -201,7 +201,7 @@ describe('negative flips', () => {
     });
     expect(judge(gate, old, rows(200, 160, { losses: 5 })).failed).toEqual(['value', 'negative_flips']);
     expect(
-      judge({ ...gate, maxNegativeFlips: undefined }, old, rows(200, 160, { gains: 9, losses: 5 })).negativeFlips,
+      judge({ ...gate, max_negative_flips: undefined }, old, rows(200, 160, { gains: 9, losses: 5 })).negativeFlips,
     ).toBe(0.025);
   });
 });

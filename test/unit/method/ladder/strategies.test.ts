@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { AdaptationOutcome, StrategyName } from '../../../../core/method/ladder/adaptation.ts';
+import type { LadderOutcome } from '../../../../core/method/ladder/ladder-state.ts';
+import type { Strategy } from '../../../../core/options/job-options.ts';
 import { DEFAULT_REGULARIZATION } from '../../../../core/method/regularization/regularization.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ids, ToyAdaptation, type ToyOptions } from '../support/toy-adaptation.ts';
@@ -216,7 +217,7 @@ describe('auto: what is kept, and what is there', () => {
 
   it('is not passed by what flips too many rows', async () => {
     const toy = new ToyAdaptation(ONE_ROW);
-    const gate = { metric: 'accuracy', kind: 'absolute', target: 0.5, maxNegativeFlips: 0.1 } as const;
+    const gate = { metric: 'accuracy', kind: 'absolute', target: 0.5, max_negative_flips: 0.1 } as const;
     const measured = (values: number[]) => ({
       metric: { name: 'accuracy' as const, value: 0.5, rows: 4, standardError: 0.25 },
       outcomes: { values, tokens: [1, 1, 1, 1] },
@@ -224,7 +225,8 @@ describe('auto: what is kept, and what is there', () => {
     const answers = [measured([0, 1, 0, 1]), measured([1, 1, 0, 0])];
     const context = { ...toy.context(), gateMetric: async () => answers.shift()! };
     const outcome = await runStrategy('auto', context, until(0, { gate, old: measured([1, 1, 0, 0]) }));
-    expect(outcome.published!.id).toBe('revert');
+    expect(outcome.ready).toBe(true);
+    expect(outcome.best!.id).toBe('revert');
     expect(outcome.candidates.map(({ negativeFlips, passed }) => [negativeFlips, passed])).toEqual([
       [0.25, false],
       [0, true],
@@ -234,7 +236,7 @@ describe('auto: what is kept, and what is there', () => {
 
 describe('auto: what is clearly worse on the search rows', () => {
   const ROWS: ToyOptions = { searchRows: 64 };
-  const reasons = ({ rungs }: AdaptationOutcome) => Object.fromEntries(rungs.map(({ rung, reason }) => [rung, reason]));
+  const reasons = ({ rungs }: LadderOutcome) => Object.fromEntries(rungs.map(({ rung, reason }) => [rung, reason]));
 
   it('is not judged: copy where revert is better', async () => {
     const toy = new ToyAdaptation(ROWS);
@@ -320,15 +322,15 @@ describe('relora-paper', () => {
     expect(outcome.searchHistory).toHaveLength(7);
     expect(outcome.searchHistory.every(({ rowLosses }) => rowLosses.length === 6)).toBe(true);
     const flat = await run('relora-paper', new ToyAdaptation(NOVEL), options);
-    const points = (found: AdaptationOutcome) => found.searchHistory.map(({ alpha, beta }) => [alpha, beta]);
+    const points = (found: LadderOutcome) => found.searchHistory.map(({ alpha, beta }) => [alpha, beta]);
     expect(points(outcome)).toEqual(points(flat));
     expect(seen).toEqual([DEFAULT_REGULARIZATION]);
-    expect(outcome.strategy).toBe('relora');
+    expect(outcome.best!.strategy).toBe('relora');
   });
 });
 
 describe('the strategies', () => {
-  it.each<[StrategyName, string[], string[]]>([
+  it.each<[Strategy, string[], string[]]>([
     ['reuse', ['copy'], ['copy']],
     ['revert', ['revert'], ['revert']],
     ['relora', ['search', 'fine_tune'], ['search', 'fine_tune@5', 'fine_tune@10']],
@@ -347,7 +349,7 @@ describe('the strategies', () => {
     expect(outcome).toMatchObject({ ready: true, strategy: 'scratch', alpha: null, beta: null });
   });
 
-  it.each<StrategyName>(['revert', 'relora', 'relora-paper'])('%s needs the evolution', async (strategy) => {
+  it.each<Strategy>(['revert', 'relora', 'relora-paper'])('%s needs the evolution', async (strategy) => {
     const context = { ...new ToyAdaptation().context(), evolution: null };
     await expect(runStrategy(strategy, context, until(0.1))).rejects.toMatchObject({ code: 'evolution_required' });
   });

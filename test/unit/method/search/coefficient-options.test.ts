@@ -1,15 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
-import type {
-  AdaptationContext,
-  AdaptationOptions,
-  CandidateRecord,
-  LadderState,
-} from '../../../../core/method/ladder/adaptation.ts';
+import { fineTunedStrategy, type CandidateRecord } from '../../../../core/method/ladder/candidate.ts';
+import type { LadderContext } from '../../../../core/method/ladder/ladder-context.ts';
+import type { LadderOptions } from '../../../../core/method/ladder/ladder-state.ts';
 import { fromCoefficientGroups, meanCoefficients } from '../../../../core/method/fusion/grouping.ts';
 import { boundsMoving } from '../../../../core/method/fusion/coefficients.ts';
 import { Fusion, type FusionOptions } from '../../../../core/method/fusion/fusion.ts';
-import { fineTunedStrategy } from '../../../../core/method/ladder/ladder.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ids, ToyAdaptation, type ToyOptions } from '../support/toy-adaptation.ts';
 import { comparable, killAtEveryCall, run, until } from '../support/toy-runs.ts';
@@ -28,7 +24,7 @@ const APART_AND_NOVEL: ToyOptions = { ...APART, change: 0.5, novelty: 0.3 };
 /** The adapter that a candidate's record stands for, fused anew. */
 function fusedAs(
   { groups }: CandidateRecord,
-  { oldAdapter, evolution }: AdaptationContext,
+  { oldAdapter, evolution }: LadderContext,
   options?: FusionOptions,
 ): Adapter {
   return new Fusion(oldAdapter, evolution!, options).at(fromCoefficientGroups(groups!, evolution!.modules.keys()));
@@ -139,7 +135,7 @@ describe('coefficients of groups', () => {
     expect(fineTunedStrategy({ alpha: 1, beta: 0 })).toBe('warm-start');
   });
 
-  it.each<[string, ToyOptions, AdaptationOptions, string]>([
+  it.each<[string, ToyOptions, LadderOptions, string]>([
     ['published as it was fused', APART, until(0.5, { grouping: 'block', steps: 5 }), 'search'],
     ['fine-tuned', APART_AND_NOVEL, until(0.05, { grouping: 'module', steps: 15, refineSteps: 5 }), 'fine_tune@15'],
     [
@@ -157,18 +153,6 @@ describe('coefficients of groups', () => {
       for (const call of ['gate', 'search', 'gradients'])
         expect(toy.count(call)).toBeLessThanOrEqual(whole.toy.count(call) + 1);
     }
-  });
-
-  it('are found by a run that goes on from a checkpoint of before there were any', async () => {
-    const toy = new ToyAdaptation(APART);
-    const options = until(0, { grouping: 'block', steps: 0 });
-    const { resume: _, ...context } = toy.context();
-    let first: LadderState | null = null;
-    const checkpoint = async (state: LadderState) => void (first ??= state);
-    const expected = await runStrategy('relora', { ...context, checkpoint }, options);
-    const { gradientHistory: __, ...old } = first!;
-    const outcome = await runStrategy('relora', { ...context, resume: { state: old, bestAdapter: null } }, options);
-    expect(comparable(outcome)).toEqual(comparable(expected));
   });
 });
 

@@ -11,7 +11,8 @@ import type { Coefficients } from '../../../../core/method/fusion/coefficients.t
 import { computeEvolution, type Evolution, type WeightSource } from '../../../../core/method/evolution/evolution.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { searchByGradients } from '../../../../core/method/search/gradients/gradient-search.ts';
-import { groupingOf, type GroupingName } from '../../../../core/method/fusion/grouping.ts';
+import { groupingOf } from '../../../../core/method/fusion/grouping.ts';
+import type { GroupingName } from '../../../../core/options/job-options.ts';
 import { labelBatch, loadGoldenCase } from '../../engine/support/golden.ts';
 
 const COPY = { alpha: 1, beta: 0 };
@@ -57,7 +58,7 @@ describe.each(['LoRA', 'DoRA'])('coefficients by gradients, end to end: %s', (me
         start,
         weights: base.weights,
         lossAndGradients: async (stacked) => {
-          const labels = batch.labelTargets.length;
+          const labels = batch.labelIds.length;
           const { lossSum, gradients } = await runtime.gradients(stacked, batch, 1 / labels);
           return { loss: lossSum / labels, gradients };
         },

@@ -1,14 +1,12 @@
 import type { Adapter, LoraFactors, TrainableArrays } from '../../../../core/models/lora/adapter.ts';
+import type { Candidate, CandidateRecord, RungName } from '../../../../core/method/ladder/candidate.ts';
 import type {
-  AdaptationContext,
-  AdaptationEvent,
-  Candidate,
-  CandidateRecord,
   FineTuneRequest,
+  LadderContext,
+  LadderEvent,
   LadderPhase,
-  LadderState,
-  RungName,
-} from '../../../../core/method/ladder/adaptation.ts';
+} from '../../../../core/method/ladder/ladder-context.ts';
+import type { LadderState } from '../../../../core/method/ladder/ladder-state.ts';
 import { Random } from '../../../../core/statistics/random.ts';
 import type { FleetSearches } from '../../../../core/method/search/fleet-prior.ts';
 import { matmul, transposedMatmul } from '../../../../core/linalg/matmul.ts';
@@ -63,7 +61,7 @@ interface Layer {
  */
 export class ToyAdaptation {
   readonly calls: string[] = [];
-  readonly events: AdaptationEvent[] = [];
+  readonly events: LadderEvent[] = [];
   readonly published: Candidate[] = [];
   /** Phase that was current at each call. */
   readonly phases: string[] = [];
@@ -111,7 +109,7 @@ export class ToyAdaptation {
     return { name, delta, wanted: bestApproximation(wanted, RANK) };
   }
 
-  context(): AdaptationContext {
+  context(): LadderContext {
     return {
       oldAdapter: this.old,
       evolution: evolutionOf(new Map(this.#layers.map(({ name, delta }) => [name, delta]))),

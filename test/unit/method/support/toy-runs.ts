@@ -1,10 +1,12 @@
-import type { AdaptationOptions, AdaptationOutcome, StrategyName } from '../../../../core/method/ladder/adaptation.ts';
+import type { Candidate } from '../../../../core/method/ladder/candidate.ts';
+import type { LadderOptions, LadderOutcome } from '../../../../core/method/ladder/ladder-state.ts';
+import type { Strategy } from '../../../../core/options/job-options.ts';
 import { NO_REGULARIZATION } from '../../../../core/method/regularization/regularization.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { ToyAdaptation, type ToyOptions } from './toy-adaptation.ts';
 
 /** Options of a run that has to reach a loss. */
-export const until = (target: number, options: Partial<AdaptationOptions> = {}): AdaptationOptions => ({
+export const until = (target: number, options: Partial<LadderOptions> = {}): LadderOptions => ({
   gate: { metric: 'loss', kind: 'absolute', target },
   old: null,
   steps: 40,
@@ -14,12 +16,19 @@ export const until = (target: number, options: Partial<AdaptationOptions> = {}):
   ...options,
 });
 
-export async function run(
-  strategy: StrategyName,
-  toy: ToyAdaptation,
-  options: AdaptationOptions,
-): Promise<AdaptationOutcome> {
-  return runStrategy(strategy, toy.context(), options);
+/** An outcome, and what its best candidate was made of. */
+export interface RunOutcome extends LadderOutcome {
+  readonly published: Candidate | null;
+  readonly strategy: string | null;
+  readonly alpha: number | null;
+  readonly beta: number | null;
+}
+
+export async function run(strategy: Strategy, toy: ToyAdaptation, options: LadderOptions): Promise<RunOutcome> {
+  const outcome = await runStrategy(strategy, toy.context(), options);
+  const { best, ready } = outcome;
+  const { strategy: made = null, alpha = null, beta = null } = best ?? {};
+  return { ...outcome, published: ready ? best : null, strategy: made, alpha, beta };
 }
 
 /** A task that fusion cannot solve. */
@@ -27,14 +36,14 @@ export const NOVEL: ToyOptions = { novelty: 0.5 };
 
 export interface Ended {
   readonly toy: ToyAdaptation;
-  readonly outcome: AdaptationOutcome;
+  readonly outcome: RunOutcome;
 }
 
 /** One run left alone, and for each of its calls one that is killed there and goes on in a new process. */
 export async function killAtEveryCall(
-  strategy: StrategyName,
+  strategy: Strategy,
   task: ToyOptions,
-  options: AdaptationOptions,
+  options: LadderOptions,
 ): Promise<{ readonly whole: Ended; readonly resumed: readonly Ended[] }> {
   const undisturbed = new ToyAdaptation(task);
   const whole = { toy: undisturbed, outcome: await run(strategy, undisturbed, options) };
@@ -56,7 +65,7 @@ export async function killAtEveryCall(
 class Killed extends Error {}
 
 /** What of an outcome must not depend on whether the run was interrupted. */
-export function comparable({ candidates, searchHistory, published, best }: AdaptationOutcome) {
+export function comparable({ candidates, searchHistory, published, best }: RunOutcome) {
   return {
     candidates: candidates.map(({ elapsedMs: _, ...record }) => record),
     search: searchHistory.map(({ ms: _, ...point }) => point),

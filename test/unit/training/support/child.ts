@@ -1,25 +1,31 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import type { ChildMessage, FinalMessage, ParentMessage } from '../../../../workers/training/protocol.ts';
+import type { JobEvent } from '../../../../core/adaptation/job-events.ts';
+import type { FinalMessage, Request, TrainingMessage, WorkerMessage } from '../../../../workers/training/protocol.ts';
 
 const ENTRY = path.join(import.meta.dirname, '../../../../workers/training/process.ts');
 
+/** The events among messages, in order. */
+export function eventsOf(messages: readonly TrainingMessage[]): JobEvent[] {
+  return messages.flatMap((message) => (message.type === 'event' ? [message.event] : []));
+}
+
 /** A real training process; publications are acknowledged as they come, unless told otherwise. */
 export class Child {
-  readonly messages: ChildMessage[] = [];
+  readonly messages: TrainingMessage[] = [];
   acknowledge = true;
   readonly #process: ChildProcess;
-  readonly #listeners = new Set<(message: ChildMessage) => void>();
+  readonly #listeners = new Set<(message: TrainingMessage) => void>();
 
   /** @param entry script of the process */
   constructor(entry = ENTRY, { threads = 1 } = {}) {
     this.#process = fork(entry, [JSON.stringify({ threads })], { execArgv: ['--import', 'tsx'] });
     this.#process.on('message', (raw) => {
-      const message = raw as ChildMessage;
+      const message = raw as TrainingMessage;
       this.messages.push(message);
-      if (message.type === 'publish' && this.acknowledge) {
-        this.send({ type: 'published', requestId: message.requestId, sequence: message.sequence });
+      if (message.type === 'event' && message.event.type === 'publication' && this.acknowledge) {
+        this.send({ type: 'published', requestId: message.requestId, number: message.event.number });
       }
       for (const listener of this.#listeners) listener(message);
     });
@@ -29,21 +35,38 @@ export class Child {
     return this.#process.pid!;
   }
 
+  /** Events of a type, in order. */
+  events<T extends JobEvent['type']>(type: T): Extract<JobEvent, { type: T }>[] {
+    return eventsOf(this.messages).filter((event): event is Extract<JobEvent, { type: T }> => event.type === type);
+  }
+
+  /** The next event of a type that fits; fails when the process ends first. */
+  async waitForEvent<T extends JobEvent['type']>(
+    type: T,
+    fits: (event: Extract<JobEvent, { type: T }>) => boolean = () => true,
+  ): Promise<Extract<JobEvent, { type: T }>> {
+    type Wanted = Extract<JobEvent, { type: T }>;
+    const message = await this.waitFor(
+      (found) => found.type === 'event' && found.event.type === type && fits(found.event as Wanted),
+    );
+    return (message as unknown as { event: Wanted }).event;
+  }
+
   /** Forgets what was said so far. */
   reset(): void {
     this.messages.length = 0;
     this.acknowledge = true;
   }
 
-  send(message: ParentMessage): void {
+  send(message: WorkerMessage): void {
     this.#process.send(message);
   }
 
   /** The next message that fits; fails when the process ends first. */
-  waitFor(fits: (message: ChildMessage) => boolean): Promise<ChildMessage> {
+  waitFor(fits: (message: TrainingMessage) => boolean): Promise<TrainingMessage> {
     return new Promise((resolve, reject) => {
       const ended = (): void => reject(new Error('the training process ended'));
-      const listener = (message: ChildMessage): void => {
+      const listener = (message: TrainingMessage): void => {
         if (!fits(message)) return;
         this.#listeners.delete(listener);
         this.#process.off('exit', ended);
@@ -55,7 +78,7 @@ export class Child {
   }
 
   /** Sends a request and waits for its end. */
-  async request(message: Extract<ParentMessage, { spec: unknown }>): Promise<FinalMessage> {
+  async request(message: Request): Promise<FinalMessage> {
     const end = this.waitFor(
       (found) => (found.type === 'outcome' || found.type === 'error') && found.requestId === message.requestId,
     );

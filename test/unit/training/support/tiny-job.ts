@@ -1,14 +1,17 @@
 import path from 'node:path';
-import type { AdaptOptions, AdaptOutcome, FinalMessage, JobSpec } from '../../../../workers/training/protocol.ts';
+import type { JobOutcome } from '../../../../core/adaptation/job-outcome.ts';
+import type { JobSpec } from '../../../../core/adaptation/job-spec.ts';
+import type { GivenJobOptions } from '../../../../core/options/job-options.ts';
+import type { FinalMessage } from '../../../../workers/training/protocol.ts';
 import type { TinyFamily } from './tiny-task.ts';
 
 /** Fine-tunes the old adapter, quickly. */
-export const TINY_TRAINING: AdaptOptions = {
+export const TINY_TRAINING: GivenJobOptions = {
   strategy: 'warm-start',
-  maxSteps: 30,
-  batchSize: 8,
-  learningRate: 5e-3,
-  evaluateEvery: 5,
+  max_steps: 30,
+  batch_size: 8,
+  learning_rate: 5e-3,
+  evaluate_every: 5,
   seed: 4,
 };
 
@@ -36,7 +39,14 @@ export function tinyJob(family: TinyFamily, name: string, changes: Partial<JobSp
 }
 
 /** The outcome of an `adapt` request that did not fail. */
-export function outcomeOf(message: FinalMessage): AdaptOutcome {
+export function outcomeOf(message: FinalMessage): JobOutcome {
   if (message.type === 'outcome' && message.request === 'adapt') return message.outcome;
   throw new Error(`expected the outcome of a job, found ${JSON.stringify(message)}`);
+}
+
+/** The best candidate without its time, which differs from run to run. */
+export function bestOf({ best }: JobOutcome): object | null {
+  if (best === null) return null;
+  const { elapsedMs: _, ...rest } = best;
+  return rest;
 }

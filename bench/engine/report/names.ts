@@ -1,0 +1,15 @@
+import type { SideName } from '../sides/side-protocol.ts';
+
+const NAMES: Readonly<Record<SideName, string>> = {
+  'readapt-auto': 'Readapt',
+  'readapt-f32': 'Readapt, f32',
+  'readapt-int8': 'Readapt, int8 base',
+  'torch-f32': 'PyTorch, f32',
+  'torch-bf16': 'PyTorch, bf16 weights',
+  'torch-autocast': 'PyTorch, bf16 autocast',
+};
+
+/** The name of a side in tables and charts, with the precision that the engine chose if the choice was its own. */
+export function displayName({ name, precision }: { readonly name: SideName; readonly precision?: string }): string {
+  return name === 'readapt-auto' && precision ? `${NAMES[name]}, auto (${precision})` : NAMES[name];
+}

@@ -1,0 +1,83 @@
+import { adapterReach } from '../../core/method/fusion/adapter-reach.ts';
+import { adviseOn, type Advice } from '../../core/method/evolution/analysis/advisor.ts';
+import { energyCurve } from '../../core/method/evolution/captured-energy.ts';
+import { driftGrid } from '../../core/method/evolution/drift.ts';
+import type { Evolution } from '../../core/method/evolution/evolution.ts';
+import { unadaptableParts } from '../../core/method/evolution/drift.ts';
+import {
+  analyzeVersions,
+  summarizeAnalysis,
+  type VersionAnalysis,
+} from '../../core/method/evolution/analysis/version-analysis.ts';
+import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
+import { blocks, scaleOf } from './text-chart.ts';
+
+export interface EvolutionReportOptions {
+  readonly base: string;
+  readonly against: string;
+  /** Folder of an adapter of `base` that the advice is for. */
+  readonly adapter?: string;
+  readonly seed: number;
+  readonly signal: AbortSignal;
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+export interface EvolutionReport {
+  readonly document: object;
+  readonly rows: readonly (readonly [string, string])[];
+}
+
+/** What `readapt inspect BASE --against NEW` has to say. */
+export async function reportEvolution({
+  base,
+  against,
+  adapter,
+  ...options
+}: EvolutionReportOptions): Promise<EvolutionReport> {
+  const loaded = adapter === undefined ? null : await loadAdapter(adapter, await readModelConfig(base));
+  const analysis = await analyzeVersions(base, against, options);
+  const reach = loaded && analysis.evolution ? adapterReach(loaded, analysis.evolution) : undefined;
+  const advice = adviseOn({ ...analysis, reach });
+  const document = { kind: 'evolution', ...summarizeAnalysis(analysis, advice), ...(reach ? { adapter: reach } : {}) };
+  return { document, rows: [...adviceRows(advice), ...evolutionRows(analysis)] };
+}
+
+function adviceRows({ verdict, reasons }: Advice): [string, string][] {
+  return [
+    ['advice', verdict],
+    ...reasons.map(({ message }, i): [string, string] => [i === 0 ? 'because' : '', message]),
+  ];
+}
+
+function evolutionRows({ evolution }: VersionAnalysis): [string, string][] {
+  if (evolution === null) return [];
+  if (evolution.overall.deltaNorm === 0) return [['drift', 'none']];
+  const parts = [...unadaptableParts(evolution)].map(([part, { drift }]) => `${part} ${percent(drift)}`);
+  const curve = energyCurve(evolution).map(({ rank, share }) => `${rank}: ${(100 * share).toFixed(0)} %`);
+  return [
+    [
+      'drift',
+      `adaptable layers ${percent(evolution.adaptable.drift)}, ${parts.join(', ')}, all ${percent(evolution.overall.drift)}`,
+    ],
+    ['energy by rank', curve.join(', ')],
+    ...heatMap(evolution),
+  ];
+}
+
+/** Layers from left to right, one row a projection; every row ends with the projection's drift over all layers. */
+function heatMap(evolution: Evolution): [string, string][] {
+  const grid = driftGrid(evolution);
+  const scale = scaleOf(grid.flatMap(({ drifts }) => drifts));
+  if (scale === null) return [];
+  return [
+    ['drift by layer', `▁ ${percent(scale.least)} … █ ${percent(scale.most)}`],
+    ...grid.map(({ projection, drifts, drift }): [string, string] => {
+      return [`  ${projection.replace(/^.*\./, '')}`, `${blocks(drifts, scale)}  ${percent(drift)}`];
+    }),
+  ];
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(2)} %`;
+}

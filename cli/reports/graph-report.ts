@@ -1,0 +1,58 @@
+import Table from 'cli-table3';
+import { countOperators, dumpGraph, sizeText } from '../../core/engine/graph/dump-graph.ts';
+import type { Graph, ValueInfo } from '../../core/engine/graph/graph.ts';
+import { graphSections } from '../../core/engine/graph/graph-sections.ts';
+import type { TraceStage } from '../../core/engine/tracer/trace.ts';
+
+/** The last graph, and what each pass did to the number of its operators, for people. */
+export function renderStages(stages: readonly TraceStage[], options: { readonly everyLayer: boolean }): string {
+  const names = stages.map((stage, index) => `  ${index}  ${stageName(stage)}`).join('\n');
+  return `${dumpGraph(stages.at(-1)!.graph, options)}\noperators after each pass:\n${names}\n${operatorTable(stages)}\n`;
+}
+
+/** The same as one JSON document. */
+export function stagesDocument(stages: readonly TraceStage[]): object {
+  const { graph } = stages.at(-1)!;
+  return {
+    passes: stages.map((stage) => ({
+      pass: stageName(stage),
+      operators: Object.fromEntries(countOperators(stage.graph)),
+      total: stage.graph.nodes.length,
+    })),
+    inputs: graph.inputs.map(valueDocument),
+    outputs: graph.outputs.map(valueDocument),
+    sections: graphSections(graph).map(({ place, backward, nodes }) => ({
+      place: typeof place === 'number' ? `layer ${place}` : place,
+      backward,
+      nodes: nodes.map((node) => nodeDocument(node, graph)),
+    })),
+  };
+}
+
+function nodeDocument({ op, domain, inputs, outputs, attributes }: Graph['nodes'][number], { values }: Graph): object {
+  return { op, domain, inputs, outputs: outputs.map((name) => valueDocument(values.get(name)!)), attributes };
+}
+
+function valueDocument({ name, shape, type }: ValueInfo): object {
+  return { name, type, shape: shape.map(sizeText) };
+}
+
+/** The pass as its file is called; `recorded` before the first. */
+function stageName({ pass }: TraceStage): string {
+  return pass === null ? 'recorded' : pass.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function operatorTable(stages: readonly TraceStage[]): string {
+  const counts = stages.map(({ graph }) => countOperators(graph));
+  const operators = [...new Set(counts.flatMap((count) => [...count.keys()]))];
+  const last = counts.at(-1)!;
+  operators.sort((a, b) => (last.get(b) ?? 0) - (last.get(a) ?? 0));
+  const table = new Table({
+    head: ['operator', ...stages.map((_, index) => String(index))],
+    style: { head: [], border: [], compact: true },
+  });
+  table.push(['all', ...stages.map(({ graph }) => String(graph.nodes.length))]);
+  for (const operator of operators)
+    table.push([operator, ...counts.map((count) => String(count.get(operator) ?? '·'))]);
+  return table.toString();
+}

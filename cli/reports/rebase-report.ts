@@ -1,0 +1,127 @@
+import Table from 'cli-table3';
+import type { JobEvent } from '../../core/adaptation/job-events.ts';
+import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
+import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
+import type { RungReport } from '../../core/method/ladder/ladder-state.ts';
+import type { MetricName } from '../../core/options/metrics.ts';
+import { duration, percent } from '../output.ts';
+
+/** Describes an event in one line, or returns null if people are not told of it. */
+export function describeEvent(event: JobEvent): string | null {
+  switch (event.type) {
+    case 'candidate': {
+      const { id, metric, passed } = event.candidate;
+      const value = `${metric.name} ${metric.value.toFixed(4)} ± ${metric.standardError.toFixed(4)}`;
+      return `${id}${coefficientsOf(event.candidate)}: ${value}${passed ? ', passes' : ''}`;
+    }
+    case 'search': {
+      const { alpha, beta, rows, loss } = event.evaluation;
+      const what = event.rung === 'search' ? 'search' : 'comparison';
+      return `${what} ${event.evaluations}: α ${alpha.toFixed(3)}, β ${beta.toFixed(3)} → loss ${loss.toFixed(4)} on ${rows} rows`;
+    }
+    case 'warning':
+      return `warning: ${event.message}`;
+    case 'skipped':
+      return `${event.rung} skipped: ${event.reason}`;
+    default:
+      return null;
+  }
+}
+
+/** What `--json` prints. */
+export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
+  const { state, best, target, readyMs, phases, baselines, steps, rows, ladder } = outcome;
+  const ready = state === 'ready';
+  const value = best?.metric.value ?? null;
+  return {
+    ready,
+    strategy: best?.strategy ?? null,
+    fusion_alpha: best?.alpha ?? null,
+    fusion_beta: best?.beta ?? null,
+    steps,
+    ttr_ms: readyMs,
+    phases,
+    metric: { name, target, ...baselines, published: ready ? value : null, best: value },
+    rows,
+    ladder: ladder.map((rung) => rungDocument(rung, target)),
+  };
+}
+
+export type RebaseDocument = ReturnType<typeof rebaseDocument>;
+
+function rungDocument({ rung, result, reason, ms, candidate }: RungReport, target: number | null) {
+  const gate = candidate && {
+    value: candidate.metric.value,
+    standard_error: candidate.metric.standardError,
+    bound: candidate.bound,
+    target,
+    negative_flips: candidate.negativeFlips,
+    rows: candidate.metric.rows,
+    passed: candidate.passed,
+    failed: candidate.failed,
+  };
+  const made = candidate && {
+    strategy: candidate.strategy,
+    fusion_alpha: candidate.alpha,
+    fusion_beta: candidate.beta,
+    step: candidate.step,
+  };
+  return { rung, result, reason, ms, candidate: made, gate };
+}
+
+export function rebaseRows(document: RebaseDocument, out: string): [string, string][] {
+  const { strategy, fusion_alpha: alpha, fusion_beta: beta, steps, ttr_ms, ready, metric, rows } = document;
+  const show = shower(metric.name);
+  const coefficients = alpha === null || beta === null ? '' : ` (α ${alpha.toFixed(3)}, β ${beta.toFixed(3)})`;
+  return [
+    ['ready', ready ? `yes, after ${duration(ttr_ms ?? 0)}` : 'no'],
+    ['strategy', `${strategy ?? '–'}${coefficients}${steps > 0 ? `, ${steps} steps` : ''}`],
+    ...(rows === 'validation_only' ? [['rows', 'no training rows: nothing was trained'] as [string, string]] : []),
+    [metric.name.replace('_', ' '), `${show(metric.best)} (target ${show(metric.target)})`],
+    ['  old adapter, old base', show(metric.old)],
+    ['  no adapter, new base', show(metric.none)],
+    ['  old adapter, new base', show(metric.copy)],
+    ['adapter', out],
+  ];
+}
+
+/** Prints the ladder as a table: each rung's best candidate, what the gate asked of it, and how long the rung took. */
+export function ladderTable({ ladder, target }: Pick<JobOutcome, 'ladder' | 'target'>, metric: MetricName): string {
+  const show = shower(metric);
+  const head = ['rung', 'time', metric.replace('_', ' '), 'bound', 'target', 'flips', 'gate'];
+  const table = new Table({
+    head,
+    style: { head: [], border: [], compact: true },
+    colWidths: [26, 12, 10, 9, 9, 9, 40],
+    wordWrap: true,
+  });
+  for (const rung of ladder) {
+    const { candidate, ms } = rung;
+    const time = ms > 0 ? duration(ms) : '·';
+    const [value, bound, flips] = candidate
+      ? [show(candidate.metric.value), show(candidate.bound), percent(candidate.negativeFlips)]
+      : ['·', '·', '·'];
+    table.push([nameOf(rung), time, value, bound, candidate ? show(target) : '·', flips, verdictOf(rung)]);
+  }
+  return `${table.toString()}\n`;
+}
+
+function nameOf({ rung, candidate }: RungReport): string {
+  const name = rung.replace('_', ' ');
+  if (!candidate) return name;
+  return candidate.step > 0 ? `${name}, step ${candidate.step}` : `${name}${coefficientsOf(candidate)}`;
+}
+
+function coefficientsOf({ alpha, beta }: CandidateRecord): string {
+  return alpha === null || beta === null ? '' : ` (α ${alpha.toFixed(2)}, β ${beta.toFixed(2)})`;
+}
+
+function verdictOf({ result, reason, candidate }: RungReport): string {
+  if (result === 'passed') return 'passed';
+  if (result === 'failed') return `failed: ${candidate?.failed.join(', ').replaceAll('_', ' ')}`;
+  return `${result.replace('_', ' ')}: ${reason?.replaceAll('_', ' ')}`;
+}
+
+function shower(metric: MetricName): (value: number | null) => string {
+  return (value) => (metric === 'loss' ? (value?.toFixed(4) ?? '–') : percent(value));
+}

@@ -1,0 +1,100 @@
+import { join } from 'node:path';
+import { writeFolderAtomic } from '../formats/atomic-file.ts';
+import type { BaseModel } from '../models/base-model.ts';
+import { compareConfigs, type Difference } from '../method/evolution/analysis/compatibility.ts';
+import { loadEvolution, saveEvolution } from '../method/evolution/evolution-file.ts';
+import { analyzeVersions, summarizeAnalysis } from '../method/evolution/analysis/version-analysis.ts';
+import { computeEvolution, type Evolution, type WeightSource } from '../method/evolution/evolution.ts';
+import { compareVersions } from '../method/evolution/analysis/version-comparison.ts';
+import type { LoadedBase } from '../engine/base-cache.ts';
+
+/** File name within an evolution's folder. */
+const EVOLUTION_FILE = 'evolution.safetensors';
+
+/** A request to compute the evolution between two bases, once for the pair. Plain JSON. */
+export interface EvolveSpec {
+  readonly oldBase: string;
+  readonly newBase: string;
+  /** Rank of the factors that are kept for each module. Default: the method's own. */
+  readonly rank?: number;
+  /** Folder to write. It is created, or replaced as a whole. */
+  readonly outDir: string;
+  readonly seed?: number;
+}
+
+export interface EvolveOutcome {
+  readonly dir: string;
+  readonly rank: number;
+  /** Drift over all adaptable modules. */
+  readonly drift: number;
+  /** Figures for each module, and advice; see `summarizeAnalysis`. */
+  readonly summary: Readonly<Record<string, unknown>>;
+  readonly computeMs: number;
+}
+
+/** Two bases between which no adapter can be carried over. */
+export class IncompatibleBasesError extends Error {
+  readonly code = 'incompatible_base_model_versions';
+  readonly badInput = true;
+  readonly differences: readonly Difference[];
+
+  constructor(differences: readonly Difference[]) {
+    const listed = differences.map(
+      (difference) => `${difference.field}: ${JSON.stringify(difference.old)} → ${JSON.stringify(difference.new)}`,
+    );
+    super(`the base versions are incompatible: ${listed.join('; ')}`);
+    this.name = 'IncompatibleBasesError';
+    this.differences = differences;
+  }
+}
+
+/** @throws IncompatibleBasesError if the bases differ in shapes, in vocabulary, or in how text becomes tokens */
+export async function requireCompatible(oldBase: LoadedBase, newBase: LoadedBase): Promise<void> {
+  const sameConfig = compareConfigs(oldBase.model.config, newBase.model.config).length === 0;
+  if (sameConfig && oldBase.tokenizerHash === newBase.tokenizerHash) return;
+  const { differences } = await compareVersions(oldBase.folder, newBase.folder);
+  if (differences.length > 0) throw new IncompatibleBasesError(differences);
+}
+
+/**
+ * Computes the evolution and writes it as a folder, atomically. The weights are streamed from their folders, so that a
+ * process which has loaded neither model needs no memory for them.
+ * @throws IncompatibleBasesError
+ */
+export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<EvolveOutcome> {
+  const begun = performance.now();
+  const analysis = await analyzeVersions(spec.oldBase, spec.newBase, { rank: spec.rank, seed: spec.seed, signal });
+  const { evolution, comparison } = analysis;
+  if (evolution === null) throw new IncompatibleBasesError(comparison.differences);
+  const write = (folder: string): Promise<void> => saveEvolution(join(folder, EVOLUTION_FILE), evolution);
+  await writeFolderAtomic(spec.outDir, write, { replace: true });
+  return {
+    dir: spec.outDir,
+    rank: evolution.rank,
+    drift: evolution.adaptable.drift,
+    summary: { ...summarizeAnalysis(analysis) },
+    computeMs: performance.now() - begun,
+  };
+}
+
+/**
+ * Computes the evolution between two loaded bases, in memory.
+ * @throws IncompatibleBasesError
+ */
+export async function evolutionBetween(
+  oldBase: LoadedBase,
+  newBase: LoadedBase,
+  options: { readonly rank?: number; readonly seed?: number; readonly signal?: AbortSignal } = {},
+): Promise<Evolution> {
+  await requireCompatible(oldBase, newBase);
+  return computeEvolution(sourceOf(oldBase.model), sourceOf(newBase.model), options);
+}
+
+/** Reads a folder that {@link evolve} wrote. */
+export function readEvolution(folder: string): Promise<Evolution> {
+  return loadEvolution(join(folder, EVOLUTION_FILE));
+}
+
+function sourceOf({ config, fingerprint, weights }: BaseModel): WeightSource {
+  return { config, fingerprint, readWeight: (name) => Promise.resolve(weights.get(name)!) };
+}

@@ -1,0 +1,40 @@
+import type { CandidateRecord } from '../method/ladder/candidate.ts';
+import type { LadderEvent } from '../method/ladder/ladder-context.ts';
+import type { Phase } from '../options/phases.ts';
+import type { GateOutcomes } from './gate-outcomes.ts';
+import type { Baselines, RowsUsed } from './job-outcome.ts';
+
+export interface MetricPoint {
+  readonly name: string;
+  readonly step: number;
+  readonly value: number;
+}
+
+/** A candidate that passed the gate, written as a PEFT folder. */
+export interface Publication {
+  readonly type: 'publication';
+  /** Counts up from 1 within an attempt. */
+  readonly number: number;
+  /** PEFT folder with `readapt.json`. It may be removed once the publication is durable. */
+  readonly folder: string;
+  readonly candidate: CandidateRecord;
+  readonly rows: RowsUsed;
+  /** The candidate on the gate rows of the new base. */
+  readonly outcomes: GateOutcomes;
+}
+
+/** Everything that a running job tells, as one stream. Plain JSON, so that it can cross a process border unchanged. */
+export type JobEvent =
+  | LadderEvent
+  | Publication
+  | { readonly type: 'phase'; readonly phase: Phase }
+  /** Steps of all training so far. */
+  | { readonly type: 'progress'; readonly step: number; readonly totalSteps: number }
+  | { readonly type: 'points'; readonly points: readonly MetricPoint[] }
+  /** May come several times; the latest is the most complete. `target` is null until it is known. */
+  | { readonly type: 'baselines'; readonly target: number | null; readonly baselines: Baselines }
+  /** The old adapter was measured on the old base, because no stored outcomes could be used. */
+  | { readonly type: 'old_measured'; readonly outcomes: GateOutcomes };
+
+/** Hears of a job's events in order. The job waits for the answer to a `publication`: it is durable when that resolves. */
+export type JobEventHandler = (event: JobEvent) => Promise<void> | void;

@@ -1,0 +1,42 @@
+import type { CandidateRecord } from '../method/ladder/candidate.ts';
+import type { RungReport } from '../method/ladder/ladder-state.ts';
+import type { Phase } from '../options/phases.ts';
+
+/** `validation_only`: the task has no training rows, so that nothing could be trained. */
+export type RowsUsed = 'training' | 'validation_only';
+
+/** The metric on the gate rows for what a published adapter is compared with; null where it was not measured (yet). */
+export interface Baselines {
+  /** The old adapter on the old base. */
+  readonly old: number | null;
+  /** The new base without an adapter. */
+  readonly none: number | null;
+  /** The old adapter, unchanged, on the new base. */
+  readonly copy: number | null;
+}
+
+/** How a job ended. Plain JSON. */
+export interface JobOutcome {
+  readonly state: 'ready' | 'not_ready' | 'cancelled';
+  /** The best candidate, which is the published one if the job is ready; null if there is none. */
+  readonly best: CandidateRecord | null;
+  /** Null if the job was cancelled before it was known. */
+  readonly target: number | null;
+  readonly baselines: Baselines;
+  /** A report for every rung of the strategy, in order; empty if the job was cancelled before the first candidate. */
+  readonly ladder: readonly RungReport[];
+  readonly rows: RowsUsed;
+  readonly steps: number;
+  readonly totalSteps: number;
+  /** Milliseconds of this attempt by phase, up to readiness, or to the end if the job is not ready. */
+  readonly phases: Readonly<Record<Phase, number>>;
+  /** Milliseconds from the start of this attempt to the first durable publication; null if the job is not ready. */
+  readonly readyMs: number | null;
+  /** Number of input tokens trained on, and how many of them a second of training alone. */
+  readonly tokens: number;
+  readonly tokensPerSecond: number;
+  /** What ended training before its time (`training_diverged`). */
+  readonly problem?: { readonly code: string; readonly message: string };
+  /** PEFT folder of the best candidate within `workDir`, if the job is not ready; else null. */
+  readonly candidateFolder: string | null;
+}

@@ -1,0 +1,37 @@
+import type { DataSpec } from '../data/task-data.ts';
+import type { FleetSearches } from '../method/search/fleet-prior.ts';
+import type { GateRule } from '../options/gates.ts';
+import type { GivenJobOptions } from '../options/job-options.ts';
+import type { MetricName } from '../options/metrics.ts';
+import type { GateOutcomes } from './gate-outcomes.ts';
+
+/** Everything that one adaptation job or control needs. All paths are absolute; what they name is only read. Plain JSON. */
+export interface JobSpec {
+  readonly jobId: string;
+  /** A `control` trains from scratch, publishes nothing, and ends at the first pass of the gate. */
+  readonly kind: 'adaptation' | 'control';
+  readonly oldBase: string;
+  readonly newBase: string;
+  /** PEFT folder of the adapter version for the old base. */
+  readonly adapter: string;
+  readonly data: DataSpec;
+  readonly metric: MetricName;
+  readonly gate: GateRule;
+  /** Folder with the evolution between the two bases; null computes it within the job. */
+  readonly evolution: string | null;
+  /** Options that differ from their defaults. */
+  readonly options: GivenJobOptions;
+  /**
+   * Folder of this job alone, on durable storage. Checkpoints are kept there, and a job that starts again resumes from
+   * them. The caller removes it when the job has ended for good.
+   */
+  readonly workDir: string;
+  /** Searches of the jobs that had finished in the same rollout when this one was first started. Default: none. */
+  readonly fleetSearches?: FleetSearches;
+  /** Stored outcomes of the old adapter on the old base. It is measured if they are missing or describe something else. */
+  readonly oldOutcomes?: GateOutcomes | null;
+  /** Identifier of the adapter version that is carried over, for the published `readapt.json`. */
+  readonly parent?: string;
+  /** `needed` leaves out the measurements that the target does not depend on, which only a report shows. Default `all`. */
+  readonly baselines?: 'all' | 'needed';
+}

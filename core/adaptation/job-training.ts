@@ -1,0 +1,159 @@
+import type { TaskData } from '../data/task-data.ts';
+import type { LoadedBase } from '../engine/base-cache.ts';
+import type { RungName } from '../method/ladder/candidate.ts';
+import type { FineTuneRequest } from '../method/ladder/ladder-context.ts';
+import type { JobSettings } from '../options/job-settings.ts';
+import { KEPT_CHECKPOINTS, type Checkpoint } from '../training/checkpoint.ts';
+import { TrainingDivergedError } from '../training/loss-monitor.ts';
+import { withFactorArrays } from '../training/optimizer/factors.ts';
+import { decodeTrainerState, encodeTrainerState, type TrainerState } from '../training/trainer-state.ts';
+import { train, type StepReport } from '../training/trainer.ts';
+import type { JobEvent, MetricPoint } from './job-events.ts';
+
+export interface JobTrainingOptions {
+  readonly base: LoadedBase;
+  readonly data: TaskData;
+  readonly settings: JobSettings;
+  readonly signal: AbortSignal;
+  emit(event: JobEvent): void;
+  /** Saves the job's checkpoint. */
+  save(): Promise<void>;
+}
+
+/** What one or several trainings have done. */
+export interface TrainingTotals {
+  readonly steps: number;
+  readonly tokens: number;
+  readonly seconds: number;
+}
+
+/** Where a job's training stands, apart from its tensors. Plain JSON. */
+export interface TrainingState {
+  /** The rung that trains or trained last; null before any training. */
+  readonly rung: RungName | null;
+  /** Null if nothing was trained on that rung yet. */
+  readonly trainer: unknown;
+  /** Totals of the trainings on earlier rungs. */
+  readonly before: TrainingTotals;
+}
+
+/** A job saves a checkpoint at least this often, even between evaluations. */
+const CHECKPOINT_MS = 30_000;
+/** Number of steps whose metric points travel in one event. */
+const POINTS_EVERY = 10;
+
+const NO_TRAINING: TrainingTotals = { steps: 0, tokens: 0, seconds: 0 };
+
+/** The trainings of one job, one for each rung that trains, with what a checkpoint needs to resume them. */
+export class JobTraining {
+  readonly #options: JobTrainingOptions;
+  #rung: RungName | null = null;
+  #trainer: TrainerState | null = null;
+  #before = NO_TRAINING;
+  #savedAt = performance.now();
+  /** Steps of the checkpoints that are kept. */
+  #savedSteps: readonly number[] = [];
+  #points: MetricPoint[] = [];
+
+  constructor(options: JobTrainingOptions) {
+    this.#options = options;
+  }
+
+  /** Totals of all trainings so far. */
+  get totals(): TrainingTotals {
+    if (this.#trainer === null) return this.#before;
+    const { optimizer, tokens, seconds } = this.#trainer;
+    return {
+      steps: this.#before.steps + optimizer.step,
+      tokens: this.#before.tokens + tokens,
+      seconds: this.#before.seconds + seconds,
+    };
+  }
+
+  /** Trains as {@link FineTuneRequest} says. Resumes if a checkpoint of the same rung's training was restored. */
+  async fineTune(request: FineTuneRequest): Promise<void> {
+    const { rung, initial, steps, evaluateEvery, onEvaluate } = request;
+    const { base, data, settings, signal } = this.#options;
+    this.#begin(rung);
+    const resume = this.#trainer ?? undefined;
+    const isDue = (step: number): boolean => step > 0 && (step % evaluateEvery === 0 || step === steps);
+    if (resume && isDue(resume.optimizer.step)) {
+      this.#reportProgress(resume.optimizer.step, steps);
+      const adapter = withFactorArrays(initial, resume.parameters);
+      if ((await onEvaluate(resume.optimizer.step, adapter)) === 'stop') return;
+    }
+    const run = train({
+      runtime: base.runtime,
+      initial,
+      examples: data.training(),
+      steps,
+      batchSize: settings.batchSize,
+      learningRate: request.fresh ? settings.scratchLearningRate : settings.learningRate,
+      regularization: request.regularization,
+      seed: settings.seed,
+      resume,
+      signal,
+      afterStep: async (report) => {
+        this.#record(report);
+        this.#reportProgress(report.step, steps);
+        if (isDue(report.step)) return onEvaluate(report.step, report.adapter);
+        if (performance.now() - this.#savedAt > CHECKPOINT_MS) await this.#options.save();
+        return 'continue';
+      },
+    });
+    await run.catch((error: unknown) => {
+      throw error instanceof TrainingDivergedError ? error.withCheckpoints(this.#savedSteps) : error;
+    });
+    this.flushPoints();
+  }
+
+  /** Emits the metric points that were recorded since the last time. */
+  flushPoints(): void {
+    if (this.#points.length > 0) this.#options.emit({ type: 'points', points: this.#points });
+    this.#points = [];
+  }
+
+  encode(): { readonly state: TrainingState; readonly tensors: Checkpoint['tensors'] } {
+    const trainer = this.#trainer ? encodeTrainerState(this.#trainer) : null;
+    const state = { rung: this.#rung, trainer: trainer?.state ?? null, before: this.#before };
+    return { state, tensors: trainer?.tensors ?? new Map() };
+  }
+
+  /** @param names the parameters, in the adapter's order */
+  restore({ rung, trainer, before }: TrainingState, tensors: Checkpoint['tensors'], names: readonly string[]): void {
+    this.#rung = rung;
+    this.#before = before;
+    if (trainer !== null) this.#trainer = decodeTrainerState({ state: trainer, tensors }, names);
+    this.noteSaved();
+  }
+
+  /** Tells that the current state is in a checkpoint. */
+  noteSaved(): void {
+    this.#savedSteps = [...this.#savedSteps, this.#trainer?.optimizer.step ?? 0].slice(-KEPT_CHECKPOINTS);
+    this.#savedAt = performance.now();
+  }
+
+  /** A rung's training starts anew, unless it is the one that a checkpoint was restored from. */
+  #begin(rung: RungName): void {
+    if (this.#rung !== null && this.#rung !== rung) {
+      this.#before = this.totals;
+      this.#trainer = null;
+    }
+    this.#rung = rung;
+  }
+
+  #reportProgress(step: number, steps: number): void {
+    const { steps: before } = this.#before;
+    this.#options.emit({ type: 'progress', step: before + step, totalSteps: before + steps });
+  }
+
+  #record({ step, loss, learningRate, state }: StepReport): void {
+    this.#trainer = state;
+    const { steps } = this.totals;
+    this.#points.push(
+      { name: 'train_loss', step: steps, value: loss },
+      { name: 'learning_rate', step: steps, value: learningRate },
+    );
+    if (step % POINTS_EVERY === 0) this.flushPoints();
+  }
+}

@@ -1,0 +1,62 @@
+import { meanLoss, measure } from '../data/evaluation.ts';
+import type { TokenizedExample } from '../data/example.ts';
+import type { TaskData } from '../data/task-data.ts';
+import type { LoadedBase } from '../engine/base-cache.ts';
+import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
+import type { LossAndGradients } from '../method/search/gradients/gradient-search.ts';
+import type { Adapter } from '../models/lora/adapter.ts';
+import type { MetricName } from '../options/metrics.ts';
+import { accumulateGradients } from '../training/gradients.ts';
+import { completionTokens, type OutcomesSubject } from './gate-outcomes.ts';
+
+export interface MeasurementsOptions {
+  readonly data: TaskData;
+  readonly metric: MetricName;
+  /** Largest number of search rows to use. */
+  readonly searchRows: number;
+  /** Checked before every batch. */
+  readonly signal: AbortSignal;
+}
+
+/** Measures adapters on a task's search rows and gate rows. */
+export class Measurements {
+  readonly #options: MeasurementsOptions;
+  readonly #searchRows: readonly TokenizedExample[];
+
+  constructor(options: MeasurementsOptions) {
+    this.#options = options;
+    this.#searchRows = options.data.search.slice(0, options.searchRows);
+  }
+
+  /** Number of completion tokens of every search row. */
+  get searchRowTokens(): number[] {
+    return this.#searchRows.map(({ completionIds }) => completionIds.length);
+  }
+
+  /** Returns the summed completion losses (nats) of the search rows with these indices, in their order. */
+  async searchRowLosses({ runtime }: LoadedBase, adapter: Adapter, rows: readonly number[]): Promise<Float64Array> {
+    const examples = rows.flatMap((row) => this.#searchRows[row] ?? []);
+    return (await meanLoss(runtime, adapter, examples, { signal: this.#options.signal })).perExample;
+  }
+
+  /** Returns the mean completion loss over all search rows, with its gradients. */
+  async searchRowGradients({ runtime }: LoadedBase, adapter: Adapter): Promise<LossAndGradients> {
+    return accumulateGradients(runtime, adapter, this.#searchRows, { signal: this.#options.signal });
+  }
+
+  /** Measures the job's metric on the gate rows; `null` measures the base without an adapter. */
+  async onGate({ runtime }: LoadedBase, adapter: Adapter | null): Promise<GateMeasurement> {
+    const { data, metric, signal } = this.#options;
+    const measured = await measure(runtime, adapter, data.gate, { metric, choices: data.choices, signal });
+    const { value, standardError, examples, perExample } = measured;
+    return {
+      metric: { name: metric, value, standardError, rows: examples },
+      outcomes: { values: perExample, tokens: completionTokens(data) },
+    };
+  }
+
+  /** Describes what {@link onGate} measures on a base. */
+  gateSubject({ precision }: LoadedBase): OutcomesSubject {
+    return { metric: this.#options.metric, data: this.#options.data, precision: precision.precision };
+  }
+}

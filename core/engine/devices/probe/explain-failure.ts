@@ -1,0 +1,71 @@
+import type { Device } from '../../../options/devices.ts';
+import { INSTALL_CUDA_PROVIDER, type Obstacle } from './requirements.ts';
+
+interface KnownFailure {
+  readonly pattern: RegExp;
+  readonly obstacle: (match: RegExpExecArray) => Obstacle;
+}
+
+const NVIDIA_DRIVER =
+  'install the NVIDIA driver, 580 or later (nvidia-smi lists the cards); in a container run with --gpus all';
+
+const CUDA_FAILURES: readonly KnownFailure[] = [
+  {
+    pattern: /libcuda\.so\.1: cannot open shared object file/,
+    obstacle: () => ({ reason: 'there is no NVIDIA driver (libcuda.so.1 was not found)', hint: NVIDIA_DRIVER }),
+  },
+  {
+    pattern: /(lib[\w.-]+\.so[\w.]*): cannot open shared object file/,
+    obstacle: ([, library]) => ({
+      reason: `the library ${library} was not found`,
+      hint: `${INSTALL_CUDA_PROVIDER} installs it beside the provider; elsewhere its folder belongs in LD_LIBRARY_PATH`,
+    }),
+  },
+  {
+    pattern: /CUDA failure \d+: ([^;]+?) *;/,
+    obstacle: ([, found]) => ({ reason: `there is no CUDA card that can be used (${found})`, hint: NVIDIA_DRIVER }),
+  },
+];
+
+const VULKAN_DRIVER =
+  "install the GPU's Vulkan driver; for software Vulkan: mesa-vulkan-drivers 25 (bookworm-backports) or later";
+
+const WEBGPU_FAILURES: readonly KnownFailure[] = [
+  {
+    pattern: /Failed to get a WebGPU adapter/,
+    obstacle: () => ({
+      reason: 'there is no GPU that WebGPU can use (no adapter)',
+      hint: process.platform === 'linux' ? VULKAN_DRIVER : "install the GPU's driver",
+    }),
+  },
+];
+
+const TFJS_NODE_GPU_FAILURES: readonly KnownFailure[] = [
+  {
+    pattern: /no GPU in use/,
+    obstacle: () => ({
+      reason: 'TensorFlow found no GPU and would compute on the CPU',
+      hint: 'install the NVIDIA driver, 555 or later (nvidia-smi lists the cards); in a container run with --gpus all',
+    }),
+  },
+];
+
+/** Messages that ONNX Runtime and TensorFlow give where something around them is missing; the first that fits counts. */
+const KNOWN_FAILURES: Partial<Record<Device, readonly KnownFailure[]>> = {
+  cuda: CUDA_FAILURES,
+  webgpu: WEBGPU_FAILURES,
+  'tfjs-node-gpu': TFJS_NODE_GPU_FAILURES,
+};
+
+/**
+ * What a failure on the device means.
+ * @param error what the failed call said
+ * @param output what the device's libraries wrote to stdout and stderr meanwhile
+ */
+export function explainFailure(device: Device, error: string, output: string): Obstacle {
+  for (const { pattern, obstacle } of KNOWN_FAILURES[device] ?? []) {
+    const match = pattern.exec(`${error}\n${output}`);
+    if (match) return obstacle(match);
+  }
+  return { reason: error, hint: null };
+}

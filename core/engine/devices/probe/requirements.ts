@@ -1,0 +1,68 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { RUNTIME_OF, type Device } from '../../../options/devices.ts';
+import { findTfjsNode, installCommand } from '../tfjs/tfjs-node-package.ts';
+
+/** What keeps a device from being used, and what to do about it. */
+export interface Obstacle {
+  readonly reason: string;
+  /** Null where nothing is known. */
+  readonly hint: string | null;
+}
+
+/** What can be seen to be missing without loading anything that computes; null is nothing. */
+export function missingRequirement(device: Device): Obstacle | null {
+  switch (device) {
+    case 'cuda':
+      return missingCudaProvider();
+    case 'tfjs-node':
+    case 'tfjs-node-gpu':
+      if (findTfjsNode(device) !== null) return null;
+      return { reason: `@tensorflow/${device} is not installed`, hint: `run ${installCommand(device)}` };
+    case 'cpu':
+    case 'webgpu':
+    case 'tfjs-wasm':
+    case 'tfjs-cpu':
+      return null;
+  }
+}
+
+/** The command that installs ONNX Runtime's CUDA provider, which is too large for the npm registry. */
+export const INSTALL_CUDA_PROVIDER = 'scripts/install-cuda-provider.sh';
+
+const CUDA_PROVIDER = 'libonnxruntime_providers_cuda.so';
+
+interface Platform {
+  readonly platform: string;
+  readonly arch: string;
+  /** Folder of the package onnxruntime-node. */
+  readonly onnxRuntime: string;
+}
+
+/** @param platform default: this machine, and the package that is installed */
+export function missingCudaProvider({ platform, arch, onnxRuntime }: Platform = thisPlatform()): Obstacle | null {
+  if (platform !== 'linux' || arch !== 'x64') {
+    const reason = `ONNX Runtime's package for Node has a CUDA provider on Linux x64 only, and this is ${platform} ${arch}`;
+    return { reason, hint: null };
+  }
+  const binaries = path.join(onnxRuntime, 'bin');
+  const found = existsSync(binaries) ? readdirSync(binaries, { recursive: true, encoding: 'utf8' }) : [];
+  if (found.some((entry) => path.basename(entry) === CUDA_PROVIDER)) return null;
+  return {
+    reason: `ONNX Runtime's CUDA provider is not installed (no ${CUDA_PROVIDER})`,
+    hint: `run ${INSTALL_CUDA_PROVIDER}`,
+  };
+}
+
+function thisPlatform(): Platform {
+  const onnxRuntime = path.dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
+  return { platform: process.platform, arch: process.arch, onnxRuntime };
+}
+
+/** The package that runs a device's programs. */
+export function packageOf(device: Device): string {
+  if (RUNTIME_OF[device] === 'compiled') return 'onnxruntime-node';
+  if (device === 'tfjs-cpu') return '@tensorflow/tfjs';
+  return device === 'tfjs-wasm' ? '@tensorflow/tfjs-backend-wasm' : `@tensorflow/${device}`;
+}

@@ -1,0 +1,165 @@
+import { producersOf, type Attribute, type Constant, type Graph, type GraphNode, type ValueInfo } from './graph.ts';
+import { eliminateDeadNodes } from './passes/eliminate-dead-nodes.ts';
+
+type Form = Omit<ValueInfo, 'name'>;
+
+/** An operator with one output. */
+export interface Operator {
+  readonly op: string;
+  readonly domain?: string;
+  readonly inputs: readonly string[];
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+  /** The form of a new value, or the name of a value of the graph, which this operator then computes in its producer's stead. */
+  readonly output: string | Form;
+}
+
+/**
+ * The changes that one pass makes to a graph, which itself stays as it is. A node that is added takes over the values
+ * that it names as its outputs: their former producer goes. So does everything that no output needs any more.
+ */
+export class GraphEdit {
+  readonly #graph: Graph;
+  readonly #prefix: string;
+  readonly #inputs: Map<string, ValueInfo>;
+  readonly #outputs: ValueInfo[];
+  readonly #constants: Constant[];
+  readonly #values: Map<string, ValueInfo>;
+  readonly #added: GraphNode[] = [];
+  readonly #placed = new Map<GraphNode, GraphNode[]>();
+  readonly #redirected = new Map<string, string>();
+  readonly #shared = new Map<string, string>();
+  #names = 0;
+
+  /** @param prefix begins the names of new values; no other pass uses it */
+  constructor(graph: Graph, prefix = '') {
+    this.#graph = graph;
+    this.#prefix = prefix;
+    this.#inputs = new Map(graph.inputs.map((input) => [input.name, input]));
+    this.#outputs = [...graph.outputs];
+    this.#constants = [...graph.constants];
+    this.#values = new Map(graph.values);
+  }
+
+  /** Every value of the graph and of the edit so far. */
+  get values(): ReadonlyMap<string, ValueInfo> {
+    return this.#values;
+  }
+
+  /** Adds an operator as {@link put} does. @returns the name of its output */
+  add({ op, domain = '', inputs, attributes = {}, output }: Operator, place?: GraphNode): string {
+    const name = typeof output === 'string' ? output : this.#fresh(output);
+    this.put({ op, domain, inputs, outputs: [name], attributes }, place);
+    return name;
+  }
+
+  /**
+   * Adds a node whose outputs are values of the graph or declared ones.
+   * @param place node of the graph that the new one follows or replaces; by default it stands before its first use
+   */
+  put(node: GraphNode, place?: GraphNode): void {
+    if (!place) this.#added.push(node);
+    else this.#placed.set(place, [...(this.#placed.get(place) ?? []), node]);
+  }
+
+  /** Lets everything that reads one value read another. */
+  redirect(from: string, to: string): void {
+    this.#redirected.set(from, to);
+  }
+
+  /** What is read in place of a value: itself, or what it is redirected to. */
+  resolve(name: string): string {
+    return this.#redirected.get(name) ?? name;
+  }
+
+  /** Declares a value under a name of its own. */
+  declare(info: ValueInfo): string {
+    this.#values.set(info.name, info);
+    return info.name;
+  }
+
+  /** Adds an input to the graph, unless it has been added before. */
+  input(info: ValueInfo): string {
+    this.#inputs.set(info.name, info);
+    return this.declare(info);
+  }
+
+  /** Adds an output to the graph. */
+  output(info: ValueInfo): string {
+    this.#outputs.push(info);
+    return this.declare(info);
+  }
+
+  /** Adds a constant under its own name, in place of the input of that name if there is one. Its data is not copied. */
+  constant(constant: Constant): string {
+    this.#inputs.delete(constant.name);
+    this.#constants.push(constant);
+    return this.declare(constant);
+  }
+
+  /** A one-dimensional int64 constant; equal ones are shared. */
+  integers(values: readonly number[]): string {
+    return this.#sharedConstant({ shape: [values.length], type: 'int64' }, BigInt64Array.from(values, BigInt));
+  }
+
+  /** A constant of a single number; equal ones are shared. */
+  scalar(value: number, type: 'float32' | 'uint8' = 'float32'): string {
+    return this.#sharedConstant({ shape: [], type }, type === 'uint8' ? Uint8Array.of(value) : Float32Array.of(value));
+  }
+
+  /** The graph with the changes and without what they have made dead, every operand before its use. */
+  finish(): Graph {
+    const taken = new Set([...this.#placed.values(), this.#added].flat().flatMap(({ outputs }) => outputs));
+    const nodes: GraphNode[] = [];
+    for (const node of this.#graph.nodes) {
+      if (!node.outputs.some((name) => taken.has(name))) nodes.push(node);
+      nodes.push(...(this.#placed.get(node) ?? []));
+    }
+    const edited = [...nodes, ...this.#added].map((node) => this.#reading(node));
+    return eliminateDeadNodes({
+      inputs: [...this.#inputs.values()],
+      outputs: this.#outputs,
+      constants: this.#constants,
+      nodes: this.#added.length === 0 ? edited : sortNodes(edited),
+      values: this.#values,
+    });
+  }
+
+  #reading(node: GraphNode): GraphNode {
+    if (!node.inputs.some((name) => this.#redirected.has(name))) return node;
+    return { ...node, inputs: node.inputs.map((name) => this.resolve(name)) };
+  }
+
+  #sharedConstant(form: Form, data: BigInt64Array | Float32Array | Uint8Array): string {
+    const key = `${form.type} ${form.shape.join()}: ${data.join()}`;
+    const name = this.#shared.get(key) ?? this.constant({ ...form, name: this.#fresh(form), data });
+    this.#shared.set(key, name);
+    return name;
+  }
+
+  #fresh(form: Form): string {
+    return this.declare({ ...form, name: `${this.#prefix}${this.#names++}` });
+  }
+}
+
+/**
+ * Sorts nodes topologically: each keeps its place in the list, unless something before it needs it.
+ * @throws Error for nodes that need each other
+ */
+export function sortNodes(nodes: readonly GraphNode[]): GraphNode[] {
+  const producers = producersOf(nodes);
+  const sorted: GraphNode[] = [];
+  const state = new Map<GraphNode, 'open' | 'done'>();
+  const visit = (node: GraphNode): void => {
+    if (state.get(node) === 'done') return;
+    if (state.get(node) === 'open') throw new Error(`the graph's node ${node.outputs[0]} needs its own result`);
+    state.set(node, 'open');
+    for (const name of node.inputs) {
+      const producer = producers.get(name);
+      if (producer) visit(producer);
+    }
+    state.set(node, 'done');
+    sorted.push(node);
+  };
+  for (const node of nodes) visit(node);
+  return sorted;
+}

@@ -1,0 +1,78 @@
+/**
+ * Element types of graph values. int64 occurs only in what parameterizes operators (axes, shapes); float16, int8 and
+ * uint8 occur only after the passes that keep the base's weights in fewer bits.
+ */
+export type ElementType = 'float32' | 'float16' | 'int32' | 'int64' | 'int8' | 'uint8' | 'bool';
+
+/** A Uint16Array holds the bit patterns of float16. */
+export type ConstantData = Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array | Int8Array;
+
+/** An integer, a float, a string or a list of integers. */
+export type Attribute = number | { readonly float: number } | string | readonly number[];
+
+/** A value of the graph, row-major; sizes of its shape may be symbolic. */
+export interface ValueInfo {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly type: ElementType;
+}
+
+export interface Constant extends ValueInfo {
+  readonly data: ConstantData;
+}
+
+/** A list of one item or more. */
+export type NonEmpty<T> = readonly [T, ...T[]];
+
+/** One ONNX operator; `domain` is '' for the standard's own operators. */
+export interface GraphNode {
+  readonly op: string;
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: NonEmpty<string>;
+  readonly attributes: Readonly<Record<string, Attribute>>;
+}
+
+/** A computation, with its nodes in topological order. Passes take a graph and return another; none changes one in place. */
+export interface Graph {
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  readonly constants: readonly Constant[];
+  readonly nodes: readonly GraphNode[];
+  /** Shape and type of every value, by name. */
+  readonly values: ReadonlyMap<string, ValueInfo>;
+}
+
+/** Shape and type of a value. @throws Error where the graph has no value of that name */
+export function valueOf({ values }: Pick<Graph, 'values'>, name: string): ValueInfo {
+  const info = values.get(name);
+  if (!info) throw new Error(`the graph has no value ${name}`);
+  return info;
+}
+
+/** The node that computes each value, by the value's name; inputs and constants have none. */
+export function producersOf(nodes: readonly GraphNode[]): Map<string, GraphNode> {
+  const producers = new Map<string, GraphNode>();
+  for (const node of nodes) for (const name of node.outputs) producers.set(name, node);
+  return producers;
+}
+
+/** How often each value is an operand. */
+export function useCounts({ nodes }: Pick<Graph, 'nodes'>): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const node of nodes) for (const name of node.inputs) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
+}
+
+/** `map` of a list that is known not to be empty, and so is the result. */
+export function mapNonEmpty<T, U>(items: NonEmpty<T>, f: (item: T) => U): NonEmpty<U> {
+  return items.map((item) => f(item)) as [U, ...U[]];
+}
+
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, dimension) => product * dimension, 1);
+}
+
+export function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((dimension, index) => dimension === b[index]);
+}

@@ -1,0 +1,43 @@
+import { producersOf, sameShape, useCounts, valueOf, type Graph, type GraphNode } from '../../graph.ts';
+import { GraphEdit } from '../../graph-edit.ts';
+import { asProduct, productSizes, type Product } from './products.ts';
+
+/**
+ * Longest inner dimension of a product worth fusing. ONNX Runtime copies c before it accumulates, which costs a long
+ * product more than a separate addition does (measured: 0.14 ms against 0.05 ms for [1536, 512] · [512, 192]).
+ */
+const MAX_INNER_DIMENSION = 64;
+
+/**
+ * `Gemm(a, b) + c` becomes `Gemm(a, b, c)`, one pass over memory less, where the product has no other use, a short inner
+ * dimension (as a LoRA product has) and the shape of c. Of two such products the shorter takes the other as its c.
+ */
+export function fuseGemmAdd(graph: Graph): Graph {
+  const edit = new GraphEdit(graph);
+  const producers = producersOf(graph.nodes);
+  const uses = useCounts(graph);
+  for (const node of graph.nodes) {
+    const [left, right] = node.inputs;
+    if (node.op !== 'Add' || left === right || !addsWholeTensors(graph, node)) continue;
+    const [shortest] = node.inputs
+      .flatMap((name) => (uses.get(name) === 1 ? (fusable(graph, producers.get(name)) ?? []) : []))
+      .sort((a, b) => a.inner - b.inner);
+    if (!shortest) continue;
+    const { node: product } = shortest;
+    const addend = node.inputs.filter((name) => name !== product.outputs[0]);
+    edit.put({ ...product, inputs: [...product.inputs, ...addend], outputs: node.outputs }, node);
+  }
+  return edit.finish();
+}
+
+function addsWholeTensors(graph: Graph, { inputs, outputs }: GraphNode): boolean {
+  const { shape } = valueOf(graph, outputs[0]);
+  return inputs.every((name) => sameShape(valueOf(graph, name).shape, shape));
+}
+
+function fusable(graph: Graph, node: GraphNode | undefined): (Product & { readonly inner: number }) | undefined {
+  const product = asProduct(node);
+  if (!product) return undefined;
+  const [, inner] = productSizes(graph, product);
+  return inner <= MAX_INNER_DIMENSION ? { ...product, inner } : undefined;
+}

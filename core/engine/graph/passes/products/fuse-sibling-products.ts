@@ -1,0 +1,105 @@
+import { mapNonEmpty, producersOf, type Graph, type GraphNode, type NonEmpty } from '../../graph.ts';
+import { GraphEdit } from '../../graph-edit.ts';
+import { asProduct, concatenate, isNarrow, NARROW, productSizes, type Product } from './products.ts';
+
+/**
+ * Makes one product of products that share an operand and whose other operands are narrow: x Aᵢᵀ of q, k and v (of gate
+ * and up) become x [A₁ A₂ A₃]ᵀ, which a Split cuts apart again, and their factors' gradients uᵢᵀ x become
+ * [u₁ u₂ u₃]ᵀ x. The wide operand is read once, and the processor's vectors are filled (measured for [350, 576] and
+ * rank 8: 3 × 25 µs against 36 µs).
+ */
+export function fuseSiblingProducts(graph: Graph): Graph {
+  const edit = new GraphEdit(graph, 'sibling');
+  const needs = dependence(graph);
+  for (const family of families(graph)) {
+    for (const run of narrowRuns(family)) if (run.length > 1 && independent(run, needs)) fuse(edit, run);
+  }
+  return edit.finish();
+}
+
+/** A product with a narrow operand: `a` of few rows, or `b` of few columns. The other operand is the one it shares. */
+interface Sibling {
+  readonly product: Product;
+  readonly side: 'rows' | 'columns';
+  readonly width: number;
+}
+
+/** The graph's siblings, by the operand that they share. */
+function families(graph: Graph): Sibling[][] {
+  const byShared = new Map<string, Sibling[]>();
+  for (const node of graph.nodes) {
+    const product = asProduct(node);
+    if (!product) continue;
+    const [rows, , columns] = productSizes(graph, product);
+    const { a, b, transA, transB } = product;
+    const side = isNarrow(columns) ? 'columns' : 'rows';
+    const width = side === 'columns' ? columns : rows;
+    if (!isNarrow(width)) continue;
+    const key = [side, side === 'columns' ? a : b, transA, transB].join();
+    byShared.set(key, [...(byShared.get(key) ?? []), { product, side, width }]);
+  }
+  return [...byShared.values()];
+}
+
+/** Cuts a family into runs of siblings that stay narrow together. */
+function narrowRuns(family: readonly Sibling[]): [Sibling, ...Sibling[]][] {
+  const runs: [Sibling, ...Sibling[]][] = [];
+  let total = 0;
+  for (const sibling of family) {
+    const run = runs.at(-1);
+    total += sibling.width;
+    if (run && total <= NARROW) run.push(sibling);
+    else {
+      runs.push([sibling]);
+      total = sibling.width;
+    }
+  }
+  return runs;
+}
+
+/** Whether no sibling waits for the result of another. */
+function independent(siblings: readonly Sibling[], needs: Dependence): boolean {
+  const results = new Set(siblings.map(({ product }) => product.node.outputs[0]));
+  return siblings.every(({ product: { a, b } }) => !needs(a, results) && !needs(b, results));
+}
+
+function fuse(edit: GraphEdit, siblings: NonEmpty<Sibling>): void {
+  const [{ product: first, side }] = siblings;
+  const { node, a, b, transA, transB } = first;
+  const narrow = mapNonEmpty(siblings, ({ product }) => (side === 'columns' ? product.b : product.a));
+  const transposed = side === 'columns' ? transB : transA;
+  const joined = concatenate(edit, narrow, (side === 'columns') === transposed ? 0 : 1);
+  const operands = side === 'columns' ? { a, b: joined } : { a: joined, b };
+  const [rows, , columns] = productSizes(edit, { ...first, ...operands });
+  const output = { shape: [rows, columns], type: 'float32' } as const;
+  const whole = edit.add({ ...node, inputs: [operands.a, operands.b], output });
+  edit.put({
+    op: 'Split',
+    domain: '',
+    inputs: [whole, edit.integers(siblings.map(({ width }) => width))],
+    outputs: mapNonEmpty(siblings, ({ product }) => product.node.outputs[0]),
+    attributes: { axis: side === 'columns' ? 1 : 0 },
+  });
+}
+
+/** Whether the computation of a value reads one of some others. */
+type Dependence = (name: string, on: ReadonlySet<string>) => boolean;
+
+/** Searches backwards from the value, but not to nodes that come before all of those others. */
+function dependence(graph: Graph): Dependence {
+  const producers = producersOf(graph.nodes);
+  const positions = new Map(graph.nodes.flatMap(({ outputs }, index) => outputs.map((name) => [name, index] as const)));
+  return (name, on) => {
+    const earliest = Math.min(...[...on].map((each) => positions.get(each) ?? 0));
+    const seen = new Set<GraphNode>();
+    const open = [name];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      if (on.has(next)) return true;
+      const producer = producers.get(next);
+      if (!producer || seen.has(producer) || (positions.get(next) ?? 0) < earliest) continue;
+      seen.add(producer);
+      open.push(...producer.inputs);
+    }
+    return false;
+  };
+}

@@ -1,0 +1,59 @@
+import { mapNonEmpty, valueOf, type Graph, type GraphNode } from '../graph.ts';
+import { GraphEdit } from '../graph-edit.ts';
+import { eliminateDeadNodes } from './eliminate-dead-nodes.ts';
+
+/** Operators that cost little beside the matrix products between which their results would wait. */
+const CHEAP: ReadonlySet<string> = new Set([
+  'Add',
+  'Cast',
+  'Div',
+  'Floor',
+  'Gather',
+  'GreaterOrEqual',
+  'Mul',
+  'Reshape',
+  'Sigmoid',
+  'SimplifiedLayerNormalization',
+  'Sub',
+  'Tanh',
+  'Transpose',
+]);
+
+/**
+ * Lets the gradients compute again what follows cheaply from values that are kept for them anyway: normalized rows from
+ * the rows, the gated product from gate and up. This halves what waits in memory from the forward pass to the gradients
+ * (Chen et al. 2016, Training deep nets with sublinear memory cost, at the grain of single operators).
+ *
+ * The forward pass is what the first output needs. A copy follows its original in the list: ONNX Runtime runs a node when
+ * its result is asked for, and of two operands the one that is listed later first, so that copies run last.
+ */
+export function rematerialize(graph: Graph): Graph {
+  const edit = new GraphEdit(graph);
+  const forward = new Set(eliminateDeadNodes({ ...graph, outputs: graph.outputs.slice(0, 1) }).nodes);
+  const kept = readOutside(graph, forward);
+  const given = new Set([...graph.inputs, ...graph.constants].map(({ name }) => name));
+  const copies = new Map<string, string>();
+  const copyOf = (name: string): string => {
+    const copy = edit.declare({ ...valueOf(graph, name), name: `${name}.again` });
+    copies.set(name, copy);
+    return copy;
+  };
+  for (const node of graph.nodes) {
+    const inputs = node.inputs.map((name) => copies.get(name) ?? name);
+    if (!forward.has(node)) {
+      if (inputs.some((name, index) => name !== node.inputs[index])) edit.put({ ...node, inputs }, node);
+    } else if (
+      CHEAP.has(node.op) &&
+      node.inputs.every((name) => given.has(name) || kept.has(name) || copies.has(name)) &&
+      node.outputs.some((name) => kept.has(name))
+    ) {
+      edit.put({ ...node, inputs, outputs: mapNonEmpty(node.outputs, copyOf) }, node);
+    }
+  }
+  return edit.finish();
+}
+
+/** The values of the forward pass that other nodes read. */
+function readOutside(graph: Graph, forward: ReadonlySet<GraphNode>): Set<string> {
+  return new Set(graph.nodes.filter((node) => !forward.has(node)).flatMap((node) => node.inputs));
+}

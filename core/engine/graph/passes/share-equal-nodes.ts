@@ -1,0 +1,22 @@
+import type { Graph, GraphNode } from '../graph.ts';
+import { GraphEdit } from '../graph-edit.ts';
+
+/**
+ * Merges nodes with the same operator, operands and attributes: the common subexpressions that other passes have made.
+ * Nodes that compute an output of the graph stay.
+ */
+export function shareEqualNodes(graph: Graph): Graph {
+  const edit = new GraphEdit(graph);
+  const outputs = new Set(graph.outputs.map(({ name }) => name));
+  const known = new Map<string, GraphNode>();
+  for (const node of graph.nodes) {
+    const inputs = node.inputs.map((name) => edit.resolve(name));
+    const key = JSON.stringify([node.domain, node.op, inputs, node.attributes, node.outputs.length]);
+    const equal = known.get(key);
+    if (!equal) known.set(key, node);
+    else if (!node.outputs.some((name) => outputs.has(name))) {
+      for (const [index, name] of equal.outputs.entries()) edit.redirect(node.outputs[index]!, name);
+    }
+  }
+  return edit.finish();
+}

@@ -1,0 +1,54 @@
+import type { Strategy } from '../../options/job-options.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
+import type { CoefficientGroups } from '../fusion/grouping.ts';
+import type { GateVerdict, MetricValue, RowOutcomes } from '../gate/readiness-gate.ts';
+
+/** The rungs of all ladders. `prior` tries the coefficients that the fleet's searches favor, `scratch` trains a fresh adapter. */
+export type RungName = 'copy' | 'revert' | 'prior' | 'search' | 'fine_tune' | 'scratch';
+
+/** What a candidate was made by. `auto` picks one of these, and `relora-paper` makes a `relora`. */
+export type CandidateStrategy = Exclude<Strategy, 'auto' | 'relora-paper'>;
+
+/** What a rung says about an adapter before the gate judges it. */
+export interface Proposal {
+  /** Name of the rung, followed by the step for rungs that train (`fine_tune@20`). Unique within a run. */
+  readonly id: string;
+  readonly rung: RungName;
+  readonly strategy: CandidateStrategy;
+  /** Fusion coefficients of the (initial) adapter; null for an adapter that was trained from scratch. */
+  readonly alpha: number | null;
+  readonly beta: number | null;
+  /** Set if groups of modules have coefficients of their own; `alpha` and `beta` are then means over the adapted modules. */
+  readonly groups?: CoefficientGroups;
+  /** Number of fine-tuning steps that went into the adapter. */
+  readonly step: number;
+}
+
+/** A candidate without its weights: what was judged, and the verdict. Plain JSON. */
+export interface CandidateRecord extends Proposal, GateVerdict {
+  readonly metric: MetricValue;
+  /** Mean completion loss on the search rows, if the search measured exactly this adapter; nats a token. */
+  readonly searchLoss: number | null;
+  /** Milliseconds from the start of the run to the verdict; a resumed run continues to count. */
+  readonly elapsedMs: number;
+}
+
+/** An adapter that the gate has judged. */
+export interface Candidate extends CandidateRecord {
+  readonly adapter: Adapter;
+  readonly outcomes: RowOutcomes;
+}
+
+export function toRecord({ adapter: _, outcomes: __, ...record }: Candidate): CandidateRecord {
+  return record;
+}
+
+/** Names the strategy of a candidate that fine-tuning made from one with these coefficients. */
+export function fineTunedStrategy({
+  alpha,
+  beta,
+  groups,
+}: Pick<Proposal, 'alpha' | 'beta' | 'groups'>): CandidateStrategy {
+  if (alpha === null) return 'scratch';
+  return !groups && alpha === 1 && beta === 0 ? 'warm-start' : 'relora';
+}

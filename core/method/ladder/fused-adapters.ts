@@ -1,0 +1,50 @@
+import type { Adapter } from '../../models/lora/adapter.ts';
+import { AdaptationError } from '../errors.ts';
+import type { Evolution } from '../evolution/evolution.ts';
+import { fromCoefficientGroups } from '../fusion/grouping.ts';
+import { COPY, isSamePoint, type Coefficients } from '../fusion/coefficients.ts';
+import { Fusion } from '../fusion/fusion.ts';
+import type { GroupedCoefficients } from '../fusion/grouping.ts';
+import type { LadderContext } from './ladder-context.ts';
+import type { LadderOptions } from './ladder-state.ts';
+import type { Proposal } from './candidate.ts';
+
+/** The adapters that one run fuses from the old adapter and the evolution. */
+export class FusedAdapters {
+  readonly #context: Pick<LadderContext, 'oldAdapter' | 'evolution'>;
+  readonly #options: LadderOptions['fusion'];
+  #fusion: Fusion | null = null;
+
+  constructor(context: Pick<LadderContext, 'oldAdapter' | 'evolution'>, options: LadderOptions['fusion']) {
+    this.#context = context;
+    this.#options = options;
+  }
+
+  /** Why every fusion would be a scaled copy, so that there is nothing to revert or to search; null if it would not. */
+  get obstacle(): string | null {
+    const { evolution } = this.#context;
+    if (!evolution) return 'the evolution is not known';
+    return evolution.adaptable.deltaNorm > 0 ? null : 'no adaptable module of the base changed';
+  }
+
+  /** @throws AdaptationError `evolution_required` if the evolution is not known */
+  get evolution(): Evolution {
+    const { evolution } = this.#context;
+    if (evolution) return evolution;
+    throw new AdaptationError('evolution_required', 'fusion needs the evolution between the base versions, found none');
+  }
+
+  /** Returns the adapter with these coefficients. What all coefficients share is computed at the first call. */
+  at(coefficients: Coefficients | GroupedCoefficients): Adapter {
+    if ('alpha' in coefficients && isSamePoint(coefficients, COPY)) return this.#context.oldAdapter;
+    this.#fusion ??= new Fusion(this.#context.oldAdapter, this.evolution, this.#options);
+    return this.#fusion.at(coefficients);
+  }
+
+  /** Returns the adapter as which a candidate with coefficients was fused, before any training. */
+  initialOf({ id, alpha, beta, groups }: Pick<Proposal, 'id' | 'alpha' | 'beta' | 'groups'>): Adapter {
+    if (groups) return this.at(fromCoefficientGroups(groups, this.evolution.modules.keys()));
+    if (alpha === null || beta === null) throw new RangeError(`candidate ${id} has no fusion coefficients`);
+    return this.at({ alpha, beta });
+  }
+}

@@ -1,0 +1,84 @@
+import type { Adapter } from '../../models/lora/adapter.ts';
+import type { BaseModel } from '../../models/base-model.ts';
+import type { Phase } from '../../options/phases.ts';
+import type { Evolution } from '../evolution/evolution.ts';
+import type { GateMeasurement } from '../gate/readiness-gate.ts';
+import type { RegularizationOptions } from '../regularization/regularization.ts';
+import type { SearchEvaluation } from '../search/search-task.ts';
+import type { FleetSearches } from '../search/fleet-prior.ts';
+import type { LossAndGradients } from '../search/gradients/gradient-search.ts';
+import type { Candidate, CandidateRecord, RungName } from './candidate.ts';
+import type { LadderState } from './ladder-state.ts';
+
+/** The phases that a ladder goes through. Searching belongs to `initialize`. */
+export type LadderPhase = Extract<Phase, 'initialize' | 'fine_tune' | 'evaluate' | 'publish'>;
+
+/** What happens on a ladder, for whoever watches. Plain JSON. */
+export type LadderEvent =
+  | { readonly type: 'rung'; readonly rung: RungName }
+  | { readonly type: 'skipped'; readonly rung: RungName; readonly reason: string }
+  | {
+      readonly type: 'search';
+      /** On another rung than `search`, coefficients that are known beforehand are compared. */
+      readonly rung: RungName;
+      readonly evaluation: SearchEvaluation;
+      /** Number of evaluations so far, this one included, and the most that there may be. */
+      readonly evaluations: number;
+      readonly budget: number;
+    }
+  | { readonly type: 'candidate'; readonly candidate: CandidateRecord }
+  | { readonly type: 'published'; readonly candidate: CandidateRecord }
+  | { readonly type: 'warning'; readonly message: string };
+
+export interface FineTuneRequest {
+  /** Each rung that trains has a training of its own. */
+  readonly rung: RungName;
+  readonly initial: Adapter;
+  /** The initial adapter is untrained; it needs a higher learning rate than one that was carried over. */
+  readonly fresh: boolean;
+  readonly regularization: RegularizationOptions;
+  readonly steps: number;
+  readonly evaluateEvery: number;
+  /**
+   * To be called after every `evaluateEvery` steps and after the last one, with the number of steps taken. The adapter
+   * must not be written to afterwards. A resumed training may repeat a call.
+   */
+  readonly onEvaluate: (step: number, adapter: Adapter) => Promise<'continue' | 'stop'>;
+}
+
+/** Everything that a ladder needs from outside; it does no input or output of its own. */
+export interface LadderContext {
+  readonly oldAdapter: Adapter;
+  /** Null if the evolution is not known; only copying and training are possible then. */
+  readonly evolution: Evolution | null;
+  /** Weights of the new base. Groups of modules need them if the old adapter is a DoRA adapter. */
+  readonly baseWeights?: BaseModel['weights'];
+  /** Finished searches of the same rollout, from the same base model version. Default: none. */
+  readonly fleetSearches?: FleetSearches;
+  /** Whether there are training rows. Default true. Copying, reverting and searching do not need any. */
+  readonly canTrain?: boolean;
+  readonly seed: number;
+  readonly signal: AbortSignal;
+  /** Creates an untrained adapter with the configuration of the old one. */
+  createFresh(seed: number): Adapter;
+  /** Number of completion tokens of every search row. */
+  readonly searchRowTokens: readonly number[];
+  /** Returns the summed completion losses (nats) of the search rows with these indices, in their order. */
+  searchRowLosses(adapter: Adapter, rows: readonly number[]): Promise<ArrayLike<number>>;
+  /** Returns the mean completion loss over all search rows and its gradients by the adapter's factors, of any rank. */
+  searchRowGradients(adapter: Adapter): Promise<LossAndGradients>;
+  /** Measures an adapter on the gate rows: always the same rows in the same order, none of them a search row. */
+  gateMetric(adapter: Adapter): Promise<GateMeasurement>;
+  /** Trains until the steps are done or `onEvaluate` returns `stop`. Resumes from its own checkpoint, if there is one. */
+  fineTune(request: FineTuneRequest): Promise<void>;
+  /** Publishes a candidate durably. May be called again for the same one after a crash, and for better ones later. */
+  publish(candidate: Candidate): Promise<void>;
+  phase(phase: LadderPhase): void;
+  report(event: LadderEvent): void;
+  /** Saves the state, with the best candidate's adapter if it was fine-tuned: no other adapter has to be stored. */
+  checkpoint(state: LadderState, best: Candidate | null): Promise<void>;
+  /** The last checkpoint of a run that was interrupted. `bestAdapter` is set if its best candidate was fine-tuned. */
+  readonly resume?: { readonly state: LadderState; readonly bestAdapter: Adapter | null };
+  /** Returns milliseconds on a monotonic clock. Default `performance.now`. */
+  now?(): number;
+}

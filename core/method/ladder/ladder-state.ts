@@ -1,0 +1,75 @@
+import type { GroupingName, Preference, Strategy } from '../../options/job-options.ts';
+import type { FusionOptions } from '../fusion/fusion.ts';
+import type { Gate, GateMeasurement, GateTarget } from '../gate/readiness-gate.ts';
+import type { RegularizationOptions } from '../regularization/regularization.ts';
+import type { SearchEvaluation, SearchOptions } from '../search/search-task.ts';
+import type { GradientEvaluation } from '../search/gradients/gradient-search.ts';
+import type { Candidate, CandidateRecord, RungName } from './candidate.ts';
+
+export interface LadderOptions {
+  readonly gate: Gate;
+  /** The old adapter on the old base, measured on the gate rows; null if the gate does not need it (`needsOldVersion`). */
+  readonly old: GateMeasurement | null;
+  /** Largest number of training steps, shared by the rungs that train. */
+  readonly steps: number;
+  readonly evaluateEvery: number;
+  /** Number of steps to continue after the first pass, for a version that is better by more than noise. Default 0. */
+  readonly refineSteps?: number;
+  /**
+   * Number of evaluations without an improvement after which `auto` ends fine-tuning, so that the remaining steps are
+   * left to training from scratch. 0 never ends it early. Default 0.
+   */
+  readonly patience?: number;
+  /** What `auto` prefers. Default `old_behavior`. */
+  readonly prefer?: Preference;
+  /** Regularization of `relora` and `auto`. `relora-paper` has its own; `warm-start` and `scratch` have none. */
+  readonly regularization?: RegularizationOptions;
+  readonly search?: SearchOptions;
+  /** Default `global`: one pair by the search. Other groupings follow gradients, within the bounds of `search`. */
+  readonly grouping?: GroupingName;
+  /** How far the rank of a fused adapter may grow. Default: not at all. */
+  readonly fusion?: FusionOptions;
+}
+
+/** What became of one rung. Plain JSON. */
+export interface RungReport {
+  readonly rung: RungName;
+  /** `skipped`: there was nothing to try. `not_run`: an earlier rung had passed, or the run ended before. */
+  readonly result: 'passed' | 'failed' | 'skipped' | 'not_run';
+  /** Why the rung was skipped or not run. */
+  readonly reason: string | null;
+  /** Milliseconds spent on the rung, evaluation and publication included. */
+  readonly ms: number;
+  /** The rung's best candidate, one that passed before all that did not; null if it has none. */
+  readonly candidate: CandidateRecord | null;
+}
+
+/** Everything that an interrupted run needs to resume without repeating an evaluation. Plain JSON. */
+export interface LadderState {
+  readonly strategy: Strategy;
+  /** The current rung; the rungs before it are over. */
+  readonly rung: RungName;
+  readonly rungMs: Readonly<Partial<Record<RungName, number>>>;
+  readonly skipped: Readonly<Partial<Record<RungName, string>>>;
+  readonly candidates: readonly CandidateRecord[];
+  readonly searchHistory: readonly SearchEvaluation[];
+  readonly gradientHistory: readonly GradientEvaluation[];
+  readonly bestId: string | null;
+  /** Gate rows of the best candidate, as numbers. */
+  readonly bestOutcomes: { readonly values: readonly number[]; readonly tokens: readonly number[] } | null;
+  readonly publishedId: string | null;
+  readonly elapsedMs: number;
+}
+
+export interface LadderOutcome {
+  readonly ready: boolean;
+  readonly target: GateTarget;
+  /** The best candidate, whether or not it passed; null if nothing was judged. It is published if the run is ready. */
+  readonly best: Candidate | null;
+  /** A report for every rung of the strategy, in order. */
+  readonly rungs: readonly RungReport[];
+  readonly candidates: readonly CandidateRecord[];
+  readonly searchHistory: readonly SearchEvaluation[];
+  readonly warnings: readonly string[];
+  readonly elapsedMs: number;
+}

@@ -1,0 +1,140 @@
+import Type, { type Static } from 'typebox';
+
+export const STRATEGIES = ['auto', 'reuse', 'revert', 'relora', 'relora-paper', 'warm-start', 'scratch'] as const;
+/** How an adapter is carried over. */
+export type Strategy = (typeof STRATEGIES)[number];
+
+/**
+ * The one table of a job's options: name, type, range, default and help text of each. The API's schema, the flags of
+ * `readapt rebase`, the settings of experiment files and the job that a training process receives are derived from it.
+ * An option without a `default` has one that depends on other things; its description says on which.
+ */
+export const JobOptions = Type.Object(
+  {
+    strategy: Type.Enum(STRATEGIES, {
+      default: 'auto',
+      description:
+        'How adapters are carried over. `auto` tries the cheapest way first and stops at the first that passes the gate.',
+    }),
+    prefer: Type.Enum(['old_behavior', 'new_base'] as const, {
+      default: 'old_behavior',
+      description:
+        'What `auto` keeps where it cannot keep both. `old_behavior` reverts the change of the base early; `new_base` undoes half of that change at most, and all of it only when everything else has failed.',
+    }),
+    max_steps: Type.Integer({
+      minimum: 0,
+      maximum: 1_000_000,
+      default: 300,
+      description: 'Largest number of optimizer steps, over all training of one adapter.',
+    }),
+    batch_size: Type.Integer({
+      minimum: 1,
+      maximum: 4096,
+      default: 16,
+      description: 'Number of rows in one optimizer step.',
+    }),
+    learning_rate: Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1,
+      description:
+        'Peak learning rate, at the end of the warm-up. When left out, it follows from the width of the model, and training from scratch uses a higher one.',
+    }),
+    scratch_learning_rate: Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1,
+      description: 'Peak learning rate of training from scratch, where it differs from `learning_rate`.',
+    }),
+    evaluate_every: Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 20,
+      description: 'Number of optimizer steps between two evaluations on the gate rows.',
+    }),
+    patience: Type.Integer({
+      minimum: 0,
+      maximum: 1_000_000,
+      default: 5,
+      description:
+        'Number of evaluations without an improvement after which `auto` ends fine-tuning and leaves the remaining steps to training from scratch. 0 never ends it early.',
+    }),
+    refine_steps: Type.Integer({
+      minimum: 0,
+      maximum: 1_000_000,
+      default: 0,
+      description:
+        'Number of optimizer steps to continue after readiness. Another version is published only if it is better by more than noise.',
+    }),
+    search_evaluations: Type.Integer({
+      minimum: 0,
+      maximum: 1000,
+      description:
+        'Number of coefficient pairs that the search may measure, the copy included; 0 leaves the search out. When left out, it is 6, and 12 for the strategy relora-paper.',
+    }),
+    search_rows: Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 64,
+      description: 'Number of search rows used to compare coefficients; fewer if the task has fewer.',
+    }),
+    coefficients: Type.Enum(['both', 'alpha', 'beta'] as const, {
+      default: 'both',
+      description: 'Fusion coefficients that the search may change. The other one stays as in a copy (α = 1, β = 0).',
+    }),
+    grouping: Type.Enum(['global', 'block', 'depth', 'module'] as const, {
+      default: 'global',
+      description:
+        'Modules that share a pair of fusion coefficients: all (`global`), those of attention and those of the MLP (`block`), those of each of four bands of layers (`depth`), or none (`module`). All but `global` follow gradients on the search rows instead of searching.',
+    }),
+    fusion_rank: Type.Integer({
+      minimum: 0,
+      maximum: 1024,
+      default: 0,
+      description:
+        'Largest rank that a fused adapter may grow to. 0 keeps the rank of the old adapter; no rank shrinks.',
+    }),
+    fusion_energy: Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 1,
+      default: 1,
+      description:
+        'Share of the energy Σ σ² of the fused update that a grown rank must hold. The smallest such rank is taken.',
+    }),
+    regularize_towards: Type.Enum(['initial', 'zero'] as const, {
+      default: 'initial',
+      description: 'Where the L2 penalty of fine-tuning pulls the adapter: to the initial adapter, or to zero.',
+    }),
+    regularize_space: Type.Enum(['factors', 'product'] as const, {
+      default: 'factors',
+      description: 'What the penalty is taken of: the elements of the factors A and B, or their product.',
+    }),
+    regularize_schedule: Type.Enum(['two_stage', 'cosine', 'linear', 'none'] as const, {
+      default: 'two_stage',
+      description: 'How the penalty is relaxed to zero over the steps; `none` leaves it out.',
+    }),
+    regularize_strength: Type.Number({
+      minimum: 0,
+      maximum: 1000,
+      default: 0.1,
+      description: 'Strength of the penalty at the start.',
+    }),
+    seed: Type.Integer({
+      minimum: 0,
+      maximum: 2 ** 31 - 1,
+      default: 0,
+      description: 'Seed of everything that is random.',
+    }),
+  },
+  { additionalProperties: false },
+);
+/** Every option with its value, by the names of the API. */
+export type JobOptions = Static<typeof JobOptions>;
+
+/** Options as a request, a command line or an experiment gives them. */
+export type GivenJobOptions = Readonly<Partial<JobOptions>>;
+
+/** What `auto` keeps where it cannot keep both the old behavior and what the new base does better. */
+export type Preference = JobOptions['prefer'];
+/** Fusion coefficients that a search may change. */
+export type MovedCoefficients = JobOptions['coefficients'];
+/** Modules that share a pair of fusion coefficients. */
+export type GroupingName = JobOptions['grouping'];

@@ -1,0 +1,79 @@
+import Type from 'typebox';
+import { Value } from 'typebox/value';
+import { JobOptions, type GivenJobOptions } from './job-options.ts';
+import { problemsOf } from './problems.ts';
+
+type CamelCase<S extends string> = S extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : S;
+
+/** Every option with its value, by its name in TypeScript. */
+export type JobSettings = { readonly [Name in keyof JobOptions as CamelCase<Name>]: JobOptions[Name] };
+
+export class InvalidOptionError extends Error {
+  readonly code = 'invalid_option';
+  readonly badInput = true;
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('; '));
+    this.name = 'InvalidOptionError';
+  }
+}
+
+/** The options whose defaults depend on nothing else. */
+export const DEFAULT_JOB_OPTIONS = Value.Default(JobOptions, {}) as Omit<
+  JobOptions,
+  'learning_rate' | 'scratch_learning_rate' | 'search_evaluations'
+>;
+
+/** Number of coefficient pairs that a search measures by default; `relora-paper` starts from nothing and stops for nothing. */
+const EVALUATIONS = { default: 6, paper: 12 };
+
+/** Hidden size of the model on which the learning rates were measured. */
+const MEASURED_WIDTH = 192;
+const MEASURED_RATES = { carried: 5e-4, fresh: 2e-3 };
+
+/**
+ * Peak learning rate where none is given. An adapter that was carried over knows its task already; the rate that suits
+ * training from scratch would undo that first. Wider models need smaller steps: the power law passes through the rates
+ * that were measured at hidden sizes 192 and 576 (docs/method/regularization.md).
+ */
+export function defaultLearningRate(start: keyof typeof MEASURED_RATES, hiddenSize: number): number {
+  return MEASURED_RATES[start] * (MEASURED_WIDTH / hiddenSize) ** 0.85;
+}
+
+/** The table with every option optional, as a request, an experiment file and a job spec may leave any of them out. */
+export function optionalJobOptions(table: Type.TObject = JobOptions) {
+  return Type.Object(Type.Partial(table).properties, { additionalProperties: false });
+}
+
+/**
+ * Completes options with their defaults. A control always trains from scratch.
+ * @throws InvalidOptionError naming each option, the value found and what was expected
+ */
+export function resolveJobOptions(
+  given: GivenJobOptions,
+  { control, hiddenSize }: { readonly control: boolean; readonly hiddenSize: number },
+): JobSettings {
+  const options = withoutUndefined(given);
+  const problems = problemsOf(optionalJobOptions(), options, 'options');
+  if (problems.length > 0) throw new InvalidOptionError(problems);
+  const strategy = control ? 'scratch' : (options.strategy ?? 'auto');
+  return camelCased({
+    ...DEFAULT_JOB_OPTIONS,
+    learning_rate: defaultLearningRate('carried', hiddenSize),
+    scratch_learning_rate: options.learning_rate ?? defaultLearningRate('fresh', hiddenSize),
+    search_evaluations: strategy === 'relora-paper' ? EVALUATIONS.paper : EVALUATIONS.default,
+    ...options,
+    strategy,
+  });
+}
+
+function withoutUndefined(given: GivenJobOptions): GivenJobOptions {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+function camelCased(options: JobOptions): JobSettings {
+  const camelCase = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  return Object.fromEntries(Object.entries(options).map(([name, value]) => [camelCase(name), value])) as JobSettings;
+}

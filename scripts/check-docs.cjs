@@ -1,0 +1,21 @@
+/** Checks that every file that the documentation links to or names by its path exists. `npm run lint` runs it. */
+const { execFileSync } = require('node:child_process');
+const { existsSync, readFileSync } = require('node:fs');
+const path = require('node:path');
+
+const LINK = /\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)/g;
+const NAMED = /(?<![\w./@-])((?:bench|bin|cli|core|experiments|prisma|scripts|src|test|workers)\/[\w./-]+\.(?:ts|js|cjs|py|sh|sql|prisma|yaml|jsonl))(?![\w*{])/g;
+
+const files = execFileSync('git', ['ls-files', '*.md'], { encoding: 'utf8' }).trim().split('\n');
+const problems = files
+  .filter((file) => existsSync(file) && file !== 'CHANGELOG.md')
+  .flatMap((file) => {
+    const text = readFileSync(file, 'utf8');
+    const linked = [...text.matchAll(LINK)].map(([, target]) => path.join(path.dirname(file), decodeURI(target)));
+    const named = [...text.matchAll(NAMED)].map(([, target]) => target);
+    return [...new Set([...linked, ...named])]
+      .filter((target) => !existsSync(target))
+      .map((target) => `${file}: ${target} does not exist`);
+  });
+for (const problem of problems) console.error(problem);
+process.exitCode = problems.length > 0 ? 1 : 0;

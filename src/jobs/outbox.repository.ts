@@ -1,0 +1,50 @@
+import type { Database, Prisma, Queryable } from '../lib/database.ts';
+import { CATALOG, isJobName, type JobEntry, type QueueName } from './catalog.ts';
+
+/**
+ * Notes, in the transaction that makes the change, what is to be enqueued once it has committed. An entry that is
+ * noted already stays as it is. One statement, whatever the number.
+ */
+export async function writeOutbox(tx: Queryable, entries: readonly JobEntry[]): Promise<void> {
+  if (entries.length === 0) return;
+  const queues = entries.map((entry) => CATALOG[entry.name].queue);
+  const ids = entries.map((entry) => entry.id);
+  const payloads = entries.map((entry) =>
+    JSON.stringify({ name: entry.name, payload: entry.payload, priority: entry.priority }),
+  );
+  await tx.$executeRaw`
+    INSERT INTO outbox (queue, job_id, payload)
+    SELECT * FROM unnest(${queues}::text[], ${ids}::text[], ${payloads}::jsonb[])
+    ON CONFLICT (queue, job_id) DO NOTHING`;
+}
+
+/** Forgets entries that the queue has. */
+export async function deleteFromOutbox(db: Queryable, entries: readonly JobEntry[]): Promise<void> {
+  if (entries.length === 0) return;
+  const queues = entries.map((entry) => CATALOG[entry.name].queue);
+  const ids = entries.map((entry) => entry.id);
+  await db.$executeRaw`
+    DELETE FROM outbox o USING unnest(${queues}::text[], ${ids}::text[]) AS e (queue, job_id)
+    WHERE o.queue = e.queue AND o.job_id = e.job_id`;
+}
+
+/** Entries that have waited for `olderThanMs` (by the database's clock), oldest first. */
+export async function leftoverEntries(db: Queryable, olderThanMs: number, limit: number): Promise<JobEntry[]> {
+  const rows = await db.$queryRaw<{ job_id: string; payload: Prisma.JsonObject }[]>`
+    SELECT job_id, payload FROM outbox
+    WHERE created_at <= clock_timestamp() - make_interval(secs => ${olderThanMs / 1000}::float8)
+    ORDER BY id LIMIT ${limit}`;
+  return rows.map((row) => toEntry(row.job_id, row.payload));
+}
+
+/** Number of entries that a queue has not been given yet. */
+export function countPending(db: Database, queue: QueueName): Promise<number> {
+  return db.outboxEntry.count({ where: { queue } });
+}
+
+function toEntry(id: string, stored: Prisma.JsonObject): JobEntry {
+  if (typeof stored.name !== 'string' || !isJobName(stored.name)) {
+    throw new Error(`outbox entry ${id} names the job ${JSON.stringify(stored.name)}, which the catalog does not have`);
+  }
+  return { name: stored.name, id, payload: stored.payload, priority: stored.priority ?? undefined } as JobEntry;
+}

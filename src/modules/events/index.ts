@@ -1,0 +1,1 @@
+export { recordEvent, recordEvents, type NewEvent } from './event.repository.ts';

@@ -1,0 +1,10 @@
+import type { RolloutState } from '../../generated/prisma/enums.ts';
+
+export type { RolloutState };
+
+/** States in which the analysis is not finished, so that the queue ought to hold its job. */
+export const UNPLANNED_ROLLOUT_STATES = ['planning', 'analyzing'] as const satisfies RolloutState[];
+/** States from which a rollout goes on. */
+export const LIVE_ROLLOUT_STATES = [...UNPLANNED_ROLLOUT_STATES, 'adapting'] as const satisfies RolloutState[];
+export const TERMINAL_ROLLOUT_STATES = ['completed', 'failed', 'cancelled'] as const satisfies RolloutState[];
+export const ROLLOUT_STATES = [...LIVE_ROLLOUT_STATES, ...TERMINAL_ROLLOUT_STATES] as const;

@@ -1,0 +1,105 @@
+import { STATUS_CODES } from 'node:http';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { isDatabaseUnavailable } from '../../lib/database.ts';
+import { AppError } from '../../lib/errors.ts';
+import { useAllowedMethods } from './allowed-methods.ts';
+import { invalidRequest } from '../validation/validation.ts';
+
+/** Turns every error into an RFC 9457 problem. What is not meant for a client's eyes answers a plain 500. */
+export function useProblems(app: FastifyInstance): void {
+  app.setErrorHandler((error: unknown, request, reply) => {
+    const problem = toAppError(error);
+    if (problem.status >= 500) request.log.error({ err: error }, problem.message);
+    else request.log.info({ code: problem.code, status: problem.status }, problem.message);
+    return sendProblem(request, reply, problem);
+  });
+  const allowedMethods = useAllowedMethods(app);
+  app.setNotFoundHandler((request, reply) => {
+    const path = pathOf(request);
+    const found = allowedMethods(path);
+    // A route that has the method did not find what it serves.
+    const methods = found.includes(request.method) ? [] : found;
+    if (methods.length > 0) reply.header('allow', methods.join(', '));
+    return sendProblem(request, reply, routeNotFound(request.method, path, methods));
+  });
+}
+
+function routeNotFound(method: string, path: string, methods: readonly string[]): AppError {
+  if (methods.length === 0) {
+    return new AppError({ code: 'route_not_found', status: 404, message: `there is no ${method} ${path}` });
+  }
+  const message = `${path} has no ${method}, expected ${methods.join(', ')}`;
+  return new AppError({ code: 'method_not_allowed', status: 405, message });
+}
+
+/** Without the query, which may hold what is nobody else's business. */
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? request.url;
+}
+
+/** RFC 9457 document of an error; `instance` is the path that was asked for, as far as it is known. */
+export function problemDocument(error: AppError, instance?: string): Record<string, unknown> {
+  return {
+    ...error.details,
+    type: `urn:readapt:problem:${error.code}`,
+    title: STATUS_CODES[error.status] ?? 'Error',
+    status: error.status,
+    detail: error.message,
+    code: error.code,
+    instance,
+  };
+}
+
+/** Answers with a problem. */
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply {
+  if (error.status === 401) reply.header('www-authenticate', 'Bearer');
+  const retryAfterMs = error.details.retry_after_ms;
+  if (typeof retryAfterMs === 'number') reply.header('retry-after', String(Math.ceil(retryAfterMs / 1000)));
+  return reply
+    .code(error.status)
+    .header('cache-control', 'no-store')
+    .type('application/problem+json')
+    .serializer((payload: unknown) => JSON.stringify(payload))
+    .send(problemDocument(error, pathOf(request)));
+}
+
+/** Stable codes for what Fastify itself refuses. */
+const FASTIFY_CODES: Record<string, { code: string; status: number; message: string }> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: { code: 'body_too_large', status: 413, message: 'the body is over the limit' },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
+    code: 'unsupported_media_type',
+    status: 415,
+    message: 'the content type is not accepted here',
+  },
+  FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed_json', status: 400, message: 'the body is not valid JSON' },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+    code: 'invalid_content_length',
+    status: 400,
+    message: 'the body does not have the length that content-length says',
+  },
+};
+
+function toAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (isDatabaseUnavailable(error)) {
+    return new AppError({
+      code: 'unavailable',
+      status: 503,
+      message: 'the database cannot be reached, try again',
+      details: { retry_after_ms: 1000 },
+      cause: error,
+    });
+  }
+  const fastifyError = error as Partial<FastifyError>;
+  if (Array.isArray(fastifyError.validation)) {
+    return invalidRequest(fastifyError.validation, fastifyError.validationContext ?? 'body');
+  }
+  const known = FASTIFY_CODES[fastifyError.code ?? ''];
+  if (known !== undefined) return new AppError({ ...known, cause: error });
+  const status = fastifyError.statusCode ?? 500;
+  if (status >= 400 && status < 500 && error instanceof Error) {
+    const code = error instanceof SyntaxError ? 'malformed_json' : 'invalid_request';
+    return new AppError({ code, status, message: error.message, cause: error });
+  }
+  return new AppError({ code: 'internal', status: 500, message: 'something went wrong on our side', cause: error });
+}

@@ -1,0 +1,43 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { AppError } from '../../lib/errors.ts';
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * Reads bodies of type application/json and no other: UTF-8, not compressed, without members that would set a
+ * prototype. An empty body is none, so that a client may always send the content type.
+ */
+export function useJsonBodies(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    if (body.length === 0) return done(expectsBody(request) ? malformed('the body is empty, expected JSON') : null);
+    let text: string;
+    try {
+      text = decoder.decode(body);
+    } catch {
+      return done(malformed('the body is not valid UTF-8'));
+    }
+    return parse(request, text, done);
+  });
+  app.addHook('onRequest', async (request) => {
+    const encoding = request.headers['content-encoding']?.trim().toLowerCase();
+    if (encoding !== undefined && encoding !== '' && encoding !== 'identity') throw compressed(encoding);
+  });
+}
+
+function expectsBody(request: FastifyRequest): boolean {
+  return request.routeOptions.schema?.body !== undefined;
+}
+
+function malformed(message: string): AppError {
+  return new AppError({ code: 'malformed_json', status: 400, message });
+}
+
+function compressed(encoding: string): AppError {
+  return new AppError({
+    code: 'unsupported_content_encoding',
+    status: 415,
+    message: `the body is encoded as ${encoding}, expected no Content-Encoding`,
+  });
+}

@@ -1,0 +1,79 @@
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { AppError } from '../../lib/errors.ts';
+
+/** What a client may still send after its upload was refused, before the connection is cut. */
+const MAX_DISCARDED_BYTES = 64 << 20;
+
+/**
+ * Hands bodies of this content type to the handler as a stream, unread. What a handler leaves unread is taken off the
+ * connection after the answer, so that the client gets to see the answer.
+ */
+export function acceptUploads(app: FastifyInstance, contentType: string): void {
+  app.addContentTypeParser(contentType, (_request, payload, done) => done(null, payload));
+  app.addHook('onResponse', async (request) => {
+    if (request.body instanceof Readable) discardRest(request.body, () => request.raw.destroy());
+  });
+}
+
+export interface UploadLimit {
+  /** What is uploaded, for messages. */
+  what: string;
+  maxBytes: number;
+}
+
+/**
+ * The bytes of an uploaded body.
+ *
+ * @throws AppError 415 if the request has no such body, 413 `upload_too_large`, 400 `upload_aborted`.
+ */
+export function uploadedBytes(request: FastifyRequest, contentType: string, limit: UploadLimit): AsyncIterable<Buffer> {
+  const body: unknown = request.body;
+  if (!(body instanceof Readable)) {
+    const message = `the request has no body of type ${contentType}`;
+    throw new AppError({ code: 'unsupported_media_type', status: 415, message });
+  }
+  if (Number(request.headers['content-length'] ?? 0) > limit.maxBytes) throw tooLarge(limit);
+  return limited(body, limit);
+}
+
+async function* limited(body: Readable, limit: UploadLimit): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const chunk of readOn(body)) {
+    bytes += chunk.length;
+    if (bytes > limit.maxBytes) throw tooLarge(limit);
+    yield chunk;
+  }
+}
+
+/** A reader that stops early leaves the stream, and with it the connection, open for the answer. */
+async function* readOn(body: Readable): AsyncGenerator<Buffer> {
+  const chunks = body.iterator({ destroyOnReturn: false });
+  for (;;) {
+    const next = await chunks.next().catch((error: unknown) => {
+      throw new AppError({ code: 'upload_aborted', status: 400, message: 'the upload broke off', cause: error });
+    });
+    if (next.done === true) return;
+    yield next.value as Buffer;
+  }
+}
+
+function tooLarge({ what, maxBytes }: UploadLimit): AppError {
+  return new AppError({
+    code: 'upload_too_large',
+    status: 413,
+    message: `the ${what} is larger than ${maxBytes} bytes`,
+    details: { max_bytes: maxBytes },
+  });
+}
+
+function discardRest(body: Readable, cut: () => void): void {
+  if (body.readableEnded || body.destroyed) return;
+  let bytes = 0;
+  body.on('error', () => undefined);
+  body.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > MAX_DISCARDED_BYTES) cut();
+  });
+  body.resume();
+}

@@ -1,0 +1,95 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { applyMigrations } from '../../../src/embedded/index.ts';
+import { createTestDatabase, type TestDatabase } from '../support/index.ts';
+
+/** Rows as version 0.1 wrote them. */
+const OLD_ROWS = `
+INSERT INTO tenants (id, name) VALUES ('t', 'acme');
+INSERT INTO base_models (id, name) VALUES ('m', 'llama');
+INSERT INTO base_versions (id, base_model_id, version, path, state, error) VALUES
+  ('v1', 'm', '1', '/v1', 'verified', NULL),
+  ('v2', 'm', '2', '/v2', 'failed', '{"code": "base_version_changed", "message": "x", "base_version_id": "v2"}');
+INSERT INTO evolutions (id, from_version_id, to_version_id, state) VALUES ('e', 'v1', 'v2', 'ready');
+INSERT INTO datasets (id, tenant_id, name, artifact_digest, rows, bytes, splits)
+  VALUES ('d', 't', 'rows', 'x', 6, 9, '{"train": 3, "validation": 2, "test": 1}');
+INSERT INTO adapters (id, tenant_id, base_model_id, dataset_id, name, metric, gate)
+  VALUES ('a', 't', 'm', 'd', 'topics', 'accuracy', '{"kind": "absolute", "target": 0.8}');
+INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_version_id, number, origin, artifact_digest, rank, alpha)
+  VALUES ('av', 't', 'a', 'v1', 1, 'imported', 'x', 4, 8);
+INSERT INTO rollouts (id, base_version_id, state, options, error) VALUES
+  ('r1', 'v2', 'completed', '{"strategy": "auto", "prefer": "old_behaviour", "regularise_strength": 2, "seed": 1}', NULL),
+  ('r2', 'v2', 'failed', '{"strategy": "auto"}', '{"code": "incompatible_base", "message": "x", "differences": []}');
+INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, source_version_id, state, strategy, metric_name, metric_no_adapter, error)
+  VALUES ('j', 't', 'r1', 'a', 'av', 'not_ready', 'auto', 'accuracy', 0.25, '{"code": "gate_not_reached", "message": "x"}');
+INSERT INTO search_evaluations (job_id, index, tenant_id, alpha, beta, rows, metric, loss, duration_ms)
+  VALUES ('j', 0, 't', 1, -0.5, 16, 'loss', 0.4, 3);
+INSERT INTO events (id, type, subject_id, data) VALUES
+  ('e1', 'base_model_version.registered', 'v2', '{"base_model": "llama", "version": "2"}'),
+  ('e2', 'base_version.verified', 'v1', '{"fingerprint": "x"}'),
+  ('e3', 'base_version.failed', 'v2', '{"error": {"code": "base_version_changed", "message": "x", "base_version_id": "v2"}}'),
+  ('e4', 'evolution.ready', 'e', '{"from_version_id": "v1", "to_version_id": "v2", "drift": 0.1}'),
+  ('e5', 'rollout.accepted', 'r1', '{"base_version_id": "v2"}'),
+  ('e6', 'adapter_version.imported', 'av', '{"rank": 4, "alpha": 8, "targets": ["q_proj"]}'),
+  ('e7', 'job.ready', 'j', '{"from": "evaluating", "version_id": "av"}');
+`;
+
+let database: TestDatabase;
+let folder: string;
+
+beforeAll(async () => {
+  database = await createTestDatabase({ empty: true });
+  folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-migrations-'));
+  await cp('prisma/migrations', folder, { recursive: true });
+  await rm(path.join(folder, '20261126000000_vocabulary'), { recursive: true });
+  await applyMigrations(database.url, folder);
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  await client.query(OLD_ROWS);
+  await client.end();
+  await applyMigrations(database.url);
+});
+afterAll(async () => {
+  await database.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+test('the migration to the vocabulary of 0.2 keeps columns and their values', async () => {
+  const { db } = database;
+  expect(await db.evolution.findMany()).toMatchObject([{ oldBaseModelVersionId: 'v1', newBaseModelVersionId: 'v2' }]);
+  expect(await db.adapterVersion.findMany()).toMatchObject([{ baseModelVersionId: 'v1', loraAlpha: 8 }]);
+  expect(await db.searchEvaluation.findMany()).toMatchObject([{ fusionAlpha: 1, fusionBeta: -0.5, rows: 16 }]);
+  expect(await db.job.findMany()).toMatchObject([{ state: 'not_ready', metricNone: 0.25 }]);
+});
+
+test('it renames the members of stored JSON', async () => {
+  const { db } = database;
+  expect((await db.dataset.findMany())[0]!.splits).toEqual({ training: 3, search: 2, gate: 1 });
+  const [first, second] = await db.rollout.findMany({ orderBy: { id: 'asc' } });
+  expect(first).toMatchObject({ state: 'completed', baseModelVersionId: 'v2', error: null });
+  expect(first!.options).toEqual({ strategy: 'auto', prefer: 'old_behavior', regularize_strength: 2, seed: 1 });
+  expect(second!.options).toEqual({ strategy: 'auto' });
+  expect(second!.error).toEqual({ code: 'incompatible_base_model_versions', message: 'x', differences: [] });
+  expect((await db.job.findMany())[0]!.error).toEqual({ code: 'gate_not_reached', message: 'x' });
+});
+
+test('it renames event types and the members of their data', async () => {
+  const problem = { code: 'base_model_version_changed', message: 'x', base_model_version_id: 'v2' };
+  const events = await database.db.event.findMany({ orderBy: { seq: 'asc' } });
+  expect(events.map(({ type, data }) => [type, data])).toEqual([
+    ['base_model_version.registered', { base_model_name: 'llama', version: '2' }],
+    ['base_model_version.verified', { fingerprint: 'x' }],
+    ['base_model_version.failed', { error: problem }],
+    ['evolution.ready', { old_base_model_version_id: 'v1', new_base_model_version_id: 'v2', drift: 0.1 }],
+    ['rollout.accepted', { base_model_version_id: 'v2' }],
+    ['adapter_version.imported', { rank: 4, lora_alpha: 8, targets: ['q_proj'] }],
+    ['job.ready', { from: 'evaluating', published_version_id: 'av' }],
+  ]);
+  expect((await database.db.baseModelVersion.findMany({ orderBy: { id: 'asc' } })).map(({ error }) => error)).toEqual([
+    null,
+    problem,
+  ]);
+});

@@ -1,0 +1,77 @@
+import { expect, it } from 'vitest';
+import type { GivenJobOptions } from '../../../core/options/job-options.ts';
+import { DEFAULT_JOB_OPTIONS, defaultLearningRate, resolveJobOptions } from '../../../core/options/job-settings.ts';
+
+const resolve = (options: GivenJobOptions, { control = false, hiddenSize = 192 } = {}) =>
+  resolveJobOptions(options, { control, hiddenSize });
+
+it.each([
+  ['carried', 192, 5e-4],
+  ['fresh', 192, 2e-3],
+  // A higher rate first undid what a good start could do there.
+  ['carried', 576, 2e-4],
+] as const)(
+  '%s over at hidden size %i: at most the rate that was measured, and about it',
+  (start, hiddenSize, measured) => {
+    const found = defaultLearningRate(start, hiddenSize);
+    expect(found).toBeLessThanOrEqual(measured);
+    expect(found / measured).toBeGreaterThan(0.98);
+  },
+);
+
+it('keeps what is given and fills in the rest', () => {
+  const settings = resolve({ max_steps: 7, seed: undefined, learning_rate: 3e-3 }, { hiddenSize: 576 });
+  expect(settings).toEqual({
+    strategy: 'auto',
+    prefer: 'old_behavior',
+    maxSteps: 7,
+    batchSize: 16,
+    learningRate: 3e-3,
+    scratchLearningRate: 3e-3,
+    evaluateEvery: 20,
+    patience: 5,
+    refineSteps: 0,
+    searchEvaluations: 6,
+    searchRows: 64,
+    coefficients: 'both',
+    grouping: 'global',
+    fusionRank: 0,
+    fusionEnergy: 1,
+    regularizeTowards: 'initial',
+    regularizeSpace: 'factors',
+    regularizeSchedule: 'two_stage',
+    regularizeStrength: 0.1,
+    seed: 0,
+  });
+});
+
+it('the baseline of the paper spends twice the evaluations, unless told otherwise', () => {
+  const evaluations = (options: GivenJobOptions) => resolve({ strategy: 'relora-paper', ...options }).searchEvaluations;
+  expect([evaluations({}), evaluations({ search_evaluations: 9 })]).toEqual([12, 9]);
+});
+
+it('a control trains from scratch, at the rate for that', () => {
+  expect(resolve({ strategy: 'auto' }, { control: true })).toMatchObject({
+    strategy: 'scratch',
+    scratchLearningRate: 2e-3,
+  });
+});
+
+it.each([
+  [{ coefficients: 'gamma' }, 'options.coefficients is "gamma", expected both, alpha, beta'],
+  [{ grouping: 'layer' }, 'options.grouping is "layer", expected global, block, depth, module'],
+  [{ fusion_rank: -1 }, 'options.fusion_rank is -1, expected at least 0'],
+  [{ fusion_rank: 1.5 }, 'options.fusion_rank is 1.5, expected an integer'],
+  [{ fusion_energy: 0 }, 'options.fusion_energy is 0, expected more than 0'],
+  [{ fusion_energy: 1.01 }, 'options.fusion_energy is 1.01, expected at most 1'],
+  [{ fusion_energie: 1 }, 'options.fusion_energie is not known, expected one of strategy, prefer'],
+])('refuses %j', (options, message) => {
+  expect(() => resolve(options as GivenJobOptions)).toThrow(
+    expect.objectContaining({ code: 'invalid_option', message: expect.stringContaining(message) as string }),
+  );
+});
+
+it('states the defaults that depend on nothing else in the table', () => {
+  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(17);
+  expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
+});

@@ -1,0 +1,68 @@
+import path from 'node:path';
+import type { JobSpec } from '../../core/adaptation/job-spec.ts';
+import type { GateRule } from '../../core/options/gates.ts';
+import { JobOptions, STRATEGIES, type GivenJobOptions } from '../../core/options/job-options.ts';
+import { METRICS } from '../../core/options/metrics.ts';
+import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
+import { PermanentError } from '../../src/jobs/index.ts';
+import type { Queryable } from '../../src/lib/database.ts';
+import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
+
+export interface JobFolders {
+  artifacts: ArtifactStore;
+  /** Parent of the jobs' own folders, on durable storage. */
+  checkpoints: string;
+}
+
+/** Returns the folder in which a job's checkpoints are kept. */
+export function workDirOf(checkpoints: string, jobId: string): string {
+  return path.join(checkpoints, jobId);
+}
+
+/**
+ * Collects what the training process needs for a job, with every artifact as a path.
+ * @throws PermanentError if the row cannot describe a job
+ */
+export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFolders): Promise<JobSpec> {
+  const { artifacts } = folders;
+  const { adapter, rollout, sourceVersion } = job;
+  if (adapter.dataset === null) {
+    throw new PermanentError(`adapter ${adapter.id} has no dataset`, { code: 'dataset_missing' });
+  }
+  const evolution = await adaptationRepository.evolution(
+    db,
+    sourceVersion.baseModelVersionId,
+    rollout.baseModelVersionId,
+  );
+  const digest = evolution?.state === 'ready' ? evolution.artifactDigest : null;
+  return {
+    jobId: job.id,
+    kind: job.kind,
+    oldBase: sourceVersion.baseModelVersion.path,
+    newBase: rollout.baseModelVersion.path,
+    adapter: await artifacts.localPath(sourceVersion.artifactDigest),
+    data: { file: await artifacts.localPath(adapter.dataset.artifactDigest) },
+    metric: oneOf(METRICS, job.metricName, `metric of job ${job.id}`),
+    gate: adapter.gate as unknown as GateRule,
+    evolution: digest === null ? null : await artifacts.localPath(digest),
+    options: {
+      ...jobOptionsOf(rollout.options as Record<string, unknown>),
+      strategy: oneOf(STRATEGIES, job.strategy, `strategy of job ${job.id}`),
+    },
+    fleetSearches: await adaptationRepository.fleetSearches(db, job),
+    oldOutcomes: await adaptationRepository.oldOutcomes(db, job),
+    workDir: workDirOf(folders.checkpoints, job.id),
+    parent: job.sourceVersionId,
+  };
+}
+
+/** Picks a rollout's job options; its other options plan the fleet and do not concern a job. */
+export function jobOptionsOf(options: Readonly<Record<string, unknown>>, table: object = JobOptions.properties) {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => name in table)) as GivenJobOptions;
+}
+
+function oneOf<T extends string>(legal: readonly T[], found: string, what: string): T {
+  const value = legal.find((one) => one === found);
+  if (value !== undefined) return value;
+  throw new PermanentError(`${what} is ${found}, expected one of ${legal.join(', ')}`, { code: 'invalid_job' });
+}

@@ -1,0 +1,76 @@
+import type { JobEvent, JobEventHandler, Publication } from '../../core/adaptation/job-events.ts';
+import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
+import type { Logger } from '../../src/lib/logger.ts';
+import type { ProgressRecorder } from './progress-recorder.ts';
+import { publishCandidate, type PublicationContext } from './publication.ts';
+
+export interface JobEventContext extends PublicationContext {
+  recorder: ProgressRecorder;
+  logger: Logger;
+  /** Called when a candidate was published. */
+  onPublished(): void;
+}
+
+/** Writes a running job's events to the database. This is the one place where a worker hears of them. */
+export function createJobEventHandler(context: JobEventContext): JobEventHandler {
+  const { lifecycle, lease, recorder } = context;
+  return async (event: JobEvent) => {
+    switch (event.type) {
+      case 'phase':
+        return lifecycle.advancePhase(lease, event.phase);
+      case 'progress':
+        return recorder.progress(event.step, event.totalSteps);
+      case 'points':
+        return recorder.points(event.points);
+      case 'candidate':
+        return recordCandidate(recorder, event.candidate);
+      case 'search': {
+        const { alpha, beta, rows, loss, ms } = event.evaluation;
+        const index = event.evaluations - 1;
+        recorder.search({
+          index,
+          fusionAlpha: alpha,
+          fusionBeta: beta,
+          rows,
+          metric: 'loss',
+          loss,
+          durationMs: ms,
+        });
+        return recorder.points([{ name: 'search_loss', step: event.evaluations, value: loss }]);
+      }
+      case 'baselines':
+        return recorder.baselines(event.target, event.baselines);
+      case 'old_measured':
+        return recorder.oldMeasured(event.outcomes);
+      case 'publication':
+        return publish(context, event);
+      case 'warning':
+        return context.logger.warn(event.message);
+      case 'rung':
+      case 'skipped':
+      case 'published':
+        return;
+    }
+  };
+}
+
+function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: CandidateRecord): void {
+  const { name, value } = metric;
+  // A training that diverges has no finite metric; JSON and the table of points hold numbers only.
+  if (!Number.isFinite(value)) return;
+  recorder.candidate(value);
+  // Untrained candidates are all of step 0, so that each needs a name of its own.
+  recorder.points([
+    step > 0 ? { name: `gate_${name}`, step: recorder.step, value } : { name: `${id}_${name}`, step: 0, value },
+  ]);
+}
+
+async function publish(context: JobEventContext, publication: Publication): Promise<void> {
+  const { recorder, logger, onPublished } = context;
+  await recorder.flush();
+  const versionId = await publishCandidate(context, publication);
+  const { strategy, metric } = publication.candidate;
+  recorder.published(metric.value);
+  onPublished();
+  logger.info({ versionId, strategy, value: metric.value }, 'adapter published');
+}

@@ -1,0 +1,99 @@
+import { mkdir } from 'node:fs/promises';
+import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
+import type { JobSpec } from '../../core/adaptation/job-spec.ts';
+import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
+import type { MetricName } from '../../core/options/metrics.ts';
+import type { Logger } from '../../src/lib/logger.ts';
+import type { JobEnd } from '../../src/modules/jobs/index.ts';
+import type { TrainingSlot } from '../training/training-process.ts';
+import { buildJobSpec, type JobFolders } from './build-job-spec.ts';
+import { createJobEventHandler } from './job-event-handler.ts';
+import { recordProgress, type ProgressRecorder } from './progress-recorder.ts';
+import { columnsOf, keepCandidate, type PublicationContext } from './publication.ts';
+
+export interface JobRun extends PublicationContext, JobFolders {
+  slot: TrainingSlot;
+  /** Aborts when the worker stops or the job has taken too long. */
+  signal: AbortSignal;
+  logger: Logger;
+  heartbeatMs: number;
+}
+
+/**
+ * Runs a claimed job in the training process and writes how it ended.
+ *
+ * @throws LeaseLostError if the job was cancelled or taken over; the signal's reason if it aborted; else the fault
+ */
+export async function runJob(run: JobRun): Promise<void> {
+  const { job, lease, lifecycle, signal, logger } = run;
+  const recorder = recordProgress({
+    lifecycle,
+    lease,
+    tenantId: job.tenantId,
+    sourceVersionId: job.sourceVersionId,
+    metric: job.metricName as MetricName,
+    known: { ...job },
+    published: job.readyAt !== null,
+    logger,
+    intervalMs: run.heartbeatMs,
+  });
+  try {
+    const spec = await buildJobSpec(run.db, job, run);
+    await mkdir(spec.workDir, { recursive: true });
+    const outcome = await adapt(run, spec, recorder);
+    recorder.progress(outcome.steps, outcome.totalSteps);
+    recorder.baselines(outcome.target, outcome.baselines);
+    await recorder.flush();
+    recorder.stop();
+    await lifecycle.end(lease, job.rolloutId, await endOf(run, outcome));
+  } catch (error) {
+    // The training process ends an aborted request in its own words; the reason for the abort says more.
+    recorder.lost.throwIfAborted();
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    recorder.stop();
+  }
+}
+
+async function adapt(run: JobRun, spec: JobSpec, recorder: ProgressRecorder): Promise<JobOutcome> {
+  const signal = AbortSignal.any([run.signal, recorder.lost]);
+  let published = run.job.readyAt !== null;
+  const onEvent = createJobEventHandler({ ...run, recorder, onPublished: () => (published = true) });
+  const outcome = await run.slot.adapt(spec, onEvent, signal);
+  signal.throwIfAborted();
+  if (outcome.state === 'cancelled') throw new Error(`training process cancelled job ${spec.jobId} unasked`);
+  if (outcome.state === 'ready' && spec.kind === 'adaptation' && !published) {
+    throw new Error(`training process ended job ${spec.jobId} as ready without a publication`);
+  }
+  return outcome;
+}
+
+async function endOf(run: JobRun, outcome: JobOutcome): Promise<JobEnd> {
+  const { best: candidate, candidateFolder, problem, target } = outcome;
+  const best = candidate === null ? undefined : columnsOf(candidate);
+  if (outcome.state === 'ready') return { state: 'ready', best };
+  const { kind, metricName } = run.job;
+  const digest = candidateFolder === null || kind === 'control' ? null : await keepCandidate(run, candidateFolder);
+  const reached =
+    candidate === null
+      ? 'no candidate was measured'
+      : `the best candidate (${candidate.strategy}) reaches ${describe(candidate)}`;
+  const expected = `expected ${metricName} ${metricName === 'loss' ? 'at most' : 'at least'} ${target}`;
+  return {
+    state: 'not_ready',
+    best,
+    error: {
+      code: problem?.code ?? 'gate_not_reached',
+      message: `${problem ? `${problem.message}; ` : ''}${reached}, ${expected}`,
+      candidate_digest: digest,
+    },
+  };
+}
+
+/** Describes a candidate's value, and the other things that its gate judged. */
+function describe({ metric, bound, negativeFlips, failed }: CandidateRecord): string {
+  const share = ((negativeFlips ?? 0) * 100).toFixed(1);
+  const flips = failed.includes('negative_flips') ? `, ${share} % negative flips are too many` : '';
+  return `${metric.value}${bound === null ? '' : `, of which the gate is confident of ${bound}`}${flips}`;
+}

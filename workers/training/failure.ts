@@ -1,0 +1,40 @@
+import { IncompatibleBasesError } from '../../core/adaptation/evolutions.ts';
+import { CancelledError } from '../../core/adaptation/run-adaptation.ts';
+import { TaskDataError } from '../../core/data/task-data.ts';
+import { TokenizeError } from '../../core/data/tokenize.ts';
+import { DatasetError } from '../../core/formats/dataset/dataset-jsonl.ts';
+import { FormatError } from '../../core/formats/errors.ts';
+import { AdaptationError } from '../../core/method/errors.ts';
+import { InvalidOptionError } from '../../core/options/job-settings.ts';
+import { TrainingDivergedError } from '../../core/training/loss-monitor.ts';
+import { OUT_OF_MEMORY, outOfMemoryMessage, saysOutOfMemory } from './out-of-memory.ts';
+import type { Failure } from './protocol.ts';
+
+/** Errors that the same input causes again at every attempt. */
+const PERMANENT = [
+  FormatError,
+  DatasetError,
+  TaskDataError,
+  TokenizeError,
+  IncompatibleBasesError,
+  AdaptationError,
+  InvalidOptionError,
+  TrainingDivergedError,
+];
+
+/** Describes an error to the worker. Bad input is permanent; everything else (a full disk, lack of memory) is not. */
+export function toFailure(error: unknown): Failure {
+  if (error instanceof CancelledError) return { code: 'cancelled', message: error.message, permanent: true };
+  const message = error instanceof Error ? error.message : String(error);
+  const permanent = PERMANENT.some((type) => error instanceof type);
+  if (error instanceof TokenizeError) return { code: 'invalid_dataset', message, permanent };
+  // A message about bad input quotes the input, which may say anything.
+  if (!permanent && error instanceof Error && saysOutOfMemory(message)) {
+    const what = `the training process ran out of memory (${message})`;
+    return { code: OUT_OF_MEMORY, message: outOfMemoryMessage(what, process.memoryUsage.rss()), permanent: false };
+  }
+  const hasCode = error instanceof Error && 'code' in error && typeof error.code === 'string';
+  const code = hasCode ? (error.code as string) : 'internal_error';
+  if (error instanceof IncompatibleBasesError) return { code, message, permanent, differences: error.differences };
+  return { code, message, permanent };
+}
