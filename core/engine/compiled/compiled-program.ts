@@ -1,4 +1,4 @@
-import * as ort from 'onnxruntime-node';
+import * as ort from './onnx-runtime.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import { programInputs, type ProgramInput, type ProgramSpec } from '../decoder/program-spec.ts';
 import type { BoundCall } from '../call/bind-call.ts';

@@ -1,5 +1,5 @@
-import * as ort from 'onnxruntime-node';
 import type { ExecutionProvider } from '../devices/execution-provider.ts';
+import * as ort from './onnx-runtime.ts';
 import { encodeSplitModel, type SplitModel } from '../onnx/encode-model.ts';
 import { bindConstants } from '../graph/passes/bind-constants.ts';
 import type { Graph } from '../graph/graph.ts';
