@@ -1,8 +1,8 @@
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { packagePath } from '../../core/installation/package-path.ts';
 
-/** The example models, datasets and adapters that come with the checkout. */
-export const FAMILY = fileURLToPath(new URL('../../examples/demo-family', import.meta.url));
+/** The example models, datasets and adapters that come with the package. */
+export const FAMILY = packagePath('examples/demo-family');
 
 /** When an adapter is ready: how far below its old level it may end, or a level of its own. */
 type Gate =
