@@ -46,7 +46,7 @@ module.exports = {
     },
   ],
   options: {
-    doNotFollow: { path: '^(node_modules|src/generated)' },
+    doNotFollow: { path: 'node_modules|^src/generated' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },

@@ -1,19 +1,25 @@
 # syntax=docker/dockerfile:1
 # Targets: api (the REST service), worker (CPU), worker-gpu (ONNX Runtime's CUDA provider), worker-gpu-tfjs (tfjs-node-gpu).
+FROM node:22-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --ignore-scripts
+COPY . .
+RUN npm run build
+# `npm ci --omit=dev` would keep the compiler and Prisma's command line: the Prisma client names both as optional peers.
+# Once package.json has no development dependencies, nothing but that holds them.
+RUN npm pkg delete devDependencies && npm prune --ignore-scripts --omit=peer
+
 FROM node:22-bookworm-slim AS base
 WORKDIR /app
 ENV NODE_ENV=production
-COPY package.json package-lock.json .npmrc prisma.config.ts ./
-COPY scripts ./scripts
-COPY prisma ./prisma
-RUN npm ci --omit=dev
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
 COPY bin ./bin
-COPY cli ./cli
-COPY src ./src
-COPY workers ./workers
-COPY tsconfig.json ./
-RUN node scripts/postinstall.js \
-  && useradd --system --create-home --uid 10001 readapt \
+COPY prisma/migrations ./prisma/migrations
+COPY scripts/install-cuda-provider.sh scripts/cuda-provider.txt scripts/install-tfjs-node.sh ./scripts/
+RUN useradd --system --create-home --uid 10001 readapt \
   && mkdir -p /var/lib/readapt && chown readapt /var/lib/readapt
 USER readapt
 ENV READAPT_DATA_DIR=/var/lib/readapt READAPT_GRAPH_CACHE=/var/lib/readapt/graphs READAPT_HOST=0.0.0.0 READAPT_PORT=8080

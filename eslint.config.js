@@ -17,8 +17,16 @@ export default tseslint.config(
       eqeqeq: 'error',
       'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
       'max-params': ['error', 4],
+      'no-restricted-imports': [
+        'error',
+        {
+          name: 'onnxruntime-node',
+          message: 'Import core/engine/compiled/onnx-runtime.ts: it switches telemetry off.',
+        },
+      ],
     },
   },
+  { files: ['core/engine/compiled/onnx-runtime.ts'], rules: { 'no-restricted-imports': 'off' } },
   {
     // Inner loops of the numerical core pass buffers and offsets; an options object there would cost the speed.
     files: ['core/**/*.ts'],

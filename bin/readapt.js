@@ -1,7 +1,10 @@
 #!/usr/bin/env node
-// The sources are TypeScript and run as they are: tsx strips the types while Node loads them.
-import { register } from 'tsx/esm/api';
+// A package runs the JavaScript in dist/. A checkout runs its TypeScript sources, whether or not it has a dist/, so that
+// no stale build is ever run: tsx strips the types while Node loads them.
+import { existsSync } from 'node:fs';
 
-register();
-const { main } = await import('../cli/main.ts');
+const sources = new URL('../cli/main.ts', import.meta.url);
+const isCheckout = existsSync(sources);
+if (isCheckout) (await import('tsx/esm/api')).register();
+const { main } = await import(isCheckout ? sources.href : '../dist/cli/main.js');
 process.exitCode = await main(process.argv.slice(2));

@@ -2,7 +2,6 @@ import { CommanderError } from 'commander';
 import { DatasetError } from '../core/formats/dataset/dataset-jsonl.ts';
 import { InterruptedError } from './interruption.ts';
 import { FormatError } from '../core/formats/errors.ts';
-import { TokenizeError } from '../core/data/tokenize.ts';
 
 /** Arguments that cannot be meant: exit code 2, like a file that cannot be read as what it should be. */
 export class UsageError extends Error {
@@ -21,7 +20,7 @@ export class UnsuccessfulResult extends Error {}
 /** Codes of Node's file system errors that mean that a path given on the command line is wrong. */
 const BAD_PATH_CODES = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'EACCES', 'ENAMETOOLONG', 'ELOOP']);
 
-const BAD_INPUT = [UsageError, FormatError, DatasetError, TokenizeError];
+const BAD_INPUT = [UsageError, FormatError, DatasetError];
 
 /** 0 done (also `--help`), 1 failed, 2 usage or bad input, 130 or 143 interrupted. */
 export function exitCodeOf(error: unknown): number {

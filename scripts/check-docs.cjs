@@ -4,7 +4,8 @@ const { existsSync, readFileSync } = require('node:fs');
 const path = require('node:path');
 
 const LINK = /\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)/g;
-const NAMED = /(?<![\w./@-])((?:bench|bin|cli|core|experiments|prisma|scripts|src|test|workers)\/[\w./-]+\.(?:ts|js|cjs|py|sh|sql|prisma|yaml|jsonl))(?![\w*{])/g;
+const NAMED =
+  /(?<![\w./@-])((?:bench|bin|cli|core|experiments|prisma|scripts|src|test|workers)\/[\w./-]+\.(?:ts|js|cjs|py|sh|sql|prisma|yaml|jsonl))(?![\w*{])/g;
 
 const files = execFileSync('git', ['ls-files', '*.md'], { encoding: 'utf8' }).trim().split('\n');
 const problems = files

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what READAPT_DEVICE=cuda needs beside an NVIDIA driver (580 or later): ONNX Runtime's CUDA provider, from the
 # onnxruntime-gpu wheel on PyPI, and CUDA 13 and cuDNN 9, from NVIDIA's wheels there. All are pinned by their hashes in
-# cuda-provider.txt and go into node_modules/onnxruntime-node, 2.4 GB; `npm ci` removes them.
+# cuda-provider.txt and go into the installed package onnxruntime-node, 2.4 GB; `npm ci` removes them.
 #   scripts/install-cuda-provider.sh
 # Needs x86_64 Linux (glibc >= 2.28), node and python3 with venv.
 set -euo pipefail
@@ -9,12 +9,13 @@ cd "$(dirname "$0")/.."
 [ "$(uname -sm)" = "Linux x86_64" ] || { echo "found $(uname -sm), expected Linux x86_64" >&2; exit 1; }
 requirements=$PWD/scripts/cuda-provider.txt
 expected=$(sed -n 's/^onnxruntime-gpu==\([0-9.]*\).*/\1/p' "$requirements")
-installed=$(node -p 'require("onnxruntime-node/package.json").version')
+manifest=$(node -p 'require.resolve("onnxruntime-node/package.json")')
+installed=$(node -p 'require(process.argv[1]).version' "$manifest")
 [ "$installed" = "$expected" ] || {
   echo "onnxruntime-node is $installed, expected $expected: provider and runtime must be of one version" >&2
   exit 1
 }
-target=$(echo "$PWD"/node_modules/onnxruntime-node/bin/napi-v*/linux/x64)
+target=$(echo "$(dirname "$manifest")"/bin/napi-v*/linux/x64)
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 python3 -m venv "$tmp/venv"

@@ -1,4 +1,3 @@
-import Table from 'cli-table3';
 import { Option, type Command } from 'commander';
 import type { Device } from '../../core/options/devices.ts';
 import type { DeviceReport } from '../../core/engine/devices/probe/probe.ts';
@@ -27,12 +26,13 @@ async function run({ json, device }: DevicesOptions): Promise<void> {
   for (const each of device === undefined ? DEVICES : [device]) reports.push(await probeDevice(each));
   const output = createOutput({ json });
   if (json) output.result({ devices: reports }, []);
-  else process.stdout.write(renderReports(reports));
+  else process.stdout.write(await renderReports(reports));
   if (device !== undefined && !reports[0]!.available)
     throw new UnsuccessfulResult(`device ${device} cannot be used here`);
 }
 
-function renderReports(reports: readonly DeviceReport[]): string {
+async function renderReports(reports: readonly DeviceReport[]): Promise<string> {
+  const { default: Table } = await import('cli-table3');
   const style = { head: [], border: [] };
   const head = ['device', 'runtime', 'works', 'because'];
   const table = new Table({ head, style, colWidths: [15, 10, 7, 84], wordWrap: true });

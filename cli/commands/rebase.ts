@@ -54,7 +54,8 @@ async function run(options: RebaseOptions): Promise<void> {
   const metric = options.metric ?? (await suitableMetric(options));
   const outcome = await interruptible((signal) => carryOver(options, { metric, gate }, output, signal));
   const document = rebaseDocument(outcome, metric);
-  output.result(document, rebaseRows(document, options.out), options.explain ? ladderTable(outcome, metric) : '');
+  const ladder = options.explain ? await ladderTable(outcome, metric) : '';
+  output.result(document, rebaseRows(document, options.out), ladder);
   if (outcome.state !== 'ready') {
     throw new UnsuccessfulResult(`the target was not reached; ${options.out} holds the best candidate`);
   }

@@ -1,8 +1,8 @@
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { packagePath } from '../../core/installation/package-path.ts';
 
-/** The folder of the example models, datasets and adapters. */
-export const FAMILY = fileURLToPath(new URL('../../examples/demo-family', import.meta.url));
+/** The example models, datasets and adapters that come with the package. */
+export const FAMILY = packagePath('examples/demo-family');
 
 /** When an adapter is ready: at most `margin` below its old value, or at an absolute value. */
 type Gate =

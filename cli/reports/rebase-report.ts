@@ -1,4 +1,3 @@
-import Table from 'cli-table3';
 import type { JobEvent } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
@@ -86,7 +85,11 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
 }
 
 /** Prints the ladder as a table: each rung's best candidate, what the gate asked of it, and how long the rung took. */
-export function ladderTable({ ladder, target }: Pick<JobOutcome, 'ladder' | 'target'>, metric: MetricName): string {
+export async function ladderTable(
+  { ladder, target }: Pick<JobOutcome, 'ladder' | 'target'>,
+  metric: MetricName,
+): Promise<string> {
+  const { default: Table } = await import('cli-table3');
   const show = shower(metric);
   const head = ['rung', 'time', metric.replace('_', ' '), 'bound', 'target', 'flips', 'gate'];
   const table = new Table({

@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { packagePath } from '../../core/installation/package-path.ts';
 
-const COMMAND = fileURLToPath(new URL('../../bin/readapt.js', import.meta.url));
+const COMMAND = packagePath('bin/readapt.js');
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 10_000;
 /** A worker that lived this long was healthy: the next restart is quick again. */

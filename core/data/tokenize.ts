@@ -10,6 +10,8 @@ export interface TokenizeOptions {
 
 /** A row that cannot be made into tokens; names its file and line, never quotes its text. */
 export class TokenizeError extends Error {
+  readonly badInput = true;
+
   constructor(where: string, cause: Error) {
     super(`${where}: ${cause.message}`, { cause });
     this.name = 'TokenizeError';

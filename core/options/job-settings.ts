@@ -36,7 +36,7 @@ const MEASURED_RATES = { carried: 5e-4, fresh: 2e-3 };
 /**
  * Peak learning rate where none is given. An adapter that was carried over knows its task already; the rate that suits
  * training from scratch would undo that first. Wider models need smaller steps: the power law passes through the rates
- * that were measured at hidden sizes 192 and 576 (docs/method.md).
+ * that were measured at hidden sizes 192 and 576 (docs/method/regularization.md).
  */
 export function defaultLearningRate(start: keyof typeof MEASURED_RATES, hiddenSize: number): number {
   return MEASURED_RATES[start] * (MEASURED_WIDTH / hiddenSize) ** 0.85;

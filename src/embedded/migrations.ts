@@ -1,10 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { packagePath } from '../../core/installation/package-path.ts';
 
-const MIGRATIONS_DIR = fileURLToPath(new URL('../../prisma/migrations/', import.meta.url));
+const MIGRATIONS_DIR = packagePath('prisma/migrations');
 
 /** The advisory lock that Prisma's own migrate takes too, so that the two never run at the same time. */
 const MIGRATION_LOCK = 72_707_369;

@@ -1,10 +1,9 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import { pathToFileURL } from 'node:url';
 import type { JobEvent, JobEventHandler } from '../../core/adaptation/job-events.ts';
 import type { BaseCacheOptions } from '../../core/engine/base-cache.ts';
+import { forkModule } from '../../core/installation/child-module.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { abortable } from './abortable.ts';
 import { saysOutOfMemory } from './out-of-memory.ts';
@@ -29,9 +28,6 @@ export interface ChildOptions {
 /** Number of last lines of standard error that are kept, to say why a process died. */
 const TAIL_LINES = 20;
 
-/** Runs the TypeScript sources as they are, wherever the current folder is. */
-const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-
 /** One training process. It lives until it is stopped or dies, and answers one request at a time. */
 export class TrainingChild {
   readonly #child: ChildProcess;
@@ -50,8 +46,7 @@ export class TrainingChild {
 
   constructor(options: ChildOptions) {
     this.#options = options;
-    this.#child = fork(options.entry, [JSON.stringify(options.bases)], {
-      execArgv: ['--import', TSX],
+    this.#child = forkModule(options.entry, [JSON.stringify(options.bases)], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'json',
     });

@@ -1,17 +1,17 @@
-import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions.ts';
 import type { JobEventHandler } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
 import type { BaseCacheOptions } from '../../core/engine/base-cache.ts';
+import { modulePath } from '../../core/installation/child-module.ts';
 import { abortable } from './abortable.ts';
 import { OUT_OF_MEMORY } from './out-of-memory.ts';
 import type { DescribeOutcome, DescribeSpec, RequestBody, Requests, RequestType } from './protocol.ts';
 import { TrainingChild, type ChildOptions } from './training-child.ts';
 import { ranOutOfMemory, TrainingFailedError } from './training-errors.ts';
 
-const ENTRY = fileURLToPath(new URL('./process.ts', import.meta.url));
+const ENTRY = modulePath('./process', import.meta.url);
 
 export interface TrainingProcessOptions {
   logger: Logger;

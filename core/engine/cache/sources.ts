@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-/** Folders whose code decides what is kept in the cache. */
+/** The folders whose code decides what is kept in the cache: of the sources where they run, else of dist/. */
 export const SOURCE_FOLDERS = ['engine', 'models', 'formats'].map((name) =>
   path.join(import.meta.dirname, '../..', name),
 );
@@ -18,13 +18,17 @@ export function ownSources(): string {
   return (known ??= sourcesHash(SOURCE_FOLDERS));
 }
 
-/** Hashes names and contents of all TypeScript in the folders, and the packages' versions. */
-export function sourcesHash(folders: readonly string[]): string {
-  return sha256(JSON.stringify([folders.map(folderHash), SOURCE_PACKAGES.map(versionOf)]));
+/** TypeScript where this process runs the sources, JavaScript where it runs dist/. */
+const EXTENSION = path.extname(import.meta.url);
+
+/** Hash of the names and contents of all modules in the folders, and of the packages' versions. */
+export function sourcesHash(folders: readonly string[], extension = EXTENSION): string {
+  const hashes = folders.map((folder) => folderHash(folder, extension));
+  return sha256(JSON.stringify([hashes, SOURCE_PACKAGES.map(versionOf)]));
 }
 
-function folderHash(folder: string): string {
-  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+function folderHash(folder: string, extension: string): string {
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith(extension));
   return sha256(JSON.stringify(names.sort().map((name) => [name, readFileSync(path.join(folder, name), 'utf8')])));
 }
 

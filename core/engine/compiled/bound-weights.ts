@@ -1,4 +1,4 @@
-import * as ort from 'onnxruntime-node';
+import * as ort from './onnx-runtime.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import { int8InputName, parseInt8Input, type Int8Input } from '../int8/inputs.ts';
 import { quantize, quantizeTransposed, type Smoothing } from '../int8/int8-matrix.ts';

@@ -1,4 +1,4 @@
-import * as ort from 'onnxruntime-node';
+import * as ort from './onnx-runtime.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { graphKey } from '../cache/graph-key.ts';

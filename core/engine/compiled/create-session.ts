@@ -1,8 +1,8 @@
-import * as ort from 'onnxruntime-node';
 import type { ExecutionProvider } from '../devices/execution-provider.ts';
 import type { Graph } from '../graph/graph.ts';
 import { bindConstants } from '../graph/passes/bind-constants.ts';
 import { encodeSplitModel, type SplitModel } from '../onnx/encode-model.ts';
+import * as ort from './onnx-runtime.ts';
 
 interface SessionSettings {
   readonly provider: ExecutionProvider;

@@ -9,13 +9,13 @@ export interface Operator {
   readonly domain?: string;
   readonly inputs: readonly string[];
   readonly attributes?: Readonly<Record<string, Attribute>>;
-  /** The form of a new value, or the name of a value of the graph, which this operator then computes in its producer's stead. */
+  /** The form of a new value, or the name of a value of the graph that the operator takes over. */
   readonly output: string | Form;
 }
 
 /**
  * The changes that one pass makes to a graph, which itself stays as it is. A node that is added takes over the values
- * that it names as its outputs: their former producer goes. So does everything that no output needs any more.
+ * that it has as outputs: the node that computed them before is removed, and so is everything that no output needs then.
  */
 export class GraphEdit {
   readonly #graph: Graph;
@@ -26,11 +26,10 @@ export class GraphEdit {
   readonly #values: Map<string, ValueInfo>;
   readonly #added: GraphNode[] = [];
   readonly #placed = new Map<GraphNode, GraphNode[]>();
-  readonly #redirected = new Map<string, string>();
   readonly #shared = new Map<string, string>();
   #names = 0;
 
-  /** @param prefix begins the names of new values; no other pass uses it */
+  /** @param prefix starts the names of new values; each pass has its own */
   constructor(graph: Graph, prefix = '') {
     this.#graph = graph;
     this.#prefix = prefix;
@@ -40,7 +39,7 @@ export class GraphEdit {
     this.#values = new Map(graph.values);
   }
 
-  /** Every value of the graph and of the edit so far. */
+  /** Every value of the graph, and those that have been added. */
   get values(): ReadonlyMap<string, ValueInfo> {
     return this.#values;
   }
@@ -54,21 +53,17 @@ export class GraphEdit {
 
   /**
    * Adds a node whose outputs are values of the graph or declared ones.
-   * @param place node of the graph that the new one follows or replaces; by default it stands before its first use
+   * @param place node of the graph that the new one replaces or follows; default: directly before its first use
    */
   put(node: GraphNode, place?: GraphNode): void {
     if (!place) this.#added.push(node);
     else this.#placed.set(place, [...(this.#placed.get(place) ?? []), node]);
   }
 
-  /** Lets everything that reads one value read another. */
-  redirect(from: string, to: string): void {
-    this.#redirected.set(from, to);
-  }
-
-  /** What is read in place of a value: itself, or what it is redirected to. */
-  resolve(name: string): string {
-    return this.#redirected.get(name) ?? name;
+  /** Lets a node read other values in the place of some that it reads. */
+  substitute(node: GraphNode, values: ReadonlyMap<string, string>): void {
+    if (!node.inputs.some((name) => values.has(name))) return;
+    this.put({ ...node, inputs: node.inputs.map((name) => values.get(name) ?? name) }, node);
   }
 
   /** Declares a value under a name of its own. */
@@ -77,7 +72,7 @@ export class GraphEdit {
     return info.name;
   }
 
-  /** Adds an input to the graph, unless it has been added before. */
+  /** Adds an input to the graph, once. */
   input(info: ValueInfo): string {
     this.#inputs.set(info.name, info);
     return this.declare(info);
@@ -96,17 +91,17 @@ export class GraphEdit {
     return this.declare(constant);
   }
 
-  /** A one-dimensional int64 constant; equal ones are shared. */
+  /** Adds a one-dimensional int64 constant; equal ones are shared. */
   integers(values: readonly number[]): string {
     return this.#sharedConstant({ shape: [values.length], type: 'int64' }, BigInt64Array.from(values, BigInt));
   }
 
-  /** A constant of a single number; equal ones are shared. */
+  /** Adds a constant of a single number; equal ones are shared. */
   scalar(value: number, type: 'float32' | 'uint8' = 'float32'): string {
     return this.#sharedConstant({ shape: [], type }, type === 'uint8' ? Uint8Array.of(value) : Float32Array.of(value));
   }
 
-  /** The graph with the changes and without what they have made dead, every operand before its use. */
+  /** Returns the changed graph without what is dead, with every operand before its use. */
   finish(): Graph {
     const taken = new Set([...this.#placed.values(), this.#added].flat().flatMap(({ outputs }) => outputs));
     const nodes: GraphNode[] = [];
@@ -114,19 +109,13 @@ export class GraphEdit {
       if (!node.outputs.some((name) => taken.has(name))) nodes.push(node);
       nodes.push(...(this.#placed.get(node) ?? []));
     }
-    const edited = [...nodes, ...this.#added].map((node) => this.#reading(node));
     return eliminateDeadNodes({
       inputs: [...this.#inputs.values()],
       outputs: this.#outputs,
       constants: this.#constants,
-      nodes: this.#added.length === 0 ? edited : sortNodes(edited),
+      nodes: this.#added.length === 0 ? nodes : sortNodes([...nodes, ...this.#added]),
       values: this.#values,
     });
-  }
-
-  #reading(node: GraphNode): GraphNode {
-    if (!node.inputs.some((name) => this.#redirected.has(name))) return node;
-    return { ...node, inputs: node.inputs.map((name) => this.resolve(name)) };
   }
 
   #sharedConstant(form: Form, data: BigInt64Array | Float32Array | Uint8Array): string {

@@ -1,27 +1,28 @@
 import type { Graph, GraphNode } from './graph.ts';
 
-/** A part of a decoder's graph: a layer, what comes before or after all of them, or the nodes that name outputs. */
-export type SectionPlace = number | 'before' | 'after' | 'outputs';
+/** Where a section lies: in a layer, before or after all layers, or among the nodes that name outputs. */
+type SectionPlace = number | 'before' | 'after' | 'outputs';
 
 export interface GraphSection {
   readonly place: SectionPlace;
-  /** From the first node on that the gradient's seed has a part in. */
+  /** Whether the section lies behind the first node that reads the gradients' seed. */
   readonly backward: boolean;
   readonly nodes: readonly GraphNode[];
 }
 
-/** A weight or factor of a layer, or what a pass has made of one. */
+/** Matches a weight or factor of a layer, or what a pass has made of one. */
 const OF_LAYER = /^model\.layers\.(\d+)\./;
 
-/** Weights outside of layers: embedding, last norm, head. */
+/** Matches weights outside of layers: embedding, last norm, head. */
 const OF_MODEL = /^(?:model|lm_head)\./;
 
 /** The input that all gradients are multiplied with. */
 const SEED = 'gradient_scale';
 
 /**
- * A decoder's graph by layers, for people: nodes are recorded layer by layer, so one that reads a layer's weights begins
- * that layer, and those after it belong to it. A section comes where its first node does; in it, nodes keep their order.
+ * Divides a decoder's graph by layers, for people. Nodes are recorded layer by layer, so a node that reads a layer's
+ * weights begins that layer, and those after it belong to it. A section comes where its first node does, and its nodes
+ * keep their order.
  */
 export function graphSections(graph: Graph): GraphSection[] {
   const outputs = new Set(graph.outputs.map(({ name }) => name));
@@ -50,7 +51,7 @@ function placeOf(node: GraphNode, current: SectionPlace): SectionPlace {
   return current !== 'before' && node.inputs.some((name) => OF_MODEL.test(name)) ? 'after' : current;
 }
 
-/** Equal for layers that apply the same operators to the same shapes and to weights of the same names. */
+/** Describes a section; equal for layers that apply the same operators to the same shapes and to weights of the same names. */
 export function sectionSignature({ backward, nodes }: GraphSection, { values }: Graph): string {
   const parts = nodes.map(({ op, domain, inputs, outputs, attributes }) => {
     const weights = inputs.map((name) =>

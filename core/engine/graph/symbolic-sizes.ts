@@ -1,7 +1,7 @@
 /**
- * Sizes that differ from call to call. tfjs checks shapes while a program is traced and knows numbers alone, so each
- * is traced as a prime that no dimension of a model is a multiple of, and what is made of several as their product: small
- * enough that attention's scores, a product of three, are exact in float64.
+ * Sizes that differ from call to call. tfjs checks shapes while a program is traced and knows only numbers, so each such
+ * size is traced as a prime that no dimension of a model is a multiple of. A size made of several is their product. The
+ * primes are small enough that the size of attention's scores, a product of three, is exact in float64.
  */
 export const SYMBOLIC_SIZES = {
   tokens: 20_011,
@@ -13,24 +13,24 @@ export const SYMBOLIC_SIZES = {
 
 const SYMBOLS = Object.entries(SYMBOLIC_SIZES);
 
-/** A size that is known only when the graph runs. */
+/** Whether a size is known only when the graph runs. */
 export function isSymbolic(size: number): boolean {
   return size > 0 && SYMBOLS.some(([, prime]) => size % prime === 0);
 }
 
-/** The symbols of a size and the number that they are multiplied with. */
-export function factorsOf(size: number): { readonly symbols: readonly number[]; readonly rest: number } {
-  const symbols: number[] = [];
+/** Factors a size into symbols, with their names, and the number that they are multiplied with. */
+export function factorsOf(size: number) {
+  const symbols: { readonly name: string; readonly symbol: number }[] = [];
   let rest = size;
-  for (const [, prime] of SYMBOLS) {
-    for (; rest > 0 && rest % prime === 0; rest /= prime) symbols.push(prime);
+  for (const [name, prime] of SYMBOLS) {
+    for (; rest > 0 && rest % prime === 0; rest /= prime) symbols.push({ name, symbol: prime });
   }
   return { symbols, rest };
 }
 
-/** `tokens`, `3·bins·binLength`, `576`. */
+/** Writes a size for people: `tokens`, `3·bins·binLength`, `576`. */
 export function sizeName(size: number): string {
   const { symbols, rest } = factorsOf(size);
-  const names = symbols.map((symbol) => SYMBOLS.find(([, prime]) => prime === symbol)![0]);
+  const names = symbols.map(({ name }) => name);
   return [...(rest === 1 && names.length > 0 ? [] : [rest]), ...names].join('·');
 }

@@ -12,7 +12,7 @@ import {
   type ValueInfo,
 } from '../graph/graph.ts';
 
-/** Constants up to this many elements are shared when equal; comparing larger ones costs more than it saves. */
+/** Equal constants of up to this many elements are shared; comparing larger ones would cost more than it saves. */
 const SHARED_CONSTANT_SIZE = 64;
 
 export interface NodeSpec {
@@ -24,8 +24,8 @@ export interface NodeSpec {
 }
 
 /**
- * Collects a graph while it is traced. Equal nodes over equal inputs are recorded once (common subexpressions):
- * names are numbers in order of creation, so equal subexpressions have equal keys by induction.
+ * Collects a graph while it is traced. Equal nodes over equal inputs (common subexpressions) are recorded once, and so get
+ * the same names; therefore equal subexpressions of any size have equal keys.
  */
 export class GraphBuilder {
   readonly #nodes: GraphNode[] = [];
@@ -43,7 +43,7 @@ export class GraphBuilder {
     this.#values.set(value.name, value);
   }
 
-  /** Declares `value` to be the output called `name`. */
+  /** Makes a value the graph's output of the given name. */
   output(name: string, value: string): void {
     const { shape, type } = this.value(value);
     const info = { name, shape, type };
@@ -62,31 +62,31 @@ export class GraphBuilder {
     return constant.name;
   }
 
-  /** A one-dimensional int64 constant, as operators take axes, shapes and offsets. */
+  /** Adds a one-dimensional int64 constant, as operators take axes, shapes and offsets. */
   integers(values: readonly number[]): string {
     return this.constant('int64', [values.length], BigInt64Array.from(values, BigInt));
   }
 
   /**
-   * A shape as operators take it, int64. Where sizes are symbolic they are read off the graph's inputs.
-   * @param from shape that a Reshape begins with: a size that stays in its place, or one alone, needs no reading
+   * Returns a shape as operators take it, int64. Symbolic sizes are read from the graph's inputs when the graph runs.
+   * @param from the shape that a Reshape starts from; a size that stays in its place, or a single other one, need not be read
    */
   shape(shape: readonly number[], from?: readonly number[]): string {
     if (!shape.some(isSymbolic)) return this.integers(shape);
-    const target = from && staticShape(shape, from);
-    if (target) return this.integers(target);
-    const parts = shape.map((size) => (isSymbolic(size) ? this.#size(size) : this.integers([size])));
+    const known = from && staticShape(shape, from);
+    if (known) return this.integers(known);
+    const parts = shape.map((size) => (isSymbolic(size) ? this.#readSize(size) : this.integers([size])));
     const outputs = [{ shape: [shape.length], type: 'int64' }] as const;
     return this.node({ op: 'Concat', inputs: parts, outputs, attributes: { axis: 0 } })[0];
   }
 
-  /** [1] int64: a symbolic size. */
-  #size(size: number): string {
+  /** Computes a symbolic size from the shapes of inputs, [1] int64. */
+  #readSize(size: number): string {
     const { symbols, rest } = factorsOf(size);
     const outputs = [{ shape: [1], type: 'int64' }] as const;
-    const sizes = symbols.map((symbol) => {
+    const sizes = symbols.map(({ name, symbol }) => {
       const input = this.#inputs.find(({ shape }) => shape.includes(symbol));
-      if (!input) throw new Error('no input of the traced program has a symbolic size that its operators need');
+      if (!input) throw new Error(`no input of the traced program has the size ${name}, which its operators need`);
       const start = input.shape.indexOf(symbol);
       return this.node({ op: 'Shape', inputs: [input.name], outputs, attributes: { start, end: start + 1 } })[0];
     });
@@ -94,7 +94,7 @@ export class GraphBuilder {
     return factors.reduce((a, b) => this.node({ op: 'Mul', inputs: [a, b], outputs })[0]);
   }
 
-  /** Records a node, or finds the equal one; returns the names of its outputs. */
+  /** Records a node, unless an equal one is recorded. @returns the names of its outputs */
   node(spec: NodeSpec): NonEmpty<string> {
     const { op, inputs, attributes = {}, domain = '' } = spec;
     const signature = spec.outputs.map(({ shape }) => shape.join()).join(';');
@@ -112,7 +112,7 @@ export class GraphBuilder {
     return valueOf({ values: this.#values }, name);
   }
 
-  /** The node that computes a value; undefined for inputs and constants. */
+  /** Returns the node that computes a value, or undefined for an input or constant. */
   producer(name: string): GraphNode | undefined {
     return this.#producers.get(name);
   }
@@ -140,8 +140,11 @@ export class GraphBuilder {
   }
 }
 
-/** A Reshape's target with 0 for what stays in its place and −1 for one size more; null where that does not suffice. */
+/**
+ * Writes the shape that a Reshape makes with 0 for a symbolic size that stays in its place and −1 for one that is inferred.
+ * Returns null where more than one would have to be inferred.
+ */
 function staticShape(shape: readonly number[], from: readonly number[]): number[] | null {
-  const target = shape.map((size, axis) => (!isSymbolic(size) ? size : size === from[axis] ? 0 : -1));
-  return target.filter((size) => size === -1).length <= 1 ? target : null;
+  const sizes = shape.map((size, axis) => (!isSymbolic(size) ? size : size === from[axis] ? 0 : -1));
+  return sizes.filter((size) => size === -1).length <= 1 ? sizes : null;
 }

@@ -1,9 +1,9 @@
 import type { DataType } from '@tensorflow/tfjs';
 import { narrowToHalf } from '../../formats/safetensors/dtypes.ts';
-import { sameShape, sizeOf, type ElementType } from '../graph/graph.ts';
+import { sameShape, sizeOf, type ConstantData, type ElementType } from '../graph/graph.ts';
 import type { GraphBuilder } from './graph-builder.ts';
 
-/** A tensor all of whose elements are one number known at trace time: folded, never stored. */
+/** A tensor all of whose elements are one number known at trace time. Operators on it are folded; it is never stored. */
 export interface ConstantSymbol {
   readonly kind: 'constant';
   readonly value: number;
@@ -13,7 +13,7 @@ export interface ConstantSymbol {
 
 /**
  * A tensor that a graph value holds. The value's own shape (`stored`) may be smaller than the tensor's and broadcasts
- * to it: element-wise operators consume it as it is, others ask for it in full (lazy broadcast).
+ * to it: element-wise operators take the value as it is, others ask for the whole tensor.
  */
 export interface ValueSymbol {
   readonly kind: 'value';
@@ -35,41 +35,38 @@ export function constantSymbol(value: number, shape: readonly number[], type: El
   return { kind: 'constant', value, shape, type };
 }
 
-/** The symbol of a graph value; `shape` where the tensor is larger than what is stored. */
+/**
+ * Makes the symbol of a graph value.
+ * @param shape of the tensor, where it is larger than what is stored
+ */
 export function valueSymbol(graph: GraphBuilder, name: string, shape?: readonly number[]): ValueSymbol {
   const info = graph.value(name);
   return { kind: 'value', name, stored: info.shape, shape: shape ?? info.shape, type: info.type };
 }
 
-/** A graph value that broadcasts to the symbol's shape. */
+/** Returns a graph value that broadcasts to the symbol's shape. */
 export function broadcastable(graph: GraphBuilder, symbol: TracedSymbol): string {
-  return symbol.kind === 'value' ? symbol.name : scalarConstant(graph, symbol);
+  if (symbol.kind === 'value') return symbol.name;
+  return graph.constant(symbol.type, [], singleNumber(symbol.type, symbol.value));
 }
 
-/** The shape of `broadcastable(symbol)`. */
+/** The shape of what {@link broadcastable} returns. */
 export function storedShape(symbol: TracedSymbol): readonly number[] {
   return symbol.kind === 'value' ? symbol.stored : [];
 }
 
-/** A graph value with exactly the symbol's shape. */
+/** Returns a graph value with exactly the symbol's shape. */
 export function materialized(graph: GraphBuilder, symbol: TracedSymbol): string {
   const name = broadcastable(graph, symbol);
   const { shape, type } = symbol;
   const stored = storedShape(symbol);
   if (sameShape(stored, shape)) return name;
   const op = sizeOf(stored) === sizeOf(shape) ? 'Reshape' : 'Expand';
-  return graph.node({
-    op,
-    inputs: [name, graph.shape(shape, op === 'Reshape' ? stored : undefined)],
-    outputs: [{ shape, type }],
-  })[0];
+  const sizes = graph.shape(shape, op === 'Reshape' ? stored : undefined);
+  return graph.node({ op, inputs: [name, sizes], outputs: [{ shape, type }] })[0];
 }
 
-function scalarConstant(graph: GraphBuilder, symbol: ConstantSymbol): string {
-  return graph.constant(symbol.type, [], typedArrayOf(symbol.type, symbol.value));
-}
-
-function typedArrayOf(type: ElementType, value: number) {
+function singleNumber(type: ElementType, value: number): ConstantData {
   switch (type) {
     case 'float32':
       return Float32Array.of(value);

@@ -11,12 +11,12 @@ import { constantSymbol, elementType, valueSymbol, type TracedSymbol } from './s
 
 export const TRACE_BACKEND = 'trace';
 
-/** A tfjs backend whose tensors are symbols: its kernels record graph nodes instead of computing. */
+/** A tfjs backend whose tensors are symbols and whose kernels record graph nodes instead of computing. */
 class TraceBackend extends tf.KernelBackend {
   graph = new GraphBuilder();
   #symbols = new WeakMap<object, TracedSymbol>();
 
-  /** Begins an empty graph. */
+  /** Starts an empty graph. */
   reset(): void {
     this.graph = new GraphBuilder();
     this.#symbols = new WeakMap();
@@ -101,7 +101,7 @@ const TABLES: readonly KernelTable[] = [
   fusedKernels,
 ];
 
-/** Registers backend and kernels with tfjs; once a process. */
+/** Returns the tracing backend, which is registered with its kernels at the first call. */
 export function traceBackend(): TraceBackend {
   if (!tf.engine().registryFactory[TRACE_BACKEND]) {
     tf.registerBackend(TRACE_BACKEND, () => new TraceBackend(), 0);

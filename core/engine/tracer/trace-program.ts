@@ -6,7 +6,7 @@ import { isSymbolic, SYMBOLIC_SIZES } from '../graph/symbolic-sizes.ts';
 import { trace, traceStages, type TraceStage } from './trace.ts';
 
 /**
- * The decoder's program as a graph that batches of any size run on.
+ * Traces the decoder's program as a graph that batches of any size run on.
  * @throws RangeError where one of the model's dimensions is a multiple of a number that stands for a batch's size
  */
 export function traceProgram(spec: ProgramSpec): Graph {
@@ -14,7 +14,7 @@ export function traceProgram(spec: ProgramSpec): Graph {
   return trace(decoderProgram(spec), programInputs(spec, SYMBOLIC_SIZES));
 }
 
-/** As {@link traceProgram}, with the graph before and after each pass. */
+/** Traces as {@link traceProgram} does, and returns the graph before and after each pass. */
 export function traceProgramStages(spec: ProgramSpec): TraceStage[] {
   checkSizes(spec);
   return traceStages(decoderProgram(spec), programInputs(spec, SYMBOLIC_SIZES));
@@ -22,8 +22,7 @@ export function traceProgramStages(spec: ProgramSpec): TraceStage[] {
 
 function checkSizes(spec: ProgramSpec): void {
   const clash = expectedWeights(spec.config).find(({ shape }) => shape.some(isSymbolic));
-  if (clash)
-    throw new RangeError(
-      `${clash.name} is [${clash.shape.join(', ')}], a size that the tracer cannot tell from a batch's`,
-    );
+  if (!clash) return;
+  const shape = clash.shape.join(', ');
+  throw new RangeError(`${clash.name} has shape [${shape}], which the tracer cannot tell from the size of a batch`);
 }

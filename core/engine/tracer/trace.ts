@@ -10,7 +10,7 @@ import { shareEqualNodes } from '../graph/passes/share-equal-nodes.ts';
 import { materialized, valueSymbol } from './symbol.ts';
 import { TRACE_BACKEND, traceBackend, type TraceBackend } from './trace-backend.ts';
 
-/** What is done to a recorded graph, in this order. */
+/** The passes that rewrite a recorded graph, in this order. */
 export const PASSES: readonly ((graph: Graph) => Graph)[] = [
   eliminateDeadNodes,
   joinSummedProducts,
@@ -20,33 +20,37 @@ export const PASSES: readonly ((graph: Graph) => Graph)[] = [
   rematerialize,
 ];
 
-/** A function over named tensors, written in tfjs ops (gradients included). */
+/** A function of named tensors, written in tfjs ops, gradients included. */
 export type TensorProgram = (inputs: Readonly<Record<string, tf.Tensor>>) => Readonly<Record<string, tf.Tensor>>;
 
 /**
- * Records a program as a static graph. Runs it once on the tracing backend; nothing is computed.
- * @param inputs the program's inputs; those it does not use are not in the graph
+ * Records a program as a static graph, by running it once on the tracing backend, and applies the passes.
+ * @param inputs the program's inputs; those that it does not use are not in the graph
  * @throws Error if the program uses a tfjs kernel that the tracer does not know, or reads a value
  */
 export function trace(program: TensorProgram, inputs: readonly ValueInfo[]): Graph {
   return PASSES.reduce((graph, pass) => pass(graph), record(program, inputs));
 }
 
-/** A graph on its way through the passes. */
+/** A graph between two passes. */
 export interface TraceStage {
-  /** The pass that made it, null for none. */
+  /** Name of the pass that made the graph, or null for the recorded one. */
   readonly pass: string | null;
   readonly graph: Graph;
 }
 
-/** As {@link trace}, with every graph on the way: the recorded one, then what each pass makes of it. */
+/** Traces as {@link trace} does, and returns the recorded graph and what each pass makes of it. */
 export function traceStages(program: TensorProgram, inputs: readonly ValueInfo[]): TraceStage[] {
-  const stages: TraceStage[] = [{ pass: null, graph: record(program, inputs) }];
-  for (const pass of PASSES) stages.push({ pass: pass.name, graph: pass(stages.at(-1)!.graph) });
+  let graph = record(program, inputs);
+  const stages: TraceStage[] = [{ pass: null, graph }];
+  for (const pass of PASSES) {
+    graph = pass(graph);
+    stages.push({ pass: pass.name, graph });
+  }
   return stages;
 }
 
-/** The graph as the kernels recorded it, before any pass. */
+/** Records a program as the kernels do, without any pass. */
 export function record(program: TensorProgram, inputs: readonly ValueInfo[]): Graph {
   const backend = traceBackend();
   const previous = tf.engine().backendName as string | null;

@@ -9,7 +9,7 @@ import type { Coefficients } from './coefficients.ts';
 import { withFusedMagnitude } from './fused-magnitude.ts';
 import type { FusedShape } from './fusion-rank.ts';
 
-export interface FusedModule {
+interface FusedModule {
   readonly factors: LoraFactors;
   /** Frobenius norm of the full update minus the product s · B′A′. */
   readonly truncationError: number;

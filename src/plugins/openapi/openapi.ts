@@ -1,14 +1,10 @@
-import { readFileSync } from 'node:fs';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fp from 'fastify-plugin';
+import { packageVersion } from '../../../core/installation/package-path.ts';
 import { Problem } from '../../lib/schemas.ts';
 import { describeAnswers, describeRoute, PROBLEM_RESPONSES } from './describe-answers.ts';
 import { nameSchemas } from './name-schemas.ts';
-
-const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 
 const TAGS = [
   { name: 'Tenants', description: 'The owners of adapters and datasets.' },
@@ -37,7 +33,7 @@ export default fp(
     await app.register(swagger, {
       openapi: {
         openapi: '3.1.0',
-        info: { title: 'Readapt', version, description: DESCRIPTION, license: LICENSE },
+        info: { title: 'Readapt', version: packageVersion(), description: DESCRIPTION, license: LICENSE },
         tags: TAGS,
         components: {
           securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', bearerFormat: 'rdp_<prefix>_<secret>' } },

@@ -3,7 +3,7 @@
  * where they are made and released, so that one that nothing knows of any more is counted too.
  */
 import * as tf from '@tensorflow/tfjs';
-import { InferenceSession } from 'onnxruntime-node';
+import { InferenceSession } from '../../../core/engine/compiled/onnx-runtime.ts';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 

@@ -1,5 +1,5 @@
 import type { Device } from '../../../options/devices.ts';
-import { INSTALL_CUDA_PROVIDER, type Obstacle } from './requirements.ts';
+import { cudaInstallCommand, type Obstacle } from './requirements.ts';
 
 interface KnownFailure {
   readonly pattern: RegExp;
@@ -18,7 +18,7 @@ const CUDA_FAILURES: readonly KnownFailure[] = [
     pattern: /(lib[\w.-]+\.so[\w.]*): cannot open shared object file/,
     obstacle: ([, library]) => ({
       reason: `the library ${library} was not found`,
-      hint: `${INSTALL_CUDA_PROVIDER} installs it beside the provider; elsewhere its folder belongs in LD_LIBRARY_PATH`,
+      hint: `${cudaInstallCommand()} installs it beside the provider; elsewhere its folder belongs in LD_LIBRARY_PATH`,
     }),
   },
   {

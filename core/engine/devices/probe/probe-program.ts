@@ -1,4 +1,4 @@
-import * as ort from 'onnxruntime-node';
+import * as ort from '../../compiled/onnx-runtime.ts';
 import * as tf from '@tensorflow/tfjs';
 import { rmsNorm } from '../../decoder/rms-norm.ts';
 import { createSession, modelFor } from '../../compiled/create-session.ts';

@@ -1,6 +1,4 @@
-import { fork } from 'node:child_process';
-import { createRequire } from 'node:module';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { forkModule, modulePath } from '../../../installation/child-module.ts';
 import { REFERENCE, RUNTIME_OF, type Device, type RuntimeKind } from '../../../options/devices.ts';
 import { explainFailure } from './explain-failure.ts';
 import type { Precision } from '../../../options/precisions.ts';
@@ -31,10 +29,7 @@ export interface ProbeOptions {
   readonly precision?: Precision;
 }
 
-const ENTRY = fileURLToPath(new URL('./probe-process.ts', import.meta.url));
-
-/** Lets Node run the TypeScript sources, wherever the current folder is. */
-const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+const ENTRY = modulePath('./probe-process', import.meta.url);
 
 /**
  * Finds out whether a device can be used. It looks for what the device needs, then runs a small program with its gradient
@@ -60,11 +55,7 @@ interface ProbeResult {
 
 function runProbeProcess(device: Device, options: ProbeOptions): Promise<ProbeResult> {
   const { timeoutMs = 60_000, env = process.env, precision = 'f32' } = options;
-  const child = fork(ENTRY, [device, precision], {
-    execArgv: ['--import', TSX],
-    env,
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  });
+  const child = forkModule(ENTRY, [device, precision], { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   let output = '';
   let message: ProbeMessage | null = null;
   let timedOut = false;

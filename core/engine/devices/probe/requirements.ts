@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { scriptPath } from '../../../installation/package-path.ts';
 import { RUNTIME_OF, type Device } from '../../../options/devices.ts';
 import { findTfjsNode, installCommand } from '../tfjs/tfjs-node-package.ts';
 
@@ -29,7 +30,9 @@ export function missingRequirement(device: Device): Obstacle | null {
 }
 
 /** The command that installs ONNX Runtime's CUDA provider, which is too large for the npm registry. */
-export const INSTALL_CUDA_PROVIDER = 'scripts/install-cuda-provider.sh';
+export function cudaInstallCommand(): string {
+  return scriptPath('install-cuda-provider.sh');
+}
 
 const CUDA_PROVIDER = 'libonnxruntime_providers_cuda.so';
 
@@ -51,7 +54,7 @@ export function missingCudaProvider({ platform, arch, onnxRuntime }: Platform = 
   if (found.some((entry) => path.basename(entry) === CUDA_PROVIDER)) return null;
   return {
     reason: `ONNX Runtime's CUDA provider is not installed (no ${CUDA_PROVIDER})`,
-    hint: `run ${INSTALL_CUDA_PROVIDER}`,
+    hint: `run ${cudaInstallCommand()}`,
   };
 }
 

@@ -1,16 +1,17 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { packagePath, scriptPath } from '../../../installation/package-path.ts';
 import type { Device } from '../../../options/devices.ts';
 
 export type TfjsNodeDevice = Extract<Device, 'tfjs-node' | 'tfjs-node-gpu'>;
 
-/** Where scripts/install-tfjs-node.sh puts the package: a folder of its own, which `npm ci` leaves alone. */
-const TFJS_NODE_FOLDER = path.join(import.meta.dirname, '../../../../.tfjs-node');
+/** Where scripts/install-tfjs-node.sh puts the package: a folder of its own, which `npm ci` does not wipe. */
+const TFJS_NODE_FOLDER = packagePath('.tfjs-node');
 
 /** Returns the command that installs a device's package. */
 export function installCommand(device: TfjsNodeDevice): string {
-  return `scripts/install-tfjs-node.sh ${device === 'tfjs-node' ? 'cpu' : 'gpu'}`;
+  return `${scriptPath('install-tfjs-node.sh')} ${device === 'tfjs-node' ? 'cpu' : 'gpu'}`;
 }
 
 /**

@@ -39,14 +39,13 @@ export function rematerialize(graph: Graph): Graph {
     return copy;
   };
   for (const node of graph.nodes) {
-    const inputs = node.inputs.map((name) => copies.get(name) ?? name);
-    if (!forward.has(node)) {
-      if (inputs.some((name, index) => name !== node.inputs[index])) edit.put({ ...node, inputs }, node);
-    } else if (
+    if (!forward.has(node)) edit.substitute(node, copies);
+    else if (
       CHEAP.has(node.op) &&
       node.inputs.every((name) => given.has(name) || kept.has(name) || copies.has(name)) &&
       node.outputs.some((name) => kept.has(name))
     ) {
+      const inputs = node.inputs.map((name) => copies.get(name) ?? name);
       edit.put({ ...node, inputs, outputs: mapNonEmpty(node.outputs, copyOf) }, node);
     }
   }

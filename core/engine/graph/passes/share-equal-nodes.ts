@@ -9,13 +9,16 @@ export function shareEqualNodes(graph: Graph): Graph {
   const edit = new GraphEdit(graph);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const known = new Map<string, GraphNode>();
+  const merged = new Map<string, string>();
   for (const node of graph.nodes) {
-    const inputs = node.inputs.map((name) => edit.resolve(name));
+    const inputs = node.inputs.map((name) => merged.get(name) ?? name);
     const key = JSON.stringify([node.domain, node.op, inputs, node.attributes, node.outputs.length]);
     const equal = known.get(key);
-    if (!equal) known.set(key, node);
-    else if (!node.outputs.some((name) => outputs.has(name))) {
-      for (const [index, name] of equal.outputs.entries()) edit.redirect(node.outputs[index]!, name);
+    if (equal && !node.outputs.some((name) => outputs.has(name))) {
+      for (const [index, name] of equal.outputs.entries()) merged.set(node.outputs[index]!, name);
+    } else {
+      known.set(key, equal ?? node);
+      edit.substitute(node, merged);
     }
   }
   return edit.finish();

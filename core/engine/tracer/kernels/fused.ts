@@ -23,7 +23,8 @@ const rotary: TraceKernel = (graph, inputs, attributes) => {
   const x = required(inputs, 'x');
   const headDim = attributes['headDim'] as number;
   const [cos, sin] = [required(inputs, 'cos'), required(inputs, 'sin')];
-  const features = 2 * cos.shape[1]!;
+  const [, width] = x.shape as [number, number];
+  const [, pairs] = cos.shape as [number, number];
   const oneRow = [1, ...x.shape];
   const reshape = (name: string, from: readonly number[], to: readonly number[]) =>
     emit(graph, { op: 'Reshape', inputs: [name, graph.shape(to, from)], shape: to });
@@ -38,9 +39,9 @@ const rotary: TraceKernel = (graph, inputs, attributes) => {
     ],
     shape: oneRow,
     attributes: {
-      num_heads: x.shape[1]! / headDim,
+      num_heads: width / headDim,
       interleaved: 0,
-      ...(features < headDim && { rotary_embedding_dim: features }),
+      ...(2 * pairs < headDim && { rotary_embedding_dim: 2 * pairs }),
     },
   });
   return [valueSymbol(graph, reshape(rotated, oneRow, x.shape))];
@@ -57,11 +58,11 @@ const scatterAdd: TraceKernel = (graph, inputs) => {
     shape: rows,
     type: indices.type,
   });
-  const operands = [x, required(inputs, 'updates')].map((symbol) => materialized(graph, symbol));
+  const [base, updates] = [materialized(graph, x), materialized(graph, required(inputs, 'updates'))];
   return [
     emitSymbol(graph, {
       op: 'ScatterND',
-      inputs: [operands[0]!, castNode(graph, reshaped, rows, 'int64'), operands[1]!],
+      inputs: [base, castNode(graph, reshaped, rows, 'int64'), updates],
       shape: x.shape,
       attributes: { reduction: 'add' },
     }),

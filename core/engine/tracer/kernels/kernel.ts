@@ -2,22 +2,22 @@ import type { Attribute, ElementType } from '../../graph/graph.ts';
 import type { GraphBuilder } from '../graph-builder.ts';
 import { valueSymbol, type TracedSymbol, type ValueSymbol } from '../symbol.ts';
 
-/** tfjs kernel attributes as the kernel of that name declares them; each kernel casts to what it knows. */
-export type KernelAttributes = Readonly<Record<string, unknown>>;
+/** Attributes as the tfjs kernel of that name declares them; each trace kernel casts to what it knows. */
+type KernelAttributes = Readonly<Record<string, unknown>>;
 
 export type KernelInputs = Readonly<Record<string, TracedSymbol>>;
 
-/** Records what a tfjs kernel would compute and returns the symbols of its outputs. */
+/** Records what the tfjs kernel would compute and returns the symbols of its outputs. */
 export type TraceKernel = (
   graph: GraphBuilder,
   inputs: KernelInputs,
   attributes: KernelAttributes,
 ) => TracedSymbol | readonly TracedSymbol[];
 
-/** Kernels by tfjs kernel name. */
+/** Trace kernels by the names of the tfjs kernels. */
 export type KernelTable = Readonly<Record<string, TraceKernel>>;
 
-export interface OperatorCall {
+interface OperatorCall {
   readonly op: string;
   readonly inputs: readonly string[];
   readonly shape: readonly number[];
@@ -32,12 +32,12 @@ export function emit(graph: GraphBuilder, call: OperatorCall): string {
   return graph.node({ ...spec, outputs: [{ shape, type }] })[0];
 }
 
-/** Records an operator with one output, which is the whole tensor. */
+/** Records an operator with one output and returns the symbol of that output, which is the whole tensor. */
 export function emitSymbol(graph: GraphBuilder, call: OperatorCall): ValueSymbol {
   return valueSymbol(graph, emit(graph, call));
 }
 
-/** The named input; a missing one is an error in the table, not in the program. */
+/** @throws Error for an input that the kernel was not given, which is an error in the table and not in the program */
 export function required(inputs: KernelInputs, name: string): TracedSymbol {
   const symbol = inputs[name];
   if (!symbol) throw new Error(`a traced kernel was called without its input ${name}`);

@@ -1,17 +1,17 @@
 import { broadcast_util } from '@tensorflow/tfjs';
-import { materialized } from '../symbol.ts';
+import { materialized, type TracedSymbol } from '../symbol.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
 /**
- * Two matrices become a Gemm (to which a later pass may fuse an addition), stacks of matrices a FusedMatMul: both
- * take transposed operands, so that weights stay in the layout of their files.
+ * Records a Gemm for two matrices, with which a later pass may fuse an addition, and a FusedMatMul for stacks of matrices.
+ * Both take transposed operands, so that weights stay in the layout of their files.
  */
 const batchMatMul: TraceKernel = (graph, inputs, attributes) => {
   const a = required(inputs, 'a');
   const b = required(inputs, 'b');
   const { transposeA = false, transposeB = false } = attributes as { transposeA?: boolean; transposeB?: boolean };
-  const rows = a.shape.at(transposeA ? -1 : -2)!;
-  const columns = b.shape.at(transposeB ? -2 : -1)!;
+  const [rows] = lastAxes(a, transposeA);
+  const [, columns] = lastAxes(b, transposeB);
   const stack = broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
   const matrices = a.shape.length === 2 && b.shape.length === 2;
   return emitSymbol(graph, {
@@ -22,5 +22,11 @@ const batchMatMul: TraceKernel = (graph, inputs, attributes) => {
     attributes: { transA: Number(transposeA), transB: Number(transposeB) },
   });
 };
+
+/** Rows and columns of the matrices that a product takes. */
+function lastAxes({ shape }: TracedSymbol, transposed: boolean): [number, number] {
+  const [rows, columns] = shape.slice(-2) as [number, number];
+  return transposed ? [columns, rows] : [rows, columns];
+}
 
 export const matmulKernels: KernelTable = { BatchMatMul: batchMatMul };

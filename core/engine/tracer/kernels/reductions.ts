@@ -1,15 +1,16 @@
 import { util } from '@tensorflow/tfjs';
 import { constantSymbol, materialized } from '../symbol.ts';
+import { sizeOf } from '../../graph/graph.ts';
 import { isSymbolic } from '../../graph/symbolic-sizes.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
-/** @param fold the reduction of `count` equal numbers */
+/** @param fold reduces `count` equal numbers */
 function reduction(op: string, fold: (value: number, count: number) => number): TraceKernel {
   return (graph, inputs, attributes) => {
     const x = required(inputs, 'x');
     const { axis, reductionIndices, keepDims } = attributes as ReductionAttributes;
     const axes = util.parseAxisParam(axis ?? reductionIndices ?? [...x.shape.keys()], [...x.shape]);
-    const count = axes.reduce((product, each) => product * x.shape[each]!, 1);
+    const count = sizeOf(axes.map((each) => x.shape[each]!));
     const shape = reducedShape(x.shape, axes, keepDims ?? false);
     if (x.kind === 'constant' && !isSymbolic(count)) return constantSymbol(fold(x.value, count), shape, x.type);
     const operands = [materialized(graph, x), graph.integers(axes)];
@@ -28,7 +29,7 @@ function reducedShape(shape: readonly number[], axes: readonly number[], keepDim
   return keepDims ? kept : kept.filter((_, axis) => !axes.includes(axis));
 }
 
-/** Softmax and its like: the last axis only, as tfjs requires. */
+/** Records Softmax or the like over the last axis, the only one that tfjs takes. */
 function lastAxis(op: string): TraceKernel {
   return (graph, inputs) => {
     const logits = required(inputs, 'logits');

@@ -4,7 +4,7 @@ import type { GraphBuilder } from '../graph-builder.ts';
 import { materialized, valueSymbol, type TracedSymbol } from '../symbol.ts';
 import { emitSymbol, required, type KernelTable, type TraceKernel } from './kernel.ts';
 
-/** Reshapes of reshapes start from the original; of one number, repeated, and to the shape at hand they are none. */
+/** A reshape needs no operator where the symbol is one number, repeated, whose broadcast to the new shape stays lazy. */
 const reshape: TraceKernel = (graph, inputs, attributes) => {
   const x = required(inputs, 'x');
   const shape = util.inferFromImplicitShape([...(attributes['shape'] as number[])], sizeOf(x.shape));
@@ -13,9 +13,10 @@ const reshape: TraceKernel = (graph, inputs, attributes) => {
   return reshaped(graph, materialized(graph, x), shape);
 };
 
+/** Reshapes the original where the value is itself a reshape, and not at all where that has the shape already. */
 function reshaped(graph: GraphBuilder, name: string, shape: readonly number[]): TracedSymbol {
   const producer = graph.producer(name);
-  const origin = producer?.op === 'Reshape' ? producer.inputs[0]! : name;
+  const [origin = name] = producer?.op === 'Reshape' ? producer.inputs : [];
   const { shape: from, type } = graph.value(origin);
   if (sameShape(from, shape)) return valueSymbol(graph, origin);
   return emitSymbol(graph, { op: 'Reshape', inputs: [origin, graph.shape(shape, from)], shape, type });
@@ -40,28 +41,31 @@ const slice: TraceKernel = (graph, inputs, attributes) => {
     size,
   ) as [number[], number[]];
   if (x.kind === 'constant') return { ...x, shape };
-  const axes = shape.flatMap((length, axis) => (length === x.shape[axis] ? [] : [axis]));
-  if (axes.length === 0) return x;
-  const from = graph.integers(axes.map((axis) => starts[axis]!));
-  const to = graph.integers(axes.map((axis) => starts[axis]! + shape[axis]!));
-  const operands = [materialized(graph, x), from, to, graph.integers(axes)];
+  const cuts = shape.flatMap((length, axis) => {
+    const [start = 0, whole] = [starts[axis], x.shape[axis]];
+    return length === whole ? [] : [{ axis, start, end: start + length }];
+  });
+  if (cuts.length === 0) return x;
+  const from = graph.integers(cuts.map(({ start }) => start));
+  const to = graph.integers(cuts.map(({ end }) => end));
+  const operands = [materialized(graph, x), from, to, graph.integers(cuts.map(({ axis }) => axis))];
   return emitSymbol(graph, { op: 'Slice', inputs: operands, shape, type: x.type });
 };
 
 const concat: TraceKernel = (graph, inputs, attributes) => {
   const parts = Object.values(inputs);
-  const first = parts[0]!;
-  const axis = util.parseAxisParam(attributes['axis'] as number, [...first.shape])[0]!;
+  const [first] = parts as [TracedSymbol];
+  const axis = singleAxis(attributes['axis'] as number, first);
   const length = parts.reduce((sum, part) => sum + part.shape[axis]!, 0);
-  const shape = first.shape.map((dimension, each) => (each === axis ? length : dimension));
   const operands = parts.map((part) => materialized(graph, part));
+  const shape = first.shape.with(axis, length);
   return emitSymbol(graph, { op: 'Concat', inputs: operands, shape, type: first.type, attributes: { axis } });
 };
 
 const split: TraceKernel = (graph, inputs, attributes) => {
   const x = required(inputs, 'x');
   const { numOrSizeSplits, axis: given } = attributes as { numOrSizeSplits: number | number[]; axis: number };
-  const axis = util.parseAxisParam(given, [...x.shape])[0]!;
+  const axis = singleAxis(given, x);
   const lengths = backend_util.prepareSplitSize({ shape: [...x.shape] } as never, numOrSizeSplits, axis);
   const outputs = mapNonEmpty(lengths as [number, ...number[]], (length) => {
     return { shape: x.shape.with(axis, length), type: x.type };
@@ -70,6 +74,11 @@ const split: TraceKernel = (graph, inputs, attributes) => {
   const names = graph.node({ op: 'Split', inputs: operands, outputs, attributes: { axis } });
   return names.map((name) => valueSymbol(graph, name));
 };
+
+/** Counts an axis from the first one. */
+function singleAxis(axis: number, { shape }: TracedSymbol): number {
+  return axis < 0 ? axis + shape.length : axis;
+}
 
 export const shapeKernels: KernelTable = {
   Reshape: reshape,

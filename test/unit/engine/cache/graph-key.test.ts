@@ -93,6 +93,18 @@ it('changes with any source, wherever the sources lie', async () => {
   }
 });
 
+it('changes with the JavaScript of a build, which has no TypeScript', async () => {
+  const build = await mkdtemp(path.join(tmpdir(), 'readapt-build-'));
+  try {
+    await writeFile(path.join(build, 'graph.js'), 'export const one = 1;\n');
+    const before = sourcesHash([build], '.js');
+    await appendFile(path.join(build, 'graph.js'), 'export const two = 2;\n');
+    expect(sourcesHash([build], '.js')).not.toBe(before);
+  } finally {
+    await rm(build, { recursive: true, force: true });
+  }
+});
+
 it('covers all code that makes a graph', () => {
   const entries = ['tracer/trace-program.ts', 'compiled/create-session.ts', 'devices/execution-provider.ts'].map(
     (name) => path.join(SOURCE_FOLDERS[0]!, name),

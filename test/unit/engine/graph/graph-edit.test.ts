@@ -48,11 +48,11 @@ describe('GraphEdit', () => {
       [node('Neg', ['x'], ['y']), node('Exp', ['x'], ['e']), node('Add', ['y', 'e'], ['z'])],
       ['z'],
     );
-    const [neg, exp] = graph.nodes as [GraphNode, GraphNode];
+    const [neg, exp, add] = graph.nodes as [GraphNode, GraphNode, GraphNode];
     const edit = new GraphEdit(graph, 'new');
     edit.add({ op: 'Abs', inputs: ['x'], output: 'y' }, neg);
     edit.put({ ...exp, op: 'Log', outputs: [edit.declare(value('again'))] }, exp);
-    edit.redirect('e', 'again');
+    edit.substitute(add, new Map([['e', 'again']]));
     expect(edit.finish().nodes.map(({ op, inputs }) => [op, ...inputs])).toEqual([
       ['Abs', 'x'],
       ['Log', 'x'],
@@ -61,9 +61,10 @@ describe('GraphEdit', () => {
   });
 
   it('puts a constant in the place of an input, and drops what nothing reads any more', () => {
-    const edit = new GraphEdit(exponential());
+    const graph = exponential();
+    const edit = new GraphEdit(graph);
     edit.constant({ ...value('y'), data: new Float32Array(2) });
-    edit.redirect('y', edit.input(value('other')));
+    edit.substitute(graph.nodes[1]!, new Map([['y', edit.input(value('other'))]]));
     const edited = edit.finish();
     expect(edited.inputs.map(({ name }) => name)).toEqual(['other']);
     expect(edited.constants).toEqual([]);

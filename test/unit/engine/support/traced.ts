@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import * as ort from 'onnxruntime-node';
+import * as ort from '../../../../core/engine/compiled/onnx-runtime.ts';
 import { encodeModel } from '../../../../core/engine/onnx/encode-model.ts';
 import { selectBackend } from '../../../../core/engine/eager/select-backend.ts';
 import type { Graph, ValueInfo } from '../../../../core/engine/graph/graph.ts';

@@ -1,0 +1,3 @@
+/** ONNX Runtime with its telemetry switched off; a lint rule forbids to import onnxruntime-node anywhere else. */
+import './disable-telemetry.ts';
+export * from 'onnxruntime-node';

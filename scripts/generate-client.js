@@ -1,0 +1,17 @@
+// Generates the Prisma client from prisma/schema.prisma: in a checkout after `npm ci`, and before each build.
+// `generate` needs no schema engine but would try to download one, so it is pointed at an executable that exists: it
+// works where only a package registry is reachable.
+import { execFileSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+const prisma = path.dirname(createRequire(import.meta.url).resolve('prisma/package.json'));
+execFileSync(process.execPath, [path.join(prisma, 'build/index.js'), 'generate', '--no-hints'], {
+  cwd: path.join(import.meta.dirname, '..'),
+  stdio: 'inherit',
+  env: {
+    ...process.env,
+    PRISMA_SCHEMA_ENGINE_BINARY: process.env.PRISMA_SCHEMA_ENGINE_BINARY ?? process.execPath,
+    CHECKPOINT_DISABLE: '1',
+  },
+});
