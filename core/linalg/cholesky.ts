@@ -1,8 +1,8 @@
 import { requireEqual, zeros, type Matrix } from './matrix.ts';
 
 /**
- * The lower triangular L with L Lᵀ = A, or null where A is not positive definite to working precision. Only the lower
- * triangle of A is read.
+ * Returns the lower triangular L with L Lᵀ = A, or null where A is not positive definite to working precision. It reads
+ * only the lower triangle of A.
  */
 export function cholesky(a: Matrix): Matrix | null {
   requireEqual('cholesky', 'rows and columns', a.rows, a.cols);
@@ -20,7 +20,7 @@ export function cholesky(a: Matrix): Matrix | null {
   return l;
 }
 
-/** x with L x = b, for lower triangular L. */
+/** Returns x with L x = b, for lower triangular L. */
 export function solveLower(l: Matrix, b: Float64Array): Float64Array {
   requireEqual('solveLower', 'dimensions', l.rows, b.length);
   const n = l.rows;
@@ -33,8 +33,8 @@ export function solveLower(l: Matrix, b: Float64Array): Float64Array {
   return x;
 }
 
-/** x with Lᵀ x = b, for lower triangular L. */
-export function solveLowerTransposed(l: Matrix, b: Float64Array): Float64Array {
+/** Returns x with Lᵀ x = b, for lower triangular L. */
+function solveLowerTransposed(l: Matrix, b: Float64Array): Float64Array {
   requireEqual('solveLowerTransposed', 'dimensions', l.rows, b.length);
   const n = l.rows;
   const x = new Float64Array(n);
@@ -46,7 +46,7 @@ export function solveLowerTransposed(l: Matrix, b: Float64Array): Float64Array {
   return x;
 }
 
-/** x with L Lᵀ x = b. */
+/** Returns x with L Lᵀ x = b. */
 export function solveCholesky(l: Matrix, b: Float64Array): Float64Array {
   return solveLowerTransposed(l, solveLower(l, b));
 }

@@ -1,16 +1,13 @@
-import { requireEqual, transpose, zeros, type Matrix } from './matrix.ts';
+import { requireEqual, rowOf, transpose, zeros, type Matrix } from './matrix.ts';
 
 /**
  * a · b. Four rows of b are added at a time, so that every element of the result is loaded and stored once for four
- * multiplications; the inner loop runs over contiguous memory.
+ * multiplications. The inner loop runs over contiguous memory.
  */
 export function matmul(a: Matrix, b: Matrix): Matrix {
   requireEqual('matmul', 'inner dimensions', a.cols, b.rows);
   const out = zeros(a.rows, b.cols);
-  for (let i = 0; i < a.rows; i++) {
-    const row = out.data.subarray(i * b.cols, (i + 1) * b.cols);
-    accumulateRow(row, a.data, i * a.cols, 1, b);
-  }
+  for (let i = 0; i < a.rows; i++) accumulateRow(rowOf(out, i), a.data, i * a.cols, 1, b);
   return out;
 }
 
@@ -18,10 +15,7 @@ export function matmul(a: Matrix, b: Matrix): Matrix {
 export function transposedMatmul(a: Matrix, b: Matrix): Matrix {
   requireEqual('transposedMatmul', 'inner dimensions', a.rows, b.rows);
   const out = zeros(a.cols, b.cols);
-  for (let i = 0; i < a.cols; i++) {
-    const row = out.data.subarray(i * b.cols, (i + 1) * b.cols);
-    accumulateRow(row, a.data, i, a.cols, b);
-  }
+  for (let i = 0; i < a.cols; i++) accumulateRow(rowOf(out, i), a.data, i, a.cols, b);
   return out;
 }
 
@@ -31,7 +25,7 @@ export function matmulTransposed(a: Matrix, b: Matrix): Matrix {
   return matmul(a, transpose(b));
 }
 
-/** row += Σ_k left[start + k · stride] · b[k, :]. */
+/** Adds Σ_k left[start + k · stride] · b[k, :] to a row. */
 function accumulateRow(row: Float64Array, left: Float64Array, start: number, stride: number, b: Matrix): void {
   const { rows: inner, cols, data } = b;
   let k = 0;
@@ -51,20 +45,20 @@ function accumulateRow(row: Float64Array, left: Float64Array, start: number, str
   }
 }
 
-/** a · x for a vector x [a.cols]; the result has length a.rows. */
-export function matvec(a: Matrix, x: Float64Array): Float64Array {
-  requireEqual('matvec', 'inner dimensions', a.cols, x.length);
-  const out = new Float64Array(a.rows);
-  for (let i = 0; i < a.rows; i++) {
-    let sum = 0;
-    for (let j = 0; j < a.cols; j++) sum += a.data[i * a.cols + j]! * x[j]!;
-    out[i] = sum;
-  }
-  return out;
-}
-
 export function dot(x: Float64Array, y: Float64Array): number {
   let sum = 0;
   for (let i = 0; i < x.length; i++) sum += x[i]! * y[i]!;
   return sum;
+}
+
+/** The inner product of two runs of `length` numbers that begin at x and y; two sums at a time are faster than one. */
+export function dotWithin(data: Float64Array, x: number, y: number, length: number): number {
+  let even = 0;
+  let odd = 0;
+  let i = 0;
+  for (; i + 1 < length; i += 2) {
+    even += data[x + i]! * data[y + i]!;
+    odd += data[x + i + 1]! * data[y + i + 1]!;
+  }
+  return i < length ? even + odd + data[x + i]! * data[y + i]! : even + odd;
 }

@@ -1,4 +1,4 @@
-/** A dense float64 matrix, row-major. Functions of this folder never write to their arguments. */
+/** A dense float64 matrix, row-major. Functions of this folder do not write to their arguments unless they say so. */
 export interface Matrix {
   readonly rows: number;
   readonly cols: number;
@@ -16,10 +16,10 @@ export function identity(size: number): Matrix {
   return out;
 }
 
-/** A matrix of the given numbers (copied), row by row. */
+/** Makes a matrix of the given numbers, row by row. The numbers are copied. */
 export function matrix(rows: number, cols: number, values: ArrayLike<number>): Matrix {
   if (values.length !== rows * cols) {
-    throw new RangeError(`matrix of ${rows} × ${cols} needs ${rows * cols} values, got ${values.length}`);
+    throw new RangeError(`a matrix of ${rows} × ${cols} got ${values.length} values, expected ${rows * cols}`);
   }
   return { rows, cols, data: Float64Array.from(values) };
 }
@@ -32,12 +32,15 @@ export function transpose(a: Matrix): Matrix {
   return out;
 }
 
-/** The columns from `start` up to `end` (exclusive). */
+/** Row i of a matrix, as a view of its data. */
+export function rowOf(a: Matrix, i: number): Float64Array {
+  return a.data.subarray(i * a.cols, (i + 1) * a.cols);
+}
+
+/** Copies the columns from `start` up to `end` (exclusive). */
 export function columns(a: Matrix, start: number, end: number): Matrix {
   const out = zeros(a.rows, end - start);
-  for (let i = 0; i < a.rows; i++) {
-    out.data.set(a.data.subarray(i * a.cols + start, i * a.cols + end), i * out.cols);
-  }
+  for (let i = 0; i < a.rows; i++) out.data.set(rowOf(a, i).subarray(start, end), i * out.cols);
   return out;
 }
 
@@ -46,13 +49,13 @@ export function concatColumns(a: Matrix, b: Matrix): Matrix {
   requireEqual('concatColumns', 'rows', a.rows, b.rows);
   const out = zeros(a.rows, a.cols + b.cols);
   for (let i = 0; i < a.rows; i++) {
-    out.data.set(a.data.subarray(i * a.cols, (i + 1) * a.cols), i * out.cols);
-    out.data.set(b.data.subarray(i * b.cols, (i + 1) * b.cols), i * out.cols + a.cols);
+    out.data.set(rowOf(a, i), i * out.cols);
+    out.data.set(rowOf(b, i), i * out.cols + a.cols);
   }
   return out;
 }
 
-/** a · diag(factors): column j times factors[j]. */
+/** a · diag(factors), which multiplies column j by factors[j]. */
 export function scaleColumns(a: Matrix, factors: ArrayLike<number>): Matrix {
   requireEqual('scaleColumns', 'columns', a.cols, factors.length);
   const out = zeros(a.rows, a.cols);
@@ -62,13 +65,14 @@ export function scaleColumns(a: Matrix, factors: ArrayLike<number>): Matrix {
   return out;
 }
 
-/** The square root of the sum of squares, of a matrix's or any other numbers. */
+/** The square root of the sum of squares of any numbers, such as a matrix's. */
 export function frobeniusNorm(values: ArrayLike<number>): number {
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]! * values[i]!;
+  for (let i = 0; i < values.length; i++) sum += values[i]! ** 2;
   return Math.sqrt(sum);
 }
 
+/** @throws RangeError naming the routine where two sizes differ that have to be equal */
 export function requireEqual(routine: string, what: string, left: number, right: number): void {
   if (left !== right) throw new RangeError(`${routine}: ${what} differ, ${left} and ${right}`);
 }

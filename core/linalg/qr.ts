@@ -7,8 +7,8 @@ export interface QrFactors {
 }
 
 /**
- * Thin QR by Householder reflections (Golub and Van Loan, Matrix Computations, 4th edition, section 5.2). Q is
- * orthonormal to rounding also where A is rank-deficient. Signs of R's diagonal are not normalized.
+ * Thin QR factorization by Householder reflections (Golub and Van Loan, Matrix Computations, 4th edition, section 5.2). Q
+ * is orthonormal to rounding even where A is rank-deficient. Signs of R's diagonal are not normalized.
  */
 export function qr(a: Matrix): QrFactors {
   const p = Math.min(a.rows, a.cols);
@@ -28,8 +28,9 @@ export function qr(a: Matrix): QrFactors {
 }
 
 /**
- * Overwrites x = work[start, start + length) with its reflector: afterwards x[0] is the entry of R and x[1…] the
- * reflector v with v[0] = 1 left out. Returns beta of H = I − beta · v vᵀ (0 where nothing is to be reflected).
+ * Overwrites x = work[start, start + length) with its reflector: afterwards x[0] is the entry of R, and x[1…] is the
+ * reflector v without v[0] = 1.
+ * @returns beta of H = I − beta · v vᵀ, or 0 where nothing has to be reflected
  */
 function formReflector(work: Float64Array, start: number, length: number): number {
   let tail = 0;
@@ -43,7 +44,7 @@ function formReflector(work: Float64Array, start: number, length: number): numbe
   return (2 * v0 * v0) / (tail + v0 * v0);
 }
 
-/** y −= beta · v (vᵀ y) for v and y of the given length at their offsets. */
+/** Subtracts beta · v (vᵀ y) from y, for v and y of the given length at their offsets. */
 function reflect(v: Float64Array, vAt: number, beta: number, y: Float64Array, yAt: number, length: number): void {
   if (beta === 0) return;
   let sum = 0;
@@ -52,7 +53,7 @@ function reflect(v: Float64Array, vAt: number, beta: number, y: Float64Array, yA
   for (let i = 0; i < length; i++) y[yAt + i]! -= factor * v[vAt + i]!;
 }
 
-/** Applies the reflectors, last to first, to the first p columns of the identity. */
+/** Forms Q by applying the reflectors, last to first, to the first p columns of the identity. */
 function formQ(work: Float64Array, betas: Float64Array, rows: number): Matrix {
   const p = betas.length;
   const columnsOfQ = zeros(p, rows);

@@ -5,20 +5,21 @@ import { qr } from './qr.ts';
 import { svd, type SvdFactors } from './svd.ts';
 
 export interface RandomizedSvdOptions {
-  /** Singular triplets wanted; at most min(rows, cols) are returned. */
+  /** Number of singular triplets; at most min(rows, cols) are returned. */
   readonly rank: number;
-  /** Directions sampled beyond `rank`. Default 8. */
+  /** Number of directions sampled beyond `rank`. Default 8. */
   readonly oversampling?: number;
-  /** Power iterations; each multiplies by A Aᵀ and sharpens the decay of the spectrum. Default 2. */
+  /** Number of multiplications by A Aᵀ, each of which sharpens the decay of the spectrum. Default 2. */
   readonly powerIterations?: number;
   /** Source of the Gaussian test matrix; the only randomness. */
   readonly random: Random;
 }
 
 /**
- * The leading singular triplets of A: randomized range finder with power iterations, a QR between multiplications, and
- * an exact SVD of the projected matrix (Halko, Martinsson and Tropp, Finding structure with randomness, SIAM Review
- * 53, 2011: algorithms 4.4 and 5.1). Falls back to the dense SVD where the sample would span the whole space anyway.
+ * Computes the leading singular triplets of A by a randomized range finder with power iterations, a QR between
+ * multiplications, and an exact SVD of the projected matrix (Halko, Martinsson and Tropp, Finding structure with
+ * randomness, SIAM Review 53, 2011: algorithms 4.4 and 5.1). It uses the dense SVD where the sample would span the whole
+ * space anyway.
  * @returns U [rows, k], S [k] descending, V [cols, k] with k = min(rank, rows, cols)
  */
 export function randomizedSvd(a: Matrix, options: RandomizedSvdOptions): SvdFactors {
@@ -31,7 +32,7 @@ export function randomizedSvd(a: Matrix, options: RandomizedSvdOptions): SvdFact
   return leading({ ...projected, u: matmul(basis, projected.u) }, rank);
 }
 
-/** Orthonormal Q [rows, samples] whose span nearly holds A's leading left singular vectors. */
+/** Finds an orthonormal Q [rows, samples] whose span nearly contains A's leading left singular vectors. */
 function rangeFinder(a: Matrix, samples: number, powerIterations: number, random: Random): Matrix {
   const test = zeros(a.cols, samples);
   for (let i = 0; i < test.data.length; i++) test.data[i] = random.normal();

@@ -1,11 +1,10 @@
-/** ‖W‖² of each row of a matrix [rows, columns], summed in float64. */
-export function rowSquares({
-  shape,
-  data,
-}: {
+interface Rows {
   readonly shape: readonly number[];
   readonly data: ArrayLike<number>;
-}): Float32Array {
+}
+
+/** ‖W‖² of each row of a matrix [rows, columns], summed in float64. */
+export function rowSquares({ shape, data }: Rows): Float32Array {
   const [rows, columns] = shape as [number, number];
   return Float32Array.from({ length: rows }, (_, row) => {
     let squares = 0;

@@ -6,9 +6,9 @@ export function normalDensity(x: number): number {
 }
 
 /**
- * Distribution function of the standard normal distribution, to about 1e-15: Taylor series about 0 (Marsaglia,
- * Evaluating the normal distribution, J. Stat. Softw. 11, 2004), in the tails Laplace's continued fraction of the Mills
- * ratio, which keeps relative accuracy there.
+ * Distribution function of the standard normal distribution, to about 1e-15. It is a Taylor series about 0 (Marsaglia,
+ * Evaluating the normal distribution, J. Stat. Softw. 11, 2004), and in the tails Laplace's continued fraction of the
+ * Mills ratio, which keeps relative accuracy there.
  */
 export function normalDistribution(x: number): number {
   if (Math.abs(x) > 5) return x > 0 ? 1 - upperTail(x) : upperTail(-x);
@@ -29,7 +29,7 @@ function upperTail(x: number): number {
 }
 
 /**
- * The quantile of Student's t distribution that the normal quantile z becomes with so many degrees of freedom
+ * The quantile of Student's t distribution with the given degrees of freedom that belongs to the normal quantile z
  * (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5, its first three terms).
  */
 export function studentQuantile(z: number, degrees: number): number {
@@ -40,7 +40,7 @@ export function studentQuantile(z: number, degrees: number): number {
 }
 
 /**
- * z with Φ(z) = p, by bisection of the distribution function.
+ * Finds z with Φ(z) = p by bisection of the distribution function.
  * @throws RangeError unless 0 < p < 1
  */
 export function normalQuantile(p: number): number {

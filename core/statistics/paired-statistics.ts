@@ -1,16 +1,16 @@
 import { Random } from './random.ts';
 import { normalQuantile } from './distributions.ts';
 
-/** How two versions differ on the same rows, each row right (1) or wrong (0) under either. */
+/** How two versions differ on the same rows, where each row is right (1) or wrong (0) under either version. */
 export interface Flips {
-  /** Wrong under the first, right under the second. */
+  /** Number of rows that are wrong under the first version and right under the second. */
   readonly gains: number;
-  /** Right under the first, wrong under the second: negative flips. */
+  /** Number of rows that are right under the first version and wrong under the second: negative flips. */
   readonly losses: number;
   readonly rows: number;
 }
 
-/** @throws RangeError where the two have not the same number of rows */
+/** @throws RangeError where the versions do not have the same number of rows, at least one */
 export function countFlips(before: ArrayLike<number>, after: ArrayLike<number>): Flips {
   requireSameRows(before, after);
   let gains = 0;
@@ -23,21 +23,21 @@ export function countFlips(before: ArrayLike<number>, after: ArrayLike<number>):
 }
 
 /**
- * Lower bound of the difference of two paired proportions (after − before), one-sided: Tango's score interval (Statistics
+ * One-sided lower bound of the difference of two paired proportions (after − before) by Tango's score interval (Statistics
  * in Medicine 17, 1998, 891–908), the inversion of his score test of non-inferiority. With d the difference and q the
  * maximum likelihood estimate of the share of losses under it, the larger root of
  *
- *     2n q² + ((2n − gains + losses) d − gains − losses) q − losses · d (1 − d) = 0
+ *     2n q² + ((2n − gains + losses) d − gains − losses) q − losses · d (1 − d) = 0,
  *
- * the bound is the d at which (gains − losses − n d) / √(n (2q + d (1 − d))) = z. At d = 0 that is McNemar's statistic.
- * @param confidence of the one-sided bound, in (0.5, 1)
+ * the bound is the d at which (gains − losses − n d) / √(n (2q + d (1 − d))) = z. At d = 0 this is McNemar's statistic.
+ * @param confidence of the bound, in (0.5, 1)
  * @returns a difference in [−1, 1]
  */
 export function lowerBoundOfDifference({ gains, losses, rows }: Flips, confidence: number): number {
   const z = normalQuantile(confidence);
   let low = -1;
   let high = (gains - losses) / rows;
-  // The statistic falls from +∞ to 0 on the way.
+  // The statistic falls from +∞ to 0 between the two.
   for (let i = 0; i < 60; i++) {
     const middle = (low + high) / 2;
     if (tangoStatistic({ gains, losses, rows }, middle) > z) low = middle;
@@ -54,33 +54,33 @@ function tangoStatistic({ gains, losses, rows }: Flips, difference: number): num
   return variance > 0 ? (gains - losses - rows * difference) / Math.sqrt(variance) : Infinity;
 }
 
-/** Losses of the same rows under two versions: sums over the completion tokens, and how many tokens there are. */
+/** Losses of the same rows under two versions, in nats, each summed over the row's completion tokens. */
 export interface PairedLosses {
   readonly before: ArrayLike<number>;
   readonly after: ArrayLike<number>;
+  /** Number of completion tokens of each row. */
   readonly tokens: ArrayLike<number>;
 }
 
-/** Mean difference in nats a token, and its standard error over rows (of a ratio: Cochran, Sampling Techniques, 6.4). */
+/** Mean difference in nats per token, and its standard error over rows, as of a ratio (Cochran, Sampling Techniques, 6.4). */
 export interface MeanDifference {
   readonly value: number;
   readonly standardError: number;
 }
 
-export function lossDifference({ before, after, tokens }: PairedLosses): MeanDifference {
-  requireSameRows(before, after);
-  const differences = Float64Array.from(before, (loss, i) => after[i]! - loss);
-  return meanDifference(differences, tokens, (i) => i);
+/** @throws RangeError where the versions do not have the same number of rows, at least one */
+export function lossDifference(losses: PairedLosses): MeanDifference {
+  return meanDifference(differencesOf(losses), losses.tokens, (i) => i);
 }
 
-/** Resamples of the bootstrap. */
+/** Number of resamples of the bootstrap. */
 const RESAMPLES = 2000;
 
 /**
- * Upper bound of the mean loss difference (after − before, nats a token), one-sided: bootstrap-t over rows (Efron and
- * Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5), that is, the standard error times a quantile of the
- * studentised resamples in place of one of the normal distribution, since a few rows often carry most of a loss.
- * @param options `confidence` of the one-sided bound, in (0.5, 1); `seed` of the resamples
+ * One-sided upper bound of the mean loss difference (after − before, nats per token) by bootstrap-t over rows (Efron and
+ * Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5). It is the standard error times a quantile of the
+ * studentized resamples rather than one of the normal distribution, since a few rows often carry most of a loss.
+ * @param options `confidence` of the bound, in (0.5, 1); `seed` of the resamples
  */
 export function upperBoundOfLossDifference(
   losses: PairedLosses,
@@ -88,20 +88,26 @@ export function upperBoundOfLossDifference(
 ): number {
   const { value, standardError } = lossDifference(losses);
   if (!Number.isFinite(value) || standardError === 0) return value;
-  const { before, after, tokens } = losses;
-  const differences = Float64Array.from(before, (loss, i) => after[i]! - loss);
+  const { tokens } = losses;
+  const differences = differencesOf(losses);
   const random = Random.fromSeed(seed);
   const rows = differences.length;
   const picked = new Uint32Array(rows);
-  const studentised = Float64Array.from({ length: RESAMPLES }, () => {
+  const studentized = Float64Array.from({ length: RESAMPLES }, () => {
     for (let i = 0; i < rows; i++) picked[i] = random.integer(rows);
     const resampled = meanDifference(differences, tokens, (i) => picked[i]!);
     if (resampled.standardError > 0) return (resampled.value - value) / resampled.standardError;
     return resampled.value === value ? 0 : Math.sign(resampled.value - value) * Infinity;
   }).sort();
-  return value - standardError * studentised[Math.floor((1 - confidence) * RESAMPLES)]!;
+  return value - standardError * studentized[Math.floor((1 - confidence) * RESAMPLES)]!;
 }
 
+function differencesOf({ before, after }: PairedLosses): Float64Array {
+  requireSameRows(before, after);
+  return Float64Array.from(before, (loss, i) => after[i]! - loss);
+}
+
+/** @param row chooses the row that is counted in place i */
 function meanDifference(
   differences: Float64Array,
   tokens: ArrayLike<number>,
@@ -122,5 +128,5 @@ function meanDifference(
 
 function requireSameRows(before: ArrayLike<number>, after: ArrayLike<number>): void {
   if (before.length === after.length && before.length > 0) return;
-  throw new RangeError(`${after.length} rows are paired with ${before.length}, expected the same rows, at least one`);
+  throw new RangeError(`${after.length} rows are paired with ${before.length}, expected as many, at least one`);
 }

@@ -1,6 +1,6 @@
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import { rotaryAngles } from '../../models/config/rotary-angles.ts';
-import { turnsByLength } from '../../models/config/rope.ts';
+import { dependsOnTextLength } from '../../models/config/rope.ts';
 import { anglesName, angleTypes, type ProgramSizes } from '../decoder/program-spec.ts';
 import type { Batch } from '../runtime.ts';
 import { packIntoBins, positionsOf } from './attention-bins.ts';
@@ -18,7 +18,7 @@ export function bindBatch(
   batch: Batch,
   dropping: boolean,
 ): { readonly data: NamedArrays; readonly sizes: ProgramSizes } {
-  const alone = turnsByLength(config) || dropping;
+  const alone = dependsOnTextLength(config) || dropping;
   const shared = alone ? shareNothing(batch) : sharePrefixes(batch, config.vocabSize);
   const { representatives, indices } = shared;
   const { tokenPlaces, binTokens, binSequences, bins, binLength } = packIntoBins(batch.sequenceLengths);

@@ -5,7 +5,7 @@ const QUERY_KEY_VALUE: readonly Projection[] = ['self_attn.q_proj', 'self_attn.k
 const ATTENTION: readonly Projection[] = [...QUERY_KEY_VALUE, 'self_attn.o_proj'];
 const MLP: readonly Projection[] = ['mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'];
 
-/** The others are declared by what they have otherwise. */
+/** The declaration that the others start from. */
 const LLAMA: Architecture = {
   projections: PROJECTIONS,
   biases: [
@@ -89,7 +89,7 @@ export const ARCHITECTURES = {
   gemma3_text: {
     ...GEMMA2,
     queryKeyNorm: 'head',
-    // Its attention caps nothing, whatever the field says.
+    // Gemma 3 does not cap attention scores, so a number in this field is refused.
     only: { ...GEMMA2.only, attn_logit_softcapping: [] },
     softcaps: { attention: null, logits: 'final_logit_softcapping' },
     slidingWindow: { fullEvery: 6, field: 'sliding_window_pattern' },

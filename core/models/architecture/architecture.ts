@@ -17,15 +17,15 @@ export interface AdaptableModule {
   readonly outFeatures: number;
 }
 
-/** The declared variations of a parsed config's architecture. */
+/** Returns the declared variations of a parsed config's architecture. */
 export function architectureOf(config: ModelConfig): Architecture {
   const architecture = config.architecture ?? (ARCHITECTURES as Architectures)[config.modelType];
   if (architecture) return architecture;
-  throw new Error(`no architecture is declared for the model type "${config.modelType}" of a parsed config`);
+  throw new Error(`no architecture is declared for model type "${config.modelType}"`);
 }
 
 /** [outFeatures, inFeatures] of one projection. */
-export function projectionShape(config: ModelConfig, projection: Projection): readonly [number, number] {
+function projectionShape(config: ModelConfig, projection: Projection): readonly [number, number] {
   const attention = config.numHeads * config.headDim;
   const keyValue = config.numKeyValueHeads * config.headDim;
   switch (projection) {
@@ -48,7 +48,7 @@ export function projectionShape(config: ModelConfig, projection: Projection): re
   }
 }
 
-/** Every linear layer that an adapter may target, layer by layer, then in the order in which it is declared. */
+/** Lists every linear layer that an adapter may target, layer by layer and in the declared order. */
 export function adaptableModules(config: ModelConfig): AdaptableModule[] {
   return layerIndices(config).flatMap((layer) =>
     architectureOf(config).projections.map((projection) => {
@@ -58,7 +58,7 @@ export function adaptableModules(config: ModelConfig): AdaptableModule[] {
   );
 }
 
-/** Every tensor that a base model of this config consists of; a tied head has no tensor of its own. */
+/** Lists every tensor that a base model of this config consists of; a tied head has no tensor of its own. */
 export function expectedWeights(config: ModelConfig): WeightSpec[] {
   const hidden = config.hiddenSize;
   const specs: WeightSpec[] = [{ name: 'model.embed_tokens.weight', shape: [config.vocabSize, hidden] }];
@@ -78,7 +78,7 @@ function layerWeights(config: ModelConfig, layer: number): WeightSpec[] {
   ].map(({ name, shape }) => ({ name: prefix + name, shape }));
 }
 
-/** Around the blocks and, where the architecture has them, of queries and keys. */
+/** Lists the norms around the blocks and, where the architecture has them, of queries and keys. */
 function layerNorms(config: ModelConfig): WeightSpec[] {
   const { norms, queryKeyNorm } = architectureOf(config);
   const names = [norms.attention.input, norms.attention.output, norms.mlp.input, norms.mlp.output];

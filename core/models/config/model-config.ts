@@ -1,7 +1,7 @@
 import type { Architecture } from '../architecture/architecture-declaration.ts';
 import type { Projection } from '../lora/projections.ts';
 
-/** How rotary angles are stretched beyond the trained length, in the terms of transformers' `rope_parameters`. */
+/** How rotary angles are scaled for texts beyond the trained length, in the terms of transformers' `rope_parameters`. */
 export type RotaryScaling =
   | { readonly type: 'linear'; readonly factor: number }
   | {
@@ -11,7 +11,7 @@ export type RotaryScaling =
       readonly highFreqFactor: number;
       readonly originalMaxPositionEmbeddings: number;
     }
-  /** NTK scaling by the length at hand: none up to `max_position_embeddings`. */
+  /** NTK scaling by the length of the text, from `max_position_embeddings` on. */
   | { readonly type: 'dynamic'; readonly factor: number }
   | {
       readonly type: 'yarn';
@@ -19,7 +19,7 @@ export type RotaryScaling =
       readonly originalMaxPositionEmbeddings: number;
       readonly betaFast: number;
       readonly betaSlow: number;
-      /** The blended range ends at whole pairs. */
+      /** Whether the blended range of frequencies is widened to whole pairs. */
       readonly truncate: boolean;
       readonly attentionFactor: number | null;
       readonly mscale: number | null;
@@ -29,8 +29,9 @@ export type RotaryScaling =
       readonly type: 'longrope';
       readonly factor: number;
       readonly originalMaxPositionEmbeddings: number;
-      /** Divisors of the frequencies, one a pair, up to the original length and beyond it. */
+      /** Divisors of the frequencies, one for each pair, for texts up to the original length. */
       readonly shortFactor: readonly number[];
+      /** The same for longer texts. */
       readonly longFactor: readonly number[];
       readonly attentionFactor: number | null;
     };
@@ -41,11 +42,11 @@ export interface RopeSettings {
   readonly ropeScaling: RotaryScaling | null;
 }
 
-/** What a decoder's `config.json` says, in the units of the engine. One shape for every supported architecture. */
+/** The contents of a decoder's `config.json` as the engine needs them, in one shape for every supported architecture. */
 export interface ModelConfig {
   /** `model_type` of config.json. */
   readonly modelType: string;
-  /** The declaration of an architecture that Readapt does not ship; absent where `modelType` names one that it does. */
+  /** The declaration of an architecture that Readapt does not ship; absent where `modelType` names one that it ships. */
   readonly architecture?: Architecture;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -57,21 +58,21 @@ export interface ModelConfig {
   readonly maxPositionEmbeddings: number;
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
-  /** null is none. */
+  /** null where there is no scaling. */
   readonly ropeScaling: RotaryScaling | null;
-  /** Of the layers with a window, where they have their own; null or absent: as all layers. */
+  /** Settings of the layers with a window, if they differ from those of the other layers; else null or absent. */
   readonly slidingRope?: RopeSettings | null;
-  /** Share of each head's features that turn, the first ones; null or absent: all. */
+  /** Share of each head's features, from the first on, that are rotated; all where it is null or absent. */
   readonly partialRotaryFactor?: number | null;
-  /** Scores are scaled by 1/√ of it; null or absent: headDim. */
+  /** The number n where scores are scaled by 1/√n; headDim where it is null or absent. */
   readonly queryPreAttnScalar?: number | null;
-  /** Attention scores x become c · tanh(x / c); null or absent: as they are. */
+  /** The number c where attention scores x become c · tanh(x / c); they stay as they are where it is null or absent. */
   readonly attentionSoftcap?: number | null;
   /** The same for the final logits. */
   readonly logitSoftcap?: number | null;
-  /** Projections that have a bias, in their order; null is none. */
+  /** The projections that have a bias, in the architecture's order; null where none has. */
   readonly biases: readonly Projection[] | null;
-  /** How many keys a query of each layer sees, itself included (null: all); null is all in every layer. */
+  /** For each layer, the number of keys that a query sees, itself included, or null for all; null where every layer sees all. */
   readonly slidingWindows: readonly (number | null)[] | null;
   readonly tieWordEmbeddings: boolean;
   readonly bosTokenId: number | null;

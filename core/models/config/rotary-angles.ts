@@ -1,17 +1,17 @@
-import { rotaryFrequencies, type LayerType, type RopeConfig } from './rope.ts';
+import { rotaryFrequencies, rotaryPairs, type LayerType, type RopeConfig } from './rope.ts';
 
-/** Sequences of a batch, one behind the other. */
-export interface SequenceLengths {
-  /** [sequences] tokens of each */
+/** The lengths of a batch's sequences, which lie one behind the other. */
+interface SequenceLengths {
+  /** [sequences] number of tokens of each */
   readonly sequenceLengths: Int32Array;
-  /** [sequences] tokens of the text that each begins; default: the same */
+  /** [sequences] number of tokens of the text that each sequence is the beginning of; default: the same */
   readonly textLengths?: Int32Array;
 }
 
 /**
- * Rotary angles of every token's pairs, position · frequency in radians, float32 [tokens · pairs]. Kinds of scaling that
- * go by a text's length take each sequence by its own, so that no result depends on what lies beside it in the batch: as
- * transformers computes one row alone.
+ * Computes the rotary angles of every token's pairs, position · frequency in radians, float32 [tokens · pairs]. Where the
+ * scaling depends on a text's length, each sequence goes by its own, so that no result depends on what else is in the
+ * batch; transformers computes a row alone the same way.
  */
 export function rotaryAngles(
   config: RopeConfig,
@@ -19,20 +19,16 @@ export function rotaryAngles(
   layerType: LayerType,
 ): Float32Array {
   const known = new Map<number, Float32Array>();
-  const frequenciesOf = (length: number) => {
-    const frequencies = known.get(length) ?? rotaryFrequencies(config, length, layerType);
-    known.set(length, frequencies);
-    return frequencies;
-  };
   const tokens = sequenceLengths.reduce((total, length) => total + length, 0);
-  const pairs = frequenciesOf(textLengths[0]!).length;
-  const angles = new Float32Array(tokens * pairs);
+  const angles = new Float32Array(tokens * rotaryPairs(config.headDim, config.partialRotaryFactor));
   let at = 0;
-  sequenceLengths.forEach((length, sequence) => {
-    const frequencies = frequenciesOf(textLengths[sequence]!);
+  for (const [sequence, length] of sequenceLengths.entries()) {
+    const textLength = textLengths[sequence] ?? length;
+    const frequencies = known.get(textLength) ?? rotaryFrequencies(config, textLength, layerType);
+    known.set(textLength, frequencies);
     for (let position = 0; position < length; position++) {
       for (const frequency of frequencies) angles[at++] = position * frequency;
     }
-  });
+  }
   return angles;
 }

@@ -1,25 +1,25 @@
-/** How one PEFT LoRA adapter is parameterised; the fields of `adapter_config.json` that change what is computed. */
+/** How a PEFT LoRA adapter is parameterized: the fields of `adapter_config.json` that change what is computed. */
 export interface LoraConfig {
   readonly rank: number;
   readonly alpha: number;
   readonly useRslora: boolean;
-  /** Every module has a magnitude beside its factors (DoRA). Default false. */
+  /** Whether every module has a magnitude beside its factors (DoRA). Default false. */
   readonly useDora?: boolean;
   /** Share of the inputs of A that training drops (`lora_dropout`), from 0 to below 1. Default 0. */
   readonly dropout?: number;
-  /** `target_modules` as PEFT stores it: suffixes of module names. */
+  /** Suffixes of module names, as PEFT stores `target_modules`. */
   readonly targetModules: readonly string[];
   readonly rankPattern: Readonly<Record<string, number>>;
   readonly alphaPattern: Readonly<Record<string, number>>;
 }
 
-/** What is trained of one adapted linear layer, or something in its shapes (gradients). */
+/** The trained arrays of one adapted linear layer, or others of the same shapes, such as their gradients. */
 export interface TrainableArrays {
   /** lora_A, [rank, inFeatures], row-major. */
   readonly a: Float32Array;
   /** lora_B, [outFeatures, rank], row-major. */
   readonly b: Float32Array;
-  /** DoRA's magnitude of each output, [outFeatures]; only DoRA has it. */
+  /** DoRA's magnitude of each output, [outFeatures]; absent without DoRA. */
   readonly magnitude?: Float32Array;
 }
 

@@ -10,30 +10,31 @@ export interface LoraModuleSettings {
 }
 
 /**
- * Rank, alpha and scaling of each module: `rank_pattern` and `alpha_pattern` are looked up on their own, the first key
- * that matches wins, and `r` and `lora_alpha` hold for the rest (PEFT, `LoraModel._create_and_replace`).
+ * Determines rank, alpha and scaling of each module. `rank_pattern` and `alpha_pattern` are looked up independently, the
+ * first key that matches wins, and `r` and `lora_alpha` hold for the other modules (PEFT, `LoraModel._create_and_replace`).
  * @param modules names such as `model.layers.0.self_attn.q_proj`
- * @throws PatternError for a key that is no usable regular expression
+ * @throws PatternError for a key that is not a usable regular expression
  */
 export function loraSettings(config: LoraConfig, modules: readonly string[]): Map<string, LoraModuleSettings> {
-  const ranks = lookUp(config.rankPattern, config.rank, modules);
-  const alphas = lookUp(config.alphaPattern, config.alpha, modules);
+  const rankOf = lookUp(config.rankPattern, config.rank, modules);
+  const alphaOf = lookUp(config.alphaPattern, config.alpha, modules);
   return new Map(
     modules.map((name, i) => {
-      const rank = ranks[i]!;
-      const alpha = alphas[i]!;
+      const [rank, alpha] = [rankOf(i), alphaOf(i)];
       return [name, { rank, alpha, scaling: loraScaling(rank, alpha, config.useRslora) }];
     }),
   );
 }
 
 /** alpha / rank, or alpha / √rank under rsLoRA (arXiv 2312.03732). */
-export function loraScaling(rank: number, alpha: number, useRslora: boolean): number {
+function loraScaling(rank: number, alpha: number, useRslora: boolean): number {
   return alpha / (useRslora ? Math.sqrt(rank) : rank);
 }
 
-function lookUp(pattern: Readonly<Record<string, number>>, fallback: number, modules: readonly string[]): number[] {
+type Lookup = (module: number) => number;
+
+function lookUp(pattern: Readonly<Record<string, number>>, fallback: number, modules: readonly string[]): Lookup {
   const values = Object.values(pattern);
   const matches = suffixMatches(Object.keys(pattern), modules);
-  return modules.map((_, i) => values[matches.findIndex((row) => row[i])] ?? fallback);
+  return (module) => values[matches.findIndex((row) => row[module])] ?? fallback;
 }

@@ -12,8 +12,9 @@ export interface CreateAdapterOptions extends TargetSelection {
   readonly rank: number;
   readonly alpha: number;
   readonly useRslora?: boolean;
-  /** DoRA: needs the base's weights, whose row norms are the first magnitudes. */
+  /** Whether to make a DoRA adapter, which needs the base's weights. */
   readonly useDora?: boolean;
+  /** The base's weights, whose row norms are the initial magnitudes of DoRA. */
   readonly weights?: BaseModel['weights'];
   readonly rankPattern?: Readonly<Record<string, number>>;
   readonly alphaPattern?: Readonly<Record<string, number>>;
@@ -23,30 +24,23 @@ export interface CreateAdapterOptions extends TargetSelection {
 }
 
 /**
- * A fresh LoRA adapter that changes nothing yet: B is zero and A is Kaiming-uniform with a = √5, that is, uniform in
+ * Creates a LoRA adapter that changes nothing yet. B is zero, and A is Kaiming-uniform with a = √5, that is, uniform in
  * ±1/√inFeatures (PEFT, `reset_lora_parameters`); DoRA's magnitudes are ‖W‖ of each row. Equal options give equal
- * adapters; `{...adapter.config, base, weights, seed}` makes one of the same shape as another.
- * @throws RangeError where rank or alpha is not positive, dropout no share, a target or layer is none of the base's, or
- *   DoRA has no weights; PatternError for an unusable regular expression
+ * adapters. The options `{...adapter.config, base, weights, seed}` create one of the same shape as `adapter`.
+ * @throws RangeError where rank or alpha is not positive, dropout is not in [0, 1), a target module or layer is not one of
+ *   the base's, or DoRA has no weights; PatternError for an unusable regular expression
  */
 export function createAdapter(options: CreateAdapterOptions): Adapter {
   const modules = selectTargets(options.base, options);
-  const config = configOf(
-    options,
-    modules.map(({ name }) => name),
-  );
-  const settings = loraSettings(
-    config,
-    modules.map(({ name }) => name),
-  );
+  const names = modules.map(({ name }) => name);
+  const config = configOf(options, names);
+  const settings = loraSettings(config, names);
   const random = Random.fromSeed(options.seed);
   const factors = modules.map((module): [string, LoraFactors] => {
     const { rank, scaling } = settings.get(module.name)!;
-    const factors = initialFactors(module, rank, scaling, random);
-    return [
-      module.name,
-      config.useDora ? { ...factors, magnitude: initialMagnitude(module, options.weights) } : factors,
-    ];
+    const lora = initialFactors(module, rank, scaling, random);
+    const magnitude = config.useDora && { magnitude: initialMagnitude(module, options.weights) };
+    return [module.name, { ...lora, ...magnitude }];
   });
   return { config, modules: new Map(factors) };
 }
@@ -82,6 +76,6 @@ function initialFactors(module: AdaptableModule, rank: number, scaling: number, 
 
 function initialMagnitude({ name }: AdaptableModule, weights: CreateAdapterOptions['weights']): Float32Array {
   const weight = weights?.get(`${name}.weight`);
-  if (!weight) throw new RangeError(`the weight of ${name} is missing, expected it: DoRA starts from its row norms`);
+  if (!weight) throw new RangeError(`no weight of ${name} was given, but DoRA starts from its row norms`);
   return rowSquares(weight).map(Math.sqrt);
 }

@@ -1,6 +1,6 @@
 import { runInNewContext } from 'node:vm';
 
-/** A regular expression of a foreign file that cannot be used; `pattern` is the text at fault. */
+/** Thrown for a regular expression of somebody else's file that cannot be used; `pattern` is its text. */
 export class PatternError extends Error {
   readonly pattern: string;
 
@@ -15,17 +15,17 @@ const MAX_LENGTH = 2000;
 const TIME_LIMIT_MS = 1000;
 
 /**
- * Which of `names` a Python regular expression matches as a whole (`re.fullmatch`). Patterns come from tenants' files:
- * matching runs under a time limit, and syntax that JavaScript reads otherwise than Python is refused.
+ * Says which of `names` a Python regular expression matches as a whole (`re.fullmatch`). Patterns come from tenants' files,
+ * so matching runs under a time limit, and syntax that JavaScript reads otherwise than Python is refused.
  * @throws PatternError
  */
 export function fullMatches(pattern: string, names: readonly string[]): boolean[] {
-  return runPatterns([pattern], '^(?:', names)[0]!;
+  return runPatterns([pattern], '^(?:', names).flat();
 }
 
 /**
- * Which of `names` the keys of PEFT's `rank_pattern` or `alpha_pattern` match: as regular expressions, at the end of
- * the name, after a dot or the start (`get_pattern_key` of PEFT).
+ * Says which of `names` the keys of PEFT's `rank_pattern` or `alpha_pattern` match. A key is a regular expression for the
+ * end of a name, after a dot, or for the whole name (PEFT's `get_pattern_key`).
  * @returns for each pattern, whether it matches each name
  * @throws PatternError
  */
@@ -38,7 +38,7 @@ export function isTargeted(name: string, targets: readonly string[]): boolean {
   return targets.some((target) => name === target || name.endsWith(`.${target}`));
 }
 
-/** The usual keys are plain names, for which nothing needs to be guarded. */
+/** Matches plain names, the usual keys, which need no time limit. */
 const PLAIN = /^(?:[\w.]|\\\.)*$/;
 
 function runPatterns(patterns: readonly string[], prefix: string, names: readonly string[]): boolean[][] {
@@ -51,7 +51,7 @@ function runPatterns(patterns: readonly string[], prefix: string, names: readonl
   });
 }
 
-/** Runs in the guarded context; strings in, a string out. */
+/** Runs in the guarded context, which takes and returns strings only. */
 const SCRIPT = `
   let at = 0;
   try {

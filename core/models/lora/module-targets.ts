@@ -2,26 +2,25 @@ import { adaptableModules, type AdaptableModule } from '../architecture/architec
 import type { ModelConfig } from '../config/model-config.ts';
 import { fullMatches, isTargeted } from './module-pattern.ts';
 
-/** Which linear layers of a base a new adapter changes. */
+/** Selects the linear layers of a base that a new adapter changes. */
 export interface TargetSelection {
-  /** Names of modules or their suffixes (`q_proj`), a regular expression for whole names, or `all-linear`. */
+  /** Names of modules or suffixes of them (`q_proj`), a regular expression for whole names, or `all-linear`. */
   readonly targetModules: readonly string[] | string;
-  /** Numbers of the layers, from 0; default all. */
+  /** Indices of the layers, from 0; default: all. */
   readonly layersToTransform?: readonly number[];
 }
 
 /**
- * The linear layers that are selected, in the order of the base.
- * @throws RangeError for a name that is none of the base's, a layer that it does not have, or where nothing is selected;
- *   PatternError for an unusable regular expression
+ * Returns the selected linear layers, in the order of the base.
+ * @throws RangeError for a name or layer that the base does not have, or where nothing is selected; PatternError for an
+ *   unusable regular expression
  */
 export function selectTargets(
   base: ModelConfig,
   { targetModules, layersToTransform }: TargetSelection,
 ): AdaptableModule[] {
   const lost = layersToTransform?.find((layer) => layer >= base.numLayers);
-  if (lost !== undefined)
-    throw new RangeError(`layer ${lost} is none of the base, expected 0 to ${base.numLayers - 1}`);
+  if (lost !== undefined) throw new RangeError(`the base has no layer ${lost}, expected 0 to ${base.numLayers - 1}`);
   const prefixes = layersToTransform?.map((layer) => `model.layers.${layer}.`);
   const selected = matching(base, targetModules).filter(
     ({ name }) => prefixes?.some((prefix) => name.startsWith(prefix)) ?? true,
@@ -48,9 +47,9 @@ function matching(base: ModelConfig, targets: readonly string[] | string): Adapt
 }
 
 /**
- * `target_modules` for a set of modules, as short as it gets: a suffix (`q_proj`) where every module of that name is in
- * it, and full names where only some are. Sorted.
- * @param modules full names, all of them modules of the base
+ * Writes `target_modules` for a set of modules, sorted and as short as possible: a suffix (`q_proj`) where every module of
+ * that name is in the set, and full names where only some are.
+ * @param modules full names of modules of the base
  */
 export function targetNames(base: ModelConfig, modules: readonly string[]): string[] {
   const all = countBySuffix(adaptableModules(base).map(({ name }) => name));

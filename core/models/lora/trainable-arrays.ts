@@ -2,10 +2,10 @@ import type { TrainableArrays } from './adapter.ts';
 
 export type TrainableName = keyof TrainableArrays;
 
-/** In the order in which sums over all of them are taken. */
+/** The order in which sums over all arrays are taken. */
 const NAMES: readonly TrainableName[] = ['a', 'b', 'magnitude'];
 
-/** The arrays that are there, by name: a, b, and under DoRA the magnitude. No copies. */
+/** Lists the arrays with their names: a, b, and under DoRA the magnitude. They are not copied. */
 export function trainableArrays(arrays: TrainableArrays): [TrainableName, Float32Array][] {
   return NAMES.flatMap((name): [TrainableName, Float32Array][] => {
     const values = arrays[name];
@@ -13,7 +13,7 @@ export function trainableArrays(arrays: TrainableArrays): [TrainableName, Float3
   });
 }
 
-/** Something with the same arrays, each made from the one at hand. */
+/** Makes new arrays from each of the arrays, under the same names. */
 export function mapTrainable(
   arrays: TrainableArrays,
   make: (values: Float32Array, name: TrainableName) => Float32Array,

@@ -26,8 +26,8 @@ describe('a row longer than what goes through at once, among short ones', () => 
   const base = randomBase();
   const adapter = randomAdapter(base, everyModule);
   const runtimes: Record<'compiled' | 'eager', Runtime> = {
-    compiled: createRuntime({ kind: 'compiled', base }),
-    eager: createRuntime({ kind: 'eager', base }),
+    compiled: createRuntime({ base }),
+    eager: createRuntime({ device: 'tfjs-cpu', base }),
   };
   const rows = [row(3, 1), LONG, row(40, 2), row(1, 1)];
   afterAll(() => Promise.all(Object.values(runtimes).map((runtime) => runtime.dispose())));

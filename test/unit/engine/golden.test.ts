@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createRuntime, RUNTIME_KINDS } from '../../../core/engine/create-runtime.ts';
+import { createRuntime } from '../../../core/engine/create-runtime.ts';
+import { COMPARED_DEVICES } from './support/opened-runtimes.ts';
 import { selectBackend } from '../../../core/engine/eager/select-backend.ts';
 import type { Runtime } from '../../../core/engine/runtime.ts';
 import { linear } from '../../../core/engine/decoder/linear.ts';
@@ -12,44 +13,47 @@ import { sum } from './support/numeric.ts';
 const LLAMA = ['llama-gqa-tied', 'llama-bf16', 'llama-patterns', 'llama-qv-rslora', 'llama-dora'];
 const CASES = [...LLAMA, 'mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3', 'phi3'];
 
-describe.each(RUNTIME_KINDS)('%s runtime against transformers and PEFT, to ten times their rounding gap', (kind) => {
-  describe.each(CASES)('%s', (name) => {
-    let fixture: GoldenCase;
-    let runtime: Runtime;
+describe.each(COMPARED_DEVICES)(
+  '%s runtime against transformers and PEFT, to ten times their rounding gap',
+  (device) => {
+    describe.each(CASES)('%s', (name) => {
+      let fixture: GoldenCase;
+      let runtime: Runtime;
 
-    beforeAll(async () => {
-      fixture = await loadGoldenCase(name);
-      runtime = createRuntime({ kind, base: fixture.base });
+      beforeAll(async () => {
+        fixture = await loadGoldenCase(name);
+        runtime = createRuntime({ device, base: fixture.base });
+      });
+      afterAll(() => runtime.dispose());
+
+      it.each(['base', 'adapter'] as const)('gives the logits and losses of the %s', async (which) => {
+        await expectLogitsAndLosses(runtime, fixture, which);
+      });
+
+      it('gives the gradients of every factor', async () => {
+        await expectGradients(runtime, fixture);
+      });
+
+      it('trains five AdamW steps as PyTorch does', async () => {
+        await expectTraining(runtime, fixture);
+      });
     });
-    afterAll(() => runtime.dispose());
 
-    it.each(['base', 'adapter'] as const)('gives the logits and losses of the %s', async (which) => {
-      await expectLogitsAndLosses(runtime, fixture, which);
+    it.each([
+      ['base_v1', null, 'loss.v1'],
+      ['base_v1', 'adapter', 'loss.v1_adapter'],
+      ['base_v2', null, 'loss.v2'],
+      ['base_v2', 'adapter', 'loss.v2_adapter'],
+    ])('llama-evolution: %s with %s has the loss %s', async (base, which, expected) => {
+      const fixture = await loadGoldenCase('llama-evolution', base);
+      const runtime = createRuntime({ device, base: fixture.base });
+      const losses = await runtime.labelLosses(which ? fixture.adapter : null, labelBatch(fixture.golden));
+      const loss = values(fixture.golden, expected)[0]!;
+      expect(Math.abs(sum(losses) / losses.length / loss - 1)).toBeLessThan(1e-5);
+      await runtime.dispose();
     });
-
-    it('gives the gradients of every factor', async () => {
-      await expectGradients(runtime, fixture);
-    });
-
-    it('trains five AdamW steps as PyTorch does', async () => {
-      await expectTraining(runtime, fixture);
-    });
-  });
-
-  it.each([
-    ['base_v1', null, 'loss.v1'],
-    ['base_v1', 'adapter', 'loss.v1_adapter'],
-    ['base_v2', null, 'loss.v2'],
-    ['base_v2', 'adapter', 'loss.v2_adapter'],
-  ])('llama-evolution: %s with %s has the loss %s', async (base, which, expected) => {
-    const fixture = await loadGoldenCase('llama-evolution', base);
-    const runtime = createRuntime({ kind, base: fixture.base });
-    const losses = await runtime.labelLosses(which ? fixture.adapter : null, labelBatch(fixture.golden));
-    const loss = values(fixture.golden, expected)[0]!;
-    expect(Math.abs(sum(losses) / losses.length / loss - 1)).toBeLessThan(1e-5);
-    await runtime.dispose();
-  });
-});
+  },
+);
 
 it.each(CASES)('%s: an adapted layer has the weight that PEFT merges', async (name) => {
   const fixture = await loadGoldenCase(name);

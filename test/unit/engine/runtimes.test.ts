@@ -1,14 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { CompiledRuntime } from '../../../core/engine/compiled/compiled-runtime.ts';
-import { createRuntime, RUNTIME_KINDS } from '../../../core/engine/create-runtime.ts';
+import { createRuntime } from '../../../core/engine/create-runtime.ts';
 import { EagerRuntime } from '../../../core/engine/eager/eager-runtime.ts';
 import { factorArrays, withFactorArrays } from '../../../core/training/optimizer/factors.ts';
 import { selectBackend } from '../../../core/engine/eager/select-backend.ts';
 import type { Adapter, LoraFactors } from '../../../core/models/lora/adapter.ts';
 import type { BaseModel } from '../../../core/models/base-model.ts';
 import { largestDifference, randomSource, relativeError, sum } from './support/numeric.ts';
-import { disposeAfterEach } from './support/opened-runtimes.ts';
+import { COMPARED_DEVICES, disposeAfterEach } from './support/opened-runtimes.ts';
 import { asDora, randomAdapter, randomBase, randomBatch } from './support/random-model.ts';
 import { everyModule, expectSameResults, VARIATIONS, variationCase } from './support/variations.ts';
 
@@ -22,10 +22,10 @@ describe('the compiled runtime computes what the eager one does', () => {
   });
 });
 
-describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
+describe.each(COMPARED_DEVICES)('%s runtime', (device) => {
   const setup = () => {
     const base = randomBase();
-    const runtime = opened(createRuntime({ kind, base, threads: 1 }));
+    const runtime = opened(createRuntime({ device, base, threads: 1 }));
     return { base, runtime, adapter: randomAdapter(base, everyModule), batch: randomBatch(base, [6, 6]) };
   };
 
@@ -50,7 +50,11 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
     const { gradients } = await runtime.gradients(adapter, batch, 1);
     // W' = (m / n) (W + s B A) with n at its present value is LoRA on a base whose rows are multiplied by m / n.
     const constant = withNormsHeld(base, adapter);
-    const reference = await opened(createRuntime({ kind, base: constant.base })).gradients(constant.adapter, batch, 1);
+    const reference = await opened(createRuntime({ device, base: constant.base })).gradients(
+      constant.adapter,
+      batch,
+      1,
+    );
     for (const [module, { a, b, magnitude }] of gradients) {
       const { ratios } = constant.rows.get(module)!;
       const expected = reference.gradients.get(module)!;
@@ -77,7 +81,7 @@ describe.each(RUNTIME_KINDS)('%s runtime', (kind) => {
     [null, [0, 1, 2, 3, 4, 5]],
   ])('sees the last keys of a window of %s', async (window, visible) => {
     const base = randomBase({ numLayers: 1, slidingWindows: window === null ? null : [window] });
-    const runtime = opened(createRuntime({ kind, base, threads: 1 }));
+    const runtime = opened(createRuntime({ device, base, threads: 1 }));
     const batch = { ...randomBatch(base, [6]), labelPositions: Int32Array.of(5), labelIds: Int32Array.of(3) };
     const [before] = await runtime.labelLosses(null, batch);
     const changing: number[] = [];

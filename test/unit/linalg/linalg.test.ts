@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { cholesky, solveCholesky } from '../../../core/linalg/cholesky.ts';
-import { matmul, matmulTransposed, matvec, transposedMatmul } from '../../../core/linalg/matmul.ts';
+import { matmul, matmulTransposed, transposedMatmul } from '../../../core/linalg/matmul.ts';
 import { concatColumns, identity, matrix, scaleColumns, transpose, zeros } from '../../../core/linalg/matrix.ts';
 import { qr } from '../../../core/linalg/qr.ts';
 import { svd, truncatedSvd, type SvdFactors } from '../../../core/linalg/svd.ts';
@@ -24,13 +24,11 @@ describe('products', () => {
     expect(maxDifference(matmul(a, b), expected)).toBeLessThan(1e-13);
     expect(maxDifference(transposedMatmul(transpose(a), b), expected)).toBeLessThan(1e-13);
     expect(maxDifference(matmulTransposed(a, transpose(b)), expected)).toBeLessThan(1e-13);
-    const x = Float64Array.from({ length: cols }, (_, i) => i - 1);
-    expect(maxDifference(matrix(rows, 1, matvec(a, x)), naiveProduct(a, matrix(cols, 1, x)))).toBeLessThan(1e-12);
   });
 
   it('refuse shapes that do not fit', () => {
     expect(() => matmul(zeros(2, 3), zeros(2, 3))).toThrow('matmul: inner dimensions differ, 3 and 2');
-    expect(() => matrix(2, 2, [1, 2, 3])).toThrow('needs 4 values, got 3');
+    expect(() => matrix(2, 2, [1, 2, 3])).toThrow('a matrix of 2 × 2 got 3 values, expected 4');
   });
 });
 
@@ -111,7 +109,7 @@ describe('cholesky', () => {
     const l = cholesky(a)!;
     expect(maxDifference(matmulTransposed(l, l), a)).toBeLessThan(1e-12);
     const x = Float64Array.from({ length: 9 }, (_, i) => Math.sin(i));
-    const solved = solveCholesky(l, matvec(a, x));
+    const solved = solveCholesky(l, matmul(a, matrix(9, 1, x)).data);
     solved.forEach((value, i) => expect(value).toBeCloseTo(x[i]!, 8));
   });
 

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { createRuntime, RUNTIME_KINDS } from '../../../core/engine/create-runtime.ts';
+import { createRuntime } from '../../../core/engine/create-runtime.ts';
+import { COMPARED_DEVICES } from '../engine/support/opened-runtimes.ts';
 import type { Runtime } from '../../../core/engine/runtime.ts';
 import { adaptableModules } from '../../../core/models/architecture/architecture.ts';
 import type { Architecture, Architectures } from '../../../core/models/architecture/architecture-declaration.ts';
@@ -32,9 +33,9 @@ describe('an architecture is added by its declaration', () => {
   let runtime: Runtime | undefined;
   afterEach(() => runtime?.dispose());
 
-  it.each(RUNTIME_KINDS)('%s computes and trains it as transformers, PEFT and PyTorch do', async (kind) => {
+  it.each(COMPARED_DEVICES)('%s computes and trains it as transformers, PEFT and PyTorch do', async (device) => {
     const fixture = await load();
-    runtime = createRuntime({ kind, base: fixture.base });
+    runtime = createRuntime({ device, base: fixture.base });
     await expectLogitsAndLosses(runtime, fixture, 'base');
     await expectLogitsAndLosses(runtime, fixture, 'adapter');
     await expectGradients(runtime, fixture);

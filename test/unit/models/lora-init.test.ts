@@ -78,7 +78,7 @@ describe('createAdapter', () => {
     for (const { magnitude } of adapter.modules.values()) expect(magnitude).toEqual(new Float32Array(64).fill(3));
     expect(createAdapter({ ...adapter.config, base, weights, seed: 5 })).toEqual(adapter);
     expect(() => createAdapter({ ...options, useDora: true })).toThrow(
-      'the weight of model.layers.0.self_attn.q_proj is missing',
+      'no weight of model.layers.0.self_attn.q_proj was given',
     );
   });
 
@@ -90,7 +90,7 @@ describe('createAdapter', () => {
     [{ targetModules: [] }, 'target module [] is no linear layer'],
     [{ targetModules: '.*c_attn' }, 'target module ".*c_attn" is no linear layer'],
     [{ targetModules: '(q_proj' }, 'regular expression "(q_proj" is not valid'],
-    [{ layersToTransform: [0, 2] }, 'layer 2 is none of the base, expected 0 to 1'],
+    [{ layersToTransform: [0, 2] }, 'the base has no layer 2, expected 0 to 1'],
     [{ layersToTransform: [] }, 'is no linear layer'],
   ])('refuses %j', (changes, message) => {
     expect(() => createAdapter({ ...options, ...changes })).toThrow(message);

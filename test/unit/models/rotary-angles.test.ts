@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { createRuntime, RUNTIME_KINDS } from '../../../core/engine/create-runtime.ts';
+import { createRuntime } from '../../../core/engine/create-runtime.ts';
+import { COMPARED_DEVICES } from '../engine/support/opened-runtimes.ts';
 import type { Runtime } from '../../../core/engine/runtime.ts';
 import type { RotaryScaling } from '../../../core/models/config/model-config.ts';
 import { rotaryFrequencies } from '../../../core/models/config/rope.ts';
@@ -51,8 +52,8 @@ describe.each(SCALINGS)('$type scaling', (ropeScaling) => {
     expect(rotaryFrequencies(base.config, 9)).not.toEqual(rotaryFrequencies(base.config, 8));
   });
 
-  it.each(RUNTIME_KINDS)('%s: a row has the loss that it has alone, whatever lies beside it', async (kind) => {
-    runtime = createRuntime({ kind, base, threads: 1 });
+  it.each(COMPARED_DEVICES)('%s: a row has the loss that it has alone, whatever lies beside it', async (device) => {
+    runtime = createRuntime({ device, base, threads: 1 });
     const rows = [row(5), row(30), row(9), row(14)];
     const losses = (of: typeof rows) => runtime!.labelLosses(null, makeBatch(of));
     const alone: number[] = [];

@@ -20,7 +20,7 @@ export type Tensors = ReadonlyMap<string, StoredTensor>;
 export type Group = 'logits' | 'loss' | 'grad' | 'merged' | 'train';
 
 /** By how much the reference's own float32 and float64 differ: the largest of each group's tensors. */
-export interface RoundingGaps {
+interface RoundingGaps {
   readonly maxAbs: Readonly<Record<Group, number>>;
   readonly relativeL2: Readonly<Record<Group, number>>;
 }

@@ -1,7 +1,10 @@
 import { afterEach } from 'vitest';
 import type { Runtime } from '../../../../core/engine/runtime.ts';
 
-/** To be called once a suite: what is given to the function that it returns is disposed of after each test. */
+/** One device of each runtime: the default, and the reference. */
+export const COMPARED_DEVICES = ['cpu', 'tfjs-cpu'] as const;
+
+/** Call it once in a suite. What is given to the returned function is disposed of after each test. */
 export function disposeAfterEach(): <R extends Runtime>(runtime: R) => R {
   const runtimes: Runtime[] = [];
   afterEach(async () => {

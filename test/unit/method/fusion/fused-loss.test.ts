@@ -24,7 +24,7 @@ describe('the loss of a fused adapter on the new base', () => {
     const old = await loadBaseModel(join(import.meta.dirname, '../../../fixtures/golden/llama-evolution/base_v1'));
     const evolution = await computeEvolution(sourceOf(old), sourceOf(golden.base), { rank: 64 });
     fusion = new Fusion(golden.adapter, evolution);
-    runtime = createRuntime({ kind: 'eager', base: golden.base });
+    runtime = createRuntime({ device: 'tfjs-cpu', base: golden.base });
   });
   afterAll(() => runtime.dispose());
 

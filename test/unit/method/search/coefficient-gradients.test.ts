@@ -33,7 +33,7 @@ describe.each(['llama-gqa-tied', 'llama-qv-rslora', 'llama-patterns', 'llama-dor
       const golden = await loadGoldenCase(name);
       adapter = golden.adapter;
       batch = labelBatch(golden.golden);
-      runtime = createRuntime({ kind: 'eager', base: golden.base });
+      runtime = createRuntime({ device: 'tfjs-cpu', base: golden.base });
       const deltas = [...adapter.modules].map(([module, { outFeatures, inFeatures }], i) => {
         const { data, ...shape } = randomMatrix(outFeatures, inFeatures, i);
         return [module, { ...shape, data: data.map((value) => 0.1 * value) }] as const;

@@ -40,7 +40,7 @@ describe.each(['LoRA', 'DoRA'])('coefficients by gradients, end to end: %s', (me
     adapter = method === 'LoRA' ? golden.adapter : doraOf(before);
     evolution = await computeEvolution(sourceOf(before), sourceOf(base), { rank: 64 });
     batch = labelBatch(golden.golden);
-    runtime = createRuntime({ kind: 'eager', base });
+    runtime = createRuntime({ device: 'tfjs-cpu', base });
   });
   afterAll(() => runtime.dispose());
 
