@@ -1,5 +1,5 @@
-// Fails when prisma/migrations does not produce what prisma/schema.prisma says: applies all migrations to a fresh
-// embedded PostgreSQL and compares. Run it with `node --import tsx scripts/check-migrations.ts`.
+// Checks that the migrations produce what schema.prisma says: applies all of them to a new embedded PostgreSQL and
+// compares the result. Run it with `node --import tsx scripts/check-migrations.ts`.
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -14,7 +14,7 @@ try {
   for (const line of missing) console.error(`missing in the migrations: ${line}`);
   for (const line of unexpected) console.error(`not in schema.prisma: ${line}`);
   process.exitCode = missing.length + unexpected.length === 0 ? 0 : 1;
-  if (process.exitCode === 0) console.log(`${applied.length} migration(s) give what schema.prisma says`);
+  if (process.exitCode === 0) console.log(`${applied.length} migrations produce what schema.prisma says`);
 } finally {
   await postgres.stop();
   await rm(folder, { recursive: true, force: true });

@@ -7,7 +7,7 @@ import type { AdapterInspector } from './modules/adapters/index.ts';
 import type { Database } from './lib/database.ts';
 import type { Logger } from './lib/logger.ts';
 
-/** What the app needs from outside. Entry points build it, tests too; the app closes none of it. */
+/** What the app is built from. Entry points and tests create and close these; the app closes none of them. */
 export interface AppDependencies {
   db: Database;
   artifacts: ArtifactStore;
@@ -17,11 +17,11 @@ export interface AppDependencies {
   logger: Logger;
 }
 
-/** Options that every module's plugin gets. */
+/** Options of every module's plugin. */
 export interface ModuleOptions {
   config: Config;
   deps: AppDependencies;
 }
 
-/** A module's routes, registered below /v1. */
+/** The routes of a module, which are registered below /v1. */
 export type ModulePlugin = FastifyPluginAsync<ModuleOptions>;

@@ -35,7 +35,7 @@ const MODULES: readonly ModulePlugin[] = [
   adapterRoutes,
 ];
 
-/** The HTTP service, ready to `listen` or `inject`. */
+/** Builds the HTTP service, ready to `listen` or `inject`. */
 export async function buildApp(config: Config, deps: AppDependencies): Promise<FastifyInstance> {
   const loggerInstance: FastifyBaseLogger = deps.logger;
   const app: FastifyInstance = Fastify({

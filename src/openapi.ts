@@ -6,11 +6,11 @@ import { createDatabase } from './lib/database.ts';
 import { createLogger } from './lib/logger.ts';
 
 /**
- * The OpenAPI document of the service as formatted JSON with a stable order of keys. The app is the real one; nothing
- * is connected, since only its routes are read.
+ * Renders the OpenAPI document of the service as formatted JSON in a stable order. It builds the real app but connects
+ * to nothing, because only the routes are read.
  */
 export async function renderOpenApi(): Promise<string> {
-  // Prisma connects at the first query, of which there is none.
+  // Prisma connects at the first query, and there is none.
   const db = createDatabase('postgresql://localhost:5432/readapt');
   const deps: AppDependencies = {
     db,
@@ -30,7 +30,7 @@ export async function renderOpenApi(): Promise<string> {
   }
 }
 
-/** Stands for a dependency that describing the routes does not touch. */
+/** A dependency that fails when it is used: describing the routes needs none. */
 function unused<T extends object>(name: string): T {
   return new Proxy({} as T, {
     get(_target, property) {
@@ -43,7 +43,7 @@ interface Document {
   paths: Record<string, unknown>;
 }
 
-/** The order in which modules are registered is not part of the document. */
+/** Sorts the paths, so that the document does not depend on the order in which modules are registered. */
 function sortPaths(document: Document): Document {
   const paths = Object.entries(document.paths).sort(([a], [b]) => (a < b ? -1 : 1));
   return { ...document, paths: Object.fromEntries(paths) };

@@ -16,34 +16,34 @@ import { createLogger, type Logger } from './lib/logger.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 
 export interface ServerOptions {
-  /** Reads adapter folders; made from the file formats' loaders, which the service does not import. */
+  /** Reads adapter folders. The entry points provide it, because the service does not import the formats' loaders. */
   inspector: AdapterInspector;
-  /** Default: a logger at `config.logLevel` on standard error. */
+  /** Default: a logger for `config.logLevel` that writes to standard error. */
   logger?: Logger;
-  /** Default: a registry of its own with the process's metrics. */
+  /** Default: a new registry with the metrics of the process. */
   metrics?: Registry;
-  /** How long requests that run may take to end when the server stops, in milliseconds (default 10,000). */
+  /** How long running requests may take to end when the server stops, in milliseconds (default 10,000). */
   graceMs?: number;
 }
 
 export interface RunningServer {
   /** `http://host:port` */
   url: string;
-  /** PostgreSQL in use, embedded or not: what a worker beside this server connects to. */
+  /** URL of the database in use, embedded or not. A worker beside this server connects to it. */
   databaseUrl: string;
-  /** The operator's first key, if this start created it. It is not stored: show it once. */
+  /** The operator's first key if this start has created it, else null. It is not stored, so show it now. */
   operatorKey: string | null;
   app: FastifyInstance;
   deps: AppDependencies;
-  /** The queue's backend, for workers in the same process. */
+  /** The backend of the queue, for workers in the same process. */
   backend: QueueBackend;
-  /** Lets running requests end, then closes everything that was opened here. Safe to call twice. */
+  /** Waits for running requests and closes everything that was opened here. It may be called twice. */
   stop(): Promise<void>;
 }
 
 /**
  * Starts the service in this process: PostgreSQL (embedded unless `config.databaseUrl` is set), migrations, queue,
- * artifact store, HTTP. If a part does not start, those before it are closed again.
+ * artifact store and HTTP. If a part fails to start, the parts before it are closed again.
  */
 export async function startServer(config: Config, options: ServerOptions): Promise<RunningServer> {
   const logger = options.logger ?? createLogger({ level: config.logLevel });
@@ -77,7 +77,7 @@ async function start(
   const app = await buildApp(config, deps);
   closing.add('http', () => closeApp(app, options.graceMs ?? 10_000));
   await app.listen({ host: config.host, port: config.port });
-  // Last, so that a start that fails does not use up the key.
+  // The key comes last: it is shown only once, so a start that fails must not create it.
   const operatorKey = await createApiKeyService({ db }).ensureOperatorKey();
   const url = urlOf(config.host, app.server.address() as AddressInfo);
   logger.info({ url, database: config.databaseUrl === null ? 'embedded' : 'external', queue: backend.kind }, 'ready');
@@ -87,7 +87,7 @@ async function start(
 async function openEmbedded(dataDir: string, logger: Logger, closing: Closing): Promise<string> {
   const postgres = await startEmbeddedPostgres(dataDir);
   closing.add('embedded PostgreSQL', () => postgres.stop());
-  logger.info({ port: postgres.port, reused: postgres.reused }, 'embedded PostgreSQL runs');
+  logger.info({ port: postgres.port, reused: postgres.reused }, 'embedded PostgreSQL is running');
   return postgres.url;
 }
 
@@ -97,7 +97,7 @@ function processMetrics(): Registry {
   return registry;
 }
 
-/** Stops accepting, waits for running requests, and cuts those off that take longer than the grace. */
+/** Stops accepting requests and waits for the running ones; those that take longer than `graceMs` are cut off. */
 async function closeApp(app: FastifyInstance, graceMs: number): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), graceMs);
   try {

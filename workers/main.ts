@@ -22,7 +22,7 @@ import { chooseDevice } from '../core/engine/devices/choose-device.ts';
 import { createTrainingProcess, type TrainingProcess } from './training/training-process.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
 
-/** What a worker needs from outside; what is left out is made from the configuration and closed at the end. */
+/** Parts of a worker. Those that are left out are created from the configuration and closed at the end. */
 export interface WorkerDependencies {
   db?: Database;
   artifacts?: ArtifactStore;
@@ -32,7 +32,7 @@ export interface WorkerDependencies {
   logger?: Logger;
 }
 
-/** Times in milliseconds; the defaults suit production, tests shorten them. */
+/** Times in milliseconds. The defaults are for production; tests shorten them. */
 export interface WorkerTimes {
   leaseMs?: number;
   heartbeatMs?: number;
@@ -42,12 +42,12 @@ export interface WorkerTimes {
 }
 
 export interface RunningWorker {
-  /** Gives running jobs back to the queue (they resume from their checkpoints) and ends the training process. */
+  /** Gives running jobs back to the queue, to be resumed from their checkpoints, and ends the training process. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts a worker: consumers of both queues, the sweeper, and one training process for the device.
+ * Starts a worker: consumers of both queues, the sweeper and one training process for the device.
  *
  * @throws Error if `config.databaseUrl` is null and no `deps.db` and `deps.backend` are given, or if the database or
  *   the queue cannot be reached.
@@ -65,7 +65,7 @@ export async function startWorker(
     await closing.run();
     throw error;
   }
-  logger.info('worker runs');
+  logger.info('worker is running');
   return { stop: () => closing.run() };
 }
 
@@ -101,7 +101,7 @@ async function start(
   closing.add('sweeper', () => sweeper.stop());
 }
 
-/** @throws DeviceUnavailableError where the configuration names a device that does not work here */
+/** @throws DeviceUnavailableError if the configured device does not work on this machine */
 async function startTraining(config: Config, logger: Logger): Promise<TrainingProcess> {
   const { precision, threads, graphCacheDir } = config;
   const { device, reason } = await chooseDevice(config.device, { precision });
@@ -111,6 +111,6 @@ async function startTraining(config: Config, logger: Logger): Promise<TrainingPr
 
 function databaseUrlOf(config: Config): string {
   if (config.databaseUrl === null)
-    throw new Error('a worker needs the database that the service uses: DATABASE_URL is not set');
+    throw new Error('DATABASE_URL is not set: a worker needs the URL of the database that the service uses');
   return config.databaseUrl;
 }

@@ -75,7 +75,8 @@ async function traceStages(
   kind: (typeof PROGRAMS)[keyof typeof PROGRAMS],
 ) {
   const { executionProviderOf } = await import('../../core/engine/devices/execution-provider.ts');
-  const { programSpec, programStages } = await import('../../core/engine/tracer/program-stages.ts');
+  const { programSpec } = await import('../../core/engine/decoder/program-spec.ts');
+  const { programStages } = await import('../../core/engine/tracer/program-stages.ts');
   const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
   const provider = executionProviderOf(device, precision);
   const { config, weights } = await readBase(base, provider.keepsWeights);

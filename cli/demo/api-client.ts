@@ -1,4 +1,4 @@
-/** A problem (RFC 9457) that the API answered with. */
+/** An answer of the API that is a problem (RFC 9457). */
 class ApiProblem extends Error {
   readonly status: number;
   readonly problem: Record<string, unknown>;
@@ -51,13 +51,13 @@ export interface Rollout {
 
 export interface ApiClient {
   get<T>(path: string): Promise<T>;
-  /** Sends JSON with an `Idempotency-Key`, so that a lost answer may be asked for again. */
+  /** Sends JSON with an `Idempotency-Key`, so that the request could be repeated safely if its answer is lost. */
   post<T>(path: string, body: unknown): Promise<T>;
-  /** Sends raw bytes (a dataset, a tar). */
+  /** Sends raw bytes, for example a dataset. */
   upload<T>(path: string, body: Buffer, contentType: string): Promise<T>;
 }
 
-/** A client for one key; `http` is the API's origin. */
+/** Creates a client that uses one API key. `origin` is `http://host:port`. */
 export function createApiClient(origin: string, key: string): ApiClient {
   const send = async <T>(method: string, path: string, init: { body?: string | Buffer; type?: string }): Promise<T> => {
     const response = await fetch(`${origin}${path}`, {

@@ -1,27 +1,27 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The example models, datasets and adapters that come with the checkout. */
+/** The folder of the example models, datasets and adapters. */
 export const FAMILY = fileURLToPath(new URL('../../examples/demo-family', import.meta.url));
 
-/** When an adapter is ready: how far below its old level it may end, or a level of its own. */
+/** When an adapter is ready: at most `margin` below its old value, or at an absolute value. */
 type Gate =
   { readonly kind: 'relative'; readonly margin: number } | { readonly kind: 'absolute'; readonly target: number };
 
 export interface DemoAdapter {
   readonly tenant: string;
   readonly adapter: string;
-  /** Folder below `data/` with train, validation and test rows. */
+  /** Folder below `data/` that holds the task's rows. */
   readonly task: string;
-  /** PEFT folder below `adapters/`, trained on version 1 with `readapt train`. */
+  /** PEFT folder below `adapters/`. It was trained on version 1 with `readapt train`. */
   readonly folder: string;
   readonly metric: 'accuracy' | 'exact_match';
-  /** Training rows the tenant shares: fleets are not uniform. */
+  /** Number of training rows that the tenant shares, which differs between adapters. */
   readonly trainRows: number;
   readonly gate: Gate;
 }
 
-/** Three tenants, six adapters; the same task comes with much and with little data. */
+/** Six adapters of three tenants. Some tasks occur twice, with much and with little data. */
 export const FLEET: readonly DemoAdapter[] = [
   adapter('acme', 'review-sentiment', 'sst2', 'sst2', 2000),
   adapter('acme', 'news-topics', 'agnews', 'agnews', 2000),
@@ -31,7 +31,7 @@ export const FLEET: readonly DemoAdapter[] = [
   adapter('initech', 'past-tense', 'past', 'past', 1500),
 ];
 
-// eslint-disable-next-line max-params -- a table reads best as rows
+// eslint-disable-next-line max-params -- a table is easiest to read as rows
 function adapter(tenant: string, name: string, task: string, folder: string, trainRows: number): DemoAdapter {
   const metric = task === 'sst2' || task === 'agnews' ? 'accuracy' : 'exact_match';
   return { tenant, adapter: name, task, folder, metric, trainRows, gate: { kind: 'relative', margin: 0.02 } };

@@ -3,7 +3,7 @@ import { TERMINAL_JOB_STATES } from '../../src/modules/jobs/index.ts';
 import { percent } from '../output.ts';
 import type { Job } from './api-client.ts';
 
-/** Shows where every job is: a block that redraws itself on a terminal, one line a change elsewhere. */
+/** Shows the state of every job: on a terminal as a block that redraws itself, elsewhere as a line per change. */
 export interface ProgressView {
   update(jobs: readonly Job[], elapsedMs: number): void;
   close(): void;
@@ -20,7 +20,7 @@ function blockView(): ProgressView {
   };
 }
 
-/** A job's steps are shown no more often than this; a change of its state always is. */
+/** Minimum time between two lines about a job whose state has not changed. */
 const QUIET_MS = 3000;
 
 function lineView(stream: NodeJS.WriteStream): ProgressView {

@@ -14,7 +14,7 @@ export interface RegisteredFleet {
   readonly operator: ApiClient;
   readonly baseModelId: string;
   readonly firstVersion: BaseModelVersion;
-  /** Adapter id → what it is in the demo. */
+  /** The demo's adapters by their identifiers. */
   readonly adapters: ReadonlyMap<string, DemoAdapter>;
   readonly tenantKeys: ReadonlyMap<string, string>;
 }
@@ -27,7 +27,9 @@ export interface RegisterOptions {
   log(line: string): void;
 }
 
-/** Base model version 1, the tenants with their keys, datasets and adapters: all through the public API. */
+/**
+ * Registers version 1 of the base model, the tenants with their keys, datasets and adapters, through the public API.
+ */
 export async function registerFleet({ origin, operatorKey, fleet, log }: RegisterOptions): Promise<RegisteredFleet> {
   const operator = createApiClient(origin, operatorKey);
   const baseModel = await operator.post<Created>('/v1/base-models', { name: 'demo-llama' });

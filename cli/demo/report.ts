@@ -16,11 +16,11 @@ interface AdapterReport {
   readonly phases: Readonly<Record<string, number>>;
   readonly metric: Job['metric'];
   /**
-   * The same adapter trained from scratch. Controls run after the fleet so as not to delay it; their time is counted as
-   * if each had stood in its adapter's place in the queue: the adapter's queue wait plus the control's own work.
+   * The same adapter trained from scratch. Controls run after the fleet, so as not to delay it. Their time is counted
+   * as if each had taken its adapter's place in the queue: the adapter's wait plus the control's own work.
    */
   readonly control: { readonly ttr_ms: number; readonly ready: boolean; readonly metric: number | null } | null;
-  /** Work of the control (queue wait apart) over work of the adapter; a lower bound where the control never got ready. */
+  /** The control's time over the adapter's, both without the wait. A lower bound if the control is not ready. */
   readonly speed_up: number | null;
 }
 
@@ -68,7 +68,7 @@ function reportOf(job: Job, control: Job | null, entry: DemoAdapter): AdapterRep
   };
 }
 
-/** Milliseconds of a job's own work: all its phases but the wait in the queue. */
+/** Milliseconds of a job's own work: all phases except the wait in the queue. */
 function workOf(job: Job): number {
   return PHASES.filter((phase) => phase !== 'queue_wait').reduce((sum, phase) => sum + (job.phases[phase] ?? 0), 0);
 }
@@ -87,7 +87,7 @@ const COLUMNS = [
   'scratch TTR',
   'speed-up',
 ];
-/** Columns of text; the others hold figures and are set flush right. */
+/** Columns of text. The others hold figures and are aligned to the right. */
 const TEXT_COLUMNS = new Set(['adapter', 'state', 'strategy']);
 const NO_BORDERS = {
   top: '',
@@ -107,7 +107,7 @@ const NO_BORDERS = {
   middle: '  ',
 };
 
-/** The table a person reads at the end. */
+/** Renders the table at the end of the demo. */
 export function renderReport(report: DemoReport): string {
   const table = new Table({
     head: COLUMNS,
@@ -146,7 +146,7 @@ function cells(row: AdapterReport): string[] {
   ];
 }
 
-/** Median TTR, makespan and counts, one line each. */
+/** Renders a line with the median TTR, the makespan and the counts. */
 export function renderSummary(report: DemoReport): string {
   const rows = report.rollout.adapters;
   const speedUps = rows.flatMap((row) => (row.speed_up === null ? [] : [row.speed_up]));
@@ -173,7 +173,7 @@ export function median(values: readonly number[]): number | null {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** Every job ended, and none of them by an error. */
+/** Whether every job has ended, and none by an error or a cancellation. */
 export function endedHonestly(report: DemoReport, jobs: readonly Job[]): boolean {
   const states = new Set(['ready', 'not_ready']);
   return report.rollout.state === 'completed' && jobs.length > 0 && jobs.every((job) => states.has(job.state));

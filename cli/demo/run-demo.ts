@@ -18,21 +18,21 @@ import { createReport, endedHonestly, renderReport, renderSummary } from './repo
 const POLL_MS = 400;
 
 export interface DemoOptions {
-  /** Which adapters are also trained from scratch. */
+  /** The adapters that are also trained from scratch. */
   readonly control: 'sample' | 'all' | 'none';
-  /** What computes; default: READAPT_DEVICE. */
+  /** The device to compute on. Default: READAPT_DEVICE. */
   readonly device?: DeviceChoice;
-  /** File for the report as JSON. */
+  /** File to which the report is written as JSON. */
   readonly json?: string;
-  /** Leaves the stack running and the data folder in place. */
+  /** Keeps the stack running and the data folder in place. */
   readonly keep: boolean;
   readonly seed: number;
 }
 
 /**
- * The main job from beginning to end on an embedded stack, through the public API alone.
- * @returns the exit code: 0 when every job ended ready or not_ready, else 1
- * @throws InterruptedError at Ctrl-C, when everything is stopped and removed
+ * Runs a whole rollout on an embedded stack, through the public API only.
+ * @returns the exit code: 0 if every job ended as ready or not_ready, else 1
+ * @throws InterruptedError after Ctrl-C, once everything is stopped and removed
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
   if (options.json !== undefined) await requireWritableFile(options.json);
@@ -52,7 +52,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   try {
     return await interruptible((signal) => withStack(config, signal, options));
   } finally {
-    if (options.keep) say(`the data stay in ${dataDir}`);
+    if (options.keep) say(`the data folder ${dataDir} is kept`);
     else await rm(dataDir, { recursive: true, force: true });
   }
 }
@@ -68,7 +68,7 @@ async function withStack(config: Config, signal: AbortSignal, options: DemoOptio
   }
 }
 
-/** Said before the work and not after it. */
+/** Checks this before the work, so that the report is not lost after it. */
 async function requireWritableFile(file: string): Promise<void> {
   const folder = path.dirname(path.resolve(file));
   await access(folder, constants.W_OK | constants.X_OK).catch((error: NodeJS.ErrnoException) => {
@@ -78,7 +78,8 @@ async function requireWritableFile(file: string): Promise<void> {
 
 async function demonstrate(stack: LocalStack, options: DemoOptions, signal: AbortSignal): Promise<number> {
   signal.throwIfAborted();
-  if (stack.operatorKey === null) throw new Error('the data folder is not new: its operator key was shown before');
+  if (stack.operatorKey === null)
+    throw new Error('the data folder is not new: its operator key was shown at an earlier start');
   say(`API at ${stack.url} (documentation at ${stack.url}/docs)`);
   const fleet = await registerFleet({ origin: stack.url, operatorKey: stack.operatorKey, fleet: FLEET, log: say });
   const { rollout, jobs } = await rollOut(fleet, options, signal);
@@ -94,7 +95,7 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
   return endedHonestly(report, jobs) ? 0 : 1;
 }
 
-/** POSTs version 2 and follows the rollout until it and all its jobs, controls too, have ended. */
+/** Registers version 2 and follows the rollout until it and all its jobs, including controls, have ended. */
 async function rollOut(
   fleet: RegisteredFleet,
   options: DemoOptions,
@@ -124,7 +125,7 @@ async function rollOut(
   }
 }
 
-/** Adaptations first, in the order in which they were planned, then controls. */
+/** The jobs of a rollout: adaptations in the order in which they were planned, then controls. */
 async function allJobs(fleet: RegisteredFleet, rolloutId: string): Promise<Job[]> {
   const page = await fleet.operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rolloutId}&limit=100`);
   return page.data.sort((a, b) => (a.kind === b.kind ? (a.id < b.id ? -1 : 1) : a.kind === 'control' ? 1 : -1));

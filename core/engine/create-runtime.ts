@@ -7,24 +7,24 @@ import { executionProviderOf } from './devices/execution-provider.ts';
 import { EagerRuntime } from './eager/eager-runtime.ts';
 import type { Runtime } from './runtime.ts';
 
-/** The device that stands for each kind where none is named: the default, and the reference. */
+/** The device of each kind where none is named: the default device and the reference. */
 const DEVICE_OF: Readonly<Record<RuntimeKind, Device>> = { compiled: 'cpu', eager: 'tfjs-cpu' };
 
 export const RUNTIME_KINDS = Object.keys(DEVICE_OF) as RuntimeKind[];
 
 export interface RuntimeOptions extends Omit<CompiledRuntimeOptions, 'provider'> {
-  /** What computes; `openDevice` has to have opened it. Default: `cpu`. */
+  /** What computes; `openDevice` must have opened it. Default: the device of `kind`. */
   readonly device?: Device | undefined;
-  /** Says it by the runtime alone: `compiled` is `cpu`, `eager` is `tfjs-cpu`. */
+  /** Chooses the device where none is named: `compiled` means `cpu`, `eager` means `tfjs-cpu`. Default: `compiled`. */
   readonly kind?: RuntimeKind;
   readonly base: BaseModel;
-  /** Of the base's matrices. Default: f32. f16 is for `cuda` and `webgpu`. */
+  /** What the base's matrices are kept in. Default: f32. */
   readonly precision?: Precision | undefined;
 }
 
 /**
- * A runtime for one base model; the caller disposes of it.
- * @throws DeviceUnavailableError where the device does not keep the base in that precision
+ * Creates a runtime for one base model; the caller disposes of it.
+ * @throws DeviceUnavailableError where the device cannot keep the base in that precision
  */
 export function createRuntime(options: RuntimeOptions): Runtime {
   const { kind = 'compiled', device = DEVICE_OF[kind], base, precision = 'f32', ...others } = options;

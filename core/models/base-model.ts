@@ -6,11 +6,18 @@ export interface Tensor {
   readonly data: Float32Array;
 }
 
-/** A base model in memory: read once a process, shared by training, search and evaluation sessions. */
+/** A base model in memory, which a process reads once for everything that it computes with it. */
 export interface BaseModel {
   readonly config: ModelConfig;
-  /** Hugging Face names (`model.layers.0.self_attn.q_proj.weight`) to weights, linear layers as [out, in]. */
+  /** Weights by Hugging Face name (`model.layers.0.self_attn.q_proj.weight`), linear layers as [out, in]. */
   readonly weights: ReadonlyMap<string, Tensor>;
   /** SHA-256 (hex) over the config and every tensor's name, shape and float32 bytes, in name order. */
   readonly fingerprint: string;
+}
+
+/** @throws Error where the base has no weight of that name */
+export function weightOf({ weights }: Pick<BaseModel, 'weights'>, name: string): Tensor {
+  const weight = weights.get(name);
+  if (!weight) throw new Error(`the base model has no weight ${name}`);
+  return weight;
 }

@@ -1,7 +1,7 @@
-/** How a device runs the program: as a compiled graph on ONNX Runtime, or op by op on a tfjs backend. */
+/** How a program runs: as a compiled graph on ONNX Runtime, or op by op on a tfjs backend. */
 export type RuntimeKind = 'compiled' | 'eager';
 
-/** Every device, and what runs the program on it. */
+/** Every device, and the runtime that runs programs on it. */
 export const RUNTIME_OF = {
   cpu: 'compiled',
   cuda: 'compiled',
@@ -15,14 +15,14 @@ export const RUNTIME_OF = {
 /** Something to compute on. */
 export type Device = keyof typeof RUNTIME_OF;
 
-/** In plain JavaScript and slow: what the others are compared with. */
+/** The device that the others are compared with: plain JavaScript, and slow. */
 export const REFERENCE = 'tfjs-cpu' satisfies Device;
 
 export type CompiledDevice = { [D in Device]: (typeof RUNTIME_OF)[D] extends 'compiled' ? D : never }[Device];
 
 export type EagerDevice = Exclude<Device, CompiledDevice>;
 
-/** Names of the tfjs backends that the eager devices stand for. */
+/** tfjs' name for the backend of each eager device. */
 export const BACKEND_OF: Readonly<Record<EagerDevice, string>> = {
   'tfjs-cpu': 'cpu',
   'tfjs-wasm': 'wasm',
@@ -32,7 +32,7 @@ export const BACKEND_OF: Readonly<Record<EagerDevice, string>> = {
 
 export const DEVICES = Object.keys(RUNTIME_OF) as Device[];
 
-/** What READAPT_DEVICE and `--device` accept. */
+/** The values that READAPT_DEVICE and `--device` accept. */
 export type DeviceChoice = Device | 'auto';
 
 export const DEVICE_CHOICES: readonly DeviceChoice[] = ['auto', ...DEVICES];

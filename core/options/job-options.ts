@@ -35,13 +35,13 @@ export const JobOptions = Type.Object(
     }),
     learning_rate: Type.Number({
       exclusiveMinimum: 0,
-      maximum: 1,
+      maximum: 1000,
       description:
         'Peak learning rate, at the end of the warm-up. When left out, it follows from the width of the model, and training from scratch uses a higher one.',
     }),
     scratch_learning_rate: Type.Number({
       exclusiveMinimum: 0,
-      maximum: 1,
+      maximum: 1000,
       description: 'Peak learning rate of training from scratch, where it differs from `learning_rate`.',
     }),
     evaluate_every: Type.Integer({

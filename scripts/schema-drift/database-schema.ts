@@ -1,6 +1,6 @@
 import type pg from 'pg';
 
-/** Each query gives one line for each thing that a database has in its schema `public`, as in prisma-schema.ts. */
+/** Each query gives a line per object of one kind in the schema `public`, in the format of prisma-schema.ts. */
 const QUERIES = [
   `SELECT format('enum %s (%s)', t.typname, string_agg(e.enumlabel, ', ' ORDER BY e.enumsortorder)) AS line
    FROM pg_type t JOIN pg_enum e ON e.enumtypid = t.oid
@@ -37,7 +37,7 @@ function action(column: string): string {
           WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' END`;
 }
 
-/** What a database has, without the ledger of migrations. */
+/** Describes everything in a database except the ledger of migrations. */
 export async function describeDatabase(client: pg.Client): Promise<string[]> {
   const lines: string[] = [];
   for (const query of QUERIES) {

@@ -6,9 +6,9 @@ import { describePrismaSchema } from './prisma-schema.ts';
 export { describeDatabase };
 
 export interface Drift {
-  /** What schema.prisma says and the database does not have. */
+  /** What schema.prisma has and the database lacks. */
   missing: string[];
-  /** What the database has and schema.prisma does not say. */
+  /** What the database has and schema.prisma lacks. */
   unexpected: string[];
 }
 

@@ -1,6 +1,6 @@
 /**
- * Reads `schema.prisma` into one line for each enum, table, column, key and index that Prisma would create on
- * PostgreSQL. It knows the constructs that this project uses and refuses any other, so that nothing goes unchecked.
+ * Turns `schema.prisma` into a line for each enum, table, column, key and index that Prisma would create on PostgreSQL.
+ * It throws on constructs that this project does not use, so that nothing stays unchecked.
  */
 export function describePrismaSchema(source: string): string[] {
   const blocks = [...source.matchAll(/^(enum|model) (\w+) \{\n([\s\S]*?)^\}/gm)].map(([, kind, name, body]) => ({
@@ -27,7 +27,7 @@ export function describePrismaSchema(source: string): string[] {
 interface Model {
   table: string;
   lines: string[];
-  /** Column of each field. */
+  /** Column names by field. */
   columns: Map<string, string>;
 }
 
@@ -144,7 +144,7 @@ function toColumns(model: Model, fields: string | undefined, line: string): stri
   });
 }
 
-/** Prisma names a primary key by the table alone, other keys by their columns too. */
+/** Prisma names a primary key after the table only, and other keys after their columns as well. */
 function describePrimaryKey(table: string, columns: string[]): string {
   return `primary key ${table}_pkey on ${table} (${columns.join(', ')})`;
 }

@@ -1,37 +1,40 @@
 import type { Readable } from 'node:stream';
 
-/** What an artifact is; recorded in its row, not part of its digest. */
+/** The kind is recorded in the artifact's row and does not enter its digest. */
 export type ArtifactKind = 'dataset' | 'adapter' | 'evolution';
 
 export interface StoredArtifact {
-  /** `sha256:<64 hex>`: of a file's bytes, or of a folder's manifest (see manifest.ts). */
+  /** `sha256:<64 hex digits>` of a file's bytes or of a folder's manifest (see manifest.ts). */
   readonly digest: string;
   readonly kind: ArtifactKind;
-  /** Bytes of the content (of all files of a folder). */
+  /** Size of the file, or of all files of the folder together. */
   readonly bytes: number;
 }
 
 /**
- * Content-addressed storage of files and folders. What has been put never changes, the same content is stored once,
- * and a put has reached the disk when its promise resolves. Rows that name a digest are written afterwards, by
+ * Content-addressed storage of files and folders. Stored content never changes, equal content is stored once, and it is
+ * on disk when the promise of a put resolves. The row that names its digest is written afterwards, by
  * `registerArtifact`.
  */
 export interface ArtifactStore {
-  /** Stores the bytes of a stream, or of the file at a path. A source that throws leaves nothing behind. */
+  /** Stores the bytes of a stream, or of the file at a path. If the source throws, nothing is stored. */
   putFile(source: AsyncIterable<Uint8Array> | string, kind: ArtifactKind): Promise<StoredArtifact>;
-  /** Stores a copy of a folder of plain files and folders; a link or device in it is refused. */
+  /** Stores a copy of a folder. It may hold plain files and folders only: a link or a device is refused. */
   putFolder(folder: string, kind: ArtifactKind): Promise<StoredArtifact>;
   has(digest: string): Promise<boolean>;
-  /** Absolute path of the file or folder, to be read and never written to. @throws AppError `artifact_missing`. */
+  /** The absolute path of the file or folder, for reading only. @throws AppError `artifact_missing` */
   localPath(digest: string): Promise<string>;
-  /** The bytes of a file. @throws AppError `artifact_missing`. */
+  /** Reads the bytes of a file. @throws AppError `artifact_missing` */
   createReadStream(digest: string): Promise<Readable>;
-  /** A folder as a tar archive, the same bytes each time, below `prefix` if given. @throws `artifact_missing`. */
+  /**
+   * Reads a folder as a tar archive, below `prefix` if given; always the same bytes.
+   * @throws AppError `artifact_missing`
+   */
   tarStream(digest: string, options?: { prefix?: string }): Promise<Readable>;
-  /** Reads and hashes the content again. @throws AppError `artifact_missing` or `artifact_corrupt`. */
+  /** Reads the content and checks its digest. @throws AppError `artifact_missing` or `artifact_corrupt` */
   verify(digest: string): Promise<void>;
-  /** Removes the content. Only for bytes that no row names: see `discardUnreferenced`. */
+  /** Removes the content. Call it only if no row names the digest: see `discardUnreferenced`. */
   remove(digest: string): Promise<void>;
-  /** Runs `work` with an empty folder of its own and removes the folder afterwards, also after a crash. */
+  /** Runs `work` with an empty folder of its own, which is removed afterwards, even if this process crashes. */
   withScratch<T>(work: (folder: string) => Promise<T>): Promise<T>;
 }

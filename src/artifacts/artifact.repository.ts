@@ -3,11 +3,11 @@ import { AppError } from '../lib/errors.ts';
 import type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
 
 /**
- * Writes the row of an artifact whose bytes are in the store; a row that is there already stays. Until the transaction
- * ends, {@link discardUnreferenced} waits, so that what is named here is not removed beside it.
+ * Writes the row of an artifact whose bytes are in the store, unless the row exists already. A concurrent {@link
+ * discardUnreferenced} waits until the transaction has ended, so that it does not remove these bytes.
  *
- * @throws AppError 503 `artifact_vanished` if the bytes were discarded since the put (a put of the same content failed
- *   to register at that moment): sending the request again is safe.
+ * @throws AppError 503 `artifact_vanished` if the bytes were discarded after the put, which happens when another
+ *   request with the same content fails at that moment. The request may be sent again.
  */
 export async function registerArtifact(tx: Transaction, store: ArtifactStore, artifact: StoredArtifact): Promise<void> {
   await lock(tx, artifact.digest);
@@ -22,7 +22,7 @@ export async function registerArtifact(tx: Transaction, store: ArtifactStore, ar
   await tx.artifact.createMany({ data: [data], skipDuplicates: true });
 }
 
-/** Removes bytes that were put but that no row names, after the transaction that should have named them failed. */
+/** Removes stored bytes that no row names, after the transaction that should have named them has failed. */
 export async function discardUnreferenced(db: Database, store: ArtifactStore, digest: string): Promise<void> {
   await withTransaction(db, async (tx) => {
     await lock(tx, digest);
@@ -30,7 +30,7 @@ export async function discardUnreferenced(db: Database, store: ArtifactStore, di
   });
 }
 
-/** Serializes those who register or discard the same content, across processes, until the transaction ends. */
+/** Until the transaction ends, other processes wait to register or discard the same content. */
 async function lock(tx: Transaction, digest: string): Promise<void> {
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${digest}, 7083))`;
 }

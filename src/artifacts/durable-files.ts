@@ -7,13 +7,13 @@ import type { ManifestEntry } from './manifest.ts';
 
 const CHUNK_BYTES = 1 << 20;
 
-/** Length and SHA-256 (hex) of what went through. */
 export interface HashedBytes {
   readonly bytes: number;
+  /** Hexadecimal. */
   readonly sha256: string;
 }
 
-/** Writes all of a stream to a new file, hashing on the way, and syncs it. */
+/** Writes a stream to a new file, hashes it on the way and syncs the file to disk. */
 export async function writeHashed(path: string, source: AsyncIterable<Uint8Array>): Promise<HashedBytes> {
   const handle = await open(path, 'wx', 0o644);
   try {
@@ -36,7 +36,7 @@ async function pump(source: AsyncIterable<Uint8Array>, handle: FileHandle): Prom
   return { bytes, sha256: hash.digest('hex') };
 }
 
-/** One `write` may take less than it was given. */
+/** A single `write` may write fewer bytes than it was given. */
 async function writeFully(handle: FileHandle, chunk: Uint8Array): Promise<void> {
   for (let done = 0; done < chunk.byteLength;) {
     const { bytesWritten } = await handle.write(chunk, done, chunk.byteLength - done);
@@ -44,7 +44,7 @@ async function writeFully(handle: FileHandle, chunk: Uint8Array): Promise<void> 
   }
 }
 
-/** The bytes of a plain file; a link at `path` is not followed (ELOOP). */
+/** Reads the bytes of a plain file. A link at `path` is not followed: it fails with ELOOP. */
 export async function* readPlainFile(path: string): AsyncGenerator<Uint8Array> {
   const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
@@ -69,7 +69,7 @@ export async function hashFile(path: string): Promise<HashedBytes> {
   return { bytes, sha256: hash.digest('hex') };
 }
 
-/** Relative paths (with `/`) of the plain files below a folder. @throws AppError for a link, device or the like. */
+/** Lists the plain files below a folder as relative paths with `/`. @throws AppError if there is a link or a device */
 export async function listFiles(folder: string, prefix = ''): Promise<string[]> {
   const files: string[] = [];
   for (const entry of await readdir(join(folder, prefix), { withFileTypes: true })) {
@@ -81,7 +81,7 @@ export async function listFiles(folder: string, prefix = ''): Promise<string[]> 
   return files.sort();
 }
 
-/** Copies a folder's plain files to a new folder, hashing on the way; everything is on disk when it returns. */
+/** Copies a folder's plain files to a new folder and hashes them on the way. When it returns, all of it is on disk. */
 export async function copyFolderHashed(from: string, to: string): Promise<ManifestEntry[]> {
   await mkdir(to);
   const entries: ManifestEntry[] = [];
@@ -97,14 +97,14 @@ export async function copyFolderHashed(from: string, to: string): Promise<Manife
   return entries;
 }
 
-/** Manifest of a folder as it is on disk. */
+/** Hashes the files of a folder. */
 export async function describeFolder(folder: string): Promise<ManifestEntry[]> {
   const entries: ManifestEntry[] = [];
   for (const path of await listFiles(folder)) entries.push({ path, ...(await hashFile(join(folder, path))) });
   return entries;
 }
 
-/** Takes away, or gives back, the right to write to a file, or to a folder and all in it. */
+/** Makes a file, or a folder with everything in it, writable or read-only. */
 export async function setWritable(path: string, writable: boolean): Promise<void> {
   const isFolder = (await lstat(path)).isDirectory();
   if (isFolder && writable) await chmod(path, 0o755);
@@ -113,7 +113,7 @@ export async function setWritable(path: string, writable: boolean): Promise<void
   else if (!writable) await chmod(path, 0o555);
 }
 
-/** Makes the names in a folder durable. */
+/** Syncs a folder to disk, which makes the names of its entries durable. */
 export async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
@@ -124,5 +124,5 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 function notPlain(path: string) {
-  return unprocessable('not_a_plain_file', `${path} is a link, device or the like, expected a plain file`);
+  return unprocessable('not_a_plain_file', `${path} is a link or a device, expected a plain file`);
 }

@@ -16,13 +16,14 @@ import { folderDigest, totalBytes } from './manifest.ts';
 import { corruptArtifact, missingArtifact, toStorageError } from './storage-errors.ts';
 import { tarOf } from './tar-stream.ts';
 
-/** No put or scratch folder is silent for so long; older ones were left by a process that died. */
+/** Temporary files and folders that have not changed for this time were left by a process that died. */
 const STALE_MS = 3_600_000;
 const DIGEST = /^sha256:([0-9a-f]{2})([0-9a-f]{62})$/;
 
 /**
- * Artifacts below `root`: `sha256/ab/cdef…` (a file or a folder, read-only) and `tmp/`, where puts are built, so that
- * a rename within one file system makes them visible at once and whole. Removes what crashed puts left.
+ * Stores artifacts below `root` as `sha256/ab/cdef…`, a read-only file or folder each. A put is written to `tmp/`
+ * first, so that a rename within one file system makes it visible as a whole. Temporaries of crashed processes are
+ * removed here.
  */
 export async function createFilesystemStore(root: string): Promise<ArtifactStore> {
   const temporary = join(root, 'tmp');
@@ -67,14 +68,14 @@ async function putFolder(root: string, folder: string, kind: ArtifactKind): Prom
   });
 }
 
-/** Renames a complete, synced temporary to its place; the same content already there stays. */
+/** Renames a complete, synced temporary to its final place, unless the same content is there already. */
 async function publish(root: string, temporary: string, digest: string, kind: EntryKind): Promise<void> {
   const target = pathOf(root, digest);
   await mkdir(dirname(target), { recursive: true });
   const present = await kindOfEntry(target);
   if (present === undefined) {
     await rename(temporary, target).catch(async (error: NodeJS.ErrnoException) => {
-      // Another put of the same folder was faster; for a file, rename replaces equal bytes.
+      // Another put of the same folder was faster. For a file, rename has replaced equal bytes.
       const lostRace = error.code === 'ENOTEMPTY' || error.code === 'EEXIST' || error.code === 'EACCES';
       if (!lostRace || (await kindOfEntry(target)) !== kind) throw error;
     });
@@ -82,10 +83,10 @@ async function publish(root: string, temporary: string, digest: string, kind: En
     throw new Error(`artifact ${digest} is stored as a ${present}, expected a ${kind}`);
   }
   try {
-    // After the rename: moving a folder needs the right to write to it.
+    // Only after the rename, because a folder has to be writable to be moved.
     await setWritable(target, false);
   } catch (error) {
-    // It was there and has just been discarded: this put's bytes take its place.
+    // The content existed and has just been discarded, so this put's bytes take its place.
     if (present === undefined || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     return publish(root, temporary, digest, kind);
   }
@@ -100,7 +101,7 @@ async function verify(root: string, digest: string): Promise<void> {
   if (found !== digest) throw corruptArtifact(digest, found);
 }
 
-/** Moves the content out of sight in one step, so that nobody meets half of it, and then deletes it. */
+/** Moves the content to a temporary name in one step and then deletes it, so that no reader finds half of it. */
 async function remove(root: string, digest: string): Promise<void> {
   const path = pathOf(root, digest);
   const kind = await kindOfEntry(path);

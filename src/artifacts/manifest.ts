@@ -1,19 +1,20 @@
 import { createHash } from 'node:crypto';
 
-/** One file of a stored folder. */
+/** A file of a stored folder. */
 export interface ManifestEntry {
-  /** Relative to the folder, separated by `/`. */
+  /** Path relative to the folder, with `/`. */
   readonly path: string;
   readonly bytes: number;
-  /** Hex. */
+  /** Hexadecimal. */
   readonly sha256: string;
 }
 
 const HEADING = 'readapt folder 1\n';
 
 /**
- * The digest of a folder: SHA-256 of a heading and one line `["path",bytes,"sha256"]` a file, in the order of the
- * paths' UTF-16 code units. It depends on names and content alone, not on times, modes or the order of reading.
+ * The digest of a folder: SHA-256 of a heading and of one line `["path",bytes,"sha256"]` per file, sorted by the UTF-16
+ * code units of the paths. It depends only on names and contents, not on times, modes or the order in which files are
+ * read.
  */
 export function folderDigest(entries: readonly ManifestEntry[]): string {
   const sorted = [...entries].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));

@@ -3,8 +3,8 @@ import type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
 import { discardUnreferenced, registerArtifact } from './artifact.repository.ts';
 
 /**
- * Runs `work` in the transaction that writes the row of an artifact just put. If it fails, neither the rows nor the
- * bytes stay (the bytes only where another row names them, or where the database cannot be asked).
+ * Runs `work` in the transaction that writes the row of an artifact that was just put. If it fails, no row is written
+ * and the bytes are removed, unless another row names them or the database cannot be reached.
  */
 export async function withRegisteredArtifact<T>(
   { db, artifacts }: { db: Database; artifacts: ArtifactStore },
@@ -17,7 +17,7 @@ export async function withRegisteredArtifact<T>(
       return work(tx);
     });
   } catch (error) {
-    // The first error is the one to tell; bytes that nobody names do no harm.
+    // The caller needs the first error; bytes that no row names do no harm.
     await discardUnreferenced(db, artifacts, artifact.digest).catch(() => undefined);
     throw error;
   }

@@ -2,17 +2,14 @@ import { AppError } from '../lib/errors.ts';
 
 const FULL = new Set(['ENOSPC', 'EDQUOT']);
 
-/**
- * Turns "no space" and "read-only" of the operating system into errors that a client can act on (507); any other
- * error comes back as it is.
- */
+/** Turns the operating system's errors for a full or read-only disk into AppErrors (507); returns others unchanged. */
 export function toStorageError(error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (FULL.has(code)) {
     return new AppError({
       code: 'storage_full',
       status: 507,
-      message: 'the artifact store has no space left; free some and send the request again',
+      message: 'the artifact store has no space left: free some and send the request again',
       cause: error,
     });
   }
@@ -20,7 +17,7 @@ export function toStorageError(error: unknown): unknown {
     return new AppError({
       code: 'storage_read_only',
       status: 507,
-      message: 'the artifact store is on a read-only file system, expected one that can be written',
+      message: 'the artifact store is on a read-only file system, expected a writable one',
       cause: error,
     });
   }
@@ -39,6 +36,6 @@ export function corruptArtifact(digest: string, found: string): AppError {
   return new AppError({
     code: 'artifact_corrupt',
     status: 500,
-    message: `artifact ${digest} has changed on disk: its content hashes to ${found}`,
+    message: `artifact ${digest} has changed on disk: its content has the digest ${found}`,
   });
 }

@@ -3,8 +3,8 @@ import { create } from 'tar';
 import { listFiles } from './durable-files.ts';
 
 /**
- * A folder's files as a tar archive, in the order of their names, without owners, times or modes of this machine: equal
- * folders give equal archives.
+ * Packs a folder's files into a tar archive. Files are sorted by name, and the archive holds no owners, times or modes
+ * of this machine, so equal folders give equal archives.
  */
 export async function tarOf(folder: string, prefix: string): Promise<Readable> {
   const files = await listFiles(folder);

@@ -5,39 +5,39 @@ import { DEVICE_CHOICES } from '../../core/options/devices.ts';
 import { PRECISION_SETTINGS } from '../../core/options/precisions.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
-/** Everything a process of Readapt can be told, parsed once from the environment and passed on as an argument. */
+/** The settings of a Readapt process. They are parsed once from the environment and passed on as an argument. */
 const ConfigSchema = Type.Object({
   host: Type.String({ minLength: 1 }),
-  /** 0 takes a free port. */
+  /** 0 chooses a free port. */
   port: Type.Integer({ minimum: 0, maximum: 65_535 }),
-  /** Absolute path of the folder with the embedded database, artifacts and checkpoints. */
+  /** Absolute path of the folder that holds the embedded database, artifacts and checkpoints. */
   dataDir: Type.String({ minLength: 1 }),
-  /** PostgreSQL to use; null starts the embedded one. */
+  /** URL of the PostgreSQL database; null starts the embedded one. */
   databaseUrl: Type.Union([Type.String({ pattern: '^postgres(ql)?://.+' }), Type.Null()]),
-  /** Redis for the queue; null keeps the queue in PostgreSQL. */
+  /** URL of the Redis that holds the queue; null keeps the queue in PostgreSQL. */
   redisUrl: Type.Union([Type.String({ pattern: '^rediss?://.+' }), Type.Null()]),
   /** Absolute folders below which base models and adapters may be registered by path. */
   allowedRoots: Type.Array(Type.String()),
-  /** Largest JSON body, in bytes. Uploads have limits of their own. */
+  /** Largest JSON body in bytes. Uploads have their own limits. */
   bodyLimitBytes: Type.Integer({ minimum: 1024, maximum: 1 << 30 }),
-  /** A connection on which nothing moves for so long is cut. */
+  /** A connection without traffic is closed after this time, in milliseconds. */
   idleTimeoutMs: Type.Integer({ minimum: 1, maximum: 86_400_000 }),
   logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
-  /** What computes; `auto` is CUDA where it works and the CPU elsewhere. */
+  /** The device that workers compute on; `auto` chooses CUDA if it works and the CPU otherwise. */
   device: Type.Enum(DEVICE_CHOICES),
-  /** What the base's matrices are kept in on the device. */
+  /** The precision in which the base's matrices are kept on the device. */
   precision: Type.Enum(PRECISION_SETTINGS),
-  /** Absolute path of the folder with compiled graphs, which processes of all services share; null: they are not kept. */
+  /** Absolute path of the folder of compiled graphs, which several services may share; null keeps no graphs. */
   graphCacheDir: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
-  /** Threads of the compiled runtime; null lets it choose. */
+  /** Number of threads of the compiled runtime; null lets it choose. */
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Null()]),
-  /** Requests one API key may make in a minute. */
+  /** Number of requests per minute that one API key may make. */
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
 });
 
 export type Config = Readonly<Static<typeof ConfigSchema>>;
 
-/** A setting that cannot be used; the message has one line for each and names its variable. */
+/** Settings that cannot be used. The message has one line for each and names its variable. */
 export class ConfigError extends Error {
   readonly problems: readonly string[];
 
@@ -51,10 +51,10 @@ export class ConfigError extends Error {
 interface Setting {
   variable: string;
   fallback: unknown;
-  /** Turns the text into a value; what it cannot read it returns unchanged, and the schema refuses it. */
+  /** Turns the text into a value. Text that it cannot parse is returned unchanged, and the schema then refuses it. */
   parse: (text: string) => unknown;
   expected: string;
-  /** The value holds a password and must not be repeated in a message. */
+  /** The value holds a password, so messages must not repeat it. */
   secret?: boolean;
 }
 
@@ -138,7 +138,7 @@ const SETTINGS: Record<keyof Config, Setting> = {
 /**
  * Reads the configuration. A blank variable counts as unset.
  *
- * @throws ConfigError naming every variable that cannot be used, the value found and what was expected.
+ * @throws ConfigError that names every unusable variable with the value found and the value expected
  */
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const values: Record<string, unknown> = {};

@@ -1,26 +1,27 @@
 import os from 'node:os';
 import path from 'node:path';
 
-/** Names the folder of compiled graphs, or says `off`. */
+/** The variable that names the folder of compiled graphs, or is `off`. */
 export const GRAPH_CACHE_VARIABLE = 'READAPT_GRAPH_CACHE';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The folder in which compiled graphs are kept for later processes; null: nowhere. Unset or blank is the user's own cache
- * folder, and never one that others can write to: what lies there is run.
+ * The folder in which compiled graphs are kept for later processes; null if they are not kept. By default it lies in
+ * the user's own cache folder: other users must not be able to write to it, because Readapt runs the graphs that it
+ * finds there.
  */
 export function graphCacheDir(env: Environment): string | null {
   const text = env[GRAPH_CACHE_VARIABLE]?.trim() ?? '';
   return text === '' ? defaultGraphCacheDir(env) : parseGraphCacheDir(text);
 }
 
-/** An absolute path; null for `off`. */
+/** The folder as an absolute path; null for `off`. */
 export function parseGraphCacheDir(text: string): string | null {
   return text === 'off' ? null : path.resolve(text);
 }
 
-/** null for a user who has no home. */
+/** The folder in the user's cache folder; null if the user has no home. */
 export function defaultGraphCacheDir(env: Environment): string | null {
   const folder = userCacheDir(env);
   return folder === null ? null : path.join(folder, 'readapt', 'graphs');
@@ -38,6 +39,6 @@ function homeDir(): string | null {
     const home = os.homedir();
     return path.isAbsolute(home) && home !== path.parse(home).root ? home : null;
   } catch {
-    return null; // a user id without an entry in the password file
+    return null; // The user id has no entry in the password file.
   }
 }

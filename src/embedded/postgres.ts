@@ -14,45 +14,45 @@ const run = promisify(execFile);
 
 const DATABASE = 'readapt';
 const USER = 'readapt';
-/** Written into the cluster's folder when it is complete. */
+/** Name of the file that marks a complete cluster. */
 const INITIALIZED = 'readapt-initialized';
-/** A process number that no system gives. */
+/** A process id that no system assigns. */
 const NO_PID = 999_999_999;
 
-/** Held by the process that will stop the server. It is released when that process's connection closes, however it dies. */
+/** Advisory lock of the process that will stop the server. It is released when that process ends, however it ends. */
 const OWNER_LOCK = 7_236_834;
 
 export interface EmbeddedPostgres {
   /** Connection string of the database `readapt`. */
   url: string;
   port: number;
-  /** True if a server that was already running was taken over or joined. */
+  /** True if the server was running already. */
   reused: boolean;
-  /** Stops the server, if this process owns it. */
+  /** Stops the server if this process owns it. */
   stop(): Promise<void>;
 }
 
 export interface EmbeddedPostgresOptions {
-  /** False gives up durability for speed; for tests only (default true). */
+  /** False trades durability for speed, for tests only (default true). */
   durable?: boolean;
   maxConnections?: number;
 }
 
-/** Everything needed to run commands on one cluster. */
+/** What commands on a cluster need. */
 interface Cluster {
   binaries: Binaries;
   account: Account;
-  /** PostgreSQL's own folder. */
+  /** PostgreSQL's data folder. */
   data: string;
   log: string;
   password: string;
 }
 
 /**
- * Starts PostgreSQL in `<dataDir>/postgres`, creating the cluster at the first start. A server left over by a process
- * that was killed is taken over; one that belongs to a living process is joined and left running by `stop()`.
+ * Starts PostgreSQL in `<dataDir>/postgres` and creates the cluster at the first start. A server that a killed process
+ * left behind is taken over. A server that another living process owns is used as well, and `stop()` leaves it running.
  *
- * @throws Error with the end of the server's log if it does not start.
+ * @throws Error with the end of the server's log if it does not start
  */
 export async function startEmbeddedPostgres(
   dataDir: string,
@@ -100,11 +100,13 @@ async function readPassword(file: string): Promise<string> {
   return (await readFile(file, 'utf8')).trim();
 }
 
-/** Creates the cluster. One that was interrupted halfway lacks the mark at the end and is made anew. */
+/**
+ * Creates the cluster, and marks it at the end: one whose creation was interrupted lacks the mark and is created again.
+ */
 async function initialize(cluster: Cluster, folder: string, options: EmbeddedPostgresOptions): Promise<void> {
   await rm(cluster.data, { recursive: true, force: true });
   const passwordFile = path.join(folder, 'password');
-  // initdb reads the password as the server's account.
+  // initdb runs as the server's account, which has to read the password.
   await giveToAccount(passwordFile, cluster.account);
   await runAs(cluster, cluster.binaries.initdb, [
     `--pgdata=${cluster.data}`,
@@ -120,7 +122,7 @@ async function initialize(cluster: Cluster, folder: string, options: EmbeddedPos
   await writeFile(path.join(cluster.data, INITIALIZED), `${cluster.binaries.version}\n`);
 }
 
-/** Starts the server and returns its port. A port that was taken in the meantime is replaced by another. */
+/** Starts the server and returns its port. If another process takes the port first, another port is tried. */
 async function startServer(cluster: Cluster, options: EmbeddedPostgresOptions): Promise<number> {
   const attempts = 3;
   for (let attempt = 1; ; attempt += 1) {
@@ -140,9 +142,11 @@ async function startServer(cluster: Cluster, options: EmbeddedPostgresOptions): 
     } catch (cause) {
       if (attempt === attempts) {
         const log = (await readFile(cluster.log, 'utf8').catch(() => '')).split('\n').slice(-12).join('\n');
-        throw new Error(`the embedded PostgreSQL in ${cluster.data} does not start:\n${log}`, { cause });
+        throw new Error(`the embedded PostgreSQL in ${cluster.data} does not start; its log ends with:\n${log}`, {
+          cause,
+        });
       }
-      // Sessions of a server that was killed end within moments and hold its memory until then.
+      // The sessions of a killed server hold its shared memory for a moment longer.
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   }
@@ -154,7 +158,7 @@ function serverFlags(port: number, options: EmbeddedPostgresOptions): string[] {
     port: String(port),
     unix_socket_directories: '',
     max_connections: String(options.maxConnections ?? 200),
-    // Containers often have a small /dev/shm.
+    // In containers /dev/shm is often small.
     dynamic_shared_memory_type: process.platform === 'win32' ? 'windows' : 'mmap',
     log_timezone: 'UTC',
     timezone: 'UTC',
@@ -171,16 +175,17 @@ async function stopServer(cluster: Cluster): Promise<void> {
 }
 
 /**
- * Port of the server that runs on this cluster, or null. The pid file names it; what a killed server left behind is
- * made harmless, also where its number belongs to another process by now or to a zombie, which PostgreSQL would take
- * for a running server. The rest of the file stays, so that PostgreSQL still finds sessions that outlived the server.
+ * The port of the server that runs on this cluster, by its pid file; null if none runs. In the pid file of a killed
+ * server the process id is replaced, because it may now belong to another process or to a zombie, which PostgreSQL
+ * would take for a running server. The rest of the file stays, so that PostgreSQL still finds sessions that outlived
+ * the server.
  */
 async function runningPort(cluster: Cluster): Promise<number | null> {
   const file = path.join(cluster.data, 'postmaster.pid');
   for (let attempt = 0; attempt < 1200; attempt += 1) {
     const text = await readFile(file, 'utf8').catch(() => null);
     if (text === null) return null;
-    // Lines: pid, data folder, start time, port, socket folder, address, shared memory, status.
+    // The lines are: pid, data folder, start time, port, socket folder, address, shared memory, status.
     const lines = text.split('\n');
     if (!(await isServer(Number(lines[0]), cluster))) {
       if (lines.length > 1) await writeFile(file, [String(NO_PID), ...lines.slice(1)].join('\n'));
@@ -189,10 +194,10 @@ async function runningPort(cluster: Cluster): Promise<number | null> {
     if (lines[7]?.trim() === 'ready') return Number(lines[3]);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`PostgreSQL in ${cluster.data} is neither ready nor ended after two minutes, see ${cluster.log}`);
+  throw new Error(`PostgreSQL in ${cluster.data} was neither ready nor stopped after two minutes, see ${cluster.log}`);
 }
 
-/** `postgres -D <data> …` is how pg_ctl calls the server. */
+/** Whether the process is this cluster's server, which pg_ctl starts as `postgres -D <data> …`. */
 async function isServer(pid: number, cluster: Cluster): Promise<boolean> {
   const command = await commandLine(pid);
   return command.includes('postgres') && command.includes(cluster.data);
@@ -200,7 +205,7 @@ async function isServer(pid: number, cluster: Cluster): Promise<boolean> {
 
 async function connect(cluster: Cluster, port: number, database: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: urlOf(cluster, port, database), application_name: 'readapt-owner' });
-  // The connection only holds the lock; losing it must not end the process.
+  // This connection only holds the ownership lock: losing it must not end the process.
   client.on('error', () => undefined);
   await client.connect();
   return client;

@@ -6,15 +6,17 @@ const WAIT_MS = 180_000;
 const POLL_MS = 50;
 
 /**
- * Runs `work` while no other process runs it for the same lock file. The lock of a process that died is taken over.
+ * Runs `work` while holding a lock file, so that processes run it one after the other. The lock of a dead process is
+ * taken over.
  *
- * @throws Error if the lock is held for more than three minutes.
+ * @throws Error if another process holds the lock for more than three minutes
  */
 export async function withStartLock<T>(file: string, work: () => Promise<T>): Promise<T> {
   const mine = `${(await processIdentity(process.pid)) ?? process.pid} ${randomUUID()}`;
   const deadline = Date.now() + WAIT_MS;
   while (!(await tryLock(file, mine))) {
-    if (Date.now() > deadline) throw new Error(`${file} is held by another process that does not come to an end`);
+    if (Date.now() > deadline)
+      throw new Error(`the lock ${file} has been held by another process for more than ${WAIT_MS / 60_000} minutes`);
     await dropIfStale(file);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
@@ -25,7 +27,7 @@ export async function withStartLock<T>(file: string, work: () => Promise<T>): Pr
   }
 }
 
-/** The lock appears with its content, since a link is made in one step. */
+/** Creates the lock by a link, which makes it appear together with its content. */
 async function tryLock(file: string, content: string): Promise<boolean> {
   const temporary = `${file}.${randomUUID()}`;
   await writeFile(temporary, content);
@@ -47,7 +49,7 @@ async function dropIfStale(file: string): Promise<void> {
   if ((await processIdentity(Number.parseInt(identity, 10))) === identity) return;
   const aside = `${file}.${randomUUID()}`;
   await rename(file, aside).catch(() => undefined);
-  // Somebody was faster and holds the lock anew: give it back.
+  // Another process has taken the lock in the meantime: give it back.
   const moved = await readFile(aside, 'utf8').catch(() => null);
   if (moved !== null && moved !== content) await link(aside, file).catch(() => undefined);
   await rm(aside, { force: true });

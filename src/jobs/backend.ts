@@ -7,10 +7,10 @@ interface QueuedJob {
   opts: BulkJobOptions;
 }
 
-/** The part of BullMQ's queue that Readapt uses, the same on both backends. */
+/** The part of BullMQ's queue that Readapt uses. Both backends have it. */
 export interface JobQueue {
   addBulk(jobs: QueuedJob[]): Promise<unknown>;
-  /** 1 if the job was removed; a job that is running stays. */
+  /** Returns 1 if the job was removed. A running job is not removed. */
   remove(jobId: string): Promise<number>;
   getJobCounts(...states: QueueState[]): Promise<Record<string, number>>;
   waitUntilReady(): Promise<unknown>;
@@ -38,13 +38,13 @@ export interface QueueBackend {
 
 export interface QueueBackendOptions {
   databaseUrl: string;
-  /** Redis for the queue; null keeps it in the database. */
+  /** URL of the Redis that holds the queue; null keeps the queue in the database. */
   redisUrl: string | null;
-  /** Namespace of the queue's keys in Redis (default `readapt`); a database is a namespace of its own. */
+  /** Prefix of the queue's keys in Redis (default `readapt`). */
   redisPrefix?: string;
 }
 
-/** BullMQ on Redis where there is one, else on PostgreSQL beside the data (schema `bullmq`). */
+/** BullMQ on Redis if a URL is given, else on PostgreSQL, in the schema `bullmq` of the same database. */
 export function createQueueBackend(options: QueueBackendOptions): QueueBackend {
   return options.redisUrl === null
     ? postgresBackend(options.databaseUrl)
@@ -65,7 +65,7 @@ function redisBackend(url: string, prefix: string): QueueBackend {
   return {
     kind: 'redis',
     createQueue: (name) => new Queue(name, { connection: { url }, prefix }) as JobQueue,
-    // A worker waits for Redis to come back for as long as it takes.
+    // Without a limit of retries, a worker waits until Redis is back.
     createWorker: (name, processor, tuning) =>
       new Worker(name, processor, { connection: { url, maxRetriesPerRequest: null }, prefix, ...tuning }),
   };

@@ -1,26 +1,26 @@
 import Type, { type Static, type TObject } from 'typebox';
 import { Id } from '../lib/schemas.ts';
 
-/** Queues, one worker each. */
+/** The queues. Each has one worker. */
 export const QUEUES = ['rollouts', 'adaptations'] as const;
 export type QueueName = (typeof QUEUES)[number];
 
 export interface CatalogEntry {
   readonly queue: QueueName;
-  /** Identifiers only: whoever runs the job reads the rows. */
+  /** Holds identifiers only: the handler reads the rows itself. */
   readonly payload: TObject;
-  /** Tries at most when a try ends with a transient error. A worker that dies does not use up a try. */
+  /** Largest number of attempts that may end with a transient error. The death of a worker does not count. */
   readonly attempts: number;
   readonly backoff: { readonly type: 'exponential'; readonly delay: number };
-  /** After this the handler's signal aborts, in milliseconds. */
+  /** The handler's signal aborts after this time, in milliseconds. */
   readonly timeoutMs: number;
 }
 
 const HOUR_MS = 3_600_000;
 
-/** Every kind of job there is. */
+/** Every kind of queue job. */
 export const CATALOG = {
-  /** Analysis and plan of a rollout; once it is done, the adaptations carry the rollout. */
+  /** Analyzes a rollout and plans its jobs. */
   'rollout.plan': {
     queue: 'rollouts',
     payload: Type.Object({ rolloutId: Id('rollout') }, { additionalProperties: false }),
@@ -28,7 +28,7 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
-  /** One adapter of a rollout, or its control. */
+  /** Runs one adaptation job or control of a rollout. */
   'adaptation.run': {
     queue: 'adaptations',
     payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
@@ -47,13 +47,13 @@ export function isJobName(name: string): name is JobName {
   return Object.hasOwn(CATALOG, name);
 }
 
-/** A job to be run: `id` is the row's own identifier, so that a second enqueue of the same row changes nothing. */
+/** A queue job. Its `id` is the identifier of the row, so enqueuing the same row again changes nothing. */
 export type JobEntry = {
   [Name in JobName]: {
     readonly name: Name;
     readonly id: string;
     readonly payload: JobPayload<Name>;
-    /** Left out it runs before everything that has one; with one, lower runs first. */
+    /** Lower numbers run first. A job without a priority runs before all that have one. */
     readonly priority?: number;
   };
 }[JobName];

@@ -5,25 +5,25 @@ import type { QueueBackend, QueueWorker } from './backend.ts';
 import { CATALOG, isJobName, JOB_NAMES, QUEUES, type JobName, type JobPayload, type QueueName } from './catalog.ts';
 
 export interface HandlerContext {
-  /** Aborts when the worker stops or the job's time is over. */
+  /** Aborts when the worker stops or the job's time is up. */
   readonly signal: AbortSignal;
-  /** True if a transient error now is the last one: there is no further try. */
+  /** True if no further attempt follows a transient error. */
   readonly lastAttempt: boolean;
   readonly logger: Logger;
 }
 
 /**
- * Runs one job. It is idempotent: the same job may be handed to it again at any time. It throws a {@link PermanentError}
- * where trying again cannot help, a {@link TryLaterError} where it is too early, and anything else to be retried.
+ * Runs one job. It is idempotent, since it may get the same job again at any time. It throws a {@link PermanentError}
+ * if another attempt cannot help, a {@link TryLaterError} if the job has to wait, and any other error to be retried.
  */
 type Handler<Name extends JobName> = (payload: JobPayload<Name>, context: HandlerContext) => Promise<void>;
 export type Handlers = { readonly [Name in JobName]: Handler<Name> };
-/** What a module contributes. */
+/** The handlers of one part of the worker. */
 export type HandlerSet = Partial<Handlers>;
 
-/** Trying again cannot help. */
+/** A failure that another attempt cannot repair. */
 export class PermanentError extends Error {
-  /** Stable; what rows and answers say. */
+  /** A stable code, which rows and API answers repeat. */
   readonly code: string;
 
   constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
@@ -33,7 +33,7 @@ export class PermanentError extends Error {
   }
 }
 
-/** Not now: the job goes back to the queue for `delayMs`, without using up a try. */
+/** Puts the job back into the queue for `delayMs`, without using up an attempt. */
 export class TryLaterError extends Error {
   readonly delayMs: number;
 
@@ -44,7 +44,7 @@ export class TryLaterError extends Error {
   }
 }
 
-/** Checks at the start that every job of the catalog has exactly one handler. @throws Error naming those that do not. */
+/** Merges handlers. @throws Error if a job of the catalog does not have exactly one handler */
 export function combineHandlers(sets: readonly HandlerSet[]): Handlers {
   const problems: string[] = [];
   for (const name of JOB_NAMES) {
@@ -52,7 +52,7 @@ export function combineHandlers(sets: readonly HandlerSet[]): Handlers {
     if (count !== 1) problems.push(`job ${name} has ${count} handlers, expected one`);
   }
   for (const name of sets.flatMap((set) => Object.keys(set))) {
-    if (!isJobName(name)) problems.push(`there is a handler for ${name}, which the catalog does not have`);
+    if (!isJobName(name)) problems.push(`there is a handler for ${name}, which is not in the catalog`);
   }
   if (problems.length > 0) throw new Error(problems.join('; '));
   return Object.assign({}, ...sets) as Handlers;
@@ -63,18 +63,18 @@ export interface ConsumerOptions {
   handlers: Handlers;
   logger: Logger;
   concurrency?: Partial<Record<QueueName, number>>;
-  /** A worker that has not been heard of for so long has died, and its job goes to another (default 15,000 ms). */
+  /** After this time without a sign of life a worker counts as dead, and another gets its job (default 15,000 ms). */
   lockMs?: number;
-  /** How often that is looked for (default 5,000 ms). */
+  /** How often dead workers are looked for (default 5,000 ms). */
   stalledCheckMs?: number;
 }
 
 export interface Consumer {
-  /** Takes no further job, tells the running ones to stop and waits for them. */
+  /** Takes no further jobs, tells the running ones to stop and waits for them. */
   stop(): Promise<void>;
 }
 
-/** One BullMQ worker a queue. */
+/** Starts one BullMQ worker per queue. */
 export async function startConsumer(options: ConsumerOptions): Promise<Consumer> {
   const { backend, logger, lockMs = 15_000, stalledCheckMs = 5000 } = options;
   const stopping = new AbortController();
@@ -84,7 +84,7 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
       concurrency: options.concurrency?.[queue] ?? 1,
       lockDuration: lockMs,
       stalledInterval: stalledCheckMs,
-      // How often a job may lose its worker is for its handler to decide, which counts that in the row.
+      // The handler limits how often a job may lose its worker: it counts that in the row.
       maxStalledCount: 1_000_000,
     });
     worker.on('error', (error) => logger.warn({ err: error, queue }, 'queue worker'));
@@ -104,10 +104,10 @@ async function runJob(options: ConsumerOptions, stopping: AbortSignal, job: Job,
   const { name } = job;
   const logger = options.logger.child({ job: name, queueJobId: job.id });
   if (!isJobName(name))
-    throw new UnrecoverableError(`job ${job.id ?? ''} is called ${name}, which the catalog does not have`);
+    throw new UnrecoverableError(`queue job ${job.id ?? ''} is named ${name}, which is not in the catalog`);
   const { attempts, timeoutMs, payload } = CATALOG[name];
   if (!Value.Check(payload, job.data)) {
-    throw new UnrecoverableError(`job ${name} ${job.id ?? ''} has a payload that does not fit its schema`);
+    throw new UnrecoverableError(`queue job ${name} ${job.id ?? ''} has a payload that does not match its schema`);
   }
   const context: HandlerContext = {
     signal: AbortSignal.any([stopping, AbortSignal.timeout(timeoutMs)]),
@@ -121,7 +121,7 @@ async function runJob(options: ConsumerOptions, stopping: AbortSignal, job: Job,
   }
 }
 
-/** Handlers know nothing of BullMQ: their errors become what it understands. */
+/** Translates errors of handlers, which know nothing of BullMQ, into BullMQ's own. */
 async function translate(error: unknown, job: Job, token: string | undefined, logger: Logger): Promise<never> {
   if (error instanceof TryLaterError) {
     logger.debug({ reason: error.message, delayMs: error.delayMs }, 'job put off');

@@ -2,8 +2,8 @@ import type { Database, Prisma, Queryable } from '../lib/database.ts';
 import { CATALOG, isJobName, type JobEntry, type QueueName } from './catalog.ts';
 
 /**
- * Notes, in the transaction that makes the change, what is to be enqueued once it has committed. An entry that is
- * noted already stays as it is. One statement, whatever the number.
+ * Records, in the transaction that makes a change, the jobs to be enqueued once it has committed. It is one statement
+ * for any number of jobs; entries that exist already stay as they are.
  */
 export async function writeOutbox(tx: Queryable, entries: readonly JobEntry[]): Promise<void> {
   if (entries.length === 0) return;
@@ -18,7 +18,7 @@ export async function writeOutbox(tx: Queryable, entries: readonly JobEntry[]): 
     ON CONFLICT (queue, job_id) DO NOTHING`;
 }
 
-/** Forgets entries that the queue has. */
+/** Deletes the entries of jobs that the queue has. */
 export async function deleteFromOutbox(db: Queryable, entries: readonly JobEntry[]): Promise<void> {
   if (entries.length === 0) return;
   const queues = entries.map((entry) => CATALOG[entry.name].queue);
@@ -28,7 +28,7 @@ export async function deleteFromOutbox(db: Queryable, entries: readonly JobEntry
     WHERE o.queue = e.queue AND o.job_id = e.job_id`;
 }
 
-/** Entries that have waited for `olderThanMs` (by the database's clock), oldest first. */
+/** The entries that have waited for `olderThanMs` by the database's clock, oldest first. */
 export async function leftoverEntries(db: Queryable, olderThanMs: number, limit: number): Promise<JobEntry[]> {
   const rows = await db.$queryRaw<{ job_id: string; payload: Prisma.JsonObject }[]>`
     SELECT job_id, payload FROM outbox
@@ -37,14 +37,14 @@ export async function leftoverEntries(db: Queryable, olderThanMs: number, limit:
   return rows.map((row) => toEntry(row.job_id, row.payload));
 }
 
-/** Number of entries that a queue has not been given yet. */
+/** Counts the jobs that a queue has not been given yet. */
 export function countPending(db: Database, queue: QueueName): Promise<number> {
   return db.outboxEntry.count({ where: { queue } });
 }
 
 function toEntry(id: string, stored: Prisma.JsonObject): JobEntry {
   if (typeof stored.name !== 'string' || !isJobName(stored.name)) {
-    throw new Error(`outbox entry ${id} names the job ${JSON.stringify(stored.name)}, which the catalog does not have`);
+    throw new Error(`outbox entry ${id} names the job ${JSON.stringify(stored.name)}, which is not in the catalog`);
   }
   return { name: stored.name, id, payload: stored.payload, priority: stored.priority ?? undefined } as JobEntry;
 }

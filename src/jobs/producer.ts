@@ -5,23 +5,23 @@ import type { JobQueue, QueueBackend } from './backend.ts';
 import { CATALOG, QUEUES, type JobEntry, type QueueName } from './catalog.ts';
 import { deleteFromOutbox } from './outbox.repository.ts';
 
-/** Jobs added to the queue by one command. */
+/** Number of jobs that one command adds to the queue. */
 const BULK = 1000;
 const REMOVED_AT_ONCE = 100;
 
 export interface JobProducer {
   /**
-   * Hands entries that were noted by `writeOutbox` in a committed transaction to the queue, in bulk. A queue that
-   * cannot be reached is not the caller's error: the entries stay in the outbox, and the sweeper enqueues them.
+   * Enqueues jobs that a committed transaction has written to the outbox. If the queue cannot be reached, it logs a
+   * warning and does not throw: the jobs stay in the outbox, and the sweeper enqueues them.
    */
   enqueueAfterCommit(entries: readonly JobEntry[]): Promise<void>;
-  /** Like `enqueueAfterCommit`, for who wants to know. @throws if the queue cannot be reached in time. */
+  /** Enqueues jobs in bulk. @throws Error if the queue does not answer in time */
   enqueue(entries: readonly JobEntry[]): Promise<void>;
-  /** Takes waiting jobs out of the queue; what runs already runs on. Best effort. */
+  /** Tries to take waiting jobs out of the queue. Running jobs stay in it, and a failure is only logged. */
   remove(queue: QueueName, ids: readonly string[]): Promise<void>;
-  /** Jobs that the queue holds: waiting, running or to be tried again. */
+  /** Counts the jobs of the queue that wait, run or are to be retried. */
   count(queue: QueueName): Promise<number>;
-  /** Resolves when every queue answers. @throws if one does not in time. */
+  /** Resolves when every queue has answered. @throws Error if one does not answer in time */
   check(): Promise<void>;
   close(): Promise<void>;
 }
@@ -30,18 +30,18 @@ export interface ProducerOptions {
   db: Database;
   backend: QueueBackend;
   logger: Logger;
-  /** How long a command may take before the queue counts as unreachable (default 5,000 ms). */
+  /** Time after which a queue that does not answer counts as unreachable (default 5,000 ms). */
   timeoutMs?: number;
 }
 
-/** @throws Error if the queue cannot be reached at the start. */
+/** @throws Error if a queue cannot be reached */
 export async function createJobProducer(options: ProducerOptions): Promise<JobProducer> {
   const { db, backend, logger } = options;
   const timeoutMs = options.timeoutMs ?? 5000;
   const queues = new Map<QueueName, JobQueue>();
   for (const name of QUEUES) {
     const queue = backend.createQueue(name);
-    queue.on('error', (error) => logger.warn({ err: error, queue: name }, 'queue connection'));
+    queue.on('error', (error) => logger.warn({ err: error, queue: name }, 'the connection to the queue failed'));
     queues.set(name, queue);
     await withTimeout(queue.waitUntilReady(), 30_000, `queue ${name}`);
   }
@@ -61,16 +61,19 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
     enqueue,
     enqueueAfterCommit: async (entries) => {
       await enqueue(entries).catch((error: unknown) => {
-        logger.warn({ err: error, entries: entries.length }, 'not enqueued; the sweeper will');
+        logger.warn({ err: error, entries: entries.length }, 'jobs could not be enqueued: the sweeper will do it');
       });
     },
     remove: async (name, ids) => {
       for (let start = 0; start < ids.length; start += REMOVED_AT_ONCE) {
         const chunk = ids.slice(start, start + REMOVED_AT_ONCE);
-        // What a worker holds is not removed: its row tells the worker.
+        // A job that a worker runs cannot be removed: the worker sees the change in its row.
         const removals = Promise.allSettled(chunk.map((id) => queueOf(name).remove(id)));
         const done = await withTimeout(removals, timeoutMs, `queue ${name}`).catch((error: unknown) => {
-          logger.warn({ err: error, queue: name, left: ids.length - start }, 'not removed; workers will skip them');
+          logger.warn(
+            { err: error, queue: name, left: ids.length - start },
+            'jobs could not be removed from the queue: workers will skip them',
+          );
           return null;
         });
         if (done === null) return;
@@ -103,8 +106,8 @@ function byQueue(entries: readonly JobEntry[]): Map<QueueName, JobEntry[]> {
 }
 
 /**
- * The queue keeps nothing that has ended: the database is the record, and BullMQ ignores an add whose id it still
- * has, so a job that failed for good could never be enqueued again.
+ * The queue keeps no jobs that have ended. The database records them, and BullMQ ignores a new job whose id it still
+ * has, so a job that has failed could never be enqueued again.
  */
 function toQueuedJob(entry: JobEntry) {
   const { attempts, backoff } = CATALOG[entry.name];

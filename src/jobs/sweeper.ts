@@ -4,16 +4,16 @@ import type { JobEntry, QueueName } from './catalog.ts';
 import { countPending, leftoverEntries } from './outbox.repository.ts';
 import type { JobProducer } from './producer.ts';
 
-/** What a module knows about jobs that the queue ought to hold. */
+/** What a module knows about the jobs that should be in a queue. */
 export interface RecoverySource {
   readonly queue: QueueName;
-  /** Jobs whose worker has let its lease run out. */
+  /** Jobs whose worker has let its lease expire. */
   expired(limit: number): Promise<JobEntry[]>;
-  /** How many jobs the queue ought to hold. */
+  /** Counts the jobs that should be in the queue. */
   countLive(): Promise<number>;
-  /** Those jobs by identifier, after the given one. */
+  /** A page of those jobs in the order of their identifiers, after the given one. */
   live(after: string, limit: number): Promise<JobEntry[]>;
-  /** Anything else that an interrupted process may have left half done. */
+  /** Repairs anything else that an interrupted process may have left unfinished. */
   repair?(): Promise<void>;
 }
 
@@ -23,12 +23,12 @@ export interface SweeperOptions {
   sources: readonly RecoverySource[];
   logger: Logger;
   intervalMs?: number;
-  /** Age of an outbox entry before it counts as missed: its writer may be about to enqueue it. */
+  /** Age from which an outbox entry counts as missed. A younger one may be about to be enqueued by its writer. */
   graceMs?: number;
 }
 
 export interface Sweeper {
-  /** One pass. @returns how many entries were enqueued. @throws if the database or the queue cannot be reached. */
+  /** Sweeps once. @returns the number of jobs enqueued @throws Error if the database or the queue cannot be reached */
   sweep(): Promise<number>;
   start(): void;
   stop(): Promise<void>;
@@ -36,7 +36,7 @@ export interface Sweeper {
 
 const PAGE = 1000;
 
-/** Enqueues what an interrupted process or a queue that lost its data left out. Safe to run in several processes. */
+/** Enqueues jobs that an interrupted process or a queue that lost its data has missed. Several processes may sweep. */
 export function createSweeper(options: SweeperOptions): Sweeper {
   const { logger, intervalMs = 5000 } = options;
   let timer: NodeJS.Timeout | undefined;
@@ -45,9 +45,9 @@ export function createSweeper(options: SweeperOptions): Sweeper {
   const tick = (): void => {
     running = sweepOnce(options)
       .then((count) => {
-        if (count > 0) logger.info({ count }, 'sweeper enqueued jobs');
+        if (count > 0) logger.info({ count }, 'the sweeper enqueued missed jobs');
       })
-      .catch((error: unknown) => logger.warn({ err: error }, 'sweep failed'))
+      .catch((error: unknown) => logger.warn({ err: error }, 'the sweeper failed'))
       .finally(() => {
         if (timer !== undefined) timer = setTimeout(tick, intervalMs);
       });
@@ -86,7 +86,9 @@ async function sweepOutbox({ db, producer, graceMs = 2000 }: SweeperOptions): Pr
   }
 }
 
-/** When the queue holds fewer jobs than there are live rows, it has lost some: adding all again restores those alone. */
+/**
+ * If the queue holds fewer jobs than it should, it has lost some. Adding all of them again restores only the lost ones.
+ */
 async function sweepLost({ producer, db }: SweeperOptions, source: RecoverySource): Promise<number> {
   const [held, pending] = await Promise.all([producer.count(source.queue), countPending(db, source.queue)]);
   const live = await source.countLive();

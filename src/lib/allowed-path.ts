@@ -3,19 +3,19 @@ import path from 'node:path';
 import { unprocessable } from './errors.ts';
 
 /**
- * Resolves a folder that a request names and makes sure that it lies below one of the allowed roots, whatever links
- * and `..` it contains. Outside them nothing is said about what exists.
+ * Resolves a folder that a request names and makes sure that it lies below one of the allowed roots, whatever links and
+ * `..` the path contains. The errors do not reveal what exists outside the roots.
  *
- * @returns the folder's real path.
- * @throws AppError 422 `path_not_allowed`, `path_not_found` or `not_a_folder`.
+ * @returns the folder's real path
+ * @throws AppError 422 `path_not_allowed`, `path_not_found` or `not_a_folder`
  */
 export async function resolveAllowedFolder(requested: string, allowedRoots: readonly string[]): Promise<string> {
   const notAllowed = () =>
     unprocessable(
       'path_not_allowed',
       allowedRoots.length === 0
-        ? `path ${requested} is not allowed: no folder is, set READAPT_ALLOWED_ROOTS`
-        : `path ${requested} is not below one of the allowed folders`,
+        ? `path ${requested} is not allowed: READAPT_ALLOWED_ROOTS names no folder`
+        : `path ${requested} is not allowed, expected a folder below one that READAPT_ALLOWED_ROOTS names`,
     );
   if (!path.isAbsolute(requested) || requested.includes('\0')) throw notAllowed();
   const roots = await Promise.all(allowedRoots.map((root) => realpath(root).catch(() => root)));

@@ -3,18 +3,18 @@ import { Prisma, PrismaClient } from '../generated/prisma/client.ts';
 
 export { Prisma };
 export type Database = PrismaClient;
-/** A transaction's client. Repositories take `Database | Transaction`. */
+/** The client of a transaction. */
 export type Transaction = Prisma.TransactionClient;
 export type Queryable = Database | Transaction;
 
 export interface DatabaseOptions {
-  /** Connections of the pool (default 10). */
+  /** Number of connections in the pool (default 10). */
   poolSize?: number;
-  /** How long a query waits for a free connection or a new one, in milliseconds (default 10,000). */
+  /** How long a query waits for a connection, in milliseconds (default 10,000). */
   connectTimeoutMs?: number;
 }
 
-/** A client with its own pool. It connects at the first query; call `$disconnect()` when done. */
+/** Creates a client with its own pool. It connects at the first query; the caller calls `$disconnect()` at the end. */
 export function createDatabase(url: string, options: DatabaseOptions = {}): Database {
   const adapter = new PrismaPg({
     connectionString: url,
@@ -25,7 +25,7 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
   return new PrismaClient({ adapter });
 }
 
-/** Runs `fn` in one transaction: it commits when `fn` resolves and rolls back when it throws. */
+/** Runs `fn` in one transaction, which commits if `fn` resolves and rolls back if it throws. */
 export function withTransaction<T>(
   db: Database,
   fn: (tx: Transaction) => Promise<T>,
@@ -34,12 +34,12 @@ export function withTransaction<T>(
   return db.$transaction(fn, { timeout: options.timeoutMs ?? 30_000, maxWait: 10_000 });
 }
 
-/** Whether the error says that a unique constraint was violated. */
+/** Whether the error is a violation of a unique constraint. */
 export function isUniqueViolation(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
 }
 
-/** Whether the error says that a foreign key points at nothing, or that something still points here. */
+/** Whether the error is a violation of a foreign key. */
 export function isForeignKeyViolation(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2003';
 }
@@ -47,7 +47,7 @@ export function isForeignKeyViolation(error: unknown): boolean {
 const UNREACHABLE_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028']);
 const UNREACHABLE_CAUSES = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EPIPE', 'ETIMEDOUT', '57P01', '57P03']);
 
-/** Whether the database could not be reached or went away, so that the same call may work later. */
+/** Whether the database could not be reached or the connection was lost, so that the same call may succeed later. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (error instanceof Prisma.PrismaClientInitializationError) return true;
   if (error instanceof Prisma.PrismaClientKnownRequestError && UNREACHABLE_CODES.has(error.code)) return true;

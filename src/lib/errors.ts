@@ -1,8 +1,8 @@
-/** An error that may reach a client: stable code, HTTP status and a message that is safe to show. */
+/** An error for a client, with a stable code, an HTTP status and a message that reveals nothing internal. */
 export class AppError extends Error {
   readonly code: string;
   readonly status: number;
-  /** Further members of the RFC 9457 problem document (`differences`, `lines`, …). */
+  /** Further members of the problem document (RFC 9457), for example `differences` or `lines`. */
   readonly details: Record<string, unknown>;
 
   constructor(options: {

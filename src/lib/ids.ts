@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 
-/** Prefix of each kind of identifier; the rest is a UUIDv7, so that identifiers sort by creation. */
+/** The prefix of each kind of identifier. The rest is a UUIDv7, so that identifiers sort by their creation. */
 const PREFIXES = {
   tenant: 'ten',
   apiKey: 'key',
@@ -21,7 +21,7 @@ export function newId(kind: IdKind): string {
   return `${PREFIXES[kind]}_${uuidv7()}`;
 }
 
-/** Pattern of an identifier in route schemas. */
+/** The pattern of an identifier, for schemas of routes. */
 export function idPattern(kind: IdKind): string {
   return `^${PREFIXES[kind]}_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$`;
 }

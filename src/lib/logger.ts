@@ -4,13 +4,13 @@ export type { Logger };
 
 export interface LoggerOptions {
   level: string;
-  /** Readable lines instead of JSON (default: when the destination is a terminal). */
+  /** Writes readable lines instead of JSON (default: if the destination is a terminal). */
   pretty?: boolean;
-  /** File descriptor to write to: 1 standard output, 2 standard error (default 2). */
+  /** File descriptor: 1 is standard output, 2 is standard error (default 2). */
   destination?: 1 | 2;
 }
 
-/** What must never reach a log, wherever it stands. */
+/** Fields whose values are never logged. */
 const REDACTED = [
   'req.headers.authorization',
   'headers.authorization',
@@ -20,7 +20,7 @@ const REDACTED = [
   '*.password',
 ];
 
-/** The logger of a process. Everything else gets a child of it. */
+/** Creates the logger of a process. Everything in it logs through this logger or a child of it. */
 export function createLogger({ level, pretty, destination = 2 }: LoggerOptions): Logger {
   const stream = destination === 1 ? process.stdout : process.stderr;
   const options = { level, redact: { paths: REDACTED, censor: '[redacted]' } };

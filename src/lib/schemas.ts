@@ -1,39 +1,39 @@
 import Type from 'typebox';
 import { idPattern, type IdKind } from './ids.ts';
 
-/** An identifier of one kind, such as `job_018f…`. */
+/** The schema of an identifier of one kind, for example `job_018f…`. */
 export function Id(kind: IdKind, description?: string) {
   return Type.String({ pattern: idPattern(kind), ...(description === undefined ? {} : { description }) });
 }
 
-/** The schema or null. */
+/** The schema, or null. */
 export function Nullable<T extends Type.TSchema>(schema: T) {
   return Type.Union([schema, Type.Null()]);
 }
 
-/** RFC 3339 UTC time with milliseconds. */
+/** A time by RFC 3339, in UTC with milliseconds. */
 export const Timestamp = Type.String({ format: 'date-time' });
 
-/** A name that reads well in paths, logs and file names. */
+/** A name that can be used in paths, logs and file names. */
 export const Name = Type.String({
   pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$',
-  description: 'Letters, digits, ".", "_" and "-"; begins with a letter or digit; at most 100.',
+  description: 'One to 100 letters, digits, ".", "_" and "-"; the first is a letter or a digit.',
 });
 
-/** RFC 9457 problem. */
+/** A problem by RFC 9457. */
 export const Problem = Type.Object(
   {
-    type: Type.String(),
-    title: Type.String(),
-    status: Type.Integer(),
-    detail: Type.String(),
-    code: Type.String({ description: 'Stable, for programs.' }),
-    instance: Type.String(),
+    type: Type.String({ description: '`urn:readapt:problem:` and the code.' }),
+    title: Type.String({ description: 'The phrase of the HTTP status.' }),
+    status: Type.Integer({ description: 'The HTTP status.' }),
+    detail: Type.String({ description: 'What is wrong, for people.' }),
+    code: Type.String({ description: 'What is wrong, for programs. Codes do not change.' }),
+    instance: Type.String({ description: 'Path of the request.' }),
   },
   { additionalProperties: true },
 );
 
-/** RFC 3339 text of a time, or null. */
+/** Formats a time by RFC 3339. */
 export function toTimestamp(time: Date): string;
 export function toTimestamp(time: Date | null): string | null;
 export function toTimestamp(time: Date | null): string | null {

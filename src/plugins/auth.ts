@@ -11,10 +11,10 @@ declare module 'fastify' {
   }
 }
 
-/** Authenticates every request of the scope in which it is registered, before the body is read. */
+/** Authenticates every request of the Fastify scope in which it is registered, before its body is read. */
 export default fp<{ keys: Pick<ApiKeyService, 'authenticate'> }>(
   async (app, { keys }) => {
-    // Set by the hook before anything can read it.
+    // The hook sets it before anything can read it.
     app.decorateRequest('principal');
     const refuse = await createRefusal(app);
     app.addHook('onRequest', async (request) => {
@@ -28,7 +28,7 @@ export default fp<{ keys: Pick<ApiKeyService, 'authenticate'> }>(
   { name: 'auth' },
 );
 
-/** Guessing keys is slowed down by the address it comes from. */
+/** Makes the error of a refused request. Addresses that send too many unknown keys are slowed down. */
 async function createRefusal(app: FastifyInstance) {
   const limiter = app.createRateLimit({ max: 300, timeWindow: 60_000, keyGenerator: (request) => `ip:${request.ip}` });
   return async (request: FastifyRequest): Promise<AppError> => {
@@ -42,7 +42,7 @@ function unauthorized(request: FastifyRequest): AppError {
   const message =
     request.headers.authorization === undefined
       ? 'the request has no API key, expected "Authorization: Bearer rdp_…"'
-      : 'the API key is not known, expired or revoked';
+      : 'the API key is unknown, expired or revoked';
   return new AppError({ code: 'unauthorized', status: 401, message });
 }
 
@@ -50,28 +50,32 @@ export function tooManyRequests(retryAfterSeconds: number): AppError {
   return new AppError({
     code: 'rate_limited',
     status: 429,
-    message: `too many requests, try again in ${retryAfterSeconds} s`,
+    message: `too many requests: try again in ${retryAfterSeconds} s`,
     details: { retry_after_ms: retryAfterSeconds * 1000 },
   });
 }
 
-/** Route hook (`onRequest` or `preHandler`): operators only. */
+/** A route hook (`onRequest` or `preHandler`) that admits operators only. */
 export async function requireOperator(request: FastifyRequest, _reply: FastifyReply): Promise<void> {
   if (request.principal.kind !== 'operator') {
-    throw new AppError({ code: 'forbidden', status: 403, message: 'this needs an operator key' });
+    throw new AppError({ code: 'forbidden', status: 403, message: 'this request needs an operator key' });
   }
 }
 
-/** Route hook (`onRequest` or `preHandler`): operators and keys with the scope, or one that includes it. */
+/** A route hook (`onRequest` or `preHandler`) that admits operators and keys whose scopes include this one. */
 export function requireScope(scope: TenantScope) {
   return async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
     if (!hasScope(request.principal, scope)) {
-      throw new AppError({ code: 'forbidden', status: 403, message: `this needs a key with scope ${scope}` });
+      throw new AppError({
+        code: 'forbidden',
+        status: 403,
+        message: `this request needs a key with the scope ${scope}`,
+      });
     }
   };
 }
 
-/** The tenant to which the request is confined; null for the operator, who sees all. */
+/** The tenant to which the request is confined; null for the operator, who sees all tenants. */
 export function tenantScope(request: FastifyRequest): string | null {
   return request.principal.kind === 'operator' ? null : request.principal.tenantId;
 }

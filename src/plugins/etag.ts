@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fp from 'fastify-plugin';
 
-/** Gives every JSON answer to a GET or HEAD an ETag, and answers 304 when the client already has it. */
+/** Adds an ETag to every JSON answer to a GET or HEAD, and answers 304 if the client has the answer already. */
 export default fp(
   async (app) => {
     app.addHook('onSend', async (request, reply, payload) => {
@@ -17,7 +17,7 @@ export default fp(
   { name: 'etag' },
 );
 
-/** Whether `If-None-Match` names the tag, by RFC 9110's weak comparison. */
+/** Whether the header `If-None-Match` names the tag, by the weak comparison of RFC 9110. */
 export function matchesEtag(header: string | undefined, etag: string): boolean {
   const opaque = (tag: string) => tag.trim().replace(/^W\//, '');
   return (

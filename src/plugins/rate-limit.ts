@@ -2,7 +2,7 @@ import rateLimit from '@fastify/rate-limit';
 import fp from 'fastify-plugin';
 import { tooManyRequests } from './auth.ts';
 
-/** Limits the requests of one API key. It counts after authentication and before the body is read. */
+/** Limits the requests of each API key. A request counts after its authentication and before its body is read. */
 export default fp<{ perMinute: number }>(
   async (app, { perMinute }) => {
     await app.register(rateLimit, {

@@ -1,9 +1,12 @@
 import fp from 'fastify-plugin';
 
-/** Paths that are asked for every few seconds by machines. */
+/** Paths that probes request every few seconds. */
 const QUIET = new Set(['/healthz', '/readyz', '/metrics']);
 
-/** One line a request, when it is answered: 5xx at error, the rest at info, probes at debug. No bodies, no queries. */
+/**
+ * Logs a line per request once it is answered: answers of 5xx at error, probes at debug, the others at info. Bodies and
+ * query strings are not logged.
+ */
 export default fp(
   async (app) => {
     app.addHook('onResponse', async (request, reply) => {

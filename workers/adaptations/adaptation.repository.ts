@@ -7,14 +7,14 @@ import type { RowsUsed } from '../../core/adaptation/job-outcome.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
 
-/** All that a job needs to be run. */
+/** The rows that running a job needs. */
 const NEEDED = {
   rollout: { include: { baseModelVersion: true } },
   sourceVersion: { include: { baseModelVersion: true } },
   adapter: { include: { dataset: true } },
 } satisfies Prisma.JobInclude;
 
-/** Searches that a next job is given: more than its model takes in. */
+/** Largest number of earlier searches that a job is given; it is more than the search's model can use. */
 const FLEET_SEARCHES = 24;
 
 export type LoadedJob = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
@@ -38,11 +38,11 @@ export interface PublishedFolder {
   outcomes: GateOutcomes;
 }
 
-/** What a job has measured since it was last written. */
+/** What a job has measured since the last write. */
 export interface Measurements {
   readonly points: readonly MetricPoint[];
   readonly searches: readonly SearchPoint[];
-  /** Of the adapter on the old base. */
+  /** The outcomes of the old adapter on the old base. */
   readonly old: GateOutcomes | null;
 }
 
@@ -56,9 +56,9 @@ export const adaptationRepository = {
     }),
 
   /**
-   * Searches of the adaptations that had ended in the same rollout before this job was started first, from the same base
-   * version: the same however often the job is taken up again. Of the jobs that looked at most, earliest first. What
-   * leaves a tenant is coefficients and mean losses, for the workers alone.
+   * The searches of adaptations from the same old base that had ended in the same rollout before this job first
+   * started, so the result is the same in every attempt. Jobs with the most evaluations come first, then those that
+   * ended first. All that crosses tenants is coefficients and mean losses, and only workers see them.
    */
   async fleetSearches(db: Queryable, job: LoadedJob): Promise<FleetSearches> {
     const found = await db.$queryRaw<{ records: FleetSearches[number] }[]>`
@@ -74,7 +74,7 @@ export const adaptationRepository = {
     return found.map(({ records }) => records);
   },
 
-  /** Milliseconds until the lease of another holder runs out; null if there is no such job or it is not held. */
+  /** Milliseconds until the job's lease expires; null if the job has ended, does not exist or is not held. */
   async leaseLeft(db: Queryable, jobId: string): Promise<number | null> {
     const [row] = await db.$queryRaw<{ left_ms: number }[]>`
       SELECT (EXTRACT(EPOCH FROM lease_expires_at - clock_timestamp()) * 1000)::float8 AS left_ms FROM jobs
@@ -82,7 +82,7 @@ export const adaptationRepository = {
     return row?.left_ms ?? null;
   },
 
-  /** Which of these jobs have ended. */
+  /** Those of the given jobs that have ended. */
   ended: async (db: Queryable, jobIds: readonly string[]): Promise<string[]> => {
     const rows = await db.job.findMany({
       where: { id: { in: [...jobIds] }, finishedAt: { not: null } },
@@ -92,8 +92,9 @@ export const adaptationRepository = {
   },
 
   /**
-   * What is known of a job's adapter on the gate's rows of the old base: from its publication, or from an earlier rollout.
-   * What the same rollout has measured does not count, so that a job and its control, which comes after it, do the same.
+   * The outcomes of the old adapter on the gate rows and the old base, if its publication or an earlier rollout has
+   * measured them. Those measured in the same rollout do not count, so that a job and its control, which follows it, do
+   * equal work.
    */
   async oldOutcomes(db: Queryable, job: LoadedJob): Promise<GateOutcomes | null> {
     const found = await db.gateOutcomes.findFirst({
@@ -104,7 +105,10 @@ export const adaptationRepository = {
     return { digest, value, standardError, values };
   },
 
-  /** A resumed job measures some points again: the first value stays. Of the old version's outcomes the last do. */
+  /**
+   * Writes measurements. If a resumed job measures a point again, the first value is kept; of the old adapter's
+   * outcomes the last ones are kept.
+   */
   async insertMeasurements(
     tx: Transaction,
     job: { id: string; tenantId: string; sourceVersionId: string },
@@ -130,8 +134,8 @@ export const adaptationRepository = {
   },
 
   /**
-   * Writes the adapter version of a candidate and returns its id. A candidate that this job has published already, in
-   * a try that was cut off before it was acknowledged, is not written again.
+   * Writes the adapter version of a candidate and returns its id. A candidate that the job has published already, in an
+   * attempt that was cut off before the acknowledgment, is not written again.
    */
   async insertVersion(tx: Transaction, job: LoadedJob, published: PublishedFolder): Promise<string> {
     const { candidate } = published;

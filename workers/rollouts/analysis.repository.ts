@@ -9,7 +9,7 @@ export function createAnalysisRepository(db: Database) {
   return {
     baseModelVersion: (id: string) => db.baseModelVersion.findUniqueOrThrow({ where: { id } }),
 
-    /** True if the version was not verified before. */
+    /** Marks a version as verified. True if it was not verified before. */
     async markVerified(tx: Transaction, id: string, found: DescribeOutcome): Promise<boolean> {
       const { count } = await tx.baseModelVersion.updateMany({
         where: { id, state: { not: 'verified' } },
@@ -24,7 +24,7 @@ export function createAnalysisRepository(db: Database) {
       return count === 1;
     },
 
-    /** True if the version was not known to be unusable before. */
+    /** Marks a version as unusable. True if it was not marked before. */
     async markFailed(tx: Transaction, id: string, error: Prisma.InputJsonObject): Promise<boolean> {
       const { count } = await tx.baseModelVersion.updateMany({
         where: { id, state: 'registered' },
@@ -33,7 +33,7 @@ export function createAnalysisRepository(db: Database) {
       return count === 1;
     },
 
-    /** The row of a pair of versions; made if there is none. */
+    /** The row of a pair of versions, which is created if it does not exist. */
     async evolution(oldBaseModelVersionId: string, newBaseModelVersionId: string) {
       await db.evolution.createMany({
         data: [{ id: newId('evolution'), oldBaseModelVersionId, newBaseModelVersionId }],

@@ -16,7 +16,7 @@ export interface AnalysisContext {
   logger: Logger;
 }
 
-/** A reason for which no adapter, or none on one base model version, can be carried over. It goes into rows as it is. */
+/** Why no adapter, or no adapter on one old base, can be carried over. Rows store `problem` as it is. */
 export class RefusalError extends Error {
   readonly problem: Prisma.InputJsonObject;
 
@@ -28,11 +28,11 @@ export class RefusalError extends Error {
 }
 
 /**
- * Verifies the files of the new base model version and of each version that adapters come from, and computes what changed
- * between them, once a pair for all tenants.
+ * Verifies the files of the new base and of every old base, and computes what changed between them, once for each pair
+ * and for all tenants.
  *
- * @returns refusals by old base model version: adapters on it cannot be carried over, but others can.
- * @throws RefusalError if the new version cannot be used, or no old one fits it.
+ * @returns by old base model version, why its adapters cannot be carried over; others can be
+ * @throws RefusalError if the new base cannot be used or no old base is compatible with it
  */
 export async function analyzeVersions(
   context: AnalysisContext,
@@ -59,7 +59,7 @@ export async function analyzeVersions(
   return refusals;
 }
 
-/** Reads the whole folder, and compares it with what was found when it was verified before. */
+/** Reads all files of a version. If they were verified before, they must still have the same fingerprint. */
 async function verify(context: AnalysisContext, version: BaseModelVersionRow): Promise<void> {
   const { db, slot, signal } = context;
   const repository = createAnalysisRepository(db);
@@ -68,7 +68,7 @@ async function verify(context: AnalysisContext, version: BaseModelVersionRow): P
     if (version.fingerprint !== null && version.fingerprint !== found.fingerprint) {
       throw new RefusalError({
         code: 'base_model_version_changed',
-        message: `the files of base model version ${version.version} changed: fingerprint ${found.fingerprint}, expected ${version.fingerprint}`,
+        message: `the files of base model version ${version.version} have changed: their fingerprint is ${found.fingerprint}, expected ${version.fingerprint}`,
         base_model_version_id: version.id,
       });
     }
@@ -90,7 +90,7 @@ async function verify(context: AnalysisContext, version: BaseModelVersionRow): P
   }
 }
 
-/** Permanent faults of the files refuse the version; anything else is thrown on, to be tried again. */
+/** Turns a permanent fault of the files into a refusal. Other errors are rethrown, so that the analysis is retried. */
 function toRefusal(error: unknown, version: BaseModelVersionRow): RefusalError {
   if (error instanceof RefusalError) return error;
   if (!(error instanceof TrainingFailedError) || !error.permanent || error.code === 'cancelled') throw error;

@@ -23,11 +23,13 @@ export interface RolloutDependencies {
   artifacts: ArtifactStore;
   producer: JobProducer;
   training: TrainingProcess;
-  /** How often a running analysis looks whether its rollout was cancelled. */
+  /** How often a running analysis checks whether its rollout was cancelled. */
   heartbeatMs?: number;
 }
 
-/** Handler of `rollout.plan`: verify, compare, compute the evolutions, plan the jobs, enqueue them. */
+/**
+ * The handler of `rollout.plan`: it verifies and compares the bases, computes evolutions, and plans and enqueues jobs.
+ */
 export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   return {
@@ -68,7 +70,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
     logger.info({ jobs: entries.length, refusedVersions: refusals.size }, 'rollout planned');
   } catch (error) {
     if (watch.cancelled.aborted) {
-      logger.info('analysis ended: its rollout is not being analyzed any more');
+      logger.info('analysis ended: its rollout is no longer being analyzed');
       return;
     }
     await conclude(lifecycle, id, context, error);
@@ -77,7 +79,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   }
 }
 
-/** What permanently failed is written to the rollout; the rest is tried again. */
+/** Writes a permanent failure to the rollout. Other errors are rethrown, so that the analysis is retried. */
 async function conclude(
   lifecycle: RolloutLifecycle,
   id: string,
@@ -89,7 +91,7 @@ async function conclude(
     throw new PermanentError(error.message, { cause: error });
   }
   if (isStopping(context.signal)) throw new TryLaterError('the worker is stopping', 0);
-  // An aborted request ends with whatever the training process makes of it: the reason says more.
+  // The training process reports an aborted request in different ways: the signal's reason says more.
   const fault: unknown = context.signal.aborted ? context.signal.reason : error;
   if (context.lastAttempt) await lifecycle.fail(id, { ...problemOf(fault) });
   throw fault;
@@ -105,9 +107,9 @@ function watchCancellation(lifecycle: RolloutLifecycle, id: string, intervalMs: 
   const timer = setInterval(() => {
     lifecycle.isAnalyzing(id).then(
       (analyzing) => {
-        if (!analyzing) controller.abort(new AbandonedError(`rollout ${id} is not being analyzed any more`));
+        if (!analyzing) controller.abort(new AbandonedError(`rollout ${id} is no longer being analyzed`));
       },
-      // The database is away: the analysis itself will say so.
+      // If the database cannot be reached, the analysis itself fails.
       () => undefined,
     );
   }, intervalMs);

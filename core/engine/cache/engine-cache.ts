@@ -4,39 +4,39 @@ import path from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.ts';
 
 export interface EngineCacheOptions {
-  /** Entries kept at a time; the one that was used longest ago goes first. Default 64. */
+  /** Number of entries kept; the one used longest ago is dropped first. Default 64. */
   readonly maxEntries?: number;
-  /** Of all entries together, in bytes. Default 512 MiB. */
+  /** Size of all entries together, in bytes. Default 512 MiB. */
   readonly maxBytes?: number;
 }
 
 const EXTENSION = '.entry';
 
-/** No process takes so long to write an entry: what is older and not an entry was left by one that died. */
+/** No process takes this long to write an entry, so an older temporary file was left by one that died. */
 const STALE_MS = 3_600_000;
 
 /** Bytes of the SHA-256 that an entry begins with. */
 const CHECKSUM_SIZE = 32;
 
 /**
- * What took the engine time to work out, in a folder: encoded graphs, and how a base is rounded. It is kept from one process
- * to the next and shared by processes that run side by side. An entry is the SHA-256 of its content and the content; it
- * appears whole or not at all. A cache never fails: a folder that
- * cannot be written or a damaged file costs the time that an entry would have saved.
+ * A folder of what took the engine time to work out: encoded graphs, and how a base is rounded to 8 bits. It outlives the
+ * process and is shared by processes that run side by side. An entry is the SHA-256 of its content, followed by the
+ * content; it appears whole or not at all. A cache never fails: a folder that cannot be written or a damaged file costs
+ * only the time that an entry would have saved.
  */
 export class EngineCache {
   readonly #folder: string;
   readonly #maxEntries: number;
   readonly #maxBytes: number;
 
-  /** @param folder made when it is needed, for this user alone */
+  /** @param folder made when it is needed, readable by this user only */
   constructor(folder: string, { maxEntries = 64, maxBytes = 512 << 20 }: EngineCacheOptions = {}) {
     this.#folder = folder;
     this.#maxEntries = maxEntries;
     this.#maxBytes = maxBytes;
   }
 
-  /** The content kept under `key`; null where there is none or it is damaged. */
+  /** Returns the content kept under `key`, or null where there is none or it is damaged. */
   async read(key: string): Promise<Uint8Array | null> {
     const file = this.#path(key);
     const entry = await readFile(file).catch(() => null);
@@ -48,14 +48,14 @@ export class EngineCache {
     return content;
   }
 
-  /** Keeps content under `key`, in place of what is there; drops what is beyond the cache's bounds. */
+  /** Keeps content under `key`, in place of what is there, and drops what exceeds the cache's bounds. */
   async write(key: string, content: Uint8Array): Promise<void> {
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
       await writeFileAtomic(this.#path(key), Buffer.concat([checksum(content), content]));
       await this.#evict();
     } catch {
-      // A full or read-only disk: the next process works it out again.
+      // The disk is full or read-only, so the next process works it out again.
     }
   }
 
@@ -76,7 +76,7 @@ export class EngineCache {
     for (const { name } of [...stale, ...beyond]) await rm(path.join(this.#folder, name), { force: true });
   }
 
-  /** null where another process has removed it meanwhile. */
+  /** Returns null where another process has removed the file meanwhile. */
   async #describe(name: string) {
     const stats = await stat(path.join(this.#folder, name)).catch(() => null);
     return stats && { name, size: stats.size, usedAt: stats.mtimeMs };

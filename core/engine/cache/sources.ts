@@ -3,22 +3,22 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-/** The folders whose code decides what is kept in the cache. */
+/** Folders whose code decides what is kept in the cache. */
 export const SOURCE_FOLDERS = ['engine', 'models', 'formats'].map((name) =>
   path.join(import.meta.dirname, '../..', name),
 );
 
-/** The packages that have a part in it. */
+/** Packages that have a part in that. */
 export const SOURCE_PACKAGES = ['@tensorflow/tfjs', 'protobufjs'];
 
 let known: string | undefined;
 
-/** Read once a process: what it runs was loaded at its start. */
+/** Hashes this process's code. It is read once, because what the process runs was loaded at its start. */
 export function ownSources(): string {
   return (known ??= sourcesHash(SOURCE_FOLDERS));
 }
 
-/** Names and contents of all TypeScript in the folders, and the packages' versions. */
+/** Hashes names and contents of all TypeScript in the folders, and the packages' versions. */
 export function sourcesHash(folders: readonly string[]): string {
   return sha256(JSON.stringify([folders.map(folderHash), SOURCE_PACKAGES.map(versionOf)]));
 }

@@ -1,10 +1,10 @@
 /**
- * Where attention computes the tokens of a flat batch: sequences lie one behind the other in bins of equal length, each
- * whole, and a mask keeps those of a bin apart.
+ * Where attention computes the tokens of a flat batch. Sequences lie one behind the other, each whole, in bins of equal
+ * length; a mask keeps the sequences of one bin apart.
  */
 export interface AttentionBins {
   readonly bins: number;
-  /** That of the longest sequence. */
+  /** The length of the longest sequence. */
   readonly binLength: number;
   /** [bins · binLength] the token at each place; 0 where there is none. */
   readonly binTokens: Int32Array;
@@ -15,42 +15,45 @@ export interface AttentionBins {
 }
 
 /**
- * Packs sequences into as few bins as first-fit decreasing finds (at most 11/9 of the fewest and 6/9, Dósa 2007). Work
- * and memory of attention are those of the bins: bins · binLength².
- * @param sequenceLengths tokens of each sequence, in the order in which they follow each other in the batch
+ * Packs sequences into bins by first-fit decreasing, which needs at most 11/9 of the fewest possible and 6/9 (Dósa 2007).
+ * The work and memory of attention grow with bins · binLength².
+ * @param sequenceLengths tokens of each sequence, in the batch's order
  */
 export function packIntoBins(sequenceLengths: ArrayLike<number>): AttentionBins {
   const lengths = Array.from(sequenceLengths);
   const binLength = Math.max(...lengths);
-  const starts = firstFit(lengths, binLength);
-  const bins = 1 + Math.max(...starts.map((start) => Math.floor(start / binLength)));
+  const { bins, ranges } = firstFit(lengths, binLength);
   const binTokens = new Int32Array(bins * binLength);
   const binSequences = new Int32Array(bins * binLength).fill(-1);
   const tokenPlaces = new Int32Array(lengths.reduce((total, length) => total + length, 0));
   let token = 0;
-  lengths.forEach((length, sequence) => {
-    for (let place = starts[sequence]!; place < starts[sequence]! + length; place++) {
+  for (const [sequence, { start, end }] of ranges.entries()) {
+    for (let place = start; place < end; place++) {
       binTokens[place] = token;
       binSequences[place] = sequence;
       tokenPlaces[token++] = place;
     }
-  });
+  }
   return { bins, binLength, binTokens, binSequences, tokenPlaces };
 }
 
-/** Of each sequence, the place of its first token. */
-function firstFit(lengths: readonly number[], binLength: number): number[] {
-  const order = [...lengths.keys()].sort((a, b) => lengths[b]! - lengths[a]! || a - b);
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Chooses the places of each sequence: the longest first, each in the first bin with enough room. */
+function firstFit(lengths: readonly number[], binLength: number): { bins: number; ranges: Range[] } {
   const filled: number[] = [];
-  const starts: number[] = [];
-  for (const sequence of order) {
-    const length = lengths[sequence]!;
+  const ranges: Range[] = [];
+  for (const [sequence, length] of [...lengths.entries()].sort(([i, a], [j, b]) => b - a || i - j)) {
     const fitting = filled.findIndex((used) => used + length <= binLength);
-    const bin = fitting === -1 ? filled.push(0) - 1 : fitting;
-    starts[sequence] = bin * binLength + filled[bin]!;
-    filled[bin] = filled[bin]! + length;
+    const bin = fitting === -1 ? filled.length : fitting;
+    const used = filled[bin] ?? 0;
+    filled[bin] = used + length;
+    ranges[sequence] = { start: bin * binLength + used, end: bin * binLength + used + length };
   }
-  return starts;
+  return { bins: filled.length, ranges };
 }
 
 /** [tokens] the position of each token in its sequence, from 0. */

@@ -1,28 +1,28 @@
 import * as ort from 'onnxruntime-node';
 import type { ExecutionProvider } from '../devices/execution-provider.ts';
-import { encodeSplitModel, type SplitModel } from '../onnx/encode-model.ts';
-import { bindConstants } from '../graph/passes/bind-constants.ts';
 import type { Graph } from '../graph/graph.ts';
+import { bindConstants } from '../graph/passes/bind-constants.ts';
+import { encodeSplitModel, type SplitModel } from '../onnx/encode-model.ts';
 
-/** Where a session runs, and with how many threads. */
-export interface SessionSettings {
+interface SessionSettings {
   readonly provider: ExecutionProvider;
-  /** Of one operator, where the CPU runs it. Default: ONNX Runtime's. */
+  /** Threads of one operator that runs on the CPU. Default: ONNX Runtime's. */
   readonly threads?: number;
   readonly profileFilePrefix?: string | undefined;
 }
 
 /**
- * For so many microseconds idle threads of a session look for work before they sleep. Without, the thread that is woken
- * for an operator's other half is often put on the core of the one that wakes it, and the halves run one after the other:
- * forward passes of an int8 base took 370 ms in place of 170 in most runs on two idle cores. 20 to 200 are equally good
- * there; at 1000 sessions in turn burn each other's cores. Where another process keeps a core busy it costs up to a fifth.
+ * Microseconds for which a session's idle threads look for work before they sleep. Without this, the thread that is woken
+ * for the other half of an operator is often put on the core of the one that wakes it, and the halves run one after the
+ * other: forward passes of an int8 base took 370 ms in place of 170 in most runs on two idle cores. Values from 20 to 200
+ * are equally good there; at 1000, sessions that run in turn burn each other's cores. Where another process keeps a core
+ * busy, spinning costs up to a fifth.
  */
 const SPIN_US = '20';
 
 /**
  * No arena: every session would keep its own peak of activations, while the process heap is shared by all of them at
- * the same speed. No optimization: the tracer's passes leave nothing to gain (measured on the CPU), and ONNX Runtime would
+ * the same speed. No optimization: the passes leave nothing to gain (measured on the CPU), and ONNX Runtime would
  * merge what is computed again on purpose.
  */
 const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
@@ -33,13 +33,10 @@ const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
   extra: { session: { intra_op: { allow_spinning: '1', spin_duration_us: SPIN_US } } },
 };
 
-/** No warning that operators on shapes run on the CPU, as they should. */
+/** Silences the warning that operators on shapes run on the CPU, which they should. */
 const ACCELERATOR_OPTIONS: ort.InferenceSession.SessionOptions = { logSeverityLevel: 3 };
 
-/**
- * A traced graph as its provider's sessions take it.
- * @param weights inputs whose values stay as they are; a provider whose sessions keep them gets them as constants
- */
+/** Encodes what {@link graphFor} returns for the same arguments. */
 export function modelFor(
   provider: ExecutionProvider,
   traced: Graph,
@@ -48,7 +45,10 @@ export function modelFor(
   return encodeSplitModel(graphFor(provider, traced, weights));
 }
 
-/** A traced graph as its provider runs it; arguments as of {@link modelFor}. */
+/**
+ * Rewrites a traced graph for an execution provider.
+ * @param weights inputs whose values stay as they are; they become constants if the provider's sessions keep weights
+ */
 export function graphFor(
   provider: ExecutionProvider,
   traced: Graph,
@@ -57,7 +57,7 @@ export function graphFor(
   return provider.rewrite(provider.keepsWeights ? bindConstants(traced, weights) : traced);
 }
 
-/** Makes an ONNX Runtime session of an encoded graph. */
+/** Creates an inference session of an encoded graph. */
 export async function createSession(
   { model, externalData }: SplitModel,
   settings: SessionSettings,

@@ -1,4 +1,4 @@
-export interface Releasable {
+interface Releasable {
   release(): Promise<void>;
 }
 
@@ -10,7 +10,7 @@ export class ProgramCache<T extends Releasable> {
 
   constructor(capacity: number) {
     if (!Number.isInteger(capacity) || capacity < 1) {
-      throw new RangeError(`the session cache's capacity is ${capacity}, expected a positive integer`);
+      throw new RangeError(`the program cache's capacity is ${capacity}, expected a positive integer`);
     }
     this.#capacity = capacity;
   }
@@ -19,7 +19,7 @@ export class ProgramCache<T extends Releasable> {
     return this.#entries.size;
   }
 
-  /** The entry of that key, made by `create` if there is none; concurrent callers share one creation. */
+  /** Returns the entry of that key, made by `create` if there is none; concurrent callers share one creation. */
   async get(key: string, create: () => Promise<T>): Promise<T> {
     const known = this.#entries.get(key);
     const entry = known ?? create();
@@ -39,9 +39,9 @@ export class ProgramCache<T extends Releasable> {
   }
 
   async #evict(): Promise<void> {
-    while (this.#entries.size > this.#capacity) {
-      const [oldest, entry] = this.#entries.entries().next().value!;
-      this.#entries.delete(oldest);
+    for (const [key, entry] of this.#entries) {
+      if (this.#entries.size <= this.#capacity) return;
+      this.#entries.delete(key);
       await (await entry).release();
     }
   }

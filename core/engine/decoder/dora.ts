@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { withGradient } from './custom-gradient.ts';
 
 /** What DoRA has beside the factors, both [outFeatures]. */
 export interface DoraTensors {
@@ -18,35 +19,32 @@ interface AdaptedWeight {
 }
 
 /**
- * DoRA (Liu et al. 2024): y · m / ‖W + s · B A‖ for y = x (W + s · B A)ᵀ, the norm of each output's row. The norm is
- * taken as a constant (their section 4.3, as PEFT does): dy · m / ‖·‖ goes on to y, and dm = Σ dy · y / ‖·‖ over rows.
+ * DoRA (Liu et al. 2024): scales the outputs y = x (W + s · B A)ᵀ by m / ‖W + s · B A‖, the norm of each output's row. The
+ * norm is taken as a constant (their section 4.3, as PEFT does): y receives dy · m / ‖·‖, and m receives Σ dy · y / ‖·‖
+ * over rows.
  * @param y [rows, outFeatures]
  */
 export function scaledByMagnitude(y: tf.Tensor2D, dora: DoraTensors, adapted: AdaptedWeight): tf.Tensor2D {
-  const scale = tf.customGrad((...args) => {
-    const [output, m, save] = args as [tf.Tensor2D, tf.Tensor1D, tf.GradSaveFunc];
-    // Within a custom gradient nothing is taped: the factors count as constants here.
+  return withGradient([y, dora.magnitude], (output, magnitude) => {
+    // tfjs tapes nothing within a custom gradient, so the factors count as constants here.
     const norms = rowNorms(adapted, dora.weightSquares);
-    const factors = m.div(norms);
-    save([output, factors, norms]);
-    return { value: output.mul(factors), gradFunc: scaleGradient };
+    const factors = magnitude.div<tf.Tensor1D>(norms);
+    return {
+      value: output.mul<tf.Tensor2D>(factors),
+      saved: [output, factors, norms],
+      gradient: (dy, output, factors, norms) => [dy.mul(factors), dy.mul(output).sum(0).div(norms)],
+    };
   });
-  return scale(y, dora.magnitude) as tf.Tensor2D;
-}
-
-function scaleGradient(dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor[] {
-  const [output, factors, norms] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
-  return [dy.mul(factors), dy.mul(output).sum(0).div(norms)];
 }
 
 /**
  * ‖W + s · B A‖ of each row, [outFeatures], as √(‖W‖² + 2 ⟨W, s · B A⟩ + ‖s · B A‖²) with products of the rank's width:
  * ⟨W, s · B A⟩ of a row is that of B and W (s · A)ᵀ, and ‖s · B A‖² that of B and B (s² · A Aᵀ). The merged matrix is
- * never made, and with ‖W‖² given, W is read once (four layers of SmolLM2-135M's shape, forward, one row of 32 tokens,
- * smallest of seven runs on a busy machine: LoRA 9 ms, DoRA 12 to 13 ms, by way of the merged matrix 16 ms and more).
+ * never made, and with ‖W‖² given, W is read once. (Four layers of SmolLM2-135M's shape, forward, one row of 32 tokens,
+ * smallest of seven runs on a busy machine: LoRA 9 ms, DoRA 12 to 13 ms, by way of the merged matrix 16 ms and more.)
  */
 function rowNorms({ weight, a, b, scaling }: AdaptedWeight, weightSquares: tf.Tensor1D): tf.Tensor1D {
-  const scaled = a.mul(scaling) as tf.Tensor2D;
+  const scaled = a.mul<tf.Tensor2D>(scaling);
   const across = b
     .mul(tf.matMul(weight, scaled, false, true))
     .sum(-1)

@@ -1,8 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Architecture } from '../../models/architecture/architecture-declaration.ts';
+import { withGradient } from './custom-gradient.ts';
 
-/** An activation f and its derivative at a point; `saved` is what the derivative takes up again. */
+/** An activation f and its derivative. */
 interface Activation {
+  /** Returns f(x), and a tensor that the derivative needs. */
   readonly value: (x: tf.Tensor) => { readonly value: tf.Tensor; readonly saved: tf.Tensor };
   readonly slope: (x: tf.Tensor, saved: tf.Tensor) => tf.Tensor;
 }
@@ -47,16 +49,12 @@ const ACTIVATIONS: Readonly<Record<Architecture['activation'], Activation>> = { 
  */
 export function gated(gate: tf.Tensor2D, up: tf.Tensor2D, activation: Architecture['activation']): tf.Tensor2D {
   const { value: f, slope } = ACTIVATIONS[activation];
-  const unit = tf.customGrad((...args) => {
-    const [g, u, save] = args as [tf.Tensor2D, tf.Tensor2D, tf.GradSaveFunc];
+  return withGradient([gate, up], (g, u) => {
     const { value, saved } = f(g);
-    save([g, u, value, saved]);
-    return { value: value.mul(u), gradFunc: (dy, kept) => gatedGradient(dy, kept, slope) };
+    return {
+      value: value.mul<tf.Tensor2D>(u),
+      saved: [g, u, value, saved],
+      gradient: (dy, g, u, value, saved) => [dy.mul(u).mul(slope(g, saved)), dy.mul(value)],
+    };
   });
-  return unit(gate, up) as tf.Tensor2D;
-}
-
-function gatedGradient(dy: tf.Tensor, kept: tf.Tensor[], slope: Activation['slope']): tf.Tensor[] {
-  const [gate, up, value, saved] = kept as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-  return [dy.mul(up).mul(slope(gate, saved)), dy.mul(value)];
 }

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { withGradient } from './custom-gradient.ts';
 import { scaledByMagnitude, type DoraTensors } from './dora.ts';
 import { dropOut, type DropoutTensors } from './dropout.ts';
 
@@ -9,16 +10,23 @@ export interface LoraTensors {
   /** [outFeatures, rank] */
   readonly b: tf.Tensor2D;
   readonly scaling: tf.Tensor;
-  /** DoRA only. */
+  /** Present in a DoRA adapter. */
   readonly dora?: DoraTensors;
-  /** In training of an adapter that has it. */
+  /** Present while an adapter with dropout is trained. */
   readonly dropout?: DropoutTensors;
 }
 
+/** The frozen weights of a linear layer. */
+interface LinearWeights {
+  /** [outFeatures, inFeatures] */
+  readonly weight: tf.Tensor2D;
+  /** [outFeatures] */
+  readonly bias?: tf.Tensor1D | undefined;
+}
+
 /**
- * A frozen linear layer with an optional LoRA update (Hu et al. 2021): y = x Wᵀ + s · x Aᵀ Bᵀ + b. Of two ways to compute
- * it the one with less work is taken: the update merged into the weights, or kept beside them. DoRA then scales each
- * output, and not the bias.
+ * A frozen linear layer with an optional LoRA update (Hu et al. 2021): y = x Wᵀ + s · x Aᵀ Bᵀ + bias. The update is either
+ * merged into the weights or computed beside them, whichever is less work. DoRA then scales each output, but not the bias.
  * @param x [tokens, inFeatures]
  * @returns [tokens, outFeatures]
  */
@@ -27,15 +35,7 @@ export function linear(x: tf.Tensor2D, { weight, bias }: LinearWeights, lora?: L
   return bias ? product.add(bias) : product;
 }
 
-/** Frozen. */
-export interface LinearWeights {
-  /** [outFeatures, inFeatures] */
-  readonly weight: tf.Tensor2D;
-  /** [outFeatures] */
-  readonly bias?: tf.Tensor1D | undefined;
-}
-
-/** Tokens of a batch as far as the choice between the two ways depends on it; one graph serves all batches. */
+/** The number of tokens for which the less costly way is chosen, since one graph serves batches of any size. */
 const TYPICAL_TOKENS = 128;
 
 function adaptedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors): tf.Tensor2D {
@@ -44,8 +44,8 @@ function adaptedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors)
 }
 
 /**
- * Dropout acts on what A sees: y = x Wᵀ + s · x̃ Aᵀ Bᵀ. DoRA scales what comes of x̃, and adds what that leaves out of x Wᵀ
- * (as PEFT does).
+ * Dropout acts on what A sees: y = x Wᵀ + s · x̃ Aᵀ Bᵀ. DoRA scales what is computed from x̃, and adds the rest of x Wᵀ
+ * unscaled, as PEFT does.
  */
 function droppedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors, dropout: DropoutTensors): tf.Tensor2D {
   const kept = dropOut(x, dropout);
@@ -61,71 +61,70 @@ function wholeProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): t
 }
 
 /** y = x W'ᵀ with W' = W + s · B A. */
-export function mergedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
-  return withFactors(x, lora, (input, down, up) => {
-    const merged = tf.matMul(up, down.mul(lora.scaling)).add(weight) as tf.Tensor2D;
+function mergedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
+  return withFactors(x, lora, (input, a, b) => {
+    const merged = tf.matMul(b, a.mul(lora.scaling)).add<tf.Tensor2D>(weight);
     return {
       output: tf.matMul(input, merged, false, true),
       saved: merged,
-      inputGradient: (dy, _down, _up, merged) => tf.matMul(dy, merged),
+      inputGradient: (dy, _b, merged) => tf.matMul(dy, merged),
     };
   });
 }
 
 /** y = x Wᵀ + (x (s · A)ᵀ) Bᵀ. */
-export function branchedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
-  return withFactors(x, lora, (input, down, up) => {
-    const scaled = down.mul(lora.scaling) as tf.Tensor2D;
-    const update = tf.matMul(tf.matMul(input, scaled, false, true), up, false, true);
+function branchedLinear(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
+  return withFactors(x, lora, (input, a, b) => {
+    const scaled = a.mul<tf.Tensor2D>(lora.scaling);
+    const update = tf.matMul(tf.matMul(input, scaled, false, true), b, false, true);
     return {
       output: tf.matMul(input, weight, false, true).add(update),
       saved: scaled,
-      inputGradient: (dy, _down, up, scaled) => tf.matMul(dy, weight).add(tf.matMul(tf.matMul(dy, up), scaled)),
+      inputGradient: (dy, b, scaled) => tf.matMul(dy, weight).add(tf.matMul(tf.matMul(dy, b), scaled)),
     };
   });
 }
 
 /** y = (x (s · A)ᵀ) Bᵀ. */
 function lowRankProduct(x: tf.Tensor2D, lora: LoraTensors): tf.Tensor2D {
-  return withFactors(x, lora, (input, down, up) => {
-    const scaled = down.mul(lora.scaling) as tf.Tensor2D;
+  return withFactors(x, lora, (input, a, b) => {
+    const scaled = a.mul<tf.Tensor2D>(lora.scaling);
     return {
-      output: tf.matMul(tf.matMul(input, scaled, false, true), up, false, true),
+      output: tf.matMul(tf.matMul(input, scaled, false, true), b, false, true),
       saved: scaled,
-      inputGradient: (dy, _down, up, scaled) => tf.matMul(tf.matMul(dy, up), scaled),
+      inputGradient: (dy, b, scaled) => tf.matMul(tf.matMul(dy, b), scaled),
     };
   });
 }
 
 interface Forward {
-  readonly output: tf.Tensor;
-  /** A tensor that the input's gradient needs again. */
+  readonly output: tf.Tensor2D;
+  /** A tensor that the gradient by the input needs again. */
   readonly saved: tf.Tensor2D;
-  readonly inputGradient: (dy: tf.Tensor2D, a: tf.Tensor2D, b: tf.Tensor2D, saved: tf.Tensor2D) => tf.Tensor;
+  readonly inputGradient: (dy: tf.Tensor, b: tf.Tensor, saved: tf.Tensor) => tf.Tensor;
 }
 
-/** Differentiates a forward computation with respect to its input and both factors. */
+/** Differentiates a forward computation by its input and both factors. */
 function withFactors(
   x: tf.Tensor2D,
   { a, b, scaling }: LoraTensors,
   forward: (x: tf.Tensor2D, a: tf.Tensor2D, b: tf.Tensor2D) => Forward,
 ): tf.Tensor2D {
-  const apply = tf.customGrad((...args) => {
-    const [input, down, up, save] = args as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.GradSaveFunc];
-    const { output, saved, inputGradient } = forward(input, down, up);
-    save([input, down, up, saved]);
-    const gradFunc = (dy: tf.Tensor, kept: tf.Tensor[]) => {
-      const [x, a, b, saved] = kept as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
-      const outputGradient = dy as tf.Tensor2D;
-      return [inputGradient(outputGradient, a, b, saved), ...factorGradients(outputGradient, { x, a, b, scaling })];
+  return withGradient([x, a, b], (x, a, b) => {
+    const { output, saved, inputGradient } = forward(x, a, b);
+    return {
+      value: output,
+      saved: [x, a, b, saved],
+      gradient: (dy, x, a, b, saved) => [inputGradient(dy, b, saved), ...factorGradients(dy, { x, a, b, scaling })],
     };
-    return { value: output, gradFunc };
   });
-  return apply(x, a, b) as tf.Tensor2D;
 }
 
 /** dA = s · (dy B)ᵀ x and dB = dyᵀ (x (s · A)ᵀ). */
-function factorGradients(dy: tf.Tensor2D, { x, a, b, scaling }: LoraTensors & { x: tf.Tensor2D }): tf.Tensor[] {
-  const hidden = tf.matMul(x, a.mul(scaling) as tf.Tensor2D, false, true);
+function factorGradients(
+  dy: tf.Tensor,
+  { x, a, b, scaling }: Record<'x' | 'a' | 'b' | 'scaling', tf.Tensor>,
+): tf.Tensor[] {
+  const hidden = tf.matMul(x, a.mul(scaling), false, true);
   return [tf.matMul(tf.matMul(dy, b), x, true, false).mul(scaling), tf.matMul(dy, hidden, true, false)];
 }

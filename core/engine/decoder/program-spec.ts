@@ -1,39 +1,59 @@
 import { adaptableModules, expectedWeights } from '../../models/architecture/architecture.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import { LAYER_TYPES, rotaryPairs, type LayerType } from '../../models/config/rope.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
 import type { TrainableName } from '../../models/lora/trainable-arrays.ts';
 
-/** `labelLosses` and `logits` run forward only; `gradients` gives the summed loss and every factor's gradient. */
+/**
+ * What a program computes: the loss of each label, the logits at the label positions, or the summed loss with the
+ * gradient of every factor. Only `gradients` has a backward pass.
+ */
 export type ProgramKind = 'labelLosses' | 'gradients' | 'logits';
 
-/** All that a program is specialised to. Batches of any {@link ProgramSizes} run on it. */
+/** Everything that a program is specialized to. Batches of any {@link ProgramSizes} run on it. */
 export interface ProgramSpec {
   readonly config: ModelConfig;
   readonly kind: ProgramKind;
   /** The adapted modules, in the adapter's order; empty for the base alone. */
   readonly modules: ReadonlyMap<string, AdaptedModule>;
-  /** A `gradients` program that drops inputs of every A. */
+  /** Whether a `gradients` program drops inputs of every A. */
   readonly dropout: boolean;
-  /** A `gradients` program for batches whose sequences share beginnings. */
+  /** Whether a `gradients` program takes batches whose sequences share beginnings. */
   readonly repeats: boolean;
-}
-
-/** What differs from batch to batch. */
-export interface ProgramSizes {
-  readonly tokens: number;
-  readonly labels: number;
-  /** Of attention: how many sequences' room side by side, and the length of each. */
-  readonly bins: number;
-  readonly binLength: number;
-  /** Further places of tokens that lie at several; of no meaning to programs without `repeats`. */
-  readonly repeats: number;
 }
 
 /** How a module is adapted, as far as the program depends on it. */
 export interface AdaptedModule {
   readonly rank: number;
-  /** It has a magnitude beside its factors. */
+  /** Whether the module has a magnitude beside its factors. */
   readonly dora: boolean;
+}
+
+interface ProgramOptions {
+  readonly kind: ProgramKind;
+  readonly config: ModelConfig;
+  readonly adapter: Adapter | null;
+  readonly dropout?: boolean;
+  readonly repeats?: boolean;
+}
+
+/** Specifies the program that computes with a base of this config and, unless it is null, with this adapter. */
+export function programSpec({ kind, config, adapter, dropout = false, repeats = false }: ProgramOptions): ProgramSpec {
+  const modules = [...(adapter?.modules ?? [])].map(([module, { rank, magnitude }]): [string, AdaptedModule] => {
+    return [module, { rank, dora: magnitude !== undefined }];
+  });
+  return { config, kind, modules: new Map(modules), dropout, repeats };
+}
+
+/** The sizes that differ from batch to batch. */
+export interface ProgramSizes {
+  readonly tokens: number;
+  readonly labels: number;
+  /** Number of attention's bins, which sequences are packed into. */
+  readonly bins: number;
+  readonly binLength: number;
+  /** Further places of tokens that lie at several; programs without `repeats` ignore it. */
+  readonly repeats: number;
 }
 
 export interface ProgramInput {
@@ -48,17 +68,17 @@ const SUFFIXES: Readonly<Record<TrainableName, string>> = {
   magnitude: 'lora_magnitude_vector',
 };
 
-/** Name of one of a module's factors among a program's inputs. */
+/** Names the program's input that holds one of a module's trainable arrays. */
 export function inputName(module: string, name: TrainableName): string {
   return `${module}.${SUFFIXES[name]}`;
 }
 
-/** Name of its gradient among a `gradients` program's outputs. */
+/** Names the output of a `gradients` program that holds the gradient of that array. */
 export function gradientName(module: string, name: TrainableName): string {
   return `${inputName(module, name)}.gradient`;
 }
 
-/** Name of a DoRA module's input that follows from the base alone: ‖W‖² of each row, [outFeatures]. */
+/** Names the input with ‖W‖² of each row of a DoRA module, [outFeatures], which follows from the base alone. */
 export function weightSquaresName(module: string): string {
   return `${module}.weight_squares`;
 }
@@ -68,12 +88,17 @@ const ROTARY_ANGLES: Readonly<Record<LayerType, string>> = {
   sliding_attention: 'sliding_rotary_angles',
 };
 
-/** Name of the input with the rotary angles of one kind of layer; one input where they do not differ. */
+/** Names the input with the rotary angles of a type of layer; types that do not differ share one. */
 export function anglesName(config: ModelConfig, type: LayerType): string {
   return ROTARY_ANGLES[config.slidingRope ? type : 'full_attention'];
 }
 
-/** Every input of a program: the base's weights, the adapter's factors and scalings, the batch. */
+/** The types of layer whose rotary angles differ. */
+export function angleTypes(config: ModelConfig): readonly LayerType[] {
+  return config.slidingRope ? LAYER_TYPES : ['full_attention'];
+}
+
+/** Lists every input of a program: the base's weights, the adapter's factors and scalings, the batch. */
 export function programInputs(
   { config, kind, modules, dropout, repeats }: ProgramSpec,
   sizes: ProgramSizes,
@@ -81,15 +106,14 @@ export function programInputs(
   const { tokens, labels, bins, binLength } = sizes;
   const float32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'float32' });
   const int32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'int32' });
+  const pairs = rotaryPairs(config.headDim, config.partialRotaryFactor);
   return [
     ...expectedWeights(config).map(({ name, shape }) => float32(name, shape)),
     ...factorInputs(config, modules),
     ...(modules.size > 0 ? [float32('scalings', [modules.size])] : []),
     int32('input_ids', [tokens]),
     int32('positions', [tokens]),
-    ...angleNames(config).map((name) =>
-      float32(name, [tokens, rotaryPairs(config.headDim, config.partialRotaryFactor)]),
-    ),
+    ...angleTypes(config).map((type) => float32(anglesName(config, type), [tokens, pairs])),
     int32('bin_tokens', [bins, binLength]),
     int32('bin_sequences', [bins, binLength]),
     int32('token_places', [tokens]),
@@ -103,34 +127,37 @@ export function programInputs(
   ];
 }
 
-function angleNames(config: ModelConfig): string[] {
-  return [...new Set(LAYER_TYPES.map((type) => anglesName(config, type)))];
-}
-
-/** Input features of each adapted module, in the adapter's order: the parts of `dropout_features`. */
-export function inputWidths(config: ModelConfig, adapted: Pick<ProgramSpec['modules'], 'keys'>): number[] {
-  const widths = new Map(adaptableModules(config).map(({ name, inFeatures }) => [name, inFeatures]));
-  return [...adapted.keys()].map((module) => widths.get(module)!);
+/**
+ * Input features of each adapted module, in the adapter's order: the parts of `dropout_features`.
+ * @throws Error for a module that is not a linear layer of the base
+ */
+export function inputWidths(config: ModelConfig, modules: ProgramSpec['modules']): number[] {
+  return adaptedLayers(config, modules).map(({ inFeatures }) => inFeatures);
 }
 
 function sumOf(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-function factorInputs(config: ModelConfig, adapted: ProgramSpec['modules']): ProgramInput[] {
-  const linears = new Map(adaptableModules(config).map((module) => [module.name, module]));
-  return [...adapted].flatMap(([name, { rank, dora }]): ProgramInput[] => {
-    const linear = linears.get(name);
-    if (!linear)
-      throw new Error(`the adapter's module ${name} is not a linear layer of this ${config.modelType} model`);
-    const shapes = { a: [rank, linear.inFeatures], b: [linear.outFeatures, rank], magnitude: [linear.outFeatures] };
+function factorInputs(config: ModelConfig, modules: ProgramSpec['modules']): ProgramInput[] {
+  return adaptedLayers(config, modules).flatMap(({ name, inFeatures, outFeatures, rank, dora }): ProgramInput[] => {
+    const shapes = { a: [rank, inFeatures], b: [outFeatures, rank], magnitude: [outFeatures] };
     const trained = trainedNames(dora).map((each) => ({ name: inputName(name, each), shape: shapes[each] }));
     const frozen = dora ? [{ name: weightSquaresName(name), shape: shapes.magnitude }] : [];
     return [...trained, ...frozen].map((input) => ({ ...input, type: 'float32' }));
   });
 }
 
-/** The arrays of a module that training changes. */
+function adaptedLayers(config: ModelConfig, modules: ProgramSpec['modules']) {
+  const linears = new Map(adaptableModules(config).map((linear) => [linear.name, linear]));
+  return [...modules].map(([name, adapted]) => {
+    const linear = linears.get(name);
+    if (linear) return { ...linear, ...adapted };
+    throw new Error(`the adapter's module ${name} is not a linear layer of this ${config.modelType} model`);
+  });
+}
+
+/** Names the arrays of a module that training changes. */
 export function trainedNames(dora: boolean): TrainableName[] {
   return dora ? ['a', 'b', 'magnitude'] : ['a', 'b'];
 }

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import { attentionTensors, type AttentionSource, type AttentionTensors } from './attention/attention-tensors.ts';
+import { attentionTensors, type AttentionSource, type LayerAttention } from './attention/attention-tensors.ts';
+import type { Repeats } from './attention/bins.ts';
 import { labelHiddenStates, type RowsOf } from './decoder.ts';
 import type { DoraTensors } from './dora.ts';
 import type { LoraTensors } from './linear.ts';
@@ -13,12 +14,11 @@ import {
   weightSquaresName,
   type ProgramSpec,
 } from './program-spec.ts';
-import type { Repeats } from './attention/bins.ts';
 
-export type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
+type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
 
 /**
- * The program in tfjs ops, a function of the tensors that `programInputs` lists. Outputs: `losses` [labels], or
+ * The program in tfjs ops, a function of the tensors that `programInputs` lists. Its outputs are `losses` [labels], or
  * `logits` [labels, vocab], or `loss_sum` [] and the gradients of loss_sum · gradient_scale.
  */
 export function decoderProgram(spec: ProgramSpec) {
@@ -44,79 +44,86 @@ export function decoderProgram(spec: ProgramSpec) {
 interface ProgramRun {
   readonly spec: ProgramSpec;
   readonly inputs: ProgramTensors;
-  /** One a module. Gradients use them after the forward pass, so they are made outside of what is differentiated. */
-  readonly scalings: readonly tf.Tensor[];
-  readonly attention: AttentionTensors;
-  /** The random numbers of each module, by name. */
+  /** By module. Gradients use them after the forward pass, so they are made outside of what is differentiated. */
+  readonly scalings: ProgramTensors;
+  readonly attention: readonly LayerAttention[];
   readonly dropout: DropoutSource | null;
 }
 
+/** The random numbers that masks are made from. */
 interface DropoutSource {
   /** [tokens], and [labels] at the label positions. */
-  readonly rows: { readonly tokens: tf.Tensor1D; readonly labels: tf.Tensor1D };
-  readonly features: ReadonlyMap<string, tf.Tensor1D>;
+  readonly rows: Readonly<Record<RowsOf, tf.Tensor1D>>;
+  /** [inFeatures] by module. */
+  readonly features: ProgramTensors;
   readonly rate: tf.Tensor;
 }
 
 function attentionSource({ config, repeats }: ProgramSpec, inputs: ProgramTensors): AttentionSource {
   return {
-    positions: required(inputs, 'positions') as tf.Tensor1D,
-    binSequences: required(inputs, 'bin_sequences') as tf.Tensor2D,
+    positions: required(inputs, 'positions'),
+    binSequences: required(inputs, 'bin_sequences'),
     indices: {
-      binTokens: required(inputs, 'bin_tokens') as tf.Tensor2D,
-      tokenPlaces: required(inputs, 'token_places') as tf.Tensor1D,
+      binTokens: required(inputs, 'bin_tokens'),
+      tokenPlaces: required(inputs, 'token_places'),
       ...(repeats && { repeats: repeatsOf(inputs) }),
     },
-    angles: (type) => required(inputs, anglesName(config, type)) as tf.Tensor2D,
+    angles: (type) => required(inputs, anglesName(config, type)),
   };
 }
 
 function repeatsOf(inputs: ProgramTensors): Repeats {
   return {
-    tokens: required(inputs, 'repeat_tokens') as tf.Tensor1D,
-    places: required(inputs, 'repeat_places') as tf.Tensor1D,
-    shares: required(inputs, 'token_shares') as tf.Tensor2D,
+    tokens: required(inputs, 'repeat_tokens'),
+    places: required(inputs, 'repeat_places'),
+    shares: required(inputs, 'token_shares'),
   };
 }
 
 function labelLosses(run: ProgramRun): tf.Tensor1D {
-  return negativeLogLikelihood(hiddenStates(run), head(run), required(run.inputs, 'label_ids') as tf.Tensor1D);
+  return negativeLogLikelihood(hiddenStates(run), head(run), required(run.inputs, 'label_ids'));
 }
 
 function lossAndGradients(run: ProgramRun): ProgramTensors {
   const trained = [...run.spec.modules].flatMap(([module, { dora }]) =>
     trainedNames(dora).map((name) => ({ input: inputName(module, name), gradient: gradientName(module, name) })),
   );
+  const factors = trained.map(({ input }) => input);
   const lossOf = (...values: tf.Tensor[]) => {
-    const replaced = Object.fromEntries(trained.map(({ input }, index) => [input, values[index]!]));
-    return labelLosses({ ...run, inputs: { ...run.inputs, ...replaced } }).sum() as tf.Scalar;
+    const inputs = { ...run.inputs, ...named(factors, values) };
+    return labelLosses({ ...run, inputs }).sum<tf.Scalar>();
   };
-  const at = trained.map(({ input }) => required(run.inputs, input));
-  const { value, grads } = tf.valueAndGrads(lossOf)(at, required(run.inputs, 'gradient_scale') as tf.Scalar);
-  const outputs = trained.map(({ gradient }, index) => [gradient, grads[index]!]);
-  return { loss_sum: value, ...Object.fromEntries(outputs) };
+  const at = factors.map((name) => required(run.inputs, name));
+  const { value, grads } = tf.valueAndGrads(lossOf)(at, required<tf.Scalar>(run.inputs, 'gradient_scale'));
+  const names = trained.map(({ gradient }) => gradient);
+  return { loss_sum: value, ...named(names, grads) };
 }
 
-function scalingsOf({ modules }: ProgramSpec, inputs: ProgramTensors): tf.Tensor[] {
-  return modules.size > 0 ? tf.split(required(inputs, 'scalings'), modules.size) : [];
+function scalingsOf({ modules }: ProgramSpec, inputs: ProgramTensors): ProgramTensors {
+  return modules.size > 0 ? named([...modules.keys()], tf.split(required(inputs, 'scalings'), modules.size)) : {};
 }
 
 function dropoutOf({ config, modules }: ProgramSpec, inputs: ProgramTensors): DropoutSource {
-  const tokens = required(inputs, 'dropout_tokens') as tf.Tensor1D;
-  const parts = tf.split(required(inputs, 'dropout_features'), inputWidths(config, modules)) as tf.Tensor1D[];
+  const tokens = required<tf.Tensor1D>(inputs, 'dropout_tokens');
+  const parts = tf.split(required(inputs, 'dropout_features'), inputWidths(config, modules));
   return {
     rows: { tokens, labels: tf.gather(tokens, required(inputs, 'label_positions')) },
-    features: new Map([...modules.keys()].map((module, index) => [module, parts[index]!])),
+    features: named([...modules.keys()], parts),
     rate: required(inputs, 'dropout_rate'),
   };
 }
 
+/** Tensors by their names, which are in the same order. */
+function named(names: readonly string[], tensors: readonly tf.Tensor[]): ProgramTensors {
+  return Object.fromEntries(tensors.map((tensor, index) => [names[index], tensor]));
+}
+
 function loraTensors({ spec: { modules }, inputs, scalings }: ProgramRun): ReadonlyMap<string, LoraTensors> {
   return new Map(
-    [...modules].map(([module, { dora }], index): [string, LoraTensors] => {
-      const a = required(inputs, inputName(module, 'a')) as tf.Tensor2D;
-      const b = required(inputs, inputName(module, 'b')) as tf.Tensor2D;
-      const lora = { a, b, scaling: scalings[index]! };
+    [...modules].map(([module, { dora }]): [string, LoraTensors] => {
+      const a = required<tf.Tensor2D>(inputs, inputName(module, 'a'));
+      const b = required<tf.Tensor2D>(inputs, inputName(module, 'b'));
+      const lora = { a, b, scaling: required(scalings, module) };
       return [module, dora ? { ...lora, dora: doraTensors(inputs, module) } : lora];
     }),
   );
@@ -124,8 +131,8 @@ function loraTensors({ spec: { modules }, inputs, scalings }: ProgramRun): Reado
 
 function doraTensors(inputs: ProgramTensors, module: string): DoraTensors {
   return {
-    magnitude: required(inputs, inputName(module, 'magnitude')) as tf.Tensor1D,
-    weightSquares: required(inputs, weightSquaresName(module)) as tf.Tensor1D,
+    magnitude: required(inputs, inputName(module, 'magnitude')),
+    weightSquares: required(inputs, weightSquaresName(module)),
   };
 }
 
@@ -134,9 +141,9 @@ function hiddenStates(run: ProgramRun): tf.Tensor2D {
   const lora = loraTensors(run);
   return labelHiddenStates(spec.config, {
     weight: (name) => required(inputs, name),
-    lora: (module, at) => withDropout(lora.get(module), module, at, run),
-    inputIds: required(inputs, 'input_ids') as tf.Tensor1D,
-    labelPositions: required(inputs, 'label_positions') as tf.Tensor1D,
+    lora: (module, rows) => withDropout(lora.get(module), module, rows, run),
+    inputIds: required(inputs, 'input_ids'),
+    labelPositions: required(inputs, 'label_positions'),
     attention,
   });
 }
@@ -144,22 +151,22 @@ function hiddenStates(run: ProgramRun): tf.Tensor2D {
 function withDropout(
   lora: LoraTensors | undefined,
   module: string,
-  at: RowsOf,
+  rows: RowsOf,
   { dropout }: ProgramRun,
 ): LoraTensors | undefined {
   if (!lora || !dropout) return lora;
-  const { rows, features, rate } = dropout;
-  return { ...lora, dropout: { rows: rows[at], features: features.get(module)!, rate } };
+  const features = required<tf.Tensor1D>(dropout.features, module);
+  return { ...lora, dropout: { rows: dropout.rows[rows], features, rate: dropout.rate } };
 }
 
 /** The output head: the embedding itself where the model ties them. */
 function head({ spec: { config }, inputs }: ProgramRun): Head {
   const name = config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
-  return { weight: required(inputs, name) as tf.Tensor2D, cap: config.logitSoftcap ?? null };
+  return { weight: required(inputs, name), cap: config.logitSoftcap ?? null };
 }
 
-function required(inputs: ProgramTensors, name: string): tf.Tensor {
-  const tensor = inputs[name];
+function required<T extends tf.Tensor>(tensors: ProgramTensors, name: string): T {
+  const tensor = tensors[name];
   if (!tensor) throw new Error(`the decoder program was run without its input ${name}`);
-  return tensor;
+  return tensor as T;
 }

@@ -4,13 +4,13 @@ import { checkPrecision } from './precision.ts';
 import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import { probeDevice, type DeviceReport } from './probe/probe.ts';
 
-/** The device to compute on, and why it is this one. */
+/** The device to compute on, and why it was chosen. */
 export interface ChosenDevice {
   readonly device: Device;
   readonly reason: string;
 }
 
-/** Devices that are in every installation and need no driver: they are taken without a probe. */
+/** Devices that are part of every installation and need no driver, so that they are used without a probe. */
 const ALWAYS_THERE: ReadonlySet<Device> = new Set(['cpu', 'tfjs-cpu']);
 
 export interface ChoiceOptions {
@@ -20,9 +20,9 @@ export interface ChoiceOptions {
 }
 
 /**
- * The device that was asked for, if it works; `auto` takes CUDA where it works and the CPU elsewhere. WebGPU and the
- * eager devices are never chosen by themselves.
- * @throws DeviceUnavailableError where a device was asked for by name and does not work, or none keeps the base in that precision
+ * Chooses the device that was asked for, if it works. `auto` chooses CUDA where it works and the CPU elsewhere, never
+ * WebGPU or an eager device.
+ * @throws DeviceUnavailableError where the named device does not work, or the device cannot keep the base in that precision
  */
 export async function chooseDevice(choice: DeviceChoice, options: ChoiceOptions = {}): Promise<ChosenDevice> {
   const { precision: setting = 'f32', probe = probeDevice } = options;

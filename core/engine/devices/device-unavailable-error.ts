@@ -1,14 +1,14 @@
 import type { Device } from '../../options/devices.ts';
 
-/** A device was asked for by name and cannot be used. */
+/** Thrown where a device cannot be used that was asked for by name. */
 export class DeviceUnavailableError extends Error {
   readonly code = 'device_unavailable';
-  /** It is the choice that has to change, or the machine. */
+  /** Marks an error that a different choice, or a change to the machine, removes. */
   readonly badInput = true;
   readonly device: Device;
   /** What is missing. */
   readonly reason: string;
-  /** What to do about it; null where nothing is known. */
+  /** What to do about it, or null where nothing is known. */
   readonly hint: string | null;
 
   constructor(device: Device, { reason, hint }: { reason: string; hint: string | null }) {

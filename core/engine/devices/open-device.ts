@@ -4,8 +4,8 @@ import type { LoadOptions } from './tfjs/tfjs-backends.ts';
 const NVIDIA: ReadonlySet<Device> = new Set(['cuda', 'tfjs-node-gpu']);
 
 /**
- * Loads what a device needs before anything runs on it. On NVIDIA cards it also keeps float32 products in float32:
- * ONNX Runtime and TensorFlow would round their operands to TF32's ten bits from Ampere on.
+ * Loads what a device needs before anything runs on it. On NVIDIA cards this also keeps float32 products in float32; from
+ * Ampere on, ONNX Runtime and TensorFlow would otherwise round their operands to TF32's ten bits.
  * @throws DeviceUnavailableError where a package is not installed
  */
 export async function openDevice(device: Device, options: LoadOptions = {}): Promise<void> {

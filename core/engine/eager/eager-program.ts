@@ -1,24 +1,24 @@
 import * as tf from '@tensorflow/tfjs';
 import type { BaseModel } from '../../models/base-model.ts';
+import type { BoundCall } from '../call/bind-call.ts';
+import type { ProgramOutputs } from '../call/program-runtime.ts';
 import { decoderProgram } from '../decoder/program.ts';
 import { programInputs, type ProgramInput } from '../decoder/program-spec.ts';
-import type { BoundCall, InputData } from '../call/bind-call.ts';
 import { selectBackend } from './select-backend.ts';
 
-/** A base's weights on a backend of tfjs, and the program over them. */
+/** A base's weights on a tfjs backend, and the programs that compute with them. */
 export class EagerProgram {
   readonly #backend: string;
   readonly #weights = new Map<string, tf.Tensor>();
 
-  /** @param backend tfjs' name of it; one other than `cpu` has to be loaded already */
+  /** @param backend tfjs' name of the backend; one other than `cpu` must have been loaded before */
   constructor(weights: BaseModel['weights'], backend: string) {
     this.#backend = backend;
     selectBackend(backend);
     for (const [name, { data, shape }] of weights) this.#weights.set(name, tf.tensor(data, [...shape], 'float32'));
   }
 
-  /** @returns every output, by name */
-  run({ spec, data, sizes }: BoundCall): ReadonlyMap<string, Float32Array> {
+  run({ spec, data, sizes }: BoundCall): ProgramOutputs {
     selectBackend(this.#backend);
     const results = new Map<string, Float32Array>();
     tf.tidy(() => {
@@ -26,7 +26,7 @@ export class EagerProgram {
       const outputs = decoderProgram(spec)(Object.fromEntries(inputs));
       for (const [name, tensor] of Object.entries(outputs)) results.set(name, tensor.dataSync<'float32'>());
     });
-    return results;
+    return (name) => required(results, name);
   }
 
   dispose(): void {
@@ -34,8 +34,14 @@ export class EagerProgram {
     this.#weights.clear();
   }
 
-  /** Inputs are copied: the cpu backend keeps the arrays it is given, and callers go on writing to theirs. */
-  #tensor({ name, shape, type }: ProgramInput, data: InputData): tf.Tensor {
-    return this.#weights.get(name) ?? tf.tensor(data.get(name)!.slice(), [...shape], type);
+  /** Copies inputs, because the cpu backend keeps the arrays it is given and callers go on writing to theirs. */
+  #tensor({ name, shape, type }: ProgramInput, data: BoundCall['data']): tf.Tensor {
+    return this.#weights.get(name) ?? tf.tensor(required(data, name).slice(), [...shape], type);
   }
+}
+
+function required<T>(arrays: ReadonlyMap<string, T>, name: string): T {
+  const found = arrays.get(name);
+  if (!found) throw new Error(`the eager program has no array ${name}`);
+  return found;
 }

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 
-// Without it tfjs advertises tfjs-node on the console at the cpu backend's first use.
+// Without this, tfjs advertises tfjs-node on the console when its cpu backend is first used.
 tf.enableProdMode();
 
 /**
- * Makes a backend the current one; tfjs has one at a time a process. It is `cpu`, `trace`, or one that was loaded before.
+ * Makes a backend the process's current one, of which tfjs has only one: `cpu`, `trace`, or one that was loaded before.
  * @throws Error where no such backend was loaded
  */
 export function selectBackend(name: string): void {

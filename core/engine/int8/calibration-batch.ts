@@ -1,31 +1,48 @@
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.ts';
 import type { Batch } from '../runtime.ts';
-import { CALIBRATION_TEXTS } from './calibration-text.ts';
 
+/**
+ * Text of several kinds, from which an int8 base's smoothing follows and with which its losses are compared. Which columns
+ * of activations are large hardly depends on the text, so any text that is not too uniform will do.
+ */
+const CALIBRATION_TEXTS: readonly string[] = [
+  'The committee met on Thursday to discuss the new timetable, and nobody was surprised when the vote was put off again.',
+  'Question: which of the two rivers is longer? Answer: the northern one, by about 120 kilometres.',
+  'function add(a, b) {\n  return a + b; // adds two numbers\n}',
+  'Shares of the company fell 4.7 percent to $31.20 in early trading after it cut its forecast for the third quarter.',
+  'A dull film with one good joke, told twice; the actors look as tired as the audience.',
+  '{"name": "Ada", "age": 36, "languages": ["en", "fr"], "active": true}',
+  'She closed the door quietly, listened for a moment, and then walked down the stairs into the rain.',
+  'Die Sitzung beginnt um neun Uhr. La réunion commence à neuf heures. La reunión empieza a las nueve.',
+  '1. Heat the oven to 180 degrees. 2. Mix flour, sugar and butter. 3. Bake for 25 minutes.',
+  'In physics, the momentum of a body is the product of its mass and its velocity: p = m v.',
+  'The home team scored twice in the last ten minutes and won the cup for the first time since 1974.',
+  'Dear customer, your order 48-2291 has left our warehouse and should arrive within three working days.',
+];
+
+/** Longest text, in tokens. */
 const MAX_TOKENS = 64;
 
-/** Of each text, from its end; each has a row of logits. */
+/** Number of labels of each text, which are its last tokens; each costs a row of logits. */
 const LABELS = 8;
 
 /**
- * The calibration texts as one batch whose labels are each text's last tokens. Texts that the vocabulary cannot spell are
- * left out.
- * @throws RangeError where that are all of them
+ * Makes one batch of the calibration texts. Texts that the vocabulary cannot spell are left out.
+ * @throws RangeError where the vocabulary can spell none of them
  */
 export function calibrationBatch(tokenizer: Tokenizer): Batch {
-  const sequences = CALIBRATION_TEXTS.map((text) => encode(tokenizer, text)).filter(({ length }) => length > 1);
-  if (sequences.length === 0) throw new RangeError('the vocabulary cannot spell any of the calibration texts');
-  const lengths = sequences.map(({ length }) => length - 1);
+  const texts = CALIBRATION_TEXTS.map((text) => encode(tokenizer, text)).filter(({ length }) => length > 1);
+  if (texts.length === 0) throw new RangeError('the vocabulary cannot spell any of the calibration texts');
   let start = 0;
-  const labels = sequences.flatMap((ids, index) => {
-    const first = Math.max(0, lengths[index]! - LABELS);
+  const labels = texts.flatMap((ids) => {
+    const first = Math.max(0, ids.length - 1 - LABELS);
     const own = ids.slice(first + 1).map((id, offset) => ({ position: start + first + offset, id }));
-    start += lengths[index]!;
+    start += ids.length - 1;
     return own;
   });
   return {
-    inputIds: Int32Array.from(sequences.flatMap((ids) => ids.slice(0, -1))),
-    sequenceLengths: Int32Array.from(lengths),
+    inputIds: Int32Array.from(texts.flatMap((ids) => ids.slice(0, -1))),
+    sequenceLengths: Int32Array.from(texts, ({ length }) => length - 1),
     labelPositions: Int32Array.from(labels, ({ position }) => position),
     labelIds: Int32Array.from(labels, ({ id }) => id),
   };

@@ -5,6 +5,7 @@ import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { CompiledRuntime } from '../compiled/compiled-runtime.ts';
 import { executionProviderOf } from '../devices/execution-provider.ts';
+import { sizeOf } from '../graph/graph.ts';
 import type { Batch } from '../runtime.ts';
 import { calibrationBatch } from './calibration-batch.ts';
 import { isLayerMatrix } from './inputs.ts';
@@ -12,10 +13,10 @@ import type { Smoothing } from './int8-matrix.ts';
 import { keptChoice, type ChoiceKey, type PrecisionChoice } from './precision-choice.ts';
 import { observeSmoothing } from './smoothing.ts';
 
-/** Bases with fewer weights in their layers' matrices gain little (docs/devices.md): nothing is measured. */
-export const SMALLEST_BASE = 16e6;
+/** Bases with fewer weights in their layers' matrices gain little (docs/devices.md), so nothing is measured. */
+const SMALLEST_BASE = 16e6;
 
-/** How much faster int8 has to be, in forward passes over the calibration texts. */
+/** How many times as fast int8 has to be, in forward passes over the calibration texts. */
 export const LEAST_SPEED_UP = 1.3;
 
 /** How far int8 may move the losses of single tokens, on average, relative to their mean. */
@@ -23,39 +24,41 @@ export const LARGEST_CHANGE = 0.1;
 
 const ROUNDS = 5;
 
-/** A busy moment may make int8 look slow: before that counts, as many rounds more as this leaves. */
+/** While int8 looks too slow, up to this many rounds are measured, because a busy moment may be the reason. */
 const MOST_ROUNDS = 15;
 
 export interface ChoiceOptions {
   readonly base: BaseModel;
   readonly tokenizer: Tokenizer;
   readonly threads: number;
-  /** Where choices are kept for later processes. Default: nowhere. */
+  /** Keeps choices for later processes. Default: none. */
   readonly cache?: EngineCache | null;
 }
 
 /**
- * int8 where it is measurably faster on this machine and its losses on a fixed set of texts are near those of float32;
- * float32 elsewhere.
+ * Chooses int8 where it is measurably faster on this machine and its losses on a fixed set of texts are near those of
+ * float32, and float32 otherwise.
  */
 export async function choosePrecision(options: ChoiceOptions): Promise<PrecisionChoice> {
   const { base, tokenizer, threads, cache } = options;
   const size = layerWeights(base.config);
-  if (size < SMALLEST_BASE)
-    return { precision: 'f32', reason: `${millions(size)} million weights in layers are too few for int8 to pay` };
+  if (size < SMALLEST_BASE) {
+    const millions = (size / 1e6).toFixed(1);
+    return { precision: 'f32', reason: `${millions} million weights in layers are too few for int8 to pay` };
+  }
   const batch = calibrationBatch(tokenizer);
   return keptChoice(cache, keyOf('auto', options, batch), async () => {
     const smoothing = await observeSmoothing(base, batch, { threads });
     const { speedUp, change } = await compare({ base, threads, smoothing }, batch);
     const measured = `int8 is ${speedUp.toFixed(1)} times as fast and moves losses by ${(100 * change).toFixed(1)} %`;
-    if (speedUp < LEAST_SPEED_UP) return { precision: 'f32', reason: `${measured}: too little gain` };
-    if (!(change <= LARGEST_CHANGE))
-      return { precision: 'f32', reason: `${measured}: more than ${100 * LARGEST_CHANGE} %` };
+    const f32 = (expected: string) => ({ precision: 'f32', reason: `${measured}, expected ${expected}` }) as const;
+    if (speedUp < LEAST_SPEED_UP) return f32(`at least ${LEAST_SPEED_UP} times`);
+    if (!(change <= LARGEST_CHANGE)) return f32(`at most ${100 * LARGEST_CHANGE} %`);
     return { precision: 'int8', reason: measured, smoothing };
   });
 }
 
-/** int8 without a comparison. */
+/** Prepares int8 without comparing it with float32. */
 export async function int8Of(options: ChoiceOptions): Promise<PrecisionChoice> {
   const { base, tokenizer, threads, cache } = options;
   const batch = calibrationBatch(tokenizer);
@@ -71,18 +74,14 @@ function keyOf(setting: string, { base, threads }: ChoiceOptions, { inputIds }: 
 function layerWeights(config: ModelConfig): number {
   const sizes = expectedWeights(config)
     .filter(({ name }) => isLayerMatrix(name))
-    .map(({ shape }) => shape[0]! * shape[1]!);
+    .map(({ shape }) => sizeOf(shape));
   return sizes.reduce((total, size) => total + size, 0);
 }
 
-function millions(count: number): string {
-  return (count / 1e6).toFixed(1);
-}
-
 interface Comparison {
-  /** Of the fastest of {@link ROUNDS} to {@link MOST_ROUNDS} forward passes of each, in turn. */
+  /** Ratio of the fastest forward passes, of {@link ROUNDS} to {@link MOST_ROUNDS} of each precision in turn. */
   readonly speedUp: number;
-  /** Mean |loss in int8 − loss in float32| of a label over the mean loss. */
+  /** Mean |loss in int8 − loss in float32| of a label, divided by the mean loss. */
   readonly change: number;
 }
 

@@ -3,13 +3,13 @@ import type { Tensor } from '../../models/base-model.ts';
 /** The largest whole number that stands for a weight. */
 const LEVELS = 127;
 
-/** Added before the fraction is cut off, so that what is cut off is positive: rounds half up, as Math.round, but faster. */
+/** Makes a number positive before its fraction is cut off, which rounds half up as Math.round does, but faster. */
 const SHIFT = 128;
 
-/** A transposed matrix is written in blocks of so many rows of its source, which stay in the processor's cache meanwhile. */
+/** Rows of the source that are transposed at a time, so that they stay in the processor's cache meanwhile. */
 const BLOCK = 64;
 
-/** A matrix as whole numbers with a scale for each column: M[i, j] ≈ scales[j] · integers[i, j]. */
+/** A matrix M as whole numbers with a scale for each column: M[i, j] ≈ scales[j] · integers[i, j]. */
 export interface Int8Matrix {
   /** [rows, columns] */
   readonly shape: readonly [number, number];
@@ -17,7 +17,7 @@ export interface Int8Matrix {
   readonly scales: Float32Array;
 }
 
-/** By weight W [out, in]: what the columns of x are divided by and those of W multiplied with, [in]. */
+/** For each weight W [out, in], by name: the factors [in] that columns of x are divided by and columns of W multiplied with. */
 export type Smoothing = ReadonlyMap<string, Float32Array>;
 
 /** Rounds a matrix [rows, columns] to 255 levels between the largest number of each column and its opposite. */
@@ -37,7 +37,7 @@ export function quantize({ shape, data }: Tensor): Int8Matrix {
   return { shape: [rows, columns], integers, scales: scalesOf(largest) };
 }
 
-/** {@link quantize} of diag(factors) Mᵀ, for a matrix M [rows, columns] and factors [columns]. */
+/** Rounds diag(factors) Mᵀ as {@link quantize} does, for a matrix M [rows, columns] and factors [columns]. */
 export function quantizeTransposed({ shape, data }: Tensor, factors: Float32Array): Int8Matrix {
   const [rows, columns] = shape as [number, number];
   const largest = new Float64Array(rows);
@@ -61,7 +61,7 @@ export function quantizeTransposed({ shape, data }: Tensor, factors: Float32Arra
   return { shape: [columns, rows], integers, scales: scalesOf(largest) };
 }
 
-/** What numbers of a column are multiplied with; a column of zeros stays one. */
+/** The factor from a column's numbers to whole ones; a column of zeros stays one. */
 function levelsOf(largest: number): number {
   return largest > 0 ? LEVELS / largest : 0;
 }
@@ -70,7 +70,7 @@ function scalesOf(largest: Float64Array): Float32Array {
   return Float32Array.from(largest, (size) => size / LEVELS);
 }
 
-/** The nearest whole number of one between -127 and 127. */
+/** The whole number nearest to a value between -127 and 127. */
 function rounded(value: number): number {
   return ((value + SHIFT + 0.5) | 0) - SHIFT;
 }

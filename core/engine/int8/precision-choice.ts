@@ -4,32 +4,32 @@ import { ownSources, sha256 } from '../cache/sources.ts';
 import type { Precision } from '../../options/precisions.ts';
 import type { Smoothing } from './int8-matrix.ts';
 
-/** What a base is computed in, with the reason in words; int8 comes with its smoothing. */
+/** The precision that a base is computed in, with the reason in words; int8 comes with its smoothing. */
 export interface PrecisionChoice {
   readonly precision: Precision;
   readonly reason: string;
   readonly smoothing?: Smoothing;
 }
 
-/** What a choice follows from. */
+/** Everything that a choice follows from, beside the machine and the code. */
 export interface ChoiceKey {
   /** `auto`, or the precision that was asked for. */
   readonly setting: string;
-  /** The base's. */
+  /** Fingerprint of the base. */
   readonly fingerprint: string;
-  /** The calibration texts', by the base's tokenizer. */
+  /** Ids of the calibration texts, which depend on the base's tokenizer. */
   readonly inputIds: Int32Array;
   readonly threads: number;
 }
 
-/** A choice as JSON: arrays as base64 of their float32 bytes. */
+/** A choice as JSON, its arrays as base64 of their float32 bytes. */
 interface KeptChoice {
   readonly precision: Precision;
   readonly reason: string;
   readonly smoothing?: Readonly<Record<string, string>>;
 }
 
-/** The choice that an earlier process on a machine like this one made, or else `choose`'s, which is kept for later ones. */
+/** Returns the choice of an earlier process on a machine like this one, or else makes it and keeps it for later ones. */
 export async function keptChoice(
   cache: EngineCache | null | undefined,
   key: ChoiceKey,
@@ -43,7 +43,7 @@ export async function keptChoice(
   return choice;
 }
 
-/** Speed is the processor's, so it is part of the name. */
+/** The processor is part of the name because the speed depends on it. */
 function nameOf({ inputIds, ...key }: ChoiceKey): string {
   return sha256(JSON.stringify(['precision', { ...key, inputIds: [...inputIds] }, os.cpus()[0]?.model, ownSources()]));
 }

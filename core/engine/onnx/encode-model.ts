@@ -1,5 +1,5 @@
+import { valueOf, type Attribute, type Constant, type Graph, type GraphNode, type ValueInfo } from '../graph/graph.ts';
 import { isSymbolic, sizeName } from '../graph/symbolic-sizes.ts';
-import type { Attribute, Constant, Graph, GraphNode, ValueInfo } from '../graph/graph.ts';
 import { ATTRIBUTE_TYPE, DATA_TYPE, EXTERNAL, ModelProto } from './schema.ts';
 
 const IR_VERSION = 10;
@@ -8,21 +8,24 @@ const OPSETS = [
   { domain: 'com.microsoft', version: 1 },
 ];
 
-/** The bytes of an ONNX model that computes `graph` (opset 20 plus ONNX Runtime's `com.microsoft` operators). */
+/** Encodes a graph as an ONNX model (opset 20 plus ONNX Runtime's `com.microsoft` operators). */
 export function encodeModel(graph: Graph): Uint8Array {
   return encode(graph, tensorProto);
 }
 
 export interface SplitModel {
   readonly model: Uint8Array;
-  /** The constants beside it, as ONNX Runtime's `externalData` takes them: the arrays themselves, no copies. */
+  /** The constants beside the model, as ONNX Runtime's `externalData` takes them: the arrays themselves, not copies. */
   readonly externalData: readonly { readonly path: string; readonly data: Uint8Array }[];
 }
 
-/** Larger arrays of numbers stay out of the model, which protobuf limits to 2 GB; what parameterises operators does not. */
+/**
+ * Larger arrays of numbers, in bytes, stay out of the model, which protobuf limits to 2 GB. What parameterizes operators
+ * stays inside.
+ */
 const LARGEST_INSIDE = 1024;
 
-/** As {@link encodeModel}, for graphs that hold the base's weights. */
+/** Encodes a graph that may hold the base's weights: as {@link encodeModel} does, but with large constants beside the model. */
 export function encodeSplitModel(graph: Graph): SplitModel {
   const isOutside = ({ data, type }: Constant) => type !== 'int64' && data.byteLength > LARGEST_INSIDE;
   return {
@@ -51,12 +54,14 @@ function encode(graph: Graph, initializer: (constant: Constant) => object): Uint
 }
 
 /**
- * What ONNX Runtime's shape inference would lose, a Reshape to sizes that are read at run time. Buffers are reused for
- * values of one shape: with shapes unknown, looking for one among all that are free took half of a session's creation.
+ * Lists the values whose shapes ONNX Runtime's shape inference would lose after a Reshape to sizes that are read at run
+ * time. It reuses buffers for values of one shape; while shapes were unknown, looking for a buffer among all that were
+ * free took half of a session's creation.
  */
-function intermediates({ nodes, outputs, values }: Graph): ValueInfo[] {
-  const listed = new Set(outputs.map(({ name }) => name));
-  return nodes.flatMap((node) => node.outputs.filter((name) => !listed.has(name)).map((name) => values.get(name)!));
+function intermediates(graph: Graph): ValueInfo[] {
+  const listed = new Set(graph.outputs.map(({ name }) => name));
+  const names = graph.nodes.flatMap(({ outputs }) => outputs.filter((name) => !listed.has(name)));
+  return names.map((name) => valueOf(graph, name));
 }
 
 function nodeProto(node: GraphNode) {

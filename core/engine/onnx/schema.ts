@@ -80,11 +80,11 @@ const root = protobuf.Root.fromJSON({
 
 export const ModelProto = root.lookupType('onnx.ModelProto');
 
-/** TensorProto.DataType. */
+/** Values of TensorProto.DataType. */
 export const DATA_TYPE = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 
-/** TensorProto.DataLocation: not in the model's bytes. */
+/** The value of TensorProto.DataLocation for data outside the model's bytes. */
 export const EXTERNAL = 1;
 
-/** AttributeProto.AttributeType. */
+/** Values of AttributeProto.AttributeType. */
 export const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;

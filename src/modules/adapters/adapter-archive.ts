@@ -15,19 +15,19 @@ import {
   type AdapterFile,
 } from './adapter-files.ts';
 
-/** Plain files as old and new tar write them. */
+/** The types of plain files in old and new archives. */
 const FILE_TYPES = new Set(['File', 'OldFile']);
 const MAX_ENTRIES = 16;
 const BLOCK_BYTES = 512;
 
-/** Largest archive: the files' limits, and room for headers and padding. */
+/** Size of the largest archive: the limits of its files plus room for headers and padding. */
 export const ARCHIVE_LIMIT_BYTES = Object.values(ADAPTER_FILE_LIMITS).reduce((sum, bytes) => sum + bytes, 1 << 20);
 
 /**
- * Unpacks the tar archive of an adapter into a new folder, strictly: only the adapter's own files, each once, all at
- * the top or all in one folder; no links or devices, no other paths, not compressed.
+ * Unpacks the uncompressed tar archive of an adapter into a new folder. The archive may hold only the files of an
+ * adapter, each at most once, all at the top or all in one folder. Links, devices and other paths are refused.
  *
- * @throws AppError 422 `invalid_archive` naming the entry, 422 `invalid_adapter` for a missing file, 413.
+ * @throws AppError 422 `invalid_archive` that names the entry, 422 `invalid_adapter` if a file is missing, 413
  */
 export async function unpackAdapter(
   chunks: AsyncIterable<Uint8Array>,
@@ -47,7 +47,7 @@ export async function unpackAdapter(
   requireFiles(entries.seen);
 }
 
-/** A tar parser and the writing of its entries, which fail together and at once. */
+/** Connects a tar parser with the writing of its entries. If either fails, both end at once. */
 function createUnpacking(folder: string, check: (entry: ReadEntry) => AdapterFile | null) {
   const parser = new Parser({ strict: true });
   let saved: Promise<void> = Promise.resolve();
@@ -78,7 +78,7 @@ function createUnpacking(folder: string, check: (entry: ReadEntry) => AdapterFil
       await orFailure(ended);
       await orFailure(saved);
     },
-    /** Ends the writing of a file, and closes it. */
+    /** Stops writing the current file and closes it. */
     async abandon(error: unknown): Promise<void> {
       fail(error);
       await saved.catch(() => undefined);
@@ -91,7 +91,10 @@ async function save(entry: ReadEntry, path: string | null, failed: Promise<never
   else await writeHashed(path, bytesOf(entry, failed));
 }
 
-/** An entry's bytes until the archive fails; an entry that is destroyed would never end for who waits for its next. */
+/**
+ * Reads an entry's bytes until the archive fails. Without that end the reader would wait forever for the next bytes of
+ * an entry that the parser has destroyed.
+ */
 async function* bytesOf(entry: ReadEntry, failed: Promise<never>): AsyncGenerator<Uint8Array> {
   const chunks = entry[Symbol.asyncIterator]();
   for (;;) {
@@ -101,7 +104,7 @@ async function* bytesOf(entry: ReadEntry, failed: Promise<never>): AsyncGenerato
   }
 }
 
-/** What an archive may hold, entry by entry. */
+/** Makes a check of the entries of an archive, which remembers what it has seen. */
 function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
   const seen = new Set<AdapterFile>();
   let top: string | undefined;
@@ -110,28 +113,29 @@ function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
   function checkTop(path: string, folder: string): void {
     if (folder === '' && path.startsWith('/')) throw refused(path, 'is an absolute path');
     if (folder === '..' || (top !== undefined && top !== folder)) {
-      throw refused(path, 'does not lie in the one folder of the archive');
+      throw refused(path, 'is in another folder, expected all files in one folder');
     }
     top = folder;
   }
 
-  /** The file that an entry is; null for the folder that holds them. */
+  /** The file that an entry is; null for the folder that holds the files. */
   function check(entry: ReadEntry): AdapterFile | null {
     const { path, type } = entry;
-    if (++count > MAX_ENTRIES) throw refused(path, `is one entry more than the ${MAX_ENTRIES} that are allowed`);
+    if (++count > MAX_ENTRIES) throw refused(path, `exceeds the limit of ${MAX_ENTRIES} entries`);
     const parts = path.replace(/^(\.\/)+/, '').split('/');
     const name = parts.pop()!;
     if (type === 'Directory') {
       if (name === '' && parts.length === 0) return null;
-      if (name !== '' || parts.length > 1) throw refused(path, 'is a folder in the folder');
+      if (name !== '' || parts.length > 1) throw refused(path, 'is a folder within the folder of the files');
       checkTop(path, parts[0]!);
       return null;
     }
     if (!FILE_TYPES.has(type)) throw refused(path, `is of type ${type}, expected a plain file`);
     if (parts.length < 2 && name === PICKLED_WEIGHTS) throw refused(path, PICKLE_ADVICE);
-    if (parts.length > 1 || !isAdapterFile(name)) throw refused(path, `is not one of ${ADAPTER_FILES.join(', ')}`);
+    if (parts.length > 1 || !isAdapterFile(name))
+      throw refused(path, `is not a file of an adapter, expected ${ADAPTER_FILES.join(', ')}`);
     checkTop(path, parts[0] ?? '');
-    if (seen.has(name)) throw refused(path, 'is in the archive twice');
+    if (seen.has(name)) throw refused(path, 'occurs twice');
     checkSize(name, entry.size, limits[name]);
     seen.add(name);
     return name;
@@ -139,7 +143,7 @@ function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
   return { check, seen };
 }
 
-/** Passes the archive on once its first block has been seen to be a tar header: not compressed, not something else. */
+/** Passes the archive on after checking that its first block is a tar header, and not something compressed, say. */
 async function* checkFormat(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let head: Buffer | null = Buffer.alloc(0);
   for await (const chunk of chunks) {
@@ -164,11 +168,11 @@ function refused(path: string, reason: string): AppError {
 
 function unreadable(cause?: Error): AppError {
   const reason =
-    cause === undefined ? 'it does not begin with a tar header (compressed ones are not taken)' : cause.message;
+    cause === undefined ? 'it does not begin with a tar header (compressed archives are not accepted)' : cause.message;
   return new AppError({
     code: 'invalid_archive',
     status: 422,
-    message: `the body is not a whole tar archive: ${reason}`,
+    message: `the body is not a complete tar archive: ${reason}`,
     cause,
   });
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readPlainFile, writeHashed } from '../../artifacts/index.ts';
 import { AppError, unprocessable } from '../../lib/errors.ts';
 
-/** Files of an adapter folder, and how large each may be. Anything else is not taken. */
+/** The files of an adapter folder with their size limits in bytes. Other files are never stored. */
 export interface AdapterFileLimits {
   readonly 'adapter_config.json': number;
   readonly 'adapter_model.safetensors': number;
@@ -21,20 +21,20 @@ export const ADAPTER_FILE_LIMITS: AdapterFileLimits = {
 export const ADAPTER_FILES = Object.keys(ADAPTER_FILE_LIMITS) as AdapterFile[];
 const REQUIRED: readonly AdapterFile[] = ['adapter_config.json', 'adapter_model.safetensors'];
 
-/** What early versions of PEFT write unless they are told otherwise. */
+/** The weights as early versions of PEFT write them by default. */
 export const PICKLED_WEIGHTS = 'adapter_model.bin';
 export const PICKLE_ADVICE =
-  'is a pickle, which can run code and is never read: load it with PEFT where you trust where it comes from, and save it ' +
-  'as adapter_model.safetensors with save_pretrained(folder, safe_serialization=True)';
+  'is a pickle, which can run code and is therefore never read: if you trust its source, load it with PEFT and save it as ' +
+  'adapter_model.safetensors with save_pretrained(folder, safe_serialization=True)';
 
 export function isAdapterFile(name: string): name is AdapterFile {
   return Object.hasOwn(ADAPTER_FILE_LIMITS, name);
 }
 
 /**
- * Copies the adapter's files, and no others, from a folder to a new one. Links are not followed.
+ * Copies only the files of an adapter from a folder to a new one. Links are not followed.
  *
- * @throws AppError 422 `invalid_adapter` for a missing file or a pickle in its place, `not_a_plain_file` for a link; 413.
+ * @throws AppError 422 `invalid_adapter` if a file is missing or a pickle takes its place, 422 `not_a_plain_file`, 413
  */
 export async function copyAdapterFiles(from: string, to: string, limits = ADAPTER_FILE_LIMITS): Promise<void> {
   await mkdir(to);
@@ -45,7 +45,7 @@ export async function copyAdapterFiles(from: string, to: string, limits = ADAPTE
     if (stats === null) continue;
     if (!stats.isFile()) throw notPlain(name);
     checkSize(name, stats.size, limits[name]);
-    // Opens without following links, in case the file has been exchanged for one by now.
+    // The file may have been replaced by a link in the meantime: readPlainFile does not follow one.
     await writeHashed(join(to, name), readPlainFile(source));
     copied.add(name);
   }
@@ -58,7 +58,7 @@ export async function copyAdapterFiles(from: string, to: string, limits = ADAPTE
   requireFiles(copied);
 }
 
-/** @throws AppError 422 `invalid_adapter` naming the first file that is missing. */
+/** @throws AppError 422 `invalid_adapter` that names the first missing file */
 export function requireFiles(present: ReadonlySet<AdapterFile>): void {
   const missing = REQUIRED.find((name) => !present.has(name));
   if (missing === undefined) return;
@@ -75,13 +75,13 @@ export function checkSize(name: AdapterFile, bytes: number, maxBytes: number): v
   throw new AppError({
     code: 'adapter_too_large',
     status: 413,
-    message: `${name} is larger than ${maxBytes} bytes`,
+    message: `${name} has ${bytes} bytes, expected at most ${maxBytes}`,
     details: { file: name, max_bytes: maxBytes },
   });
 }
 
 function notPlain(name: string): AppError {
-  return unprocessable('not_a_plain_file', `${name} is a link, device or the like, expected a plain file`, {
+  return unprocessable('not_a_plain_file', `${name} is a link or a device, expected a plain file`, {
     file: name,
   });
 }

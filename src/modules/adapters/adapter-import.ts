@@ -6,7 +6,7 @@ import { unprocessable, type AppError } from '../../lib/errors.ts';
 import { unpackAdapter } from './adapter-archive.ts';
 import { copyAdapterFiles, isAdapterFile } from './adapter-files.ts';
 
-/** Where an adapter's files come from. */
+/** The source of an adapter's files: a folder that the service can read, or an uploaded archive. */
 export type AdapterSource = { readonly path: string } | { readonly archive: AsyncIterable<Uint8Array> };
 
 export interface ImportedAdapter {
@@ -21,11 +21,11 @@ export interface ImportDependencies {
 }
 
 /**
- * Takes an adapter's files into a scratch folder, reads them in full against their base, and puts them to the store.
- * Nothing is in the store unless all of it fits.
+ * Copies an adapter's files to a scratch folder, checks every tensor against the base and then stores the files.
+ * Nothing is stored if a check fails.
  *
- * @param baseFolder of the base model version on which the adapter was trained
- * @throws AppError 422 `invalid_adapter` or `invalid_base_model` naming file and tensor; see also the sources' errors
+ * @param baseFolder folder of the base model version on which the adapter was trained
+ * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, or an error of the source
  */
 export function importAdapter(
   deps: ImportDependencies,
@@ -50,7 +50,7 @@ async function inspect(inspector: AdapterInspector, folder: string, baseFolder: 
   }
 }
 
-/** The shape of the file formats' errors. */
+/** The errors of the file formats, whose classes the service does not import. */
 interface FormatErrorLike extends Error {
   readonly code: string;
   readonly file: string;
@@ -61,7 +61,7 @@ function isFormatError(error: unknown): error is FormatErrorLike {
   return error instanceof Error && 'file' in error && typeof error.file === 'string' && 'code' in error;
 }
 
-/** Folders of this machine are named by what they are. */
+/** The problem of a format error. The paths of this machine are replaced by words, since a client reads it. */
 function toProblem(error: FormatErrorLike, folder: string, baseFolder: string): AppError {
   const inAdapter = isAdapterFile(error.file);
   const shown = (text: string) => text.replaceAll(folder, 'the adapter').replaceAll(baseFolder, 'the base model');

@@ -1,17 +1,17 @@
-/** What an adapter folder holds, once it has been read in full against its base. */
+/** What an adapter folder holds, after all of it was checked against its base. */
 export interface InspectedAdapter {
   rank: number;
   /** `lora_alpha` of adapter_config.json. */
   loraAlpha: number;
-  /** Names of the adapted modules, such as `q_proj`. */
+  /** Names of the adapted modules, for example `q_proj`. */
   targets: string[];
-  /** Trainable parameters. */
+  /** Number of trainable parameters. */
   parameters: number;
 }
 
 /**
- * Reads an adapter folder strictly against the base model version it was trained on. The entry points give the app one
- * made from the file formats' own loaders. Rejects with an error that has `code`, `file`, `subject` and `message`.
+ * Checks an adapter folder against the folder of its base model version. The entry points provide one that is made from
+ * the formats' loaders. It rejects with an error that has `code`, `file`, `subject` and `message`.
  */
 export interface AdapterInspector {
   inspectAdapter(dir: string, baseDir: string): Promise<InspectedAdapter>;

@@ -35,8 +35,9 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
         operationId: 'importAdapterVersion',
         summary: 'Import an adapter version',
         description:
-          'From a tar archive (then `base_model_version` is a query parameter) or from a folder that the service can see. ' +
-          'The files are read in full against the base model version; what does not fit is refused and nothing stays.',
+          'Imports the next version of an adapter from a tar archive, with `base_model_version` as a query parameter, or ' +
+          'from a folder that the service can read. Every tensor is checked against the base model version on which the ' +
+          'adapter was trained. If the import is refused, nothing of it is stored.',
         params: AdapterParams,
         querystring: CreateVersionQuery,
         body: CreateVersionBody,
@@ -45,7 +46,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
     },
     async (request, reply) => {
       const isArchive = request.body instanceof Readable;
-      // Absent, or checked against FolderSource.
+      // The body of an archive is a stream; any other body was validated as a FolderSource.
       const body = (isArchive ? undefined : request.body) as FolderSource | undefined;
       const baseModelVersion = named(body?.base_model_version, request.query.base_model_version);
       const source =
@@ -93,9 +94,12 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
         operationId: 'downloadAdapterVersion',
         summary: 'Download an adapter version',
         description:
-          'A tar archive of the PEFT folder, as serving engines load it, with its manifest readapt.json if it has one.',
+          'Returns the PEFT folder of the version as a tar archive, ready for a serving engine, with `readapt.json` if it has one.',
         params: AdapterVersionParams,
-        response: { 200: VersionArchive, 304: Type.Null({ description: 'The client has it already.' }) },
+        response: {
+          200: VersionArchive,
+          304: Type.Null({ description: 'The client has the current answer already.' }),
+        },
       },
     },
     async (request, reply) => {
@@ -117,7 +121,7 @@ function headOfVersion(version: AdapterVersion): AnswerHead {
 /** The base model version that the body or the query names. @throws AppError 400 `invalid_request` */
 function named(inBody: string | undefined, inQuery: string | undefined): string {
   if (inBody !== undefined && inQuery !== undefined && inBody !== inQuery) {
-    throw invalid('body and query name different versions in base_model_version');
+    throw invalid('base_model_version has different values in the body and in the query');
   }
   const reference = inBody ?? inQuery;
   if (reference === undefined) throw invalid('query: base_model_version is missing');

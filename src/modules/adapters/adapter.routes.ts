@@ -21,7 +21,8 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
         tags,
         operationId: 'createAdapter',
         summary: 'Create an adapter',
-        description: 'With `source`, its first version is imported too; both are created or neither.',
+        description:
+          'Creates an adapter. With `source`, its first version is imported too, and either both are created or neither.',
         body: CreateAdapter,
         response: { 201: Adapter },
       },

@@ -5,19 +5,25 @@ import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 export const Metric = Type.Enum(METRICS, {
-  description: '`accuracy` and `exact_match` are fractions, higher is better; `loss` is nats a token, lower is better.',
+  description:
+    'What the gate measures. `accuracy` and `exact_match` are fractions of the gate rows, higher is better; `loss` is in ' +
+    'nats per completion token, lower is better.',
 });
 
 const BaseModelVersionReference = Type.String({
   minLength: 1,
   maxLength: 100,
-  description: "Identifier of a version of the adapter's base model, or its version text.",
+  description: "A version of the adapter's base model: its identifier or its version text.",
 });
 
 export const FolderSource = Type.Object(
   {
     base_model_version: BaseModelVersionReference,
-    path: Type.String({ minLength: 1, maxLength: 4096, description: 'PEFT folder below one of the allowed roots.' }),
+    path: Type.String({
+      minLength: 1,
+      maxLength: 4096,
+      description: 'Absolute path of a PEFT folder below one of the allowed roots.',
+    }),
   },
   { title: 'AdapterFolder', additionalProperties: false },
 );
@@ -26,12 +32,14 @@ export type FolderSource = Static<typeof FolderSource>;
 export const CreateAdapter = Type.Object(
   {
     name: Name,
-    base_model: Type.String({ minLength: 1, maxLength: 100, description: 'Identifier or name.' }),
-    dataset_id: Id('dataset'),
+    base_model: Type.String({ minLength: 1, maxLength: 100, description: 'A base model: its identifier or its name.' }),
+    dataset_id: Id('dataset', 'The dataset with the rows of the task.'),
     metric: Metric,
     gate: GateRule,
     source: Type.Optional(FolderSource),
-    tenant_id: Type.Optional(Id('tenant', 'Whose adapter it is; for operators only.')),
+    tenant_id: Type.Optional(
+      Id('tenant', 'The owner of the adapter. Operators have to name it; others may leave it out.'),
+    ),
   },
   { title: 'CreateAdapter', additionalProperties: false },
 );
@@ -42,18 +50,25 @@ export const AdapterVersion = Type.Object(
     id: Id('adapterVersion'),
     adapter_id: Id('adapter'),
     tenant_id: Id('tenant'),
-    number: Type.Integer({ description: 'Counts up from 1 within the adapter.' }),
-    base_model_version_id: Id('baseModelVersion'),
-    parent_version_id: Nullable(Id('adapterVersion')),
+    number: Type.Integer({ description: 'The versions of an adapter are numbered from 1.' }),
+    base_model_version_id: Id('baseModelVersion', 'The base model version that this version is for.'),
+    parent_version_id: Nullable(Id('adapterVersion', 'The version that it was carried over from; null if imported.')),
     origin: Type.String({ description: '`imported` or `adapted`.' }),
-    digest: Type.String({ description: 'Of the folder; the ETag of the download.' }),
-    rank: Type.Integer(),
-    lora_alpha: Type.Number(),
-    strategy: Nullable(Type.String()),
-    fusion_alpha: Nullable(Type.Number()),
-    fusion_beta: Nullable(Type.Number()),
-    metrics: Nullable(Type.Record(Type.String(), Type.Unknown())),
-    job_id: Nullable(Id('job')),
+    digest: Type.String({ description: 'SHA-256 of the folder, which is also the ETag of the download.' }),
+    rank: Type.Integer({ description: 'The rank of the LoRA.' }),
+    lora_alpha: Type.Number({ description: "The numerator of LoRA's scaling, `lora_alpha` in PEFT." }),
+    strategy: Nullable(Type.String({ description: 'The strategy that produced it; null if imported.' })),
+    fusion_alpha: Nullable(Type.Number({ description: 'The fusion coefficient α; null if it was not fused.' })),
+    fusion_beta: Nullable(Type.Number({ description: 'The fusion coefficient β; null if it was not fused.' })),
+    metrics: Nullable(
+      Type.Record(Type.String(), Type.Unknown(), {
+        description:
+          'What was measured on the gate rows when it was published: `metric`, `value`, `standard_error`, `bound` (the ' +
+          'confidence bound, if the gate uses one), `negative_flips`, `examples` (the number of rows), `step` (optimizer ' +
+          'steps) and `data` (whether there were training rows). Null if imported.',
+      }),
+    ),
+    job_id: Nullable(Id('job', 'The job that published it; null if imported.')),
     created_at: Timestamp,
   },
   { title: 'AdapterVersion' },
@@ -84,14 +99,15 @@ export const CreateVersionQuery = Type.Object(
   { additionalProperties: false },
 );
 
-/** The archive is a stream at run time and is checked by the service. */
+/** At run time an archive is a stream, which the service checks. */
 export const CreateVersionBody = {
   content: {
     'application/json': { schema: FolderSource },
     [ARCHIVE_TYPE]: {
       schema: Type.Any({
-        description: `A tar archive, not compressed, of a PEFT folder: adapter_config.json, adapter_model.safetensors and
-optionally README.md and readapt.json, at the top or in one folder.`,
+        description:
+          'An uncompressed tar archive of a PEFT folder. It holds `adapter_config.json` and `adapter_model.safetensors`, and ' +
+          'optionally `README.md` and `readapt.json`, either at the top or in one folder.',
       }),
     },
   },
@@ -106,8 +122,8 @@ export type ListAdaptersQuery = Static<typeof ListAdaptersQuery>;
 export const AdapterParams = Type.Object({ id: Id('adapter') });
 export const AdapterVersionParams = Type.Object({ id: Id('adapter'), version_id: Id('adapterVersion') });
 
-/** The archive of a version, as a stream. */
+/** At run time the archive is a stream. */
 export const VersionArchive = {
-  description: 'Tar archive of the PEFT folder.',
+  description: 'A tar archive of the PEFT folder.',
   content: { [ARCHIVE_TYPE]: { schema: Type.Any() } },
 };

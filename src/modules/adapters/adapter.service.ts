@@ -26,14 +26,14 @@ export interface AdapterServiceDependencies {
   readonly allowedRoots: readonly string[];
 }
 
-/** A version's folder as an archive. */
+/** The folder of a version as an archive. */
 export interface VersionDownload {
   readonly digest: string;
   readonly filename: string;
   open(): Promise<Readable>;
 }
 
-/** `scope` is, throughout, the tenant to which the caller is confined, or null for the operator. */
+/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createAdapterService(deps: AdapterServiceDependencies) {
   const { db, artifacts } = deps;
   const adapters = createAdapterRepository(db);
@@ -60,7 +60,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     throw unprocessable('base_model_version_not_found', message);
   }
 
-  /** Adapter row and event; with `imported`, its first version's too. */
+  /** Inserts an adapter and its event; with `imported`, also its first version. */
   async function insertAdapter(
     owner: string,
     body: CreateAdapter,
@@ -79,7 +79,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return toAdapter(await findAdapter(id, owner, tx));
   }
 
-  /** Version row and event. */
+  /** Inserts a version and its event. */
   async function insertVersion(
     adapter: { id: string; tenantId: string },
     { artifact, inspected }: ImportedAdapter,
@@ -110,7 +110,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return toAdapterVersion(row);
   }
 
-  /** What a new adapter refers to; everything that can be refused before files are read. */
+  /** Finds what a new adapter refers to, and refuses what can be refused before files are read. */
   async function resolveReferences(body: CreateAdapter, owner: string) {
     checkGate(body.metric, body.gate);
     await tenants.get(owner, null);
@@ -127,9 +127,9 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
 
   return {
     /**
-     * Creates an adapter, and with `source` its first version, in one transaction.
+     * Creates an adapter and, with `source`, its first version in one transaction.
      *
-     * @throws AppError 404, 409 `adapter_exists`, 422; then neither rows nor files stay.
+     * @throws AppError 404, 409 `adapter_exists`, 422; neither rows nor files remain then
      */
     async create(body: CreateAdapter, scope: string | null, record: RecordAnswer<Adapter>): Promise<Adapter> {
       const owner = resolveOwner(scope, body.tenant_id);
@@ -156,9 +156,10 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     },
 
     /**
-     * Imports the next version of an adapter, trained on `baseModelVersion` (identifier or version text).
+     * Imports the next version of an adapter.
      *
-     * @throws AppError 404, 413, 422 `invalid_archive`, `invalid_adapter` …; then neither rows nor files stay.
+     * @param baseModelVersion identifier or version text of the version on which the adapter was trained
+     * @throws AppError 404, 413, 422 such as `invalid_archive` or `invalid_adapter`; neither rows nor files remain then
      */
     async importVersion(
       id: string,
@@ -195,7 +196,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
   };
 }
 
-/** Records what the work made as the answer, in the same transaction. */
+/** Records the result of the work as the answer, in the same transaction. */
 async function recorded<T>(tx: Transaction, work: Promise<T>, record: RecordAnswer<T>): Promise<T> {
   const answer = await work;
   await record(tx, answer);

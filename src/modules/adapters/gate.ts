@@ -3,20 +3,20 @@ import type { GateRule } from '../../../core/options/gates.ts';
 import type { MetricName } from '../../../core/options/metrics.ts';
 
 /**
- * @throws AppError 422 `invalid_gate` for a target that no value of the metric can reach, a negative margin, or a limit of
- *   flips under a metric that has none
+ * @throws AppError 422 `invalid_gate` for a target that no value of the metric can reach, a negative margin, or a limit
+ *   of flips under a metric that has none
  */
 export function checkGate(metric: MetricName, gate: GateRule): void {
   if (metric === 'loss' && gate.max_negative_flips !== undefined) {
     const message =
-      'gate.max_negative_flips is given, expected none for metric loss: a loss has no right and wrong rows';
+      'gate.max_negative_flips is given, expected none for the metric loss, which has no right and wrong rows';
     throw unprocessable('invalid_gate', message, { field: 'gate.max_negative_flips' });
   }
   const [name, value] = gate.kind === 'absolute' ? ['target', gate.target] : ['margin', gate.margin];
   const most = metric === 'loss' ? Infinity : 1;
   if (value >= 0 && value <= most) return;
-  const expected = metric === 'loss' ? 'at least 0 (nats a token)' : 'a fraction from 0 to 1';
-  throw unprocessable('invalid_gate', `gate.${name} is ${value}, expected ${expected} for metric ${metric}`, {
+  const expected = metric === 'loss' ? 'at least 0 (nats per token)' : 'a fraction from 0 to 1';
+  throw unprocessable('invalid_gate', `gate.${name} is ${value}, expected ${expected} for the metric ${metric}`, {
     field: `gate.${name}`,
   });
 }

@@ -12,7 +12,7 @@ export interface NewApiKey {
   expiresAt: Date | null;
 }
 
-/** `tenantId` undefined: of any tenant and the operator. */
+/** A `tenantId` of undefined stands for every tenant and the operator. */
 export function createApiKeyRepository(db: Database) {
   return {
     async insert(key: NewApiKey, tx: Queryable = db) {
@@ -33,13 +33,13 @@ export function createApiKeyRepository(db: Database) {
     /** Records that the key was used just now. */
     noteUse: (id: string, tx: Queryable = db) =>
       tx.apiKey.updateMany({ where: { id }, data: { lastUsedAt: new Date() } }),
-    /** False if it was revoked before. */
+    /** False if the key had been revoked before. */
     async revoke(id: string, tx: Queryable = db): Promise<boolean> {
       const { count } = await tx.apiKey.updateMany({ where: { id, revokedAt: null }, data: { revokedAt: new Date() } });
       return count === 1;
     },
     countOperatorKeys: (tx: Queryable = db) => tx.apiKey.count({ where: { tenantId: null } }),
-    /** Lets one process after the other decide whether the first key is needed. */
+    /** Until the transaction ends, other processes wait to decide whether the first operator key is needed. */
     lockOperatorKeys: (tx: Queryable) => tx.$executeRaw`SELECT pg_advisory_xact_lock(7236835)`,
   };
 }

@@ -19,7 +19,8 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       schema: {
         tags,
         operationId: 'createApiKey',
-        summary: 'Create a key; it is shown once',
+        summary: 'Create an API key',
+        description: 'The answer has the whole key. It is not stored and cannot be shown again.',
         body: CreateApiKey,
         response: { 201: CreatedApiKey },
       },
@@ -38,7 +39,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       schema: {
         tags,
         operationId: 'listApiKeys',
-        summary: 'List keys, newest first',
+        summary: 'List API keys, newest first',
         querystring: ListApiKeys,
         response: { 200: pageOf(ApiKey) },
       },
@@ -51,9 +52,9 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       schema: {
         tags,
         operationId: 'revokeApiKey',
-        summary: 'Revoke a key',
+        summary: 'Revoke an API key',
         params: ApiKeyParams,
-        response: { 204: Type.Null({ description: 'It cannot be used any more.' }) },
+        response: { 204: Type.Null({ description: 'The key is revoked and cannot be used any more.' }) },
       },
     },
     async (request, reply) => {

@@ -4,17 +4,18 @@ import { OPERATOR_SCOPE, TENANT_SCOPES } from '../../lib/principal.ts';
 import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 const Scope = Type.Enum([OPERATOR_SCOPE, ...TENANT_SCOPES] as const, {
-  description: '`tenant:admin` includes `tenant:write`, which includes `tenant:read`.',
+  description:
+    '`operator` may do everything, for all tenants. `tenant:admin` includes `tenant:write`, which includes `tenant:read`.',
 });
 
 const properties = {
   id: Id('apiKey'),
-  tenant_id: Nullable(Id('tenant')),
+  tenant_id: Nullable(Id('tenant', 'The owner of the key; null for an operator key.')),
   name: Type.String(),
-  prefix: Type.String({ description: 'The part of the key that may be shown: `rdp_<prefix>_…`.' }),
+  prefix: Type.String({ description: 'The part of the key that is not secret: `rdp_<prefix>_…`.' }),
   scopes: Type.Array(Scope),
   created_at: Timestamp,
-  last_used_at: Nullable(Timestamp),
+  last_used_at: Nullable(Type.String({ format: 'date-time', description: 'Accurate to a minute.' })),
   expires_at: Nullable(Timestamp),
   revoked_at: Nullable(Timestamp),
 };
@@ -25,7 +26,9 @@ export type ApiKey = Static<typeof ApiKey>;
 export const CreatedApiKey = Type.Object(
   {
     ...properties,
-    key: Nullable(Type.String({ description: 'The whole key. Shown once: a replayed answer has null here.' })),
+    key: Nullable(
+      Type.String({ description: 'The whole key, which is shown only once: a replayed answer has null here.' }),
+    ),
   },
   { title: 'CreatedApiKey' },
 );
@@ -36,7 +39,7 @@ export const CreateApiKey = Type.Object(
     name: Type.String({ minLength: 1, maxLength: 100 }),
     tenant_id: Type.Optional(
       Type.Union([Id('tenant'), Type.Null()], {
-        description: "Whose key it is; null for the operator's. A tenant's admin may leave it out.",
+        description: 'The owner of the key; null for an operator key. A tenant may leave it out.',
       }),
     ),
     scopes: Type.Array(Scope, { minItems: 1, uniqueItems: true }),

@@ -16,7 +16,7 @@ export type ApiKeyService = ReturnType<typeof createApiKeyService>;
 /** `last_used_at` of a key is written at most once in this time. */
 const LAST_USED_RESOLUTION_MS = 60_000;
 
-/** `scope` is the tenant to which the caller is confined; null for the operator. */
+/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createApiKeyService({ db }: { db: Database }) {
   const keys = createApiKeyRepository(db);
 
@@ -77,7 +77,7 @@ export function createApiKeyService({ db }: { db: Database }) {
       return toPage(await keys.page(query, scope ?? query.tenant_id), query, toApiKey);
     },
 
-    /** Revoking a revoked key changes nothing. @throws AppError 404 */
+    /** Revokes a key. Revoking it again changes nothing. @throws AppError 404 */
     async revoke(id: string, scope: string | null): Promise<void> {
       await withTransaction(db, async (tx) => {
         const row = await keys.find(id, scope ?? undefined, tx);
@@ -92,7 +92,7 @@ export function createApiKeyService({ db }: { db: Database }) {
       });
     },
 
-    /** The operator's first key, or null if there is one already. */
+    /** Creates the first operator key and returns it; null if there is an operator key already. */
     ensureOperatorKey: (): Promise<string | null> =>
       withTransaction(db, async (tx) => {
         await keys.lockOperatorKeys(tx);
@@ -106,19 +106,21 @@ export function createApiKeyService({ db }: { db: Database }) {
 function ownerOf(request: CreateApiKey, scope: string | null): string | null {
   const wantsOperator = request.scopes.includes(OPERATOR_SCOPE);
   if (scope !== null) {
-    if (wantsOperator)
+    if (wantsOperator || request.tenant_id === null) {
       throw new AppError({ code: 'forbidden', status: 403, message: 'only an operator can create operator keys' });
-    if (request.tenant_id === null)
-      throw new AppError({ code: 'forbidden', status: 403, message: "a tenant cannot create the operator's keys" });
+    }
     if (request.tenant_id !== undefined && request.tenant_id !== scope) throw notFound('tenant', request.tenant_id);
     return scope;
   }
   const tenantId = request.tenant_id ?? null;
   if (wantsOperator && (tenantId !== null || request.scopes.length > 1)) {
-    throw unprocessable('invalid_scopes', 'scope operator stands alone, on a key without tenant_id');
+    throw unprocessable(
+      'invalid_scopes',
+      'the scope operator cannot be combined with other scopes or with a tenant_id',
+    );
   }
   if (!wantsOperator && tenantId === null) {
-    throw unprocessable('invalid_scopes', 'a key with tenant scopes needs a tenant_id');
+    throw unprocessable('invalid_scopes', 'tenant_id is missing: a key with tenant scopes belongs to a tenant');
   }
   return tenantId;
 }
@@ -127,7 +129,7 @@ function expiryOf(request: CreateApiKey): Date | null {
   if (request.expires_at === undefined || request.expires_at === null) return null;
   const expiresAt = new Date(request.expires_at);
   if (expiresAt.getTime() <= Date.now()) {
-    throw unprocessable('already_expired', `expires_at is ${request.expires_at}, expected a time to come`);
+    throw unprocessable('already_expired', `expires_at is ${request.expires_at}, expected a time in the future`);
   }
   return expiresAt;
 }

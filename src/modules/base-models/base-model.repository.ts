@@ -27,7 +27,7 @@ export function createBaseModelRepository(db: Database) {
       }
     },
 
-    /** By identifier, else by name. */
+    /** Finds a model by its identifier, or else by its name. */
     async findModel(idOrName: string, tx: Queryable = db) {
       const found = await tx.baseModel.findMany({ where: { OR: [{ id: idOrName }, { name: idOrName }] } });
       return found.find((model) => model.id === idOrName) ?? found[0] ?? null;
@@ -35,7 +35,7 @@ export function createBaseModelRepository(db: Database) {
 
     pageModels: (query: PageQuery, tx: Queryable = db) => tx.baseModel.findMany(pageArguments(query)),
 
-    /** Until the end of the transaction nobody else adds a version to the model. */
+    /** Until the transaction ends, other processes wait to add a version to the model. */
     lockModel: (id: string, tx: Queryable) => tx.$executeRaw`SELECT 1 FROM base_models WHERE id = ${id} FOR UPDATE`,
 
     countVersions: (baseModelId: string, tx: Queryable = db) => tx.baseModelVersion.count({ where: { baseModelId } }),

@@ -73,8 +73,10 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       schema: {
         tags,
         operationId: 'createBaseModelVersion',
-        summary: 'Register a new version and carry the fleet over to it',
-        description: 'The first version of a model answers 201. A later one starts a rollout and answers 202.',
+        summary: 'Register a base model version and carry the fleet over to it',
+        description:
+          'The first version of a model is answered with 201. A later version starts a rollout and is answered with 202, ' +
+          'unless `rollout` is false.',
         params: BaseModelParams,
         body: CreateBaseModelVersion,
         response: { 201: CreatedBaseModelVersion, 202: CreatedBaseModelVersion },
@@ -107,7 +109,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       schema: {
         tags,
         operationId: 'getBaseModelVersion',
-        summary: 'Get a version',
+        summary: 'Get a base model version',
         params: BaseModelVersionParams,
         response: { 200: BaseModelVersion },
       },

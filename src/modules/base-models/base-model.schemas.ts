@@ -12,7 +12,7 @@ export const CreateBaseModel = Type.Object({ name: Name }, { title: 'CreateBaseM
 export type CreateBaseModel = Static<typeof CreateBaseModel>;
 
 export const BaseModelParams = Type.Object({
-  model: Type.String({ minLength: 1, maxLength: 100, description: 'Identifier or name of a base model.' }),
+  model: Type.String({ minLength: 1, maxLength: 100, description: 'A base model: its identifier or its name.' }),
 });
 
 export const BaseModelVersion = Type.Object(
@@ -21,14 +21,20 @@ export const BaseModelVersion = Type.Object(
     base_model_id: Id('baseModel'),
     base_model_name: Name,
     version: Name,
-    path: Nullable(Type.String({ description: 'Folder of the files; null for tenants.' })),
+    path: Nullable(Type.String({ description: 'Folder of the model files. It is null for tenants.' })),
     state: Type.Enum(['registered', 'verified', 'failed'] as const, {
-      description: 'registered: files named; verified: read in full; failed: see `error`.',
+      description:
+        'registered: only config.json was read. verified: all files were read. failed: the files cannot be used, see `error`.',
     }),
-    architecture: Nullable(Type.String({ description: '`model_type` of config.json.' })),
-    fingerprint: Nullable(Type.String()),
-    parameters: Nullable(Type.Integer()),
-    error: Nullable(Type.Object({}, { additionalProperties: true })),
+    architecture: Nullable(Type.String({ description: 'The `model_type` of config.json.' })),
+    fingerprint: Nullable(Type.String({ description: 'Digest of the model files; null until they are verified.' })),
+    parameters: Nullable(Type.Integer({ description: 'Number of parameters; null until the files are verified.' })),
+    error: Nullable(
+      Type.Object(
+        {},
+        { additionalProperties: true, description: 'Why the files cannot be used: `code` and `message`.' },
+      ),
+    ),
     created_at: Timestamp,
   },
   { title: 'BaseModelVersion' },
@@ -41,11 +47,11 @@ export const CreateBaseModelVersion = Type.Object(
     path: Type.String({
       minLength: 1,
       maxLength: 4096,
-      description: 'Absolute path of a Hugging Face model folder, below one of the allowed roots.',
+      description: 'Absolute path of a Hugging Face model folder below one of the allowed roots.',
     }),
     rollout: Type.Optional(
       Type.Union([Type.Literal(false), RolloutOptions], {
-        description: 'How the fleet is carried over; false registers the version only.',
+        description: 'How the fleet is carried over; false only registers the version.',
       }),
     ),
   },

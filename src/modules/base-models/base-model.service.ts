@@ -24,7 +24,9 @@ export interface BaseModelServiceOptions {
   allowedRoots: readonly string[];
 }
 
-/** `scope` is the tenant to which the caller is confined; null for the operator, who alone sees paths. */
+/**
+ * In all methods `scope` is the tenant to which the caller is confined, or null for the operator, who alone sees paths.
+ */
 export function createBaseModelService({ db, producer, allowedRoots }: BaseModelServiceOptions) {
   const models = createBaseModelRepository(db);
 
@@ -53,11 +55,11 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
     get: async (idOrName: string): Promise<BaseModel> => toBaseModel(await findModel(idOrName)),
 
     /**
-     * Registers a version. The first of a model has no fleet to carry over; a later one starts a rollout unless the
-     * request says `rollout: false`. Version, rollout, events and what is to be enqueued commit together.
+     * Registers a version. A model's first version has no fleet to carry over; a later one starts a rollout, unless the
+     * request says `rollout: false`. Version, rollout, events and outbox entries are committed together.
      *
-     * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`,
-     *   `not_a_folder` or `invalid_base_model`.
+     * @throws AppError 404, 409 `base_model_version_exists`, 422 `path_not_allowed`, `path_not_found`, `not_a_folder`
+     *   or `invalid_base_model`
      */
     async addVersion(
       idOrName: string,

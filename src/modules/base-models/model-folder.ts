@@ -4,15 +4,15 @@ import { unprocessable } from '../../lib/errors.ts';
 import type { Prisma } from '../../lib/database.ts';
 
 const MAX_CONFIG_BYTES = 1 << 20;
-/** Sizes that every decoder's config.json states. */
+/** Sizes that the config.json of every decoder has. */
 const SIZES = ['hidden_size', 'num_hidden_layers', 'num_attention_heads', 'vocab_size'] as const;
 
 /**
- * A first look at a Hugging Face model folder: config.json is one of a model, and there are weights. The files are
- * read in full when the version is analyzed.
+ * Checks quickly that a folder is a Hugging Face model: it has a model's config.json and weights. All files are read
+ * later, when the version is analyzed.
  *
- * @returns config.json.
- * @throws AppError 422 `invalid_base_model` with `file` and `expected`.
+ * @returns the content of config.json
+ * @throws AppError 422 `invalid_base_model` with `file` and `expected`
  */
 export async function readModelFolder(folder: string): Promise<Prisma.InputJsonObject> {
   const config = await readConfig(path.join(folder, 'config.json'));
@@ -31,7 +31,7 @@ export async function readModelFolder(folder: string): Promise<Prisma.InputJsonO
   }
   const names = await readdir(folder);
   if (!names.some((name) => name.endsWith('.safetensors'))) {
-    throw invalid('model.safetensors', 'the folder has no *.safetensors', 'weights in one file or in shards');
+    throw invalid('model.safetensors', 'the folder has no *.safetensors file', 'weights in one file or in shards');
   }
   return config as Prisma.InputJsonObject;
 }
@@ -47,7 +47,7 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
     const value: unknown = JSON.parse(await readFile(file, 'utf8'));
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   } catch {
-    // Said below: it is not JSON.
+    // It is not JSON, which is reported below.
   }
   throw invalid('config.json', 'it is not a JSON object', 'a Hugging Face config.json');
 }

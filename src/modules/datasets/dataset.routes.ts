@@ -30,8 +30,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         tags,
         operationId: 'createDataset',
         summary: 'Upload a dataset',
-        description:
-          'Streamed and checked line by line. A dataset with a bad line is refused, and nothing of it stays.',
+        description: 'The rows are checked while they are uploaded. A dataset with a bad row is refused as a whole.',
         querystring: CreateDatasetQuery,
         body: CreateDatasetBody,
         response: { 201: Dataset },

@@ -7,9 +7,13 @@ export const Dataset = Type.Object(
     id: Id('dataset'),
     tenant_id: Id('tenant'),
     name: Name,
-    rows: Type.Integer(),
-    bytes: Type.Integer({ description: 'Of the stored JSONL, in which every row carries its split.' }),
-    splits: Type.Object({ training: Type.Integer(), search: Type.Integer(), gate: Type.Integer() }),
+    rows: Type.Integer({ description: 'Number of rows.' }),
+    bytes: Type.Integer({ description: 'Size of the stored JSONL, in which every row names its split.' }),
+    splits: Type.Object({
+      training: Type.Integer({ description: 'Number of rows that adapters are trained on.' }),
+      search: Type.Integer({ description: 'Number of rows on which the search compares fusion coefficients.' }),
+      gate: Type.Integer({ description: 'Number of rows on which the gate judges candidates.' }),
+    }),
     digest: Type.String({ description: 'SHA-256 of the stored JSONL.' }),
     created_at: Timestamp,
   },
@@ -18,22 +22,29 @@ export const Dataset = Type.Object(
 export type Dataset = Static<typeof Dataset>;
 
 export const CreateDatasetQuery = Type.Object(
-  { name: Name, tenant_id: Type.Optional(Id('tenant', 'Whose dataset it is; for operators only.')) },
+  {
+    name: Name,
+    tenant_id: Type.Optional(
+      Id('tenant', 'The owner of the dataset. Operators have to name it; others may leave it out.'),
+    ),
+  },
   { additionalProperties: false },
 );
 export type CreateDatasetQuery = Static<typeof CreateDatasetQuery>;
 
 export const DATASET_TYPE = 'application/x-ndjson';
 
-/** A stream at run time, so that its lines are checked by the service and not by this schema. */
+/** At run time the body is a stream, whose rows the service checks. */
 export const CreateDatasetBody = {
   content: {
     [DATASET_TYPE]: {
       schema: Type.Any({
-        description: `One JSON object per line, with the strings \`prompt\` and \`completion\` and optionally \`split\`: \`training\`,
-\`search\` or \`gate\` (\`train\`, \`validation\` and \`test\` are accepted as other names of the same three). Either every row
-names its split or none does. If none does, 80 % become training rows, 10 % search rows and 10 % gate rows, by a hash of
-the prompt, so that equal prompts share a split. There must be search rows and gate rows; training rows may be left out.`,
+        description:
+          'One JSON object per line with the strings `prompt` and `completion` and, optionally, `split`: `training`, ' +
+          '`search` or `gate` (`train`, `validation` and `test` are accepted as other names of the same three). Either all ' +
+          'rows name their split or none does. If none does, 80 % become training rows, 10 % search rows and 10 % gate ' +
+          'rows, by a hash of the prompt, so that equal prompts are in the same split. A dataset needs search rows and ' +
+          'gate rows; adapters of one without training rows are never trained.',
       }),
     },
   },

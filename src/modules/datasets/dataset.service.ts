@@ -12,7 +12,7 @@ import { createDatasetRepository, datasetExists, type DatasetRow } from './datas
 import type { CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
 import { normalizeDataset, type SplitCounts } from './normalize-dataset.ts';
 
-/** `scope` is, throughout, the tenant to which the caller is confined, or null for the operator. */
+/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createDatasetService(deps: { db: Database; artifacts: ArtifactStore }) {
   const datasets = createDatasetRepository(deps.db);
   const tenants = createTenantService(deps);
@@ -50,7 +50,7 @@ export function createDatasetService(deps: { db: Database; artifacts: ArtifactSt
     /**
      * Checks uploaded JSONL while it is written to the store, and registers it.
      *
-     * @throws AppError 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507; then nothing stays.
+     * @throws AppError 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507; nothing remains then
      */
     async create(
       query: CreateDatasetQuery,
@@ -59,7 +59,7 @@ export function createDatasetService(deps: { db: Database; artifacts: ArtifactSt
       record: RecordAnswer<Dataset>,
     ): Promise<Dataset> {
       const owner = resolveOwner(scope, query.tenant_id);
-      // Refused before the upload is read where that can be known.
+      // These checks come first, so that a request that must fail is refused before its upload is read.
       await tenants.get(owner, null);
       if (await datasets.isNameTaken(owner, query.name)) throw datasetExists(query.name);
       const splits: SplitCounts = { training: 0, search: 0, gate: 0 };

@@ -8,16 +8,16 @@ import {
 import { assignSplit } from '../../../core/formats/dataset/dataset-split.ts';
 import { unprocessable, type AppError } from '../../lib/errors.ts';
 
-/** Rows by split, counted while the dataset passes. */
+/** Number of rows by split. */
 export type SplitCounts = Record<DatasetSplit, number>;
 
 const PIECE_CHARACTERS = 1 << 16;
 
 /**
- * Checks uploaded JSONL line by line and gives it back as it is stored: one row a line, each with its split. Holds one
- * line and one piece of output at a time.
+ * Checks uploaded JSONL line by line and yields it in the form in which it is stored: one row per line, each with its
+ * split. It holds only one line and one piece of output in memory.
  *
- * @param counts is filled in; complete when the last piece has been taken
+ * @param counts is filled in while rows pass, and complete after the last piece
  * @throws AppError 422 `invalid_dataset` with the first ten bad lines, after the last line
  */
 export async function* normalizeDataset(
@@ -41,7 +41,7 @@ export async function* normalizeDataset(
   yield Buffer.from(piece, 'utf8');
 }
 
-/** Gives every row a split where none has one; refuses a dataset in which only some have. */
+/** Assigns splits if no row names one. A dataset in which only some rows name one is refused. */
 async function* withSplits(rows: AsyncIterable<DatasetRow>): AsyncGenerator<DatasetRow & { split: DatasetSplit }> {
   const seen = { named: 0, unnamed: 0 };
   for await (const row of rows) {
@@ -57,15 +57,15 @@ async function* withSplits(rows: AsyncIterable<DatasetRow>): AsyncGenerator<Data
   }
 }
 
-/** Rows to search on and rows to judge by are needed; who shares no training rows has adapters that are not trained. */
+/** Search rows and gate rows are needed. A tenant may share no training rows: its adapters are never trained. */
 function requireHeldOutRows(counts: SplitCounts): void {
   const empty = (['search', 'gate'] as const).filter((split) => counts[split] === 0);
   if (empty.length === 0) return;
   const found = DATASET_SPLITS.map((split) => `${counts[split]} ${split}`).join(', ');
   throw unprocessable(
     'invalid_dataset',
-    `the dataset has no ${empty.join(' and no ')} rows (${found}), expected at least one of either; ` +
-      'give more rows, or name the split of each',
+    `the dataset has no ${empty.join(' and no ')} rows (${found}), expected at least one search row and one gate row: ` +
+      'upload more rows, or name the split of each',
     { lines: [], splits: { ...counts } },
   );
 }

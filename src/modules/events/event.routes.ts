@@ -13,7 +13,7 @@ const eventRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps
       schema: {
         tags: ['Events'],
         operationId: 'listEvents',
-        summary: 'What has happened, oldest first',
+        summary: 'List events, oldest first',
         querystring: EventQuery,
         response: { 200: Events },
       },

@@ -1,14 +1,14 @@
 import Type, { type Static } from 'typebox';
-import { Id, Timestamp } from '../../lib/schemas.ts';
+import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 export const Event = Type.Object(
   {
     id: Id('event'),
-    sequence: Type.String({ description: 'Pass as `after` for what comes later.' }),
-    tenant_id: Type.Union([Id('tenant'), Type.Null()]),
-    type: Type.String(),
-    subject_id: Type.String(),
-    data: Type.Object({}, { additionalProperties: true }),
+    sequence: Type.String({ description: 'Position of the event. Pass it as `after` to get later events.' }),
+    tenant_id: Nullable(Id('tenant', 'The tenant that may see the event; null for the operator alone.')),
+    type: Type.String({ description: '`<subject>.<what happened>`, for example `rollout.completed`.' }),
+    subject_id: Type.String({ description: 'Identifier of what the event is about.' }),
+    data: Type.Object({}, { additionalProperties: true, description: 'Details, which depend on the type.' }),
     occurred_at: Timestamp,
   },
   { title: 'Event' },
@@ -17,8 +17,8 @@ export type Event = Static<typeof Event>;
 
 export const EventQuery = Type.Object(
   {
-    after: Type.Optional(Type.String({ pattern: '^[0-9]{1,18}$', description: 'Only events after this sequence.' })),
-    subject_id: Type.Optional(Type.String({ maxLength: 100 })),
+    after: Type.Optional(Type.String({ pattern: '^[0-9]{1,18}$', description: 'Only events after this `sequence`.' })),
+    subject_id: Type.Optional(Type.String({ maxLength: 100, description: 'Only events about this subject.' })),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
   },
   { additionalProperties: false },
@@ -28,7 +28,7 @@ export type EventQuery = Static<typeof EventQuery>;
 export const Events = Type.Object(
   {
     data: Type.Array(Event),
-    next_after: Type.Union([Type.String(), Type.Null()]),
+    next_after: Nullable(Type.String({ description: 'Pass it as `after` to get later events.' })),
   },
   { title: 'Events' },
 );

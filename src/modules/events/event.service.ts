@@ -3,7 +3,7 @@ import { toTimestamp } from '../../lib/schemas.ts';
 import { createEventRepository } from './event.repository.ts';
 import type { Event, EventQuery, Events } from './event.schemas.ts';
 
-/** `scope` is the tenant to which the caller is confined, or null for the operator. */
+/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createEventService({ db }: { db: Database }) {
   const events = createEventRepository(db);
   return {

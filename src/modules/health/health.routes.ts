@@ -17,7 +17,7 @@ const healthRoutes: FastifyPluginAsyncTypebox<{ db: Database; checks: ReadinessC
       schema: {
         tags: ['Service'],
         operationId: 'getHealth',
-        summary: 'Whether the process is alive',
+        summary: 'Check whether the process is alive',
         response: { 200: Health },
       },
     },
@@ -29,7 +29,7 @@ const healthRoutes: FastifyPluginAsyncTypebox<{ db: Database; checks: ReadinessC
       schema: {
         tags: ['Service'],
         operationId: 'getReadiness',
-        summary: 'Whether database and queue can be used',
+        summary: 'Check whether the database and the queue can be reached',
         response: { 200: Readiness, 503: Readiness },
       },
     },

@@ -2,7 +2,7 @@ import type { Database } from '../../lib/database.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { pingDatabase } from './health.repository.ts';
 
-/** Named checks; each rejects when its part cannot be used. */
+/** Checks by name. Each rejects if its part of the service cannot be used. */
 export type ReadinessChecks = Readonly<Record<string, () => Promise<unknown>>>;
 
 export interface Readiness {
@@ -16,7 +16,7 @@ interface WarnLog {
   warn(fields: object, message: string): void;
 }
 
-/** Runs all checks at once. The reasons of a failure go to the log, not to the client. */
+/** Runs all checks at once. The reason for a failure is logged and not shown to the client. */
 export async function checkReadiness(db: Database, checks: ReadinessChecks, log: WarnLog): Promise<Readiness> {
   const all: ReadinessChecks = { database: () => pingDatabase(db), ...checks };
   const results = await Promise.all(
@@ -25,7 +25,7 @@ export async function checkReadiness(db: Database, checks: ReadinessChecks, log:
       const ok = await withTimeout(check(), TIMEOUT_MS, name).then(
         () => true,
         (error: unknown) => {
-          log.warn({ err: error, check: name }, 'not ready');
+          log.warn({ err: error, check: name }, 'a readiness check failed');
           return false;
         },
       );

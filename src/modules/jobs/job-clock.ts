@@ -3,10 +3,10 @@ import { type JobPhase } from './job.states.ts';
 import { PHASES } from '../../../core/options/phases.ts';
 
 /**
- * The clock of a job runs on one phase at a time and on the database's time alone. Every statement that touches it
- * reads the time once, as `clock.now`, adds what has passed since `phase_since` to the column of the current phase and
- * moves `phase_since` on. So the columns sum to the time from acceptance to the last statement, with nothing lost or
- * counted twice, whichever process ran it. Once `ttr_ms` is set the clock stands still.
+ * A job's clock runs on one phase at a time, on the database's time alone. Every statement that touches it reads the
+ * time once, as `clock.now`, adds the time since `phase_since` to the column of the current phase and sets
+ * `phase_since` to `clock.now`. So the columns sum to the time from acceptance to the last statement, whichever
+ * processes ran the statements: no time is lost or counted twice. The clock stops when `ttr_ms` is set.
  *
  * The fragments expect `FROM clock` (see {@link CLOCK}) and the jobs table under the name `j`.
  */
@@ -23,14 +23,14 @@ export const ACCRUE = Prisma.raw(
 );
 
 /**
- * Assignments that give the time since the last statement to the wait in the queue, whatever the phase: what passed
- * after the last sign of life of a worker that died was waiting for the next one.
+ * Assignments that add the time since the last statement to the wait in the queue, whatever the phase: since the last
+ * sign of life of a dead worker, the job has waited for the next one.
  */
 export const ACCRUE_AS_WAIT = Prisma.raw(
   [accrual('queue_wait', 'TRUE'), 'phase_since = GREATEST(j.phase_since, clock.now)'].join(', '),
 );
 
-/** Sum of all phases, time since the last statement included: the time to readiness if the job is ready now. */
+/** The sum of all phases with the time since the last statement: the time to readiness of a job that is ready now. */
 export const TOTAL = Prisma.raw(`(${[...PHASES.map((phase) => `j.${phase}_ms`), ELAPSED].join(' + ')})`);
 
 function accrual(phase: JobPhase, condition: string): string {

@@ -2,7 +2,9 @@ import { Prisma, type Transaction } from '../../lib/database.ts';
 import { ACCRUE, ACCRUE_AS_WAIT, CLOCK, TOTAL } from './job-clock.ts';
 import { RUNNING_JOB_STATES, sourcesOf, stateOfPhase, type JobPhase, type JobState } from './job.states.ts';
 
-/** Who holds a job. `owner` is new for every claim, so that a process that lost its lease cannot write any more. */
+/**
+ * A worker's lease on a job. `owner` is new for every claim, so a worker that has lost its lease can no longer write.
+ */
 export interface Lease {
   readonly jobId: string;
   readonly owner: string;
@@ -24,8 +26,9 @@ export interface ChangedJob {
   rollout_id: string;
   adapter_id: string;
   kind: 'adaptation' | 'control';
-  /** Before and after the change. */
+  /** The state before the change. */
   old_state: JobState;
+  /** The state after the change. */
   state: JobState;
   attempt: number;
 }
@@ -41,7 +44,7 @@ const RETURNED = Prisma.raw(
   'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt',
 );
 
-/** Locks the row and shows its state before the change. */
+/** Locks the row and gives its state before the change. */
 function lockedRow(jobId: string): Prisma.Sql {
   return Prisma.sql`clock, (SELECT id, state FROM jobs WHERE id = ${jobId} FOR NO KEY UPDATE) AS old`;
 }
@@ -50,8 +53,11 @@ function held(lease: Lease): Prisma.Sql {
   return Prisma.sql`j.id = old.id AND j.lease_owner = ${lease.owner}`;
 }
 
-/** A job that a worker may be working on: one in a running state, or a ready one that is still being refined. */
-const OPEN = Prisma.sql`(j.state = ANY(${[...RUNNING_JOB_STATES]}::job_state[]) OR (j.state = 'ready' AND j.finished_at IS NULL))`;
+/** A ready job that is still being refined. */
+const REFINING = Prisma.sql`(j.state = 'ready' AND j.finished_at IS NULL)`;
+
+/** A job that a worker may be working on. */
+const OPEN = Prisma.sql`(j.state = ANY(${[...RUNNING_JOB_STATES]}::job_state[]) OR ${REFINING})`;
 
 function inState(states: readonly JobState[]): Prisma.Sql {
   return Prisma.sql`j.state = ANY(${states}::job_state[])`;
@@ -66,11 +72,11 @@ function first<T>(rows: T[]): T | null {
 }
 
 /**
- * The conditional updates of a job. Each returns null (or false) when the row is not in a state that allows the change
- * or the lease is not held: then nothing was changed.
+ * The conditional updates of a job. Each returns null or false, and changes nothing, if the job's state does not allow
+ * the change or the lease is not held.
  */
 export const jobLifecycleRepository = {
-  /** Takes a job that is queued, or whose holder let the lease run out. */
+  /** Claims a job that is queued or whose lease has expired. */
   async claim(tx: Transaction, lease: Lease, leaseMs: number): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`
@@ -87,7 +93,7 @@ export const jobLifecycleRepository = {
     );
   },
 
-  /** Keeps the lease and writes progress. */
+  /** Renews the lease and writes progress. */
   async heartbeat(tx: Transaction, lease: Lease, leaseMs: number, progress: JobProgress): Promise<boolean> {
     const count = await tx.$executeRaw`
       ${CLOCK}
@@ -103,7 +109,7 @@ export const jobLifecycleRepository = {
     return count === 1;
   },
 
-  /** Moves the clock to the next phase; the state follows. A job that is ready already only keeps its lease. */
+  /** Moves the clock and the state to the next phase. A job that is ready already stays as it is. */
   async advancePhase(tx: Transaction, lease: Lease, phase: JobPhase): Promise<ChangedJob | null> {
     const state = stateOfPhase(phase);
     return first(
@@ -119,7 +125,7 @@ export const jobLifecycleRepository = {
     );
   },
 
-  /** Records a published candidate. The first one closes the clock and makes the job ready. */
+  /** Records a published candidate. The first one stops the clock and makes the job ready. */
   async markReady(tx: Transaction, lease: Lease, candidate: CandidateColumns): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`
@@ -127,14 +133,15 @@ export const jobLifecycleRepository = {
         UPDATE jobs j SET ${ACCRUE},
           ttr_ms = COALESCE(j.ttr_ms, ${TOTAL}), ready_at = COALESCE(j.ready_at, clock.now), state = 'ready',
           won_strategy = ${candidate.strategy}, fusion_alpha = ${candidate.fusionAlpha}::float8,
-          fusion_beta = ${candidate.fusionBeta}::float8, metric_best = ${candidate.value}::float8, updated_at = clock.now
+          fusion_beta = ${candidate.fusionBeta}::float8, metric_best = ${candidate.value}::float8,
+          updated_at = clock.now
         FROM ${lockedRow(lease.jobId)}
         WHERE ${held(lease)} AND ${OPEN} AND (j.state = 'ready' OR ${inState(sourcesOf('ready'))})
         RETURNING ${RETURNED}`,
     );
   },
 
-  /** Ends a job that its holder is done with; the lease is given up. `ready` also sets the TTR of a control. */
+  /** Ends a job and gives the lease up. For a control, which publishes nothing, `ready` also sets the TTR. */
   async end(
     tx: Transaction,
     lease: Lease,
@@ -163,7 +170,7 @@ export const jobLifecycleRepository = {
     );
   },
 
-  /** Gives a job back to the queue. `error` says why the try ended, null when the worker just stops. */
+  /** Gives a job back to the queue. `error` says why the attempt ended; it is null if the worker only stops. */
   async release(tx: Transaction, lease: Lease, error: Prisma.InputJsonObject | null): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`
@@ -178,8 +185,8 @@ export const jobLifecycleRepository = {
   },
 
   /**
-   * Cancels every live job of a rollout, or one job. The lease is taken away, which its holder sees at the next
-   * heartbeat. A job that is ready keeps its version; only its refinement ends.
+   * Cancels one job, or every job of a rollout that has not ended. The lease is taken away, which its holder notices at
+   * the next heartbeat. A ready job keeps its published version: only its refinement ends.
    */
   cancel(tx: Transaction, which: { rolloutId: string } | { jobId: string }): Promise<ChangedJob[]> {
     const where = 'jobId' in which ? Prisma.sql`id = ${which.jobId}` : Prisma.sql`rollout_id = ${which.rolloutId}`;
@@ -188,22 +195,28 @@ export const jobLifecycleRepository = {
       UPDATE jobs j SET ${ACCRUE},
         state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'cancelled' END,
         finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
-      FROM clock, (SELECT id, state FROM jobs WHERE ${where} AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE) AS old
-      WHERE j.id = old.id AND (${inState(sourcesOf('cancelled'))} OR (j.state = 'ready' AND j.finished_at IS NULL))
+      FROM clock,
+        (SELECT id, state FROM jobs WHERE ${where} AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE) AS old
+      WHERE j.id = old.id AND (${inState(sourcesOf('cancelled'))} OR ${REFINING})
       RETURNING ${RETURNED}`;
   },
 
-  /** Whether a job has ended, or is gone. */
+  /** Whether a job has ended or no longer exists. */
   async hasEnded(tx: Transaction, jobId: string): Promise<boolean> {
     return (await tx.job.count({ where: { id: jobId, finishedAt: null } })) === 0;
   },
 
-  /** Locks the rollout of a job that is about to end, so that of two last jobs the later one sees the other's end. */
+  /**
+   * Locks the rollout of a job that is about to end. If two last jobs end at once, the second one sees the first's end.
+   */
   async lockRollout(tx: Transaction, rolloutId: string): Promise<void> {
     await tx.$queryRaw`SELECT id FROM rollouts WHERE id = ${rolloutId} FOR NO KEY UPDATE`;
   },
 
-  /** Completes a rollout whose last job has ended. Its row must be locked. @returns the rollout if it completed now. */
+  /**
+   * Completes a rollout whose jobs have all ended. Its row must be locked.
+   * @returns null if it was not completed now
+   */
   async completeRollout(tx: Transaction, rolloutId: string): Promise<{ id: string } | null> {
     return first(
       await tx.$queryRaw<{ id: string }[]>`

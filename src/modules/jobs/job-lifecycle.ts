@@ -9,20 +9,20 @@ import {
 } from './job-lifecycle.repository.ts';
 import type { JobPhase } from './job.states.ts';
 
-/** The lease is not held any more: another worker has the job, or it has ended. Whoever gets this must stop. */
+/** The worker has lost its lease, because another worker has the job or the job has ended. It must stop its work. */
 export class LeaseLostError extends Error {
   constructor(jobId: string) {
-    super(`job ${jobId} is not held by this worker any more`);
+    super(`this worker no longer holds job ${jobId}`);
     this.name = 'LeaseLostError';
   }
 }
 
-/** The job has ended without its holder, so it was cancelled: nobody needs the work any more. */
+/** The job was cancelled while a worker held it, so nobody needs the work any more. */
 export class JobEndedError extends LeaseLostError {
   constructor(jobId: string) {
     super(jobId);
     this.name = 'JobEndedError';
-    this.message = `job ${jobId} has ended: it was cancelled`;
+    this.message = `job ${jobId} was cancelled`;
   }
 }
 
@@ -35,14 +35,14 @@ export interface JobEnd {
 export type JobLifecycle = ReturnType<typeof createJobLifecycle>;
 
 /**
- * What a worker does to a job's row: every change is a conditional update, with its event, in one transaction. Methods
- * that take a lease throw {@link LeaseLostError} where it is not held, {@link JobEndedError} where the job has ended.
+ * What a worker does to a job's row. Every change is a conditional update with its event, in one transaction. Methods
+ * that take a lease throw {@link LeaseLostError} if it is not held, or {@link JobEndedError} if the job has ended.
  */
 export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }) {
   return {
     leaseMs,
 
-    /** Null if the job is not there to be taken: it has ended or another worker holds it. */
+    /** Claims a job. Null if it has ended or another worker holds it. */
     claim: (lease: Lease): Promise<ChangedJob | null> =>
       withTransaction(db, async (tx) => {
         const job = await repository.claim(tx, lease, leaseMs);
@@ -50,7 +50,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
         return job;
       }),
 
-    /** Keeps the lease, writes progress and whatever `also` writes, in one transaction. */
+    /** Renews the lease and writes progress and whatever `also` writes, in one transaction. */
     heartbeat: (lease: Lease, progress: JobProgress, also?: (tx: Transaction) => Promise<void>): Promise<void> =>
       withTransaction(db, async (tx) => {
         if (!(await repository.heartbeat(tx, lease, leaseMs, progress))) throw await leaseLost(tx, lease.jobId);
@@ -61,8 +61,8 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
       withTransaction(db, (tx) => advancePhase(tx, lease, phase)),
 
     /**
-     * Records a publication: `insertVersion` writes the adapter version in the transaction that makes the job ready,
-     * and returns its id.
+     * Records a publication. `insertVersion` writes the adapter version in the transaction that makes the job ready,
+     * and returns the version's identifier.
      */
     publish: (
       lease: Lease,
@@ -77,7 +77,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
         return versionId;
       }),
 
-    /** Ends the job and gives the lease up; the last job of a rollout completes it. */
+    /** Ends the job and gives the lease up. The end of a rollout's last job completes the rollout. */
     end: (lease: Lease, rolloutId: string, end: JobEnd): Promise<void> =>
       withTransaction(db, async (tx) => {
         await repository.lockRollout(tx, rolloutId);
@@ -88,7 +88,7 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
         await settleRollout(tx, rolloutId);
       }),
 
-    /** Gives the job back to the queue. `error` says why the try ended, null when the worker just stops. */
+    /** Gives the job back to the queue. `error` says why the attempt ended; it is null if the worker only stops. */
     release: (lease: Lease, error: Prisma.InputJsonObject | null): Promise<void> =>
       withTransaction(db, async (tx) => {
         const job = await repository.release(tx, lease, error);
@@ -98,14 +98,14 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
   };
 }
 
-/** Moves a job's clock to the next phase, within a transaction. @throws LeaseLostError. */
+/** Moves a job's clock to the next phase within a transaction. @throws LeaseLostError */
 export async function advancePhase(tx: Transaction, lease: Lease, phase: JobPhase): Promise<void> {
   const job = await repository.advancePhase(tx, lease, phase);
   if (job === null) throw await leaseLost(tx, lease.jobId);
   await recordChange(tx, job);
 }
 
-/** Cancels all live jobs of a rollout whose row is locked. @returns the jobs that were changed. */
+/** Cancels one job or all jobs of a rollout, whose row must be locked. @returns the jobs that were changed */
 export async function cancelJobs(
   tx: Transaction,
   which: { rolloutId: string } | { jobId: string },
@@ -118,7 +118,7 @@ export async function cancelJobs(
   return jobs;
 }
 
-/** Completes a rollout if its last job has ended. The rollout's row must be locked. */
+/** Completes a rollout if all its jobs have ended. The rollout's row must be locked. */
 export async function settleRollout(tx: Transaction, rolloutId: string): Promise<void> {
   const completed = await repository.completeRollout(tx, rolloutId);
   if (completed === null) return;

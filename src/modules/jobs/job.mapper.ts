@@ -2,7 +2,6 @@ import { toTimestamp } from '../../lib/schemas.ts';
 import type { JobRow } from './job.repository.ts';
 import type { Job, MetricPoint } from './job.schemas.ts';
 
-/** A job as the API shows it. */
 export function toJob(row: JobRow): Job {
   return {
     id: row.id,
@@ -25,7 +24,7 @@ export function toJob(row: JobRow): Job {
       old: row.metricOld,
       none: row.metricNone,
       copy: row.metricCopy,
-      // A published candidate is the best one from then on.
+      // Once a candidate is published, metric_best is its value.
       published: row.published.length === 0 ? null : row.metricBest,
       best: row.metricBest,
     },

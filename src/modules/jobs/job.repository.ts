@@ -3,7 +3,7 @@ import { ownedBy } from '../../lib/owner.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import type { JobQuery, MetricQuery } from './job.schemas.ts';
 
-/** What an answer shows besides the row itself. */
+/** What answers show of other tables. */
 const SHOWN = {
   adapter: { select: { name: true } },
   published: { select: { id: true }, orderBy: { number: 'desc' }, take: 1 },
@@ -11,7 +11,7 @@ const SHOWN = {
 
 export type JobRow = Prisma.JobGetPayload<{ include: typeof SHOWN }>;
 
-/** A job to be made. `error` set: it cannot be run, and is recorded as failed. */
+/** A job to be inserted. With an `error` it cannot run and is inserted as failed. */
 export interface PlannedJob {
   id: string;
   sourceVersionId: string;
@@ -19,13 +19,13 @@ export interface PlannedJob {
   error: Prisma.InputJsonObject | null;
 }
 
-/** A job that the queue ought to hold. */
+/** A job that should be in the queue. */
 export interface LiveJob {
   id: string;
   kind: 'adaptation' | 'control';
 }
 
-/** Jobs that are to be run, or refined, by somebody. */
+/** Jobs that are still to be run or refined. */
 const LIVE = Prisma.sql`finished_at IS NULL`;
 
 export function createJobRepository(db: Database) {
@@ -58,9 +58,9 @@ export function createJobRepository(db: Database) {
       }),
 
     /**
-     * Makes the jobs of a rollout in one statement. Their clocks start with what has passed since the rollout was
-     * accepted: the wait until its analysis began, and the analysis itself. A control needs no analysis, so for it all
-     * of that was waiting.
+     * Inserts the jobs of a rollout with one statement. Their clocks start with the time since the rollout was
+     * accepted: the wait until its analysis began and the analysis itself. A control needs no analysis, so for it all
+     * of that time counts as waiting.
      */
     async plan(tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]): Promise<number> {
       return tx.$executeRaw`

@@ -38,7 +38,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
       schema: {
         tags,
         operationId: 'listJobMetrics',
-        summary: 'Values measured on the way of a job, oldest first',
+        summary: 'List the values that were measured while a job ran, oldest first',
         params: JobParams,
         querystring: MetricQuery,
         response: { 200: MetricPoints },
@@ -53,7 +53,10 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
       schema: {
         tags,
         operationId: 'cancelJob',
-        summary: 'Cancel a job, waiting or running',
+        summary: 'Cancel a job',
+        description:
+          'Ends a job that waits or runs. Cancelling it again changes nothing. A job that is ready keeps its published ' +
+          'version; only its refinement ends.',
         params: JobParams,
         response: { 200: Job },
       },

@@ -4,21 +4,29 @@ import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { JOB_STATES } from './job.states.ts';
 import { PHASES } from '../../../core/options/phases.ts';
 
-const JobKind = Type.Enum(['adaptation', 'control'] as const);
+const JobKind = Type.Enum(['adaptation', 'control'] as const, {
+  description:
+    '`adaptation` carries the adapter over. `control` trains the same adapter from scratch, so that the speed-up is ' +
+    'measured, and publishes nothing.',
+});
 const Milliseconds = Type.Number({ minimum: 0 });
 
+/** Values on the gate rows. Each is null until it is known. */
 const JobMetric = Type.Object({
-  name: Type.String(),
-  target: Nullable(Type.Number()),
-  old: Nullable(Type.Number({ description: 'The old adapter on the old base.' })),
-  none: Nullable(Type.Number({ description: 'The new base without an adapter.' })),
-  copy: Nullable(Type.Number({ description: 'The old adapter, unchanged, on the new base.' })),
+  name: Type.String({ description: 'What the gate measures: `accuracy`, `exact_match` or `loss`.' }),
+  target: Nullable(Type.Number({ description: 'The value that the gate asks for.' })),
+  old: Nullable(Type.Number({ description: 'The value of the old adapter on the old base.' })),
+  none: Nullable(Type.Number({ description: 'The value of the new base without an adapter.' })),
+  copy: Nullable(Type.Number({ description: 'The value of the old adapter, unchanged, on the new base.' })),
   published: Nullable(
     Type.Number({
-      description: 'The published adapter on the new base; null until one is published. Controls publish none.',
+      description:
+        'The value of the published adapter on the new base. Null until one is published; controls publish none.',
     }),
   ),
-  best: Nullable(Type.Number({ description: 'The best candidate so far on the new base, published or not.' })),
+  best: Nullable(
+    Type.Number({ description: 'The value of the best candidate so far on the new base, published or not.' }),
+  ),
 });
 
 export const Job = Type.Object(
@@ -29,32 +37,48 @@ export const Job = Type.Object(
     adapter_id: Id('adapter'),
     adapter_name: Type.String(),
     kind: JobKind,
-    state: Type.Enum(JOB_STATES),
-    phase: Type.Enum(PHASES, { description: 'What the clock runs on, or stopped at.' }),
-    strategy: Type.String(),
-    won_strategy: Nullable(Type.String()),
-    fusion_alpha: Nullable(Type.Number()),
-    fusion_beta: Nullable(Type.Number()),
-    step: Type.Integer(),
-    total_steps: Type.Integer(),
+    state: Type.Enum(JOB_STATES, {
+      description:
+        'ready: a candidate has passed the gate and, except for a control, is published. not_ready: the budget was used ' +
+        'up before one passed. ' +
+        'failed: see `error`.',
+    }),
+    phase: Type.Enum(PHASES, { description: 'The phase that the clock runs on or has stopped at.' }),
+    strategy: Type.String({ description: 'The strategy that was requested.' }),
+    won_strategy: Nullable(
+      Type.String({ description: 'The strategy that produced the published candidate or, if none, the best one.' }),
+    ),
+    fusion_alpha: Nullable(Type.Number({ description: 'The fusion coefficient α of that candidate.' })),
+    fusion_beta: Nullable(Type.Number({ description: 'The fusion coefficient β of that candidate.' })),
+    step: Type.Integer({ description: 'Number of optimizer steps so far.' }),
+    total_steps: Type.Integer({ description: 'Largest number of optimizer steps.' }),
     metric: JobMetric,
     ttr_ms: Nullable(
       Type.Number({
-        description: 'From the acceptance of the rollout to the first publication; the sum of the phases.',
+        description:
+          'Time to readiness: from the acceptance of the rollout to the first publication. It is the sum of the phases.',
       }),
     ),
-    phases: Type.Object({
-      queue_wait: Milliseconds,
-      prepare: Milliseconds,
-      evolution: Milliseconds,
-      initialize: Milliseconds,
-      fine_tune: Milliseconds,
-      evaluate: Milliseconds,
-      publish: Milliseconds,
-    }),
-    attempt: Type.Integer({ description: 'How often a worker has taken the job.' }),
-    error: Nullable(Type.Object({ code: Type.String(), message: Type.String() }, { additionalProperties: true })),
-    published_version_id: Nullable(Id('adapterVersion')),
+    phases: Type.Object(
+      {
+        queue_wait: Milliseconds,
+        prepare: Milliseconds,
+        evolution: Milliseconds,
+        initialize: Milliseconds,
+        fine_tune: Milliseconds,
+        evaluate: Milliseconds,
+        publish: Milliseconds,
+      },
+      { description: 'Milliseconds that the clock has run on each phase.' },
+    ),
+    attempt: Type.Integer({ description: 'How often a worker has claimed the job.' }),
+    error: Nullable(
+      Type.Object(
+        { code: Type.String(), message: Type.String() },
+        { additionalProperties: true, description: 'Why the job failed, is not ready or is being retried.' },
+      ),
+    ),
+    published_version_id: Nullable(Id('adapterVersion', 'The newest adapter version that the job has published.')),
     created_at: Timestamp,
     started_at: Nullable(Timestamp),
     ready_at: Nullable(Timestamp),
@@ -76,7 +100,7 @@ export const JobQuery = Type.Object(
     state: Type.Optional(Type.Enum(JOB_STATES)),
     kind: Type.Optional(JobKind),
     updated_since: Type.Optional(
-      Type.String({ format: 'date-time', description: 'Only jobs that changed at this time or later.' }),
+      Type.String({ format: 'date-time', description: 'Only jobs that have changed at this time or later.' }),
     ),
   },
   { additionalProperties: false },
@@ -86,8 +110,8 @@ export type JobQuery = Static<typeof JobQuery>;
 export const MetricPoint = Type.Object(
   {
     id: Type.String(),
-    name: Type.String(),
-    step: Type.Integer(),
+    name: Type.String({ description: 'What was measured, for example `train_loss`.' }),
+    step: Type.Integer({ description: 'The optimizer step at which it was measured.' }),
     value: Type.Number(),
     recorded_at: Timestamp,
   },
@@ -97,8 +121,10 @@ export type MetricPoint = Static<typeof MetricPoint>;
 
 export const MetricQuery = Type.Object(
   {
-    name: Type.Optional(Type.String({ maxLength: 100 })),
-    since_id: Type.Optional(Type.String({ pattern: '^[0-9]{1,18}$', description: 'Only points after this one.' })),
+    name: Type.Optional(Type.String({ maxLength: 100, description: 'Only values with this name.' })),
+    since_id: Type.Optional(
+      Type.String({ pattern: '^[0-9]{1,18}$', description: 'Only values after the one with this `id`.' }),
+    ),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 5000, default: 1000 })),
   },
   { additionalProperties: false },
@@ -108,7 +134,7 @@ export type MetricQuery = Static<typeof MetricQuery>;
 export const MetricPoints = Type.Object(
   {
     data: Type.Array(MetricPoint),
-    next_since_id: Nullable(Type.String({ description: 'Pass as since_id for what comes later.' })),
+    next_since_id: Nullable(Type.String({ description: 'Pass it as `since_id` to get later values.' })),
   },
   { title: 'MetricPoints' },
 );

@@ -10,10 +10,10 @@ import { toJob, toMetricPoint } from './job.mapper.ts';
 import { createJobRepository, type LiveJob } from './job.repository.ts';
 import type { Job, JobQuery, MetricPoint, MetricQuery } from './job.schemas.ts';
 
-/** Controls come after every adaptation, so that measuring never delays a tenant. */
+/** Controls run after all adaptations, so that they never delay a tenant. */
 const CONTROL_PRIORITY = 10;
 
-/** `scope` is the tenant to which the caller is confined, or null for the operator. */
+/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createJobService({ db, producer }: { db: Database; producer: JobProducer }) {
   const jobs = createJobRepository(db);
   const get = async (id: string, scope: string | null): Promise<Job> => {
@@ -38,7 +38,7 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
       return { data, next_since_id: data.at(-1)?.id ?? query.since_id ?? null };
     },
 
-    /** Cancelling a job again changes nothing. @throws AppError 404, 409 `job_ended` */
+    /** Cancels a job. Cancelling it again changes nothing. @throws AppError 404, 409 `job_ended` */
     async cancel(id: string, scope: string | null): Promise<Job> {
       const job = await get(id, scope);
       await withTransaction(db, async (tx) => {
@@ -48,7 +48,7 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
       });
       const after = await get(id, scope);
       if (job.finished_at !== null && after.state !== 'cancelled') {
-        throw conflict('job_ended', `job ${id} has ended already: it is ${after.state}`);
+        throw conflict('job_ended', `job ${id} cannot be cancelled: it has ended and is ${after.state}`);
       }
       await producer.remove('adaptations', [id]);
       return after;
@@ -56,7 +56,7 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
   };
 }
 
-/** What the sweeper has to know about jobs. */
+/** What the sweeper needs to know about jobs. */
 export function jobRecoverySource(db: Database): RecoverySource {
   const jobs = createJobRepository(db);
   return {

@@ -2,12 +2,12 @@ import type { JobPhase, JobState } from '../../generated/prisma/enums.ts';
 
 export type { JobPhase, JobState };
 
-/** States in which a worker holds the job, or held it when it died. */
+/** States in which a worker holds the job or has died while it held it. */
 export const RUNNING_JOB_STATES = ['preparing', 'initializing', 'fine_tuning', 'evaluating'] as const;
 export const TERMINAL_JOB_STATES = ['ready', 'not_ready', 'failed', 'cancelled'] as const;
 export const JOB_STATES = ['queued', ...RUNNING_JOB_STATES, ...TERMINAL_JOB_STATES] as const;
 
-/** The states a job can go to from each state. `ready` may still be refined, but it stays ready. */
+/** The states that can follow each state. A `ready` job may still be refined, but it stays ready. */
 export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
   queued: ['preparing', 'failed', 'cancelled'],
   preparing: JOB_STATES,
@@ -20,7 +20,7 @@ export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = 
   cancelled: [],
 };
 
-/** The states from which a job may go to `next`. */
+/** The states that `next` can follow. */
 export function sourcesOf(next: JobState): JobState[] {
   return JOB_STATES.filter((state) => JOB_TRANSITIONS[state].includes(next));
 }
@@ -35,7 +35,7 @@ const STATE_OF_PHASE: Readonly<Record<JobPhase, JobState>> = {
   publish: 'evaluating',
 };
 
-/** The state that goes with a phase of the clock. */
+/** The state of a job whose clock runs on the phase. */
 export function stateOfPhase(phase: JobPhase): JobState {
   return STATE_OF_PHASE[phase];
 }

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { StoredOptions } from './rollout.schemas.ts';
 
 /**
- * The adapters that also get a control. A sample takes those with the smallest hash of seed and identifier, so the
- * same seed always chooses the same ones and a larger fraction only adds to them.
+ * Chooses the adapters that also get a control. A sample consists of those with the smallest hash of seed and
+ * identifier, so a seed always chooses the same adapters, and a larger fraction only adds to them.
  */
 export function chooseControls(adapterIds: readonly string[], options: StoredOptions): Set<string> {
   if (options.control === 'none') return new Set();

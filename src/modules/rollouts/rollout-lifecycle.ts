@@ -11,7 +11,7 @@ import { UNPLANNED_ROLLOUT_STATES } from './rollout.states.ts';
 
 export type RolloutLifecycle = ReturnType<typeof createRolloutLifecycle>;
 
-/** What a worker does to a rollout's row. Every change is conditional, with its event, in one transaction. */
+/** What a worker does to a rollout's row. Every change is a conditional update with its event, in one transaction. */
 export function createRolloutLifecycle({ db }: { db: Database }) {
   const rollouts = createRolloutRepository(db);
   const change = (tx: Transaction, id: string, type: string, data: Prisma.InputJsonObject) =>
@@ -19,8 +19,8 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
 
   return {
     /**
-     * Begins the analysis, or takes up one that a worker left when it died. Null if the rollout is not to be analyzed
-     * (any more).
+     * Begins the analysis, or takes over the one of a worker that has died. Null if the rollout is not to be analyzed,
+     * or no longer.
      */
     beginAnalysis: (id: string): Promise<RolloutRow | null> =>
       withTransaction(db, async (tx) => {
@@ -32,10 +32,10 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
 
     sources: (baseModelVersionId: string): Promise<SourceRow[]> => rollouts.sources(baseModelVersionId),
 
-    /** True while nobody has cancelled the rollout. */
+    /** Whether the rollout is still being analyzed. It is not after its cancellation. */
     isAnalyzing: async (id: string): Promise<boolean> => (await rollouts.find(id))?.state === 'analyzing',
 
-    /** Fails a rollout that has not been planned. False if it is not being analyzed any more. */
+    /** Fails a rollout before its jobs are planned. False if it is no longer being analyzed. */
     fail: (id: string, error: Prisma.InputJsonObject): Promise<boolean> =>
       withTransaction(db, async (tx) => {
         const failed = await rollouts.move(tx, id, { from: UNPLANNED_ROLLOUT_STATES, next: 'failed', error });
@@ -44,10 +44,10 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
       }),
 
     /**
-     * Makes the jobs, in one transaction with the rollout's change to `adapting`: there are all of them, once, or none.
+     * Inserts the jobs in the transaction that changes the rollout to `adapting`, so that either all or none exist.
      *
-     * @param refusals why adapters on a source base model version cannot be carried over, by that version.
-     * @returns what to enqueue; null if the rollout is not being analyzed any more.
+     * @param refusals by old base model version, why its adapters cannot be carried over
+     * @returns the queue jobs to be enqueued; null if the rollout is no longer being analyzed
      */
     plan: (
       rollout: { id: string; baseModelVersionId: string; options: StoredOptions },
@@ -58,7 +58,7 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
         async (tx) => {
           const sources = await rollouts.sources(rollout.baseModelVersionId, tx);
           const planned = planJobs(sources, rollout.options, refusals);
-          // The jobs' clocks take over from the rollout's, which must not have ended meanwhile.
+          // The rollout may have been cancelled in the meantime.
           const locked = await rollouts.lock(rollout.id, tx);
           if (locked?.state !== 'analyzing') return null;
           await createJobRepository(db).plan(
@@ -89,7 +89,7 @@ interface Planned {
   source: SourceRow;
 }
 
-/** Adaptations first, then controls: identifiers sort in that order, and so does the queue. */
+/** Plans adaptations first and then controls: identifiers and the queue follow this order. */
 function planJobs(
   sources: readonly SourceRow[],
   options: StoredOptions,
@@ -114,7 +114,7 @@ function planned(
 ): Planned {
   const noDataset: Prisma.InputJsonObject | null =
     source.dataset_id === null
-      ? { code: 'dataset_missing', message: `adapter ${source.adapter_id} has no dataset to measure its readiness on` }
+      ? { code: 'dataset_missing', message: `adapter ${source.adapter_id} has no dataset, which its gate needs` }
       : null;
   const error = refusals.get(source.base_model_version_id) ?? noDataset;
   return { source, job: { id: newId('job'), sourceVersionId: source.adapter_version_id, kind, error } };

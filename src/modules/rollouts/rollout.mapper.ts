@@ -2,14 +2,13 @@ import { toTimestamp } from '../../lib/schemas.ts';
 import type { CountRow, EvolutionRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
 import type { Rollout, RolloutEvolution, RolloutOptions } from './rollout.schemas.ts';
 
-/** What belongs to a rollout beside its row; counts and summary are already confined to what the caller may see. */
+/** What an answer shows of other tables. Counts and summary are already confined to what the caller may see. */
 export interface RolloutParts {
   readonly counts: readonly CountRow[];
   readonly summary: SummaryRow | undefined;
   readonly evolutions: readonly EvolutionRow[];
 }
 
-/** A rollout as the API shows it. */
 export function toRollout(row: RolloutRow, { counts, summary, evolutions }: RolloutParts): Rollout {
   const jobs = byState(counts, 'adaptation');
   const controls = byState(counts, 'control');
@@ -42,7 +41,7 @@ export function toRollout(row: RolloutRow, { counts, summary, evolutions }: Roll
   };
 }
 
-/** Versions that do not fit together are told as advice as well. */
+/** Shows incompatible versions as advice too, with their differences as reasons. */
 function toEvolution({ old_base_model_version_id, state, drift, advice, differences }: EvolutionRow): RolloutEvolution {
   if (state !== 'failed')
     return { old_base_model_version_id, state, drift, advice: advice as RolloutEvolution['advice'] };

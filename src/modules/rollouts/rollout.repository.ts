@@ -29,7 +29,7 @@ export interface SummaryRow {
   median_speedup: number | null;
 }
 
-/** What is known of the way from one base model version to another; `advice` as the analysis stored it. */
+/** The evolution between two base model versions. `advice` is what the analysis has stored. */
 export interface EvolutionRow {
   new_base_model_version_id: string;
   old_base_model_version_id: string;
@@ -39,7 +39,7 @@ export interface EvolutionRow {
   differences: { field: string; old: unknown; new: unknown }[] | null;
 }
 
-/** The newest version of an adapter, which a rollout starts from. */
+/** The newest version of an adapter, from which a rollout carries the adapter over. */
 export interface SourceRow {
   adapter_version_id: string;
   adapter_id: string;
@@ -69,7 +69,7 @@ export function createRolloutRepository(db: Queryable) {
     baseModelVersionExists: async (id: string, tx: Queryable = db) =>
       (await tx.baseModelVersion.count({ where: { id } })) > 0,
 
-    /** Another rollout of the same version that is still going on. */
+    /** A rollout of the same version that has not ended. */
     liveRollout: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.rollout.findFirst({
         where: { baseModelVersionId, state: { in: [...LIVE_ROLLOUT_STATES] } },
@@ -85,12 +85,13 @@ export function createRolloutRepository(db: Queryable) {
       return row ?? null;
     },
 
-    /** Conditional: true if the rollout was in one of the states and now is in `next`. */
+    /** Moves a rollout to the state `next` if it is in one of the states `from`. True if it was. */
     async move(tx: Transaction, id: string, { from, next, error = null }: RolloutMove): Promise<boolean> {
       const ended = TERMINAL_ROLLOUT_STATES.some((state) => state === next);
       const count = await tx.$executeRaw`
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
-        UPDATE rollouts r SET state = ${next}::rollout_state, error = ${error === null ? null : JSON.stringify(error)}::jsonb,
+        UPDATE rollouts r SET state = ${next}::rollout_state,
+          error = ${error === null ? null : JSON.stringify(error)}::jsonb,
           analysis_started_at = CASE WHEN ${next} = 'analyzing' THEN clock.now ELSE r.analysis_started_at END,
           planned_at = CASE WHEN ${next} = 'adapting' THEN clock.now ELSE r.planned_at END,
           finished_at = CASE WHEN ${ended} THEN clock.now ELSE r.finished_at END, updated_at = clock.now
@@ -98,18 +99,21 @@ export function createRolloutRepository(db: Queryable) {
       return count === 1;
     },
 
-    /** The newest version of every adapter of the base model that is not on this base model version yet, by adapter. */
+    /** The newest version of each adapter of the base model whose newest version is not for this base model version. */
     sources: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.$queryRaw<SourceRow[]>`
-        SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id, a.dataset_id
+        SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id,
+          a.dataset_id
         FROM adapters a
-        JOIN base_model_versions new_base ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id
+        JOIN base_model_versions new_base
+          ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id
         JOIN LATERAL (
-          SELECT v.id, v.base_model_version_id FROM adapter_versions v WHERE v.adapter_id = a.id ORDER BY v.number DESC LIMIT 1
+          SELECT v.id, v.base_model_version_id FROM adapter_versions v WHERE v.adapter_id = a.id
+          ORDER BY v.number DESC LIMIT 1
         ) AS newest ON newest.base_model_version_id <> new_base.id
         ORDER BY a.id`,
 
-    /** The events of jobs that were just made, in one statement: a fleet has thousands. */
+    /** Records the events of newly inserted jobs with one statement, since a fleet has thousands of jobs. */
     recordPlanned: (tx: Transaction, rolloutId: string, jobIds: readonly string[]) =>
       tx.$executeRaw`
         INSERT INTO events (id, tenant_id, type, subject_id, data)
@@ -119,14 +123,16 @@ export function createRolloutRepository(db: Queryable) {
         JOIN jobs j ON j.id = e.job_id AND j.rollout_id = ${rolloutId}
         ORDER BY j.id`,
 
-    /** Jobs by rollout, kind and state, of one tenant or of all. */
+    /** Counts jobs by rollout, kind and state; those of one tenant, or of all. */
     counts: (rolloutIds: readonly string[], tenantId: string | null, tx: Queryable = db) =>
       tx.$queryRaw<CountRow[]>`
         SELECT rollout_id, kind, state::text AS state, count(*)::int AS count FROM jobs
         WHERE rollout_id = ANY(${[...rolloutIds]}::text[]) AND (${tenantId}::text IS NULL OR tenant_id = ${tenantId})
         GROUP BY rollout_id, kind, state`,
 
-    /** Figures of the fleet, of one tenant or of all. The speed-up compares times without the wait in the queue. */
+    /**
+     * The figures of rollouts, for one tenant or for all. The speed-up compares times without the wait in the queue.
+     */
     summaries: (rolloutIds: readonly string[], tenantId: string | null, tx: Queryable = db) =>
       tx.$queryRaw<SummaryRow[]>`
         SELECT r.id AS rollout_id,
@@ -142,11 +148,13 @@ export function createRolloutRepository(db: Queryable) {
         WHERE r.id = ANY(${[...rolloutIds]}::text[]) AND (${tenantId}::text IS NULL OR j.tenant_id = ${tenantId})
         GROUP BY r.id`,
 
-    /** Without the figures of every module, which are many. */
+    /** The evolutions to these versions, without the large figures of every module. */
     evolutions: (newBaseModelVersionIds: readonly string[], tx: Queryable = db) =>
       tx.$queryRaw<EvolutionRow[]>`
-        SELECT new_base_model_version_id, old_base_model_version_id, state::text AS state, drift, summary -> 'advice' AS advice, differences
-        FROM evolutions WHERE new_base_model_version_id = ANY(${[...newBaseModelVersionIds]}::text[]) ORDER BY created_at, id`,
+        SELECT new_base_model_version_id, old_base_model_version_id, state::text AS state, drift,
+          summary -> 'advice' AS advice, differences
+        FROM evolutions WHERE new_base_model_version_id = ANY(${[...newBaseModelVersionIds]}::text[])
+        ORDER BY created_at, id`,
 
     countUnplanned: (tx: Queryable = db) =>
       tx.rollout.count({ where: { state: { in: [...UNPLANNED_ROLLOUT_STATES] } } }),
@@ -159,7 +167,7 @@ export function createRolloutRepository(db: Queryable) {
         select: { id: true },
       }),
 
-    /** Rollouts all of whose jobs have ended although they are not completed. */
+    /** Rollouts that are not completed although all their jobs have ended. */
     unsettled: (tx: Queryable = db) =>
       tx.$queryRaw<{ id: string }[]>`
         SELECT r.id FROM rollouts r WHERE r.state = 'adapting'

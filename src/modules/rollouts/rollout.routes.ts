@@ -18,6 +18,9 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         tags,
         operationId: 'createRollout',
         summary: 'Carry the fleet over to a base model version',
+        description:
+          'Starts a rollout to a version that is registered already. Registering a version starts one by itself, unless ' +
+          'its `rollout` is false.',
         body: CreateRollout,
         response: { 202: Rollout },
       },
@@ -51,7 +54,8 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
       schema: {
         tags,
         operationId: 'getRollout',
-        summary: 'Get a rollout, with its jobs by state',
+        summary: 'Get a rollout',
+        description: 'A tenant sees the whole rollout, but only its own jobs are counted.',
         params: RolloutParams,
         response: { 200: Rollout },
       },
@@ -66,6 +70,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         tags,
         operationId: 'cancelRollout',
         summary: 'Cancel a rollout and its jobs',
+        description: 'Ends waiting and running jobs. Published versions stay. Cancelling again changes nothing.',
         params: RolloutParams,
         response: { 200: Rollout },
       },

@@ -40,25 +40,26 @@ export function withDefaults(options: RolloutOptions): StoredOptions {
   return Value.Default(RolloutOptions, { ...options }) as StoredOptions;
 }
 
-/** Jobs by state; states without one are left out. */
-const Counts = Type.Record(Type.String(), Type.Integer());
+const Counts = Type.Record(Type.String(), Type.Integer(), {
+  description: 'Number of jobs by state. States without a job are left out.',
+});
 
 const Summary = Type.Object(
   {
-    adapters: Type.Integer({ description: 'Adapters in the rollout, as far as the caller may see them.' }),
+    adapters: Type.Integer({ description: 'Number of adapters in the rollout that the caller may see.' }),
     ready: Type.Integer(),
     not_ready: Type.Integer(),
     failed: Type.Integer(),
     cancelled: Type.Integer(),
-    median_ttr_ms: Nullable(Type.Number()),
+    median_ttr_ms: Nullable(Type.Number({ description: 'Median time to readiness of the ready adapters.' })),
     makespan_ms: Nullable(
-      Type.Number({ description: 'From acceptance to the end of the last adaptation; controls do not count.' }),
+      Type.Number({ description: 'Time from acceptance to the end of the last adaptation. Controls do not count.' }),
     ),
-    controls: Type.Integer(),
+    controls: Type.Integer({ description: 'Number of controls.' }),
     median_speedup: Nullable(
       Type.Number({
         description:
-          'Median over the controlled adapters of control TTR / adaptation TTR, both without the wait in the queue.',
+          'Median of the time of a control divided by the time of its adapter, both without the wait in the queue.',
       }),
     ),
   },
@@ -67,13 +68,15 @@ const Summary = Type.Object(
 
 const Evolution = Type.Object(
   {
-    old_base_model_version_id: Id('baseModelVersion'),
+    old_base_model_version_id: Id('baseModelVersion', 'The version that adapters come from.'),
     state: Type.Enum(['pending', 'ready', 'failed'] as const),
-    drift: Nullable(Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ of the layers that adapters can change.' })),
+    drift: Nullable(
+      Type.Number({ description: '‖W_new − W_old‖ / ‖W_old‖ over all modules that adapters can change.' }),
+    ),
     advice: Nullable(
       Type.Object({
         verdict: Type.Enum(['reuse', 'revert', 'search', 'retrain', 'incompatible'] as const, {
-          description: 'Where to begin with an adapter of that version; jobs go by their strategy and gates.',
+          description: 'What is likely to work for adapters of that version. Jobs follow their own strategy and gate.',
         }),
         reasons: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
       }),
@@ -86,22 +89,26 @@ export type RolloutEvolution = Static<typeof Evolution>;
 export const Rollout = Type.Object(
   {
     id: Id('rollout'),
-    base_model_version_id: Id('baseModelVersion'),
+    base_model_version_id: Id('baseModelVersion', 'The version that the fleet is carried over to.'),
     base_model_name: Name,
-    version: Type.String(),
-    state: Type.Enum(ROLLOUT_STATES),
+    version: Type.String({ description: 'The version text of that version.' }),
+    state: Type.Enum(ROLLOUT_STATES, {
+      description:
+        'planning: waiting for a worker. analyzing: files are verified and the evolutions computed. adapting: jobs run. ' +
+        'completed: all jobs have ended. failed: see `error`.',
+    }),
     options: RolloutOptions,
     error: Nullable(
       Type.Object(
         { code: Type.String(), message: Type.String() },
-        { additionalProperties: true, description: 'Why it failed.' },
+        { additionalProperties: true, description: 'Why the rollout failed.' },
       ),
     ),
     jobs: Counts,
     controls: Counts,
     summary: Summary,
     evolutions: Type.Array(Evolution, {
-      description: 'What changed since each version that adapters come from, as far as it is analyzed.',
+      description: 'What changed from each version that adapters come from, as far as it is analyzed.',
     }),
     accepted_at: Timestamp,
     planned_at: Nullable(Timestamp),
@@ -114,7 +121,7 @@ export type Rollout = Static<typeof Rollout>;
 
 export const CreateRollout = Type.Object(
   {
-    base_model_version_id: Id('baseModelVersion', 'The version that the fleet is to reach.'),
+    base_model_version_id: Id('baseModelVersion', 'The version that the fleet is carried over to.'),
     options: Type.Optional(RolloutOptions),
   },
   { title: 'CreateRollout', additionalProperties: false },

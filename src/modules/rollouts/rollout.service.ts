@@ -20,7 +20,10 @@ import {
 } from './rollout.schemas.ts';
 import { LIVE_ROLLOUT_STATES } from './rollout.states.ts';
 
-/** `scope` is the tenant to which the caller is confined: rollouts are everybody's, the jobs in them are not. */
+/**
+ * In all methods `scope` is the tenant to which the caller is confined, or null for the operator. Every tenant sees
+ * every rollout, but only its own jobs in it.
+ */
 export function createRolloutService({ db, producer }: { db: Database; producer: JobProducer }) {
   const rollouts = createRolloutRepository(db);
   const show = async (rows: readonly RolloutRow[], scope: string | null): Promise<Rollout[]> => {
@@ -66,14 +69,17 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
       return { data: await show(page.data, scope), next_cursor: page.next_cursor };
     },
 
-    /** Ends a rollout and its jobs, running ones included. Cancelling it again changes nothing. @throws AppError 404, 409 */
+    /**
+     * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing.
+     * @throws AppError 404, 409
+     */
     async cancel(id: string): Promise<Rollout> {
       const cancelled = await withTransaction(db, async (tx) => {
         const row = await rollouts.lock(id, tx);
         if (row === null) throw notFound('rollout', id);
         if (row.state === 'cancelled') return [];
         if (!(await rollouts.move(tx, id, { from: LIVE_ROLLOUT_STATES, next: 'cancelled' }))) {
-          throw conflict('rollout_ended', `rollout ${id} has ended already: it is ${row.state}`);
+          throw conflict('rollout_ended', `rollout ${id} cannot be cancelled: it has ended and is ${row.state}`);
         }
         await recordEvent(tx, { tenantId: null, type: 'rollout.cancelled', subjectId: id, data: { from: row.state } });
         return cancelJobs(tx, { rolloutId: id });
@@ -89,10 +95,10 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
 }
 
 /**
- * Makes a rollout within the caller's transaction. Its acceptance, by the database's clock, starts every adapter's time
- * to readiness. After the commit give `entries` to `producer.enqueueAfterCommit`.
+ * Creates a rollout within the caller's transaction. Its acceptance, by the database's clock, starts every adapter's
+ * time to readiness. After the commit the caller passes `entries` to `producer.enqueueAfterCommit`.
  *
- * @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` if one for this version is going on.
+ * @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` if a rollout of this version has not ended
  */
 export async function createRollout(
   tx: Transaction,
@@ -106,9 +112,13 @@ export async function createRollout(
   await rollouts.lockBaseModelVersion(baseModelVersionId, tx);
   const live = await rollouts.liveRollout(baseModelVersionId, tx);
   if (live !== null) {
-    throw conflict('rollout_exists', `rollout ${live.id} of base model version ${baseModelVersionId} is going on`, {
-      rollout_id: live.id,
-    });
+    throw conflict(
+      'rollout_exists',
+      `base model version ${baseModelVersionId} has a rollout already that has not ended: ${live.id}`,
+      {
+        rollout_id: live.id,
+      },
+    );
   }
   const id = newId('rollout');
   const row = await rollouts.insert(tx, { id, baseModelVersionId, options: withDefaults(request.options) });
@@ -123,13 +133,13 @@ export async function createRollout(
   return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }), entries };
 }
 
-/** What the sweeper has to know about rollouts. */
+/** What the sweeper needs to know about rollouts. */
 export function rolloutRecoverySource(db: Database): RecoverySource {
   const rollouts = createRolloutRepository(db);
   const toEntry = ({ id }: { id: string }): JobEntry => ({ name: 'rollout.plan', id, payload: { rolloutId: id } });
   return {
     queue: 'rollouts',
-    // The queue alone leases an analysis: what it finds stalled it hands out again itself.
+    // Only the queue leases an analysis: if it stalls, the queue itself gives it to another worker.
     expired: () => Promise.resolve([]),
     countLive: () => rollouts.countUnplanned(),
     live: async (after, limit) => (await rollouts.unplanned(after, limit)).map(toEntry),

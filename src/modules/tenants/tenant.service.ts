@@ -25,7 +25,7 @@ export function createTenantService({ db }: { db: Database }) {
       return toPage(await tenants.page(query), query, toTenant);
     },
 
-    /** `scope` is the tenant to which the caller is confined, or null. @throws AppError 404 */
+    /** @param scope the tenant to which the caller is confined, or null for the operator @throws AppError 404 */
     async get(id: string, scope: string | null): Promise<Tenant> {
       const row = scope === null || scope === id ? await tenants.find(id) : null;
       if (row === null) throw notFound('tenant', id);

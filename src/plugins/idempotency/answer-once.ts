@@ -4,16 +4,16 @@ import { claimOf, secretsOf, stillRunning, withoutSecrets } from './idempotency.
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** Status and location of an answer. */
+/** The status and the `Location` of an answer. */
 export interface AnswerHead {
   status: 201 | 202;
   location?: string;
 }
 
 /**
- * Answers a request that creates something with what `work` returns. `work` hands its result to `record` in the
- * transaction that creates it, and a retry with the same `Idempotency-Key` gets that answer even if this process dies
- * before it is sent.
+ * Answers a request that creates something with what `work` returns. `work` passes its result to `record` in the
+ * transaction that creates it, so a retry with the same `Idempotency-Key` gets that answer even if this process dies
+ * before it has been sent.
  */
 export async function answerOnce<T extends Record<string, unknown>>(
   request: FastifyRequest,
@@ -30,8 +30,9 @@ export async function answerOnce<T extends Record<string, unknown>>(
       headers: { 'content-type': JSON_TYPE, ...(location === undefined ? {} : { location }) },
       payload: withoutSecrets(String(reply.serializeInput(result, String(status))), secretsOf(request)),
     };
-    const { idempotencyStore } = request.server;
-    if (!(await idempotencyStore.complete(claimOf(state), state.digest, stored, tx))) throw stillRunning(state.key);
+    const { idempotencyRepository } = request.server;
+    if (!(await idempotencyRepository.complete(claimOf(state), state.digest, stored, tx)))
+      throw stillRunning(state.key);
     state.recorded = true;
   });
   const { status, location } = head(answer);

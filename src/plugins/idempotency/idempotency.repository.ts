@@ -1,6 +1,6 @@
 import { Prisma, type Database, type Queryable } from '../../lib/database.ts';
 
-/** The answer of a request as it went over the wire. */
+/** The answer of a request as it was sent. */
 export interface StoredAnswer {
   statusCode: number;
   headers: Record<string, string>;
@@ -8,32 +8,32 @@ export interface StoredAnswer {
 }
 
 export interface FoundRecord {
-  /** null while the body of the first request is still being read. */
+  /** Null while the body of the first request is still being read. */
   requestHash: string | null;
-  /** null while the first request runs. */
+  /** Null while the first request is running. */
   answer: StoredAnswer | null;
 }
 
-/** A request's hold on a key. */
+/** The claim of a request on a key. */
 export interface Claim {
   principal: string;
   key: string;
-  /** Differs between requests: who was taken for dead and lives on holds the key no more. */
+  /** Differs between requests, so that one that was taken for dead no longer holds the key. */
   claimId: string;
 }
 
-/** A claim that was not renewed for this time belongs to a process that died. */
+/** A claim that was not renewed for this time counts as that of a dead process. */
 const CLAIM_MS = 60_000;
 const KEEP_MS = 24 * 3_600_000;
 
-/** Stands for the hash of a body that has not been read to its end. */
+/** Stands for the hash of a body that has not been read completely. */
 const UNKNOWN = '';
 
-export type IdempotencyStore = ReturnType<typeof createIdempotencyStore>;
+export type IdempotencyRepository = ReturnType<typeof createIdempotencyRepository>;
 
-/** Queries on `idempotency_records`. While a request runs, `created_at` is the time its claim was last renewed. */
-export function createIdempotencyStore(db: Database) {
-  /** Inserts the claim; false if the key is taken. */
+/** Queries on `idempotency_records`. While a request is running, `created_at` is when its claim was last renewed. */
+export function createIdempotencyRepository(db: Database) {
+  /** Inserts the claim. False if the key is taken. */
   async function insert(claim: Claim, requestHash: string): Promise<boolean> {
     const { count } = await db.idempotencyRecord.createMany({
       data: [{ ...claim, requestHash }],
@@ -42,7 +42,7 @@ export function createIdempotencyStore(db: Database) {
     return count === 1;
   }
 
-  /** Takes over the key from a claim that lapsed, or from an answer that is too old to be replayed. */
+  /** Takes the key over if its claim has lapsed or its answer is too old to be replayed. False otherwise. */
   async function takeOver({ principal, key, claimId }: Claim, requestHash: string): Promise<boolean> {
     const { count } = await db.idempotencyRecord.updateMany({
       where: {
@@ -65,7 +65,7 @@ export function createIdempotencyStore(db: Database) {
       if (await insert(claim, requestHash)) return 'claimed';
       if (await takeOver(claim, requestHash)) return 'claimed';
       const row = await db.idempotencyRecord.findUnique({ where: { principal_key: { principal, key } } });
-      // Set free between the two statements.
+      // The key was released between the two statements.
       if (row === null) return (await insert(claim, requestHash)) ? 'claimed' : { requestHash: null, answer: null };
       return {
         requestHash: row.requestHash === UNKNOWN ? null : row.requestHash,
@@ -77,7 +77,7 @@ export function createIdempotencyStore(db: Database) {
       await db.idempotencyRecord.updateMany({ where: held(claim), data: { createdAt: new Date() } });
     },
 
-    /** Stores the answer; false if the claim lapsed and another request has the key. */
+    /** Stores the answer. False if the claim has lapsed and another request has the key. */
     async complete(claim: Claim, requestHash: string, answer: StoredAnswer, tx: Queryable = db): Promise<boolean> {
       const { count } = await tx.idempotencyRecord.updateMany({
         where: held(claim),
@@ -91,7 +91,7 @@ export function createIdempotencyStore(db: Database) {
       return count === 1;
     },
 
-    /** Sets the key free, unless an answer is stored. */
+    /** Releases the key, unless an answer is stored. */
     async release(claim: Claim): Promise<void> {
       await db.idempotencyRecord.deleteMany({ where: held(claim) });
     },
@@ -102,7 +102,7 @@ export function createIdempotencyStore(db: Database) {
   };
 }
 
-/** The record while the claim holds and has no answer. */
+/** The condition for the record while the claim holds and no answer is stored. */
 function held({ principal, key, claimId }: Claim) {
   return { principal, key, claimId, statusCode: null };
 }

@@ -5,32 +5,33 @@ import fp from 'fastify-plugin';
 import type { Database, Prisma } from '../../lib/database.ts';
 import { AppError } from '../../lib/errors.ts';
 import {
-  createIdempotencyStore,
+  createIdempotencyRepository,
   type Claim,
-  type IdempotencyStore,
+  type IdempotencyRepository,
   type StoredAnswer,
 } from './idempotency.repository.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Members of the answer that are not stored; a replay gives null for them. */
+    /** Members of the answer that are not stored. A replayed answer has null in their place. */
     idempotencySecrets?: readonly string[];
   }
   interface FastifyRequest {
     idempotency: IdempotentRequest | null;
   }
   interface FastifyInstance {
-    idempotencyStore: IdempotencyStore;
+    idempotencyRepository: IdempotencyRepository;
   }
 }
 
-/** What the hooks know of a request with an `Idempotency-Key`. */
+/** State of a request with an `Idempotency-Key`, which the hooks share. */
 export interface IdempotentRequest extends Claim {
-  /** Hash of method, URL and the body's bytes; complete when the body has been read. */
+  /** Hash of the method, the URL and the body's bytes. It is complete once the body has been read. */
   hash: Hash;
+  /** The completed hash; null until the body has been read. */
   digest: string | null;
   claimed: boolean;
-  /** The answer was stored in the transaction of the change. */
+  /** Whether the answer was stored in the transaction that made the change. */
   recorded: boolean;
   heartbeat: NodeJS.Timeout | null;
 }
@@ -39,23 +40,23 @@ const HEADER = 'idempotency-key';
 const REPLAYED = 'idempotency-replayed';
 const HEARTBEAT_MS = 20_000;
 const SWEEP_MS = 3_600_000;
-/** Headers that are part of the answer. */
+/** Headers that are stored with the answer. */
 const STORED_HEADERS = ['content-type', 'location', 'etag'] as const;
 
 /**
- * `Idempotency-Key` on every POST. The key belongs to the principal. The first request claims it; its answer is
- * stored if it succeeded (2xx) and replayed for 24 hours to requests with the same method, URL and body, with
- * `Idempotency-Replayed: true`. Another body answers 422, a request while the first still runs 409. A request that
- * failed has changed nothing and sets its key free.
+ * Supports `Idempotency-Key` on every POST. A key belongs to the principal, and the first request claims it. If that
+ * request succeeds (2xx), its answer is stored and replayed for 24 hours to requests with the same method, URL and
+ * body, with `Idempotency-Replayed: true`. A request with another body is answered 422, and one that comes while the
+ * first is still running 409. A request that fails has changed nothing and releases its key.
  *
- * What creates something stores its answer in the transaction that creates it, see answer-once.ts: if the process
- * dies, both are there or neither. Other requests (to cancel) change nothing when they are repeated. A claim whose
- * process died lapses after a minute.
+ * A request that creates something stores its answer in the transaction that creates it (see answer-once.ts), so that
+ * both or neither exist if the process dies. Other requests, such as a cancellation, change nothing when they are
+ * repeated. The claim of a dead process lapses after a minute.
  */
 export default fp<{ db: Database }>(
   async (app, { db }) => {
-    const store = createIdempotencyStore(db);
-    app.decorate('idempotencyStore', store);
+    const store = createIdempotencyRepository(db);
+    app.decorate('idempotencyRepository', store);
     app.decorateRequest('idempotency', null);
     app.addHook('preParsing', async (request, _reply, payload) => {
       request.idempotency = begin(request);
@@ -72,7 +73,7 @@ export default fp<{ db: Database }>(
     const sweep = setInterval(() => {
       store
         .deleteExpired()
-        .catch((error: unknown) => app.log.warn({ err: error }, 'could not delete idempotency keys'));
+        .catch((error: unknown) => app.log.warn({ err: error }, 'expired idempotency keys could not be deleted'));
     }, SWEEP_MS).unref();
     app.addHook('onClose', async () => clearInterval(sweep));
   },
@@ -86,7 +87,7 @@ function begin(request: FastifyRequest): IdempotentRequest | null {
     throw new AppError({
       code: 'invalid_idempotency_key',
       status: 400,
-      message: 'Idempotency-Key must have 1 to 255 visible ASCII characters and no spaces',
+      message: 'Idempotency-Key is not usable, expected 1 to 255 visible ASCII characters without spaces',
     });
   }
   const { principal } = request;
@@ -103,7 +104,7 @@ function begin(request: FastifyRequest): IdempotentRequest | null {
   };
 }
 
-/** Hashes the body as it passes. Fastify compares `receivedEncodedLength` with the content length. */
+/** Hashes the body on its way to the parser. Fastify compares `receivedEncodedLength` with the content length. */
 function tee(payload: Readable, state: IdempotentRequest): Readable {
   const through = new Transform({
     transform(chunk: Buffer, _encoding, done: TransformCallback) {
@@ -117,7 +118,7 @@ function tee(payload: Readable, state: IdempotentRequest): Readable {
     },
   });
   Object.assign(through, { receivedEncodedLength: 0 });
-  // Whoever reads the body is told of an error; before that, nobody may be listening.
+  // The reader of the body gets this error too, but may not be listening yet.
   through.on('error', () => undefined);
   payload.on('error', (error) => through.destroy(error));
   payload.on('close', () => {
@@ -127,7 +128,7 @@ function tee(payload: Readable, state: IdempotentRequest): Readable {
 }
 
 async function claim(
-  store: IdempotencyStore,
+  store: IdempotencyRepository,
   state: IdempotentRequest,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -137,7 +138,11 @@ async function claim(
   if (found === 'claimed') {
     state.claimed = true;
     state.heartbeat = setInterval(() => {
-      store.renew(claimOf(state)).catch((error: unknown) => request.log.warn({ err: error }, 'claim not renewed'));
+      store
+        .renew(claimOf(state))
+        .catch((error: unknown) =>
+          request.log.warn({ err: error }, 'the claim of an idempotency key could not be renewed'),
+        );
     }, HEARTBEAT_MS).unref();
     return undefined;
   }
@@ -151,7 +156,7 @@ function isStream(body: unknown): body is Readable {
   return body instanceof Readable;
 }
 
-/** Reads an upload for its hash only. */
+/** Reads an upload only to complete its hash. */
 async function readToEnd(body: Readable, state: IdempotentRequest): Promise<string> {
   for await (const chunk of body) void chunk;
   return state.digest ?? '';
@@ -161,7 +166,7 @@ function keyReused(key: string): AppError {
   return new AppError({
     code: 'idempotency_key_reused',
     status: 422,
-    message: `Idempotency-Key ${key} was used for another request`,
+    message: `Idempotency-Key ${key} was used for a different request`,
   });
 }
 
@@ -183,7 +188,7 @@ function replay(reply: FastifyReply, answer: StoredAnswer): FastifyReply {
     .send(answer.payload);
 }
 
-/** The answer to be stored; null if it was no success. */
+/** The answer to be stored; null if the request has failed. */
 function answerOf(request: FastifyRequest, reply: FastifyReply, payload: unknown): StoredAnswer | null {
   const { statusCode } = reply;
   if (statusCode < 200 || statusCode >= 300 || (typeof payload !== 'string' && payload !== null)) return null;
@@ -194,7 +199,11 @@ export function secretsOf(request: FastifyRequest): readonly string[] {
   return request.routeOptions.config.idempotencySecrets ?? [];
 }
 
-async function finish(store: IdempotencyStore, state: IdempotentRequest, answer: StoredAnswer | null): Promise<void> {
+async function finish(
+  store: IdempotencyRepository,
+  state: IdempotentRequest,
+  answer: StoredAnswer | null,
+): Promise<void> {
   state.claimed = false;
   if (state.heartbeat !== null) clearInterval(state.heartbeat);
   if (answer === null || state.digest === null) await store.release(claimOf(state));

@@ -3,34 +3,40 @@ import type { FastifySchema, RouteOptions } from 'fastify';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Statuses of problems, for the document, besides those that every such route may answer. */
+    /** Statuses of the route's problems, besides those that every route of its kind has. They are only documented. */
     problems?: readonly number[];
   }
 }
 
 const PROBLEMS: Record<number, string> = {
-  400: 'The request is not well-formed: `invalid_request` (see `errors`), `malformed_json`, `invalid_cursor`, `tenant_required` …',
-  401: 'There is no usable API key: `unauthorized`.',
-  403: 'The key may not do this: `forbidden`.',
-  404: 'It does not exist, or belongs to another tenant: `not_found`.',
-  409: 'It does not go with what there is: a name that is taken, something that has ended, `idempotency_in_progress`.',
-  413: 'The body is over the limit: `body_too_large`, `upload_too_large`, `adapter_too_large`.',
-  415: 'The content type or encoding is not taken: `unsupported_media_type`, `unsupported_content_encoding`.',
-  422: 'The content cannot be used: see `code` and `detail`; `idempotency_key_reused` for a key of another request.',
-  429: 'Over the rate limit: `rate_limited`.',
-  500: 'The service failed: `internal`.',
-  503: 'The database cannot be reached: `unavailable`.',
-  507: 'The artifact store cannot be written: `storage_full`, `storage_read_only`.',
+  400:
+    'The request is malformed. Codes: `invalid_request` (`errors` lists the fields), `malformed_json`, ' +
+    '`invalid_cursor`, `invalid_idempotency_key`, `tenant_required`, `upload_aborted`.',
+  401: 'The request has no usable API key. Code: `unauthorized`.',
+  403: 'The API key does not have the scope that this request needs. Code: `forbidden`.',
+  404: 'What the request names does not exist or belongs to another tenant. Code: `not_found`.',
+  409:
+    'The request conflicts with the present state: the name is taken, the job or rollout has ended, or the first ' +
+    'request with the same `Idempotency-Key` is still running (`idempotency_in_progress`).',
+  413: 'The body is over its limit. Codes: `body_too_large`, `upload_too_large`, `adapter_too_large`.',
+  415: 'The body has a type or an encoding that is not accepted. Codes: `unsupported_media_type`, `unsupported_content_encoding`.',
+  422:
+    'The request is well-formed, but its content cannot be used: see `code` and `detail`. The code ' +
+    '`idempotency_key_reused` means that the `Idempotency-Key` was used for a different request.',
+  429: 'The API key has made too many requests. Code: `rate_limited`.',
+  500: 'The service has failed. Code: `internal`.',
+  503: 'The database cannot be reached: try again. Code: `unavailable`.',
+  507: 'The artifact store cannot be written. Codes: `storage_full`, `storage_read_only`.',
 };
 
-const RETRY_AFTER = { 'retry-after': { description: 'Seconds to wait.', schema: { type: 'integer' } } };
+const RETRY_AFTER = { 'retry-after': { description: 'Number of seconds to wait.', schema: { type: 'integer' } } };
 const HEADERS: Record<number, Record<string, { description: string; schema: object }>> = {
-  401: { 'www-authenticate': { description: '`Bearer`', schema: { type: 'string' } } },
+  401: { 'www-authenticate': { description: 'Always `Bearer`.', schema: { type: 'string' } } },
   429: RETRY_AFTER,
   503: RETRY_AFTER,
 };
 
-/** For `components.responses`: one a status, named by its phrase. */
+/** The problems as `components.responses`: one for each status, named by the status's phrase. */
 export const PROBLEM_RESPONSES = Object.fromEntries(
   Object.entries(PROBLEMS).map(([status, description]) => [
     nameOf(status),
@@ -49,11 +55,14 @@ function nameOf(status: number | string): string {
 const IDEMPOTENCY_KEY = {
   type: 'string',
   pattern: '^[\\x21-\\x7e]{1,255}$',
-  description: 'Makes a retry safe: it is answered from the first answer.',
+  description: 'Makes retries safe: the same request with the same key gets the answer of the first one.',
 };
-const IF_NONE_MATCH = { type: 'string', description: 'ETags that the client has: answers 304 if one is current.' };
+const IF_NONE_MATCH = {
+  type: 'string',
+  description: 'The ETags that the client has. The answer is 304 if one of them is current.',
+};
 
-/** Adds what all routes below /v1 have in common. Only the document changes, not what is validated. */
+/** Documents what all routes below /v1 have in common. It does not change what is validated. */
 export function describeRoute(schema: FastifySchema | undefined, url: string, route: RouteOptions): FastifySchema {
   const own: FastifySchema = { ...schema };
   if (!url.startsWith('/v1/')) return own;
@@ -63,7 +72,7 @@ export function describeRoute(schema: FastifySchema | undefined, url: string, ro
   return Object.assign(own, { [PROBLEMS_MARK]: problemsOf(own, url, route) });
 }
 
-/** Carries a route's problems to its operation, where responses can be references. */
+/** Carries the statuses of a route's problems to its operation, in which responses can be references. */
 const PROBLEMS_MARK = 'x-problems';
 
 function problemsOf(schema: FastifySchema, url: string, route: RouteOptions): number[] {
@@ -84,7 +93,7 @@ interface Operation {
   [PROBLEMS_MARK]?: number[];
 }
 
-/** Adds the headers of answers, 304 and the problems to every operation. */
+/** Adds the headers of answers, the status 304 and the problems to every operation. */
 export function describeAnswers<T>(document: T): T {
   const { paths = {} } = document as { paths?: Record<string, Record<string, Operation>> };
   for (const operations of Object.values(paths)) {
@@ -94,7 +103,7 @@ export function describeAnswers<T>(document: T): T {
         if ('description' in response) describeAnswer(response, status, problems === undefined ? '' : method);
       }
       if (problems === undefined) continue;
-      if (method === 'get') responses[304] ??= { description: 'The client has it already.' };
+      if (method === 'get') responses[304] ??= { description: 'The client has the current answer already.' };
       for (const status of problems) responses[status] = { $ref: `#/components/responses/${nameOf(status)}` };
       delete operation[PROBLEMS_MARK];
     }
@@ -105,8 +114,9 @@ export function describeAnswers<T>(document: T): T {
 function describeAnswer(response: Response, status: string, method: string): void {
   if (response.description === 'Default Response') response.description = STATUS_CODES[status] ?? status;
   const text = (description: string) => ({ description, schema: { type: 'string' } });
-  if (method === 'get' && status === '200') response.headers = { etag: text('For If-None-Match.') };
+  if (method === 'get' && status === '200')
+    response.headers = { etag: text('Identifies this answer; send it back as `If-None-Match`.') };
   if (method !== 'post') return;
-  response.headers = { 'idempotency-replayed': text('`true` if it is the answer to an earlier request.') };
-  if (status !== '200') response.headers.location = text('Path of what was created.');
+  response.headers = { 'idempotency-replayed': text('`true` if this is the stored answer of an earlier request.') };
+  if (status !== '200') response.headers.location = text('Path of what the request has created or started.');
 }

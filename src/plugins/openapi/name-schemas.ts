@@ -3,10 +3,10 @@ import { isDeepStrictEqual } from 'node:util';
 type Json = Record<string, unknown>;
 
 /**
- * Gives client generators names to use: every schema with a `title` moves to `components.schemas` under it, and a
- * reference takes its place. Enumerations of texts get the type that they lack.
+ * Moves every schema with a `title` to `components.schemas` and puts a reference in its place, so that client
+ * generators have names to use. Enumerations get the type `string`, which they lack.
  *
- * @throws Error if two different schemas have the same title.
+ * @throws Error if two different schemas have the same title
  */
 export function nameSchemas<T>(document: T): T {
   const { paths = {}, components = {} } = document as { paths?: Json; components?: Json };
@@ -22,7 +22,8 @@ function named(value: unknown, schemas: Json): unknown {
   const node: Json = { ...('enum' in value ? { type: 'string' } : {}), ...Object.fromEntries(members) };
   if (typeof node.title !== 'string') return node;
   const { title, ...schema } = node;
-  if (title in schemas && !isDeepStrictEqual(schemas[title], schema)) throw new Error(`two schemas are named ${title}`);
+  if (title in schemas && !isDeepStrictEqual(schemas[title], schema))
+    throw new Error(`two different schemas have the title ${title}`);
   schemas[title] = schema;
   return { $ref: `#/components/schemas/${title}` };
 }

@@ -11,27 +11,27 @@ const { version } = JSON.parse(readFileSync(new URL('../../../package.json', imp
 };
 
 const TAGS = [
-  { name: 'Tenants', description: 'Who owns adapters.' },
-  { name: 'API keys', description: 'Keys of the operator and of tenants.' },
-  { name: 'Base models', description: 'Base models and their versions. A new version starts a rollout.' },
-  { name: 'Datasets', description: 'Training and evaluation data, JSONL.' },
+  { name: 'Tenants', description: 'The owners of adapters and datasets.' },
+  { name: 'API keys', description: 'The keys of operators and of tenants.' },
+  { name: 'Base models', description: 'Base models and their versions. Registering a new version starts a rollout.' },
+  { name: 'Datasets', description: 'The training, search and gate rows of adapters, as JSONL.' },
   { name: 'Adapters', description: 'LoRA adapters and their versions.' },
-  { name: 'Rollouts', description: 'One base model version reaching the whole fleet.' },
-  { name: 'Jobs', description: 'One adapter in a rollout.' },
-  { name: 'Events', description: 'What happened.' },
-  { name: 'Service', description: 'Health of the service.' },
+  { name: 'Rollouts', description: 'A rollout carries every adapter over to one new base model version.' },
+  { name: 'Jobs', description: 'A job carries one adapter over in a rollout, or trains its control from scratch.' },
+  { name: 'Events', description: 'A record of everything that has happened.' },
+  { name: 'Service', description: 'The health of the service.' },
 ];
 
 const DESCRIPTION = `When the base model moves, every tenant's LoRA adapter moves with it.
 
-Errors are problems by RFC 9457 with a stable \`code\`. Lists are \`{data, next_cursor}\`. Every POST takes an
-\`Idempotency-Key\`: the same request with the same key is answered from the first one's answer for 24 hours. GETs
-carry an \`ETag\`. Over the rate limit, 429 with \`Retry-After\`.`;
+Errors are problems by RFC 9457 with a stable \`code\`. Lists have the form \`{data, next_cursor}\`. Every POST accepts an
+\`Idempotency-Key\`: for 24 hours the same request with the same key gets the answer of the first one. Answers to GETs have
+an \`ETag\`. A key that makes too many requests gets the status 429 with \`Retry-After\`.`;
 
 /** `identifier` is new in OpenAPI 3.1 and not in the plugin's types. */
 const LICENSE: { name: string } = Object.assign({ name: 'Apache-2.0' }, { identifier: 'Apache-2.0' });
 
-/** OpenAPI 3.1 from the routes' schemas, at /openapi.json and, readable, at /docs. */
+/** Serves the OpenAPI 3.1 document of the routes at /openapi.json, and as a web page at /docs. */
 export default fp(
   async (app) => {
     await app.register(swagger, {

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify';
 
 /**
- * Notes the methods of every route that is registered after this call.
+ * Collects the methods of every route that is registered after this call.
  *
- * @returns the methods that a path has, sorted; none if there is no such path.
+ * @returns a function that lists the methods of a path, sorted; the list is empty if there is no such path
  */
 export function useAllowedMethods(app: FastifyInstance): (path: string) => string[] {
   const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>();

@@ -5,7 +5,9 @@ import { AppError } from '../../lib/errors.ts';
 import { useAllowedMethods } from './allowed-methods.ts';
 import { invalidRequest } from '../validation/validation.ts';
 
-/** Turns every error into an RFC 9457 problem. What is not meant for a client's eyes answers a plain 500. */
+/**
+ * Answers every error with a problem by RFC 9457. An error that is not meant for clients is answered by a plain 500.
+ */
 export function useProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: unknown, request, reply) => {
     const problem = toAppError(error);
@@ -17,7 +19,7 @@ export function useProblems(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => {
     const path = pathOf(request);
     const found = allowedMethods(path);
-    // A route that has the method did not find what it serves.
+    // If a route has the method, it has not found what it serves.
     const methods = found.includes(request.method) ? [] : found;
     if (methods.length > 0) reply.header('allow', methods.join(', '));
     return sendProblem(request, reply, routeNotFound(request.method, path, methods));
@@ -26,18 +28,18 @@ export function useProblems(app: FastifyInstance): void {
 
 function routeNotFound(method: string, path: string, methods: readonly string[]): AppError {
   if (methods.length === 0) {
-    return new AppError({ code: 'route_not_found', status: 404, message: `there is no ${method} ${path}` });
+    return new AppError({ code: 'route_not_found', status: 404, message: `there is no route ${method} ${path}` });
   }
-  const message = `${path} has no ${method}, expected ${methods.join(', ')}`;
+  const message = `${path} does not accept ${method}, expected ${methods.join(' or ')}`;
   return new AppError({ code: 'method_not_allowed', status: 405, message });
 }
 
-/** Without the query, which may hold what is nobody else's business. */
+/** The path without the query string, which may hold private values. */
 function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? request.url;
 }
 
-/** RFC 9457 document of an error; `instance` is the path that was asked for, as far as it is known. */
+/** The problem document of an error (RFC 9457). `instance` is the requested path, if it is known. */
 export function problemDocument(error: AppError, instance?: string): Record<string, unknown> {
   return {
     ...error.details,
@@ -50,7 +52,7 @@ export function problemDocument(error: AppError, instance?: string): Record<stri
   };
 }
 
-/** Answers with a problem. */
+/** Answers a request with a problem. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply {
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
   const retryAfterMs = error.details.retry_after_ms;
@@ -63,19 +65,23 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
     .send(problemDocument(error, pathOf(request)));
 }
 
-/** Stable codes for what Fastify itself refuses. */
+/** Our stable codes for the errors of Fastify itself. */
 const FASTIFY_CODES: Record<string, { code: string; status: number; message: string }> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: { code: 'body_too_large', status: 413, message: 'the body is over the limit' },
+  FST_ERR_CTP_BODY_TOO_LARGE: {
+    code: 'body_too_large',
+    status: 413,
+    message: 'the body is larger than the service accepts',
+  },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: {
     code: 'unsupported_media_type',
     status: 415,
-    message: 'the content type is not accepted here',
+    message: 'this route does not accept the content type of the body',
   },
   FST_ERR_CTP_INVALID_JSON_BODY: { code: 'malformed_json', status: 400, message: 'the body is not valid JSON' },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
     code: 'invalid_content_length',
     status: 400,
-    message: 'the body does not have the length that content-length says',
+    message: 'the body does not have the length that its Content-Length says',
   },
 };
 
@@ -85,7 +91,7 @@ function toAppError(error: unknown): AppError {
     return new AppError({
       code: 'unavailable',
       status: 503,
-      message: 'the database cannot be reached, try again',
+      message: 'the database cannot be reached: try again',
       details: { retry_after_ms: 1000 },
       cause: error,
     });
@@ -101,5 +107,10 @@ function toAppError(error: unknown): AppError {
     const code = error instanceof SyntaxError ? 'malformed_json' : 'invalid_request';
     return new AppError({ code, status, message: error.message, cause: error });
   }
-  return new AppError({ code: 'internal', status: 500, message: 'something went wrong on our side', cause: error });
+  return new AppError({
+    code: 'internal',
+    status: 500,
+    message: 'the service has failed; its log has the cause',
+    cause: error,
+  });
 }

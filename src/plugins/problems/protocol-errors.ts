@@ -3,13 +3,13 @@ import type { FastifyError, FastifyServerOptions } from 'fastify';
 import { AppError } from '../../lib/errors.ts';
 import { problemDocument, sendProblem } from './problems.ts';
 
-/** Options of Fastify that answer with a problem what fails before there is a route: paths and HTTP itself. */
+/** Options that make Fastify answer with a problem if a request fails before its route is known. */
 export const protocolErrors: Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>> = {
   frameworkErrors: (error, request, reply) => {
     void sendProblem(request, reply, badPath(error));
   },
   clientErrorHandler: (error, socket) => {
-    // A connection that was reset, or is closed, has nobody who reads.
+    // On a connection that is reset or closed nobody can read an answer.
     if (error.code === 'ECONNRESET' || socket.destroyed) return;
     if (socket.writable) socket.write(rawAnswer(badMessage(error.code)));
     socket.destroy(error);
@@ -21,7 +21,7 @@ function badPath(error: FastifyError): AppError {
   return new AppError({
     code: tooLong ? 'path_too_long' : 'invalid_request',
     status: tooLong ? 414 : 400,
-    message: tooLong ? 'path: a part of it is too long' : 'path: it is not valid percent-encoded UTF-8',
+    message: tooLong ? 'a part of the path is too long' : 'the path is not valid percent-encoded UTF-8',
     cause: error,
   });
 }
@@ -31,7 +31,11 @@ function badMessage(code: string): AppError {
     return new AppError({ code: 'request_timeout', status: 408, message: 'the request took too long to arrive' });
   }
   if (code === 'HPE_HEADER_OVERFLOW') {
-    return new AppError({ code: 'headers_too_large', status: 431, message: 'the headers are over the limit' });
+    return new AppError({
+      code: 'headers_too_large',
+      status: 431,
+      message: 'the headers are larger than the service accepts',
+    });
   }
   return new AppError({ code: 'malformed_http', status: 400, message: 'the request is not valid HTTP' });
 }

@@ -4,8 +4,8 @@ import { AppError } from '../../lib/errors.ts';
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * Reads bodies of type application/json and no other: UTF-8, not compressed, without members that would set a
- * prototype. An empty body is none, so that a client may always send the content type.
+ * Accepts bodies of type application/json only. They have to be UTF-8, uncompressed and without members that would set
+ * a prototype. An empty body counts as no body, so clients may always send the content type.
  */
 export function useJsonBodies(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
@@ -38,6 +38,6 @@ function compressed(encoding: string): AppError {
   return new AppError({
     code: 'unsupported_content_encoding',
     status: 415,
-    message: `the body is encoded as ${encoding}, expected no Content-Encoding`,
+    message: `the body has the Content-Encoding ${encoding}, expected none`,
   });
 }

@@ -2,12 +2,12 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../../lib/errors.ts';
 
-/** What a client may still send after its upload was refused, before the connection is cut. */
+/** Number of bytes that a client may still send after its upload was refused; then the connection is closed. */
 const MAX_DISCARDED_BYTES = 64 << 20;
 
 /**
- * Hands bodies of this content type to the handler as a stream, unread. What a handler leaves unread is taken off the
- * connection after the answer, so that the client gets to see the answer.
+ * Passes bodies of this content type to the handler as an unread stream. What the handler leaves unread is read and
+ * discarded after the answer, so that the client can read the answer.
  */
 export function acceptUploads(app: FastifyInstance, contentType: string): void {
   app.addContentTypeParser(contentType, (_request, payload, done) => done(null, payload));
@@ -17,20 +17,20 @@ export function acceptUploads(app: FastifyInstance, contentType: string): void {
 }
 
 export interface UploadLimit {
-  /** What is uploaded, for messages. */
+  /** What is uploaded, for error messages. */
   what: string;
   maxBytes: number;
 }
 
 /**
- * The bytes of an uploaded body.
+ * Reads the bytes of an uploaded body.
  *
- * @throws AppError 415 if the request has no such body, 413 `upload_too_large`, 400 `upload_aborted`.
+ * @throws AppError 415 if the request has no body of this type, 413 `upload_too_large`, 400 `upload_aborted`
  */
 export function uploadedBytes(request: FastifyRequest, contentType: string, limit: UploadLimit): AsyncIterable<Buffer> {
   const body: unknown = request.body;
   if (!(body instanceof Readable)) {
-    const message = `the request has no body of type ${contentType}`;
+    const message = `the request has no body of type ${contentType}, expected one`;
     throw new AppError({ code: 'unsupported_media_type', status: 415, message });
   }
   if (Number(request.headers['content-length'] ?? 0) > limit.maxBytes) throw tooLarge(limit);
@@ -46,12 +46,17 @@ async function* limited(body: Readable, limit: UploadLimit): AsyncGenerator<Buff
   }
 }
 
-/** A reader that stops early leaves the stream, and with it the connection, open for the answer. */
+/** Reads a stream without destroying it if the reader stops early: the connection is still needed for the answer. */
 async function* readOn(body: Readable): AsyncGenerator<Buffer> {
   const chunks = body.iterator({ destroyOnReturn: false });
   for (;;) {
     const next = await chunks.next().catch((error: unknown) => {
-      throw new AppError({ code: 'upload_aborted', status: 400, message: 'the upload broke off', cause: error });
+      throw new AppError({
+        code: 'upload_aborted',
+        status: 400,
+        message: 'the upload was cut off before its end',
+        cause: error,
+      });
     });
     if (next.done === true) return;
     yield next.value as Buffer;

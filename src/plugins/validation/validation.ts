@@ -7,9 +7,9 @@ import { AppError } from '../../lib/errors.ts';
 import { findUnstorable, type Unstorable } from './storable.ts';
 
 /**
- * Validates with TypeBox. Texts of the path and query are converted to the type that the schema asks for; bodies are
- * taken as they are. Defaults are filled in; unknown fields are refused where the schema says
- * `additionalProperties: false`, and never dropped in silence.
+ * Validates requests with TypeBox. Values in the path and the query are converted to the type of the schema; bodies are
+ * not converted. Defaults are filled in. Unknown fields are refused if the schema says `additionalProperties: false`,
+ * and are never dropped silently.
  */
 export function useTypeBoxValidation(app: FastifyInstance): void {
   registerAjvFormats();
@@ -19,7 +19,7 @@ export function useTypeBoxValidation(app: FastifyInstance): void {
 const compile: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const check = Compile(schema);
   return (input: unknown) => {
-    // First, since what follows takes time and stack in proportion to the input.
+    // This check comes first because the others take time and stack in proportion to the input.
     const unstorable = findUnstorable(input);
     if (unstorable !== null) return { error: [toValidationError(unstorable)] };
     const converted = httpPart === 'body' ? input : Value.Convert(schema, input);
@@ -35,14 +35,14 @@ function toValidationError({ path, message }: Unstorable): FastifySchemaValidati
 }
 
 interface FieldError {
-  /** Path of the field: `gate.target`, or the part of the request if it is meant as a whole. */
+  /** Path of the field, for example `gate.target`; the part of the request if all of it is wrong. */
   field: string;
   message: string;
 }
 
 const PARTS: Record<string, string> = { body: 'body', querystring: 'query', params: 'path', headers: 'headers' };
 
-/** The problem for input that does not fit its schema. */
+/** The problem for input that does not match its schema. */
 export function invalidRequest(errors: readonly FastifySchemaValidationError[], context: string): AppError {
   const part = PARTS[context] ?? context;
   const fields = mostSpecific(errors.flatMap((error) => toFieldErrors(error, part)));
@@ -75,7 +75,7 @@ function toFieldErrors(error: FastifySchemaValidationError, part: string): Field
     ];
     return unknown.map((name) => ({ field: at([...base, name]), message: 'is not a known field' }));
   }
-  // A member for which the schema is `false`.
+  // The schema of the member is `false`.
   if (error.keyword === 'boolean') return [{ field: at(base), message: 'is not a known field' }];
   return [{ field: at(base), message: error.message ?? `does not satisfy ${error.keyword}` }];
 }
@@ -84,7 +84,7 @@ function unescapePointer(part: string): string {
   return part.replaceAll('~1', '/').replaceAll('~0', '~');
 }
 
-/** An error of a branch of a union also reports the union; one entry for each field and text is enough. */
+/** Keeps one error for each field and message. An error within a union is reported for the union as well. */
 function mostSpecific(errors: readonly FieldError[]): FieldError[] {
   const seen = new Map(errors.map((error) => [`${error.field}\n${error.message}`, error]));
   return [...seen.values()].slice(0, 20);

@@ -52,70 +52,72 @@ async function specOf(behavior: Behavior): Promise<JobSpec> {
   };
 }
 
-test('passes messages on in order and waits for a publication to be durable', async () => {
-  const session = await training.acquire(never);
+test('passes events on in order and waits for a publication to be durable', async () => {
+  const slot = await training.acquire(never);
   const seen: string[] = [];
   const onEvent = async (event: JobEvent): Promise<void> => {
     if (event.type === 'publication') await new Promise((resolve) => setTimeout(resolve, 30));
     seen.push(event.type === 'phase' ? event.phase : event.type);
   };
-  const outcome = await session.adapt(await specOf({ publications: 2 }), onEvent, never);
+  const outcome = await slot.adapt(await specOf({ publications: 2 }), onEvent, never);
   expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'relora' } });
   expect(seen).toEqual([
     'prepare',
-    'old',
+    'old_measured',
     'baselines',
     'initialize',
     'search',
     'fine_tune',
     'progress',
-    'metrics',
+    'candidate',
+    'points',
     'progress',
-    'metrics',
+    'candidate',
+    'points',
     'evaluate',
-    'publish',
-    'publish',
+    'publication',
+    'publication',
   ]);
 });
 
 test('stays warm between requests', async () => {
-  const session = await training.acquire(never);
-  await session.describe({ base: path.join(folder, 'old') }, never);
+  const slot = await training.acquire(never);
+  await slot.describe({ base: path.join(folder, 'old') }, never);
   const { pid } = training;
-  await session.describe({ base: path.join(folder, 'old') }, never);
+  await slot.describe({ base: path.join(folder, 'old') }, never);
   expect(training.pid).toBe(pid);
   expect(pid).toBeGreaterThan(0);
 });
 
 test('a process that is killed fails its request, and the next request has a new one', async () => {
-  const session = await training.acquire(never);
+  const slot = await training.acquire(never);
   const spec = await specOf({ crashOnce: path.join(folder, 'crashed-here') });
-  await expect(session.adapt(spec, ignore, never)).rejects.toThrow(TrainingCrashedError);
-  expect((await session.adapt(spec, ignore, never)).state).toBe('ready');
+  await expect(slot.adapt(spec, ignore, never)).rejects.toThrow(TrainingCrashedError);
+  expect((await slot.adapt(spec, ignore, never)).state).toBe('ready');
 });
 
 test('a script that does not start is a crash, not a wait', async () => {
   const broken = createTrainingProcess({ logger, entry: path.join(folder, 'not-there.ts') });
-  const session = await broken.acquire(never);
-  await expect(session.describe({ base: folder }, never)).rejects.toThrow('the training process ended (exit code 1)');
+  const slot = await broken.acquire(never);
+  await expect(slot.describe({ base: folder }, never)).rejects.toThrow('the training process ended (exit code 1)');
 });
 
 test('a failure carries its code and whether trying again can help', async () => {
-  const session = await training.acquire(never);
-  const failed = session.adapt(await specOf({ outcome: 'permanent' }), ignore, never);
+  const slot = await training.acquire(never);
+  const failed = slot.adapt(await specOf({ outcome: 'permanent' }), ignore, never);
   await expect(failed).rejects.toThrow(TrainingFailedError);
   await expect(failed).rejects.toMatchObject({ code: 'invalid_dataset', permanent: true });
-  await expect(session.adapt(await specOf({ outcome: 'transient' }), ignore, never)).rejects.toMatchObject({
+  await expect(slot.adapt(await specOf({ outcome: 'transient' }), ignore, never)).rejects.toMatchObject({
     code: 'ENOSPC',
     permanent: false,
   });
 });
 
 test('cancelling ends a running request, and the process lives on', async () => {
-  const session = await training.acquire(never);
+  const slot = await training.acquire(never);
   const controller = new AbortController();
   const spec = await specOf({ hang: true });
-  const running = session.adapt(
+  const running = slot.adapt(
     spec,
     async (event) => {
       if (event.type === 'progress' && event.step === 2) controller.abort();
@@ -124,15 +126,15 @@ test('cancelling ends a running request, and the process lives on', async () => 
   );
   expect((await running).state).toBe('cancelled');
   const { pid } = training;
-  expect((await session.adapt(await specOf({}), ignore, never)).state).toBe('ready');
+  expect((await slot.adapt(await specOf({}), ignore, never)).state).toBe('ready');
   expect(training.pid).toBe(pid);
 });
 
 test('a request that does not stop when cancelled is killed', async () => {
-  const session = await training.acquire(never);
+  const slot = await training.acquire(never);
   const controller = new AbortController();
   const spec = await specOf({ hang: true, deaf: true });
-  const running = session.adapt(
+  const running = slot.adapt(
     spec,
     async (event) => {
       if (event.type === 'progress' && event.step === 2) controller.abort();
@@ -144,10 +146,10 @@ test('a request that does not stop when cancelled is killed', async () => {
 
 test('a request that nobody needs any more is not waited for, and a new process stands ready', async () => {
   const patient = createTrainingProcess({ logger, entry: ENTRY, cancelGraceMs: 60_000, abandonGraceMs: 50 });
-  const session = await patient.acquire(never);
+  const slot = await patient.acquire(never);
   const controller = new AbortController();
   let pid: number | undefined;
-  const running = session.adapt(
+  const running = slot.adapt(
     await specOf({ hang: true, deaf: true }),
     async (message) => {
       if (message.type !== 'progress' || message.step !== 2) return;
@@ -160,25 +162,25 @@ test('a request that nobody needs any more is not waited for, and a new process 
   const successor = patient.pid;
   expect(successor).toBeGreaterThan(0);
   expect(successor).not.toBe(pid);
-  expect((await session.adapt(await specOf({}), ignore, never)).state).toBe('ready');
+  expect((await slot.adapt(await specOf({}), ignore, never)).state).toBe('ready');
   expect(patient.pid).toBe(successor);
   await patient.stop();
 });
 
 test('a request that is cancelled while the process starts does not wait for it', async () => {
-  const session = await training.acquire(never);
+  const slot = await training.acquire(never);
   const controller = new AbortController();
-  const starting = session.adapt(await specOf({ hang: true, deaf: true }), ignore, controller.signal);
+  const starting = slot.adapt(await specOf({ hang: true, deaf: true }), ignore, controller.signal);
   controller.abort(new Error('stopping'));
   await expect(starting).rejects.toThrow('stopping');
-  expect((await session.adapt(await specOf({}), ignore, never)).state).toBe('ready');
+  expect((await slot.adapt(await specOf({}), ignore, never)).state).toBe('ready');
 });
 
 test('what a message handler throws cancels the request and is thrown on', async () => {
-  const session = await training.acquire(never);
+  const slot = await training.acquire(never);
   const refuse = (event: JobEvent): Promise<void> =>
     event.type === 'publication' ? Promise.reject(new Error('disk full')) : Promise.resolve();
-  await expect(session.adapt(await specOf({}), refuse, never)).rejects.toThrow('disk full');
+  await expect(slot.adapt(await specOf({}), refuse, never)).rejects.toThrow('disk full');
 });
 
 test('is held by one after the other, in order; one that gives up waiting does not let others jump in', async () => {
@@ -186,9 +188,9 @@ test('is held by one after the other, in order; one that gives up waiting does n
   const first = await training.acquire(never);
   const controller = new AbortController();
   const second = training.acquire(controller.signal);
-  const third = training.acquire(never).then((session) => {
+  const third = training.acquire(never).then((slot) => {
     order.push('third');
-    return session;
+    return slot;
   });
   controller.abort(new Error('stopping'));
   await expect(second).rejects.toThrow('stopping');
@@ -201,8 +203,8 @@ test('is held by one after the other, in order; one that gives up waiting does n
 });
 
 test('ends with stop', async () => {
-  const session = await training.acquire(never);
-  await session.describe({ base: path.join(folder, 'old') }, never);
+  const slot = await training.acquire(never);
+  await slot.describe({ base: path.join(folder, 'old') }, never);
   const pid = training.pid!;
   await training.stop();
   await eventually('the process is gone', async () => {
@@ -213,5 +215,5 @@ test('ends with stop', async () => {
       return true;
     }
   });
-  await expect(session.describe({ base: folder }, never)).rejects.toThrow('stopped');
+  await expect(slot.describe({ base: folder }, never)).rejects.toThrow('stopped');
 });

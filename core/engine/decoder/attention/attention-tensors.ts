@@ -2,19 +2,15 @@ import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../../../models/config/model-config.ts';
 import { attentionScale, type LayerType } from '../../../models/config/rope.ts';
 import { attentionMask } from './attention.ts';
-import { rotaryTables, type RotaryTables } from './rotary.ts';
 import type { BinIndices } from './bins.ts';
+import { rotaryTables, type RotaryTables } from './rotary.ts';
 
-/** What every layer's attention shares, from the batch alone. */
-export interface AttentionTensors {
-  readonly layer: (layer: number) => LayerAttention;
-}
-
+/** What the attention of one layer needs beside queries, keys and values. */
 export interface LayerAttention {
-  /** Of queries; scaled where all features turn. */
+  /** Tables for queries. Where all features of a head rotate, they also scale the queries. */
   readonly query: RotaryTables;
   readonly key: RotaryTables;
-  /** What queries are scaled by beside. */
+  /** Factor on the queries beside the tables. */
   readonly queryScale: number;
   readonly mask: tf.Tensor4D;
   readonly indices: BinIndices;
@@ -30,20 +26,15 @@ export interface AttentionSource {
   readonly angles: (layerType: LayerType) => tf.Tensor2D;
 }
 
-/** Layers with a window may turn at speeds of their own. */
-export function layerType(config: ModelConfig, layer: number): LayerType {
-  return (config.slidingWindows?.[layer] ?? null) === null ? 'full_attention' : 'sliding_attention';
-}
-
 /**
- * Tables and masks, each made once for all layers that share it. Gradients use them after the forward pass, so they are
- * made outside of what is differentiated.
+ * Makes the tables and masks of every layer, each once for all layers that share it. Gradients use them after the forward
+ * pass, so they have to be made outside of what is differentiated.
  */
-export function attentionTensors(config: ModelConfig, source: AttentionSource): AttentionTensors {
+export function attentionTensors(config: ModelConfig, source: AttentionSource): LayerAttention[] {
   const { positions, binSequences, indices } = source;
-  const binPositions = tf.gather(positions, indices.binTokens) as tf.Tensor as tf.Tensor2D;
+  const binPositions = tf.gather<tf.Tensor>(positions, indices.binTokens) as tf.Tensor2D;
   const queryScale = 1 / Math.sqrt(config.queryPreAttnScalar ?? config.headDim);
-  const tables = memoised((type: LayerType) => {
+  const tables = memoized((type: LayerType) => {
     const angles = source.angles(type);
     const scale = attentionScale(config, type);
     const partial = 2 * angles.shape[1] < config.headDim;
@@ -53,16 +44,18 @@ export function attentionTensors(config: ModelConfig, source: AttentionSource): 
       queryScale: partial ? queryScale : 1,
     };
   });
-  const mask = memoised((window: number | null) =>
+  const mask = memoized((window: number | null) =>
     attentionMask({ sequences: binSequences, positions: binPositions }, window),
   );
-  const layers = Array.from({ length: config.numLayers }, (_, layer): LayerAttention => {
-    return { ...tables(layerType(config, layer)), mask: mask(config.slidingWindows?.[layer] ?? null), indices };
+  return Array.from({ length: config.numLayers }, (_, layer): LayerAttention => {
+    const window = config.slidingWindows?.[layer] ?? null;
+    // Layers with a window may have rotary angles of their own.
+    const type = window === null ? 'full_attention' : 'sliding_attention';
+    return { ...tables(type), mask: mask(window), indices };
   });
-  return { layer: (index) => layers[index]! };
 }
 
-function memoised<K, V>(make: (key: K) => V): (key: K) => V {
+function memoized<K, V>(make: (key: K) => V): (key: K) => V {
   const known = new Map<K, V>();
   return (key) => {
     const value = known.get(key) ?? make(key);

@@ -1,13 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
 import { runFused } from '../../eager/fused-ops.ts';
+import { withGradient } from '../custom-gradient.ts';
 
 /** Where the tokens of the flat batch lie in attention's bins. */
 export interface BinIndices {
-  /** [bins, binLength] int32 the token at each place; any where there is none */
+  /** [bins, binLength] int32 the token at each place; where there is none, any token */
   readonly binTokens: tf.Tensor2D;
-  /** [tokens] int32 place of each token, the first of several, bin · binLength + offset */
+  /** [tokens] int32 the place of each token, or the first of several: bin · binLength + offset */
   readonly tokenPlaces: tf.Tensor1D;
-  /** Where gradients are asked for and tokens lie at several places: beginnings that sequences share. */
+  /** The other places of tokens that lie at several, because sequences share beginnings; given where gradients are computed. */
   readonly repeats?: Repeats;
 }
 
@@ -21,43 +22,39 @@ export interface Repeats {
 }
 
 /**
- * Tokens to their places; the gradient is the sum over places. A place without a token repeats one, and no gradient comes
- * back from it.
+ * Moves tokens to their places; the gradient is the sum over a token's places. A place without a token repeats one, and
+ * gives no gradient back.
  * @param x [tokens, n]
  * @returns [bins, binLength, n]
  */
 export function toBins(x: tf.Tensor2D, indices: BinIndices): tf.Tensor3D {
-  const move = tf.customGrad((input) => ({
-    value: gatherBins(input as tf.Tensor2D, indices),
-    gradFunc: (dy) => sumOverPlaces(dy as tf.Tensor3D, indices),
+  return withGradient([x], (input) => ({
+    value: gatherBins(input, indices),
+    gradient: (dy) => sumOverPlaces(dy, indices),
   }));
-  return move(x) as tf.Tensor3D;
 }
 
 /**
- * Back: what lies at the tokens' places. All places of a token compute the same, so that each takes its share of the
- * gradient. The gradient of a place without a token is another's; such places attend only to each other, so that it ends
- * in {@link toBins}.
+ * Moves what lies at the tokens' places back to the tokens. All places of a token compute the same, so each takes its
+ * share of the gradient. A place without a token gets the gradient of another; such places attend only to each other, so
+ * that this gradient ends in {@link toBins}.
  * @param y [bins, binLength, n]
  * @returns [tokens, n]
  */
 export function fromBins(y: tf.Tensor3D, indices: BinIndices): tf.Tensor2D {
-  const move = tf.customGrad((input) => ({
-    value: gatherPlaces(input as tf.Tensor3D, indices.tokenPlaces),
-    gradFunc: (dy) => {
-      const { repeats } = indices;
-      return gatherBins((repeats ? dy.mul(repeats.shares) : dy) as tf.Tensor2D, indices);
-    },
+  const { repeats, tokenPlaces } = indices;
+  return withGradient([y], (input) => ({
+    value: gatherPlaces(input, tokenPlaces),
+    gradient: (dy) => gatherBins(repeats ? dy.mul(repeats.shares) : dy, indices),
   }));
-  return move(y) as tf.Tensor2D;
 }
 
 function gatherBins(x: tf.Tensor2D, { binTokens }: BinIndices): tf.Tensor3D {
-  return tf.gather(x, binTokens) as unknown as tf.Tensor3D;
+  return tf.gather<tf.Tensor>(x, binTokens) as tf.Tensor3D;
 }
 
 function gatherPlaces(y: tf.Tensor3D, places: tf.Tensor1D): tf.Tensor2D {
-  return tf.gather(y.reshape([-1, y.shape[2]]), places) as tf.Tensor2D;
+  return tf.gather(y.reshape<tf.Tensor2D>([-1, y.shape[2]]), places);
 }
 
 function sumOverPlaces(dy: tf.Tensor3D, { tokenPlaces, repeats }: BinIndices): tf.Tensor {
@@ -65,7 +62,8 @@ function sumOverPlaces(dy: tf.Tensor3D, { tokenPlaces, repeats }: BinIndices): t
   if (!repeats) return first;
   const updates = gatherPlaces(dy, repeats.places);
   const call = { inputs: { x: first, indices: repeats.tokens, updates } };
-  return runFused('ReadaptScatterAdd', call, () => {
+  const [sum] = runFused('ReadaptScatterAdd', call, (): [tf.Tensor] => {
     return [first.add(tf.scatterND(repeats.tokens.reshape([-1, 1]), updates, first.shape))];
-  })[0]!;
+  });
+  return sum;
 }

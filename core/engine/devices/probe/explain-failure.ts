@@ -50,7 +50,7 @@ const TFJS_NODE_GPU_FAILURES: readonly KnownFailure[] = [
   },
 ];
 
-/** Messages that ONNX Runtime and TensorFlow give where something around them is missing; the first that fits counts. */
+/** What ONNX Runtime and TensorFlow say where something around them is missing; the first pattern that matches counts. */
 const KNOWN_FAILURES: Partial<Record<Device, readonly KnownFailure[]>> = {
   cuda: CUDA_FAILURES,
   webgpu: WEBGPU_FAILURES,
@@ -58,8 +58,8 @@ const KNOWN_FAILURES: Partial<Record<Device, readonly KnownFailure[]>> = {
 };
 
 /**
- * What a failure on the device means.
- * @param error what the failed call said
+ * Says what a failure on the device means and what to do about it.
+ * @param error message of the failed call
  * @param output what the device's libraries wrote to stdout and stderr meanwhile
  */
 export function explainFailure(device: Device, error: string, output: string): Obstacle {

@@ -1,4 +1,4 @@
-/** Runs the probe of a device (first argument) in a precision (second) and tells its parent how it went. */
+/** The probe's process: probes a device (first argument) in a precision (second) and sends its parent the result. */
 import type { Device } from '../../../options/devices.ts';
 import type { Precision } from '../../../options/precisions.ts';
 import { runProbe } from './probe-program.ts';
@@ -9,5 +9,5 @@ const answer = await runProbe(device, precision).then(
   (difference): ProbeMessage => ({ difference }),
   (error: unknown): ProbeMessage => ({ error: error instanceof Error ? error.message : String(error) }),
 );
-// GPU libraries may keep threads or crash while they are unloaded: nothing of that matters once the answer is out.
+// GPU libraries may keep threads alive or crash while they are unloaded, which no longer matters once the answer is sent.
 process.send!(answer, () => process.exit(0));

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { rmsNorm } from '../../decoder/rms-norm.ts';
 import { createSession, modelFor } from '../../compiled/create-session.ts';
 import { selectBackend } from '../../eager/select-backend.ts';
-import type { ValueInfo } from '../../graph/graph.ts';
+import { sizeOf } from '../../graph/graph.ts';
 import { trace } from '../../tracer/trace.ts';
 import { BACKEND_OF, isEager, type CompiledDevice, type Device, type EagerDevice } from '../../../options/devices.ts';
 import { openDevice } from '../open-device.ts';
@@ -12,58 +12,49 @@ import { executionProviderOf } from '../execution-provider.ts';
 
 const SIZES = { rows: 6, width: 16, columns: 8 };
 
-const INPUTS: readonly ValueInfo[] = [
-  { name: 'x', shape: [SIZES.rows, SIZES.width], type: 'float32' },
-  { name: 'norm', shape: [SIZES.width], type: 'float32' },
-  { name: 'w', shape: [SIZES.columns, SIZES.width], type: 'float32' },
-];
+/** The inputs, with numbers in [−1, 1] that have no pattern and are the same every time. */
+const INPUTS = [
+  { name: 'x', shape: [SIZES.rows, SIZES.width] },
+  { name: 'norm', shape: [SIZES.width] },
+  { name: 'w', shape: [SIZES.columns, SIZES.width] },
+].map(({ name, shape }, phase) => {
+  const data = Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(phase + i * i));
+  return { name, shape, type: 'float32', data } as const;
+});
 
 /**
- * Loss Σ softmax(rmsNorm(x) Wᵀ)² with its gradients by x and W: a product, its gradients on either side, and the one
- * normalization whose gradient WebGPU gets wrong in ONNX Runtime's own operator.
+ * Computes the loss Σ softmax(rmsNorm(x) Wᵀ)² with its gradients by x and W. This covers a product, its gradients on either
+ * side, and the one normalization whose gradient WebGPU gets wrong in ONNX Runtime's own operator.
  */
 function program(inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf.Tensor> {
-  const norm = inputs['norm'] as tf.Tensor1D;
+  const { x, norm, w } = inputs as { x: tf.Tensor2D; norm: tf.Tensor1D; w: tf.Tensor2D };
   const loss = (x: tf.Tensor, w: tf.Tensor): tf.Scalar => {
     const product = tf.matMul(rmsNorm(x as tf.Tensor2D, norm, 1e-5), w, false, true);
-    return tf.softmax(product).square().sum() as tf.Scalar;
+    return tf.softmax(product).square().sum();
   };
-  const { value, grads } = tf.valueAndGrads(loss)([inputs['x']!, inputs['w']!]);
-  return { loss: value, dx: grads[0]!, dw: grads[1]! };
+  const { value, grads } = tf.valueAndGrads(loss)([x, w]);
+  const [dx, dw] = grads as [tf.Tensor, tf.Tensor];
+  return { loss: value, dx, dw };
 }
 
-type Numbers = Readonly<Record<string, Float32Array>>;
-
-/** Numbers in [−1, 1] without a pattern, the same every time. */
-function inputValues(): Numbers {
-  const values = (size: number, phase: number) =>
-    Float32Array.from({ length: size }, (_, i) => Math.sin(phase + i * i));
-  return Object.fromEntries(
-    INPUTS.map(({ name, shape }, at) => [
-      name,
-      values(
-        shape.reduce((a, b) => a * b),
-        at,
-      ),
-    ]),
-  );
-}
+/** Outputs by name. */
+type Numbers = ReadonlyMap<string, Float32Array>;
 
 /**
- * Largest difference to the reference, relative to the largest number of each output, that counts as equal. int8 is for
- * the matrices of layers, of which this program has none.
+ * Largest difference from the reference that counts as equal, relative to the largest number of each output. int8 has the
+ * tolerance of f32 because it is for matrices of layers, of which this program has none.
  */
-export const PROBE_TOLERANCE: Readonly<Record<Precision, number>> = { f32: 1e-4, f16: 2e-3, int8: 1e-4 };
+const PROBE_TOLERANCE: Readonly<Record<Precision, number>> = { f32: 1e-4, f16: 2e-3, int8: 1e-4 };
 
 /**
- * Runs a small program on a device and compares loss and gradients with tfjs' `cpu` backend.
+ * Runs a small program on a device and compares its loss and gradients with those of tfjs' `cpu` backend.
  * @returns the largest relative difference
- * @throws Error where the device cannot run it or gives other numbers
+ * @throws Error where the device cannot run the program or gives other numbers
  */
 export async function runProbe(device: Device, precision: Precision = 'f32'): Promise<number> {
   const found = isEager(device) ? await runEager(device) : await runCompiled(device, precision);
   const expected = runOnBackend('cpu');
-  const errors = Object.entries(expected).map(([name, values]) => relativeDifference(found[name]!, values));
+  const errors = [...expected].map(([name, values]) => relativeDifference(found.get(name), values));
   const worst = errors.some(Number.isNaN) ? NaN : Math.max(...errors);
   const tolerance = PROBE_TOLERANCE[precision];
   if (worst <= tolerance) return worst;
@@ -74,23 +65,24 @@ export async function runProbe(device: Device, precision: Precision = 'f32'): Pr
 
 async function runCompiled(device: CompiledDevice, precision: Precision): Promise<Numbers> {
   const provider = executionProviderOf(device, precision);
-  const providers = ort.listSupportedBackends().map(({ name }) => name);
-  if (!providers.includes(provider.name)) {
+  const supported = ort.listSupportedBackends().map(({ name }) => name);
+  if (!supported.includes(provider.name)) {
     const platform = `${process.platform} ${process.arch}`;
     throw new Error(
-      `ONNX Runtime's package for Node has no ${provider.name} provider on ${platform}, only ${providers.join(', ')}`,
+      `ONNX Runtime's package for Node has no ${provider.name} provider on ${platform}, only ${supported.join(', ')}`,
     );
   }
   await openDevice(device);
-  const values = inputValues();
-  const weights = new Map([['w', values['w']!]]);
+  const weights = new Map(INPUTS.flatMap(({ name, data }) => (name === 'w' ? [[name, data]] : [])));
   const session = await createSession(modelFor(provider, trace(program, INPUTS), weights), { provider });
   const bound = INPUTS.filter(({ name }) => session.inputNames.includes(name));
-  const feeds = bound.map(({ name, shape }) => [name, new ort.Tensor('float32', values[name]!, shape)]);
+  const feeds = bound.map(({ name, shape, data }) => [name, new ort.Tensor('float32', data, shape)]);
   const outputs = await session.run(Object.fromEntries(feeds));
-  const numbers = Object.entries(outputs).map(([name, { data }]) => [name, Float32Array.from(data as Float32Array)]);
+  const numbers = Object.entries(outputs).map(([name, { data }]): [string, Float32Array] => {
+    return [name, Float32Array.from(data as Float32Array)];
+  });
   await session.release();
-  return Object.fromEntries(numbers);
+  return new Map(numbers);
 }
 
 async function runEager(device: EagerDevice): Promise<Numbers> {
@@ -106,18 +98,18 @@ function usesGpu(): boolean {
 
 function runOnBackend(backend: string): Numbers {
   selectBackend(backend);
-  const values = inputValues();
-  const numbers: Record<string, Float32Array> = {};
+  const numbers = new Map<string, Float32Array>();
   tf.tidy(() => {
-    const tensors = INPUTS.map(({ name, shape }) => [name, tf.tensor(values[name]!, [...shape], 'float32')]);
+    const tensors = INPUTS.map(({ name, shape, data }) => [name, tf.tensor(data, [...shape], 'float32')]);
     for (const [name, tensor] of Object.entries(program(Object.fromEntries(tensors)))) {
-      numbers[name] = tensor.dataSync<'float32'>().slice();
+      numbers.set(name, tensor.dataSync<'float32'>().slice());
     }
   });
   return numbers;
 }
 
-function relativeDifference(found: Float32Array, expected: Float32Array): number {
+/** NaN where a number is not finite or an output is missing. */
+function relativeDifference(found: Float32Array | undefined, expected: Float32Array): number {
   const scale = Math.max(...expected.map(Math.abs));
-  return Math.max(...expected.map((value, index) => Math.abs(value - found[index]!) / scale));
+  return Math.max(...expected.map((value, index) => Math.abs(value - (found?.[index] ?? NaN)) / scale));
 }

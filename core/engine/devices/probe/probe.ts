@@ -10,36 +10,36 @@ import { missingRequirement, packageOf } from './requirements.ts';
 export interface DeviceReport {
   readonly device: Device;
   readonly runtime: RuntimeKind;
-  /** The package that computes. */
+  /** Name of the npm package that computes. */
   readonly package: string;
   readonly available: boolean;
-  /** How its probe went, or what is missing. */
+  /** The result of its probe, or what is missing. */
   readonly reason: string;
-  /** What to do where it is not available; null where nothing is known. */
+  /** What to do where it is not available, or null where nothing is known. */
   readonly hint: string | null;
 }
 
-/** What the probe's process answers: the largest relative difference to the reference, or why there is none. */
+/** The answer of the probe's process: the largest relative difference from the reference, or why there is none. */
 export type ProbeMessage = { readonly difference: number } | { readonly error: string };
 
 export interface ProbeOptions {
-  /** Default 60 s: a GPU's shaders are compiled. */
+  /** Default: 60 s, since a GPU's shaders are compiled. */
   readonly timeoutMs?: number;
-  /** Environment of the probe. Default: this process's own. */
+  /** Environment of the probe's process. Default: this process's own. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Of its constant matrix. Default: f32. */
+  /** Precision of the program's constant matrix. Default: f32. */
   readonly precision?: Precision;
 }
 
 const ENTRY = fileURLToPath(new URL('./probe-process.ts', import.meta.url));
 
-/** Runs the TypeScript sources as they are, wherever the current folder is. */
+/** Lets Node run the TypeScript sources, wherever the current folder is. */
 const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
 /**
- * Says whether a device can be used: looks for what it needs, then runs a small program with its gradient on it and
- * compares the numbers with the reference's. The program runs in a process of its own, since drivers that are not as
- * they should be crash or hang.
+ * Finds out whether a device can be used. It looks for what the device needs, then runs a small program with its gradient
+ * on it and compares the numbers with the reference's. The program runs in a process of its own, since a bad driver may
+ * crash or hang.
  */
 export async function probeDevice(device: Device, options: ProbeOptions = {}): Promise<DeviceReport> {
   const common = { device, runtime: RUNTIME_OF[device], package: packageOf(device) };
@@ -54,7 +54,7 @@ export async function probeDevice(device: Device, options: ProbeOptions = {}): P
 
 interface ProbeResult {
   readonly message: ProbeMessage;
-  /** What it wrote to stdout and stderr. */
+  /** What the process wrote to stdout and stderr. */
   readonly output: string;
 }
 

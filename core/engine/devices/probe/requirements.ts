@@ -4,14 +4,14 @@ import path from 'node:path';
 import { RUNTIME_OF, type Device } from '../../../options/devices.ts';
 import { findTfjsNode, installCommand } from '../tfjs/tfjs-node-package.ts';
 
-/** What keeps a device from being used, and what to do about it. */
+/** What keeps a device from being used. */
 export interface Obstacle {
   readonly reason: string;
-  /** Null where nothing is known. */
+  /** What to do about it, or null where nothing is known. */
   readonly hint: string | null;
 }
 
-/** What can be seen to be missing without loading anything that computes; null is nothing. */
+/** Finds what a device lacks without loading anything that computes; returns null where nothing is seen to be missing. */
 export function missingRequirement(device: Device): Obstacle | null {
   switch (device) {
     case 'cuda':
@@ -40,7 +40,7 @@ interface Platform {
   readonly onnxRuntime: string;
 }
 
-/** @param platform default: this machine, and the package that is installed */
+/** @param platform default: this machine and the installed package */
 export function missingCudaProvider({ platform, arch, onnxRuntime }: Platform = thisPlatform()): Obstacle | null {
   if (platform !== 'linux' || arch !== 'x64') {
     const reason = `ONNX Runtime's package for Node has a CUDA provider on Linux x64 only, and this is ${platform} ${arch}`;
@@ -60,7 +60,7 @@ function thisPlatform(): Platform {
   return { platform: process.platform, arch: process.arch, onnxRuntime };
 }
 
-/** The package that runs a device's programs. */
+/** Names the package that runs a device's programs. */
 export function packageOf(device: Device): string {
   if (RUNTIME_OF[device] === 'compiled') return 'onnxruntime-node';
   if (device === 'tfjs-cpu') return '@tensorflow/tfjs';

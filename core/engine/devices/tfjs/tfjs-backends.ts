@@ -7,14 +7,14 @@ import { DeviceUnavailableError } from '../device-unavailable-error.ts';
 import { findTfjsNode, installCommand, type TfjsNodeDevice } from './tfjs-node-package.ts';
 
 export interface LoadOptions {
-  /** Threads of one operator, where the backend can be told. Default: its own. */
+  /** Threads of one operator, for a backend that can be told. Default: the backend's own choice. */
   readonly threads?: number | undefined;
 }
 
 /**
- * Makes an eager device's backend known to tfjs and current; nothing of it is loaded before. tfjs keeps one engine a
- * process whatever copy of it a backend brings along.
- * @throws DeviceUnavailableError where its package is not installed
+ * Loads an eager device's backend and makes it tfjs' current one. tfjs keeps one engine in a process, whatever copy of tfjs
+ * a backend brings along.
+ * @throws DeviceUnavailableError where the backend's package is not installed
  */
 export async function loadBackend(device: EagerDevice, options: LoadOptions = {}): Promise<void> {
   switch (device) {
@@ -36,7 +36,7 @@ function loadTfjsNode(device: TfjsNodeDevice, { threads }: LoadOptions): void {
     const hint = `run ${installCommand(device)}`;
     throw new DeviceUnavailableError(device, { reason: `@tensorflow/${device} is not installed`, hint });
   }
-  // Nearly every op of tfjs-node 4.22 calls it, and Node 23 removed it.
+  // Nearly every op of tfjs-node 4.22 calls util.isNullOrUndefined, which Node 23 removed.
   const legacy = util as unknown as { isNullOrUndefined?: (value: unknown) => boolean };
   legacy.isNullOrUndefined ??= (value) => value === null || value === undefined;
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';

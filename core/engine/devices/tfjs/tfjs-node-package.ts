@@ -5,17 +5,17 @@ import type { Device } from '../../../options/devices.ts';
 
 export type TfjsNodeDevice = Extract<Device, 'tfjs-node' | 'tfjs-node-gpu'>;
 
-/** Where scripts/install-tfjs-node.sh puts the package: a folder of its own, which `npm ci` does not wipe. */
-export const TFJS_NODE_FOLDER = path.join(import.meta.dirname, '../../../../.tfjs-node');
+/** Where scripts/install-tfjs-node.sh puts the package: a folder of its own, which `npm ci` leaves alone. */
+const TFJS_NODE_FOLDER = path.join(import.meta.dirname, '../../../../.tfjs-node');
 
-/** The command that installs a device's package. */
+/** Returns the command that installs a device's package. */
 export function installCommand(device: TfjsNodeDevice): string {
   return `scripts/install-tfjs-node.sh ${device === 'tfjs-node' ? 'cpu' : 'gpu'}`;
 }
 
 /**
- * Folder of the installed package, in the project's node_modules or in the script's folder; null where it is in neither,
- * or is there without its compiled addon (an installation whose script did not run).
+ * Finds the folder of the installed package, in the project's node_modules or in the script's folder. Returns null where it
+ * is in neither, or has no compiled addon because the package's install script did not run.
  */
 export function findTfjsNode(device: TfjsNodeDevice): string | null {
   for (const from of [import.meta.dirname, TFJS_NODE_FOLDER]) {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CPU_PROVIDER } from '../../../../core/engine/devices/execution-provider.ts';
-import { programSpec, programStages } from '../../../../core/engine/tracer/program-stages.ts';
+import { programSpec } from '../../../../core/engine/decoder/program-spec.ts';
+import { programStages } from '../../../../core/engine/tracer/program-stages.ts';
 import { traceProgram } from '../../../../core/engine/tracer/trace-program.ts';
 import { countOperators, dumpGraph } from '../../../../core/engine/graph/dump-graph.ts';
 import type { Graph, GraphNode } from '../../../../core/engine/graph/graph.ts';
