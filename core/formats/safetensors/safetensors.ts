@@ -71,7 +71,7 @@ export class SafetensorsFile {
    */
   readSync(name: string): Tensor {
     const entry = this.#floatEntry(name);
-    if (this.#handle.fd < 0) throw new Error(`cannot read tensor ${name} from ${this.file}: the file is closed`);
+    if (this.#handle.fd < 0) throw new Error(`cannot read tensor ${name}: ${this.file} is closed`);
     const bytes = new Uint8Array(entry.bytes);
     readFullySync(this.#handle.fd, bytes, entry.start, this.file);
     const data = entry.dtype === 'F32' ? new Float32Array(bytes.buffer) : new Float32Array(entry.bytes / 2);

@@ -127,7 +127,7 @@ describe('loading', () => {
       await model.close();
     }
     expect(model.weights.get(EMBEDDING)).toEqual(whole.weights.get(EMBEDDING));
-    expect(() => model.weights.get('model.layers.0.mlp.up_proj.weight')).toThrow('the file is closed');
+    expect(() => model.weights.get('model.layers.0.mlp.up_proj.weight')).toThrow('is closed');
   });
 
   it.runIf(process.platform === 'linux')('keeps no file open where all weights are in memory', async () => {
