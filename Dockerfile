@@ -9,6 +9,7 @@ COPY prisma ./prisma
 RUN npm ci --omit=dev
 COPY bin ./bin
 COPY cli ./cli
+COPY core ./core
 COPY src ./src
 COPY workers ./workers
 COPY tsconfig.json ./
