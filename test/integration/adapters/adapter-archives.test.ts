@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.app.close());
 
-/** Where the header of the second file begins. */
+/** Position of the header of the second file. */
 const secondHeader = () => 512 + 512 * Math.ceil(CONFIG.length / 512);
 
 describe('from an archive', () => {
@@ -119,7 +119,11 @@ describe('from an archive', () => {
       () => rawTar(good().slice(0, 1)),
       archive(422, 'invalid_adapter', /adapter_model\.safetensors is missing/),
     ],
-    ['a file cut short', () => rawTar(good()).subarray(0, 1500), archive(422, 'invalid_archive', /complete tar archive/)],
+    [
+      'a file cut short',
+      () => rawTar(good()).subarray(0, 1500),
+      archive(422, 'invalid_archive', /complete tar archive/),
+    ],
     [
       'a damaged header',
       () => rawTar(good()).fill(0x41, secondHeader(), secondHeader() + 200),

@@ -28,7 +28,9 @@ afterAll(async () => {
   await removeTinyFamily(family);
 });
 
-/** Runs the job, from its checkpoint if there is one. Every step is one micro-batch, and leaves a checkpoint. */
+/**
+ * Runs the job and resumes from its checkpoint, if there is one. Each step is one micro-batch and writes a checkpoint.
+ */
 function run() {
   const controller = new AbortController();
   const waiting = new Set<(message: StreamMessage) => void>();
@@ -48,9 +50,9 @@ function run() {
     });
   return {
     outcome,
-    /** Number of the next step that is done. */
+    /** Resolves with the number of the next step that is done. */
     step: () => next((message) => (message.type === 'progress' ? message.step : undefined)),
-    /** Resolves when the next candidate was measured, after which the checkpoint is written and a micro-batch begins. */
+    /** Resolves when the next candidate is measured; then a checkpoint is written and a micro-batch begins. */
     gate: () =>
       next(
         (message) =>
@@ -60,13 +62,13 @@ function run() {
   };
 }
 
-/** Optimizer steps in the job's newest checkpoint. */
+/** Number of optimizer steps in the job's newest checkpoint. */
 async function savedStep(): Promise<number> {
   const checkpoint = await new CheckpointStore(path.join(family.folder, 'jobs', 'job', 'checkpoints')).latest();
   return (checkpoint!.state as { trainer: { step: number } }).trainer.step;
 }
 
-/** Into the micro-batch, far from its end. */
+/** Time after which a micro-batch has begun and is still far from its end. */
 const INTO_MICRO_BATCH_MS = 200;
 
 test('in the middle of a micro-batch, a cancelled job ends at once; one that is stopped, at its end', async ({
@@ -92,7 +94,7 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   expect(abortMs).toBeLessThan(microBatchMs / 2);
   expect(await savedStep()).toBe(2);
 
-  // A successor loads the base already, and goes on from the last checkpoint.
+  // A new process is loading the base already, and resumes from the last checkpoint.
   const successor = training.pid;
   expect(successor).toBeGreaterThan(0);
   expect(successor).not.toBe(pid);
