@@ -11,7 +11,7 @@ import {
   type TinyFamily,
 } from '../unit/training/support/tiny-task.ts';
 
-// The command as a user starts it, on a family that trains in seconds.
+// Runs the command as a user would, on models that train in seconds.
 const BIN = path.resolve('bin/readapt.js');
 
 interface LadderRung {
@@ -65,7 +65,7 @@ const ladderOf = ({ stdout }: Run): LadderRung[] => (JSON.parse(stdout) as { lad
 
 describe('readapt rebase --explain', () => {
   it('does not run a rung when an earlier one has passed, and says so', async () => {
-    // One search row says nothing of revert: the copy, which is cheapest, is judged first.
+    // One search row cannot tell copy and revert apart, so the copy, which is cheaper, is judged first.
     const run = await rebase(
       'easy',
       '--data',
@@ -86,7 +86,7 @@ describe('readapt rebase --explain', () => {
     expect(rest.map(({ rung, result, reason, ms }) => [rung, result, reason, ms])).toEqual(
       ['revert', 'prior', 'search', 'fine_tune', 'scratch'].map((rung) => [rung, 'not_run', 'copy passed', 0]),
     );
-    // Nothing of the later rungs has happened either: no candidate, no evaluation of a search, no step.
+    // The later rungs have not run: there is no candidate, search evaluation or step of theirs.
     expect(run.stderr).toMatch(/^copy /m);
     expect(run.stderr).not.toMatch(/^(revert|search|fine_tune|scratch)/m);
     expect(JSON.parse(run.stdout)).toMatchObject({ steps: 0, strategy: 'reuse', rows: 'training' });

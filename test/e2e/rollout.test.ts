@@ -14,8 +14,8 @@ import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { readAdapterManifest } from '../../core/formats/peft/adapter-manifest.ts';
 
-// A fleet of two tenants. The target of `must-train` is out of reach, so that its job runs its whole budget of steps
-// and there is time to kill the worker in the middle of it.
+// A fleet of two tenants. The adapter `must-train` cannot reach its target, so its job uses its whole budget of steps,
+// which leaves time to kill the worker while it runs.
 const EASY: DemoAdapter = {
   ...FLEET.find((entry) => entry.adapter === 'feed-topics')!,
   adapter: 'easy',
@@ -97,7 +97,7 @@ test('a version that no adapter fits is registered, and its rollout fails with t
     }
     expect(state).toBe('failed');
     expect(error).toMatchObject({
-      code: 'incompatible_base',
+      code: 'incompatible_base_model_versions',
       differences: expect.arrayContaining([
         { field: 'hidden_size', old: 192, new: 64 },
         { field: 'num_hidden_layers', old: 6, new: 2 },
@@ -108,7 +108,7 @@ test('a version that no adapter fits is registered, and its rollout fails with t
   }
 });
 
-/** The published version downloads as a PEFT folder that loads on the new base and says where it comes from. */
+/** Checks that the published version downloads as a PEFT folder that loads on the new base and names its origin. */
 async function expectServable(job: Job): Promise<void> {
   const url = `${stack.url}/v1/adapters/${job.adapter_id}/versions/${job.published_version_id}/download`;
   const response = await fetch(url, { headers: { authorization: `Bearer ${fleet.tenantKeys.get('globex')}` } });

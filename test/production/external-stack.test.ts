@@ -11,7 +11,8 @@ import { registerFleet } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
 import { startRedis, type TestRedis } from '../integration/support/redis.ts';
 
-// What docker-compose.yml runs, without Docker: PostgreSQL and Redis outside, migrate, API and worker as processes.
+// Runs what docker-compose.yml runs, without Docker: an external PostgreSQL and Redis, and migrate, API and worker as
+// processes.
 const COMMAND = path.resolve('bin/readapt.js');
 
 let databaseFolder: string;
@@ -81,7 +82,7 @@ async function endOf(list: () => Promise<{ data: Job[] }>): Promise<Job> {
   }
 }
 
-/** Waits for a line on standard output or error; the child is ended after the tests. */
+/** Waits until a process prints the line. The process is ended after the tests. */
 async function started(child: ChildProcess, line: RegExp): Promise<RegExpExecArray> {
   running.push(child);
   let seen = '';

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.app.close());
 
-/** Where the header of the second file begins. */
+/** Position of the header of the second file. */
 const secondHeader = () => 512 + 512 * Math.ceil(CONFIG.length / 512);
 
 describe('from an archive', () => {
@@ -119,11 +119,15 @@ describe('from an archive', () => {
       () => rawTar(good().slice(0, 1)),
       archive(422, 'invalid_adapter', /adapter_model\.safetensors is missing/),
     ],
-    ['a file cut short', () => rawTar(good()).subarray(0, 1500), archive(422, 'invalid_archive', /whole tar archive/)],
+    [
+      'a file cut short',
+      () => rawTar(good()).subarray(0, 1500),
+      archive(422, 'invalid_archive', /complete tar archive/),
+    ],
     [
       'a damaged header',
       () => rawTar(good()).fill(0x41, secondHeader(), secondHeader() + 200),
-      archive(422, 'invalid_archive', /whole tar archive/),
+      archive(422, 'invalid_archive', /complete tar archive/),
     ],
     [
       'a damaged first header before a good file',
@@ -133,11 +137,11 @@ describe('from an archive', () => {
           { path: 'README.md', content: Buffer.alloc(200_000) },
           ...good(),
         ]).fill(0x41, 148, 149),
-      archive(422, 'invalid_archive', /whole tar archive/),
+      archive(422, 'invalid_archive', /complete tar archive/),
     ],
     ['a compressed archive', () => gzipSync(rawTar(good())), archive(422, 'invalid_archive', /compressed/)],
-    ['something else', () => Buffer.from('hello'), archive(422, 'invalid_archive', /whole tar archive/)],
-    ['nothing', () => Buffer.alloc(0), archive(422, 'invalid_archive', /whole tar archive/)],
+    ['something else', () => Buffer.from('hello'), archive(422, 'invalid_archive', /complete tar archive/)],
+    ['nothing', () => Buffer.alloc(0), archive(422, 'invalid_archive', /complete tar archive/)],
     [
       'a file over its limit',
       () => rawTar([...good(), { path: 'README.md', content: Buffer.alloc((1 << 20) + 1) }]),

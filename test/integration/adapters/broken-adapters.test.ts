@@ -12,7 +12,7 @@ interface BrokenCase {
 const cases = JSON.parse(readFileSync(`${GOLDEN}broken/broken.json`, 'utf8')) as BrokenCase[];
 const broken = cases.filter(({ valid }) => !valid);
 
-/** What the problem has to name, besides the file: the tensor (if one is at fault), and found and expected. */
+/** What the problem has to name besides the file: the tensor, if one is at fault, and the values found and expected. */
 const EXPECTED: Record<string, { tensor: RegExp | null; detail: RegExp }> = {
   'truncated-safetensors': { tensor: null, detail: /bytes/ },
   'header-too-long': { tensor: null, detail: /header/ },

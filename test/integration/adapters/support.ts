@@ -37,7 +37,7 @@ export interface AdapterWorld {
   /** Versions `control` and one for each broken fixture, whose folders lie below the allowed root. */
   fixture(name: string): { adapter: string; base: string };
   datasetId: string;
-  /** Body of POST /adapters. */
+  /** The body of a POST to /v1/adapters. */
   body(name: string, more?: object): Record<string, unknown>;
   createAdapter(name: string, more?: object): Promise<CreatedAdapter>;
   /** The adapter of this name, which is created at the first call. */
@@ -116,7 +116,7 @@ export async function createAdapterWorld(cases: readonly string[]): Promise<Adap
   };
 }
 
-/** Archive of some files of a folder, as `tar` writes it. */
+/** Packs files of a folder as the command `tar` does. */
 export async function tarOfFolder(folder: string, files: readonly string[] = ['.']): Promise<Buffer> {
   return buffer(Readable.from(create({ cwd: folder }, [...files])));
 }
@@ -126,11 +126,11 @@ export interface RawEntry {
   type?: 'File' | 'Directory' | 'SymbolicLink' | 'Link' | 'CharacterDevice' | 'BlockDevice' | 'FIFO';
   linkpath?: string;
   content?: Buffer | string;
-  /** As the header says, if it lies. */
+  /** Size in the header, if it differs from the true one. */
   size?: number;
 }
 
-/** An archive of any entries, also such as no `tar` would write. */
+/** Makes an archive of any entries, including some that no `tar` command would write. */
 export function rawTar(entries: readonly RawEntry[]): Buffer {
   const blocks = entries.flatMap(({ path: name, type = 'File', linkpath, content = '', size }) => {
     const bytes = Buffer.from(content);

@@ -51,7 +51,7 @@ test('a job is given the searches of the jobs that had finished in its rollout b
   const earlier = jobs.map(
     (job) => jobs.filter(({ kind, finishedAt }) => kind === 'adaptation' && finishedAt! <= job.startedAt!).length,
   );
-  // One device: one job after the other, controls last.
+  // There is one device, so jobs run one after the other, controls last.
   expect(earlier).toEqual([0, 1, 2, 3, 3, 3]);
   expect(given.map((searches) => searches.length)).toEqual(earlier);
   expect(given.flat().every((search) => search.length === 1)).toBe(true);

@@ -10,7 +10,7 @@ import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, logger, type TestQueue } from '../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
-/** What the scripted training says of the adapter on the old base, and of what it publishes. */
+/** Outcomes that the scripted training process reports for the old adapter and for what it publishes. */
 const OLD = { digest: `sha256:${'0'.repeat(64)}`, value: 0.5, standardError: 0.25, values: [1, 0] };
 const PUBLISHED = { ...OLD, digest: `sha256:${'1'.repeat(64)}`, values: [1, 1] };
 

@@ -45,7 +45,7 @@ const typesOf = async (subjectId: string) =>
   (await database.db.event.findMany({ where: { subjectId }, orderBy: { seq: 'asc' } })).map((event) => event.type);
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** A planned rollout of a fleet of two adapters. */
+/** Plans a rollout of a fleet of two adapters. */
 async function plannedRollout(): Promise<{ fleet: Fleet; rolloutId: string; jobIds: string[] }> {
   const { db } = database;
   const fleet = await createFleet(db, { tenants: 1, adapters: 2 });
@@ -131,7 +131,7 @@ describe('a job', () => {
     const sum = phases.reduce((a, b) => a + b, 0);
     expect(Math.abs(sum - job.ttrMs!)).toBeLessThan(1e-6);
     const { acceptedAt } = await database.db.rollout.findUniqueOrThrow({ where: { id: rolloutId } });
-    // Prisma's dates have whole milliseconds.
+    // Dates from Prisma have a resolution of a millisecond.
     expect(Math.abs(job.ttrMs! - (job.readyAt!.getTime() - acceptedAt.getTime()))).toBeLessThanOrEqual(1);
     for (const [index, ms] of phases.entries()) if (index !== 2) expect(ms).toBeGreaterThan(4);
     expect(job.queueWaitMs).toBeGreaterThan(14);
@@ -219,7 +219,7 @@ describe('a job', () => {
       const lease = leaseOf(id);
       await lifecycle.claim(lease);
       await lifecycle.end(lease, rollout, { state });
-      // As if the holder had kept its lease.
+      // This imitates a holder that has kept its lease.
       await database.db.job.update({ where: { id }, data: { leaseOwner: lease.owner } });
       const before = await jobOf(id);
       for (const phase of ['prepare', 'fine_tune'] as const) {

@@ -1,6 +1,6 @@
 /**
- * A training process that follows a script instead of training: it speaks the real protocol over the real channel, and
- * what it does with a base is in that base's `behavior.json`. For tests of what the worker makes of it.
+ * A training process that follows a script instead of training, for tests of the worker. It speaks the real protocol
+ * over the real channel; the file `behavior.json` in the folder of a base says what it does with that base.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -23,7 +23,7 @@ function send(message: TrainingMessage): void {
   process.send?.(message);
 }
 
-/** Waits for a word of the parent that makes the condition true. */
+/** Waits for a message of the parent for which the condition is true. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise<void>((resolve) => (wake = resolve));
 }

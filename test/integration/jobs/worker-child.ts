@@ -1,4 +1,4 @@
-/** A worker with the scripted training process, as a process of its own, to be killed by a test. */
+/** A worker with the scripted training process, in a process of its own that a test can kill. */
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../../src/config/config.ts';
 import { createLogger } from '../../../src/lib/logger.ts';

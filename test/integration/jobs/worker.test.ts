@@ -11,7 +11,7 @@ import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
-/** Short, so that a dead worker is noticed soon. */
+/** Short times, so that a dead worker is noticed soon. */
 const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
 
 let queue: TestQueue;
@@ -239,7 +239,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
     await eventually('a job runs', async () => (await jobsOf(id)).some((job) => job.state === 'fine_tuning'));
     const cancelled = await rollouts().cancel(id);
     expect(cancelled).toMatchObject({ state: 'cancelled', jobs: { cancelled: 3 } });
-    // The device is free again only when the running step has really stopped.
+    // The device is free only once the running step has really stopped.
     const session = await training.acquire(AbortSignal.timeout(10_000));
     session.release();
     await eventually('the queue is empty', async () => (await queue.producer.count('adaptations')) === 0);
@@ -281,7 +281,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
     await ended(id, 'completed');
     await worker.stop();
     const [job] = await jobsOf(id);
-    // As a worker leaves it that is killed in the middle: running, leased, and not in the queue any more.
+    // This is how a killed worker leaves a job: running, with a lease and no longer in the queue.
     await queue.database.db.rollout.update({ where: { id }, data: { state: 'adapting', finishedAt: null } });
     await queue.database.db.$executeRaw`
       UPDATE jobs SET state = 'fine_tuning', phase = 'fine_tune', ttr_ms = NULL, ready_at = NULL, finished_at = NULL,
@@ -293,7 +293,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
     expect(after).toMatchObject({ state: 'ready', attempt: job!.attempt + 1 });
     expect(after.phases.queue_wait).toBeGreaterThan(job!.phases.queue_wait + 900);
     expect(Math.abs(Object.values(after.phases).reduce((a, b) => a + b, 0) - after.ttr_ms!)).toBeLessThan(1);
-    // The candidate had been published before the worker died: it is not published a second time.
+    // The candidate was published before the worker died, so it is not published again.
     expect(after.published_version_id).toBe(job!.published_version_id);
     expect(await queue.database.db.adapterVersion.count({ where: { jobId: job!.id } })).toBe(1);
   });

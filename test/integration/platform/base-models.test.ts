@@ -10,7 +10,7 @@ let outside: string;
 
 const CONFIG = { model_type: 'llama', hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4, vocab_size: 256 };
 
-/** A folder that looks like a model; analysis, which reads the weights, is not part of the request. */
+/** Makes a folder that looks like a model. The weights may be fake, because only the later analysis reads them. */
 async function makeModel(name: string, config: unknown = CONFIG): Promise<string> {
   const folder = path.join(service.allowedRoot, name);
   await mkdir(folder, { recursive: true });

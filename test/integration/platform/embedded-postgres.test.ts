@@ -20,20 +20,20 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
   for (const server of servers.splice(0)) await server.stop();
-  // Whoever is left owns the server now, so that it is stopped.
+  // A server that killed processes have left running is taken over here and stopped.
   if (await pidOfServer().then(isAlive, () => false))
     await (await startEmbeddedPostgres(folder, { durable: false })).stop();
   await rm(folder, { recursive: true, force: true });
 });
 
-/** The server in this process. */
+/** Starts the server from this process. */
 async function start(): Promise<EmbeddedPostgres> {
   const server = await startEmbeddedPostgres(folder, { durable: false });
   servers.push(server);
   return server;
 }
 
-/** The server in another process, to be killed. */
+/** Starts the server from another process, which a test can kill. */
 async function startInChild(
   mode: 'fast' | 'durable' = 'fast',
 ): Promise<{ child: ChildProcess; url: string; reused: boolean }> {
@@ -68,7 +68,7 @@ async function pidOfServer(): Promise<number> {
   return Number(text.split('\n')[0]);
 }
 
-/** Whether a process runs; a zombie does not. */
+/** Whether a process is running. A zombie is not. */
 const isAlive = async (pid: number) => (await processIdentity(pid)) !== null;
 const writeRow = (url: string) => query(url, 'CREATE TABLE kept AS SELECT 42 AS value');
 const readRow = (url: string) => query(url, 'SELECT value FROM kept');

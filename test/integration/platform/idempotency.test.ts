@@ -112,7 +112,7 @@ test('the secret of a new key is not kept for the replay', async () => {
 });
 
 describe('the answer is stored in the transaction of the change', () => {
-  /** `xmin` is the transaction that wrote a row. */
+  /** In PostgreSQL `xmin` identifies the transaction that wrote a row. */
   const writtenTogether = async (table: string, id: string) => {
     const [row] = await service.db.$queryRawUnsafe<{ together: boolean }[]>(
       `SELECT r.xmin = t.xmin AS together FROM ${table} t, idempotency_records r WHERE t.id = $1 AND r.key = $2`,

@@ -125,7 +125,7 @@ describe('what goes wrong', () => {
     const file = path.join(folder, '20261125000000_initial', 'migration.sql');
     await writeFile(file, `${await readFile(file, 'utf8')}\n-- later`);
     await expect(applyMigrations(database.url, folder)).rejects.toThrow(
-      /20261125000000_initial has checksum .* applied as/,
+      /20261125000000_initial has the checksum .*, expected .*: it was changed after it was applied/,
     );
   });
 
@@ -133,7 +133,7 @@ describe('what goes wrong', () => {
     await addMigration('20990101000000_next', 'CREATE TABLE next (id text)');
     await applyMigrations(database.url, folder);
     await expect(applyMigrations(database.url)).rejects.toThrow(
-      /20990101000000_next, which this version does not know/,
+      /20990101000000_next, which this version of Readapt does not know/,
     );
   });
 });

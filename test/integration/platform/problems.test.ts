@@ -155,7 +155,8 @@ test('docs/api.md lists every code', async () => {
   const files = await readdir(path.join(root, 'src'), { recursive: true });
   const sources = files.filter((name) => name.endsWith('.ts') && !name.startsWith('generated'));
   const texts = await Promise.all(sources.map((name) => readFile(path.join(root, 'src', name), 'utf8')));
-  // Of `new AppError({ code, … status })` and of `conflict` and `unprocessable`; codes of a job's error have no status.
+  // Codes occur in `new AppError({ code, … status })`, `conflict` and `unprocessable`. Codes of a job's error have no
+  // status.
   const pattern = /code: '(\w+)',?\s+status|(?:conflict|unprocessable|notAllowed)\(\s*'(\w+)'/g;
   const codes = texts.flatMap((text) => [...text.matchAll(pattern)].map(([, first, second]) => first ?? second ?? ''));
   expect(codes.length).toBeGreaterThan(30);

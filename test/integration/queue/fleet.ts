@@ -6,19 +6,19 @@ import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
 import { withTransaction, type Database } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 
-/** What the scripted training process does with a job or a base: `behavior.json` in the folder of the new base. */
+/** What the scripted training process does, as `behavior.json` in the folder of the new base. */
 export interface Behavior {
   /** How an adaptation ends. */
   outcome?: 'ready' | 'not_ready' | 'permanent' | 'transient';
-  /** Waits here, in fine-tuning, until it is cancelled. */
+  /** Waits in fine-tuning until the job is cancelled. */
   hang?: boolean;
-  /** Also ignores being cancelled. */
+  /** Ignores the cancellation. */
   deaf?: boolean;
-  /** Kills itself in fine-tuning until this file exists, which it then writes. */
+  /** If this file does not exist, creates it and kills itself in fine-tuning. */
   crashOnce?: string;
-  /** Publishes this many candidates. */
+  /** Number of candidates to publish. */
   publications?: number;
-  /** The base's hidden size, which must be equal on both sides. */
+  /** Hidden size of the base. Bases of different sizes are incompatible. */
   hiddenSize?: number;
   fingerprint?: string;
 }
@@ -31,12 +31,12 @@ export interface Fleet {
   newVersionId: string;
   tenants: string[];
   adapters: string[];
-  /** Sets what happens with the new base. */
+  /** Sets the behavior for the new base. */
   behave(behavior: Behavior): Promise<void>;
   remove(): Promise<void>;
 }
 
-/** A base model with two versions, and adapters on the first one, dealt out to the tenants in turn. */
+/** Creates a base model with two versions and adapters on the first one, which are assigned to the tenants in turn. */
 export async function createFleet(db: Database, size: { tenants: number; adapters: number }): Promise<Fleet> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-fleet-'));
   const artifacts = await createFilesystemStore(path.join(folder, 'data', 'artifacts'));

@@ -37,7 +37,7 @@ function entry(priority?: number): JobEntry {
 const outbox = () => queue.database.db.outboxEntry.count();
 const commit = (entries: readonly JobEntry[]) => withTransaction(queue.database.db, (tx) => writeOutbox(tx, entries));
 
-/** Runs adaptations with `work` and returns the ids in the order in which they ran. */
+/** Runs adaptations with `work` and returns their identifiers in the order in which they ran. */
 async function consume(
   work: (jobId: string, context: HandlerContext) => Promise<void> = () => Promise.resolve(),
   times: { lockMs?: number; stalledCheckMs?: number } = {},

@@ -11,7 +11,7 @@ import { createTestDatabase, startRedis, type TestDatabase } from '../support/in
 
 export const logger = createLogger({ level: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent', pretty: false });
 
-/** Which backend the run is about: CI runs these files once for each. */
+/** The backend under test. CI runs these files once for each backend. */
 export const queueKind = process.env.READAPT_TEST_QUEUE ?? 'postgres';
 if (queueKind !== 'postgres' && queueKind !== 'redis') {
   throw new Error(`READAPT_TEST_QUEUE is ${queueKind}, expected postgres or redis`);
@@ -21,14 +21,14 @@ export interface TestQueue {
   database: TestDatabase;
   backend: QueueBackend;
   producer: JobProducer;
-  /** For `startWorker`; null with the queue in PostgreSQL. */
+  /** The Redis for `startWorker`; null if the queue is in PostgreSQL. */
   redisUrl: string | null;
-  /** Forgets everything in the outbox and in the queues. */
+  /** Deletes everything in the outbox and in the queues. */
   clear(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** A database of its own with a queue of its own: in that database, or in a Redis started for it. */
+/** Creates a database with a queue, which is in that database or in a Redis that is started for it. */
 export async function createTestQueue(): Promise<TestQueue> {
   const database = await createTestDatabase();
   const redis = queueKind === 'redis' ? await startRedis() : null;
@@ -55,7 +55,7 @@ export async function createTestQueue(): Promise<TestQueue> {
   };
 }
 
-/** Polls until the condition gives something, or fails with what it was waiting for. */
+/** Polls until the condition holds and returns its value. A failure names what it was waiting for. */
 export async function eventually<T>(
   what: string,
   condition: () => Promise<T | null | undefined | false>,

@@ -19,7 +19,7 @@ afterAll(async () => {
   await queue.close();
 });
 
-/** A device whose first request is never answered: the handler's signal aborts it. */
+/** A device that never answers its first request, so that only the handler's signal ends it. */
 function silentDevice(abort: () => void): TrainingProcess {
   const interrupted = (): Promise<never> => {
     abort();
@@ -29,7 +29,7 @@ function silentDevice(abort: () => void): TrainingProcess {
   return { acquire: () => Promise.resolve(session), pid: undefined, stop: () => Promise.resolve() };
 }
 
-/** What the handler throws when its signal aborts for `reason` in the middle, and what becomes of the rollout. */
+/** What the handler throws if its signal aborts for `reason` during the analysis, and the rollout afterwards. */
 async function analyze(reason: Error, lastAttempt: boolean) {
   const { db } = queue.database;
   const { rollout } = await withTransaction(db, (tx) =>

@@ -33,7 +33,7 @@ async function fleetOf(adapters: number, tenants = 2): Promise<Fleet> {
   return fleet;
 }
 
-/** Accepts a rollout and plans it, without an analysis. */
+/** Creates a rollout and plans it without an analysis. */
 async function plan(
   fleet: Fleet,
   options: RolloutOptions = {},
@@ -172,7 +172,7 @@ test(`1,000 adapters are planned and queued on ${queueKind} in bulk, and the swe
     1100,
   );
   const sweeper = createSweeper({ db, producer: queue.producer, sources: [jobRecoverySource(db)], logger, graceMs: 0 });
-  // The rollout's own entry, which this test left in the outbox.
+  // This is the rollout's own entry, which this test has left in the outbox.
   expect(await sweeper.sweep()).toBe(1);
   expect(await sweeper.sweep()).toBe(0);
   expect(await queue.producer.count('adaptations')).toBe(1100);

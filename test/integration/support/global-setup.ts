@@ -17,7 +17,7 @@ declare module 'vitest' {
 
 export const TEMPLATE = 'readapt_template';
 
-/** One PostgreSQL for the whole run, with a migrated template that each test file clones. */
+/** Starts one PostgreSQL for the whole run, with a migrated template that test files clone. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-postgres-'));
   const postgres = await startEmbeddedPostgres(folder, { durable: false, maxConnections: 300 });
@@ -35,7 +35,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** Lets the queue create its own tables once, and not in every clone. */
+/** Creates the queue's tables in the template, so that not every clone has to. */
 async function prepareQueue(databaseUrl: string): Promise<void> {
   const db = createDatabase(databaseUrl);
   const backend = createQueueBackend({ databaseUrl, redisUrl: null });

@@ -7,11 +7,11 @@ interface RawAnswer {
   body: Record<string, unknown>;
 }
 
-/** A client that goes on sending while it is answered, which Node's own does not. */
+/** A client that keeps sending while it receives an answer. Node's own client does not. */
 export interface RawConnection {
-  /** Writes the head of a POST; the body follows by `write`. */
+  /** Writes the head of a POST. The body follows with `write`. */
   post(path: string, headers: Record<string, string | number>): void;
-  /** Resolves when the bytes are off to the other side. */
+  /** Resolves when the bytes have been handed to the network. */
   write(bytes: Uint8Array): Promise<void>;
   /** The next answer on this connection. */
   answer(): Promise<RawAnswer>;
@@ -40,7 +40,7 @@ export async function openConnection(app: FastifyInstance): Promise<RawConnectio
   };
 }
 
-/** Answers with a content-length, one after the other. */
+/** Parses answers that have a Content-Length, one after the other. */
 async function* readAnswers(socket: Socket): AsyncGenerator<RawAnswer, undefined> {
   let received = Buffer.alloc(0);
   for await (const chunk of socket) {

@@ -10,7 +10,7 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-/** A Redis of its own on a free port, without persistence. Needs `redis-server` on the path. */
+/** Starts a Redis on a free port, without persistence. It needs `redis-server` on the path. */
 export async function startRedis(): Promise<TestRedis> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-redis-'));
   const port = await freePort();

@@ -16,7 +16,7 @@ import { bearer, createTestKey } from './test-keys.ts';
 export interface TestAppOptions {
   /** Environment variables besides the folders and the database. */
   env?: Record<string, string>;
-  /** Replaces what the app gets from outside. */
+  /** Dependencies that replace the default ones. */
   deps?: Partial<AppDependencies>;
 }
 
@@ -26,17 +26,17 @@ export interface TestApp {
   db: Database;
   database: TestDatabase;
   deps: AppDependencies;
-  /** An operator's key. */
+  /** An operator key. */
   operatorKey: string;
-  /** The data folder, and an allowed root for folders that requests name. */
+  /** The data folder and a root below which requests may name folders. */
   dataDir: string;
   allowedRoot: string;
-  /** Sends a request as the operator, or with another key; `key: null` sends none. */
+  /** Sends a request with the operator key or another one. With `key: null` it sends none. */
   request(options: InjectOptions & { key?: string | null }): Promise<LightMyRequestResponse>;
   close(): Promise<void>;
 }
 
-/** The real app on a database of its own and a file store in a temporary folder. */
+/** Builds the real app, with its own database and a file store in a temporary folder. */
 export async function createTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-'));
   const dataDir = path.join(folder, 'data');
@@ -90,13 +90,13 @@ async function testDependencies(
   };
 }
 
-/** The real producer, on the queue in the test's own database. */
+/** Creates the real producer for the queue in the test's database. */
 function createTestProducer(database: TestDatabase, logger: Logger): Promise<JobProducer> {
   const backend = createQueueBackend({ databaseUrl: database.url, redisUrl: null });
   return createJobProducer({ db: database.db, backend, logger });
 }
 
-/** A test that needs it must give it: the use of this one fails. */
+/** A dependency that fails when it is used, for tests that do not provide it. */
 function missing<T extends object>(name: string): T {
   return new Proxy({} as T, {
     get(_target, property) {

@@ -10,7 +10,7 @@ export interface TestKeyOptions {
   revokedAt?: Date;
 }
 
-/** Puts a key into the database and returns its text. Without a tenant it is an operator's. */
+/** Inserts an API key into the database and returns it. Without a tenant it is an operator key. */
 export async function createTestKey(db: Database, options: TestKeyOptions = {}): Promise<string> {
   const { key, prefix, secretHash } = generateApiKey();
   const tenantId = options.tenantId ?? null;
@@ -36,7 +36,7 @@ export interface TestTenant {
   key: string;
 }
 
-/** A tenant and a key of it. */
+/** Inserts a tenant with an API key. */
 export async function createTestTenant(
   db: Database,
   name: string,
@@ -46,7 +46,7 @@ export async function createTestTenant(
   return { id, name, key: await createTestKey(db, { tenantId: id, scopes: [scope] }) };
 }
 
-/** Headers of a request with this key. */
+/** The headers of a request with this key. */
 export function bearer(key: string): { authorization: string } {
   return { authorization: `Bearer ${key}` };
 }

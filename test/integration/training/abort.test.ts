@@ -28,7 +28,9 @@ afterAll(async () => {
   await removeTinyFamily(family);
 });
 
-/** Runs the job, from its checkpoint if there is one. Every step is one micro-batch, and leaves a checkpoint. */
+/**
+ * Runs the job and resumes from its checkpoint, if there is one. Each step is one micro-batch and writes a checkpoint.
+ */
 function run() {
   const controller = new AbortController();
   const waiting = new Set<(event: JobEvent) => void>();
@@ -56,13 +58,13 @@ function run() {
   };
 }
 
-/** Optimizer steps in the job's newest checkpoint. */
+/** Number of optimizer steps in the job's newest checkpoint. */
 async function savedStep(): Promise<number> {
   const checkpoint = await new CheckpointStore(path.join(family.folder, 'jobs', 'job', 'checkpoints')).latest();
   return (checkpoint!.state as { training: { trainer: { step: number } } }).training.trainer.step;
 }
 
-/** Into the micro-batch, far from its end. */
+/** Time after which a micro-batch has begun and is still far from its end. */
 const INTO_MICRO_BATCH_MS = 200;
 
 test('in the middle of a micro-batch, a cancelled job ends at once; one that is stopped, at its end', async ({
@@ -88,7 +90,7 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   expect(abortMs).toBeLessThan(microBatchMs / 2);
   expect(await savedStep()).toBe(2);
 
-  // A successor loads the base already, and goes on from the last checkpoint.
+  // A new process is loading the base already, and resumes from the last checkpoint.
   const successor = training.pid;
   expect(successor).toBeGreaterThan(0);
   expect(successor).not.toBe(pid);

@@ -9,7 +9,7 @@ import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/
 import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
 import { outcomeOf, tinyJob } from '../../unit/training/support/tiny-job.ts';
 
-/** So high that the loss is no number any more within a few steps. */
+/** A rate so high that the loss becomes NaN within a few steps. */
 const RATE = 1000;
 const SAYS_WHERE =
   /^training diverged at step \d+: the loss (is NaN|rose from .+); the learning rate was \d+(\.\d+)?, try a lower one; /;

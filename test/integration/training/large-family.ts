@@ -8,7 +8,7 @@ import { parseModelConfig } from '../../../core/formats/hugging-face/config/pars
 import { Random } from '../../../core/statistics/random.ts';
 import { BASE, smallAdapter, tasteRows, toJsonl, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 
-/** SmolLM2-135M's, but for the vocabulary, which is the tokenizer's. */
+/** The sizes of SmolLM2-135M, except for the vocabulary, which is the tokenizer's. */
 const SHAPE = {
   hidden_size: 576,
   intermediate_size: 1536,
@@ -18,7 +18,10 @@ const SHAPE = {
   head_dim: 64,
 };
 
-/** A random base so large that a step of 6 rows, which is one micro-batch, takes about a second. Both versions are the same. */
+/**
+ * Creates a random base that is so large that a step of 6 rows, which is one micro-batch, takes about a second. Both
+ * versions are equal.
+ */
 export async function createLargeFamily(): Promise<TinyFamily> {
   const folder = await mkdtemp(path.join(tmpdir(), 'readapt-test-large-'));
   const file = (name: string): string => path.join(folder, name);

@@ -41,7 +41,7 @@ describe('a training process that may take no more address space', () => {
     await bases.adapt(plainJob(tiny, 'before', { options: { strategy: 'reuse' } }), ignore, never);
     const pid = training.pid!;
     await limitAddressSpace(pid, 0);
-    // A base whose weights alone are far more than the process has free within its address space.
+    // The weights of this base alone are much larger than the process's free address space.
     const spec = plainJob(large, 'large', { options: { strategy: 'reuse' } });
     const error: unknown = await bases.adapt(spec, ignore, never).then(
       () => null,
@@ -55,7 +55,7 @@ describe('a training process that may take no more address space', () => {
   });
 });
 
-/** Leaves a running process this much on top of the address space that it has. */
+/** Limits a running process to this much more address space than it uses. */
 async function limitAddressSpace(pid: number, moreBytes: number): Promise<void> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const used = 1024 * Number(/^VmSize:\s+(\d+) kB$/m.exec(status)![1]);

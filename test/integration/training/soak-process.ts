@@ -1,6 +1,6 @@
 /**
- * The training process with gauges: at SIGUSR2 it collects garbage and reports what it holds. Native sessions are counted
- * where they are made and released, so that one that nothing knows of any more is counted too.
+ * The training process with gauges: on SIGUSR2 it collects garbage and reports what it holds. Inference sessions are
+ * counted when they are created and released, so that leaked ones count too.
  */
 import * as tf from '@tensorflow/tfjs';
 import { InferenceSession } from '../../../core/engine/compiled/onnx-runtime.ts';
@@ -14,7 +14,7 @@ export interface Gauges {
   readonly heapBytes: number;
   readonly tensors: number;
   readonly sessions: number;
-  /** Sessions made since the process began. */
+  /** Number of sessions created since the process started. */
   readonly made: number;
 }
 

@@ -18,11 +18,11 @@ import type { Gauges } from './soak-process.ts';
 import { outcomeOf, tinyJob } from '../../unit/training/support/tiny-job.ts';
 
 const JOBS = 200;
-/** By then the caches of compiled programs are full. */
+/** Number of jobs after which the caches of compiled programs are full. */
 const WARM_UP = 100;
-/** What the resident set may grow by from then on; a leak of 1 MiB a job would make 100. */
+/** How much the resident set may grow after that, in MiB. A leak of 1 MiB per job would be 100. */
 const GROWTH_MIB = 48;
-/** 32 programs of each of the two base model versions. */
+/** 32 programs for each of the two base model versions. */
 const MAX_SESSIONS = 64;
 
 const RANKS = [1, 2, 3, 4, 6, 8];
@@ -57,7 +57,7 @@ beforeAll(async () => {
   }
   for (const words of WORDS) {
     const file = path.join(family.folder, `words-${words}.jsonl`);
-    // Of different lengths, so that hardly two batches are of the same size.
+    // The lengths differ, so that few batches have the same size.
     const rows = tasteRows(30).map((row, i) => {
       const prompt = `${'sour '.repeat((7 * i) % (words + 1))}${row.prompt}`;
       return { ...row, prompt, split: ['training', 'search', 'gate'][i % 3] };
@@ -71,7 +71,7 @@ afterAll(async () => {
   await removeTinyFamily(family);
 });
 
-/** The counts have hardly a common factor, so that adapter, data and batch size hardly ever come together again. */
+/** These counts have few common factors, so combinations of adapter, data and batch size rarely repeat. */
 function job(index: number): JobSpec {
   return tinyJob(family, `job-${index}`, {
     kind: index % 5 === 0 ? 'adaptation' : 'control',
@@ -97,7 +97,7 @@ test(`${JOBS} jobs of different shapes leave nothing behind in the process`, asy
   const [warm, ...later] = seen as [Gauges, ...Gauges[]];
   const largest = Math.max(...later.map(({ rssBytes }) => rssBytes));
   expect(largest / 2 ** 20).toBeLessThan(warm.rssBytes / 2 ** 20 + GROWTH_MIB);
-  // Batches of all sizes share the programs of their adapter.
+  // Batches of all sizes use the same programs of their adapter.
   expect(later.at(-1)!.made / JOBS).toBeLessThan(3);
   for (const { tensors, sessions } of seen) {
     expect(tensors).toBe(warm.tensors);

@@ -20,19 +20,19 @@ import { createTestQueue, eventually, logger } from '../queue/test-queue.ts';
 type JobService = ReturnType<typeof createJobService>;
 type FleetJob = Awaited<ReturnType<JobService['list']>>['data'][number];
 
-/** Adapters of the tiny family in a real database, for a real worker with its real training process. */
+/** Adapters of the tiny models in a real database, for a real worker with its real training process. */
 export interface TinyFleet {
   readonly artifacts: ArtifactStore;
   readonly training: TrainingProcess;
   startWorker(): Promise<RunningWorker>;
-  /** Gives one of the adapters data of its own. */
+  /** Replaces the data of one adapter. */
   replaceData(adapter: number, rows: readonly object[]): Promise<void>;
-  /** Starts a rollout onto the new base model version. @returns its id */
+  /** Starts a rollout to the new base model version. @returns its identifier */
   begin(options: RolloutOptions): Promise<string>;
   jobs(rolloutId: string): Promise<FleetJob[]>;
   /** Waits until all jobs have ended. */
   ended(rolloutId: string): Promise<FleetJob[]>;
-  /** {@link begin} and {@link ended}. */
+  /** Calls {@link begin} and then {@link ended}. */
   roll(options: RolloutOptions): Promise<FleetJob[]>;
   close(): Promise<void>;
 }
@@ -42,7 +42,7 @@ export interface TinyFleetOptions {
   training?: Omit<TrainingProcessOptions, 'logger'>;
 }
 
-/** Short, so that a try that failed is repeated soon. */
+/** Short times, so that a failed attempt is repeated soon. */
 const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
 
 export async function createTinyFleet({ adapters, training: trainingOptions }: TinyFleetOptions): Promise<TinyFleet> {
@@ -69,7 +69,7 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
     for (const stored of [dataset, adapter]) await registerArtifact(tx, fleet.artifacts, stored);
     await tx.dataset.updateMany({ data: { artifactDigest: dataset.digest } });
     await tx.adapterVersion.updateMany({ data: { artifactDigest: adapter.digest } });
-    // Out of reach: every job spends its whole budget.
+    // No adapter can reach this target, so every job uses its whole budget.
     await tx.adapter.updateMany({ data: { metric: 'loss', gate: { kind: 'absolute', target: -1 } } });
   });
   const training = createTrainingProcess({ logger, bases: { threads: 1 }, ...trainingOptions });
