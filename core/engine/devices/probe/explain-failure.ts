@@ -1,5 +1,6 @@
 import type { Device } from '../device.ts';
-import { INSTALL_CUDA_PROVIDER, type Obstacle } from './requirements.ts';
+import type { Obstacle } from '../device-unavailable-error.ts';
+import { INSTALL_CUDA_PROVIDER } from './requirements.ts';
 
 interface KnownFailure {
   readonly pattern: RegExp;

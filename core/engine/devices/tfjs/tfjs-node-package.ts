@@ -2,15 +2,17 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { Device } from '../device.ts';
+import type { Obstacle } from '../device-unavailable-error.ts';
 
 export type TfjsNodeDevice = Extract<Device, 'tfjs-node' | 'tfjs-node-gpu'>;
 
 /** Where scripts/install-tfjs-node.sh puts the package: a folder of its own, which `npm ci` leaves alone. */
 const TFJS_NODE_FOLDER = path.join(import.meta.dirname, '../../../../.tfjs-node');
 
-/** Returns the command that installs a device's package. */
-export function installCommand(device: TfjsNodeDevice): string {
-  return `scripts/install-tfjs-node.sh ${device === 'tfjs-node' ? 'cpu' : 'gpu'}`;
+/** Says that a device's package is missing, and how to install it. */
+export function tfjsNodeMissing(device: TfjsNodeDevice): Obstacle {
+  const hint = `run scripts/install-tfjs-node.sh ${device === 'tfjs-node' ? 'cpu' : 'gpu'}`;
+  return { reason: `@tensorflow/${device} is not installed`, hint };
 }
 
 /**
