@@ -19,10 +19,10 @@ const STALE_MS = 3_600_000;
 const CHECKSUM_SIZE = 32;
 
 /**
- * A folder of what took the engine time to work out: encoded graphs, and how a base is rounded to 8 bits. It outlives the
- * process and is shared by processes that run side by side. An entry is the SHA-256 of its content, followed by the
- * content; it appears whole or not at all. A cache never fails: a folder that cannot be written or a damaged file costs
- * only the time that an entry would have saved.
+ * Keeps in a folder what is costly to work out: encoded graphs, and how a base is rounded to 8 bits. Later processes and
+ * those that run side by side share it. An entry is the SHA-256 of its content, followed by the content; it appears whole
+ * or not at all. The cache never throws: a folder that cannot be written or a damaged file costs only the time that an
+ * entry would have saved.
  */
 export class EngineCache {
   readonly #folder: string;

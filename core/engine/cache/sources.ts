@@ -8,7 +8,7 @@ export const SOURCE_FOLDERS = ['engine', 'models', 'formats'].map((name) =>
   path.join(import.meta.dirname, '../..', name),
 );
 
-/** Packages that have a part in that. */
+/** Packages whose versions decide it too. */
 export const SOURCE_PACKAGES = ['@tensorflow/tfjs', 'protobufjs'];
 
 let known: string | undefined;

@@ -1,5 +1,5 @@
 /**
- * Where attention computes the tokens of a flat batch. Sequences lie one behind the other, each whole, in bins of equal
+ * The places at which attention computes the tokens of a flat batch. Sequences lie one behind the other, each whole, in bins of equal
  * length; a mask keeps the sequences of one bin apart.
  */
 export interface AttentionBins {

@@ -10,7 +10,7 @@ import { repeatedTokens, shareNothing, sharePrefixes, sharesOf } from './shared-
 export type NamedArrays = readonly (readonly [string, Float32Array | Int32Array])[];
 
 /**
- * The batch's part of a program's inputs and sizes. What sequences have in common at their beginning is computed once,
+ * Makes the batch's part of a program's inputs and sizes. What sequences have in common at their beginning is computed once,
  * unless angles depend on the length of the text or each sequence drops inputs of its own.
  */
 export function bindBatch(
@@ -43,12 +43,12 @@ export function bindBatch(
   return { data, sizes: { bins, binLength, labels, tokens: representatives.length, repeats: repeats.length } };
 }
 
-/** The values at the given indices. */
+/** Returns the values at the given indices. */
 function pick(values: Int32Array, indices: Int32Array): Int32Array {
   return indices.map((index) => values[index]!);
 }
 
-/** The given rows, in ascending order, of an array [count, n]; the array itself where they are all of them. */
+/** Returns rows, in ascending order, of an array [count, n]; the array itself where they are all of its rows. */
 function pickRows(values: Float32Array, rows: Int32Array, count: number): Float32Array {
   if (rows.length === count) return values;
   const width = values.length / count;

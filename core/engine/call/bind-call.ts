@@ -56,7 +56,7 @@ export function bindCall(base: BaseModel, kind: ProgramKind, call: ProgramCall):
 /** The product of two random numbers is up to this large, which leaves float32 12 bits of its 24 for the fraction. */
 const PHASE_RANGE = 4096;
 
-/** The random numbers that dropout masks are made from (decoder/dropout.ts). */
+/** Draws the random numbers that dropout masks are made from (decoder/dropout.ts). */
 function dropoutData({ rate, seed }: Dropout, tokens: number, widths: readonly number[]): NamedArrays {
   const random = Random.fromSeed(seed);
   const features = widths.reduce((total, width) => total + width, 0);
@@ -73,7 +73,7 @@ function factorData(module: string, factors: LoraFactors): NamedArrays {
 
 const WEIGHT_SQUARES = new WeakMap<BaseModel, Map<string, Float32Array>>();
 
-/** ‖W‖² of each row, computed once for each base and module. */
+/** Computes ‖W‖² of each row, once for each base and module. */
 function weightSquaresData(base: BaseModel, module: string): NamedArrays[number] {
   const known = WEIGHT_SQUARES.get(base) ?? new Map<string, Float32Array>();
   WEIGHT_SQUARES.set(base, known);

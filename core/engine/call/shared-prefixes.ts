@@ -1,6 +1,6 @@
 import type { Batch } from '../runtime.ts';
 
-/** Which tokens of a batch go through the model, where several sequences begin alike. */
+/** The tokens of a batch that go through the model, where several sequences begin alike. */
 export interface SharedTokens {
   /** [unique] the token of the batch that stands for all with the same beginning, in order. */
   readonly representatives: Int32Array;

@@ -12,9 +12,7 @@ import { linear, type LoraTensors } from './linear.ts';
 import { pickRows } from './losses.ts';
 import { rmsNorm } from './rms-norm.ts';
 
-/**
- * The rows of a linear layer's input: every token, or in the last layer after attention only the label positions.
- */
+/** The rows of a linear layer's input: every token, or in the last layer after attention only the label positions. */
 export type RowsOf = 'tokens' | 'labels';
 
 /** What the decoder computes with: tensors by Hugging Face name, and the factors of adapted modules. */

@@ -44,8 +44,8 @@ function adaptedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora?: LoraTensors)
 }
 
 /**
- * Dropout acts on what A sees: y = x Wᵀ + s · x̃ Aᵀ Bᵀ. DoRA scales what is computed from x̃, and adds the rest of x Wᵀ
- * unscaled, as PEFT does.
+ * Dropout acts on what A sees: y = x Wᵀ + s · x̃ Aᵀ Bᵀ. DoRA scales what is computed from x̃ and adds (x − x̃) Wᵀ unscaled,
+ * as PEFT does.
  */
 function droppedProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors, dropout: DropoutTensors): tf.Tensor2D {
   const kept = dropOut(x, dropout);

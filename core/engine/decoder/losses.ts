@@ -14,8 +14,8 @@ export function pickRows(x: tf.Tensor2D, positions: tf.Tensor1D): tf.Tensor2D {
 }
 
 /**
- * log Σ exp over the last axis, [rows, n] → [rows], with gradient dy · softmax(x). It follows from the softmax p without
- * another pass, as max(x) − log(max(p)), where max(p) ≥ 1 / n never underflows.
+ * log Σ exp over the last axis, [rows, n] → [rows], with gradient dy · softmax(x). The value follows from the softmax p
+ * without another pass, as max(x) − log(max(p)), where max(p) ≥ 1 / n never underflows.
  */
 function logSumExp(x: tf.Tensor2D): tf.Tensor1D {
   return withGradient([x], (logits) => {

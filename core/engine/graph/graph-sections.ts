@@ -5,7 +5,7 @@ type SectionPlace = number | 'before' | 'after' | 'outputs';
 
 export interface GraphSection {
   readonly place: SectionPlace;
-  /** Whether the section lies behind the first node that reads the gradients' seed. */
+  /** Whether the section comes after the first node that depends on the gradients' seed. */
   readonly backward: boolean;
   readonly nodes: readonly GraphNode[];
 }

@@ -43,28 +43,28 @@ export interface Graph {
   readonly values: ReadonlyMap<string, ValueInfo>;
 }
 
-/** Shape and type of a value. @throws Error where the graph has no value of that name */
+/** Returns shape and type of a value. @throws Error where the graph has no value of that name */
 export function valueOf({ values }: Pick<Graph, 'values'>, name: string): ValueInfo {
   const info = values.get(name);
   if (!info) throw new Error(`the graph has no value ${name}`);
   return info;
 }
 
-/** The node that computes each value, by the value's name; inputs and constants have none. */
+/** Maps each value's name to the node that computes it; inputs and constants have none. */
 export function producersOf(nodes: readonly GraphNode[]): Map<string, GraphNode> {
   const producers = new Map<string, GraphNode>();
   for (const node of nodes) for (const name of node.outputs) producers.set(name, node);
   return producers;
 }
 
-/** How often each value is an operand. */
+/** Counts how often each value is an operand. */
 export function useCounts({ nodes }: Pick<Graph, 'nodes'>): Map<string, number> {
   const counts = new Map<string, number>();
   for (const node of nodes) for (const name of node.inputs) counts.set(name, (counts.get(name) ?? 0) + 1);
   return counts;
 }
 
-/** `map` of a list that is known not to be empty, and so is the result. */
+/** Maps a list that is not empty to another that is not empty. */
 export function mapNonEmpty<T, U>(items: NonEmpty<T>, f: (item: T) => U): NonEmpty<U> {
   return items.map((item) => f(item)) as [U, ...U[]];
 }

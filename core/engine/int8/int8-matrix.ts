@@ -61,7 +61,7 @@ export function quantizeTransposed({ shape, data }: Tensor, factors: Float32Arra
   return { shape: [columns, rows], integers, scales: scalesOf(largest) };
 }
 
-/** The factor from a column's numbers to whole ones; a column of zeros stays one. */
+/** Returns what the numbers of a column are multiplied with; 0 for a column of zeros. */
 function levelsOf(largest: number): number {
   return largest > 0 ? LEVELS / largest : 0;
 }
@@ -70,7 +70,7 @@ function scalesOf(largest: Float64Array): Float32Array {
   return Float32Array.from(largest, (size) => size / LEVELS);
 }
 
-/** The whole number nearest to a value between -127 and 127. */
+/** Rounds a value between -127 and 127. */
 function rounded(value: number): number {
   return ((value + SHIFT + 0.5) | 0) - SHIFT;
 }

@@ -20,8 +20,8 @@ export interface SplitModel {
 }
 
 /**
- * Larger arrays of numbers, in bytes, stay out of the model, which protobuf limits to 2 GB. What parameterizes operators
- * stays inside.
+ * Size in bytes above which an array stays out of the model, which protobuf limits to 2 GB. Integers that parameterize
+ * operators always stay inside.
  */
 const LARGEST_INSIDE = 1024;
 

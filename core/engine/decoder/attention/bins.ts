@@ -8,10 +8,11 @@ export interface BinIndices {
   readonly binTokens: tf.Tensor2D;
   /** [tokens] int32 the place of each token, or the first of several: bin · binLength + offset */
   readonly tokenPlaces: tf.Tensor1D;
-  /** The other places of tokens that lie at several, because sequences share beginnings; given where gradients are computed. */
+  /** Given where gradients are computed and tokens lie at several places, because sequences share beginnings. */
   readonly repeats?: Repeats;
 }
 
+/** The further places of tokens that lie at several. */
 export interface Repeats {
   /** [repeats] int32 the token of each further place */
   readonly tokens: tf.Tensor1D;

@@ -1,5 +1,6 @@
 import type { Device } from '../../../options/devices.ts';
-import { cudaInstallCommand, type Obstacle } from './requirements.ts';
+import type { Obstacle } from '../device-unavailable-error.ts';
+import { cudaInstallCommand } from './requirements.ts';
 
 interface KnownFailure {
   readonly pattern: RegExp;

@@ -3,14 +3,8 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { scriptPath } from '../../../installation/package-path.ts';
 import { RUNTIME_OF, type Device } from '../../../options/devices.ts';
-import { findTfjsNode, installCommand } from '../tfjs/tfjs-node-package.ts';
-
-/** What keeps a device from being used. */
-export interface Obstacle {
-  readonly reason: string;
-  /** What to do about it, or null where nothing is known. */
-  readonly hint: string | null;
-}
+import type { Obstacle } from '../device-unavailable-error.ts';
+import { findTfjsNode, tfjsNodeMissing } from '../tfjs/tfjs-node-package.ts';
 
 /** Finds what a device lacks without loading anything that computes; returns null where nothing is seen to be missing. */
 export function missingRequirement(device: Device): Obstacle | null {
@@ -19,8 +13,7 @@ export function missingRequirement(device: Device): Obstacle | null {
       return missingCudaProvider();
     case 'tfjs-node':
     case 'tfjs-node-gpu':
-      if (findTfjsNode(device) !== null) return null;
-      return { reason: `@tensorflow/${device} is not installed`, hint: `run ${installCommand(device)}` };
+      return findTfjsNode(device) === null ? tfjsNodeMissing(device) : null;
     case 'cpu':
     case 'webgpu':
     case 'tfjs-wasm':

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import { selectBackend } from '../../eager/select-backend.ts';
 import { BACKEND_OF, type EagerDevice } from '../../../options/devices.ts';
 import { DeviceUnavailableError } from '../device-unavailable-error.ts';
-import { findTfjsNode, installCommand, type TfjsNodeDevice } from './tfjs-node-package.ts';
+import { findTfjsNode, tfjsNodeMissing, type TfjsNodeDevice } from './tfjs-node-package.ts';
 
 export interface LoadOptions {
   /** Threads of one operator, for a backend that can be told. Default: the backend's own choice. */
@@ -32,10 +32,7 @@ export async function loadBackend(device: EagerDevice, options: LoadOptions = {}
 
 function loadTfjsNode(device: TfjsNodeDevice, { threads }: LoadOptions): void {
   const folder = findTfjsNode(device);
-  if (folder === null) {
-    const hint = `run ${installCommand(device)}`;
-    throw new DeviceUnavailableError(device, { reason: `@tensorflow/${device} is not installed`, hint });
-  }
+  if (folder === null) throw new DeviceUnavailableError(device, tfjsNodeMissing(device));
   // Nearly every op of tfjs-node 4.22 calls util.isNullOrUndefined, which Node 23 removed.
   const legacy = util as unknown as { isNullOrUndefined?: (value: unknown) => boolean };
   legacy.isNullOrUndefined ??= (value) => value === null || value === undefined;

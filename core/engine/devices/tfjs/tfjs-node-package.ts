@@ -3,15 +3,17 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { packagePath, scriptPath } from '../../../installation/package-path.ts';
 import type { Device } from '../../../options/devices.ts';
+import type { Obstacle } from '../device-unavailable-error.ts';
 
 export type TfjsNodeDevice = Extract<Device, 'tfjs-node' | 'tfjs-node-gpu'>;
 
 /** Where scripts/install-tfjs-node.sh puts the package: a folder of its own, which `npm ci` does not wipe. */
 const TFJS_NODE_FOLDER = packagePath('.tfjs-node');
 
-/** Returns the command that installs a device's package. */
-export function installCommand(device: TfjsNodeDevice): string {
-  return `${scriptPath('install-tfjs-node.sh')} ${device === 'tfjs-node' ? 'cpu' : 'gpu'}`;
+/** Says that a device's package is missing, and how to install it. */
+export function tfjsNodeMissing(device: TfjsNodeDevice): Obstacle {
+  const hint = `run ${scriptPath('install-tfjs-node.sh')} ${device === 'tfjs-node' ? 'cpu' : 'gpu'}`;
+  return { reason: `@tensorflow/${device} is not installed`, hint };
 }
 
 /**

@@ -24,7 +24,7 @@ interface Sibling {
   readonly width: number;
 }
 
-/** The graph's siblings, by the operand that they share. */
+/** Groups the graph's products by the operand that they share. */
 function families(graph: Graph): Sibling[][] {
   const byShared = new Map<string, Sibling[]>();
   for (const node of graph.nodes) {
@@ -57,7 +57,7 @@ function narrowRuns(family: readonly Sibling[]): [Sibling, ...Sibling[]][] {
   return runs;
 }
 
-/** Whether no sibling waits for the result of another. */
+/** Checks that no sibling waits for the result of another. */
 function independent(siblings: readonly Sibling[], needs: Dependence): boolean {
   const results = new Set(siblings.map(({ product }) => product.node.outputs[0]));
   return siblings.every(({ product: { a, b } }) => !needs(a, results) && !needs(b, results));

@@ -59,7 +59,7 @@ function rewriteSum(edit: GraphEdit, sum: GraphNode, context: Context): GraphNod
   return inner;
 }
 
-/** What a tree of additions adds up, as far as no part of it has another use, and the additions below its root. */
+/** Finds what a tree of additions adds up, as far as no part of it has another use, and the additions below its root. */
 function flatten(sum: GraphNode, context: Context): { addends: string[]; inner: GraphNode[] } {
   const { graph, producers, uses } = context;
   const { shape } = valueOf(graph, sum.outputs[0]);
@@ -73,7 +73,7 @@ function flatten(sum: GraphNode, context: Context): { addends: string[]; inner: 
   return { addends: parts.flatMap(({ addends }) => addends), inner: parts.flatMap(({ inner }) => inner) };
 }
 
-/** Sorts products as the graph has them, so that those that belong together are joined alike everywhere and share the joining. */
+/** Sorts products as the graph has them, so that equal sets of operands are joined in one order and share the Concat. */
 function inOrder(products: readonly Product[], { positions }: Context): Product[] {
   return products.toSorted((a, b) => (positions.get(a.node) ?? 0) - (positions.get(b.node) ?? 0));
 }
@@ -83,7 +83,7 @@ function shortProduct(name: string, { graph, producers, uses }: Context): Produc
   return product && isNarrow(productSizes(graph, product)[1]) ? product : undefined;
 }
 
-/** As many of the products, from the first on, as have their operands the same way round and stay narrow together. */
+/** Takes the products, from the first on, that have their operands transposed alike and stay narrow together. */
 function joinable(graph: Graph, products: readonly Product[]): readonly Product[] {
   let width = 0;
   const end = products.findIndex((product) => {

@@ -21,7 +21,7 @@ export function asProduct(node: GraphNode | undefined): Product | undefined {
   return { node, a, b, transA: node.attributes['transA'] === 1, transB: node.attributes['transB'] === 1 };
 }
 
-/** The products of untransposed rows with the matrix of one of the base's layers, which is an input of the graph. */
+/** Finds the products of untransposed rows with the matrix of one of the base's layers, which is an input of the graph. */
 export function layerProducts(graph: Graph): Product[] {
   const inputs = new Set(graph.inputs.map(({ name }) => name));
   return graph.nodes.flatMap((node) => {
@@ -30,7 +30,7 @@ export function layerProducts(graph: Graph): Product[] {
   });
 }
 
-/** The sizes [rows, inner, columns] of a product [rows, inner] · [inner, columns]. */
+/** Returns [rows, inner, columns] for a product [rows, inner] · [inner, columns]. */
 export function productSizes(
   graph: Pick<Graph, 'values'>,
   { a, b, transA, transB }: Omit<Product, 'node'>,

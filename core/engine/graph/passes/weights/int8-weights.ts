@@ -7,7 +7,7 @@ import { layerProducts, productSizes, type Product } from '../products/products.
 const LEVELS = 127;
 const SHIFT = 128;
 
-/** Below the smallest row that means anything: it keeps a row of zeros, as gradients have, from being divided by zero. */
+/** Smallest divisor of a row, which keeps a row of zeros, as gradients have, zero. It is below any row that means anything. */
 const SMALLEST = 1e-30;
 
 /**
