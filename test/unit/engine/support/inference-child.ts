@@ -7,6 +7,7 @@ const model = encodeModel({
   outputs: [{ name: 'y', shape: [4], type: 'float32' }],
   nodes: [{ op: 'Abs', domain: '', inputs: ['x'], outputs: ['y'], attributes: {} }],
   constants: [],
+  values: new Map(),
 });
 const session = await ort.InferenceSession.create(model);
 const { y } = await session.run({ x: new ort.Tensor('float32', [-1, 2, -3, 4]) });

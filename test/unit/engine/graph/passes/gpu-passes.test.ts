@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import * as ort from '../../../core/engine/compiled/onnx-runtime.ts';
+import * as ort from '../../../../../core/engine/compiled/onnx-runtime.ts';
 import { describe, expect, it } from 'vitest';
 import { encodeSplitModel } from '../../../../../core/engine/onnx/encode-model.ts';
 import type { Graph, ValueInfo } from '../../../../../core/engine/graph/graph.ts';
