@@ -53,7 +53,10 @@ export function createProgram(commands: readonly CommandModule[] = COMMANDS): Co
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {
-    await createProgram().parseAsync(args, { from: 'user' });
+    const program = createProgram();
+    // Commander's `help rebase` would leave out the options that `rebase --help` loads.
+    const explained = args[0] === 'help' && program.commands.find((command) => command.name() === args[1]);
+    await program.parseAsync(explained ? [explained.name(), '--help'] : args, { from: 'user' });
     return Number(process.exitCode ?? 0);
   } catch (error) {
     const exitCode = exitCodeOf(error);

@@ -7,8 +7,8 @@ const { readFileSync, writeFileSync } = require('node:fs');
 
 /** Folder, what it is, and the folders that it may import besides itself. From the bottom to the top. */
 const FOLDERS = [
-  ['core/installation', 'where this package lies, and whether its sources or its build runs', []],
   ['core/options', 'every option of a job, its type, range, default and help; metrics, gates, devices, precisions', []],
+  ['core/installation', 'where the package keeps its files, and child processes from sources or from `dist/`', []],
   ['core/statistics', 'distributions, paired comparisons, the seeded random generator', []],
   ['core/linalg', 'matrices and their factorizations', ['core/statistics']],
   [
@@ -24,7 +24,7 @@ const FOLDERS = [
   [
     'core/engine',
     'the decoder program, tracing it to ONNX, running it on a device',
-    ['core/formats', 'core/models', 'core/linalg', 'core/statistics', 'core/installation', 'core/options'],
+    ['core/formats', 'core/models', 'core/linalg', 'core/statistics', 'core/options', 'core/installation'],
   ],
   [
     'core/data',
@@ -75,7 +75,7 @@ const FOLDERS = [
     ],
   ],
   ['core/adaptation', 'one job from its files to its outcome', ['core']],
-  ['src', 'the service: HTTP, database, queue', ['core/formats', 'core/installation', 'core/options']],
+  ['src', 'the service: HTTP, database, queue', ['core/formats', 'core/options', 'core/installation']],
   ['workers/training', 'the training process, and how a worker speaks with it', ['core', 'src']],
   ['workers/adaptations', 'the handler of adaptation jobs', ['core', 'src', 'workers']],
   ['workers/rollouts', 'the handler of rollouts: analysis and planning', ['core', 'src', 'workers']],

@@ -9,7 +9,6 @@ import { interruptible } from '../interruption.ts';
 import { withBases } from '../loaded-bases.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
 import { addGateOptions, gateOf, type GateOptions } from '../options/gate-options.ts';
-import { addJobOptions, givenJobOptions } from '../options/job-options.ts';
 import { createOutput, type Output } from '../output.ts';
 import { describeEvent, ladderTable, rebaseDocument, rebaseRows } from '../reports/rebase-report.ts';
 
@@ -42,8 +41,14 @@ export function register(program: Command): void {
       ).choices(METRICS),
     );
   addGateOptions(command).option('--explain', 'print each rung of the ladder with its gate and its time', false);
-  addJobOptions(command, { except: ['seed'] });
-  addCommonOptions(command).action(run);
+  command.action(run);
+  // The table of job options loads TypeBox, which would take most of the start of every other command.
+  program.hook('preSubcommand', async (_program, chosen) => {
+    if (chosen !== command) return;
+    const { addJobOptions } = await import('../options/job-options.ts');
+    addJobOptions(command, { except: ['seed'] });
+    addCommonOptions(command);
+  });
 }
 
 async function run(options: RebaseOptions): Promise<void> {
@@ -73,14 +78,15 @@ async function carryOver(options: RebaseOptions, aim: Aim, output: Output, signa
   return withTemporaryFolder((workDir) =>
     withBases(options, async (bases) => {
       const onEvent = showProgress(output, (folder) => copyFolder(folder, options.out));
-      const outcome = await runAdaptation(bases, toSpec(options, aim, workDir), onEvent, signal);
+      const outcome = await runAdaptation(bases, await toSpec(options, aim, workDir), onEvent, signal);
       if (outcome.candidateFolder !== null) await copyFolder(outcome.candidateFolder, options.out);
       return outcome;
     }),
   );
 }
 
-function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: string): JobSpec {
+async function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: string): Promise<JobSpec> {
+  const { givenJobOptions } = await import('../options/job-options.ts');
   return {
     jobId: 'rebase',
     kind: 'adaptation',

@@ -258,10 +258,11 @@ describe('usage', () => {
   });
 
   it.each(['inspect', 'eval', 'train', 'rebase'])(
-    '%s --help is exit code 0 and names every option',
+    '%s --help is exit code 0 and names every option, like help %s',
     async (command) => {
       const { code, stdout } = await readapt(command, '--help');
       expect(code).toBe(0);
+      expect(await readapt('help', command)).toMatchObject({ code: 0, stdout });
       for (const option of ['--json', '--seed', '--device', '--threads']) expect(stdout).toContain(option);
     },
   );
