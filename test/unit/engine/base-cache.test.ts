@@ -8,7 +8,7 @@ import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import { createAdapter } from '../../../core/models/lora/lora-init.ts';
 import { accumulateGradients } from '../../../core/training/gradients.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
-import { tokenizeRows } from '../../../core/data/task-data.ts';
+import { tokenizeRows } from '../../../core/data/tokenize.ts';
 import { relativeError } from '../engine/support/numeric.ts';
 import { createTinyFamily, removeTinyFamily, tasteRows, type TinyFamily } from '../training/support/tiny-task.ts';
 
@@ -94,6 +94,6 @@ describe('BaseCache in 8 bits', () => {
     expect(Math.abs(rounded.loss / exact.loss - 1)).toBeLessThan(0.02);
     expect(relativeError(Float32Array.from(rounded.gradients), Float32Array.from(exact.gradients))).toBeLessThan(0.2);
     expect(exact.model.weights).toBeInstanceOf(Map);
-    expect(() => rounded.model.weights.get('model.layers.0.mlp.up_proj.weight')).toThrow('the file is closed');
+    expect(() => rounded.model.weights.get('model.layers.0.mlp.up_proj.weight')).toThrow('model.safetensors is closed');
   });
 });
