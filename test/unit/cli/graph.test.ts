@@ -77,7 +77,7 @@ describe('readapt graph', () => {
 
   it.each([
     ['--program gradients needs --adapter', ['--base', BASE, '--program', 'gradients']],
-    ['--dropout is of --program gradients, found losses', ['--base', BASE, '--dropout']],
+    ['--dropout needs --program gradients, found losses', ['--base', BASE, '--dropout']],
     ['folder does not exist', ['--base', path.join(FAMILY, 'v0')]],
     ['adapter_config.json', ['--base', BASE, '--adapter', BASE]],
     ['ENOENT', ['--base', BASE, '--onnx', path.join(FAMILY, 'none/graph.onnx')]],
