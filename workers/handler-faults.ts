@@ -1,13 +1,13 @@
 import { TryLaterError } from '../src/jobs/index.ts';
 import type { TrainingProcess, TrainingSlot } from './training/training-process.ts';
 
-/** What a row says of a fault. */
+/** An error as the database stores it. */
 export interface Problem {
   readonly code: string;
   readonly message: string;
 }
 
-/** Waits for the device. @throws TryLaterError if the worker stops before it is free */
+/** Waits until the device is free. @throws TryLaterError if the worker stops before that */
 export async function acquireDevice(training: TrainingProcess, signal: AbortSignal): Promise<TrainingSlot> {
   try {
     return await training.acquire(signal);
@@ -16,22 +16,25 @@ export async function acquireDevice(training: TrainingProcess, signal: AbortSign
   }
 }
 
-/** Whether a handler's signal aborted because the worker stops, and not because the job's time is over. */
+/** Returns whether a handler's signal aborted because the worker stops, and not because the job took too long. */
 export function isStopping(signal: AbortSignal): boolean {
   return signal.aborted && !isTimeout(signal.reason);
 }
 
-/** Node's codes of a full disk and of a used-up quota. */
+/** Node's codes for a full disk and an exhausted quota. */
 const DISK_FULL = new Set(['ENOSPC', 'EDQUOT']);
 
-/** An error in the words of a row, which tenants read; a `code` of its own stays. */
+/** Converts an error to what the database stores, which tenants read. The error's own `code` is kept. */
 export function problemOf(error: unknown): Problem {
   const message = error instanceof Error ? error.message : String(error);
-  if (isTimeout(error)) return { code: 'timed_out', message: 'the job took longer than it may' };
+  if (isTimeout(error)) return { code: 'timed_out', message: 'the job took longer than its time limit' };
   const code =
     error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
   if (DISK_FULL.has(code)) {
-    return { code: 'disk_full', message: 'no space is left where the worker keeps checkpoints and artifacts' };
+    return {
+      code: 'disk_full',
+      message: 'no space is left in the data folder of the worker, which keeps checkpoints and artifacts',
+    };
   }
   return { code, message };
 }

@@ -13,9 +13,9 @@ import {
   type RolloutRow,
   type StoredOptions,
 } from '../../src/modules/rollouts/index.ts';
+import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { AbandonedError } from '../training/training-errors.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
-import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { analyzeVersions, RefusalError } from './analysis.ts';
 
 export interface RolloutDependencies {
@@ -23,11 +23,11 @@ export interface RolloutDependencies {
   artifacts: ArtifactStore;
   producer: JobProducer;
   training: TrainingProcess;
-  /** How often a running analysis looks whether its rollout was cancelled. */
+  /** Interval at which a running analysis checks whether its rollout was cancelled. */
   heartbeatMs?: number;
 }
 
-/** Handler of `rollout.plan`: verify, compare, compute the evolutions, plan the jobs, enqueue them. */
+/** Makes the handler of `rollout.plan`: it verifies the bases, computes the evolutions, plans the jobs and enqueues them. */
 export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   return {
@@ -68,7 +68,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
     logger.info({ jobs: entries.length, refusedVersions: refusals.size }, 'rollout planned');
   } catch (error) {
     if (watch.cancelled.aborted) {
-      logger.info('analysis ended: its rollout is not being analyzed any more');
+      logger.info('analysis ended: its rollout is no longer being analyzed');
       return;
     }
     await conclude(lifecycle, id, context, error);
@@ -77,7 +77,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   }
 }
 
-/** What permanently failed is written to the rollout; the rest is tried again. */
+/** Writes a permanent failure to the rollout, and throws what tells the queue whether to try again. */
 async function conclude(
   lifecycle: RolloutLifecycle,
   id: string,
@@ -89,7 +89,7 @@ async function conclude(
     throw new PermanentError(error.message, { cause: error });
   }
   if (isStopping(context.signal)) throw new TryLaterError('the worker is stopping', 0);
-  // An aborted request ends with whatever the training process makes of it: the reason says more.
+  // The training process reports an aborted request as cancelled; the reason for the abort says more.
   const fault: unknown = context.signal.aborted ? context.signal.reason : error;
   if (context.lastAttempt) await lifecycle.fail(id, { ...problemOf(fault) });
   throw fault;
@@ -100,14 +100,15 @@ interface CancellationWatch {
   stop(): void;
 }
 
+/** Polls whether the rollout is still being analyzed, and aborts with an AbandonedError if not. */
 function watchCancellation(lifecycle: RolloutLifecycle, id: string, intervalMs: number): CancellationWatch {
   const controller = new AbortController();
   const timer = setInterval(() => {
     lifecycle.isAnalyzing(id).then(
       (analyzing) => {
-        if (!analyzing) controller.abort(new AbandonedError(`rollout ${id} is not being analyzed any more`));
+        if (!analyzing) controller.abort(new AbandonedError(`rollout ${id} is no longer being analyzed`));
       },
-      // The database is away: the analysis itself will say so.
+      // If the database is unreachable, the analysis itself fails with the error.
       () => undefined,
     );
   }, intervalMs);
