@@ -33,9 +33,7 @@ test.each([
 ])('a loss that is $name raises the error', ({ losses, step, found, soundStep }) => {
   const error = diverge(losses)!;
   expect(error).toMatchObject({ code: 'training_diverged', step, learningRate: 0.1, soundStep });
-  expect(error.message).toBe(
-    `training diverged at step ${step}: ${found}; the learning rate was 0.1, try a lower one`,
-  );
+  expect(error.message).toBe(`training diverged at step ${step}: ${found}; the learning rate was 0.1, try a lower one`);
 });
 
 test.each([
