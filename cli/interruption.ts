@@ -3,10 +3,10 @@ import { constants } from 'node:os';
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 type Signal = (typeof SIGNALS)[number];
 
-/** npm passes on what the terminal has sent to the whole group already: a signal this soon after the first is the same. */
+/** A signal this soon after the first is the same one: npm repeats what the terminal has sent to the whole process group. */
 const SAME_SIGNAL_MS = 1000;
 
-/** Ctrl-C, or a polite `kill`. */
+/** The command was interrupted by Ctrl-C or `kill`. */
 export class InterruptedError extends Error {
   readonly code = 'interrupted';
   readonly exitCode: number;
@@ -19,7 +19,7 @@ export class InterruptedError extends Error {
 }
 
 /**
- * Calls `handle` at the first SIGINT or SIGTERM; another one, a second or more later, ends the process at once.
+ * Calls `handle` at the first SIGINT or SIGTERM. Another one, a second or more later, ends the process at once.
  * @returns a function that stops listening
  */
 export function onInterrupt(handle: (signal: Signal) => void): () => void {
@@ -44,12 +44,12 @@ export async function interruptible<T>(use: (signal: AbortSignal) => Promise<T>)
   try {
     return await use(controller.signal);
   } finally {
-    // An interrupted process is about to end by itself: the signal that comes again must not cut that short.
+    // An interrupted process is about to end by itself, and a repeated signal must not cut that short.
     if (!controller.signal.aborted) stopListening();
   }
 }
 
-/** As a shell has it: 128 and the number of the signal. */
+/** Returns the exit code that shells use: 128 plus the number of the signal. */
 function exitCodeOf(signal: Signal): number {
   return 128 + constants.signals[signal];
 }

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import * as devices from './commands/devices.ts';
 import * as demo from './commands/demo.ts';
+import * as devices from './commands/devices.ts';
 import * as evaluate from './commands/eval.ts';
 import * as graph from './commands/graph.ts';
 import * as inspect from './commands/inspect.ts';
@@ -11,12 +11,13 @@ import * as serve from './commands/serve.ts';
 import * as train from './commands/train.ts';
 import * as worker from './commands/worker.ts';
 import { exitCodeOf, printError } from './errors.ts';
+import { HELP } from './help.ts';
 
 /**
- * One subcommand, one file in `commands/`. `register` only declares name, options and help, and must stay light: what
- * the command needs (tfjs, ONNX Runtime, the server) is imported within its action.
+ * A subcommand, which has a file of its own in `commands/`. `register` only declares name, options and help and must stay
+ * light: whatever is slow to load (tfjs, ONNX Runtime, the server) is imported within the action.
  */
-export interface CommandModule {
+interface CommandModule {
   register(program: Command): void;
 }
 
@@ -35,13 +36,16 @@ const COMMANDS: readonly CommandModule[] = [
   openapi,
 ];
 
-/** The whole command line, ready to parse; exits are thrown as CommanderError. */
-export function createProgram(commands: readonly CommandModule[] = COMMANDS): Command {
+/** Makes the parser of the whole command line. It throws a CommanderError where it would exit. */
+function createProgram(): Command {
   const program = new Command('readapt')
     .description("When the base model moves, every tenant's LoRA adapter moves with it.")
+    .helpOption('-h, --help', 'Show this help.')
+    .helpCommand('help [command]', 'Show the help of a command.')
+    .configureHelp(HELP)
     .enablePositionalOptions()
     .showSuggestionAfterError();
-  for (const command of commands) command.register(program);
+  for (const command of COMMANDS) command.register(program);
   for (const command of [program, ...program.commands]) command.exitOverride();
   return program;
 }
@@ -49,7 +53,7 @@ export function createProgram(commands: readonly CommandModule[] = COMMANDS): Co
 /**
  * Runs one command line.
  * @param args the arguments after `readapt`
- * @returns the exit code: 0 done, 1 failed, 2 usage or bad input, 130 or 143 interrupted
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage or bad input, 130 or 143 interrupted
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {

@@ -1,21 +1,20 @@
-/** How commands speak: results on stdout (aligned text, or one JSON document), everything else on stderr. */
-
+/** What a command prints: its result on stdout (aligned text, or one JSON document), everything else on stderr. */
 export interface Output {
-  /** The command's result: `document` as JSON under `--json`, else `rows` as aligned text, and a text below them. */
+  /** Prints the result: `document` as JSON under `--json`, otherwise `rows` as aligned text, and a text below them. */
   result(document: object, rows: readonly (readonly [label: string, value: string])[], below?: string): void;
-  /** A line for people, on stderr. */
+  /** Prints a line for people on stderr. */
   log(line: string): void;
-  /** Replaces the last progress line on a terminal; silent elsewhere. */
+  /** Replaces the last progress line. Prints nothing if stderr is not a terminal. */
   progress(line: string): void;
 }
 
-/** Labels and values in two aligned columns. */
-export function alignRows(rows: readonly (readonly [string, string])[]): string {
+/** Formats labels and values as two aligned columns. */
+function alignRows(rows: readonly (readonly [string, string])[]): string {
   const width = Math.max(0, ...rows.map(([label]) => label.length));
   return rows.map(([label, value]) => `${label.padEnd(width)}  ${value}\n`).join('');
 }
 
-export function createOutput(options: { json: boolean }): Output {
+export function createOutput({ json = false }: { readonly json?: boolean }): Output {
   const terminal = process.stderr.isTTY === true;
   let pending = false;
   const clear = (): void => {
@@ -25,7 +24,7 @@ export function createOutput(options: { json: boolean }): Output {
   return {
     result(document, rows, below = '') {
       clear();
-      process.stdout.write(options.json ? `${JSON.stringify(document, null, 2)}\n` : `${alignRows(rows)}${below}`);
+      process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : `${alignRows(rows)}${below}`);
     },
     log(line) {
       clear();
@@ -40,17 +39,17 @@ export function createOutput(options: { json: boolean }): Output {
   };
 }
 
-/** 1234567 → `1,234,567`. */
+/** Formats a count with separators, for example `1,234,567`. */
 export function count(value: number): string {
   return value.toLocaleString('en-US');
 }
 
-/** A fraction as a percentage with one decimal; `–` for null. */
-export function percent(value: number | null): string {
-  return value === null ? '–' : `${(value * 100).toFixed(1)} %`;
+/** Formats a fraction as a percentage; null becomes `–`. */
+export function percent(value: number | null, decimals = 1): string {
+  return value === null ? '–' : `${(value * 100).toFixed(decimals)} %`;
 }
 
-/** Milliseconds for people: `840 ms`, `12.3 s`, `4 min 05 s`. */
+/** Formats milliseconds for people: `840 ms`, `12.3 s` or `4 min 05 s`. */
 export function duration(milliseconds: number): string {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
   if (milliseconds < 60_000) return `${(milliseconds / 1000).toFixed(1)} s`;

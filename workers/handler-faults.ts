@@ -1,7 +1,7 @@
 import { TryLaterError } from '../src/jobs/index.ts';
 import type { TrainingProcess, TrainingSlot } from './training/training-process.ts';
 
-/** A fault as rows store it. */
+/** An error as the database stores it. */
 export interface Problem {
   readonly code: string;
   readonly message: string;
@@ -16,22 +16,25 @@ export async function acquireDevice(training: TrainingProcess, signal: AbortSign
   }
 }
 
-/** Whether a handler's signal has aborted because the worker stops, and not because the job's time is up. */
+/** Returns whether a handler's signal aborted because the worker stops, and not because the job took too long. */
 export function isStopping(signal: AbortSignal): boolean {
   return signal.aborted && !isTimeout(signal.reason);
 }
 
-/** Node's codes for a full disk and for an exceeded quota. */
+/** Node's codes for a full disk and an exhausted quota. */
 const DISK_FULL = new Set(['ENOSPC', 'EDQUOT']);
 
-/** Turns an error into the problem that rows store and tenants read. The error's own `code` is kept. */
+/** Converts an error to what the database stores, which tenants read. The error's own `code` is kept. */
 export function problemOf(error: unknown): Problem {
   const message = error instanceof Error ? error.message : String(error);
   if (isTimeout(error)) return { code: 'timed_out', message: 'the job took longer than its time limit' };
   const code =
     error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
   if (DISK_FULL.has(code)) {
-    return { code: 'disk_full', message: 'the disk with the checkpoints and artifacts of the worker is full' };
+    return {
+      code: 'disk_full',
+      message: 'no space is left in the data folder of the worker, which keeps checkpoints and artifacts',
+    };
   }
   return { code, message };
 }

@@ -1,5 +1,6 @@
-import path from 'node:path';
 import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { chooseDevice } from '../core/engine/devices/choose-device.ts';
 import { createFilesystemStore } from '../src/artifacts/index.ts';
 import type { ArtifactStore } from '../src/artifacts/artifact-store.ts';
 import type { Config } from '../src/config/config.ts';
@@ -18,11 +19,10 @@ import { createLogger, type Logger } from '../src/lib/logger.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
-import { chooseDevice } from '../core/engine/devices/choose-device.ts';
-import { createTrainingProcess, type TrainingProcess } from './training/training-process.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
+import { createTrainingProcess, type TrainingProcess } from './training/training-process.ts';
 
-/** Parts of a worker. Those that are left out are created from the configuration and closed at the end. */
+/** Resources of a worker. Those that are left out are made from the configuration and closed when the worker stops. */
 export interface WorkerDependencies {
   db?: Database;
   artifacts?: ArtifactStore;
@@ -42,15 +42,14 @@ export interface WorkerTimes {
 }
 
 export interface RunningWorker {
-  /** Gives running jobs back to the queue, to be resumed from their checkpoints, and ends the training process. */
+  /** Returns running jobs to the queue, where they resume from their checkpoints, and ends the training process. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts a worker: consumers of both queues, the sweeper and one training process for the device.
- *
- * @throws Error if `config.databaseUrl` is null and no `deps.db` and `deps.backend` are given, or if the database or
- *   the queue cannot be reached.
+ * Starts a worker: the consumers of both queues, the sweeper, and one training process for the device.
+ * @throws Error if `config.databaseUrl` is null and `deps.db` or `deps.backend` is missing, or if the database or the queue
+ *   cannot be reached; DeviceUnavailableError
  */
 export async function startWorker(
   config: Config,
@@ -65,7 +64,7 @@ export async function startWorker(
     await closing.run();
     throw error;
   }
-  logger.info('worker is running');
+  logger.info('worker started');
   return { stop: () => closing.run() };
 }
 
@@ -101,7 +100,7 @@ async function start(
   closing.add('sweeper', () => sweeper.stop());
 }
 
-/** @throws DeviceUnavailableError if the configured device does not work on this machine */
+/** @throws DeviceUnavailableError if the device of the configuration does not work here */
 async function startTraining(config: Config, logger: Logger): Promise<TrainingProcess> {
   const { precision, threads, graphCacheDir } = config;
   const { device, reason } = await chooseDevice(config.device, { precision });
@@ -110,7 +109,6 @@ async function startTraining(config: Config, logger: Logger): Promise<TrainingPr
 }
 
 function databaseUrlOf(config: Config): string {
-  if (config.databaseUrl === null)
-    throw new Error('DATABASE_URL is not set: a worker needs the URL of the database that the service uses');
-  return config.databaseUrl;
+  if (config.databaseUrl !== null) return config.databaseUrl;
+  throw new Error('DATABASE_URL is not set, expected the address of the database that the service uses');
 }

@@ -3,7 +3,7 @@ import { loadTokenizer } from '../../core/formats/tokenizer/tokenizer.ts';
 import type { BaseModel } from '../../core/models/base-model.ts';
 import { loadDataset } from '../../core/data/dataset.ts';
 import type { TokenizedExample } from '../../core/data/example.ts';
-import { tokenizeRows } from '../../core/data/task-data.ts';
+import { tokenizeRows } from '../../core/data/tokenize.ts';
 import { TrainingSampler } from '../../core/training/training-sampler.ts';
 import { sum } from './report/statistics.ts';
 import type { TokenIds } from './sides/side-protocol.ts';
@@ -53,8 +53,8 @@ export async function prepareWorkload({ folder, config, batchSize, steps }: Work
 }
 
 function drawBatches(examples: readonly TokenizedExample[], batchSize: number): () => WorkBatch {
-  const sampler = new TrainingSampler(examples.length, { batchSize, seed: 0 });
-  return () => workBatch(sampler.next().map((index) => examples[index]!));
+  const sampler = new TrainingSampler(examples, { batchSize, seed: 0 });
+  return () => workBatch(sampler.next());
 }
 
 /** Makes a batch that holds nothing but token ids. */

@@ -1,23 +1,22 @@
 import { Option, type Command } from 'commander';
-import type { Device } from '../../core/options/devices.ts';
 import type { DeviceReport } from '../../core/engine/devices/probe/probe.ts';
-import { DEVICES } from '../../core/options/devices.ts';
+import { DEVICES, type Device } from '../../core/options/devices.ts';
 import { UnsuccessfulResult } from '../errors.ts';
+import { addJsonOption, type JsonOption } from '../options/common-options.ts';
 import { createOutput } from '../output.ts';
 
-interface DevicesOptions {
-  readonly json: boolean;
+interface DevicesOptions extends JsonOption {
   readonly device?: Device;
 }
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('devices')
-    .description('run a small program on every device and say which ones work here, and what the others lack')
-    .option('--json', 'print one JSON document on stdout', false)
-    .addOption(new Option('--device <name>', 'only this one').choices(DEVICES))
-    .addHelpText('after', '\nExit code: 0; with --device 1 where that device does not work.')
+    .description('Run a small program on every device, and say which ones work here and what the others lack.')
+    .addOption(new Option('--device <name>', 'Device to try instead of all.').choices(DEVICES))
+    .addHelpText('after', '\nThe exit code is 0. With --device, it is 1 if that device does not work.')
     .action(run);
+  addJsonOption(command);
 }
 
 async function run({ json, device }: DevicesOptions): Promise<void> {
@@ -27,8 +26,9 @@ async function run({ json, device }: DevicesOptions): Promise<void> {
   const output = createOutput({ json });
   if (json) output.result({ devices: reports }, []);
   else process.stdout.write(await renderReports(reports));
-  if (device !== undefined && !reports[0]!.available)
+  if (device !== undefined && !reports.every(({ available }) => available)) {
     throw new UnsuccessfulResult(`device ${device} cannot be used here`);
+  }
 }
 
 async function renderReports(reports: readonly DeviceReport[]): Promise<string> {

@@ -1,10 +1,11 @@
 import { Option, type Command } from 'commander';
-import type { Measurement } from '../../core/data/evaluation.ts';
-import type { MetricName } from '../../core/options/metrics.ts';
+import type { Measurement } from '../../core/data/evaluation/measure.ts';
+import { METRICS, type MetricName } from '../../core/options/metrics.ts';
 import { UsageError } from '../errors.ts';
-import { addCommonOptions, integer, type CommonOptions } from '../options/common-options.ts';
-import { count, createOutput, duration, percent } from '../output.ts';
 import { loadExamples, withBases } from '../loaded-bases.ts';
+import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
+import { integer } from '../options/parsers.ts';
+import { count, createOutput, duration, percent } from '../output.ts';
 
 interface EvalOptions extends CommonOptions {
   readonly base: string;
@@ -17,16 +18,15 @@ interface EvalOptions extends CommonOptions {
 export function register(program: Command): void {
   const command = program
     .command('eval')
-    .description('measure a base model, with or without an adapter, on a JSONL file of prompts and completions')
-    .requiredOption('--base <dir>', 'base model folder')
-    .option('--adapter <dir>', 'PEFT adapter folder')
-    .requiredOption('--data <file>', 'JSONL with prompt and completion')
-    .option('--limit <n>', 'only the first n rows', integer(1))
+    .description('Measure a base model, with or without an adapter, on a JSONL file of prompts and completions.')
+    .requiredOption('--base <folder>', 'Folder of the base model.')
+    .option('--adapter <folder>', 'PEFT folder of the adapter.')
+    .requiredOption('--data <file>', 'JSONL file of rows (prompt and completion) to measure on.')
+    .option('--limit <n>', 'Number of first rows to measure on. (default: all)', integer(1))
     .addOption(
-      new Option(
-        '--metric <name>',
-        'beside the loss (default: accuracy where the completions are 2 to 20 distinct ones)',
-      ).choices(['accuracy', 'exact_match', 'loss']),
+      new Option('--metric <name>', 'Metric to measure besides the loss.')
+        .choices(METRICS)
+        .default(undefined, 'accuracy if there are 2 to 20 distinct completions, else none'),
     )
     .action(run);
   addCommonOptions(command);
@@ -35,13 +35,15 @@ export function register(program: Command): void {
 async function run(options: EvalOptions): Promise<void> {
   const document = await withBases(options, async (bases) => {
     const { loadAdapter } = await import('../../core/formats/peft/peft-adapter.ts');
-    const { meanLoss, measure } = await import('../../core/data/evaluation.ts');
+    const { meanLoss, measure } = await import('../../core/data/evaluation/measure.ts');
     const base = await bases.load(options.base);
     const adapter = options.adapter === undefined ? null : await loadAdapter(options.adapter, base.model.config);
     const { examples: all, choices } = await loadExamples(base, options.data);
     const metric = options.metric ?? (choices ? 'accuracy' : 'loss');
     if (metric === 'accuracy' && !choices) {
-      throw new UsageError(`--metric accuracy needs 2 to 20 distinct completions, ${options.data} has another number`);
+      throw new UsageError(
+        `--metric accuracy needs 2 to 20 distinct completions, but ${options.data} has more or fewer`,
+      );
     }
     const examples = all.slice(0, options.limit);
     const begun = performance.now();
@@ -59,7 +61,7 @@ async function run(options: EvalOptions): Promise<void> {
   ]);
 }
 
-/** `tokens` are the examples' own, prompt and completion, each counted once. */
+/** `tokens` counts the input tokens of the examples once, although a metric may need several passes. */
 function toDocument(loss: Measurement, other: Measurement | null, seconds: number) {
   return {
     loss: loss.value,

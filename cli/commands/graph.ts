@@ -2,62 +2,63 @@ import { Option, type Command } from 'commander';
 import type { CompiledDevice } from '../../core/options/devices.ts';
 import { PRECISIONS, type Precision } from '../../core/options/precisions.ts';
 import { UsageError } from '../errors.ts';
+import { addJsonOption, type JsonOption } from '../options/common-options.ts';
 import { createOutput } from '../output.ts';
 
 const PROGRAMS = { losses: 'labelLosses', gradients: 'gradients', logits: 'logits' } as const;
 
-interface GraphOptions {
+interface GraphOptions extends JsonOption {
   readonly base: string;
   readonly adapter?: string;
   readonly program?: keyof typeof PROGRAMS;
-  readonly dropout: boolean;
-  readonly sharedBeginnings: boolean;
+  readonly dropout?: boolean;
+  readonly sharedBeginnings?: boolean;
   readonly device: CompiledDevice;
   readonly precision: Precision;
-  readonly everyLayer: boolean;
+  readonly everyLayer?: boolean;
   readonly onnx?: string;
-  readonly json: boolean;
 }
 
 const HELP = `
-The graph is the last one of the list of passes at the end: what ONNX Runtime runs. Weights are not read, but for cuda
-and webgpu, whose graphs hold them; the ONNX file only names them, and shows the graph in Netron (https://netron.app).`;
+The graph is the one that ONNX Runtime runs, after the last of the passes listed at the end. Weights are read only for
+cuda and webgpu, whose graphs hold them. The ONNX file names the weights without holding them; Netron
+(https://netron.app) displays it.`;
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('graph')
-    .description('print the graph that a base model and an adapter are computed with, operator by operator')
-    .requiredOption('--base <dir>', 'base model folder')
-    .option('--adapter <dir>', 'PEFT adapter folder')
+    .description('Print the graph that computes a base model with an adapter, operator by operator.')
+    .requiredOption('--base <folder>', 'Folder of the base model.')
+    .option('--adapter <folder>', 'PEFT folder of the adapter.')
     .addOption(
-      new Option('--program <name>', 'what it computes (default: gradients with an adapter, else losses)').choices(
-        Object.keys(PROGRAMS),
-      ),
+      new Option('--program <name>', 'Results that the graph computes.')
+        .choices(Object.keys(PROGRAMS))
+        .default(undefined, 'gradients with an adapter, else losses'),
     )
-    .option('--dropout', "of gradients: inputs of the adapter's layers are dropped", false)
-    .option('--shared-beginnings', 'of gradients: what sequences of a batch have in common is computed once', false)
+    .option('--dropout', "Drop inputs of the adapter's layers, as in training. Only gradients have this.")
+    .option('--shared-beginnings', 'Compute the common beginning of sequences only once. Only gradients have this.')
     .addOption(
-      new Option('--device <name>', 'that the graph is written for').choices(['cpu', 'cuda', 'webgpu']).default('cpu'),
+      new Option('--device <name>', 'Device that the graph is made for.')
+        .choices(['cpu', 'cuda', 'webgpu'])
+        .default('cpu'),
     )
-    .addOption(
-      new Option('--precision <name>', "what the base's matrices are kept in").choices(PRECISIONS).default('f32'),
-    )
-    .option('--every-layer', 'write out layers that are like an earlier one, too', false)
-    .option('--onnx <file>', 'write the graph as an ONNX model')
-    .option('--json', 'print one JSON document on stdout', false)
+    .addOption(new Option('--precision <name>', "Precision of the base's matrices.").choices(PRECISIONS).default('f32'))
+    .option('--every-layer', 'Print every layer in full, also if it is like an earlier one.')
+    .option('--onnx <file>', 'File that the graph is written to as an ONNX model.')
     .addHelpText('after', HELP)
     .action(run);
+  addJsonOption(command);
 }
 
 async function run(options: GraphOptions): Promise<void> {
-  const { adapter, json, everyLayer, onnx } = options;
+  const { adapter, dropout, sharedBeginnings, json, everyLayer, onnx } = options;
   const kind = options.program ?? (adapter === undefined ? 'losses' : 'gradients');
-  if (kind === 'gradients' && adapter === undefined)
-    throw new UsageError('--program gradients needs --adapter: its factors are what is trained');
-  if (kind !== 'gradients' && options.dropout)
-    throw new UsageError(`--dropout is of --program gradients, found ${kind}`);
-  if (kind !== 'gradients' && options.sharedBeginnings)
-    throw new UsageError(`--shared-beginnings is of --program gradients, found ${kind}`);
+  if (kind === 'gradients' && adapter === undefined) {
+    throw new UsageError('--program gradients needs --adapter, whose factors the gradients belong to');
+  }
+  for (const [flag, given] of Object.entries({ '--dropout': dropout, '--shared-beginnings': sharedBeginnings })) {
+    if (given && kind !== 'gradients') throw new UsageError(`${flag} needs --program gradients, found ${kind}`);
+  }
   const stages = await traceStages(options, PROGRAMS[kind]);
   if (onnx !== undefined) {
     const { encodeSplitModel } = await import('../../core/engine/onnx/encode-model.ts');
@@ -67,11 +68,11 @@ async function run(options: GraphOptions): Promise<void> {
   const { renderStages, stagesDocument } = await import('../reports/graph-report.ts');
   ignoreClosedPipe();
   if (json) createOutput({ json }).result({ program: kind, ...stagesDocument(stages) }, []);
-  else process.stdout.write(renderStages(stages, { everyLayer }));
+  else process.stdout.write(renderStages(stages, { everyLayer: everyLayer ?? false }));
 }
 
 async function traceStages(
-  { base, adapter, device, precision, ...options }: GraphOptions,
+  { base, adapter, device, precision, dropout = false, sharedBeginnings: repeats = false }: GraphOptions,
   kind: (typeof PROGRAMS)[keyof typeof PROGRAMS],
 ) {
   const { executionProviderOf } = await import('../../core/engine/devices/execution-provider.ts');
@@ -81,7 +82,6 @@ async function traceStages(
   const provider = executionProviderOf(device, precision);
   const { config, weights } = await readBase(base, provider.keepsWeights);
   const loaded = adapter === undefined ? null : await loadAdapter(adapter, config);
-  const { dropout, sharedBeginnings: repeats } = options;
   return programStages(programSpec({ kind, config, adapter: loaded, dropout, repeats }), provider, weights);
 }
 
@@ -97,7 +97,7 @@ async function readBase(folder: string, withWeights: boolean) {
   return { config, weights: new Map([...weights].map(([name, { data }]) => [name, data])) };
 }
 
-/** `readapt graph … | head` ends quietly. */
+/** Lets `readapt graph … | head` end without an error. */
 function ignoreClosedPipe(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

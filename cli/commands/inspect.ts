@@ -8,11 +8,14 @@ import { count, createOutput } from '../output.ts';
 export function register(program: Command): void {
   const command = program
     .command('inspect')
-    .description('check a base model or an adapter folder and say what it holds')
-    .argument('<dir>', 'folder with config.json (a base model) or adapter_config.json (a PEFT adapter)')
-    .option('--base <dir>', 'base model that the adapter must fit')
-    .option('--against <dir>', 'new version of the base model: what changed, and where to begin with its adapters')
-    .option('--adapter <dir>', 'with --against: the adapter that the advice is for (default: any)')
+    .description('Check and describe a base model or an adapter, or compare two versions of a base model.')
+    .argument('<folder>', 'Folder of a base model (with config.json) or of a PEFT adapter (with adapter_config.json).')
+    .option('--base <folder>', 'Folder of the base model that the adapter must fit.')
+    .option(
+      '--against <folder>',
+      'Folder of a new version of the base model, to compare and to give advice on adapters.',
+    )
+    .option('--adapter <folder>', 'PEFT folder of the adapter that the advice is for; needs --against. (default: any)')
     .action(run);
   addCommonOptions(command);
 }
@@ -26,14 +29,14 @@ interface InspectOptions extends CommonOptions {
 async function run(folder: string, options: InspectOptions): Promise<void> {
   if (options.against !== undefined) return inspectEvolution(folder, options.against, options);
   if (options.adapter !== undefined)
-    throw new UsageError('--adapter needs --against; to check an adapter, give its folder and --base');
+    throw new UsageError('--adapter needs --against; to check an adapter, give its folder as the argument');
   const { inspectFolder } = await import('../../core/formats/inspect.ts');
   const inspection = await inspectFolder(folder, options.base);
   createOutput(options).result(toDocument(inspection), toRows(inspection));
 }
 
 async function inspectEvolution(base: string, against: string, options: InspectOptions): Promise<void> {
-  if (options.base !== undefined) throw new UsageError('--base and --against exclude each other');
+  if (options.base !== undefined) throw new UsageError('--base and --against exclude each other: give one of them');
   const { reportEvolution } = await import('../reports/evolution-report.ts');
   const output = createOutput(options);
   const { adapter, seed } = options;
@@ -70,7 +73,7 @@ function toDocument(inspection: Inspection): object {
 function toRows(inspection: Inspection): [string, string][] {
   const { architecture, parameters, fingerprint } = inspection;
   const common: [string, string][] = [
-    ['architecture', architecture ?? '– (not checked against a base)'],
+    ['architecture', architecture ?? '– (needs --base)'],
     ['parameters', count(parameters)],
     ['fingerprint', fingerprint ?? '– (needs --base)'],
   ];
@@ -83,13 +86,13 @@ function toRows(inspection: Inspection): [string, string][] {
   return [
     ['kind', `${useDora ? 'DoRA' : 'LoRA'} adapter${useRslora ? ', scaled by alpha / √rank (rsLoRA)' : ''}`],
     ...common,
-    ['rank', largestRank === rank ? String(rank) : `${rank} (largest of a module: ${largestRank})`],
+    ['rank', largestRank === rank ? String(rank) : `${rank} (up to ${largestRank} in some modules)`],
     ['alpha', String(alpha)],
     ['targets', typeof targets === 'string' ? targets : targets.join(', ')],
     ['modules', String(modules)],
     ...(hasPeftKeys
       ? []
-      : [['keys', 'not as PEFT writes them: PEFT and servers may not find the tensors'] as [string, string]]),
+      : [['keys', 'not as PEFT writes them; PEFT and serving engines may not find the tensors'] as [string, string]]),
     ...(baseFingerprint === null ? [] : [['made for', baseFingerprint] as [string, string]]),
   ];
 }

@@ -1,20 +1,24 @@
 import type { Command } from 'commander';
 import { UsageError } from '../errors.ts';
+import { addJsonOption, type JsonOption } from '../options/common-options.ts';
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('migrate')
-    .description('apply the pending database migrations to DATABASE_URL')
-    .option('--json', 'print the applied migrations as JSON', false)
-    .action(async (options: { json: boolean }) => {
+    .description('Apply the pending migrations to the database at DATABASE_URL.')
+    .action(async (options: JsonOption) => {
       const { loadConfig } = await import('../../src/config/config.ts');
       const { applyMigrations } = await import('../../src/embedded/index.ts');
       const { databaseUrl } = loadConfig(process.env);
       if (databaseUrl === null) {
-        throw new UsageError('DATABASE_URL is not set; the embedded database is migrated by `readapt serve` itself');
+        throw new UsageError(
+          'DATABASE_URL is not set; without it, `readapt serve` migrates its embedded database itself',
+        );
       }
       const applied = await applyMigrations(databaseUrl);
       if (options.json) process.stdout.write(`${JSON.stringify({ applied })}\n`);
-      else process.stdout.write(applied.length === 0 ? 'nothing to apply\n' : `applied ${applied.join(', ')}\n`);
+      else
+        process.stdout.write(applied.length === 0 ? 'no migrations are pending\n' : `applied ${applied.join(', ')}\n`);
     });
+  addJsonOption(command);
 }

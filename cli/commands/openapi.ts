@@ -5,12 +5,12 @@ import { UsageError } from '../errors.ts';
 export function register(program: Command): void {
   program
     .command('openapi')
-    .description('print the OpenAPI document of the REST API, or write it, or compare it with a file')
-    .option('--out <file>', 'write the document to this file')
-    .option('--check <file>', 'exit with 1 when this file is not the current document')
+    .description('Print the OpenAPI document of the REST API, write it to a file, or compare it with one.')
+    .option('--out <file>', 'File that the document is written to.')
+    .option('--check <file>', 'File to compare with the document. The exit code is 1 if they differ.')
     .action(async (options: { out?: string; check?: string }) => {
       if (options.out !== undefined && options.check !== undefined) {
-        throw new UsageError('--out and --check exclude each other');
+        throw new UsageError('--out and --check exclude each other: give one of them');
       }
       const { renderOpenApi } = await import('../../src/openapi.ts');
       const document = await renderOpenApi();
@@ -25,6 +25,6 @@ export function register(program: Command): void {
 
 async function check(file: string, document: string): Promise<number> {
   if ((await readFile(file, 'utf8')) === document) return 0;
-  process.stderr.write(`${file} is stale: run \`npm run openapi\` and commit the result\n`);
+  process.stderr.write(`${file} is not the current document: run \`npm run openapi\` and commit the result\n`);
   return 1;
 }

@@ -6,13 +6,13 @@ import type { GateRule } from '../../core/options/gates.ts';
 import { METRICS, type MetricName } from '../../core/options/metrics.ts';
 import { UnsuccessfulResult } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
-import { withBases } from '../loaded-bases.ts';
+import { defaultMetric, withBases } from '../loaded-bases.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
 import { addGateOptions, gateOf, type GateOptions } from '../options/gate-options.ts';
 import { createOutput, type Output } from '../output.ts';
 import { describeEvent, ladderTable, rebaseDocument, rebaseRows } from '../reports/rebase-report.ts';
 
-/** The flags of the command, besides those of the job options. */
+/** The options of the command, besides the job options. */
 interface RebaseOptions extends CommonOptions, GateOptions {
   readonly oldBase: string;
   readonly base: string;
@@ -21,27 +21,29 @@ interface RebaseOptions extends CommonOptions, GateOptions {
   readonly validation: string;
   readonly out: string;
   readonly metric?: MetricName;
-  readonly explain: boolean;
+  readonly explain?: boolean;
 }
 
 export function register(program: Command): void {
   const command = program
     .command('rebase')
     .description('Carry an adapter over to a new version of its base model, as cheaply as its target allows.')
-    .requiredOption('--old-base <dir>', 'base model that the adapter was trained for')
-    .requiredOption('--base <dir>', 'new version of that base model')
-    .requiredOption('--adapter <dir>', 'PEFT folder of the adapter')
-    .option('--data <file>', 'JSONL file of training rows (prompt and completion); without it nothing is trained')
-    .requiredOption('--validation <file>', 'JSONL file of held-out rows, which are divided into search and gate rows')
-    .requiredOption('--out <dir>', 'folder for the new adapter; an adapter that is there already is replaced')
+    .requiredOption('--old-base <folder>', 'Folder of the base model version that the adapter was trained for.')
+    .requiredOption('--base <folder>', 'Folder of the new version of that base model.')
+    .requiredOption('--adapter <folder>', 'PEFT folder of the adapter.')
+    .option('--data <file>', 'JSONL file of training rows (prompt and completion). Without it, nothing is trained.')
+    .requiredOption(
+      '--validation <file>',
+      'JSONL file of held-out rows, which are divided into search rows and gate rows.',
+    )
+    .requiredOption('--out <folder>', 'Folder for the new adapter. An adapter that is already there is replaced.')
     .addOption(
-      new Option(
-        '--metric <name>',
-        'what the gate measures (default: accuracy, or exact_match if there are many different completions)',
-      ).choices(METRICS),
+      new Option('--metric <name>', 'Metric that the gate judges by.')
+        .choices(METRICS)
+        .default(undefined, 'accuracy if there are 2 to 20 distinct completions, else exact_match'),
     );
-  addGateOptions(command).option('--explain', 'print each rung of the ladder with its gate and its time', false);
-  command.action(run);
+  command.option('--explain', 'Print each rung of the ladder with its gate and its time.');
+  addGateOptions(command).action(run);
   // The table of job options loads TypeBox, which would take most of the start of every other command.
   program.hook('preSubcommand', async (_program, chosen) => {
     if (chosen !== command) return;
@@ -54,7 +56,7 @@ export function register(program: Command): void {
 async function run(options: RebaseOptions): Promise<void> {
   const gate = gateOf(options);
   const output = createOutput(options);
-  const { requireWritableAdapterFolder } = await import('../adapter-folder.ts');
+  const { requireWritableAdapterFolder } = await import('../folders.ts');
   await requireWritableAdapterFolder(options.out, options.adapter);
   const metric = options.metric ?? (await suitableMetric(options));
   const outcome = await interruptible((signal) => carryOver(options, { metric, gate }, output, signal));
@@ -102,13 +104,12 @@ async function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: st
   };
 }
 
-/** Chooses accuracy if training and validation rows together have 2 to 20 distinct completions. */
+/** Chooses the metric by the completions of training rows and held-out rows together. */
 async function suitableMetric({ data, validation }: RebaseOptions): Promise<MetricName> {
   const { loadDataset } = await import('../../core/data/dataset.ts');
-  const { MAX_CHOICES } = await import('../../core/data/choices.ts');
+  const { choiceTexts } = await import('../../core/data/choices.ts');
   const rows = [...(data === undefined ? [] : await loadDataset(data)), ...(await loadDataset(validation))];
-  const { size } = new Set(rows.map(({ completion }) => completion));
-  return size >= 2 && size <= MAX_CHOICES ? 'accuracy' : 'exact_match';
+  return defaultMetric(choiceTexts(rows));
 }
 
 function showProgress(output: Output, publish: (folder: string) => Promise<void>): JobEventHandler {
@@ -123,6 +124,8 @@ function showProgress(output: Output, publish: (folder: string) => Promise<void>
         return publish(event.folder);
       case 'candidate':
         metric = `${event.candidate.metric.name} ${event.candidate.metric.value.toFixed(4)}`;
+        break;
+      default:
     }
     const line = describeEvent(event);
     if (line !== null) output.log(line);

@@ -1,6 +1,7 @@
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import type { DeviceChoice } from '../../core/options/devices.ts';
-import { deviceOption, integer } from '../options/common-options.ts';
+import { deviceOption } from '../options/common-options.ts';
+import { integer } from '../options/parsers.ts';
 import { untilStopped } from '../stack/until-stopped.ts';
 
 interface ServeOptions {
@@ -14,14 +15,14 @@ interface ServeOptions {
 export function register(program: Command): void {
   program
     .command('serve')
-    .description('start the service: embedded PostgreSQL, queue and worker unless DATABASE_URL is set')
-    .option('--host <address>', 'address to listen on (READAPT_HOST)')
-    .option('--port <n>', 'port to listen on, 0 for a free one (READAPT_PORT)', integer(0))
-    .option('--data-dir <folder>', 'database, artifacts and checkpoints (READAPT_DATA_DIR)')
+    .description('Start the service. Without DATABASE_URL, it comes with an embedded PostgreSQL, a queue and a worker.')
+    .option('--host <address>', 'Address to listen on, instead of READAPT_HOST.')
+    .option('--port <n>', 'Port to listen on, instead of READAPT_PORT; 0 takes a free one.', integer(0))
+    .option('--data-dir <folder>', 'Folder for database, artifacts and checkpoints, instead of READAPT_DATA_DIR.')
     .addOption(deviceOption())
-    .addOption(new Option('--worker', 'run a worker beside the API (default without DATABASE_URL)'))
-    .addOption(new Option('--no-worker', 'run the API alone (default with DATABASE_URL)'))
-    .addHelpText('after', '\nThe first start of a data folder prints the operator key once.')
+    .option('--worker', 'Run a worker beside the API. This is the default without DATABASE_URL.')
+    .option('--no-worker', 'Run the API alone. This is the default with DATABASE_URL.')
+    .addHelpText('after', '\nThe first start with a data folder prints the operator key, which is shown only once.')
     .action(serve);
 }
 

@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
+import Type from 'typebox';
 import type { BaseModel } from '../../core/models/base-model.ts';
 import type { StepReport, TrainResult } from '../../core/training/trainer.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
-import { layers, targets } from '../options/adapter-options.ts';
-import { addCommonOptions, integer, number, type CommonOptions } from '../options/common-options.ts';
-import { count, createOutput, duration, percent, type Output } from '../output.ts';
 import { defaultMetric, loadExamples, withBases } from '../loaded-bases.ts';
+import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
+import { integer, layers, numberOf, targets } from '../options/parsers.ts';
+import { count, createOutput, duration, percent, type Output } from '../output.ts';
 
 interface TrainCommandOptions extends CommonOptions {
   readonly base: string;
@@ -26,44 +27,48 @@ interface TrainCommandOptions extends CommonOptions {
   readonly learningRate: number;
 }
 
+/** The options that describe a new adapter. */
+const NEW_ADAPTER_OPTIONS = ['rank', 'alpha', 'dropout', 'targets', 'layers', 'dora', 'rslora'] as const;
+
+const positive = numberOf(Type.Number({ exclusiveMinimum: 0 }));
+const dropoutRate = numberOf(Type.Number({ minimum: 0, exclusiveMaximum: 1 }));
+
 export function register(program: Command): void {
   const command = program
     .command('train')
-    .description('train a LoRA adapter on a JSONL file and write it as a PEFT folder')
-    .requiredOption('--base <dir>', 'base model folder')
-    .requiredOption('--data <file>', 'JSONL with prompt and completion to train on')
-    .requiredOption('--validation <file>', 'JSONL to measure the result on')
-    .requiredOption('--out <dir>', 'folder to write the adapter to (replaced if it is one)')
-    .option('--init <dir>', 'adapter to start from; its rank, alpha and targets are kept')
-    .option('--rank <r>', 'rank of a new adapter (default: 8)', integer(1))
-    .option('--alpha <a>', 'lora_alpha of a new adapter (default: twice the rank)', number('positive'))
-    .option('--dropout <p>', 'lora_dropout of a new adapter, from 0 to below 1 (default: 0)', number())
-    .option('--dora', 'a new adapter with DoRA magnitudes')
-    .option('--rslora', 'a new adapter scaled by alpha / √rank')
+    .description('Train a LoRA adapter on a JSONL file and write it as a PEFT folder.')
+    .requiredOption('--base <folder>', 'Folder of the base model.')
+    .requiredOption('--data <file>', 'JSONL file of training rows (prompt and completion).')
+    .requiredOption('--validation <file>', 'JSONL file of held-out rows to measure the result on.')
+    .requiredOption('--out <folder>', 'Folder for the new adapter. An adapter that is already there is replaced.')
+    .option('--init <folder>', 'PEFT folder of an adapter to start from, instead of a new one.')
+    .option('--rank <n>', 'Rank of a new adapter. (default: 8)', integer(1))
+    .option('--alpha <x>', 'LoRA alpha of a new adapter. (default: twice the rank)', positive)
+    .option('--dropout <x>', 'LoRA dropout of a new adapter, at least 0 and below 1. (default: 0)', dropoutRate)
+    .option('--dora', 'Give a new adapter DoRA magnitudes.')
+    .option('--rslora', 'Scale a new adapter by alpha / √rank.')
     .option(
       '--targets <names>',
-      'modules of a new adapter: names (q_proj,v_proj), a regular expression, or all-linear (default)',
+      'Modules of a new adapter: names such as q_proj,v_proj, a regular expression, or all-linear. (default: all-linear)',
       targets,
     )
-    .option('--layers <numbers>', 'layers of a new adapter, from 0: 0,2,8-11 (default: all)', layers)
-    .option('--steps <n>', 'optimizer steps', integer(1), 300)
-    .option('--batch-size <n>', 'examples a step', integer(1), 16)
-    .option('--learning-rate <x>', 'at the end of the warm-up', number('positive'), 1e-3)
+    .option('--layers <numbers>', 'Layers of a new adapter, counted from 0, such as 0,2,8-11. (default: all)', layers)
+    .option('--steps <n>', 'Number of optimizer steps.', integer(1), 300)
+    .option('--batch-size <n>', 'Number of rows in one optimizer step.', integer(1), 16)
+    .option('--learning-rate <x>', 'Peak learning rate, at the end of the warm-up.', positive, 1e-3)
     .action(run);
   addCommonOptions(command);
 }
 
 async function run(options: TrainCommandOptions): Promise<void> {
-  const { init, rank, alpha, dropout, targets, layers, dora, rslora } = options;
-  if (
-    init !== undefined &&
-    [rank, alpha, dropout, targets, layers, dora, rslora].some((given) => given !== undefined)
-  ) {
-    const described = '--rank, --alpha, --dropout, --targets, --layers, --dora and --rslora';
-    throw new UsageError(`${described} describe a new adapter, --init gives one that has them all`);
+  const given = NEW_ADAPTER_OPTIONS.filter((name) => options[name] !== undefined).map((name) => `--${name}`);
+  if (options.init !== undefined && given.length > 0) {
+    throw new UsageError(
+      `--init starts from an existing adapter, expected no settings of a new one: leave out ${given.join(', ')}`,
+    );
   }
   const output = createOutput(options);
-  const { requireWritableAdapterFolder } = await import('../adapter-folder.ts');
+  const { requireWritableAdapterFolder } = await import('../folders.ts');
   await requireWritableAdapterFolder(options.out);
   const document = await interruptible((signal) => trainAdapter(options, output, signal));
   output.result(document, toRows(document, options.out));
@@ -72,7 +77,7 @@ async function run(options: TrainCommandOptions): Promise<void> {
 function trainAdapter(options: TrainCommandOptions, output: Output, signal: AbortSignal) {
   return withBases(options, async (bases) => {
     const { saveAdapter } = await import('../../core/formats/peft/peft-adapter-writer.ts');
-    const { meanLoss, measure } = await import('../../core/data/evaluation.ts');
+    const { meanLoss, measure } = await import('../../core/data/evaluation/measure.ts');
     const { train } = await import('../../core/training/trainer.ts');
     const base = await bases.load(options.base);
     const { examples } = await loadExamples(base, options.data);

@@ -7,11 +7,11 @@ import { untilStopped } from '../stack/until-stopped.ts';
 export function register(program: Command): void {
   program
     .command('worker')
-    .description('take rollouts and adaptation jobs from the queue; one process a device')
+    .description('Run rollouts and adaptation jobs from the queue. Each device needs a worker of its own.')
     .addOption(deviceOption())
     .addHelpText(
       'after',
-      '\nSettings: DATABASE_URL (required), REDIS_URL, READAPT_DATA_DIR, READAPT_DEVICE, READAPT_THREADS.',
+      '\nThe worker reads DATABASE_URL (required), REDIS_URL, READAPT_DATA_DIR, READAPT_DEVICE and READAPT_THREADS.',
     )
     .action(async ({ device }: { readonly device?: DeviceChoice }) => {
       const { loadConfig } = await import('../../src/config/config.ts');
@@ -19,7 +19,7 @@ export function register(program: Command): void {
       const config = loadConfig({ ...process.env, ...(device === undefined ? {} : { READAPT_DEVICE: device }) });
       if (config.databaseUrl === null) {
         throw new UsageError(
-          'DATABASE_URL is not set; `readapt serve` runs a worker of its own on the embedded database',
+          'DATABASE_URL is not set; without it, `readapt serve` runs a worker on its embedded database itself',
         );
       }
       const worker = await startWorker(config);

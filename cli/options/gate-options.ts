@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import type { GateRule } from '../../core/options/gates.ts';
+import { GateRule } from '../../core/options/gates.ts';
 import { UsageError } from '../errors.ts';
-import { number } from './common-options.ts';
+import { schemaOption } from './schema-option.ts';
 
 export interface GateOptions {
   readonly target?: number;
@@ -11,37 +11,27 @@ export interface GateOptions {
   readonly maxNegativeFlips?: number;
 }
 
-/** By how much the new adapter may be worse than the old one if no gate is given: half a percentage point. */
+/** Margin of the gate if no other is given: half a percentage point of accuracy. */
 const DEFAULT_MARGIN = 0.005;
 
 export function addGateOptions(command: Command): Command {
+  const [{ properties: absolute }, { properties: relative }, { properties: nonInferiority }] = GateRule.anyOf;
   return command
-    .option('--target <x>', 'gate: the value that must be reached (accuracy as a fraction)', number())
-    .option(
-      '--margin <m>',
-      'gate: how much worse than the old adapter on the old base it may be (default: 0.005)',
-      number(),
-    )
-    .option(
-      '--non-inferior <m>',
-      'gate: the same margin, for the confidence bound of the difference on the same rows',
-      number(),
-    )
-    .option('--confidence <p>', 'confidence of that one-sided bound (default: 0.95)', number('positive'))
-    .option(
-      '--max-negative-flips <share>',
-      'gate: share of the rows that the old adapter has right and the new one may have wrong',
-      number(),
-    );
+    .optionsGroup('Gate options (one of --target, --margin and --non-inferior):')
+    .addOption(schemaOption('--target <x>', absolute.target))
+    .addOption(schemaOption('--margin <x>', relative.margin).default(undefined, String(DEFAULT_MARGIN)))
+    .addOption(schemaOption('--non-inferior <x>', nonInferiority.margin))
+    .addOption(schemaOption('--confidence <x>', nonInferiority.confidence))
+    .addOption(schemaOption('--max-negative-flips <x>', absolute.max_negative_flips));
 }
 
 /** @throws UsageError if options exclude each other */
 export function gateOf({ target, margin, nonInferior, confidence, maxNegativeFlips }: GateOptions): GateRule {
   const given = Object.entries({ '--target': target, '--margin': margin, '--non-inferior': nonInferior });
   const [first, second] = given.filter(([, value]) => value !== undefined).map(([name]) => name);
-  if (second !== undefined) throw new UsageError(`${first} and ${second} exclude each other`);
+  if (second !== undefined) throw new UsageError(`${first} and ${second} exclude each other: give one of them`);
   if (confidence !== undefined && nonInferior === undefined) {
-    throw new UsageError('--confidence goes with --non-inferior');
+    throw new UsageError('--confidence needs --non-inferior');
   }
   const flips = maxNegativeFlips === undefined ? {} : { max_negative_flips: maxNegativeFlips };
   if (target !== undefined) return { kind: 'absolute', target, ...flips };

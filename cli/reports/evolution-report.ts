@@ -1,22 +1,22 @@
-import { adapterReach } from '../../core/method/fusion/adapter-reach.ts';
+import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
+import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { adviseOn, type Advice } from '../../core/method/evolution/analysis/advisor.ts';
-import { energyCurve } from '../../core/method/evolution/captured-energy.ts';
-import { driftGrid } from '../../core/method/evolution/drift.ts';
-import type { Evolution } from '../../core/method/evolution/evolution.ts';
-import { unadaptableParts } from '../../core/method/evolution/drift.ts';
 import {
   analyzeVersions,
   summarizeAnalysis,
   type VersionAnalysis,
 } from '../../core/method/evolution/analysis/version-analysis.ts';
-import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
-import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
+import { energyCurve } from '../../core/method/evolution/captured-energy.ts';
+import { driftGrid, unadaptableParts } from '../../core/method/evolution/drift.ts';
+import type { Evolution } from '../../core/method/evolution/evolution.ts';
+import { adapterReach } from '../../core/method/fusion/adapter-reach.ts';
+import { percent } from '../output.ts';
 import { blocks, scaleOf } from './text-chart.ts';
 
 export interface EvolutionReportOptions {
   readonly base: string;
   readonly against: string;
-  /** Folder of an adapter of `base` that the advice is for. */
+  /** Folder of the adapter that the advice is for; it must fit `base`. */
   readonly adapter?: string;
   readonly seed: number;
   readonly signal: AbortSignal;
@@ -28,7 +28,7 @@ export interface EvolutionReport {
   readonly rows: readonly (readonly [string, string])[];
 }
 
-/** What `readapt inspect BASE --against NEW` has to say. */
+/** Compares two versions of a base model for `readapt inspect BASE --against NEW`. */
 export async function reportEvolution({
   base,
   against,
@@ -53,31 +53,27 @@ function adviceRows({ verdict, reasons }: Advice): [string, string][] {
 function evolutionRows({ evolution }: VersionAnalysis): [string, string][] {
   if (evolution === null) return [];
   if (evolution.overall.deltaNorm === 0) return [['drift', 'none']];
-  const parts = [...unadaptableParts(evolution)].map(([part, { drift }]) => `${part} ${percent(drift)}`);
+  const parts = [...unadaptableParts(evolution)].map(([part, { drift }]) => `${part} ${percent(drift, 2)}`);
   const curve = energyCurve(evolution).map(({ rank, share }) => `${rank}: ${(100 * share).toFixed(0)} %`);
   return [
     [
       'drift',
-      `adaptable layers ${percent(evolution.adaptable.drift)}, ${parts.join(', ')}, all ${percent(evolution.overall.drift)}`,
+      `adaptable layers ${percent(evolution.adaptable.drift, 2)}, ${parts.join(', ')}, all ${percent(evolution.overall.drift, 2)}`,
     ],
     ['energy by rank', curve.join(', ')],
     ...heatMap(evolution),
   ];
 }
 
-/** Layers from left to right, one row a projection; every row ends with the projection's drift over all layers. */
+/** Draws the drift: one row for each projection, layers from left to right, and the drift over all layers at the end. */
 function heatMap(evolution: Evolution): [string, string][] {
   const grid = driftGrid(evolution);
   const scale = scaleOf(grid.flatMap(({ drifts }) => drifts));
   if (scale === null) return [];
   return [
-    ['drift by layer', `▁ ${percent(scale.least)} … █ ${percent(scale.most)}`],
+    ['drift by layer', `▁ ${percent(scale.least, 2)} … █ ${percent(scale.most, 2)}`],
     ...grid.map(({ projection, drifts, drift }): [string, string] => {
-      return [`  ${projection.replace(/^.*\./, '')}`, `${blocks(drifts, scale)}  ${percent(drift)}`];
+      return [`  ${projection.replace(/^.*\./, '')}`, `${blocks(drifts, scale)}  ${percent(drift, 2)}`];
     }),
   ];
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(2)} %`;
 }

@@ -1,16 +1,16 @@
 import Table from 'cli-table3';
 import { countOperators, dumpGraph, sizeText } from '../../core/engine/graph/dump-graph.ts';
-import type { Graph, ValueInfo } from '../../core/engine/graph/graph.ts';
 import { graphSections } from '../../core/engine/graph/graph-sections.ts';
+import type { Graph, ValueInfo } from '../../core/engine/graph/graph.ts';
 import type { TraceStage } from '../../core/engine/tracer/trace.ts';
 
-/** The last graph, and what each pass did to the number of its operators, for people. */
+/** Formats the last graph for people, with the number of operators after each pass. */
 export function renderStages(stages: readonly TraceStage[], options: { readonly everyLayer: boolean }): string {
   const names = stages.map((stage, index) => `  ${index}  ${stageName(stage)}`).join('\n');
   return `${dumpGraph(stages.at(-1)!.graph, options)}\noperators after each pass:\n${names}\n${operatorTable(stages)}\n`;
 }
 
-/** The same as one JSON document. */
+/** Returns the content of {@link renderStages} as a JSON document. */
 export function stagesDocument(stages: readonly TraceStage[]): object {
   const { graph } = stages.at(-1)!;
   return {
@@ -37,7 +37,7 @@ function valueDocument({ name, shape, type }: ValueInfo): object {
   return { name, type, shape: shape.map(sizeText) };
 }
 
-/** The pass as its file is called; `recorded` before the first. */
+/** Names a stage after the file of its pass, or `recorded` before the first pass. */
 function stageName({ pass }: TraceStage): string {
   return pass === null ? 'recorded' : pass.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
@@ -45,8 +45,8 @@ function stageName({ pass }: TraceStage): string {
 function operatorTable(stages: readonly TraceStage[]): string {
   const counts = stages.map(({ graph }) => countOperators(graph));
   const operators = [...new Set(counts.flatMap((count) => [...count.keys()]))];
-  const last = counts.at(-1)!;
-  operators.sort((a, b) => (last.get(b) ?? 0) - (last.get(a) ?? 0));
+  const last = counts.at(-1);
+  operators.sort((a, b) => (last?.get(b) ?? 0) - (last?.get(a) ?? 0));
   const table = new Table({
     head: ['operator', ...stages.map((_, index) => String(index))],
     style: { head: [], border: [], compact: true },

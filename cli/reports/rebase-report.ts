@@ -5,7 +5,7 @@ import type { RungReport } from '../../core/method/ladder/ladder-state.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
 import { duration, percent } from '../output.ts';
 
-/** Describes an event in one line, or returns null if people are not told of it. */
+/** Describes an event in one line; returns null for events that are not shown. */
 export function describeEvent(event: JobEvent): string | null {
   switch (event.type) {
     case 'candidate': {
@@ -27,7 +27,7 @@ export function describeEvent(event: JobEvent): string | null {
   }
 }
 
-/** What `--json` prints. */
+/** Returns the document that `--json` prints. */
 export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
   const { state, best, target, readyMs, phases, baselines, steps, rows, ladder } = outcome;
   const ready = state === 'ready';
@@ -75,7 +75,7 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
   return [
     ['ready', ready ? `yes, after ${duration(ttr_ms ?? 0)}` : 'no'],
     ['strategy', `${strategy ?? '–'}${coefficients}${steps > 0 ? `, ${steps} steps` : ''}`],
-    ...(rows === 'validation_only' ? [['rows', 'no training rows: nothing was trained'] as [string, string]] : []),
+    ...(rows === 'validation_only' ? [['rows', 'no training rows, so nothing was trained'] as [string, string]] : []),
     [metric.name.replace('_', ' '), `${show(metric.best)} (target ${show(metric.target)})`],
     ['  old adapter, old base', show(metric.old)],
     ['  no adapter, new base', show(metric.none)],
@@ -84,7 +84,7 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
   ];
 }
 
-/** Prints the ladder as a table: each rung's best candidate, what the gate asked of it, and how long the rung took. */
+/** Formats the ladder as a table: each rung's best candidate, what the gate asked of it, and how long the rung took. */
 export async function ladderTable(
   { ladder, target }: Pick<JobOutcome, 'ladder' | 'target'>,
   metric: MetricName,

@@ -1,21 +1,23 @@
-/** Eight heights of a block, from the least to the most of a scale. */
+/** Blocks of eight heights, from the low end of a scale to the high end. */
 const BLOCKS = '▁▂▃▄▅▆▇█';
 
-/** Ends of a logarithmic scale, both above zero. */
+/** The ends of a logarithmic scale, both above zero. */
 export interface Scale {
   readonly least: number;
   readonly most: number;
 }
 
-/** From the smallest to the largest of the values above zero; null where there is none. */
+/** Returns the scale from the smallest to the largest value above zero; null if there is none. */
 export function scaleOf(values: readonly (number | null)[]): Scale | null {
-  const positive = values.filter((value) => value !== null && value > 0 && Number.isFinite(value)) as number[];
+  const positive = values.filter((value): value is number => value !== null && value > 0 && Number.isFinite(value));
   return positive.length > 0 ? { least: Math.min(...positive), most: Math.max(...positive) } : null;
 }
 
-/** One block a value, the taller the larger, by ratio; zero is a blank, a value that is missing a dot. */
+/** Draws one block for each value, whose height grows with the logarithm. Zero is a blank, and null is a dot. */
 export function blocks(values: readonly (number | null)[], scale: Scale): string {
-  return values.map((value) => (value === null ? '·' : value === 0 ? ' ' : BLOCKS[heightOf(value, scale)]!)).join('');
+  return values
+    .map((value) => (value === null ? '·' : value === 0 ? ' ' : BLOCKS.charAt(heightOf(value, scale))))
+    .join('');
 }
 
 function heightOf(value: number, { least, most }: Scale): number {

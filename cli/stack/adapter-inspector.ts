@@ -1,7 +1,7 @@
-import type { AdapterInspector } from '../../src/modules/adapters/index.ts';
 import { inspectFolder } from '../../core/formats/inspect.ts';
+import type { AdapterInspector } from '../../src/modules/adapters/index.ts';
 
-/** The file formats' own strict loaders, in the shape that the service asks for. */
+/** Lets the service check adapters with the strict loaders of `core/formats`. */
 export const adapterInspector: AdapterInspector = {
   async inspectAdapter(folder, baseFolder) {
     const found = await inspectFolder(folder, baseFolder);

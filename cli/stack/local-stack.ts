@@ -1,21 +1,21 @@
 import path from 'node:path';
+import { chooseDevice } from '../../core/engine/devices/choose-device.ts';
 import type { Config } from '../../src/config/config.ts';
 import { startServer } from '../../src/server.ts';
-import { chooseDevice } from '../../core/engine/devices/choose-device.ts';
 import { adapterInspector } from './adapter-inspector.ts';
 import { superviseWorker, type SupervisedWorker } from './worker-supervisor.ts';
 
-/** The service in this process and, beside it, a worker with its training process. */
+/** The service in this process, and a worker with its training process as processes of their own. */
 export interface LocalStack {
   readonly url: string;
-  /** Shown once, at the first start of a data folder; null later. */
+  /** Set only at the first start with a data folder; null later. */
   readonly operatorKey: string | null;
   readonly artifactsDir: string;
   readonly worker: SupervisedWorker | null;
   stop(): Promise<void>;
 }
 
-/** @throws DeviceUnavailableError where the worker's device does not work here: it would start again and again in vain */
+/** @throws DeviceUnavailableError if the worker's device does not work here, where the worker would restart for ever */
 export async function startLocalStack(config: Config, options: { worker: boolean }): Promise<LocalStack> {
   const { device, precision } = config;
   if (options.worker && (device !== 'auto' || precision !== 'auto')) await chooseDevice(device, { precision });
@@ -33,7 +33,7 @@ export async function startLocalStack(config: Config, options: { worker: boolean
   };
 }
 
-/** The worker reads the same configuration, and is told where the database is when it is the embedded one. */
+/** Passes on the configuration, with the address of the database, which may be the embedded one. */
 function workerEnvironment(databaseUrl: string, config: Config): NodeJS.ProcessEnv {
   return {
     ...process.env,

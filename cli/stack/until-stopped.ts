@@ -1,12 +1,12 @@
 import { onInterrupt } from '../interruption.ts';
 
-/** Whether this process was forked. Read at the start: the parent may be gone by the time somebody waits. */
+/** Whether this process was forked. It is read at the start, because the parent may be gone by the time somebody waits. */
 const HAS_PARENT = process.connected === true;
 
-/** Resolves at SIGINT, SIGTERM, or when the parent process that forked this one goes away. */
+/** Resolves at SIGINT or SIGTERM, or when the process that forked this one goes away. */
 export async function untilStopped(): Promise<void> {
   await new Promise<void>((resolve) => {
-    // Never taken back: a signal that comes again must not cut the end short.
+    // The listener stays, so that a repeated signal does not cut the end short.
     onInterrupt(() => resolve());
     if (!HAS_PARENT) return;
     if (process.connected) process.once('disconnect', () => resolve());

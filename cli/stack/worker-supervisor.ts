@@ -4,20 +4,20 @@ import { packagePath } from '../../core/installation/package-path.ts';
 const COMMAND = packagePath('bin/readapt.js');
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 10_000;
-/** A worker that lived this long was healthy: the next restart is quick again. */
+/** A worker that ran this long was healthy, so its next restart is quick again. */
 const HEALTHY_AFTER_MS = 30_000;
 const STOP_TIMEOUT_MS = 30_000;
 
 export interface SupervisedWorker {
-  /** Process id of the worker that runs now, if one does. */
+  /** Process id of the running worker, if there is one. */
   readonly pid: number | undefined;
-  /** Ends the worker gracefully; kills it when it has not ended within 30 s. */
+  /** Ends the worker gracefully, and kills it if it has not ended within 30 s. */
   stop(): Promise<void>;
 }
 
 /**
- * Keeps one `readapt worker` running as a process of its own: whatever kills it (out of memory, `kill -9`), it comes
- * back, and the jobs it held are taken up from their checkpoints.
+ * Keeps one `readapt worker` running as a process of its own. Whatever kills it (lack of memory, `kill -9`), it is started
+ * again, and the jobs that it held resume from their checkpoints.
  */
 export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => void): SupervisedWorker {
   let child: ChildProcess | undefined;
@@ -27,18 +27,18 @@ export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => v
 
   const start = (): void => {
     const startedAt = Date.now();
-    // In a group of its own: a Ctrl-C at the terminal is for this process, which then ends the worker.
+    // The worker has a process group of its own, so that Ctrl-C at the terminal reaches only this process, which ends it.
     child = fork(COMMAND, ['worker'], { env, detached: true, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const restart = (reason: string): void => {
       if (child === undefined) return;
       child = undefined;
       if (stopping) return;
       delayMs = Date.now() - startedAt > HEALTHY_AFTER_MS ? FIRST_DELAY_MS : Math.min(delayMs * 2, LONGEST_DELAY_MS);
-      log(`worker ended (${reason}), starting it again in ${delayMs} ms`);
+      log(`worker ended (${reason}), restarting it in ${delayMs} ms`);
       timer = setTimeout(start, delayMs);
     };
     child.once('exit', (code, signal) => restart(signal ?? `exit code ${code}`));
-    // One that cannot be started (out of processes or memory) has no exit.
+    // A process that cannot be started, for lack of processes or memory, has no exit.
     child.on('error', (error) => {
       if (child?.pid === undefined) restart(error.message);
     });

@@ -5,15 +5,16 @@ import { loraSettings } from '../models/lora/lora-config.ts';
 
 const PREFIX = 'best/';
 
-/** The best candidate's factors as tensors of a checkpoint. */
+/** Converts the factors of the best candidate to tensors of a checkpoint. */
 export function encodeBest({ modules }: Adapter): Map<string, Float32Array> {
   return new Map([...factorArrays(modules)].map(([name, data]) => [`${PREFIX}${name}`, data]));
 }
 
 /**
- * The adapter that {@link encodeBest} took apart.
- * @param old adapter of the job, whose modules it has
- * @param config its own, whose ranks may be larger than the old one's
+ * Restores the adapter that {@link encodeBest} converted.
+ * @param old the old adapter of the job, which has the same modules
+ * @param config configuration of the adapter to restore; its ranks may be larger than those of the old adapter
+ * @throws RangeError if the checkpoint lacks a tensor
  */
 export function decodeBest(tensors: Arrays, old: Adapter, config: LoraConfig): Adapter {
   const settings = loraSettings(config, [...old.modules.keys()]);

@@ -1,4 +1,4 @@
-import { meanLoss, measure } from '../data/evaluation.ts';
+import { meanLoss, measure } from '../data/evaluation/measure.ts';
 import type { TokenizedExample } from '../data/example.ts';
 import type { TaskData } from '../data/task-data.ts';
 import type { LoadedBase } from '../engine/base-cache.ts';

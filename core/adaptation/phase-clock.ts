@@ -1,13 +1,13 @@
 import { PHASES, type Phase } from '../options/phases.ts';
 
-/** Times the phases of a job: exactly one runs at any time, so they add up to the time that has passed. */
+/** Measures the time of a job's phases. Exactly one phase runs at any time, so they add up to the elapsed time. */
 export class PhaseClock {
   readonly #onPhase: (phase: Phase) => void;
   readonly #spent = new Map<Phase, number>();
   #current: Phase;
   #since = performance.now();
 
-  /** @param onPhase hears of the first phase and of every change */
+  /** @param onPhase called with the first phase and at every change */
   constructor(first: Phase, onPhase: (phase: Phase) => void) {
     this.#current = first;
     this.#onPhase = onPhase;
@@ -21,7 +21,7 @@ export class PhaseClock {
     this.#onPhase(phase);
   }
 
-  /** Milliseconds by phase until now. */
+  /** Returns the milliseconds that each phase has taken so far. */
   phases(): Record<Phase, number> {
     this.#settle();
     return Object.fromEntries(PHASES.map((phase) => [phase, this.#spent.get(phase) ?? 0])) as Record<Phase, number>;

@@ -1,66 +1,115 @@
+import type { Batch } from '../engine/runtime.ts';
 import type { TokenizedExample } from './example.ts';
-import { inputLength, labelSequences, makeBatch, type ExampleBatch } from './make-batch.ts';
 
-/** What goes through the model at once. */
+/** An example and its labels in a batch: those from `start` up to, but not including, `end`. */
+export interface BatchMember<Example extends TokenizedExample> {
+  readonly example: Example;
+  /** Index of the example in the list that was cut into batches. */
+  readonly index: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A batch and the examples in it, in the order of its sequences. */
+export interface ExampleBatch<Example extends TokenizedExample> {
+  readonly batch: Batch;
+  readonly members: readonly BatchMember<Example>[];
+}
+
+/** Limits of what goes through the model at once. */
 export interface BatchLimits {
-  /** Input tokens. */
+  /** Largest number of input tokens. */
   readonly maxTokens: number;
-  /** Completion tokens; each has a row of logits. Default no limit. */
+  /** Largest number of completion tokens, each of which has a row of logits. Default: no limit. */
   readonly maxLabels?: number;
-  /** Default no limit. */
+  /** Default: no limit. */
   readonly maxExamples?: number;
 }
 
-/** Elements of one array of logits, [labels, vocab]: 64 MiB. Gradients need three of them at a time. */
+/** Largest number of elements in one array of logits, [labels, vocab]: 64 MiB. Gradients need three such arrays at a time. */
 const MAX_LOGITS = 2 ** 24;
 
-/** The labels of one batch whose logits take no more memory than {@link MAX_LOGITS} allows; one at least. */
+/** Returns the number of labels in one batch whose logits keep within {@link MAX_LOGITS}; at least one. */
 export function labelLimit(vocabSize: number): number {
   return Math.max(1, Math.floor(MAX_LOGITS / vocabSize));
 }
 
+/** Returns the number of input tokens of an example: all tokens but the last, after which nothing is predicted. */
+export function inputLength(example: TokenizedExample): number {
+  return example.promptIds.length + example.completionIds.length - 1;
+}
+
 /**
- * Cuts examples into runs, in order, each within the limits; an example that exceeds one by itself is alone.
- * @returns indices into the list
+ * Concatenates examples to a batch. The last token of each is only predicted, so it is not an input. The labels are the
+ * positions whose next token is a completion token, in order.
+ * @throws RangeError if an example has no prompt token to predict from, or no completion token
  */
-export function cutIntoRuns(examples: readonly TokenizedExample[], limits: BatchLimits): number[][] {
-  const { maxTokens, maxLabels = Infinity, maxExamples = Infinity } = limits;
-  const runs: number[][] = [];
+export function makeBatch(examples: readonly TokenizedExample[]): Batch {
+  const total = (count: (example: TokenizedExample) => number) => examples.reduce((sum, each) => sum + count(each), 0);
+  const labels = total(({ completionIds }) => completionIds.length);
+  const batch = {
+    inputIds: new Int32Array(total(inputLength)),
+    sequenceLengths: Int32Array.from(examples, inputLength),
+    textLengths: Int32Array.from(examples, (example) => inputLength(example) + 1),
+    labelPositions: new Int32Array(labels),
+    labelIds: new Int32Array(labels),
+  };
+  let [start, label] = [0, 0];
+  for (const { promptIds, completionIds } of examples) {
+    if (promptIds.length === 0) throw new RangeError('the prompt has no tokens, expected at least one');
+    if (completionIds.length === 0) throw new RangeError('the completion has no tokens, expected at least one');
+    const firstLabel = start + promptIds.length - 1;
+    batch.inputIds.set(promptIds, start);
+    batch.inputIds.set(completionIds.slice(0, -1), firstLabel + 1);
+    batch.labelPositions.set(
+      [...completionIds.keys()].map((i) => firstLabel + i),
+      label,
+    );
+    batch.labelIds.set(completionIds, label);
+    start = firstLabel + completionIds.length;
+    label += completionIds.length;
+  }
+  return batch;
+}
+
+/** Cuts examples, in their order, into runs within the limits. An example that exceeds a limit has a run of its own. */
+export function cutIntoRuns<Example extends TokenizedExample>(
+  examples: readonly Example[],
+  { maxTokens, maxLabels = Infinity, maxExamples = Infinity }: BatchLimits,
+): Example[][] {
+  const runs: Example[][] = [];
   let [tokensLeft, labelsLeft] = [0, 0];
-  examples.forEach((example, index) => {
+  for (const example of examples) {
     const [tokens, labels] = [inputLength(example), example.completionIds.length];
     const run = runs.at(-1);
-    if (run && tokens <= tokensLeft && labels <= labelsLeft && run.length < maxExamples) run.push(index);
+    if (run && tokens <= tokensLeft && labels <= labelsLeft && run.length < maxExamples) run.push(example);
     else {
-      runs.push([index]);
+      runs.push([example]);
       [tokensLeft, labelsLeft] = [maxTokens, maxLabels];
     }
     tokensLeft -= tokens;
     labelsLeft -= labels;
-  });
+  }
   return runs;
 }
 
 /**
- * Batches for evaluation: every example once, sorted by length, longest first, so that sequences of like length share
- * attention's slots and memory is at its peak at the start.
+ * Makes batches for evaluation, in which every example occurs once. The examples are sorted by length, longest first, so
+ * that attention wastes little on sequences of unlike lengths and the memory is at its peak at the start.
  */
-export function sortIntoBatches(examples: readonly TokenizedExample[], limits: BatchLimits): ExampleBatch[] {
-  const order = [...examples.keys()];
-  order.sort((a, b) => inputLength(examples[b]!) - inputLength(examples[a]!) || a - b);
-  const sorted = order.map((index) => examples[index]!);
-  return cutIntoRuns(sorted, limits).map((run) => {
-    return { examples: run.map((at) => order[at]!), batch: makeBatch(run.map((at) => sorted[at]!)) };
+export function sortIntoBatches<Example extends TokenizedExample>(
+  examples: readonly Example[],
+  limits: BatchLimits,
+): ExampleBatch<Example>[] {
+  const indexed = examples.map((example, index) => ({ ...example, example, index }));
+  indexed.sort((a, b) => inputLength(b) - inputLength(a));
+  return cutIntoRuns(indexed, limits).map((run) => {
+    let end = 0;
+    const members = run.map(({ example, index }) => {
+      const start = end;
+      end += example.completionIds.length;
+      return { example, index, start, end };
+    });
+    return { batch: makeBatch(run), members };
   });
-}
-
-/**
- * Sums a batch's label losses per example.
- * @param losses [labels], as `Runtime.labelLosses` returns them
- * @returns one sum in nats for each example of the batch, in its order
- */
-export function sumByExample({ examples, batch }: ExampleBatch, losses: Float32Array): Float64Array {
-  const sums = new Float64Array(examples.length);
-  labelSequences(batch).forEach((sequence, label) => (sums[sequence] = sums[sequence]! + losses[label]!));
-  return sums;
 }

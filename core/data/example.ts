@@ -1,13 +1,14 @@
-/** One row of a dataset (JSONL). */
+/** One row of a dataset. */
 export interface ExampleRow {
   readonly prompt: string;
   readonly completion: string;
-  /** Where it was read from, for messages: name of the file, and line from 1. */
+  /** Name of the file that the row was read from, for messages. */
   readonly file?: string;
+  /** Number of its line in that file, from 1. */
   readonly line?: number;
 }
 
-/** A row as tokens: `encode(prompt)` with the tokenizer's own special tokens, `encode(completion)` without. */
+/** A row as tokens: the prompt with the special tokens that the tokenizer adds, the completion without them. */
 export interface TokenizedExample {
   readonly promptIds: readonly number[];
   readonly completionIds: readonly number[];

@@ -1,62 +1,62 @@
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { createRuntime } from '../engine/create-runtime.ts';
-import type { Device } from '../options/devices.ts';
-import { openDevice } from '../engine/devices/open-device.ts';
-import type { PrecisionSetting } from '../options/precisions.ts';
-import { isLayerMatrix } from '../engine/int8/inputs.ts';
-import { choosePrecision, int8Of, type ChoiceOptions } from '../engine/int8/choose-precision.ts';
-import type { PrecisionChoice } from '../engine/int8/precision-choice.ts';
-import { EngineCache } from '../engine/cache/engine-cache.ts';
-import type { Runtime } from '../engine/runtime.ts';
 import { FormatError } from '../formats/errors.ts';
 import { openBaseModel, type OpenBaseModel } from '../formats/hugging-face/hugging-face-model.ts';
+import { tokenizerHash } from '../formats/tokenizer/tokenizer-files.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 import type { BaseModel } from '../models/base-model.ts';
-import { tokenizerHash } from '../formats/tokenizer/tokenizer-files.ts';
+import type { Device } from '../options/devices.ts';
+import type { PrecisionSetting } from '../options/precisions.ts';
+import { EngineCache } from './cache/engine-cache.ts';
+import { createRuntime } from './create-runtime.ts';
+import { openDevice } from './devices/open-device.ts';
+import { choosePrecision, int8Of, type ChoiceOptions } from './int8/choose-precision.ts';
+import { isLayerMatrix } from './int8/inputs.ts';
+import type { PrecisionChoice } from './int8/precision-choice.ts';
+import type { Runtime } from './runtime.ts';
 
 export interface BaseCacheOptions {
-  /** What computes. Default `cpu`. */
+  /** Default: `cpu`. */
   readonly device?: Device;
-  /** What the base's matrices are kept in. Default `f32`. */
+  /** Default: `f32`. */
   readonly precision?: PrecisionSetting;
-  /** Default: one a core. */
+  /** Number of threads. Default: one for each core. */
   readonly threads?: number | null;
-  /** Folder with compiled graphs of earlier processes. Default: none. */
+  /** Folder that keeps compiled graphs for later processes. Default: none. */
   readonly graphCacheDir?: string | null;
-  /** Hears of each base that is loaded. */
+  /** Called with each base that was loaded. */
   readonly onLoad?: ((base: LoadedBase) => void) | undefined;
-  /** Base models kept loaded. Default 2: the old version and the new one. */
+  /** Number of base models that stay loaded. Default: 2, for the old base and the new base. */
   readonly capacity?: number;
 }
 
-/** A base model, ready to compute with. */
+/** A base model in memory, with its tokenizer and its runtime. */
 export interface LoadedBase {
-  /** Real path of its folder. */
+  /** Real path of the base model's folder. */
   readonly folder: string;
   readonly model: BaseModel;
   readonly tokenizer: Tokenizer;
   /** SHA-256 of tokenizer.json's text. */
   readonly tokenizerHash: string;
   readonly runtime: Runtime;
-  /** What its matrices are computed in, and why. */
+  /** The precision of the base's matrices, and the reason for it. */
   readonly precision: PrecisionChoice;
 }
 
-/** With its files, which may be read again until it is released. */
+/** A loaded base whose files stay open, so that weights can be read again until it is released. */
 interface OpenBase extends LoadedBase {
   readonly model: OpenBaseModel;
 }
 
 /**
- * What a process keeps warm between jobs: base models with their tokenizers and runtimes (and so their compiled
- * graphs), by folder. A folder whose files were replaced is loaded anew. The one unused for longest goes first.
+ * Keeps base models loaded between jobs, with their tokenizers and runtimes (and so their compiled graphs), by folder. A
+ * folder whose files have changed is loaded again. Above the capacity, the least recently used base is released.
  */
 export class BaseCache {
   readonly #options: BaseCacheOptions;
   readonly #cache: EngineCache | null;
-  /** In order of use, oldest first. */
+  /** By the stamp of the folder, least recently used first. */
   readonly #bases = new Map<string, Promise<OpenBase>>();
 
   constructor(options: BaseCacheOptions = {}) {
@@ -66,8 +66,8 @@ export class BaseCache {
   }
 
   /**
-   * The base model of a folder, loaded if it is not yet.
-   * @throws FormatError where the folder does not hold a model and tokenizer.json that can be used
+   * Returns the base model of a folder, and loads it first if necessary.
+   * @throws FormatError if the folder does not hold a usable model and tokenizer.json, DeviceUnavailableError
    */
   async load(folder: string): Promise<LoadedBase> {
     const key = await stamp(folder);
@@ -92,7 +92,7 @@ export class BaseCache {
     const tokenizer = await loadTokenizer(folder);
     const text = await readFile(join(folder, 'tokenizer.json'), 'utf8');
     const { device = 'cpu', precision = 'f32' } = this.#options;
-    // What is rounded to 8 bits is not needed a second time in float32.
+    // Matrices that are rounded to 8 bits need not stay in memory in float32, too.
     const rounded = device === 'cpu' && (precision === 'int8' || precision === 'auto');
     const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false);
     try {
@@ -108,7 +108,7 @@ export class BaseCache {
 
   async #makeReady(model: BaseModel, tokenizer: Tokenizer): Promise<Pick<LoadedBase, 'runtime' | 'precision'>> {
     if (tokenizer.vocabSize > model.config.vocabSize) {
-      const message = `has ids up to ${tokenizer.vocabSize - 1}, the model's vocabulary has ${model.config.vocabSize}`;
+      const message = `has ids up to ${tokenizer.vocabSize - 1}, expected less than the model's vocabulary of ${model.config.vocabSize}`;
       throw new FormatError({ code: 'invalid_tokenizer', file: 'tokenizer.json', message });
     }
     const { device = 'cpu' } = this.#options;
@@ -132,11 +132,10 @@ export class BaseCache {
   }
 
   async #evict(): Promise<void> {
-    while (this.#bases.size > (this.#options.capacity ?? 2)) {
-      const [oldest, base] = this.#bases.entries().next().value!;
-      this.#bases.delete(oldest);
-      await release(await base);
-    }
+    const surplus = Math.max(0, this.#bases.size - (this.#options.capacity ?? 2));
+    const evicted = [...this.#bases].slice(0, surplus);
+    for (const [key] of evicted) this.#bases.delete(key);
+    for (const [, base] of evicted) await release(await base);
   }
 }
 
@@ -145,7 +144,7 @@ async function release({ runtime, model }: OpenBase): Promise<void> {
   await model.close();
 }
 
-/** Path, and name, size and time of change of every file: another content gives another stamp. */
+/** Identifies a folder's content: its path, and the name, size and modification time of every file. */
 async function stamp(folder: string): Promise<string> {
   const root = await realpath(folder).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'ENOENT' && cause.code !== 'ENOTDIR') throw cause;

@@ -73,7 +73,11 @@ function withoutUndefined(given: GivenJobOptions): GivenJobOptions {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
+/** Returns the name in TypeScript of an option: `maxSteps` for `max_steps`. */
+export function camelCase(name: string): string {
+  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
 function camelCased(options: JobOptions): JobSettings {
-  const camelCase = (name: string) => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
   return Object.fromEntries(Object.entries(options).map(([name, value]) => [camelCase(name), value])) as JobSettings;
 }

@@ -5,20 +5,22 @@ import { FormatError } from '../formats/errors.ts';
 import { withSafetensors } from '../formats/safetensors/safetensors.ts';
 import { writeSafetensors } from '../formats/safetensors/safetensors-writer.ts';
 
-/** All that a run needs to go on: plain JSON state, and tensors by name. */
+/** Everything that a run needs to resume. */
 export interface Checkpoint {
+  /** Plain JSON. */
   readonly state: unknown;
+  /** Arrays by name. */
   readonly tensors: ReadonlyMap<string, Float32Array>;
 }
 
-/** How many the store keeps of a job. */
+/** Number of checkpoints that a store keeps. */
 export const KEPT_CHECKPOINTS = 2;
 const FILE_NAME = /^checkpoint-(\d{8})\.safetensors$/;
 
 /**
- * The checkpoints of one job in a folder of its own. Each is one safetensors file with the state and a SHA-256 over
- * everything in its metadata, written under a temporary name, synced and renamed. The last two are kept, so that one
- * that turns out damaged is not the only one.
+ * The checkpoints of one job, in a folder of its own. Each is one safetensors file, whose metadata hold the state and a
+ * SHA-256 over everything; it is written under a temporary name, synced and renamed. The last two are kept, so that a
+ * damaged checkpoint is not the only one.
  */
 export class CheckpointStore {
   readonly #folder: string;
@@ -38,7 +40,7 @@ export class CheckpointStore {
     for (const number of numbers.slice(KEPT_CHECKPOINTS - 1)) await rm(this.#path(number), { force: true });
   }
 
-  /** The newest checkpoint that is whole, or null where there is none. */
+  /** Returns the newest undamaged checkpoint, or null if there is none. */
   async latest(): Promise<Checkpoint | null> {
     for (const number of await this.#numbers()) {
       const checkpoint = await this.#read(number);
@@ -47,12 +49,12 @@ export class CheckpointStore {
     return null;
   }
 
-  /** Removes every checkpoint, once the job has ended. */
+  /** Removes every checkpoint. */
   async clear(): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  /** Numbers of the checkpoints that are there, newest first. */
+  /** Returns the numbers of the existing checkpoints, newest first. */
   async #numbers(): Promise<number[]> {
     const names = await readdir(this.#folder).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
@@ -66,7 +68,7 @@ export class CheckpointStore {
     return join(this.#folder, `checkpoint-${String(number).padStart(8, '0')}.safetensors`);
   }
 
-  /** Null for a damaged file: an older checkpoint or the beginning is a place to go on from, too. */
+  /** Returns null for a damaged file, because the job can resume from an older checkpoint or start again. */
   async #read(number: number): Promise<Checkpoint | null> {
     try {
       return await withSafetensors(this.#path(number), async (file) => {
@@ -85,8 +87,7 @@ export class CheckpointStore {
 
 function checksum(state: string, tensors: ReadonlyMap<string, Float32Array>): string {
   const hash = createHash('sha256').update(state);
-  for (const name of [...tensors.keys()].sort()) {
-    const data = tensors.get(name)!;
+  for (const [name, data] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`\n${JSON.stringify([name, data.length])}\n`);
     hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }

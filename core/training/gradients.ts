@@ -1,34 +1,37 @@
-import type { Dropout, Runtime } from '../engine/runtime.ts';
-import type { Adapter } from '../models/lora/adapter.ts';
-import { trainableArrays } from '../models/lora/trainable-arrays.ts';
-import type { FactorGradients } from '../method/regularization/regularization.ts';
-import { cutIntoRuns, labelLimit } from '../data/batching.ts';
-import { breathe } from '../data/forward-passes.ts';
+import { setImmediate } from 'node:timers/promises';
+import { cutIntoRuns, labelLimit, makeBatch } from '../data/batching.ts';
 import type { TokenizedExample } from '../data/example.ts';
-import { makeBatch } from '../data/make-batch.ts';
+import type { Dropout, Runtime } from '../engine/runtime.ts';
+import type { FactorGradients } from '../method/regularization/regularization.ts';
+import type { Adapter } from '../models/lora/adapter.ts';
+import { factorArrays } from './optimizer/factors.ts';
 
-/** Input tokens that go through the model at once; bounds the memory of activations and the wait for an abort. */
+/** Largest number of input tokens in a micro-batch. It bounds the memory of activations and the wait for an abort. */
 export const MICRO_BATCH_TOKENS = 384;
 
 export interface AccumulateOptions {
-  /** Default {@link MICRO_BATCH_TOKENS}; an example with more goes alone. */
+  /** Default: {@link MICRO_BATCH_TOKENS}. An example with more tokens has a micro-batch of its own. */
   readonly microBatchTokens?: number;
-  /** Of the inputs of every A; micro-batches count the seed up. Default none. */
+  /** Dropout on the inputs of every A. Each micro-batch adds its number to the seed. Default: none. */
   readonly dropout?: Dropout | undefined;
-  /** Looked at before every micro-batch. */
+  /** Checked before every micro-batch. */
   readonly signal?: AbortSignal;
 }
 
 export interface BatchGradients {
-  /** Of the mean loss over the batch's completion tokens; the caller's own arrays. */
+  /** Gradients of the mean loss over the batch's completion tokens. The arrays belong to the caller. */
   readonly gradients: FactorGradients;
   /** Mean over the batch's completion tokens, in nats. */
   readonly loss: number;
-  /** Input tokens. */
+  /** Number of input tokens. */
   readonly tokens: number;
 }
 
-/** Loss and gradients of one optimizer step, in micro-batches whose sizes do not change the result (but with dropout). */
+/**
+ * Computes the loss and the gradients of one optimizer step in micro-batches. Without dropout, the sizes of the
+ * micro-batches do not change the result.
+ * @throws RangeError if there are no examples
+ */
 export async function accumulateGradients(
   runtime: Runtime,
   adapter: Adapter,
@@ -40,29 +43,27 @@ export async function accumulateGradients(
   let lossSum = 0;
   let tokens = 0;
   const limits = { maxTokens: microBatchTokens, maxLabels: labelLimit(runtime.base.config.vocabSize) };
-  for (const [count, run] of cutIntoRuns(examples, limits).entries()) {
-    if (gradients) await breathe();
+  for (const [number, run] of cutIntoRuns(examples, limits).entries()) {
+    // A runtime may block the event loop for a whole micro-batch; now messages, such as a cancellation, can arrive.
+    if (gradients) await setImmediate();
     signal?.throwIfAborted();
-    const batch = makeBatch(run.map((index) => examples[index]!));
-    const own = dropout && { ...dropout, seed: dropout.seed + count };
+    const batch = makeBatch(run);
+    const own = dropout && { ...dropout, seed: dropout.seed + number };
     const result = await runtime.gradients(adapter, batch, 1 / completionTokens, own);
     lossSum += result.lossSum;
     tokens += batch.inputIds.length;
-    gradients = addInto(gradients, result.gradients);
+    gradients = gradients ? addInto(gradients, result.gradients) : result.gradients;
   }
-  return { gradients: gradients!, loss: lossSum / completionTokens, tokens };
+  if (!gradients) throw new RangeError('there are no examples to compute gradients from, expected at least one');
+  return { gradients, loss: lossSum / completionTokens, tokens };
 }
 
-/** The first micro-batch's arrays become the sum; a runtime hands out arrays that are the caller's. */
-function addInto(sum: FactorGradients | null, more: FactorGradients): FactorGradients {
-  if (sum === null) return more;
-  for (const [module, gradients] of more) {
-    const target = sum.get(module)!;
-    for (const [name, values] of trainableArrays(gradients)) addArray(target[name]!, values);
+/** Adds gradients to the arrays of `sum`, which the runtime has handed over to its caller. */
+function addInto(sum: FactorGradients, more: FactorGradients): FactorGradients {
+  const sums = factorArrays(sum);
+  for (const [name, values] of factorArrays(more)) {
+    const target = sums.get(name)!;
+    for (let i = 0; i < values.length; i++) target[i]! += values[i]!;
   }
   return sum;
-}
-
-function addArray(target: Float32Array, values: Float32Array): void {
-  for (let i = 0; i < target.length; i++) target[i] = target[i]! + values[i]!;
 }

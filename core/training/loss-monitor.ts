@@ -1,15 +1,15 @@
-/** Where a run diverged. */
+/** The step at which a run diverged. */
 export interface Divergence {
   readonly step: number;
   readonly learningRate: number;
   /**
-   * Steps after which the parameters were still in order: the loss that they gave was measured and is no part of what
-   * raised the alarm. Negative where the run was bad from its first step.
+   * The last step after which the parameters were certainly sound: their loss was measured, and is not among the losses
+   * that raised the alarm. Negative if the run was bad from its first step.
    */
   readonly soundStep: number;
 }
 
-/** A run whose loss is no number any more or has grown far beyond its beginning; the same again would end the same. */
+/** The loss of a run is not finite or has grown far beyond its beginning. The same run would diverge again. */
 export class TrainingDivergedError extends Error {
   readonly code = 'training_diverged';
   readonly step: number;
@@ -17,7 +17,7 @@ export class TrainingDivergedError extends Error {
   readonly soundStep: number;
   readonly #found: string;
 
-  /** @param checkpointStep of the last good checkpoint; null where there is none, left out where none are kept */
+  /** @param checkpointStep step of the last good checkpoint; null if there is none, left out if the run keeps none */
   constructor(found: string, at: Divergence, checkpointStep?: number | null) {
     const { step, learningRate } = at;
     const checkpoint = checkpointStep === undefined ? '' : `; ${describeCheckpoint(checkpointStep)}`;
@@ -30,7 +30,7 @@ export class TrainingDivergedError extends Error {
     this.soundStep = at.soundStep;
   }
 
-  /** The same error, which also says to which of the run's checkpoints (by their steps) one can go back. */
+  /** Returns the same error with a message that also names the last good one of the run's checkpoints. */
   withCheckpoints(steps: readonly number[]): TrainingDivergedError {
     const good = steps.filter((step) => step <= this.soundStep);
     return new TrainingDivergedError(this.#found, this, good.length > 0 ? Math.max(...good) : null);
@@ -42,33 +42,39 @@ function describeCheckpoint(step: number | null): string {
   return `the last good checkpoint is that of step ${step}${step === 0 ? ', the initial adapter' : ''}`;
 }
 
-/** Losses that a monitor remembers; plain JSON. */
+/** The losses of the first and the last steps. Plain JSON. */
 export interface LossHistory {
   readonly first: readonly number[];
   readonly last: readonly number[];
 }
 
+/** Number of first steps that are remembered. */
 const FIRST = 10;
+/** Number of last steps that are remembered. */
 const LAST = 20;
-/** Steps whose mean has to be bad: a single hard batch is no divergence. */
+/** Number of last steps whose mean raises the alarm, so that a single hard batch does not. */
 const ALARM = 10;
 
-/** Follows the loss of a run, smooths it and raises the alarm. */
+/** Follows the loss of a run, and throws if it diverges. */
 export class LossMonitor {
   readonly #limit: number;
   readonly #first: number[];
   readonly #last: number[];
 
-  /** @param vocabSize a model that knows nothing has a loss of ln(vocabSize); well above it, it is worse than that */
+  /** @param vocabSize decides which loss is high: a model that has learned nothing has a loss of ln(vocabSize) */
   constructor(vocabSize: number, history: LossHistory = { first: [], last: [] }) {
     this.#limit = 1.5 * Math.log(vocabSize);
     this.#first = [...history.first];
     this.#last = [...history.last];
   }
 
-  /** @throws TrainingDivergedError for a loss that is not finite, or a mean over 10 steps twice that of the first 10 */
+  /**
+   * Takes the loss of a step.
+   * @throws TrainingDivergedError if the loss is not finite, or if the mean of the last 10 steps is above 1.5 ln(vocabSize)
+   *   and above twice the mean of the first 10
+   */
   record(loss: number, at: { step: number; learningRate: number }): void {
-    // The loss of step n is that of the parameters after n − 1 steps.
+    // The loss of step n belongs to the parameters after n − 1 steps.
     if (!Number.isFinite(loss))
       throw new TrainingDivergedError(`the loss is ${loss}`, { ...at, soundStep: at.step - 2 });
     if (this.#first.length < FIRST) this.#first.push(loss);
@@ -82,7 +88,7 @@ export class LossMonitor {
     throw new TrainingDivergedError(found, { ...at, soundStep: at.step - 1 - ALARM });
   }
 
-  /** Mean of the last 20 steps at most; NaN before the first. */
+  /** Returns the mean of up to 20 last steps; NaN before the first step. */
   recent(): number {
     return mean(this.#last);
   }

@@ -3,26 +3,24 @@ import type { Checkpoint } from './checkpoint.ts';
 import type { LossHistory } from './loss-monitor.ts';
 import type { SamplerState } from './training-sampler.ts';
 
-/** All that a training run needs to go on as if it had never stopped; the schedule follows from the step. */
+/** Everything that a training run needs to continue as if it had never stopped. The schedule follows from the step. */
 export interface TrainerState {
   readonly parameters: Arrays;
   readonly optimizer: AdamwState;
   readonly sampler: SamplerState;
   readonly losses: LossHistory;
+  /** Number of input tokens so far. */
   readonly tokens: number;
+  /** Duration of the steps so far. */
   readonly seconds: number;
 }
 
-/** What {@link encodeTrainerState} keeps as JSON. */
-interface EncodedState {
+/** The part of the state that {@link encodeTrainerState} keeps as JSON. */
+interface EncodedState extends Omit<TrainerState, 'parameters' | 'optimizer'> {
   readonly step: number;
-  readonly sampler: SamplerState;
-  readonly losses: LossHistory;
-  readonly tokens: number;
-  readonly seconds: number;
 }
 
-/** As a checkpoint: JSON for the numbers, tensors for parameters and moments. */
+/** Converts a state to a checkpoint: JSON for the numbers, tensors for parameters and moments. */
 export function encodeTrainerState(state: TrainerState): Checkpoint {
   const { parameters, optimizer, sampler, losses, tokens, seconds } = state;
   const groups = { parameters, mean: optimizer.mean, variance: optimizer.variance };
@@ -34,15 +32,16 @@ export function encodeTrainerState(state: TrainerState): Checkpoint {
 }
 
 /**
- * The state that {@link encodeTrainerState} took apart.
- * @param names the parameters, in the adapter's order: sums over all of them must not depend on a file's order
+ * Restores the state that {@link encodeTrainerState} converted.
+ * @param names names of the parameters in the adapter's order, because sums over them must not depend on a file's order
+ * @throws RangeError if the checkpoint lacks a tensor
  */
 export function decodeTrainerState({ state, tensors }: Checkpoint, names: readonly string[]): TrainerState {
   const group = (prefix: string): Arrays =>
     new Map(
       names.map((name) => {
         const data = tensors.get(`${prefix}/${name}`);
-        if (!data) throw new RangeError(`checkpoint has no ${prefix} of ${name}`);
+        if (!data) throw new RangeError(`the checkpoint has no tensor ${prefix}/${name}`);
         return [name, data];
       }),
     );

@@ -1,9 +1,6 @@
-import { adamwInit, adamwUpdate, DEFAULT_ADAMW, type AdamwState, type Arrays } from './optimizer/adamw.ts';
-import { clipGlobalNorm } from './optimizer/clipping.ts';
-import { factorArrays, withFactorArrays } from './optimizer/factors.ts';
-import { schedule, type Schedule } from './optimizer/schedules.ts';
+import { setImmediate } from 'node:timers/promises';
+import type { TokenizedExample } from '../data/example.ts';
 import type { Dropout, Runtime } from '../engine/runtime.ts';
-import type { Adapter } from '../models/lora/adapter.ts';
 import {
   anchorOf,
   l2Coefficient,
@@ -11,78 +8,83 @@ import {
   withL2Gradients,
   type RegularizationOptions,
 } from '../method/regularization/regularization.ts';
-import type { TokenizedExample } from '../data/example.ts';
-import { breathe } from '../data/forward-passes.ts';
+import type { Adapter } from '../models/lora/adapter.ts';
 import { accumulateGradients } from './gradients.ts';
 import { LossMonitor } from './loss-monitor.ts';
+import { adamwInit, adamwUpdate, DEFAULT_ADAMW, type AdamwState, type Arrays } from './optimizer/adamw.ts';
+import { clipGlobalNorm } from './optimizer/clipping.ts';
+import { cosineSchedule } from './optimizer/cosine-schedule.ts';
+import { factorArrays, withFactorArrays } from './optimizer/factors.ts';
 import type { TrainerState } from './trainer-state.ts';
 import { TrainingSampler } from './training-sampler.ts';
 
 export interface TrainOptions {
   readonly runtime: Runtime;
-  /** Where training starts; not written to. */
+  /** The adapter that training starts from. It is not changed. */
   readonly initial: Adapter;
   readonly examples: readonly TokenizedExample[];
-  /** Optimizer steps of the whole run; the learning rate's schedule ends with them. */
+  /** Number of optimizer steps of the whole run. The schedule of the learning rate ends with them. */
   readonly steps: number;
-  /** Examples of one optimizer step. */
+  /** Number of examples in one optimizer step. */
   readonly batchSize: number;
-  /** Input tokens that go through the model at once; default `MICRO_BATCH_TOKENS`. */
+  /** Largest number of input tokens in a micro-batch. Default: `MICRO_BATCH_TOKENS`. */
   readonly microBatchTokens?: number;
-  /** At the end of the warm-up; a cosine takes it to zero. */
+  /** Peak learning rate, at the end of the warm-up. From there it follows a cosine to zero. */
   readonly learningRate: number;
-  /** Default 6 % of the steps. */
+  /** Default: 6 % of the steps. */
   readonly warmupSteps?: number;
-  /** Clipping threshold of the gradients' global norm. Default 1. */
+  /** Limit for the global norm of the gradients, which are clipped to it. Default: 1. */
   readonly maxGradientNorm?: number;
-  /** Decoupled (AdamW). Default 0.01. */
+  /** Decoupled weight decay, as in AdamW. Default: 0.01. */
   readonly weightDecay?: number;
-  /** L2 towards the initial adapter or zero. Default none. */
+  /** L2 regularization towards the initial adapter or zero. Default: none. */
   readonly regularization?: RegularizationOptions;
   readonly seed: number;
-  /** Goes on from here; everything else must be as it was. */
+  /** State to resume from. All other options must be those of the interrupted run. */
   readonly resume?: TrainerState;
-  /** Looked at before every micro-batch; the run then rejects with its reason. */
+  /** Checked before every micro-batch. If it has aborted, the run rejects with its reason. */
   readonly signal?: AbortSignal;
-  /** Awaited after every step; `stop` ends the run there. */
+  /** Awaited after every step. `stop` ends the run. */
   readonly afterStep?: (report: StepReport) => Promise<'continue' | 'stop'> | 'continue' | 'stop';
 }
 
-/** Where a run stands after a step. */
+/** The state of a run after a step. */
 export interface StepReport {
-  /** Steps done. */
+  /** Number of steps done. */
   readonly step: number;
-  /** Mean loss of the step's completion tokens, in nats, before its update. */
+  /** Mean loss of the step's completion tokens before the update, in nats. */
   readonly loss: number;
   readonly learningRate: number;
-  /** Before clipping, regularization included. */
+  /** Global norm before clipping, including the regularization. */
   readonly gradientNorm: number;
   readonly adapter: Adapter;
-  /** Enough to go on from here, bit by bit; the next step changes its moments in place: copy what is kept longer. */
+  /** Resumes the run bit by bit. The next step changes the moments in place, so copy what is kept longer. */
   readonly state: TrainerState;
 }
 
 export interface TrainResult {
   readonly adapter: Adapter;
   readonly steps: number;
-  /** Mean over the last steps (20 at most), in nats a completion token. */
+  /** Mean loss of the last steps (20 at most), in nats a completion token. */
   readonly trainLoss: number;
-  /** Input tokens. */
+  /** Number of input tokens. */
   readonly tokens: number;
-  /** Of the steps alone: what `afterStep` does is not in it. */
+  /** Duration of the steps, without the time that `afterStep` takes. */
   readonly seconds: number;
 }
 
 /**
- * Trains an adapter: AdamW with warm-up and cosine, gradients averaged over the completion tokens of a batch, plus those of
- * the regularization, clipped by their global norm. The adapter's dropout acts in training alone.
+ * Trains an adapter by AdamW with warm-up and a cosine schedule. The gradients are averaged over the completion tokens of
+ * a batch, added to those of the regularization, and clipped by their global norm. The adapter's dropout is active only
+ * in training.
  * @throws TrainingDivergedError naming step and learning rate
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { runtime, initial, examples, steps, batchSize, signal, regularization = NO_REGULARIZATION } = options;
   const anchor = anchorOf(regularization, initial);
-  const learningRateAt = learningRateSchedule(options);
-  const sampler = new TrainingSampler(examples.length, { batchSize, seed: options.seed });
+  const { learningRate: peak, warmupSteps = Math.ceil(0.06 * steps) } = options;
+  const learningRateAt = cosineSchedule({ peak, steps, warmupSteps });
+  const sampler = new TrainingSampler(examples, { batchSize, seed: options.seed });
   const monitor = new LossMonitor(runtime.base.config.vocabSize, options.resume?.losses);
   let parameters: Arrays = options.resume?.parameters ?? factorArrays(initial.modules);
   let optimizer: AdamwState = options.resume?.optimizer ?? adamwInit(parameters);
@@ -93,9 +95,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     const begun = performance.now();
     const learningRate = learningRateAt(step);
     const adapter = withFactorArrays(initial, parameters);
-    const members = sampler.next().map((index) => examples[index]!);
     const dropout = dropoutOf(options, step);
-    const batch = await accumulateGradients(runtime, adapter, members, { ...options, dropout });
+    const batch = await accumulateGradients(runtime, adapter, sampler.next(), { ...options, dropout });
     monitor.record(batch.loss, { step: step + 1, learningRate });
 
     const penalty = { lambda: l2Coefficient(regularization, step, steps), space: regularization.space, anchor };
@@ -124,19 +125,15 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       state,
     });
     if (verdict === 'stop') break;
-    await breathe();
+    await setImmediate();
     signal?.throwIfAborted();
   }
   const adapter = withFactorArrays(initial, parameters);
   return { adapter, steps: optimizer.step, trainLoss: monitor.recent(), tokens, seconds };
 }
 
-/** The adapter's own, with random numbers that follow from the run's seed and the step. */
+/** Returns the adapter's dropout, with a seed that follows from those of the run and from the step. */
 function dropoutOf({ initial, seed }: TrainOptions, step: number): Dropout | undefined {
   const rate = initial.config.dropout ?? 0;
   return rate === 0 ? undefined : { rate, seed: (Math.abs(seed) % 2 ** 20) * 2 ** 32 + step * 2 ** 10 };
-}
-
-function learningRateSchedule({ learningRate: peak, steps, warmupSteps }: TrainOptions): Schedule {
-  return schedule({ kind: 'cosine', peak, steps, warmupSteps: warmupSteps ?? Math.ceil(0.06 * steps) });
 }

@@ -5,33 +5,33 @@ export interface SamplerOptions {
   readonly seed: number;
 }
 
-/** Where a sampler stands: plain JSON, for checkpoints. */
+/** The position of a sampler. Plain JSON, for checkpoints. */
 export interface SamplerState {
-  /** Epoch in progress, from 0. */
+  /** Number of the epoch in progress, from 0. */
   readonly epoch: number;
-  /** Batches of the epoch already handed out. */
+  /** Number of batches of the epoch that were handed out. */
   readonly position: number;
-  /** Generator at the start of the epoch, from which its order follows. */
+  /** State of the generator at the start of the epoch. The order of the epoch follows from it. */
   readonly random: RandomState;
 }
 
 /**
- * Endless training batches: every example exactly once an epoch, in an order that follows from the seed. Where an epoch
- * ends within a batch, the batch is smaller. A sampler restored from a saved state hands out the same batches as one
- * that was never interrupted.
+ * Draws training batches without end. Every example occurs once in each epoch, in an order that follows from the seed.
+ * The last batch of an epoch may be smaller. A sampler that was restored from a saved state hands out the same batches
+ * as one that was never interrupted.
  */
-export class TrainingSampler {
-  readonly #examples: number;
+export class TrainingSampler<Example> {
+  readonly #examples: readonly Example[];
   readonly #batchSize: number;
   #state: SamplerState;
   #epochEnd: RandomState;
-  #order: readonly number[];
+  #order: readonly Example[];
 
-  /** @throws RangeError without examples, or for a batch size that is no positive integer */
-  constructor(examples: number, { batchSize, seed }: SamplerOptions) {
-    if (examples === 0) throw new RangeError('there are no training examples');
+  /** @throws RangeError if there are no examples, or if the batch size is not a positive integer */
+  constructor(examples: readonly Example[], { batchSize, seed }: SamplerOptions) {
+    if (examples.length === 0) throw new RangeError('there are no training examples, expected at least one');
     if (!Number.isInteger(batchSize) || batchSize < 1) {
-      throw new RangeError(`batch size is ${batchSize}, expected a positive integer`);
+      throw new RangeError(`the batch size is ${batchSize}, expected a positive integer`);
     }
     this.#examples = examples;
     this.#batchSize = batchSize;
@@ -40,11 +40,11 @@ export class TrainingSampler {
   }
 
   get batchesPerEpoch(): number {
-    return Math.ceil(this.#examples / this.#batchSize);
+    return Math.ceil(this.#examples.length / this.#batchSize);
   }
 
-  /** @returns indices of the next batch's examples */
-  next(): readonly number[] {
+  /** Returns the examples of the next batch. */
+  next(): readonly Example[] {
     if (this.#state.position === this.batchesPerEpoch) {
       this.#state = { epoch: this.#state.epoch + 1, position: 0, random: this.#epochEnd };
       [this.#order, this.#epochEnd] = this.#shuffle(this.#state.random);
@@ -58,20 +58,23 @@ export class TrainingSampler {
     return this.#state;
   }
 
-  /** Goes on where the state was taken; the examples and the batch size must be the same. */
+  /**
+   * Continues from a saved state. The number of examples and the batch size must be the same.
+   * @throws RangeError if the state lies outside the epoch
+   */
   restore(state: SamplerState): void {
     if (!Number.isInteger(state.position) || state.position < 0 || state.position > this.batchesPerEpoch) {
       throw new RangeError(
-        `position is ${state.position}, expected 0 to ${this.batchesPerEpoch}: was the data changed?`,
+        `the sampler's saved position is ${state.position}, expected 0 to ${this.batchesPerEpoch}: the data have changed`,
       );
     }
     [this.#order, this.#epochEnd] = this.#shuffle(state.random);
     this.#state = { epoch: state.epoch, position: state.position, random: state.random };
   }
 
-  /** An epoch's order, and the generator's state after it. */
-  #shuffle(start: RandomState): [number[], RandomState] {
+  /** Returns the order of an epoch, and the state of the generator after it. */
+  #shuffle(start: RandomState): [Example[], RandomState] {
     const random = Random.fromState(start);
-    return [random.shuffle([...Array(this.#examples).keys()]), random.state()];
+    return [random.shuffle([...this.#examples]), random.state()];
   }
 }

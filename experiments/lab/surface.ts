@@ -1,5 +1,5 @@
 import { readEvolution } from '../../core/adaptation/evolutions.ts';
-import { meanLoss } from '../../core/data/evaluation.ts';
+import { meanLoss } from '../../core/data/evaluation/measure.ts';
 import { loadTaskData } from '../../core/data/task-data.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { Fusion } from '../../core/method/fusion/fusion.ts';

@@ -9,7 +9,7 @@ import { findChoices, type ChoiceSet } from '../../core/data/choices.ts';
 import { loadDataset } from '../../core/data/dataset.ts';
 import type { ExampleRow, TokenizedExample } from '../../core/data/example.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';
-import { tokenizeRows } from '../../core/data/task-data.ts';
+import { tokenizeRows } from '../../core/data/tokenize.ts';
 import { train } from '../../core/training/trainer.ts';
 import type { TenantSpec } from '../plan.ts';
 

@@ -1,4 +1,4 @@
-import { measure } from '../../core/data/evaluation.ts';
+import { measure } from '../../core/data/evaluation/measure.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';

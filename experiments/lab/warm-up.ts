@@ -1,4 +1,4 @@
-import { measure } from '../../core/data/evaluation.ts';
+import { measure } from '../../core/data/evaluation/measure.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { accumulateGradients } from '../../core/training/gradients.ts';
 import type { CellItem } from '../plan.ts';

@@ -3,7 +3,7 @@ import { createRuntime } from '../../core/engine/create-runtime.ts';
 import { adamwInit, adamwUpdate, type AdamwStep } from '../../core/training/optimizer/adamw.ts';
 import { clipGlobalNorm } from '../../core/training/optimizer/clipping.ts';
 import { factorArrays, withFactorArrays } from '../../core/training/optimizer/factors.ts';
-import { schedule } from '../../core/training/optimizer/schedules.ts';
+import { cosineSchedule } from '../../core/training/optimizer/cosine-schedule.ts';
 import type { Runtime } from '../../core/engine/runtime.ts';
 import { loadBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
@@ -83,7 +83,7 @@ describe.each(cases)('seed $seed: $base.name, $lora.name', ({ seed, base, lora }
   it(`trains ${STEPS} AdamW steps as PyTorch does, to an adapter that PEFT takes as its own`, async () => {
     const pool = randomExamples(8, runtime.base.config.vocabSize, 100 + seed);
     const batches = Array.from({ length: STEPS }, (_, step) => (step % 2 === 0 ? pool.slice(0, 4) : pool.slice(4)));
-    const rateAt = schedule({ kind: 'cosine', peak: 5e-3, steps: STEPS, warmupSteps: 3 });
+    const rateAt = cosineSchedule({ peak: 5e-3, steps: STEPS, warmupSteps: 3 });
     const rates = batches.map((_, step) => rateAt(step));
     const out = workspace.path(`trained ${seed} ${base.name}.safetensors`);
     const expected = await workspace.reference.call('passes.train', {

@@ -12,31 +12,31 @@ import {
   type Lease,
 } from '../../src/modules/jobs/index.ts';
 import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
+import { TrainingFailedError } from '../training/training-errors.ts';
+import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
 import { workDirOf } from './build-job-spec.ts';
 import { runJob } from './run-job.ts';
-import { TrainingFailedError } from '../training/training-errors.ts';
-import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 
 export interface AdaptationDependencies {
   db: Database;
   artifacts: ArtifactStore;
   training: TrainingProcess;
-  /** Parent of the jobs' own folders. */
+  /** Folder that holds a folder for each job. */
   checkpoints: string;
   leaseMs?: number;
   heartbeatMs?: number;
 }
 
-/** A job that takes its worker down with it is not taken up for ever. */
+/** Largest number of claims of one job, so that a job that crashes its worker ends at some time. */
 const MAX_CLAIMS = 25;
 
-/** Handler of `adaptation.run`. */
+/** Makes the handler of `adaptation.run`. */
 export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs });
   return {
     'adaptation.run': async ({ jobId }, context) => {
-      // The job waits for the device in the queue's name: its clock starts with the claim.
+      // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
       const slot = await acquireDevice(deps.training, context.signal);
       try {
         const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
@@ -50,13 +50,13 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   };
 }
 
-/** A job that has ended is acknowledged without work; one that another worker holds is looked at again later. */
+/** Acknowledges a job that has ended, and puts off one that another worker holds. @throws TryLaterError */
 async function leaveToHolder(db: Database, jobId: string): Promise<void> {
   const leftMs = await adaptationRepository.leaseLeft(db, jobId);
   if (leftMs !== null) throw new TryLaterError(`job ${jobId} is held by another worker`, Math.max(0, leftMs) + 500);
 }
 
-/** A job that this worker holds, and what it is run with. */
+/** A job that this worker holds, with everything needed to run it. */
 interface Claim extends AdaptationDependencies {
   lifecycle: JobLifecycle;
   slot: TrainingSlot;
@@ -79,7 +79,9 @@ async function work(claim: Claim): Promise<void> {
   const heartbeatMs = deps.heartbeatMs ?? 1000;
   try {
     if (claimed.attempt > MAX_CLAIMS) {
-      throw new PermanentError(`job ${job.id} was taken up ${MAX_CLAIMS} times in vain`, { code: 'too_many_attempts' });
+      throw new PermanentError(`job ${job.id} was claimed ${MAX_CLAIMS} times and never ended`, {
+        code: 'too_many_attempts',
+      });
     }
     await runJob({ ...deps, heartbeatMs, lifecycle, lease, job, slot, signal: context.signal, logger });
     await removeWorkDir(deps, job.id);
@@ -88,7 +90,7 @@ async function work(claim: Claim): Promise<void> {
   }
 }
 
-/** Writes how a try ended that did not go well, and tells the queue what to do with the job. */
+/** Writes how a failed attempt ended, and throws what tells the queue whether to try the job again. */
 async function conclude(claim: Claim, error: unknown): Promise<void> {
   const { claimed, lease, lifecycle, context } = claim;
   const { signal, lastAttempt, logger } = context;
@@ -112,7 +114,7 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
   throw error;
 }
 
-/** A process that was killed a moment ago may still complete the creation of a file: hence the retries. */
+/** Removes a job's folder. It retries, because a process that was just killed may still be creating a file. */
 function removeWorkDir(deps: { checkpoints: string }, jobId: string): Promise<void> {
   return rm(workDirOf(deps.checkpoints, jobId), { recursive: true, force: true, maxRetries: 5 });
 }
@@ -121,7 +123,7 @@ function isPermanent(error: unknown): boolean {
   return error instanceof PermanentError || (error instanceof TrainingFailedError && error.permanent);
 }
 
-/** Removes what ended jobs left in the checkpoint folder, for example one that was cancelled while it waited. */
+/** Removes the folders of jobs that have ended, for example of one that was cancelled while it waited. */
 export async function removeStaleCheckpoints(db: Database, checkpoints: string): Promise<void> {
   const ids = await readdir(checkpoints).catch((): string[] => []);
   for (const id of await adaptationRepository.ended(db, ids)) {

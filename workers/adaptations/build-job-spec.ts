@@ -10,7 +10,7 @@ import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts
 
 export interface JobFolders {
   artifacts: ArtifactStore;
-  /** Parent of the jobs' own folders, on durable storage. */
+  /** Folder that holds a folder for each job, on durable storage. */
   checkpoints: string;
 }
 
@@ -27,7 +27,9 @@ export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFo
   const { artifacts } = folders;
   const { adapter, rollout, sourceVersion } = job;
   if (adapter.dataset === null) {
-    throw new PermanentError(`adapter ${adapter.id} has no dataset`, { code: 'dataset_missing' });
+    throw new PermanentError(`adapter ${adapter.id} has no dataset: upload one, then start the rollout again`, {
+      code: 'dataset_missing',
+    });
   }
   const evolution = await adaptationRepository.evolution(
     db,

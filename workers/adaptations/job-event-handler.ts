@@ -11,7 +11,7 @@ export interface JobEventContext extends PublicationContext {
   onPublished(): void;
 }
 
-/** Writes a running job's events to the database. This is the one place where a worker hears of them. */
+/** Makes the handler that writes a running job's events to the database. No other code of a worker receives them. */
 export function createJobEventHandler(context: JobEventContext): JobEventHandler {
   const { lifecycle, lease, recorder } = context;
   return async (event: JobEvent) => {
@@ -56,10 +56,10 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
 
 function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: CandidateRecord): void {
   const { name, value } = metric;
-  // A training that diverges has no finite metric; JSON and the table of points hold numbers only.
+  // Diverged training has no finite metric, and neither JSON nor the table of points can hold it.
   if (!Number.isFinite(value)) return;
   recorder.candidate(value);
-  // Untrained candidates are all of step 0, so that each needs a name of its own.
+  // Untrained candidates all have step 0, so each needs a name of its own.
   recorder.points([
     step > 0 ? { name: `gate_${name}`, step: recorder.step, value } : { name: `${id}_${name}`, step: 0, value },
   ]);

@@ -1,9 +1,9 @@
-import type { Logger } from '../../src/lib/logger.ts';
-import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../src/modules/jobs/index.ts';
 import type { GateOutcomes } from '../../core/adaptation/gate-outcomes.ts';
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
 import type { Baselines } from '../../core/adaptation/job-outcome.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
+import type { Logger } from '../../src/lib/logger.ts';
+import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../src/modules/jobs/index.ts';
 import { adaptationRepository, type Measurements, type SearchPoint } from './adaptation.repository.ts';
 
 export interface ProgressRecorder {
@@ -16,13 +16,13 @@ export interface ProgressRecorder {
   oldMeasured(outcomes: GateOutcomes): void;
   points(points: readonly MetricPoint[]): void;
   search(search: SearchPoint): void;
-  /** Takes the metric of a candidate. It counts until one is published. */
+  /** Records the metric of a candidate. The best one counts until a candidate is published. */
   candidate(value: number): void;
-  /** Takes the metric of a published candidate, which is the one that counts from now on. */
+  /** Records the metric of a published candidate, which is the one that counts from now on. */
   published(value: number): void;
   /**
-   * Writes what has been recorded since the last time.
-   * @throws LeaseLostError, or the database's error
+   * Writes everything recorded since the last time.
+   * @throws LeaseLostError, or the error of the database
    */
   flush(): Promise<void>;
   stop(): void;
@@ -34,7 +34,7 @@ export interface RecorderOptions {
   tenantId: string;
   sourceVersionId: string;
   metric: MetricName;
-  /** What the row already says after an earlier attempt. */
+  /** Progress that an earlier attempt has written. */
   known: JobProgress;
   /** Whether an earlier attempt has published a candidate. */
   published: boolean;
@@ -45,8 +45,8 @@ export interface RecorderOptions {
 const NO_MEASUREMENTS: Measurements = { points: [], searches: [], old: null };
 
 /**
- * Renews a job's lease and writes its progress with the same statement, in batches. While the database is away, it keeps
- * what comes and tries again: nothing is lost unless somebody else takes the job.
+ * Renews a job's lease and writes its progress with the same statement, in batches. While the database is unreachable, it
+ * keeps everything and tries again, so nothing is lost unless another worker takes the job over.
  */
 export function recordProgress(options: RecorderOptions): ProgressRecorder {
   const { lifecycle, lease, logger } = options;

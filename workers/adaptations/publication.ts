@@ -1,10 +1,10 @@
-import { registerArtifact } from '../../src/artifacts/index.ts';
+import type { Publication } from '../../core/adaptation/job-events.ts';
+import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
+import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
+import { registerArtifact } from '../../src/artifacts/index.ts';
 import { withTransaction, type Database } from '../../src/lib/database.ts';
 import type { CandidateColumns, JobLifecycle, Lease } from '../../src/modules/jobs/index.ts';
-import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
-import type { Publication } from '../../core/adaptation/job-events.ts';
-import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
 
 export interface PublicationContext {
@@ -16,8 +16,8 @@ export interface PublicationContext {
 }
 
 /**
- * Publishes a candidate: first its bytes, then, in one transaction, the version that names them and the job's
- * readiness. If the process dies in between, the bytes stay without a name, and the next attempt publishes them again.
+ * Publishes a candidate: first it stores the bytes, then one transaction creates the version that refers to them and makes
+ * the job ready. If the process dies in between, nothing refers to the bytes, and the next attempt publishes them again.
  * @returns the id of the adapter version
  */
 export async function publishCandidate(
@@ -51,6 +51,7 @@ export async function keepCandidate(context: PublicationContext, folder: string)
   return stored.digest;
 }
 
+/** Converts a candidate to columns of its job. */
 export function columnsOf({
   strategy,
   alpha: fusionAlpha,

@@ -21,8 +21,8 @@ export interface JobRun extends PublicationContext, JobFolders {
 
 /**
  * Runs a claimed job in the training process and writes how it ended.
- *
- * @throws LeaseLostError if the job was cancelled or taken over; the signal's reason if it aborted; else the fault
+ * @throws LeaseLostError if the job was cancelled or taken over; the signal's reason if it aborted; otherwise the error of
+ *   the training process, the database or the artifact store
  */
 export async function runJob(run: JobRun): Promise<void> {
   const { job, lease, lifecycle, signal, logger } = run;
@@ -47,7 +47,7 @@ export async function runJob(run: JobRun): Promise<void> {
     recorder.stop();
     await lifecycle.end(lease, job.rolloutId, await endOf(run, outcome));
   } catch (error) {
-    // The training process ends an aborted request in its own words; the reason for the abort says more.
+    // The training process reports an aborted request as cancelled; the reason for the abort says more.
     recorder.lost.throwIfAborted();
     signal.throwIfAborted();
     throw error;
@@ -62,9 +62,10 @@ async function adapt(run: JobRun, spec: JobSpec, recorder: ProgressRecorder): Pr
   const onEvent = createJobEventHandler({ ...run, recorder, onPublished: () => (published = true) });
   const outcome = await run.slot.adapt(spec, onEvent, signal);
   signal.throwIfAborted();
-  if (outcome.state === 'cancelled') throw new Error(`training process cancelled job ${spec.jobId} unasked`);
+  if (outcome.state === 'cancelled')
+    throw new Error(`the training process cancelled job ${spec.jobId} without being asked to`);
   if (outcome.state === 'ready' && spec.kind === 'adaptation' && !published) {
-    throw new Error(`training process ended job ${spec.jobId} as ready without a publication`);
+    throw new Error(`the training process ended job ${spec.jobId} as ready without a publication`);
   }
   return outcome;
 }
@@ -91,9 +92,9 @@ async function endOf(run: JobRun, outcome: JobOutcome): Promise<JobEnd> {
   };
 }
 
-/** Describes a candidate's value, and the other things that its gate judged. */
+/** Describes a candidate's metric, and its bound and negative flips if the gate judged by them. */
 function describe({ metric, bound, negativeFlips, failed }: CandidateRecord): string {
   const share = ((negativeFlips ?? 0) * 100).toFixed(1);
   const flips = failed.includes('negative_flips') ? `, ${share} % negative flips are too many` : '';
-  return `${metric.value}${bound === null ? '' : `, of which the gate is confident of ${bound}`}${flips}`;
+  return `${metric.value}${bound === null ? '' : ` with a confidence bound of ${bound}`}${flips}`;
 }

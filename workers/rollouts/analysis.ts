@@ -2,8 +2,8 @@ import path from 'node:path';
 import { registerArtifact } from '../../src/artifacts/index.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { withTransaction, type Database, type Prisma } from '../../src/lib/database.ts';
-import { recordEvent } from '../../src/modules/events/index.ts';
 import type { Logger } from '../../src/lib/logger.ts';
+import { recordEvent } from '../../src/modules/events/index.ts';
 import { TrainingFailedError } from '../training/training-errors.ts';
 import type { TrainingSlot } from '../training/training-process.ts';
 import { createAnalysisRepository, type BaseModelVersionRow } from './analysis.repository.ts';
@@ -16,7 +16,7 @@ export interface AnalysisContext {
   logger: Logger;
 }
 
-/** Why no adapter, or no adapter on one old base, can be carried over. Rows store `problem` as it is. */
+/** A reason why no adapter, or none on one base model version, can be carried over. The database stores the problem as it is. */
 export class RefusalError extends Error {
   readonly problem: Prisma.InputJsonObject;
 
@@ -28,11 +28,10 @@ export class RefusalError extends Error {
 }
 
 /**
- * Verifies the files of the new base and of every old base, and computes what changed between them, once for each pair
- * and for all tenants.
- *
- * @returns by old base model version, why its adapters cannot be carried over; others can be
- * @throws RefusalError if the new base cannot be used or no old base is compatible with it
+ * Verifies the files of the new base model version and of each old version that adapters were trained for, and computes the
+ * evolution of each pair, once for all tenants.
+ * @returns the problem of each old version whose adapters cannot be carried over, by the version's id
+ * @throws RefusalError if the new version cannot be used, or no old one fits it
  */
 export async function analyzeVersions(
   context: AnalysisContext,
@@ -59,7 +58,7 @@ export async function analyzeVersions(
   return refusals;
 }
 
-/** Reads all files of a version. If they were verified before, they must still have the same fingerprint. */
+/** Reads the whole folder of a version, and compares its fingerprint with the one that was stored when it was verified. */
 async function verify(context: AnalysisContext, version: BaseModelVersionRow): Promise<void> {
   const { db, slot, signal } = context;
   const repository = createAnalysisRepository(db);
@@ -68,7 +67,7 @@ async function verify(context: AnalysisContext, version: BaseModelVersionRow): P
     if (version.fingerprint !== null && version.fingerprint !== found.fingerprint) {
       throw new RefusalError({
         code: 'base_model_version_changed',
-        message: `the files of base model version ${version.version} have changed: their fingerprint is ${found.fingerprint}, expected ${version.fingerprint}`,
+        message: `the files of base model version ${version.version} changed: fingerprint ${found.fingerprint}, expected ${version.fingerprint}; register changed files as a new version`,
         base_model_version_id: version.id,
       });
     }
@@ -90,7 +89,7 @@ async function verify(context: AnalysisContext, version: BaseModelVersionRow): P
   }
 }
 
-/** Turns a permanent fault of the files into a refusal. Other errors are rethrown, so that the analysis is retried. */
+/** Converts a permanent fault of the files to a refusal. Rethrows any other error, so that the analysis is tried again. */
 function toRefusal(error: unknown, version: BaseModelVersionRow): RefusalError {
   if (error instanceof RefusalError) return error;
   if (!(error instanceof TrainingFailedError) || !error.permanent || error.code === 'cancelled') throw error;

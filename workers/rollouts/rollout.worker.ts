@@ -13,9 +13,9 @@ import {
   type RolloutRow,
   type StoredOptions,
 } from '../../src/modules/rollouts/index.ts';
+import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { AbandonedError } from '../training/training-errors.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
-import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
 import { analyzeVersions, RefusalError } from './analysis.ts';
 
 export interface RolloutDependencies {
@@ -23,13 +23,11 @@ export interface RolloutDependencies {
   artifacts: ArtifactStore;
   producer: JobProducer;
   training: TrainingProcess;
-  /** How often a running analysis checks whether its rollout was cancelled. */
+  /** Interval at which a running analysis checks whether its rollout was cancelled. */
   heartbeatMs?: number;
 }
 
-/**
- * The handler of `rollout.plan`: it verifies and compares the bases, computes evolutions, and plans and enqueues jobs.
- */
+/** Makes the handler of `rollout.plan`: it verifies the bases, computes the evolutions, plans the jobs and enqueues them. */
 export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   return {
@@ -79,7 +77,7 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   }
 }
 
-/** Writes a permanent failure to the rollout. Other errors are rethrown, so that the analysis is retried. */
+/** Writes a permanent failure to the rollout, and throws what tells the queue whether to try again. */
 async function conclude(
   lifecycle: RolloutLifecycle,
   id: string,
@@ -91,7 +89,7 @@ async function conclude(
     throw new PermanentError(error.message, { cause: error });
   }
   if (isStopping(context.signal)) throw new TryLaterError('the worker is stopping', 0);
-  // The training process reports an aborted request in different ways: the signal's reason says more.
+  // The training process reports an aborted request as cancelled; the reason for the abort says more.
   const fault: unknown = context.signal.aborted ? context.signal.reason : error;
   if (context.lastAttempt) await lifecycle.fail(id, { ...problemOf(fault) });
   throw fault;
@@ -102,6 +100,7 @@ interface CancellationWatch {
   stop(): void;
 }
 
+/** Polls whether the rollout is still being analyzed, and aborts with an AbandonedError if not. */
 function watchCancellation(lifecycle: RolloutLifecycle, id: string, intervalMs: number): CancellationWatch {
   const controller = new AbortController();
   const timer = setInterval(() => {
@@ -109,7 +108,7 @@ function watchCancellation(lifecycle: RolloutLifecycle, id: string, intervalMs: 
       (analyzing) => {
         if (!analyzing) controller.abort(new AbandonedError(`rollout ${id} is no longer being analyzed`));
       },
-      // If the database cannot be reached, the analysis itself fails.
+      // If the database is unreachable, the analysis itself fails with the error.
       () => undefined,
     );
   }, intervalMs);

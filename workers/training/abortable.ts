@@ -1,4 +1,4 @@
-/** What `work` resolves to, unless the signal aborts first. @throws the signal's reason, or what `work` throws */
+/** Waits for `work`, unless the signal aborts first. @throws the signal's reason, or the error of `work` */
 export async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   let stop = (): void => undefined;

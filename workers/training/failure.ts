@@ -22,13 +22,12 @@ const PERMANENT = [
   TrainingDivergedError,
 ];
 
-/** Describes an error to the worker. Bad input is permanent; everything else (a full disk, lack of memory) is not. */
+/** Converts an error to a message for the worker. Bad input is permanent; a full disk or lack of memory is not. */
 export function toFailure(error: unknown): Failure {
   if (error instanceof CancelledError) return { code: 'cancelled', message: error.message, permanent: true };
   const message = error instanceof Error ? error.message : String(error);
   const permanent = PERMANENT.some((type) => error instanceof type);
-  if (error instanceof TokenizeError) return { code: 'invalid_dataset', message, permanent };
-  // A message about bad input quotes the input, which may say anything.
+  // A message about bad input may quote the input, so its words prove nothing about memory.
   if (!permanent && error instanceof Error && saysOutOfMemory(message)) {
     const what = `the training process ran out of memory (${message})`;
     return { code: OUT_OF_MEMORY, message: outOfMemoryMessage(what, process.memoryUsage.rss()), permanent: false };

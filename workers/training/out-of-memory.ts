@@ -1,7 +1,7 @@
-/** Code of every failure for want of memory, whoever notices it. */
+/** The code of a failure for lack of memory, whichever process notices it. */
 export const OUT_OF_MEMORY = 'out_of_memory';
 
-/** How V8, the C++ library, ONNX Runtime (on Linux, macOS, Windows) and the system say that there is no more memory. */
+/** What V8, the C++ library, ONNX Runtime (on Linux, macOS and Windows) and the system print when memory runs out. */
 const SIGNS = [
   /\bout of memory\b/i,
   /Array buffer allocation failed/i,
@@ -11,15 +11,15 @@ const SIGNS = [
   /\bENOMEM\b/,
 ];
 
-/** Whether the text of an error, or a line of standard error, says that memory ran out. */
+/** Returns whether a message, or a line on standard error, says that memory ran out. */
 export function saysOutOfMemory(text: string): boolean {
   return SIGNS.some((sign) => sign.test(text));
 }
 
 /**
- * What happened, how large the process was, and what to do.
+ * Returns a message that says what happened, how large the process was, and what to do.
  * @param what a clause, for example `the job ran out of memory (std::bad_alloc)`
- * @param residentBytes null where it is not known
+ * @param residentBytes size of the resident set; null if it is not known
  */
 export function outOfMemoryMessage(what: string, residentBytes: number | null): string {
   const size =

@@ -1,8 +1,8 @@
 /**
  * The messages between a worker and its training process, over Node's IPC channel. The worker sends one request at a time
- * (`adapt`, `evolve` or `describe`). Meanwhile it may send `cancel` and `published`, and before it `preload`. The training
- * process answers with messages that carry the request's id; the last one is an `outcome` or an `error`. Every message is
- * plain JSON; large things travel as paths of folders.
+ * (`adapt`, `evolve` or `describe`). During a request it may send `cancel` and `published`, and before one `preload`. The
+ * training process answers with messages that carry the request's id; the last one is an `outcome` or an `error`. Every
+ * message is plain JSON; large data travel as paths of folders.
  */
 import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions.ts';
 import type { JobEvent } from '../../core/adaptation/job-events.ts';
@@ -21,7 +21,7 @@ export interface DescribeOutcome {
   readonly parameters: number;
 }
 
-/** The kinds of requests: what each asks for, and how it is answered. */
+/** The types of requests, with the specification and the outcome of each. */
 export interface Requests {
   adapt: { readonly spec: JobSpec; readonly outcome: JobOutcome };
   evolve: { readonly spec: EvolveSpec; readonly outcome: EvolveOutcome };
@@ -35,18 +35,18 @@ export type RequestBody<Type extends RequestType = RequestType> = {
 }[Type];
 export type Request = RequestBody & { readonly requestId: string };
 
-/** What went wrong with a request. */
+/** Why a request failed. */
 export interface Failure {
-  /** Stable, for example `incompatible_base_model_versions`, `training_diverged`, or a FormatError's code. */
+  /** A stable code, for example `incompatible_base_model_versions`, `training_diverged`, or that of a FormatError. */
   readonly code: string;
   readonly message: string;
-  /** True if the input is bad, so that trying again cannot help; false for a fault of the machine or of the process. */
+  /** True for bad input, which fails at every attempt; false for a fault of the machine or the process. */
   readonly permanent: boolean;
-  /** Set with `incompatible_base_model_versions`. */
+  /** Set if the code is `incompatible_base_model_versions`. */
   readonly differences?: readonly Difference[];
 }
 
-/** Worker → training process. */
+/** A message from the worker to the training process. */
 export type WorkerMessage =
   | Request
   /** Stops the running request between two micro-batches; its outcome is `cancelled`. `keep` leaves a checkpoint. */
@@ -68,7 +68,7 @@ export type FinalMessage =
     }[RequestType]
   | ({ readonly type: 'error'; readonly requestId: string } & Failure);
 
-/** Training process → worker. */
+/** A message from the training process to the worker. */
 export type TrainingMessage =
   /** Sent once, when the process listens. */
   | { readonly type: 'online' }

@@ -25,7 +25,7 @@ export class RequestServer {
     this.#send = send;
   }
 
-  /** Takes one message of the worker. A request is always answered with a message, never with an exception. */
+  /** Processes a message of the worker. A request that fails is answered with an `error`; this never rejects. */
   async receive(message: WorkerMessage): Promise<void> {
     switch (message.type) {
       case 'preload':
@@ -49,7 +49,7 @@ export class RequestServer {
   async #serve(request: Request): Promise<void> {
     const { requestId } = request;
     if (this.#running) {
-      const message = `request ${this.#running.requestId} is running, expected one request at a time`;
+      const message = `request ${this.#running.requestId} is still running, expected one request at a time`;
       this.#send({ type: 'error', requestId, code: 'busy', message, permanent: false });
       return;
     }

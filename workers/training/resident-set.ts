@@ -1,28 +1,28 @@
 import { readFile } from 'node:fs/promises';
 
-/** How often it is looked at, in milliseconds. */
+/** Interval between two readings, in milliseconds. */
 const INTERVAL_MS = 500;
 
-/** Follows another process' resident set while it lives. */
+/** Follows the size of another process's resident set. */
 export interface ResidentSetWatch {
-  /** Bytes when last seen; null before the first look, and where there is no /proc. */
+  /** Size at the last reading, in bytes; null before the first one, and on systems without /proc. */
   readonly bytes: number | null;
   stop(): void;
 }
 
 /**
- * Looks from outside, since a process that computes does not answer. Where the system has no /proc (macOS, Windows),
- * nothing is known.
+ * Reads the size from outside, because a process that computes does not answer. Systems without /proc (macOS, Windows) do
+ * not tell it.
  */
 export function watchResidentSet(pid: number | undefined): ResidentSetWatch {
   let bytes: number | null = null;
-  const look = async (): Promise<void> => {
+  const read = async (): Promise<void> => {
     const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
     const found = /^VmRSS:\s+(\d+) kB$/m.exec(status);
-    // A process that has just died has no memory: what it had before is what matters.
+    // A process that has just died has no memory any more; the reading before that is the one that matters.
     if (found) bytes = Number(found[1]) * 1024;
   };
-  const timer = setInterval(() => void look(), INTERVAL_MS);
+  const timer = setInterval(() => void read(), INTERVAL_MS);
   timer.unref();
   return {
     get bytes() {

@@ -21,7 +21,7 @@ export interface ChildOptions {
   startTimeoutMs: number;
   /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs: number;
-  /** The same for a request whose work nobody needs any more. */
+  /** How long a cancelled request whose work nobody needs any more may take. */
   abandonGraceMs: number;
 }
 
@@ -77,10 +77,9 @@ export class TrainingChild {
 
   /**
    * Sends a request, and gives its events to `onEvent`, one after the other. A publication is acknowledged when `onEvent`
-   * has resolved. If `onEvent` throws, the request is cancelled, and this rejects with what it threw.
-   *
+   * has resolved. If `onEvent` throws, the request is cancelled, and this rejects with that error.
    * @param signal cancels the request; its reason decides how long the process may take to end it
-   * @throws TrainingFailedError, TrainingCrashedError, or what `onEvent` threw
+   * @throws TrainingFailedError, TrainingCrashedError, or the error of `onEvent`
    */
   async request<T extends RequestType>(
     body: RequestBody<T>,
@@ -117,7 +116,8 @@ export class TrainingChild {
         if (signal.aborted) onAbort();
       });
       if (final.type === 'error') throw new TrainingFailedError(final);
-      if (final.request !== body.type) throw new Error(`training process answered ${body.type} with ${final.request}`);
+      if (final.request !== body.type)
+        throw new Error(`the training process answered ${body.type} with ${final.request}`);
       await handled;
       if (refusals.length > 0) throw refusals[0];
       return final.outcome;
@@ -144,7 +144,7 @@ export class TrainingChild {
   }
 
   #send(message: WorkerMessage): void {
-    // If sending fails, the process is gone, which its exit reports.
+    // If sending fails, the process is gone, and its exit is reported elsewhere.
     if (this.#child.connected) this.#child.send(message, () => undefined);
   }
 
@@ -160,7 +160,7 @@ export class TrainingChild {
         if (abandoned) timer = setTimeout(() => this.#abandon(), abandonGraceMs);
         else {
           timer = setTimeout(() => {
-            logger.warn({ pid: this.pid }, 'training process does not stop its request: killed');
+            logger.warn({ pid: this.pid }, 'training process killed: it did not end a cancelled request in time');
             this.#kill();
           }, cancelGraceMs);
         }
@@ -169,7 +169,7 @@ export class TrainingChild {
     };
   }
 
-  /** Kills the process without waiting until the system has freed its memory. */
+  /** Kills the process, and rejects its request without waiting until the system has freed the memory. */
   #abandon(): void {
     this.#abandoned = true;
     this.#kill();
@@ -223,7 +223,7 @@ export class TrainingChild {
     const { startTimeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        reject(new TrainingCrashedError(`the training process did not come up within ${startTimeoutMs} ms`));
+        reject(new TrainingCrashedError(`the training process did not start within ${startTimeoutMs} ms`));
         this.#kill();
       }, startTimeoutMs);
       const settle = (then: () => void): void => {

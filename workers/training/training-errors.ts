@@ -2,11 +2,11 @@ import { JobEndedError } from '../../src/modules/jobs/index.ts';
 import { OUT_OF_MEMORY, outOfMemoryMessage } from './out-of-memory.ts';
 import type { Failure } from './protocol.ts';
 
-/** The training process says that a request failed. `permanent`: trying again cannot help. */
+/** The training process reported that a request failed. If it is `permanent`, trying again cannot help. */
 export class TrainingFailedError extends Error {
   readonly code: string;
   readonly permanent: boolean;
-  /** Why two base model versions do not fit together, if that is the reason. */
+  /** The differences between two base model versions, if those are the reason. */
   readonly differences: Failure['differences'];
 
   constructor({ code, message, permanent, differences }: Failure) {
@@ -21,7 +21,7 @@ export class TrainingFailedError extends Error {
 /** The training process is gone or does not answer. A new one can resume the work from its checkpoint. */
 export class TrainingCrashedError extends Error {
   readonly code: 'training_process_died' | typeof OUT_OF_MEMORY;
-  /** Whether it ran out of memory; `likely` if nothing but a kill without a known sender says so. */
+  /** Whether it ran out of memory; `likely` if the only sign is a kill without a known sender. */
   readonly outOfMemory: 'likely' | 'certain' | null;
 
   constructor(message: string, outOfMemory: TrainingCrashedError['outOfMemory'] = null) {
@@ -40,12 +40,12 @@ export class AbandonedError extends Error {
   }
 }
 
-/** Whether nobody needs an aborted request's work. If somebody does, a later attempt resumes from its checkpoint. */
+/** Returns whether nobody needs the work of an aborted request. Otherwise a later attempt resumes from its checkpoint. */
 export function isAbandoned(reason: unknown): boolean {
   return reason instanceof AbandonedError || reason instanceof JobEndedError;
 }
 
-/** Whether a request certainly failed because memory ran out: the process that served it, or V8, said so. */
+/** Returns whether a request certainly failed because memory ran out: the training process itself, or V8, said so. */
 export function ranOutOfMemory(error: unknown): error is Error {
   if (error instanceof TrainingCrashedError) return error.outOfMemory === 'certain';
   return error instanceof TrainingFailedError && error.code === OUT_OF_MEMORY;
@@ -53,13 +53,13 @@ export function ranOutOfMemory(error: unknown): error is Error {
 
 /** How a training process ended, as far as its parent can tell. */
 export interface Death {
-  /** A signal's name, `exit code 1`, or why it could not be started. */
+  /** Name of a signal, an exit code (`exit code 1`), or why the process could not be started. */
   readonly reason: string;
   /** Whether the parent killed it. */
   readonly killed: boolean;
-  /** The line on standard error that says that memory ran out; null if there is none. */
+  /** Line on standard error that says that memory ran out; null if there is none. */
   readonly outOfMemoryLine: string | null;
-  /** Size of the resident set when last seen; null if it is not known. */
+  /** Size of the resident set at the last reading; null if it is not known. */
   readonly residentBytes: number | null;
 }
 
@@ -75,6 +75,6 @@ export function crashOf({ reason, killed, outOfMemoryLine, residentBytes }: Deat
     return new TrainingCrashedError(outOfMemoryMessage(what, residentBytes), 'certain');
   }
   if (reason !== 'SIGKILL') return new TrainingCrashedError(ended);
-  const what = 'the training process was killed (SIGKILL), most likely by the kernel for want of memory';
+  const what = 'the training process was killed (SIGKILL), most likely by the kernel for lack of memory';
   return new TrainingCrashedError(outOfMemoryMessage(what, residentBytes), 'likely');
 }

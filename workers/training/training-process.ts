@@ -1,10 +1,10 @@
-import type { Logger } from '../../src/lib/logger.ts';
 import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions.ts';
 import type { JobEventHandler } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
 import type { BaseCacheOptions } from '../../core/engine/base-cache.ts';
 import { modulePath } from '../../core/installation/child-module.ts';
+import type { Logger } from '../../src/lib/logger.ts';
 import { abortable } from './abortable.ts';
 import { OUT_OF_MEMORY } from './out-of-memory.ts';
 import type { DescribeOutcome, DescribeSpec, RequestBody, Requests, RequestType } from './protocol.ts';
@@ -22,17 +22,17 @@ export interface TrainingProcessOptions {
   startTimeoutMs?: number;
   /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs?: number;
-  /** The same for a request whose work nobody needs any more. */
+  /** How long a cancelled request whose work nobody needs any more may take. */
   abandonGraceMs?: number;
 }
 
 /**
- * A request that is resumed later (because its worker stops, say) ends after a micro-batch and the writing of its
- * checkpoint. If that takes longer, everything computed since the last checkpoint is lost.
+ * A request that is resumed later, for example because its worker stops, ends after a micro-batch and after its checkpoint
+ * is written. If that takes longer than this, everything computed since the last checkpoint is lost.
  */
 const CANCEL_GRACE_MS = 15_000;
 
-/** A cancelled job is only waited for if it is about to end anyway, because the process then stays warm. */
+/** A cancelled job gets this long to end by itself, because the process then keeps its bases loaded. */
 const ABANDON_GRACE_MS = 100;
 
 /** Exclusive use of the device's training process. */
@@ -99,7 +99,10 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
     if (body.type === 'adapt') child.preload([body.spec.newBase, body.spec.oldBase]).catch(() => undefined);
   };
 
-  /** The first time, the bases kept warm for other jobs may have taken the memory. The second time it is the job. */
+  /**
+   * Runs a job, and makes its second failure for lack of memory permanent. The first time, bases that were kept loaded for
+   * other jobs may have taken the memory; the second time, in a fresh process, the job itself needs too much.
+   */
   const adapt: TrainingSlot['adapt'] = async (spec, onEvent, signal) => {
     try {
       const outcome = await request({ type: 'adapt', spec }, signal, onEvent);
@@ -111,7 +114,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
         outOfMemory.add(spec.jobId);
         throw error;
       }
-      const message = `${error.message} (the second time, now in a fresh process)`;
+      const message = `${error.message} (for the second time, now in a fresh process)`;
       throw new TrainingFailedError({ code: OUT_OF_MEMORY, message, permanent: true });
     }
   };

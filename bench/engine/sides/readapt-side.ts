@@ -12,7 +12,7 @@ import type { Runtime } from '../../../core/engine/runtime.ts';
 import { loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import type { BaseModel } from '../../../core/models/base-model.ts';
-import { meanLoss } from '../../../core/data/evaluation.ts';
+import { meanLoss } from '../../../core/data/evaluation/measure.ts';
 import type { TokenizedExample } from '../../../core/data/example.ts';
 import { accumulateGradients } from '../../../core/training/gradients.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';

@@ -1,28 +1,28 @@
-/** Hyper-parameters of {@link adamwUpdate}; the learning rate is given to each step by a schedule. */
+/** Hyperparameters of {@link adamwUpdate}, besides the learning rate, which a schedule gives to each step. */
 export interface AdamwOptions {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  /** Decoupled: a step shrinks the weights by learningRate · weightDecay. */
+  /** Decoupled weight decay: a step shrinks the weights by the share learningRate · weightDecay. */
   readonly weightDecay: number;
 }
 
 export const DEFAULT_ADAMW: AdamwOptions = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };
 
-/** Arrays by parameter name; an update needs parameters, gradients and state with the same names and lengths. */
+/** Arrays by parameter name. An update needs parameters, gradients and state with the same names and lengths. */
 export type Arrays = ReadonlyMap<string, Float32Array>;
 
-/** What the optimizer remembers between steps; plain data, so that a checkpoint can hold it. */
+/** The optimizer's state between two steps. It is plain data, so that a checkpoint can hold it. */
 export interface AdamwState {
-  /** Steps taken. */
+  /** Number of steps taken. */
   readonly step: number;
   /** Running mean of the gradients. */
   readonly mean: Arrays;
-  /** Running mean of their squares. */
+  /** Running mean of the squared gradients. */
   readonly variance: Arrays;
 }
 
-/** The state before the first step: zeros in the shapes of the parameters. */
+/** Returns the state before the first step: zeros in the shapes of the parameters. */
 export function adamwInit(parameters: Arrays): AdamwState {
   return { step: 0, mean: zerosLike(parameters), variance: zerosLike(parameters) };
 }
@@ -33,10 +33,10 @@ export interface AdamwStep {
 }
 
 /**
- * One AdamW step with bias correction (Loshchilov & Hutter 2019, algorithm 2; the form PyTorch uses):
- * θ ← θ · (1 − η λ) − η · m̂ / (√v̂ + ε). The parameters are new arrays; the moments change in place, so that a state is
- * used up by the step that follows it.
- * @throws RangeError if a gradient is missing or its length differs; nothing has changed then
+ * Takes one AdamW step with bias correction (Loshchilov & Hutter 2019, algorithm 2; the form that PyTorch uses):
+ * θ ← θ · (1 − η λ) − η · m̂ / (√v̂ + ε). The parameters are new arrays. The moments change in place, so a state cannot be
+ * used again after the step that follows it.
+ * @throws RangeError if an array is missing or its length differs; nothing has changed then
  */
 export function adamwUpdate(
   { parameters, state }: AdamwStep,
@@ -48,24 +48,23 @@ export function adamwUpdate(
   const matched = [...parameters].map(([name, values]) => ({
     name,
     values,
-    gradient: matching(gradients, name, values.length),
+    gradient: matching('gradient', gradients, name, values.length),
+    mean: matching('mean', state.mean, name, values.length),
+    variance: matching('variance', state.variance, name, values.length),
   }));
-  const updated = matched.map(({ name, values, gradient }) => {
-    const moments = { mean: state.mean.get(name)!, variance: state.variance.get(name)! };
-    return [name, updatedArray(values, gradient, moments, settings)] as const;
-  });
+  const updated = matched.map((one) => [one.name, updatedArray(one, settings)] as const);
   return { parameters: new Map(updated), state: { ...state, step: settings.step } };
 }
 
-interface Moments {
+interface Matched {
+  readonly values: Float32Array;
+  readonly gradient: Float32Array;
   readonly mean: Float32Array;
   readonly variance: Float32Array;
 }
 
 function updatedArray(
-  values: Float32Array,
-  gradient: Float32Array,
-  { mean, variance }: Moments,
+  { values, gradient, mean, variance }: Matched,
   { beta1, beta2, epsilon, weightDecay, learningRate, step }: AdamwOptions & { learningRate: number; step: number },
 ): Float32Array {
   const updated = new Float32Array(values.length);
@@ -83,13 +82,11 @@ function updatedArray(
   return updated;
 }
 
-function matching(gradients: Arrays, name: string, length: number): Float32Array {
-  const gradient = gradients.get(name);
-  if (gradient?.length !== length) {
-    const found = gradient ? `${gradient.length} elements` : 'none';
-    throw new RangeError(`the gradient of ${name} has ${found}, expected ${length} elements`);
-  }
-  return gradient;
+function matching(what: string, arrays: Arrays, name: string, length: number): Float32Array {
+  const array = arrays.get(name);
+  if (array?.length === length) return array;
+  const found = array ? `has ${array.length} elements` : 'is missing';
+  throw new RangeError(`the ${what} of ${name} ${found}, expected ${length} elements`);
 }
 
 function zerosLike(arrays: Arrays): Map<string, Float32Array> {

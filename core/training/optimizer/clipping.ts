@@ -1,13 +1,13 @@
 import type { Arrays } from './adamw.ts';
 
-/** Euclidean norm over all elements of all arrays. */
+/** Returns the Euclidean norm over all elements of all arrays. */
 export function globalNorm(arrays: Arrays): number {
   let squares = 0;
   for (const values of arrays.values()) squares += sumOfSquares(values);
   return Math.sqrt(squares);
 }
 
-/** In four sums side by side, which do not wait for each other. */
+/** Adds up in four independent sums, which the processor can compute at the same time. */
 function sumOfSquares(values: Float32Array): number {
   const even = values.length - (values.length % 4);
   let [s0, s1, s2, s3] = [0, 0, 0, 0];
@@ -24,8 +24,8 @@ function sumOfSquares(values: Float32Array): number {
 
 /**
  * Scales all arrays in place by one factor so that their global norm is at most `maxNorm` (Pascanu et al. 2013).
- * @returns the norm before
- * @throws RangeError for a norm that is not finite: such gradients cannot be mended
+ * @returns the norm before scaling
+ * @throws RangeError if `maxNorm` is not positive, or if the norm is not finite
  */
 export function clipGlobalNorm(arrays: Arrays, maxNorm: number): number {
   if (!(maxNorm > 0)) throw new RangeError(`maxNorm is ${maxNorm}, expected a positive number`);
@@ -36,5 +36,5 @@ export function clipGlobalNorm(arrays: Arrays, maxNorm: number): number {
 }
 
 function scale(values: Float32Array, factor: number): void {
-  for (let i = 0; i < values.length; i++) values[i] = values[i]! * factor;
+  for (let i = 0; i < values.length; i++) values[i]! *= factor;
 }

@@ -3,7 +3,7 @@ import { mapTrainable, trainableArrays } from '../../models/lora/trainable-array
 import type { GradientResult } from '../../engine/runtime.ts';
 import type { Arrays } from './adamw.ts';
 
-/** An adapter's factors as the optimizer's parameters: `<module>.a`, `.b` and (DoRA) `.magnitude`, no copies. */
+/** Returns factors as the optimizer's parameters, without copies: `<module>.a`, `.b` and, under DoRA, `.magnitude`. */
 export function factorArrays(factors: Adapter['modules'] | GradientResult['gradients']): Arrays {
   const arrays = new Map<string, Float32Array>();
   for (const [module, values] of factors) {
@@ -12,12 +12,15 @@ export function factorArrays(factors: Adapter['modules'] | GradientResult['gradi
   return arrays;
 }
 
-/** The adapter with other factors, named as {@link factorArrays} names them. */
+/**
+ * Returns the adapter with other factors, named as {@link factorArrays} names them.
+ * @throws RangeError if an array is missing
+ */
 export function withFactorArrays(adapter: Adapter, arrays: Arrays): Adapter {
   const modules = [...adapter.modules].map(([module, factors]) => {
     const replaced = mapTrainable(factors, (_, name) => {
       const array = arrays.get(`${module}.${name}`);
-      if (!array) throw new RangeError(`the factors of ${module} are missing`);
+      if (!array) throw new RangeError(`the array ${module}.${name} is missing`);
       return array;
     });
     return [module, { ...factors, ...replaced }] as const;

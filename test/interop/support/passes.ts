@@ -1,6 +1,6 @@
 import type { Batch, Runtime } from '../../../core/engine/runtime.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
-import { makeBatch } from '../../../core/data/make-batch.ts';
+import { makeBatch } from '../../../core/data/batching.ts';
 import type { TokenIds } from './protocol.ts';
 
 /** The examples as the batch that training and evaluation would make of them. */

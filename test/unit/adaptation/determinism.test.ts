@@ -9,7 +9,7 @@ import { decodeTrainerState, encodeTrainerState, type TrainerState } from '../..
 import { train, type TrainOptions } from '../../../core/training/trainer.ts';
 import { randomBase } from '../engine/support/random-model.ts';
 
-/** So large that matrix products are shared out among the threads. */
+/** A base large enough for its matrix products to be divided among the threads. */
 const base = randomBase({
   hiddenSize: 256,
   intermediateSize: 704,
@@ -58,7 +58,7 @@ function freshRuntime(): Runtime {
   return runtime;
 }
 
-/** Loss of every step, and the trained parameters' bytes. */
+/** Trains, and returns the loss of every step and the bytes of the trained parameters. */
 async function run(changes: Partial<TrainOptions> = {}) {
   const losses: number[] = [];
   const states: TrainerState[] = [];
@@ -87,7 +87,7 @@ test(`training with ${THREADS} threads gives the same bits for the same seed`, a
   expect(other.bytes.equals(whole.bytes)).toBe(false);
 });
 
-test(`training with ${THREADS} threads that goes on from a state, in another runtime, ends with the same bits`, async () => {
+test(`training with ${THREADS} threads that resumes from a state in another runtime ends with the same bits`, async () => {
   const whole = await run();
   const names = [...factorArrays(common.initial.modules).keys()];
   for (const step of [1, 4, STEPS - 1]) {

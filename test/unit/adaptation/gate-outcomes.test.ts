@@ -28,10 +28,10 @@ const MEASURED = {
   outcomes: { values: Float64Array.of(1, 0), tokens: [1, 2] },
 } as const;
 
-describe('what is kept of a measurement', () => {
+describe('a stored measurement', () => {
   const kept = JSON.parse(JSON.stringify(toOutcomes(MEASURED, SUBJECT))) as GateOutcomes;
 
-  it('is the measurement again', () => {
+  it('converts back to the same measurement', () => {
     expect(fromOutcomes(kept, SUBJECT)).toEqual({ ...MEASURED, outcomes: { values: [1, 0], tokens: [1, 2] } });
   });
 
@@ -40,12 +40,12 @@ describe('what is kept of a measurement', () => {
     ['of another precision', { precision: 'f32' }],
     ['of other choices', { data: { ...SUBJECT.data, choices: { ...choices, suffixes: [[1], [7]] } } }],
     ['of rows in another order', { data: { ...SUBJECT.data, gate: SUBJECT.data.gate.toReversed() } }],
-    ['of rows divided elsewhere', { data: { ...SUBJECT.data, gate: [row([1], [2, 3]), row([4], [5, 6])] } }],
-  ])('is nothing %s', (_, change) => {
+    ['of rows whose prompts end elsewhere', { data: { ...SUBJECT.data, gate: [row([1], [2, 3]), row([4], [5, 6])] } }],
+  ])('is not used for a measurement %s', (_, change) => {
     expect(fromOutcomes(kept, { ...SUBJECT, ...change })).toBeNull();
   });
 
-  it('does not depend on choices that its metric does not rank', () => {
+  it('does not depend on choices if its metric does not rank them', () => {
     const subject = { ...SUBJECT, metric: 'loss' } as const;
     expect(toOutcomes(MEASURED, subject)).toEqual(
       toOutcomes(MEASURED, { ...subject, data: { ...SUBJECT.data, choices: null } }),
@@ -77,7 +77,7 @@ describe('a job', () => {
     return { outcome: await runAdaptation(bases, spec, onEvent, new AbortController().signal), old, published };
   }
 
-  it('measures the old version once for all that are told of it', async () => {
+  it('measures the old version only if it is not given the outcomes', async () => {
     const first = await run('first', {});
     expect(first.old).toHaveLength(1);
     const second = await run('second', { oldOutcomes: first.old[0]! });
@@ -88,13 +88,13 @@ describe('a job', () => {
     expect(bestOf(second.outcome)).toEqual(bestOf(first.outcome));
   });
 
-  it('publishes with what the next rollout would measure', async () => {
+  it('publishes the outcomes that the next rollout would measure', async () => {
     const { published } = await run('published', {});
     const asOld = await run('next', { oldBase: family.newBase });
     expect(published).toEqual(asOld.old);
   });
 
-  it('measures anew where what it is told is of other rows', async () => {
+  it('measures the old version again if the given outcomes are of other rows', async () => {
     const first = await run('other', {});
     const stale = { ...first.old[0]!, digest: `sha256:${'0'.repeat(64)}`, value: -100 };
     const again = await run('again', { oldOutcomes: stale });
@@ -102,7 +102,7 @@ describe('a job', () => {
     expect(again.outcome.target).toBe(first.outcome.target);
   });
 
-  it('completes its baselines by it where its gate does not need it', async () => {
+  it('completes its baselines from the given outcomes if the gate does not need them', async () => {
     const gate = { kind: 'absolute', target: 100 } as const;
     const first = await run('absolute', { gate });
     expect(first.old).toHaveLength(1);

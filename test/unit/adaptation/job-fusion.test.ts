@@ -35,7 +35,7 @@ afterAll(async () => {
   await removeTinyFamily(family);
 });
 
-/** An adapter that changes something. */
+/** Makes an adapter that changes the output of the base. */
 function awayFromZero({ config, weights }: BaseModel, useDora: boolean) {
   const fresh = createAdapter({
     base: config,
@@ -57,7 +57,7 @@ function jobSpec(name: string, changes: Partial<JobSpec>): JobSpec {
   return plainJob(family, name, { adapter: adapters.LoRA, baselines: 'needed', ...changes });
 }
 
-/** Hears of a job's candidates; `onProgress` may stop it. */
+/** Records a job's candidates and publications; `onProgress` may stop the job. */
 class Watch {
   readonly candidates: CandidateRecord[] = [];
   readonly published: string[] = [];
@@ -85,7 +85,7 @@ const filesOf = async (folder: string) => {
 
 describe('coefficients of each module in a job', () => {
   it.each(['LoRA', 'DoRA'] as const)(
-    '%s: found by gradients of the engine, published, and said in readapt.json',
+    '%s: are found by gradients of the engine, published, and recorded in readapt.json',
     async (method) => {
       const watch = new Watch();
       const gate = { kind: 'absolute', target: 100 } as const;
@@ -99,7 +99,7 @@ describe('coefficients of each module in a job', () => {
       expect(manifest!.coefficients).toEqual({ alpha, beta, groups });
       expect(Object.keys(groups!.values)).toEqual([...loaded.modules.keys()]);
       expect(new Set(Object.values(groups!.values).map((pair) => JSON.stringify(pair))).size).toBeGreaterThan(3);
-      // Better on rows that the gradients have not seen than the better of what they can begin with.
+      // On rows that the gradients have not seen, they beat the better of their two starting points.
       const start = await Promise.all(
         (['reuse', 'revert'] as const).map((strategy) =>
           run(jobSpec(`${strategy} ${method}`, { adapter: adapters[method], options: { strategy } })),
@@ -109,7 +109,7 @@ describe('coefficients of each module in a job', () => {
     },
   );
 
-  it('stops between two micro-batches of the gradients when it is cancelled', async () => {
+  it('stop between two micro-batches of the gradients when the job is cancelled', async () => {
     const { runtime } = await bases.load(family.newBase);
     const compute = runtime.gradients.bind(runtime);
     const gradients = vi.spyOn(runtime, 'gradients');
@@ -124,7 +124,7 @@ describe('coefficients of each module in a job', () => {
     const options = { strategy: 'relora', grouping: 'block', max_steps: 0 } as const;
     const spec = jobSpec('cancelled', { options, data: { train: family.train, validation: family.train } });
     const whole = await calls({ ...spec, workDir: `${spec.workDir} whole` });
-    // Two micro-batches each time.
+    // Each gradient takes two micro-batches.
     expect(whole.calls % 2).toBe(0);
     expect(await calls(spec, 3)).toMatchObject({ outcome: { state: 'cancelled', best: null }, calls: 3 });
     const resumed = await calls(spec);
@@ -146,7 +146,7 @@ describe('a job whose rank grew', () => {
   } as const;
 
   it.each(['LoRA', 'DoRA'] as const)(
-    '%s: ends with the same bits when it is interrupted, and when it is taken up again at its end',
+    '%s: ends with the same bits if it is interrupted, and if it is run again after its end',
     async (method) => {
       const spec = jobSpec(`grown ${method}`, { adapter: adapters[method], options });
       const whole = await run({ ...spec, workDir: `${spec.workDir} whole` });
@@ -162,7 +162,7 @@ describe('a job whose rank grew', () => {
       const resumed = await run(spec);
       expect(bestOf(resumed)).toEqual(bestOf(whole));
       expect(await filesOf(resumed.candidateFolder!)).toEqual(files);
-      // Nothing is left to train: the best adapter is the checkpoint's.
+      // Nothing is left to train, so the best adapter comes from the checkpoint.
       const again = await run(spec);
       expect(again.best!.step).toBeGreaterThan(0);
       expect(await filesOf(again.candidateFolder!)).toEqual(files);
@@ -170,7 +170,7 @@ describe('a job whose rank grew', () => {
   );
 });
 
-it('starts a job again whose checkpoint has the layout of another version', async () => {
+it('starts a job from the beginning if its checkpoint has another layout', async () => {
   const options = { strategy: 'warm-start', max_steps: 4, evaluate_every: 2, batch_size: 8 } as const;
   const spec = jobSpec('another layout', { options });
   const controller = new AbortController();

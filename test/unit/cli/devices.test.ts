@@ -1,20 +1,7 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { main } from '../../../cli/main.ts';
 import { DEVICES, RUNTIME_OF, type Device } from '../../../core/options/devices.ts';
 import type { DeviceReport } from '../../../core/engine/devices/probe/probe.ts';
-
-/** Runs a command line in this process. */
-async function readapt(...args: string[]) {
-  const written = { stdout: '', stderr: '' };
-  for (const stream of ['stdout', 'stderr'] as const) {
-    vi.spyOn(process[stream], 'write').mockImplementation((text) => ((written[stream] += String(text)), true));
-  }
-  try {
-    return { code: await main(args), ...written };
-  } finally {
-    vi.restoreAllMocks();
-  }
-}
+import { readapt } from './support/readapt.ts';
 
 let reports: DeviceReport[];
 let text: string;
@@ -30,7 +17,7 @@ afterEach(() => vi.unstubAllEnvs());
 const unavailable = (): Device => reports.find(({ available }) => !available)!.device;
 
 describe('readapt devices', () => {
-  it('says of every device what runs it and whether it works', () => {
+  it('names the runtime of every device and whether it works', () => {
     expect(reports.map(({ device }) => device)).toEqual(DEVICES);
     for (const { device, runtime, available, reason, hint } of reports) {
       expect(runtime).toBe(RUNTIME_OF[device]);
@@ -48,14 +35,14 @@ describe('readapt devices', () => {
     expect(stdout).not.toContain('cuda');
   });
 
-  it('is exit code 1 for one that does not work', async () => {
+  it('ends with exit code 1 for a device that does not work', async () => {
     const { code, stdout, stderr } = await readapt('devices', '--device', unavailable(), '--json');
     expect(code).toBe(1);
     expect(stderr).toBe(`readapt: device ${unavailable()} cannot be used here\n`);
     expect(JSON.parse(stdout)).toMatchObject({ devices: [{ device: unavailable(), available: false }] });
   });
 
-  it('is exit code 2 for one that does not exist', async () => {
+  it('ends with exit code 2 for a device that does not exist', async () => {
     const { code, stderr } = await readapt('devices', '--device', 'tpu');
     expect(code).toBe(2);
     expect(stderr).toContain('tfjs-node-gpu');
@@ -65,7 +52,7 @@ describe('readapt devices', () => {
 describe('a command on a device', () => {
   const evaluate = ['eval', '--base', '/nowhere', '--data', '/nowhere.jsonl', '--json'];
 
-  it('is refused, with what is missing, where it does not work', async () => {
+  it('is refused if the device does not work, and names what is missing', async () => {
     const { reason } = reports.find(({ device }) => device === unavailable())!;
     for (const variable of [undefined, unavailable()]) {
       if (variable !== undefined) vi.stubEnv('READAPT_DEVICE', variable);
@@ -80,7 +67,7 @@ describe('a command on a device', () => {
     }
   });
 
-  it('takes a variable that names no device for a usage error, and a blank one for none', async () => {
+  it('treats an unknown device in the variable as a usage error, and a blank variable as unset', async () => {
     vi.stubEnv('READAPT_DEVICE', 'tpu');
     const refused = await readapt(...evaluate);
     expect([refused.code, refused.stderr]).toEqual([

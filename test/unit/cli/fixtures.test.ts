@@ -2,10 +2,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { main } from '../../../cli/main.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ARCHITECTURES } from '../../../core/models/architecture/architecture-table.ts';
 import { readTensors, values, type Tensors } from '../engine/support/golden.ts';
+import { readaptJson } from './support/readapt.ts';
 
 const GOLDEN = path.join(import.meta.dirname, '../../fixtures/golden');
 
@@ -13,11 +13,11 @@ interface Fixture {
   readonly name: string;
   readonly base: string;
   readonly adapter: string;
-  /** Tensors that hold the losses without and with the adapter. */
+  /** Names of the tensors that hold the losses without and with the adapter. */
   readonly losses: readonly [base: string, adapter: string];
 }
 
-/** Every golden case, each base of it. */
+/** Every base of every golden case. */
 const FIXTURES = readdirSync(GOLDEN)
   .filter((name) => existsSync(path.join(GOLDEN, name, 'golden.json')))
   .flatMap((name): Fixture[] => {
@@ -43,29 +43,24 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** The document that a command prints; it must succeed. */
-async function readapt(...args: string[]): Promise<Record<string, unknown>> {
-  const written = { stdout: '', stderr: '' };
-  const spies = (['stdout', 'stderr'] as const).map((stream) =>
-    vi.spyOn(process[stream], 'write').mockImplementation((text) => ((written[stream] += String(text)), true)),
-  );
-  const code = await main([...args, '--json', '--device', 'cpu', '--threads', '1']);
-  for (const spy of spies) spy.mockRestore();
-  expect(code, written.stderr).toBe(0);
-  return JSON.parse(written.stdout) as Record<string, unknown>;
+/** Runs a command, which must succeed, and returns the document that it prints. */
+async function run(...args: string[]): Promise<Record<string, unknown>> {
+  const { code, document, stderr } = await readaptJson(...args, '--device', 'cpu');
+  expect(code, stderr).toBe(0);
+  return document;
 }
 
-/** The character that stands for a token. */
+/** Returns the character that stands for a token. */
 const spell = (id: number): string => String.fromCodePoint(0x4e00 + id);
 
-/** A tokenizer with one character a token, for the vocabulary of the fixture. */
+/** Makes a tokenizer with one character for each token of the fixture's vocabulary. */
 function tokenizerJson(vocabSize: number): object {
   const vocab = Object.fromEntries(Array.from({ length: vocabSize }, (_, id) => [spell(id), id]));
   const steps = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
   return { model: { type: 'BPE', vocab, merges: [] }, added_tokens: [], ...steps };
 }
 
-/** The fixture's own batch as rows of text: its labels are the end of each row. */
+/** Converts the fixture's batch to rows of text. The labels are the completion of each row. */
 function rowsOf(golden: Tensors): { prompt: string; completion: string }[] {
   const [rows, length] = golden.get('input_ids')!.shape as [number, number];
   const [ids, mask, labels] = ['input_ids', 'attention_mask', 'labels'].map((name) => values(golden, name));
@@ -77,7 +72,7 @@ function rowsOf(golden: Tensors): { prompt: string; completion: string }[] {
   });
 }
 
-/** The architecture of one fixture may be declared by a test alone. */
+/** The fixtures of built-in architectures. The architecture of one fixture is declared only by a test. */
 const SUPPORTED = FIXTURES.filter(({ base }) => {
   const { model_type: type } = JSON.parse(readFileSync(path.join(base, 'config.json'), 'utf8')) as {
     model_type: string;
@@ -85,7 +80,7 @@ const SUPPORTED = FIXTURES.filter(({ base }) => {
   return Object.hasOwn(ARCHITECTURES, type);
 });
 
-it('finds the fixtures', () => {
+it('finds all fixtures', () => {
   expect(SUPPORTED.length).toBeGreaterThanOrEqual(10);
   expect(FIXTURES.length - SUPPORTED.length).toBeLessThanOrEqual(1);
 });
@@ -110,10 +105,10 @@ describe.each(SUPPORTED)('$name', ({ name, base, adapter, losses }) => {
     );
   });
 
-  it('inspect takes base and adapter', async () => {
-    expect(await readapt('inspect', base)).toMatchObject({ kind: 'base_model', architecture: config['model_type'] });
+  it('inspect accepts base and adapter', async () => {
+    expect(await run('inspect', base)).toMatchObject({ kind: 'base_model', architecture: config['model_type'] });
     const { r } = JSON.parse(readFileSync(path.join(adapter, 'adapter_config.json'), 'utf8')) as { r: number };
-    expect(await readapt('inspect', adapter, '--base', base)).toMatchObject({
+    expect(await run('inspect', adapter, '--base', base)).toMatchObject({
       kind: 'adapter',
       architecture: config['model_type'],
       rank: r,
@@ -125,18 +120,18 @@ describe.each(SUPPORTED)('$name', ({ name, base, adapter, losses }) => {
     ['the base', [], losses[0]],
     ['the adapter', ['--adapter', adapter], losses[1]],
   ])('eval gives the loss that transformers and PEFT give %s', async (_, adapted, expected) => {
-    const { loss } = await readapt('eval', '--base', out('base'), ...adapted, ...data());
+    const { loss } = await run('eval', '--base', out('base'), ...adapted, ...data());
     expect(Math.abs((loss as number) / values(golden, expected)[0]! - 1)).toBeLessThan(1e-5);
   });
 
-  it('train goes on with the adapter', async () => {
+  it('train continues with the adapter', async () => {
     const settings = ['--steps', '6', '--batch-size', '3', '--learning-rate', '0.01'];
     const files = [...data(), '--validation', out('rows.jsonl'), '--out', out('trained')];
-    const { validation } = await readapt('train', '--base', out('base'), '--init', adapter, ...files, ...settings);
+    const { validation } = await run('train', '--base', out('base'), '--init', adapter, ...files, ...settings);
     expect((validation as { loss: number }).loss).toBeLessThan(values(golden, losses[1])[0]! - 0.05);
     const [before, after] = [
-      await readapt('inspect', adapter, '--base', base),
-      await readapt('inspect', out('trained'), '--base', base),
+      await run('inspect', adapter, '--base', base),
+      await run('inspect', out('trained'), '--base', base),
     ];
     for (const field of ['rank', 'largest_rank', 'alpha', 'modules', 'parameters', 'use_rslora', 'use_dora']) {
       expect([field, after[field]]).toEqual([field, before[field]]);
@@ -144,10 +139,10 @@ describe.each(SUPPORTED)('$name', ({ name, base, adapter, losses }) => {
     expect(after['fingerprint']).not.toBe(before['fingerprint']);
   });
 
-  it('train makes a new adapter in one layer', async () => {
+  it('train makes a new adapter for one layer', async () => {
     const files = [...data(), '--validation', out('rows.jsonl'), '--out', out('new')];
-    await readapt('train', '--base', out('base'), '--layers', '1', '--steps', '1', ...files);
-    const { targets } = await readapt('inspect', out('new'), '--base', base);
+    await run('train', '--base', out('base'), '--layers', '1', '--steps', '1', ...files);
+    const { targets } = await run('inspect', out('new'), '--base', base);
     expect((targets as string[]).every((target) => target.startsWith('model.layers.1.'))).toBe(true);
   });
 });

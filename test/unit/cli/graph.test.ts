@@ -2,8 +2,8 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as ort from '../../../core/engine/compiled/onnx-runtime.ts';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { main } from '../../../cli/main.ts';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readapt } from './support/readapt.ts';
 
 const FAMILY = path.join(import.meta.dirname, '../../../examples/demo-family');
 const BASE = path.join(FAMILY, 'v1');
@@ -13,19 +13,6 @@ let folder: string;
 
 beforeEach(async () => void (folder = await mkdtemp(path.join(tmpdir(), 'readapt-graph-'))));
 afterEach(() => rm(folder, { recursive: true, force: true }));
-
-/** Runs a command line in this process. */
-async function readapt(...args: string[]) {
-  const written = { stdout: '', stderr: '' };
-  for (const stream of ['stdout', 'stderr'] as const) {
-    vi.spyOn(process[stream], 'write').mockImplementation((text) => ((written[stream] += String(text)), true));
-  }
-  try {
-    return { code: await main(['graph', ...args]), ...written };
-  } finally {
-    vi.restoreAllMocks();
-  }
-}
 
 interface Document {
   readonly program: string;
@@ -40,8 +27,8 @@ interface Document {
 }
 
 describe('readapt graph', () => {
-  it('prints gradients for an adapter: layers, and operators before and after each pass', async () => {
-    const { code, stdout } = await readapt('--base', BASE, '--adapter', ADAPTER);
+  it('prints gradients for an adapter, and the number of operators before and after each pass', async () => {
+    const { code, stdout } = await readapt('graph', '--base', BASE, '--adapter', ADAPTER);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^ {2}v\d+ \[tokens, 192\] = Gather\(model\.embed_tokens\.weight, input_ids\) axis=0$/m);
     expect(stdout).toMatch(/^layer 3: \d+ operators, as layer 1$/m);
@@ -49,9 +36,9 @@ describe('readapt graph', () => {
     expect(stdout).toMatch(/^│ SimplifiedLayerNormalization │ 13 +│.* 25 +│$/m);
   });
 
-  it('says the same as JSON, and writes what ONNX Runtime loads', async () => {
+  it('prints the same as JSON, and writes a model that ONNX Runtime loads', async () => {
     const file = path.join(folder, 'graph.onnx');
-    const { code, stdout } = await readapt('--base', BASE, '--json', '--onnx', file);
+    const { code, stdout } = await readapt('graph', '--base', BASE, '--json', '--onnx', file);
     expect(code).toBe(0);
     const document = JSON.parse(stdout) as Document;
     expect(document.program).toBe('losses');
@@ -65,9 +52,19 @@ describe('readapt graph', () => {
     expect(await readdir(folder)).toEqual(['graph.onnx']);
   });
 
-  it('names the weights of a GPU in its ONNX file and does not hold them', async () => {
+  it('only names the weights of a GPU in its ONNX file', async () => {
     const file = path.join(folder, 'graph.onnx');
-    const { code, stdout } = await readapt('--base', BASE, '--device', 'webgpu', '--precision', 'f16', '--onnx', file);
+    const { code, stdout } = await readapt(
+      'graph',
+      '--base',
+      BASE,
+      '--device',
+      'webgpu',
+      '--precision',
+      'f16',
+      '--onnx',
+      file,
+    );
     expect(code).toBe(0);
     expect(stdout).toMatch(/^ {2}7 {2}webgpu f16$/m);
     const model = await readFile(file);
@@ -77,12 +74,12 @@ describe('readapt graph', () => {
 
   it.each([
     ['--program gradients needs --adapter', ['--base', BASE, '--program', 'gradients']],
-    ['--dropout is of --program gradients, found losses', ['--base', BASE, '--dropout']],
+    ['--dropout needs --program gradients, found losses', ['--base', BASE, '--dropout']],
     ['folder does not exist', ['--base', path.join(FAMILY, 'v0')]],
     ['adapter_config.json', ['--base', BASE, '--adapter', BASE]],
     ['ENOENT', ['--base', BASE, '--onnx', path.join(FAMILY, 'none/graph.onnx')]],
-  ])('refuses with exit code 2: %s', async (message, args) => {
-    const { code, stderr } = await readapt(...args);
+  ])('ends with exit code 2 and the message: %s', async (message, args) => {
+    const { code, stderr } = await readapt('graph', ...args);
     expect(code).toBe(2);
     expect(stderr).toContain(message);
   });

@@ -10,7 +10,7 @@ import {
 } from '../../../core/formats/dataset/dataset-jsonl.ts';
 import { loadDataset } from '../../../core/data/dataset.ts';
 
-/** Parses bytes that arrive in pieces of `size`. */
+/** Parses bytes that arrive in pieces of `size` bytes. */
 async function parse(content: string | Uint8Array, options: ParseDatasetOptions = {}, size = 7): Promise<DatasetRow[]> {
   const bytes = Buffer.from(content);
   async function* chunks() {
@@ -30,7 +30,7 @@ async function failure(content: string | Uint8Array, options?: ParseDatasetOptio
 const GOOD = '{"prompt": "a", "completion": "b"}';
 
 describe('parseDataset', () => {
-  it.each([1, 2, 3, 1000])('reads rows however the bytes are cut (%i)', async (size) => {
+  it.each([1, 2, 3, 1000])('reads rows from chunks of %i bytes', async (size) => {
     const text = `{"prompt":"ä😀\\n","completion":" x"}\r\n\n{"completion":"y","prompt":"","split":"gate"}`;
     const rows = [
       { prompt: 'ä😀\n', completion: ' x', line: 1 },
@@ -49,22 +49,22 @@ describe('parseDataset', () => {
   });
 
   it.each<[string, string | Uint8Array, string]>([
-    ['no JSON', '{"prompt": "secret', 'is not valid JSON'],
-    ['a list', '["a","b"]', 'is an array, expected an object'],
+    ['text that is not JSON', '{"prompt": "secret', 'is not valid JSON'],
+    ['an array', '["a","b"]', 'is an array, expected an object'],
     ['null', 'null', 'is null, expected an object'],
-    ['a field too many', '{"prompt":"a","completion":"b","label":1}', 'has the unknown field "label"'],
-    ['no prompt', '{"completion":"b"}', 'prompt is missing'],
-    ['a number', '{"prompt":"a","completion":3}', 'completion is a number, expected a string'],
+    ['an unknown field', '{"prompt":"a","completion":"b","label":1}', 'has the unknown field "label"'],
+    ['a missing prompt', '{"completion":"b"}', 'prompt is missing'],
+    ['a number as completion', '{"prompt":"a","completion":3}', 'completion is a number, expected a string'],
     ['an empty completion', '{"prompt":"a","completion":""}', 'completion is empty'],
     [
-      'another split',
+      'an unknown split',
       '{"prompt":"a","completion":"b","split":"dev"}',
       'split is another word, expected training, search, gate',
     ],
-    ['half a character', '{"prompt":"\\ud83d","completion":"b"}', 'prompt holds half of a surrogate pair'],
-    ['bytes that are no UTF-8', Buffer.from([0x22, 0xff, 0x22]), 'is not valid UTF-8'],
-    ['a byte order mark inside', `\uFEFF${GOOD}`, 'is not valid JSON'],
-  ])('refuses %s, by line', async (_, line, reason) => {
+    ['half of a surrogate pair', '{"prompt":"\\ud83d","completion":"b"}', 'prompt holds half of a surrogate pair'],
+    ['bytes that are not UTF-8', Buffer.from([0x22, 0xff, 0x22]), 'is not valid UTF-8'],
+    ['a byte order mark inside the file', `\uFEFF${GOOD}`, 'is not valid JSON'],
+  ])('refuses %s and names the line', async (_, line, reason) => {
     const error = await failure(
       Buffer.concat([Buffer.from(`${GOOD}\n\n`), Buffer.from(line), Buffer.from(`\n${GOOD}`)]),
     );
@@ -75,7 +75,7 @@ describe('parseDataset', () => {
     expect(error.message).not.toContain('secret');
   });
 
-  it('lists the first ten problems and counts all', async () => {
+  it('lists the first ten problems and counts them all', async () => {
     const lines = Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? GOOD : '{}'));
     const error = await failure(lines.join('\n'));
     expect(error.total).toBe(20);
@@ -83,7 +83,7 @@ describe('parseDataset', () => {
     expect(error.message).toContain('20 bad lines; line 2: prompt is missing; line 4:');
   });
 
-  it('refuses a line over the limit, and goes on with the next', async () => {
+  it('refuses a line over the limit and continues with the next one', async () => {
     const error = await failure(`${GOOD}\n${'x'.repeat(200)}\n{}`, { maxLineBytes: 50 });
     expect(error.problems).toEqual([
       { line: 2, reason: 'line is longer than 50 bytes' },
@@ -97,21 +97,17 @@ describe('parseDataset', () => {
   });
 });
 
-it('loads a file, all of it or one split', async () => {
+it('loads a file, and says where each row stands', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'readapt-dataset-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const path = join(folder, 'a.jsonl');
   const row = (prompt: string, split?: string) => JSON.stringify({ prompt, completion: 'c', split });
   await writeFile(path, [row('a', 'training'), row('b', 'search'), row('c')].join('\n'));
-  const prompts = async (options?: Parameters<typeof loadDataset>[1]) =>
-    (await loadDataset(path, options)).map(({ prompt }) => prompt);
-  expect(await prompts()).toEqual(['a', 'b', 'c']);
-  expect(await prompts({ split: 'search' })).toEqual(['b', 'c']);
-  expect((await loadDataset(path, { split: 'gate' }))[0]).toEqual({
-    prompt: 'c',
-    completion: 'c',
-    file: 'a.jsonl',
-    line: 3,
-  });
+  const common = { completion: 'c', file: 'a.jsonl' };
+  expect(await loadDataset(path)).toEqual([
+    { ...common, prompt: 'a', split: 'training', line: 1 },
+    { ...common, prompt: 'b', split: 'search', line: 2 },
+    { ...common, prompt: 'c', line: 3 },
+  ]);
   await expect(loadDataset(join(folder, 'none'))).rejects.toThrow('ENOENT');
 });

@@ -1,13 +1,14 @@
 import { describe, expect, it, test } from 'vitest';
 import type { Batch, Runtime } from '../../../core/engine/runtime.ts';
 import { findChoices, type ChoiceSet } from '../../../core/data/choices.ts';
-import { accuracy, exactMatch, meanLoss, measure } from '../../../core/data/evaluation.ts';
+import { accuracy, exactMatch, meanLoss, measure } from '../../../core/data/evaluation/measure.ts';
 import type { TokenizedExample } from '../../../core/data/example.ts';
 
 /*
- * A language model of four tokens that looks at the last token alone. Row t: probabilities of what follows token t.
- *   after 0: 1 with 1/2, 2 with 1/4, 3 with 1/4        after 1: 3 always but 1/4 (to 0)
- *   after 2: 3 always but 1/8 (to 0)                   after 3: uniform
+ * A language model of four tokens that looks only at the last token. Row t holds the probabilities of the next token
+ * after token t.
+ *   after 0: 1 with 1/2, 2 with 1/4, 3 with 1/4        after 1: 3 with 3/4, 0 with 1/4
+ *   after 2: 3 with 7/8, 0 with 1/8                   after 3: uniform
  */
 const NEXT = [
   [0, 1 / 2, 1 / 4, 1 / 4],
@@ -17,7 +18,7 @@ const NEXT = [
 ];
 
 interface CountingRuntime extends Runtime {
-  /** Labels that went through, by call. */
+  /** Kind and number of labels of each call. */
   readonly calls: { kind: string; labels: number }[];
 }
 
@@ -37,7 +38,7 @@ function bigramRuntime(vocabSize = 4): CountingRuntime {
     },
     logits: async (_: unknown, batch: Batch) => {
       count('logits', batch);
-      // Shifted, since logits are no log-probabilities.
+      // Shifted by a constant, because logits need not be log-probabilities.
       return Float32Array.from(
         [...batch.labelPositions.keys()].flatMap((i) => after(batch, i).map((p) => Math.log(p) + 5)),
       );
@@ -72,7 +73,7 @@ describe('meanLoss', () => {
 });
 
 test.each(['loss', 'exact_match', 'accuracy'] as const)(
-  '%s of many labels goes through in passes whose logits fit in memory',
+  'measures %s of many labels in passes whose logits fit in memory',
   async (metric) => {
     const examples = [
       example([0], [1, 3], 'x'),
@@ -94,7 +95,7 @@ test.each(['loss', 'exact_match', 'accuracy'] as const)(
 describe('accuracy', () => {
   const single = choicesOf({ a: [1], b: [2], c: [3] });
 
-  it('ranks single-token choices with one row an example', async () => {
+  it('ranks single-token choices with one row for each example', async () => {
     const runtime = bigramRuntime();
     const examples = [example([0], [1], 'a'), example([1], [3], 'b'), example([2], [3], 'c'), example([0], [2], 'b')];
     const result = await accuracy(runtime, null, examples, { choices: single });
@@ -113,17 +114,17 @@ describe('accuracy', () => {
     const completed = runtime.calls
       .filter(({ kind }) => kind === 'losses')
       .reduce((total, { labels }) => total + labels, 0);
-    // "1 0" for sure; "2 3" is tied with "3" by its bound and stands first, so it is completed, too.
+    // Only "2 3" is completed besides the own choice: its bound ties with "3", and it stands first.
     expect(completed).toBe(2);
   });
 
-  it('needs one row where the own choice leads, whatever its length', async () => {
+  it('needs one row if the own choice leads, whatever its length', async () => {
     // After 0: "1 3" has 1/2 · 3/4 = 3/8 and "2 3" at most 1/4.
     const choices = choicesOf({ x: [1, 3], y: [2, 3] });
     const runtime = bigramRuntime();
     expect((await accuracy(runtime, null, [example([0], [1, 3], 'x')], { choices })).value).toBe(1);
     expect(runtime.calls.map(({ kind }) => kind)).toEqual(['logits']);
-    // A wrong row completes the leader: only then is it known to be above its own.
+    // If another choice leads, it is completed, and only then known to be above the own choice.
     expect((await accuracy(runtime, null, [example([0], [2, 3], 'y')], { choices })).value).toBe(0);
     expect(runtime.calls.map(({ kind }) => kind)).toEqual(['logits', 'logits', 'losses']);
   });
@@ -150,7 +151,7 @@ describe('accuracy', () => {
 });
 
 describe('exactMatch', () => {
-  it('is what greedy decoding reproduces', async () => {
+  it('finds the completions that greedy decoding reproduces', async () => {
     // Greedy after 0: 1, then 3, then 0 (the first of equals).
     const examples = [example([0], [1, 3]), example([0], [1, 3, 0]), example([0], [1, 3, 2]), example([0], [2, 3])];
     const result = await exactMatch(bigramRuntime(), null, examples);
@@ -160,7 +161,7 @@ describe('exactMatch', () => {
 });
 
 describe('measure', () => {
-  it('refuses accuracy without choices and an empty list', async () => {
+  it('refuses accuracy without choices, and an empty list of examples', async () => {
     const run = (metric: 'accuracy' | 'loss', examples: TokenizedExample[]) =>
       measure(bigramRuntime(), null, examples, { metric, choices: null });
     await expect(run('accuracy', [example([0], [1])])).rejects.toThrow('2 to 20 distinct completions');
@@ -175,23 +176,23 @@ describe('findChoices', () => {
   };
   const rows = (completions: string[]) => completions.map((completion) => ({ prompt: 'p', completion }));
 
-  it('takes 2 to 20 distinct completions apart into what they share and what follows', () => {
+  it('splits 2 to 20 distinct completions into the tokens they share and the rest', () => {
     const choices = findChoices(rows([' yes', ' no', ' yes']), tokenizer)!;
     expect(choices.texts).toEqual([' no', ' yes']);
     expect(choices.prefix).toEqual([32]);
     expect(choices.suffixes).toEqual([tokenizer.encode('no'), tokenizer.encode('yes')]);
     expect(choices.indexOf({ prompt: '', completion: ' yes' })).toBe(1);
-    expect(() => choices.indexOf({ prompt: '', completion: ' maybe' })).toThrow('none of the task');
+    expect(() => choices.indexOf({ prompt: '', completion: ' maybe' })).toThrow(`is not one of the task's 2 choices`);
   });
 
-  it('leaves every choice a token where one begins another', () => {
+  it('leaves every choice at least one token, also if it is the beginning of another', () => {
     expect(findChoices(rows(['ab', 'a']), tokenizer)!.suffixes).toEqual([
       tokenizer.encode('a'),
       tokenizer.encode('ab'),
     ]);
   });
 
-  it.each([[1], [21]])('finds none among %i distinct completions', (count) => {
+  it.each([[1], [21]])('finds no choices among %i distinct completions', (count) => {
     expect(findChoices(rows(Array.from({ length: count }, (_, i) => `c${i}`)), tokenizer)).toBeNull();
   });
 });

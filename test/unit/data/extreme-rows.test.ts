@@ -3,17 +3,17 @@ import { createRuntime } from '../../../core/engine/create-runtime.ts';
 import { factorArrays, withFactorArrays } from '../../../core/training/optimizer/factors.ts';
 import type { Runtime } from '../../../core/engine/runtime.ts';
 import { Random } from '../../../core/statistics/random.ts';
-import { meanLoss } from '../../../core/data/evaluation.ts';
+import { meanLoss } from '../../../core/data/evaluation/measure.ts';
 import type { TokenizedExample } from '../../../core/data/example.ts';
 import { accumulateGradients, MICRO_BATCH_TOKENS } from '../../../core/training/gradients.ts';
 import { BaseCache, type LoadedBase } from '../../../core/engine/base-cache.ts';
-import { tokenizeRows } from '../../../core/data/task-data.ts';
+import { tokenizeRows } from '../../../core/data/tokenize.ts';
 import { largestDifference, relativeError, sum } from '../engine/support/numeric.ts';
 import { everyModule } from '../engine/support/variations.ts';
 import { randomAdapter, randomBase } from '../engine/support/random-model.ts';
 import { BASE } from '../training/support/tiny-task.ts';
 
-/** Random tokens of a vocabulary of 50. */
+/** Makes an example of random tokens from a vocabulary of 50. */
 function row(prompt: number, completion: number, seed = prompt): TokenizedExample {
   const random = Random.fromSeed(seed);
   const ids = (length: number) => Array.from({ length }, () => random.integer(50));
@@ -22,7 +22,7 @@ function row(prompt: number, completion: number, seed = prompt): TokenizedExampl
 
 const LONG = row(MICRO_BATCH_TOKENS + 20, 4);
 
-describe('a row longer than what goes through at once, among short ones', () => {
+describe('a row longer than a micro-batch, among short ones', () => {
   const base = randomBase();
   const adapter = randomAdapter(base, everyModule);
   const runtimes: Record<'compiled' | 'eager', Runtime> = {
@@ -32,7 +32,7 @@ describe('a row longer than what goes through at once, among short ones', () => 
   const rows = [row(3, 1), LONG, row(40, 2), row(1, 1)];
   afterAll(() => Promise.all(Object.values(runtimes).map((runtime) => runtime.dispose())));
 
-  it('has the loss that the reference gives it, and so have they', async () => {
+  it('has the loss that the reference gives, and so have the others', async () => {
     const found = await meanLoss(runtimes.compiled, adapter, rows);
     const alone: number[] = [];
     for (const each of rows) alone.push((await meanLoss(runtimes.eager, adapter, [each])).perExample[0]!);
@@ -40,7 +40,7 @@ describe('a row longer than what goes through at once, among short ones', () => 
     expect(found.tokens).toBe(3 + MICRO_BATCH_TOKENS + 23 + 41 + 1);
   });
 
-  it('adds its gradients to theirs', async () => {
+  it('adds its gradients to those of the others', async () => {
     const { compiled } = runtimes;
     const together = await accumulateGradients(compiled, adapter, rows);
     const labels = sum(rows.map(({ completionIds }) => completionIds.length));
@@ -66,7 +66,7 @@ describe('completions of one token', () => {
   const runtime = createRuntime({ base });
   afterAll(() => runtime.dispose());
 
-  it.each([1, 6])('cost −log p of that token after a prompt of %i', async (length) => {
+  it.each([1, 6])('have the loss −log p after a prompt of %i tokens', async (length) => {
     const example = row(length, 1);
     const { value, tokens } = await meanLoss(runtime, null, [example]);
     const every = Array.from({ length: 50 }, (_, id) => ({ ...example, completionIds: [id] }));
@@ -76,7 +76,7 @@ describe('completions of one token', () => {
     expect(tokens).toBe(length);
   });
 
-  it('are trained on: a small step along the gradient lowers the loss as the gradient says', async () => {
+  it('have gradients that predict how much a small step lowers the loss', async () => {
     const adapter = randomAdapter(base, everyModule);
     const rows = [row(5, 1), row(1, 1)];
     const { loss, gradients } = await accumulateGradients(runtime, adapter, rows);
@@ -93,7 +93,7 @@ describe('completions of one token', () => {
   });
 });
 
-describe('texts longer than the model takes', () => {
+describe('texts longer than the model accepts', () => {
   let bases: BaseCache;
   let base: LoadedBase;
   beforeAll(async () => {
@@ -107,7 +107,7 @@ describe('texts longer than the model takes', () => {
   const lengths = (examples: readonly TokenizedExample[]) =>
     examples.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length);
 
-  it("lose the oldest tokens of their prompts, down to the model's length, the one asked for, or 512", () => {
+  it("lose the oldest tokens of their prompts, down to the model's length, the given one, or 512", () => {
     const {
       tokenizer,
       model: { config },

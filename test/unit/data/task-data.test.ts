@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { keepGateApart, splitRows } from '../../../core/data/task-data.ts';
+import { keepGateApart, splitRows } from '../../../core/data/task-split.ts';
 
 function rows(count: number, split?: 'training' | 'search' | 'gate') {
   return Array.from({ length: count }, (_, i) => ({
@@ -11,14 +11,14 @@ function rows(count: number, split?: 'training' | 'search' | 'gate') {
 }
 
 describe('splitRows', () => {
-  it('keeps the splits that rows name; a row without one is a training row', () => {
+  it('keeps the splits that rows name, and makes a row without one a training row', () => {
     const all = [...rows(5, 'training'), ...rows(3, 'search'), ...rows(4, 'gate'), ...rows(2)];
     const { training, search, gate } = splitRows(all);
     expect([training.length, search.length, gate.length]).toEqual([7, 3, 4]);
     expect(gate.every(({ prompt }) => prompt.startsWith('gate'))).toBe(true);
   });
 
-  it('deals rows out without overlap where none is named, the same whatever their order', () => {
+  it('divides rows without overlap if none names a split, whatever their order', () => {
     const all = rows(200);
     const { training, search, gate } = splitRows(all);
     expect([training.length, search.length, gate.length]).toEqual([160, 20, 20]);
@@ -41,7 +41,7 @@ describe('splitRows', () => {
 });
 
 describe('keepGateApart', () => {
-  it('takes rows with the prompt of a gate row out of the search, and no others', () => {
+  it('removes exactly the search rows that have the prompt of a gate row', () => {
     const [search, gate] = [rows(5, 'search'), rows(4, 'gate')];
     const shared = { ...gate[1]!, completion: 'y', split: 'search' as const };
     const { rows: apart, removed } = keepGateApart({

@@ -5,10 +5,10 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { UnknownTokenError, createTokenizer, type Tokenizer } from '../../../core/formats/tokenizer/tokenizer.ts';
 import { readModelConfig } from '../../../core/formats/hugging-face/model-weights.ts';
 import { loadTaskData } from '../../../core/data/task-data.ts';
-import { tokenizeExamples, TokenizeError } from '../../../core/data/tokenize.ts';
+import { tokenizeRows, TokenizeError } from '../../../core/data/tokenize.ts';
 import { BASE, toJsonl } from '../training/support/tiny-task.ts';
 
-/** One token a letter, no token for a space, and none in the vocabulary for a digit. */
+/** Makes one token of each letter and none of a space. Digits are not in its vocabulary. */
 const tokenizer: Tokenizer = {
   vocabSize: 200,
   encode: (text) => {
@@ -21,16 +21,16 @@ const FAULTS: [fault: string, row: { prompt: string; completion: string }, messa
   [
     'a completion that is too long',
     { prompt: 'secret', completion: 'x'.repeat(9) },
-    'completion has 9 tokens, expected at most 7 (one for the prompt)',
+    'completion has 9 tokens, expected at most 7, which leaves one for the prompt',
   ],
   [
     'a completion without tokens',
     { prompt: 'secret', completion: ' ' },
-    'completion has no tokens, expected one at least',
+    'completion has no tokens, expected at least one',
   ],
-  ['a prompt without tokens', { prompt: ' ', completion: 'x' }, 'prompt has no tokens, expected one at least'],
+  ['a prompt without tokens', { prompt: ' ', completion: 'x' }, 'prompt has no tokens, expected at least one'],
   [
-    'a text without tokens for it',
+    'a text that the vocabulary cannot spell',
     { prompt: 'secret 7', completion: 'x' },
     'token 8 of the text is not in the vocabulary',
   ],
@@ -44,8 +44,8 @@ async function datasetOf(lines: readonly string[]): Promise<string> {
   return file;
 }
 
-describe('a row that cannot be made into tokens', () => {
-  it.each(FAULTS)('%s is named by its line in the file, whatever its split', async (_, bad, message) => {
+describe('tokenizeRows', () => {
+  it.each(FAULTS)('names the file and line of %s, whatever its split', async (_, bad, message) => {
     const line = (split: string, row = { prompt: split, completion: 'y' }) => JSON.stringify({ ...row, split });
     for (const split of ['train', 'validation', 'test']) {
       const lines = [
@@ -67,19 +67,18 @@ describe('a row that cannot be made into tokens', () => {
     }
   });
 
-  it('is named by its position where it comes from no file', () => {
+  it('names the position of a row that comes from no file', () => {
     const rows = [
       { prompt: 'a', completion: 'b' },
       { prompt: 'a', completion: ' ' },
     ];
-    expect(() => tokenizeExamples(rows, tokenizer, { maxLength: 9 })).toThrow('row 2: completion has no tokens');
-    expect(() => tokenizeExamples([{ ...rows[1]!, line: 7 }], tokenizer, { maxLength: 9 })).toThrow(
-      'line 7: completion',
-    );
+    const options = { tokenizer, config: { maxPositionEmbeddings: 9 } };
+    expect(() => tokenizeRows(rows, options)).toThrow('row 2: completion has no tokens');
+    expect(() => tokenizeRows([{ ...rows[1]!, line: 7 }], options)).toThrow('line 7: completion');
   });
 });
 
-it('a vocabulary that cannot spell a text says so without quoting it', () => {
+it('reports a text that the vocabulary cannot spell, without quoting it', () => {
   const steps = { normalizer: null, pre_tokenizer: { type: 'Whitespace' }, post_processor: null, decoder: null };
   const words = createTokenizer({
     model: { type: 'WordLevel', vocab: { a: 0, b: 1 }, unk_token: '<unk>' },
@@ -91,7 +90,7 @@ it('a vocabulary that cannot spell a text says so without quoting it', () => {
   expect(() => words.encode('a secret b')).toThrow(/^token 2 of the text is not in the vocabulary/);
 });
 
-it('rows of the file keep their text', async () => {
+it('keeps the text and the place of a row', async () => {
   const rows = [
     { prompt: 'a', completion: 'b', split: 'train' },
     { prompt: 'c', completion: 'd', split: 'validation' },

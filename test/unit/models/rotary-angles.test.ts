@@ -5,7 +5,7 @@ import type { Runtime } from '../../../core/engine/runtime.ts';
 import type { RotaryScaling } from '../../../core/models/config/model-config.ts';
 import { rotaryFrequencies } from '../../../core/models/config/rope.ts';
 import { rotaryAngles } from '../../../core/models/config/rotary-angles.ts';
-import { makeBatch } from '../../../core/data/make-batch.ts';
+import { makeBatch } from '../../../core/data/batching.ts';
 import { largestDifference, sum } from '../engine/support/numeric.ts';
 import { randomBase } from '../engine/support/random-model.ts';
 

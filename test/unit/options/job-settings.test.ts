@@ -8,10 +8,10 @@ const resolve = (options: GivenJobOptions, { control = false, hiddenSize = 192 }
 it.each([
   ['carried', 192, 5e-4],
   ['fresh', 192, 2e-3],
-  // A higher rate first undid what a good start could do there.
+  // At this size, a higher rate first destroyed what a good start already knew.
   ['carried', 576, 2e-4],
 ] as const)(
-  '%s over at hidden size %i: at most the rate that was measured, and about it',
+  'the default rate of %s adapters at hidden size %i is the measured rate or a little less',
   (start, hiddenSize, measured) => {
     const found = defaultLearningRate(start, hiddenSize);
     expect(found).toBeLessThanOrEqual(measured);
@@ -19,7 +19,7 @@ it.each([
   },
 );
 
-it('keeps what is given and fills in the rest', () => {
+it('keeps the given options and fills in the others', () => {
   const settings = resolve({ max_steps: 7, seed: undefined, learning_rate: 3e-3 }, { hiddenSize: 576 });
   expect(settings).toEqual({
     strategy: 'auto',
@@ -45,12 +45,12 @@ it('keeps what is given and fills in the rest', () => {
   });
 });
 
-it('the baseline of the paper spends twice the evaluations, unless told otherwise', () => {
+it('relora-paper searches with twice the evaluations, unless they are given', () => {
   const evaluations = (options: GivenJobOptions) => resolve({ strategy: 'relora-paper', ...options }).searchEvaluations;
   expect([evaluations({}), evaluations({ search_evaluations: 9 })]).toEqual([12, 9]);
 });
 
-it('a control trains from scratch, at the rate for that', () => {
+it('a control trains from scratch, at the rate for fresh adapters', () => {
   expect(resolve({ strategy: 'auto' }, { control: true })).toMatchObject({
     strategy: 'scratch',
     scratchLearningRate: 2e-3,
@@ -71,7 +71,7 @@ it.each([
   );
 });
 
-it('states the defaults that depend on nothing else in the table', () => {
+it('takes the defaults that depend on nothing else from the table', () => {
   expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(17);
   expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
 });

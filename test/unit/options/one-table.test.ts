@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import Type from 'typebox';
 import { expect, it } from 'vitest';
+import { HELP } from '../../../cli/help.ts';
 import { addJobOptions, givenJobOptions } from '../../../cli/options/job-options.ts';
 import { JobOptions } from '../../../core/options/job-options.ts';
 import { problemsOf } from '../../../core/options/problems.ts';
@@ -32,7 +33,7 @@ it('an option that is added to the table is in the API', () => {
 });
 
 it('… is a flag of the command line, with its help text, its default and its range', () => {
-  const command = addJobOptions(new Command('rebase'), { table: TABLE }).exitOverride();
+  const command = addJobOptions(new Command('rebase').configureHelp(HELP), { table: TABLE }).exitOverride();
   command.configureOutput({ writeErr: () => undefined });
   const help = command.helpInformation().replace(/\s+/g, ' ');
   expect(help).toContain('--warm-up-share <x> Share of the steps to warm up. (default: 0.06)');

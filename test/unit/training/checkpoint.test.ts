@@ -23,7 +23,7 @@ async function files(): Promise<string[]> {
 }
 
 describe('CheckpointStore', () => {
-  it('gives back the latest, bit by bit', async () => {
+  it('returns the latest checkpoint, bit by bit', async () => {
     expect(await store.latest()).toBeNull();
     await store.save(checkpoint(1));
     await store.save(checkpoint(2));
@@ -33,7 +33,7 @@ describe('CheckpointStore', () => {
     expect(Object.is(latest.tensors.get('a')![2], -0)).toBe(true);
   });
 
-  it('keeps the last two', async () => {
+  it('keeps the last two checkpoints', async () => {
     for (let step = 1; step <= 5; step++) await store.save(checkpoint(step));
     expect(await files()).toEqual(['checkpoint-00000004.safetensors', 'checkpoint-00000005.safetensors']);
   });
@@ -46,7 +46,7 @@ describe('CheckpointStore', () => {
       'changed in its state',
       (bytes: Buffer) => Buffer.from(bytes.toString('latin1').replace('\\"step\\":2', '\\"step\\":7'), 'latin1'),
     ],
-  ])('falls back to the one before where the newest is %s', async (_, damage) => {
+  ])('returns the one before if the newest is %s', async (_, damage) => {
     await store.save(checkpoint(1));
     await store.save(checkpoint(2));
     const newest = path.join(folder, (await files()).at(-1)!);
@@ -57,7 +57,7 @@ describe('CheckpointStore', () => {
     expect((await store.latest())?.state).toEqual(checkpoint(1).state);
   });
 
-  it('ignores what a killed writer left, and clears everything at the end', async () => {
+  it('ignores the file that a killed writer left, and removes everything when cleared', async () => {
     await store.save(checkpoint(1));
     await writeFile(path.join(folder, 'checkpoint-00000002.safetensors.tmp-0123456789ab'), 'half');
     expect((await store.latest())?.state).toEqual(checkpoint(1).state);

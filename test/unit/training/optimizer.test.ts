@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { adamwInit, adamwUpdate, type Arrays, type AdamwStep } from '../../../core/training/optimizer/adamw.ts';
 import { clipGlobalNorm, globalNorm } from '../../../core/training/optimizer/clipping.ts';
-import { schedule, type ScheduleKind } from '../../../core/training/optimizer/schedules.ts';
+import { cosineSchedule } from '../../../core/training/optimizer/cosine-schedule.ts';
 
 const arrays = (values: number[]): Arrays => new Map([['w', Float32Array.from(values)]]);
 const options = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 };
@@ -21,7 +21,7 @@ describe('AdamW', () => {
     expect(step.state.step).toBe(2);
   });
 
-  it('leaves the parameters alone, and changes the moments in place', () => {
+  it('does not change the parameters, but changes the moments in place', () => {
     const parameters = arrays([1, 2]);
     const state = adamwInit(parameters);
     adamwUpdate({ parameters, state }, arrays([3, 4]), 0.1);
@@ -29,15 +29,15 @@ describe('AdamW', () => {
     expect(state.mean.get('w')![0]).toBeCloseTo(0.3, 6);
   });
 
-  it('refuses a gradient that is missing or of another size', () => {
+  it('refuses a gradient that is missing or has another length', () => {
     const step = { parameters: arrays([1, 2]), state: adamwInit(arrays([1, 2])) };
-    expect(() => adamwUpdate(step, new Map(), 0.1)).toThrow('the gradient of w has none, expected 2 elements');
-    expect(() => adamwUpdate(step, arrays([1]), 0.1)).toThrow('has 1 elements, expected 2 elements');
+    expect(() => adamwUpdate(step, new Map(), 0.1)).toThrow('the gradient of w is missing, expected 2 elements');
+    expect(() => adamwUpdate(step, arrays([1]), 0.1)).toThrow('the gradient of w has 1 elements, expected 2 elements');
   });
 });
 
 describe('global-norm clipping', () => {
-  it('scales to the norm, and leaves shorter gradients alone', () => {
+  it('scales gradients down to the norm, and does not change shorter ones', () => {
     const gradients = new Map([...arrays([3]), ['u', Float32Array.from([4])]]);
     expect(clipGlobalNorm(gradients, 5)).toBe(5);
     expect(gradients.get('w')![0]).toBe(3);
@@ -60,27 +60,22 @@ describe('global-norm clipping', () => {
   });
 });
 
-describe('learning-rate schedules', () => {
-  const rates = (kind: ScheduleKind, floor = 0) => {
-    const rate = schedule({ kind, peak: 1, steps: 12, warmupSteps: 2, floor });
-    return [0, 1, 2, 7, 12, 20].map((step) => Number(rate(step).toFixed(6)));
-  };
-
-  it.each<[ScheduleKind, number, number[]]>([
-    ['constant', 0, [0.5, 1, 1, 1, 1, 1]],
-    ['linear', 0, [0.5, 1, 1, 0.5, 0, 0]],
-    ['cosine', 0, [0.5, 1, 1, 0.5, 0, 0]],
-    ['cosine', 0.2, [0.5, 1, 1, 0.6, 0.2, 0.2]],
-  ])('%s with floor %d', (kind, floor, expected) => {
-    expect(rates(kind, floor)).toEqual(expected);
+describe('the cosine schedule', () => {
+  it('warms up linearly, follows half a cosine, and stays at zero', () => {
+    const rate = cosineSchedule({ peak: 1, steps: 12, warmupSteps: 2 });
+    const rates = [0, 1, 2, 7, 12, 20].map((step) => Number(rate(step).toFixed(6)));
+    expect(rates).toEqual([0.5, 1, 1, 0.5, 0, 0]);
   });
 
-  it('follows the cosine between', () => {
-    const rate = schedule({ kind: 'cosine', peak: 2, steps: 4 });
+  it('starts at the peak without a warm-up', () => {
+    const rate = cosineSchedule({ peak: 2, steps: 4, warmupSteps: 0 });
+    expect(rate(0)).toBe(2);
     expect(rate(1)).toBeCloseTo(1 + Math.SQRT1_2, 10);
   });
 
   it('refuses a warm-up longer than the run', () => {
-    expect(() => schedule({ kind: 'linear', peak: 1, steps: 3, warmupSteps: 4 })).toThrow('expected 0 to 3');
+    expect(() => cosineSchedule({ peak: 1, steps: 3, warmupSteps: 4 })).toThrow(
+      "the schedule's warmupSteps is 4, expected 0 to 3",
+    );
   });
 });

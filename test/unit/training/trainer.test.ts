@@ -6,10 +6,10 @@ import { createAdapter } from '../../../core/models/lora/lora-init.ts';
 import type { TokenizedExample } from '../../../core/data/example.ts';
 import { DEFAULT_REGULARIZATION } from '../../../core/method/regularization/regularization.ts';
 import { accumulateGradients } from '../../../core/training/gradients.ts';
-import { inputLength, makeBatch } from '../../../core/data/make-batch.ts';
+import { inputLength, makeBatch } from '../../../core/data/batching.ts';
 import { TrainingDivergedError } from '../../../core/training/loss-monitor.ts';
 import { BaseCache, type LoadedBase } from '../../../core/engine/base-cache.ts';
-import { tokenizeRows } from '../../../core/data/task-data.ts';
+import { tokenizeRows } from '../../../core/data/tokenize.ts';
 import { decodeTrainerState, encodeTrainerState, type TrainerState } from '../../../core/training/trainer-state.ts';
 import { train, type TrainOptions } from '../../../core/training/trainer.ts';
 import { BASE, smallAdapter, tasteRows } from './support/tiny-task.ts';
@@ -39,7 +39,7 @@ function maxDifference(a: Adapter['modules'] | GradientResult['gradients'], b: t
 }
 
 describe('train', () => {
-  it('learns a small task and reports real tokens', async () => {
+  it('learns a small task and reports the number of tokens', async () => {
     const losses: number[] = [];
     const result = await train({ ...common, afterStep: ({ loss }) => (losses.push(loss), 'continue') });
     expect(result.steps).toBe(30);
@@ -50,7 +50,7 @@ describe('train', () => {
     expect(result.tokens / (30 * 8 * mean)).toBeCloseTo(1, 1);
   });
 
-  it('trains the magnitudes of DoRA, in micro-batches as at once', async () => {
+  it('trains the magnitudes of DoRA, with and without micro-batches', async () => {
     const { config, weights } = base.model;
     const initial = createAdapter({ ...common.initial.config, base: config, weights, useDora: true, seed: 1 });
     const losses: number[] = [];
@@ -66,7 +66,7 @@ describe('train', () => {
     expect(maxDifference(whole.gradients, parts.gradients)).toBeLessThan(1e-5);
   });
 
-  it('does not write to the initial adapter', async () => {
+  it('does not change the initial adapter', async () => {
     const before = structuredClone(common.initial.modules);
     await train({ ...common, steps: 2 });
     expect(maxDifference(common.initial.modules, before)).toBe(0);
@@ -89,7 +89,7 @@ describe('train', () => {
     expect(distance(held.adapter)).toBeLessThan(0.8 * distance(free.adapter));
   });
 
-  it.each([0, 0.2])('goes on from a saved state to the same bits, with dropout %d', async (dropout) => {
+  it.each([0, 0.2])('continues from a saved state to the same bits, with dropout %d', async (dropout) => {
     const initial = { ...common.initial, config: { ...common.initial.config, dropout } };
     let saved: TrainerState | undefined;
     const afterStep: TrainOptions['afterStep'] = ({ step, state }) => {
@@ -106,7 +106,7 @@ describe('train', () => {
     expect(maxDifference(resumed.adapter.modules, whole.adapter.modules)).toBe(0);
   });
 
-  it('stops between two micro-batches when aborted', async () => {
+  it('stops between two micro-batches when it is aborted', async () => {
     const controller = new AbortController();
     const reason = new Error('enough');
     let calls = 0;
@@ -123,7 +123,7 @@ describe('train', () => {
     expect(calls).toBe(3);
   });
 
-  it('ends where afterStep says stop', async () => {
+  it('ends when afterStep returns stop', async () => {
     const result = await train({ ...common, afterStep: ({ step }) => (step === 4 ? 'stop' : 'continue') });
     expect(result.steps).toBe(4);
   });
@@ -136,7 +136,7 @@ describe('train', () => {
       18,
       /step 18: the loss rose from 0\.\d+ to 9\.\d+; the learning rate was 0\.0022/,
     ],
-  ])('stops when the loss %s, naming step and learning rate', async (_, lossSum, step, message) => {
+  ])('stops when the loss %s, and names step and learning rate', async (_, lossSum, step, message) => {
     let calls = 0;
     const gradients = (await base.runtime.gradients(common.initial, await firstBatch(), 1)).gradients;
     const runtime = {
@@ -156,7 +156,7 @@ async function firstBatch() {
 }
 
 describe('accumulateGradients', () => {
-  it('gives the same result for small micro-batches as for a whole one', async () => {
+  it('gives the same result for small micro-batches as for a single one', async () => {
     const whole = await accumulateGradients(base.runtime, common.initial, examples.slice(0, 8));
     const options = { microBatchTokens: 1 + Math.max(...examples.slice(0, 8).map(inputLength)) };
     const halves = await accumulateGradients(base.runtime, common.initial, examples.slice(0, 8), options);
@@ -168,7 +168,7 @@ describe('accumulateGradients', () => {
     );
   });
 
-  it('cuts a batch where its logits would take too much memory, to the same result', async () => {
+  it('cuts a batch whose logits would take too much memory, without changing the result', async () => {
     const members = examples.slice(0, 8);
     const whole = await accumulateGradients(base.runtime, common.initial, members);
     const labels: number[] = [];

@@ -9,7 +9,7 @@ test.each([
   ["ONNX Runtime's arena", new Error('Failed to allocate memory for requested buffer of size 8589934592')],
   ['V8', new RangeError('Array buffer allocation failed')],
   ['the system', new Error('ENOMEM: not enough memory, read')],
-])('memory that ran out, in the words of %s, is tried again and says what to do', (_, error) => {
+])('the message of %s about lack of memory is not permanent and says what to do', (_, error) => {
   const fields = toFailure(error);
   expect(fields).toMatchObject({ code: 'out_of_memory', permanent: false });
   expect(fields.message).toMatch(
@@ -20,16 +20,16 @@ test.each([
 
 test.each([
   [
-    'a file that speaks of memory',
+    'a file that mentions memory',
     new FormatError({ code: 'invalid_config', file: 'config.json', message: 'has "bad_alloc"' }),
     { code: 'invalid_config', permanent: true },
   ],
   [
-    'divergence',
+    'diverged training',
     new TrainingDivergedError('the loss is NaN', { step: 3, learningRate: 1, soundStep: 1 }),
     { code: 'training_diverged', permanent: true },
   ],
-  ['anything else', new Error('bad luck'), { code: 'internal_error', message: 'bad luck', permanent: false }],
-])('%s is what it was', (_, error, fields) => {
+  ['another error', new Error('bad luck'), { code: 'internal_error', message: 'bad luck', permanent: false }],
+])('%s keeps its code', (_, error, fields) => {
   expect(toFailure(error)).toMatchObject(fields);
 });

@@ -22,14 +22,14 @@ afterAll(async () => {
   await child.kill();
   await removeTinyFamily(family);
 });
-/** One process serves all tests, as it serves all jobs. */
+/** One process serves all tests, just as one serves all jobs. */
 beforeEach(() => child.reset());
 
 function jobSpec(name: string, changes: Partial<JobSpec> = {}): JobSpec {
   return plainJob(family, name, { options: TINY_TRAINING, ...changes });
 }
 
-/** Distinct values of every metric point, by name and step. */
+/** Returns the distinct values of every metric point, by name and step. */
 function pointsOf(events: readonly JobEvent[]): Map<string, Set<number>> {
   const points = new Map<string, Set<number>>();
   for (const event of events) {
@@ -57,7 +57,7 @@ describe('the training process', () => {
       kills: [(event) => event.type === 'progress' && event.step >= 17],
     },
     {
-      what: 'in the search and in fine-tuning',
+      what: 'during the search and fine-tuning',
       options: { strategy: 'relora', search_evaluations: 8 },
       kills: [
         (event) => event.type === 'search' && event.evaluations === 2,
@@ -65,7 +65,7 @@ describe('the training process', () => {
         (event) => event.type === 'progress' && event.step >= 21,
       ],
     },
-  ])('ends bit-identical when it is killed $what and started again', async ({ what, options, kills }) => {
+  ])('ends with the same bits when it is killed $what and started again', async ({ what, options, kills }) => {
     const all = { ...jobSpec('').options, ...options };
     await child.kill();
     child = new Child(undefined, { threads: 2 });
@@ -92,13 +92,13 @@ describe('the training process', () => {
     expect(child.events('progress')[0]!.step).toBeGreaterThanOrEqual(15);
     expect(bestOf(resumed)).toEqual(bestOf(whole));
     expect((await bytesOf(resumed)).equals(await bytesOf(whole))).toBe(true);
-    // Whatever was measured on the way, once or again after a kill, is what an uninterrupted run measures.
+    // Everything measured on the way, even a second time after a kill, is what an uninterrupted run measures.
     const points = pointsOf([...seen, ...eventsOf(child.messages)]);
     expect(points.size).toBeGreaterThan(30);
     for (const [point, values] of points) expect([point, ...values]).toEqual([point, ...expected.get(point)!]);
   });
 
-  it('publishes at the first pass, waits for the word that it is durable, and reports what it measured', async () => {
+  it('publishes the first candidate that passes, waits until that is durable, and reports its measurements', async () => {
     child.acknowledge = false;
     const spec = jobSpec('published', {
       metric: 'accuracy',
@@ -114,9 +114,9 @@ describe('the training process', () => {
       parent: 'adv_1',
       strategy: publication.candidate.strategy,
     });
-    // The word that another publication is durable is not what the job waits for.
+    // The job does not wait for another publication to be durable.
     child.send({ type: 'published', requestId: 'r1', number: publication.number + 1 });
-    // The answer shows that the message before it was processed.
+    // The answer proves that the message before it was processed.
     const probe = await child.request({ type: 'describe', requestId: 'r2', spec: { base: family.oldBase } });
     expect(probe).toMatchObject({ type: 'error', code: 'busy' });
     expect(child.events('published')).toEqual([]);
@@ -142,7 +142,7 @@ describe('the training process', () => {
     expect(new Set(keys).size).toBe(keys.length);
   });
 
-  it('does not wait for a worker that cancels instead of publishing', async () => {
+  it('does not wait for a worker that cancels instead of acknowledging', async () => {
     child.acknowledge = false;
     const gate = { kind: 'absolute', target: 1000 } as const;
     const spec = jobSpec('unpublished', { gate, options: { strategy: 'reuse' } });
@@ -152,7 +152,7 @@ describe('the training process', () => {
     expect(outcomeOf(await end)).toMatchObject({ state: 'cancelled', readyMs: null });
   });
 
-  it('takes the target of a relative gate from the old adapter, and a control publishes nothing', async () => {
+  it('takes the target of a relative gate from the old adapter, and publishes nothing for a control', async () => {
     const gate = { kind: 'relative' as const, margin: 0.25 };
     const spec = jobSpec('control', {
       kind: 'control',
@@ -170,7 +170,7 @@ describe('the training process', () => {
     expect(child.events('publication')).toEqual([]);
   });
 
-  it('stops a running job on cancel and goes on from there later', async () => {
+  it('stops a cancelled job, which resumes from there later', async () => {
     const spec = jobSpec('cancelled');
     const begun = child.waitForEvent('progress', ({ step }) => step >= 7);
     const end = child.request({ type: 'adapt', requestId: 'r1', spec });
@@ -186,7 +186,7 @@ describe('the training process', () => {
     expect(child.events('progress')[steps]!.step).toBe(outcome.steps + 1);
   });
 
-  it('leaves nothing to go on from where a job is cancelled whose work nobody needs', async () => {
+  it('keeps no checkpoint of a cancelled job whose work nobody needs', async () => {
     const spec = jobSpec('abandoned', { options: { ...jobSpec('').options, max_steps: 2000, evaluate_every: 1000 } });
     const begun = child.waitForEvent('progress', ({ step }) => step >= 7);
     const end = child.request({ type: 'adapt', requestId: 'r1', spec });
@@ -214,7 +214,7 @@ describe('the training process', () => {
     expect(outcome.phases.evolution).toBe(0);
   });
 
-  it('describes a base, and answers what it cannot do with typed errors', async () => {
+  it('describes a base, and answers bad input with typed errors', async () => {
     const described = await child.request({ type: 'describe', requestId: 'r1', spec: { base: family.oldBase } });
     expect(described).toMatchObject({ outcome: { parameters: 94_528, config: { hiddenSize: 64 } } });
 
@@ -233,7 +233,7 @@ describe('the training process', () => {
     });
   });
 
-  it('refuses bases whose texts become other tokens, listing the differences', async () => {
+  it('refuses bases that tokenize differently, and lists the differences', async () => {
     const { cp, writeFile } = await import('node:fs/promises');
     const odd = path.join(family.folder, 'odd');
     await cp(family.newBase, odd, { recursive: true });
@@ -247,7 +247,7 @@ describe('the training process', () => {
     expect(message).toHaveProperty('differences.0.field', 'tokenizer.merges');
   });
 
-  it('ends when its parent goes away', async () => {
+  it('ends when its parent disconnects', async () => {
     const parting = new Child();
     await parting.waitFor(({ type }) => type === 'online');
     expect(await parting.disconnect()).toBe(0);

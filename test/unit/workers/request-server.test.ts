@@ -3,7 +3,7 @@ import type { TrainingMessage } from '../../../workers/training/protocol.ts';
 import { RequestServer } from '../../../workers/training/request-server.ts';
 import type { BaseCache } from '../../../core/engine/base-cache.ts';
 
-it('preloads bases in order and leaves those that cannot be loaded to the request that needs them', async () => {
+it('preloads bases in order, and does not report those that cannot be loaded', async () => {
   const asked: string[] = [];
   const sent: TrainingMessage[] = [];
   const load = async (folder: string): Promise<void> => {

@@ -6,12 +6,12 @@ import type { FinalMessage, Request, TrainingMessage, WorkerMessage } from '../.
 
 const ENTRY = path.join(import.meta.dirname, '../../../../workers/training/process.ts');
 
-/** The events among messages, in order. */
+/** Returns the events among messages, in order. */
 export function eventsOf(messages: readonly TrainingMessage[]): JobEvent[] {
   return messages.flatMap((message) => (message.type === 'event' ? [message.event] : []));
 }
 
-/** A real training process; publications are acknowledged as they come, unless told otherwise. */
+/** A real training process. It acknowledges publications at once, unless `acknowledge` is false. */
 export class Child {
   readonly messages: TrainingMessage[] = [];
   acknowledge = true;
@@ -35,12 +35,12 @@ export class Child {
     return this.#process.pid!;
   }
 
-  /** Events of a type, in order. */
+  /** Returns the events of a type, in order. */
   events<T extends JobEvent['type']>(type: T): Extract<JobEvent, { type: T }>[] {
     return eventsOf(this.messages).filter((event): event is Extract<JobEvent, { type: T }> => event.type === type);
   }
 
-  /** The next event of a type that fits; fails when the process ends first. */
+  /** Waits for the next event of a type that `fits` accepts; rejects if the process ends first. */
   async waitForEvent<T extends JobEvent['type']>(
     type: T,
     fits: (event: Extract<JobEvent, { type: T }>) => boolean = () => true,
@@ -52,7 +52,7 @@ export class Child {
     return (message as unknown as { event: Wanted }).event;
   }
 
-  /** Forgets what was said so far. */
+  /** Forgets all messages so far. */
   reset(): void {
     this.messages.length = 0;
     this.acknowledge = true;
@@ -62,7 +62,7 @@ export class Child {
     this.#process.send(message);
   }
 
-  /** The next message that fits; fails when the process ends first. */
+  /** Waits for the next message that `fits` accepts; rejects if the process ends first. */
   waitFor(fits: (message: TrainingMessage) => boolean): Promise<TrainingMessage> {
     return new Promise((resolve, reject) => {
       const ended = (): void => reject(new Error('the training process ended'));
@@ -77,7 +77,7 @@ export class Child {
     });
   }
 
-  /** Sends a request and waits for its end. */
+  /** Sends a request and waits for its last message. */
   async request(message: Request): Promise<FinalMessage> {
     const end = this.waitFor(
       (found) => (found.type === 'outcome' || found.type === 'error') && found.requestId === message.requestId,
@@ -93,7 +93,7 @@ export class Child {
     await exit;
   }
 
-  /** Exit code after the parent's side of the channel is closed. */
+  /** Closes the parent's side of the channel, and returns the exit code of the process. */
   async disconnect(): Promise<number> {
     const exit = once(this.#process, 'exit');
     this.#process.disconnect();

@@ -5,7 +5,7 @@ import type { GivenJobOptions } from '../../../../core/options/job-options.ts';
 import type { FinalMessage } from '../../../../workers/training/protocol.ts';
 import type { TinyFamily } from './tiny-task.ts';
 
-/** Fine-tunes the old adapter, quickly. */
+/** Options that fine-tune the old adapter quickly. */
 export const TINY_TRAINING: GivenJobOptions = {
   strategy: 'warm-start',
   max_steps: 30,
@@ -15,7 +15,7 @@ export const TINY_TRAINING: GivenJobOptions = {
   seed: 4,
 };
 
-/** A job on the tiny family with the product's own options, whose gate is out of reach. */
+/** Makes a job on the tiny family with the default options and a gate that no adapter passes. */
 export function plainJob(family: TinyFamily, name: string, changes: Partial<JobSpec> = {}): JobSpec {
   return {
     jobId: name,
@@ -33,18 +33,18 @@ export function plainJob(family: TinyFamily, name: string, changes: Partial<JobS
   };
 }
 
-/** The same with {@link TINY_TRAINING} but for what is changed: it spends its whole budget. */
+/** Makes a {@link plainJob} with the options of {@link TINY_TRAINING}, which uses all of its steps. */
 export function tinyJob(family: TinyFamily, name: string, changes: Partial<JobSpec> = {}): JobSpec {
   return plainJob(family, name, { ...changes, options: { ...TINY_TRAINING, ...changes.options } });
 }
 
-/** The outcome of an `adapt` request that did not fail. */
+/** Returns the outcome of an `adapt` request; throws if it failed. */
 export function outcomeOf(message: FinalMessage): JobOutcome {
   if (message.type === 'outcome' && message.request === 'adapt') return message.outcome;
   throw new Error(`expected the outcome of a job, found ${JSON.stringify(message)}`);
 }
 
-/** The best candidate without its time, which differs from run to run. */
+/** Returns the best candidate without its time, which differs from run to run. */
 export function bestOf({ best }: JobOutcome): object | null {
   if (best === null) return null;
   const { elapsedMs: _, ...rest } = best;

@@ -10,7 +10,7 @@ import type { ModelConfig } from '../../../../core/models/config/model-config.ts
 import { Random } from '../../../../core/statistics/random.ts';
 import type { ExampleRow } from '../../../../core/data/example.ts';
 
-/** A random base of 95 k parameters with a tokenizer of bytes and merges. */
+/** A random base of 95 k parameters with a byte-level BPE tokenizer. */
 export const BASE = path.join(import.meta.dirname, '../../../fixtures/golden/llama-gqa-tied/base');
 
 const WORDS = {
@@ -18,7 +18,7 @@ const WORDS = {
   sour: ['lemon', 'lime', 'vinegar', 'sorrel', 'pickle'],
 };
 
-/** "Taste of honey number 12:" → " sweet" or " sour": learnt in a few dozen steps. */
+/** Makes rows such as "Taste of honey number 12:" → " sweet", which are learned in a few dozen steps. */
 export function tasteRows(count: number, offset = 0): ExampleRow[] {
   return Array.from({ length: count }, (_, i) => {
     const taste = i % 2 === 0 ? 'sweet' : 'sour';
@@ -34,14 +34,14 @@ export function smallAdapter(base: ModelConfig, seed = 1): Adapter {
 export interface TinyFamily {
   readonly folder: string;
   readonly oldBase: string;
-  /** The same model with every weight moved a little. */
+  /** The same model with small random changes of every weight. */
   readonly newBase: string;
   readonly adapter: string;
   readonly train: string;
   readonly validation: string;
 }
 
-/** Two base versions, an adapter and data files in a temporary folder. */
+/** Writes two base versions, an adapter and data files to a temporary folder. */
 export async function createTinyFamily(): Promise<TinyFamily> {
   const folder = await mkdtemp(path.join(tmpdir(), 'readapt-test-'));
   const file = (name: string): string => path.join(folder, name);

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { layers, targets } from '../../../cli/options/adapter-options.ts';
+import { layers, targets } from '../../../cli/options/parsers.ts';
 
 describe('--targets', () => {
   it.each<[string, string[] | string]>([
@@ -11,7 +11,7 @@ describe('--targets', () => {
     ['.*layers.[0-9]{1,2}.mlp.*', '.*layers.[0-9]{1,2}.mlp.*'],
   ])('%s', (text, expected) => expect(targets(text)).toEqual(expected));
 
-  it('needs something', () => expect(() => targets(' ')).toThrow(InvalidArgumentError));
+  it('refuses a blank', () => expect(() => targets(' ')).toThrow(InvalidArgumentError));
 });
 
 describe('--layers', () => {

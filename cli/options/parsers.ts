@@ -1,0 +1,44 @@
+import { InvalidArgumentError } from 'commander';
+import Type from 'typebox';
+import { Value } from 'typebox/value';
+import { problemsOf } from '../../core/options/problems.ts';
+
+/** Returns a parser of the numbers that a schema accepts. */
+export function numberOf(schema: Type.TSchema): (text: string) => number {
+  return (text) => {
+    const value: unknown = text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
+    if (Value.Check(schema, value)) return value as number;
+    const [problem = ''] = problemsOf(schema, value, 'it');
+    throw new InvalidArgumentError(`${problem.replace(/^it is .*, expected/, 'expected')}, found "${text}".`);
+  };
+}
+
+/** Returns a parser of integers of at least `minimum`. */
+export function integer(minimum: number): (text: string) => number {
+  return numberOf(Type.Integer({ minimum }));
+}
+
+/** Names and dots, separated by commas. */
+const NAMES = /^[\w.]+(\s*,\s*[\w.]+)*$/;
+
+/** Parses target modules: `all-linear`, a list of names, or else a regular expression for whole names. */
+export function targets(text: string): string[] | string {
+  const trimmed = text.trim();
+  if (trimmed === '') throw new InvalidArgumentError('expected names of modules, a regular expression or all-linear.');
+  return NAMES.test(trimmed) ? trimmed.split(',').map((name) => name.trim()) : trimmed;
+}
+
+/** Parses numbers of layers and ranges that include both ends (`0,2,8-11`). They come back sorted, each once. */
+export function layers(text: string): number[] {
+  const numbers = text.split(',').flatMap((part) => range(part.trim()));
+  return [...new Set(numbers)].sort((a, b) => a - b);
+}
+
+const MAX_LAYERS = 10_000;
+
+function range(part: string): number[] {
+  const [, first, last = first] = /^(\d+)(?:\s*-\s*(\d+))?$/.exec(part) ?? [];
+  const [from, to] = [Number(first), Number(last)];
+  if (from <= to && to < MAX_LAYERS) return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+  throw new InvalidArgumentError(`expected numbers of layers and ranges such as 0,2,8-11, found "${part}".`);
+}

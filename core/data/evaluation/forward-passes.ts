@@ -1,0 +1,42 @@
+import { setImmediate } from 'node:timers/promises';
+import type { Runtime } from '../../engine/runtime.ts';
+import { labelLimit, sortIntoBatches, type ExampleBatch } from '../batching.ts';
+import type { TokenizedExample } from '../example.ts';
+
+export interface EvaluationOptions {
+  /** Largest number of examples in one forward pass. Default: as many as the limits of tokens and labels allow. */
+  readonly batchSize?: number;
+  /** Checked before every batch. */
+  readonly signal?: AbortSignal;
+}
+
+/** Input tokens of one forward pass: enough for matrix products at full speed, few enough for the memory. */
+const FORWARD_TOKENS = 1024;
+
+/**
+ * Calls `run` for batches that hold every example once. Between two batches, the event loop gets a turn.
+ * @returns the number of input tokens in all batches
+ * @throws RangeError if there are no examples
+ */
+export async function forEachBatch<Example extends TokenizedExample>(
+  runtime: Runtime,
+  examples: readonly Example[],
+  { batchSize, signal }: EvaluationOptions,
+  run: (group: ExampleBatch<Example>) => Promise<void>,
+): Promise<number> {
+  if (examples.length === 0) throw new RangeError('there are no examples to evaluate, expected at least one');
+  const limits = {
+    maxTokens: FORWARD_TOKENS,
+    maxLabels: labelLimit(runtime.base.config.vocabSize),
+    ...(batchSize !== undefined && { maxExamples: batchSize }),
+  };
+  let tokens = 0;
+  for (const group of sortIntoBatches(examples, limits)) {
+    signal?.throwIfAborted();
+    await run(group);
+    tokens += group.batch.inputIds.length;
+    // A runtime may block the event loop for a whole batch; now messages, such as a cancellation, can arrive.
+    await setImmediate();
+  }
+  return tokens;
+}

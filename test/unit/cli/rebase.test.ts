@@ -1,0 +1,181 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { inspectFolder } from '../../../core/formats/inspect.ts';
+import { readAdapterManifest } from '../../../core/formats/peft/adapter-manifest.ts';
+import {
+  createTinyFamily,
+  removeTinyFamily,
+  tasteRows,
+  toJsonl,
+  type TinyFamily,
+} from '../training/support/tiny-task.ts';
+import { readaptJson } from './support/readapt.ts';
+
+const BIN = path.join(import.meta.dirname, '../../../bin/readapt.js');
+
+let family: TinyFamily;
+
+beforeAll(async () => {
+  family = await createTinyFamily();
+});
+afterAll(() => removeTinyFamily(family));
+
+const out = (name: string): string => path.join(family.folder, name);
+
+describe('readapt train and rebase', () => {
+  it.each([
+    { kind: 'LoRA', flags: [], config: { useDora: false, useRslora: false } },
+    { kind: 'DoRA, rsLoRA', flags: ['--dora', '--rslora'], config: { useDora: true, useRslora: true } },
+  ])('train an adapter, then carry it over to the new base: $kind', async ({ flags, config }) => {
+    const data = ['--data', family.train, '--validation', family.validation];
+    const sizes = ['--batch-size', '8', '--learning-rate', '5e-3'];
+    const trained = await readaptJson(
+      'train',
+      '--base',
+      family.oldBase,
+      ...data,
+      '--out',
+      out('trained'),
+      '--rank',
+      '4',
+      '--steps',
+      '40',
+      ...sizes,
+      ...flags,
+    );
+    expect(trained).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/^device cpu: [^\n]+\n[^\n]+ in f32: [^\n]+\n$/),
+    });
+    expect(Object.keys(trained.document)).toEqual([
+      'steps',
+      'train_loss',
+      'validation',
+      'tokens',
+      'tokens_per_second',
+      'seconds',
+      'peak_rss_bytes',
+    ]);
+    expect(trained.document).toMatchObject({ steps: 40, validation: { accuracy: expect.any(Number) } });
+    const { accuracy } = trained.document.validation as { accuracy: number };
+    expect(accuracy).toBeGreaterThan(0.9);
+    expect(await inspectFolder(out('trained'), family.oldBase)).toMatchObject({
+      kind: 'adapter',
+      rank: 4,
+      alpha: 8,
+      ...config,
+    });
+
+    const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', out('trained')];
+    const rebased = await readaptJson(
+      'rebase',
+      ...bases,
+      ...data,
+      '--out',
+      out('rebased'),
+      '--max-steps',
+      '30',
+      ...sizes,
+    );
+    expect(rebased.code).toBe(0);
+    expect(Object.keys(rebased.document)).toEqual(
+      expect.arrayContaining([
+        'ready',
+        'strategy',
+        'fusion_alpha',
+        'fusion_beta',
+        'ttr_ms',
+        'phases',
+        'metric',
+        'rows',
+      ]),
+    );
+    const { ready, metric } = rebased.document as unknown as {
+      ready: boolean;
+      metric: Record<'target' | 'old' | 'none' | 'copy' | 'published' | 'best', number>;
+    };
+    expect(ready).toBe(true);
+    expect(metric.target).toBeCloseTo(metric.old - 0.005, 12);
+    expect(metric.published).toBeGreaterThanOrEqual(metric.target);
+    expect(metric.best).toBe(metric.published);
+    expect(metric.none).toBeLessThan(metric.published);
+    expect(await inspectFolder(out('rebased'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 4, ...config });
+
+    const fusion = [
+      '--strategy',
+      'relora',
+      '--grouping',
+      'block',
+      '--coefficients',
+      'beta',
+      '--fusion-rank',
+      '6',
+      '--target',
+      '0',
+    ];
+    expect(await readaptJson('rebase', ...bases, ...data, '--out', out('grown'), ...fusion)).toMatchObject({
+      code: 0,
+      document: { ready: true },
+    });
+    expect(await inspectFolder(out('grown'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 6, ...config });
+    const { coefficients } = (await readAdapterManifest(out('grown')))!;
+    expect(coefficients!.groups).toMatchObject({
+      grouping: 'block',
+      values: { attention: { alpha: 1 }, mlp: { alpha: 1 } },
+    });
+  });
+
+  it('rebase ends with exit code 130 when it is interrupted, and leaves nothing behind', async () => {
+    const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', family.adapter];
+    const data = ['--data', family.train, '--validation', family.validation, '--target', '2', '--max-steps', '100000'];
+    const temporary = out('tmp');
+    await mkdir(temporary);
+    const args = [BIN, 'rebase', ...bases, ...data, '--out', out('interrupted'), '--threads', '1'];
+    const child = spawn(process.execPath, args, {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, TMPDIR: temporary },
+    });
+    const exit = once(child, 'exit');
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      const isFirst = !stderr.includes('fine_tune@') && (stderr + text).includes('fine_tune@');
+      stderr += text;
+      // npm repeats the signal that the terminal has sent to the whole process group, so it comes twice at once.
+      if (!isFirst) return;
+      child.kill('SIGINT');
+      child.kill('SIGINT');
+    });
+    expect(await exit).toEqual([130, null]);
+    expect(stderr).toMatch(/readapt: interrupted\n$/);
+    expect((await readdir(temporary)).filter((name) => name.startsWith('readapt-'))).toEqual([]);
+    expect((await readdir(family.folder)).filter((name) => name.startsWith('interrupted'))).toEqual([]);
+  });
+
+  it('rebase ends with exit code 1 if it misses its target, and keeps the best candidate', async () => {
+    const bases = ['--old-base', family.oldBase, '--base', family.newBase, '--adapter', family.adapter];
+    await writeFile(out('few.jsonl'), toJsonl(tasteRows(12, 900)));
+    const data = ['--data', family.train, '--validation', out('few.jsonl')];
+    const run = await readaptJson(
+      'rebase',
+      ...bases,
+      ...data,
+      '--out',
+      out('missed'),
+      '--target',
+      '2',
+      '--strategy',
+      'reuse',
+    );
+    expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('target was not reached') });
+    expect(run.document).toMatchObject({
+      ready: false,
+      ttr_ms: null,
+      strategy: 'reuse',
+      metric: { target: 2, published: null },
+    });
+    expect(await readdir(out('missed'))).toContain('adapter_model.safetensors');
+  });
+});

@@ -1,0 +1,111 @@
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createTinyFamily, removeTinyFamily, toJsonl, type TinyFamily } from '../training/support/tiny-task.ts';
+import { readapt } from './support/readapt.ts';
+
+const GOLDEN = path.join(import.meta.dirname, '../../fixtures/golden');
+const BIN = path.join(import.meta.dirname, '../../../bin/readapt.js');
+const base = `${GOLDEN}/llama-gqa-tied/base`;
+const adapter = `${GOLDEN}/llama-gqa-tied/adapter`;
+
+let family: TinyFamily;
+
+beforeAll(async () => {
+  family = await createTinyFamily();
+});
+afterAll(() => removeTinyFamily(family));
+
+const out = (name: string): string => path.join(family.folder, name);
+
+describe('usage', () => {
+  const train = 'train --base BASE --data x --validation x';
+  const rebase = 'rebase --old-base BASE --base BASE --adapter ADAPTER --data x --validation x';
+
+  it.each([
+    'frobnicate',
+    'eval --base BASE',
+    'eval --base BASE --data x.jsonl --limit 0',
+    'inspect',
+    `${train} --out x --rank 1.5`,
+    `${train} --out x --init ADAPTER --rank 4`,
+    `${train} --out x --init ADAPTER --targets q_proj`,
+    `${train} --out x --init ADAPTER --layers 0`,
+    `${train} --out x --layers 3-1`,
+    `${train} --out BASE/config.json/deeper/x`,
+    `${rebase} --out x --strategy magic`,
+    `${rebase} --out ADAPTER`,
+    `${rebase} --out x --target 1 --margin 0`,
+    `${rebase} --out x --non-inferior 0.01 --confidence 0.5`,
+    `${rebase} --out x --confidence 0.9`,
+    `${rebase} --out x --grouping layer`,
+    `${rebase} --out x --fusion-energy 2`,
+    'eval --base /nowhere --data x.jsonl',
+    'eval --base BASE --data /nowhere.jsonl',
+  ])('%s ends with exit code 2, and prints the error on stderr and as JSON', async (line) => {
+    const args = line.split(' ').map((word) => word.replace('BASE', base).replace('ADAPTER', adapter));
+    const { code, stdout, stderr } = await readapt(...args, '--json');
+    expect(code).toBe(2);
+    expect(stderr).not.toBe('');
+    expect(JSON.parse(stdout)).toHaveProperty('error.message');
+  });
+
+  it.each(['inspect', 'eval', 'train', 'rebase'])(
+    '%s --help ends with exit code 0 and names every option',
+    async (command) => {
+      const { code, stdout } = await readapt(command, '--help');
+      expect(code).toBe(0);
+      for (const option of ['--json', '--seed', '--device', '--threads']) expect(stdout).toContain(option);
+    },
+  );
+
+  it('refuses bad data and folders with other files before any work', async () => {
+    await writeFile(out('bad.jsonl'), '{"prompt": "a"}\n');
+    const bad = await readapt('eval', '--base', base, '--data', out('bad.jsonl'));
+    expect(bad).toMatchObject({ code: 2, stderr: expect.stringContaining('bad.jsonl: line 1: completion is missing') });
+    const good = { prompt: 'a', completion: 'b' };
+    await writeFile(
+      out('long.jsonl'),
+      `${toJsonl([good, good])}\n${toJsonl([{ ...good, completion: 'long '.repeat(200) }])}`,
+    );
+    const long = await readapt('eval', '--base', base, '--data', out('long.jsonl'));
+    expect(long).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/long\.jsonl: line 4: completion has \d+ tokens, expected at most 127/),
+    });
+    const occupied = await readapt(
+      'train',
+      '--base',
+      base,
+      '--data',
+      'x',
+      '--validation',
+      'x',
+      '--out',
+      family.newBase,
+    );
+    expect(occupied).toMatchObject({ code: 2, stderr: expect.stringContaining('holds other files') });
+    const data = ['--data', family.train, '--validation', family.validation, '--out', out('never')];
+    for (const [option, value, message] of [
+      ['--layers', '0-2', 'layer 2 is none of the base, expected 0 to 1'],
+      ['--targets', 'c_attn', 'target module "c_attn" is no linear layer of a llama model'],
+      ['--targets', '(q_proj', 'regular expression "(q_proj" is not valid'],
+    ] as const) {
+      const refused = await readapt('train', '--base', base, ...data, option, value);
+      expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(message) });
+    }
+  });
+
+  it('runs from the shell with the same exit codes', async () => {
+    const failure = (await promisify(execFile)(process.execPath, [BIN, 'inspect', '/nowhere']).catch(
+      (error: unknown) => error,
+    )) as {
+      code: number;
+      stderr: string;
+    };
+    expect(failure.code).toBe(2);
+    expect(failure.stderr).toBe('readapt: /nowhere: folder does not exist\n');
+  });
+});
