@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
-import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
+import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import versionRoutes from './adapter-version.routes.ts';
 import { Adapter, AdapterParams, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
@@ -27,11 +27,8 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       },
     },
     (request, reply) =>
-      answerOnce<Adapter>(
-        request,
-        reply,
-        ({ id }) => ({ status: 201, location: `/v1/adapters/${id}` }),
-        (record) => service.create(request.body, tenantScope(request), record),
+      answerOnce<Adapter>(request, reply, createdBelow('/v1/adapters'), (record) =>
+        service.create(request.body, tenantScope(request), record),
       ),
   );
   app.get(

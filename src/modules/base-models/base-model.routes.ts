@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
-import { answerOnce, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
+import { answerOnce, createdBelow, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import {
   BaseModel,
@@ -30,11 +30,8 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       },
     },
     (request, reply) =>
-      answerOnce<BaseModel>(
-        request,
-        reply,
-        ({ id }) => ({ status: 201, location: `/v1/base-models/${id}` }),
-        (record) => service.create(request.body, record),
+      answerOnce<BaseModel>(request, reply, createdBelow('/v1/base-models'), (record) =>
+        service.create(request.body, record),
       ),
   );
   app.get(

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
-import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
+import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { acceptUploads, uploadedBytes } from '../../plugins/request-body/upload-body.ts';
 import {
@@ -37,11 +37,8 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     },
     async (request, reply) => {
       const chunks = uploadedBytes(request, DATASET_TYPE, UPLOAD_LIMIT);
-      return answerOnce<Dataset>(
-        request,
-        reply,
-        ({ id }) => ({ status: 201, location: `/v1/datasets/${id}` }),
-        (record) => service.create(request.query, tenantScope(request), chunks, record),
+      return answerOnce<Dataset>(request, reply, createdBelow('/v1/datasets'), (record) =>
+        service.create(request.query, tenantScope(request), chunks, record),
       );
     },
   );

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
-import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
+import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { CreateTenant, Tenant, TenantParams } from './tenant.schemas.ts';
 import { createTenantService } from './tenant.service.ts';
@@ -18,12 +18,7 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       schema: { ...operation('createTenant', 'Create a tenant'), body: CreateTenant, response: { 201: Tenant } },
     },
     (request, reply) =>
-      answerOnce<Tenant>(
-        request,
-        reply,
-        ({ id }) => ({ status: 201, location: `/v1/tenants/${id}` }),
-        (record) => service.create(request.body, record),
-      ),
+      answerOnce<Tenant>(request, reply, createdBelow('/v1/tenants'), (record) => service.create(request.body, record)),
   );
   app.get(
     '/tenants',
