@@ -3,9 +3,9 @@ import type { Registry } from 'prom-client';
 import type { ArtifactStore } from './artifacts/artifact-store.ts';
 import type { Config } from './config/config.ts';
 import type { JobProducer } from './jobs/producer.ts';
-import type { AdapterInspector } from './modules/adapters/index.ts';
 import type { Database } from './lib/database.ts';
 import type { Logger } from './lib/logger.ts';
+import type { AdapterInspector } from './modules/adapters/index.ts';
 
 /** What the app is built from. Entry points and tests create and close these; the app closes none of them. */
 export interface AppDependencies {

@@ -15,12 +15,12 @@ import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import auth from './plugins/auth.ts';
 import etag from './plugins/etag.ts';
 import idempotency from './plugins/idempotency/idempotency.ts';
-import { useJsonBodies } from './plugins/request-body/json-body.ts';
 import metrics from './plugins/metrics.ts';
 import openapi from './plugins/openapi/openapi.ts';
 import { useProblems } from './plugins/problems/problems.ts';
 import { protocolErrors } from './plugins/problems/protocol-errors.ts';
 import rateLimit from './plugins/rate-limit.ts';
+import { useJsonBodies } from './plugins/request-body/json-body.ts';
 import requestLog from './plugins/request-log.ts';
 import { useTypeBoxValidation } from './plugins/validation/validation.ts';
 

@@ -9,10 +9,10 @@ import { createFilesystemStore } from './artifacts/index.ts';
 import type { Config } from './config/config.ts';
 import { applyMigrations, startEmbeddedPostgres } from './embedded/index.ts';
 import { createJobProducer, createQueueBackend, type QueueBackend } from './jobs/index.ts';
-import type { AdapterInspector } from './modules/adapters/index.ts';
 import { createClosing, type Closing } from './lib/closing.ts';
 import { createDatabase } from './lib/database.ts';
 import { createLogger, type Logger } from './lib/logger.ts';
+import type { AdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 
 export interface ServerOptions {

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import type { ArtifactStore, StoredArtifact } from '../../artifacts/index.ts';
-import type { AdapterInspector, InspectedAdapter } from './adapter-inspector.ts';
 import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
 import { unprocessable, type AppError } from '../../lib/errors.ts';
 import { unpackAdapter } from './adapter-archive.ts';
 import { copyAdapterFiles, isAdapterFile } from './adapter-files.ts';
+import type { AdapterInspector, InspectedAdapter } from './adapter-inspector.ts';
 
 /** The source of an adapter's files: a folder that the service can read, or an uploaded archive. */
 export type AdapterSource = { readonly path: string } | { readonly archive: AsyncIterable<Uint8Array> };

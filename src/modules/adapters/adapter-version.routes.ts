@@ -3,12 +3,12 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { AppError } from '../../lib/errors.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
-import { acceptUploads, uploadedBytes } from '../../plugins/request-body/upload-body.ts';
-import { answerOnce, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { matchesEtag } from '../../plugins/etag.ts';
+import { answerOnce, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { acceptUploads, uploadedBytes } from '../../plugins/request-body/upload-body.ts';
 import { ARCHIVE_LIMIT_BYTES } from './adapter-archive.ts';
-import type { AdapterService } from './adapter.service.ts';
 import {
   AdapterParams,
   AdapterVersion,
@@ -19,8 +19,9 @@ import {
   VersionArchive,
   type FolderSource,
 } from './adapter.schemas.ts';
+import type { AdapterService } from './adapter.service.ts';
 
-const tags = ['Adapters'];
+const operation = operationsOf('Adapters');
 const UPLOAD_LIMIT = { what: 'archive', maxBytes: ARCHIVE_LIMIT_BYTES };
 
 const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = async (app, { service }) => {
@@ -31,9 +32,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
       onRequest: requireScope('tenant:write'),
       config: { problems: [507] },
       schema: {
-        tags,
-        operationId: 'importAdapterVersion',
-        summary: 'Import an adapter version',
+        ...operation('importAdapterVersion', 'Import an adapter version'),
         description:
           'Imports the next version of an adapter from a tar archive, with `base_model_version` as a query parameter, or ' +
           'from a folder that the service can read. Every tensor is checked against the base model version on which the ' +
@@ -61,9 +60,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'listAdapterVersions',
-        summary: 'List the versions of an adapter, newest first',
+        ...operation('listAdapterVersions', 'List the versions of an adapter, newest first'),
         params: AdapterParams,
         querystring: PageQuery,
         response: { 200: pageOf(AdapterVersion) },
@@ -76,9 +73,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'getAdapterVersion',
-        summary: 'Get an adapter version',
+        ...operation('getAdapterVersion', 'Get an adapter version'),
         params: AdapterVersionParams,
         response: { 200: AdapterVersion },
       },
@@ -90,9 +85,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'downloadAdapterVersion',
-        summary: 'Download an adapter version',
+        ...operation('downloadAdapterVersion', 'Download an adapter version'),
         description:
           'Returns the PEFT folder of the version as a tar archive, ready for a serving engine, with `readapt.json` if it has one.',
         params: AdapterVersionParams,

@@ -1,13 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
-import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
-import { createAdapterService } from './adapter.service.ts';
-import { Adapter, AdapterParams, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
+import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
 import versionRoutes from './adapter-version.routes.ts';
+import { Adapter, AdapterParams, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
+import { createAdapterService } from './adapter.service.ts';
 
-const tags = ['Adapters'];
+const operation = operationsOf('Adapters');
 
 const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
   const { db, artifacts, inspector } = deps;
@@ -18,9 +19,7 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       onRequest: requireScope('tenant:write'),
       config: { problems: [404, 507] },
       schema: {
-        tags,
-        operationId: 'createAdapter',
-        summary: 'Create an adapter',
+        ...operation('createAdapter', 'Create an adapter'),
         description:
           'Creates an adapter. With `source`, its first version is imported too, and either both are created or neither.',
         body: CreateAdapter,
@@ -28,11 +27,8 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       },
     },
     (request, reply) =>
-      answerOnce<Adapter>(
-        request,
-        reply,
-        ({ id }) => ({ status: 201, location: `/v1/adapters/${id}` }),
-        (record) => service.create(request.body, tenantScope(request), record),
+      answerOnce<Adapter>(request, reply, createdBelow('/v1/adapters'), (record) =>
+        service.create(request.body, tenantScope(request), record),
       ),
   );
   app.get(
@@ -40,9 +36,7 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'listAdapters',
-        summary: 'List adapters, newest first',
+        ...operation('listAdapters', 'List adapters, newest first'),
         querystring: ListAdaptersQuery,
         response: { 200: pageOf(Adapter) },
       },
@@ -53,13 +47,7 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     '/adapters/:id',
     {
       onRequest: requireScope('tenant:read'),
-      schema: {
-        tags,
-        operationId: 'getAdapter',
-        summary: 'Get an adapter',
-        params: AdapterParams,
-        response: { 200: Adapter },
-      },
+      schema: { ...operation('getAdapter', 'Get an adapter'), params: AdapterParams, response: { 200: Adapter } },
     },
     (request) => service.get(request.params.id, tenantScope(request)),
   );

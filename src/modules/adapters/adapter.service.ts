@@ -1,6 +1,5 @@
 import type { Readable } from 'node:stream';
 import { withRegisteredArtifact, type ArtifactStore } from '../../artifacts/index.ts';
-import type { AdapterInspector } from './adapter-inspector.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
@@ -12,6 +11,7 @@ import { createDatasetRepository } from '../datasets/index.ts';
 import { recordEvent } from '../events/index.ts';
 import { createTenantService } from '../tenants/index.ts';
 import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapter-import.ts';
+import type { AdapterInspector } from './adapter-inspector.ts';
 import { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
 import { adapterExists, createAdapterRepository, insertAdapterVersion, type AdapterRow } from './adapter.repository.ts';
 import type { Adapter, AdapterVersion, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';

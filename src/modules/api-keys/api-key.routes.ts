@@ -2,12 +2,13 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
-import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { ApiKey, ApiKeyParams, CreateApiKey, CreatedApiKey, ListApiKeys } from './api-key.schemas.ts';
 import { createApiKeyService } from './api-key.service.ts';
 
-const tags = ['API keys'];
+const operation = operationsOf('API keys');
 
 const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
   const service = createApiKeyService(deps);
@@ -17,9 +18,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
     {
       config: { idempotencySecrets: ['key'], problems: [404] },
       schema: {
-        tags,
-        operationId: 'createApiKey',
-        summary: 'Create an API key',
+        ...operation('createApiKey', 'Create an API key'),
         description: 'The answer has the whole key. It is not stored and cannot be shown again.',
         body: CreateApiKey,
         response: { 201: CreatedApiKey },
@@ -37,9 +36,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
     '/api-keys',
     {
       schema: {
-        tags,
-        operationId: 'listApiKeys',
-        summary: 'List API keys, newest first',
+        ...operation('listApiKeys', 'List API keys, newest first'),
         querystring: ListApiKeys,
         response: { 200: pageOf(ApiKey) },
       },
@@ -50,9 +47,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
     '/api-keys/:id',
     {
       schema: {
-        tags,
-        operationId: 'revokeApiKey',
-        summary: 'Revoke an API key',
+        ...operation('revokeApiKey', 'Revoke an API key'),
         params: ApiKeyParams,
         response: { 204: Type.Null({ description: 'The key is revoked and cannot be used any more.' }) },
       },

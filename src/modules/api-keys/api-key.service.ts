@@ -1,12 +1,12 @@
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { AppError, notFound, unprocessable } from '../../lib/errors.ts';
-import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
 import { OPERATOR_SCOPE, type Principal, type TenantScope } from '../../lib/principal.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import { recordEvent } from '../events/index.ts';
 import { generateApiKey, parseApiKey, secretMatches } from './api-key-secret.ts';
 import { createApiKeyRepository, type NewApiKey } from './api-key.repository.ts';
 import type { ApiKey, CreateApiKey, CreatedApiKey, ListApiKeys } from './api-key.schemas.ts';

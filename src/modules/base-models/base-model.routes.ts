@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
-import { answerOnce, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
+import { answerOnce, createdBelow, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
 import {
   BaseModel,
   BaseModelParams,
@@ -14,7 +15,7 @@ import {
 } from './base-model.schemas.ts';
 import { createBaseModelService } from './base-model.service.ts';
 
-const tags = ['Base models'];
+const operation = operationsOf('Base models');
 
 const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
   const service = createBaseModelService({ ...deps, allowedRoots: config.allowedRoots });
@@ -23,19 +24,14 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     {
       onRequest: requireOperator,
       schema: {
-        tags,
-        operationId: 'createBaseModel',
-        summary: 'Create a base model',
+        ...operation('createBaseModel', 'Create a base model'),
         body: CreateBaseModel,
         response: { 201: BaseModel },
       },
     },
     (request, reply) =>
-      answerOnce<BaseModel>(
-        request,
-        reply,
-        ({ id }) => ({ status: 201, location: `/v1/base-models/${id}` }),
-        (record) => service.create(request.body, record),
+      answerOnce<BaseModel>(request, reply, createdBelow('/v1/base-models'), (record) =>
+        service.create(request.body, record),
       ),
   );
   app.get(
@@ -43,9 +39,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'listBaseModels',
-        summary: 'List base models, newest first',
+        ...operation('listBaseModels', 'List base models, newest first'),
         querystring: PageQuery,
         response: { 200: pageOf(BaseModel) },
       },
@@ -57,9 +51,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'getBaseModel',
-        summary: 'Get a base model',
+        ...operation('getBaseModel', 'Get a base model'),
         params: BaseModelParams,
         response: { 200: BaseModel },
       },
@@ -71,9 +63,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     {
       onRequest: requireOperator,
       schema: {
-        tags,
-        operationId: 'createBaseModelVersion',
-        summary: 'Register a base model version and carry the fleet over to it',
+        ...operation('createBaseModelVersion', 'Register a base model version and carry the fleet over to it'),
         description:
           'The first version of a model is answered with 201. A later version starts a rollout and is answered with 202, ' +
           'unless `rollout` is false.',
@@ -92,9 +82,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'listBaseModelVersions',
-        summary: 'List the versions of a base model, newest first',
+        ...operation('listBaseModelVersions', 'List the versions of a base model, newest first'),
         params: BaseModelParams,
         querystring: PageQuery,
         response: { 200: pageOf(BaseModelVersion) },
@@ -107,9 +95,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'getBaseModelVersion',
-        summary: 'Get a base model version',
+        ...operation('getBaseModelVersion', 'Get a base model version'),
         params: BaseModelVersionParams,
         response: { 200: BaseModelVersion },
       },

@@ -2,14 +2,13 @@ import type { JobProducer } from '../../jobs/producer.ts';
 import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
-import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import { recordEvent } from '../events/index.ts';
 import { createRollout } from '../rollouts/index.ts';
 import { createBaseModelRepository, type BaseModelVersionRow } from './base-model.repository.ts';
-import { readModelFolder } from './model-folder.ts';
 import type {
   BaseModel,
   BaseModelVersion,
@@ -17,6 +16,7 @@ import type {
   CreateBaseModelVersion,
   CreatedBaseModelVersion,
 } from './base-model.schemas.ts';
+import { readModelFolder } from './model-folder.ts';
 
 export interface BaseModelServiceOptions {
   db: Database;

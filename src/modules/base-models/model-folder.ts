@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { unprocessable } from '../../lib/errors.ts';
 import type { Prisma } from '../../lib/database.ts';
+import { unprocessable } from '../../lib/errors.ts';
 
 const MAX_CONFIG_BYTES = 1 << 20;
 /** Sizes that the config.json of every decoder has. */

@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
-import { acceptUploads, uploadedBytes } from '../../plugins/request-body/upload-body.ts';
-import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { acceptUploads, uploadedBytes } from '../../plugins/request-body/upload-body.ts';
 import {
   CreateDatasetBody,
   CreateDatasetQuery,
@@ -14,7 +15,7 @@ import {
 } from './dataset.schemas.ts';
 import { createDatasetService } from './dataset.service.ts';
 
-const tags = ['Datasets'];
+const operation = operationsOf('Datasets');
 const UPLOAD_LIMIT = { what: 'dataset', maxBytes: 4 * 2 ** 30 };
 
 const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
@@ -27,9 +28,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
       onRequest: requireScope('tenant:write'),
       config: { problems: [404, 507] },
       schema: {
-        tags,
-        operationId: 'createDataset',
-        summary: 'Upload a dataset',
+        ...operation('createDataset', 'Upload a dataset'),
         description: 'The rows are checked while they are uploaded. A dataset with a bad row is refused as a whole.',
         querystring: CreateDatasetQuery,
         body: CreateDatasetBody,
@@ -38,11 +37,8 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     },
     async (request, reply) => {
       const chunks = uploadedBytes(request, DATASET_TYPE, UPLOAD_LIMIT);
-      return answerOnce<Dataset>(
-        request,
-        reply,
-        ({ id }) => ({ status: 201, location: `/v1/datasets/${id}` }),
-        (record) => service.create(request.query, tenantScope(request), chunks, record),
+      return answerOnce<Dataset>(request, reply, createdBelow('/v1/datasets'), (record) =>
+        service.create(request.query, tenantScope(request), chunks, record),
       );
     },
   );
@@ -51,9 +47,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'listDatasets',
-        summary: 'List datasets, newest first',
+        ...operation('listDatasets', 'List datasets, newest first'),
         querystring: ListDatasetsQuery,
         response: { 200: pageOf(Dataset) },
       },
@@ -64,13 +58,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     '/datasets/:id',
     {
       onRequest: requireScope('tenant:read'),
-      schema: {
-        tags,
-        operationId: 'getDataset',
-        summary: 'Get a dataset',
-        params: DatasetParams,
-        response: { 200: Dataset },
-      },
+      schema: { ...operation('getDataset', 'Get a dataset'), params: DatasetParams, response: { 200: Dataset } },
     },
     (request) => service.get(request.params.id, tenantScope(request)),
   );

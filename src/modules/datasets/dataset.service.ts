@@ -1,12 +1,12 @@
 import { withRegisteredArtifact, type ArtifactStore, type StoredArtifact } from '../../artifacts/index.ts';
 import type { Database } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
-import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import { recordEvent } from '../events/index.ts';
 import { createTenantService } from '../tenants/index.ts';
 import { createDatasetRepository, datasetExists, type DatasetRow } from './dataset.repository.ts';
 import type { CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';

@@ -1,8 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { EventQuery, Events } from './event.schemas.ts';
 import { createEventService } from './event.service.ts';
+
+const operation = operationsOf('Events');
 
 const eventRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
   const service = createEventService(deps);
@@ -11,9 +14,7 @@ const eventRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags: ['Events'],
-        operationId: 'listEvents',
-        summary: 'List events, oldest first',
+        ...operation('listEvents', 'List events, oldest first'),
         querystring: EventQuery,
         response: { 200: Events },
       },

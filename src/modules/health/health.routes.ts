@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { Database } from '../../lib/database.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { checkReadiness, type ReadinessChecks } from './health.service.ts';
 
 const CheckResult = Type.Object({ name: Type.String(), ok: Type.Boolean(), duration_ms: Type.Number() });
@@ -10,26 +11,19 @@ const Readiness = Type.Object({
   checks: Type.Array(CheckResult),
 });
 
+const operation = operationsOf('Service');
+
 const healthRoutes: FastifyPluginAsyncTypebox<{ db: Database; checks: ReadinessChecks }> = async (app, options) => {
   app.get(
     '/healthz',
-    {
-      schema: {
-        tags: ['Service'],
-        operationId: 'getHealth',
-        summary: 'Check whether the process is alive',
-        response: { 200: Health },
-      },
-    },
+    { schema: { ...operation('getHealth', 'Check whether the process is alive'), response: { 200: Health } } },
     async () => ({ status: 'ok' as const }),
   );
   app.get(
     '/readyz',
     {
       schema: {
-        tags: ['Service'],
-        operationId: 'getReadiness',
-        summary: 'Check whether the database and the queue can be reached',
+        ...operation('getReadiness', 'Check whether the database and the queue can be reached'),
         response: { 200: Readiness, 503: Readiness },
       },
     },

@@ -2,10 +2,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { Job, JobParams, JobQuery, MetricPoints, MetricQuery } from './job.schemas.ts';
 import { createJobService } from './job.service.ts';
 
-const tags = ['Jobs'];
+const operation = operationsOf('Jobs');
 
 const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
   const service = createJobService(deps);
@@ -14,9 +15,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'listJobs',
-        summary: 'List jobs, newest first',
+        ...operation('listJobs', 'List jobs, newest first'),
         querystring: JobQuery,
         response: { 200: pageOf(Job) },
       },
@@ -27,7 +26,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
     '/jobs/:id',
     {
       onRequest: requireScope('tenant:read'),
-      schema: { tags, operationId: 'getJob', summary: 'Get a job', params: JobParams, response: { 200: Job } },
+      schema: { ...operation('getJob', 'Get a job'), params: JobParams, response: { 200: Job } },
     },
     (request) => service.get(request.params.id, tenantScope(request)),
   );
@@ -36,9 +35,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'listJobMetrics',
-        summary: 'List the values that were measured while a job ran, oldest first',
+        ...operation('listJobMetrics', 'List the values that were measured while a job ran, oldest first'),
         params: JobParams,
         querystring: MetricQuery,
         response: { 200: MetricPoints },
@@ -51,9 +48,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
     {
       onRequest: requireScope('tenant:write'),
       schema: {
-        tags,
-        operationId: 'cancelJob',
-        summary: 'Cancel a job',
+        ...operation('cancelJob', 'Cancel a job'),
         description:
           'Ends a job that waits or runs. Cancelling it again changes nothing. A job that is ready keeps its published ' +
           'version; only its refinement ends.',

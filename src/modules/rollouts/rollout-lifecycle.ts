@@ -1,8 +1,8 @@
 import type { JobEntry } from '../../jobs/catalog.ts';
 import { writeOutbox } from '../../jobs/outbox.repository.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
-import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
+import { recordEvent } from '../events/index.ts';
 import { createJobRepository, settleRollout, toEntry, type PlannedJob } from '../jobs/index.ts';
 import { chooseControls } from './control-sample.ts';
 import { createRolloutRepository, type RolloutRow, type SourceRow } from './rollout.repository.ts';

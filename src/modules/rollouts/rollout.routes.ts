@@ -1,12 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
-import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
+import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { CreateRollout, Rollout, RolloutParams, RolloutQuery } from './rollout.schemas.ts';
 import { createRolloutService } from './rollout.service.ts';
 
-const tags = ['Rollouts'];
+const operation = operationsOf('Rollouts');
 
 const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
   const service = createRolloutService(deps);
@@ -15,9 +16,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     {
       onRequest: requireOperator,
       schema: {
-        tags,
-        operationId: 'createRollout',
-        summary: 'Carry the fleet over to a base model version',
+        ...operation('createRollout', 'Carry the fleet over to a base model version'),
         description:
           'Starts a rollout to a version that is registered already. Registering a version starts one by itself, unless ' +
           'its `rollout` is false.',
@@ -38,9 +37,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'listRollouts',
-        summary: 'List rollouts, newest first',
+        ...operation('listRollouts', 'List rollouts, newest first'),
         querystring: RolloutQuery,
         response: { 200: pageOf(Rollout) },
       },
@@ -52,9 +49,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        tags,
-        operationId: 'getRollout',
-        summary: 'Get a rollout',
+        ...operation('getRollout', 'Get a rollout'),
         description: 'A tenant sees the whole rollout, but only its own jobs are counted.',
         params: RolloutParams,
         response: { 200: Rollout },
@@ -67,9 +62,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     {
       onRequest: requireOperator,
       schema: {
-        tags,
-        operationId: 'cancelRollout',
-        summary: 'Cancel a rollout and its jobs',
+        ...operation('cancelRollout', 'Cancel a rollout and its jobs'),
         description: 'Ends waiting and running jobs. Published versions stay. Cancelling again changes nothing.',
         params: RolloutParams,
         response: { 200: Rollout },

@@ -1,12 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
-import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
+import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { CreateTenant, Tenant, TenantParams } from './tenant.schemas.ts';
 import { createTenantService } from './tenant.service.ts';
 
-const tags = ['Tenants'];
+const operation = operationsOf('Tenants');
 
 const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
   const service = createTenantService(deps);
@@ -14,30 +15,17 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
     '/tenants',
     {
       onRequest: requireOperator,
-      schema: {
-        tags,
-        operationId: 'createTenant',
-        summary: 'Create a tenant',
-        body: CreateTenant,
-        response: { 201: Tenant },
-      },
+      schema: { ...operation('createTenant', 'Create a tenant'), body: CreateTenant, response: { 201: Tenant } },
     },
     (request, reply) =>
-      answerOnce<Tenant>(
-        request,
-        reply,
-        ({ id }) => ({ status: 201, location: `/v1/tenants/${id}` }),
-        (record) => service.create(request.body, record),
-      ),
+      answerOnce<Tenant>(request, reply, createdBelow('/v1/tenants'), (record) => service.create(request.body, record)),
   );
   app.get(
     '/tenants',
     {
       onRequest: requireOperator,
       schema: {
-        tags,
-        operationId: 'listTenants',
-        summary: 'List tenants, newest first',
+        ...operation('listTenants', 'List tenants, newest first'),
         querystring: PageQuery,
         response: { 200: pageOf(Tenant) },
       },
@@ -48,13 +36,7 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
     '/tenants/:id',
     {
       onRequest: requireScope('tenant:read'),
-      schema: {
-        tags,
-        operationId: 'getTenant',
-        summary: 'Get a tenant',
-        params: TenantParams,
-        response: { 200: Tenant },
-      },
+      schema: { ...operation('getTenant', 'Get a tenant'), params: TenantParams, response: { 200: Tenant } },
     },
     (request) => service.get(request.params.id, tenantScope(request)),
   );

@@ -1,10 +1,10 @@
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
-import { recordEvent } from '../events/index.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import { recordEvent } from '../events/index.ts';
 import { createTenantRepository } from './tenant.repository.ts';
 import type { CreateTenant, Tenant } from './tenant.schemas.ts';
 

@@ -10,6 +10,11 @@ export interface AnswerHead {
   location?: string;
 }
 
+/** The head of an answer to a request that has created a resource below a path. */
+export function createdBelow(path: string) {
+  return ({ id }: { id: string }): AnswerHead => ({ status: 201, location: `${path}/${id}` });
+}
+
 /**
  * Answers a request that creates something with what `work` returns. `work` passes its result to `record` in the
  * transaction that creates it, so a retry with the same `Idempotency-Key` gets that answer even if this process dies

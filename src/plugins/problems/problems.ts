@@ -2,8 +2,8 @@ import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isDatabaseUnavailable } from '../../lib/database.ts';
 import { AppError } from '../../lib/errors.ts';
-import { useAllowedMethods } from './allowed-methods.ts';
 import { invalidRequest } from '../validation/validation.ts';
+import { useAllowedMethods } from './allowed-methods.ts';
 
 /**
  * Answers every error with a problem by RFC 9457. An error that is not meant for clients is answered by a plain 500.
