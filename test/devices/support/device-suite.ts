@@ -9,13 +9,13 @@ import type { BaseModel } from '../../../core/models/base-model.ts';
 import { disposeAfterEach } from '../../unit/engine/support/opened-runtimes.ts';
 import { expectSameResults, VARIATIONS, variationCase } from '../../unit/engine/support/variations.ts';
 
-/** What losses, logits and gradients of a device may be off by; see docs/devices.md. */
+/** Losses, logits and gradients of a device may be off by this much; see docs/devices.md. */
 const TOLERANCE = 1e-4;
 
-/** With a base in float16, against one that is rounded: DoRA's ‖W‖² are still those of the unrounded one. */
+/** Tolerance of a base in float16 against a rounded base, whose DoRA norms ‖W‖² are still those of the unrounded one. */
 const HALF_TOLERANCE = 5e-4;
 
-/** Devices that have to work where the tests run; others are tested where they happen to. */
+/** Devices that have to work where the tests run; others are tested only where they work. */
 const REQUIRED = (process.env['READAPT_TEST_DEVICES'] ?? '').split(/\s+/);
 
 export interface SuiteOptions {
@@ -23,7 +23,7 @@ export interface SuiteOptions {
   readonly half?: boolean;
 }
 
-/** The decoder's program on a device against the reference, each of a file of its own: GPU libraries share no process. */
+/** Compares the decoder's program on a device with the reference. Each device has a file, as GPU libraries share no process. */
 export async function deviceSuite(device: Device, { half = false }: SuiteOptions = {}): Promise<void> {
   const { available, reason } = await probeDevice(device);
   const suite = available || REQUIRED.includes(device) ? describe : describe.skip;
@@ -51,14 +51,14 @@ export async function deviceSuite(device: Device, { half = false }: SuiteOptions
   });
 }
 
-/** Enough for every way in which a base's matrices are read. */
+/** Variations that cover every way in which a base's matrices are read. */
 const HALVED = new Set([
   'all modules, grouped queries',
   'one key head a query head, untied',
   'DoRA beside the weights',
 ]);
 
-/** The base with its matrices rounded to float16. */
+/** Rounds a base's matrices to float16. */
 function rounded(base: BaseModel): BaseModel {
   const weights = [...base.weights].map(([name, { shape, data }]) => {
     const copy = data.slice();

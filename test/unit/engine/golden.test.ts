@@ -63,7 +63,7 @@ it.each(CASES)('%s: an adapted layer has the weight that PEFT merges', async (na
   expectWithinGap(fixture, 'merged', [adaptedWeight(fixture, module), values(fixture.golden, stored[0]!)]);
 });
 
-/** W' of an adapted module, [outFeatures, inFeatures]: what the layer makes of the unit vectors, transposed. */
+/** Computes W' of an adapted module, [outFeatures, inFeatures], by applying the layer to the unit vectors. */
 function adaptedWeight({ base, adapter }: GoldenCase, module: string): Float32Array {
   selectBackend('cpu');
   const { a, b, rank, inFeatures, outFeatures, scaling, magnitude } = adapter.modules.get(module)!;

@@ -59,7 +59,7 @@ describe('qr', () => {
 
 describe('svd', () => {
   it('finds the singular values of a matrix worked by hand', () => {
-    // AᵀA = [[25, 20], [20, 25]]: eigenvalues 45 and 5.
+    // AᵀA = [[25, 20], [20, 25]] has the eigenvalues 45 and 5.
     const { s } = svd(matrix(2, 2, [3, 0, 4, 5]));
     expect(s[0]).toBeCloseTo(Math.sqrt(45), 13);
     expect(s[1]).toBeCloseTo(Math.sqrt(5), 13);

@@ -8,7 +8,7 @@ import { svd } from '../../../core/linalg/svd.ts';
 import { randomizedSvd } from '../../../core/linalg/randomized-svd.ts';
 import { orthonormalityError, randomMatrix, subtract } from '../method/support/matrices.ts';
 
-/** 120 × 80 with singular values that decay as given. */
+/** Makes a 120 × 80 matrix with singular values that decay as given. */
 function withSpectrum(decay: (i: number) => number) {
   const s = Float64Array.from({ length: 80 }, (_, i) => decay(i));
   return matmulTransposed(scaleColumns(qr(randomMatrix(120, 80, 1)).q, s), qr(randomMatrix(80, 80, 2)).q);

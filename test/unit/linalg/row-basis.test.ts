@@ -31,7 +31,7 @@ describe('products with tall matrices where they lie', () => {
 
 describe('orthonormal rows', () => {
   it('is Gram and Schmidt worked by hand', () => {
-    // (3, 4) has length 5; (5, 0) has 3 along (0.6, 0.8), and 4 along (0.8, −0.6).
+    // (3, 4) has length 5; (5, 0) is 3 times (0.6, 0.8) plus 4 times (0.8, −0.6).
     const { l, q } = orthonormalizeRows(matrix(2, 2, [3, 4, 5, 0]));
     expect(maxDifference(l, matrix(2, 2, [5, 0, 3, 4]))).toBeLessThan(1e-15);
     expect(maxDifference(q, matrix(2, 2, [0.6, 0.8, 0.8, -0.6]))).toBeLessThan(1e-15);

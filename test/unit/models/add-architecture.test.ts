@@ -9,18 +9,17 @@ import { loadGoldenCase } from '../engine/support/golden.ts';
 import { expectGradients, expectLogitsAndLosses, expectTraining } from '../engine/support/golden-results.ts';
 
 /**
- * OLMo 2, which Readapt does not ship, declared by what it has otherwise than Llama (transformers'
- * `configuration_olmo2.py` and `modeling_olmo2.py`): this is all that the decoder, the loader, adapters and the compiler
- * need to be told.
+ * OLMo 2, which Readapt does not ship, declared by how it differs from Llama (transformers' `configuration_olmo2.py` and
+ * `modeling_olmo2.py`). The decoder, the loader, adapters and the compiler need nothing else.
  */
 const OLMO2: Architecture = {
   ...ARCHITECTURES.llama,
-  // Each block's output is normalized, its input is not.
+  // Each block's output is normalized, but not its input.
   norms: {
     attention: { input: null, output: 'post_attention_layernorm' },
     mlp: { input: null, output: 'post_feedforward_layernorm' },
   },
-  // Over the features of all heads at once.
+  // The norm is over the features of all heads at once.
   queryKeyNorm: 'projection',
   biases: ARCHITECTURES.qwen3.biases,
   defaults: { rms_norm_eps: 1e-5, eos_token_id: 50_279 },

@@ -9,7 +9,7 @@ import { makeBatch } from '../../../core/data/batching.ts';
 import { largestDifference, sum } from '../engine/support/numeric.ts';
 import { randomBase } from '../engine/support/random-model.ts';
 
-/** The two kinds that go by a text's length; both change beyond 8 tokens. */
+/** The two kinds that depend on a text's length; both change beyond 8 tokens. */
 const LONGROPE: RotaryScaling = {
   type: 'longrope',
   factor: 2,

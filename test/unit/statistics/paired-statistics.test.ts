@@ -22,8 +22,8 @@ describe('normalQuantile', () => {
 
 describe('the lower bound of a difference of paired proportions', () => {
   it('is the published Tango interval of hyper-responsiveness before and after transplantation', () => {
-    // Fagerland, Lydersen and Laake, Statistics in Medicine 33, 2014: 21 pairs, 1 and 7 of them discordant, 95 %
-    // two-sided: −0.517 to −0.026.
+    // Fagerland, Lydersen and Laake, Statistics in Medicine 33, 2014, give −0.517 to −0.026 as the two-sided 95 %
+    // interval of 21 pairs, of which 1 and 7 are discordant.
     const flips = { gains: 1, losses: 7, rows: 21 };
     expect(lowerBoundOfDifference(flips, 0.975)).toBeCloseTo(-0.517, 3);
     expect(-lowerBoundOfDifference({ ...flips, gains: 7, losses: 1 }, 0.975)).toBeCloseTo(-0.026, 3);
@@ -54,7 +54,7 @@ describe('the lower bound of a difference of paired proportions', () => {
     expect(statistic).toBeCloseTo(1.64485, 3);
   });
 
-  /** Share of simulated comparisons whose bound is below the true difference. */
+  /** Returns the share of simulated comparisons whose bound is below the true difference. */
   function coverage(gain: number, loss: number, rows: number, draws = 4000): number {
     const random = Random.fromSeed(Math.round(1e6 * (gain + 10 * loss)) + rows);
     let covered = 0;
@@ -70,7 +70,7 @@ describe('the lower bound of a difference of paired proportions', () => {
     return covered / draws;
   }
 
-  // Exactly 95 % is not to be had of counts: Tango’s own tables go from about 93 to 97 %.
+  // Counts cannot give exactly 95 %; Tango’s own tables range from about 93 to 97 %.
   it.each([
     [0.03, 0.03, 400],
     [0.05, 0.08, 400],
@@ -92,7 +92,7 @@ describe('flips and losses of the same rows', () => {
   });
 
   it('weighs a loss difference by tokens, by hand', () => {
-    // Differences 1 and −1 over 1 and 3 tokens: 0 in the mean, residuals 1 and −1, SE √(2 · 2) / 4.
+    // Differences 1 and −1 over 1 and 3 tokens have the mean 0, residuals 1 and −1, and SE √(2 · 2) / 4.
     const found = lossDifference({ before: [1, 4], after: [2, 3], tokens: [1, 3] });
     expect(found.value).toBe(0);
     expect(found.standardError).toBeCloseTo(0.5, 12);
@@ -115,7 +115,7 @@ describe('flips and losses of the same rows', () => {
       const tokens = Array.from({ length: 80 }, () => 1 + random.integer(6));
       const before = tokens.map((count) => count * (1 + Math.abs(random.normal())));
       const even = before.map((loss, i) => loss + tokens[i]! * 0.02 + 0.3 * random.normal());
-      // Exponential of mean 0.1 a token: the true difference is 0.1.
+      // Differences are exponential with mean 0.1 per token, so the true difference is 0.1.
       const skewed = before.map((loss, i) => loss - tokens[i]! * 0.1 * Math.log(1 - random.uniform()));
       const options = { confidence: 0.95, seed: draw };
       if (upperBoundOfLossDifference({ before, after: even, tokens }, options) >= 0.02) covered.even++;

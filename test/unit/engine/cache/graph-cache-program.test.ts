@@ -15,16 +15,16 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const entries = async () => (await readdir(folder)).map((name) => path.join(folder, name));
 const inodes = async () => Promise.all((await entries()).map(async (file) => (await stat(file)).ino));
 
-/** What `support/graph-cache-child.ts` says of itself. */
+/** The message of `support/graph-cache-child.ts`. */
 interface Computed {
   readonly bits: string;
-  /** Graphs that it traced. */
+  /** Number of graphs that the process traced. */
   readonly traced: number;
-  /** It loaded TensorFlow.js. */
+  /** Whether the process loaded TensorFlow.js. */
   readonly tfjs: boolean;
 }
 
-/** The same with the cache's folder in another process. */
+/** Computes the same in another process, with the cache in the same folder. */
 async function inAnotherProcess(): Promise<Computed> {
   const child = fork(path.join(import.meta.dirname, '../support/graph-cache-child.ts'), [folder], {
     execArgv: ['--import', 'tsx'],

@@ -112,13 +112,13 @@ it('covers all code that makes a graph', () => {
   const { files, packages } = importsOf(entries);
   expect(files.size).toBeGreaterThan(50);
   expect([...files].filter((file) => !SOURCE_FOLDERS.some((folder) => file.startsWith(folder + path.sep)))).toEqual([]);
-  // ONNX Runtime reads graphs, and has no part in making them.
+  // ONNX Runtime reads graphs but has no part in making them.
   expect([...packages].filter((name) => !name.startsWith('node:')).sort()).toEqual(
     [...SOURCE_PACKAGES, 'onnxruntime-node'].sort(),
   );
 });
 
-/** Files and packages that files import, directly or not. */
+/** Finds the files and packages that the given files import, directly or indirectly. */
 function importsOf(entries: readonly string[]): { files: Set<string>; packages: Set<string> } {
   const files = new Set<string>();
   const packages = new Set<string>();

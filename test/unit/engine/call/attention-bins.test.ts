@@ -4,7 +4,7 @@ import { Random } from '../../../../core/statistics/random.ts';
 
 describe('packIntoBins', () => {
   it('is what one works out by hand', () => {
-    // Longest first: 4 fills a bin, 3 and 1 share the other.
+    // The longest comes first: 4 fills a bin, and 3 and 1 share the other.
     expect(packIntoBins([3, 4, 1])).toEqual({
       bins: 2,
       binLength: 4,

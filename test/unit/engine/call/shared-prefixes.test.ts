@@ -12,7 +12,7 @@ import { randomAdapter, randomBase } from '../support/random-model.ts';
 
 const opened = disposeAfterEach();
 
-/** Sequences with every token a label position. */
+/** A batch of sequences in which every token is a label position. */
 function batchOf(sequences: readonly (readonly number[])[]): Batch {
   const inputIds = Int32Array.from(sequences.flat());
   return {
@@ -25,7 +25,7 @@ function batchOf(sequences: readonly (readonly number[])[]): Batch {
 
 describe('sharePrefixes', () => {
   it('is what one works out by hand', () => {
-    // 7 8 | 9 and 7 8 | 5 share two tokens, 7 8 9 is the first again, 8 begins otherwise.
+    // 7 8 9 and 7 8 5 share two tokens, the third sequence is the first again, and the fourth shares nothing.
     const shared = sharePrefixes(
       batchOf([
         [7, 8, 9],

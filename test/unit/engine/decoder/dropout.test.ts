@@ -13,7 +13,7 @@ import { asDora, randomAdapter, randomBase, randomBatch } from '../support/rando
 
 const opened = disposeAfterEach();
 
-/** Random numbers as the runtimes bind them. */
+/** Makes the random numbers that the runtimes bind. */
 function tensors(rows: number, columns: number, rate: number, seed = 1) {
   const random = Random.fromSeed(seed);
   return {
@@ -35,7 +35,7 @@ describe('the mask', () => {
     expect(new Set(mask.flat())).toEqual(new Set([0, Math.fround(1 / (1 - Math.fround(rate)))]));
     const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
     expect(mean(mask.flat())).toBeCloseTo(1, 1.5);
-    // Five standard errors of a share of 0.7 over 300 or 400 elements.
+    // The bounds are five standard errors of a share of 0.7 over 300 or 400 elements.
     for (const row of mask) expect(Math.abs(mean(row) - 1)).toBeLessThan(5 * Math.sqrt(0.3 / 0.7 / columns));
     for (let j = 0; j < columns; j++) {
       expect(Math.abs(mean(mask.map((row) => row[j]!)) - 1)).toBeLessThan(5 * Math.sqrt(0.3 / 0.7 / rows));
@@ -71,7 +71,7 @@ describe('a layer with dropout', () => {
       ] as tf.Tensor2D[];
       const scaling = tf.tensor1d([1.5]);
       const dropout = tensors(5, 6, 0.4);
-      const dora = { magnitude: tf.tensor1d([1, 2, 3, 4]), weightSquares: weight!.square().sum(1) as tf.Tensor1D };
+      const dora = { magnitude: tf.tensor1d([1, 2, 3, 4]), weightSquares: weight!.square().sum<tf.Tensor1D>(1) };
       const lora = { a: a!, b: b!, scaling, dropout, ...(isDora && { dora }) };
       const found = linear(x!, { weight: weight! }, lora);
 

@@ -5,7 +5,7 @@ import { DEVICE_CHOICES, RUNTIME_OF, type Device } from '../../../../core/option
 import { PRECISIONS, type Precision } from '../../../../core/options/precisions.ts';
 import type { DeviceReport } from '../../../../core/engine/devices/probe/probe.ts';
 
-/** A probe by which exactly these devices work. */
+/** Makes a probe that finds exactly these devices to work. */
 function probeOf(...working: Device[]) {
   const asked: string[] = [];
   const probe = async (device: Device, { precision }: { precision: Precision }): Promise<DeviceReport> => {

@@ -25,7 +25,7 @@ describe('quantizeTransposed', () => {
     const random = randomSource(6);
     const data = Float32Array.from({ length: rows * columns }, () => random() - 0.5);
     data.fill(0, 3 * columns, 4 * columns);
-    // Powers of two, so that products are exact and rounding is the same in both.
+    // The factors are powers of two, so that products are exact and rounding is the same in both.
     const factors = Float32Array.from({ length: columns }, (_, column) => 2 ** ((column % 5) - 2));
     const transposed = Float32Array.from({ length: rows * columns }, (_, i) => {
       const [column, row] = [Math.floor(i / rows), i % rows];

@@ -24,7 +24,7 @@ beforeAll(async () => void ([base, tokenizer] = await Promise.all([loadBaseModel
 beforeEach(async () => void (folder = await mkdtemp(path.join(tmpdir(), 'readapt-cache-'))));
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** Cannot be computed with: none of its weights can be had. */
+/** A base that nothing can be computed with, because it has no weights. */
 const unreadable = (model: BaseModel): BaseModel => ({ ...model, weights: new Map() });
 
 describe('int8Of', () => {

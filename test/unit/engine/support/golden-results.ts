@@ -8,9 +8,9 @@ import type { Runtime } from '../../../../core/engine/runtime.ts';
 import { everyPositionBatch, labelBatch, values, type GoldenCase, type Group, type Tensors } from './golden.ts';
 import { largestDifference, relativeError, sum } from './numeric.ts';
 
-/** How many times the reference's own rounding gap a result may be off. */
+/** A result may be off by this many times the reference's own rounding gap. */
 const FACTOR = 10;
-/** Adam turns a gradient near zero into a full step, so trained tensors may be off by more, never by this. */
+/** Adam turns a gradient near zero into a full step, so trained tensors may be off by more, but never by this much. */
 const TRAINED = 1e-4;
 
 export type Which = 'base' | 'adapter';
@@ -26,7 +26,7 @@ export async function expectLogitsAndLosses(runtime: Runtime, fixture: GoldenCas
   const losses = await runtime.labelLosses(adapter, batch);
   expectWithinGap(fixture, 'loss', [[sum(losses) / losses.length], values(golden, `${which}.loss`)]);
   if (!adapter) return;
-  // Stored without the last position of each row.
+  // The fixture stores them without the last position of each row.
   const length = golden.get('input_ids')!.shape[1]!;
   const at = batch.paddedPositions.map((position) => position - Math.floor(position / length));
   expectWithinGap(fixture, 'loss', [losses, rowsAt(golden, 'adapter.token_nll', { rows: at, width: 1 })]);
@@ -43,7 +43,7 @@ export async function expectGradients(runtime: Runtime, fixture: GoldenCase): Pr
   }
 }
 
-/** Five AdamW steps on the same batch. */
+/** Takes five AdamW steps on the same batch. */
 export async function expectTraining(runtime: Runtime, fixture: GoldenCase): Promise<void> {
   const { golden, adapter, gaps } = fixture;
   const batch = labelBatch(golden);
@@ -67,17 +67,17 @@ export async function expectTraining(runtime: Runtime, fixture: GoldenCase): Pro
   }
 }
 
-/** What was found and what is stored. */
+/** The tensors that were found and those that are stored. */
 type Pair = readonly [found: ArrayLike<number>, expected: ArrayLike<number>];
 
-/** Within ten times the reference's own gap, in the largest difference and in relative L2. */
+/** Expects tensors to agree within ten times the reference's own gap, in the largest difference and in relative L2. */
 export function expectWithinGap(fixture: GoldenCase, group: Group, [found, expected]: Pair, name?: string): void {
   const gaps = fixture.gaps!;
   expect(largestDifference(found, expected), name).toBeLessThan(FACTOR * gaps.maxAbs[group]);
   expect(relativeError(found, expected), name).toBeLessThan(FACTOR * gaps.relativeL2[group]);
 }
 
-/** Every array of the fixture's group by its stored name, and no other. */
+/** Returns every array of the fixture's group by its stored name, and no other. */
 function storedArrays(
   modules: ReadonlyMap<string, TrainableArrays>,
   { golden }: GoldenCase,
@@ -91,7 +91,7 @@ function storedArrays(
   return arrays;
 }
 
-/** Rows of a stored tensor [..., width] by their flat index. */
+/** Picks rows of a stored tensor [..., width] by their flat index. */
 function rowsAt(golden: Tensors, name: string, { rows, width }: { rows: Int32Array; width: number }): number[] {
   return [...rows].flatMap((row) => Array.from(values(golden, name).subarray(row * width, (row + 1) * width)));
 }

@@ -16,10 +16,10 @@ interface StoredTensor {
 
 export type Tensors = ReadonlyMap<string, StoredTensor>;
 
-/** What golden.json says of a group of tensors; trained ones are `train`. */
+/** The groups of tensors that golden.json names; `train` are the trained ones. */
 export type Group = 'logits' | 'loss' | 'grad' | 'merged' | 'train';
 
-/** By how much the reference's own float32 and float64 differ: the largest of each group's tensors. */
+/** By how much the reference's own float32 and float64 results differ at most in each group of tensors. */
 interface RoundingGaps {
   readonly maxAbs: Readonly<Record<Group, number>>;
   readonly relativeL2: Readonly<Record<Group, number>>;
@@ -29,11 +29,11 @@ export interface GoldenCase {
   readonly base: BaseModel;
   readonly adapter: Adapter;
   readonly golden: Tensors;
-  /** Undefined for a case that states none. */
+  /** Undefined for a case that does not state its gaps. */
   readonly gaps: RoundingGaps | undefined;
 }
 
-/** A case of the golden fixtures; `base` is the folder of the base model. */
+/** Loads a case of the golden fixtures; `base` is the folder of the base model. */
 export async function loadGoldenCase(name: string, base = 'base', options: ParseOptions = {}): Promise<GoldenCase> {
   const folder = path.join(ROOT, name);
   const model = await loadBaseModel(path.join(folder, base), options);
@@ -48,7 +48,7 @@ function readGaps(file: string): RoundingGaps | undefined {
   return maxAbs && relativeL2 && { maxAbs, relativeL2 };
 }
 
-/** F32 and I64 tensors of a trusted file; ids become numbers. */
+/** Reads the F32 and I64 tensors of a trusted file; ids become numbers. */
 export function readTensors(file: string): Tensors {
   const bytes = readFileSync(file);
   const headerEnd = 8 + Number(bytes.readBigUInt64LE(0));
@@ -84,13 +84,13 @@ export function values(tensors: Tensors, name: string): Float32Array {
   return tensor.data;
 }
 
-/** The fixture's batch without padding, and where its real tokens lay in the padded one. */
+/** A fixture's batch without padding, with the places that its labels have in the padded batch. */
 export interface GoldenBatch extends Batch {
   /** [labels] row · length + t of each label position, as the golden logits have it. */
   readonly paddedPositions: Int32Array;
 }
 
-/** The fixture's batch with its own labels: label t is predicted at position t − 1. */
+/** Makes the fixture's batch with its own labels, of which label t is predicted at position t − 1. */
 export function labelBatch(golden: Tensors): GoldenBatch {
   const labels = values(golden, 'labels');
   const length = golden.get('input_ids')!.shape[1]!;
@@ -101,7 +101,7 @@ export function labelBatch(golden: Tensors): GoldenBatch {
   );
 }
 
-/** The fixture's batch with every real token as a label position. */
+/** Makes the fixture's batch with every real token as a label position. */
 export function everyPositionBatch(golden: Tensors): GoldenBatch {
   return goldenBatch(
     golden,
@@ -109,7 +109,7 @@ export function everyPositionBatch(golden: Tensors): GoldenBatch {
   );
 }
 
-/** Flat indices that the attention mask lets through. */
+/** Lists the flat indices of the tokens that the attention mask keeps. */
 function realTokens(golden: Tensors): number[] {
   const mask = values(golden, 'attention_mask');
   return [...mask.keys()].filter((index) => mask[index] === 1);

@@ -5,7 +5,7 @@ import { EngineCache } from '../../../../core/engine/cache/engine-cache.ts';
 import { trainableArrays } from '../../../../core/models/lora/trainable-arrays.ts';
 import { randomAdapter, randomBase, randomBatch } from './random-model.ts';
 
-/** Counts what is kept: each graph that was traced. */
+/** A cache that counts the graphs that were traced, which are those that are written to it. */
 export class CountingCache extends EngineCache {
   traced = 0;
 
@@ -21,7 +21,7 @@ export function randomCase() {
   return { base, adapter, batch: randomBatch(base, [5, 9, 2]) };
 }
 
-/** Losses, logits and gradients of the case, three programs, as a hash of every bit. */
+/** Computes losses, logits and gradients of the case, with three programs, and hashes every bit. */
 export async function computeBits(cache: EngineCache | null, provider?: ExecutionProvider): Promise<string> {
   const { base, adapter, batch } = randomCase();
   const runtime = new CompiledRuntime(base, { threads: 1, cache, provider });

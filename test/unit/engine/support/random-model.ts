@@ -25,7 +25,7 @@ const TINY: ModelConfig = {
   eosTokenIds: [2],
 };
 
-/** A decoder with random weights, the same for the same arguments. */
+/** Makes a decoder with random weights, the same for the same arguments. */
 export function randomBase(overrides: Partial<ModelConfig> = {}, seed = 1): BaseModel {
   const config = { ...TINY, ...overrides };
   const random = randomSource(seed);
@@ -38,7 +38,7 @@ export function randomBase(overrides: Partial<ModelConfig> = {}, seed = 1): Base
   return { config, weights: new Map(weights), fingerprint: `random-${seed}` };
 }
 
-/** The adapter as a DoRA adapter, with magnitudes in [0.5, 1.5). */
+/** Makes a DoRA adapter of a LoRA adapter, with magnitudes in [0.5, 1.5). */
 export function asDora(adapter: Adapter, seed = 4): Adapter {
   const random = randomSource(seed);
   const modules = [...adapter.modules].map(([name, factors]) => {
@@ -69,7 +69,7 @@ export function randomAdapter(base: BaseModel, rankOf: (module: string) => numbe
   return { config, modules: new Map(modules) };
 }
 
-/** Random tokens; `labelsPerSequence` label positions at the end of every sequence, from the last backwards. */
+/** Makes random tokens, with `labelsPerSequence` label positions at the end of each sequence, from the last backwards. */
 export function randomBatch(base: BaseModel, sequenceLengths: readonly number[], labelsPerSequence = 2): Batch {
   const random = randomSource(3);
   const token = () => Math.floor(random() * base.config.vocabSize);

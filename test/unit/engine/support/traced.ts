@@ -7,7 +7,7 @@ import type { TensorProgram } from '../../../../core/engine/tracer/trace.ts';
 
 export type Data = Readonly<Record<string, Float32Array | Int32Array>>;
 
-/** Operators of a graph without the Identity nodes that name its outputs, in order. */
+/** Lists a graph's operators in order, without the Identity nodes that name its outputs. */
 export function operators(graph: Graph): string[] {
   return graph.nodes.map((node) => node.op).filter((op) => op !== 'Identity');
 }
@@ -24,7 +24,7 @@ export async function runGraph(graph: Graph, data: Data): Promise<Record<string,
   );
 }
 
-/** The program on tfjs' own cpu backend. */
+/** Runs a program on tfjs' own cpu backend. */
 export function runEager(program: TensorProgram, inputs: readonly ValueInfo[], data: Data): Record<string, number[]> {
   selectBackend('cpu');
   const results: Record<string, number[]> = {};

@@ -11,16 +11,16 @@ import { asDora, randomAdapter, randomBase, randomBatch } from './random-model.t
 export const everyModule = () => 3;
 const only = (pattern: RegExp) => (module: string) => (pattern.test(module) ? 2 : null);
 
-/** A random model, adapter and batch. */
+/** Describes a random model, adapter and batch. */
 export interface Variation {
   readonly name: string;
   readonly config?: Partial<ModelConfig>;
-  /** Default: 3 everywhere. */
+  /** Rank of each module, null for a module that is not adapted. Default: 3 everywhere. */
   readonly ranks?: (module: string) => number | null;
   readonly dora?: boolean;
-  /** Tokens of each sequence. */
+  /** Number of tokens of each sequence. */
   readonly lengths: readonly number[];
-  /** Labels of each sequence; default 2. */
+  /** Number of labels of each sequence. Default 2. */
   readonly labels?: number;
 }
 
@@ -40,7 +40,7 @@ const YARN: RotaryScaling = {
 const WIDE = { hiddenSize: 288, intermediateSize: 600, numHeads: 48, numKeyValueHeads: 48 };
 const SLIDING_ROPE = { slidingWindows: [3, null], slidingRope: { ropeTheta: 100, ropeScaling: null } };
 
-/** One of everything that the decoder, adapters and batches can be, on models small enough for the reference. */
+/** Covers everything that the decoder, adapters and batches can be, on models small enough for the reference. */
 export const VARIATIONS: readonly Variation[] = [
   { name: 'all modules, grouped queries', lengths: [7, 7, 7] },
   { name: 'sequences of all lengths, several to a bin', lengths: [3, 9, 1, 5, 4, 2], labels: 3 },
@@ -85,8 +85,8 @@ export function variationCase({ config, ranks = everyModule, dora, lengths, labe
 }
 
 /**
- * Losses, logits and gradients of two runtimes agree: losses and logits to `tolerance`, gradients to `tolerance` of the
- * largest number in each factor's.
+ * Expects losses, logits and gradients of two runtimes to agree: losses and logits to `tolerance`, gradients to
+ * `tolerance` times the largest number in each factor's gradient.
  */
 export async function expectSameResults(
   [runtime, reference]: readonly [Runtime, Runtime],

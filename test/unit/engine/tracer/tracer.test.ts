@@ -28,7 +28,7 @@ const DATA: Data = Object.fromEntries(
   }),
 );
 
-/** The graph computes what tfjs does. */
+/** Expects the graph to compute what tfjs does. */
 async function expectSame(program: TensorProgram, graph = trace(program, INPUTS)): Promise<void> {
   const expected = runEager(program, INPUTS, DATA);
   const found = await runGraph(graph, DATA);
@@ -97,7 +97,7 @@ describe('simplifications while recording', () => {
     {
       name: 'expands a lazy broadcast for operators that need it',
       program: ({ row, square }) => ({
-        z: tf.matMul(row!.add(tf.zeros([3, 4])) as tf.Tensor2D, square as tf.Tensor2D),
+        z: tf.matMul(row!.add(tf.zeros([3, 4])), square!),
       }),
       operators: ['Expand', 'Gemm'],
     },

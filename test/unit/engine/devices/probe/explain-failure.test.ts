@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Device } from '../../../../../core/options/devices.ts';
 import { explainFailure } from '../../../../../core/engine/devices/probe/explain-failure.ts';
 
-/** What ONNX Runtime 1.30 says when its CUDA provider cannot load `library`, on stderr. */
+/** What ONNX Runtime 1.30 writes to stderr when its CUDA provider cannot load `library`. */
 const providerLog = (library: string): string =>
   '2026-11-25 09:07:09.084254718 [E:onnxruntime:onnxruntime-node, provider_bridge_ort.cc:2146 Create] /onnxruntime_src/' +
   'onnxruntime/core/session/provider_bridge_ort.cc:1988 onnxruntime::Provider& onnxruntime::ProviderLibrary::Get() ' +
@@ -11,7 +11,7 @@ const providerLog = (library: string): string =>
 
 const NOT_LOADED = 'OrtSessionOptionsAppendExecutionProvider_Cuda: Failed to load shared library';
 
-/** What it says, thrown, when the driver finds no card. */
+/** The message that ONNX Runtime throws when the driver finds no card. */
 const NO_CARD =
   '/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:146 std::conditional_t<THRW, void, onnxruntime::common::' +
   'Status> onnxruntime::CudaCall(ERRTYPE, const char*, const char*, SUCCTYPE, const char*, const char*, int) [with ERRTYPE ' +

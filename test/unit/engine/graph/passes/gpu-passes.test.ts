@@ -15,7 +15,7 @@ import { operators, runGraph, type Data } from '../../support/traced.ts';
 
 const ROWS = 3;
 
-/** `rows` is known when the graph runs. */
+/** @param rows a size that is known only when the graph runs */
 const inputsOf = (rows: number): ValueInfo[] => [
   { name: 'x', shape: [rows, 8], type: 'float32' },
   { name: 'stack', shape: [rows, 4, 8], type: 'float32' },
@@ -35,7 +35,7 @@ const DATA: Data = Object.fromEntries(
 
 const traced = (program: TensorProgram): Graph => trace(program, inputsOf(SYMBOLIC_SIZES.tokens));
 
-/** Runs it on the CPU with the rows of `DATA`. */
+/** Runs a graph on the CPU with `DATA`. */
 function run(graph: Graph): Promise<Record<string, number[]>> {
   const actual = new Map(inputsOf(ROWS).map((input) => [input.name, input]));
   return runGraph({ ...graph, inputs: graph.inputs.map(({ name }) => actual.get(name)!) }, DATA);

@@ -20,7 +20,7 @@ const random = randomSource(3);
 const DATA: Data = Object.fromEntries(
   INPUTS.map(({ name, shape }) => [name, Float32Array.from({ length: shape[0]! * shape[1]! }, () => random() - 0.5)]),
 );
-/** A row of zeros, a row that is large, and a column far larger than the others, which small weights meet. */
+// The data have a row of zeros, a large row, and a column far larger than the others, which small weights multiply.
 (DATA['dy'] as Float32Array).fill(0, 0, 40);
 for (let i = 40; i < 80; i++) (DATA['dy'] as Float32Array)[i]! *= 1000;
 for (let row = 0; row < 5; row++) (DATA['x'] as Float32Array)[row * 48 + 7] = 80 * (row + 1);
@@ -37,7 +37,7 @@ const program = (inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf
 };
 const exact = eliminateDeadNodes(record(program, INPUTS));
 
-/** The weights as the runtime binds them. */
+/** Binds the weights as the runtime does. */
 function bound(graph: Graph, smoothing?: ReadonlyMap<string, Float32Array>): Data {
   const tensors = new Map(
     [UP, GATE, HEAD].map((name) => [name, { shape: [40, 48], data: DATA[name] as Float32Array }]),

@@ -13,14 +13,14 @@ const INPUTS: readonly ValueInfo[] = [
 const random = randomSource(4);
 const data = { x: Float32Array.from({ length: 24 }, random), w: Float32Array.from({ length: 36 }, random) };
 
-/** Loss and gradient by w of Σ f(x w)². */
+/** A program with the loss Σ f(x w)² and its gradient by w. */
 const programOf =
   (f: (product: tf.Tensor) => tf.Tensor): TensorProgram =>
   ({ x, w }) => {
     const loss = (weight: tf.Tensor) =>
       f(tf.matMul(x as tf.Tensor2D, weight as tf.Tensor2D))
         .square()
-        .sum() as tf.Scalar;
+        .sum<tf.Scalar>();
     const { value, grads } = tf.valueAndGrads(loss)([w!]);
     return { loss: value, dw: grads[0]! };
   };
@@ -36,7 +36,8 @@ const producer = (graph: Graph, op: string) => graph.nodes.find((node) => node.o
 
 describe('rematerialize', () => {
   it('computes anew what follows cheaply from a value that is kept', async () => {
-    // d sigmoid needs the sigmoid s alone, d square needs s · z, d (s · z) needs both: z is kept, s and s · z follow.
+    // The gradient of the sigmoid s needs s, that of the square needs s · z, and that of s · z needs both. So z is kept,
+    // and s and s · z follow from it.
     const graph = record(
       programOf((z) => z.sigmoid().mul(z)),
       INPUTS,
@@ -50,7 +51,7 @@ describe('rematerialize', () => {
   });
 
   it('keeps what only follows from values that would have to be kept for it', async () => {
-    // d sigmoid needs s, and nothing else needs z.
+    // The gradient of the sigmoid s needs s, and none needs z.
     const graph = record(
       programOf((z) => z.sigmoid()),
       INPUTS,
