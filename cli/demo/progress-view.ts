@@ -46,7 +46,7 @@ function describe(job: Job, elapsedMs: number): string {
   const elapsed = ended ? Object.values(job.phases).reduce((sum, phase) => sum + phase, 0) : elapsedMs;
   return [
     `${(elapsed / 1000).toFixed(1).padStart(6)} s`,
-    `${job.adapter_name}${job.kind === 'control' ? ' (control)' : ''}`.padEnd(28),
+    displayName(job).padEnd(28),
     job.state.padEnd(12),
     (ended ? '' : job.phase).padEnd(11),
     (job.step > 0 ? `step ${job.step}/${job.total_steps}` : '').padEnd(13),
@@ -54,6 +54,10 @@ function describe(job: Job, elapsedMs: number): string {
   ]
     .join('  ')
     .trimEnd();
+}
+
+export function displayName(job: Job): string {
+  return `${job.adapter_name}${job.kind === 'control' ? ' (control)' : ''}`;
 }
 
 export function isTerminal(state: string): boolean {

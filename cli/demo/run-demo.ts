@@ -11,7 +11,7 @@ import { UsageError } from '../errors.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
 import type { Job, Rollout } from './api-client.ts';
 import { FAMILY, familyPath, FLEET } from './fleet.ts';
-import { createProgressView, isTerminal } from './progress-view.ts';
+import { createProgressView, displayName, isTerminal } from './progress-view.ts';
 import { registerFleet, type RegisteredFleet } from './register-fleet.ts';
 import { createReport, endedHonestly, renderReport, renderSummary } from './report.ts';
 
@@ -85,7 +85,7 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
   const { rollout, jobs } = await rollOut(fleet, options, signal);
   if (rollout.error !== null)
     say(`rollout ${rollout.state}: ${rollout.error.message ?? JSON.stringify(rollout.error)}`);
-  for (const job of jobs) if (job.error !== null) say(`${job.adapter_name}: ${job.error.code}: ${job.error.message}`);
+  for (const job of jobs) if (job.error !== null) say(`${displayName(job)}: ${job.error.code}: ${job.error.message}`);
 
   const report = createReport(rollout, jobs, fleet.adapters);
   process.stdout.write(`\n${renderReport(report)}\n${renderSummary(report)}\n`);
