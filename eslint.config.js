@@ -20,7 +20,7 @@ export default tseslint.config(
     },
   },
   {
-    // Inner loops of the numerical core pass buffers and offsets; an options object there would cost the speed.
+    // Inner loops of the core take buffers and offsets as parameters, because creating options objects would slow them down.
     files: ['core/**/*.ts'],
     rules: { 'max-params': ['error', 6] },
   },
