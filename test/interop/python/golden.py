@@ -177,7 +177,7 @@ def train(model: torch.nn.Module) -> Tensors:
 def gaps(
     results: Tensors, exact: Tensors, gap: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 ) -> dict[str, float]:
-    """Returns the largest value in each group of tensors."""
+    """Returns the largest gap to the exact values in each group of tensors."""
     largest: dict[str, float] = {}
     for key, value in results.items():
         name = group(key)

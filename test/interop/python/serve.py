@@ -1,8 +1,8 @@
 """Answers the interop suite's questions with PyTorch, transformers, PEFT and tokenizers.
 
 Each line on stdin is a request, `{"method": "passes.measure", "params": {...}}`, and each line on stdout an answer,
-`{"result": ...}` or `{"error": "traceback"}`. The first line on stdout is `{"missing": [...]}` with the packages that are
-not installed. The first method that needs a library imports it, and whatever libraries print goes to stderr.
+`{"result": ...}` or `{"error": "traceback"}`. The first line on stdout is `{"missing": [...]}`, with the packages that
+are not installed. The first method that needs a library imports it, and whatever libraries print goes to stderr.
 """
 
 import importlib
