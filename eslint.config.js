@@ -28,7 +28,7 @@ export default tseslint.config(
   },
   { files: ['core/engine/compiled/onnx-runtime.ts'], rules: { 'no-restricted-imports': 'off' } },
   {
-    // Inner loops of the numerical core pass buffers and offsets; an options object there would cost the speed.
+    // Inner loops of the core take buffers and offsets as parameters, because creating options objects would slow them down.
     files: ['core/**/*.ts'],
     rules: { 'max-params': ['error', 6] },
   },

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** One project per kind of test, so that each can be run alone (`npm run test:unit`). */
+/** Makes the project of one kind of test, so that each kind can be run alone (`npm run test:unit`). */
 function project(name: string, options: Record<string, unknown> = {}) {
   return { test: { name, include: [`test/${name}/**/*.test.ts`], environment: 'node' as const, ...options } };
 }

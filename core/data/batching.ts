@@ -29,7 +29,7 @@ export interface BatchLimits {
 /** Largest number of elements in one array of logits, [labels, vocab]: 64 MiB. Gradients need three such arrays at a time. */
 const MAX_LOGITS = 2 ** 24;
 
-/** Returns the number of labels in one batch whose logits keep within {@link MAX_LOGITS}; at least one. */
+/** Returns the number of labels in one batch whose logits have at most {@link MAX_LOGITS} elements; at least one. */
 export function labelLimit(vocabSize: number): number {
   return Math.max(1, Math.floor(MAX_LOGITS / vocabSize));
 }

@@ -17,7 +17,7 @@ import { useWorkspace } from './support/workspace.ts';
 
 const workspace = useWorkspace();
 
-/** Targets and initializations that only a file of PEFT's own has. */
+/** Targets and initializations that PEFT writes and Readapt does not. */
 const PEFT_ONLY = [
   { name: 'targets by regular expression', lora: { r: 4, target_modules: '.*self_attn\\.(q|o)_proj' } },
   { name: 'all-linear', lora: { r: 2, target_modules: 'all-linear' } },
@@ -50,13 +50,13 @@ const PEFT_ONLY = [
   { name: 'Gaussian initialization', lora: { r: 4, target_modules: ['k_proj'], init_lora_weights: 'gaussian' } },
 ];
 
-/** Written as whole names. */
+/** An adapter whose targets are written as full module names. */
 const ONE_LAYER = {
   name: 'one layer',
   lora: { r: 4, lora_alpha: 8, target_modules: 'all-linear', layers_to_transform: [1] },
 };
 
-/** The fields that earlier releases of PEFT wrote; the others were added later. */
+/** The configuration fields of earlier PEFT releases. */
 const FIELDS_OF_0_3 = [
   'base_model_name_or_path', 'bias', 'fan_in_fan_out', 'inference_mode', 'init_lora_weights', 'lora_alpha',
   'lora_dropout', 'modules_to_save', 'peft_type', 'r', 'target_modules', 'task_type',
@@ -86,7 +86,7 @@ beforeAll(async () => {
 afterAll(() => runtime?.dispose());
 
 describe.each(SEEDS)('an adapter saved by Readapt, seed %i', (seed) => {
-  it.each([...LORAS, ...DORAS, ONE_LAYER])('is one of its own to PEFT: $name', async ({ name, lora }) => {
+  it.each([...LORAS, ...DORAS, ONE_LAYER])('is loaded by PEFT without differences: $name', async ({ name, lora }) => {
     const folder = workspace.path(`ours ${seed} ${name}`);
     const adapter = randomAdapter(lora, seed);
     await saveAdapter(folder, adapter, { baseModelName: 'a/base' });
@@ -107,7 +107,7 @@ describe('an adapter saved by PEFT', () => {
     await expectEqualLogits(await loadAdapter(folder, runtime.base.config), folder);
   });
 
-  it.each(PEFT_ONLY)('is read with $name, and written so that PEFT reads it again', async ({ name, lora }) => {
+  it.each(PEFT_ONLY)('is read with $name, and can be read by PEFT when it is written again', async ({ name, lora }) => {
     const folder = await peftAdapter(`theirs ${name}`, { lora_alpha: 8, ...lora });
     const adapter = await loadAdapter(folder, runtime.base.config);
     await expectEqualLogits(adapter, folder);
@@ -150,7 +150,7 @@ async function peftAdapter(
   return folder;
 }
 
-/** Ours in memory against PEFT's from the folder; the adapter must make a difference for that to mean anything. */
+/** Compares the logits with PEFT's for the adapter in the folder, and checks that the adapter changes them. */
 async function expectEqualLogits(adapter: Adapter, folder: string, seed = 9): Promise<void> {
   const examples = randomExamples(4, runtime.base.config.vocabSize, seed);
   const { logits } = await workspace.reference.call('passes.measure', { base, adapter: folder, examples });
@@ -158,7 +158,7 @@ async function expectEqualLogits(adapter: Adapter, folder: string, seed = 9): Pr
   expect(largestDifference(await labelLogits(runtime, null, examples), logits)).toBeGreaterThan(0.05);
 }
 
-/** An adapter of ours with the settings of a LoraConfig, B filled at random. */
+/** Makes an adapter with the settings of a LoraConfig and random values in B. */
 function randomAdapter(lora: Readonly<Record<string, unknown>>, seed: number): Adapter {
   const created = createAdapter({
     base: runtime.base.config,

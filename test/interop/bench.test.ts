@@ -6,7 +6,7 @@ import { randomExamples } from './support/cases.ts';
 
 const GOLDEN = new URL('../fixtures/golden/llama-gqa-tied/', import.meta.url).pathname;
 
-/** The benchmark compares like with like only if both sides do the same work. */
+/** The benchmark is fair only if both sides do the same work. */
 describe("the benchmark's sides", () => {
   const batches = [1, 2, 3].map((seed) => {
     return workBatch(

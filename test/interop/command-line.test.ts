@@ -19,7 +19,7 @@ let base: string;
 let data: string;
 let adapter: string;
 
-/** Thirty rows of text whose completion one word of the prompt decides. */
+/** Makes thirty rows whose completion follows from one word of the prompt. */
 function rows(): { prompt: string; completion: string }[] {
   const texts = trainingTexts(Random.fromSeed(11)).slice(0, 30);
   return texts.map((text, index) => {
@@ -54,7 +54,7 @@ beforeAll(async () => {
   );
 });
 
-it('trains an adapter that PEFT loads and evaluates as the command does', async () => {
+it('trains an adapter for which PEFT measures the same loss as the command', async () => {
   const before = await evaluate(null);
   const settings = '--steps 20 --batch-size 8 --learning-rate 0.01 --rank 4 --threads 1 --seed 5 --json'.split(' ');
   const files = ['--data', data, '--validation', data, '--out', adapter];
@@ -69,7 +69,7 @@ it('trains an adapter that PEFT loads and evaluates as the command does', async 
   expect(Math.abs((trained.validation as { loss: number }).loss - after.loss)).toBeLessThan(1e-4);
 });
 
-/** `readapt eval`, held to PyTorch on the same rows. */
+/** Runs `readapt eval`, and compares its loss with PyTorch's on the same rows. */
 async function evaluate(folder: string | null): Promise<{ loss: number }> {
   const adapted = folder === null ? [] : ['--adapter', folder];
   const printed = await readapt('eval', '--base', base, ...adapted, '--data', data, '--threads', '1', '--json');
@@ -79,7 +79,7 @@ async function evaluate(folder: string | null): Promise<{ loss: number }> {
   return { loss: printed.loss as number };
 }
 
-/** The command's document; its other output is shown where it fails. */
+/** Returns the document that a command prints; if it fails, the error shows its other output. */
 async function readapt(...args: string[]): Promise<Record<string, unknown>> {
   const { stdout } = await run(process.execPath, [COMMAND, ...args]);
   return JSON.parse(stdout) as Record<string, unknown>;

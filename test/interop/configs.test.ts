@@ -11,9 +11,9 @@ const SIZES = {
   num_hidden_layers: 13,
   num_attention_heads: 32,
   vocab_size: 61,
-  // Beyond the vocabulary by default; of no meaning to Readapt.
+  // The default lies beyond the vocabulary. Readapt does not use this field.
   pad_token_id: null,
-  // Left out, Llama's and Mistral's stay unknown: bases are known by a fingerprint that says so.
+  // Without these, the ids of Llama and Mistral would be unknown, because the fingerprint of a base depends on that.
   bos_token_id: 3,
   eos_token_id: 4,
 };
@@ -22,7 +22,7 @@ it.each([
   ...Object.keys(ARCHITECTURES).map((model_type) => ({ model_type })),
   { model_type: 'qwen2', use_sliding_window: true },
   { model_type: 'qwen3', use_sliding_window: true },
-])('a config.json with nothing but %j and sizes says what it says to transformers', async (given) => {
+])('a config.json with only %j and sizes means the same as to transformers', async (given) => {
   const config = { ...SIZES, ...given };
   const complete = await workspace.reference.call('models.complete_config', config);
   expect(Object.keys(complete).length).toBeGreaterThan(Object.keys(config).length);

@@ -25,12 +25,12 @@ const MAX_NORM = 1;
 
 const workspace = useWorkspace();
 
-/** The models of a family meet them in turn, over all seeds every one of them. */
-const PARAMETERISATIONS = [...LORAS, ...DORAS, ...SELECTIONS];
+/** Each model of a family takes the next one in turn, so that over all seeds a family has every one of them. */
+const PARAMETERIZATIONS = [...LORAS, ...DORAS, ...SELECTIONS];
 const cases = FAMILIES.flatMap((bases) =>
   SEEDS.flatMap((seed, round) =>
     bases.map((base, index) => {
-      const lora = PARAMETERISATIONS[(round * bases.length + index) % PARAMETERISATIONS.length]!;
+      const lora = PARAMETERIZATIONS[(round * bases.length + index) % PARAMETERIZATIONS.length]!;
       return { seed, base, lora: family(base) === 'phi3' ? fused(lora) : lora };
     }),
   ),
@@ -40,9 +40,9 @@ function family(base: BaseCase): unknown {
   return base.config['model_type'];
 }
 
-it('every family is met by every parameterization', () => {
+it('tests every family with every parameterization', () => {
   const met = new Set(cases.map(({ base, lora }) => `${String(family(base))}: ${lora.name}`));
-  expect(met.size).toBe(FAMILIES.length * PARAMETERISATIONS.length);
+  expect(met.size).toBe(FAMILIES.length * PARAMETERIZATIONS.length);
 });
 
 describe.each(cases)('seed $seed: $base.name, $lora.name', ({ seed, base, lora }) => {
@@ -80,7 +80,7 @@ describe.each(cases)('seed $seed: $base.name, $lora.name', ({ seed, base, lora }
     for (const [key, values] of ours) expect(relativeError(values, expected.gradients[key]!), key).toBeLessThan(1e-4);
   });
 
-  it(`trains ${STEPS} AdamW steps as PyTorch does, to an adapter that PEFT takes as its own`, async () => {
+  it(`takes the same ${STEPS} AdamW steps as PyTorch, to an adapter that PEFT loads without differences`, async () => {
     const pool = randomExamples(8, runtime.base.config.vocabSize, 100 + seed);
     const batches = Array.from({ length: STEPS }, (_, step) => (step % 2 === 0 ? pool.slice(0, 4) : pool.slice(4)));
     const rateAt = cosineSchedule({ peak: 5e-3, steps: STEPS, warmupSteps: 3 });
@@ -95,7 +95,7 @@ describe.each(cases)('seed $seed: $base.name, $lora.name', ({ seed, base, lora }
       out,
     });
     const { losses, trained } = await train(batches, rates);
-    // The last step but one has the first one's batch: training did something.
+    // The last step but one has the same batch as the first, so its loss shows that training did something.
     expect(losses.at(-2)!).toBeLessThan(losses[0]!);
     expect(await distance(adapter, out)).toBeGreaterThan(0.02);
     expect(largestDifference(losses, expected)).toBeLessThan(2e-5);
@@ -108,7 +108,7 @@ describe.each(cases)('seed $seed: $base.name, $lora.name', ({ seed, base, lora }
     await expectEqualPass(pool, trained, saved);
   });
 
-  /** Loss and logits of an adapter in memory as the reference has them of its folder. */
+  /** Compares loss and logits of an adapter in memory with the reference's for its folder. */
   async function expectEqualPass(examples: readonly TokenIds[], which: Adapter | null, folder: string | null) {
     const { reference } = workspace;
     const expected = await reference.call('passes.measure', { base: folders.base, adapter: folder, examples });
@@ -135,7 +135,7 @@ describe.each(cases)('seed $seed: $base.name, $lora.name', ({ seed, base, lora }
   }
 });
 
-/** Relative L2 distance of all factors together from those in a file. */
+/** Returns the relative L2 distance between all factors and those in a file. */
 async function distance({ modules }: Adapter, file: string): Promise<number> {
   return withSafetensors(file, async (reader) => {
     const arrays = [...modules].flatMap(([module, factors]) =>

@@ -16,7 +16,7 @@ import { useWorkspace } from './support/workspace.ts';
 const workspace = useWorkspace();
 const ADAPTERS = [...LORAS, ...DORAS];
 
-/** Copy, revert, the change alone, and points between and beyond. */
+/** The copy, the revert, the evolution alone, a pair between them and one beyond. */
 const COEFFICIENTS = [
   { alpha: 1, beta: 0 },
   { alpha: 1, beta: -1 },
@@ -25,7 +25,7 @@ const COEFFICIENTS = [
   { alpha: -0.3, beta: -1.2 },
 ];
 
-describe.each(SEEDS)('fusion against the dense SVD in float64, seed %i', (seed) => {
+describe.each(SEEDS)('fusion, compared with the dense SVD in float64, seed %i', (seed) => {
   const lora = ADAPTERS[(seed + 1) % ADAPTERS.length]!;
   let folders: { old_base: string; new_base: string; adapter: string };
   let newBase: BaseModel;
@@ -49,7 +49,7 @@ describe.each(SEEDS)('fusion against the dense SVD in float64, seed %i', (seed) 
     const oldBase = await loadBaseModel(folders.old_base);
     newBase = await loadBaseModel(folders.new_base);
     adapter = await loadAdapter(folders.adapter, oldBase.config);
-    // Every direction of the change, so that the only truncation is that to the adapter's rank.
+    // The evolution keeps every direction of the change, so that only the adapter's rank truncates.
     const rank = PLAIN.config.intermediate_size as number;
     fusion = new Fusion(adapter, await computeEvolution(source(oldBase), source(newBase), { rank }));
   });
@@ -66,7 +66,7 @@ describe.each(SEEDS)('fusion against the dense SVD in float64, seed %i', (seed) 
     }
   });
 
-  it('gives an adapter with which PEFT computes on the new base what the runtime computes', async () => {
+  it('makes an adapter for which PEFT computes the same on the new base as the runtime', async () => {
     const fused = fusion.at({ alpha: 0.9, beta: -0.6 });
     const folder = workspace.path(`fused ${seed}`);
     await saveAdapter(folder, fused);
@@ -93,7 +93,7 @@ function source({ config, fingerprint, weights }: BaseModel): WeightSource {
   return { config, fingerprint, readWeight: async (name) => weights.get(name)! };
 }
 
-/** scaling · B A, [outFeatures, inFeatures]. */
+/** Returns scaling · B A, [outFeatures, inFeatures]. */
 function product({ rank, inFeatures, outFeatures, scaling, a, b }: LoraFactors): Float64Array {
   const result = new Float64Array(outFeatures * inFeatures);
   for (let row = 0; row < outFeatures; row++) {

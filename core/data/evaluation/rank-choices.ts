@@ -15,10 +15,7 @@ export interface RankingOptions extends EvaluationOptions {
   readonly choices: ChoiceSet;
 }
 
-/**
- * Largest number of tokens of an example's own choice that go along with the first pass. The logits of more would need
- * much memory.
- */
+/** An own choice with more tokens goes along with the first pass only by its first token, to save memory for logits. */
 const MAX_FED_TOKENS = 4;
 
 /** The log-probability of one choice of an example: exact, or that of its first token, which is an upper bound. */

@@ -1,4 +1,4 @@
-"""Whether PEFT takes an adapter folder as one of its own."""
+"""Checks whether PEFT loads an adapter folder without differences."""
 
 import warnings
 from pathlib import Path
@@ -19,12 +19,12 @@ class LoadSpec(TypedDict):
 
 
 class Loaded(TypedDict):
-    # What was said while loading, but for deprecations, which the libraries tell each other.
+    # Warnings while loading, except deprecations, which concern the libraries themselves.
     warnings: list[str]
-    # Tensors that PEFT's model has and the file has not, and the other way round.
+    # Tensors that PEFT's model has and the file lacks, and the reverse.
     missing: list[str]
     unexpected: list[str]
-    # Tensors of the file that PEFT holds with other values.
+    # Tensors whose values in PEFT's model differ from those in the file.
     changed: list[str]
 
 

@@ -1,4 +1,4 @@
-"""Byte-level BPE tokenizers, trained and run by the reference library."""
+"""Trains and runs byte-level BPE tokenizers with the reference library."""
 
 from typing import NotRequired, TypedDict
 
@@ -14,7 +14,7 @@ EOS = "<|end_of_text|>"
 
 
 class TrainSpec(TypedDict):
-    # Where tokenizer.json goes.
+    # Path of the tokenizer.json to write.
     file: str
     style: str
     texts: list[str]
@@ -23,7 +23,7 @@ class TrainSpec(TypedDict):
 
 
 class Encoded(TypedDict):
-    # With the post-processor's special tokens, and without.
+    # Ids with the post-processor's special tokens, and without them.
     with_special: list[list[int]]
     without_special: list[list[int]]
 

@@ -1,4 +1,4 @@
-"""Loss of a JSONL file's completions, from text to number without any of Readapt's code."""
+"""Measures the loss of the completions in a JSONL file, without any of Readapt's code."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fusion of an adapter with a base's change by the dense matrices and their full SVD, in float64."""
+"""Fuses an adapter with the change of a base by dense matrices and their full SVD, in float64."""
 
 from typing import TypedDict
 
@@ -16,14 +16,14 @@ class FusionSpec(TypedDict):
 
 
 class Fused(TypedDict):
-    # [out, in] row-major: the best approximation in the adapter's rank.
+    # The best approximation of the adapter's rank, [out, in], row-major.
     update: list[float]
-    # Frobenius norm of what it leaves out.
+    # Frobenius norm of the rest.
     truncation_error: float
 
 
 def dense(spec: FusionSpec) -> dict[str, Fused]:
-    """By module: alpha · (what PEFT merges into the weight) + beta · (W_new - W_old), truncated to the rank."""
+    """Returns alpha · (PEFT's merged update) + beta · (W_new - W_old) of each module, truncated to the rank."""
     adapted = load_model(spec["old_base"], spec["adapter"])
     old = dict(load_base(spec["old_base"]).named_modules())
     new = dict(load_base(spec["new_base"]).named_modules())

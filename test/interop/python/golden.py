@@ -1,4 +1,4 @@
-"""Writes golden cases: `golden.py FOLDER` makes FOLDER/gemma2 and so on, see test/fixtures/golden/README.md."""
+"""Writes the golden cases: `golden.py FOLDER` makes FOLDER/gemma2 and so on (test/fixtures/golden/README.md)."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-# Settings that matter within a dozen positions.
+# Settings that have an effect within a dozen positions.
 GEMMA = SMALL | {"head_dim": 12, "query_pre_attn_scalar": 20, "sliding_window": 4, "final_logit_softcapping": 4.0}
 LONGROPE = {
     "rope_type": "longrope",
@@ -42,7 +42,7 @@ LONGROPE = {
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 FUSED = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
 
-# Name: what it is about, the base's configuration, the adapter's.
+# By name: the purpose of the case, the configuration of the base, and that of the adapter.
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "gemma2": (
         "norms around both blocks, 1 + w; capped scores and logits; windows in every other layer",
@@ -88,7 +88,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 class Float64(TorchFunctionMode):
-    """Where a model's code asks for float32 of its own, float64 is what it gets."""
+    """Gives float64 to code of a model that asks for float32."""
 
     def __torch_function__(
         self, func: Callable[..., Any], _types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -149,7 +149,7 @@ def measure(base: torch.nn.Module, adapted: torch.nn.Module) -> Tensors:
 
 
 def token_nll(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Of each position but the last; 0 without a label."""
+    """Returns the loss of each position but the last; 0 if it has no label."""
     return torch.nn.functional.cross_entropy(
         logits[:, :-1].transpose(1, 2), labels[:, 1:], ignore_index=IGNORED, reduction="none"
     )
@@ -177,7 +177,7 @@ def train(model: torch.nn.Module) -> Tensors:
 def gaps(
     results: Tensors, exact: Tensors, gap: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 ) -> dict[str, float]:
-    """The largest of each group's tensors."""
+    """Returns the largest gap to the exact values in each group of tensors."""
     largest: dict[str, float] = {}
     for key, value in results.items():
         name = group(key)

@@ -1,4 +1,4 @@
-"""Random models by transformers, random adapters on them by PEFT."""
+"""Makes random models with transformers, and random adapters for them with PEFT."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -11,12 +11,12 @@ torch.set_num_threads(1)
 
 class BaseSpec(TypedDict):
     folder: str
-    # `model_type` and keyword arguments of its configuration.
+    # The `model_type` and the keyword arguments of its configuration.
     config: dict[str, Any]
     seed: int
     dtype: str
     max_shard_size: NotRequired[str]
-    # Folder of an earlier version: this one is it with every weight moved by `drift` of its own norm.
+    # Folder of an earlier version. Every weight moves from there by `drift` of its own norm.
     moved_from: NotRequired[str]
     drift: NotRequired[float]
 
@@ -24,7 +24,7 @@ class BaseSpec(TypedDict):
 class AdapterSpec(TypedDict):
     base: str
     folder: str
-    # Keyword arguments of LoraConfig.
+    # The keyword arguments of LoraConfig.
     lora: dict[str, Any]
     seed: int
     dtype: str
@@ -45,7 +45,7 @@ def create_base(spec: BaseSpec) -> None:
 
 
 def complete_config(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with what transformers takes where a field is left out."""
+    """Returns the configuration with the defaults of transformers for the fields that are left out."""
     complete: dict[str, Any] = AutoConfig.for_model(**config).to_dict()
     return complete
 
@@ -58,12 +58,12 @@ def create_adapter(spec: AdapterSpec) -> None:
             if "lora_magnitude" in name:
                 parameter.mul_(1 + 0.2 * torch.randn(parameter.shape, generator=generator))
             elif "lora_" in name:
-                # B is small beside A, as in a trained adapter. A large one makes training chaotic: float32 and float64
-                # runs of PyTorch itself then part within 20 steps.
+                # B is small compared with A, as in a trained adapter. A large B makes training chaotic: even
+                # float32 and float64 runs of PyTorch itself then diverge within 20 steps.
                 scale = 0.2 if "lora_B" in name else 1.0
                 parameter.normal_(0, scale * parameter.shape[1] ** -0.5, generator=generator)
             if "lora_" in name:
-                # PEFT keeps factors in float32 in memory: rounded here, so that the file holds what was computed with.
+                # PEFT keeps factors in memory in float32. Rounding them here makes the file hold the same values.
                 parameter.copy_(parameter.to(getattr(torch, spec["dtype"])).float())
     model.to(getattr(torch, spec["dtype"])).save_pretrained(spec["folder"])
 
@@ -84,11 +84,11 @@ def load_model(base: str, adapter: str | None, *, trainable: bool = False) -> to
 
 
 def randomize(model: PreTrainedModel, generator: torch.Generator) -> None:
-    """Weights of unit gain and norms that differ from one: none of them can be left out without being noticed."""
+    """Sets weights of unit gain and norms that differ from one, so that leaving any of them out changes the result."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" in name:
-                # Made as what multiplies by one: ones, or zeros where the weight is the difference from one.
+                # New norms multiply by one: they are ones, or zeros if the weight is the difference from one.
                 parameter.add_(torch.empty_like(parameter).uniform_(-0.5, 0.5, generator=generator))
             else:
                 parameter.normal_(0, parameter.shape[-1] ** -0.5, generator=generator)

@@ -1,4 +1,4 @@
-"""Loss, logits, gradients and AdamW steps as transformers, PEFT and PyTorch compute them."""
+"""Computes loss, logits, gradients and AdamW steps with transformers, PEFT and PyTorch."""
 
 from typing import TypedDict
 
@@ -24,9 +24,9 @@ class MeasureSpec(TypedDict):
 class Measured(TypedDict):
     # Mean over the completion tokens, in nats.
     loss: float
-    # [completion tokens, vocabulary], row-major, example by example.
+    # Logits, [completion tokens, vocabulary], row-major, example by example.
     logits: list[float]
-    # By the tensor's key in the adapter's file; empty without an adapter.
+    # Gradients by the tensor's key in the adapter's file; empty without an adapter.
     gradients: dict[str, list[float]]
 
 
@@ -34,7 +34,7 @@ class TrainSpec(TypedDict):
     base: str
     adapter: str
     batches: list[list[Example]]
-    # One a batch.
+    # One learning rate for each batch.
     learning_rates: list[float]
     weight_decay: float
     max_norm: float
@@ -49,7 +49,7 @@ class Batch(TypedDict):
 
 
 def measure(spec: MeasureSpec) -> Measured:
-    # New modules of PEFT are in training mode, where dropout drops.
+    # PEFT creates modules in training mode, in which dropout is active.
     model = load_model(spec["base"], spec["adapter"], trainable=True).eval()
     loss, logits = mean_loss(model, spec["examples"])
     gradients: dict[str, list[float]] = {}
@@ -78,7 +78,7 @@ def train(spec: TrainSpec) -> list[float]:
 
 
 def mean_loss(model: torch.nn.Module, examples: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Over the completion tokens of all examples; and the logits there, [completion tokens, vocabulary]."""
+    """Returns loss and logits of the completion tokens of all examples; logits are [completion tokens, vocabulary]."""
     losses: list[torch.Tensor] = []
     logits: list[torch.Tensor] = []
     for group in groups(model, examples):
@@ -94,13 +94,13 @@ def mean_loss(model: torch.nn.Module, examples: list[Example]) -> tuple[torch.Te
 
 
 def groups(model: torch.nn.Module, examples: list[Example]) -> list[list[Example]]:
-    """What goes through the model together: rows whose rotary angles depend on the longest beside them go alone."""
+    """Groups rows that go through the model together. Rows go alone if their rotary angles depend on the longest."""
     alone = model.config.rope_parameters.get("rope_type") in ("dynamic", "longrope")
     return [[example] for example in examples] if alone else [examples]
 
 
 def forget_lengths(model: torch.nn.Module) -> None:
-    """Dynamic rotary scaling remembers the longest row that it has seen."""
+    """Resets dynamic rotary scaling, which remembers the longest row that it has seen."""
     for module in model.modules():
         if getattr(module, "rope_type", None) == "dynamic":
             module.max_seq_len_cached = module.original_max_seq_len
@@ -108,7 +108,7 @@ def forget_lengths(model: torch.nn.Module) -> None:
 
 
 def collate(examples: list[Example]) -> Batch:
-    """Right-padded whole sequences; only the completions are labels."""
+    """Pads whole sequences on the right. Only the completions are labels."""
     sequences = [example["promptIds"] + example["completionIds"] for example in examples]
     length = max(map(len, sequences))
     input_ids = torch.zeros(len(examples), length, dtype=torch.long)
@@ -124,7 +124,7 @@ def collate(examples: list[Example]) -> Batch:
 
 
 def factors(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """The adapter's factors and magnitudes by their keys in an adapter file."""
+    """Returns the adapter's factors and magnitudes by their keys in an adapter file."""
     return {file_key(name): parameter for name, parameter in model.named_parameters() if "lora_" in name}
 
 

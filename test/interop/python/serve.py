@@ -1,8 +1,8 @@
 """Answers the interop suite's questions with PyTorch, transformers, PEFT and tokenizers.
 
-One request a line on stdin, `{"method": "passes.measure", "params": {...}}`, one answer a line on stdout:
-`{"result": ...}` or `{"error": "traceback"}`. The first line out is `{"missing": [...]}`: packages that are not
-installed. Libraries are imported by the first method that needs them, and whatever they print goes to stderr.
+Each line on stdin is a request, `{"method": "passes.measure", "params": {...}}`, and each line on stdout an answer,
+`{"result": ...}` or `{"error": "traceback"}`. The first line on stdout is `{"missing": [...]}`, with the packages that
+are not installed. The first method that needs a library imports it, and whatever libraries print goes to stderr.
 """
 
 import importlib

@@ -2,10 +2,10 @@ import type { Methods } from './protocol.ts';
 
 type BaseParams = Methods['models.create_base']['params'];
 
-/** A random model: what `create_base` needs beside folder and seed. */
+/** A random model: the parameters of `create_base` besides folder and seed. */
 export interface BaseCase extends Pick<BaseParams, 'dtype' | 'max_shard_size'> {
   readonly name: string;
-  /** `model_type` and arguments of its configuration. */
+  /** The `model_type` and the arguments of its configuration. */
   readonly config: Readonly<Record<string, unknown>>;
 }
 
@@ -25,7 +25,7 @@ const SMALL = {
   eos_token_id: 2,
 };
 
-// Rotary scaling that matters within a few dozen positions; rows are up to 30 tokens long.
+// Rotary scaling that has an effect within a few dozen positions, since rows are at most 30 tokens long.
 const LINEAR = { rope_type: 'linear', rope_theta: 10000, factor: 3 };
 const LLAMA3 = {
   rope_type: 'llama3',
@@ -37,7 +37,7 @@ const LLAMA3 = {
 };
 const DYNAMIC = { max_position_embeddings: 12, rope_parameters: { rope_type: 'dynamic', rope_theta: 200, factor: 4 } };
 const YARN = { rope_type: 'yarn', rope_theta: 300, factor: 4, original_max_position_embeddings: 16, beta_fast: 4 };
-/** On three of a head's four pairs; some rows are longer than the original length, some are not. */
+/** Scales three of the four pairs of a head. Some rows are longer than the original length, and some are not. */
 const LONGROPE = {
   original_max_position_embeddings: 14,
   rope_parameters: {
@@ -50,7 +50,7 @@ const LONGROPE = {
   },
 };
 
-/** Matters within a few dozen positions, too. */
+/** Sliding windows that have an effect within a few dozen positions. */
 const WINDOWED = { use_sliding_window: true, sliding_window: 5, max_window_layers: 1 };
 
 const LLAMA: readonly BaseCase[] = [
@@ -116,7 +116,7 @@ const gemma3Rope = (full: object) => ({
 
 const PHI3 = { ...SMALL, model_type: 'phi3', tie_word_embeddings: false };
 
-/** Every architecture with its variations, three models each or a multiple of that. */
+/** Every architecture with its variations; the number of models of each is a multiple of three. */
 export const FAMILIES: readonly (readonly BaseCase[])[] = [
   LLAMA,
   [
@@ -219,5 +219,5 @@ export const FAMILIES: readonly (readonly BaseCase[])[] = [
   ],
 ];
 
-/** The plainest one. */
+/** The model with the fewest special settings. */
 export const PLAIN: BaseCase = LLAMA[0]!;

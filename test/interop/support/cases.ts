@@ -1,7 +1,7 @@
 import { Random } from '../../../core/statistics/random.ts';
 import type { TokenIds } from './protocol.ts';
 
-/** Arguments of PEFT's LoraConfig. */
+/** The arguments of PEFT's LoraConfig. */
 export interface LoraCase {
   readonly name: string;
   readonly lora: Readonly<Record<string, unknown>>;
@@ -35,7 +35,7 @@ export const LORAS: readonly LoraCase[] = [
   },
 ];
 
-/** DoRA's norms, magnitudes and their gradients, on all layers and with every other setting. */
+/** DoRA on all layers, and together with every other setting. */
 export const DORAS: readonly LoraCase[] = [
   { name: 'DoRA on all projections', lora: { r: 4, lora_alpha: 8, use_dora: true, target_modules: ALL } },
   {
@@ -51,7 +51,7 @@ export const DORAS: readonly LoraCase[] = [
   },
 ];
 
-/** Where factors are put, in all the ways that PEFT has for it. */
+/** All ways in which PEFT can select the modules of an adapter. */
 export const SELECTIONS: readonly LoraCase[] = [
   {
     name: 'LoRA by a regular expression',
@@ -64,7 +64,7 @@ export const SELECTIONS: readonly LoraCase[] = [
   },
 ];
 
-/** The same in the names of projections that are fused. */
+/** Returns the same case with the names of fused projections. */
 export function fused({ name, lora }: LoraCase): LoraCase {
   const json = JSON.stringify(lora)
     .replaceAll(/\b[qkv]_proj/g, 'qkv_proj')
@@ -75,7 +75,7 @@ export function fused({ name, lora }: LoraCase): LoraCase {
 
 export const SEEDS = [1, 2, 3] as const;
 
-/** Random examples of 4 to 30 tokens; every fourth has the prompt of the one before it. */
+/** Makes random examples of 4 to 30 tokens. Every fourth has the same prompt as the one before it. */
 export function randomExamples(count: number, vocabSize: number, seed: number): TokenIds[] {
   const random = Random.fromSeed(seed);
   const ids = (length: number) => Array.from({ length }, () => random.integer(vocabSize));

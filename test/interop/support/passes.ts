@@ -3,17 +3,17 @@ import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import { makeBatch } from '../../../core/data/batching.ts';
 import type { TokenIds } from './protocol.ts';
 
-/** The examples as the batch that training and evaluation would make of them. */
+/** Makes the batch that training and evaluation would make of the examples. */
 export function batchOf(examples: readonly TokenIds[]): Batch {
   return makeBatch(examples.map((example) => ({ ...example, row: { prompt: '', completion: '' } })));
 }
 
-/** Completion tokens of the examples. */
+/** Returns the number of completion tokens of the examples. */
 export function labelCount(examples: readonly TokenIds[]): number {
   return examples.reduce((total, { completionIds }) => total + completionIds.length, 0);
 }
 
-/** Logits at the completion tokens, [labels, vocabulary]. */
+/** Returns the logits at the completion tokens, [labels, vocabulary]. */
 export function labelLogits(
   runtime: Runtime,
   adapter: Adapter | null,

@@ -1,6 +1,6 @@
 import type { TokenizedExample } from '../../../core/data/example.ts';
 
-/** Token ids of an example; what the reference needs of a {@link TokenizedExample}. */
+/** The token ids of an example, which are the part of a {@link TokenizedExample} that the reference needs. */
 export type TokenIds = Pick<TokenizedExample, 'promptIds' | 'completionIds'>;
 
 interface BaseAndAdapter {
@@ -8,19 +8,19 @@ interface BaseAndAdapter {
   readonly adapter: string | null;
 }
 
-/** What `python/serve.py` answers: the methods' parameters and results, as the Python files declare them. */
+/** The parameters and results of the methods of `python/serve.py`, as the Python files declare them. */
 export interface Methods {
-  /** Parameters: `model_type` and arguments of its configuration. */
+  /** The parameters are the `model_type` and the arguments of its configuration. */
   'models.complete_config': { params: object; result: object };
   'models.create_base': {
     params: {
       readonly folder: string;
-      /** `model_type` and arguments of transformers' configuration for it. */
+      /** The `model_type` and the arguments of transformers' configuration for it. */
       readonly config: object;
       readonly seed: number;
       readonly dtype: 'float32' | 'bfloat16';
       readonly max_shard_size?: string;
-      /** An earlier version, from which every weight moves by `drift` of its norm; `config` is then not used. */
+      /** Folder of an earlier version. Every weight moves from there by `drift` of its norm, and `config` is not used. */
       readonly moved_from?: string;
       readonly drift?: number;
     };
@@ -30,7 +30,7 @@ export interface Methods {
     params: {
       readonly base: string;
       readonly folder: string;
-      /** Arguments of PEFT's LoraConfig. */
+      /** The arguments of PEFT's LoraConfig. */
       readonly lora: object;
       readonly seed: number;
       readonly dtype: 'float32' | 'bfloat16' | 'float16';

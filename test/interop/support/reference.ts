@@ -25,7 +25,7 @@ const ENVIRONMENT = {
 
 type Child = ChildProcessByStdio<Writable, Readable, null>;
 
-/** A Python process that computes with the reference libraries; one request at a time, in order. */
+/** A Python process that computes with the reference libraries. It serves one request at a time, in order. */
 export class Reference {
   readonly #child: Child;
   readonly #reader: Interface;
@@ -38,7 +38,7 @@ export class Reference {
     this.#lines = this.#reader[Symbol.asyncIterator]();
   }
 
-  /** @throws Error that says how to make the environment where no Python has what is needed */
+  /** @throws Error that says how to make the environment, if no Python has the necessary packages */
   static async start(): Promise<Reference> {
     const python = findPython();
     const child = spawn(python, [SERVER], {
@@ -70,7 +70,7 @@ export class Reference {
     return answer;
   }
 
-  /** Lets the process end after what it is doing. */
+  /** Lets the process finish its request and end. */
   async stop(): Promise<void> {
     await this.#latest;
     const gone = this.#child.exitCode === null && new Promise((resolve) => this.#child.once('exit', resolve));

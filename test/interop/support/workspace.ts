@@ -4,10 +4,10 @@ import path from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { Reference } from './reference.ts';
 
-/** What a test file works with: the reference, and a folder that is gone afterwards. */
+/** The resources of a test file: the reference, and a folder that is removed afterwards. */
 export interface Workspace {
   readonly reference: Reference;
-  /** Path of a file or folder in the workspace; nothing is created. */
+  /** Returns the path of a file or folder in the workspace, without creating it. */
   path(...segments: string[]): string;
 }
 

@@ -1,4 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { loadTaskData, TaskDataError } from '../../../core/data/task-data.ts';
 import { keepGateApart, splitRows } from '../../../core/data/task-split.ts';
 
 function rows(count: number, split?: 'training' | 'search' | 'gate') {
@@ -54,5 +58,24 @@ describe('keepGateApart', () => {
     expect(apart.gate).toEqual(gate);
     const prompts = new Set(apart.gate.map(({ prompt }) => prompt));
     expect(apart.search.some(({ prompt }) => prompts.has(prompt))).toBe(false);
+  });
+});
+
+describe('loadTaskData', () => {
+  const row = (prompt: string, split: string) => JSON.stringify({ prompt, completion: 'x', split });
+
+  it.each([
+    ['no held-out rows', [row('a', 'training')], 'the dataset has 0 search rows and 0 gate rows'],
+    ['one held-out prompt', [row('a', 'search'), row('a', 'search')], 'the dataset has 0 search rows and 2 gate rows'],
+    ['search rows with the prompts of gate rows', [row('a', 'search'), row('a', 'gate')], 'each of the 1 search rows'],
+  ])('refuses a task with %s', async (_, lines, message) => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'readapt-task-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const file = path.join(folder, 'task.jsonl');
+    await writeFile(file, lines.join('\n'));
+    const tokenizer = { vocabSize: 1, encode: () => [0] };
+    const loaded = loadTaskData({ file }, { tokenizer, config: { maxPositionEmbeddings: 8 } });
+    await expect(loaded).rejects.toThrow(TaskDataError);
+    await expect(loaded).rejects.toThrow(message);
   });
 });
