@@ -8,7 +8,7 @@ import { UnsuccessfulResult } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
 import { defaultMetric, withBases } from '../loaded-bases.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
-import { addGateOptions, gateOf, type GateOptions } from '../options/gate-options.ts';
+import type { GateOptions } from '../options/gate-options.ts';
 import { createOutput, type Output } from '../output.ts';
 import { describeEvent, ladderTable, rebaseDocument, rebaseRows } from '../reports/rebase-report.ts';
 
@@ -42,18 +42,20 @@ export function register(program: Command): void {
         .choices(METRICS)
         .default(undefined, 'accuracy if there are 2 to 20 distinct completions, else exact_match'),
     );
-  command.option('--explain', 'Print each rung of the ladder with its gate and its time.');
-  addGateOptions(command).action(run);
-  // The table of job options loads TypeBox, which would take most of the start of every other command.
+  command.option('--explain', 'Print each rung of the ladder with its gate and its time.').action(run);
+  // The tables of gates and job options load TypeBox, which would take most of the start of every other command.
   program.hook('preSubcommand', async (_program, chosen) => {
     if (chosen !== command) return;
+    const { addGateOptions } = await import('../options/gate-options.ts');
     const { addJobOptions } = await import('../options/job-options.ts');
+    addGateOptions(command);
     addJobOptions(command, { except: ['seed'] });
     addCommonOptions(command);
   });
 }
 
 async function run(options: RebaseOptions): Promise<void> {
+  const { gateOf } = await import('../options/gate-options.ts');
   const gate = gateOf(options);
   const output = createOutput(options);
   const { requireWritableAdapterFolder } = await import('../folders.ts');

@@ -1,12 +1,11 @@
 import type { Command } from 'commander';
-import Type from 'typebox';
 import type { BaseModel } from '../../core/models/base-model.ts';
 import type { StepReport, TrainResult } from '../../core/training/trainer.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
 import { defaultMetric, loadExamples, withBases } from '../loaded-bases.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
-import { integer, layers, numberOf, targets } from '../options/parsers.ts';
+import { integer, layers, number, targets } from '../options/parsers.ts';
 import { count, createOutput, duration, percent, type Output } from '../output.ts';
 
 interface TrainCommandOptions extends CommonOptions {
@@ -30,8 +29,8 @@ interface TrainCommandOptions extends CommonOptions {
 /** The options that describe a new adapter. */
 const NEW_ADAPTER_OPTIONS = ['rank', 'alpha', 'dropout', 'targets', 'layers', 'dora', 'rslora'] as const;
 
-const positive = numberOf(Type.Number({ exclusiveMinimum: 0 }));
-const dropoutRate = numberOf(Type.Number({ minimum: 0, exclusiveMaximum: 1 }));
+const positive = number((value) => value > 0, 'a positive number');
+const dropoutRate = number((value) => value >= 0 && value < 1, 'a number of at least 0 and below 1');
 
 export function register(program: Command): void {
   const command = program

@@ -1,21 +1,17 @@
 import { InvalidArgumentError } from 'commander';
-import Type from 'typebox';
-import { Value } from 'typebox/value';
-import { problemsOf } from '../../core/options/problems.ts';
 
-/** Returns a parser of the numbers that a schema accepts. */
-export function numberOf(schema: Type.TSchema): (text: string) => number {
+/** Returns a parser of finite numbers. `expected` describes the legal ones in the error message. */
+export function number(isLegal: (value: number) => boolean, expected: string): (text: string) => number {
   return (text) => {
-    const value: unknown = text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
-    if (Value.Check(schema, value)) return value as number;
-    const [problem = ''] = problemsOf(schema, value, 'it');
-    throw new InvalidArgumentError(`${problem.replace(/^it is .*, expected/, 'expected')}, found "${text}".`);
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isFinite(value) && isLegal(value)) return value;
+    throw new InvalidArgumentError(`expected ${expected}, found "${text}".`);
   };
 }
 
 /** Returns a parser of integers of at least `minimum`. */
 export function integer(minimum: number): (text: string) => number {
-  return numberOf(Type.Integer({ minimum }));
+  return number((value) => Number.isSafeInteger(value) && value >= minimum, `an integer of at least ${minimum}`);
 }
 
 /** Names and dots, separated by commas. */

@@ -1,6 +1,7 @@
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import type Type from 'typebox';
-import { numberOf } from './parsers.ts';
+import { Value } from 'typebox/value';
+import { problemsOf } from '../../core/options/problems.ts';
 
 /** The parts of a schema that an option is made from. */
 interface OptionSchema {
@@ -17,5 +18,12 @@ export function schemaOption(flags: string, schema: Type.TSchema): Option {
   const { enum: choices, default: standard, description } = schema as OptionSchema;
   const option = new Option(flags, description);
   if (standard !== undefined) option.default(undefined, String(standard));
-  return choices ? option.choices(choices) : option.argParser(numberOf(schema));
+  return choices ? option.choices(choices) : option.argParser((text) => parseNumber(text, schema));
+}
+
+function parseNumber(text: string, schema: Type.TSchema): number {
+  const value: unknown = text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
+  if (Value.Check(schema, value)) return value as number;
+  const [problem = ''] = problemsOf(schema, value, 'it');
+  throw new InvalidArgumentError(`${problem.replace(/^it is .*, expected/, 'expected')}, found "${text}".`);
 }

@@ -58,7 +58,7 @@ test('API and worker on PostgreSQL and Redis re-adapt a fleet', async () => {
   const [, origin, operatorKey] = greeting;
   await started(
     spawn(process.execPath, [COMMAND, 'worker'], { env, stdio: ['ignore', 'inherit', 'pipe'] }),
-    /worker runs/,
+    /worker started/,
   );
 
   const entry = { ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!, trainRows: 100 };

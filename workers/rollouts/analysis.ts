@@ -129,11 +129,7 @@ async function evolve(
     });
   } catch (error) {
     if (!(error instanceof TrainingFailedError) || error.differences === undefined) throw error;
-    const differences = error.differences.map(({ field, old, new: next }) => ({
-      field,
-      old,
-      new: next,
-    })) as Prisma.InputJsonArray;
+    const differences = error.differences as unknown as Prisma.InputJsonArray;
     await repository.evolutionFailed(row.id, differences);
     throw new RefusalError({
       code: 'incompatible_base_model_versions',

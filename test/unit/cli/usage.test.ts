@@ -89,7 +89,7 @@ describe('usage', () => {
     expect(occupied).toMatchObject({ code: 2, stderr: expect.stringContaining('holds other files') });
     const data = ['--data', family.train, '--validation', family.validation, '--out', out('never')];
     for (const [option, value, message] of [
-      ['--layers', '0-2', 'layer 2 is none of the base, expected 0 to 1'],
+      ['--layers', '0-2', 'the base has no layer 2, expected 0 to 1'],
       ['--targets', 'c_attn', 'target module "c_attn" is no linear layer of a llama model'],
       ['--targets', '(q_proj', 'regular expression "(q_proj" is not valid'],
     ] as const) {
