@@ -40,9 +40,10 @@ export function withDefaults(options: RolloutOptions): StoredOptions {
   return Value.Default(RolloutOptions, { ...options }) as StoredOptions;
 }
 
-const Counts = Type.Record(Type.String(), Type.Integer(), {
-  description: 'Number of jobs by state. States without a job are left out.',
-});
+function countsOf(kind: string) {
+  const description = `Number of ${kind} by state. States without one are left out.`;
+  return Type.Record(Type.String(), Type.Integer(), { description });
+}
 
 const Summary = Type.Object(
   {
@@ -104,8 +105,8 @@ export const Rollout = Type.Object(
         { additionalProperties: true, description: 'Why the rollout failed.' },
       ),
     ),
-    jobs: Counts,
-    controls: Counts,
+    jobs: countsOf('adaptation jobs'),
+    controls: countsOf('controls'),
     summary: Summary,
     evolutions: Type.Array(Evolution, {
       description: 'What changed from each version that adapters come from, as far as it is analyzed.',
