@@ -20,11 +20,12 @@ measured item), report.md and charts as SVG. The times are meaningful only on a 
 export function experimentCommand(): Command {
   return new Command('experiment')
     .description(
-      'runs strategies × tasks × evolutions × training rows × seeds with the product itself and reports on them',
+      'Run strategies × tasks × evolutions × training rows × seeds with the product itself, and report on them.',
     )
-    .requiredOption('--config <file>', 'YAML file of the experiment (docs/experiments.md)')
-    .option('--out <dir>', 'results folder (default: results/NAME)')
-    .option('--json', 'print the figures as one JSON document on stdout; progress stays on stderr', false)
-    .option('--report-only', 'write the report of the existing results and run nothing', false)
+    .requiredOption('--config <file>', 'YAML file of the experiment; docs/experiments.md explains it.')
+    .option('--out <dir>', 'Folder for the results. (default: results/NAME)')
+    .option('--json', 'Print the figures as one JSON document on stdout. Progress stays on stderr.', false)
+    .option('--report-only', 'Write the report of the existing results and run nothing.', false)
+    .helpOption('-h, --help', 'Show this help.')
     .addHelpText('after', EXAMPLES);
 }

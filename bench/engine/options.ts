@@ -42,28 +42,29 @@ chart docs/images/engine-MODEL.svg. The figures are meaningful only on a machine
 export function benchCommand(): Command {
   return new Command('bench:engine')
     .description(
-      'measures speed, memory and start-up of LoRA training and evaluation: Readapt against transformers + PEFT on PyTorch, in turns within one run',
+      'Measure speed, memory and start-up of LoRA training and evaluation: Readapt against transformers + PEFT on PyTorch, in turns within one run.',
     )
-    .option('--model <demo|DIR>', 'Hugging Face folder of the base model; demo is examples/demo-family/v1', 'demo')
+    .option('--model <demo|DIR>', 'Hugging Face folder of the base model; demo is examples/demo-family/v1.', 'demo')
     .addOption(
       new Option(
         '--readapt <precisions>',
-        `precisions that Readapt computes the base in, separated by commas: ${READAPT_PRECISIONS.join(', ')}`,
+        `Precisions that Readapt computes the base in, separated by commas: ${READAPT_PRECISIONS.join(', ')}.`,
       )
         .argParser(precisions)
         .default(['f32'], 'f32'),
     )
     .addOption(
-      new Option('--batch <sizes>', 'training batch sizes, separated by commas')
+      new Option('--batch <sizes>', 'Training batch sizes, separated by commas.')
         .argParser(sizes)
         .default([8, 16], '8,16'),
     )
-    .option('--rounds <n>', 'rounds in which the sides take turns', positive, 5)
-    .option('--steps <n>', 'training steps of each side in a round', positive, 6)
-    .option('--json <file>', 'write all figures of all rounds to this file')
-    .addOption(new Option('--from <file>', 'report the figures of an earlier --json file').conflicts(['json']))
-    .option('--no-python', 'measure Readapt alone')
-    .option('--no-docs', 'do not write docs/')
+    .option('--rounds <n>', 'Number of rounds in which the sides take turns.', positive, 5)
+    .option('--steps <n>', 'Number of training steps of each side in a round.', positive, 6)
+    .option('--json <file>', 'Write all figures of all rounds to this file.')
+    .addOption(new Option('--from <file>', 'Report the figures of an earlier --json file.').conflicts(['json']))
+    .option('--no-python', 'Measure Readapt alone.')
+    .option('--no-docs', 'Write nothing to docs/.')
+    .helpOption('-h, --help', 'Show this help.')
     .addHelpText('after', EXAMPLES);
 }
 
