@@ -6,11 +6,18 @@ import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
 
+/** Largest learning rate of a rollout. A higher one is a slip, which must not cost a fleet its training time. */
+const MAX_LEARNING_RATE = 1;
+
 /** The options of a rollout: those of every job, and those that plan the fleet. @param table the job options */
 export function rolloutOptions(table: Type.TObject = JobOptions) {
+  const options = optionalJobOptions(table).properties;
+  const rate = (option: object | undefined) => Type.Optional(Type.Number({ ...option, maximum: MAX_LEARNING_RATE }));
   return Type.Object(
     {
-      ...optionalJobOptions(table).properties,
+      ...options,
+      learning_rate: rate(options.learning_rate),
+      scratch_learning_rate: rate(options.scratch_learning_rate),
       control: Type.Optional(
         Type.Enum(['none', 'sample', 'all'] as const, {
           default: 'none',

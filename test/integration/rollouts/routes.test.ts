@@ -59,6 +59,7 @@ describe('POST /v1/rollouts', () => {
     ['an unknown strategy', { options: { strategy: 'magic' } }, 400],
     ['a fraction above one', { options: { control_fraction: 1.5 } }, 400],
     ['a negative budget', { options: { max_steps: -1 } }, 400],
+    ['a learning rate above 1', { options: { learning_rate: 1.5 } }, 400],
   ])('refuses %s', async (_what, body, status) => {
     const answer = await post('/v1/rollouts', { base_model_version_id: fleet.newVersionId, ...body });
     expect(answer).toMatchObject({ status, body: { code: 'invalid_request' } });
