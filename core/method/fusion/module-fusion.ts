@@ -1,7 +1,7 @@
 import type { LoraFactors } from '../../models/lora/adapter.ts';
 import { Random } from '../../statistics/random.ts';
 import { matmul } from '../../linalg/matmul.ts';
-import { columns, concatColumns, matrix, scaleColumns, transpose, type Matrix } from '../../linalg/matrix.ts';
+import { columns, concatColumns, matrix, scaleAll, scaleColumns, transpose, type Matrix } from '../../linalg/matrix.ts';
 import { addTimesTransposed, orthonormalizeRows, timesTall, type TallMatrix } from '../../linalg/row-basis.ts';
 import { truncatedSvd, type SvdFactors } from '../../linalg/svd.ts';
 import type { ModuleEvolution } from '../evolution/evolution.ts';
@@ -85,10 +85,6 @@ function splitRows(x: Matrix, directions: Float32Array, rank: number): SplitRows
   addTimesTransposed(outside, -1, within, tall);
   const { l, q } = orthonormalizeRows(outside);
   return { directions: tall, rest: q, coordinates: concatColumns(within, l) };
-}
-
-function scaleAll(a: Matrix, factor: number): Matrix {
-  return { ...a, data: a.data.map((value) => factor * value) };
 }
 
 /**

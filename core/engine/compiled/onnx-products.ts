@@ -1,0 +1,110 @@
+import os from 'node:os';
+import { requireEqual, type DenseMatrix, type Matrix } from '../../linalg/matrix.ts';
+import type { MatrixProducts } from '../../linalg/products.ts';
+import { CPU_PROVIDER } from '../devices/execution-provider.ts';
+import type { Graph, GraphNode, ValueInfo } from '../graph/graph.ts';
+import { SYMBOLIC_SIZES } from '../graph/symbolic-sizes.ts';
+import { encodeSplitModel } from '../onnx/encode-model.ts';
+import { DATA_TYPE } from '../onnx/schema.ts';
+import { createSession } from './create-session.ts';
+import * as ort from './onnx-runtime.ts';
+
+/**
+ * Products in float32 by ONNX Runtime on all threads of the CPU; Gram matrices are summed in float64. Operands in float64
+ * are rounded. ONNX Runtime blocks the event loop while it computes. The caller disposes of it.
+ */
+export class OnnxProducts implements MatrixProducts {
+  readonly #times: ort.InferenceSession;
+  readonly #transposedTimes: ort.InferenceSession;
+  readonly #gram: ort.InferenceSession;
+
+  private constructor(sessions: readonly [ort.InferenceSession, ort.InferenceSession, ort.InferenceSession]) {
+    [this.#times, this.#transposedTimes, this.#gram] = sessions;
+  }
+
+  /** @param threads default: the number of CPUs */
+  static async create(threads = os.availableParallelism()): Promise<OnnxProducts> {
+    const open = (graph: Graph) => createSession(encodeSplitModel(graph), { provider: CPU_PROVIDER, threads });
+    const [times, transposedTimes, gram] = [PRODUCT, TRANSPOSED_PRODUCT, GRAM].map(open);
+    return new OnnxProducts([await times!, await transposedTimes!, await gram!]);
+  }
+
+  async times(a: DenseMatrix, b: DenseMatrix): Promise<DenseMatrix> {
+    requireEqual('times', 'inner dimensions', a.cols, b.rows);
+    const data = await run(this.#times, { a, b });
+    return { rows: a.rows, cols: b.cols, data: data as Float32Array };
+  }
+
+  async transposedTimes(a: DenseMatrix, b: DenseMatrix): Promise<DenseMatrix> {
+    requireEqual('transposedTimes', 'inner dimensions', a.rows, b.rows);
+    const data = await run(this.#transposedTimes, { a, b });
+    return { rows: a.cols, cols: b.cols, data: data as Float32Array };
+  }
+
+  async gram(a: DenseMatrix): Promise<Matrix> {
+    const data = await run(this.#gram, { a });
+    return { rows: a.cols, cols: a.cols, data: data as Float64Array };
+  }
+
+  async dispose(): Promise<void> {
+    for (const session of [this.#times, this.#transposedTimes, this.#gram]) await session.release();
+  }
+}
+
+/** Makes products, passes them to `use`, and disposes of them whether `use` succeeds or fails. */
+export async function withOnnxProducts<T>(use: (products: MatrixProducts) => Promise<T>): Promise<T> {
+  const products = await OnnxProducts.create();
+  try {
+    return await use(products);
+  } finally {
+    await products.dispose();
+  }
+}
+
+async function run(session: ort.InferenceSession, operands: Readonly<Record<string, DenseMatrix>>) {
+  const feeds = Object.entries(operands).map(([name, { rows, cols, data }]) => {
+    const values = data instanceof Float32Array ? data : Float32Array.from(data);
+    return [name, new ort.Tensor('float32', values, [rows, cols])] as const;
+  });
+  const { product } = await session.run(Object.fromEntries(feeds));
+  return product!.data;
+}
+
+// Any sizes that differ from call to call would do.
+const { tokens: ROWS, labels: INNER, bins: COLS } = SYMBOLIC_SIZES;
+
+const PRODUCT = gemmGraph([ROWS, INNER], [INNER, COLS], 0);
+const TRANSPOSED_PRODUCT = gemmGraph([INNER, ROWS], [INNER, COLS], 1);
+const GRAM = gramGraph();
+
+function gemmGraph(a: readonly number[], b: readonly number[], transA: number): Graph {
+  const inputs = [value('a', a), value('b', b)];
+  return graphOf(inputs, [node('Gemm', ['a', 'b'], 'product', { transA })], value('product', [ROWS, COLS]));
+}
+
+function gramGraph(): Graph {
+  const wide: ValueInfo = { name: 'wide', shape: [ROWS, COLS], type: 'float64' };
+  const nodes = [
+    node('Cast', ['a'], 'wide', { to: DATA_TYPE.float64 }),
+    node('Gemm', ['wide', 'wide'], 'product', { transA: 1 }),
+  ];
+  return graphOf([value('a', [ROWS, COLS])], nodes, { name: 'product', shape: [COLS, COLS], type: 'float64' }, [wide]);
+}
+
+function value(name: string, shape: readonly number[]): ValueInfo {
+  return { name, shape, type: 'float32' };
+}
+
+function node(op: string, inputs: string[], output: string, attributes: Record<string, number>): GraphNode {
+  return { op, domain: '', inputs, outputs: [output], attributes };
+}
+
+function graphOf(
+  inputs: readonly ValueInfo[],
+  nodes: readonly GraphNode[],
+  output: ValueInfo,
+  others: readonly ValueInfo[] = [],
+): Graph {
+  const values = new Map([...inputs, ...others, output].map((info) => [info.name, info]));
+  return { inputs, outputs: [output], constants: [], nodes, values };
+}
