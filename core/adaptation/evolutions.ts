@@ -4,7 +4,12 @@ import type { BaseModel } from '../models/base-model.ts';
 import { compareConfigs, type Difference } from '../method/evolution/analysis/compatibility.ts';
 import { loadEvolution, saveEvolution } from '../method/evolution/evolution-file.ts';
 import { analyzeVersions, summarizeAnalysis } from '../method/evolution/analysis/version-analysis.ts';
-import { computeEvolution, type Evolution, type WeightSource } from '../method/evolution/evolution.ts';
+import {
+  computeEvolution,
+  type Evolution,
+  type EvolutionOptions,
+  type WeightSource,
+} from '../method/evolution/evolution.ts';
 import { compareVersions } from '../method/evolution/analysis/version-comparison.ts';
 import type { LoadedBase } from '../engine/base-cache.ts';
 import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
@@ -88,12 +93,10 @@ export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<Ev
 export async function evolutionBetween(
   oldBase: LoadedBase,
   newBase: LoadedBase,
-  options: { readonly rank?: number; readonly seed?: number; readonly signal?: AbortSignal } = {},
+  options: Omit<EvolutionOptions, 'onProgress'> = {},
 ): Promise<Evolution> {
   await requireCompatible(oldBase, newBase);
-  return withOnnxProducts((products) =>
-    computeEvolution(sourceOf(oldBase.model), sourceOf(newBase.model), { ...options, products }),
-  );
+  return computeEvolution(sourceOf(oldBase.model), sourceOf(newBase.model), options);
 }
 
 /** Reads a folder that {@link evolve} wrote. */

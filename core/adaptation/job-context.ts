@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { LoadedBase } from '../engine/base-cache.ts';
+import type { MatrixProducts } from '../linalg/products.ts';
 import { saveAdapter } from '../formats/peft/peft-adapter-writer.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
@@ -25,6 +26,8 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly spec: JobSpec;
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
+  /** What multiplies when adapters are fused. */
+  readonly products: MatrixProducts;
   readonly measurements: Measurements;
   readonly checkpoints: CheckpointStore;
   /** The checkpoint to resume from; null for a first attempt. */
@@ -51,6 +54,7 @@ interface JobState {
 export class JobContext implements LadderContext {
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
+  readonly products: MatrixProducts;
   readonly seed: number;
   readonly signal: AbortSignal;
   readonly canTrain: boolean;
@@ -67,6 +71,7 @@ export class JobContext implements LadderContext {
     this.#options = options;
     this.oldAdapter = options.oldAdapter;
     this.evolution = options.evolution;
+    this.products = options.products;
     this.seed = options.settings.seed;
     this.signal = options.signal;
     this.canTrain = options.data.canTrain;

@@ -2,7 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadTaskData, TaskDataError, type TaskData } from '../data/task-data.ts';
 import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
+import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
+import type { MatrixProducts } from '../linalg/products.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import { boundsMoving } from '../method/fusion/coefficients.ts';
 import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
@@ -51,7 +53,7 @@ export async function runAdaptation(
 ): Promise<JobOutcome> {
   const job = new AdaptationRun(bases, spec, onEvent, signal);
   try {
-    return await job.run();
+    return await withOnnxProducts((products) => job.run(products));
   } catch (error) {
     if (!(signal.aborted && signal.reason instanceof CancelledError)) throw error;
     return job.cancelled(signal.reason);
@@ -97,9 +99,9 @@ class AdaptationRun {
     this.#clock = new PhaseClock('prepare', (phase) => this.#emit({ type: 'phase', phase }));
   }
 
-  async run(): Promise<JobOutcome> {
+  async run(products: MatrixProducts): Promise<JobOutcome> {
     const { metric, gate: rule, kind, baselines } = this.#spec;
-    const prepared = await this.#prepare();
+    const prepared = await this.#prepare(products);
     this.#prepared = prepared;
     const gate: Gate = { metric, ...rule };
     const old = needsOldVersion(gate) ? await this.#measureOld(prepared) : null;
@@ -137,7 +139,7 @@ class AdaptationRun {
     };
   }
 
-  async #prepare(): Promise<Prepared> {
+  async #prepare(products: MatrixProducts): Promise<Prepared> {
     const spec = this.#spec;
     await mkdir(spec.workDir, { recursive: true });
     const newBase = await this.#bases.load(spec.newBase);
@@ -155,7 +157,7 @@ class AdaptationRun {
     for (const message of data.warnings) this.#emit({ type: 'warning', message });
     const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
     const resumed = await checkpoints.latest();
-    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldBase, newBase) : null;
+    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldBase, newBase, products) : null;
     const signal = this.#signal;
     signal.throwIfAborted();
     const measurements = new Measurements({ data, metric: spec.metric, searchRows: settings.searchRows, signal });
@@ -165,6 +167,7 @@ class AdaptationRun {
       base: newBase,
       oldAdapter,
       evolution,
+      products,
       data,
       measurements,
       checkpoints,
@@ -177,10 +180,10 @@ class AdaptationRun {
     return { context, measurements, settings, oldBase, newBase, oldAdapter };
   }
 
-  async #evolution(oldBase: LoadedBase, newBase: LoadedBase): Promise<Evolution> {
+  async #evolution(oldBase: LoadedBase, newBase: LoadedBase, products: MatrixProducts): Promise<Evolution> {
     if (this.#spec.evolution !== null) return readEvolution(this.#spec.evolution);
     this.#clock.enter('evolution');
-    const evolution = await evolutionBetween(oldBase, newBase, { signal: this.#signal });
+    const evolution = await evolutionBetween(oldBase, newBase, { products, signal: this.#signal });
     this.#clock.enter('prepare');
     return evolution;
   }

@@ -14,60 +14,65 @@ import * as ort from './onnx-runtime.ts';
  * are rounded. ONNX Runtime blocks the event loop while it computes. The caller disposes of it.
  */
 export class OnnxProducts implements MatrixProducts {
-  readonly #times: ort.InferenceSession;
-  readonly #transposedTimes: ort.InferenceSession;
-  readonly #gram: ort.InferenceSession;
-
-  private constructor(sessions: readonly [ort.InferenceSession, ort.InferenceSession, ort.InferenceSession]) {
-    [this.#times, this.#transposedTimes, this.#gram] = sessions;
-  }
+  readonly #threads: number;
+  /** Sessions that were needed so far. */
+  readonly #sessions = new Map<Graph, Promise<ort.InferenceSession>>();
 
   /** @param threads default: the number of CPUs */
-  static async create(threads = os.availableParallelism()): Promise<OnnxProducts> {
-    const open = (graph: Graph) => createSession(encodeSplitModel(graph), { provider: CPU_PROVIDER, threads });
-    const [times, transposedTimes, gram] = [PRODUCT, TRANSPOSED_PRODUCT, GRAM].map(open);
-    return new OnnxProducts([await times!, await transposedTimes!, await gram!]);
+  constructor(threads = os.availableParallelism()) {
+    this.#threads = threads;
   }
 
   async times(a: DenseMatrix, b: DenseMatrix): Promise<DenseMatrix> {
     requireEqual('times', 'inner dimensions', a.cols, b.rows);
-    const data = await run(this.#times, { a, b });
+    const data = await this.#run(PRODUCT, { a, b });
     return { rows: a.rows, cols: b.cols, data: data as Float32Array };
   }
 
   async transposedTimes(a: DenseMatrix, b: DenseMatrix): Promise<DenseMatrix> {
     requireEqual('transposedTimes', 'inner dimensions', a.rows, b.rows);
-    const data = await run(this.#transposedTimes, { a, b });
+    const data = await this.#run(TRANSPOSED_PRODUCT, { a, b });
     return { rows: a.cols, cols: b.cols, data: data as Float32Array };
   }
 
   async gram(a: DenseMatrix): Promise<Matrix> {
-    const data = await run(this.#gram, { a });
+    const data = await this.#run(GRAM, { a });
     return { rows: a.cols, cols: a.cols, data: data as Float64Array };
   }
 
   async dispose(): Promise<void> {
-    for (const session of [this.#times, this.#transposedTimes, this.#gram]) await session.release();
+    const sessions = [...this.#sessions.values()];
+    this.#sessions.clear();
+    for (const session of sessions) await (await session).release();
+  }
+
+  async #run(graph: Graph, operands: Readonly<Record<string, DenseMatrix>>): Promise<ort.Tensor['data']> {
+    const feeds = Object.entries(operands).map(([name, { rows, cols, data }]) => {
+      const values = data instanceof Float32Array ? data : Float32Array.from(data);
+      return [name, new ort.Tensor('float32', values, [rows, cols])] as const;
+    });
+    const { product } = await (await this.#session(graph)).run(Object.fromEntries(feeds));
+    return product!.data;
+  }
+
+  #session(graph: Graph): Promise<ort.InferenceSession> {
+    let session = this.#sessions.get(graph);
+    if (!session) {
+      session = createSession(encodeSplitModel(graph), { provider: CPU_PROVIDER, threads: this.#threads });
+      this.#sessions.set(graph, session);
+    }
+    return session;
   }
 }
 
 /** Makes products, passes them to `use`, and disposes of them whether `use` succeeds or fails. */
 export async function withOnnxProducts<T>(use: (products: MatrixProducts) => Promise<T>): Promise<T> {
-  const products = await OnnxProducts.create();
+  const products = new OnnxProducts();
   try {
     return await use(products);
   } finally {
     await products.dispose();
   }
-}
-
-async function run(session: ort.InferenceSession, operands: Readonly<Record<string, DenseMatrix>>) {
-  const feeds = Object.entries(operands).map(([name, { rows, cols, data }]) => {
-    const values = data instanceof Float32Array ? data : Float32Array.from(data);
-    return [name, new ort.Tensor('float32', values, [rows, cols])] as const;
-  });
-  const { product } = await session.run(Object.fromEntries(feeds));
-  return product!.data;
 }
 
 // Any sizes that differ from call to call would do.

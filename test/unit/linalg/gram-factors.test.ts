@@ -27,7 +27,7 @@ import {
 } from '../method/support/matrices.ts';
 
 let onnx: OnnxProducts;
-beforeAll(async () => (onnx = await OnnxProducts.create(2)));
+beforeAll(() => void (onnx = new OnnxProducts(2)));
 afterAll(async () => onnx.dispose());
 
 /** Each implementation with the precision of its results. */
