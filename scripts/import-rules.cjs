@@ -34,7 +34,15 @@ const FOLDERS = [
   [
     'core/method/evolution',
     'what changed between two bases, and advice on it',
-    ['core/method', 'core/formats', 'core/models', 'core/linalg', 'core/statistics', 'core/options'],
+    [
+      'core/method',
+      'core/formats',
+      'core/models',
+      'core/linalg',
+      'core/statistics',
+      'core/options',
+      'core/installation',
+    ],
   ],
   [
     'core/method/fusion',

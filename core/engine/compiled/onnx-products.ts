@@ -10,13 +10,19 @@ import { createSession } from './create-session.ts';
 import * as ort from './onnx-runtime.ts';
 
 /**
+ * Number of multiplications from which on a product is computed on all threads. A smaller one takes one thread some 50 µs,
+ * which is hardly more than the others need to wake up, and much less where the machine is busy.
+ */
+const WORTH_SHARING = 2 ** 20;
+
+/**
  * Products in float32 by ONNX Runtime on all threads of the CPU; Gram matrices are summed in float64. Operands in float64
  * are rounded. ONNX Runtime blocks the event loop while it computes. The caller disposes of it.
  */
 export class OnnxProducts implements MatrixProducts {
   readonly #threads: number;
-  /** Sessions that were needed so far. */
-  readonly #sessions = new Map<Graph, Promise<ort.InferenceSession>>();
+  /** Sessions that were needed so far, each graph on one thread and on all. */
+  readonly #sessions = new Map<string, Promise<ort.InferenceSession>>();
 
   /** @param threads default: the number of CPUs */
   constructor(threads = os.availableParallelism()) {
@@ -25,18 +31,18 @@ export class OnnxProducts implements MatrixProducts {
 
   async times(a: DenseMatrix, b: DenseMatrix): Promise<DenseMatrix> {
     requireEqual('times', 'inner dimensions', a.cols, b.rows);
-    const data = await this.#run(PRODUCT, { a, b });
+    const data = await this.#run('product', { a, b }, a.rows * a.cols * b.cols);
     return { rows: a.rows, cols: b.cols, data: data as Float32Array };
   }
 
   async transposedTimes(a: DenseMatrix, b: DenseMatrix): Promise<DenseMatrix> {
     requireEqual('transposedTimes', 'inner dimensions', a.rows, b.rows);
-    const data = await this.#run(TRANSPOSED_PRODUCT, { a, b });
+    const data = await this.#run('transposedProduct', { a, b }, a.rows * a.cols * b.cols);
     return { rows: a.cols, cols: b.cols, data: data as Float32Array };
   }
 
   async gram(a: DenseMatrix): Promise<Matrix> {
-    const data = await this.#run(GRAM, { a });
+    const data = await this.#run('gram', { a }, a.rows * a.cols * a.cols);
     return { rows: a.cols, cols: a.cols, data: data as Float64Array };
   }
 
@@ -46,20 +52,26 @@ export class OnnxProducts implements MatrixProducts {
     for (const session of sessions) await (await session).release();
   }
 
-  async #run(graph: Graph, operands: Readonly<Record<string, DenseMatrix>>): Promise<ort.Tensor['data']> {
+  async #run(
+    name: keyof typeof GRAPHS,
+    operands: Readonly<Record<string, DenseMatrix>>,
+    multiplications: number,
+  ): Promise<ort.Tensor['data']> {
     const feeds = Object.entries(operands).map(([name, { rows, cols, data }]) => {
       const values = data instanceof Float32Array ? data : Float32Array.from(data);
       return [name, new ort.Tensor('float32', values, [rows, cols])] as const;
     });
-    const { product } = await (await this.#session(graph)).run(Object.fromEntries(feeds));
+    const session = await this.#session(name, multiplications < WORTH_SHARING ? 1 : this.#threads);
+    const { product } = await session.run(Object.fromEntries(feeds));
     return product!.data;
   }
 
-  #session(graph: Graph): Promise<ort.InferenceSession> {
-    let session = this.#sessions.get(graph);
+  #session(name: keyof typeof GRAPHS, threads: number): Promise<ort.InferenceSession> {
+    const key = `${name} ${threads}`;
+    let session = this.#sessions.get(key);
     if (!session) {
-      session = createSession(encodeSplitModel(graph), { provider: CPU_PROVIDER, threads: this.#threads });
-      this.#sessions.set(graph, session);
+      session = createSession(encodeSplitModel(GRAPHS[name]), { provider: CPU_PROVIDER, threads });
+      this.#sessions.set(key, session);
     }
     return session;
   }
@@ -78,9 +90,11 @@ export async function withOnnxProducts<T>(use: (products: MatrixProducts) => Pro
 // Any sizes that differ from call to call would do.
 const { tokens: ROWS, labels: INNER, bins: COLS } = SYMBOLIC_SIZES;
 
-const PRODUCT = gemmGraph([ROWS, INNER], [INNER, COLS], 0);
-const TRANSPOSED_PRODUCT = gemmGraph([INNER, ROWS], [INNER, COLS], 1);
-const GRAM = gramGraph();
+const GRAPHS = {
+  product: gemmGraph([ROWS, INNER], [INNER, COLS], 0),
+  transposedProduct: gemmGraph([INNER, ROWS], [INNER, COLS], 1),
+  gram: gramGraph(),
+};
 
 function gemmGraph(a: readonly number[], b: readonly number[], transA: number): Graph {
   const inputs = [value('a', a), value('b', b)];

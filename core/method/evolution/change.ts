@@ -13,66 +13,65 @@ export interface Change {
   readonly rowSquares: Float32Array;
 }
 
-/** Reads one weight of both versions. The old one is released before the new one is read: the difference replaces it. */
-export async function readChange(name: string, from: WeightSource, to: WeightSource): Promise<Change> {
-  const { rows, cols, data, squares } = await readOld(name, from);
-  const after = await to.readWeight(name);
-  requireShape(name, [rows, cols], after.shape);
-  const sums = subtractRows({ rows, cols, data }, after.data, squares);
-  return {
-    drift: driftOf(sums.delta, sums.before),
-    delta: { rows, cols, data },
-    rowSquares: Float32Array.from(squares),
-  };
-}
-
-async function readOld(name: string, from: WeightSource) {
-  const { shape, data } = await from.readWeight(name);
-  const [rows, cols] = shape as [number, number];
+/**
+ * Reads one weight of both versions, which are released before the change is returned.
+ * @param into where the change is kept; at least as long as the weight
+ */
+export async function readChange(
+  name: string,
+  from: WeightSource,
+  to: WeightSource,
+  into: Float32Array,
+): Promise<Change> {
+  const { before, after } = await readBoth(name, from, to);
+  const [rows, cols] = before.shape as [number, number];
+  const data = into.subarray(0, rows * cols);
   const squares = new Float64Array(3 * rows);
-  for (let row = 0; row < rows; row++) squares[row] = sumOfSquares(data, row * cols, (row + 1) * cols);
-  return { rows, cols, data: data.slice(), squares };
+  subtractRows(before.data, after.data, data, squares);
+  const [weight, , delta] = [0, 1, 2].map((version) => sumOf(squares.subarray(version * rows, (version + 1) * rows)));
+  return { drift: driftOf(delta!, weight!), delta: { rows, cols, data }, rowSquares: Float32Array.from(squares) };
 }
 
 /**
- * Replaces the old weight by the difference, in place, and completes the sums of squares of each row of W_old, W_new and
- * W_new − W_old, of which the first third is there. Differences are squared before they are rounded.
+ * Writes after − before to `delta`, and the sums of squares of the rows of before, after and delta to `squares`, [3, rows].
+ * Differences are squared before they are rounded.
  */
-function subtractRows(
-  { rows, cols, data }: { readonly rows: number; readonly cols: number; readonly data: Float32Array },
-  after: Float32Array,
-  squares: Float64Array,
-): { readonly before: number; readonly delta: number } {
-  let [before, delta] = [0, 0];
-  for (let row = 0; row < rows; row++) {
-    let [afterSquares, deltaSquares] = [0, 0];
-    for (let i = row * cols; i < (row + 1) * cols; i++) {
-      const value = after[i]!;
-      const difference = value - data[i]!;
-      data[i] = difference;
-      afterSquares += value * value;
-      deltaSquares += difference * difference;
+function subtractRows(before: Float32Array, after: Float32Array, delta: Float32Array, squares: Float64Array): void {
+  const rows = squares.length / 3;
+  const cols = delta.length / rows;
+  for (let row = 0, i = 0; row < rows; row++) {
+    let [oldSum, newSum, deltaSum] = [0, 0, 0];
+    for (const end = i + cols; i < end; i++) {
+      const [old, value] = [before[i]!, after[i]!];
+      const difference = value - old;
+      delta[i] = difference;
+      oldSum += old * old;
+      newSum += value * value;
+      deltaSum += difference * difference;
     }
-    squares[rows + row] = afterSquares;
-    squares[2 * rows + row] = deltaSquares;
-    before += squares[row]!;
-    delta += deltaSquares;
+    squares[row] = oldSum;
+    squares[rows + row] = newSum;
+    squares[2 * rows + row] = deltaSum;
   }
-  return { before, delta };
 }
 
-function sumOfSquares(data: Float32Array, begin: number, end: number): number {
-  let sum = 0;
-  for (let i = begin; i < end; i++) sum += data[i]! * data[i]!;
-  return sum;
+function sumOf(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 /** Reads the drift of a tensor without storing the difference, since an embedding may be the model's largest tensor. */
 export async function readDrift(name: string, from: WeightSource, to: WeightSource): Promise<TensorDrift> {
-  const before = await from.readWeight(name);
-  const after = await to.readWeight(name);
-  requireShape(name, before.shape, after.shape);
+  const { before, after } = await readBoth(name, from, to);
   return driftBetween(before, after);
+}
+
+async function readBoth(name: string, from: WeightSource, to: WeightSource) {
+  // Both are waited for even if one fails, so that nothing is read any more when the sources are closed.
+  const [old, next] = await Promise.allSettled([from.readWeight(name), to.readWeight(name)]);
+  if (old.status === 'rejected') throw old.reason;
+  if (next.status === 'rejected') throw next.reason;
+  requireShape(name, old.value.shape, next.value.shape);
+  return { before: old.value, after: next.value };
 }
 
 function driftBetween({ data: before }: Tensor, { data: after }: Tensor): TensorDrift {

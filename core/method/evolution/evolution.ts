@@ -90,12 +90,15 @@ export async function computeEvolution(
   const names = expectedWeights(from.config).map(({ name }) => name);
   const modules = new Map<string, ModuleEvolution>();
   const unadaptable = new Map<string, TensorDrift>();
+  const nextBuffer = alternatingBuffers(from.config);
   const decomposition = { rank, testMatrix: gaussianMatrices(seed), ...(products && { products }) };
   const read = async (name: string) => {
     // Reading weights that are already in memory never waits, so the event loop gets a turn here to deliver a cancellation.
     await setImmediate();
     options.signal?.throwIfAborted();
-    const found = adaptable.has(moduleOf(name)) ? await readChange(name, from, to) : await readDrift(name, from, to);
+    const found = adaptable.has(moduleOf(name))
+      ? await readChange(name, from, to, nextBuffer())
+      : await readDrift(name, from, to);
     return { name, found };
   };
   let done = 0;
@@ -114,6 +117,15 @@ export async function computeEvolution(
     overall: totalDrift([...modules.values(), ...unadaptable.values()]),
     adaptable: totalDrift([...modules.values()]),
   };
+}
+
+/** Two buffers by turns, each large enough for any module: one is filled while the other is decomposed. */
+function alternatingBuffers(config: ModelConfig): () => Float32Array {
+  const sizes = adaptableModules(config).map(({ outFeatures, inFeatures }) => outFeatures * inFeatures);
+  const length = Math.max(0, ...sizes);
+  const buffers = [new Float32Array(length), new Float32Array(length)] as const;
+  let turn = 0;
+  return () => buffers[turn++ % 2 === 0 ? 0 : 1];
 }
 
 function moduleOf(weight: string): string {
