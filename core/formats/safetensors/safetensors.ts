@@ -9,6 +9,11 @@ import { headerLength, parseHeader, type SafetensorsHeader, type TensorEntry } f
 /** Half-precision tensors are widened in pieces of this size, so that reading one needs little memory beyond the result. */
 const CHUNK_BYTES = 4 << 20;
 
+interface CheckedData {
+  readonly data: Float32Array;
+  readonly finite: boolean;
+}
+
 /** A safetensors file, open for reading tensor by tensor. Whoever opened it closes it. */
 export class SafetensorsFile {
   /** Name of the file in error messages. */
@@ -60,8 +65,8 @@ export class SafetensorsFile {
    */
   async read(name: string): Promise<Tensor> {
     const entry = this.#floatEntry(name);
-    const data = entry.dtype === 'F32' ? await this.#readFloat32(entry) : await this.#readHalves(entry);
-    this.#checkFinite(name, data);
+    const { data, finite } = entry.dtype === 'F32' ? await this.#readFloat32(entry) : await this.#readHalves(entry);
+    if (!finite) throw this.#notFinite(name, data);
     return { shape: entry.shape, data };
   }
 
@@ -83,22 +88,24 @@ export class SafetensorsFile {
     await this.#handle.close();
   }
 
-  async #readFloat32(entry: TensorEntry): Promise<Float32Array> {
+  async #readFloat32(entry: TensorEntry): Promise<CheckedData> {
     const data = new Float32Array(entry.bytes / 4);
     await readFully(this.#handle, new Uint8Array(data.buffer), entry.start, this.file);
-    return data;
+    return { data, finite: firstNonFinite(data) < 0 };
   }
 
-  async #readHalves(entry: TensorEntry): Promise<Float32Array> {
+  async #readHalves(entry: TensorEntry): Promise<CheckedData> {
     const widen = widenerOf(entry.dtype);
     const data = new Float32Array(entry.bytes / 2);
     const chunk = new Uint8Array(Math.min(CHUNK_BYTES, entry.bytes));
+    let finite = true;
     for (let offset = 0; offset < entry.bytes; offset += chunk.length) {
       const piece = chunk.subarray(0, Math.min(chunk.length, entry.bytes - offset));
       await readFully(this.#handle, piece, entry.start + offset, this.file);
-      widen(new Uint16Array(piece.buffer, 0, piece.length / 2), data.subarray(offset / 2, (offset + piece.length) / 2));
+      const wide = data.subarray(offset / 2, (offset + piece.length) / 2);
+      finite = widen(new Uint16Array(piece.buffer, 0, piece.length / 2), wide) && finite;
     }
-    return data;
+    return { data, finite };
   }
 
   #floatEntry(name: string): TensorEntry {
@@ -107,11 +114,10 @@ export class SafetensorsFile {
     throw this.#error('unsupported_dtype', name, `tensor ${name} is ${entry.dtype}, supported: F32, F16, BF16`);
   }
 
-  #checkFinite(name: string, data: Float32Array): void {
+  #notFinite(name: string, data: Float32Array): FormatError {
     const at = firstNonFinite(data);
-    if (at < 0) return;
     const message = `tensor ${name} holds a value that is not finite: ${data[at]} at flat index ${at}`;
-    throw this.#error('not_finite', name, message);
+    return this.#error('not_finite', name, message);
   }
 
   #error(code: string, subject: string, message: string): FormatError {

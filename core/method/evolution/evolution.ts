@@ -2,10 +2,10 @@ import { setImmediate } from 'node:timers/promises';
 import { adaptableModules, expectedWeights } from '../../models/architecture/architecture.ts';
 import type { Tensor } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
-import { gaussianMatrices } from '../../linalg/gaussian.ts';
+import { gaussianMatrices } from '../../linalg/svd/gaussian.ts';
 import type { DenseMatrix } from '../../linalg/matrix.ts';
 import type { MatrixProducts } from '../../linalg/products.ts';
-import { randomizedSvd, type RandomizedSvdOptions } from '../../linalg/randomized-svd.ts';
+import { randomizedSvd, type RandomizedSvdOptions } from '../../linalg/svd/randomized-svd.ts';
 import { readChange, readDrift, type Change } from './change.ts';
 import { totalDrift, type TensorDrift } from './drift.ts';
 

@@ -13,7 +13,7 @@ import {
   type Matrix,
 } from '../../linalg/matrix.ts';
 import type { MatrixProducts } from '../../linalg/products.ts';
-import { truncatedSvd } from '../../linalg/svd.ts';
+import { truncatedSvd } from '../../linalg/svd/svd.ts';
 import type { ModuleEvolution } from '../evolution/evolution.ts';
 import type { Coefficients } from './coefficients.ts';
 import { withFusedMagnitude } from './fused-magnitude.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OnnxProducts } from '../../../core/engine/compiled/onnx-products.ts';
-import { gaussianMatrices } from '../../../core/linalg/gaussian.ts';
+import { gaussianMatrices } from '../../../core/linalg/svd/gaussian.ts';
 import { semidefiniteCholesky, spanningBasis, thinQr } from '../../../core/linalg/gram-factors.ts';
 import { matmul, matmulTransposed, transposedMatmul } from '../../../core/linalg/matmul.ts';
 import {
@@ -16,8 +16,8 @@ import {
 } from '../../../core/linalg/matrix.ts';
 import { plainProducts, type MatrixProducts } from '../../../core/linalg/products.ts';
 import { qr } from '../../../core/linalg/qr.ts';
-import { randomizedSvd } from '../../../core/linalg/randomized-svd.ts';
-import { svd } from '../../../core/linalg/svd.ts';
+import { randomizedSvd } from '../../../core/linalg/svd/randomized-svd.ts';
+import { svd } from '../../../core/linalg/svd/svd.ts';
 import {
   maxDifference,
   naiveProduct,

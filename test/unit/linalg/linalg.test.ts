@@ -3,7 +3,7 @@ import { cholesky, solveCholesky } from '../../../core/linalg/cholesky.ts';
 import { matmul, matmulTransposed, transposedMatmul } from '../../../core/linalg/matmul.ts';
 import { concatColumns, identity, matrix, scaleColumns, transpose, zeros } from '../../../core/linalg/matrix.ts';
 import { qr } from '../../../core/linalg/qr.ts';
-import { svd, truncatedSvd, type SvdFactors } from '../../../core/linalg/svd.ts';
+import { svd, truncatedSvd, type SvdFactors } from '../../../core/linalg/svd/svd.ts';
 import { maxDifference, naiveProduct, orthonormalityError, randomMatrix } from '../method/support/matrices.ts';
 
 const rebuilt = ({ u, s, v }: SvdFactors) => matmulTransposed(scaleColumns(u, s), v);

@@ -10,7 +10,7 @@ import type { LadderOptions } from '../../../../core/method/ladder/ladder-state.
 import { commonRank } from '../../../../core/method/fusion/fusion-rank.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { frobeniusNorm, type Matrix } from '../../../../core/linalg/matrix.ts';
-import { svd } from '../../../../core/linalg/svd.ts';
+import { svd } from '../../../../core/linalg/svd/svd.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { loadGoldenCase } from '../../engine/support/golden.ts';
 import { bestApproximation, denseTarget, evolutionOf, productOf, randomAdapter } from '../support/adapters.ts';

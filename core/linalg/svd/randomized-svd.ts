@@ -1,7 +1,7 @@
 import type { TestMatrices } from './gaussian.ts';
-import { spanningBasis, thinQr } from './gram-factors.ts';
-import { columns, toFloat64, type DenseMatrix } from './matrix.ts';
-import { plainProducts, type MatrixProducts } from './products.ts';
+import { spanningBasis, thinQr } from '../gram-factors.ts';
+import { columns, toFloat64, type DenseMatrix } from '../matrix.ts';
+import { plainProducts, type MatrixProducts } from '../products.ts';
 import { svd } from './svd.ts';
 
 export interface RandomizedSvdOptions {

@@ -1,8 +1,8 @@
-import { diagonalize } from './bidiagonal-svd.ts';
+import { diagonalize } from './diagonalize.ts';
 import { bidiagonalize } from './bidiagonal.ts';
-import { matmul } from './matmul.ts';
-import { requireEqual, scaleAll, scaleColumns, transpose, zeros, type Matrix } from './matrix.ts';
-import { qr } from './qr.ts';
+import { matmul } from '../matmul.ts';
+import { requireEqual, scaleAll, scaleColumns, transpose, zeros, type Matrix } from '../matrix.ts';
+import { qr } from '../qr.ts';
 import type { Rotations } from './rotations.ts';
 
 /** A = U diag(S) Vᵀ with U [rows, p], S [p] descending, V [cols, p], p = min(rows, cols). */

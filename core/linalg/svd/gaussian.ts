@@ -1,5 +1,5 @@
-import { Random } from '../statistics/random.ts';
-import type { DenseMatrix } from './matrix.ts';
+import { Random } from '../../statistics/random.ts';
+import type { DenseMatrix } from '../matrix.ts';
 
 /** Returns the standard normal test matrix of a size; equal sizes give the same matrix. */
 export type TestMatrices = (rows: number, cols: number) => DenseMatrix;

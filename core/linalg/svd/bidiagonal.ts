@@ -1,4 +1,4 @@
-import type { Matrix } from './matrix.ts';
+import type { Matrix } from '../matrix.ts';
 
 /** A = L B Rᵀ with orthogonal L and R, and B upper bidiagonal; all are square of size n. */
 export interface Bidiagonal {

@@ -1,4 +1,4 @@
-import type { Matrix } from './matrix.ts';
+import type { Matrix } from '../matrix.ts';
 
 /**
  * A sequence of plane rotations G₁, G₂, … of rows. It is kept instead of its product, because applying it to few vectors
