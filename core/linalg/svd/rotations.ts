@@ -18,13 +18,16 @@ export class Rotations {
   applyTransposed({ cols, data }: Matrix): void {
     const [rows, angles] = [this.#rows, this.#angles];
     for (let at = rows.length - 2; at >= 0; at -= 2) {
-      const [cosine, sine] = [angles[at]!, angles[at + 1]!];
-      const [x, y] = [rows[at]! * cols, rows[at + 1]! * cols];
-      for (let k = 0; k < cols; k++) {
-        const [p, q] = [data[x + k]!, data[y + k]!];
-        data[x + k] = cosine * p - sine * q;
-        data[y + k] = sine * p + cosine * q;
-      }
+      rotate(data, rows[at]! * cols, rows[at + 1]! * cols, cols, angles[at]!, angles[at + 1]!);
     }
+  }
+}
+
+function rotate(data: Float64Array, x: number, y: number, length: number, cosine: number, sine: number): void {
+  for (const end = x + length; x < end; x++, y++) {
+    const p = data[x]!;
+    const q = data[y]!;
+    data[x] = cosine * p - sine * q;
+    data[y] = sine * p + cosine * q;
   }
 }

@@ -51,7 +51,7 @@ export interface WeightSource {
   readonly fingerprint: string;
   /**
    * @param name the tensor's Hugging Face name
-   * @returns a tensor that the source does not change while the caller uses it
+   * @returns a tensor that stays as it is until the next one is read
    */
   readWeight(name: string): Promise<Tensor>;
 }

@@ -1,7 +1,7 @@
-import { withModelWeights, type ModelWeights } from '../../formats/hugging-face/model-weights.ts';
+import { withModelWeights } from '../../formats/hugging-face/model-weights.ts';
 import { computeEvolution, type Evolution, type EvolutionOptions, type WeightSource } from './evolution.ts';
 import { streamed } from './streamed-weights.ts';
-import { withWeightThread } from './weight-thread-source.ts';
+import { countsOf, withWeightThread } from './weight-thread-source.ts';
 
 /**
  * Number of weights from which on each base is read in a thread of its own. Starting a thread takes about as long as
@@ -27,12 +27,13 @@ export async function evolutionBetweenFolders(
 ): Promise<Evolution> {
   const withSource = (folder: string, use: (source: WeightSource) => Promise<Evolution>): Promise<Evolution> =>
     withModelWeights(folder, (model) =>
-      (threads ?? countOf(model) >= WORTH_A_THREAD) ? withWeightThread(folder, model, use) : use(streamed(model)),
+      (threads ?? sumOf(countsOf(model)) >= WORTH_A_THREAD)
+        ? withWeightThread(folder, model, use)
+        : use(streamed(model)),
     );
   return withSource(oldFolder, (from) => withSource(newFolder, (to) => computeEvolution(from, to, options)));
 }
 
-function countOf(model: ModelWeights): number {
-  const sizes = model.names.map((name) => model.shape(name).reduce((product, size) => product * size, 1));
-  return sizes.reduce((sum, size) => sum + size, 0);
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }
