@@ -2,7 +2,7 @@ import type { DenseMatrix } from '../../linalg/matrix.ts';
 import type { Tensor } from '../../models/base-model.ts';
 import { AdaptationError } from '../errors.ts';
 import { driftOf, type TensorDrift } from './drift.ts';
-import type { WeightSource } from './evolution.ts';
+import type { WeightSource } from './weight-source.ts';
 
 /** What changed in the weight of one module, before it is decomposed. */
 export interface Change {

@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
 import { adaptableModules, expectedWeights } from '../../models/architecture/architecture.ts';
-import type { Tensor } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import { gaussianMatrices } from '../../linalg/svd/gaussian.ts';
 import type { DenseMatrix } from '../../linalg/matrix.ts';
@@ -8,6 +7,9 @@ import type { MatrixProducts } from '../../linalg/products.ts';
 import { randomizedSvd, type RandomizedSvdOptions } from '../../linalg/svd/randomized-svd.ts';
 import { readChange, readDrift, type Change } from './change.ts';
 import { totalDrift, type TensorDrift } from './drift.ts';
+import type { WeightSource } from './weight-source.ts';
+
+export type { WeightSource };
 
 /** The evolution of one adaptable linear layer, W_new − W_old ≈ U diag(S) Vᵀ, with its drift. */
 export interface ModuleEvolution extends TensorDrift {
@@ -42,18 +44,6 @@ export interface Evolution {
   readonly overall: TensorDrift;
   /** Drift of the adaptable modules together. */
   readonly adaptable: TensorDrift;
-}
-
-/** One base model version whose weights are read tensor by tensor. */
-export interface WeightSource {
-  readonly config: ModelConfig;
-  /** Only read after every tensor was read, so that a source can compute it while reading. */
-  readonly fingerprint: string;
-  /**
-   * @param name the tensor's Hugging Face name
-   * @returns a tensor that stays as it is until the next one is read
-   */
-  readWeight(name: string): Promise<Tensor>;
 }
 
 export interface EvolutionOptions {

@@ -1,6 +1,7 @@
 import { withModelWeights } from '../../formats/hugging-face/model-weights.ts';
-import { computeEvolution, type Evolution, type EvolutionOptions, type WeightSource } from './evolution.ts';
+import { computeEvolution, type Evolution, type EvolutionOptions } from './evolution.ts';
 import { streamed } from './streamed-weights.ts';
+import type { WeightSource } from './weight-source.ts';
 import { countsOf, withWeightThread } from './weight-thread-source.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { hashTensor, startFingerprint } from '../../formats/hugging-face/fingerprint.ts';
 import type { ModelWeights } from '../../formats/hugging-face/model-weights.ts';
 import type { Tensor } from '../../models/base-model.ts';
-import type { WeightSource } from './evolution.ts';
+import type { WeightSource } from './weight-source.ts';
 
 interface StreamedWeights extends WeightSource {
   /** @param spare an array that may be overwritten; the values are put at its beginning if it is long enough */

@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import type { ModelWeights } from '../../formats/hugging-face/model-weights.ts';
 import { modulePath, startThread } from '../../installation/child-module.ts';
-import type { WeightSource } from './evolution.ts';
+import type { WeightSource } from './weight-source.ts';
 
 /** What the thread is started with. */
 export interface ThreadData {
