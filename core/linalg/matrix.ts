@@ -70,7 +70,9 @@ export function concatColumns(a: Matrix, b: Matrix): Matrix {
 
 /** factor · a */
 export function scaleAll(a: Matrix, factor: number): Matrix {
-  return { ...a, data: a.data.map((value) => factor * value) };
+  const data = new Float64Array(a.data.length);
+  for (let i = 0; i < data.length; i++) data[i] = factor * a.data[i]!;
+  return { ...a, data };
 }
 
 /** a · diag(factors), which multiplies column j by factors[j]. */

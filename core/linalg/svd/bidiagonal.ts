@@ -21,15 +21,16 @@ export function bidiagonalize(a: Matrix): Bidiagonal {
   const work = { ...a, data: a.data.slice() };
   const diagonal = new Float64Array(n);
   const superdiagonal = new Float64Array(Math.max(0, n - 1));
+  const sums = new Float64Array(n);
   const left: Reflector[] = [];
   const right: Reflector[] = [];
   for (let j = 0; j < n; j++) {
-    const column = reflectorOf(Float64Array.from({ length: n - j }, (_, i) => work.data[(j + i) * n + j]!));
+    const column = reflectorOf(work.data, j * n + j, n, n - j);
     diagonal[j] = column.length;
     left.push(column);
     if (j + 1 === n) break;
-    reflectRows(work, j, j + 1, column);
-    const row = reflectorOf(work.data.slice(j * n + j + 1, (j + 1) * n));
+    reflectRows(work, j, j + 1, column, sums);
+    const row = reflectorOf(work.data, j * n + j + 1, 1, n - j - 1);
     superdiagonal[j] = row.length;
     right.push(row);
     reflectColumns(work, j + 1, row);
@@ -37,8 +38,8 @@ export function bidiagonalize(a: Matrix): Bidiagonal {
   return {
     diagonal,
     superdiagonal,
-    applyLeft: (w) => left.reduceRight<void>((_, reflector, j) => reflectRows(w, j, 0, reflector), undefined),
-    applyRight: (w) => right.reduceRight<void>((_, reflector, j) => reflectRows(w, j + 1, 0, reflector), undefined),
+    applyLeft: (w) => applyBackwards(left, 0, w),
+    applyRight: (w) => applyBackwards(right, 1, w),
   };
 }
 
@@ -51,8 +52,16 @@ interface Reflector {
   readonly length: number;
 }
 
-/** Makes the reflector of x, which becomes v. */
-function reflectorOf(x: Float64Array): Reflector {
+/** Replaces w by H₁ H₂ … w, where H_j changes the rows from j + offset on. */
+function applyBackwards(reflectors: readonly Reflector[], offset: number, w: Matrix): void {
+  const sums = new Float64Array(w.cols);
+  for (let j = reflectors.length - 1; j >= 0; j--) reflectRows(w, j + offset, 0, reflectors[j]!, sums);
+}
+
+/** Makes the reflector of the entries of `data` that begin at `start`, `stride` apart. */
+function reflectorOf(data: Float64Array, start: number, stride: number, count: number): Reflector {
+  const x = new Float64Array(count);
+  for (let i = 0, at = start; i < count; i++, at += stride) x[i] = data[at]!;
   let tail = 0;
   for (let i = 1; i < x.length; i++) tail += x[i]! * x[i]!;
   const head = x[0]!;
@@ -64,10 +73,14 @@ function reflectorOf(x: Float64Array): Reflector {
   return { v: x, beta: (2 * first * first) / (tail + first * first), length };
 }
 
-/** Applies a reflector from the left to the rows from `top` on, in the columns from `start` on. */
-function reflectRows({ rows, cols, data }: Matrix, top: number, start: number, { v, beta }: Reflector): void {
+/**
+ * Applies a reflector from the left to the rows from `top` on, in the columns from `start` on.
+ * @param sums room for as many numbers as there are columns
+ */
+function reflectRows(w: Matrix, top: number, start: number, { v, beta }: Reflector, sums: Float64Array): void {
   if (beta === 0) return;
-  const sums = new Float64Array(cols);
+  const { rows, cols, data } = w;
+  sums.fill(0);
   for (let i = top; i < rows; i++) {
     const factor = v[i - top]!;
     for (let k = start, at = i * cols + start; k < cols; k++, at++) sums[k]! += factor * data[at]!;

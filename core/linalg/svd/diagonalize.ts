@@ -7,7 +7,8 @@ const MAX_STEPS = 75;
 export interface DiagonalForm {
   /** [n] singular values, not negative and in no particular order. */
   readonly s: Float64Array;
-  readonly left: Rotations;
+  /** Null if they were not asked for. */
+  readonly left: Rotations | null;
   readonly right: Rotations;
   /** [n] 1 or −1 */
   readonly signs: Float64Array;
@@ -19,9 +20,10 @@ export interface DiagonalForm {
  * ε times the largest, which should be near 1.
  * @param diagonal [n]; overwritten
  * @param superdiagonal [n − 1]; overwritten
+ * @param withLeft whether the left rotations are recorded
  */
-export function diagonalize(diagonal: Float64Array, superdiagonal: Float64Array): DiagonalForm {
-  const work: Work = { d: diagonal, e: superdiagonal, left: new Rotations(), right: new Rotations() };
+export function diagonalize(diagonal: Float64Array, superdiagonal: Float64Array, withLeft: boolean): DiagonalForm {
+  const work: Work = { d: diagonal, e: superdiagonal, left: withLeft ? new Rotations() : null, right: new Rotations() };
   const noise = Number.EPSILON ** 2 * largestOf(diagonal, superdiagonal);
   for (let last = diagonal.length - 1, steps = 0; last > 0;) {
     const first = startOfBlock(work, last, noise);
@@ -43,7 +45,7 @@ export function diagonalize(diagonal: Float64Array, superdiagonal: Float64Array)
 interface Work {
   readonly d: Float64Array;
   readonly e: Float64Array;
-  readonly left: Rotations;
+  readonly left: Rotations | null;
   readonly right: Rotations;
 }
 
@@ -103,7 +105,7 @@ function clearRow({ d, e, left }: Work, zero: number, last: number): void {
       bulge = -sine * e[j]!;
       e[j]! *= cosine;
     }
-    left.push(j, zero, cosine, sine);
+    left?.push(j, zero, cosine, sine);
   }
 }
 
@@ -129,7 +131,7 @@ function qrStep({ d, e, left, right }: Work, first: number, last: number): void 
       g = sine * e[k + 1]!;
       e[k + 1]! *= cosine;
     }
-    left.push(k, k + 1, cosine, sine);
+    left?.push(k, k + 1, cosine, sine);
   }
   e[last - 1] = f;
 }

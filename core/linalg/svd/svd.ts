@@ -25,7 +25,7 @@ export function svd(a: Matrix): SvdFactors {
     return { u: v, s, v: u };
   }
   const { q, r } = a.rows > a.cols ? qr(a) : { q: null, r: a };
-  const { s, left, right } = decompose(r);
+  const { s, left, right } = decompose(r, true);
   const u = left(r.cols);
   return { u: q ? matmul(q, u) : u, s, v: right(r.cols) };
 }
@@ -39,7 +39,7 @@ export function svd(a: Matrix): SvdFactors {
 export function truncatedSvd(a: Matrix, rank: number): SvdFactors & { readonly all: Float64Array } {
   requireEqual('truncatedSvd', 'rows and columns', a.rows, a.cols);
   requireFinite(a);
-  const { s: all, right } = decompose(a);
+  const { s: all, right } = decompose(a, false);
   const kept = Math.min(rank, a.cols);
   const v = right(kept);
   const s = all.slice(0, kept);
@@ -51,29 +51,36 @@ export function truncatedSvd(a: Matrix, rank: number): SvdFactors & { readonly a
 }
 
 function requireFinite(a: Matrix): void {
-  if (!a.data.every(Number.isFinite)) throw new RangeError('svd: the matrix has an entry that is not finite');
+  let sum = 0;
+  for (const value of a.data) sum += value * 0;
+  if (sum !== 0) throw new RangeError('svd: the matrix has an entry that is not finite');
 }
 
 interface SquareSvd {
   /** All singular values, descending. */
   readonly s: Float64Array;
-  /** The first left or right singular vectors, [n, count]. */
+  /** The first left or right singular vectors, [n, count]; left ones only if the SVD was made with them. */
   left(count: number): Matrix;
   right(count: number): Matrix;
 }
 
 /** The SVD of a square matrix. Entries are scaled to 1 at most, so that their squares neither overflow nor vanish. */
-function decompose(a: Matrix): SquareSvd {
+function decompose(a: Matrix, withLeft: boolean): SquareSvd {
   let largest = 0;
   for (const value of a.data) largest = Math.max(largest, Math.abs(value));
   const scale = largest === 0 ? 1 : largest;
   const { diagonal, superdiagonal, applyLeft, applyRight } = bidiagonalize(scaleAll(a, 1 / scale));
-  const { s, left, right, signs } = diagonalize(diagonal, superdiagonal);
+  const { s, left, right, signs } = diagonalize(diagonal, superdiagonal, withLeft);
   const order = [...s.keys()].sort((i, j) => s[j]! - s[i]!);
-  const vectors = (count: number, rotations: Rotations, apply: (w: Matrix) => void, sign: (row: number) => number) => {
+  const vectors = (
+    count: number,
+    rotations: Rotations | null,
+    apply: (w: Matrix) => void,
+    sign: (row: number) => number,
+  ) => {
     const w = zeros(s.length, count);
     order.slice(0, count).forEach((row, k) => (w.data[row * count + k] = sign(row)));
-    rotations.applyTransposed(w);
+    rotations?.applyTransposed(w);
     apply(w);
     return w;
   };

@@ -102,8 +102,8 @@ async function split(y: DenseMatrix, found: Float32Array, count: number, product
   }
   const within = await products.transposedTimes(directions, y);
   const { data } = await products.times(directions, within);
-  const outside = { ...y, data: data.map((value, i) => y.data[i]! - value) };
-  const { q, r } = await thinQr(outside, products);
+  for (let i = 0; i < data.length; i++) data[i] = y.data[i]! - data[i]!;
+  const { q, r } = await thinQr({ ...y, data }, products);
   return { directions, rest: q, coordinates: stackRows(toFloat64(within), r) };
 }
 
@@ -162,7 +162,8 @@ async function expand(
   const above = { rows: directions.cols, cols, data: data.subarray(0, at) };
   const below = { rows: rest.cols, cols, data: data.subarray(at) };
   const [within, outside] = [await products.times(directions, above), await products.times(rest, below)];
-  return { ...within, data: within.data.map((value, i) => value + outside.data[i]!) };
+  for (let i = 0; i < within.data.length; i++) within.data[i]! += outside.data[i]!;
+  return within;
 }
 
 /**
@@ -182,9 +183,11 @@ function balancedFactors(
 ): LoraFactors {
   const { inFeatures, outFeatures } = old;
   const factors = emptyFactors(old, shape);
-  for (let k = 0; k < kept; k++) {
-    for (let j = 0; j < inFeatures; j++) factors.a[k * inFeatures + j] = right.data[j * right.cols + k]!;
-    for (let i = 0; i < outFeatures; i++) factors.b[i * shape.rank + k] = left.data[i * left.cols + k]!;
+  for (let j = 0; j < inFeatures; j++) {
+    for (let k = 0; k < kept; k++) factors.a[k * inFeatures + j] = right.data[j * right.cols + k]!;
+  }
+  for (let i = 0; i < outFeatures; i++) {
+    for (let k = 0; k < kept; k++) factors.b[i * shape.rank + k] = left.data[i * left.cols + k]!;
   }
   return factors;
 }
