@@ -2,7 +2,9 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadTaskRows, TaskDataError, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
 import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
+import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
+import type { MatrixProducts } from '../linalg/products.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import { boundsMoving } from '../method/fusion/coefficients.ts';
 import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
@@ -53,7 +55,7 @@ export async function runAdaptation(
 ): Promise<JobOutcome> {
   const job = new AdaptationRun(bases, spec, onEvent, signal);
   try {
-    return await job.run();
+    return await withOnnxProducts((products) => job.run(products));
   } catch (error) {
     if (!(signal.aborted && signal.reason instanceof CancelledError)) throw error;
     return job.cancelled(signal.reason);
@@ -103,9 +105,9 @@ class AdaptationRun {
     this.#clock = new PhaseClock('prepare', (phase) => this.#emit({ type: 'phase', phase }));
   }
 
-  async run(): Promise<JobOutcome> {
+  async run(products: MatrixProducts): Promise<JobOutcome> {
     const { metric, gate: rule, kind, baselines } = this.#spec;
-    const prepared = await this.#prepare();
+    const prepared = await this.#prepare(products);
     this.#prepared = prepared;
     const gate: Gate = { metric, ...rule };
     const old = needsOldVersion(gate) ? await this.#measureOld(prepared) : null;
@@ -146,7 +148,7 @@ class AdaptationRun {
     };
   }
 
-  async #prepare(): Promise<Prepared> {
+  async #prepare(products: MatrixProducts): Promise<Prepared> {
     const spec = this.#spec;
     await mkdir(spec.workDir, { recursive: true });
     const newBase = await this.#bases.load(spec.newBase);
@@ -169,7 +171,7 @@ class AdaptationRun {
       this.#emit({ type: 'warning', message }),
     );
     requireSuitable(data, spec, settings);
-    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldBase, newBase) : null;
+    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldBase, newBase, products) : null;
     const signal = this.#signal;
     signal.throwIfAborted();
     const measurements = new Measurements({ data, metric: spec.metric, searchRows: settings.searchRows, signal });
@@ -179,6 +181,7 @@ class AdaptationRun {
       base: newBase,
       oldAdapter,
       evolution,
+      products,
       data,
       measurements,
       rowFormat,
@@ -197,10 +200,10 @@ class AdaptationRun {
     return rowFormatOf({ given, folder, adapter, base, rows: [...search, ...gate], signal: this.#signal });
   }
 
-  async #evolution(oldBase: LoadedBase, newBase: LoadedBase): Promise<Evolution> {
+  async #evolution(oldBase: LoadedBase, newBase: LoadedBase, products: MatrixProducts): Promise<Evolution> {
     if (this.#spec.evolution !== null) return readEvolution(this.#spec.evolution);
     this.#clock.enter('evolution');
-    const evolution = await evolutionBetween(oldBase, newBase, { signal: this.#signal });
+    const evolution = await evolutionBetween(oldBase, newBase, { products, signal: this.#signal });
     this.#clock.enter('prepare');
     return evolution;
   }
