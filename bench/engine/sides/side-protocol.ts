@@ -13,6 +13,11 @@ export const TORCH_SIDES = ['torch-f32', 'torch-bf16', 'torch-autocast'] as cons
 /** Readapt or PyTorch, each in one of its precisions. */
 export type SideName = `readapt-${ReadaptPrecision}` | (typeof TORCH_SIDES)[number];
 
+/** Whether this side is Readapt rather than PyTorch. */
+export function isReadapt(name: SideName): boolean {
+  return name.startsWith('readapt');
+}
+
 export interface Timed {
   /** Time from the token ids to the finished step or losses. */
   readonly seconds: number;

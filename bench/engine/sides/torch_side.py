@@ -28,7 +28,8 @@ class Side:
     def load(self, base: str, adapter: str, threads: int, learning_rate: float) -> dict[str, str]:
         torch.set_num_threads(threads)
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+        model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=dtype, attn_implementation="sdpa")
+        model.config.use_cache = False
         self.model = peft.PeftModel.from_pretrained(model, adapter, is_trainable=True).train()
         self.trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=learning_rate, weight_decay=0.01, fused=True)
@@ -45,7 +46,7 @@ class Side:
         self.optimizer.step()
         return {"loss": loss.item(), "tokens": count(batch), "seconds": time.perf_counter() - begun}
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def evaluate(self, examples: list[dict[str, list[int]]]) -> dict[str, float]:
         begun = time.perf_counter()
         with self.autocast():
