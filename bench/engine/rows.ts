@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { loadDataset } from '../../core/data/dataset.ts';
-import type { ExampleRow, TokenizedExample } from '../../core/data/example.ts';
+import type { ExampleRow, LabelSpan, TokenizedExample } from '../../core/data/example.ts';
 import { tokenizeRows, type TokenizeOptions } from '../../core/data/tokenize.ts';
 import { Random } from '../../core/statistics/random.ts';
 
@@ -11,7 +11,7 @@ export const ROW_KINDS = ['sst2', 'agnews', 'chat'] as const;
 
 export type RowKind = (typeof ROW_KINDS)[number];
 
-/** Lengths of conversations in tokens, with those of the last answer. */
+/** Lengths of conversations in tokens. */
 const CHAT_TOKENS = { least: 200, most: 500 } as const;
 
 /** Where AG News rows begin and end, around the story. */
@@ -33,30 +33,40 @@ export async function loadRows(kind: RowKind, options: TokenizeOptions): Promise
 
 /**
  * Makes conversations of news: the user begins a story and the assistant ends it, until a conversation has as many tokens
- * as were drawn for it. The last answer is the completion.
+ * as were drawn for it. All answers are labels.
  */
 function conversations(rows: readonly ExampleRow[], options: TokenizeOptions): TokenizedExample[] {
-  const turns = tokenizeRows(rows.map(turnOf), options);
   const random = Random.fromSeed(0);
   const made: TokenizedExample[] = [];
-  let ids: number[] = [];
+  let open: TokenizedExample[] = [];
   let goal = drawLength(random);
-  for (const turn of turns) {
-    const length = ids.length + turn.promptIds.length + turn.completionIds.length;
-    if (length >= goal) {
-      if (length <= CHAT_TOKENS.most) made.push({ ...turn, promptIds: [...ids, ...turn.promptIds] });
-      [ids, goal] = [[], drawLength(random)];
-    } else ids = [...ids, ...turn.promptIds, ...turn.completionIds];
+  for (const turn of tokenizeRows(rows.map(turnOf), options)) {
+    open.push(turn);
+    const conversation = joined(open);
+    if (conversation.tokenIds.length < goal) continue;
+    if (conversation.tokenIds.length <= CHAT_TOKENS.most) made.push(conversation);
+    [open, goal] = [[], drawLength(random)];
   }
   return made;
+}
+
+function joined(turns: readonly TokenizedExample[]): TokenizedExample {
+  const tokenIds: number[] = [];
+  const labelSpans: LabelSpan[] = [];
+  for (const turn of turns) {
+    labelSpans.push(...turn.labelSpans.map(([from, to]): LabelSpan => [tokenIds.length + from, tokenIds.length + to]));
+    tokenIds.push(...turn.tokenIds);
+  }
+  return { tokenIds, labelSpans, row: turns[0]!.row };
 }
 
 function drawLength(random: Random): number {
   return CHAT_TOKENS.least + Math.floor(random.uniform() * (CHAT_TOKENS.most - CHAT_TOKENS.least));
 }
 
-function turnOf({ prompt }: ExampleRow): ExampleRow {
-  const words = (STORY.exec(prompt)?.groups?.['story'] ?? prompt).split(' ');
+function turnOf(row: ExampleRow): ExampleRow {
+  const text = 'prompt' in row ? row.prompt : '';
+  const words = (STORY.exec(text)?.groups?.['story'] ?? text).split(' ');
   const half = words.length >> 1;
   const [begun, rest] = [words.slice(0, half), words.slice(half)].map((part) => part.join(' '));
   return { prompt: `\nUser: Go on with this story. ${begun}\nAssistant:`, completion: ` ${rest}` };

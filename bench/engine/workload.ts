@@ -73,12 +73,12 @@ function cut<Row>(rows: readonly Row[], size: number): Row[][] {
 export function workBatch(examples: readonly TokenIds[]): WorkBatch {
   const lengths = examples.map(lengthOf);
   return {
-    examples: examples.map(({ promptIds, completionIds }) => ({ promptIds, completionIds })),
+    examples: examples.map(({ tokenIds, labelSpans }) => ({ tokenIds, labelSpans })),
     tokens: sum(lengths),
     longest: Math.max(...lengths),
   };
 }
 
-function lengthOf({ promptIds, completionIds }: TokenIds): number {
-  return promptIds.length + completionIds.length - 1;
+function lengthOf({ tokenIds }: TokenIds): number {
+  return tokenIds.length - 1;
 }

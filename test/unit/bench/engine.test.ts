@@ -20,15 +20,13 @@ describe('the workload', () => {
     expect(training.unsorted.map(({ examples }) => examples.length)).toEqual([8, 8, 8, 8]);
     expect(evaluation.unsorted.map(({ examples }) => examples.length)).toEqual([16, 16]);
     for (const { examples, tokens, longest } of [...training.unsorted, ...evaluation.grouped]) {
-      expect(Object.keys(examples[0]!)).toEqual(['promptIds', 'completionIds']);
+      expect(Object.keys(examples[0]!)).toEqual(['tokenIds', 'labelSpans']);
       // Position t predicts token t + 1, so the last token of a row is not an input.
-      const inputs = examples.map(
-        ({ promptIds, completionIds }) => [...promptIds, ...completionIds].slice(0, -1).length,
-      );
+      const inputs = examples.map(({ tokenIds }) => tokenIds.slice(0, -1).length);
       expect(tokens).toBe(inputs.reduce((total, length) => total + length, 0));
       expect(longest).toBe(Math.max(...inputs));
     }
-    const lengths = training.unsorted.flatMap(({ examples }) => examples.map(({ promptIds }) => promptIds.length));
+    const lengths = training.unsorted.flatMap(({ examples }) => examples.map(({ tokenIds }) => tokenIds.length));
     expect(new Set(lengths).size).toBeGreaterThan(4);
   });
 
@@ -46,9 +44,11 @@ describe('the workload', () => {
   it('has conversations of 200 to 500 tokens', async () => {
     const { training, evaluation } = await prepare('chat');
     const examples = [...training.unsorted, ...evaluation.unsorted].flatMap((batch) => batch.examples);
-    for (const { promptIds, completionIds } of examples) {
-      expect(promptIds.length + completionIds.length).toBeGreaterThanOrEqual(200);
-      expect(promptIds.length + completionIds.length).toBeLessThanOrEqual(500);
+    for (const { tokenIds, labelSpans } of examples) {
+      expect(tokenIds.length).toBeGreaterThanOrEqual(200);
+      expect(tokenIds.length).toBeLessThanOrEqual(500);
+      expect(labelSpans.length).toBeGreaterThan(1);
+      expect(labelSpans.at(-1)![1]).toBe(tokenIds.length);
     }
   });
 });

@@ -14,7 +14,7 @@ import type { SideName, StepProfile } from '../../../bench/engine/sides/side-pro
 import type { WorkBatch, Workload } from '../../../bench/engine/workload.ts';
 
 const batch = (tokens: number, longest: number): WorkBatch => {
-  return { examples: Array.from({ length: 10 }, () => ({ promptIds: [1], completionIds: [2] })), tokens, longest };
+  return { examples: Array.from({ length: 10 }, () => ({ tokenIds: [1, 2], labelSpans: [[1, 2]] })), tokens, longest };
 };
 
 /** Two training steps of 60 and 40 tokens, and one evaluation of 100 tokens, all of 10 rows. */
