@@ -14,13 +14,13 @@ import { benchCommand, benchOptions, type BenchOptions } from './options.ts';
 import { engineChart } from './report/chart.ts';
 import {
   GOALS,
-  joinDocuments,
   workloadResult,
   type BenchDocument,
   type Machine,
   type WorkloadResult,
   type WorkloadSettings,
 } from './report/document.ts';
+import { joinDocuments } from './report/join.ts';
 import { toMarkdown, withSection } from './report/markdown.ts';
 import { workloadName } from './report/names.ts';
 import type { RowKind } from './rows.ts';

@@ -32,7 +32,7 @@ export interface Machine {
 
 /** The figures of one kind of rows in batches of one size. */
 export interface WorkloadResult extends WorkloadSettings {
-  readonly workload: Readonly<Record<Figure, Readonly<Record<Batching, readonly BatchSize[]>>>>;
+  readonly workload: WorkloadSizes;
   readonly sides: readonly SideResult[];
   /** Each Readapt side against PyTorch; empty if PyTorch was not measured. */
   readonly ratios: readonly Ratios[];
@@ -45,6 +45,8 @@ export interface WorkloadSettings {
   /** Training steps of one round. */
   readonly steps: number;
 }
+
+type WorkloadSizes = Readonly<Record<Figure, Readonly<Record<Batching, readonly BatchSize[]>>>>;
 
 type BatchSize = Pick<WorkBatch, 'tokens' | 'longest'> & { readonly rows: number };
 
@@ -89,33 +91,23 @@ export function workloadResult(
     grouped: grouped.map(size),
     unsorted: unsorted.map(size),
   });
+  return summarized(settings, { training: sizes(workload.training), evaluation: sizes(workload.evaluation) }, measured);
+}
+
+export function summarized(
+  settings: WorkloadSettings,
+  workload: WorkloadSizes,
+  measured: readonly SideMeasurement[],
+): WorkloadResult {
   return {
     ...settings,
-    workload: { training: sizes(workload.training), evaluation: sizes(workload.evaluation) },
+    workload,
     sides: measured.map((side) => ({ ...side, summary: summaryOf(side, workload) })),
     ratios: ratiosOf(measured, workload),
   };
 }
 
-/** Joins runs on one model, such as one for each kind of rows. @throws Error if the models or versions differ */
-export function joinDocuments([first, ...others]: readonly [BenchDocument, ...BenchDocument[]]): BenchDocument {
-  for (const other of others) {
-    for (const field of ['model', 'adapter', 'threads', 'machine', 'versions'] as const) {
-      const [a, b] = [JSON.stringify(first[field]), JSON.stringify(other[field])];
-      if (a !== b) throw new Error(`the runs cannot be joined: their ${field} are ${a} and ${b}, expected the same`);
-    }
-  }
-  const last = others.at(-1) ?? first;
-  return {
-    ...first,
-    command: [first, ...others].map(({ command }) => command).join('; '),
-    finished: last.finished,
-    load: [first.load[0], last.load[1]],
-    results: [first, ...others].flatMap(({ results }) => results),
-  };
-}
-
-function summaryOf(side: SideMeasurement, workload: Workload): SideResult['summary'] {
+function summaryOf(side: SideMeasurement, workload: WorkloadSizes): SideResult['summary'] {
   const { profile } = side;
   const speeds = (batching: Batching) => ({
     training: summarize(rates(side, batching, 'training', workload)),
@@ -137,12 +129,12 @@ function compilation(side: SideMeasurement, start: StartFigures): Compilation {
 }
 
 /** Tokens a second in each round. */
-function rates(side: SideMeasurement, batching: Batching, figure: Figure, workload: Workload): number[] {
+function rates(side: SideMeasurement, batching: Batching, figure: Figure, workload: WorkloadSizes): number[] {
   const tokens = sum(workload[figure][batching].map((batch) => batch.tokens));
   return side[batching][figure].map((seconds) => tokens / sum(seconds));
 }
 
-function ratiosOf(measured: readonly SideMeasurement[], workload: Workload): Ratios[] {
+function ratiosOf(measured: readonly SideMeasurement[], workload: WorkloadSizes): Ratios[] {
   const torch = measured.filter(({ name }) => !isReadapt(name));
   const reference = torch.find(({ name }) => name === 'torch-f32');
   if (!reference) return [];

@@ -3,12 +3,12 @@ import { renderSvg } from '../../../bench/chart.ts';
 import { bars, engineChart } from '../../../bench/engine/report/chart.ts';
 import {
   GOALS,
-  joinDocuments,
   workloadResult,
   type BenchDocument,
   type WorkloadSettings,
 } from '../../../bench/engine/report/document.ts';
 import type { SideMeasurement, StartFigures } from '../../../bench/engine/measure.ts';
+import { joinDocuments } from '../../../bench/engine/report/join.ts';
 import { toMarkdown, withSection } from '../../../bench/engine/report/markdown.ts';
 import type { SideName, StepProfile } from '../../../bench/engine/sides/side-protocol.ts';
 import type { WorkBatch, Workload } from '../../../bench/engine/workload.ts';
@@ -133,12 +133,21 @@ describe('the figures of a workload', () => {
     expect(toMarkdown(written)).toBe(toMarkdown(document(MEASURED)));
   });
 
+  it('take in the rounds of another run on the same batches', () => {
+    const slow = MEASURED.map((side) => ({ ...side, grouped: { ...side.grouped, training: [[9, 9]] } }));
+    const [result, ...others] = joinDocuments([document(MEASURED), document(slow)]).results;
+    expect([others, result!.rounds]).toEqual([[], 6]);
+    expect(result!.sides[0]!.grouped.training).toEqual([...MEASURED[0]!.grouped.training, [9, 9]]);
+    expect(result!.ratios[0]!.grouped.training.least).toBe(1);
+  });
+
   it('are joined with those of other rows, but not with those of another model', () => {
     const one = document(MEASURED);
     const chat = { ...one, results: [{ ...one.results[0]!, rows: 'chat' as const, batchSize: 4 }] };
     const text = toMarkdown(joinDocuments([one, chat]));
     expect(text).toContain('| Readapt, f32 | SST-2, 10 rows | 2.00');
     expect(text).toContain('| Readapt, f32 | chat, 4 rows | 2.00');
+    expect(joinDocuments([one, chat]).results.map(({ rounds }) => rounds)).toEqual([3, 3]);
     const other = { ...one, model: { name: 'large', parameters: 1e9 } };
     expect(() => joinDocuments([one, other])).toThrow('cannot be joined: their model are');
   });
