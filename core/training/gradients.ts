@@ -2,11 +2,16 @@ import { setImmediate } from 'node:timers/promises';
 import { cutIntoRuns, labelLimit, makeBatch } from '../data/batching.ts';
 import type { TokenizedExample } from '../data/example.ts';
 import type { Dropout, Runtime } from '../engine/runtime.ts';
+import { adaptedWidths } from '../engine/memory/activation-memory.ts';
+import { tokenLimit } from '../engine/memory/token-limits.ts';
 import type { FactorGradients } from '../method/regularization/regularization.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { factorArrays } from './optimizer/factors.ts';
 
-/** Largest number of input tokens in a micro-batch. It bounds the memory of activations and the wait for an abort. */
+/**
+ * Largest number of input tokens in a micro-batch. It bounds the memory of activations and the wait for an abort. Where
+ * memory is scarce, micro-batches are smaller.
+ */
 export const MICRO_BATCH_TOKENS = 384;
 
 export interface AccumulateOptions {
@@ -42,7 +47,13 @@ export async function accumulateGradients(
   let gradients: FactorGradients | null = null;
   let lossSum = 0;
   let tokens = 0;
-  const limits = { maxTokens: microBatchTokens, maxLabels: labelLimit(runtime.base.config.vocabSize) };
+  const maxLabels = labelLimit(runtime.base.config.vocabSize);
+  const call = {
+    kind: 'gradients',
+    adapted: adaptedWidths(adapter, dropout !== undefined),
+    labels: maxLabels,
+  } as const;
+  const limits = { maxTokens: tokenLimit(runtime, { ...call, most: microBatchTokens }), maxLabels };
   for (const [number, run] of cutIntoRuns(examples, limits).entries()) {
     // A runtime may block the event loop for a whole micro-batch; now messages, such as a cancellation, can arrive.
     if (gradients) await setImmediate();
