@@ -77,7 +77,7 @@ function attentionSource(spec: ProgramSpec, inputs: ProgramTensors): AttentionSo
 
 /** [bins, blocks, binLength / blocks] to [bins, binLength]. */
 function binPlaces(places: tf.Tensor, blocks: number): tf.Tensor2D {
-  return blocks === 1 ? (places as tf.Tensor2D) : places.reshape([places.shape[0]!, blocks * places.shape[2]!]);
+  return blocks === 1 ? (places as tf.Tensor2D) : places.reshape([places.shape[0], blocks * places.shape[2]!]);
 }
 
 function repeatsOf(inputs: ProgramTensors): Repeats {
