@@ -5,8 +5,9 @@ import { compareConfigs, type Difference } from '../method/evolution/analysis/co
 import { loadEvolution, saveEvolution } from '../method/evolution/evolution-file.ts';
 import { analyzeVersions, summarizeAnalysis } from '../method/evolution/analysis/version-analysis.ts';
 import { computeEvolution, type Evolution, type WeightSource } from '../method/evolution/evolution.ts';
+import { evolutionBetweenFolders } from '../method/evolution/folder-evolution.ts';
 import { compareVersions } from '../method/evolution/analysis/version-comparison.ts';
-import type { LoadedBase } from '../engine/base-cache.ts';
+import type { DescribedBase, LoadedBase } from '../engine/base-cache.ts';
 
 /** File name within an evolution's folder. */
 const EVOLUTION_FILE = 'evolution.safetensors';
@@ -49,8 +50,8 @@ export class IncompatibleBasesError extends Error {
 }
 
 /** @throws IncompatibleBasesError if the bases differ in shapes, in vocabulary, or in how text becomes tokens */
-export async function requireCompatible(oldBase: LoadedBase, newBase: LoadedBase): Promise<void> {
-  const sameConfig = compareConfigs(oldBase.model.config, newBase.model.config).length === 0;
+export async function requireCompatible(oldBase: DescribedBase, newBase: DescribedBase): Promise<void> {
+  const sameConfig = compareConfigs(oldBase.config, newBase.config).length === 0;
   if (sameConfig && oldBase.tokenizerHash === newBase.tokenizerHash) return;
   const { differences } = await compareVersions(oldBase.folder, newBase.folder);
   if (differences.length > 0) throw new IncompatibleBasesError(differences);
@@ -78,16 +79,24 @@ export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<Ev
 }
 
 /**
- * Computes the evolution between two loaded bases, in memory.
- * @throws IncompatibleBasesError
+ * Computes the evolution between two loaded bases that are compatible, in memory.
+ * @throws AdaptationError `incompatible_evolution`
  */
 export async function evolutionBetween(
   oldBase: LoadedBase,
   newBase: LoadedBase,
   options: { readonly rank?: number; readonly seed?: number; readonly signal?: AbortSignal } = {},
 ): Promise<Evolution> {
-  await requireCompatible(oldBase, newBase);
   return computeEvolution(sourceOf(oldBase.model), sourceOf(newBase.model), options);
+}
+
+/** As {@link evolutionBetween}, but reads the weights from the folders, for bases that are not both in memory. */
+export function evolutionOfFolders(
+  oldBase: DescribedBase,
+  newBase: DescribedBase,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Evolution> {
+  return evolutionBetweenFolders(oldBase.folder, newBase.folder, options);
 }
 
 /** Reads a folder that {@link evolve} wrote. */

@@ -1,7 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadTaskData, TaskDataError, type TaskData } from '../data/task-data.ts';
-import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
+import type { TokenizedExample } from '../data/example.ts';
+import type { BaseCache, DescribedBase, LoadedBase } from '../engine/base-cache.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import { boundsMoving } from '../method/fusion/coefficients.ts';
@@ -14,13 +15,14 @@ import type { Adapter } from '../models/lora/adapter.ts';
 import { resolveJobOptions, type JobSettings } from '../options/job-settings.ts';
 import { CheckpointStore } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
-import { evolutionBetween, readEvolution, requireCompatible } from './evolutions.ts';
+import { evolutionBetween, evolutionOfFolders, readEvolution, requireCompatible } from './evolutions.ts';
 import { fromOutcomes, toOutcomes } from './gate-outcomes.ts';
 import { JobContext } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { Baselines, JobOutcome } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements.ts';
+import { requireMemory, rowSizes, type MemoryNeeds } from './memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
 
 /** The reason with which a signal aborts when a job is to stop. */
@@ -65,9 +67,10 @@ interface Prepared {
   readonly context: JobContext;
   readonly measurements: Measurements;
   readonly settings: JobSettings;
-  readonly oldBase: LoadedBase;
   readonly newBase: LoadedBase;
   readonly oldAdapter: Adapter;
+  /** How the old adapter did on the old base, where the target depends on it and nothing was stored. */
+  readonly old: GateMeasurement | null;
 }
 
 /** How far the ladder came. */
@@ -102,7 +105,7 @@ class AdaptationRun {
     const prepared = await this.#prepare();
     this.#prepared = prepared;
     const gate: Gate = { metric, ...rule };
-    const old = needsOldVersion(gate) ? await this.#measureOld(prepared) : null;
+    const old = prepared.old ?? (needsOldVersion(gate) ? await this.#storedOld(prepared) : null);
     this.#target = resolveTarget(gate, old && old.metric).value;
     this.#noteBaselines({});
     const result = await this.#runLadder(prepared, { gate, old });
@@ -140,25 +143,36 @@ class AdaptationRun {
   async #prepare(): Promise<Prepared> {
     const spec = this.#spec;
     await mkdir(spec.workDir, { recursive: true });
-    const newBase = await this.#bases.load(spec.newBase);
-    const { config } = newBase.model;
+    const [oldVersion, newVersion] = [
+      await this.#bases.describe(spec.oldBase),
+      await this.#bases.describe(spec.newBase),
+    ];
+    const { config, tokenizer } = newVersion;
     const settings = resolveJobOptions(spec.options, {
       control: spec.kind === 'control',
       hiddenSize: config.hiddenSize,
     });
     this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
-    const oldBase = await this.#bases.load(spec.oldBase);
-    await requireCompatible(oldBase, newBase);
+    await requireCompatible(oldVersion, newVersion);
     const oldAdapter = await loadAdapter(spec.adapter, config);
-    const data = await loadTaskData(spec.data, { tokenizer: newBase.tokenizer, config });
-    requireSuitable(data, spec, settings);
-    for (const message of data.warnings) this.#emit({ type: 'warning', message });
+    const loaded = await loadTaskData(spec.data, { tokenizer, config });
+    requireSuitable(loaded, spec, settings);
+    for (const message of loaded.warnings) this.#emit({ type: 'warning', message });
     const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
     const resumed = await checkpoints.latest();
-    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldBase, newBase) : null;
+    const planned = { config, adapter: oldAdapter, evolution: usesEvolution(settings.strategy) };
+    const measured = rowSizes([...loaded.search, ...loaded.gate]);
+    // The search computes gradients of the rows that it measures.
+    this.#planMemory({ ...planned, measured, trained: settings.strategy === 'reuse' ? [] : measured });
+    const data = whenTokenized(loaded, (rows) => this.#planMemory({ ...planned, measured, trained: rowSizes(rows) }));
     const signal = this.#signal;
-    signal.throwIfAborted();
     const measurements = new Measurements({ data, metric: spec.metric, searchRows: settings.searchRows, signal });
+    // The old base comes first, so that it can make room for the new one.
+    const isMissing = needsOldVersion({ metric: spec.metric, ...spec.gate }) && !spec.oldOutcomes;
+    const old = isMissing ? await this.#measureOld(measurements, oldAdapter) : null;
+    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldVersion, newVersion) : null;
+    const newBase = await this.#bases.load(spec.newBase);
+    signal.throwIfAborted();
     const context = new JobContext({
       spec,
       settings,
@@ -174,15 +188,31 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    return { context, measurements, settings, oldBase, newBase, oldAdapter };
+    return { context, measurements, settings, newBase, oldAdapter, old };
   }
 
-  async #evolution(oldBase: LoadedBase, newBase: LoadedBase): Promise<Evolution> {
+  /** @throws InsufficientMemoryError */
+  #planMemory(needs: Omit<MemoryNeeds, 'precision'>): void {
+    const { memory } = this.#bases;
+    const plan = requireMemory({ ...needs, precision: memory.precision }, memory.available);
+    memory.reserve(plan.reserved - plan.base);
+  }
+
+  async #evolution(oldVersion: DescribedBase, newVersion: DescribedBase): Promise<Evolution> {
     if (this.#spec.evolution !== null) return readEvolution(this.#spec.evolution);
     this.#clock.enter('evolution');
-    const evolution = await evolutionBetween(oldBase, newBase, { signal: this.#signal });
+    const evolution = await this.#computeEvolution(oldVersion, newVersion);
     this.#clock.enter('prepare');
     return evolution;
+  }
+
+  async #computeEvolution(oldVersion: DescribedBase, newVersion: DescribedBase): Promise<Evolution> {
+    const options = { signal: this.#signal };
+    if (!this.#bases.memory.fits(oldVersion.config, newVersion.config)) {
+      return evolutionOfFolders(oldVersion, newVersion, options);
+    }
+    const oldBase = await this.#bases.load(this.#spec.oldBase);
+    return evolutionBetween(oldBase, await this.#bases.load(this.#spec.newBase), options);
   }
 
   /** Runs the strategy. Training that diverges ends it where it stands, and the candidates judged before still count. */
@@ -207,13 +237,21 @@ class AdaptationRun {
     }
   }
 
-  /** Measures the old adapter on the old base, unless its stored outcomes say how it did. */
-  async #measureOld({ measurements, oldBase, oldAdapter }: Prepared): Promise<GateMeasurement> {
-    const subject = measurements.gateSubject(oldBase);
+  /** Returns the stored outcomes of the old adapter, or measures it if they describe something else. */
+  async #storedOld({ measurements, newBase, oldAdapter }: Prepared): Promise<GateMeasurement> {
+    const subject = measurements.gateSubject(newBase);
     const stored = this.#spec.oldOutcomes ? fromOutcomes(this.#spec.oldOutcomes, subject) : null;
-    const old = stored ?? (await measurements.onGate(oldBase, oldAdapter));
-    if (!stored && Number.isFinite(old.metric.value)) {
-      this.#emit({ type: 'old_measured', outcomes: toOutcomes(old, subject) });
+    if (!stored) return this.#measureOld(measurements, oldAdapter);
+    this.#noteBaselines({ old: stored.metric.value });
+    return stored;
+  }
+
+  /** Measures the old adapter on the old base, which is loaded for that. */
+  async #measureOld(measurements: Measurements, oldAdapter: Adapter): Promise<GateMeasurement> {
+    const oldBase = await this.#bases.load(this.#spec.oldBase);
+    const old = await measurements.onGate(oldBase, oldAdapter);
+    if (Number.isFinite(old.metric.value)) {
+      this.#emit({ type: 'old_measured', outcomes: toOutcomes(old, measurements.gateSubject(oldBase)) });
     }
     this.#noteBaselines({ old: old.metric.value });
     return old;
@@ -227,7 +265,7 @@ class AdaptationRun {
     const copy = candidates.find(({ id }) => id === 'copy')?.metric.value;
     this.#noteBaselines({ copy: copy ?? (await valueOf(oldAdapter)) });
     this.#noteBaselines({ none: await valueOf(null) });
-    if (this.#baselines.old === null) await this.#measureOld(prepared);
+    if (this.#baselines.old === null) await this.#storedOld(prepared);
   }
 
   #noteBaselines(found: Partial<Baselines>): void {
@@ -263,6 +301,20 @@ class AdaptationRun {
       tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
     };
   }
+}
+
+/** The same data, with a call as soon as the training rows are tokens, which is when they are first needed. */
+function whenTokenized(data: TaskData, call: (rows: readonly TokenizedExample[]) => void): TaskData {
+  let called = false;
+  return {
+    ...data,
+    training() {
+      const rows = data.training();
+      if (!called) call(rows);
+      called = true;
+      return rows;
+    },
+  };
 }
 
 /** @throws TaskDataError if the task's rows do not suit its metric or its strategy */

@@ -20,6 +20,7 @@ const FEWEST_TOKENS = 32;
  */
 export function tokenLimit({ base: { config }, activationBytes: bytes }: Runtime, options: LimitOptions): number {
   const { kind, adapted, most } = options;
+  if (!(bytes < Infinity)) return most;
   let tokens = most;
   const fits = (): boolean => {
     const sizes = { tokens, longest: tokens, labels: Math.min(tokens, options.labels) };
