@@ -1,5 +1,6 @@
 import { inputLength } from '../data/batching.ts';
-import type { TokenizedExample } from '../data/example.ts';
+import { labelCount, type ExampleRow, type TokenizedExample } from '../data/example.ts';
+import { TokenizeError, tokenizeRows, type TokenizeOptions } from '../data/tokenize.ts';
 import { activationBytes, adaptedWidths } from '../engine/memory/activation-memory.ts';
 import { baseBytes } from '../engine/memory/base-memory.ts';
 import { PROCESS_BYTES, programBytes, type AvailableMemory } from '../engine/memory/process-memory.ts';
@@ -17,7 +18,27 @@ export interface RowSizes {
 
 /** Returns the sizes of rows. */
 export function rowSizes(examples: readonly TokenizedExample[]): RowSizes[] {
-  return examples.map((example) => ({ tokens: inputLength(example), labels: example.completionIds.length }));
+  return examples.map((example) => ({ tokens: inputLength(example), labels: labelCount(example) }));
+}
+
+/** Number of the longest texts that are made into tokens to find the longest row. */
+const LONGEST_TEXTS = 8;
+
+/**
+ * Returns the sizes of the rows with the longest texts, among which is the longest row or one nearly as long. A row that
+ * cannot be made into tokens is left to the training, which reports it.
+ */
+export function longestSizes(rows: readonly ExampleRow[], options: TokenizeOptions): RowSizes[] {
+  const lengthOf = (row: ExampleRow): number => JSON.stringify(row).length;
+  const byLength = rows.map((row) => ({ row, length: lengthOf(row) })).sort((a, b) => b.length - a.length);
+  return byLength.slice(0, LONGEST_TEXTS).flatMap(({ row }) => {
+    try {
+      return rowSizes(tokenizeRows([row], options));
+    } catch (error) {
+      if (error instanceof TokenizeError) return [];
+      throw error;
+    }
+  });
 }
 
 /** What a job's memory depends on. */

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadTaskData, TaskDataError, type TaskData } from '../data/task-data.ts';
-import type { TokenizedExample } from '../data/example.ts';
+import { loadTaskRows, TaskDataError, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
+import type { TokenizeOptions } from '../data/tokenize.ts';
 import type { BaseCache, DescribedBase, LoadedBase } from '../engine/base-cache.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
@@ -11,19 +11,22 @@ import { toRecord } from '../method/ladder/candidate.ts';
 import type { LadderOptions, LadderOutcome } from '../method/ladder/ladder-state.ts';
 import { reportRungs, runStrategy, usesEvolution } from '../method/ladder/strategies.ts';
 import { DEFAULT_REGULARIZATION } from '../method/regularization/regularization.ts';
+import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { resolveJobOptions, type JobSettings } from '../options/job-settings.ts';
 import { CheckpointStore } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { evolutionBetween, evolutionOfFolders, readEvolution, requireCompatible } from './evolutions.ts';
 import { fromOutcomes, toOutcomes } from './gate-outcomes.ts';
-import { JobContext } from './job-context.ts';
+import { JobContext, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { Baselines, JobOutcome } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements.ts';
-import { requireMemory, rowSizes, type MemoryNeeds } from './memory-plan.ts';
+import { longestSizes, requireMemory, rowSizes, type MemoryNeeds, type RowSizes } from './memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
+import { rowFormatOf, type RowFormat } from './row-format.ts';
+import { sliceValues } from './slices.ts';
 
 /** The reason with which a signal aborts when a job is to stop. */
 export class CancelledError extends Error {
@@ -61,11 +64,13 @@ export async function runAdaptation(
 }
 
 const NOT_MEASURED: Baselines = { old: null, none: null, copy: null };
+const NO_SLICES: JobOutcome['slices'] = { old: {}, best: {} };
 
 /** What a job has loaded before its ladder begins. */
 interface Prepared {
   readonly context: JobContext;
   readonly measurements: Measurements;
+  readonly data: TaskData;
   readonly settings: JobSettings;
   readonly newBase: LoadedBase;
   readonly oldAdapter: Adapter;
@@ -89,6 +94,8 @@ class AdaptationRun {
   #prepared: Prepared | null = null;
   #baselines = NOT_MEASURED;
   #target: number | null = null;
+  #rowFormat: RowFormat | null = null;
+  readonly #warnings: string[] = [];
   #ready: Pick<JobOutcome, 'readyMs' | 'phases'> | null = null;
   #totalSteps = 0;
 
@@ -114,11 +121,13 @@ class AdaptationRun {
     const phases = this.#ready?.phases ?? this.#clock.phases();
     if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared, result);
     const { ready, best, rungs, problem } = result;
+    const { gate: rows } = prepared.data;
     const isKept = !ready && best !== null && kind === 'adaptation';
     return {
       ...this.#figures(),
       state: ready ? 'ready' : 'not_ready',
       best: best && toRecord(best),
+      slices: { old: old ? sliceValues(rows, old) : {}, best: best ? sliceValues(rows, best) : {} },
       ladder: rungs,
       phases,
       problem,
@@ -134,6 +143,7 @@ class AdaptationRun {
       ...this.#figures(),
       state: 'cancelled',
       best: reached?.best ? toRecord(reached.best) : null,
+      slices: NO_SLICES,
       ladder: reached ? reportRungs(reached.state, settings?.prefer) : [],
       phases: this.#ready?.phases ?? this.#clock.phases(),
       candidateFolder: null,
@@ -155,16 +165,19 @@ class AdaptationRun {
     this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
     await requireCompatible(oldVersion, newVersion);
     const oldAdapter = await loadAdapter(spec.adapter, config);
-    const loaded = await loadTaskData(spec.data, { tokenizer, config });
-    requireSuitable(loaded, spec, settings);
-    for (const message of loaded.warnings) this.#emit({ type: 'warning', message });
     const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
     const resumed = await checkpoints.latest();
-    const planned = { config, adapter: oldAdapter, evolution: usesEvolution(settings.strategy) };
-    const measured = rowSizes([...loaded.search, ...loaded.gate]);
-    // The search computes gradients of the rows that it measures.
-    this.#planMemory({ ...planned, measured, trained: settings.strategy === 'reuse' ? [] : measured });
-    const data = whenTokenized(loaded, (rows) => this.#planMemory({ ...planned, measured, trained: rowSizes(rows) }));
+    const rows = await loadTaskRows(spec.data);
+    const needs = { config, adapter: oldAdapter, evolution: usesEvolution(settings.strategy) };
+    this.#planMemory({ ...needs, measured: [], trained: [] });
+    const rowFormat = rowFormatIn(resumed) ?? (await this.#decideRowFormat(config, oldAdapter, rows));
+    this.#rowFormat = rowFormat;
+    this.#emit({ type: 'row_format', format: rowFormat });
+    const format = { tokenizer, config, ...rowFormat };
+    const data = tokenizeTask(rows, format, (message) => this.#emit({ type: 'warning', message }));
+    requireSuitable(data, spec, settings);
+    const measured = rowSizes([...data.search, ...data.gate]);
+    this.#planMemory({ ...needs, measured, trained: trainedSizes(rows, settings, { format, measured }) });
     const signal = this.#signal;
     const measurements = new Measurements({ data, metric: spec.metric, searchRows: settings.searchRows, signal });
     // The old base comes first, so that it can make room for the new one.
@@ -181,6 +194,7 @@ class AdaptationRun {
       evolution,
       data,
       measurements,
+      rowFormat,
       checkpoints,
       resumed,
       signal,
@@ -188,7 +202,13 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    return { context, measurements, settings, newBase, oldAdapter, old };
+    return { context, measurements, data, settings, newBase, oldAdapter, old };
+  }
+
+  #decideRowFormat(config: ModelConfig, adapter: Adapter, { search, gate }: TaskRows): Promise<RowFormat> {
+    const { adapterOptions: given = {}, adapter: folder, oldBase } = this.#spec;
+    const loadBase = () => this.#bases.load(oldBase);
+    return rowFormatOf({ given, folder, adapter, config, loadBase, rows: [...search, ...gate], signal: this.#signal });
   }
 
   /** @throws InsufficientMemoryError */
@@ -280,6 +300,7 @@ class AdaptationRun {
 
   #emit(event: Exclude<JobEvent, Publication>): void {
     if (event.type === 'progress') this.#totalSteps = event.totalSteps;
+    if (event.type === 'warning') this.#warnings.push(event.message);
     void this.#onEvent(event);
   }
 
@@ -293,6 +314,8 @@ class AdaptationRun {
     return {
       target: this.#target,
       baselines: this.#baselines,
+      rowFormat: this.#rowFormat,
+      warnings: this.#warnings,
       rows: context?.rows ?? ('training' as const),
       steps,
       totalSteps: this.#totalSteps,
@@ -303,18 +326,14 @@ class AdaptationRun {
   }
 }
 
-/** The same data, with a call as soon as the training rows are tokens, which is when they are first needed. */
-function whenTokenized(data: TaskData, call: (rows: readonly TokenizedExample[]) => void): TaskData {
-  let called = false;
-  return {
-    ...data,
-    training() {
-      const rows = data.training();
-      if (!called) call(rows);
-      called = true;
-      return rows;
-    },
-  };
+/** The sizes of the rows that a job computes gradients of: those that the search measures, and the longest training rows. */
+function trainedSizes(
+  { training }: TaskRows,
+  { strategy }: JobSettings,
+  { format, measured }: { readonly format: TokenizeOptions; readonly measured: readonly RowSizes[] },
+): RowSizes[] {
+  if (strategy === 'reuse' || strategy === 'revert') return [];
+  return [...measured, ...longestSizes(training, format)];
 }
 
 /** @throws TaskDataError if the task's rows do not suit its metric or its strategy */

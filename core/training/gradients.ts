@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { cutIntoRuns, labelLimit, makeBatch } from '../data/batching.ts';
-import type { TokenizedExample } from '../data/example.ts';
+import { labelCount, type TokenizedExample } from '../data/example.ts';
 import type { Dropout, Runtime } from '../engine/runtime.ts';
 import { adaptedWidths } from '../engine/memory/activation-memory.ts';
 import { tokenLimit } from '../engine/memory/token-limits.ts';
@@ -43,7 +43,7 @@ export async function accumulateGradients(
   examples: readonly TokenizedExample[],
   { microBatchTokens = MICRO_BATCH_TOKENS, dropout, signal }: AccumulateOptions = {},
 ): Promise<BatchGradients> {
-  const completionTokens = examples.reduce((total, { completionIds }) => total + completionIds.length, 0);
+  const completionTokens = examples.reduce((total, example) => total + labelCount(example), 0);
   let gradients: FactorGradients | null = null;
   let lossSum = 0;
   let tokens = 0;
