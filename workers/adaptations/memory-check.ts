@@ -65,8 +65,4 @@ export class MemoryCheck {
     const refusal = this.#refused.get(jobId);
     return refusal !== undefined && this.#now() - refusal.since >= PATIENCE_MS;
   }
-
-  forget(jobId: string): void {
-    this.#refused.delete(jobId);
-  }
 }
