@@ -138,11 +138,13 @@ function remedy(needs: MemoryNeeds, plan: MemoryPlan, bytes: number): string {
 function leastActivations(needs: MemoryNeeds): number {
   const { config, adapter, measured, trained } = needs;
   const base = { config, adapted: adaptedWidths(adapter, (adapter.config.dropout ?? 0) > 0) };
-  const most = (kind: 'labelLosses' | 'gradients', rows: readonly RowSizes[]) =>
-    rows.reduce((largest, { tokens, labels }) => {
+  const most = (kind: 'labelLosses' | 'gradients', rows: readonly RowSizes[]) => {
+    const recompute = kind === 'gradients' ? 'layers' : 'scores';
+    return rows.reduce((largest, { tokens, labels }) => {
       const sizes = { tokens, longest: tokens, labels };
-      return Math.max(largest, activationBytes({ ...base, kind, recompute: 'layers' }, sizes));
+      return Math.max(largest, activationBytes({ ...base, kind, recompute }, sizes));
     }, 0);
+  };
   return Math.max(most('labelLosses', measured), most('gradients', trained));
 }
 

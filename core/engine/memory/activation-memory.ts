@@ -69,6 +69,16 @@ export function activationBytes(options: ActivationOptions, sizes: CallSizes): n
   return FLOAT * (kept + working + logits);
 }
 
+/**
+ * Share of the probabilities of all queries and keys that a layer has in memory beside those at work. Where the whole layer
+ * is computed again, that is all its blocks but the one at work; of n blocks, the i-th sees i/n of the keys.
+ */
+const PROBABILITIES: Readonly<Record<Recompute, (blocks: number) => number>> = {
+  cheap: () => 1,
+  scores: () => 0,
+  layers: (blocks) => (blocks - 1) / (2 * blocks),
+};
+
 /** Floats that one layer keeps for its gradients. */
 function keptFloats({ config, adapted, recompute }: ActivationOptions, sizes: CallSizes): number {
   const { numHeads, numKeyValueHeads, headDim, hiddenSize, intermediateSize } = config;
@@ -76,10 +86,11 @@ function keptFloats({ config, adapted, recompute }: ActivationOptions, sizes: Ca
   const [queries, keys] = [numHeads * headDim, numKeyValueHeads * headDim];
   const { tokens, places = tokens, longest } = sizes;
   const normed = (queryKeyNorm === null ? 0 : queries + keys) + outputNorms(norms) * hiddenSize;
-  const ofAdapter =
-    adapted.ranks + (adapted.dora ? adapted.outFeatures : 0) + (adapted.dropout ? 2 * adapted.inFeatures : 0);
+  // Masks and what they leave are kept only where little is computed again.
+  const dropped = adapted.dropout && recompute === 'cheap' ? 2 * adapted.inFeatures : 0;
+  const ofAdapter = adapted.ranks + (adapted.dora ? adapted.outFeatures : 0) + dropped;
   const perToken = 2 * hiddenSize + 2 * intermediateSize + queries + normed + ofAdapter;
-  const probabilities = recompute === 'cheap' ? places * longest * numHeads : 0;
+  const probabilities = PROBABILITIES[recompute](attentionBlocks([longest])) * places * longest * numHeads;
   return tokens * perToken + places * (2 * queries + 2 * keys) + probabilities;
 }
 
