@@ -3,6 +3,7 @@ import type { BaseCache, LoadedBase } from '../core/engine/base-cache.ts';
 import type { Device } from '../core/options/devices.ts';
 import type { MetricName } from '../core/options/metrics.ts';
 import { graphCacheDir } from '../src/config/graph-cache-dir.ts';
+import { int8CacheBytes } from '../src/config/int8-cache-size.ts';
 import type { CommonOptions } from './options/common-options.ts';
 
 /**
@@ -15,8 +16,14 @@ export async function withBases<T>(options: CommonOptions, use: (bases: BaseCach
   const { precision } = options;
   const device = await announceDevice(options);
   const threads = options.threads ?? availableParallelism();
-  const onLoad = precision === 'auto' ? announcePrecision : undefined;
-  const bases = new BaseCache({ device, precision, threads, graphCacheDir: graphCacheDir(process.env), onLoad });
+  const bases = new BaseCache({
+    device,
+    precision,
+    threads,
+    graphCacheDir: graphCacheDir(process.env),
+    int8CacheBytes: int8CacheBytes(process.env),
+    onLoad: precision === 'auto' || precision === 'int8' ? announcePrecision : undefined,
+  });
   try {
     return await use(bases);
   } finally {
@@ -26,6 +33,7 @@ export async function withBases<T>(options: CommonOptions, use: (bases: BaseCach
 
 function announcePrecision({ folder, precision }: LoadedBase): void {
   process.stderr.write(`${folder} in ${precision.precision}: ${precision.reason}\n`);
+  if (precision.warning !== null) process.stderr.write(`warning: ${precision.warning}\n`);
 }
 
 /** Chooses the device; a line on stderr says which one and why. */

@@ -4,6 +4,7 @@ import { chooseDevice } from '../core/engine/devices/choose-device.ts';
 import { createFilesystemStore } from '../src/artifacts/index.ts';
 import type { ArtifactStore } from '../src/artifacts/artifact-store.ts';
 import type { Config } from '../src/config/config.ts';
+import { gibibytes } from '../src/config/int8-cache-size.ts';
 import {
   combineHandlers,
   createJobProducer,
@@ -102,10 +103,11 @@ async function start(
 
 /** @throws DeviceUnavailableError if the device of the configuration does not work here */
 async function startTraining(config: Config, logger: Logger): Promise<TrainingProcess> {
-  const { precision, threads, graphCacheDir } = config;
+  const { precision, threads, graphCacheDir, int8CacheGb } = config;
+  const int8CacheBytes = gibibytes(int8CacheGb);
   const { device, reason } = await chooseDevice(config.device, { precision });
   logger.info({ device, precision, reason }, 'device chosen');
-  return createTrainingProcess({ logger, bases: { device, precision, threads, graphCacheDir } });
+  return createTrainingProcess({ logger, bases: { device, precision, threads, graphCacheDir, int8CacheBytes } });
 }
 
 function databaseUrlOf(config: Config): string {

@@ -11,9 +11,13 @@ import type { PrecisionSetting } from '../options/precisions.ts';
 import { EngineCache } from './cache/engine-cache.ts';
 import { createRuntime } from './create-runtime.ts';
 import { openDevice } from './devices/open-device.ts';
-import { choosePrecision, int8Of, type ChoiceOptions } from './int8/choose-precision.ts';
+import { checkPrecision } from './devices/precision.ts';
+import { choosePrecision, int8Of } from './int8/choose-precision.ts';
 import { isLayerMatrix } from './int8/inputs.ts';
+import type { Int8Engine } from './int8/int8-engine.ts';
 import type { PrecisionChoice } from './int8/precision-choice.ts';
+import { RoundedStore } from './int8/rounded-store.ts';
+import type { RoundedWeights } from './int8/rounded-weights.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface BaseCacheOptions {
@@ -23,8 +27,10 @@ export interface BaseCacheOptions {
   readonly precision?: PrecisionSetting;
   /** Number of threads. Default: one for each core. */
   readonly threads?: number | null;
-  /** Folder that keeps compiled graphs for later processes. Default: none. */
+  /** Folder that keeps compiled graphs, verdicts on int8 and rounded matrices for later processes. Default: none. */
   readonly graphCacheDir?: string | null;
+  /** Largest size of all rounded matrices in that folder, in bytes; 0 keeps none. Default: 4 GiB. */
+  readonly int8CacheBytes?: number | undefined;
   /** Called with each base that was loaded. */
   readonly onLoad?: ((base: LoadedBase) => void) | undefined;
   /** Number of base models that stay loaded. Default: 2, for the old base and the new base. */
@@ -42,6 +48,8 @@ export interface LoadedBase {
   readonly runtime: Runtime;
   /** The precision of the base's matrices, and the reason for it. */
   readonly precision: PrecisionChoice;
+  /** The matrices of the base's layers in 8 bits, where its precision is int8. */
+  readonly rounded?: RoundedWeights;
 }
 
 /** A loaded base whose files stay open, so that weights can be read again until it is released. */
@@ -56,13 +64,15 @@ interface OpenBase extends LoadedBase {
 export class BaseCache {
   readonly #options: BaseCacheOptions;
   readonly #cache: EngineCache | null;
+  readonly #store: RoundedStore | null;
   /** By the stamp of the folder, least recently used first. */
   readonly #bases = new Map<string, Promise<OpenBase>>();
 
   constructor(options: BaseCacheOptions = {}) {
     this.#options = options;
-    const { graphCacheDir = null } = options;
+    const { graphCacheDir = null, int8CacheBytes } = options;
     this.#cache = graphCacheDir === null ? null : new EngineCache(graphCacheDir);
+    this.#store = graphCacheDir === null ? null : new RoundedStore(join(graphCacheDir, 'int8'), int8CacheBytes);
   }
 
   /**
@@ -106,7 +116,10 @@ export class BaseCache {
     }
   }
 
-  async #makeReady(model: BaseModel, tokenizer: Tokenizer): Promise<Pick<LoadedBase, 'runtime' | 'precision'>> {
+  async #makeReady(
+    model: BaseModel,
+    tokenizer: Tokenizer,
+  ): Promise<Pick<LoadedBase, 'runtime' | 'precision' | 'rounded'>> {
     if (tokenizer.vocabSize > model.config.vocabSize) {
       const message = `has ids up to ${tokenizer.vocabSize - 1}, expected less than the model's vocabulary of ${model.config.vocabSize}`;
       throw new FormatError({ code: 'invalid_tokenizer', file: 'tokenizer.json', message });
@@ -114,21 +127,30 @@ export class BaseCache {
     const { device = 'cpu' } = this.#options;
     const threads = this.#options.threads ?? undefined;
     await openDevice(device, { threads });
-    const cache = this.#cache;
-    const precision = await this.#precision({
-      base: model,
-      tokenizer,
-      threads: threads ?? availableParallelism(),
-      cache,
-    });
-    return { precision, runtime: createRuntime({ ...precision, device, base: model, threads, cache }) };
+    const { choice, engine } = await this.#choose(model, tokenizer);
+    if (engine) return { precision: choice, runtime: engine.runtime, rounded: engine.rounded };
+    const { precision } = choice;
+    return {
+      precision: choice,
+      runtime: createRuntime({ precision, device, base: model, threads, cache: this.#cache }),
+    };
   }
 
-  async #precision(options: ChoiceOptions): Promise<PrecisionChoice> {
+  async #choose(
+    base: BaseModel,
+    tokenizer: Tokenizer,
+  ): Promise<{ choice: PrecisionChoice; engine: Int8Engine | null }> {
     const { device = 'cpu', precision = 'f32' } = this.#options;
+    const threads = this.#options.threads ?? availableParallelism();
+    const options = { base, tokenizer, threads, cache: this.#cache, store: this.#store };
+    checkPrecision(device, precision);
     if (precision === 'int8') return int8Of(options);
-    if (precision !== 'auto') return { precision, reason: 'asked for' };
-    return device === 'cpu' ? choosePrecision(options) : { precision: 'f32', reason: 'only the CPU chooses' };
+    if (precision === 'auto' && device === 'cpu') return choosePrecision(options);
+    const choice =
+      precision === 'auto'
+        ? ({ precision: 'f32', reason: 'only the CPU chooses', warning: null } as const)
+        : { precision, reason: 'asked for', warning: null };
+    return { choice, engine: null };
   }
 
   async #evict(): Promise<void> {
@@ -139,8 +161,9 @@ export class BaseCache {
   }
 }
 
-async function release({ runtime, model }: OpenBase): Promise<void> {
+async function release({ runtime, rounded, model }: OpenBase): Promise<void> {
   await runtime.dispose();
+  await rounded?.dispose();
   await model.close();
 }
 

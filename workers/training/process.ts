@@ -11,8 +11,8 @@ import { RequestServer } from './request-server.ts';
 if (!process.send) throw new Error('the training process has no parent: fork it with an IPC channel');
 
 const options = JSON.parse(process.argv[2] ?? '{}') as BaseCacheOptions;
-const onLoad = ({ folder, precision: { precision, reason } }: LoadedBase): void => {
-  send({ type: 'loaded', folder, precision, reason });
+const onLoad = ({ folder, precision }: LoadedBase): void => {
+  send({ type: 'loaded', folder, ...precision });
 };
 const server = new RequestServer(new BaseCache({ ...options, onLoad }), send);
 process.on('message', (message) => void server.receive(message as WorkerMessage));

@@ -8,6 +8,7 @@ import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions
 import type { JobEvent } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
+import type { PrecisionChoice } from '../../core/engine/int8/precision-choice.ts';
 import type { Difference } from '../../core/method/evolution/analysis/compatibility.ts';
 import type { ModelConfig } from '../../core/models/config/model-config.ts';
 
@@ -73,6 +74,6 @@ export type TrainingMessage =
   /** Sent once, when the process listens. */
   | { readonly type: 'online' }
   /** A base was loaded, in this precision and for this reason. */
-  | { readonly type: 'loaded'; readonly folder: string; readonly precision: string; readonly reason: string }
+  | ({ readonly type: 'loaded'; readonly folder: string } & PrecisionChoice)
   | { readonly type: 'event'; readonly requestId: string; readonly event: JobEvent }
   | FinalMessage;

@@ -1,7 +1,7 @@
 import type { BaseModel } from '../../models/base-model.ts';
 import { bindCall } from '../call/bind-call.ts';
 import { BoundWeights } from '../compiled/bound-weights.ts';
-import { compileProgram } from '../compiled/compiled-program.ts';
+import { compileProgram, type CompiledProgram } from '../compiled/compiled-program.ts';
 import { CPU_PROVIDER } from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
 import { observeOperands } from '../graph/passes/weights/observe-operands.ts';
@@ -17,28 +17,49 @@ const STRENGTH = 0.4;
 /** Keeps a column that is zero in the observed batch from being divided by zero. */
 const SMALLEST = 1e-5;
 
+/** What a forward pass in float32 over a batch of text shows. */
+export interface Observation {
+  /** [labels], in nats. */
+  readonly losses: Float32Array;
+  readonly smoothing: Smoothing;
+}
+
 /**
- * Finds factors that even out the columns of activations. A few columns are far larger than all others, at the same places
- * for any text, and would leave the others few of a row's 255 levels. Since x Wᵀ = (x / s) (W s)ᵀ for any s > 0, factors
- * s = max|x|^0.4 of each column move a part of the differences into the weights. They come from a forward pass in float32
- * over a batch of text (Xiao et al. 2023, SmoothQuant, without its division by the weights' own largest numbers, which
- * measured no better).
+ * A forward pass in float32 that also finds factors which even out the columns of activations. A few columns are far
+ * larger than all others, at the same places for any text, and would leave the others few of a row's 255 levels. Since
+ * x Wᵀ = (x / s) (W s)ᵀ for any s > 0, factors s = max|x|^0.4 of each column move a part of the differences into the
+ * weights (Xiao et al. 2023, SmoothQuant, without its division by the weights' own largest numbers, which measured no
+ * better).
  */
-export async function observeSmoothing(
-  base: BaseModel,
-  batch: Batch,
-  { threads }: { readonly threads: number },
-): Promise<Smoothing> {
-  const provider = { ...CPU_PROVIDER, rewrite: observeOperands };
-  const call = bindCall(base, 'labelLosses', { adapter: null, batch });
-  const program = await compileProgram(call.spec, { threads, provider, weights: base.weights });
-  const output = await program.run(new BoundWeights(base.weights), call);
-  await program.release();
-  // A small matrix may be part of a joined product, which is not computed in 8 bits and so not observed.
-  const weights = [...base.weights.keys()].filter(
-    (name) => isLayerMatrix(name) && program.outputNames.includes(largestName(name)),
-  );
-  return new Map(
-    weights.map((name) => [name, output(largestName(name)).map((size) => Math.max(size, SMALLEST) ** STRENGTH)]),
-  );
+export class Observer {
+  readonly #base: BaseModel;
+  readonly #program: CompiledProgram;
+  readonly #weights: BoundWeights;
+
+  private constructor(base: BaseModel, program: CompiledProgram) {
+    this.#base = base;
+    this.#program = program;
+    this.#weights = new BoundWeights(base.weights);
+  }
+
+  static async create(base: BaseModel, batch: Batch, { threads }: { readonly threads: number }): Promise<Observer> {
+    const provider = { ...CPU_PROVIDER, rewrite: observeOperands };
+    const { spec } = bindCall(base, 'labelLosses', { adapter: null, batch });
+    return new Observer(base, await compileProgram(spec, { threads, provider, weights: base.weights }));
+  }
+
+  async observe(batch: Batch): Promise<Observation> {
+    const program = this.#program;
+    const output = await program.run(this.#weights, bindCall(this.#base, 'labelLosses', { adapter: null, batch }));
+    // A small matrix may be part of a joined product, which is not computed in 8 bits and so not observed.
+    const weights = [...this.#base.weights.keys()].filter(
+      (name) => isLayerMatrix(name) && program.outputNames.includes(largestName(name)),
+    );
+    const factors = (name: string) => output(largestName(name)).map((size) => Math.max(size, SMALLEST) ** STRENGTH);
+    return { losses: output('losses'), smoothing: new Map(weights.map((name) => [name, factors(name)])) };
+  }
+
+  async release(): Promise<void> {
+    await this.#program.release();
+  }
 }

@@ -2,7 +2,7 @@ import type { BaseModel, Tensor } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { ParseOptions } from './config/parse-model-config.ts';
 import { FileBackedWeights } from './file-backed-weights.ts';
-import { hashTensor, startFingerprint } from './fingerprint.ts';
+import { hashTensor, hashTensorName, hashValues, startFingerprint } from './fingerprint.ts';
 import { openModelWeights, withModelWeights, type ModelWeights } from './model-weights.ts';
 
 /**
@@ -43,8 +43,7 @@ export async function openBaseModel(
 }
 
 async function load(model: ModelWeights, onDisk: (name: string) => boolean): Promise<BaseModel> {
-  const read = new Map<string, Tensor>();
-  const fingerprint = await readAll(model, (name, tensor) => onDisk(name) || read.set(name, tensor));
+  const { kept: read, fingerprint } = await readAll(model, (name) => !onDisk(name));
   // Tensors were read in name order; the result has the architecture's order.
   const kept = new Map<string, Tensor>();
   for (const name of model.names) {
@@ -72,20 +71,26 @@ interface BaseModelDescription {
  */
 export async function describeBaseModel(folder: string): Promise<BaseModelDescription> {
   return withModelWeights(folder, async (model) => {
-    const fingerprint = await readAll(model, () => undefined);
+    const { fingerprint } = await readAll(model, () => false);
     const tensors = model.names.map((name) => ({ name, shape: model.shape(name) }));
     const parameters = tensors.reduce((total, { shape }) => total + shape.reduce((size, n) => size * n, 1), 0);
     return { config: model.config, fingerprint, parameters, dtypes: model.dtypes, tensors };
   });
 }
 
-/** Reads every tensor once, in name order, hands each to `take`, and returns the fingerprint. */
-async function readAll(model: ModelWeights, take: (name: string, tensor: Tensor) => unknown): Promise<string> {
+/** Reads and checks every tensor once, in name order, and returns those that are kept and the fingerprint. */
+async function readAll(model: ModelWeights, isKept: (name: string) => boolean) {
   const hash = startFingerprint(model.config);
+  const kept = new Map<string, Tensor>();
   for (const name of [...model.names].sort()) {
-    const tensor = await model.read(name);
-    hashTensor(hash, name, tensor);
-    take(name, tensor);
+    if (isKept(name)) {
+      const tensor = await model.read(name);
+      hashTensor(hash, name, tensor);
+      kept.set(name, tensor);
+    } else {
+      hashTensorName(hash, name, model.shape(name));
+      await model.scan(name, (piece) => hashValues(hash, piece));
+    }
   }
-  return hash.digest('hex');
+  return { kept, fingerprint: hash.digest('hex') };
 }

@@ -27,6 +27,8 @@ export interface ModelWeights {
    * @throws FormatError `not_finite` for an infinity or NaN
    */
   read(name: string): Promise<Tensor>;
+  /** {@link read} in pieces, each in an array that is used again for the next one. */
+  scan(name: string, visit: (piece: Float32Array) => void): Promise<void>;
   /** {@link read} without waiting and without checking values; only for a tensor that was read and checked before. */
   readSync(name: string): Tensor;
   close(): Promise<void>;
@@ -53,6 +55,7 @@ export async function openModelWeights(folder: string, options: ParseOptions = {
       dtypes: [...new Set(names.map((name) => holder(name).entry(name).dtype))],
       shape: (name) => holder(name).entry(name).shape,
       read: (name) => holder(name).read(name),
+      scan: (name, visit) => holder(name).scan(name, visit),
       readSync: (name) => holder(name).readSync(name),
       close,
     };

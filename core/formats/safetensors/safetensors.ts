@@ -79,6 +79,25 @@ export class SafetensorsFile {
     return { shape: entry.shape, data };
   }
 
+  /**
+   * {@link read} in pieces that follow one another, with memory for one piece.
+   * @param visit gets each piece, in an array that is used again for the next one
+   */
+  async scan(name: string, visit: (piece: Float32Array) => void): Promise<void> {
+    const entry = this.#floatEntry(name);
+    const step = Math.min(CHUNK_BYTES, entry.bytes);
+    const [bytes, width] = [new Uint8Array(step), entry.dtype === 'F32' ? 4 : 2];
+    const wide = width === 4 ? new Float32Array(bytes.buffer) : new Float32Array(step / 2);
+    for (let offset = 0; offset < entry.bytes; offset += step) {
+      const piece = bytes.subarray(0, Math.min(step, entry.bytes - offset));
+      await readFully(this.#handle, piece, entry.start + offset, this.file);
+      const values = wide.subarray(0, piece.length / width);
+      if (width === 2) widenerOf(entry.dtype)(new Uint16Array(piece.buffer, 0, piece.length / 2), values);
+      this.#checkFinite(name, values, offset / width);
+      visit(values);
+    }
+  }
+
   async close(): Promise<void> {
     await this.#handle.close();
   }
@@ -107,10 +126,11 @@ export class SafetensorsFile {
     throw this.#error('unsupported_dtype', name, `tensor ${name} is ${entry.dtype}, supported: F32, F16, BF16`);
   }
 
-  #checkFinite(name: string, data: Float32Array): void {
+  /** @param first flat index of the first value */
+  #checkFinite(name: string, data: Float32Array, first = 0): void {
     const at = firstNonFinite(data);
     if (at < 0) return;
-    const message = `tensor ${name} holds a value that is not finite: ${data[at]} at flat index ${at}`;
+    const message = `tensor ${name} holds a value that is not finite: ${data[at]} at flat index ${first + at}`;
     throw this.#error('not_finite', name, message);
   }
 

@@ -1,0 +1,111 @@
+import type { BaseModel } from '../../models/base-model.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
+import { createAdapter } from '../../models/lora/lora-init.ts';
+import { trainableArrays } from '../../models/lora/trainable-arrays.ts';
+import { Random } from '../../statistics/random.ts';
+import { CompiledRuntime } from '../compiled/compiled-runtime.ts';
+import type { Batch, Runtime } from '../runtime.ts';
+import { Int8Engine, type Int8EngineOptions } from './int8-engine.ts';
+import type { Verdict } from './precision-choice.ts';
+import { Observer } from './smoothing.ts';
+
+/** How many times as fast int8 has to be to be worth its errors, in forward passes. */
+export const LEAST_SPEED_UP = 1.3;
+
+const ROUNDS = 2;
+
+/** While int8 looks too slow, up to this many rounds are measured, because a busy moment may be the reason. */
+const MOST_ROUNDS = 15;
+
+export interface CompareOptions extends Int8EngineOptions {
+  /** The text that losses are measured on. */
+  readonly batch: Batch;
+  /** A smaller one, for gradients and speed. */
+  readonly smallBatch: Batch;
+}
+
+/**
+ * Compares int8 with float32 on this machine: the speed of forward passes, the losses of single tokens, and the gradients
+ * of an adapter on all linear layers.
+ * @returns the verdict, and the engine that it was found with, which belongs to the caller
+ */
+export async function compareWithFloat32(options: CompareOptions): Promise<{ verdict: Verdict; engine: Int8Engine }> {
+  const { threads, batch, smallBatch, cache } = options;
+  // The float32 matrices are read once for all passes, and let go together.
+  const base: BaseModel = { ...options.base, weights: new Map(options.base.weights) };
+  const observer = await Observer.create(base, batch, { threads });
+  let engine: Int8Engine | null = null;
+  try {
+    const { losses: expected, smoothing } = await observer.observe(batch);
+    engine = await Int8Engine.open({ ...options, smoothing });
+    const { runtime } = engine;
+    const losses = relativeChange(await runtime.labelLosses(null, batch), expected);
+    const speedUp = await timesAsFast(
+      () => observer.observe(smallBatch),
+      () => runtime.labelLosses(null, smallBatch),
+    );
+    const exact = new CompiledRuntime(base, { threads, cache });
+    const gradients = await gradientError(runtime, exact, smallBatch);
+    await exact.dispose();
+    return { verdict: { speedUp, losses, gradients, smoothing }, engine };
+  } catch (error) {
+    await engine?.dispose();
+    throw error;
+  } finally {
+    await observer.release();
+  }
+}
+
+/** Ratio of the fastest runs, of {@link ROUNDS} to {@link MOST_ROUNDS} of each in turn. */
+async function timesAsFast(slow: () => Promise<unknown>, fast: () => Promise<unknown>): Promise<number> {
+  let [slowMs, fastMs] = [Infinity, Infinity];
+  for (let round = 0; round < ROUNDS || (round < MOST_ROUNDS && slowMs / fastMs < LEAST_SPEED_UP); round++) {
+    slowMs = Math.min(slowMs, await timed(slow));
+    fastMs = Math.min(fastMs, await timed(fast));
+  }
+  return slowMs / fastMs;
+}
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const begun = performance.now();
+  await run();
+  return performance.now() - begun;
+}
+
+function relativeChange(found: Float32Array, expected: Float32Array): number {
+  const changes = found.reduce((total, value, i) => total + Math.abs(value - expected[i]!), 0);
+  return changes / expected.reduce((total, value) => total + value, 0);
+}
+
+/** ‖found − exact‖ / ‖exact‖ over the gradients of all factors. */
+async function gradientError(int8: Runtime, exact: Runtime, batch: Batch): Promise<number> {
+  const adapter = probeAdapter(exact.base);
+  const [found, expected] = [await gradientsOf(int8, adapter, batch), await gradientsOf(exact, adapter, batch)];
+  let [errors, sizes] = [0, 0];
+  for (const [at, values] of expected.entries()) {
+    const other = found[at]!;
+    for (let i = 0; i < values.length; i++) {
+      errors += (other[i]! - values[i]!) ** 2;
+      sizes += values[i]! ** 2;
+    }
+  }
+  return Math.sqrt(errors / sizes);
+}
+
+async function gradientsOf(runtime: Runtime, adapter: Adapter, batch: Batch): Promise<Float32Array[]> {
+  const { gradients } = await runtime.gradients(adapter, batch, 1 / batch.labelIds.length);
+  return [...gradients.values()].flatMap((factors) => trainableArrays(factors).map(([, values]) => values));
+}
+
+/** The largest number in B, which is small beside the base's weights. */
+const PROBE_SIZE = 0.01;
+
+/** An adapter on all linear layers whose B is not zero, so that the gradient of A is not either. */
+function probeAdapter({ config }: BaseModel): Adapter {
+  const adapter = createAdapter({ base: config, targetModules: 'all-linear', rank: 8, alpha: 16, seed: 0 });
+  const random = Random.fromSeed(1);
+  const modules = [...adapter.modules].map(([name, factors]) => {
+    return [name, { ...factors, b: factors.b.map(() => PROBE_SIZE * (2 * random.uniform() - 1)) }] as const;
+  });
+  return { ...adapter, modules: new Map(modules) };
+}
