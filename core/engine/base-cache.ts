@@ -3,12 +3,14 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { FormatError } from '../formats/errors.ts';
 import { openBaseModel, type OpenBaseModel } from '../formats/hugging-face/hugging-face-model.ts';
+import type { VerifiedFiles } from '../formats/hugging-face/verified-files.ts';
 import { tokenizerHash } from '../formats/tokenizer/tokenizer-files.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import type { Device } from '../options/devices.ts';
 import type { PrecisionSetting } from '../options/precisions.ts';
 import { EngineCache } from './cache/engine-cache.ts';
+import { VerifiedModels } from './cache/verified-models.ts';
 import { createRuntime } from './create-runtime.ts';
 import { openDevice } from './devices/open-device.ts';
 import { checkPrecision } from './devices/precision.ts';
@@ -27,7 +29,7 @@ export interface BaseCacheOptions {
   readonly precision?: PrecisionSetting;
   /** Number of threads. Default: one for each core. */
   readonly threads?: number | null;
-  /** Folder that keeps compiled graphs, verdicts on int8 and rounded matrices for later processes. Default: none. */
+  /** Folder that keeps compiled graphs, rounded matrices and what was found out about bases for later processes. Default: none. */
   readonly graphCacheDir?: string | null;
   /** Largest size of all rounded matrices in that folder, in bytes; 0 keeps none. Default: 4 GiB. */
   readonly int8CacheBytes?: number | undefined;
@@ -65,6 +67,8 @@ export class BaseCache {
   readonly #options: BaseCacheOptions;
   readonly #cache: EngineCache | null;
   readonly #store: RoundedStore | null;
+  /** Which model files were verified before, by any process; null without a cache folder. */
+  readonly verified: VerifiedFiles | null;
   /** By the stamp of the folder, least recently used first. */
   readonly #bases = new Map<string, Promise<OpenBase>>();
 
@@ -72,6 +76,7 @@ export class BaseCache {
     this.#options = options;
     const { graphCacheDir = null, int8CacheBytes } = options;
     this.#cache = graphCacheDir === null ? null : new EngineCache(graphCacheDir);
+    this.verified = graphCacheDir === null ? null : new VerifiedModels(join(graphCacheDir, 'verified'));
     this.#store = graphCacheDir === null ? null : new RoundedStore(join(graphCacheDir, 'int8'), int8CacheBytes);
   }
 
@@ -104,7 +109,8 @@ export class BaseCache {
     const { device = 'cpu', precision = 'f32' } = this.#options;
     // Matrices that are rounded to 8 bits need not stay in memory in float32, too.
     const rounded = device === 'cpu' && (precision === 'int8' || precision === 'auto');
-    const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false);
+    const { verified } = this;
+    const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false, { verified });
     try {
       const ready = await this.#makeReady(model, tokenizer);
       const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), ...ready };

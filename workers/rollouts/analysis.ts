@@ -58,7 +58,7 @@ export async function analyzeVersions(
   return refusals;
 }
 
-/** Reads the whole folder of a version, and compares its fingerprint with the one that was stored when it was verified. */
+/** Checks the folder of a version, and compares its fingerprint with the one that was stored when it was verified. */
 async function verify(context: AnalysisContext, version: BaseModelVersionRow): Promise<void> {
   const { db, slot, signal } = context;
   const repository = createAnalysisRepository(db);

@@ -7,6 +7,7 @@ import { FormatError } from '../errors.ts';
 import { readJsonInFolder, requireInFolder, resolveInFolder } from '../folder-files.ts';
 import { isObject } from '../json.ts';
 import { SafetensorsFile } from '../safetensors/safetensors.ts';
+import { stampOf, type VerifiedFiles } from './verified-files.ts';
 
 const CONFIG = 'config.json';
 const SINGLE = 'model.safetensors';
@@ -21,6 +22,10 @@ export interface ModelWeights {
   readonly names: readonly string[];
   /** The dtypes that occur in the files. */
   readonly dtypes: readonly string[];
+  /** The fingerprint, if these very files were verified before; then their values need no checks. */
+  readonly verified: string | null;
+  /** Remembers that all values were read and checked, and are those of this fingerprint. */
+  remember(fingerprint: string): Promise<void>;
   shape(name: string): readonly number[];
   /**
    * Reads one tensor as float32.
@@ -34,24 +39,36 @@ export interface ModelWeights {
   close(): Promise<void>;
 }
 
+export interface OpenOptions extends ParseOptions {
+  /** Which files were verified before. Default: none. */
+  readonly verified?: VerifiedFiles | null | undefined;
+}
+
 /**
  * Opens the folder of a Hugging Face model (config.json with model.safetensors, or with an index and its shards) and checks
  * names and shapes of all tensors against the architecture. No tensor is read, unless a tied head is stored beside the
- * embedding: then both are read and compared.
+ * embedding in files that were not verified: then both are read and compared.
  * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
-export async function openModelWeights(folder: string, options: ParseOptions = {}): Promise<ModelWeights> {
+export async function openModelWeights(folder: string, options: OpenOptions = {}): Promise<ModelWeights> {
   const config = await readModelConfig(folder, options);
   const files: SafetensorsFile[] = [];
   const close = async () => void (await Promise.all(files.map((file) => file.close())));
   try {
     const holders = await openHolders(folder, files);
     const names = checkNames(config, holders);
-    await checkTiedHead(config, holders);
+    const before = await stampOf(config, files);
+    const verified = (await options.verified?.find(before.stamp)) ?? null;
+    if (verified === null) await checkTiedHead(config, holders);
     const holder = (name: string) => holderOf(name, holders);
     return {
       config,
       names,
+      verified,
+      remember: async (fingerprint) => {
+        const { stamp } = await stampOf(config, files);
+        if (before.settled && stamp === before.stamp) await options.verified?.add(stamp, fingerprint);
+      },
       dtypes: [...new Set(names.map((name) => holder(name).entry(name).dtype))],
       shape: (name) => holder(name).entry(name).shape,
       read: (name) => holder(name).read(name),
@@ -69,7 +86,7 @@ export async function openModelWeights(folder: string, options: ParseOptions = {
 export async function withModelWeights<T>(
   folder: string,
   use: (model: ModelWeights) => Promise<T>,
-  options: ParseOptions = {},
+  options: OpenOptions = {},
 ): Promise<T> {
   const model = await openModelWeights(folder, options);
   try {

@@ -1,4 +1,4 @@
-import { readSync } from 'node:fs';
+import { readSync, type BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Tensor } from '../../models/base-model.ts';
@@ -45,6 +45,11 @@ export class SafetensorsFile {
   /** Names of the tensors, in the order of their bytes in the file. */
   get names(): string[] {
     return [...this.header.tensors.keys()];
+  }
+
+  /** What the system knows of the file. */
+  stat(): Promise<BigIntStats> {
+    return this.#handle.stat({ bigint: true });
   }
 
   /** @throws FormatError `missing_tensor` */
