@@ -47,7 +47,7 @@ export async function int8Of(options: ChoiceOptions): Promise<Chosen> {
   const { verdict, engine } = await judge(options);
   const objection = errorOf(verdict) ?? tooSmall(options.base.config) ?? slownessOf(verdict);
   const warning = objection && `int8 would not have been chosen: ${objection}`;
-  const choice = { precision: 'int8', reason: `asked for; ${describe(verdict)}`, warning } as const;
+  const choice = { precision: 'int8', reason: 'asked for', warning } as const;
   return { choice, engine: await kept(engine, verdict, options) };
 }
 

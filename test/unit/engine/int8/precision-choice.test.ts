@@ -104,9 +104,8 @@ describe('choosePrecision', () => {
       speedUp >= LEAST_SPEED_UP && losses / 100 <= LARGEST_CHANGE && gradients / 100 <= LARGEST_GRADIENT_ERROR;
     expect(choice.precision).toBe(passes ? 'int8' : 'f32');
     expect(await choiceOf(choosePrecision, options({ base: unreadable(large) }))).toEqual(choice);
-    // Asked for by name, it says the same about the same base, and warns of what was not reached.
+    // Asked for by name, it warns where it was not chosen.
     const asked = await choiceOf(int8Of, options({ base: passes ? unreadable(large) : large }));
-    expect(figures(asked.reason)).toEqual([speedUp, losses, gradients]);
     expect(asked.warning === null).toBe(passes);
   });
 });
@@ -124,7 +123,10 @@ describe('the verdict', () => {
     // nothing. In forward passes each row has a scale of its own; on the way back that row leaves the others no levels.
     const weights = new Map([...near.weights].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]));
     for (const layer of [0, 1]) {
-      for (const [into, out] of [['self_attn.v_proj', 'self_attn.o_proj'], ['mlp.up_proj', 'mlp.down_proj']]) {
+      for (const [into, out] of [
+        ['self_attn.v_proj', 'self_attn.o_proj'],
+        ['mlp.up_proj', 'mlp.down_proj'],
+      ]) {
         const [rows, columns] = [into, out].map((name) => weights.get(`model.layers.${layer}.${name}.weight`)!);
         for (let i = 0; i < 512; i++) rows!.data[i]! *= 500;
         for (let i = 0; i < 512; i++) columns!.data[i * columns!.shape[1]!]! /= 500;
@@ -132,7 +134,7 @@ describe('the verdict', () => {
     }
     const uneven = await choiceOf(int8Of, options({ base: { ...near, weights, fingerprint: 'uneven' } }));
     expect(uneven.warning).toMatch(/^int8 would not have been chosen: int8 is .* expected at most 25 % for gradients$/);
-    const [, losses] = figures(uneven.reason);
+    const [, losses] = figures(uneven.warning!);
     expect(losses / 100).toBeLessThan(LARGEST_CHANGE);
   });
 });
