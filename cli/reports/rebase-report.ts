@@ -32,6 +32,7 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
   const { state, best, target, readyMs, phases, baselines, steps, rows, ladder } = outcome;
   const ready = state === 'ready';
   const value = best?.metric.value ?? null;
+  const judgedIn = best?.judgedIn ?? null;
   return {
     ready,
     strategy: best?.strategy ?? null,
@@ -40,7 +41,7 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
     steps,
     ttr_ms: readyMs,
     phases,
-    metric: { name, target, ...baselines, published: ready ? value : null, best: value },
+    metric: { name, target, ...baselines, published: ready ? value : null, best: value, judged_in: judgedIn },
     rows,
     ladder: ladder.map((rung) => rungDocument(rung, target)),
   };
@@ -76,12 +77,19 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
     ['ready', ready ? `yes, after ${duration(ttr_ms ?? 0)}` : 'no'],
     ['strategy', `${strategy ?? '–'}${coefficients}${steps > 0 ? `, ${steps} steps` : ''}`],
     ...(rows === 'validation_only' ? [['rows', 'no training rows, so nothing was trained'] as [string, string]] : []),
-    [metric.name.replace('_', ' '), `${show(metric.best)} (target ${show(metric.target)})`],
+    [
+      metric.name.replace('_', ' '),
+      `${show(metric.best)} (target ${show(metric.target)}${judgedIn(metric.judged_in)})`,
+    ],
     ['  old adapter, old base', show(metric.old)],
     ['  no adapter, new base', show(metric.none)],
     ['  old adapter, new base', show(metric.copy)],
     ['adapter', out],
   ];
+}
+
+function judgedIn(precision: string | null): string {
+  return precision === null || precision === 'f32' ? '' : `; judged in ${precision}`;
 }
 
 /** Formats the ladder as a table: each rung's best candidate, what the gate asked of it, and how long the rung took. */

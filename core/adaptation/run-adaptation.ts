@@ -12,13 +12,15 @@ import { reportRungs, runStrategy, usesEvolution } from '../method/ladder/strate
 import { DEFAULT_REGULARIZATION } from '../method/regularization/regularization.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { resolveJobOptions, type JobSettings } from '../options/job-settings.ts';
-import { CheckpointStore } from '../training/checkpoint.ts';
+import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { evolutionBetween, readEvolution, requireCompatible } from './evolutions.ts';
+import { measureForGate, measureOldForGate, oldPrecision, type ExactGate } from './exact-gate.ts';
 import { fromOutcomes, toOutcomes } from './gate-outcomes.ts';
-import { JobContext } from './job-context.ts';
+import { JobContext, precisionOf } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { Baselines, JobOutcome } from './job-outcome.ts';
+import { loadInOnePrecision, objectionToInt8, type JobBases } from './job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements.ts';
 import { PhaseClock } from './phase-clock.ts';
@@ -64,6 +66,7 @@ const NOT_MEASURED: Baselines = { old: null, none: null, copy: null };
 interface Prepared {
   readonly context: JobContext;
   readonly measurements: Measurements;
+  readonly exact: ExactGate;
   readonly settings: JobSettings;
   readonly oldBase: LoadedBase;
   readonly newBase: LoadedBase;
@@ -140,25 +143,27 @@ class AdaptationRun {
   async #prepare(): Promise<Prepared> {
     const spec = this.#spec;
     await mkdir(spec.workDir, { recursive: true });
-    const newBase = await this.#bases.load(spec.newBase);
-    const { config } = newBase.model;
+    const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
+    const resumed = this.#usable(await checkpoints.latest());
+    const kept = resumed && precisionOf(resumed);
+    const loaded = await loadInOnePrecision(this.#bases, spec, kept ?? undefined);
+    const { config } = loaded.newBase.model;
     const settings = resolveJobOptions(spec.options, {
       control: spec.kind === 'control',
       hiddenSize: config.hiddenSize,
     });
     this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
-    const oldBase = await this.#bases.load(spec.oldBase);
-    await requireCompatible(oldBase, newBase);
+    await requireCompatible(loaded.oldBase, loaded.newBase);
     const oldAdapter = await loadAdapter(spec.adapter, config);
-    const data = await loadTaskData(spec.data, { tokenizer: newBase.tokenizer, config });
+    const data = await loadTaskData(spec.data, { tokenizer: loaded.newBase.tokenizer, config });
     requireSuitable(data, spec, settings);
     for (const message of data.warnings) this.#emit({ type: 'warning', message });
-    const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
-    const resumed = await checkpoints.latest();
+    const { newBase, oldBase } = kept ? loaded : await this.#confirmed(loaded, oldAdapter, data);
     const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldBase, newBase) : null;
     const signal = this.#signal;
     signal.throwIfAborted();
     const measurements = new Measurements({ data, metric: spec.metric, searchRows: settings.searchRows, signal });
+    const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
     const context = new JobContext({
       spec,
       settings,
@@ -167,6 +172,7 @@ class AdaptationRun {
       evolution,
       data,
       measurements,
+      measureForGate: (adapter) => measureForGate(exact, newBase, adapter),
       checkpoints,
       resumed,
       signal,
@@ -174,7 +180,26 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    return { context, measurements, settings, oldBase, newBase, oldAdapter };
+    return { context, measurements, exact, settings, oldBase, newBase, oldAdapter };
+  }
+
+  /** Leaves out a checkpoint whose precision this device does not have. */
+  #usable(found: Checkpoint | null): Checkpoint | null {
+    const precision = found && precisionOf(found);
+    if (precision === null || this.#bases.supports(precision)) return found;
+    const message = `the job began in ${precision}, which this device does not have, so it begins again`;
+    this.#emit({ type: 'warning', message });
+    return null;
+  }
+
+  /** Lets rows of the task confirm or refuse int8. Where it was asked for, they only warn. */
+  async #confirmed(loaded: JobBases, adapter: Adapter, data: TaskData): Promise<JobBases> {
+    const objection = await objectionToInt8(this.#bases, loaded.newBase, adapter, data.search);
+    if (objection === null) return loaded;
+    const refused = this.#bases.setting === 'auto';
+    const message = `on rows of this task, ${objection}`;
+    this.#emit({ type: 'warning', message: refused ? `${message}: the job is computed in float32` : message });
+    return refused ? loadInOnePrecision(this.#bases, this.#spec, 'f32') : loaded;
   }
 
   async #evolution(oldBase: LoadedBase, newBase: LoadedBase): Promise<Evolution> {
@@ -208,12 +233,13 @@ class AdaptationRun {
   }
 
   /** Measures the old adapter on the old base, unless its stored outcomes say how it did. */
-  async #measureOld({ measurements, oldBase, oldAdapter }: Prepared): Promise<GateMeasurement> {
-    const subject = measurements.gateSubject(oldBase);
+  async #measureOld({ measurements, exact, oldBase, oldAdapter }: Prepared): Promise<GateMeasurement> {
+    const subject = measurements.gateSubject(oldPrecision(exact.gate, oldBase));
     const stored = this.#spec.oldOutcomes ? fromOutcomes(this.#spec.oldOutcomes, subject) : null;
-    const old = stored ?? (await measurements.onGate(oldBase, oldAdapter));
+    const old = stored ?? (await measureOldForGate(exact, oldBase, oldAdapter));
     if (!stored && Number.isFinite(old.metric.value)) {
-      this.#emit({ type: 'old_measured', outcomes: toOutcomes(old, subject) });
+      const measured = measurements.gateSubject(old.judgedIn ?? subject.precision);
+      this.#emit({ type: 'old_measured', outcomes: toOutcomes(old, measured) });
     }
     this.#noteBaselines({ old: old.metric.value });
     return old;

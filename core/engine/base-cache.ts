@@ -6,18 +6,22 @@ import { openBaseModel, type OpenBaseModel } from '../formats/hugging-face/huggi
 import type { VerifiedFiles } from '../formats/hugging-face/verified-files.ts';
 import { tokenizerHash } from '../formats/tokenizer/tokenizer-files.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizer/tokenizer.ts';
+import { expectedWeights } from '../models/architecture/architecture.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import type { Device } from '../options/devices.ts';
-import type { PrecisionSetting } from '../options/precisions.ts';
+import type { Precision, PrecisionSetting } from '../options/precisions.ts';
 import { EngineCache } from './cache/engine-cache.ts';
 import { VerifiedModels } from './cache/verified-models.ts';
 import { createRuntime } from './create-runtime.ts';
 import { openDevice } from './devices/open-device.ts';
-import { checkPrecision } from './devices/precision.ts';
+import { checkPrecision, supportsPrecision } from './devices/precision.ts';
+import { sizeOf } from './graph/graph.ts';
 import { choosePrecision, int8Of } from './int8/choose-precision.ts';
 import { isLayerMatrix } from './int8/inputs.ts';
 import type { Int8Engine } from './int8/int8-engine.ts';
+import type { Int8Errors } from './int8/int8-errors.ts';
 import type { PrecisionChoice } from './int8/precision-choice.ts';
+import { RowErrors } from './int8/row-errors.ts';
 import { RoundedStore } from './int8/rounded-store.ts';
 import type { RoundedWeights } from './int8/rounded-weights.ts';
 import type { Runtime } from './runtime.ts';
@@ -67,27 +71,69 @@ export class BaseCache {
   readonly #options: BaseCacheOptions;
   readonly #cache: EngineCache | null;
   readonly #store: RoundedStore | null;
+  readonly #rowErrors: RowErrors;
   /** Which model files were verified before, by any process; null without a cache folder. */
   readonly verified: VerifiedFiles | null;
-  /** By the stamp of the folder, least recently used first. */
+  /** By the stamp of the folder and the precision, least recently used first. */
   readonly #bases = new Map<string, Promise<OpenBase>>();
 
   constructor(options: BaseCacheOptions = {}) {
     this.#options = options;
     const { graphCacheDir = null, int8CacheBytes } = options;
     this.#cache = graphCacheDir === null ? null : new EngineCache(graphCacheDir);
+    this.#rowErrors = new RowErrors(graphCacheDir && join(graphCacheDir, 'rows'));
     this.verified = graphCacheDir === null ? null : new VerifiedModels(join(graphCacheDir, 'verified'));
     this.#store = graphCacheDir === null ? null : new RoundedStore(join(graphCacheDir, 'int8'), int8CacheBytes);
   }
 
   /**
    * Returns the base model of a folder, and loads it first if necessary.
+   * @param precision of its matrices; default: as the options say
    * @throws FormatError if the folder does not hold a usable model and tokenizer.json, DeviceUnavailableError
    */
-  async load(folder: string): Promise<LoadedBase> {
+  async load(folder: string, precision?: Precision): Promise<LoadedBase> {
     const key = await stamp(folder);
+    if (precision !== undefined) {
+      const chosen = await this.#bases.get(keyOf(key, this.setting))?.catch(() => null);
+      if (chosen?.precision.precision !== precision) return this.#load(folder, key, precision);
+    }
+    return this.#load(folder, key, this.setting);
+  }
+
+  /** Whether the device can compute with a base in a precision. */
+  supports(precision: Precision): boolean {
+    return supportsPrecision(this.#options.device ?? 'cpu', precision);
+  }
+
+  /**
+   * Runs something in float32 with a loaded base that is computed in 8 bits. Its float32 matrices are in memory meanwhile.
+   * @returns null where there is not enough memory for them
+   */
+  async withFloat32<T>({ model }: LoadedBase, use: (exact: Runtime) => Promise<T>): Promise<T | null> {
+    if (float32Bytes(model) > process.availableMemory()) return null;
+    const threads = this.#options.threads ?? undefined;
+    const exact = createRuntime({ base: model, threads, cache: this.#cache });
+    try {
+      return await use(exact);
+    } finally {
+      await exact.dispose();
+    }
+  }
+
+  /** Returns how inexact int8 is on rows of a kind, which `compare` finds out if no process has done so before. */
+  rowErrors(base: LoadedBase, kind: string, compare: () => Promise<Int8Errors | null>): Promise<Int8Errors | null> {
+    return this.#rowErrors.of(base.model, kind, compare);
+  }
+
+  /** The precision that was asked for. */
+  get setting(): PrecisionSetting {
+    return this.#options.precision ?? 'f32';
+  }
+
+  async #load(folder: string, stamped: string, precision: PrecisionSetting): Promise<LoadedBase> {
+    const key = keyOf(stamped, precision);
     const known = this.#bases.get(key);
-    const base = known ?? this.#open(folder);
+    const base = known ?? this.#open(folder, precision);
     this.#bases.delete(key);
     this.#bases.set(key, base);
     if (!known) {
@@ -103,16 +149,16 @@ export class BaseCache {
     for (const base of bases) await release(await base);
   }
 
-  async #open(folder: string): Promise<OpenBase> {
+  async #open(folder: string, precision: PrecisionSetting): Promise<OpenBase> {
     const tokenizer = await loadTokenizer(folder);
     const text = await readFile(join(folder, 'tokenizer.json'), 'utf8');
-    const { device = 'cpu', precision = 'f32' } = this.#options;
+    const { device = 'cpu' } = this.#options;
     // Matrices that are rounded to 8 bits need not stay in memory in float32, too.
     const rounded = device === 'cpu' && (precision === 'int8' || precision === 'auto');
     const { verified } = this;
     const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false, { verified });
     try {
-      const ready = await this.#makeReady(model, tokenizer);
+      const ready = await this.#makeReady(model, tokenizer, precision);
       const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), ...ready };
       this.#options.onLoad?.(loaded);
       return loaded;
@@ -125,6 +171,7 @@ export class BaseCache {
   async #makeReady(
     model: BaseModel,
     tokenizer: Tokenizer,
+    setting: PrecisionSetting,
   ): Promise<Pick<LoadedBase, 'runtime' | 'precision' | 'rounded'>> {
     if (tokenizer.vocabSize > model.config.vocabSize) {
       const message = `has ids up to ${tokenizer.vocabSize - 1}, expected less than the model's vocabulary of ${model.config.vocabSize}`;
@@ -133,7 +180,7 @@ export class BaseCache {
     const { device = 'cpu' } = this.#options;
     const threads = this.#options.threads ?? undefined;
     await openDevice(device, { threads });
-    const { choice, engine } = await this.#choose(model, tokenizer);
+    const { choice, engine } = await this.#choose(model, tokenizer, setting);
     if (engine) return { precision: choice, runtime: engine.runtime, rounded: engine.rounded };
     const { precision } = choice;
     return {
@@ -145,8 +192,9 @@ export class BaseCache {
   async #choose(
     base: BaseModel,
     tokenizer: Tokenizer,
+    precision: PrecisionSetting,
   ): Promise<{ choice: PrecisionChoice; engine: Int8Engine | null }> {
-    const { device = 'cpu', precision = 'f32' } = this.#options;
+    const { device = 'cpu' } = this.#options;
     const threads = this.#options.threads ?? availableParallelism();
     const options = { base, tokenizer, threads, cache: this.#cache, store: this.#store };
     checkPrecision(device, precision);
@@ -171,6 +219,19 @@ async function release({ runtime, rounded, model }: OpenBase): Promise<void> {
   await runtime.dispose();
   await rounded?.dispose();
   await model.close();
+}
+
+function keyOf(stamped: string, precision: PrecisionSetting): string {
+  return `${precision} ${stamped}`;
+}
+
+/** Share of what is needed that has to be free beyond it, for activations. */
+const SPARE = 0.25;
+
+/** Bytes that the float32 matrices of a base's layers take, and what is computed with them. */
+function float32Bytes({ config }: BaseModel): number {
+  const matrices = expectedWeights(config).filter(({ name }) => isLayerMatrix(name));
+  return (1 + SPARE) * matrices.reduce((total, { shape }) => total + 4 * sizeOf(shape), 0);
 }
 
 /** Identifies a folder's content: its path, and the name, size and modification time of every file. */

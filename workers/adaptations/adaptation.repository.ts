@@ -177,7 +177,8 @@ export const adaptationRepository = {
   },
 };
 
-function metricsOf({ step, metric, bound, negativeFlips }: CandidateRecord, data: RowsUsed): Prisma.InputJsonObject {
+function metricsOf(candidate: CandidateRecord, data: RowsUsed): Prisma.InputJsonObject {
+  const { step, metric, bound, negativeFlips, judgedIn } = candidate;
   const { name, value, standardError, rows } = metric;
   return {
     metric: name,
@@ -188,6 +189,7 @@ function metricsOf({ step, metric, bound, negativeFlips }: CandidateRecord, data
     examples: rows,
     step,
     data,
+    judged_in: judgedIn ?? null,
   };
 }
 

@@ -5,17 +5,12 @@ import { sizeOf } from '../graph/graph.ts';
 import { calibrationBatch, smallCalibrationBatch } from './calibration-batch.ts';
 import { compareWithFloat32, LEAST_SPEED_UP } from './compare-with-float32.ts';
 import { isLayerMatrix } from './inputs.ts';
+import { describeErrors, tooInexact } from './int8-errors.ts';
 import { Int8Engine, type Int8EngineOptions } from './int8-engine.ts';
 import { keepVerdict, keptVerdict, type Comparison, type PrecisionChoice, type Verdict } from './precision-choice.ts';
 
 /** Bases with fewer weights in their layers' matrices gain little (docs/devices.md), so nothing is measured. */
 const SMALLEST_BASE = 16e6;
-
-/** How far int8 may move the losses of single tokens, on average, relative to their mean. */
-export const LARGEST_CHANGE = 0.1;
-
-/** How far int8 may move the gradients of an adapter's factors, relative to their norm. */
-export const LARGEST_GRADIENT_ERROR = 0.25;
 
 export interface ChoiceOptions extends Int8EngineOptions {
   readonly tokenizer: Tokenizer;
@@ -35,7 +30,7 @@ export async function choosePrecision(options: ChoiceOptions): Promise<Chosen> {
   const small = tooSmall(options.base.config);
   if (small !== null) return { choice: { precision: 'f32', reason: small, warning: null }, engine: null };
   const { verdict, engine } = await judge(options);
-  const [reason, objection] = [describe(verdict), errorOf(verdict) ?? slownessOf(verdict)];
+  const [reason, objection] = [describe(verdict), tooInexact(verdict) ?? slownessOf(verdict)];
   if (objection === null)
     return { choice: { precision: 'int8', reason, warning: null }, engine: await kept(engine, verdict, options) };
   await engine?.dispose();
@@ -45,7 +40,7 @@ export async function choosePrecision(options: ChoiceOptions): Promise<Chosen> {
 /** Prepares int8, which was asked for. The choice has a warning where {@link choosePrecision} would not have chosen it. */
 export async function int8Of(options: ChoiceOptions): Promise<Chosen> {
   const { verdict, engine } = await judge(options);
-  const objection = errorOf(verdict) ?? tooSmall(options.base.config) ?? slownessOf(verdict);
+  const objection = tooInexact(verdict) ?? tooSmall(options.base.config) ?? slownessOf(verdict);
   const warning = objection && `int8 would not have been chosen: ${objection}`;
   const choice = { precision: 'int8', reason: 'asked for', warning } as const;
   return { choice, engine: await kept(engine, verdict, options) };
@@ -83,17 +78,8 @@ function layerWeights(config: ModelConfig): number {
   return sizes.reduce((total, size) => total + size, 0);
 }
 
-function describe({ speedUp, losses, gradients }: Comparison): string {
-  const percent = (share: number) => (100 * share).toFixed(1);
-  return `int8 is ${speedUp.toFixed(1)} times as fast and moves losses by ${percent(losses)} % and gradients by ${percent(gradients)} %`;
-}
-
-/** Says what int8 computes too inexactly to be chosen; null where it does not. */
-function errorOf(found: Comparison): string | null {
-  if (!(found.losses <= LARGEST_CHANGE))
-    return `${describe(found)}, expected at most ${100 * LARGEST_CHANGE} % for losses`;
-  if (found.gradients <= LARGEST_GRADIENT_ERROR) return null;
-  return `${describe(found)}, expected at most ${100 * LARGEST_GRADIENT_ERROR} % for gradients`;
+function describe(found: Comparison): string {
+  return `int8 is ${found.speedUp.toFixed(1)} times as fast and ${describeErrors(found)}`;
 }
 
 function slownessOf(found: Comparison): string | null {

@@ -1,11 +1,11 @@
 import type { BaseModel } from '../../models/base-model.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import { createAdapter } from '../../models/lora/lora-init.ts';
-import { trainableArrays } from '../../models/lora/trainable-arrays.ts';
 import { Random } from '../../statistics/random.ts';
 import { CompiledRuntime } from '../compiled/compiled-runtime.ts';
-import type { Batch, Runtime } from '../runtime.ts';
+import type { Batch } from '../runtime.ts';
 import { Int8Engine, type Int8EngineOptions } from './int8-engine.ts';
+import { gradientError, lossChange } from './int8-errors.ts';
 import type { Verdict } from './precision-choice.ts';
 import { Observer } from './smoothing.ts';
 
@@ -39,13 +39,13 @@ export async function compareWithFloat32(options: CompareOptions): Promise<{ ver
     const { losses: expected, smoothing } = await observer.observe(batch);
     engine = await Int8Engine.open({ ...options, smoothing });
     const { runtime } = engine;
-    const losses = relativeChange(await runtime.labelLosses(null, batch), expected);
+    const losses = lossChange(await runtime.labelLosses(null, batch), expected);
     const speedUp = await timesAsFast(
       () => observer.observe(smallBatch),
       () => runtime.labelLosses(null, smallBatch),
     );
     const exact = new CompiledRuntime(base, { threads, cache });
-    const gradients = await gradientError(runtime, exact, smallBatch);
+    const gradients = await gradientError(runtime, exact, probeAdapter(base), smallBatch);
     await exact.dispose();
     return { verdict: { speedUp, losses, gradients, smoothing }, engine };
   } catch (error) {
@@ -70,31 +70,6 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
   const begun = performance.now();
   await run();
   return performance.now() - begun;
-}
-
-function relativeChange(found: Float32Array, expected: Float32Array): number {
-  const changes = found.reduce((total, value, i) => total + Math.abs(value - expected[i]!), 0);
-  return changes / expected.reduce((total, value) => total + value, 0);
-}
-
-/** ‖found − exact‖ / ‖exact‖ over the gradients of all factors. */
-async function gradientError(int8: Runtime, exact: Runtime, batch: Batch): Promise<number> {
-  const adapter = probeAdapter(exact.base);
-  const [found, expected] = [await gradientsOf(int8, adapter, batch), await gradientsOf(exact, adapter, batch)];
-  let [errors, sizes] = [0, 0];
-  for (const [at, values] of expected.entries()) {
-    const other = found[at]!;
-    for (let i = 0; i < values.length; i++) {
-      errors += (other[i]! - values[i]!) ** 2;
-      sizes += values[i]! ** 2;
-    }
-  }
-  return Math.sqrt(errors / sizes);
-}
-
-async function gradientsOf(runtime: Runtime, adapter: Adapter, batch: Batch): Promise<Float32Array[]> {
-  const { gradients } = await runtime.gradients(adapter, batch, 1 / batch.labelIds.length);
-  return [...gradients.values()].flatMap((factors) => trainableArrays(factors).map(([, values]) => values));
 }
 
 /** The largest number in B, which is small beside the base's weights. */

@@ -2,6 +2,7 @@ import os from 'node:os';
 import type { Precision } from '../../options/precisions.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { ownSources, sha256 } from '../cache/sources.ts';
+import type { Int8Errors } from './int8-errors.ts';
 import type { Smoothing } from './int8-matrix.ts';
 
 /** The precision that a base is computed in, and the reason for it. */
@@ -14,13 +15,9 @@ export interface PrecisionChoice {
 }
 
 /** How int8 compares with float32 on one base and machine. */
-export interface Comparison {
+export interface Comparison extends Int8Errors {
   /** How many times as fast a forward pass is. */
   readonly speedUp: number;
-  /** Mean |loss in int8 − loss in float32| of a label, divided by the mean loss. */
-  readonly losses: number;
-  /** ‖gradient in int8 − gradient in float32‖ / ‖gradient in float32‖, over all factors of an adapter. */
-  readonly gradients: number;
 }
 
 /** What was found out about a base in int8. */
