@@ -196,7 +196,7 @@ class AdaptationRun {
   async #confirmed(loaded: JobBases, adapter: Adapter, data: TaskData): Promise<JobBases> {
     const objection = await objectionToInt8(this.#bases, loaded.newBase, adapter, data.search);
     if (objection === null) return loaded;
-    const refused = this.#bases.setting === 'auto';
+    const refused = this.#bases.chooses;
     const message = `on rows of this task, ${objection}`;
     this.#emit({ type: 'warning', message: refused ? `${message}: the job is computed in float32` : message });
     return refused ? loadInOnePrecision(this.#bases, this.#spec, 'f32') : loaded;

@@ -94,10 +94,10 @@ export class BaseCache {
   async load(folder: string, precision?: Precision): Promise<LoadedBase> {
     const key = await stamp(folder);
     if (precision !== undefined) {
-      const chosen = await this.#bases.get(keyOf(key, this.setting))?.catch(() => null);
+      const chosen = await this.#bases.get(keyOf(key, this.#setting))?.catch(() => null);
       if (chosen?.precision.precision !== precision) return this.#load(folder, key, precision);
     }
-    return this.#load(folder, key, this.setting);
+    return this.#load(folder, key, this.#setting);
   }
 
   /** Whether the device can compute with a base in a precision. */
@@ -125,8 +125,12 @@ export class BaseCache {
     return this.#rowErrors.of(base.model, kind, compare);
   }
 
-  /** The precision that was asked for. */
-  get setting(): PrecisionSetting {
+  /** Whether precisions are chosen, rather than asked for. */
+  get chooses(): boolean {
+    return this.#setting === 'auto';
+  }
+
+  get #setting(): PrecisionSetting {
     return this.#options.precision ?? 'f32';
   }
 
