@@ -46,13 +46,17 @@ export async function objectionToInt8(
   const [compared, differentiated] = [firstRows(rows, COMPARED), firstRows(rows, DIFFERENTIATED)];
   if (base.precision.precision !== 'int8' || compared.length === 0) return null;
   const compare = () =>
-    bases.withFloat32(base, async (exact): Promise<Int8Errors> => {
-      const batch = makeBatch(compared);
-      const found = await base.runtime.labelLosses(adapter, batch);
-      const losses = lossChange(found, await exact.labelLosses(adapter, batch));
-      const small = makeBatch(differentiated.length > 0 ? differentiated : compared.slice(0, 1));
-      return { losses, gradients: await gradientError(base.runtime, exact, adapter, small) };
-    });
+    bases.withFloat32(
+      base,
+      async (exact): Promise<Int8Errors> => {
+        const batch = makeBatch(compared);
+        const found = await base.runtime.labelLosses(adapter, batch);
+        const losses = lossChange(found, await exact.labelLosses(adapter, batch));
+        const small = makeBatch(differentiated.length > 0 ? differentiated : compared.slice(0, 1));
+        return { losses, gradients: await gradientError(base.runtime, exact, adapter, small) };
+      },
+      'few',
+    );
   const errors = await bases.rowErrors(base, kindOf(compared), compare);
   return errors && tooInexact(errors);
 }

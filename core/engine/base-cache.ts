@@ -6,7 +6,6 @@ import { openBaseModel, type OpenBaseModel } from '../formats/hugging-face/huggi
 import type { VerifiedFiles } from '../formats/hugging-face/verified-files.ts';
 import { tokenizerHash } from '../formats/tokenizer/tokenizer-files.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizer/tokenizer.ts';
-import { expectedWeights } from '../models/architecture/architecture.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import type { Device } from '../options/devices.ts';
 import type { Precision, PrecisionSetting } from '../options/precisions.ts';
@@ -15,8 +14,8 @@ import { VerifiedModels } from './cache/verified-models.ts';
 import { createRuntime } from './create-runtime.ts';
 import { openDevice } from './devices/open-device.ts';
 import { checkPrecision, supportsPrecision } from './devices/precision.ts';
-import { sizeOf } from './graph/graph.ts';
 import { choosePrecision, int8Of } from './int8/choose-precision.ts';
+import { openFloat32 } from './int8/float32-runtime.ts';
 import { isLayerMatrix } from './int8/inputs.ts';
 import type { Int8Engine } from './int8/int8-engine.ts';
 import type { Int8Errors } from './int8/int8-errors.ts';
@@ -106,13 +105,18 @@ export class BaseCache {
   }
 
   /**
-   * Runs something in float32 with a loaded base that is computed in 8 bits. Its float32 matrices are in memory meanwhile.
-   * @returns null where there is not enough memory for them
+   * Runs something in float32 with a loaded base that is computed in 8 bits. Its float32 matrices are in memory meanwhile,
+   * all of them or, where they would not fit or are used a few times only, some layers at a time.
+   * @returns null where there is no memory for either
    */
-  async withFloat32<T>({ model }: LoadedBase, use: (exact: Runtime) => Promise<T>): Promise<T | null> {
-    if (float32Bytes(model) > process.availableMemory()) return null;
-    const threads = this.#options.threads ?? undefined;
-    const exact = createRuntime({ base: model, threads, cache: this.#cache });
+  async withFloat32<T>(
+    { model }: LoadedBase,
+    use: (exact: Runtime) => Promise<T>,
+    passes: 'few' | 'many' = 'many',
+  ): Promise<T | null> {
+    const threads = this.#options.threads ?? availableParallelism();
+    const exact = openFloat32(model, { threads, cache: this.#cache, passes });
+    if (exact === null) return null;
     try {
       return await use(exact);
     } finally {
@@ -227,15 +231,6 @@ async function release({ runtime, rounded, model }: OpenBase): Promise<void> {
 
 function keyOf(stamped: string, precision: PrecisionSetting): string {
   return `${precision} ${stamped}`;
-}
-
-/** Share of what is needed that has to be free beyond it, for activations. */
-const SPARE = 0.25;
-
-/** Bytes that the float32 matrices of a base's layers take, and what is computed with them. */
-function float32Bytes({ config }: BaseModel): number {
-  const matrices = expectedWeights(config).filter(({ name }) => isLayerMatrix(name));
-  return (1 + SPARE) * matrices.reduce((total, { shape }) => total + 4 * sizeOf(shape), 0);
 }
 
 /** Identifies a folder's content: its path, and the name, size and modification time of every file. */

@@ -62,7 +62,6 @@ describe.each(MODELS)('$name in 8 bits', ({ folder, gradients: largestError }) =
     });
     const labels = labelCount(batch);
     const { lossSum, gradients } = await base.runtime.gradients(adapter, batchOf(batch), 1 / labels);
-    console.log(lossSum / labels, expected.loss);
     expect(Math.abs(lossSum / labels / expected.loss - 1)).toBeLessThan(0.05);
     const [ours, theirs]: [number[], number[]] = [[], []];
     for (const [module, factors] of gradients) {
@@ -72,7 +71,6 @@ describe.each(MODELS)('$name in 8 bits', ({ folder, gradients: largestError }) =
       }
     }
     const error = relativeError(Float32Array.from(ours), Float32Array.from(theirs));
-    console.log('gradients', error);
     expect(error).toBeGreaterThan(1e-3);
     expect(error).toBeLessThan(largestError);
   });
@@ -98,7 +96,6 @@ describe.each(MODELS)('$name in 8 bits', ({ folder, gradients: largestError }) =
       return [await lossOf(adapter), await lossOf(trained), await lossOf(await trainedByPyTorch(out))];
     });
     const [before, int8, float32] = judged as [number, number, number];
-    console.log(
       before,
       int8,
       float32,

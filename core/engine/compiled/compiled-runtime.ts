@@ -72,7 +72,7 @@ export class CompiledRuntime extends ProgramRuntime {
 }
 
 /** Equal for calls on one base that can share a program: their adapters have the same modules with equal ranks and kinds. */
-function programKey({ kind, modules, dropout, repeats }: ProgramSpec): string {
+export function programKey({ kind, modules, dropout, repeats }: ProgramSpec): string {
   const adapted = [...modules].map(([module, { rank, dora }]) => `${module}:${rank}${dora ? ':dora' : ''}`).join();
   return [kind, dropout, repeats, adapted].join('|');
 }

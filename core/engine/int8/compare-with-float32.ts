@@ -3,8 +3,10 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import { createAdapter } from '../../models/lora/lora-init.ts';
 import { Random } from '../../statistics/random.ts';
 import { CompiledRuntime } from '../compiled/compiled-runtime.ts';
+import { StreamedRuntime } from '../compiled/streamed-runtime.ts';
 import type { Batch } from '../runtime.ts';
 import { Int8Engine, type Int8EngineOptions } from './int8-engine.ts';
+import { planFloat32, STAGE_BYTES } from './float32-runtime.ts';
 import { gradientError, lossChange } from './int8-errors.ts';
 import type { Verdict } from './precision-choice.ts';
 import { Observer } from './smoothing.ts';
@@ -31,9 +33,10 @@ export interface CompareOptions extends Int8EngineOptions {
  */
 export async function compareWithFloat32(options: CompareOptions): Promise<{ verdict: Verdict; engine: Int8Engine }> {
   const { threads, batch, smallBatch, cache } = options;
-  // The float32 matrices are read once for all passes, and let go together.
-  const base: BaseModel = { ...options.base, weights: new Map(options.base.weights) };
-  const observer = await Observer.create(base, batch, { threads });
+  const held = planFloat32(options.base, 'few') === 'held';
+  // Matrices that are held are read once for all passes, and let go together.
+  const base: BaseModel = held ? { ...options.base, weights: new Map(options.base.weights) } : options.base;
+  const observer = await Observer.create(base, batch, { threads, held });
   let engine: Int8Engine | null = null;
   try {
     const { losses: expected, smoothing } = await observer.observe(batch);
@@ -41,10 +44,12 @@ export async function compareWithFloat32(options: CompareOptions): Promise<{ ver
     const { runtime } = engine;
     const losses = lossChange(await runtime.labelLosses(null, batch), expected);
     const speedUp = await timesAsFast(
-      () => observer.observe(smallBatch),
-      () => runtime.labelLosses(null, smallBatch),
+      () => observer.time(smallBatch),
+      () => timed(() => runtime.labelLosses(null, smallBatch)),
     );
-    const exact = new CompiledRuntime(base, { threads, cache });
+    const exact = held
+      ? new CompiledRuntime(base, { threads, cache })
+      : new StreamedRuntime(base, { threads, weightBytes: STAGE_BYTES });
     const gradients = await gradientError(runtime, exact, probeAdapter(base), smallBatch);
     await exact.dispose();
     return { verdict: { speedUp, losses, gradients, smoothing }, engine };
@@ -56,12 +61,12 @@ export async function compareWithFloat32(options: CompareOptions): Promise<{ ver
   }
 }
 
-/** Ratio of the fastest runs, of {@link ROUNDS} to {@link MOST_ROUNDS} of each in turn. */
-async function timesAsFast(slow: () => Promise<unknown>, fast: () => Promise<unknown>): Promise<number> {
+/** Ratio of the least milliseconds, of {@link ROUNDS} to {@link MOST_ROUNDS} of each in turn. */
+async function timesAsFast(slow: () => Promise<number>, fast: () => Promise<number>): Promise<number> {
   let [slowMs, fastMs] = [Infinity, Infinity];
   for (let round = 0; round < ROUNDS || (round < MOST_ROUNDS && slowMs / fastMs < LEAST_SPEED_UP); round++) {
-    slowMs = Math.min(slowMs, await timed(slow));
-    fastMs = Math.min(fastMs, await timed(fast));
+    slowMs = Math.min(slowMs, await slow());
+    fastMs = Math.min(fastMs, await fast());
   }
   return slowMs / fastMs;
 }

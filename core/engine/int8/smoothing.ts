@@ -1,10 +1,12 @@
 import type { BaseModel } from '../../models/base-model.ts';
 import { bindCall } from '../call/bind-call.ts';
 import { BoundWeights } from '../compiled/bound-weights.ts';
-import { compileProgram, type CompiledProgram } from '../compiled/compiled-program.ts';
+import { compileProgram } from '../compiled/compiled-program.ts';
+import { StreamedProgram } from '../compiled/streamed-program.ts';
 import { CPU_PROVIDER } from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
 import { observeOperands } from '../graph/passes/weights/observe-operands.ts';
+import { STAGE_BYTES } from './float32-runtime.ts';
 import { isLayerMatrix, largestName } from './inputs.ts';
 import type { Smoothing } from './int8-matrix.ts';
 
@@ -33,24 +35,34 @@ export interface Observation {
  */
 export class Observer {
   readonly #base: BaseModel;
-  readonly #program: CompiledProgram;
-  readonly #weights: BoundWeights;
+  readonly #program: Program;
 
-  private constructor(base: BaseModel, program: CompiledProgram) {
+  private constructor(base: BaseModel, program: Program) {
     this.#base = base;
     this.#program = program;
-    this.#weights = new BoundWeights(base.weights);
   }
 
-  static async create(base: BaseModel, batch: Batch, { threads }: { readonly threads: number }): Promise<Observer> {
-    const provider = { ...CPU_PROVIDER, rewrite: observeOperands };
+  /** @param held whether the base's weights stay in memory between passes */
+  static async create(base: BaseModel, batch: Batch, { threads, held }: ObserverOptions): Promise<Observer> {
     const { spec } = bindCall(base, 'labelLosses', { adapter: null, batch });
-    return new Observer(base, await compileProgram(spec, { threads, provider, weights: base.weights }));
+    const { weights } = base;
+    if (!held) {
+      const options = { threads, weights, weightBytes: STAGE_BYTES, rewrite: observeOperands };
+      return new Observer(base, await StreamedProgram.create(spec, options));
+    }
+    const provider = { ...CPU_PROVIDER, rewrite: observeOperands };
+    const program = await compileProgram(spec, { threads, provider, weights });
+    const bound = new BoundWeights(weights);
+    return new Observer(base, {
+      outputNames: program.outputNames,
+      run: (call) => program.run(bound, call),
+      release: () => program.release(),
+    });
   }
 
   async observe(batch: Batch): Promise<Observation> {
     const program = this.#program;
-    const output = await program.run(this.#weights, bindCall(this.#base, 'labelLosses', { adapter: null, batch }));
+    const output = await program.run(bindCall(this.#base, 'labelLosses', { adapter: null, batch }));
     // A small matrix may be part of a joined product, which is not computed in 8 bits and so not observed.
     const weights = [...this.#base.weights.keys()].filter(
       (name) => isLayerMatrix(name) && program.outputNames.includes(largestName(name)),
@@ -59,7 +71,21 @@ export class Observer {
     return { losses: output('losses'), smoothing: new Map(weights.map((name) => [name, factors(name)])) };
   }
 
+  /** Milliseconds of a pass, without the time to read weights. */
+  async time(batch: Batch): Promise<number> {
+    const begun = performance.now();
+    await this.observe(batch);
+    return this.#program.computeMs ?? performance.now() - begun;
+  }
+
   async release(): Promise<void> {
     await this.#program.release();
   }
 }
+
+export interface ObserverOptions {
+  readonly threads: number;
+  readonly held: boolean;
+}
+
+type Program = Pick<StreamedProgram, 'outputNames' | 'run' | 'release'> & Partial<Pick<StreamedProgram, 'computeMs'>>;
