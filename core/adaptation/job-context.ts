@@ -21,6 +21,8 @@ import type { RowsUsed } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
 import { JobTraining, type JobTrainingOptions, type TrainingState } from './job-training.ts';
 import type { Measurements } from './measurements.ts';
+import type { RowFormat } from './row-format.ts';
+import { sliceValues } from './slices.ts';
 
 export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly spec: JobSpec;
@@ -29,6 +31,7 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly measurements: Measurements;
   /** Measures an adapter on the gate rows of the new base. */
   measureForGate(adapter: Adapter): Promise<GateMeasurement>;
+  readonly rowFormat: RowFormat;
   readonly checkpoints: CheckpointStore;
   /** The checkpoint to resume from; null for a first attempt. */
   readonly resumed: Checkpoint | null;
@@ -39,13 +42,15 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
 }
 
 /** Layout of {@link JobState}. A checkpoint of another layout is not resumed from: the job starts again. */
-const STATE_VERSION = 3;
+const STATE_VERSION = 4;
 
 /** What a job's checkpoint holds besides tensors. Plain JSON. */
 interface JobState {
   readonly version: number;
   /** The precision of both bases. The job keeps it on whatever machine it is resumed. */
   readonly precision: Precision;
+  /** A resumed job keeps it, because other labels would make another training of it. */
+  readonly rowFormat: RowFormat;
   readonly ladder: LadderState;
   /** Configuration of the best candidate, whose ranks may have grown; null if its adapter is not among the tensors. */
   readonly best: LoraConfig | null;
@@ -56,6 +61,12 @@ interface JobState {
 export function precisionOf({ state }: Checkpoint): Precision | null {
   const { version, precision } = state as JobState;
   return version === STATE_VERSION ? precision : null;
+}
+
+/** How the rows were made into tokens before a checkpoint was saved; null if it cannot be resumed from. */
+export function rowFormatIn(checkpoint: Checkpoint | null): RowFormat | null {
+  const state = checkpoint?.state as JobState | undefined;
+  return state?.version === STATE_VERSION ? state.rowFormat : null;
 }
 
 /** Connects a ladder with the runtime, the task's rows, the job's folder and whoever hears of the job. */
@@ -128,19 +139,20 @@ export class JobContext implements LadderContext {
   }
 
   async publish(candidate: Candidate): Promise<void> {
-    const { spec, measurements, publish } = this.#options;
+    const { spec, data, measurements, publish } = this.#options;
     if (spec.kind === 'control') return;
     const number = ++this.#publications;
     const folder = await this.writeCandidate(candidate, `candidate-${number}`);
     const { judgedIn = this.#precision } = candidate;
     const outcomes = toOutcomes(candidate, measurements.gateSubject(judgedIn));
     const { adapter: _, outcomes: __, ...record } = candidate;
-    await publish({ type: 'publication', number, folder, candidate: record, rows: this.rows, outcomes });
+    const slices = sliceValues(data.gate, candidate);
+    await publish({ type: 'publication', number, folder, candidate: record, rows: this.rows, outcomes, slices });
   }
 
   /** Writes a candidate as a PEFT folder within the job's folder. */
   async writeCandidate({ adapter, ...record }: Candidate, name: string): Promise<string> {
-    const { spec } = this.#options;
+    const { spec, rowFormat } = this.#options;
     const { alpha, beta, groups } = record;
     const folder = join(spec.workDir, name);
     const manifest = {
@@ -151,6 +163,8 @@ export class JobContext implements LadderContext {
       metrics: { [record.metric.name]: record.metric.value, steps: record.step },
       precision: this.#precision,
       judgedIn: record.judgedIn ?? this.#precision,
+      appendEos: rowFormat.appendEos,
+      maxLength: rowFormat.maxLength,
     };
     await saveAdapter(folder, adapter, { manifest, replace: true });
     return folder;
@@ -178,9 +192,11 @@ export class JobContext implements LadderContext {
     const best = this.#bestAdapter;
     const { state: training, tensors } = this.training.encode();
     const precision = this.#precision;
+    const { rowFormat } = this.#options;
     const state: JobState = {
       version: STATE_VERSION,
       precision,
+      rowFormat,
       ladder: this.#ladder,
       best: best && best.config,
       training,

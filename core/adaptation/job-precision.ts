@@ -1,5 +1,5 @@
 import { makeBatch } from '../data/batching.ts';
-import type { TokenizedExample } from '../data/example.ts';
+import type { ExampleRow, TokenizedExample } from '../data/example.ts';
 import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
 import { gradientError, lossChange, tooInexact, type Int8Errors } from '../engine/int8/int8-errors.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
@@ -64,8 +64,8 @@ export async function objectionToInt8(
 /** The first rows, as long as they have no more tokens than that. */
 function firstRows(rows: readonly TokenizedExample[], most: { readonly rows: number; readonly tokens: number }) {
   let tokens = 0;
-  return rows.slice(0, most.rows).filter(({ promptIds, completionIds }) => {
-    tokens += promptIds.length + completionIds.length;
+  return rows.slice(0, most.rows).filter(({ tokenIds }) => {
+    tokens += tokenIds.length;
     return tokens <= most.tokens;
   });
 }
@@ -75,9 +75,14 @@ function firstRows(rows: readonly TokenizedExample[], most: { readonly rows: num
  * that are Latin, not Latin, and no letters at all, in fourths.
  */
 function kindOf(rows: readonly TokenizedExample[]): string {
-  const lengths = rows.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length);
-  const text = rows.map(({ row }) => row.prompt + row.completion).join('');
+  const lengths = rows.map(({ tokenIds }) => tokenIds.length);
+  const text = rows.map(({ row }) => textOf(row)).join('');
   const share = (pattern: RegExp) => Math.round((4 * (text.match(pattern)?.length ?? 0)) / Math.max(1, text.length));
   const median = lengths.toSorted((a, b) => a - b)[lengths.length >> 1]!;
   return [Math.round(Math.log2(median)), share(/\p{Script=Latin}/gu), share(/(?!\p{Script=Latin})\p{L}/gu)].join(' ');
+}
+
+function textOf(row: ExampleRow): string {
+  if ('prompt' in row) return row.prompt + row.completion;
+  return row.messages.map(({ content }) => content ?? '').join('');
 }

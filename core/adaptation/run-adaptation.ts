@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadTaskData, TaskDataError, type TaskData } from '../data/task-data.ts';
+import { loadTaskRows, TaskDataError, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
 import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
@@ -17,13 +17,15 @@ import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { evolutionBetween, readEvolution, requireCompatible } from './evolutions.ts';
 import { measureForGate, measureOldForGate, oldPrecision, type ExactGate } from './exact-gate.ts';
 import { fromOutcomes, toOutcomes } from './gate-outcomes.ts';
-import { JobContext, precisionOf } from './job-context.ts';
+import { JobContext, precisionOf, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { Baselines, JobOutcome } from './job-outcome.ts';
 import { loadInOnePrecision, objectionToInt8, type JobBases } from './job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements.ts';
 import { PhaseClock } from './phase-clock.ts';
+import { rowFormatOf, type RowFormat } from './row-format.ts';
+import { sliceValues } from './slices.ts';
 
 /** The reason with which a signal aborts when a job is to stop. */
 export class CancelledError extends Error {
@@ -61,12 +63,14 @@ export async function runAdaptation(
 }
 
 const NOT_MEASURED: Baselines = { old: null, none: null, copy: null };
+const NO_SLICES: JobOutcome['slices'] = { old: {}, best: {} };
 
 /** What a job has loaded before its ladder begins. */
 interface Prepared {
   readonly context: JobContext;
   readonly measurements: Measurements;
   readonly exact: ExactGate;
+  readonly data: TaskData;
   readonly settings: JobSettings;
   readonly oldBase: LoadedBase;
   readonly newBase: LoadedBase;
@@ -89,6 +93,8 @@ class AdaptationRun {
   #prepared: Prepared | null = null;
   #baselines = NOT_MEASURED;
   #target: number | null = null;
+  #rowFormat: RowFormat | null = null;
+  readonly #warnings: string[] = [];
   #ready: Pick<JobOutcome, 'readyMs' | 'phases'> | null = null;
   #totalSteps = 0;
 
@@ -114,11 +120,13 @@ class AdaptationRun {
     const phases = this.#ready?.phases ?? this.#clock.phases();
     if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared, result);
     const { ready, best, rungs, problem } = result;
+    const { gate: rows } = prepared.data;
     const isKept = !ready && best !== null && kind === 'adaptation';
     return {
       ...this.#figures(),
       state: ready ? 'ready' : 'not_ready',
       best: best && toRecord(best),
+      slices: { old: old ? sliceValues(rows, old) : {}, best: best ? sliceValues(rows, best) : {} },
       ladder: rungs,
       phases,
       problem,
@@ -134,6 +142,7 @@ class AdaptationRun {
       ...this.#figures(),
       state: 'cancelled',
       best: reached?.best ? toRecord(reached.best) : null,
+      slices: NO_SLICES,
       ladder: reached ? reportRungs(reached.state, settings?.prefer) : [],
       phases: this.#ready?.phases ?? this.#clock.phases(),
       candidateFolder: null,
@@ -155,9 +164,15 @@ class AdaptationRun {
     this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
     await requireCompatible(loaded.oldBase, loaded.newBase);
     const oldAdapter = await loadAdapter(spec.adapter, config);
-    const data = await loadTaskData(spec.data, { tokenizer: loaded.newBase.tokenizer, config });
+    const rows = await loadTaskRows(spec.data);
+    const rowFormat =
+      (resumed && rowFormatIn(resumed)) ?? (await this.#decideRowFormat(loaded.oldBase, oldAdapter, rows));
+    this.#rowFormat = rowFormat;
+    this.#emit({ type: 'row_format', format: rowFormat });
+    const data = tokenizeTask(rows, { tokenizer: loaded.newBase.tokenizer, config, ...rowFormat }, (message) =>
+      this.#emit({ type: 'warning', message }),
+    );
     requireSuitable(data, spec, settings);
-    for (const message of data.warnings) this.#emit({ type: 'warning', message });
     const { newBase, oldBase } = kept ? loaded : await this.#confirmed(loaded, oldAdapter, data);
     const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldBase, newBase) : null;
     const signal = this.#signal;
@@ -173,6 +188,7 @@ class AdaptationRun {
       data,
       measurements,
       measureForGate: (adapter) => measureForGate(exact, newBase, adapter),
+      rowFormat,
       checkpoints,
       resumed,
       signal,
@@ -180,7 +196,7 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    return { context, measurements, exact, settings, oldBase, newBase, oldAdapter };
+    return { context, measurements, exact, data, settings, oldBase, newBase, oldAdapter };
   }
 
   /** Leaves out a checkpoint whose precision this device does not have. */
@@ -200,6 +216,11 @@ class AdaptationRun {
     const message = `on rows of this task, ${objection}`;
     this.#emit({ type: 'warning', message: refused ? `${message}: the job is computed in float32` : message });
     return refused ? loadInOnePrecision(this.#bases, this.#spec, 'f32') : loaded;
+  }
+
+  #decideRowFormat(base: LoadedBase, adapter: Adapter, { search, gate }: TaskRows): Promise<RowFormat> {
+    const { adapterOptions: given = {}, adapter: folder } = this.#spec;
+    return rowFormatOf({ given, folder, adapter, base, rows: [...search, ...gate], signal: this.#signal });
   }
 
   async #evolution(oldBase: LoadedBase, newBase: LoadedBase): Promise<Evolution> {
@@ -268,6 +289,7 @@ class AdaptationRun {
 
   #emit(event: Exclude<JobEvent, Publication>): void {
     if (event.type === 'progress') this.#totalSteps = event.totalSteps;
+    if (event.type === 'warning') this.#warnings.push(event.message);
     void this.#onEvent(event);
   }
 
@@ -281,6 +303,8 @@ class AdaptationRun {
     return {
       target: this.#target,
       baselines: this.#baselines,
+      rowFormat: this.#rowFormat,
+      warnings: this.#warnings,
       rows: context?.rows ?? ('training' as const),
       steps,
       totalSteps: this.#totalSteps,

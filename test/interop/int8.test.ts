@@ -15,6 +15,7 @@ import { adamwInit, adamwUpdate, type AdamwStep } from '../../core/training/opti
 import { factorArrays, withFactorArrays } from '../../core/training/optimizer/factors.ts';
 import { relativeError } from '../unit/engine/support/numeric.ts';
 import { batchOf, labelCount } from './support/passes.ts';
+import type { TokenIds } from './support/protocol.ts';
 import { useWorkspace } from './support/workspace.ts';
 
 const FAMILY = path.join(import.meta.dirname, '../../examples/demo-family');
@@ -54,7 +55,7 @@ describe.each(MODELS)('$name in 8 bits', ({ folder, gradients: largestError }) =
   afterAll(() => bases?.dispose());
 
   it('has losses and gradients near those of transformers and PEFT', async () => {
-    const batch = examples.slice(0, BATCH);
+    const batch = examples.slice(0, BATCH).map(idsOf);
     const expected = await workspace.reference.call('passes.measure', {
       base: folder,
       adapter: adapterFolder,
@@ -76,13 +77,15 @@ describe.each(MODELS)('$name in 8 bits', ({ folder, gradients: largestError }) =
   });
 
   it(`learns in ${STEPS} steps what PyTorch learns in float32`, async () => {
-    const batches = Array.from({ length: STEPS }, (_, step) => examples.slice(BATCH * step, BATCH * (step + 1)));
+    const batches = Array.from({ length: STEPS }, (_, step) =>
+      examples.slice(BATCH * step, BATCH * (step + 1)).map(idsOf),
+    );
     const rates = batches.map(() => 1e-3);
     const out = workspace.path(`trained ${path.basename(folder)}.safetensors`);
     const expected = await workspace.reference.call('passes.train', {
       base: folder,
       adapter: adapterFolder,
-      batches: batches.map((batch) => batch.map(({ promptIds, completionIds }) => ({ promptIds, completionIds }))),
+      batches,
       learning_rates: rates,
       weight_decay: 0,
       max_norm: 1,
@@ -96,17 +99,13 @@ describe.each(MODELS)('$name in 8 bits', ({ folder, gradients: largestError }) =
       return [await lossOf(adapter), await lossOf(trained), await lossOf(await trainedByPyTorch(out))];
     });
     const [before, int8, float32] = judged as [number, number, number];
-      before,
-      int8,
-      float32,
-      losses.map((l, i) => [l.toFixed(3), expected[i]!.toFixed(3)].join('/')).join(' '),
-    );
     expect(float32).toBeLessThan(0.5 * before);
     expect(Math.abs(int8 - float32)).toBeLessThan(0.1 * float32);
-    expect(losses).toHaveLength(expected.length);
+    const distances = losses.map((loss, step) => Math.abs(loss - expected[step]!));
+    expect(mean(distances)).toBeLessThan(0.1 * mean(expected));
   });
 
-  async function trainInInt8(batches: readonly (readonly TokenizedExample[])[], rates: readonly number[]) {
+  async function trainInInt8(batches: readonly (readonly TokenIds[])[], rates: readonly number[]) {
     const parameters = factorArrays(adapter.modules);
     let step: AdamwStep = { parameters, state: adamwInit(parameters) };
     const losses: number[] = [];
@@ -134,3 +133,12 @@ describe.each(MODELS)('$name in 8 bits', ({ folder, gradients: largestError }) =
     });
   }
 });
+
+function idsOf({ tokenIds, labelSpans }: TokenizedExample): TokenIds {
+  const start = labelSpans[0]![0];
+  return { promptIds: tokenIds.slice(0, start), completionIds: tokenIds.slice(start) };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0) / values.length;
+}

@@ -25,6 +25,10 @@ export interface AdapterManifest {
   readonly precision?: string | null;
   /** Precision of the base's matrices when the adapter was measured; an absolute target is confirmed in `f32`. */
   readonly judgedIn?: string | null;
+  /** Whether it was trained to predict the end of the text behind each completion; null if nobody knows. */
+  readonly appendEos?: boolean | null;
+  /** Largest number of tokens of the rows that it was trained on; null if nobody knows. */
+  readonly maxLength?: number | null;
 }
 
 interface ManifestCoefficients {
@@ -66,6 +70,8 @@ export async function encodeManifest(
     metrics: manifest.metrics ?? {},
     precision: manifest.precision ?? null,
     judged_in: manifest.judgedIn ?? manifest.precision ?? null,
+    append_eos: manifest.appendEos ?? null,
+    max_length: manifest.maxLength ?? null,
     files: checksums,
   };
   return `${JSON.stringify(json, null, 2)}\n`;
@@ -87,7 +93,17 @@ export async function readAdapterManifest(folder: string): Promise<AdapterManife
     metrics: (json['metrics'] ?? {}) as Record<string, number>,
     precision: (json['precision'] ?? null) as string | null,
     judgedIn: (json['judged_in'] ?? json['precision'] ?? null) as string | null,
+    ...rowFormatOf(json),
   };
+}
+
+/** A manifest comes with the adapter, from whoever has made it, so what is computed with is checked. */
+function rowFormatOf({ append_eos: appendEos = null, max_length: maxLength = null }: JsonObject) {
+  if (appendEos !== null && typeof appendEos !== 'boolean')
+    throw invalid('append_eos', `is ${JSON.stringify(appendEos).slice(0, 40)}, expected true, false or null`);
+  if (maxLength !== null && !(Number.isInteger(maxLength) && (maxLength as number) > 1))
+    throw invalid('max_length', `is ${JSON.stringify(maxLength).slice(0, 40)}, expected an integer above 1 or null`);
+  return { appendEos, maxLength: maxLength as number | null };
 }
 
 /**
