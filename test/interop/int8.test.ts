@@ -24,13 +24,13 @@ const BATCH = 4;
 
 /** Models that were trained on text, by their folders. SmolLM2 is not in the repository; examples/smollm2 makes it. */
 const MODELS = [
-  { name: 'the demo family', folder: path.join(FAMILY, 'v1'), gradients: 0.1 },
-  { name: 'SmolLM2-135M', folder: process.env['READAPT_INTEROP_SMOLLM2'] ?? '', gradients: 0.25 },
+  { name: 'the demo family', folder: path.join(FAMILY, 'v1'), gradients: 0.1, steps: 0.02 },
+  { name: 'SmolLM2-135M', folder: process.env['READAPT_INTEROP_SMOLLM2'] ?? '', gradients: 0.25, steps: 0.15 },
 ].filter(({ folder }) => folder !== '');
 
 const workspace = useWorkspace();
 
-describe.each(MODELS)('$name in 8 bits', ({ folder, gradients: largestError }) => {
+describe.each(MODELS)('$name in 8 bits', ({ folder, gradients: largestError, steps: largestDistance }) => {
   let bases: BaseCache;
   let base: LoadedBase;
   let adapter: Adapter;
@@ -102,7 +102,7 @@ describe.each(MODELS)('$name in 8 bits', ({ folder, gradients: largestError }) =
     expect(float32).toBeLessThan(0.5 * before);
     expect(Math.abs(int8 - float32)).toBeLessThan(0.1 * float32);
     const distances = losses.map((loss, step) => Math.abs(loss - expected[step]!));
-    expect(mean(distances)).toBeLessThan(0.1 * mean(expected));
+    expect(mean(distances)).toBeLessThan(largestDistance * mean(expected));
   });
 
   async function trainInInt8(batches: readonly (readonly TokenIds[])[], rates: readonly number[]) {
