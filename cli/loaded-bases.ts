@@ -5,6 +5,7 @@ import type { Device } from '../core/options/devices.ts';
 import type { MetricName } from '../core/options/metrics.ts';
 import { graphCacheDir } from '../src/config/graph-cache-dir.ts';
 import { memorySetting } from '../src/config/memory-setting.ts';
+import { int8CacheBytes } from '../src/config/int8-cache-size.ts';
 import type { CommonOptions } from './options/common-options.ts';
 
 /**
@@ -18,7 +19,6 @@ export async function withBases<T>(options: CommonOptions, use: (bases: BaseCach
   const { precision } = options;
   const device = await announceDevice(options);
   const threads = options.threads ?? availableParallelism();
-  const onLoad = precision === 'auto' ? announcePrecision : undefined;
   const setting = memorySetting(process.env);
   const memory = () => availableMemory(setting);
   const bases = new BaseCache({
@@ -26,8 +26,9 @@ export async function withBases<T>(options: CommonOptions, use: (bases: BaseCach
     precision,
     threads,
     graphCacheDir: graphCacheDir(process.env),
+    int8CacheBytes: int8CacheBytes(process.env),
     memory,
-    onLoad,
+    onLoad: precision === 'auto' || precision === 'int8' ? announcePrecision : undefined,
   });
   try {
     return await use(bases);
@@ -38,6 +39,7 @@ export async function withBases<T>(options: CommonOptions, use: (bases: BaseCach
 
 function announcePrecision({ folder, precision }: LoadedBase): void {
   process.stderr.write(`${folder} in ${precision.precision}: ${precision.reason}\n`);
+  if (precision.warning !== null) process.stderr.write(`warning: ${precision.warning}\n`);
 }
 
 /** Chooses the device; a line on stderr says which one and why. */

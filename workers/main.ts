@@ -5,6 +5,7 @@ import { largestMemory } from '../core/engine/memory/process-memory.ts';
 import { createFilesystemStore } from '../src/artifacts/index.ts';
 import type { ArtifactStore } from '../src/artifacts/artifact-store.ts';
 import type { Config } from '../src/config/config.ts';
+import { gibibytes } from '../src/config/int8-cache-size.ts';
 import {
   combineHandlers,
   createJobProducer,
@@ -110,10 +111,12 @@ async function start(
 
 /** @throws DeviceUnavailableError if the device of the configuration does not work here */
 async function startTraining(config: Config, logger: Logger): Promise<TrainingProcess> {
-  const { precision, threads, graphCacheDir, memoryBytes } = config;
+  const { precision, threads, graphCacheDir, int8CacheGb, memoryBytes } = config;
+  const int8CacheBytes = gibibytes(int8CacheGb);
   const { device, reason } = await chooseDevice(config.device, { precision });
   logger.info({ device, precision, reason }, 'device chosen');
-  return createTrainingProcess({ logger, bases: { device, precision, threads, graphCacheDir, memoryBytes } });
+  const bases = { device, precision, threads, graphCacheDir, int8CacheBytes, memoryBytes };
+  return createTrainingProcess({ logger, bases });
 }
 
 function databaseUrlOf(config: Config): string {

@@ -36,6 +36,7 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
   const { state, best, target, readyMs, phases, baselines, steps, rows, rowFormat, slices, warnings, ladder } = outcome;
   const ready = state === 'ready';
   const value = best?.metric.value ?? null;
+  const judgedIn = best?.judgedIn ?? null;
   return {
     ready,
     strategy: best?.strategy ?? null,
@@ -44,7 +45,7 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
     steps,
     ttr_ms: readyMs,
     phases,
-    metric: { name, target, ...baselines, published: ready ? value : null, best: value },
+    metric: { name, target, ...baselines, published: ready ? value : null, best: value, judged_in: judgedIn },
     slices: sliceDocument(slices),
     rows,
     row_format: rowFormat && {
@@ -92,7 +93,10 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
     ['ready', ready ? `yes, after ${duration(ttr_ms ?? 0)}` : 'no'],
     ['strategy', `${strategy ?? '–'}${coefficients}${steps > 0 ? `, ${steps} steps` : ''}`],
     ...(rows === 'validation_only' ? [['rows', 'no training rows, so nothing was trained'] as [string, string]] : []),
-    [metric.name.replace('_', ' '), `${show(metric.best)} (target ${show(metric.target)})`],
+    [
+      metric.name.replace('_', ' '),
+      `${show(metric.best)} (target ${show(metric.target)}${judgedIn(metric.judged_in)})`,
+    ],
     ['  old adapter, old base', show(metric.old)],
     ['  no adapter, new base', show(metric.none)],
     ['  old adapter, new base', show(metric.copy)],
@@ -101,6 +105,10 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
     }),
     ['adapter', out],
   ];
+}
+
+function judgedIn(precision: string | null): string {
+  return precision === null || precision === 'f32' ? '' : `; judged in ${precision}`;
 }
 
 /** Formats the ladder as a table: each rung's best candidate, what the gate asked of it, and how long the rung took. */

@@ -3,6 +3,7 @@ import { labelCount } from '../data/example.ts';
 import type { TaskData } from '../data/task-data.ts';
 import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
 import type { MetricName } from '../options/metrics.ts';
+import type { Precision } from '../options/precisions.ts';
 
 /** How an adapter did on each gate row, as it is stored for the gate of its successor. Plain JSON. */
 export interface GateOutcomes {
@@ -19,7 +20,7 @@ export interface OutcomesSubject {
   readonly metric: MetricName;
   readonly data: Pick<TaskData, 'gate' | 'choices'>;
   /** Precision in which the base is computed. */
-  readonly precision: string;
+  readonly precision: Precision;
 }
 
 /** Converts a measurement on the gate rows to the stored form. */

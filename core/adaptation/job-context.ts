@@ -11,6 +11,7 @@ import type { FleetSearches } from '../method/search/fleet-prior.ts';
 import type { LossAndGradients } from '../method/search/gradients/gradient-search.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import type { Adapter, LoraConfig } from '../models/lora/adapter.ts';
+import type { Precision } from '../options/precisions.ts';
 import { createAdapter } from '../models/lora/lora-init.ts';
 import type { Checkpoint, CheckpointStore } from '../training/checkpoint.ts';
 import { factorArrays } from '../training/optimizer/factors.ts';
@@ -31,6 +32,8 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   /** What multiplies when adapters are fused. */
   readonly products: MatrixProducts;
   readonly measurements: Measurements;
+  /** Measures an adapter on the gate rows of the new base. */
+  measureForGate(adapter: Adapter): Promise<GateMeasurement>;
   readonly rowFormat: RowFormat;
   readonly checkpoints: CheckpointStore;
   /** The checkpoint to resume from; null for a first attempt. */
@@ -42,17 +45,25 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
 }
 
 /** Layout of {@link JobState}. A checkpoint of another layout is not resumed from: the job starts again. */
-const STATE_VERSION = 3;
+const STATE_VERSION = 4;
 
 /** What a job's checkpoint holds besides tensors. Plain JSON. */
 interface JobState {
   readonly version: number;
+  /** The precision of both bases. The job keeps it on whatever machine it is resumed. */
+  readonly precision: Precision;
   /** A resumed job keeps it, because other labels would make another training of it. */
   readonly rowFormat: RowFormat;
   readonly ladder: LadderState;
   /** Configuration of the best candidate, whose ranks may have grown; null if its adapter is not among the tensors. */
   readonly best: LoraConfig | null;
   readonly training: TrainingState;
+}
+
+/** Returns the precision in which a checkpoint's job computes; null if the checkpoint has another layout. */
+export function precisionOf({ state }: Checkpoint): Precision | null {
+  const { version, precision } = state as JobState;
+  return version === STATE_VERSION ? precision : null;
 }
 
 /** How the rows were made into tokens before a checkpoint was saved; null if it cannot be resumed from. */
@@ -120,7 +131,7 @@ export class JobContext implements LadderContext {
   }
 
   gateMetric(adapter: Adapter): Promise<GateMeasurement> {
-    return this.#options.measurements.onGate(this.#base, adapter);
+    return this.#options.measureForGate(adapter);
   }
 
   createFresh(seed: number): Adapter {
@@ -137,7 +148,8 @@ export class JobContext implements LadderContext {
     if (spec.kind === 'control') return;
     const number = ++this.#publications;
     const folder = await this.writeCandidate(candidate, `candidate-${number}`);
-    const outcomes = toOutcomes(candidate, measurements.gateSubject(this.#base));
+    const { judgedIn = this.#precision } = candidate;
+    const outcomes = toOutcomes(candidate, measurements.gateSubject(judgedIn));
     const { adapter: _, outcomes: __, ...record } = candidate;
     const slices = sliceValues(data.gate, candidate);
     await publish({ type: 'publication', number, folder, candidate: record, rows: this.rows, outcomes, slices });
@@ -154,7 +166,8 @@ export class JobContext implements LadderContext {
       strategy: record.strategy,
       coefficients: alpha === null || beta === null ? null : { alpha, beta, ...(groups && { groups }) },
       metrics: { [record.metric.name]: record.metric.value, steps: record.step },
-      precision: this.#base.precision.precision,
+      precision: this.#precision,
+      judgedIn: record.judgedIn ?? this.#precision,
       appendEos: rowFormat.appendEos,
       maxLength: rowFormat.maxLength,
     };
@@ -183,9 +196,11 @@ export class JobContext implements LadderContext {
     if (!this.#ladder) return;
     const best = this.#bestAdapter;
     const { state: training, tensors } = this.training.encode();
+    const precision = this.#precision;
     const { rowFormat } = this.#options;
     const state: JobState = {
       version: STATE_VERSION,
+      precision,
       rowFormat,
       ladder: this.#ladder,
       best: best && best.config,
@@ -196,6 +211,10 @@ export class JobContext implements LadderContext {
       tensors: new Map([...tensors, ...(best ? encodeBest(best) : [])]),
     });
     this.training.noteSaved();
+  }
+
+  get #precision(): Precision {
+    return this.#base.precision.precision;
   }
 
   get #base(): LoadedBase {

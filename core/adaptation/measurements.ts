@@ -6,6 +6,7 @@ import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
 import type { LossAndGradients } from '../method/search/gradients/gradient-search.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import type { MetricName } from '../options/metrics.ts';
+import type { Precision } from '../options/precisions.ts';
 import { accumulateGradients } from '../training/gradients.ts';
 import { completionTokens, type OutcomesSubject } from './gate-outcomes.ts';
 
@@ -45,18 +46,19 @@ export class Measurements {
   }
 
   /** Measures the job's metric on the gate rows; `null` measures the base without an adapter. */
-  async onGate({ runtime }: LoadedBase, adapter: Adapter | null): Promise<GateMeasurement> {
+  async onGate({ runtime, precision }: LoadedBase, adapter: Adapter | null): Promise<GateMeasurement> {
     const { data, metric, signal } = this.#options;
     const measured = await measure(runtime, adapter, data.gate, { metric, choices: data.choices, signal });
     const { value, standardError, examples, perExample } = measured;
     return {
       metric: { name: metric, value, standardError, rows: examples },
       outcomes: { values: perExample, tokens: completionTokens(data) },
+      judgedIn: precision.precision,
     };
   }
 
-  /** Describes what {@link onGate} measures on a base. */
-  gateSubject({ precision }: LoadedBase): OutcomesSubject {
-    return { metric: this.#options.metric, data: this.#options.data, precision: precision.precision };
+  /** Describes what {@link onGate} measures on a base in a precision. */
+  gateSubject(precision: Precision): OutcomesSubject {
+    return { metric: this.#options.metric, data: this.#options.data, precision };
   }
 }

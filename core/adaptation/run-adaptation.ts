@@ -1,31 +1,32 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadTaskRows, TaskDataError, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
-import type { TokenizeOptions } from '../data/tokenize.ts';
+import { loadTaskRows, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
 import type { BaseCache, DescribedBase, LoadedBase } from '../engine/base-cache.ts';
 import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
 import type { MatrixProducts } from '../linalg/products.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
-import { boundsMoving } from '../method/fusion/coefficients.ts';
 import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
 import { toRecord } from '../method/ladder/candidate.ts';
 import type { LadderOptions, LadderOutcome } from '../method/ladder/ladder-state.ts';
 import { reportRungs, runStrategy, usesEvolution } from '../method/ladder/strategies.ts';
-import { DEFAULT_REGULARIZATION } from '../method/regularization/regularization.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { resolveJobOptions, type JobSettings } from '../options/job-settings.ts';
-import { CheckpointStore } from '../training/checkpoint.ts';
+import type { Precision } from '../options/precisions.ts';
+import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { evolutionBetween, evolutionOfFolders, readEvolution, requireCompatible } from './evolutions.ts';
+import { measureForGate, measureOldForGate, oldPrecision, type ExactGate } from './exact-gate.ts';
 import { fromOutcomes, toOutcomes } from './gate-outcomes.ts';
-import { JobContext, rowFormatIn } from './job-context.ts';
+import { JobContext, precisionOf, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { Baselines, JobOutcome } from './job-outcome.ts';
+import { objectionToInt8 } from './job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements.ts';
-import { longestSizes, requireMemory, rowSizes, type MemoryNeeds, type RowSizes } from './memory-plan.ts';
+import { ladderOptions, requireSuitable, trainedSizes } from './job-setup.ts';
+import { requireMemory, rowSizes, type MemoryNeeds } from './memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
 import { rowFormatOf, type RowFormat } from './row-format.ts';
 import { sliceValues } from './slices.ts';
@@ -72,12 +73,29 @@ const NO_SLICES: JobOutcome['slices'] = { old: {}, best: {} };
 interface Prepared {
   readonly context: JobContext;
   readonly measurements: Measurements;
+  readonly exact: ExactGate;
   readonly data: TaskData;
   readonly settings: JobSettings;
   readonly newBase: LoadedBase;
   readonly oldAdapter: Adapter;
   /** How the old adapter did on the old base, where the target depends on it and nothing was stored. */
   readonly old: GateMeasurement | null;
+}
+
+/** The part of what a job has loaded that measuring the old version needs. */
+type LoadedJob = Pick<Prepared, 'exact' | 'data' | 'oldAdapter'>;
+
+/** How the old adapter did on the old base. */
+interface OldVersion {
+  readonly measured: GateMeasurement;
+  /** The precision that the old base is computed in. */
+  readonly precision: Precision;
+}
+
+interface Versions {
+  readonly oldVersion: DescribedBase;
+  readonly newVersion: DescribedBase;
+  readonly old: OldVersion | null;
 }
 
 /** How far the ladder came. */
@@ -155,6 +173,8 @@ class AdaptationRun {
   async #prepare(products: MatrixProducts): Promise<Prepared> {
     const spec = this.#spec;
     await mkdir(spec.workDir, { recursive: true });
+    const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
+    const resumed = this.#usable(await checkpoints.latest());
     const [oldVersion, newVersion] = [
       await this.#bases.describe(spec.oldBase),
       await this.#bases.describe(spec.newBase),
@@ -167,12 +187,10 @@ class AdaptationRun {
     this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
     await requireCompatible(oldVersion, newVersion);
     const oldAdapter = await loadAdapter(spec.adapter, config);
-    const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
-    const resumed = await checkpoints.latest();
     const rows = await loadTaskRows(spec.data);
     const needs = { config, adapter: oldAdapter, evolution: usesEvolution(settings.strategy) };
     this.#planMemory({ ...needs, measured: [], trained: [] });
-    const rowFormat = rowFormatIn(resumed) ?? (await this.#decideRowFormat(config, oldAdapter, rows));
+    const rowFormat = (resumed && rowFormatIn(resumed)) ?? (await this.#decideRowFormat(config, oldAdapter, rows));
     this.#rowFormat = rowFormat;
     this.#emit({ type: 'row_format', format: rowFormat });
     const format = { tokenizer, config, ...rowFormat };
@@ -182,11 +200,10 @@ class AdaptationRun {
     this.#planMemory({ ...needs, measured, trained: trainedSizes(rows, settings, { format, measured }) });
     const signal = this.#signal;
     const measurements = new Measurements({ data, metric: spec.metric, searchRows: settings.searchRows, signal });
-    // The old base comes first, so that it can make room for the new one.
-    const isMissing = needsOldVersion({ metric: spec.metric, ...spec.gate }) && !spec.oldOutcomes;
-    const old = isMissing ? await this.#measureOld(measurements, oldAdapter) : null;
-    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldVersion, newVersion, products) : null;
-    const newBase = await this.#bases.load(spec.newBase);
+    const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
+    const kept = (resumed && precisionOf(resumed)) ?? undefined;
+    const { newBase, old } = await this.#loadNewBase({ exact, data, oldAdapter }, kept);
+    const evolution = needs.evolution ? await this.#evolution({ oldVersion, newVersion, old }, products) : null;
     signal.throwIfAborted();
     const context = new JobContext({
       spec,
@@ -197,6 +214,7 @@ class AdaptationRun {
       products,
       data,
       measurements,
+      measureForGate: (adapter) => measureForGate(exact, newBase, adapter),
       rowFormat,
       checkpoints,
       resumed,
@@ -205,7 +223,42 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    return { context, measurements, data, settings, newBase, oldAdapter, old };
+    return { context, measurements, exact, data, settings, newBase, oldAdapter, old: old?.measured ?? null };
+  }
+
+  /** Leaves out a checkpoint whose precision this device does not have. */
+  #usable(found: Checkpoint | null): Checkpoint | null {
+    const precision = found && precisionOf(found);
+    if (precision === null || this.#bases.supports(precision)) return found;
+    const message = `the job began in ${precision}, which this device does not have, so it begins again`;
+    this.#emit({ type: 'warning', message });
+    return null;
+  }
+
+  /**
+   * Loads the new base and, where the target depends on it and nothing was stored, measures the old adapter on the old base
+   * before, so that the old base can make room for the new one. Both are computed in the same precision: in float32 where
+   * what is chosen for them differs, or where rows of the task refuse int8.
+   * @param precision default: what is chosen for each base
+   */
+  async #loadNewBase(job: LoadedJob, precision?: Precision): Promise<{ newBase: LoadedBase; old: OldVersion | null }> {
+    const isMissing = needsOldVersion(job.exact.gate) && !this.#spec.oldOutcomes;
+    const old = isMissing ? await this.#measureOld(job, precision) : null;
+    const newBase = await this.#bases.load(this.#spec.newBase, precision);
+    if (precision !== undefined) return { newBase, old };
+    const differs = old !== null && old.precision !== newBase.precision.precision;
+    const refused = differs || (await this.#refusesInt8(newBase, job));
+    return refused ? this.#loadNewBase(job, 'f32') : { newBase, old };
+  }
+
+  /** Lets rows of the task confirm or refuse int8. Where it was asked for, they only warn. */
+  async #refusesInt8(base: LoadedBase, { oldAdapter, data }: LoadedJob): Promise<boolean> {
+    const objection = await objectionToInt8(this.#bases, base, oldAdapter, data.search);
+    if (objection === null) return false;
+    const refused = this.#bases.chooses;
+    const message = `on rows of this task, ${objection}`;
+    this.#emit({ type: 'warning', message: refused ? `${message}: the job is computed in float32` : message });
+    return refused;
   }
 
   #decideRowFormat(config: ModelConfig, adapter: Adapter, { search, gate }: TaskRows): Promise<RowFormat> {
@@ -221,29 +274,22 @@ class AdaptationRun {
     memory.reserve(plan.reserved - plan.base);
   }
 
-  async #evolution(
-    oldVersion: DescribedBase,
-    newVersion: DescribedBase,
-    products: MatrixProducts,
-  ): Promise<Evolution> {
+  async #evolution(versions: Versions, products: MatrixProducts): Promise<Evolution> {
     if (this.#spec.evolution !== null) return readEvolution(this.#spec.evolution);
     this.#clock.enter('evolution');
-    const evolution = await this.#computeEvolution(oldVersion, newVersion, products);
+    const evolution = await this.#computeEvolution(versions, products);
     this.#clock.enter('prepare');
     return evolution;
   }
 
-  async #computeEvolution(
-    oldVersion: DescribedBase,
-    newVersion: DescribedBase,
-    products: MatrixProducts,
-  ): Promise<Evolution> {
+  /** Takes the weights of both bases from memory if they are there; a base is not loaded for the evolution alone. */
+  async #computeEvolution({ oldVersion, newVersion, old }: Versions, products: MatrixProducts): Promise<Evolution> {
     const options = { products, signal: this.#signal };
-    if (!this.#bases.memory.fits(oldVersion.config, newVersion.config)) {
+    if (old === null || !this.#bases.memory.fits(oldVersion.config, newVersion.config)) {
       return evolutionOfFolders(oldVersion, newVersion, options);
     }
-    const oldBase = await this.#bases.load(this.#spec.oldBase);
-    return evolutionBetween(oldBase, await this.#bases.load(this.#spec.newBase), options);
+    const oldBase = await this.#bases.load(this.#spec.oldBase, old.precision);
+    return evolutionBetween(oldBase, await this.#bases.load(this.#spec.newBase, old.precision), options);
   }
 
   /** Runs the strategy. Training that diverges ends it where it stands, and the candidates judged before still count. */
@@ -269,23 +315,25 @@ class AdaptationRun {
   }
 
   /** Returns the stored outcomes of the old adapter, or measures it if they describe something else. */
-  async #storedOld({ measurements, newBase, oldAdapter }: Prepared): Promise<GateMeasurement> {
-    const subject = measurements.gateSubject(newBase);
+  async #storedOld(prepared: Prepared): Promise<GateMeasurement> {
+    const { measurements, exact, newBase } = prepared;
+    const subject = measurements.gateSubject(oldPrecision(exact.gate, newBase));
     const stored = this.#spec.oldOutcomes ? fromOutcomes(this.#spec.oldOutcomes, subject) : null;
-    if (!stored) return this.#measureOld(measurements, oldAdapter);
+    if (!stored) return (await this.#measureOld(prepared, newBase.precision.precision)).measured;
     this.#noteBaselines({ old: stored.metric.value });
     return stored;
   }
 
   /** Measures the old adapter on the old base, which is loaded for that. */
-  async #measureOld(measurements: Measurements, oldAdapter: Adapter): Promise<GateMeasurement> {
-    const oldBase = await this.#bases.load(this.#spec.oldBase);
-    const old = await measurements.onGate(oldBase, oldAdapter);
-    if (Number.isFinite(old.metric.value)) {
-      this.#emit({ type: 'old_measured', outcomes: toOutcomes(old, measurements.gateSubject(oldBase)) });
+  async #measureOld({ exact, oldAdapter }: LoadedJob, precision?: Precision): Promise<OldVersion> {
+    const oldBase = await this.#bases.load(this.#spec.oldBase, precision);
+    const measured = await measureOldForGate(exact, oldBase, oldAdapter);
+    if (Number.isFinite(measured.metric.value)) {
+      const subject = exact.measurements.gateSubject(measured.judgedIn ?? oldPrecision(exact.gate, oldBase));
+      this.#emit({ type: 'old_measured', outcomes: toOutcomes(measured, subject) });
     }
-    this.#noteBaselines({ old: old.metric.value });
-    return old;
+    this.#noteBaselines({ old: measured.metric.value });
+    return { measured, precision: oldBase.precision.precision };
   }
 
   /** Measures what only the report needs. */
@@ -335,49 +383,4 @@ class AdaptationRun {
       tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
     };
   }
-}
-
-/** The sizes of the rows that a job computes gradients of: those that the search measures, and the longest training rows. */
-function trainedSizes(
-  { training }: TaskRows,
-  { strategy }: JobSettings,
-  { format, measured }: { readonly format: TokenizeOptions; readonly measured: readonly RowSizes[] },
-): RowSizes[] {
-  if (strategy === 'reuse' || strategy === 'revert') return [];
-  return [...measured, ...longestSizes(training, format)];
-}
-
-/** @throws TaskDataError if the task's rows do not suit its metric or its strategy */
-function requireSuitable({ choices, canTrain }: TaskData, { metric }: JobSpec, { strategy }: JobSettings): void {
-  if (metric === 'accuracy' && !choices) {
-    throw new TaskDataError('metric accuracy needs a task with 2 to 20 distinct completions; this one has others');
-  }
-  if (strategy === 'scratch' && !canTrain) {
-    throw new TaskDataError('strategy scratch needs training rows; the task shares none');
-  }
-}
-
-function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate' | 'old'> {
-  const { maxSteps, evaluateEvery, refineSteps, patience, prefer, grouping, fusionRank } = settings;
-  return {
-    steps: maxSteps,
-    evaluateEvery,
-    refineSteps,
-    patience,
-    prefer,
-    grouping,
-    search: {
-      evaluations: settings.searchEvaluations,
-      batchSize: settings.batchSize,
-      ...boundsMoving(settings.coefficients),
-    },
-    fusion: { rank: fusionRank === 0 ? 'keep' : { cap: fusionRank, energy: settings.fusionEnergy } },
-    regularization: {
-      ...DEFAULT_REGULARIZATION,
-      schedule: settings.regularizeSchedule,
-      strong: settings.regularizeStrength,
-      space: settings.regularizeSpace,
-      towards: settings.regularizeTowards,
-    },
-  };
 }

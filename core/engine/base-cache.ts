@@ -3,19 +3,28 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { FormatError } from '../formats/errors.ts';
 import { openBaseModel, type OpenBaseModel } from '../formats/hugging-face/hugging-face-model.ts';
-import { tokenizerHash as hashTokenizer } from '../formats/tokenizer/tokenizer-files.ts';
 import { readModelConfig } from '../formats/hugging-face/model-weights.ts';
+import type { VerifiedFiles } from '../formats/hugging-face/verified-files.ts';
+import { tokenizerHash as hashTokenizer } from '../formats/tokenizer/tokenizer-files.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import type { Device } from '../options/devices.ts';
-import type { PrecisionSetting } from '../options/precisions.ts';
+import type { Precision, PrecisionSetting } from '../options/precisions.ts';
 import { EngineCache } from './cache/engine-cache.ts';
+import { VerifiedModels } from './cache/verified-models.ts';
 import { createRuntime } from './create-runtime.ts';
 import { openDevice } from './devices/open-device.ts';
-import { choosePrecision, int8Of, type ChoiceOptions } from './int8/choose-precision.ts';
+import { checkPrecision, supportsPrecision } from './devices/precision.ts';
+import { choosePrecision, int8Of } from './int8/choose-precision.ts';
+import { openFloat32 } from './int8/float32-runtime.ts';
 import { isLayerMatrix } from './int8/inputs.ts';
+import type { Int8Engine } from './int8/int8-engine.ts';
+import type { Int8Errors } from './int8/int8-errors.ts';
 import type { PrecisionChoice } from './int8/precision-choice.ts';
+import { RowErrors } from './int8/row-errors.ts';
+import { RoundedStore } from './int8/rounded-store.ts';
+import type { RoundedWeights } from './int8/rounded-weights.ts';
 import { MemoryShares } from './memory/memory-shares.ts';
 import type { AvailableMemory } from './memory/process-memory.ts';
 import type { Runtime } from './runtime.ts';
@@ -27,8 +36,10 @@ export interface BaseCacheOptions {
   readonly precision?: PrecisionSetting;
   /** Number of threads. Default: one for each core. */
   readonly threads?: number | null;
-  /** Folder that keeps compiled graphs for later processes. Default: none. */
+  /** Folder that keeps compiled graphs, rounded matrices and what was found out about bases for later processes. Default: none. */
   readonly graphCacheDir?: string | null;
+  /** Largest size of all rounded matrices in that folder, in bytes; 0 keeps none. Default: 4 GiB. */
+  readonly int8CacheBytes?: number | undefined;
   /** Called with each base that was loaded. */
   readonly onLoad?: ((base: LoadedBase) => void) | undefined;
   /** Number of base models that stay loaded. Default: 2, for the old base and the new base. */
@@ -63,6 +74,8 @@ export interface LoadedBase {
   readonly runtime: Runtime;
   /** The precision of the base's matrices, and the reason for it. */
   readonly precision: PrecisionChoice;
+  /** The matrices of the base's layers in 8 bits, where its precision is int8. */
+  readonly rounded?: RoundedWeights;
 }
 
 /** A loaded base whose files stay open, so that weights can be read again until it is released. */
@@ -78,7 +91,11 @@ interface OpenBase extends LoadedBase {
 export class BaseCache {
   readonly #options: BaseCacheOptions;
   readonly #cache: EngineCache | null;
-  /** By the stamp of the folder, least recently used first. */
+  readonly #store: RoundedStore | null;
+  readonly #rowErrors: RowErrors;
+  /** Which model files were verified before, by any process; null without a cache folder. */
+  readonly verified: VerifiedFiles | null;
+  /** By the stamp of the folder and the precision, least recently used first. */
   readonly #bases = new Map<string, Promise<OpenBase>>();
   /** How the memory is shared between bases and what is computed with them. */
   readonly memory: MemoryShares;
@@ -86,18 +103,70 @@ export class BaseCache {
   constructor(options: BaseCacheOptions = {}) {
     this.#options = options;
     this.memory = new MemoryShares(options.memory ?? (() => UNLIMITED), options.precision ?? 'f32');
-    const { graphCacheDir = null } = options;
+    const { graphCacheDir = null, int8CacheBytes } = options;
     this.#cache = graphCacheDir === null ? null : new EngineCache(graphCacheDir);
+    this.#rowErrors = new RowErrors(graphCacheDir && join(graphCacheDir, 'rows'));
+    this.verified = graphCacheDir === null ? null : new VerifiedModels(join(graphCacheDir, 'verified'));
+    this.#store = graphCacheDir === null ? null : new RoundedStore(join(graphCacheDir, 'int8'), int8CacheBytes);
   }
 
   /**
    * Returns the base model of a folder, and loads it first if necessary.
+   * @param precision of its matrices; default: as the options say
    * @throws FormatError if the folder does not hold a usable model and tokenizer.json, DeviceUnavailableError
    */
-  async load(folder: string): Promise<LoadedBase> {
+  async load(folder: string, precision?: Precision): Promise<LoadedBase> {
     const key = await stamp(folder);
+    if (precision !== undefined) {
+      const chosen = await this.#bases.get(keyOf(key, this.#setting))?.catch(() => null);
+      if (chosen?.precision.precision !== precision) return this.#load(folder, key, precision);
+    }
+    return this.#load(folder, key, this.#setting);
+  }
+
+  /** Whether the device can compute with a base in a precision. */
+  supports(precision: Precision): boolean {
+    return supportsPrecision(this.#options.device ?? 'cpu', precision);
+  }
+
+  /**
+   * Runs something in float32 with a loaded base that is computed in 8 bits. Its float32 matrices are in memory meanwhile,
+   * all of them or, where they would not fit or are used a few times only, some layers at a time.
+   * @returns null where there is no memory for either
+   */
+  async withFloat32<T>(
+    { model }: LoadedBase,
+    use: (exact: Runtime) => Promise<T>,
+    passes: 'few' | 'many' = 'many',
+  ): Promise<T | null> {
+    const threads = this.#options.threads ?? availableParallelism();
+    const exact = openFloat32(model, { threads, cache: this.#cache, passes });
+    if (exact === null) return null;
+    try {
+      return await use(exact);
+    } finally {
+      await exact.dispose();
+    }
+  }
+
+  /** Returns how inexact int8 is on rows of a kind, which `compare` finds out if no process has done so before. */
+  rowErrors(base: LoadedBase, kind: string, compare: () => Promise<Int8Errors | null>): Promise<Int8Errors | null> {
+    return this.#rowErrors.of(base.model, kind, compare);
+  }
+
+  /** Whether precisions are chosen, rather than asked for. */
+  get chooses(): boolean {
+    return this.#setting === 'auto';
+  }
+
+  get #setting(): PrecisionSetting {
+    return this.#options.precision ?? 'f32';
+  }
+
+  async #load(folder: string, stamped: string, precision: PrecisionSetting): Promise<LoadedBase> {
+    const key = keyOf(stamped, precision);
     const known = this.#bases.get(key);
-    const base = known ?? this.#openInRoom(folder, key);
+    const base = known ?? this.#openInRoom(folder, key, precision);
     this.#bases.delete(key);
     this.#bases.set(key, base);
     if (!known) {
@@ -113,7 +182,7 @@ export class BaseCache {
    */
   async describe(folder: string): Promise<DescribedBase> {
     const root = await realpath(folder).catch(() => folder);
-    const loaded = await this.#bases.get(await stamp(folder))?.catch(() => null);
+    const loaded = await this.#bases.get(keyOf(await stamp(folder), this.#setting))?.catch(() => null);
     if (loaded) return { ...loaded, config: loaded.model.config };
     const config = await readModelConfig(folder);
     return { folder: root, config, ...(await readTokenizer(folder)) };
@@ -127,7 +196,7 @@ export class BaseCache {
   }
 
   /** Opens a base when those that leave no room for it are released. */
-  async #openInRoom(folder: string, key: string): Promise<OpenBase> {
+  async #openInRoom(folder: string, key: string, precision: PrecisionSetting): Promise<OpenBase> {
     const config = await readModelConfig(folder);
     const others = [...this.#bases.keys()].filter((other) => other !== key);
     for (const surplus of this.memory.claim(key, config, others)) {
@@ -135,7 +204,7 @@ export class BaseCache {
       this.#bases.delete(surplus);
       if (base) await base.then(release, () => undefined);
     }
-    const loaded = await this.#open(folder);
+    const loaded = await this.#open(folder, precision);
     this.memory.follow(key, { runtime: loaded.runtime, precision: loaded.precision.precision });
     return loaded;
   }
@@ -145,14 +214,15 @@ export class BaseCache {
     this.memory.release(key);
   }
 
-  async #open(folder: string): Promise<OpenBase> {
+  async #open(folder: string, precision: PrecisionSetting): Promise<OpenBase> {
     const { tokenizer, tokenizerHash } = await readTokenizer(folder);
-    const { device = 'cpu', precision = 'f32' } = this.#options;
+    const { device = 'cpu' } = this.#options;
     // Matrices that are rounded to 8 bits need not stay in memory in float32, too.
     const rounded = device === 'cpu' && (precision === 'int8' || precision === 'auto');
-    const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false);
+    const { verified } = this;
+    const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false, { verified });
     try {
-      const ready = await this.#makeReady(model, tokenizer);
+      const ready = await this.#makeReady(model, tokenizer, precision);
       const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash, ...ready };
       this.#options.onLoad?.(loaded);
       return loaded;
@@ -162,7 +232,11 @@ export class BaseCache {
     }
   }
 
-  async #makeReady(model: BaseModel, tokenizer: Tokenizer): Promise<Pick<LoadedBase, 'runtime' | 'precision'>> {
+  async #makeReady(
+    model: BaseModel,
+    tokenizer: Tokenizer,
+    setting: PrecisionSetting,
+  ): Promise<Pick<LoadedBase, 'runtime' | 'precision' | 'rounded'>> {
     if (tokenizer.vocabSize > model.config.vocabSize) {
       const message = `has ids up to ${tokenizer.vocabSize - 1}, expected less than the model's vocabulary of ${model.config.vocabSize}`;
       throw new FormatError({ code: 'invalid_tokenizer', file: 'tokenizer.json', message });
@@ -170,21 +244,31 @@ export class BaseCache {
     const { device = 'cpu' } = this.#options;
     const threads = this.#options.threads ?? undefined;
     await openDevice(device, { threads });
-    const cache = this.#cache;
-    const precision = await this.#precision({
-      base: model,
-      tokenizer,
-      threads: threads ?? availableParallelism(),
-      cache,
-    });
-    return { precision, runtime: createRuntime({ ...precision, device, base: model, threads, cache }) };
+    const { choice, engine } = await this.#choose(model, tokenizer, setting);
+    if (engine) return { precision: choice, runtime: engine.runtime, rounded: engine.rounded };
+    const { precision } = choice;
+    return {
+      precision: choice,
+      runtime: createRuntime({ precision, device, base: model, threads, cache: this.#cache }),
+    };
   }
 
-  async #precision(options: ChoiceOptions): Promise<PrecisionChoice> {
-    const { device = 'cpu', precision = 'f32' } = this.#options;
+  async #choose(
+    base: BaseModel,
+    tokenizer: Tokenizer,
+    precision: PrecisionSetting,
+  ): Promise<{ choice: PrecisionChoice; engine: Int8Engine | null }> {
+    const { device = 'cpu' } = this.#options;
+    const threads = this.#options.threads ?? availableParallelism();
+    const options = { base, tokenizer, threads, cache: this.#cache, store: this.#store };
+    checkPrecision(device, precision);
     if (precision === 'int8') return int8Of(options);
-    if (precision !== 'auto') return { precision, reason: 'asked for' };
-    return device === 'cpu' ? choosePrecision(options) : { precision: 'f32', reason: 'only the CPU chooses' };
+    if (precision === 'auto' && device === 'cpu') return choosePrecision(options);
+    const choice =
+      precision === 'auto'
+        ? ({ precision: 'f32', reason: 'only the CPU chooses', warning: null } as const)
+        : { precision, reason: 'asked for', warning: null };
+    return { choice, engine: null };
   }
 
   async #evict(): Promise<void> {
@@ -201,9 +285,14 @@ async function readTokenizer(folder: string): Promise<Pick<DescribedBase, 'token
   return { tokenizer, tokenizerHash: hashTokenizer(text) };
 }
 
-async function release({ runtime, model }: OpenBase): Promise<void> {
+async function release({ runtime, rounded, model }: OpenBase): Promise<void> {
   await runtime.dispose();
+  await rounded?.dispose();
   await model.close();
+}
+
+function keyOf(stamped: string, precision: PrecisionSetting): string {
+  return `${precision} ${stamped}`;
 }
 
 /** Identifies a folder's content: its path, and the name, size and modification time of every file. */

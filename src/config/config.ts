@@ -2,7 +2,8 @@ import path from 'node:path';
 import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { DEVICE_CHOICES } from '../../core/options/devices.ts';
-import { PRECISION_SETTINGS } from '../../core/options/precisions.ts';
+import { INT8_CACHE_GB, PRECISION_SETTINGS } from '../../core/options/precisions.ts';
+import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
@@ -30,6 +31,8 @@ const ConfigSchema = Type.Object({
   precision: Type.Enum(PRECISION_SETTINGS),
   /** Absolute path of the folder of compiled graphs, which several services may share; null keeps no graphs. */
   graphCacheDir: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
+  /** Largest size of all rounded matrices in that folder, in GiB; 0 keeps none. */
+  int8CacheGb: Type.Integer({ minimum: 0, maximum: 999_999 }),
   /** Number of threads of the compiled runtime; null lets it choose. */
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Null()]),
   /** Bytes that a worker's training process may take; null leaves it what the machine has. */
@@ -129,6 +132,12 @@ const SETTINGS: Record<keyof Config, Setting> = {
     fallback: defaultGraphCacheDir(process.env),
     parse: parseGraphCacheDir,
     expected: 'a folder, or off',
+  },
+  int8CacheGb: {
+    variable: INT8_CACHE_VARIABLE,
+    fallback: INT8_CACHE_GB,
+    parse: asInteger,
+    expected: 'an integer from 0 to 999999 (GiB)',
   },
   memoryBytes: {
     variable: MEMORY_VARIABLE,

@@ -211,7 +211,7 @@ export const adaptationRepository = {
 };
 
 function metricsOf({ candidate, rows: data, slices }: PublishedFolder): Prisma.InputJsonObject {
-  const { step, metric, bound, negativeFlips } = candidate;
+  const { step, metric, bound, negativeFlips, judgedIn } = candidate;
   const { name, value, standardError, rows } = metric;
   return {
     metric: name,
@@ -222,6 +222,7 @@ function metricsOf({ candidate, rows: data, slices }: PublishedFolder): Prisma.I
     examples: rows,
     step,
     data,
+    judged_in: judgedIn ?? null,
     ...(Object.keys(slices).length > 0 && { slices: slices as unknown as Prisma.InputJsonObject }),
   };
 }

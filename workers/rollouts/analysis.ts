@@ -29,7 +29,7 @@ export class RefusalError extends Error {
 
 /**
  * Verifies the files of the new base model version and of each old version that adapters were trained for, and computes the
- * evolution of each pair, once for all tenants.
+ * evolution of each pair, once for all tenants. Afterwards the training process begins to load what the first job needs.
  * @returns the problem of each old version whose adapters cannot be carried over, by the version's id
  * @throws RefusalError if the new version cannot be used, or no old one fits it
  */
@@ -42,12 +42,14 @@ export async function analyzeVersions(
   const newBase = await repository.baseModelVersion(newBaseModelVersionId);
   await verify(context, newBase);
   const refusals = new Map<string, Prisma.InputJsonObject>();
+  const usable: BaseModelVersionRow[] = [];
   let refusal: RefusalError | null = null;
   for (const oldId of oldBaseModelVersionIds) {
     try {
       const oldBase = await repository.baseModelVersion(oldId);
       await verify(context, oldBase);
       await evolve(context, oldBase, newBase);
+      usable.push(oldBase);
     } catch (error) {
       if (!(error instanceof RefusalError)) throw error;
       refusals.set(oldId, error.problem);
@@ -55,10 +57,12 @@ export async function analyzeVersions(
     }
   }
   if (refusal !== null && refusals.size === oldBaseModelVersionIds.length) throw refusal;
+  // The first job then finds the bases loaded and prepared, or waits for the rest of that.
+  context.slot.preload([newBase, ...usable.slice(0, 1)].map((version) => version.path));
   return refusals;
 }
 
-/** Reads the whole folder of a version, and compares its fingerprint with the one that was stored when it was verified. */
+/** Checks the folder of a version, and compares its fingerprint with the one that was stored when it was verified. */
 async function verify(context: AnalysisContext, version: BaseModelVersionRow): Promise<void> {
   const { db, slot, signal } = context;
   const repository = createAnalysisRepository(db);

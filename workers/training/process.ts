@@ -12,8 +12,8 @@ import { RequestServer } from './request-server.ts';
 if (!process.send) throw new Error('the training process has no parent: fork it with an IPC channel');
 
 const { memoryBytes = null, ...options } = JSON.parse(process.argv[2] ?? '{}') as ProcessOptions;
-const onLoad = ({ folder, precision: { precision, reason } }: LoadedBase): void => {
-  send({ type: 'loaded', folder, precision, reason });
+const onLoad = ({ folder, precision }: LoadedBase): void => {
+  send({ type: 'loaded', folder, ...precision });
 };
 const server = new RequestServer(
   new BaseCache({ ...options, memory: () => availableMemory(memoryBytes), onLoad }),

@@ -1,6 +1,6 @@
 /**
  * The messages between a worker and its training process, over Node's IPC channel. The worker sends one request at a time
- * (`adapt`, `evolve` or `describe`). During a request it may send `cancel` and `published`, and before one `preload`. The
+ * (`adapt`, `evolve` or `describe`). During a request it may send `cancel` and `published`, and between two `preload`. The
  * training process answers with messages that carry the request's id; the last one is an `outcome` or an `error`. Every
  * message is plain JSON; large data travel as paths of folders.
  */
@@ -9,6 +9,7 @@ import type { JobEvent } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
 import type { BaseCacheOptions } from '../../core/engine/base-cache.ts';
+import type { PrecisionChoice } from '../../core/engine/int8/precision-choice.ts';
 import type { Difference } from '../../core/method/evolution/analysis/compatibility.ts';
 import type { ModelConfig } from '../../core/models/config/model-config.ts';
 
@@ -80,6 +81,6 @@ export type TrainingMessage =
   /** Sent once, when the process listens. */
   | { readonly type: 'online' }
   /** A base was loaded, in this precision and for this reason. */
-  | { readonly type: 'loaded'; readonly folder: string; readonly precision: string; readonly reason: string }
+  | ({ readonly type: 'loaded'; readonly folder: string } & PrecisionChoice)
   | { readonly type: 'event'; readonly requestId: string; readonly event: JobEvent }
   | FinalMessage;

@@ -72,7 +72,8 @@ export class RequestServer {
         case 'evolve':
           return { type: 'outcome', requestId, request: 'evolve', outcome: await evolve(request.spec, signal) };
         case 'describe': {
-          const { config, fingerprint, parameters } = await describeBaseModel(request.spec.base);
+          const { verified } = this.#bases;
+          const { config, fingerprint, parameters } = await describeBaseModel(request.spec.base, { verified });
           return { type: 'outcome', requestId, request: 'describe', outcome: { config, fingerprint, parameters } };
         }
       }

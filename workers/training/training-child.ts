@@ -222,8 +222,9 @@ export class TrainingChild {
 
   #hear(message: TrainingMessage): void {
     if (message.type !== 'loaded') return this.#receive?.(message);
-    const { folder, precision, reason } = message;
+    const { folder, precision, reason, warning } = message;
     this.#options.logger.info({ base: folder, precision, reason }, 'base loaded');
+    if (warning !== null) this.#options.logger.warn({ base: folder }, warning);
   }
 
   #waitUntilOnline(): Promise<void> {

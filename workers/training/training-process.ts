@@ -39,6 +39,11 @@ export interface TrainingSlot {
   adapt(spec: JobSpec, onEvent: JobEventHandler, signal: AbortSignal): Promise<JobOutcome>;
   evolve(spec: EvolveSpec, signal: AbortSignal): Promise<EvolveOutcome>;
   describe(spec: DescribeSpec, signal: AbortSignal): Promise<DescribeOutcome>;
+  /**
+   * Begins to load bases that the next jobs need, in this order. Nobody waits for it, and nothing fails if it does: a base
+   * that cannot be loaded fails the job that needs it.
+   */
+  preload(bases: readonly string[]): void;
   /** Lets the next caller in. Safe to call twice. */
   release(): void;
 }
@@ -95,7 +100,11 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
   const replaceAbandoned = (body: RequestBody): void => {
     if (stopped || child === null || child.alive || !child.abandoned) return;
     child = new TrainingChild(childOptions);
-    if (body.type === 'adapt') child.preload([body.spec.newBase, body.spec.oldBase]).catch(() => undefined);
+    if (body.type === 'adapt') preload([body.spec.newBase, body.spec.oldBase]);
+  };
+
+  const preload: TrainingSlot['preload'] = (bases) => {
+    if (child?.alive === true) child.preload(bases).catch(() => undefined);
   };
 
   /**
@@ -137,6 +146,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
         adapt,
         evolve: (spec, abort) => request({ type: 'evolve', spec }, abort),
         describe: (spec, abort) => request({ type: 'describe', spec }, abort),
+        preload,
         release,
       };
     },

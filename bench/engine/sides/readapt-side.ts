@@ -7,7 +7,6 @@ import { adamwInit, adamwUpdate, type AdamwState, type Arrays } from '../../../c
 import { clipGlobalNorm } from '../../../core/training/optimizer/clipping.ts';
 import { factorArrays, withFactorArrays } from '../../../core/training/optimizer/factors.ts';
 import type { PrecisionSetting } from '../../../core/options/precisions.ts';
-import type { PrecisionChoice } from '../../../core/engine/int8/precision-choice.ts';
 import type { Runtime } from '../../../core/engine/runtime.ts';
 import { loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
@@ -15,7 +14,7 @@ import type { BaseModel } from '../../../core/models/base-model.ts';
 import { meanLoss } from '../../../core/data/evaluation/measure.ts';
 import type { TokenizedExample } from '../../../core/data/example.ts';
 import { accumulateGradients } from '../../../core/training/gradients.ts';
-import { BaseCache } from '../../../core/engine/base-cache.ts';
+import { BaseCache, type LoadedBase } from '../../../core/engine/base-cache.ts';
 import { profileSteps } from './profile.ts';
 import type { SideMethods, StepProfile, Timed, TokenIds } from './side-protocol.ts';
 
@@ -23,7 +22,7 @@ import type { SideMethods, StepProfile, Timed, TokenIds } from './side-protocol.
 class ReadaptSide {
   #base!: BaseModel;
   #runtime!: Runtime;
-  #precision!: PrecisionChoice;
+  #loaded!: LoadedBase;
   #adapter!: Adapter;
   #parameters!: Arrays;
   #optimizer!: AdamwState;
@@ -36,7 +35,7 @@ class ReadaptSide {
     const { READAPT_PRECISION: precision } = process.env as { READAPT_PRECISION?: PrecisionSetting };
     const bases = new BaseCache({ precision, threads, graphCacheDir: graphCacheDir(process.env) });
     const loaded = await bases.load(base);
-    [this.#base, this.#runtime, this.#precision] = [loaded.model, loaded.runtime, loaded.precision];
+    [this.#base, this.#runtime, this.#loaded] = [loaded.model, loaded.runtime, loaded];
     this.#adapter = await loadAdapter(adapter, this.#base.config);
     this.#parameters = factorArrays(this.#adapter.modules);
     this.#optimizer = adamwInit(this.#parameters);
@@ -75,7 +74,8 @@ class ReadaptSide {
     return profileSteps(steps, async (profileFilePrefix, count) => {
       const unprofiled = this.#runtime;
       this.#runtime = createRuntime({
-        ...this.#precision,
+        precision: this.#loaded.precision.precision,
+        rounded: this.#loaded.rounded,
         base: this.#base,
         threads: this.#threads,
         profileFilePrefix,

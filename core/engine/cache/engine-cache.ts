@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readFile, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.ts';
+import { tidyCacheFolder } from './cache-folder.ts';
 
 export interface EngineCacheOptions {
   /** Number of entries kept; the one used longest ago is dropped first. Default 64. */
@@ -11,9 +12,6 @@ export interface EngineCacheOptions {
 }
 
 const EXTENSION = '.entry';
-
-/** No process takes this long to write an entry, so an older temporary file was left by one that died. */
-const STALE_MS = 3_600_000;
 
 /** Bytes of the SHA-256 that an entry begins with. */
 const CHECKSUM_SIZE = 32;
@@ -53,7 +51,8 @@ export class EngineCache {
     try {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
       await writeFileAtomic(this.#path(key), Buffer.concat([checksum(content), content]));
-      await this.#evict();
+      const [maxEntries, maxBytes] = [this.#maxEntries, this.#maxBytes];
+      await tidyCacheFolder(this.#folder, { extension: EXTENSION, maxEntries, maxBytes });
     } catch {
       // The disk is full or read-only, so the next process works it out again.
     }
@@ -61,25 +60,6 @@ export class EngineCache {
 
   #path(key: string): string {
     return path.join(this.#folder, `${key}${EXTENSION}`);
-  }
-
-  async #evict(): Promise<void> {
-    const found = await Promise.all((await readdir(this.#folder)).map((name) => this.#describe(name)));
-    const files = found.filter((file) => file !== null).sort((a, b) => b.usedAt - a.usedAt);
-    const stale = files.filter(
-      ({ name, usedAt }) => name.includes(`${EXTENSION}.tmp-`) && Date.now() - usedAt > STALE_MS,
-    );
-    let bytes = 0;
-    const beyond = files
-      .filter(({ name }) => name.endsWith(EXTENSION))
-      .filter(({ size }, index) => (bytes += size) > this.#maxBytes || index >= this.#maxEntries);
-    for (const { name } of [...stale, ...beyond]) await rm(path.join(this.#folder, name), { force: true });
-  }
-
-  /** Returns null where another process has removed the file meanwhile. */
-  async #describe(name: string) {
-    const stats = await stat(path.join(this.#folder, name)).catch(() => null);
-    return stats && { name, size: stats.size, usedAt: stats.mtimeMs };
   }
 }
 

@@ -68,15 +68,16 @@ export class CompiledProgram {
 
   async run(weights: BoundWeights, { data, sizes }: BoundCall): Promise<ProgramOutputs> {
     const inputs = new Map(programInputs(this.#spec, sizes).map((input) => [input.name, input]));
-    const feeds = this.#inputNames.map((name) => {
+    const feeds: Record<string, ort.Tensor> = {};
+    for (const name of this.#inputNames) {
       const [values, input] = [data.get(name), inputs.get(name)];
       // The caller's array is not copied.
       const bound = values && input && new ort.Tensor(input.type as 'float32', values as Float32Array, input.shape);
-      const tensor = bound ?? weights.get(name);
+      const tensor = bound ?? (await weights.get(name));
       if (!tensor) throw new Error(`nothing is bound to the compiled program's input ${name}`);
-      return [name, tensor];
-    });
-    const outputs = await this.#session.run(Object.fromEntries(feeds), this.#outputs);
+      feeds[name] = tensor;
+    }
+    const outputs = await this.#session.run(feeds, this.#outputs);
     return (name) => {
       const output = outputs[name];
       if (!output) throw new Error(`the compiled program has no output ${name}`);

@@ -5,7 +5,7 @@ import type { BoundCall } from '../call/bind-call.ts';
 import { ProgramRuntime, type ProgramOutputs } from '../call/program-runtime.ts';
 import type { ProgramSpec } from '../decoder/program-spec.ts';
 import { CPU_PROVIDER, type ExecutionProvider } from '../devices/execution-provider.ts';
-import type { Smoothing } from '../int8/int8-matrix.ts';
+import type { RoundedWeights } from '../int8/rounded-weights.ts';
 import { BoundWeights } from './bound-weights.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
 import { ProgramCache } from './program-cache.ts';
@@ -22,8 +22,8 @@ export interface CompiledRuntimeOptions {
   readonly profileFilePrefix?: string;
   /** Default: the CPU's. */
   readonly provider?: ExecutionProvider | undefined;
-  /** Smoothing for a provider that multiplies in 8 bits. Default: none, which is less exact. */
-  readonly smoothing?: Smoothing | undefined;
+  /** The base in 8 bits, for a provider that multiplies in them. It belongs to the caller. Default: none. */
+  readonly rounded?: RoundedWeights | undefined;
   /** See `Runtime`. Default: no limit. */
   readonly activationBytes?: number | undefined;
   /** Keeps encoded graphs for later processes. Default: none. */
@@ -46,11 +46,11 @@ export class CompiledRuntime extends ProgramRuntime {
   constructor(base: BaseModel, options: CompiledRuntimeOptions = {}) {
     super(base, options.activationBytes);
     const { threads = os.availableParallelism(), provider = CPU_PROVIDER, profileFilePrefix, cache } = options;
-    const { maxPrograms = provider.keepsWeights ? 4 : 32, smoothing } = options;
+    const { maxPrograms = provider.keepsWeights ? 4 : 32, rounded } = options;
     this.#compile = (spec) =>
       compileProgram(spec, { threads, provider, profileFilePrefix, cache, weights: base.weights });
     this.#programs = new ProgramCache(maxPrograms);
-    this.#weights = new BoundWeights(provider.keepsWeights ? new Map() : base.weights, smoothing);
+    this.#weights = new BoundWeights(provider.keepsWeights ? new Map() : base.weights, rounded);
   }
 
   /** Number of programs that are compiled at the moment. */
@@ -74,7 +74,7 @@ export class CompiledRuntime extends ProgramRuntime {
 }
 
 /** Equal for calls on one base that can share a program: their adapters have the same modules with equal ranks and kinds. */
-function programKey({ modules, ...spec }: ProgramSpec): string {
+export function programKey({ modules, ...spec }: ProgramSpec): string {
   const { kind, dropout, repeats, attentionBlocks, recompute } = spec;
   const adapted = [...modules].map(([module, { rank, dora }]) => `${module}:${rank}${dora ? ':dora' : ''}`).join();
   return [kind, dropout, repeats, attentionBlocks, recompute, adapted].join('|');

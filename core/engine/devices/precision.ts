@@ -8,9 +8,13 @@ const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly Device[]>> = 
   int8: ['cpu'],
 };
 
+export function supportsPrecision(device: Device, precision: Precision): boolean {
+  return precision === 'f32' || DEVICES[precision].includes(device);
+}
+
 /** @throws DeviceUnavailableError where the device cannot keep the base in that precision */
 export function checkPrecision(device: Device, precision: PrecisionSetting): void {
-  if (precision === 'auto' || precision === 'f32' || DEVICES[precision].includes(device)) return;
+  if (precision === 'auto' || precision === 'f32' || supportsPrecision(device, precision)) return;
   const hint = `precision ${precision} is for ${DEVICES[precision].join(' and ')}`;
   throw new DeviceUnavailableError(device, { reason: `it does not keep the base in ${precision}`, hint });
 }

@@ -26,13 +26,34 @@ const MAX_TOKENS = 64;
 /** Number of labels of each text, which are its last tokens; each costs a row of logits. */
 const LABELS = 8;
 
+/** Texts of the small batch, and the longest of them in tokens. */
+const SMALL = { count: 4, maxTokens: 24 };
+
 /**
  * Makes one batch of the calibration texts. Texts that the vocabulary cannot spell are left out.
  * @throws RangeError where the vocabulary can spell none of them
  */
 export function calibrationBatch(tokenizer: Tokenizer): Batch {
+  return batchOf(encodeAll(tokenizer));
+}
+
+/** Makes a smaller batch of the beginnings of some of them. @throws RangeError like {@link calibrationBatch} */
+export function smallCalibrationBatch(tokenizer: Tokenizer): Batch {
+  const { count, maxTokens } = SMALL;
+  return batchOf(
+    encodeAll(tokenizer)
+      .slice(0, count)
+      .map((ids) => ids.slice(0, maxTokens)),
+  );
+}
+
+function encodeAll(tokenizer: Tokenizer): number[][] {
   const texts = CALIBRATION_TEXTS.map((text) => encode(tokenizer, text)).filter(({ length }) => length > 1);
-  if (texts.length === 0) throw new RangeError('the vocabulary cannot spell any of the calibration texts');
+  if (texts.length > 0) return texts;
+  throw new RangeError('the vocabulary cannot spell any of the calibration texts');
+}
+
+function batchOf(texts: readonly (readonly number[])[]): Batch {
   let start = 0;
   const labels = texts.flatMap((ids) => {
     const first = Math.max(0, ids.length - 1 - LABELS);

@@ -1,70 +1,75 @@
 import os from 'node:os';
+import type { Precision } from '../../options/precisions.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { ownSources, sha256 } from '../cache/sources.ts';
-import type { Precision } from '../../options/precisions.ts';
+import type { Int8Errors } from './int8-errors.ts';
 import type { Smoothing } from './int8-matrix.ts';
 
-/** The precision that a base is computed in, with the reason in words; int8 comes with its smoothing. */
+/** The precision that a base is computed in, and the reason for it. */
 export interface PrecisionChoice {
   readonly precision: Precision;
+  /** In words. */
   readonly reason: string;
-  readonly smoothing?: Smoothing;
+  /** Why int8, which was asked for, would not have been chosen; null where it would have been, or was not asked for. */
+  readonly warning: string | null;
 }
 
-/** Everything that a choice follows from, beside the machine and the code. */
-export interface ChoiceKey {
-  /** `auto`, or the precision that was asked for. */
-  readonly setting: string;
+/** How int8 compares with float32 on one base and machine. */
+export interface Comparison extends Int8Errors {
+  /** How many times as fast a forward pass is. */
+  readonly speedUp: number;
+}
+
+/** What was found out about a base in int8. */
+export interface Verdict extends Comparison {
+  readonly smoothing: Smoothing;
+}
+
+/** Everything that a verdict follows from, beside the machine and the code. */
+export interface VerdictKey {
   /** Fingerprint of the base. */
   readonly fingerprint: string;
-  /** Ids of the calibration texts, which depend on the base's tokenizer. */
+  /** Ids of the texts, which depend on the base's tokenizer. */
   readonly inputIds: Int32Array;
   readonly threads: number;
 }
 
-/** A choice as JSON, its arrays as base64 of their float32 bytes. */
-interface KeptChoice {
-  readonly precision: Precision;
-  readonly reason: string;
-  readonly smoothing?: Readonly<Record<string, string>>;
+/** A verdict as JSON, its arrays as base64 of their float32 bytes. */
+interface KeptVerdict extends Comparison {
+  readonly smoothing: Readonly<Record<string, string>>;
 }
 
-/** Returns the choice of an earlier process on a machine like this one, or else makes it and keeps it for later ones. */
-export async function keptChoice(
+/** Returns the verdict of an earlier process on a machine like this one; null if there is none. */
+export async function keptVerdict(cache: EngineCache | null | undefined, key: VerdictKey): Promise<Verdict | null> {
+  const known = await cache?.read(nameOf(key));
+  return known ? decode(known) : null;
+}
+
+export async function keepVerdict(
   cache: EngineCache | null | undefined,
-  key: ChoiceKey,
-  choose: () => Promise<PrecisionChoice>,
-): Promise<PrecisionChoice> {
-  const name = nameOf(key);
-  const known = await cache?.read(name);
-  if (known) return decode(known);
-  const choice = await choose();
-  await cache?.write(name, encode(choice));
-  return choice;
+  key: VerdictKey,
+  verdict: Verdict,
+): Promise<void> {
+  await cache?.write(nameOf(key), encode(verdict));
 }
 
 /** The processor is part of the name because the speed depends on it. */
-function nameOf({ inputIds, ...key }: ChoiceKey): string {
-  return sha256(JSON.stringify(['precision', { ...key, inputIds: [...inputIds] }, os.cpus()[0]?.model, ownSources()]));
+function nameOf({ inputIds, ...key }: VerdictKey): string {
+  return sha256(JSON.stringify(['verdict', { ...key, inputIds: [...inputIds] }, os.cpus()[0]?.model, ownSources()]));
 }
 
-function encode({ smoothing, ...choice }: PrecisionChoice): Uint8Array {
-  const arrays =
-    smoothing &&
-    Object.fromEntries(
-      [...smoothing].map(([name, { buffer, byteOffset, byteLength }]) => {
-        return [name, Buffer.from(buffer, byteOffset, byteLength).toString('base64')];
-      }),
-    );
-  const kept: KeptChoice = { ...choice, ...(arrays && { smoothing: arrays }) };
+function encode({ smoothing, ...comparison }: Verdict): Uint8Array {
+  const arrays = [...smoothing].map(([name, { buffer, byteOffset, byteLength }]) => {
+    return [name, Buffer.from(buffer, byteOffset, byteLength).toString('base64')];
+  });
+  const kept: KeptVerdict = { ...comparison, smoothing: Object.fromEntries(arrays) as KeptVerdict['smoothing'] };
   return Buffer.from(JSON.stringify(kept));
 }
 
-function decode(bytes: Uint8Array): PrecisionChoice {
-  const { smoothing, ...choice } = JSON.parse(Buffer.from(bytes).toString()) as KeptChoice;
-  if (!smoothing) return choice;
+function decode(bytes: Uint8Array): Verdict {
+  const { smoothing, ...comparison } = JSON.parse(Buffer.from(bytes).toString()) as KeptVerdict;
   const arrays = Object.entries(smoothing).map(
     ([name, text]) => [name, new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer)] as const,
   );
-  return { ...choice, smoothing: new Map(arrays) };
+  return { ...comparison, smoothing: new Map(arrays) };
 }

@@ -2,9 +2,11 @@ import type { BaseModel } from '../../models/base-model.ts';
 import { bindCall } from '../call/bind-call.ts';
 import { BoundWeights } from '../compiled/bound-weights.ts';
 import { compileProgram } from '../compiled/compiled-program.ts';
+import { StreamedProgram } from '../compiled/streamed-program.ts';
 import { CPU_PROVIDER } from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
 import { observeOperands } from '../graph/passes/weights/observe-operands.ts';
+import { STAGE_BYTES } from './float32-runtime.ts';
 import { isLayerMatrix, largestName } from './inputs.ts';
 import type { Smoothing } from './int8-matrix.ts';
 
@@ -17,28 +19,73 @@ const STRENGTH = 0.4;
 /** Keeps a column that is zero in the observed batch from being divided by zero. */
 const SMALLEST = 1e-5;
 
-/**
- * Finds factors that even out the columns of activations. A few columns are far larger than all others, at the same places
- * for any text, and would leave the others few of a row's 255 levels. Since x Wᵀ = (x / s) (W s)ᵀ for any s > 0, factors
- * s = max|x|^0.4 of each column move a part of the differences into the weights. They come from a forward pass in float32
- * over a batch of text (Xiao et al. 2023, SmoothQuant, without its division by the weights' own largest numbers, which
- * measured no better).
- */
-export async function observeSmoothing(
-  base: BaseModel,
-  batch: Batch,
-  { threads }: { readonly threads: number },
-): Promise<Smoothing> {
-  const provider = { ...CPU_PROVIDER, rewrite: observeOperands };
-  const call = bindCall(base, 'labelLosses', { adapter: null, batch });
-  const program = await compileProgram(call.spec, { threads, provider, weights: base.weights });
-  const output = await program.run(new BoundWeights(base.weights), call);
-  await program.release();
-  // A small matrix may be part of a joined product, which is not computed in 8 bits and so not observed.
-  const weights = [...base.weights.keys()].filter(
-    (name) => isLayerMatrix(name) && program.outputNames.includes(largestName(name)),
-  );
-  return new Map(
-    weights.map((name) => [name, output(largestName(name)).map((size) => Math.max(size, SMALLEST) ** STRENGTH)]),
-  );
+/** What a forward pass in float32 over a batch of text shows. */
+export interface Observation {
+  /** [labels], in nats. */
+  readonly losses: Float32Array;
+  readonly smoothing: Smoothing;
 }
+
+/**
+ * A forward pass in float32 that also finds factors which even out the columns of activations. A few columns are far
+ * larger than all others, at the same places for any text, and would leave the others few of a row's 255 levels. Since
+ * x Wᵀ = (x / s) (W s)ᵀ for any s > 0, factors s = max|x|^0.4 of each column move a part of the differences into the
+ * weights (Xiao et al. 2023, SmoothQuant, without its division by the weights' own largest numbers, which measured no
+ * better).
+ */
+export class Observer {
+  readonly #base: BaseModel;
+  readonly #program: Program;
+
+  private constructor(base: BaseModel, program: Program) {
+    this.#base = base;
+    this.#program = program;
+  }
+
+  /** @param held whether the base's weights stay in memory between passes */
+  static async create(base: BaseModel, batch: Batch, { threads, held }: ObserverOptions): Promise<Observer> {
+    const { spec } = bindCall(base, 'labelLosses', { adapter: null, batch });
+    const { weights } = base;
+    if (!held) {
+      const options = { threads, weights, weightBytes: STAGE_BYTES, rewrite: observeOperands };
+      return new Observer(base, await StreamedProgram.create(spec, options));
+    }
+    const provider = { ...CPU_PROVIDER, rewrite: observeOperands };
+    const program = await compileProgram(spec, { threads, provider, weights });
+    const bound = new BoundWeights(weights);
+    return new Observer(base, {
+      outputNames: program.outputNames,
+      run: (call) => program.run(bound, call),
+      release: () => program.release(),
+    });
+  }
+
+  async observe(batch: Batch): Promise<Observation> {
+    const program = this.#program;
+    const output = await program.run(bindCall(this.#base, 'labelLosses', { adapter: null, batch }));
+    // A small matrix may be part of a joined product, which is not computed in 8 bits and so not observed.
+    const weights = [...this.#base.weights.keys()].filter(
+      (name) => isLayerMatrix(name) && program.outputNames.includes(largestName(name)),
+    );
+    const factors = (name: string) => output(largestName(name)).map((size) => Math.max(size, SMALLEST) ** STRENGTH);
+    return { losses: output('losses'), smoothing: new Map(weights.map((name) => [name, factors(name)])) };
+  }
+
+  /** Milliseconds of a pass, without the time to read weights. */
+  async time(batch: Batch): Promise<number> {
+    const begun = performance.now();
+    await this.observe(batch);
+    return this.#program.computeMs ?? performance.now() - begun;
+  }
+
+  async release(): Promise<void> {
+    await this.#program.release();
+  }
+}
+
+export interface ObserverOptions {
+  readonly threads: number;
+  readonly held: boolean;
+}
+
+type Program = Pick<StreamedProgram, 'outputNames' | 'run' | 'release'> & Partial<Pick<StreamedProgram, 'computeMs'>>;

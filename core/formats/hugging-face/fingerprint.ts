@@ -16,7 +16,16 @@ export function startFingerprint(config: ModelConfig): Hash {
 
 /** Adds one tensor to a fingerprint. Tensors must be added in name order. */
 export function hashTensor(hash: Hash, name: string, { shape, data }: Tensor): void {
+  hashTensorName(hash, name, shape);
+  hashValues(hash, data);
+}
+
+/** Begins to add a tensor whose values follow in pieces. */
+export function hashTensorName(hash: Hash, name: string, shape: readonly number[]): void {
   hash.update(`${JSON.stringify([name, shape])}\n`);
+}
+
+export function hashValues(hash: Hash, data: Float32Array): void {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   // One update call accepts at most 2 GiB.
   for (let at = 0; at < bytes.length; at += 1 << 30) hash.update(bytes.subarray(at, at + (1 << 30)));

@@ -1,18 +1,17 @@
 import type { BaseModel, Tensor } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
-import type { ParseOptions } from './config/parse-model-config.ts';
 import { FileBackedWeights } from './file-backed-weights.ts';
-import { hashTensor, startFingerprint } from './fingerprint.ts';
-import { openModelWeights, withModelWeights, type ModelWeights } from './model-weights.ts';
+import { hashTensorName, hashValues, startFingerprint } from './fingerprint.ts';
+import { openModelWeights, withModelWeights, type ModelWeights, type OpenOptions } from './model-weights.ts';
 
 /**
  * Loads a base model as float32. Loading is strict: every expected tensor must be there in its shape, with finite values,
  * and no other tensor may be.
  * @param folder with config.json and safetensors files
- * @param options which architectures can be loaded; by default those that Readapt ships
+ * @param options which architectures can be loaded, by default those that Readapt ships, and which files are known
  * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
-export async function loadBaseModel(folder: string, options: ParseOptions = {}): Promise<BaseModel> {
+export async function loadBaseModel(folder: string, options: OpenOptions = {}): Promise<BaseModel> {
   return withModelWeights(folder, (model) => load(model, () => false), options);
 }
 
@@ -24,12 +23,12 @@ export interface OpenBaseModel extends BaseModel {
 
 /**
  * {@link loadBaseModel}, except that the weights whose names `onDisk` accepts are checked and then left on disk. Each of
- * them is read again whenever it is asked for, so that it occupies memory only while somebody holds it.
+ * them is read whenever it is asked for, so that it occupies memory only while somebody holds it.
  */
 export async function openBaseModel(
   folder: string,
   onDisk: (name: string) => boolean,
-  options: ParseOptions = {},
+  options: OpenOptions = {},
 ): Promise<OpenBaseModel> {
   const model = await openModelWeights(folder, options);
   try {
@@ -43,8 +42,7 @@ export async function openBaseModel(
 }
 
 async function load(model: ModelWeights, onDisk: (name: string) => boolean): Promise<BaseModel> {
-  const read = new Map<string, Tensor>();
-  const fingerprint = await readAll(model, (name, tensor) => onDisk(name) || read.set(name, tensor));
+  const { kept: read, fingerprint } = await readAll(model, (name) => !onDisk(name));
   // Tensors were read in name order; the result has the architecture's order.
   const kept = new Map<string, Tensor>();
   for (const name of model.names) {
@@ -67,25 +65,40 @@ interface BaseModelDescription {
 }
 
 /**
- * Checks a base model as strictly as {@link loadBaseModel} and describes it, with one tensor in memory at a time.
+ * Checks a base model as strictly as {@link loadBaseModel} and describes it. Values are read in pieces, and not at all where
+ * the files are known.
  * @throws FormatError
  */
-export async function describeBaseModel(folder: string): Promise<BaseModelDescription> {
-  return withModelWeights(folder, async (model) => {
-    const fingerprint = await readAll(model, () => undefined);
+export async function describeBaseModel(folder: string, options: OpenOptions = {}): Promise<BaseModelDescription> {
+  const describe = async (model: ModelWeights) => {
+    const { fingerprint } = await readAll(model, () => false);
     const tensors = model.names.map((name) => ({ name, shape: model.shape(name) }));
     const parameters = tensors.reduce((total, { shape }) => total + shape.reduce((size, n) => size * n, 1), 0);
     return { config: model.config, fingerprint, parameters, dtypes: model.dtypes, tensors };
-  });
+  };
+  return withModelWeights(folder, describe, options);
 }
 
-/** Reads every tensor once, in name order, hands each to `take`, and returns the fingerprint. */
-async function readAll(model: ModelWeights, take: (name: string, tensor: Tensor) => unknown): Promise<string> {
-  const hash = startFingerprint(model.config);
-  for (const name of [...model.names].sort()) {
-    const tensor = await model.read(name);
-    hashTensor(hash, name, tensor);
-    take(name, tensor);
+/** Reads what is kept, and checks everything unless the files are known. */
+async function readAll(model: ModelWeights, isKept: (name: string) => boolean) {
+  const names = [...model.names].sort();
+  const kept = new Map<string, Tensor>();
+  if (model.verified !== null) {
+    for (const name of names) if (isKept(name)) kept.set(name, await model.read(name));
+    return { kept, fingerprint: model.verified };
   }
-  return hash.digest('hex');
+  const hash = startFingerprint(model.config);
+  for (const name of names) {
+    hashTensorName(hash, name, model.shape(name));
+    if (!isKept(name)) {
+      await model.scan(name, (piece) => hashValues(hash, piece));
+      continue;
+    }
+    const tensor = await model.read(name);
+    hashValues(hash, tensor.data);
+    kept.set(name, tensor);
+  }
+  const fingerprint = hash.digest('hex');
+  await model.remember(fingerprint);
+  return { kept, fingerprint };
 }

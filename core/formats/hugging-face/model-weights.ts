@@ -7,6 +7,7 @@ import { FormatError } from '../errors.ts';
 import { readJsonInFolder, requireInFolder, resolveInFolder } from '../folder-files.ts';
 import { isObject } from '../json.ts';
 import { SafetensorsFile } from '../safetensors/safetensors.ts';
+import { stampOf, type VerifiedFiles } from './verified-files.ts';
 
 const CONFIG = 'config.json';
 const SINGLE = 'model.safetensors';
@@ -21,6 +22,10 @@ export interface ModelWeights {
   readonly names: readonly string[];
   /** The dtypes that occur in the files. */
   readonly dtypes: readonly string[];
+  /** The fingerprint, if these very files were verified before; then their values need no checks. */
+  readonly verified: string | null;
+  /** Remembers that all values were read and checked, and are those of this fingerprint. */
+  remember(fingerprint: string): Promise<void>;
   shape(name: string): readonly number[];
   /**
    * Reads one tensor as float32.
@@ -28,32 +33,47 @@ export interface ModelWeights {
    * @throws FormatError `not_finite` for an infinity or NaN
    */
   read(name: string, spare?: Float32Array): Promise<Tensor>;
+  /** {@link read} in pieces, each in an array that is used again for the next one. */
+  scan(name: string, visit: (piece: Float32Array) => void): Promise<void>;
   /** {@link read} without waiting and without checking values; only for a tensor that was read and checked before. */
   readSync(name: string): Tensor;
   close(): Promise<void>;
 }
 
+export interface OpenOptions extends ParseOptions {
+  /** Which files were verified before. Default: none. */
+  readonly verified?: VerifiedFiles | null | undefined;
+}
+
 /**
  * Opens the folder of a Hugging Face model (config.json with model.safetensors, or with an index and its shards) and checks
  * names and shapes of all tensors against the architecture. No tensor is read, unless a tied head is stored beside the
- * embedding: then both are read and compared.
+ * embedding in files that were not verified: then both are read and compared.
  * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
-export async function openModelWeights(folder: string, options: ParseOptions = {}): Promise<ModelWeights> {
+export async function openModelWeights(folder: string, options: OpenOptions = {}): Promise<ModelWeights> {
   const config = await readModelConfig(folder, options);
   const files: SafetensorsFile[] = [];
   const close = async () => void (await Promise.all(files.map((file) => file.close())));
   try {
     const holders = await openHolders(folder, files);
     const names = checkNames(config, holders);
-    await checkTiedHead(config, holders);
+    const before = await stampOf(config, files);
+    const verified = (await options.verified?.find(before.stamp)) ?? null;
+    if (verified === null) await checkTiedHead(config, holders);
     const holder = (name: string) => holderOf(name, holders);
     return {
       config,
       names,
+      verified,
+      remember: async (fingerprint) => {
+        const { stamp } = await stampOf(config, files);
+        if (before.settled && stamp === before.stamp) await options.verified?.add(stamp, fingerprint);
+      },
       dtypes: [...new Set(names.map((name) => holder(name).entry(name).dtype))],
       shape: (name) => holder(name).entry(name).shape,
       read: (name, spare) => holder(name).read(name, spare),
+      scan: (name, visit) => holder(name).scan(name, visit),
       readSync: (name) => holder(name).readSync(name),
       close,
     };
@@ -67,7 +87,7 @@ export async function openModelWeights(folder: string, options: ParseOptions = {
 export async function withModelWeights<T>(
   folder: string,
   use: (model: ModelWeights) => Promise<T>,
-  options: ParseOptions = {},
+  options: OpenOptions = {},
 ): Promise<T> {
   const model = await openModelWeights(folder, options);
   try {

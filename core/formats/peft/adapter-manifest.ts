@@ -21,8 +21,10 @@ export interface AdapterManifest {
   /** The fusion coefficients, if the adapter was fused. */
   readonly coefficients?: ManifestCoefficients | null;
   readonly metrics?: Readonly<Record<string, number>>;
-  /** Precision of the base's matrices (`f32`, `int8`, …) when the adapter was made and measured. */
+  /** Precision of the base's matrices (`f32`, `int8`, …) when the adapter was made. */
   readonly precision?: string | null;
+  /** Precision of the base's matrices when the adapter was measured; an absolute target is confirmed in `f32`. */
+  readonly judgedIn?: string | null;
   /** Whether it was trained to predict the end of the text behind each completion; null if nobody knows. */
   readonly appendEos?: boolean | null;
   /** Largest number of tokens of the rows that it was trained on; null if nobody knows. */
@@ -67,6 +69,7 @@ export async function encodeManifest(
     coefficients: manifest.coefficients ?? null,
     metrics: manifest.metrics ?? {},
     precision: manifest.precision ?? null,
+    judged_in: manifest.judgedIn ?? manifest.precision ?? null,
     append_eos: manifest.appendEos ?? null,
     max_length: manifest.maxLength ?? null,
     files: checksums,
@@ -89,6 +92,7 @@ export async function readAdapterManifest(folder: string): Promise<AdapterManife
     coefficients: (json['coefficients'] ?? null) as AdapterManifest['coefficients'],
     metrics: (json['metrics'] ?? {}) as Record<string, number>,
     precision: (json['precision'] ?? null) as string | null,
+    judgedIn: (json['judged_in'] ?? json['precision'] ?? null) as string | null,
     ...rowFormatOf(json),
   };
 }

@@ -1,4 +1,4 @@
-import { readSync } from 'node:fs';
+import { readSync, type BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Tensor } from '../../models/base-model.ts';
@@ -47,6 +47,11 @@ export class SafetensorsFile {
     return [...this.header.tensors.keys()];
   }
 
+  /** What the system knows of the file. */
+  stat(): Promise<BigIntStats> {
+    return this.#handle.stat({ bigint: true });
+  }
+
   /** @throws FormatError `missing_tensor` */
   entry(name: string): TensorEntry {
     const entry = this.header.tensors.get(name);
@@ -82,6 +87,25 @@ export class SafetensorsFile {
     return { shape: entry.shape, data };
   }
 
+  /**
+   * {@link read} in pieces that follow one another, with memory for one piece.
+   * @param visit gets each piece, in an array that is used again for the next one
+   */
+  async scan(name: string, visit: (piece: Float32Array) => void): Promise<void> {
+    const entry = this.#floatEntry(name);
+    const step = Math.min(CHUNK_BYTES, entry.bytes);
+    const [bytes, width] = [new Uint8Array(step), entry.dtype === 'F32' ? 4 : 2];
+    const wide = width === 4 ? new Float32Array(bytes.buffer) : new Float32Array(step / 2);
+    for (let offset = 0; offset < entry.bytes; offset += step) {
+      const piece = bytes.subarray(0, Math.min(step, entry.bytes - offset));
+      await readFully(this.#handle, piece, entry.start + offset, this.file);
+      const values = wide.subarray(0, piece.length / width);
+      if (width === 2) widenerOf(entry.dtype)(new Uint16Array(piece.buffer, 0, piece.length / 2), values);
+      this.#checkFinite(name, values, offset / width);
+      visit(values);
+    }
+  }
+
   async close(): Promise<void> {
     await this.#handle.close();
   }
@@ -113,9 +137,14 @@ export class SafetensorsFile {
     throw this.#error('unsupported_dtype', name, `tensor ${name} is ${entry.dtype}, supported: F32, F16, BF16`);
   }
 
-  #notFinite(name: string, data: Float32Array): FormatError {
+  /** @param first flat index of the first value */
+  #checkFinite(name: string, data: Float32Array, first = 0): void {
+    if (firstNonFinite(data) >= 0) throw this.#notFinite(name, data, first);
+  }
+
+  #notFinite(name: string, data: Float32Array, first = 0): FormatError {
     const at = firstNonFinite(data);
-    const message = `tensor ${name} holds a value that is not finite: ${data[at]} at flat index ${at}`;
+    const message = `tensor ${name} holds a value that is not finite: ${data[at]} at flat index ${first + at}`;
     return this.#error('not_finite', name, message);
   }
 

@@ -1,5 +1,6 @@
 import type { GateRule } from '../../options/gates.ts';
 import type { MetricName } from '../../options/metrics.ts';
+import type { Precision } from '../../options/precisions.ts';
 import { AdaptationError } from '../errors.ts';
 import { countFlips, lowerBoundOfDifference, upperBoundOfLossDifference } from '../../statistics/paired-statistics.ts';
 
@@ -23,6 +24,8 @@ export interface RowOutcomes {
 export interface GateMeasurement {
   readonly metric: MetricValue;
   readonly outcomes: RowOutcomes;
+  /** The precision of the base that it was measured on. */
+  readonly judgedIn?: Precision;
 }
 
 /** The rule that says whether an adapter is ready, and the metric that it judges. */

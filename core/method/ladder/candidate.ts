@@ -1,4 +1,5 @@
 import type { Strategy } from '../../options/job-options.ts';
+import type { Precision } from '../../options/precisions.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { CoefficientGroups } from '../fusion/grouping.ts';
 import type { GateVerdict, MetricValue, RowOutcomes } from '../gate/readiness-gate.ts';
@@ -27,6 +28,8 @@ export interface Proposal {
 /** A candidate without its weights: what was judged, and the verdict. Plain JSON. */
 export interface CandidateRecord extends Proposal, GateVerdict {
   readonly metric: MetricValue;
+  /** The precision of the base in which the metric was measured. */
+  readonly judgedIn?: Precision;
   /** Mean completion loss on the search rows, if the search measured exactly this adapter; nats a token. */
   readonly searchLoss: number | null;
   /** Milliseconds from the start of the run to the verdict; a resumed run continues to count. */

@@ -67,8 +67,9 @@ export const AdapterVersion = Type.Object(
         description:
           'What was measured on the gate rows when it was published: `metric`, `value`, `standard_error`, `bound` (the ' +
           'confidence bound, if the gate uses one), `negative_flips`, `examples` (the number of rows), `step` (optimizer ' +
-          'steps), `data` (whether there were training rows) and, if rows name slices, `slices` (`rows` and `value` of each). ' +
-          'Null if imported.',
+          'steps), `data` (whether there were training rows), `judged_in` (the precision of the base in which this was ' +
+          'measured: a gate with an absolute target is confirmed in `f32` wherever there is enough memory for it) and, if ' +
+          'rows name slices, `slices` (`rows` and `value` of each). Null if imported.',
       }),
     ),
     job_id: Nullable(Id('job', 'The job that published it; null if imported.')),

@@ -25,7 +25,13 @@ function silentDevice(abort: () => void): TrainingProcess {
     abort();
     return Promise.reject(new Error('the request was cancelled'));
   };
-  const session = { adapt: interrupted, evolve: interrupted, describe: interrupted, release: () => undefined };
+  const session = {
+    adapt: interrupted,
+    evolve: interrupted,
+    describe: interrupted,
+    preload: () => undefined,
+    release: () => undefined,
+  };
   return { acquire: () => Promise.resolve(session), pid: undefined, stop: () => Promise.resolve() };
 }
 

@@ -3,13 +3,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EngineCache } from '../../../../core/engine/cache/engine-cache.ts';
-import {
-  choosePrecision,
-  int8Of,
-  LARGEST_CHANGE,
-  LEAST_SPEED_UP,
-} from '../../../../core/engine/int8/choose-precision.ts';
-import { isLayerMatrix } from '../../../../core/engine/int8/inputs.ts';
+import { choosePrecision, int8Of, type ChoiceOptions } from '../../../../core/engine/int8/choose-precision.ts';
+import { LEAST_SPEED_UP } from '../../../../core/engine/int8/compare-with-float32.ts';
+import { LARGEST_CHANGE, LARGEST_GRADIENT_ERROR } from '../../../../core/engine/int8/int8-errors.ts';
+import type { PrecisionChoice } from '../../../../core/engine/int8/precision-choice.ts';
+import { RoundedStore } from '../../../../core/engine/int8/rounded-store.ts';
 import { loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
 import { loadTokenizer, type Tokenizer } from '../../../../core/formats/tokenizer/tokenizer.ts';
 import type { BaseModel } from '../../../../core/models/base-model.ts';
@@ -27,41 +25,64 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 /** A base that nothing can be computed with, because it has no weights. */
 const unreadable = (model: BaseModel): BaseModel => ({ ...model, weights: new Map() });
 
+/** Options of a process that starts now. */
+const options = (other: Partial<ChoiceOptions> = {}): ChoiceOptions => ({
+  base,
+  tokenizer,
+  threads: 1,
+  cache: new EngineCache(folder),
+  store: new RoundedStore(path.join(folder, 'int8')),
+  ...other,
+});
+
+async function choiceOf(choose: typeof int8Of, chosenFor: ChoiceOptions): Promise<PrecisionChoice> {
+  const { choice, engine } = await choose(chosenFor);
+  await engine?.dispose();
+  return choice;
+}
+
+const figures = (text: string) =>
+  /(?:is ([\d.]+) times as fast and )?moves losses by ([\d.]+) % and gradients by ([\d.]+) %/
+    .exec(text)!
+    .slice(1)
+    .map(Number) as [number, number, number];
+
 describe('int8Of', () => {
-  it('is kept for later processes, bit by bit', async () => {
-    const made = await int8Of({ base, tokenizer, threads: 1, cache: new EngineCache(folder) });
-    expect(made.smoothing!.get('model.layers.1.mlp.down_proj.weight')).toHaveLength(base.config.intermediateSize);
-    expect([...made.smoothing!.keys()].filter((name) => !isLayerMatrix(name))).toEqual([]);
-    const kept = await int8Of({ base: unreadable(base), tokenizer, threads: 1, cache: new EngineCache(folder) });
-    expect(kept).toEqual(made);
+  it('is kept for later processes, and warns where it would not have been chosen', async () => {
+    const made = await choiceOf(int8Of, options());
+    expect(made.precision).toBe('int8');
+    expect(made.warning).toBe(
+      'int8 would not have been chosen: 0.1 million weights in layers are too few for int8 to pay',
+    );
+    expect(await choiceOf(int8Of, options({ base: unreadable(base) }))).toEqual(made);
   });
 
-  it('is made anew for another base, other threads, and where the entry is damaged', async () => {
-    const cache = new EngineCache(folder);
+  it('is judged anew for another base, other threads, and where the entry is damaged', async () => {
     const choose = (other: Partial<BaseModel>, threads = 1) =>
-      int8Of({ base: { ...unreadable(base), ...other }, tokenizer, threads, cache });
+      choiceOf(int8Of, options({ base: { ...unreadable(base), ...other }, threads }));
     await choose(base);
     await choose({});
     await expect(choose({ fingerprint: 'another' })).rejects.toThrow();
     await expect(choose({}, 2)).rejects.toThrow();
-    for (const name of await readdir(folder)) await writeFile(path.join(folder, name), 'damaged');
+    for (const name of await readdir(folder)) {
+      if (name.endsWith('.entry')) await writeFile(path.join(folder, name), 'damaged');
+    }
     await expect(choose({})).rejects.toThrow();
   });
 });
 
 describe('choosePrecision', () => {
   it('measures nothing on a base that is too small to gain', async () => {
-    const choice = await choosePrecision({
-      base: unreadable(base),
-      tokenizer,
-      threads: 1,
-      cache: new EngineCache(folder),
+    const choice = await choiceOf(choosePrecision, options({ base: unreadable(base) }));
+    expect(choice).toEqual({
+      precision: 'f32',
+      reason: '0.1 million weights in layers are too few for int8 to pay',
+      warning: null,
     });
-    expect(choice).toEqual({ precision: 'f32', reason: '0.1 million weights in layers are too few for int8 to pay' });
     expect(await readdir(folder)).toEqual([]);
   });
 
-  it('chooses by speed and change of the losses, says both, and measures once', async () => {
+  it('chooses by speed, losses and gradients, says all three, and measures once', async () => {
     const vocabSize = tokenizer.vocabSize;
     const large = randomBase({
       vocabSize,
@@ -72,15 +93,45 @@ describe('choosePrecision', () => {
       numKeyValueHeads: 8,
       headDim: 64,
     });
-    const choice = await choosePrecision({ base: large, tokenizer, threads: 1, cache: new EngineCache(folder) });
-    const [, speedUp, change] = /^int8 is ([\d.]+) times as fast and moves losses by ([\d.]+) %/
-      .exec(choice.reason)!
-      .map(Number);
-    const passes = speedUp! >= LEAST_SPEED_UP && change! / 100 <= LARGEST_CHANGE;
+    const choice = await choiceOf(choosePrecision, options({ base: large }));
+    const [speedUp, losses, gradients] = figures(choice.reason);
+    const passes =
+      speedUp >= LEAST_SPEED_UP && losses / 100 <= LARGEST_CHANGE && gradients / 100 <= LARGEST_GRADIENT_ERROR;
     expect(choice.precision).toBe(passes ? 'int8' : 'f32');
-    expect(choice.smoothing !== undefined).toBe(passes);
-    expect(
-      await choosePrecision({ base: unreadable(large), tokenizer, threads: 1, cache: new EngineCache(folder) }),
-    ).toEqual(choice);
+    expect(await choiceOf(choosePrecision, options({ base: unreadable(large) }))).toEqual(choice);
+    // Asked for by name, it warns where it was not chosen.
+    const asked = await choiceOf(int8Of, options({ base: passes ? unreadable(large) : large }));
+    expect(asked.warning === null).toBe(passes);
+  });
+});
+
+describe('the verdict', () => {
+  /** Wide enough for products of their own. */
+  const WIDE = { hiddenSize: 512, intermediateSize: 512, numHeads: 8, numKeyValueHeads: 8, headDim: 64 };
+
+  it('is about gradients, too: forward passes can be near while gradients are not', async () => {
+    const near = randomBase({ ...WIDE, vocabSize: tokenizer.vocabSize });
+    const asked = await choiceOf(int8Of, options({ base: near }));
+    expect(asked.warning).toContain('weights in layers are too few for int8 to pay');
+
+    // One row of v and of up is 500 times as large as before, and the column that meets it as much smaller, which changes
+    // nothing. In forward passes each row has a scale of its own; on the way back that row leaves the others no levels.
+    const weights = new Map([...near.weights].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]));
+    for (const layer of [0, 1]) {
+      for (const [into, out] of [
+        ['self_attn.v_proj', 'self_attn.o_proj'],
+        ['mlp.up_proj', 'mlp.down_proj'],
+      ]) {
+        const [rows, columns] = [into, out].map((name) => weights.get(`model.layers.${layer}.${name}.weight`)!);
+        for (let i = 0; i < 512; i++) rows!.data[i]! *= 500;
+        for (let i = 0; i < 512; i++) columns!.data[i * columns!.shape[1]!]! /= 500;
+      }
+    }
+    const uneven = await choiceOf(int8Of, options({ base: { ...near, weights, fingerprint: 'uneven' } }));
+    expect(uneven.warning).toMatch(
+      /^int8 would not have been chosen: int8 moves .* expected at most 25 % for gradients$/,
+    );
+    const [, losses] = figures(uneven.warning!);
+    expect(losses / 100).toBeLessThan(LARGEST_CHANGE);
   });
 });

@@ -6,8 +6,10 @@ import type { Graph, ValueInfo } from '../../../../../core/engine/graph/graph.ts
 import { eliminateDeadNodes } from '../../../../../core/engine/graph/passes/eliminate-dead-nodes.ts';
 import { int8Weights } from '../../../../../core/engine/graph/passes/weights/int8-weights.ts';
 import { observeOperands } from '../../../../../core/engine/graph/passes/weights/observe-operands.ts';
+import { RoundedWeights } from '../../../../../core/engine/int8/rounded-weights.ts';
 import { record } from '../../../../../core/engine/tracer/trace.ts';
 import { randomSource, relativeError } from '../../support/numeric.ts';
+import { randomBase } from '../../support/random-model.ts';
 import { operators, runGraph, type Data } from '../../support/traced.ts';
 
 const [UP, GATE, HEAD] = ['model.layers.0.mlp.up_proj.weight', 'model.layers.0.mlp.gate_proj.weight', 'lm_head.weight'];
@@ -38,15 +40,19 @@ const program = (inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf
 const exact = eliminateDeadNodes(record(program, INPUTS));
 
 /** Binds the weights as the runtime does. */
-function bound(graph: Graph, smoothing?: ReadonlyMap<string, Float32Array>): Data {
+async function bound(graph: Graph, smoothing: ReadonlyMap<string, Float32Array> = new Map()): Promise<Data> {
   const tensors = new Map(
     [UP, GATE, HEAD].map((name) => [name, { shape: [40, 48], data: DATA[name] as Float32Array }]),
   );
-  const weights = new BoundWeights(tensors, smoothing);
-  const names = graph.inputs.map(({ name }) => name);
-  return Object.fromEntries(
-    names.map((name) => [name, (weights.get(name)?.data as Data[string] | undefined) ?? DATA[name]!]),
-  );
+  const base = { ...randomBase(), weights: tensors };
+  const rounded = new RoundedWeights({ base, smoothing, threads: 1 });
+  const weights = new BoundWeights(tensors, rounded);
+  const data: Record<string, Data[string]> = {};
+  for (const { name } of graph.inputs) {
+    data[name] = ((await weights.get(name))?.data as Data[string] | undefined) ?? DATA[name]!;
+  }
+  await rounded.dispose();
+  return data;
 }
 
 describe('int8Weights', () => {
@@ -61,7 +67,7 @@ describe('int8Weights', () => {
   });
 
   it('gives every row to about one part in a hundred, however large it is, and zeros for a row of zeros', async () => {
-    const [expected, found] = [await runGraph(exact, DATA), await runGraph(graph, bound(graph))];
+    const [expected, found] = [await runGraph(exact, DATA), await runGraph(graph, await bound(graph))];
     for (let row = 1; row < 5; row++) {
       const of = (values: number[]) => values.slice(row * 48, (row + 1) * 48);
       expect(relativeError(of(found['dx']!), of(expected['dx']!)), `row ${row}`).toBeLessThan(0.02);
@@ -75,10 +81,10 @@ describe('int8Weights', () => {
     const largest = observed[largestName(UP)]!;
     expect(largest[7]).toBe(400);
     const factors = Float32Array.from(largest, (size) => size ** 0.5);
-    const smoothed = bound(graph, new Map([UP, GATE].map((name) => [name, factors])));
+    const smoothed = await bound(graph, new Map([UP, GATE].map((name) => [name, factors])));
     const expected = (await runGraph(exact, DATA))['gate']!;
     const error = async (data: Data) =>
       relativeError((await runGraph(graph, data))['gate']!.slice(40), expected.slice(40));
-    expect(await error(smoothed)).toBeLessThan((await error(bound(graph))) / 1.5);
+    expect(await error(smoothed)).toBeLessThan((await error(await bound(graph))) / 1.5);
   });
 });

@@ -1,0 +1,58 @@
+import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
+import { judge, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
+import type { Adapter } from '../models/lora/adapter.ts';
+import type { Precision } from '../options/precisions.ts';
+import type { Measurements } from './measurements.ts';
+
+export interface ExactGate {
+  readonly bases: BaseCache;
+  readonly measurements: Measurements;
+  readonly gate: Gate;
+}
+
+/**
+ * Measures an adapter for the gate. A relative gate compares like with like: both versions in the job's precision. The
+ * target of an absolute one is a number about the adapter as it will be served, so a candidate that reaches it in int8 is
+ * measured again in float32, and that decides.
+ * @returns a measurement in int8 if there is not enough memory for float32; it says so (`judgedIn`)
+ */
+export async function measureForGate(exact: ExactGate, base: LoadedBase, adapter: Adapter): Promise<GateMeasurement> {
+  const { bases, measurements, gate } = exact;
+  const measured = await measurements.onGate(base, adapter);
+  if (!needsFloat32(gate, base) || !reachesTarget(gate, measured)) return measured;
+  return (
+    (await bases.withFloat32(base, (runtime) => measurements.onGate(inFloat32(base, runtime), adapter))) ?? measured
+  );
+}
+
+/** Measures the old version on its own base: in float32 where the candidates' flips are counted against it in float32. */
+export async function measureOldForGate(
+  exact: ExactGate,
+  base: LoadedBase,
+  adapter: Adapter,
+): Promise<GateMeasurement> {
+  const { bases, measurements, gate } = exact;
+  const inPlace = () => measurements.onGate(base, adapter);
+  if (!needsFloat32(gate, base)) return inPlace();
+  return (
+    (await bases.withFloat32(base, (runtime) => measurements.onGate(inFloat32(base, runtime), adapter))) ?? inPlace()
+  );
+}
+
+/** The precision that {@link measureOldForGate} measures in, where there is enough memory. */
+export function oldPrecision(gate: Gate, base: LoadedBase): Precision {
+  return needsFloat32(gate, base) ? 'f32' : base.precision.precision;
+}
+
+function needsFloat32({ kind }: Gate, { precision }: LoadedBase): boolean {
+  return kind === 'absolute' && precision.precision === 'int8';
+}
+
+/** Whether the value alone passes; flips are counted when it is known in which precision. */
+function reachesTarget({ max_negative_flips: _, ...gate }: Gate, measured: GateMeasurement): boolean {
+  return judge(gate, null, measured).passed;
+}
+
+function inFloat32(base: LoadedBase, runtime: LoadedBase['runtime']): LoadedBase {
+  return { ...base, runtime, precision: { ...base.precision, precision: 'f32' } };
+}

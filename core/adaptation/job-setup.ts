@@ -1,0 +1,54 @@
+import { TaskDataError, type TaskData, type TaskRows } from '../data/task-data.ts';
+import type { TokenizeOptions } from '../data/tokenize.ts';
+import { boundsMoving } from '../method/fusion/coefficients.ts';
+import type { LadderOptions } from '../method/ladder/ladder-state.ts';
+import { DEFAULT_REGULARIZATION } from '../method/regularization/regularization.ts';
+import type { JobSettings } from '../options/job-settings.ts';
+import type { JobSpec } from './job-spec.ts';
+import { longestSizes, type RowSizes } from './memory-plan.ts';
+
+/** The sizes of the rows that a job computes gradients of: those that the search measures, and the longest training rows. */
+export function trainedSizes(
+  { training }: TaskRows,
+  { strategy }: JobSettings,
+  { format, measured }: { readonly format: TokenizeOptions; readonly measured: readonly RowSizes[] },
+): RowSizes[] {
+  if (strategy === 'reuse' || strategy === 'revert') return [];
+  return [...measured, ...longestSizes(training, format)];
+}
+
+/** @throws TaskDataError if the task's rows do not suit its metric or its strategy */
+export function requireSuitable({ choices, canTrain }: TaskData, { metric }: JobSpec, { strategy }: JobSettings): void {
+  if (metric === 'accuracy' && !choices) {
+    throw new TaskDataError('metric accuracy needs a task with 2 to 20 distinct completions; this one has others');
+  }
+  if (strategy === 'scratch' && !canTrain) {
+    throw new TaskDataError('strategy scratch needs training rows; the task shares none');
+  }
+}
+
+/** The part of a job's settings that its ladder goes by. */
+export function ladderOptions(settings: JobSettings): Omit<LadderOptions, 'gate' | 'old'> {
+  const { maxSteps, evaluateEvery, refineSteps, patience, prefer, grouping, fusionRank } = settings;
+  return {
+    steps: maxSteps,
+    evaluateEvery,
+    refineSteps,
+    patience,
+    prefer,
+    grouping,
+    search: {
+      evaluations: settings.searchEvaluations,
+      batchSize: settings.batchSize,
+      ...boundsMoving(settings.coefficients),
+    },
+    fusion: { rank: fusionRank === 0 ? 'keep' : { cap: fusionRank, energy: settings.fusionEnergy } },
+    regularization: {
+      ...DEFAULT_REGULARIZATION,
+      schedule: settings.regularizeSchedule,
+      strong: settings.regularizeStrength,
+      space: settings.regularizeSpace,
+      towards: settings.regularizeTowards,
+    },
+  };
+}

@@ -1,0 +1,102 @@
+import type { BaseModel } from '../../models/base-model.ts';
+import type { BoundCall } from '../call/bind-call.ts';
+import type { ProgramOutputs } from '../call/program-runtime.ts';
+import { programInputs, type ProgramSpec } from '../decoder/program-spec.ts';
+import { CPU_PROVIDER } from '../devices/execution-provider.ts';
+import { cutGraph } from '../graph/cut-graph.ts';
+import type { Graph } from '../graph/graph.ts';
+import { encodeSplitModel } from '../onnx/encode-model.ts';
+import { BoundWeights } from './bound-weights.ts';
+import { createSession } from './create-session.ts';
+import * as ort from './onnx-runtime.ts';
+
+export interface StreamOptions {
+  readonly weights: BaseModel['weights'];
+  readonly threads: number;
+  /** Largest size of the weights that are in memory at a time, in bytes; the largest weight alone may exceed it. */
+  readonly weightBytes: number;
+  /** Rewrites the traced graph. Default: nothing. */
+  readonly rewrite?: (graph: Graph) => Graph;
+}
+
+interface Stage {
+  readonly session: ort.InferenceSession;
+  /** What no later stage reads, once this one has run. */
+  readonly done: readonly string[];
+}
+
+/**
+ * A program in float32 for a base whose weights need not be in memory at once: it is cut into stages of a few layers, and
+ * each run reads a stage's weights, computes, and lets them go.
+ */
+export class StreamedProgram {
+  readonly outputNames: readonly string[];
+  readonly #stages: readonly Stage[];
+  readonly #spec: ProgramSpec;
+  readonly #weights: BaseModel['weights'];
+  #computeMs = 0;
+
+  private constructor(spec: ProgramSpec, weights: BaseModel['weights'], stages: readonly Stage[], outputs: string[]) {
+    this.#spec = spec;
+    this.#weights = weights;
+    this.#stages = stages;
+    this.outputNames = outputs;
+  }
+
+  static async create(spec: ProgramSpec, options: StreamOptions): Promise<StreamedProgram> {
+    const { weights, threads, weightBytes, rewrite = (graph) => graph } = options;
+    const { traceProgram } = await import('../tracer/trace-program.ts');
+    const graph = rewrite(traceProgram(spec));
+    const graphs = cutGraph(graph, (name) => weights.has(name), weightBytes);
+    const outputs = graph.outputs.map(({ name }) => name);
+    const stages: Stage[] = [];
+    for (const [index, stage] of graphs.entries()) {
+      const session = await createSession(encodeSplitModel(stage), { provider: CPU_PROVIDER, threads });
+      const later = new Set([
+        ...graphs.slice(index + 1).flatMap(({ inputs }) => inputs.map(({ name }) => name)),
+        ...outputs,
+      ]);
+      stages.push({ session, done: stage.inputs.map(({ name }) => name).filter((name) => !later.has(name)) });
+    }
+    return new StreamedProgram(spec, weights, stages, outputs);
+  }
+
+  /** Milliseconds that the latest run computed, without reading weights. */
+  get computeMs(): number {
+    return this.#computeMs;
+  }
+
+  async run({ data, sizes }: BoundCall): Promise<ProgramOutputs> {
+    const values = new Map<string, ort.Tensor>();
+    for (const { name, shape, type } of programInputs(this.#spec, sizes)) {
+      const given = data.get(name);
+      if (given) values.set(name, new ort.Tensor(type as 'float32', given as Float32Array, shape));
+    }
+    this.#computeMs = 0;
+    for (const stage of this.#stages) await this.#runStage(stage, values);
+    return (name) => {
+      const output = values.get(name);
+      if (!output) throw new Error(`the streamed program has no output ${name}`);
+      return (output.data as Float32Array).slice();
+    };
+  }
+
+  async release(): Promise<void> {
+    for (const { session } of this.#stages) await session.release();
+  }
+
+  async #runStage({ session, done }: Stage, values: Map<string, ort.Tensor>): Promise<void> {
+    const weights = new BoundWeights(this.#weights);
+    const feeds: Record<string, ort.Tensor> = {};
+    for (const name of session.inputNames) {
+      const tensor = values.get(name) ?? (await weights.get(name));
+      if (!tensor) throw new Error(`nothing is bound to the streamed program's input ${name}`);
+      feeds[name] = tensor;
+    }
+    const begun = performance.now();
+    const outputs = await session.run(feeds);
+    this.#computeMs += performance.now() - begun;
+    for (const name of session.outputNames) values.set(name, outputs[name]!);
+    for (const name of done) values.delete(name);
+  }
+}

@@ -1,0 +1,119 @@
+import type { Tensor } from '../../models/base-model.ts';
+import * as ort from '../compiled/onnx-runtime.ts';
+import type { Graph, ValueInfo } from '../graph/graph.ts';
+import { GraphEdit } from '../graph/graph-edit.ts';
+import { SYMBOLIC_SIZES } from '../graph/symbolic-sizes.ts';
+import { encodeModel } from '../onnx/encode-model.ts';
+import type { RoundedMatrix } from './int8-matrix.ts';
+
+/** The largest whole number that stands for a weight. */
+const LEVELS = 127;
+
+/** Smallest divisor of a column, which keeps a column of zeros zero. It is below any column that means anything. */
+const SMALLEST = 1e-30;
+
+/** Two sizes that the graph learns when it runs, so that one graph rounds matrices of all shapes. */
+const [OUT, IN] = [SYMBOLIC_SIZES.tokens, SYMBOLIC_SIZES.labels];
+
+/**
+ * Rounds matrices to 8 bits with ONNX Runtime, on as many threads as it is given. Every column of a form has 255 levels
+ * between its largest number and the opposite of that; numbers half way between two levels go to the even one.
+ */
+export class Rounding {
+  readonly #session: ort.InferenceSession;
+
+  private constructor(session: ort.InferenceSession) {
+    this.#session = session;
+  }
+
+  static async create({ threads }: { readonly threads: number }): Promise<Rounding> {
+    // Without an arena, every array of a matrix's size would be fetched from the system anew.
+    const options = {
+      graphOptimizationLevel: 'disabled',
+      enableCpuMemArena: true,
+      intraOpNumThreads: threads,
+    } as const;
+    return new Rounding(await ort.InferenceSession.create(encodeModel(roundingGraph()), options));
+  }
+
+  /**
+   * Rounds W and (W diag(factors))ᵀ.
+   * @param weight W [out, in]
+   * @param factors [in], all positive
+   * @returns arrays of the caller's own
+   */
+  async round({ shape, data }: Tensor, factors: Float32Array): Promise<RoundedMatrix> {
+    const [rows, columns] = shape as [number, number];
+    const backward = { shape: [rows, columns], ...emptyArrays(data.length, columns) } as const;
+    const forward = { shape: [columns, rows], ...emptyArrays(data.length, rows) } as const;
+    const inputs = {
+      weight: new ort.Tensor('float32', data, shape),
+      factors: new ort.Tensor('float32', factors, [columns]),
+    };
+    await this.#session.run(inputs, {
+      backward: new ort.Tensor('int8', backward.integers, backward.shape),
+      backward_scales: new ort.Tensor('float32', backward.scales, [1, columns]),
+      forward: new ort.Tensor('int8', forward.integers, forward.shape),
+      forward_scales: new ort.Tensor('float32', forward.scales, [rows, 1]),
+    });
+    return { backward, forward };
+  }
+
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+function emptyArrays(size: number, scales: number) {
+  return { integers: new Int8Array(size), scales: new Float32Array(scales) };
+}
+
+/** The factors for a weight that was not observed: they change nothing. */
+export function neutralFactors({ shape }: Tensor): Float32Array {
+  return new Float32Array(shape.at(-1) ?? 0).fill(1);
+}
+
+function roundingGraph(): Graph {
+  const inputs: ValueInfo[] = [
+    { name: 'weight', shape: [OUT, IN], type: 'float32' },
+    { name: 'factors', shape: [IN], type: 'float32' },
+  ];
+  const values = new Map(inputs.map((input) => [input.name, input]));
+  const edit = new GraphEdit({ inputs, outputs: [], constants: [], nodes: [], values }, 'round_');
+  const backward = edit.output({ name: 'backward', shape: [OUT, IN], type: 'int8' });
+  roundAlong(edit, { matrix: 'weight', axis: 0, output: backward });
+  const smoothed = edit.add({
+    op: 'Mul',
+    inputs: ['weight', 'factors'],
+    output: { shape: [OUT, IN], type: 'float32' },
+  });
+  const upright = edit.declare({ name: 'upright', shape: [OUT, IN], type: 'int8' });
+  roundAlong(edit, { matrix: smoothed, axis: 1, output: upright, scales: 'forward_scales' });
+  const forward = edit.output({ name: 'forward', shape: [IN, OUT], type: 'int8' });
+  edit.add({ op: 'Transpose', inputs: [upright], attributes: { perm: [1, 0] }, output: forward });
+  return edit.finish();
+}
+
+interface Rounded {
+  readonly matrix: string;
+  /** The numbers along this axis share a scale. */
+  readonly axis: 0 | 1;
+  readonly output: string;
+  /** Default: the output's name with `_scales`. */
+  readonly scales?: string;
+}
+
+function roundAlong(edit: GraphEdit, { matrix, axis, output, scales = `${output}_scales` }: Rounded): void {
+  const narrow = { shape: axis === 0 ? [1, IN] : [OUT, 1], type: 'float32' } as const;
+  const axes = edit.integers([axis]);
+  const reduced = (op: 'ReduceMax' | 'ReduceMin') =>
+    edit.add({ op, inputs: [matrix, axes], attributes: { keepdims: 1 }, output: narrow });
+  const opposite = edit.add({ op: 'Neg', inputs: [reduced('ReduceMin')], output: narrow });
+  const largest = edit.add({ op: 'Max', inputs: [reduced('ReduceMax'), opposite], output: narrow });
+  const scale = edit.output({ ...narrow, name: scales });
+  edit.add({ op: 'Div', inputs: [largest, edit.scalar(LEVELS)], output: scale });
+  const divisor = edit.add({ op: 'Max', inputs: [largest, edit.scalar(SMALLEST)], output: narrow });
+  const unit = edit.add({ op: 'Div', inputs: [matrix, divisor], output: { shape: [OUT, IN], type: 'float32' } });
+  const zero = edit.constant({ name: `${output}_zero`, shape: [], type: 'int8', data: Int8Array.of(0) });
+  edit.add({ op: 'QuantizeLinear', inputs: [unit, edit.scalar(1 / LEVELS), zero], output });
+}

@@ -1,0 +1,38 @@
+import type { BaseModel } from '../../models/base-model.ts';
+import { EngineCache } from '../cache/engine-cache.ts';
+import { ownSources, sha256 } from '../cache/sources.ts';
+import type { Int8Errors } from './int8-errors.ts';
+
+/** Keeps how inexact int8 is on rows of a kind, in memory and, with a folder, for later processes. */
+export class RowErrors {
+  readonly #known = new Map<string, Promise<Int8Errors | null>>();
+  readonly #cache: EngineCache | null;
+
+  constructor(folder: string | null) {
+    this.#cache = folder === null ? null : new EngineCache(folder, { maxEntries: 4096, maxBytes: 1 << 20 });
+  }
+
+  /** Returns what is known of these rows on a base, or else what `compare` finds out. */
+  async of(
+    { fingerprint }: BaseModel,
+    kind: string,
+    compare: () => Promise<Int8Errors | null>,
+  ): Promise<Int8Errors | null> {
+    const key = sha256(JSON.stringify(['rows', fingerprint, kind, ownSources()]));
+    const known = this.#known.get(key) ?? this.#find(key, compare);
+    this.#known.set(key, known);
+    known.then(
+      (errors) => errors ?? this.#known.delete(key),
+      () => this.#known.delete(key),
+    );
+    return known;
+  }
+
+  async #find(key: string, compare: () => Promise<Int8Errors | null>): Promise<Int8Errors | null> {
+    const kept = await this.#cache?.read(key);
+    if (kept) return JSON.parse(Buffer.from(kept).toString()) as Int8Errors;
+    const found = await compare();
+    if (found) await this.#cache?.write(key, Buffer.from(JSON.stringify(found)));
+    return found;
+  }
+}

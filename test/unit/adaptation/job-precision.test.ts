@@ -1,0 +1,210 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { JobEvent } from '../../../core/adaptation/job-events.ts';
+import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
+import { CancelledError, runAdaptation } from '../../../core/adaptation/run-adaptation.ts';
+import { meanLoss } from '../../../core/data/evaluation/measure.ts';
+import { loadTaskData, type TaskData } from '../../../core/data/task-data.ts';
+import { tokenizeRows } from '../../../core/data/tokenize.ts';
+import type { ExampleRow } from '../../../core/data/example.ts';
+import { BaseCache, type LoadedBase } from '../../../core/engine/base-cache.ts';
+import { readAdapterManifest } from '../../../core/formats/peft/adapter-manifest.ts';
+import { loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
+import type { Adapter } from '../../../core/models/lora/adapter.ts';
+import type { GateRule } from '../../../core/options/gates.ts';
+import { tinyJob } from '../training/support/tiny-job.ts';
+import { createTinyFamily, removeTinyFamily, toJsonl, type TinyFamily } from '../training/support/tiny-task.ts';
+
+const FAMILY = path.join(import.meta.dirname, '../../../examples/demo-family');
+const ADAPTER = path.join(FAMILY, 'adapters/sst2');
+
+/** Runs a job, and notes its warnings and what it published. */
+async function run(bases: BaseCache, spec: JobSpec, onEvent: (event: JobEvent) => void = () => undefined) {
+  const warnings: string[] = [];
+  let published: string | null = null;
+  const steps: number[] = [];
+  const outcome = await runAdaptation(
+    bases,
+    spec,
+    (event) => {
+      if (event.type === 'warning') warnings.push(event.message);
+      if (event.type === 'publication') published = event.folder;
+      if (event.type === 'progress') steps.push(event.step);
+      onEvent(event);
+    },
+    new AbortController().signal,
+  );
+  const folder = published ?? outcome.candidateFolder;
+  return { outcome, warnings, steps, manifest: folder === null ? null : await readAdapterManifest(folder) };
+}
+
+describe('a job on a real base in int8', () => {
+  let folder: string;
+  let bases: BaseCache;
+  let base: LoadedBase;
+  let adapter: Adapter;
+  let data: TaskData;
+  /** Mean losses of the gate rows. */
+  let [int8, float32] = [0, 0];
+
+  /** Rows on which int8 has less loss than float32 by chance, so that a target can lie between the two. */
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'readapt-precision-'));
+    bases = new BaseCache({ precision: 'int8', threads: 1 });
+    base = await bases.load(path.join(FAMILY, 'v2'));
+    adapter = await loadAdapter(ADAPTER, base.model.config);
+    const text = await readFile(path.join(FAMILY, 'data/sst2/test.jsonl'), 'utf8');
+    const rows = text
+      .trim()
+      .split('\n')
+      .slice(0, 160)
+      .map((line) => JSON.parse(line) as ExampleRow);
+    const options = { tokenizer: base.tokenizer, config: base.model.config };
+    const examples = tokenizeRows(rows, options);
+    const rounded = (await meanLoss(base.runtime, adapter, examples)).perExample;
+    const exact = await bases.withFloat32(
+      base,
+      async (runtime) => (await meanLoss(runtime, adapter, examples)).perExample,
+    );
+    await writeFile(path.join(folder, 'rows.jsonl'), toJsonl(rows.filter((_, i) => rounded[i]! < exact![i]!)));
+    data = await loadTaskData({ train: null, validation: path.join(folder, 'rows.jsonl') }, options);
+    int8 = (await meanLoss(base.runtime, adapter, data.gate)).value;
+    float32 = (await bases.withFloat32(base, async (runtime) => (await meanLoss(runtime, adapter, data.gate)).value))!;
+  }, 60_000);
+  afterEach(() => vi.restoreAllMocks());
+  afterAll(async () => {
+    await bases.dispose();
+    await rm(folder, { recursive: true });
+  });
+
+  function copyJob(name: string, gate: GateRule): JobSpec {
+    return {
+      jobId: name,
+      kind: 'adaptation',
+      oldBase: path.join(FAMILY, 'v1'),
+      newBase: path.join(FAMILY, 'v2'),
+      adapter: ADAPTER,
+      data: { train: null, validation: path.join(folder, 'rows.jsonl') },
+      metric: 'loss',
+      gate,
+      evolution: null,
+      options: { strategy: 'reuse' },
+      workDir: path.join(folder, name),
+      baselines: 'needed',
+    };
+  }
+
+  it('publishes nothing that reaches an absolute target in int8 alone', async () => {
+    expect(int8).toBeLessThan(float32);
+    const target = (int8 + float32) / 2;
+    const { outcome, manifest } = await run(bases, copyJob('between', { kind: 'absolute', target }));
+    expect(outcome).toMatchObject({ state: 'not_ready', best: { judgedIn: 'f32', failed: ['value'] } });
+    expect(outcome.best!.metric.value).toBeCloseTo(float32, 10);
+    expect(manifest).toMatchObject({ precision: 'int8', judgedIn: 'f32' });
+  });
+
+  it('publishes what reaches it in float32, too, with the value and the outcomes in float32', async () => {
+    const outcomes: string[] = [];
+    const spec = copyJob('above', { kind: 'absolute', target: float32 + 0.01 });
+    const { outcome, manifest } = await run(bases, spec, (event) => {
+      if (event.type === 'publication') outcomes.push(event.outcomes.value.toFixed(8));
+    });
+    expect(outcome).toMatchObject({ state: 'ready', best: { judgedIn: 'f32' } });
+    expect(manifest).toMatchObject({
+      precision: 'int8',
+      judgedIn: 'f32',
+      metrics: { loss: outcome.best!.metric.value },
+    });
+    expect(outcomes).toEqual([float32.toFixed(8)]);
+  });
+
+  it('says that it was judged in int8 where there is no memory for float32', async () => {
+    vi.spyOn(process, 'availableMemory').mockReturnValue(1e6);
+    const spec = copyJob('memory', { kind: 'absolute', target: (int8 + float32) / 2 });
+    const { outcome, manifest } = await run(bases, spec);
+    expect(outcome).toMatchObject({ state: 'ready', best: { judgedIn: 'int8' } });
+    expect(manifest).toMatchObject({ judgedIn: 'int8' });
+  });
+
+  it('compares int8 with int8 where the gate is relative', async () => {
+    const exact = vi.spyOn(bases, 'withFloat32');
+    const { outcome } = await run(bases, copyJob('relative', { kind: 'relative', margin: 100 }));
+    expect(outcome).toMatchObject({ state: 'ready', best: { judgedIn: 'int8' } });
+    expect(outcome.best!.metric.value).toBeCloseTo(int8, 10);
+    expect(exact).not.toHaveBeenCalled();
+  });
+
+  it('asks rows of the task once for each kind of rows and base', async () => {
+    const own = new BaseCache({ precision: 'int8', threads: 1 });
+    const exact = vi.spyOn(own, 'withFloat32');
+    try {
+      const spec = copyJob('kinds', { kind: 'relative', margin: 100 });
+      const first = await run(own, spec);
+      expect(exact).toHaveBeenCalledTimes(1);
+      expect(first.warnings.filter((message) => message.includes('int8'))).toEqual([]);
+      await run(own, copyJob('kinds-again', { kind: 'relative', margin: 100 }));
+      expect(exact).toHaveBeenCalledTimes(1);
+    } finally {
+      await own.dispose();
+    }
+  });
+
+  it('computes in float32 where the rows refuse int8, and only warns where int8 was asked for', async () => {
+    vi.spyOn(bases, 'rowErrors').mockResolvedValue({ losses: 0.02, gradients: 0.6 });
+    const why =
+      'on rows of this task, int8 moves losses by 2.0 % and gradients by 60.0 %, expected at most 25 % for gradients';
+    const gate = { kind: 'relative', margin: 100 } as const;
+    const asked = await run(bases, copyJob('asked', gate));
+    expect(asked.warnings).toContain(why);
+    expect(asked.manifest).toMatchObject({ precision: 'int8' });
+    vi.spyOn(bases, 'chooses', 'get').mockReturnValue(true);
+    const chosen = await run(bases, copyJob('chosen', gate));
+    expect(chosen.warnings).toContain(`${why}: the job is computed in float32`);
+    expect(chosen.manifest).toMatchObject({ precision: 'f32', judgedIn: 'f32' });
+    expect(chosen.outcome.best!.metric.value).toBeCloseTo(float32, 10);
+  });
+});
+
+describe('a resumed job', () => {
+  let family: TinyFamily;
+  beforeAll(async () => void (family = await createTinyFamily()));
+  afterAll(() => removeTinyFamily(family));
+
+  let spec: JobSpec;
+  let interruptedAt = 0;
+  let jobs = 0;
+
+  /** Leaves the checkpoint of a job in int8 behind. */
+  beforeEach(async () => {
+    spec = tinyJob(family, `resumed-${jobs++}`, { options: { max_steps: 15 } });
+    const bases = new BaseCache({ precision: 'int8', threads: 1 });
+    const controller = new AbortController();
+    const onEvent = (event: JobEvent): void => {
+      if (event.type !== 'progress' || event.step < 12) return;
+      interruptedAt = event.step;
+      controller.abort(new CancelledError({ keep: true }));
+    };
+    const outcome = await runAdaptation(bases, spec, onEvent, controller.signal);
+    expect(outcome.state).toBe('cancelled');
+    await bases.dispose();
+  });
+
+  it('keeps its precision on a machine that would have chosen another', async () => {
+    const bases = new BaseCache({ precision: 'f32', threads: 1 });
+    const { manifest, steps } = await run(bases, spec);
+    expect(manifest).toMatchObject({ precision: 'int8' });
+    expect(steps[0]).toBeGreaterThanOrEqual(interruptedAt);
+    await bases.dispose();
+  });
+
+  it('begins again on a device that does not have its precision, and says so', async () => {
+    const bases = new BaseCache({ device: 'tfjs-cpu', precision: 'f32' });
+    const { manifest, steps, warnings } = await run(bases, spec);
+    expect(warnings).toContain('the job began in int8, which this device does not have, so it begins again');
+    expect(steps[0]).toBe(1);
+    expect(manifest).toMatchObject({ precision: 'f32' });
+    await bases.dispose();
+  });
+});

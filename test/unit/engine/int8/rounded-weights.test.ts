@@ -1,0 +1,115 @@
+import { mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Int8Matrix } from '../../../../core/engine/int8/int8-matrix.ts';
+import { RoundedStore } from '../../../../core/engine/int8/rounded-store.ts';
+import { RoundedWeights } from '../../../../core/engine/int8/rounded-weights.ts';
+import type { BaseModel } from '../../../../core/models/base-model.ts';
+import { randomBase } from '../support/random-model.ts';
+
+const BASE = randomBase();
+const UP = 'model.layers.1.mlp.up_proj.weight';
+const SMOOTHING = new Map([[UP, new Float32Array(BASE.config.hiddenSize).fill(2)]]);
+
+let folder: string;
+let store: RoundedStore;
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'readapt-int8-'));
+  store = new RoundedStore(folder);
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** A base that nothing can be rounded from. */
+const unreadable = (base: BaseModel): BaseModel => ({ ...base, weights: new Map() });
+
+/** Both forms of one matrix, as a process that starts now gets them. */
+async function formsOf(base: BaseModel, { kept = store, smoothing = SMOOTHING } = {}): Promise<Int8Matrix[]> {
+  const rounded = new RoundedWeights({ base, smoothing, threads: 1, store: kept });
+  try {
+    await rounded.prepare();
+    rounded.keep();
+    return [await rounded.get(UP, 'forward'), await rounded.get(UP, 'backward')];
+  } finally {
+    await rounded.dispose();
+  }
+}
+
+const files = async () => (await readdir(folder)).sort();
+
+describe('rounded matrices', () => {
+  it('are read by a later process, which needs no float32 weights, bit by bit', async () => {
+    const made = await formsOf(BASE);
+    expect(made[0]!.shape).toEqual([24, 40]);
+    expect(made[1]!.shape).toEqual([40, 24]);
+    expect(await files()).toHaveLength(1);
+    expect(await formsOf(unreadable(BASE))).toEqual(made);
+    expect(await formsOf(BASE, { kept: new RoundedStore(folder, 0) })).toEqual(made);
+  });
+
+  it('are rounded anew for another base and another smoothing', async () => {
+    await formsOf(BASE);
+    await expect(formsOf({ ...unreadable(BASE), fingerprint: 'another' })).rejects.toThrow('no weight');
+    await expect(formsOf(unreadable(BASE), { smoothing: new Map() })).rejects.toThrow('no weight');
+  });
+
+  it.each([
+    [
+      'a flipped bit in a matrix',
+      async (file: string) => {
+        const bytes = await readFile(file);
+        for (let i = 0; i < 30_000 && i < bytes.length - 8000; i++) bytes[i]! ^= 1;
+        await writeFile(file, bytes);
+      },
+    ],
+    [
+      'a flipped bit in the index',
+      async (file: string) => {
+        const bytes = await readFile(file);
+        bytes[bytes.length - 60]! ^= 1;
+        await writeFile(file, bytes);
+      },
+    ],
+    ['a missing end', async (file: string) => truncate(file, (await stat(file)).size - 1)],
+    ['nothing', (file: string) => writeFile(file, '')],
+  ])('are rounded again where the file has %s, and kept again', async (_, damage) => {
+    const made = await formsOf(BASE);
+    const file = path.join(folder, (await files())[0]!);
+    await damage(file);
+    expect(await formsOf(BASE)).toEqual(made);
+    await formsOf(BASE);
+    expect(await formsOf(unreadable(BASE))).toEqual(made);
+  });
+
+  it('leave nothing behind where the verdict was against int8', async () => {
+    const rounded = new RoundedWeights({ base: BASE, smoothing: SMOOTHING, threads: 1, store });
+    await rounded.prepare();
+    await rounded.get(UP, 'backward');
+    await rounded.dispose();
+    expect(await files()).toEqual([]);
+  });
+});
+
+describe('the store', () => {
+  it('drops the base used longest ago before it would exceed its size, and keeps none that is larger', async () => {
+    await formsOf(BASE);
+    const size = (await stat(path.join(folder, (await files())[0]!))).size;
+    const other = { ...BASE, fingerprint: 'other' };
+    const [first] = await files();
+    await utimes(path.join(folder, first!), 1, 1);
+    await formsOf(other, { kept: new RoundedStore(folder, 1.5 * size) });
+    expect(await files()).not.toContain(first);
+    expect(await files()).toHaveLength(1);
+    await formsOf(BASE, { kept: new RoundedStore(folder, size / 2) });
+    expect(await files()).toHaveLength(1);
+  });
+
+  it('makes its folder for this user alone, and costs nothing but time where there cannot be one', async () => {
+    const inner = path.join(folder, 'a', 'b');
+    const made = await formsOf(BASE, { kept: new RoundedStore(inner) });
+    expect((await stat(inner)).mode & 0o777).toBe(0o700);
+    await writeFile(path.join(folder, 'file'), '');
+    expect(await formsOf(BASE, { kept: new RoundedStore(path.join(folder, 'file', 'int8')) })).toEqual(made);
+  });
+});
