@@ -10,8 +10,9 @@ import {
   type EvolutionOptions,
   type WeightSource,
 } from '../method/evolution/evolution.ts';
+import { evolutionBetweenFolders } from '../method/evolution/folder-evolution.ts';
 import { compareVersions } from '../method/evolution/analysis/version-comparison.ts';
-import type { LoadedBase } from '../engine/base-cache.ts';
+import type { DescribedBase, LoadedBase } from '../engine/base-cache.ts';
 import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 
 /** File name within an evolution's folder. */
@@ -55,8 +56,8 @@ export class IncompatibleBasesError extends Error {
 }
 
 /** @throws IncompatibleBasesError if the bases differ in shapes, in vocabulary, or in how text becomes tokens */
-export async function requireCompatible(oldBase: LoadedBase, newBase: LoadedBase): Promise<void> {
-  const sameConfig = compareConfigs(oldBase.model.config, newBase.model.config).length === 0;
+export async function requireCompatible(oldBase: DescribedBase, newBase: DescribedBase): Promise<void> {
+  const sameConfig = compareConfigs(oldBase.config, newBase.config).length === 0;
   if (sameConfig && oldBase.tokenizerHash === newBase.tokenizerHash) return;
   const { differences } = await compareVersions(oldBase.folder, newBase.folder);
   if (differences.length > 0) throw new IncompatibleBasesError(differences);
@@ -87,16 +88,24 @@ export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<Ev
 }
 
 /**
- * Computes the evolution between two loaded bases, in memory.
- * @throws IncompatibleBasesError
+ * Computes the evolution between two loaded bases that are compatible, in memory.
+ * @throws AdaptationError `incompatible_evolution`
  */
 export async function evolutionBetween(
   oldBase: LoadedBase,
   newBase: LoadedBase,
   options: Omit<EvolutionOptions, 'onProgress'> = {},
 ): Promise<Evolution> {
-  await requireCompatible(oldBase, newBase);
   return computeEvolution(sourceOf(oldBase.model), sourceOf(newBase.model), options);
+}
+
+/** As {@link evolutionBetween}, but reads the weights from the folders, for bases that are not both in memory. */
+export function evolutionOfFolders(
+  oldBase: DescribedBase,
+  newBase: DescribedBase,
+  options: Omit<EvolutionOptions, 'onProgress'> = {},
+): Promise<Evolution> {
+  return evolutionBetweenFolders(oldBase.folder, newBase.folder, options);
 }
 
 /** Reads a folder that {@link evolve} wrote. */
