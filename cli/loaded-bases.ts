@@ -4,6 +4,7 @@ import type { BaseCache, LoadedBase } from '../core/engine/base-cache.ts';
 import type { Device } from '../core/options/devices.ts';
 import type { MetricName } from '../core/options/metrics.ts';
 import { graphCacheDir } from '../src/config/graph-cache-dir.ts';
+import { memorySetting } from '../src/config/memory-setting.ts';
 import type { CommonOptions } from './options/common-options.ts';
 
 /**
@@ -13,11 +14,21 @@ import type { CommonOptions } from './options/common-options.ts';
  */
 export async function withBases<T>(options: CommonOptions, use: (bases: BaseCache) => Promise<T>): Promise<T> {
   const { BaseCache } = await import('../core/engine/base-cache.ts');
+  const { availableMemory } = await import('../core/engine/memory/process-memory.ts');
   const { precision } = options;
   const device = await announceDevice(options);
   const threads = options.threads ?? availableParallelism();
   const onLoad = precision === 'auto' ? announcePrecision : undefined;
-  const bases = new BaseCache({ device, precision, threads, graphCacheDir: graphCacheDir(process.env), onLoad });
+  const setting = memorySetting(process.env);
+  const memory = () => availableMemory(setting);
+  const bases = new BaseCache({
+    device,
+    precision,
+    threads,
+    graphCacheDir: graphCacheDir(process.env),
+    memory,
+    onLoad,
+  });
   try {
     return await use(bases);
   } finally {

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { chooseDevice } from '../core/engine/devices/choose-device.ts';
+import { largestMemory } from '../core/engine/memory/process-memory.ts';
 import { createFilesystemStore } from '../src/artifacts/index.ts';
 import type { ArtifactStore } from '../src/artifacts/artifact-store.ts';
 import type { Config } from '../src/config/config.ts';
@@ -91,7 +92,14 @@ async function start(
   await removeStaleCheckpoints(db, checkpoints);
 
   const shared = { db, artifacts, producer, training, ...times };
-  const handlers = combineHandlers([rolloutHandlers(shared), adaptationHandlers({ ...shared, checkpoints })]);
+  const handlers = combineHandlers([
+    rolloutHandlers(shared),
+    adaptationHandlers({
+      ...shared,
+      checkpoints,
+      memory: { available: largestMemory(config.memoryBytes), precision: config.precision },
+    }),
+  ]);
   const sources = [rolloutRecoverySource(db), jobRecoverySource(db)];
   const sweeper = createSweeper({ db, producer, sources, logger, intervalMs: times.sweepMs });
   const consumer = await startConsumer({ backend, handlers, logger, ...times });
@@ -102,10 +110,10 @@ async function start(
 
 /** @throws DeviceUnavailableError if the device of the configuration does not work here */
 async function startTraining(config: Config, logger: Logger): Promise<TrainingProcess> {
-  const { precision, threads, graphCacheDir } = config;
+  const { precision, threads, graphCacheDir, memoryBytes } = config;
   const { device, reason } = await chooseDevice(config.device, { precision });
   logger.info({ device, precision, reason }, 'device chosen');
-  return createTrainingProcess({ logger, bases: { device, precision, threads, graphCacheDir } });
+  return createTrainingProcess({ logger, bases: { device, precision, threads, graphCacheDir, memoryBytes } });
 }
 
 function databaseUrlOf(config: Config): string {

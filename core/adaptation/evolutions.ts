@@ -4,9 +4,16 @@ import type { BaseModel } from '../models/base-model.ts';
 import { compareConfigs, type Difference } from '../method/evolution/analysis/compatibility.ts';
 import { loadEvolution, saveEvolution } from '../method/evolution/evolution-file.ts';
 import { analyzeVersions, summarizeAnalysis } from '../method/evolution/analysis/version-analysis.ts';
-import { computeEvolution, type Evolution, type WeightSource } from '../method/evolution/evolution.ts';
+import {
+  computeEvolution,
+  type Evolution,
+  type EvolutionOptions,
+  type WeightSource,
+} from '../method/evolution/evolution.ts';
+import { evolutionBetweenFolders } from '../method/evolution/folder-evolution.ts';
 import { compareVersions } from '../method/evolution/analysis/version-comparison.ts';
-import type { LoadedBase } from '../engine/base-cache.ts';
+import type { DescribedBase, LoadedBase } from '../engine/base-cache.ts';
+import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 
 /** File name within an evolution's folder. */
 const EVOLUTION_FILE = 'evolution.safetensors';
@@ -49,8 +56,8 @@ export class IncompatibleBasesError extends Error {
 }
 
 /** @throws IncompatibleBasesError if the bases differ in shapes, in vocabulary, or in how text becomes tokens */
-export async function requireCompatible(oldBase: LoadedBase, newBase: LoadedBase): Promise<void> {
-  const sameConfig = compareConfigs(oldBase.model.config, newBase.model.config).length === 0;
+export async function requireCompatible(oldBase: DescribedBase, newBase: DescribedBase): Promise<void> {
+  const sameConfig = compareConfigs(oldBase.config, newBase.config).length === 0;
   if (sameConfig && oldBase.tokenizerHash === newBase.tokenizerHash) return;
   const { differences } = await compareVersions(oldBase.folder, newBase.folder);
   if (differences.length > 0) throw new IncompatibleBasesError(differences);
@@ -63,7 +70,10 @@ export async function requireCompatible(oldBase: LoadedBase, newBase: LoadedBase
  */
 export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<EvolveOutcome> {
   const begun = performance.now();
-  const analysis = await analyzeVersions(spec.oldBase, spec.newBase, { rank: spec.rank, seed: spec.seed, signal });
+  const { oldBase, newBase, rank, seed } = spec;
+  const analysis = await withOnnxProducts((products) =>
+    analyzeVersions(oldBase, newBase, { rank, seed, signal, products }),
+  );
   const { evolution, comparison } = analysis;
   if (evolution === null) throw new IncompatibleBasesError(comparison.differences);
   const write = (folder: string): Promise<void> => saveEvolution(join(folder, EVOLUTION_FILE), evolution);
@@ -78,16 +88,24 @@ export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<Ev
 }
 
 /**
- * Computes the evolution between two loaded bases, in memory.
- * @throws IncompatibleBasesError
+ * Computes the evolution between two loaded bases that are compatible, in memory.
+ * @throws AdaptationError `incompatible_evolution`
  */
 export async function evolutionBetween(
   oldBase: LoadedBase,
   newBase: LoadedBase,
-  options: { readonly rank?: number; readonly seed?: number; readonly signal?: AbortSignal } = {},
+  options: Omit<EvolutionOptions, 'onProgress'> = {},
 ): Promise<Evolution> {
-  await requireCompatible(oldBase, newBase);
   return computeEvolution(sourceOf(oldBase.model), sourceOf(newBase.model), options);
+}
+
+/** As {@link evolutionBetween}, but reads the weights from the folders, for bases that are not both in memory. */
+export function evolutionOfFolders(
+  oldBase: DescribedBase,
+  newBase: DescribedBase,
+  options: Omit<EvolutionOptions, 'onProgress'> = {},
+): Promise<Evolution> {
+  return evolutionBetweenFolders(oldBase.folder, newBase.folder, options);
 }
 
 /** Reads a folder that {@link evolve} wrote. */

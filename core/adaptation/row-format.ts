@@ -3,6 +3,7 @@ import type { ExampleRow } from '../data/example.ts';
 import { endOfText, lengthLimit, tokenizeRows } from '../data/tokenize.ts';
 import type { LoadedBase } from '../engine/base-cache.ts';
 import { readAdapterManifest, type AdapterManifest } from '../formats/peft/adapter-manifest.ts';
+import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import type { GivenAdapterOptions } from '../options/adapter-options.ts';
 
@@ -25,8 +26,9 @@ export interface RowFormatOptions {
   /** PEFT folder of the adapter. */
   readonly folder: string;
   readonly adapter: Adapter;
-  /** The base that the adapter was trained for. */
-  readonly base: LoadedBase;
+  readonly config: ModelConfig;
+  /** Loads the base that the adapter was trained for, if something has to be measured. */
+  readonly loadBase: () => Promise<LoadedBase>;
   /** Rows of the task; the first few are measured if nothing else says how the adapter was trained. */
   readonly rows: readonly ExampleRow[];
   readonly signal: AbortSignal;
@@ -37,12 +39,9 @@ export interface RowFormatOptions {
  * as a measurement on the base that it was trained for says.
  */
 export async function rowFormatOf(options: RowFormatOptions): Promise<RowFormat> {
-  const { given, folder, base } = options;
+  const { given, folder, config } = options;
   const manifest = await readAdapterManifest(folder);
-  const maxLength = lengthLimit({
-    config: base.model.config,
-    maxLength: given.max_length ?? manifest?.maxLength ?? null,
-  });
+  const maxLength = lengthLimit({ config, maxLength: given.max_length ?? manifest?.maxLength ?? null });
   return { ...(await appendEosOf(options, manifest, maxLength)), maxLength };
 }
 
@@ -58,8 +57,8 @@ async function appendEosOf(
   return measureAppendEos(options, maxLength);
 }
 
-async function measureAppendEos({ base, adapter, rows, signal }: RowFormatOptions, maxLength: number) {
-  const { tokenizer, model, runtime } = base;
+async function measureAppendEos({ loadBase, adapter, rows, signal }: RowFormatOptions, maxLength: number) {
+  const { tokenizer, model, runtime } = await loadBase();
   const format = { tokenizer, config: model.config };
   const end = endOfText(format);
   if (end === null) return { appendEos: false, appendEosReason: 'the base names no end of a text' };

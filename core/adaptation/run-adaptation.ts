@@ -1,8 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadTaskRows, TaskDataError, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
-import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
+import type { TokenizeOptions } from '../data/tokenize.ts';
+import type { BaseCache, DescribedBase, LoadedBase } from '../engine/base-cache.ts';
+import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
+import type { MatrixProducts } from '../linalg/products.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import { boundsMoving } from '../method/fusion/coefficients.ts';
 import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
@@ -10,17 +13,19 @@ import { toRecord } from '../method/ladder/candidate.ts';
 import type { LadderOptions, LadderOutcome } from '../method/ladder/ladder-state.ts';
 import { reportRungs, runStrategy, usesEvolution } from '../method/ladder/strategies.ts';
 import { DEFAULT_REGULARIZATION } from '../method/regularization/regularization.ts';
+import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { resolveJobOptions, type JobSettings } from '../options/job-settings.ts';
 import { CheckpointStore } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
-import { evolutionBetween, readEvolution, requireCompatible } from './evolutions.ts';
+import { evolutionBetween, evolutionOfFolders, readEvolution, requireCompatible } from './evolutions.ts';
 import { fromOutcomes, toOutcomes } from './gate-outcomes.ts';
 import { JobContext, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { Baselines, JobOutcome } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements.ts';
+import { longestSizes, requireMemory, rowSizes, type MemoryNeeds, type RowSizes } from './memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
 import { rowFormatOf, type RowFormat } from './row-format.ts';
 import { sliceValues } from './slices.ts';
@@ -53,7 +58,7 @@ export async function runAdaptation(
 ): Promise<JobOutcome> {
   const job = new AdaptationRun(bases, spec, onEvent, signal);
   try {
-    return await job.run();
+    return await withOnnxProducts((products) => job.run(products));
   } catch (error) {
     if (!(signal.aborted && signal.reason instanceof CancelledError)) throw error;
     return job.cancelled(signal.reason);
@@ -69,9 +74,10 @@ interface Prepared {
   readonly measurements: Measurements;
   readonly data: TaskData;
   readonly settings: JobSettings;
-  readonly oldBase: LoadedBase;
   readonly newBase: LoadedBase;
   readonly oldAdapter: Adapter;
+  /** How the old adapter did on the old base, where the target depends on it and nothing was stored. */
+  readonly old: GateMeasurement | null;
 }
 
 /** How far the ladder came. */
@@ -103,12 +109,12 @@ class AdaptationRun {
     this.#clock = new PhaseClock('prepare', (phase) => this.#emit({ type: 'phase', phase }));
   }
 
-  async run(): Promise<JobOutcome> {
+  async run(products: MatrixProducts): Promise<JobOutcome> {
     const { metric, gate: rule, kind, baselines } = this.#spec;
-    const prepared = await this.#prepare();
+    const prepared = await this.#prepare(products);
     this.#prepared = prepared;
     const gate: Gate = { metric, ...rule };
-    const old = needsOldVersion(gate) ? await this.#measureOld(prepared) : null;
+    const old = prepared.old ?? (needsOldVersion(gate) ? await this.#storedOld(prepared) : null);
     this.#target = resolveTarget(gate, old && old.metric).value;
     this.#noteBaselines({});
     const result = await this.#runLadder(prepared, { gate, old });
@@ -146,39 +152,49 @@ class AdaptationRun {
     };
   }
 
-  async #prepare(): Promise<Prepared> {
+  async #prepare(products: MatrixProducts): Promise<Prepared> {
     const spec = this.#spec;
     await mkdir(spec.workDir, { recursive: true });
-    const newBase = await this.#bases.load(spec.newBase);
-    const { config } = newBase.model;
+    const [oldVersion, newVersion] = [
+      await this.#bases.describe(spec.oldBase),
+      await this.#bases.describe(spec.newBase),
+    ];
+    const { config, tokenizer } = newVersion;
     const settings = resolveJobOptions(spec.options, {
       control: spec.kind === 'control',
       hiddenSize: config.hiddenSize,
     });
     this.#totalSteps = settings.strategy === 'reuse' || settings.strategy === 'revert' ? 0 : settings.maxSteps;
-    const oldBase = await this.#bases.load(spec.oldBase);
-    await requireCompatible(oldBase, newBase);
+    await requireCompatible(oldVersion, newVersion);
     const oldAdapter = await loadAdapter(spec.adapter, config);
     const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
     const resumed = await checkpoints.latest();
     const rows = await loadTaskRows(spec.data);
-    const rowFormat = rowFormatIn(resumed) ?? (await this.#decideRowFormat(oldBase, oldAdapter, rows));
+    const needs = { config, adapter: oldAdapter, evolution: usesEvolution(settings.strategy) };
+    this.#planMemory({ ...needs, measured: [], trained: [] });
+    const rowFormat = rowFormatIn(resumed) ?? (await this.#decideRowFormat(config, oldAdapter, rows));
     this.#rowFormat = rowFormat;
     this.#emit({ type: 'row_format', format: rowFormat });
-    const data = tokenizeTask(rows, { tokenizer: newBase.tokenizer, config, ...rowFormat }, (message) =>
-      this.#emit({ type: 'warning', message }),
-    );
+    const format = { tokenizer, config, ...rowFormat };
+    const data = tokenizeTask(rows, format, (message) => this.#emit({ type: 'warning', message }));
     requireSuitable(data, spec, settings);
-    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldBase, newBase) : null;
+    const measured = rowSizes([...data.search, ...data.gate]);
+    this.#planMemory({ ...needs, measured, trained: trainedSizes(rows, settings, { format, measured }) });
     const signal = this.#signal;
-    signal.throwIfAborted();
     const measurements = new Measurements({ data, metric: spec.metric, searchRows: settings.searchRows, signal });
+    // The old base comes first, so that it can make room for the new one.
+    const isMissing = needsOldVersion({ metric: spec.metric, ...spec.gate }) && !spec.oldOutcomes;
+    const old = isMissing ? await this.#measureOld(measurements, oldAdapter) : null;
+    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldVersion, newVersion, products) : null;
+    const newBase = await this.#bases.load(spec.newBase);
+    signal.throwIfAborted();
     const context = new JobContext({
       spec,
       settings,
       base: newBase,
       oldAdapter,
       evolution,
+      products,
       data,
       measurements,
       rowFormat,
@@ -189,20 +205,45 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    return { context, measurements, data, settings, oldBase, newBase, oldAdapter };
+    return { context, measurements, data, settings, newBase, oldAdapter, old };
   }
 
-  #decideRowFormat(base: LoadedBase, adapter: Adapter, { search, gate }: TaskRows): Promise<RowFormat> {
-    const { adapterOptions: given = {}, adapter: folder } = this.#spec;
-    return rowFormatOf({ given, folder, adapter, base, rows: [...search, ...gate], signal: this.#signal });
+  #decideRowFormat(config: ModelConfig, adapter: Adapter, { search, gate }: TaskRows): Promise<RowFormat> {
+    const { adapterOptions: given = {}, adapter: folder, oldBase } = this.#spec;
+    const loadBase = () => this.#bases.load(oldBase);
+    return rowFormatOf({ given, folder, adapter, config, loadBase, rows: [...search, ...gate], signal: this.#signal });
   }
 
-  async #evolution(oldBase: LoadedBase, newBase: LoadedBase): Promise<Evolution> {
+  /** @throws InsufficientMemoryError */
+  #planMemory(needs: Omit<MemoryNeeds, 'precision'>): void {
+    const { memory } = this.#bases;
+    const plan = requireMemory({ ...needs, precision: memory.precision }, memory.available);
+    memory.reserve(plan.reserved - plan.base);
+  }
+
+  async #evolution(
+    oldVersion: DescribedBase,
+    newVersion: DescribedBase,
+    products: MatrixProducts,
+  ): Promise<Evolution> {
     if (this.#spec.evolution !== null) return readEvolution(this.#spec.evolution);
     this.#clock.enter('evolution');
-    const evolution = await evolutionBetween(oldBase, newBase, { signal: this.#signal });
+    const evolution = await this.#computeEvolution(oldVersion, newVersion, products);
     this.#clock.enter('prepare');
     return evolution;
+  }
+
+  async #computeEvolution(
+    oldVersion: DescribedBase,
+    newVersion: DescribedBase,
+    products: MatrixProducts,
+  ): Promise<Evolution> {
+    const options = { products, signal: this.#signal };
+    if (!this.#bases.memory.fits(oldVersion.config, newVersion.config)) {
+      return evolutionOfFolders(oldVersion, newVersion, options);
+    }
+    const oldBase = await this.#bases.load(this.#spec.oldBase);
+    return evolutionBetween(oldBase, await this.#bases.load(this.#spec.newBase), options);
   }
 
   /** Runs the strategy. Training that diverges ends it where it stands, and the candidates judged before still count. */
@@ -227,13 +268,21 @@ class AdaptationRun {
     }
   }
 
-  /** Measures the old adapter on the old base, unless its stored outcomes say how it did. */
-  async #measureOld({ measurements, oldBase, oldAdapter }: Prepared): Promise<GateMeasurement> {
-    const subject = measurements.gateSubject(oldBase);
+  /** Returns the stored outcomes of the old adapter, or measures it if they describe something else. */
+  async #storedOld({ measurements, newBase, oldAdapter }: Prepared): Promise<GateMeasurement> {
+    const subject = measurements.gateSubject(newBase);
     const stored = this.#spec.oldOutcomes ? fromOutcomes(this.#spec.oldOutcomes, subject) : null;
-    const old = stored ?? (await measurements.onGate(oldBase, oldAdapter));
-    if (!stored && Number.isFinite(old.metric.value)) {
-      this.#emit({ type: 'old_measured', outcomes: toOutcomes(old, subject) });
+    if (!stored) return this.#measureOld(measurements, oldAdapter);
+    this.#noteBaselines({ old: stored.metric.value });
+    return stored;
+  }
+
+  /** Measures the old adapter on the old base, which is loaded for that. */
+  async #measureOld(measurements: Measurements, oldAdapter: Adapter): Promise<GateMeasurement> {
+    const oldBase = await this.#bases.load(this.#spec.oldBase);
+    const old = await measurements.onGate(oldBase, oldAdapter);
+    if (Number.isFinite(old.metric.value)) {
+      this.#emit({ type: 'old_measured', outcomes: toOutcomes(old, measurements.gateSubject(oldBase)) });
     }
     this.#noteBaselines({ old: old.metric.value });
     return old;
@@ -247,7 +296,7 @@ class AdaptationRun {
     const copy = candidates.find(({ id }) => id === 'copy')?.metric.value;
     this.#noteBaselines({ copy: copy ?? (await valueOf(oldAdapter)) });
     this.#noteBaselines({ none: await valueOf(null) });
-    if (this.#baselines.old === null) await this.#measureOld(prepared);
+    if (this.#baselines.old === null) await this.#storedOld(prepared);
   }
 
   #noteBaselines(found: Partial<Baselines>): void {
@@ -286,6 +335,16 @@ class AdaptationRun {
       tokensPerSecond: seconds > 0 ? tokens / seconds : 0,
     };
   }
+}
+
+/** The sizes of the rows that a job computes gradients of: those that the search measures, and the longest training rows. */
+function trainedSizes(
+  { training }: TaskRows,
+  { strategy }: JobSettings,
+  { format, measured }: { readonly format: TokenizeOptions; readonly measured: readonly RowSizes[] },
+): RowSizes[] {
+  if (strategy === 'reuse' || strategy === 'revert') return [];
+  return [...measured, ...longestSizes(training, format)];
 }
 
 /** @throws TaskDataError if the task's rows do not suit its metric or its strategy */

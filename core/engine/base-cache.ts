@@ -3,8 +3,10 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { FormatError } from '../formats/errors.ts';
 import { openBaseModel, type OpenBaseModel } from '../formats/hugging-face/hugging-face-model.ts';
-import { tokenizerHash } from '../formats/tokenizer/tokenizer-files.ts';
+import { tokenizerHash as hashTokenizer } from '../formats/tokenizer/tokenizer-files.ts';
+import { readModelConfig } from '../formats/hugging-face/model-weights.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizer/tokenizer.ts';
+import type { ModelConfig } from '../models/config/model-config.ts';
 import type { BaseModel } from '../models/base-model.ts';
 import type { Device } from '../options/devices.ts';
 import type { PrecisionSetting } from '../options/precisions.ts';
@@ -14,6 +16,8 @@ import { openDevice } from './devices/open-device.ts';
 import { choosePrecision, int8Of, type ChoiceOptions } from './int8/choose-precision.ts';
 import { isLayerMatrix } from './int8/inputs.ts';
 import type { PrecisionChoice } from './int8/precision-choice.ts';
+import { MemoryShares } from './memory/memory-shares.ts';
+import type { AvailableMemory } from './memory/process-memory.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface BaseCacheOptions {
@@ -29,7 +33,24 @@ export interface BaseCacheOptions {
   readonly onLoad?: ((base: LoadedBase) => void) | undefined;
   /** Number of base models that stay loaded. Default: 2, for the old base and the new base. */
   readonly capacity?: number;
+  /**
+   * Says how much memory the process may take. Where two bases do not fit, the one unused for longest is released before
+   * another is loaded. Default: no limit.
+   */
+  readonly memory?: (() => AvailableMemory) | undefined;
 }
+
+/** What is known of a base without its weights. */
+export interface DescribedBase {
+  /** Real path of the base model's folder. */
+  readonly folder: string;
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  /** SHA-256 of tokenizer.json's text. */
+  readonly tokenizerHash: string;
+}
+
+const UNLIMITED: AvailableMemory = { bytes: Infinity, source: 'no limit' };
 
 /** A base model in memory, with its tokenizer and its runtime. */
 export interface LoadedBase {
@@ -51,16 +72,20 @@ interface OpenBase extends LoadedBase {
 
 /**
  * Keeps base models loaded between jobs, with their tokenizers and runtimes (and so their compiled graphs), by folder. A
- * folder whose files have changed is loaded again. Above the capacity, the least recently used base is released.
+ * folder whose files have changed is loaded again. Above the capacity or the memory, the least recently used base is
+ * released.
  */
 export class BaseCache {
   readonly #options: BaseCacheOptions;
   readonly #cache: EngineCache | null;
   /** By the stamp of the folder, least recently used first. */
   readonly #bases = new Map<string, Promise<OpenBase>>();
+  /** How the memory is shared between bases and what is computed with them. */
+  readonly memory: MemoryShares;
 
   constructor(options: BaseCacheOptions = {}) {
     this.#options = options;
+    this.memory = new MemoryShares(options.memory ?? (() => UNLIMITED), options.precision ?? 'f32');
     const { graphCacheDir = null } = options;
     this.#cache = graphCacheDir === null ? null : new EngineCache(graphCacheDir);
   }
@@ -72,32 +97,63 @@ export class BaseCache {
   async load(folder: string): Promise<LoadedBase> {
     const key = await stamp(folder);
     const known = this.#bases.get(key);
-    const base = known ?? this.#open(folder);
+    const base = known ?? this.#openInRoom(folder, key);
     this.#bases.delete(key);
     this.#bases.set(key, base);
     if (!known) {
-      base.catch(() => this.#bases.delete(key));
+      base.catch(() => this.#forget(key));
       await this.#evict();
     }
     return base;
   }
 
+  /**
+   * Returns what is known of a folder's base without reading its weights.
+   * @throws FormatError
+   */
+  async describe(folder: string): Promise<DescribedBase> {
+    const root = await realpath(folder).catch(() => folder);
+    const loaded = await this.#bases.get(await stamp(folder))?.catch(() => null);
+    if (loaded) return { ...loaded, config: loaded.model.config };
+    const config = await readModelConfig(folder);
+    return { folder: root, config, ...(await readTokenizer(folder)) };
+  }
+
   async dispose(): Promise<void> {
     const bases = [...this.#bases.values()];
     this.#bases.clear();
+    this.memory.clear();
     for (const base of bases) await release(await base);
   }
 
+  /** Opens a base when those that leave no room for it are released. */
+  async #openInRoom(folder: string, key: string): Promise<OpenBase> {
+    const config = await readModelConfig(folder);
+    const others = [...this.#bases.keys()].filter((other) => other !== key);
+    for (const surplus of this.memory.claim(key, config, others)) {
+      const base = this.#bases.get(surplus);
+      this.#bases.delete(surplus);
+      if (base) await base.then(release, () => undefined);
+    }
+    const loaded = await this.#open(folder);
+    this.memory.follow(key, { runtime: loaded.runtime, precision: loaded.precision.precision });
+    return loaded;
+  }
+
+  #forget(key: string): void {
+    this.#bases.delete(key);
+    this.memory.release(key);
+  }
+
   async #open(folder: string): Promise<OpenBase> {
-    const tokenizer = await loadTokenizer(folder);
-    const text = await readFile(join(folder, 'tokenizer.json'), 'utf8');
+    const { tokenizer, tokenizerHash } = await readTokenizer(folder);
     const { device = 'cpu', precision = 'f32' } = this.#options;
     // Matrices that are rounded to 8 bits need not stay in memory in float32, too.
     const rounded = device === 'cpu' && (precision === 'int8' || precision === 'auto');
     const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false);
     try {
       const ready = await this.#makeReady(model, tokenizer);
-      const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), ...ready };
+      const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash, ...ready };
       this.#options.onLoad?.(loaded);
       return loaded;
     } catch (error) {
@@ -134,9 +190,15 @@ export class BaseCache {
   async #evict(): Promise<void> {
     const surplus = Math.max(0, this.#bases.size - (this.#options.capacity ?? 2));
     const evicted = [...this.#bases].slice(0, surplus);
-    for (const [key] of evicted) this.#bases.delete(key);
+    for (const [key] of evicted) this.#forget(key);
     for (const [, base] of evicted) await release(await base);
   }
+}
+
+async function readTokenizer(folder: string): Promise<Pick<DescribedBase, 'tokenizer' | 'tokenizerHash'>> {
+  const tokenizer = await loadTokenizer(folder);
+  const text = await readFile(join(folder, 'tokenizer.json'), 'utf8');
+  return { tokenizer, tokenizerHash: hashTokenizer(text) };
 }
 
 async function release({ runtime, model }: OpenBase): Promise<void> {

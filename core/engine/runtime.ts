@@ -43,6 +43,11 @@ export interface GradientResult {
 export interface Runtime {
   readonly name: string;
   readonly base: BaseModel;
+  /**
+   * Bytes that a call should take beside weights and factors. Where there are fewer, gradients compute again what they
+   * would keep otherwise. Default: no limit.
+   */
+  activationBytes: number;
   /** Negative log-likelihood of every label, [labels] in nats. */
   labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
   /**

@@ -2,6 +2,8 @@ import { setImmediate } from 'node:timers/promises';
 import { cutEvenly, labelLimit, makeBatch } from '../data/batching.ts';
 import { labelCount, type TokenizedExample } from '../data/example.ts';
 import type { Dropout, Runtime } from '../engine/runtime.ts';
+import { adaptedWidths } from '../engine/memory/activation-memory.ts';
+import { tokenLimit } from '../engine/memory/token-limits.ts';
 import type { FactorGradients } from '../method/regularization/regularization.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
@@ -58,7 +60,13 @@ export async function accumulateGradients(
   let gradients: FactorGradients | null = null;
   let lossSum = 0;
   let tokens = 0;
-  const limits = { maxTokens: microBatchTokens, maxLabels: labelLimit(runtime.base.config.vocabSize) };
+  const maxLabels = labelLimit(runtime.base.config.vocabSize);
+  const call = {
+    kind: 'gradients',
+    adapted: adaptedWidths(adapter, dropout !== undefined),
+    labels: maxLabels,
+  } as const;
+  const limits = { maxTokens: tokenLimit(runtime, { ...call, most: microBatchTokens }), maxLabels };
   for (const [number, run] of cutEvenly(examples, limits).entries()) {
     // A runtime may block the event loop for a whole micro-batch; now messages, such as a cancellation, can arrive.
     if (gradients) await setImmediate();

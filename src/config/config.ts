@@ -3,6 +3,7 @@ import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { DEVICE_CHOICES } from '../../core/options/devices.ts';
 import { PRECISION_SETTINGS } from '../../core/options/precisions.ts';
+import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
 /** The settings of a Readapt process. They are parsed once from the environment and passed on as an argument. */
@@ -31,6 +32,8 @@ const ConfigSchema = Type.Object({
   graphCacheDir: Type.Union([Type.String({ minLength: 1 }), Type.Null()]),
   /** Number of threads of the compiled runtime; null lets it choose. */
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Null()]),
+  /** Bytes that a worker's training process may take; null leaves it what the machine has. */
+  memoryBytes: Type.Union([Type.Integer({ minimum: 2 ** 28 }), Type.Null()]),
   /** Number of requests per minute that one API key may make. */
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
 });
@@ -126,6 +129,12 @@ const SETTINGS: Record<keyof Config, Setting> = {
     fallback: defaultGraphCacheDir(process.env),
     parse: parseGraphCacheDir,
     expected: 'a folder, or off',
+  },
+  memoryBytes: {
+    variable: MEMORY_VARIABLE,
+    fallback: null,
+    parse: parseMemory,
+    expected: 'a size of at least 256MiB, such as 12GiB',
   },
   rateLimitPerMinute: {
     variable: 'READAPT_RATE_LIMIT_PER_MINUTE',

@@ -58,6 +58,20 @@ export const adaptationRepository = {
   load: (db: Queryable, jobId: string): Promise<LoadedJob | null> =>
     db.job.findUnique({ where: { id: jobId }, include: NEEDED }),
 
+  /** The folder of the base that a job adapts to; null where the job does not exist. */
+  async newBase(db: Queryable, jobId: string): Promise<string | null> {
+    const job = await db.job.findUnique({
+      where: { id: jobId },
+      select: { rollout: { select: { baseModelVersion: { select: { path: true } } } } },
+    });
+    return job?.rollout.baseModelVersion.path ?? null;
+  },
+
+  /** Says in the row of a job that nobody holds why it waits. */
+  async noteWaiting(db: Queryable, jobId: string, error: { code: string; message: string }): Promise<void> {
+    await db.job.updateMany({ where: { id: jobId, state: 'queued', leaseOwner: null }, data: { error } });
+  },
+
   evolution: (db: Queryable, oldBaseModelVersionId: string, newBaseModelVersionId: string) =>
     db.evolution.findUnique({
       where: { oldBaseModelVersionId_newBaseModelVersionId: { oldBaseModelVersionId, newBaseModelVersionId } },

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
+import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet } from '../../src/jobs/index.ts';
 import type { Database } from '../../src/lib/database.ts';
+import type { Logger } from '../../src/lib/logger.ts';
 import {
   createJobLifecycle,
   LeaseLostError,
@@ -16,6 +18,7 @@ import { TrainingFailedError } from '../training/training-errors.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
 import { workDirOf } from './build-job-spec.ts';
+import { ASK_AGAIN_MS, INSUFFICIENT_MEMORY, MemoryCheck, type WorkerMemory } from './memory-check.ts';
 import { runJob } from './run-job.ts';
 
 export interface AdaptationDependencies {
@@ -24,6 +27,8 @@ export interface AdaptationDependencies {
   training: TrainingProcess;
   /** Folder that holds a folder for each job. */
   checkpoints: string;
+  /** What this worker has for its training process. Default: no limit. */
+  memory?: WorkerMemory;
   leaseMs?: number;
   heartbeatMs?: number;
 }
@@ -34,20 +39,48 @@ const MAX_CLAIMS = 25;
 /** Makes the handler of `adaptation.run`. */
 export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs });
+  const check = new MemoryCheck(deps.memory ?? UNLIMITED);
   return {
     'adaptation.run': async ({ jobId }, context) => {
+      await leaveToLarger({ db: deps.db, check, logger: context.logger }, jobId);
       // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
       const slot = await acquireDevice(deps.training, context.signal);
       try {
         const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
         const claimed = await lifecycle.claim(lease);
         if (claimed === null) await leaveToHolder(deps.db, jobId);
-        else await work({ ...deps, lifecycle, slot, lease, claimed, context });
+        else await work({ ...deps, check, lifecycle, slot, lease, claimed, context });
       } finally {
         slot.release();
       }
     },
   };
+}
+
+const UNLIMITED: WorkerMemory = { available: { bytes: Infinity, source: 'no limit' }, precision: 'auto' };
+
+/**
+ * Leaves a job that does not fit into this worker's memory to others. Its row says why it waits; when nobody has taken it
+ * for some minutes, this worker claims it, and it fails with the reason.
+ * @throws TryLaterError
+ */
+async function leaveToLarger(
+  { db, check, logger }: { db: Database; check: MemoryCheck; logger: Logger },
+  jobId: string,
+): Promise<void> {
+  if (check.isHopeless(jobId)) return;
+  const reason = check.refusalOf(jobId) ?? (await objection(db, check, jobId));
+  if (reason === null) return;
+  if (check.refuse(jobId, reason)) logger.warn({ jobId, reason }, 'job left to another worker');
+  await adaptationRepository.noteWaiting(db, jobId, { code: INSUFFICIENT_MEMORY, message: reason });
+  throw new TryLaterError(reason, ASK_AGAIN_MS);
+}
+
+async function objection(db: Database, check: MemoryCheck, jobId: string): Promise<string | null> {
+  const folder = await adaptationRepository.newBase(db, jobId);
+  // A folder that cannot be read is the job's to report.
+  const config = folder === null ? null : await readModelConfig(folder).catch(() => null);
+  return config && check.objectionTo(config);
 }
 
 /** Acknowledges a job that has ended, and puts off one that another worker holds. @throws TryLaterError */
@@ -57,7 +90,8 @@ async function leaveToHolder(db: Database, jobId: string): Promise<void> {
 }
 
 /** A job that this worker holds, with everything needed to run it. */
-interface Claim extends AdaptationDependencies {
+interface Claim extends Omit<AdaptationDependencies, 'memory'> {
+  check: MemoryCheck;
   lifecycle: JobLifecycle;
   slot: TrainingSlot;
   lease: Lease;
@@ -66,7 +100,7 @@ interface Claim extends AdaptationDependencies {
 }
 
 async function work(claim: Claim): Promise<void> {
-  const { claimed, lease, lifecycle, slot, context, ...deps } = claim;
+  const { check, claimed, lease, lifecycle, slot, context, ...deps } = claim;
   const logger = context.logger.child({
     jobId: claimed.id,
     rolloutId: claimed.rollout_id,
@@ -83,6 +117,8 @@ async function work(claim: Claim): Promise<void> {
         code: 'too_many_attempts',
       });
     }
+    const reason = check.isHopeless(job.id) ? check.refusalOf(job.id) : null;
+    if (reason !== null) throw new PermanentError(reason, { code: INSUFFICIENT_MEMORY });
     await runJob({ ...deps, heartbeatMs, lifecycle, lease, job, slot, signal: context.signal, logger });
     await removeWorkDir(deps, job.id);
   } catch (error) {
@@ -96,9 +132,11 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
   const { signal, lastAttempt, logger } = context;
   const stopping = isStopping(signal);
   const permanent = isPermanent(error);
+  const tooLarge = !permanent && !stopping && problemOf(error).code === INSUFFICIENT_MEMORY;
   try {
     if (error instanceof LeaseLostError) throw error;
     if (stopping) await lifecycle.release(lease, null);
+    else if (tooLarge) await lifecycle.release(lease, { ...problemOf(error) });
     else if (permanent || lastAttempt) {
       await lifecycle.end(lease, claimed.rollout_id, { state: 'failed', error: { ...problemOf(error) } });
       await removeWorkDir(claim, claimed.id);
@@ -110,6 +148,12 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
     return;
   }
   if (stopping) throw new TryLaterError('the worker is stopping', 0);
+  if (tooLarge) {
+    const reason = problemOf(error).message;
+    if (claim.check.refuse(claimed.id, reason))
+      logger.warn({ jobId: claimed.id, reason }, 'job left to another worker');
+    throw new TryLaterError(reason, ASK_AGAIN_MS);
+  }
   if (permanent) throw new PermanentError(problemOf(error).message, { cause: error });
   throw error;
 }

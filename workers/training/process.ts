@@ -1,20 +1,24 @@
 /**
  * The training process. A worker forks one for its device and keeps it between jobs, with base models and compiled graphs
- * loaded. It serves one request at a time and ends when its worker does. The options of its base cache come as JSON in
- * its first argument.
+ * loaded. It serves one request at a time and ends when its worker does. Its options come as JSON in its first
+ * argument.
  */
 import { constants, getPriority, setPriority } from 'node:os';
-import { BaseCache, type BaseCacheOptions, type LoadedBase } from '../../core/engine/base-cache.ts';
-import type { TrainingMessage, WorkerMessage } from './protocol.ts';
+import { BaseCache, type LoadedBase } from '../../core/engine/base-cache.ts';
+import { availableMemory } from '../../core/engine/memory/process-memory.ts';
+import type { ProcessOptions, TrainingMessage, WorkerMessage } from './protocol.ts';
 import { RequestServer } from './request-server.ts';
 
 if (!process.send) throw new Error('the training process has no parent: fork it with an IPC channel');
 
-const options = JSON.parse(process.argv[2] ?? '{}') as BaseCacheOptions;
+const { memoryBytes = null, ...options } = JSON.parse(process.argv[2] ?? '{}') as ProcessOptions;
 const onLoad = ({ folder, precision: { precision, reason } }: LoadedBase): void => {
   send({ type: 'loaded', folder, precision, reason });
 };
-const server = new RequestServer(new BaseCache({ ...options, onLoad }), send);
+const server = new RequestServer(
+  new BaseCache({ ...options, memory: () => availableMemory(memoryBytes), onLoad }),
+  send,
+);
 process.on('message', (message) => void server.receive(message as WorkerMessage));
 process.on('disconnect', () => process.exit(0));
 // Ctrl-C at a terminal reaches the whole process group; the worker decides what becomes of running jobs.

@@ -8,8 +8,15 @@ import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions
 import type { JobEvent } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
+import type { BaseCacheOptions } from '../../core/engine/base-cache.ts';
 import type { Difference } from '../../core/method/evolution/analysis/compatibility.ts';
 import type { ModelConfig } from '../../core/models/config/model-config.ts';
+
+/** The options of a training process, which it gets as JSON. */
+export interface ProcessOptions extends Omit<BaseCacheOptions, 'memory' | 'onLoad'> {
+  /** Bytes that the process may take. Default: what the machine has. */
+  readonly memoryBytes?: number | null;
+}
 
 export interface DescribeSpec {
   readonly base: string;

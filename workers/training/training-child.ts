@@ -2,12 +2,19 @@ import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import type { JobEvent, JobEventHandler } from '../../core/adaptation/job-events.ts';
-import type { BaseCacheOptions } from '../../core/engine/base-cache.ts';
 import { forkModule } from '../../core/installation/child-module.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { abortable } from './abortable.ts';
 import { saysOutOfMemory } from './out-of-memory.ts';
-import type { FinalMessage, RequestBody, Requests, RequestType, TrainingMessage, WorkerMessage } from './protocol.ts';
+import type {
+  FinalMessage,
+  ProcessOptions,
+  RequestBody,
+  Requests,
+  RequestType,
+  TrainingMessage,
+  WorkerMessage,
+} from './protocol.ts';
 import { watchResidentSet, type ResidentSetWatch } from './resident-set.ts';
 import { crashOf, isAbandoned, TrainingCrashedError, TrainingFailedError } from './training-errors.ts';
 
@@ -15,7 +22,7 @@ export interface ChildOptions {
   /** Script of the training process. */
   entry: string;
   /** Passed as JSON in its first argument. */
-  bases: BaseCacheOptions;
+  bases: ProcessOptions;
   logger: Logger;
   /** How long the process may take until it listens. */
   startTimeoutMs: number;

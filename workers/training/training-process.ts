@@ -2,12 +2,11 @@ import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions
 import type { JobEventHandler } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
-import type { BaseCacheOptions } from '../../core/engine/base-cache.ts';
 import { modulePath } from '../../core/installation/child-module.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { abortable } from './abortable.ts';
 import { OUT_OF_MEMORY } from './out-of-memory.ts';
-import type { DescribeOutcome, DescribeSpec, RequestBody, Requests, RequestType } from './protocol.ts';
+import type { DescribeOutcome, DescribeSpec, ProcessOptions, RequestBody, Requests, RequestType } from './protocol.ts';
 import { TrainingChild, type ChildOptions } from './training-child.ts';
 import { ranOutOfMemory, TrainingFailedError } from './training-errors.ts';
 
@@ -17,8 +16,8 @@ export interface TrainingProcessOptions {
   logger: Logger;
   /** Default: `workers/training/process.ts`. */
   entry?: string;
-  /** Device, precision, threads and caches. */
-  bases?: BaseCacheOptions;
+  /** Device, precision, threads, caches and memory. */
+  bases?: ProcessOptions;
   startTimeoutMs?: number;
   /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs?: number;

@@ -1,4 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
+import { adaptedWidths } from '../../engine/memory/activation-memory.ts';
+import { tokenLimit } from '../../engine/memory/token-limits.ts';
 import type { Runtime } from '../../engine/runtime.ts';
 import { labelLimit, sortIntoBatches, type ExampleBatch } from '../batching.ts';
 import type { TokenizedExample } from '../example.ts';
@@ -10,7 +12,7 @@ export interface EvaluationOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Input tokens of one forward pass: enough for matrix products at full speed, few enough for the memory. */
+/** Input tokens of one forward pass: enough for matrix products at full speed. Where memory is scarce, there are fewer. */
 const FORWARD_TOKENS = 1024;
 
 /**
@@ -25,9 +27,11 @@ export async function forEachBatch<Example extends TokenizedExample>(
   run: (group: ExampleBatch<Example>) => Promise<void>,
 ): Promise<number> {
   if (examples.length === 0) throw new RangeError('there are no examples to evaluate, expected at least one');
+  const maxLabels = labelLimit(runtime.base.config.vocabSize);
+  const call = { kind: 'labelLosses', adapted: adaptedWidths(null), labels: maxLabels } as const;
   const limits = {
-    maxTokens: FORWARD_TOKENS,
-    maxLabels: labelLimit(runtime.base.config.vocabSize),
+    maxTokens: tokenLimit(runtime, { ...call, most: FORWARD_TOKENS }),
+    maxLabels,
     ...(batchSize !== undefined && { maxExamples: batchSize }),
   };
   let tokens = 0;

@@ -4,7 +4,7 @@
  */
 export interface AttentionBins {
   readonly bins: number;
-  /** The length of the longest sequence. */
+  /** The length of the longest sequence, rounded up to a whole number of blocks. */
   readonly binLength: number;
   /** [bins · binLength] the token at each place; 0 where there is none. */
   readonly binTokens: Int32Array;
@@ -18,10 +18,11 @@ export interface AttentionBins {
  * Packs sequences into bins by first-fit decreasing, which needs at most 11/9 of the fewest possible and 6/9 (Dósa 2007).
  * The work and memory of attention grow with bins · binLength².
  * @param sequenceLengths tokens of each sequence, in the batch's order
+ * @param blocks number of blocks of equal length that each bin consists of
  */
-export function packIntoBins(sequenceLengths: ArrayLike<number>): AttentionBins {
+export function packIntoBins(sequenceLengths: ArrayLike<number>, blocks = 1): AttentionBins {
   const lengths = Array.from(sequenceLengths);
-  const binLength = Math.max(...lengths);
+  const binLength = blocks * Math.ceil(Math.max(...lengths) / blocks);
   const { bins, ranges } = firstFit(lengths, binLength);
   const binTokens = new Int32Array(bins * binLength);
   const binSequences = new Int32Array(bins * binLength).fill(-1);
@@ -35,6 +36,22 @@ export function packIntoBins(sequenceLengths: ArrayLike<number>): AttentionBins 
     }
   }
   return { bins, binLength, binTokens, binSequences, tokenPlaces };
+}
+
+/** Longest block of queries whose scores attention computes at once: 9 heads with 2,048 keys take 38 MB. */
+const BLOCK_PLACES = 512;
+
+/** A graph has the operators of each block, so that there are only so many; longer sequences have longer blocks. */
+const MOST_BLOCKS = 16;
+
+/**
+ * Chooses the number of blocks of queries that attention is computed in, a power of two, by the longest sequence. Few
+ * numbers are possible, since each needs programs of its own.
+ */
+export function attentionBlocks(sequenceLengths: ArrayLike<number>): number {
+  const longest = Math.max(...Array.from(sequenceLengths));
+  const needed = 2 ** Math.ceil(Math.log2(Math.max(1, longest / BLOCK_PLACES)));
+  return Math.min(MOST_BLOCKS, needed);
 }
 
 interface Range {

@@ -3,7 +3,7 @@ import { rotaryAngles } from '../../models/config/rotary-angles.ts';
 import { dependsOnTextLength } from '../../models/config/rope.ts';
 import { anglesName, angleTypes, type ProgramSizes } from '../decoder/program-spec.ts';
 import type { Batch } from '../runtime.ts';
-import { packIntoBins, positionsOf } from './attention-bins.ts';
+import { attentionBlocks, packIntoBins, positionsOf } from './attention-bins.ts';
 import { repeatedTokens, shareNothing, sharePrefixes, sharesOf } from './shared-prefixes.ts';
 
 /** Data for some of a program's inputs, by name. */
@@ -17,11 +17,12 @@ export function bindBatch(
   config: ModelConfig,
   batch: Batch,
   dropping: boolean,
-): { readonly data: NamedArrays; readonly sizes: ProgramSizes } {
+): { readonly data: NamedArrays; readonly sizes: ProgramSizes; readonly blocks: number } {
   const alone = dependsOnTextLength(config) || dropping;
   const shared = alone ? shareNothing(batch) : sharePrefixes(batch, config.vocabSize);
   const { representatives, indices } = shared;
-  const { tokenPlaces, binTokens, binSequences, bins, binLength } = packIntoBins(batch.sequenceLengths);
+  const blocks = attentionBlocks(batch.sequenceLengths);
+  const { tokenPlaces, binTokens, binSequences, bins, binLength } = packIntoBins(batch.sequenceLengths, blocks);
   const repeats = repeatedTokens(shared);
   const tokens = batch.inputIds.length;
   const data: NamedArrays = [
@@ -40,7 +41,8 @@ export function bindBatch(
     ['label_ids', batch.labelIds],
   ];
   const labels = batch.labelPositions.length;
-  return { data, sizes: { bins, binLength, labels, tokens: representatives.length, repeats: repeats.length } };
+  const perBlock = { bins, binLength: binLength / blocks };
+  return { data, blocks, sizes: { ...perBlock, labels, tokens: representatives.length, repeats: repeats.length } };
 }
 
 /** Returns the values at the given indices. */

@@ -1,6 +1,7 @@
 import { rowSquares } from '../../linalg/row-squares.ts';
 import { weightOf, type BaseModel } from '../../models/base-model.ts';
 import type { Adapter, LoraFactors } from '../../models/lora/adapter.ts';
+import { adaptedWidths, recomputeWithin } from '../memory/activation-memory.ts';
 import { trainableArrays } from '../../models/lora/trainable-arrays.ts';
 import { Random } from '../../statistics/random.ts';
 import {
@@ -33,14 +34,24 @@ export interface BoundCall {
   readonly sizes: ProgramSizes;
 }
 
-/** Names a call's arrays as the program's inputs are named, without copying the adapter's, and specifies the program. */
-export function bindCall(base: BaseModel, kind: ProgramKind, call: ProgramCall): BoundCall {
+/**
+ * Names a call's arrays as the program's inputs are named, without copying the adapter's, and specifies the program.
+ * @param memory bytes for activations, which decide what gradients compute again
+ */
+export function bindCall(base: BaseModel, kind: ProgramKind, call: ProgramCall, memory = Infinity): BoundCall {
   const { adapter, batch, gradientScale = 1 } = call;
   const { config } = base;
   const dropout = kind === 'gradients' && call.dropout && call.dropout.rate > 0 ? call.dropout : null;
-  const { data, sizes } = bindBatch(config, batch, dropout !== null);
+  const { data, sizes, blocks } = bindBatch(config, batch, dropout !== null);
   const repeats = kind === 'gradients' && sizes.repeats > 0;
-  const spec = programSpec({ kind, config, adapter, dropout: dropout !== null, repeats });
+  const adapted = adaptedWidths(adapter, dropout !== null);
+  const longest = blocks * sizes.binLength;
+  const recompute =
+    kind === 'gradients'
+      ? recomputeWithin(memory, { config, adapted }, { ...sizes, longest, places: sizes.bins * longest })
+      : 'cheap';
+  const options = { dropout: dropout !== null, repeats, attentionBlocks: blocks, recompute };
+  const spec = programSpec({ kind, config, adapter, ...options });
   const factors = [...(adapter?.modules ?? [])];
   const arrays: NamedArrays = [
     ...factors.flatMap(([module, arrays]) => factorData(module, arrays)),

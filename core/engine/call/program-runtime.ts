@@ -13,9 +13,11 @@ export type ProgramOutputs = (name: string) => Float32Array;
 export abstract class ProgramRuntime implements Runtime {
   abstract readonly name: string;
   readonly base: BaseModel;
+  activationBytes: number;
 
-  constructor(base: BaseModel) {
+  constructor(base: BaseModel, activationBytes = Infinity) {
     this.base = base;
+    this.activationBytes = activationBytes;
   }
 
   async labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
@@ -40,6 +42,6 @@ export abstract class ProgramRuntime implements Runtime {
 
   async #call(kind: ProgramKind, call: ProgramCall): Promise<ProgramOutputs> {
     checkCall(this.base, call.adapter, call.batch);
-    return this.run(bindCall(this.base, kind, call));
+    return this.run(bindCall(this.base, kind, call, this.activationBytes));
   }
 }

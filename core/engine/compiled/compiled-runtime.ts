@@ -24,6 +24,8 @@ export interface CompiledRuntimeOptions {
   readonly provider?: ExecutionProvider | undefined;
   /** Smoothing for a provider that multiplies in 8 bits. Default: none, which is less exact. */
   readonly smoothing?: Smoothing | undefined;
+  /** See `Runtime`. Default: no limit. */
+  readonly activationBytes?: number | undefined;
   /** Keeps encoded graphs for later processes. Default: none. */
   readonly cache?: EngineCache | null | undefined;
 }
@@ -42,7 +44,7 @@ export class CompiledRuntime extends ProgramRuntime {
   #latest: Promise<unknown> = Promise.resolve();
 
   constructor(base: BaseModel, options: CompiledRuntimeOptions = {}) {
-    super(base);
+    super(base, options.activationBytes);
     const { threads = os.availableParallelism(), provider = CPU_PROVIDER, profileFilePrefix, cache } = options;
     const { maxPrograms = provider.keepsWeights ? 4 : 32, smoothing } = options;
     this.#compile = (spec) =>
@@ -72,7 +74,8 @@ export class CompiledRuntime extends ProgramRuntime {
 }
 
 /** Equal for calls on one base that can share a program: their adapters have the same modules with equal ranks and kinds. */
-function programKey({ kind, modules, dropout, repeats }: ProgramSpec): string {
+function programKey({ modules, ...spec }: ProgramSpec): string {
+  const { kind, dropout, repeats, attentionBlocks, recompute } = spec;
   const adapted = [...modules].map(([module, { rank, dora }]) => `${module}:${rank}${dora ? ':dora' : ''}`).join();
-  return [kind, dropout, repeats, adapted].join('|');
+  return [kind, dropout, repeats, attentionBlocks, recompute, adapted].join('|');
 }

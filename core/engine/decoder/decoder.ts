@@ -86,7 +86,7 @@ function residual(layer: Layer, { input, output }: BlockNorms, { hidden, block, 
 
 function attention(layer: Layer, x: tf.Tensor2D): tf.Tensor2D {
   const { numHeads, numKeyValueHeads: keyHeads, headDim, attentionSoftcap } = layer.run.config;
-  const { query, key, mask, indices, queryScale } = layer.attention;
+  const { query, key, masks, indices, queryScale } = layer.attention;
   const projected = queriesKeysValues(layer, x);
   const rotated = (name: 'q_norm' | 'k_norm', part: tf.Tensor2D, tables: RotaryTables) =>
     rotate(headNorm(layer, name, part), headDim, tables);
@@ -94,16 +94,10 @@ function attention(layer: Layer, x: tf.Tensor2D): tf.Tensor2D {
   const heads = (part: tf.Tensor2D, count: number) => headsFirst(toBins(part, indices), count, headDim);
   const queries = heads(queryScale === 1 ? q : q.mul(queryScale), numHeads);
   const [bins, , length] = queries.shape;
-  const output = attend(
-    {
-      q: queries.reshape([bins, keyHeads, (numHeads / keyHeads) * length, headDim]),
-      k: heads(rotated('k_norm', projected.k, key), keyHeads),
-      v: heads(projected.v, keyHeads),
-    },
-    mask,
-    attentionSoftcap ?? null,
-  );
-  const byHead = tf.transpose(output.reshape([bins, numHeads, length, headDim]), [0, 2, 1, 3]);
+  const k = heads(rotated('k_norm', projected.k, key), keyHeads);
+  const v = heads(projected.v, keyHeads);
+  const output = attend({ q: queries, k, v }, masks, attentionSoftcap ?? null);
+  const byHead = tf.transpose(output, [0, 2, 1, 3]);
   return fromBins(byHead.reshape([bins, length, numHeads * headDim]), indices);
 }
 

@@ -20,7 +20,17 @@ export interface ProgramSpec {
   readonly dropout: boolean;
   /** Whether a `gradients` program takes batches whose sequences share beginnings. */
   readonly repeats: boolean;
+  /** Number of blocks of queries that attention is computed in, one after the other; 1 computes all at once. */
+  readonly attentionBlocks: number;
+  /** What a `gradients` program computes again in place of keeping it from the forward pass. */
+  readonly recompute: Recompute;
 }
+
+/**
+ * `cheap`: what follows cheaply from values that are kept. `scores`: attention's scores and probabilities, too. `layers`:
+ * everything in a layer but what enters its attention and its MLP.
+ */
+export type Recompute = 'cheap' | 'scores' | 'layers';
 
 /** How a module is adapted, as far as the program depends on it. */
 export interface AdaptedModule {
@@ -35,14 +45,19 @@ interface ProgramOptions {
   readonly adapter: Adapter | null;
   readonly dropout?: boolean;
   readonly repeats?: boolean;
+  readonly attentionBlocks?: number;
+  /** Default: `scores` where attention is computed in blocks, else `cheap`. */
+  readonly recompute?: Recompute;
 }
 
 /** Specifies the program that computes with a base of this config and, unless it is null, with this adapter. */
-export function programSpec({ kind, config, adapter, dropout = false, repeats = false }: ProgramOptions): ProgramSpec {
+export function programSpec(options: ProgramOptions): ProgramSpec {
+  const { kind, config, adapter, dropout = false, repeats = false, attentionBlocks = 1 } = options;
+  const { recompute = attentionBlocks > 1 ? 'scores' : 'cheap' } = options;
   const modules = [...(adapter?.modules ?? [])].map(([module, { rank, magnitude }]): [string, AdaptedModule] => {
     return [module, { rank, dora: magnitude !== undefined }];
   });
-  return { config, kind, modules: new Map(modules), dropout, repeats };
+  return { config, kind, modules: new Map(modules), dropout, repeats, attentionBlocks, recompute };
 }
 
 /** The sizes that differ from batch to batch. */
@@ -51,6 +66,7 @@ export interface ProgramSizes {
   readonly labels: number;
   /** Number of attention's bins, which sequences are packed into. */
   readonly bins: number;
+  /** Places of a bin or, where attention is computed in blocks, of a block. */
   readonly binLength: number;
   /** Further places of tokens that lie at several; programs without `repeats` ignore it. */
   readonly repeats: number;
@@ -100,10 +116,11 @@ export function angleTypes(config: ModelConfig): readonly LayerType[] {
 
 /** Lists every input of a program: the base's weights, the adapter's factors and scalings, the batch. */
 export function programInputs(
-  { config, kind, modules, dropout, repeats }: ProgramSpec,
+  { config, kind, modules, dropout, repeats, attentionBlocks }: ProgramSpec,
   sizes: ProgramSizes,
 ): ProgramInput[] {
   const { tokens, labels, bins, binLength } = sizes;
+  const places = attentionBlocks === 1 ? [bins, binLength] : [bins, attentionBlocks, binLength];
   const float32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'float32' });
   const int32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'int32' });
   const pairs = rotaryPairs(config.headDim, config.partialRotaryFactor);
@@ -114,8 +131,8 @@ export function programInputs(
     int32('input_ids', [tokens]),
     int32('positions', [tokens]),
     ...angleTypes(config).map((type) => float32(anglesName(config, type), [tokens, pairs])),
-    int32('bin_tokens', [bins, binLength]),
-    int32('bin_sequences', [bins, binLength]),
+    int32('bin_tokens', places),
+    int32('bin_sequences', places),
     int32('token_places', [tokens]),
     ...(repeats ? [int32('repeat_tokens', [sizes.repeats]), int32('repeat_places', [sizes.repeats])] : []),
     ...(repeats ? [float32('token_shares', [tokens, 1])] : []),

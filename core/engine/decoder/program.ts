@@ -59,17 +59,25 @@ interface DropoutSource {
   readonly rate: tf.Tensor;
 }
 
-function attentionSource({ config, repeats }: ProgramSpec, inputs: ProgramTensors): AttentionSource {
+function attentionSource(spec: ProgramSpec, inputs: ProgramTensors): AttentionSource {
+  const { config, repeats, attentionBlocks: blocks } = spec;
+  const places = (name: string) => binPlaces(required(inputs, name), blocks);
   return {
+    blocks,
     positions: required(inputs, 'positions'),
-    binSequences: required(inputs, 'bin_sequences'),
+    binSequences: places('bin_sequences'),
     indices: {
-      binTokens: required(inputs, 'bin_tokens'),
+      binTokens: places('bin_tokens'),
       tokenPlaces: required(inputs, 'token_places'),
       ...(repeats && { repeats: repeatsOf(inputs) }),
     },
     angles: (type) => required(inputs, anglesName(config, type)),
   };
+}
+
+/** [bins, blocks, binLength / blocks] to [bins, binLength]. */
+function binPlaces(places: tf.Tensor, blocks: number): tf.Tensor2D {
+  return blocks === 1 ? (places as tf.Tensor2D) : places.reshape([places.shape[0], blocks * places.shape[2]!]);
 }
 
 function repeatsOf(inputs: ProgramTensors): Repeats {

@@ -11,13 +11,13 @@ import { trace, traceStages, type TraceStage } from './trace.ts';
  */
 export function traceProgram(spec: ProgramSpec): Graph {
   checkSizes(spec);
-  return trace(decoderProgram(spec), programInputs(spec, SYMBOLIC_SIZES));
+  return trace(decoderProgram(spec), programInputs(spec, SYMBOLIC_SIZES), spec);
 }
 
 /** Traces as {@link traceProgram} does, and returns the graph before and after each pass. */
 export function traceProgramStages(spec: ProgramSpec): TraceStage[] {
   checkSizes(spec);
-  return traceStages(decoderProgram(spec), programInputs(spec, SYMBOLIC_SIZES));
+  return traceStages(decoderProgram(spec), programInputs(spec, SYMBOLIC_SIZES), spec);
 }
 
 function checkSizes(spec: ProgramSpec): void {

@@ -6,13 +6,16 @@ import { fuseSilu } from '../graph/passes/fuse-silu.ts';
 import { fuseGemmAdd } from '../graph/passes/products/fuse-gemm-add.ts';
 import { fuseSiblingProducts } from '../graph/passes/products/fuse-sibling-products.ts';
 import { joinSummedProducts } from '../graph/passes/products/join-summed-products.ts';
-import { rematerialize } from '../graph/passes/rematerialize.ts';
+import { rematerialize, type RematerializeOptions } from '../graph/passes/rematerialize.ts';
 import { shareEqualNodes } from '../graph/passes/share-equal-nodes.ts';
 import { materialized, valueSymbol } from './symbol.ts';
 import { TRACE_BACKEND, traceBackend, type TraceBackend } from './trace-backend.ts';
 
+/** What the passes have to know of a program. */
+type PassOptions = RematerializeOptions;
+
 /** The passes that rewrite a recorded graph, in this order. */
-export const PASSES: readonly ((graph: Graph) => Graph)[] = [
+export const PASSES: readonly ((graph: Graph, options: PassOptions) => Graph)[] = [
   eliminateDeadNodes,
   joinSummedProducts,
   fuseSiblingProducts,
@@ -30,8 +33,12 @@ export type TensorProgram = (inputs: Readonly<Record<string, tf.Tensor>>) => Rea
  * @param inputs the program's inputs; those that it does not use are not in the graph
  * @throws Error if the program uses a tfjs kernel that the tracer does not know, or reads a value
  */
-export function trace(program: TensorProgram, inputs: readonly ValueInfo[]): Graph {
-  return PASSES.reduce((graph, pass) => pass(graph), record(program, inputs));
+export function trace(
+  program: TensorProgram,
+  inputs: readonly ValueInfo[],
+  options: PassOptions = { recompute: 'cheap' },
+): Graph {
+  return PASSES.reduce((graph, pass) => pass(graph, options), record(program, inputs));
 }
 
 /** A graph between two passes. */
@@ -42,11 +49,11 @@ export interface TraceStage {
 }
 
 /** Traces as {@link trace} does, and returns the recorded graph and what each pass makes of it. */
-export function traceStages(program: TensorProgram, inputs: readonly ValueInfo[]): TraceStage[] {
+export function traceStages(program: TensorProgram, inputs: readonly ValueInfo[], options: PassOptions): TraceStage[] {
   let graph = record(program, inputs);
   const stages: TraceStage[] = [{ pass: null, graph }];
   for (const pass of PASSES) {
-    graph = pass(graph);
+    graph = pass(graph, options);
     stages.push({ pass: pass.name, graph });
   }
   return stages;

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ConfigError, loadConfig } from '../../../src/config/config.ts';
 import { graphCacheDir } from '../../../src/config/graph-cache-dir.ts';
+import { memorySetting } from '../../../src/config/memory-setting.ts';
 import { startServer } from '../../../src/server.ts';
 
 describe('a value that cannot be used', () => {
@@ -16,6 +17,8 @@ describe('a value that cannot be used', () => {
     ['READAPT_DEVICE', 'tpu', '"tpu"', 'auto, cpu, cuda'],
     ['READAPT_PRECISION', 'f8', '"f8"', 'auto, f32, f16 or int8'],
     ['READAPT_THREADS', '0', '"0"', '1 to 1024'],
+    ['READAPT_MEMORY', 'much', '"much"', 'such as 12GiB'],
+    ['READAPT_MEMORY', '64MiB', '"64MiB"', 'at least 256MiB'],
     ['READAPT_RATE_LIMIT_PER_MINUTE', '-1', '"-1"', 'at least 1'],
     ['REDIS_URL', 'localhost:6379', 'not usable', 'redis://'],
     ['DATABASE_URL', 'mysql://root:hunter2@db/x', 'not usable', 'postgresql://'],
@@ -44,6 +47,17 @@ test('blank is unset, folders are absolute, and nothing changes afterwards', () 
   expect(config.dataDir).toBe(path.resolve('here'));
   expect(config.allowedRoots).toEqual(['/a', path.resolve('b')]);
   expect(Object.isFrozen(config) && Object.isFrozen(config.allowedRoots)).toBe(true);
+});
+
+test.each([
+  ['12GiB', 12 * 2 ** 30],
+  ['1.5 gib', 1.5 * 2 ** 30],
+  ['512MB', 512e6],
+  ['2147483648', 2 ** 31],
+  [' ', null],
+])('READAPT_MEMORY=%s is %s bytes', (text, bytes) => {
+  expect(loadConfig({ READAPT_MEMORY: text }).memoryBytes).toBe(bytes);
+  expect(memorySetting({ READAPT_MEMORY: text })).toBe(bytes);
 });
 
 test("compiled graphs are kept in the folder that is named, in the user's cache folder, or nowhere", () => {

@@ -53,7 +53,15 @@ async function trainAdapter(name: string, appendEos: boolean): Promise<void> {
 
 async function formatOf(name: string, given = {}) {
   const adapter = await loadAdapter(file(name), base.model.config);
-  return rowFormatOf({ given, folder: file(name), adapter, base, rows: tasteRows(40, 900), signal });
+  return rowFormatOf({
+    given,
+    folder: file(name),
+    adapter,
+    config: base.model.config,
+    loadBase: () => Promise.resolve(base),
+    rows: tasteRows(40, 900),
+    signal,
+  });
 }
 
 describe('the format of the rows', () => {

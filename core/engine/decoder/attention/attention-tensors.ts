@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../../../models/config/model-config.ts';
 import { attentionScale, type LayerType } from '../../../models/config/rope.ts';
-import { attentionMask } from './attention.ts';
+import { attentionMasks } from './attention-mask.ts';
 import type { BinIndices } from './bins.ts';
 import { rotaryTables, type RotaryTables } from './rotary.ts';
 
@@ -12,11 +12,14 @@ export interface LayerAttention {
   readonly key: RotaryTables;
   /** Factor on the queries beside the tables. */
   readonly queryScale: number;
-  readonly mask: tf.Tensor4D;
+  /** The mask of each block of queries. */
+  readonly masks: readonly tf.Tensor4D[];
   readonly indices: BinIndices;
 }
 
 export interface AttentionSource {
+  /** Number of blocks of queries. */
+  readonly blocks: number;
   /** [tokens] int32 */
   readonly positions: tf.Tensor1D;
   /** [bins, binLength] int32 */
@@ -31,7 +34,7 @@ export interface AttentionSource {
  * pass, so they have to be made outside of what is differentiated.
  */
 export function attentionTensors(config: ModelConfig, source: AttentionSource): LayerAttention[] {
-  const { positions, binSequences, indices } = source;
+  const { blocks, positions, binSequences, indices } = source;
   const binPositions = tf.gather<tf.Tensor>(positions, indices.binTokens) as tf.Tensor2D;
   const queryScale = 1 / Math.sqrt(config.queryPreAttnScalar ?? config.headDim);
   const tables = memoized((type: LayerType) => {
@@ -44,14 +47,14 @@ export function attentionTensors(config: ModelConfig, source: AttentionSource): 
       queryScale: partial ? queryScale : 1,
     };
   });
-  const mask = memoized((window: number | null) =>
-    attentionMask({ sequences: binSequences, positions: binPositions }, window),
+  const masks = memoized((window: number | null) =>
+    attentionMasks({ sequences: binSequences, positions: binPositions }, { window, blocks }),
   );
   return Array.from({ length: config.numLayers }, (_, layer): LayerAttention => {
     const window = config.slidingWindows?.[layer] ?? null;
     // Layers with a window may have rotary angles of their own.
     const type = window === null ? 'full_attention' : 'sliding_attention';
-    return { ...tables(type), mask: mask(window), indices };
+    return { ...tables(type), masks: masks(window), indices };
   });
 }
 

@@ -1,12 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from '../custom-gradient.ts';
+import { joinGradients, joinQueries, queriesOf, seenBy, type AttentionBlock } from './attention-blocks.ts';
 
-/** Added to the score of a key that a query must not see; its softmax is 0 in float32. */
-const HIDDEN = -1e9;
-
-/** Queries, keys and values of all bins; the heads of queries that share a head of keys are joined. */
+/** Queries, keys and values of all bins. */
 interface AttentionInputs {
-  /** [bins, keyValueHeads, groups · binLength, headDim], scaled */
+  /** [bins, heads, binLength, headDim], scaled */
   readonly q: tf.Tensor4D;
   /** [bins, keyValueHeads, binLength, headDim] */
   readonly k: tf.Tensor4D;
@@ -17,29 +15,88 @@ interface AttentionInputs {
 /**
  * Attention of grouped queries: softmax(cap(q kᵀ) + mask) v, with cap(s) = c · tanh(s / c) where there is a cap. The
  * gradient is written out. With probabilities p and output o, dS = p · (do vᵀ − Σ(do · o)), where the sum is over the
- * head's features rather than over all keys (Dao et al. 2022, FlashAttention, appendix B).
- * @param mask [bins, 1, binLength, binLength], of {@link attentionMask}
+ * head's features rather than over all keys (Dao et al. 2022, FlashAttention, appendix B). Each block of queries is
+ * computed by itself, with the keys before its end.
+ * @param masks of each block, by `attentionMasks`
  * @returns in the shape of q
  */
-export function attend({ q, k, v }: AttentionInputs, mask: tf.Tensor4D, cap: number | null): tf.Tensor4D {
-  return withGradient([q, k, v], (q, k, v) => {
-    const scores = cappedScores(q, k, cap);
-    const probabilities = maskedSoftmax(scores, mask);
-    const value = tf.matMul<tf.Tensor4D>(probabilities, v);
-    const saved: SavedTensors = [q, k, v, probabilities, value, ...(cap === null ? [] : [scores])];
-    return { value, saved, gradient: (dy, ...kept: SavedTensors) => attentionGradient(dy, kept, cap) };
+export function attend(inputs: AttentionInputs, masks: readonly tf.Tensor4D[], cap: number | null): tf.Tensor4D {
+  return withGradient([inputs.q, inputs.k, inputs.v], (q, k, v) => {
+    const computed = masks.map((mask, block) => attendBlock(blockOf({ q, k, v }, masks.length, block), mask, cap));
+    const value = joinQueries(
+      computed.map(({ output }) => output),
+      q.shape,
+    );
+    const gradient = (dy: tf.Tensor4D, q: tf.Tensor4D, k: tf.Tensor4D, v: tf.Tensor4D, ...kept: tf.Tensor4D[]) =>
+      attentionGradients(dy, { q, k, v }, { kept: unflatten(kept, masks.length), cap });
+    return { value, saved: [q, k, v, ...flatten(computed)], gradient };
   });
 }
 
-/** Queries, keys, values, probabilities and output, and the scores where they are capped. */
-type SavedTensors = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, ...tf.Tensor[]];
+/** What the forward pass of a block keeps for its gradients. */
+interface AttendedBlock {
+  /** [bins, keyValueHeads, groups · blockLength, places up to the block's end] */
+  readonly probabilities: tf.Tensor4D;
+  /** In the shape of the block's `q`. */
+  readonly output: tf.Tensor4D;
+  /** The capped scores, where there is a cap. */
+  readonly scores?: tf.Tensor4D | undefined;
+}
 
-function attentionGradient(dy: tf.Tensor, saved: SavedTensors, cap: number | null): tf.Tensor[] {
-  const [q, k, v, probabilities, output, scores] = saved;
+function flatten(blocks: readonly AttendedBlock[]): tf.Tensor4D[] {
+  return blocks.flatMap(({ probabilities, output, scores }) => [probabilities, output, ...(scores ? [scores] : [])]);
+}
+
+function unflatten(tensors: readonly tf.Tensor4D[], blocks: number): AttendedBlock[] {
+  const each = tensors.length / blocks;
+  return Array.from({ length: blocks }, (_, block) => {
+    const [probabilities, output, scores] = tensors.slice(block * each, (block + 1) * each);
+    return { probabilities: probabilities!, output: output!, scores };
+  });
+}
+
+function blockOf({ q, k, v }: AttentionInputs, blocks: number, block: number): AttentionBlock {
+  const sizes = { keyHeads: k.shape[1], blocks, block };
+  return { q: queriesOf(q, sizes), k: seenBy(sizes, k), v: seenBy(sizes, v) };
+}
+
+function attendBlock({ q, k, v }: AttentionBlock, mask: tf.Tensor4D, cap: number | null): AttendedBlock {
+  const scores = cappedScores(q, k, cap);
+  const probabilities = maskedSoftmax(scores, mask);
+  const output = tf.matMul<tf.Tensor4D>(probabilities, v);
+  return cap === null ? { probabilities, output } : { probabilities, output, scores };
+}
+
+interface KeptBlocks {
+  readonly kept: readonly AttendedBlock[];
+  readonly cap: number | null;
+}
+
+/** The gradients by queries, keys and values. */
+function attentionGradients(dy: tf.Tensor4D, inputs: AttentionInputs, { kept, cap }: KeptBlocks): tf.Tensor[] {
+  const sizes = { keyHeads: inputs.k.shape[1], blocks: kept.length };
+  const gradients = kept.map((attended, block) => {
+    return blockGradients(queriesOf(dy, { ...sizes, block }), blockOf(inputs, kept.length, block), { attended, cap });
+  });
+  return joinGradients(gradients, { q: inputs.q.shape, k: inputs.k.shape });
+}
+
+interface KeptBlock {
+  readonly attended: AttendedBlock;
+  readonly cap: number | null;
+}
+
+function blockGradients(dy: tf.Tensor4D, { q, k, v }: AttentionBlock, { attended, cap }: KeptBlock): AttentionBlock {
+  const { probabilities, output, scores } = attended;
   const dProbabilities = tf.matMul(dy, v, false, true);
-  const dCapped = probabilities.mul(dProbabilities.sub(dy.mul(output).sum(-1, true)));
-  const dScores = scores && cap !== null ? dCapped.mul(tf.sub(1, scores.mul(1 / cap).square())) : dCapped;
-  return [tf.matMul(dScores, k), tf.matMul(dScores, q, true, false), tf.matMul(probabilities, dy, true, false)];
+  const dCapped = probabilities.mul<tf.Tensor4D>(dProbabilities.sub(dy.mul(output).sum(-1, true)));
+  const slope = scores && cap !== null ? tf.sub(1, scores.mul(1 / cap).square()) : null;
+  const dScores = slope ? dCapped.mul<tf.Tensor4D>(slope) : dCapped;
+  return {
+    q: tf.matMul(dScores, k),
+    k: tf.matMul(dScores, q, true, false),
+    v: tf.matMul(probabilities, dy, true, false),
+  };
 }
 
 function cappedScores(q: tf.Tensor4D, k: tf.Tensor4D, cap: number | null): tf.Tensor4D {
@@ -50,32 +107,7 @@ function cappedScores(q: tf.Tensor4D, k: tf.Tensor4D, cap: number | null): tf.Te
 /** The mask is the same for all heads, so their scores are laid one behind the other for it. */
 function maskedSoftmax(scores: tf.Tensor4D, mask: tf.Tensor4D): tf.Tensor4D {
   const [bins, keyHeads, queries, keys] = scores.shape;
-  const byHead = scores.reshape([bins, (keyHeads * queries) / keys, keys, keys]);
+  const length = mask.shape[2];
+  const byHead = scores.reshape<tf.Tensor4D>([bins, (keyHeads * queries) / length, length, keys]);
   return tf.softmax(byHead.add(mask)).reshape(scores.shape);
-}
-
-/** Which token lies at each place of the bins, each [bins, binLength] int32. */
-interface BinContents {
-  /** Sequence of each place's token; places without a token share a number that no sequence has. */
-  readonly sequences: tf.Tensor2D;
-  /** Position of each place's token in its sequence. */
-  readonly positions: tf.Tensor2D;
-}
-
-/**
- * [bins, 1, binLength, binLength]: 0 where the query's token sees the key's token, else {@link HIDDEN}. It sees the tokens
- * of its own sequence that are not after it and, with a window, fewer than `window` before it.
- */
-export function attentionMask({ sequences, positions }: BinContents, window: number | null): tf.Tensor4D {
-  const [bins, length] = sequences.shape;
-  const asQueries = (x: tf.Tensor2D) => x.reshape([bins, 1, length, 1]);
-  const asKeys = (x: tf.Tensor2D) => x.reshape([bins, 1, 1, length]);
-  const together = tf.equal(asQueries(sequences), asKeys(sequences));
-  const before = tf.greaterEqual(asQueries(positions), asKeys(positions));
-  const seen = tf.logicalAnd(together, before);
-  const near =
-    window === null
-      ? seen
-      : tf.logicalAnd(seen, tf.less(asQueries(positions), asKeys(positions).add(tf.scalar(window, 'int32'))));
-  return near.cast('float32').sub(1).mul(-HIDDEN);
 }

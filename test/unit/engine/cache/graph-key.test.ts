@@ -28,6 +28,8 @@ function specOf(
     modules: new Map(adapted),
     dropout: false,
     repeats: false,
+    attentionBlocks: 1,
+    recompute: 'cheap',
     ...overrides,
   };
 }
@@ -40,6 +42,8 @@ it('is equal for equal programs, and another for every difference that a graph s
     graphKey(specOf({ kind: 'labelLosses' }), CPU_PROVIDER),
     graphKey(specOf({ dropout: true }), CPU_PROVIDER),
     graphKey(specOf({ repeats: true }), CPU_PROVIDER),
+    graphKey(specOf({ attentionBlocks: 2 }), CPU_PROVIDER),
+    graphKey(specOf({ recompute: 'layers' }), CPU_PROVIDER),
     graphKey(specOf({ config: { ...config, rmsNormEps: 1e-6 } }), CPU_PROVIDER),
     graphKey(specOf({ config: { ...config, slidingWindows: [4, null] } }), CPU_PROVIDER),
     graphKey(specOf({}, [[Q, { rank: 4, dora: false }]]), CPU_PROVIDER),

@@ -1,0 +1,94 @@
+import * as tf from '@tensorflow/tfjs';
+
+/** One block of queries and what of the keys and values it can see. */
+export interface AttentionBlock {
+  /** [bins, keyValueHeads, groups · blockLength, headDim], the heads of queries that share a head of keys joined */
+  readonly q: tf.Tensor4D;
+  /** [bins, keyValueHeads, places up to the block's end, headDim] */
+  readonly k: tf.Tensor4D;
+  /** As `k`. */
+  readonly v: tf.Tensor4D;
+}
+
+/** Sizes of one call of attention. */
+export interface BlockSizes {
+  readonly keyHeads: number;
+  /** Number of blocks, and the index of this one. */
+  readonly blocks: number;
+  readonly block: number;
+}
+
+/** Cuts the queries [bins, heads, binLength, headDim] of a block, or what has their shape, in the shape of its `q`. */
+export function queriesOf(x: tf.Tensor4D, { keyHeads, blocks, block }: BlockSizes): tf.Tensor4D {
+  const [bins, heads, length, headDim] = x.shape;
+  const own = blocks === 1 ? x : cut(x, blocks, block, block + 1);
+  return own.reshape([bins, keyHeads, (heads / keyHeads) * (length / blocks), headDim]);
+}
+
+/** Cuts the keys or values [bins, keyValueHeads, binLength, headDim] that lie before the end of a block. */
+export function seenBy({ blocks, block }: BlockSizes, x: tf.Tensor4D): tf.Tensor4D {
+  if (block + 1 === blocks) return x;
+  const [bins, heads, length, headDim] = x.shape;
+  return cut(x, blocks, 0, block + 1).reshape([bins, heads, ((block + 1) * length) / blocks, headDim]);
+}
+
+/** Lays the outputs of all blocks, each in the shape of its `q`, one behind the other: [bins, heads, binLength, headDim]. */
+export function joinQueries(parts: readonly tf.Tensor4D[], shape: tf.Tensor4D['shape']): tf.Tensor4D {
+  const [bins, heads, length, headDim] = shape;
+  const block = length / parts.length;
+  const [only] = parts;
+  if (only && parts.length === 1) return only.reshape(shape);
+  return tf
+    .concat(
+      parts.map((part) => part.reshape<tf.Tensor5D>([bins, heads, 1, block, headDim])),
+      2,
+    )
+    .reshape(shape);
+}
+
+function cut(x: tf.Tensor4D, blocks: number, begin: number, end: number): tf.Tensor5D {
+  const [bins, heads, length, headDim] = x.shape;
+  const block = length / blocks;
+  const byBlock = x.reshape<tf.Tensor5D>([bins, heads, blocks, block, headDim]);
+  return byBlock.slice([0, 0, begin, 0, 0], [bins, heads, end - begin, block, headDim]);
+}
+
+/**
+ * Adds the gradients of all blocks by queries, keys and values. Those of one block are packed into one tensor before they
+ * are cut apart again: a runtime that computes what is asked for then finishes one block before it begins the next, and
+ * has the scores of one block in memory at a time.
+ * @param gradients of each block, in the shapes of its `q`, `k` and `v`
+ * @returns in the shapes of the queries, keys and values of all blocks
+ */
+export function joinGradients(
+  gradients: readonly AttentionBlock[],
+  shapes: { readonly q: tf.Tensor4D['shape']; readonly k: tf.Tensor4D['shape'] },
+): [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D] {
+  const [only] = gradients;
+  if (only && gradients.length === 1) return [only.q.reshape(shapes.q), only.k, only.v];
+  const [bins, keyHeads, length, headDim] = shapes.k;
+  const blockSize = (length / gradients.length) * headDim;
+  const groups = shapes.q[1] / keyHeads;
+  const byBlock = (x: tf.Tensor4D, count: number) => x.reshape<tf.Tensor4D>([bins, keyHeads, count, blockSize]);
+  const parts = gradients.map(({ q, k, v }, block) => {
+    const [queries, keys] = [groups, block + 1];
+    const packed = tf.concat([byBlock(q, queries), byBlock(k, keys), byBlock(v, keys)], 2);
+    const [ofQ, ...ofKeys] = tf.split(packed, [queries, ...Array<number>(2 * keys).fill(1)], 2);
+    return { q: ofQ as tf.Tensor4D, k: ofKeys.slice(0, keys), v: ofKeys.slice(keys) };
+  });
+  const summed = (name: 'k' | 'v'): tf.Tensor4D => {
+    const sums = parts.map((_, block) => {
+      const own = parts.flatMap((part) => part[name][block] ?? []);
+      return own.reduce((total, part) => total.add(part));
+    });
+    return tf.concat(sums as tf.Tensor4D[], 2).reshape(shapes.k);
+  };
+  return [
+    joinQueries(
+      parts.map(({ q }) => q),
+      shapes.q,
+    ),
+    summed('k'),
+    summed('v'),
+  ];
+}

@@ -1,0 +1,60 @@
+import * as tf from '@tensorflow/tfjs';
+
+/** Added to the score of a key that a query must not see; its softmax is 0 in float32. */
+const HIDDEN = -1e9;
+
+/** Which token lies at each place of the bins, each [bins, binLength] int32. */
+interface BinContents {
+  /** Sequence of each place's token; places without a token share a number that no sequence has. */
+  readonly sequences: tf.Tensor2D;
+  /** Position of each place's token in its sequence. */
+  readonly positions: tf.Tensor2D;
+}
+
+interface MaskOptions {
+  /** Number of tokens that a query sees, itself included; null where it sees all before it. */
+  readonly window: number | null;
+  /** Number of blocks of queries. */
+  readonly blocks: number;
+}
+
+/**
+ * Makes a mask for each block of queries, [bins, 1, places of the block, places up to its end]: 0 where the query's token
+ * sees the key's token, else {@link HIDDEN}. It sees the tokens of its own sequence that are not after it and, with a
+ * window, fewer than `window` before it. What a query sees lies at its own place or before, so that a block of queries
+ * needs no keys beyond its end.
+ */
+export function attentionMasks(contents: BinContents, { window, blocks }: MaskOptions): tf.Tensor4D[] {
+  return Array.from({ length: blocks }, (_, block) => {
+    const [queries, keys] = [places(contents, block, block + 1, blocks), places(contents, 0, block + 1, blocks)];
+    return mask(queries, keys, window);
+  });
+}
+
+/** The places of the blocks from `begin` up to, but not including, `end`. */
+function places({ sequences, positions }: BinContents, begin: number, end: number, blocks: number): BinContents {
+  const [bins, length] = sequences.shape;
+  const block = length / blocks;
+  const cut = (x: tf.Tensor2D): tf.Tensor2D => {
+    if (end - begin === blocks) return x;
+    const byBlock = x.reshape<tf.Tensor3D>([bins, blocks, block]);
+    return byBlock.slice([0, begin, 0], [bins, end - begin, block]).reshape([bins, (end - begin) * block]);
+  };
+  return { sequences: cut(sequences), positions: cut(positions) };
+}
+
+function mask(queries: BinContents, keys: BinContents, window: number | null): tf.Tensor4D {
+  const asQueries = (x: tf.Tensor2D) => x.reshape([x.shape[0], 1, x.shape[1], 1]);
+  const asKeys = (x: tf.Tensor2D) => x.reshape([x.shape[0], 1, 1, x.shape[1]]);
+  const together = tf.equal(asQueries(queries.sequences), asKeys(keys.sequences));
+  const before = tf.greaterEqual(asQueries(queries.positions), asKeys(keys.positions));
+  const seen = tf.logicalAnd(together, before);
+  const near =
+    window === null
+      ? seen
+      : tf.logicalAnd(
+          seen,
+          tf.less(asQueries(queries.positions), asKeys(keys.positions).add(tf.scalar(window, 'int32'))),
+        );
+  return near.cast('float32').sub(1).mul(-HIDDEN);
+}

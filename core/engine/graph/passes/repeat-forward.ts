@@ -1,0 +1,123 @@
+import { mapNonEmpty, valueOf, type Graph, type GraphNode } from '../graph.ts';
+import { GraphEdit } from '../graph-edit.ts';
+import { eliminateDeadNodes } from './eliminate-dead-nodes.ts';
+
+/** The input that hidden states follow from, and the one that dropout's masks follow from. */
+const [TOKENS, DROPOUT] = ['input_ids', 'dropout_tokens'] as const;
+
+export interface RepeatOptions {
+  /** Accepts nodes that the gradients may compute again. */
+  readonly repeats: (node: GraphNode) => boolean;
+  /** Values that are kept for it. Default: only those that the gradients read and that cannot be computed again. */
+  readonly keeps?: ReadonlySet<string>;
+}
+
+/**
+ * Lets the gradients compute again what they need of the forward pass, where it can be computed from what is kept (Chen
+ * et al. 2016, Training deep nets with sublinear memory cost). What follows from neither tokens nor dropout, such as masks
+ * and rotary tables, is kept. Copies follow their originals, so that they run when they are asked for; see `rematerialize`.
+ */
+export function repeatForward(graph: Graph, { repeats, keeps }: RepeatOptions): Graph {
+  const forward = forwardNodes(graph);
+  const varying = new Set([...dependents(forward, TOKENS), ...dependents(forward, DROPOUT)]);
+  const candidates = forward.filter((node) => node.outputs.some((name) => varying.has(name)) && repeats(node));
+  const inForward = new Set(forward);
+  const outside = graph.nodes.filter((node) => !inForward.has(node));
+  const repeated = needed(
+    repeatable(graph, { forward, candidates, varying, outside, keeps }),
+    outside.flatMap(({ inputs }) => inputs),
+  );
+  const edit = new GraphEdit(graph);
+  const copies = new Map<string, string>();
+  const copyOf = (name: string): string => {
+    const copy = edit.declare({ ...valueOf(graph, name), name: `${name}.again` });
+    copies.set(name, copy);
+    return copy;
+  };
+  for (const node of graph.nodes) {
+    if (!inForward.has(node)) edit.substitute(node, copies);
+    else if (repeated.has(node)) {
+      const inputs = node.inputs.map((name) => copies.get(name) ?? name);
+      edit.put({ ...node, inputs, outputs: mapNonEmpty(node.outputs, copyOf) }, node);
+    }
+  }
+  return edit.finish();
+}
+
+/**
+ * Keeps the narrow places of the forward pass, the values that everything after them follows from: the embeddings, and the
+ * sums after each attention and each MLP. What lies between them is repeated, except after the last, where the gradients
+ * begin.
+ */
+export function betweenNarrowPlaces(graph: Graph): RepeatOptions {
+  const nodes = forwardNodes(graph);
+  const narrow = narrowPlaces(nodes, dependents(nodes, TOKENS));
+  // Losses are narrow places, too, but vectors.
+  const cuts = new Set([...narrow].filter((name) => valueOf(graph, name).shape.length === 2));
+  const last = nodes.findLastIndex(({ outputs }) => outputs.some((name) => cuts.has(name)));
+  const segments = new Set(nodes.slice(0, Math.max(0, last)));
+  return { repeats: (node) => segments.has(node) && !node.outputs.some((name) => cuts.has(name)), keeps: cuts };
+}
+
+/** The nodes that the first output, the loss, needs. */
+function forwardNodes(graph: Graph): readonly GraphNode[] {
+  const forward = new Set(eliminateDeadNodes({ ...graph, outputs: graph.outputs.slice(0, 1) }).nodes);
+  return graph.nodes.filter((node) => forward.has(node));
+}
+
+/** The values that follow from an input. */
+function dependents(nodes: readonly GraphNode[], input: string): Set<string> {
+  const found = new Set([input]);
+  for (const { inputs, outputs } of nodes) {
+    if (inputs.some((name) => found.has(name))) for (const name of outputs) found.add(name);
+  }
+  found.delete(input);
+  return found;
+}
+
+/** The values that are alone at some place of the list: computed before it, and all that is read after it. */
+function narrowPlaces(nodes: readonly GraphNode[], values: ReadonlySet<string>): Set<string> {
+  const lastUses = new Map<string, number>();
+  for (const [index, { inputs }] of nodes.entries()) for (const name of inputs) lastUses.set(name, index);
+  const [live, narrow] = [new Set<string>(), new Set<string>()];
+  for (const [index, { inputs, outputs }] of nodes.entries()) {
+    for (const name of outputs) if (values.has(name) && lastUses.has(name)) live.add(name);
+    for (const name of inputs) if (lastUses.get(name) === index) live.delete(name);
+    const [only] = live;
+    if (only !== undefined && live.size === 1) narrow.add(only);
+  }
+  return narrow;
+}
+
+interface Candidates {
+  readonly forward: readonly GraphNode[];
+  readonly candidates: readonly GraphNode[];
+  readonly varying: ReadonlySet<string>;
+  /** The nodes of the gradients. */
+  readonly outside: readonly GraphNode[];
+  readonly keeps: ReadonlySet<string> | undefined;
+}
+
+/** Those of the candidates whose operands are kept for the gradients anyway, or can be computed again themselves. */
+function repeatable(graph: Graph, { forward, candidates, varying, outside, keeps }: Candidates): GraphNode[] {
+  const read = new Set([...outside.flatMap(({ inputs }) => inputs), ...(keeps ?? [])]);
+  const accepted = new Set(candidates);
+  const available = new Set([...graph.inputs, ...graph.constants].map(({ name }) => name));
+  return forward.filter((node) => {
+    const repeats = accepted.has(node) && node.inputs.every((name) => available.has(name));
+    for (const name of node.outputs) if (repeats || read.has(name) || !varying.has(name)) available.add(name);
+    return repeats;
+  });
+}
+
+/** Those of the nodes that the values of these names follow from. */
+function needed(nodes: readonly GraphNode[], names: readonly string[]): Set<GraphNode> {
+  const wanted = new Set(names);
+  const found = new Set<GraphNode>();
+  for (const node of nodes.toReversed()) {
+    if (!node.outputs.some((name) => wanted.has(name))) continue;
+    found.add(node);
+    for (const name of node.inputs) wanted.add(name);
+  }
+  return found;
+}

@@ -1,0 +1,135 @@
+import { architectureOf } from '../../models/architecture/architecture.ts';
+import type { ModelConfig } from '../../models/config/model-config.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
+import { attentionBlocks } from '../call/attention-bins.ts';
+import type { ProgramKind, Recompute } from '../decoder/program-spec.ts';
+
+/** What of an adapter decides how much a call needs. */
+export interface AdaptedWidths {
+  readonly dora: boolean;
+  readonly dropout: boolean;
+  /** Sums over the adapted modules of one layer, the most of any. */
+  readonly ranks: number;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+}
+
+/** Sizes of one call. */
+export interface CallSizes {
+  /** Tokens that go through the model. */
+  readonly tokens: number;
+  /** Tokens of the longest sequence. */
+  readonly longest: number;
+  /** Places of all bins of attention; at least as many as tokens. Default: `tokens`. */
+  readonly places?: number;
+  readonly labels: number;
+}
+
+/** A call, as far as its memory depends on it. */
+export interface ActivationOptions {
+  readonly config: ModelConfig;
+  readonly kind: ProgramKind;
+  readonly adapted: AdaptedWidths;
+  readonly recompute: Recompute;
+}
+
+/** Bytes of a float32. */
+const FLOAT = 4;
+
+/** Arrays of [heads, block, places] at a time: scores and probabilities, for gradients with both of their gradients. */
+const SCORES = { forward: 3, gradients: 4 };
+
+/** Arrays of [labels, vocab] at a time: logits and their softmax, for gradients with the logits' gradient. */
+const LOGITS = { forward: 2, gradients: 3 };
+
+/** Arrays of [tokens, intermediate] at a time in the MLP of one layer, its 8-bit operands included. */
+const MLP = { forward: 4, gradients: 6 };
+
+/**
+ * Bytes that a call needs at its peak beside weights and factors: what its forward pass keeps for the gradients, and the
+ * arrays of the layer that is being computed. It follows what programs keep (`rematerialize`), and is held to measured
+ * peaks in `test/integration/memory`.
+ */
+export function activationBytes(options: ActivationOptions, sizes: CallSizes): number {
+  const { config, kind, recompute } = options;
+  const perLayer = keptFloats(options, sizes);
+  const stream = 2 * sizes.tokens * config.hiddenSize;
+  const pass = kind === 'gradients' ? 'gradients' : 'forward';
+  const kept =
+    pass === 'forward'
+      ? perLayer + stream
+      : recompute === 'layers'
+        ? config.numLayers * stream + perLayer
+        : config.numLayers * perLayer;
+  const working = Math.max(
+    scoreFloats(config, sizes) * SCORES[pass],
+    sizes.tokens * config.intermediateSize * MLP[pass],
+  );
+  const logits = sizes.labels * config.vocabSize * LOGITS[pass];
+  return FLOAT * (kept + working + logits);
+}
+
+/**
+ * Share of the probabilities of all queries and keys that a layer has in memory beside those at work. Where the whole layer
+ * is computed again, that is all its blocks but the one at work; of n blocks, the i-th sees i/n of the keys.
+ */
+const PROBABILITIES: Readonly<Record<Recompute, (blocks: number) => number>> = {
+  cheap: () => 1,
+  scores: () => 0,
+  layers: (blocks) => (blocks - 1) / (2 * blocks),
+};
+
+/** Floats that one layer keeps for its gradients. */
+function keptFloats({ config, adapted, recompute }: ActivationOptions, sizes: CallSizes): number {
+  const { numHeads, numKeyValueHeads, headDim, hiddenSize, intermediateSize } = config;
+  const { norms, queryKeyNorm } = architectureOf(config);
+  const [queries, keys] = [numHeads * headDim, numKeyValueHeads * headDim];
+  const { tokens, places = tokens, longest } = sizes;
+  const normed = (queryKeyNorm === null ? 0 : queries + keys) + outputNorms(norms) * hiddenSize;
+  // Masks and what they leave are kept only where little is computed again.
+  const dropped = adapted.dropout && recompute === 'cheap' ? 2 * adapted.inFeatures : 0;
+  const ofAdapter = adapted.ranks + (adapted.dora ? adapted.outFeatures : 0) + dropped;
+  const perToken = 2 * hiddenSize + 2 * intermediateSize + queries + normed + ofAdapter;
+  const probabilities = PROBABILITIES[recompute](attentionBlocks([longest])) * places * longest * numHeads;
+  return tokens * perToken + places * (2 * queries + 2 * keys) + probabilities;
+}
+
+function outputNorms({ attention, mlp }: ReturnType<typeof architectureOf>['norms']): number {
+  return Number(attention.output !== null) + Number(mlp.output !== null);
+}
+
+/** Floats in the scores of the block of queries that sees most. */
+function scoreFloats({ numHeads }: ModelConfig, { tokens, places = tokens, longest }: CallSizes): number {
+  return (places / attentionBlocks([longest])) * longest * numHeads;
+}
+
+const LEVELS: readonly Recompute[] = ['cheap', 'scores', 'layers'];
+
+/** Chooses what a call's gradients compute again: as little as fits into the memory, or all that can be. */
+export function recomputeWithin(
+  bytes: number,
+  options: Omit<ActivationOptions, 'recompute' | 'kind'>,
+  sizes: CallSizes,
+): Recompute {
+  const least = attentionBlocks([sizes.longest]) > 1 ? 1 : 0;
+  const fits = (recompute: Recompute) => activationBytes({ ...options, recompute, kind: 'gradients' }, sizes) <= bytes;
+  return LEVELS.slice(least).find(fits) ?? 'layers';
+}
+
+/** Summarizes an adapter; null stands for the base alone. */
+export function adaptedWidths(adapter: Adapter | null, dropout = false): AdaptedWidths {
+  const layers = new Map<string, { ranks: number; inFeatures: number; outFeatures: number }>();
+  let dora = false;
+  for (const [module, { rank, inFeatures, outFeatures, magnitude }] of adapter?.modules ?? []) {
+    const layer = /\.layers\.\d+\./.exec(module)?.[0] ?? '';
+    const sums = layers.get(layer) ?? { ranks: 0, inFeatures: 0, outFeatures: 0 };
+    sums.ranks += rank;
+    sums.inFeatures += inFeatures;
+    sums.outFeatures += outFeatures;
+    layers.set(layer, sums);
+    dora ||= magnitude !== undefined;
+  }
+  const most = (name: 'ranks' | 'inFeatures' | 'outFeatures') =>
+    Math.max(0, ...[...layers.values()].map((sums) => sums[name]));
+  return { dora, dropout, ranks: most('ranks'), inFeatures: most('inFeatures'), outFeatures: most('outFeatures') };
+}
