@@ -41,7 +41,7 @@ function workloadLine({ workload: { training }, rounds, steps, ...settings }: Wo
   const padding = (batches: typeof training.grouped) =>
     percent(sum(batches.map(({ rows, longest }) => rows * longest)) / tokens - 1);
   return [
-    `- ${workloadName(settings)}: ${rounds} rounds of ${steps} training steps over`,
+    `- ${workloadName(settings)}: ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${steps} training steps over`,
     `${(tokens / total(({ rows }) => rows)).toFixed(0)} tokens a row. PyTorch's padding adds`,
     `${padding(training.grouped)} to grouped batches and ${padding(training.unsorted)} to unsorted ones.`,
   ].join(' ');

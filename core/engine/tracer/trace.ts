@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { selectBackend } from '../eager/select-backend.ts';
 import type { Graph, ValueInfo } from '../graph/graph.ts';
 import { eliminateDeadNodes } from '../graph/passes/eliminate-dead-nodes.ts';
+import { fuseSilu } from '../graph/passes/fuse-silu.ts';
 import { fuseGemmAdd } from '../graph/passes/products/fuse-gemm-add.ts';
 import { fuseSiblingProducts } from '../graph/passes/products/fuse-sibling-products.ts';
 import { joinSummedProducts } from '../graph/passes/products/join-summed-products.ts';
@@ -21,6 +22,7 @@ export const PASSES: readonly ((graph: Graph, options: PassOptions) => Graph)[] 
   shareEqualNodes,
   fuseGemmAdd,
   rematerialize,
+  fuseSilu,
 ];
 
 /** A function of named tensors, written in tfjs ops, gradients included. */

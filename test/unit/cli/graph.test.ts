@@ -66,7 +66,7 @@ describe('readapt graph', () => {
       file,
     );
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^ {2}7 {2}webgpu f16$/m);
+    expect(stdout).toMatch(/^ {2}8 {2}webgpu f16$/m);
     const model = await readFile(file);
     expect(model.includes('model.layers.0.mlp.up_proj.weight.float16')).toBe(true);
     expect(model.length).toBeLessThan(1 << 20);

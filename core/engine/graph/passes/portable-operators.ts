@@ -8,7 +8,8 @@ const MAX_SPLIT_OUTPUTS = 4;
  * Writes the graph in operators that ONNX Runtime's GPU providers compute correctly. SimplifiedLayerNormalization becomes
  * standard operators, because WebGPU's (1.30) gives a wrong second output, which the gradient reads. So do FusedMatMul,
  * which is no part of ONNX and which each provider has in a form of its own, a Split into more parts than a shader can
- * bind, and ConstantOfShape, whose zeros WebGPU would have sent from the CPU. RotaryEmbedding stays: CUDA and WebGPU have it.
+ * bind, ConstantOfShape, whose zeros WebGPU would have sent from the CPU, and QuickGelu, which is no part of ONNX either.
+ * RotaryEmbedding stays: CUDA and WebGPU have it.
  */
 export function portableOperators(graph: Graph): Graph {
   const edit = new GraphEdit(graph, 'portable');
@@ -22,6 +23,7 @@ type Rewrite = (edit: GraphEdit, node: GraphNode) => void;
 const REWRITES: Readonly<Record<string, Rewrite>> = {
   ConstantOfShape: zeros,
   FusedMatMul: fusedMatMul,
+  QuickGelu: silu,
   SimplifiedLayerNormalization: rmsNorm,
   Split: split,
 };
@@ -59,6 +61,14 @@ function rmsNorm(edit: GraphEdit, node: GraphNode): void {
   add({ op: 'Reciprocal', inputs: [root], output: inverse });
   const normalized = add({ op: 'Mul', inputs: [x, inverse], output: whole });
   add({ op: 'Mul', inputs: [normalized, weight], output: y });
+}
+
+/** Writes the QuickGelu that the pass fuse-silu makes, x · σ(x). */
+function silu(edit: GraphEdit, node: GraphNode): void {
+  const [x] = node.inputs as [string];
+  const { shape, type } = valueOf(edit, x);
+  const sigmoid = edit.add({ op: 'Sigmoid', inputs: [x], output: { shape, type } }, node);
+  edit.add({ op: 'Mul', inputs: [x, sigmoid], output: node.outputs[0] }, node);
 }
 
 function split(edit: GraphEdit, node: GraphNode): void {

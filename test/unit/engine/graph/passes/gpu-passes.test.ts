@@ -72,6 +72,12 @@ describe('portable operators', () => {
       with: 'MatMul',
     },
     {
+      name: 'SiLU',
+      program: ({ x }) => ({ y: x!.mul(x!.sigmoid()) }),
+      without: 'QuickGelu',
+      with: 'Sigmoid',
+    },
+    {
       name: 'a split into more parts than four',
       program: ({ x }) => Object.fromEntries(tf.split(x!, 8, 1).map((part, index) => [`part${index}`, part.exp()])),
       without: 'Split',
