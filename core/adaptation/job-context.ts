@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { LoadedBase } from '../engine/base-cache.ts';
+import type { MatrixProducts } from '../linalg/products.ts';
 import { saveAdapter } from '../formats/peft/peft-adapter-writer.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
@@ -27,6 +28,8 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly spec: JobSpec;
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
+  /** What multiplies when adapters are fused. */
+  readonly products: MatrixProducts;
   readonly measurements: Measurements;
   readonly rowFormat: RowFormat;
   readonly checkpoints: CheckpointStore;
@@ -62,6 +65,7 @@ export function rowFormatIn(checkpoint: Checkpoint | null): RowFormat | null {
 export class JobContext implements LadderContext {
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
+  readonly products: MatrixProducts;
   readonly seed: number;
   readonly signal: AbortSignal;
   readonly canTrain: boolean;
@@ -78,6 +82,7 @@ export class JobContext implements LadderContext {
     this.#options = options;
     this.oldAdapter = options.oldAdapter;
     this.evolution = options.evolution;
+    this.products = options.products;
     this.seed = options.settings.seed;
     this.signal = options.signal;
     this.canTrain = options.data.canTrain;

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { loadTaskRows, TaskDataError, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
 import type { TokenizeOptions } from '../data/tokenize.ts';
 import type { BaseCache, DescribedBase, LoadedBase } from '../engine/base-cache.ts';
+import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
+import type { MatrixProducts } from '../linalg/products.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import { boundsMoving } from '../method/fusion/coefficients.ts';
 import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
@@ -56,7 +58,7 @@ export async function runAdaptation(
 ): Promise<JobOutcome> {
   const job = new AdaptationRun(bases, spec, onEvent, signal);
   try {
-    return await job.run();
+    return await withOnnxProducts((products) => job.run(products));
   } catch (error) {
     if (!(signal.aborted && signal.reason instanceof CancelledError)) throw error;
     return job.cancelled(signal.reason);
@@ -107,9 +109,9 @@ class AdaptationRun {
     this.#clock = new PhaseClock('prepare', (phase) => this.#emit({ type: 'phase', phase }));
   }
 
-  async run(): Promise<JobOutcome> {
+  async run(products: MatrixProducts): Promise<JobOutcome> {
     const { metric, gate: rule, kind, baselines } = this.#spec;
-    const prepared = await this.#prepare();
+    const prepared = await this.#prepare(products);
     this.#prepared = prepared;
     const gate: Gate = { metric, ...rule };
     const old = prepared.old ?? (needsOldVersion(gate) ? await this.#storedOld(prepared) : null);
@@ -150,7 +152,7 @@ class AdaptationRun {
     };
   }
 
-  async #prepare(): Promise<Prepared> {
+  async #prepare(products: MatrixProducts): Promise<Prepared> {
     const spec = this.#spec;
     await mkdir(spec.workDir, { recursive: true });
     const [oldVersion, newVersion] = [
@@ -183,7 +185,7 @@ class AdaptationRun {
     // The old base comes first, so that it can make room for the new one.
     const isMissing = needsOldVersion({ metric: spec.metric, ...spec.gate }) && !spec.oldOutcomes;
     const old = isMissing ? await this.#measureOld(measurements, oldAdapter) : null;
-    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldVersion, newVersion) : null;
+    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldVersion, newVersion, products) : null;
     const newBase = await this.#bases.load(spec.newBase);
     signal.throwIfAborted();
     const context = new JobContext({
@@ -192,6 +194,7 @@ class AdaptationRun {
       base: newBase,
       oldAdapter,
       evolution,
+      products,
       data,
       measurements,
       rowFormat,
@@ -218,16 +221,20 @@ class AdaptationRun {
     memory.reserve(plan.reserved - plan.base);
   }
 
-  async #evolution(oldVersion: DescribedBase, newVersion: DescribedBase): Promise<Evolution> {
+  async #evolution(oldVersion: DescribedBase, newVersion: DescribedBase, products: MatrixProducts): Promise<Evolution> {
     if (this.#spec.evolution !== null) return readEvolution(this.#spec.evolution);
     this.#clock.enter('evolution');
-    const evolution = await this.#computeEvolution(oldVersion, newVersion);
+    const evolution = await this.#computeEvolution(oldVersion, newVersion, products);
     this.#clock.enter('prepare');
     return evolution;
   }
 
-  async #computeEvolution(oldVersion: DescribedBase, newVersion: DescribedBase): Promise<Evolution> {
-    const options = { signal: this.#signal };
+  async #computeEvolution(
+    oldVersion: DescribedBase,
+    newVersion: DescribedBase,
+    products: MatrixProducts,
+  ): Promise<Evolution> {
+    const options = { products, signal: this.#signal };
     if (!this.#bases.memory.fits(oldVersion.config, newVersion.config)) {
       return evolutionOfFolders(oldVersion, newVersion, options);
     }

@@ -93,6 +93,24 @@ export function cutIntoRuns<Example extends TokenizedExample>(
 }
 
 /**
+ * Cuts examples into as few runs as {@link cutIntoRuns} does, but with the smallest limit of tokens that is enough for
+ * them. A last run of a few tokens would cost almost as much as a whole one.
+ */
+export function cutEvenly<Example extends TokenizedExample>(
+  examples: readonly Example[],
+  limits: BatchLimits,
+): Example[][] {
+  const count = cutIntoRuns(examples, limits).length;
+  let [low, high] = [1, limits.maxTokens];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (cutIntoRuns(examples, { ...limits, maxTokens: middle }).length > count) low = middle + 1;
+    else high = middle;
+  }
+  return cutIntoRuns(examples, { ...limits, maxTokens: low });
+}
+
+/**
  * Makes batches for evaluation, in which every example occurs once. The examples are sorted by length, longest first, so
  * that attention wastes little on sequences of unlike lengths and the memory is at its peak at the start.
  */

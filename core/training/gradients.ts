@@ -1,21 +1,34 @@
 import { setImmediate } from 'node:timers/promises';
-import { cutIntoRuns, labelLimit, makeBatch } from '../data/batching.ts';
+import { cutEvenly, labelLimit, makeBatch } from '../data/batching.ts';
 import { labelCount, type TokenizedExample } from '../data/example.ts';
 import type { Dropout, Runtime } from '../engine/runtime.ts';
 import { adaptedWidths } from '../engine/memory/activation-memory.ts';
 import { tokenLimit } from '../engine/memory/token-limits.ts';
 import type { FactorGradients } from '../method/regularization/regularization.ts';
+import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { factorArrays } from './optimizer/factors.ts';
 
+/** Largest number of input tokens in a micro-batch. It bounds the memory of activations and the wait for an abort. */
+export const MICRO_BATCH_TOKENS = 768;
+
+/** Tokens of a micro-batch that a large base has in any case. */
+const LEAST_MICRO_BATCH_TOKENS = 384;
+
+/** Largest number of hidden features of all layers in a micro-batch: 728 tokens at the size of SmolLM2-135M. */
+const MICRO_BATCH_FEATURES = 12 * 2 ** 20;
+
 /**
- * Largest number of input tokens in a micro-batch. It bounds the memory of activations and the wait for an abort. Where
- * memory is scarce, micro-batches are smaller.
+ * Returns the number of tokens in a micro-batch. Each operator of a graph costs some microseconds besides its work, which
+ * is little where layers are wide and much where they are narrow, so that a small base gets more tokens at a time.
  */
-export const MICRO_BATCH_TOKENS = 384;
+function microBatchTokensOf({ hiddenSize, numLayers }: ModelConfig): number {
+  const tokens = Math.floor(MICRO_BATCH_FEATURES / (hiddenSize * numLayers));
+  return Math.min(MICRO_BATCH_TOKENS, Math.max(LEAST_MICRO_BATCH_TOKENS, tokens));
+}
 
 export interface AccumulateOptions {
-  /** Default: {@link MICRO_BATCH_TOKENS}. An example with more tokens has a micro-batch of its own. */
+  /** Default: by the base's size, {@link MICRO_BATCH_TOKENS} at most. An example with more tokens has a micro-batch of its own. */
   readonly microBatchTokens?: number;
   /** Dropout on the inputs of every A. Each micro-batch adds its number to the seed. Default: none. */
   readonly dropout?: Dropout | undefined;
@@ -41,7 +54,7 @@ export async function accumulateGradients(
   runtime: Runtime,
   adapter: Adapter,
   examples: readonly TokenizedExample[],
-  { microBatchTokens = MICRO_BATCH_TOKENS, dropout, signal }: AccumulateOptions = {},
+  { microBatchTokens = microBatchTokensOf(runtime.base.config), dropout, signal }: AccumulateOptions = {},
 ): Promise<BatchGradients> {
   const completionTokens = examples.reduce((total, example) => total + labelCount(example), 0);
   let gradients: FactorGradients | null = null;
@@ -54,7 +67,7 @@ export async function accumulateGradients(
     labels: maxLabels,
   } as const;
   const limits = { maxTokens: tokenLimit(runtime, { ...call, most: microBatchTokens }), maxLabels };
-  for (const [number, run] of cutIntoRuns(examples, limits).entries()) {
+  for (const [number, run] of cutEvenly(examples, limits).entries()) {
     // A runtime may block the event loop for a whole micro-batch; now messages, such as a cancellation, can arrive.
     if (gradients) await setImmediate();
     signal?.throwIfAborted();

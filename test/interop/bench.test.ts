@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Side } from '../../bench/engine/sides/side.ts';
 import { workBatch } from '../../bench/engine/workload.ts';
+import { exampleOf } from '../../core/data/example.ts';
 import { randomExamples } from './support/cases.ts';
 
 const GOLDEN = new URL('../fixtures/golden/llama-gqa-tied/', import.meta.url).pathname;
@@ -8,7 +9,11 @@ const GOLDEN = new URL('../fixtures/golden/llama-gqa-tied/', import.meta.url).pa
 /** The benchmark is fair only if both sides do the same work. */
 describe("the benchmark's sides", () => {
   const batches = [1, 2, 3].map((seed) => {
-    return workBatch(randomExamples(4, 64, seed));
+    return workBatch(
+      randomExamples(4, 64, seed).map((ids) =>
+        exampleOf(ids.promptIds, ids.completionIds, { prompt: '', completion: '' }),
+      ),
+    );
   });
   let ours: Side;
   let theirs: Side;

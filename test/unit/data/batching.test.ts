@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../core/statistics/random.ts';
-import { cutIntoRuns, labelLimit, makeBatch, sortIntoBatches, type BatchLimits } from '../../../core/data/batching.ts';
+import {
+  cutEvenly,
+  cutIntoRuns,
+  labelLimit,
+  makeBatch,
+  sortIntoBatches,
+  type BatchLimits,
+} from '../../../core/data/batching.ts';
 import { exampleOf, promptTokens, type TokenizedExample } from '../../../core/data/example.ts';
 import { tokenizeRows } from '../../../core/data/tokenize.ts';
 import { characterTokenizer } from './support/character-tokenizer.ts';
@@ -79,6 +86,30 @@ describe('cutIntoRuns', () => {
   it('holds no more labels than allowed, unless one example has more', () => {
     expect(runsOf(ofLabels(2, 3, 1, 9, 1, 4), { maxTokens: 100, maxLabels: 5 })).toEqual([[0, 1], [2], [3], [4, 5]]);
     expect(runsOf(ofLabels(1, 1, 1), { maxTokens: 25, maxLabels: 5 })).toEqual([[0, 1], [2]]);
+  });
+});
+
+describe('cutEvenly', () => {
+  const lengthsOf = (lengths: number[], limits: BatchLimits) => {
+    const examples = lengths.map((length) => example(Array<number>(length).fill(1), [2]));
+    return cutEvenly(examples, limits).map((run) => run.map(({ tokenIds }) => tokenIds.length - 1));
+  };
+
+  it('leaves no small run at the end, and keeps the order', () => {
+    expect(lengthsOf([30, 30, 30, 10, 10], { maxTokens: 90 })).toEqual([
+      [30, 30],
+      [30, 10, 10],
+    ]);
+    expect(lengthsOf([30, 30, 30], { maxTokens: 90 })).toEqual([[30, 30, 30]]);
+    expect(lengthsOf([], { maxTokens: 90 })).toEqual([]);
+  });
+
+  it('makes no more runs than are necessary, within the other limits and around rows that are too long', () => {
+    expect(lengthsOf([5, 200, 5, 5, 5], { maxTokens: 90 })).toEqual([[5], [200], [5, 5, 5]]);
+    expect(lengthsOf([5, 5, 5, 5], { maxTokens: 90, maxLabels: 2 })).toEqual([
+      [5, 5],
+      [5, 5],
+    ]);
   });
 });
 
