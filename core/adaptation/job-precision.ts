@@ -5,7 +5,7 @@ import { gradientError, lossChange, tooInexact, type Int8Errors } from '../engin
 import type { Adapter } from '../models/lora/adapter.ts';
 
 /** Rows that int8 is compared with float32 on, and the most input tokens of them. */
-const COMPARED = { rows: 8, tokens: 512 };
+const COMPARED = { rows: 16, tokens: 512 };
 
 /** Gradients cost three times as much. */
 const DIFFERENTIATED = { rows: 4, tokens: 128 };

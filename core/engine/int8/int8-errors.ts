@@ -4,7 +4,7 @@ import type { Batch, Runtime } from '../runtime.ts';
 
 /** How far int8 moves what float32 computes. */
 export interface Int8Errors {
-  /** Mean |loss in int8 − loss in float32| of a label, divided by the mean loss. */
+  /** Mean |loss in int8 − loss in float32| of a label, divided by the mean loss, or by one nat if that is more. */
   readonly losses: number;
   /** ‖gradient in int8 − gradient in float32‖ / ‖gradient in float32‖, over all factors of an adapter. */
   readonly gradients: number;
@@ -32,10 +32,14 @@ function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
+/** The losses of a task that is learned are small, and any rounding is a large share of them. */
+const LEAST_LOSS = 1;
+
 /** Compares losses, label by label. */
 export function lossChange(found: Float32Array, expected: Float32Array): number {
   const changes = found.reduce((total, value, i) => total + Math.abs(value - expected[i]!), 0);
-  return changes / expected.reduce((total, value) => total + value, 0);
+  const mean = expected.reduce((total, value) => total + value, 0) / expected.length;
+  return changes / expected.length / Math.max(mean, LEAST_LOSS);
 }
 
 /** Compares the gradients of all of an adapter's factors. */
