@@ -4,12 +4,13 @@ import type { StepReport, TrainResult } from '../../core/training/trainer.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
 import { defaultMetric, loadExamples, withBases } from '../loaded-bases.ts';
-import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
+import { addCommonOptions, baseNameOption, type CommonOptions } from '../options/common-options.ts';
 import { integer, layers, number, targets } from '../options/parsers.ts';
 import { count, createOutput, duration, percent, type Output } from '../output.ts';
 
 interface TrainCommandOptions extends CommonOptions {
   readonly base: string;
+  readonly baseName?: string;
   readonly data: string;
   readonly validation: string;
   readonly out: string;
@@ -37,6 +38,7 @@ export function register(program: Command): void {
     .command('train')
     .description('Train a LoRA adapter on a JSONL file and write it as a PEFT folder.')
     .requiredOption('--base <folder>', 'Folder of the base model.')
+    .addOption(baseNameOption())
     .requiredOption('--data <file>', 'JSONL file of training rows (prompt and completion).')
     .requiredOption('--validation <file>', 'JSONL file of held-out rows to measure the result on.')
     .requiredOption('--out <folder>', 'Folder for the new adapter. An adapter that is already there is replaced.')
@@ -106,7 +108,8 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
       metrics: { loss: loss.value, [metric]: value, steps: result.steps },
       precision: base.precision.precision,
     };
-    await saveAdapter(options.out, result.adapter, { manifest, replace: true });
+    const baseModelName = options.baseName ?? options.base;
+    await saveAdapter(options.out, result.adapter, { baseModelName, manifest, replace: true });
     return toDocument(result, { loss: loss.value, [metric]: value });
   });
 }

@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
 import { DEVICE_CHOICES, type DeviceChoice } from '../../core/options/devices.ts';
 import { PRECISION_SETTINGS, type PrecisionSetting } from '../../core/options/precisions.ts';
-import { integer } from './parsers.ts';
+import { baseName, integer } from './parsers.ts';
 
 /** The options that all commands without a server have. */
 export interface CommonOptions extends JsonOption {
@@ -22,6 +22,13 @@ export function addCommonOptions(command: Command): Command {
     .addOption(fromEnvironment(deviceOption().default('auto'), 'READAPT_DEVICE'))
     .addOption(fromEnvironment(precisionOption(), 'READAPT_PRECISION'))
     .option('--threads <n>', 'Number of threads that compute. (default: one for each core)', integer(1));
+}
+
+/** `--base-name`: how a serving engine knows the base of an adapter that a command writes. */
+export function baseNameOption(): Option {
+  const description =
+    'Name or path of the base that the adapter gives to PEFT and vLLM (base_model_name_or_path). (default: --base, as it was given)';
+  return new Option('--base-name <name>', description).argParser(baseName);
 }
 
 export function addJsonOption(command: Command): Command {

@@ -139,7 +139,8 @@ export class JobContext implements LadderContext {
       metrics: { [record.metric.name]: record.metric.value, steps: record.step },
       precision: this.#base.precision.precision,
     };
-    await saveAdapter(folder, adapter, { manifest, replace: true });
+    const baseModelName = spec.newBaseName ?? spec.newBase;
+    await saveAdapter(folder, adapter, { baseModelName, manifest, replace: true });
     return folder;
   }
 

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { layers, targets } from '../../../cli/options/parsers.ts';
+import { baseName, layers, targets } from '../../../cli/options/parsers.ts';
 
 describe('--targets', () => {
   it.each<[string, string[] | string]>([
@@ -24,4 +24,15 @@ describe('--layers', () => {
   it.each(['', 'x', '-1', '3-1', '1.5', '0,,1', '0-99999999999'])('refuses "%s"', (text) => {
     expect(() => layers(text)).toThrow(InvalidArgumentError);
   });
+});
+
+describe('--base-name', () => {
+  it.each(['org/base', '/models/v2/', './modèles/v 2', 'a'.repeat(4096)])('keeps %s as it is', (text) => {
+    expect(baseName(text)).toBe(text);
+  });
+
+  it.each(['', ' ', ' a', 'a ', 'a\n', 'a\0b', '\u202egnp.a', 'a\u2028b', '\ud800', 'a'.repeat(4097)])(
+    'refuses %j',
+    (text) => expect(() => baseName(text)).toThrow(InvalidArgumentError),
+  );
 });
