@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
-import { DEVICE_CHOICES, type DeviceChoice } from '../../core/options/devices.ts';
+import { DEVICES, type DeviceChoice } from '../../core/options/devices.ts';
 import { PRECISION_SETTINGS, type PrecisionSetting } from '../../core/options/precisions.ts';
-import { baseName, integer } from './parsers.ts';
+import { baseName, deviceChoice, integer } from './parsers.ts';
 
 /** The options that all commands without a server have. */
 export interface CommonOptions extends JsonOption {
@@ -41,8 +41,10 @@ export function seedOption(): Option {
 
 /** `--device`, without a default. */
 export function deviceOption(): Option {
-  const description = 'Device to compute on, instead of READAPT_DEVICE. `readapt devices` says which ones work here.';
-  return new Option('--device <name>', description).choices(DEVICE_CHOICES);
+  const description =
+    'Device to compute on, instead of READAPT_DEVICE: auto, ' +
+    `${DEVICES.join(', ')}, or cuda:N for one of several cards. \`readapt devices\` says which ones work here.`;
+  return new Option('--device <name>', description).argParser(deviceChoice);
 }
 
 function precisionOption(): Option {

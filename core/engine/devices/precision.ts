@@ -1,16 +1,16 @@
-import type { Device } from '../../options/devices.ts';
+import { kindOf, type Device, type DeviceKind } from '../../options/devices.ts';
 import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import { DeviceUnavailableError } from './device-unavailable-error.ts';
 
 /** The devices that can keep a base in each precision other than f32. */
-const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly Device[]>> = {
+const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly DeviceKind[]>> = {
   f16: ['cuda', 'webgpu'],
   int8: ['cpu'],
 };
 
 /** @throws DeviceUnavailableError where the device cannot keep the base in that precision */
 export function checkPrecision(device: Device, precision: PrecisionSetting): void {
-  if (precision === 'auto' || precision === 'f32' || DEVICES[precision].includes(device)) return;
+  if (precision === 'auto' || precision === 'f32' || DEVICES[precision].includes(kindOf(device))) return;
   const hint = `precision ${precision} is for ${DEVICES[precision].join(' and ')}`;
   throw new DeviceUnavailableError(device, { reason: `it does not keep the base in ${precision}`, hint });
 }
