@@ -6,11 +6,11 @@ import type { FactorGradients } from '../method/regularization/regularization.ts
 import type { Adapter } from '../models/lora/adapter.ts';
 import { factorArrays } from './optimizer/factors.ts';
 
-/** Largest number of input tokens in a micro-batch. It bounds the memory of activations and the wait for an abort. */
-export const MICRO_BATCH_TOKENS = 384;
-
 export interface AccumulateOptions {
-  /** Default: {@link MICRO_BATCH_TOKENS}. An example with more tokens has a micro-batch of its own. */
+  /**
+   * Largest number of input tokens in a micro-batch. It bounds the memory of activations and the wait for an abort. An
+   * example with more tokens has a micro-batch of its own. Default: the budget of the runtime's device.
+   */
   readonly microBatchTokens?: number;
   /** Dropout on the inputs of every A. Each micro-batch adds its number to the seed. Default: none. */
   readonly dropout?: Dropout | undefined;
@@ -36,13 +36,13 @@ export async function accumulateGradients(
   runtime: Runtime,
   adapter: Adapter,
   examples: readonly TokenizedExample[],
-  { microBatchTokens = MICRO_BATCH_TOKENS, dropout, signal }: AccumulateOptions = {},
+  { microBatchTokens = runtime.tokenBudgets.gradients, dropout, signal }: AccumulateOptions = {},
 ): Promise<BatchGradients> {
   const completionTokens = examples.reduce((total, { completionIds }) => total + completionIds.length, 0);
   let gradients: FactorGradients | null = null;
   let lossSum = 0;
   let tokens = 0;
-  const limits = { maxTokens: microBatchTokens, maxLabels: labelLimit(runtime.base.config.vocabSize) };
+  const limits = { maxTokens: microBatchTokens, maxLabels: labelLimit(runtime) };
   for (const [number, run] of cutIntoRuns(examples, limits).entries()) {
     // A runtime may block the event loop for a whole micro-batch; now messages, such as a cancellation, can arrive.
     if (gradients) await setImmediate();

@@ -10,9 +10,6 @@ export interface EvaluationOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Input tokens of one forward pass: enough for matrix products at full speed, few enough for the memory. */
-const FORWARD_TOKENS = 1024;
-
 /**
  * Calls `run` for batches that hold every example once. Between two batches, the event loop gets a turn.
  * @returns the number of input tokens in all batches
@@ -26,8 +23,8 @@ export async function forEachBatch<Example extends TokenizedExample>(
 ): Promise<number> {
   if (examples.length === 0) throw new RangeError('there are no examples to evaluate, expected at least one');
   const limits = {
-    maxTokens: FORWARD_TOKENS,
-    maxLabels: labelLimit(runtime.base.config.vocabSize),
+    maxTokens: runtime.tokenBudgets.forward,
+    maxLabels: labelLimit(runtime),
     ...(batchSize !== undefined && { maxExamples: batchSize }),
   };
   let tokens = 0;

@@ -2,6 +2,8 @@ import type { BaseModel } from '../../models/base-model.ts';
 import type { Adapter, TrainableArrays } from '../../models/lora/adapter.ts';
 import { mapTrainable } from '../../models/lora/trainable-arrays.ts';
 import { gradientName, type ProgramKind } from '../decoder/program-spec.ts';
+import { tokenBudgets, type TokenBudgets } from '../devices/token-budgets.ts';
+import type { DeviceKind } from '../../options/devices.ts';
 import type { Batch, Dropout, GradientResult, Runtime } from '../runtime.ts';
 import { bindCall, type BoundCall, type ProgramCall } from './bind-call.ts';
 import { checkCall } from './check-call.ts';
@@ -13,9 +15,11 @@ export type ProgramOutputs = (name: string) => Float32Array;
 export abstract class ProgramRuntime implements Runtime {
   abstract readonly name: string;
   readonly base: BaseModel;
+  readonly tokenBudgets: TokenBudgets;
 
-  constructor(base: BaseModel) {
+  constructor(base: BaseModel, device: DeviceKind) {
     this.base = base;
+    this.tokenBudgets = tokenBudgets(device, base.config);
   }
 
   async labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {

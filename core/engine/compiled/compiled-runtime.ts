@@ -42,8 +42,8 @@ export class CompiledRuntime extends ProgramRuntime {
   #latest: Promise<unknown> = Promise.resolve();
 
   constructor(base: BaseModel, options: CompiledRuntimeOptions = {}) {
-    super(base);
     const { threads = os.availableParallelism(), provider = CPU_PROVIDER, profileFilePrefix, cache } = options;
+    super(base, provider.name);
     const { maxPrograms = provider.keepsWeights ? 4 : 32, smoothing } = options;
     this.#compile = (spec) =>
       compileProgram(spec, { threads, provider, profileFilePrefix, cache, weights: base.weights });

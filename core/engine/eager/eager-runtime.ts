@@ -12,7 +12,7 @@ export class EagerRuntime extends ProgramRuntime {
 
   /** @param backend tfjs' name of the backend; one other than `cpu` must have been loaded before */
   constructor(base: BaseModel, backend = 'cpu') {
-    super(base);
+    super(base, 'tfjs-cpu');
     this.#backend = backend;
   }
 
