@@ -16,6 +16,8 @@ export abstract class ProgramRuntime implements Runtime {
   abstract readonly name: string;
   readonly base: BaseModel;
   readonly tokenBudgets: TokenBudgets;
+  /** Whether programs are so large that one is to serve all batches, even where another would compute a little less. */
+  protected abstract readonly fewPrograms: boolean;
 
   constructor(base: BaseModel, device: DeviceKind) {
     this.base = base;
@@ -44,6 +46,6 @@ export abstract class ProgramRuntime implements Runtime {
 
   async #call(kind: ProgramKind, call: ProgramCall): Promise<ProgramOutputs> {
     checkCall(this.base, call.adapter, call.batch);
-    return this.run(bindCall(this.base, kind, call));
+    return this.run(bindCall(this.base, kind, { ...call, fewPrograms: this.fewPrograms }));
   }
 }
