@@ -10,7 +10,12 @@ const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly DeviceKind[]>
 
 /** @throws DeviceUnavailableError where the device cannot keep the base in that precision */
 export function checkPrecision(device: Device, precision: PrecisionSetting): void {
-  if (precision === 'auto' || precision === 'f32' || DEVICES[precision].includes(kindOf(device))) return;
+  if (precision === 'auto' || precision === 'f32' || keepsPrecision(device, precision)) return;
   const hint = `precision ${precision} is for ${DEVICES[precision].join(' and ')}`;
   throw new DeviceUnavailableError(device, { reason: `it does not keep the base in ${precision}`, hint });
+}
+
+/** Whether the device can keep a base in that precision. */
+export function keepsPrecision(device: Device, precision: Exclude<Precision, 'f32'>): boolean {
+  return DEVICES[precision].includes(kindOf(device));
 }
