@@ -44,7 +44,8 @@ export async function checkDevice(device: Device, options: CheckOptions = {}): P
     const verdict = `cannot be used: ${reason}${hint === null ? '' : ` (${hint})`}`;
     return { ...common, ...NOTHING, available, works: false, verdict, tf32: null, seconds: secondsSince(begun) };
   }
-  const found = await runCheckProcess(device, options, process.env);
+  // An operator who has switched TF32 on still learns whether the card computes right without it.
+  const found = await runCheckProcess(device, options, { ...process.env, NVIDIA_TF32_OVERRIDE: '0' });
   const tf32 = kindOf(device) === 'cuda' ? await checkTf32(device, options, found) : null;
   const { failure, ...findings } = found;
   const works = failure === null && worksBy(findings);

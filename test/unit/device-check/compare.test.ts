@@ -30,7 +30,11 @@ describe('a case', () => {
   });
 
   const wrong: { what: 'labelLosses' | 'logits'; change: (values: Float32Array) => Float32Array; off: RegExp }[] = [
-    { what: 'labelLosses', change: (values) => values.map((value, i) => (i === 1 ? value + 2.5e-4 : value)), off: /^2\./ },
+    {
+      what: 'labelLosses',
+      change: (values) => values.map((value, i) => (i === 1 ? value + 2.5e-4 : value)),
+      off: /^2\./,
+    },
     { what: 'logits', change: (values) => values.map((value, i) => (i === 7 ? NaN : value)), off: /^NaN$/ },
     { what: 'logits', change: (values) => values.slice(1), off: /^Infinity$/ },
   ];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { BenchmarkResult, CaseResult, Findings, TrainingResult } from '../../../core/device-check/check-report.ts';
+import { visibleCard } from '../../../core/device-check/hardware.ts';
 import { tf32Result, verdictOf, worksBy } from '../../../core/device-check/verdict.ts';
 
 const PASSED: CaseResult = {
@@ -62,6 +63,16 @@ describe('the verdict', () => {
       'does not work: the process died (SIGSEGV)',
     );
   });
+});
+
+it.each([
+  [1, undefined, '1'],
+  [0, '2,3', '2'],
+  [1, '2, 3', '3'],
+  [0, 'GPU-8932f937', 'GPU-8932f937'],
+  [0, '', '0'],
+])('card %i under CUDA_VISIBLE_DEVICES=%s is %s to nvidia-smi', (card, visible, expected) => {
+  expect(visibleCard(card, visible)).toBe(expected);
 });
 
 describe('TF32', () => {
