@@ -12,8 +12,18 @@ import { renderSvg } from '../chart.ts';
 import { measureSides } from './measure.ts';
 import { benchCommand, benchOptions, type BenchOptions } from './options.ts';
 import { engineChart } from './report/chart.ts';
-import { batchResult, GOALS, type BatchResult, type BenchDocument, type Machine } from './report/document.ts';
+import {
+  GOALS,
+  workloadResult,
+  type BenchDocument,
+  type Machine,
+  type WorkloadResult,
+  type WorkloadSettings,
+} from './report/document.ts';
+import { joinDocuments } from './report/join.ts';
 import { toMarkdown, withSection } from './report/markdown.ts';
+import { workloadName } from './report/names.ts';
+import type { RowKind } from './rows.ts';
 import { ensurePython, runVisibly } from './sides/python.ts';
 import { TORCH_SIDES, type SideName } from './sides/side-protocol.ts';
 import { prepareWorkload } from './workload.ts';
@@ -26,12 +36,15 @@ const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
 async function main(): Promise<void> {
   const options = benchOptions(benchCommand().parse());
-  const document = options.from
-    ? (JSON.parse(await readFile(options.from, 'utf8')) as BenchDocument)
-    : await run(options);
+  const document = options.from ? await readDocuments(options.from) : await run(options);
   if (options.json) await writeFile(options.json, `${JSON.stringify(document, null, 2)}\n`);
   process.stdout.write(`${toMarkdown(document)}\n`);
   if (options.docs) await updateDocs(document);
+}
+
+async function readDocuments(files: readonly string[]): Promise<BenchDocument> {
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+  return joinDocuments(texts.map((text) => JSON.parse(text) as BenchDocument) as [BenchDocument, ...BenchDocument[]]);
 }
 
 async function run(options: BenchOptions): Promise<BenchDocument> {
@@ -47,6 +60,13 @@ async function run(options: BenchOptions): Promise<BenchDocument> {
   }
 }
 
+/** Sizes at which PyTorch is near its best speed and a round takes about a quarter of a minute a side. */
+const SIZES: Readonly<Record<RowKind, { readonly batchSize: number; readonly steps: number }>> = {
+  sst2: { batchSize: 16, steps: 4 },
+  agnews: { batchSize: 8, steps: 4 },
+  chat: { batchSize: 4, steps: 2 },
+};
+
 /** The adapter that all sides start from. */
 function freshAdapter(base: ModelConfig) {
   return createAdapter({ base, rank: RANK, alpha: 2 * RANK, targetModules: TARGET_MODULES, seed: 0 });
@@ -61,7 +81,7 @@ interface Prepared {
 }
 
 async function measure(options: BenchOptions, { base, adapter, python }: Prepared): Promise<BenchDocument> {
-  const { model, rounds, steps } = options;
+  const { model, rounds } = options;
   const sides: SideName[] = [
     ...options.readapt.map((precision) => `readapt-${precision}` as const),
     ...(python ? TORCH_SIDES : []),
@@ -69,12 +89,17 @@ async function measure(options: BenchOptions, { base, adapter, python }: Prepare
   const threads = os.availableParallelism();
   const started = new Date().toISOString();
   const before = loadAverage();
-  const batches: BatchResult[] = [];
-  for (const batchSize of options.batch) {
-    log(`batch ${batchSize}`);
-    const workload = await prepareWorkload({ folder: model, config: base.config, batchSize, steps });
+  const results: WorkloadResult[] = [];
+  for (const rows of options.rows) {
+    const { batchSize, steps } = {
+      batchSize: options.batch ?? SIZES[rows].batchSize,
+      steps: options.steps ?? SIZES[rows].steps,
+    };
+    const settings: WorkloadSettings = { rows, batchSize, rounds, steps };
+    log(workloadName(settings));
+    const workload = await prepareWorkload({ ...settings, folder: model, config: base.config });
     const measured = await measureSides({ sides, python, base: model, adapter, threads, rounds, workload, log });
-    batches.push(batchResult(batchSize, workload, measured));
+    results.push(workloadResult(settings, workload, measured));
   }
   return {
     command: ['npm run bench:engine --', ...process.argv.slice(2)].join(' '),
@@ -82,16 +107,14 @@ async function measure(options: BenchOptions, { base, adapter, python }: Prepare
     finished: new Date().toISOString(),
     model: { name: modelName(model), parameters: parameters(base) },
     adapter: { method: 'lora', rank: RANK, modules: TARGET_MODULES },
-    rounds,
-    steps,
     threads,
     machine: machine(),
     versions: Object.fromEntries(
-      batches.flatMap(({ sides }) => sides.flatMap((side) => Object.entries(side.versions))),
+      results.flatMap(({ sides }) => sides.flatMap((side) => Object.entries(side.versions))),
     ),
     load: [before, loadAverage()],
     goals: GOALS,
-    batches,
+    results,
   };
 }
 
@@ -123,7 +146,7 @@ async function updateDocs(document: BenchDocument): Promise<void> {
   const { name } = document.model;
   const file = path.join(DOCS, 'performance.md');
   const page = await readFile(file, 'utf8');
-  if (document.batches.some(({ ratios }) => ratios.length === 0))
+  if (document.results.some(({ ratios }) => ratios.length === 0))
     return log('docs/ is left as it is, because PyTorch was not measured');
   if (!page.includes(`<!-- bench:engine ${name} -->`))
     return log(`docs/ is left as it is, because docs/performance.md has no section for ${name}`);

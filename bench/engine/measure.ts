@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Side } from './sides/side.ts';
-import type { SideName, StepProfile, Timed } from './sides/side-protocol.ts';
-import type { WorkBatch, Workload } from './workload.ts';
+import { isReadapt, type SideName, type StepProfile, type Timed } from './sides/side-protocol.ts';
+import type { Batching, Figure, WorkBatch, Workload } from './workload.ts';
 
 export interface MeasureOptions {
   readonly sides: readonly SideName[];
@@ -30,18 +30,22 @@ export interface StartFigures {
   readonly peakMemory: number;
 }
 
-/** The measurements of one side at one batch size. Seconds and bytes. */
+/** Seconds of each batch, by round. */
+export type Rounds = Readonly<Record<Figure, readonly (readonly number[])[]>>;
+
+/** The measurements of one side on one workload. Seconds and bytes. */
 export interface SideMeasurement {
   readonly name: SideName;
   /** The precision that the side computes the frozen base in, as the side reports it. */
   readonly precision: string;
-  /** Figures of the first process, which finds an empty graph cache. */
-  readonly cold: StartFigures;
-  /** Figures of the second process, which finds what the first cached. Its memory is that after all training rounds. */
+  /** Figures of Readapt's first process, which finds an empty graph cache; null for PyTorch, which has none. */
+  readonly cold: StartFigures | null;
+  /** Figures of the process that stays for the rounds. Readapt's finds what the first one cached. */
   readonly cached: StartFigures;
-  /** Seconds of each batch, by round. */
-  readonly training: readonly (readonly number[])[];
-  readonly evaluation: readonly (readonly number[])[];
+  /** Rounds in which PyTorch gets batches of rows of similar length, and Readapt the rows as they were drawn. */
+  readonly grouped: Rounds;
+  /** Rounds in which all sides get the rows as they were drawn. */
+  readonly unsorted: Rounds;
   readonly versions: Readonly<Record<string, string>>;
   /** Profile of the batch with the most tokens; null for PyTorch. */
   readonly profile: StepProfile | null;
@@ -55,18 +59,19 @@ interface StartedSide {
   readonly warmUp: readonly Timed[];
 }
 
-/** A process that stays for the rounds, with what has been measured so far. */
+/** A process that stays for the rounds. */
 interface Contestant extends StartedSide {
-  readonly cold: StartFigures;
-  readonly training: number[][];
-  readonly evaluation: number[][];
+  readonly cold: StartFigures | null;
 }
+
+type MutableRounds = Record<Figure, number[][]>;
 
 const LEARNING_RATE = 1e-4;
 const PROFILED_STEPS = 3;
+const METHODS = { training: 'step', evaluation: 'evaluate' } as const;
 
 /**
- * Measures all sides at one batch size. Each side is started twice, in a process of its own: once for the cold figures,
+ * Measures all sides on one workload, each in a process of its own. Readapt is started twice: once for the cold figures,
  * and once to stay. The processes that stay go through every batch alone first; then they take turns, round by round, so
  * that other load on the machine meets all of them.
  */
@@ -74,12 +79,10 @@ export async function measureSides(options: MeasureOptions): Promise<SideMeasure
   const graphs = await mkdtemp(path.join(tmpdir(), 'readapt-graphs-'));
   const contestants: Contestant[] = [];
   try {
-    const started: { readonly name: SideName; readonly cold: StartFigures }[] = [];
-    for (const name of options.sides)
-      started.push({ name, cold: await measureCold(name, path.join(graphs, name), options) });
-    for (const { name, cold } of started) {
-      const side = await start(name, path.join(graphs, name), options);
-      contestants.push({ ...side, cold, training: [], evaluation: [] });
+    for (const name of options.sides) {
+      const cache = path.join(graphs, name);
+      const cold = isReadapt(name) ? await measureCold(name, cache, options) : null;
+      contestants.push({ ...(await start(name, cache, options)), cold });
     }
     return await takeTurns(contestants, options);
   } finally {
@@ -91,16 +94,24 @@ export async function measureSides(options: MeasureOptions): Promise<SideMeasure
 async function measureCold(name: SideName, graphCache: string, options: MeasureOptions): Promise<StartFigures> {
   const { side, firstStep, warmUp } = await start(name, graphCache, options);
   try {
-    const peakMemory = await side.call('peak_memory', {});
-    const evaluation = await pass(side, 'evaluate', options.workload.evaluation);
+    const figures = await startFigures({ side, firstStep, warmUp }, options.workload);
     options.log(`${name}: first step ${firstStep.toFixed(1)} s after the first start`);
-    return { firstStep, training: warmUp, evaluation, peakMemory };
+    return figures;
   } finally {
     await side.stop();
   }
 }
 
-/** Starts a process and sends every training batch through it once. */
+/** Reads the peak of memory before the first evaluation. */
+async function startFigures(
+  { side, firstStep, warmUp }: Pick<StartedSide, 'side' | 'firstStep' | 'warmUp'>,
+  workload: Workload,
+): Promise<StartFigures> {
+  const peakMemory = await side.call('peak_memory', {});
+  return { firstStep, training: warmUp, peakMemory, evaluation: await pass(side, 'evaluation', workload, 'grouped') };
+}
+
+/** Starts a process and sends every training batch through it once. All sides get the same batches here. */
 async function start(name: SideName, graphCache: string, options: MeasureOptions): Promise<StartedSide> {
   const { python, base, adapter, threads, workload } = options;
   const side = new Side(name, { python, graphCache });
@@ -108,67 +119,75 @@ async function start(name: SideName, graphCache: string, options: MeasureOptions
     const { precision } = await side.call('load', { base, adapter, threads, learning_rate: LEARNING_RATE });
     const asked = name.slice(name.indexOf('-') + 1);
     if (asked !== 'auto' && precision !== asked) throw new Error(`${name} computes in ${precision}, expected ${asked}`);
-    const first = await pass(side, 'step', workload.training.slice(0, 1));
+    const [first, ...others] = workload.training.grouped;
+    const warmUp = [await timedBatch(side, 'training', first!)];
     const firstStep = (performance.now() - side.started) / 1000;
-    return {
-      side,
-      precision,
-      firstStep,
-      warmUp: [...first, ...(await pass(side, 'step', workload.training.slice(1)))],
-    };
+    for (const batch of others) warmUp.push(await timedBatch(side, 'training', batch));
+    return { side, precision, firstStep, warmUp };
   } catch (error) {
     await side.stop();
     throw error;
   }
 }
 
-async function takeTurns(
-  contestants: readonly Contestant[],
-  { workload, rounds, log }: MeasureOptions,
-): Promise<SideMeasurement[]> {
-  for (let round = 1; round <= rounds; round++) {
-    for (const { side, training } of contestants) training.push(secondsOf(await pass(side, 'step', workload.training)));
-    log(`training round ${round} of ${rounds}`);
-  }
-  const cached = new Map<Contestant, Pick<StartFigures, 'peakMemory' | 'evaluation'>>();
-  for (const contestant of contestants) {
-    const peakMemory = await contestant.side.call('peak_memory', {});
-    cached.set(contestant, { peakMemory, evaluation: await pass(contestant.side, 'evaluate', workload.evaluation) });
-  }
-  for (let round = 1; round <= rounds; round++) {
-    for (const { side, evaluation } of contestants)
-      evaluation.push(secondsOf(await pass(side, 'evaluate', workload.evaluation)));
-    log(`evaluation round ${round} of ${rounds}`);
-  }
+async function takeTurns(contestants: readonly Contestant[], options: MeasureOptions): Promise<SideMeasurement[]> {
+  const grouped = contestants.map((): MutableRounds => ({ training: [], evaluation: [] }));
+  const unsorted = contestants.map((): MutableRounds => ({ training: [], evaluation: [] }));
+  const play = (figure: Figure, batching: Batching) =>
+    playRounds(contestants, { figure, batching, results: batching === 'grouped' ? grouped : unsorted }, options);
+  await play('training', 'grouped');
+  const cached: StartFigures[] = [];
+  for (const contestant of contestants) cached.push(await startFigures(contestant, options.workload));
+  await play('evaluation', 'grouped');
+  await play('training', 'unsorted');
+  await play('evaluation', 'unsorted');
   const results: SideMeasurement[] = [];
-  for (const [contestant, figures] of cached) {
-    const { side, precision, cold, firstStep, warmUp, training, evaluation } = contestant;
+  for (const [i, { side, precision, cold }] of contestants.entries()) {
     const versions = await side.call('versions', {});
-    const profile = await profileOf(side, workload);
-    const cachedStart = { ...figures, firstStep, training: warmUp };
-    results.push({ name: side.name, precision, cold, cached: cachedStart, training, evaluation, versions, profile });
+    const profile = await profileOf(side, options.workload);
+    const rounds = { grouped: grouped[i]!, unsorted: unsorted[i]! };
+    results.push({ name: side.name, precision, cold, cached: cached[i]!, ...rounds, versions, profile });
   }
   return results;
 }
 
-function secondsOf(timed: readonly Timed[]): number[] {
-  return timed.map(({ seconds }) => seconds);
+interface Play {
+  readonly figure: Figure;
+  readonly batching: Batching;
+  /** Where the times of each contestant go. */
+  readonly results: readonly MutableRounds[];
 }
 
-/** @throws Error if the side counts other tokens than it was given, for its speed could then be compared with nothing */
-async function pass(side: Side, method: 'step' | 'evaluate', batches: readonly WorkBatch[]): Promise<Timed[]> {
-  const all: Timed[] = [];
-  for (const { examples, tokens } of batches) {
-    const timed = await side.call(method, { examples });
-    if (timed.tokens !== tokens)
-      throw new Error(`${side.name} ${method} counts ${timed.tokens} tokens, expected ${tokens}`);
-    all.push(timed);
+/** Lets the sides take turns. Readapt does not pad, and gets the rows as they were drawn in any case. */
+async function playRounds(
+  contestants: readonly Contestant[],
+  { figure, batching, results }: Play,
+  { workload, rounds, log }: MeasureOptions,
+): Promise<void> {
+  for (let round = 1; round <= rounds; round++) {
+    for (const [i, { side }] of contestants.entries()) {
+      const timed = await pass(side, figure, workload, isReadapt(side.name) ? 'unsorted' : batching);
+      results[i]![figure].push(timed.map(({ seconds }) => seconds));
+    }
+    log(`${figure}, ${batching} batches, round ${round} of ${rounds}`);
   }
+}
+
+async function pass(side: Side, figure: Figure, workload: Workload, batching: Batching): Promise<Timed[]> {
+  const all: Timed[] = [];
+  for (const batch of workload[figure][batching]) all.push(await timedBatch(side, figure, batch));
   return all;
 }
 
+/** @throws Error if the side counts other tokens than it was given, for its speed could then be compared with nothing */
+async function timedBatch(side: Side, figure: Figure, { examples, tokens }: WorkBatch): Promise<Timed> {
+  const timed = await side.call(METHODS[figure], { examples });
+  if (timed.tokens === tokens) return timed;
+  throw new Error(`${side.name} counts ${timed.tokens} tokens in ${figure}, expected ${tokens}`);
+}
+
 async function profileOf(side: Side, { training }: Workload): Promise<StepProfile | null> {
-  if (!side.name.startsWith('readapt')) return null;
-  const { examples } = training.reduce((a, b) => (b.tokens > a.tokens ? b : a));
+  if (!isReadapt(side.name)) return null;
+  const { examples } = training.unsorted.reduce((a, b) => (b.tokens > a.tokens ? b : a));
   return side.call('profile', { examples, steps: PROFILED_STEPS });
 }

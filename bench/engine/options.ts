@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { ROW_KINDS, type RowKind } from './rows.ts';
 import { READAPT_PRECISIONS, type ReadaptPrecision } from './sides/side-protocol.ts';
 
 const DEMO = path.join(import.meta.dirname, '../../examples/demo-family/v1');
@@ -9,14 +10,17 @@ export interface BenchOptions {
   readonly model: string;
   /** Precisions of Readapt to measure, each as a side of its own. */
   readonly readapt: readonly ReadaptPrecision[];
-  /** Batch sizes to measure. */
-  readonly batch: readonly number[];
+  /** Kinds of rows to measure, each as a workload of its own. */
+  readonly rows: readonly RowKind[];
+  /** Rows of a training step. Default: by the kind of rows. */
+  readonly batch?: number;
   readonly rounds: number;
-  readonly steps: number;
+  /** Training steps of each side in a round. Default: by the kind of rows. */
+  readonly steps?: number;
   /** File to write all figures to. */
   readonly json?: string;
-  /** The `--json` file of an earlier run, to be reported again instead of measuring. */
-  readonly from?: string;
+  /** The `--json` files of earlier runs on one model, to be reported again as one instead of measuring. */
+  readonly from?: readonly string[];
   /** Whether PyTorch is measured, too. */
   readonly python: boolean;
   /** Whether docs/ may be written. */
@@ -29,7 +33,8 @@ Examples:
   npm run bench:engine -- --model smollm2 --json smollm2.json  measures another model and writes all figures as JSON
   npm run bench:engine -- --readapt f32,int8                   measures Readapt in two precisions
   npm run bench:engine -- --rounds 1 --steps 2 --no-docs       takes a quick look
-  npm run bench:engine -- --from smollm2.json                  reports earlier figures and measures nothing
+  npm run bench:engine -- --rows chat                          measures long rows only
+  npm run bench:engine -- --from short.json long.json          reports earlier figures and measures nothing
 
 PyTorch, transformers and PEFT come from the interpreter READAPT_INTEROP_PYTHON, or from the virtual environment
 READAPT_INTEROP_VENV (default .venv), which is made if it does not exist (a few gigabytes). Without Python 3, Readapt is
@@ -54,14 +59,20 @@ export function benchCommand(): Command {
         .default(['f32'], 'f32'),
     )
     .addOption(
-      new Option('--batch <sizes>', 'Training batch sizes, separated by commas.')
-        .argParser(sizes)
-        .default([8, 16], '8,16'),
+      new Option(
+        '--rows <kinds>',
+        `Kinds of rows, separated by commas: ${ROW_KINDS.join(', ')} (conversations of 200 to 500 tokens).`,
+      )
+        .argParser(rowKinds)
+        .default(ROW_KINDS, ROW_KINDS.join(',')),
     )
+    .option('--batch <n>', 'Rows of a training step (default: 16 of sst2, 8 of agnews, 4 of chat).', positive)
     .option('--rounds <n>', 'Number of rounds in which the sides take turns.', positive, 5)
-    .option('--steps <n>', 'Number of training steps of each side in a round.', positive, 6)
+    .option('--steps <n>', 'Training steps of each side in a round (default: 4, or 2 of chat).', positive)
     .option('--json <file>', 'Write all figures of all rounds to this file.')
-    .addOption(new Option('--from <file>', 'Report the figures of an earlier --json file.').conflicts(['json']))
+    .addOption(
+      new Option('--from <files...>', 'Report the figures of earlier --json files of one model.').conflicts(['json']),
+    )
     .option('--no-python', 'Measure Readapt alone.')
     .option('--no-docs', 'Write nothing to docs/.')
     .helpOption('-h, --help', 'Show this help.')
@@ -79,14 +90,18 @@ function positive(text: string): number {
   throw new InvalidArgumentError(`expected a positive integer, found "${text}".`);
 }
 
-function sizes(text: string): number[] {
-  return text.split(',').map(positive);
+function precisions(text: string): ReadaptPrecision[] {
+  return namesOf(READAPT_PRECISIONS, text);
 }
 
-function precisions(text: string): ReadaptPrecision[] {
+function rowKinds(text: string): RowKind[] {
+  return namesOf(ROW_KINDS, text);
+}
+
+function namesOf<Name extends string>(names: readonly Name[], text: string): Name[] {
   return text.split(',').map((name) => {
-    const known = READAPT_PRECISIONS.find((precision) => precision === name);
+    const known = names.find((one) => one === name);
     if (known) return known;
-    throw new InvalidArgumentError(`expected ${READAPT_PRECISIONS.join(', ')}, found "${name}".`);
+    throw new InvalidArgumentError(`expected ${names.join(', ')}, found "${name}".`);
   });
 }

@@ -1,18 +1,11 @@
-import path from 'node:path';
 import { loadTokenizer } from '../../core/formats/tokenizer/tokenizer.ts';
 import type { BaseModel } from '../../core/models/base-model.ts';
-import { loadDataset } from '../../core/data/dataset.ts';
-import type { TokenizedExample } from '../../core/data/example.ts';
-import { tokenizeRows } from '../../core/data/tokenize.ts';
-import { TrainingSampler } from '../../core/training/training-sampler.ts';
+import { Random } from '../../core/statistics/random.ts';
 import { sum } from './report/statistics.ts';
+import { loadRows, type RowKind } from './rows.ts';
 import type { TokenIds } from './sides/side-protocol.ts';
 
-const DATA = path.join(import.meta.dirname, '../../examples/demo-family/data');
-const TASKS = ['sst2', 'agnews'] as const;
-const EVALUATION_BATCH = 32;
-
-/** Examples that go through the model together. All sides get exactly the same. */
+/** Examples that go through the model together. */
 export interface WorkBatch {
   readonly examples: readonly TokenIds[];
   /** Number of input tokens from which a token is predicted: all tokens of a row but its last. */
@@ -21,48 +14,71 @@ export interface WorkBatch {
   readonly longest: number;
 }
 
-export interface Workload {
-  /** The training steps of one round: SST-2 and AG News batches in turn, as the training sampler draws them. */
-  readonly training: readonly WorkBatch[];
-  /** One batch for each task, of its first validation rows. */
-  readonly evaluation: readonly WorkBatch[];
-}
+/** Rows of similar length together, which saves padding, or rows as they were drawn. */
+export type Batching = 'grouped' | 'unsorted';
+
+export type Figure = 'training' | 'evaluation';
+
+/** The same rows twice, put into batches of equally many rows in two ways. */
+export type Workload = Readonly<Record<Figure, Readonly<Record<Batching, readonly WorkBatch[]>>>>;
 
 export interface WorkloadOptions {
+  readonly rows: RowKind;
   /** Folder of the base model. */
   readonly folder: string;
   readonly config: BaseModel['config'];
+  /** Rows of a training step; an evaluation batch has twice as many. */
   readonly batchSize: number;
   readonly steps: number;
 }
 
-/** Tokenizes SST-2 and AG News rows for the model, without any change to their lengths, and draws the batches. */
-export async function prepareWorkload({ folder, config, batchSize, steps }: WorkloadOptions): Promise<Workload> {
-  const tokenizer = await loadTokenizer(folder);
-  const load = async (task: string, file: string) => {
-    return tokenizeRows(await loadDataset(path.join(DATA, task, file)), { tokenizer, config });
-  };
-  const training = await Promise.all(
-    TASKS.map(async (task) => drawBatches(await load(task, 'train.jsonl'), batchSize)),
-  );
-  const held = await Promise.all(TASKS.map((task) => load(task, 'validation.jsonl')));
+/** Batches of which rows are sorted by length at a time, as transformers does with `group_by_length`. */
+const GROUPED_BATCHES = 50;
+
+const EVALUATION_BATCHES = 2;
+
+/** Tokenizes rows for the model, without any change to their lengths, and makes the batches of one round. */
+export async function prepareWorkload(options: WorkloadOptions): Promise<Workload> {
+  const { rows, folder, config, batchSize, steps } = options;
+  const { training, held } = await loadRows(rows, { tokenizer: await loadTokenizer(folder), config });
   return {
-    training: Array.from({ length: steps }, (_, step) => training[step % TASKS.length]!()),
-    evaluation: held.map((examples) => workBatch(examples.slice(0, EVALUATION_BATCH))),
+    training: drawBatches(training, { batchSize, count: steps }),
+    evaluation: drawBatches(held, { batchSize: 2 * batchSize, count: EVALUATION_BATCHES }),
   };
 }
 
-function drawBatches(examples: readonly TokenizedExample[], batchSize: number): () => WorkBatch {
-  const sampler = new TrainingSampler(examples, { batchSize, seed: 0 });
-  return () => workBatch(sampler.next());
+/**
+ * Draws batches as transformers does with `group_by_length`: sorts many rows by length, cuts them into batches, and takes
+ * some of these at random. The unsorted batches hold the same rows in random order.
+ */
+function drawBatches(
+  all: readonly TokenIds[],
+  { batchSize, count }: { readonly batchSize: number; readonly count: number },
+): Record<Batching, WorkBatch[]> {
+  const random = Random.fromSeed(0);
+  const pool = random.shuffle([...all]).slice(0, GROUPED_BATCHES * batchSize);
+  const sorted = pool.toSorted((a, b) => lengthOf(a) - lengthOf(b));
+  const grouped = random.shuffle(cut(sorted, batchSize)).slice(0, count);
+  if (grouped.length < count) throw new RangeError(`found ${grouped.length} batches of rows, expected ${count}`);
+  const unsorted = cut(random.shuffle(grouped.flat()), batchSize);
+  return { grouped: grouped.map(workBatch), unsorted: unsorted.map(workBatch) };
+}
+
+/** Cuts rows into batches of equal size; what is left over is dropped. */
+function cut<Row>(rows: readonly Row[], size: number): Row[][] {
+  return Array.from({ length: Math.floor(rows.length / size) }, (_, i) => rows.slice(i * size, (i + 1) * size));
 }
 
 /** Makes a batch that holds nothing but token ids. */
 export function workBatch(examples: readonly TokenIds[]): WorkBatch {
-  const lengths = examples.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length - 1);
+  const lengths = examples.map(lengthOf);
   return {
-    examples: examples.map(({ promptIds, completionIds }) => ({ promptIds, completionIds })),
+    examples: examples.map(({ tokenIds, labelSpans }) => ({ tokenIds, labelSpans })),
     tokens: sum(lengths),
     longest: Math.max(...lengths),
   };
+}
+
+function lengthOf({ tokenIds }: TokenIds): number {
+  return tokenIds.length - 1;
 }

@@ -11,7 +11,7 @@ export function register(program: Command): void {
     .addOption(
       new Option('--control <which>', 'Adapters that are also trained from scratch, to measure the speed-up.')
         .choices(['sample', 'all', 'none'])
-        .default('sample'),
+        .default('all'),
     )
     .addOption(deviceOption())
     .option('--json <file>', 'File that the report is written to as JSON.')

@@ -21,14 +21,14 @@ export interface DemoAdapter {
   readonly gate: Gate;
 }
 
-/** Six adapters of three tenants. Some tasks occur twice, with much and with little data. */
+/** Six adapters of three tenants. Some tasks occur twice, with much and with little data; one is a chat. */
 export const FLEET: readonly DemoAdapter[] = [
   adapter('acme', 'review-sentiment', 'sst2', 'sst2', 2000),
   adapter('acme', 'news-topics', 'agnews', 'agnews', 2000),
   adapter('globex', 'feed-topics', 'agnews', 'agnews-small', 500),
   adapter('globex', 'catalogue-plurals', 'plural', 'plural-small', 500),
   adapter('initech', 'plural-forms', 'plural', 'plural', 1500),
-  adapter('initech', 'past-tense', 'past', 'past', 1500),
+  adapter('initech', 'past-tense-chat', 'past-chat', 'past-chat', 1500),
 ];
 
 // eslint-disable-next-line max-params -- a table is easiest to read as rows

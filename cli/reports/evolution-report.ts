@@ -1,3 +1,4 @@
+import { withOnnxProducts } from '../../core/engine/compiled/onnx-products.ts';
 import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
 import { adviseOn, type Advice } from '../../core/method/evolution/analysis/advisor.ts';
@@ -36,8 +37,11 @@ export async function reportEvolution({
   ...options
 }: EvolutionReportOptions): Promise<EvolutionReport> {
   const loaded = adapter === undefined ? null : await loadAdapter(adapter, await readModelConfig(base));
-  const analysis = await analyzeVersions(base, against, options);
-  const reach = loaded && analysis.evolution ? adapterReach(loaded, analysis.evolution) : undefined;
+  const { analysis, reach } = await withOnnxProducts(async (products) => {
+    const analysis = await analyzeVersions(base, against, { ...options, products });
+    const { evolution } = analysis;
+    return { analysis, reach: loaded && evolution ? await adapterReach(loaded, evolution, { products }) : undefined };
+  });
   const advice = adviseOn({ ...analysis, reach });
   const document = { kind: 'evolution', ...summarizeAnalysis(analysis, advice), ...(reach ? { adapter: reach } : {}) };
   return { document, rows: [...adviceRows(advice), ...evolutionRows(analysis)] };

@@ -4,9 +4,15 @@ import type { BaseModel } from '../models/base-model.ts';
 import { compareConfigs, type Difference } from '../method/evolution/analysis/compatibility.ts';
 import { loadEvolution, saveEvolution } from '../method/evolution/evolution-file.ts';
 import { analyzeVersions, summarizeAnalysis } from '../method/evolution/analysis/version-analysis.ts';
-import { computeEvolution, type Evolution, type WeightSource } from '../method/evolution/evolution.ts';
+import {
+  computeEvolution,
+  type Evolution,
+  type EvolutionOptions,
+  type WeightSource,
+} from '../method/evolution/evolution.ts';
 import { compareVersions } from '../method/evolution/analysis/version-comparison.ts';
 import type { LoadedBase } from '../engine/base-cache.ts';
+import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 
 /** File name within an evolution's folder. */
 const EVOLUTION_FILE = 'evolution.safetensors';
@@ -63,7 +69,10 @@ export async function requireCompatible(oldBase: LoadedBase, newBase: LoadedBase
  */
 export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<EvolveOutcome> {
   const begun = performance.now();
-  const analysis = await analyzeVersions(spec.oldBase, spec.newBase, { rank: spec.rank, seed: spec.seed, signal });
+  const { oldBase, newBase, rank, seed } = spec;
+  const analysis = await withOnnxProducts((products) =>
+    analyzeVersions(oldBase, newBase, { rank, seed, signal, products }),
+  );
   const { evolution, comparison } = analysis;
   if (evolution === null) throw new IncompatibleBasesError(comparison.differences);
   const write = (folder: string): Promise<void> => saveEvolution(join(folder, EVOLUTION_FILE), evolution);
@@ -84,7 +93,7 @@ export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<Ev
 export async function evolutionBetween(
   oldBase: LoadedBase,
   newBase: LoadedBase,
-  options: { readonly rank?: number; readonly seed?: number; readonly signal?: AbortSignal } = {},
+  options: Omit<EvolutionOptions, 'onProgress'> = {},
 ): Promise<Evolution> {
   await requireCompatible(oldBase, newBase);
   return computeEvolution(sourceOf(oldBase.model), sourceOf(newBase.model), options);

@@ -1,8 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadTaskData, TaskDataError, type TaskData } from '../data/task-data.ts';
+import { loadTaskRows, TaskDataError, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
 import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
+import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
+import type { MatrixProducts } from '../linalg/products.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import { boundsMoving } from '../method/fusion/coefficients.ts';
 import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
@@ -16,12 +18,14 @@ import { CheckpointStore } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { evolutionBetween, readEvolution, requireCompatible } from './evolutions.ts';
 import { fromOutcomes, toOutcomes } from './gate-outcomes.ts';
-import { JobContext } from './job-context.ts';
+import { JobContext, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { Baselines, JobOutcome } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements.ts';
 import { PhaseClock } from './phase-clock.ts';
+import { rowFormatOf, type RowFormat } from './row-format.ts';
+import { sliceValues } from './slices.ts';
 
 /** The reason with which a signal aborts when a job is to stop. */
 export class CancelledError extends Error {
@@ -51,7 +55,7 @@ export async function runAdaptation(
 ): Promise<JobOutcome> {
   const job = new AdaptationRun(bases, spec, onEvent, signal);
   try {
-    return await job.run();
+    return await withOnnxProducts((products) => job.run(products));
   } catch (error) {
     if (!(signal.aborted && signal.reason instanceof CancelledError)) throw error;
     return job.cancelled(signal.reason);
@@ -59,11 +63,13 @@ export async function runAdaptation(
 }
 
 const NOT_MEASURED: Baselines = { old: null, none: null, copy: null };
+const NO_SLICES: JobOutcome['slices'] = { old: {}, best: {} };
 
 /** What a job has loaded before its ladder begins. */
 interface Prepared {
   readonly context: JobContext;
   readonly measurements: Measurements;
+  readonly data: TaskData;
   readonly settings: JobSettings;
   readonly oldBase: LoadedBase;
   readonly newBase: LoadedBase;
@@ -86,6 +92,8 @@ class AdaptationRun {
   #prepared: Prepared | null = null;
   #baselines = NOT_MEASURED;
   #target: number | null = null;
+  #rowFormat: RowFormat | null = null;
+  readonly #warnings: string[] = [];
   #ready: Pick<JobOutcome, 'readyMs' | 'phases'> | null = null;
   #totalSteps = 0;
 
@@ -97,9 +105,9 @@ class AdaptationRun {
     this.#clock = new PhaseClock('prepare', (phase) => this.#emit({ type: 'phase', phase }));
   }
 
-  async run(): Promise<JobOutcome> {
+  async run(products: MatrixProducts): Promise<JobOutcome> {
     const { metric, gate: rule, kind, baselines } = this.#spec;
-    const prepared = await this.#prepare();
+    const prepared = await this.#prepare(products);
     this.#prepared = prepared;
     const gate: Gate = { metric, ...rule };
     const old = needsOldVersion(gate) ? await this.#measureOld(prepared) : null;
@@ -111,11 +119,13 @@ class AdaptationRun {
     const phases = this.#ready?.phases ?? this.#clock.phases();
     if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared, result);
     const { ready, best, rungs, problem } = result;
+    const { gate: rows } = prepared.data;
     const isKept = !ready && best !== null && kind === 'adaptation';
     return {
       ...this.#figures(),
       state: ready ? 'ready' : 'not_ready',
       best: best && toRecord(best),
+      slices: { old: old ? sliceValues(rows, old) : {}, best: best ? sliceValues(rows, best) : {} },
       ladder: rungs,
       phases,
       problem,
@@ -131,13 +141,14 @@ class AdaptationRun {
       ...this.#figures(),
       state: 'cancelled',
       best: reached?.best ? toRecord(reached.best) : null,
+      slices: NO_SLICES,
       ladder: reached ? reportRungs(reached.state, settings?.prefer) : [],
       phases: this.#ready?.phases ?? this.#clock.phases(),
       candidateFolder: null,
     };
   }
 
-  async #prepare(): Promise<Prepared> {
+  async #prepare(products: MatrixProducts): Promise<Prepared> {
     const spec = this.#spec;
     await mkdir(spec.workDir, { recursive: true });
     const newBase = await this.#bases.load(spec.newBase);
@@ -150,12 +161,17 @@ class AdaptationRun {
     const oldBase = await this.#bases.load(spec.oldBase);
     await requireCompatible(oldBase, newBase);
     const oldAdapter = await loadAdapter(spec.adapter, config);
-    const data = await loadTaskData(spec.data, { tokenizer: newBase.tokenizer, config });
-    requireSuitable(data, spec, settings);
-    for (const message of data.warnings) this.#emit({ type: 'warning', message });
     const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
     const resumed = await checkpoints.latest();
-    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldBase, newBase) : null;
+    const rows = await loadTaskRows(spec.data);
+    const rowFormat = rowFormatIn(resumed) ?? (await this.#decideRowFormat(oldBase, oldAdapter, rows));
+    this.#rowFormat = rowFormat;
+    this.#emit({ type: 'row_format', format: rowFormat });
+    const data = tokenizeTask(rows, { tokenizer: newBase.tokenizer, config, ...rowFormat }, (message) =>
+      this.#emit({ type: 'warning', message }),
+    );
+    requireSuitable(data, spec, settings);
+    const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldBase, newBase, products) : null;
     const signal = this.#signal;
     signal.throwIfAborted();
     const measurements = new Measurements({ data, metric: spec.metric, searchRows: settings.searchRows, signal });
@@ -165,8 +181,10 @@ class AdaptationRun {
       base: newBase,
       oldAdapter,
       evolution,
+      products,
       data,
       measurements,
+      rowFormat,
       checkpoints,
       resumed,
       signal,
@@ -174,13 +192,18 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    return { context, measurements, settings, oldBase, newBase, oldAdapter };
+    return { context, measurements, data, settings, oldBase, newBase, oldAdapter };
   }
 
-  async #evolution(oldBase: LoadedBase, newBase: LoadedBase): Promise<Evolution> {
+  #decideRowFormat(base: LoadedBase, adapter: Adapter, { search, gate }: TaskRows): Promise<RowFormat> {
+    const { adapterOptions: given = {}, adapter: folder } = this.#spec;
+    return rowFormatOf({ given, folder, adapter, base, rows: [...search, ...gate], signal: this.#signal });
+  }
+
+  async #evolution(oldBase: LoadedBase, newBase: LoadedBase, products: MatrixProducts): Promise<Evolution> {
     if (this.#spec.evolution !== null) return readEvolution(this.#spec.evolution);
     this.#clock.enter('evolution');
-    const evolution = await evolutionBetween(oldBase, newBase, { signal: this.#signal });
+    const evolution = await evolutionBetween(oldBase, newBase, { products, signal: this.#signal });
     this.#clock.enter('prepare');
     return evolution;
   }
@@ -242,6 +265,7 @@ class AdaptationRun {
 
   #emit(event: Exclude<JobEvent, Publication>): void {
     if (event.type === 'progress') this.#totalSteps = event.totalSteps;
+    if (event.type === 'warning') this.#warnings.push(event.message);
     void this.#onEvent(event);
   }
 
@@ -255,6 +279,8 @@ class AdaptationRun {
     return {
       target: this.#target,
       baselines: this.#baselines,
+      rowFormat: this.#rowFormat,
+      warnings: this.#warnings,
       rows: context?.rows ?? ('training' as const),
       steps,
       totalSteps: this.#totalSteps,

@@ -2,6 +2,7 @@ import { fork, type ChildProcess, type ForkOptions } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
 
 /**
  * Path of a module of this package: TypeScript where the sources run, JavaScript where dist/ does.
@@ -16,6 +17,18 @@ export function modulePath(name: string, from: string): string {
 export function forkModule(file: string, args: readonly string[], options: ForkOptions): ChildProcess {
   const execArgv = path.extname(file) === '.ts' ? ['--import', pathToFileURL(tsxPath()).href] : [];
   return fork(file, args, { ...options, execArgv });
+}
+
+/** Starts a module in a thread of its own; a TypeScript one runs through tsx, which `--import` does not do in threads. */
+export function startThread(file: string, options: WorkerOptions): Worker {
+  if (path.extname(file) !== '.ts') return new Worker(file, options);
+  // The module beside it for require() registers nothing in a thread.
+  const api = createRequire(import.meta.url)
+    .resolve('tsx/esm/api')
+    .replace(/\.cjs$/, '.mjs');
+  const [from, module] = [api, file].map((name) => JSON.stringify(pathToFileURL(name).href));
+  const start = `import(${from}).then(({ register }) => { register(); return import(${module}); })`;
+  return new Worker(start, { ...options, eval: true });
 }
 
 /** tsx is a development dependency: only a checkout has it. */

@@ -50,15 +50,3 @@ export function dot(x: Float64Array, y: Float64Array): number {
   for (let i = 0; i < x.length; i++) sum += x[i]! * y[i]!;
   return sum;
 }
-
-/** The inner product of two runs of `length` numbers that begin at x and y; two sums at a time are faster than one. */
-export function dotWithin(data: Float64Array, x: number, y: number, length: number): number {
-  let even = 0;
-  let odd = 0;
-  let i = 0;
-  for (; i + 1 < length; i += 2) {
-    even += data[x + i]! * data[y + i]!;
-    odd += data[x + i + 1]! * data[y + i + 1]!;
-  }
-  return i < length ? even + odd + data[x + i]! * data[y + i]! : even + odd;
-}

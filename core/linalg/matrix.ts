@@ -6,6 +6,19 @@ export interface Matrix {
   readonly data: Float64Array;
 }
 
+/** A dense matrix in float32 or float64, row-major: what large matrices are kept in, and what is computed from them. */
+export interface DenseMatrix {
+  readonly rows: number;
+  readonly cols: number;
+  /** [rows · cols] */
+  readonly data: Float32Array | Float64Array;
+}
+
+/** The same matrix in float64; the matrix itself if it is in float64 already. */
+export function toFloat64({ rows, cols, data }: DenseMatrix): Matrix {
+  return { rows, cols, data: data instanceof Float64Array ? data : Float64Array.from(data) };
+}
+
 export function zeros(rows: number, cols: number): Matrix {
   return { rows, cols, data: new Float64Array(rows * cols) };
 }
@@ -53,6 +66,13 @@ export function concatColumns(a: Matrix, b: Matrix): Matrix {
     out.data.set(rowOf(b, i), i * out.cols + a.cols);
   }
   return out;
+}
+
+/** factor · a */
+export function scaleAll(a: Matrix, factor: number): Matrix {
+  const data = new Float64Array(a.data.length);
+  for (let i = 0; i < data.length; i++) data[i] = factor * a.data[i]!;
+  return { ...a, data };
 }
 
 /** a · diag(factors), which multiplies column j by factors[j]. */

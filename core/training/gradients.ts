@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { cutIntoRuns, labelLimit, makeBatch } from '../data/batching.ts';
-import type { TokenizedExample } from '../data/example.ts';
+import { cutEvenly, labelLimit, makeBatch } from '../data/batching.ts';
+import { labelCount, type TokenizedExample } from '../data/example.ts';
 import type { Dropout, Runtime } from '../engine/runtime.ts';
 import type { FactorGradients } from '../method/regularization/regularization.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
@@ -38,12 +38,12 @@ export async function accumulateGradients(
   examples: readonly TokenizedExample[],
   { microBatchTokens = runtime.tokenBudgets.gradients, dropout, signal }: AccumulateOptions = {},
 ): Promise<BatchGradients> {
-  const completionTokens = examples.reduce((total, { completionIds }) => total + completionIds.length, 0);
+  const completionTokens = examples.reduce((total, example) => total + labelCount(example), 0);
   let gradients: FactorGradients | null = null;
   let lossSum = 0;
   let tokens = 0;
   const limits = { maxTokens: microBatchTokens, maxLabels: labelLimit(runtime) };
-  for (const [number, run] of cutIntoRuns(examples, limits).entries()) {
+  for (const [number, run] of cutEvenly(examples, limits).entries()) {
     // A runtime may block the event loop for a whole micro-batch; now messages, such as a cancellation, can arrive.
     if (gradients) await setImmediate();
     signal?.throwIfAborted();

@@ -45,6 +45,14 @@ CONFIG = {
     "eos_token_id": END_ID,
     "torch_dtype": "bfloat16",
 }
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message.role == 'assistant' %}"
+    "{{ 'Assistant:' }}{% generation %}{{ ' ' + message.content + eos_token }}{% endgeneration %}"
+    "{% else %}{{ message.role | capitalize + ': ' + message.content + '\\n' }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
 TOKENIZER_CONFIG = {
     "tokenizer_class": "PreTrainedTokenizerFast",
     "bos_token": END,
@@ -53,6 +61,7 @@ TOKENIZER_CONFIG = {
     "unk_token": None,
     "model_max_length": CONFIG["max_position_embeddings"],
     "clean_up_tokenization_spaces": False,
+    "chat_template": CHAT_TEMPLATE,
 }
 
 

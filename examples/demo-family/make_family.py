@@ -18,7 +18,7 @@ import language_model as lm
 from corpora import austen_paragraphs, technical_paragraphs, wordnet_entries
 from drift import describe_drift
 from pretraining_text import pretraining_documents
-from tasks import Task, classification_tasks, inflection_tasks, text_of, write_task
+from tasks import Task, classification_tasks, inflection_tasks, text_of, write_chats, write_task
 
 V1_SETTINGS = {"batch": 64, "rate": 3e-3, "final_rate": 1e-4, "weight_decay": 0.02, "muon": True, "embeddings": True}
 V1_PHASES = (
@@ -69,6 +69,7 @@ def make_data(options: argparse.Namespace) -> None:
     for task in all_tasks(options, tokenizer).values():
         write_task(options.out / "data", task)
         print(f"{task.name}: {len(task.train)} train, {len(task.validation)} validation, {len(task.test)} test")
+    write_chats(options.out / "data", "past", "What is the past tense of {word}?")
 
 
 def make_v1(options: argparse.Namespace) -> None:

@@ -89,6 +89,22 @@ def write_task(folder: Path, task: Task) -> None:
     write_rows(folder / task.name / "test.jsonl", task.test)
 
 
+def write_chats(folder: Path, name: str, question: str) -> None:
+    """Write a task of inflections once more, as conversations, in `NAME-chat`."""
+    for split in ("train", "validation", "test"):
+        lines = []
+        for row in read_rows(folder / name / f"{split}.jsonl"):
+            word = text_of(row)
+            messages = [
+                {"role": "user", "content": question.format(word=word)},
+                {"role": "assistant", "content": row.completion.strip()},
+            ]
+            lines.append(json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
+        path = folder / f"{name}-chat" / f"{split}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(lines), encoding="utf-8")
+
+
 def classification_tasks(shared: Path, tokenizer: Tokenizer | None, seed: int) -> list[Task]:
     """SST-2 and AG News; the original splits stay apart.
 

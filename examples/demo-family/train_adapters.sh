@@ -12,7 +12,7 @@ train() { # train NAME TASK TRAIN_FILE STEPS BATCH_SIZE LEARNING_RATE
 }
 
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(sst2 agnews agnews-small plural plural-small past)
+[ ${#names[@]} -gt 0 ] || names=(sst2 agnews agnews-small plural plural-small past-chat)
 for name in "${names[@]}"; do
   echo "== $name" >&2
   case $name in
@@ -21,7 +21,7 @@ for name in "${names[@]}"; do
     agnews-small) train agnews-small agnews train-small 150 16 2e-3 ;;
     plural) train plural plural train 500 16 2e-3 ;;
     plural-small) train plural-small plural train-small 300 16 2e-3 ;;
-    past) train past past train 500 16 2e-3 ;;
+    past-chat) train past-chat past-chat train 500 16 2e-3 ;;
     *) echo "unknown adapter $name" >&2; exit 2 ;;
   esac
 done

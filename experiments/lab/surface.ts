@@ -1,3 +1,4 @@
+import { withOnnxProducts } from '../../core/engine/compiled/onnx-products.ts';
 import { readEvolution } from '../../core/adaptation/evolutions.ts';
 import { meanLoss } from '../../core/data/evaluation/measure.ts';
 import { loadTaskData } from '../../core/data/task-data.ts';
@@ -17,14 +18,18 @@ export async function measureSurface(laboratory: Laboratory, item: SurfaceItem):
   const { search } = await loadTaskData({ train: tenant.train, validation: tenant.validation }, { tokenizer, config });
   const rows = search.slice(0, item.searchRows ?? DEFAULT_JOB_OPTIONS.search_rows);
   const adapter = await loadAdapter(tenant.adapter, config);
-  const fusion = new Fusion(adapter, await readEvolution(laboratory.evolutionFolder(item.evolution)));
-  const points = [];
-  for (const alpha of equalSteps(item.grid.alpha)) {
-    for (const beta of equalSteps(item.grid.beta)) {
-      const { value } = await meanLoss(runtime, fusion.at({ alpha, beta }), rows, { signal });
-      points.push({ alpha, beta, loss: value });
+  const evolution = await readEvolution(laboratory.evolutionFolder(item.evolution));
+  const points = await withOnnxProducts(async (products) => {
+    const fusion = await Fusion.prepare(adapter, evolution, { products });
+    const points = [];
+    for (const alpha of equalSteps(item.grid.alpha)) {
+      for (const beta of equalSteps(item.grid.beta)) {
+        const { value } = await meanLoss(runtime, await fusion.at({ alpha, beta }), rows, { signal });
+        points.push({ alpha, beta, loss: value });
+      }
     }
-  }
+    return points;
+  });
   return { type: 'surface', ...nameOf(item.tenant), evolution: item.evolution.name, strategy: item.strategy, points };
 }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Side } from '../../bench/engine/sides/side.ts';
 import { workBatch } from '../../bench/engine/workload.ts';
-import type { TokenizedExample } from '../../core/data/example.ts';
+import { exampleOf } from '../../core/data/example.ts';
 import { randomExamples } from './support/cases.ts';
 
 const GOLDEN = new URL('../fixtures/golden/llama-gqa-tied/', import.meta.url).pathname;
@@ -10,7 +10,9 @@ const GOLDEN = new URL('../fixtures/golden/llama-gqa-tied/', import.meta.url).pa
 describe("the benchmark's sides", () => {
   const batches = [1, 2, 3].map((seed) => {
     return workBatch(
-      randomExamples(4, 64, seed).map((ids): TokenizedExample => ({ ...ids, row: { prompt: '', completion: '' } })),
+      randomExamples(4, 64, seed).map((ids) =>
+        exampleOf(ids.promptIds, ids.completionIds, { prompt: '', completion: '' }),
+      ),
     );
   });
   let ours: Side;

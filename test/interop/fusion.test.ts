@@ -51,12 +51,12 @@ describe.each(SEEDS)('fusion, compared with the dense SVD in float64, seed %i', 
     adapter = await loadAdapter(folders.adapter, oldBase.config);
     // The evolution keeps every direction of the change, so that only the adapter's rank truncates.
     const rank = PLAIN.config.intermediate_size as number;
-    fusion = new Fusion(adapter, await computeEvolution(source(oldBase), source(newBase), { rank }));
+    fusion = await Fusion.prepare(adapter, await computeEvolution(source(oldBase), source(newBase), { rank }));
   });
 
   it.each(COEFFICIENTS)('alpha $alpha, beta $beta', async ({ alpha, beta }) => {
     const expected = await workspace.reference.call('fusion.dense', { ...folders, alpha, beta });
-    const fused = fusion.fuse({ alpha, beta });
+    const fused = await fusion.fuse({ alpha, beta });
     expect(Object.keys(expected).sort()).toEqual([...fused.adapter.modules.keys()].sort());
     for (const [module, factors] of fused.adapter.modules) {
       const { update, truncation_error: lost } = expected[module]!;
@@ -67,7 +67,7 @@ describe.each(SEEDS)('fusion, compared with the dense SVD in float64, seed %i', 
   });
 
   it('makes an adapter for which PEFT computes the same on the new base as the runtime', async () => {
-    const fused = fusion.at({ alpha: 0.9, beta: -0.6 });
+    const fused = await fusion.at({ alpha: 0.9, beta: -0.6 });
     const folder = workspace.path(`fused ${seed}`);
     await saveAdapter(folder, fused);
     const examples = randomExamples(4, newBase.config.vocabSize, seed);

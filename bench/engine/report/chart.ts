@@ -1,11 +1,12 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { COLORS } from '../../chart.ts';
-import { GOALS, isReadapt, type BatchResult, type BenchDocument, type SideResult } from './document.ts';
-import { displayName } from './names.ts';
+import { isReadapt } from '../sides/side-protocol.ts';
+import { GOALS, type BenchDocument, type SideResult, type WorkloadResult } from './document.ts';
+import { displayName, workloadName } from './names.ts';
 import { summarize, type Summary } from './statistics.ts';
 
 export interface Bar extends Summary {
-  readonly batch: string;
+  readonly workload: string;
   readonly side: string;
   /** Whether this is a bar of Readapt. */
   readonly ours: boolean;
@@ -13,36 +14,36 @@ export interface Bar extends Summary {
   readonly goal: number | null;
 }
 
-type Figure = 'training' | 'evaluation' | 'peakMemory';
+type ChartFigure = 'training' | 'evaluation' | 'peakMemory';
 
-const PANELS: readonly { readonly figure: Figure; readonly title: string; readonly goal: string }[] = [
+const PANELS: readonly { readonly figure: ChartFigure; readonly title: string; readonly goal: string }[] = [
   { figure: 'training', title: 'Training, tokens/s', goal: `${GOALS.training} × best PyTorch` },
   { figure: 'evaluation', title: 'Evaluation, tokens/s', goal: `${GOALS.evaluation} × best PyTorch` },
   { figure: 'peakMemory', title: 'Peak memory, GiB', goal: `${GOALS.peakMemory} × least PyTorch` },
 ];
 
-/** Draws training speed, evaluation speed and peak memory of every side at every batch size, with the goals. */
+/** Draws training speed, evaluation speed and peak memory of every side on every kind of rows, with the goals. */
 export function engineChart(document: BenchDocument): TopLevelSpec {
-  const { model, rounds, machine, threads, batches } = document;
+  const { model, machine, threads, results } = document;
   return {
     title: {
       text: `LoRA on ${model.name}, ${(model.parameters / 1e6).toFixed(0)} million parameters: Readapt and transformers + PEFT on PyTorch`,
-      subtitle: `Medians of ${rounds} rounds, lines from least to most; ${machine.cpu}, ${threads} threads. Dashed: goals for Readapt.`,
+      subtitle: `Medians over rounds, lines from least to most; PyTorch with batches grouped by length; ${machine.cpu}, ${threads} threads. Dashed: goals for Readapt.`,
     },
     spacing: 28,
     hconcat: PANELS.map(({ figure, title, goal }, i) =>
       panel(
-        batches.flatMap((batch) => bars(batch, figure)),
+        results.flatMap((result) => bars(result, figure)),
         { title, goal, first: i === 0 },
       ),
     ),
   };
 }
 
-export function bars({ batchSize, sides }: BatchResult, figure: Figure): Bar[] {
+export function bars({ sides, ...settings }: WorkloadResult, figure: ChartFigure): Bar[] {
   const goal = goalOf(sides, figure);
   return sides.map((side) => ({
-    batch: `batch ${batchSize}`,
+    workload: workloadName(settings),
     side: displayName(side),
     ours: isReadapt(side.name),
     ...summaryOf(side, figure),
@@ -50,20 +51,20 @@ export function bars({ batchSize, sides }: BatchResult, figure: Figure): Bar[] {
   }));
 }
 
-function goalOf(sides: readonly SideResult[], figure: Figure): number | null {
+function goalOf(sides: readonly SideResult[], figure: ChartFigure): number | null {
   const torch = sides.filter(({ name }) => !isReadapt(name)).map((side) => summaryOf(side, figure).median);
   if (torch.length === 0) return null;
   return GOALS[figure] * (figure === 'peakMemory' ? Math.min(...torch) : Math.max(...torch));
 }
 
-function summaryOf({ summary, cached }: SideResult, figure: Figure): Summary {
-  return figure === 'peakMemory' ? summarize([cached.peakMemory / 2 ** 30]) : summary[figure];
+function summaryOf({ summary, cached }: SideResult, figure: ChartFigure): Summary {
+  return figure === 'peakMemory' ? summarize([cached.peakMemory / 2 ** 30]) : summary.grouped[figure];
 }
 
 interface PanelOptions {
   readonly title: string;
   readonly goal: string;
-  /** Whether this is the leftmost panel, the only one with the names of sides and batch sizes. */
+  /** Whether this is the leftmost panel, the only one with the names of sides and rows. */
   readonly first: boolean;
 }
 
@@ -80,9 +81,9 @@ function panel(values: readonly Bar[], { title, goal, first }: PanelOptions) {
     },
     facet: {
       row: {
-        field: 'batch',
+        field: 'workload',
         type: 'nominal' as const,
-        sort: [...new Set(values.map(({ batch }) => batch))],
+        sort: [...new Set(values.map(({ workload }) => workload))],
         title: null,
         header: first ? { labelOrient: 'left' as const } : { labels: false },
       },

@@ -1,6 +1,7 @@
-import type { SideMeasurement } from '../measure.ts';
-import type { SideName } from '../sides/side-protocol.ts';
-import type { WorkBatch, Workload } from '../workload.ts';
+import type { SideMeasurement, StartFigures } from '../measure.ts';
+import type { RowKind } from '../rows.ts';
+import { isReadapt, type SideName } from '../sides/side-protocol.ts';
+import type { Batching, Figure, WorkBatch, Workload } from '../workload.ts';
 import { median, sum, summarize, summarizeRatios, type Summary } from './statistics.ts';
 
 /** All figures of one run, as `--json` writes them. Times are in seconds, memory in bytes, rates in tokens a second. */
@@ -12,9 +13,6 @@ export interface BenchDocument {
   readonly finished: string;
   readonly model: { readonly name: string; readonly parameters: number };
   readonly adapter: { readonly method: 'lora'; readonly rank: number; readonly modules: readonly string[] };
-  readonly rounds: number;
-  /** Training steps of one round. */
-  readonly steps: number;
   readonly threads: number;
   readonly machine: Machine;
   /** Versions by package name: node, onnxruntime-node, torch … */
@@ -22,7 +20,7 @@ export interface BenchDocument {
   /** One-minute load average before and after the run. */
   readonly load: readonly [number, number];
   readonly goals: typeof GOALS;
-  readonly batches: readonly BatchResult[];
+  readonly results: readonly WorkloadResult[];
 }
 
 export interface Machine {
@@ -32,38 +30,46 @@ export interface Machine {
   readonly system: string;
 }
 
-/** The figures of one batch size. */
-export interface BatchResult {
-  readonly batchSize: number;
-  readonly workload: Readonly<Record<'training' | 'evaluation', readonly BatchSize[]>>;
+/** The figures of one kind of rows in batches of one size. */
+export interface WorkloadResult extends WorkloadSettings {
+  readonly workload: WorkloadSizes;
   readonly sides: readonly SideResult[];
   /** Each Readapt side against PyTorch; empty if PyTorch was not measured. */
   readonly ratios: readonly Ratios[];
 }
 
+export interface WorkloadSettings {
+  readonly rows: RowKind;
+  readonly batchSize: number;
+  readonly rounds: number;
+  /** Training steps of one round. */
+  readonly steps: number;
+}
+
+type WorkloadSizes = Readonly<Record<Figure, Readonly<Record<Batching, readonly BatchSize[]>>>>;
+
 type BatchSize = Pick<WorkBatch, 'tokens' | 'longest'> & { readonly rows: number };
 
 export interface SideResult extends SideMeasurement {
-  readonly summary: {
-    readonly training: Summary;
-    readonly evaluation: Summary;
-    readonly compile: Readonly<Record<'cold' | 'cached', Compilation>>;
+  readonly summary: Readonly<Record<Batching, Readonly<Record<Figure, Summary>>>> & {
+    readonly compile: Readonly<Record<'cold' | 'cached', Compilation | null>>;
     /** Share of a profiled step that is spent in matrix products; null without a profile. */
     readonly products: number | null;
   };
 }
 
 /** Seconds that the first pass through the batches took beyond the median of later passes. */
-type Compilation = Readonly<Record<'training' | 'evaluation', number>>;
+type Compilation = Readonly<Record<Figure, number>>;
 
 type Against = { readonly against: SideName };
 
 /** One Readapt side compared with the PyTorch mode that is best in each figure. */
 export interface Ratios {
   readonly side: SideName;
-  /** Readapt's tokens a second over PyTorch's. */
-  readonly training: Summary & Against;
-  readonly evaluation: Summary & Against;
+  /** Readapt's tokens a second over PyTorch's with batches of rows of similar length. */
+  readonly grouped: Readonly<Record<Figure, Summary & Against>>;
+  /** Readapt's tokens a second over PyTorch's with batches of rows as they were drawn. */
+  readonly unsorted: Readonly<Record<Figure, Summary & Against>>;
   /** Readapt's peak memory over the least of PyTorch's. */
   readonly peakMemory: number;
   /** Readapt's time to the first step over the least of PyTorch's, both from the second start. */
@@ -75,45 +81,60 @@ export interface Ratios {
 /** Goals for Readapt: ratios to the best PyTorch mode, but seconds for `firstStep` and a share for `products`. */
 export const GOALS = { training: 3, evaluation: 3, peakMemory: 0.5, firstStep: 3, products: 0.8 } as const;
 
-export function batchResult(batchSize: number, workload: Workload, measured: readonly SideMeasurement[]): BatchResult {
+export function workloadResult(
+  settings: WorkloadSettings,
+  workload: Workload,
+  measured: readonly SideMeasurement[],
+): WorkloadResult {
   const size = ({ examples, tokens, longest }: WorkBatch): BatchSize => ({ rows: examples.length, tokens, longest });
+  const sizes = ({ grouped, unsorted }: Workload[Figure]) => ({
+    grouped: grouped.map(size),
+    unsorted: unsorted.map(size),
+  });
+  return summarized(settings, { training: sizes(workload.training), evaluation: sizes(workload.evaluation) }, measured);
+}
+
+export function summarized(
+  settings: WorkloadSettings,
+  workload: WorkloadSizes,
+  measured: readonly SideMeasurement[],
+): WorkloadResult {
   return {
-    batchSize,
-    workload: { training: workload.training.map(size), evaluation: workload.evaluation.map(size) },
+    ...settings,
+    workload,
     sides: measured.map((side) => ({ ...side, summary: summaryOf(side, workload) })),
     ratios: ratiosOf(measured, workload),
   };
 }
 
-/** Whether this side is Readapt rather than PyTorch. */
-export function isReadapt(name: SideName): boolean {
-  return name.startsWith('readapt');
-}
-
-function summaryOf(side: SideMeasurement, workload: Workload): SideResult['summary'] {
+function summaryOf(side: SideMeasurement, workload: WorkloadSizes): SideResult['summary'] {
   const { profile } = side;
+  const speeds = (batching: Batching) => ({
+    training: summarize(rates(side, batching, 'training', workload)),
+    evaluation: summarize(rates(side, batching, 'evaluation', workload)),
+  });
   return {
-    training: summarize(rates(side, 'training', workload)),
-    evaluation: summarize(rates(side, 'evaluation', workload)),
-    compile: { cold: compilation(side, 'cold'), cached: compilation(side, 'cached') },
+    grouped: speeds('grouped'),
+    unsorted: speeds('unsorted'),
+    compile: { cold: side.cold && compilation(side, side.cold), cached: compilation(side, side.cached) },
     products: profile && profile.products / profile.step,
   };
 }
 
-function compilation(side: SideMeasurement, start: 'cold' | 'cached'): Compilation {
-  const beyond = (figure: 'training' | 'evaluation') => {
-    return sum(side[start][figure].map(({ seconds }) => seconds)) - median(side[figure].map(sum));
+function compilation(side: SideMeasurement, start: StartFigures): Compilation {
+  const beyond = (figure: Figure) => {
+    return sum(start[figure].map(({ seconds }) => seconds)) - median(side.grouped[figure].map(sum));
   };
   return { training: beyond('training'), evaluation: beyond('evaluation') };
 }
 
 /** Tokens a second in each round. */
-function rates(side: SideMeasurement, figure: 'training' | 'evaluation', workload: Workload): number[] {
-  const tokens = sum(workload[figure].map((batch) => batch.tokens));
-  return side[figure].map((seconds) => tokens / sum(seconds));
+function rates(side: SideMeasurement, batching: Batching, figure: Figure, workload: WorkloadSizes): number[] {
+  const tokens = sum(workload[figure][batching].map((batch) => batch.tokens));
+  return side[batching][figure].map((seconds) => tokens / sum(seconds));
 }
 
-function ratiosOf(measured: readonly SideMeasurement[], workload: Workload): Ratios[] {
+function ratiosOf(measured: readonly SideMeasurement[], workload: WorkloadSizes): Ratios[] {
   const torch = measured.filter(({ name }) => !isReadapt(name));
   const reference = torch.find(({ name }) => name === 'torch-f32');
   if (!reference) return [];
@@ -121,15 +142,19 @@ function ratiosOf(measured: readonly SideMeasurement[], workload: Workload): Rat
   return measured
     .filter(({ name }) => isReadapt(name))
     .map((side) => {
-      const against = (figure: 'training' | 'evaluation') => {
-        const speed = (one: SideMeasurement) => rates(one, figure, workload);
+      const against = (batching: Batching, figure: Figure) => {
+        const speed = (one: SideMeasurement) => rates(one, batching, figure, workload);
         const best = torch.reduce((a, b) => (median(speed(b)) > median(speed(a)) ? b : a));
         return { ...summarizeRatios(speed(side), speed(best)), against: best.name };
       };
+      const figures = (batching: Batching) => ({
+        training: against(batching, 'training'),
+        evaluation: against(batching, 'evaluation'),
+      });
       return {
         side: side.name,
-        training: against('training'),
-        evaluation: against('evaluation'),
+        grouped: figures('grouped'),
+        unsorted: figures('unsorted'),
         peakMemory: side.cached.peakMemory / least('peakMemory'),
         firstStep: side.cached.firstStep / least('firstStep'),
         lossDifference: Math.max(

@@ -1,56 +1,75 @@
 import type { StepProfile } from '../sides/side-protocol.ts';
-import { GOALS, type BatchResult, type BenchDocument, type Ratios, type SideResult } from './document.ts';
-import { displayName } from './names.ts';
+import type { Figure } from '../workload.ts';
+import { isReadapt } from '../sides/side-protocol.ts';
+import { GOALS, type BenchDocument, type Ratios, type SideResult, type WorkloadResult } from './document.ts';
+import { displayName, workloadName } from './names.ts';
 import { sum, type Summary } from './statistics.ts';
 
 /** Writes a run as one section of docs/performance.md. */
 export function toMarkdown(document: BenchDocument): string {
-  const { model, batches } = document;
-  const goals = batches.flatMap(goalRows);
+  const { model, results } = document;
+  const goals = results.flatMap(goalRows);
   return [
     `### ${model.name}`,
     '',
     conditions(document),
     '',
+    ...results.map(workloadLine),
+    '',
     ...(goals.length > 0 ? [...GOAL_HEADER, ...goals, ''] : []),
     ...SIDE_HEADER,
-    ...batches.flatMap(sideRows),
+    ...results.flatMap(sideRows),
     '',
-    ...batches.flatMap(profileLines),
+    ...results.flatMap(profileLines),
   ].join('\n');
 }
 
-function conditions({ model, rounds, steps, threads, machine, versions, load, started }: BenchDocument): string {
+function conditions({ model, threads, machine, versions, load, started, command }: BenchDocument): string {
   const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return [
-    `The model has ${(model.parameters / 1e6).toFixed(1)} million parameters. Each side ran ${rounds} rounds of ${steps}`,
-    `training steps with ${threads} threads on ${machine.cpu}, ${machine.cores} cores, ${Math.round(machine.memory / 2 ** 30)} GiB,`,
-    `${machine.system}. Versions: ${packages.join(', ')}. The run began on ${started.slice(0, 10)}; the load average was`,
-    `${load[0].toFixed(1)} before it and ${load[1].toFixed(1)} after it.`,
+    `The model has ${(model.parameters / 1e6).toFixed(1)} million parameters. Each side ran with ${threads} threads on`,
+    `${machine.cpu}, ${machine.cores} cores, ${Math.round(machine.memory / 2 ** 30)} GiB, ${machine.system}. Versions:`,
+    `${packages.join(', ')}. The measurements (\`${command}\`) began on ${started.slice(0, 10)}; the load average was`,
+    `${load[0].toFixed(1)} before them and ${load[1].toFixed(1)} after them.`,
+  ].join(' ');
+}
+
+/** Says how long rows are and how much padding adds to them. */
+function workloadLine({ workload: { training }, rounds, steps, ...settings }: WorkloadResult): string {
+  const total = (count: (batch: (typeof training.grouped)[number]) => number) => sum(training.grouped.map(count));
+  const tokens = total((batch) => batch.tokens);
+  const padding = (batches: typeof training.grouped) =>
+    percent(sum(batches.map(({ rows, longest }) => rows * longest)) / tokens - 1);
+  return [
+    `- ${workloadName(settings)}: ${rounds} rounds of ${steps} training steps over`,
+    `${(tokens / total(({ rows }) => rows)).toFixed(0)} tokens a row. PyTorch's padding adds`,
+    `${padding(training.grouped)} to grouped batches and ${padding(training.unsorted)} to unsorted ones.`,
   ].join(' ');
 }
 
 const GOAL_HEADER = [
-  `| side | batch | training (goal ≥ ${GOALS.training} ×) | evaluation (goal ≥ ${GOALS.evaluation} ×) | ` +
+  `| side | rows | training (goal ≥ ${GOALS.training} ×) | evaluation (goal ≥ ${GOALS.evaluation} ×) | ` +
     `peak memory (goal ≤ ${GOALS.peakMemory} ×) | first step (goal ≤ ${GOALS.firstStep} s) | ` +
     `matrix products (goal ≥ ${percent(GOALS.products)}) | loss difference |`,
   '|---|---|---|---|---|---|---|---|',
 ];
 
 /** Compares each Readapt side with PyTorch and with the goals. */
-function goalRows({ batchSize, sides, ratios }: BatchResult): string[] {
+function goalRows({ sides, ratios, ...settings }: WorkloadResult): string[] {
   return sides.flatMap((side) => {
     const ratio = ratios.find((one) => one.side === side.name);
-    return ratio ? [row([displayName(side), batchSize, ...goalCells(side, ratio)])] : [];
+    return ratio ? [row([displayName(side), workloadName(settings), ...goalCells(side, ratio)])] : [];
   });
 }
 
 /** A goal counts as reached if the figure reaches it as printed, so that the page never contradicts itself. */
 function goalCells({ cached, summary }: SideResult, ratio: Ratios): string[] {
   const mark = (figure: string, reached: boolean): string => (reached ? `**${figure}**` : figure);
-  const speed = (figure: 'training' | 'evaluation'): string => {
-    const [middle, spread] = [ratio[figure].median.toFixed(2), range(ratio[figure], 2)];
-    return `${mark(middle, Number(middle) >= GOALS[figure])} ${spread} × ${displayName({ name: ratio[figure].against })}`;
+  const speed = (figure: Figure): string => {
+    const { grouped, unsorted } = { grouped: ratio.grouped[figure], unsorted: ratio.unsorted[figure] };
+    const middle = grouped.median.toFixed(2);
+    const best = `${mark(middle, Number(middle) >= GOALS[figure])} ${range(grouped, 2)} × ${displayName({ name: grouped.against })}`;
+    return `${best}; ${unsorted.median.toFixed(2)} × unsorted`;
   };
   const memory = ratio.peakMemory.toFixed(2);
   const firstStep = cached.firstStep.toFixed(1);
@@ -66,29 +85,37 @@ function goalCells({ cached, summary }: SideResult, ratio: Ratios): string[] {
 }
 
 const SIDE_HEADER = [
-  '| side | batch | training, tokens/s | evaluation, tokens/s | peak memory | first step, cold · cached | compilation, cold · cached |',
-  '|---|---|---|---|---|---|---|',
+  '| side | rows | training, tokens/s | evaluation, tokens/s | unsorted training · evaluation | peak memory | first step, cold · cached | compilation, cold · cached |',
+  '|---|---|---|---|---|---|---|---|',
 ];
 
-function sideRows({ batchSize, sides }: BatchResult): string[] {
+function sideRows({ sides, ...settings }: WorkloadResult): string[] {
   return sides.map((side) => {
     const { summary, cold, cached } = side;
-    const compilation = (start: 'cold' | 'cached'): number => sum(Object.values(summary.compile[start]));
+    const { grouped, unsorted, compile } = summary;
+    const compilation = (start: 'cold' | 'cached') => compile[start] && sum(Object.values(compile[start]));
+    const speed = (figure: Figure) => `${grouped[figure].median.toFixed(0)} ${range(grouped[figure], 0)}`;
     return row([
       displayName(side),
-      batchSize,
-      `${summary.training.median.toFixed(0)} ${range(summary.training, 0)}`,
-      `${summary.evaluation.median.toFixed(0)} ${range(summary.evaluation, 0)}`,
+      workloadName(settings),
+      speed('training'),
+      speed('evaluation'),
+      isReadapt(side.name) ? '–' : `${unsorted.training.median.toFixed(0)} · ${unsorted.evaluation.median.toFixed(0)}`,
       `${Math.round(cached.peakMemory / 2 ** 20)} MiB`,
-      `${cold.firstStep.toFixed(1)} s · ${cached.firstStep.toFixed(1)} s`,
-      `${compilation('cold').toFixed(1)} s · ${compilation('cached').toFixed(1)} s`,
+      both(cold && cold.firstStep, cached.firstStep),
+      both(compilation('cold'), compilation('cached')),
     ]);
   });
 }
 
-function profileLines({ batchSize, sides }: BatchResult): string[] {
+/** Writes the seconds of a cold and a cached start; PyTorch has no cold one. */
+function both(cold: number | null, cached: number | null): string {
+  return [cold, cached].map((seconds) => (seconds === null ? '–' : `${seconds.toFixed(1)} s`)).join(' · ');
+}
+
+function profileLines({ sides, ...settings }: WorkloadResult): string[] {
   return sides.flatMap((side) =>
-    side.profile ? [`- ${displayName(side)}, batch ${batchSize}: ${shares(side.profile)}.`] : [],
+    side.profile ? [`- ${displayName(side)}, ${workloadName(settings)}: ${shares(side.profile)}.`] : [],
   );
 }
 

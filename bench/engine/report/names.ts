@@ -1,3 +1,4 @@
+import type { RowKind } from '../rows.ts';
 import type { SideName } from '../sides/side-protocol.ts';
 
 const NAMES: Readonly<Record<SideName, string>> = {
@@ -12,4 +13,11 @@ const NAMES: Readonly<Record<SideName, string>> = {
 /** The name of a side in tables and charts, with the precision that the engine chose if the choice was its own. */
 export function displayName({ name, precision }: { readonly name: SideName; readonly precision?: string }): string {
   return name === 'readapt-auto' && precision ? `${NAMES[name]}, auto (${precision})` : NAMES[name];
+}
+
+const ROWS: Readonly<Record<RowKind, string>> = { sst2: 'SST-2', agnews: 'AG News', chat: 'chat' };
+
+/** Names the rows and their number in a batch: `SST-2, 16 rows`. */
+export function workloadName({ rows, batchSize }: { readonly rows: RowKind; readonly batchSize: number }): string {
+  return `${ROWS[rows]}, ${batchSize} rows`;
 }

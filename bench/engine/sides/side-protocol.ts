@@ -1,7 +1,7 @@
 import type { TokenizedExample } from '../../../core/data/example.ts';
 
 /** One example as it is sent to a side. The side makes the batch itself, and that time counts as part of the step. */
-export type TokenIds = Pick<TokenizedExample, 'promptIds' | 'completionIds'>;
+export type TokenIds = Pick<TokenizedExample, 'tokenIds' | 'labelSpans'>;
 
 /** The precisions that the engine can be asked to compute the frozen base in; `auto` leaves the choice to the engine. */
 export const READAPT_PRECISIONS = ['auto', 'f32', 'int8'] as const;
@@ -12,6 +12,11 @@ export const TORCH_SIDES = ['torch-f32', 'torch-bf16', 'torch-autocast'] as cons
 
 /** Readapt or PyTorch, each in one of its precisions. */
 export type SideName = `readapt-${ReadaptPrecision}` | (typeof TORCH_SIDES)[number];
+
+/** Whether this side is Readapt rather than PyTorch. */
+export function isReadapt(name: SideName): boolean {
+  return name.startsWith('readapt');
+}
 
 export interface Timed {
   /** Time from the token ids to the finished step or losses. */

@@ -20,6 +20,9 @@ import transformers
 
 IGNORED = -100
 
+# {"tokenIds": [tokens], "labelSpans": [[start, end], ...]}
+Example = dict[str, list[Any]]
+
 
 class Side:
     def __init__(self, precision: str) -> None:
@@ -28,13 +31,14 @@ class Side:
     def load(self, base: str, adapter: str, threads: int, learning_rate: float) -> dict[str, str]:
         torch.set_num_threads(threads)
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+        model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=dtype, attn_implementation="sdpa")
+        model.config.use_cache = False
         self.model = peft.PeftModel.from_pretrained(model, adapter, is_trainable=True).train()
         self.trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.trained, lr=learning_rate, weight_decay=0.01, fused=True)
         return {"precision": self.precision}
 
-    def step(self, examples: list[dict[str, list[int]]]) -> dict[str, float]:
+    def step(self, examples: list[Example]) -> dict[str, float]:
         begun = time.perf_counter()
         self.optimizer.zero_grad(set_to_none=True)
         with self.autocast():
@@ -45,8 +49,8 @@ class Side:
         self.optimizer.step()
         return {"loss": loss.item(), "tokens": count(batch), "seconds": time.perf_counter() - begun}
 
-    @torch.no_grad()
-    def evaluate(self, examples: list[dict[str, list[int]]]) -> dict[str, float]:
+    @torch.inference_mode()
+    def evaluate(self, examples: list[Example]) -> dict[str, float]:
         begun = time.perf_counter()
         with self.autocast():
             batch = collate(examples)
@@ -64,9 +68,9 @@ class Side:
         return torch.autocast("cpu", torch.bfloat16) if self.precision == "autocast" else contextlib.nullcontext()
 
 
-def collate(examples: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-    """Pads on the right to the longest row, as transformers' data collators do. Only completions are labels."""
-    sequences = [example["promptIds"] + example["completionIds"] for example in examples]
+def collate(examples: list[Example]) -> dict[str, torch.Tensor]:
+    """Pads on the right to the longest row, as transformers' data collators do."""
+    sequences = [example["tokenIds"] for example in examples]
     shape = (len(examples), max(map(len, sequences)))
     input_ids = torch.zeros(shape, dtype=torch.long)
     attention_mask = torch.zeros_like(input_ids)
@@ -74,8 +78,8 @@ def collate(examples: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
     for row, (example, sequence) in enumerate(zip(examples, sequences, strict=True)):
         input_ids[row, : len(sequence)] = torch.tensor(sequence)
         attention_mask[row, : len(sequence)] = 1
-        start = len(example["promptIds"])
-        labels[row, start : len(sequence)] = torch.tensor(example["completionIds"])
+        for start, end in example["labelSpans"]:
+            labels[row, start:end] = input_ids[row, start:end]
     return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
 
 

@@ -2,7 +2,7 @@ import type { Runtime } from '../../engine/runtime.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { MetricName } from '../../options/metrics.ts';
 import type { ChoiceSet } from '../choices.ts';
-import type { TokenizedExample } from '../example.ts';
+import { labelCount, type TokenizedExample } from '../example.ts';
 import { forEachBatch, type EvaluationOptions } from './forward-passes.ts';
 import { rankChoices, type RankingOptions } from './rank-choices.ts';
 
@@ -60,7 +60,7 @@ export async function meanLoss(
       perExample[index] = losses.subarray(start, end).reduce((total, loss) => total + loss, 0);
     }
   });
-  const lengths = Float64Array.from(examples, ({ completionIds }) => completionIds.length);
+  const lengths = Float64Array.from(examples, labelCount);
   const labels = lengths.reduce((total, length) => total + length, 0);
   const value = perExample.reduce((total, loss) => total + loss, 0) / labels;
   const residuals = perExample.reduce((total, loss, i) => total + (loss - value * lengths[i]!) ** 2, 0);
@@ -103,7 +103,8 @@ export async function exactMatch(
     const isGreedy = (token: number, label: number): boolean =>
       token === argmax(logits.subarray(label * vocab, (label + 1) * vocab));
     for (const { index, example, start } of members) {
-      right[index] = Number(example.completionIds.every((token, i) => isGreedy(token, start + i)));
+      const labels = example.labelSpans.flatMap(([from, to]) => example.tokenIds.slice(from, to));
+      right[index] = Number(labels.every((token, i) => isGreedy(token, start + i)));
     }
   });
   return share('exact_match', right, tokens);

@@ -1,11 +1,13 @@
 /**
  * Element types of graph values. int64 occurs only in what parameterizes operators (axes, shapes); float16, int8 and
- * uint8 occur only after the passes that keep the base's weights in fewer bits.
+ * uint8 occur only after the passes that keep the base's weights in fewer bits; float64 occurs in no program, but in sums
+ * that the evolution needs exactly.
  */
-export type ElementType = 'float32' | 'float16' | 'int32' | 'int64' | 'int8' | 'uint8' | 'bool';
+export type ElementType = 'float32' | 'float64' | 'float16' | 'int32' | 'int64' | 'int8' | 'uint8' | 'bool';
 
 /** A Uint16Array holds the bit patterns of float16. */
-export type ConstantData = Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array | Int8Array;
+export type ConstantData =
+  Float32Array | Float64Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array | Int8Array;
 
 /** An integer, a float, a string or a list of integers. */
 export type Attribute = number | { readonly float: number } | string | readonly number[];

@@ -70,6 +70,8 @@ function singleNumber(type: ElementType, value: number): ConstantData {
   switch (type) {
     case 'float32':
       return Float32Array.of(value);
+    case 'float64':
+      return Float64Array.of(value);
     case 'float16':
       return narrowToHalf(Float32Array.of(value));
     case 'int32':

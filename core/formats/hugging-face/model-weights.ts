@@ -24,9 +24,10 @@ export interface ModelWeights {
   shape(name: string): readonly number[];
   /**
    * Reads one tensor as float32.
+   * @param spare an array that may be overwritten; the values are put at its beginning if it is long enough
    * @throws FormatError `not_finite` for an infinity or NaN
    */
-  read(name: string): Promise<Tensor>;
+  read(name: string, spare?: Float32Array): Promise<Tensor>;
   /** {@link read} without waiting and without checking values; only for a tensor that was read and checked before. */
   readSync(name: string): Tensor;
   close(): Promise<void>;
@@ -52,7 +53,7 @@ export async function openModelWeights(folder: string, options: ParseOptions = {
       names,
       dtypes: [...new Set(names.map((name) => holder(name).entry(name).dtype))],
       shape: (name) => holder(name).entry(name).shape,
-      read: (name) => holder(name).read(name),
+      read: (name, spare) => holder(name).read(name, spare),
       readSync: (name) => holder(name).readSync(name),
       close,
     };

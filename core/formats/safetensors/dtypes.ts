@@ -30,17 +30,36 @@ export function isFloatDtype(dtype: string): dtype is FloatDtype {
   return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
 }
 
-/** Widens bfloat16 bit patterns into `wide`. This is exact, because a bfloat16 is the upper half of a float32. */
-export function widenBfloat16(source: Uint16Array, wide: Float32Array): void {
+/**
+ * Widens bfloat16 bit patterns into `wide`. This is exact, because a bfloat16 is the upper half of a float32.
+ * @returns whether all values are finite
+ */
+export function widenBfloat16(source: Uint16Array, wide: Float32Array): boolean {
   const bits = new Uint32Array(wide.buffer, wide.byteOffset, wide.length);
-  for (let i = 0; i < source.length; i++) bits[i] = source[i]! << 16;
+  let carries = 0;
+  for (let i = 0; i < source.length; i++) {
+    const half = source[i]!;
+    bits[i] = half << 16;
+    // An exponent of ones alone carries into the sign's place.
+    carries |= (half & 0x7f80) + 0x80;
+  }
+  return (carries & 0x8000) === 0;
 }
 
-/** Widens IEEE half-precision bit patterns into `wide`. This is exact, also for subnormals, infinities and NaN. */
-export function widenHalf(source: Uint16Array, wide: Float32Array): void {
+/**
+ * Widens IEEE half-precision bit patterns into `wide`. This is exact, also for subnormals, infinities and NaN.
+ * @returns whether all values are finite
+ */
+export function widenHalf(source: Uint16Array, wide: Float32Array): boolean {
   const table = (halfTable ??= buildHalfTable());
   const bits = new Uint32Array(wide.buffer, wide.byteOffset, wide.length);
-  for (let i = 0; i < source.length; i++) bits[i] = table[source[i]!]!;
+  let carries = 0;
+  for (let i = 0; i < source.length; i++) {
+    const half = source[i]!;
+    bits[i] = table[half]!;
+    carries |= (half & 0x7c00) + 0x400;
+  }
+  return (carries & 0x8000) === 0;
 }
 
 /** Rounds float32 values to bfloat16 bit patterns, to nearest with ties to even. NaN stays NaN. */

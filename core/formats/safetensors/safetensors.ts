@@ -2,7 +2,7 @@ import { readSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Tensor } from '../../models/base-model.ts';
-import { firstNonFinite, isFloatDtype, widenBfloat16, widenHalf } from './dtypes.ts';
+import { DTYPE_BYTES, firstNonFinite, isFloatDtype, widenBfloat16, widenHalf } from './dtypes.ts';
 import { FormatError } from '../errors.ts';
 import { headerLength, parseHeader, type SafetensorsHeader, type TensorEntry } from './safetensors-header.ts';
 
@@ -56,12 +56,15 @@ export class SafetensorsFile {
 
   /**
    * Reads an F32, F16 or BF16 tensor as float32, which is exact.
+   * @param spare an array that may be overwritten; the values are put at its beginning if it is long enough
    * @throws FormatError `missing_tensor`, `unsupported_dtype`, or `not_finite` for an infinity or NaN
    */
-  async read(name: string): Promise<Tensor> {
+  async read(name: string, spare?: Float32Array): Promise<Tensor> {
     const entry = this.#floatEntry(name);
-    const data = entry.dtype === 'F32' ? await this.#readFloat32(entry) : await this.#readHalves(entry);
-    this.#checkFinite(name, data);
+    const count = entry.bytes / DTYPE_BYTES[entry.dtype]!;
+    const data = spare && spare.length >= count ? spare.subarray(0, count) : new Float32Array(count);
+    const finite = entry.dtype === 'F32' ? await this.#readFloat32(entry, data) : await this.#readHalves(entry, data);
+    if (!finite) throw this.#notFinite(name, data);
     return { shape: entry.shape, data };
   }
 
@@ -83,22 +86,25 @@ export class SafetensorsFile {
     await this.#handle.close();
   }
 
-  async #readFloat32(entry: TensorEntry): Promise<Float32Array> {
-    const data = new Float32Array(entry.bytes / 4);
-    await readFully(this.#handle, new Uint8Array(data.buffer), entry.start, this.file);
-    return data;
+  /** Fills `data`. @returns whether all values are finite */
+  async #readFloat32(entry: TensorEntry, data: Float32Array): Promise<boolean> {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    await readFully(this.#handle, bytes, entry.start, this.file);
+    return firstNonFinite(data) < 0;
   }
 
-  async #readHalves(entry: TensorEntry): Promise<Float32Array> {
+  /** Fills `data`. @returns whether all values are finite */
+  async #readHalves(entry: TensorEntry, data: Float32Array): Promise<boolean> {
     const widen = widenerOf(entry.dtype);
-    const data = new Float32Array(entry.bytes / 2);
     const chunk = new Uint8Array(Math.min(CHUNK_BYTES, entry.bytes));
+    let finite = true;
     for (let offset = 0; offset < entry.bytes; offset += chunk.length) {
       const piece = chunk.subarray(0, Math.min(chunk.length, entry.bytes - offset));
       await readFully(this.#handle, piece, entry.start + offset, this.file);
-      widen(new Uint16Array(piece.buffer, 0, piece.length / 2), data.subarray(offset / 2, (offset + piece.length) / 2));
+      const wide = data.subarray(offset / 2, (offset + piece.length) / 2);
+      finite = widen(new Uint16Array(piece.buffer, 0, piece.length / 2), wide) && finite;
     }
-    return data;
+    return finite;
   }
 
   #floatEntry(name: string): TensorEntry {
@@ -107,11 +113,10 @@ export class SafetensorsFile {
     throw this.#error('unsupported_dtype', name, `tensor ${name} is ${entry.dtype}, supported: F32, F16, BF16`);
   }
 
-  #checkFinite(name: string, data: Float32Array): void {
+  #notFinite(name: string, data: Float32Array): FormatError {
     const at = firstNonFinite(data);
-    if (at < 0) return;
     const message = `tensor ${name} holds a value that is not finite: ${data[at]} at flat index ${at}`;
-    throw this.#error('not_finite', name, message);
+    return this.#error('not_finite', name, message);
   }
 
   #error(code: string, subject: string, message: string): FormatError {

@@ -1,14 +1,15 @@
 import { setImmediate } from 'node:timers/promises';
 import { adaptableModules, expectedWeights } from '../../models/architecture/architecture.ts';
-import type { Tensor } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
-import { Random } from '../../statistics/random.ts';
-import type { Matrix } from '../../linalg/matrix.ts';
-import { randomizedSvd } from '../../linalg/randomized-svd.ts';
-import { rowSquares } from '../../linalg/row-squares.ts';
-import { AdaptationError } from '../errors.ts';
-import { driftOf, totalDrift, type TensorDrift } from './drift.ts';
-import { stackRowSquares } from './row-norms.ts';
+import { gaussianMatrices } from '../../linalg/svd/gaussian.ts';
+import type { DenseMatrix } from '../../linalg/matrix.ts';
+import type { MatrixProducts } from '../../linalg/products.ts';
+import { randomizedSvd, type RandomizedSvdOptions } from '../../linalg/svd/randomized-svd.ts';
+import { readChange, readDrift, type Change } from './change.ts';
+import { totalDrift, type TensorDrift } from './drift.ts';
+import type { WeightSource } from './weight-source.ts';
+
+export type { WeightSource };
 
 /** The evolution of one adaptable linear layer, W_new − W_old ≈ U diag(S) Vᵀ, with its drift. */
 export interface ModuleEvolution extends TensorDrift {
@@ -45,23 +46,13 @@ export interface Evolution {
   readonly adaptable: TensorDrift;
 }
 
-/** One base model version whose weights are read tensor by tensor. */
-export interface WeightSource {
-  readonly config: ModelConfig;
-  /** Only read after every tensor was read, so that a source can compute it while reading. */
-  readonly fingerprint: string;
-  /**
-   * @param name the tensor's Hugging Face name
-   * @returns a tensor that the source does not change while the caller uses it
-   */
-  readWeight(name: string): Promise<Tensor>;
-}
-
 export interface EvolutionOptions {
   /** Number of directions kept of every module. Default 32: twice the usual ranks of adapters. */
   readonly rank?: number;
   /** Seed of the randomized SVD's test matrices; equal seeds give equal factors. Default 0. */
   readonly seed?: number;
+  /** What multiplies the large matrices. Default: JavaScript on one thread, which is slow. */
+  readonly products?: MatrixProducts | undefined;
   readonly signal?: AbortSignal;
   /** Called after every tensor with the number of tensors done and the number of all tensors. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -72,8 +63,9 @@ const NEGLIGIBLE = 1e-7;
 
 /**
  * Computes low-rank factors and drift of everything that changed from one base model version to the next, by a randomized
- * SVD of every adaptable module. Every tensor is read once, in name order (the order of fingerprints), and released before
- * the next one. Beside the result, memory therefore holds one tensor of each version, and never two models.
+ * SVD of every adaptable module. Every tensor is read once, in name order (the order of fingerprints), and the next one is
+ * read while the change before it is decomposed. Beside the result, memory therefore holds two changes and one tensor of
+ * each version, and never two models.
  * @param from the old version
  * @param to the new version
  * @throws AdaptationError `incompatible_evolution` if a tensor's shape differs between the versions
@@ -83,20 +75,28 @@ export async function computeEvolution(
   to: WeightSource,
   options: EvolutionOptions = {},
 ): Promise<Evolution> {
-  const { rank = 32, seed = 0 } = options;
-  const random = Random.fromSeed(seed);
+  const { rank = 32, seed = 0, products } = options;
   const adaptable = new Set(adaptableModules(from.config).map(({ name }) => name));
   const names = expectedWeights(from.config).map(({ name }) => name);
   const modules = new Map<string, ModuleEvolution>();
   const unadaptable = new Map<string, TensorDrift>();
-  for (const [index, name] of [...names].sort().entries()) {
+  const nextBuffer = alternatingBuffers(from.config);
+  const decomposition = { rank, testMatrix: gaussianMatrices(seed), ...(products && { products }) };
+  const read = async (name: string) => {
     // Reading weights that are already in memory never waits, so the event loop gets a turn here to deliver a cancellation.
     await setImmediate();
     options.signal?.throwIfAborted();
-    const module = name.replace(/\.weight$/, '');
-    if (!adaptable.has(module)) unadaptable.set(name, await readDrift(name, from, to));
-    else modules.set(module, decompose(await readChange(name, from, to), rank, random));
-    options.onProgress?.(index + 1, names.length);
+    const found = adaptable.has(moduleOf(name))
+      ? await readChange(name, from, to, nextBuffer())
+      : await readDrift(name, from, to);
+    return { name, found };
+  };
+  let done = 0;
+  for await (const { name, found } of readAhead([...names].sort(), read)) {
+    if ('delta' in found) modules.set(moduleOf(name), await decompose(found, decomposition));
+    else unadaptable.set(name, found);
+    options.signal?.throwIfAborted();
+    options.onProgress?.(++done, names.length);
   }
   return {
     oldFingerprint: from.fingerprint,
@@ -109,6 +109,37 @@ export async function computeEvolution(
   };
 }
 
+/** Two buffers by turns, each large enough for any module: one is filled while the other is decomposed. */
+function alternatingBuffers(config: ModelConfig): () => Float32Array {
+  const sizes = adaptableModules(config).map(({ outFeatures, inFeatures }) => outFeatures * inFeatures);
+  const length = Math.max(0, ...sizes);
+  const buffers = [new Float32Array(length), new Float32Array(length)] as const;
+  let turn = 0;
+  return () => buffers[turn++ % 2 === 0 ? 0 : 1];
+}
+
+function moduleOf(weight: string): string {
+  return weight.replace(/\.weight$/, '');
+}
+
+/** Yields what is read for each name, in order; the next one is read while the caller works on one. */
+async function* readAhead<T>(names: readonly string[], read: (name: string) => Promise<T>): AsyncGenerator<T> {
+  let next: Promise<T> | null = null;
+  try {
+    for (const [index, name] of names.entries()) {
+      const value: T = await (next ?? read(name));
+      const following = names[index + 1];
+      next = following === undefined ? null : read(following);
+      // If the caller stops first, nobody waits for it.
+      next?.catch(() => undefined);
+      yield value;
+    }
+  } finally {
+    // The sources may be closed when this is over, so nothing must still be read.
+    await next?.catch(() => undefined);
+  }
+}
+
 /** The entries of a map, in the order of `keys`. */
 function inOrder<T>(entries: ReadonlyMap<string, T>, keys: readonly string[]): Map<string, T> {
   const ordered = new Map<string, T>();
@@ -119,65 +150,13 @@ function inOrder<T>(entries: ReadonlyMap<string, T>, keys: readonly string[]): M
   return ordered;
 }
 
-interface Change {
-  readonly drift: TensorDrift;
-  readonly shape: readonly number[];
-  /** W_new − W_old, row-major. */
-  readonly delta: Float64Array;
-  /** See {@link ModuleEvolution.rowSquares}. */
-  readonly rowSquares: Float32Array;
-}
-
-/** Reads one tensor of both versions. The old one is released before the new one is read: the difference replaces it. */
-async function readChange(name: string, from: WeightSource, to: WeightSource): Promise<Change> {
-  const { shape, delta } = await readNegated(name, from);
-  let weightSquares = 0;
-  for (let i = 0; i < delta.length; i++) weightSquares += delta[i]! ** 2;
-  const before = rowSquares({ shape, data: delta });
-  const after = await to.readWeight(name);
-  requireShape(name, shape, after.shape);
-  let deltaSquares = 0;
-  for (let i = 0; i < delta.length; i++) {
-    delta[i]! += after.data[i]!;
-    deltaSquares += delta[i]! ** 2;
-  }
-  const rows = stackRowSquares(before, rowSquares(after), rowSquares({ shape, data: delta }));
-  return { drift: driftOf(deltaSquares, weightSquares), shape, delta, rowSquares: rows };
-}
-
-async function readNegated(name: string, from: WeightSource): Promise<Pick<Change, 'shape' | 'delta'>> {
-  const { shape, data } = await from.readWeight(name);
-  const delta = new Float64Array(data.length);
-  for (let i = 0; i < delta.length; i++) delta[i] = -data[i]!;
-  return { shape, delta };
-}
-
-/** Reads the drift of a tensor without storing the difference, since an embedding may be the model's largest tensor. */
-async function readDrift(name: string, from: WeightSource, to: WeightSource): Promise<TensorDrift> {
-  const before = await from.readWeight(name);
-  const after = await to.readWeight(name);
-  requireShape(name, before.shape, after.shape);
-  let [deltaSquares, weightSquares] = [0, 0];
-  for (let i = 0; i < before.data.length; i++) {
-    deltaSquares += (after.data[i]! - before.data[i]!) ** 2;
-    weightSquares += before.data[i]! ** 2;
-  }
-  return driftOf(deltaSquares, weightSquares);
-}
-
-function requireShape(name: string, before: readonly number[], after: readonly number[]): void {
-  if (before.join() === after.join()) return;
-  const message = `tensor ${name} has shape [${after.join(', ')}] in the new version, expected [${before.join(', ')}] as in the old one`;
-  throw new AdaptationError('incompatible_evolution', message);
-}
-
-function decompose(change: Change, rank: number, random: Random): ModuleEvolution {
-  const [outFeatures, inFeatures] = change.shape as [number, number];
+async function decompose(change: Change, options: RandomizedSvdOptions): Promise<ModuleEvolution> {
+  const { rows: outFeatures, cols: inFeatures } = change.delta;
   const shape = { outFeatures, inFeatures, ...change.drift, rowSquares: change.rowSquares };
   if (change.drift.deltaNorm === 0) {
     return { ...shape, rank: 0, u: new Float32Array(0), s: new Float32Array(0), v: new Float32Array(0) };
   }
-  const { u, s, v } = randomizedSvd({ rows: outFeatures, cols: inFeatures, data: change.delta }, { rank, random });
+  const { u, s, v } = await randomizedSvd(change.delta, options);
   const [largest = 0] = s;
   const kept = s.filter((value) => value > NEGLIGIBLE * largest).length;
   return {
@@ -189,8 +168,9 @@ function decompose(change: Change, rank: number, random: Random): ModuleEvolutio
   };
 }
 
-function leadingColumns(a: Matrix, count: number): Float32Array {
-  const out = new Float32Array(a.rows * count);
-  for (let i = 0; i < a.rows; i++) out.set(a.data.subarray(i * a.cols, i * a.cols + count), i * count);
+function leadingColumns({ rows, cols, data }: DenseMatrix, count: number): Float32Array {
+  if (count === cols && data instanceof Float32Array) return data;
+  const out = new Float32Array(rows * count);
+  for (let i = 0; i < rows; i++) out.set(data.subarray(i * cols, i * cols + count), i * count);
   return out;
 }

@@ -1,42 +1,40 @@
-import { hashTensor, startFingerprint } from '../../formats/hugging-face/fingerprint.ts';
-import { withModelWeights, type ModelWeights } from '../../formats/hugging-face/model-weights.ts';
-import { computeEvolution, type Evolution, type EvolutionOptions, type WeightSource } from './evolution.ts';
+import { withModelWeights } from '../../formats/hugging-face/model-weights.ts';
+import { computeEvolution, type Evolution, type EvolutionOptions } from './evolution.ts';
+import { streamed } from './streamed-weights.ts';
+import type { WeightSource } from './weight-source.ts';
+import { countsOf, withWeightThread } from './weight-thread-source.ts';
+
+/**
+ * Number of weights from which on each base is read in a thread of its own. Starting a thread takes about as long as
+ * reading that many.
+ */
+const WORTH_A_THREAD = 2 ** 25;
+
+export interface FolderEvolutionOptions extends EvolutionOptions {
+  /** Whether each base is read in a thread of its own. By default this depends on its size. */
+  readonly threads?: boolean;
+}
 
 /**
  * The evolution between the base models of two folders. Every tensor is read once, and the fingerprints are computed from
- * the very values that the evolution is computed from.
+ * the very values that the evolution is computed from. Large bases are read, checked and hashed in threads of their own,
+ * while this one decomposes.
  * @throws FormatError for a folder that does not hold a base model, AdaptationError `incompatible_evolution`
  */
 export async function evolutionBetweenFolders(
   oldFolder: string,
   newFolder: string,
-  options: EvolutionOptions = {},
+  { threads, ...options }: FolderEvolutionOptions = {},
 ): Promise<Evolution> {
-  return withModelWeights(oldFolder, (from) =>
-    withModelWeights(newFolder, (to) => computeEvolution(streamed(from), streamed(to), options)),
-  );
+  const withSource = (folder: string, use: (source: WeightSource) => Promise<Evolution>): Promise<Evolution> =>
+    withModelWeights(folder, (model) =>
+      (threads ?? sumOf(countsOf(model)) >= WORTH_A_THREAD)
+        ? withWeightThread(folder, model, use)
+        : use(streamed(model)),
+    );
+  return withSource(oldFolder, (from) => withSource(newFolder, (to) => computeEvolution(from, to, options)));
 }
 
-/**
- * A source of weights that stay on disk. Every tensor must be read once, in name order; the fingerprint is known after the
- * last one. Reading another tensor, or asking for the fingerprint too early, is an error.
- */
-export function streamed(model: ModelWeights): WeightSource {
-  const hash = startFingerprint(model.config);
-  const left = [...model.names].sort();
-  let fingerprint: string | null = null;
-  return {
-    config: model.config,
-    get fingerprint() {
-      if (left.length > 0) throw new Error(`the fingerprint is not known before tensor ${left[0]} is read`);
-      return (fingerprint ??= hash.digest('hex'));
-    },
-    async readWeight(name) {
-      const next = left.shift();
-      if (name !== next) throw new Error(`tensor ${name} is read out of turn, expected ${next ?? 'none'}`);
-      const tensor = await model.read(name);
-      hashTensor(hash, name, tensor);
-      return tensor;
-    },
-  };
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }

@@ -3,7 +3,7 @@ import type { AdapterReach } from '../evolution/analysis/advisor.ts';
 import { capturedEnergy } from '../evolution/captured-energy.ts';
 import type { Evolution } from '../evolution/evolution.ts';
 import { REVERT } from './coefficients.ts';
-import { Fusion } from './fusion.ts';
+import { Fusion, type FusionOptions } from './fusion.ts';
 
 /**
  * How much of a base's change an adapter can reach. A revert at the adapter's rank leaves three things of the change: what
@@ -11,10 +11,14 @@ import { Fusion } from './fusion.ts';
  * those it holds), and everything that changed in other modules. The rest is undone. Both shares are 1 if nothing changed.
  * @throws AdaptationError `incompatible_evolution` if the evolution does not fit the adapter
  */
-export function adapterReach(adapter: Adapter, evolution: Evolution): AdapterReach {
+export async function adapterReach(
+  adapter: Adapter,
+  evolution: Evolution,
+  options: Pick<FusionOptions, 'products'> = {},
+): Promise<AdapterReach> {
   const total = evolution.adaptable.deltaNorm ** 2;
   if (total === 0) return { targeted: 1, undone: 1 };
-  const { truncationErrors } = new Fusion(adapter, evolution).fuse(REVERT);
+  const { truncationErrors } = await (await Fusion.prepare(adapter, evolution, options)).fuse(REVERT);
   let [untargeted, undone] = [0, 0];
   for (const [name, module] of evolution.modules) {
     const change = module.deltaNorm ** 2;

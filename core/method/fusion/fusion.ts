@@ -1,5 +1,6 @@
 import type { Adapter, LoraConfig, LoraFactors } from '../../models/lora/adapter.ts';
 import { loraSettings } from '../../models/lora/lora-config.ts';
+import { plainProducts, type MatrixProducts } from '../../linalg/products.ts';
 import { AdaptationError } from '../errors.ts';
 import type { Evolution, ModuleEvolution } from '../evolution/evolution.ts';
 import { COPY, isSamePoint, REVERT, type Coefficients } from './coefficients.ts';
@@ -10,6 +11,8 @@ import { prepareModule, type ModuleFusion } from './module-fusion.ts';
 export interface FusionOptions {
   /** Default `keep`. */
   readonly rank?: FusionRank;
+  /** What multiplies the large matrices. Default: JavaScript on one thread, which is slow. */
+  readonly products?: MatrixProducts | undefined;
 }
 
 interface FusedAdapter {
@@ -34,22 +37,32 @@ export class Fusion {
   readonly #modules: ReadonlyMap<string, ModuleFusion>;
   readonly #shapes: ReadonlyMap<string, FusedShape>;
 
+  private constructor(adapter: Adapter, config: LoraConfig, modules: ReadonlyMap<string, ModuleFusion>) {
+    this.adapter = adapter;
+    this.config = config;
+    this.#modules = modules;
+    this.#shapes = config === adapter.config ? adapter.modules : loraSettings(config, [...adapter.modules.keys()]);
+  }
+
   /**
+   * Computes what all coefficients share.
    * @throws AdaptationError `incompatible_evolution` if the evolution lacks a module of the adapter or has it in another
    *   shape; RangeError for an invalid rank option
    */
-  constructor(adapter: Adapter, evolution: Evolution, { rank = 'keep' }: FusionOptions = {}) {
+  static async prepare(
+    adapter: Adapter,
+    evolution: Evolution,
+    { rank = 'keep', products = plainProducts }: FusionOptions = {},
+  ): Promise<Fusion> {
     checkRank(rank);
-    this.adapter = adapter;
-    const prepared = adaptedModules(adapter, evolution).map(({ name, old, change }) => {
-      return [name, prepareModule(old, change)] as const;
-    });
-    this.#modules = new Map(prepared);
+    const modules = new Map<string, ModuleFusion>();
+    for (const { name, old, change } of adaptedModules(adapter, evolution)) {
+      modules.set(name, await prepareModule(old, change, products));
+    }
     // Growth by energy is measured at revert, because undoing the change takes the largest rank of the useful coefficients.
-    const spectra = () => prepared.map(([, module]) => module.singularValues(REVERT));
-    this.config = rank === 'keep' ? adapter.config : grownConfig(adapter, commonRank(rank, spectra()));
-    this.#shapes =
-      this.config === adapter.config ? adapter.modules : loraSettings(this.config, [...adapter.modules.keys()]);
+    const spectra = () => [...modules.values()].map((module) => module.singularValues(REVERT));
+    const config = rank === 'keep' ? adapter.config : grownConfig(adapter, commonRank(rank, spectra()));
+    return new Fusion(adapter, config, modules);
   }
 
   /**
@@ -57,12 +70,12 @@ export class Fusion {
    * @param coefficients one pair for all modules, or a pair for each group
    * @throws RangeError for coefficients that are not finite, and for a group without coefficients
    */
-  at(coefficients: Coefficients | GroupedCoefficients): Adapter {
-    return this.fuse(coefficients).adapter;
+  async at(coefficients: Coefficients | GroupedCoefficients): Promise<Adapter> {
+    return (await this.fuse(coefficients)).adapter;
   }
 
   /** {@link at}, together with what did not fit into the ranks. */
-  fuse(coefficients: Coefficients | GroupedCoefficients): FusedAdapter {
+  async fuse(coefficients: Coefficients | GroupedCoefficients): Promise<FusedAdapter> {
     const pairs = [...this.#modules].map(([name, module]) => {
       return { name, module, pair: coefficientsOf(name, coefficients) };
     });
@@ -72,7 +85,7 @@ export class Fusion {
     const modules = new Map<string, LoraFactors>();
     const truncationErrors = new Map<string, number>();
     for (const { name, module, pair } of pairs) {
-      const { factors, truncationError } = module.at(pair, this.#shapes.get(name));
+      const { factors, truncationError } = await module.at(pair, this.#shapes.get(name));
       modules.set(name, factors);
       truncationErrors.set(name, truncationError);
     }

@@ -1,9 +1,19 @@
 import type { LoraFactors } from '../../models/lora/adapter.ts';
 import { Random } from '../../statistics/random.ts';
+import { thinQr } from '../../linalg/gram-factors.ts';
 import { matmul } from '../../linalg/matmul.ts';
-import { columns, concatColumns, matrix, scaleColumns, transpose, type Matrix } from '../../linalg/matrix.ts';
-import { addTimesTransposed, orthonormalizeRows, timesTall, type TallMatrix } from '../../linalg/row-basis.ts';
-import { truncatedSvd, type SvdFactors } from '../../linalg/svd.ts';
+import {
+  concatColumns,
+  matrix,
+  scaleAll,
+  scaleColumns,
+  toFloat64,
+  transpose,
+  type DenseMatrix,
+  type Matrix,
+} from '../../linalg/matrix.ts';
+import type { MatrixProducts } from '../../linalg/products.ts';
+import { truncatedSvd } from '../../linalg/svd/svd.ts';
 import type { ModuleEvolution } from '../evolution/evolution.ts';
 import type { Coefficients } from './coefficients.ts';
 import { withFusedMagnitude } from './fused-magnitude.ts';
@@ -18,7 +28,7 @@ interface FusedModule {
 /** One module of an adapter, prepared to be fused at any coefficients. */
 export interface ModuleFusion {
   /** @param shape rank (at least the old one) and scaling of the result; by default those of the old factors */
-  at(coefficients: Coefficients, shape?: FusedShape): FusedModule;
+  at(coefficients: Coefficients, shape?: FusedShape): Promise<FusedModule>;
   /** All singular values of the full update, descending. */
   singularValues(coefficients: Coefficients): Float64Array;
 }
@@ -26,22 +36,28 @@ export interface ModuleFusion {
 /**
  * Prepares a module for the truncation of the full update alpha · s · B A + beta · U S Vᵀ (ours; see ADR 3). The update lies
  * in the span of [U, B] on the left and of [V, Aᵀ] on the right. U and V are already orthonormal, so only the parts of B and
- * Aᵀ outside of them are orthonormalized: Bᵀ = c_L Uᵀ + l_L Q_L and A = c_R Vᵀ + l_R Q_R. Then the update is
- * [U, Q_Lᵀ] C [V, Q_Rᵀ]ᵀ with a core of r + k rows and columns, C = alpha · s · [c_L, l_L]ᵀ [c_R, l_R] + beta · diag(S, 0),
- * and the SVD of the core gives that of the update.
+ * Aᵀ outside of them are orthonormalized: B = U c_L + Q_L l_L and Aᵀ = V c_R + Q_R l_R. Then the update is
+ * [U, Q_L] C [V, Q_R]ᵀ with a core of r + k rows and columns, C = alpha · s · [c_L; l_L] [c_R; l_R]ᵀ + beta · diag(S, 0),
+ * and the SVD of the core gives that of the update. Everything that grows with the module is a product.
  * @param old the old adapter's factors, of rank r
  * @param change the evolution of the module, of rank k
  */
-export function prepareModule(old: LoraFactors, change: ModuleEvolution): ModuleFusion {
-  const left = splitRows(transpose(matrix(old.outFeatures, old.rank, old.b)), change.u, change.rank);
-  const right = splitRows(matrix(old.rank, old.inFeatures, old.a), change.v, change.rank);
-  const oldCore = matmul(transpose(scaleAll(left.coordinates, old.scaling)), right.coordinates);
+export async function prepareModule(
+  old: LoraFactors,
+  change: ModuleEvolution,
+  products: MatrixProducts,
+): Promise<ModuleFusion> {
+  const { rank, inFeatures, outFeatures } = old;
+  const transposedA = transpose(matrix(rank, inFeatures, old.a));
+  const left = await split({ rows: outFeatures, cols: rank, data: old.b }, change.u, change.rank, products);
+  const right = await split(transposedA, change.v, change.rank, products);
+  const oldCore = matmul(scaleAll(left.coordinates, old.scaling), transpose(right.coordinates));
   const prepared: PreparedModule = { old, change, left, right, oldCore };
   return {
-    at(coefficients, shape = old) {
+    async at(coefficients, shape = old) {
       const { factors, truncationError } =
         coefficients.beta !== 0 && change.rank > 0
-          ? truncate(prepared, coefficients, shape)
+          ? await truncate(prepared, coefficients, shape, products)
           : { factors: scaled(old, coefficients.alpha, shape), truncationError: 0 };
       return {
         factors: coefficients.alpha === 1 ? factors : withFusedMagnitude(factors, change, coefficients),
@@ -49,7 +65,7 @@ export function prepareModule(old: LoraFactors, change: ModuleEvolution): Module
       };
     },
     singularValues(coefficients) {
-      const most = Math.min(old.outFeatures, old.inFeatures);
+      const most = Math.min(outFeatures, inFeatures);
       return truncatedSvd(coreOf(prepared, coefficients), 0).all.subarray(0, most);
     },
   };
@@ -58,37 +74,42 @@ export function prepareModule(old: LoraFactors, change: ModuleEvolution): Module
 interface PreparedModule {
   readonly old: LoraFactors;
   readonly change: ModuleEvolution;
-  readonly left: SplitRows;
-  readonly right: SplitRows;
-  /** s · [c_L, l_L]ᵀ [c_R, l_R], [k + r, k + r]. */
+  readonly left: Split;
+  readonly right: Split;
+  /** s · [c_L; l_L] [c_R; l_R]ᵀ, [k + r, k + r]. */
   readonly oldCore: Matrix;
 }
 
-/** A matrix X, [r, n], written as coordinates · [directions, restᵀ]ᵀ. */
-interface SplitRows {
+/** A tall matrix Y, [n, r], written as [directions, rest] · coordinates. */
+interface Split {
   /** The evolution's orthonormal directions, [n, k]. */
-  readonly directions: TallMatrix;
-  /** Orthonormal rows, [r, n], that span what X has outside of the directions. */
-  readonly rest: Matrix;
-  /** [r, k + r] */
+  readonly directions: DenseMatrix;
+  /** Orthonormal columns, [n, r], that span what Y has outside of the directions. */
+  readonly rest: DenseMatrix;
+  /** [k + r, r] */
   readonly coordinates: Matrix;
 }
 
 /**
- * Splits the rows of X. The directions are orthonormal only to float32 precision (6e-8). The sum is exact nevertheless, and
- * the truncation is off by no more than that.
+ * Splits a tall matrix. The directions are orthonormal only to float32 precision (6e-8). The sum is exact to the precision of
+ * the products nevertheless, and the truncation is off by no more than that.
  */
-function splitRows(x: Matrix, directions: Float32Array, rank: number): SplitRows {
-  const tall = { rows: x.cols, cols: rank, data: directions };
-  const within = timesTall(x, tall);
-  const outside = { ...x, data: x.data.slice() };
-  addTimesTransposed(outside, -1, within, tall);
-  const { l, q } = orthonormalizeRows(outside);
-  return { directions: tall, rest: q, coordinates: concatColumns(within, l) };
+async function split(y: DenseMatrix, found: Float32Array, count: number, products: MatrixProducts): Promise<Split> {
+  const directions = { rows: y.rows, cols: count, data: found };
+  if (count === 0) {
+    const { q, r } = await thinQr(y, products);
+    return { directions, rest: q, coordinates: r };
+  }
+  const within = await products.transposedTimes(directions, y);
+  const { data } = await products.times(directions, within);
+  for (let i = 0; i < data.length; i++) data[i] = y.data[i]! - data[i]!;
+  const { q, r } = await thinQr({ ...y, data }, products);
+  return { directions, rest: q, coordinates: stackRows(toFloat64(within), r) };
 }
 
-function scaleAll(a: Matrix, factor: number): Matrix {
-  return { ...a, data: a.data.map((value) => factor * value) };
+/** [a; b], one above the other. */
+function stackRows(a: Matrix, b: Matrix): Matrix {
+  return transpose(concatColumns(transpose(a), transpose(b)));
 }
 
 /**
@@ -114,32 +135,59 @@ function coreOf({ change, oldCore }: PreparedModule, { alpha, beta }: Coefficien
   return core;
 }
 
-function truncate(prepared: PreparedModule, coefficients: Coefficients, shape: FusedShape): FusedModule {
-  const { all, ...leading } = truncatedSvd(coreOf(prepared, coefficients), shape.rank);
+async function truncate(
+  prepared: PreparedModule,
+  coefficients: Coefficients,
+  shape: FusedShape,
+  products: MatrixProducts,
+): Promise<FusedModule> {
+  const { all, u, s, v } = truncatedSvd(coreOf(prepared, coefficients), shape.rank);
   const lost = all.subarray(shape.rank).reduce((sum, value) => sum + value ** 2, 0);
-  return { factors: balancedFactors(prepared, leading, shape), truncationError: Math.sqrt(lost) };
+  const roots = s.map((value) => Math.sqrt(value / shape.scaling));
+  const left = await expand(prepared.left, scaleColumns(u, roots), products);
+  const right = await expand(prepared.right, scaleColumns(v, roots), products);
+  const floor = Number.EPSILON * (s[0] ?? 0);
+  const kept = s.filter((value) => value > floor).length;
+  return { factors: balancedFactors(prepared.old, left, right, kept, shape), truncationError: Math.sqrt(lost) };
+}
+
+/** The columns, [n, m], with the given coordinates, [k + r, m], in the basis of a split. */
+async function expand(
+  { directions, rest }: Split,
+  coordinates: Matrix,
+  products: MatrixProducts,
+): Promise<DenseMatrix> {
+  const { cols, data } = coordinates;
+  const at = directions.cols * cols;
+  const above = { rows: directions.cols, cols, data: data.subarray(0, at) };
+  const below = { rows: rest.cols, cols, data: data.subarray(at) };
+  const [within, outside] = [await products.times(directions, above), await products.times(rest, below)];
+  for (let i = 0; i < within.data.length; i++) within.data[i]! += outside.data[i]!;
+  return within;
 }
 
 /**
- * The new factors from the core's leading triplets P, Σ, N: B′ = [U, Q_Lᵀ] P √(Σ/s) and A′ = √(Σ/s) Nᵀ [V, Q_Rᵀ]ᵀ. Then
- * s · B′A′ is the truncated update, and both factors have equal norms. If the update's rank is below the adapter's, the
- * directions without a singular value are those of {@link emptyFactors}.
+ * The new factors from the core's leading triplets P, Σ, N: B′ = [U, Q_L] P √(Σ/s) and A′ᵀ = [V, Q_R] N √(Σ/s). Then s · B′A′
+ * is the truncated update, and both factors have equal norms. If the update's rank is below the adapter's, the directions
+ * without a singular value are those of {@link emptyFactors}.
+ * @param left B′, [outFeatures, as many columns as were computed]
+ * @param right A′ᵀ
+ * @param kept number of columns that have a singular value
  */
 function balancedFactors(
-  { old, left, right }: PreparedModule,
-  { u, s, v }: SvdFactors,
+  old: LoraFactors,
+  left: DenseMatrix,
+  right: DenseMatrix,
+  kept: number,
   shape: FusedShape,
 ): LoraFactors {
   const { inFeatures, outFeatures } = old;
-  const roots = s.map((value) => Math.sqrt(value / shape.scaling));
-  const newLeft = expandRows(left, transpose(scaleColumns(u, roots)));
-  const newRight = expandRows(right, transpose(scaleColumns(v, roots)));
   const factors = emptyFactors(old, shape);
-  const floor = Number.EPSILON * (s[0] ?? 0);
-  for (let k = 0; k < s.length; k++) {
-    if (s[k]! <= floor) continue;
-    factors.a.set(newRight.data.subarray(k * inFeatures, (k + 1) * inFeatures), k * inFeatures);
-    for (let i = 0; i < outFeatures; i++) factors.b[i * shape.rank + k] = newLeft.data[k * outFeatures + i]!;
+  for (let j = 0; j < inFeatures; j++) {
+    for (let k = 0; k < kept; k++) factors.a[k * inFeatures + j] = right.data[j * right.cols + k]!;
+  }
+  for (let i = 0; i < outFeatures; i++) {
+    for (let k = 0; k < kept; k++) factors.b[i * shape.rank + k] = left.data[i * left.cols + k]!;
   }
   return factors;
 }
@@ -156,12 +204,4 @@ function emptyFactors(old: LoraFactors, { rank, scaling }: FusedShape): LoraFact
   const bound = 1 / Math.sqrt(inFeatures);
   for (let i = old.a.length; i < a.length; i++) a[i] = (2 * random.uniform() - 1) * bound;
   return { ...old, rank, scaling, a, b: new Float32Array(outFeatures * rank) };
-}
-
-/** The rows, [m, n], with the given coordinates, [m, k + r], in the basis of a split. */
-function expandRows({ directions, rest }: SplitRows, coordinates: Matrix): Matrix {
-  const split = directions.cols;
-  const out = matmul(columns(coordinates, split, coordinates.cols), rest);
-  addTimesTransposed(out, 1, columns(coordinates, 0, split), directions);
-  return out;
 }

@@ -11,11 +11,11 @@ import type { Proposal } from './candidate.ts';
 
 /** The adapters that one run fuses from the old adapter and the evolution. */
 export class FusedAdapters {
-  readonly #context: Pick<LadderContext, 'oldAdapter' | 'evolution'>;
+  readonly #context: Pick<LadderContext, 'oldAdapter' | 'evolution' | 'products'>;
   readonly #options: LadderOptions['fusion'];
-  #fusion: Fusion | null = null;
+  #fusion: Promise<Fusion> | null = null;
 
-  constructor(context: Pick<LadderContext, 'oldAdapter' | 'evolution'>, options: LadderOptions['fusion']) {
+  constructor(context: Pick<LadderContext, 'oldAdapter' | 'evolution' | 'products'>, options: LadderOptions['fusion']) {
     this.#context = context;
     this.#options = options;
   }
@@ -35,14 +35,15 @@ export class FusedAdapters {
   }
 
   /** Returns the adapter with these coefficients. What all coefficients share is computed at the first call. */
-  at(coefficients: Coefficients | GroupedCoefficients): Adapter {
-    if ('alpha' in coefficients && isSamePoint(coefficients, COPY)) return this.#context.oldAdapter;
-    this.#fusion ??= new Fusion(this.#context.oldAdapter, this.evolution, this.#options);
-    return this.#fusion.at(coefficients);
+  async at(coefficients: Coefficients | GroupedCoefficients): Promise<Adapter> {
+    const { oldAdapter, products } = this.#context;
+    if ('alpha' in coefficients && isSamePoint(coefficients, COPY)) return oldAdapter;
+    this.#fusion ??= Fusion.prepare(oldAdapter, this.evolution, { ...this.#options, products });
+    return (await this.#fusion).at(coefficients);
   }
 
   /** Returns the adapter as which a candidate with coefficients was fused, before any training. */
-  initialOf({ id, alpha, beta, groups }: Pick<Proposal, 'id' | 'alpha' | 'beta' | 'groups'>): Adapter {
+  async initialOf({ id, alpha, beta, groups }: Pick<Proposal, 'id' | 'alpha' | 'beta' | 'groups'>): Promise<Adapter> {
     if (groups) return this.at(fromCoefficientGroups(groups, this.evolution.modules.keys()));
     if (alpha === null || beta === null) throw new RangeError(`candidate ${id} has no fusion coefficients`);
     return this.at({ alpha, beta });

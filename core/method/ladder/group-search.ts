@@ -57,7 +57,7 @@ async function searchRowLoss(ladder: Ladder, point: Coefficients): Promise<numbe
   context.signal.throwIfAborted();
   const begun = ladder.now();
   const rowLosses = Array.from(
-    await context.searchRowLosses(ladder.fused.at({ alpha, beta }), searchOrder(context.seed, rows)),
+    await context.searchRowLosses(await ladder.fused.at({ alpha, beta }), searchOrder(context.seed, rows)),
   );
   const loss = rowLosses.reduce((sum, one) => sum + one, 0) / tokens.reduce((sum, count) => sum + count, 0);
   if (!Number.isFinite(loss))

@@ -2,6 +2,7 @@ import type { Adapter } from '../../models/lora/adapter.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import type { Phase } from '../../options/phases.ts';
 import type { Evolution } from '../evolution/evolution.ts';
+import type { FusionOptions } from '../fusion/fusion.ts';
 import type { GateMeasurement } from '../gate/readiness-gate.ts';
 import type { RegularizationOptions } from '../regularization/regularization.ts';
 import type { SearchEvaluation } from '../search/search-task.ts';
@@ -51,6 +52,8 @@ export interface LadderContext {
   readonly oldAdapter: Adapter;
   /** Null if the evolution is not known; only copying and training are possible then. */
   readonly evolution: Evolution | null;
+  /** What multiplies when adapters are fused. Default: JavaScript on one thread. */
+  readonly products?: FusionOptions['products'];
   /** Weights of the new base. Groups of modules need them if the old adapter is a DoRA adapter. */
   readonly baseWeights?: BaseModel['weights'];
   /** Finished searches of the same rollout, from the same base model version. Default: none. */

@@ -35,11 +35,7 @@ export class Ladder {
   #best: Candidate | null = null;
   #publishedId: string | null = null;
 
-  /**
-   * @param rungs the strategy's rungs, in order
-   * @throws AdaptationError if the gate cannot be resolved, or if the state to resume belongs to another run
-   */
-  constructor(strategy: Strategy, rungs: readonly RungName[], context: LadderContext, options: LadderOptions) {
+  private constructor(strategy: Strategy, rungs: readonly RungName[], context: LadderContext, options: LadderOptions) {
     this.context = context;
     this.options = options;
     this.fused = new FusedAdapters(context, options.fusion);
@@ -50,7 +46,22 @@ export class Ladder {
     this.#log = new RungLog(() => this.now(), context.resume?.state);
     this.#startedAt = this.now();
     this.#elapsedBefore = context.resume?.state.elapsedMs ?? 0;
-    if (context.resume) this.#restore(context.resume);
+  }
+
+  /**
+   * Begins a run, or resumes one from the context's checkpoint.
+   * @param rungs the strategy's rungs, in order
+   * @throws AdaptationError if the gate cannot be resolved, or if the state to resume belongs to another run
+   */
+  static async begin(
+    strategy: Strategy,
+    rungs: readonly RungName[],
+    context: LadderContext,
+    options: LadderOptions,
+  ): Promise<Ladder> {
+    const ladder = new Ladder(strategy, rungs, context, options);
+    if (context.resume) await ladder.#restore(context.resume);
+    return ladder;
   }
 
   get candidates(): readonly CandidateRecord[] {
@@ -208,7 +219,7 @@ export class Ladder {
     return best.passed ? candidate.passed && isBetterBeyondNoise(candidate, best) : isPreferred(candidate, best);
   }
 
-  #restore({ state, bestAdapter }: NonNullable<LadderContext['resume']>): void {
+  async #restore({ state, bestAdapter }: NonNullable<LadderContext['resume']>): Promise<void> {
     if (state.strategy !== this.#strategy) {
       const message = `the state to resume has strategy ${state.strategy}, expected ${this.#strategy}`;
       throw new AdaptationError('invalid_state', message);
@@ -226,10 +237,10 @@ export class Ladder {
     if (!state.bestOutcomes) {
       throw new AdaptationError('invalid_state', `the state to resume has no gate rows of candidate ${best.id}`);
     }
-    this.#best = { ...best, outcomes: state.bestOutcomes, adapter: this.#rebuild(best, bestAdapter) };
+    this.#best = { ...best, outcomes: state.bestOutcomes, adapter: await this.#rebuild(best, bestAdapter) };
   }
 
-  #rebuild(record: CandidateRecord, fineTuned: Adapter | null): Adapter {
+  async #rebuild(record: CandidateRecord, fineTuned: Adapter | null): Promise<Adapter> {
     if (record.step === 0) return this.fused.initialOf(record);
     if (fineTuned) return fineTuned;
     const message = `the state to resume has the best candidate ${record.id}, but its adapter is missing`;

@@ -114,12 +114,12 @@ async function considerGroups(ladder: Ladder, grouping: GroupingName, found: Gro
   const mean = meanCoefficients(found, ladder.context.oldAdapter.modules.keys());
   const groups = toCoefficientGroups(grouping, found);
   const proposal = { id: 'search', rung: 'search', strategy: 'relora', ...mean, groups, step: 0 } as const;
-  await ladder.consider(proposal, ladder.fused.at(found));
+  await ladder.consider(proposal, await ladder.fused.at(found));
 }
 
 async function considerFused(ladder: Ladder, rung: RungName, { alpha, beta }: Coefficients): Promise<void> {
   const proposal = { id: rung, rung, strategy: strategyOf({ alpha, beta }), alpha, beta, step: 0 };
-  await ladder.consider(proposal, ladder.fused.at({ alpha, beta }));
+  await ladder.consider(proposal, await ladder.fused.at({ alpha, beta }));
 }
 
 /** Whether the gate has judged these coefficients already, on another rung. */

@@ -89,7 +89,7 @@ export async function runStrategy(
   }
   context.phase('initialize');
   const names = rungs.map(({ name }) => name);
-  const ladder = new Ladder(strategy, names, context, options);
+  const ladder = await Ladder.begin(strategy, names, context, options);
   await ladder.publishBest();
   for (const rung of rungs.slice(names.indexOf(ladder.rung))) {
     if (ladder.isPublished && !rung.refines) continue;

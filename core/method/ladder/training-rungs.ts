@@ -29,7 +29,11 @@ export const scratchRung: Rung = trainingRung('scratch', freshStart, { regulariz
  * one, it may use all steps that are left; from then on `refineSteps` more, and another version is published only if it
  * is better by more than noise.
  */
-function trainingRung(name: RungName, startOf: (ladder: Ladder) => Start, options: FineTuneRungOptions): Rung {
+function trainingRung(
+  name: RungName,
+  startOf: (ladder: Ladder) => Start | Promise<Start>,
+  options: FineTuneRungOptions,
+): Rung {
   return {
     name,
     refines: true,
@@ -38,7 +42,7 @@ function trainingRung(name: RungName, startOf: (ladder: Ladder) => Start, option
       const obstacle = training.obstacle();
       if (obstacle !== null) return obstacle === '' ? undefined : ladder.skip(name, obstacle);
       ladder.enter(name);
-      const start = startOf(ladder);
+      const start = await startOf(ladder);
       await ladder.checkpoint();
       ladder.context.phase('fine_tune');
       await ladder.context.fineTune({
@@ -132,10 +136,10 @@ function freshStart({ context }: Ladder): Start {
 }
 
 /** Chooses by what the state has recorded, so that a resumed run starts from the same adapter. */
-function startOfBest(ladder: Ladder): Start {
+async function startOfBest(ladder: Ladder): Promise<Start> {
   const chosen = bestStart(ladder);
   const { alpha, beta, groups } = chosen;
-  return { adapter: ladder.fused.initialOf(chosen), alpha, beta, groups, strategy: fineTunedStrategy(chosen) };
+  return { adapter: await ladder.fused.initialOf(chosen), alpha, beta, groups, strategy: fineTunedStrategy(chosen) };
 }
 
 /** Returns the best untrained candidate by the gate's metric; of equals, the one with the smaller loss on the search rows. */

@@ -76,7 +76,7 @@ export class RowMeasurements {
     task.signal.throwIfAborted();
     const start = task.now();
     const { alpha, beta } = contender.point;
-    contender.adapter ??= task.fuse({ alpha, beta });
+    contender.adapter ??= await task.fuse({ alpha, beta });
     const rowLosses = Array.from(await task.rowLosses(contender.adapter, this.#order.slice(contender.rows, rows)));
     const sum = rowLosses.reduce((total, loss) => total + loss, summedLoss(contender));
     const loss = sum / this.tokens.slice(0, rows).reduce((total, count) => total + count, 0);

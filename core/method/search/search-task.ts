@@ -48,7 +48,7 @@ export interface SearchTask {
   readonly fleet?: FleetSearches | undefined;
   /** Points that were compared with copy before; with a fleet, the search starts from them. Default revert. */
   readonly compared?: readonly Coefficients[] | undefined;
-  fuse(coefficients: Coefficients): Adapter;
+  fuse(coefficients: Coefficients): Adapter | Promise<Adapter>;
   /** Summed completion losses, in nats, of the search rows with these indices, in the order of the indices. */
   rowLosses(adapter: Adapter, rows: readonly number[]): Promise<ArrayLike<number>>;
   /** Called after every evaluation that is not in the history. */

@@ -103,6 +103,10 @@ describe(`a worker, queue on ${queueKind}`, () => {
       expect(published).toMatchObject({ base_model_name_or_path: 'served/v2' });
     }
     for (const job of all) {
+      expect(job).toMatchObject({
+        row_format: { append_eos: false, append_eos_reason: 'asked: auto', max_length: 99 },
+        warnings: ['line 3 is long'],
+      });
       expect(Math.abs(Object.values(job.phases).reduce((a, b) => a + b, 0) - job.ttr_ms!)).toBeLessThan(1);
     }
     for (const job of adaptations) {

@@ -24,6 +24,9 @@ METHODS = (
     "byte_level_bpe.train",
     "fusion.dense",
     "completions.mean_loss",
+    "rows.train",
+    "rows.tokenize",
+    "rows.chats",
 )
 
 

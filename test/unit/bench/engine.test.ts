@@ -2,28 +2,54 @@ import { describe, expect, it } from 'vitest';
 import { benchCommand } from '../../../bench/engine/options.ts';
 import { sumRuns } from '../../../bench/engine/sides/profile.ts';
 import { summarizeRatios } from '../../../bench/engine/report/statistics.ts';
-import { prepareWorkload } from '../../../bench/engine/workload.ts';
+import { prepareWorkload, type WorkBatch } from '../../../bench/engine/workload.ts';
 import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
 
 const MODEL = new URL('../../../examples/demo-family/v1', import.meta.url).pathname;
 
 describe('the workload', () => {
-  it('has rows of unequal lengths, holds nothing but token ids, and counts no padding', async () => {
+  const prepare = async (rows: 'sst2' | 'chat') => {
     const { config } = await loadBaseModel(MODEL);
-    const { training, evaluation } = await prepareWorkload({ folder: MODEL, config, batchSize: 8, steps: 4 });
-    expect(training.map(({ examples }) => examples.length)).toEqual([8, 8, 8, 8]);
-    expect(evaluation.map(({ examples }) => examples.length)).toEqual([32, 32]);
-    for (const { examples, tokens, longest } of [...training, ...evaluation]) {
-      expect(Object.keys(examples[0]!)).toEqual(['promptIds', 'completionIds']);
+    return prepareWorkload({ rows, folder: MODEL, config, batchSize: 8, steps: 4 });
+  };
+  const padded = (batches: readonly WorkBatch[]) =>
+    batches.reduce((total, { examples, longest }) => total + examples.length * longest, 0);
+
+  it('has rows of unequal lengths, holds nothing but token ids, and counts no padding', async () => {
+    const { training, evaluation } = await prepare('sst2');
+    expect(training.unsorted.map(({ examples }) => examples.length)).toEqual([8, 8, 8, 8]);
+    expect(evaluation.unsorted.map(({ examples }) => examples.length)).toEqual([16, 16]);
+    for (const { examples, tokens, longest } of [...training.unsorted, ...evaluation.grouped]) {
+      expect(Object.keys(examples[0]!)).toEqual(['tokenIds', 'labelSpans']);
       // Position t predicts token t + 1, so the last token of a row is not an input.
-      const inputs = examples.map(
-        ({ promptIds, completionIds }) => [...promptIds, ...completionIds].slice(0, -1).length,
-      );
+      const inputs = examples.map(({ tokenIds }) => tokenIds.slice(0, -1).length);
       expect(tokens).toBe(inputs.reduce((total, length) => total + length, 0));
       expect(longest).toBe(Math.max(...inputs));
     }
-    const lengths = new Set(training.flatMap(({ examples }) => examples.map(({ promptIds }) => promptIds.length)));
-    expect(lengths.size).toBeGreaterThan(4);
+    const lengths = training.unsorted.flatMap(({ examples }) => examples.map(({ tokenIds }) => tokenIds.length));
+    expect(new Set(lengths).size).toBeGreaterThan(4);
+  });
+
+  it('groups the very rows of the unsorted batches by length, so that little is padded', async () => {
+    for (const { grouped, unsorted } of Object.values(await prepare('sst2'))) {
+      const rowsOf = (batches: readonly WorkBatch[]) =>
+        batches.flatMap(({ examples }) => examples.map((ids) => JSON.stringify(ids))).sort();
+      expect(rowsOf(grouped)).toEqual(rowsOf(unsorted));
+      const tokens = grouped.reduce((total, batch) => total + batch.tokens, 0);
+      expect(padded(grouped) / tokens).toBeLessThan(1.1);
+      expect(padded(unsorted) / tokens).toBeGreaterThan(1.2);
+    }
+  });
+
+  it('has conversations of 200 to 500 tokens', async () => {
+    const { training, evaluation } = await prepare('chat');
+    const examples = [...training.unsorted, ...evaluation.unsorted].flatMap((batch) => batch.examples);
+    for (const { tokenIds, labelSpans } of examples) {
+      expect(tokenIds.length).toBeGreaterThanOrEqual(200);
+      expect(tokenIds.length).toBeLessThanOrEqual(500);
+      expect(labelSpans.length).toBeGreaterThan(1);
+      expect(labelSpans.at(-1)![1]).toBe(tokenIds.length);
+    }
   });
 });
 
@@ -66,6 +92,7 @@ describe('the command', () => {
     for (const word of [
       '--model',
       '--readapt',
+      '--rows',
       '--batch',
       '--rounds',
       '--steps',
@@ -81,7 +108,8 @@ describe('the command', () => {
 
   it.each([
     ['--rounds', '0', 'expected a positive integer, found "0"'],
-    ['--batch', '8,x', 'expected a positive integer, found "x"'],
+    ['--batch', '8,16', 'expected a positive integer, found "8,16"'],
+    ['--rows', 'sst2,books', 'expected sst2, agnews, chat, found "books"'],
     ['--readapt', 'f32,int4', 'expected auto, f32, int8, found "int4"'],
   ])('refuses %s %s', (option, value, message) => {
     const command = benchCommand()

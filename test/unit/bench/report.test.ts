@@ -1,17 +1,29 @@
 import { describe, expect, it } from 'vitest';
 import { renderSvg } from '../../../bench/chart.ts';
 import { bars, engineChart } from '../../../bench/engine/report/chart.ts';
-import { batchResult, GOALS, type BenchDocument } from '../../../bench/engine/report/document.ts';
+import {
+  GOALS,
+  workloadResult,
+  type BenchDocument,
+  type WorkloadSettings,
+} from '../../../bench/engine/report/document.ts';
 import type { SideMeasurement, StartFigures } from '../../../bench/engine/measure.ts';
+import { joinDocuments } from '../../../bench/engine/report/join.ts';
 import { toMarkdown, withSection } from '../../../bench/engine/report/markdown.ts';
 import type { SideName, StepProfile } from '../../../bench/engine/sides/side-protocol.ts';
-import type { Workload } from '../../../bench/engine/workload.ts';
+import type { WorkBatch, Workload } from '../../../bench/engine/workload.ts';
 
-/** Two training steps of 60 and 40 tokens, and one evaluation of 100 tokens. */
-const WORKLOAD: Workload = {
-  training: [60, 40].map((tokens) => ({ examples: [{ promptIds: [1], completionIds: [2] }], tokens, longest: tokens })),
-  evaluation: [{ examples: [{ promptIds: [1], completionIds: [2] }], tokens: 100, longest: 100 }],
+const batch = (tokens: number, longest: number): WorkBatch => {
+  return { examples: Array.from({ length: 10 }, () => ({ tokenIds: [1, 2], labelSpans: [[1, 2]] })), tokens, longest };
 };
+
+/** Two training steps of 60 and 40 tokens, and one evaluation of 100 tokens, all of 10 rows. */
+const WORKLOAD: Workload = {
+  training: { grouped: [batch(60, 6), batch(40, 5)], unsorted: [batch(50, 7), batch(50, 8)] },
+  evaluation: { grouped: [batch(100, 10)], unsorted: [batch(100, 10)] },
+};
+
+const SETTINGS: WorkloadSettings = { rows: 'sst2', batchSize: 10, rounds: 3, steps: 2 };
 
 const PROFILE: StepProfile = {
   operators: { Gemm: 0.6, FusedMatMul: 0.1, Mul: 0.2, Cast: 0.001 },
@@ -22,7 +34,7 @@ const PROFILE: StepProfile = {
 
 interface Figures {
   readonly name: SideName;
-  /** Seconds of a training step in each of three rounds; an evaluation takes half as long. */
+  /** Seconds of a training step in each of three rounds; an evaluation takes half as long, PyTorch's unsorted rounds twice. */
   readonly rounds: readonly [number, number, number];
   readonly mebibytes: number;
   readonly losses?: readonly [number, number];
@@ -41,15 +53,20 @@ function start(firstStep: number, extra: number, { rounds, mebibytes, losses = [
 /** The cold process takes 3 s to its first step and compiles for 2 s in a pass, the cached one 1.5 s and 0.25 s. */
 function measurement(figures: Figures): SideMeasurement {
   const { name, rounds } = figures;
+  const torch = name.startsWith('torch');
+  const times = (factor: number) => ({
+    training: rounds.map((seconds) => [factor * seconds, factor * seconds]),
+    evaluation: rounds.map((seconds) => [(factor * seconds) / 2]),
+  });
   return {
     name,
     precision: name.split('-')[1]!,
-    cold: start(3, 2, figures),
+    cold: torch ? null : start(3, 2, figures),
     cached: start(1.5, 0.25, figures),
-    training: rounds.map((seconds) => [seconds, seconds]),
-    evaluation: rounds.map((seconds) => [seconds / 2]),
-    versions: name.startsWith('torch') ? { torch: '2.15.0' } : { node: '20.20.2' },
-    profile: name.startsWith('readapt') ? PROFILE : null,
+    grouped: times(1),
+    unsorted: times(torch ? 2 : 1),
+    versions: torch ? { torch: '2.15.0' } : { node: '20.20.2' },
+    profile: torch ? null : PROFILE,
   };
 }
 
@@ -68,41 +85,46 @@ function document(measured: readonly SideMeasurement[]): BenchDocument {
     finished: '2026-01-02T03:05:05.000Z',
     model: { name: 'tiny', parameters: 3.1e6 },
     adapter: { method: 'lora', rank: 8, modules: ['q_proj'] },
-    rounds: 3,
-    steps: 2,
     threads: 2,
     machine: { cpu: 'Some CPU', cores: 2, memory: 8 * 2 ** 30, system: 'Linux 6 x64' },
     versions: { node: '20.20.2', torch: '2.15.0' },
     load: [0.1, 1.9],
     goals: GOALS,
-    batches: [batchResult(8, WORKLOAD, measured)],
+    results: [workloadResult(SETTINGS, WORKLOAD, measured)],
   };
 }
 
-describe('the figures of a batch size', () => {
-  const { sides, ratios } = batchResult(8, WORKLOAD, MEASURED);
+describe('the figures of a workload', () => {
+  const { sides, ratios } = workloadResult(SETTINGS, WORKLOAD, MEASURED);
 
   it('are tokens a second over the rounds, and the time of the first pass beyond later ones', () => {
     expect(sides[0]!.summary).toEqual({
-      training: { median: 50, least: 40, most: 50 },
-      evaluation: { median: 200, least: 160, most: 200 },
+      grouped: { training: { median: 50, least: 40, most: 50 }, evaluation: { median: 200, least: 160, most: 200 } },
+      unsorted: { training: { median: 50, least: 40, most: 50 }, evaluation: { median: 200, least: 160, most: 200 } },
       compile: { cold: { training: 2, evaluation: 2 }, cached: { training: 0.25, evaluation: 0.25 } },
       products: 0.7,
     });
+    expect(sides[2]!.summary.compile).toEqual({ cold: null, cached: { training: 0.25, evaluation: 0.25 } });
     expect(sides[2]!.summary.products).toBeNull();
   });
 
-  it('compare each Readapt side with the best PyTorch mode, round by round', () => {
+  it('compare each Readapt side with the best PyTorch mode and batching, round by round', () => {
     expect(ratios.map(({ side }) => side)).toEqual(['readapt-f32', 'readapt-int8']);
     expect(ratios[0]).toEqual({
       side: 'readapt-f32',
-      training: { median: 2, least: 1.6, most: 4, against: 'torch-bf16' },
-      evaluation: { median: 2, least: 1.6, most: 4, against: 'torch-bf16' },
+      grouped: {
+        training: { median: 2, least: 1.6, most: 4, against: 'torch-bf16' },
+        evaluation: { median: 2, least: 1.6, most: 4, against: 'torch-bf16' },
+      },
+      unsorted: {
+        training: { median: 4, least: 3.2, most: 8, against: 'torch-bf16' },
+        evaluation: { median: 4, least: 3.2, most: 8, against: 'torch-bf16' },
+      },
       peakMemory: 0.5,
       firstStep: 1,
       lossDifference: 0.25,
     });
-    expect(batchResult(8, WORKLOAD, MEASURED.slice(0, 2)).ratios).toEqual([]);
+    expect(workloadResult(SETTINGS, WORKLOAD, MEASURED.slice(0, 2)).ratios).toEqual([]);
   });
 
   it('survive the JSON file, so that a run can be reported again', () => {
@@ -110,17 +132,38 @@ describe('the figures of a batch size', () => {
     expect(written).toEqual(document(MEASURED));
     expect(toMarkdown(written)).toBe(toMarkdown(document(MEASURED)));
   });
+
+  it('take in the rounds of another run on the same batches', () => {
+    const slow = MEASURED.map((side) => ({ ...side, grouped: { ...side.grouped, training: [[9, 9]] } }));
+    const [result, ...others] = joinDocuments([document(MEASURED), document(slow)]).results;
+    expect([others, result!.rounds]).toEqual([[], 6]);
+    expect(result!.sides[0]!.grouped.training).toEqual([...MEASURED[0]!.grouped.training, [9, 9]]);
+    expect(result!.ratios[0]!.grouped.training.least).toBe(1);
+  });
+
+  it('are joined with those of other rows, but not with those of another model', () => {
+    const one = document(MEASURED);
+    const chat = { ...one, results: [{ ...one.results[0]!, rows: 'chat' as const, batchSize: 4 }] };
+    const text = toMarkdown(joinDocuments([one, chat]));
+    expect(text).toContain('| Readapt, f32 | SST-2, 10 rows | 2.00');
+    expect(text).toContain('| Readapt, f32 | chat, 4 rows | 2.00');
+    expect(joinDocuments([one, chat]).results.map(({ rounds }) => rounds)).toEqual([3, 3]);
+    const other = { ...one, model: { name: 'large', parameters: 1e9 } };
+    expect(() => joinDocuments([one, other])).toThrow('cannot be joined: their model are');
+  });
 });
 
 describe('the report', () => {
   const text = toMarkdown(document(MEASURED));
 
   it.each([
-    '| Readapt, f32 | 8 | 2.00 (1.60–4.00) × PyTorch, bf16 weights |',
-    '| Readapt, f32 | 8 | 50 (40–50) | 200 (160–200) | 512 MiB | 3.0 s · 1.5 s | 4.0 s · 0.5 s |',
-    'with 2 threads on Some CPU, 2 cores, 8 GiB, Linux 6 x64. Versions: node 20.20.2, torch 2.15.0. The run began on 2026-01-02; the load average was 0.1 before it and 1.9 after it.',
+    '| Readapt, f32 | SST-2, 10 rows | 2.00 (1.60–4.00) × PyTorch, bf16 weights; 4.00 × unsorted |',
+    '| Readapt, f32 | SST-2, 10 rows | 50 (40–50) | 200 (160–200) | – | 512 MiB | 3.0 s · 1.5 s | 4.0 s · 0.5 s |',
+    '| PyTorch, bf16 weights | SST-2, 10 rows | 25 (13–25) | 100 (50–100) | 13 · 50 | 1024 MiB | – · 1.5 s | – · 0.5 s |',
+    "- SST-2, 10 rows: 3 rounds of 2 training steps over 5 tokens a row. PyTorch's padding adds 10 % to grouped batches and 50 % to unsorted ones.",
+    'Each side ran with 2 threads on Some CPU, 2 cores, 8 GiB, Linux 6 x64. Versions: node 20.20.2, torch 2.15.0. The measurements (`npm run bench:engine -- --rounds 3 --steps 2`) began on 2026-01-02; the load average was 0.1 before them and 1.9 after them.',
     '| **0.50** × | **1.5 s** (1.00 ×) | 70 % | 3e-1 nats |',
-    '| Readapt, int8 base | 8 | **4.00** (4.00–8.00) × PyTorch, bf16 weights | **4.00** (4.00–8.00) × PyTorch, bf16 weights | **0.25** × |',
+    '| Readapt, int8 base | SST-2, 10 rows | **4.00** (4.00–8.00) × PyTorch, bf16 weights; 8.00 × unsorted | **4.00** (4.00–8.00) × PyTorch, bf16 weights; 8.00 × unsorted | **0.25** × |',
     'matrix products take 70 % of a training step. By operator: Gemm 60 %, Mul 20 %, FusedMatMul 10 %, other operators 0 %, ONNX Runtime between operators 2 %, work outside ONNX Runtime (making the batch, copies, clipping, AdamW) 8 %.',
   ])('says: %s', (line) => {
     expect(text).toContain(line);
@@ -128,7 +171,7 @@ describe('the report', () => {
 
   it('names the precision that the engine chose itself', () => {
     const chosen = { ...measurement({ name: 'readapt-auto', rounds: [1, 1, 1], mebibytes: 512 }), precision: 'int8' };
-    expect(toMarkdown(document([chosen]))).toContain('| Readapt, auto (int8) | 8 |');
+    expect(toMarkdown(document([chosen]))).toContain('| Readapt, auto (int8) | SST-2, 10 rows |');
   });
 
   it('replaces one section of the page and keeps the rest', () => {
@@ -142,9 +185,9 @@ describe('the report', () => {
 
 describe('the chart', () => {
   it('has a bar for each side, and goals that follow from the best PyTorch mode', () => {
-    const [batch] = document(MEASURED).batches;
-    expect(bars(batch!, 'training')[0]).toEqual({
-      batch: 'batch 8',
+    const [result] = document(MEASURED).results;
+    expect(bars(result!, 'training')[0]).toEqual({
+      workload: 'SST-2, 10 rows',
       side: 'Readapt, f32',
       ours: true,
       median: 50,
@@ -152,7 +195,7 @@ describe('the chart', () => {
       most: 50,
       goal: 75,
     });
-    expect(bars(batch!, 'peakMemory').map(({ median, goal, ours }) => [median, goal, ours])).toEqual([
+    expect(bars(result!, 'peakMemory').map(({ median, goal, ours }) => [median, goal, ours])).toEqual([
       [0.5, 0.5, true],
       [0.25, 0.5, true],
       [2, 0.5, false],
@@ -168,7 +211,7 @@ describe('the chart', () => {
     for (const words of [
       'Readapt, int8 base',
       'PyTorch, bf16 autocast',
-      'batch 8',
+      'SST-2, 10 rows',
       'Training, tokens/s',
       'Peak memory, GiB',
       'goal: 3 × best PyTorch',

@@ -71,6 +71,18 @@ describe('half precision', () => {
 });
 
 describe('bfloat16', () => {
+  it('tells of every bit pattern whether it is finite', () => {
+    const wide = new Float32Array(1);
+    for (const pattern of ALL) {
+      for (const widen of [widenBfloat16, widenHalf]) {
+        if (widen(Uint16Array.of(pattern), wide) !== Number.isFinite(wide[0]))
+          throw new Error(`${widen.name} ${pattern}`);
+      }
+    }
+    expect(widenBfloat16(Uint16Array.of(1, 0x7f80, 2), new Float32Array(3))).toBe(false);
+    expect(widenHalf(Uint16Array.of(1, 0xfc00, 2), new Float32Array(3))).toBe(false);
+  });
+
   it('widens and narrows every bit pattern without a change', () => {
     const wide = new Float32Array(65536);
     widenBfloat16(ALL, wide);

@@ -3,7 +3,7 @@ import { cholesky, solveCholesky } from '../../../core/linalg/cholesky.ts';
 import { matmul, matmulTransposed, transposedMatmul } from '../../../core/linalg/matmul.ts';
 import { concatColumns, identity, matrix, scaleColumns, transpose, zeros } from '../../../core/linalg/matrix.ts';
 import { qr } from '../../../core/linalg/qr.ts';
-import { svd, truncatedSvd, type SvdFactors } from '../../../core/linalg/svd.ts';
+import { svd, truncatedSvd, type SvdFactors } from '../../../core/linalg/svd/svd.ts';
 import { maxDifference, naiveProduct, orthonormalityError, randomMatrix } from '../method/support/matrices.ts';
 
 const rebuilt = ({ u, s, v }: SvdFactors) => matmulTransposed(scaleColumns(u, s), v);
@@ -81,6 +81,31 @@ describe('svd', () => {
     const { s } = svd(matmulTransposed(scaleColumns(u, expected), v));
     expected.forEach((value, i) => expect(Math.abs(s[i]! - value)).toBeLessThan(1e-15));
     expect(s[5]).toBeLessThan(1e-15);
+  });
+
+  it('has orthonormal vectors where singular values are rounding noise', () => {
+    const a = matmul(randomMatrix(12, 1, 12), randomMatrix(1, 10, 13));
+    const { u, s, v } = svd(a);
+    expect(s[1]! / s[0]!).toBeLessThan(1e-15);
+    expect(orthonormalityError(u)).toBeLessThan(1e-13);
+    expect(orthonormalityError(v)).toBeLessThan(1e-13);
+  });
+
+  it.each([
+    ['a zero column', [2, 0, 1, 1, 0, 3, 0, 0, 1]],
+    ['a zero at the end of the diagonal', [1, 2, 0, 0, 3, 4, 0, 0, 0]],
+    ['a zero within the diagonal', [1, 2, 0, 0, 0, 4, 0, 0, 5]],
+    ['zeros but one', [0, 0, 0, 0, 0, 0, 0, 0, 7]],
+    ['repeated rows', [1, 2, 3, 1, 2, 3, 1, 2, 3]],
+    ['tiny entries', [1e-200, 2e-200, 0, 0, 3e-200, 1e-200, 1e-200, 0, 0]],
+    ['huge entries', [1e200, 2e200, 0, 0, 3e200, 1e200, 1e200, 0, 0]],
+  ])('takes %s', (_, values) => {
+    const a = matrix(3, 3, values);
+    const factors = svd(a);
+    const scale = Math.max(...values.map(Math.abs));
+    expect(maxDifference(rebuilt(factors), a) / scale).toBeLessThan(1e-14);
+    expect(orthonormalityError(factors.u)).toBeLessThan(1e-14);
+    expect(orthonormalityError(factors.v)).toBeLessThan(1e-14);
   });
 
   it('takes a zero matrix and repeated singular values', () => {

@@ -2,7 +2,7 @@ import type { BaseModel } from '../../../models/base-model.ts';
 import type { Adapter, LoraFactors } from '../../../models/lora/adapter.ts';
 import { matmul, matmulTransposed } from '../../../linalg/matmul.ts';
 import { matrix, transpose, zeros, type Matrix } from '../../../linalg/matrix.ts';
-import { addTimesTransposed } from '../../../linalg/row-basis.ts';
+import { addTimesTransposed } from '../../../linalg/add-product.ts';
 import type { Evolution, ModuleEvolution } from '../../evolution/evolution.ts';
 import { rowNormsAt, rowNormSlopesAt } from '../../evolution/row-norms.ts';
 import type { Coefficients } from '../../fusion/coefficients.ts';

@@ -1,4 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest';
+import { exampleOf } from '../../../../core/data/example.ts';
 import { makeBatch } from '../../../../core/data/batching.ts';
 import { CompiledRuntime } from '../../../../core/engine/compiled/compiled-runtime.ts';
 import * as ort from '../../../../core/engine/compiled/onnx-runtime.ts';
@@ -16,11 +17,7 @@ const KEEPING = { ...CPU_PROVIDER, keepsWeights: true };
 const opened = disposeAfterEach();
 afterEach(() => vi.restoreAllMocks());
 
-const row = (promptIds: number[], completionIds: number[]) => ({
-  promptIds,
-  completionIds,
-  row: { prompt: '', completion: '' },
-});
+const row = (prompt: number[], completion: number[]) => exampleOf(prompt, completion, { prompt: '', completion: '' });
 /** Two rows that begin alike, and two that do not. */
 const SHARING = makeBatch([row([1, 2, 3], [4]), row([1, 2, 5], [6])]);
 const APART = makeBatch([row([1, 2, 3], [4]), row([7, 8], [9])]);

@@ -1,4 +1,5 @@
 import { afterAll, expect, it, vi } from 'vitest';
+import { exampleOf } from '../../../../core/data/example.ts';
 import { meanLoss } from '../../../../core/data/evaluation/measure.ts';
 import { CompiledRuntime } from '../../../../core/engine/compiled/compiled-runtime.ts';
 import { createRuntime } from '../../../../core/engine/create-runtime.ts';
@@ -15,8 +16,12 @@ const LLAMA_7B = { ...config, numLayers: 32, hiddenSize: 4096, intermediateSize:
 const HUGE = { ...config, numLayers: 200, hiddenSize: 16_384, intermediateSize: 65_536 };
 
 it.each(DEVICES.filter((kind) => !['cuda', 'webgpu'].includes(kind)))('%s has what was measured on CPUs', (kind) => {
-  for (const each of [SMOLLM2, HUGE])
-    expect(tokenBudgets(kind, each)).toEqual({ forward: 1024, gradients: 384, logits: 2 ** 24 });
+  const gradients = [config, SMOLLM2, TINY_LLAMA, HUGE].map((each) => {
+    const budgets = tokenBudgets(kind, each);
+    expect(budgets).toMatchObject({ forward: 1024, logits: 2 ** 24 });
+    return budgets.gradients;
+  });
+  expect(gradients).toEqual([768, 728, 384, 384]);
 });
 
 it.each([
@@ -38,7 +43,7 @@ it('training and evaluation cut their batches by the budgets of the runtime', as
   Object.assign(small, { tokenBudgets: { forward: 20, gradients: 10, logits: 4 * config.vocabSize } });
   const calls = { losses: vi.spyOn(small, 'labelLosses'), gradients: vi.spyOn(small, 'gradients') };
   const rows = Array.from({ length: 6 }, (_, i) => {
-    return { promptIds: [1, 2, 3 + i], completionIds: [4 + i], row: { prompt: '', completion: '' } };
+    return exampleOf([1, 2, 3 + i], [4 + i], { prompt: '', completion: '' });
   });
   await meanLoss(small, adapter, rows);
   await accumulateGradients(small, adapter, rows);

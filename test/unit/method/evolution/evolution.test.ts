@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { withOnnxProducts } from '../../../../core/engine/compiled/onnx-products.ts';
 import type { Tensor } from '../../../../core/models/base-model.ts';
 import { withSafetensors } from '../../../../core/formats/safetensors/safetensors.ts';
 import { writeSafetensors } from '../../../../core/formats/safetensors/safetensors-writer.ts';
@@ -20,7 +21,7 @@ import {
 import { loadEvolution, saveEvolution } from '../../../../core/method/evolution/evolution-file.ts';
 import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { frobeniusNorm, matrix, scaleColumns } from '../../../../core/linalg/matrix.ts';
-import { svd } from '../../../../core/linalg/svd.ts';
+import { svd } from '../../../../core/linalg/svd/svd.ts';
 import { goldenEvolution, type GoldenEvolution } from '../support/golden-evolution.ts';
 
 let golden: GoldenEvolution;
@@ -43,6 +44,62 @@ function rebuildError({ outFeatures, inFeatures, rank, u, s, v }: ModuleEvolutio
   const rebuilt = matmulTransposed(scaleColumns(matrix(outFeatures, rank, u), s), matrix(inFeatures, rank, v));
   return frobeniusNorm(rebuilt.data.map((value, i) => value - delta[i]!));
 }
+
+/** Compares every module with the dense SVD of its change. */
+async function expectNearDense({ modules }: Evolution): Promise<void> {
+  expect([...modules.keys()].sort()).toEqual([...golden.modules]);
+  for (const [name, module] of modules) {
+    const delta = await difference(`${name}.weight`);
+    const exact = svd(matrix(module.outFeatures, module.inFeatures, delta)).s;
+    const best = frobeniusNorm(exact.subarray(module.rank));
+    expect(module.rank).toBe(Math.min(32, exact.length));
+    expect(rebuildError(module, delta)).toBeLessThan(1.02 * best + 1e-6);
+    expect(module.deltaNorm).toBeCloseTo(frobeniusNorm(delta), 5);
+    expect(module.drift).toBeCloseTo(frobeniusNorm(delta) / module.weightNorm, 8);
+    for (const rank of [1, golden.perturbationRank, module.rank]) {
+      const expected = frobeniusNorm(exact.subarray(0, rank)) ** 2 / frobeniusNorm(exact) ** 2;
+      expect(capturedEnergy(module, rank)).toBeCloseTo(expected, 3);
+    }
+  }
+}
+
+describe('computeEvolution by ONNX Runtime', () => {
+  it('comes as near to the dense SVD, with equal bytes each time', async () => {
+    const compute = () =>
+      withOnnxProducts((products) => computeEvolution(golden.from, golden.to, { seed: 1, products }));
+    const fast = await compute();
+    await expectNearDense(fast);
+    await saveEvolution(join(folder, 'fast'), fast);
+    await saveEvolution(join(folder, 'again'), await compute());
+    expect((await readFile(join(folder, 'again'))).equals(await readFile(join(folder, 'fast')))).toBe(true);
+  });
+
+  it('finds a change of low rank and nothing else, and nothing where nothing changed', async () => {
+    const [name] = golden.modules;
+    const { shape, data } = await golden.from.readWeight(`${name}.weight`);
+    const [rows, cols] = shape as [number, number];
+    // One direction in float32, exactly: a power of two in a few rows of zeros, which the others keep.
+    const changed = data.map((value, i) => (i % cols === 5 && i < 3 * cols ? value + 2 : value));
+    const readWeight: WeightSource['readWeight'] = async (wanted) =>
+      wanted === `${name}.weight` ? { shape, data: changed } : golden.from.readWeight(wanted);
+    await withOnnxProducts(async (products) => {
+      const { modules } = await computeEvolution(golden.from, { ...golden.to, readWeight }, { products, rank: 8 });
+      expect([...modules].filter(([, { rank }]) => rank > 0).map(([found]) => found)).toEqual([name]);
+      const module = modules.get(name!)!;
+      expect([module.rank, rows, cols]).toEqual([1, module.outFeatures, module.inFeatures]);
+      expect(module.s[0]).toBeCloseTo(2 * Math.sqrt(3), 5);
+      expect(module.v.findIndex((value) => Math.abs(value) > 0.999)).toBe(5);
+    });
+  });
+
+  it('stops when asked', async () => {
+    const controller = new AbortController();
+    const onProgress = (done: number): void => void (done === 3 && controller.abort(new Error('cancelled')));
+    const options = { signal: controller.signal, onProgress };
+    const stopped = withOnnxProducts((products) => computeEvolution(golden.from, golden.to, { ...options, products }));
+    await expect(stopped).rejects.toThrow('cancelled');
+  });
+});
 
 describe('computeEvolution', () => {
   it.each([
@@ -73,20 +130,7 @@ describe('computeEvolution', () => {
   });
 
   it('rebuilds W_new − W_old of every module, with drift and energy', async () => {
-    expect([...evolution.modules.keys()].sort()).toEqual([...golden.modules]);
-    for (const [name, module] of evolution.modules) {
-      const delta = await difference(`${name}.weight`);
-      const exact = svd(matrix(module.outFeatures, module.inFeatures, delta)).s;
-      const best = frobeniusNorm(exact.subarray(module.rank));
-      expect(module.rank).toBe(Math.min(32, exact.length));
-      expect(rebuildError(module, delta)).toBeLessThan(1.02 * best + 1e-6);
-      expect(module.deltaNorm).toBeCloseTo(frobeniusNorm(delta), 5);
-      expect(module.drift).toBeCloseTo(frobeniusNorm(delta) / module.weightNorm, 8);
-      for (const rank of [1, golden.perturbationRank, module.rank]) {
-        const expected = frobeniusNorm(exact.subarray(0, rank)) ** 2 / frobeniusNorm(exact) ** 2;
-        expect(capturedEnergy(module, rank)).toBeCloseTo(expected, 3);
-      }
-    }
+    await expectNearDense(evolution);
     expect(overallCapturedEnergy(evolution, golden.perturbationRank)).toBeGreaterThan(0.95);
     expect(overallCapturedEnergy(evolution, 1)).toBeLessThan(0.9);
     const curve = energyCurve(evolution);

@@ -1,3 +1,6 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -5,7 +8,8 @@ import { describe, expect, it } from 'vitest';
 import { describeBaseModel, loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
 import { withModelWeights } from '../../../../core/formats/hugging-face/model-weights.ts';
 import { computeEvolution, type WeightSource } from '../../../../core/method/evolution/evolution.ts';
-import { evolutionBetweenFolders, streamed } from '../../../../core/method/evolution/folder-evolution.ts';
+import { evolutionBetweenFolders } from '../../../../core/method/evolution/folder-evolution.ts';
+import { streamed } from '../../../../core/method/evolution/streamed-weights.ts';
 
 const FAMILY = new URL('../../../../examples/demo-family/', import.meta.url).pathname;
 const [V1, V2] = [`${FAMILY}v1`, `${FAMILY}v2`];
@@ -80,6 +84,39 @@ describe('evolution between folders', () => {
     expect(await evolutionBetweenFolders(V1, V2, options)).toEqual(
       await computeEvolution(inMemory(old), inMemory(next), options),
     );
+  });
+
+  it('has the same fingerprints and bits where threads read the bases', async () => {
+    const options = { rank: 3 };
+    const read = await evolutionBetweenFolders(V1, V2, { ...options, threads: true });
+    expect(read).toEqual(await evolutionBetweenFolders(V1, V2, { ...options, threads: false }));
+  });
+
+  it.each([true, false])('names a tensor that is not finite (in threads: %s)', async (threads) => {
+    const folder = await mkdtemp(join(tmpdir(), 'readapt-evolution-'));
+    try {
+      await cp(V2, folder, { recursive: true });
+      const file = join(folder, 'model.safetensors');
+      const bytes = await readFile(file);
+      // The last two bytes of the last tensor's data become an infinity.
+      bytes.fill(0xff, bytes.length - 2);
+      await writeFile(file, bytes);
+      const broken = evolutionBetweenFolders(V1, folder, { rank: 2, threads });
+      await expect(broken).rejects.toMatchObject({
+        name: 'FormatError',
+        code: 'not_finite',
+        file: 'model.safetensors',
+      });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('stops when asked while threads read', async () => {
+    const controller = new AbortController();
+    const onProgress = (done: number): void => void (done === 2 && controller.abort(new Error('cancelled')));
+    const running = evolutionBetweenFolders(V1, V2, { threads: true, signal: controller.signal, onProgress });
+    await expect(running).rejects.toThrow('cancelled');
   });
 
   it('knows no fingerprint before it has read everything in order', async () => {

@@ -16,27 +16,30 @@ const squares = (a: Matrix): number => frobeniusNorm(a.data) ** 2;
 const total = squares(deltas.get(SHAPES[0]!.name)!) + squares(deltas.get(SHAPES[1]!.name)!);
 
 describe('adapterReach', () => {
-  it('is the share of the change that the best adapter of the rank undoes beside its own update', () => {
+  it('is the share of the change that the best adapter of the rank undoes beside its own update', async () => {
     const adapter = randomAdapter(SHAPES, 4, 8, 5);
     let left = 0;
     for (const [name, factors] of adapter.modules) {
       const target = denseTarget(factors, deltas.get(name)!, 1, -1);
       left += squares(subtract(target, bestApproximation(target, 4)));
     }
-    const reach = adapterReach(adapter, evolutionOf(deltas));
+    const reach = await adapterReach(adapter, evolutionOf(deltas));
     expect(reach.targeted).toBe(1);
     expect(reach.undone).toBeCloseTo(1 - left / total, 6);
     expect(reach.undone).toBeGreaterThan(0.01);
   });
 
-  it('counts modules that the adapter leaves alone as not undone', () => {
-    const { targeted, undone } = adapterReach(randomAdapter([SHAPES[0]!], 20, 8, 5), evolutionOf(deltas));
+  it('counts modules that the adapter leaves alone as not undone', async () => {
+    const { targeted, undone } = await adapterReach(randomAdapter([SHAPES[0]!], 20, 8, 5), evolutionOf(deltas));
     expect(targeted).toBeCloseTo(squares(deltas.get(SHAPES[0]!.name)!) / total, 12);
     expect(undone).toBeCloseTo(targeted, 6);
   });
 
-  it('is whole where nothing changed', () => {
-    expect(adapterReach(randomAdapter(SHAPES, 4, 8, 5), evolutionOf(new Map()))).toEqual({ targeted: 1, undone: 1 });
+  it('is whole where nothing changed', async () => {
+    expect(await adapterReach(randomAdapter(SHAPES, 4, 8, 5), evolutionOf(new Map()))).toEqual({
+      targeted: 1,
+      undone: 1,
+    });
   });
 });
 

@@ -23,7 +23,7 @@ describe('the loss of a fused adapter on the new base', () => {
     golden = await loadGoldenCase('llama-evolution', 'base_v2');
     const old = await loadBaseModel(join(import.meta.dirname, '../../../fixtures/golden/llama-evolution/base_v1'));
     const evolution = await computeEvolution(sourceOf(old), sourceOf(golden.base), { rank: 64 });
-    fusion = new Fusion(golden.adapter, evolution);
+    fusion = await Fusion.prepare(golden.adapter, evolution);
     runtime = createRuntime({ device: 'tfjs-cpu', base: golden.base });
   });
   afterAll(() => runtime.dispose());
@@ -35,7 +35,7 @@ describe('the loss of a fused adapter on the new base', () => {
     ['a mixture', 'evo3', 0.6, 0.3],
   ])('is that of the reference implementation: %s', async (_, prefix, alpha, beta) => {
     const batch = labelBatch(golden.golden);
-    const losses = await runtime.labelLosses(fusion.at({ alpha, beta }), batch);
+    const losses = await runtime.labelLosses(await fusion.at({ alpha, beta }), batch);
     const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
     expect(mean).toBeCloseTo(values(golden.golden, `${prefix}.loss`)[0]!, 5);
   });

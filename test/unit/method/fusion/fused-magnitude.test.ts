@@ -19,7 +19,10 @@ function doraCase(change: Matrix) {
   const adapter: Adapter = { config: { ...plain.config, useDora: true }, modules: new Map([['wide', old]]) };
   const evolution = evolutionOf(new Map([['wide', change]]), new Map([['wide', oldWeight]]));
   const newWeight = sum(oldWeight, change, 1);
-  const at = (alpha: number, beta: number) => new Fusion(adapter, evolution).at({ alpha, beta }).modules.get('wide')!;
+  const at = async (alpha: number, beta: number) => {
+    const fusion = await Fusion.prepare(adapter, evolution);
+    return (await fusion.at({ alpha, beta })).modules.get('wide')!;
+  };
   return { old, oldWeight, newWeight, change, at };
 }
 
@@ -32,9 +35,9 @@ describe('the magnitude of a fused DoRA adapter', () => {
     [1.3, -1.1],
     [1, 0.4],
     [0, -1],
-  ])('gives the dense weight of alpha %f, beta %f', (alpha, beta) => {
+  ])('gives the dense weight of alpha %f, beta %f', async (alpha, beta) => {
     const { old, newWeight, change, at } = full;
-    const fused = at(alpha, beta);
+    const fused = await at(alpha, beta);
     // The update of rank r, added to the new weight, every row brought to the norm that is meant.
     const base = rowNorms(sum(newWeight, change, beta));
     const norms = [...old.magnitude!].map((value, i) => alpha * value + (1 - alpha) * base[i]!);
@@ -45,40 +48,40 @@ describe('the magnitude of a fused DoRA adapter', () => {
     rowNorms(weight).forEach((norm, i) => expect(norm).toBeCloseTo(norms[i]!, 4));
   });
 
-  it('leaves the new base as it is where nothing of the adapter is left', () => {
+  it('leaves the new base as it is where nothing of the adapter is left', async () => {
     const { old, newWeight, at } = full;
-    expect(maxDifference(doraWeight(newWeight, at(0, 0)), newWeight)).toBeLessThan(1e-5);
-    expect(maxDifference(doraWeight(newWeight, { ...at(0, 0), magnitude: old.magnitude! }), newWeight)).toBeGreaterThan(
-      0.1,
-    );
+    expect(maxDifference(doraWeight(newWeight, await at(0, 0)), newWeight)).toBeLessThan(1e-5);
+    expect(
+      maxDifference(doraWeight(newWeight, { ...(await at(0, 0)), magnitude: old.magnitude! }), newWeight),
+    ).toBeGreaterThan(0.1);
   });
 
-  it('is the old one at copy, and at revert gives the old weights', () => {
+  it('is the old one at copy, and at revert gives the old weights', async () => {
     // Old update and change share their directions: the old rank holds the reverted update exactly.
     const left = matrix(20, RANK, full.old.b);
     const { old, oldWeight, newWeight, at } = doraCase(matmulTransposed(left, randomMatrix(48, RANK, 8)));
-    expect(at(1, 0)).toBe(old);
-    expect(maxDifference(doraWeight(newWeight, at(1, -1)), doraWeight(oldWeight, old))).toBeLessThan(1e-5);
+    expect(await at(1, 0)).toBe(old);
+    expect(maxDifference(doraWeight(newWeight, await at(1, -1)), doraWeight(oldWeight, old))).toBeLessThan(1e-5);
     expect(maxDifference(doraWeight(newWeight, old), doraWeight(oldWeight, old))).toBeGreaterThan(0.1);
   });
 
-  it('has the norms of the old base where base and adapter are both taken back', () => {
+  it('has the norms of the old base where base and adapter are both taken back', async () => {
     const { oldWeight, newWeight, at } = full;
-    expect([...at(0, -1).magnitude!].map((value) => value.toFixed(4))).toEqual(
+    expect([...(await at(0, -1)).magnitude!].map((value) => value.toFixed(4))).toEqual(
       rowNorms(oldWeight).map((value) => value.toFixed(4)),
     );
     expect(rowNorms(newWeight)[0]).not.toBeCloseTo(rowNorms(oldWeight)[0]!, 1);
   });
 });
 
-describe('norms of rows between two versions and beyond', () => {
-  it('are those of a row worked by hand', () => {
+describe('norms of rows between two versions and beyond', async () => {
+  it('are those of a row worked by hand', async () => {
     // From (3, 4) to (3, 0): squares 25, 9, and 16 of the change (0, −4).
     const squares = Float32Array.of(25, 9, 16);
     expect([-1, 0, 1, -0.25].map((beta) => rowNormsAt(squares, beta)[0])).toEqual([5, 3, 5, Math.hypot(3, 1)]);
   });
 
-  it('have the slopes that their differences show, and none in a row of zeros', () => {
+  it('have the slopes that their differences show, and none in a row of zeros', async () => {
     const squares = Float32Array.of(25, 0, 9, 0, 16, 0);
     for (const beta of [-1.2, -0.5, 0, 0.3]) {
       const [above, below] = [rowNormsAt(squares, beta + 1e-5), rowNormsAt(squares, beta - 1e-5)];

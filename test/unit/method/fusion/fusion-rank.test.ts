@@ -10,7 +10,7 @@ import type { LadderOptions } from '../../../../core/method/ladder/ladder-state.
 import { commonRank } from '../../../../core/method/fusion/fusion-rank.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { frobeniusNorm, type Matrix } from '../../../../core/linalg/matrix.ts';
-import { svd } from '../../../../core/linalg/svd.ts';
+import { svd } from '../../../../core/linalg/svd/svd.ts';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
 import { loadGoldenCase } from '../../engine/support/golden.ts';
 import { bestApproximation, denseTarget, evolutionOf, productOf, randomAdapter } from '../support/adapters.ts';
@@ -36,8 +36,9 @@ describe('the rank of a fused adapter', () => {
     [7, 1, -1],
     [7, 0.4, 0.3],
     [12, 1, -1],
-  ])('grown to %i is the best of that rank for alpha %f, beta %f', (cap, alpha, beta) => {
-    const { adapter: fused, truncationErrors } = new Fusion(adapter, evolution, { rank: { cap } }).fuse({
+  ])('grown to %i is the best of that rank for alpha %f, beta %f', async (cap, alpha, beta) => {
+    const fusion = await Fusion.prepare(adapter, evolution, { rank: { cap } });
+    const { adapter: fused, truncationErrors } = await fusion.fuse({
       alpha,
       beta,
     });
@@ -51,19 +52,19 @@ describe('the rank of a fused adapter', () => {
     }
   });
 
-  it('leaves nothing out where the cap allows it, and is no larger than it has to be', () => {
-    const fusion = new Fusion(adapter, evolution, { rank: { cap: 1000 } });
+  it('leaves nothing out where the cap allows it, and is no larger than it has to be', async () => {
+    const fusion = await Fusion.prepare(adapter, evolution, { rank: { cap: 1000 } });
     expect(fusion.config.rank).toBe(20);
-    const { truncationErrors } = fusion.fuse(REVERT);
+    const { truncationErrors } = await fusion.fuse(REVERT);
     for (const error of truncationErrors.values()) expect(error).toBeLessThan(1e-5);
   });
 
-  it('by energy is the smallest that leaves no more out of the dense target than allowed', () => {
+  it('by energy is the smallest that leaves no more out of the dense target than allowed', async () => {
     const energies = targets(1, -1).map(([, target]) => svd(target).s.map((value) => value * value));
     const sum = (from: number) =>
       energies.reduce((all, values) => all + values.slice(from).reduce((a, b) => a + b, 0), 0);
     for (const energy of [0.99, 0.995, 0.9995]) {
-      const { rank } = new Fusion(adapter, evolution, { rank: { cap: 30, energy } }).config;
+      const { rank } = (await Fusion.prepare(adapter, evolution, { rank: { cap: 30, energy } })).config;
       expect(rank).toBeGreaterThan(4);
       expect(sum(rank) / sum(0)).toBeLessThanOrEqual(1 - energy);
       expect(sum(rank - 1) / sum(0)).toBeGreaterThan(1 - energy);
@@ -78,16 +79,16 @@ describe('the rank of a fused adapter', () => {
     expect([at(1, 2), commonRank({ cap: 2 }, spectra), commonRank({ cap: 9 }, spectra)]).toEqual([2, 2, 3]);
   });
 
-  it('never shrinks: a cap below the old rank keeps the old configuration', () => {
-    const fused = new Fusion(adapter, evolution, { rank: { cap: 3 } }).at(REVERT);
-    expect(fused).toEqual(new Fusion(adapter, evolution).at(REVERT));
+  it('never shrinks: a cap below the old rank keeps the old configuration', async () => {
+    const fused = await (await Fusion.prepare(adapter, evolution, { rank: { cap: 3 } })).at(REVERT);
+    expect(fused).toEqual(await (await Fusion.prepare(adapter, evolution)).at(REVERT));
     expect(fused.config).toBe(adapter.config);
   });
 
-  it('gives what has no direction to show a row that can learn', () => {
-    const fusion = new Fusion(adapter, evolution, { rank: { cap: 9 } });
-    expect(fusion.at({ alpha: 1, beta: 0 })).toBe(adapter);
-    for (const [name, { a, b, inFeatures, ...shape }] of fusion.at({ alpha: 0.5, beta: 0 }).modules) {
+  it('gives what has no direction to show a row that can learn', async () => {
+    const fusion = await Fusion.prepare(adapter, evolution, { rank: { cap: 9 } });
+    expect(await fusion.at({ alpha: 1, beta: 0 })).toBe(adapter);
+    for (const [name, { a, b, inFeatures, ...shape }] of (await fusion.at({ alpha: 0.5, beta: 0 })).modules) {
       const expected = denseTarget(adapter.modules.get(name)!, deltas.get(name)!, 0.5, 0);
       expect(maxDifference(productOf({ ...shape, a, b, inFeatures }), expected)).toBeLessThan(1e-5);
       for (let k = 4; k < 9; k++) {
@@ -101,11 +102,12 @@ describe('the rank of a fused adapter', () => {
     }
   });
 
-  it('refuses what is no rank and no share', () => {
+  it('refuses what is no rank and no share', async () => {
     for (const cap of [0, 2.5, NaN])
-      expect(() => new Fusion(adapter, evolution, { rank: { cap } })).toThrow(`cap is ${cap}`);
+      await expect(Fusion.prepare(adapter, evolution, { rank: { cap } })).rejects.toThrow(`cap is ${cap}`);
     for (const energy of [0, 1.1, NaN]) {
-      expect(() => new Fusion(adapter, evolution, { rank: { cap: 8, energy } })).toThrow(`energy is ${energy}`);
+      const fusion = Fusion.prepare(adapter, evolution, { rank: { cap: 8, energy } });
+      await expect(fusion).rejects.toThrow(`energy is ${energy}`);
     }
   });
 });
@@ -147,7 +149,8 @@ describe.each(['llama-gqa-tied', 'llama-qv-rslora', 'llama-patterns', 'llama-dor
       const changes = [...old.modules].map(([module, { outFeatures, inFeatures }], i) => {
         return [module, randomMatrix(outFeatures, inFeatures, i)] as const;
       });
-      const fused: Adapter = new Fusion(old, evolutionOf(new Map(changes)), { rank: { cap: 6 } }).at(REVERT);
+      const fusion = await Fusion.prepare(old, evolutionOf(new Map(changes)), { rank: { cap: 6 } });
+      const fused: Adapter = await fusion.at(REVERT);
       const settings = loraSettings(fused.config, [...fused.modules.keys()]);
       for (const [module, factors] of fused.modules) {
         const before = old.modules.get(module)!;

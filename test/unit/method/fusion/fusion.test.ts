@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { computeEvolution } from '../../../../core/method/evolution/evolution.ts';
+import { withOnnxProducts } from '../../../../core/engine/compiled/onnx-products.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { frobeniusNorm, matrix, zeros, type Matrix } from '../../../../core/linalg/matrix.ts';
-import { svd } from '../../../../core/linalg/svd.ts';
+import { svd } from '../../../../core/linalg/svd/svd.ts';
 import { bestApproximation, denseTarget, evolutionOf, productOf, randomAdapter } from '../support/adapters.ts';
 import { goldenEvolution } from '../support/golden-evolution.ts';
 import { maxDifference, randomMatrix } from '../support/matrices.ts';
@@ -12,10 +13,10 @@ describe('fusion against the reference implementation', async () => {
   const golden = await goldenEvolution();
   // The differences are a rank of 2 and a little noise of full rank; the reference takes all of it.
   const evolution = await computeEvolution(golden.from, golden.to, { rank: 64 });
-  const fusion = new Fusion(golden.adapter, evolution);
+  const fusion = await Fusion.prepare(golden.adapter, evolution);
 
-  it.each(golden.pairs)('agrees for alpha $alpha, beta $beta', ({ prefix, alpha, beta }) => {
-    const { adapter, truncationErrors } = fusion.fuse({ alpha, beta });
+  it.each(golden.pairs)('agrees for alpha $alpha, beta $beta', async ({ prefix, alpha, beta }) => {
+    const { adapter, truncationErrors } = await fusion.fuse({ alpha, beta });
     const frobenius = golden.values.get(`${prefix}.frobenius`)!.data;
     golden.modules.forEach((name, i) => expect(truncationErrors.get(name)).toBeCloseTo(frobenius[i]!, 5));
     const products = [...golden.values].filter(([name]) => name.startsWith(`${prefix}.product.`));
@@ -41,7 +42,7 @@ const deltas = new Map(
   SHAPES.map(({ name, outFeatures, inFeatures }, i) => [name, randomMatrix(outFeatures, inFeatures, i)]),
 );
 const adapter = randomAdapter(SHAPES, 4, 8, 7);
-const fusion = new Fusion(adapter, evolutionOf(deltas));
+const fusion = await Fusion.prepare(adapter, evolutionOf(deltas));
 
 describe('Fusion', () => {
   it.each([
@@ -50,8 +51,8 @@ describe('Fusion', () => {
     [0.6, 0.3],
     [0, -0.7],
     [-1.2, 2],
-  ])('is the best approximation of the dense target for alpha %f, beta %f', (alpha, beta) => {
-    const { adapter: fused, truncationErrors } = fusion.fuse({ alpha, beta });
+  ])('is the best approximation of the dense target for alpha %f, beta %f', async (alpha, beta) => {
+    const { adapter: fused, truncationErrors } = await fusion.fuse({ alpha, beta });
     for (const [name, factors] of fused.modules) {
       const target = denseTarget(adapter.modules.get(name)!, deltas.get(name)!, alpha, beta);
       const product = productOf(factors);
@@ -61,8 +62,8 @@ describe('Fusion', () => {
     }
   });
 
-  it('keeps configuration, ranks and scalings, and balances the factors', () => {
-    const fused = fusion.at({ alpha: 1, beta: -0.5 });
+  it('keeps configuration, ranks and scalings, and balances the factors', async () => {
+    const fused = await fusion.at({ alpha: 1, beta: -0.5 });
     expect(fused.config).toBe(adapter.config);
     for (const [name, factors] of fused.modules) {
       const { a, b, ...rest } = adapter.modules.get(name)!;
@@ -72,33 +73,32 @@ describe('Fusion', () => {
     }
   });
 
-  it('copies exactly: (1, 0) shares the old factors', () => {
-    const copy = fusion.at({ alpha: 1, beta: 0 });
+  it('copies exactly: (1, 0) shares the old factors', async () => {
+    const copy = await fusion.at({ alpha: 1, beta: 0 });
     for (const [name, factors] of copy.modules) expect(factors).toBe(adapter.modules.get(name));
   });
 
-  it('makes a zero adapter that can learn: (0, 0) keeps A and empties B', () => {
-    for (const [name, factors] of fusion.at({ alpha: 0, beta: 0 }).modules) {
+  it('makes a zero adapter that can learn: (0, 0) keeps A and empties B', async () => {
+    for (const [name, factors] of (await fusion.at({ alpha: 0, beta: 0 })).modules) {
       expect(factors.a).toEqual(adapter.modules.get(name)!.a);
       expect(factors.b.every((value) => Object.is(value, 0))).toBe(true);
     }
   });
 
-  it('scales exactly where only alpha counts', () => {
-    const half = fusion.at({ alpha: 0.5, beta: 0 });
+  it('scales exactly where only alpha counts', async () => {
+    const half = await fusion.at({ alpha: 0.5, beta: 0 });
     for (const [name, factors] of half.modules) {
       const expected = denseTarget(adapter.modules.get(name)!, deltas.get(name)!, 0.5, 0);
       expect(maxDifference(productOf(factors), expected)).toBeLessThan(1e-5);
     }
   });
 
-  it('fills directions that the target lacks with rows of the old A, so that they can learn', () => {
+  it('fills directions that the target lacks with rows of the old A, so that they can learn', async () => {
     const direction = matmulTransposed(randomMatrix(20, 1, 1), randomMatrix(48, 1, 2));
     const shape = SHAPES[0]!;
     const old = randomAdapter([shape], 4, 4, 3);
-    const { a, b } = new Fusion(old, evolutionOf(new Map([[shape.name, direction]])))
-      .at({ alpha: 0, beta: 1 })
-      .modules.get('wide')!;
+    const narrow = await Fusion.prepare(old, evolutionOf(new Map([[shape.name, direction]])));
+    const { a, b } = (await narrow.at({ alpha: 0, beta: 1 })).modules.get('wide')!;
     const product: Matrix = productOf({ ...old.modules.get('wide')!, a, b });
     expect(maxDifference(product, direction)).toBeLessThan(1e-5);
     for (let k = 1; k < 4; k++) {
@@ -107,19 +107,46 @@ describe('Fusion', () => {
     }
   });
 
-  it('leaves modules alone that did not change', () => {
+  it('leaves modules alone that did not change', async () => {
     const unchanged = new Map([...deltas].map(([name, { rows, cols }]) => [name, zeros(rows, cols)]));
-    const reverted = new Fusion(adapter, evolutionOf(unchanged)).at({ alpha: 1, beta: -1 });
+    const reverted = await (await Fusion.prepare(adapter, evolutionOf(unchanged))).at({ alpha: 1, beta: -1 });
     expect(reverted.modules.get('wide')).toBe(adapter.modules.get('wide'));
   });
 
-  it('refuses an evolution without the module, of another shape, and coefficients that are no numbers', () => {
+  it('refuses an evolution without the module, of another shape, and coefficients that are no numbers', async () => {
     const without = new Map([...deltas].filter(([name]) => name !== 'tall'));
-    expect(() => new Fusion(adapter, evolutionOf(without))).toThrow('adapted module tall is not in the evolution');
+    await expect(Fusion.prepare(adapter, evolutionOf(without))).rejects.toThrow(
+      'adapted module tall is not in the evolution',
+    );
     const other = new Map(deltas).set('tall', randomMatrix(16, 40, 1));
-    expect(() => new Fusion(adapter, evolutionOf(other))).toThrow(
+    await expect(Fusion.prepare(adapter, evolutionOf(other))).rejects.toThrow(
       'tall is [16, 40] in the evolution, expected [40, 16]',
     );
-    expect(() => fusion.at({ alpha: NaN, beta: 0 })).toThrow('alpha NaN');
+    await expect(fusion.at({ alpha: NaN, beta: 0 })).rejects.toThrow('alpha NaN');
+  });
+});
+
+describe('Fusion by ONNX Runtime', () => {
+  it.each([
+    [1, -1],
+    [0.6, 0.3],
+    [0, 1],
+  ])('agrees with the reference for alpha %f, beta %f, with equal bits each time', async (alpha, beta) => {
+    await withOnnxProducts(async (products) => {
+      const options = { rank: { cap: 6 }, products } as const;
+      const fast = await (await Fusion.prepare(adapter, evolutionOf(deltas), options)).fuse({ alpha, beta });
+      const again = await (await Fusion.prepare(adapter, evolutionOf(deltas), options)).fuse({ alpha, beta });
+      expect(again).toEqual(fast);
+      const plain = await (
+        await Fusion.prepare(adapter, evolutionOf(deltas), { rank: { cap: 6 } })
+      ).fuse({ alpha, beta });
+      for (const [name, factors] of fast.adapter.modules) {
+        const expected = productOf(plain.adapter.modules.get(name)!);
+        const scale = Math.max(...expected.data.map(Math.abs));
+        expect(maxDifference(productOf(factors), expected)).toBeLessThan(2e-6 * scale);
+        const difference = fast.truncationErrors.get(name)! - plain.truncationErrors.get(name)!;
+        expect(Math.abs(difference)).toBeLessThan(2e-5 * scale);
+      }
+    });
   });
 });

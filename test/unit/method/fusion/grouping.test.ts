@@ -44,36 +44,39 @@ describe('groupings', () => {
   });
 });
 
-describe('fusion with coefficients of groups', () => {
+describe('fusion with coefficients of groups', async () => {
   const shapes = NAMES.map((name) => ({ name, outFeatures: 12, inFeatures: 9 }));
   const adapter = randomAdapter(shapes, 2, 4, 1);
-  const fusion = new Fusion(adapter, evolutionOf(new Map(NAMES.map((name, i) => [name, randomMatrix(12, 9, i)]))));
+  const fusion = await Fusion.prepare(
+    adapter,
+    evolutionOf(new Map(NAMES.map((name, i) => [name, randomMatrix(12, 9, i)]))),
+  );
 
-  it('gives each module the pair of its group', () => {
+  it('gives each module the pair of its group', async () => {
     const attention = { alpha: 0.8, beta: -0.4 };
     const mlp = { alpha: 1.1, beta: 0.2 };
-    const mixed = fusion.at({
+    const mixed = await fusion.at({
       grouping: groupingOf('block', NAMES),
       values: new Map(Object.entries({ attention, mlp })),
     });
-    const [ofAttention, ofMlp] = [fusion.at(attention), fusion.at(mlp)];
+    const [ofAttention, ofMlp] = [await fusion.at(attention), await fusion.at(mlp)];
     for (const name of NAMES) {
       expect(mixed.modules.get(name)).toEqual((name.includes('self_attn') ? ofAttention : ofMlp).modules.get(name));
     }
   });
 
-  it.each(JobOptions.properties.grouping.enum)('one pair everywhere is the global pair: %s', (name) => {
+  it.each(JobOptions.properties.grouping.enum)('one pair everywhere is the global pair: %s', async (name) => {
     const pair = { alpha: 0.9, beta: -0.7 };
-    expect(fusion.at(everyGroup(groupingOf(name, NAMES), NAMES, pair))).toEqual(fusion.at(pair));
+    expect(await fusion.at(everyGroup(groupingOf(name, NAMES), NAMES, pair))).toEqual(await fusion.at(pair));
   });
 
-  it('names the group that has no coefficients, and those that are no numbers', () => {
+  it('names the group that has no coefficients, and those that are no numbers', async () => {
     const values = new Map([['attention', { alpha: 1, beta: 0 }]]);
-    expect(() => fusion.at({ grouping: groupingOf('block', NAMES), values })).toThrow(
+    await expect(fusion.at({ grouping: groupingOf('block', NAMES), values })).rejects.toThrow(
       'group mlp of module model.layers.0.mlp.down_proj',
     );
     values.set('mlp', { alpha: 1, beta: Infinity });
-    expect(() => fusion.at({ grouping: groupingOf('block', NAMES), values })).toThrow(
+    await expect(fusion.at({ grouping: groupingOf('block', NAMES), values })).rejects.toThrow(
       'of group mlp are alpha 1 and beta Infinity',
     );
   });

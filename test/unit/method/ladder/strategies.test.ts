@@ -89,7 +89,7 @@ describe('auto', () => {
   });
 
   it('does not publish again what is better within noise only', async () => {
-    const toy = new ToyAdaptation({ ...NOVEL, gateNoise: 0.3 });
+    const toy = new ToyAdaptation({ ...NOVEL, gateNoise: 0.4 });
     const outcome = await run('auto', toy, until(0.6, { refineSteps: 10, evaluateEvery: 1 }));
     const [first] = toy.published;
     const better = outcome.candidates.filter(

@@ -74,9 +74,9 @@ describe.each(['LoRA', 'DoRA'])('coefficients by gradients, end to end: %s', (me
     const { coefficients, loss, losses } = await refine(grouping, start);
     expect(losses.length).toBeLessThanOrEqual(6);
     expect(loss).toBe(Math.min(...losses));
-    const fusion = new Fusion(adapter, evolution, { rank: { cap: 64 } });
-    expect(await lossOf(fusion.at(coefficients))).toBeCloseTo(loss, 4);
-    expect(await lossOf(fusion.at(start))).toBeCloseTo(losses[0]!, 4);
+    const fusion = await Fusion.prepare(adapter, evolution, { rank: { cap: 64 } });
+    expect(await lossOf(await fusion.at(coefficients))).toBeCloseTo(loss, 4);
+    expect(await lossOf(await fusion.at(start))).toBeCloseTo(losses[0]!, 4);
     expect(losses[0]! - loss).toBeGreaterThan(0.002);
   });
 

@@ -5,7 +5,7 @@ import type { Evolution, ModuleEvolution } from '../../../../core/method/evoluti
 import { driftOf } from '../../../../core/method/evolution/drift.ts';
 import { matmul, matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { frobeniusNorm, matrix, scaleColumns, zeros, type Matrix } from '../../../../core/linalg/matrix.ts';
-import { svd } from '../../../../core/linalg/svd.ts';
+import { svd } from '../../../../core/linalg/svd/svd.ts';
 import { stackRowSquares } from '../../../../core/method/evolution/row-norms.ts';
 
 export interface ModuleShape {

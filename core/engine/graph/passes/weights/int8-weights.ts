@@ -1,5 +1,5 @@
 import { int8InputName, type Int8Input } from '../../../int8/inputs.ts';
-import type { Graph } from '../../graph.ts';
+import { valueOf, type Graph } from '../../graph.ts';
 import { GraphEdit } from '../../graph-edit.ts';
 import { layerProducts, productSizes, type Product } from '../products/products.ts';
 
@@ -29,33 +29,41 @@ export function int8Weights(graph: Graph): Graph {
 }
 
 interface QuantizedRows {
-  /** [rows, n] uint8: round(127 · x / scale) + 128. */
+  /** [rows, n] uint8: round(x / scale) + 128. */
   readonly integers: string;
-  /** [rows, 1] float32, the largest absolute number of each row. */
+  /** [rows, 1] float32, the largest absolute number of each row / 127. */
   readonly scales: string;
 }
 
-/** Products that share x have one smoothing, so x is quantized once for all of them. */
+/**
+ * Products that share x have one smoothing, so x is quantized once for all of them. Two passes that only read find the
+ * largest number of each row, and one pass divides by the rows' scales and rounds; there is no array of magnitudes or quotients.
+ */
 function quantizeRows(edit: GraphEdit, product: Product): QuantizedRows {
   const [rows, inner] = productSizes(edit, product);
-  const wide = { shape: [rows, inner], type: 'float32' } as const;
-  const narrow = { shape: [rows, 1], type: 'float32' } as const;
+  const ofRows = { shape: [rows], type: 'float32' } as const;
   const x = product.transB ? smooth(edit, product) : product.a;
-  const sizes = edit.add({ op: 'Abs', inputs: [x], output: wide });
-  const largest = edit.add({
-    op: 'ReduceMax',
-    inputs: [sizes, edit.integers([-1])],
-    attributes: { keepdims: 1 },
-    output: narrow,
-  });
-  const scales = edit.add({ op: 'Max', inputs: [largest, edit.scalar(SMALLEST)], output: narrow });
-  const scaled = edit.add({ op: 'Div', inputs: [x, scales], output: wide });
+  const extreme = (op: 'ReduceMax' | 'ReduceMin') =>
+    edit.add({ op, inputs: [x, edit.integers([-1])], attributes: { keepdims: 0 }, output: ofRows });
+  const [highest, lowest] = [extreme('ReduceMax'), extreme('ReduceMin')];
+  const opposite = edit.add({ op: 'Neg', inputs: [lowest], output: ofRows });
+  const largest = edit.add({ op: 'Max', inputs: [highest, opposite, edit.scalar(SMALLEST)], output: ofRows });
+  const scales = edit.add({ op: 'Mul', inputs: [largest, edit.scalar(1 / LEVELS)], output: ofRows });
   const integers = edit.add({
     op: 'QuantizeLinear',
-    inputs: [scaled, edit.scalar(1 / LEVELS), edit.scalar(SHIFT, 'uint8')],
-    output: { ...wide, type: 'uint8' },
+    inputs: [x, scales, shifts(edit, scales)],
+    attributes: { axis: 0 },
+    output: { shape: [rows, inner], type: 'uint8' },
   });
-  return { integers, scales };
+  const column = { shape: [rows, 1], type: 'float32' } as const;
+  return { integers, scales: edit.add({ op: 'Reshape', inputs: [scales, edit.integers([-1, 1])], output: column }) };
+}
+
+/** [rows] uint8, {@link SHIFT} for each row. */
+function shifts(edit: GraphEdit, scales: string): string {
+  const { shape } = valueOf(edit, scales);
+  const sizes = edit.add({ op: 'Shape', inputs: [scales], output: { shape: [1], type: 'int64' } });
+  return edit.add({ op: 'Expand', inputs: [edit.scalar(SHIFT, 'uint8'), sizes], output: { shape, type: 'uint8' } });
 }
 
 function smooth(edit: GraphEdit, product: Product): string {
@@ -74,7 +82,7 @@ function multiply(edit: GraphEdit, product: Product, { integers, scales }: Quant
   const unscaled = edit.add({
     op: 'MatMulIntegerToFloat',
     domain: 'com.microsoft',
-    inputs: [integers, matrix, edit.scalar(1 / LEVELS), columnScales, edit.scalar(SHIFT, 'uint8')],
+    inputs: [integers, matrix, edit.scalar(1), columnScales, edit.scalar(SHIFT, 'uint8')],
     output: { shape: [rows, columns], type: 'float32' },
   });
   edit.add({ op: 'Mul', inputs: [unscaled, scales], output: node.outputs[0] });

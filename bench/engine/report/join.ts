@@ -1,0 +1,51 @@
+import type { Rounds, SideMeasurement } from '../measure.ts';
+import { summarized, type BenchDocument, type WorkloadResult } from './document.ts';
+
+/**
+ * Joins runs on one model. Runs on other rows stand beside each other; of runs on the same batches, the later ones add
+ * their rounds to the first one, whose other figures stay.
+ * @throws Error if models, machines or versions differ
+ */
+export function joinDocuments([first, ...others]: readonly [BenchDocument, ...BenchDocument[]]): BenchDocument {
+  for (const other of others) {
+    for (const field of ['model', 'adapter', 'threads', 'machine', 'versions'] as const)
+      requireEqual(field, first, other);
+  }
+  const all = [first, ...others];
+  const last = others.at(-1) ?? first;
+  return {
+    ...first,
+    command: [...new Set(all.map(({ command }) => command))].join('; '),
+    finished: last.finished,
+    load: [first.load[0], last.load[1]],
+    results: joinResults(all.flatMap(({ results }) => results)),
+  };
+}
+
+function requireEqual(field: keyof BenchDocument, first: BenchDocument, other: BenchDocument): void {
+  const [a, b] = [JSON.stringify(first[field]), JSON.stringify(other[field])];
+  if (a !== b) throw new Error(`the runs cannot be joined: their ${field} are ${a} and ${b}, expected the same`);
+}
+
+function joinResults(results: readonly WorkloadResult[]): WorkloadResult[] {
+  const joined = new Map<string, WorkloadResult>();
+  for (const result of results) {
+    const key = JSON.stringify([result.rows, result.workload, result.sides.map(({ name }) => name)]);
+    const earlier = joined.get(key);
+    joined.set(key, earlier ? withRoundsOf(earlier, result) : result);
+  }
+  return [...joined.values()];
+}
+
+function withRoundsOf(earlier: WorkloadResult, later: WorkloadResult): WorkloadResult {
+  const { rows, batchSize, steps, workload } = earlier;
+  const sides = earlier.sides.map((side, i): SideMeasurement => {
+    const more = later.sides[i]!;
+    return { ...side, grouped: together(side.grouped, more.grouped), unsorted: together(side.unsorted, more.unsorted) };
+  });
+  return summarized({ rows, batchSize, steps, rounds: earlier.rounds + later.rounds }, workload, sides);
+}
+
+function together(a: Rounds, b: Rounds): Rounds {
+  return { training: [...a.training, ...b.training], evaluation: [...a.evaluation, ...b.evaluation] };
+}

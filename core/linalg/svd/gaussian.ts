@@ -1,0 +1,22 @@
+import { Random } from '../../statistics/random.ts';
+import type { DenseMatrix } from '../matrix.ts';
+
+/** Returns the standard normal test matrix of a size; equal sizes give the same matrix. */
+export type TestMatrices = (rows: number, cols: number) => DenseMatrix;
+
+/**
+ * Makes test matrices for {@link randomizedSvd} from a seed. Each size is drawn once, since drawing takes longer than
+ * multiplying. Matrices that are decomposed may share a test matrix: each of them still meets a random one.
+ */
+export function gaussianMatrices(seed: number): TestMatrices {
+  const drawn = new Map<string, DenseMatrix>();
+  return (rows, cols) => {
+    const key = `${rows} × ${cols}`;
+    const known = drawn.get(key);
+    if (known) return known;
+    const random = Random.fromSeed(seed);
+    const made = { rows, cols, data: Float32Array.from({ length: rows * cols }, () => random.normal()) };
+    drawn.set(key, made);
+    return made;
+  };
+}

@@ -1,0 +1,33 @@
+import { hashTensor, startFingerprint } from '../../formats/hugging-face/fingerprint.ts';
+import type { ModelWeights } from '../../formats/hugging-face/model-weights.ts';
+import type { Tensor } from '../../models/base-model.ts';
+import type { WeightSource } from './weight-source.ts';
+
+interface StreamedWeights extends WeightSource {
+  /** @param spare an array that may be overwritten; the values are put at its beginning if it is long enough */
+  readWeight(name: string, spare?: Float32Array): Promise<Tensor>;
+}
+
+/**
+ * A source of weights that stay on disk. Every tensor must be read once, in name order; the fingerprint is known after the
+ * last one. Reading another tensor, or asking for the fingerprint too early, is an error.
+ */
+export function streamed(model: ModelWeights): StreamedWeights {
+  const hash = startFingerprint(model.config);
+  const left = [...model.names].sort();
+  let fingerprint: string | null = null;
+  return {
+    config: model.config,
+    get fingerprint() {
+      if (left.length > 0) throw new Error(`the fingerprint is not known before tensor ${left[0]} is read`);
+      return (fingerprint ??= hash.digest('hex'));
+    },
+    async readWeight(name, spare) {
+      const next = left.shift();
+      if (name !== next) throw new Error(`tensor ${name} is read out of turn, expected ${next ?? 'none'}`);
+      const tensor = await model.read(name, spare);
+      hashTensor(hash, name, tensor);
+      return tensor;
+    },
+  };
+}
