@@ -1,43 +1,67 @@
 import { Option, type Command } from 'commander';
+import type { DeviceCheck } from '../../core/device-check/check-report.ts';
 import type { DeviceReport } from '../../core/engine/devices/probe/probe.ts';
 import { DEVICES, type Device } from '../../core/options/devices.ts';
 import { UnsuccessfulResult } from '../errors.ts';
 import { addJsonOption, type JsonOption } from '../options/common-options.ts';
+import { device as parseDevice, integer } from '../options/parsers.ts';
 import { createOutput } from '../output.ts';
 
 interface DevicesOptions extends JsonOption {
   readonly device?: Device;
+  readonly check?: boolean;
+  readonly threads?: number;
 }
 
+const HELP = `
+The exit code is 0. With --device, it is 1 if that device does not work; with --check, it is 1 if a device that can be used
+computes something else than the reference.`;
+
 export function register(program: Command): void {
+  const names = `${DEVICES.join(', ')}, or cuda:N for one of several cards`;
   const command = program
     .command('devices')
     .description('Run a small program on every device, and say which ones work here and what the others lack.')
-    .addOption(new Option('--device <name>', 'Device to try instead of all.').choices(DEVICES))
-    .addHelpText('after', '\nThe exit code is 0. With --device, it is 1 if that device does not work.')
+    .addOption(new Option('--device <name>', `Device to try instead of all: ${names}.`).argParser(parseDevice))
+    .option(
+      '--check',
+      'Compare losses, logits, gradients and training steps of every family of models with the reference, and measure the speed.',
+    )
+    .option('--threads <n>', 'Number of threads that --check computes with. (default: one for each core)', integer(1))
+    .addHelpText('after', HELP)
     .action(run);
   addJsonOption(command);
 }
 
-async function run({ json, device }: DevicesOptions): Promise<void> {
+async function run(options: DevicesOptions): Promise<void> {
+  const devices = options.device === undefined ? DEVICES : [options.device];
+  return options.check ? check(devices, options) : probe(devices, options);
+}
+
+async function probe(devices: readonly Device[], { json, device }: DevicesOptions): Promise<void> {
   const { probeDevice } = await import('../../core/engine/devices/probe/probe.ts');
+  const { renderReports } = await import('../reports/device-report.ts');
   const reports: DeviceReport[] = [];
-  for (const each of device === undefined ? DEVICES : [device]) reports.push(await probeDevice(each));
-  const output = createOutput({ json });
-  if (json) output.result({ devices: reports }, []);
+  for (const each of devices) reports.push(await probeDevice(each));
+  if (json) createOutput({ json }).result({ devices: reports }, []);
   else process.stdout.write(await renderReports(reports));
   if (device !== undefined && !reports.every(({ available }) => available)) {
     throw new UnsuccessfulResult(`device ${device} cannot be used here`);
   }
 }
 
-async function renderReports(reports: readonly DeviceReport[]): Promise<string> {
-  const { default: Table } = await import('cli-table3');
-  const style = { head: [], border: [] };
-  const head = ['device', 'runtime', 'works', 'because'];
-  const table = new Table({ head, style, colWidths: [15, 10, 7, 84], wordWrap: true });
-  for (const { device, runtime, available, reason, hint } of reports) {
-    table.push([device, runtime, available ? 'yes' : 'no', hint === null ? reason : `${reason}: ${hint}`]);
+async function check(devices: readonly Device[], { json, device, threads }: DevicesOptions): Promise<void> {
+  const { checkDevice } = await import('../../core/device-check/check-device.ts');
+  const { checkDocument, renderCheck } = await import('../reports/device-report.ts');
+  const output = createOutput({ json });
+  const checks: DeviceCheck[] = [];
+  for (const each of devices) {
+    const found = await checkDevice(each, { threads, onProgress: (line) => output.progress(line) });
+    checks.push(found);
+    if (!json) output.result({}, [], renderCheck(found));
   }
-  return `${table.toString()}\n`;
+  if (json) output.result(checkDocument(checks), []);
+  const failed = checks.filter(({ available, works }) => !works && (available || device !== undefined));
+  if (failed.length > 0)
+    throw new UnsuccessfulResult(`the check failed for ${failed.map((each) => each.device).join(', ')}`);
 }

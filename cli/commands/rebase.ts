@@ -7,7 +7,7 @@ import { METRICS, type MetricName } from '../../core/options/metrics.ts';
 import { UnsuccessfulResult } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
 import { defaultMetric, withBases } from '../loaded-bases.ts';
-import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
+import { addCommonOptions, baseNameOption, type CommonOptions } from '../options/common-options.ts';
 import type { GateOptions } from '../options/gate-options.ts';
 import { createOutput, type Output } from '../output.ts';
 import { describeEvent, ladderTable, rebaseDocument, rebaseRows } from '../reports/rebase-report.ts';
@@ -16,6 +16,7 @@ import { describeEvent, ladderTable, rebaseDocument, rebaseRows } from '../repor
 interface RebaseOptions extends CommonOptions, GateOptions {
   readonly oldBase: string;
   readonly base: string;
+  readonly baseName?: string;
   readonly adapter: string;
   readonly data?: string;
   readonly validation: string;
@@ -30,6 +31,7 @@ export function register(program: Command): void {
     .description('Carry an adapter over to a new version of its base model, as cheaply as its target allows.')
     .requiredOption('--old-base <folder>', 'Folder of the base model version that the adapter was trained for.')
     .requiredOption('--base <folder>', 'Folder of the new version of that base model.')
+    .addOption(baseNameOption())
     .requiredOption('--adapter <folder>', 'PEFT folder of the adapter.')
     .option('--data <file>', 'JSONL file of training rows (prompt and completion). Without it, nothing is trained.')
     .requiredOption(
@@ -97,6 +99,7 @@ async function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: st
     kind: 'adaptation',
     oldBase: options.oldBase,
     newBase: options.base,
+    newBaseName: options.baseName,
     adapter: options.adapter,
     data: { train: options.data ?? null, validation: options.validation },
     metric,

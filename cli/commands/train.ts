@@ -5,13 +5,14 @@ import type { StepReport, TrainResult } from '../../core/training/trainer.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
 import { defaultMetric, loadExamples, withBases } from '../loaded-bases.ts';
-import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
+import { addCommonOptions, baseNameOption, type CommonOptions } from '../options/common-options.ts';
 import { integer, layers, number, targets } from '../options/parsers.ts';
 import { addRowFormatOptions, rowFormatOf, type RowFormatOptions } from '../options/row-format.ts';
 import { count, createOutput, duration, percent, type Output } from '../output.ts';
 
 interface TrainCommandOptions extends CommonOptions, RowFormatOptions {
   readonly base: string;
+  readonly baseName?: string;
   readonly data: string;
   readonly validation: string;
   readonly out: string;
@@ -39,6 +40,7 @@ export function register(program: Command): void {
     .command('train')
     .description('Train a LoRA adapter on a JSONL file and write it as a PEFT folder.')
     .requiredOption('--base <folder>', 'Folder of the base model.')
+    .addOption(baseNameOption())
     .requiredOption('--data <file>', 'JSONL file of training rows (prompt and completion).')
     .requiredOption('--validation <file>', 'JSONL file of held-out rows to measure the result on.')
     .requiredOption('--out <folder>', 'Folder for the new adapter. An adapter that is already there is replaced.')
@@ -115,7 +117,8 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
       appendEos: format.appendEos,
       maxLength: lengthLimit({ config: base.model.config, ...format }),
     };
-    await saveAdapter(options.out, result.adapter, { manifest, replace: true });
+    const baseModelName = options.baseName ?? options.base;
+    await saveAdapter(options.out, result.adapter, { baseModelName, manifest, replace: true });
     return toDocument(result, { loss: loss.value, [metric]: value });
   });
 }

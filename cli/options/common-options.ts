@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
-import { DEVICE_CHOICES, type DeviceChoice } from '../../core/options/devices.ts';
+import { DEVICES, type DeviceChoice } from '../../core/options/devices.ts';
 import { PRECISION_SETTINGS, type PrecisionSetting } from '../../core/options/precisions.ts';
-import { integer } from './parsers.ts';
+import { baseName, deviceChoice, integer } from './parsers.ts';
 
 /** The options that all commands without a server have. */
 export interface CommonOptions extends JsonOption {
@@ -24,6 +24,13 @@ export function addCommonOptions(command: Command): Command {
     .option('--threads <n>', 'Number of threads that compute. (default: one for each core)', integer(1));
 }
 
+/** `--base-name`: how a serving engine knows the base of an adapter that a command writes. */
+export function baseNameOption(): Option {
+  const description =
+    'Name or path of the base that the adapter gives to PEFT and vLLM (base_model_name_or_path). (default: --base, as it was given)';
+  return new Option('--base-name <name>', description).argParser(baseName);
+}
+
 export function addJsonOption(command: Command): Command {
   return command.option('--json', 'Print the result on stdout as one JSON document. Logs stay on stderr.');
 }
@@ -34,8 +41,10 @@ export function seedOption(): Option {
 
 /** `--device`, without a default. */
 export function deviceOption(): Option {
-  const description = 'Device to compute on, instead of READAPT_DEVICE. `readapt devices` says which ones work here.';
-  return new Option('--device <name>', description).choices(DEVICE_CHOICES);
+  const description =
+    'Device to compute on, instead of READAPT_DEVICE: auto, ' +
+    `${DEVICES.join(', ')}, or cuda:N for one of several cards. \`readapt devices\` says which ones work here.`;
+  return new Option('--device <name>', description).argParser(deviceChoice);
 }
 
 function precisionOption(): Option {

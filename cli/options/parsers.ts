@@ -1,4 +1,6 @@
 import { InvalidArgumentError } from 'commander';
+import { BASE_NAME_EXPECTED, isBaseName } from '../../core/options/base-names.ts';
+import { DEVICE_EXPECTED, isDevice, type Device, type DeviceChoice } from '../../core/options/devices.ts';
 
 /** Returns a parser of finite numbers. `expected` describes the legal ones in the error message. */
 export function number(isLegal: (value: number) => boolean, expected: string): (text: string) => number {
@@ -12,6 +14,23 @@ export function number(isLegal: (value: number) => boolean, expected: string): (
 /** Returns a parser of integers of at least `minimum`. */
 export function integer(minimum: number): (text: string) => number {
   return number((value) => Number.isSafeInteger(value) && value >= minimum, `an integer of at least ${minimum}`);
+}
+
+/** Parses a device, such as `cpu` or `cuda:1`. */
+export function device(text: string): Device {
+  if (isDevice(text)) return text;
+  throw new InvalidArgumentError(`expected ${DEVICE_EXPECTED}, found ${JSON.stringify(text.slice(0, 100))}.`);
+}
+
+/** Parses a device, or `auto`. */
+export function deviceChoice(text: string): DeviceChoice {
+  return text === 'auto' ? text : device(text);
+}
+
+/** Parses a base model's name, which is written into `adapter_config.json`. */
+export function baseName(text: string): string {
+  if (isBaseName(text)) return text;
+  throw new InvalidArgumentError(`expected ${BASE_NAME_EXPECTED}, found ${JSON.stringify(text.slice(0, 100))}.`);
 }
 
 /** Names and dots, separated by commas. */

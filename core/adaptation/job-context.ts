@@ -171,7 +171,8 @@ export class JobContext implements LadderContext {
       appendEos: rowFormat.appendEos,
       maxLength: rowFormat.maxLength,
     };
-    await saveAdapter(folder, adapter, { manifest, replace: true });
+    const baseModelName = spec.newBaseName ?? spec.newBase;
+    await saveAdapter(folder, adapter, { baseModelName, manifest, replace: true });
     return folder;
   }
 

@@ -13,6 +13,11 @@ export interface JobSpec {
   readonly kind: 'adaptation' | 'control';
   readonly oldBase: string;
   readonly newBase: string;
+  /**
+   * What serving engines call the new base: published adapters have it as `base_model_name_or_path`. Default: `newBase`,
+   * as it is given.
+   */
+  readonly newBaseName?: string;
   /** PEFT folder of the adapter version for the old base. */
   readonly adapter: string;
   readonly data: DataSpec;

@@ -1,4 +1,4 @@
-import type { Batch } from '../engine/runtime.ts';
+import type { Batch, Runtime } from '../engine/runtime.ts';
 import { labelCount, type TokenizedExample } from './example.ts';
 
 /** An example and its labels in a batch: those from `start` up to, but not including, `end`. */
@@ -26,12 +26,9 @@ export interface BatchLimits {
   readonly maxExamples?: number;
 }
 
-/** Largest number of elements in one array of logits, [labels, vocab]: 64 MiB. Gradients need three such arrays at a time. */
-const MAX_LOGITS = 2 ** 24;
-
-/** Returns the number of labels in one batch whose logits have at most {@link MAX_LOGITS} elements; at least one. */
-export function labelLimit(vocabSize: number): number {
-  return Math.max(1, Math.floor(MAX_LOGITS / vocabSize));
+/** Returns the number of labels in one batch whose logits are within the budget of the runtime's device; at least one. */
+export function labelLimit({ base, tokenBudgets }: Pick<Runtime, 'base' | 'tokenBudgets'>): number {
+  return Math.max(1, Math.floor(tokenBudgets.logits / base.config.vocabSize));
 }
 
 /** Returns the number of input tokens of an example: all tokens but the last, after which nothing is predicted. */

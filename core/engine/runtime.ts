@@ -1,5 +1,6 @@
 import type { Adapter, TrainableArrays } from '../models/lora/adapter.ts';
 import type { BaseModel } from '../models/base-model.ts';
+import type { TokenBudgets } from './devices/token-budgets.ts';
 
 /**
  * Token sequences of any lengths, one behind the other without padding. Each sequence attends only to itself, and only the
@@ -48,6 +49,8 @@ export interface Runtime {
    * would keep otherwise. Default: no limit.
    */
   activationBytes: number;
+  /** How many tokens its device takes at once at full speed and within its memory. */
+  readonly tokenBudgets: TokenBudgets;
   /** Negative log-likelihood of every label, [labels] in nats. */
   labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
   /**

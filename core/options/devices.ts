@@ -12,15 +12,23 @@ export const RUNTIME_OF = {
   'tfjs-cpu': 'eager',
 } as const satisfies Record<string, RuntimeKind>;
 
+/** A device without the number of its card. */
+export type DeviceKind = keyof typeof RUNTIME_OF;
+
+/** One of several cards, counted from 0 as nvidia-smi does: `cuda:1` is the second one. */
+type CudaCard = `cuda:${number}`;
+
 /** Something to compute on. */
-export type Device = keyof typeof RUNTIME_OF;
+export type Device = DeviceKind | CudaCard;
 
 /** The device that the others are compared with: plain JavaScript, and slow. */
 export const REFERENCE = 'tfjs-cpu' satisfies Device;
 
-export type CompiledDevice = { [D in Device]: (typeof RUNTIME_OF)[D] extends 'compiled' ? D : never }[Device];
+export type CompiledKind = { [D in DeviceKind]: (typeof RUNTIME_OF)[D] extends 'compiled' ? D : never }[DeviceKind];
 
-export type EagerDevice = Exclude<Device, CompiledDevice>;
+export type CompiledDevice = CompiledKind | CudaCard;
+
+export type EagerDevice = Exclude<DeviceKind, CompiledKind>;
 
 /** tfjs' name for the backend of each eager device. */
 export const BACKEND_OF: Readonly<Record<EagerDevice, string>> = {
@@ -30,13 +38,37 @@ export const BACKEND_OF: Readonly<Record<EagerDevice, string>> = {
   'tfjs-node-gpu': 'tensorflow',
 };
 
-export const DEVICES = Object.keys(RUNTIME_OF) as Device[];
+export const DEVICES = Object.keys(RUNTIME_OF) as DeviceKind[];
 
 /** The values that READAPT_DEVICE and `--device` accept. */
 export type DeviceChoice = Device | 'auto';
 
-export const DEVICE_CHOICES: readonly DeviceChoice[] = ['auto', ...DEVICES];
+/** Matches a {@link Device} and nothing else. A number has three digits at most, and no zero before it. */
+const DEVICE_PATTERN = `(${DEVICES.join('|')}|cuda:(0|[1-9]\\d{0,2}))`;
+
+export const DEVICE_CHOICE_PATTERN = `^(auto|${DEVICE_PATTERN})$`;
+
+/** Says what a device may be, for error messages. */
+export const DEVICE_EXPECTED = `${DEVICES.slice(0, -1).join(', ')} or ${DEVICES.at(-1)}, or cuda:N for one of several cards`;
+
+export function isDevice(text: string): text is Device {
+  return new RegExp(`^${DEVICE_PATTERN}$`).test(text);
+}
 
 export function isEager(device: Device): device is EagerDevice {
-  return RUNTIME_OF[device] === 'eager';
+  return runtimeOf(device) === 'eager';
+}
+
+export function runtimeOf(device: Device): RuntimeKind {
+  return RUNTIME_OF[kindOf(device)];
+}
+
+/** Returns the device without the number of its card. */
+export function kindOf<D extends Device>(device: D): Exclude<D, CudaCard> | (D extends CudaCard ? 'cuda' : never) {
+  return device.split(':')[0] as ReturnType<typeof kindOf<D>>;
+}
+
+/** Returns the number of a device's card; 0 where none is named. */
+export function cardOf(device: Device): number {
+  return Number(device.split(':')[1] ?? 0);
 }

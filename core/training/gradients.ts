@@ -5,30 +5,14 @@ import type { Dropout, Runtime } from '../engine/runtime.ts';
 import { adaptedWidths } from '../engine/memory/activation-memory.ts';
 import { tokenLimit } from '../engine/memory/token-limits.ts';
 import type { FactorGradients } from '../method/regularization/regularization.ts';
-import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { factorArrays } from './optimizer/factors.ts';
 
-/** Largest number of input tokens in a micro-batch. It bounds the memory of activations and the wait for an abort. */
-export const MICRO_BATCH_TOKENS = 768;
-
-/** Tokens of a micro-batch that a large base has in any case. */
-const LEAST_MICRO_BATCH_TOKENS = 384;
-
-/** Largest number of hidden features of all layers in a micro-batch: 728 tokens at the size of SmolLM2-135M. */
-const MICRO_BATCH_FEATURES = 12 * 2 ** 20;
-
-/**
- * Returns the number of tokens in a micro-batch. Each operator of a graph costs some microseconds besides its work, which
- * is little where layers are wide and much where they are narrow, so that a small base gets more tokens at a time.
- */
-function microBatchTokensOf({ hiddenSize, numLayers }: ModelConfig): number {
-  const tokens = Math.floor(MICRO_BATCH_FEATURES / (hiddenSize * numLayers));
-  return Math.min(MICRO_BATCH_TOKENS, Math.max(LEAST_MICRO_BATCH_TOKENS, tokens));
-}
-
 export interface AccumulateOptions {
-  /** Default: by the base's size, {@link MICRO_BATCH_TOKENS} at most. An example with more tokens has a micro-batch of its own. */
+  /**
+   * Largest number of input tokens in a micro-batch. It bounds the memory of activations and the wait for an abort. An
+   * example with more tokens has a micro-batch of its own. Default: the budget of the runtime's device.
+   */
   readonly microBatchTokens?: number;
   /** Dropout on the inputs of every A. Each micro-batch adds its number to the seed. Default: none. */
   readonly dropout?: Dropout | undefined;
@@ -54,13 +38,13 @@ export async function accumulateGradients(
   runtime: Runtime,
   adapter: Adapter,
   examples: readonly TokenizedExample[],
-  { microBatchTokens = microBatchTokensOf(runtime.base.config), dropout, signal }: AccumulateOptions = {},
+  { microBatchTokens = runtime.tokenBudgets.gradients, dropout, signal }: AccumulateOptions = {},
 ): Promise<BatchGradients> {
   const completionTokens = examples.reduce((total, example) => total + labelCount(example), 0);
   let gradients: FactorGradients | null = null;
   let lossSum = 0;
   let tokens = 0;
-  const maxLabels = labelLimit(runtime.base.config.vocabSize);
+  const maxLabels = labelLimit(runtime);
   const call = {
     kind: 'gradients',
     adapted: adaptedWidths(adapter, dropout !== undefined),

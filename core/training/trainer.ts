@@ -27,7 +27,7 @@ export interface TrainOptions {
   readonly steps: number;
   /** Number of examples in one optimizer step. */
   readonly batchSize: number;
-  /** Largest number of input tokens in a micro-batch. Default: by the base's size. */
+  /** Largest number of input tokens in a micro-batch. Default: the budget of the runtime's device. */
   readonly microBatchTokens?: number;
   /** Peak learning rate, at the end of the warm-up. From there it follows a cosine to zero. */
   readonly learningRate: number;

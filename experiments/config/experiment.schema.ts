@@ -1,5 +1,5 @@
 import Type, { type Static, type TSchema } from 'typebox';
-import { DEVICE_CHOICES } from '../../core/options/devices.ts';
+import { DEVICE_CHOICE_PATTERN, type DeviceChoice } from '../../core/options/devices.ts';
 import { GateRule } from '../../core/options/gates.ts';
 import { JobOptions } from '../../core/options/job-options.ts';
 import { optionalJobOptions } from '../../core/options/job-settings.ts';
@@ -89,7 +89,7 @@ export function experimentSchema(table: Type.TObject = JobOptions) {
       /** Strategies that the others are compared with. Default: those that train from scratch. */
       baselines: Type.Optional(Type.Array(Name)),
       surfaces: Type.Optional(Type.Array(Surface)),
-      device: Type.Optional(Type.Enum(DEVICE_CHOICES)),
+      device: Type.Optional(Type.Unsafe<DeviceChoice>(Type.String({ pattern: DEVICE_CHOICE_PATTERN }))),
       precision: Type.Optional(Type.Enum(PRECISION_SETTINGS)),
       threads: Type.Optional(Count),
     },

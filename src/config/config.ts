@@ -1,7 +1,7 @@
 import path from 'node:path';
 import Type, { type Static } from 'typebox';
 import { Value } from 'typebox/value';
-import { DEVICE_CHOICES } from '../../core/options/devices.ts';
+import { DEVICE_CHOICE_PATTERN, DEVICE_EXPECTED, type DeviceChoice } from '../../core/options/devices.ts';
 import { INT8_CACHE_GB, PRECISION_SETTINGS } from '../../core/options/precisions.ts';
 import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
@@ -26,7 +26,7 @@ const ConfigSchema = Type.Object({
   idleTimeoutMs: Type.Integer({ minimum: 1, maximum: 86_400_000 }),
   logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
   /** The device that workers compute on; `auto` chooses CUDA if it works and the CPU otherwise. */
-  device: Type.Enum(DEVICE_CHOICES),
+  device: Type.Unsafe<DeviceChoice>(Type.String({ pattern: DEVICE_CHOICE_PATTERN })),
   /** The precision in which the base's matrices are kept on the device. */
   precision: Type.Enum(PRECISION_SETTINGS),
   /** Absolute path of the folder of compiled graphs, which several services may share; null keeps no graphs. */
@@ -118,7 +118,7 @@ const SETTINGS: Record<keyof Config, Setting> = {
     variable: 'READAPT_DEVICE',
     fallback: 'auto',
     parse: asText,
-    expected: anyOf(DEVICE_CHOICES),
+    expected: `auto, ${DEVICE_EXPECTED}`,
   },
   precision: { variable: 'READAPT_PRECISION', fallback: 'auto', parse: asText, expected: anyOf(PRECISION_SETTINGS) },
   threads: {

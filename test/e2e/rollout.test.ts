@@ -12,6 +12,7 @@ import { startLocalStack, type LocalStack } from '../../cli/stack/local-stack.ts
 import { loadConfig } from '../../src/config/config.ts';
 import { describeBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
 import { loadAdapter } from '../../core/formats/peft/peft-adapter.ts';
+import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
 import { readAdapterManifest } from '../../core/formats/peft/adapter-manifest.ts';
 
 // A fleet of two tenants. The adapter `must-train` cannot reach its target, so its job uses its whole budget of steps,
@@ -61,6 +62,7 @@ test('a new base version re-adapts the fleet, over a worker that is killed half-
   const { rollout } = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
     version: '2',
     path: familyPath('v2'),
+    serving_name: 'demo/llama-v2',
     rollout: { max_steps: 60, evaluate_every: 20, search_evaluations: 4, search_rows: 16, refine_steps: 0 },
   });
 
@@ -121,6 +123,7 @@ async function expectServable(job: Job): Promise<void> {
   const { config, fingerprint } = await describeBaseModel(familyPath('v2'));
   const adapter = await loadAdapter(folder, config);
   expect(adapter.config.rank).toBe(8);
+  expect((await readAdapterConfig(folder)).baseModelName).toBe('demo/llama-v2');
   expect(await readAdapterManifest(folder)).toMatchObject({ baseFingerprint: fingerprint, strategy: job.won_strategy });
 }
 

@@ -92,7 +92,7 @@ describe.each(SEEDS)('an adapter saved by Readapt, seed %i', (seed) => {
     await saveAdapter(folder, adapter, { baseModelName: 'a/base' });
 
     const loaded = await workspace.reference.call('adapters.load_strictly', { base, adapter: folder });
-    expect(loaded).toEqual({ warnings: [], missing: [], unexpected: [], changed: [] });
+    expect(loaded).toEqual({ base, warnings: [], missing: [], unexpected: [], changed: [] });
     await expectEqualLogits(adapter, folder, seed);
   });
 });
@@ -120,7 +120,7 @@ describe('an adapter saved by PEFT', () => {
     >;
     expect(written.lora_dropout).toBe('lora_dropout' in lora ? lora.lora_dropout : 0);
     const loaded = await workspace.reference.call('adapters.load_strictly', { base, adapter: again });
-    expect(loaded).toEqual({ warnings: [], missing: [], unexpected: [], changed: [] });
+    expect(loaded).toEqual({ base, warnings: [], missing: [], unexpected: [], changed: [] });
     await expectEqualLogits(adapter, again);
   });
 

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, expect, it } from 'vitest';
@@ -61,13 +61,36 @@ it('trains an adapter for which PEFT measures the same loss as the command', asy
   const trained = await readapt('train', '--base', base, ...files, ...settings);
   expect(trained.steps).toBe(20);
   expect(JSON.parse(await readFile(path.join(adapter, 'adapter_config.json'), 'utf8'))).toMatchObject({ r: 4 });
-  const loaded = await workspace.reference.call('adapters.load_strictly', { base, adapter });
-  expect(loaded).toEqual({ warnings: [], missing: [], unexpected: [], changed: [] });
+  await expectLoadedByName(adapter, base);
 
   const after = await evaluate(adapter);
   expect(after.loss).toBeLessThan(before.loss - 1);
   expect(Math.abs((trained.validation as { loss: number }).loss - after.loss)).toBeLessThan(1e-4);
 });
+
+it('carries the adapter over to a new base, which PEFT finds by the name in the adapter', async () => {
+  const next = workspace.path('next');
+  const version = { folder: next, config: {}, seed: 4, dtype: PLAIN.dtype, moved_from: base, drift: 0.02 };
+  await workspace.reference.call('models.create_base', version);
+  await cp(path.join(base, 'tokenizer.json'), path.join(next, 'tokenizer.json'));
+  const files = ['--old-base', base, '--adapter', adapter, '--data', data, '--validation', data];
+  const gate = '--metric loss --target 100 --threads 1 --json'.split(' ');
+
+  const out = workspace.path('rebased');
+  await readapt('rebase', '--base', next, ...files, '--out', out, ...gate);
+  await expectLoadedByName(out, next);
+
+  const named = workspace.path('rebased by name');
+  await symlink(next, workspace.path('served'));
+  await readapt('rebase', '--base', next, '--base-name', workspace.path('served'), ...files, '--out', named, ...gate);
+  await expectLoadedByName(named, workspace.path('served'));
+});
+
+/** Checks that `AutoPeftModelForCausalLM` loads the folder with no more than what stands in it, and from which base. */
+async function expectLoadedByName(folder: string, expected: string): Promise<void> {
+  const loaded = await workspace.reference.call('adapters.load_strictly', { base: null, adapter: folder });
+  expect(loaded).toEqual({ base: expected, warnings: [], missing: [], unexpected: [], changed: [] });
+}
 
 /** Runs `readapt eval`, and compares its loss with PyTorch's on the same rows. */
 async function evaluate(folder: string | null): Promise<{ loss: number }> {

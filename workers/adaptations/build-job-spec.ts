@@ -42,6 +42,7 @@ export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFo
     kind: job.kind,
     oldBase: sourceVersion.baseModelVersion.path,
     newBase: rollout.baseModelVersion.path,
+    newBaseName: rollout.baseModelVersion.servingName,
     adapter: await artifacts.localPath(sourceVersion.artifactDigest),
     data: { file: await artifacts.localPath(adapter.dataset.artifactDigest) },
     metric: oneOf(METRICS, job.metricName, `metric of job ${job.id}`),

@@ -12,9 +12,6 @@ export interface EvaluationOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Input tokens of one forward pass: enough for matrix products at full speed. Where memory is scarce, there are fewer. */
-const FORWARD_TOKENS = 1024;
-
 /**
  * Calls `run` for batches that hold every example once. Between two batches, the event loop gets a turn.
  * @returns the number of input tokens in all batches
@@ -27,10 +24,10 @@ export async function forEachBatch<Example extends TokenizedExample>(
   run: (group: ExampleBatch<Example>) => Promise<void>,
 ): Promise<number> {
   if (examples.length === 0) throw new RangeError('there are no examples to evaluate, expected at least one');
-  const maxLabels = labelLimit(runtime.base.config.vocabSize);
+  const maxLabels = labelLimit(runtime);
   const call = { kind: 'labelLosses', adapted: adaptedWidths(null), labels: maxLabels } as const;
   const limits = {
-    maxTokens: tokenLimit(runtime, { ...call, most: FORWARD_TOKENS }),
+    maxTokens: tokenLimit(runtime, { ...call, most: runtime.tokenBudgets.forward }),
     maxLabels,
     ...(batchSize !== undefined && { maxExamples: batchSize }),
   };

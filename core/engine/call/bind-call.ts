@@ -24,6 +24,8 @@ export interface ProgramCall {
   readonly gradientScale?: number;
   /** Which inputs a program with gradients drops. Default: none. */
   readonly dropout?: Dropout | undefined;
+  /** Takes the program with gradients that serves all batches, also for one whose sequences share nothing. Default: false. */
+  readonly fewPrograms?: boolean;
 }
 
 /** A call as a program takes it. */
@@ -43,7 +45,7 @@ export function bindCall(base: BaseModel, kind: ProgramKind, call: ProgramCall, 
   const { config } = base;
   const dropout = kind === 'gradients' && call.dropout && call.dropout.rate > 0 ? call.dropout : null;
   const { data, sizes, blocks } = bindBatch(config, batch, dropout !== null);
-  const repeats = kind === 'gradients' && sizes.repeats > 0;
+  const repeats = kind === 'gradients' && (sizes.repeats > 0 || (call.fewPrograms === true && dropout === null));
   const adapted = adaptedWidths(adapter, dropout !== null);
   const longest = blocks * sizes.binLength;
   const recompute =

@@ -2,6 +2,8 @@ import type { BaseModel } from '../../models/base-model.ts';
 import type { Adapter, TrainableArrays } from '../../models/lora/adapter.ts';
 import { mapTrainable } from '../../models/lora/trainable-arrays.ts';
 import { gradientName, type ProgramKind } from '../decoder/program-spec.ts';
+import { tokenBudgets, type TokenBudgets } from '../devices/token-budgets.ts';
+import type { DeviceKind } from '../../options/devices.ts';
 import type { Batch, Dropout, GradientResult, Runtime } from '../runtime.ts';
 import { bindCall, type BoundCall, type ProgramCall } from './bind-call.ts';
 import { checkCall } from './check-call.ts';
@@ -13,10 +15,14 @@ export type ProgramOutputs = (name: string) => Float32Array;
 export abstract class ProgramRuntime implements Runtime {
   abstract readonly name: string;
   readonly base: BaseModel;
+  readonly tokenBudgets: TokenBudgets;
   activationBytes: number;
+  /** Whether programs are so large that one is to serve all batches, even where another would compute a little less. */
+  protected abstract readonly fewPrograms: boolean;
 
-  constructor(base: BaseModel, activationBytes = Infinity) {
+  constructor(base: BaseModel, device: DeviceKind, activationBytes = Infinity) {
     this.base = base;
+    this.tokenBudgets = tokenBudgets(device, base.config);
     this.activationBytes = activationBytes;
   }
 
@@ -42,6 +48,6 @@ export abstract class ProgramRuntime implements Runtime {
 
   async #call(kind: ProgramKind, call: ProgramCall): Promise<ProgramOutputs> {
     checkCall(this.base, call.adapter, call.batch);
-    return this.run(bindCall(this.base, kind, call, this.activationBytes));
+    return this.run(bindCall(this.base, kind, { ...call, fewPrograms: this.fewPrograms }, this.activationBytes));
   }
 }

@@ -14,8 +14,8 @@ export interface CompiledRuntimeOptions {
   /** Threads of one operator; default: the number of CPUs. */
   readonly threads?: number;
   /**
-   * Number of programs kept compiled; the one used longest ago is dropped first. Default: 32, or 4 where each program
-   * keeps the base's weights on its device.
+   * Number of programs kept compiled; the one used longest ago is dropped first. Default: 32, or 2 (one that evaluates and
+   * one that trains) where each program keeps the base's weights on its device.
    */
   readonly maxPrograms?: number;
   /** Makes ONNX Runtime profile every session into a JSON file of this path with a time stamp, complete on `dispose`. */
@@ -37,6 +37,7 @@ export interface CompiledRuntimeOptions {
  */
 export class CompiledRuntime extends ProgramRuntime {
   readonly name = 'compiled';
+  protected readonly fewPrograms: boolean;
   readonly #compile: (spec: ProgramSpec) => Promise<CompiledProgram>;
   readonly #weights: BoundWeights;
   readonly #programs: ProgramCache<CompiledProgram>;
@@ -44,9 +45,10 @@ export class CompiledRuntime extends ProgramRuntime {
   #latest: Promise<unknown> = Promise.resolve();
 
   constructor(base: BaseModel, options: CompiledRuntimeOptions = {}) {
-    super(base, options.activationBytes);
     const { threads = os.availableParallelism(), provider = CPU_PROVIDER, profileFilePrefix, cache } = options;
-    const { maxPrograms = provider.keepsWeights ? 4 : 32, rounded } = options;
+    super(base, provider.name, options.activationBytes);
+    this.fewPrograms = provider.keepsWeights;
+    const { maxPrograms = provider.keepsWeights ? 2 : 32, rounded } = options;
     this.#compile = (spec) =>
       compileProgram(spec, { threads, provider, profileFilePrefix, cache, weights: base.weights });
     this.#programs = new ProgramCache(maxPrograms);

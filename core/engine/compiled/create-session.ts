@@ -67,7 +67,8 @@ export async function createSession(
     ...SESSION_OPTIONS,
     ...(provider.name === 'cpu' ? {} : ACCELERATOR_OPTIONS),
     externalData,
-    executionProviders: [provider.name],
+    // The number of the card is all that ONNX Runtime's binding for Node passes on to CUDA.
+    executionProviders: [provider.name === 'cuda' ? { name: 'cuda', deviceId: provider.card } : provider.name],
     ...(threads !== undefined && { intraOpNumThreads: threads }),
     ...(profileFilePrefix !== undefined && { enableProfiling: true, profileFilePrefix }),
   });

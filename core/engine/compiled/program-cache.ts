@@ -19,16 +19,16 @@ export class ProgramCache<T extends Releasable> {
     return this.#entries.size;
   }
 
-  /** Returns the entry of that key, made by `create` if there is none; concurrent callers share one creation. */
+  /**
+   * Returns the entry of that key, made by `create` if there is none; concurrent callers share one creation. What has to go
+   * is released before that, so that the memory never holds more than `capacity` entries.
+   */
   async get(key: string, create: () => Promise<T>): Promise<T> {
     const known = this.#entries.get(key);
-    const entry = known ?? create();
+    const entry = known ?? this.#makeRoom().then(create);
     this.#entries.delete(key);
     this.#entries.set(key, entry);
-    if (!known) {
-      entry.catch(() => this.#entries.delete(key));
-      await this.#evict();
-    }
+    if (!known) entry.catch(() => this.#entries.delete(key));
     return entry;
   }
 
@@ -38,11 +38,9 @@ export class ProgramCache<T extends Releasable> {
     for (const entry of entries) await (await entry).release();
   }
 
-  async #evict(): Promise<void> {
-    for (const [key, entry] of this.#entries) {
-      if (this.#entries.size <= this.#capacity) return;
-      this.#entries.delete(key);
-      await (await entry).release();
-    }
+  async #makeRoom(): Promise<void> {
+    const surplus = [...this.#entries].slice(0, Math.max(0, this.#entries.size - this.#capacity + 1));
+    for (const [key] of surplus) this.#entries.delete(key);
+    for (const [, entry] of surplus) await (await entry).release();
   }
 }

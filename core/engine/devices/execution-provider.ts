@@ -2,14 +2,16 @@ import { halfPrecisionWeights } from '../graph/passes/weights/half-precision-wei
 import { int8Weights } from '../graph/passes/weights/int8-weights.ts';
 import { portableOperators } from '../graph/passes/portable-operators.ts';
 import type { Graph } from '../graph/graph.ts';
-import type { CompiledDevice } from '../../options/devices.ts';
+import { cardOf, kindOf, type CompiledDevice, type CompiledKind } from '../../options/devices.ts';
 import { checkPrecision } from './precision.ts';
 import type { Precision } from '../../options/precisions.ts';
 
 /** What of ONNX Runtime runs a graph, and what the graph has to be for it. */
 export interface ExecutionProvider {
   /** ONNX Runtime's name of the provider; the CPU provider runs the operators that this one lacks. */
-  readonly name: CompiledDevice;
+  readonly name: CompiledKind;
+  /** The number of the card, for a provider that has several. */
+  readonly card: number;
   readonly precision: Precision;
   /**
    * Whether each session keeps the base's weights in its device's memory. Otherwise they are bound to every run, which
@@ -22,6 +24,7 @@ export interface ExecutionProvider {
 
 export const CPU_PROVIDER: ExecutionProvider = {
   name: 'cpu',
+  card: 0,
   precision: 'f32',
   keepsWeights: false,
   rewrite: (graph) => graph,
@@ -34,5 +37,11 @@ export function executionProviderOf(device: CompiledDevice, precision: Precision
   checkPrecision(device, precision);
   if (device === 'cpu') return precision === 'int8' ? CPU_INT8_PROVIDER : CPU_PROVIDER;
   const halved = (graph: Graph): Graph => halfPrecisionWeights(portableOperators(graph));
-  return { name: device, precision, keepsWeights: true, rewrite: precision === 'f32' ? portableOperators : halved };
+  return {
+    name: kindOf(device),
+    card: cardOf(device),
+    precision,
+    keepsWeights: true,
+    rewrite: precision === 'f32' ? portableOperators : halved,
+  };
 }

@@ -1,15 +1,19 @@
-import { isEager, type Device } from '../../options/devices.ts';
+import { isEager, kindOf, type Device, type DeviceKind } from '../../options/devices.ts';
 import type { LoadOptions } from './tfjs/tfjs-backends.ts';
 
-const NVIDIA: ReadonlySet<Device> = new Set(['cuda', 'tfjs-node-gpu']);
+const NVIDIA: ReadonlySet<DeviceKind> = new Set(['cuda', 'tfjs-node-gpu']);
 
 /**
  * Loads what a device needs before anything runs on it. On NVIDIA cards this also keeps float32 products in float32; from
- * Ampere on, ONNX Runtime and TensorFlow would otherwise round their operands to TF32's ten bits.
+ * Ampere on, ONNX Runtime and TensorFlow would otherwise round their operands to TF32's ten bits. And it makes CUDA count
+ * cards as nvidia-smi does, not from the fastest one on. Both variables are read when CUDA starts in this process.
  * @throws DeviceUnavailableError where a package is not installed
  */
 export async function openDevice(device: Device, options: LoadOptions = {}): Promise<void> {
-  if (NVIDIA.has(device)) process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
+  if (NVIDIA.has(kindOf(device))) {
+    process.env['NVIDIA_TF32_OVERRIDE'] ??= '0';
+    process.env['CUDA_DEVICE_ORDER'] ??= 'PCI_BUS_ID';
+  }
   if (!isEager(device)) return;
   const { loadBackend } = await import('./tfjs/tfjs-backends.ts');
   await loadBackend(device, options);

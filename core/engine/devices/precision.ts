@@ -1,15 +1,16 @@
-import type { Device } from '../../options/devices.ts';
+import { kindOf, type Device, type DeviceKind } from '../../options/devices.ts';
 import type { Precision, PrecisionSetting } from '../../options/precisions.ts';
 import { DeviceUnavailableError } from './device-unavailable-error.ts';
 
 /** The devices that can keep a base in each precision other than f32. */
-const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly Device[]>> = {
+const DEVICES: Readonly<Record<Exclude<Precision, 'f32'>, readonly DeviceKind[]>> = {
   f16: ['cuda', 'webgpu'],
   int8: ['cpu'],
 };
 
+/** Whether the device can keep a base in that precision. */
 export function supportsPrecision(device: Device, precision: Precision): boolean {
-  return precision === 'f32' || DEVICES[precision].includes(device);
+  return precision === 'f32' || DEVICES[precision].includes(kindOf(device));
 }
 
 /** @throws DeviceUnavailableError where the device cannot keep the base in that precision */

@@ -13,7 +13,10 @@ import { factorShapes } from './peft-tensors.ts';
 import { writeSafetensors, type TensorToWrite } from '../safetensors/safetensors-writer.ts';
 
 interface SaveAdapterOptions {
-  /** Written as `base_model_name_or_path`, which PEFT and serving engines show but do not check. */
+  /**
+   * Written as `base_model_name_or_path`, exactly as it is given: PEFT's `AutoPeftModel` loads the base from there, and
+   * vLLM's resolvers serve the adapter only with the base that has this name. Default: null, which says nothing.
+   */
   readonly baseModelName?: string;
   /** Written as `readapt.json`, with checksums. Without it, no such file is written. */
   readonly manifest?: AdapterManifest;

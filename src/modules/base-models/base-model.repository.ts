@@ -7,6 +7,7 @@ export interface NewBaseModelVersion {
   baseModelId: string;
   version: string;
   path: string;
+  servingName: string;
   config: Prisma.InputJsonObject;
 }
 

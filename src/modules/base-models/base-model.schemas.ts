@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { BASE_NAME_EXPECTED, BASE_NAME_PATTERN, MAX_BASE_NAME } from '../../../core/options/base-names.ts';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { Rollout, RolloutOptions } from '../rollouts/index.ts';
 
@@ -22,6 +23,13 @@ export const BaseModelVersion = Type.Object(
     base_model_name: Name,
     version: Name,
     path: Nullable(Type.String({ description: 'Folder of the model files. It is null for tenants.' })),
+    serving_name: Nullable(
+      Type.String({
+        description:
+          'What serving engines call this version. Adapters published for it have it as `base_model_name_or_path`. ' +
+          'It is null for tenants if it is an absolute path.',
+      }),
+    ),
     state: Type.Enum(['registered', 'verified', 'failed'] as const, {
       description:
         'registered: only config.json was read. verified: all files were read. failed: the files cannot be used, see `error`.',
@@ -49,6 +57,17 @@ export const CreateBaseModelVersion = Type.Object(
       maxLength: 4096,
       description: 'Absolute path of a Hugging Face model folder below one of the allowed roots.',
     }),
+    serving_name: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: MAX_BASE_NAME,
+        pattern: BASE_NAME_PATTERN,
+        description:
+          'What serving engines call this version: the exact text of `--model` of vLLM, or a name or path that PEFT can load ' +
+          'it from. Adapters published for it have it as `base_model_name_or_path`, which their tenants can read. ' +
+          `By default it is \`path\`, as it is given. ${BASE_NAME_EXPECTED}.`,
+      }),
+    ),
     rollout: Type.Optional(
       Type.Union([Type.Literal(false), RolloutOptions], {
         description: 'How the fleet is carried over; false only registers the version.',

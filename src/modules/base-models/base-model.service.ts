@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import type { JobProducer } from '../../jobs/producer.ts';
 import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
@@ -73,7 +74,14 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
         await models.lockModel(model.id, tx);
         const first = (await models.countVersions(model.id, tx)) === 0;
         const version = await models.insertVersion(
-          { id: newId('baseModelVersion'), baseModelId: model.id, version: request.version, path: folder, config },
+          {
+            id: newId('baseModelVersion'),
+            baseModelId: model.id,
+            version: request.version,
+            path: folder,
+            servingName: request.serving_name ?? request.path,
+            config,
+          },
           tx,
         );
         await recordEvent(tx, {
@@ -120,6 +128,7 @@ function toBaseModelVersion(row: BaseModelVersionRow, scope: string | null): Bas
     base_model_name: row.baseModel.name,
     version: row.version,
     path: scope === null ? row.path : null,
+    serving_name: scope === null || !isAbsolute(row.servingName) ? row.servingName : null,
     state: row.state,
     architecture: config?.model_type ?? null,
     fingerprint: row.fingerprint,

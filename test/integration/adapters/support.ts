@@ -62,7 +62,7 @@ export async function createAdapterWorld(cases: readonly string[]): Promise<Adap
   for (const version of cases) {
     const id = newId('baseModelVersion');
     await app.db.baseModelVersion.create({
-      data: { id, baseModelId: baseModel.id, version, path: fixture(version).base },
+      data: { id, baseModelId: baseModel.id, version, path: fixture(version).base, servingName: `tiny-${version}` },
     });
   }
   const rows = ['training', 'search', 'gate'].map((split) => JSON.stringify({ prompt: split, completion: 'x', split }));

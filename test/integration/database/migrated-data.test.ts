@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
@@ -44,7 +44,8 @@ beforeAll(async () => {
   database = await createTestDatabase({ empty: true });
   folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-migrations-'));
   await cp('prisma/migrations', folder, { recursive: true });
-  await rm(path.join(folder, '20261126000000_vocabulary'), { recursive: true });
+  const later = (await readdir(folder)).filter((name) => name >= '20261126000000_vocabulary' && /^\d/.test(name));
+  await Promise.all(later.map((name) => rm(path.join(folder, name), { recursive: true })));
   await applyMigrations(database.url, folder);
   const client = new pg.Client({ connectionString: database.url });
   await client.connect();
@@ -91,5 +92,13 @@ test('it renames event types and the members of their data', async () => {
   expect((await database.db.baseModelVersion.findMany({ orderBy: { id: 'asc' } })).map(({ error }) => error)).toEqual([
     null,
     problem,
+  ]);
+});
+
+test('a version that was registered without a serving name is served by its folder', async () => {
+  const versions = await database.db.baseModelVersion.findMany({ orderBy: { id: 'asc' } });
+  expect(versions.map(({ path: folder, servingName }) => [folder, servingName])).toEqual([
+    ['/v1', '/v1'],
+    ['/v2', '/v2'],
   ]);
 });

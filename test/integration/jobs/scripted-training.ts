@@ -178,7 +178,13 @@ async function writeCandidate(spec: JobSpec, sequence: number): Promise<string> 
   await mkdir(dir, { recursive: true });
   await writeFile(
     path.join(dir, 'adapter_config.json'),
-    JSON.stringify({ peft_type: 'LORA', r: 4, lora_alpha: 8, target_modules: ['q_proj'] }),
+    JSON.stringify({
+      peft_type: 'LORA',
+      base_model_name_or_path: spec.newBaseName,
+      r: 4,
+      lora_alpha: 8,
+      target_modules: ['q_proj'],
+    }),
   );
   await writeFile(path.join(dir, 'job.txt'), `${spec.jobId} ${sequence}`);
   return dir;

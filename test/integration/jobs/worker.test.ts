@@ -1,4 +1,4 @@
-import { access, mkdir } from 'node:fs/promises';
+import { access, mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -94,6 +94,13 @@ describe(`a worker, queue on ${queueKind}`, () => {
       expect(Date.parse(control.started_at!)).toBeGreaterThanOrEqual(lastAdaptation);
       expect(control).toMatchObject({ strategy: 'scratch', published_version_id: null, metric: { published: null } });
       expect(control.metric.best).toBeGreaterThanOrEqual(0.8);
+    }
+    const adapted = await queue.database.db.adapterVersion.findMany({ where: { origin: 'adapted' } });
+    expect(adapted).toHaveLength(3);
+    for (const { artifactDigest } of adapted) {
+      const folder = await fleet.artifacts.localPath(artifactDigest);
+      const published = JSON.parse(await readFile(path.join(folder, 'adapter_config.json'), 'utf8')) as object;
+      expect(published).toMatchObject({ base_model_name_or_path: 'served/v2' });
     }
     for (const job of all) {
       expect(job).toMatchObject({

@@ -97,11 +97,45 @@ describe('versions', () => {
     const { base_model_version: version } = (await addVersion('shown', { version: '1', path: folder })).json();
     expect(version.path).toBe(folder);
     const asTenant = await service.request({ url: `/v1/base-model-versions/${version.id}`, key: tenant.key });
-    expect(asTenant.json()).toEqual({ ...version, path: null });
+    expect(asTenant.json()).toEqual({ ...version, path: null, serving_name: null });
     expect((await service.request({ url: `/v1/base-model-versions/${newId('baseModelVersion')}` })).statusCode).toBe(
       404,
     );
   });
+
+  test('are served by a name, which is the given path unless the request names another', async () => {
+    await createModel('served');
+    const folder = await makeModel('served-1');
+    const register = async (version: string, more: object) =>
+      (await addVersion('served', { version, rollout: false, ...more })).json().base_model_version;
+    const link = path.join(service.allowedRoot, 'latest');
+    await symlink(folder, link);
+    const versions = [
+      await register('1', { path: `${folder}/` }),
+      await register('2', { path: link }),
+      await register('3', { path: folder, serving_name: 'org/served-v3' }),
+    ];
+    expect(versions.map((version) => [version.path, version.serving_name])).toEqual([
+      [folder, `${folder}/`],
+      [folder, link],
+      [folder, 'org/served-v3'],
+    ]);
+    const shown = await Promise.all(
+      versions.map(({ id }) => service.request({ url: `/v1/base-model-versions/${id}`, key: tenant.key })),
+    );
+    expect(shown.map((answer) => answer.json().serving_name)).toEqual([null, null, 'org/served-v3']);
+  });
+
+  test.each(['', ' a', 'a\n', 'a\u202eb', 'a'.repeat(4097)])(
+    'are refused with the serving name %j',
+    async (serving_name) => {
+      await createModel('misnamed');
+      const folder = await makeModel('misnamed-1');
+      const answer = await addVersion('misnamed', { version: '1', path: folder, serving_name });
+      expect([answer.statusCode, answer.json().errors[0].field]).toEqual([400, 'serving_name']);
+      expect(await service.db.baseModelVersion.count({ where: { baseModel: { name: 'misnamed' } } })).toBe(0);
+    },
+  );
 
   const refused: { name: string; path: () => Promise<string>; code: string; detail?: string }[] = [
     { name: 'a folder outside the allowed roots', path: async () => outside, code: 'path_not_allowed' },

@@ -48,7 +48,9 @@ export async function createFleet(db: Database, size: { tenants: number; adapter
     await mkdir(path.join(folder, version));
     await writeFile(path.join(folder, version, 'behavior.json'), '{}');
     const id = newId('baseModelVersion');
-    await db.baseModelVersion.create({ data: { id, baseModelId, version, path: path.join(folder, version) } });
+    await db.baseModelVersion.create({
+      data: { id, baseModelId, version, path: path.join(folder, version), servingName: `served/${version}` },
+    });
     versions.push(id);
   }
   const [oldVersionId, newVersionId] = versions as [string, string];

@@ -56,8 +56,9 @@ export interface Methods {
     result: number[];
   };
   'adapters.load_strictly': {
-    params: { readonly base: string; readonly adapter: string };
-    result: { warnings: string[]; missing: string[]; unexpected: string[]; changed: string[] };
+    /** Without a base, `AutoPeftModelForCausalLM` finds it by the name in the adapter's configuration. */
+    params: { readonly base: string | null; readonly adapter: string };
+    result: { base: string; warnings: string[]; missing: string[]; unexpected: string[]; changed: string[] };
   };
   'byte_level_bpe.train': {
     params: {

@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { DEVICES, RUNTIME_OF, type Device } from '../../../core/options/devices.ts';
+import { DEVICES, runtimeOf, type Device } from '../../../core/options/devices.ts';
 import type { DeviceReport } from '../../../core/engine/devices/probe/probe.ts';
 import { readapt } from './support/readapt.ts';
 
@@ -20,7 +20,7 @@ describe('readapt devices', () => {
   it('names the runtime of every device and whether it works', () => {
     expect(reports.map(({ device }) => device)).toEqual(DEVICES);
     for (const { device, runtime, available, reason, hint } of reports) {
-      expect(runtime).toBe(RUNTIME_OF[device]);
+      expect(runtime).toBe(runtimeOf(device));
       expect(reason, device).not.toBe('');
       if (available) expect(hint, device).toBeNull();
     }

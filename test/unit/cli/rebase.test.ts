@@ -64,6 +64,7 @@ describe('readapt train and rebase', () => {
     expect(accuracy).toBeGreaterThan(0.9);
     expect(await inspectFolder(out('trained'), family.oldBase)).toMatchObject({
       kind: 'adapter',
+      baseModelName: family.oldBase,
       rank: 4,
       alpha: 8,
       ...config,
@@ -102,7 +103,13 @@ describe('readapt train and rebase', () => {
     expect(metric.published).toBeGreaterThanOrEqual(metric.target);
     expect(metric.best).toBe(metric.published);
     expect(metric.none).toBeLessThan(metric.published);
-    expect(await inspectFolder(out('rebased'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 4, ...config });
+    const { newBase } = family;
+    expect(await inspectFolder(out('rebased'), newBase)).toMatchObject({
+      kind: 'adapter',
+      rank: 4,
+      baseModelName: newBase,
+      ...config,
+    });
 
     const fusion = [
       '--strategy',
@@ -115,12 +122,19 @@ describe('readapt train and rebase', () => {
       '6',
       '--target',
       '0',
+      '--base-name',
+      'org/new-base',
     ];
     expect(await readaptJson('rebase', ...bases, ...data, '--out', out('grown'), ...fusion)).toMatchObject({
       code: 0,
       document: { ready: true },
     });
-    expect(await inspectFolder(out('grown'), family.newBase)).toMatchObject({ kind: 'adapter', rank: 6, ...config });
+    expect(await inspectFolder(out('grown'), newBase)).toMatchObject({
+      kind: 'adapter',
+      rank: 6,
+      baseModelName: 'org/new-base',
+      ...config,
+    });
     const { coefficients } = (await readAdapterManifest(out('grown')))!;
     expect(coefficients!.groups).toMatchObject({
       grouping: 'block',

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../core/statistics/random.ts';
+import { tokenBudgets } from '../../../core/engine/devices/token-budgets.ts';
+import { randomBase } from '../engine/support/random-model.ts';
 import {
   cutEvenly,
   cutIntoRuns,
@@ -120,7 +122,9 @@ describe('labelLimit', () => {
     ['the tiny test model', 512, 32_768],
     ['a vocabulary larger than the limit', 2 ** 25, 1],
   ])('keeps an array of logits of %s within 64 MiB', (_, vocabSize, labels) => {
-    expect(labelLimit(vocabSize)).toBe(labels);
+    const config = { ...randomBase().config, vocabSize };
+    const runtime = { base: { ...randomBase(), config }, tokenBudgets: tokenBudgets('cpu', config) };
+    expect(labelLimit(runtime)).toBe(labels);
     if (labels > 1) expect(4 * labels * vocabSize).toBeLessThanOrEqual(2 ** 26);
   });
 });

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tokenBudgets } from '../../../core/engine/devices/token-budgets.ts';
 import { createRuntime } from '../../../core/engine/create-runtime.ts';
 import { factorArrays, withFactorArrays } from '../../../core/training/optimizer/factors.ts';
 import type { Runtime } from '../../../core/engine/runtime.ts';
 import { Random } from '../../../core/statistics/random.ts';
 import { meanLoss } from '../../../core/data/evaluation/measure.ts';
 import { exampleOf, labelCount, promptTokens, type TokenizedExample } from '../../../core/data/example.ts';
-import { accumulateGradients, MICRO_BATCH_TOKENS } from '../../../core/training/gradients.ts';
+import { accumulateGradients } from '../../../core/training/gradients.ts';
 import { BaseCache, type LoadedBase } from '../../../core/engine/base-cache.ts';
 import { fullLength } from '../../../core/data/lengths.ts';
 import { tokenizeRows } from '../../../core/data/tokenize.ts';
@@ -21,7 +22,8 @@ function row(prompt: number, completion: number, seed = prompt): TokenizedExampl
   return exampleOf(ids(prompt), ids(completion), { prompt: '', completion: '' });
 }
 
-const LONG = row(MICRO_BATCH_TOKENS + 20, 4);
+const BUDGET = tokenBudgets('cpu', randomBase().config).gradients;
+const LONG = row(BUDGET + 20, 4);
 
 describe('a row longer than a micro-batch, among short ones', () => {
   const base = randomBase();
@@ -38,7 +40,7 @@ describe('a row longer than a micro-batch, among short ones', () => {
     const alone: number[] = [];
     for (const each of rows) alone.push((await meanLoss(runtimes.eager, adapter, [each])).perExample[0]!);
     expect(largestDifference(found.perExample, alone)).toBeLessThan(1e-4);
-    expect(found.tokens).toBe(3 + MICRO_BATCH_TOKENS + 23 + 41 + 1);
+    expect(found.tokens).toBe(3 + BUDGET + 23 + 41 + 1);
   });
 
   it('adds its gradients to those of the others', async () => {

@@ -6,13 +6,16 @@ import { saveAdapter } from '../../../core/formats/peft/peft-adapter-writer.ts';
 import { withSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import { GOLDEN, readJson, temporaryFolder } from './support/folders.ts';
-import { checkConfig, parseName, rankAndScaling } from './support/vllm.ts';
+import { checkConfig, isResolved, parseName, rankAndScaling } from './support/vllm.ts';
 
 /** A fixture's adapter, written by Readapt: what a server gets to see. */
-async function written(name: string): Promise<{ adapter: Adapter; folder: string; config: Record<string, unknown> }> {
+async function written(
+  name: string,
+  baseModelName = 'org/base',
+): Promise<{ adapter: Adapter; folder: string; config: Record<string, unknown> }> {
   const adapter = await loadAdapter(join(GOLDEN, name, 'adapter'), await readModelConfig(join(GOLDEN, name, 'base')));
   const folder = join(await temporaryFolder(), 'out');
-  await saveAdapter(folder, adapter, { baseModelName: 'org/base', manifest: { baseFingerprint: 'f'.repeat(64) } });
+  await saveAdapter(folder, adapter, { baseModelName, manifest: { baseFingerprint: 'f'.repeat(64) } });
   return { adapter, folder, config: await readJson(join(folder, 'adapter_config.json')) };
 }
 
@@ -36,6 +39,16 @@ it.each(['llama-gqa-tied', 'llama-patterns', 'llama-qv-rslora', 'llama-bf16', 'm
       expect(found.get(module)).toEqual({ a: [rank, inFeatures], b: [outFeatures, rank] });
       expect(rankAndScaling(config, module)).toEqual({ rank, scaling });
     }
+  },
+);
+
+it.each(['org/base', '/models/v2', '/models/v2/', './modèles/v 2'])(
+  "vLLM's filesystem resolver serves it with --model %s, and with no other spelling of it",
+  async (model) => {
+    const { config } = await written('llama-gqa-tied', model);
+    expect(isResolved(config, model)).toBe(true);
+    for (const other of [`${model}/`, model.replace(/\/$/, ''), model.replace(/^\.\//, ''), `/${model}`])
+      expect(isResolved(config, other)).toBe(other === model);
   },
 );
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { exampleOf } from '../../../core/data/example.ts';
+import { tokenBudgets } from '../../../core/engine/devices/token-budgets.ts';
 import type { Runtime } from '../../../core/engine/runtime.ts';
 import { accumulateGradients } from '../../../core/training/gradients.ts';
 import { randomAdapter, randomBase } from '../engine/support/random-model.ts';
@@ -12,8 +13,10 @@ describe('the micro-batches of a step', () => {
   /** Takes a step over rows of 100 tokens, and returns the tokens of each call to the runtime. */
   async function tokensOfCalls(rows: number, size: { readonly hiddenSize: number; readonly numLayers: number }) {
     const calls: number[] = [];
+    const config = { ...base.config, ...size };
     const runtime = {
-      base: { ...base, config: { ...base.config, ...size } },
+      base: { ...base, config },
+      tokenBudgets: tokenBudgets('cpu', config),
       gradients: (_adapter: unknown, { inputIds }: { readonly inputIds: Int32Array }) => {
         calls.push(inputIds.length);
         return Promise.resolve({ lossSum: 1, gradients: new Map() });

@@ -175,6 +175,7 @@ describe('accumulateGradients', () => {
     // 8 labels fit into 2 ** 24 logits.
     const runtime = {
       base: { ...base.model, config: { ...base.model.config, vocabSize: 2 ** 21 } },
+      tokenBudgets: base.runtime.tokenBudgets,
       gradients: (...args: Parameters<Runtime['gradients']>) => {
         labels.push(args[1].labelPositions.length);
         return base.runtime.gradients(...args);

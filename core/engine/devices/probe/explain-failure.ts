@@ -1,4 +1,4 @@
-import type { Device } from '../../../options/devices.ts';
+import { kindOf, type Device, type DeviceKind } from '../../../options/devices.ts';
 import type { Obstacle } from '../device-unavailable-error.ts';
 import { cudaInstallCommand } from './requirements.ts';
 
@@ -20,6 +20,13 @@ const CUDA_FAILURES: readonly KnownFailure[] = [
     obstacle: ([, library]) => ({
       reason: `the library ${library} was not found`,
       hint: `${cudaInstallCommand()} installs it beside the provider; elsewhere its folder belongs in LD_LIBRARY_PATH`,
+    }),
+  },
+  {
+    pattern: /CUDA failure 101\b|Invalid device ID/,
+    obstacle: () => ({
+      reason: 'CUDA has no card of this number',
+      hint: 'cuda:N counts from 0 the cards that nvidia-smi lists and CUDA_VISIBLE_DEVICES, if it is set, leaves',
     }),
   },
   {
@@ -52,7 +59,7 @@ const TFJS_NODE_GPU_FAILURES: readonly KnownFailure[] = [
 ];
 
 /** What ONNX Runtime and TensorFlow say where something around them is missing; the first pattern that matches counts. */
-const KNOWN_FAILURES: Partial<Record<Device, readonly KnownFailure[]>> = {
+const KNOWN_FAILURES: Partial<Record<DeviceKind, readonly KnownFailure[]>> = {
   cuda: CUDA_FAILURES,
   webgpu: WEBGPU_FAILURES,
   'tfjs-node-gpu': TFJS_NODE_GPU_FAILURES,
@@ -64,7 +71,7 @@ const KNOWN_FAILURES: Partial<Record<Device, readonly KnownFailure[]>> = {
  * @param output what the device's libraries wrote to stdout and stderr meanwhile
  */
 export function explainFailure(device: Device, error: string, output: string): Obstacle {
-  for (const { pattern, obstacle } of KNOWN_FAILURES[device] ?? []) {
+  for (const { pattern, obstacle } of KNOWN_FAILURES[kindOf(device)] ?? []) {
     const match = pattern.exec(`${error}\n${output}`);
     if (match) return obstacle(match);
   }

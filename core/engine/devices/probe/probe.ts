@@ -1,5 +1,5 @@
 import { forkModule, modulePath } from '../../../installation/child-module.ts';
-import { REFERENCE, RUNTIME_OF, type Device, type RuntimeKind } from '../../../options/devices.ts';
+import { REFERENCE, runtimeOf, type Device, type RuntimeKind } from '../../../options/devices.ts';
 import { explainFailure } from './explain-failure.ts';
 import type { Precision } from '../../../options/precisions.ts';
 import { missingRequirement, packageOf } from './requirements.ts';
@@ -37,7 +37,7 @@ const ENTRY = modulePath('./probe-process', import.meta.url);
  * crash or hang.
  */
 export async function probeDevice(device: Device, options: ProbeOptions = {}): Promise<DeviceReport> {
-  const common = { device, runtime: RUNTIME_OF[device], package: packageOf(device) };
+  const common = { device, runtime: runtimeOf(device), package: packageOf(device) };
   if (device === REFERENCE) return { ...common, available: true, reason: 'it is the reference', hint: null };
   const missing = missingRequirement(device);
   if (missing) return { ...common, available: false, ...missing };

@@ -2,18 +2,19 @@ import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { scriptPath } from '../../../installation/package-path.ts';
-import { RUNTIME_OF, type Device } from '../../../options/devices.ts';
+import { kindOf, runtimeOf, type Device } from '../../../options/devices.ts';
 import type { Obstacle } from '../device-unavailable-error.ts';
 import { findTfjsNode, tfjsNodeMissing } from '../tfjs/tfjs-node-package.ts';
 
 /** Finds what a device lacks without loading anything that computes; returns null where nothing is seen to be missing. */
 export function missingRequirement(device: Device): Obstacle | null {
-  switch (device) {
+  const kind = kindOf(device);
+  switch (kind) {
     case 'cuda':
       return missingCudaProvider();
     case 'tfjs-node':
     case 'tfjs-node-gpu':
-      return findTfjsNode(device) === null ? tfjsNodeMissing(device) : null;
+      return findTfjsNode(kind) === null ? tfjsNodeMissing(kind) : null;
     case 'cpu':
     case 'webgpu':
     case 'tfjs-wasm':
@@ -58,7 +59,7 @@ function thisPlatform(): Platform {
 
 /** Names the package that runs a device's programs. */
 export function packageOf(device: Device): string {
-  if (RUNTIME_OF[device] === 'compiled') return 'onnxruntime-node';
+  if (runtimeOf(device) === 'compiled') return 'onnxruntime-node';
   if (device === 'tfjs-cpu') return '@tensorflow/tfjs';
   return device === 'tfjs-wasm' ? '@tensorflow/tfjs-backend-wasm' : `@tensorflow/${device}`;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../../src/config/config.ts';
 import { chooseDevice } from '../../../../core/engine/devices/choose-device.ts';
-import { DEVICE_CHOICES, RUNTIME_OF, type Device } from '../../../../core/options/devices.ts';
+import { DEVICES, runtimeOf, type Device } from '../../../../core/options/devices.ts';
 import { PRECISIONS, type Precision } from '../../../../core/options/precisions.ts';
 import type { DeviceReport } from '../../../../core/engine/devices/probe/probe.ts';
 
@@ -12,7 +12,7 @@ function probeOf(...working: Device[]) {
     asked.push(precision === 'f32' ? device : `${device} ${precision}`);
     const available = working.includes(device);
     const [reason, hint] = available ? ['it agrees', null] : ['no card', 'buy one'];
-    return { device, runtime: RUNTIME_OF[device], package: 'some-package', available, reason, hint };
+    return { device, runtime: runtimeOf(device), package: 'some-package', available, reason, hint };
   };
   return { probe, asked };
 }
@@ -81,6 +81,6 @@ it.each(PRECISIONS)('READAPT_PRECISION=%s is a setting of the service', (precisi
   expect(loadConfig({ READAPT_PRECISION: precision }).precision).toBe(precision);
 });
 
-it.each(DEVICE_CHOICES)('READAPT_DEVICE=%s is a setting of the service', (choice) => {
+it.each(['auto', ...DEVICES, 'cuda:0', 'cuda:15'])('READAPT_DEVICE=%s is a setting of the service', (choice) => {
   expect(loadConfig({ READAPT_DEVICE: choice }).device).toBe(choice);
 });

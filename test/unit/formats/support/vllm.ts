@@ -1,6 +1,7 @@
 /*
  * What vLLM asks of a LoRA folder: the rules of `vllm/lora/peft_helper.py` (PEFTHelper), `vllm/lora/utils.py`
- * (parse_fine_tuned_lora_name) and `vllm/lora/lora_model.py` (from_local_checkpoint) of vLLM 0.33.0.
+ * (parse_fine_tuned_lora_name), `vllm/lora/lora_model.py` (from_local_checkpoint) and
+ * `vllm/plugins/lora_resolvers/filesystem_resolver.py` (FilesystemResolver) of vLLM 0.33.0.
  */
 
 type Json = Readonly<Record<string, unknown>>;
@@ -45,4 +46,9 @@ export function rankAndScaling(config: Json, module: string): { rank: number; sc
   const rank = match('rank_pattern') ?? (config['r'] as number);
   const alpha = match('alpha_pattern') ?? (config['lora_alpha'] as number);
   return { rank, scaling: alpha / (config['use_rslora'] === true ? Math.sqrt(rank) : rank) };
+}
+
+/** FilesystemResolver: whether it serves an adapter together with the model that `--model` names. */
+export function isResolved(config: Json, model: string): boolean {
+  return config['peft_type'] === 'LORA' && config['base_model_name_or_path'] === model;
 }

@@ -48,6 +48,21 @@ const CASES: readonly Case[] = [
     hint: /nvidia-smi/,
   },
   {
+    device: 'cuda:1',
+    error: NO_CARD.replace(
+      'CUDA failure 100: no CUDA-capable device is detected',
+      'CUDA failure 101: invalid device ordinal',
+    ),
+    reason: 'CUDA has no card of this number',
+    hint: /nvidia-smi lists and CUDA_VISIBLE_DEVICES/,
+  },
+  {
+    device: 'cuda:1',
+    error: NO_CARD,
+    reason: 'there is no CUDA card that can be used (no CUDA-capable device is detected)',
+    hint: /nvidia-smi/,
+  },
+  {
     device: 'webgpu',
     error: 'Failed to get a WebGPU adapter.',
     reason: 'there is no GPU that WebGPU can use (no adapter)',

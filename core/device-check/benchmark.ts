@@ -1,0 +1,111 @@
+import { createRuntime } from '../engine/create-runtime.ts';
+import type { Runtime } from '../engine/runtime.ts';
+import { expectedWeights } from '../models/architecture/architecture.ts';
+import type { BaseModel } from '../models/base-model.ts';
+import type { ModelConfig } from '../models/config/model-config.ts';
+import type { Device } from '../options/devices.ts';
+import type { BenchmarkResult, Speed, Speeds } from './check-report.ts';
+import { randomAdapter, randomBase, randomBatch, tinyConfig } from './random-model.ts';
+
+interface BenchmarkModel {
+  readonly model: string;
+  readonly config: ModelConfig;
+}
+
+const LLAMA = { numKeyValueHeads: 3, headDim: 64, maxPositionEmbeddings: 2048 };
+const SMALL: BenchmarkModel = {
+  model: 'a Llama of 5 million parameters',
+  config: tinyConfig({ ...LLAMA, hiddenSize: 384, intermediateSize: 768, numLayers: 3, numHeads: 6, vocabSize: 4096 }),
+};
+const SMOLLM2: BenchmarkModel = {
+  model: 'SmolLM2-135M',
+  config: tinyConfig({
+    ...LLAMA,
+    hiddenSize: 576,
+    intermediateSize: 1536,
+    numLayers: 30,
+    numHeads: 9,
+    vocabSize: 49_152,
+  }),
+};
+
+/** A batch is not run if it is expected to take longer than this, which keeps slow devices from taking all day. */
+const LONGEST_MS = 12_000;
+/** A batch is run again while this time is not over, but {@link MOST_RUNS} times at most. */
+const ENOUGH_MS = 1000;
+const MOST_RUNS = 5;
+const ROW_TOKENS = 32;
+
+type Pass = (runtime: Runtime, tokens: number) => Promise<unknown>;
+
+/**
+ * Measures forward passes and gradients (LoRA, rank 8, all linear layers, rows of 32 tokens) by the number of tokens at a
+ * time, and the same on the CPU. The model is SmolLM2-135M's shape where the device is fast enough for it, else a small one.
+ */
+export async function benchmark(device: Device, threads: number): Promise<BenchmarkResult> {
+  const small = await measureModel(SMALL, device, threads);
+  const fastest = small.device.gradients.at(-1)!;
+  const scale = parametersOf(SMOLLM2.config) / small.parameters;
+  const expectedMs = (fastest.ms / fastest.tokens) * 384 * scale;
+  return expectedMs > LONGEST_MS ? small : measureModel(SMOLLM2, device, threads);
+}
+
+async function measureModel({ model, config }: BenchmarkModel, device: Device, threads: number) {
+  const base = randomBase(config);
+  const found = await measureDevice(base, device, threads);
+  const cpu = device === 'cpu' ? null : await measureDevice(base, 'cpu', threads);
+  return { model, parameters: parametersOf(config), device: found, cpu };
+}
+
+async function measureDevice(base: BaseModel, device: Device, threads: number): Promise<Speeds> {
+  const runtime = createRuntime({ base, device, threads });
+  const adapter = randomAdapter(base, 8, false);
+  const { forward, gradients } = runtime.tokenBudgets;
+  const batchOf = (tokens: number) =>
+    randomBatch(base.config.vocabSize, new Array<number>(tokens / ROW_TOKENS).fill(ROW_TOKENS));
+  try {
+    return {
+      forward: await speeds(runtime, [64, 1024, forward], (tested, tokens) =>
+        tested.labelLosses(adapter, batchOf(tokens)),
+      ),
+      gradients: await speeds(runtime, [64, 384, gradients], (tested, tokens) =>
+        tested.gradients(adapter, batchOf(tokens), 1),
+      ),
+    };
+  } finally {
+    await runtime.dispose();
+  }
+}
+
+/** Measures a pass at rising numbers of tokens, up to the first that is expected to take too long. */
+async function speeds(runtime: Runtime, sizes: readonly number[], pass: Pass): Promise<Speed[]> {
+  const found: Speed[] = [];
+  for (const size of new Set(sizes)) {
+    const tokens = size - (size % ROW_TOKENS);
+    const last = found.at(-1);
+    if (last && (last.ms / last.tokens) * tokens > LONGEST_MS) break;
+    // The first run compiles and allocates.
+    await pass(runtime, tokens);
+    const ms = await medianMs(() => pass(runtime, tokens));
+    found.push({ tokens, ms, tokensPerSecond: (1000 * tokens) / ms });
+  }
+  return found;
+}
+
+async function medianMs(run: () => Promise<unknown>): Promise<number> {
+  const times: number[] = [];
+  const begun = performance.now();
+  do {
+    const start = performance.now();
+    await run();
+    times.push(performance.now() - start);
+  } while (performance.now() - begun < ENOUGH_MS && times.length < MOST_RUNS);
+  return times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
+}
+
+function parametersOf(config: ModelConfig): number {
+  const sizes = expectedWeights(config).map(({ shape }) =>
+    shape.reduce((product, dimension) => product * dimension, 1),
+  );
+  return sizes.reduce((total, size) => total + size, 0);
+}

@@ -1,0 +1,115 @@
+import { availableParallelism } from 'node:os';
+import { explainFailure } from '../engine/devices/probe/explain-failure.ts';
+import { probeDevice } from '../engine/devices/probe/probe.ts';
+import { forkModule, modulePath } from '../installation/child-module.ts';
+import { kindOf, REFERENCE, type Device } from '../options/devices.ts';
+import type { BenchmarkResult, CaseResult, DeviceCheck, Findings, TrainingResult } from './check-report.ts';
+import { hardwareOf } from './hardware.ts';
+import { tf32Result, verdictOf, worksBy } from './verdict.ts';
+
+/** What the process that checks a device sends, each finding as soon as it is known. */
+export type CheckMessage =
+  | { readonly type: 'case'; readonly result: CaseResult }
+  | { readonly type: 'training'; readonly result: TrainingResult }
+  | { readonly type: 'benchmark'; readonly result: BenchmarkResult }
+  | { readonly type: 'error'; readonly message: string }
+  | { readonly type: 'done' };
+
+export interface CheckOptions {
+  /** Default: one for each core. */
+  readonly threads?: number;
+  /** Default: five minutes. */
+  readonly timeoutMs?: number;
+  /** Called with a line about each finding. */
+  readonly onProgress?: (line: string) => void;
+}
+
+const ENTRY = modulePath('./check-process', import.meta.url);
+
+/** Returns the device that another is compared with: plain JavaScript, and for that one the compiled CPU. */
+export function referenceOf(device: Device): Device {
+  return device === REFERENCE ? 'cpu' : REFERENCE;
+}
+
+/**
+ * Compares a device with the reference on small random models of every family (losses, logits, gradients, steps of
+ * training), and measures its speed beside the CPU's. It runs in a process of its own, since a bad driver may crash or hang;
+ * on `cuda` a second one finds out what TF32 changes.
+ */
+export async function checkDevice(device: Device, options: CheckOptions = {}): Promise<DeviceCheck> {
+  const begun = performance.now();
+  const common = { device, hardware: await hardwareOf(device), reference: referenceOf(device) };
+  const { available, reason, hint } = await probeDevice(device);
+  if (!available) {
+    const verdict = `cannot be used: ${reason}${hint === null ? '' : ` (${hint})`}`;
+    return { ...common, ...NOTHING, available, works: false, verdict, tf32: null, seconds: secondsSince(begun) };
+  }
+  // An operator who has switched TF32 on still learns whether the card computes right without it.
+  const found = await runCheckProcess(device, options, { ...process.env, NVIDIA_TF32_OVERRIDE: '0' });
+  const tf32 = kindOf(device) === 'cuda' ? await checkTf32(device, options, found) : null;
+  const { failure, ...findings } = found;
+  const works = failure === null && worksBy(findings);
+  const verdict = verdictOf(findings, { reference: common.reference, failure });
+  return { ...common, ...findings, available, works, verdict, tf32, seconds: secondsSince(begun) };
+}
+
+const NOTHING: Findings = { cases: [], training: null, benchmark: null };
+
+async function checkTf32(device: Device, options: CheckOptions, exact: Findings) {
+  options.onProgress?.(`${device}: the same with TF32`);
+  const rounded = await runCheckProcess(device, options, { ...process.env, NVIDIA_TF32_OVERRIDE: '1' });
+  return tf32Result(exact, rounded);
+}
+
+interface CheckRun extends Findings {
+  /** Why the process ended early; null if it did not. */
+  readonly failure: string | null;
+}
+
+function runCheckProcess(device: Device, options: CheckOptions, env: NodeJS.ProcessEnv): Promise<CheckRun> {
+  const { threads = availableParallelism(), timeoutMs = 300_000, onProgress } = options;
+  const child = forkModule(ENTRY, [device, String(threads)], { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const cases: CaseResult[] = [];
+  let [training, benchmark]: [TrainingResult | null, BenchmarkResult | null] = [null, null];
+  let [output, failure, done]: [string, string | null, boolean] = ['', null, false];
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-MOST_OUTPUT)));
+  child.on('message', (received) => {
+    const message = received as CheckMessage;
+    if (message.type === 'case') cases.push(message.result);
+    if (message.type === 'training') training = message.result;
+    if (message.type === 'benchmark') benchmark = message.result;
+    if (message.type === 'error') failure = explainFailure(device, message.message, output).reason;
+    if (message.type === 'done') done = true;
+    const line = describe(message);
+    if (line !== null) onProgress?.(`${device}: ${line}`);
+  });
+  const timer = setTimeout(() => {
+    failure = `the check did not end within ${timeoutMs / 1000} s`;
+    child.kill('SIGKILL');
+  }, timeoutMs);
+  return new Promise((resolve) => {
+    const end = (reason: string): void => {
+      clearTimeout(timer);
+      resolve({ cases, training, benchmark, failure: failure ?? (done ? null : reason) });
+    };
+    child.once('error', (error) => end(`the check could not be started: ${error.message}`));
+    child.once('close', (code, signal) => {
+      const last = output.trim().split('\n').at(-1) ?? '';
+      end(`the check's process died (${signal ?? `exit code ${code}`})${last === '' ? '' : `: ${last}`}`);
+    });
+  });
+}
+
+/** Number of characters of the process's output that are kept for messages. */
+const MOST_OUTPUT = 10_000;
+
+function describe(message: CheckMessage): string | null {
+  if (message.type === 'case') return `${message.result.name}: ${message.result.passed ? 'agrees' : 'does NOT agree'}`;
+  if (message.type === 'training') return `training: ${message.result.passed ? 'agrees' : 'does NOT agree'}`;
+  return message.type === 'benchmark' ? `measured ${message.result.model}` : null;
+}
+
+function secondsSince(begun: number): number {
+  return Math.round((performance.now() - begun) / 100) / 10;
+}

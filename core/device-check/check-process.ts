@@ -1,0 +1,31 @@
+/** The process that checks a device (first argument) with a number of threads (second), and tells its parent what it finds. */
+import { openDevice } from '../engine/devices/open-device.ts';
+import { supportsPrecision } from '../engine/devices/precision.ts';
+import type { Device } from '../options/devices.ts';
+import { benchmark } from './benchmark.ts';
+import { checkCases } from './cases.ts';
+import { referenceOf, type CheckMessage } from './check-device.ts';
+import { compareCase } from './compare.ts';
+import { compareTraining } from './training-steps.ts';
+
+const device = process.argv[2] as Device;
+const threads = Number(process.argv[3]);
+
+const send = (message: CheckMessage): Promise<void> =>
+  new Promise((resolve) => process.send!(message, () => resolve()));
+
+async function check(): Promise<void> {
+  await openDevice(device, { threads });
+  const compared = { device, reference: referenceOf(device), threads };
+  for (const each of checkCases(supportsPrecision(device, 'f16')))
+    await send({ type: 'case', result: await compareCase(compared, each) });
+  await send({ type: 'training', result: await compareTraining(compared) });
+  await send({ type: 'benchmark', result: await benchmark(device, threads) });
+}
+
+await check().catch((error: unknown) =>
+  send({ type: 'error', message: error instanceof Error ? error.message : String(error) }),
+);
+await send({ type: 'done' });
+// GPU libraries may keep threads alive or crash while they are unloaded, which no longer matters once everything is sent.
+process.exit(0);

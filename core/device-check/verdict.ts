@@ -1,0 +1,71 @@
+import type { Device } from '../options/devices.ts';
+import { TF32_TOLERANCE, type CaseResult, type Findings, type Speed, type Tf32Result } from './check-report.ts';
+
+/** Whether a device that ended its check computes what the reference does. */
+export function worksBy({ cases, training, benchmark }: Findings): boolean {
+  const complete = cases.length > 0 && training !== null && benchmark !== null;
+  return complete && training.passed && cases.every(({ passed }) => passed);
+}
+
+/** Says in one sentence how a check ended. */
+export function verdictOf(
+  findings: Findings,
+  { reference, failure }: { reference: Device; failure: string | null },
+): string {
+  const { cases, training, benchmark } = findings;
+  const wrong = cases.filter(({ passed }) => !passed);
+  const faults = [
+    ...(failure === null ? [] : [failure]),
+    ...wrong.map(faultOf),
+    ...(training?.passed === false ? [trainingFault(findings)] : []),
+  ];
+  if (faults.length > 0) return `does not work: ${faults.join('; ')}`;
+  if (!worksBy(findings)) return 'does not work: the check has not ended';
+  const exact = cases.filter(({ precision }) => precision === 'f32');
+  const largest = Math.max(...exact.flatMap(({ losses, logits, gradients }) => [losses!, logits!, gradients!]));
+  const agreement = `${cases.length} of ${cases.length} cases and ${training!.steps} training steps agree with ${reference}, to ${figure(largest)}`;
+  return `works: ${agreement}; ${speedOf(benchmark!)}`;
+}
+
+function faultOf({ name, error, losses, logits, gradients, tolerance }: CaseResult): string {
+  if (error !== null) return `"${name}" fails: ${error}`;
+  const off = Object.entries({ losses, logits, gradients }).filter(
+    ([, value]) => !(value !== null && value <= tolerance),
+  );
+  return `"${name}" is off: ${off.map(([what, value]) => `${what} by ${figure(value)}`).join(', ')}, expected at most ${tolerance}`;
+}
+
+function trainingFault({ training }: Findings): string {
+  const { error, losses, factors, tolerance } = training!;
+  if (error !== null) return `training fails: ${error}`;
+  return `training is off: losses by ${figure(losses)}, factors by ${figure(factors)}, expected at most ${tolerance}`;
+}
+
+function speedOf({ model, device, cpu }: NonNullable<Findings['benchmark']>): string {
+  const best = fastest(device.gradients);
+  const speed = `${Math.round(best.tokensPerSecond).toLocaleString('en-US')} tokens/s of gradients at ${best.tokens.toLocaleString('en-US')} tokens with ${model}`;
+  if (cpu === null) return speed;
+  return `${speed}, ${(best.tokensPerSecond / fastest(cpu.gradients).tokensPerSecond).toPrecision(2)} times as fast as cpu`;
+}
+
+function fastest(speeds: readonly Speed[]): Speed {
+  return speeds.reduce((best, each) => (each.tokensPerSecond > best.tokensPerSecond ? each : best));
+}
+
+/** Compares what a card computes with TF32 with what it computes without; both against the same reference. */
+export function tf32Result(exact: Findings, rounded: Findings): Tf32Result {
+  const cases = rounded.cases.filter(({ precision }) => precision === 'f32');
+  const largest = (what: 'losses' | 'gradients'): number | null =>
+    cases.length === 0 || cases.some((each) => each[what] === null)
+      ? null
+      : Math.max(...cases.map((each) => each[what]!));
+  const [losses, gradients] = [largest('losses'), largest('gradients')];
+  const speed = ({ benchmark }: Findings) => benchmark && fastest(benchmark.device.gradients).tokensPerSecond;
+  const [before, after] = [speed(exact), speed(rounded)];
+  const near = losses !== null && losses <= TF32_TOLERANCE && gradients !== null && gradients <= TF32_TOLERANCE;
+  return { losses, gradients, speedup: before && after ? after / before : null, near };
+}
+
+function figure(value: number | null): string {
+  return value === null ? 'no finite number' : value.toExponential(0);
+}
