@@ -12,13 +12,14 @@ import {
   type ProgramSizes,
   type ProgramSpec,
 } from '../decoder/program-spec.ts';
-import type { Batch, Dropout } from '../runtime.ts';
-import { bindBatch, type NamedArrays } from './bind-batch.ts';
+import type { Batch, DecodeStep, Dropout } from '../runtime.ts';
+import { bindBatch, bindStep, type NamedArrays } from './bind-batch.ts';
 
 export interface ProgramCall {
   /** null computes with the base alone. */
   readonly adapter: Adapter | null;
-  readonly batch: Batch;
+  /** The tokens: of whole texts, or for `decode` one further token of each row. */
+  readonly tokens: Batch | DecodeStep;
   /** Multiplies the gradients; programs without gradients ignore it. Default 1. */
   readonly gradientScale?: number;
   /** Which inputs a program with gradients drops. Default: none. */
@@ -31,14 +32,17 @@ export interface BoundCall {
   /** Data for the program's inputs other than the base's weights, by name. */
   readonly data: ReadonlyMap<string, Float32Array | Int32Array>;
   readonly sizes: ProgramSizes;
+  /** [tokens] the row of the program's tokens that computes each of the call's. */
+  readonly indices: Int32Array;
 }
 
 /** Names a call's arrays as the program's inputs are named, without copying the adapter's, and specifies the program. */
 export function bindCall(base: BaseModel, kind: ProgramKind, call: ProgramCall): BoundCall {
-  const { adapter, batch, gradientScale = 1 } = call;
+  const { adapter, tokens, gradientScale = 1 } = call;
   const { config } = base;
   const dropout = kind === 'gradients' && call.dropout && call.dropout.rate > 0 ? call.dropout : null;
-  const { data, sizes } = bindBatch(config, batch, dropout !== null);
+  const bound = 'cache' in tokens ? bindStep(config, tokens) : bindBatch(config, tokens, dropout !== null);
+  const { data, sizes, indices } = bound;
   const repeats = kind === 'gradients' && sizes.repeats > 0;
   const spec = programSpec({ kind, config, adapter, dropout: dropout !== null, repeats });
   const factors = [...(adapter?.modules ?? [])];
@@ -50,7 +54,7 @@ export function bindCall(base: BaseModel, kind: ProgramKind, call: ProgramCall):
     ['gradient_scale', Float32Array.of(gradientScale)],
     ...(dropout ? dropoutData(dropout, sizes.tokens, inputWidths(config, spec.modules)) : []),
   ];
-  return { spec, data: new Map(arrays), sizes };
+  return { spec, data: new Map(arrays), sizes, indices };
 }
 
 /** The product of two random numbers is up to this large, which leaves float32 12 bits of its 24 for the fraction. */

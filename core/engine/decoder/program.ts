@@ -1,15 +1,18 @@
 import * as tf from '@tensorflow/tfjs';
 import { attentionTensors, type AttentionSource, type LayerAttention } from './attention/attention-tensors.ts';
 import type { Repeats } from './attention/bins.ts';
-import { labelHiddenStates, type RowsOf } from './decoder.ts';
+import type { SeenInCache } from './attention/cached.ts';
+import { labelHiddenStates, type KeysAndValues, type RowsOf } from './decoder.ts';
 import type { DoraTensors } from './dora.ts';
 import type { LoraTensors } from './linear.ts';
 import { logitsOf, negativeLogLikelihood, type Head } from './losses.ts';
 import {
   anglesName,
+  cachedStateName,
   gradientName,
   inputName,
   inputWidths,
+  newStateName,
   trainedNames,
   weightSquaresName,
   type ProgramSpec,
@@ -19,7 +22,8 @@ type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
 
 /**
  * The program in tfjs ops, a function of the tensors that `programInputs` lists. Its outputs are `losses` [labels], or
- * `logits` [labels, vocab], or `loss_sum` [] and the gradients of loss_sum · gradient_scale.
+ * `logits` [labels, vocab], or `loss_sum` [] and the gradients of loss_sum · gradient_scale. `prefill` and `decode` have
+ * `logits` and, of each layer, the keys and values of their tokens.
  */
 export function decoderProgram(spec: ProgramSpec) {
   return (inputs: ProgramTensors): ProgramTensors => {
@@ -37,6 +41,9 @@ export function decoderProgram(spec: ProgramSpec) {
         return { logits: logitsOf(hiddenStates(run), head(run)) };
       case 'gradients':
         return lossAndGradients(run);
+      case 'prefill':
+      case 'decode':
+        return logitsAndStates(run);
     }
   };
 }
@@ -59,17 +66,31 @@ interface DropoutSource {
   readonly rate: tf.Tensor;
 }
 
-function attentionSource({ config, repeats }: ProgramSpec, inputs: ProgramTensors): AttentionSource {
+function attentionSource({ config, kind, repeats }: ProgramSpec, inputs: ProgramTensors): AttentionSource {
   return {
     positions: required(inputs, 'positions'),
+    places: kind === 'decode' ? placesInCache(inputs) : placesInBins(inputs, repeats),
+    angles: (type) => required(inputs, anglesName(config, type)),
+  };
+}
+
+function placesInBins(inputs: ProgramTensors, repeats: boolean): AttentionSource['places'] {
+  return {
     binSequences: required(inputs, 'bin_sequences'),
     indices: {
       binTokens: required(inputs, 'bin_tokens'),
       tokenPlaces: required(inputs, 'token_places'),
       ...(repeats && { repeats: repeatsOf(inputs) }),
     },
-    angles: (type) => required(inputs, anglesName(config, type)),
   };
+}
+
+function placesInCache(inputs: ProgramTensors): AttentionSource['places'] {
+  const cached = (layer: number): Pick<SeenInCache, 'keys' | 'values'> => ({
+    keys: required(inputs, cachedStateName('keys', layer)),
+    values: required(inputs, cachedStateName('values', layer)),
+  });
+  return { slots: required(inputs, 'slots'), cached };
 }
 
 function repeatsOf(inputs: ProgramTensors): Repeats {
@@ -82,6 +103,15 @@ function repeatsOf(inputs: ProgramTensors): Repeats {
 
 function labelLosses(run: ProgramRun): tf.Tensor1D {
   return negativeLogLikelihood(hiddenStates(run), head(run), required(run.inputs, 'label_ids'));
+}
+
+function logitsAndStates(run: ProgramRun): ProgramTensors {
+  const states: Record<string, tf.Tensor> = {};
+  const keep = (layer: number, { k, v }: KeysAndValues) => {
+    states[newStateName('keys', layer)] = k;
+    states[newStateName('values', layer)] = v;
+  };
+  return { logits: logitsOf(hiddenStates(run, keep), head(run)), ...states };
 }
 
 function lossAndGradients(run: ProgramRun): ProgramTensors {
@@ -136,15 +166,16 @@ function doraTensors(inputs: ProgramTensors, module: string): DoraTensors {
   };
 }
 
-function hiddenStates(run: ProgramRun): tf.Tensor2D {
+function hiddenStates(run: ProgramRun, keep?: (layer: number, states: KeysAndValues) => void): tf.Tensor2D {
   const { spec, inputs, attention } = run;
   const lora = loraTensors(run);
   return labelHiddenStates(spec.config, {
     weight: (name) => required(inputs, name),
     lora: (module, rows) => withDropout(lora.get(module), module, rows, run),
     inputIds: required(inputs, 'input_ids'),
-    labelPositions: required(inputs, 'label_positions'),
+    labelPositions: spec.kind === 'decode' ? null : required(inputs, 'label_positions'),
     attention,
+    ...(keep && { keep }),
   });
 }
 

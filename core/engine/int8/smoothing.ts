@@ -30,7 +30,7 @@ export async function observeSmoothing(
   { threads }: { readonly threads: number },
 ): Promise<Smoothing> {
   const provider = { ...CPU_PROVIDER, rewrite: observeOperands };
-  const call = bindCall(base, 'labelLosses', { adapter: null, batch });
+  const call = bindCall(base, 'labelLosses', { adapter: null, tokens: batch });
   const program = await compileProgram(call.spec, { threads, provider, weights: base.weights });
   const output = await program.run(new BoundWeights(base.weights), call);
   await program.release();

@@ -3,6 +3,7 @@ import type { ModelConfig } from '../../../models/config/model-config.ts';
 import { attentionScale, type LayerType } from '../../../models/config/rope.ts';
 import { attentionMask } from './attention.ts';
 import type { BinIndices } from './bins.ts';
+import { cacheMask, type SeenInCache } from './cached.ts';
 import { rotaryTables, type RotaryTables } from './rotary.ts';
 
 /** What the attention of one layer needs beside queries, keys and values. */
@@ -12,16 +13,36 @@ export interface LayerAttention {
   readonly key: RotaryTables;
   /** Factor on the queries beside the tables. */
   readonly queryScale: number;
+  /** The tokens that each token sees. */
+  readonly seen: SeenInBins | SeenInCache;
+}
+
+/** Tokens see others of the same call. */
+export interface SeenInBins {
+  /** [bins, 1, binLength, binLength] */
   readonly mask: tf.Tensor4D;
   readonly indices: BinIndices;
+}
+
+/** The tokens of a call lie in bins. */
+interface BinSource {
+  /** [bins, binLength] int32 */
+  readonly binSequences: tf.Tensor2D;
+  readonly indices: BinIndices;
+}
+
+/** Each token of a call is the next one of a row whose earlier tokens are cached. */
+interface CacheSource {
+  /** [slots] int32 the position of the token in each slot */
+  readonly slots: tf.Tensor1D;
+  /** Each [rows, keyValueHeads, slots, headDim]. */
+  readonly cached: (layer: number) => Pick<SeenInCache, 'keys' | 'values'>;
 }
 
 export interface AttentionSource {
   /** [tokens] int32 */
   readonly positions: tf.Tensor1D;
-  /** [bins, binLength] int32 */
-  readonly binSequences: tf.Tensor2D;
-  readonly indices: BinIndices;
+  readonly places: BinSource | CacheSource;
   /** [tokens, pairs] */
   readonly angles: (layerType: LayerType) => tf.Tensor2D;
 }
@@ -31,8 +52,6 @@ export interface AttentionSource {
  * pass, so they have to be made outside of what is differentiated.
  */
 export function attentionTensors(config: ModelConfig, source: AttentionSource): LayerAttention[] {
-  const { positions, binSequences, indices } = source;
-  const binPositions = tf.gather<tf.Tensor>(positions, indices.binTokens) as tf.Tensor2D;
   const queryScale = 1 / Math.sqrt(config.queryPreAttnScalar ?? config.headDim);
   const tables = memoized((type: LayerType) => {
     const angles = source.angles(type);
@@ -44,15 +63,28 @@ export function attentionTensors(config: ModelConfig, source: AttentionSource): 
       queryScale: partial ? queryScale : 1,
     };
   });
-  const mask = memoized((window: number | null) =>
-    attentionMask({ sequences: binSequences, positions: binPositions }, window),
-  );
+  const seen = 'indices' in source.places ? seenInBins(source, source.places) : seenInCache(source, source.places);
   return Array.from({ length: config.numLayers }, (_, layer): LayerAttention => {
     const window = config.slidingWindows?.[layer] ?? null;
     // Layers with a window may have rotary angles of their own.
     const type = window === null ? 'full_attention' : 'sliding_attention';
-    return { ...tables(type), mask: mask(window), indices };
+    return { ...tables(type), seen: seen(window, layer) };
   });
+}
+
+type SeenByLayer<S> = (window: number | null, layer: number) => S;
+
+function seenInBins({ positions }: AttentionSource, { binSequences, indices }: BinSource): SeenByLayer<SeenInBins> {
+  const binPositions = tf.gather<tf.Tensor>(positions, indices.binTokens) as tf.Tensor2D;
+  const mask = memoized((window: number | null) =>
+    attentionMask({ sequences: binSequences, positions: binPositions }, window),
+  );
+  return (window) => ({ mask: mask(window), indices });
+}
+
+function seenInCache({ positions }: AttentionSource, { slots, cached }: CacheSource): SeenByLayer<SeenInCache> {
+  const mask = memoized((window: number | null) => cacheMask(slots, positions, window));
+  return (window, layer) => ({ mask: mask(window), ...cached(layer) });
 }
 
 function memoized<K, V>(make: (key: K) => V): (key: K) => V {

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { withGradient } from '../custom-gradient.ts';
 
 /** Added to the score of a key that a query must not see; its softmax is 0 in float32. */
-const HIDDEN = -1e9;
+export const HIDDEN = -1e9;
 
 /** Queries, keys and values of all bins; the heads of queries that share a head of keys are joined. */
 interface AttentionInputs {
@@ -42,7 +42,8 @@ function attentionGradient(dy: tf.Tensor, saved: SavedTensors, cap: number | nul
   return [tf.matMul(dScores, k), tf.matMul(dScores, q, true, false), tf.matMul(probabilities, dy, true, false)];
 }
 
-function cappedScores(q: tf.Tensor4D, k: tf.Tensor4D, cap: number | null): tf.Tensor4D {
+/** q kᵀ, with cap(s) = c · tanh(s / c) where there is a cap. */
+export function cappedScores(q: tf.Tensor4D, k: tf.Tensor4D, cap: number | null): tf.Tensor4D {
   const scores = tf.matMul<tf.Tensor4D>(q, k, false, true);
   return cap === null ? scores : tf.tanh(scores.mul(1 / cap)).mul(cap);
 }
