@@ -2,6 +2,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { FormatError } from '../formats/errors.ts';
+import { readEndOfTextIds } from '../formats/hugging-face/end-of-text.ts';
 import { openBaseModel, type OpenBaseModel } from '../formats/hugging-face/hugging-face-model.ts';
 import { tokenizerHash } from '../formats/tokenizer/tokenizer-files.ts';
 import { loadTokenizer, type Tokenizer } from '../formats/tokenizer/tokenizer.ts';
@@ -39,6 +40,8 @@ export interface LoadedBase {
   readonly tokenizer: Tokenizer;
   /** SHA-256 of tokenizer.json's text. */
   readonly tokenizerHash: string;
+  /** Tokens after which a text ends. */
+  readonly endOfTextIds: readonly number[];
   readonly runtime: Runtime;
   /** The precision of the base's matrices, and the reason for it. */
   readonly precision: PrecisionChoice;
@@ -97,7 +100,9 @@ export class BaseCache {
     const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false);
     try {
       const ready = await this.#makeReady(model, tokenizer);
-      const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash: tokenizerHash(text), ...ready };
+      const endOfTextIds = await readEndOfTextIds(folder, model.config, tokenizer);
+      const described = { folder: await realpath(folder), tokenizerHash: tokenizerHash(text), endOfTextIds };
+      const loaded = { ...described, model, tokenizer, ...ready };
       this.#options.onLoad?.(loaded);
       return loaded;
     } catch (error) {

@@ -1,6 +1,7 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { FormatError } from '../errors.ts';
 import { readJsonInFolder } from '../folder-files.ts';
+import { tokenDecoder } from './token-decoder.ts';
 import { spellOutSplits } from './tokenizer-splits.ts';
 
 const TOKENIZER = 'tokenizer.json';
@@ -8,6 +9,11 @@ const TOKENIZER = 'tokenizer.json';
 interface EncodeOptions {
   /** Adds the special tokens of the tokenizer's own post-processor, for example a leading BOS. Default true. */
   readonly addSpecialTokens?: boolean;
+}
+
+export interface DecodeOptions {
+  /** Leaves out special tokens, such as a BOS or the end of a turn. Default false. */
+  readonly skipSpecialTokens?: boolean;
 }
 
 /** Thrown for a text that the vocabulary cannot spell. The message never quotes the text. */
@@ -24,6 +30,11 @@ export interface Tokenizer {
   readonly vocabSize: number;
   /** @throws UnknownTokenError if the vocabulary cannot spell the text and has no unknown token */
   encode(text: string, options?: EncodeOptions): number[];
+  /**
+   * Returns the text of tokens, as transformers does for the BPE vocabularies of all supported families. An id that the
+   * vocabulary lacks has no text.
+   */
+  decode(ids: readonly number[], options?: DecodeOptions): string;
 }
 
 /**
@@ -42,7 +53,32 @@ export function createTokenizer(json: unknown): Tokenizer {
   const inner = construct(json);
   const ids = [...inner.get_vocab().values(), ...inner.get_added_tokens_decoder().keys()];
   const vocabSize = 1 + ids.reduce((most, id) => Math.max(most, id), -1);
-  return { vocabSize, encode: (text, { addSpecialTokens = true } = {}) => encode(inner, text, addSpecialTokens) };
+  return {
+    vocabSize,
+    encode: (text, { addSpecialTokens = true } = {}) => encode(inner, text, addSpecialTokens),
+    decode: makeDecode(inner, json),
+  };
+}
+
+/** The decoder is made at the first call, since most uses never decode. */
+function makeDecode(inner: HuggingFaceTokenizer, json: unknown): Tokenizer['decode'] {
+  let decoder: ReturnType<typeof tokenDecoder> | undefined;
+  const added = inner.get_added_tokens_decoder();
+  return (ids, { skipSpecialTokens = false } = {}) => {
+    decoder ??= constructDecoder(json);
+    const kept = skipSpecialTokens ? ids.filter((id) => !added.get(id)?.special) : ids;
+    const tokens = kept.map((id) => added.get(id)?.content ?? inner.id_to_token(id));
+    return decoder(tokens.filter((token) => token !== undefined));
+  };
+}
+
+function constructDecoder(json: unknown): ReturnType<typeof tokenDecoder> {
+  try {
+    return tokenDecoder((json as { readonly decoder?: unknown }).decoder);
+  } catch (cause) {
+    const message = `cannot turn tokens into text: ${(cause as Error).message}`;
+    throw new FormatError({ code: 'invalid_tokenizer', file: TOKENIZER, message, cause });
+  }
 }
 
 function construct(json: unknown): HuggingFaceTokenizer {

@@ -155,6 +155,7 @@ describe('tokenizeRows', () => {
   /** Makes one token of each character. The special token is a BOS (1). */
   const tokenizer: Tokenizer = {
     vocabSize: 200,
+    decode: () => '',
     encode: (text, { addSpecialTokens = true } = {}) => [
       ...(addSpecialTokens ? [1] : []),
       ...[...text].map((character) => character.charCodeAt(0)),

@@ -172,6 +172,7 @@ describe('measure', () => {
 describe('findChoices', () => {
   const tokenizer = {
     vocabSize: 256,
+    decode: () => '',
     encode: (text: string) => [...text].map((character) => character.charCodeAt(0)),
   };
   const rows = (completions: string[]) => completions.map((completion) => ({ prompt: 'p', completion }));

@@ -73,7 +73,7 @@ describe('loadTaskData', () => {
     onTestFinished(() => rm(folder, { recursive: true }));
     const file = path.join(folder, 'task.jsonl');
     await writeFile(file, lines.join('\n'));
-    const tokenizer = { vocabSize: 1, encode: () => [0] };
+    const tokenizer = { vocabSize: 1, encode: () => [0], decode: () => '' };
     const loaded = loadTaskData({ file }, { tokenizer, config: { maxPositionEmbeddings: 8 } });
     await expect(loaded).rejects.toThrow(TaskDataError);
     await expect(loaded).rejects.toThrow(message);

@@ -11,6 +11,7 @@ import { BASE, toJsonl } from '../training/support/tiny-task.ts';
 /** Makes one token of each letter and none of a space. Digits are not in its vocabulary. */
 const tokenizer: Tokenizer = {
   vocabSize: 200,
+  decode: () => '',
   encode: (text) => {
     if (/\d/.test(text)) throw new UnknownTokenError(text.search(/\d/) + 1);
     return [...text.replaceAll(' ', '')].map((character) => character.charCodeAt(0));
