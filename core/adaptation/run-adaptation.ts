@@ -158,7 +158,8 @@ class AdaptationRun {
     const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldBase, newBase) : null;
     const signal = this.#signal;
     signal.throwIfAborted();
-    const measurements = new Measurements({ data, metric: spec.metric, searchRows: settings.searchRows, signal });
+    const { searchRows, maxNewTokens } = settings;
+    const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const context = new JobContext({
       spec,
       settings,

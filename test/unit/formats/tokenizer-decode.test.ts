@@ -84,7 +84,9 @@ describe('the decoders of SentencePiece-like tokenizers', () => {
   it('refuses a decoder that it does not know, when it is needed', () => {
     const tokenizer = withDecoder({ type: 'WordPiece', prefix: '##' });
     expect(tokenizer.encode('b')).toEqual([2]);
-    expect(() => tokenizer.decode([2])).toThrow('cannot turn tokens into text: the decoder "WordPiece" is not supported');
+    expect(() => tokenizer.decode([2])).toThrow(
+      'cannot turn tokens into text: the decoder "WordPiece" is not supported',
+    );
   });
 });
 
