@@ -74,9 +74,9 @@ async function run(options: EvalOptions): Promise<void> {
 function toDocument(loss: Measurement, other: Measurement | null, seconds: number) {
   const values: Partial<Record<MetricName, number>> = other ? { [other.metric]: other.value } : {};
   return {
+    loss: loss.value,
     accuracy: null,
     ...values,
-    loss: loss.value,
     examples: loss.examples,
     tokens: loss.tokens,
     seconds,

@@ -16,13 +16,14 @@ export interface Answers {
 }
 
 /** What an example asks and what it expects, in tokens and as text. */
-interface Answer {
+export interface Answer {
   readonly promptIds: readonly number[];
   readonly labelIds: readonly number[];
   readonly reference: string;
 }
 
-function answerOf({ promptIds, completionIds, row }: TokenizedExample): Answer {
+/** Returns what an example asks and what it expects. */
+export function answerOf({ promptIds, completionIds, row }: TokenizedExample): Answer {
   return { promptIds, labelIds: completionIds, reference: row.completion };
 }
 
