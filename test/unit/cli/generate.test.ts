@@ -95,7 +95,7 @@ describe('readapt generate', () => {
     const { document } = await readaptJson('generate', '--base', family.newBase, ...args, ...LIMIT);
     const before = await generate('--prompt', 'Once upon a time', '--adapter', ADAPTER);
     expect(document).toMatchObject({ old: before, new: { stop: 'max_new_tokens' } });
-    expect(document['same']).toBe((document['new'] as Text).text === before.text);
+    expect(document['same']).toBe((document['new'] as unknown as Text).text === before.text);
     const { document: bare } = await readaptJson(
       'generate',
       '--base',
