@@ -49,6 +49,8 @@ export interface ForwardStates {
   readonly states: KeyValueArrays;
   /** [tokens] the row of `states` that belongs to each token: tokens that follow the same tokens share one. */
   readonly stateOfToken: Int32Array;
+  /** Factors of the outputs of the adapter's DoRA modules, [outFeatures] each; empty from {@link Runtime.decode}. */
+  readonly doraFactors: ReadonlyMap<string, Float32Array>;
 }
 
 /** One further token for each of some rows, whose earlier tokens are cached. */
@@ -61,6 +63,8 @@ export interface DecodeStep {
   readonly cache: KeyValueArrays;
   /** Number of slots of each row, above the positions or equal to the largest. */
   readonly slots: number;
+  /** As {@link Runtime.prefill} gave them for the same adapter. */
+  readonly doraFactors: ReadonlyMap<string, Float32Array>;
 }
 
 /**

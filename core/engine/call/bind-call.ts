@@ -4,6 +4,7 @@ import type { Adapter, LoraFactors } from '../../models/lora/adapter.ts';
 import { trainableArrays } from '../../models/lora/trainable-arrays.ts';
 import { Random } from '../../statistics/random.ts';
 import {
+  doraFactorsName,
   inputName,
   inputWidths,
   programSpec,
@@ -48,7 +49,7 @@ export function bindCall(base: BaseModel, kind: ProgramKind, call: ProgramCall):
   const factors = [...(adapter?.modules ?? [])];
   const arrays: NamedArrays = [
     ...factors.flatMap(([module, arrays]) => factorData(module, arrays)),
-    ...factors.flatMap(([module, { magnitude }]) => (magnitude ? [weightSquaresData(base, module)] : [])),
+    ...('cache' in tokens ? doraData(tokens) : weightSquares(base, factors)),
     ['scalings', Float32Array.from(factors, ([, { scaling }]) => scaling)],
     ...data,
     ['gradient_scale', Float32Array.of(gradientScale)],
@@ -69,6 +70,14 @@ function dropoutData({ rate, seed }: Dropout, tokens: number, widths: readonly n
     ['dropout_tokens', Float32Array.from({ length: tokens }, () => PHASE_RANGE * random.uniform())],
     ['dropout_features', Float32Array.from({ length: features }, () => random.uniform())],
   ];
+}
+
+function doraData({ doraFactors }: DecodeStep): NamedArrays {
+  return [...doraFactors].map(([module, factors]) => [doraFactorsName(module), factors]);
+}
+
+function weightSquares(base: BaseModel, factors: readonly (readonly [string, LoraFactors])[]): NamedArrays {
+  return factors.flatMap(([module, { magnitude }]) => (magnitude ? [weightSquaresData(base, module)] : []));
 }
 
 function factorData(module: string, factors: LoraFactors): NamedArrays {

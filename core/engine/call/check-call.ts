@@ -27,7 +27,7 @@ export function checkCall(base: BaseModel, adapter: Adapter | null, batch: Batch
  * @throws RangeError naming the field, the value found and what was expected
  */
 export function checkStep({ config }: BaseModel, adapter: Adapter | null, step: DecodeStep): void {
-  const { inputIds, positions, cache, slots } = step;
+  const { inputIds, positions, cache, slots, doraFactors } = step;
   if (inputIds.length === 0) throw new RangeError('the step has no rows, expected at least one');
   expectLength('step.positions', positions.length, inputIds.length);
   expectBelow('step.inputIds', inputIds, config.vocabSize);
@@ -38,6 +38,10 @@ export function checkStep({ config }: BaseModel, adapter: Adapter | null, step: 
     for (const [layer, values] of layers.entries()) expectLength(`step.cache.${part}[${layer}]`, values.length, size);
   }
   expectModules(adapter);
+  for (const [module, { magnitude }] of adapter?.modules ?? []) {
+    if (magnitude)
+      expectLength(`step.doraFactors of ${module}`, doraFactors.get(module)?.length ?? 0, magnitude.length);
+  }
 }
 
 function expectModules(adapter: Adapter | null): void {

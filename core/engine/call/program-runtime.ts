@@ -1,7 +1,13 @@
 import type { BaseModel } from '../../models/base-model.ts';
 import type { Adapter, TrainableArrays } from '../../models/lora/adapter.ts';
 import { mapTrainable } from '../../models/lora/trainable-arrays.ts';
-import { gradientName, newStateName, type CachedPart, type ProgramKind } from '../decoder/program-spec.ts';
+import {
+  doraFactorsName,
+  gradientName,
+  newStateName,
+  type CachedPart,
+  type ProgramKind,
+} from '../decoder/program-spec.ts';
 import type { Batch, DecodeStep, Dropout, ForwardStates, GradientResult, Runtime } from '../runtime.ts';
 import { bindCall, type BoundCall, type ProgramCall } from './bind-call.ts';
 import { checkCall, checkStep } from './check-call.ts';
@@ -51,7 +57,9 @@ export abstract class ProgramRuntime implements Runtime {
     const layers = [...Array(this.base.config.numLayers).keys()];
     const byLayer = (part: CachedPart) => layers.map((layer) => output(newStateName(part, layer)));
     const states = { keys: byLayer('keys'), values: byLayer('values') };
-    return { logits: output('logits'), states, stateOfToken: indices };
+    const dora = kind === 'prefill' ? [...(call.adapter?.modules ?? [])].filter(([, { magnitude }]) => magnitude) : [];
+    const doraFactors = new Map(dora.map(([module]) => [module, output(doraFactorsName(module))]));
+    return { logits: output('logits'), states, stateOfToken: indices, doraFactors };
   }
 
   async #call(kind: ProgramKind, call: ProgramCall): Promise<{ output: ProgramOutputs; indices: Int32Array }> {

@@ -102,6 +102,11 @@ export function weightSquaresName(module: string): string {
   return `${module}.weight_squares`;
 }
 
+/** Names the input of `decode`, and the output of `prefill`, with the factors of a DoRA module's outputs, [outFeatures]. */
+export function doraFactorsName(module: string): string {
+  return `${module}.dora_factors`;
+}
+
 const ROTARY_ANGLES: Readonly<Record<LayerType, string>> = {
   full_attention: 'rotary_angles',
   sliding_attention: 'sliding_rotary_angles',
@@ -127,12 +132,24 @@ function int32(name: string, shape: readonly number[]): ProgramInput {
 
 /** Lists every input of a program: the base's weights, the adapter's factors and scalings, the tokens and their places. */
 export function programInputs(spec: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
+  return [...parameterInputs(spec), ...tokenInputs(spec, sizes)];
+}
+
+/** Lists the inputs that are the same in every call: the base's weights, the adapter's factors and scalings. */
+export function parameterInputs(spec: ProgramSpec): ProgramInput[] {
   const { config, modules } = spec;
-  const pairs = rotaryPairs(config.headDim, config.partialRotaryFactor);
   return [
     ...expectedWeights(config).map(({ name, shape }) => float32(name, shape)),
-    ...factorInputs(config, modules),
+    ...factorInputs(spec),
     ...(modules.size > 0 ? [float32('scalings', [modules.size])] : []),
+  ];
+}
+
+/** Lists the inputs that a call's tokens make. */
+export function tokenInputs(spec: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
+  const { config } = spec;
+  const pairs = rotaryPairs(config.headDim, config.partialRotaryFactor);
+  return [
     int32('input_ids', [sizes.tokens]),
     int32('positions', [sizes.tokens]),
     ...angleTypes(config).map((type) => float32(anglesName(config, type), [sizes.tokens, pairs])),
@@ -177,12 +194,14 @@ function sumOf(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-function factorInputs(config: ModelConfig, modules: ProgramSpec['modules']): ProgramInput[] {
+function factorInputs({ config, kind, modules }: ProgramSpec): ProgramInput[] {
   return adaptedLayers(config, modules).flatMap(({ name, inFeatures, outFeatures, rank, dora }): ProgramInput[] => {
     const shapes = { a: [rank, inFeatures], b: [outFeatures, rank], magnitude: [outFeatures] };
-    const trained = trainedNames(dora).map((each) => ({ name: inputName(name, each), shape: shapes[each] }));
-    const frozen = dora ? [{ name: weightSquaresName(name), shape: shapes.magnitude }] : [];
-    return [...trained, ...frozen].map((input) => ({ ...input, type: 'float32' }));
+    const known = dora && kind === 'decode';
+    const trained = trainedNames(dora && !known).map((each) => ({ name: inputName(name, each), shape: shapes[each] }));
+    const rowName = known ? doraFactorsName(name) : weightSquaresName(name);
+    const rows = dora ? [{ name: rowName, shape: shapes.magnitude }] : [];
+    return [...trained, ...rows].map((input) => ({ ...input, type: 'float32' }));
   });
 }
 

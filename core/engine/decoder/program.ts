@@ -3,12 +3,13 @@ import { attentionTensors, type AttentionSource, type LayerAttention } from './a
 import type { Repeats } from './attention/bins.ts';
 import type { SeenInCache } from './attention/cached.ts';
 import { labelHiddenStates, type KeysAndValues, type RowsOf } from './decoder.ts';
-import type { DoraTensors } from './dora.ts';
+import { doraFactors, type DoraTensors } from './dora.ts';
 import type { LoraTensors } from './linear.ts';
 import { logitsOf, negativeLogLikelihood, type Head } from './losses.ts';
 import {
   anglesName,
   cachedStateName,
+  doraFactorsName,
   gradientName,
   inputName,
   inputWidths,
@@ -111,7 +112,8 @@ function logitsAndStates(run: ProgramRun): ProgramTensors {
     states[newStateName('keys', layer)] = k;
     states[newStateName('values', layer)] = v;
   };
-  return { logits: logitsOf(hiddenStates(run, keep), head(run)), ...states };
+  const logits = logitsOf(hiddenStates(run, keep), head(run));
+  return { logits, ...states, ...(run.spec.kind === 'prefill' ? doraOutputs(run) : {}) };
 }
 
 function lossAndGradients(run: ProgramRun): ProgramTensors {
@@ -148,13 +150,34 @@ function named(names: readonly string[], tensors: readonly tf.Tensor[]): Program
   return Object.fromEntries(tensors.map((tensor, index) => [names[index], tensor]));
 }
 
-function loraTensors({ spec: { modules }, inputs, scalings }: ProgramRun): ReadonlyMap<string, LoraTensors> {
+function loraTensors({ spec: { kind, modules }, inputs, scalings }: ProgramRun): ReadonlyMap<string, LoraTensors> {
   return new Map(
     [...modules].map(([module, { dora }]): [string, LoraTensors] => {
-      const a = required<tf.Tensor2D>(inputs, inputName(module, 'a'));
-      const b = required<tf.Tensor2D>(inputs, inputName(module, 'b'));
-      const lora = { a, b, scaling: required(scalings, module) };
-      return [module, dora ? { ...lora, dora: doraTensors(inputs, module) } : lora];
+      const lora = factorTensors(inputs, scalings, module);
+      if (!dora) return [module, lora];
+      const known = kind === 'decode';
+      return [
+        module,
+        { ...lora, dora: known ? required(inputs, doraFactorsName(module)) : doraTensors(inputs, module) },
+      ];
+    }),
+  );
+}
+
+function factorTensors(inputs: ProgramTensors, scalings: ProgramTensors, module: string) {
+  const a = required<tf.Tensor2D>(inputs, inputName(module, 'a'));
+  const b = required<tf.Tensor2D>(inputs, inputName(module, 'b'));
+  return { a, b, scaling: required(scalings, module) };
+}
+
+/** What `decode` needs of DoRA modules, so that it does not compute norms of weights for every token. */
+function doraOutputs({ spec: { modules }, inputs, scalings }: ProgramRun): ProgramTensors {
+  const adapted = [...modules].filter(([, { dora }]) => dora);
+  return Object.fromEntries(
+    adapted.map(([module]) => {
+      const weight = required<tf.Tensor2D>(inputs, `${module}.weight`);
+      const factors = factorTensors(inputs, scalings, module);
+      return [doraFactorsName(module), doraFactors(doraTensors(inputs, module), { ...factors, weight })];
     }),
   );
 }

@@ -89,6 +89,7 @@ class Generation {
   readonly #rows: Row[] = [];
   readonly #cache: KeyValueCache;
   readonly #maxRows: number;
+  #doraFactors: ForwardStates['doraFactors'] = new Map();
 
   constructor(
     runtime: Runtime,
@@ -135,6 +136,7 @@ class Generation {
       labelPositions: Int32Array.from(ends, (end) => end - 1),
       labelIds: new Int32Array(texts.length),
     });
+    this.#doraFactors = pass.doraFactors;
     const places = group.flatMap(([row, { ids }], text) =>
       ids.map((_, slot) => ({ row, slot, state: pass.stateOfToken[ends[text]! - ids.length + slot]! })),
     );
@@ -149,6 +151,7 @@ class Generation {
       positions,
       cache: this.#cache.arrays,
       slots: this.#cache.slots,
+      doraFactors: this.#doraFactors,
     });
     this.#extend(
       pass,

@@ -48,12 +48,12 @@ function bigramRuntime(vocabSize = 4): CountingRuntime {
     prefill: async (_: unknown, batch: Batch) => {
       count('prefill', batch);
       const logits = Float32Array.from([...batch.labelPositions.keys()].flatMap((i) => after(batch, i)));
-      return { logits, states: { keys: [], values: [] }, stateOfToken: batch.inputIds };
+      return { logits, states: { keys: [], values: [] }, stateOfToken: batch.inputIds, doraFactors: new Map() };
     },
     decode: async (_: unknown, { inputIds }: DecodeStep) => {
       calls.push({ kind: 'decode', labels: inputIds.length });
       const logits = Float32Array.from([...inputIds].flatMap((id) => NEXT[id]!));
-      return { logits, states: { keys: [], values: [] }, stateOfToken: inputIds };
+      return { logits, states: { keys: [], values: [] }, stateOfToken: inputIds, doraFactors: new Map() };
     },
   } as unknown as CountingRuntime;
 }

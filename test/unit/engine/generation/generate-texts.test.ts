@@ -12,6 +12,7 @@ function saying(text: string): GeneratingBase {
     ),
     states: { keys: [], values: [] },
     stateOfToken: new Int32Array(999),
+    doraFactors: new Map<string, Float32Array>(),
   });
   const runtime = {
     base: { config },

@@ -199,6 +199,7 @@ describe('greedy decoding', () => {
       positions: Int32Array.of(1),
       cache: { keys: layers(), values: layers() },
       slots: 2,
+      doraFactors: new Map<string, Float32Array>(),
     };
     await expect(setup().runtime.decode(null, { ...step, ...wrong })).rejects.toThrow(message);
   });

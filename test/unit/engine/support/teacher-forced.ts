@@ -38,7 +38,9 @@ export async function cachedLogits(
     const positions = Int32Array.from(beginnings, ({ length }) => length + step);
     cache.reserve(Math.max(...positions) + 1, 1000);
     const inputIds = Int32Array.from(texts, (ids, row) => ids[positions[row]!]!);
-    const pass = await runtime.decode(adapter, { inputIds, positions, cache: cache.arrays, slots: cache.slots });
+    const { doraFactors } = first;
+    const { arrays, slots } = cache;
+    const pass = await runtime.decode(adapter, { inputIds, positions, cache: arrays, slots, doraFactors });
     cache.write(
       pass,
       texts.map((_, row) => ({ row, slot: positions[row]!, state: row })),
