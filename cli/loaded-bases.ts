@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import type { TokenizeOptions } from '../core/data/tokenize.ts';
 import type { BaseCache, LoadedBase } from '../core/engine/base-cache.ts';
 import type { Device } from '../core/options/devices.ts';
 import type { MetricName } from '../core/options/metrics.ts';
@@ -36,14 +37,21 @@ async function announceDevice({ device: choice, precision }: CommonOptions): Pro
   return device;
 }
 
-/** Loads the rows of a JSONL file as tokens, and the choices of the task. */
-export async function loadExamples(base: LoadedBase, path: string) {
+/** How rows are made into tokens, besides the tokenizer. */
+type RowFormatting = Pick<TokenizeOptions, 'appendEos' | 'maxLength'>;
+
+/** Loads the rows of a JSONL file as tokens, and the choices of the task. A line on stderr says which rows are too long. */
+export async function loadExamples(base: LoadedBase, path: string, format: RowFormatting = {}) {
   const { loadDataset } = await import('../core/data/dataset.ts');
   const { findChoices } = await import('../core/data/choices.ts');
   const { tokenizeRows } = await import('../core/data/tokenize.ts');
+  const { lengthWarning } = await import('../core/data/lengths.ts');
   const rows = await loadDataset(path);
-  const examples = tokenizeRows(rows, { tokenizer: base.tokenizer, config: base.model.config });
-  return { examples, choices: findChoices(rows, base.tokenizer) };
+  const options = { tokenizer: base.tokenizer, config: base.model.config, ...format };
+  const examples = tokenizeRows(rows, options);
+  const warning = lengthWarning('', examples, options);
+  if (warning !== null) process.stderr.write(`warning: ${path}: ${warning}\n`);
+  return { rows, examples, choices: findChoices(rows, options) };
 }
 
 /** Returns the metric of a task if none is given: accuracy if it has choices, otherwise exact match. */

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { loadTokenizer } from '../../core/formats/tokenizer/tokenizer.ts';
 import type { BaseModel } from '../../core/models/base-model.ts';
 import { loadDataset } from '../../core/data/dataset.ts';
-import type { TokenizedExample } from '../../core/data/example.ts';
+import { promptTokens, type TokenizedExample } from '../../core/data/example.ts';
 import { tokenizeRows } from '../../core/data/tokenize.ts';
 import { TrainingSampler } from '../../core/training/training-sampler.ts';
 import { sum } from './report/statistics.ts';
@@ -48,13 +48,18 @@ export async function prepareWorkload({ folder, config, batchSize, steps }: Work
   const held = await Promise.all(TASKS.map((task) => load(task, 'validation.jsonl')));
   return {
     training: Array.from({ length: steps }, (_, step) => training[step % TASKS.length]!()),
-    evaluation: held.map((examples) => workBatch(examples.slice(0, EVALUATION_BATCH))),
+    evaluation: held.map((examples) => workBatch(examples.slice(0, EVALUATION_BATCH).map(idsOf))),
   };
 }
 
 function drawBatches(examples: readonly TokenizedExample[], batchSize: number): () => WorkBatch {
   const sampler = new TrainingSampler(examples, { batchSize, seed: 0 });
-  return () => workBatch(sampler.next());
+  return () => workBatch(sampler.next().map(idsOf));
+}
+
+function idsOf(example: TokenizedExample): TokenIds {
+  const promptIds = promptTokens(example);
+  return { promptIds, completionIds: example.tokenIds.slice(promptIds.length) };
 }
 
 /** Makes a batch that holds nothing but token ids. */

@@ -5,9 +5,10 @@ import { UsageError } from '../errors.ts';
 import { loadExamples, withBases } from '../loaded-bases.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
 import { integer } from '../options/parsers.ts';
+import { addRowFormatOptions, rowFormatOf, type RowFormatOptions } from '../options/row-format.ts';
 import { count, createOutput, duration, percent } from '../output.ts';
 
-interface EvalOptions extends CommonOptions {
+interface EvalOptions extends CommonOptions, RowFormatOptions {
   readonly base: string;
   readonly adapter?: string;
   readonly data: string;
@@ -33,8 +34,11 @@ export function register(program: Command): void {
       '--max-new-tokens <n>',
       'Largest number of tokens generated for a row, for exact_match, rouge_l and token_f1. (default: follows from the rows)',
       integer(1),
-    )
-    .action(run);
+    );
+  addRowFormatOptions(command, {
+    appendEos: 'what the adapter says in readapt.json, else no',
+    maxLength: "what the adapter says, else the model's own maximum, but at most 2048",
+  }).action(run);
   addCommonOptions(command);
 }
 
@@ -44,7 +48,10 @@ async function run(options: EvalOptions): Promise<void> {
     const { meanLoss, measure } = await import('../../core/data/evaluation/measure.ts');
     const base = await bases.load(options.base);
     const adapter = options.adapter === undefined ? null : await loadAdapter(options.adapter, base.model.config);
-    const { examples: all, choices } = await loadExamples(base, options.data);
+    const { readAdapterManifest } = await import('../../core/formats/peft/adapter-manifest.ts');
+    const known = options.adapter === undefined ? null : await readAdapterManifest(options.adapter);
+    const otherwise = { appendEos: known?.appendEos ?? false, maxLength: known?.maxLength };
+    const { examples: all, choices } = await loadExamples(base, options.data, rowFormatOf(options, otherwise));
     const metric = options.metric ?? (choices ? 'accuracy' : 'loss');
     if (metric === 'accuracy' && !choices) {
       throw new UsageError(

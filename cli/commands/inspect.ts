@@ -3,12 +3,16 @@ import type { Inspection } from '../../core/formats/inspect.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruption.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
+import { integer } from '../options/parsers.ts';
+import { addRowFormatOptions, rowFormatOf, type RowFormatOptions } from '../options/row-format.ts';
 import { count, createOutput } from '../output.ts';
 
 export function register(program: Command): void {
   const command = program
     .command('inspect')
-    .description('Check and describe a base model or an adapter, or compare two versions of a base model.')
+    .description(
+      'Check and describe a base model or an adapter, compare two versions of a base model, or show what a base model will see of a dataset.',
+    )
     .argument('<folder>', 'Folder of a base model (with config.json) or of a PEFT adapter (with adapter_config.json).')
     .option('--base <folder>', 'Folder of the base model that the adapter must fit.')
     .option(
@@ -16,23 +20,38 @@ export function register(program: Command): void {
       'Folder of a new version of the base model, to compare and to give advice on adapters.',
     )
     .option('--adapter <folder>', 'PEFT folder of the adapter that the advice is for; needs --against. (default: any)')
-    .action(run);
+    .option('--data <file>', 'JSONL file to show as the tokens and labels that the base model gets.')
+    .option('--tokens <n>', 'Number of first rows of --data to show as tokens.', integer(0), 3);
+  addRowFormatOptions(command, { appendEos: 'no' }).action(run);
   addCommonOptions(command);
 }
 
-interface InspectOptions extends CommonOptions {
+interface InspectOptions extends CommonOptions, RowFormatOptions {
   readonly base?: string;
   readonly against?: string;
   readonly adapter?: string;
+  readonly data?: string;
+  readonly tokens: number;
 }
 
 async function run(folder: string, options: InspectOptions): Promise<void> {
+  if (options.data !== undefined) return inspectData(folder, options.data, options);
   if (options.against !== undefined) return inspectEvolution(folder, options.against, options);
   if (options.adapter !== undefined)
     throw new UsageError('--adapter needs --against; to check an adapter, give its folder as the argument');
   const { inspectFolder } = await import('../../core/formats/inspect.ts');
   const inspection = await inspectFolder(folder, options.base);
   createOutput(options).result(toDocument(inspection), toRows(inspection));
+}
+
+async function inspectData(base: string, data: string, options: InspectOptions): Promise<void> {
+  const other = (['base', 'against', 'adapter'] as const).find((name) => options[name] !== undefined);
+  if (other !== undefined) throw new UsageError(`--data and --${other} exclude each other: give one of them`);
+  const { reportData } = await import('../reports/data-report.ts');
+  const color = process.stdout.isTTY === true && !process.env.NO_COLOR;
+  const format = rowFormatOf(options, {});
+  const report = await reportData({ base, data, shown: options.tokens, format, color });
+  createOutput(options).result(report.document, report.rows, report.text);
 }
 
 async function inspectEvolution(base: string, against: string, options: InspectOptions): Promise<void> {

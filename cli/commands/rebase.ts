@@ -47,9 +47,10 @@ export function register(program: Command): void {
   program.hook('preSubcommand', async (_program, chosen) => {
     if (chosen !== command) return;
     const { addGateOptions } = await import('../options/gate-options.ts');
-    const { addJobOptions } = await import('../options/job-options.ts');
+    const { addAdapterOptions, addJobOptions } = await import('../options/job-options.ts');
     addGateOptions(command);
     addJobOptions(command, { except: ['seed'] });
+    addAdapterOptions(command);
     addCommonOptions(command);
   });
 }
@@ -90,7 +91,7 @@ async function carryOver(options: RebaseOptions, aim: Aim, output: Output, signa
 }
 
 async function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: string): Promise<JobSpec> {
-  const { givenJobOptions } = await import('../options/job-options.ts');
+  const { givenAdapterOptions, givenJobOptions } = await import('../options/job-options.ts');
   return {
     jobId: 'rebase',
     kind: 'adaptation',
@@ -100,6 +101,7 @@ async function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: st
     data: { train: options.data ?? null, validation: options.validation },
     metric,
     gate,
+    adapterOptions: givenAdapterOptions(options),
     evolution: null,
     options: givenJobOptions(options),
     workDir,

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import type { BaseModel } from '../../core/models/base-model.ts';
 import type { StepReport, TrainResult } from '../../core/training/trainer.ts';
 import { UsageError } from '../errors.ts';
@@ -6,9 +7,10 @@ import { interruptible } from '../interruption.ts';
 import { defaultMetric, loadExamples, withBases } from '../loaded-bases.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
 import { integer, layers, number, targets } from '../options/parsers.ts';
+import { addRowFormatOptions, rowFormatOf, type RowFormatOptions } from '../options/row-format.ts';
 import { count, createOutput, duration, percent, type Output } from '../output.ts';
 
-interface TrainCommandOptions extends CommonOptions {
+interface TrainCommandOptions extends CommonOptions, RowFormatOptions {
   readonly base: string;
   readonly data: string;
   readonly validation: string;
@@ -54,8 +56,11 @@ export function register(program: Command): void {
     .option('--layers <numbers>', 'Layers of a new adapter, counted from 0, such as 0,2,8-11. (default: all)', layers)
     .option('--steps <n>', 'Number of optimizer steps.', integer(1), 300)
     .option('--batch-size <n>', 'Number of rows in one optimizer step.', integer(1), 16)
-    .option('--learning-rate <x>', 'Peak learning rate, at the end of the warm-up.', positive, 1e-3)
-    .action(run);
+    .option('--learning-rate <x>', 'Peak learning rate, at the end of the warm-up.', positive, 1e-3);
+  addRowFormatOptions(command, {
+    appendEos: 'what --init says in readapt.json, else yes',
+    maxLength: "what --init says, else the model's own maximum, but at most 2048",
+  }).action(run);
   addCommonOptions(command);
 }
 
@@ -78,9 +83,11 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
     const { saveAdapter } = await import('../../core/formats/peft/peft-adapter-writer.ts');
     const { meanLoss, measure } = await import('../../core/data/evaluation/measure.ts');
     const { train } = await import('../../core/training/trainer.ts');
+    const { lengthLimit } = await import('../../core/data/tokenize.ts');
     const base = await bases.load(options.base);
-    const { examples } = await loadExamples(base, options.data);
-    const held = await loadExamples(base, options.validation);
+    const format = await rowFormat(options, base);
+    const { examples } = await loadExamples(base, options.data, format);
+    const held = await loadExamples(base, options.validation, format);
     const initial = await initialAdapter(options, base.model);
     const result = await train({
       runtime: base.runtime,
@@ -105,10 +112,21 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
       strategy: 'train',
       metrics: { loss: loss.value, [metric]: value, steps: result.steps },
       precision: base.precision.precision,
+      appendEos: format.appendEos,
+      maxLength: lengthLimit({ config: base.model.config, ...format }),
     };
     await saveAdapter(options.out, result.adapter, { manifest, replace: true });
     return toDocument(result, { loss: loss.value, [metric]: value });
   });
+}
+
+/** As the flags say, or the adapter to start from; a new adapter learns to end its completions wherever the base can. */
+async function rowFormat(options: TrainCommandOptions, base: LoadedBase) {
+  const { endOfText } = await import('../../core/data/tokenize.ts');
+  const { readAdapterManifest } = await import('../../core/formats/peft/adapter-manifest.ts');
+  const known = options.init === undefined ? null : await readAdapterManifest(options.init);
+  const canEnd = endOfText({ tokenizer: base.tokenizer, config: base.model.config }) !== null;
+  return rowFormatOf(options, { appendEos: known?.appendEos ?? canEnd, maxLength: known?.maxLength });
 }
 
 async function initialAdapter(options: TrainCommandOptions, { config: base, weights }: BaseModel) {

@@ -20,6 +20,10 @@ export function describeEvent(event: JobEvent): string | null {
     }
     case 'warning':
       return `warning: ${event.message}`;
+    case 'row_format': {
+      const { appendEos, appendEosReason, maxLength } = event.format;
+      return `append_eos ${appendEos ? 'yes' : 'no'}: ${appendEosReason}; rows have up to ${maxLength} tokens`;
+    }
     case 'skipped':
       return `${event.rung} skipped: ${event.reason}`;
     default:
@@ -29,7 +33,7 @@ export function describeEvent(event: JobEvent): string | null {
 
 /** Returns the document that `--json` prints. */
 export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
-  const { state, best, target, readyMs, phases, baselines, steps, rows, ladder } = outcome;
+  const { state, best, target, readyMs, phases, baselines, steps, rows, rowFormat, slices, warnings, ladder } = outcome;
   const ready = state === 'ready';
   const value = best?.metric.value ?? null;
   return {
@@ -41,9 +45,21 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
     ttr_ms: readyMs,
     phases,
     metric: { name, target, ...baselines, published: ready ? value : null, best: value },
+    slices: sliceDocument(slices),
     rows,
+    row_format: rowFormat && {
+      append_eos: rowFormat.appendEos,
+      append_eos_reason: rowFormat.appendEosReason,
+      max_length: rowFormat.maxLength,
+    },
+    warnings,
     ladder: ladder.map((rung) => rungDocument(rung, target)),
   };
+}
+
+/** Both values of each slice. The old one is null where the target does not depend on the old adapter. */
+function sliceDocument({ old, best }: JobOutcome['slices']) {
+  return Object.entries(best).map(([name, { rows, value }]) => ({ name, rows, old: old[name]?.value ?? null, value }));
 }
 
 export type RebaseDocument = ReturnType<typeof rebaseDocument>;
@@ -69,7 +85,7 @@ function rungDocument({ rung, result, reason, ms, candidate }: RungReport, targe
 }
 
 export function rebaseRows(document: RebaseDocument, out: string): [string, string][] {
-  const { strategy, fusion_alpha: alpha, fusion_beta: beta, steps, ttr_ms, ready, metric, rows } = document;
+  const { strategy, fusion_alpha: alpha, fusion_beta: beta, steps, ttr_ms, ready, metric, rows, slices } = document;
   const show = shower(metric.name);
   const coefficients = alpha === null || beta === null ? '' : ` (α ${alpha.toFixed(3)}, β ${beta.toFixed(3)})`;
   return [
@@ -80,6 +96,9 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
     ['  old adapter, old base', show(metric.old)],
     ['  no adapter, new base', show(metric.none)],
     ['  old adapter, new base', show(metric.copy)],
+    ...slices.map(({ name, rows, old, value }): [string, string] => {
+      return [`  slice ${name}`, `${show(value)} (old ${show(old)}, ${rows} rows)`];
+    }),
     ['adapter', out],
   ];
 }

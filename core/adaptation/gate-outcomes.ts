@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { labelCount } from '../data/example.ts';
 import type { TaskData } from '../data/task-data.ts';
 import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
 import type { MetricName } from '../options/metrics.ts';
@@ -44,13 +45,13 @@ export function fromOutcomes(stored: GateOutcomes, subject: OutcomesSubject): Ga
 
 /** Returns the number of completion tokens of each gate row. */
 export function completionTokens({ gate }: Pick<TaskData, 'gate'>): number[] {
-  return gate.map(({ completionIds }) => completionIds.length);
+  return gate.map(labelCount);
 }
 
 /** Hashes the whole subject. Rows count as tokens, so that a tokenizer that splits them differently changes the digest. */
 function digestOf({ metric, data: { gate, choices }, precision, generation }: OutcomesSubject): string {
-  const rows = gate.map(({ promptIds, completionIds }) => [promptIds, completionIds]);
-  const ranked = metric === 'accuracy' && choices ? [choices.prefix, choices.suffixes] : null;
+  const rows = gate.map(({ tokenIds, labelSpans }) => [tokenIds, labelSpans]);
+  const ranked = metric === 'accuracy' && choices ? gate.map(({ row }) => choices.tokensOf(row).rests) : null;
   return `sha256:${createHash('sha256')
     .update(JSON.stringify([metric, precision, ranked, rows, ...(generation ? [generation] : [])]))
     .digest('hex')}`;

@@ -20,12 +20,15 @@ import type { RowsUsed } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
 import { JobTraining, type JobTrainingOptions, type TrainingState } from './job-training.ts';
 import type { Measurements } from './measurements.ts';
+import type { RowFormat } from './row-format.ts';
+import { sliceValues } from './slices.ts';
 
 export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly spec: JobSpec;
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
   readonly measurements: Measurements;
+  readonly rowFormat: RowFormat;
   readonly checkpoints: CheckpointStore;
   /** The checkpoint to resume from; null for a first attempt. */
   readonly resumed: Checkpoint | null;
@@ -36,15 +39,23 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
 }
 
 /** Layout of {@link JobState}. A checkpoint of another layout is not resumed from: the job starts again. */
-const STATE_VERSION = 2;
+const STATE_VERSION = 3;
 
 /** What a job's checkpoint holds besides tensors. Plain JSON. */
 interface JobState {
   readonly version: number;
+  /** A resumed job keeps it, because other labels would make another training of it. */
+  readonly rowFormat: RowFormat;
   readonly ladder: LadderState;
   /** Configuration of the best candidate, whose ranks may have grown; null if its adapter is not among the tensors. */
   readonly best: LoraConfig | null;
   readonly training: TrainingState;
+}
+
+/** How the rows were made into tokens before a checkpoint was saved; null if it cannot be resumed from. */
+export function rowFormatIn(checkpoint: Checkpoint | null): RowFormat | null {
+  const state = checkpoint?.state as JobState | undefined;
+  return state?.version === STATE_VERSION ? state.rowFormat : null;
 }
 
 /** Connects a ladder with the runtime, the task's rows, the job's folder and whoever hears of the job. */
@@ -117,18 +128,19 @@ export class JobContext implements LadderContext {
   }
 
   async publish(candidate: Candidate): Promise<void> {
-    const { spec, measurements, publish } = this.#options;
+    const { spec, data, measurements, publish } = this.#options;
     if (spec.kind === 'control') return;
     const number = ++this.#publications;
     const folder = await this.writeCandidate(candidate, `candidate-${number}`);
     const outcomes = toOutcomes(candidate, measurements.gateSubject(this.#base));
     const { adapter: _, outcomes: __, ...record } = candidate;
-    await publish({ type: 'publication', number, folder, candidate: record, rows: this.rows, outcomes });
+    const slices = sliceValues(data.gate, candidate);
+    await publish({ type: 'publication', number, folder, candidate: record, rows: this.rows, outcomes, slices });
   }
 
   /** Writes a candidate as a PEFT folder within the job's folder. */
   async writeCandidate({ adapter, ...record }: Candidate, name: string): Promise<string> {
-    const { spec } = this.#options;
+    const { spec, rowFormat } = this.#options;
     const { alpha, beta, groups } = record;
     const folder = join(spec.workDir, name);
     const manifest = {
@@ -138,6 +150,8 @@ export class JobContext implements LadderContext {
       coefficients: alpha === null || beta === null ? null : { alpha, beta, ...(groups && { groups }) },
       metrics: { [record.metric.name]: record.metric.value, steps: record.step },
       precision: this.#base.precision.precision,
+      appendEos: rowFormat.appendEos,
+      maxLength: rowFormat.maxLength,
     };
     await saveAdapter(folder, adapter, { manifest, replace: true });
     return folder;
@@ -164,7 +178,14 @@ export class JobContext implements LadderContext {
     if (!this.#ladder) return;
     const best = this.#bestAdapter;
     const { state: training, tensors } = this.training.encode();
-    const state: JobState = { version: STATE_VERSION, ladder: this.#ladder, best: best && best.config, training };
+    const { rowFormat } = this.#options;
+    const state: JobState = {
+      version: STATE_VERSION,
+      rowFormat,
+      ladder: this.#ladder,
+      best: best && best.config,
+      training,
+    };
     await this.#options.checkpoints.save({
       state,
       tensors: new Map([...tensors, ...(best ? encodeBest(best) : [])]),

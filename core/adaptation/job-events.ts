@@ -3,6 +3,8 @@ import type { LadderEvent } from '../method/ladder/ladder-context.ts';
 import type { Phase } from '../options/phases.ts';
 import type { GateOutcomes } from './gate-outcomes.ts';
 import type { Baselines, RowsUsed } from './job-outcome.ts';
+import type { RowFormat } from './row-format.ts';
+import type { SliceValues } from './slices.ts';
 
 export interface MetricPoint {
   readonly name: string;
@@ -21,6 +23,8 @@ export interface Publication {
   readonly rows: RowsUsed;
   /** The candidate on the gate rows of the new base. */
   readonly outcomes: GateOutcomes;
+  /** The metric by slice; empty if the rows name none. */
+  readonly slices: SliceValues;
 }
 
 /** Everything that a running job tells, as one stream. Plain JSON, so that it can cross a process border unchanged. */
@@ -28,6 +32,8 @@ export type JobEvent =
   | LadderEvent
   | Publication
   | { readonly type: 'phase'; readonly phase: Phase }
+  /** It is known how the adapter's rows are made into tokens. Comes before anything is measured with them. */
+  | { readonly type: 'row_format'; readonly format: RowFormat }
   /** Steps of all training so far. */
   | { readonly type: 'progress'; readonly step: number; readonly totalSteps: number }
   | { readonly type: 'points'; readonly points: readonly MetricPoint[] }

@@ -1,6 +1,8 @@
 import type { CandidateRecord } from '../method/ladder/candidate.ts';
 import type { RungReport } from '../method/ladder/ladder-state.ts';
 import type { Phase } from '../options/phases.ts';
+import type { RowFormat } from './row-format.ts';
+import type { SliceValues } from './slices.ts';
 
 /** `validation_only`: the task has no training rows, so that nothing could be trained. */
 export type RowsUsed = 'training' | 'validation_only';
@@ -26,6 +28,12 @@ export interface JobOutcome {
   /** A report for every rung of the strategy, in order; empty if the job was cancelled before the first candidate. */
   readonly ladder: readonly RungReport[];
   readonly rows: RowsUsed;
+  /** Null if the job was cancelled before it was known. */
+  readonly rowFormat: RowFormat | null;
+  /** The metric of the old adapter on the old base and of the best candidate, by slice; empty where not measured. */
+  readonly slices: { readonly old: SliceValues; readonly best: SliceValues };
+  /** What somebody should know about the rows, or about what happened. */
+  readonly warnings: readonly string[];
   readonly steps: number;
   readonly totalSteps: number;
   /** Milliseconds of this attempt by phase, up to readiness, or to the end if the job is not ready. */

@@ -1,5 +1,6 @@
 import type { DataSpec } from '../data/task-data.ts';
 import type { FleetSearches } from '../method/search/fleet-prior.ts';
+import type { GivenAdapterOptions } from '../options/adapter-options.ts';
 import type { GateRule } from '../options/gates.ts';
 import type { GivenJobOptions } from '../options/job-options.ts';
 import type { MetricName } from '../options/metrics.ts';
@@ -17,6 +18,8 @@ export interface JobSpec {
   readonly data: DataSpec;
   readonly metric: MetricName;
   readonly gate: GateRule;
+  /** How the adapter's rows are made into tokens, as far as somebody has said. Default: as the adapter says or shows. */
+  readonly adapterOptions?: GivenAdapterOptions;
   /** Folder with the evolution between the two bases; null computes it within the job. */
   readonly evolution: string | null;
   /** Options that differ from their defaults. */

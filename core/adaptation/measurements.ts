@@ -1,5 +1,5 @@
 import { meanLoss, measure } from '../data/evaluation/measure.ts';
-import type { TokenizedExample } from '../data/example.ts';
+import { labelCount, type TokenizedExample } from '../data/example.ts';
 import type { TaskData } from '../data/task-data.ts';
 import type { LoadedBase } from '../engine/base-cache.ts';
 import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
@@ -32,7 +32,7 @@ export class Measurements {
 
   /** Number of completion tokens of every search row. */
   get searchRowTokens(): number[] {
-    return this.#searchRows.map(({ completionIds }) => completionIds.length);
+    return this.#searchRows.map(labelCount);
   }
 
   /** Returns the summed completion losses (nats) of the search rows with these indices, in their order. */

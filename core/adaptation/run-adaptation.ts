@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { loadTaskData, TaskDataError, type TaskData } from '../data/task-data.ts';
+import { loadTaskRows, TaskDataError, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
 import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
@@ -16,12 +16,14 @@ import { CheckpointStore } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { evolutionBetween, readEvolution, requireCompatible } from './evolutions.ts';
 import { fromOutcomes, toOutcomes } from './gate-outcomes.ts';
-import { JobContext } from './job-context.ts';
+import { JobContext, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { Baselines, JobOutcome } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements.ts';
 import { PhaseClock } from './phase-clock.ts';
+import { rowFormatOf, type RowFormat } from './row-format.ts';
+import { sliceValues } from './slices.ts';
 
 /** The reason with which a signal aborts when a job is to stop. */
 export class CancelledError extends Error {
@@ -59,11 +61,13 @@ export async function runAdaptation(
 }
 
 const NOT_MEASURED: Baselines = { old: null, none: null, copy: null };
+const NO_SLICES: JobOutcome['slices'] = { old: {}, best: {} };
 
 /** What a job has loaded before its ladder begins. */
 interface Prepared {
   readonly context: JobContext;
   readonly measurements: Measurements;
+  readonly data: TaskData;
   readonly settings: JobSettings;
   readonly oldBase: LoadedBase;
   readonly newBase: LoadedBase;
@@ -86,6 +90,8 @@ class AdaptationRun {
   #prepared: Prepared | null = null;
   #baselines = NOT_MEASURED;
   #target: number | null = null;
+  #rowFormat: RowFormat | null = null;
+  readonly #warnings: string[] = [];
   #ready: Pick<JobOutcome, 'readyMs' | 'phases'> | null = null;
   #totalSteps = 0;
 
@@ -111,11 +117,13 @@ class AdaptationRun {
     const phases = this.#ready?.phases ?? this.#clock.phases();
     if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared, result);
     const { ready, best, rungs, problem } = result;
+    const { gate: rows } = prepared.data;
     const isKept = !ready && best !== null && kind === 'adaptation';
     return {
       ...this.#figures(),
       state: ready ? 'ready' : 'not_ready',
       best: best && toRecord(best),
+      slices: { old: old ? sliceValues(rows, old) : {}, best: best ? sliceValues(rows, best) : {} },
       ladder: rungs,
       phases,
       problem,
@@ -131,6 +139,7 @@ class AdaptationRun {
       ...this.#figures(),
       state: 'cancelled',
       best: reached?.best ? toRecord(reached.best) : null,
+      slices: NO_SLICES,
       ladder: reached ? reportRungs(reached.state, settings?.prefer) : [],
       phases: this.#ready?.phases ?? this.#clock.phases(),
       candidateFolder: null,
@@ -150,11 +159,16 @@ class AdaptationRun {
     const oldBase = await this.#bases.load(spec.oldBase);
     await requireCompatible(oldBase, newBase);
     const oldAdapter = await loadAdapter(spec.adapter, config);
-    const data = await loadTaskData(spec.data, { tokenizer: newBase.tokenizer, config });
-    requireSuitable(data, spec, settings);
-    for (const message of data.warnings) this.#emit({ type: 'warning', message });
     const checkpoints = new CheckpointStore(join(spec.workDir, 'checkpoints'));
     const resumed = await checkpoints.latest();
+    const rows = await loadTaskRows(spec.data);
+    const rowFormat = rowFormatIn(resumed) ?? (await this.#decideRowFormat(oldBase, oldAdapter, rows));
+    this.#rowFormat = rowFormat;
+    this.#emit({ type: 'row_format', format: rowFormat });
+    const data = tokenizeTask(rows, { tokenizer: newBase.tokenizer, config, ...rowFormat }, (message) =>
+      this.#emit({ type: 'warning', message }),
+    );
+    requireSuitable(data, spec, settings);
     const evolution = usesEvolution(settings.strategy) ? await this.#evolution(oldBase, newBase) : null;
     const signal = this.#signal;
     signal.throwIfAborted();
@@ -168,6 +182,7 @@ class AdaptationRun {
       evolution,
       data,
       measurements,
+      rowFormat,
       checkpoints,
       resumed,
       signal,
@@ -175,7 +190,12 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    return { context, measurements, settings, oldBase, newBase, oldAdapter };
+    return { context, measurements, data, settings, oldBase, newBase, oldAdapter };
+  }
+
+  #decideRowFormat(base: LoadedBase, adapter: Adapter, { search, gate }: TaskRows): Promise<RowFormat> {
+    const { adapterOptions: given = {}, adapter: folder } = this.#spec;
+    return rowFormatOf({ given, folder, adapter, base, rows: [...search, ...gate], signal: this.#signal });
   }
 
   async #evolution(oldBase: LoadedBase, newBase: LoadedBase): Promise<Evolution> {
@@ -243,6 +263,7 @@ class AdaptationRun {
 
   #emit(event: Exclude<JobEvent, Publication>): void {
     if (event.type === 'progress') this.#totalSteps = event.totalSteps;
+    if (event.type === 'warning') this.#warnings.push(event.message);
     void this.#onEvent(event);
   }
 
@@ -256,6 +277,8 @@ class AdaptationRun {
     return {
       target: this.#target,
       baselines: this.#baselines,
+      rowFormat: this.#rowFormat,
+      warnings: this.#warnings,
       rows: context?.rows ?? ('training' as const),
       steps,
       totalSteps: this.#totalSteps,

@@ -1,5 +1,5 @@
 import type { Batch } from '../engine/runtime.ts';
-import type { TokenizedExample } from './example.ts';
+import { labelCount, type TokenizedExample } from './example.ts';
 
 /** An example and its labels in a batch: those from `start` up to, but not including, `end`. */
 export interface BatchMember<Example extends TokenizedExample> {
@@ -20,7 +20,7 @@ export interface ExampleBatch<Example extends TokenizedExample> {
 export interface BatchLimits {
   /** Largest number of input tokens. */
   readonly maxTokens: number;
-  /** Largest number of completion tokens, each of which has a row of logits. Default: no limit. */
+  /** Largest number of labels, each of which has a row of logits. Default: no limit. */
   readonly maxLabels?: number;
   /** Default: no limit. */
   readonly maxExamples?: number;
@@ -36,17 +36,17 @@ export function labelLimit(vocabSize: number): number {
 
 /** Returns the number of input tokens of an example: all tokens but the last, after which nothing is predicted. */
 export function inputLength(example: TokenizedExample): number {
-  return example.promptIds.length + example.completionIds.length - 1;
+  return example.tokenIds.length - 1;
 }
 
 /**
- * Concatenates examples to a batch. The last token of each is only predicted, so it is not an input. The labels are the
- * positions whose next token is a completion token, in order.
- * @throws RangeError if an example has no prompt token to predict from, or no completion token
+ * Concatenates examples to a batch. The last token of each is only predicted, so it is not an input. The label positions
+ * are those whose next token is a label, in order.
+ * @throws RangeError if an example has no label, or a label without a token in front to predict it from
  */
 export function makeBatch(examples: readonly TokenizedExample[]): Batch {
   const total = (count: (example: TokenizedExample) => number) => examples.reduce((sum, each) => sum + count(each), 0);
-  const labels = total(({ completionIds }) => completionIds.length);
+  const labels = total(labelCount);
   const batch = {
     inputIds: new Int32Array(total(inputLength)),
     sequenceLengths: Int32Array.from(examples, inputLength),
@@ -55,19 +55,18 @@ export function makeBatch(examples: readonly TokenizedExample[]): Batch {
     labelIds: new Int32Array(labels),
   };
   let [start, label] = [0, 0];
-  for (const { promptIds, completionIds } of examples) {
-    if (promptIds.length === 0) throw new RangeError('the prompt has no tokens, expected at least one');
-    if (completionIds.length === 0) throw new RangeError('the completion has no tokens, expected at least one');
-    const firstLabel = start + promptIds.length - 1;
-    batch.inputIds.set(promptIds, start);
-    batch.inputIds.set(completionIds.slice(0, -1), firstLabel + 1);
-    batch.labelPositions.set(
-      [...completionIds.keys()].map((i) => firstLabel + i),
-      label,
-    );
-    batch.labelIds.set(completionIds, label);
-    start = firstLabel + completionIds.length;
-    label += completionIds.length;
+  for (const example of examples) {
+    const { tokenIds, labelSpans } = example;
+    if (labelSpans[0]?.[0] === 0) throw new RangeError('the prompt has no tokens, expected at least one');
+    if (labelCount(example) === 0) throw new RangeError('the completion has no tokens, expected at least one');
+    batch.inputIds.set(tokenIds.slice(0, -1), start);
+    for (const [from, to] of labelSpans) {
+      for (let at = from; at < to; at++, label++) {
+        batch.labelPositions[label] = start + at - 1;
+        batch.labelIds[label] = tokenIds[at]!;
+      }
+    }
+    start += inputLength(example);
   }
   return batch;
 }
@@ -80,7 +79,7 @@ export function cutIntoRuns<Example extends TokenizedExample>(
   const runs: Example[][] = [];
   let [tokensLeft, labelsLeft] = [0, 0];
   for (const example of examples) {
-    const [tokens, labels] = [inputLength(example), example.completionIds.length];
+    const [tokens, labels] = [inputLength(example), labelCount(example)];
     const run = runs.at(-1);
     if (run && tokens <= tokensLeft && labels <= labelsLeft && run.length < maxExamples) run.push(example);
     else {
@@ -107,7 +106,7 @@ export function sortIntoBatches<Example extends TokenizedExample>(
     let end = 0;
     const members = run.map(({ example, index }) => {
       const start = end;
-      end += example.completionIds.length;
+      end += labelCount(example);
       return { example, index, start, end };
     });
     return { batch: makeBatch(run), members };

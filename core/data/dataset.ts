@@ -1,11 +1,10 @@
 import { createReadStream } from 'node:fs';
 import { basename } from 'node:path';
-import { DatasetError, parseDataset, type DatasetRow } from '../formats/dataset/dataset-jsonl.ts';
+import { DatasetError, parseDataset } from '../formats/dataset/dataset-jsonl.ts';
+import type { DatasetRow } from '../formats/dataset/dataset-row.ts';
 
 /** A row with the name of its file. */
-export interface LoadedRow extends DatasetRow {
-  readonly file: string;
-}
+export type LoadedRow = DatasetRow & { readonly file: string };
 
 /**
  * Reads a JSONL dataset into memory.

@@ -1,6 +1,7 @@
 import { findChoices, type ChoiceSet } from './choices.ts';
 import { loadDataset } from './dataset.ts';
-import type { TokenizedExample } from './example.ts';
+import type { ExampleRow, TokenizedExample } from './example.ts';
+import { lengthWarning } from './lengths.ts';
 import { keepGateApart, splitHeldOut, splitRows, type SplitRows } from './task-split.ts';
 import { tokenizeRows, type TokenizeOptions } from './tokenize.ts';
 
@@ -10,6 +11,12 @@ import { tokenizeRows, type TokenizeOptions } from './tokenize.ts';
  * training rows an adapter is copied, reverted or searched, but not trained.
  */
 export type DataSpec = { readonly file: string } | { readonly train: string | null; readonly validation: string };
+
+/** A task's rows as text, split. */
+export interface TaskRows extends SplitRows {
+  /** Number of search rows that were left out because a gate row has the same prompt. */
+  readonly removed: number;
+}
 
 /** A task's training, search and gate rows as tokens. */
 export interface TaskData {
@@ -22,8 +29,6 @@ export interface TaskData {
   readonly gate: readonly TokenizedExample[];
   /** Null if the task has many different completions, or only one. */
   readonly choices: ChoiceSet | null;
-  /** Messages about the rows, for people. */
-  readonly warnings: readonly string[];
 }
 
 /** A task whose rows do not suffice; never retried. */
@@ -33,23 +38,50 @@ export class TaskDataError extends Error {
 }
 
 /**
- * Loads, splits and tokenizes a task. The splits are the same in every run; search and gate share no prompt.
- * @throws TaskDataError if there are no search rows or no gate rows
+ * Loads and splits a task. The splits are the same in every run; search and gate share no prompt.
+ * @throws DatasetError; TaskDataError if there are no search rows or no gate rows
  */
-export async function loadTaskData(spec: DataSpec, options: TokenizeOptions): Promise<TaskData> {
+export async function loadTaskRows(spec: DataSpec): Promise<TaskRows> {
   const split = 'file' in spec ? splitRows(await loadDataset(spec.file)) : await loadPair(spec);
   const { rows, removed } = keepGateApart(split);
   requireHeldOut(rows, removed);
-  let training: TokenizedExample[] | undefined;
-  return {
-    training: () => (training ??= tokenizeRows(rows.training, options)),
-    canTrain: rows.training.length > 0,
-    search: tokenizeRows(rows.search, options),
-    gate: tokenizeRows(rows.gate, options),
-    choices: findChoices([...rows.training, ...rows.search, ...rows.gate], options.tokenizer),
-    warnings:
-      removed > 0 ? [`${removed} search rows have the prompt of a gate row and are left out of the search`] : [],
+  return { ...rows, removed };
+}
+
+/**
+ * Makes a task's rows into tokens.
+ * @param warn is told what somebody should know about the rows before they are used
+ * @throws TokenizeError, NoEndOfTextError
+ */
+export function tokenizeTask(
+  { training, search, gate, removed }: TaskRows,
+  options: TokenizeOptions,
+  warn: (message: string) => void,
+): TaskData {
+  if (removed > 0) warn(`${removed} search rows have the prompt of a gate row and are left out of the search`);
+  const tokenize = (name: string, rows: readonly ExampleRow[]): readonly TokenizedExample[] => {
+    const examples = tokenizeRows(rows, options);
+    const warning = lengthWarning(name, examples, options);
+    if (warning !== null) warn(warning);
+    return examples;
   };
+  let known: readonly TokenizedExample[] | undefined;
+  return {
+    training: () => (known ??= tokenize('training', training)),
+    canTrain: training.length > 0,
+    search: tokenize('search', search),
+    gate: tokenize('gate', gate),
+    choices: findChoices([...training, ...search, ...gate], options),
+  };
+}
+
+/** Loads, splits and tokenizes a task: {@link loadTaskRows} and {@link tokenizeTask} in one. */
+export async function loadTaskData(
+  spec: DataSpec,
+  options: TokenizeOptions,
+  warn: (message: string) => void = () => undefined,
+): Promise<TaskData> {
+  return tokenizeTask(await loadTaskRows(spec), options, warn);
 }
 
 function requireHeldOut({ search, gate }: SplitRows, removed: number): void {

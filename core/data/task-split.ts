@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { DatasetRow, DatasetSplit } from '../formats/dataset/dataset-jsonl.ts';
+import { questionOf, type DatasetRow, type DatasetSplit } from '../formats/dataset/dataset-row.ts';
 import type { ExampleRow } from './example.ts';
 
-export type SplitRows = Readonly<Record<DatasetSplit, readonly ExampleRow[]>>;
+export type SplitRows<Row extends ExampleRow = ExampleRow> = Readonly<Record<DatasetSplit, readonly Row[]>>;
 
 /**
  * Divides rows into splits. Rows keep the split they name (the service names every row's at upload); if any row names
@@ -10,9 +10,9 @@ export type SplitRows = Readonly<Record<DatasetSplit, readonly ExampleRow[]>>;
  * the hash of their prompts, so that equal prompts stay together. If no row is a gate row, the search rows are divided
  * into search and gate rows.
  */
-export function splitRows(rows: readonly DatasetRow[]): SplitRows {
+export function splitRows<Row extends DatasetRow>(rows: readonly Row[]): SplitRows<Row> {
   if (rows.some(({ split }) => split !== undefined)) {
-    const of = (name: DatasetSplit): DatasetRow[] => rows.filter(({ split }) => (split ?? 'training') === name);
+    const of = (name: DatasetSplit): Row[] => rows.filter(({ split }) => (split ?? 'training') === name);
     const [training, search, gate] = [of('training'), of('search'), of('gate')];
     return gate.length > 0 ? { training, search, gate } : { training, ...splitHeldOut(search) };
   }
@@ -22,15 +22,15 @@ export function splitRows(rows: readonly DatasetRow[]): SplitRows {
 }
 
 /** Divides held-out rows: a third of them, but at most 64, become search rows and the others gate rows. */
-export function splitHeldOut(rows: readonly DatasetRow[]): { search: DatasetRow[]; gate: DatasetRow[] } {
+export function splitHeldOut<Row extends DatasetRow>(rows: readonly Row[]): { search: Row[]; gate: Row[] } {
   const [search, gate] = takeByHash(rows, Math.min(1 / 3, 64 / rows.length));
   return { search, gate };
 }
 
 /** Removes the search rows whose prompt is also a gate row's, because the rows that choose coefficients must not judge them. */
-export function keepGateApart(rows: SplitRows): { readonly rows: SplitRows; readonly removed: number } {
-  const prompts = new Set(rows.gate.map(({ prompt }) => prompt));
-  const search = rows.search.filter(({ prompt }) => !prompts.has(prompt));
+export function keepGateApart<Row extends ExampleRow>(rows: SplitRows<Row>) {
+  const prompts = new Set(rows.gate.map(questionOf));
+  const search = rows.search.filter((row) => !prompts.has(questionOf(row)));
   return { rows: { ...rows, search }, removed: rows.search.length - search.length };
 }
 
@@ -38,11 +38,13 @@ export function keepGateApart(rows: SplitRows): { readonly rows: SplitRows; read
  * Chooses about `share` of the rows by the hash of their prompts: at least one, if there are two.
  * @returns the chosen rows and the others, both in their original order
  */
-function takeByHash(rows: readonly DatasetRow[], share: number): [DatasetRow[], DatasetRow[]] {
+function takeByHash<Row extends DatasetRow>(rows: readonly Row[], share: number): [Row[], Row[]] {
   const hashOf = (prompt: string): string => createHash('sha256').update(prompt).digest('hex');
-  const byHash = new Map(rows.map(({ prompt }) => [hashOf(prompt), prompt]));
+  const questions = rows.map(questionOf);
+  const byHash = new Map(questions.map((question) => [hashOf(question), question]));
   const count = Math.min(byHash.size - 1, Math.max(1, Math.round(share * byHash.size)));
   const chosen = [...byHash].sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, count);
-  const prompts = new Set(chosen.map(([, prompt]) => prompt));
-  return [rows.filter(({ prompt }) => prompts.has(prompt)), rows.filter(({ prompt }) => !prompts.has(prompt))];
+  const prompts = new Set(chosen.map(([, question]) => question));
+  const isChosen = (_: Row, index: number): boolean => prompts.has(questions[index]!);
+  return [rows.filter(isChosen), rows.filter((row, index) => !isChosen(row, index))];
 }

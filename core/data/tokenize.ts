@@ -1,15 +1,21 @@
+import { isChat } from '../formats/dataset/dataset-row.ts';
+import { ChatRenderError } from '../formats/tokenizer/chat-template.ts';
 import { UnknownTokenError, type Tokenizer } from '../formats/tokenizer/tokenizer.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
+import { encodeRow, encodeVariant, type EncodedRow, type RowEncoding } from './encode-row.ts';
 import type { ExampleRow, TokenizedExample } from './example.ts';
+import { RowFault } from './row-fault.ts';
 
 export interface TokenizeOptions {
   readonly tokenizer: Tokenizer;
-  readonly config: Pick<ModelConfig, 'maxPositionEmbeddings'>;
-  /** Largest number of tokens of prompt and completion together, within the model's maximum. Default: 512. */
-  readonly maxLength?: number;
+  readonly config: Pick<ModelConfig, 'maxPositionEmbeddings' | 'eosTokenIds'>;
+  /** Largest number of tokens of a row, within the model's own maximum. Default: that maximum, but at most 2,048. */
+  readonly maxLength?: number | null | undefined;
+  /** Whether the end of the text is a label behind each completion. Default: no. */
+  readonly appendEos?: boolean | undefined;
 }
 
-const DEFAULT_MAX_LENGTH = 512;
+const DEFAULT_MAX_LENGTH = 2048;
 
 /** A row that cannot be made into tokens. The message names its file and line, and never quotes its text. */
 export class TokenizeError extends Error {
@@ -22,63 +28,138 @@ export class TokenizeError extends Error {
   }
 }
 
+/** Returns the largest number of tokens of a row. */
+export function lengthLimit({ config, maxLength }: Pick<TokenizeOptions, 'config' | 'maxLength'>): number {
+  return Math.min(maxLength ?? DEFAULT_MAX_LENGTH, config.maxPositionEmbeddings);
+}
+
+/** Returns the token that ends a text, as the tokenizer says, or else the model; null if neither says it. */
+export function endOfText({ tokenizer, config }: Pick<TokenizeOptions, 'tokenizer' | 'config'>): number | null {
+  return tokenizer.eosTokenId ?? config.eosTokenIds[0] ?? null;
+}
+
 /**
- * Makes rows into tokens. If prompt and completion together are too long, the prompt loses its oldest tokens but keeps
- * the special tokens in front, such as a BOS; the completion stays whole.
- * @throws TokenizeError if a prompt or a completion has no tokens, or a completion leaves no room for a prompt token
+ * Makes rows into tokens. The whole text of a row is tokenized at once, as transformers does, so that its tokens are those
+ * that the model knows; the labels begin with the first token that has text of the completion. If a row is too long, it
+ * loses its oldest tokens but keeps the special tokens in front, such as a BOS; the last completion stays whole.
+ * @throws TokenizeError if a row has no token to predict or to predict from, if its completion leaves no room for a
+ *   prompt token, or if the base has no chat template that renders it
  */
 export function tokenizeRows(rows: readonly ExampleRow[], options: TokenizeOptions): TokenizedExample[] {
-  const { tokenizer, config, maxLength = DEFAULT_MAX_LENGTH } = options;
-  const limits = {
-    maxLength: Math.min(maxLength, config.maxPositionEmbeddings),
-    specials: tokenizer.encode('', { addSpecialTokens: true }),
-  };
-  return rows.map((row, index) => {
-    try {
-      return tokenizeRow(row, tokenizer, limits);
-    } catch (cause) {
-      if (cause instanceof RowFault || cause instanceof UnknownTokenError)
-        throw new TokenizeError(placeOf(row, index), cause);
-      throw cause;
-    }
-  });
+  const encoding = rowEncoding(options);
+  return rows.map((row, index) => atPlace(row, index, () => tokenizeRow(row, encoding)));
+}
+
+/** What a row's variants have in common, and how each goes on. */
+export interface TokenizedVariants {
+  /** The tokens that all variants begin with; at least one. */
+  readonly shared: readonly number[];
+  /** The tokens of each variant behind the shared ones; at least one. */
+  readonly rests: readonly (readonly number[])[];
+}
+
+/**
+ * Makes variants of a row, which differ in their completions, into tokens. What has to be cut is cut from all alike.
+ * @throws TokenizeError as {@link tokenizeRows}
+ */
+export function tokenizeVariants(variants: readonly ExampleRow[], options: TokenizeOptions): TokenizedVariants {
+  const encoding = rowEncoding(options);
+  const all = variants.map((row, index) => atPlace(row, index, () => encodeVariant(row, encoding)));
+  const longest = Math.max(...all.map(({ ids }) => ids.length));
+  const cut = all.map((each) => cutFront({ ...each, spans: [] }, Math.max(0, longest - encoding.maxLength)).tokenIds);
+  const length = sharedLength(cut);
+  return { shared: cut[0]?.slice(0, length) ?? [], rests: cut.map((ids) => ids.slice(length)) };
+}
+
+/** Works out once what all rows need. @throws RowFault if an end of the text is asked for and there is none */
+function rowEncoding(options: TokenizeOptions): RowEncoding {
+  const { tokenizer, appendEos = false } = options;
+  const end = appendEos ? endOfText(options) : null;
+  if (appendEos && end === null) throw new NoEndOfTextError();
+  return { tokenizer, maxLength: lengthLimit(options), end, leading: leadingSpecials(tokenizer) };
+}
+
+/** Thrown where `append_eos` is asked for and the base has no such token. */
+export class NoEndOfTextError extends Error {
+  readonly code = 'invalid_option';
+  readonly badInput = true;
+
+  constructor() {
+    super(
+      'append_eos is yes, but the base names no end of a text: neither `eos_token` in tokenizer_config.json nor ' +
+        '`eos_token_id` in config.json; name it there, or set append_eos to no',
+    );
+    this.name = 'NoEndOfTextError';
+  }
+}
+
+/** The special tokens that the tokenizer's post-processor puts in front of a text. */
+function leadingSpecials(tokenizer: Tokenizer): readonly number[] {
+  const text = 'a';
+  const bare = tokenizer.encode(text, { addSpecialTokens: false });
+  const full = tokenizer.encode(text, { addSpecialTokens: true });
+  const start = full.findIndex((_, i) => bare.every((id, j) => full[i + j] === id));
+  return start < 0 ? [] : full.slice(0, start);
+}
+
+/** Adds to a row's problem where the row stands. */
+function atPlace<Result>(row: ExampleRow, index: number, run: () => Result): Result {
+  try {
+    return run();
+  } catch (cause) {
+    if (cause instanceof RowFault || cause instanceof UnknownTokenError || cause instanceof ChatRenderError)
+      throw new TokenizeError(placeOf(row, index), cause);
+    throw cause;
+  }
 }
 
 /** Returns `train.jsonl: line 12`, or the position in the list for a row that was not read from a file. */
-function placeOf({ file, line }: ExampleRow, index: number): string {
+export function placeOf({ file, line }: ExampleRow, index: number): string {
   if (line === undefined) return `row ${index + 1}`;
   return file === undefined ? `line ${line}` : `${file}: line ${line}`;
 }
 
-/** The problem of a row, without its place. */
-class RowFault extends Error {}
-
-interface RowLimits {
-  readonly maxLength: number;
-  /** The special tokens that every prompt begins with. */
-  readonly specials: readonly number[];
-}
-
-function tokenizeRow(row: ExampleRow, tokenizer: Tokenizer, { maxLength, specials }: RowLimits): TokenizedExample {
-  const completionIds = tokenizer.encode(row.completion, { addSpecialTokens: false });
-  if (completionIds.length === 0) throw new RowFault('completion has no tokens, expected at least one');
-  const room = maxLength - completionIds.length;
-  if (room < 1) {
+function tokenizeRow(row: ExampleRow, encoding: RowEncoding): TokenizedExample {
+  const { maxLength } = encoding;
+  const encoded = encodeRow(row, encoding);
+  const [start, end] = encoded.spans.at(-1) ?? [0, 0];
+  if (end - start === 0) throw new RowFault('completion has no tokens, expected at least one');
+  if (end - start >= maxLength) {
+    const noun = isChat(row) ? 'the last turn' : 'completion';
     throw new RowFault(
-      `completion has ${completionIds.length} tokens, expected at most ${maxLength - 1}, which leaves one for the prompt`,
+      `${noun} has ${end - start} tokens, expected at most ${maxLength - 1}, which leaves one for the prompt: ` +
+        'shorten it, or raise max_length if the model allows more',
     );
   }
-  const promptIds = tokenizer.encode(row.prompt, { addSpecialTokens: true });
-  if (promptIds.length === 0) {
-    throw new RowFault('prompt has no tokens, expected at least one to predict the completion from');
-  }
-  return { promptIds: truncateLeft(promptIds, room, specials), completionIds, row };
+  if (start === 0) throw new RowFault('prompt has no tokens, expected at least one to predict the completion from');
+  const excess = Math.max(0, encoded.ids.length - maxLength);
+  const { tokenIds, labelSpans, turns } = cutFront(encoded, excess);
+  const { promptAlone } = encoded;
+  return {
+    tokenIds,
+    labelSpans,
+    row,
+    ...(excess > 0 && { cut: { tokens: excess, turns: turns + encoded.turnsBefore } }),
+    ...(promptAlone && { promptAlone: cutFront({ ...encoded, ids: promptAlone, spans: [] }, excess).tokenIds }),
+  };
 }
 
-/** Keeps the special tokens that every prompt begins with, and as many of the last tokens as there is room for. */
-function truncateLeft(ids: readonly number[], room: number, specials: readonly number[]): readonly number[] {
-  if (ids.length <= room) return ids;
-  let kept = 0;
-  while (kept < specials.length && kept < room - 1 && ids[kept] === specials[kept]) kept++;
-  return [...ids.slice(0, kept), ...ids.slice(ids.length - (room - kept))];
+/** Takes tokens out of a row behind the special tokens in front; of these it keeps as many as there is room for. */
+function cutFront({ ids, spans, leading }: Pick<EncodedRow, 'ids' | 'spans' | 'leading'>, excess: number) {
+  if (excess === 0) return { tokenIds: ids, labelSpans: spans, turns: 0 };
+  const first = spans.at(-1)?.[0] ?? ids.length;
+  const kept = Math.min(leading, Math.max(0, first - excess - 1));
+  const tokenIds = [...ids.slice(0, kept), ...ids.slice(kept + excess)];
+  const moved = spans.map(([start, end]) => [start - excess, end - excess] as const);
+  // A turn that has lost its beginning, or all that it answers, is not learned.
+  const labelSpans = moved.filter(([start]) => start > kept);
+  const turns = spans.length - labelSpans.length;
+  return { tokenIds, labelSpans, turns };
+}
+
+/** Length of the longest common beginning that leaves every list at least one element. */
+function sharedLength([first = [], ...others]: readonly (readonly number[])[]): number {
+  const longest = Math.min(first.length, ...others.map(({ length }) => length)) - 1;
+  const end = first.findIndex((token, i) => i >= longest || others.some((other) => other[i] !== token));
+  return Math.max(0, end);
 }

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { cutIntoRuns, labelLimit, makeBatch } from '../data/batching.ts';
-import type { TokenizedExample } from '../data/example.ts';
+import { labelCount, type TokenizedExample } from '../data/example.ts';
 import type { Dropout, Runtime } from '../engine/runtime.ts';
 import type { FactorGradients } from '../method/regularization/regularization.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
@@ -38,7 +38,7 @@ export async function accumulateGradients(
   examples: readonly TokenizedExample[],
   { microBatchTokens = MICRO_BATCH_TOKENS, dropout, signal }: AccumulateOptions = {},
 ): Promise<BatchGradients> {
-  const completionTokens = examples.reduce((total, { completionIds }) => total + completionIds.length, 0);
+  const completionTokens = examples.reduce((total, example) => total + labelCount(example), 0);
   let gradients: FactorGradients | null = null;
   let lossSum = 0;
   let tokens = 0;

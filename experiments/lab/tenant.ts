@@ -2,6 +2,7 @@ import { access, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { UsageError } from '../../cli/errors.ts';
 import { writeFileAtomic, writeFolderAtomic } from '../../core/formats/atomic-file.ts';
+import { toStoredRow } from '../../core/formats/dataset/dataset-row.ts';
 import { saveAdapter } from '../../core/formats/peft/peft-adapter-writer.ts';
 import { createAdapter } from '../../core/models/lora/lora-init.ts';
 import { Random } from '../../core/statistics/random.ts';
@@ -70,12 +71,12 @@ export async function loadTenantData(tenant: Tenant, base: LoadedBase): Promise<
   const [rows, held, test] = await Promise.all(
     [tenant.train, tenant.validation, tenant.test].map((file) => loadDataset(file)),
   );
-  const tokenize = (list: readonly ExampleRow[]) =>
-    tokenizeRows(list, { tokenizer: base.tokenizer, config: base.model.config });
+  const options = { tokenizer: base.tokenizer, config: base.model.config };
+  const tokenize = (list: readonly ExampleRow[]) => tokenizeRows(list, options);
   return {
     train: tokenize(rows!),
     test: tokenize(test!),
-    choices: findChoices([...rows!, ...held!, ...test!], base.tokenizer),
+    choices: findChoices([...rows!, ...held!, ...test!], options),
   };
 }
 
@@ -133,7 +134,7 @@ function take<T>(list: readonly T[], count: number | undefined, what: string): r
 }
 
 function toJsonl(rows: readonly ExampleRow[]): string {
-  return rows.map(({ prompt, completion }) => `${JSON.stringify({ prompt, completion })}\n`).join('');
+  return rows.map((row) => `${JSON.stringify(toStoredRow(row))}\n`).join('');
 }
 
 async function exists(file: string): Promise<boolean> {

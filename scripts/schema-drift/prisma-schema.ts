@@ -38,6 +38,7 @@ interface Schema {
 
 const SCALARS: Record<string, string> = {
   String: 'text',
+  Boolean: 'boolean',
   Int: 'integer',
   BigInt: 'bigint',
   Float: 'double precision',

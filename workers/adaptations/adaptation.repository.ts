@@ -4,7 +4,9 @@ import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/in
 import type { GateOutcomes } from '../../core/adaptation/gate-outcomes.ts';
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
 import type { RowsUsed } from '../../core/adaptation/job-outcome.ts';
+import type { SliceValues } from '../../core/adaptation/slices.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
+import type { RowFormat } from '../../core/adaptation/row-format.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
 
 /** The rows that running a job needs. */
@@ -13,6 +15,9 @@ const NEEDED = {
   sourceVersion: { include: { baseModelVersion: true } },
   adapter: { include: { dataset: true } },
 } satisfies Prisma.JobInclude;
+
+/** Largest number of warnings that a job keeps. */
+const MAX_WARNINGS = 50;
 
 /** Largest number of earlier searches that a job is given; it is more than the search's model can use. */
 const FLEET_SEARCHES = 24;
@@ -36,6 +41,7 @@ export interface PublishedFolder {
   candidate: CandidateRecord;
   rows: RowsUsed;
   outcomes: GateOutcomes;
+  slices: SliceValues;
 }
 
 /** What a job has measured since the last write. */
@@ -44,6 +50,8 @@ export interface Measurements {
   readonly searches: readonly SearchPoint[];
   /** The outcomes of the old adapter on the old base. */
   readonly old: GateOutcomes | null;
+  readonly rowFormat: RowFormat | null;
+  readonly warnings: readonly string[];
 }
 
 export const adaptationRepository = {
@@ -107,12 +115,12 @@ export const adaptationRepository = {
 
   /**
    * Writes measurements. If a resumed job measures a point again, the first value is kept; of the old adapter's
-   * outcomes the last ones are kept.
+   * outcomes the last ones are kept, and each warning is kept once.
    */
   async insertMeasurements(
     tx: Transaction,
     job: { id: string; tenantId: string; sourceVersionId: string },
-    { points, searches, old }: Measurements,
+    { points, searches, old, rowFormat, warnings }: Measurements,
   ): Promise<void> {
     const owner = { jobId: job.id, tenantId: job.tenantId };
     if (points.length > 0) {
@@ -123,6 +131,17 @@ export const adaptationRepository = {
         data: searches.map((search) => ({ ...owner, ...search })),
         skipDuplicates: true,
       });
+    }
+    if (rowFormat !== null) {
+      const { appendEos, appendEosReason, maxLength } = rowFormat;
+      await tx.job.update({ where: { id: job.id }, data: { appendEos, appendEosReason, maxLength } });
+    }
+    if (warnings.length > 0) {
+      await tx.$executeRaw`
+        UPDATE jobs SET warnings = (COALESCE(warnings, '{}') || ARRAY(
+          SELECT found FROM unnest(${[...warnings]}::text[]) WITH ORDINALITY AS w(found, place)
+          WHERE found <> ALL (COALESCE(warnings, '{}')) GROUP BY found ORDER BY min(place)))[1:${MAX_WARNINGS}::int]
+        WHERE id = ${job.id}`;
     }
     if (old !== null) {
       await tx.$executeRaw`
@@ -169,7 +188,7 @@ export const adaptationRepository = {
       strategy: candidate.strategy,
       fusionAlpha: candidate.alpha,
       fusionBeta: candidate.beta,
-      metrics: metricsOf(candidate, published.rows),
+      metrics: metricsOf(published),
       jobId: job.id,
       gateOutcomes: { create: { tenantId: job.tenantId, ...outcomesOf(published.outcomes) } },
     });
@@ -177,7 +196,8 @@ export const adaptationRepository = {
   },
 };
 
-function metricsOf({ step, metric, bound, negativeFlips }: CandidateRecord, data: RowsUsed): Prisma.InputJsonObject {
+function metricsOf({ candidate, rows: data, slices }: PublishedFolder): Prisma.InputJsonObject {
+  const { step, metric, bound, negativeFlips } = candidate;
   const { name, value, standardError, rows } = metric;
   return {
     metric: name,
@@ -188,6 +208,7 @@ function metricsOf({ step, metric, bound, negativeFlips }: CandidateRecord, data
     examples: rows,
     step,
     data,
+    ...(Object.keys(slices).length > 0 && { slices: slices as unknown as Prisma.InputJsonObject }),
   };
 }
 

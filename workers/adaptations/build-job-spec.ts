@@ -46,6 +46,10 @@ export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFo
     data: { file: await artifacts.localPath(adapter.dataset.artifactDigest) },
     metric: oneOf(METRICS, job.metricName, `metric of job ${job.id}`),
     gate: adapter.gate as unknown as GateRule,
+    adapterOptions: {
+      append_eos: adapter.appendEos,
+      ...(adapter.maxLength !== null && { max_length: adapter.maxLength }),
+    },
     evolution: digest === null ? null : await artifacts.localPath(digest),
     options: {
       ...jobOptionsOf(rollout.options as Record<string, unknown>),

@@ -45,7 +45,10 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
       case 'publication':
         return publish(context, event);
       case 'warning':
-        return context.logger.warn(event.message);
+        context.logger.warn(event.message);
+        return recorder.warning(event.message);
+      case 'row_format':
+        return recorder.rowFormat(event.format);
       case 'rung':
       case 'skipped':
       case 'published':

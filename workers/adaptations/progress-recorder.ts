@@ -1,6 +1,7 @@
 import type { GateOutcomes } from '../../core/adaptation/gate-outcomes.ts';
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
 import type { Baselines } from '../../core/adaptation/job-outcome.ts';
+import type { RowFormat } from '../../core/adaptation/row-format.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../src/modules/jobs/index.ts';
@@ -14,6 +15,9 @@ export interface ProgressRecorder {
   progress(step: number, totalSteps: number): void;
   baselines(target: number | null, baselines: Baselines): void;
   oldMeasured(outcomes: GateOutcomes): void;
+  rowFormat(format: RowFormat): void;
+  /** Records what the adapter's owner should know. */
+  warning(message: string): void;
   points(points: readonly MetricPoint[]): void;
   search(search: SearchPoint): void;
   /** Records the metric of a candidate. The best one counts until a candidate is published. */
@@ -42,7 +46,7 @@ export interface RecorderOptions {
   intervalMs: number;
 }
 
-const NO_MEASUREMENTS: Measurements = { points: [], searches: [], old: null };
+const NO_MEASUREMENTS: Measurements = { points: [], searches: [], old: null, rowFormat: null, warnings: [] };
 
 /**
  * Renews a job's lease and writes its progress with the same statement, in batches. While the database is unreachable, it
@@ -104,6 +108,8 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
       state.metricCopy = copy ?? state.metricCopy;
     },
     oldMeasured: (outcomes) => void (waiting = { ...waiting, old: outcomes }),
+    rowFormat: (format) => void (waiting = { ...waiting, rowFormat: format }),
+    warning: (message) => void (waiting = { ...waiting, warnings: [...waiting.warnings, message] }),
     points: (more) => void (waiting = { ...waiting, points: [...waiting.points, ...more] }),
     search: (search) => void (waiting = { ...waiting, searches: [...waiting.searches, search] }),
     published(value) {
@@ -123,5 +129,7 @@ function joined(earlier: Measurements, later: Measurements): Measurements {
     points: [...earlier.points, ...later.points],
     searches: [...earlier.searches, ...later.searches],
     old: later.old ?? earlier.old,
+    rowFormat: later.rowFormat ?? earlier.rowFormat,
+    warnings: [...earlier.warnings, ...later.warnings],
   };
 }

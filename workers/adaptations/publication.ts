@@ -22,7 +22,7 @@ export interface PublicationContext {
  */
 export async function publishCandidate(
   context: PublicationContext,
-  { folder, candidate, rows, outcomes }: Publication,
+  { folder, candidate, rows, outcomes, slices }: Publication,
 ): Promise<string> {
   const { artifacts, lifecycle, lease, job } = context;
   await lifecycle.advancePhase(lease, 'publish');
@@ -37,6 +37,7 @@ export async function publishCandidate(
       candidate,
       rows,
       outcomes,
+      slices,
     });
   });
 }

@@ -13,7 +13,7 @@ import { loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
 import type { Adapter } from '../../../core/models/lora/adapter.ts';
 import type { BaseModel } from '../../../core/models/base-model.ts';
 import { meanLoss } from '../../../core/data/evaluation/measure.ts';
-import type { TokenizedExample } from '../../../core/data/example.ts';
+import { exampleOf, type TokenizedExample } from '../../../core/data/example.ts';
 import { accumulateGradients } from '../../../core/training/gradients.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { profileSteps } from './profile.ts';
@@ -90,7 +90,7 @@ class ReadaptSide {
 }
 
 function tokenized(examples: readonly TokenIds[]): TokenizedExample[] {
-  return examples.map((ids) => ({ ...ids, row: { prompt: '', completion: '' } }));
+  return examples.map((ids) => exampleOf(ids.promptIds, ids.completionIds, { prompt: '', completion: '' }));
 }
 
 const side = new ReadaptSide();

@@ -1,7 +1,8 @@
-import type { TokenizedExample } from '../../../core/data/example.ts';
-
 /** One example as it is sent to a side. The side makes the batch itself, and that time counts as part of the step. */
-export type TokenIds = Pick<TokenizedExample, 'promptIds' | 'completionIds'>;
+export interface TokenIds {
+  readonly promptIds: readonly number[];
+  readonly completionIds: readonly number[];
+}
 
 /** The precisions that the engine can be asked to compute the frozen base in; `auto` leaves the choice to the engine. */
 export const READAPT_PRECISIONS = ['auto', 'f32', 'int8'] as const;

@@ -1,6 +1,7 @@
 import { generateTexts, type GeneratingBase } from '../../engine/generation/generate-texts.ts';
+import { expectedText } from '../../formats/dataset/dataset-row.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
-import type { TokenizedExample } from '../example.ts';
+import { promptTokens, type TokenizedExample } from '../example.ts';
 import type { EvaluationOptions } from './forward-passes.ts';
 
 export interface AnswerOptions extends EvaluationOptions {
@@ -23,8 +24,10 @@ export interface Answer {
 }
 
 /** Returns what an example asks and what it expects. */
-export function answerOf({ promptIds, completionIds, row }: TokenizedExample): Answer {
-  return { promptIds, labelIds: completionIds, reference: row.completion };
+export function answerOf(example: TokenizedExample): Answer {
+  const { tokenIds, labelSpans, row } = example;
+  const [start] = labelSpans.at(-1) ?? [tokenIds.length];
+  return { promptIds: promptTokens(example), labelIds: tokenIds.slice(start), reference: expectedText(row) };
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Runtime } from '../../engine/runtime.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import { isGenerated, type MetricName } from '../../options/metrics.ts';
 import type { ChoiceSet } from '../choices.ts';
-import type { TokenizedExample } from '../example.ts';
+import { labelCount, type TokenizedExample } from '../example.ts';
 import { forEachBatch, type EvaluationOptions } from './forward-passes.ts';
 import { generateAnswers, type AnswerOptions } from './generated-answers.ts';
 import { rankChoices, type RankingOptions } from './rank-choices.ts';
@@ -66,7 +66,7 @@ export async function meanLoss(
       perExample[index] = losses.subarray(start, end).reduce((total, loss) => total + loss, 0);
     }
   });
-  const lengths = Float64Array.from(examples, ({ completionIds }) => completionIds.length);
+  const lengths = Float64Array.from(examples, labelCount);
   const labels = lengths.reduce((total, length) => total + length, 0);
   const value = perExample.reduce((total, loss) => total + loss, 0) / labels;
   const residuals = perExample.reduce((total, loss, i) => total + (loss - value * lengths[i]!) ** 2, 0);

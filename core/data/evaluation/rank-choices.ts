@@ -1,7 +1,7 @@
 import type { Runtime } from '../../engine/runtime.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { ChoiceSet } from '../choices.ts';
-import type { TokenizedExample } from '../example.ts';
+import { exampleOf, type TokenizedExample } from '../example.ts';
 import { forEachBatch, type EvaluationOptions } from './forward-passes.ts';
 
 export interface Ranking {
@@ -23,16 +23,21 @@ interface Score {
   readonly example: TokenizedExample;
   /** Index of the choice. */
   readonly choice: number;
-  readonly suffix: readonly number[];
+  /** The tokens that all choices of the example begin with. */
+  readonly shared: readonly number[];
+  /** The tokens of this choice behind the shared ones. */
+  readonly rest: readonly number[];
   value: number;
   exact: boolean;
 }
 
-/** An example with its choices, and the tokens of its own choice that go along with the first pass as completion. */
+/** An example with its choices. As an example, its labels are the tokens that go along with the first pass. */
 interface Contest extends TokenizedExample {
   readonly example: TokenizedExample;
   /** Index of the example's own choice. */
   readonly own: number;
+  /** The tokens of the example's own choice that go along with the first pass. */
+  readonly fed: readonly number[];
   /** One score for each choice; empty before the first pass. */
   scores: readonly Score[];
 }
@@ -62,9 +67,10 @@ export async function rankChoices(
 
 function toContest(example: TokenizedExample, choices: ChoiceSet): Contest {
   const own = choices.indexOf(example.row);
-  const suffix = choices.suffixes[own] ?? [];
-  const fed = suffix.length <= MAX_FED_TOKENS ? suffix : suffix.slice(0, 1);
-  return { ...continued(example, choices.prefix, fed), example, own, scores: [] };
+  const { shared, rests } = choices.tokensOf(example.row);
+  const rest = rests[own] ?? [];
+  const fed = rest.length <= MAX_FED_TOKENS ? rest : rest.slice(0, 1);
+  return { ...exampleOf(shared, fed, example.row), example, own, fed, scores: [] };
 }
 
 /** Scores the first token of every choice, and the whole of each example's own choice unless it is too long. */
@@ -78,12 +84,13 @@ function scoreFirstTokens(
     const logits = await runtime.logits(adapter, batch);
     const vocab = logits.length / batch.labelPositions.length;
     for (const { example: contest, start } of members) {
-      const { example, own, completionIds: fed } = contest;
+      const { example, own, fed } = contest;
+      const { shared, rests } = choices.tokensOf(example.row);
       const at = fed.map((_, i) => logProbabilities(logits.subarray((start + i) * vocab, (start + i + 1) * vocab)));
-      contest.scores = choices.suffixes.map((suffix, choice) => {
-        const known = choice === own ? fed : suffix.slice(0, 1);
+      contest.scores = rests.map((rest, choice) => {
+        const known = choice === own ? fed : rest.slice(0, 1);
         const value = known.reduce((sum, token, i) => sum + at[i]!(token), 0);
-        return { example, choice, suffix, value, exact: known.length === suffix.length };
+        return { example, choice, shared, rest, value, exact: known.length === rest.length };
       });
     }
   });
@@ -94,11 +101,11 @@ function completeScores(
   runtime: Runtime,
   adapter: Adapter | null,
   open: readonly Score[],
-  { choices, ...options }: RankingOptions,
+  options: RankingOptions,
 ): Promise<number> {
   const rows = open.map((score) => {
-    const { example, suffix } = score;
-    return { ...continued(example, [...choices.prefix, ...suffix.slice(0, 1)], suffix.slice(1)), score };
+    const { example, shared, rest } = score;
+    return { ...exampleOf([...shared, ...rest.slice(0, 1)], rest.slice(1), example.row), score };
   });
   return forEachBatch(runtime, rows, options, async ({ batch, members }) => {
     const losses = await runtime.labelLosses(adapter, batch);
@@ -107,15 +114,6 @@ function completeScores(
       example.score.exact = true;
     }
   });
-}
-
-/** Puts tokens behind the prompt of an example, and gives it another completion. */
-function continued(
-  { promptIds, row }: TokenizedExample,
-  fed: readonly number[],
-  completionIds: readonly number[],
-): TokenizedExample {
-  return { promptIds: [...promptIds, ...fed], completionIds, row };
 }
 
 /** Returns a function that gives the log-probability of a token, from the logits [vocab] at one position. */

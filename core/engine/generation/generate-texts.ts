@@ -7,7 +7,7 @@ import { generateGreedily, type GenerationOptions, type GenerationRequest, type 
 /** A base model that generates: part of a loaded base. */
 export interface GeneratingBase {
   readonly runtime: Runtime;
-  readonly tokenizer: Tokenizer;
+  readonly tokenizer: Pick<Tokenizer, 'decode'>;
   /** Tokens after which a text ends. */
   readonly endOfTextIds: readonly number[];
 }
@@ -52,7 +52,7 @@ export async function generateTexts(
 
 /** The text of a request, which is searched for stop strings while it grows. */
 class GrowingText {
-  readonly #tokenizer: Tokenizer;
+  readonly #tokenizer: GeneratingBase['tokenizer'];
   readonly #stream: TextStream;
   readonly #stopStrings: readonly string[];
   readonly #emit: (piece: string) => void;
@@ -61,7 +61,7 @@ class GrowingText {
   #text = '';
   #emitted = 0;
 
-  constructor(tokenizer: Tokenizer, stopStrings: readonly string[], emit: (piece: string) => void) {
+  constructor(tokenizer: GeneratingBase['tokenizer'], stopStrings: readonly string[], emit: (piece: string) => void) {
     this.#tokenizer = tokenizer;
     this.#stream = new TextStream(tokenizer, SHOWN);
     this.#stopStrings = stopStrings;

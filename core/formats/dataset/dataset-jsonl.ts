@@ -1,27 +1,4 @@
-import { isObject } from '../json.ts';
-
-export interface DatasetRow {
-  readonly prompt: string;
-  readonly completion: string;
-  readonly split?: DatasetSplit;
-  /** Number of the row's line in the file, from 1. */
-  readonly line: number;
-}
-
-export const DATASET_SPLITS = ['training', 'search', 'gate'] as const;
-
-export type DatasetSplit = (typeof DATASET_SPLITS)[number];
-
-/**
- * Other names of the splits that are read, but never written. They are the ones most datasets have, and the ones in the
- * datasets that version 0.1 stored: those files are addressed by their content, so they are never rewritten.
- */
-const SPLIT_ALIASES: ReadonlyMap<unknown, DatasetSplit> = new Map<unknown, DatasetSplit>([
-  ['train', 'training'],
-  ['validation', 'search'],
-  ['test', 'gate'],
-  ...DATASET_SPLITS.map((name) => [name, name] as const),
-]);
+import { checkRow, type DatasetRow } from './dataset-row.ts';
 
 interface DatasetProblem {
   /** Number of the bad line, from 1; 0 for a problem of the whole dataset. */
@@ -54,7 +31,8 @@ export interface ParseDatasetOptions {
 const MAX_PROBLEMS = 10;
 
 /**
- * Parses JSONL while it arrives: one object `{prompt, completion, split?}` on each line; blank lines are skipped. Good
+ * Parses JSONL while it arrives: one object on each line, `{prompt, completion}` or `{messages, tools?}`, with `split` and
+ * `slices` where it names them; blank lines are skipped. Good
  * rows are yielded at once, so the caller must be able to discard them if an error follows.
  * @param chunks the file's bytes, cut at any position
  * @throws DatasetError after the last chunk, if any line was bad or there was no row
@@ -131,27 +109,4 @@ function parseLine(bytes: Uint8Array, number: number): DatasetRow | null | strin
     // The parser's own message is dropped because it would quote the row.
     return 'is not valid JSON';
   }
-}
-
-function checkRow(row: unknown, line: number): DatasetRow | string {
-  if (!isObject(row)) return `is ${kind(row)}, expected an object`;
-  const { prompt, completion, split, ...others } = row;
-  const unknown = Object.keys(others)[0];
-  if (unknown !== undefined) return `has the unknown field ${JSON.stringify(unknown.slice(0, 40))}`;
-  for (const [name, value] of Object.entries({ prompt, completion })) {
-    if (value === undefined) return `${name} is missing`;
-    if (typeof value !== 'string') return `${name} is ${kind(value)}, expected a string`;
-    if (/\p{Surrogate}/u.test(value)) return `${name} holds half of a surrogate pair`;
-  }
-  if (completion === '') return 'completion is empty';
-  if (split === undefined) return { prompt, completion, line } as DatasetRow;
-  const named = SPLIT_ALIASES.get(split);
-  if (named !== undefined) return { prompt, completion, split: named, line } as DatasetRow;
-  return `split is ${typeof split === 'string' ? 'another word' : kind(split)}, expected ${DATASET_SPLITS.join(', ')}`;
-}
-
-function kind(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'an array';
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

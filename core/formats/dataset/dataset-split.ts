@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { DatasetSplit } from './dataset-jsonl.ts';
+import type { DatasetSplit } from './dataset-row.ts';
 
 /**
  * Chooses the split of a row in a dataset whose rows name none: 80 % training, 10 % search and 10 % gate rows, by the

@@ -13,12 +13,11 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 export async function readEndOfTextIds(
   folder: string,
   { eosTokenIds, vocabSize }: Pick<ModelConfig, 'eosTokenIds' | 'vocabSize'>,
-  tokenizer: Tokenizer,
+  { eosTokenId }: Pick<Tokenizer, 'eosTokenId'>,
 ): Promise<readonly number[]> {
   const generation = await readObject(folder, 'generation_config.json');
   const given = [generation['eos_token_id']].flat().filter((id) => typeof id === 'number');
-  const { eos_token: token } = await readObject(folder, 'tokenizer_config.json');
-  const ids = [...eosTokenIds, ...given, ...tokenId(isObject(token) ? token['content'] : token, tokenizer)];
+  const ids = [...eosTokenIds, ...given, ...(eosTokenId === null ? [] : [eosTokenId])];
   return [...new Set(ids)].filter((id) => Number.isInteger(id) && id >= 0 && id < vocabSize).sort((a, b) => a - b);
 }
 
@@ -26,11 +25,4 @@ async function readObject(folder: string, name: string): Promise<Readonly<Record
   if ((await resolveInFolder(folder, name)) === null) return {};
   const content = await readJsonInFolder(folder, name);
   return isObject(content) ? content : {};
-}
-
-/** Returns the id of a text that is one token; nothing for other texts. */
-function tokenId(text: unknown, tokenizer: Tokenizer): number[] {
-  if (typeof text !== 'string' || text === '') return [];
-  const ids = tokenizer.encode(text, { addSpecialTokens: false });
-  return ids.length === 1 ? ids : [];
 }

@@ -23,6 +23,10 @@ export interface AdapterManifest {
   readonly metrics?: Readonly<Record<string, number>>;
   /** Precision of the base's matrices (`f32`, `int8`, …) when the adapter was made and measured. */
   readonly precision?: string | null;
+  /** Whether it was trained to predict the end of the text behind each completion; null if nobody knows. */
+  readonly appendEos?: boolean | null;
+  /** Largest number of tokens of the rows that it was trained on; null if nobody knows. */
+  readonly maxLength?: number | null;
 }
 
 interface ManifestCoefficients {
@@ -63,6 +67,8 @@ export async function encodeManifest(
     coefficients: manifest.coefficients ?? null,
     metrics: manifest.metrics ?? {},
     precision: manifest.precision ?? null,
+    append_eos: manifest.appendEos ?? null,
+    max_length: manifest.maxLength ?? null,
     files: checksums,
   };
   return `${JSON.stringify(json, null, 2)}\n`;
@@ -83,7 +89,17 @@ export async function readAdapterManifest(folder: string): Promise<AdapterManife
     coefficients: (json['coefficients'] ?? null) as AdapterManifest['coefficients'],
     metrics: (json['metrics'] ?? {}) as Record<string, number>,
     precision: (json['precision'] ?? null) as string | null,
+    ...rowFormatOf(json),
   };
+}
+
+/** A manifest comes with the adapter, from whoever has made it, so what is computed with is checked. */
+function rowFormatOf({ append_eos: appendEos = null, max_length: maxLength = null }: JsonObject) {
+  if (appendEos !== null && typeof appendEos !== 'boolean')
+    throw invalid('append_eos', `is ${JSON.stringify(appendEos).slice(0, 40)}, expected true, false or null`);
+  if (maxLength !== null && !(Number.isInteger(maxLength) && (maxLength as number) > 1))
+    throw invalid('max_length', `is ${JSON.stringify(maxLength).slice(0, 40)}, expected an integer above 1 or null`);
+  return { appendEos, maxLength: maxLength as number | null };
 }
 
 /**

@@ -8,7 +8,7 @@ const UNFINISHED = '\uFFFD';
  * on the one before it.
  */
 export class TextStream {
-  readonly #tokenizer: Tokenizer;
+  readonly #tokenizer: Pick<Tokenizer, 'decode'>;
   readonly #options: DecodeOptions;
   /** The last tokens whose text was handed out, and behind them those whose text was not. */
   #ids: number[] = [];
@@ -16,7 +16,7 @@ export class TextStream {
   #known = '';
   #knownIds = 0;
 
-  constructor(tokenizer: Tokenizer, options: DecodeOptions = {}) {
+  constructor(tokenizer: Pick<Tokenizer, 'decode'>, options: DecodeOptions = {}) {
     this.#tokenizer = tokenizer;
     this.#options = options;
   }

@@ -1,7 +1,11 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { FormatError } from '../errors.ts';
 import { readJsonInFolder } from '../folder-files.ts';
+import { isObject } from '../json.ts';
+import { createChatTemplate, type ChatTemplate, type SpecialTokenTexts } from './chat-template.ts';
+import { tokenBytes } from './token-bytes.ts';
 import { tokenDecoder } from './token-decoder.ts';
+import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.ts';
 import { spellOutSplits } from './tokenizer-splits.ts';
 
 const TOKENIZER = 'tokenizer.json';
@@ -28,6 +32,10 @@ export class UnknownTokenError extends RangeError {
 export interface Tokenizer {
   /** Highest token id + 1, which is at most the model's vocabulary size. */
   readonly vocabSize: number;
+  /** The token that tokenizer_config.json calls the end of a text; null where it names none. */
+  readonly eosTokenId: number | null;
+  /** Null where the base has none. */
+  readonly chatTemplate: ChatTemplate | null;
   /** @throws UnknownTokenError if the vocabulary cannot spell the text and has no unknown token */
   encode(text: string, options?: EncodeOptions): number[];
   /**
@@ -35,28 +43,46 @@ export interface Tokenizer {
    * vocabulary lacks has no text.
    */
   decode(ids: readonly number[], options?: DecodeOptions): string;
+  /** Returns the bytes of UTF-8 text that a token stands for. A space in front may be one that the tokenizer has put there. */
+  bytesOf(id: number): Uint8Array;
+  /** Whether a token was added to the vocabulary as a special one, such as the end of a turn. */
+  isSpecial(id: number): boolean;
 }
 
 /**
- * Loads the `tokenizer.json` of a model folder.
+ * Loads the tokenizer of a model folder: `tokenizer.json`, and from `tokenizer_config.json` and `chat_template.jinja` the
+ * end of a text and the chat template.
  * @throws FormatError `missing_file`, `invalid_json` or `invalid_tokenizer`
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  return createTokenizer(await readJsonInFolder(folder, TOKENIZER));
+  const files = await readTokenizerFiles(folder);
+  return files ? createTokenizer(files.tokenizer, files) : createTokenizer(await readJsonInFolder(folder, TOKENIZER));
 }
+
+const NO_CONFIG = { config: null, chatTemplate: null };
 
 /**
  * Makes a tokenizer from the parsed content of `tokenizer.json`.
  * @throws FormatError `invalid_tokenizer`
  */
-export function createTokenizer(json: unknown): Tokenizer {
+export function createTokenizer(
+  json: unknown,
+  { config, chatTemplate }: Pick<TokenizerFiles, 'config' | 'chatTemplate'> = NO_CONFIG,
+): Tokenizer {
   const inner = construct(json);
-  const ids = [...inner.get_vocab().values(), ...inner.get_added_tokens_decoder().keys()];
+  const added = inner.get_added_tokens_decoder();
+  const ids = [...inner.get_vocab().values(), ...added.keys()];
   const vocabSize = 1 + ids.reduce((most, id) => Math.max(most, id), -1);
+  const specials = specialTokenTexts(config);
+  const eos = specials['eos_token'];
   return {
     vocabSize,
+    eosTokenId: (eos === undefined ? undefined : inner.token_to_id(eos)) ?? null,
+    chatTemplate: chatTemplate === null ? null : createChatTemplate(chatTemplate, specials),
     encode: (text, { addSpecialTokens = true } = {}) => encode(inner, text, addSpecialTokens),
     decode: makeDecode(inner, json),
+    bytesOf: tokenBytes(json, (id) => ({ text: inner.id_to_token(id) ?? '', added: added.has(id) })),
+    isSpecial: (id) => added.get(id)?.special ?? false,
   };
 }
 
@@ -90,6 +116,15 @@ function construct(json: unknown): HuggingFaceTokenizer {
     const message = `is not a usable tokenizer: ${(cause as Error).message}`;
     throw new FormatError({ code: 'invalid_tokenizer', file: TOKENIZER, message, cause });
   }
+}
+
+/** Returns the fields of tokenizer_config.json that name special tokens: as text, or as the description of an added token. */
+function specialTokenTexts(config: unknown): SpecialTokenTexts {
+  if (!isObject(config)) return {};
+  const texts = Object.entries(config)
+    .filter(([name]) => name.endsWith('_token'))
+    .map(([name, value]) => [name, isObject(value) ? value['content'] : value] as const);
+  return Object.fromEntries(texts.filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }
 
 /** The package returns undefined for a token outside the vocabulary if there is no unknown token. */

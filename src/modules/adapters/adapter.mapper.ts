@@ -13,6 +13,8 @@ export function toAdapter(row: AdapterRow): Adapter {
     dataset_id: row.datasetId,
     metric: row.metric as Adapter['metric'],
     gate: row.gate as Adapter['gate'],
+    append_eos: row.appendEos,
+    max_length: row.maxLength,
     latest_version: latest === undefined ? null : toAdapterVersion(latest),
     created_at: toTimestamp(row.createdAt),
   };

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { AdapterOptions } from '../../../core/options/adapter-options.ts';
 import { GateRule } from '../../../core/options/gates.ts';
 import { METRIC_HELP, METRICS } from '../../../core/options/metrics.ts';
 import { PageQuery } from '../../lib/pagination.ts';
@@ -34,6 +35,7 @@ export const CreateAdapter = Type.Object(
     dataset_id: Id('dataset', 'The dataset with the rows of the task.'),
     metric: Metric,
     gate: GateRule,
+    ...Type.Partial(AdapterOptions).properties,
     source: Type.Optional(FolderSource),
     tenant_id: Type.Optional(
       Id('tenant', 'The owner of the adapter. Operators have to name it; others may leave it out.'),
@@ -63,7 +65,8 @@ export const AdapterVersion = Type.Object(
         description:
           'What was measured on the gate rows when it was published: `metric`, `value`, `standard_error`, `bound` (the ' +
           'confidence bound, if the gate uses one), `negative_flips`, `examples` (the number of rows), `step` (optimizer ' +
-          'steps) and `data` (whether there were training rows). Null if imported.',
+          'steps), `data` (whether there were training rows) and, if rows name slices, `slices` (`rows` and `value` of each). ' +
+          'Null if imported.',
       }),
     ),
     job_id: Nullable(Id('job', 'The job that published it; null if imported.')),
@@ -83,6 +86,8 @@ export const Adapter = Type.Object(
     dataset_id: Nullable(Id('dataset')),
     metric: Metric,
     gate: GateRule,
+    append_eos: AdapterOptions.properties.append_eos,
+    max_length: Nullable(AdapterOptions.properties.max_length),
     latest_version: Nullable(AdapterVersion),
     created_at: Timestamp,
   },

@@ -69,8 +69,9 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
   ): Promise<Adapter> {
     const baseModelId = base.modelId;
     const id = newId('adapter');
-    const { name, metric, gate, dataset_id: datasetId } = body;
-    await adapters.insert({ id, tenantId: owner, baseModelId, datasetId, name, metric, gate }, tx);
+    const { name, metric, gate, dataset_id: datasetId, append_eos: appendEos, max_length: maxLength } = body;
+    const row = { id, tenantId: owner, baseModelId, datasetId, name, metric, gate, appendEos, maxLength };
+    await adapters.insert(row, tx);
     const data = { name, base_model_id: baseModelId, dataset_id: datasetId };
     await recordEvent(tx, { tenantId: owner, type: 'adapter.created', subjectId: id, data });
     if (base.imported !== undefined && base.versionId !== undefined) {

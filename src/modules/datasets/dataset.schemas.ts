@@ -40,7 +40,8 @@ export const CreateDatasetBody = {
     [DATASET_TYPE]: {
       schema: Type.Any({
         description:
-          'One JSON object per line with the strings `prompt` and `completion` and, optionally, `split`: `training`, ' +
+          'One JSON object per line: with the strings `prompt` and `completion`, or with `messages`, a conversation that ends ' +
+          'with the assistant, and optionally `tools`. Each may have `slices`, names of groups to report by, and `split`: `training`, ' +
           '`search` or `gate` (`train`, `validation` and `test` are accepted as other names of the same three). Either all ' +
           'rows name their split or none does. If none does, 80 % become training rows, 10 % search rows and 10 % gate ' +
           'rows, by a hash of the prompt, so that equal prompts are in the same split. A dataset needs search rows and ' +

@@ -1,10 +1,11 @@
+import { DatasetError, parseDataset } from '../../../core/formats/dataset/dataset-jsonl.ts';
 import {
   DATASET_SPLITS,
-  DatasetError,
-  parseDataset,
+  questionOf,
+  toStoredRow,
   type DatasetRow,
   type DatasetSplit,
-} from '../../../core/formats/dataset/dataset-jsonl.ts';
+} from '../../../core/formats/dataset/dataset-row.ts';
 import { assignSplit } from '../../../core/formats/dataset/dataset-split.ts';
 import { unprocessable, type AppError } from '../../lib/errors.ts';
 
@@ -28,7 +29,7 @@ export async function* normalizeDataset(
   try {
     for await (const row of withSplits(parseDataset(chunks))) {
       counts[row.split]++;
-      piece += `${JSON.stringify({ prompt: row.prompt, completion: row.completion, split: row.split })}\n`;
+      piece += `${JSON.stringify(toStoredRow(row))}\n`;
       if (piece.length >= PIECE_CHARACTERS) {
         yield Buffer.from(piece, 'utf8');
         piece = '';
@@ -46,7 +47,7 @@ async function* withSplits(rows: AsyncIterable<DatasetRow>): AsyncGenerator<Data
   const seen = { named: 0, unnamed: 0 };
   for await (const row of rows) {
     seen[row.split === undefined ? 'unnamed' : 'named']++;
-    yield { ...row, split: row.split ?? assignSplit(row.prompt) };
+    yield { ...row, split: row.split ?? assignSplit(questionOf(row)) };
   }
   if (seen.named > 0 && seen.unnamed > 0) {
     throw unprocessable(

@@ -40,6 +40,8 @@ export function toJob(row: JobRow): Job {
     },
     attempt: row.attempt,
     error: row.error as Job['error'],
+    row_format: rowFormatOf(row),
+    warnings: row.warnings,
     published_version_id: row.published[0]?.id ?? null,
     created_at: toTimestamp(row.createdAt),
     started_at: toTimestamp(row.startedAt),
@@ -47,6 +49,11 @@ export function toJob(row: JobRow): Job {
     finished_at: toTimestamp(row.finishedAt),
     updated_at: toTimestamp(row.updatedAt),
   };
+}
+
+function rowFormatOf({ appendEos, appendEosReason, maxLength }: JobRow): Job['row_format'] {
+  if (appendEos === null || appendEosReason === null || maxLength === null) return null;
+  return { append_eos: appendEos, append_eos_reason: appendEosReason, max_length: maxLength };
 }
 
 export function toMetricPoint(row: {

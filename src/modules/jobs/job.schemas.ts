@@ -79,6 +79,16 @@ export const Job = Type.Object(
         { additionalProperties: true, description: 'Why the job failed, is not ready or is being retried.' },
       ),
     ),
+    row_format: Nullable(
+      Type.Object({
+        append_eos: Type.Boolean({ description: 'Whether the end of the text is a label behind each completion.' }),
+        append_eos_reason: Type.String({ description: 'Why, in words.' }),
+        max_length: Type.Integer({ description: 'Largest number of tokens of a row.' }),
+      }),
+    ),
+    warnings: Type.Array(Type.String(), {
+      description: 'What the owner of the adapter should know, for example which rows are longer than `max_length`.',
+    }),
     published_version_id: Nullable(Id('adapterVersion', 'The newest adapter version that the job has published.')),
     created_at: Timestamp,
     started_at: Nullable(Timestamp),

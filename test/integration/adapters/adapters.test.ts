@@ -32,6 +32,8 @@ describe('create', () => {
       dataset_id: world.datasetId,
       metric: 'accuracy',
       gate: { kind: 'absolute', target: 0.8 },
+      append_eos: 'auto',
+      max_length: null,
       latest_version: { number: 1, origin: 'imported', rank: 2, tenant_id: world.acme.id },
     });
     expect((await request({ url: `/v1/adapters/${made.id}` })).json()).toEqual(made);
@@ -39,6 +41,12 @@ describe('create', () => {
     expect(data).toEqual([made]);
     const events = await world.app.db.event.findMany({ where: { tenantId: world.acme.id }, orderBy: { seq: 'asc' } });
     expect(events.slice(-2).map(({ type }) => type)).toEqual(['adapter.created', 'adapter_version.imported']);
+  });
+
+  it('keeps how the rows of the adapter are made into tokens', async () => {
+    const made = await world.createAdapter('formatted', { append_eos: 'yes', max_length: 1024 });
+    expect(made).toMatchObject({ append_eos: 'yes', max_length: 1024 });
+    expect((await request({ url: `/v1/adapters/${made.id}` })).json()).toEqual(made);
   });
 
   it('takes a gate of non-inferiority with a limit of negative flips', async () => {
@@ -58,6 +66,8 @@ describe('create', () => {
 
   const valid = { metric: 'accuracy', gate: { kind: 'absolute', target: 0.5 } };
   it.each([
+    ['another answer to append_eos', { append_eos: 'maybe' }, 400, 'invalid_request'],
+    ['a length of one token', { max_length: 1 }, 400, 'invalid_request'],
     ['an unknown field', { ...valid, targte: 1 }, 400, 'invalid_request'],
     ['an unknown metric', { ...valid, metric: 'f1' }, 400, 'invalid_request'],
     ['a gate of another kind', { gate: { kind: 'relative', target: 0.5 } }, 400, 'invalid_request'],

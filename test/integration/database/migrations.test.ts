@@ -51,6 +51,7 @@ const MIGRATIONS = [
   '20261125020000_search_evaluation_rows',
   '20261125030000_gate_outcomes',
   '20261126000000_vocabulary',
+  '20261126020000_row_formats',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -87,6 +87,23 @@ describe('upload', () => {
     expect(stored.slice(0, 3).map(({ split }) => split)).toEqual(['training', 'search', 'gate']);
   });
 
+  it('stores conversations and slices, and deals equal questions out together', async () => {
+    const chat = (question: string, answer: string) => ({
+      messages: [
+        { role: 'user', content: question },
+        { role: 'assistant', content: answer },
+      ],
+      slices: ['short'],
+    });
+    const all = Array.from({ length: 60 }, (_, i) => chat(`question ${i % 30}`, `answer ${i}`));
+    const response = await upload('chats', all.map(line).join(''));
+    expect(response.statusCode, response.body).toBe(201);
+    expect(response.json()).toMatchObject({ rows: 60 });
+    const stored = await storedRows(response.json().digest);
+    expect(stored.map(({ split: _, ...row }) => row)).toEqual(all);
+    stored.forEach(({ split }, i) => expect(split).toBe(stored[(i + 30) % 60]!.split));
+  });
+
   it('takes a dataset without training rows: its adapters are carried over without training', async () => {
     const response = await upload(
       'held-out',

@@ -87,6 +87,11 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   const phase = (name: Phase) => emit({ type: 'phase', phase: name });
   const baselines = { old: 0.9, none: 0.3, copy: 0.7 };
   phase('prepare');
+  const given = spec.adapterOptions?.append_eos;
+  const format = { appendEos: given === 'yes', appendEosReason: `asked: ${given}`, maxLength: 99 };
+  emit({ type: 'row_format', format });
+  // A resumed attempt says it again.
+  for (let again = 0; again < 2; again++) emit({ type: 'warning', message: 'line 3 is long' });
   emit({ type: 'old_measured', outcomes: outcomes('0', [1, 0]) });
   emit({ type: 'baselines', target: 0.8, baselines });
   phase('initialize');
@@ -117,6 +122,9 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
     candidateFolder: null,
     ladder: [],
     rows: 'training' as const,
+    rowFormat: null,
+    slices: { old: {}, best: {} },
+    warnings: [],
   };
   if (cancelled.has(requestId)) return { ...end, state: 'cancelled', best: null };
   phase('evaluate');
@@ -136,7 +144,7 @@ async function publications(requestId: string, spec: JobSpec, count: number): Pr
     const folder = await writeCandidate(spec, number);
     const made = candidate(number, 0.85 + number / 100);
     const event = { type: 'publication', number, folder, candidate: made, rows: 'training' } as const;
-    send({ type: 'event', requestId, event: { ...event, outcomes: outcomes('1', [1, 1]) } });
+    send({ type: 'event', requestId, event: { ...event, outcomes: outcomes('1', [1, 1]), slices: {} } });
     await until(() => published.get(requestId) === number || cancelled.has(requestId));
   }
   return candidate(Math.max(0, count - 1), 0.85 + Math.max(0, count - 1) / 100);

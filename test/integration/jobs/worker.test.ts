@@ -96,6 +96,10 @@ describe(`a worker, queue on ${queueKind}`, () => {
       expect(control.metric.best).toBeGreaterThanOrEqual(0.8);
     }
     for (const job of all) {
+      expect(job).toMatchObject({
+        row_format: { append_eos: false, append_eos_reason: 'asked: auto', max_length: 99 },
+        warnings: ['line 3 is long'],
+      });
       expect(Math.abs(Object.values(job.phases).reduce((a, b) => a + b, 0) - job.ttr_ms!)).toBeLessThan(1);
     }
     for (const job of adaptations) {

@@ -25,6 +25,9 @@ METHODS = (
     "fusion.dense",
     "completions.mean_loss",
     "generation.greedy",
+    "rows.train",
+    "rows.tokenize",
+    "rows.chats",
 )
 
 

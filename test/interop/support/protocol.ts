@@ -1,7 +1,9 @@
-import type { TokenizedExample } from '../../../core/data/example.ts';
-
-/** The token ids of an example, which are the part of a {@link TokenizedExample} that the reference needs. */
-export type TokenIds = Pick<TokenizedExample, 'promptIds' | 'completionIds'>;
+import type { ChatContent, CompletionContent } from '../../../core/formats/dataset/dataset-row.ts';
+/** The token ids of an example, as the reference needs them. */
+export interface TokenIds {
+  readonly promptIds: readonly number[];
+  readonly completionIds: readonly number[];
+}
 
 interface BaseAndAdapter {
   readonly base: string;
@@ -66,6 +68,26 @@ export interface Methods {
       readonly strings?: readonly string[];
     };
     result: { with_special: number[][]; without_special: number[][]; decoded: string[] };
+  };
+  'rows.train': {
+    params: {
+      readonly folder: string;
+      readonly style: string;
+      readonly texts: readonly string[];
+      readonly vocab_size: number;
+      readonly chat_template: string;
+    };
+    result: null;
+  };
+  'rows.tokenize': {
+    params: { readonly folder: string; readonly rows: readonly CompletionContent[] };
+    /** `label_start` is the index of the first token that has text of the completion. */
+    result: { readonly ids: number[]; readonly label_start: number }[];
+  };
+  'rows.chats': {
+    params: { readonly folder: string; readonly chats: readonly ChatContent[] };
+    /** `mask` is 1 for each token that the assistant says. */
+    result: { readonly ids: number[]; readonly mask: number[]; readonly prompt_ids: number[] }[];
   };
   'fusion.dense': {
     params: {

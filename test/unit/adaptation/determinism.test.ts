@@ -4,7 +4,7 @@ import { createRuntime } from '../../../core/engine/create-runtime.ts';
 import type { Runtime } from '../../../core/engine/runtime.ts';
 import { createAdapter } from '../../../core/models/lora/lora-init.ts';
 import { Random } from '../../../core/statistics/random.ts';
-import type { TokenizedExample } from '../../../core/data/example.ts';
+import { exampleOf, type TokenizedExample } from '../../../core/data/example.ts';
 import { decodeTrainerState, encodeTrainerState, type TrainerState } from '../../../core/training/trainer-state.ts';
 import { train, type TrainOptions } from '../../../core/training/trainer.ts';
 import { randomBase } from '../engine/support/random-model.ts';
@@ -29,11 +29,9 @@ let common: Omit<TrainOptions, 'runtime'>;
 beforeAll(() => {
   const random = Random.fromSeed(5);
   const ids = (count: number) => Array.from({ length: count }, () => 3 + random.integer(1900));
-  examples = Array.from({ length: 64 }, () => ({
-    promptIds: ids(8 + random.integer(100)),
-    completionIds: ids(1 + random.integer(6)),
-    row: { prompt: '', completion: '' },
-  }));
+  examples = Array.from({ length: 64 }, () =>
+    exampleOf(ids(8 + random.integer(100)), ids(1 + random.integer(6)), { prompt: '', completion: '' }),
+  );
   const targetModules = ['q_proj', 'v_proj', 'down_proj'];
   const { config, weights } = base;
   const initial = createAdapter({

@@ -8,16 +8,20 @@ import {
 } from '../../../core/adaptation/gate-outcomes.ts';
 import type { JobEventHandler } from '../../../core/adaptation/job-events.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
+import type { ChoiceSet } from '../../../core/data/choices.ts';
+import { exampleOf } from '../../../core/data/example.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { bestOf, plainJob } from '../training/support/tiny-job.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
 
-const row = (promptIds: number[], completionIds: number[]) => ({
-  promptIds,
-  completionIds,
-  row: { prompt: '', completion: '' },
+const row = (promptIds: number[], completionIds: number[]) =>
+  exampleOf(promptIds, completionIds, { prompt: '', completion: '' });
+const choicesOf = (rests: number[][]): ChoiceSet => ({
+  texts: ['a', 'b'],
+  indexOf: () => 0,
+  tokensOf: () => ({ shared: [0], rests }),
 });
-const choices = { texts: ['a', 'b'], prefix: [], suffixes: [[1], [2]], indexOf: () => 0 };
+const choices = choicesOf([[1], [2]]);
 const SUBJECT: OutcomesSubject = {
   metric: 'accuracy',
   precision: 'int8',
@@ -39,7 +43,7 @@ describe('a stored measurement', () => {
     ['of another metric', { metric: 'exact_match' }],
     ['of another precision', { precision: 'f32' }],
     ['of texts that end elsewhere', { generation: { maxNewTokens: 9, endOfTextIds: [2] } }],
-    ['of other choices', { data: { ...SUBJECT.data, choices: { ...choices, suffixes: [[1], [7]] } } }],
+    ['of other choices', { data: { ...SUBJECT.data, choices: choicesOf([[1], [7]]) } }],
     ['of rows in another order', { data: { ...SUBJECT.data, gate: SUBJECT.data.gate.toReversed() } }],
     ['of rows whose prompts end elsewhere', { data: { ...SUBJECT.data, gate: [row([1], [2, 3]), row([4], [5, 6])] } }],
   ])('is not used for a measurement %s', (_, change) => {

@@ -1,27 +1,24 @@
 import { describe, expect, it } from 'vitest';
-import type { Tokenizer } from '../../../core/formats/tokenizer/tokenizer.ts';
 import { Random } from '../../../core/statistics/random.ts';
 import { cutIntoRuns, labelLimit, makeBatch, sortIntoBatches, type BatchLimits } from '../../../core/data/batching.ts';
-import type { TokenizedExample } from '../../../core/data/example.ts';
+import { exampleOf, promptTokens, type TokenizedExample } from '../../../core/data/example.ts';
 import { tokenizeRows } from '../../../core/data/tokenize.ts';
+import { characterTokenizer } from './support/character-tokenizer.ts';
 import { TrainingSampler } from '../../../core/training/training-sampler.ts';
 
 /** Makes random examples with up to `longest` prompt tokens. */
 function examplesOf(count: number, longest: number, seed = 1): TokenizedExample[] {
   const random = Random.fromSeed(seed);
   const ids = (length: number) => Array.from({ length }, () => 1 + random.integer(500));
-  return Array.from({ length: count }, () => ({
-    promptIds: ids(1 + random.integer(longest)),
-    completionIds: ids(1 + random.integer(3)),
-    row: { prompt: 'p', completion: 'c' },
-  }));
+  return Array.from({ length: count }, () =>
+    exampleOf(ids(1 + random.integer(longest)), ids(1 + random.integer(3)), { prompt: 'p', completion: 'c' }),
+  );
 }
 
-const example = (promptIds: number[], completionIds: number[]): TokenizedExample => ({
-  promptIds,
-  completionIds,
-  row: { prompt: '', completion: '' },
-});
+const example = (promptIds: number[], completionIds: number[]): TokenizedExample =>
+  exampleOf(promptIds, completionIds, { prompt: '', completion: '' });
+
+const completionOf = (each: TokenizedExample) => each.tokenIds.slice(promptTokens(each).length);
 
 describe('makeBatch', () => {
   it('gives the batch computed by hand', () => {
@@ -32,6 +29,24 @@ describe('makeBatch', () => {
       textLengths: Int32Array.of(5, 2),
       labelPositions: Int32Array.of(2, 3, 4),
       labelIds: Int32Array.of(8, 9, 4),
+    });
+  });
+
+  it('predicts several spans of a row', () => {
+    const chat = {
+      tokenIds: [5, 6, 7, 8, 9],
+      labelSpans: [
+        [1, 2],
+        [3, 5],
+      ],
+      row: { prompt: '', completion: '' },
+    } as const;
+    expect(makeBatch([example([3], [4]), chat])).toEqual({
+      inputIds: Int32Array.of(3, 5, 6, 7, 8),
+      sequenceLengths: Int32Array.of(1, 4),
+      textLengths: Int32Array.of(2, 5),
+      labelPositions: Int32Array.of(0, 1, 3, 4),
+      labelIds: Int32Array.of(4, 6, 8, 9),
     });
   });
 
@@ -102,7 +117,7 @@ describe('sortIntoBatches', () => {
   it('says which labels belong to which example', () => {
     for (const { batch, members } of batches) {
       for (const { example, start, end } of members) {
-        expect([...batch.labelIds.subarray(start, end)]).toEqual(example.completionIds);
+        expect([...batch.labelIds.subarray(start, end)]).toEqual(completionOf(example));
       }
       expect(members.at(-1)!.end).toBe(batch.labelIds.length);
     }
@@ -152,35 +167,29 @@ describe('TrainingSampler', () => {
 });
 
 describe('tokenizeRows', () => {
-  /** Makes one token of each character. The special token is a BOS (1). */
-  const tokenizer: Tokenizer = {
-    vocabSize: 200,
-    decode: () => '',
-    encode: (text, { addSpecialTokens = true } = {}) => [
-      ...(addSpecialTokens ? [1] : []),
-      ...[...text].map((character) => character.charCodeAt(0)),
-    ],
-  };
+  const tokenizer = characterTokenizer({ bos: 1 });
   const ids = (text: string) => [...text].map((character) => character.charCodeAt(0));
-  const config = { maxPositionEmbeddings: 100 };
+  const config = { maxPositionEmbeddings: 100, eosTokenIds: [] };
   const run = (prompt: string, completion: string, maxLength: number) =>
     tokenizeRows([{ prompt, completion }], { tokenizer, config, maxLength })[0]!;
 
   it('encodes the prompt with special tokens and the completion without', () => {
-    expect(run('ab', 'cd', 10)).toMatchObject({ promptIds: [1, ...ids('ab')], completionIds: ids('cd') });
-    expect(run('', 'cd', 10).promptIds).toEqual([1]);
+    expect(run('ab', 'cd', 10)).toMatchObject({ tokenIds: [1, ...ids('abcd')], labelSpans: [[3, 5]] });
+    expect(run('', 'cd', 10)).toMatchObject({ tokenIds: [1, ...ids('cd')], labelSpans: [[1, 3]] });
   });
 
   it('cuts the prompt from the left and keeps its BOS and the whole completion', () => {
-    expect(run('abcdef', 'xyz', 7)).toMatchObject({ promptIds: [1, ...ids('def')], completionIds: ids('xyz') });
-    expect(run('abcdef', 'xyz', 6)).toMatchObject({ promptIds: [1, ...ids('ef')] });
-    expect(run('abcdef', 'xyz', 4)).toMatchObject({ promptIds: ids('f'), completionIds: ids('xyz') });
-    expect(run('abc', 'xyz', 7).promptIds).toEqual([1, ...ids('abc')]);
+    expect(run('abcdef', 'xyz', 7)).toMatchObject({ tokenIds: [1, ...ids('defxyz')], labelSpans: [[4, 7]] });
+    expect(run('abcdef', 'xyz', 6)).toMatchObject({ tokenIds: [1, ...ids('efxyz')], labelSpans: [[3, 6]] });
+    expect(run('abcdef', 'xyz', 4)).toMatchObject({ tokenIds: ids('fxyz'), labelSpans: [[1, 4]] });
+    expect(run('abcdef', 'xyz', 4).cut).toEqual({ tokens: 6, turns: 0 });
+    expect(run('abc', 'xyz', 7)).toMatchObject({ tokenIds: [1, ...ids('abcxyz')] });
+    expect(run('abc', 'xyz', 7)).not.toHaveProperty('cut');
   });
 
   it('refuses a completion that does not fit, and a prompt without tokens', () => {
     expect(() => run('a', 'wxyz', 4)).toThrow('row 1: completion has 4 tokens, expected at most 3');
-    const bare = { ...tokenizer, encode: (text: string) => ids(text) };
+    const bare = characterTokenizer();
     const rows = [
       { prompt: 'a', completion: 'b' },
       { prompt: '', completion: 'b' },

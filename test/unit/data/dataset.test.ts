@@ -2,12 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import {
-  DatasetError,
-  parseDataset,
-  type DatasetRow,
-  type ParseDatasetOptions,
-} from '../../../core/formats/dataset/dataset-jsonl.ts';
+import { DatasetError, parseDataset, type ParseDatasetOptions } from '../../../core/formats/dataset/dataset-jsonl.ts';
+import type { DatasetRow } from '../../../core/formats/dataset/dataset-row.ts';
 import { loadDataset } from '../../../core/data/dataset.ts';
 
 /** Parses bytes that arrive in pieces of `size` bytes. */
@@ -110,4 +106,66 @@ it('loads a file, and says where each row stands', async () => {
     { ...common, prompt: 'c', line: 3 },
   ]);
   await expect(loadDataset(join(folder, 'none'))).rejects.toThrow('ENOENT');
+});
+
+describe('a conversation', () => {
+  const user = { role: 'user', content: 'hi' };
+  const assistant = { role: 'assistant', content: 'yes' };
+  const call = { role: 'assistant', tool_calls: [{ function: { name: 'add', arguments: { a: 1 } } }] };
+  const line = (row: object) => JSON.stringify(row);
+
+  it('is read with its tools, split and slices', async () => {
+    const row = { messages: [user, assistant], tools: [{ name: 'add' }], split: 'gate', slices: ['en', 'short'] };
+    expect(await parse(line(row))).toEqual([{ ...row, line: 1 }]);
+    const turns = [user, call, { role: 'tool', content: '2', tool_call_id: 'x' }, assistant];
+    expect(await parse(line({ messages: turns }))).toEqual([{ messages: turns, line: 1 }]);
+    expect(await parse(line({ messages: [user, call] }))).toHaveLength(1);
+  });
+
+  it.each<[string, object, string]>([
+    ['both kinds of row', { messages: [user, assistant], prompt: 'a' }, 'has the unknown field "prompt"'],
+    ['no list', { messages: 'secret' }, 'messages is a string, expected an array'],
+    ['no messages', { messages: [] }, 'messages does not end with a message of the role assistant'],
+    ['no answer', { messages: [user] }, 'messages does not end with a message of the role assistant'],
+    ['too many messages', { messages: Array(513).fill(user) }, 'messages has 513 entries, expected at most 512'],
+    ['a message that is no object', { messages: ['secret', assistant] }, 'messages[0] is a string, expected an object'],
+    ['no role', { messages: [{ content: 'secret' }, assistant] }, 'messages[0].role is missing'],
+    [
+      'an unknown field',
+      { messages: [{ ...user, weight: 1 }, assistant] },
+      'messages[0] has the unknown field "weight"',
+    ],
+    [
+      'parts',
+      { messages: [{ role: 'user', content: [] }, assistant] },
+      'messages[0].content is an array, expected a string',
+    ],
+    ['no content', { messages: [{ role: 'user' }, assistant] }, 'messages[0].content is missing'],
+    ['an empty answer', { messages: [user, { ...assistant, content: '' }] }, 'messages[1].content is empty'],
+    ['tools that are no list', { messages: [user, assistant], tools: {} }, 'tools is an object, expected an array'],
+    [
+      'a tool that is no object',
+      { messages: [user, assistant], tools: ['x'] },
+      'tools[0] is a string, expected an object',
+    ],
+    [
+      'half of a surrogate pair',
+      { messages: [{ ...user, content: '\ud83d' }, assistant] },
+      'messages[0].content holds half',
+    ],
+    [
+      'slices that are no list',
+      { ...{ prompt: 'a', completion: 'b' }, slices: 'en' },
+      'slices is a string, expected an array',
+    ],
+    [
+      'a slice without a name',
+      { ...{ prompt: 'a', completion: 'b' }, slices: [''] },
+      'slices[0] is not a name of 1 to 64',
+    ],
+  ])('with %s is refused', async (_, row, reason) => {
+    const error = await failure(line(row));
+    expect(error.problems).toEqual([{ line: 1, reason: expect.stringContaining(reason) }]);
+    expect(error.message).not.toContain('secret');
+  });
 });

@@ -4,7 +4,9 @@ import type { Batch, DecodeStep, Runtime } from '../../../core/engine/runtime.ts
 import { findChoices, type ChoiceSet } from '../../../core/data/choices.ts';
 import { answerLimits } from '../../../core/data/evaluation/generated-answers.ts';
 import { accuracy, meanLoss, measure } from '../../../core/data/evaluation/measure.ts';
-import type { TokenizedExample } from '../../../core/data/example.ts';
+import { exampleOf, type ExampleRow, type TokenizedExample } from '../../../core/data/example.ts';
+import { characterTokenizer } from './support/character-tokenizer.ts';
+import { expectedText, questionOf } from '../../../core/formats/dataset/dataset-row.ts';
 
 /*
  * A language model of four tokens that looks only at the last token. Row t holds the probabilities of the next token
@@ -61,17 +63,25 @@ function bigramRuntime(vocabSize = 4): CountingRuntime {
 /** The same model with a tokenizer that spells tokens as the letters a to d. */
 function bigramBase({ runtime = bigramRuntime(), endOfTextIds = [] as number[] } = {}): GeneratingBase {
   const decode = (ids: readonly number[]) => ids.map((id) => 'abcd'[id]!).join('');
-  return { runtime, endOfTextIds, tokenizer: { vocabSize: 4, encode: () => [], decode } };
+  return { runtime, endOfTextIds, tokenizer: { decode } };
 }
 
 function example(promptIds: number[], completionIds: number[], completion = ''): TokenizedExample {
-  return { promptIds, completionIds, row: { prompt: '', completion } };
+  return exampleOf(promptIds, completionIds, { prompt: JSON.stringify(promptIds), completion });
 }
 
-function choicesOf(suffixes: Record<string, number[]>, prefix: number[] = []): ChoiceSet {
-  const texts = Object.keys(suffixes);
-  const indexOf: ChoiceSet['indexOf'] = ({ completion }) => texts.indexOf(completion);
-  return { texts, prefix, suffixes: Object.values(suffixes), indexOf };
+/** Choices that continue the prompt of an example in the same way, whatever it is. */
+function choicesOf(rests: Record<string, number[]>, prefix: number[] = []): ChoiceSet {
+  const texts = Object.keys(rests);
+  return {
+    texts,
+    indexOf: (row) => texts.indexOf(expectedText(row)),
+    tokensOf: (row) => ({ shared: [...promptOf(row), ...prefix], rests: Object.values(rests) }),
+  };
+}
+
+function promptOf(row: ExampleRow): number[] {
+  return JSON.parse(questionOf(row)) as number[];
 }
 
 describe('meanLoss', () => {
@@ -224,30 +234,39 @@ describe('measure', () => {
 });
 
 describe('findChoices', () => {
-  const tokenizer = {
-    vocabSize: 256,
-    decode: () => '',
-    encode: (text: string) => [...text].map((character) => character.charCodeAt(0)),
-  };
+  const tokenizer = characterTokenizer();
+  const options = { tokenizer, config: { maxPositionEmbeddings: 9, eosTokenIds: [3] } };
   const rows = (completions: string[]) => completions.map((completion) => ({ prompt: 'p', completion }));
 
-  it('splits 2 to 20 distinct completions into the tokens they share and the rest', () => {
-    const choices = findChoices(rows([' yes', ' no', ' yes']), tokenizer)!;
+  it('splits 2 to 20 distinct completions into the tokens they share, with the prompt, and the rest', () => {
+    const choices = findChoices(rows([' yes', ' no', ' yes']), options)!;
     expect(choices.texts).toEqual([' no', ' yes']);
-    expect(choices.prefix).toEqual([32]);
-    expect(choices.suffixes).toEqual([tokenizer.encode('no'), tokenizer.encode('yes')]);
+    expect(choices.tokensOf({ prompt: 'why?', completion: ' yes' })).toEqual({
+      shared: tokenizer.encode('why? '),
+      rests: [tokenizer.encode('no'), tokenizer.encode('yes')],
+    });
     expect(choices.indexOf({ prompt: '', completion: ' yes' })).toBe(1);
     expect(() => choices.indexOf({ prompt: '', completion: ' maybe' })).toThrow(`is not one of the task's 2 choices`);
   });
 
+  it('cuts a prompt that is too long for the longest choice, for all of them alike', () => {
+    const choices = findChoices(rows([' yes', ' no']), options)!;
+    expect(choices.tokensOf({ prompt: 'a long one', completion: ' no' }).shared).toEqual(tokenizer.encode('g one '));
+  });
+
   it('leaves every choice at least one token, also if it is the beginning of another', () => {
-    expect(findChoices(rows(['ab', 'a']), tokenizer)!.suffixes).toEqual([
+    expect(findChoices(rows(['ab', 'a']), options)!.tokensOf({ prompt: 'p', completion: 'a' }).rests).toEqual([
       tokenizer.encode('a'),
       tokenizer.encode('ab'),
     ]);
   });
 
+  it('puts the end of the text behind each choice where rows have it', () => {
+    const choices = findChoices(rows(['ab', 'a']), { ...options, appendEos: true })!;
+    expect(choices.tokensOf({ prompt: 'p', completion: 'a' }).rests).toEqual([[3], [98, 3]]);
+  });
+
   it.each([[1], [21]])('finds no choices among %i distinct completions', (count) => {
-    expect(findChoices(rows(Array.from({ length: count }, (_, i) => `c${i}`)), tokenizer)).toBeNull();
+    expect(findChoices(rows(Array.from({ length: count }, (_, i) => `c${i}`)), options)).toBeNull();
   });
 });

@@ -4,9 +4,10 @@ import { factorArrays, withFactorArrays } from '../../../core/training/optimizer
 import type { Runtime } from '../../../core/engine/runtime.ts';
 import { Random } from '../../../core/statistics/random.ts';
 import { meanLoss } from '../../../core/data/evaluation/measure.ts';
-import type { TokenizedExample } from '../../../core/data/example.ts';
+import { exampleOf, labelCount, promptTokens, type TokenizedExample } from '../../../core/data/example.ts';
 import { accumulateGradients, MICRO_BATCH_TOKENS } from '../../../core/training/gradients.ts';
 import { BaseCache, type LoadedBase } from '../../../core/engine/base-cache.ts';
+import { fullLength } from '../../../core/data/lengths.ts';
 import { tokenizeRows } from '../../../core/data/tokenize.ts';
 import { largestDifference, relativeError, sum } from '../engine/support/numeric.ts';
 import { everyModule } from '../engine/support/variations.ts';
@@ -17,7 +18,7 @@ import { BASE } from '../training/support/tiny-task.ts';
 function row(prompt: number, completion: number, seed = prompt): TokenizedExample {
   const random = Random.fromSeed(seed);
   const ids = (length: number) => Array.from({ length }, () => random.integer(50));
-  return { promptIds: ids(prompt), completionIds: ids(completion), row: { prompt: '', completion: '' } };
+  return exampleOf(ids(prompt), ids(completion), { prompt: '', completion: '' });
 }
 
 const LONG = row(MICRO_BATCH_TOKENS + 20, 4);
@@ -43,7 +44,7 @@ describe('a row longer than a micro-batch, among short ones', () => {
   it('adds its gradients to those of the others', async () => {
     const { compiled } = runtimes;
     const together = await accumulateGradients(compiled, adapter, rows);
-    const labels = sum(rows.map(({ completionIds }) => completionIds.length));
+    const labels = sum(rows.map(labelCount));
     const total = new Map<string, Float64Array>();
     for (const each of rows) {
       const { gradients } = await accumulateGradients(compiled, adapter, [each]);
@@ -51,7 +52,7 @@ describe('a row longer than a micro-batch, among short ones', () => {
         const into = total.get(name) ?? new Float64Array(values.length);
         total.set(
           name,
-          into.map((value, i) => value + (values[i]! * each.completionIds.length) / labels),
+          into.map((value, i) => value + (values[i]! * labelCount(each)) / labels),
         );
       }
     }
@@ -69,10 +70,10 @@ describe('completions of one token', () => {
   it.each([1, 6])('have the loss −log p after a prompt of %i tokens', async (length) => {
     const example = row(length, 1);
     const { value, tokens } = await meanLoss(runtime, null, [example]);
-    const every = Array.from({ length: 50 }, (_, id) => ({ ...example, completionIds: [id] }));
+    const every = Array.from({ length: 50 }, (_, id) => exampleOf(promptTokens(example), [id], example.row));
     const { perExample } = await meanLoss(runtime, null, every);
     expect(sum(perExample.map((loss) => Math.exp(-loss)))).toBeCloseTo(1, 5);
-    expect(value).toBeCloseTo(perExample[example.completionIds[0]!]!, 5);
+    expect(value).toBeCloseTo(perExample[example.tokenIds.at(-1)!]!, 5);
     expect(tokens).toBe(length);
   });
 
@@ -93,6 +94,8 @@ describe('completions of one token', () => {
   });
 });
 
+const completionOf = (each: TokenizedExample) => each.tokenIds.slice(promptTokens(each).length);
+
 describe('texts longer than the model accepts', () => {
   let bases: BaseCache;
   let base: LoadedBase;
@@ -104,10 +107,9 @@ describe('texts longer than the model accepts', () => {
 
   const prompt = Array.from({ length: 900 }, (_, i) => `word ${i}`).join(' ');
   const rows = [' yes', ' no', ' perhaps not'].map((completion) => ({ prompt: `${prompt}${completion}?`, completion }));
-  const lengths = (examples: readonly TokenizedExample[]) =>
-    examples.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length);
+  const lengths = (examples: readonly TokenizedExample[]) => examples.map(({ tokenIds }) => tokenIds.length);
 
-  it("lose the oldest tokens of their prompts, down to the model's length, the given one, or 512", () => {
+  it("lose the oldest tokens of their prompts, down to the model's length, the given one, or 2,048", () => {
     const {
       tokenizer,
       model: { config },
@@ -116,11 +118,13 @@ describe('texts longer than the model accepts', () => {
     expect(lengths(tokenizeRows(rows, { tokenizer, config }))).toEqual([128, 128, 128]);
     expect(lengths(tokenizeRows(rows, { tokenizer, config, maxLength: 50 }))).toEqual([50, 50, 50]);
     const longer = { ...config, maxPositionEmbeddings: 4096 };
-    expect(lengths(tokenizeRows(rows, { tokenizer, config: longer }))).toEqual([512, 512, 512]);
+    expect(lengths(tokenizeRows(rows, { tokenizer, config: longer }))).toEqual([2048, 2048, 2048]);
     const [cut, whole] = [50, 4096].map((maxLength) => tokenizeRows(rows, { tokenizer, config: longer, maxLength }));
-    cut!.forEach(({ promptIds, completionIds }, i) => {
-      expect(completionIds).toEqual(whole![i]!.completionIds);
-      expect(promptIds.slice(1)).toEqual(whole![i]!.promptIds.slice(1 - promptIds.length));
+    cut!.forEach((example, i) => {
+      expect(completionOf(example)).toEqual(completionOf(whole![i]!));
+      const prompt = promptTokens(example);
+      expect(prompt.slice(1)).toEqual(promptTokens(whole![i]!).slice(1 - prompt.length));
+      expect(example.cut).toEqual({ tokens: fullLength(whole![i]!) - 50, turns: 0 });
     });
   });
 });

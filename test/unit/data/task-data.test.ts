@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { loadTaskData, TaskDataError } from '../../../core/data/task-data.ts';
+import { characterTokenizer } from './support/character-tokenizer.ts';
 import { keepGateApart, splitRows } from '../../../core/data/task-split.ts';
 
 function rows(count: number, split?: 'training' | 'search' | 'gate') {
@@ -73,8 +74,8 @@ describe('loadTaskData', () => {
     onTestFinished(() => rm(folder, { recursive: true }));
     const file = path.join(folder, 'task.jsonl');
     await writeFile(file, lines.join('\n'));
-    const tokenizer = { vocabSize: 1, encode: () => [0], decode: () => '' };
-    const loaded = loadTaskData({ file }, { tokenizer, config: { maxPositionEmbeddings: 8 } });
+    const config = { maxPositionEmbeddings: 8, eosTokenIds: [] };
+    const loaded = loadTaskData({ file }, { tokenizer: characterTokenizer(), config });
     await expect(loaded).rejects.toThrow(TaskDataError);
     await expect(loaded).rejects.toThrow(message);
   });

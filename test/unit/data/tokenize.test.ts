@@ -2,21 +2,15 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { UnknownTokenError, createTokenizer, type Tokenizer } from '../../../core/formats/tokenizer/tokenizer.ts';
+import { UnknownTokenError, createTokenizer } from '../../../core/formats/tokenizer/tokenizer.ts';
 import { readModelConfig } from '../../../core/formats/hugging-face/model-weights.ts';
 import { loadTaskData } from '../../../core/data/task-data.ts';
 import { tokenizeRows, TokenizeError } from '../../../core/data/tokenize.ts';
+import { characterTokenizer } from './support/character-tokenizer.ts';
 import { BASE, toJsonl } from '../training/support/tiny-task.ts';
 
 /** Makes one token of each letter and none of a space. Digits are not in its vocabulary. */
-const tokenizer: Tokenizer = {
-  vocabSize: 200,
-  decode: () => '',
-  encode: (text) => {
-    if (/\d/.test(text)) throw new UnknownTokenError(text.search(/\d/) + 1);
-    return [...text.replaceAll(' ', '')].map((character) => character.charCodeAt(0));
-  },
-};
+const tokenizer = characterTokenizer({ skipped: / /g, refused: /\d/ });
 
 const FAULTS: [fault: string, row: { prompt: string; completion: string }, message: string][] = [
   [
@@ -73,7 +67,7 @@ describe('tokenizeRows', () => {
       { prompt: 'a', completion: 'b' },
       { prompt: 'a', completion: ' ' },
     ];
-    const options = { tokenizer, config: { maxPositionEmbeddings: 9 } };
+    const options = { tokenizer, config: { maxPositionEmbeddings: 9, eosTokenIds: [] } };
     expect(() => tokenizeRows(rows, options)).toThrow('row 2: completion has no tokens');
     expect(() => tokenizeRows([{ ...rows[1]!, line: 7 }], options)).toThrow('line 7: completion');
   });
@@ -102,8 +96,8 @@ it('keeps the text and the place of a row', async () => {
     { tokenizer, config: await readModelConfig(BASE) },
   );
   expect(data.training()[0]).toMatchObject({
-    promptIds: [97],
-    completionIds: [98],
+    tokenIds: [97, 98],
+    labelSpans: [[1, 2]],
     row: { prompt: 'a', line: 1, file: 'tasks.jsonl' },
   });
 });

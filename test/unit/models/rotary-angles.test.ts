@@ -6,6 +6,7 @@ import type { RotaryScaling } from '../../../core/models/config/model-config.ts'
 import { rotaryFrequencies } from '../../../core/models/config/rope.ts';
 import { rotaryAngles } from '../../../core/models/config/rotary-angles.ts';
 import { makeBatch } from '../../../core/data/batching.ts';
+import { exampleOf } from '../../../core/data/example.ts';
 import { largestDifference, sum } from '../engine/support/numeric.ts';
 import { randomBase } from '../engine/support/random-model.ts';
 
@@ -22,11 +23,7 @@ const SCALINGS: RotaryScaling[] = [{ type: 'dynamic', factor: 3 }, LONGROPE];
 
 const row = (length: number, completion = 2) => {
   const ids = Array.from({ length }, (_, i) => (7 * i + length) % 50);
-  return {
-    promptIds: ids.slice(0, -completion),
-    completionIds: ids.slice(-completion),
-    row: { prompt: '', completion: '' },
-  };
+  return exampleOf(ids.slice(0, -completion), ids.slice(-completion), { prompt: '', completion: '' });
 };
 
 describe.each(SCALINGS)('$type scaling', (ropeScaling) => {

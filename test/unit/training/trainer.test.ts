@@ -45,7 +45,7 @@ describe('train', () => {
     expect(result.steps).toBe(30);
     expect(losses.at(-1)).toBeLessThan(0.3 * losses[0]!);
     expect(result.trainLoss).toBeCloseTo(losses.slice(-20).reduce((a, b) => a + b) / 20, 10);
-    const perExample = examples.map(({ promptIds, completionIds }) => promptIds.length + completionIds.length - 1);
+    const perExample = examples.map(({ tokenIds }) => tokenIds.length - 1);
     const mean = perExample.reduce((a, b) => a + b) / perExample.length;
     expect(result.tokens / (30 * 8 * mean)).toBeCloseTo(1, 1);
   });

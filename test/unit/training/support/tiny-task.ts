@@ -8,6 +8,7 @@ import { createAdapter } from '../../../../core/models/lora/lora-init.ts';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
 import type { ModelConfig } from '../../../../core/models/config/model-config.ts';
 import { Random } from '../../../../core/statistics/random.ts';
+import type { CompletionContent } from '../../../../core/formats/dataset/dataset-row.ts';
 import type { ExampleRow } from '../../../../core/data/example.ts';
 
 /** A random base of 95 k parameters with a byte-level BPE tokenizer. */
@@ -19,7 +20,7 @@ const WORDS = {
 };
 
 /** Makes rows such as "Taste of honey number 12:" → " sweet", which are learned in a few dozen steps. */
-export function tasteRows(count: number, offset = 0): ExampleRow[] {
+export function tasteRows(count: number, offset = 0): (ExampleRow & CompletionContent)[] {
   return Array.from({ length: count }, (_, i) => {
     const taste = i % 2 === 0 ? 'sweet' : 'sour';
     const word = WORDS[taste][Math.floor(i / 2) % 5]!;

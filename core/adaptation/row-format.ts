@@ -1,0 +1,75 @@
+import { endProbability } from '../data/evaluation/end-probability.ts';
+import type { ExampleRow } from '../data/example.ts';
+import { endOfText, lengthLimit, tokenizeRows } from '../data/tokenize.ts';
+import type { LoadedBase } from '../engine/base-cache.ts';
+import { readAdapterManifest, type AdapterManifest } from '../formats/peft/adapter-manifest.ts';
+import type { Adapter } from '../models/lora/adapter.ts';
+import type { GivenAdapterOptions } from '../options/adapter-options.ts';
+
+/** How an adapter's rows are made into tokens. Plain JSON. */
+export interface RowFormat {
+  /** Whether the end of the text is a label behind each completion. */
+  readonly appendEos: boolean;
+  /** Why, in words. */
+  readonly appendEosReason: string;
+  /** Largest number of tokens of a row. */
+  readonly maxLength: number;
+}
+
+/** Number of rows on which it is measured whether an adapter ends its completions. */
+const MEASURED_ROWS = 16;
+
+export interface RowFormatOptions {
+  /** What somebody has asked for. */
+  readonly given: GivenAdapterOptions;
+  /** PEFT folder of the adapter. */
+  readonly folder: string;
+  readonly adapter: Adapter;
+  /** The base that the adapter was trained for. */
+  readonly base: LoadedBase;
+  /** Rows of the task; the first few are measured if nothing else says how the adapter was trained. */
+  readonly rows: readonly ExampleRow[];
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Decides how an adapter's rows are made into tokens: as somebody has asked, or else as its `readapt.json` says, or else
+ * as a measurement on the base that it was trained for says.
+ */
+export async function rowFormatOf(options: RowFormatOptions): Promise<RowFormat> {
+  const { given, folder, base } = options;
+  const manifest = await readAdapterManifest(folder);
+  const maxLength = lengthLimit({
+    config: base.model.config,
+    maxLength: given.max_length ?? manifest?.maxLength ?? null,
+  });
+  return { ...(await appendEosOf(options, manifest, maxLength)), maxLength };
+}
+
+async function appendEosOf(
+  options: RowFormatOptions,
+  manifest: AdapterManifest | null,
+  maxLength: number,
+): Promise<Pick<RowFormat, 'appendEos' | 'appendEosReason'>> {
+  const { append_eos: asked = 'auto' } = options.given;
+  if (asked !== 'auto') return { appendEos: asked === 'yes', appendEosReason: 'asked for' };
+  const known = manifest?.appendEos ?? null;
+  if (known !== null) return { appendEos: known, appendEosReason: "says the adapter's readapt.json" };
+  return measureAppendEos(options, maxLength);
+}
+
+async function measureAppendEos({ base, adapter, rows, signal }: RowFormatOptions, maxLength: number) {
+  const { tokenizer, model, runtime } = base;
+  const format = { tokenizer, config: model.config };
+  const end = endOfText(format);
+  if (end === null) return { appendEos: false, appendEosReason: 'the base names no end of a text' };
+  const examples = tokenizeRows(rows.slice(0, MEASURED_ROWS), { ...format, maxLength });
+  if (examples.every(({ tokenIds }) => tokenizer.isSpecial(tokenIds.at(-1)!))) {
+    return { appendEos: false, appendEosReason: 'the chat template ends each turn itself' };
+  }
+  const ends = [...new Set([end, ...model.config.eosTokenIds])];
+  const probability = await endProbability(runtime, adapter, examples, { ends, signal });
+  const percent = (100 * probability).toFixed(probability < 0.01 || probability > 0.99 ? 2 : 0);
+  const reason = `the old adapter ends ${examples.length} completions with a mean probability of ${percent} %`;
+  return { appendEos: probability > 0.5, appendEosReason: reason };
+}

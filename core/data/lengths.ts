@@ -1,0 +1,51 @@
+import type { TokenizedExample } from './example.ts';
+import { lengthLimit, placeOf, type TokenizeOptions } from './tokenize.ts';
+
+/** How long rows are in tokens, before anything was cut. */
+export interface RowLengths {
+  readonly shortest: number;
+  readonly median: number;
+  /** 95 of 100 rows are not longer. */
+  readonly p95: number;
+  readonly longest: number;
+}
+
+/** Number of rows that a message names. */
+const NAMED = 5;
+
+/** Number of a row's tokens before anything was cut. */
+export function fullLength({ tokenIds, cut }: TokenizedExample): number {
+  return tokenIds.length + (cut?.tokens ?? 0);
+}
+
+/** @throws RangeError for no rows */
+export function lengthsOf(examples: readonly TokenizedExample[]): RowLengths {
+  const lengths = examples.map(fullLength).sort((a, b) => a - b);
+  const at = (share: number): number => {
+    const length = lengths[Math.ceil(share * lengths.length) - 1];
+    if (length === undefined) throw new RangeError('there are no rows, expected at least one');
+    return length;
+  };
+  return { shortest: at(1 / lengths.length), median: at(0.5), p95: at(0.95), longest: at(1) };
+}
+
+/** Says which rows are longer than the limit and what they lose; null if none is. */
+export function lengthWarning(
+  name: string,
+  examples: readonly TokenizedExample[],
+  options: Pick<TokenizeOptions, 'config' | 'maxLength'>,
+): string | null {
+  const long = [...examples.entries()].filter(([, { cut }]) => cut !== undefined);
+  if (long.length === 0) return null;
+  const limit = lengthLimit(options);
+  const places = long.slice(0, NAMED).map(([index, { row }]) => placeOf(row, index));
+  const others = long.length > NAMED ? ` and ${long.length - NAMED} more` : '';
+  const turns = long.reduce((total, [, { cut }]) => total + (cut?.turns ?? 0), 0);
+  const longest = Math.max(...long.map(([, example]) => fullLength(example)));
+  const lost = turns > 0 ? `, with ${turns} earlier turns of the assistant` : '';
+  const advice =
+    limit < options.config.maxPositionEmbeddings
+      ? `a larger max_length keeps them whole (the longest has ${longest} tokens)`
+      : `the longest has ${longest} tokens, and the model takes no more than ${limit}`;
+  return `${long.length} of ${examples.length} ${name === '' ? '' : `${name} `}rows have more than ${limit} tokens and lose their beginning${lost}: ${places.join(', ')}${others}; ${advice}`;
+}

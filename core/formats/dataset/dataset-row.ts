@@ -1,0 +1,177 @@
+import { isObject, type JsonObject } from '../json.ts';
+
+export const DATASET_SPLITS = ['training', 'search', 'gate'] as const;
+
+export type DatasetSplit = (typeof DATASET_SPLITS)[number];
+
+/** One message of a conversation, as chat templates receive it. */
+export interface ChatMessage {
+  readonly role: string;
+  /** Null for a turn that only calls tools. */
+  readonly content: string | null;
+  /** What else templates know of a message: `name`, `tool_calls`, `tool_call_id`, `reasoning_content`. */
+  readonly [field: string]: unknown;
+}
+
+interface RowFields {
+  readonly split?: DatasetSplit;
+  /** Names of the groups that the row is reported in. */
+  readonly slices?: readonly string[];
+}
+
+/** A prompt and the completion that is expected of it. */
+export interface CompletionContent {
+  readonly prompt: string;
+  readonly completion: string;
+}
+
+/** A conversation that ends with a turn of the assistant. The base's chat template makes it text. */
+export interface ChatContent {
+  readonly messages: readonly ChatMessage[];
+  /** Descriptions of the tools that the assistant may call, for the template. */
+  readonly tools?: readonly JsonObject[];
+}
+
+/** What a row says, apart from where it stands and what it is used for. */
+export type RowContent = CompletionContent | ChatContent;
+
+export type DatasetRow = RowContent &
+  RowFields & {
+    /** Number of the row's line in the file, from 1. */
+    readonly line: number;
+  };
+
+/**
+ * Other names of the splits that are read, but never written. They are the ones most datasets have, and the ones in the
+ * datasets that version 0.1 stored: those files are addressed by their content, so they are never rewritten.
+ */
+const SPLIT_ALIASES: ReadonlyMap<unknown, DatasetSplit> = new Map<unknown, DatasetSplit>([
+  ['train', 'training'],
+  ['validation', 'search'],
+  ['test', 'gate'],
+  ...DATASET_SPLITS.map((name) => [name, name] as const),
+]);
+
+/** Bounds that no honest row comes near, so that none can hold a worker up. */
+const MAX_MESSAGES = 512;
+const MAX_TOOLS = 128;
+const MAX_SLICES = 16;
+const MAX_SLICE_LENGTH = 64;
+
+/** Fields of a message beside role and content, with the type that each must have. */
+const MESSAGE_FIELDS: Readonly<Record<string, 'a string' | 'an array'>> = {
+  name: 'a string',
+  tool_calls: 'an array',
+  tool_call_id: 'a string',
+  reasoning_content: 'a string',
+};
+
+export function isChat<Row extends RowContent>(row: Row): row is Row & ChatContent {
+  return 'messages' in row;
+}
+
+/** Returns what the row expects: the completion, or the text of the conversation's last turn. */
+export function expectedText(row: RowContent): string {
+  return isChat(row) ? (row.messages.at(-1)?.content ?? '') : row.completion;
+}
+
+/** Returns what the expected text follows on. Rows with equal questions belong into the same split. */
+export function questionOf(row: RowContent): string {
+  return isChat(row) ? JSON.stringify([row.messages.slice(0, -1), ...(row.tools ? [row.tools] : [])]) : row.prompt;
+}
+
+/** Returns a row as it is stored: only the fields that it has, in one order. */
+export function toStoredRow(row: RowContent & RowFields): JsonObject {
+  const content = isChat(row)
+    ? { messages: row.messages, ...(row.tools && { tools: row.tools }) }
+    : { prompt: row.prompt, completion: row.completion };
+  return { ...content, ...(row.slices && { slices: row.slices }), ...(row.split && { split: row.split }) };
+}
+
+/** Checks the parsed JSON of one line. Returns the row, or a message that says what is wrong and never quotes its text. */
+export function checkRow(value: unknown, line: number): DatasetRow | string {
+  if (!isObject(value)) return `is ${kind(value)}, expected an object`;
+  const { split, slices, ...content } = value;
+  const problem = ('messages' in content ? chatProblem(content) : completionProblem(content)) ?? slicesProblem(slices);
+  if (problem !== null) return problem;
+  const named = SPLIT_ALIASES.get(split);
+  if (split !== undefined && named === undefined) {
+    return `split is ${typeof split === 'string' ? 'another word' : kind(split)}, expected ${DATASET_SPLITS.join(', ')}`;
+  }
+  return { ...content, ...(named && { split: named }), ...(slices !== undefined && { slices }), line } as DatasetRow;
+}
+
+function completionProblem({ prompt, completion, ...others }: JsonObject): string | null {
+  const problem = unknownField(others) ?? textProblem('prompt', prompt) ?? textProblem('completion', completion);
+  return problem ?? (completion === '' ? 'completion is empty' : null);
+}
+
+function chatProblem({ messages, tools, ...others }: JsonObject): string | null {
+  const unknown = unknownField(others);
+  if (unknown !== null) return unknown;
+  if (!Array.isArray(messages)) return `messages is ${kind(messages)}, expected an array`;
+  if (messages.length > MAX_MESSAGES)
+    return `messages has ${messages.length} entries, expected at most ${MAX_MESSAGES}`;
+  for (const [index, message] of messages.entries()) {
+    const problem = messageProblem(message);
+    if (problem !== null) return `messages[${index}]${problem}`;
+  }
+  const last = messages.at(-1) as ChatMessage | undefined;
+  if (last?.role !== 'assistant') return 'messages does not end with a message of the role assistant';
+  return toolsProblem(tools);
+}
+
+function messageProblem(message: unknown): string | null {
+  if (!isObject(message)) return ` is ${kind(message)}, expected an object`;
+  const { role, content = null, ...others } = message;
+  const problem = textProblem('role', role) ?? (content === null ? null : textProblem('content', content));
+  if (problem !== null) return `.${problem}`;
+  for (const [name, value] of Object.entries(others)) {
+    const expected = Object.hasOwn(MESSAGE_FIELDS, name) ? MESSAGE_FIELDS[name] : undefined;
+    if (expected === undefined) return ` has the unknown field ${shown(name)}`;
+    if (kind(value) !== expected) return `.${name} is ${kind(value)}, expected ${expected}`;
+  }
+  if (content !== null && (content !== '' || role !== 'assistant')) return null;
+  if (role === 'assistant' && 'tool_calls' in others) return null;
+  return content === null
+    ? '.content is missing, expected a string; only an assistant that calls tools may leave it out'
+    : '.content is empty';
+}
+
+function toolsProblem(tools: unknown): string | null {
+  if (tools === undefined) return null;
+  if (!Array.isArray(tools)) return `tools is ${kind(tools)}, expected an array`;
+  if (tools.length > MAX_TOOLS) return `tools has ${tools.length} entries, expected at most ${MAX_TOOLS}`;
+  const bad = tools.findIndex((tool) => !isObject(tool));
+  return bad < 0 ? null : `tools[${bad}] is ${kind(tools[bad])}, expected an object`;
+}
+
+function slicesProblem(slices: unknown): string | null {
+  if (slices === undefined) return null;
+  if (!Array.isArray(slices)) return `slices is ${kind(slices)}, expected an array of names`;
+  if (slices.length > MAX_SLICES) return `slices has ${slices.length} names, expected at most ${MAX_SLICES}`;
+  const bad = slices.findIndex((name) => typeof name !== 'string' || name === '' || name.length > MAX_SLICE_LENGTH);
+  return bad < 0 ? null : `slices[${bad}] is not a name of 1 to ${MAX_SLICE_LENGTH} characters`;
+}
+
+function unknownField(others: JsonObject): string | null {
+  const [unknown] = Object.keys(others);
+  return unknown === undefined ? null : `has the unknown field ${shown(unknown)}`;
+}
+
+function textProblem(name: string, value: unknown): string | null {
+  if (value === undefined) return `${name} is missing`;
+  if (typeof value !== 'string') return `${name} is ${kind(value)}, expected a string`;
+  return /\p{Surrogate}/u.test(value) ? `${name} holds half of a surrogate pair` : null;
+}
+
+/** The beginning of a name, in quotes. */
+function shown(name: string): string {
+  return JSON.stringify(name.slice(0, 40));
+}
+
+function kind(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}

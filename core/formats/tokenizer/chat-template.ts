@@ -1,0 +1,151 @@
+import { Template } from '@huggingface/jinja';
+import type { ChatContent } from '../dataset/dataset-row.ts';
+import { FormatError } from '../errors.ts';
+
+/** Takes the clock, which the renderer defines, away from templates. */
+const NO_CLOCK = '{% set strftime_now = undefined %}';
+
+/** A conversation as text, with the ranges [start, end) of its characters that the assistant says. */
+export interface RenderedChat {
+  readonly text: string;
+  readonly spans: readonly (readonly [start: number, end: number])[];
+}
+
+/** A conversation that the template refuses, or from whose text the assistant's turns cannot be told. */
+export class ChatRenderError extends Error {}
+
+/**
+ * Makes conversations into text, as transformers' `apply_chat_template` does. Both throw ChatRenderError for a conversation
+ * that the template refuses, and FormatError `invalid_tokenizer` for a template that cannot be parsed.
+ */
+export interface ChatTemplate {
+  /** Renders a conversation and finds the assistant's turns in it. */
+  render(chat: ChatContent): RenderedChat;
+  /** Renders a conversation up to where the assistant is to speak next. */
+  renderPrompt(chat: ChatContent): string;
+}
+
+/** The texts of special tokens that templates may name, by their names in tokenizer_config.json (`bos_token`). */
+export type SpecialTokenTexts = Readonly<Record<string, string>>;
+
+/** The characters from which the marks are taken that a template prints at the ends of an assistant's turn. */
+const PRIVATE_USE = { first: 0xe000, last: 0xf8ff };
+
+const GENERATION_TAG = /\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}/g;
+
+/**
+ * Parses the chat template of a tokenizer: one template, or a JSON list of named ones, of which `tool_use` is for
+ * conversations with tools and `default` for all others.
+ *
+ * The assistant's turns are what the template puts between `{% generation %}` and `{% endgeneration %}`. In a template
+ * without these, a turn is what rendering the conversation up to its end adds to rendering it up to its beginning with
+ * the generation prompt; a template whose text for the whole conversation does not begin like that is refused.
+ *
+ * `strftime_now` is not defined, so templates fall back to a date of their own and equal rows always give equal text.
+ *
+ * It is parsed when it is first used, because a base whose template cannot be parsed still serves rows of other kinds.
+ */
+export function createChatTemplate(source: string, specials: SpecialTokenTexts): ChatTemplate {
+  let named: ReadonlyMap<string, ParsedTemplate> | undefined;
+  const pick = ({ tools }: ChatContent): ParsedTemplate => {
+    named ??= namedTemplates(source);
+    const found = (tools && named.get('tool_use')) ?? named.get('default');
+    if (found) return found;
+    throw new ChatRenderError(`the base has chat templates called ${[...named.keys()].join(', ')}, but no default one`);
+  };
+  return {
+    render: (chat) => render(pick(chat), chat, specials),
+    renderPrompt: (chat) => run(pick(chat), chat, { ...specials, add_generation_prompt: true }),
+  };
+}
+
+interface ParsedTemplate {
+  readonly template: Template;
+  /** Whether the template marks what the assistant says. */
+  readonly marks: boolean;
+}
+
+function namedTemplates(source: string): ReadonlyMap<string, ParsedTemplate> {
+  if (!source.startsWith('[')) return new Map([['default', parse(source)]]);
+  const list = JSON.parse(source) as readonly { readonly name: string; readonly template: string }[];
+  return new Map(list.map(({ name, template }) => [name, parse(template)]));
+}
+
+function parse(source: string): ParsedTemplate {
+  const marked = source.replace(GENERATION_TAG, (_, open: string, end: string | undefined, close: string) => {
+    const mark = end === undefined ? 'generation_start' : 'generation_end';
+    // A block, as the tag is, so that line feeds and indentation around it are trimmed in the same way.
+    return `{%${open === '-' ? '-' : ''} if true %}{{ ${mark} }}{% endif ${close === '-' ? '-' : ''}%}`;
+  });
+  try {
+    return { template: new Template(`${NO_CLOCK}${marked}`), marks: marked !== source };
+  } catch (cause) {
+    const message = `has a chat template that cannot be parsed: ${(cause as Error).message}`;
+    throw new FormatError({ code: 'invalid_tokenizer', file: 'tokenizer_config.json', message, cause });
+  }
+}
+
+function run({ template }: ParsedTemplate, { messages, tools }: ChatContent, variables: object): string {
+  try {
+    return template.render({ ...variables, messages, tools: tools ?? null });
+  } catch (cause) {
+    const message = `the base's chat template refuses the conversation: ${(cause as Error).message.slice(0, 200)}`;
+    throw new ChatRenderError(message, { cause });
+  }
+}
+
+function render(parsed: ParsedTemplate, chat: ChatContent, specials: SpecialTokenTexts): RenderedChat {
+  return parsed.marks ? renderMarked(parsed, chat, specials) : renderPrefixes(parsed, chat, specials);
+}
+
+/** Has the template print a mark at each end of a turn, and takes the marks out of the text. */
+function renderMarked(parsed: ParsedTemplate, chat: ChatContent, specials: SpecialTokenTexts): RenderedChat {
+  const [start, end] = unusedCharacters(JSON.stringify(chat));
+  const marked = run(parsed, chat, { ...specials, generation_start: start, generation_end: end });
+  let text = '';
+  let begun: number | null = null;
+  const spans: [number, number][] = [];
+  for (const part of marked.split(new RegExp(`([${start}${end}])`))) {
+    if (part === start) begun = text.length;
+    else if (part === end && begun !== null) spans.push([begun, text.length]);
+    else text += part;
+  }
+  const spoken = spans.filter(([from, to]) => to > from);
+  if (spoken.length > 0) return { text, spans: spoken };
+  throw new ChatRenderError("the base's chat template marks nothing of the conversation as the assistant's");
+}
+
+/** Two characters of the private use area that do not occur in a text. */
+function unusedCharacters(text: string): [string, string] {
+  const found: string[] = [];
+  for (let code = PRIVATE_USE.first; code <= PRIVATE_USE.last && found.length < 2; code++) {
+    const character = String.fromCharCode(code);
+    if (!text.includes(character)) found.push(character);
+  }
+  const [first, second] = found;
+  if (first !== undefined && second !== undefined) return [first, second];
+  throw new ChatRenderError('the conversation uses every character of the private use area');
+}
+
+function renderPrefixes(parsed: ParsedTemplate, chat: ChatContent, specials: SpecialTokenTexts): RenderedChat {
+  const upTo = (count: number, forAssistant: boolean): string =>
+    run(
+      parsed,
+      { ...chat, messages: chat.messages.slice(0, count) },
+      { ...specials, add_generation_prompt: forAssistant },
+    );
+  const text = upTo(chat.messages.length, false);
+  const turns = [...chat.messages.keys()].filter((index) => chat.messages[index]?.role === 'assistant');
+  const spans = turns.map((index): [number, number] => {
+    const before = upTo(index, true);
+    const after = index === chat.messages.length - 1 ? text : upTo(index + 1, false);
+    if (text.startsWith(after) && after.startsWith(before) && after.length > before.length) {
+      return [before.length, after.length];
+    }
+    throw new ChatRenderError(
+      "the base's chat template does not show which text is the assistant's: it has no {% generation %}, and the " +
+        `conversation up to message ${index + 1} does not begin like the whole`,
+    );
+  });
+  return { text, spans };
+}

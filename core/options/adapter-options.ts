@@ -1,0 +1,29 @@
+import Type, { type Static } from 'typebox';
+
+/**
+ * What belongs to an adapter rather than to a rollout, since it was trained that way: name, type, range, default and help
+ * text of each option. The API's schema and the flags of the commands are derived from it.
+ */
+export const AdapterOptions = Type.Object(
+  {
+    append_eos: Type.Enum(['auto', 'yes', 'no'] as const, {
+      default: 'auto',
+      description:
+        'Whether the end of the text is learned and measured behind each completion, so that the adapter stops there. ' +
+        '`auto` takes what the adapter says in `readapt.json`; if it says nothing, it measures whether the old adapter ' +
+        'ends its completions on the old base.',
+    }),
+    max_length: Type.Integer({
+      minimum: 2,
+      maximum: 1_048_576,
+      description:
+        'Largest number of tokens of a row. A longer row loses the beginning of its prompt, never of its completion. ' +
+        "When left out, it is what the adapter says in `readapt.json`, or else the model's own maximum, but at most 2048.",
+    }),
+  },
+  { additionalProperties: false },
+);
+export type AdapterOptions = Static<typeof AdapterOptions>;
+
+/** Options as a request or a command line gives them. */
+export type GivenAdapterOptions = Readonly<Partial<AdapterOptions>>;
