@@ -1,4 +1,5 @@
 import { isObject, type JsonObject } from '../json.ts';
+import { BYTE_OF } from './token-bytes.ts';
 
 /** Makes a list of tokens' spellings into another, whose texts follow on each other. */
 type DecodeStep = (tokens: readonly string[]) => readonly string[];
@@ -41,16 +42,6 @@ function decodeStep(json: unknown): DecodeStep {
       throw new Error(`the decoder ${JSON.stringify(step['type'])} is not supported`);
   }
 }
-
-/** The byte that each character of a byte-level vocabulary stands for (`bytes_to_unicode` of GPT-2). */
-const BYTE_OF: ReadonlyMap<string, number> = (() => {
-  const printable = (byte: number) =>
-    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
-  const map = new Map<string, number>();
-  let next = 0x100;
-  for (let byte = 0; byte < 256; byte++) map.set(String.fromCharCode(printable(byte) ? byte : next++), byte);
-  return map;
-})();
 
 /** A token with a character that stands for no byte is spelled as in texts. */
 function levelBytes(token: string): number[] {
