@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import * as demo from './commands/demo.ts';
 import * as devices from './commands/devices.ts';
 import * as evaluate from './commands/eval.ts';
+import * as generate from './commands/generate.ts';
 import * as graph from './commands/graph.ts';
 import * as inspect from './commands/inspect.ts';
 import * as migrate from './commands/migrate.ts';
@@ -27,6 +28,7 @@ const COMMANDS: readonly CommandModule[] = [
   rebase,
   train,
   evaluate,
+  generate,
   inspect,
   graph,
   devices,

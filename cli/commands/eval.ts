@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import type { Measurement } from '../../core/data/evaluation/measure.ts';
-import { METRICS, type MetricName } from '../../core/options/metrics.ts';
+import { METRICS, metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import { UsageError } from '../errors.ts';
 import { loadExamples, withBases } from '../loaded-bases.ts';
 import { addCommonOptions, type CommonOptions } from '../options/common-options.ts';
@@ -14,6 +14,7 @@ interface EvalOptions extends CommonOptions, RowFormatOptions {
   readonly data: string;
   readonly limit?: number;
   readonly metric?: MetricName;
+  readonly maxNewTokens?: number;
 }
 
 export function register(program: Command): void {
@@ -28,6 +29,11 @@ export function register(program: Command): void {
       new Option('--metric <name>', 'Metric to measure besides the loss.')
         .choices(METRICS)
         .default(undefined, 'accuracy if there are 2 to 20 distinct completions, else none'),
+    )
+    .option(
+      '--max-new-tokens <n>',
+      'Largest number of tokens generated for a row, for exact_match, rouge_l and token_f1. (default: follows from the rows)',
+      integer(1),
     );
   addRowFormatOptions(command, {
     appendEos: 'what the adapter says in readapt.json, else no',
@@ -55,13 +61,16 @@ async function run(options: EvalOptions): Promise<void> {
     const examples = all.slice(0, options.limit);
     const begun = performance.now();
     const loss = await meanLoss(base.runtime, adapter, examples);
-    const other = metric === 'loss' ? null : await measure(base.runtime, adapter, examples, { metric, choices });
+    const { maxNewTokens } = options;
+    const other = metric === 'loss' ? null : await measure(base, adapter, examples, { metric, choices, maxNewTokens });
     return toDocument(loss, other, (performance.now() - begun) / 1000);
   });
   createOutput(options).result(document, [
     ['loss', `${document.loss.toFixed(4)} nats a token`],
-    ...(document.accuracy === null ? [] : [['accuracy', percent(document.accuracy)] as const]),
-    ...(document.exact_match === undefined ? [] : [['exact match', percent(document.exact_match)] as const]),
+    ...METRICS.flatMap((metric) => {
+      const value = metric === 'loss' ? null : document[metric];
+      return typeof value === 'number' ? [[metricTitle(metric), percent(value)] as const] : [];
+    }),
     ['examples', count(document.examples)],
     ['tokens', count(document.tokens)],
     ['time', duration(document.seconds * 1000)],
@@ -70,10 +79,11 @@ async function run(options: EvalOptions): Promise<void> {
 
 /** `tokens` counts the input tokens of the examples once, although a metric may need several passes. */
 function toDocument(loss: Measurement, other: Measurement | null, seconds: number) {
+  const values: Partial<Record<MetricName, number>> = other ? { [other.metric]: other.value } : {};
   return {
     loss: loss.value,
-    accuracy: other?.metric === 'accuracy' ? other.value : null,
-    ...(other?.metric === 'exact_match' ? { exact_match: other.value } : {}),
+    accuracy: null,
+    ...values,
     examples: loss.examples,
     tokens: loss.tokens,
     seconds,

@@ -5,7 +5,13 @@ import { UsageError } from '../errors.ts';
 import { addJsonOption, type JsonOption } from '../options/common-options.ts';
 import { createOutput } from '../output.ts';
 
-const PROGRAMS = { losses: 'labelLosses', gradients: 'gradients', logits: 'logits' } as const;
+const PROGRAMS = {
+  losses: 'labelLosses',
+  gradients: 'gradients',
+  logits: 'logits',
+  prefill: 'prefill',
+  decode: 'decode',
+} as const;
 
 interface GraphOptions extends JsonOption {
   readonly base: string;

@@ -104,7 +104,7 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
     });
     const loss = await meanLoss(base.runtime, result.adapter, held.examples, { signal });
     const metric = defaultMetric(held.choices);
-    const { value } = await measure(base.runtime, result.adapter, held.examples, {
+    const { value } = await measure(base, result.adapter, held.examples, {
       metric,
       choices: held.choices,
       signal,

@@ -2,7 +2,7 @@ import type { JobEvent } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { RungReport } from '../../core/method/ladder/ladder-state.ts';
-import type { MetricName } from '../../core/options/metrics.ts';
+import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import { duration, percent } from '../output.ts';
 
 /** Describes an event in one line; returns null for events that are not shown. */
@@ -118,7 +118,7 @@ export async function ladderTable(
 ): Promise<string> {
   const { default: Table } = await import('cli-table3');
   const show = shower(metric);
-  const head = ['rung', 'time', metric.replace('_', ' '), 'bound', 'target', 'flips', 'gate'];
+  const head = ['rung', 'time', metricTitle(metric), 'bound', 'target', 'flips', 'gate'];
   const table = new Table({
     head,
     style: { head: [], border: [], compact: true },

@@ -11,7 +11,10 @@ export interface GateOutcomes {
   readonly digest: string;
   readonly value: number;
   readonly standardError: number;
-  /** In the order of the rows: 1 right and 0 wrong; for the metric `loss` the sum over the completion tokens, in nats. */
+  /**
+   * In the order of the rows: 1 right and 0 wrong; for `rouge_l` and `token_f1` a number from 0 to 1; for `loss` the sum
+   * over the completion tokens, in nats.
+   */
   readonly values: readonly number[];
 }
 
@@ -21,6 +24,8 @@ export interface OutcomesSubject {
   readonly data: Pick<TaskData, 'gate' | 'choices'>;
   /** Precision in which the base is computed. */
   readonly precision: Precision;
+  /** Where generated texts end. Present if the metric is measured on such. */
+  readonly generation?: { readonly maxNewTokens: number; readonly endOfTextIds: readonly number[] };
 }
 
 /** Converts a measurement on the gate rows to the stored form. */
@@ -45,10 +50,10 @@ export function completionTokens({ gate }: Pick<TaskData, 'gate'>): number[] {
 }
 
 /** Hashes the whole subject. Rows count as tokens, so that a tokenizer that splits them differently changes the digest. */
-function digestOf({ metric, data: { gate, choices }, precision }: OutcomesSubject): string {
+function digestOf({ metric, data: { gate, choices }, precision, generation }: OutcomesSubject): string {
   const rows = gate.map(({ tokenIds, labelSpans }) => [tokenIds, labelSpans]);
   const ranked = metric === 'accuracy' && choices ? gate.map(({ row }) => choices.tokensOf(row).rests) : null;
   return `sha256:${createHash('sha256')
-    .update(JSON.stringify([metric, precision, ranked, rows]))
+    .update(JSON.stringify([metric, precision, ranked, rows, ...(generation ? [generation] : [])]))
     .digest('hex')}`;
 }

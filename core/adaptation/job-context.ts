@@ -149,7 +149,7 @@ export class JobContext implements LadderContext {
     const number = ++this.#publications;
     const folder = await this.writeCandidate(candidate, `candidate-${number}`);
     const { judgedIn = this.#precision } = candidate;
-    const outcomes = toOutcomes(candidate, measurements.gateSubject(judgedIn));
+    const outcomes = toOutcomes(candidate, measurements.gateSubject(this.#base, judgedIn));
     const { adapter: _, outcomes: __, ...record } = candidate;
     const slices = sliceValues(data.gate, candidate);
     await publish({ type: 'publication', number, folder, candidate: record, rows: this.rows, outcomes, slices });

@@ -5,7 +5,7 @@ import type { LoadedBase } from '../engine/base-cache.ts';
 import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
 import type { LossAndGradients } from '../method/search/gradients/gradient-search.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
-import type { MetricName } from '../options/metrics.ts';
+import { isGenerated, type MetricName } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { accumulateGradients } from '../training/gradients.ts';
 import { completionTokens, type OutcomesSubject } from './gate-outcomes.ts';
@@ -13,6 +13,8 @@ import { completionTokens, type OutcomesSubject } from './gate-outcomes.ts';
 export interface MeasurementsOptions {
   readonly data: TaskData;
   readonly metric: MetricName;
+  /** Largest number of tokens that are generated for a gate row; 0 follows from the rows. */
+  readonly maxNewTokens: number;
   /** Largest number of search rows to use. */
   readonly searchRows: number;
   /** Checked before every batch. */
@@ -46,19 +48,20 @@ export class Measurements {
   }
 
   /** Measures the job's metric on the gate rows; `null` measures the base without an adapter. */
-  async onGate({ runtime, precision }: LoadedBase, adapter: Adapter | null): Promise<GateMeasurement> {
-    const { data, metric, signal } = this.#options;
-    const measured = await measure(runtime, adapter, data.gate, { metric, choices: data.choices, signal });
+  async onGate(base: LoadedBase, adapter: Adapter | null): Promise<GateMeasurement> {
+    const { data, metric, maxNewTokens, signal } = this.#options;
+    const measured = await measure(base, adapter, data.gate, { metric, choices: data.choices, maxNewTokens, signal });
     const { value, standardError, examples, perExample } = measured;
     return {
       metric: { name: metric, value, standardError, rows: examples },
       outcomes: { values: perExample, tokens: completionTokens(data) },
-      judgedIn: precision.precision,
+      judgedIn: base.precision.precision,
     };
   }
 
   /** Describes what {@link onGate} measures on a base in a precision. */
-  gateSubject(precision: Precision): OutcomesSubject {
-    return { metric: this.#options.metric, data: this.#options.data, precision };
+  gateSubject({ endOfTextIds }: Pick<LoadedBase, 'endOfTextIds'>, precision: Precision): OutcomesSubject {
+    const { metric, data, maxNewTokens } = this.#options;
+    return { metric, data, precision, ...(isGenerated(metric) && { generation: { maxNewTokens, endOfTextIds } }) };
   }
 }

@@ -199,7 +199,8 @@ class AdaptationRun {
     const measured = rowSizes([...data.search, ...data.gate]);
     this.#planMemory({ ...needs, measured, trained: trainedSizes(rows, settings, { format, measured }) });
     const signal = this.#signal;
-    const measurements = new Measurements({ data, metric: spec.metric, searchRows: settings.searchRows, signal });
+    const { searchRows, maxNewTokens } = settings;
+    const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
     const kept = (resumed && precisionOf(resumed)) ?? undefined;
     const { newBase, old } = await this.#loadNewBase({ exact, data, oldAdapter }, kept);
@@ -317,7 +318,7 @@ class AdaptationRun {
   /** Returns the stored outcomes of the old adapter, or measures it if they describe something else. */
   async #storedOld(prepared: Prepared): Promise<GateMeasurement> {
     const { measurements, exact, newBase } = prepared;
-    const subject = measurements.gateSubject(oldPrecision(exact.gate, newBase));
+    const subject = measurements.gateSubject(newBase, oldPrecision(exact.gate, newBase));
     const stored = this.#spec.oldOutcomes ? fromOutcomes(this.#spec.oldOutcomes, subject) : null;
     if (!stored) return (await this.#measureOld(prepared, newBase.precision.precision)).measured;
     this.#noteBaselines({ old: stored.metric.value });
@@ -329,7 +330,7 @@ class AdaptationRun {
     const oldBase = await this.#bases.load(this.#spec.oldBase, precision);
     const measured = await measureOldForGate(exact, oldBase, oldAdapter);
     if (Number.isFinite(measured.metric.value)) {
-      const subject = exact.measurements.gateSubject(measured.judgedIn ?? oldPrecision(exact.gate, oldBase));
+      const subject = exact.measurements.gateSubject(oldBase, measured.judgedIn ?? oldPrecision(exact.gate, oldBase));
       this.#emit({ type: 'old_measured', outcomes: toOutcomes(measured, subject) });
     }
     this.#noteBaselines({ old: measured.metric.value });

@@ -2,6 +2,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { FormatError } from '../formats/errors.ts';
+import { readEndOfTextIds } from '../formats/hugging-face/end-of-text.ts';
 import { openBaseModel, type OpenBaseModel } from '../formats/hugging-face/hugging-face-model.ts';
 import { readModelConfig } from '../formats/hugging-face/model-weights.ts';
 import type { VerifiedFiles } from '../formats/hugging-face/verified-files.ts';
@@ -71,6 +72,8 @@ export interface LoadedBase {
   readonly tokenizer: Tokenizer;
   /** SHA-256 of tokenizer.json's text. */
   readonly tokenizerHash: string;
+  /** Tokens after which a text ends. */
+  readonly endOfTextIds: readonly number[];
   readonly runtime: Runtime;
   /** The precision of the base's matrices, and the reason for it. */
   readonly precision: PrecisionChoice;
@@ -223,7 +226,8 @@ export class BaseCache {
     const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false, { verified });
     try {
       const ready = await this.#makeReady(model, tokenizer, precision);
-      const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash, ...ready };
+      const endOfTextIds = await readEndOfTextIds(folder, model.config, tokenizer);
+      const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash, endOfTextIds, ...ready };
       this.#options.onLoad?.(loaded);
       return loaded;
     } catch (error) {

@@ -36,6 +36,38 @@ export interface GradientResult {
   readonly gradients: ReadonlyMap<string, TrainableArrays>;
 }
 
+/** Arrays by layer of the keys, rotated, and the values of tokens. */
+export interface KeyValueArrays {
+  readonly keys: readonly Float32Array[];
+  readonly values: readonly Float32Array[];
+}
+
+/** What a forward pass gives that begins or continues texts. */
+export interface ForwardStates {
+  /** [labels, vocab], row-major; of {@link Runtime.decode} [rows, vocab]. */
+  readonly logits: Float32Array;
+  /** Each layer's [states, keyValueHeads · headDim]. */
+  readonly states: KeyValueArrays;
+  /** [tokens] the row of `states` that belongs to each token: tokens that follow the same tokens share one. */
+  readonly stateOfToken: Int32Array;
+  /** Factors of the outputs of the adapter's DoRA modules, [outFeatures] each; empty from {@link Runtime.decode}. */
+  readonly doraFactors: ReadonlyMap<string, Float32Array>;
+}
+
+/** One further token for each of some rows, whose earlier tokens are cached. */
+export interface DecodeStep {
+  /** [rows] ids of the new tokens. */
+  readonly inputIds: Int32Array;
+  /** [rows] positions of the new tokens, which are the numbers of tokens cached. */
+  readonly positions: Int32Array;
+  /** Each layer's [rows, keyValueHeads, slots, headDim]; the token at position p lies in slot p. */
+  readonly cache: KeyValueArrays;
+  /** Number of slots of each row, above the positions or equal to the largest. */
+  readonly slots: number;
+  /** As {@link Runtime.prefill} gave them for the same adapter. */
+  readonly doraFactors: ReadonlyMap<string, Float32Array>;
+}
+
 /**
  * Computes losses, gradients and logits on some device for one base model. Adapter tensors are inputs, so one runtime
  * serves every tenant; adapters with equal shapes share compiled graphs, and batches of any size run on them. An adapter
@@ -61,6 +93,10 @@ export interface Runtime {
   gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult>;
   /** Logits at the label positions, [labels, vocab], row-major (`labelIds` is ignored). */
   logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array>;
+  /** Logits as {@link logits} gives them, with the keys and values of every token. */
+  prefill(adapter: Adapter | null, batch: Batch): Promise<ForwardStates>;
+  /** Logits after one further token of each row, from the keys and values of the earlier ones, which are not copied. */
+  decode(adapter: Adapter | null, step: DecodeStep): Promise<ForwardStates>;
   /** Frees inference sessions and device memory. The base's arrays stay with their owner. */
   dispose(): Promise<void>;
 }

@@ -5,7 +5,7 @@ const MaxNegativeFlips = Type.Optional(
     minimum: 0,
     maximum: 1,
     description:
-      'Share of the gate rows that the old version has right and the new one may have wrong. It does not apply to the metric loss. Without it, any share is allowed.',
+      'Share of the gate rows that the old version has right and the new one may have wrong. Only `accuracy` and `exact_match` have right and wrong rows. Without it, any share is allowed.',
   }),
 );
 

@@ -117,6 +117,13 @@ export const JobOptions = Type.Object(
       default: 0.1,
       description: 'Strength of the penalty at the start.',
     }),
+    max_new_tokens: Type.Integer({
+      minimum: 0,
+      maximum: 65_536,
+      default: 0,
+      description:
+        'Largest number of tokens generated for a gate row, for metrics of generated text. 0 follows from the gate rows: twice as many as the longest completion has and 16 more, or the number of tokens of the row’s completion where completions do not end with an end-of-text token.',
+    }),
     seed: Type.Integer({
       minimum: 0,
       maximum: 2 ** 31 - 1,

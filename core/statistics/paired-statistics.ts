@@ -73,6 +73,31 @@ export function lossDifference(losses: PairedLosses): MeanDifference {
   return meanDifference(differencesOf(losses), losses.tokens, (i) => i);
 }
 
+/** Scores of the same rows under two versions. */
+export type PairedScores = Omit<PairedLosses, 'tokens'>;
+
+/** Mean difference of a row's score (after − before), and its standard error over rows. */
+export function scoreDifference(scores: PairedScores): MeanDifference {
+  return lossDifference(rowsAsTokens(scores));
+}
+
+/** One-sided lower bound of the mean difference of a row's score (after − before), as {@link upperBoundOfLossDifference}. */
+export function lowerBoundOfScoreDifference({ before, after }: PairedScores, options: BootstrapOptions): number {
+  return -upperBoundOfLossDifference(rowsAsTokens({ before: after, after: before }), options);
+}
+
+/** Every row counts alike. */
+function rowsAsTokens({ before, after }: PairedScores): PairedLosses {
+  return { before, after, tokens: new Uint8Array(before.length).fill(1) };
+}
+
+interface BootstrapOptions {
+  /** Of the bound, in (0.5, 1). */
+  readonly confidence: number;
+  /** Of the resamples. Default 0. */
+  readonly seed?: number;
+}
+
 /** Number of resamples of the bootstrap. */
 const RESAMPLES = 2000;
 
@@ -80,12 +105,8 @@ const RESAMPLES = 2000;
  * One-sided upper bound of the mean loss difference (after − before, nats per token) by bootstrap-t over rows (Efron and
  * Tibshirani, An Introduction to the Bootstrap, 1993, section 12.5). It is the standard error times a quantile of the
  * studentized resamples rather than one of the normal distribution, since a few rows often carry most of a loss.
- * @param options `confidence` of the bound, in (0.5, 1); `seed` of the resamples
  */
-export function upperBoundOfLossDifference(
-  losses: PairedLosses,
-  { confidence, seed = 0 }: { readonly confidence: number; readonly seed?: number },
-): number {
+export function upperBoundOfLossDifference(losses: PairedLosses, { confidence, seed = 0 }: BootstrapOptions): number {
   const { value, standardError } = lossDifference(losses);
   if (!Number.isFinite(value) || standardError === 0) return value;
   const { tokens } = losses;

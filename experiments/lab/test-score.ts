@@ -1,6 +1,6 @@
 import { measure } from '../../core/data/evaluation/measure.ts';
 import type { Adapter } from '../../core/models/lora/adapter.ts';
-import type { MetricName } from '../../core/options/metrics.ts';
+import { judgesRows, type MetricName } from '../../core/options/metrics.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import type { TestScore } from '../records.ts';
 import type { TenantData } from './tenant.ts';
@@ -12,6 +12,6 @@ export async function scoreOnTest(
   { test, choices }: TenantData,
   { metric, signal }: { readonly metric: MetricName; readonly signal: AbortSignal },
 ): Promise<TestScore> {
-  const { value, standardError, perExample } = await measure(base.runtime, adapter, test, { metric, choices, signal });
-  return { value, standardError, right: metric === 'loss' ? null : perExample.join('') };
+  const { value, standardError, perExample } = await measure(base, adapter, test, { metric, choices, signal });
+  return { value, standardError, right: judgesRows(metric) ? perExample.join('') : null };
 }

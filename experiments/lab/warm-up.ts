@@ -24,9 +24,9 @@ export async function warmUp(
   if (laboratory.isCold(`${evolution.name} ${task.name} ${recipe.name}`)) {
     const adapter = await loadAdapter(tenant.adapter, newBase.model.config);
     const rows = data.test.slice(0, WARM_UP_ROWS);
-    for (const { runtime } of [oldBase, newBase]) {
+    for (const base of [oldBase, newBase]) {
       for (const metric of [task.metric, 'loss'] as const)
-        await measure(runtime, adapter, rows, { metric, choices: data.choices });
+        await measure(base, adapter, rows, { metric, choices: data.choices });
     }
     await accumulateGradients(newBase.runtime, adapter, data.train.slice(0, WARM_UP_ROWS));
   }

@@ -1,4 +1,5 @@
 import { duration, percent } from '../../cli/output.ts';
+import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import type { Experiment } from '../config/load-experiment.ts';
 import type { EvolutionRecord } from '../records.ts';
 import { metricFormat, ratio, seconds, share, table } from './format.ts';
@@ -163,7 +164,7 @@ function groupSection(
     'flips, %',
   ];
   return [
-    `### ${task} (${metric.replace('_', ' ')}, ${unit}), ${evolution}, ${adapter}`,
+    `### ${task} (${metricTitle(metric as MetricName)}, ${unit}), ${evolution}, ${adapter}`,
     '',
     `The old version on the old base has ${value(old)}. The new base has ${value(none)} without an adapter and ${value(copy)} with the unchanged copy, whose negative flips are ${share(copyFlips)} %.`,
     '',

@@ -33,6 +33,7 @@ describe('a byte-level BPE trained by the tokenizers library', () => {
     for (const [index, text] of strings.entries()) {
       const shown = JSON.stringify(text);
       expect(tokenizer.encode(text), shown).toEqual(expected.with_special[index]);
+      expect(tokenizer.decode(expected.with_special[index]!), shown).toBe(expected.decoded[index]);
       const ids = tokenizer.encode(text, { addSpecialTokens: false });
       expect(ids, shown).toEqual(expected.without_special[index]);
     }

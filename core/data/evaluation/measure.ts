@@ -1,15 +1,18 @@
+import type { GeneratingBase } from '../../engine/generation/generate-texts.ts';
 import type { Runtime } from '../../engine/runtime.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
-import type { MetricName } from '../../options/metrics.ts';
+import { isGenerated, type MetricName } from '../../options/metrics.ts';
 import type { ChoiceSet } from '../choices.ts';
 import { labelCount, type TokenizedExample } from '../example.ts';
 import { forEachBatch, type EvaluationOptions } from './forward-passes.ts';
+import { generateAnswers, type AnswerOptions } from './generated-answers.ts';
 import { rankChoices, type RankingOptions } from './rank-choices.ts';
+import { exactMatchOf, rougeL, tokenF1 } from './text-scores.ts';
 
 /** The value of a metric on a list of examples. */
 export interface Measurement {
   readonly metric: MetricName;
-  /** A fraction for `accuracy` and `exact_match`; nats a completion token for `loss`. */
+  /** Nats a completion token for `loss`; a number from 0 to 1 for the others. */
   readonly value: number;
   /** Standard error of `value` over examples. */
   readonly standardError: number;
@@ -17,11 +20,14 @@ export interface Measurement {
   readonly examples: number;
   /** Number of input tokens that went through the model. */
   readonly tokens: number;
-  /** In the order of the examples: 1 right and 0 wrong; for `loss` the sum over the completion tokens, in nats. */
+  /**
+   * In the order of the examples: 1 right and 0 wrong; for `rouge_l` and `token_f1` a number from 0 to 1; for `loss` the
+   * sum over the completion tokens, in nats.
+   */
   readonly perExample: Float64Array;
 }
 
-export interface MeasureOptions extends EvaluationOptions {
+export interface MeasureOptions extends AnswerOptions {
   readonly metric: MetricName;
   /** The completions that the task chooses from. Only `accuracy` needs them. */
   readonly choices: ChoiceSet | null;
@@ -32,14 +38,14 @@ export interface MeasureOptions extends EvaluationOptions {
  * @throws RangeError for `accuracy` without choices
  */
 export async function measure(
-  runtime: Runtime,
+  base: GeneratingBase,
   adapter: Adapter | null,
   examples: readonly TokenizedExample[],
   { metric, choices, ...options }: MeasureOptions,
 ): Promise<Measurement> {
-  if (metric === 'loss') return meanLoss(runtime, adapter, examples, options);
-  if (metric === 'exact_match') return exactMatch(runtime, adapter, examples, options);
-  if (choices) return accuracy(runtime, adapter, examples, { ...options, choices });
+  if (metric === 'loss') return meanLoss(base.runtime, adapter, examples, options);
+  if (isGenerated(metric)) return generatedScore(base, adapter, examples, { ...options, metric });
+  if (choices) return accuracy(base.runtime, adapter, examples, { ...options, choices });
   throw new RangeError('the metric accuracy needs a task with 2 to 20 distinct completions');
 }
 
@@ -82,44 +88,28 @@ export async function accuracy(
 ): Promise<Measurement> {
   const { ranked, tokens } = await rankChoices(runtime, adapter, examples, options);
   const right = Float64Array.from(examples, ({ row }, i) => Number(ranked[i] === options.choices.indexOf(row)));
-  return share('accuracy', right, tokens);
+  return meanScore('accuracy', right, tokens);
 }
 
-/**
- * Measures the share of examples whose completion greedy decoding reproduces token for token. Greedy decoding gives the
- * completion exactly if, with the completion itself as input, the most probable token at each of its positions is its
- * next token (by induction over positions). So one forward pass decides, and nothing is generated.
- */
-export async function exactMatch(
-  runtime: Runtime,
+/** How a metric of generated text judges a row, from 0 to 1. */
+const TEXT_SCORES = { exact_match: exactMatchOf, rouge_l: rougeL, token_f1: tokenF1 } as const;
+
+/** Generates an answer to each example by greedy decoding, and measures how well it agrees with the completion. */
+async function generatedScore(
+  base: GeneratingBase,
   adapter: Adapter | null,
   examples: readonly TokenizedExample[],
-  options: EvaluationOptions = {},
+  { metric, ...options }: AnswerOptions & { readonly metric: keyof typeof TEXT_SCORES },
 ): Promise<Measurement> {
-  const right = new Float64Array(examples.length);
-  const tokens = await forEachBatch(runtime, examples, options, async ({ batch, members }) => {
-    const logits = await runtime.logits(adapter, batch);
-    const vocab = logits.length / batch.labelPositions.length;
-    const isGreedy = (token: number, label: number): boolean =>
-      token === argmax(logits.subarray(label * vocab, (label + 1) * vocab));
-    for (const { index, example, start } of members) {
-      const labels = example.labelSpans.flatMap(([from, to]) => example.tokenIds.slice(from, to));
-      right[index] = Number(labels.every((token, i) => isGreedy(token, start + i)));
-    }
-  });
-  return share('exact_match', right, tokens);
+  const { texts, tokens } = await generateAnswers(base, adapter, examples, options);
+  const scores = Float64Array.from(texts, ({ text, reference }) => TEXT_SCORES[metric](text, reference));
+  return meanScore(metric, scores, tokens);
 }
 
-/** Returns the index of the largest value; the first of equal ones. */
-function argmax(values: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
-  return best;
-}
-
-function share(metric: MetricName, right: Float64Array, tokens: number): Measurement {
-  const n = right.length;
-  const value = right.reduce((total, one) => total + one, 0) / n;
-  const standardError = Math.sqrt((value * (1 - value)) / n);
-  return { metric, value, standardError, examples: n, tokens, perExample: right };
+/** For shares of right rows, the squared deviations are value · (1 − value) in the mean. */
+function meanScore(metric: MetricName, scores: Float64Array, tokens: number): Measurement {
+  const n = scores.length;
+  const value = scores.reduce((total, score) => total + score, 0) / n;
+  const squares = scores.reduce((total, score) => total + (score - value) ** 2, 0);
+  return { metric, value, standardError: Math.sqrt(squares) / n, examples: n, tokens, perExample: scores };
 }

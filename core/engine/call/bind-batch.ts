@@ -1,23 +1,29 @@
 import type { ModelConfig } from '../../models/config/model-config.ts';
-import { rotaryAngles } from '../../models/config/rotary-angles.ts';
+import { lastAngles, rotaryAngles } from '../../models/config/rotary-angles.ts';
 import { dependsOnTextLength } from '../../models/config/rope.ts';
-import { anglesName, angleTypes, type ProgramSizes } from '../decoder/program-spec.ts';
-import type { Batch } from '../runtime.ts';
+import { anglesName, angleTypes, CACHED, cachedStateName, type ProgramSizes } from '../decoder/program-spec.ts';
+import type { Batch, DecodeStep } from '../runtime.ts';
 import { attentionBlocks, packIntoBins, positionsOf } from './attention-bins.ts';
 import { repeatedTokens, shareNothing, sharePrefixes, sharesOf } from './shared-prefixes.ts';
 
 /** Data for some of a program's inputs, by name. */
 export type NamedArrays = readonly (readonly [string, Float32Array | Int32Array])[];
 
+/** The part of a call that its tokens make. */
+export interface BoundTokens {
+  readonly data: NamedArrays;
+  readonly sizes: ProgramSizes;
+  /** Number of blocks of queries that attention is computed in. */
+  readonly blocks: number;
+  /** [tokens] the row of the program's tokens that computes each of the call's. */
+  readonly indices: Int32Array;
+}
+
 /**
  * Makes the batch's part of a program's inputs and sizes. What sequences have in common at their beginning is computed once,
  * unless angles depend on the length of the text or each sequence drops inputs of its own.
  */
-export function bindBatch(
-  config: ModelConfig,
-  batch: Batch,
-  dropping: boolean,
-): { readonly data: NamedArrays; readonly sizes: ProgramSizes; readonly blocks: number } {
+export function bindBatch(config: ModelConfig, batch: Batch, dropping: boolean): BoundTokens {
   const alone = dependsOnTextLength(config) || dropping;
   const shared = alone ? shareNothing(batch) : sharePrefixes(batch, config.vocabSize);
   const { representatives, indices } = shared;
@@ -42,7 +48,23 @@ export function bindBatch(
   ];
   const labels = batch.labelPositions.length;
   const perBlock = { bins, binLength: binLength / blocks };
-  return { data, blocks, sizes: { ...perBlock, labels, tokens: representatives.length, repeats: repeats.length } };
+  const sizes = { ...perBlock, labels, tokens: representatives.length, repeats: repeats.length, slots: 0 };
+  return { data, sizes, blocks, indices };
+}
+
+/** Makes the tokens' part of a `decode` program's inputs and sizes. The cache is not copied. */
+export function bindStep(config: ModelConfig, { inputIds, positions, cache, slots }: DecodeStep): BoundTokens {
+  const layers = [...Array(config.numLayers).keys()];
+  const data: NamedArrays = [
+    ['input_ids', inputIds],
+    ['positions', positions],
+    ...angleTypes(config).map((type) => [anglesName(config, type), lastAngles(config, positions, type)] as const),
+    ['slots', Int32Array.from({ length: slots }, (_, slot) => slot)],
+    ...layers.flatMap((layer) => CACHED.map((part) => [cachedStateName(part, layer), cache[part][layer]!] as const)),
+  ];
+  const tokens = inputIds.length;
+  const sizes = { tokens, labels: tokens, bins: 0, binLength: 0, repeats: 0, slots };
+  return { data, sizes, blocks: 1, indices: Int32Array.from(inputIds.keys()) };
 }
 
 /** Returns the values at the given indices. */

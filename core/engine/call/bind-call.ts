@@ -5,6 +5,7 @@ import { adaptedWidths, recomputeWithin } from '../memory/activation-memory.ts';
 import { trainableArrays } from '../../models/lora/trainable-arrays.ts';
 import { Random } from '../../statistics/random.ts';
 import {
+  doraFactorsName,
   inputName,
   inputWidths,
   programSpec,
@@ -13,13 +14,14 @@ import {
   type ProgramSizes,
   type ProgramSpec,
 } from '../decoder/program-spec.ts';
-import type { Batch, Dropout } from '../runtime.ts';
-import { bindBatch, type NamedArrays } from './bind-batch.ts';
+import type { Batch, DecodeStep, Dropout } from '../runtime.ts';
+import { bindBatch, bindStep, type NamedArrays } from './bind-batch.ts';
 
 export interface ProgramCall {
   /** null computes with the base alone. */
   readonly adapter: Adapter | null;
-  readonly batch: Batch;
+  /** The tokens: of whole texts, or for `decode` one further token of each row. */
+  readonly tokens: Batch | DecodeStep;
   /** Multiplies the gradients; programs without gradients ignore it. Default 1. */
   readonly gradientScale?: number;
   /** Which inputs a program with gradients drops. Default: none. */
@@ -34,6 +36,8 @@ export interface BoundCall {
   /** Data for the program's inputs other than the base's weights, by name. */
   readonly data: ReadonlyMap<string, Float32Array | Int32Array>;
   readonly sizes: ProgramSizes;
+  /** [tokens] the row of the program's tokens that computes each of the call's. */
+  readonly indices: Int32Array;
 }
 
 /**
@@ -41,10 +45,11 @@ export interface BoundCall {
  * @param memory bytes for activations, which decide what gradients compute again
  */
 export function bindCall(base: BaseModel, kind: ProgramKind, call: ProgramCall, memory = Infinity): BoundCall {
-  const { adapter, batch, gradientScale = 1 } = call;
+  const { adapter, tokens, gradientScale = 1 } = call;
   const { config } = base;
   const dropout = kind === 'gradients' && call.dropout && call.dropout.rate > 0 ? call.dropout : null;
-  const { data, sizes, blocks } = bindBatch(config, batch, dropout !== null);
+  const bound = 'cache' in tokens ? bindStep(config, tokens) : bindBatch(config, tokens, dropout !== null);
+  const { data, sizes, blocks, indices } = bound;
   const repeats = kind === 'gradients' && (sizes.repeats > 0 || (call.fewPrograms === true && dropout === null));
   const adapted = adaptedWidths(adapter, dropout !== null);
   const longest = blocks * sizes.binLength;
@@ -57,13 +62,13 @@ export function bindCall(base: BaseModel, kind: ProgramKind, call: ProgramCall, 
   const factors = [...(adapter?.modules ?? [])];
   const arrays: NamedArrays = [
     ...factors.flatMap(([module, arrays]) => factorData(module, arrays)),
-    ...factors.flatMap(([module, { magnitude }]) => (magnitude ? [weightSquaresData(base, module)] : [])),
+    ...('cache' in tokens ? doraData(tokens) : weightSquares(base, factors)),
     ['scalings', Float32Array.from(factors, ([, { scaling }]) => scaling)],
     ...data,
     ['gradient_scale', Float32Array.of(gradientScale)],
     ...(dropout ? dropoutData(dropout, sizes.tokens, inputWidths(config, spec.modules)) : []),
   ];
-  return { spec, data: new Map(arrays), sizes };
+  return { spec, data: new Map(arrays), sizes, indices };
 }
 
 /** The product of two random numbers is up to this large, which leaves float32 12 bits of its 24 for the fraction. */
@@ -78,6 +83,14 @@ function dropoutData({ rate, seed }: Dropout, tokens: number, widths: readonly n
     ['dropout_tokens', Float32Array.from({ length: tokens }, () => PHASE_RANGE * random.uniform())],
     ['dropout_features', Float32Array.from({ length: features }, () => random.uniform())],
   ];
+}
+
+function doraData({ doraFactors }: DecodeStep): NamedArrays {
+  return [...doraFactors].map(([module, factors]) => [doraFactorsName(module), factors]);
+}
+
+function weightSquares(base: BaseModel, factors: readonly (readonly [string, LoraFactors])[]): NamedArrays {
+  return factors.flatMap(([module, { magnitude }]) => (magnitude ? [weightSquaresData(base, module)] : []));
 }
 
 function factorData(module: string, factors: LoraFactors): NamedArrays {

@@ -1,12 +1,18 @@
 import type { BaseModel } from '../../models/base-model.ts';
 import type { Adapter, TrainableArrays } from '../../models/lora/adapter.ts';
 import { mapTrainable } from '../../models/lora/trainable-arrays.ts';
-import { gradientName, type ProgramKind } from '../decoder/program-spec.ts';
+import {
+  doraFactorsName,
+  gradientName,
+  newStateName,
+  type CachedPart,
+  type ProgramKind,
+} from '../decoder/program-spec.ts';
 import { tokenBudgets, type TokenBudgets } from '../devices/token-budgets.ts';
 import type { DeviceKind } from '../../options/devices.ts';
-import type { Batch, Dropout, GradientResult, Runtime } from '../runtime.ts';
+import type { Batch, DecodeStep, Dropout, ForwardStates, GradientResult, Runtime } from '../runtime.ts';
 import { bindCall, type BoundCall, type ProgramCall } from './bind-call.ts';
-import { checkCall } from './check-call.ts';
+import { checkCall, checkStep } from './check-call.ts';
 
 /** Hands out a program's output by its name, as an array of the caller's own. */
 export type ProgramOutputs = (name: string) => Float32Array;
@@ -27,11 +33,11 @@ export abstract class ProgramRuntime implements Runtime {
   }
 
   async labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
-    return (await this.#call('labelLosses', { adapter, batch }))('losses');
+    return (await this.#call('labelLosses', { adapter, tokens: batch })).output('losses');
   }
 
   async gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult> {
-    const output = await this.#call('gradients', { adapter, batch, gradientScale, dropout });
+    const { output } = await this.#call('gradients', { adapter, tokens: batch, gradientScale, dropout });
     const gradients = [...adapter.modules].map(([module, factors]): [string, TrainableArrays] => {
       return [module, mapTrainable(factors, (_, name) => output(gradientName(module, name)))];
     });
@@ -39,15 +45,35 @@ export abstract class ProgramRuntime implements Runtime {
   }
 
   async logits(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
-    return (await this.#call('logits', { adapter, batch }))('logits');
+    return (await this.#call('logits', { adapter, tokens: batch })).output('logits');
+  }
+
+  prefill(adapter: Adapter | null, batch: Batch): Promise<ForwardStates> {
+    return this.#states('prefill', { adapter, tokens: batch });
+  }
+
+  decode(adapter: Adapter | null, step: DecodeStep): Promise<ForwardStates> {
+    return this.#states('decode', { adapter, tokens: step });
   }
 
   abstract dispose(): Promise<void>;
 
   protected abstract run(call: BoundCall): Promise<ProgramOutputs>;
 
-  async #call(kind: ProgramKind, call: ProgramCall): Promise<ProgramOutputs> {
-    checkCall(this.base, call.adapter, call.batch);
-    return this.run(bindCall(this.base, kind, { ...call, fewPrograms: this.fewPrograms }, this.activationBytes));
+  async #states(kind: 'prefill' | 'decode', call: ProgramCall): Promise<ForwardStates> {
+    const { output, indices } = await this.#call(kind, call);
+    const layers = [...Array(this.base.config.numLayers).keys()];
+    const byLayer = (part: CachedPart) => layers.map((layer) => output(newStateName(part, layer)));
+    const states = { keys: byLayer('keys'), values: byLayer('values') };
+    const dora = kind === 'prefill' ? [...(call.adapter?.modules ?? [])].filter(([, { magnitude }]) => magnitude) : [];
+    const doraFactors = new Map(dora.map(([module]) => [module, output(doraFactorsName(module))]));
+    return { logits: output('logits'), states, stateOfToken: indices, doraFactors };
+  }
+
+  async #call(kind: ProgramKind, call: ProgramCall): Promise<{ output: ProgramOutputs; indices: Int32Array }> {
+    if ('cache' in call.tokens) checkStep(this.base, call.adapter, call.tokens);
+    else checkCall(this.base, call.adapter, call.tokens);
+    const bound = bindCall(this.base, kind, { ...call, fewPrograms: this.fewPrograms }, this.activationBytes);
+    return { output: await this.run(bound), indices: bound.indices };
   }
 }

@@ -4,7 +4,7 @@ import type { EngineCache } from '../cache/engine-cache.ts';
 import { graphKey } from '../cache/graph-key.ts';
 import type { BoundCall } from '../call/bind-call.ts';
 import type { ProgramOutputs } from '../call/program-runtime.ts';
-import { programInputs, type ProgramSpec } from '../decoder/program-spec.ts';
+import { parameterInputs, tokenInputs, type ProgramInput, type ProgramSpec } from '../decoder/program-spec.ts';
 import { CPU_PROVIDER, type ExecutionProvider } from '../devices/execution-provider.ts';
 import { sizeOf } from '../graph/graph.ts';
 import type { SplitModel } from '../onnx/encode-model.ts';
@@ -53,12 +53,14 @@ export class CompiledProgram {
   /** Sorted, so that the inputs made from one weight are next to each other and it is read once for all of them. */
   readonly #inputNames: readonly string[];
   readonly #spec: ProgramSpec;
+  readonly #parameters: readonly ProgramInput[];
   readonly #outputs: Readonly<Record<string, ort.Tensor | null>>;
 
   constructor(session: ort.InferenceSession, spec: ProgramSpec) {
     this.#session = session;
     this.#inputNames = session.inputNames.toSorted();
     this.#spec = spec;
+    this.#parameters = parameterInputs(spec);
     this.#outputs = Object.fromEntries(session.outputMetadata.map((output) => [output.name, outputBuffer(output)]));
   }
 
@@ -67,7 +69,9 @@ export class CompiledProgram {
   }
 
   async run(weights: BoundWeights, { data, sizes }: BoundCall): Promise<ProgramOutputs> {
-    const inputs = new Map(programInputs(this.#spec, sizes).map((input) => [input.name, input]));
+    const inputs = new Map(
+      [...this.#parameters, ...tokenInputs(this.#spec, sizes)].map((input) => [input.name, input]),
+    );
     const feeds: Record<string, ort.Tensor> = {};
     for (const name of this.#inputNames) {
       const [values, input] = [data.get(name), inputs.get(name)];

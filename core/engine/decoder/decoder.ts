@@ -4,7 +4,8 @@ import { architectureOf } from '../../models/architecture/architecture.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { Projection } from '../../models/lora/projections.ts';
 import { attend } from './attention/attention.ts';
-import type { LayerAttention } from './attention/attention-tensors.ts';
+import type { LayerAttention, SeenInBins } from './attention/attention-tensors.ts';
+import { attendToCache } from './attention/cached.ts';
 import { fromBins, toBins } from './attention/bins.ts';
 import { rotate, type RotaryTables } from './attention/rotary.ts';
 import { gated } from './gated.ts';
@@ -21,11 +22,16 @@ interface DecoderTensors {
   readonly lora: (module: string, rows: RowsOf) => LoraTensors | undefined;
   /** [tokens] int32 */
   readonly inputIds: tf.Tensor1D;
-  /** [labels] int32 positions in `inputIds` */
-  readonly labelPositions: tf.Tensor1D;
+  /** [labels] int32 positions in `inputIds`; null where every token is one */
+  readonly labelPositions: tf.Tensor1D | null;
   /** One for each layer. */
   readonly attention: readonly LayerAttention[];
+  /** Called with the keys and values of each layer's tokens. */
+  readonly keep?: (layer: number, states: KeysAndValues) => void;
 }
+
+/** Keys, rotated, and values of the tokens of a call, each [tokens, keyValueHeads · headDim]. */
+export type KeysAndValues = Readonly<Record<'k' | 'v', tf.Tensor2D>>;
 
 /** One layer of a run of the decoder. */
 interface Layer {
@@ -62,7 +68,7 @@ function embed({ config, architecture, weight, inputIds }: DecoderRun): tf.Tenso
 function decoderLayer(layer: Layer, hidden: tf.Tensor2D): tf.Tensor2D {
   const { run, isLast } = layer;
   const { norms } = run.architecture;
-  const atLabels = (x: tf.Tensor2D) => (isLast ? pickRows(x, run.labelPositions) : x);
+  const atLabels = (x: tf.Tensor2D) => (isLast && run.labelPositions ? pickRows(x, run.labelPositions) : x);
   const attended = residual(layer, norms.attention, {
     hidden,
     block: (x) => project(layer, 'self_attn.o_proj', atLabels(attention(layer, x))),
@@ -85,18 +91,32 @@ function residual(layer: Layer, { input, output }: BlockNorms, { hidden, block, 
 }
 
 function attention(layer: Layer, x: tf.Tensor2D): tf.Tensor2D {
-  const { numHeads, numKeyValueHeads: keyHeads, headDim, attentionSoftcap } = layer.run.config;
-  const { query, key, masks, indices, queryScale } = layer.attention;
+  const { headDim } = layer.run.config;
+  const { query, key, queryScale, seen } = layer.attention;
   const projected = queriesKeysValues(layer, x);
   const rotated = (name: 'q_norm' | 'k_norm', part: tf.Tensor2D, tables: RotaryTables) =>
     rotate(headNorm(layer, name, part), headDim, tables);
   const q = rotated('q_norm', projected.q, query);
+  const tokens = {
+    q: queryScale === 1 ? q : q.mul<tf.Tensor2D>(queryScale),
+    k: rotated('k_norm', projected.k, key),
+    v: projected.v,
+  };
+  layer.run.keep?.(layer.index, tokens);
+  return 'indices' in seen
+    ? attendInBins(layer.run.config, tokens, seen)
+    : attendToCache(layer.run.config, tokens, seen);
+}
+
+function attendInBins(
+  { numHeads, numKeyValueHeads: keyHeads, headDim, attentionSoftcap }: ModelConfig,
+  { q, k, v }: Record<'q' | 'k' | 'v', tf.Tensor2D>,
+  { masks, indices }: SeenInBins,
+): tf.Tensor2D {
   const heads = (part: tf.Tensor2D, count: number) => headsFirst(toBins(part, indices), count, headDim);
-  const queries = heads(queryScale === 1 ? q : q.mul(queryScale), numHeads);
+  const queries = heads(q, numHeads);
   const [bins, , length] = queries.shape;
-  const k = heads(rotated('k_norm', projected.k, key), keyHeads);
-  const v = heads(projected.v, keyHeads);
-  const output = attend({ q: queries, k, v }, masks, attentionSoftcap ?? null);
+  const output = attend({ q: queries, k: heads(k, keyHeads), v: heads(v, keyHeads) }, masks, attentionSoftcap ?? null);
   const byHead = tf.transpose(output, [0, 2, 1, 3]);
   return fromBins(byHead.reshape([bins, length, numHeads * headDim]), indices);
 }

@@ -37,6 +37,11 @@ export function scaledByMagnitude(y: tf.Tensor2D, dora: DoraTensors, adapted: Ad
   });
 }
 
+/** m / ‖W + s · B A‖ of each row, [outFeatures], which no token changes. */
+export function doraFactors({ magnitude, weightSquares }: DoraTensors, adapted: AdaptedWeight): tf.Tensor1D {
+  return magnitude.div(rowNorms(adapted, weightSquares));
+}
+
 /**
  * ‖W + s · B A‖ of each row, [outFeatures], as √(‖W‖² + 2 ⟨W, s · B A⟩ + ‖s · B A‖²) with products of the rank's width:
  * ⟨W, s · B A⟩ of a row is that of B and W (s · A)ᵀ, and ‖s · B A‖² that of B and B (s² · A Aᵀ). The merged matrix is

@@ -10,8 +10,8 @@ export interface LoraTensors {
   /** [outFeatures, rank] */
   readonly b: tf.Tensor2D;
   readonly scaling: tf.Tensor;
-  /** Present in a DoRA adapter. */
-  readonly dora?: DoraTensors;
+  /** Present in a DoRA adapter: [outFeatures] factors of the outputs, or what they are computed from. */
+  readonly dora?: DoraTensors | tf.Tensor1D;
   /** Present while an adapter with dropout is trained. */
   readonly dropout?: DropoutTensors;
 }
@@ -57,7 +57,10 @@ function wholeProduct(x: tf.Tensor2D, weight: tf.Tensor2D, lora: LoraTensors): t
   const [outFeatures, inFeatures] = weight.shape;
   const merging = outFeatures * inFeatures < TYPICAL_TOKENS * (outFeatures + inFeatures);
   const output = merging ? mergedLinear(x, weight, lora) : branchedLinear(x, weight, lora);
-  return lora.dora ? scaledByMagnitude(output, lora.dora, { ...lora, weight }) : output;
+  if (!lora.dora) return output;
+  return 'magnitude' in lora.dora
+    ? scaledByMagnitude(output, lora.dora, { ...lora, weight })
+    : output.mul<tf.Tensor2D>(lora.dora);
 }
 
 /** y = x W'ᵀ with W' = W + s · B A. */

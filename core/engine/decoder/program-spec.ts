@@ -6,9 +6,10 @@ import type { TrainableName } from '../../models/lora/trainable-arrays.ts';
 
 /**
  * What a program computes: the loss of each label, the logits at the label positions, or the summed loss with the
- * gradient of every factor. Only `gradients` has a backward pass.
+ * gradient of every factor. `prefill` computes logits and hands out each layer's keys and values; `decode` takes those
+ * and computes the logits of one further token of each row. Only `gradients` has a backward pass.
  */
-export type ProgramKind = 'labelLosses' | 'gradients' | 'logits';
+export type ProgramKind = 'labelLosses' | 'gradients' | 'logits' | 'prefill' | 'decode';
 
 /** Everything that a program is specialized to. Batches of any {@link ProgramSizes} run on it. */
 export interface ProgramSpec {
@@ -60,8 +61,9 @@ export function programSpec(options: ProgramOptions): ProgramSpec {
   return { config, kind, modules: new Map(modules), dropout, repeats, attentionBlocks, recompute };
 }
 
-/** The sizes that differ from batch to batch. */
+/** The sizes that differ from batch to batch; 0 where a program has no input of that size. */
 export interface ProgramSizes {
+  /** In a `decode` program, one for each row of the cache. */
   readonly tokens: number;
   readonly labels: number;
   /** Number of attention's bins, which sequences are packed into. */
@@ -70,6 +72,8 @@ export interface ProgramSizes {
   readonly binLength: number;
   /** Further places of tokens that lie at several; programs without `repeats` ignore it. */
   readonly repeats: number;
+  /** Places for earlier tokens in each row of a `decode` program's cache. */
+  readonly slots: number;
 }
 
 export interface ProgramInput {
@@ -94,9 +98,29 @@ export function gradientName(module: string, name: TrainableName): string {
   return `${inputName(module, name)}.gradient`;
 }
 
+/** What a cache holds of each layer. */
+export const CACHED = ['keys', 'values'] as const;
+
+export type CachedPart = (typeof CACHED)[number];
+
+/** Names the output with a layer's keys or values of the tokens of a call, [tokens, keyValueHeads · headDim]. */
+export function newStateName(part: CachedPart, layer: number): string {
+  return `new_${part}.${layer}`;
+}
+
+/** Names the input with a layer's keys or values of earlier tokens, [rows, keyValueHeads, slots, headDim]. */
+export function cachedStateName(part: CachedPart, layer: number): string {
+  return `cached_${part}.${layer}`;
+}
+
 /** Names the input with ‖W‖² of each row of a DoRA module, [outFeatures], which follows from the base alone. */
 export function weightSquaresName(module: string): string {
   return `${module}.weight_squares`;
+}
+
+/** Names the input of `decode`, and the output of `prefill`, with the factors of a DoRA module's outputs, [outFeatures]. */
+export function doraFactorsName(module: string): string {
+  return `${module}.dora_factors`;
 }
 
 const ROTARY_ANGLES: Readonly<Record<LayerType, string>> = {
@@ -114,30 +138,62 @@ export function angleTypes(config: ModelConfig): readonly LayerType[] {
   return config.slidingRope ? LAYER_TYPES : ['full_attention'];
 }
 
-/** Lists every input of a program: the base's weights, the adapter's factors and scalings, the batch. */
-export function programInputs(
-  { config, kind, modules, dropout, repeats, attentionBlocks }: ProgramSpec,
-  sizes: ProgramSizes,
-): ProgramInput[] {
-  const { tokens, labels, bins, binLength } = sizes;
-  const places = attentionBlocks === 1 ? [bins, binLength] : [bins, attentionBlocks, binLength];
-  const float32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'float32' });
-  const int32 = (name: string, shape: readonly number[]): ProgramInput => ({ name, shape, type: 'int32' });
-  const pairs = rotaryPairs(config.headDim, config.partialRotaryFactor);
+function float32(name: string, shape: readonly number[]): ProgramInput {
+  return { name, shape, type: 'float32' };
+}
+
+function int32(name: string, shape: readonly number[]): ProgramInput {
+  return { name, shape, type: 'int32' };
+}
+
+/** Lists every input of a program: the base's weights, the adapter's factors and scalings, the tokens and their places. */
+export function programInputs(spec: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
+  return [...parameterInputs(spec), ...tokenInputs(spec, sizes)];
+}
+
+/** Lists the inputs that are the same in every call: the base's weights, the adapter's factors and scalings. */
+export function parameterInputs(spec: ProgramSpec): ProgramInput[] {
+  const { config, modules } = spec;
   return [
     ...expectedWeights(config).map(({ name, shape }) => float32(name, shape)),
-    ...factorInputs(config, modules),
+    ...factorInputs(spec),
     ...(modules.size > 0 ? [float32('scalings', [modules.size])] : []),
-    int32('input_ids', [tokens]),
-    int32('positions', [tokens]),
-    ...angleTypes(config).map((type) => float32(anglesName(config, type), [tokens, pairs])),
+  ];
+}
+
+/** Lists the inputs that a call's tokens make. */
+export function tokenInputs(spec: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
+  const { config } = spec;
+  const pairs = rotaryPairs(config.headDim, config.partialRotaryFactor);
+  return [
+    int32('input_ids', [sizes.tokens]),
+    int32('positions', [sizes.tokens]),
+    ...angleTypes(config).map((type) => float32(anglesName(config, type), [sizes.tokens, pairs])),
+    ...(spec.kind === 'decode' ? cacheInputs(config, sizes) : batchInputs(spec, sizes)),
+  ];
+}
+
+function cacheInputs({ numLayers, numKeyValueHeads, headDim }: ModelConfig, { tokens, slots }: ProgramSizes) {
+  const shape = [tokens, numKeyValueHeads, slots, headDim];
+  const layers = [...Array(numLayers).keys()];
+  return [
+    int32('slots', [slots]),
+    ...layers.flatMap((layer) => CACHED.map((part) => float32(cachedStateName(part, layer), shape))),
+  ];
+}
+
+function batchInputs(spec: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
+  const { config, kind, modules, dropout, repeats, attentionBlocks } = spec;
+  const { tokens, labels, bins, binLength } = sizes;
+  const places = attentionBlocks === 1 ? [bins, binLength] : [bins, attentionBlocks, binLength];
+  return [
     int32('bin_tokens', places),
     int32('bin_sequences', places),
     int32('token_places', [tokens]),
     ...(repeats ? [int32('repeat_tokens', [sizes.repeats]), int32('repeat_places', [sizes.repeats])] : []),
     ...(repeats ? [float32('token_shares', [tokens, 1])] : []),
     int32('label_positions', [labels]),
-    ...(kind === 'logits' ? [] : [int32('label_ids', [labels])]),
+    ...(kind === 'logits' || kind === 'prefill' ? [] : [int32('label_ids', [labels])]),
     ...(kind === 'gradients' ? [float32('gradient_scale', [])] : []),
     ...(dropout ? [float32('dropout_rate', []), float32('dropout_tokens', [tokens])] : []),
     ...(dropout ? [float32('dropout_features', [sumOf(inputWidths(config, modules))])] : []),
@@ -156,12 +212,14 @@ function sumOf(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-function factorInputs(config: ModelConfig, modules: ProgramSpec['modules']): ProgramInput[] {
+function factorInputs({ config, kind, modules }: ProgramSpec): ProgramInput[] {
   return adaptedLayers(config, modules).flatMap(({ name, inFeatures, outFeatures, rank, dora }): ProgramInput[] => {
     const shapes = { a: [rank, inFeatures], b: [outFeatures, rank], magnitude: [outFeatures] };
-    const trained = trainedNames(dora).map((each) => ({ name: inputName(name, each), shape: shapes[each] }));
-    const frozen = dora ? [{ name: weightSquaresName(name), shape: shapes.magnitude }] : [];
-    return [...trained, ...frozen].map((input) => ({ ...input, type: 'float32' }));
+    const known = dora && kind === 'decode';
+    const trained = trainedNames(dora && !known).map((each) => ({ name: inputName(name, each), shape: shapes[each] }));
+    const rowName = known ? doraFactorsName(name) : weightSquaresName(name);
+    const rows = dora ? [{ name: rowName, shape: shapes.magnitude }] : [];
+    return [...trained, ...rows].map((input) => ({ ...input, type: 'float32' }));
   });
 }
 

@@ -1,15 +1,19 @@
 import * as tf from '@tensorflow/tfjs';
 import { attentionTensors, type AttentionSource, type LayerAttention } from './attention/attention-tensors.ts';
 import type { Repeats } from './attention/bins.ts';
-import { labelHiddenStates, type RowsOf } from './decoder.ts';
-import type { DoraTensors } from './dora.ts';
+import type { SeenInCache } from './attention/cached.ts';
+import { labelHiddenStates, type KeysAndValues, type RowsOf } from './decoder.ts';
+import { doraFactors, type DoraTensors } from './dora.ts';
 import type { LoraTensors } from './linear.ts';
 import { logitsOf, negativeLogLikelihood, type Head } from './losses.ts';
 import {
   anglesName,
+  cachedStateName,
+  doraFactorsName,
   gradientName,
   inputName,
   inputWidths,
+  newStateName,
   trainedNames,
   weightSquaresName,
   type ProgramSpec,
@@ -19,7 +23,8 @@ type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
 
 /**
  * The program in tfjs ops, a function of the tensors that `programInputs` lists. Its outputs are `losses` [labels], or
- * `logits` [labels, vocab], or `loss_sum` [] and the gradients of loss_sum · gradient_scale.
+ * `logits` [labels, vocab], or `loss_sum` [] and the gradients of loss_sum · gradient_scale. `prefill` and `decode` have
+ * `logits` and, of each layer, the keys and values of their tokens.
  */
 export function decoderProgram(spec: ProgramSpec) {
   return (inputs: ProgramTensors): ProgramTensors => {
@@ -37,6 +42,9 @@ export function decoderProgram(spec: ProgramSpec) {
         return { logits: logitsOf(hiddenStates(run), head(run)) };
       case 'gradients':
         return lossAndGradients(run);
+      case 'prefill':
+      case 'decode':
+        return logitsAndStates(run);
     }
   };
 }
@@ -60,24 +68,40 @@ interface DropoutSource {
 }
 
 function attentionSource(spec: ProgramSpec, inputs: ProgramTensors): AttentionSource {
-  const { config, repeats, attentionBlocks: blocks } = spec;
+  return {
+    blocks: spec.attentionBlocks,
+    positions: required(inputs, 'positions'),
+    places: spec.kind === 'decode' ? placesInCache(inputs) : placesInBins(spec, inputs),
+    angles: (type) => required(inputs, anglesName(spec.config, type)),
+  };
+}
+
+function placesInBins(
+  { repeats, attentionBlocks: blocks }: ProgramSpec,
+  inputs: ProgramTensors,
+): AttentionSource['places'] {
   const places = (name: string) => binPlaces(required(inputs, name), blocks);
   return {
-    blocks,
-    positions: required(inputs, 'positions'),
     binSequences: places('bin_sequences'),
     indices: {
       binTokens: places('bin_tokens'),
       tokenPlaces: required(inputs, 'token_places'),
       ...(repeats && { repeats: repeatsOf(inputs) }),
     },
-    angles: (type) => required(inputs, anglesName(config, type)),
   };
 }
 
 /** [bins, blocks, binLength / blocks] to [bins, binLength]. */
 function binPlaces(places: tf.Tensor, blocks: number): tf.Tensor2D {
   return blocks === 1 ? (places as tf.Tensor2D) : places.reshape([places.shape[0], blocks * places.shape[2]!]);
+}
+
+function placesInCache(inputs: ProgramTensors): AttentionSource['places'] {
+  const cached = (layer: number): Pick<SeenInCache, 'keys' | 'values'> => ({
+    keys: required(inputs, cachedStateName('keys', layer)),
+    values: required(inputs, cachedStateName('values', layer)),
+  });
+  return { slots: required(inputs, 'slots'), cached };
 }
 
 function repeatsOf(inputs: ProgramTensors): Repeats {
@@ -90,6 +114,16 @@ function repeatsOf(inputs: ProgramTensors): Repeats {
 
 function labelLosses(run: ProgramRun): tf.Tensor1D {
   return negativeLogLikelihood(hiddenStates(run), head(run), required(run.inputs, 'label_ids'));
+}
+
+function logitsAndStates(run: ProgramRun): ProgramTensors {
+  const states: Record<string, tf.Tensor> = {};
+  const keep = (layer: number, { k, v }: KeysAndValues) => {
+    states[newStateName('keys', layer)] = k;
+    states[newStateName('values', layer)] = v;
+  };
+  const logits = logitsOf(hiddenStates(run, keep), head(run));
+  return { logits, ...states, ...(run.spec.kind === 'prefill' ? doraOutputs(run) : {}) };
 }
 
 function lossAndGradients(run: ProgramRun): ProgramTensors {
@@ -126,13 +160,34 @@ function named(names: readonly string[], tensors: readonly tf.Tensor[]): Program
   return Object.fromEntries(tensors.map((tensor, index) => [names[index], tensor]));
 }
 
-function loraTensors({ spec: { modules }, inputs, scalings }: ProgramRun): ReadonlyMap<string, LoraTensors> {
+function loraTensors({ spec: { kind, modules }, inputs, scalings }: ProgramRun): ReadonlyMap<string, LoraTensors> {
   return new Map(
     [...modules].map(([module, { dora }]): [string, LoraTensors] => {
-      const a = required<tf.Tensor2D>(inputs, inputName(module, 'a'));
-      const b = required<tf.Tensor2D>(inputs, inputName(module, 'b'));
-      const lora = { a, b, scaling: required(scalings, module) };
-      return [module, dora ? { ...lora, dora: doraTensors(inputs, module) } : lora];
+      const lora = factorTensors(inputs, scalings, module);
+      if (!dora) return [module, lora];
+      const known = kind === 'decode';
+      return [
+        module,
+        { ...lora, dora: known ? required(inputs, doraFactorsName(module)) : doraTensors(inputs, module) },
+      ];
+    }),
+  );
+}
+
+function factorTensors(inputs: ProgramTensors, scalings: ProgramTensors, module: string) {
+  const a = required<tf.Tensor2D>(inputs, inputName(module, 'a'));
+  const b = required<tf.Tensor2D>(inputs, inputName(module, 'b'));
+  return { a, b, scaling: required(scalings, module) };
+}
+
+/** What `decode` needs of DoRA modules, so that it does not compute norms of weights for every token. */
+function doraOutputs({ spec: { modules }, inputs, scalings }: ProgramRun): ProgramTensors {
+  const adapted = [...modules].filter(([, { dora }]) => dora);
+  return Object.fromEntries(
+    adapted.map(([module]) => {
+      const weight = required<tf.Tensor2D>(inputs, `${module}.weight`);
+      const factors = factorTensors(inputs, scalings, module);
+      return [doraFactorsName(module), doraFactors(doraTensors(inputs, module), { ...factors, weight })];
     }),
   );
 }
@@ -144,15 +199,16 @@ function doraTensors(inputs: ProgramTensors, module: string): DoraTensors {
   };
 }
 
-function hiddenStates(run: ProgramRun): tf.Tensor2D {
+function hiddenStates(run: ProgramRun, keep?: (layer: number, states: KeysAndValues) => void): tf.Tensor2D {
   const { spec, inputs, attention } = run;
   const lora = loraTensors(run);
   return labelHiddenStates(spec.config, {
     weight: (name) => required(inputs, name),
     lora: (module, rows) => withDropout(lora.get(module), module, rows, run),
     inputIds: required(inputs, 'input_ids'),
-    labelPositions: required(inputs, 'label_positions'),
+    labelPositions: spec.kind === 'decode' ? null : required(inputs, 'label_positions'),
     attention,
+    ...(keep && { keep }),
   });
 }
 

@@ -9,6 +9,7 @@ export const SYMBOLIC_SIZES = {
   bins: 20_023,
   binLength: 20_029,
   repeats: 20_047,
+  slots: 20_051,
 } as const;
 
 const SYMBOLS = Object.entries(SYMBOLIC_SIZES);

@@ -44,7 +44,7 @@ export class Observer {
 
   /** @param held whether the base's weights stay in memory between passes */
   static async create(base: BaseModel, batch: Batch, { threads, held }: ObserverOptions): Promise<Observer> {
-    const { spec } = bindCall(base, 'labelLosses', { adapter: null, batch });
+    const { spec } = bindCall(base, 'labelLosses', { adapter: null, tokens: batch });
     const { weights } = base;
     if (!held) {
       const options = { threads, weights, weightBytes: STAGE_BYTES, rewrite: observeOperands };
@@ -62,7 +62,7 @@ export class Observer {
 
   async observe(batch: Batch): Promise<Observation> {
     const program = this.#program;
-    const output = await program.run(bindCall(this.#base, 'labelLosses', { adapter: null, batch }));
+    const output = await program.run(bindCall(this.#base, 'labelLosses', { adapter: null, tokens: batch }));
     // A small matrix may be part of a joined product, which is not computed in 8 bits and so not observed.
     const weights = [...this.#base.weights.keys()].filter(
       (name) => isLayerMatrix(name) && program.outputNames.includes(largestName(name)),

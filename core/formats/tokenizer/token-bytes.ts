@@ -41,7 +41,7 @@ const STEPS = ['decoder', 'pre_tokenizer', 'decoders', 'pretokenizers'] as const
  * The byte that each character of a byte-level vocabulary stands for. Printable bytes of Latin-1 stand for themselves; the
  * others follow, in order, from U+0100 on (`bytes_to_unicode` of GPT-2).
  */
-const BYTE_OF: ReadonlyMap<string, number> = (() => {
+export const BYTE_OF: ReadonlyMap<string, number> = (() => {
   const printable = (byte: number) =>
     (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
   const map = new Map<string, number>();

@@ -4,6 +4,7 @@ import { readJsonInFolder } from '../folder-files.ts';
 import { isObject } from '../json.ts';
 import { createChatTemplate, type ChatTemplate, type SpecialTokenTexts } from './chat-template.ts';
 import { tokenBytes } from './token-bytes.ts';
+import { tokenDecoder } from './token-decoder.ts';
 import { readTokenizerFiles, type TokenizerFiles } from './tokenizer-files.ts';
 import { spellOutSplits } from './tokenizer-splits.ts';
 
@@ -12,6 +13,11 @@ const TOKENIZER = 'tokenizer.json';
 interface EncodeOptions {
   /** Adds the special tokens of the tokenizer's own post-processor, for example a leading BOS. Default true. */
   readonly addSpecialTokens?: boolean;
+}
+
+export interface DecodeOptions {
+  /** Leaves out special tokens, such as a BOS or the end of a turn. Default false. */
+  readonly skipSpecialTokens?: boolean;
 }
 
 /** Thrown for a text that the vocabulary cannot spell. The message never quotes the text. */
@@ -32,6 +38,11 @@ export interface Tokenizer {
   readonly chatTemplate: ChatTemplate | null;
   /** @throws UnknownTokenError if the vocabulary cannot spell the text and has no unknown token */
   encode(text: string, options?: EncodeOptions): number[];
+  /**
+   * Returns the text of tokens, as transformers does for the BPE vocabularies of all supported families. An id that the
+   * vocabulary lacks has no text.
+   */
+  decode(ids: readonly number[], options?: DecodeOptions): string;
   /** Returns the bytes of UTF-8 text that a token stands for. A space in front may be one that the tokenizer has put there. */
   bytesOf(id: number): Uint8Array;
   /** Whether a token was added to the vocabulary as a special one, such as the end of a turn. */
@@ -69,9 +80,31 @@ export function createTokenizer(
     eosTokenId: (eos === undefined ? undefined : inner.token_to_id(eos)) ?? null,
     chatTemplate: chatTemplate === null ? null : createChatTemplate(chatTemplate, specials),
     encode: (text, { addSpecialTokens = true } = {}) => encode(inner, text, addSpecialTokens),
+    decode: makeDecode(inner, json),
     bytesOf: tokenBytes(json, (id) => ({ text: inner.id_to_token(id) ?? '', added: added.has(id) })),
     isSpecial: (id) => added.get(id)?.special ?? false,
   };
+}
+
+/** The decoder is made at the first call, since most uses never decode. */
+function makeDecode(inner: HuggingFaceTokenizer, json: unknown): Tokenizer['decode'] {
+  let decoder: ReturnType<typeof tokenDecoder> | undefined;
+  const added = inner.get_added_tokens_decoder();
+  return (ids, { skipSpecialTokens = false } = {}) => {
+    decoder ??= constructDecoder(json);
+    const kept = skipSpecialTokens ? ids.filter((id) => !added.get(id)?.special) : ids;
+    const tokens = kept.map((id) => added.get(id)?.content ?? inner.id_to_token(id));
+    return decoder(tokens.filter((token) => token !== undefined));
+  };
+}
+
+function constructDecoder(json: unknown): ReturnType<typeof tokenDecoder> {
+  try {
+    return tokenDecoder((json as { readonly decoder?: unknown }).decoder);
+  } catch (cause) {
+    const message = `cannot turn tokens into text: ${(cause as Error).message}`;
+    throw new FormatError({ code: 'invalid_tokenizer', file: TOKENIZER, message, cause });
+  }
 }
 
 function construct(json: unknown): HuggingFaceTokenizer {

@@ -1,4 +1,5 @@
-import { countFlips, lossDifference } from '../../statistics/paired-statistics.ts';
+import { judgesRows, metricTitle } from '../../options/metrics.ts';
+import { countFlips, lossDifference, scoreDifference } from '../../statistics/paired-statistics.ts';
 import { normalQuantile } from '../../statistics/distributions.ts';
 import { DEFAULT_CONFIDENCE, type Gate, type GateMeasurement } from './readiness-gate.ts';
 
@@ -23,7 +24,7 @@ export function rowsWarning(gate: Gate, old: GateMeasurement | null, found: Gate
   const reach = gate.kind === 'relative' ? 1 : normalQuantile(gate.confidence ?? DEFAULT_CONFIDENCE);
   const resolved = (reach * deviation) / Math.sqrt(rows);
   if (resolved <= margin) return null;
-  const told = `${rows} gate rows resolve a difference in ${name.replace('_', ' ')} of ${resolved.toPrecision(2)}`;
+  const told = `${rows} gate rows resolve a difference in ${metricTitle(name)} of ${resolved.toPrecision(2)}`;
   if (margin === 0) return `${told}; no number of rows resolves a margin of 0`;
   const factor = gate.kind === 'relative' ? 1 : reach + normalQuantile(POWER);
   const needed = Math.ceil((factor * deviation) ** 2 / margin ** 2);
@@ -32,13 +33,16 @@ export function rowsWarning(gate: Gate, old: GateMeasurement | null, found: Gate
 }
 
 /**
- * Variance of one row's difference. For shares it is at least what a single discordant row would give, because observing
+ * Variance of one row's difference. For shares and scores it is at least what a single discordant row would give, because observing
  * none does not mean that there are none.
  */
 function varianceOfDifference(old: GateMeasurement, found: GateMeasurement): number {
   const [before, after] = [old.outcomes.values, found.outcomes.values];
   if (found.metric.name === 'loss') {
     return lossDifference({ before, after, tokens: found.outcomes.tokens }).standardError ** 2 * before.length;
+  }
+  if (!judgesRows(found.metric.name)) {
+    return Math.max(1 / before.length, scoreDifference({ before, after }).standardError ** 2 * before.length);
   }
   const { gains, losses, rows } = countFlips(before, after);
   return Math.max(1, gains + losses) / rows;

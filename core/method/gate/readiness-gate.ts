@@ -1,8 +1,14 @@
 import type { GateRule } from '../../options/gates.ts';
-import type { MetricName } from '../../options/metrics.ts';
+import { judgesRows, type MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
 import { AdaptationError } from '../errors.ts';
-import { countFlips, lowerBoundOfDifference, upperBoundOfLossDifference } from '../../statistics/paired-statistics.ts';
+import {
+  countFlips,
+  lowerBoundOfDifference,
+  lowerBoundOfScoreDifference,
+  upperBoundOfLossDifference,
+  type PairedScores,
+} from '../../statistics/paired-statistics.ts';
 
 export interface MetricValue {
   readonly name: MetricName;
@@ -14,7 +20,10 @@ export interface MetricValue {
 
 /** The outcome of every gate row, in the order of the rows. */
 export interface RowOutcomes {
-  /** 1 for a right row and 0 for a wrong one; for the metric `loss`, the summed loss of the row's completion tokens. */
+  /**
+   * 1 for a right row and 0 for a wrong one; for `rouge_l` and `token_f1` the row's score from 0 to 1; for `loss` the summed
+   * loss of the row's completion tokens.
+   */
   readonly values: ArrayLike<number>;
   /** Completion tokens of each row. Only the metric `loss` needs them. */
   readonly tokens: ArrayLike<number>;
@@ -50,7 +59,10 @@ export interface GateVerdict {
    * the difference to it. Null under the other rules, which compare the metric itself.
    */
   readonly bound: number | null;
-  /** Negative flips as a share of the rows; null if the old version was not measured, and for the metric `loss`. */
+  /**
+   * Negative flips as a share of the rows; null if the old version was not measured, and for metrics whose rows are neither
+   * right nor wrong.
+   */
   readonly negativeFlips: number | null;
   /** Empty if the candidate passed. */
   readonly failed: readonly GateFailure[];
@@ -93,7 +105,7 @@ export function judge(gate: Gate, old: GateMeasurement | null, found: GateMeasur
   requireMetric(gate.metric, found.metric);
   const bound =
     gate.kind === 'non_inferiority' && old ? boundOf(found, old, gate.confidence ?? DEFAULT_CONFIDENCE) : null;
-  const negativeFlips = old && gate.metric !== 'loss' ? negativeFlipsOf(old, found) : null;
+  const negativeFlips = old && judgesRows(gate.metric) ? negativeFlipsOf(old, found) : null;
   const failed: GateFailure[] = [];
   if (!reaches(gate.metric, bound ?? found.metric.value, needed)) failed.push(bound === null ? 'value' : 'bound');
   if (negativeFlips !== null && negativeFlips > (gate.max_negative_flips ?? 1) + ROUNDING)
@@ -118,15 +130,17 @@ export function isBetterBeyondNoise(a: GateMeasurement, b: GateMeasurement, conf
 
 /**
  * `from`'s value plus the one-sided confidence bound of the difference between `found` and `from` on the same rows, on the
- * side on which `found` is worse: Tango's score interval for shares, the bootstrap-t for a loss.
+ * side on which `found` is worse: Tango's score interval for shares, the bootstrap-t for scores and a loss.
  */
 function boundOf(found: GateMeasurement, from: GateMeasurement, confidence: number): number {
   const [before, after] = [from.outcomes.values, found.outcomes.values];
-  const difference =
-    found.metric.name === 'loss'
-      ? upperBoundOfLossDifference({ before, after, tokens: found.outcomes.tokens }, { confidence })
-      : lowerBoundOfDifference(countFlips(before, after), confidence);
-  return from.metric.value + difference;
+  return from.metric.value + boundOfDifference(found, { before, after }, confidence);
+}
+
+function boundOfDifference({ metric, outcomes }: GateMeasurement, scores: PairedScores, confidence: number): number {
+  if (metric.name === 'loss') return upperBoundOfLossDifference({ ...scores, tokens: outcomes.tokens }, { confidence });
+  if (!judgesRows(metric.name)) return lowerBoundOfScoreDifference(scores, { confidence });
+  return lowerBoundOfDifference(countFlips(scores.before, scores.after), confidence);
 }
 
 function negativeFlipsOf(old: GateMeasurement, found: GateMeasurement): number {
@@ -145,7 +159,13 @@ function requireValid(gate: Gate): void {
   if (!(confidence > 0.5 && confidence < 1)) throw invalid('confidence', confidence, 'a number between 0.5 and 1');
   const flips = gate.max_negative_flips;
   if (flips === undefined) return;
-  if (gate.metric === 'loss') throw invalid('limit of negative flips', flips, 'none for the metric loss');
+  if (!judgesRows(gate.metric)) {
+    throw invalid(
+      'limit of negative flips',
+      flips,
+      `none for the metric ${gate.metric}, whose rows are neither right nor wrong`,
+    );
+  }
   if (!(flips >= 0 && flips <= 1)) throw invalid('limit of negative flips', flips, 'a share from 0 to 1');
 }
 

@@ -1,4 +1,11 @@
-import { rotaryFrequencies, rotaryPairs, type LayerType, type RopeConfig } from './rope.ts';
+import {
+  dependsOnTextLength,
+  LAYER_TYPES,
+  rotaryFrequencies,
+  rotaryPairs,
+  type LayerType,
+  type RopeConfig,
+} from './rope.ts';
 
 /** The lengths of a batch's sequences, which lie one behind the other. */
 interface SequenceLengths {
@@ -18,17 +25,48 @@ export function rotaryAngles(
   { sequenceLengths, textLengths = sequenceLengths }: SequenceLengths,
   layerType: LayerType,
 ): Float32Array {
-  const known = new Map<number, Float32Array>();
+  const frequenciesOf = knownFrequencies(config, layerType);
   const tokens = sequenceLengths.reduce((total, length) => total + length, 0);
   const angles = new Float32Array(tokens * rotaryPairs(config.headDim, config.partialRotaryFactor));
   let at = 0;
   for (const [sequence, length] of sequenceLengths.entries()) {
-    const textLength = textLengths[sequence] ?? length;
-    const frequencies = known.get(textLength) ?? rotaryFrequencies(config, textLength, layerType);
-    known.set(textLength, frequencies);
+    const frequencies = frequenciesOf(textLengths[sequence] ?? length);
     for (let position = 0; position < length; position++) {
       for (const frequency of frequencies) angles[at++] = position * frequency;
     }
   }
   return angles;
+}
+
+/** Computes the rotary angles of tokens that are the last of their texts so far, float32 [tokens · pairs]. */
+export function lastAngles(config: RopeConfig, positions: Int32Array, layerType: LayerType): Float32Array {
+  const frequenciesOf = knownFrequencies(config, layerType);
+  const pairs = rotaryPairs(config.headDim, config.partialRotaryFactor);
+  const angles = new Float32Array(positions.length * pairs);
+  for (const [token, position] of positions.entries()) {
+    for (const [pair, frequency] of frequenciesOf(position + 1).entries()) {
+      angles[token * pairs + pair] = position * frequency;
+    }
+  }
+  return angles;
+}
+
+/** Whether a text's tokens keep their angles while it grows from one length to another. */
+export function keepsAngles(config: RopeConfig, from: number, to: number): boolean {
+  if (from === to || !dependsOnTextLength(config)) return true;
+  return LAYER_TYPES.every((type) => {
+    const [before, after] = [rotaryFrequencies(config, from, type), rotaryFrequencies(config, to, type)];
+    return before.every((frequency, pair) => frequency === after[pair]);
+  });
+}
+
+/** Returns a function that gives the frequencies for a text's length, and computes each once. */
+function knownFrequencies(config: RopeConfig, layerType: LayerType): (textLength: number) => Float32Array {
+  const known = new Map<number, Float32Array>();
+  return (textLength) => {
+    const length = dependsOnTextLength(config) ? textLength : 0;
+    const frequencies = known.get(length) ?? rotaryFrequencies(config, length, layerType);
+    known.set(length, frequencies);
+    return frequencies;
+  };
 }

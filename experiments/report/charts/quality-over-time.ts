@@ -1,4 +1,5 @@
 import type { TopLevelSpec } from 'vega-lite';
+import { metricTitle } from '../../../core/options/metrics.ts';
 import { COLORS } from '../../../bench/chart.ts';
 import { mean } from '../statistics.ts';
 import type { Job } from '../summary.ts';
@@ -12,8 +13,6 @@ interface Point {
   /** Metric of the best candidate so far on the gate rows, mean over seeds. */
   readonly value: number;
 }
-
-const SHORT = { accuracy: 'accuracy', exact_match: 'exact match', loss: 'loss' } as const;
 
 /** Draws the best value on the gate rows so far against wall time, in a panel for each task, evolution, recipe and size. */
 export function qualityChart(
@@ -94,6 +93,6 @@ function bestSoFar({ cell }: Job): Improvement[] {
 }
 
 function panelOf({ cell }: Job): string {
-  const metric = cell.best ? `, ${SHORT[cell.best.metric.name]}` : '';
+  const metric = cell.best ? `, ${metricTitle(cell.best.metric.name)}` : '';
   return `${cell.task}, ${cell.evolution}, ${cell.adapter}, ${cell.rows} rows${metric}`;
 }

@@ -1,14 +1,12 @@
 import Type, { type Static } from 'typebox';
 import { AdapterOptions } from '../../../core/options/adapter-options.ts';
 import { GateRule } from '../../../core/options/gates.ts';
-import { METRICS } from '../../../core/options/metrics.ts';
+import { METRIC_HELP, METRICS } from '../../../core/options/metrics.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 export const Metric = Type.Enum(METRICS, {
-  description:
-    'What the gate measures. `accuracy` and `exact_match` are fractions of the gate rows, higher is better; `loss` is in ' +
-    'nats per completion token, lower is better.',
+  description: `What the gate measures, on the gate rows. ${METRIC_HELP}`,
 });
 
 const BaseModelVersionReference = Type.String({

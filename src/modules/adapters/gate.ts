@@ -1,15 +1,14 @@
 import { unprocessable } from '../../lib/errors.ts';
 import type { GateRule } from '../../../core/options/gates.ts';
-import type { MetricName } from '../../../core/options/metrics.ts';
+import { judgesRows, type MetricName } from '../../../core/options/metrics.ts';
 
 /**
  * @throws AppError 422 `invalid_gate` for a target that no value of the metric can reach, a negative margin, or a limit
  *   of flips under a metric that has none
  */
 export function checkGate(metric: MetricName, gate: GateRule): void {
-  if (metric === 'loss' && gate.max_negative_flips !== undefined) {
-    const message =
-      'gate.max_negative_flips is given, expected none for the metric loss, which has no right and wrong rows';
+  if (!judgesRows(metric) && gate.max_negative_flips !== undefined) {
+    const message = `gate.max_negative_flips is given, expected none for the metric ${metric}, whose rows are neither right nor wrong: leave it out, or choose accuracy or exact_match`;
     throw unprocessable('invalid_gate', message, { field: 'gate.max_negative_flips' });
   }
   const [name, value] = gate.kind === 'absolute' ? ['target', gate.target] : ['margin', gate.margin];

@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { JOB_STATES } from './job.states.ts';
+import { METRICS } from '../../../core/options/metrics.ts';
 import { PHASES } from '../../../core/options/phases.ts';
 
 const JobKind = Type.Enum(['adaptation', 'control'] as const, {
@@ -13,7 +14,7 @@ const Milliseconds = Type.Number({ minimum: 0 });
 
 /** Values on the gate rows. Each is null until it is known. */
 const JobMetric = Type.Object({
-  name: Type.String({ description: 'What the gate measures: `accuracy`, `exact_match` or `loss`.' }),
+  name: Type.String({ description: `What the gate measures: ${METRICS.map((name) => `\`${name}\``).join(', ')}.` }),
   target: Nullable(Type.Number({ description: 'The value that the gate asks for.' })),
   old: Nullable(Type.Number({ description: 'The value of the old adapter on the old base.' })),
   none: Nullable(Type.Number({ description: 'The value of the new base without an adapter.' })),

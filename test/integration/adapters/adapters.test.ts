@@ -56,6 +56,14 @@ describe('create', () => {
     expect(response.json()).toMatchObject({ gate });
   });
 
+  it.each(['exact_match', 'rouge_l', 'token_f1'])('takes a gate on generated text: %s', async (metric) => {
+    const gate = { kind: 'non_inferiority', margin: 0.02 };
+    const payload = { ...world.body(`by ${metric}`, { gate }), metric };
+    const response = await request({ method: 'POST', url: '/v1/adapters', payload });
+    expect(response.statusCode, response.body).toBe(201);
+    expect(response.json()).toMatchObject({ metric, gate });
+  });
+
   const valid = { metric: 'accuracy', gate: { kind: 'absolute', target: 0.5 } };
   it.each([
     ['another answer to append_eos', { append_eos: 'maybe' }, 400, 'invalid_request'],
@@ -69,6 +77,12 @@ describe('create', () => {
     [
       'a limit of flips of a loss',
       { metric: 'loss', gate: { kind: 'absolute', target: 1, max_negative_flips: 0.02 } },
+      422,
+      'invalid_gate',
+    ],
+    [
+      'a limit of flips of a score',
+      { metric: 'token_f1', gate: { kind: 'relative', margin: 0.02, max_negative_flips: 0.02 } },
       422,
       'invalid_gate',
     ],

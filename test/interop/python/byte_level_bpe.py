@@ -26,6 +26,8 @@ class Encoded(TypedDict):
     # Ids with the post-processor's special tokens, and without them.
     with_special: list[list[int]]
     without_special: list[list[int]]
+    # The text of the ids with special tokens.
+    decoded: list[str]
 
 
 def train(spec: TrainSpec) -> Encoded:
@@ -47,6 +49,7 @@ def train(spec: TrainSpec) -> Encoded:
     return {
         "with_special": [tokenizer.encode(text).ids for text in strings],
         "without_special": [tokenizer.encode(text, add_special_tokens=False).ids for text in strings],
+        "decoded": [tokenizer.decode(tokenizer.encode(text).ids, skip_special_tokens=False) for text in strings],
     }
 
 

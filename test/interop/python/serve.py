@@ -24,6 +24,7 @@ METHODS = (
     "byte_level_bpe.train",
     "fusion.dense",
     "completions.mean_loss",
+    "generation.greedy",
     "rows.train",
     "rows.tokenize",
     "rows.chats",

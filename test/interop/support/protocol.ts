@@ -100,6 +100,15 @@ export interface Methods {
     };
     result: Record<string, { update: number[]; truncation_error: number }>;
   };
+  'generation.greedy': {
+    params: BaseAndAdapter & {
+      readonly prompts: readonly (readonly number[])[];
+      readonly max_new_tokens: number;
+      readonly end_ids: readonly number[];
+      readonly use_cache: boolean;
+    };
+    result: number[][];
+  };
   'completions.mean_loss': {
     params: BaseAndAdapter & { readonly data: string };
     result: { loss: number; completion_tokens: number; examples: number };

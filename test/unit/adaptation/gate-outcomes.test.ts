@@ -42,6 +42,7 @@ describe('a stored measurement', () => {
   it.each<[string, Partial<OutcomesSubject>]>([
     ['of another metric', { metric: 'exact_match' }],
     ['of another precision', { precision: 'f32' }],
+    ['of texts that end elsewhere', { generation: { maxNewTokens: 9, endOfTextIds: [2] } }],
     ['of other choices', { data: { ...SUBJECT.data, choices: choicesOf([[1], [7]]) } }],
     ['of rows in another order', { data: { ...SUBJECT.data, gate: SUBJECT.data.gate.toReversed() } }],
     ['of rows whose prompts end elsewhere', { data: { ...SUBJECT.data, gate: [row([1], [2, 3]), row([4], [5, 6])] } }],

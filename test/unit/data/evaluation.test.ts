@@ -1,7 +1,9 @@
 import { describe, expect, it, test } from 'vitest';
-import type { Batch, Runtime } from '../../../core/engine/runtime.ts';
+import type { GeneratingBase } from '../../../core/engine/generation/generate-texts.ts';
+import type { Batch, DecodeStep, Runtime } from '../../../core/engine/runtime.ts';
 import { findChoices, type ChoiceSet } from '../../../core/data/choices.ts';
-import { accuracy, exactMatch, meanLoss, measure } from '../../../core/data/evaluation/measure.ts';
+import { answerLimits } from '../../../core/data/evaluation/generated-answers.ts';
+import { accuracy, meanLoss, measure } from '../../../core/data/evaluation/measure.ts';
 import { exampleOf, type ExampleRow, type TokenizedExample } from '../../../core/data/example.ts';
 import { characterTokenizer } from './support/character-tokenizer.ts';
 import { expectedText, questionOf } from '../../../core/formats/dataset/dataset-row.ts';
@@ -33,7 +35,7 @@ function bigramRuntime(vocabSize = 4): CountingRuntime {
   return {
     calls,
     name: 'bigram',
-    base: { config: { vocabSize } },
+    base: { config: { vocabSize, maxPositionEmbeddings: 8, numLayers: 0, numKeyValueHeads: 1, headDim: 1 } },
     labelLosses: async (_: unknown, batch: Batch) => {
       count('losses', batch);
       return Float32Array.from(batch.labelIds, (target, i) => -Math.log(after(batch, i)[target]!));
@@ -45,7 +47,23 @@ function bigramRuntime(vocabSize = 4): CountingRuntime {
         [...batch.labelPositions.keys()].flatMap((i) => after(batch, i).map((p) => Math.log(p) + 5)),
       );
     },
+    prefill: async (_: unknown, batch: Batch) => {
+      count('prefill', batch);
+      const logits = Float32Array.from([...batch.labelPositions.keys()].flatMap((i) => after(batch, i)));
+      return { logits, states: { keys: [], values: [] }, stateOfToken: batch.inputIds, doraFactors: new Map() };
+    },
+    decode: async (_: unknown, { inputIds }: DecodeStep) => {
+      calls.push({ kind: 'decode', labels: inputIds.length });
+      const logits = Float32Array.from([...inputIds].flatMap((id) => NEXT[id]!));
+      return { logits, states: { keys: [], values: [] }, stateOfToken: inputIds, doraFactors: new Map() };
+    },
   } as unknown as CountingRuntime;
+}
+
+/** The same model with a tokenizer that spells tokens as the letters a to d. */
+function bigramBase({ runtime = bigramRuntime(), endOfTextIds = [] as number[] } = {}): GeneratingBase {
+  const decode = (ids: readonly number[]) => ids.map((id) => 'abcd'[id]!).join('');
+  return { runtime, endOfTextIds, tokenizer: { decode } };
 }
 
 function example(promptIds: number[], completionIds: number[], completion = ''): TokenizedExample {
@@ -92,10 +110,10 @@ test.each(['loss', 'exact_match', 'accuracy'] as const)(
       example([0], [1], 'y'),
     ];
     const choices = choicesOf({ x: [1, 3], y: [1], z: [2, 3, 1] });
-    const whole = await measure(bigramRuntime(), null, examples, { metric, choices });
+    const whole = await measure(bigramBase(), null, examples, { metric, choices });
     // 4 labels fit into 2 ** 24 logits.
     const runtime = bigramRuntime(2 ** 22);
-    const parts = await measure(runtime, null, examples, { metric, choices });
+    const parts = await measure(bigramBase({ runtime }), null, examples, { metric, choices });
     expect(parts).toEqual(whole);
     expect(runtime.calls.length).toBeGreaterThan(1);
     expect(Math.max(...runtime.calls.map(({ labels }) => labels))).toBeLessThanOrEqual(4);
@@ -160,22 +178,58 @@ describe('accuracy', () => {
   });
 });
 
-describe('exactMatch', () => {
-  it('finds the completions that greedy decoding reproduces', async () => {
-    // Greedy after 0: 1, then 3, then 0 (the first of equals).
-    const examples = [example([0], [1, 3]), example([0], [1, 3, 0]), example([0], [1, 3, 2]), example([0], [2, 3])];
-    const result = await exactMatch(bigramRuntime(), null, examples);
+describe('metrics of generated text', () => {
+  // Greedy after 0: 1, then 3, then 0 (the first of equals): "bdabda…".
+  const answers = (...completions: (readonly [ids: number[], text: string])[]) =>
+    completions.map(([ids, text]) => example([0], ids, text));
+  const examples = answers([[1, 3], 'bd'], [[1, 3, 0], ' bda\n'], [[1, 3, 2], 'bdc'], [[2, 3], 'cd']);
+
+  it('gives an adapter that never learned to stop as many tokens as the completion has', async () => {
+    const runtime = bigramRuntime();
+    const result = await measure(bigramBase({ runtime }), null, examples, { metric: 'exact_match', choices: null });
     expect([...result.perExample]).toEqual([1, 1, 0, 0]);
-    expect(result.value).toBe(0.5);
+    expect(result).toMatchObject({ metric: 'exact_match', value: 0.5, standardError: 0.25, examples: 4, tokens: 10 });
+    expect(runtime.calls.map(({ kind }) => kind)).toEqual(['prefill', 'decode', 'decode']);
+  });
+
+  it('judges everything up to the end of the text where completions end with it', async () => {
+    const base = bigramBase({ endOfTextIds: [0] });
+    const rows = answers([[1, 3, 0], 'bda'], [[1, 0], 'ba']);
+    const { perExample } = await measure(base, null, rows, { metric: 'exact_match', choices: null });
+    expect([...perExample]).toEqual([1, 0]);
+  });
+
+  it('generates as many tokens as asked for, within the model\u2019s positions', async () => {
+    const run = (maxNewTokens: number) =>
+      measure(bigramBase(), null, answers([[1], 'bdabdab']), { metric: 'exact_match', choices: null, maxNewTokens });
+    expect((await run(6)).value).toBe(0);
+    expect((await run(7)).value).toBe(1);
+    expect((await run(100)).value).toBe(1);
+  });
+
+  it('averages how much of texts and completions agree', async () => {
+    const rows = answers([[1, 3], 'bd'], [[1, 3], 'other']);
+    for (const metric of ['rouge_l', 'token_f1'] as const) {
+      const result = await measure(bigramBase(), null, rows, { metric, choices: null });
+      expect([...result.perExample]).toEqual([1, 0]);
+      expect(result).toMatchObject({ metric, value: 0.5 });
+    }
+  });
+
+  it('leaves room for twice the longest completion and a few tokens more', () => {
+    const rows = [{ labelIds: [5, 7] }, { labelIds: [4, 4, 4, 7] }, { labelIds: [4, 4, 4] }];
+    expect(answerLimits(rows, [7], 0)).toEqual([24, 24, 3]);
+    expect(answerLimits(rows, [7], 9)).toEqual([9, 9, 9]);
   });
 });
 
 describe('measure', () => {
   it('refuses accuracy without choices, and an empty list of examples', async () => {
-    const run = (metric: 'accuracy' | 'loss', examples: TokenizedExample[]) =>
-      measure(bigramRuntime(), null, examples, { metric, choices: null });
+    const run = (metric: 'accuracy' | 'loss' | 'rouge_l', examples: TokenizedExample[]) =>
+      measure(bigramBase(), null, examples, { metric, choices: null });
     await expect(run('accuracy', [example([0], [1])])).rejects.toThrow('2 to 20 distinct completions');
     await expect(run('loss', [])).rejects.toThrow('no examples');
+    await expect(run('rouge_l', [])).rejects.toThrow('no examples');
   });
 });
 

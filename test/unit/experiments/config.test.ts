@@ -38,7 +38,11 @@ describe('the configuration of an experiment', () => {
 
   it.each([
     ['seeds: [1, 2]', 'seeds: [1, -2]', 'seeds[1] is -2, expected at least 0'],
-    ['metric: exact_match', 'metric: f1', 'tasks[0].metric is "f1", expected accuracy, exact_match, loss'],
+    [
+      'metric: exact_match',
+      'metric: f1',
+      'tasks[0].metric is "f1", expected accuracy, exact_match, rouge_l, token_f1, loss',
+    ],
     ['rows: [16]', 'row: [16]', 'row is not known, expected one of name, title, base'],
     ['rows: [16]', '', 'rows is missing'],
     ['gate: { kind: absolute, target: 1 }', 'gate: { kind: best }', 'gate is {"kind":"best"}, expected'],

@@ -29,6 +29,7 @@ it('keeps the given options and fills in the others', () => {
     learningRate: 3e-3,
     scratchLearningRate: 3e-3,
     evaluateEvery: 20,
+    maxNewTokens: 0,
     patience: 5,
     refineSteps: 0,
     searchEvaluations: 6,
@@ -72,6 +73,6 @@ it.each([
 });
 
 it('takes the defaults that depend on nothing else from the table', () => {
-  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(17);
+  expect(Object.keys(DEFAULT_JOB_OPTIONS)).toHaveLength(18);
   expect(resolve({})).toMatchObject({ patience: DEFAULT_JOB_OPTIONS.patience, seed: DEFAULT_JOB_OPTIONS.seed });
 });

@@ -4,6 +4,8 @@ import {
   countFlips,
   lossDifference,
   lowerBoundOfDifference,
+  lowerBoundOfScoreDifference,
+  scoreDifference,
   upperBoundOfLossDifference,
 } from '../../../core/statistics/paired-statistics.ts';
 import { normalQuantile } from '../../../core/statistics/distributions.ts';
@@ -105,6 +107,19 @@ describe('flips and losses of the same rows', () => {
         { confidence: 0.95 },
       ),
     ).toBe(0.5);
+  });
+
+  it('of scores lies below their mean difference as far as that of the opposite losses lies above it', () => {
+    const [before, after] = [
+      [0.2, 0.5, 1, 0, 0.75],
+      [0.4, 0.5, 0.7, 0.1, 1],
+    ] as const;
+    expect(scoreDifference({ before, after }).value).toBeCloseTo(0.05, 12);
+    const opposite = { before: after, after: before, tokens: [1, 1, 1, 1, 1] };
+    const bound = lowerBoundOfScoreDifference({ before, after }, { confidence: 0.9 });
+    expect(bound).toBe(-upperBoundOfLossDifference(opposite, { confidence: 0.9 }));
+    expect(bound).toBeLessThan(0.05);
+    expect(lowerBoundOfScoreDifference({ before, after: before }, { confidence: 0.9 })).toBeCloseTo(0, 12);
   });
 
   it('covers the true loss difference in about 95 of 100 draws, also where a few rows carry most of it', () => {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 
 /** Added to the score of a key that a query must not see; its softmax is 0 in float32. */
-const HIDDEN = -1e9;
+export const HIDDEN = -1e9;
 
 /** Which token lies at each place of the bins, each [bins, binLength] int32. */
 interface BinContents {

@@ -3,6 +3,7 @@ import type { ModelConfig } from '../../../models/config/model-config.ts';
 import { attentionScale, type LayerType } from '../../../models/config/rope.ts';
 import { attentionMasks } from './attention-mask.ts';
 import type { BinIndices } from './bins.ts';
+import { cacheMask, type SeenInCache } from './cached.ts';
 import { rotaryTables, type RotaryTables } from './rotary.ts';
 
 /** What the attention of one layer needs beside queries, keys and values. */
@@ -12,9 +13,30 @@ export interface LayerAttention {
   readonly key: RotaryTables;
   /** Factor on the queries beside the tables. */
   readonly queryScale: number;
+  /** The tokens that each token sees. */
+  readonly seen: SeenInBins | SeenInCache;
+}
+
+/** Tokens see others of the same call. */
+export interface SeenInBins {
   /** The mask of each block of queries. */
   readonly masks: readonly tf.Tensor4D[];
   readonly indices: BinIndices;
+}
+
+/** The tokens of a call lie in bins. */
+interface BinSource {
+  /** [bins, binLength] int32 */
+  readonly binSequences: tf.Tensor2D;
+  readonly indices: BinIndices;
+}
+
+/** Each token of a call is the next one of a row whose earlier tokens are cached. */
+interface CacheSource {
+  /** [slots] int32 the position of the token in each slot */
+  readonly slots: tf.Tensor1D;
+  /** Each [rows, keyValueHeads, slots, headDim]. */
+  readonly cached: (layer: number) => Pick<SeenInCache, 'keys' | 'values'>;
 }
 
 export interface AttentionSource {
@@ -22,9 +44,7 @@ export interface AttentionSource {
   readonly blocks: number;
   /** [tokens] int32 */
   readonly positions: tf.Tensor1D;
-  /** [bins, binLength] int32 */
-  readonly binSequences: tf.Tensor2D;
-  readonly indices: BinIndices;
+  readonly places: BinSource | CacheSource;
   /** [tokens, pairs] */
   readonly angles: (layerType: LayerType) => tf.Tensor2D;
 }
@@ -34,8 +54,6 @@ export interface AttentionSource {
  * pass, so they have to be made outside of what is differentiated.
  */
 export function attentionTensors(config: ModelConfig, source: AttentionSource): LayerAttention[] {
-  const { blocks, positions, binSequences, indices } = source;
-  const binPositions = tf.gather<tf.Tensor>(positions, indices.binTokens) as tf.Tensor2D;
   const queryScale = 1 / Math.sqrt(config.queryPreAttnScalar ?? config.headDim);
   const tables = memoized((type: LayerType) => {
     const angles = source.angles(type);
@@ -47,15 +65,31 @@ export function attentionTensors(config: ModelConfig, source: AttentionSource): 
       queryScale: partial ? queryScale : 1,
     };
   });
-  const masks = memoized((window: number | null) =>
-    attentionMasks({ sequences: binSequences, positions: binPositions }, { window, blocks }),
-  );
+  const seen = 'indices' in source.places ? seenInBins(source, source.places) : seenInCache(source, source.places);
   return Array.from({ length: config.numLayers }, (_, layer): LayerAttention => {
     const window = config.slidingWindows?.[layer] ?? null;
     // Layers with a window may have rotary angles of their own.
     const type = window === null ? 'full_attention' : 'sliding_attention';
-    return { ...tables(type), masks: masks(window), indices };
+    return { ...tables(type), seen: seen(window, layer) };
   });
+}
+
+type SeenByLayer<S> = (window: number | null, layer: number) => S;
+
+function seenInBins(
+  { blocks, positions }: AttentionSource,
+  { binSequences, indices }: BinSource,
+): SeenByLayer<SeenInBins> {
+  const binPositions = tf.gather<tf.Tensor>(positions, indices.binTokens) as tf.Tensor2D;
+  const masks = memoized((window: number | null) =>
+    attentionMasks({ sequences: binSequences, positions: binPositions }, { window, blocks }),
+  );
+  return (window) => ({ masks: masks(window), indices });
+}
+
+function seenInCache({ positions }: AttentionSource, { slots, cached }: CacheSource): SeenByLayer<SeenInCache> {
+  const mask = memoized((window: number | null) => cacheMask(slots, positions, window));
+  return (window, layer) => ({ mask: mask(window), ...cached(layer) });
 }
 
 function memoized<K, V>(make: (key: K) => V): (key: K) => V {

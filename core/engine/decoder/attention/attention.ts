@@ -99,7 +99,8 @@ function blockGradients(dy: tf.Tensor4D, { q, k, v }: AttentionBlock, { attended
   };
 }
 
-function cappedScores(q: tf.Tensor4D, k: tf.Tensor4D, cap: number | null): tf.Tensor4D {
+/** q kᵀ, with cap(s) = c · tanh(s / c) where there is a cap. */
+export function cappedScores(q: tf.Tensor4D, k: tf.Tensor4D, cap: number | null): tf.Tensor4D {
   const scores = tf.matMul<tf.Tensor4D>(q, k, false, true);
   return cap === null ? scores : tf.tanh(scores.mul(1 / cap)).mul(cap);
 }

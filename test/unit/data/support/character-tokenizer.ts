@@ -22,6 +22,7 @@ export function characterTokenizer(options: CharacterTokenizerOptions = {}): Tok
       const ids = [...text.replaceAll(skipped, '')].map((character) => character.charCodeAt(0));
       return addSpecialTokens && bos !== undefined ? [bos, ...ids] : ids;
     },
+    decode: (ids) => String.fromCharCode(...ids),
     bytesOf: (id) => Uint8Array.of(id),
     isSpecial: (id) => id < 8,
   };

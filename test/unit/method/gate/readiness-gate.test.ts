@@ -117,6 +117,12 @@ describe('a gate by values', () => {
       'expected none for the metric loss',
     ],
     [
+      'flips of a score',
+      { metric: 'rouge_l', kind: 'relative', margin: 0.1, max_negative_flips: 0.1 },
+      metric('rouge_l', 0.4),
+      'gate limit of negative flips is 0.1, expected none for the metric rouge_l, whose rows are neither right nor wrong',
+    ],
+    [
       'flips beyond all rows',
       { metric: 'accuracy', kind: 'absolute', target: 1, max_negative_flips: 1.5 },
       metric('accuracy', 1),
@@ -150,6 +156,29 @@ describe('non-inferiority', () => {
     expect(far).toMatchObject({ passed: false, failed: ['bound'] });
     expect(judge({ ...gate, kind: 'relative' }, old, rows(400, 340, { gains: 20, losses: 20 })).passed).toBe(true);
     expect(judge({ ...gate, confidence: 0.8 }, old, rows(400, 340, { gains: 20, losses: 20 })).passed).toBe(true);
+  });
+
+  it('of a score asks the lower bound of the mean difference', () => {
+    const random = Random.fromSeed(9);
+    const before = Array.from({ length: 400 }, () => random.uniform());
+    const after = before.map((score) => score + 0.1 * random.normal());
+    const scores = (values: readonly number[]): GateMeasurement => {
+      const { metric: of, outcomes } = losses(values);
+      return { metric: { ...of, name: 'rouge_l' }, outcomes };
+    };
+    const verdict = (margin: number) =>
+      judge({ metric: 'rouge_l', kind: 'non_inferiority', margin }, scores(before), scores(after));
+    const { value } = scores(after).metric;
+    // The standard error of the mean difference is 0.1 / √400.
+    expect(value - verdict(0).bound!).toBeCloseTo(1.65 * 0.005, 2);
+    expect(verdict(0.05)).toMatchObject({ passed: true, negativeFlips: null });
+    expect(verdict(0)).toMatchObject({ passed: false, failed: ['bound'] });
+    expect(isBetterBeyondNoise(scores(before.map((score) => score + 0.01)), scores(before))).toBe(true);
+    expect(isBetterBeyondNoise(scores(after), scores(before))).toBe(false);
+    const warning = rowsWarning({ metric: 'rouge_l', kind: 'relative', margin: 0.001 }, scores(before), scores(after));
+    expect(warning).toMatch(/^400 gate rows resolve a difference in ROUGE-L of 0\.0049/);
+    const same = rowsWarning({ metric: 'rouge_l', kind: 'relative', margin: 0.001 }, scores(before), scores(before));
+    expect(same).toMatch(/^400 gate rows resolve a difference in ROUGE-L of 0\.0025/);
   });
 
   it('of a loss asks the upper bound of the mean difference', () => {

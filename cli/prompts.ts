@@ -1,0 +1,82 @@
+import { answerOf } from '../core/data/evaluation/generated-answers.ts';
+import type { LoadedBase } from '../core/engine/base-cache.ts';
+import type { GenerationRequest } from '../core/engine/generation/greedy.ts';
+import { UsageError } from './errors.ts';
+import { loadExamples } from './loaded-bases.ts';
+
+/** A prompt in the tokens of a base. */
+export interface Prompt {
+  readonly promptIds: readonly number[];
+  /** Number of the row's line in its file; absent for a prompt that was not read from one. */
+  readonly line?: number;
+  /** What the row expects. */
+  readonly expected?: string;
+}
+
+/** Where prompts come from: a text, or a JSONL file of rows. */
+export type PromptSource = { readonly prompt: string } | { readonly data: string };
+
+/** Largest prompt that is read from stdin. */
+const MAX_BYTES = 1 << 20;
+
+/**
+ * Chooses the source of prompts: `--prompt`, `--data`, or the text on stdin without its last line feed.
+ * @throws UsageError if both or neither are given, or stdin has no text or too much
+ */
+export async function promptSource(options: {
+  readonly prompt?: string;
+  readonly data?: string;
+}): Promise<PromptSource> {
+  const { prompt, data } = options;
+  if (prompt !== undefined && data !== undefined) {
+    throw new UsageError('--prompt and --data exclude each other: give one of them');
+  }
+  if (data !== undefined) return { data };
+  return { prompt: prompt ?? (await readStdin()) };
+}
+
+async function readStdin(): Promise<string> {
+  if (process.stdin.isTTY) throw new UsageError('there is no prompt: give --prompt, --data or a text on stdin');
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_BYTES) throw new UsageError(`the prompt on stdin is longer than ${MAX_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  if (bytes === 0) throw new UsageError('stdin is empty, expected a prompt: give --prompt, --data or a text on stdin');
+  return Buffer.concat(chunks)
+    .toString('utf8')
+    .replace(/\r?\n$/, '');
+}
+
+/** Turns prompts into the tokens of a base. A row of a file is cut to the limit as rows are in evaluation. */
+export async function tokenizePrompts(base: LoadedBase, source: PromptSource): Promise<Prompt[]> {
+  if ('prompt' in source) return [{ promptIds: base.tokenizer.encode(source.prompt) }];
+  const { examples } = await loadExamples(base, source.data);
+  return examples.map((example): Prompt => {
+    const { promptIds, reference } = answerOf(example);
+    const { line } = example.row;
+    return { promptIds, expected: reference, ...(line !== undefined && { line }) };
+  });
+}
+
+/**
+ * Requests texts of at most `maxNewTokens` tokens, within the positions that the base knows.
+ * @throws UsageError for a prompt without tokens, or one that leaves no room for a token
+ */
+export function toRequests(
+  { model: { config }, folder }: LoadedBase,
+  prompts: readonly Prompt[],
+  maxNewTokens: number,
+): GenerationRequest[] {
+  return prompts.map(({ promptIds }) => {
+    const room = config.maxPositionEmbeddings - promptIds.length;
+    if (promptIds.length === 0) throw new UsageError(`the prompt has no tokens for ${folder}, expected at least one`);
+    if (room >= 1) return { promptIds, maxNewTokens: Math.min(maxNewTokens, room) };
+    throw new UsageError(
+      `the prompt has ${promptIds.length} tokens, expected at most ${config.maxPositionEmbeddings - 1}: ${folder} knows ` +
+        `${config.maxPositionEmbeddings} positions (max_position_embeddings)`,
+    );
+  });
+}

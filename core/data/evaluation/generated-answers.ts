@@ -1,0 +1,81 @@
+import { generateTexts, type GeneratingBase } from '../../engine/generation/generate-texts.ts';
+import { expectedText } from '../../formats/dataset/dataset-row.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
+import { promptTokens, type TokenizedExample } from '../example.ts';
+import type { EvaluationOptions } from './forward-passes.ts';
+
+export interface AnswerOptions extends EvaluationOptions {
+  /** Largest number of tokens that are generated for a row; 0 follows from the rows, as {@link answerLimits} says. */
+  readonly maxNewTokens?: number;
+}
+
+export interface Answers {
+  /** What was generated for each example, and what was expected. */
+  readonly texts: readonly { readonly text: string; readonly reference: string }[];
+  /** Number of input tokens that went through the model. */
+  readonly tokens: number;
+}
+
+/** What an example asks and what it expects, in tokens and as text. */
+export interface Answer {
+  readonly promptIds: readonly number[];
+  readonly labelIds: readonly number[];
+  readonly reference: string;
+}
+
+/** Returns what an example asks and what it expects. */
+export function answerOf(example: TokenizedExample): Answer {
+  const { tokenIds, labelSpans, row } = example;
+  const [start] = labelSpans.at(-1) ?? [tokenIds.length];
+  return { promptIds: promptTokens(example), labelIds: tokenIds.slice(start), reference: expectedText(row) };
+}
+
+/**
+ * Generates an answer to the prompt of each example.
+ * @throws RangeError if there are no examples
+ */
+export async function generateAnswers(
+  base: GeneratingBase,
+  adapter: Adapter | null,
+  examples: readonly TokenizedExample[],
+  { maxNewTokens = 0, batchSize, signal }: AnswerOptions,
+): Promise<Answers> {
+  if (examples.length === 0) throw new RangeError('there are no examples to evaluate, expected at least one');
+  const answers = examples.map(answerOf);
+  const limits = answerLimits(answers, base.endOfTextIds, maxNewTokens);
+  const positions = base.runtime.base.config.maxPositionEmbeddings;
+  const requests = answers.map(({ promptIds }, index) => {
+    return { promptIds, maxNewTokens: Math.max(1, Math.min(limits[index]!, positions - promptIds.length)) };
+  });
+  const generated = await generateTexts(base, adapter, requests, {
+    ...(batchSize !== undefined && { maxRows: batchSize }),
+    ...(signal && { signal }),
+  });
+  return {
+    texts: generated.map(({ text }, index) => ({ text, reference: answers[index]!.reference })),
+    // The last token of a text is only predicted.
+    tokens: generated.reduce(
+      (sum, { tokenIds }, index) => sum + answers[index]!.promptIds.length + tokenIds.length - 1,
+      0,
+    ),
+  };
+}
+
+/** Tokens that an answer may have beyond twice the longest completion. */
+const MARGIN = 16;
+
+/**
+ * Chooses how many tokens may be generated for each row where no number is given: twice as many as the longest completion
+ * has, and a few more. An adapter whose completions do not end with an end-of-text token never learned to stop, so it is
+ * given as many tokens as the row's own completion has.
+ */
+export function answerLimits(
+  answers: readonly Pick<Answer, 'labelIds'>[],
+  endOfTextIds: readonly number[],
+  maxNewTokens: number,
+): number[] {
+  if (maxNewTokens > 0) return answers.map(() => maxNewTokens);
+  const longest = answers.reduce((most, { labelIds }) => Math.max(most, labelIds.length), 0);
+  const ends = new Set(endOfTextIds);
+  return answers.map(({ labelIds }) => (ends.has(labelIds.at(-1)!) ? 2 * longest + MARGIN : labelIds.length));
+}

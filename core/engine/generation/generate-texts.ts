@@ -1,0 +1,102 @@
+import { TextStream } from '../../formats/tokenizer/text-stream.ts';
+import type { Tokenizer } from '../../formats/tokenizer/tokenizer.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
+import type { Runtime } from '../runtime.ts';
+import { generateGreedily, type GenerationOptions, type GenerationRequest, type StopReason } from './greedy.ts';
+
+/** A base model that generates: part of a loaded base. */
+export interface GeneratingBase {
+  readonly runtime: Runtime;
+  readonly tokenizer: Pick<Tokenizer, 'decode'>;
+  /** Tokens after which a text ends. */
+  readonly endOfTextIds: readonly number[];
+}
+
+export interface GeneratedText {
+  /** What was generated, without special tokens, up to the string that it stopped at. */
+  readonly text: string;
+  /** All tokens that were generated, with the end-of-text token and those of a string that it stopped at. */
+  readonly tokenIds: readonly number[];
+  readonly stop: StopReason;
+}
+
+export interface TextOptions extends Pick<GenerationOptions, 'cacheBytes' | 'maxRows' | 'signal'> {
+  /** Strings that end a text where they begin. Default: none. */
+  readonly stopStrings?: readonly string[];
+  /** Called with each piece of a request's text as soon as it is certain. The pieces together are the text. */
+  readonly onText?: (request: number, piece: string) => void;
+}
+
+/**
+ * Continues prompts by greedy decoding, and turns the tokens into text.
+ * @returns one result for each request, in their order
+ * @throws RangeError for a request without a prompt token or a new token, or an empty stop string
+ */
+export async function generateTexts(
+  { runtime, tokenizer, endOfTextIds }: GeneratingBase,
+  adapter: Adapter | null,
+  requests: readonly GenerationRequest[],
+  { stopStrings = [], onText, ...options }: TextOptions = {},
+): Promise<GeneratedText[]> {
+  if (stopStrings.includes('')) throw new RangeError('a stop string is empty, expected at least one character');
+  const texts = requests.map((_, request) => {
+    return new GrowingText(tokenizer, stopStrings, (piece) => onText?.(request, piece));
+  });
+  const generated = await generateGreedily(runtime, adapter, requests, {
+    ...options,
+    endIds: new Set(endOfTextIds),
+    onToken: (request, tokenIds) => texts[request]!.push(tokenIds.at(-1)!),
+  });
+  return generated.map((each, request) => ({ ...each, text: texts[request]!.finish(each) }));
+}
+
+/** The text of a request, which is searched for stop strings while it grows. */
+class GrowingText {
+  readonly #tokenizer: GeneratingBase['tokenizer'];
+  readonly #stream: TextStream;
+  readonly #stopStrings: readonly string[];
+  readonly #emit: (piece: string) => void;
+  /** Text that may turn out to be the beginning of a stop string is not handed out. */
+  readonly #heldBack: number;
+  #text = '';
+  #emitted = 0;
+
+  constructor(tokenizer: GeneratingBase['tokenizer'], stopStrings: readonly string[], emit: (piece: string) => void) {
+    this.#tokenizer = tokenizer;
+    this.#stream = new TextStream(tokenizer, SHOWN);
+    this.#stopStrings = stopStrings;
+    this.#emit = emit;
+    this.#heldBack = Math.max(0, ...stopStrings.map(({ length }) => length - 1));
+  }
+
+  /** Takes a token, and returns whether the text now holds a stop string. */
+  push(id: number): boolean {
+    const searched = this.#text.length;
+    this.#text += this.#stream.push(id);
+    const found = firstOf(this.#text, this.#stopStrings, searched - this.#heldBack) !== null;
+    if (!found) this.#handOut(this.#text.length - this.#heldBack);
+    return found;
+  }
+
+  /** Returns the whole text, and hands out the rest of it. */
+  finish({ tokenIds }: { readonly tokenIds: readonly number[] }): string {
+    const whole = this.#tokenizer.decode(tokenIds, SHOWN);
+    this.#text = whole.slice(0, firstOf(whole, this.#stopStrings, 0) ?? whole.length);
+    this.#handOut(this.#text.length);
+    return this.#text;
+  }
+
+  #handOut(end: number): void {
+    if (end <= this.#emitted) return;
+    this.#emit(this.#text.slice(this.#emitted, end));
+    this.#emitted = end;
+  }
+}
+
+const SHOWN = { skipSpecialTokens: true };
+
+/** Returns where the first of the strings begins, at `from` or later; null where none occurs. */
+function firstOf(text: string, strings: readonly string[], from: number): number | null {
+  const found = strings.map((each) => text.indexOf(each, Math.max(0, from))).filter((at) => at >= 0);
+  return found.length > 0 ? Math.min(...found) : null;
+}

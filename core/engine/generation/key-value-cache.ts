@@ -1,0 +1,108 @@
+import type { ModelConfig } from '../../models/config/model-config.ts';
+import { CACHED } from '../decoder/program-spec.ts';
+import type { ForwardStates, KeyValueArrays } from '../runtime.ts';
+
+/** Slots are added in blocks of this size at least, and by half of what there is. */
+const BLOCK = 64;
+
+/** Where a new token's keys and values go. */
+export interface CachePlace {
+  readonly row: number;
+  readonly slot: number;
+  /** The row of the pass's states that holds them. */
+  readonly state: number;
+}
+
+/**
+ * The keys and values of the tokens of some rows, which grow by one token at a time. Rows in use are the first ones, so
+ * that a pass reads the arrays where they lie. A row that is removed gives its place to the last one. Slots grow by half,
+ * so that all copying together is linear in the tokens.
+ */
+export class KeyValueCache {
+  readonly #heads: number;
+  readonly #headDim: number;
+  readonly #capacity: number;
+  #slots = 0;
+  #rows = 0;
+  #arrays: Record<(typeof CACHED)[number], Float32Array[]>;
+
+  /** @param capacity largest number of rows */
+  constructor({ numLayers, numKeyValueHeads, headDim }: ModelConfig, capacity: number) {
+    this.#heads = numKeyValueHeads;
+    this.#headDim = headDim;
+    this.#capacity = capacity;
+    const empty = () => Array.from({ length: numLayers }, () => new Float32Array(0));
+    this.#arrays = { keys: empty(), values: empty() };
+  }
+
+  /** Slots of each row. */
+  get slots(): number {
+    return this.#slots;
+  }
+
+  /** The arrays of the rows in use, not copied: each layer's [rows, keyValueHeads, slots, headDim]. */
+  get arrays(): KeyValueArrays {
+    const used = (arrays: readonly Float32Array[]) =>
+      arrays.map((array) => array.subarray(0, this.#rows * this.#rowSize));
+    return { keys: used(this.#arrays.keys), values: used(this.#arrays.values) };
+  }
+
+  /** Adds an empty row behind the others and returns its index. */
+  add(): number {
+    if (this.#rows === this.#capacity) throw new RangeError(`the cache has its ${this.#capacity} rows already`);
+    return this.#rows++;
+  }
+
+  /** Removes a row. The last row takes its place, and its index. */
+  remove(row: number): void {
+    const last = --this.#rows;
+    const size = this.#rowSize;
+    if (row === last) return;
+    for (const part of CACHED) {
+      for (const array of this.#arrays[part]) array.copyWithin(row * size, last * size, (last + 1) * size);
+    }
+  }
+
+  /** Makes room for a number of tokens in each row, and at most for `limit`. */
+  reserve(tokens: number, limit: number): void {
+    if (tokens <= this.#slots) return;
+    const slots = Math.max(tokens, Math.min(limit, Math.max(tokens + BLOCK, Math.ceil(1.5 * this.#slots))));
+    for (const part of CACHED) this.#arrays[part] = this.#arrays[part].map((array) => this.#widened(array, slots));
+    this.#slots = slots;
+  }
+
+  /** Puts the states of a pass at their places. */
+  write({ states }: ForwardStates, places: readonly CachePlace[]): void {
+    const [heads, width] = [this.#heads, this.#headDim];
+    for (const part of CACHED) {
+      for (const [layer, array] of this.#arrays[part].entries()) {
+        const source = states[part][layer]!;
+        for (const { row, slot, state } of places) {
+          for (let head = 0; head < heads; head++) {
+            const from = (state * heads + head) * width;
+            const to = ((row * heads + head) * this.#slots + slot) * width;
+            for (let i = 0; i < width; i++) array[to + i] = source[from + i]!;
+          }
+        }
+      }
+    }
+  }
+
+  get #rowSize(): number {
+    return this.#heads * this.#slots * this.#headDim;
+  }
+
+  #widened(array: Float32Array, slots: number): Float32Array {
+    const wider = new Float32Array(this.#capacity * this.#heads * slots * this.#headDim);
+    const [before, after] = [this.#slots * this.#headDim, slots * this.#headDim];
+    for (let head = 0; head < this.#rows * this.#heads; head++) {
+      wider.set(array.subarray(head * before, (head + 1) * before), head * after);
+    }
+    return wider;
+  }
+}
+
+/** Bytes that one token of one row takes in the cache. */
+export function bytesPerToken({ numLayers, numKeyValueHeads, headDim }: ModelConfig): number {
+  return CACHED.length * Float32Array.BYTES_PER_ELEMENT * numLayers * numKeyValueHeads * headDim;
+}
