@@ -58,7 +58,7 @@ async function appendEosOf(
 }
 
 async function measureAppendEos({ loadBase, adapter, rows, signal }: RowFormatOptions, maxLength: number) {
-  const { tokenizer, model, runtime } = await loadBase();
+  const { tokenizer, model, runtime, endOfTextIds } = await loadBase();
   const format = { tokenizer, config: model.config };
   const end = endOfText(format);
   if (end === null) return { appendEos: false, appendEosReason: 'the base names no end of a text' };
@@ -66,7 +66,7 @@ async function measureAppendEos({ loadBase, adapter, rows, signal }: RowFormatOp
   if (examples.every(({ tokenIds }) => tokenizer.isSpecial(tokenIds.at(-1)!))) {
     return { appendEos: false, appendEosReason: 'the chat template ends each turn itself' };
   }
-  const ends = [...new Set([end, ...base.endOfTextIds])];
+  const ends = [...new Set([end, ...endOfTextIds])];
   const probability = await endProbability(runtime, adapter, examples, { ends, signal });
   const percent = (100 * probability).toFixed(probability < 0.01 || probability > 0.99 ? 2 : 0);
   const reason = `the old adapter ends ${examples.length} completions with a mean probability of ${percent} %`;

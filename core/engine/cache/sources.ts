@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 
 /** The folders whose code decides what is kept in the cache: of the sources where they run, else of dist/. */
-export const SOURCE_FOLDERS = ['engine', 'models', 'formats'].map((name) =>
+export const SOURCE_FOLDERS = ['engine', 'models', 'formats', 'options'].map((name) =>
   path.join(import.meta.dirname, '../..', name),
 );
 

@@ -55,17 +55,14 @@ export function activationBytes(options: ActivationOptions, sizes: CallSizes): n
   const perLayer = keptFloats(options, sizes);
   const stream = 2 * sizes.tokens * config.hiddenSize;
   const pass = kind === 'gradients' ? 'gradients' : 'forward';
-  const kept =
-    pass === 'forward'
-      ? perLayer + stream
-      : recompute === 'layers'
-        ? config.numLayers * stream + perLayer
-        : config.numLayers * perLayer;
   const working = Math.max(
     scoreFloats(config, sizes) * SCORES[pass],
     sizes.tokens * config.intermediateSize * MLP[pass],
   );
   const logits = sizes.labels * config.vocabSize * LOGITS[pass];
+  // Without gradients, a layer's arrays are gone when the head is computed.
+  if (pass === 'forward') return FLOAT * (stream + Math.max(perLayer + working, logits));
+  const kept = recompute === 'layers' ? config.numLayers * stream + perLayer : config.numLayers * perLayer;
   return FLOAT * (kept + working + logits);
 }
 

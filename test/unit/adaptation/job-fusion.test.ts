@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
@@ -15,7 +15,13 @@ import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import { CheckpointStore } from '../../../core/training/checkpoint.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { bestOf, plainJob } from '../training/support/tiny-job.ts';
-import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
+import {
+  createTinyFamily,
+  removeTinyFamily,
+  tasteRows,
+  toJsonl,
+  type TinyFamily,
+} from '../training/support/tiny-task.ts';
 
 let family: TinyFamily;
 let bases: BaseCache;
@@ -122,7 +128,9 @@ describe('coefficients of each module in a job', () => {
       return { outcome: await run(spec, new Watch(), controller), calls: gradients.mock.calls.length };
     };
     const options = { strategy: 'relora', grouping: 'block', max_steps: 0 } as const;
-    const spec = jobSpec('cancelled', { options, data: { train: family.train, validation: family.train } });
+    const held = path.join(family.folder, 'many.jsonl');
+    await writeFile(held, toJsonl(tasteRows(192)));
+    const spec = jobSpec('cancelled', { options, data: { train: family.train, validation: held } });
     const whole = await calls({ ...spec, workDir: `${spec.workDir} whole` });
     // Each gradient takes two micro-batches.
     expect(whole.calls % 2).toBe(0);

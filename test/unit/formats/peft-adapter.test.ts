@@ -301,6 +301,9 @@ describe('saving', () => {
       coefficients: { alpha: 1, beta: -0.8 },
       metrics: { accuracy: 0.875 },
       precision: 'int8',
+      judgedIn: 'f32',
+      appendEos: true,
+      maxLength: 512,
     };
     const folder = join(await temporaryFolder(), 'out');
     const adapter = await load('llama-gqa-tied');

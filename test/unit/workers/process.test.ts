@@ -183,7 +183,9 @@ describe('the training process', () => {
     const steps = child.events('progress').length;
     const resumed = outcomeOf(await child.request({ type: 'adapt', requestId: 'r2', spec }));
     expect(resumed.state).toBe('not_ready');
-    expect(child.events('progress')[steps]!.step).toBe(outcome.steps + 1);
+    // A job that was cancelled at an evaluation judges that step when it resumes.
+    const atEvaluation = outcome.steps % TINY_TRAINING.evaluate_every! === 0;
+    expect(child.events('progress')[steps]!.step).toBe(atEvaluation ? outcome.steps : outcome.steps + 1);
   });
 
   it('keeps no checkpoint of a cancelled job whose work nobody needs', async () => {
