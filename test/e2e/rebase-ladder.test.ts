@@ -42,7 +42,17 @@ beforeAll(async () => {
   trained = path.join(family.folder, 'trained');
   const sizes = ['--rank', '4', '--steps', '40', '--batch-size', '8', '--learning-rate', '5e-3'];
   const data = ['--data', family.train, '--validation', family.validation];
-  const { code, stderr } = await readapt('train', '--base', family.oldBase, ...data, '--out', trained, ...sizes);
+  const { code, stderr } = await readapt(
+    'train',
+    '--base',
+    family.oldBase,
+    ...data,
+    '--out',
+    trained,
+    '--append-eos',
+    'no',
+    ...sizes,
+  );
   if (code !== 0) throw new Error(stderr);
 });
 afterAll(() => removeTinyFamily(family));

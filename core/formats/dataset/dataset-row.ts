@@ -58,6 +58,9 @@ const MAX_TOOLS = 128;
 const MAX_SLICES = 16;
 const MAX_SLICE_LENGTH = 64;
 
+const COMPLETION_FIELDS = ['prompt', 'completion', 'split', 'slices'];
+const CHAT_FIELDS = ['messages', 'tools', 'split', 'slices'];
+
 /** Fields of a message beside role and content, with the type that each must have. */
 const MESSAGE_FIELDS: Readonly<Record<string, 'a string' | 'an array'>> = {
   name: 'a string',
@@ -82,32 +85,35 @@ export function questionOf(row: RowContent): string {
 
 /** Returns a row as it is stored: only the fields that it has, in one order. */
 export function toStoredRow(row: RowContent & RowFields): JsonObject {
-  const content = isChat(row)
-    ? { messages: row.messages, ...(row.tools && { tools: row.tools }) }
-    : { prompt: row.prompt, completion: row.completion };
-  return { ...content, ...(row.slices && { slices: row.slices }), ...(row.split && { split: row.split }) };
+  const { slices, split } = row;
+  // JSON leaves out what is undefined.
+  if (isChat(row)) return { messages: row.messages, tools: row.tools, slices, split };
+  return { prompt: row.prompt, completion: row.completion, slices, split };
 }
 
 /** Checks the parsed JSON of one line. Returns the row, or a message that says what is wrong and never quotes its text. */
 export function checkRow(value: unknown, line: number): DatasetRow | string {
   if (!isObject(value)) return `is ${kind(value)}, expected an object`;
-  const { split, slices, ...content } = value;
-  const problem = ('messages' in content ? chatProblem(content) : completionProblem(content)) ?? slicesProblem(slices);
+  const { split, slices } = value;
+  const problem = ('messages' in value ? chatProblem(value) : completionProblem(value)) ?? slicesProblem(slices);
   if (problem !== null) return problem;
   const named = SPLIT_ALIASES.get(split);
   if (split !== undefined && named === undefined) {
     return `split is ${typeof split === 'string' ? 'another word' : kind(split)}, expected ${DATASET_SPLITS.join(', ')}`;
   }
-  return { ...content, ...(named && { split: named }), ...(slices !== undefined && { slices }), line } as DatasetRow;
+  return { ...value, ...(named && { split: named }), line } as DatasetRow;
 }
 
-function completionProblem({ prompt, completion, ...others }: JsonObject): string | null {
-  const problem = unknownField(others) ?? textProblem('prompt', prompt) ?? textProblem('completion', completion);
+function completionProblem(row: JsonObject): string | null {
+  const { prompt, completion } = row;
+  const problem =
+    unknownField(row, COMPLETION_FIELDS) ?? textProblem('prompt', prompt) ?? textProblem('completion', completion);
   return problem ?? (completion === '' ? 'completion is empty' : null);
 }
 
-function chatProblem({ messages, tools, ...others }: JsonObject): string | null {
-  const unknown = unknownField(others);
+function chatProblem(row: JsonObject): string | null {
+  const { messages, tools } = row;
+  const unknown = unknownField(row, CHAT_FIELDS);
   if (unknown !== null) return unknown;
   if (!Array.isArray(messages)) return `messages is ${kind(messages)}, expected an array`;
   if (messages.length > MAX_MESSAGES)
@@ -154,8 +160,8 @@ function slicesProblem(slices: unknown): string | null {
   return bad < 0 ? null : `slices[${bad}] is not a name of 1 to ${MAX_SLICE_LENGTH} characters`;
 }
 
-function unknownField(others: JsonObject): string | null {
-  const [unknown] = Object.keys(others);
+function unknownField(row: JsonObject, known: readonly string[]): string | null {
+  const unknown = Object.keys(row).find((name) => !known.includes(name));
   return unknown === undefined ? null : `has the unknown field ${shown(unknown)}`;
 }
 

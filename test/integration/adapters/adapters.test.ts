@@ -58,7 +58,7 @@ describe('create', () => {
 
   it.each(['exact_match', 'rouge_l', 'token_f1'])('takes a gate on generated text: %s', async (metric) => {
     const gate = { kind: 'non_inferiority', margin: 0.02 };
-    const payload = { ...world.body(`by ${metric}`, { gate }), metric };
+    const payload = { ...world.body(`by-${metric}`, { gate }), metric };
     const response = await request({ method: 'POST', url: '/v1/adapters', payload });
     expect(response.statusCode, response.body).toBe(201);
     expect(response.json()).toMatchObject({ metric, gate });

@@ -63,6 +63,9 @@ test('passes events on in order and waits for a publication to be durable', asyn
   expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'relora' } });
   expect(seen).toEqual([
     'prepare',
+    'row_format',
+    'warning',
+    'warning',
     'old_measured',
     'baselines',
     'initialize',

@@ -40,7 +40,7 @@ test.each([
       .map((line) => JSON.parse(line) as Record<string, unknown>)
       .filter(({ msg }) => msg === 'base loaded');
     expect(loaded).toEqual(
-      [family.newBase, family.oldBase].map((base) => expect.objectContaining({ base, precision, reason }) as unknown),
+      [family.oldBase, family.newBase].map((base) => expect.objectContaining({ base, precision, reason }) as unknown),
     );
   } finally {
     await training.stop();
