@@ -16,14 +16,14 @@ import { createAdapter } from '../models/lora/lora-init.ts';
 import type { Checkpoint, CheckpointStore } from '../training/checkpoint.ts';
 import { factorArrays } from '../training/optimizer/factors.ts';
 import { decodeBest, encodeBest } from './best-adapter.ts';
-import { toOutcomes } from './gate-outcomes.ts';
+import { toOutcomes } from './measurements/gate-outcomes.ts';
 import type { JobEvent, Publication } from './job-events.ts';
 import type { RowsUsed } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
 import { JobTraining, type JobTrainingOptions, type TrainingState } from './job-training.ts';
-import type { Measurements } from './measurements.ts';
-import type { RowFormat } from './row-format.ts';
-import { sliceValues } from './slices.ts';
+import type { Measurements } from './measurements/measurements.ts';
+import type { RowFormat } from './setup/row-format.ts';
+import { sliceValues } from './measurements/slices.ts';
 
 export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly spec: JobSpec;

@@ -1,10 +1,10 @@
 import type { CandidateRecord } from '../method/ladder/candidate.ts';
 import type { LadderEvent } from '../method/ladder/ladder-context.ts';
 import type { Phase } from '../options/phases.ts';
-import type { GateOutcomes } from './gate-outcomes.ts';
+import type { GateOutcomes } from './measurements/gate-outcomes.ts';
 import type { Baselines, RowsUsed } from './job-outcome.ts';
-import type { RowFormat } from './row-format.ts';
-import type { SliceValues } from './slices.ts';
+import type { RowFormat } from './setup/row-format.ts';
+import type { SliceValues } from './measurements/slices.ts';
 
 export interface MetricPoint {
   readonly name: string;

@@ -1,8 +1,8 @@
 import type { CandidateRecord } from '../method/ladder/candidate.ts';
 import type { RungReport } from '../method/ladder/ladder-state.ts';
 import type { Phase } from '../options/phases.ts';
-import type { RowFormat } from './row-format.ts';
-import type { SliceValues } from './slices.ts';
+import type { RowFormat } from './setup/row-format.ts';
+import type { SliceValues } from './measurements/slices.ts';
 
 /** `validation_only`: the task has no training rows, so that nothing could be trained. */
 export type RowsUsed = 'training' | 'validation_only';

@@ -4,7 +4,7 @@ import type { GivenAdapterOptions } from '../options/adapter-options.ts';
 import type { GateRule } from '../options/gates.ts';
 import type { GivenJobOptions } from '../options/job-options.ts';
 import type { MetricName } from '../options/metrics.ts';
-import type { GateOutcomes } from './gate-outcomes.ts';
+import type { GateOutcomes } from './measurements/gate-outcomes.ts';
 
 /** Everything that one adaptation job or control needs. All paths are absolute; what they name is only read. Plain JSON. */
 export interface JobSpec {

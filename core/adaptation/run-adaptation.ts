@@ -17,19 +17,19 @@ import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { evolutionBetween, evolutionOfFolders, readEvolution, requireCompatible } from './evolutions.ts';
-import { measureForGate, measureOldForGate, oldPrecision, type ExactGate } from './exact-gate.ts';
-import { fromOutcomes, toOutcomes } from './gate-outcomes.ts';
+import { measureForGate, measureOldForGate, oldPrecision, type ExactGate } from './measurements/exact-gate.ts';
+import { fromOutcomes, toOutcomes } from './measurements/gate-outcomes.ts';
 import { JobContext, precisionOf, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { Baselines, JobOutcome } from './job-outcome.ts';
-import { objectionToInt8 } from './job-precision.ts';
+import { objectionToInt8 } from './setup/job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
-import { Measurements } from './measurements.ts';
-import { ladderOptions, requireSuitable, trainedSizes } from './job-setup.ts';
-import { requireMemory, rowSizes, type MemoryNeeds } from './memory-plan.ts';
+import { Measurements } from './measurements/measurements.ts';
+import { ladderOptions, requireSuitable, trainedSizes } from './setup/job-setup.ts';
+import { requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
-import { rowFormatOf, type RowFormat } from './row-format.ts';
-import { sliceValues } from './slices.ts';
+import { rowFormatOf, type RowFormat } from './setup/row-format.ts';
+import { sliceValues } from './measurements/slices.ts';
 
 /** The reason with which a signal aborts when a job is to stop. */
 export class CancelledError extends Error {

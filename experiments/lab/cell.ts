@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { GateOutcomes } from '../../core/adaptation/gate-outcomes.ts';
+import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
 import { runAdaptation } from '../../core/adaptation/run-adaptation.ts';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';

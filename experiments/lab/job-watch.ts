@@ -1,4 +1,4 @@
-import type { GateOutcomes } from '../../core/adaptation/gate-outcomes.ts';
+import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import type { JobEventHandler } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JudgedCandidate, SearchPoint } from '../records.ts';

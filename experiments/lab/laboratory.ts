@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { LoadedBase, BaseCache } from '../../core/engine/base-cache.ts';
-import type { GateOutcomes } from '../../core/adaptation/gate-outcomes.ts';
+import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
 import type { EvolutionConfig } from '../config/experiment.schema.ts';
 import { nameOf, tenantKey, type CellItem, type TenantSpec } from '../plan.ts';

@@ -1,12 +1,12 @@
 import type { Prisma, Queryable, Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
 import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/index.ts';
-import type { GateOutcomes } from '../../core/adaptation/gate-outcomes.ts';
+import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
 import type { RowsUsed } from '../../core/adaptation/job-outcome.ts';
-import type { SliceValues } from '../../core/adaptation/slices.ts';
+import type { SliceValues } from '../../core/adaptation/measurements/slices.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
-import type { RowFormat } from '../../core/adaptation/row-format.ts';
+import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
 
 /** The rows that running a job needs. */

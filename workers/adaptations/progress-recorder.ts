@@ -1,7 +1,7 @@
-import type { GateOutcomes } from '../../core/adaptation/gate-outcomes.ts';
+import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
 import type { Baselines } from '../../core/adaptation/job-outcome.ts';
-import type { RowFormat } from '../../core/adaptation/row-format.ts';
+import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../src/modules/jobs/index.ts';

@@ -1,7 +1,7 @@
 import * as ort from './onnx-runtime.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import { int8InputName, parseInt8Input, type Int8Input } from '../int8/inputs.ts';
-import type { RoundedWeights } from '../int8/rounded-weights.ts';
+import type { RoundedWeights } from '../int8/rounding/rounded-weights.ts';
 
 /** A base's weights as inputs of sessions: the arrays themselves, and rounded to 8 bits where a graph asks for that. */
 export class BoundWeights {

@@ -5,7 +5,7 @@ import type { BoundCall } from '../call/bind-call.ts';
 import { ProgramRuntime, type ProgramOutputs } from '../call/program-runtime.ts';
 import type { ProgramSpec } from '../decoder/program-spec.ts';
 import { CPU_PROVIDER, type ExecutionProvider } from '../devices/execution-provider.ts';
-import type { RoundedWeights } from '../int8/rounded-weights.ts';
+import type { RoundedWeights } from '../int8/rounding/rounded-weights.ts';
 import { BoundWeights } from './bound-weights.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
 import { ProgramCache } from './program-cache.ts';

@@ -2,9 +2,9 @@ import type { BaseModel } from '../../models/base-model.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { CompiledRuntime } from '../compiled/compiled-runtime.ts';
 import { executionProviderOf } from '../devices/execution-provider.ts';
-import type { Smoothing } from './int8-matrix.ts';
-import type { RoundedStore } from './rounded-store.ts';
-import { RoundedWeights } from './rounded-weights.ts';
+import type { Smoothing } from './rounding/int8-matrix.ts';
+import type { RoundedStore } from './rounding/rounded-store.ts';
+import { RoundedWeights } from './rounding/rounded-weights.ts';
 
 export interface Int8EngineOptions {
   readonly base: BaseModel;

@@ -3,7 +3,7 @@ import type { Precision } from '../../options/precisions.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { ownSources, sha256 } from '../cache/sources.ts';
 import type { Int8Errors } from './int8-errors.ts';
-import type { Smoothing } from './int8-matrix.ts';
+import type { Smoothing } from './rounding/int8-matrix.ts';
 
 /** The precision that a base is computed in, and the reason for it. */
 export interface PrecisionChoice {

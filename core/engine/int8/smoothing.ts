@@ -8,7 +8,7 @@ import type { Batch } from '../runtime.ts';
 import { observeOperands } from '../graph/passes/weights/observe-operands.ts';
 import { STAGE_BYTES } from './float32-runtime.ts';
 import { isLayerMatrix, largestName } from './inputs.ts';
-import type { Smoothing } from './int8-matrix.ts';
+import type { Smoothing } from './rounding/int8-matrix.ts';
 
 /**
  * How much of the differences between an operand's columns moves into the weights. At 1 all columns are equally large;

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { EvolveSpec } from '../../../core/adaptation/evolutions.ts';
-import type { GateOutcomes } from '../../../core/adaptation/gate-outcomes.ts';
+import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';

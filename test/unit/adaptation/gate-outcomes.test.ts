@@ -5,7 +5,7 @@ import {
   toOutcomes,
   type GateOutcomes,
   type OutcomesSubject,
-} from '../../../core/adaptation/gate-outcomes.ts';
+} from '../../../core/adaptation/measurements/gate-outcomes.ts';
 import type { JobEventHandler } from '../../../core/adaptation/job-events.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import type { ChoiceSet } from '../../../core/data/choices.ts';

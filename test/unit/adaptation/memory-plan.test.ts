@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { InsufficientMemoryError, planMemory, requireMemory } from '../../../core/adaptation/memory-plan.ts';
+import { InsufficientMemoryError, planMemory, requireMemory } from '../../../core/adaptation/setup/memory-plan.ts';
 import { randomAdapter, randomBase } from '../engine/support/random-model.ts';
 import { everyModule } from '../engine/support/variations.ts';
 

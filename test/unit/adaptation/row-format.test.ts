@@ -2,7 +2,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runAdaptation } from '../../../core/adaptation/run-adaptation.ts';
-import { rowFormatOf } from '../../../core/adaptation/row-format.ts';
+import { rowFormatOf } from '../../../core/adaptation/setup/row-format.ts';
 import { tokenizeRows } from '../../../core/data/tokenize.ts';
 import { BaseCache, type LoadedBase } from '../../../core/engine/base-cache.ts';
 import { readAdapterManifest } from '../../../core/formats/peft/adapter-manifest.ts';

@@ -9,7 +9,7 @@ import { createAdapter } from '../../../core/models/lora/lora-init.ts';
 import { accumulateGradients } from '../../../core/training/gradients.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
 import { tokenizeRows } from '../../../core/data/tokenize.ts';
-import { relativeError } from '../engine/support/numeric.ts';
+import { relativeError } from './support/numeric.ts';
 import { createTinyFamily, removeTinyFamily, tasteRows, type TinyFamily } from '../training/support/tiny-task.ts';
 
 let family: TinyFamily;

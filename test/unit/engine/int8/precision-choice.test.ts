@@ -7,7 +7,7 @@ import { choosePrecision, int8Of, type ChoiceOptions } from '../../../../core/en
 import { LEAST_SPEED_UP } from '../../../../core/engine/int8/compare-with-float32.ts';
 import { LARGEST_CHANGE, LARGEST_GRADIENT_ERROR } from '../../../../core/engine/int8/int8-errors.ts';
 import type { PrecisionChoice } from '../../../../core/engine/int8/precision-choice.ts';
-import { RoundedStore } from '../../../../core/engine/int8/rounded-store.ts';
+import { RoundedStore } from '../../../../core/engine/int8/rounding/rounded-store.ts';
 import { loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
 import { loadTokenizer, type Tokenizer } from '../../../../core/formats/tokenizer/tokenizer.ts';
 import type { BaseModel } from '../../../../core/models/base-model.ts';

@@ -2,9 +2,9 @@ import { mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } fro
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Int8Matrix } from '../../../../core/engine/int8/int8-matrix.ts';
-import { RoundedStore } from '../../../../core/engine/int8/rounded-store.ts';
-import { RoundedWeights } from '../../../../core/engine/int8/rounded-weights.ts';
+import type { Int8Matrix } from '../../../../core/engine/int8/rounding/int8-matrix.ts';
+import { RoundedStore } from '../../../../core/engine/int8/rounding/rounded-store.ts';
+import { RoundedWeights } from '../../../../core/engine/int8/rounding/rounded-weights.ts';
 import type { BaseModel } from '../../../../core/models/base-model.ts';
 import { randomBase } from '../support/random-model.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Int8Matrix } from '../../../../core/engine/int8/int8-matrix.ts';
-import { Rounding } from '../../../../core/engine/int8/rounding.ts';
+import type { Int8Matrix } from '../../../../core/engine/int8/rounding/int8-matrix.ts';
+import { Rounding } from '../../../../core/engine/int8/rounding/rounding.ts';
 import type { Tensor } from '../../../../core/models/base-model.ts';
 import { randomSource } from '../support/numeric.ts';
 

@@ -3,7 +3,7 @@
  * bytes, as JSON. The case comes as JSON in the first argument.
  */
 import { readFileSync } from 'node:fs';
-import { planMemory } from '../../../../core/adaptation/memory-plan.ts';
+import { planMemory } from '../../../../core/adaptation/setup/memory-plan.ts';
 import { CompiledRuntime } from '../../../../core/engine/compiled/compiled-runtime.ts';
 import { activationBytes, adaptedWidths, recomputeWithin } from '../../../../core/engine/memory/activation-memory.ts';
 import { asDora, randomAdapter, randomBase, randomBatch } from './random-model.ts';

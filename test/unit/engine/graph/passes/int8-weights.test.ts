@@ -6,7 +6,7 @@ import type { Graph, ValueInfo } from '../../../../../core/engine/graph/graph.ts
 import { eliminateDeadNodes } from '../../../../../core/engine/graph/passes/eliminate-dead-nodes.ts';
 import { int8Weights } from '../../../../../core/engine/graph/passes/weights/int8-weights.ts';
 import { observeOperands } from '../../../../../core/engine/graph/passes/weights/observe-operands.ts';
-import { RoundedWeights } from '../../../../../core/engine/int8/rounded-weights.ts';
+import { RoundedWeights } from '../../../../../core/engine/int8/rounding/rounded-weights.ts';
 import { record } from '../../../../../core/engine/tracer/trace.ts';
 import { randomSource, relativeError } from '../../support/numeric.ts';
 import { randomBase } from '../../support/random-model.ts';

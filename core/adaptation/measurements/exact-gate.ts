@@ -1,7 +1,7 @@
-import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
-import { judge, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
-import type { Adapter } from '../models/lora/adapter.ts';
-import type { Precision } from '../options/precisions.ts';
+import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
+import { judge, type Gate, type GateMeasurement } from '../../method/gate/readiness-gate.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
+import type { Precision } from '../../options/precisions.ts';
 import type { Measurements } from './measurements.ts';
 
 export interface ExactGate {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { writeFully } from '../../formats/atomic-file.ts';
+import { writeFully } from '../../../formats/atomic-file.ts';
 import type { Direction, Int8Matrix } from './int8-matrix.ts';
 
 /** Where a matrix lies in the file: its integers, directly followed by its scales as float32. */

@@ -1,7 +1,7 @@
 import { mkdir, rm, statfs, utimes } from 'node:fs/promises';
 import path from 'node:path';
-import { INT8_CACHE_GB } from '../../options/precisions.ts';
-import { tidyCacheFolder } from '../cache/cache-folder.ts';
+import { INT8_CACHE_GB } from '../../../options/precisions.ts';
+import { tidyCacheFolder } from '../../cache/cache-folder.ts';
 import { RoundedFile } from './rounded-file.ts';
 
 const EXTENSION = '.int8';

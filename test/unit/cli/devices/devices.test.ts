@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { DEVICES, runtimeOf, type Device } from '../../../core/options/devices.ts';
-import type { DeviceReport } from '../../../core/engine/devices/probe/probe.ts';
-import { readapt } from './support/readapt.ts';
+import { DEVICES, runtimeOf, type Device } from '../../../../core/options/devices.ts';
+import type { DeviceReport } from '../../../../core/engine/devices/probe/probe.ts';
+import { readapt } from '../support/readapt.ts';
 
 let reports: DeviceReport[];
 let text: string;

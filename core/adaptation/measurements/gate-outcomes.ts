@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { labelCount } from '../data/example.ts';
-import type { TaskData } from '../data/task-data.ts';
-import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
-import type { MetricName } from '../options/metrics.ts';
-import type { Precision } from '../options/precisions.ts';
+import { labelCount } from '../../data/example.ts';
+import type { TaskData } from '../../data/task-data.ts';
+import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
+import type { MetricName } from '../../options/metrics.ts';
+import type { Precision } from '../../options/precisions.ts';
 
 /** How an adapter did on each gate row, as it is stored for the gate of its successor. Plain JSON. */
 export interface GateOutcomes {

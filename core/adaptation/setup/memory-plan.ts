@@ -1,13 +1,13 @@
-import { inputLength } from '../data/batching.ts';
-import { labelCount, type ExampleRow, type TokenizedExample } from '../data/example.ts';
-import { TokenizeError, tokenizeRows, type TokenizeOptions } from '../data/tokenize.ts';
-import { activationBytes, adaptedWidths } from '../engine/memory/activation-memory.ts';
-import { baseBytes } from '../engine/memory/base-memory.ts';
-import { PROCESS_BYTES, programBytes, type AvailableMemory } from '../engine/memory/process-memory.ts';
-import type { Adapter } from '../models/lora/adapter.ts';
-import { adaptableModules } from '../models/architecture/architecture.ts';
-import type { ModelConfig } from '../models/config/model-config.ts';
-import type { PrecisionSetting } from '../options/precisions.ts';
+import { inputLength } from '../../data/batching.ts';
+import { labelCount, type ExampleRow, type TokenizedExample } from '../../data/example.ts';
+import { TokenizeError, tokenizeRows, type TokenizeOptions } from '../../data/tokenize.ts';
+import { activationBytes, adaptedWidths } from '../../engine/memory/activation-memory.ts';
+import { baseBytes } from '../../engine/memory/base-memory.ts';
+import { PROCESS_BYTES, programBytes, type AvailableMemory } from '../../engine/memory/process-memory.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
+import { adaptableModules } from '../../models/architecture/architecture.ts';
+import type { ModelConfig } from '../../models/config/model-config.ts';
+import type { PrecisionSetting } from '../../options/precisions.ts';
 
 /** A row, as far as its memory depends on it. */
 export interface RowSizes {

@@ -1,10 +1,10 @@
-import { TaskDataError, type TaskData, type TaskRows } from '../data/task-data.ts';
-import type { TokenizeOptions } from '../data/tokenize.ts';
-import { boundsMoving } from '../method/fusion/coefficients.ts';
-import type { LadderOptions } from '../method/ladder/ladder-state.ts';
-import { DEFAULT_REGULARIZATION } from '../method/regularization/regularization.ts';
-import type { JobSettings } from '../options/job-settings.ts';
-import type { JobSpec } from './job-spec.ts';
+import { TaskDataError, type TaskData, type TaskRows } from '../../data/task-data.ts';
+import type { TokenizeOptions } from '../../data/tokenize.ts';
+import { boundsMoving } from '../../method/fusion/coefficients.ts';
+import type { LadderOptions } from '../../method/ladder/ladder-state.ts';
+import { DEFAULT_REGULARIZATION } from '../../method/regularization/regularization.ts';
+import type { JobSettings } from '../../options/job-settings.ts';
+import type { JobSpec } from '../job-spec.ts';
 import { longestSizes, type RowSizes } from './memory-plan.ts';
 
 /** The sizes of the rows that a job computes gradients of: those that the search measures, and the longest training rows. */

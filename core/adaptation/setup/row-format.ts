@@ -1,11 +1,11 @@
-import { endProbability } from '../data/evaluation/end-probability.ts';
-import type { ExampleRow } from '../data/example.ts';
-import { endOfText, lengthLimit, tokenizeRows } from '../data/tokenize.ts';
-import type { LoadedBase } from '../engine/base-cache.ts';
-import { readAdapterManifest, type AdapterManifest } from '../formats/peft/adapter-manifest.ts';
-import type { ModelConfig } from '../models/config/model-config.ts';
-import type { Adapter } from '../models/lora/adapter.ts';
-import type { GivenAdapterOptions } from '../options/adapter-options.ts';
+import { endProbability } from '../../data/evaluation/end-probability.ts';
+import type { ExampleRow } from '../../data/example.ts';
+import { endOfText, lengthLimit, tokenizeRows } from '../../data/tokenize.ts';
+import type { LoadedBase } from '../../engine/base-cache.ts';
+import { readAdapterManifest, type AdapterManifest } from '../../formats/peft/adapter-manifest.ts';
+import type { ModelConfig } from '../../models/config/model-config.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
+import type { GivenAdapterOptions } from '../../options/adapter-options.ts';
 
 /** How an adapter's rows are made into tokens. Plain JSON. */
 export interface RowFormat {

@@ -1,8 +1,8 @@
-import { makeBatch } from '../data/batching.ts';
-import type { ExampleRow, TokenizedExample } from '../data/example.ts';
-import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
-import { gradientError, lossChange, tooInexact, type Int8Errors } from '../engine/int8/int8-errors.ts';
-import type { Adapter } from '../models/lora/adapter.ts';
+import { makeBatch } from '../../data/batching.ts';
+import type { ExampleRow, TokenizedExample } from '../../data/example.ts';
+import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
+import { gradientError, lossChange, tooInexact, type Int8Errors } from '../../engine/int8/int8-errors.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
 
 /** Rows that int8 is compared with float32 on, and the most input tokens of them. */
 const COMPARED = { rows: 16, tokens: 512 };

@@ -1,9 +1,9 @@
-import type { Tensor } from '../../models/base-model.ts';
-import * as ort from '../compiled/onnx-runtime.ts';
-import type { Graph, ValueInfo } from '../graph/graph.ts';
-import { GraphEdit } from '../graph/graph-edit.ts';
-import { SYMBOLIC_SIZES } from '../graph/symbolic-sizes.ts';
-import { encodeModel } from '../onnx/encode-model.ts';
+import type { Tensor } from '../../../models/base-model.ts';
+import * as ort from '../../compiled/onnx-runtime.ts';
+import type { Graph, ValueInfo } from '../../graph/graph.ts';
+import { GraphEdit } from '../../graph/graph-edit.ts';
+import { SYMBOLIC_SIZES } from '../../graph/symbolic-sizes.ts';
+import { encodeModel } from '../../onnx/encode-model.ts';
 import type { RoundedMatrix } from './int8-matrix.ts';
 
 /** The largest whole number that stands for a weight. */

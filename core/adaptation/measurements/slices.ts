@@ -1,5 +1,5 @@
-import type { TokenizedExample } from '../data/example.ts';
-import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
+import type { TokenizedExample } from '../../data/example.ts';
+import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 
 /** The metric on those gate rows that name a slice. */
 export interface SliceValue {

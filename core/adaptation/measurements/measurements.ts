@@ -1,13 +1,13 @@
-import { meanLoss, measure } from '../data/evaluation/measure.ts';
-import { labelCount, type TokenizedExample } from '../data/example.ts';
-import type { TaskData } from '../data/task-data.ts';
-import type { LoadedBase } from '../engine/base-cache.ts';
-import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
-import type { LossAndGradients } from '../method/search/gradients/gradient-search.ts';
-import type { Adapter } from '../models/lora/adapter.ts';
-import { isGenerated, type MetricName } from '../options/metrics.ts';
-import type { Precision } from '../options/precisions.ts';
-import { accumulateGradients } from '../training/gradients.ts';
+import { meanLoss, measure } from '../../data/evaluation/measure.ts';
+import { labelCount, type TokenizedExample } from '../../data/example.ts';
+import type { TaskData } from '../../data/task-data.ts';
+import type { LoadedBase } from '../../engine/base-cache.ts';
+import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
+import type { LossAndGradients } from '../../method/search/gradients/gradient-search.ts';
+import type { Adapter } from '../../models/lora/adapter.ts';
+import { isGenerated, type MetricName } from '../../options/metrics.ts';
+import type { Precision } from '../../options/precisions.ts';
+import { accumulateGradients } from '../../training/gradients.ts';
 import { completionTokens, type OutcomesSubject } from './gate-outcomes.ts';
 
 export interface MeasurementsOptions {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { expectedWeights } from '../../models/architecture/architecture.ts';
-import { weightOf, type BaseModel } from '../../models/base-model.ts';
-import { ownSources, sha256 } from '../cache/sources.ts';
-import { sizeOf } from '../graph/graph.ts';
-import { isLayerMatrix } from './inputs.ts';
+import { expectedWeights } from '../../../models/architecture/architecture.ts';
+import { weightOf, type BaseModel } from '../../../models/base-model.ts';
+import { ownSources, sha256 } from '../../cache/sources.ts';
+import { sizeOf } from '../../graph/graph.ts';
+import { isLayerMatrix } from '../inputs.ts';
 import type { Direction, Int8Matrix, RoundedMatrix, Smoothing } from './int8-matrix.ts';
 import type { RoundedFile } from './rounded-file.ts';
 import type { RoundedStore } from './rounded-store.ts';
