@@ -104,7 +104,7 @@ describe.each(cases)('seed $seed: $base.name, $lora.name', ({ seed, base, lora }
     const saved = workspace.path(`saved ${seed} ${base.name}`);
     await saveAdapter(saved, trained);
     const loaded = await workspace.reference.call('adapters.load_strictly', { base: folders.base, adapter: saved });
-    expect(loaded).toEqual({ warnings: [], missing: [], unexpected: [], changed: [] });
+    expect(loaded).toEqual({ base: folders.base, warnings: [], missing: [], unexpected: [], changed: [] });
     await expectEqualPass(pool, trained, saved);
   });
 

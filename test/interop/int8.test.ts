@@ -23,9 +23,10 @@ const STEPS = 16;
 const BATCH = 4;
 
 /** Models that were trained on text, by their folders. SmolLM2 is not in the repository; examples/smollm2 makes it. */
+/** Bounds of the relative error of gradients, and of the losses of single steps, which steps by inexact gradients move apart. */
 const MODELS = [
   { name: 'the demo family', folder: path.join(FAMILY, 'v1'), gradients: 0.1, steps: 0.02 },
-  { name: 'SmolLM2-135M', folder: process.env['READAPT_INTEROP_SMOLLM2'] ?? '', gradients: 0.25, steps: 0.15 },
+  { name: 'SmolLM2-135M', folder: process.env['READAPT_INTEROP_SMOLLM2'] ?? '', gradients: 0.25, steps: 0.25 },
 ].filter(({ folder }) => folder !== '');
 
 const workspace = useWorkspace();
@@ -100,7 +101,8 @@ describe.each(MODELS)('$name in 8 bits', ({ folder, gradients: largestError, ste
     });
     const [before, int8, float32] = judged as [number, number, number];
     expect(float32).toBeLessThan(0.5 * before);
-    expect(Math.abs(int8 - float32)).toBeLessThan(0.1 * float32);
+    // What one of them has learned more than the other is little beside what both have learned.
+    expect(Math.abs(int8 - float32)).toBeLessThan(0.05 * (before - float32));
     const distances = losses.map((loss, step) => Math.abs(loss - expected[step]!));
     expect(mean(distances)).toBeLessThan(largestDistance * mean(expected));
   });
