@@ -22,8 +22,10 @@ const FAMILY = path.join(import.meta.dirname, '../../examples/demo-family');
 const STEPS = 16;
 const BATCH = 4;
 
-/** Models that were trained on text, by their folders. SmolLM2 is not in the repository; examples/smollm2 makes it. */
-/** Bounds of the relative error of gradients, and of the losses of single steps, which steps by inexact gradients move apart. */
+/**
+ * Models that were trained on text, by their folders. SmolLM2 is not in the repository; examples/smollm2 makes it. The bounds
+ * are of the relative error of gradients, and of the losses of single steps, which steps by inexact gradients move apart.
+ */
 const MODELS = [
   { name: 'the demo family', folder: path.join(FAMILY, 'v1'), gradients: 0.1, steps: 0.02 },
   { name: 'SmolLM2-135M', folder: process.env['READAPT_INTEROP_SMOLLM2'] ?? '', gradients: 0.25, steps: 0.25 },
