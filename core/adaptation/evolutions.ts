@@ -10,7 +10,6 @@ import {
   type EvolutionOptions,
   type WeightSource,
 } from '../method/evolution/evolution.ts';
-import { evolutionBetweenFolders } from '../method/evolution/folder-evolution.ts';
 import { compareVersions } from '../method/evolution/analysis/version-comparison.ts';
 import type { DescribedBase, LoadedBase } from '../engine/base-cache.ts';
 import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
@@ -97,15 +96,6 @@ export async function evolutionBetween(
   options: Omit<EvolutionOptions, 'onProgress'> = {},
 ): Promise<Evolution> {
   return computeEvolution(sourceOf(oldBase.model), sourceOf(newBase.model), options);
-}
-
-/** As {@link evolutionBetween}, but reads the weights from the folders, for bases that are not both in memory. */
-export function evolutionOfFolders(
-  oldBase: DescribedBase,
-  newBase: DescribedBase,
-  options: Omit<EvolutionOptions, 'onProgress'> = {},
-): Promise<Evolution> {
-  return evolutionBetweenFolders(oldBase.folder, newBase.folder, options);
 }
 
 /** Reads a folder that {@link evolve} wrote. */

@@ -6,6 +6,7 @@ import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
 import type { MatrixProducts } from '../linalg/products.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
+import { evolutionBetweenFolders } from '../method/evolution/folder-evolution.ts';
 import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
 import { toRecord } from '../method/ladder/candidate.ts';
 import type { LadderOptions, LadderOutcome } from '../method/ladder/ladder-state.ts';
@@ -16,7 +17,7 @@ import { resolveJobOptions, type JobSettings } from '../options/job-settings.ts'
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
-import { evolutionBetween, evolutionOfFolders, readEvolution, requireCompatible } from './evolutions.ts';
+import { evolutionBetween, readEvolution, requireCompatible } from './evolutions.ts';
 import { measureForGate, measureOldForGate, oldPrecision, type ExactGate } from './measurements/exact-gate.ts';
 import { fromOutcomes, toOutcomes } from './measurements/gate-outcomes.ts';
 import { JobContext, precisionOf, rowFormatIn } from './job-context.ts';
@@ -287,7 +288,7 @@ class AdaptationRun {
   async #computeEvolution({ oldVersion, newVersion, old }: Versions, products: MatrixProducts): Promise<Evolution> {
     const options = { products, signal: this.#signal };
     if (old === null || !this.#bases.memory.fits(oldVersion.config, newVersion.config)) {
-      return evolutionOfFolders(oldVersion, newVersion, options);
+      return evolutionBetweenFolders(oldVersion.folder, newVersion.folder, options);
     }
     const oldBase = await this.#bases.load(this.#spec.oldBase, old.precision);
     return evolutionBetween(oldBase, await this.#bases.load(this.#spec.newBase, old.precision), options);

@@ -1,6 +1,6 @@
 import { expectedText, isChat } from '../formats/dataset/dataset-row.ts';
 import type { ExampleRow } from './example.ts';
-import { tokenizeVariants, type TokenizedVariants, type TokenizeOptions } from './tokenize.ts';
+import { variantTokenizer, type TokenizedVariants, type TokenizeOptions } from './tokenize.ts';
 
 /** Largest number of distinct completions that count as a set of choices to rank. */
 const MAX_CHOICES = 20;
@@ -29,6 +29,7 @@ export function choiceTexts(rows: Iterable<ExampleRow>): string[] | null {
 export function findChoices(rows: Iterable<ExampleRow>, options: TokenizeOptions): ChoiceSet | null {
   const texts = choiceTexts(rows);
   if (texts === null) return null;
+  const tokenize = variantTokenizer(options);
   const known = new WeakMap<ExampleRow, TokenizedVariants>();
   return {
     texts,
@@ -39,12 +40,7 @@ export function findChoices(rows: Iterable<ExampleRow>, options: TokenizeOptions
       throw new RangeError(`the completion ${JSON.stringify(text)} is not one of the task's ${texts.length} choices`);
     },
     tokensOf(row) {
-      const variants =
-        known.get(row) ??
-        tokenizeVariants(
-          texts.map((text) => expecting(row, text)),
-          options,
-        );
+      const variants = known.get(row) ?? tokenize(texts.map((text) => expecting(row, text)));
       known.set(row, variants);
       return variants;
     },

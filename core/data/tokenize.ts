@@ -59,11 +59,16 @@ export interface TokenizedVariants {
 }
 
 /**
- * Makes variants of a row, which differ in their completions, into tokens. What has to be cut is cut from all alike.
- * @throws TokenizeError as {@link tokenizeRows}
+ * Returns a function that makes variants of a row, which differ in their completions, into tokens. What has to be cut is
+ * cut from all alike. It throws TokenizeError as {@link tokenizeRows} does.
+ * @throws NoEndOfTextError
  */
-export function tokenizeVariants(variants: readonly ExampleRow[], options: TokenizeOptions): TokenizedVariants {
+export function variantTokenizer(options: TokenizeOptions): (variants: readonly ExampleRow[]) => TokenizedVariants {
   const encoding = rowEncoding(options);
+  return (variants) => tokenizeVariants(variants, encoding);
+}
+
+function tokenizeVariants(variants: readonly ExampleRow[], encoding: RowEncoding): TokenizedVariants {
   const all = variants.map((row, index) => atPlace(row, index, () => encodeVariant(row, encoding)));
   const longest = Math.max(...all.map(({ ids }) => ids.length));
   const cut = all.map((each) => cutFront({ ...each, spans: [] }, Math.max(0, longest - encoding.maxLength)).tokenIds);
@@ -71,7 +76,7 @@ export function tokenizeVariants(variants: readonly ExampleRow[], options: Token
   return { shared: cut[0]?.slice(0, length) ?? [], rests: cut.map((ids) => ids.slice(length)) };
 }
 
-/** Works out once what all rows need. @throws RowFault if an end of the text is asked for and there is none */
+/** Works out once what all rows need. @throws NoEndOfTextError if an end of the text is asked for and there is none */
 function rowEncoding(options: TokenizeOptions): RowEncoding {
   const { tokenizer, appendEos = false } = options;
   const end = appendEos ? endOfText(options) : null;

@@ -1,7 +1,6 @@
-import { mapNonEmpty, valueOf, type Graph, type GraphNode } from '../graph.ts';
-import { GraphEdit } from '../graph-edit.ts';
+import type { Graph, GraphNode } from '../graph.ts';
 import { eliminateDeadNodes } from './eliminate-dead-nodes.ts';
-import { betweenNarrowPlaces, repeatForward } from './repeat-forward.ts';
+import { betweenNarrowPlaces, repeatForward, withCopies } from './repeat-forward.ts';
 
 /** Operators that cost little beside the matrix products between which their results would wait. */
 const CHEAP: ReadonlySet<string> = new Set([
@@ -47,28 +46,17 @@ function isCheapOrScore({ op, attributes }: GraphNode): boolean {
  * its result is asked for, and of two operands the one that is listed later first, so that copies run last.
  */
 function repeatCheap(graph: Graph): Graph {
-  const edit = new GraphEdit(graph);
   const forward = new Set(eliminateDeadNodes({ ...graph, outputs: graph.outputs.slice(0, 1) }).nodes);
   const kept = readOutside(graph, forward);
   const given = new Set([...graph.inputs, ...graph.constants].map(({ name }) => name));
-  const copies = new Map<string, string>();
-  const copyOf = (name: string): string => {
-    const copy = edit.declare({ ...valueOf(graph, name), name: `${name}.again` });
-    copies.set(name, copy);
-    return copy;
-  };
-  for (const node of graph.nodes) {
-    if (!forward.has(node)) edit.substitute(node, copies);
-    else if (
+  return withCopies(
+    graph,
+    forward,
+    (node, copies) =>
       CHEAP.has(node.op) &&
       node.inputs.every((name) => given.has(name) || kept.has(name) || copies.has(name)) &&
-      node.outputs.some((name) => kept.has(name))
-    ) {
-      const inputs = node.inputs.map((name) => copies.get(name) ?? name);
-      edit.put({ ...node, inputs, outputs: mapNonEmpty(node.outputs, copyOf) }, node);
-    }
-  }
-  return edit.finish();
+      node.outputs.some((name) => kept.has(name)),
+  );
 }
 
 /** The values of the forward pass that other nodes read. */

@@ -27,6 +27,19 @@ export function repeatForward(graph: Graph, { repeats, keeps }: RepeatOptions): 
     repeatable(graph, { forward, candidates, varying, outside, keeps }),
     outside.flatMap(({ inputs }) => inputs),
   );
+  return withCopies(graph, inForward, (node) => repeated.has(node));
+}
+
+/**
+ * Puts a copy behind each node of the forward pass that is to be repeated, and has all nodes outside of the forward pass
+ * read the copies.
+ * @param isRepeated is asked in the graph's order, and told which values have copies by then
+ */
+export function withCopies(
+  graph: Graph,
+  forward: ReadonlySet<GraphNode>,
+  isRepeated: (node: GraphNode, copies: ReadonlyMap<string, string>) => boolean,
+): Graph {
   const edit = new GraphEdit(graph);
   const copies = new Map<string, string>();
   const copyOf = (name: string): string => {
@@ -35,8 +48,8 @@ export function repeatForward(graph: Graph, { repeats, keeps }: RepeatOptions): 
     return copy;
   };
   for (const node of graph.nodes) {
-    if (!inForward.has(node)) edit.substitute(node, copies);
-    else if (repeated.has(node)) {
+    if (!forward.has(node)) edit.substitute(node, copies);
+    else if (isRepeated(node, copies)) {
       const inputs = node.inputs.map((name) => copies.get(name) ?? name);
       edit.put({ ...node, inputs, outputs: mapNonEmpty(node.outputs, copyOf) }, node);
     }
