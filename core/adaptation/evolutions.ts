@@ -1,18 +1,15 @@
 import { join } from 'node:path';
 import { writeFolderAtomic } from '../formats/atomic-file.ts';
-import type { BaseModel } from '../models/base-model.ts';
+import { withModelWeights } from '../formats/hugging-face/model-weights.ts';
 import { compareConfigs, type Difference } from '../method/evolution/analysis/compatibility.ts';
 import { loadEvolution, saveEvolution } from '../method/evolution/evolution-file.ts';
 import { analyzeVersions, summarizeAnalysis } from '../method/evolution/analysis/version-analysis.ts';
-import {
-  computeEvolution,
-  type Evolution,
-  type EvolutionOptions,
-  type WeightSource,
-} from '../method/evolution/evolution.ts';
+import type { Evolution, EvolutionOptions } from '../method/evolution/evolution.ts';
+import { evolutionBetweenFolders, type FolderEvolutionOptions } from '../method/evolution/folder-evolution.ts';
 import { compareVersions } from '../method/evolution/analysis/version-comparison.ts';
-import type { DescribedBase, LoadedBase } from '../engine/base-cache.ts';
+import type { BaseCache, DescribedBase } from '../engine/base-cache.ts';
 import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
+import { EvolutionCache } from './evolution-cache.ts';
 
 /** File name within an evolution's folder. */
 const EVOLUTION_FILE = 'evolution.safetensors';
@@ -67,11 +64,14 @@ export async function requireCompatible(oldBase: DescribedBase, newBase: Describ
  * process which has loaded neither model needs no memory for them.
  * @throws IncompatibleBasesError
  */
-export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<EvolveOutcome> {
+export async function evolve(
+  spec: EvolveSpec,
+  options: Pick<FolderEvolutionOptions, 'signal' | 'verified'> = {},
+): Promise<EvolveOutcome> {
   const begun = performance.now();
   const { oldBase, newBase, rank, seed } = spec;
   const analysis = await withOnnxProducts((products) =>
-    analyzeVersions(oldBase, newBase, { rank, seed, signal, products }),
+    analyzeVersions(oldBase, newBase, { ...options, rank, seed, products }),
   );
   const { evolution, comparison } = analysis;
   if (evolution === null) throw new IncompatibleBasesError(comparison.differences);
@@ -87,22 +87,36 @@ export async function evolve(spec: EvolveSpec, signal?: AbortSignal): Promise<Ev
 }
 
 /**
- * Computes the evolution between two loaded bases that are compatible, in memory.
- * @throws AdaptationError `incompatible_evolution`
+ * Returns the evolution between the bases of two folders, which must be compatible: from the cache folder, if an earlier
+ * process has computed it there, or else from the weights.
+ * @throws FormatError, AdaptationError `incompatible_evolution`
  */
 export async function evolutionBetween(
-  oldBase: LoadedBase,
-  newBase: LoadedBase,
-  options: Omit<EvolutionOptions, 'onProgress'> = {},
+  oldFolder: string,
+  newFolder: string,
+  { bases, ...options }: Pick<EvolutionOptions, 'products' | 'signal'> & { readonly bases: BaseCache },
 ): Promise<Evolution> {
-  return computeEvolution(sourceOf(oldBase.model), sourceOf(newBase.model), options);
+  const { verified, cacheFolder } = bases;
+  const cache = cacheFolder === null ? null : new EvolutionCache(join(cacheFolder, 'evolutions'));
+  const [oldFingerprint, newFingerprint] = [
+    await fingerprintOf(oldFolder, bases),
+    await fingerprintOf(newFolder, bases),
+  ];
+  if (cache && oldFingerprint !== null && newFingerprint !== null) {
+    const known = await cache.find({ oldFingerprint, newFingerprint });
+    if (known) return known;
+  }
+  const evolution = await evolutionBetweenFolders(oldFolder, newFolder, { ...options, verified });
+  await cache?.keep(evolution);
+  return evolution;
+}
+
+/** Returns null if the folder's files were not verified before. */
+function fingerprintOf(folder: string, { verified }: BaseCache): Promise<string | null> {
+  return withModelWeights(folder, (model) => Promise.resolve(model.verified), { verified });
 }
 
 /** Reads a folder that {@link evolve} wrote. */
 export function readEvolution(folder: string): Promise<Evolution> {
   return loadEvolution(join(folder, EVOLUTION_FILE));
-}
-
-function sourceOf({ config, fingerprint, weights }: BaseModel): WeightSource {
-  return { config, fingerprint, readWeight: (name) => Promise.resolve(weights.get(name)!) };
 }

@@ -1,12 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadTaskRows, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
-import type { BaseCache, DescribedBase, LoadedBase } from '../engine/base-cache.ts';
+import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
 import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
 import type { MatrixProducts } from '../linalg/products.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
-import { evolutionBetweenFolders } from '../method/evolution/folder-evolution.ts';
 import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
 import { toRecord } from '../method/ladder/candidate.ts';
 import type { LadderOptions, LadderOutcome } from '../method/ladder/ladder-state.ts';
@@ -91,12 +90,6 @@ interface OldVersion {
   readonly measured: GateMeasurement;
   /** The precision that the old base is computed in. */
   readonly precision: Precision;
-}
-
-interface Versions {
-  readonly oldVersion: DescribedBase;
-  readonly newVersion: DescribedBase;
-  readonly old: OldVersion | null;
 }
 
 /** How far the ladder came. */
@@ -199,13 +192,13 @@ class AdaptationRun {
     requireSuitable(data, spec, settings);
     const measured = rowSizes([...data.search, ...data.gate]);
     this.#planMemory({ ...needs, measured, trained: trainedSizes(rows, settings, { format, measured }) });
+    const evolution = needs.evolution ? await this.#evolution(oldVersion.folder, newVersion.folder, products) : null;
     const signal = this.#signal;
     const { searchRows, maxNewTokens } = settings;
     const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
     const kept = (resumed && precisionOf(resumed)) ?? undefined;
     const { newBase, old } = await this.#loadNewBase({ exact, data, oldAdapter }, kept);
-    const evolution = needs.evolution ? await this.#evolution({ oldVersion, newVersion, old }, products) : null;
     signal.throwIfAborted();
     const context = new JobContext({
       spec,
@@ -276,22 +269,14 @@ class AdaptationRun {
     memory.reserve(plan.reserved - plan.base);
   }
 
-  async #evolution(versions: Versions, products: MatrixProducts): Promise<Evolution> {
+  /** Bases are read for it but not loaded, and files that are read for the first time are verified on the way. */
+  async #evolution(oldFolder: string, newFolder: string, products: MatrixProducts): Promise<Evolution> {
     if (this.#spec.evolution !== null) return readEvolution(this.#spec.evolution);
     this.#clock.enter('evolution');
-    const evolution = await this.#computeEvolution(versions, products);
+    const options = { bases: this.#bases, products, signal: this.#signal };
+    const evolution = await evolutionBetween(oldFolder, newFolder, options);
     this.#clock.enter('prepare');
     return evolution;
-  }
-
-  /** Takes the weights of both bases from memory if they are there; a base is not loaded for the evolution alone. */
-  async #computeEvolution({ oldVersion, newVersion, old }: Versions, products: MatrixProducts): Promise<Evolution> {
-    const options = { products, signal: this.#signal };
-    if (old === null || !this.#bases.memory.fits(oldVersion.config, newVersion.config)) {
-      return evolutionBetweenFolders(oldVersion.folder, newVersion.folder, options);
-    }
-    const oldBase = await this.#bases.load(this.#spec.oldBase, old.precision);
-    return evolutionBetween(oldBase, await this.#bases.load(this.#spec.newBase, old.precision), options);
   }
 
   /** Runs the strategy. Training that diverges ends it where it stands, and the candidates judged before still count. */

@@ -96,6 +96,8 @@ export class BaseCache {
   readonly #cache: EngineCache | null;
   readonly #store: RoundedStore | null;
   readonly #rowErrors: RowErrors;
+  /** Folder that keeps what is costly to work out, for later processes; null where there is none. */
+  readonly cacheFolder: string | null;
   /** Which model files were verified before, by any process; null without a cache folder. */
   readonly verified: VerifiedFiles | null;
   /** By the stamp of the folder and the precision, least recently used first. */
@@ -107,6 +109,7 @@ export class BaseCache {
     this.#options = options;
     this.memory = new MemoryShares(options.memory ?? (() => UNLIMITED), options.precision ?? 'f32');
     const { graphCacheDir = null, int8CacheBytes } = options;
+    this.cacheFolder = graphCacheDir;
     this.#cache = graphCacheDir === null ? null : new EngineCache(graphCacheDir);
     this.#rowErrors = new RowErrors(graphCacheDir && join(graphCacheDir, 'rows'));
     this.verified = graphCacheDir === null ? null : new VerifiedModels(join(graphCacheDir, 'verified'));
@@ -202,14 +205,16 @@ export class BaseCache {
   async #openInRoom(folder: string, key: string, precision: PrecisionSetting): Promise<OpenBase> {
     const config = await readModelConfig(folder);
     const others = [...this.#bases.keys()].filter((other) => other !== key);
-    for (const surplus of this.memory.claim(key, config, others)) {
-      const base = this.#bases.get(surplus);
-      this.#bases.delete(surplus);
-      if (base) await base.then(release, () => undefined);
-    }
+    for (const surplus of this.memory.claim(key, config, others)) await this.#close(surplus);
     const loaded = await this.#open(folder, precision);
     this.memory.follow(key, { runtime: loaded.runtime, precision: loaded.precision.precision });
     return loaded;
+  }
+
+  async #close(key: string): Promise<void> {
+    const base = this.#bases.get(key);
+    this.#bases.delete(key);
+    await base?.then(release, () => undefined);
   }
 
   #forget(key: string): void {

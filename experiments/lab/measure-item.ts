@@ -31,7 +31,7 @@ async function measureEvolution(
 ): Promise<Measured<EvolutionRecord>> {
   const { base, signal } = laboratory.options;
   const outDir = laboratory.evolutionFolder(evolution);
-  const { drift, computeMs, summary } = await evolve({ oldBase: base, newBase: evolution.base, outDir }, signal);
+  const { drift, computeMs, summary } = await evolve({ oldBase: base, newBase: evolution.base, outDir }, { signal });
   const drifts = driftGrid(await readEvolution(outDir));
   return { type: 'evolution', evolution: evolution.name, drift, computeMs, drifts, summary };
 }

@@ -70,7 +70,12 @@ export class RequestServer {
           return { type: 'outcome', requestId, request: 'adapt', outcome };
         }
         case 'evolve':
-          return { type: 'outcome', requestId, request: 'evolve', outcome: await evolve(request.spec, signal) };
+          return {
+            type: 'outcome',
+            requestId,
+            request: 'evolve',
+            outcome: await evolve(request.spec, { signal, verified: this.#bases.verified }),
+          };
         case 'describe': {
           const { verified } = this.#bases;
           const { config, fingerprint, parameters } = await describeBaseModel(request.spec.base, { verified });

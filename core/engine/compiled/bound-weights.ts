@@ -1,6 +1,7 @@
 import * as ort from './onnx-runtime.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import { int8InputName, parseInt8Input, type Int8Input } from '../int8/inputs.ts';
+import type { Direction } from '../int8/rounding/int8-matrix.ts';
 import type { RoundedWeights } from '../int8/rounding/rounded-weights.ts';
 
 /** A base's weights as inputs of sessions: the arrays themselves, and rounded to 8 bits where a graph asks for that. */
@@ -25,6 +26,13 @@ export class BoundWeights {
     return this.#tensors.get(name);
   }
 
+  /** Lets go of everything, or of the forms for one direction. What is asked for again is made again. */
+  release(direction?: Direction): void {
+    for (const name of [...this.#tensors.keys()]) {
+      if (direction === undefined || directionOf(name) === direction) this.#tensors.delete(name);
+    }
+  }
+
   #addFloat32(name: string): void {
     const weight = this.#weights.get(name);
     if (weight) this.#tensors.set(name, new ort.Tensor('float32', weight.data, weight.shape));
@@ -38,9 +46,17 @@ export class BoundWeights {
       this.#tensors.set(int8InputName({ weight, part: name }), tensor);
     const vector = (values: Float32Array) => new ort.Tensor('float32', values, [values.length]);
     if (part === 'smoothing') return void add(part, vector(rounded.divisorsOf(weight)));
-    const forward = part.endsWith('_transposed');
-    const { shape, integers, scales } = await rounded.get(weight, forward ? 'forward' : 'backward');
+    const direction = directionOf(int8InputName({ weight, part }))!;
+    const forward = direction === 'forward';
+    const { shape, integers, scales } = await rounded.get(weight, direction);
     add(forward ? 'matrix_transposed' : 'matrix', new ort.Tensor('int8', integers, shape));
     add(forward ? 'scales_transposed' : 'scales', vector(scales));
   }
+}
+
+/** The direction of the products that an input is made for; null where it is not a matrix in 8 bits or its scales. */
+function directionOf(name: string): Direction | null {
+  const part = parseInt8Input(name)?.part;
+  if (part === undefined || part === 'smoothing') return null;
+  return part.endsWith('_transposed') ? 'forward' : 'backward';
 }

@@ -63,6 +63,13 @@ export class CompiledRuntime extends ProgramRuntime {
   async dispose(): Promise<void> {
     await this.#latest;
     await this.#programs.clear();
+    this.#weights.release();
+  }
+
+  /** Lets go of the matrices in 8 bits that only gradients are computed with, until they are needed again. */
+  async releaseBackward(): Promise<void> {
+    await this.#latest;
+    this.#weights.release('backward');
   }
 
   protected run(call: BoundCall): Promise<ProgramOutputs> {

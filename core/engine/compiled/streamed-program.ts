@@ -1,3 +1,4 @@
+import { WeightLoans } from '../../formats/hugging-face/weight-loans.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import type { BoundCall } from '../call/bind-call.ts';
 import type { ProgramOutputs } from '../call/program-runtime.ts';
@@ -6,7 +7,6 @@ import { CPU_PROVIDER } from '../devices/execution-provider.ts';
 import { cutGraph } from '../graph/cut-graph.ts';
 import type { Graph } from '../graph/graph.ts';
 import { encodeSplitModel } from '../onnx/encode-model.ts';
-import { BoundWeights } from './bound-weights.ts';
 import { createSession } from './create-session.ts';
 import * as ort from './onnx-runtime.ts';
 
@@ -73,7 +73,8 @@ export class StreamedProgram {
       if (given) values.set(name, new ort.Tensor(type as 'float32', given as Float32Array, shape));
     }
     this.#computeMs = 0;
-    for (const stage of this.#stages) await this.#runStage(stage, values);
+    const loans = new WeightLoans(this.#weights);
+    for (const stage of this.#stages) await this.#runStage(stage, values, loans);
     return (name) => {
       const output = values.get(name);
       if (!output) throw new Error(`the streamed program has no output ${name}`);
@@ -85,18 +86,20 @@ export class StreamedProgram {
     for (const { session } of this.#stages) await session.release();
   }
 
-  async #runStage({ session, done }: Stage, values: Map<string, ort.Tensor>): Promise<void> {
-    const weights = new BoundWeights(this.#weights);
+  async #runStage({ session, done }: Stage, values: Map<string, ort.Tensor>, loans: WeightLoans): Promise<void> {
     const feeds: Record<string, ort.Tensor> = {};
-    for (const name of session.inputNames) {
-      const tensor = values.get(name) ?? (await weights.get(name));
-      if (!tensor) throw new Error(`nothing is bound to the streamed program's input ${name}`);
-      feeds[name] = tensor;
-    }
+    for (const name of session.inputNames) feeds[name] = values.get(name) ?? borrowTensor(loans, name);
     const begun = performance.now();
     const outputs = await session.run(feeds);
     this.#computeMs += performance.now() - begun;
+    loans.giveBack();
     for (const name of session.outputNames) values.set(name, outputs[name]!);
     for (const name of done) values.delete(name);
   }
+}
+
+function borrowTensor(loans: WeightLoans, name: string): ort.Tensor {
+  const weight = loans.borrow(name);
+  if (!weight) throw new Error(`nothing is bound to the streamed program's input ${name}`);
+  return new ort.Tensor('float32', weight.data, weight.shape);
 }

@@ -34,6 +34,12 @@ export class Int8Engine {
     return new Int8Engine(new CompiledRuntime(base, { threads, cache, provider, rounded }), rounded);
   }
 
+  /** Lets go of what only gradients need, until it is needed again. */
+  async releaseBackward(): Promise<void> {
+    await this.runtime.releaseBackward();
+    this.rounded.release('backward');
+  }
+
   async dispose(): Promise<void> {
     await this.runtime.dispose();
     await this.rounded.dispose();

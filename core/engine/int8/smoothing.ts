@@ -24,6 +24,8 @@ export interface Observation {
   /** [labels], in nats. */
   readonly losses: Float32Array;
   readonly smoothing: Smoothing;
+  /** Milliseconds that it took, without the time to read weights. */
+  readonly ms: number;
 }
 
 /**
@@ -62,20 +64,15 @@ export class Observer {
 
   async observe(batch: Batch): Promise<Observation> {
     const program = this.#program;
+    const begun = performance.now();
     const output = await program.run(bindCall(this.#base, 'labelLosses', { adapter: null, tokens: batch }));
+    const ms = program.computeMs ?? performance.now() - begun;
     // A small matrix may be part of a joined product, which is not computed in 8 bits and so not observed.
     const weights = [...this.#base.weights.keys()].filter(
       (name) => isLayerMatrix(name) && program.outputNames.includes(largestName(name)),
     );
     const factors = (name: string) => output(largestName(name)).map((size) => Math.max(size, SMALLEST) ** STRENGTH);
-    return { losses: output('losses'), smoothing: new Map(weights.map((name) => [name, factors(name)])) };
-  }
-
-  /** Milliseconds of a pass, without the time to read weights. */
-  async time(batch: Batch): Promise<number> {
-    const begun = performance.now();
-    await this.observe(batch);
-    return this.#program.computeMs ?? performance.now() - begun;
+    return { losses: output('losses'), smoothing: new Map(weights.map((name) => [name, factors(name)])), ms };
   }
 
   async release(): Promise<void> {

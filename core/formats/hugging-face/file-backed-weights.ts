@@ -1,4 +1,5 @@
 import type { Tensor } from '../../models/base-model.ts';
+import type { Allocate } from '../safetensors/safetensors.ts';
 import type { ModelWeights } from './model-weights.ts';
 
 /**
@@ -32,6 +33,14 @@ export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
   /** @throws FormatError if the tensor's file was cut after it was opened */
   get(name: string): Tensor | undefined {
     return this.#names.has(name) ? this.#read(name) : undefined;
+  }
+
+  /**
+   * {@link get} for a weight that is needed for a moment.
+   * @param allocate provides the array for what is read from a file
+   */
+  borrow(name: string, allocate: Allocate): Tensor | undefined {
+    return this.#kept.get(name) ?? (this.#names.has(name) ? this.#model.readSync(name, allocate) : undefined);
   }
 
   #read(name: string): Tensor {

@@ -6,7 +6,7 @@ import { isFloatDtype } from '../safetensors/dtypes.ts';
 import { FormatError } from '../errors.ts';
 import { readJsonInFolder, requireInFolder, resolveInFolder } from '../folder-files.ts';
 import { isObject } from '../json.ts';
-import { SafetensorsFile } from '../safetensors/safetensors.ts';
+import { SafetensorsFile, type Allocate } from '../safetensors/safetensors.ts';
 import { stampOf, type VerifiedFiles } from './verified-files.ts';
 
 const CONFIG = 'config.json';
@@ -36,7 +36,7 @@ export interface ModelWeights {
   /** {@link read} in pieces, each in an array that is used again for the next one. */
   scan(name: string, visit: (piece: Float32Array) => void): Promise<void>;
   /** {@link read} without waiting and without checking values; only for a tensor that was read and checked before. */
-  readSync(name: string): Tensor;
+  readSync(name: string, allocate?: Allocate): Tensor;
   close(): Promise<void>;
 }
 
@@ -74,7 +74,7 @@ export async function openModelWeights(folder: string, options: OpenOptions = {}
       shape: (name) => holder(name).entry(name).shape,
       read: (name, spare) => holder(name).read(name, spare),
       scan: (name, visit) => holder(name).scan(name, visit),
-      readSync: (name) => holder(name).readSync(name),
+      readSync: (name, allocate) => holder(name).readSync(name, allocate),
       close,
     };
   } catch (error) {

@@ -31,22 +31,6 @@ export function isFloatDtype(dtype: string): dtype is FloatDtype {
 }
 
 /**
- * Widens bfloat16 bit patterns into `wide`. This is exact, because a bfloat16 is the upper half of a float32.
- * @returns whether all values are finite
- */
-export function widenBfloat16(source: Uint16Array, wide: Float32Array): boolean {
-  const bits = new Uint32Array(wide.buffer, wide.byteOffset, wide.length);
-  let carries = 0;
-  for (let i = 0; i < source.length; i++) {
-    const half = source[i]!;
-    bits[i] = half << 16;
-    // An exponent of ones alone carries into the sign's place.
-    carries |= (half & 0x7f80) + 0x80;
-  }
-  return (carries & 0x8000) === 0;
-}
-
-/**
  * Widens IEEE half-precision bit patterns into `wide`. This is exact, also for subnormals, infinities and NaN.
  * @returns whether all values are finite
  */

@@ -2,12 +2,18 @@ import { readSync, type BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Tensor } from '../../models/base-model.ts';
-import { DTYPE_BYTES, firstNonFinite, isFloatDtype, widenBfloat16, widenHalf } from './dtypes.ts';
+import { DTYPE_BYTES, firstNonFinite, isFloatDtype, widenHalf } from './dtypes.ts';
 import { FormatError } from '../errors.ts';
 import { headerLength, parseHeader, type SafetensorsHeader, type TensorEntry } from './safetensors-header.ts';
+import { widenBfloat16 } from './widen-bfloat16.ts';
 
-/** Half-precision tensors are widened in pieces of this size, so that reading one needs little memory beyond the result. */
+/** Tensors are widened and scanned in pieces of this size, so that reading one needs little memory beyond the result. */
 const CHUNK_BYTES = 4 << 20;
+
+/** Provides an array of a number of values, whose content does not matter. */
+export type Allocate = (length: number) => Float32Array;
+
+const newArray: Allocate = (length) => new Float32Array(length);
 
 /** A safetensors file, open for reading tensor by tensor. Whoever opened it closes it. */
 export class SafetensorsFile {
@@ -75,15 +81,22 @@ export class SafetensorsFile {
 
   /**
    * {@link read} without waiting and without checking values; only for a tensor that was read and checked before.
+   * @param allocate provides the array that the values are put into; default: a new one
    * @throws Error after {@link close}
    */
-  readSync(name: string): Tensor {
+  readSync(name: string, allocate: Allocate = newArray): Tensor {
     const entry = this.#floatEntry(name);
-    if (this.#handle.fd < 0) throw new Error(`cannot read tensor ${name}: ${this.file} is closed`);
-    const bytes = new Uint8Array(entry.bytes);
-    readFullySync(this.#handle.fd, bytes, entry.start, this.file);
-    const data = entry.dtype === 'F32' ? new Float32Array(bytes.buffer) : new Float32Array(entry.bytes / 2);
-    if (entry.dtype !== 'F32') widenerOf(entry.dtype)(new Uint16Array(bytes.buffer), data);
+    const { fd } = this.#handle;
+    if (fd < 0) throw new Error(`cannot read tensor ${name}: ${this.file} is closed`);
+    const data = allocate(entry.bytes / DTYPE_BYTES[entry.dtype]!);
+    if (entry.dtype === 'F32') readFullySync(fd, bytesOf(data), entry.start, this.file);
+    else {
+      const widen = widenerOf(entry.dtype);
+      for (const { offset, piece } of piecesOf(entry)) {
+        readFullySync(fd, piece, entry.start + offset, this.file);
+        widen(halvesIn(piece), data.subarray(offset / 2, (offset + piece.length) / 2));
+      }
+    }
     return { shape: entry.shape, data };
   }
 
@@ -93,15 +106,13 @@ export class SafetensorsFile {
    */
   async scan(name: string, visit: (piece: Float32Array) => void): Promise<void> {
     const entry = this.#floatEntry(name);
-    const step = Math.min(CHUNK_BYTES, entry.bytes);
-    const [bytes, width] = [new Uint8Array(step), entry.dtype === 'F32' ? 4 : 2];
-    const wide = width === 4 ? new Float32Array(bytes.buffer) : new Float32Array(step / 2);
-    for (let offset = 0; offset < entry.bytes; offset += step) {
-      const piece = bytes.subarray(0, Math.min(step, entry.bytes - offset));
+    const width = DTYPE_BYTES[entry.dtype]!;
+    const wide = width === 4 ? null : new Float32Array(Math.min(CHUNK_BYTES, entry.bytes) / 2);
+    for (const { offset, piece } of piecesOf(entry)) {
       await readFully(this.#handle, piece, entry.start + offset, this.file);
-      const values = wide.subarray(0, piece.length / width);
-      if (width === 2) widenerOf(entry.dtype)(new Uint16Array(piece.buffer, 0, piece.length / 2), values);
-      this.#checkFinite(name, values, offset / width);
+      const values = wide?.subarray(0, piece.length / 2) ?? new Float32Array(piece.buffer, 0, piece.length / 4);
+      const finite = wide ? widenerOf(entry.dtype)(halvesIn(piece), values) : firstNonFinite(values) < 0;
+      if (!finite) throw this.#notFinite(name, values, offset / width);
       visit(values);
     }
   }
@@ -112,21 +123,17 @@ export class SafetensorsFile {
 
   /** Fills `data`. @returns whether all values are finite */
   async #readFloat32(entry: TensorEntry, data: Float32Array): Promise<boolean> {
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    await readFully(this.#handle, bytes, entry.start, this.file);
+    await readFully(this.#handle, bytesOf(data), entry.start, this.file);
     return firstNonFinite(data) < 0;
   }
 
   /** Fills `data`. @returns whether all values are finite */
   async #readHalves(entry: TensorEntry, data: Float32Array): Promise<boolean> {
     const widen = widenerOf(entry.dtype);
-    const chunk = new Uint8Array(Math.min(CHUNK_BYTES, entry.bytes));
     let finite = true;
-    for (let offset = 0; offset < entry.bytes; offset += chunk.length) {
-      const piece = chunk.subarray(0, Math.min(chunk.length, entry.bytes - offset));
+    for (const { offset, piece } of piecesOf(entry)) {
       await readFully(this.#handle, piece, entry.start + offset, this.file);
-      const wide = data.subarray(offset / 2, (offset + piece.length) / 2);
-      finite = widen(new Uint16Array(piece.buffer, 0, piece.length / 2), wide) && finite;
+      finite = widen(halvesIn(piece), data.subarray(offset / 2, (offset + piece.length) / 2)) && finite;
     }
     return finite;
   }
@@ -138,10 +145,6 @@ export class SafetensorsFile {
   }
 
   /** @param first flat index of the first value */
-  #checkFinite(name: string, data: Float32Array, first = 0): void {
-    if (firstNonFinite(data) >= 0) throw this.#notFinite(name, data, first);
-  }
-
   #notFinite(name: string, data: Float32Array, first = 0): FormatError {
     const at = firstNonFinite(data);
     const message = `tensor ${name} holds a value that is not finite: ${data[at]} at flat index ${first + at}`;
@@ -174,6 +177,22 @@ async function openForReading(path: string, name: string): Promise<FileHandle> {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
     throw new FormatError({ code: 'missing_file', file: name, message: 'file is missing', cause });
   }
+}
+
+/** Pieces of a tensor's bytes, one after the other, all of which lie in the same array. */
+function* piecesOf({ bytes }: TensorEntry): Generator<{ readonly offset: number; readonly piece: Uint8Array }> {
+  const chunk = new Uint8Array(Math.min(CHUNK_BYTES, bytes));
+  for (let offset = 0; offset < bytes; offset += chunk.length) {
+    yield { offset, piece: chunk.subarray(0, Math.min(chunk.length, bytes - offset)) };
+  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+function halvesIn(piece: Uint8Array): Uint16Array {
+  return new Uint16Array(piece.buffer, piece.byteOffset, piece.length / 2);
 }
 
 function widenerOf(dtype: string): typeof widenHalf {

@@ -1,4 +1,5 @@
 import { withModelWeights } from '../../formats/hugging-face/model-weights.ts';
+import type { VerifiedFiles } from '../../formats/hugging-face/verified-files.ts';
 import { computeEvolution, type Evolution, type EvolutionOptions } from './evolution.ts';
 import { streamed } from './streamed-weights.ts';
 import type { WeightSource } from './weight-source.ts';
@@ -13,24 +14,34 @@ const WORTH_A_THREAD = 2 ** 25;
 export interface FolderEvolutionOptions extends EvolutionOptions {
   /** Whether each base is read in a thread of its own. By default this depends on its size. */
   readonly threads?: boolean;
+  /** Which files were verified before, and so need no hashing. The others are remembered there. Default: none. */
+  readonly verified?: VerifiedFiles | null | undefined;
 }
 
 /**
- * The evolution between the base models of two folders. Every tensor is read once, and the fingerprints are computed from
- * the very values that the evolution is computed from. Large bases are read, checked and hashed in threads of their own,
- * while this one decomposes.
+ * The evolution between the base models of two folders. Every tensor is read once, and the fingerprints of files that were
+ * not verified before are computed from the very values that the evolution is computed from. Large bases are read, checked
+ * and hashed in threads of their own, while this one decomposes.
  * @throws FormatError for a folder that does not hold a base model, AdaptationError `incompatible_evolution`
  */
 export async function evolutionBetweenFolders(
   oldFolder: string,
   newFolder: string,
-  { threads, ...options }: FolderEvolutionOptions = {},
+  { threads, verified, ...options }: FolderEvolutionOptions = {},
 ): Promise<Evolution> {
   const withSource = (folder: string, use: (source: WeightSource) => Promise<Evolution>): Promise<Evolution> =>
-    withModelWeights(folder, (model) =>
-      (threads ?? sumOf(countsOf(model)) >= WORTH_A_THREAD)
-        ? withWeightThread(folder, model, use)
-        : use(streamed(model)),
+    withModelWeights(
+      folder,
+      async (model) => {
+        const remembering = async (source: WeightSource): Promise<Evolution> => {
+          const evolution = await use(source);
+          if (model.verified === null) await model.remember(source.fingerprint);
+          return evolution;
+        };
+        const inThread = threads ?? sumOf(countsOf(model)) >= WORTH_A_THREAD;
+        return inThread ? withWeightThread(folder, model, remembering) : remembering(streamed(model));
+      },
+      { verified },
     );
   return withSource(oldFolder, (from) => withSource(newFolder, (to) => computeEvolution(from, to, options)));
 }

@@ -11,22 +11,23 @@ interface StreamedWeights extends WeightSource {
 /**
  * A source of weights that stay on disk. Every tensor must be read once, in name order; the fingerprint is known after the
  * last one. Reading another tensor, or asking for the fingerprint too early, is an error.
+ * @param verified the fingerprint, if these files were verified before; otherwise it is computed
  */
-export function streamed(model: ModelWeights): StreamedWeights {
-  const hash = startFingerprint(model.config);
+export function streamed(model: ModelWeights, verified = model.verified): StreamedWeights {
+  const hash = verified === null ? startFingerprint(model.config) : null;
   const left = [...model.names].sort();
-  let fingerprint: string | null = null;
+  let fingerprint = verified;
   return {
     config: model.config,
     get fingerprint() {
       if (left.length > 0) throw new Error(`the fingerprint is not known before tensor ${left[0]} is read`);
-      return (fingerprint ??= hash.digest('hex'));
+      return (fingerprint ??= hash!.digest('hex'));
     },
     async readWeight(name, spare) {
       const next = left.shift();
       if (name !== next) throw new Error(`tensor ${name} is read out of turn, expected ${next ?? 'none'}`);
       const tensor = await model.read(name, spare);
-      hashTensor(hash, name, tensor);
+      if (hash) hashTensor(hash, name, tensor);
       return tensor;
     },
   };

@@ -8,6 +8,8 @@ export interface ThreadData {
   readonly folder: string;
   /** Long enough for the base's largest tensor; every tensor is read into it. */
   readonly memory: SharedArrayBuffer;
+  /** The fingerprint, if these files were verified before. */
+  readonly verified: string | null;
 }
 
 /** What the thread answers when it is asked for a tensor by its name. */
@@ -22,7 +24,7 @@ export type ThreadAnswer =
   | { readonly failure: string };
 
 /**
- * Passes a source to `use` whose weights are read, checked and hashed in a thread of their own, and ends the thread. As
+ * Passes a source to `use` whose weights are read, checked and, unless they were verified before, hashed in a thread of their own, and ends the thread. As
  * with `streamed`, every tensor must be read once, in name order. All are read into the same memory, which both threads
  * share: memory that is moved between threads, or allocated for each tensor, costs more time in garbage collections.
  * @param model the weights of the same folder, open in this thread
@@ -33,7 +35,7 @@ export async function withWeightThread<T>(
   use: (source: WeightSource) => Promise<T>,
 ): Promise<T> {
   const memory = new SharedArrayBuffer(Float32Array.BYTES_PER_ELEMENT * Math.max(...countsOf(model)));
-  const data: ThreadData = { folder, memory };
+  const data: ThreadData = { folder, memory, verified: model.verified };
   const thread = startThread(modulePath('./weight-thread', import.meta.url), { workerData: data });
   const ended = endOf(thread, folder);
   let fingerprint: string | null = null;

@@ -4,8 +4,8 @@ import { openModelWeights } from '../../formats/hugging-face/model-weights.ts';
 import { streamed } from './streamed-weights.ts';
 import type { ThreadAnswer, ThreadData } from './weight-thread-source.ts';
 
-const { folder, memory } = workerData as ThreadData;
-const opening = openModelWeights(folder).then((model) => ({ model, source: streamed(model) }));
+const { folder, memory, verified } = workerData as ThreadData;
+const opening = openModelWeights(folder).then((model) => ({ model, source: streamed(model, verified) }));
 // Whoever asks for a tensor gets the error.
 opening.catch(() => undefined);
 

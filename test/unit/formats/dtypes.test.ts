@@ -1,11 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  firstNonFinite,
-  narrowToBfloat16,
-  narrowToHalf,
-  widenBfloat16,
-  widenHalf,
-} from '../../../core/formats/safetensors/dtypes.ts';
+import { firstNonFinite, narrowToBfloat16, narrowToHalf, widenHalf } from '../../../core/formats/safetensors/dtypes.ts';
+import { widenBfloat16 } from '../../../core/formats/safetensors/widen-bfloat16.ts';
 import { Random } from '../../../core/statistics/random.ts';
 
 const ALL = Uint16Array.from({ length: 65536 }, (_, bits) => bits);

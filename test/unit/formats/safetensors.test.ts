@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest';
 import {
   narrowToBfloat16,
   narrowToHalf,
-  widenBfloat16,
   widenHalf,
   type FloatDtype,
 } from '../../../core/formats/safetensors/dtypes.ts';
+import { widenBfloat16 } from '../../../core/formats/safetensors/widen-bfloat16.ts';
 import { SafetensorsFile, withSafetensors } from '../../../core/formats/safetensors/safetensors.ts';
 import { writeSafetensors } from '../../../core/formats/safetensors/safetensors-writer.ts';
 import { Random } from '../../../core/statistics/random.ts';

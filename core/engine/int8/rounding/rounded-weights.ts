@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expectedWeights } from '../../../models/architecture/architecture.ts';
+import { WeightLoans } from '../../../formats/hugging-face/weight-loans.ts';
 import { weightOf, type BaseModel } from '../../../models/base-model.ts';
 import { ownSources, sha256 } from '../../cache/sources.ts';
 import { sizeOf } from '../../graph/graph.ts';
@@ -64,6 +65,12 @@ export class RoundedWeights {
     return known;
   }
 
+  /** Lets go of the forms for one direction that can be read from the file again. */
+  release(direction: Direction): void {
+    if (this.#file === null) return;
+    for (const key of [...this.#matrices.keys()]) if (key.startsWith(`${direction} `)) this.#matrices.delete(key);
+  }
+
   async dispose(): Promise<void> {
     await this.#kept;
     await this.#releaseRounding();
@@ -82,22 +89,32 @@ export class RoundedWeights {
     return (await this.#last.matrix)[direction];
   }
 
-  async #round(weight: string): Promise<RoundedMatrix> {
-    const { base, smoothing, threads } = this.#options;
+  async #round(weight: string, tensor = weightOf(this.#options.base, weight)): Promise<RoundedMatrix> {
+    const { smoothing, threads } = this.#options;
     const rounding = await (this.#rounding ??= Rounding.create({ threads }));
-    const tensor = weightOf(base, weight);
     return rounding.round(tensor, smoothing.get(weight) ?? neutralFactors(tensor));
   }
 
   /** Activations are always computed, so their form stays in memory; the other one is read again where it is needed. */
   async #roundAll(file: RoundedFile): Promise<void> {
+    const { base } = this.#options;
+    const loans = new WeightLoans(base.weights);
+    const write = async (weight: string, { forward, backward }: RoundedMatrix): Promise<void> => {
+      await file.add(weight, 'forward', forward);
+      await file.add(weight, 'backward', backward);
+    };
+    let written = Promise.resolve();
     try {
-      for (const weight of layerMatrices(this.#options.base)) {
-        const { forward, backward } = await this.#round(weight);
-        this.#matrices.set(`forward ${weight}`, Promise.resolve(forward));
-        await file.add(weight, 'forward', forward);
-        await file.add(weight, 'backward', backward);
+      for (const weight of layerMatrices(base)) {
+        const rounded = await this.#round(weight, loans.borrow(weight));
+        loans.giveBack();
+        this.#matrices.set(`forward ${weight}`, Promise.resolve(rounded.forward));
+        // Each matrix is written while the next one is rounded.
+        await written;
+        written = write(weight, rounded);
+        written.catch(() => undefined);
       }
+      await written;
       await this.#releaseRounding();
     } catch (error) {
       this.#file = null;

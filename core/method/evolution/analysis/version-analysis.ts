@@ -1,7 +1,7 @@
 import { adviseOn, type Advice } from './advisor.ts';
 import { energyCurve, capturedEnergy, overallCapturedEnergy } from '../captured-energy.ts';
-import type { Evolution, EvolutionOptions } from '../evolution.ts';
-import { evolutionBetweenFolders } from '../folder-evolution.ts';
+import type { Evolution } from '../evolution.ts';
+import { evolutionBetweenFolders, type FolderEvolutionOptions } from '../folder-evolution.ts';
 import { unadaptableParts } from '../drift.ts';
 import { compareVersions, type VersionComparison } from './version-comparison.ts';
 
@@ -19,7 +19,7 @@ export interface VersionAnalysis {
 export async function analyzeVersions(
   oldFolder: string,
   newFolder: string,
-  options: EvolutionOptions = {},
+  options: FolderEvolutionOptions = {},
 ): Promise<VersionAnalysis> {
   const comparison = await compareVersions(oldFolder, newFolder);
   const evolution =

@@ -112,4 +112,24 @@ describe('the store', () => {
     await writeFile(path.join(folder, 'file'), '');
     expect(await formsOf(BASE, { kept: new RoundedStore(path.join(folder, 'file', 'int8')) })).toEqual(made);
   });
+
+  it('are let go of where a file holds them, and read again when they are needed', async () => {
+    const rounded = new RoundedWeights({ base: BASE, smoothing: SMOOTHING, threads: 1, store });
+    await rounded.prepare();
+    const [forward, backward] = [await rounded.get(UP, 'forward'), await rounded.get(UP, 'backward')];
+    rounded.release('backward');
+    expect(await rounded.get(UP, 'forward')).toBe(forward);
+    const again = await rounded.get(UP, 'backward');
+    expect(again).not.toBe(backward);
+    expect(again).toEqual(backward);
+    await rounded.dispose();
+  });
+
+  it('stay where there is no file, since rounding again would cost more than memory', async () => {
+    const rounded = new RoundedWeights({ base: BASE, smoothing: SMOOTHING, threads: 1 });
+    const backward = await rounded.get(UP, 'backward');
+    rounded.release('backward');
+    expect(await rounded.get(UP, 'backward')).toBe(backward);
+    await rounded.dispose();
+  });
 });

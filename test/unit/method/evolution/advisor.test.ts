@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { narrowToBfloat16, widenBfloat16 } from '../../../../core/formats/safetensors/dtypes.ts';
+import { narrowToBfloat16 } from '../../../../core/formats/safetensors/dtypes.ts';
+import { widenBfloat16 } from '../../../../core/formats/safetensors/widen-bfloat16.ts';
 import { Random } from '../../../../core/statistics/random.ts';
 import { adviseOn, THRESHOLDS } from '../../../../core/method/evolution/analysis/advisor.ts';
 import { driftOf } from '../../../../core/method/evolution/drift.ts';

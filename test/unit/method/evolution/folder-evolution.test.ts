@@ -7,6 +7,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { describeBaseModel, loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
 import { withModelWeights } from '../../../../core/formats/hugging-face/model-weights.ts';
+import type { VerifiedFiles } from '../../../../core/formats/hugging-face/verified-files.ts';
 import { computeEvolution, type WeightSource } from '../../../../core/method/evolution/evolution.ts';
 import { evolutionBetweenFolders } from '../../../../core/method/evolution/folder-evolution.ts';
 import { streamed } from '../../../../core/method/evolution/streamed-weights.ts';
@@ -110,6 +111,23 @@ describe('evolution between folders', () => {
     } finally {
       await rm(folder, { recursive: true });
     }
+  });
+
+  it.each([true, false])('remembers the fingerprints of files that it has read (in threads: %s)', async (threads) => {
+    const known = new Map<string, string>();
+    const verified: VerifiedFiles = {
+      find: (stamp) => Promise.resolve(known.get(stamp) ?? null),
+      add: (stamp, fingerprint) => Promise.resolve(void known.set(stamp, fingerprint)),
+    };
+    const evolution = await evolutionBetweenFolders(V1, V2, { rank: 2, threads, verified });
+    const fingerprints = [evolution.oldFingerprint, evolution.newFingerprint];
+    expect([...known.values()].sort()).toEqual(fingerprints.toSorted());
+    expect(fingerprints[0]).toBe((await describeBaseModel(V1)).fingerprint);
+    // What is known is taken as it is, so nothing is hashed.
+    for (const [stamp, fingerprint] of known) known.set(stamp, `known ${fingerprint}`);
+    const again = await evolutionBetweenFolders(V1, V2, { rank: 2, threads, verified });
+    expect([again.oldFingerprint, again.newFingerprint]).toEqual(fingerprints.map((each) => `known ${each}`));
+    expect(again.modules).toEqual(evolution.modules);
   });
 
   it('stops when asked while threads read', async () => {

@@ -1,0 +1,58 @@
+import { mkdir, utimes } from 'node:fs/promises';
+import path from 'node:path';
+import { tidyCacheFolder } from '../engine/cache/cache-folder.ts';
+import { ownSources, sha256, sourcesHash } from '../engine/cache/sources.ts';
+import { loadEvolution, saveEvolution } from '../method/evolution/evolution-file.ts';
+import type { Evolution } from '../method/evolution/evolution.ts';
+
+const EXTENSION = '.evolution';
+
+/** Size of all evolutions together, in bytes; one of a base of 7 billion parameters takes 0.3 GiB. */
+const MOST_BYTES = 2 * 2 ** 30;
+
+/** The folders whose code decides an evolution, beside what the engine's caches depend on. */
+const SOURCE_FOLDERS = ['method/evolution', 'linalg'].map((name) => path.join(import.meta.dirname, '..', name));
+
+let ownMethod: string | undefined;
+
+/** Two base versions, by their fingerprints. */
+export type VersionPair = Pick<Evolution, 'oldFingerprint' | 'newFingerprint'>;
+
+/**
+ * Keeps evolutions in a folder, for later processes that carry adapters over between the same versions. Like the engine's
+ * cache it never throws: where nothing can be kept or read, an evolution is computed again.
+ */
+export class EvolutionCache {
+  readonly #folder: string;
+
+  /** @param folder made when it is needed, readable by this user only */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async find(pair: VersionPair): Promise<Evolution | null> {
+    const file = this.#path(pair);
+    const found = await loadEvolution(file).catch(() => null);
+    if (found?.oldFingerprint !== pair.oldFingerprint || found.newFingerprint !== pair.newFingerprint) return null;
+    const now = new Date();
+    await utimes(file, now, now).catch(() => undefined);
+    return found;
+  }
+
+  async keep(evolution: Evolution): Promise<void> {
+    try {
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      await saveEvolution(this.#path(evolution), evolution);
+      await tidyCacheFolder(this.#folder, { extension: EXTENSION, maxEntries: Infinity, maxBytes: MOST_BYTES });
+    } catch {
+      // The disk is full or read-only, so the next process computes it again.
+    }
+  }
+
+  /** Evolutions of an earlier release are computed again, because the method may have changed. */
+  #path({ oldFingerprint, newFingerprint }: VersionPair): string {
+    ownMethod ??= sourcesHash(SOURCE_FOLDERS);
+    const key = sha256(JSON.stringify(['evolution', oldFingerprint, newFingerprint, ownSources(), ownMethod]));
+    return path.join(this.#folder, `${key}${EXTENSION}`);
+  }
+}

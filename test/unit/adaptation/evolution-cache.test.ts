@@ -1,0 +1,72 @@
+import { cp, mkdtemp, readdir, rm, truncate, utimes } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { evolutionBetween } from '../../../core/adaptation/evolutions.ts';
+import { BaseCache } from '../../../core/engine/base-cache.ts';
+import { plainProducts, type MatrixProducts } from '../../../core/linalg/products.ts';
+
+const FAMILY = path.join(import.meta.dirname, '../../../examples/demo-family');
+const [V1, V2] = [path.join(FAMILY, 'v1'), path.join(FAMILY, 'v2')];
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'readapt-evolutions-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** The evolution as a process that starts now gets it, and how many products it has computed for that. */
+async function evolve({ from = V1, to = V2, cacheFolder = folder as string | null } = {}) {
+  let count = 0;
+  const products: MatrixProducts = {
+    times: (a, b) => (count++, plainProducts.times(a, b)),
+    transposedTimes: (a, b) => (count++, plainProducts.transposedTimes(a, b)),
+    gram: (a) => (count++, plainProducts.gram(a)),
+  };
+  const bases = new BaseCache({ graphCacheDir: cacheFolder });
+  const evolution = await evolutionBetween(from, to, { bases, products });
+  return { evolution, count };
+}
+
+const kept = () => readdir(path.join(folder, 'evolutions'));
+
+describe('the cache of evolutions', () => {
+  it('spares a later process the computation, bit by bit', async () => {
+    const first = await evolve();
+    expect(first.count).toBeGreaterThan(0);
+    expect(await kept()).toHaveLength(1);
+    expect(await evolve()).toEqual({ evolution: first.evolution, count: 0 });
+  });
+
+  it('tells pairs of versions apart, and their directions', async () => {
+    await evolve();
+    const back = await evolve({ from: V2, to: V1 });
+    expect(back.count).toBeGreaterThan(0);
+    expect(await kept()).toHaveLength(2);
+  });
+
+  it('computes what is damaged again', async () => {
+    const first = await evolve();
+    const [name] = await kept();
+    await truncate(path.join(folder, 'evolutions', name!), 1000);
+    expect(await evolve()).toEqual(first);
+    expect((await evolve()).count).toBe(0);
+  });
+
+  it('knows nothing of files that have changed since', async () => {
+    const copy = path.join(folder, 'copy');
+    await cp(V2, copy, { recursive: true });
+    const old = new Date(Date.now() - 60_000);
+    await utimes(path.join(copy, 'model.safetensors'), old, old);
+    const first = await evolve({ to: copy });
+    // A file so young may change again without a new time stamp, so its fingerprint is not remembered.
+    expect((await evolve({ to: copy })).count).toBe(first.count);
+  });
+
+  it('is left out without a cache folder', async () => {
+    const first = await evolve({ cacheFolder: null });
+    expect((await evolve({ cacheFolder: null })).count).toBe(first.count);
+    expect(await readdir(folder)).toEqual([]);
+  });
+});
