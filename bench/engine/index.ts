@@ -5,9 +5,11 @@ import { format, resolveConfig } from 'prettier';
 import { loadBaseModel } from '../../core/formats/hugging-face/hugging-face-model.ts';
 import { saveAdapter } from '../../core/formats/peft/peft-adapter-writer.ts';
 import type { BaseModel } from '../../core/models/base-model.ts';
+import type { Adapter, LoraFactors } from '../../core/models/lora/adapter.ts';
 import { createAdapter } from '../../core/models/lora/lora-init.ts';
 import type { ModelConfig } from '../../core/models/config/model-config.ts';
 import { PROJECTIONS } from '../../core/models/lora/projections.ts';
+import { Random } from '../../core/statistics/random.ts';
 import { renderSvg } from '../chart.ts';
 import { measureSides } from './measure.ts';
 import { benchCommand, benchOptions, type BenchOptions } from './options.ts';
@@ -53,8 +55,10 @@ async function run(options: BenchOptions): Promise<BenchDocument> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-bench-'));
   try {
     const adapter = path.join(folder, 'adapter');
+    const generationAdapter = path.join(folder, 'generation-adapter');
     await saveAdapter(adapter, freshAdapter(base.config));
-    return await measure(options, { base, adapter, python });
+    await saveAdapter(generationAdapter, changingAdapter(base.config));
+    return await measure(options, { base, adapter, generationAdapter, python });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -72,16 +76,33 @@ function freshAdapter(base: ModelConfig) {
   return createAdapter({ base, rank: RANK, alpha: 2 * RANK, targetModules: TARGET_MODULES, seed: 0 });
 }
 
+/** Standard deviation of B, with which the adapter changes a layer's outputs by some percent. */
+const CHANGE = 0.02;
+
+/**
+ * The adapter that all sides generate with. It is apart from the one that they train, which has seen other batches on each
+ * side, and its B is random rather than zero, so that texts differ where a side applies it wrongly.
+ */
+function changingAdapter(base: ModelConfig): Adapter {
+  const { config, modules } = freshAdapter(base);
+  const random = Random.fromSeed(1);
+  const changing = [...modules].map(([name, factors]): [string, LoraFactors] => {
+    return [name, { ...factors, b: factors.b.map(() => CHANGE * random.normal()) }];
+  });
+  return { config, modules: new Map(changing) };
+}
+
 interface Prepared {
   readonly base: BaseModel;
-  /** Folder of the adapter. */
+  /** Folder of the adapter that is trained. */
   readonly adapter: string;
+  readonly generationAdapter: string;
   /** Path of the Python interpreter; null measures Readapt alone. */
   readonly python: string | null;
 }
 
-async function measure(options: BenchOptions, { base, adapter, python }: Prepared): Promise<BenchDocument> {
-  const { model, rounds } = options;
+async function measure(options: BenchOptions, { base, python, ...adapters }: Prepared): Promise<BenchDocument> {
+  const { model, rounds, newTokens } = options;
   const sides: SideName[] = [
     ...options.readapt.map((precision) => `readapt-${precision}` as const),
     ...(python ? TORCH_SIDES : []),
@@ -95,10 +116,10 @@ async function measure(options: BenchOptions, { base, adapter, python }: Prepare
       batchSize: options.batch ?? SIZES[rows].batchSize,
       steps: options.steps ?? SIZES[rows].steps,
     };
-    const settings: WorkloadSettings = { rows, batchSize, rounds, steps };
+    const settings: WorkloadSettings = { rows, batchSize, rounds, steps, newTokens };
     log(workloadName(settings));
     const workload = await prepareWorkload({ ...settings, folder: model, config: base.config });
-    const measured = await measureSides({ sides, python, base: model, adapter, threads, rounds, workload, log });
+    const measured = await measureSides({ sides, python, base: model, ...adapters, threads, rounds, workload, log });
     results.push(workloadResult(settings, workload, measured));
   }
   return {
@@ -153,7 +174,7 @@ async function updateDocs(document: BenchDocument): Promise<void> {
   const image = `images/engine-${name}.svg`;
   await mkdir(path.join(DOCS, 'images'), { recursive: true });
   await writeFile(path.join(DOCS, image), await renderSvg(engineChart(document)));
-  const section = `${toMarkdown(document)}\n\n![Training speed, evaluation speed and peak memory on ${name}](${image})`;
+  const section = `${toMarkdown(document)}\n\n![Speed of training, evaluation and generation, and peak memory on ${name}](${image})`;
   await writeFile(
     file,
     await format(withSection(page, name, section), { ...(await resolveConfig(file)), filepath: file }),

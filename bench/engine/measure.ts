@@ -1,9 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { shareOfEqual } from './report/statistics.ts';
 import { Side } from './sides/side.ts';
-import { isReadapt, type SideName, type StepProfile, type Timed } from './sides/side-protocol.ts';
-import type { Batching, Figure, WorkBatch, Workload } from './workload.ts';
+import { isReadapt, type Generated, type SideName, type StepProfile, type Timed } from './sides/side-protocol.ts';
+import type { Batching, Figure, PromptBatch, WorkBatch, Workload } from './workload.ts';
 
 export interface MeasureOptions {
   readonly sides: readonly SideName[];
@@ -13,6 +14,8 @@ export interface MeasureOptions {
   readonly base: string;
   /** Folder of the adapter that every side starts from. */
   readonly adapter: string;
+  /** Folder of the adapter that every side generates with. */
+  readonly generationAdapter: string;
   readonly threads: number;
   readonly rounds: number;
   readonly workload: Workload;
@@ -26,7 +29,8 @@ export interface StartFigures {
   /** The steps of the first pass through the training batches, compilation included. */
   readonly training: readonly Timed[];
   readonly evaluation: readonly Timed[];
-  /** Highest resident set after the training batches and before any evaluation. */
+  readonly generation: readonly Pick<Generated, 'seconds' | 'tokens'>[];
+  /** Highest resident set after the training batches and before any evaluation or generation. */
   readonly peakMemory: number;
 }
 
@@ -46,6 +50,8 @@ export interface SideMeasurement {
   readonly grouped: Rounds;
   /** Rounds in which all sides get the rows as they were drawn. */
   readonly unsorted: Rounds;
+  /** Share of the tokens generated in the first pass that equal those of PyTorch in f32; null without PyTorch. */
+  readonly equalTokens: number | null;
   readonly versions: Readonly<Record<string, string>>;
   /** Profile of the batch with the most tokens; null for PyTorch. */
   readonly profile: StepProfile | null;
@@ -62,6 +68,12 @@ interface StartedSide {
 /** A process that stays for the rounds. */
 interface Contestant extends StartedSide {
   readonly cold: StartFigures | null;
+}
+
+/** The figures of a start, and the token ids of each text that was generated in the first pass. */
+interface FirstPass {
+  readonly figures: StartFigures;
+  readonly texts: readonly (readonly number[])[];
 }
 
 type MutableRounds = Record<Figure, number[][]>;
@@ -94,7 +106,7 @@ export async function measureSides(options: MeasureOptions): Promise<SideMeasure
 async function measureCold(name: SideName, graphCache: string, options: MeasureOptions): Promise<StartFigures> {
   const { side, firstStep, warmUp } = await start(name, graphCache, options);
   try {
-    const figures = await startFigures({ side, firstStep, warmUp }, options.workload);
+    const { figures } = await firstPass({ side, firstStep, warmUp }, options.workload);
     options.log(`${name}: first step ${firstStep.toFixed(1)} s after the first start`);
     return figures;
   } finally {
@@ -102,21 +114,30 @@ async function measureCold(name: SideName, graphCache: string, options: MeasureO
   }
 }
 
-/** Reads the peak of memory before the first evaluation. */
-async function startFigures(
+/**
+ * Reads the peak of memory, and then evaluates and generates for the first time. All sides get the same batches here.
+ */
+async function firstPass(
   { side, firstStep, warmUp }: Pick<StartedSide, 'side' | 'firstStep' | 'warmUp'>,
   workload: Workload,
-): Promise<StartFigures> {
+): Promise<FirstPass> {
   const peakMemory = await side.call('peak_memory', {});
-  return { firstStep, training: warmUp, peakMemory, evaluation: await pass(side, 'evaluation', workload, 'grouped') };
+  const evaluation = await pass(side, 'evaluation', workload, 'grouped');
+  const generated = await generationPass(side, workload, 'grouped');
+  const generation = generated.map(({ seconds, tokens }) => ({ seconds, tokens }));
+  return {
+    figures: { firstStep, training: warmUp, peakMemory, evaluation, generation },
+    texts: generated.flatMap(({ tokenIds }) => tokenIds),
+  };
 }
 
 /** Starts a process and sends every training batch through it once. All sides get the same batches here. */
 async function start(name: SideName, graphCache: string, options: MeasureOptions): Promise<StartedSide> {
-  const { python, base, adapter, threads, workload } = options;
+  const { python, base, adapter, generationAdapter: generation_adapter, threads, workload } = options;
   const side = new Side(name, { python, graphCache });
   try {
-    const { precision } = await side.call('load', { base, adapter, threads, learning_rate: LEARNING_RATE });
+    const params = { base, adapter, generation_adapter, threads, learning_rate: LEARNING_RATE };
+    const { precision } = await side.call('load', params);
     const asked = name.slice(name.indexOf('-') + 1);
     if (asked !== 'auto' && precision !== asked) throw new Error(`${name} computes in ${precision}, expected ${asked}`);
     const [first, ...others] = workload.training.grouped;
@@ -131,22 +152,27 @@ async function start(name: SideName, graphCache: string, options: MeasureOptions
 }
 
 async function takeTurns(contestants: readonly Contestant[], options: MeasureOptions): Promise<SideMeasurement[]> {
-  const grouped = contestants.map((): MutableRounds => ({ training: [], evaluation: [] }));
-  const unsorted = contestants.map((): MutableRounds => ({ training: [], evaluation: [] }));
+  const grouped = contestants.map((): MutableRounds => ({ training: [], evaluation: [], generation: [] }));
+  const unsorted = contestants.map((): MutableRounds => ({ training: [], evaluation: [], generation: [] }));
   const play = (figure: Figure, batching: Batching) =>
     playRounds(contestants, { figure, batching, results: batching === 'grouped' ? grouped : unsorted }, options);
   await play('training', 'grouped');
-  const cached: StartFigures[] = [];
-  for (const contestant of contestants) cached.push(await startFigures(contestant, options.workload));
+  const first: FirstPass[] = [];
+  for (const contestant of contestants) first.push(await firstPass(contestant, options.workload));
+  const reference = first[contestants.findIndex(({ side }) => side.name === 'torch-f32')];
   await play('evaluation', 'grouped');
+  await play('generation', 'grouped');
   await play('training', 'unsorted');
   await play('evaluation', 'unsorted');
+  await play('generation', 'unsorted');
   const results: SideMeasurement[] = [];
   for (const [i, { side, precision, cold }] of contestants.entries()) {
     const versions = await side.call('versions', {});
     const profile = await profileOf(side, options.workload);
+    const { figures: cached, texts } = first[i]!;
+    const equalTokens = reference ? shareOfEqual(texts, reference.texts) : null;
     const rounds = { grouped: grouped[i]!, unsorted: unsorted[i]! };
-    results.push({ name: side.name, precision, cold, cached: cached[i]!, ...rounds, versions, profile });
+    results.push({ name: side.name, precision, cold, cached, ...rounds, equalTokens, versions, profile });
   }
   return results;
 }
@@ -166,24 +192,50 @@ async function playRounds(
 ): Promise<void> {
   for (let round = 1; round <= rounds; round++) {
     for (const [i, { side }] of contestants.entries()) {
-      const timed = await pass(side, figure, workload, isReadapt(side.name) ? 'unsorted' : batching);
+      const batches = isReadapt(side.name) ? 'unsorted' : batching;
+      const timed =
+        figure === 'generation'
+          ? await generationPass(side, workload, batches)
+          : await pass(side, figure, workload, batches);
       results[i]![figure].push(timed.map(({ seconds }) => seconds));
     }
     log(`${figure}, ${batching} batches, round ${round} of ${rounds}`);
   }
 }
 
-async function pass(side: Side, figure: Figure, workload: Workload, batching: Batching): Promise<Timed[]> {
+async function pass(
+  side: Side,
+  figure: keyof typeof METHODS,
+  workload: Workload,
+  batching: Batching,
+): Promise<Timed[]> {
   const all: Timed[] = [];
   for (const batch of workload[figure][batching]) all.push(await timedBatch(side, figure, batch));
   return all;
 }
 
 /** @throws Error if the side counts other tokens than it was given, for its speed could then be compared with nothing */
-async function timedBatch(side: Side, figure: Figure, { examples, tokens }: WorkBatch): Promise<Timed> {
+async function timedBatch(side: Side, figure: keyof typeof METHODS, { examples, tokens }: WorkBatch): Promise<Timed> {
   const timed = await side.call(METHODS[figure], { examples });
-  if (timed.tokens === tokens) return timed;
-  throw new Error(`${side.name} counts ${timed.tokens} tokens in ${figure}, expected ${tokens}`);
+  requireTokens(side, figure, timed.tokens, tokens);
+  return timed;
+}
+
+async function generationPass(side: Side, { generation }: Workload, batching: Batching): Promise<Generated[]> {
+  const all: Generated[] = [];
+  for (const batch of generation[batching]) all.push(await generatedBatch(side, batch));
+  return all;
+}
+
+/** @throws Error if the side generates more or fewer tokens than it was asked for */
+async function generatedBatch(side: Side, { prompts, newTokens, tokens }: PromptBatch): Promise<Generated> {
+  const generated = await side.call('generate', { prompts, new_tokens: newTokens });
+  requireTokens(side, 'generation', generated.tokens, tokens);
+  return generated;
+}
+
+function requireTokens(side: Side, figure: Figure, found: number, expected: number): void {
+  if (found !== expected) throw new Error(`${side.name} counts ${found} tokens in ${figure}, expected ${expected}`);
 }
 
 async function profileOf(side: Side, { training }: Workload): Promise<StepProfile | null> {

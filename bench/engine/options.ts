@@ -17,6 +17,8 @@ export interface BenchOptions {
   readonly rounds: number;
   /** Training steps of each side in a round. Default: by the kind of rows. */
   readonly steps?: number;
+  /** Tokens that are generated for each prompt. */
+  readonly newTokens: number;
   /** File to write all figures to. */
   readonly json?: string;
   /** The `--json` files of earlier runs on one model, to be reported again as one instead of measuring. */
@@ -47,7 +49,7 @@ chart docs/images/engine-MODEL.svg. The figures are meaningful only on a machine
 export function benchCommand(): Command {
   return new Command('bench:engine')
     .description(
-      'Measure speed, memory and start-up of LoRA training and evaluation: Readapt against transformers + PEFT on PyTorch, in turns within one run.',
+      'Measure speed, memory and start-up of LoRA training, evaluation and greedy generation: Readapt against transformers + PEFT on PyTorch, in turns within one run.',
     )
     .option('--model <demo|DIR>', 'Hugging Face folder of the base model; demo is examples/demo-family/v1.', 'demo')
     .addOption(
@@ -66,12 +68,20 @@ export function benchCommand(): Command {
         .argParser(rowKinds)
         .default(ROW_KINDS, ROW_KINDS.join(',')),
     )
-    .option('--batch <n>', 'Rows of a training step (default: 16 of sst2, 8 of agnews, 4 of chat).', positive)
+    .option(
+      '--batch <n>',
+      'Rows of a training step; evaluation and generation take twice as many at a time (default: 16 of sst2, 8 of agnews, 4 of chat).',
+      positive,
+    )
     .option('--rounds <n>', 'Number of rounds in which the sides take turns.', positive, 5)
     .option('--steps <n>', 'Training steps of each side in a round (default: 4, or 2 of chat).', positive)
+    .option('--new-tokens <n>', 'Tokens generated for each prompt.', positive, 32)
     .option('--json <file>', 'Write all figures of all rounds to this file.')
     .addOption(
-      new Option('--from <files...>', 'Report the figures of earlier --json files of one model.').conflicts(['json']),
+      new Option(
+        '--from <files...>',
+        'Report the figures of earlier --json files of one model. Files without figures of generation are refused.',
+      ).conflicts(['json']),
     )
     .option('--no-python', 'Measure Readapt alone.')
     .option('--no-docs', 'Write nothing to docs/.')

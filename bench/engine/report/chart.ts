@@ -1,6 +1,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { COLORS } from '../../chart.ts';
 import { isReadapt } from '../sides/side-protocol.ts';
+import type { Figure } from '../workload.ts';
 import { GOALS, type BenchDocument, type SideResult, type WorkloadResult } from './document.ts';
 import { displayName, workloadName } from './names.ts';
 import { summarize, type Summary } from './statistics.ts';
@@ -14,15 +15,16 @@ export interface Bar extends Summary {
   readonly goal: number | null;
 }
 
-type ChartFigure = 'training' | 'evaluation' | 'peakMemory';
+type ChartFigure = Figure | 'peakMemory';
 
 const PANELS: readonly { readonly figure: ChartFigure; readonly title: string; readonly goal: string }[] = [
   { figure: 'training', title: 'Training, tokens/s', goal: `${GOALS.training} × best PyTorch` },
   { figure: 'evaluation', title: 'Evaluation, tokens/s', goal: `${GOALS.evaluation} × best PyTorch` },
+  { figure: 'generation', title: 'Generation, new tokens/s', goal: `${GOALS.generation} × best PyTorch` },
   { figure: 'peakMemory', title: 'Peak memory, GiB', goal: `${GOALS.peakMemory} × least PyTorch` },
 ];
 
-/** Draws training speed, evaluation speed and peak memory of every side on every kind of rows, with the goals. */
+/** Draws the speeds of training, evaluation and generation and the peak memory of every side on every kind of rows, with the goals. */
 export function engineChart(document: BenchDocument): TopLevelSpec {
   const { model, machine, threads, results } = document;
   return {
@@ -90,7 +92,7 @@ function panel(values: readonly Bar[], { title, goal, first }: PanelOptions) {
     },
     spacing: 14,
     spec: {
-      width: 210,
+      width: 160,
       height: { step: 24 },
       encoding: {
         y: {

@@ -1,7 +1,7 @@
 import type { SideMeasurement, StartFigures } from '../measure.ts';
 import type { RowKind } from '../rows.ts';
 import { isReadapt, type SideName } from '../sides/side-protocol.ts';
-import type { Batching, Figure, WorkBatch, Workload } from '../workload.ts';
+import type { Batching, Figure, PromptBatch, WorkBatch, Workload } from '../workload.ts';
 import { median, sum, summarize, summarizeRatios, type Summary } from './statistics.ts';
 
 /** All figures of one run, as `--json` writes them. Times are in seconds, memory in bytes, rates in tokens a second. */
@@ -44,19 +44,32 @@ export interface WorkloadSettings {
   readonly rounds: number;
   /** Training steps of one round. */
   readonly steps: number;
+  /** Tokens that are generated for each prompt. */
+  readonly newTokens: number;
 }
 
-type WorkloadSizes = Readonly<Record<Figure, Readonly<Record<Batching, readonly BatchSize[]>>>>;
+interface WorkloadSizes {
+  readonly training: Sizes<BatchSize>;
+  readonly evaluation: Sizes<BatchSize>;
+  readonly generation: Sizes<PromptBatchSize>;
+}
+
+type Sizes<Size> = Readonly<Record<Batching, readonly Size[]>>;
 
 type BatchSize = Pick<WorkBatch, 'tokens' | 'longest'> & { readonly rows: number };
 
+type PromptBatchSize = BatchSize & Pick<PromptBatch, 'promptTokens'>;
+
 export interface SideResult extends SideMeasurement {
-  readonly summary: Readonly<Record<Batching, Readonly<Record<Figure, Summary>>>> & {
+  readonly summary: Readonly<Record<Batching, Speeds>> & {
     readonly compile: Readonly<Record<'cold' | 'cached', Compilation | null>>;
     /** Share of a profiled step that is spent in matrix products; null without a profile. */
     readonly products: number | null;
   };
 }
+
+/** Speeds of the rounds in tokens a second. In generation, only new tokens count. */
+type Speeds = Readonly<Record<Figure, Summary>>;
 
 /** Seconds that the first pass through the batches took beyond the median of later passes. */
 type Compilation = Readonly<Record<Figure, number>>;
@@ -79,7 +92,14 @@ export interface Ratios {
 }
 
 /** Goals for Readapt: ratios to the best PyTorch mode, but seconds for `firstStep` and a share for `products`. */
-export const GOALS = { training: 3, evaluation: 3, peakMemory: 0.5, firstStep: 3, products: 0.8 } as const;
+export const GOALS = {
+  training: 3,
+  evaluation: 3,
+  generation: 2,
+  peakMemory: 0.5,
+  firstStep: 3,
+  products: 0.8,
+} as const;
 
 export function workloadResult(
   settings: WorkloadSettings,
@@ -87,11 +107,20 @@ export function workloadResult(
   measured: readonly SideMeasurement[],
 ): WorkloadResult {
   const size = ({ examples, tokens, longest }: WorkBatch): BatchSize => ({ rows: examples.length, tokens, longest });
-  const sizes = ({ grouped, unsorted }: Workload[Figure]) => ({
+  const sizes = ({ grouped, unsorted }: Workload['training']) => ({
     grouped: grouped.map(size),
     unsorted: unsorted.map(size),
   });
-  return summarized(settings, { training: sizes(workload.training), evaluation: sizes(workload.evaluation) }, measured);
+  const promptSize = ({ prompts, tokens, promptTokens, longest }: PromptBatch): PromptBatchSize => {
+    return { rows: prompts.length, tokens, promptTokens, longest };
+  };
+  const { grouped, unsorted } = workload.generation;
+  const all: WorkloadSizes = {
+    training: sizes(workload.training),
+    evaluation: sizes(workload.evaluation),
+    generation: { grouped: grouped.map(promptSize), unsorted: unsorted.map(promptSize) },
+  };
+  return summarized(settings, all, measured);
 }
 
 export function summarized(
@@ -109,10 +138,10 @@ export function summarized(
 
 function summaryOf(side: SideMeasurement, workload: WorkloadSizes): SideResult['summary'] {
   const { profile } = side;
-  const speeds = (batching: Batching) => ({
-    training: summarize(rates(side, batching, 'training', workload)),
-    evaluation: summarize(rates(side, batching, 'evaluation', workload)),
-  });
+  const speeds = (batching: Batching): Speeds => {
+    const speed = (figure: Figure) => summarize(rates(side, batching, figure, workload));
+    return { training: speed('training'), evaluation: speed('evaluation'), generation: speed('generation') };
+  };
   return {
     grouped: speeds('grouped'),
     unsorted: speeds('unsorted'),
@@ -125,7 +154,7 @@ function compilation(side: SideMeasurement, start: StartFigures): Compilation {
   const beyond = (figure: Figure) => {
     return sum(start[figure].map(({ seconds }) => seconds)) - median(side.grouped[figure].map(sum));
   };
-  return { training: beyond('training'), evaluation: beyond('evaluation') };
+  return { training: beyond('training'), evaluation: beyond('evaluation'), generation: beyond('generation') };
 }
 
 /** Tokens a second in each round. */
@@ -150,6 +179,7 @@ function ratiosOf(measured: readonly SideMeasurement[], workload: WorkloadSizes)
       const figures = (batching: Batching) => ({
         training: against(batching, 'training'),
         evaluation: against(batching, 'evaluation'),
+        generation: against(batching, 'generation'),
       });
       return {
         side: side.name,

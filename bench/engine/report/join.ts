@@ -4,9 +4,10 @@ import { summarized, type BenchDocument, type WorkloadResult } from './document.
 /**
  * Joins runs on one model. Runs on other rows stand beside each other; of runs on the same batches, the later ones add
  * their rounds to the first one, whose other figures stay.
- * @throws Error if models, machines or versions differ
+ * @throws Error if models, machines or versions differ, or a run has no figures of generation
  */
 export function joinDocuments([first, ...others]: readonly [BenchDocument, ...BenchDocument[]]): BenchDocument {
+  for (const each of [first, ...others]) requireGeneration(each);
   for (const other of others) {
     for (const field of ['model', 'adapter', 'threads', 'machine', 'versions'] as const)
       requireEqual(field, first, other);
@@ -20,6 +21,15 @@ export function joinDocuments([first, ...others]: readonly [BenchDocument, ...Be
     load: [first.load[0], last.load[1]],
     results: joinResults(all.flatMap(({ results }) => results)),
   };
+}
+
+/** Refuses runs from before generation was measured. */
+function requireGeneration({ command, started, results }: BenchDocument): void {
+  if (results.every(({ workload }) => 'generation' in workload)) return;
+  throw new Error(
+    `the run "${command}" of ${started.slice(0, 10)} has no figures of generation, which the benchmark did not measure ` +
+      'then; run it again to report it',
+  );
 }
 
 function requireEqual(field: keyof BenchDocument, first: BenchDocument, other: BenchDocument): void {
@@ -38,14 +48,19 @@ function joinResults(results: readonly WorkloadResult[]): WorkloadResult[] {
 }
 
 function withRoundsOf(earlier: WorkloadResult, later: WorkloadResult): WorkloadResult {
-  const { rows, batchSize, steps, workload } = earlier;
+  const { rows, batchSize, steps, newTokens, workload } = earlier;
   const sides = earlier.sides.map((side, i): SideMeasurement => {
     const more = later.sides[i]!;
     return { ...side, grouped: together(side.grouped, more.grouped), unsorted: together(side.unsorted, more.unsorted) };
   });
-  return summarized({ rows, batchSize, steps, rounds: earlier.rounds + later.rounds }, workload, sides);
+  const rounds = earlier.rounds + later.rounds;
+  return summarized({ rows, batchSize, steps, newTokens, rounds }, workload, sides);
 }
 
 function together(a: Rounds, b: Rounds): Rounds {
-  return { training: [...a.training, ...b.training], evaluation: [...a.evaluation, ...b.evaluation] };
+  return {
+    training: [...a.training, ...b.training],
+    evaluation: [...a.evaluation, ...b.evaluation],
+    generation: [...a.generation, ...b.generation],
+  };
 }

@@ -1,6 +1,5 @@
-import type { StepProfile } from '../sides/side-protocol.ts';
-import type { Figure } from '../workload.ts';
-import { isReadapt } from '../sides/side-protocol.ts';
+import { isReadapt, type StepProfile } from '../sides/side-protocol.ts';
+import { FIGURES, type Batching, type Figure } from '../workload.ts';
 import { GOALS, type BenchDocument, type Ratios, type SideResult, type WorkloadResult } from './document.ts';
 import { displayName, workloadName } from './names.ts';
 import { sum, type Summary } from './statistics.ts';
@@ -34,24 +33,44 @@ function conditions({ model, threads, machine, versions, load, started, command 
   ].join(' ');
 }
 
-/** Says how long rows are and how much padding adds to them. */
-function workloadLine({ workload: { training }, rounds, steps, ...settings }: WorkloadResult): string {
-  const total = (count: (batch: (typeof training.grouped)[number]) => number) => sum(training.grouped.map(count));
-  const tokens = total((batch) => batch.tokens);
-  const padding = (batches: typeof training.grouped) =>
-    percent(sum(batches.map(({ rows, longest }) => rows * longest)) / tokens - 1);
+/** Says how long rows and prompts are and how much padding adds to them. */
+function workloadLine({ workload, rounds, steps, newTokens, ...settings }: WorkloadResult): string {
+  const rows = lengths(workload.training, ({ tokens }) => tokens);
+  const prompts = lengths(workload.generation, ({ promptTokens }) => promptTokens);
   return [
     `- ${workloadName(settings)}: ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${steps} training steps over`,
-    `${(tokens / total(({ rows }) => rows)).toFixed(0)} tokens a row. PyTorch's padding adds`,
-    `${padding(training.grouped)} to grouped batches and ${padding(training.unsorted)} to unsorted ones.`,
+    `${rows.mean} tokens a row. PyTorch's padding adds ${rows.grouped} to grouped batches and ${rows.unsorted} to unsorted`,
+    `ones. Prompts have ${prompts.mean} tokens and get ${newTokens} new ones; padding adds ${prompts.grouped} to grouped`,
+    `prompts and ${prompts.unsorted} to unsorted ones.`,
   ].join(' ');
+}
+
+interface PaddedBatch {
+  readonly rows: number;
+  readonly longest: number;
+}
+
+/** The mean length of rows or prompts, and what padding adds to them. */
+function lengths<Batch extends PaddedBatch>(
+  { grouped, unsorted }: Readonly<Record<Batching, readonly Batch[]>>,
+  tokensOf: (batch: Batch) => number,
+) {
+  const tokens = sum(grouped.map(tokensOf));
+  const padding = (batches: readonly Batch[]) =>
+    percent(sum(batches.map(({ rows, longest }) => rows * longest)) / tokens - 1);
+  return {
+    mean: (tokens / sum(grouped.map(({ rows }) => rows))).toFixed(0),
+    grouped: padding(grouped),
+    unsorted: padding(unsorted),
+  };
 }
 
 const GOAL_HEADER = [
   `| side | rows | training (goal ≥ ${GOALS.training} ×) | evaluation (goal ≥ ${GOALS.evaluation} ×) | ` +
-    `peak memory (goal ≤ ${GOALS.peakMemory} ×) | first step (goal ≤ ${GOALS.firstStep} s) | ` +
-    `matrix products (goal ≥ ${percent(GOALS.products)}) | loss difference |`,
-  '|---|---|---|---|---|---|---|---|',
+    `generation (goal ≥ ${GOALS.generation} ×) | peak memory (goal ≤ ${GOALS.peakMemory} ×) | ` +
+    `first step (goal ≤ ${GOALS.firstStep} s) | matrix products (goal ≥ ${percent(GOALS.products)}) | ` +
+    `loss difference | equal tokens |`,
+  '|---|---|---|---|---|---|---|---|---|---|',
 ];
 
 /** Compares each Readapt side with PyTorch and with the goals. */
@@ -63,7 +82,7 @@ function goalRows({ sides, ratios, ...settings }: WorkloadResult): string[] {
 }
 
 /** A goal counts as reached if the figure reaches it as printed, so that the page never contradicts itself. */
-function goalCells({ cached, summary }: SideResult, ratio: Ratios): string[] {
+function goalCells({ cached, summary, equalTokens }: SideResult, ratio: Ratios): string[] {
   const mark = (figure: string, reached: boolean): string => (reached ? `**${figure}**` : figure);
   const speed = (figure: Figure): string => {
     const { grouped, unsorted } = { grouped: ratio.grouped[figure], unsorted: ratio.unsorted[figure] };
@@ -77,16 +96,18 @@ function goalCells({ cached, summary }: SideResult, ratio: Ratios): string[] {
   return [
     speed('training'),
     speed('evaluation'),
+    speed('generation'),
     `${mark(memory, Number(memory) <= GOALS.peakMemory)} ×`,
     `${mark(`${firstStep} s`, Number(firstStep) <= GOALS.firstStep)} (${ratio.firstStep.toFixed(2)} ×)`,
     products === null ? '–' : mark(`${products} %`, products >= 100 * GOALS.products),
     `${ratio.lossDifference.toExponential(0)} nats`,
+    equalTokens === null ? '–' : `${(100 * equalTokens).toFixed(1)} %`,
   ];
 }
 
 const SIDE_HEADER = [
-  '| side | rows | training, tokens/s | evaluation, tokens/s | unsorted training · evaluation | peak memory | first step, cold · cached | compilation, cold · cached |',
-  '|---|---|---|---|---|---|---|---|',
+  '| side | rows | training, tokens/s | evaluation, tokens/s | generation, new tokens/s | unsorted training · evaluation · generation | peak memory | first step, cold · cached | compilation, cold · cached |',
+  '|---|---|---|---|---|---|---|---|---|',
 ];
 
 function sideRows({ sides, ...settings }: WorkloadResult): string[] {
@@ -100,7 +121,8 @@ function sideRows({ sides, ...settings }: WorkloadResult): string[] {
       workloadName(settings),
       speed('training'),
       speed('evaluation'),
-      isReadapt(side.name) ? '–' : `${unsorted.training.median.toFixed(0)} · ${unsorted.evaluation.median.toFixed(0)}`,
+      speed('generation'),
+      isReadapt(side.name) ? '–' : FIGURES.map((figure) => unsorted[figure].median.toFixed(0)).join(' · '),
       `${Math.round(cached.peakMemory / 2 ** 20)} MiB`,
       both(cold && cold.firstStep, cached.firstStep),
       both(compilation('cold'), compilation('cached')),

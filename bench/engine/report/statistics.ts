@@ -8,6 +8,18 @@ export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
+/**
+ * Returns the share of places at which two lists of texts have the same token.
+ * @throws RangeError if texts are missing or of different lengths
+ */
+export function shareOfEqual(ours: readonly (readonly number[])[], theirs: readonly (readonly number[])[]): number {
+  const lengths = (texts: typeof ours) => texts.map(({ length }) => length).join(', ');
+  if (lengths(ours) !== lengths(theirs))
+    throw new RangeError(`found texts of ${lengths(ours)} tokens against ${lengths(theirs)}, expected the same`);
+  const other = theirs.flat();
+  return sum(ours.flat().map((id, i) => (id === other[i] ? 1 : 0))) / other.length;
+}
+
 /** The results of several rounds. */
 export interface Summary {
   readonly median: number;

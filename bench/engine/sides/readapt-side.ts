@@ -6,6 +6,7 @@ import { graphCacheDir } from '../../../src/config/graph-cache-dir.ts';
 import { adamwInit, adamwUpdate, type AdamwState, type Arrays } from '../../../core/training/optimizer/adamw.ts';
 import { clipGlobalNorm } from '../../../core/training/optimizer/clipping.ts';
 import { factorArrays, withFactorArrays } from '../../../core/training/optimizer/factors.ts';
+import { generateGreedily } from '../../../core/engine/generation/greedy.ts';
 import type { PrecisionSetting } from '../../../core/options/precisions.ts';
 import type { Runtime } from '../../../core/engine/runtime.ts';
 import { loadAdapter } from '../../../core/formats/peft/peft-adapter.ts';
@@ -16,9 +17,9 @@ import type { TokenizedExample } from '../../../core/data/example.ts';
 import { accumulateGradients } from '../../../core/training/gradients.ts';
 import { BaseCache, type LoadedBase } from '../../../core/engine/base-cache.ts';
 import { profileSteps } from './profile.ts';
-import type { SideMethods, StepProfile, Timed, TokenIds } from './side-protocol.ts';
+import type { Generated, SideMethods, StepProfile, Timed, TokenIds } from './side-protocol.ts';
 
-/** Does what the trainer's `train` and `meanLoss` do, one step at a time. */
+/** Does what the trainer's `train`, `meanLoss` and `generateTexts` do, one step at a time. */
 class ReadaptSide {
   #base!: BaseModel;
   #runtime!: Runtime;
@@ -26,12 +27,16 @@ class ReadaptSide {
   #adapter!: Adapter;
   #parameters!: Arrays;
   #optimizer!: AdamwState;
+  #generationFolder!: string;
+  #generationAdapter: Adapter | null = null;
   #learningRate = 0;
   #threads = 1;
 
-  async load({ base, adapter, threads, learning_rate }: SideMethods['load']['params']): Promise<{ precision: string }> {
+  async load(params: SideMethods['load']['params']): Promise<{ precision: string }> {
+    const { base, adapter, threads } = params;
     this.#threads = threads;
-    this.#learningRate = learning_rate;
+    this.#learningRate = params.learning_rate;
+    this.#generationFolder = params.generation_adapter;
     const { READAPT_PRECISION: precision } = process.env as { READAPT_PRECISION?: PrecisionSetting };
     const bases = new BaseCache({ precision, threads, graphCacheDir: graphCacheDir(process.env) });
     const loaded = await bases.load(base);
@@ -58,6 +63,18 @@ class ReadaptSide {
     const adapter = withFactorArrays(this.#adapter, this.#parameters);
     const { value, tokens } = await meanLoss(this.#runtime, adapter, tokenized(examples));
     return { loss: value, tokens, seconds: (performance.now() - begun) / 1000 };
+  }
+
+  async generate({ prompts, new_tokens }: SideMethods['generate']['params']): Promise<Generated> {
+    this.#generationAdapter ??= await loadAdapter(this.#generationFolder, this.#base.config);
+    const begun = performance.now();
+    const requests = prompts.map((promptIds) => ({ promptIds, maxNewTokens: new_tokens }));
+    // No token ends a text, and as many texts grow at a time as `readapt generate` lets grow.
+    const options = { endIds: new Set<number>() };
+    const generated = await generateGreedily(this.#runtime, this.#generationAdapter, requests, options);
+    const seconds = (performance.now() - begun) / 1000;
+    const tokenIds = generated.map((text) => text.tokenIds);
+    return { tokenIds, tokens: tokenIds.flat().length, seconds };
   }
 
   peak_memory(): number {

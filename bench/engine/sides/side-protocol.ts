@@ -27,6 +27,15 @@ export interface Timed {
   readonly tokens: number;
 }
 
+export interface Generated {
+  /** Time from the token ids of the prompts to those of the last new token. */
+  readonly seconds: number;
+  /** Number of new tokens, as the side counts them. */
+  readonly tokens: number;
+  /** Ids of the new tokens of each prompt. */
+  readonly tokenIds: readonly (readonly number[])[];
+}
+
 /** Seconds of a profiled step by type of operator. */
 export type OperatorSeconds = Readonly<Record<string, number>>;
 
@@ -36,6 +45,8 @@ export interface SideMethods {
     params: {
       readonly base: string;
       readonly adapter: string;
+      /** Folder of the adapter that texts are generated with. It is read when it is first needed. */
+      readonly generation_adapter: string;
       readonly threads: number;
       readonly learning_rate: number;
     };
@@ -46,6 +57,11 @@ export interface SideMethods {
   step: { params: { readonly examples: readonly TokenIds[] }; result: Timed };
   /** Computes the mean loss of the completions without gradients. */
   evaluate: { params: { readonly examples: readonly TokenIds[] }; result: Timed };
+  /** Continues prompts greedily by a fixed number of tokens, whichever these are. */
+  generate: {
+    params: { readonly prompts: readonly (readonly number[])[]; readonly new_tokens: number };
+    result: Generated;
+  };
   /** Returns the highest resident set so far, in bytes. */
   peak_memory: { params: Record<string, never>; result: number };
   versions: { params: Record<string, never>; result: Readonly<Record<string, string>> };

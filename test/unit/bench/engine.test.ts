@@ -1,16 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { benchCommand } from '../../../bench/engine/options.ts';
+import type { RowKind } from '../../../bench/engine/rows.ts';
 import { sumRuns } from '../../../bench/engine/sides/profile.ts';
-import { summarizeRatios } from '../../../bench/engine/report/statistics.ts';
-import { prepareWorkload, type WorkBatch } from '../../../bench/engine/workload.ts';
+import { shareOfEqual, summarizeRatios } from '../../../bench/engine/report/statistics.ts';
+import { prepareWorkload, type PromptBatch, type WorkBatch } from '../../../bench/engine/workload.ts';
 import { loadBaseModel } from '../../../core/formats/hugging-face/hugging-face-model.ts';
+import { loadTokenizer } from '../../../core/formats/tokenizer/tokenizer.ts';
 
 const MODEL = new URL('../../../examples/demo-family/v1', import.meta.url).pathname;
 
 describe('the workload', () => {
-  const prepare = async (rows: 'sst2' | 'chat') => {
+  const prepare = async (rows: RowKind) => {
     const { config } = await loadBaseModel(MODEL);
-    return prepareWorkload({ rows, folder: MODEL, config, batchSize: 8, steps: 4 });
+    return prepareWorkload({ rows, folder: MODEL, config, batchSize: 8, steps: 4, newTokens: 5 });
   };
   const padded = (batches: readonly WorkBatch[]) =>
     batches.reduce((total, { examples, longest }) => total + examples.length * longest, 0);
@@ -31,7 +33,8 @@ describe('the workload', () => {
   });
 
   it('groups the very rows of the unsorted batches by length, so that little is padded', async () => {
-    for (const { grouped, unsorted } of Object.values(await prepare('sst2'))) {
+    const { training, evaluation } = await prepare('sst2');
+    for (const { grouped, unsorted } of [training, evaluation]) {
       const rowsOf = (batches: readonly WorkBatch[]) =>
         batches.flatMap(({ examples }) => examples.map((ids) => JSON.stringify(ids))).sort();
       expect(rowsOf(grouped)).toEqual(rowsOf(unsorted));
@@ -39,6 +42,32 @@ describe('the workload', () => {
       expect(padded(grouped) / tokens).toBeLessThan(1.1);
       expect(padded(unsorted) / tokens).toBeGreaterThan(1.2);
     }
+  });
+
+  it.each([
+    ['sst2', /^Review: [^]*\nSentiment:$/],
+    ['agnews', /^News: [^]*\nTopic:$/],
+    ['chat', /\nUser: Go on with this story\. [^]*\nAssistant:$/],
+  ] as const)('continues prompts of %s that end where the answer begins', async (rows, expected) => {
+    const { generation } = await prepare(rows);
+    const tokenizer = await loadTokenizer(MODEL);
+    for (const { prompts, tokens, promptTokens, longest } of [...generation.grouped, ...generation.unsorted]) {
+      for (const ids of prompts)
+        expect(tokenizer.decode(ids, { skipSpecialTokens: true }).trimStart()).toMatch(expected);
+      expect([prompts.length, tokens]).toEqual([16, 16 * 5]);
+      const lengths = prompts.map(({ length }) => length);
+      expect(promptTokens).toBe(lengths.reduce((total, length) => total + length, 0));
+      expect(longest).toBe(Math.max(...lengths));
+    }
+  });
+
+  it('groups the very prompts of the unsorted batches by length', async () => {
+    const { grouped, unsorted } = (await prepare('sst2')).generation;
+    const promptsOf = (batches: readonly PromptBatch[]) => batches.flatMap(({ prompts }) => prompts.map(String)).sort();
+    expect(promptsOf(grouped)).toEqual(promptsOf(unsorted));
+    const paddedTo = (batches: readonly PromptBatch[]) =>
+      batches.reduce((total, { prompts, longest }) => total + prompts.length * longest, 0);
+    expect(paddedTo(grouped)).toBeLessThan(paddedTo(unsorted));
   });
 
   it('has conversations of 200 to 500 tokens', async () => {
@@ -57,6 +86,22 @@ describe('the figures', () => {
   it('are compared within rounds, so that a round that is slow for both sides changes nothing', () => {
     expect(summarizeRatios([300, 30, 330], [100, 10, 100])).toEqual({ median: 3, least: 3, most: 3.3 });
     expect(() => summarizeRatios([1], [1, 2])).toThrow('1 rounds against 2');
+  });
+
+  it('include the share of equal tokens, place by place', () => {
+    expect(
+      shareOfEqual(
+        [
+          [1, 2, 3],
+          [4, 5, 6],
+        ],
+        [
+          [1, 3, 2],
+          [4, 5, 6],
+        ],
+      ),
+    ).toBeCloseTo(4 / 6);
+    expect(() => shareOfEqual([[1, 2], [3]], [[1], [2, 3]])).toThrow('texts of 2, 1 tokens against 1, 2');
   });
 
   it('leave the first step out of the profile and tell matrix products from other operators', () => {
@@ -96,6 +141,7 @@ describe('the command', () => {
       '--batch',
       '--rounds',
       '--steps',
+      '--new-tokens',
       '--json',
       '--from',
       '--no-python',
@@ -104,10 +150,12 @@ describe('the command', () => {
       expect(help).toContain(word);
     }
     expect(help).toContain('READAPT_INTEROP_VENV');
+    expect(help.replace(/\s+/g, ' ')).toContain('training, evaluation and greedy generation');
   });
 
   it.each([
     ['--rounds', '0', 'expected a positive integer, found "0"'],
+    ['--new-tokens', '1.5', 'expected a positive integer, found "1.5"'],
     ['--batch', '8,16', 'expected a positive integer, found "8,16"'],
     ['--rows', 'sst2,books', 'expected sst2, agnews, chat, found "books"'],
     ['--readapt', 'f32,int4', 'expected auto, f32, int8, found "int4"'],
