@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { answerSizes } from '../data/evaluation/generated-answers.ts';
 import { loadTaskRows, tokenizeTask, type TaskData, type TaskRows } from '../data/task-data.ts';
 import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
 import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
@@ -13,6 +14,7 @@ import { reportRungs, runStrategy, usesEvolution } from '../method/ladder/strate
 import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { resolveJobOptions, type JobSettings } from '../options/job-settings.ts';
+import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
@@ -191,7 +193,8 @@ class AdaptationRun {
     const data = tokenizeTask(rows, format, (message) => this.#emit({ type: 'warning', message }));
     requireSuitable(data, spec, settings);
     const measured = rowSizes([...data.search, ...data.gate]);
-    this.#planMemory({ ...needs, measured, trained: trainedSizes(rows, settings, { format, measured }) });
+    const generated = isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null;
+    this.#planMemory({ ...needs, measured, generated, trained: trainedSizes(rows, settings, { format, measured }) });
     const evolution = needs.evolution ? await this.#evolution(oldVersion.folder, newVersion.folder, products) : null;
     const signal = this.#signal;
     const { searchRows, maxNewTokens } = settings;

@@ -1,6 +1,7 @@
 import { inputLength } from '../../data/batching.ts';
 import { labelCount, type ExampleRow, type TokenizedExample } from '../../data/example.ts';
 import { TokenizeError, tokenizeRows, type TokenizeOptions } from '../../data/tokenize.ts';
+import { generationCacheBytes, type TextSizes } from '../../engine/generation/greedy.ts';
 import { activationBytes, adaptedWidths } from '../../engine/memory/activation-memory.ts';
 import { baseBytes } from '../../engine/memory/base-memory.ts';
 import { PROCESS_BYTES, programBytes, type AvailableMemory } from '../../engine/memory/process-memory.ts';
@@ -50,6 +51,8 @@ export interface MemoryNeeds {
   /** Rows that are measured, and rows that are trained on. */
   readonly measured: readonly RowSizes[];
   readonly trained: readonly RowSizes[];
+  /** Texts that are generated to measure an adapter. Default: none. */
+  readonly generated?: TextSizes | null;
   /** Whether the job holds the evolution between its bases. */
   readonly evolution: boolean;
 }
@@ -60,6 +63,8 @@ export interface MemoryPlan {
   readonly base: number;
   readonly adapter: number;
   readonly evolution: number;
+  /** Keys and values of texts that are generated. */
+  readonly generation: number;
   /** What the longest row takes, computed in the way that takes least. */
   readonly activations: number;
   /** Everything but activations. */
@@ -92,7 +97,7 @@ const FLOAT = 4;
 
 /** Works out what a job needs at the least. */
 export function planMemory(needs: MemoryNeeds): MemoryPlan {
-  const { config, precision, adapter, trained, evolution } = needs;
+  const { config, precision, adapter, trained, evolution, generated } = needs;
   const longest = longestRow(needs);
   const copies = trained.length > 0 ? TRAINED_COPIES : MEASURED_COPIES;
   const parts = {
@@ -100,6 +105,7 @@ export function planMemory(needs: MemoryNeeds): MemoryPlan {
     base: baseBytes(config, precision),
     adapter: FLOAT * copies * sum([...adapter.modules.values()].map(({ a, b }) => a.length + b.length)),
     evolution: FLOAT * EVOLUTION_COPIES * (evolution ? evolutionFloats(config) : 0),
+    generation: generated ? generationCacheBytes(config, generated) : 0,
   };
   const reserved = sum(Object.values(parts));
   const activations = leastActivations(needs);
@@ -113,7 +119,7 @@ export function planMemory(needs: MemoryNeeds): MemoryPlan {
 export function requireMemory(needs: MemoryNeeds, available: AvailableMemory): MemoryPlan {
   const plan = planMemory(needs);
   if (plan.total <= available.bytes) return plan;
-  const parts = (['base', 'activations', 'adapter', 'evolution', 'process'] as const)
+  const parts = (['base', 'activations', 'adapter', 'evolution', 'generation', 'process'] as const)
     .filter((part) => plan[part] > 0)
     .map((part) => `${part} ${gibibytes(plan[part])}`);
   const found = `this worker has ${gibibytes(available.bytes)} GiB (${available.source})`;

@@ -1,4 +1,5 @@
 import { generateTexts, type GeneratingBase } from '../../engine/generation/generate-texts.ts';
+import type { TextSizes } from '../../engine/generation/greedy.ts';
 import { expectedText } from '../../formats/dataset/dataset-row.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import { promptTokens, type TokenizedExample } from '../example.ts';
@@ -59,6 +60,15 @@ export async function generateAnswers(
       0,
     ),
   };
+}
+
+/** Returns the most that {@link generateAnswers} may have to hold, whatever ends a text. */
+export function answerSizes(examples: readonly TokenizedExample[], maxNewTokens: number): TextSizes {
+  const answers = examples.map(answerOf);
+  const longestLabel = answers.reduce((most, { labelIds }) => Math.max(most, labelIds.length), 0);
+  const limit = maxNewTokens > 0 ? maxNewTokens : 2 * longestLabel + MARGIN;
+  const longestPrompt = answers.reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
+  return { count: answers.length, longest: longestPrompt + limit };
 }
 
 /** Tokens that an answer may have beyond twice the longest completion. */

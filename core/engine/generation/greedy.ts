@@ -195,10 +195,28 @@ function newRow({ promptIds, maxNewTokens }: GenerationRequest, request: number)
 
 /** Returns how many rows as long as the longest fit into the cache; at least one. */
 function rowsWithin(config: ModelConfig, rows: readonly Row[], options: GenerationOptions): number {
-  const { cacheBytes = DEFAULT_CACHE_BYTES, maxRows = DEFAULT_MAX_ROWS } = options;
-  const longest = rows[0]?.limit ?? 1;
+  return fittingRows(config, { count: rows.length, longest: rows[0]?.limit ?? 1 }, options);
+}
+
+/** Texts to generate. */
+export interface TextSizes {
+  readonly count: number;
+  /** Tokens of the longest one, with its prompt. */
+  readonly longest: number;
+}
+
+function fittingRows(
+  config: ModelConfig,
+  { count, longest }: TextSizes,
+  { cacheBytes = DEFAULT_CACHE_BYTES, maxRows = DEFAULT_MAX_ROWS }: Pick<GenerationOptions, 'cacheBytes' | 'maxRows'>,
+): number {
   const fitting = Math.floor(cacheBytes / (longest * bytesPerToken(config)));
-  return Math.max(1, Math.min(maxRows, rows.length, fitting));
+  return Math.max(1, Math.min(maxRows, count, fitting));
+}
+
+/** Returns the bytes that keys and values of generated texts take at the most. */
+export function generationCacheBytes(config: ModelConfig, texts: TextSizes): number {
+  return fittingRows(config, texts, {}) * texts.longest * bytesPerToken(config);
 }
 
 /** Takes texts from the first on, as long as they have few enough tokens together; at least one. */

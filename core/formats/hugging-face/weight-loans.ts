@@ -7,8 +7,9 @@ import { FileBackedWeights } from './file-backed-weights.ts';
  */
 export class WeightLoans {
   readonly #weights: ReadonlyMap<string, Tensor>;
-  #lent: Float32Array[] = [];
-  #spare: Float32Array[] = [];
+  readonly #lent: Float32Array[] = [];
+  /** Of each length there are as many as were lent at once. */
+  readonly #spare: Float32Array[] = [];
 
   constructor(weights: ReadonlyMap<string, Tensor>) {
     this.#weights = weights;
@@ -22,9 +23,9 @@ export class WeightLoans {
       : weights.get(name);
   }
 
-  /** Gives everything back that was borrowed. Memory that none of it used is let go. */
+  /** Gives everything back that was borrowed. */
   giveBack(): void {
-    [this.#spare, this.#lent] = [this.#lent, []];
+    this.#spare.push(...this.#lent.splice(0));
   }
 
   #lend(length: number): Float32Array {

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import type { Tensor } from '../../models/base-model.ts';
 import { withSafetensors } from '../../formats/safetensors/safetensors.ts';
 import { writeSafetensors } from '../../formats/safetensors/safetensors-writer.ts';
@@ -47,22 +48,27 @@ export async function saveEvolution(path: string, evolution: Evolution): Promise
     modules: [...evolution.modules].map(([name, module]) => [name, storedModule(module)]),
     unadaptable: [...evolution.unadaptable].map(([name, drift]) => [name, normsOf(drift)]),
   };
-  await writeSafetensors(path, tensors, { metadata: { format: FORMAT, evolution: JSON.stringify(header) } });
+  const metadata = { format: FORMAT, evolution: JSON.stringify(header), checksum: checksumOf(tensors) };
+  await writeSafetensors(path, tensors, { metadata });
 }
 
 /**
  * Reads an evolution that {@link saveEvolution} wrote.
- * @throws FormatError for a missing or broken file; AdaptationError `invalid_evolution` if it is not an evolution, or if
- *   tensors are missing, superfluous or of another shape
+ * @throws FormatError for a missing or broken file; AdaptationError `invalid_evolution` if it is not an evolution, if tensors
+ *   are missing, superfluous or of another shape, or if they do not have the checksum that the file names
  */
 export async function loadEvolution(path: string): Promise<Evolution> {
   return withSafetensors(path, async (file) => {
     const header = parseHeader(file.header.metadata);
     const tensors = new Map<string, Tensor>();
     for (const name of file.names) tensors.set(name, await file.read(name));
+    const found = checksumOf(tensors);
     const modules = header.modules.map(([name, stored]) => [name, takeModule(name, stored, tensors)] as const);
     const [unexpected] = tensors.keys();
     if (unexpected !== undefined) throw invalid(`tensor ${unexpected} belongs to no module of the evolution`);
+    // Files of earlier releases name no checksum.
+    const { checksum = found } = file.header.metadata;
+    if (checksum !== found) throw invalid(`the tensors have the checksum ${found}, expected ${checksum}`);
     return {
       oldFingerprint: header.oldFingerprint,
       newFingerprint: header.newFingerprint,
@@ -73,6 +79,16 @@ export async function loadEvolution(path: string): Promise<Evolution> {
       unadaptable: new Map(header.unadaptable.map(([name, norms]) => [name, driftFrom(norms)])),
     };
   });
+}
+
+/** CRC-32 of the names and values of all tensors, in the order of the names. */
+function checksumOf(tensors: ReadonlyMap<string, Tensor>): string {
+  const names = [...tensors.keys()].sort();
+  const checksum = names.reduce((sum, name) => {
+    const { buffer, byteOffset, byteLength } = tensors.get(name)!.data;
+    return crc32(new Uint8Array(buffer, byteOffset, byteLength), crc32(name, sum));
+  }, 0);
+  return checksum.toString(16);
 }
 
 type ModuleShape = Pick<ModuleEvolution, 'outFeatures' | 'inFeatures' | 'rank'>;

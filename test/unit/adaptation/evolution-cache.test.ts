@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readdir, rm, truncate, utimes } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -17,7 +17,11 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 /** The evolution as a process that starts now gets it, and how many products it has computed for that. */
-async function evolve({ from = V1, to = V2, cacheFolder = folder as string | null } = {}) {
+async function evolve({
+  from = V1,
+  to = V2,
+  cacheFolder = folder,
+}: { from?: string; to?: string; cacheFolder?: string | null } = {}) {
   let count = 0;
   const products: MatrixProducts = {
     times: (a, b) => (count++, plainProducts.times(a, b)),
@@ -46,10 +50,20 @@ describe('the cache of evolutions', () => {
     expect(await kept()).toHaveLength(2);
   });
 
-  it('computes what is damaged again', async () => {
+  it.each([
+    ['cut', (file: string) => truncate(file, 1000)],
+    [
+      'changed by a bit',
+      async (file: string) => {
+        const bytes = await readFile(file);
+        bytes[bytes.length - 100]! ^= 1;
+        await writeFile(file, bytes);
+      },
+    ],
+  ])('computes what was %s again', async (_, damage) => {
     const first = await evolve();
     const [name] = await kept();
-    await truncate(path.join(folder, 'evolutions', name!), 1000);
+    await damage(path.join(folder, 'evolutions', name!));
     expect(await evolve()).toEqual(first);
     expect((await evolve()).count).toBe(0);
   });

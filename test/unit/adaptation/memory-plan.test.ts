@@ -30,13 +30,26 @@ const needs = {
 describe('the memory plan of a job', () => {
   it('adds up, and counts what is trained, the evolution and the precision', () => {
     const plan = planMemory(needs);
-    const { process, base, adapter, evolution, activations } = plan;
-    expect(plan.reserved).toBe(process + base + adapter + evolution);
+    const { process, base, adapter, evolution, generation, activations } = plan;
+    expect(plan.reserved).toBe(process + base + adapter + evolution + generation);
     expect(plan.total).toBe(plan.reserved + activations);
     expect(base / GIB).toBeCloseTo(2.29, 1);
     expect(planMemory({ ...needs, precision: 'f32' }).base / GIB).toBeCloseTo(4.1, 1);
     expect(planMemory({ ...needs, evolution: false }).evolution).toBe(0);
     expect(planMemory({ ...needs, trained: [] }).total).toBeLessThan(plan.total);
+  });
+
+  it('counts the keys and values of texts that are generated, within the bound of their cache', () => {
+    const plan = planMemory(needs);
+    const bytes = 2 * 4 * 22 * 4 * 64;
+    const cacheOf = (count: number, longest: number) => planMemory({ ...needs, generated: { count, longest } });
+    expect(plan.generation).toBe(0);
+    expect(cacheOf(3, 100).generation).toBe(3 * 100 * bytes);
+    expect(cacheOf(3, 100).total).toBe(plan.total + 3 * 100 * bytes);
+    // No more than 32 texts grow at once, and no more than fit into 512 MiB, except for a single one.
+    expect(cacheOf(1000, 100).generation).toBe(32 * 100 * bytes);
+    expect(cacheOf(1000, 2000).generation).toBe(Math.floor(GIB / 2 / (2000 * bytes)) * 2000 * bytes);
+    expect(cacheOf(1000, 30_000).generation).toBe(30_000 * bytes);
   });
 
   it('refuses a job that cannot fit, with the figures and the length that would', () => {

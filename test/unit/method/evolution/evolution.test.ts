@@ -235,6 +235,7 @@ describe('evolution file', () => {
       (tensors) => tensors.set('model.layers.0.mlp.up_proj.s', { shape: [1], data: new Float32Array(1) }),
       'up_proj.s has shape [1], expected [32]',
     ],
+    ['another value', (tensors) => void (tensors.get('model.layers.0.mlp.up_proj.s')!.data[0]! += 1), 'the checksum'],
   ])('refuses %s', async (_, change, message) => {
     const path = join(folder, 'changed.safetensors');
     await saveEvolution(path, evolution);
