@@ -97,17 +97,19 @@ export async function evolutionBetween(
   { bases, ...options }: Pick<EvolutionOptions, 'products' | 'signal'> & { readonly bases: BaseCache },
 ): Promise<Evolution> {
   const { verified, cacheFolder } = bases;
-  const cache = cacheFolder === null ? null : new EvolutionCache(join(cacheFolder, 'evolutions'));
+  const compute = () => evolutionBetweenFolders(oldFolder, newFolder, { ...options, verified });
+  if (cacheFolder === null) return compute();
+  const cache = new EvolutionCache(join(cacheFolder, 'evolutions'));
   const [oldFingerprint, newFingerprint] = [
     await fingerprintOf(oldFolder, bases),
     await fingerprintOf(newFolder, bases),
   ];
-  if (cache && oldFingerprint !== null && newFingerprint !== null) {
+  if (oldFingerprint !== null && newFingerprint !== null) {
     const known = await cache.find({ oldFingerprint, newFingerprint });
     if (known) return known;
   }
-  const evolution = await evolutionBetweenFolders(oldFolder, newFolder, { ...options, verified });
-  await cache?.keep(evolution);
+  const evolution = await compute();
+  await cache.keep(evolution);
   return evolution;
 }
 

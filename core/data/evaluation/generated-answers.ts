@@ -65,8 +65,7 @@ export async function generateAnswers(
 /** Returns the most that {@link generateAnswers} may have to hold, whatever ends a text. */
 export function answerSizes(examples: readonly TokenizedExample[], maxNewTokens: number): TextSizes {
   const answers = examples.map(answerOf);
-  const longestLabel = answers.reduce((most, { labelIds }) => Math.max(most, labelIds.length), 0);
-  const limit = maxNewTokens > 0 ? maxNewTokens : 2 * longestLabel + MARGIN;
+  const limit = maxNewTokens > 0 ? maxNewTokens : mostNewTokens(answers);
   const longestPrompt = answers.reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
   return { count: answers.length, longest: longestPrompt + limit };
 }
@@ -85,7 +84,11 @@ export function answerLimits(
   maxNewTokens: number,
 ): number[] {
   if (maxNewTokens > 0) return answers.map(() => maxNewTokens);
-  const longest = answers.reduce((most, { labelIds }) => Math.max(most, labelIds.length), 0);
+  const most = mostNewTokens(answers);
   const ends = new Set(endOfTextIds);
-  return answers.map(({ labelIds }) => (ends.has(labelIds.at(-1)!) ? 2 * longest + MARGIN : labelIds.length));
+  return answers.map(({ labelIds }) => (ends.has(labelIds.at(-1)!) ? most : labelIds.length));
+}
+
+function mostNewTokens(answers: readonly Pick<Answer, 'labelIds'>[]): number {
+  return 2 * answers.reduce((longest, { labelIds }) => Math.max(longest, labelIds.length), 0) + MARGIN;
 }

@@ -29,7 +29,8 @@ export class BoundWeights {
   /** Lets go of everything, or of the forms for one direction. What is asked for again is made again. */
   release(direction?: Direction): void {
     for (const name of [...this.#tensors.keys()]) {
-      if (direction === undefined || directionOf(name) === direction) this.#tensors.delete(name);
+      const part = parseInt8Input(name)?.part;
+      if (direction === undefined || (part && directionOf(part) === direction)) this.#tensors.delete(name);
     }
   }
 
@@ -45,18 +46,17 @@ export class BoundWeights {
     const add = (name: Int8Input['part'], tensor: ort.Tensor) =>
       this.#tensors.set(int8InputName({ weight, part: name }), tensor);
     const vector = (values: Float32Array) => new ort.Tensor('float32', values, [values.length]);
-    if (part === 'smoothing') return void add(part, vector(rounded.divisorsOf(weight)));
-    const direction = directionOf(int8InputName({ weight, part }))!;
-    const forward = direction === 'forward';
+    const direction = directionOf(part);
+    if (direction === null) return void add(part, vector(rounded.divisorsOf(weight)));
     const { shape, integers, scales } = await rounded.get(weight, direction);
+    const forward = direction === 'forward';
     add(forward ? 'matrix_transposed' : 'matrix', new ort.Tensor('int8', integers, shape));
     add(forward ? 'scales_transposed' : 'scales', vector(scales));
   }
 }
 
-/** The direction of the products that an input is made for; null where it is not a matrix in 8 bits or its scales. */
-function directionOf(name: string): Direction | null {
-  const part = parseInt8Input(name)?.part;
-  if (part === undefined || part === 'smoothing') return null;
+/** The direction of the products that a matrix and its scales are made for; null for the smoothing. */
+function directionOf(part: Int8Input['part']): Direction | null {
+  if (part === 'smoothing') return null;
   return part.endsWith('_transposed') ? 'forward' : 'backward';
 }
