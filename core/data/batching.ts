@@ -108,15 +108,16 @@ export function cutEvenly<Example extends TokenizedExample>(
 }
 
 /**
- * Makes batches for evaluation, in which every example occurs once. The examples are sorted by length, longest first, so
- * that attention wastes little on sequences of unlike lengths and the memory is at its peak at the start.
+ * Makes batches for evaluation, in which every example occurs once. The examples are sorted by length (or by `sortBy`), longest
+ * first, so that attention wastes little on sequences of unlike lengths and the memory is at its peak at the start.
  */
 export function sortIntoBatches<Example extends TokenizedExample>(
   examples: readonly Example[],
   limits: BatchLimits,
+  sortBy: (example: Example) => number = inputLength,
 ): ExampleBatch<Example>[] {
   const indexed = examples.map((example, index) => ({ ...example, example, index }));
-  indexed.sort((a, b) => inputLength(b) - inputLength(a));
+  indexed.sort((a, b) => sortBy(b.example) - sortBy(a.example));
   return cutIntoRuns(indexed, limits).map((run) => {
     let end = 0;
     const members = run.map(({ example, index }) => {

@@ -12,6 +12,15 @@ export interface EvaluationOptions {
   readonly signal?: AbortSignal;
 }
 
+interface PassOptions<Example extends TokenizedExample> extends EvaluationOptions {
+  /**
+   * How many input tokens there are for each one that goes through the model, because rows begin alike. Default 1.
+   */
+  readonly repeated?: number;
+  /** What rows are sorted by, the largest first; equal ones stay in their order. Default: their number of input tokens. */
+  readonly sortBy?: (example: Example) => number;
+}
+
 /**
  * Calls `run` for batches that hold every example once. Between two batches, the event loop gets a turn.
  * @returns the number of input tokens in all batches
@@ -20,19 +29,19 @@ export interface EvaluationOptions {
 export async function forEachBatch<Example extends TokenizedExample>(
   runtime: Runtime,
   examples: readonly Example[],
-  { batchSize, signal }: EvaluationOptions,
+  { batchSize, signal, repeated = 1, sortBy }: PassOptions<Example>,
   run: (group: ExampleBatch<Example>) => Promise<void>,
 ): Promise<number> {
   if (examples.length === 0) throw new RangeError('there are no examples to evaluate, expected at least one');
   const maxLabels = labelLimit(runtime);
   const call = { kind: 'labelLosses', adapted: adaptedWidths(null), labels: maxLabels } as const;
   const limits = {
-    maxTokens: tokenLimit(runtime, { ...call, most: runtime.tokenBudgets.forward }),
+    maxTokens: tokenLimit(runtime, { ...call, most: Math.round(runtime.tokenBudgets.forward * repeated) }),
     maxLabels,
     ...(batchSize !== undefined && { maxExamples: batchSize }),
   };
   let tokens = 0;
-  for (const group of sortIntoBatches(examples, limits)) {
+  for (const group of sortIntoBatches(examples, limits, sortBy)) {
     signal?.throwIfAborted();
     await run(group);
     tokens += group.batch.inputIds.length;

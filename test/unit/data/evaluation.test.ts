@@ -169,6 +169,50 @@ describe('accuracy', () => {
     expect(runtime.calls.map(({ kind }) => kind)).toEqual(['logits', 'losses']);
   });
 
+  it('completes all that can still win at once when a second choice leads', async () => {
+    // After 0, each of the others begins with the same bound of 1/4 or more, and the own choice is the least of all.
+    const choices = choicesOf({ own: [2, 0, 1], a: [1, 0, 3], b: [1, 3, 3], c: [3, 1, 0], d: [3, 2, 0] });
+    const runtime = bigramRuntime();
+    expect((await accuracy(runtime, null, [example([0], [2, 0, 1], 'own')], { choices })).value).toBe(0);
+    expect(runtime.calls.map(({ kind }) => kind)).toEqual(['logits', 'losses', 'losses']);
+  });
+
+  describe('with many examples of short choices', () => {
+    const texts = { x: [1, 3], y: [2, 3, 1], z: [1, 0], w: [3], v: [2, 3, 2] };
+    const own = Object.entries(texts);
+    const prompts = Array.from({ length: 24 }, (_, i) => [...Array<number>(30 + (i % 5)).fill(3), i % 4]);
+    const best = (prompt: readonly number[]): string => {
+      const scores = own.map(([, ids]) =>
+        ids.reduce((product, id, i) => product * NEXT[i === 0 ? prompt.at(-1)! : ids[i - 1]!]![id]!, 1),
+      );
+      return own[scores.indexOf(Math.max(...scores))]![0];
+    };
+
+    it('scores the choices at once if the own choice seldom leads', async () => {
+      const examples = prompts.flatMap((prompt) => own.map(([text, ids]) => example(prompt, ids, text)));
+      const runtime = bigramRuntime();
+      const { perExample, value } = await accuracy(runtime, null, examples, { choices: choicesOf(texts) });
+      const isBest = ({ row }: TokenizedExample) => Number(best(promptOf(row)) === expectedText(row));
+      expect([...perExample]).toEqual(examples.map(isBest));
+      expect(value).toBe(1 / own.length);
+      // Behind the sample, whose own choices lead in one case of five, one label for each token of each choice.
+      const atOnce = runtime.calls.slice(3);
+      expect(new Set(atOnce.map(({ kind }) => kind))).toEqual(new Set(['losses']));
+      const labels = own.reduce((sum, [, ids]) => sum + ids.length, 0);
+      expect(atOnce.reduce((sum, call) => sum + call.labels, 0)).toBe((examples.length * 7 * labels) / 8);
+    });
+
+    it('needs one row of each if the own choice mostly leads', async () => {
+      // After 0: "1 3" has 3/8, and "2 3" at most 1/4.
+      const examples = prompts.flatMap((prompt) => Array(4).fill(example([...prompt, 0], [1, 3], 'x')));
+      const runtime = bigramRuntime();
+      const choices = choicesOf({ x: [1, 3], y: [2, 3] });
+      expect((await accuracy(runtime, null, examples, { choices })).value).toBe(1);
+      expect(new Set(runtime.calls.map(({ kind }) => kind))).toEqual(new Set(['logits']));
+      expect(runtime.calls.reduce((sum, { labels }) => sum + labels, 0)).toBe(2 * examples.length);
+    });
+  });
+
   it('feeds a shared beginning along with the prompt', async () => {
     // After 0 and the prefix 1: 3 (3/4) beats 0 (1/4).
     const choices = choicesOf({ x: [0], y: [3] }, [1]);
