@@ -1,4 +1,5 @@
-import { TryLaterError } from '../src/jobs/index.ts';
+import { PermanentError, TryLaterError } from '../src/jobs/index.ts';
+import { TrainingFailedError } from './training/training-errors.ts';
 import type { TrainingProcess, TrainingSlot } from './training/training-process.ts';
 
 /** An error as the database stores it. */
@@ -19,6 +20,11 @@ export async function acquireDevice(training: TrainingProcess, signal: AbortSign
 /** Returns whether a handler's signal aborted because the worker stops, and not because the job took too long. */
 export function isStopping(signal: AbortSignal): boolean {
   return signal.aborted && !isTimeout(signal.reason);
+}
+
+/** Returns whether another attempt cannot help. */
+export function isPermanent(error: unknown): boolean {
+  return error instanceof PermanentError || (error instanceof TrainingFailedError && error.permanent);
 }
 
 /** Node's codes for a full disk and an exhausted quota. */

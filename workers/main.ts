@@ -21,6 +21,7 @@ import { createLogger, type Logger } from '../src/lib/logger.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
+import { baselinesHandlers } from './adaptations/baselines.worker.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
 import { createTrainingProcess, type TrainingProcess } from './training/training-process.ts';
 
@@ -95,6 +96,7 @@ async function start(
   const shared = { db, artifacts, producer, training, ...times };
   const handlers = combineHandlers([
     rolloutHandlers(shared),
+    baselinesHandlers({ ...shared, checkpoints }),
     adaptationHandlers({
       ...shared,
       checkpoints,

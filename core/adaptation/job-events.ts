@@ -2,7 +2,8 @@ import type { CandidateRecord } from '../method/ladder/candidate.ts';
 import type { LadderEvent } from '../method/ladder/ladder-context.ts';
 import type { Phase } from '../options/phases.ts';
 import type { GateOutcomes } from './measurements/gate-outcomes.ts';
-import type { Baselines, RowsUsed } from './job-outcome.ts';
+import type { Baselines } from './baselines.ts';
+import type { RowsUsed } from './job-outcome.ts';
 import type { RowFormat } from './setup/row-format.ts';
 import type { SliceValues } from './measurements/slices.ts';
 

@@ -1,21 +1,13 @@
 import type { CandidateRecord } from '../method/ladder/candidate.ts';
 import type { RungReport } from '../method/ladder/ladder-state.ts';
 import type { Phase } from '../options/phases.ts';
+import type { Precision } from '../options/precisions.ts';
+import type { Baselines } from './baselines.ts';
 import type { RowFormat } from './setup/row-format.ts';
 import type { SliceValues } from './measurements/slices.ts';
 
 /** `validation_only`: the task has no training rows, so that nothing could be trained. */
 export type RowsUsed = 'training' | 'validation_only';
-
-/** The metric on the gate rows for what a published adapter is compared with; null where it was not measured (yet). */
-export interface Baselines {
-  /** The old adapter on the old base. */
-  readonly old: number | null;
-  /** The new base without an adapter. */
-  readonly none: number | null;
-  /** The old adapter, unchanged, on the new base. */
-  readonly copy: number | null;
-}
 
 /** How a job ended. Plain JSON. */
 export interface JobOutcome {
@@ -30,6 +22,8 @@ export interface JobOutcome {
   readonly rows: RowsUsed;
   /** Null if the job was cancelled before it was known. */
   readonly rowFormat: RowFormat | null;
+  /** The precision of both bases. Null if the job was cancelled before it was known. */
+  readonly precision: Precision | null;
   /** The metric of the old adapter on the old base and of the best candidate, by slice; empty where not measured. */
   readonly slices: { readonly old: SliceValues; readonly best: SliceValues };
   /** What somebody should know about the rows, or about what happened. */

@@ -40,6 +40,9 @@ export interface JobSpec {
   readonly oldOutcomes?: GateOutcomes | null;
   /** Identifier of the adapter version that is carried over, for the published `readapt.json`. */
   readonly parent?: string;
-  /** `needed` leaves out the measurements that the target does not depend on, which only a report shows. Default `all`. */
+  /**
+   * `needed` leaves out what neither the target nor the ladder measures and only a report shows; `measureBaselines` makes up
+   * for it. Default `all`.
+   */
   readonly baselines?: 'all' | 'needed';
 }

@@ -18,12 +18,13 @@ import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
+import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
 import { evolutionBetween, readEvolution, requireCompatible } from './evolutions.ts';
-import { measureForGate, measureOldForGate, oldPrecision, type ExactGate } from './measurements/exact-gate.ts';
-import { fromOutcomes, toOutcomes } from './measurements/gate-outcomes.ts';
+import { measureForGate, type ExactGate } from './measurements/exact-gate.ts';
+import { measureOld, storedOld } from './measurements/old-version.ts';
 import { JobContext, precisionOf, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
-import type { Baselines, JobOutcome } from './job-outcome.ts';
+import type { JobOutcome } from './job-outcome.ts';
 import { objectionToInt8 } from './setup/job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements/measurements.ts';
@@ -47,8 +48,7 @@ export class CancelledError extends Error {
 
 /**
  * Runs one job: loads what it needs, measures the target if it depends on the old version, runs the strategy's ladder,
- * and completes the baselines when nobody waits for the adapter any more. Resumes from the checkpoint in `workDir`, if
- * there is one.
+ * and completes the baselines, unless they are left for later. Resumes from the checkpoint in `workDir`, if there is one.
  * @returns the outcome, also of a cancelled job, which leaves a checkpoint if its work is to be kept
  * @throws FormatError, DatasetError, IncompatibleBasesError and the like for input that cannot be used;
  *   TrainingDivergedError if training diverged before any candidate was judged
@@ -68,7 +68,6 @@ export async function runAdaptation(
   }
 }
 
-const NOT_MEASURED: Baselines = { old: null, none: null, copy: null };
 const NO_SLICES: JobOutcome['slices'] = { old: {}, best: {} };
 
 /** What a job has loaded before its ladder begins. */
@@ -88,7 +87,7 @@ interface Prepared {
 type LoadedJob = Pick<Prepared, 'exact' | 'data' | 'oldAdapter'>;
 
 /** How the old adapter did on the old base. */
-interface OldVersion {
+interface MeasuredOld {
   readonly measured: GateMeasurement;
   /** The precision that the old base is computed in. */
   readonly precision: Precision;
@@ -108,7 +107,7 @@ class AdaptationRun {
   readonly #begun = performance.now();
   readonly #clock: PhaseClock;
   #prepared: Prepared | null = null;
-  #baselines = NOT_MEASURED;
+  #baselines = NO_BASELINES;
   #target: number | null = null;
   #rowFormat: RowFormat | null = null;
   readonly #warnings: string[] = [];
@@ -135,8 +134,10 @@ class AdaptationRun {
     // A control publishes nothing, and a resumed job may have published before: both are ready because the ladder is.
     if (result.ready) this.#markReady();
     const phases = this.#ready?.phases ?? this.#clock.phases();
-    if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared, result);
-    const { ready, best, rungs, problem } = result;
+    const { ready, best, rungs, problem, candidates } = result;
+    const copy = candidates.find(({ id }) => id === 'copy');
+    if (copy) this.#noteBaselines({ copy: copy.metric.value });
+    if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared);
     const { gate: rows } = prepared.data;
     const isKept = !ready && best !== null && kind === 'adaptation';
     return {
@@ -239,7 +240,7 @@ class AdaptationRun {
    * what is chosen for them differs, or where rows of the task refuse int8.
    * @param precision default: what is chosen for each base
    */
-  async #loadNewBase(job: LoadedJob, precision?: Precision): Promise<{ newBase: LoadedBase; old: OldVersion | null }> {
+  async #loadNewBase(job: LoadedJob, precision?: Precision): Promise<{ newBase: LoadedBase; old: MeasuredOld | null }> {
     const isMissing = needsOldVersion(job.exact.gate) && !this.#spec.oldOutcomes;
     const old = isMissing ? await this.#measureOld(job, precision) : null;
     const newBase = await this.#bases.load(this.#spec.newBase, precision);
@@ -306,34 +307,27 @@ class AdaptationRun {
 
   /** Returns the stored outcomes of the old adapter, or measures it if they describe something else. */
   async #storedOld(prepared: Prepared): Promise<GateMeasurement> {
-    const { measurements, exact, newBase } = prepared;
-    const subject = measurements.gateSubject(newBase, oldPrecision(exact.gate, newBase));
-    const stored = this.#spec.oldOutcomes ? fromOutcomes(this.#spec.oldOutcomes, subject) : null;
+    const { exact, newBase } = prepared;
+    const stored = storedOld(exact, newBase, this.#spec.oldOutcomes);
     if (!stored) return (await this.#measureOld(prepared, newBase.precision.precision)).measured;
     this.#noteBaselines({ old: stored.metric.value });
     return stored;
   }
 
   /** Measures the old adapter on the old base, which is loaded for that. */
-  async #measureOld({ exact, oldAdapter }: LoadedJob, precision?: Precision): Promise<OldVersion> {
+  async #measureOld({ exact, oldAdapter }: LoadedJob, precision?: Precision): Promise<MeasuredOld> {
     const oldBase = await this.#bases.load(this.#spec.oldBase, precision);
-    const measured = await measureOldForGate(exact, oldBase, oldAdapter);
-    if (Number.isFinite(measured.metric.value)) {
-      const subject = exact.measurements.gateSubject(oldBase, measured.judgedIn ?? oldPrecision(exact.gate, oldBase));
-      this.#emit({ type: 'old_measured', outcomes: toOutcomes(measured, subject) });
-    }
+    const { measured, outcomes } = await measureOld(exact, oldBase, oldAdapter);
+    if (outcomes) this.#emit({ type: 'old_measured', outcomes });
     this.#noteBaselines({ old: measured.metric.value });
     return { measured, precision: oldBase.precision.precision };
   }
 
   /** Measures what only the report needs. */
-  async #completeBaselines(prepared: Prepared, { candidates }: LadderResult): Promise<void> {
+  async #completeBaselines(prepared: Prepared): Promise<void> {
     if (this.#signal.aborted) return;
-    const { measurements, newBase, oldAdapter } = prepared;
-    const valueOf = async (adapter: Adapter | null) => (await measurements.onGate(newBase, adapter)).metric.value;
-    const copy = candidates.find(({ id }) => id === 'copy')?.metric.value;
-    this.#noteBaselines({ copy: copy ?? (await valueOf(oldAdapter)) });
-    this.#noteBaselines({ none: await valueOf(null) });
+    const { exact, newBase, oldAdapter: adapter } = prepared;
+    this.#noteBaselines(await completeOnNewBase({ exact, newBase, adapter }, this.#baselines));
     if (this.#baselines.old === null) await this.#storedOld(prepared);
   }
 
@@ -364,6 +358,7 @@ class AdaptationRun {
       target: this.#target,
       baselines: this.#baselines,
       rowFormat: this.#rowFormat,
+      precision: this.#prepared?.newBase.precision.precision ?? null,
       warnings: this.#warnings,
       rows: context?.rows ?? ('training' as const),
       steps,

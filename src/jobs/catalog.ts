@@ -36,6 +36,14 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: 6 * HOUR_MS,
   },
+  /** Measures what a job that has ended is compared with, as far as only its report needs it. */
+  'baselines.measure': {
+    queue: 'adaptations',
+    payload: Type.Object({ jobId: Id('job') }, { additionalProperties: false }),
+    attempts: 4,
+    backoff: { type: 'exponential', delay: 1000 },
+    timeoutMs: HOUR_MS,
+  },
 } as const satisfies Record<string, CatalogEntry>;
 
 export type JobName = keyof typeof CATALOG;
@@ -47,7 +55,7 @@ export function isJobName(name: string): name is JobName {
   return Object.hasOwn(CATALOG, name);
 }
 
-/** A queue job. Its `id` is the identifier of the row, so enqueuing the same row again changes nothing. */
+/** A queue job. Its `id` follows from the identifier of the row, so enqueuing the same row again changes nothing. */
 export type JobEntry = {
   [Name in JobName]: {
     readonly name: Name;

@@ -11,8 +11,8 @@ export interface RecoverySource {
   expired(limit: number): Promise<JobEntry[]>;
   /** Counts the jobs that should be in the queue. */
   countLive(): Promise<number>;
-  /** A page of those jobs in the order of their identifiers, after the given one. */
-  live(after: string, limit: number): Promise<JobEntry[]>;
+  /** A page of those jobs in the order of the identifiers of their rows, after the given one. */
+  live(after: string, limit: number): Promise<{ readonly rowId: string; readonly entry: JobEntry }[]>;
   /** Repairs anything else that an interrupted process may have left unfinished. */
   repair?(): Promise<void>;
 }
@@ -94,10 +94,10 @@ async function sweepLost({ producer, db }: SweeperOptions, source: RecoverySourc
   const live = await source.countLive();
   if (held + pending >= live) return 0;
   for (let after = ''; ;) {
-    const entries = await source.live(after, PAGE);
-    await producer.enqueue(entries);
-    const last = entries.at(-1);
-    if (last === undefined || entries.length < PAGE) return live - held - pending;
-    after = last.id;
+    const page = await source.live(after, PAGE);
+    await producer.enqueue(page.map(({ entry }) => entry));
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE) return live - held - pending;
+    after = last.rowId;
   }
 }

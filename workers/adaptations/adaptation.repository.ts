@@ -67,6 +67,9 @@ export const adaptationRepository = {
     return job?.rollout.baseModelVersion.path ?? null;
   },
 
+  hasPendingBaselines: async (db: Queryable, jobId: string): Promise<boolean> =>
+    (await db.job.count({ where: { id: jobId, baselinesPending: true } })) > 0,
+
   /** Says in the row of a job that nobody holds why it waits. */
   async noteWaiting(db: Queryable, jobId: string, error: { code: string; message: string }): Promise<void> {
     await db.job.updateMany({ where: { id: jobId, state: 'queued', leaseOwner: null }, data: { error } });

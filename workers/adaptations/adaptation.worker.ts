@@ -3,7 +3,13 @@ import { readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
-import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet } from '../../src/jobs/index.ts';
+import {
+  PermanentError,
+  TryLaterError,
+  type HandlerContext,
+  type HandlerSet,
+  type JobProducer,
+} from '../../src/jobs/index.ts';
 import type { Database } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import {
@@ -13,8 +19,7 @@ import {
   type JobLifecycle,
   type Lease,
 } from '../../src/modules/jobs/index.ts';
-import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
-import { TrainingFailedError } from '../training/training-errors.ts';
+import { acquireDevice, isPermanent, isStopping, problemOf } from '../handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
 import { workDirOf } from './build-job-spec.ts';
@@ -24,6 +29,7 @@ import { runJob } from './run-job.ts';
 export interface AdaptationDependencies {
   db: Database;
   artifacts: ArtifactStore;
+  producer: JobProducer;
   training: TrainingProcess;
   /** Folder that holds a folder for each job. */
   checkpoints: string;
@@ -161,10 +167,6 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
 /** Removes a job's folder. It retries, because a process that was just killed may still be creating a file. */
 function removeWorkDir(deps: { checkpoints: string }, jobId: string): Promise<void> {
   return rm(workDirOf(deps.checkpoints, jobId), { recursive: true, force: true, maxRetries: 5 });
-}
-
-function isPermanent(error: unknown): boolean {
-  return error instanceof PermanentError || (error instanceof TrainingFailedError && error.permanent);
 }
 
 /** Removes the folders of jobs that have ended, for example of one that was cancelled while it waited. */

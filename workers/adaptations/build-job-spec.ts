@@ -60,6 +60,7 @@ export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFo
     oldOutcomes: await adaptationRepository.oldOutcomes(db, job),
     workDir: workDirOf(folders.checkpoints, job.id),
     parent: job.sourceVersionId,
+    baselines: 'needed',
   };
 }
 
@@ -68,7 +69,8 @@ export function jobOptionsOf(options: Readonly<Record<string, unknown>>, table: 
   return Object.fromEntries(Object.entries(options).filter(([name]) => name in table)) as GivenJobOptions;
 }
 
-function oneOf<T extends string>(legal: readonly T[], found: string, what: string): T {
+/** @throws PermanentError if a row has a value that is not legal */
+export function oneOf<T extends string>(legal: readonly T[], found: string, what: string): T {
   const value = legal.find((one) => one === found);
   if (value !== undefined) return value;
   throw new PermanentError(`${what} is ${found}, expected one of ${legal.join(', ')}`, { code: 'invalid_job' });

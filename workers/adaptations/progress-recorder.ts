@@ -1,6 +1,6 @@
 import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
-import type { Baselines } from '../../core/adaptation/job-outcome.ts';
+import type { Baselines } from '../../core/adaptation/baselines.ts';
 import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
 import type { Logger } from '../../src/lib/logger.ts';

@@ -1,8 +1,10 @@
 import { mkdir } from 'node:fs/promises';
+import { isIncomplete } from '../../core/adaptation/baselines.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
+import type { JobProducer } from '../../src/jobs/index.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { JobEnd } from '../../src/modules/jobs/index.ts';
 import type { TrainingSlot } from '../training/training-process.ts';
@@ -15,6 +17,7 @@ export interface JobRun extends PublicationContext, JobFolders {
   slot: TrainingSlot;
   /** Aborts when the worker stops or the job has taken too long. */
   signal: AbortSignal;
+  producer: JobProducer;
   logger: Logger;
   heartbeatMs: number;
 }
@@ -45,7 +48,8 @@ export async function runJob(run: JobRun): Promise<void> {
     recorder.baselines(outcome.target, outcome.baselines);
     await recorder.flush();
     recorder.stop();
-    await lifecycle.end(lease, job.rolloutId, await endOf(run, outcome));
+    const ended = await lifecycle.end(lease, job.rolloutId, await endOf(run, outcome));
+    await run.producer.enqueueAfterCommit(ended);
   } catch (error) {
     // The training process reports an aborted request as cancelled; the reason for the abort says more.
     recorder.lost.throwIfAborted();
@@ -73,8 +77,11 @@ async function adapt(run: JobRun, spec: JobSpec, recorder: ProgressRecorder): Pr
 async function endOf(run: JobRun, outcome: JobOutcome): Promise<JobEnd> {
   const { best: candidate, candidateFolder, problem, target } = outcome;
   const best = candidate === null ? undefined : columnsOf(candidate);
-  if (outcome.state === 'ready') return { state: 'ready', best };
   const { kind, metricName } = run.job;
+  const { precision } = outcome;
+  const baselinesPending = kind === 'adaptation' && precision !== null && isIncomplete(outcome.baselines);
+  const measured = { precision, baselinesPending };
+  if (outcome.state === 'ready') return { state: 'ready', best, ...measured };
   const digest = candidateFolder === null || kind === 'control' ? null : await keepCandidate(run, candidateFolder);
   const reached =
     candidate === null
@@ -84,6 +91,7 @@ async function endOf(run: JobRun, outcome: JobOutcome): Promise<JobEnd> {
   return {
     state: 'not_ready',
     best,
+    ...measured,
     error: {
       code: problem?.code ?? 'gate_not_reached',
       message: `${problem ? `${problem.message}; ` : ''}${reached}, ${expected}`,

@@ -13,8 +13,8 @@ import {
   type RolloutRow,
   type StoredOptions,
 } from '../../src/modules/rollouts/index.ts';
+import { watchCancellation } from '../cancellation-watch.ts';
 import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
-import { AbandonedError } from '../training/training-errors.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { analyzeVersions, RefusalError } from './analysis.ts';
 
@@ -53,7 +53,8 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   const { lifecycle, context } = deps;
   const { id, baseModelVersionId } = rollout;
   const logger = context.logger.child({ rolloutId: id });
-  const watch = watchCancellation(lifecycle, id, deps.heartbeatMs ?? 1000);
+  const isAnalyzing = () => lifecycle.isAnalyzing(id);
+  const watch = watchCancellation(isAnalyzing, `rollout ${id} is no longer being analyzed`, deps.heartbeatMs ?? 1000);
   const signal = AbortSignal.any([context.signal, watch.cancelled]);
   try {
     const sources = await lifecycle.sources(baseModelVersionId);
@@ -93,24 +94,4 @@ async function conclude(
   const fault: unknown = context.signal.aborted ? context.signal.reason : error;
   if (context.lastAttempt) await lifecycle.fail(id, { ...problemOf(fault) });
   throw fault;
-}
-
-interface CancellationWatch {
-  readonly cancelled: AbortSignal;
-  stop(): void;
-}
-
-/** Polls whether the rollout is still being analyzed, and aborts with an AbandonedError if not. */
-function watchCancellation(lifecycle: RolloutLifecycle, id: string, intervalMs: number): CancellationWatch {
-  const controller = new AbortController();
-  const timer = setInterval(() => {
-    lifecycle.isAnalyzing(id).then(
-      (analyzing) => {
-        if (!analyzing) controller.abort(new AbandonedError(`rollout ${id} is no longer being analyzed`));
-      },
-      // If the database is unreachable, the analysis itself fails with the error.
-      () => undefined,
-    );
-  }, intervalMs);
-  return { cancelled: controller.signal, stop: () => clearInterval(timer) };
 }

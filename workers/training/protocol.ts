@@ -1,9 +1,10 @@
 /**
  * The messages between a worker and its training process, over Node's IPC channel. The worker sends one request at a time
- * (`adapt`, `evolve` or `describe`). During a request it may send `cancel` and `published`, and between two `preload`. The
+ * (`adapt`, `baselines`, `evolve` or `describe`). During a request it may send `cancel` and `published`, and between two `preload`. The
  * training process answers with messages that carry the request's id; the last one is an `outcome` or an `error`. Every
  * message is plain JSON; large data travel as paths of folders.
  */
+import type { BaselinesOutcome, BaselinesSpec } from '../../core/adaptation/baselines.ts';
 import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions.ts';
 import type { JobEvent } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
@@ -32,6 +33,7 @@ export interface DescribeOutcome {
 /** The types of requests, with the specification and the outcome of each. */
 export interface Requests {
   adapt: { readonly spec: JobSpec; readonly outcome: JobOutcome };
+  baselines: { readonly spec: BaselinesSpec; readonly outcome: BaselinesOutcome };
   evolve: { readonly spec: EvolveSpec; readonly outcome: EvolveOutcome };
   describe: { readonly spec: DescribeSpec; readonly outcome: DescribeOutcome };
 }

@@ -1,3 +1,4 @@
+import { measureBaselines } from '../../core/adaptation/baselines.ts';
 import { evolve } from '../../core/adaptation/evolutions.ts';
 import type { JobEvent, JobEventHandler } from '../../core/adaptation/job-events.ts';
 import { CancelledError, runAdaptation } from '../../core/adaptation/run-adaptation.ts';
@@ -68,6 +69,10 @@ export class RequestServer {
         case 'adapt': {
           const outcome = await runAdaptation(this.#bases, request.spec, this.#relay(running), signal);
           return { type: 'outcome', requestId, request: 'adapt', outcome };
+        }
+        case 'baselines': {
+          const outcome = await measureBaselines(this.#bases, request.spec, signal);
+          return { type: 'outcome', requestId, request: 'baselines', outcome };
         }
         case 'evolve':
           return {

@@ -1,3 +1,4 @@
+import type { BaselinesOutcome, BaselinesSpec } from '../../core/adaptation/baselines.ts';
 import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions.ts';
 import type { JobEventHandler } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
@@ -37,6 +38,8 @@ const ABANDON_GRACE_MS = 100;
 /** Exclusive use of the device's training process. */
 export interface TrainingSlot {
   adapt(spec: JobSpec, onEvent: JobEventHandler, signal: AbortSignal): Promise<JobOutcome>;
+  /** Measures the baselines that a job has left out. */
+  baselines(spec: BaselinesSpec, signal: AbortSignal): Promise<BaselinesOutcome>;
   evolve(spec: EvolveSpec, signal: AbortSignal): Promise<EvolveOutcome>;
   describe(spec: DescribeSpec, signal: AbortSignal): Promise<DescribeOutcome>;
   /**
@@ -144,6 +147,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
       }
       return {
         adapt,
+        baselines: (spec, abort) => request({ type: 'baselines', spec }, abort),
         evolve: (spec, abort) => request({ type: 'evolve', spec }, abort),
         describe: (spec, abort) => request({ type: 'describe', spec }, abort),
         preload,

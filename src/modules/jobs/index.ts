@@ -1,3 +1,4 @@
+export { toEntry } from './job-entries.ts';
 export {
   advancePhase,
   cancelJobs,
@@ -8,7 +9,13 @@ export {
   type JobEnd,
   type JobLifecycle,
 } from './job-lifecycle.ts';
-export type { CandidateColumns, ChangedJob, JobProgress, Lease } from './job-lifecycle.repository.ts';
+export type {
+  CandidateColumns,
+  ChangedJob,
+  JobProgress,
+  Lease,
+  MeasuredBaselines,
+} from './job-lifecycle.repository.ts';
 export { createJobRepository, type PlannedJob } from './job.repository.ts';
-export { createJobService, jobRecoverySource, toEntry } from './job.service.ts';
+export { createJobService, jobRecoverySource } from './job.service.ts';
 export { JOB_TRANSITIONS, TERMINAL_JOB_STATES } from './job.states.ts';

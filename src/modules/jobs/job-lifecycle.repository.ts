@@ -20,6 +20,9 @@ export interface JobProgress {
   metricBest: number | null;
 }
 
+/** What a published adapter is compared with; null where it could not be measured. */
+export type MeasuredBaselines = Pick<JobProgress, 'metricOld' | 'metricNone' | 'metricCopy'>;
+
 export interface ChangedJob {
   id: string;
   tenant_id: string;
@@ -149,6 +152,8 @@ export const jobLifecycleRepository = {
       state: 'ready' | 'not_ready' | 'failed' | 'cancelled';
       error: Prisma.InputJsonObject | null;
       best: CandidateColumns | null;
+      precision: string | null;
+      baselinesPending: boolean;
     },
   ): Promise<ChangedJob | null> {
     return first(
@@ -162,6 +167,7 @@ export const jobLifecycleRepository = {
           fusion_alpha = COALESCE(j.fusion_alpha, ${end.best?.fusionAlpha ?? null}::float8),
           fusion_beta = COALESCE(j.fusion_beta, ${end.best?.fusionBeta ?? null}::float8),
           metric_best = COALESCE(${end.best?.value ?? null}::float8, j.metric_best),
+          precision = COALESCE(${end.precision}, j.precision), baselines_pending = ${end.baselinesPending},
           error = ${jsonText(end.error)}::jsonb, finished_at = clock.now,
           lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
         FROM ${lockedRow(lease.jobId)}
@@ -201,6 +207,27 @@ export const jobLifecycleRepository = {
       RETURNING ${RETURNED}`;
   },
 
+  /** Writes pending baselines; those that are known already stay. False if none are pending. */
+  async endBaselines(
+    tx: Transaction,
+    jobId: string,
+    { metricOld, metricNone, metricCopy }: MeasuredBaselines,
+  ): Promise<boolean> {
+    const count = await tx.$executeRaw`
+      UPDATE jobs SET baselines_pending = FALSE, updated_at = clock_timestamp(),
+        metric_old = COALESCE(metric_old, ${metricOld}::float8), metric_none = COALESCE(metric_none, ${metricNone}::float8),
+        metric_copy = COALESCE(metric_copy, ${metricCopy}::float8)
+      WHERE id = ${jobId} AND baselines_pending`;
+    return count === 1;
+  },
+
+  /** Leaves the pending baselines of a rollout unmeasured. */
+  async dropBaselines(tx: Transaction, rolloutId: string): Promise<void> {
+    await tx.$executeRaw`
+      UPDATE jobs SET baselines_pending = FALSE, updated_at = clock_timestamp()
+      WHERE rollout_id = ${rolloutId} AND baselines_pending`;
+  },
+
   /** Whether a job has ended or no longer exists. */
   async hasEnded(tx: Transaction, jobId: string): Promise<boolean> {
     return (await tx.job.count({ where: { id: jobId, finishedAt: null } })) === 0;
@@ -214,7 +241,7 @@ export const jobLifecycleRepository = {
   },
 
   /**
-   * Completes a rollout whose jobs have all ended. Its row must be locked.
+   * Completes a rollout whose jobs have all ended, with all that is reported of them. Its row must be locked.
    * @returns null if it was not completed now
    */
   async completeRollout(tx: Transaction, rolloutId: string): Promise<{ id: string } | null> {
@@ -223,7 +250,7 @@ export const jobLifecycleRepository = {
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
         UPDATE rollouts r SET state = 'completed', finished_at = clock.now, updated_at = clock.now FROM clock
         WHERE r.id = ${rolloutId} AND r.state = 'adapting'
-          AND NOT EXISTS (SELECT 1 FROM jobs WHERE rollout_id = r.id AND finished_at IS NULL)
+          AND NOT EXISTS (SELECT 1 FROM jobs WHERE rollout_id = r.id AND (finished_at IS NULL OR baselines_pending))
         RETURNING r.id`,
     );
   },

@@ -1,3 +1,6 @@
+import type { Precision } from '../../../core/options/precisions.ts';
+import type { JobEntry } from '../../jobs/catalog.ts';
+import { writeOutbox } from '../../jobs/outbox.repository.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
 import { recordEvent, recordEvents, type NewEvent } from '../events/index.ts';
 import {
@@ -6,7 +9,9 @@ import {
   type ChangedJob,
   type JobProgress,
   type Lease,
+  type MeasuredBaselines,
 } from './job-lifecycle.repository.ts';
+import { toBaselinesEntry } from './job-entries.ts';
 import type { JobPhase } from './job.states.ts';
 
 /** The worker has lost its lease, because another worker has the job or the job has ended. It must stop its work. */
@@ -30,6 +35,10 @@ export interface JobEnd {
   state: 'ready' | 'not_ready' | 'failed' | 'cancelled';
   error?: Prisma.InputJsonObject;
   best?: CandidateColumns;
+  /** The precision of both bases. */
+  precision?: Precision | null;
+  /** Whether baselines were left out that only the report needs. */
+  baselinesPending?: boolean;
 }
 
 export type JobLifecycle = ReturnType<typeof createJobLifecycle>;
@@ -77,14 +86,37 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
         return versionId;
       }),
 
-    /** Ends the job and gives the lease up. The end of a rollout's last job completes the rollout. */
-    end: (lease: Lease, rolloutId: string, end: JobEnd): Promise<void> =>
+    /**
+     * Ends the job and gives the lease up. The end of a rollout's last job completes the rollout, unless baselines are
+     * pending.
+     * @returns the queue jobs to be enqueued, which measure them
+     */
+    end: (lease: Lease, rolloutId: string, end: JobEnd): Promise<JobEntry[]> =>
       withTransaction(db, async (tx) => {
         await repository.lockRollout(tx, rolloutId);
-        const columns = { state: end.state, error: end.error ?? null, best: end.best ?? null };
-        const job = await repository.end(tx, lease, columns);
+        const { state, error = null, best = null, precision = null, baselinesPending = false } = end;
+        const job = await repository.end(tx, lease, { state, error, best, precision, baselinesPending });
         if (job === null) throw await leaseLost(tx, lease.jobId);
         await recordChange(tx, job);
+        const entries = baselinesPending ? [toBaselinesEntry(job.id)] : [];
+        await writeOutbox(tx, entries);
+        await settleRollout(tx, rolloutId);
+        return entries;
+      }),
+
+    /**
+     * Ends the measurement of a job's pending baselines, which completes the rollout if nothing else is left of it. `also`
+     * writes more in the same transaction. Nothing happens if none are pending any more.
+     */
+    endBaselines: (
+      { id, rolloutId }: { id: string; rolloutId: string },
+      baselines: MeasuredBaselines,
+      also: (tx: Transaction) => Promise<void>,
+    ): Promise<void> =>
+      withTransaction(db, async (tx) => {
+        await repository.lockRollout(tx, rolloutId);
+        if (!(await repository.endBaselines(tx, id, baselines))) return;
+        await also(tx);
         await settleRollout(tx, rolloutId);
       }),
 
@@ -111,6 +143,7 @@ export async function cancelJobs(
   which: { rolloutId: string } | { jobId: string },
 ): Promise<ChangedJob[]> {
   const jobs = await repository.cancel(tx, which);
+  if ('rolloutId' in which) await repository.dropBaselines(tx, which.rolloutId);
   await recordEvents(
     tx,
     jobs.filter((job) => job.state !== job.old_state).map((job) => eventOf(job, {})),

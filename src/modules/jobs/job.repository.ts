@@ -19,14 +19,16 @@ export interface PlannedJob {
   error: Prisma.InputJsonObject | null;
 }
 
-/** A job that should be in the queue. */
+/** A job for which something should be in the queue. */
 export interface LiveJob {
   id: string;
   kind: 'adaptation' | 'control';
+  /** Whether only its baselines are left. */
+  ended: boolean;
 }
 
-/** Jobs that are still to be run or refined. */
-const LIVE = Prisma.sql`finished_at IS NULL`;
+/** Jobs that are still to be run or refined, and those whose baselines are to be measured. */
+const LIVE = Prisma.sql`(finished_at IS NULL OR baselines_pending)`;
 
 export function createJobRepository(db: Database) {
   return {
@@ -96,7 +98,7 @@ export function createJobRepository(db: Database) {
     },
 
     expired: (limit: number, tx: Queryable = db) =>
-      tx.$queryRaw<LiveJob[]>`
+      tx.$queryRaw<Pick<LiveJob, 'id' | 'kind'>[]>`
         SELECT id, kind FROM jobs
         WHERE lease_expires_at < clock_timestamp() AND finished_at IS NULL AND lease_owner IS NOT NULL
         ORDER BY id LIMIT ${limit}`,
@@ -107,6 +109,8 @@ export function createJobRepository(db: Database) {
     },
 
     live: (after: string, limit: number, tx: Queryable = db) =>
-      tx.$queryRaw<LiveJob[]>`SELECT id, kind FROM jobs WHERE ${LIVE} AND id > ${after} ORDER BY id LIMIT ${limit}`,
+      tx.$queryRaw<LiveJob[]>`
+        SELECT id, kind, finished_at IS NOT NULL AS ended FROM jobs
+        WHERE ${LIVE} AND id > ${after} ORDER BY id LIMIT ${limit}`,
   };
 }

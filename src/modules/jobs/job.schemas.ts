@@ -12,13 +12,23 @@ const JobKind = Type.Enum(['adaptation', 'control'] as const, {
 });
 const Milliseconds = Type.Number({ minimum: 0 });
 
-/** Values on the gate rows. Each is null until it is known. */
+/** Values on the gate rows. Each is null until it is known. What only reports need is measured after the fleet. */
 const JobMetric = Type.Object({
   name: Type.String({ description: `What the gate measures: ${METRICS.map((name) => `\`${name}\``).join(', ')}.` }),
   target: Nullable(Type.Number({ description: 'The value that the gate asks for.' })),
   old: Nullable(Type.Number({ description: 'The value of the old adapter on the old base.' })),
-  none: Nullable(Type.Number({ description: 'The value of the new base without an adapter.' })),
-  copy: Nullable(Type.Number({ description: 'The value of the old adapter, unchanged, on the new base.' })),
+  none: Nullable(
+    Type.Number({
+      description:
+        'The value of the new base without an adapter. It may be measured only when no adapter of the fleet waits any more.',
+    }),
+  ),
+  copy: Nullable(
+    Type.Number({
+      description:
+        'The value of the old adapter, unchanged, on the new base. It may be measured only when no adapter waits any more.',
+    }),
+  ),
   published: Nullable(
     Type.Number({
       description:

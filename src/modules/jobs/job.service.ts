@@ -1,17 +1,14 @@
-import type { JobEntry } from '../../jobs/catalog.ts';
 import type { JobProducer } from '../../jobs/producer.ts';
 import type { RecoverySource } from '../../jobs/sweeper.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { conflict, notFound } from '../../lib/errors.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
 import { jobLifecycleRepository } from './job-lifecycle.repository.ts';
+import { toBaselinesEntry, toEntry } from './job-entries.ts';
 import { cancelJobs, settleRollout } from './job-lifecycle.ts';
 import { toJob, toMetricPoint } from './job.mapper.ts';
-import { createJobRepository, type LiveJob } from './job.repository.ts';
+import { createJobRepository } from './job.repository.ts';
 import type { Job, JobQuery, MetricPoint, MetricQuery } from './job.schemas.ts';
-
-/** Controls run after all adaptations, so that they never delay a tenant. */
-const CONTROL_PRIORITY = 10;
 
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createJobService({ db, producer }: { db: Database; producer: JobProducer }) {
@@ -63,12 +60,10 @@ export function jobRecoverySource(db: Database): RecoverySource {
     queue: 'adaptations',
     expired: async (limit) => (await jobs.expired(limit)).map(toEntry),
     countLive: () => jobs.countLive(),
-    live: async (after, limit) => (await jobs.live(after, limit)).map(toEntry),
+    live: async (after, limit) =>
+      (await jobs.live(after, limit)).map((job) => ({
+        rowId: job.id,
+        entry: job.ended ? toBaselinesEntry(job.id) : toEntry(job),
+      })),
   };
-}
-
-/** The queue entry of a job. */
-export function toEntry(job: LiveJob): JobEntry {
-  const priority = job.kind === 'control' ? { priority: CONTROL_PRIORITY } : {};
-  return { name: 'adaptation.run', id: job.id, payload: { jobId: job.id }, ...priority };
 }

@@ -103,7 +103,7 @@ export const Rollout = Type.Object(
     state: Type.Enum(ROLLOUT_STATES, {
       description:
         'planning: waiting for a worker. analyzing: files are verified and the evolutions computed. adapting: jobs run. ' +
-        'completed: all jobs have ended. failed: see `error`.',
+        'completed: all jobs have ended, and what their adapters are compared with is measured. failed: see `error`.',
     }),
     options: RolloutOptions,
     error: Nullable(

@@ -142,7 +142,8 @@ export function rolloutRecoverySource(db: Database): RecoverySource {
     // Only the queue leases an analysis: if it stalls, the queue itself gives it to another worker.
     expired: () => Promise.resolve([]),
     countLive: () => rollouts.countUnplanned(),
-    live: async (after, limit) => (await rollouts.unplanned(after, limit)).map(toEntry),
+    live: async (after, limit) =>
+      (await rollouts.unplanned(after, limit)).map((row) => ({ rowId: row.id, entry: toEntry(row) })),
     repair: async () => {
       for (const { id } of await rollouts.unsettled()) {
         await withTransaction(db, async (tx) => {

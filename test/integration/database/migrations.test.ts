@@ -54,6 +54,7 @@ const MIGRATIONS = [
   '20261126010000_serving_name',
   '20261126020000_row_formats',
   '20261126030000_text_metrics',
+  '20261126040000_pending_baselines',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

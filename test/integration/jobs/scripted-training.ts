@@ -3,15 +3,22 @@
  * over the real channel; the file `behavior.json` in the folder of a base says what it does with that base.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { BaselinesOutcome, BaselinesSpec } from '../../../core/adaptation/baselines.ts';
 import type { EvolveSpec } from '../../../core/adaptation/evolutions.ts';
 import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import type { CandidateRecord } from '../../../core/method/ladder/candidate.ts';
-import type { DescribeSpec, Request, TrainingMessage, WorkerMessage } from '../../../workers/training/protocol.ts';
+import type {
+  DescribeSpec,
+  Request,
+  RequestBody,
+  TrainingMessage,
+  WorkerMessage,
+} from '../../../workers/training/protocol.ts';
 import type { Phase } from '../../../core/options/phases.ts';
 import type { Behavior } from '../queue/fleet.ts';
 
@@ -81,11 +88,20 @@ async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
   return { dir: outDir, rank: 8, drift: 0.1, summary: { advice, modules: {} }, computeMs: 1 };
 }
 
+const MEASURED = { old: 0.9, none: 0.3, copy: 0.7 };
+
+async function measureBaselines(requestId: string, { job }: BaselinesSpec): Promise<BaselinesOutcome> {
+  const behavior = await behaviorOf(job.newBase);
+  if (behavior.baselines === 'hang') await until(() => cancelled.has(requestId));
+  if (behavior.baselines !== undefined) throw new Failure('a row is too long', { code: 'too_long', permanent: true });
+  return { baselines: MEASURED, oldOutcomes: null };
+}
+
 async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   const behavior = await behaviorOf(spec.newBase);
   const emit = (event: JobEvent) => send({ type: 'event', requestId, event });
   const phase = (name: Phase) => emit({ type: 'phase', phase: name });
-  const baselines = { old: 0.9, none: 0.3, copy: 0.7 };
+  const baselines = spec.baselines === 'needed' ? { old: 0.9, none: null, copy: null } : MEASURED;
   phase('prepare');
   const given = spec.adapterOptions?.append_eos;
   const format = { appendEos: given === 'yes', appendEosReason: `asked: ${given}`, maxLength: 99 };
@@ -123,6 +139,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
     ladder: [],
     rows: 'training' as const,
     rowFormat: null,
+    precision: 'f32' as const,
     slices: { old: {}, best: {} },
     warnings: [],
   };
@@ -190,9 +207,24 @@ async function writeCandidate(spec: JobSpec, sequence: number): Promise<string> 
   return dir;
 }
 
+async function log(request: RequestBody<'adapt' | 'baselines'>): Promise<void> {
+  const spec = request.type === 'adapt' ? request.spec : request.spec.job;
+  const { log } = await behaviorOf(spec.newBase);
+  const what = request.type === 'adapt' ? spec.kind : request.type;
+  if (log !== undefined) await appendFile(log, `${what} ${spec.jobId}\n`);
+}
+
 async function answer(request: Request): Promise<void> {
   const { requestId } = request;
   try {
+    if (request.type === 'adapt' || request.type === 'baselines') await log(request);
+    if (request.type === 'baselines')
+      send({
+        type: 'outcome',
+        requestId,
+        request: 'baselines',
+        outcome: await measureBaselines(requestId, request.spec),
+      });
     if (request.type === 'adapt')
       send({ type: 'outcome', requestId, request: 'adapt', outcome: await adapt(requestId, request.spec) });
     if (request.type === 'evolve')

@@ -16,6 +16,10 @@ export interface Behavior {
   deaf?: boolean;
   /** If this file does not exist, creates it and kills itself in fine-tuning. */
   crashOnce?: string;
+  /** How the measurement of baselines ends that jobs have left out. Default: well. */
+  baselines?: 'permanent' | 'hang';
+  /** File to which each request writes its type and its job. */
+  log?: string;
   /** Number of candidates to publish. */
   publications?: number;
   /** Hidden size of the base. Bases of different sizes are incompatible. */

@@ -47,7 +47,7 @@ async function consume(
     backend: queue.backend,
     logger,
     handlers: combineHandlers([
-      { 'rollout.plan': () => Promise.resolve() },
+      { 'rollout.plan': () => Promise.resolve(), 'baselines.measure': () => Promise.resolve() },
       {
         'adaptation.run': async ({ jobId }, context) => {
           runs.push(jobId);
@@ -229,7 +229,10 @@ describe(`queue on ${queueKind}`, () => {
       queue: 'adaptations',
       expired: () => Promise.resolve([]),
       countLive: () => Promise.resolve(entries.length),
-      live: (after, limit) => Promise.resolve(entries.filter(({ id }) => id > after).slice(0, limit)),
+      live: (after, limit) => {
+        const page = entries.filter(({ id }) => id > after).slice(0, limit);
+        return Promise.resolve(page.map((one) => ({ rowId: one.id, entry: one })));
+      },
     };
     await queue.producer.enqueue(entries.slice(0, 2));
     const sweeper = createSweeper({ db: queue.database.db, producer: queue.producer, sources: [source], logger });
@@ -273,11 +276,8 @@ describe('the catalog', () => {
 
   test('wants exactly one handler a job', () => {
     expect(() => combineHandlers([{ 'rollout.plan': handler }])).toThrow('adaptation.run has 0 handlers');
-    expect(() =>
-      combineHandlers([{ 'rollout.plan': handler, 'adaptation.run': handler }, { 'rollout.plan': handler }]),
-    ).toThrow('rollout.plan has 2 handlers');
-    expect(() =>
-      combineHandlers([{ 'rollout.plan': handler, 'adaptation.run': handler, other: handler } as never]),
-    ).toThrow('handler for other');
+    const all = { 'rollout.plan': handler, 'adaptation.run': handler, 'baselines.measure': handler };
+    expect(() => combineHandlers([all, { 'rollout.plan': handler }])).toThrow('rollout.plan has 2 handlers');
+    expect(() => combineHandlers([{ ...all, other: handler } as never])).toThrow('handler for other');
   });
 });

@@ -27,6 +27,7 @@ function silentDevice(abort: () => void): TrainingProcess {
   };
   const session = {
     adapt: interrupted,
+    baselines: interrupted,
     evolve: interrupted,
     describe: interrupted,
     preload: () => undefined,

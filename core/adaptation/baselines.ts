@@ -1,0 +1,95 @@
+import { answerSizes } from '../data/evaluation/generated-answers.ts';
+import { loadTaskRows, tokenizeTask } from '../data/task-data.ts';
+import type { BaseCache, LoadedBase } from '../engine/base-cache.ts';
+import { loadAdapter } from '../formats/peft/peft-adapter.ts';
+import type { Adapter } from '../models/lora/adapter.ts';
+import { resolveJobOptions } from '../options/job-settings.ts';
+import { isGenerated } from '../options/metrics.ts';
+import type { Precision } from '../options/precisions.ts';
+import type { JobSpec } from './job-spec.ts';
+import type { ExactGate } from './measurements/exact-gate.ts';
+import type { GateOutcomes } from './measurements/gate-outcomes.ts';
+import { Measurements } from './measurements/measurements.ts';
+import { measureOld, storedOld } from './measurements/old-version.ts';
+import { requireMemory, rowSizes } from './setup/memory-plan.ts';
+import type { RowFormat } from './setup/row-format.ts';
+
+/** The metric on the gate rows for what a published adapter is compared with; null where it was not measured (yet). */
+export interface Baselines {
+  /** The old adapter on the old base. */
+  readonly old: number | null;
+  /** The new base without an adapter. */
+  readonly none: number | null;
+  /** The old adapter, unchanged, on the new base. */
+  readonly copy: number | null;
+}
+
+export const NO_BASELINES: Baselines = { old: null, none: null, copy: null };
+
+/** Whether something was left out. */
+export function isIncomplete({ old, none, copy }: Baselines): boolean {
+  return old === null || none === null || copy === null;
+}
+
+/** The baselines that a job has left out (`baselines: 'needed'`), and how it measured the others. Plain JSON. */
+export interface BaselinesSpec {
+  readonly job: JobSpec;
+  readonly known: Baselines;
+  /** How the job made its rows into tokens. */
+  readonly rowFormat: RowFormat;
+  /** The precision of both bases in the job. */
+  readonly precision: Precision;
+}
+
+/** Plain JSON. */
+export interface BaselinesOutcome {
+  readonly baselines: Baselines;
+  /** Outcomes of the old adapter on the old base, if they were measured now. */
+  readonly oldOutcomes: GateOutcomes | null;
+}
+
+/**
+ * Measures the baselines that a job has left out, as it would have measured them itself.
+ * @throws the signal's reason; FormatError, DatasetError, InsufficientMemoryError and the like
+ */
+export async function measureBaselines(
+  bases: BaseCache,
+  { job, known, rowFormat, precision }: BaselinesSpec,
+  signal: AbortSignal,
+): Promise<BaselinesOutcome> {
+  const { config, tokenizer } = await bases.describe(job.newBase);
+  const adapter = await loadAdapter(job.adapter, config);
+  const data = tokenizeTask(await loadTaskRows(job.data), { tokenizer, config, ...rowFormat }, () => undefined);
+  const { searchRows, maxNewTokens } = resolveJobOptions(job.options, { control: false, hiddenSize: config.hiddenSize });
+  const measured = rowSizes(data.gate);
+  const generated = isGenerated(job.metric) ? answerSizes(data.gate, maxNewTokens) : null;
+  const needs = { config, precision, adapter, measured, trained: [], generated, evolution: false };
+  const plan = requireMemory(needs, bases.memory.available);
+  bases.memory.reserve(plan.reserved - plan.base);
+  const measurements = new Measurements({ data, metric: job.metric, searchRows, maxNewTokens, signal });
+  const exact = { bases, measurements, gate: { metric: job.metric, ...job.gate } };
+  const missing = { exact, adapter, newBase: await bases.load(job.newBase, precision) };
+  let baselines = await completeOnNewBase(missing, known);
+  let oldOutcomes: GateOutcomes | null = null;
+  if (baselines.old === null) {
+    const stored = storedOld(exact, missing.newBase, job.oldOutcomes);
+    if (stored) baselines = { ...baselines, old: stored.metric.value };
+    else {
+      const old = await measureOld(exact, await bases.load(job.oldBase, precision), adapter);
+      baselines = { ...baselines, old: old.measured.metric.value };
+      oldOutcomes = old.outcomes;
+    }
+  }
+  return { baselines, oldOutcomes };
+}
+
+/** Measures what is missing on the new base: the unchanged adapter, and no adapter. */
+export async function completeOnNewBase(
+  { exact, newBase, adapter }: { readonly exact: ExactGate; readonly newBase: LoadedBase; readonly adapter: Adapter },
+  known: Baselines,
+): Promise<Baselines> {
+  const valueOf = async (which: Adapter | null) => (await exact.measurements.onGate(newBase, which)).metric.value;
+  const copy = known.copy ?? (await valueOf(adapter));
+  const none = known.none ?? (await valueOf(null));
+  return { ...known, copy, none };
+}

@@ -1,0 +1,98 @@
+import { NO_BASELINES, type BaselinesOutcome, type BaselinesSpec } from '../../core/adaptation/baselines.ts';
+import { PRECISIONS } from '../../core/options/precisions.ts';
+import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
+import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet } from '../../src/jobs/index.ts';
+import type { Database, Queryable } from '../../src/lib/database.ts';
+import { createJobLifecycle } from '../../src/modules/jobs/index.ts';
+import { watchCancellation } from '../cancellation-watch.ts';
+import { acquireDevice, isPermanent, isStopping, problemOf } from '../handler-faults.ts';
+import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
+import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
+import { buildJobSpec, oneOf, type JobFolders } from './build-job-spec.ts';
+
+export interface BaselinesDependencies extends JobFolders {
+  db: Database;
+  artifacts: ArtifactStore;
+  training: TrainingProcess;
+  /** Interval at which a running measurement checks whether its rollout was cancelled. */
+  heartbeatMs?: number;
+}
+
+/** Makes the handler of `baselines.measure`: what only the report of a job needs, when no adapter waits for the device. */
+export function baselinesHandlers(deps: BaselinesDependencies): HandlerSet {
+  return {
+    'baselines.measure': async ({ jobId }, context) => {
+      const slot = await acquireDevice(deps.training, context.signal);
+      try {
+        const job = await adaptationRepository.load(deps.db, jobId);
+        if (job?.baselinesPending) await measure({ ...deps, slot, context }, job);
+      } finally {
+        slot.release();
+      }
+    },
+  };
+}
+
+interface Measuring extends BaselinesDependencies {
+  slot: TrainingSlot;
+  context: HandlerContext;
+}
+
+async function measure(deps: Measuring, job: LoadedJob): Promise<void> {
+  const { db, slot, context, heartbeatMs = 1000 } = deps;
+  const isNeeded = () => adaptationRepository.hasPendingBaselines(db, job.id);
+  const watch = watchCancellation(isNeeded, `the baselines of job ${job.id} are no longer needed`, heartbeatMs);
+  try {
+    const spec = await buildBaselinesSpec(db, job, deps);
+    await end(db, job, await slot.baselines(spec, AbortSignal.any([context.signal, watch.cancelled])));
+    context.logger.info({ jobId: job.id, rolloutId: job.rolloutId }, 'baselines measured');
+  } catch (error) {
+    if (!watch.cancelled.aborted) await conclude(deps, job, error);
+  } finally {
+    watch.stop();
+  }
+}
+
+/** Lets the queue try again, or gives the baselines up with a warning: the adapter itself is not concerned. */
+async function conclude({ db, context }: Measuring, job: LoadedJob, error: unknown): Promise<never> {
+  if (isStopping(context.signal)) throw new TryLaterError('the worker is stopping', 0);
+  // The training process reports an aborted request as cancelled; the reason for the abort says more.
+  const fault: unknown = context.signal.aborted ? context.signal.reason : error;
+  if (!isPermanent(fault) && !context.lastAttempt) throw fault;
+  const { message } = problemOf(fault);
+  const nothing = { baselines: NO_BASELINES, oldOutcomes: null };
+  await end(db, job, nothing, [`what the adapter is compared with could not be measured: ${message}`]);
+  throw new PermanentError(message, { cause: fault });
+}
+
+async function end(
+  db: Database,
+  job: LoadedJob,
+  { baselines: { old, none, copy }, oldOutcomes }: BaselinesOutcome,
+  warnings: readonly string[] = [],
+): Promise<void> {
+  const finite = (value: number | null) => (value !== null && Number.isFinite(value) ? value : null);
+  const measured = { metricOld: finite(old), metricNone: finite(none), metricCopy: finite(copy) };
+  await createJobLifecycle({ db }).endBaselines(job, measured, (tx) =>
+    adaptationRepository.insertMeasurements(tx, job, {
+      points: [],
+      searches: [],
+      old: oldOutcomes,
+      rowFormat: null,
+      warnings,
+    }),
+  );
+}
+
+async function buildBaselinesSpec(db: Queryable, job: LoadedJob, folders: JobFolders): Promise<BaselinesSpec> {
+  const { appendEos, appendEosReason, maxLength, metricOld, metricNone, metricCopy } = job;
+  if (appendEos === null || appendEosReason === null || maxLength === null) {
+    throw new PermanentError(`job ${job.id} does not say how its rows were made into tokens`, { code: 'invalid_job' });
+  }
+  return {
+    job: await buildJobSpec(db, job, folders),
+    known: { old: metricOld, none: metricNone, copy: metricCopy },
+    rowFormat: { appendEos, appendEosReason, maxLength },
+    precision: oneOf(PRECISIONS, job.precision ?? '', `precision of job ${job.id}`),
+  };
+}
