@@ -9,13 +9,7 @@ export {
   type JobEnd,
   type JobLifecycle,
 } from './job-lifecycle.ts';
-export type {
-  CandidateColumns,
-  ChangedJob,
-  JobProgress,
-  Lease,
-  MeasuredBaselines,
-} from './job-lifecycle.repository.ts';
+export type { CandidateColumns, ChangedJob, JobProgress, Lease } from './job-lifecycle.repository.ts';
 export { createJobRepository, type PlannedJob } from './job.repository.ts';
 export { createJobService, jobRecoverySource } from './job.service.ts';
 export { JOB_TRANSITIONS, TERMINAL_JOB_STATES } from './job.states.ts';
