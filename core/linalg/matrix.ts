@@ -75,6 +75,15 @@ export function scaleAll(a: Matrix, factor: number): Matrix {
   return { ...a, data };
 }
 
+/** a + b */
+export function addAll(a: Matrix, b: Matrix): Matrix {
+  requireEqual('addAll', 'rows', a.rows, b.rows);
+  requireEqual('addAll', 'columns', a.cols, b.cols);
+  const data = new Float64Array(a.data.length);
+  for (let i = 0; i < data.length; i++) data[i] = a.data[i]! + b.data[i]!;
+  return { ...a, data };
+}
+
 /** a · diag(factors), which multiplies column j by factors[j]. */
 export function scaleColumns(a: Matrix, factors: ArrayLike<number>): Matrix {
   requireEqual('scaleColumns', 'columns', a.cols, factors.length);

@@ -1,5 +1,5 @@
-import { matmul, transposedMatmul } from './matmul.ts';
-import { toFloat64, type DenseMatrix, type Matrix } from './matrix.ts';
+import { matmul, matmulTransposed, transposedMatmul } from './matmul.ts';
+import { addAll, toFloat64, type DenseMatrix, type Matrix } from './matrix.ts';
 
 /**
  * Products of large matrices with narrow ones. The factorizations of this folder ask for nothing else of large matrices,
@@ -9,6 +9,8 @@ import { toFloat64, type DenseMatrix, type Matrix } from './matrix.ts';
 export interface MatrixProducts {
   /** a · b */
   times(a: DenseMatrix, b: DenseMatrix): Promise<DenseMatrix>;
+  /** a · bᵀ + c · dᵀ, which is [a, c] · [b, d]ᵀ */
+  sumOfTimesTransposed(a: DenseMatrix, b: DenseMatrix, c: DenseMatrix, d: DenseMatrix): Promise<DenseMatrix>;
   /** aᵀ · b */
   transposedTimes(a: DenseMatrix, b: DenseMatrix): Promise<DenseMatrix>;
   /** aᵀ · a, summed in float64: the Gram matrix of the columns of `a` as they are. */
@@ -18,6 +20,10 @@ export interface MatrixProducts {
 /** The reference: everything in float64, in JavaScript on one thread. */
 export const plainProducts: MatrixProducts = {
   times: (a, b) => Promise.resolve(matmul(toFloat64(a), toFloat64(b))),
+  sumOfTimesTransposed: (a, b, c, d) => {
+    const one = matmulTransposed(toFloat64(a), toFloat64(b));
+    return Promise.resolve(addAll(one, matmulTransposed(toFloat64(c), toFloat64(d))));
+  },
   transposedTimes: (a, b) => Promise.resolve(transposedMatmul(toFloat64(a), toFloat64(b))),
   gram: (a) => Promise.resolve(transposedMatmul(toFloat64(a), toFloat64(a))),
 };

@@ -35,6 +35,15 @@ export class OnnxProducts implements MatrixProducts {
     return { rows: a.rows, cols: b.cols, data: data as Float32Array };
   }
 
+  async sumOfTimesTransposed(a: DenseMatrix, b: DenseMatrix, c: DenseMatrix, d: DenseMatrix): Promise<DenseMatrix> {
+    requireEqual('sumOfTimesTransposed', 'inner dimensions', a.cols, b.cols);
+    requireEqual('sumOfTimesTransposed', 'inner dimensions', c.cols, d.cols);
+    requireEqual('sumOfTimesTransposed', 'rows', a.rows, c.rows);
+    requireEqual('sumOfTimesTransposed', 'columns', b.rows, d.rows);
+    const data = await this.#run('sumOfProducts', { a, b, c, d }, a.rows * (a.cols + c.cols) * b.rows);
+    return { rows: a.rows, cols: b.rows, data: data as Float32Array };
+  }
+
   async transposedTimes(a: DenseMatrix, b: DenseMatrix): Promise<DenseMatrix> {
     requireEqual('transposedTimes', 'inner dimensions', a.rows, b.rows);
     const data = await this.#run('transposedProduct', { a, b }, a.rows * a.cols * b.cols);
@@ -58,7 +67,7 @@ export class OnnxProducts implements MatrixProducts {
     multiplications: number,
   ): Promise<ort.Tensor['data']> {
     const feeds = Object.entries(operands).map(([name, { rows, cols, data }]) => {
-      const values = data instanceof Float32Array ? data : Float32Array.from(data);
+      const values = data instanceof Float32Array ? data : new Float32Array(data);
       return [name, new ort.Tensor('float32', values, [rows, cols])] as const;
     });
     const session = await this.#session(name, multiplications < WORTH_SHARING ? 1 : this.#threads);
@@ -88,10 +97,11 @@ export async function withOnnxProducts<T>(use: (products: MatrixProducts) => Pro
 }
 
 // Any sizes that differ from call to call would do.
-const { tokens: ROWS, labels: INNER, bins: COLS } = SYMBOLIC_SIZES;
+const { tokens: ROWS, labels: INNER, bins: COLS, repeats: OTHER_INNER } = SYMBOLIC_SIZES;
 
 const GRAPHS = {
   product: gemmGraph([ROWS, INNER], [INNER, COLS], 0),
+  sumOfProducts: sumGraph(),
   transposedProduct: gemmGraph([INNER, ROWS], [INNER, COLS], 1),
   gram: gramGraph(),
 };
@@ -99,6 +109,16 @@ const GRAPHS = {
 function gemmGraph(a: readonly number[], b: readonly number[], transA: number): Graph {
   const inputs = [value('a', a), value('b', b)];
   return graphOf(inputs, [node('Gemm', ['a', 'b'], 'product', { transA })], value('product', [ROWS, COLS]));
+}
+
+function sumGraph(): Graph {
+  const one = [value('a', [ROWS, INNER]), value('b', [COLS, INNER])];
+  const other = [value('c', [ROWS, OTHER_INNER]), value('d', [COLS, OTHER_INNER])];
+  const nodes = [
+    node('Gemm', ['a', 'b'], 'one', { transB: 1 }),
+    node('Gemm', ['c', 'd', 'one'], 'product', { transB: 1 }),
+  ];
+  return graphOf([...one, ...other], nodes, value('product', [ROWS, COLS]), [value('one', [ROWS, COLS])]);
 }
 
 function gramGraph(): Graph {

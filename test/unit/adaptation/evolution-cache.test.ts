@@ -25,6 +25,7 @@ async function evolve({
   let count = 0;
   const products: MatrixProducts = {
     times: (a, b) => (count++, plainProducts.times(a, b)),
+    sumOfTimesTransposed: (a, b, c, d) => (count++, plainProducts.sumOfTimesTransposed(a, b, c, d)),
     transposedTimes: (a, b) => (count++, plainProducts.transposedTimes(a, b)),
     gram: (a) => (count++, plainProducts.gram(a)),
   };

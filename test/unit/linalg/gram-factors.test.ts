@@ -53,6 +53,10 @@ describe.each(IMPLEMENTATIONS)('products %s', (_, get, ulp) => {
     expect(maxDifference(times, naiveProduct(a, right))).toBeLessThan(tolerance);
     const transposed = toFloat64(await get().transposedTimes(a, left));
     expect(maxDifference(transposed, naiveProduct(transpose(a), left))).toBeLessThan(tolerance);
+    const [beside, factor] = [randomMatrix(rows, 3, 4), randomMatrix(width, 3, 5)];
+    const sum = toFloat64(await get().sumOfTimesTransposed(a, transpose(right), beside, factor));
+    const expected = naiveProduct(concatColumns(a, beside), transpose(concatColumns(transpose(right), factor)));
+    expect(maxDifference(sum, expected)).toBeLessThan(tolerance);
   });
 
   it('sum Gram matrices of float32 numbers in float64', async () => {
@@ -66,6 +70,12 @@ describe.each(IMPLEMENTATIONS)('products %s', (_, get, ulp) => {
     await expect(multiply()).rejects.toThrow('inner dimensions differ, 3 and 2');
     const transposed = async () => get().transposedTimes(zeros(2, 3), zeros(3, 3));
     await expect(transposed()).rejects.toThrow('inner dimensions differ, 2 and 3');
+    const two = zeros(2, 3);
+    const sum = async (...of: [Matrix, Matrix, Matrix, Matrix]) => get().sumOfTimesTransposed(...of);
+    await expect(sum(two, zeros(4, 2), two, zeros(4, 3))).rejects.toThrow('inner dimensions differ, 3 and 2');
+    await expect(sum(two, zeros(4, 3), two, zeros(4, 2))).rejects.toThrow('inner dimensions differ, 3 and 2');
+    await expect(sum(two, zeros(4, 3), zeros(3, 3), zeros(4, 3))).rejects.toThrow('rows differ, 2 and 3');
+    await expect(sum(two, zeros(4, 3), two, zeros(5, 3))).rejects.toThrow('columns differ, 4 and 5');
   });
 
   it('give equal bits for equal operands', async () => {
