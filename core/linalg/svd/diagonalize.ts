@@ -83,7 +83,8 @@ function clearColumn({ d, e, right }: Work, first: number, last: number): void {
   e[last - 1] = 0;
   for (let j = last - 1; j >= first; j--) {
     const length = norm(d[j]!, bulge);
-    const [cosine, sine] = [d[j]! / length, bulge / length];
+    const cosine = d[j]! / length;
+    const sine = bulge / length;
     d[j] = length;
     if (j > first) {
       bulge = -sine * e[j - 1]!;
@@ -99,7 +100,8 @@ function clearRow({ d, e, left }: Work, zero: number, last: number): void {
   e[zero] = 0;
   for (let j = zero + 1; j <= last; j++) {
     const length = norm(d[j]!, bulge);
-    const [cosine, sine] = [d[j]! / length, bulge / length];
+    const cosine = d[j]! / length;
+    const sine = bulge / length;
     d[j] = length;
     if (j < last) {
       bulge = -sine * e[j]!;
@@ -114,7 +116,8 @@ function qrStep({ d, e, left, right }: Work, first: number, last: number): void 
   let [f, g] = firstRotation(d, e, first, last);
   for (let k = first; k < last; k++) {
     let length = norm(f, g);
-    let [cosine, sine] = [f / length, g / length];
+    let cosine = f / length;
+    let sine = g / length;
     if (k > first) e[k - 1] = length;
     f = cosine * d[k]! + sine * e[k]!;
     e[k] = cosine * e[k]! - sine * d[k]!;
@@ -123,7 +126,8 @@ function qrStep({ d, e, left, right }: Work, first: number, last: number): void 
     right.push(k, k + 1, cosine, sine);
 
     length = norm(f, g);
-    [cosine, sine] = [f / length, g / length];
+    cosine = f / length;
+    sine = g / length;
     d[k] = length;
     f = cosine * e[k]! + sine * d[k + 1]!;
     d[k + 1] = cosine * d[k + 1]! - sine * e[k]!;
@@ -142,9 +146,16 @@ function qrStep({ d, e, left, right }: Work, first: number, last: number): void 
  */
 function firstRotation(d: Float64Array, e: Float64Array, first: number, last: number): [f: number, g: number] {
   const before = last - 1 > first ? e[last - 2]! : 0;
-  const scale = Math.max(...[d[last]!, d[last - 1]!, e[last - 1]!, d[first]!, e[first]!, before].map(Math.abs));
-  const [dl, dm, em, ef] = [d[last]! / scale, d[last - 1]! / scale, e[last - 1]! / scale, before / scale];
-  const [d0, e0] = [d[first]! / scale, e[first]! / scale];
+  const scale = Math.max(
+    Math.max(Math.abs(d[last]!), Math.abs(d[last - 1]!), Math.abs(e[last - 1]!)),
+    Math.max(Math.abs(d[first]!), Math.abs(e[first]!), Math.abs(before)),
+  );
+  const dl = d[last]! / scale;
+  const dm = d[last - 1]! / scale;
+  const em = e[last - 1]! / scale;
+  const ef = before / scale;
+  const d0 = d[first]! / scale;
+  const e0 = e[first]! / scale;
   const half = (dm * dm + ef * ef - (dl * dl + em * em)) / 2;
   const product = dm * em;
   const root = norm(half, product) * (half < 0 ? -1 : 1);

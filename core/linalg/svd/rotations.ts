@@ -1,25 +1,50 @@
 import type { Matrix } from '../matrix.ts';
 
+/** Numbers that there is room for at first; a matrix of 40 rows takes some three thousand. */
+const FIRST_LENGTH = 1 << 12;
+
 /**
  * A sequence of plane rotations G₁, G₂, … of rows. It is kept instead of its product, because applying it to few vectors
  * takes less work than forming it.
  */
 export class Rotations {
-  readonly #rows: number[] = [];
-  readonly #angles: number[] = [];
+  /** Two rows of each rotation, in memory that is doubled when it is full. */
+  #rows = new Int32Array(FIRST_LENGTH);
+  /** Cosine and sine of each rotation. */
+  #angles = new Float64Array(FIRST_LENGTH);
+  /** Numbers in use of either. */
+  #length = 0;
+
+  /** Forgets all rotations and keeps the memory for others. */
+  clear(): void {
+    this.#length = 0;
+  }
 
   /** Appends the rotation that replaces rows x and y by cosine · x + sine · y and cosine · y − sine · x. */
   push(x: number, y: number, cosine: number, sine: number): void {
-    this.#rows.push(x, y);
-    this.#angles.push(cosine, sine);
+    const at = this.#length;
+    if (at === this.#rows.length) this.#grow();
+    this.#rows[at] = x;
+    this.#rows[at + 1] = y;
+    this.#angles[at] = cosine;
+    this.#angles[at + 1] = sine;
+    this.#length = at + 2;
   }
 
   /** Replaces w by G₁ᵀ G₂ᵀ … w. */
   applyTransposed({ cols, data }: Matrix): void {
     const [rows, angles] = [this.#rows, this.#angles];
-    for (let at = rows.length - 2; at >= 0; at -= 2) {
+    for (let at = this.#length - 2; at >= 0; at -= 2) {
       rotate(data, rows[at]! * cols, rows[at + 1]! * cols, cols, angles[at]!, angles[at + 1]!);
     }
+  }
+
+  #grow(): void {
+    const [rows, angles] = [this.#rows, this.#angles];
+    this.#rows = new Int32Array(2 * rows.length);
+    this.#rows.set(rows);
+    this.#angles = new Float64Array(2 * angles.length);
+    this.#angles.set(angles);
   }
 }
 

@@ -50,9 +50,10 @@ export function truncatedSvd(a: Matrix, rank: number): SvdFactors & { readonly a
   return { u, s, v, all };
 }
 
-function requireFinite(a: Matrix): void {
+/** @throws RangeError if an entry is not finite */
+export function requireFinite(a: Matrix): void {
   let sum = 0;
-  for (const value of a.data) sum += value * 0;
+  for (let i = 0; i < a.data.length; i++) sum += a.data[i]! * 0;
   if (sum !== 0) throw new RangeError('svd: the matrix has an entry that is not finite');
 }
 
@@ -67,7 +68,7 @@ interface SquareSvd {
 /** The SVD of a square matrix. Entries are scaled to 1 at most, so that their squares neither overflow nor vanish. */
 function decompose(a: Matrix, withLeft: boolean): SquareSvd {
   let largest = 0;
-  for (const value of a.data) largest = Math.max(largest, Math.abs(value));
+  for (let i = 0; i < a.data.length; i++) largest = Math.max(largest, Math.abs(a.data[i]!));
   const scale = largest === 0 ? 1 : largest;
   const { diagonal, superdiagonal, applyLeft, applyRight } = bidiagonalize(scaleAll(a, 1 / scale));
   const { s, left, right, signs } = diagonalize(diagonal, superdiagonal, withLeft);

@@ -1,23 +1,25 @@
 import type { LoraFactors } from '../../models/lora/adapter.ts';
 import { Random } from '../../statistics/random.ts';
 import { thinQr } from '../../linalg/gram-factors.ts';
-import { matmul } from '../../linalg/matmul.ts';
+import { matmul, transposedMatmul } from '../../linalg/matmul.ts';
 import {
   concatColumns,
   matrix,
   scaleAll,
-  scaleColumns,
   toFloat64,
   transpose,
   type DenseMatrix,
   type Matrix,
 } from '../../linalg/matrix.ts';
 import type { MatrixProducts } from '../../linalg/products.ts';
-import { truncatedSvd } from '../../linalg/svd/svd.ts';
+import { gramSvd } from '../../linalg/svd/gram-svd.ts';
 import type { ModuleEvolution } from '../evolution/evolution.ts';
 import type { Coefficients } from './coefficients.ts';
 import { withFusedMagnitude } from './fused-magnitude.ts';
 import type { FusedShape } from './fusion-rank.ts';
+
+/** Directions below this share of the largest count as missing: float32 factors do not resolve them. */
+const NEGLIGIBLE = 1e-7;
 
 interface FusedModule {
   readonly factors: LoraFactors;
@@ -52,7 +54,12 @@ export async function prepareModule(
   const left = await split({ rows: outFeatures, cols: rank, data: old.b }, change.u, change.rank, products);
   const right = await split(transposedA, change.v, change.rank, products);
   const oldCore = matmul(scaleAll(left.coordinates, old.scaling), transpose(right.coordinates));
-  const prepared: PreparedModule = { old, change, left, right, oldCore };
+  const leftGram = transposedMatmul(left.coordinates, left.coordinates);
+  const oldGram = scaleAll(
+    matmul(matmul(right.coordinates, leftGram), transpose(right.coordinates)),
+    old.scaling * old.scaling,
+  );
+  const prepared: PreparedModule = { old, change, left, right, oldCore, oldGram };
   return {
     async at(coefficients, shape = old) {
       const { factors, truncationError } =
@@ -66,7 +73,7 @@ export async function prepareModule(
     },
     singularValues(coefficients) {
       const most = Math.min(outFeatures, inFeatures);
-      return truncatedSvd(coreOf(prepared, coefficients), 0).all.subarray(0, most);
+      return svdOf(prepared, coefficients, 0).squares.subarray(0, most).map(Math.sqrt);
     },
   };
 }
@@ -78,6 +85,8 @@ interface PreparedModule {
   readonly right: Split;
   /** s · [c_L; l_L] [c_R; l_R]ᵀ, [k + r, k + r]. */
   readonly oldCore: Matrix;
+  /** oldCoreᵀ · oldCore, [k + r, k + r]. */
+  readonly oldGram: Matrix;
 }
 
 /** A tall matrix Y, [n, r], written as [directions, rest] · coordinates. */
@@ -128,11 +137,25 @@ function scaled(old: LoraFactors, alpha: number, shape: FusedShape): LoraFactors
   return factors;
 }
 
-/** The core C of the full update, [k + r, k + r]. */
-function coreOf({ change, oldCore }: PreparedModule, { alpha, beta }: Coefficients): Matrix {
+/**
+ * The leading singular triplets of the core C = alpha · M + beta · D of the full update, [k + r, k + r], with M the old core and
+ * D = diag(S, 0). Its Gram matrix alpha² · MᵀM + alpha · beta · (MᵀD + DM) + beta² · D² takes no product, since MᵀM is known.
+ */
+function svdOf({ change, oldCore, oldGram }: PreparedModule, { alpha, beta }: Coefficients, rank: number) {
+  const n = oldCore.cols;
   const core = scaleAll(oldCore, alpha);
-  change.s.forEach((value, i) => (core.data[i * core.cols + i]! += beta * value));
-  return core;
+  const gram = scaleAll(oldGram, alpha * alpha);
+  const s = new Float64Array(n);
+  s.set(change.s);
+  for (let i = 0; i < n; i++) {
+    const at = i * n;
+    for (let j = i; j < n; j++) {
+      gram.data[at + j]! += alpha * beta * (oldCore.data[j * n + i]! * s[j]! + s[i]! * oldCore.data[at + j]!);
+    }
+    core.data[at + i]! += beta * s[i]!;
+    gram.data[at + i]! += (beta * s[i]!) ** 2;
+  }
+  return gramSvd(core, gram, rank);
 }
 
 async function truncate(
@@ -141,53 +164,61 @@ async function truncate(
   shape: FusedShape,
   products: MatrixProducts,
 ): Promise<FusedModule> {
-  const { all, u, s, v } = truncatedSvd(coreOf(prepared, coefficients), shape.rank);
-  const lost = all.subarray(shape.rank).reduce((sum, value) => sum + value ** 2, 0);
+  const { u, s, v, squares } = svdOf(prepared, coefficients, shape.rank);
+  const lost = squares.subarray(shape.rank).reduce((sum, value) => sum + value, 0);
   const roots = s.map((value) => Math.sqrt(value / shape.scaling));
-  const left = await expand(prepared.left, scaleColumns(u, roots), products);
-  const right = await expand(prepared.right, scaleColumns(v, roots), products);
-  const floor = Number.EPSILON * (s[0] ?? 0);
+  const { old, change, left, right } = prepared;
+  const onLeft = coordinateRows(u, roots, change.rank);
+  const onRight = coordinateRows(v, roots, change.rank);
+  const b = await products.sumOfTimesTransposed(left.directions, onLeft.within, left.rest, onLeft.outside);
+  const a = await products.sumOfTimesTransposed(onRight.within, right.directions, onRight.outside, right.rest);
+  const floor = NEGLIGIBLE * (s[0] ?? 0);
   const kept = s.filter((value) => value > floor).length;
-  return { factors: balancedFactors(prepared.old, left, right, kept, shape), truncationError: Math.sqrt(lost) };
+  return { factors: balancedFactors(old, b, a, kept, shape), truncationError: Math.sqrt(lost) };
 }
 
-/** The columns, [n, m], with the given coordinates, [k + r, m], in the basis of a split. */
-async function expand(
-  { directions, rest }: Split,
-  coordinates: Matrix,
-  products: MatrixProducts,
-): Promise<DenseMatrix> {
-  const { cols, data } = coordinates;
-  const at = directions.cols * cols;
-  const above = { rows: directions.cols, cols, data: data.subarray(0, at) };
-  const below = { rows: rest.cols, cols, data: data.subarray(at) };
-  const [within, outside] = [await products.times(directions, above), await products.times(rest, below)];
-  for (let i = 0; i < within.data.length; i++) within.data[i]! += outside.data[i]!;
-  return within;
+/** Coordinates of m vectors in the basis of a {@link Split}, one vector in each row. */
+interface CoordinateRows {
+  /** [m, k] along the directions. */
+  readonly within: DenseMatrix;
+  /** [m, r] along the rest. */
+  readonly outside: DenseMatrix;
+}
+
+/** The columns of a matrix [k + r, m], times a factor each, as rows of coordinates. */
+function coordinateRows({ rows, cols, data }: Matrix, factors: Float64Array, count: number): CoordinateRows {
+  const part = (from: number, to: number): DenseMatrix => {
+    const out = { rows: cols, cols: to - from, data: new Float64Array(cols * (to - from)) };
+    for (let j = 0, at = 0; j < cols; j++) {
+      for (let i = from; i < to; i++) out.data[at++] = factors[j]! * data[i * cols + j]!;
+    }
+    return out;
+  };
+  return { within: part(0, count), outside: part(count, rows) };
 }
 
 /**
  * The new factors from the core's leading triplets P, Σ, N: B′ = [U, Q_L] P √(Σ/s) and A′ᵀ = [V, Q_R] N √(Σ/s). Then s · B′A′
  * is the truncated update, and both factors have equal norms. If the update's rank is below the adapter's, the directions
  * without a singular value are those of {@link emptyFactors}.
- * @param left B′, [outFeatures, as many columns as were computed]
- * @param right A′ᵀ
- * @param kept number of columns that have a singular value
+ * @param b B′, [outFeatures, as many directions as were computed]; in float32, it may become part of the factors
+ * @param a A′, [as many directions, inFeatures]; likewise
+ * @param kept number of directions that have a singular value
  */
 function balancedFactors(
   old: LoraFactors,
-  left: DenseMatrix,
-  right: DenseMatrix,
+  b: DenseMatrix,
+  a: DenseMatrix,
   kept: number,
-  shape: FusedShape,
+  { rank, scaling }: FusedShape,
 ): LoraFactors {
-  const { inFeatures, outFeatures } = old;
-  const factors = emptyFactors(old, shape);
-  for (let j = 0; j < inFeatures; j++) {
-    for (let k = 0; k < kept; k++) factors.a[k * inFeatures + j] = right.data[j * right.cols + k]!;
+  if (kept === rank && a.data instanceof Float32Array && b.data instanceof Float32Array) {
+    return { ...old, rank, scaling, a: a.data, b: b.data };
   }
-  for (let i = 0; i < outFeatures; i++) {
-    for (let k = 0; k < kept; k++) factors.b[i * shape.rank + k] = left.data[i * left.cols + k]!;
+  const factors = emptyFactors(old, { rank, scaling });
+  factors.a.set(a.data.subarray(0, kept * a.cols));
+  for (let i = 0; i < b.rows; i++) {
+    factors.b.set(b.data.subarray(i * b.cols, i * b.cols + kept), i * rank);
   }
   return factors;
 }

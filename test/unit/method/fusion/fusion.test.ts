@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { computeEvolution } from '../../../../core/method/evolution/evolution.ts';
 import { withOnnxProducts } from '../../../../core/engine/compiled/onnx-products.ts';
+import { REVERT } from '../../../../core/method/fusion/coefficients.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
 import { matmulTransposed } from '../../../../core/linalg/matmul.ts';
 import { frobeniusNorm, matrix, zeros, type Matrix } from '../../../../core/linalg/matrix.ts';
@@ -104,6 +105,39 @@ describe('Fusion', () => {
     for (let k = 1; k < 4; k++) {
       expect(frobeniusNorm(a.subarray(k * 48, (k + 1) * 48))).toBeGreaterThan(0.1);
       expect(Array.from({ length: 20 }, (_, i) => b[i * 4 + k])).toEqual(new Array(20).fill(0));
+    }
+  });
+
+  it('does so beside directions of the old adapter, where the update has fewer of them than the rank', async () => {
+    const direction = matmulTransposed(randomMatrix(20, 1, 1), randomMatrix(48, 1, 2));
+    const shape = SHAPES[0]!;
+    const random = randomAdapter([shape], 4, 4, 3);
+    const { b: full, ...factors } = random.modules.get('wide')!;
+    const b = full.map((value, i) => (i % 4 < 2 ? value : 0));
+    const old = { ...random, modules: new Map([['wide', { ...factors, b }]]) };
+    const fused = await (await Fusion.prepare(old, evolutionOf(new Map([['wide', direction]])))).at(REVERT);
+    const { a, b: fusedB } = fused.modules.get('wide')!;
+    const target = denseTarget(old.modules.get('wide')!, direction, 1, -1);
+    expect(maxDifference(productOf(fused.modules.get('wide')!), target)).toBeLessThan(2e-5);
+    expect(a.subarray(3 * 48)).toEqual(factors.a.subarray(3 * 48));
+    expect(Array.from({ length: 20 }, (_, i) => fusedB[i * 4 + 3])).toEqual(new Array(20).fill(0));
+  });
+
+  it('keeps what is left where the change nearly undoes the old update', async () => {
+    const old = randomAdapter(SHAPES, 4, 4, 5);
+    const changes = new Map(
+      SHAPES.map(({ name, outFeatures, inFeatures }, i) => {
+        const update = productOf(old.modules.get(name)!);
+        const noise = randomMatrix(outFeatures, inFeatures, 20 + i);
+        return [name, { ...update, data: update.data.map((value, at) => value + 1e-3 * noise.data[at]!) }];
+      }),
+    );
+    const fused = await (await Fusion.prepare(old, evolutionOf(changes))).at(REVERT);
+    for (const [name, factors] of fused.modules) {
+      const target = denseTarget(old.modules.get(name)!, changes.get(name)!, 1, -1);
+      // Rounding U, S and V to float32 leaves 6e-8 of the change, which is a thousand times as large as the target.
+      expect(maxDifference(productOf(factors), bestApproximation(target, 4))).toBeLessThan(2e-5);
+      expect(frobeniusNorm(productOf(factors).data)).toBeGreaterThan(3e-3);
     }
   });
 
