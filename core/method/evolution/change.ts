@@ -2,6 +2,7 @@ import type { DenseMatrix } from '../../linalg/matrix.ts';
 import type { Tensor } from '../../models/base-model.ts';
 import { AdaptationError } from '../errors.ts';
 import { driftOf, type TensorDrift } from './drift.ts';
+import { subtractRows } from './subtract-rows.ts';
 import type { WeightSource } from './weight-source.ts';
 
 /** What changed in the weight of one module, before it is decomposed. */
@@ -32,29 +33,6 @@ export async function readChange(
   return { drift: driftOf(delta!, weight!), delta: { rows, cols, data }, rowSquares: Float32Array.from(squares) };
 }
 
-/**
- * Writes after − before to `delta`, and the sums of squares of the rows of before, after and delta to `squares`, [3, rows].
- * Differences are squared before they are rounded.
- */
-function subtractRows(before: Float32Array, after: Float32Array, delta: Float32Array, squares: Float64Array): void {
-  const rows = squares.length / 3;
-  const cols = delta.length / rows;
-  for (let row = 0, i = 0; row < rows; row++) {
-    let [oldSum, newSum, deltaSum] = [0, 0, 0];
-    for (const end = i + cols; i < end; i++) {
-      const [old, value] = [before[i]!, after[i]!];
-      const difference = value - old;
-      delta[i] = difference;
-      oldSum += old * old;
-      newSum += value * value;
-      deltaSum += difference * difference;
-    }
-    squares[row] = oldSum;
-    squares[rows + row] = newSum;
-    squares[2 * rows + row] = deltaSum;
-  }
-}
-
 function sumOf(values: Float64Array): number {
   return values.reduce((sum, value) => sum + value, 0);
 }
@@ -75,13 +53,9 @@ async function readBoth(name: string, from: WeightSource, to: WeightSource) {
 }
 
 function driftBetween({ data: before }: Tensor, { data: after }: Tensor): TensorDrift {
-  let [deltaSquares, weightSquares] = [0, 0];
-  for (let i = 0; i < before.length; i++) {
-    const difference = after[i]! - before[i]!;
-    deltaSquares += difference * difference;
-    weightSquares += before[i]! * before[i]!;
-  }
-  return driftOf(deltaSquares, weightSquares);
+  const squares = new Float64Array(3);
+  subtractRows(before, after, null, squares);
+  return driftOf(squares[2]!, squares[0]!);
 }
 
 function requireShape(name: string, before: readonly number[], after: readonly number[]): void {
