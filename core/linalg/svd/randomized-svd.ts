@@ -2,7 +2,7 @@ import type { TestMatrices } from './gaussian.ts';
 import { spanningBasis, thinQr } from '../gram-factors.ts';
 import { columns, toFloat64, type DenseMatrix } from '../matrix.ts';
 import { plainProducts, type MatrixProducts } from '../products.ts';
-import { svd } from './svd.ts';
+import { svd, truncatedSvd } from './svd.ts';
 
 export interface RandomizedSvdOptions {
   /** Number of singular triplets; at most min(rows, cols) are returned. */
@@ -39,11 +39,11 @@ export async function randomizedSvd(a: DenseMatrix, options: RandomizedSvdOption
   const { q } = await thinQr(await rangeSample(a, test, powerIterations, products), products);
   // With AᵀQ = P R and R = X S Yᵀ, A ≈ Q QᵀA = Q Rᵀ Pᵀ = (Q Y) S (P X)ᵀ.
   const projected = await thinQr(await products.transposedTimes(a, q), products);
-  const { u, s, v } = svd(projected.r);
+  const { u, s, v } = truncatedSvd(projected.r, rank);
   return {
-    u: await products.times(q, columns(v, 0, rank)),
-    s: s.slice(0, rank),
-    v: await products.times(projected.q, columns(u, 0, rank)),
+    u: await products.times(q, v),
+    s,
+    v: await products.times(projected.q, u),
   };
 }
 
