@@ -10,7 +10,10 @@ import { searchSpace, STEP_GAIN, type SearchTask } from './search-task.ts';
 /** Cost of a row in a training step, in forward passes of a row: one forward pass, and a backward pass that costs two. */
 const TRAINING_PASSES = 3;
 
-/** Cost of fusing a point, in forward passes of a row (measured: 28 at 135 million parameters, 35 at 3 million). */
+/**
+ * What fusing a point counts as, in forward passes of a row. It was measured (28 at 135 million parameters, 35 at 3 million)
+ * when fusing took more than twice as long; a smaller number would let searches go on longer and was not tried.
+ */
 const FUSION_ROWS = 30;
 
 /**
