@@ -13,12 +13,14 @@ import type { BaseModel } from '../models/base-model.ts';
 import type { Device } from '../options/devices.ts';
 import type { Precision, PrecisionSetting } from '../options/precisions.ts';
 import { EngineCache } from './cache/engine-cache.ts';
+import { graphKey } from './cache/graph-key.ts';
 import { VerifiedModels } from './cache/verified-models.ts';
+import { ProgramPool } from './compiled/program-pool.ts';
 import { createRuntime } from './create-runtime.ts';
 import { openDevice } from './devices/open-device.ts';
 import { checkPrecision, supportsPrecision } from './devices/precision.ts';
-import { choosePrecision, int8Of } from './int8/choose-precision.ts';
-import { openFloat32 } from './int8/float32-runtime.ts';
+import { choosePrecision, expectedPrograms, int8Of } from './int8/choose-precision.ts';
+import { isHeld, openFloat32 } from './int8/float32-runtime.ts';
 import { isLayerMatrix } from './int8/inputs.ts';
 import type { Int8Engine } from './int8/int8-engine.ts';
 import type { Int8Errors } from './int8/int8-errors.ts';
@@ -29,6 +31,7 @@ import type { RoundedWeights } from './int8/rounding/rounded-weights.ts';
 import { MemoryShares } from './memory/memory-shares.ts';
 import type { AvailableMemory } from './memory/process-memory.ts';
 import type { Runtime } from './runtime.ts';
+import { TracingThread } from './tracer/tracing-thread.ts';
 
 export interface BaseCacheOptions {
   /** Default: `cpu`. */
@@ -96,6 +99,8 @@ export class BaseCache {
   readonly #cache: EngineCache | null;
   readonly #store: RoundedStore | null;
   readonly #rowErrors: RowErrors;
+  readonly #pool = new ProgramPool();
+  readonly #tracer = new TracingThread();
   /** Folder that keeps what is costly to work out, for later processes; null where there is none. */
   readonly cacheFolder: string | null;
   /** Which model files were verified before, by any process; null without a cache folder. */
@@ -146,7 +151,7 @@ export class BaseCache {
     passes: 'few' | 'many' = 'many',
   ): Promise<T | null> {
     const threads = this.#options.threads ?? availableParallelism();
-    const exact = openFloat32(model, { threads, cache: this.#cache, passes });
+    const exact = openFloat32(model, { ...this.#shared, threads, passes });
     if (exact === null) return null;
     try {
       return await use(exact);
@@ -199,6 +204,12 @@ export class BaseCache {
     this.#bases.clear();
     this.memory.clear();
     for (const base of bases) await release(await base);
+    await this.#tracer.close();
+  }
+
+  /** What the runtimes of all bases share. */
+  get #shared() {
+    return { cache: this.#cache, pool: this.#pool, tracer: this.#tracer };
   }
 
   /** Opens a base when those that leave no room for it are released. */
@@ -206,9 +217,19 @@ export class BaseCache {
     const config = await readModelConfig(folder);
     const others = [...this.#bases.keys()].filter((other) => other !== key);
     for (const surplus of this.memory.claim(key, config, others)) await this.#close(surplus);
+    await this.#expectPrograms(config, precision);
     const loaded = await this.#open(folder, precision);
     this.memory.follow(key, { runtime: loaded.runtime, precision: loaded.precision.precision });
     return loaded;
+  }
+
+  /** Lets the programs that a comparison in 8 bits will need be traced while weights are read. */
+  async #expectPrograms(config: ModelConfig, precision: PrecisionSetting): Promise<void> {
+    if ((this.#options.device ?? 'cpu') !== 'cpu' || (precision !== 'auto' && precision !== 'int8')) return;
+    for (const program of expectedPrograms(config, precision)) {
+      const isKept = await this.#cache?.has(graphKey(program.spec, program.provider));
+      if (!isKept) this.#tracer.expect([program]);
+    }
   }
 
   async #close(key: string): Promise<void> {
@@ -228,9 +249,11 @@ export class BaseCache {
     // Matrices that are rounded to 8 bits need not stay in memory in float32, too.
     const rounded = device === 'cpu' && (precision === 'int8' || precision === 'auto');
     const { verified } = this;
-    const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false, { verified });
+    const holdRead = rounded && isHeld(await readModelConfig(folder));
+    const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false, { verified, holdRead });
     try {
       const ready = await this.#makeReady(model, tokenizer, precision);
+      model.letGo();
       const endOfTextIds = await readEndOfTextIds(folder, model.config, tokenizer);
       const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash, endOfTextIds, ...ready };
       this.#options.onLoad?.(loaded);
@@ -258,7 +281,7 @@ export class BaseCache {
     const { precision } = choice;
     return {
       precision: choice,
-      runtime: createRuntime({ precision, device, base: model, threads, cache: this.#cache }),
+      runtime: createRuntime({ ...this.#shared, precision, device, base: model, threads }),
     };
   }
 
@@ -269,7 +292,7 @@ export class BaseCache {
   ): Promise<{ choice: PrecisionChoice; engine: Int8Engine | null }> {
     const { device = 'cpu' } = this.#options;
     const threads = this.#options.threads ?? availableParallelism();
-    const options = { base, tokenizer, threads, cache: this.#cache, store: this.#store };
+    const options = { ...this.#shared, base, tokenizer, threads, store: this.#store };
     checkPrecision(device, precision);
     if (precision === 'int8') return int8Of(options);
     if (precision === 'auto' && device === 'cpu') return choosePrecision(options);

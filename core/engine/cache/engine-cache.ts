@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, utimes } from 'node:fs/promises';
+import { mkdir, readFile, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../formats/atomic-file.ts';
 import { tidyCacheFolder } from './cache-folder.ts';
@@ -44,6 +44,14 @@ export class EngineCache {
     const now = new Date();
     await utimes(file, now, now).catch(() => undefined);
     return content;
+  }
+
+  /** Whether something is kept under `key`, which may turn out to be damaged when it is read. */
+  async has(key: string): Promise<boolean> {
+    return stat(this.#path(key)).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** Keeps content under `key`, in place of what is there, and drops what exceeds the cache's bounds. */

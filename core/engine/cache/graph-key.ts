@@ -10,8 +10,8 @@ import { ownSources, sha256 } from './sources.ts';
  */
 export function graphKey(
   spec: ProgramSpec,
-  { name, precision }: Pick<ExecutionProvider, 'name' | 'precision'>,
+  { name, precision, observes }: Pick<ExecutionProvider, 'name' | 'precision' | 'observes'>,
   sources = ownSources(),
 ): string {
-  return sha256(JSON.stringify([{ ...spec, modules: [...spec.modules] }, name, precision, sources]));
+  return sha256(JSON.stringify([{ ...spec, modules: [...spec.modules] }, name, precision, observes, sources]));
 }

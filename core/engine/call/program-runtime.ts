@@ -23,8 +23,11 @@ export abstract class ProgramRuntime implements Runtime {
   readonly base: BaseModel;
   readonly tokenBudgets: TokenBudgets;
   activationBytes: number;
-  /** Whether programs are so large that one is to serve all batches, even where another would compute a little less. */
-  protected abstract readonly fewPrograms: boolean;
+  /**
+   * Whether one program with gradients is to serve all batches, even where another would compute a little less: because
+   * programs are large, or because the one that serves all is needed later. Default: false.
+   */
+  fewPrograms = false;
 
   constructor(base: BaseModel, device: DeviceKind, activationBytes = Infinity) {
     this.base = base;

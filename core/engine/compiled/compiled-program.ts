@@ -8,6 +8,7 @@ import { parameterInputs, tokenInputs, type ProgramInput, type ProgramSpec } fro
 import { CPU_PROVIDER, type ExecutionProvider } from '../devices/execution-provider.ts';
 import { sizeOf } from '../graph/graph.ts';
 import type { SplitModel } from '../onnx/encode-model.ts';
+import type { TracingThread } from '../tracer/tracing-thread.ts';
 import type { BoundWeights } from './bound-weights.ts';
 import { createSession, modelFor } from './create-session.ts';
 
@@ -20,27 +21,32 @@ export interface CompileOptions {
   readonly weights: BaseModel['weights'];
   /** Keeps encoded graphs. Default: none. */
   readonly cache?: EngineCache | null | undefined;
+  /** Traces in a thread of its own. Default: programs are traced in this one. */
+  readonly tracer?: TracingThread | undefined;
 }
 
 /** Compiles a program. It is traced, and tfjs loaded for that, only if the cache does not hold its graph. */
 export async function compileProgram(spec: ProgramSpec, options: CompileOptions): Promise<CompiledProgram> {
-  const { provider = CPU_PROVIDER, weights, cache, ...others } = options;
+  const { provider = CPU_PROVIDER, weights, cache, tracer, ...others } = options;
   const trace = async (): Promise<SplitModel> => {
+    const traced = await tracer?.take({ spec, provider });
+    if (traced) return { model: traced, externalData: [] };
     const { traceProgram } = await import('../tracer/trace-program.ts');
     return modelFor(provider, traceProgram(spec), provider.keepsWeights ? arraysOf(weights) : new Map());
   };
+  const create = async (model: SplitModel) =>
+    new CompiledProgram(await createSession(model, { ...others, provider }), spec);
   // A graph that holds the base's weights is as large as they are, so it is not kept.
-  const cached = cache && !provider.keepsWeights;
-  const model = cached ? await cachedModel(cache, graphKey(spec, provider), trace) : await trace();
-  return new CompiledProgram(await createSession(model, { ...others, provider }), spec);
-}
-
-async function cachedModel(cache: EngineCache, key: string, trace: () => Promise<SplitModel>): Promise<SplitModel> {
+  if (!cache || provider.keepsWeights) return create(await trace());
+  const key = graphKey(spec, provider);
   const known = await cache.read(key);
-  if (known) return { model: known, externalData: [] };
+  if (known) return create({ model: known, externalData: [] });
   const traced = await trace();
-  if (traced.externalData.length === 0) await cache.write(key, traced.model);
-  return traced;
+  // The disk works while the session is created.
+  const kept = traced.externalData.length === 0 ? cache.write(key, traced.model) : undefined;
+  const program = await create(traced);
+  await kept;
+  return program;
 }
 
 function arraysOf(weights: BaseModel['weights']): Map<string, Float32Array> {

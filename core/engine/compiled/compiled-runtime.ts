@@ -8,7 +8,8 @@ import { CPU_PROVIDER, type ExecutionProvider } from '../devices/execution-provi
 import type { RoundedWeights } from '../int8/rounding/rounded-weights.ts';
 import { BoundWeights } from './bound-weights.ts';
 import { compileProgram, type CompiledProgram } from './compiled-program.ts';
-import { ProgramCache } from './program-cache.ts';
+import { ProgramPool } from './program-pool.ts';
+import type { TracingThread } from '../tracer/tracing-thread.ts';
 
 export interface CompiledRuntimeOptions {
   /** Threads of one operator; default: the number of CPUs. */
@@ -28,6 +29,10 @@ export interface CompiledRuntimeOptions {
   readonly activationBytes?: number | undefined;
   /** Keeps encoded graphs for later processes. Default: none. */
   readonly cache?: EngineCache | null | undefined;
+  /** Programs that are shared with other runtimes, where no program keeps a base's weights. Default: a pool of its own. */
+  readonly pool?: ProgramPool | undefined;
+  /** Traces programs in a thread of its own. Default: they are traced in this one. */
+  readonly tracer?: TracingThread | undefined;
 }
 
 /**
@@ -37,48 +42,50 @@ export interface CompiledRuntimeOptions {
  */
 export class CompiledRuntime extends ProgramRuntime {
   readonly name = 'compiled';
-  protected readonly fewPrograms: boolean;
   readonly #compile: (spec: ProgramSpec) => Promise<CompiledProgram>;
   readonly #weights: BoundWeights;
-  readonly #programs: ProgramCache<CompiledProgram>;
-  /** Ends with the latest call: calls share output buffers and sessions, so they run one after the other. */
-  #latest: Promise<unknown> = Promise.resolve();
+  readonly #pool: ProgramPool;
+  /** The name of the base's config in the pool. */
+  readonly #config: string;
+  /** Tells the programs from those of other runtimes in the pool. */
+  readonly #kind: string;
 
   constructor(base: BaseModel, options: CompiledRuntimeOptions = {}) {
-    const { threads = os.availableParallelism(), provider = CPU_PROVIDER, profileFilePrefix, cache } = options;
+    const { threads = os.availableParallelism(), provider = CPU_PROVIDER, profileFilePrefix, cache, tracer } = options;
     super(base, provider.name, options.activationBytes);
-    this.fewPrograms = provider.keepsWeights;
-    const { maxPrograms = provider.keepsWeights ? 2 : 32, rounded } = options;
+    const { keepsWeights } = provider;
+    this.fewPrograms = keepsWeights;
+    const { maxPrograms = keepsWeights ? 2 : 32, rounded } = options;
     this.#compile = (spec) =>
-      compileProgram(spec, { threads, provider, profileFilePrefix, cache, weights: base.weights });
-    this.#programs = new ProgramCache(maxPrograms);
-    this.#weights = new BoundWeights(provider.keepsWeights ? new Map() : base.weights, rounded);
+      compileProgram(spec, { threads, provider, profileFilePrefix, cache, tracer, weights: base.weights });
+    this.#pool = (keepsWeights ? undefined : options.pool) ?? new ProgramPool(maxPrograms);
+    this.#config = this.#pool.join(base.config);
+    this.#kind = `${provider.name} ${provider.precision} ${threads}`;
+    this.#weights = new BoundWeights(keepsWeights ? new Map() : base.weights, rounded);
   }
 
   /** Number of programs that are compiled at the moment. */
   get programs(): number {
-    return this.#programs.size;
+    return this.#pool.size;
   }
 
   async dispose(): Promise<void> {
-    await this.#latest;
-    await this.#programs.clear();
+    await this.#pool.leave(this.#config);
     this.#weights.release();
   }
 
   /** Lets go of the matrices in 8 bits that only gradients are computed with, until they are needed again. */
   async releaseBackward(): Promise<void> {
-    await this.#latest;
+    await this.#pool.idle();
     this.#weights.release('backward');
   }
 
   protected run(call: BoundCall): Promise<ProgramOutputs> {
-    const run = this.#latest.then(async () => {
-      const program = await this.#programs.get(programKey(call.spec), () => this.#compile(call.spec));
-      return program.run(this.#weights, call);
-    });
-    this.#latest = run.catch(() => undefined);
-    return run;
+    return this.#pool.run(
+      { config: this.#config, key: `${this.#kind} ${programKey(call.spec)}` },
+      () => this.#compile(call.spec),
+      (program) => program.run(this.#weights, call),
+    );
   }
 }
 

@@ -20,6 +20,8 @@ interface SessionSettings {
  */
 const SPIN_US = '20';
 
+export const SPINNING = { intra_op: { allow_spinning: '1', spin_duration_us: SPIN_US } };
+
 /**
  * No arena: every session would keep its own peak of activations, while the process heap is shared by all of them at
  * the same speed. No optimization: the passes leave nothing to gain (measured on the CPU), and ONNX Runtime would
@@ -30,7 +32,7 @@ const SESSION_OPTIONS: ort.InferenceSession.SessionOptions = {
   graphOptimizationLevel: 'disabled',
   enableMemPattern: false,
   enableCpuMemArena: false,
-  extra: { session: { intra_op: { allow_spinning: '1', spin_duration_us: SPIN_US } } },
+  extra: { session: SPINNING },
 };
 
 /** Silences the warning that operators on shapes run on the CPU, which they should. */

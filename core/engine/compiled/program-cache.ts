@@ -33,9 +33,14 @@ export class ProgramCache<T extends Releasable> {
   }
 
   async clear(): Promise<void> {
-    const entries = [...this.#entries.values()];
-    this.#entries.clear();
-    for (const entry of entries) await (await entry).release();
+    await this.release(() => true);
+  }
+
+  /** Releases the entries whose keys match. */
+  async release(matches: (key: string) => boolean): Promise<void> {
+    const entries = [...this.#entries].filter(([key]) => matches(key));
+    for (const [key] of entries) this.#entries.delete(key);
+    for (const [, entry] of entries) await (await entry).release();
   }
 
   async #makeRoom(): Promise<void> {

@@ -11,7 +11,6 @@ const MAX_PROGRAMS = 4;
 /** Computes in float32 with a base whose weights are read anew for every batch, a few layers at a time. */
 export class StreamedRuntime extends ProgramRuntime {
   readonly name = 'streamed';
-  protected readonly fewPrograms = false;
   readonly #options: Omit<StreamOptions, 'weights' | 'rewrite'>;
   readonly #programs = new ProgramCache<StreamedProgram>(MAX_PROGRAMS);
   #latest: Promise<unknown> = Promise.resolve();

@@ -1,5 +1,6 @@
 import { halfPrecisionWeights } from '../graph/passes/weights/half-precision-weights.ts';
 import { int8Weights } from '../graph/passes/weights/int8-weights.ts';
+import { observeOperands } from '../graph/passes/weights/observe-operands.ts';
 import { portableOperators } from '../graph/passes/portable-operators.ts';
 import type { Graph } from '../graph/graph.ts';
 import { cardOf, kindOf, type CompiledDevice, type CompiledKind } from '../../options/devices.ts';
@@ -18,6 +19,8 @@ export interface ExecutionProvider {
    * costs nothing where that memory is the process's own.
    */
   readonly keepsWeights: boolean;
+  /** Whether graphs also tell how large the operands of the base's matrices are. */
+  readonly observes: boolean;
   /** Rewrites the finished graph for this provider and precision. */
   readonly rewrite: (graph: Graph) => Graph;
 }
@@ -27,8 +30,12 @@ export const CPU_PROVIDER: ExecutionProvider = {
   card: 0,
   precision: 'f32',
   keepsWeights: false,
+  observes: false,
   rewrite: (graph) => graph,
 };
+
+/** float32 on the CPU with {@link observeOperands}. */
+export const OBSERVING_PROVIDER: ExecutionProvider = { ...CPU_PROVIDER, observes: true, rewrite: observeOperands };
 
 const CPU_INT8_PROVIDER: ExecutionProvider = { ...CPU_PROVIDER, precision: 'int8', rewrite: int8Weights };
 
@@ -42,6 +49,7 @@ export function executionProviderOf(device: CompiledDevice, precision: Precision
     card: cardOf(device),
     precision,
     keepsWeights: true,
+    observes: false,
     rewrite: precision === 'f32' ? portableOperators : halved,
   };
 }

@@ -6,7 +6,6 @@ import type { EagerProgram } from './eager-program.ts';
 /** Runs programs op by op on a tfjs backend. On `cpu` this is slow, and the reference that everything else is held to. */
 export class EagerRuntime extends ProgramRuntime {
   readonly name = 'eager';
-  protected readonly fewPrograms = false;
   readonly #backend: string;
   /** The first call loads tfjs, so that a process that computes otherwise never does. */
   #program: Promise<EagerProgram> | null = null;

@@ -3,11 +3,20 @@ import { expectedWeights } from '../../models/architecture/architecture.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import { sizeOf } from '../graph/graph.ts';
 import { calibrationBatch, smallCalibrationBatch } from './calibration-batch.ts';
-import { compareWithFloat32, LEAST_SPEED_UP } from './compare-with-float32.ts';
+import { comparedPrograms, compareWithFloat32, LEAST_SPEED_UP } from './compare-with-float32.ts';
 import { isLayerMatrix } from './inputs.ts';
 import { describeErrors, tooInexact } from './int8-errors.ts';
 import { Int8Engine, type Int8EngineOptions } from './int8-engine.ts';
-import { keepVerdict, keptVerdict, type Comparison, type PrecisionChoice, type Verdict } from './precision-choice.ts';
+import {
+  keepSpeedUp,
+  keepVerdict,
+  keptSpeedUp,
+  keptVerdict,
+  type Comparison,
+  type PrecisionChoice,
+  type Verdict,
+} from './precision-choice.ts';
+import type { ProvidedProgram } from '../tracer/tracing-thread.ts';
 
 /** Bases with fewer weights in their layers' matrices gain little (docs/devices.md), so nothing is measured. */
 const SMALLEST_BASE = 16e6;
@@ -53,13 +62,26 @@ async function judge(options: ChoiceOptions): Promise<{ verdict: Verdict; engine
   const key = { fingerprint: base.fingerprint, inputIds: batch.inputIds, threads };
   const known = await keptVerdict(cache, key);
   if (known) return { verdict: known, engine: null };
-  const found = await compareWithFloat32({ ...options, batch, smallBatch: smallCalibrationBatch(tokenizer) });
-  await keepVerdict(cache, key, found.verdict);
+  const speedKey = { config: base.config, inputIds: batch.inputIds, threads };
+  const speedUp = await keptSpeedUp(cache, speedKey);
+  const smallBatch = smallCalibrationBatch(tokenizer);
+  const found = await compareWithFloat32({ ...options, batch, smallBatch, speedUp });
+  await Promise.all([
+    keepVerdict(cache, key, found.verdict),
+    // A busy moment may be the reason why int8 was slow, so another base is to be measured again.
+    found.verdict.speedUp >= LEAST_SPEED_UP && keepSpeedUp(cache, speedKey, found.verdict.speedUp),
+  ]);
   return found;
+}
+
+/** The programs that preparing a base of this config runs unless all about it is known. */
+export function expectedPrograms(config: ModelConfig, precision: 'auto' | 'int8'): ProvidedProgram[] {
+  return precision === 'auto' && tooSmall(config) !== null ? [] : comparedPrograms(config);
 }
 
 async function kept(engine: Int8Engine | null, { smoothing }: Verdict, options: ChoiceOptions): Promise<Int8Engine> {
   const opened = engine ?? (await Int8Engine.open({ ...options, smoothing }));
+  opened.rounded.readAhead('forward');
   opened.rounded.keep();
   return opened;
 }

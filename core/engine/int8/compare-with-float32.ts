@@ -1,12 +1,22 @@
+import { adaptableModules } from '../../models/architecture/architecture.ts';
 import type { BaseModel } from '../../models/base-model.ts';
+import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import { createAdapter } from '../../models/lora/lora-init.ts';
 import { Random } from '../../statistics/random.ts';
 import { CompiledRuntime } from '../compiled/compiled-runtime.ts';
 import { StreamedRuntime } from '../compiled/streamed-runtime.ts';
+import { programSpec, type ProgramSpec } from '../decoder/program-spec.ts';
+import {
+  CPU_PROVIDER,
+  executionProviderOf,
+  OBSERVING_PROVIDER,
+  type ExecutionProvider,
+} from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
+import type { ProvidedProgram } from '../tracer/tracing-thread.ts';
 import { Int8Engine, type Int8EngineOptions } from './int8-engine.ts';
-import { planFloat32, STAGE_BYTES } from './float32-runtime.ts';
+import { isHeld, STAGE_BYTES } from './float32-runtime.ts';
 import { gradientError, lossChange } from './int8-errors.ts';
 import type { Verdict } from './precision-choice.ts';
 import { Observer } from './smoothing.ts';
@@ -16,6 +26,9 @@ export const LEAST_SPEED_UP = 1.3;
 
 const ROUNDS = 2;
 
+/** What looks so much faster after one round needs no second. */
+const CLEAR_SPEED_UP = 1.5 * LEAST_SPEED_UP;
+
 /** While int8 looks too slow, up to this many rounds are measured, because a busy moment may be the reason. */
 const MOST_ROUNDS = 15;
 
@@ -24,6 +37,8 @@ export interface CompareOptions extends Int8EngineOptions {
   readonly batch: Batch;
   /** A smaller one, for gradients and speed. */
   readonly smallBatch: Batch;
+  /** How many times as fast int8 is, where that is known of another base of this config. Default: it is measured. */
+  readonly speedUp?: number | null;
 }
 
 /**
@@ -32,28 +47,35 @@ export interface CompareOptions extends Int8EngineOptions {
  * @returns the verdict, and the engine that it was found with, which belongs to the caller
  */
 export async function compareWithFloat32(options: CompareOptions): Promise<{ verdict: Verdict; engine: Int8Engine }> {
-  const { threads, batch, smallBatch, cache } = options;
-  const held = planFloat32(options.base, 'few') === 'held';
+  const { threads, batch, smallBatch, cache, pool, tracer } = options;
+  const held = isHeld(options.base.config);
   // Matrices that are held are read once for all passes, and let go together.
   const base: BaseModel = held ? { ...options.base, weights: new Map(options.base.weights) } : options.base;
-  const observer = await Observer.create(base, batch, { threads, held });
+  const observer = await Observer.create(base, batch, { threads, held, cache, tracer });
   let engine: Int8Engine | null = null;
   try {
     const { losses: expected, smoothing, ms } = await observer.observe(batch);
-    engine = await Int8Engine.open({ ...options, smoothing });
+    engine = await Int8Engine.open({ ...options, smoothing, held: held ? base.weights : undefined });
     const { runtime } = engine;
     const losses = lossChange(await runtime.labelLosses(null, batch), expected);
+    // Tracing in another thread would disturb the times.
+    await tracer?.idle();
     // A pass whose weights are streamed has nothing to warm up, and another one would read the whole base again.
     const timedBatch = held ? smallBatch : batch;
-    const speedUp = await timesAsFast(
-      async () => (await observer.observe(timedBatch)).ms,
-      () => timed(() => runtime.labelLosses(null, timedBatch)),
-      held ? null : ms,
-    );
+    const speedUp =
+      options.speedUp ??
+      (await timesAsFast(
+        async () => (await observer.observe(timedBatch)).ms,
+        () => timed(() => runtime.labelLosses(null, timedBatch)),
+        held ? null : ms,
+      ));
     const exact = held
-      ? new CompiledRuntime(base, { threads, cache })
+      ? new CompiledRuntime(base, { threads, cache, pool, tracer })
       : new StreamedRuntime(base, { threads, weightBytes: STAGE_BYTES });
+    // Rows of a task usually share beginnings, so the program that allows that is the one that training needs.
+    runtime.fewPrograms = exact.fewPrograms = true;
     const gradients = await gradientError(runtime, exact, probeAdapter(base), smallBatch);
+    runtime.fewPrograms = false;
     await exact.dispose();
     await engine.releaseBackward();
     return { verdict: { speedUp, losses, gradients, smoothing }, engine };
@@ -65,8 +87,26 @@ export async function compareWithFloat32(options: CompareOptions): Promise<{ ver
   }
 }
 
+/** The programs that {@link compareWithFloat32} runs, in this order. Those of weights that are streamed are left out. */
+export function comparedPrograms(config: ModelConfig): ProvidedProgram[] {
+  const int8 = executionProviderOf('cpu', 'int8');
+  const probed = adaptableModules(config).map(({ name }) => [name, { rank: PROBE.rank, dora: false }] as const);
+  const losses = programSpec({ kind: 'labelLosses', config, adapter: null });
+  const gradients: ProgramSpec = {
+    ...programSpec({ kind: 'gradients', config, adapter: null, repeats: true }),
+    modules: new Map(probed),
+  };
+  const exact = (spec: ProgramSpec, provider: ExecutionProvider) => (isHeld(config) ? [{ spec, provider }] : []);
+  return [
+    ...exact(losses, OBSERVING_PROVIDER),
+    { spec: losses, provider: int8 },
+    { spec: gradients, provider: int8 },
+    ...exact(gradients, CPU_PROVIDER),
+  ];
+}
+
 /**
- * Ratio of the least milliseconds, of {@link ROUNDS} to {@link MOST_ROUNDS} of each in turn.
+ * Ratio of the least milliseconds, of {@link ROUNDS} to {@link MOST_ROUNDS} of each in turn, or of one if it is clear.
  * @param known milliseconds of the slow one, which then is not run unless it seems not to be slow; null if not known
  */
 async function timesAsFast(
@@ -75,8 +115,9 @@ async function timesAsFast(
   known: number | null,
 ): Promise<number> {
   let [slowMs, fastMs] = [known ?? Infinity, Infinity];
-  const least = known === null ? ROUNDS : 1;
-  for (let round = 0; round < least || (round < MOST_ROUNDS && slowMs / fastMs < LEAST_SPEED_UP); round++) {
+  const least = (ratio: number) => (known === null && ratio < CLEAR_SPEED_UP ? ROUNDS : 1);
+  const most = (ratio: number) => (ratio < LEAST_SPEED_UP ? MOST_ROUNDS : least(ratio));
+  for (let round = 0; round === 0 || round < most(slowMs / fastMs); round++) {
     if (known === null || round > 0) slowMs = Math.min(slowMs, await slow());
     fastMs = Math.min(fastMs, await fast());
   }
@@ -89,15 +130,16 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
   return performance.now() - begun;
 }
 
-/** The largest number in B, which is small beside the base's weights. */
-const PROBE_SIZE = 0.01;
+/** The adapter that gradients are compared with. The numbers in B are at most `size`, small beside the base's weights. */
+const PROBE = { rank: 8, size: 0.01 };
 
 /** An adapter on all linear layers whose B is not zero, so that the gradient of A is not either. */
 function probeAdapter({ config }: BaseModel): Adapter {
-  const adapter = createAdapter({ base: config, targetModules: 'all-linear', rank: 8, alpha: 16, seed: 0 });
+  const { rank, size } = PROBE;
+  const adapter = createAdapter({ base: config, targetModules: 'all-linear', rank, alpha: 2 * rank, seed: 0 });
   const random = Random.fromSeed(1);
   const modules = [...adapter.modules].map(([name, factors]) => {
-    return [name, { ...factors, b: factors.b.map(() => PROBE_SIZE * (2 * random.uniform() - 1)) }] as const;
+    return [name, { ...factors, b: factors.b.map(() => size * (2 * random.uniform() - 1)) }] as const;
   });
   return { ...adapter, modules: new Map(modules) };
 }

@@ -1,7 +1,7 @@
 import { expectedWeights } from '../../models/architecture/architecture.ts';
 import type { BaseModel } from '../../models/base-model.ts';
-import type { EngineCache } from '../cache/engine-cache.ts';
-import { CompiledRuntime } from '../compiled/compiled-runtime.ts';
+import type { ModelConfig } from '../../models/config/model-config.ts';
+import { CompiledRuntime, type CompiledRuntimeOptions } from '../compiled/compiled-runtime.ts';
 import { StreamedRuntime } from '../compiled/streamed-runtime.ts';
 import { sizeOf } from '../graph/graph.ts';
 import type { Runtime } from '../runtime.ts';
@@ -16,9 +16,8 @@ export const STAGE_BYTES = 2 ** 29;
 /** Share of the free memory that weights may take; the rest is for what is computed with them. */
 const SHARE = 0.6;
 
-export interface Float32Options {
+export interface Float32Options extends Pick<CompiledRuntimeOptions, 'cache' | 'pool' | 'tracer'> {
   readonly threads: number;
-  readonly cache?: EngineCache | null | undefined;
   /** How often the weights will be used: reading them for each of many passes would cost more than memory is worth. */
   readonly passes: 'few' | 'many';
 }
@@ -40,10 +39,15 @@ export function planFloat32(
   return Math.max(STAGE_BYTES, 2 * Math.max(...sizes)) <= SHARE * available ? 'streamed' : 'impossible';
 }
 
+/** Whether a base's matrices are in memory in float32, all at once, while int8 is compared with it. */
+export function isHeld(config: ModelConfig): boolean {
+  return planFloat32({ config }, 'few') === 'held';
+}
+
 /** Opens a runtime in float32 for a base whose matrices lie on disk; null where there is no memory for it. */
-export function openFloat32(base: BaseModel, { threads, cache, passes }: Float32Options): Runtime | null {
+export function openFloat32(base: BaseModel, { passes, ...options }: Float32Options): Runtime | null {
   const plan = planFloat32(base, passes);
   if (plan === 'impossible') return null;
-  if (plan === 'held') return new CompiledRuntime(base, { threads, cache });
-  return new StreamedRuntime(base, { threads, weightBytes: STAGE_BYTES });
+  if (plan === 'held') return new CompiledRuntime(base, options);
+  return new StreamedRuntime(base, { threads: options.threads, weightBytes: STAGE_BYTES });
 }

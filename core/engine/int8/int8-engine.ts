@@ -1,10 +1,12 @@
 import type { BaseModel } from '../../models/base-model.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { CompiledRuntime } from '../compiled/compiled-runtime.ts';
+import type { ProgramPool } from '../compiled/program-pool.ts';
 import { executionProviderOf } from '../devices/execution-provider.ts';
 import type { Smoothing } from './rounding/int8-matrix.ts';
 import type { RoundedStore } from './rounding/rounded-store.ts';
 import { RoundedWeights } from './rounding/rounded-weights.ts';
+import type { TracingThread } from '../tracer/tracing-thread.ts';
 
 export interface Int8EngineOptions {
   readonly base: BaseModel;
@@ -13,6 +15,16 @@ export interface Int8EngineOptions {
   readonly cache?: EngineCache | null | undefined;
   /** Keeps rounded matrices for later processes. Default: none. */
   readonly store?: RoundedStore | null | undefined;
+  /** Programs that are shared with other bases of the same config. Default: none are. */
+  readonly pool?: ProgramPool | undefined;
+  /** Traces programs in a thread of its own. Default: they are traced in this one. */
+  readonly tracer?: TracingThread | undefined;
+}
+
+interface OpenOptions extends Int8EngineOptions {
+  readonly smoothing: Smoothing;
+  /** The base's weights, where they are in memory for the moment. */
+  readonly held?: BaseModel['weights'] | undefined;
 }
 
 /** A base that is computed in 8 bits on the CPU: its rounded matrices, and a runtime that multiplies with them. */
@@ -26,12 +38,12 @@ export class Int8Engine {
   }
 
   /** Reads or rounds the matrices; whoever opened the engine disposes of it. */
-  static async open(options: Int8EngineOptions & { readonly smoothing: Smoothing }): Promise<Int8Engine> {
-    const { base, threads, cache } = options;
-    const rounded = new RoundedWeights(options);
-    await rounded.prepare();
+  static async open(options: OpenOptions): Promise<Int8Engine> {
+    const { base, threads, cache, store, smoothing, held, pool, tracer } = options;
+    const rounded = new RoundedWeights({ base, smoothing, threads, store });
+    await rounded.prepare(held);
     const provider = executionProviderOf('cpu', 'int8');
-    return new Int8Engine(new CompiledRuntime(base, { threads, cache, provider, rounded }), rounded);
+    return new Int8Engine(new CompiledRuntime(base, { threads, cache, provider, rounded, pool, tracer }), rounded);
   }
 
   /** Lets go of what only gradients need, until it is needed again. */

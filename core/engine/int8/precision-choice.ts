@@ -1,4 +1,5 @@
 import os from 'node:os';
+import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { Precision } from '../../options/precisions.ts';
 import type { EngineCache } from '../cache/engine-cache.ts';
 import { ownSources, sha256 } from '../cache/sources.ts';
@@ -53,9 +54,36 @@ export async function keepVerdict(
   await cache?.write(nameOf(key), encode(verdict));
 }
 
+/** What the speed of a base depends on, whatever its weights are. */
+export interface SpeedKey extends Omit<VerdictKey, 'fingerprint'> {
+  readonly config: ModelConfig;
+}
+
+/** Returns how many times as fast int8 is with bases of a config, as an earlier comparison has measured; null if none has. */
+export async function keptSpeedUp(cache: EngineCache | null | undefined, key: SpeedKey): Promise<number | null> {
+  const known = await cache?.read(speedName(key));
+  return known ? (JSON.parse(Buffer.from(known).toString()) as number) : null;
+}
+
+export async function keepSpeedUp(
+  cache: EngineCache | null | undefined,
+  key: SpeedKey,
+  speedUp: number,
+): Promise<void> {
+  await cache?.write(speedName(key), Buffer.from(JSON.stringify(speedUp)));
+}
+
 /** The processor is part of the name because the speed depends on it. */
-function nameOf({ inputIds, ...key }: VerdictKey): string {
-  return sha256(JSON.stringify(['verdict', { ...key, inputIds: [...inputIds] }, os.cpus()[0]?.model, ownSources()]));
+function nameOf(key: VerdictKey): string {
+  return keptName('verdict', key);
+}
+
+function speedName(key: SpeedKey): string {
+  return keptName('speed', key);
+}
+
+function keptName(kind: string, { inputIds, ...key }: VerdictKey | SpeedKey): string {
+  return sha256(JSON.stringify([kind, { ...key, inputIds: [...inputIds] }, os.cpus()[0]?.model, ownSources()]));
 }
 
 function encode({ smoothing, ...comparison }: Verdict): Uint8Array {

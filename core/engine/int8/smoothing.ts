@@ -1,9 +1,9 @@
 import type { BaseModel } from '../../models/base-model.ts';
 import { bindCall } from '../call/bind-call.ts';
 import { BoundWeights } from '../compiled/bound-weights.ts';
-import { compileProgram } from '../compiled/compiled-program.ts';
+import { compileProgram, type CompileOptions } from '../compiled/compiled-program.ts';
 import { StreamedProgram } from '../compiled/streamed-program.ts';
-import { CPU_PROVIDER } from '../devices/execution-provider.ts';
+import { OBSERVING_PROVIDER } from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
 import { observeOperands } from '../graph/passes/weights/observe-operands.ts';
 import { STAGE_BYTES } from './float32-runtime.ts';
@@ -45,15 +45,15 @@ export class Observer {
   }
 
   /** @param held whether the base's weights stay in memory between passes */
-  static async create(base: BaseModel, batch: Batch, { threads, held }: ObserverOptions): Promise<Observer> {
+  static async create(base: BaseModel, batch: Batch, { held, ...options }: ObserverOptions): Promise<Observer> {
     const { spec } = bindCall(base, 'labelLosses', { adapter: null, tokens: batch });
     const { weights } = base;
     if (!held) {
-      const options = { threads, weights, weightBytes: STAGE_BYTES, rewrite: observeOperands };
-      return new Observer(base, await StreamedProgram.create(spec, options));
+      const { threads } = options;
+      const streaming = { threads, weights, weightBytes: STAGE_BYTES, rewrite: observeOperands };
+      return new Observer(base, await StreamedProgram.create(spec, streaming));
     }
-    const provider = { ...CPU_PROVIDER, rewrite: observeOperands };
-    const program = await compileProgram(spec, { threads, provider, weights });
+    const program = await compileProgram(spec, { ...options, provider: OBSERVING_PROVIDER, weights });
     const bound = new BoundWeights(weights);
     return new Observer(base, {
       outputNames: program.outputNames,
@@ -80,8 +80,7 @@ export class Observer {
   }
 }
 
-export interface ObserverOptions {
-  readonly threads: number;
+export interface ObserverOptions extends Pick<CompileOptions, 'threads' | 'cache' | 'tracer'> {
   readonly held: boolean;
 }
 

@@ -10,14 +10,21 @@ export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
   readonly #model: ModelWeights;
   readonly #names: ReadonlySet<string>;
   readonly #kept: ReadonlyMap<string, Tensor>;
+  #passing: ReadonlyMap<string, Tensor>;
   #last: { readonly name: string; readonly tensor: Tensor } | null = null;
 
   /**
    * @param model must stay open for as long as weights are read
    * @param kept the weights that are held in memory
+   * @param passing the weights that are held in memory until {@link letGo}
    */
-  constructor(model: ModelWeights, kept: ReadonlyMap<string, Tensor>) {
+  constructor(
+    model: ModelWeights,
+    kept: ReadonlyMap<string, Tensor>,
+    passing: ReadonlyMap<string, Tensor> = new Map<string, Tensor>(),
+  ) {
     this.#model = model;
+    this.#passing = passing;
     this.#names = new Set(model.names);
     this.#kept = kept;
   }
@@ -40,12 +47,21 @@ export class FileBackedWeights implements ReadonlyMap<string, Tensor> {
    * @param allocate provides the array for what is read from a file
    */
   borrow(name: string, allocate: Allocate): Tensor | undefined {
-    return this.#kept.get(name) ?? (this.#names.has(name) ? this.#model.readSync(name, allocate) : undefined);
+    return this.#inMemory(name) ?? (this.#names.has(name) ? this.#model.readSync(name, allocate) : undefined);
+  }
+
+  /** Leaves on disk what was in memory for a while. */
+  letGo(): void {
+    this.#passing = new Map();
+  }
+
+  #inMemory(name: string): Tensor | undefined {
+    return this.#kept.get(name) ?? this.#passing.get(name);
   }
 
   #read(name: string): Tensor {
-    const kept = this.#kept.get(name);
-    if (kept) return kept;
+    const found = this.#inMemory(name);
+    if (found) return found;
     if (this.#last?.name !== name) this.#last = { name, tensor: this.#model.readSync(name) };
     return this.#last.tensor;
   }

@@ -1,3 +1,4 @@
+import { ArrayParts } from '../../models/array-parts.ts';
 import type { BaseModel, Tensor } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import { FileBackedWeights } from './file-backed-weights.ts';
@@ -17,8 +18,18 @@ export async function loadBaseModel(folder: string, options: OpenOptions = {}): 
 
 /** A base model some of whose weights may have stayed in their files, which stay open until it is closed. */
 export interface OpenBaseModel extends BaseModel {
+  /** Leaves the weights on disk that {@link OpenDiskOptions.holdRead} has kept in memory. */
+  letGo(): void;
   /** Closes the files. Weights that stayed in files can no longer be read; weights in memory can. */
   close(): Promise<void>;
+}
+
+export interface OpenDiskOptions extends OpenOptions {
+  /**
+   * Whether weights on disk that have to be read once to be checked stay in memory until they are let go, for somebody who needs
+   * all of them first. Default: false.
+   */
+  readonly holdRead?: boolean;
 }
 
 /**
@@ -28,29 +39,33 @@ export interface OpenBaseModel extends BaseModel {
 export async function openBaseModel(
   folder: string,
   onDisk: (name: string) => boolean,
-  options: OpenOptions = {},
+  options: OpenDiskOptions = {},
 ): Promise<OpenBaseModel> {
   const model = await openModelWeights(folder, options);
   try {
-    const base = await load(model, onDisk);
-    if (!(base.weights instanceof FileBackedWeights)) await model.close();
-    return { ...base, close: () => model.close() };
+    const base = await load(model, onDisk, options.holdRead);
+    const { weights } = base;
+    if (!(weights instanceof FileBackedWeights)) await model.close();
+    const letGo = () => weights instanceof FileBackedWeights && weights.letGo();
+    return { ...base, letGo: () => void letGo(), close: () => model.close() };
   } catch (error) {
     await model.close();
     throw error;
   }
 }
 
-async function load(model: ModelWeights, onDisk: (name: string) => boolean): Promise<BaseModel> {
-  const { kept: read, fingerprint } = await readAll(model, (name) => !onDisk(name));
+async function load(model: ModelWeights, onDisk: (name: string) => boolean, holdRead = false): Promise<BaseModel> {
+  const isKept = (name: string) => !onDisk(name);
+  const { read, fingerprint } = await readAll(model, { isKept, holdRead });
   // Tensors were read in name order; the result has the architecture's order.
-  const kept = new Map<string, Tensor>();
-  for (const name of model.names) {
+  const inOrder = model.names.flatMap((name) => {
     const tensor = read.get(name);
-    if (tensor) kept.set(name, tensor);
-  }
+    return tensor ? [[name, tensor] as const] : [];
+  });
+  const kept = new Map(inOrder.filter(([name]) => isKept(name)));
   const isWhole = kept.size === model.names.length;
-  return { config: model.config, weights: isWhole ? kept : new FileBackedWeights(model, kept), fingerprint };
+  const weights = isWhole ? kept : new FileBackedWeights(model, kept, read);
+  return { config: model.config, weights, fingerprint };
 }
 
 /** What the registration of a base model version needs to know. */
@@ -71,7 +86,7 @@ interface BaseModelDescription {
  */
 export async function describeBaseModel(folder: string, options: OpenOptions = {}): Promise<BaseModelDescription> {
   const describe = async (model: ModelWeights) => {
-    const { fingerprint } = await readAll(model, () => false);
+    const { fingerprint } = await readAll(model, { isKept: () => false, holdRead: false });
     const tensors = model.names.map((name) => ({ name, shape: model.shape(name) }));
     const parameters = tensors.reduce((total, { shape }) => total + shape.reduce((size, n) => size * n, 1), 0);
     return { config: model.config, fingerprint, parameters, dtypes: model.dtypes, tensors };
@@ -80,25 +95,39 @@ export async function describeBaseModel(folder: string, options: OpenOptions = {
 }
 
 /** Reads what is kept, and checks everything unless the files are known. */
-async function readAll(model: ModelWeights, isKept: (name: string) => boolean) {
+async function readAll(
+  model: ModelWeights,
+  { isKept, holdRead }: { readonly isKept: (name: string) => boolean; readonly holdRead: boolean },
+) {
   const names = [...model.names].sort();
-  const kept = new Map<string, Tensor>();
+  const read = new Map<string, Tensor>();
   if (model.verified !== null) {
-    for (const name of names) if (isKept(name)) kept.set(name, await model.read(name));
-    return { kept, fingerprint: model.verified };
+    for (const name of names) if (isKept(name)) read.set(name, await model.read(name));
+    return { read, fingerprint: model.verified };
   }
   const hash = startFingerprint(model.config);
+  const onDisk = names.filter((name) => !isKept(name)).map((name) => sizeOf(model, name));
+  const held = holdRead
+    ? new ArrayParts(
+        Float32Array,
+        onDisk.reduce((total, size) => total + size, 0),
+      )
+    : null;
   for (const name of names) {
     hashTensorName(hash, name, model.shape(name));
-    if (!isKept(name)) {
+    if (!held && !isKept(name)) {
       await model.scan(name, (piece) => hashValues(hash, piece));
       continue;
     }
-    const tensor = await model.read(name);
+    const tensor = await model.read(name, isKept(name) ? undefined : held?.take(sizeOf(model, name)));
     hashValues(hash, tensor.data);
-    kept.set(name, tensor);
+    read.set(name, tensor);
   }
   const fingerprint = hash.digest('hex');
   await model.remember(fingerprint);
-  return { kept, fingerprint };
+  return { read, fingerprint };
+}
+
+function sizeOf(model: ModelWeights, name: string): number {
+  return model.shape(name).reduce((product, size) => product * size, 1);
 }

@@ -29,7 +29,10 @@ describe('a base in float32, some layers at a time', () => {
         expect(await streamed.labelLosses(null, BATCH)).toEqual(await whole.labelLosses(null, BATCH));
         for (const adapter of [lora, asDora(lora)]) {
           expect(await streamed.logits(adapter, BATCH)).toEqual(await whole.logits(adapter, BATCH));
-          expect(await streamed.gradients(adapter, BATCH, 0.5)).toEqual(await whole.gradients(adapter, BATCH, 0.5));
+          for (const fewPrograms of [false, true]) {
+            streamed.fewPrograms = whole.fewPrograms = fewPrograms;
+            expect(await streamed.gradients(adapter, BATCH, 0.5)).toEqual(await whole.gradients(adapter, BATCH, 0.5));
+          }
         }
       } finally {
         await streamed.dispose();

@@ -130,6 +130,24 @@ describe('loading', () => {
     expect(() => model.weights.get('model.layers.0.mlp.up_proj.weight')).toThrow('is closed');
   });
 
+  it('holds weights that were read to be checked until they are let go', async () => {
+    const folder = await copyOf('llama-gqa-tied/base');
+    const model = await openBaseModel(folder, (name) => name.endsWith('proj.weight'), { holdRead: true });
+    try {
+      const whole = await loadBaseModel(folder);
+      expect(model.fingerprint).toBe(whole.fingerprint);
+      expect([...model.weights]).toEqual([...whole.weights]);
+      // The file is not needed while they are held.
+      await truncate(join(folder, WEIGHTS), 10_000);
+      expect([...model.weights]).toEqual([...whole.weights]);
+      model.letGo();
+      expect(() => [...model.weights]).toThrow('it was cut while open');
+      expect(model.weights.get(EMBEDDING)).toEqual(whole.weights.get(EMBEDDING));
+    } finally {
+      await model.close();
+    }
+  });
+
   it.runIf(process.platform === 'linux')('keeps no file open where all weights are in memory', async () => {
     const openFiles = async () => {
       const files = await Promise.all(

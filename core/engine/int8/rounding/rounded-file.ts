@@ -68,12 +68,19 @@ export class RoundedFile {
     this.#end += integers.length + scales.byteLength;
   }
 
-  /** Returns null for a matrix that the file does not hold, or not as it was written. */
-  async read(weight: string, direction: Direction): Promise<Int8Matrix | null> {
+  /**
+   * Returns null for a matrix that the file does not hold, or not as it was written.
+   * @param allocate provides the array for its integers; default: a new one
+   */
+  async read(
+    weight: string,
+    direction: Direction,
+    allocate: (size: number) => Int8Array = (size) => new Int8Array(size),
+  ): Promise<Int8Matrix | null> {
     const place = this.#places.get(keyOf(weight, direction));
     if (!place) return null;
     const [rows, columns] = place.shape;
-    const [integers, scales] = [new Int8Array(rows * columns), new Float32Array(columns)];
+    const [integers, scales] = [allocate(rows * columns), new Float32Array(columns)];
     const parts = [bytesOf(integers), bytesOf(scales)] as const;
     const whole =
       (await readFully(this.#handle, parts[0], place.start)) &&

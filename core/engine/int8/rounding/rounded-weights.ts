@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { expectedWeights } from '../../../models/architecture/architecture.ts';
 import { WeightLoans } from '../../../formats/hugging-face/weight-loans.ts';
+import { ArrayParts } from '../../../models/array-parts.ts';
 import { weightOf, type BaseModel } from '../../../models/base-model.ts';
 import { ownSources, sha256 } from '../../cache/sources.ts';
 import { sizeOf } from '../../graph/graph.ts';
@@ -8,7 +9,7 @@ import { isLayerMatrix } from '../inputs.ts';
 import type { Direction, Int8Matrix, RoundedMatrix, Smoothing } from './int8-matrix.ts';
 import type { RoundedFile } from './rounded-file.ts';
 import type { RoundedStore } from './rounded-store.ts';
-import { neutralFactors, Rounding } from './rounding.ts';
+import { neutralFactors, Rounding, type Integers } from './rounding.ts';
 
 export interface RoundedWeightsOptions {
   readonly base: BaseModel;
@@ -26,6 +27,7 @@ export interface RoundedWeightsOptions {
 export class RoundedWeights {
   readonly #options: RoundedWeightsOptions;
   readonly #matrices = new Map<string, Promise<Int8Matrix>>();
+  readonly #arrays = new Map<Direction, ArrayParts<Int8Array>>();
   #rounding: Promise<Rounding> | null = null;
   #last: { readonly weight: string; readonly matrix: Promise<RoundedMatrix> } | null = null;
   #file: RoundedFile | null = null;
@@ -35,13 +37,17 @@ export class RoundedWeights {
     this.#options = options;
   }
 
-  /** Opens the file that an earlier process has kept, or else rounds every matrix and writes one. */
-  async prepare(): Promise<void> {
+  /**
+   * Opens the file that an earlier process has kept, or else rounds every matrix and writes one.
+   * @param held the same weights, where they are in memory for the moment; what is rounded from them stays in memory
+   *   for gradients, too
+   */
+  async prepare(held?: BaseModel['weights']): Promise<void> {
     const { store, base } = this.#options;
     if (!store || this.#file) return;
     const key = this.#key();
     this.#file = (await store.open(key)) ?? (await store.create(key, roundedBytes(base)));
-    if (this.#file?.isNew) await this.#roundAll(this.#file);
+    if (this.#file?.isNew) await this.#roundAll(this.#file, held);
   }
 
   /** Lets later processes find what {@link prepare} has written. They do so after {@link dispose} at the latest. */
@@ -69,36 +75,60 @@ export class RoundedWeights {
   release(direction: Direction): void {
     if (this.#file === null) return;
     for (const key of [...this.#matrices.keys()]) if (key.startsWith(`${direction} `)) this.#matrices.delete(key);
+    this.#arrays.delete(direction);
   }
 
   async dispose(): Promise<void> {
     await this.#kept;
+    await Promise.allSettled(this.#matrices.values());
     await this.#releaseRounding();
     this.#matrices.clear();
+    this.#arrays.clear();
     await this.#file?.close();
     this.#file = null;
   }
 
+  /** Begins to read the forms for one direction that an earlier process has kept, before they are asked for. */
+  readAhead(direction: Direction): void {
+    if (this.#file === null || this.#file.isNew) return;
+    // Whoever asks for a matrix gets the error.
+    for (const weight of layerMatrices(this.#options.base)) this.get(weight, direction).catch(() => undefined);
+  }
+
+  #arraysOf(direction: Direction): ArrayParts<Int8Array> {
+    const known = this.#arrays.get(direction) ?? new ArrayParts(Int8Array, integerCount(this.#options.base));
+    this.#arrays.set(direction, known);
+    return known;
+  }
+
   async #make(weight: string, direction: Direction): Promise<Int8Matrix> {
-    const kept = await this.#file?.read(weight, direction);
+    const kept = await this.#file?.read(weight, direction, (size) => this.#arraysOf(direction).take(size));
     if (kept) return kept;
     // A file that does not hold what it should is damaged, and the next process writes it again.
     if (this.#file?.isNew === false) await this.#options.store?.remove(this.#key());
     // Both forms come from one rounding, and a program that needs both asks for one after the other.
-    if (this.#last?.weight !== weight) this.#last = { weight, matrix: this.#round(weight) };
+    if (this.#last?.weight !== weight) {
+      // One after the other, so that only one is in memory in float32.
+      const matrix = Promise.allSettled([this.#last?.matrix]).then(() => this.#round(weight));
+      this.#last = { weight, matrix };
+    }
     return (await this.#last.matrix)[direction];
   }
 
-  async #round(weight: string, tensor = weightOf(this.#options.base, weight)): Promise<RoundedMatrix> {
+  async #round(weight: string, tensor = weightOf(this.#options.base, weight), into?: Integers): Promise<RoundedMatrix> {
     const { smoothing, threads } = this.#options;
     const rounding = await (this.#rounding ??= Rounding.create({ threads }));
-    return rounding.round(tensor, smoothing.get(weight) ?? neutralFactors(tensor));
+    return rounding.round(tensor, smoothing.get(weight) ?? neutralFactors(tensor), into);
   }
 
   /** Activations are always computed, so their form stays in memory; the other one is read again where it is needed. */
-  async #roundAll(file: RoundedFile): Promise<void> {
+  async #roundAll(file: RoundedFile, held?: BaseModel['weights']): Promise<void> {
     const { base } = this.#options;
-    const loans = new WeightLoans(base.weights);
+    const loans = new WeightLoans(held ?? base.weights);
+    const intoOf = (size: number): Integers => ({
+      forward: this.#arraysOf('forward').take(size),
+      ...(held && { backward: this.#arraysOf('backward').take(size) }),
+    });
     const write = async (weight: string, { forward, backward }: RoundedMatrix): Promise<void> => {
       await file.add(weight, 'forward', forward);
       await file.add(weight, 'backward', backward);
@@ -106,9 +136,11 @@ export class RoundedWeights {
     let written = Promise.resolve();
     try {
       for (const weight of layerMatrices(base)) {
-        const rounded = await this.#round(weight, loans.borrow(weight));
+        const tensor = loans.borrow(weight) ?? weightOf(base, weight);
+        const rounded = await this.#round(weight, tensor, intoOf(tensor.data.length));
         loans.giveBack();
         this.#matrices.set(`forward ${weight}`, Promise.resolve(rounded.forward));
+        if (held) this.#matrices.set(`backward ${weight}`, Promise.resolve(rounded.backward));
         // Each matrix is written while the next one is rounded.
         await written;
         written = write(weight, rounded);
@@ -146,6 +178,12 @@ function layerMatrices({ config }: BaseModel): string[] {
   return expectedWeights(config)
     .map(({ name }) => name)
     .filter(isLayerMatrix);
+}
+
+/** The number of integers of one form of all layers' matrices. */
+function integerCount({ config }: BaseModel): number {
+  const shapes = expectedWeights(config).filter(({ name }) => isLayerMatrix(name));
+  return shapes.reduce((total, { shape }) => total + sizeOf(shape), 0);
 }
 
 /** The size of both forms of all layers' matrices with their scales, in bytes. */

@@ -1,10 +1,11 @@
 import type { Tensor } from '../../../models/base-model.ts';
+import { SPINNING } from '../../compiled/create-session.ts';
 import * as ort from '../../compiled/onnx-runtime.ts';
 import type { Graph, ValueInfo } from '../../graph/graph.ts';
 import { GraphEdit } from '../../graph/graph-edit.ts';
 import { SYMBOLIC_SIZES } from '../../graph/symbolic-sizes.ts';
 import { encodeModel } from '../../onnx/encode-model.ts';
-import type { RoundedMatrix } from './int8-matrix.ts';
+import type { Direction, RoundedMatrix } from './int8-matrix.ts';
 
 /** The largest whole number that stands for a weight. */
 const LEVELS = 127;
@@ -14,6 +15,9 @@ const SMALLEST = 1e-30;
 
 /** Two sizes that the graph learns when it runs, so that one graph rounds matrices of all shapes. */
 const [OUT, IN] = [SYMBOLIC_SIZES.tokens, SYMBOLIC_SIZES.labels];
+
+/** Arrays for the integers of a matrix's two forms. */
+export type Integers = Partial<Readonly<Record<Direction, Int8Array>>>;
 
 /**
  * Rounds matrices to 8 bits with ONNX Runtime, on as many threads as it is given. Every column of a form has 255 levels
@@ -32,6 +36,7 @@ export class Rounding {
       graphOptimizationLevel: 'disabled',
       enableCpuMemArena: true,
       intraOpNumThreads: threads,
+      extra: { session: SPINNING },
     } as const;
     return new Rounding(await ort.InferenceSession.create(encodeModel(roundingGraph()), options));
   }
@@ -40,12 +45,15 @@ export class Rounding {
    * Rounds W and (W diag(factors))ᵀ.
    * @param weight W [out, in]
    * @param factors [in], all positive
+   * @param into arrays of W's size that the integers are put into; default: new ones
    * @returns arrays of the caller's own
    */
-  async round({ shape, data }: Tensor, factors: Float32Array): Promise<RoundedMatrix> {
+  async round({ shape, data }: Tensor, factors: Float32Array, into: Integers = {}): Promise<RoundedMatrix> {
     const [rows, columns] = shape as [number, number];
-    const backward = { shape: [rows, columns], ...emptyArrays(data.length, columns) } as const;
-    const forward = { shape: [columns, rows], ...emptyArrays(data.length, rows) } as const;
+    const integers = (direction: Direction) => into[direction] ?? new Int8Array(data.length);
+    const [forScales, backScales] = [new Float32Array(rows), new Float32Array(columns)];
+    const backward = { shape: [rows, columns], integers: integers('backward'), scales: backScales } as const;
+    const forward = { shape: [columns, rows], integers: integers('forward'), scales: forScales } as const;
     const inputs = {
       weight: new ort.Tensor('float32', data, shape),
       factors: new ort.Tensor('float32', factors, [columns]),
@@ -62,10 +70,6 @@ export class Rounding {
   async release(): Promise<void> {
     await this.#session.release();
   }
-}
-
-function emptyArrays(size: number, scales: number) {
-  return { integers: new Int8Array(size), scales: new Float32Array(scales) };
 }
 
 /** The factors for a weight that was not observed: they change nothing. */

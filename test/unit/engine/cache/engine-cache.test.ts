@@ -23,6 +23,7 @@ describe('EngineCache', () => {
     await new EngineCache(folder).write('one', bytes(1, 2, 3));
     expect(Array.from((await new EngineCache(folder).read('one'))!)).toEqual([1, 2, 3]);
     expect(await new EngineCache(folder).read('two')).toBeNull();
+    expect(await Promise.all(['one', 'two'].map((key) => new EngineCache(folder).has(key)))).toEqual([true, false]);
   });
 
   it('makes its folder for this user alone', async () => {

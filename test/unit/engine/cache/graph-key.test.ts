@@ -68,8 +68,9 @@ it('is equal for equal programs, and another for every difference that a graph s
       ]),
       CPU_PROVIDER,
     ),
-    graphKey(specOf(), { name: 'webgpu', precision: 'f32' }),
-    graphKey(specOf(), { name: 'webgpu', precision: 'f16' }),
+    graphKey(specOf(), { ...CPU_PROVIDER, name: 'webgpu' }),
+    graphKey(specOf(), { ...CPU_PROVIDER, name: 'webgpu', precision: 'f16' }),
+    graphKey(specOf(), { ...CPU_PROVIDER, observes: true }),
     graphKey(specOf(), CPU_PROVIDER, 'other sources'),
   ];
   expect(new Set(keys).size).toBe(keys.length);

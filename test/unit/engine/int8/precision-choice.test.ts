@@ -3,14 +3,23 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EngineCache } from '../../../../core/engine/cache/engine-cache.ts';
-import { choosePrecision, int8Of, type ChoiceOptions } from '../../../../core/engine/int8/choose-precision.ts';
+import { graphKey } from '../../../../core/engine/cache/graph-key.ts';
+import { calibrationBatch } from '../../../../core/engine/int8/calibration-batch.ts';
+import {
+  choosePrecision,
+  expectedPrograms,
+  int8Of,
+  type ChoiceOptions,
+} from '../../../../core/engine/int8/choose-precision.ts';
 import { LEAST_SPEED_UP } from '../../../../core/engine/int8/compare-with-float32.ts';
 import { LARGEST_CHANGE, LARGEST_GRADIENT_ERROR } from '../../../../core/engine/int8/int8-errors.ts';
-import type { PrecisionChoice } from '../../../../core/engine/int8/precision-choice.ts';
+import { keepSpeedUp, keptSpeedUp, type PrecisionChoice } from '../../../../core/engine/int8/precision-choice.ts';
 import { RoundedStore } from '../../../../core/engine/int8/rounding/rounded-store.ts';
 import { loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
 import { loadTokenizer, type Tokenizer } from '../../../../core/formats/tokenizer/tokenizer.ts';
+import { TracingThread } from '../../../../core/engine/tracer/tracing-thread.ts';
 import type { BaseModel } from '../../../../core/models/base-model.ts';
+import type { ModelConfig } from '../../../../core/models/config/model-config.ts';
 import { BASE } from '../../training/support/tiny-task.ts';
 import { randomBase } from '../support/random-model.ts';
 
@@ -18,7 +27,15 @@ let folder: string;
 let base: BaseModel;
 let tokenizer: Tokenizer;
 
-beforeAll(async () => void ([base, tokenizer] = await Promise.all([loadBaseModel(BASE), loadTokenizer(BASE)])));
+/** A config large enough for `auto` to compare. */
+let largeConfig: ModelConfig;
+
+beforeAll(async () => {
+  [base, tokenizer] = await Promise.all([loadBaseModel(BASE), loadTokenizer(BASE)]);
+  const heads = { numHeads: 8, numKeyValueHeads: 8, headDim: 64 };
+  const widths = { vocabSize: tokenizer.vocabSize, hiddenSize: 512, intermediateSize: 2048 };
+  largeConfig = randomBase({ ...heads, ...widths, numLayers: 4 }).config;
+});
 beforeEach(async () => void (folder = await mkdtemp(path.join(tmpdir(), 'readapt-cache-'))));
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
@@ -83,16 +100,7 @@ describe('choosePrecision', () => {
   });
 
   it('chooses by speed, losses and gradients, says all three, and measures once', async () => {
-    const vocabSize = tokenizer.vocabSize;
-    const large = randomBase({
-      vocabSize,
-      hiddenSize: 512,
-      intermediateSize: 2048,
-      numLayers: 4,
-      numHeads: 8,
-      numKeyValueHeads: 8,
-      headDim: 64,
-    });
+    const large = randomBase(largeConfig);
     const choice = await choiceOf(choosePrecision, options({ base: large }));
     const [speedUp, losses, gradients] = figures(choice.reason);
     const passes =
@@ -102,6 +110,38 @@ describe('choosePrecision', () => {
     // Asked for by name, it warns where it was not chosen.
     const asked = await choiceOf(int8Of, options({ base: passes ? unreadable(large) : large }));
     expect(asked.warning === null).toBe(passes);
+  });
+
+  it('takes the speed of another base of the config, whose exactness says nothing about it', async () => {
+    const cache = new EngineCache(folder);
+    const { inputIds } = calibrationBatch(tokenizer);
+    await keepSpeedUp(cache, { config: largeConfig, inputIds, threads: 1 }, 98.7);
+    const choice = await choiceOf(choosePrecision, options({ base: randomBase(largeConfig), cache }));
+    const [speedUp, losses, gradients] = figures(choice.reason);
+    expect([choice.precision, speedUp]).toEqual(['int8', 98.7]);
+    expect(Math.min(losses, gradients)).toBeGreaterThan(0);
+  });
+
+  it('keeps a speed only where int8 is fast enough, since a busy moment may have slowed it down', async () => {
+    const cache = new EngineCache(folder);
+    await choiceOf(int8Of, options({ cache }));
+    const { inputIds } = calibrationBatch(tokenizer);
+    const known = await keptSpeedUp(cache, { config: base.config, inputIds, threads: 1 });
+    expect(known ?? Infinity).toBeGreaterThanOrEqual(LEAST_SPEED_UP);
+  });
+
+  it('runs the programs that it said it would, in that order', async () => {
+    const taken: string[] = [];
+    const tracer = new TracingThread();
+    tracer.take = ({ spec, provider }) => {
+      taken.push(graphKey(spec, provider));
+      return Promise.resolve(null);
+    };
+    await choiceOf(int8Of, options({ tracer }));
+    const expected = expectedPrograms(base.config, 'int8').map(({ spec, provider }) => graphKey(spec, provider));
+    expect(taken).toEqual(expected);
+    expect(new Set(taken).size).toBe(4);
+    expect(expectedPrograms(base.config, 'auto')).toEqual([]);
   });
 });
 

@@ -1,8 +1,9 @@
 import { mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Int8Matrix } from '../../../../core/engine/int8/rounding/int8-matrix.ts';
+import { RoundedFile } from '../../../../core/engine/int8/rounding/rounded-file.ts';
 import { RoundedStore } from '../../../../core/engine/int8/rounding/rounded-store.ts';
 import { RoundedWeights } from '../../../../core/engine/int8/rounding/rounded-weights.ts';
 import type { BaseModel } from '../../../../core/models/base-model.ts';
@@ -46,6 +47,41 @@ describe('rounded matrices', () => {
     expect(await files()).toHaveLength(1);
     expect(await formsOf(unreadable(BASE))).toEqual(made);
     expect(await formsOf(BASE, { kept: new RoundedStore(folder, 0) })).toEqual(made);
+  });
+
+  it('are rounded from weights that are in memory, and stay there for gradients until they are released', async () => {
+    const made = await formsOf(BASE, { kept: new RoundedStore(folder, 0) });
+    const rounded = new RoundedWeights({ base: unreadable(BASE), smoothing: SMOOTHING, threads: 1, store });
+    try {
+      await rounded.prepare(BASE.weights);
+      const read = vi.spyOn(RoundedFile.prototype, 'read');
+      expect([await rounded.get(UP, 'forward'), await rounded.get(UP, 'backward')]).toEqual(made);
+      expect(read).not.toHaveBeenCalled();
+      rounded.release('backward');
+      expect([await rounded.get(UP, 'forward'), await rounded.get(UP, 'backward')]).toEqual(made);
+      expect(read).toHaveBeenCalledOnce();
+    } finally {
+      vi.restoreAllMocks();
+      await rounded.dispose();
+    }
+  });
+
+  it('are read ahead from a file, all forms for a direction, and none where nothing was kept', async () => {
+    const made = await formsOf(BASE);
+    const rounded = new RoundedWeights({ base: unreadable(BASE), smoothing: SMOOTHING, threads: 1, store });
+    const read = vi.spyOn(RoundedFile.prototype, 'read');
+    try {
+      rounded.readAhead('forward');
+      expect(read).not.toHaveBeenCalled();
+      await rounded.prepare();
+      rounded.readAhead('forward');
+      expect(read).toHaveBeenCalledTimes(7 * BASE.config.numLayers);
+      expect(await rounded.get(UP, 'forward')).toEqual(made[0]);
+      expect(read).toHaveBeenCalledTimes(7 * BASE.config.numLayers);
+    } finally {
+      vi.restoreAllMocks();
+      await rounded.dispose();
+    }
   });
 
   it('are rounded anew for another base and another smoothing', async () => {

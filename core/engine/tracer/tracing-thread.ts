@@ -1,0 +1,119 @@
+import type { Worker } from 'node:worker_threads';
+import { modulePath, startThread } from '../../installation/child-module.ts';
+import { graphKey } from '../cache/graph-key.ts';
+import type { ProgramSpec } from '../decoder/program-spec.ts';
+import type { ExecutionProvider } from '../devices/execution-provider.ts';
+
+/** A program, and what runs it. */
+export interface ProvidedProgram {
+  readonly spec: ProgramSpec;
+  readonly provider: ExecutionProvider;
+}
+
+/** What the thread is asked for: a program for the CPU. */
+export interface TraceRequest extends Pick<ExecutionProvider, 'precision' | 'observes'> {
+  readonly key: string;
+  readonly spec: ProgramSpec;
+}
+
+/** What it answers; null where it failed. */
+export interface TraceAnswer {
+  readonly key: string;
+  readonly model: Uint8Array | null;
+}
+
+/** A thread that has had nothing to do for this time ends, which frees TensorFlow.js's memory. */
+const IDLE_MS = 5000;
+
+type Settle = (model: Uint8Array | null) => void;
+
+/**
+ * Traces programs in a thread of its own, so that this one reads weights and computes meanwhile. The thread starts when
+ * programs are expected, and ends when nothing was traced for a while. Whoever made it closes it.
+ */
+export class TracingThread {
+  #thread: Worker | null = null;
+  #idle: NodeJS.Timeout | null = null;
+  readonly #models = new Map<string, Promise<Uint8Array | null>>();
+  readonly #waiting = new Map<string, Settle>();
+
+  /** Begins to trace programs that will be needed soon, in the order in which they will be. */
+  expect(programs: readonly ProvidedProgram[]): void {
+    for (const program of programs) void this.#request(program);
+  }
+
+  /**
+   * Returns a program's encoded graph if it was expected, or the thread is running anyway.
+   * @returns null where it has to be traced by the caller, also where tracing failed, so that the caller meets the error
+   */
+  async take(program: ProvidedProgram): Promise<Uint8Array | null> {
+    const key = keyOf(program);
+    const { name, keepsWeights } = program.provider;
+    const running = this.#thread !== null && name === 'cpu' && !keepsWeights;
+    if (!this.#models.has(key) && !running) return null;
+    const model = this.#request(program);
+    this.#models.delete(key);
+    return model;
+  }
+
+  /** Waits until nothing is being traced. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#models.values());
+  }
+
+  async close(): Promise<void> {
+    await this.#end();
+  }
+
+  #request(program: ProvidedProgram): Promise<Uint8Array | null> {
+    const key = keyOf(program);
+    const known = this.#models.get(key);
+    if (known) return known;
+    const model = new Promise<Uint8Array | null>((resolve) => void this.#waiting.set(key, resolve));
+    this.#models.set(key, model);
+    const { precision, observes } = program.provider;
+    const request: TraceRequest = { key, spec: program.spec, precision, observes };
+    this.#running().postMessage(request);
+    return model;
+  }
+
+  /** Returns the thread, started if necessary. It keeps the process alive only while somebody waits for it. */
+  #running(): Worker {
+    if (this.#idle !== null) clearTimeout(this.#idle);
+    this.#idle = null;
+    if (this.#thread !== null) {
+      this.#thread.ref();
+      return this.#thread;
+    }
+    const thread = startThread(modulePath('./tracing-worker', import.meta.url), {});
+    thread.on('message', (answer: TraceAnswer) => this.#settle(answer));
+    thread.on('error', () => void this.#end());
+    thread.on('exit', () => void (this.#thread === thread && this.#end()));
+    this.#thread = thread;
+    return thread;
+  }
+
+  #settle({ key, model }: TraceAnswer): void {
+    this.#waiting.get(key)?.(model);
+    this.#waiting.delete(key);
+    if (this.#waiting.size > 0 || this.#thread === null) return;
+    this.#thread.unref();
+    this.#idle = setTimeout(() => void this.#end(), IDLE_MS).unref();
+  }
+
+  /** Whoever still waits traces for itself. */
+  async #end(): Promise<void> {
+    const thread = this.#thread;
+    this.#thread = null;
+    if (this.#idle !== null) clearTimeout(this.#idle);
+    this.#idle = null;
+    for (const settle of this.#waiting.values()) settle(null);
+    this.#waiting.clear();
+    this.#models.clear();
+    await thread?.terminate();
+  }
+}
+
+function keyOf({ spec, provider }: ProvidedProgram): string {
+  return graphKey(spec, provider);
+}

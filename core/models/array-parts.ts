@@ -1,0 +1,40 @@
+/** Bytes of the largest array that parts are cut from. */
+const MOST_BYTES = 2 ** 28;
+
+interface CutArray<T> {
+  readonly length: number;
+  readonly BYTES_PER_ELEMENT: number;
+  subarray(begin: number, end: number): T;
+}
+
+/**
+ * Cuts large arrays into parts for values that stay in memory together. The garbage collector runs after every few dozen
+ * MiB of new arrays, but an array counts once however large it is. Memory is taken from the system when it is written to.
+ */
+export class ArrayParts<T extends CutArray<T>> {
+  readonly #make: new (length: number) => T;
+  /** Values that will be asked for and have no place in {@link #whole}. */
+  #missing: number;
+  #whole: T;
+  #end = 0;
+
+  /** @param total number of values that will be asked for, about */
+  constructor(make: new (length: number) => T, total: number) {
+    this.#make = make;
+    this.#missing = total;
+    this.#whole = new make(0);
+  }
+
+  /** Returns the next part, filled with zeros. */
+  take(length: number): T {
+    if (this.#end + length > this.#whole.length) {
+      const most = MOST_BYTES / this.#whole.BYTES_PER_ELEMENT;
+      this.#whole = new this.#make(Math.max(length, Math.min(most, this.#missing)));
+      this.#missing -= this.#whole.length;
+      this.#end = 0;
+    }
+    const start = this.#end;
+    this.#end += length;
+    return this.#whole.subarray(start, this.#end);
+  }
+}
