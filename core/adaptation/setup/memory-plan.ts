@@ -98,10 +98,10 @@ const FLOAT = 4;
 /** Works out what a job needs at the least. */
 export function planMemory(needs: MemoryNeeds): MemoryPlan {
   const { config, precision, adapter, trained, evolution, generated } = needs;
-  const longest = longestRow(needs);
+  const [longest, labels] = [mostOf(needs, 'tokens'), mostOf(needs, 'labels')];
   const copies = trained.length > 0 ? TRAINED_COPIES : MEASURED_COPIES;
   const parts = {
-    process: PROCESS_BYTES + programBytes(config, longest),
+    process: PROCESS_BYTES + programBytes(config, longest, labels),
     base: baseBytes(config, precision),
     adapter: FLOAT * copies * sum([...adapter.modules.values()].map(({ a, b }) => a.length + b.length)),
     evolution: FLOAT * EVOLUTION_COPIES * (evolution ? evolutionFloats(config) : 0),
@@ -129,7 +129,7 @@ export function requireMemory(needs: MemoryNeeds, available: AvailableMemory): M
 
 /** Says what would make the job fit. */
 function remedy(needs: MemoryNeeds, plan: MemoryPlan, bytes: number): string {
-  const longest = longestRow(needs);
+  const longest = mostOf(needs, 'tokens');
   let length = Math.floor(longest / 64) * 64;
   while (length >= 64 && planMemory(cutTo(needs, length)).total > bytes) length -= 64;
   if (length >= 64) return `a max_length of ${length} would fit, where the longest row has ${longest} tokens`;
@@ -154,8 +154,8 @@ function leastActivations(needs: MemoryNeeds): number {
   return Math.max(most('labelLosses', measured), most('gradients', trained));
 }
 
-function longestRow({ measured, trained }: MemoryNeeds): number {
-  return [...measured, ...trained].reduce((longest, { tokens }) => Math.max(longest, tokens), 0);
+function mostOf({ measured, trained }: MemoryNeeds, what: keyof RowSizes): number {
+  return [...measured, ...trained].reduce((most, sizes) => Math.max(most, sizes[what]), 0);
 }
 
 /** The needs of the same job with rows of so many tokens at most. */

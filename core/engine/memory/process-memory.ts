@@ -1,5 +1,7 @@
 import os from 'node:os';
 import { attentionBlocks } from '../call/attention-bins.ts';
+import { labelBlocks } from '../call/label-blocks.ts';
+import { tokenBudgets } from '../devices/token-budgets.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 
 const MIB = 2 ** 20;
@@ -16,13 +18,22 @@ const OPERATOR_BYTES = 24 * 1024;
 /** Operators of a layer's gradients, and those that each further block of attention adds; measured, as above. */
 const [LAYER_OPERATORS, BLOCK_OPERATORS] = [240, 50];
 
+/** Operators of each block of labels. */
+const LABEL_BLOCK_OPERATORS = 12;
+
 /** Compiled programs of a job: losses and gradients, with and without what the search tries. */
 const PROGRAMS = 2;
 
-/** Bytes of a job's compiled programs. */
-export function programBytes({ numLayers }: ModelConfig, longest: number): number {
-  const blocks = attentionBlocks([longest]) - 1;
-  return PROGRAMS * numLayers * (LAYER_OPERATORS + BLOCK_OPERATORS * blocks) * OPERATOR_BYTES;
+/**
+ * Bytes of a job's compiled programs.
+ * @param longest tokens of the longest row
+ * @param labels of the row that has most
+ */
+export function programBytes(config: ModelConfig, longest: number, labels: number): number {
+  const { numLayers, vocabSize } = config;
+  const ofLayer = LAYER_OPERATORS + BLOCK_OPERATORS * (attentionBlocks([longest]) - 1);
+  const { blocks } = labelBlocks(labels, vocabSize, tokenBudgets('cpu', config).logits);
+  return PROGRAMS * (numLayers * ofLayer + LABEL_BLOCK_OPERATORS * blocks) * OPERATOR_BYTES;
 }
 
 /** How much memory there is, and how that is known. */
