@@ -26,6 +26,7 @@ import type { PrecisionChoice } from './int8/precision-choice.ts';
 import { RowErrors } from './int8/row-errors.ts';
 import { RoundedStore } from './int8/rounding/rounded-store.ts';
 import type { RoundedWeights } from './int8/rounding/rounded-weights.ts';
+import { countsAsInt8 } from './memory/base-memory.ts';
 import { MemoryShares } from './memory/memory-shares.ts';
 import type { AvailableMemory } from './memory/process-memory.ts';
 import type { Runtime } from './runtime.ts';
@@ -107,7 +108,7 @@ export class BaseCache {
 
   constructor(options: BaseCacheOptions = {}) {
     this.#options = options;
-    this.memory = new MemoryShares(options.memory ?? (() => UNLIMITED), options.precision ?? 'f32');
+    this.memory = new MemoryShares(options.memory ?? (() => UNLIMITED));
     const { graphCacheDir = null, int8CacheBytes } = options;
     this.cacheFolder = graphCacheDir;
     this.#cache = graphCacheDir === null ? null : new EngineCache(graphCacheDir);
@@ -117,7 +118,8 @@ export class BaseCache {
   }
 
   /**
-   * Returns the base model of a folder, and loads it first if necessary.
+   * Returns the base model of a folder, and loads it first if necessary. Where `auto` has chosen float32 for it and there is
+   * no memory for that any more, it is loaded in int8.
    * @param precision of its matrices; default: as the options say
    * @throws FormatError if the folder does not hold a usable model and tokenizer.json, DeviceUnavailableError
    */
@@ -127,7 +129,18 @@ export class BaseCache {
       const chosen = await this.#bases.get(keyOf(key, this.#setting))?.catch(() => null);
       if (chosen?.precision.precision !== precision) return this.#load(folder, key, precision);
     }
-    return this.#load(folder, key, this.#setting);
+    const base = await this.#load(folder, key, this.#setting);
+    const outgrown = base.precision.precision === 'f32' && this.#mayBeInt8(base.model.config);
+    return outgrown && !this.memory.holdsFloat32(base.model.config) ? this.#load(folder, key, 'int8') : base;
+  }
+
+  /** The precision that bases are to have. `auto` means float32 on devices other than the CPU. */
+  get precision(): PrecisionSetting {
+    return this.#setting === 'auto' && (this.#options.device ?? 'cpu') !== 'cpu' ? 'f32' : this.#setting;
+  }
+
+  #mayBeInt8(config: ModelConfig): boolean {
+    return this.precision === 'auto' && countsAsInt8(config, 'auto');
   }
 
   /** Whether the device can compute with a base in a precision. */
@@ -146,7 +159,7 @@ export class BaseCache {
     passes: 'few' | 'many' = 'many',
   ): Promise<T | null> {
     const threads = this.#options.threads ?? availableParallelism();
-    const exact = openFloat32(model, { threads, cache: this.#cache, passes });
+    const exact = openFloat32(model, { threads, cache: this.#cache, passes, free: this.memory.free });
     if (exact === null) return null;
     try {
       return await use(exact);
@@ -205,7 +218,8 @@ export class BaseCache {
   async #openInRoom(folder: string, key: string, precision: PrecisionSetting): Promise<OpenBase> {
     const config = await readModelConfig(folder);
     const others = [...this.#bases.keys()].filter((other) => other !== key);
-    for (const surplus of this.memory.claim(key, config, others)) await this.#close(surplus);
+    const share = { config, precision: precision === 'auto' ? this.precision : precision };
+    for (const surplus of this.memory.claim(key, share, others)) await this.#close(surplus);
     const loaded = await this.#open(folder, precision);
     this.memory.follow(key, { runtime: loaded.runtime, precision: loaded.precision.precision });
     return loaded;
@@ -269,10 +283,13 @@ export class BaseCache {
   ): Promise<{ choice: PrecisionChoice; engine: Int8Engine | null }> {
     const { device = 'cpu' } = this.#options;
     const threads = this.#options.threads ?? availableParallelism();
-    const options = { base, tokenizer, threads, cache: this.#cache, store: this.#store };
+    const free = () => this.memory.free;
+    const options = { base, tokenizer, threads, cache: this.#cache, store: this.#store, free };
     checkPrecision(device, precision);
     if (precision === 'int8') return int8Of(options);
-    if (precision === 'auto' && device === 'cpu') return choosePrecision(options);
+    if (precision === 'auto' && device === 'cpu') {
+      return choosePrecision({ ...options, holdsFloat32: this.memory.holdsFloat32(base.config) });
+    }
     const choice =
       precision === 'auto'
         ? ({ precision: 'f32', reason: 'only the CPU chooses', warning: null } as const)

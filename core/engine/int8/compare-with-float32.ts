@@ -4,9 +4,10 @@ import { createAdapter } from '../../models/lora/lora-init.ts';
 import { Random } from '../../statistics/random.ts';
 import { CompiledRuntime } from '../compiled/compiled-runtime.ts';
 import { StreamedRuntime } from '../compiled/streamed-runtime.ts';
+import { baseBytes } from '../memory/base-memory.ts';
 import type { Batch } from '../runtime.ts';
 import { Int8Engine, type Int8EngineOptions } from './int8-engine.ts';
-import { planFloat32, STAGE_BYTES } from './float32-runtime.ts';
+import { planFloat32, stageBytes } from './float32-runtime.ts';
 import { gradientError, lossChange } from './int8-errors.ts';
 import type { Verdict } from './precision-choice.ts';
 import { Observer } from './smoothing.ts';
@@ -32,11 +33,13 @@ export interface CompareOptions extends Int8EngineOptions {
  * @returns the verdict, and the engine that it was found with, which belongs to the caller
  */
 export async function compareWithFloat32(options: CompareOptions): Promise<{ verdict: Verdict; engine: Int8Engine }> {
-  const { threads, batch, smallBatch, cache } = options;
-  const held = planFloat32(options.base, 'few') === 'held';
+  const { threads, batch, smallBatch, cache, free = () => process.availableMemory() } = options;
+  const { config } = options.base;
+  // What is held stays until the end, when the base is there in 8 bits, too.
+  const held = planFloat32({ config }, 'few', free() - baseBytes(config, 'int8')) === 'held';
   // Matrices that are held are read once for all passes, and let go together.
   const base: BaseModel = held ? { ...options.base, weights: new Map(options.base.weights) } : options.base;
-  const observer = await Observer.create(base, batch, { threads, held });
+  const observer = await Observer.create(base, batch, { threads, held, weightBytes: stageBytes({ config }, free()) });
   let engine: Int8Engine | null = null;
   try {
     const { losses: expected, smoothing, ms } = await observer.observe(batch);
@@ -52,7 +55,7 @@ export async function compareWithFloat32(options: CompareOptions): Promise<{ ver
     );
     const exact = held
       ? new CompiledRuntime(base, { threads, cache })
-      : new StreamedRuntime(base, { threads, weightBytes: STAGE_BYTES });
+      : new StreamedRuntime(base, { threads, weightBytes: stageBytes({ config }, free()) });
     const gradients = await gradientError(runtime, exact, probeAdapter(base), smallBatch);
     await exact.dispose();
     await engine.releaseBackward();

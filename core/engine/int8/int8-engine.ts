@@ -13,6 +13,8 @@ export interface Int8EngineOptions {
   readonly cache?: EngineCache | null | undefined;
   /** Keeps rounded matrices for later processes. Default: none. */
   readonly store?: RoundedStore | null | undefined;
+  /** Says how many bytes the process may still take for a comparison with float32. Default: what the machine has free. */
+  readonly free?: (() => number) | undefined;
 }
 
 /** A base that is computed in 8 bits on the CPU: its rounded matrices, and a runtime that multiplies with them. */

@@ -6,7 +6,6 @@ import { StreamedProgram } from '../compiled/streamed-program.ts';
 import { CPU_PROVIDER } from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
 import { observeOperands } from '../graph/passes/weights/observe-operands.ts';
-import { STAGE_BYTES } from './float32-runtime.ts';
 import { isLayerMatrix, largestName } from './inputs.ts';
 import type { Smoothing } from './rounding/int8-matrix.ts';
 
@@ -45,11 +44,15 @@ export class Observer {
   }
 
   /** @param held whether the base's weights stay in memory between passes */
-  static async create(base: BaseModel, batch: Batch, { threads, held }: ObserverOptions): Promise<Observer> {
+  static async create(
+    base: BaseModel,
+    batch: Batch,
+    { threads, held, weightBytes }: ObserverOptions,
+  ): Promise<Observer> {
     const { spec } = bindCall(base, 'labelLosses', { adapter: null, tokens: batch });
     const { weights } = base;
     if (!held) {
-      const options = { threads, weights, weightBytes: STAGE_BYTES, rewrite: observeOperands };
+      const options = { threads, weights, weightBytes, rewrite: observeOperands };
       return new Observer(base, await StreamedProgram.create(spec, options));
     }
     const provider = { ...CPU_PROVIDER, rewrite: observeOperands };
@@ -83,6 +86,8 @@ export class Observer {
 export interface ObserverOptions {
   readonly threads: number;
   readonly held: boolean;
+  /** Bytes of the weights of a stage where they are not. */
+  readonly weightBytes: number;
 }
 
 type Program = Pick<StreamedProgram, 'outputNames' | 'run' | 'release'> & Partial<Pick<StreamedProgram, 'computeMs'>>;

@@ -42,7 +42,7 @@ export interface ActivationOptions {
 const FLOAT = 4;
 
 /** Arrays of [heads, block, places] at a time: scores and probabilities, for gradients with both of their gradients. */
-const SCORES = { forward: 3, gradients: 4 };
+const SCORES = { forward: 2, gradients: 3 };
 
 /** Arrays of [labels, vocab] at a time for each block of labels: logits and their softmax, with a cap also its gradient. */
 const LOGITS = { plain: 2, capped: 4 };
@@ -51,7 +51,7 @@ const LOGITS = { plain: 2, capped: 4 };
 const LABEL_STATES = 5;
 
 /** Arrays of [tokens, intermediate] at a time in the MLP of one layer, its 8-bit operands included. */
-const MLP = { forward: 4, gradients: 6 };
+const MLP = { forward: 2, gradients: 4 };
 
 /**
  * Bytes that a call needs at its peak beside weights and factors: what its forward pass keeps for the gradients, and the
@@ -63,10 +63,7 @@ export function activationBytes(options: ActivationOptions, sizes: CallSizes): n
   const perLayer = keptFloats(options, sizes);
   const stream = 2 * sizes.tokens * config.hiddenSize;
   const pass = kind === 'gradients' ? 'gradients' : 'forward';
-  const working = Math.max(
-    scoreFloats(config, sizes) * SCORES[pass],
-    sizes.tokens * config.intermediateSize * MLP[pass],
-  );
+  const working = scoreFloats(config, sizes) * SCORES[pass] + sizes.tokens * config.intermediateSize * MLP[pass];
   const logits = headFloats(config, sizes);
   // Without gradients, a layer's arrays are gone when the head is computed.
   if (pass === 'forward') return FLOAT * (stream + Math.max(perLayer + working, logits));
@@ -85,16 +82,6 @@ function headFloats(
   return logits + LABEL_STATES * labels * hiddenSize;
 }
 
-/**
- * Share of the probabilities of all queries and keys that a layer has in memory beside those at work. Where the whole layer
- * is computed again, that is all its blocks but the one at work; of n blocks, the i-th sees i/n of the keys.
- */
-const PROBABILITIES: Readonly<Record<Recompute, (blocks: number) => number>> = {
-  cheap: () => 1,
-  scores: () => 0,
-  layers: (blocks) => (blocks - 1) / (2 * blocks),
-};
-
 /** Floats that one layer keeps for its gradients. */
 function keptFloats({ config, adapted, recompute }: ActivationOptions, sizes: CallSizes): number {
   const { numHeads, numKeyValueHeads, headDim, hiddenSize, intermediateSize } = config;
@@ -106,7 +93,7 @@ function keptFloats({ config, adapted, recompute }: ActivationOptions, sizes: Ca
   const dropped = adapted.dropout && recompute === 'cheap' ? 2 * adapted.inFeatures : 0;
   const ofAdapter = adapted.ranks + (adapted.dora ? adapted.outFeatures : 0) + dropped;
   const perToken = 2 * hiddenSize + 2 * intermediateSize + queries + normed + ofAdapter;
-  const probabilities = PROBABILITIES[recompute](attentionBlocks([longest])) * places * longest * numHeads;
+  const probabilities = recompute === 'cheap' ? places * longest * numHeads : 0;
   return tokens * perToken + places * (2 * queries + 2 * keys) + probabilities;
 }
 
@@ -114,9 +101,10 @@ function outputNorms({ attention, mlp }: ReturnType<typeof architectureOf>['norm
   return Number(attention.output !== null) + Number(mlp.output !== null);
 }
 
-/** Floats in the scores of the block of queries that sees most. */
+/** Floats in the scores of all blocks of queries, of which the i-th of n sees i/n of the keys. */
 function scoreFloats({ numHeads }: ModelConfig, { tokens, places = tokens, longest }: CallSizes): number {
-  return (places / attentionBlocks([longest])) * longest * numHeads;
+  const blocks = attentionBlocks([longest]);
+  return ((blocks + 1) / (2 * blocks)) * places * longest * numHeads;
 }
 
 const LEVELS: readonly Recompute[] = ['cheap', 'scores', 'layers'];

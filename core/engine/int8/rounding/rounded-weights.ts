@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import { expectedWeights } from '../../../models/architecture/architecture.ts';
 import { WeightLoans } from '../../../formats/hugging-face/weight-loans.ts';
 import { weightOf, type BaseModel } from '../../../models/base-model.ts';
 import { ownSources, sha256 } from '../../cache/sources.ts';
 import { sizeOf } from '../../graph/graph.ts';
-import { isLayerMatrix } from '../inputs.ts';
+import { layerMatrices } from '../layer-weights.ts';
 import type { Direction, Int8Matrix, RoundedMatrix, Smoothing } from './int8-matrix.ts';
 import type { RoundedFile } from './rounded-file.ts';
 import type { RoundedStore } from './rounded-store.ts';
@@ -105,7 +104,7 @@ export class RoundedWeights {
     };
     let written = Promise.resolve();
     try {
-      for (const weight of layerMatrices(base)) {
+      for (const { name: weight } of layerMatrices(base.config)) {
         const rounded = await this.#round(weight, loans.borrow(weight));
         loans.giveBack();
         this.#matrices.set(`forward ${weight}`, Promise.resolve(rounded.forward));
@@ -142,14 +141,7 @@ export class RoundedWeights {
   }
 }
 
-function layerMatrices({ config }: BaseModel): string[] {
-  return expectedWeights(config)
-    .map(({ name }) => name)
-    .filter(isLayerMatrix);
-}
-
 /** The size of both forms of all layers' matrices with their scales, in bytes. */
 function roundedBytes({ config }: BaseModel): number {
-  const shapes = expectedWeights(config).filter(({ name }) => isLayerMatrix(name));
-  return shapes.reduce((total, { shape }) => total + 2 * sizeOf(shape) + 4 * (shape[0]! + shape[1]!), 0);
+  return layerMatrices(config).reduce((total, { shape }) => total + 2 * sizeOf(shape) + 4 * (shape[0]! + shape[1]!), 0);
 }
