@@ -11,7 +11,7 @@ import type { ExactGate } from './measurements/exact-gate.ts';
 import type { GateOutcomes } from './measurements/gate-outcomes.ts';
 import { Measurements } from './measurements/measurements.ts';
 import { measureOld, storedOld } from './measurements/old-version.ts';
-import { requireMemory, rowSizes } from './setup/memory-plan.ts';
+import { jobMemory, requireMemory, rowSizes } from './setup/memory-plan.ts';
 import type { RowFormat } from './setup/row-format.ts';
 
 /** The metric on the gate rows for what a published adapter is compared with; null where it was not measured (yet). */
@@ -60,12 +60,14 @@ export async function measureBaselines(
   const { config, tokenizer } = await bases.describe(job.newBase);
   const adapter = await loadAdapter(job.adapter, config);
   const data = tokenizeTask(await loadTaskRows(job.data), { tokenizer, config, ...rowFormat }, () => undefined);
-  const { searchRows, maxNewTokens } = resolveJobOptions(job.options, { control: false, hiddenSize: config.hiddenSize });
+  const { searchRows, maxNewTokens } = resolveJobOptions(job.options, {
+    control: false,
+    hiddenSize: config.hiddenSize,
+  });
   const measured = rowSizes(data.gate);
   const generated = isGenerated(job.metric) ? answerSizes(data.gate, maxNewTokens) : null;
   const needs = { config, precision, adapter, measured, trained: [], generated, evolution: false };
-  const plan = requireMemory(needs, bases.memory.available);
-  bases.memory.reserve(plan.reserved - plan.base);
+  bases.memory.reserve(jobMemory(requireMemory(needs, bases.memory.available), needs));
   const measurements = new Measurements({ data, metric: job.metric, searchRows, maxNewTokens, signal });
   const exact = { bases, measurements, gate: { metric: job.metric, ...job.gate } };
   const missing = { exact, adapter, newBase: await bases.load(job.newBase, precision) };

@@ -29,7 +29,7 @@ import { objectionToInt8 } from './setup/job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements/measurements.ts';
 import { ladderOptions, requireSuitable, trainedSizes } from './setup/job-setup.ts';
-import { requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
+import { jobMemory, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
 import { rowFormatOf, type RowFormat } from './setup/row-format.ts';
 import { sliceValues } from './measurements/slices.ts';
@@ -185,7 +185,9 @@ class AdaptationRun {
     await requireCompatible(oldVersion, newVersion);
     const oldAdapter = await loadAdapter(spec.adapter, config);
     const rows = await loadTaskRows(spec.data);
-    const needs = { config, adapter: oldAdapter, evolution: usesEvolution(settings.strategy) };
+    const kept = (resumed && precisionOf(resumed)) ?? undefined;
+    const precision = kept ?? this.#bases.precision;
+    const needs = { config, precision, adapter: oldAdapter, evolution: usesEvolution(settings.strategy) };
     this.#planMemory({ ...needs, measured: [], trained: [] });
     const rowFormat = (resumed && rowFormatIn(resumed)) ?? (await this.#decideRowFormat(config, oldAdapter, rows));
     this.#rowFormat = rowFormat;
@@ -201,7 +203,6 @@ class AdaptationRun {
     const { searchRows, maxNewTokens } = settings;
     const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
-    const kept = (resumed && precisionOf(resumed)) ?? undefined;
     const { newBase, old } = await this.#loadNewBase({ exact, data, oldAdapter }, kept);
     signal.throwIfAborted();
     const context = new JobContext({
@@ -237,7 +238,7 @@ class AdaptationRun {
   /**
    * Loads the new base and, where the target depends on it and nothing was stored, measures the old adapter on the old base
    * before, so that the old base can make room for the new one. Both are computed in the same precision: in float32 where
-   * what is chosen for them differs, or where rows of the task refuse int8.
+   * what is chosen for them differs, or where rows of the task refuse int8, if there is memory for that.
    * @param precision default: what is chosen for each base
    */
   async #loadNewBase(job: LoadedJob, precision?: Precision): Promise<{ newBase: LoadedBase; old: MeasuredOld | null }> {
@@ -245,19 +246,24 @@ class AdaptationRun {
     const old = isMissing ? await this.#measureOld(job, precision) : null;
     const newBase = await this.#bases.load(this.#spec.newBase, precision);
     if (precision !== undefined) return { newBase, old };
+    const holdsFloat32 = this.#bases.memory.holdsFloat32(newBase.model.config);
     const differs = old !== null && old.precision !== newBase.precision.precision;
-    const refused = differs || (await this.#refusesInt8(newBase, job));
+    if (differs) return this.#loadNewBase(job, holdsFloat32 ? 'f32' : 'int8');
+    const refused = await this.#refusesInt8(newBase, job, holdsFloat32);
     return refused ? this.#loadNewBase(job, 'f32') : { newBase, old };
   }
 
-  /** Lets rows of the task confirm or refuse int8. Where it was asked for, they only warn. */
-  async #refusesInt8(base: LoadedBase, { oldAdapter, data }: LoadedJob): Promise<boolean> {
+  /** Lets rows of the task confirm or refuse int8. Where it was asked for, or no memory is left for float32, they only warn. */
+  async #refusesInt8(base: LoadedBase, { oldAdapter, data }: LoadedJob, holdsFloat32: boolean): Promise<boolean> {
     const objection = await objectionToInt8(this.#bases, base, oldAdapter, data.search);
     if (objection === null) return false;
-    const refused = this.#bases.chooses;
+    const { chooses } = this.#bases;
+    const consequence = holdsFloat32
+      ? 'the job is computed in float32'
+      : 'the job stays in int8, because float32 does not fit into the memory';
     const message = `on rows of this task, ${objection}`;
-    this.#emit({ type: 'warning', message: refused ? `${message}: the job is computed in float32` : message });
-    return refused;
+    this.#emit({ type: 'warning', message: chooses ? `${message}: ${consequence}` : message });
+    return chooses && holdsFloat32;
   }
 
   #decideRowFormat(config: ModelConfig, adapter: Adapter, { search, gate }: TaskRows): Promise<RowFormat> {
@@ -267,10 +273,9 @@ class AdaptationRun {
   }
 
   /** @throws InsufficientMemoryError */
-  #planMemory(needs: Omit<MemoryNeeds, 'precision'>): void {
+  #planMemory(needs: MemoryNeeds): void {
     const { memory } = this.#bases;
-    const plan = requireMemory({ ...needs, precision: memory.precision }, memory.available);
-    memory.reserve(plan.reserved - plan.base);
+    memory.reserve(jobMemory(requireMemory(needs, memory.available), needs));
   }
 
   /** Bases are read for it but not loaded, and files that are read for the first time are verified on the way. */

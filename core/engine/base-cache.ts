@@ -28,6 +28,7 @@ import type { PrecisionChoice } from './int8/precision-choice.ts';
 import { RowErrors } from './int8/row-errors.ts';
 import { RoundedStore } from './int8/rounding/rounded-store.ts';
 import type { RoundedWeights } from './int8/rounding/rounded-weights.ts';
+import { countsAsInt8 } from './memory/base-memory.ts';
 import { MemoryShares } from './memory/memory-shares.ts';
 import type { AvailableMemory } from './memory/process-memory.ts';
 import type { Runtime } from './runtime.ts';
@@ -84,6 +85,15 @@ export interface LoadedBase {
   readonly rounded?: RoundedWeights;
 }
 
+/** How a base is to be prepared. */
+interface Preparation {
+  readonly precision: PrecisionSetting;
+  /** Whether the matrices of its layers stay on disk. */
+  readonly onDisk: boolean;
+  /** Whether they are in memory in float32 until it is prepared. */
+  readonly holdsMatrices: boolean;
+}
+
 /** A loaded base whose files stay open, so that weights can be read again until it is released. */
 interface OpenBase extends LoadedBase {
   readonly model: OpenBaseModel;
@@ -112,7 +122,7 @@ export class BaseCache {
 
   constructor(options: BaseCacheOptions = {}) {
     this.#options = options;
-    this.memory = new MemoryShares(options.memory ?? (() => UNLIMITED), options.precision ?? 'f32');
+    this.memory = new MemoryShares(options.memory ?? (() => UNLIMITED));
     const { graphCacheDir = null, int8CacheBytes } = options;
     this.cacheFolder = graphCacheDir;
     this.#cache = graphCacheDir === null ? null : new EngineCache(graphCacheDir);
@@ -122,7 +132,8 @@ export class BaseCache {
   }
 
   /**
-   * Returns the base model of a folder, and loads it first if necessary.
+   * Returns the base model of a folder, and loads it first if necessary. Where `auto` has chosen float32 for it and there is
+   * no memory for that any more, it is loaded in int8.
    * @param precision of its matrices; default: as the options say
    * @throws FormatError if the folder does not hold a usable model and tokenizer.json, DeviceUnavailableError
    */
@@ -132,7 +143,18 @@ export class BaseCache {
       const chosen = await this.#bases.get(keyOf(key, this.#setting))?.catch(() => null);
       if (chosen?.precision.precision !== precision) return this.#load(folder, key, precision);
     }
-    return this.#load(folder, key, this.#setting);
+    const base = await this.#load(folder, key, this.#setting);
+    const outgrown = base.precision.precision === 'f32' && this.#mayBeInt8(base.model.config);
+    return outgrown && !this.memory.holdsFloat32(base.model.config) ? this.#load(folder, key, 'int8') : base;
+  }
+
+  /** The precision that bases are to have. `auto` means float32 on devices other than the CPU. */
+  get precision(): PrecisionSetting {
+    return this.#setting === 'auto' && (this.#options.device ?? 'cpu') !== 'cpu' ? 'f32' : this.#setting;
+  }
+
+  #mayBeInt8(config: ModelConfig): boolean {
+    return this.precision === 'auto' && countsAsInt8(config, 'auto');
   }
 
   /** Whether the device can compute with a base in a precision. */
@@ -151,7 +173,7 @@ export class BaseCache {
     passes: 'few' | 'many' = 'many',
   ): Promise<T | null> {
     const threads = this.#options.threads ?? availableParallelism();
-    const exact = openFloat32(model, { ...this.#shared, threads, passes });
+    const exact = openFloat32(model, { ...this.#shared, threads, passes, free: this.memory.free });
     if (exact === null) return null;
     try {
       return await use(exact);
@@ -216,17 +238,21 @@ export class BaseCache {
   async #openInRoom(folder: string, key: string, precision: PrecisionSetting): Promise<OpenBase> {
     const config = await readModelConfig(folder);
     const others = [...this.#bases.keys()].filter((other) => other !== key);
-    for (const surplus of this.memory.claim(key, config, others)) await this.#close(surplus);
-    await this.#expectPrograms(config, precision);
-    const loaded = await this.#open(folder, precision);
+    const share = { config, precision: precision === 'auto' ? this.precision : precision };
+    for (const surplus of this.memory.claim(key, share, others)) await this.#close(surplus);
+    // Matrices that are rounded to 8 bits need not stay in memory in float32, too.
+    const onDisk = (this.#options.device ?? 'cpu') === 'cpu' && (precision === 'int8' || precision === 'auto');
+    const preparation = { precision, onDisk, holdsMatrices: onDisk && isHeld(config, this.memory.free) };
+    await this.#expectPrograms(config, preparation);
+    const loaded = await this.#open(folder, preparation);
     this.memory.follow(key, { runtime: loaded.runtime, precision: loaded.precision.precision });
     return loaded;
   }
 
   /** Lets the programs that a comparison in 8 bits will need be traced while weights are read. */
-  async #expectPrograms(config: ModelConfig, precision: PrecisionSetting): Promise<void> {
-    if ((this.#options.device ?? 'cpu') !== 'cpu' || (precision !== 'auto' && precision !== 'int8')) return;
-    for (const program of expectedPrograms(config, precision)) {
+  async #expectPrograms(config: ModelConfig, { precision, onDisk, holdsMatrices }: Preparation): Promise<void> {
+    if (!onDisk) return;
+    for (const program of expectedPrograms(config, precision === 'int8' ? 'int8' : 'auto', holdsMatrices)) {
       const isKept = await this.#cache?.has(graphKey(program.spec, program.provider));
       if (!isKept) this.#tracer.expect([program]);
     }
@@ -243,16 +269,13 @@ export class BaseCache {
     this.memory.release(key);
   }
 
-  async #open(folder: string, precision: PrecisionSetting): Promise<OpenBase> {
+  async #open(folder: string, preparation: Preparation): Promise<OpenBase> {
     const { tokenizer, tokenizerHash } = await readTokenizer(folder);
-    const { device = 'cpu' } = this.#options;
-    // Matrices that are rounded to 8 bits need not stay in memory in float32, too.
-    const rounded = device === 'cpu' && (precision === 'int8' || precision === 'auto');
-    const { verified } = this;
-    const holdRead = rounded && isHeld(await readModelConfig(folder));
-    const model = await openBaseModel(folder, rounded ? isLayerMatrix : () => false, { verified, holdRead });
+    const { onDisk, holdsMatrices } = preparation;
+    const options = { verified: this.verified, holdRead: holdsMatrices };
+    const model = await openBaseModel(folder, onDisk ? isLayerMatrix : () => false, options);
     try {
-      const ready = await this.#makeReady(model, tokenizer, precision);
+      const ready = await this.#makeReady(model, tokenizer, preparation);
       model.letGo();
       const endOfTextIds = await readEndOfTextIds(folder, model.config, tokenizer);
       const loaded = { folder: await realpath(folder), model, tokenizer, tokenizerHash, endOfTextIds, ...ready };
@@ -267,7 +290,7 @@ export class BaseCache {
   async #makeReady(
     model: BaseModel,
     tokenizer: Tokenizer,
-    setting: PrecisionSetting,
+    preparation: Preparation,
   ): Promise<Pick<LoadedBase, 'runtime' | 'precision' | 'rounded'>> {
     if (tokenizer.vocabSize > model.config.vocabSize) {
       const message = `has ids up to ${tokenizer.vocabSize - 1}, expected less than the model's vocabulary of ${model.config.vocabSize}`;
@@ -276,7 +299,7 @@ export class BaseCache {
     const { device = 'cpu' } = this.#options;
     const threads = this.#options.threads ?? undefined;
     await openDevice(device, { threads });
-    const { choice, engine } = await this.#choose(model, tokenizer, setting);
+    const { choice, engine } = await this.#choose(model, tokenizer, preparation);
     if (engine) return { precision: choice, runtime: engine.runtime, rounded: engine.rounded };
     const { precision } = choice;
     return {
@@ -288,14 +311,17 @@ export class BaseCache {
   async #choose(
     base: BaseModel,
     tokenizer: Tokenizer,
-    precision: PrecisionSetting,
+    { precision, holdsMatrices }: Preparation,
   ): Promise<{ choice: PrecisionChoice; engine: Int8Engine | null }> {
     const { device = 'cpu' } = this.#options;
     const threads = this.#options.threads ?? availableParallelism();
-    const options = { ...this.#shared, base, tokenizer, threads, store: this.#store };
+    const free = () => this.memory.free;
+    const options = { ...this.#shared, base, tokenizer, threads, store: this.#store, free, holdsMatrices };
     checkPrecision(device, precision);
     if (precision === 'int8') return int8Of(options);
-    if (precision === 'auto' && device === 'cpu') return choosePrecision(options);
+    if (precision === 'auto' && device === 'cpu') {
+      return choosePrecision({ ...options, holdsFloat32: this.memory.holdsFloat32(base.config) });
+    }
     const choice =
       precision === 'auto'
         ? ({ precision: 'f32', reason: 'only the CPU chooses', warning: null } as const)

@@ -3,8 +3,15 @@ import { labelCount, type ExampleRow, type TokenizedExample } from '../../data/e
 import { TokenizeError, tokenizeRows, type TokenizeOptions } from '../../data/tokenize.ts';
 import { generationCacheBytes, type TextSizes } from '../../engine/generation/greedy.ts';
 import { activationBytes, adaptedWidths } from '../../engine/memory/activation-memory.ts';
-import { baseBytes } from '../../engine/memory/base-memory.ts';
-import { PROCESS_BYTES, programBytes, type AvailableMemory } from '../../engine/memory/process-memory.ts';
+import { smallestStage } from '../../engine/int8/float32-runtime.ts';
+import { baseBytes, countsAsInt8 } from '../../engine/memory/base-memory.ts';
+import type { JobMemory } from '../../engine/memory/memory-shares.ts';
+import {
+  PROCESS_BYTES,
+  programBytes,
+  type AvailableMemory,
+  type ProgramNeeds,
+} from '../../engine/memory/process-memory.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import { adaptableModules } from '../../models/architecture/architecture.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
@@ -67,7 +74,9 @@ export interface MemoryPlan {
   readonly generation: number;
   /** What the longest row takes, computed in the way that takes least. */
   readonly activations: number;
-  /** Everything but activations. */
+  /** What it takes to compare a base in int8 with float32, before rows are computed. */
+  readonly comparison: number;
+  /** Everything but activations and comparison. */
   readonly reserved: number;
   readonly total: number;
 }
@@ -98,18 +107,60 @@ const FLOAT = 4;
 /** Works out what a job needs at the least. */
 export function planMemory(needs: MemoryNeeds): MemoryPlan {
   const { config, precision, adapter, trained, evolution, generated } = needs;
-  const longest = longestRow(needs);
-  const copies = trained.length > 0 ? TRAINED_COPIES : MEASURED_COPIES;
+  const programs = {
+    int8: countsAsInt8(config, precision),
+    differentiated: trained.length > 0,
+    longest: mostOf(needs, 'tokens'),
+    labels: mostOf(needs, 'labels'),
+  };
+  const copies = programs.differentiated ? TRAINED_COPIES : MEASURED_COPIES;
   const parts = {
-    process: PROCESS_BYTES + programBytes(config, longest),
-    base: baseBytes(config, precision),
+    process: PROCESS_BYTES + programBytes(config, programs),
+    base: baseBytes(config, precision, programs.differentiated),
     adapter: FLOAT * copies * sum([...adapter.modules.values()].map(({ a, b }) => a.length + b.length)),
     evolution: FLOAT * EVOLUTION_COPIES * (evolution ? evolutionFloats(config) : 0),
     generation: generated ? generationCacheBytes(config, generated) : 0,
   };
   const reserved = sum(Object.values(parts));
   const activations = leastActivations(needs);
-  return { ...parts, activations, reserved, total: reserved + activations };
+  const comparison = comparisonBytes(needs, programs);
+  return { ...parts, activations, comparison, reserved, total: reserved + Math.max(activations, comparison) };
+}
+
+/** What a plan asks for beside the base. */
+export function jobMemory(plan: MemoryPlan, { trained }: Pick<MemoryNeeds, 'trained'>): JobMemory {
+  const { adapter, evolution, generation, process, activations, comparison } = plan;
+  return {
+    kept: process - PROCESS_BYTES + adapter + evolution + generation,
+    working: Math.max(activations, comparison),
+    differentiated: trained.length > 0,
+  };
+}
+
+/** The largest batches that int8 is compared with float32 on: calibration texts, and rows of a task. */
+const COMPARED = {
+  losses: [
+    { tokens: 768, longest: 64, labels: 96 },
+    { tokens: 512, longest: 512, labels: 512 },
+  ],
+  gradients: { tokens: 128, longest: 128, labels: 128 },
+};
+
+/**
+ * Bytes of a comparison of int8 with float32: the smallest stage of float32 matrices, what is computed, and the matrices and
+ * programs of gradients where nothing else needs them. More is taken only where it is free.
+ */
+function comparisonBytes({ config, precision, adapter }: MemoryNeeds, programs: ProgramNeeds): number {
+  if (!countsAsInt8(config, precision)) return 0;
+  const options = { config, adapted: adaptedWidths(adapter) };
+  const computed = Math.max(
+    ...COMPARED.losses.map((sizes) => activationBytes({ ...options, kind: 'labelLosses', recompute: 'cheap' }, sizes)),
+    activationBytes({ ...options, kind: 'gradients', recompute: 'cheap' }, COMPARED.gradients),
+  );
+  const ofGradients = (differentiated: boolean) =>
+    baseBytes(config, precision, differentiated) + programBytes(config, { ...programs, differentiated });
+  const ofGradientsAlone = programs.differentiated ? 0 : ofGradients(true) - ofGradients(false);
+  return smallestStage(config) + computed + ofGradientsAlone;
 }
 
 /**
@@ -119,7 +170,8 @@ export function planMemory(needs: MemoryNeeds): MemoryPlan {
 export function requireMemory(needs: MemoryNeeds, available: AvailableMemory): MemoryPlan {
   const plan = planMemory(needs);
   if (plan.total <= available.bytes) return plan;
-  const parts = (['base', 'activations', 'adapter', 'evolution', 'generation', 'process'] as const)
+  const working = plan.activations < plan.comparison ? 'comparison' : 'activations';
+  const parts = (['base', working, 'adapter', 'evolution', 'generation', 'process'] as const)
     .filter((part) => plan[part] > 0)
     .map((part) => `${part} ${gibibytes(plan[part])}`);
   const found = `this worker has ${gibibytes(available.bytes)} GiB (${available.source})`;
@@ -129,7 +181,7 @@ export function requireMemory(needs: MemoryNeeds, available: AvailableMemory): M
 
 /** Says what would make the job fit. */
 function remedy(needs: MemoryNeeds, plan: MemoryPlan, bytes: number): string {
-  const longest = longestRow(needs);
+  const longest = mostOf(needs, 'tokens');
   let length = Math.floor(longest / 64) * 64;
   while (length >= 64 && planMemory(cutTo(needs, length)).total > bytes) length -= 64;
   if (length >= 64) return `a max_length of ${length} would fit, where the longest row has ${longest} tokens`;
@@ -154,8 +206,8 @@ function leastActivations(needs: MemoryNeeds): number {
   return Math.max(most('labelLosses', measured), most('gradients', trained));
 }
 
-function longestRow({ measured, trained }: MemoryNeeds): number {
-  return [...measured, ...trained].reduce((longest, { tokens }) => Math.max(longest, tokens), 0);
+function mostOf({ measured, trained }: MemoryNeeds, what: keyof RowSizes): number {
+  return [...measured, ...trained].reduce((most, sizes) => Math.max(most, sizes[what]), 0);
 }
 
 /** The needs of the same job with rows of so many tokens at most. */

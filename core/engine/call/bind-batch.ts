@@ -4,6 +4,7 @@ import { dependsOnTextLength } from '../../models/config/rope.ts';
 import { anglesName, angleTypes, CACHED, cachedStateName, type ProgramSizes } from '../decoder/program-spec.ts';
 import type { Batch, DecodeStep } from '../runtime.ts';
 import { attentionBlocks, packIntoBins, positionsOf } from './attention-bins.ts';
+import { fillBlocks, labelBlocks, labelWeights } from './label-blocks.ts';
 import { repeatedTokens, shareNothing, sharePrefixes, sharesOf } from './shared-prefixes.ts';
 
 /** Data for some of a program's inputs, by name. */
@@ -15,15 +16,24 @@ export interface BoundTokens {
   readonly sizes: ProgramSizes;
   /** Number of blocks of queries that attention is computed in. */
   readonly blocks: number;
+  /** Number of blocks of labels that losses are computed in. */
+  readonly labelBlocks: number;
   /** [tokens] the row of the program's tokens that computes each of the call's. */
   readonly indices: Int32Array;
+}
+
+export interface BatchOptions {
+  /** Whether each sequence drops inputs of its own. */
+  readonly dropping: boolean;
+  /** Largest number of elements in the logits that exist at a time, [labels, vocab]. */
+  readonly mostLogits: number;
 }
 
 /**
  * Makes the batch's part of a program's inputs and sizes. What sequences have in common at their beginning is computed once,
  * unless angles depend on the length of the text or each sequence drops inputs of its own.
  */
-export function bindBatch(config: ModelConfig, batch: Batch, dropping: boolean): BoundTokens {
+export function bindBatch(config: ModelConfig, batch: Batch, { dropping, mostLogits }: BatchOptions): BoundTokens {
   const alone = dependsOnTextLength(config) || dropping;
   const shared = alone ? shareNothing(batch) : sharePrefixes(batch, config.vocabSize);
   const { representatives, indices } = shared;
@@ -31,6 +41,8 @@ export function bindBatch(config: ModelConfig, batch: Batch, dropping: boolean):
   const { tokenPlaces, binTokens, binSequences, bins, binLength } = packIntoBins(batch.sequenceLengths, blocks);
   const repeats = repeatedTokens(shared);
   const tokens = batch.inputIds.length;
+  const count = batch.labelPositions.length;
+  const head = labelBlocks(count, config.vocabSize, mostLogits);
   const data: NamedArrays = [
     ['input_ids', pick(batch.inputIds, representatives)],
     ['positions', pick(positionsOf(batch.sequenceLengths), representatives)],
@@ -43,13 +55,13 @@ export function bindBatch(config: ModelConfig, batch: Batch, dropping: boolean):
     ['repeat_tokens', pick(indices, repeats)],
     ['repeat_places', pick(tokenPlaces, repeats)],
     ['token_shares', sharesOf(shared)],
-    ['label_positions', pick(indices, batch.labelPositions)],
-    ['label_ids', batch.labelIds],
+    ['label_positions', fillBlocks(pick(indices, batch.labelPositions), head)],
+    ['label_ids', fillBlocks(batch.labelIds, head)],
+    ['label_weights', labelWeights(count, head)],
   ];
-  const labels = batch.labelPositions.length;
-  const perBlock = { bins, binLength: binLength / blocks };
-  const sizes = { ...perBlock, labels, tokens: representatives.length, repeats: repeats.length, slots: 0 };
-  return { data, sizes, blocks, indices };
+  const perBlock = { bins, binLength: binLength / blocks, labels: head.labels };
+  const sizes = { ...perBlock, tokens: representatives.length, repeats: repeats.length, slots: 0 };
+  return { data, sizes, blocks, labelBlocks: head.blocks, indices };
 }
 
 /** Makes the tokens' part of a `decode` program's inputs and sizes. The cache is not copied. */
@@ -64,7 +76,7 @@ export function bindStep(config: ModelConfig, { inputIds, positions, cache, slot
   ];
   const tokens = inputIds.length;
   const sizes = { tokens, labels: tokens, bins: 0, binLength: 0, repeats: 0, slots };
-  return { data, sizes, blocks: 1, indices: Int32Array.from(inputIds.keys()) };
+  return { data, sizes, blocks: 1, labelBlocks: 1, indices: Int32Array.from(inputIds.keys()) };
 }
 
 /** Returns the values at the given indices. */

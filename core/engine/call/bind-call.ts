@@ -40,24 +40,36 @@ export interface BoundCall {
   readonly indices: Int32Array;
 }
 
-/**
- * Names a call's arrays as the program's inputs are named, without copying the adapter's, and specifies the program.
- * @param memory bytes for activations, which decide what gradients compute again
- */
-export function bindCall(base: BaseModel, kind: ProgramKind, call: ProgramCall, memory = Infinity): BoundCall {
+/** Limits of the memory that a call takes. Default: none. */
+export interface CallLimits {
+  /** Bytes for activations, which decide what gradients compute again. */
+  readonly activationBytes?: number;
+  /** Elements of an array of logits, [labels, vocab], which decide in how many blocks losses are computed. */
+  readonly mostLogits?: number;
+}
+
+/** The programs that need logits only to compute losses from them. */
+const OF_LOSSES: ReadonlySet<ProgramKind> = new Set(['labelLosses', 'gradients']);
+
+/** Names a call's arrays as the program's inputs are named, without copying the adapter's, and specifies the program. */
+export function bindCall(
+  base: BaseModel,
+  kind: ProgramKind,
+  call: ProgramCall,
+  { activationBytes = Infinity, mostLogits = Infinity }: CallLimits = {},
+): BoundCall {
   const { adapter, tokens, gradientScale = 1 } = call;
   const { config } = base;
   const dropout = kind === 'gradients' && call.dropout && call.dropout.rate > 0 ? call.dropout : null;
-  const bound = 'cache' in tokens ? bindStep(config, tokens) : bindBatch(config, tokens, dropout !== null);
-  const { data, sizes, blocks, indices } = bound;
+  const batchOptions = { dropping: dropout !== null, mostLogits: OF_LOSSES.has(kind) ? mostLogits : Infinity };
+  const bound = 'cache' in tokens ? bindStep(config, tokens) : bindBatch(config, tokens, batchOptions);
+  const { data, sizes, blocks, labelBlocks, indices } = bound;
   const repeats = kind === 'gradients' && (sizes.repeats > 0 || (call.fewPrograms === true && dropout === null));
   const adapted = adaptedWidths(adapter, dropout !== null);
   const longest = blocks * sizes.binLength;
-  const recompute =
-    kind === 'gradients'
-      ? recomputeWithin(memory, { config, adapted }, { ...sizes, longest, places: sizes.bins * longest })
-      : 'cheap';
-  const options = { dropout: dropout !== null, repeats, attentionBlocks: blocks, recompute };
+  const callSizes = { ...sizes, longest, places: sizes.bins * longest, labels: labelBlocks * sizes.labels, mostLogits };
+  const recompute = kind === 'gradients' ? recomputeWithin(activationBytes, { config, adapted }, callSizes) : 'cheap';
+  const options = { dropout: dropout !== null, repeats, attentionBlocks: blocks, labelBlocks, recompute };
   const spec = programSpec({ kind, config, adapter, ...options });
   const factors = [...(adapter?.modules ?? [])];
   const arrays: NamedArrays = [

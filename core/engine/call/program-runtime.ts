@@ -36,7 +36,8 @@ export abstract class ProgramRuntime implements Runtime {
   }
 
   async labelLosses(adapter: Adapter | null, batch: Batch): Promise<Float32Array> {
-    return (await this.#call('labelLosses', { adapter, tokens: batch })).output('losses');
+    const { output } = await this.#call('labelLosses', { adapter, tokens: batch });
+    return output('losses').slice(0, batch.labelPositions.length);
   }
 
   async gradients(adapter: Adapter, batch: Batch, gradientScale: number, dropout?: Dropout): Promise<GradientResult> {
@@ -76,7 +77,9 @@ export abstract class ProgramRuntime implements Runtime {
   async #call(kind: ProgramKind, call: ProgramCall): Promise<{ output: ProgramOutputs; indices: Int32Array }> {
     if ('cache' in call.tokens) checkStep(this.base, call.adapter, call.tokens);
     else checkCall(this.base, call.adapter, call.tokens);
-    const bound = bindCall(this.base, kind, { ...call, fewPrograms: this.fewPrograms }, this.activationBytes);
+    const { activationBytes, tokenBudgets } = this;
+    const limits = { activationBytes, mostLogits: tokenBudgets.logits };
+    const bound = bindCall(this.base, kind, { ...call, fewPrograms: this.fewPrograms }, limits);
     return { output: await this.run(bound), indices: bound.indices };
   }
 }

@@ -13,21 +13,6 @@ export function pickRows(x: tf.Tensor2D, positions: tf.Tensor1D): tf.Tensor2D {
   }));
 }
 
-/**
- * log Σ exp over the last axis, [rows, n] → [rows], with gradient dy · softmax(x). The value follows from the softmax p
- * without another pass, as max(x) − log(max(p)), where max(p) ≥ 1 / n never underflows.
- */
-function logSumExp(x: tf.Tensor2D): tf.Tensor1D {
-  return withGradient([x], (logits) => {
-    const probabilities = tf.softmax(logits);
-    return {
-      value: tf.max(logits, -1).sub<tf.Tensor1D>(tf.log(tf.max(probabilities, -1))),
-      saved: [probabilities],
-      gradient: (dy, probabilities) => probabilities.mul(dy.reshape([-1, 1])),
-    };
-  });
-}
-
 /** The output head. */
 export interface Head {
   /** [vocab, n] */
@@ -45,15 +30,86 @@ function capped<T extends tf.Tensor>(logits: T, cap: number | null): T {
   return cap === null ? logits : tf.tanh(logits.mul(1 / cap)).mul(cap);
 }
 
+/** How losses are computed from hidden states. */
+export interface LossOptions {
+  /** Number of blocks of labels of equal size, one after the other, so that the logits of one block exist at a time. */
+  readonly blocks: number;
+  /** Whether gradients by the hidden states will be asked for. */
+  readonly differentiated: boolean;
+}
+
 /**
  * Negative log-likelihood of each label's id, [labels] in nats: log Σ exp(h Eᵀ) − h · E[id]. The id's logit is computed
  * from its embedding row, so that no gradient has to be scattered into [labels, vocab].
- * @param hidden [labels, n]
+ * @param hidden [labels, n], where labels are a multiple of the blocks
  * @param ids [labels] int32
  */
-export function negativeLogLikelihood(hidden: tf.Tensor2D, head: Head, ids: tf.Tensor1D): tf.Tensor1D {
+export function negativeLogLikelihood(
+  hidden: tf.Tensor2D,
+  head: Head,
+  ids: tf.Tensor1D,
+  options: LossOptions,
+): tf.Tensor1D {
   const own = rowProducts(hidden, tf.gather(head.weight, ids));
-  return logSumExp(logitsOf(hidden, head)).sub(capped(own, head.cap));
+  return logSumExp(hidden, head, options).sub(capped(own, head.cap));
+}
+
+/**
+ * log Σ exp of each row's logits, [labels, n] → [labels]. Its gradient by a row of hidden states is that row of
+ * softmax(logits) E times a number, so it is computed beside the value, and neither logits nor probabilities are kept for
+ * the gradients. Both results of a block are packed into one tensor before they are cut apart again: a runtime that computes
+ * what is asked for then finishes one block before it begins the next.
+ */
+function logSumExp(hidden: tf.Tensor2D, head: Head, { blocks, differentiated }: LossOptions): tf.Tensor1D {
+  const computed = (rows: tf.Tensor2D) => cutIntoBlocks(rows, blocks).map((block) => blockOf(block, head));
+  if (!differentiated) return joinBlocks(computed(hidden).map(({ value }) => value()));
+  return withGradient([hidden], (rows) => {
+    const results = computed(rows).map(({ value, gradient }) => tf.concat([gradient(), asColumn(value())], 1));
+    const [gradients, values] = tf.split(joinBlocks(results), [hidden.shape[1], 1], 1) as [tf.Tensor2D, tf.Tensor2D];
+    return {
+      value: values.reshape<tf.Tensor1D>([hidden.shape[0]]),
+      saved: [gradients],
+      gradient: (dy, gradients) => gradients.mul(asColumn(dy)),
+    };
+  });
+}
+
+/**
+ * What one block of labels gives: log Σ exp of its logits, [block], and the gradient of that by its hidden states,
+ * [block, n]. The value follows from the softmax p without another pass, as max(x) − log(max(p)), where max(p) ≥ 1 / vocab
+ * never underflows.
+ */
+function blockOf(hidden: tf.Tensor2D, head: Head) {
+  const logits = logitsOf(hidden, head);
+  const probabilities = tf.softmax(logits);
+  return {
+    value: () => tf.max(logits, -1).sub<tf.Tensor1D>(tf.log(tf.max(probabilities, -1))),
+    gradient: () => tf.matMul<tf.Tensor2D>(uncapped(probabilities, logits, head.cap), head.weight),
+  };
+}
+
+/** The gradient by x where that by y = c · tanh(x / c) is `dy`: dy · (1 − (y / c)²). */
+function uncapped(dy: tf.Tensor2D, y: tf.Tensor2D, cap: number | null): tf.Tensor2D {
+  if (cap === null) return dy;
+  const share = y.mul<tf.Tensor2D>(1 / cap);
+  return dy.sub(dy.mul(share).mul(share));
+}
+
+/** [rows, n] to blocks of equal size, [rows / blocks, n] each. */
+function cutIntoBlocks(x: tf.Tensor2D, blocks: number): tf.Tensor2D[] {
+  if (blocks === 1) return [x];
+  const [rows, width] = [x.shape[0] / blocks, x.shape[1]];
+  const parts = tf.split(x.reshape<tf.Tensor3D>([blocks, rows, width]), blocks);
+  return parts.map((part) => part.reshape([rows, width]));
+}
+
+function joinBlocks<T extends tf.Tensor>(blocks: readonly T[]): T {
+  const [only] = blocks;
+  return only && blocks.length === 1 ? only : tf.concat<T>([...blocks]);
+}
+
+function asColumn(x: tf.Tensor1D): tf.Tensor2D {
+  return x.reshape([-1, 1]);
 }
 
 /**
@@ -64,6 +120,6 @@ function rowProducts(x: tf.Tensor2D, y: tf.Tensor2D): tf.Tensor1D {
   return withGradient([x], (input) => ({
     value: input.mul(y).sum<tf.Tensor1D>(-1),
     saved: [y],
-    gradient: (dy, y) => dy.reshape([-1, 1]).mul(y),
+    gradient: (dy, y) => asColumn(dy).mul(y),
   }));
 }

@@ -23,6 +23,8 @@ export interface ProgramSpec {
   readonly repeats: boolean;
   /** Number of blocks of queries that attention is computed in, one after the other; 1 computes all at once. */
   readonly attentionBlocks: number;
+  /** Number of blocks of labels that losses are computed in, one after the other; 1 computes all at once. */
+  readonly labelBlocks: number;
   /** What a `gradients` program computes again in place of keeping it from the forward pass. */
   readonly recompute: Recompute;
 }
@@ -47,24 +49,26 @@ interface ProgramOptions {
   readonly dropout?: boolean;
   readonly repeats?: boolean;
   readonly attentionBlocks?: number;
+  readonly labelBlocks?: number;
   /** Default: `scores` where attention is computed in blocks, else `cheap`. */
   readonly recompute?: Recompute;
 }
 
 /** Specifies the program that computes with a base of this config and, unless it is null, with this adapter. */
 export function programSpec(options: ProgramOptions): ProgramSpec {
-  const { kind, config, adapter, dropout = false, repeats = false, attentionBlocks = 1 } = options;
+  const { kind, config, adapter, dropout = false, repeats = false, attentionBlocks = 1, labelBlocks = 1 } = options;
   const { recompute = attentionBlocks > 1 ? 'scores' : 'cheap' } = options;
   const modules = [...(adapter?.modules ?? [])].map(([module, { rank, magnitude }]): [string, AdaptedModule] => {
     return [module, { rank, dora: magnitude !== undefined }];
   });
-  return { config, kind, modules: new Map(modules), dropout, repeats, attentionBlocks, recompute };
+  return { config, kind, modules: new Map(modules), dropout, repeats, attentionBlocks, labelBlocks, recompute };
 }
 
 /** The sizes that differ from batch to batch; 0 where a program has no input of that size. */
 export interface ProgramSizes {
   /** In a `decode` program, one for each row of the cache. */
   readonly tokens: number;
+  /** Labels or, where losses are computed in blocks, labels of a block. */
   readonly labels: number;
   /** Number of attention's bins, which sequences are packed into. */
   readonly bins: number;
@@ -183,8 +187,9 @@ function cacheInputs({ numLayers, numKeyValueHeads, headDim }: ModelConfig, { to
 }
 
 function batchInputs(spec: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
-  const { config, kind, modules, dropout, repeats, attentionBlocks } = spec;
-  const { tokens, labels, bins, binLength } = sizes;
+  const { config, kind, modules, dropout, repeats, attentionBlocks, labelBlocks } = spec;
+  const { tokens, bins, binLength } = sizes;
+  const labels = labelBlocks * sizes.labels;
   const places = attentionBlocks === 1 ? [bins, binLength] : [bins, attentionBlocks, binLength];
   return [
     int32('bin_tokens', places),
@@ -195,6 +200,7 @@ function batchInputs(spec: ProgramSpec, sizes: ProgramSizes): ProgramInput[] {
     int32('label_positions', [labels]),
     ...(kind === 'logits' || kind === 'prefill' ? [] : [int32('label_ids', [labels])]),
     ...(kind === 'gradients' ? [float32('gradient_scale', [])] : []),
+    ...(kind === 'gradients' && labelBlocks > 1 ? [float32('label_weights', [labels])] : []),
     ...(dropout ? [float32('dropout_rate', []), float32('dropout_tokens', [tokens])] : []),
     ...(dropout ? [float32('dropout_features', [sumOf(inputWidths(config, modules))])] : []),
   ];

@@ -22,7 +22,8 @@ import {
 type ProgramTensors = Readonly<Record<string, tf.Tensor>>;
 
 /**
- * The program in tfjs ops, a function of the tensors that `programInputs` lists. Its outputs are `losses` [labels], or
+ * The program in tfjs ops, a function of the tensors that `programInputs` lists. Its outputs are `losses` [labels], those of
+ * labels that only fill a block included, or
  * `logits` [labels, vocab], or `loss_sum` [] and the gradients of loss_sum · gradient_scale. `prefill` and `decode` have
  * `logits` and, of each layer, the keys and values of their tokens.
  */
@@ -113,7 +114,9 @@ function repeatsOf(inputs: ProgramTensors): Repeats {
 }
 
 function labelLosses(run: ProgramRun): tf.Tensor1D {
-  return negativeLogLikelihood(hiddenStates(run), head(run), required(run.inputs, 'label_ids'));
+  const { kind, labelBlocks: blocks } = run.spec;
+  const ids = required<tf.Tensor1D>(run.inputs, 'label_ids');
+  return negativeLogLikelihood(hiddenStates(run), head(run), ids, { blocks, differentiated: kind === 'gradients' });
 }
 
 function logitsAndStates(run: ProgramRun): ProgramTensors {
@@ -133,12 +136,17 @@ function lossAndGradients(run: ProgramRun): ProgramTensors {
   const factors = trained.map(({ input }) => input);
   const lossOf = (...values: tf.Tensor[]) => {
     const inputs = { ...run.inputs, ...named(factors, values) };
-    return labelLosses({ ...run, inputs }).sum<tf.Scalar>();
+    return counted(labelLosses({ ...run, inputs }), run).sum<tf.Scalar>();
   };
   const at = factors.map((name) => required(run.inputs, name));
   const { value, grads } = tf.valueAndGrads(lossOf)(at, required<tf.Scalar>(run.inputs, 'gradient_scale'));
   const names = trained.map(({ gradient }) => gradient);
   return { loss_sum: value, ...named(names, grads) };
+}
+
+/** Leaves out the losses of labels that only fill a block. */
+function counted(losses: tf.Tensor1D, { spec, inputs }: ProgramRun): tf.Tensor1D {
+  return spec.labelBlocks === 1 ? losses : losses.mul(required(inputs, 'label_weights'));
 }
 
 function scalingsOf({ modules }: ProgramSpec, inputs: ProgramTensors): ProgramTensors {

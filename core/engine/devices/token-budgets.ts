@@ -7,7 +7,10 @@ export interface TokenBudgets {
   readonly forward: number;
   /** Largest number of input tokens in a forward and backward pass, whose activations are kept. */
   readonly gradients: number;
-  /** Largest number of elements in one array of logits, [labels, vocab]. Gradients need three such arrays at a time. */
+  /**
+   * Largest number of elements in one array of logits, [labels, vocab], of which two to four exist at a time. An example with
+   * more labels has its losses computed in blocks of labels.
+   */
   readonly logits: number;
 }
 

@@ -1,12 +1,10 @@
 import type { Tokenizer } from '../../formats/tokenizer/tokenizer.ts';
-import { expectedWeights } from '../../models/architecture/architecture.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
-import { sizeOf } from '../graph/graph.ts';
 import { calibrationBatch, smallCalibrationBatch } from './calibration-batch.ts';
 import { comparedPrograms, compareWithFloat32, LEAST_SPEED_UP } from './compare-with-float32.ts';
-import { isLayerMatrix } from './inputs.ts';
 import { describeErrors, tooInexact } from './int8-errors.ts';
 import { Int8Engine, type Int8EngineOptions } from './int8-engine.ts';
+import { isTooSmall, layerWeights } from './layer-weights.ts';
 import {
   keepSpeedUp,
   keepVerdict,
@@ -18,11 +16,12 @@ import {
 } from './precision-choice.ts';
 import type { ProvidedProgram } from '../tracer/tracing-thread.ts';
 
-/** Bases with fewer weights in their layers' matrices gain little (docs/devices.md), so nothing is measured. */
-const SMALLEST_BASE = 16e6;
-
 export interface ChoiceOptions extends Int8EngineOptions {
   readonly tokenizer: Tokenizer;
+  /** Whether the base's float32 matrices stay in memory until it is prepared. Default: if they fit. */
+  readonly holdsMatrices?: boolean | undefined;
+  /** Whether there is memory for the base in float32. Default: true. */
+  readonly holdsFloat32?: boolean;
 }
 
 /** A choice, with the engine that computes in int8 if that was chosen. The engine belongs to the caller. */
@@ -31,17 +30,22 @@ export interface Chosen {
   readonly engine: Int8Engine | null;
 }
 
+const NO_MEMORY = 'float32 would be chosen, but does not fit into the memory';
+
 /**
  * Chooses int8 where it is measurably faster on this machine, and its losses and gradients on a fixed set of texts are near
- * those of float32, and float32 otherwise.
+ * those of float32, or where there is no memory for float32, and float32 otherwise.
  */
 export async function choosePrecision(options: ChoiceOptions): Promise<Chosen> {
   const small = tooSmall(options.base.config);
   if (small !== null) return { choice: { precision: 'f32', reason: small, warning: null }, engine: null };
   const { verdict, engine } = await judge(options);
   const [reason, objection] = [describe(verdict), tooInexact(verdict) ?? slownessOf(verdict)];
-  if (objection === null)
-    return { choice: { precision: 'int8', reason, warning: null }, engine: await kept(engine, verdict, options) };
+  const choose = async (choice: Omit<PrecisionChoice, 'precision'>): Promise<Chosen> => {
+    return { choice: { precision: 'int8', ...choice }, engine: await kept(engine, verdict, options) };
+  };
+  if (objection === null) return choose({ reason, warning: null });
+  if (options.holdsFloat32 === false) return choose({ reason: NO_MEMORY, warning: `${NO_MEMORY}: ${objection}` });
   await engine?.dispose();
   return { choice: { precision: 'f32', reason: objection, warning: null }, engine: null };
 }
@@ -75,8 +79,12 @@ async function judge(options: ChoiceOptions): Promise<{ verdict: Verdict; engine
 }
 
 /** The programs that preparing a base of this config runs unless all about it is known. */
-export function expectedPrograms(config: ModelConfig, precision: 'auto' | 'int8'): ProvidedProgram[] {
-  return precision === 'auto' && tooSmall(config) !== null ? [] : comparedPrograms(config);
+export function expectedPrograms(
+  config: ModelConfig,
+  precision: 'auto' | 'int8',
+  holdsMatrices = true,
+): ProvidedProgram[] {
+  return precision === 'auto' && isTooSmall(config) ? [] : comparedPrograms(config, holdsMatrices);
 }
 
 async function kept(engine: Int8Engine | null, { smoothing }: Verdict, options: ChoiceOptions): Promise<Int8Engine> {
@@ -87,17 +95,8 @@ async function kept(engine: Int8Engine | null, { smoothing }: Verdict, options: 
 }
 
 function tooSmall(config: ModelConfig): string | null {
-  const size = layerWeights(config);
-  return size < SMALLEST_BASE
-    ? `${(size / 1e6).toFixed(1)} million weights in layers are too few for int8 to pay`
-    : null;
-}
-
-function layerWeights(config: ModelConfig): number {
-  const sizes = expectedWeights(config)
-    .filter(({ name }) => isLayerMatrix(name))
-    .map(({ shape }) => sizeOf(shape));
-  return sizes.reduce((total, size) => total + size, 0);
+  if (!isTooSmall(config)) return null;
+  return `${(layerWeights(config) / 1e6).toFixed(1)} million weights in layers are too few for int8 to pay`;
 }
 
 function describe(found: Comparison): string {

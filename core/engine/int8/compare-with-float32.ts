@@ -16,7 +16,7 @@ import {
 import type { Batch } from '../runtime.ts';
 import type { ProvidedProgram } from '../tracer/tracing-thread.ts';
 import { Int8Engine, type Int8EngineOptions } from './int8-engine.ts';
-import { isHeld, STAGE_BYTES } from './float32-runtime.ts';
+import { isHeld, stageBytes } from './float32-runtime.ts';
 import { gradientError, lossChange } from './int8-errors.ts';
 import type { Verdict } from './precision-choice.ts';
 import { Observer } from './smoothing.ts';
@@ -37,6 +37,8 @@ export interface CompareOptions extends Int8EngineOptions {
   readonly batch: Batch;
   /** A smaller one, for gradients and speed. */
   readonly smallBatch: Batch;
+  /** Whether the base's float32 matrices stay in memory meanwhile. Default: if they fit. */
+  readonly holdsMatrices?: boolean | undefined;
   /** How many times as fast int8 is, where that is known of another base of this config. Default: it is measured. */
   readonly speedUp?: number | null;
 }
@@ -47,11 +49,13 @@ export interface CompareOptions extends Int8EngineOptions {
  * @returns the verdict, and the engine that it was found with, which belongs to the caller
  */
 export async function compareWithFloat32(options: CompareOptions): Promise<{ verdict: Verdict; engine: Int8Engine }> {
-  const { threads, batch, smallBatch, cache, pool, tracer } = options;
-  const held = isHeld(options.base.config);
+  const { threads, batch, smallBatch, cache, pool, tracer, free = () => process.availableMemory() } = options;
+  const { config } = options.base;
+  const held = options.holdsMatrices ?? isHeld(config, free());
   // Matrices that are held are read once for all passes, and let go together.
   const base: BaseModel = held ? { ...options.base, weights: new Map(options.base.weights) } : options.base;
-  const observer = await Observer.create(base, batch, { threads, held, cache, tracer });
+  const weightBytes = stageBytes({ config }, free());
+  const observer = await Observer.create(base, batch, { threads, held, weightBytes, cache, tracer });
   let engine: Int8Engine | null = null;
   try {
     const { losses: expected, smoothing, ms } = await observer.observe(batch);
@@ -71,7 +75,7 @@ export async function compareWithFloat32(options: CompareOptions): Promise<{ ver
       ));
     const exact = held
       ? new CompiledRuntime(base, { threads, cache, pool, tracer })
-      : new StreamedRuntime(base, { threads, weightBytes: STAGE_BYTES });
+      : new StreamedRuntime(base, { threads, weightBytes: stageBytes({ config }, free()) });
     // Rows of a task usually share beginnings, so the program that allows that is the one that training needs.
     runtime.fewPrograms = exact.fewPrograms = true;
     const gradients = await gradientError(runtime, exact, probeAdapter(base), smallBatch);
@@ -87,8 +91,8 @@ export async function compareWithFloat32(options: CompareOptions): Promise<{ ver
   }
 }
 
-/** The programs that {@link compareWithFloat32} runs, in this order. Those of weights that are streamed are left out. */
-export function comparedPrograms(config: ModelConfig): ProvidedProgram[] {
+/** The programs that {@link compareWithFloat32} runs, in this order. Those of weights that are not held but streamed are left out. */
+export function comparedPrograms(config: ModelConfig, holdsMatrices: boolean): ProvidedProgram[] {
   const int8 = executionProviderOf('cpu', 'int8');
   const probed = adaptableModules(config).map(({ name }) => [name, { rank: PROBE.rank, dora: false }] as const);
   const losses = programSpec({ kind: 'labelLosses', config, adapter: null });
@@ -96,7 +100,7 @@ export function comparedPrograms(config: ModelConfig): ProvidedProgram[] {
     ...programSpec({ kind: 'gradients', config, adapter: null, repeats: true }),
     modules: new Map(probed),
   };
-  const exact = (spec: ProgramSpec, provider: ExecutionProvider) => (isHeld(config) ? [{ spec, provider }] : []);
+  const exact = (spec: ProgramSpec, provider: ExecutionProvider) => (holdsMatrices ? [{ spec, provider }] : []);
   return [
     ...exact(losses, OBSERVING_PROVIDER),
     { spec: losses, provider: int8 },

@@ -1,53 +1,76 @@
-import { expectedWeights } from '../../models/architecture/architecture.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import { CompiledRuntime, type CompiledRuntimeOptions } from '../compiled/compiled-runtime.ts';
 import { StreamedRuntime } from '../compiled/streamed-runtime.ts';
 import { sizeOf } from '../graph/graph.ts';
+import { baseBytes } from '../memory/base-memory.ts';
 import type { Runtime } from '../runtime.ts';
-import { isLayerMatrix } from './inputs.ts';
+import { layerMatrices } from './layer-weights.ts';
 
 /** Matrices of this size together, in bytes, are held in memory for a few passes if they fit; larger ones are streamed. */
 const FEW_PASSES_BYTES = 2 ** 31;
 
-/** Bytes of the weights of a stage that is streamed. */
-export const STAGE_BYTES = 2 ** 29;
+/** Most bytes of the weights of a stage that is streamed. */
+const STAGE_BYTES = 2 ** 29;
 
 /** Share of the free memory that weights may take; the rest is for what is computed with them. */
 const SHARE = 0.6;
+
+/** Share of it for a stage. The arrays of other stages stay meanwhile where they have other sizes. */
+const STAGE_SHARE = 1 / 3;
+
+/** Matrices of the size of the largest that a stage has room for at the least. */
+const FEWEST_MATRICES = 2;
 
 export interface Float32Options extends Pick<CompiledRuntimeOptions, 'cache' | 'pool' | 'tracer'> {
   readonly threads: number;
   /** How often the weights will be used: reading them for each of many passes would cost more than memory is worth. */
   readonly passes: 'few' | 'many';
+  /** Bytes that the process may still take. */
+  readonly free: number;
 }
 
 /** How the float32 matrices of a base can be used beside what is in memory already. */
 export type Float32Plan = 'held' | 'streamed' | 'impossible';
 
-/** @param available free memory in bytes */
+/** @param free memory in bytes */
 export function planFloat32(
   { config }: Pick<BaseModel, 'config'>,
   passes: Float32Options['passes'],
-  available = process.availableMemory(),
+  free: number,
 ): Float32Plan {
-  const sizes = expectedWeights(config)
-    .filter(({ name }) => isLayerMatrix(name))
-    .map(({ shape }) => 4 * sizeOf(shape));
-  const all = sizes.reduce((total, size) => total + size, 0);
-  if (all <= SHARE * available && (passes === 'many' || all <= FEW_PASSES_BYTES)) return 'held';
-  return Math.max(STAGE_BYTES, 2 * Math.max(...sizes)) <= SHARE * available ? 'streamed' : 'impossible';
+  const all = matrixBytes(config).reduce((total, size) => total + size, 0);
+  if (all <= SHARE * free && (passes === 'many' || all <= FEW_PASSES_BYTES)) return 'held';
+  return smallestStage(config) <= STAGE_SHARE * free ? 'streamed' : 'impossible';
 }
 
-/** Whether a base's matrices are in memory in float32, all at once, while int8 is compared with it. */
-export function isHeld(config: ModelConfig): boolean {
-  return planFloat32({ config }, 'few') === 'held';
+/** Bytes of the weights of a stage where they are streamed: as many as there is memory for, and never less than can be. */
+export function stageBytes({ config }: Pick<BaseModel, 'config'>, free: number): number {
+  return Math.max(smallestStage(config), Math.min(STAGE_BYTES, STAGE_SHARE * free));
+}
+
+/** Bytes of the weights of the smallest stage. */
+export function smallestStage(config: ModelConfig): number {
+  return FEWEST_MATRICES * Math.max(...matrixBytes(config));
+}
+
+function matrixBytes(config: ModelConfig): number[] {
+  return layerMatrices(config).map(({ shape }) => 4 * sizeOf(shape));
+}
+
+/**
+ * Whether a base's matrices are in memory in float32, all at once, while int8 is compared with it. They stay until the end,
+ * when the base is there in 8 bits, too.
+ * @param free bytes that the process may still take before they are read
+ */
+export function isHeld(config: ModelConfig, free: number): boolean {
+  return planFloat32({ config }, 'few', free - baseBytes(config, 'int8')) === 'held';
 }
 
 /** Opens a runtime in float32 for a base whose matrices lie on disk; null where there is no memory for it. */
-export function openFloat32(base: BaseModel, { passes, ...options }: Float32Options): Runtime | null {
-  const plan = planFloat32(base, passes);
+export function openFloat32(base: BaseModel, { passes, free, ...options }: Float32Options): Runtime | null {
+  const plan = planFloat32(base, passes, free);
   if (plan === 'impossible') return null;
   if (plan === 'held') return new CompiledRuntime(base, options);
-  return new StreamedRuntime(base, { threads: options.threads, weightBytes: STAGE_BYTES });
+  return new StreamedRuntime(base, { threads: options.threads, weightBytes: stageBytes(base, free) });
 }

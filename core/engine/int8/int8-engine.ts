@@ -15,6 +15,8 @@ export interface Int8EngineOptions {
   readonly cache?: EngineCache | null | undefined;
   /** Keeps rounded matrices for later processes. Default: none. */
   readonly store?: RoundedStore | null | undefined;
+  /** Says how many bytes the process may still take for a comparison with float32. Default: what the machine has free. */
+  readonly free?: (() => number) | undefined;
   /** Programs that are shared with other bases of the same config. Default: none are. */
   readonly pool?: ProgramPool | undefined;
   /** Traces programs in a thread of its own. Default: they are traced in this one. */

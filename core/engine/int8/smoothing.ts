@@ -6,7 +6,6 @@ import { StreamedProgram } from '../compiled/streamed-program.ts';
 import { OBSERVING_PROVIDER } from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
 import { observeOperands } from '../graph/passes/weights/observe-operands.ts';
-import { STAGE_BYTES } from './float32-runtime.ts';
 import { isLayerMatrix, largestName } from './inputs.ts';
 import type { Smoothing } from './rounding/int8-matrix.ts';
 
@@ -45,15 +44,15 @@ export class Observer {
   }
 
   /** @param held whether the base's weights stay in memory between passes */
-  static async create(base: BaseModel, batch: Batch, { held, ...options }: ObserverOptions): Promise<Observer> {
+  static async create(base: BaseModel, batch: Batch, options: ObserverOptions): Promise<Observer> {
+    const { held, weightBytes, ...compiling } = options;
     const { spec } = bindCall(base, 'labelLosses', { adapter: null, tokens: batch });
     const { weights } = base;
     if (!held) {
-      const { threads } = options;
-      const streaming = { threads, weights, weightBytes: STAGE_BYTES, rewrite: observeOperands };
+      const streaming = { threads: options.threads, weights, weightBytes, rewrite: observeOperands };
       return new Observer(base, await StreamedProgram.create(spec, streaming));
     }
-    const program = await compileProgram(spec, { ...options, provider: OBSERVING_PROVIDER, weights });
+    const program = await compileProgram(spec, { ...compiling, provider: OBSERVING_PROVIDER, weights });
     const bound = new BoundWeights(weights);
     return new Observer(base, {
       outputNames: program.outputNames,
@@ -82,6 +81,8 @@ export class Observer {
 
 export interface ObserverOptions extends Pick<CompileOptions, 'threads' | 'cache' | 'tracer'> {
   readonly held: boolean;
+  /** Bytes of the weights of a stage where they are not. */
+  readonly weightBytes: number;
 }
 
 type Program = Pick<StreamedProgram, 'outputNames' | 'run' | 'release'> & Partial<Pick<StreamedProgram, 'computeMs'>>;

@@ -2,7 +2,10 @@ import { architectureOf } from '../../models/architecture/architecture.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import { attentionBlocks } from '../call/attention-bins.ts';
+import { labelBlocks } from '../call/label-blocks.ts';
 import type { ProgramKind, Recompute } from '../decoder/program-spec.ts';
+
+import { tokenBudgets } from '../devices/token-budgets.ts';
 
 /** What of an adapter decides how much a call needs. */
 export interface AdaptedWidths {
@@ -23,6 +26,8 @@ export interface CallSizes {
   /** Places of all bins of attention; at least as many as tokens. Default: `tokens`. */
   readonly places?: number;
   readonly labels: number;
+  /** Elements of an array of logits, above which losses are computed in blocks of labels. Default: as on the CPU. */
+  readonly mostLogits?: number;
 }
 
 /** A call, as far as its memory depends on it. */
@@ -37,44 +42,45 @@ export interface ActivationOptions {
 const FLOAT = 4;
 
 /** Arrays of [heads, block, places] at a time: scores and probabilities, for gradients with both of their gradients. */
-const SCORES = { forward: 3, gradients: 4 };
+const SCORES = { forward: 2, gradients: 3 };
 
-/** Arrays of [labels, vocab] at a time: logits and their softmax, for gradients with the logits' gradient. */
-const LOGITS = { forward: 2, gradients: 3 };
+/** Arrays of [labels, vocab] at a time for each block of labels: logits and their softmax, with a cap also its gradient. */
+const LOGITS = { plain: 2, capped: 4 };
+
+/** Arrays of [labels, hidden] that losses are made of: hidden states, embeddings of the ids, gradients by block and in all. */
+const LABEL_STATES = 5;
 
 /** Arrays of [tokens, intermediate] at a time in the MLP of one layer, its 8-bit operands included. */
-const MLP = { forward: 4, gradients: 6 };
+const MLP = { forward: 2, gradients: 4 };
 
 /**
  * Bytes that a call needs at its peak beside weights and factors: what its forward pass keeps for the gradients, and the
  * arrays of the layer that is being computed. It follows what programs keep (`rematerialize`), and is held to measured
- * peaks in `test/integration/memory`.
+ * peaks in `test/unit/engine/memory/peaks.test.ts`.
  */
 export function activationBytes(options: ActivationOptions, sizes: CallSizes): number {
   const { config, kind, recompute } = options;
   const perLayer = keptFloats(options, sizes);
   const stream = 2 * sizes.tokens * config.hiddenSize;
   const pass = kind === 'gradients' ? 'gradients' : 'forward';
-  const working = Math.max(
-    scoreFloats(config, sizes) * SCORES[pass],
-    sizes.tokens * config.intermediateSize * MLP[pass],
-  );
-  const logits = sizes.labels * config.vocabSize * LOGITS[pass];
+  const working = scoreFloats(config, sizes) * SCORES[pass] + sizes.tokens * config.intermediateSize * MLP[pass];
+  const logits = headFloats(config, sizes);
   // Without gradients, a layer's arrays are gone when the head is computed.
   if (pass === 'forward') return FLOAT * (stream + Math.max(perLayer + working, logits));
   const kept = recompute === 'layers' ? config.numLayers * stream + perLayer : config.numLayers * perLayer;
   return FLOAT * (kept + working + logits);
 }
 
-/**
- * Share of the probabilities of all queries and keys that a layer has in memory beside those at work. Where the whole layer
- * is computed again, that is all its blocks but the one at work; of n blocks, the i-th sees i/n of the keys.
- */
-const PROBABILITIES: Readonly<Record<Recompute, (blocks: number) => number>> = {
-  cheap: () => 1,
-  scores: () => 0,
-  layers: (blocks) => (blocks - 1) / (2 * blocks),
-};
+/** Floats that losses and their gradients by the last hidden states take at a time. */
+function headFloats(
+  config: ModelConfig,
+  { labels, mostLogits = tokenBudgets('cpu', config).logits }: CallSizes,
+): number {
+  const { vocabSize, hiddenSize, logitSoftcap = null } = config;
+  const block = labelBlocks(labels, vocabSize, mostLogits);
+  const logits = block.labels * vocabSize * LOGITS[logitSoftcap === null ? 'plain' : 'capped'];
+  return logits + LABEL_STATES * labels * hiddenSize;
+}
 
 /** Floats that one layer keeps for its gradients. */
 function keptFloats({ config, adapted, recompute }: ActivationOptions, sizes: CallSizes): number {
@@ -87,7 +93,7 @@ function keptFloats({ config, adapted, recompute }: ActivationOptions, sizes: Ca
   const dropped = adapted.dropout && recompute === 'cheap' ? 2 * adapted.inFeatures : 0;
   const ofAdapter = adapted.ranks + (adapted.dora ? adapted.outFeatures : 0) + dropped;
   const perToken = 2 * hiddenSize + 2 * intermediateSize + queries + normed + ofAdapter;
-  const probabilities = PROBABILITIES[recompute](attentionBlocks([longest])) * places * longest * numHeads;
+  const probabilities = recompute === 'cheap' ? places * longest * numHeads : 0;
   return tokens * perToken + places * (2 * queries + 2 * keys) + probabilities;
 }
 
@@ -95,9 +101,10 @@ function outputNorms({ attention, mlp }: ReturnType<typeof architectureOf>['norm
   return Number(attention.output !== null) + Number(mlp.output !== null);
 }
 
-/** Floats in the scores of the block of queries that sees most. */
+/** Floats in the scores of all blocks of queries, of which the i-th of n sees i/n of the keys. */
 function scoreFloats({ numHeads }: ModelConfig, { tokens, places = tokens, longest }: CallSizes): number {
-  return (places / attentionBlocks([longest])) * longest * numHeads;
+  const blocks = attentionBlocks([longest]);
+  return ((blocks + 1) / (2 * blocks)) * places * longest * numHeads;
 }
 
 const LEVELS: readonly Recompute[] = ['cheap', 'scores', 'layers'];

@@ -6,9 +6,21 @@ import { PROCESS_BYTES, type AvailableMemory } from './process-memory.ts';
 
 interface Share {
   readonly config: ModelConfig;
-  bytes: number;
+  precision: PrecisionSetting;
   runtime?: Pick<Runtime, 'activationBytes'> | undefined;
 }
+
+/** What a job needs beside its base. */
+export interface JobMemory {
+  /** Bytes of what it keeps: programs, adapters, the evolution. */
+  readonly kept: number;
+  /** Bytes that it needs at the least to compute with a base. */
+  readonly working: number;
+  /** Whether it computes gradients. */
+  readonly differentiated: boolean;
+}
+
+const NO_JOB: JobMemory = { kept: 0, working: 0, differentiated: true };
 
 /**
  * Shares a process's memory between its bases and what is computed with them: every runtime gets as much for activations
@@ -16,15 +28,12 @@ interface Share {
  */
 export class MemoryShares {
   readonly #available: () => AvailableMemory;
-  readonly precision: PrecisionSetting;
   readonly #shares = new Map<string, Share>();
-  /** Bytes of what a job keeps beside its base: programs, adapters, the evolution. */
-  #reserved = 0;
+  #job = NO_JOB;
 
   /** @param available how much the whole process may take, asked for whenever something changes */
-  constructor(available: () => AvailableMemory, precision: PrecisionSetting) {
+  constructor(available: () => AvailableMemory) {
     this.#available = available;
-    this.precision = precision;
   }
 
   /** How much the whole process may take now. */
@@ -32,15 +41,20 @@ export class MemoryShares {
     return this.#available();
   }
 
-  /** Whether bases of these configs fit into the memory at once, beside what is reserved. */
-  fits(...configs: readonly ModelConfig[]): boolean {
-    const bases = configs.reduce((total, config) => total + baseBytes(config, this.precision), 0);
-    return bases + PROCESS_BYTES + this.#reserved <= this.available.bytes;
+  /** Bytes that this process may still take. */
+  get free(): number {
+    return Math.max(0, Math.min(process.availableMemory(), this.available.bytes - process.memoryUsage.rss()));
   }
 
-  /** Keeps bytes free for a job. */
-  reserve(bytes: number): void {
-    this.#reserved = bytes;
+  /** Whether a base fits in float32, alone and beside what the job needs. */
+  holdsFloat32(config: ModelConfig): boolean {
+    const { kept, working } = this.#job;
+    return baseBytes(config, 'f32') + PROCESS_BYTES + kept + working <= this.available.bytes;
+  }
+
+  /** Keeps memory free for a job. */
+  reserve(job: JobMemory): void {
+    this.#job = job;
     this.#divide();
   }
 
@@ -49,8 +63,8 @@ export class MemoryShares {
    * @param others keys of the other bases, least recently used first
    * @returns the keys of those that have to be released for it
    */
-  claim(key: string, config: ModelConfig, others: readonly string[]): string[] {
-    const bytes = baseBytes(config, this.precision);
+  claim(key: string, { config, precision }: Pick<Share, 'config' | 'precision'>, others: readonly string[]): string[] {
+    const bytes = this.#bytesOf({ config, precision });
     const loading = largestWeightBytes(config);
     const surplus: string[] = [];
     for (const other of others) {
@@ -58,7 +72,7 @@ export class MemoryShares {
       this.#shares.delete(other);
       surplus.push(other);
     }
-    this.#shares.set(key, { config, bytes });
+    this.#shares.set(key, { config, precision });
     this.#divide();
     return surplus;
   }
@@ -71,7 +85,7 @@ export class MemoryShares {
     const share = this.#shares.get(key);
     if (!share) return;
     share.runtime = runtime;
-    share.bytes = baseBytes(share.config, precision);
+    share.precision = precision;
     this.#divide();
   }
 
@@ -84,9 +98,13 @@ export class MemoryShares {
     this.#shares.clear();
   }
 
+  #bytesOf({ config, precision }: Share): number {
+    return baseBytes(config, precision, this.#job.differentiated);
+  }
+
   #left(): number {
-    const bases = [...this.#shares.values()].reduce((total, { bytes }) => total + bytes, 0);
-    return this.available.bytes - PROCESS_BYTES - this.#reserved - bases;
+    const bases = [...this.#shares.values()].reduce((total, share) => total + this.#bytesOf(share), 0);
+    return this.available.bytes - PROCESS_BYTES - this.#job.kept - bases;
   }
 
   #divide(): void {

@@ -1,5 +1,7 @@
 import os from 'node:os';
 import { attentionBlocks } from '../call/attention-bins.ts';
+import { labelBlocks } from '../call/label-blocks.ts';
+import { tokenBudgets } from '../devices/token-budgets.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
 
 const MIB = 2 ** 20;
@@ -13,16 +15,38 @@ export const PROCESS_BYTES = 280 * MIB;
 /** Bytes of one operator of a compiled program, as measured on SmolLM2-135M with 1,900 to 11,700 operators. */
 const OPERATOR_BYTES = 24 * 1024;
 
-/** Operators of a layer's gradients, and those that each further block of attention adds; measured, as above. */
-const [LAYER_OPERATORS, BLOCK_OPERATORS] = [240, 50];
+/** Operators of a layer in a program, and those that each further block of attention adds, as `readapt graph` counts them. */
+const OPERATORS = {
+  float32: { gradients: 200, forward: 65 },
+  int8: { gradients: 315, forward: 112 },
+  block: { gradients: 50, forward: 15 },
+};
+
+/** Operators of each block of labels. */
+const LABEL_BLOCK_OPERATORS = 12;
 
 /** Compiled programs of a job: losses and gradients, with and without what the search tries. */
 const PROGRAMS = 2;
 
+/** What a job's programs depend on. */
+export interface ProgramNeeds {
+  /** Whether the base is computed in int8. */
+  readonly int8: boolean;
+  /** Whether there are gradients. */
+  readonly differentiated: boolean;
+  /** Tokens of the longest row. */
+  readonly longest: number;
+  /** Labels of the row that has most. */
+  readonly labels: number;
+}
+
 /** Bytes of a job's compiled programs. */
-export function programBytes({ numLayers }: ModelConfig, longest: number): number {
-  const blocks = attentionBlocks([longest]) - 1;
-  return PROGRAMS * numLayers * (LAYER_OPERATORS + BLOCK_OPERATORS * blocks) * OPERATOR_BYTES;
+export function programBytes(config: ModelConfig, { int8, differentiated, longest, labels }: ProgramNeeds): number {
+  const { numLayers, vocabSize } = config;
+  const pass = differentiated ? 'gradients' : 'forward';
+  const ofLayer = OPERATORS[int8 ? 'int8' : 'float32'][pass] + OPERATORS.block[pass] * (attentionBlocks([longest]) - 1);
+  const { blocks } = labelBlocks(labels, vocabSize, tokenBudgets('cpu', config).logits);
+  return PROGRAMS * (numLayers * ofLayer + LABEL_BLOCK_OPERATORS * blocks) * OPERATOR_BYTES;
 }
 
 /** How much memory there is, and how that is known. */

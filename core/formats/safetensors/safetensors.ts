@@ -15,12 +15,20 @@ export type Allocate = (length: number) => Float32Array;
 
 const newArray: Allocate = (length) => new Float32Array(length);
 
+/** Arrays that pieces are read into, and those of halves widened. */
+interface Scratch {
+  readonly chunk: Uint8Array;
+  wide: Float32Array | null;
+}
+
 /** A safetensors file, open for reading tensor by tensor. Whoever opened it closes it. */
 export class SafetensorsFile {
   /** Name of the file in error messages. */
   readonly file: string;
   readonly header: SafetensorsHeader;
   readonly #handle: FileHandle;
+  /** Arrays for pieces while nobody uses them. New ones for each tensor would pile up until the next garbage collection. */
+  #spare: Scratch | null = null;
 
   private constructor(file: string, header: SafetensorsHeader, handle: FileHandle) {
     this.file = file;
@@ -92,10 +100,12 @@ export class SafetensorsFile {
     if (entry.dtype === 'F32') readFullySync(fd, bytesOf(data), entry.start, this.file);
     else {
       const widen = widenerOf(entry.dtype);
-      for (const { offset, piece } of piecesOf(entry)) {
+      const scratch = this.#takeScratch();
+      for (const { offset, piece } of piecesOf(entry, scratch)) {
         readFullySync(fd, piece, entry.start + offset, this.file);
         widen(halvesIn(piece), data.subarray(offset / 2, (offset + piece.length) / 2));
       }
+      this.#spare = scratch;
     }
     return { shape: entry.shape, data };
   }
@@ -107,14 +117,16 @@ export class SafetensorsFile {
   async scan(name: string, visit: (piece: Float32Array) => void): Promise<void> {
     const entry = this.#floatEntry(name);
     const width = DTYPE_BYTES[entry.dtype]!;
-    const wide = width === 4 ? null : new Float32Array(Math.min(CHUNK_BYTES, entry.bytes) / 2);
-    for (const { offset, piece } of piecesOf(entry)) {
+    const scratch = this.#takeScratch();
+    const wide = width === 4 ? null : (scratch.wide ??= new Float32Array(CHUNK_BYTES / 2));
+    for (const { offset, piece } of piecesOf(entry, scratch)) {
       await readFully(this.#handle, piece, entry.start + offset, this.file);
       const values = wide?.subarray(0, piece.length / 2) ?? new Float32Array(piece.buffer, 0, piece.length / 4);
       const finite = wide ? widenerOf(entry.dtype)(halvesIn(piece), values) : firstNonFinite(values) < 0;
       if (!finite) throw this.#notFinite(name, values, offset / width);
       visit(values);
     }
+    this.#spare = scratch;
   }
 
   async close(): Promise<void> {
@@ -131,11 +143,20 @@ export class SafetensorsFile {
   async #readHalves(entry: TensorEntry, data: Float32Array): Promise<boolean> {
     const widen = widenerOf(entry.dtype);
     let finite = true;
-    for (const { offset, piece } of piecesOf(entry)) {
+    const scratch = this.#takeScratch();
+    for (const { offset, piece } of piecesOf(entry, scratch)) {
       await readFully(this.#handle, piece, entry.start + offset, this.file);
       finite = widen(halvesIn(piece), data.subarray(offset / 2, (offset + piece.length) / 2)) && finite;
     }
+    this.#spare = scratch;
     return finite;
+  }
+
+  /** Takes the spare arrays, or new ones where another tensor is being read with them. */
+  #takeScratch(): Scratch {
+    const scratch = this.#spare ?? { chunk: new Uint8Array(CHUNK_BYTES), wide: null };
+    this.#spare = null;
+    return scratch;
   }
 
   #floatEntry(name: string): TensorEntry {
@@ -180,8 +201,10 @@ async function openForReading(path: string, name: string): Promise<FileHandle> {
 }
 
 /** Pieces of a tensor's bytes, one after the other, all of which lie in the same array. */
-function* piecesOf({ bytes }: TensorEntry): Generator<{ readonly offset: number; readonly piece: Uint8Array }> {
-  const chunk = new Uint8Array(Math.min(CHUNK_BYTES, bytes));
+function* piecesOf(
+  { bytes }: TensorEntry,
+  { chunk }: Scratch,
+): Generator<{ readonly offset: number; readonly piece: Uint8Array }> {
   for (let offset = 0; offset < bytes; offset += chunk.length) {
     yield { offset, piece: chunk.subarray(0, Math.min(chunk.length, bytes - offset)) };
   }

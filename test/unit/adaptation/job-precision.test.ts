@@ -164,6 +164,10 @@ describe('a job on a real base in int8', () => {
     expect(chosen.warnings).toContain(`${why}: the job is computed in float32`);
     expect(chosen.manifest).toMatchObject({ precision: 'f32', judgedIn: 'f32' });
     expect(chosen.outcome.best!.metric.value).toBeCloseTo(float32, 10);
+    vi.spyOn(bases.memory, 'holdsFloat32').mockReturnValue(false);
+    const tight = await run(bases, copyJob('tight', gate));
+    expect(tight.warnings).toContain(`${why}: the job stays in int8, because float32 does not fit into the memory`);
+    expect(tight.manifest).toMatchObject({ precision: 'int8' });
   });
 });
 

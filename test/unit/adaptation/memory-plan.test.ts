@@ -52,6 +52,16 @@ describe('the memory plan of a job', () => {
     expect(cacheOf(1000, 30_000).generation).toBe(30_000 * bytes);
   });
 
+  it('counts the logits of one block of labels, however long a completion is', () => {
+    const large = { ...needs, config: { ...config, vocabSize: 151_936 } };
+    const activationsOf = (labels: number) => {
+      return planMemory({ ...large, measured: [], trained: [{ tokens: 4096, labels }] }).activations;
+    };
+    // All logits at once would be 2.3 GiB, and so would be their softmax.
+    expect(activationsOf(4000) - activationsOf(100)).toBeLessThan(0.25 * GIB);
+    expect(activationsOf(4000)).toBeGreaterThan(activationsOf(100));
+  });
+
   it('refuses a job that cannot fit, with the figures and the length that would', () => {
     const total = planMemory(needs).total;
     const refusal = refusalOf(() => requireMemory(needs, { bytes: total - 0.2 * GIB, source: 'READAPT_MEMORY' }));

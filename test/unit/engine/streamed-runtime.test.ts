@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { CompiledRuntime } from '../../../core/engine/compiled/compiled-runtime.ts';
 import { StreamedRuntime } from '../../../core/engine/compiled/streamed-runtime.ts';
 import { compareWithFloat32 } from '../../../core/engine/int8/compare-with-float32.ts';
-import { planFloat32 } from '../../../core/engine/int8/float32-runtime.ts';
+import { planFloat32, stageBytes } from '../../../core/engine/int8/float32-runtime.ts';
 import type { BaseModel, Tensor } from '../../../core/models/base-model.ts';
 import { asDora, randomAdapter, randomBase, randomBatch } from './support/random-model.ts';
 
@@ -71,13 +71,21 @@ describe('the plan for float32', () => {
 
   it.each([
     ['a small base', config(30, 576), 'many', 8, 'held'],
-    ['a small base with little memory', config(30, 576), 'many', 0.25, 'impossible'],
+    ['a small base with little memory', config(30, 576), 'many', 0.25, 'streamed'],
+    ['a small base with no memory for two matrices', config(30, 576), 'many', 0.01, 'impossible'],
     ['one of 7 billion for many passes, with much memory', config(32, 4096), 'many', 64, 'held'],
     ['one of 7 billion for a few passes', config(32, 4096), 'few', 64, 'streamed'],
     ['one of 7 billion with less memory than it takes', config(32, 4096), 'many', 16, 'streamed'],
     ['one of 7 billion with no memory for two matrices', config(32, 4096), 'many', 0.25, 'impossible'],
   ] as const)('%s', (...[, base, passes, gib, plan]) => {
     expect(planFloat32(base, passes, gib * GIB)).toBe(plan);
+  });
+
+  it('has stages of a third of the free memory, of two matrices at the least and half a gibibyte at the most', () => {
+    const small = config(30, 576);
+    expect(stageBytes(small, 0)).toBe(2 * 4 * 576 * 1548);
+    expect(stageBytes(small, 0.3 * GIB)).toBeCloseTo(0.1 * GIB, 0);
+    expect(stageBytes(small, 64 * GIB)).toBe(0.5 * GIB);
   });
 });
 

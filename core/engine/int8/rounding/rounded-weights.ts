@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
-import { expectedWeights } from '../../../models/architecture/architecture.ts';
 import { WeightLoans } from '../../../formats/hugging-face/weight-loans.ts';
 import { ArrayParts } from '../../../models/array-parts.ts';
 import { weightOf, type BaseModel } from '../../../models/base-model.ts';
 import { ownSources, sha256 } from '../../cache/sources.ts';
 import { sizeOf } from '../../graph/graph.ts';
-import { isLayerMatrix } from '../inputs.ts';
+import { layerMatrices } from '../layer-weights.ts';
 import type { Direction, Int8Matrix, RoundedMatrix, Smoothing } from './int8-matrix.ts';
 import type { RoundedFile } from './rounded-file.ts';
 import type { RoundedStore } from './rounded-store.ts';
@@ -92,7 +91,7 @@ export class RoundedWeights {
   readAhead(direction: Direction): void {
     if (this.#file === null || this.#file.isNew) return;
     // Whoever asks for a matrix gets the error.
-    for (const weight of layerMatrices(this.#options.base)) this.get(weight, direction).catch(() => undefined);
+    for (const { name } of layerMatrices(this.#options.base.config)) this.get(name, direction).catch(() => undefined);
   }
 
   #arraysOf(direction: Direction): ArrayParts<Int8Array> {
@@ -135,7 +134,7 @@ export class RoundedWeights {
     };
     let written = Promise.resolve();
     try {
-      for (const weight of layerMatrices(base)) {
+      for (const { name: weight } of layerMatrices(base.config)) {
         const tensor = loans.borrow(weight) ?? weightOf(base, weight);
         const rounded = await this.#round(weight, tensor, intoOf(tensor.data.length));
         loans.giveBack();
@@ -174,20 +173,12 @@ export class RoundedWeights {
   }
 }
 
-function layerMatrices({ config }: BaseModel): string[] {
-  return expectedWeights(config)
-    .map(({ name }) => name)
-    .filter(isLayerMatrix);
-}
-
 /** The number of integers of one form of all layers' matrices. */
 function integerCount({ config }: BaseModel): number {
-  const shapes = expectedWeights(config).filter(({ name }) => isLayerMatrix(name));
-  return shapes.reduce((total, { shape }) => total + sizeOf(shape), 0);
+  return layerMatrices(config).reduce((total, { shape }) => total + sizeOf(shape), 0);
 }
 
 /** The size of both forms of all layers' matrices with their scales, in bytes. */
 function roundedBytes({ config }: BaseModel): number {
-  const shapes = expectedWeights(config).filter(({ name }) => isLayerMatrix(name));
-  return shapes.reduce((total, { shape }) => total + 2 * sizeOf(shape) + 4 * (shape[0]! + shape[1]!), 0);
+  return layerMatrices(config).reduce((total, { shape }) => total + 2 * sizeOf(shape) + 4 * (shape[0]! + shape[1]!), 0);
 }

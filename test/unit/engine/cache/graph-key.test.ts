@@ -29,6 +29,7 @@ function specOf(
     dropout: false,
     repeats: false,
     attentionBlocks: 1,
+    labelBlocks: 1,
     recompute: 'cheap',
     ...overrides,
   };
@@ -43,6 +44,7 @@ it('is equal for equal programs, and another for every difference that a graph s
     graphKey(specOf({ dropout: true }), CPU_PROVIDER),
     graphKey(specOf({ repeats: true }), CPU_PROVIDER),
     graphKey(specOf({ attentionBlocks: 2 }), CPU_PROVIDER),
+    graphKey(specOf({ labelBlocks: 2 }), CPU_PROVIDER),
     graphKey(specOf({ recompute: 'layers' }), CPU_PROVIDER),
     graphKey(specOf({ config: { ...config, rmsNormEps: 1e-6 } }), CPU_PROVIDER),
     graphKey(specOf({ config: { ...config, slidingWindows: [4, null] } }), CPU_PROVIDER),

@@ -13,7 +13,12 @@ import {
 } from '../../../../core/engine/int8/choose-precision.ts';
 import { LEAST_SPEED_UP } from '../../../../core/engine/int8/compare-with-float32.ts';
 import { LARGEST_CHANGE, LARGEST_GRADIENT_ERROR } from '../../../../core/engine/int8/int8-errors.ts';
-import { keepSpeedUp, keptSpeedUp, type PrecisionChoice } from '../../../../core/engine/int8/precision-choice.ts';
+import {
+  keepSpeedUp,
+  keepVerdict,
+  keptSpeedUp,
+  type PrecisionChoice,
+} from '../../../../core/engine/int8/precision-choice.ts';
 import { RoundedStore } from '../../../../core/engine/int8/rounding/rounded-store.ts';
 import { loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
 import { loadTokenizer, type Tokenizer } from '../../../../core/formats/tokenizer/tokenizer.ts';
@@ -142,6 +147,23 @@ describe('choosePrecision', () => {
     expect(taken).toEqual(expected);
     expect(new Set(taken).size).toBe(4);
     expect(expectedPrograms(base.config, 'auto')).toEqual([]);
+  });
+});
+
+describe('choosePrecision without memory for float32', () => {
+  it('takes int8 where float32 would be chosen, and says so', { timeout: 60_000 }, async () => {
+    const large = randomBase({ vocabSize: tokenizer.vocabSize, hiddenSize: 1024, intermediateSize: 4096 });
+    const cache = new EngineCache(folder);
+    const { inputIds } = calibrationBatch(tokenizer);
+    const slow = { speedUp: 1, losses: 0.01, gradients: 0.1, smoothing: new Map() };
+    await keepVerdict(cache, { fingerprint: large.fingerprint, inputIds, threads: 1 }, slow);
+    const why =
+      'int8 is 1.0 times as fast and moves losses by 1.0 % and gradients by 10.0 %, expected at least 1.3 times';
+    const choose = (holdsFloat32: boolean) =>
+      choiceOf(choosePrecision, options({ base: large, cache, store: null, holdsFloat32 }));
+    expect(await choose(true)).toEqual({ precision: 'f32', reason: why, warning: null });
+    const reason = 'float32 would be chosen, but does not fit into the memory';
+    expect(await choose(false)).toEqual({ precision: 'int8', reason, warning: `${reason}: ${why}` });
   });
 });
 

@@ -1,5 +1,13 @@
-import os from 'node:os';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os, { tmpdir } from 'node:os';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EngineCache } from '../../../../core/engine/cache/engine-cache.ts';
+import { calibrationBatch } from '../../../../core/engine/int8/calibration-batch.ts';
+import { keepVerdict } from '../../../../core/engine/int8/precision-choice.ts';
+import { loadBaseModel } from '../../../../core/formats/hugging-face/hugging-face-model.ts';
+import { loadTokenizer } from '../../../../core/formats/tokenizer/tokenizer.ts';
+import { saveRandomBase } from '../support/saved-base.ts';
 import { BaseCache } from '../../../../core/engine/base-cache.ts';
 import { activationBytes, adaptedWidths, recomputeWithin } from '../../../../core/engine/memory/activation-memory.ts';
 import { baseBytes } from '../../../../core/engine/memory/base-memory.ts';
@@ -59,7 +67,13 @@ describe('what a base needs', () => {
     expect(baseBytes(config, 'f32')).toBe(4 * total(weights));
     const scales = baseBytes(config, 'int8') - 4 * (total(weights) - total(layers)) - 2 * total(layers);
     expect(scales).toBeGreaterThan(0);
-    expect(baseBytes(config, 'auto')).toBe(baseBytes(config, 'int8'));
+    expect(baseBytes(config, 'int8') - baseBytes(config, 'int8', false)).toBeGreaterThan(total(layers));
+  });
+
+  it('is with `auto` that of int8, except for a base that is too small for it', () => {
+    const large = { ...config, hiddenSize: 1024, intermediateSize: 4096 };
+    expect(baseBytes(large, 'auto')).toBe(baseBytes(large, 'int8'));
+    expect(baseBytes(config, 'auto')).toBe(baseBytes(config, 'f32'));
   });
 });
 
@@ -89,7 +103,7 @@ describe('a cache of bases with little memory', () => {
     expect(next.runtime.activationBytes).toBe(baseBytes(tiny, 'f32') - 1);
     expect(await bases.load(family.newBase)).toBe(next);
     expect(await bases.load(family.oldBase)).not.toBe(old);
-    bases.memory.reserve(100);
+    bases.memory.reserve({ kept: 100, working: 0, differentiated: true });
     expect((await bases.load(family.oldBase)).runtime.activationBytes).toBe(baseBytes(tiny, 'f32') - 101);
     await bases.dispose();
   });
@@ -102,5 +116,37 @@ describe('a cache of bases with little memory', () => {
     expect(await bases.load(family.oldBase)).toBe(old);
     expect(described).toMatchObject({ folder: old.folder, config: old.model.config, tokenizerHash: old.tokenizerHash });
     await bases.dispose();
+  });
+});
+
+describe('a cache of bases with `auto`', () => {
+  const sizes = { hiddenSize: 1024, intermediateSize: 4096, vocabSize: 512, numHeads: 16, headDim: 64 };
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'readapt-memory-'));
+    await saveRandomBase(path.join(folder, 'base'), sizes);
+  }, 60_000);
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it('hands out float32 only while there is memory for it beside what a job needs', { timeout: 60_000 }, async () => {
+    const [from, cache] = [path.join(folder, 'base'), path.join(folder, 'cache')];
+    const { fingerprint, config } = await loadBaseModel(from);
+    const { inputIds } = calibrationBatch(await loadTokenizer(from));
+    const slow = { speedUp: 1, losses: 0.01, gradients: 0.1, smoothing: new Map() };
+    await keepVerdict(new EngineCache(cache), { fingerprint, inputIds, threads: 1 }, slow);
+    const bytes = PROCESS_BYTES + baseBytes(config, 'f32') + 1000;
+    const memory = () => ({ bytes, source: 'a test' });
+    const options = { precision: 'auto', threads: 1, graphCacheDir: cache, memory } as const;
+    const job = (working: number) => ({ kept: 0, working, differentiated: true });
+    for (const isLoaded of [true, false]) {
+      const bases = new BaseCache(options);
+      bases.memory.reserve(job(1000));
+      if (isLoaded) expect((await bases.load(from)).precision.precision).toBe('f32');
+      bases.memory.reserve(job(1001));
+      expect((await bases.load(from)).precision.precision, `loaded before: ${isLoaded}`).toBe('int8');
+      bases.memory.reserve(job(1000));
+      expect((await bases.load(from, 'f32')).precision.precision).toBe('f32');
+      await bases.dispose();
+    }
   });
 });

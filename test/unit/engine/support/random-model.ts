@@ -49,7 +49,11 @@ export function asDora(adapter: Adapter, seed = 4): Adapter {
 }
 
 /** Adapts the modules to which `rankOf` gives a rank. */
-export function randomAdapter(base: BaseModel, rankOf: (module: string) => number | null, seed = 2): Adapter {
+export function randomAdapter(
+  base: Pick<BaseModel, 'config'>,
+  rankOf: (module: string) => number | null,
+  seed = 2,
+): Adapter {
   const random = randomSource(seed);
   const array = (length: number) => Float32Array.from({ length }, () => 0.6 * (random() - 0.5));
   const modules = adaptableModules(base.config).flatMap(({ name, inFeatures, outFeatures }) => {
