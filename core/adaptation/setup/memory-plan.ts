@@ -11,6 +11,7 @@ import {
   programBytes,
   type AvailableMemory,
   type ProgramNeeds,
+  TRACING_THREAD_BYTES,
 } from '../../engine/memory/process-memory.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import { adaptableModules } from '../../models/architecture/architecture.ts';
@@ -147,8 +148,8 @@ const COMPARED = {
 };
 
 /**
- * Bytes of a comparison of int8 with float32: the smallest stage of float32 matrices, what is computed, and the matrices and
- * programs of gradients where nothing else needs them. More is taken only where it is free.
+ * Bytes of a comparison of int8 with float32: the smallest stage of float32 matrices, what is computed, the thread that traces its programs, and the
+ * matrices and programs of gradients where nothing else needs them. More is taken only where it is free.
  */
 function comparisonBytes({ config, precision, adapter }: MemoryNeeds, programs: ProgramNeeds): number {
   if (!countsAsInt8(config, precision)) return 0;
@@ -160,7 +161,7 @@ function comparisonBytes({ config, precision, adapter }: MemoryNeeds, programs: 
   const ofGradients = (differentiated: boolean) =>
     baseBytes(config, precision, differentiated) + programBytes(config, { ...programs, differentiated });
   const ofGradientsAlone = programs.differentiated ? 0 : ofGradients(true) - ofGradients(false);
-  return smallestStage(config) + computed + ofGradientsAlone;
+  return smallestStage(config) + computed + ofGradientsAlone + TRACING_THREAD_BYTES;
 }
 
 /**
