@@ -1,12 +1,13 @@
 import type { Runtime } from '../../engine/runtime.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
-import type { TokenizedExample } from '../example.ts';
+import { exampleOf, type TokenizedExample } from '../example.ts';
 import { forEachBatch, type EvaluationOptions } from './forward-passes.ts';
 
 /**
  * Measures how probable a model finds it that the text ends behind each example: the mean over the examples of the
- * probability of any of the ending tokens.
- * @param ends ids of the tokens that end a text; at least one
+ * probability of any of the ending tokens. Each of them is the label of a row, so that this needs no other program than the
+ * evaluation of losses.
+ * @param ends ids of the tokens that end a text, all different; at least one
  */
 export async function endProbability(
   runtime: Runtime,
@@ -14,22 +15,11 @@ export async function endProbability(
   examples: readonly TokenizedExample[],
   { ends, ...options }: EvaluationOptions & { readonly ends: readonly number[] },
 ): Promise<number> {
-  const asked = examples.map(({ tokenIds, row }): TokenizedExample => {
-    const [end = 0] = ends;
-    return { tokenIds: [...tokenIds, end], labelSpans: [[tokenIds.length, tokenIds.length + 1]], row };
-  });
+  const asked = examples.flatMap(({ tokenIds, row }) => ends.map((end) => exampleOf(tokenIds, [end], row)));
   let total = 0;
-  await forEachBatch(runtime, asked, options, async ({ batch, members }) => {
-    const logits = await runtime.logits(adapter, batch);
-    const vocab = logits.length / batch.labelPositions.length;
-    for (const { start } of members) total += shareOf(ends, logits.subarray(start * vocab, (start + 1) * vocab));
+  await forEachBatch(runtime, asked, { ...options, repeated: ends.length }, async ({ batch }) => {
+    const losses = await runtime.labelLosses(adapter, batch);
+    total += losses.reduce((sum, loss) => sum + Math.exp(-loss), 0);
   });
   return total / examples.length;
-}
-
-/** The probability that softmax gives to any of the tokens. */
-function shareOf(tokens: readonly number[], logits: Float32Array): number {
-  const largest = logits.reduce((most, value) => Math.max(most, value), -Infinity);
-  const all = logits.reduce((sum, value) => sum + Math.exp(value - largest), 0);
-  return tokens.reduce((sum, token) => sum + Math.exp(logits[token]! - largest), 0) / all;
 }

@@ -2,8 +2,8 @@ import type { ModelConfig } from '../../models/config/model-config.ts';
 import type { CompiledProgram } from './compiled-program.ts';
 import { ProgramCache } from './program-cache.ts';
 
-/** Programs of a pool that is told no number. */
-const MOST_PROGRAMS = 32;
+/** Programs of a pool that is told no number: 32 for each of two bases. */
+const MOST_PROGRAMS = 64;
 
 /**
  * Compiled programs that runtimes share. Weights are inputs of a program, so bases of one config run on the same programs:

@@ -97,7 +97,13 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
     jobs,
     ended,
     begin,
-    roll: async (options) => ended(await begin(options)),
+    roll: async (options) => {
+      const id = await begin(options);
+      await ended(id);
+      // Another rollout may begin when what the report needs is measured, too.
+      await eventually('the rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed');
+      return jobs(id);
+    },
     replaceData: async (index, rows) => {
       const stored = await storeRows(rows);
       await withTransaction(db, async (tx) => {
