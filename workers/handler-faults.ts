@@ -22,6 +22,16 @@ export function isStopping(signal: AbortSignal): boolean {
   return signal.aborted && !isTimeout(signal.reason);
 }
 
+/**
+ * Returns why a handler's request failed. The training process reports an aborted one as cancelled; the reason for the abort
+ * says more.
+ * @throws TryLaterError if the worker stops
+ */
+export function faultOf(signal: AbortSignal, error: unknown): unknown {
+  if (isStopping(signal)) throw new TryLaterError('the worker is stopping', 0);
+  return signal.aborted ? signal.reason : error;
+}
+
 /** Returns whether another attempt cannot help. */
 export function isPermanent(error: unknown): boolean {
   return error instanceof PermanentError || (error instanceof TrainingFailedError && error.permanent);

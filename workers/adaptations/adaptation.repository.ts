@@ -54,6 +54,8 @@ export interface Measurements {
   readonly warnings: readonly string[];
 }
 
+export const NO_MEASUREMENTS: Measurements = { points: [], searches: [], old: null, rowFormat: null, warnings: [] };
+
 export const adaptationRepository = {
   load: (db: Queryable, jobId: string): Promise<LoadedJob | null> =>
     db.job.findUnique({ where: { id: jobId }, include: NEEDED }),

@@ -1,13 +1,13 @@
 import { NO_BASELINES, type BaselinesOutcome, type BaselinesSpec } from '../../core/adaptation/baselines.ts';
 import { PRECISIONS } from '../../core/options/precisions.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
-import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet } from '../../src/jobs/index.ts';
+import { PermanentError, type HandlerContext, type HandlerSet } from '../../src/jobs/index.ts';
 import type { Database, Queryable } from '../../src/lib/database.ts';
 import { createJobLifecycle } from '../../src/modules/jobs/index.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, isPermanent, isStopping, problemOf } from '../handler-faults.ts';
+import { acquireDevice, faultOf, isPermanent, problemOf } from '../handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
-import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
+import { adaptationRepository, NO_MEASUREMENTS, type LoadedJob } from './adaptation.repository.ts';
 import { buildJobSpec, oneOf, type JobFolders } from './build-job-spec.ts';
 
 export interface BaselinesDependencies extends JobFolders {
@@ -55,9 +55,7 @@ async function measure(deps: Measuring, job: LoadedJob): Promise<void> {
 
 /** Lets the queue try again, or gives the baselines up with a warning: the adapter itself is not concerned. */
 async function conclude({ db, context }: Measuring, job: LoadedJob, error: unknown): Promise<never> {
-  if (isStopping(context.signal)) throw new TryLaterError('the worker is stopping', 0);
-  // The training process reports an aborted request as cancelled; the reason for the abort says more.
-  const fault: unknown = context.signal.aborted ? context.signal.reason : error;
+  const fault = faultOf(context.signal, error);
   if (!isPermanent(fault) && !context.lastAttempt) throw fault;
   const { message } = problemOf(fault);
   const nothing = { baselines: NO_BASELINES, oldOutcomes: null };
@@ -74,13 +72,7 @@ async function end(
   const finite = (value: number | null) => (value !== null && Number.isFinite(value) ? value : null);
   const measured = { metricOld: finite(old), metricNone: finite(none), metricCopy: finite(copy) };
   await createJobLifecycle({ db }).endBaselines(job, measured, (tx) =>
-    adaptationRepository.insertMeasurements(tx, job, {
-      points: [],
-      searches: [],
-      old: oldOutcomes,
-      rowFormat: null,
-      warnings,
-    }),
+    adaptationRepository.insertMeasurements(tx, job, { ...NO_MEASUREMENTS, old: oldOutcomes, warnings }),
   );
 }
 

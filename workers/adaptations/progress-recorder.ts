@@ -5,7 +5,7 @@ import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../src/modules/jobs/index.ts';
-import { adaptationRepository, type Measurements, type SearchPoint } from './adaptation.repository.ts';
+import { adaptationRepository, NO_MEASUREMENTS, type Measurements, type SearchPoint } from './adaptation.repository.ts';
 
 export interface ProgressRecorder {
   /** Aborts with a LeaseLostError when the lease is gone, because the job was cancelled or taken over. */
@@ -45,8 +45,6 @@ export interface RecorderOptions {
   logger: Logger;
   intervalMs: number;
 }
-
-const NO_MEASUREMENTS: Measurements = { points: [], searches: [], old: null, rowFormat: null, warnings: [] };
 
 /**
  * Renews a job's lease and writes its progress with the same statement, in batches. While the database is unreachable, it

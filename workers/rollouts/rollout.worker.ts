@@ -1,11 +1,5 @@
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
-import {
-  PermanentError,
-  TryLaterError,
-  type HandlerContext,
-  type HandlerSet,
-  type JobProducer,
-} from '../../src/jobs/index.ts';
+import { PermanentError, type HandlerContext, type HandlerSet, type JobProducer } from '../../src/jobs/index.ts';
 import type { Database } from '../../src/lib/database.ts';
 import {
   createRolloutLifecycle,
@@ -14,7 +8,7 @@ import {
   type StoredOptions,
 } from '../../src/modules/rollouts/index.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, isStopping, problemOf } from '../handler-faults.ts';
+import { acquireDevice, faultOf, problemOf } from '../handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { analyzeVersions, RefusalError } from './analysis.ts';
 
@@ -89,9 +83,7 @@ async function conclude(
     await lifecycle.fail(id, error.problem);
     throw new PermanentError(error.message, { cause: error });
   }
-  if (isStopping(context.signal)) throw new TryLaterError('the worker is stopping', 0);
-  // The training process reports an aborted request as cancelled; the reason for the abort says more.
-  const fault: unknown = context.signal.aborted ? context.signal.reason : error;
+  const fault = faultOf(context.signal, error);
   if (context.lastAttempt) await lifecycle.fail(id, { ...problemOf(fault) });
   throw fault;
 }

@@ -1,8 +1,8 @@
 /**
  * The messages between a worker and its training process, over Node's IPC channel. The worker sends one request at a time
- * (`adapt`, `baselines`, `evolve` or `describe`). During a request it may send `cancel` and `published`, and between two `preload`. The
- * training process answers with messages that carry the request's id; the last one is an `outcome` or an `error`. Every
- * message is plain JSON; large data travel as paths of folders.
+ * (`adapt`, `baselines`, `evolve` or `describe`). During a request it may send `cancel` and `published`, and between two
+ * `preload`. The training process answers with messages that carry the request's id; the last one is an `outcome` or an
+ * `error`. Every message is plain JSON; large data travel as paths of folders.
  */
 import type { BaselinesOutcome, BaselinesSpec } from '../../core/adaptation/baselines.ts';
 import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions.ts';

@@ -56,7 +56,7 @@ const completed = (id: string) =>
     40_000,
   );
 
-/** The row of the only adaptation that waits for its baselines, when all adaptations have ended. */
+/** The jobs of the three adaptations, when all have ended. */
 const allEnded = (id: string) =>
   eventually('all jobs have ended', async () => {
     const jobs = await jobsOf(id);
