@@ -5,7 +5,7 @@ import { StreamedRuntime } from '../compiled/streamed-runtime.ts';
 import { sizeOf } from '../graph/graph.ts';
 import { baseBytes } from '../memory/base-memory.ts';
 import type { Runtime } from '../runtime.ts';
-import { layerMatrices } from './layer-weights.ts';
+import { layerMatrices, layerWeights } from './layer-weights.ts';
 
 /** Matrices of this size together, in bytes, are held in memory for a few passes if they fit; larger ones are streamed. */
 const FEW_PASSES_BYTES = 2 ** 31;
@@ -39,7 +39,7 @@ export function planFloat32(
   passes: Float32Options['passes'],
   free: number,
 ): Float32Plan {
-  const all = matrixBytes(config).reduce((total, size) => total + size, 0);
+  const all = 4 * layerWeights(config);
   if (all <= SHARE * free && (passes === 'many' || all <= FEW_PASSES_BYTES)) return 'held';
   return smallestStage(config) <= STAGE_SHARE * free ? 'streamed' : 'impossible';
 }
@@ -51,11 +51,7 @@ export function stageBytes({ config }: Pick<BaseModel, 'config'>, free: number):
 
 /** Bytes of the weights of the smallest stage. */
 export function smallestStage(config: ModelConfig): number {
-  return FEWEST_MATRICES * Math.max(...matrixBytes(config));
-}
-
-function matrixBytes(config: ModelConfig): number[] {
-  return layerMatrices(config).map(({ shape }) => 4 * sizeOf(shape));
+  return FEWEST_MATRICES * Math.max(...layerMatrices(config).map(({ shape }) => 4 * sizeOf(shape)));
 }
 
 /**

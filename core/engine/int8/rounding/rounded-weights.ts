@@ -4,7 +4,7 @@ import { ArrayParts } from '../../../models/array-parts.ts';
 import { weightOf, type BaseModel } from '../../../models/base-model.ts';
 import { ownSources, sha256 } from '../../cache/sources.ts';
 import { sizeOf } from '../../graph/graph.ts';
-import { layerMatrices } from '../layer-weights.ts';
+import { layerMatrices, layerWeights } from '../layer-weights.ts';
 import type { Direction, Int8Matrix, RoundedMatrix, Smoothing } from './int8-matrix.ts';
 import type { RoundedFile } from './rounded-file.ts';
 import type { RoundedStore } from './rounded-store.ts';
@@ -95,7 +95,7 @@ export class RoundedWeights {
   }
 
   #arraysOf(direction: Direction): ArrayParts<Int8Array> {
-    const known = this.#arrays.get(direction) ?? new ArrayParts(Int8Array, integerCount(this.#options.base));
+    const known = this.#arrays.get(direction) ?? new ArrayParts(Int8Array, layerWeights(this.#options.base.config));
     this.#arrays.set(direction, known);
     return known;
   }
@@ -171,11 +171,6 @@ export class RoundedWeights {
     }
     return sha256(JSON.stringify(['int8', base.fingerprint, hash.digest('hex'), ownSources()]));
   }
-}
-
-/** The number of integers of one form of all layers' matrices. */
-function integerCount({ config }: BaseModel): number {
-  return layerMatrices(config).reduce((total, { shape }) => total + sizeOf(shape), 0);
 }
 
 /** The size of both forms of all layers' matrices with their scales, in bytes. */
