@@ -22,10 +22,12 @@ import type { RowsUsed } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
 import { JobTraining, type JobTrainingOptions, type TrainingState } from './job-training.ts';
 import type { Measurements } from './measurements/measurements.ts';
+import type { GradientPrecisions } from './setup/gradient-precision.ts';
 import type { RowFormat } from './setup/row-format.ts';
 import { sliceValues } from './measurements/slices.ts';
 
 export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
+  readonly base: LoadedBase;
   readonly spec: JobSpec;
   readonly oldAdapter: Adapter;
   readonly evolution: Evolution | null;
@@ -45,13 +47,15 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
 }
 
 /** Layout of {@link JobState}. A checkpoint of another layout is not resumed from: the job starts again. */
-const STATE_VERSION = 4;
+const STATE_VERSION = 5;
 
 /** What a job's checkpoint holds besides tensors. Plain JSON. */
 interface JobState {
   readonly version: number;
   /** The precision of both bases. The job keeps it on whatever machine it is resumed. */
   readonly precision: Precision;
+  /** Those of gradients, as far as any were computed. They are kept, too. */
+  readonly gradients: GradientPrecisions;
   /** A resumed job keeps it, because other labels would make another training of it. */
   readonly rowFormat: RowFormat;
   readonly ladder: LadderState;
@@ -127,7 +131,8 @@ export class JobContext implements LadderContext {
   }
 
   searchRowGradients(adapter: Adapter): Promise<LossAndGradients> {
-    return this.#options.measurements.searchRowGradients(this.#base, adapter);
+    const { gradients, measurements } = this.#options;
+    return gradients.use(adapter, 'carried', (runtime) => measurements.searchRowGradients(runtime, adapter));
   }
 
   gateMetric(adapter: Adapter): Promise<GateMeasurement> {
@@ -166,7 +171,7 @@ export class JobContext implements LadderContext {
       strategy: record.strategy,
       coefficients: alpha === null || beta === null ? null : { alpha, beta, ...(groups && { groups }) },
       metrics: { [record.metric.name]: record.metric.value, steps: record.step },
-      precision: this.#precision,
+      precision: this.#precisionOf(record),
       judgedIn: record.judgedIn ?? this.#precision,
       appendEos: rowFormat.appendEos,
       maxLength: rowFormat.maxLength,
@@ -202,6 +207,7 @@ export class JobContext implements LadderContext {
     const state: JobState = {
       version: STATE_VERSION,
       precision,
+      gradients: this.#options.gradients.decided,
       rowFormat,
       ladder: this.#ladder,
       best: best && best.config,
@@ -214,6 +220,12 @@ export class JobContext implements LadderContext {
     this.training.noteSaved();
   }
 
+  /** The precision that a candidate was made in: that of its gradients, if it was trained. */
+  #precisionOf({ step, strategy }: Pick<Candidate, 'step' | 'strategy'>): Precision {
+    const { decided } = this.#options.gradients;
+    return (step > 0 ? decided[strategy === 'scratch' ? 'fresh' : 'carried'] : undefined) ?? this.#precision;
+  }
+
   get #precision(): Precision {
     return this.#base.precision.precision;
   }
@@ -223,8 +235,9 @@ export class JobContext implements LadderContext {
   }
 
   #restore({ state, tensors }: Checkpoint): LadderContext['resume'] {
-    const { version, ladder, best, training } = state as JobState;
+    const { version, ladder, best, training, gradients } = state as JobState;
     if (version !== STATE_VERSION) return undefined;
+    this.#options.gradients.restore(gradients);
     this.training.restore(training, tensors, [...factorArrays(this.oldAdapter.modules).keys()]);
     this.#ladder = ladder;
     if (best !== null) this.#bestAdapter = decodeBest(tensors, this.oldAdapter, best);

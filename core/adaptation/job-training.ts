@@ -1,5 +1,5 @@
 import type { TaskData } from '../data/task-data.ts';
-import type { LoadedBase } from '../engine/base-cache.ts';
+import type { Runtime } from '../engine/runtime.ts';
 import type { RungName } from '../method/ladder/candidate.ts';
 import type { FineTuneRequest } from '../method/ladder/ladder-context.ts';
 import type { JobSettings } from '../options/job-settings.ts';
@@ -9,9 +9,11 @@ import { withFactorArrays } from '../training/optimizer/factors.ts';
 import { decodeTrainerState, encodeTrainerState, type TrainerState } from '../training/trainer-state.ts';
 import { train, type StepReport } from '../training/trainer.ts';
 import type { JobEvent, MetricPoint } from './job-events.ts';
+import type { GradientPrecision } from './setup/gradient-precision.ts';
 
 export interface JobTrainingOptions {
-  readonly base: LoadedBase;
+  /** Where gradients are computed. */
+  readonly gradients: GradientPrecision;
   readonly data: TaskData;
   readonly settings: JobSettings;
   readonly signal: AbortSignal;
@@ -73,7 +75,6 @@ export class JobTraining {
   /** Trains as {@link FineTuneRequest} says. Resumes if a checkpoint of the same rung's training was restored. */
   async fineTune(request: FineTuneRequest): Promise<void> {
     const { rung, initial, steps, evaluateEvery, onEvaluate } = request;
-    const { base, data, settings, signal } = this.#options;
     this.#begin(rung);
     const resume = this.#trainer ?? undefined;
     const isDue = (step: number): boolean => step > 0 && (step % evaluateEvery === 0 || step === steps);
@@ -82,14 +83,25 @@ export class JobTraining {
       const adapter = withFactorArrays(initial, resume.parameters);
       if ((await onEvaluate(resume.optimizer.step, adapter)) === 'stop') return;
     }
+    const origin = request.fresh ? 'fresh' : 'carried';
+    await this.#options.gradients.use(initial, origin, (runtime) => this.#train(runtime, request, { resume, isDue }));
+    this.flushPoints();
+  }
+
+  async #train(
+    runtime: Runtime,
+    { initial, steps, fresh, regularization, onEvaluate }: FineTuneRequest,
+    { resume, isDue }: { resume: TrainerState | undefined; isDue: (step: number) => boolean },
+  ): Promise<void> {
+    const { data, settings, signal } = this.#options;
     const run = train({
-      runtime: base.runtime,
+      runtime,
       initial,
       examples: data.training(),
       steps,
       batchSize: settings.batchSize,
-      learningRate: request.fresh ? settings.scratchLearningRate : settings.learningRate,
-      regularization: request.regularization,
+      learningRate: fresh ? settings.scratchLearningRate : settings.learningRate,
+      regularization,
       seed: settings.seed,
       resume,
       signal,
@@ -104,7 +116,6 @@ export class JobTraining {
     await run.catch((error: unknown) => {
       throw error instanceof TrainingDivergedError ? error.withCheckpoints(this.#savedSteps) : error;
     });
-    this.flushPoints();
   }
 
   /** Emits the metric points that were recorded since the last time. */

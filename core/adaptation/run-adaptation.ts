@@ -25,7 +25,8 @@ import { measureOld, storedOld } from './measurements/old-version.ts';
 import { JobContext, precisionOf, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { JobOutcome } from './job-outcome.ts';
-import { objectionToInt8 } from './setup/job-precision.ts';
+import { GradientPrecision } from './setup/gradient-precision.ts';
+import { objectionToLosses } from './setup/job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements/measurements.ts';
 import { ladderOptions, requireSuitable, trainedSizes } from './setup/job-setup.ts';
@@ -205,10 +206,17 @@ class AdaptationRun {
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
     const { newBase, old } = await this.#loadNewBase({ exact, data, oldAdapter }, kept);
     signal.throwIfAborted();
+    const gradients = new GradientPrecision({
+      bases: this.#bases,
+      base: newBase,
+      rows: data.search,
+      warn: (message) => this.#emit({ type: 'warning', message }),
+    });
     const context = new JobContext({
       spec,
       settings,
       base: newBase,
+      gradients,
       oldAdapter,
       evolution,
       products,
@@ -255,7 +263,7 @@ class AdaptationRun {
 
   /** Lets rows of the task confirm or refuse int8. Where it was asked for, or no memory is left for float32, they only warn. */
   async #refusesInt8(base: LoadedBase, { oldAdapter, data }: LoadedJob, holdsFloat32: boolean): Promise<boolean> {
-    const objection = await objectionToInt8(this.#bases, base, oldAdapter, data.search);
+    const objection = await objectionToLosses({ bases: this.#bases, base, adapter: oldAdapter, rows: data.search });
     if (objection === null) return false;
     const { chooses } = this.#bases;
     const consequence = holdsFloat32

@@ -20,7 +20,7 @@ import { createRuntime } from './create-runtime.ts';
 import { openDevice } from './devices/open-device.ts';
 import { checkPrecision, supportsPrecision } from './devices/precision.ts';
 import { choosePrecision, expectedPrograms, int8Of } from './int8/choose-precision.ts';
-import { isHeld, openFloat32 } from './int8/float32-runtime.ts';
+import { isHeld, openFloat32, type Float32Options } from './int8/float32-runtime.ts';
 import { isLayerMatrix } from './int8/inputs.ts';
 import type { Int8Engine } from './int8/int8-engine.ts';
 import type { Int8Errors } from './int8/int8-errors.ts';
@@ -164,13 +164,13 @@ export class BaseCache {
 
   /**
    * Runs something in float32 with a loaded base that is computed in 8 bits. Its float32 matrices are in memory meanwhile,
-   * all of them or, where they would not fit or are used a few times only, some layers at a time.
-   * @returns null where there is no memory for either
+   * all of them or, where they would not fit or are used a few times only, some layers at a time, but not for training.
+   * @returns null where there is no memory for that
    */
   async withFloat32<T>(
     { model }: LoadedBase,
     use: (exact: Runtime) => Promise<T>,
-    passes: 'few' | 'many' = 'many',
+    passes: Float32Options['passes'] = 'many',
   ): Promise<T | null> {
     const threads = this.#options.threads ?? availableParallelism();
     const exact = openFloat32(model, { ...this.#shared, threads, passes, free: this.memory.free });
@@ -183,7 +183,11 @@ export class BaseCache {
   }
 
   /** Returns how inexact int8 is on rows of a kind, which `compare` finds out if no process has done so before. */
-  rowErrors(base: LoadedBase, kind: string, compare: () => Promise<Int8Errors | null>): Promise<Int8Errors | null> {
+  rowErrors(
+    base: LoadedBase,
+    kind: string,
+    compare: () => Promise<Partial<Int8Errors> | null>,
+  ): Promise<Partial<Int8Errors> | null> {
     return this.#rowErrors.of(base.model, kind, compare);
   }
 

@@ -2,6 +2,7 @@ import { meanLoss, measure } from '../../data/evaluation/measure.ts';
 import { labelCount, type TokenizedExample } from '../../data/example.ts';
 import type { TaskData } from '../../data/task-data.ts';
 import type { LoadedBase } from '../../engine/base-cache.ts';
+import type { Runtime } from '../../engine/runtime.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import type { LossAndGradients } from '../../method/search/gradients/gradient-search.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
@@ -43,7 +44,7 @@ export class Measurements {
   }
 
   /** Returns the mean completion loss over all search rows, with its gradients. */
-  async searchRowGradients({ runtime }: LoadedBase, adapter: Adapter): Promise<LossAndGradients> {
+  async searchRowGradients(runtime: Runtime, adapter: Adapter): Promise<LossAndGradients> {
     return accumulateGradients(runtime, adapter, this.#searchRows, { signal: this.#options.signal });
   }
 

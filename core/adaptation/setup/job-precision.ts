@@ -4,38 +4,53 @@ import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
 import { gradientError, lossChange, tooInexact, type Int8Errors } from '../../engine/int8/int8-errors.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 
-/** Rows that int8 is compared with float32 on, and the most input tokens of them. */
+/** Rows that losses in int8 are compared with float32 on, and the most input tokens of them. */
 const COMPARED = { rows: 16, tokens: 512 };
 
 /** Gradients cost three times as much. */
 const DIFFERENTIATED = { rows: 4, tokens: 128 };
 
+/** A task's rows on a base, with the adapter whose losses or gradients are to be computed. */
+export interface RowsOnBase {
+  readonly bases: BaseCache;
+  readonly base: LoadedBase;
+  readonly adapter: Adapter;
+  readonly rows: readonly TokenizedExample[];
+}
+
 /**
- * Compares int8 with float32 on rows of a task, with its adapter. The result is kept for tasks of the same kind on the same
- * base, so that a fleet of tenants pays for it once.
+ * Compares the losses of a task's rows in int8 with those in float32. The result is kept for tasks of the same kind on the
+ * same base, so that a fleet of tenants pays for it once.
  * @returns why int8 is too inexact for these rows; null where it is not, or cannot be compared for want of memory
  */
-export async function objectionToInt8(
-  bases: BaseCache,
-  base: LoadedBase,
-  adapter: Adapter,
-  rows: readonly TokenizedExample[],
+export async function objectionToLosses(on: RowsOnBase): Promise<string | null> {
+  const rows = firstRows(on.rows, COMPARED);
+  return objection(on, ['losses', rows], async (exact) => {
+    const batch = makeBatch(rows);
+    const found = await on.base.runtime.labelLosses(on.adapter, batch);
+    return { losses: lossChange(found, await exact.labelLosses(on.adapter, batch)) };
+  });
+}
+
+/**
+ * Compares the gradients of an adapter's factors, as {@link objectionToLosses} compares losses.
+ * @param origin adapters of different origins have gradients of different kinds: those of one that fits its rows are small
+ */
+export async function objectionToGradients(on: RowsOnBase, origin: string): Promise<string | null> {
+  const few = firstRows(on.rows, DIFFERENTIATED);
+  const rows = few.length > 0 ? few : firstRows(on.rows, COMPARED).slice(0, 1);
+  return objection(on, [`gradients ${origin}`, rows], async (exact) => {
+    return { gradients: await gradientError(on.base.runtime, exact, on.adapter, makeBatch(rows)) };
+  });
+}
+
+async function objection(
+  { bases, base }: RowsOnBase,
+  [what, rows]: [string, readonly TokenizedExample[]],
+  compare: (exact: LoadedBase['runtime']) => Promise<Partial<Int8Errors>>,
 ): Promise<string | null> {
-  const [compared, differentiated] = [firstRows(rows, COMPARED), firstRows(rows, DIFFERENTIATED)];
-  if (base.precision.precision !== 'int8' || compared.length === 0) return null;
-  const compare = () =>
-    bases.withFloat32(
-      base,
-      async (exact): Promise<Int8Errors> => {
-        const batch = makeBatch(compared);
-        const found = await base.runtime.labelLosses(adapter, batch);
-        const losses = lossChange(found, await exact.labelLosses(adapter, batch));
-        const small = makeBatch(differentiated.length > 0 ? differentiated : compared.slice(0, 1));
-        return { losses, gradients: await gradientError(base.runtime, exact, adapter, small) };
-      },
-      'few',
-    );
-  const errors = await bases.rowErrors(base, kindOf(compared), compare);
+  if (base.precision.precision !== 'int8' || rows.length === 0) return null;
+  const errors = await bases.rowErrors(base, `${what} ${kindOf(rows)}`, () => bases.withFloat32(base, compare, 'few'));
   return errors && tooInexact(errors);
 }
 

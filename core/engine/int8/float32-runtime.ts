@@ -24,8 +24,11 @@ const FEWEST_MATRICES = 2;
 
 export interface Float32Options extends Pick<CompiledRuntimeOptions, 'cache' | 'pool' | 'tracer'> {
   readonly threads: number;
-  /** How often the weights will be used: reading them for each of many passes would cost more than memory is worth. */
-  readonly passes: 'few' | 'many';
+  /**
+   * How often the weights will be used: reading them for each of many passes would cost more than memory is worth, and
+   * reading them in each step of a training more than float32 is worth.
+   */
+  readonly passes: 'few' | 'many' | 'training';
   /** Bytes that the process may still take. */
   readonly free: number;
 }
@@ -40,7 +43,8 @@ export function planFloat32(
   free: number,
 ): Float32Plan {
   const all = 4 * layerWeights(config);
-  if (all <= SHARE * free && (passes === 'many' || all <= FEW_PASSES_BYTES)) return 'held';
+  if (all <= SHARE * free && (passes !== 'few' || all <= FEW_PASSES_BYTES)) return 'held';
+  if (passes === 'training') return 'impossible';
   return smallestStage(config) <= STAGE_SHARE * free ? 'streamed' : 'impossible';
 }
 
@@ -67,6 +71,8 @@ export function isHeld(config: ModelConfig, free: number): boolean {
 export function openFloat32(base: BaseModel, { passes, free, ...options }: Float32Options): Runtime | null {
   const plan = planFloat32(base, passes, free);
   if (plan === 'impossible') return null;
-  if (plan === 'held') return new CompiledRuntime(base, options);
+  if (plan === 'held') {
+    return new CompiledRuntime(base, { ...options, activationBytes: free - 4 * layerWeights(base.config) });
+  }
   return new StreamedRuntime(base, { threads: options.threads, weightBytes: stageBytes(base, free) });
 }

@@ -16,16 +16,21 @@ export const LARGEST_CHANGE = 0.1;
 /** How far int8 may move the gradients of an adapter's factors, relative to their norm. */
 export const LARGEST_GRADIENT_ERROR = 0.25;
 
-/** Says which of the errors is too large for int8 to be chosen; null where none is. */
-export function tooInexact(errors: Int8Errors): string | null {
+/** Says which of the errors, as far as they are known, is too large for int8 to be chosen; null where none is. */
+export function tooInexact(errors: Partial<Int8Errors>): string | null {
+  const { losses = 0, gradients = 0 } = errors;
   const limit = (share: number, what: string) =>
     `${describeErrors(errors)}, expected at most ${100 * share} % for ${what}`;
-  if (!(errors.losses <= LARGEST_CHANGE)) return `int8 ${limit(LARGEST_CHANGE, 'losses')}`;
-  return errors.gradients <= LARGEST_GRADIENT_ERROR ? null : `int8 ${limit(LARGEST_GRADIENT_ERROR, 'gradients')}`;
+  if (!(losses <= LARGEST_CHANGE)) return `int8 ${limit(LARGEST_CHANGE, 'losses')}`;
+  return gradients <= LARGEST_GRADIENT_ERROR ? null : `int8 ${limit(LARGEST_GRADIENT_ERROR, 'gradients')}`;
 }
 
-export function describeErrors({ losses, gradients }: Int8Errors): string {
-  return `moves losses by ${percent(losses)} and gradients by ${percent(gradients)}`;
+export function describeErrors({ losses, gradients }: Partial<Int8Errors>): string {
+  const moved = [
+    losses === undefined ? [] : `losses by ${percent(losses)}`,
+    gradients === undefined ? [] : `gradients by ${percent(gradients)}`,
+  ];
+  return `moves ${moved.flat().join(' and ')}`;
 }
 
 function percent(share: number): string {

@@ -5,7 +5,7 @@ import type { Int8Errors } from './int8-errors.ts';
 
 /** Keeps how inexact int8 is on rows of a kind, in memory and, with a folder, for later processes. */
 export class RowErrors {
-  readonly #known = new Map<string, Promise<Int8Errors | null>>();
+  readonly #known = new Map<string, Promise<Partial<Int8Errors> | null>>();
   readonly #cache: EngineCache | null;
 
   constructor(folder: string | null) {
@@ -16,8 +16,8 @@ export class RowErrors {
   async of(
     { fingerprint }: BaseModel,
     kind: string,
-    compare: () => Promise<Int8Errors | null>,
-  ): Promise<Int8Errors | null> {
+    compare: () => Promise<Partial<Int8Errors> | null>,
+  ): Promise<Partial<Int8Errors> | null> {
     const key = sha256(JSON.stringify(['rows', fingerprint, kind, ownSources()]));
     const known = this.#known.get(key) ?? this.#find(key, compare);
     this.#known.set(key, known);
@@ -28,9 +28,9 @@ export class RowErrors {
     return known;
   }
 
-  async #find(key: string, compare: () => Promise<Int8Errors | null>): Promise<Int8Errors | null> {
+  async #find(key: string, compare: () => Promise<Partial<Int8Errors> | null>): Promise<Partial<Int8Errors> | null> {
     const kept = await this.#cache?.read(key);
-    if (kept) return JSON.parse(Buffer.from(kept).toString()) as Int8Errors;
+    if (kept) return JSON.parse(Buffer.from(kept).toString()) as Partial<Int8Errors>;
     const found = await compare();
     if (found) await this.#cache?.write(key, Buffer.from(JSON.stringify(found)));
     return found;

@@ -76,6 +76,8 @@ describe('the plan for float32', () => {
     ['one of 7 billion for many passes, with much memory', config(32, 4096), 'many', 64, 'held'],
     ['one of 7 billion for a few passes', config(32, 4096), 'few', 64, 'streamed'],
     ['one of 7 billion with less memory than it takes', config(32, 4096), 'many', 16, 'streamed'],
+    ['one of 7 billion for training, with much memory', config(32, 4096), 'training', 64, 'held'],
+    ['one of 7 billion for training, with less memory than it takes', config(32, 4096), 'training', 16, 'impossible'],
     ['one of 7 billion with no memory for two matrices', config(32, 4096), 'many', 0.25, 'impossible'],
   ] as const)('%s', (...[, base, passes, gib, plan]) => {
     expect(planFloat32(base, passes, gib * GIB)).toBe(plan);
