@@ -85,23 +85,29 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
     const { saveAdapter } = await import('../../core/formats/peft/peft-adapter-writer.ts');
     const { meanLoss, measure } = await import('../../core/data/evaluation/measure.ts');
     const { train } = await import('../../core/training/trainer.ts');
+    const { GradientPrecision } = await import('../../core/adaptation/setup/gradient-precision.ts');
     const { lengthLimit } = await import('../../core/data/tokenize.ts');
     const base = await bases.load(options.base);
     const format = await rowFormat(options, base);
     const { examples } = await loadExamples(base, options.data, format);
     const held = await loadExamples(base, options.validation, format);
     const initial = await initialAdapter(options, base.model);
-    const result = await train({
-      runtime: base.runtime,
-      initial,
-      examples,
-      steps: options.steps,
-      batchSize: options.batchSize,
-      learningRate: options.learningRate,
-      seed: options.seed,
-      signal,
-      afterStep: (report) => showStep(report, options, output),
-    });
+    const warn = (message: string) => void process.stderr.write(`warning: ${message}\n`);
+    const gradients = new GradientPrecision({ bases, base, rows: examples, warn });
+    const origin = options.init === undefined ? 'fresh' : 'carried';
+    const result = await gradients.use(initial, origin, (runtime) =>
+      train({
+        runtime,
+        initial,
+        examples,
+        steps: options.steps,
+        batchSize: options.batchSize,
+        learningRate: options.learningRate,
+        seed: options.seed,
+        signal,
+        afterStep: (report) => showStep(report, options, output),
+      }),
+    );
     const loss = await meanLoss(base.runtime, result.adapter, held.examples, { signal });
     const metric = defaultMetric(held.choices);
     const { value } = await measure(base, result.adapter, held.examples, {
@@ -113,7 +119,8 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
       baseFingerprint: base.model.fingerprint,
       strategy: 'train',
       metrics: { loss: loss.value, [metric]: value, steps: result.steps },
-      precision: base.precision.precision,
+      precision: gradients.decided[origin] ?? base.precision.precision,
+      judgedIn: base.precision.precision,
       appendEos: format.appendEos,
       maxLength: lengthLimit({ config: base.model.config, ...format }),
     };

@@ -27,7 +27,6 @@ import type { Int8Errors } from './int8/int8-errors.ts';
 import type { PrecisionChoice } from './int8/precision-choice.ts';
 import { RowErrors } from './int8/row-errors.ts';
 import { RoundedStore } from './int8/rounding/rounded-store.ts';
-import type { RoundedWeights } from './int8/rounding/rounded-weights.ts';
 import { countsAsInt8 } from './memory/base-memory.ts';
 import { MemoryShares } from './memory/memory-shares.ts';
 import type { AvailableMemory } from './memory/process-memory.ts';
@@ -81,8 +80,8 @@ export interface LoadedBase {
   readonly runtime: Runtime;
   /** The precision of the base's matrices, and the reason for it. */
   readonly precision: PrecisionChoice;
-  /** The matrices of the base's layers in 8 bits, where its precision is int8. */
-  readonly rounded?: RoundedWeights;
+  /** What computes with the matrices of the base's layers in 8 bits, where its precision is int8. */
+  readonly int8?: Int8Engine;
 }
 
 /** How a base is to be prepared. */
@@ -168,10 +167,12 @@ export class BaseCache {
    * @returns null where there is no memory for that
    */
   async withFloat32<T>(
-    { model }: LoadedBase,
+    { model, int8 }: LoadedBase,
     use: (exact: Runtime) => Promise<T>,
     passes: Float32Options['passes'] = 'many',
   ): Promise<T | null> {
+    // Who trains in float32 computes no gradients in 8 bits.
+    if (passes === 'training') await int8?.releaseBackward();
     const threads = this.#options.threads ?? availableParallelism();
     const exact = openFloat32(model, { ...this.#shared, threads, passes, free: this.memory.free });
     if (exact === null) return null;
@@ -295,7 +296,7 @@ export class BaseCache {
     model: BaseModel,
     tokenizer: Tokenizer,
     preparation: Preparation,
-  ): Promise<Pick<LoadedBase, 'runtime' | 'precision' | 'rounded'>> {
+  ): Promise<Pick<LoadedBase, 'runtime' | 'precision' | 'int8'>> {
     if (tokenizer.vocabSize > model.config.vocabSize) {
       const message = `has ids up to ${tokenizer.vocabSize - 1}, expected less than the model's vocabulary of ${model.config.vocabSize}`;
       throw new FormatError({ code: 'invalid_tokenizer', file: 'tokenizer.json', message });
@@ -304,7 +305,7 @@ export class BaseCache {
     const threads = this.#options.threads ?? undefined;
     await openDevice(device, { threads });
     const { choice, engine } = await this.#choose(model, tokenizer, preparation);
-    if (engine) return { precision: choice, runtime: engine.runtime, rounded: engine.rounded };
+    if (engine) return { precision: choice, runtime: engine.runtime, int8: engine };
     const { precision } = choice;
     return {
       precision: choice,
@@ -347,9 +348,8 @@ async function readTokenizer(folder: string): Promise<Pick<DescribedBase, 'token
   return { tokenizer, tokenizerHash: hashTokenizer(text) };
 }
 
-async function release({ runtime, rounded, model }: OpenBase): Promise<void> {
-  await runtime.dispose();
-  await rounded?.dispose();
+async function release({ runtime, int8, model }: OpenBase): Promise<void> {
+  await (int8 ?? runtime).dispose();
   await model.close();
 }
 

@@ -92,7 +92,7 @@ class ReadaptSide {
       const unprofiled = this.#runtime;
       this.#runtime = createRuntime({
         precision: this.#loaded.precision.precision,
-        rounded: this.#loaded.rounded,
+        rounded: this.#loaded.int8?.rounded,
         base: this.#base,
         threads: this.#threads,
         profileFilePrefix,

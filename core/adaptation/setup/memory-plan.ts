@@ -4,6 +4,8 @@ import { TokenizeError, tokenizeRows, type TokenizeOptions } from '../../data/to
 import { generationCacheBytes, type TextSizes } from '../../engine/generation/greedy.ts';
 import { activationBytes, adaptedWidths } from '../../engine/memory/activation-memory.ts';
 import { smallestStage } from '../../engine/int8/float32-runtime.ts';
+import { sizeOf } from '../../engine/graph/graph.ts';
+import { layerMatrices } from '../../engine/int8/layer-weights.ts';
 import { baseBytes, countsAsInt8 } from '../../engine/memory/base-memory.ts';
 import type { JobMemory } from '../../engine/memory/memory-shares.ts';
 import {
@@ -138,6 +140,9 @@ export function jobMemory(plan: MemoryPlan, { trained }: Pick<MemoryNeeds, 'trai
   };
 }
 
+/** Copies of a matrix that is rounded: as read, and what the operators make of it for both of its forms. */
+const ROUNDING_COPIES = 8;
+
 /** The largest batches that int8 is compared with float32 on: calibration texts, and rows of a task. */
 const COMPARED = {
   losses: [
@@ -148,20 +153,21 @@ const COMPARED = {
 };
 
 /**
- * Bytes of a comparison of int8 with float32: the smallest stage of float32 matrices, what is computed, the thread that traces its programs, and the
- * matrices and programs of gradients where nothing else needs them. More is taken only where it is free.
+ * Bytes of a comparison of int8 with float32: the smallest stage of float32 matrices, what is computed, programs in
+ * float32, the rounding of a matrix, and the thread that traces programs. More is taken only where it is free.
  */
 function comparisonBytes({ config, precision, adapter }: MemoryNeeds, programs: ProgramNeeds): number {
   if (!countsAsInt8(config, precision)) return 0;
   const options = { config, adapted: adaptedWidths(adapter) };
   const computed = Math.max(
     ...COMPARED.losses.map((sizes) => activationBytes({ ...options, kind: 'labelLosses', recompute: 'cheap' }, sizes)),
-    activationBytes({ ...options, kind: 'gradients', recompute: 'cheap' }, COMPARED.gradients),
+    programs.differentiated
+      ? activationBytes({ ...options, kind: 'gradients', recompute: 'cheap' }, COMPARED.gradients)
+      : 0,
   );
-  const ofGradients = (differentiated: boolean) =>
-    baseBytes(config, precision, differentiated) + programBytes(config, { ...programs, differentiated });
-  const ofGradientsAlone = programs.differentiated ? 0 : ofGradients(true) - ofGradients(false);
-  return smallestStage(config) + computed + ofGradientsAlone + TRACING_THREAD_BYTES;
+  const inFloat32 = programBytes(config, { ...programs, int8: false });
+  const rounding = FLOAT * ROUNDING_COPIES * Math.max(...layerMatrices(config).map(({ shape }) => sizeOf(shape)));
+  return smallestStage(config) + computed + inFloat32 + rounding + TRACING_THREAD_BYTES;
 }
 
 /**

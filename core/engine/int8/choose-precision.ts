@@ -33,8 +33,8 @@ export interface Chosen {
 const NO_MEMORY = 'float32 would be chosen, but does not fit into the memory';
 
 /**
- * Chooses int8 where it is measurably faster on this machine, and its losses and gradients on a fixed set of texts are near
- * those of float32, or where there is no memory for float32, and float32 otherwise.
+ * Chooses int8 where it is measurably faster on this machine, and its losses on a fixed set of texts are near those of
+ * float32, or where there is no memory for float32, and float32 otherwise. Gradients are judged by whoever needs them.
  */
 export async function choosePrecision(options: ChoiceOptions): Promise<Chosen> {
   const small = tooSmall(options.base.config);
@@ -100,7 +100,7 @@ function tooSmall(config: ModelConfig): string | null {
 }
 
 function describe(found: Comparison): string {
-  return `int8 is ${found.speedUp.toFixed(1)} times as fast and ${describeErrors(found)}`;
+  return `int8 is ${found.speedUp.toFixed(1)} times as fast and ${describeErrors({ losses: found.losses })}`;
 }
 
 function slownessOf(found: Comparison): string | null {

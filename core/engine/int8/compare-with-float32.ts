@@ -1,23 +1,12 @@
-import { adaptableModules } from '../../models/architecture/architecture.ts';
 import type { BaseModel } from '../../models/base-model.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
-import type { Adapter } from '../../models/lora/adapter.ts';
-import { createAdapter } from '../../models/lora/lora-init.ts';
-import { Random } from '../../statistics/random.ts';
-import { CompiledRuntime } from '../compiled/compiled-runtime.ts';
-import { StreamedRuntime } from '../compiled/streamed-runtime.ts';
-import { programSpec, type ProgramSpec } from '../decoder/program-spec.ts';
-import {
-  CPU_PROVIDER,
-  executionProviderOf,
-  OBSERVING_PROVIDER,
-  type ExecutionProvider,
-} from '../devices/execution-provider.ts';
+import { programSpec } from '../decoder/program-spec.ts';
+import { executionProviderOf, OBSERVING_PROVIDER } from '../devices/execution-provider.ts';
 import type { Batch } from '../runtime.ts';
 import type { ProvidedProgram } from '../tracer/tracing-thread.ts';
 import { Int8Engine, type Int8EngineOptions } from './int8-engine.ts';
 import { isHeld, stageBytes } from './float32-runtime.ts';
-import { gradientError, lossChange } from './int8-errors.ts';
+import { lossChange } from './int8-errors.ts';
 import type { Verdict } from './precision-choice.ts';
 import { Observer } from './smoothing.ts';
 
@@ -35,7 +24,7 @@ const MOST_ROUNDS = 15;
 export interface CompareOptions extends Int8EngineOptions {
   /** The text that losses are measured on. */
   readonly batch: Batch;
-  /** A smaller one, for gradients and speed. */
+  /** A smaller one, for the speed. */
   readonly smallBatch: Batch;
   /** Whether the base's float32 matrices stay in memory meanwhile. Default: if they fit. */
   readonly holdsMatrices?: boolean | undefined;
@@ -44,12 +33,11 @@ export interface CompareOptions extends Int8EngineOptions {
 }
 
 /**
- * Compares int8 with float32 on this machine: the speed of forward passes, the losses of single tokens, and the gradients
- * of an adapter on all linear layers.
+ * Compares int8 with float32 on this machine: the speed of forward passes, and the losses of single tokens.
  * @returns the verdict, and the engine that it was found with, which belongs to the caller
  */
 export async function compareWithFloat32(options: CompareOptions): Promise<{ verdict: Verdict; engine: Int8Engine }> {
-  const { threads, batch, smallBatch, cache, pool, tracer, free = () => process.availableMemory() } = options;
+  const { threads, batch, smallBatch, cache, tracer, free = () => process.availableMemory() } = options;
   const { config } = options.base;
   const held = options.holdsMatrices ?? isHeld(config, free());
   // Matrices that are held are read once for all passes, and let go together.
@@ -73,16 +61,7 @@ export async function compareWithFloat32(options: CompareOptions): Promise<{ ver
         () => timed(() => runtime.labelLosses(null, timedBatch)),
         held ? null : ms,
       ));
-    const exact = held
-      ? new CompiledRuntime(base, { threads, cache, pool, tracer })
-      : new StreamedRuntime(base, { threads, weightBytes: stageBytes({ config }, free()) });
-    // Rows of a task usually share beginnings, so the program that allows that is the one that training needs.
-    runtime.fewPrograms = exact.fewPrograms = true;
-    const gradients = await gradientError(runtime, exact, probeAdapter(base), smallBatch);
-    runtime.fewPrograms = false;
-    await exact.dispose();
-    await engine.releaseBackward();
-    return { verdict: { speedUp, losses, gradients, smoothing }, engine };
+    return { verdict: { speedUp, losses, smoothing }, engine };
   } catch (error) {
     await engine?.dispose();
     throw error;
@@ -93,20 +72,9 @@ export async function compareWithFloat32(options: CompareOptions): Promise<{ ver
 
 /** The programs that {@link compareWithFloat32} runs, in this order. Those of weights that are not held but streamed are left out. */
 export function comparedPrograms(config: ModelConfig, holdsMatrices: boolean): ProvidedProgram[] {
-  const int8 = executionProviderOf('cpu', 'int8');
-  const probed = adaptableModules(config).map(({ name }) => [name, { rank: PROBE.rank, dora: false }] as const);
-  const losses = programSpec({ kind: 'labelLosses', config, adapter: null });
-  const gradients: ProgramSpec = {
-    ...programSpec({ kind: 'gradients', config, adapter: null, repeats: true }),
-    modules: new Map(probed),
-  };
-  const exact = (spec: ProgramSpec, provider: ExecutionProvider) => (holdsMatrices ? [{ spec, provider }] : []);
-  return [
-    ...exact(losses, OBSERVING_PROVIDER),
-    { spec: losses, provider: int8 },
-    { spec: gradients, provider: int8 },
-    ...exact(gradients, CPU_PROVIDER),
-  ];
+  const spec = programSpec({ kind: 'labelLosses', config, adapter: null });
+  const exact = holdsMatrices ? [{ spec, provider: OBSERVING_PROVIDER }] : [];
+  return [...exact, { spec, provider: executionProviderOf('cpu', 'int8') }];
 }
 
 /**
@@ -132,18 +100,4 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
   const begun = performance.now();
   await run();
   return performance.now() - begun;
-}
-
-/** The adapter that gradients are compared with. The numbers in B are at most `size`, small beside the base's weights. */
-const PROBE = { rank: 8, size: 0.01 };
-
-/** An adapter on all linear layers whose B is not zero, so that the gradient of A is not either. */
-function probeAdapter({ config }: BaseModel): Adapter {
-  const { rank, size } = PROBE;
-  const adapter = createAdapter({ base: config, targetModules: 'all-linear', rank, alpha: 2 * rank, seed: 0 });
-  const random = Random.fromSeed(1);
-  const modules = [...adapter.modules].map(([name, factors]) => {
-    return [name, { ...factors, b: factors.b.map(() => size * (2 * random.uniform() - 1)) }] as const;
-  });
-  return { ...adapter, modules: new Map(modules) };
 }

@@ -16,7 +16,7 @@ export interface PrecisionChoice {
 }
 
 /** How int8 compares with float32 on one base and machine. */
-export interface Comparison extends Int8Errors {
+export interface Comparison extends Pick<Int8Errors, 'losses'> {
   /** How many times as fast a forward pass is. */
   readonly speedUp: number;
 }

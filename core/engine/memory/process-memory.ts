@@ -14,9 +14,9 @@ export const PROCESS_BYTES = 280 * MIB;
 
 /**
  * Bytes of the thread that traces programs while a base is prepared, with a TensorFlow.js of its own: 80 to 110 MiB with
- * SmolLM2-135M, a part of which the process would need itself otherwise.
+ * SmolLM2-135M.
  */
-export const TRACING_THREAD_BYTES = 100 * MIB;
+export const TRACING_THREAD_BYTES = 128 * MIB;
 
 /** Bytes of one operator of a compiled program, as measured on SmolLM2-135M with 1,900 to 11,700 operators. */
 const OPERATOR_BYTES = 24 * 1024;

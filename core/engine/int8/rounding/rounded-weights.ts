@@ -38,8 +38,7 @@ export class RoundedWeights {
 
   /**
    * Opens the file that an earlier process has kept, or else rounds every matrix and writes one.
-   * @param held the same weights, where they are in memory for the moment; what is rounded from them stays in memory
-   *   for gradients, too
+   * @param held the same weights, where they are in memory for the moment
    */
   async prepare(held?: BaseModel['weights']): Promise<void> {
     const { store, base } = this.#options;
@@ -124,10 +123,7 @@ export class RoundedWeights {
   async #roundAll(file: RoundedFile, held?: BaseModel['weights']): Promise<void> {
     const { base } = this.#options;
     const loans = new WeightLoans(held ?? base.weights);
-    const intoOf = (size: number): Integers => ({
-      forward: this.#arraysOf('forward').take(size),
-      ...(held && { backward: this.#arraysOf('backward').take(size) }),
-    });
+    const intoOf = (size: number): Integers => ({ forward: this.#arraysOf('forward').take(size) });
     const write = async (weight: string, { forward, backward }: RoundedMatrix): Promise<void> => {
       await file.add(weight, 'forward', forward);
       await file.add(weight, 'backward', backward);
@@ -139,7 +135,6 @@ export class RoundedWeights {
         const rounded = await this.#round(weight, tensor, intoOf(tensor.data.length));
         loans.giveBack();
         this.#matrices.set(`forward ${weight}`, Promise.resolve(rounded.forward));
-        if (held) this.#matrices.set(`backward ${weight}`, Promise.resolve(rounded.backward));
         // Each matrix is written while the next one is rounded.
         await written;
         written = write(weight, rounded);
