@@ -21,6 +21,7 @@ import { useProblems } from './plugins/problems/problems.ts';
 import { protocolErrors } from './plugins/problems/protocol-errors.ts';
 import rateLimit from './plugins/rate-limit.ts';
 import { useJsonBodies } from './plugins/request-body/json-body.ts';
+import { boundUnreadBody } from './plugins/request-body/unread-body.ts';
 import requestLog from './plugins/request-log.ts';
 import { useTypeBoxValidation } from './plugins/validation/validation.ts';
 
@@ -48,6 +49,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
     routerOptions: { maxParamLength: 200 },
     ...protocolErrors,
   });
+  app.addHook('onRequest', async (request, reply) => boundUnreadBody(request, reply));
   useTypeBoxValidation(app);
   useProblems(app);
   useJsonBodies(app);
