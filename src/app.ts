@@ -64,7 +64,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
 async function registerV1(v1: FastifyInstance, options: ModuleOptions): Promise<void> {
   await v1.register(rateLimit, { perMinute: options.config.rateLimitPerMinute });
   await v1.register(auth, { keys: createApiKeyService(options.deps) });
-  await v1.register(idempotency, { db: options.deps.db });
+  await v1.register(idempotency, { db: options.deps.db, maxUploadBytes: options.config.uploadLimitBytes });
   await v1.register(etag);
   for (const routes of MODULES) await v1.register(routes, options);
 }
