@@ -21,6 +21,7 @@ import { useProblems } from './plugins/problems/problems.ts';
 import { protocolErrors } from './plugins/problems/protocol-errors.ts';
 import rateLimit from './plugins/rate-limit.ts';
 import { useJsonBodies } from './plugins/request-body/json-body.ts';
+import { boundUnreadBody } from './plugins/request-body/unread-body.ts';
 import requestLog from './plugins/request-log.ts';
 import { useTypeBoxValidation } from './plugins/validation/validation.ts';
 
@@ -48,6 +49,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
     routerOptions: { maxParamLength: 200 },
     ...protocolErrors,
   });
+  app.addHook('onRequest', async (request, reply) => boundUnreadBody(request, reply));
   useTypeBoxValidation(app);
   useProblems(app);
   useJsonBodies(app);
@@ -62,7 +64,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
 async function registerV1(v1: FastifyInstance, options: ModuleOptions): Promise<void> {
   await v1.register(rateLimit, { perMinute: options.config.rateLimitPerMinute });
   await v1.register(auth, { keys: createApiKeyService(options.deps) });
-  await v1.register(idempotency, { db: options.deps.db });
+  await v1.register(idempotency, { db: options.deps.db, maxUploadBytes: options.config.uploadLimitBytes });
   await v1.register(etag);
   for (const routes of MODULES) await v1.register(routes, options);
 }

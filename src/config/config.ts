@@ -7,6 +7,10 @@ import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
+/** The variables of limits that a refused upload names. */
+export const UPLOAD_LIMIT_VARIABLE = 'READAPT_UPLOAD_LIMIT_BYTES';
+export const ROW_LIMIT_VARIABLE = 'READAPT_DATASET_ROW_LIMIT';
+
 /** The settings of a Readapt process. They are parsed once from the environment and passed on as an argument. */
 const ConfigSchema = Type.Object({
   host: Type.String({ minLength: 1 }),
@@ -22,6 +26,10 @@ const ConfigSchema = Type.Object({
   allowedRoots: Type.Array(Type.String()),
   /** Largest JSON body in bytes. Uploads have their own limits. */
   bodyLimitBytes: Type.Integer({ minimum: 1024, maximum: 1 << 30 }),
+  /** Largest uploaded dataset or archive in bytes. The files of an adapter have limits of their own besides. */
+  uploadLimitBytes: Type.Integer({ minimum: 1024, maximum: 2 ** 50 }),
+  /** Largest number of rows of a dataset. */
+  datasetRowLimit: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }),
   /** A connection without traffic is closed after this time, in milliseconds. */
   idleTimeoutMs: Type.Integer({ minimum: 1, maximum: 86_400_000 }),
   logLevel: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const),
@@ -101,6 +109,18 @@ const SETTINGS: Record<keyof Config, Setting> = {
     fallback: 1 << 20,
     parse: asInteger,
     expected: 'an integer from 1024 to 1073741824 (bytes)',
+  },
+  uploadLimitBytes: {
+    variable: UPLOAD_LIMIT_VARIABLE,
+    fallback: 4 * 2 ** 30,
+    parse: asInteger,
+    expected: 'an integer from 1024 to 1125899906842624 (bytes)',
+  },
+  datasetRowLimit: {
+    variable: ROW_LIMIT_VARIABLE,
+    fallback: 1_000_000,
+    parse: asInteger,
+    expected: 'an integer from 1 to 2147483647',
   },
   idleTimeoutMs: {
     variable: 'READAPT_IDLE_TIMEOUT_MS',

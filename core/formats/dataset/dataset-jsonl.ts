@@ -1,4 +1,6 @@
+import { compressedFormat, SIGNATURE_BYTES } from '../compressed-format.ts';
 import { checkRow, type DatasetRow } from './dataset-row.ts';
+import { splitLines } from './split-lines.ts';
 
 interface DatasetProblem {
   /** Number of the bad line, from 1; 0 for a problem of the whole dataset. */
@@ -11,12 +13,13 @@ export class DatasetError extends Error {
   readonly code = 'invalid_dataset';
   /** The first {@link MAX_PROBLEMS} problems. */
   readonly problems: readonly DatasetProblem[];
-  /** Number of all bad lines. */
+  /** Number of bad lines, up to {@link MAX_BAD_LINES}, at which reading stops. */
   readonly total: number;
 
   constructor(problems: readonly DatasetProblem[], total: number) {
     const listed = problems.map(({ line, reason }) => (line > 0 ? `line ${line}: ${reason}` : reason)).join('; ');
-    super(total > 1 ? `${total} bad lines; ${listed}` : listed);
+    const count = total >= MAX_BAD_LINES ? `${total} or more` : `${total}`;
+    super(total > 1 ? `${count} bad lines; ${listed}` : listed);
     this.name = 'DatasetError';
     this.problems = problems;
     this.total = total;
@@ -24,72 +27,78 @@ export class DatasetError extends Error {
 }
 
 export interface ParseDatasetOptions {
-  /** A longer line is reported as bad and never held in memory as a whole. Default 1 MiB. */
+  /** A longer line is reported as bad and never held in memory as a whole. Default {@link MAX_LINE_BYTES}. */
   readonly maxLineBytes?: number;
 }
 
+/** Size of the longest line of a dataset, without its line feed. */
+export const MAX_LINE_BYTES = 1 << 20;
 const MAX_PROBLEMS = 10;
+/** Bounds that no honest file comes near, so that none can be read for ever. */
+const MAX_BAD_LINES = 100;
+/** Blank lines that a file may have besides one for each row. */
+const MAX_BLANK_LINES = 1000;
+/** Levels of objects and arrays in a row. Code that walks through deeper ones would run out of stack. */
+const MAX_LEVELS = 64;
 
 /**
  * Parses JSONL while it arrives: one object on each line, `{prompt, completion}` or `{messages, tools?}`, with `split` and
  * `slices` where it names them; blank lines are skipped. Good
- * rows are yielded at once, so the caller must be able to discard them if an error follows.
+ * rows are yielded at once, so the caller must be able to discard them if an error follows. Reading stops at 100 bad
+ * lines, at 1,000 blank lines more than others, and within a line that is far too long.
  * @param chunks the file's bytes, cut at any position
- * @throws DatasetError after the last chunk, if any line was bad or there was no row
+ * @throws DatasetError after the last chunk that was read, if any line was bad or there was no row
  */
 export async function* parseDataset(
   chunks: AsyncIterable<Uint8Array>,
   options: ParseDatasetOptions = {},
 ): AsyncGenerator<DatasetRow, void, undefined> {
-  const { maxLineBytes = 1 << 20 } = options;
+  const { maxLineBytes = MAX_LINE_BYTES } = options;
   const problems: DatasetProblem[] = [];
   let bad = 0;
   let rows = 0;
-  for await (const { number, bytes } of splitLines(chunks, maxLineBytes)) {
+  let blank = 0;
+  for await (const { number, bytes } of splitLines(refuseCompressed(chunks), maxLineBytes)) {
     const result = bytes ? parseLine(bytes, number) : `line is longer than ${maxLineBytes} bytes`;
-    if (result === null) continue;
-    if (typeof result !== 'string') {
+    if (result === null) {
+      if (++blank > rows + bad + MAX_BLANK_LINES) throw tooManyBlankLines(number, blank);
+    } else if (typeof result !== 'string') {
       rows++;
       yield result;
-    } else if (++bad <= MAX_PROBLEMS) problems.push({ line: number, reason: result });
+    } else {
+      if (++bad <= MAX_PROBLEMS) problems.push({ line: number, reason: result });
+      if (bad === MAX_BAD_LINES) break;
+    }
   }
   if (bad > 0) throw new DatasetError(problems, bad);
   if (rows === 0) throw new DatasetError([{ line: 0, reason: 'dataset has no rows' }], 1);
 }
 
-interface Line {
-  readonly number: number;
-  /** The line without its line feed; null if it was longer than the limit. */
-  readonly bytes: Uint8Array | null;
+function tooManyBlankLines(line: number, count: number): DatasetError {
+  const reason = `is blank, like ${count - 1} lines before it, expected at most ${MAX_BLANK_LINES} blank lines more than rows`;
+  return new DatasetError([{ line, reason }], 1);
 }
 
-async function* splitLines(chunks: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Line> {
-  let number = 1;
-  let pieces: Uint8Array[] = [];
-  let length = 0;
-  const take = (piece: Uint8Array) => {
-    length += piece.length;
-    if (length <= maxBytes) pieces.push(piece);
-    else pieces = [];
-  };
-  const finish = (): Line => {
-    const line = { number: number++, bytes: length <= maxBytes ? Buffer.concat(pieces) : null };
-    pieces = [];
-    length = 0;
-    return line;
-  };
+/** Passes bytes on, unless they begin like a compressed file. */
+async function* refuseCompressed(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let start = Buffer.alloc(0);
   for await (const chunk of chunks) {
-    let start = 0;
-    for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, start)) {
-      take(chunk.subarray(start, end));
-      yield finish();
-      start = end + 1;
+    if (start.length < SIGNATURE_BYTES) {
+      start = Buffer.concat([start, chunk.subarray(0, SIGNATURE_BYTES)]);
+      const format = compressedFormat(start);
+      const reason = `dataset is compressed with ${format}, expected uncompressed JSONL`;
+      if (format !== null) throw new DatasetError([{ line: 0, reason }], 1);
     }
-    // A copy, because the producer may reuse the chunk's memory.
-    if (start < chunk.length) take(Uint8Array.from(chunk.subarray(start)));
+    yield chunk;
   }
-  if (length > 0) yield finish();
 }
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -103,10 +112,26 @@ function parseLine(bytes: Uint8Array, number: number): DatasetRow | null | strin
   }
   if (number === 1 && text.startsWith('\uFEFF')) text = text.slice(1);
   if (text.trim() === '') return null;
+  if (isTooDeep(bytes)) return `is nested deeper than ${MAX_LEVELS} levels`;
   try {
     return checkRow(JSON.parse(text), number);
   } catch {
     // The parser's own message is dropped because it would quote the row.
     return 'is not valid JSON';
   }
+}
+
+/** Whether objects and arrays lie deeper in one another than allowed. It looks at the text, which need not be JSON. */
+function isTooDeep(bytes: Uint8Array): boolean {
+  let level = 0;
+  let isText = false;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === QUOTE) isText = !isText;
+    else if (isText && byte === BACKSLASH) at++;
+    else if (!isText && (byte === OPEN_BRACE || byte === OPEN_BRACKET)) {
+      if (++level > MAX_LEVELS) return true;
+    } else if (!isText && (byte === CLOSE_BRACE || byte === CLOSE_BRACKET)) level--;
+  }
+  return false;
 }

@@ -1,9 +1,7 @@
-import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Parser, type ReadEntry } from 'tar';
-import { writeHashed } from '../../artifacts/index.ts';
-import { AppError, unprocessable } from '../../lib/errors.ts';
+import { readTar, writeHashed, type TarEntry } from '../../artifacts/index.ts';
+import { unprocessable, type AppError } from '../../lib/errors.ts';
 import {
   ADAPTER_FILE_LIMITS,
   ADAPTER_FILES,
@@ -18,10 +16,9 @@ import {
 /** The types of plain files in old and new archives. */
 const FILE_TYPES = new Set(['File', 'OldFile']);
 const MAX_ENTRIES = 16;
-const BLOCK_BYTES = 512;
 
 /** Size of the largest archive: the limits of its files plus room for headers and padding. */
-export const ARCHIVE_LIMIT_BYTES = Object.values(ADAPTER_FILE_LIMITS).reduce((sum, bytes) => sum + bytes, 1 << 20);
+export const ARCHIVE_LIMIT_BYTES = Object.values(ADAPTER_FILE_LIMITS).reduce((sum, bytes) => sum + bytes, 8 << 20);
 
 /**
  * Unpacks the uncompressed tar archive of an adapter into a new folder. The archive may hold only the files of an
@@ -36,72 +33,11 @@ export async function unpackAdapter(
 ): Promise<void> {
   await mkdir(folder);
   const entries = createEntryCheck(limits);
-  const unpacking = createUnpacking(folder, entries.check);
-  try {
-    for await (const chunk of checkFormat(chunks)) await unpacking.write(chunk);
-    await unpacking.end();
-  } catch (error) {
-    await unpacking.abandon(error);
-    throw error;
+  for await (const entry of readTar(chunks)) {
+    const name = entries.check(entry);
+    if (name !== null) await writeHashed(join(folder, name), entry.bytes);
   }
   requireFiles(entries.seen);
-}
-
-/** Connects a tar parser with the writing of its entries. If either fails, both end at once. */
-function createUnpacking(folder: string, check: (entry: ReadEntry) => AdapterFile | null) {
-  const parser = new Parser({ strict: true });
-  let saved: Promise<void> = Promise.resolve();
-  let fail: (error: unknown) => void = () => undefined;
-  const failed = new Promise<never>((_resolve, reject) => (fail = reject));
-  failed.catch(() => undefined);
-  const orFailure = <T>(work: Promise<T>): Promise<T> => Promise.race([failed, work]);
-
-  parser.on('error', (error: Error) => fail(unreadable(error)));
-  parser.on('ignoredEntry', (entry: ReadEntry) => fail(refused(entry.path, `is of type ${entry.type}`)));
-  parser.on('entry', (entry: ReadEntry) => {
-    try {
-      const name = check(entry);
-      saved = save(entry, name === null ? null : join(folder, name), failed);
-      saved.catch(fail);
-    } catch (error) {
-      fail(error);
-    }
-  });
-  return {
-    async write(chunk: Uint8Array): Promise<void> {
-      if (!parser.write(Buffer.from(chunk))) await orFailure(once(parser, 'drain'));
-      await orFailure(Promise.resolve());
-    },
-    async end(): Promise<void> {
-      const ended = once(parser, 'end');
-      parser.end();
-      await orFailure(ended);
-      await orFailure(saved);
-    },
-    /** Stops writing the current file and closes it. */
-    async abandon(error: unknown): Promise<void> {
-      fail(error);
-      await saved.catch(() => undefined);
-    },
-  };
-}
-
-async function save(entry: ReadEntry, path: string | null, failed: Promise<never>): Promise<void> {
-  if (path === null) entry.resume();
-  else await writeHashed(path, bytesOf(entry, failed));
-}
-
-/**
- * Reads an entry's bytes until the archive fails. Without that end the reader would wait forever for the next bytes of
- * an entry that the parser has destroyed.
- */
-async function* bytesOf(entry: ReadEntry, failed: Promise<never>): AsyncGenerator<Uint8Array> {
-  const chunks = entry[Symbol.asyncIterator]();
-  for (;;) {
-    const next = await Promise.race([failed, chunks.next()]);
-    if (next.done === true) return;
-    yield next.value;
-  }
 }
 
 /** Makes a check of the entries of an archive, which remembers what it has seen. */
@@ -119,7 +55,7 @@ function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
   }
 
   /** The file that an entry is; null for the folder that holds the files. */
-  function check(entry: ReadEntry): AdapterFile | null {
+  function check(entry: TarEntry): AdapterFile | null {
     const { path, type } = entry;
     if (++count > MAX_ENTRIES) throw refused(path, `exceeds the limit of ${MAX_ENTRIES} entries`);
     const parts = path.replace(/^(\.\/)+/, '').split('/');
@@ -143,36 +79,8 @@ function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
   return { check, seen };
 }
 
-/** Passes the archive on after checking that its first block is a tar header, and not something compressed, say. */
-async function* checkFormat(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let head: Buffer | null = Buffer.alloc(0);
-  for await (const chunk of chunks) {
-    if (head === null) {
-      yield chunk;
-      continue;
-    }
-    head = Buffer.concat([head, chunk]);
-    if (head.length < BLOCK_BYTES) continue;
-    if (head.toString('latin1', 257, 262) !== 'ustar') throw unreadable();
-    yield head;
-    head = null;
-  }
-  if (head !== null) throw unreadable();
-}
-
 function refused(path: string, reason: string): AppError {
   return unprocessable('invalid_archive', `archive entry ${JSON.stringify(path.slice(0, 200))} ${reason}`, {
     entry: path.slice(0, 200),
-  });
-}
-
-function unreadable(cause?: Error): AppError {
-  const reason =
-    cause === undefined ? 'it does not begin with a tar header (compressed archives are not accepted)' : cause.message;
-  return new AppError({
-    code: 'invalid_archive',
-    status: 422,
-    message: `the body is not a complete tar archive: ${reason}`,
-    cause,
   });
 }

@@ -1,13 +1,14 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
+import { UPLOAD_LIMIT_VARIABLE } from '../../config/config.ts';
 import { AppError } from '../../lib/errors.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { matchesEtag } from '../../plugins/etag.ts';
 import { answerOnce, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { acceptUploads, uploadedBytes } from '../../plugins/request-body/upload-body.ts';
+import { acceptUploads, uploadedBytes, type UploadLimit } from '../../plugins/request-body/upload-body.ts';
 import { ARCHIVE_LIMIT_BYTES } from './adapter-archive.ts';
 import {
   AdapterParams,
@@ -22,10 +23,15 @@ import {
 import type { AdapterService } from './adapter.service.ts';
 
 const operation = operationsOf('Adapters');
-const UPLOAD_LIMIT = { what: 'archive', maxBytes: ARCHIVE_LIMIT_BYTES };
 
-const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = async (app, { service }) => {
+interface VersionRoutesOptions {
+  service: AdapterService;
+  uploadLimitBytes: number;
+}
+
+const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (app, { service, uploadLimitBytes }) => {
   acceptUploads(app, ARCHIVE_TYPE);
+  const limit = archiveLimit(uploadLimitBytes);
   app.post(
     '/adapters/:id/versions',
     {
@@ -49,7 +55,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
       const body = (isArchive ? undefined : request.body) as FolderSource | undefined;
       const baseModelVersion = named(body?.base_model_version, request.query.base_model_version);
       const source =
-        body === undefined ? { archive: uploadedBytes(request, ARCHIVE_TYPE, UPLOAD_LIMIT) } : { path: body.path };
+        body === undefined ? { archive: uploadedBytes(request, ARCHIVE_TYPE, limit) } : { path: body.path };
       return answerOnce<AdapterVersion>(request, reply, headOfVersion, (record) =>
         service.importVersion(request.params.id, baseModelVersion, source, { scope: tenantScope(request), record }),
       );
@@ -106,6 +112,12 @@ const versionRoutes: FastifyPluginAsyncTypebox<{ service: AdapterService }> = as
   );
 };
 export default versionRoutes;
+
+/** An archive that is larger than all files of an adapter together is refused even if the setting allows it. */
+function archiveLimit(uploadLimitBytes: number): UploadLimit {
+  if (uploadLimitBytes > ARCHIVE_LIMIT_BYTES) return { what: 'archive', maxBytes: ARCHIVE_LIMIT_BYTES };
+  return { what: 'archive', maxBytes: uploadLimitBytes, setting: UPLOAD_LIMIT_VARIABLE };
+}
 
 function headOfVersion(version: AdapterVersion): AnswerHead {
   return { status: 201, location: `/v1/adapters/${version.adapter_id}/versions/${version.id}` };

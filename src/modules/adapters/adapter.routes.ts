@@ -51,6 +51,6 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     },
     (request) => service.get(request.params.id, tenantScope(request)),
   );
-  await app.register(versionRoutes, { service });
+  await app.register(versionRoutes, { service, uploadLimitBytes: config.uploadLimitBytes });
 };
 export default adapterRoutes;

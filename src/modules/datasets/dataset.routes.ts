@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
+import { UPLOAD_LIMIT_VARIABLE } from '../../config/config.ts';
 import { pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.ts';
@@ -16,10 +17,11 @@ import {
 import { createDatasetService } from './dataset.service.ts';
 
 const operation = operationsOf('Datasets');
-const UPLOAD_LIMIT = { what: 'dataset', maxBytes: 4 * 2 ** 30 };
 
-const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createDatasetService(deps);
+const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const { db, artifacts } = deps;
+  const service = createDatasetService({ db, artifacts, rowLimit: config.datasetRowLimit });
+  const limit = { what: 'dataset', maxBytes: config.uploadLimitBytes, setting: UPLOAD_LIMIT_VARIABLE };
   app.removeAllContentTypeParsers();
   acceptUploads(app, DATASET_TYPE);
   app.post(
@@ -36,7 +38,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
       },
     },
     async (request, reply) => {
-      const chunks = uploadedBytes(request, DATASET_TYPE, UPLOAD_LIMIT);
+      const chunks = uploadedBytes(request, DATASET_TYPE, limit);
       return answerOnce<Dataset>(request, reply, createdBelow('/v1/datasets'), (record) =>
         service.create(request.query, tenantScope(request), chunks, record),
       );

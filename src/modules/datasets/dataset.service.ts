@@ -12,8 +12,15 @@ import { createDatasetRepository, datasetExists, type DatasetRow } from './datas
 import type { CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
 import { normalizeDataset, type SplitCounts } from './normalize-dataset.ts';
 
+interface DatasetServiceDependencies {
+  readonly db: Database;
+  readonly artifacts: ArtifactStore;
+  /** Largest number of rows of a dataset. */
+  readonly rowLimit: number;
+}
+
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
-export function createDatasetService(deps: { db: Database; artifacts: ArtifactStore }) {
+export function createDatasetService(deps: DatasetServiceDependencies) {
   const datasets = createDatasetRepository(deps.db);
   const tenants = createTenantService(deps);
 
@@ -63,7 +70,7 @@ export function createDatasetService(deps: { db: Database; artifacts: ArtifactSt
       await tenants.get(owner, null);
       if (await datasets.isNameTaken(owner, query.name)) throw datasetExists(query.name);
       const splits: SplitCounts = { training: 0, search: 0, gate: 0 };
-      const artifact = await deps.artifacts.putFile(normalizeDataset(chunks, splits), 'dataset');
+      const artifact = await deps.artifacts.putFile(normalizeDataset(chunks, splits, deps.rowLimit), 'dataset');
       return register({ owner, name: query.name }, artifact, splits, record);
     },
 

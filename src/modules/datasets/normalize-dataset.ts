@@ -1,4 +1,4 @@
-import { DatasetError, parseDataset } from '../../../core/formats/dataset/dataset-jsonl.ts';
+import { DatasetError, MAX_LINE_BYTES, parseDataset } from '../../../core/formats/dataset/dataset-jsonl.ts';
 import {
   DATASET_SPLITS,
   questionOf,
@@ -7,7 +7,8 @@ import {
   type DatasetSplit,
 } from '../../../core/formats/dataset/dataset-row.ts';
 import { assignSplit } from '../../../core/formats/dataset/dataset-split.ts';
-import { unprocessable, type AppError } from '../../lib/errors.ts';
+import { ROW_LIMIT_VARIABLE } from '../../config/config.ts';
+import { AppError, unprocessable } from '../../lib/errors.ts';
 
 /** Number of rows by split. */
 export type SplitCounts = Record<DatasetSplit, number>;
@@ -19,17 +20,22 @@ const PIECE_CHARACTERS = 1 << 16;
  * split. It holds only one line and one piece of output in memory.
  *
  * @param counts is filled in while rows pass, and complete after the last piece
- * @throws AppError 422 `invalid_dataset` with the first ten bad lines, after the last line
+ * @param rowLimit largest number of rows
+ * @throws AppError 422 `invalid_dataset` with the first ten bad lines, after the last line that is read; 413
+ *   `upload_too_large` at the first row over the limit
  */
 export async function* normalizeDataset(
   chunks: AsyncIterable<Uint8Array>,
   counts: SplitCounts,
+  rowLimit: number,
 ): AsyncGenerator<Uint8Array> {
   let piece = '';
+  let rows = 0;
   try {
     for await (const row of withSplits(parseDataset(chunks))) {
+      if (++rows > rowLimit) throw tooManyRows(rowLimit);
       counts[row.split]++;
-      piece += `${JSON.stringify(toStoredRow(row))}\n`;
+      piece += `${storedLine(row)}\n`;
       if (piece.length >= PIECE_CHARACTERS) {
         yield Buffer.from(piece, 'utf8');
         piece = '';
@@ -40,6 +46,23 @@ export async function* normalizeDataset(
   }
   requireHeldOutRows(counts);
   yield Buffer.from(piece, 'utf8');
+}
+
+/** A row as a line. Its split makes it longer than it came, and what is stored has to be readable by workers. */
+function storedLine(row: DatasetRow): string {
+  const line = JSON.stringify(toStoredRow(row));
+  if (Buffer.byteLength(line) <= MAX_LINE_BYTES) return line;
+  const reason = `line is longer than ${MAX_LINE_BYTES} bytes as it is stored, with its split`;
+  throw new DatasetError([{ line: row.line, reason }], 1);
+}
+
+function tooManyRows(rowLimit: number): AppError {
+  return new AppError({
+    code: 'upload_too_large',
+    status: 413,
+    message: `the dataset has more than ${rowLimit} rows (${ROW_LIMIT_VARIABLE})`,
+    details: { max_rows: rowLimit, setting: ROW_LIMIT_VARIABLE },
+  });
 }
 
 /** Assigns splits if no row names one. A dataset in which only some rows name one is refused. */

@@ -7,9 +7,17 @@ export interface StoredAnswer {
   payload: string;
 }
 
+/** What identifies a request: the hash of its method, its URL and its body, and the size of the body. */
+export interface RequestDigest {
+  hash: string;
+  bytes: number;
+}
+
 export interface FoundRecord {
   /** Null while the body of the first request is still being read. */
   requestHash: string | null;
+  /** Size of the first request's body; null while it is running, and in records of versions that did not count. */
+  bodyBytes: number | null;
   /** Null while the first request is running. */
   answer: StoredAnswer | null;
 }
@@ -28,6 +36,7 @@ const KEEP_MS = 24 * 3_600_000;
 
 /** Stands for the hash of a body that has not been read completely. */
 const UNKNOWN = '';
+const RUNNING: FoundRecord = { requestHash: null, bodyBytes: null, answer: null };
 
 export type IdempotencyRepository = ReturnType<typeof createIdempotencyRepository>;
 
@@ -53,22 +62,30 @@ export function createIdempotencyRepository(db: Database) {
           { createdAt: { lt: new Date(Date.now() - KEEP_MS) } },
         ],
       },
-      data: { requestHash, claimId, statusCode: null, response: Prisma.DbNull, createdAt: new Date() },
+      data: {
+        requestHash,
+        claimId,
+        bodyBytes: null,
+        statusCode: null,
+        response: Prisma.DbNull,
+        createdAt: new Date(),
+      },
     });
     return count === 1;
   }
 
   return {
-    async claim(claim: Claim, digest: string | null): Promise<'claimed' | FoundRecord> {
+    async claim(claim: Claim, digest: RequestDigest | null): Promise<'claimed' | FoundRecord> {
       const { principal, key } = claim;
-      const requestHash = digest ?? UNKNOWN;
+      const requestHash = digest?.hash ?? UNKNOWN;
       if (await insert(claim, requestHash)) return 'claimed';
       if (await takeOver(claim, requestHash)) return 'claimed';
       const row = await db.idempotencyRecord.findUnique({ where: { principal_key: { principal, key } } });
       // The key was released between the two statements.
-      if (row === null) return (await insert(claim, requestHash)) ? 'claimed' : { requestHash: null, answer: null };
+      if (row === null) return (await insert(claim, requestHash)) ? 'claimed' : RUNNING;
       return {
         requestHash: row.requestHash === UNKNOWN ? null : row.requestHash,
+        bodyBytes: row.bodyBytes === null ? null : Number(row.bodyBytes),
         answer: row.statusCode === null ? null : (row.response as unknown as StoredAnswer),
       };
     },
@@ -78,11 +95,12 @@ export function createIdempotencyRepository(db: Database) {
     },
 
     /** Stores the answer. False if the claim has lapsed and another request has the key. */
-    async complete(claim: Claim, requestHash: string, answer: StoredAnswer, tx: Queryable = db): Promise<boolean> {
+    async complete(claim: Claim, digest: RequestDigest, answer: StoredAnswer, tx: Queryable = db): Promise<boolean> {
       const { count } = await tx.idempotencyRecord.updateMany({
         where: held(claim),
         data: {
-          requestHash,
+          requestHash: digest.hash,
+          bodyBytes: digest.bytes,
           statusCode: answer.statusCode,
           response: answer as unknown as Prisma.InputJsonObject,
           createdAt: new Date(),

@@ -8,6 +8,7 @@ import {
   createIdempotencyRepository,
   type Claim,
   type IdempotencyRepository,
+  type RequestDigest,
   type StoredAnswer,
 } from './idempotency.repository.ts';
 
@@ -28,8 +29,10 @@ declare module 'fastify' {
 export interface IdempotentRequest extends Claim {
   /** Hash of the method, the URL and the body's bytes. It is complete once the body has been read. */
   hash: Hash;
-  /** The completed hash; null until the body has been read. */
-  digest: string | null;
+  /** Number of the body's bytes that have been read. */
+  bytes: number;
+  /** Null until the body has been read. */
+  digest: RequestDigest | null;
   claimed: boolean;
   /** Whether the answer was stored in the transaction that made the change. */
   recorded: boolean;
@@ -43,18 +46,25 @@ const SWEEP_MS = 3_600_000;
 /** Headers that are stored with the answer. */
 const STORED_HEADERS = ['content-type', 'location', 'etag'] as const;
 
+interface IdempotencyOptions {
+  db: Database;
+  /** How far a retry is read if nobody knows how long the first request was. */
+  maxUploadBytes: number;
+}
+
 /**
  * Supports `Idempotency-Key` on every POST. A key belongs to the principal, and the first request claims it. If that
  * request succeeds (2xx), its answer is stored and replayed for 24 hours to requests with the same method, URL and
  * body, with `Idempotency-Replayed: true`. A request with another body is answered 422, and one that comes while the
- * first is still running 409. A request that fails has changed nothing and releases its key.
+ * first is still running 409. Uploads are read to compare them, no further than the first one was long. A request that
+ * fails has changed nothing and releases its key.
  *
  * A request that creates something stores its answer in the transaction that creates it (see answer-once.ts), so that
  * both or neither exist if the process dies. Other requests, such as a cancellation, change nothing when they are
  * repeated. The claim of a dead process lapses after a minute.
  */
-export default fp<{ db: Database }>(
-  async (app, { db }) => {
+export default fp<IdempotencyOptions>(
+  async (app, { db, maxUploadBytes }) => {
     const store = createIdempotencyRepository(db);
     app.decorate('idempotencyRepository', store);
     app.decorateRequest('idempotency', null);
@@ -63,7 +73,7 @@ export default fp<{ db: Database }>(
       return request.idempotency === null ? payload : tee(payload, request.idempotency);
     });
     app.addHook('preHandler', async (request, reply) => {
-      if (request.idempotency !== null) return claim(store, request.idempotency, request, reply);
+      if (request.idempotency !== null) return claim({ store, maxUploadBytes }, request.idempotency, request, reply);
     });
     app.addHook('onSend', async (request, reply, payload) => {
       if (request.idempotency?.claimed === true)
@@ -97,6 +107,7 @@ function begin(request: FastifyRequest): IdempotentRequest | null {
     claimId: randomUUID(),
     principal: principal.kind === 'operator' ? 'operator' : principal.tenantId,
     hash,
+    bytes: 0,
     digest: null,
     claimed: false,
     recorded: false,
@@ -109,11 +120,12 @@ function tee(payload: Readable, state: IdempotentRequest): Readable {
   const through = new Transform({
     transform(chunk: Buffer, _encoding, done: TransformCallback) {
       state.hash.update(chunk);
+      state.bytes += chunk.length;
       (through as Transform & { receivedEncodedLength: number }).receivedEncodedLength += chunk.length;
       done(null, chunk);
     },
     flush(done) {
-      state.digest = state.hash.digest('hex');
+      state.digest = digestOf(state);
       done();
     },
   });
@@ -128,12 +140,12 @@ function tee(payload: Readable, state: IdempotentRequest): Readable {
 }
 
 async function claim(
-  store: IdempotencyRepository,
+  { store, maxUploadBytes }: { store: IdempotencyRepository; maxUploadBytes: number },
   state: IdempotentRequest,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply | undefined> {
-  if (!isStream(request.body) && state.digest === null) state.digest = state.hash.digest('hex');
+  if (!isStream(request.body)) state.digest ??= digestOf(state);
   const found = await store.claim(claimOf(state), state.digest);
   if (found === 'claimed') {
     state.claimed = true;
@@ -146,8 +158,9 @@ async function claim(
     }, HEARTBEAT_MS).unref();
     return undefined;
   }
-  const digest = state.digest ?? (await readToEnd(request.body as Readable, state));
-  if (found.requestHash !== null && found.requestHash !== digest) throw keyReused(state.key);
+  if (found.answer === null && isStream(request.body)) throw stillRunning(state.key);
+  const digest = state.digest ?? (await readAgain(request, state, found.bodyBytes ?? maxUploadBytes));
+  if (found.requestHash !== null && found.requestHash !== digest.hash) throw keyReused(state.key);
   if (found.answer === null) throw stillRunning(state.key);
   return replay(reply, found.answer);
 }
@@ -156,10 +169,22 @@ function isStream(body: unknown): body is Readable {
   return body instanceof Readable;
 }
 
-/** Reads an upload only to complete its hash. */
-async function readToEnd(body: Readable, state: IdempotentRequest): Promise<string> {
-  for await (const chunk of body) void chunk;
-  return state.digest ?? '';
+function digestOf({ hash, bytes }: IdempotentRequest): RequestDigest {
+  return { hash: hash.digest('hex'), bytes };
+}
+
+/**
+ * Reads an upload only to compare it with the first one, and no further than that was long.
+ * @throws AppError 422 `idempotency_key_reused` if it is longer
+ */
+async function readAgain(request: FastifyRequest, state: IdempotentRequest, maxBytes: number): Promise<RequestDigest> {
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw keyReused(state.key);
+  // The connection is still needed for the answer.
+  for await (const chunk of (request.body as Readable).iterator({ destroyOnReturn: false })) {
+    void chunk;
+    if (state.bytes > maxBytes) throw keyReused(state.key);
+  }
+  return state.digest ?? digestOf(state);
 }
 
 function keyReused(key: string): AppError {

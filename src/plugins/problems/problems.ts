@@ -55,6 +55,9 @@ export function problemDocument(error: AppError, instance?: string): Record<stri
 /** Answers a request with a problem. */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: AppError): FastifyReply {
   if (error.status === 401) reply.header('www-authenticate', 'Bearer');
+  // Fastify would close the connection of a body that it has not read, which takes the answer away from a client that is
+  // still sending. What it may still send is bounded by unread-body.ts.
+  reply.removeHeader('connection');
   const retryAfterMs = error.details.retry_after_ms;
   if (typeof retryAfterMs === 'number') reply.header('retry-after', String(Math.ceil(retryAfterMs / 1000)));
   return reply

@@ -1,11 +1,14 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyServerOptions } from 'fastify';
 import { AppError } from '../../lib/errors.ts';
+import { boundUnreadBody } from '../request-body/unread-body.ts';
 import { problemDocument, sendProblem } from './problems.ts';
 
 /** Options that make Fastify answer with a problem if a request fails before its route is known. */
 export const protocolErrors: Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>> = {
   frameworkErrors: (error, request, reply) => {
+    // There are no hooks for a request without a route.
+    boundUnreadBody(request, reply);
     void sendProblem(request, reply, badPath(error));
   },
   clientErrorHandler: (error, socket) => {

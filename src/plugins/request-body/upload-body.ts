@@ -2,24 +2,17 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../../lib/errors.ts';
 
-/** Number of bytes that a client may still send after its upload was refused; then the connection is closed. */
-const MAX_DISCARDED_BYTES = 64 << 20;
-
-/**
- * Passes bodies of this content type to the handler as an unread stream. What the handler leaves unread is read and
- * discarded after the answer, so that the client can read the answer.
- */
+/** Passes bodies of this content type to the handler as an unread stream. */
 export function acceptUploads(app: FastifyInstance, contentType: string): void {
   app.addContentTypeParser(contentType, (_request, payload, done) => done(null, payload));
-  app.addHook('onResponse', async (request) => {
-    if (request.body instanceof Readable) discardRest(request.body, () => request.raw.destroy());
-  });
 }
 
 export interface UploadLimit {
   /** What is uploaded, for error messages. */
   what: string;
   maxBytes: number;
+  /** The setting that the limit comes from. */
+  setting?: string;
 }
 
 /**
@@ -49,36 +42,30 @@ async function* limited(body: Readable, limit: UploadLimit): AsyncGenerator<Buff
 /** Reads a stream without destroying it if the reader stops early: the connection is still needed for the answer. */
 async function* readOn(body: Readable): AsyncGenerator<Buffer> {
   const chunks = body.iterator({ destroyOnReturn: false });
-  for (;;) {
-    const next = await chunks.next().catch((error: unknown) => {
-      throw new AppError({
-        code: 'upload_aborted',
-        status: 400,
-        message: 'the upload was cut off before its end',
-        cause: error,
+  try {
+    for (;;) {
+      const next = await chunks.next().catch((error: unknown) => {
+        throw aborted(error);
       });
-    });
-    if (next.done === true) return;
-    yield next.value as Buffer;
+      if (next.done === true) return;
+      yield next.value as Buffer;
+    }
+  } finally {
+    // While the iterator listens, nobody else can read on or discard the rest.
+    await chunks.return?.();
   }
 }
 
-function tooLarge({ what, maxBytes }: UploadLimit): AppError {
+function aborted(cause: unknown): AppError {
+  const message = 'the upload was cut off before its end';
+  return new AppError({ code: 'upload_aborted', status: 400, message, cause });
+}
+
+function tooLarge({ what, maxBytes, setting }: UploadLimit): AppError {
   return new AppError({
     code: 'upload_too_large',
     status: 413,
-    message: `the ${what} is larger than ${maxBytes} bytes`,
-    details: { max_bytes: maxBytes },
+    message: `the ${what} is larger than ${maxBytes} bytes${setting === undefined ? '' : ` (${setting})`}`,
+    details: { max_bytes: maxBytes, ...(setting !== undefined && { setting }) },
   });
-}
-
-function discardRest(body: Readable, cut: () => void): void {
-  if (body.readableEnded || body.destroyed) return;
-  let bytes = 0;
-  body.on('error', () => undefined);
-  body.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > MAX_DISCARDED_BYTES) cut();
-  });
-  body.resume();
 }

@@ -1,8 +1,20 @@
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
+import { Pax } from 'tar';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CONFIG, createAdapterWorld, good, rawTar, TAR, tarOfFolder, type AdapterWorld } from './support.ts';
+import { bearer } from '../support/index.ts';
+import { openConnection } from '../support/raw-connection.ts';
+import {
+  CONFIG,
+  createAdapterWorld,
+  good,
+  rawTar,
+  TAR,
+  tarOfFolder,
+  type AdapterWorld,
+  type RawEntry,
+} from './support.ts';
 
 let world: AdapterWorld;
 let request: AdapterWorld['request'];
@@ -12,8 +24,38 @@ beforeAll(async () => {
 });
 afterAll(() => world.app.close());
 
+/** An extended header that says something of the next entry. */
+const pax = (fields: ConstructorParameters<typeof Pax>[0], isGlobal = false) => new Pax(fields, isGlobal).encode();
+const LONG_LINK = '././@LongLink';
+const longName = (path: string): RawEntry => ({ path: LONG_LINK, type: 'NextFileHasLongPath', content: `${path}\0` });
+const padding = (bytes: number, fill = 0) => Buffer.alloc(bytes, fill);
+const wholeTar = () => rawTar(good());
+const withoutEnd = (archive: Buffer) => archive.subarray(0, -1024);
+
+/**
+ * A gzip of a tar whose original file name, which the format has in its header, puts `ustar` where a tar has it, and a
+ * name that would be read as one.
+ */
+function gzipLikeTar(): Buffer {
+  const zipped = gzipSync(rawTar(good()));
+  const name = Buffer.from(`${'x'.repeat(247)}ustar${'x'.repeat(300)}\0`);
+  return Buffer.concat([zipped.subarray(0, 3), Buffer.from([0x08]), zipped.subarray(4, 10), name, zipped.subarray(10)]);
+}
+
 /** Position of the header of the second file. */
 const secondHeader = () => 512 + 512 * Math.ceil(CONFIG.length / 512);
+
+/** The archive with another size in its first header, written as a binary number, as sizes over 8 GiB are. */
+function withSize(archive: Buffer, size: number): Buffer {
+  const header = archive.subarray(0, 512);
+  header.fill(size < 0 ? 0xff : 0, 124, 136);
+  header[124] = size < 0 ? 0xff : 0x80;
+  header.writeInt32BE(size, 132);
+  header.fill(' ', 148, 156);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  return archive;
+}
 
 describe('from an archive', () => {
   it.each<[string, () => Promise<Buffer>]>([
@@ -21,6 +63,22 @@ describe('from an archive', () => {
     ['files in ./', () => tarOfFolder(world.fixture('control').adapter)],
     ['files in one folder', () => tarOfFolder(path.dirname(world.fixture('control').adapter), ['adapter'])],
     ['with README and manifest', async () => rawTar([...good(), { path: 'README.md', content: '# mine' }])],
+    ['padded to the records of tar', async () => Buffer.concat([wholeTar(), padding(10_240)])],
+    ['padded with almost 1 MiB', async () => Buffer.concat([wholeTar(), padding((1 << 20) - 1024)])],
+    ['without the zeros at its end', async () => withoutEnd(wholeTar())],
+    [
+      'with extended headers',
+      async () =>
+        Buffer.concat([
+          pax({ comment: 'of git' }, true),
+          ...good().flatMap((entry) => [
+            pax({ path: `f/${entry.path}`, mtime: new Date(1.5) }),
+            withoutEnd(rawTar([entry])),
+          ]),
+          padding(1024),
+        ]),
+    ],
+    ['with long names by GNU tar', async () => rawTar(good().flatMap((entry) => [longName(`./${entry.path}`), entry]))],
   ])('takes %s', async (_what, archive) => {
     const { id } = await world.ensureAdapter('archives');
     const response = await world.uploadTar(id, await archive());
@@ -140,6 +198,57 @@ describe('from an archive', () => {
       archive(422, 'invalid_archive', /complete tar archive/),
     ],
     ['a compressed archive', () => gzipSync(rawTar(good())), archive(422, 'invalid_archive', /compressed/)],
+    ['a gzip that looks like a tar', gzipLikeTar, archive(422, 'invalid_archive', /compressed with gzip/)],
+    [
+      'a zstd that looks like a tar',
+      () => {
+        const bytes = wholeTar();
+        bytes.set([0x28, 0xb5, 0x2f, 0xfd]);
+        return bytes;
+      },
+      archive(422, 'invalid_archive', /compressed with zstd/),
+    ],
+    [
+      'bytes after its end',
+      () => Buffer.concat([wholeTar(), Buffer.from('x')]),
+      archive(422, 'invalid_archive', /after the end of the archive/),
+    ],
+    [
+      'a second archive after its end',
+      () => Buffer.concat([wholeTar(), wholeTar()]),
+      archive(422, 'invalid_archive', /after the end of the archive/),
+    ],
+    [
+      '2 MiB of zeros after its end',
+      () => Buffer.concat([wholeTar(), padding(2 << 20)]),
+      archive(422, 'invalid_archive', /after the end of the archive.*1048576 zeros/),
+    ],
+    [
+      'many extended headers',
+      () => Buffer.concat([...Array.from({ length: 65 }, () => pax({ comment: 'x' })), wholeTar()]),
+      archive(422, 'invalid_archive', /more than 64 headers/),
+    ],
+    [
+      'a large extended header',
+      () => Buffer.concat([pax({ comment: 'x'.repeat(70_000) }), wholeTar()]),
+      archive(422, 'invalid_archive', /extended header has 7\d{4} bytes, expected at most 65536/),
+    ],
+    [
+      'a long path',
+      () => rawTar([longName(`${'d'.repeat(5000)}/adapter_config.json`), ...good()]),
+      archive(422, 'invalid_archive', /"d{100}…" has a path of 5020 characters, expected at most 1024/),
+    ],
+    [
+      'two sizes of one file',
+      () => Buffer.concat([pax({ size: CONFIG.length + 512 }), wholeTar()]),
+      archive(422, 'invalid_archive', /adapter_config\.json.*bytes by its header and \d+ by its extended header/),
+    ],
+    [
+      'a path for all files',
+      () => Buffer.concat([pax({ path: 'adapter_config.json' }, true), wholeTar()]),
+      archive(422, 'invalid_archive', /global header/),
+    ],
+    ['a negative size', () => withSize(wholeTar(), -512), archive(422, 'invalid_archive', /complete tar archive/)],
     ['something else', () => Buffer.from('hello'), archive(422, 'invalid_archive', /complete tar archive/)],
     ['nothing', () => Buffer.alloc(0), archive(422, 'invalid_archive', /complete tar archive/)],
     [
@@ -192,5 +301,23 @@ describe('from an archive', () => {
     const { id } = await world.ensureAdapter('archives');
     const url = `/v1/adapters/${id}/versions${query}`;
     await world.expectRefusal(() => request({ method: 'POST', url, headers, payload }), expected);
+  });
+
+  it('tells a client that is still sending why it is refused, and the connection can be used again', async () => {
+    const { id } = await world.ensureAdapter('archives');
+    const connection = await openConnection(world.app.app);
+    const url = `/v1/adapters/${id}/versions?base_model_version=control`;
+    const head = (length: number) => ({ ...bearer(world.acme.key), ...TAR, 'content-length': length });
+    connection.post(url, head(16 << 20));
+    const sent = (async () => {
+      for (let i = 0; i < 16; i++) await connection.write(Buffer.alloc(1 << 20, 'x'));
+    })();
+    expect(await connection.answer()).toMatchObject({ status: 422, body: { code: 'invalid_archive' } });
+    await sent;
+    const archive = wholeTar();
+    connection.post(url, head(archive.length));
+    await connection.write(archive);
+    expect(await connection.answer()).toMatchObject({ status: 201 });
+    connection.close();
   });
 });

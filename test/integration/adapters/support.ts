@@ -123,7 +123,8 @@ export async function tarOfFolder(folder: string, files: readonly string[] = ['.
 
 export interface RawEntry {
   path: string;
-  type?: 'File' | 'Directory' | 'SymbolicLink' | 'Link' | 'CharacterDevice' | 'BlockDevice' | 'FIFO';
+  type?:
+    'File' | 'Directory' | 'SymbolicLink' | 'Link' | 'CharacterDevice' | 'BlockDevice' | 'FIFO' | 'NextFileHasLongPath';
   linkpath?: string;
   content?: Buffer | string;
   /** Size in the header, if it differs from the true one. */

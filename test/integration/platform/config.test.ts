@@ -13,6 +13,8 @@ describe('a value that cannot be used', () => {
     ['READAPT_PORT', '70000', '"70000"', '0 to 65535'],
     ['READAPT_PORT', '80.5', '"80.5"', '0 to 65535'],
     ['READAPT_BODY_LIMIT_BYTES', '10', '"10"', '1024'],
+    ['READAPT_UPLOAD_LIMIT_BYTES', '4GiB', '"4GiB"', '1024'],
+    ['READAPT_DATASET_ROW_LIMIT', '0', '"0"', '1 to 2147483647'],
     ['READAPT_LOG_LEVEL', 'loud', '"loud"', 'debug'],
     ['READAPT_DEVICE', 'tpu', '"tpu"', 'auto, cpu, cuda'],
     ['READAPT_PRECISION', 'f8', '"f8"', 'auto, f32, f16 or int8'],

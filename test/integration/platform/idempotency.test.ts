@@ -108,7 +108,8 @@ test('the secret of a new key is not kept for the replay', async () => {
   expect(first.key).toMatch(/^rdp_/);
   expect(second).toEqual({ ...first, key: null });
   const stored = await service.db.idempotencyRecord.findMany();
-  expect(JSON.stringify(stored)).not.toContain(first.key);
+  const text = JSON.stringify(stored, (_name, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+  expect(text).not.toContain(first.key);
 });
 
 describe('the answer is stored in the transaction of the change', () => {
@@ -227,6 +228,60 @@ describe('an upload', () => {
     const other = await upload('streamed', rows('not'));
     expect([other.statusCode, other.json().code]).toEqual([422, 'idempotency_key_reused']);
     expect(await service.db.dataset.count({ where: { name: 'streamed' } })).toBe(1);
+  });
+
+  /** Sends a body that goes on for ever after some rows, and counts what is read of it. */
+  const uploadEndless = async (name: string, lines: string[], headers: object = {}) => {
+    let bytes = 0;
+    async function* body() {
+      yield Buffer.from(lines.join(''));
+      for (; bytes < 64 << 20; bytes += 1 << 16) yield Buffer.alloc(1 << 16, '\n');
+    }
+    const answer = await service.request({
+      method: 'POST',
+      url: `/v1/datasets?name=${name}`,
+      key: tenant.key,
+      headers: { 'content-type': 'application/x-ndjson', 'idempotency-key': key, ...headers },
+      payload: Readable.from(body(), { highWaterMark: 1 }),
+    });
+    return { answer, bytes };
+  };
+
+  test('is read again no further than the first was long', async () => {
+    const lines = rows('yes');
+    expect((await upload('bounded', lines)).statusCode).toBe(201);
+    const { answer, bytes } = await uploadEndless('bounded', lines);
+    expect([answer.statusCode, answer.json().code]).toEqual([422, 'idempotency_key_reused']);
+    expect(bytes).toBeLessThan(1 << 20);
+    const declared = await uploadEndless('bounded', lines, { 'content-length': String(64 << 20) });
+    expect([declared.answer.statusCode, declared.answer.json().code]).toEqual([422, 'idempotency_key_reused']);
+    expect((await upload('bounded', lines)).headers['idempotency-replayed']).toBe('true');
+  });
+
+  test('is replayed if an earlier version stored its answer without its size', async () => {
+    const first = await upload('unsized', rows('yes'));
+    await service.db.idempotencyRecord.updateMany({ where: { key }, data: { bodyBytes: null } });
+    const second = await upload('unsized', rows('yes'));
+    expect(second.headers['idempotency-replayed']).toBe('true');
+    expect(second.json()).toEqual(first.json());
+  });
+
+  test('is not read while the first one is still running', async () => {
+    const body = new Readable({ read: () => undefined });
+    const running = service.request({
+      method: 'POST',
+      url: '/v1/datasets?name=running',
+      key: tenant.key,
+      headers: { 'content-type': 'application/x-ndjson', 'idempotency-key': key },
+      payload: body,
+    });
+    await expect.poll(() => service.db.idempotencyRecord.count({ where: { key } })).toBe(1);
+    const { answer, bytes } = await uploadEndless('running', rows('yes'));
+    expect([answer.statusCode, answer.json().code]).toEqual([409, 'idempotency_in_progress']);
+    expect(bytes).toBeLessThan(1 << 20);
+    body.push(rows('yes').join(''));
+    body.push(null);
+    expect((await running).statusCode).toBe(201);
   });
 
   test('that breaks off sets its key free', async () => {

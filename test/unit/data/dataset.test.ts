@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { DatasetError, parseDataset, type ParseDatasetOptions } from '../../../core/formats/dataset/dataset-jsonl.ts';
 import type { DatasetRow } from '../../../core/formats/dataset/dataset-row.ts';
@@ -86,6 +87,60 @@ describe('parseDataset', () => {
       { line: 3, reason: 'prompt is missing' },
     ]);
     expect(await parse(GOOD, { maxLineBytes: GOOD.length })).toHaveLength(1);
+  });
+
+  it.each<[string, string | Buffer, string, RegExp]>([
+    ['blank lines', `${GOOD}\n`, '\n', /line 1003: is blank, like 1001 lines before it, expected at most 1000/],
+    ['lines of spaces', '', ' \t\r\n', /line 1001: is blank/],
+    ['bad lines', '', '{}\n', /^100 or more bad lines; line 1: prompt is missing/],
+    ['a line', `${GOOD}\n`, 'x', /line 2: line is longer than 1048576 bytes/],
+    ['compressed bytes', gzipSync(GOOD), 'x', /^dataset is compressed with gzip, expected uncompressed JSONL$/],
+  ])('stops at %s without an end', async (_what, start, repeated, message) => {
+    let read = 0;
+    async function* chunks() {
+      yield Buffer.from(start);
+      for (;;) {
+        const chunk = Buffer.from(repeated.repeat(1 << 10));
+        read += chunk.length;
+        yield chunk;
+      }
+    }
+    const parsing = (async () => {
+      for await (const { line } of parseDataset(chunks())) expect(line).toBe(1);
+    })();
+    await expect(parsing).rejects.toThrow(DatasetError);
+    await expect(parsing).rejects.toThrow(message);
+    expect(read).toBeLessThanOrEqual((16 << 20) + (1 << 10));
+  });
+
+  it('takes a file in which a blank line follows each row', async () => {
+    expect(await parse(`${GOOD}\n\n`.repeat(3000), {}, 1 << 16)).toHaveLength(3000);
+  });
+
+  it('holds a line in the memory that it takes, however small the pieces are in which it comes', async () => {
+    const content = 'x'.repeat(500_000);
+    const held = () => process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
+    const line = Buffer.from(JSON.stringify({ prompt: content, completion: 'y' }));
+    const start = held();
+    let peak = 0;
+    async function* chunks() {
+      for (let at = 0; at < line.length; at++) {
+        // A piece of its own, as each TCP segment is.
+        yield Uint8Array.of(line[at]!);
+        if (at % 10_000 === 0) peak = Math.max(peak, held() - start);
+      }
+    }
+    for await (const row of parseDataset(chunks())) expect(row).toMatchObject({ prompt: content });
+    expect(peak).toBeLessThan(60 << 20);
+  });
+
+  it('counts levels of rows, not brackets in texts', async () => {
+    const nested = (levels: number) => `{"a":${'['.repeat(levels - 4)}${']'.repeat(levels - 4)}}`;
+    const chat = (tool: string) =>
+      `{"messages":[{"role":"assistant","content":"${'[{'.repeat(100)}\\"${'['.repeat(100)}"}],"tools":[${tool}]}`;
+    expect(await parse(chat(nested(65)))).toHaveLength(1);
+    const error = await failure(chat(nested(66)));
+    expect(error.problems).toEqual([{ line: 1, reason: 'is nested deeper than 64 levels' }]);
   });
 
   it.each(['', '\n\n', '  \n'])('refuses a dataset without rows: %j', async (text) => {

@@ -1,0 +1,18 @@
+/** How files of each format begin. */
+const SIGNATURES: readonly (readonly [format: string, bytes: readonly number[]])[] = [
+  ['gzip', [0x1f, 0x8b]],
+  ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
+  ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+  ['bzip2', [0x42, 0x5a, 0x68]],
+  ['lz4', [0x04, 0x22, 0x4d, 0x18]],
+  ['zip', [0x50, 0x4b, 0x03, 0x04]],
+  ['7z', [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c]],
+];
+
+/** Number of bytes that {@link compressedFormat} looks at. */
+export const SIGNATURE_BYTES = 6;
+
+/** The format of compressed bytes by how they begin, for example `gzip`; null if it is none of the common ones. */
+export function compressedFormat(start: Uint8Array): string | null {
+  return SIGNATURES.find(([, bytes]) => bytes.every((byte, index) => start[index] === byte))?.[0] ?? null;
+}

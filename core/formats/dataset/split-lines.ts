@@ -1,0 +1,53 @@
+export interface Line {
+  /** From 1. */
+  readonly number: number;
+  /** The line without its line feed, valid until the next line is asked for; null if it was longer than the limit. */
+  readonly bytes: Uint8Array | null;
+}
+
+/** A line that is this many times as long as allowed is not read to its end. */
+const MAX_EXCESS = 16;
+const LINE_FEED = 0x0a;
+
+/**
+ * Splits bytes into lines. It holds at most one line, in one buffer however small the chunks are. A line over the limit
+ * is skipped; if it is 16 times as long, it is the last one.
+ */
+export async function* splitLines(chunks: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Line> {
+  const held = createLineBuffer(maxBytes);
+  let number = 1;
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, start)) {
+      held.add(chunk.subarray(start, end));
+      yield { number: number++, bytes: held.take() };
+      start = end + 1;
+    }
+    held.add(chunk.subarray(start));
+    if (held.length() > maxBytes * MAX_EXCESS) break;
+  }
+  if (held.length() > 0) yield { number, bytes: held.take() };
+}
+
+/** Collects the pieces of a line. Pieces are copied, because whoever made a chunk may use its memory again. */
+function createLineBuffer(maxBytes: number) {
+  let buffer = Buffer.alloc(Math.min(maxBytes, 4096));
+  let length = 0;
+  return {
+    length: () => length,
+    add(piece: Uint8Array): void {
+      const end = length + piece.length;
+      if (end <= maxBytes) {
+        if (end > buffer.length) buffer = Buffer.concat([buffer], Math.min(maxBytes, Math.max(end, 2 * buffer.length)));
+        buffer.set(piece, length);
+      }
+      length = end;
+    },
+    /** The line as it was added, or null if it was too long. The next one starts empty. */
+    take(): Uint8Array | null {
+      const line = length <= maxBytes ? buffer.subarray(0, length) : null;
+      length = 0;
+      return line;
+    },
+  };
+}

@@ -1,0 +1,34 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** What a client may still send after it was answered. An honest one finds the answer meanwhile, and stops. */
+const MAX_DISCARDED_BYTES = 64 << 20;
+const MAX_DISCARDING_MS = 30_000;
+const CHECK_MS = 10;
+
+/**
+ * Discards what a client goes on sending after the answer to its request, so that it can read the answer and use the
+ * connection again. If that does not end within 64 MiB and 30 s, the connection is closed. Without this, Node reads on
+ * for as long as the client sends, whatever the answer was.
+ */
+export function boundUnreadBody({ raw: request }: { raw: IncomingMessage }, reply: { raw: ServerResponse }): void {
+  reply.raw.once('finish', () => {
+    // A request that was injected has no connection, and is never incomplete.
+    if (request.complete === false) discardRest(request);
+  });
+}
+
+function discardRest(request: IncomingMessage): void {
+  const { socket } = request;
+  const lastByte = socket.bytesRead + MAX_DISCARDED_BYTES;
+  const lastTime = performance.now() + MAX_DISCARDING_MS;
+  request.on('error', () => undefined);
+  // Whoever was reading the body has stopped; a pipe that nobody empties would hold it up.
+  request.unpipe();
+  request.resume();
+  // The count of the socket, because Node drops the bytes of an unread body before anybody can see them.
+  const check = setInterval(() => {
+    const late = socket.bytesRead > lastByte || performance.now() > lastTime;
+    if (late) socket.destroy();
+    if (late || request.complete || socket.destroyed) clearInterval(check);
+  }, CHECK_MS).unref();
+}

@@ -1,0 +1,99 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
+
+export interface HostileRequest {
+  readonly method?: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Sent as the chunks of a chunked body, whether or not the service has answered. It may be endless. */
+  readonly body: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+}
+
+export interface Outcome {
+  /** Null if the connection was closed without an answer. */
+  readonly status: number | null;
+  readonly contentType: string;
+  readonly body: Record<string, unknown>;
+  /** Time from the first byte to the answer, in milliseconds. */
+  readonly answerMs: number;
+  /** Bytes of the body that the service, or the network on its behalf, has accepted. */
+  readonly sentBytes: number;
+}
+
+/** Where an endless body ends, so that a test against a service that reads on for ever fails instead of waiting. */
+const ENOUGH_BYTES = 2 ** 30;
+
+/**
+ * Sends a request over a bare connection and goes on sending when it is answered, as no honest client would, until the
+ * service closes the connection, the body ends or a gigabyte is sent.
+ */
+export async function sendHostile(origin: string, request: HostileRequest): Promise<Outcome> {
+  const { hostname, port } = new URL(origin);
+  const socket = connect(Number(port), hostname);
+  await once(socket, 'connect');
+  const started = performance.now();
+  const answer = readAnswer(socket, started);
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  const headers = { host: hostname, 'transfer-encoding': 'chunked', ...request.headers };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`${request.method ?? 'POST'} ${request.path} HTTP/1.1\r\n${lines.join('')}\r\n`);
+  let sentBytes = 0;
+  for await (const chunk of request.body) {
+    if (!(await sendChunk(socket, chunk, closed)) || sentBytes > ENOUGH_BYTES) break;
+    sentBytes += chunk.length;
+    // A write that the network takes at once would keep this process from reading the answer.
+    await setImmediate();
+  }
+  if (sentBytes <= ENOUGH_BYTES) socket.write('0\r\n\r\n');
+  const result = { ...(await Promise.race([answer, closed.then(() => answer)])), sentBytes };
+  socket.destroy();
+  return result;
+}
+
+/** Resolves to false when the connection is closed. */
+async function sendChunk(socket: Socket, chunk: Uint8Array, closed: Promise<void>): Promise<boolean> {
+  if (socket.destroyed || !socket.writable) return false;
+  socket.cork();
+  socket.write(`${chunk.length.toString(16)}\r\n`);
+  socket.write(chunk);
+  const written = new Promise<boolean>((resolve) => socket.write('\r\n', (error) => resolve(!error)));
+  socket.uncork();
+  return Promise.race([written, closed.then(() => false)]);
+}
+
+type Answer = Omit<Outcome, 'sentBytes'>;
+
+/** Reads the first answer, which has a Content-Length. */
+function readAnswer(socket: Socket, started: number): Promise<Answer> {
+  return new Promise((resolve) => {
+    let received = Buffer.alloc(0);
+    socket.on('error', () => undefined);
+    socket.on('close', () => resolve({ status: null, contentType: '', body: {}, answerMs: since(started) }));
+    socket.on('data', (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk]);
+      const answer = parseAnswer(received);
+      if (answer !== null) resolve({ ...answer, answerMs: since(started) });
+    });
+  });
+}
+
+function parseAnswer(received: Buffer): Omit<Answer, 'answerMs'> | null {
+  const headEnd = received.indexOf('\r\n\r\n');
+  if (headEnd < 0) return null;
+  const head = received.toString('latin1', 0, headEnd);
+  const header = (name: string) => new RegExp(`^${name}: (.*)$`, 'im').exec(head)?.[1]?.trim() ?? '';
+  const body = received.subarray(headEnd + 4, headEnd + 4 + Number(header('content-length')));
+  if (body.length < Number(header('content-length'))) return null;
+  const status = Number(head.split(' ')[1]);
+  const isJson = /json/.test(header('content-type'));
+  return {
+    status,
+    contentType: header('content-type'),
+    body: isJson ? (JSON.parse(body.toString('utf8')) as Record<string, unknown>) : {},
+  };
+}
+
+function since(started: number): number {
+  return performance.now() - started;
+}

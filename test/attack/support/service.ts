@@ -1,0 +1,111 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createApiClient, type ApiClient } from '../../../cli/demo/api-client.ts';
+
+const COMMAND = path.resolve('bin/readapt.js');
+const FIXTURE = path.resolve('test/fixtures/golden/broken/control');
+
+/** A real API process on an embedded PostgreSQL, with what a tenant needs to upload something. */
+export interface AttackedService {
+  readonly origin: string;
+  /** The process that answers requests. */
+  readonly pid: number;
+  readonly operatorKey: string;
+  /** A key with the scope `tenant:write`. */
+  readonly tenantKey: string;
+  readonly tenant: ApiClient;
+  /** Path to which versions of an adapter are uploaded. */
+  readonly versionsPath: string;
+  /** What uploads have left in the store's folder of temporaries. */
+  temporaries(): Promise<string[]>;
+  stop(): Promise<void>;
+}
+
+/** Starts the service as `readapt serve` does, without a worker. `env` adds settings. */
+export async function startAttackedService(env: Readonly<Record<string, string>> = {}): Promise<AttackedService> {
+  const dataDir = await mkdtemp(path.join(tmpdir(), 'readapt-attack-'));
+  const child = spawn(process.execPath, [COMMAND, 'serve', '--no-worker'], {
+    env: {
+      ...process.env,
+      DATABASE_URL: '',
+      REDIS_URL: '',
+      READAPT_DATA_DIR: dataDir,
+      READAPT_PORT: '0',
+      READAPT_ALLOWED_ROOTS: FIXTURE,
+      READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'error',
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const stop = async () => {
+    await ended(child);
+    await rm(dataDir, { recursive: true, force: true });
+  };
+  try {
+    const [, origin, operatorKey] = await printed(child, /serves (\S+)[\s\S]*shown this once: (\S+)/);
+    const prepared = await prepare(origin!, operatorKey!);
+    return {
+      origin: origin!,
+      pid: child.pid!,
+      operatorKey: operatorKey!,
+      ...prepared,
+      temporaries: () => readdir(path.join(dataDir, 'artifacts', 'tmp')),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function prepare(origin: string, operatorKey: string) {
+  const operator = createApiClient(origin, operatorKey);
+  const { id: tenantId } = await operator.post<{ id: string }>('/v1/tenants', { name: 'mallory' });
+  const { key: tenantKey } = await operator.post<{ key: string }>('/v1/api-keys', {
+    name: 'attack',
+    tenant_id: tenantId,
+    scopes: ['tenant:write'],
+  });
+  await operator.post('/v1/base-models', { name: 'tiny' });
+  await operator.post('/v1/base-models/tiny/versions', { version: '1', path: path.join(FIXTURE, 'base') });
+  const tenant = createApiClient(origin, tenantKey);
+  const rows = ['training', 'search', 'gate'].map((split) => JSON.stringify({ prompt: 'p', completion: 'c', split }));
+  const type = 'application/x-ndjson';
+  const dataset = await tenant.upload<{ id: string }>('/v1/datasets?name=own', Buffer.from(rows.join('\n')), type);
+  const adapter = await tenant.post<{ id: string }>('/v1/adapters', {
+    name: 'own',
+    base_model: 'tiny',
+    dataset_id: dataset.id,
+    metric: 'accuracy',
+    gate: { kind: 'relative', margin: 0.01 },
+  });
+  return { tenantKey, tenant, versionsPath: `/v1/adapters/${adapter.id}/versions?base_model_version=1` };
+}
+
+/** Waits until a process has printed something. What it writes to standard error later is shown. */
+function printed(child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> {
+  let seen = '';
+  child.stderr!.pipe(process.stderr);
+  return new Promise((resolve, reject) => {
+    child.stdout!.on('data', (chunk: Buffer) => {
+      seen += chunk.toString();
+      const match = pattern.exec(seen);
+      if (match !== null) resolve(match);
+    });
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`the service ended with ${code} before ${pattern}:\n${seen}`)));
+  });
+}
+
+/** Stops the process; one that does not react, because an attack has succeeded, is killed after a while. */
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, 'exit');
+  const kill = setTimeout(() => child.kill('SIGKILL'), 30_000);
+  child.kill('SIGTERM');
+  await exit;
+  clearTimeout(kill);
+}
