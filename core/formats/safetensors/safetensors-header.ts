@@ -27,7 +27,7 @@ export interface HeaderLimits {
 }
 
 /**
- * For base models: Llama 3.1 405B has 1,138 tensors, and the largest mixtures of experts some 90,000 in all of their shards.
+ * For base models: Llama 3.1 405B has 1,138 tensors, and mixtures of experts have tens of thousands in all of their shards.
  * The reference implementation accepts 100 MB.
  */
 export const BASE_MODEL_HEADER: HeaderLimits = { bytes: 16 << 20, tensors: 100_000 };
@@ -35,7 +35,7 @@ export const BASE_MODEL_HEADER: HeaderLimits = { bytes: 16 << 20, tensors: 100_0
 /** For adapters: DoRA on every linear layer of Llama 3.1 405B has 2,646 tensors, in a header of 350 kB. */
 export const ADAPTER_HEADER: HeaderLimits = { bytes: 4 << 20, tensors: 32_768 };
 
-/** The names of real tensors have some 60 characters, the longest known 110. */
+/** The names of real tensors have about 60 characters. */
 const MAX_NAME_LENGTH = 512;
 /** The header holds entries, which hold shapes and offsets. */
 const HEADER_DEPTH = 3;
