@@ -12,12 +12,10 @@ import { createJobProducer, createQueueBackend, type QueueBackend } from './jobs
 import { createClosing, type Closing } from './lib/closing.ts';
 import { createDatabase } from './lib/database.ts';
 import { createLogger, type Logger } from './lib/logger.ts';
-import type { AdapterInspector } from './modules/adapters/index.ts';
+import { createAdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 
 export interface ServerOptions {
-  /** Reads adapter folders. The entry points provide it, because the service does not import the formats' loaders. */
-  inspector: AdapterInspector;
   /** Default: a logger for `config.logLevel` that writes to standard error. */
   logger?: Logger;
   /** Default: a new registry with the metrics of the process. */
@@ -45,7 +43,7 @@ export interface RunningServer {
  * Starts the service in this process: PostgreSQL (embedded unless `config.databaseUrl` is set), migrations, queue,
  * artifact store and HTTP. If a part fails to start, the parts before it are closed again.
  */
-export async function startServer(config: Config, options: ServerOptions): Promise<RunningServer> {
+export async function startServer(config: Config, options: ServerOptions = {}): Promise<RunningServer> {
   const logger = options.logger ?? createLogger({ level: config.logLevel });
   const closing = createClosing(logger);
   try {
@@ -61,7 +59,7 @@ async function start(
   options: ServerOptions & { logger: Logger },
   closing: Closing,
 ): Promise<RunningServer> {
-  const { logger, inspector } = options;
+  const { logger } = options;
   await mkdir(config.dataDir, { recursive: true });
   const databaseUrl = config.databaseUrl ?? (await openEmbedded(config.dataDir, logger, closing));
   const applied = await applyMigrations(databaseUrl);
@@ -72,6 +70,8 @@ async function start(
   const producer = await createJobProducer({ db, backend, logger });
   closing.add('queue', () => producer.close());
   const artifacts = await createFilesystemStore(path.join(config.dataDir, 'artifacts'));
+  const inspector = createAdapterInspector(config, logger);
+  closing.add('inspections', () => inspector.close());
   const metrics = options.metrics ?? processMetrics();
   const deps: AppDependencies = { db, artifacts, producer, inspector, metrics, logger };
   const app = await buildApp(config, deps);

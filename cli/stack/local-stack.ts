@@ -2,7 +2,6 @@ import path from 'node:path';
 import { chooseDevice } from '../../core/engine/devices/choose-device.ts';
 import type { Config } from '../../src/config/config.ts';
 import { startServer } from '../../src/server.ts';
-import { adapterInspector } from './adapter-inspector.ts';
 import { superviseWorker, type SupervisedWorker } from './worker-supervisor.ts';
 
 /** The service in this process, and a worker with its training process as processes of their own. */
@@ -19,7 +18,7 @@ export interface LocalStack {
 export async function startLocalStack(config: Config, options: { worker: boolean }): Promise<LocalStack> {
   const { device, precision } = config;
   if (options.worker && (device !== 'auto' || precision !== 'auto')) await chooseDevice(device, { precision });
-  const server = await startServer(config, { inspector: adapterInspector });
+  const server = await startServer(config);
   const worker = options.worker ? superviseWorker(workerEnvironment(server.databaseUrl, config), log) : null;
   return {
     url: server.url,

@@ -1,3 +1,5 @@
+import { shorten } from '../options/quote.ts';
+
 /**
  * A model, adapter or data file that cannot be used as it is. The message names the file, the part at fault, the value
  * found and the value expected. `code` is stable and safe to show to API clients.
@@ -6,7 +8,7 @@ export class FormatError extends Error {
   readonly code: string;
   /** Path of the file at fault, relative to the folder that was opened, if there is one. */
   readonly file: string;
-  /** Tensor, field or line at fault, if one can be named. */
+  /** Tensor, field or line at fault, if one can be named; a long name is cut. */
   readonly subject: string | undefined;
 
   constructor(options: { code: string; file: string; message: string; subject?: string; cause?: unknown }) {
@@ -14,7 +16,7 @@ export class FormatError extends Error {
     this.name = 'FormatError';
     this.code = options.code;
     this.file = options.file;
-    this.subject = options.subject;
+    this.subject = options.subject === undefined ? undefined : shorten(options.subject);
   }
 }
 
@@ -23,6 +25,7 @@ export class FormatError extends Error {
  * 1,000 characters.
  */
 function printable(message: string): string {
-  const line = message.replace(/\p{Cc}+/gu, ' ');
+  // The message may be built from a value of many megabytes.
+  const line = message.slice(0, 2000).replace(/\p{Cc}+/gu, ' ');
   return line.length > 1000 ? `${line.slice(0, 1000)}…` : line;
 }

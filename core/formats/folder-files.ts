@@ -1,9 +1,16 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { FormatError } from './errors.ts';
-import { parseStrictJson } from './json.ts';
+import { quote } from '../options/quote.ts';
+import { JsonLimitError, parseStrictJson, type JsonLimits } from './json.ts';
 
-const MAX_JSON_BYTES = 64 << 20;
+/** Bounds of a JSON file. */
+export interface JsonFileLimits extends Partial<JsonLimits> {
+  readonly bytes: number;
+}
+
+/** A base model's largest JSON file is its tokenizer: 33 MB with a vocabulary of 262,144. */
+const BASE_MODEL_JSON: JsonFileLimits = { bytes: 64 << 20 };
 
 /**
  * Finds a file of a model or adapter folder, and refuses whatever could lead outside: a name that is not a plain file
@@ -14,7 +21,7 @@ const MAX_JSON_BYTES = 64 << 20;
  */
 export async function resolveInFolder(folder: string, name: string, namedBy: string = name): Promise<string | null> {
   if (!isPlainFileName(name)) {
-    const message = `file name ${JSON.stringify(name)} leaves the model folder, expected the plain name of a file in it`;
+    const message = `file name ${quote(name)} leaves the model folder, expected the plain name of a file in it`;
     throw new FormatError({ code: 'unsafe_path', file: namedBy, subject: name, message });
   }
   const root = await realFolder(folder);
@@ -39,20 +46,26 @@ export async function requireInFolder(folder: string, name: string, namedBy?: st
 }
 
 /**
- * Parses a JSON file of the folder, of at most 64 MiB.
+ * Parses a JSON file of the folder.
+ * @param limits by default those of a base model's files
  * @throws FormatError `missing_file`, `unsafe_path` or `invalid_json`
  */
-export async function readJsonInFolder(folder: string, name: string): Promise<unknown> {
+export async function readJsonInFolder(
+  folder: string,
+  name: string,
+  limits: JsonFileLimits = BASE_MODEL_JSON,
+): Promise<unknown> {
   const path = await requireInFolder(folder, name);
   const { size } = await stat(path);
-  if (size > MAX_JSON_BYTES) {
-    const message = `has ${size} bytes, expected at most ${MAX_JSON_BYTES}`;
+  if (size > limits.bytes) {
+    const message = `has ${size} bytes, expected at most ${limits.bytes}`;
     throw new FormatError({ code: 'invalid_json', file: name, message });
   }
   try {
-    return parseStrictJson(new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)));
+    return parseStrictJson(new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path)), limits);
   } catch (cause) {
-    const message = `is not valid JSON: ${(cause as Error).message}`;
+    const { message: reason } = cause as Error;
+    const message = cause instanceof JsonLimitError ? reason : `is not valid JSON: ${reason}`;
     throw new FormatError({ code: 'invalid_json', file: name, message, cause });
   }
 }

@@ -2,7 +2,7 @@ import type { ModelConfig } from '../models/config/model-config.ts';
 import { FormatError } from './errors.ts';
 import { resolveInFolder } from './folder-files.ts';
 import { describeBaseModel } from './hugging-face/hugging-face-model.ts';
-import { withModelWeights } from './hugging-face/model-weights.ts';
+import { checkModelFiles } from './hugging-face/model-weights.ts';
 import { readAdapterManifest } from './peft/adapter-manifest.ts';
 import { adapterSha256 } from './peft/peft-adapter-writer.ts';
 import { describeAdapter, loadAdapter } from './peft/peft-adapter.ts';
@@ -71,7 +71,7 @@ async function inspectAdapter(folder: string): Promise<AdapterInspection> {
 
 /** Checks names and shapes of the base as well, but does not read its values. */
 async function inspectAdapterOn(folder: string, baseFolder: string): Promise<AdapterInspection> {
-  const config = await withModelWeights(baseFolder, (model) => Promise.resolve(model.config));
+  const config = await checkModelFiles(baseFolder);
   const adapter = await loadAdapter(folder, config);
   return { ...(await adapterFields(folder)), fingerprint: adapterSha256(adapter), architecture: config.modelType };
 }

@@ -13,10 +13,13 @@ export function modulePath(name: string, from: string): string {
   return fileURLToPath(new URL(name + path.extname(from), from));
 }
 
-/** Forks a module in a Node process of its own; a TypeScript one runs through tsx, wherever the current folder is. */
+/**
+ * Forks a module in a Node process of its own; a TypeScript one runs through tsx, wherever the current folder is. Node gets
+ * the flags of `options.execArgv` and none of this process.
+ */
 export function forkModule(file: string, args: readonly string[], options: ForkOptions): ChildProcess {
-  const execArgv = path.extname(file) === '.ts' ? ['--import', pathToFileURL(tsxPath()).href] : [];
-  return fork(file, args, { ...options, execArgv });
+  const loader = path.extname(file) === '.ts' ? ['--import', pathToFileURL(tsxPath()).href] : [];
+  return fork(file, args, { ...options, execArgv: [...(options.execArgv ?? []), ...loader] });
 }
 
 /** Starts a module in a thread of its own; a TypeScript one runs through tsx, which `--import` does not do in threads. */

@@ -1,5 +1,6 @@
 import type { TSchema } from 'typebox';
 import { Value } from 'typebox/value';
+import { quote } from './quote.ts';
 
 interface SchemaError {
   readonly keyword: string;
@@ -71,9 +72,8 @@ function describe(complaints: readonly Complaint[], found: unknown): string {
   if (predicate) return predicate.text;
   const specific = complaints.filter(({ isUnion }) => !isUnion);
   const texts = (specific.length > 0 ? specific : complaints).map(({ text }) => text.replace(/^expected /, ''));
-  const shown = found === undefined ? 'missing' : JSON.stringify(found);
-  const shortened = shown.length > 120 ? `${shown.slice(0, 117)}…` : shown;
-  return `is ${shortened}, expected ${[...new Set(texts)].join(' or ')}`;
+  const shown = found === undefined ? 'missing' : quote(found);
+  return `is ${shown}, expected ${[...new Set(texts)].join(' or ')}`;
 }
 
 function valueAt(root: unknown, pointer: string): unknown {

@@ -45,6 +45,12 @@ const ConfigSchema = Type.Object({
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Null()]),
   /** Bytes that a worker's training process may take; null leaves it what the machine has. */
   memoryBytes: Type.Union([Type.Integer({ minimum: 2 ** 28 }), Type.Null()]),
+  /** Number of uploaded adapters that are inspected at a time, each in a process of its own. */
+  inspections: Type.Integer({ minimum: 1, maximum: 64 }),
+  /** Bytes that an inspection may take. */
+  inspectionMemoryBytes: Type.Integer({ minimum: 2 ** 27 }),
+  /** How long an inspection may take, in milliseconds. */
+  inspectionTimeoutMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
   /** Number of requests per minute that one API key may make. */
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
 });
@@ -164,6 +170,24 @@ const SETTINGS: Record<keyof Config, Setting> = {
     fallback: null,
     parse: parseMemory,
     expected: 'a size of at least 256MiB, such as 12GiB',
+  },
+  inspections: {
+    variable: 'READAPT_INSPECTIONS',
+    fallback: 2,
+    parse: asInteger,
+    expected: 'an integer from 1 to 64',
+  },
+  inspectionMemoryBytes: {
+    variable: 'READAPT_INSPECTION_MEMORY',
+    fallback: 2 ** 29,
+    parse: parseMemory,
+    expected: 'a size of at least 128MiB, such as 512MiB',
+  },
+  inspectionTimeoutMs: {
+    variable: 'READAPT_INSPECTION_TIMEOUT_MS',
+    fallback: 60_000,
+    parse: asInteger,
+    expected: 'an integer from 100 to 3600000 (milliseconds)',
   },
   rateLimitPerMinute: {
     variable: 'READAPT_RATE_LIMIT_PER_MINUTE',

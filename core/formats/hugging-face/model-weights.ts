@@ -98,6 +98,21 @@ export async function withModelWeights<T>(
 }
 
 /**
+ * Checks config, names and shapes of all tensors as strictly as {@link openModelWeights} does, and reads no value.
+ * @throws FormatError naming the file, tensor or field, the value found and the value expected
+ */
+export async function checkModelFiles(folder: string): Promise<ModelConfig> {
+  const config = await readModelConfig(folder);
+  const files: SafetensorsFile[] = [];
+  try {
+    checkNames(config, await openHolders(folder, files));
+    return config;
+  } finally {
+    await Promise.all(files.map((file) => file.close()));
+  }
+}
+
+/**
  * Reads and checks config.json.
  * @throws FormatError
  */

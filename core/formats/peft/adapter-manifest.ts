@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { quote, shorten } from '../../options/quote.ts';
 import { FormatError } from '../errors.ts';
 import { readJsonInFolder, requireInFolder, resolveInFolder } from '../folder-files.ts';
 import { isObject, type JsonObject } from '../json.ts';
-import { ADAPTER_CONFIG } from './peft-config.ts';
+import { ADAPTER_CONFIG, ADAPTER_JSON } from './peft-config.ts';
 import { ADAPTER_WEIGHTS } from './peft-keys.ts';
 
 export const ADAPTER_MANIFEST = 'readapt.json';
@@ -100,9 +101,9 @@ export async function readAdapterManifest(folder: string): Promise<AdapterManife
 /** A manifest comes with the adapter, from whoever has made it, so what is computed with is checked. */
 function rowFormatOf({ append_eos: appendEos = null, max_length: maxLength = null }: JsonObject) {
   if (appendEos !== null && typeof appendEos !== 'boolean')
-    throw invalid('append_eos', `is ${JSON.stringify(appendEos).slice(0, 40)}, expected true, false or null`);
+    throw invalid('append_eos', `is ${quote(appendEos)}, expected true, false or null`);
   if (maxLength !== null && !(Number.isInteger(maxLength) && (maxLength as number) > 1))
-    throw invalid('max_length', `is ${JSON.stringify(maxLength).slice(0, 40)}, expected an integer above 1 or null`);
+    throw invalid('max_length', `is ${quote(maxLength)}, expected an integer above 1 or null`);
   return { appendEos, maxLength: maxLength as number | null };
 }
 
@@ -116,7 +117,7 @@ export async function verifyAdapterFiles(folder: string): Promise<void> {
   for (const [name, expected] of Object.entries(checksumsOf(json))) {
     const { sha256, bytes } = await checksum(await requireInFolder(folder, name, ADAPTER_MANIFEST));
     if (sha256 === expected.sha256) continue;
-    const found = `has SHA-256 ${sha256} (${bytes} bytes), expected ${expected.sha256} (${expected.bytes} bytes) by ${ADAPTER_MANIFEST}`;
+    const found = `has SHA-256 ${sha256} (${bytes} bytes), expected ${shorten(expected.sha256)} (${expected.bytes} bytes) by ${ADAPTER_MANIFEST}`;
     const message = `was changed after it was written: ${found}. Take the original, or remove ${ADAPTER_MANIFEST} to use the file as it is`;
     throw new FormatError({ code: 'adapter_modified', file: name, message });
   }
@@ -128,7 +129,7 @@ function checksumsOf({ files }: JsonObject): Readonly<Record<string, FileChecksu
     throw invalid('files', 'is missing, expected a checksum for each file');
   for (const [name, checksum] of Object.entries(files as Record<string, Partial<FileChecksum> | null>)) {
     if (typeof checksum?.sha256 === 'string' && typeof checksum.bytes === 'number') continue;
-    throw invalid('files', `is ${JSON.stringify(checksum)} for ${name}, expected sha256 and bytes`);
+    throw invalid('files', `is ${quote(checksum)} for ${shorten(name)}, expected sha256 and bytes`);
   }
   const missing = [ADAPTER_CONFIG, ADAPTER_WEIGHTS].find((name) => !Object.hasOwn(files, name));
   if (missing === undefined) return files as Record<string, FileChecksum>;
@@ -137,7 +138,7 @@ function checksumsOf({ files }: JsonObject): Readonly<Record<string, FileChecksu
 
 async function readManifestJson(folder: string): Promise<JsonObject | null> {
   if ((await resolveInFolder(folder, ADAPTER_MANIFEST)) === null) return null;
-  const json = await readJsonInFolder(folder, ADAPTER_MANIFEST);
+  const json = await readJsonInFolder(folder, ADAPTER_MANIFEST, ADAPTER_JSON);
   if (isObject(json)) return json;
   throw invalid('', 'is not a JSON object');
 }

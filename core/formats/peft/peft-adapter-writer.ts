@@ -76,6 +76,7 @@ function tensorsOf(adapter: Adapter): Map<string, TensorToWrite> {
 function checkAdapter({ config, modules }: Adapter, tensors: ReadonlyMap<string, TensorToWrite>): void {
   if (modules.size === 0) throw new Error('adapter has no module');
   const settings = loraSettings(config, [...modules.keys()]);
+  const targets = new Set(config.targetModules);
   for (const [name, { rank, scaling, magnitude }] of modules) {
     const expected = settings.get(name);
     if (rank !== expected?.rank)
@@ -87,7 +88,7 @@ function checkAdapter({ config, modules }: Adapter, tensors: ReadonlyMap<string,
       const found = magnitude ? 'a magnitude' : 'no magnitude';
       throw new Error(`module ${name} has ${found}, but use_dora is ${Boolean(config.useDora)} in the config`);
     }
-    if (!isTargeted(name, config.targetModules))
+    if (!isTargeted(name, targets))
       throw new Error(`module ${name} is not in the config's target modules (${config.targetModules.join(', ')})`);
   }
   for (const [key, { data }] of tensors) {

@@ -2,7 +2,9 @@ import { adaptableModules, type AdaptableModule } from '../../models/architectur
 import type { Adapter, LoraConfig, LoraFactors } from '../../models/lora/adapter.ts';
 import { loraSettings, type LoraModuleSettings } from '../../models/lora/lora-config.ts';
 import type { ModelConfig } from '../../models/config/model-config.ts';
+import { MatchingTime } from '../../models/lora/module-pattern.ts';
 import { targetNames } from '../../models/lora/module-targets.ts';
+import { quote, shorten } from '../../options/quote.ts';
 import { verifyAdapterFiles } from './adapter-manifest.ts';
 import { FormatError } from '../errors.ts';
 import { ADAPTER_CONFIG, readAdapterConfig, selectModules, withPatterns, type PeftConfig } from './peft-config.ts';
@@ -29,7 +31,7 @@ import {
 export async function loadAdapter(folder: string, base: ModelConfig): Promise<Adapter> {
   await verifyAdapterFiles(folder);
   const peft = await readAdapterConfig(folder);
-  const modules = targetedModules(peft, base);
+  const modules = targetedModules(peft, base, new MatchingTime());
   return withAdapterTensors(folder, async (tensors) => {
     checkAgainstBase(tensors, peft, base, modules);
     const factors = new Map<string, LoraFactors>();
@@ -52,41 +54,52 @@ interface AdapterDescription {
 }
 
 /**
- * Checks an adapter without its base model: config, target modules, the ranks and tensors of every module, finite values.
+ * Checks an adapter: config, target modules, the ranks and tensors of every module, finite values. Tensors are read in pieces,
+ * so that any adapter needs the same memory.
+ * @param base config of the base model that the adapter must fit as strictly as {@link loadAdapter} wants it; without it,
+ *   the adapter is checked alone
  * @throws FormatError naming the file, tensor or field, the value found and the value expected
  */
-export async function describeAdapter(folder: string): Promise<AdapterDescription> {
+export async function describeAdapter(folder: string, base?: ModelConfig): Promise<AdapterDescription> {
   await verifyAdapterFiles(folder);
   const config = await readAdapterConfig(folder);
+  const time = new MatchingTime();
+  const targeted = base && targetedModules(config, base, time);
   return withAdapterTensors(folder, async (tensors) => {
-    const modules = [...tensors.keys.keys()];
-    const targeted = selectModules(config, modules);
-    for (const module of targeted) checkComplete(tensors, module, config.useDora);
-    const expected = [...settingsOf(config, targeted)].map(([module, { rank }]) => ({
-      ...expectedRank(config, module, rank),
-      inFeatures: shapeOf(tensors, module, 'a')[1] ?? 0,
-      outFeatures: shapeOf(tensors, module, 'b')[0] ?? 0,
-    }));
-    checkFactors(
-      tensors,
-      { modules: expected, dora: config.useDora },
-      () => `target_modules of ${ADAPTER_CONFIG} does not name this module`,
-    );
-    if (modules.length === 0) throw noModules(config, 'the adapter holds no tensor');
+    if (base && targeted) checkAgainstBase(tensors, config, base, targeted);
+    const ranks = targeted?.map(({ rank }) => rank) ?? checkAlone(tensors, config, time);
     let parameters = 0;
-    for (const key of tensors.file.names) parameters += (await tensors.file.read(key)).data.length;
-    const largestRank = Math.max(...expected.map(({ rank }) => rank));
-    return { config, modules, parameters, largestRank, hasPeftKeys: arePeftKeys(tensors.keys) };
+    for (const key of tensors.file.names) await tensors.file.scan(key, (piece) => void (parameters += piece.length));
+    const modules = [...tensors.keys.keys()];
+    return { config, modules, parameters, largestRank: Math.max(...ranks), hasPeftKeys: arePeftKeys(tensors.keys) };
   });
+}
+
+/** Checks what the files say without a base. @returns the rank of each targeted module */
+function checkAlone(tensors: AdapterTensors, config: PeftConfig, time: MatchingTime): number[] {
+  const targeted = selectModules(config, [...tensors.keys.keys()], time);
+  for (const module of targeted) checkComplete(tensors, module, config.useDora);
+  const expected = [...settingsOf(config, targeted, time)].map(([module, { rank }]) => ({
+    ...expectedRank(config, module, rank),
+    inFeatures: shapeOf(tensors, module, 'a')[1] ?? 0,
+    outFeatures: shapeOf(tensors, module, 'b')[0] ?? 0,
+  }));
+  checkFactors(
+    tensors,
+    { modules: expected, dora: config.useDora },
+    () => `target_modules of ${ADAPTER_CONFIG} does not name this module`,
+  );
+  if (expected.length === 0) throw noModules(config, 'the adapter holds no tensor');
+  return expected.map(({ rank }) => rank);
 }
 
 interface TargetedModule extends AdaptableModule, LoraModuleSettings {}
 
 /** The base's modules that the adapter targets, in the base's order. */
-function targetedModules(peft: PeftConfig, base: ModelConfig): TargetedModule[] {
+function targetedModules(peft: PeftConfig, base: ModelConfig, time: MatchingTime): TargetedModule[] {
   const modules = adaptableModules(base);
   const names = modules.map(({ name }) => name);
-  const settings = settingsOf(peft, selectModules(peft, names));
+  const settings = settingsOf(peft, selectModules(peft, names, time), time);
   if (settings.size === 0) throw noModules(peft, 'it names no linear layer of the base');
   return modules.flatMap((module) => {
     const own = settings.get(module.name);
@@ -94,8 +107,9 @@ function targetedModules(peft: PeftConfig, base: ModelConfig): TargetedModule[] 
   });
 }
 
-function settingsOf(peft: PeftConfig, modules: readonly string[]): Map<string, LoraModuleSettings> {
-  return withPatterns('rank_pattern or alpha_pattern', () => loraSettings({ ...peft, targetModules: [] }, modules));
+function settingsOf(peft: PeftConfig, modules: readonly string[], time: MatchingTime): Map<string, LoraModuleSettings> {
+  const config = { ...peft, targetModules: [] };
+  return withPatterns('rank_pattern or alpha_pattern', () => loraSettings(config, modules, time));
 }
 
 function expectedRank(peft: PeftConfig, module: string, rank: number) {
@@ -113,10 +127,10 @@ function checkAgainstBase(
   checkFactors(tensors, { modules: expected, dora: peft.useDora }, (module) => {
     const layer = /^model\.layers\.(\d+)\./.exec(module)?.[1];
     if (layer !== undefined && Number(layer) >= base.numLayers) {
-      return `the base has no layer ${layer} (num_hidden_layers is ${base.numLayers})`;
+      return `the base has no layer ${shorten(layer)} (num_hidden_layers is ${base.numLayers})`;
     }
-    if (known.has(module)) return `target_modules of ${ADAPTER_CONFIG} does not name module ${module}`;
-    return `the base has no linear layer ${module}`;
+    if (known.has(module)) return `target_modules of ${ADAPTER_CONFIG} does not name module ${shorten(module)}`;
+    return `the base has no linear layer ${shorten(module)}`;
   });
 }
 
@@ -142,6 +156,6 @@ function loraConfig(peft: PeftConfig, base: ModelConfig, modules: readonly Adapt
 }
 
 function noModules({ targetModules }: PeftConfig, reason: string): FormatError {
-  const message = `target_modules is ${JSON.stringify(targetModules)}: ${reason}`;
+  const message = `target_modules is ${quote(targetModules)}: ${reason}`;
   return new FormatError({ code: 'invalid_adapter_config', file: ADAPTER_CONFIG, subject: 'target_modules', message });
 }

@@ -1,10 +1,26 @@
-import { fullMatches, isTargeted, PatternError, suffixMatches } from '../../models/lora/module-pattern.ts';
+import {
+  firstSuffixMatches,
+  fullMatches,
+  isTargeted,
+  MatchingTime,
+  PatternError,
+} from '../../models/lora/module-pattern.ts';
+import { quote } from '../../options/quote.ts';
 import { FormatError } from '../errors.ts';
-import { readJsonInFolder } from '../folder-files.ts';
+import { readJsonInFolder, type JsonFileLimits } from '../folder-files.ts';
 import { isObject, type JsonObject } from '../json.ts';
 import { refuseUnsupported } from './peft-fields.ts';
 
 export const ADAPTER_CONFIG = 'adapter_config.json';
+
+/**
+ * Bounds of an adapter's JSON files. Patterns and lists name modules, of which the largest supported model (Llama 3.1 405B)
+ * has 882.
+ */
+export const ADAPTER_JSON: JsonFileLimits = { bytes: 1 << 20, depth: 16, keys: 4096, keyLength: 2000 };
+
+/** Most names or layers in one list. */
+const MAX_ITEMS = ADAPTER_JSON.keys!;
 
 /** The content of `adapter_config.json`, for an adapter that Readapt supports. */
 export interface PeftConfig {
@@ -31,7 +47,7 @@ export interface PeftConfig {
  * @throws FormatError `unsupported_adapter` or `invalid_adapter_config`, naming field, value and what is supported
  */
 export async function readAdapterConfig(folder: string): Promise<PeftConfig> {
-  const json = await readJsonInFolder(folder, ADAPTER_CONFIG);
+  const json = await readJsonInFolder(folder, ADAPTER_CONFIG, ADAPTER_JSON);
   if (!isObject(json)) throw invalid('', 'is not a JSON object');
   refuseUnsupported(json);
   const config: PeftConfig = {
@@ -60,13 +76,18 @@ type ModuleSelection = Pick<PeftConfig, 'targetModules' | 'excludeModules' | 'la
 /**
  * The modules that an adapter changes, selected as PEFT does it (`check_target_module_exists`).
  * @param names full module names such as `model.layers.0.self_attn.q_proj`
+ * @param time what the regular expressions may take together
  * @returns a part of `names`, in their order
  * @throws FormatError `invalid_adapter_config` for an unusable regular expression
  */
-export function selectModules(selection: ModuleSelection, names: readonly string[]): string[] {
-  const excluded = matchModules(selection.excludeModules, 'exclude_modules', names);
-  const targeted = matchModules(selection.targetModules, 'target_modules', names);
-  const inLayers = matchLayers(selection, names);
+export function selectModules(
+  selection: ModuleSelection,
+  names: readonly string[],
+  time: MatchingTime = new MatchingTime(),
+): string[] {
+  const excluded = matchModules(selection.excludeModules, 'exclude_modules', names, time);
+  const targeted = matchModules(selection.targetModules, 'target_modules', names, time);
+  const inLayers = matchLayers(selection, names, time);
   return names.filter((_, i) => targeted[i] && !excluded[i] && inLayers[i]);
 }
 
@@ -80,10 +101,18 @@ export function withPatterns<T>(field: string, use: () => T): T {
   }
 }
 
-function matchModules(targets: readonly string[] | string, field: string, names: readonly string[]): boolean[] {
-  if (typeof targets !== 'string') return names.map((name) => isTargeted(name, targets));
+function matchModules(
+  targets: readonly string[] | string,
+  field: string,
+  names: readonly string[],
+  time: MatchingTime,
+): boolean[] {
+  if (typeof targets !== 'string') {
+    const all = new Set(targets);
+    return names.map((name) => isTargeted(name, all));
+  }
   if (field === 'target_modules' && targets.toLowerCase() === 'all-linear') return names.map(() => true);
-  return withPatterns(field, () => fullMatches(targets, names));
+  return withPatterns(field, () => fullMatches(targets, names, time));
 }
 
 /** The first number in a module's name is its layer's. */
@@ -92,14 +121,15 @@ const LAYER = /^(.*?)\.(\d+)\./;
 function matchLayers(
   { targetModules, layersToTransform, layersPattern }: ModuleSelection,
   names: readonly string[],
+  time: MatchingTime,
 ): boolean[] {
   if (layersToTransform === null) return names.map(() => true);
   const containers = names.map((name) => LAYER.exec(name)?.[1] ?? '');
-  const matches = withPatterns('layers_pattern', () => suffixMatches(layersPattern, containers));
+  const matches = withPatterns('layers_pattern', () => firstSuffixMatches(layersPattern, containers, time));
   return names.map((name, i) => {
     if (typeof targetModules !== 'string' && targetModules.includes(name)) return true;
     const layer = LAYER.exec(name)?.[2];
-    const inPattern = layersPattern.length === 0 || matches.some((row) => row[i]);
+    const inPattern = layersPattern.length === 0 || matches[i]! >= 0;
     return layer !== undefined && inPattern && layersToTransform.includes(Number(layer));
   });
 }
@@ -107,14 +137,14 @@ function matchLayers(
 function positive(json: JsonObject, field: string, accepts: (value: unknown) => boolean, expected: string): number {
   const value = json[field];
   if (accepts(value)) return value as number;
-  throw invalid(field, `${value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`}, expected ${expected}`);
+  throw invalid(field, `${value === undefined ? 'is missing' : `is ${quote(value)}`}, expected ${expected}`);
 }
 
 /** Null and an absent field count as 0, because PEFT 0.3 has no default. */
 function dropout(value: unknown): number {
   const share = value ?? 0;
   if (typeof share === 'number' && share >= 0 && share < 1) return share;
-  throw invalid('lora_dropout', `is ${JSON.stringify(value)}, expected a number of at least 0 and below 1`);
+  throw invalid('lora_dropout', `is ${quote(value)}, expected a number of at least 0 and below 1`);
 }
 
 function pattern(
@@ -125,15 +155,14 @@ function pattern(
 ): Record<string, number> {
   const value = json[field] ?? {};
   if (isObject(value) && Object.values(value).every(accepts)) return value as Record<string, number>;
-  throw invalid(field, `is ${JSON.stringify(value)}, expected an object of module names to ${expected}`);
+  throw invalid(field, `is ${quote(value)}, expected an object of module names to ${expected}`);
 }
 
 function modules(json: JsonObject, field: string): string[] | string {
   const value = json[field];
   if (typeof value === 'string' && value !== '') return value;
-  const list = Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === 'string');
-  if (list) return value;
-  const found = value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`;
+  if (isList(field, value) && value.length > 0 && value.every((name) => typeof name === 'string')) return value;
+  const found = value === undefined ? 'is missing' : `is ${quote(value)}`;
   throw invalid(field, `${found}, expected a list of module names, a regular expression or "all-linear"`);
 }
 
@@ -142,15 +171,23 @@ function layers(value: unknown): number[] | null {
   if (value === undefined || value === null) return null;
   const list: unknown[] = Array.isArray(value) ? value : [value];
   if (list.length === 0) return null;
-  if (list.every((layer) => Number.isInteger(layer) && (layer as number) >= 0)) return list as number[];
-  throw invalid('layers_to_transform', `is ${JSON.stringify(value)}, expected layer numbers`);
+  const areLayers = list.every((layer) => Number.isInteger(layer) && (layer as number) >= 0);
+  if (isList('layers_to_transform', list) && areLayers) return list as number[];
+  throw invalid('layers_to_transform', `is ${quote(value)}, expected layer numbers`);
 }
 
 function strings(value: unknown, field: string): string[] {
   if (value === undefined || value === null || value === '') return [];
   const list: unknown[] = Array.isArray(value) ? value : [value];
-  if (list.every((item) => typeof item === 'string')) return list;
-  throw invalid(field, `is ${JSON.stringify(value)}, expected strings`);
+  if (isList(field, list) && list.every((item) => typeof item === 'string')) return list;
+  throw invalid(field, `is ${quote(value)}, expected strings`);
+}
+
+/** Whether a value is a list. @throws FormatError if it is too long */
+function isList(field: string, value: unknown): value is unknown[] {
+  if (!Array.isArray(value)) return false;
+  if (value.length <= MAX_ITEMS) return true;
+  throw invalid(field, `holds ${value.length} values, expected at most ${MAX_ITEMS}`);
 }
 
 function isRank(value: unknown): boolean {

@@ -1,3 +1,4 @@
+import { quote, shorten } from '../../options/quote.ts';
 import { FormatError } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 
@@ -127,12 +128,12 @@ function isOff(value: unknown): boolean {
 
 function adviceOn(field: string, version: unknown): string {
   if (Object.hasOwn(ONLY_OFF, field)) return `${ONLY_OFF[field]}; train the adapter without it`;
-  const writer = typeof version === 'string' ? `, written by PEFT ${version}` : '';
+  const writer = typeof version === 'string' ? `, written by PEFT ${shorten(version)}` : '';
   return `an unknown field${writer}, which may change what is computed; if it does not, remove it from the file`;
 }
 
 function unsupported(field: string, value: unknown, supported: string, advice?: string): FormatError {
-  const found = value === undefined ? 'is missing' : `is ${JSON.stringify(value)}`;
-  const message = `${field} ${found}, supported: ${supported}${advice === undefined ? '' : ` (${advice})`}`;
+  const found = value === undefined ? 'is missing' : `is ${quote(value)}`;
+  const message = `${shorten(field)} ${found}, supported: ${supported}${advice === undefined ? '' : ` (${advice})`}`;
   return new FormatError({ code: 'unsupported_adapter', file: 'adapter_config.json', subject: field, message });
 }

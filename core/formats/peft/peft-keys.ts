@@ -1,4 +1,5 @@
 import type { TrainableName } from '../../models/lora/trainable-arrays.ts';
+import { shorten } from '../../options/quote.ts';
 import { FormatError } from '../errors.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
@@ -53,9 +54,10 @@ export function sortKeys(keys: readonly string[]): FactorKeys {
     const { module, name, adapter } = parsed;
     if (adapter !== undefined) adapters.add(adapter);
     if (adapters.size > 1)
-      throw unexpectedKey(key, `the file holds several adapters (${[...adapters].join(', ')}), expected one`);
+      throw unexpectedKey(key, `the file holds several adapters (${shorten([...adapters].join(', '))}), expected one`);
     const entry = sorted.get(module) ?? {};
-    if (entry[name] !== undefined) throw unexpectedKey(key, `the same tensor is already there as ${entry[name]}`);
+    if (entry[name] !== undefined)
+      throw unexpectedKey(key, `the same tensor is already there as ${shorten(entry[name])}`);
     entry[name] = key;
     sorted.set(module, entry);
   }
@@ -70,7 +72,7 @@ export function arePeftKeys(keys: FactorKeys): boolean {
 }
 
 export function unexpectedKey(key: string, reason: string): FormatError {
-  const message = `unexpected key ${key}: ${reason}`;
+  const message = `unexpected key ${shorten(key)}: ${reason}`;
   return new FormatError({ code: 'unexpected_tensor', file: ADAPTER_WEIGHTS, subject: key, message });
 }
 

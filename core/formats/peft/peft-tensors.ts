@@ -1,6 +1,8 @@
 import type { TrainableName } from '../../models/lora/trainable-arrays.ts';
+import { shorten } from '../../options/quote.ts';
 import { FormatError } from '../errors.ts';
 import { requireInFolder, resolveInFolder } from '../folder-files.ts';
+import { ADAPTER_HEADER } from '../safetensors/safetensors-header.ts';
 import { withSafetensors, type SafetensorsFile } from '../safetensors/safetensors.ts';
 import { ADAPTER_WEIGHTS, factorKey, sortKeys, unexpectedKey, type FactorKeys } from './peft-keys.ts';
 
@@ -16,7 +18,7 @@ export interface AdapterTensors {
  */
 export async function withAdapterTensors<T>(folder: string, use: (tensors: AdapterTensors) => Promise<T>): Promise<T> {
   const path = await adapterWeightsPath(folder);
-  return withSafetensors(path, (file) => use({ file, keys: sortKeys(file.names) }), ADAPTER_WEIGHTS);
+  return withSafetensors(path, (file) => use({ file, keys: sortKeys(file.names) }), ADAPTER_WEIGHTS, ADAPTER_HEADER);
 }
 
 /**
@@ -99,15 +101,13 @@ export function checkComplete({ keys }: AdapterTensors, module: string, dora: bo
   if (a === undefined || b === undefined) {
     const missing = factorKey(module, a === undefined ? 'a' : 'b');
     const found = a ? 'has lora_A but no lora_B' : b ? 'has lora_B but no lora_A' : 'has neither lora_A nor lora_B';
-    throw fault('missing_tensor', missing, `module ${module} ${found}: tensor ${missing} is missing`);
+    const message = `module ${shorten(module)} ${found}: tensor ${shorten(missing)} is missing`;
+    throw fault('missing_tensor', missing, message);
   }
   if (!dora || magnitude !== undefined) return;
   const missing = factorKey(module, 'magnitude');
-  throw fault(
-    'missing_tensor',
-    missing,
-    `module ${module} has no magnitude, but use_dora is true: tensor ${missing} is missing`,
-  );
+  const message = `module ${shorten(module)} has no magnitude, but use_dora is true: tensor ${shorten(missing)} is missing`;
+  throw fault('missing_tensor', missing, message);
 }
 
 function checkModule(tensors: AdapterTensors, expected: ExpectedFactors, dora: boolean): void {
@@ -122,7 +122,7 @@ function checkMagnitude(tensors: AdapterTensors, module: string, shape: readonly
   const found = shapeOf(tensors, module, 'magnitude');
   if (found.length === 1 && found[0] === shape[0]) return;
   const key = factorKey(module, 'magnitude');
-  const message = `adapter tensor ${key} has shape [${found.join(', ')}], expected [${shape.join(', ')}]`;
+  const message = `adapter tensor ${shorten(key)} has shape [${found.join(', ')}], expected [${shape.join(', ')}]`;
   throw fault('wrong_shape', key, message);
 }
 
@@ -136,7 +136,7 @@ function checkShape(
   const key = factorKey(module, name);
   const found = shapeOf(tensors, module, name);
   if (found.length === 2 && found[0] === shape[0] && found[1] === shape[1]) return;
-  const base = `adapter tensor ${key} has shape [${found.join(', ')}], expected [${shape.join(', ')}]`;
+  const base = `adapter tensor ${shorten(key)} has shape [${found.join(', ')}], expected [${shape.join(', ')}]`;
   const features = 1 - rankAxis;
   let reason = '';
   if (found.length === 2 && found[features] !== shape[features]) {

@@ -1,6 +1,7 @@
+import { quote, shorten } from '../../options/quote.ts';
 import { DTYPE_BYTES } from './dtypes.ts';
 import { FormatError } from '../errors.ts';
-import { isObject, parseStrictJson, type JsonObject } from '../json.ts';
+import { isObject, JsonLimitError, parseStrictJson, type JsonObject } from '../json.ts';
 
 /** A tensor's dtype, shape and place in its file. */
 export interface TensorEntry {
@@ -19,8 +20,26 @@ export interface SafetensorsHeader {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** The reference implementation's limit; real headers have a few megabytes at most. */
-const MAX_HEADER_BYTES = 100_000_000;
+/** Bounds of a header, which is held in memory several times while it is read. */
+export interface HeaderLimits {
+  readonly bytes: number;
+  readonly tensors: number;
+}
+
+/**
+ * For base models: Llama 3.1 405B has 1,138 tensors, and mixtures of experts have tens of thousands in all of their shards.
+ * The reference implementation accepts 100 MB.
+ */
+export const BASE_MODEL_HEADER: HeaderLimits = { bytes: 16 << 20, tensors: 100_000 };
+
+/** For adapters: DoRA on every linear layer of Llama 3.1 405B has 2,646 tensors, in a header of 350 kB. */
+export const ADAPTER_HEADER: HeaderLimits = { bytes: 4 << 20, tensors: 32_768 };
+
+/** The names of real tensors have about 60 characters. */
+const MAX_NAME_LENGTH = 512;
+/** The header holds entries, which hold shapes and offsets. */
+const HEADER_DEPTH = 3;
+const MAX_AXES = 8;
 
 /**
  * Length of the JSON header in bytes, checked against the file's size.
@@ -28,15 +47,15 @@ const MAX_HEADER_BYTES = 100_000_000;
  * @param file name of the file in error messages
  * @throws FormatError `invalid_safetensors`
  */
-export function headerLength(prefix: Uint8Array, fileBytes: number, file: string): number {
+export function headerLength(prefix: Uint8Array, fileBytes: number, file: string, limits: HeaderLimits): number {
   if (fileBytes === 0) throw invalid(file, 'file is empty, expected a safetensors file');
   if (fileBytes < 8) throw invalid(file, `file has ${fileBytes} bytes, expected at least the 8 of a header length`);
   const declared = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true);
   if (declared > BigInt(fileBytes - 8)) {
     throw invalid(file, `declared header length ${declared} is larger than the file (${fileBytes} bytes)`);
   }
-  if (declared > BigInt(MAX_HEADER_BYTES)) {
-    throw invalid(file, `declared header length ${declared} is over the limit of ${MAX_HEADER_BYTES} bytes`);
+  if (declared > BigInt(limits.bytes)) {
+    throw invalid(file, `declared header length ${declared} is over the limit of ${limits.bytes} bytes`);
   }
   return Number(declared);
 }
@@ -49,8 +68,13 @@ export function headerLength(prefix: Uint8Array, fileBytes: number, file: string
  * @param file name of the file in error messages
  * @throws FormatError `invalid_safetensors`, naming the tensor at fault
  */
-export function parseHeader(json: Uint8Array, fileBytes: number, file: string): SafetensorsHeader {
-  const fields = Object.entries(parseObject(json, file));
+export function parseHeader(
+  json: Uint8Array,
+  fileBytes: number,
+  file: string,
+  limits: HeaderLimits,
+): SafetensorsHeader {
+  const fields = Object.entries(parseObject(json, file, limits));
   const dataStart = 8 + json.length;
   const entries = fields
     .filter(([name]) => name !== '__metadata__')
@@ -61,36 +85,44 @@ export function parseHeader(json: Uint8Array, fileBytes: number, file: string): 
   return { tensors: new Map(entries.map((entry) => [entry.name, entry])), metadata };
 }
 
-function parseObject(json: Uint8Array, file: string): JsonObject {
+function parseObject(json: Uint8Array, file: string, { tensors }: HeaderLimits): JsonObject {
+  // One key more is for the metadata.
+  const limits = { depth: HEADER_DEPTH, keys: tensors + 1, keyLength: MAX_NAME_LENGTH };
   let value: unknown;
   try {
-    value = parseStrictJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json));
+    value = parseStrictJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json), limits);
   } catch (cause) {
-    throw invalid(file, `header is not valid JSON: ${(cause as Error).message}`, undefined, cause);
+    const { message: reason } = cause as Error;
+    const message = cause instanceof JsonLimitError ? `header ${reason}` : `header is not valid JSON: ${reason}`;
+    throw invalid(file, message, undefined, cause);
   }
   if (!isObject(value)) throw invalid(file, 'header is not a JSON object');
   return value;
 }
 
 function parseEntry(name: string, value: unknown, dataStart: number, file: string): TensorEntry {
-  if (!isObject(value)) throw invalid(file, `header entry of tensor ${name} is not an object`, name);
+  const shown = shorten(name);
+  if (!isObject(value)) throw invalid(file, `header entry of tensor ${shown} is not an object`, name);
   const { dtype, shape, data_offsets: offsets, ...others } = value;
   const unknown = Object.keys(others)[0];
-  if (unknown !== undefined) throw invalid(file, `header of tensor ${name} has the unknown field "${unknown}"`, name);
+  if (unknown !== undefined)
+    throw invalid(file, `header of tensor ${shown} has the unknown field ${quote(unknown)}`, name);
   const width = typeof dtype === 'string' && Object.hasOwn(DTYPE_BYTES, dtype) ? DTYPE_BYTES[dtype] : undefined;
   if (width === undefined) {
     const known = Object.keys(DTYPE_BYTES).join(', ');
-    throw invalid(file, `tensor ${name} has dtype ${JSON.stringify(dtype)}, expected one of ${known}`, name);
+    throw invalid(file, `tensor ${shown} has dtype ${quote(dtype)}, expected one of ${known}`, name);
   }
-  if (!isCounts(shape)) throw invalid(file, `tensor ${name} has shape ${JSON.stringify(shape)}, expected sizes`, name);
+  if (!isCounts(shape) || shape.length > MAX_AXES) {
+    throw invalid(file, `tensor ${shown} has shape ${quote(shape)}, expected sizes, at most ${MAX_AXES}`, name);
+  }
   const [begin, end] = isCounts(offsets) && offsets.length === 2 ? offsets : [];
   if (begin === undefined || end === undefined || begin > end) {
-    throw invalid(file, `tensor ${name} has data_offsets ${JSON.stringify(offsets)}, expected [begin, end]`, name);
+    throw invalid(file, `tensor ${shown} has data_offsets ${quote(offsets)}, expected [begin, end]`, name);
   }
   const bytes = end - begin;
   const expected = shape.reduce((product, size) => product * size, width);
   if (bytes !== expected) {
-    const message = `tensor ${name} has ${bytes} bytes, expected ${expected} for ${String(dtype)} [${shape.join(', ')}]`;
+    const message = `tensor ${shown} has ${bytes} bytes, expected ${expected} for ${String(dtype)} [${shape.join(', ')}]`;
     throw invalid(file, message, name);
   }
   return { name, dtype: dtype as string, shape, start: dataStart + begin, bytes };
@@ -101,7 +133,8 @@ function checkCoverage(entries: readonly TensorEntry[], dataStart: number, fileB
   for (const entry of entries) {
     if (entry.start !== end) {
       const fault = entry.start < end ? 'overlaps the tensor before it' : 'leaves a hole before it';
-      const message = `tensor ${entry.name} ${fault}: begins at ${entry.start - dataStart}, expected ${end - dataStart}`;
+      const place = `begins at ${entry.start - dataStart}, expected ${end - dataStart}`;
+      const message = `tensor ${shorten(entry.name)} ${fault}: ${place}`;
       throw invalid(file, message, entry.name);
     }
     end += entry.bytes;

@@ -2,9 +2,17 @@ import { readSync, type BigIntStats } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Tensor } from '../../models/base-model.ts';
+import { shorten } from '../../options/quote.ts';
 import { DTYPE_BYTES, firstNonFinite, isFloatDtype, widenHalf } from './dtypes.ts';
 import { FormatError } from '../errors.ts';
-import { headerLength, parseHeader, type SafetensorsHeader, type TensorEntry } from './safetensors-header.ts';
+import {
+  BASE_MODEL_HEADER,
+  headerLength,
+  parseHeader,
+  type HeaderLimits,
+  type SafetensorsHeader,
+  type TensorEntry,
+} from './safetensors-header.ts';
 import { widenBfloat16 } from './widen-bfloat16.ts';
 
 /** Tensors are widened and scanned in pieces of this size, so that reading one needs little memory beyond the result. */
@@ -39,17 +47,22 @@ export class SafetensorsFile {
   /**
    * Opens a file and checks its header against its size. No tensor is read.
    * @param name name of the file in error messages; by default its base name
+   * @param limits bounds of the header; by default those of a base model
    * @throws FormatError `missing_file` or `invalid_safetensors`
    */
-  static async open(path: string, name: string = basename(path)): Promise<SafetensorsFile> {
+  static async open(
+    path: string,
+    name: string = basename(path),
+    limits: HeaderLimits = BASE_MODEL_HEADER,
+  ): Promise<SafetensorsFile> {
     const handle = await openForReading(path, name);
     try {
       const { size } = await handle.stat();
       const prefix = new Uint8Array(8);
       await handle.read(prefix, 0, 8, 0);
-      const json = new Uint8Array(headerLength(prefix, size, name));
+      const json = new Uint8Array(headerLength(prefix, size, name, limits));
       await readFully(handle, json, 8, name);
-      return new SafetensorsFile(name, parseHeader(json, size, name), handle);
+      return new SafetensorsFile(name, parseHeader(json, size, name, limits), handle);
     } catch (error) {
       await handle.close();
       throw error;
@@ -70,7 +83,7 @@ export class SafetensorsFile {
   entry(name: string): TensorEntry {
     const entry = this.header.tensors.get(name);
     if (entry) return entry;
-    throw this.#error('missing_tensor', name, `tensor ${name} is missing`);
+    throw this.#error('missing_tensor', name, `tensor ${shorten(name)} is missing`);
   }
 
   /**
@@ -162,13 +175,17 @@ export class SafetensorsFile {
   #floatEntry(name: string): TensorEntry {
     const entry = this.entry(name);
     if (isFloatDtype(entry.dtype)) return entry;
-    throw this.#error('unsupported_dtype', name, `tensor ${name} is ${entry.dtype}, supported: F32, F16, BF16`);
+    throw this.#error(
+      'unsupported_dtype',
+      name,
+      `tensor ${shorten(name)} is ${entry.dtype}, supported: F32, F16, BF16`,
+    );
   }
 
   /** @param first flat index of the first value */
   #notFinite(name: string, data: Float32Array, first = 0): FormatError {
     const at = firstNonFinite(data);
-    const message = `tensor ${name} holds a value that is not finite: ${data[at]} at flat index ${first + at}`;
+    const message = `tensor ${shorten(name)} holds a value that is not finite: ${data[at]} at flat index ${first + at}`;
     return this.#error('not_finite', name, message);
   }
 
@@ -182,8 +199,9 @@ export async function withSafetensors<T>(
   path: string,
   use: (file: SafetensorsFile) => Promise<T>,
   name?: string,
+  limits?: HeaderLimits,
 ): Promise<T> {
-  const file = await SafetensorsFile.open(path, name);
+  const file = await SafetensorsFile.open(path, name, limits);
   try {
     return await use(file);
   } finally {

@@ -1,5 +1,5 @@
 import type { LoraConfig } from './adapter.ts';
-import { suffixMatches } from './module-pattern.ts';
+import { firstSuffixMatches, type MatchingTime } from './module-pattern.ts';
 
 /** Rank and scaling of one adapted module. */
 export interface LoraModuleSettings {
@@ -13,11 +13,17 @@ export interface LoraModuleSettings {
  * Determines rank, alpha and scaling of each module. `rank_pattern` and `alpha_pattern` are looked up independently, the
  * first key that matches wins, and `r` and `lora_alpha` hold for the other modules (PEFT, `LoraModel._create_and_replace`).
  * @param modules names such as `model.layers.0.self_attn.q_proj`
+ * @param time what matching may take; by default each of both may take the whole
  * @throws PatternError for a key that is not a usable regular expression
  */
-export function loraSettings(config: LoraConfig, modules: readonly string[]): Map<string, LoraModuleSettings> {
-  const rankOf = lookUp(config.rankPattern, config.rank, modules);
-  const alphaOf = lookUp(config.alphaPattern, config.alpha, modules);
+export function loraSettings(
+  config: LoraConfig,
+  modules: readonly string[],
+  time?: MatchingTime,
+): Map<string, LoraModuleSettings> {
+  const find = (keys: readonly string[]) => firstSuffixMatches(keys, modules, time);
+  const rankOf = lookUp(config.rankPattern, config.rank, find);
+  const alphaOf = lookUp(config.alphaPattern, config.alpha, find);
   return new Map(
     modules.map((name, i) => {
       const [rank, alpha] = [rankOf(i), alphaOf(i)];
@@ -33,8 +39,12 @@ function loraScaling(rank: number, alpha: number, useRslora: boolean): number {
 
 type Lookup = (module: number) => number;
 
-function lookUp(pattern: Readonly<Record<string, number>>, fallback: number, modules: readonly string[]): Lookup {
+function lookUp(
+  pattern: Readonly<Record<string, number>>,
+  fallback: number,
+  find: (keys: readonly string[]) => number[],
+): Lookup {
   const values = Object.values(pattern);
-  const matches = suffixMatches(Object.keys(pattern), modules);
-  return (module) => values[matches.findIndex((row) => row[module])] ?? fallback;
+  const matches = find(Object.keys(pattern));
+  return (module) => values[matches[module]!] ?? fallback;
 }

@@ -1,11 +1,12 @@
 import { runInNewContext } from 'node:vm';
+import { quote } from '../../options/quote.ts';
 
 /** Thrown for a regular expression of somebody else's file that cannot be used; `pattern` is its text. */
 export class PatternError extends Error {
   readonly pattern: string;
 
   constructor(pattern: string, reason: string) {
-    super(`regular expression ${JSON.stringify(pattern)} ${reason}`);
+    super(`regular expression ${quote(pattern)} ${reason}`);
     this.name = 'PatternError';
     this.pattern = pattern;
   }
@@ -14,41 +15,66 @@ export class PatternError extends Error {
 const MAX_LENGTH = 2000;
 const TIME_LIMIT_MS = 1000;
 
+/** What is left of the time that all regular expressions of one file may take together. */
+export class MatchingTime {
+  #leftMs = TIME_LIMIT_MS;
+
+  /** Runs `match` with the time that is left, in whole milliseconds, and takes off what it needed. */
+  spend<T>(match: (leftMs: number) => T): T {
+    const started = performance.now();
+    try {
+      return match(Math.max(1, Math.floor(this.#leftMs)));
+    } finally {
+      this.#leftMs -= performance.now() - started;
+    }
+  }
+}
+
 /**
  * Says which of `names` a Python regular expression matches as a whole (`re.fullmatch`). Patterns come from tenants' files,
  * so matching runs under a time limit, and syntax that JavaScript reads otherwise than Python is refused.
  * @throws PatternError
  */
-export function fullMatches(pattern: string, names: readonly string[]): boolean[] {
-  return runPatterns([pattern], '^(?:', names).flat();
+export function fullMatches(pattern: string, names: readonly string[], time?: MatchingTime): boolean[] {
+  return runPatterns([pattern], '^(?:', names, time).map((index) => index === 0);
 }
 
 /**
- * Says which of `names` the keys of PEFT's `rank_pattern` or `alpha_pattern` match. A key is a regular expression for the
- * end of a name, after a dot, or for the whole name (PEFT's `get_pattern_key`).
- * @returns for each pattern, whether it matches each name
+ * Finds the first key of PEFT's `rank_pattern` or `alpha_pattern` that matches each name. A key is a regular expression for
+ * the end of a name, after a dot, or for the whole name (PEFT's `get_pattern_key`).
+ * @returns for each name, the index of the pattern, or -1
  * @throws PatternError
  */
-export function suffixMatches(patterns: readonly string[], names: readonly string[]): boolean[][] {
-  return runPatterns(patterns, '^(?:.*\\.)?(?:', names);
+export function firstSuffixMatches(
+  patterns: readonly string[],
+  names: readonly string[],
+  time?: MatchingTime,
+): number[] {
+  return runPatterns(patterns, '^(?:.*\\.)?(?:', names, time);
 }
 
 /** Whether a module's name is one of the targets or ends with one after a dot, as PEFT matches `target_modules`. */
-export function isTargeted(name: string, targets: readonly string[]): boolean {
-  return targets.some((target) => name === target || name.endsWith(`.${target}`));
+export function isTargeted(name: string, targets: ReadonlySet<string>): boolean {
+  for (let end = name; ; end = end.slice(end.indexOf('.') + 1)) {
+    if (targets.has(end)) return true;
+    if (!end.includes('.')) return false;
+  }
 }
 
 /** Matches plain names, the usual keys, which need no time limit. */
 const PLAIN = /^(?:[\w.]|\\\.)*$/;
 
-function runPatterns(patterns: readonly string[], prefix: string, names: readonly string[]): boolean[][] {
+function runPatterns(
+  patterns: readonly string[],
+  prefix: string,
+  names: readonly string[],
+  time = new MatchingTime(),
+): number[] {
   patterns.forEach(checkSyntax);
   const sources = patterns.map((pattern) => `${prefix}${pattern})$`);
-  if (!patterns.every((pattern) => PLAIN.test(pattern))) return runGuarded(patterns, sources, names);
-  return sources.map((source) => {
-    const expression = new RegExp(source);
-    return names.map((name) => expression.test(name));
-  });
+  if (!patterns.every((pattern) => PLAIN.test(pattern))) return runGuarded(patterns, sources, names, time);
+  const expressions = sources.map((source) => new RegExp(source));
+  return names.map((name) => expressions.findIndex((expression) => expression.test(name)));
 }
 
 /** Runs in the guarded context, which takes and returns strings only. */
@@ -56,35 +82,41 @@ const SCRIPT = `
   let at = 0;
   try {
     const names = JSON.parse(input).names;
-    const matches = JSON.parse(input).sources.map((source, i) => {
+    const expressions = JSON.parse(input).sources.map((source, i) => {
       at = i;
-      const expression = new RegExp(source);
-      return names.map((name) => expression.test(name));
+      return new RegExp(source);
     });
-    JSON.stringify({ matches });
+    JSON.stringify({ matches: names.map((name) => expressions.findIndex((expression) => expression.test(name))) });
   } catch (error) {
     JSON.stringify({ at, reason: String(error.message) });
   }`;
 
-function runGuarded(patterns: readonly string[], sources: readonly string[], names: readonly string[]): boolean[][] {
-  const result = evaluate(patterns, JSON.stringify({ sources, names }));
+function runGuarded(
+  patterns: readonly string[],
+  sources: readonly string[],
+  names: readonly string[],
+  time: MatchingTime,
+): number[] {
+  const input = JSON.stringify({ sources, names });
+  const result = time.spend((leftMs) => evaluate(patterns, input, leftMs));
   if ('matches' in result) return result.matches;
   throw new PatternError(patterns[result.at]!, `is not valid: ${result.reason}`);
 }
 
-type Evaluation = { matches: boolean[][] } | { at: number; reason: string };
+type Evaluation = { matches: number[] } | { at: number; reason: string };
 
-function evaluate(patterns: readonly string[], input: string): Evaluation {
+function evaluate(patterns: readonly string[], input: string, timeout: number): Evaluation {
   try {
-    return JSON.parse(String(runInNewContext(SCRIPT, { input }, { timeout: TIME_LIMIT_MS }))) as Evaluation;
+    return JSON.parse(String(runInNewContext(SCRIPT, { input }, { timeout }))) as Evaluation;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
-    throw new PatternError(patterns.join(', ').slice(0, 200), `takes over ${TIME_LIMIT_MS} ms to match`);
+    const reason = `takes over ${TIME_LIMIT_MS} ms to match, with all others of the file`;
+    throw new PatternError(patterns.join(', '), reason);
   }
 }
 
 function checkSyntax(pattern: string): void {
-  if (pattern.length > MAX_LENGTH) throw new PatternError(pattern.slice(0, 80), `is longer than ${MAX_LENGTH}`);
+  if (pattern.length > MAX_LENGTH) throw new PatternError(pattern, `is longer than ${MAX_LENGTH}`);
   const special = /\\[AZ]|\(\?(?!:|=|!|<=|<!)|\{,|[*+?}]\+/.exec(pattern)?.[0];
   if (special) throw new PatternError(pattern, `uses ${special}, which is not supported`);
 }

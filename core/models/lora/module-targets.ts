@@ -41,8 +41,9 @@ function matching(base: ModelConfig, targets: readonly string[] | string): Adapt
     );
     return modules.filter((_, i) => matches[i]);
   }
-  const lost = targets.find((target) => !modules.some(({ name }) => isTargeted(name, [target])));
-  if (lost === undefined) return modules.filter(({ name }) => isTargeted(name, targets));
+  const lost = targets.find((target) => !modules.some(({ name }) => isTargeted(name, new Set([target]))));
+  const all = new Set(targets);
+  if (lost === undefined) return modules.filter(({ name }) => isTargeted(name, all));
   throw new RangeError(`target module ${JSON.stringify(lost)} is no linear layer of a ${base.modelType} model`);
 }
 

@@ -4,7 +4,8 @@ import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
 import { unprocessable, type AppError } from '../../lib/errors.ts';
 import { unpackAdapter } from './adapter-archive.ts';
 import { copyAdapterFiles, isAdapterFile } from './adapter-files.ts';
-import type { AdapterInspector, InspectedAdapter } from './adapter-inspector.ts';
+import type { AdapterInspector } from './inspection/adapter-inspector.ts';
+import type { InspectedAdapter } from './inspection/protocol.ts';
 
 /** The source of an adapter's files: a folder that the service can read, or an uploaded archive. */
 export type AdapterSource = { readonly path: string } | { readonly archive: AsyncIterable<Uint8Array> };
@@ -24,26 +25,31 @@ export interface ImportDependencies {
  * Copies an adapter's files to a scratch folder, checks every tensor against the base and then stores the files.
  * Nothing is stored if a check fails.
  *
- * @param baseFolder folder of the base model version on which the adapter was trained
- * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, or an error of the source
+ * @param target the tenant that gets the adapter, and the folder of the base model version on which it was trained
+ * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, an error of the source, or one of
+ *   the inspector
  */
 export function importAdapter(
   deps: ImportDependencies,
   source: AdapterSource,
-  baseFolder: string,
+  { owner, baseFolder }: { readonly owner: string; readonly baseFolder: string },
 ): Promise<ImportedAdapter> {
   return deps.artifacts.withScratch(async (scratch) => {
     const folder = join(scratch, 'adapter');
     if ('archive' in source) await unpackAdapter(source.archive, folder);
     else await copyAdapterFiles(await resolveAllowedFolder(source.path, deps.allowedRoots), folder);
-    const inspected = await inspect(deps.inspector, folder, baseFolder);
+    const inspected = await withProblems(
+      () => deps.inspector.inspectAdapter(folder, baseFolder, owner),
+      folder,
+      baseFolder,
+    );
     return { artifact: await deps.artifacts.putFolder(folder, 'adapter'), inspected };
   });
 }
 
-async function inspect(inspector: AdapterInspector, folder: string, baseFolder: string): Promise<InspectedAdapter> {
+async function withProblems<T>(inspect: () => Promise<T>, folder: string, baseFolder: string): Promise<T> {
   try {
-    return await inspector.inspectAdapter(folder, baseFolder);
+    return await inspect();
   } catch (error) {
     if (!isFormatError(error)) throw error;
     throw toProblem(error, folder, baseFolder);

@@ -11,7 +11,7 @@ import { createDatasetRepository } from '../datasets/index.ts';
 import { recordEvent } from '../events/index.ts';
 import { createTenantService } from '../tenants/index.ts';
 import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapter-import.ts';
-import type { AdapterInspector } from './adapter-inspector.ts';
+import type { AdapterInspector } from './inspection/adapter-inspector.ts';
 import { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
 import { adapterExists, createAdapterRepository, insertAdapterVersion, type AdapterRow } from './adapter.repository.ts';
 import type { Adapter, AdapterVersion, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
@@ -140,7 +140,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
           recorded(tx, insertAdapter(owner, body, { modelId: baseModel.id }, tx), record),
         );
       }
-      const imported = await importAdapter(deps, body.source, baseModelVersion.path);
+      const imported = await importAdapter(deps, body.source, { owner, baseFolder: baseModelVersion.path });
       const base = { modelId: baseModel.id, versionId: baseModelVersion.id, imported };
       return withRegisteredArtifact(deps, imported.artifact, (tx) =>
         recorded(tx, insertAdapter(owner, body, base, tx), record),
@@ -170,7 +170,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     ): Promise<AdapterVersion> {
       const adapter = await findAdapter(id, caller.scope);
       const base = await findBaseModelVersion(adapter.baseModel, baseModelVersion);
-      const imported = await importAdapter(deps, source, base.path);
+      const imported = await importAdapter(deps, source, { owner: adapter.tenantId, baseFolder: base.path });
       return withRegisteredArtifact(deps, imported.artifact, (tx) =>
         recorded(tx, insertVersion(adapter, imported, base.id, tx), caller.record),
       );

@@ -1,2 +1,2 @@
-export type { AdapterInspector } from './adapter-inspector.ts';
+export { createAdapterInspector, type AdapterInspector } from './inspection/adapter-inspector.ts';
 export { insertAdapterVersion, lockAdapter } from './adapter.repository.ts';

@@ -6,8 +6,10 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { create, Header } from 'tar';
 import { expect } from 'vitest';
-import { adapterInspector } from '../../../cli/stack/adapter-inspector.ts';
+import { loadConfig } from '../../../src/config/config.ts';
 import { newId } from '../../../src/lib/ids.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { createAdapterInspector } from '../../../src/modules/adapters/index.ts';
 import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
 import { contents } from '../support/store-contents.ts';
 
@@ -49,8 +51,12 @@ export interface AdapterWorld {
   expectRefusal(work: () => Promise<{ json(): unknown }>, problem: object): Promise<void>;
 }
 
-export async function createAdapterWorld(cases: readonly string[]): Promise<AdapterWorld> {
-  const app = await createTestApp({ deps: { inspector: adapterInspector } });
+/** @param env settings of the app and of its inspections */
+export async function createAdapterWorld(
+  cases: readonly string[],
+  env: Record<string, string> = {},
+): Promise<AdapterWorld> {
+  const app = await createAppWithInspector(env);
   const acme = await createTestTenant(app.db, 'acme');
   const other = await createTestTenant(app.db, 'other');
   const baseModel = await app.db.baseModel.create({ data: { id: newId('baseModel'), name: 'tiny' } });
@@ -114,6 +120,17 @@ export async function createAdapterWorld(cases: readonly string[]): Promise<Adap
       expect(await contents(app.db, app.dataDir)).toEqual(before);
     },
   };
+}
+
+async function createAppWithInspector(env: Record<string, string>): Promise<TestApp> {
+  const logger = createLogger({ level: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent', pretty: false });
+  const inspector = createAdapterInspector(loadConfig(env), logger);
+  const app = await createTestApp({ env, deps: { inspector } });
+  const close = async (): Promise<void> => {
+    await app.close();
+    await inspector.close();
+  };
+  return { ...app, close };
 }
 
 /** Packs files of a folder as the command `tar` does. */

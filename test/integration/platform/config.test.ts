@@ -22,6 +22,9 @@ describe('a value that cannot be used', () => {
     ['READAPT_MEMORY', 'much', '"much"', 'such as 12GiB'],
     ['READAPT_MEMORY', '64MiB', '"64MiB"', 'at least 256MiB'],
     ['READAPT_RATE_LIMIT_PER_MINUTE', '-1', '"-1"', 'at least 1'],
+    ['READAPT_INSPECTIONS', '0', '"0"', '1 to 64'],
+    ['READAPT_INSPECTION_MEMORY', '64MiB', '"64MiB"', 'at least 128MiB'],
+    ['READAPT_INSPECTION_TIMEOUT_MS', '5s', '"5s"', '100 to 3600000'],
     ['REDIS_URL', 'localhost:6379', 'not usable', 'redis://'],
     ['DATABASE_URL', 'mysql://root:hunter2@db/x', 'not usable', 'postgresql://'],
   ])('%s=%s stops the start with a line that names it', (variable, value, found, expected) => {
@@ -83,9 +86,8 @@ test('a database that cannot be reached stops the start', async () => {
     READAPT_LOG_LEVEL: 'silent',
     READAPT_DATA_DIR: folder,
   });
-  const inspector = { inspectAdapter: () => Promise.reject(new Error('unused')) };
   try {
-    await expect(startServer(config, { inspector })).rejects.toThrow('ECONNREFUSED');
+    await expect(startServer(config)).rejects.toThrow('ECONNREFUSED');
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

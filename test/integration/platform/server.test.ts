@@ -3,14 +3,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
-import type { AdapterInspector } from '../../../src/modules/adapters/index.ts';
 import { startServer, type RunningServer } from '../../../src/server.ts';
 import { bearer, createTestDatabase, type TestDatabase } from '../support/index.ts';
 
 let folder: string;
 let database: TestDatabase;
 const running: RunningServer[] = [];
-const inspector: AdapterInspector = { inspectAdapter: () => Promise.reject(new Error('no adapter is read here')) };
 
 beforeEach(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-server-'));
@@ -29,7 +27,7 @@ async function start(): Promise<RunningServer> {
     READAPT_PORT: '0',
     READAPT_LOG_LEVEL: 'silent',
   });
-  const server = await startServer(config, { inspector });
+  const server = await startServer(config);
   running.push(server);
   return server;
 }

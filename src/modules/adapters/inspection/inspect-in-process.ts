@@ -1,0 +1,40 @@
+/** The process of `InspectionProcess`. It checks adapters with the strict loaders of the formats, and ends with its parent. */
+import { constants, getPriority, setPriority } from 'node:os';
+import { FormatError } from '../../../../core/formats/errors.ts';
+import { checkModelFiles } from '../../../../core/formats/hugging-face/model-weights.ts';
+import { readAdapterManifest } from '../../../../core/formats/peft/adapter-manifest.ts';
+import { describeAdapter } from '../../../../core/formats/peft/peft-adapter.ts';
+import type { InspectedAdapter, InspectionAnswer, InspectionMessage, InspectionRequest } from './protocol.ts';
+
+if (!process.send) throw new Error('the inspection has no parent: fork it with an IPC channel');
+
+process.on('message', (request) => void answer(request as InspectionRequest).then(send));
+process.on('disconnect', () => process.exit(0));
+// Ctrl-C at a terminal reaches the whole process group; the parent answers what is running.
+process.on('SIGINT', () => undefined);
+// Requests come first. A process that has a lower priority already may not raise it again.
+if (getPriority() < constants.priority.PRIORITY_BELOW_NORMAL) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+send({ type: 'online' });
+
+async function answer(request: InspectionRequest): Promise<InspectionAnswer> {
+  try {
+    return { type: 'inspected', inspected: await inspect(request) };
+  } catch (error) {
+    if (!(error instanceof FormatError)) return { type: 'failure', message: String(error) };
+    const { message, code, file, subject } = error;
+    return { type: 'fault', fault: { message, code, file, subject } };
+  }
+}
+
+async function inspect({ folder, baseFolder }: InspectionRequest): Promise<InspectedAdapter> {
+  const base = await checkModelFiles(baseFolder);
+  const { config, parameters } = await describeAdapter(folder, base);
+  await readAdapterManifest(folder);
+  const { rank, alpha, targetModules: targets } = config;
+  return { rank, loraAlpha: alpha, parameters, targets: typeof targets === 'string' ? [targets] : [...targets] };
+}
+
+/** Does nothing if the parent is gone; 'disconnect' then ends this process. */
+function send(message: InspectionMessage): void {
+  if (process.connected) process.send!(message);
+}

@@ -1,0 +1,7 @@
+/** The service in a process of its own, so that a test can see whether it answers while it works, or kill it. */
+import { loadConfig } from '../../../src/config/config.ts';
+import { startServer } from '../../../src/server.ts';
+
+const server = await startServer(loadConfig(process.env));
+process.send!({ url: server.url });
+process.on('disconnect', () => process.exit(0));

@@ -1,0 +1,166 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { newId } from '../../../src/lib/ids.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { InspectionProcess } from '../../../src/modules/adapters/inspection/inspection-process.ts';
+import { bearer } from '../support/index.ts';
+import { headerOfTensors, hostileAdapters, safetensorsOf, soundAdapter } from '../support/hostile-adapters.ts';
+import { createAdapterWorld, GOLDEN, rawTar, TAR, type AdapterWorld } from './support.ts';
+
+const archiveOf = (files: Readonly<Record<string, Buffer>>) =>
+  rawTar(Object.entries(files).map(([name, content]) => ({ path: name, content })));
+
+const endless = () => archiveOf(hostileAdapters['an endless expression as target_modules']!.files());
+const sound = () => archiveOf(soundAdapter());
+
+describe('an inspection that takes too long', () => {
+  let world: AdapterWorld;
+  beforeAll(async () => {
+    world = await createAdapterWorld(['control'], { READAPT_INSPECTION_TIMEOUT_MS: '500' });
+  });
+  afterAll(() => world.app.close());
+
+  it('is killed, with a problem that names the limit, and nothing stays', async () => {
+    const { id } = await world.ensureAdapter('target');
+    const detail = expect.stringMatching(/longer than 500 ms \(READAPT_INSPECTION_TIMEOUT_MS\)/);
+    const problem = { status: 422, code: 'inspection_timeout', limit_ms: 500, detail };
+    await world.expectRefusal(() => world.uploadTar(id, endless()), problem);
+  });
+
+  it('does not keep the next one from being accepted', async () => {
+    const { id } = await world.ensureAdapter('target');
+    await world.uploadTar(id, endless());
+    const response = await world.uploadTar(id, sound());
+    expect(response.statusCode, response.body).toBe(201);
+  });
+});
+
+describe('an inspection that needs too much memory', () => {
+  let world: AdapterWorld;
+  beforeAll(async () => {
+    world = await createAdapterWorld(['control'], { READAPT_INSPECTION_MEMORY: '128MiB' });
+    // As many tensors as a base may have, which take more than half of that.
+    const names = Array.from({ length: 100_000 }, (_, i) => `${'x'.repeat(100)}${i}`);
+    const folder = path.join(world.app.allowedRoot, 'large');
+    await cp(world.fixture('control').base, folder, { recursive: true });
+    await writeFile(path.join(folder, 'model.safetensors'), safetensorsOf(headerOfTensors(names)));
+    const version = { baseModelId: world.baseModelId, version: 'large', path: folder, servingName: 'large' };
+    await world.app.db.baseModelVersion.create({ data: { id: newId('baseModelVersion'), ...version } });
+  });
+  afterAll(() => world.app.close());
+
+  it('is killed, with a problem that names the limit, and the next one is accepted', async () => {
+    const { id } = await world.ensureAdapter('target');
+    const url = `/v1/adapters/${id}/versions?base_model_version=large`;
+    const detail = expect.stringMatching(/more than 134217728 bytes of memory \(READAPT_INSPECTION_MEMORY\)/);
+    await world.expectRefusal(() => world.request({ method: 'POST', url, payload: sound(), headers: TAR }), {
+      status: 422,
+      code: 'inspection_out_of_memory',
+      limit_bytes: 2 ** 27,
+      detail,
+    });
+    const response = await world.uploadTar(id, sound());
+    expect(response.statusCode, response.body).toBe(201);
+  });
+});
+
+describe('inspections', () => {
+  let world: AdapterWorld;
+  beforeAll(async () => {
+    world = await createAdapterWorld(['control']);
+  });
+  afterAll(() => world.app.close());
+
+  it('of one tenant do not keep those of another waiting', async () => {
+    const { id } = await world.ensureAdapter('slow');
+    const other = await world.app.request({
+      method: 'POST',
+      url: '/v1/datasets?name=data',
+      key: world.other.key,
+      headers: { 'content-type': 'application/x-ndjson' },
+      payload: ['training', 'search', 'gate']
+        .map((split) => JSON.stringify({ prompt: split, completion: 'x', split }))
+        .join('\n'),
+    });
+    const adapter = await world.app.request({
+      method: 'POST',
+      url: '/v1/adapters',
+      payload: world.body('quick', { dataset_id: other.json<{ id: string }>().id }),
+      key: world.other.key,
+    });
+    const answered: string[] = [];
+    const slow = [1, 2, 3].map(async () => {
+      await world.uploadTar(id, endless());
+      answered.push('slow');
+    });
+    const quick = world
+      .uploadTar(adapter.json<{ id: string }>().id, sound(), bearer(world.other.key))
+      .then(({ statusCode }) => answered.push(`quick ${statusCode}`));
+    await Promise.all([...slow, quick]);
+    expect(answered.indexOf('quick 201')).toBeLessThanOrEqual(1);
+    expect(answered).toHaveLength(4);
+  });
+});
+
+describe('the process of an inspection', () => {
+  const control = path.join(GOLDEN, 'broken', 'control');
+  const request = { folder: path.join(control, 'adapter'), baseFolder: path.join(control, 'base') };
+  const logger = createLogger({ level: 'silent', pretty: false });
+  const running: InspectionProcess[] = [];
+  const start = (memoryBytes = 2 ** 29) => {
+    const started = new InspectionProcess({ memoryBytes, timeoutMs: 10_000 }, logger);
+    running.push(started);
+    return started;
+  };
+  afterEach(async () => {
+    for (const started of running.splice(0)) await started.stop();
+  });
+
+  it('answers one request after the other', async () => {
+    const inspection = start();
+    const expected = { rank: 2, loraAlpha: 4, targets: ['q_proj', 'v_proj'] };
+    expect(await inspection.inspect(request)).toMatchObject(expected);
+    expect(await inspection.inspect(request)).toMatchObject(expected);
+  });
+
+  it('that is killed by others says that the request may be sent again', async () => {
+    const inspection = start();
+    const answer = inspection.inspect(request);
+    process.kill(inspection.pid!, 'SIGKILL');
+    await expect(answer).rejects.toMatchObject({ status: 503, code: 'inspection_interrupted' });
+    expect(inspection.alive).toBe(false);
+  });
+
+  it.runIf(process.platform === 'linux')('is killed when it is larger than its memory', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'readapt-test-inspection-'));
+    try {
+      const { files } = hostileAdapters['an endless expression as target_modules']!;
+      for (const [name, bytes] of Object.entries(files())) await writeFile(path.join(folder, name), bytes);
+      // Node alone needs more than this.
+      const inspection = start(2 ** 25);
+      await expect(inspection.inspect({ ...request, folder })).rejects.toMatchObject({
+        status: 422,
+        code: 'inspection_out_of_memory',
+        details: { limit_bytes: 2 ** 25 },
+      });
+      expect(inspection.alive).toBe(false);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it.runIf(process.platform === 'linux')("has none of the service's secrets in its environment", async () => {
+    process.env.READAPT_TEST_SECRET = 'hunter2';
+    try {
+      const inspection = start();
+      await inspection.inspect(request);
+      const environment = await readFile(`/proc/${inspection.pid}/environ`, 'utf8');
+      expect(environment).toContain('PATH=');
+      expect(environment).not.toContain('hunter2');
+    } finally {
+      delete process.env.READAPT_TEST_SECRET;
+    }
+  });
+});
