@@ -14,6 +14,7 @@ import { createDatabase } from './lib/database.ts';
 import { createLogger, type Logger } from './lib/logger.ts';
 import type { AdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
+import type { ReadinessChecks } from './modules/health/health.service.ts';
 
 export interface ServerOptions {
   /** Reads adapter folders. The entry points provide it, because the service does not import the formats' loaders. */
@@ -22,6 +23,8 @@ export interface ServerOptions {
   logger?: Logger;
   /** Default: a new registry with the metrics of the process. */
   metrics?: Registry;
+  /** Removes an embedded database's data folder when this process ends, however it ends (default false). */
+  temporary?: boolean;
   /** How long running requests may take to end when the server stops, in milliseconds (default 10,000). */
   graceMs?: number;
 }
@@ -37,6 +40,8 @@ export interface RunningServer {
   deps: AppDependencies;
   /** The backend of the queue, for workers in the same process. */
   backend: QueueBackend;
+  /** Resolves if the embedded database has died and cannot be started again. */
+  lost: Promise<Error>;
   /** Waits for running requests and closes everything that was opened here. It may be called twice. */
   stop(): Promise<void>;
 }
@@ -44,6 +49,8 @@ export interface RunningServer {
 /**
  * Starts the service in this process: PostgreSQL (embedded unless `config.databaseUrl` is set), migrations, queue,
  * artifact store and HTTP. If a part fails to start, the parts before it are closed again.
+ *
+ * @throws DataFolderInUseError
  */
 export async function startServer(config: Config, options: ServerOptions): Promise<RunningServer> {
   const logger = options.logger ?? createLogger({ level: config.logLevel });
@@ -63,7 +70,7 @@ async function start(
 ): Promise<RunningServer> {
   const { logger, inspector } = options;
   await mkdir(config.dataDir, { recursive: true });
-  const databaseUrl = config.databaseUrl ?? (await openEmbedded(config.dataDir, logger, closing));
+  const { url: databaseUrl, readiness, lost } = await openDatabase(config, options, closing);
   const applied = await applyMigrations(databaseUrl);
   if (applied.length > 0) logger.info({ migrations: applied }, 'database migrated');
   const db = createDatabase(databaseUrl);
@@ -73,7 +80,7 @@ async function start(
   closing.add('queue', () => producer.close());
   const artifacts = await createFilesystemStore(path.join(config.dataDir, 'artifacts'));
   const metrics = options.metrics ?? processMetrics();
-  const deps: AppDependencies = { db, artifacts, producer, inspector, metrics, logger };
+  const deps: AppDependencies = { db, artifacts, producer, inspector, metrics, logger, readiness };
   const app = await buildApp(config, deps);
   closing.add('http', () => closeApp(app, options.graceMs ?? 10_000));
   await app.listen({ host: config.host, port: config.port });
@@ -81,14 +88,20 @@ async function start(
   const operatorKey = await createApiKeyService({ db }).ensureOperatorKey();
   const url = urlOf(config.host, app.server.address() as AddressInfo);
   logger.info({ url, database: config.databaseUrl === null ? 'embedded' : 'external', queue: backend.kind }, 'ready');
-  return { url, databaseUrl, operatorKey, app, deps, backend, stop: () => closing.run() };
+  return { url, databaseUrl, operatorKey, app, deps, backend, lost, stop: () => closing.run() };
 }
 
-async function openEmbedded(dataDir: string, logger: Logger, closing: Closing): Promise<string> {
-  const postgres = await startEmbeddedPostgres(dataDir);
+/** The database of `config.databaseUrl`, or the embedded one, which is started. */
+async function openDatabase(
+  { databaseUrl, dataDir }: Config,
+  { logger, temporary }: ServerOptions & { logger: Logger },
+  closing: Closing,
+): Promise<{ url: string; readiness: ReadinessChecks; lost: Promise<Error> }> {
+  if (databaseUrl !== null) return { url: databaseUrl, readiness: {}, lost: new Promise(() => undefined) };
+  const postgres = await startEmbeddedPostgres(dataDir, { exclusive: true, temporary, logger });
   closing.add('embedded PostgreSQL', () => postgres.stop());
   logger.info({ port: postgres.port, reused: postgres.reused }, 'embedded PostgreSQL is running');
-  return postgres.url;
+  return { url: postgres.url, readiness: { embedded_postgres: postgres.check }, lost: postgres.lost };
 }
 
 function processMetrics(): Registry {

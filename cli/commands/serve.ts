@@ -41,6 +41,7 @@ async function serve(options: ServeOptions): Promise<void> {
   if (stack.operatorKey !== null) {
     process.stdout.write(`operator key, shown this once: ${stack.operatorKey}\n`);
   }
-  await untilStopped();
+  const lost = await Promise.race([untilStopped(), stack.lost]);
   await stack.stop();
+  if (lost instanceof Error) throw lost;
 }

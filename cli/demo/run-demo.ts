@@ -58,9 +58,10 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 }
 
 async function withStack(config: Config, signal: AbortSignal, options: DemoOptions): Promise<number> {
-  const stack = await startLocalStack(config, { worker: true });
+  const stack = await startLocalStack(config, { worker: true, temporary: !options.keep });
   try {
-    const exitCode = await demonstrate(stack, options, signal);
+    const lost = stack.lost.then((error) => Promise.reject(error));
+    const exitCode = await Promise.race([demonstrate(stack, options, signal), lost]);
     if (options.keep) await keepRunning(stack, config.dataDir, signal);
     return exitCode;
   } finally {

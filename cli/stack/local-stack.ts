@@ -12,20 +12,29 @@ export interface LocalStack {
   readonly operatorKey: string | null;
   readonly artifactsDir: string;
   readonly worker: SupervisedWorker | null;
+  /** Resolves if the embedded database has died and cannot be started again. */
+  readonly lost: Promise<Error>;
   stop(): Promise<void>;
 }
 
+interface LocalStackOptions {
+  readonly worker: boolean;
+  /** Removes the data folder when this process ends, however it ends (default false). */
+  readonly temporary?: boolean;
+}
+
 /** @throws DeviceUnavailableError if the worker's device does not work here, where the worker would restart for ever */
-export async function startLocalStack(config: Config, options: { worker: boolean }): Promise<LocalStack> {
+export async function startLocalStack(config: Config, options: LocalStackOptions): Promise<LocalStack> {
   const { device, precision } = config;
   if (options.worker && (device !== 'auto' || precision !== 'auto')) await chooseDevice(device, { precision });
-  const server = await startServer(config, { inspector: adapterInspector });
+  const server = await startServer(config, { inspector: adapterInspector, temporary: options.temporary });
   const worker = options.worker ? superviseWorker(workerEnvironment(server.databaseUrl, config), log) : null;
   return {
     url: server.url,
     operatorKey: server.operatorKey,
     artifactsDir: path.join(config.dataDir, 'artifacts'),
     worker,
+    lost: server.lost,
     async stop() {
       await worker?.stop();
       await server.stop();

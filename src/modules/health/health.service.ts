@@ -1,4 +1,5 @@
 import type { Database } from '../../lib/database.ts';
+import { AppError } from '../../lib/errors.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { pingDatabase } from './health.repository.ts';
 
@@ -7,7 +8,8 @@ export type ReadinessChecks = Readonly<Record<string, () => Promise<unknown>>>;
 
 export interface Readiness {
   status: 'ready' | 'not_ready';
-  checks: { name: string; ok: boolean; duration_ms: number }[];
+  /** `reason` says what is wrong and reveals nothing internal; null if nothing is. */
+  checks: { name: string; ok: boolean; duration_ms: number; reason: string | null }[];
 }
 
 const TIMEOUT_MS = 3_000;
@@ -16,20 +18,20 @@ interface WarnLog {
   warn(fields: object, message: string): void;
 }
 
-/** Runs all checks at once. The reason for a failure is logged and not shown to the client. */
+/** Runs all checks at once. The client is shown the message of an AppError; of other errors only the log has the reason. */
 export async function checkReadiness(db: Database, checks: ReadinessChecks, log: WarnLog): Promise<Readiness> {
   const all: ReadinessChecks = { database: () => pingDatabase(db), ...checks };
   const results = await Promise.all(
     Object.entries(all).map(async ([name, check]) => {
       const started = performance.now();
-      const ok = await withTimeout(check(), TIMEOUT_MS, name).then(
-        () => true,
+      const reason = await withTimeout(check(), TIMEOUT_MS, name).then(
+        () => null,
         (error: unknown) => {
           log.warn({ err: error, check: name }, 'a readiness check failed');
-          return false;
+          return error instanceof AppError ? error.message : 'it cannot be reached: the log has the cause';
         },
       );
-      return { name, ok, duration_ms: Math.round(performance.now() - started) };
+      return { name, ok: reason === null, duration_ms: Math.round(performance.now() - started), reason };
     }),
   );
   return { status: results.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks: results };
