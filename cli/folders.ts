@@ -2,11 +2,21 @@ import { access, constants, copyFile, mkdtemp, readdir, realpath, rm, stat } fro
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { writeFolderAtomic } from '../core/formats/atomic-file.ts';
-import { UsageError } from './errors.ts';
+import { isBadPath, UsageError } from './errors.ts';
+
+/** Creates a folder for temporary files, whose name begins with `prefix`. @throws UsageError if TMPDIR cannot be used */
+export async function createTemporaryFolder(prefix: string): Promise<string> {
+  return mkdtemp(join(tmpdir(), prefix)).catch((error: NodeJS.ErrnoException) => {
+    if (!isBadPath(error)) throw error;
+    throw new UsageError(
+      `TMPDIR is ${tmpdir()}, where no folder can be created (${error.code}): set it to a folder that this user may write`,
+    );
+  });
+}
 
 /** Gives `use` a temporary folder, and removes it whatever happens. */
 export async function withTemporaryFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'readapt-'));
+  const folder = await createTemporaryFolder('readapt-');
   try {
     return await use(folder);
   } finally {

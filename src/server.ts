@@ -7,11 +7,13 @@ import type { AppDependencies } from './app-dependencies.ts';
 import { buildApp } from './app.ts';
 import { createFilesystemStore } from './artifacts/index.ts';
 import type { Config } from './config/config.ts';
+import { nameAddress, nameDataFolder } from './config/setup-error.ts';
 import { applyMigrations, startEmbeddedPostgres } from './embedded/index.ts';
 import { createJobProducer, createQueueBackend, type QueueBackend } from './jobs/index.ts';
 import { createClosing, type Closing } from './lib/closing.ts';
 import { createDatabase } from './lib/database.ts';
 import { createLogger, type Logger } from './lib/logger.ts';
+import { requireDatabase, requireRedis } from './lib/reachable.ts';
 import type { AdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 import type { ReadinessChecks } from './modules/health/health.service.ts';
@@ -50,7 +52,7 @@ export interface RunningServer {
  * Starts the service in this process: PostgreSQL (embedded unless `config.databaseUrl` is set), migrations, queue,
  * artifact store and HTTP. If a part fails to start, the parts before it are closed again.
  *
- * @throws DataFolderInUseError
+ * @throws SetupError that names the setting if the configuration cannot be used; DataFolderInUseError
  */
 export async function startServer(config: Config, options: ServerOptions): Promise<RunningServer> {
   const logger = options.logger ?? createLogger({ level: config.logLevel });
@@ -59,7 +61,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     return await start(config, { ...options, logger }, closing);
   } catch (error) {
     await closing.run();
-    throw error;
+    throw nameDataFolder(error, config.dataDir);
   }
 }
 
@@ -70,6 +72,7 @@ async function start(
 ): Promise<RunningServer> {
   const { logger, inspector } = options;
   await mkdir(config.dataDir, { recursive: true });
+  if (config.redisUrl !== null) await requireRedis(config.redisUrl);
   const { url: databaseUrl, readiness, lost } = await openDatabase(config, options, closing);
   const applied = await applyMigrations(databaseUrl);
   if (applied.length > 0) logger.info({ migrations: applied }, 'database migrated');
@@ -83,7 +86,9 @@ async function start(
   const deps: AppDependencies = { db, artifacts, producer, inspector, metrics, logger, readiness };
   const app = await buildApp(config, deps);
   closing.add('http', () => closeApp(app, options.graceMs ?? 10_000));
-  await app.listen({ host: config.host, port: config.port });
+  await app.listen({ host: config.host, port: config.port }).catch((error: unknown) => {
+    throw nameAddress(error, config);
+  });
   // The key comes last: it is shown only once, so a start that fails must not create it.
   const operatorKey = await createApiKeyService({ db }).ensureOperatorKey();
   const url = urlOf(config.host, app.server.address() as AddressInfo);
@@ -97,7 +102,10 @@ async function openDatabase(
   { logger, temporary }: ServerOptions & { logger: Logger },
   closing: Closing,
 ): Promise<{ url: string; readiness: ReadinessChecks; lost: Promise<Error> }> {
-  if (databaseUrl !== null) return { url: databaseUrl, readiness: {}, lost: new Promise(() => undefined) };
+  if (databaseUrl !== null) {
+    await requireDatabase(databaseUrl);
+    return { url: databaseUrl, readiness: {}, lost: new Promise(() => undefined) };
+  }
   const postgres = await startEmbeddedPostgres(dataDir, { exclusive: true, temporary, logger });
   closing.add('embedded PostgreSQL', () => postgres.stop());
   logger.info({ port: postgres.port, reused: postgres.reused }, 'embedded PostgreSQL is running');

@@ -78,7 +78,12 @@ async function initialize(cluster: Cluster, folder: string, options: ServerOptio
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
     ...(options.durable === false ? ['--no-sync'] : []),
-  ]);
+  ]).catch((cause: Error & { stderr?: string }) => {
+    const reason = cause.stderr?.trim() || cause.message;
+    throw new Error(`the embedded PostgreSQL could not be created in ${cluster.data} (READAPT_DATA_DIR): ${reason}`, {
+      cause,
+    });
+  });
   await writeFile(path.join(cluster.data, INITIALIZED), `${cluster.binaries.version}\n`);
 }
 
