@@ -1,7 +1,7 @@
 import { access, constants, copyFile, mkdtemp, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { writeFolderAtomic } from '../core/formats/atomic-file.ts';
+import { writeFileAtomic, writeFolderAtomic } from '../core/formats/atomic-file.ts';
 import { isBadPath, UsageError } from './errors.ts';
 
 /** Creates a folder for temporary files, whose name begins with `prefix`. @throws UsageError if TMPDIR cannot be used */
@@ -63,5 +63,13 @@ async function requireWritableParent(folder: string): Promise<void> {
   if (!found?.isDirectory()) throw new UsageError(`--out ${folder} lies in a file, expected a folder`);
   await access(parent, constants.W_OK | constants.X_OK).catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(`--out ${folder} cannot be written: ${parent} is not writable (${error.code})`);
+  });
+}
+
+/** Writes a text atomically into a file that only the current user may read. */
+export async function writePrivateFile(file: string, text: string): Promise<void> {
+  await writeFileAtomic(file, async (handle) => {
+    await handle.chmod(0o600);
+    await handle.writeFile(text);
   });
 }

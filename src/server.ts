@@ -27,6 +27,8 @@ export interface ServerOptions {
   metrics?: Registry;
   /** Removes an embedded database's data folder when this process ends, however it ends (default false). */
   temporary?: boolean;
+  /** Is given the operator's first key, if this start creates it, before it counts. If this throws, there is no key. */
+  keepOperatorKey?: (key: string) => Promise<void>;
   /** How long running requests may take to end when the server stops, in milliseconds (default 10,000). */
   graceMs?: number;
 }
@@ -90,7 +92,7 @@ async function start(
     throw nameAddress(error, config);
   });
   // The key comes last: it is shown only once, so a start that fails must not create it.
-  const operatorKey = await createApiKeyService({ db }).ensureOperatorKey();
+  const operatorKey = await createApiKeyService({ db }).ensureOperatorKey(options.keepOperatorKey);
   const url = urlOf(config.host, app.server.address() as AddressInfo);
   logger.info({ url, database: config.databaseUrl === null ? 'embedded' : 'external', queue: backend.kind }, 'ready');
   return { url, databaseUrl, operatorKey, app, deps, backend, lost, stop: () => closing.run() };

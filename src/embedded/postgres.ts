@@ -3,7 +3,7 @@ import path from 'node:path';
 import pg from 'pg';
 import type { Logger } from '../lib/logger.ts';
 import { prepareFolder, serverAccount } from './account.ts';
-import { clusterData, openCluster, startServer, urlOf, type ServerOptions } from './cluster.ts';
+import { clusterData, hasCluster, openCluster, startServer, urlOf, type ServerOptions } from './cluster.ts';
 import { endServer, runningPort } from './running-server.ts';
 import { withStartLock } from './start-lock.ts';
 import { superviseServer, type Supervision } from './supervision.ts';
@@ -28,6 +28,11 @@ export interface EmbeddedPostgresOptions extends ServerOptions {
   /** Removes the data folder when this process stops the server, or ends without stopping it (default false). */
   temporary?: boolean;
   logger?: Pick<Logger, 'info' | 'warn' | 'error'>;
+}
+
+/** Whether the data folder holds the database of an earlier start. */
+export function hasEmbeddedPostgres(dataDir: string): Promise<boolean> {
+  return hasCluster(path.join(path.resolve(dataDir), 'postgres'));
 }
 
 /**

@@ -21,7 +21,7 @@ test('a second serve on the same data folder is refused with the process that us
       `${path.resolve('bin/readapt.js')} serve): stop that process, or set READAPT_DATA_DIR (--data-dir) to another folder`,
   );
 
-  const answer = await fetch(`${first.url}/v1/tenants`, { headers: bearer(first.operatorKey) });
+  const answer = await fetch(`${first.url}/v1/tenants`, { headers: bearer(first.operatorKey!) });
   expect(answer.status).toBe(200);
   const postmaster = await postmasterOf(dataDir);
   first.child.kill('SIGTERM');
@@ -36,7 +36,7 @@ test('the server stays while anybody uses it, and ends with the last one', async
   const postmaster = await postmasterOf(dataDir);
   await first.stop();
   expect(await isAlive(postmaster)).toBe(true);
-  const answer = await fetch(`${served.url}/v1/tenants`, { headers: bearer(served.operatorKey) });
+  const answer = await fetch(`${served.url}/v1/tenants`, { headers: bearer(served.operatorKey!) });
   expect(answer.status).toBe(200);
   served.child.kill('SIGTERM');
   expect(await served.ended).toBe(0);

@@ -77,15 +77,18 @@ export async function printed(running: Running, pattern: RegExp, timeoutMs = 60_
 
 export interface Served extends Running {
   readonly url: string;
-  readonly operatorKey: string;
+  /** The operator's first key; null if there was one already. */
+  readonly operatorKey: string | null;
 }
 
 /** Starts `readapt serve` and waits until it serves. */
 export async function serve(folder: string, args: readonly string[] = [], options: StartOptions = {}): Promise<Served> {
   const running = start(folder, ['serve', ...args], options);
   const [, url] = await printed(running, /readapt serves (\S+) /);
-  const [, operatorKey] = await printed(running, /operator key, shown this once: (\S+)/);
-  return { ...running, url: url!, operatorKey: operatorKey! };
+  // The line about the key is written together with the address.
+  const file = /operator key written to ([^,\n]+)/.exec(running.output())?.[1];
+  const operatorKey = file === undefined ? null : (await readFile(file, 'utf8')).trim();
+  return { ...running, url: url!, operatorKey };
 }
 
 /** A folder that the account of PostgreSQL can enter. */
