@@ -16,7 +16,7 @@ import { createLogger, type Logger } from './lib/logger.ts';
 import { requireDatabase, requireRedis } from './lib/reachable.ts';
 import type { AdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
-import type { ReadinessChecks } from './modules/health/health.service.ts';
+import { writeChecks, type ReadinessChecks } from './modules/health/health.service.ts';
 
 export interface ServerOptions {
   /** Reads adapter folders. The entry points provide it, because the service does not import the formats' loaders. */
@@ -85,7 +85,15 @@ async function start(
   closing.add('queue', () => producer.close());
   const artifacts = await createFilesystemStore(path.join(config.dataDir, 'artifacts'));
   const metrics = options.metrics ?? processMetrics();
-  const deps: AppDependencies = { db, artifacts, producer, inspector, metrics, logger, readiness };
+  const deps: AppDependencies = {
+    db,
+    artifacts,
+    producer,
+    inspector,
+    metrics,
+    logger,
+    readiness: { ...readiness, ...writeChecks(db, artifacts) },
+  };
   const app = await buildApp(config, deps);
   closing.add('http', () => closeApp(app, options.graceMs ?? 10_000));
   await app.listen({ host: config.host, port: config.port }).catch((error: unknown) => {
