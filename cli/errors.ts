@@ -19,9 +19,12 @@ export class UsageError extends Error {
 export class UnsuccessfulResult extends Error {}
 
 /** Node's codes for a wrong path. */
-const BAD_PATH_CODES = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'EACCES', 'ENAMETOOLONG', 'ELOOP']);
+const BAD_PATH_CODES = new Set(['EACCES', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'ENOENT', 'ENOTDIR', 'EPERM', 'EROFS']);
 
-/** Returns the exit code: 0 done (also `--help`), 1 failed, 2 wrong usage or bad input, 130 or 143 interrupted. */
+/**
+ * Returns the exit code: 0 done (also `--help`), 1 failed, 130 or 143 interrupted, and 2 if nothing helps but another
+ * argument, file or setting, so that it would be in vain to start the same again.
+ */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof InterruptedError) return error.exitCode;
@@ -42,6 +45,11 @@ function isBadInput(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof FormatError || error instanceof DatasetError) return true;
   if ('badInput' in error && error.badInput === true) return true;
+  return isBadPath(error);
+}
+
+/** Whether the system has refused a path that cannot be used. */
+export function isBadPath(error: Error): boolean {
   return 'path' in error && BAD_PATH_CODES.has(codeOf(error));
 }
 

@@ -1,12 +1,22 @@
 import { access, constants, copyFile, mkdtemp, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { writeFolderAtomic } from '../core/formats/atomic-file.ts';
-import { UsageError } from './errors.ts';
+import { writeFileAtomic, writeFolderAtomic } from '../core/formats/atomic-file.ts';
+import { isBadPath, UsageError } from './errors.ts';
+
+/** Creates a folder for temporary files, whose name begins with `prefix`. @throws UsageError if TMPDIR cannot be used */
+export async function createTemporaryFolder(prefix: string): Promise<string> {
+  return mkdtemp(join(tmpdir(), prefix)).catch((error: NodeJS.ErrnoException) => {
+    if (!isBadPath(error)) throw error;
+    throw new UsageError(
+      `TMPDIR is ${tmpdir()}, where no folder can be created (${error.code}): set it to a folder that this user may write`,
+    );
+  });
+}
 
 /** Gives `use` a temporary folder, and removes it whatever happens. */
 export async function withTemporaryFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'readapt-'));
+  const folder = await createTemporaryFolder('readapt-');
   try {
     return await use(folder);
   } finally {
@@ -53,5 +63,13 @@ async function requireWritableParent(folder: string): Promise<void> {
   if (!found?.isDirectory()) throw new UsageError(`--out ${folder} lies in a file, expected a folder`);
   await access(parent, constants.W_OK | constants.X_OK).catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(`--out ${folder} cannot be written: ${parent} is not writable (${error.code})`);
+  });
+}
+
+/** Writes a text atomically into a file that only the current user may read. */
+export async function writePrivateFile(file: string, text: string): Promise<void> {
+  await writeFileAtomic(file, async (handle) => {
+    await handle.chmod(0o600);
+    await handle.writeFile(text);
   });
 }

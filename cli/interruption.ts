@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { whenLauncherEnds } from './launcher.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 type Signal = (typeof SIGNALS)[number];
@@ -19,7 +20,8 @@ export class InterruptedError extends Error {
 }
 
 /**
- * Calls `handle` at the first SIGINT or SIGTERM. Another one, a second or more later, ends the process at once.
+ * Calls `handle` at the first SIGINT or SIGTERM. Another one, a second or more later, ends the process at once. The end of
+ * the npm that started this process counts as SIGTERM.
  * @returns a function that stops listening
  */
 export function onInterrupt(handle: (signal: Signal) => void): () => void {
@@ -32,8 +34,10 @@ export function onInterrupt(handle: (signal: Signal) => void): () => void {
     handle(signal as Signal);
   };
   for (const signal of SIGNALS) process.on(signal, listener);
+  const stopWatching = whenLauncherEnds(() => since === null && listener('SIGTERM'));
   return () => {
     for (const signal of SIGNALS) process.off(signal, listener);
+    stopWatching();
   };
 }
 

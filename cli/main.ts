@@ -5,6 +5,7 @@ import * as evaluate from './commands/eval.ts';
 import * as generate from './commands/generate.ts';
 import * as graph from './commands/graph.ts';
 import * as inspect from './commands/inspect.ts';
+import * as keys from './commands/keys.ts';
 import * as migrate from './commands/migrate.ts';
 import * as openapi from './commands/openapi.ts';
 import * as rebase from './commands/rebase.ts';
@@ -35,6 +36,7 @@ const COMMANDS: readonly CommandModule[] = [
   serve,
   worker,
   migrate,
+  keys,
   openapi,
 ];
 
@@ -48,14 +50,16 @@ function createProgram(): Command {
     .enablePositionalOptions()
     .showSuggestionAfterError();
   for (const command of COMMANDS) command.register(program);
-  for (const command of [program, ...program.commands]) command.exitOverride();
+  for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {
+    command.exitOverride();
+  }
   return program;
 }
 
 /**
  * Runs one command line.
  * @param args the arguments after `readapt`
- * @returns the exit code: 0 done, 1 failed, 2 wrong usage or bad input, 130 or 143 interrupted
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage, input or setting, 130 or 143 interrupted
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {

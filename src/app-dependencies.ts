@@ -6,6 +6,7 @@ import type { JobProducer } from './jobs/producer.ts';
 import type { Database } from './lib/database.ts';
 import type { Logger } from './lib/logger.ts';
 import type { AdapterInspector } from './modules/adapters/index.ts';
+import type { ReadinessChecks } from './modules/health/health.service.ts';
 
 /** What the app is built from. Entry points and tests create and close these; the app closes none of them. */
 export interface AppDependencies {
@@ -15,6 +16,8 @@ export interface AppDependencies {
   inspector: AdapterInspector;
   metrics: Registry;
   logger: Logger;
+  /** What /readyz checks besides the database and the queue. */
+  readiness?: ReadinessChecks;
 }
 
 /** Options of every module's plugin. */

@@ -56,7 +56,10 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   await app.register(requestLog);
   await app.register(metrics, { registry: deps.metrics });
   await app.register(openapi);
-  await app.register(healthRoutes, { db: deps.db, checks: { queue: () => deps.producer.check() } });
+  await app.register(healthRoutes, {
+    db: deps.db,
+    checks: { queue: () => deps.producer.check(), ...deps.readiness },
+  });
   await app.register((v1) => registerV1(v1, { config, deps }), { prefix: '/v1' });
   return app;
 }

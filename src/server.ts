@@ -7,19 +7,26 @@ import type { AppDependencies } from './app-dependencies.ts';
 import { buildApp } from './app.ts';
 import { createFilesystemStore } from './artifacts/index.ts';
 import type { Config } from './config/config.ts';
+import { nameAddress, nameDataFolder } from './config/setup-error.ts';
 import { applyMigrations, startEmbeddedPostgres } from './embedded/index.ts';
 import { createJobProducer, createQueueBackend, type QueueBackend } from './jobs/index.ts';
 import { createClosing, type Closing } from './lib/closing.ts';
 import { createDatabase } from './lib/database.ts';
 import { createLogger, type Logger } from './lib/logger.ts';
+import { requireDatabase, requireRedis } from './lib/reachable.ts';
 import { createAdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
+import { writeChecks, type ReadinessChecks } from './modules/health/health.service.ts';
 
 export interface ServerOptions {
   /** Default: a logger for `config.logLevel` that writes to standard error. */
   logger?: Logger;
   /** Default: a new registry with the metrics of the process. */
   metrics?: Registry;
+  /** Removes an embedded database's data folder when this process ends, however it ends (default false). */
+  temporary?: boolean;
+  /** Is given the operator's first key, if this start creates it, before it counts. If this throws, there is no key. */
+  keepOperatorKey?: (key: string) => Promise<void>;
   /** How long running requests may take to end when the server stops, in milliseconds (default 10,000). */
   graceMs?: number;
 }
@@ -35,6 +42,8 @@ export interface RunningServer {
   deps: AppDependencies;
   /** The backend of the queue, for workers in the same process. */
   backend: QueueBackend;
+  /** Resolves if the embedded database has died and cannot be started again. */
+  lost: Promise<Error>;
   /** Waits for running requests and closes everything that was opened here. It may be called twice. */
   stop(): Promise<void>;
 }
@@ -42,6 +51,8 @@ export interface RunningServer {
 /**
  * Starts the service in this process: PostgreSQL (embedded unless `config.databaseUrl` is set), migrations, queue,
  * artifact store and HTTP. If a part fails to start, the parts before it are closed again.
+ *
+ * @throws SetupError that names the setting if the configuration cannot be used; DataFolderInUseError
  */
 export async function startServer(config: Config, options: ServerOptions = {}): Promise<RunningServer> {
   const logger = options.logger ?? createLogger({ level: config.logLevel });
@@ -50,7 +61,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     return await start(config, { ...options, logger }, closing);
   } catch (error) {
     await closing.run();
-    throw error;
+    throw nameDataFolder(error, config.dataDir);
   }
 }
 
@@ -61,7 +72,8 @@ async function start(
 ): Promise<RunningServer> {
   const { logger } = options;
   await mkdir(config.dataDir, { recursive: true });
-  const databaseUrl = config.databaseUrl ?? (await openEmbedded(config.dataDir, logger, closing));
+  if (config.redisUrl !== null) await requireRedis(config.redisUrl);
+  const { url: databaseUrl, readiness, lost } = await openDatabase(config, options, closing);
   const applied = await applyMigrations(databaseUrl);
   if (applied.length > 0) logger.info({ migrations: applied }, 'database migrated');
   const db = createDatabase(databaseUrl);
@@ -73,22 +85,41 @@ async function start(
   const inspector = createAdapterInspector(config, logger);
   closing.add('inspections', () => inspector.close());
   const metrics = options.metrics ?? processMetrics();
-  const deps: AppDependencies = { db, artifacts, producer, inspector, metrics, logger };
+  const deps: AppDependencies = {
+    db,
+    artifacts,
+    producer,
+    inspector,
+    metrics,
+    logger,
+    readiness: { ...readiness, ...writeChecks(db, artifacts) },
+  };
   const app = await buildApp(config, deps);
   closing.add('http', () => closeApp(app, options.graceMs ?? 10_000));
-  await app.listen({ host: config.host, port: config.port });
+  await app.listen({ host: config.host, port: config.port }).catch((error: unknown) => {
+    throw nameAddress(error, config);
+  });
   // The key comes last: it is shown only once, so a start that fails must not create it.
-  const operatorKey = await createApiKeyService({ db }).ensureOperatorKey();
+  const operatorKey = await createApiKeyService({ db }).ensureOperatorKey(options.keepOperatorKey);
   const url = urlOf(config.host, app.server.address() as AddressInfo);
   logger.info({ url, database: config.databaseUrl === null ? 'embedded' : 'external', queue: backend.kind }, 'ready');
-  return { url, databaseUrl, operatorKey, app, deps, backend, stop: () => closing.run() };
+  return { url, databaseUrl, operatorKey, app, deps, backend, lost, stop: () => closing.run() };
 }
 
-async function openEmbedded(dataDir: string, logger: Logger, closing: Closing): Promise<string> {
-  const postgres = await startEmbeddedPostgres(dataDir);
+/** The database of `config.databaseUrl`, or the embedded one, which is started. */
+async function openDatabase(
+  { databaseUrl, dataDir }: Config,
+  { logger, temporary }: ServerOptions & { logger: Logger },
+  closing: Closing,
+): Promise<{ url: string; readiness: ReadinessChecks; lost: Promise<Error> }> {
+  if (databaseUrl !== null) {
+    await requireDatabase(databaseUrl);
+    return { url: databaseUrl, readiness: {}, lost: new Promise(() => undefined) };
+  }
+  const postgres = await startEmbeddedPostgres(dataDir, { exclusive: true, temporary, logger });
   closing.add('embedded PostgreSQL', () => postgres.stop());
   logger.info({ port: postgres.port, reused: postgres.reused }, 'embedded PostgreSQL is running');
-  return postgres.url;
+  return { url: postgres.url, readiness: { embedded_postgres: postgres.check }, lost: postgres.lost };
 }
 
 function processMetrics(): Registry {

@@ -6,6 +6,7 @@ import { createFilesystemStore } from '../src/artifacts/index.ts';
 import type { ArtifactStore } from '../src/artifacts/artifact-store.ts';
 import type { Config } from '../src/config/config.ts';
 import { gibibytes } from '../src/config/int8-cache-size.ts';
+import { nameDataFolder } from '../src/config/setup-error.ts';
 import {
   combineHandlers,
   createJobProducer,
@@ -18,6 +19,7 @@ import {
 import { createClosing, type Closing } from '../src/lib/closing.ts';
 import { createDatabase, type Database } from '../src/lib/database.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
+import { requireDatabase, requireRedis } from '../src/lib/reachable.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
@@ -51,8 +53,8 @@ export interface RunningWorker {
 
 /**
  * Starts a worker: the consumers of both queues, the sweeper, and one training process for the device.
- * @throws Error if `config.databaseUrl` is null and `deps.db` or `deps.backend` is missing, or if the database or the queue
- *   cannot be reached; DeviceUnavailableError
+ * @throws Error if `config.databaseUrl` is null and `deps.db` or `deps.backend` is missing; SetupError that names the setting
+ *   if the database, Redis or the data folder cannot be used; DeviceUnavailableError
  */
 export async function startWorker(
   config: Config,
@@ -65,7 +67,7 @@ export async function startWorker(
     await start(config, { ...deps, logger }, times, closing);
   } catch (error) {
     await closing.run();
-    throw error;
+    throw nameDataFolder(error, config.dataDir);
   }
   logger.info('worker started');
   return { stop: () => closing.run() };
@@ -82,6 +84,8 @@ async function start(
     closing.add(name, () => close(resource));
     return resource;
   };
+  if (deps.db === undefined) await requireDatabase(databaseUrlOf(config));
+  if (deps.backend === undefined && config.redisUrl !== null) await requireRedis(config.redisUrl);
   const db = deps.db ?? opened('database', createDatabase(databaseUrlOf(config)), (own) => own.$disconnect());
   const backend = deps.backend ?? createQueueBackend({ databaseUrl: databaseUrlOf(config), redisUrl: config.redisUrl });
   const producer =

@@ -9,12 +9,14 @@ export function register(program: Command): void {
     .action(async (options: JsonOption) => {
       const { loadConfig } = await import('../../src/config/config.ts');
       const { applyMigrations } = await import('../../src/embedded/index.ts');
+      const { requireDatabase } = await import('../../src/lib/reachable.ts');
       const { databaseUrl } = loadConfig(process.env);
       if (databaseUrl === null) {
         throw new UsageError(
           'DATABASE_URL is not set; without it, `readapt serve` migrates its embedded database itself',
         );
       }
+      await requireDatabase(databaseUrl);
       const applied = await applyMigrations(databaseUrl);
       if (options.json) process.stdout.write(`${JSON.stringify({ applied })}\n`);
       else

@@ -1,6 +1,8 @@
+import path from 'node:path';
 import type { Command } from 'commander';
 import type { DeviceChoice } from '../../core/options/devices.ts';
 import { deviceOption } from '../options/common-options.ts';
+import { writePrivateFile } from '../folders.ts';
 import { integer } from '../options/parsers.ts';
 import { untilStopped } from '../stack/until-stopped.ts';
 
@@ -22,7 +24,11 @@ export function register(program: Command): void {
     .addOption(deviceOption())
     .option('--worker', 'Run a worker beside the API. This is the default without DATABASE_URL.')
     .option('--no-worker', 'Run the API alone. This is the default with DATABASE_URL.')
-    .addHelpText('after', '\nThe first start with a data folder prints the operator key, which is shown only once.')
+    .addHelpText(
+      'after',
+      '\nThe first start prints the operator key, once. Where standard output is no terminal, and may be kept as a log, the key ' +
+        'goes to the file operator-key in the data folder. `readapt keys create` makes another.',
+    )
     .action(serve);
 }
 
@@ -36,11 +42,21 @@ async function serve(options: ServeOptions): Promise<void> {
     ...(options.dataDir === undefined ? {} : { READAPT_DATA_DIR: options.dataDir }),
     ...(options.device === undefined ? {} : { READAPT_DEVICE: options.device }),
   });
-  const stack = await startLocalStack(config, { worker: options.worker ?? config.databaseUrl === null });
-  process.stdout.write(`readapt serves ${stack.url} (documentation: ${stack.url}/docs)\n`);
+  const keyFile = process.stdout.isTTY ? null : path.join(config.dataDir, 'operator-key');
+  const stack = await startLocalStack(config, {
+    worker: options.worker ?? config.databaseUrl === null,
+    keepOperatorKey: keyFile === null ? undefined : (key) => writePrivateFile(keyFile, `${key}\n`),
+  });
+  const lines = [`readapt serves ${stack.url} (documentation: ${stack.url}/docs)`];
   if (stack.operatorKey !== null) {
-    process.stdout.write(`operator key, shown this once: ${stack.operatorKey}\n`);
+    lines.push(
+      keyFile === null
+        ? `operator key, shown this once: ${stack.operatorKey}`
+        : `operator key written to ${keyFile}, which only this user may read: take it from there and remove the file`,
+    );
   }
-  await untilStopped();
+  process.stdout.write(`${lines.join('\n')}\n`);
+  const lost = await Promise.race([untilStopped(), stack.lost]);
   await stack.stop();
+  if (lost instanceof Error) throw lost;
 }

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 /** An answer of the API that is a problem (RFC 9457). */
 class ApiProblem extends Error {
   readonly status: number;
@@ -57,17 +59,30 @@ export interface ApiClient {
   upload<T>(path: string, body: Buffer, contentType: string): Promise<T>;
 }
 
+/** For how long requests are repeated that the service asks to repeat, while its database starts again. */
+const RETRY_MS = 90_000;
+
 /** Creates a client that uses one API key. `origin` is `http://host:port`. */
 export function createApiClient(origin: string, key: string): ApiClient {
   const send = async <T>(method: string, path: string, init: { body?: string | Buffer; type?: string }): Promise<T> => {
-    const response = await fetch(`${origin}${path}`, {
+    const request = {
       method,
       headers: {
         authorization: `Bearer ${key}`,
         ...(init.type === undefined ? {} : { 'content-type': init.type, 'idempotency-key': crypto.randomUUID() }),
       },
       ...(init.body === undefined ? {} : { body: init.body as RequestInit['body'] }),
-    });
+    };
+    const deadline = Date.now() + RETRY_MS;
+    let response = await fetch(`${origin}${path}`, request);
+    for (
+      let seconds = retryAfter(response);
+      seconds !== null && Date.now() < deadline;
+      seconds = retryAfter(response)
+    ) {
+      await sleep(seconds * 1000);
+      response = await fetch(`${origin}${path}`, request);
+    }
     const text = await response.text();
     const document = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
     if (!response.ok) throw new ApiProblem(method, path, response.status, document);
@@ -78,4 +93,10 @@ export function createApiClient(origin: string, key: string): ApiClient {
     post: (path, body) => send('POST', path, { body: JSON.stringify(body), type: 'application/json' }),
     upload: (path, body, type) => send('POST', path, { body, type }),
   };
+}
+
+/** The seconds after which the service asks for the same request again; null if it does not. */
+function retryAfter(response: Response): number | null {
+  const seconds = Number(response.headers.get('retry-after') ?? NaN);
+  return !response.ok && Number.isFinite(seconds) ? seconds : null;
 }

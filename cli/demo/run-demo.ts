@@ -1,5 +1,4 @@
-import { access, constants, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { access, constants, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadConfig, type Config } from '../../src/config/config.ts';
@@ -8,6 +7,7 @@ import type { DeviceChoice } from '../../core/options/devices.ts';
 import { writeFileAtomic } from '../../core/formats/atomic-file.ts';
 import { interruptible } from '../interruption.ts';
 import { UsageError } from '../errors.ts';
+import { createTemporaryFolder } from '../folders.ts';
 import { startLocalStack, type LocalStack } from '../stack/local-stack.ts';
 import type { Job, Rollout } from './api-client.ts';
 import { FAMILY, familyPath, FLEET } from './fleet.ts';
@@ -36,7 +36,7 @@ export interface DemoOptions {
  */
 export async function runDemo(options: DemoOptions): Promise<number> {
   if (options.json !== undefined) await requireWritableFile(options.json);
-  const dataDir = await mkdtemp(path.join(tmpdir(), 'readapt-demo-'));
+  const dataDir = await createTemporaryFolder('readapt-demo-');
   const config = loadConfig({
     ...process.env,
     READAPT_DATA_DIR: dataDir,
@@ -58,9 +58,10 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 }
 
 async function withStack(config: Config, signal: AbortSignal, options: DemoOptions): Promise<number> {
-  const stack = await startLocalStack(config, { worker: true });
+  const stack = await startLocalStack(config, { worker: true, temporary: !options.keep });
   try {
-    const exitCode = await demonstrate(stack, options, signal);
+    const lost = stack.lost.then((error) => Promise.reject(error));
+    const exitCode = await Promise.race([demonstrate(stack, options, signal), lost]);
     if (options.keep) await keepRunning(stack, config.dataDir, signal);
     return exitCode;
   } finally {

@@ -11,20 +11,32 @@ export interface LocalStack {
   readonly operatorKey: string | null;
   readonly artifactsDir: string;
   readonly worker: SupervisedWorker | null;
+  /** Resolves if the embedded database has died and cannot be started again. */
+  readonly lost: Promise<Error>;
   stop(): Promise<void>;
 }
 
+interface LocalStackOptions {
+  readonly worker: boolean;
+  /** Removes the data folder when this process ends, however it ends (default false). */
+  readonly temporary?: boolean;
+  /** Is given the operator's first key before it counts. If this throws, there is no key. */
+  readonly keepOperatorKey?: (key: string) => Promise<void>;
+}
+
 /** @throws DeviceUnavailableError if the worker's device does not work here, where the worker would restart for ever */
-export async function startLocalStack(config: Config, options: { worker: boolean }): Promise<LocalStack> {
+export async function startLocalStack(config: Config, options: LocalStackOptions): Promise<LocalStack> {
   const { device, precision } = config;
+  const { temporary, keepOperatorKey } = options;
   if (options.worker && (device !== 'auto' || precision !== 'auto')) await chooseDevice(device, { precision });
-  const server = await startServer(config);
+  const server = await startServer(config, { temporary, keepOperatorKey });
   const worker = options.worker ? superviseWorker(workerEnvironment(server.databaseUrl, config), log) : null;
   return {
     url: server.url,
     operatorKey: server.operatorKey,
     artifactsDir: path.join(config.dataDir, 'artifacts'),
     worker,
+    lost: server.lost,
     async stop() {
       await worker?.stop();
       await server.stop();

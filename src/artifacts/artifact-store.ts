@@ -35,6 +35,8 @@ export interface ArtifactStore {
   verify(digest: string): Promise<void>;
   /** Removes the content. Call it only if no row names the digest: see `discardUnreferenced`. */
   remove(digest: string): Promise<void>;
+  /** Writes a little and removes it. @throws AppError if the store is full or read-only */
+  checkWritable(): Promise<void>;
   /** Runs `work` with an empty folder of its own, which is removed afterwards, even if this process crashes. */
   withScratch<T>(work: (folder: string) => Promise<T>): Promise<T>;
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { chmod, lstat, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import type { ArtifactKind, ArtifactStore, StoredArtifact } from './artifact-store.ts';
 import {
   copyFolderHashed,
@@ -41,7 +42,8 @@ export async function createFilesystemStore(root: string): Promise<ArtifactStore
     tarStream: async (digest, options) => tarOf(await existing(root, digest), options?.prefix ?? ''),
     verify: (digest) => verify(root, digest),
     remove: (digest) => remove(root, digest),
-    withScratch: (work) => withTemporary(root, (folder) => mkdir(folder).then(() => work(folder))),
+    checkWritable: () => storageCall(() => withTemporary(root, writeProbe)),
+    withScratch: (work) => storageCall(() => withTemporary(root, (folder) => mkdir(folder).then(() => work(folder)))),
   };
 }
 
@@ -57,6 +59,13 @@ async function putFile(
     await publish(root, temporary, digest, 'file');
     return { digest, kind, bytes };
   });
+}
+
+/** More than the last free bytes of a block that a full disk may still give away. */
+const PROBE_BYTES = 64 * 1024;
+
+async function writeProbe(path: string): Promise<void> {
+  await writeHashed(path, Readable.from([Buffer.alloc(PROBE_BYTES, 1)]));
 }
 
 async function putFolder(root: string, folder: string, kind: ArtifactKind): Promise<StoredArtifact> {

@@ -1,6 +1,7 @@
 import { AppError } from '../lib/errors.ts';
 
-const FULL = new Set(['ENOSPC', 'EDQUOT']);
+/** EFBIG is what a limit of the size of files says (`ulimit -f`). */
+const FULL = new Set(['EDQUOT', 'EFBIG', 'ENOSPC']);
 
 /** Turns the operating system's errors for a full or read-only disk into AppErrors (507); returns others unchanged. */
 export function toStorageError(error: unknown): unknown {

@@ -59,6 +59,8 @@ export type Config = Readonly<Static<typeof ConfigSchema>>;
 
 /** Settings that cannot be used. The message has one line for each and names its variable. */
 export class ConfigError extends Error {
+  readonly badInput = true;
+  readonly code = 'invalid_config';
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
@@ -74,8 +76,8 @@ interface Setting {
   /** Turns the text into a value. Text that it cannot parse is returned unchanged, and the schema then refuses it. */
   parse: (text: string) => unknown;
   expected: string;
-  /** The value holds a password, so messages must not repeat it. */
-  secret?: boolean;
+  /** The value is a URL that may hold a password, so messages must not repeat it. */
+  secretUrl?: boolean;
 }
 
 /** `a, b or c` */
@@ -92,6 +94,9 @@ const asFolders = (text: string): unknown =>
     .filter((part) => part.trim() !== '')
     .map((part) => path.resolve(part));
 
+/** A `#` or `/` in a password ends the address too early. */
+const ENCODED = 'with special characters of the password percent-encoded';
+
 const SETTINGS: Record<keyof Config, Setting> = {
   host: { variable: 'READAPT_HOST', fallback: '127.0.0.1', parse: asText, expected: 'a host name or address' },
   port: { variable: 'READAPT_PORT', fallback: 8420, parse: asInteger, expected: 'an integer from 0 to 65535' },
@@ -100,10 +105,16 @@ const SETTINGS: Record<keyof Config, Setting> = {
     variable: 'DATABASE_URL',
     fallback: null,
     parse: asText,
-    expected: 'postgresql://user:password@host:port/database',
-    secret: true,
+    expected: `postgresql://user:password@host:port/database, ${ENCODED}`,
+    secretUrl: true,
   },
-  redisUrl: { variable: 'REDIS_URL', fallback: null, parse: asText, expected: 'redis://host:port', secret: true },
+  redisUrl: {
+    variable: 'REDIS_URL',
+    fallback: null,
+    parse: asText,
+    expected: `redis://host:port or redis://user:password@host:port, ${ENCODED}`,
+    secretUrl: true,
+  },
   allowedRoots: {
     variable: 'READAPT_ALLOWED_ROOTS',
     fallback: [],
@@ -209,8 +220,9 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     const text = env[setting.variable]?.trim() ?? '';
     const value = text === '' ? setting.fallback : setting.parse(text);
     values[name] = value;
-    if (!Value.Check(ConfigSchema.properties[name as keyof Config], value)) {
-      const found = setting.secret === true ? 'not usable' : JSON.stringify(text);
+    const isBadUrl = setting.secretUrl === true && typeof value === 'string' && !URL.canParse(value);
+    if (isBadUrl || !Value.Check(ConfigSchema.properties[name as keyof Config], value)) {
+      const found = setting.secretUrl === true ? 'not usable' : JSON.stringify(text);
       problems.push(`${setting.variable} is ${found}, expected ${setting.expected}`);
     }
   }

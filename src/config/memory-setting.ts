@@ -20,12 +20,13 @@ export function parseMemory(text: string): number | string {
 
 /**
  * Bytes that this process may take; null if the variable is not set.
- * @throws RangeError for text that is no amount of memory
+ * @throws RangeError, which counts as bad input, for text that is no amount of memory
  */
 export function memorySetting(env: Environment): number | null {
   const text = env[MEMORY_VARIABLE]?.trim() ?? '';
   if (text === '') return null;
   const bytes = parseMemory(text);
   if (typeof bytes === 'number') return bytes;
-  throw new RangeError(`${MEMORY_VARIABLE} is ${text}, expected a size such as 12GiB`);
+  const message = `${MEMORY_VARIABLE} is ${text}, expected a size such as 12GiB`;
+  throw Object.assign(new RangeError(message), { badInput: true, code: 'invalid_config' });
 }

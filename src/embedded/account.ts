@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { chmod, chown, mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { SetupError } from '../config/setup-error.ts';
 
 const run = promisify(execFile);
 
@@ -20,10 +21,11 @@ export async function serverAccount(): Promise<Account> {
   try {
     await run('useradd', ['--system', '--user-group', '--no-create-home', 'postgres']);
   } catch (cause) {
-    throw new Error(
+    throw new SetupError(
+      'no_database_account',
       'PostgreSQL does not run as root, and the user "postgres" does not exist and could not be created: ' +
         'run Readapt as another user, or set DATABASE_URL',
-      { cause },
+      { badInput: true, cause },
     );
   }
   const created = await lookUp('postgres');
@@ -43,7 +45,7 @@ async function lookUp(name: string): Promise<{ uid: number; gid: number } | null
 /**
  * Creates `folder` inside `dataDir` and gives it to the account.
  *
- * @throws Error if the account may not enter a folder above the data folder
+ * @throws SetupError if the account may not enter a folder above the data folder
  */
 export async function prepareFolder(dataDir: string, folder: string, account: Account): Promise<void> {
   await mkdir(dataDir, { recursive: true });
@@ -57,9 +59,11 @@ export async function prepareFolder(dataDir: string, folder: string, account: Ac
     const { mode, uid } = await stat(above);
     const bit = uid === account.ids.uid ? 0o100 : 0o001;
     if ((mode & bit) !== 0) continue;
-    throw new Error(
+    throw new SetupError(
+      'data_folder_unusable',
       `PostgreSQL runs as user ${account.name}, who cannot reach the data folder ${dataDir} because ${above} is private. ` +
-        'Set READAPT_DATA_DIR to another folder, run Readapt as another user, or set DATABASE_URL',
+        'Set READAPT_DATA_DIR (for the demo TMPDIR) to another folder, run Readapt as another user, or set DATABASE_URL',
+      { badInput: true },
     );
   }
 }

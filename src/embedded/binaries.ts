@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { SetupError } from '../config/setup-error.ts';
 import type { Account } from './account.ts';
 
 const run = promisify(execFile);
@@ -24,7 +25,7 @@ interface SymlinkEntry {
   target: string;
 }
 
-/** Finds the binaries and makes sure that `account` can run them. @throws Error if there are none for this platform */
+/** Finds the binaries and makes sure that `account` can run them. @throws SetupError if there are none for this platform */
 export async function findBinaries(account: Account): Promise<Binaries> {
   const { root, version } = await locatePackage();
   let native = path.join(root, 'native');
@@ -47,9 +48,10 @@ async function locatePackage(): Promise<{ root: string; version: string }> {
     const manifest = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')) as { version: string };
     return { root, version: manifest.version };
   } catch (cause) {
-    throw new Error(
+    throw new SetupError(
+      'no_embedded_database',
       `the embedded PostgreSQL (${name}) is not installed: install with optional dependencies, or set DATABASE_URL`,
-      { cause },
+      { badInput: true, cause },
     );
   }
 }

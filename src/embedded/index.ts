@@ -1,2 +1,2 @@
 export { applyMigrations, pendingMigrations } from './migrations.ts';
-export { startEmbeddedPostgres, type EmbeddedPostgres } from './postgres.ts';
+export { hasEmbeddedPostgres, startEmbeddedPostgres, type EmbeddedPostgres } from './postgres.ts';

@@ -1,17 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { processIdentity } from './processes.ts';
 
 const WAIT_MS = 180_000;
 const POLL_MS = 50;
 
 /**
- * Runs `work` while holding a lock file, so that processes run it one after the other. The lock of a dead process is
- * taken over.
+ * Runs `work` while holding a lock file in `folder`, so that processes run it one after the other. The lock of a dead
+ * process is taken over.
  *
  * @throws Error if another process holds the lock for more than three minutes
  */
-export async function withStartLock<T>(file: string, work: () => Promise<T>): Promise<T> {
+export async function withStartLock<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  const file = path.join(folder, 'starting.lock');
   const mine = `${(await processIdentity(process.pid)) ?? process.pid} ${randomUUID()}`;
   const deadline = Date.now() + WAIT_MS;
   while (!(await tryLock(file, mine))) {

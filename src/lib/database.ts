@@ -45,12 +45,34 @@ export function isForeignKeyViolation(error: unknown): boolean {
 }
 
 const UNREACHABLE_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028']);
-const UNREACHABLE_CAUSES = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EPIPE', 'ETIMEDOUT', '57P01', '57P03']);
+/** Codes of the system, and SQLSTATEs of a server that starts, stops or has no connection left. */
+const UNREACHABLE_CAUSES = /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|EPIPE|ETIMEDOUT|08...|57P0[123]|53300)$/;
+/** The driver gives these errors no code. */
+const UNREACHABLE_MESSAGES =
+  /Client has encountered a connection error|Connection terminated|exceeded when trying to connect/;
 
 /** Whether the database could not be reached or the connection was lost, so that the same call may succeed later. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (error instanceof Prisma.PrismaClientInitializationError) return true;
-  if (error instanceof Prisma.PrismaClientKnownRequestError && UNREACHABLE_CODES.has(error.code)) return true;
-  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
-  return UNREACHABLE_CAUSES.has(code) || UNREACHABLE_CODES.has(code);
+  if (error instanceof Error && UNREACHABLE_MESSAGES.test(error.message)) return true;
+  return codesOf(error).some((code) => UNREACHABLE_CODES.has(code) || UNREACHABLE_CAUSES.test(code));
+}
+
+/** Whether the database has no space left on its disk. */
+export function isDatabaseFull(error: unknown): boolean {
+  return codesOf(error).includes('53100');
+}
+
+/** Whether the database only reads, as a standby does. */
+export function isDatabaseReadOnly(error: unknown): boolean {
+  return codesOf(error).includes('25006');
+}
+
+/** The codes of an error and of what Prisma's driver says about its cause: Prisma's, the system's or an SQLSTATE. */
+function codesOf(error: unknown): string[] {
+  const found = error as {
+    code?: unknown;
+    meta?: { driverAdapterError?: { cause?: { originalCode?: unknown } } };
+  } | null;
+  return [found?.code, found?.meta?.driverAdapterError?.cause?.originalCode].filter((code) => typeof code === 'string');
 }

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -54,15 +54,16 @@ test('API and worker on PostgreSQL and Redis re-adapt a fleet', async () => {
   expect(applied.applied.length).toBeGreaterThan(0);
 
   const api = spawn(process.execPath, [COMMAND, 'serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  const greeting = await started(api, /serves (\S+)[\s\S]*operator key, shown this once: (\S+)/);
-  const [, origin, operatorKey] = greeting;
+  const greeting = await started(api, /serves (\S+)[\s\S]*operator key written to ([^,]+),/);
+  const [, origin, keyFile] = greeting;
+  const operatorKey = (await readFile(keyFile!, 'utf8')).trim();
   await started(
     spawn(process.execPath, [COMMAND, 'worker'], { env, stdio: ['ignore', 'inherit', 'pipe'] }),
     /worker started/,
   );
 
   const entry = { ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!, trainRows: 100 };
-  const fleet = await registerFleet({ origin: origin!, operatorKey: operatorKey!, fleet: [entry], log: () => {} });
+  const fleet = await registerFleet({ origin: origin!, operatorKey, fleet: [entry], log: () => {} });
   const { rollout } = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
     version: '2',
     path: familyPath('v2'),

@@ -92,13 +92,19 @@ export function createApiKeyService({ db }: { db: Database }) {
       });
     },
 
-    /** Creates the first operator key and returns it; null if there is an operator key already. */
-    ensureOperatorKey: (): Promise<string | null> =>
+    /**
+     * Creates the first operator key and returns it; null if there is an operator key already.
+     *
+     * @param keep is given the key before it counts; if it throws, there is no key
+     */
+    ensureOperatorKey: (keep: (key: string) => Promise<void> = async () => {}): Promise<string | null> =>
       withTransaction(db, async (tx) => {
         await keys.lockOperatorKeys(tx);
         if ((await keys.countOperatorKeys(tx)) > 0) return null;
         const options = { tenantId: null, name: 'first operator key', scopes: [OPERATOR_SCOPE], expiresAt: null };
-        return (await insert(tx, options)).key;
+        const { key } = await insert(tx, options);
+        await keep(key);
+        return key;
       }),
   };
 }

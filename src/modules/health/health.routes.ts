@@ -4,7 +4,12 @@ import type { Database } from '../../lib/database.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { checkReadiness, type ReadinessChecks } from './health.service.ts';
 
-const CheckResult = Type.Object({ name: Type.String(), ok: Type.Boolean(), duration_ms: Type.Number() });
+const CheckResult = Type.Object({
+  name: Type.String(),
+  ok: Type.Boolean(),
+  duration_ms: Type.Number(),
+  reason: Type.Union([Type.String(), Type.Null()], { description: 'What is wrong; null if nothing is.' }),
+});
 const Health = Type.Object({ status: Type.Literal('ok') });
 const Readiness = Type.Object({
   status: Type.Enum(['ready', 'not_ready'] as const),

@@ -1,13 +1,17 @@
+import type { ArtifactStore } from '../../artifacts/artifact-store.ts';
 import type { Database } from '../../lib/database.ts';
+import { databaseProblem, databaseReadOnly } from '../../lib/database-problem.ts';
+import { AppError } from '../../lib/errors.ts';
 import { withTimeout } from '../../lib/timeout.ts';
-import { pingDatabase } from './health.repository.ts';
+import { pingDatabase, probeDatabaseWrite } from './health.repository.ts';
 
 /** Checks by name. Each rejects if its part of the service cannot be used. */
 export type ReadinessChecks = Readonly<Record<string, () => Promise<unknown>>>;
 
 export interface Readiness {
   status: 'ready' | 'not_ready';
-  checks: { name: string; ok: boolean; duration_ms: number }[];
+  /** `reason` says what is wrong and reveals nothing internal; null if nothing is. */
+  checks: { name: string; ok: boolean; duration_ms: number; reason: string | null }[];
 }
 
 const TIMEOUT_MS = 3_000;
@@ -16,20 +20,44 @@ interface WarnLog {
   warn(fields: object, message: string): void;
 }
 
-/** Runs all checks at once. The reason for a failure is logged and not shown to the client. */
+/** How long the result of a check that writes is kept, so that polling /readyz does not wear the disk. */
+const WRITE_CHECK_MS = 5_000;
+
+/** Checks that artifacts and the database can be written, which a full disk prevents. Results are kept for five seconds. */
+export function writeChecks(db: Database, artifacts: Pick<ArtifactStore, 'checkWritable'>): ReadinessChecks {
+  return {
+    artifacts_write: kept(() => artifacts.checkWritable()),
+    database_write: kept(async () => {
+      if (!(await probeDatabaseWrite(db))) throw databaseReadOnly();
+    }),
+  };
+}
+
+/** Runs a check anew only if its last result has become old; those who ask meanwhile get that result, too. */
+function kept(check: () => Promise<unknown>): () => Promise<unknown> {
+  let last: { at: number; result: Promise<unknown> } | null = null;
+  return () => {
+    if (last === null || performance.now() - last.at > WRITE_CHECK_MS)
+      last = { at: performance.now(), result: check() };
+    return last.result;
+  };
+}
+
+/** Runs all checks at once. The client is shown the message of an AppError; of other errors only the log has the reason. */
 export async function checkReadiness(db: Database, checks: ReadinessChecks, log: WarnLog): Promise<Readiness> {
   const all: ReadinessChecks = { database: () => pingDatabase(db), ...checks };
   const results = await Promise.all(
     Object.entries(all).map(async ([name, check]) => {
       const started = performance.now();
-      const ok = await withTimeout(check(), TIMEOUT_MS, name).then(
-        () => true,
+      const reason = await withTimeout(check(), TIMEOUT_MS, name).then(
+        () => null,
         (error: unknown) => {
           log.warn({ err: error, check: name }, 'a readiness check failed');
-          return false;
+          const known = error instanceof AppError ? error : databaseProblem(error);
+          return known?.message ?? 'it cannot be reached: the log has the cause';
         },
       );
-      return { name, ok, duration_ms: Math.round(performance.now() - started) };
+      return { name, ok: reason === null, duration_ms: Math.round(performance.now() - started), reason };
     }),
   );
   return { status: results.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks: results };

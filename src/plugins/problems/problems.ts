@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { isDatabaseUnavailable } from '../../lib/database.ts';
+import { databaseProblem } from '../../lib/database-problem.ts';
 import { AppError } from '../../lib/errors.ts';
 import { invalidRequest } from '../validation/validation.ts';
 import { useAllowedMethods } from './allowed-methods.ts';
@@ -90,15 +90,8 @@ const FASTIFY_CODES: Record<string, { code: string; status: number; message: str
 
 function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  if (isDatabaseUnavailable(error)) {
-    return new AppError({
-      code: 'unavailable',
-      status: 503,
-      message: 'the database cannot be reached: try again',
-      details: { retry_after_ms: 1000 },
-      cause: error,
-    });
-  }
+  const ofDatabase = databaseProblem(error);
+  if (ofDatabase !== null) return ofDatabase;
   const fastifyError = error as Partial<FastifyError>;
   if (Array.isArray(fastifyError.validation)) {
     return invalidRequest(fastifyError.validation, fastifyError.validationContext ?? 'body');

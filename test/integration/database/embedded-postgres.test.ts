@@ -9,6 +9,7 @@ import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../../src/embedded/index.ts';
 import { processIdentity } from '../../../src/embedded/processes.ts';
+import { processesOf } from '../stack/readapt.ts';
 
 let folder: string;
 const children: ChildProcess[] = [];
@@ -53,6 +54,13 @@ async function kill(child: ChildProcess): Promise<void> {
   await exited;
 }
 
+/** Without its watchdog, the server outlives its process, as where the system kills both for lack of memory. */
+async function killWatchdog(): Promise<void> {
+  const found = (await processesOf(folder)).filter(({ command }) => command.includes('watchdog-process'));
+  expect(found).toHaveLength(1);
+  for (const { pid } of found) process.kill(pid, 'SIGKILL');
+}
+
 async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -84,10 +92,11 @@ test('stop ends the server, and the data is there at the next start', async () =
   expect(await readRow(second.url)).toEqual([{ value: 42 }]);
 });
 
-test('after kill −9 of its process the server is taken over and stopped at the end', async () => {
+test('after kill −9 of its process and its watchdog the server is taken over and stopped at the end', async () => {
   const { child, url } = await startInChild();
   await writeRow(url);
   const pid = await pidOfServer();
+  await killWatchdog();
   await kill(child);
   expect(await isAlive(pid)).toBe(true);
   const restarted = await start();

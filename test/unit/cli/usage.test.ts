@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createTinyFamily, removeTinyFamily, toJsonl, type TinyFamily } from '../training/support/tiny-task.ts';
 import { readapt } from './support/readapt.ts';
 
@@ -95,6 +95,19 @@ describe('usage', () => {
     ] as const) {
       const refused = await readapt('train', '--base', base, ...data, option, value);
       expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(message) });
+    }
+  });
+
+  it('names TMPDIR if it cannot be used', async () => {
+    vi.stubEnv('TMPDIR', '/nowhere');
+    try {
+      const { code, stderr } = await readapt('demo');
+      expect(stderr).toBe(
+        'readapt: TMPDIR is /nowhere, where no folder can be created (ENOENT): set it to a folder that this user may write\n',
+      );
+      expect(code).toBe(2);
+    } finally {
+      vi.unstubAllEnvs();
     }
   });
 

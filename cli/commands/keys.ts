@@ -1,0 +1,72 @@
+import { InvalidArgumentError, type Command } from 'commander';
+import { UsageError } from '../errors.ts';
+import { addJsonOption, type JsonOption } from '../options/common-options.ts';
+
+interface CreateOptions extends JsonOption {
+  readonly operator?: boolean;
+  readonly name: string;
+  readonly expiresAt?: string;
+  readonly dataDir?: string;
+}
+
+const LONGEST_NAME = 100;
+
+export function register(program: Command): void {
+  const keys = program.command('keys').description('Manage API keys in the database itself, without an API key.');
+  const create = keys
+    .command('create')
+    .description(
+      'Create a key for the operator who has none that works, and print it. This is the only time that it is shown.',
+    )
+    .option('--operator', 'Confirm that the key may do everything, for all tenants. The API creates all other keys.')
+    .option('--name <text>', 'Name of the key, by which lists of keys show it.', name, 'made on the command line')
+    .option(
+      '--expires-at <time>',
+      'Time from which the key is refused, as 2027-01-31T00:00:00Z. (default: never)',
+      time,
+    )
+    .option('--data-dir <folder>', 'Folder of the embedded database, instead of READAPT_DATA_DIR.')
+    .addHelpText(
+      'after',
+      '\nThe database is the one at DATABASE_URL or, without it, the embedded one in the data folder, running or not.',
+    )
+    .action(run);
+  addJsonOption(create);
+}
+
+async function run(options: CreateOptions): Promise<void> {
+  if (!options.operator) {
+    throw new UsageError('--operator is missing: only operator keys are created here; the API creates all other keys');
+  }
+  const { loadConfig } = await import('../../src/config/config.ts');
+  const { withDatabase } = await import('../stack/database.ts');
+  const { createApiKeyService } = await import('../../src/modules/api-keys/index.ts');
+  const { unrecorded } = await import('../../src/lib/record-answer.ts');
+  const config = loadConfig({
+    ...process.env,
+    ...(options.dataDir === undefined ? {} : { READAPT_DATA_DIR: options.dataDir }),
+  });
+  const request = { name: options.name, scopes: ['operator' as const], expires_at: options.expiresAt ?? null };
+  const { id, name, key, created_at, expires_at } = await withDatabase(config, (db) =>
+    createApiKeyService({ db }).create(request, null, unrecorded),
+  );
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify({ id, name, key, created_at, expires_at }, null, 2)}\n`);
+    return;
+  }
+  process.stderr.write(`operator key ${id} (${name}), shown this once:\n`);
+  process.stdout.write(`${key}\n`);
+}
+
+function name(text: string): string {
+  if (text.trim() !== '' && text.length <= LONGEST_NAME) return text;
+  throw new InvalidArgumentError(`expected 1 to ${LONGEST_NAME} characters, found ${text.length}.`);
+}
+
+function time(text: string): string {
+  const milliseconds = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : NaN;
+  if (milliseconds > Date.now()) return new Date(milliseconds).toISOString();
+  throw new InvalidArgumentError(
+    `expected a time in the future such as 2027-01-31T00:00:00Z, found ${JSON.stringify(text.slice(0, 100))}.`,
+  );
+}

@@ -1,0 +1,50 @@
+import type { Config } from '../../src/config/config.ts';
+import { nameDataFolder } from '../../src/config/setup-error.ts';
+import { hasEmbeddedPostgres, pendingMigrations, startEmbeddedPostgres } from '../../src/embedded/index.ts';
+import { createDatabase, type Database } from '../../src/lib/database.ts';
+import { requireDatabase } from '../../src/lib/reachable.ts';
+import { UsageError } from '../errors.ts';
+
+/**
+ * Gives `use` the database of the configuration. The embedded one is shared with a running service, or runs for as long
+ * as this takes.
+ *
+ * @throws SetupError if it cannot be reached; UsageError if there is none yet, or if migrations are pending
+ */
+export async function withDatabase<T>(config: Config, use: (db: Database) => Promise<T>): Promise<T> {
+  const { databaseUrl, dataDir } = config;
+  if (databaseUrl !== null) {
+    await requireDatabase(databaseUrl);
+    return connected(databaseUrl, use);
+  }
+  if (!(await hasEmbeddedPostgres(dataDir))) {
+    throw new UsageError(
+      `READAPT_DATA_DIR is ${dataDir}, which holds no database: name the folder of \`readapt serve\`, or set DATABASE_URL`,
+    );
+  }
+  try {
+    const postgres = await startEmbeddedPostgres(dataDir);
+    try {
+      return await connected(postgres.url, use);
+    } finally {
+      await postgres.stop();
+    }
+  } catch (error) {
+    throw nameDataFolder(error, dataDir);
+  }
+}
+
+async function connected<T>(url: string, use: (db: Database) => Promise<T>): Promise<T> {
+  const pending = await pendingMigrations(url);
+  if (pending.length > 0) {
+    throw new UsageError(
+      `the database lacks migrations (${pending.join(', ')}): run \`readapt migrate\` or \`serve\` first`,
+    );
+  }
+  const db = createDatabase(url, { poolSize: 1 });
+  try {
+    return await use(db);
+  } finally {
+    await db.$disconnect();
+  }
+}

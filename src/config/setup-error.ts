@@ -1,0 +1,88 @@
+import path from 'node:path';
+
+/**
+ * A process cannot start as it is configured. The message names the setting and says what to do; passwords are never in
+ * it.
+ */
+export class SetupError extends Error {
+  readonly code: string;
+  /** Whether nothing but another setting helps, so that starting again as it is would be in vain. */
+  readonly badInput: boolean;
+
+  constructor(code: string, message: string, options: { badInput: boolean; cause?: unknown }) {
+    super(message, { cause: options.cause });
+    this.name = 'SetupError';
+    this.code = code;
+    this.badInput = options.badInput;
+  }
+}
+
+/** What the operating system says about a folder that is wrong; what it says about a full disk is not among it. */
+const FOLDER_CODES = new Set([
+  'EACCES',
+  'EEXIST',
+  'EISDIR',
+  'ELOOP',
+  'ENAMETOOLONG',
+  'ENOENT',
+  'ENOTDIR',
+  'EPERM',
+  'EROFS',
+]);
+
+/** Turns an error about a file in the data folder into one that names the setting; returns others unchanged. */
+export function nameDataFolder(error: unknown, dataDir: string): unknown {
+  const fault = faultIn(dataDir, error) ?? faultIn(dataDir, error instanceof Error ? error.cause : null);
+  if (fault === null) return error;
+  const where = fault.path === dataDir ? '' : `: ${fault.path}`;
+  return new SetupError(
+    'data_folder_unusable',
+    `READAPT_DATA_DIR is ${dataDir}, which cannot be written (${fault.code}${where}): ` +
+      (FOLDER_CODES.has(fault.code)
+        ? 'let this user write to it, or set READAPT_DATA_DIR (--data-dir) to another folder'
+        : 'free some space, or set READAPT_DATA_DIR (--data-dir) to another folder'),
+    { badInput: FOLDER_CODES.has(fault.code), cause: error },
+  );
+}
+
+const FULL_CODES = new Set(['EDQUOT', 'EFBIG', 'ENOSPC']);
+
+function faultIn(dataDir: string, error: unknown): { code: string; path: string } | null {
+  if (!(error instanceof Error)) return null;
+  // Where a finished file is moved to its place, `dest` is that place.
+  const { code, path: source, dest } = error as NodeJS.ErrnoException & { dest?: string };
+  const found = dest ?? source;
+  if (code === undefined || !(FOLDER_CODES.has(code) || FULL_CODES.has(code))) return null;
+  // A write to an open file has no path.
+  if (found === undefined) return FULL_CODES.has(code) ? { code, path: dataDir } : null;
+  // A folder above may be the one that is missing or read-only.
+  const related = path.relative(dataDir, found);
+  const isInside = !related.startsWith('..') || !path.relative(found, dataDir).startsWith('..');
+  return isInside && !path.isAbsolute(related) ? { code, path: found } : null;
+}
+
+/** Turns the error of a server that cannot listen into one that names the setting; returns others unchanged. */
+export function nameAddress(error: unknown, { host, port }: { host: string; port: number }): unknown {
+  const code = (error as NodeJS.ErrnoException).code;
+  const refuse = (message: string) => new SetupError('address_unusable', message, { badInput: true, cause: error });
+  switch (code) {
+    case 'EADDRINUSE':
+      return refuse(
+        `READAPT_PORT is ${port}, on which another process listens (${host}): ` +
+          'stop it, or set READAPT_PORT (--port) to another port; 0 takes a free one',
+      );
+    case 'EACCES':
+      return refuse(
+        `READAPT_PORT is ${port}, on which this user may not listen: set READAPT_PORT (--port) to another port`,
+      );
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return refuse(
+        `READAPT_HOST is ${host}, which is no address of this machine (${code}): set READAPT_HOST (--host) to one, ` +
+          'such as 127.0.0.1, or 0.0.0.0 for all',
+      );
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,177 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { access, appendFile, chown, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import type { Account } from './account.ts';
+import { findBinaries, type Binaries } from './binaries.ts';
+
+const run = promisify(execFile);
+
+const USER = 'readapt';
+/** Name of the file that marks a complete cluster. */
+const INITIALIZED = 'readapt-initialized';
+
+/** What commands on a cluster need. */
+export interface Cluster {
+  binaries: Binaries;
+  account: Account;
+  /** PostgreSQL's data folder. */
+  data: string;
+  log: string;
+  password: string;
+}
+
+export interface ServerOptions {
+  /** False trades durability for speed, for tests only (default true). */
+  durable?: boolean;
+  maxConnections?: number;
+}
+
+/** PostgreSQL's data folder within the folder of the embedded PostgreSQL. */
+export function clusterData(folder: string): string {
+  return path.join(folder, 'data');
+}
+
+/** Whether the folder of the embedded PostgreSQL holds a complete cluster. */
+export function hasCluster(folder: string): Promise<boolean> {
+  return exists(path.join(clusterData(folder), INITIALIZED));
+}
+
+/** Opens the cluster in a folder, and creates it if it is not there. */
+export async function openCluster(folder: string, account: Account, options: ServerOptions): Promise<Cluster> {
+  const cluster: Cluster = {
+    binaries: await findBinaries(account),
+    account,
+    data: clusterData(folder),
+    log: path.join(folder, 'postgres.log'),
+    password: await readPassword(path.join(folder, 'password')),
+  };
+  if (!(await hasCluster(folder))) await initialize(cluster, folder, options);
+  return cluster;
+}
+
+async function readPassword(file: string): Promise<string> {
+  const created = randomBytes(24).toString('base64url');
+  await writeFile(file, created, { flag: 'wx', mode: 0o600 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  return (await readFile(file, 'utf8')).trim();
+}
+
+/**
+ * Creates the cluster, and marks it at the end: one whose creation was interrupted lacks the mark and is created again.
+ */
+async function initialize(cluster: Cluster, folder: string, options: ServerOptions): Promise<void> {
+  await rm(cluster.data, { recursive: true, force: true });
+  const passwordFile = path.join(folder, 'password');
+  // initdb runs as the server's account, which has to read the password.
+  await giveToAccount(passwordFile, cluster.account);
+  await runAs(cluster, cluster.binaries.initdb, [
+    `--pgdata=${cluster.data}`,
+    `--username=${USER}`,
+    `--pwfile=${passwordFile}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    ...(options.durable === false ? ['--no-sync'] : []),
+  ]).catch((cause: Error & { stderr?: string }) => {
+    const reason = cause.stderr?.trim() || cause.message;
+    throw new Error(`the embedded PostgreSQL could not be created in ${cluster.data} (READAPT_DATA_DIR): ${reason}`, {
+      cause,
+    });
+  });
+  await writeFile(path.join(cluster.data, INITIALIZED), `${cluster.binaries.version}\n`);
+}
+
+/**
+ * Starts the server and returns its port.
+ *
+ * @param fixedPort the port that it has to have; otherwise it takes a free one, and another if a process is faster
+ * @throws Error with the end of the server's log if it does not start
+ */
+export async function startServer(cluster: Cluster, options: ServerOptions, fixedPort?: number): Promise<number> {
+  const attempts = 3;
+  for (let attempt = 1; ; attempt += 1) {
+    await appendFile(cluster.log, '');
+    await giveToAccount(cluster.log, cluster.account);
+    const port = fixedPort ?? (await freePort());
+    try {
+      await runAs(cluster, cluster.binaries.pgCtl, [
+        'start',
+        '--wait',
+        '--timeout=120',
+        `--pgdata=${cluster.data}`,
+        `--log=${cluster.log}`,
+        `--options=${serverFlags(port, options).join(' ')}`,
+      ]);
+      return port;
+    } catch (cause) {
+      if (attempt === attempts) {
+        const log = (await readFile(cluster.log, 'utf8').catch(() => '')).split('\n').slice(-12).join('\n');
+        throw new Error(`the embedded PostgreSQL in ${cluster.data} does not start; its log ends with:\n${log}`, {
+          cause,
+        });
+      }
+      // The sessions of a killed server hold its shared memory for a moment longer.
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+}
+
+function serverFlags(port: number, options: ServerOptions): string[] {
+  const settings: Record<string, string> = {
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    unix_socket_directories: '',
+    max_connections: String(options.maxConnections ?? 200),
+    // In containers /dev/shm is often small.
+    dynamic_shared_memory_type: process.platform === 'win32' ? 'windows' : 'mmap',
+    log_timezone: 'UTC',
+    timezone: 'UTC',
+  };
+  if (options.durable === false) {
+    Object.assign(settings, { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' });
+  }
+  return Object.entries(settings).map(([name, value]) => `-c ${name}=${value === '' ? "''" : value}`);
+}
+
+export function urlOf(cluster: Cluster, port: number, database: string): string {
+  return `postgresql://${USER}:${cluster.password}@127.0.0.1:${port}/${database}`;
+}
+
+async function runAs(cluster: Cluster, command: string, args: string[]): Promise<void> {
+  await run(command, args, {
+    ...cluster.account.ids,
+    cwd: path.dirname(cluster.data),
+    env: { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' },
+  });
+}
+
+async function giveToAccount(file: string, account: Account): Promise<void> {
+  if (account.ids.uid !== undefined && account.ids.gid !== undefined) {
+    await chown(file, account.ids.uid, account.ids.gid);
+  }
+}
+
+async function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}

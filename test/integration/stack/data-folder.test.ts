@@ -1,0 +1,44 @@
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { startEmbeddedPostgres } from '../../../src/embedded/index.ts';
+import { bearer } from '../support/index.ts';
+import { createFolder, isAlive, postmasterOf, removeFolder, serve, start } from './readapt.ts';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await createFolder();
+});
+afterEach(() => removeFolder(folder));
+
+test('a second serve on the same data folder is refused with the process that uses it and the setting', async () => {
+  const dataDir = path.join(folder, 'data');
+  const first = await serve(folder);
+  const second = start(folder, ['serve']);
+  expect(await second.ended).toBe(2);
+  expect(second.output()).toContain(
+    `readapt: the data folder ${dataDir} is in use by process ${first.child.pid} (${process.execPath} ` +
+      `${path.resolve('bin/readapt.js')} serve): stop that process, or set READAPT_DATA_DIR (--data-dir) to another folder`,
+  );
+
+  const answer = await fetch(`${first.url}/v1/tenants`, { headers: bearer(first.operatorKey!) });
+  expect(answer.status).toBe(200);
+  const postmaster = await postmasterOf(dataDir);
+  first.child.kill('SIGTERM');
+  expect(await first.ended).toBe(0);
+  expect(await isAlive(postmaster)).toBe(false);
+});
+
+test('the server stays while anybody uses it, and ends with the last one', async () => {
+  const dataDir = path.join(folder, 'data');
+  const first = await startEmbeddedPostgres(dataDir, { durable: false });
+  const served = await serve(folder);
+  const postmaster = await postmasterOf(dataDir);
+  await first.stop();
+  expect(await isAlive(postmaster)).toBe(true);
+  const answer = await fetch(`${served.url}/v1/tenants`, { headers: bearer(served.operatorKey!) });
+  expect(answer.status).toBe(200);
+  served.child.kill('SIGTERM');
+  expect(await served.ended).toBe(0);
+  expect(await isAlive(postmaster)).toBe(false);
+});

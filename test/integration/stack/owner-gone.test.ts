@@ -1,0 +1,96 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { eventually } from '../queue/test-queue.ts';
+import {
+  createFolder,
+  isAlive,
+  killProcess,
+  postmasterOf,
+  printed,
+  processesOf,
+  removeFolder,
+  serve,
+  start,
+} from './readapt.ts';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await createFolder();
+});
+afterEach(() => removeFolder(folder));
+
+/** Waits until no process of the stack is left. If some are, the error lists them. */
+async function everythingEnds(timeoutMs = 60_000): Promise<void> {
+  let left: string[] = [];
+  await eventually(
+    'every process of the stack has ended',
+    async () => (left = (await processesOf(folder)).map(({ command }) => command)).length === 0,
+    timeoutMs,
+  ).catch((error: Error) => {
+    throw new Error(`${error.message}; left are:\n${left.join('\n')}`);
+  });
+}
+
+describe('PostgreSQL ends with the process that started it', () => {
+  test.each([
+    ['kill −9 of serve', (pid: number) => pid],
+    ['kill −9 of its process group', (pid: number) => -pid],
+  ])('%s', { timeout: 90_000 }, async (_what, target) => {
+    const server = await serve(folder);
+    const dataDir = path.join(folder, 'data');
+    const postmaster = await postmasterOf(dataDir);
+    killProcess(target(server.child.pid!), 'SIGKILL');
+    await eventually('PostgreSQL has ended', async () => !(await isAlive(postmaster)));
+    await everythingEnds();
+    // It was stopped in order, so nothing has to be recovered.
+    expect(await readFile(path.join(dataDir, 'postgres/postgres.log'), 'utf8')).toContain(
+      'database system is shut down',
+    );
+    expect(await readdir(path.join(dataDir, 'postgres/data'))).not.toContain('postmaster.pid');
+  });
+});
+
+describe('kill −TERM of npm ends the stack in order', () => {
+  test.each(['npm run', 'npx'] as const)('%s', { timeout: 90_000 }, async (launcher) => {
+    const server = await serve(folder, [], { launcher });
+    await printed(server, /worker started/);
+    const postmaster = await postmasterOf(path.join(folder, 'data'));
+    server.child.kill('SIGTERM');
+    await server.ended;
+    await everythingEnds();
+    expect(await isAlive(postmaster)).toBe(false);
+    expect(server.output()).not.toContain('could not close');
+  });
+});
+
+describe('a killed demo leaves no process and no folder', () => {
+  const demo = ['demo', '--control', 'none'];
+
+  test.each([
+    ['kill −9 of its process', 'node', (pid: number) => pid],
+    ['kill −9 of its process group', 'node', (pid: number) => -pid],
+    ['kill −9 of npm above it', 'npm run', (pid: number) => pid],
+    ['kill −9 of npx above it', 'npx', (pid: number) => pid],
+    ['kill −TERM of npm above it', 'npm run', (pid: number) => pid, 'SIGTERM'],
+  ] as const)('%s', { timeout: 120_000 }, async (_what, launcher, target, signal: NodeJS.Signals = 'SIGKILL') => {
+    const running = start(folder, demo, { launcher });
+    await printed(running, /API at/);
+    killProcess(target(running.child.pid!), signal);
+    await everythingEnds();
+    await eventually('the data folder is gone', async () => {
+      return !(await readdir(folder)).some((name) => name.startsWith('readapt-demo-'));
+    });
+  });
+
+  test('kill −9 before PostgreSQL is ready', { timeout: 120_000 }, async () => {
+    const running = start(folder, demo);
+    await eventually('initdb is at work', async () =>
+      (await processesOf(folder)).some(({ command }) => command.includes('initdb')),
+    );
+    killProcess(running.child.pid!, 'SIGKILL');
+    await everythingEnds();
+    expect((await readdir(folder)).filter((name) => name.startsWith('readapt-demo-'))).toEqual([]);
+  });
+});

@@ -1,0 +1,147 @@
+// Runs `readapt` as users do, as real processes on an embedded PostgreSQL.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { processIdentity } from '../../../src/embedded/processes.ts';
+import { eventually } from '../queue/test-queue.ts';
+
+const ROOT = path.resolve(import.meta.dirname, '../../..');
+const COMMAND = path.join(ROOT, 'bin/readapt.js');
+
+/** How a process is started: by Node itself, or by npm, which puts a shell in between. */
+const LAUNCHERS = {
+  node: [process.execPath, COMMAND],
+  'npm run': ['npm', 'run', '--silent', 'readapt', '--'],
+  npx: ['npx', '--no-install', 'readapt'],
+} as const;
+
+export interface Running {
+  readonly child: ChildProcess;
+  /** Everything that was printed, on both streams. */
+  readonly output: () => string;
+  /** Resolves with the exit code, or the signal that ended the process. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+}
+
+export interface StartOptions {
+  launcher?: keyof typeof LAUNCHERS;
+  env?: NodeJS.ProcessEnv;
+}
+
+/** Starts a command with temporary files in `folder`, in a process group of its own. */
+export function start(folder: string, args: readonly string[], options: StartOptions = {}): Running {
+  const [command, ...before] = LAUNCHERS[options.launcher ?? 'node'];
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    TMPDIR: folder,
+    DATABASE_URL: '',
+    REDIS_URL: '',
+    READAPT_DATA_DIR: path.join(folder, 'data'),
+    READAPT_PORT: '0',
+    READAPT_LOG_LEVEL: 'info',
+    ...options.env,
+  };
+  // The test itself may have been started by npm.
+  for (const name of Object.keys(env)) if (name.startsWith('npm_lifecycle_')) delete env[name];
+  const child = spawn(command, [...before, ...args], {
+    cwd: ROOT,
+    env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += String(chunk)));
+  const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(signal ?? code ?? -1));
+  });
+  return { child, output: () => output, ended };
+}
+
+/** Waits until a process has printed what a pattern asks for. */
+export async function printed(running: Running, pattern: RegExp, timeoutMs = 60_000): Promise<RegExpExecArray> {
+  return eventually(
+    `${pattern} is printed`,
+    async () => {
+      const found = pattern.exec(running.output());
+      const { exitCode, signalCode } = running.child;
+      if (found === null && (exitCode !== null || signalCode !== null)) {
+        throw new Error(`ended with ${exitCode ?? signalCode} before ${pattern}:\n${running.output()}`);
+      }
+      return found;
+    },
+    timeoutMs,
+  );
+}
+
+export interface Served extends Running {
+  readonly url: string;
+  /** The operator's first key; null if there was one already. */
+  readonly operatorKey: string | null;
+}
+
+/** Starts `readapt serve` and waits until it serves. */
+export async function serve(folder: string, args: readonly string[] = [], options: StartOptions = {}): Promise<Served> {
+  const running = start(folder, ['serve', ...args], options);
+  const [, url] = await printed(running, /readapt serves (\S+) /);
+  // The line about the key is written together with the address.
+  const file = /operator key written to ([^,\n]+)/.exec(running.output())?.[1];
+  const operatorKey = file === undefined ? null : (await readFile(file, 'utf8')).trim();
+  return { ...running, url: url!, operatorKey };
+}
+
+/** A folder that the account of PostgreSQL can enter. */
+export async function createFolder(): Promise<string> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-stack-'));
+  await chmod(folder, 0o755);
+  return folder;
+}
+
+/** Kills everything that still uses the folder, and removes it. */
+export async function removeFolder(folder: string): Promise<void> {
+  await eventually('no process uses the folder any more', async () => {
+    const left = await processesOf(folder);
+    for (const { pid } of left) killProcess(pid, 'SIGKILL');
+    return left.length === 0;
+  });
+  await rm(folder, { recursive: true, force: true });
+}
+
+export interface ProcessOf {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/** The living processes that name the folder in their command line or their environment. */
+export async function processesOf(folder: string): Promise<ProcessOf[]> {
+  const found: ProcessOf[] = [];
+  for (const name of (await readdir('/proc')).filter((each) => /^\d+$/.test(each))) {
+    const pid = Number(name);
+    const [command, environment] = await Promise.all(
+      ['cmdline', 'environ'].map((file) => readFile(`/proc/${name}/${file}`, 'utf8').catch(() => '')),
+    );
+    if (pid === process.pid || !`${command}\0${environment}`.includes(folder)) continue;
+    if ((await processIdentity(pid)) !== null) found.push({ pid, command: command!.replaceAll('\0', ' ') });
+  }
+  return found;
+}
+
+/** The process id of the PostgreSQL server of a data folder. */
+export async function postmasterOf(dataDir: string): Promise<number> {
+  const text = await readFile(path.join(dataDir, 'postgres/data/postmaster.pid'), 'utf8');
+  return Number(text.split('\n')[0]);
+}
+
+export async function isAlive(pid: number): Promise<boolean> {
+  return (await processIdentity(pid)) !== null;
+}
+
+/** Sends a signal to a process, or to a process group by a negative id, which may be gone already. */
+export function killProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
