@@ -39,7 +39,7 @@ export interface EvolutionRow {
   differences: { field: string; old: unknown; new: unknown }[] | null;
 }
 
-/** The newest version of an adapter, from which a rollout carries the adapter over. */
+/** The latest version of an adapter, from which a rollout carries the adapter over. */
 export interface SourceRow {
   adapter_version_id: string;
   adapter_id: string;
@@ -99,7 +99,10 @@ export function createRolloutRepository(db: Queryable) {
       return count === 1;
     },
 
-    /** The newest version of each adapter of the base model whose newest version is not for this base model version. */
+    /**
+     * The latest version of each adapter of the base model that has none for this base model version yet: neither the
+     * newest import nor anything that was carried over from it.
+     */
     sources: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.$queryRaw<SourceRow[]>`
         SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id,
@@ -108,9 +111,15 @@ export function createRolloutRepository(db: Queryable) {
         JOIN base_model_versions new_base
           ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id
         JOIN LATERAL (
-          SELECT v.id, v.base_model_version_id FROM adapter_versions v WHERE v.adapter_id = a.id
+          SELECT v.id, v.base_model_version_id FROM adapter_versions v WHERE v.adapter_id = a.id AND NOT v.superseded
           ORDER BY v.number DESC LIMIT 1
         ) AS newest ON newest.base_model_version_id <> new_base.id
+        WHERE NOT EXISTS (
+          SELECT 1 FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
+          WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id
+            AND COALESCE(source.number, v.number) >= COALESCE((
+              SELECT max(i.number) FROM adapter_versions i WHERE i.adapter_id = a.id AND i.origin = 'imported'), 0)
+        )
         ORDER BY a.id`,
 
     /** Records the events of newly inserted jobs with one statement, since a fleet has thousands of jobs. */

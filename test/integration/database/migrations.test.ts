@@ -55,6 +55,7 @@ const MIGRATIONS = [
   '20261126020000_row_formats',
   '20261126030000_text_metrics',
   '20261126040000_pending_baselines',
+  '20261126210000_superseded_versions',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
