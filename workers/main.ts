@@ -12,6 +12,7 @@ import {
   createQueueBackend,
   createSweeper,
   startConsumer,
+  type QuarantineOptions,
   type JobProducer,
   type QueueBackend,
 } from '../src/jobs/index.ts';
@@ -42,6 +43,7 @@ export interface WorkerTimes {
   lockMs?: number;
   stalledCheckMs?: number;
   sweepMs?: number;
+  quarantine?: QuarantineOptions;
 }
 
 export interface RunningWorker {

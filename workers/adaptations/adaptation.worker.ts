@@ -6,6 +6,7 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import {
   PermanentError,
   TryLaterError,
+  WorkerFaultError,
   type HandlerContext,
   type HandlerSet,
   type JobProducer,
@@ -19,7 +20,14 @@ import {
   type JobLifecycle,
   type Lease,
 } from '../../src/modules/jobs/index.ts';
-import { acquireDevice, isPermanent, isStopping, problemOf } from '../handler-faults.ts';
+import {
+  acquireDevice,
+  isPermanent,
+  isStopping,
+  machineFaultOf,
+  problemOf,
+  reportingFaults,
+} from '../handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
 import { workDirOf } from './build-job-spec.ts';
@@ -39,7 +47,10 @@ export interface AdaptationDependencies {
   heartbeatMs?: number;
 }
 
-/** Largest number of claims of one job, so that a job that crashes its worker ends at some time. */
+/**
+ * Largest number of claims of one job, so that a job that crashes its worker ends at some time. Claims that end because the
+ * worker stops or its machine fails do not count.
+ */
 const MAX_CLAIMS = 25;
 
 /** Makes the handler of `adaptation.run`. */
@@ -47,19 +58,20 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs });
   const check = new MemoryCheck(deps.memory ?? UNLIMITED);
   return {
-    'adaptation.run': async ({ jobId }, context) => {
-      await leaveToLarger({ db: deps.db, check, logger: context.logger }, jobId);
-      // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
-      const slot = await acquireDevice(deps.training, context.signal);
-      try {
-        const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
-        const claimed = await lifecycle.claim(lease);
-        if (claimed === null) await leaveToHolder(deps.db, jobId);
-        else await work({ ...deps, check, lifecycle, slot, lease, claimed, context });
-      } finally {
-        slot.release();
-      }
-    },
+    'adaptation.run': ({ jobId }, context) =>
+      reportingFaults(async () => {
+        await leaveToLarger({ db: deps.db, check, logger: context.logger }, jobId);
+        // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
+        const slot = await acquireDevice(deps.training, context.signal);
+        try {
+          const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
+          const claimed = await lifecycle.claim(lease);
+          if (claimed === null) await leaveToHolder(deps.db, jobId);
+          else await work({ ...deps, check, lifecycle, slot, lease, claimed, context });
+        } finally {
+          slot.release();
+        }
+      }),
   };
 }
 
@@ -118,7 +130,7 @@ async function work(claim: Claim): Promise<void> {
   logger.info({ kind: job.kind, adapterId: job.adapterId }, 'job claimed');
   const heartbeatMs = deps.heartbeatMs ?? 1000;
   try {
-    if (claimed.attempt > MAX_CLAIMS) {
+    if (claimed.attempt - claimed.excused_attempts > MAX_CLAIMS) {
       throw new PermanentError(`job ${job.id} was claimed ${MAX_CLAIMS} times and never ended`, {
         code: 'too_many_attempts',
       });
@@ -139,10 +151,12 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
   const stopping = isStopping(signal);
   const permanent = isPermanent(error);
   const tooLarge = !permanent && !stopping && problemOf(error).code === INSUFFICIENT_MEMORY;
+  const machineFault = stopping ? null : machineFaultOf(error);
   try {
     if (error instanceof LeaseLostError) throw error;
-    if (stopping) await lifecycle.release(lease, null);
-    else if (tooLarge) await lifecycle.release(lease, { ...problemOf(error) });
+    if (stopping) await lifecycle.release(lease, null, { excused: true });
+    else if (tooLarge) await lifecycle.release(lease, { ...problemOf(error) }, { excused: true });
+    else if (machineFault !== null) await lifecycle.release(lease, { ...machineFault }, { excused: true });
     else if (permanent || lastAttempt) {
       await lifecycle.end(lease, claimed.rollout_id, { state: 'failed', error: { ...problemOf(error) } });
       await removeWorkDir(claim, claimed.id);
@@ -160,6 +174,7 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
       logger.warn({ jobId: claimed.id, reason }, 'job left to another worker');
     throw new TryLaterError(reason, ASK_AGAIN_MS);
   }
+  if (machineFault !== null) throw new WorkerFaultError(machineFault.message, { cause: error });
   if (permanent) throw new PermanentError(problemOf(error).message, { cause: error });
   throw error;
 }

@@ -5,7 +5,7 @@ import { PermanentError, type HandlerContext, type HandlerSet } from '../../src/
 import type { Database, Queryable } from '../../src/lib/database.ts';
 import { createJobLifecycle } from '../../src/modules/jobs/index.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, isPermanent, problemOf } from '../handler-faults.ts';
+import { acquireDevice, faultOf, isPermanent, machineFaultOf, problemOf, reportingFaults } from '../handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository, NO_MEASUREMENTS, type LoadedJob } from './adaptation.repository.ts';
 import { buildJobSpec, oneOf, type JobFolders } from './build-job-spec.ts';
@@ -21,15 +21,16 @@ export interface BaselinesDependencies extends JobFolders {
 /** Makes the handler of `baselines.measure`: what only the report of a job needs, when no adapter waits for the device. */
 export function baselinesHandlers(deps: BaselinesDependencies): HandlerSet {
   return {
-    'baselines.measure': async ({ jobId }, context) => {
-      const slot = await acquireDevice(deps.training, context.signal);
-      try {
-        const job = await adaptationRepository.load(deps.db, jobId);
-        if (job?.baselinesPending) await measure({ ...deps, slot, context }, job);
-      } finally {
-        slot.release();
-      }
-    },
+    'baselines.measure': ({ jobId }, context) =>
+      reportingFaults(async () => {
+        const slot = await acquireDevice(deps.training, context.signal);
+        try {
+          const job = await adaptationRepository.load(deps.db, jobId);
+          if (job?.baselinesPending) await measure({ ...deps, slot, context }, job);
+        } finally {
+          slot.release();
+        }
+      }),
   };
 }
 
@@ -56,7 +57,7 @@ async function measure(deps: Measuring, job: LoadedJob): Promise<void> {
 /** Lets the queue try again, or gives the baselines up with a warning: the adapter itself is not concerned. */
 async function conclude({ db, context }: Measuring, job: LoadedJob, error: unknown): Promise<never> {
   const fault = faultOf(context.signal, error);
-  if (!isPermanent(fault) && !context.lastAttempt) throw fault;
+  if (machineFaultOf(fault) !== null || (!isPermanent(fault) && !context.lastAttempt)) throw fault;
   const { message } = problemOf(fault);
   const nothing = { baselines: NO_BASELINES, oldOutcomes: null };
   await end(db, job, nothing, [`what the adapter is compared with could not be measured: ${message}`]);

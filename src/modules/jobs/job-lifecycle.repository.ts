@@ -34,6 +34,7 @@ export interface ChangedJob {
   /** The state after the change. */
   state: JobState;
   attempt: number;
+  excused_attempts: number;
 }
 
 export interface CandidateColumns {
@@ -44,7 +45,7 @@ export interface CandidateColumns {
 }
 
 const RETURNED = Prisma.raw(
-  'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt',
+  'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt, j.excused_attempts',
 );
 
 /** Locks the row and gives its state before the change. */
@@ -177,13 +178,18 @@ export const jobLifecycleRepository = {
   },
 
   /** Gives a job back to the queue. `error` says why the attempt ended; it is null if the worker only stops. */
-  async release(tx: Transaction, lease: Lease, error: Prisma.InputJsonObject | null): Promise<ChangedJob | null> {
+  async release(
+    tx: Transaction,
+    lease: Lease,
+    { error, excused }: { error: Prisma.InputJsonObject | null; excused: boolean },
+  ): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`
         ${CLOCK}
         UPDATE jobs j SET ${ACCRUE},
           state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'queued' END,
           phase = CASE WHEN j.ttr_ms IS NULL THEN 'queue_wait' ELSE j.phase END,
+          excused_attempts = j.excused_attempts + ${excused ? 1 : 0}::int,
           error = ${jsonText(error)}::jsonb, lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
         FROM ${lockedRow(lease.jobId)} WHERE ${held(lease)} AND ${OPEN}
         RETURNING ${RETURNED}`,

@@ -120,10 +120,17 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
         await settleRollout(tx, rolloutId);
       }),
 
-    /** Gives the job back to the queue. `error` says why the attempt ended; it is null if the worker only stops. */
-    release: (lease: Lease, error: Prisma.InputJsonObject | null): Promise<void> =>
+    /**
+     * Gives the job back to the queue. `error` says why the attempt ended; it is null if the worker only stops. An attempt
+     * is `excused` if it ended through no fault of the job.
+     */
+    release: (
+      lease: Lease,
+      error: Prisma.InputJsonObject | null,
+      { excused = false }: { excused?: boolean } = {},
+    ): Promise<void> =>
       withTransaction(db, async (tx) => {
-        const job = await repository.release(tx, lease, error);
+        const job = await repository.release(tx, lease, { error, excused });
         if (job === null) throw await leaseLost(tx, lease.jobId);
         await recordChange(tx, job);
       }),

@@ -99,6 +99,19 @@ export function createRolloutRepository(db: Queryable) {
       return count === 1;
     },
 
+    /** Counts the beginning of an analysis. */
+    countAnalysis: (tx: Transaction, id: string) =>
+      tx.$executeRaw`
+        UPDATE rollouts SET attempt = attempt + 1, error = NULL, updated_at = clock_timestamp()
+        WHERE id = ${id} AND state = 'analyzing'`,
+
+    /** Does not count the last beginning, and says why the rollout waits. */
+    excuseAnalysis: (tx: Transaction, id: string, error: Prisma.InputJsonObject | null) =>
+      tx.$executeRaw`
+        UPDATE rollouts SET excused_attempts = excused_attempts + 1, updated_at = clock_timestamp(),
+          error = ${error === null ? null : JSON.stringify(error)}::jsonb
+        WHERE id = ${id} AND state = 'analyzing'`,
+
     /**
      * The latest version of each adapter of the base model that has none for this base model version yet: neither the
      * newest import nor anything that was carried over from it.

@@ -56,6 +56,7 @@ const MIGRATIONS = [
   '20261126030000_text_metrics',
   '20261126040000_pending_baselines',
   '20261126210000_superseded_versions',
+  '20261126220000_excused_attempts',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
