@@ -69,10 +69,13 @@ export function createRolloutRepository(db: Queryable) {
     baseModelVersionExists: async (id: string, tx: Queryable = db) =>
       (await tx.baseModelVersion.count({ where: { id } })) > 0,
 
-    /** A rollout of the same version that has not ended. */
+    /** A rollout of the same version that has not ended, or whose jobs are still being cancelled. */
     liveRollout: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.rollout.findFirst({
-        where: { baseModelVersionId, state: { in: [...LIVE_ROLLOUT_STATES] } },
+        where: {
+          baseModelVersionId,
+          OR: [{ state: { in: [...LIVE_ROLLOUT_STATES] } }, { state: 'cancelled', finishedAt: null }],
+        },
         select: { id: true },
       }),
 
@@ -85,9 +88,12 @@ export function createRolloutRepository(db: Queryable) {
       return row ?? null;
     },
 
-    /** Moves a rollout to the state `next` if it is in one of the states `from`. True if it was. */
+    /**
+     * Moves a rollout to the state `next` if it is in one of the states `from`. True if it was. A cancelled one is finished
+     * when its jobs are cancelled too.
+     */
     async move(tx: Transaction, id: string, { from, next, error = null }: RolloutMove): Promise<boolean> {
-      const ended = TERMINAL_ROLLOUT_STATES.some((state) => state === next);
+      const ended = next !== 'cancelled' && TERMINAL_ROLLOUT_STATES.some((state) => state === next);
       const count = await tx.$executeRaw`
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
         UPDATE rollouts r SET state = ${next}::rollout_state,
@@ -98,6 +104,15 @@ export function createRolloutRepository(db: Queryable) {
         FROM clock WHERE r.id = ${id} AND r.state = ANY(${[...from]}::rollout_state[])`;
       return count === 1;
     },
+
+    finishCancelled: (tx: Transaction, id: string) =>
+      tx.$executeRaw`
+        UPDATE rollouts SET finished_at = clock_timestamp(), updated_at = clock_timestamp()
+        WHERE id = ${id} AND state = 'cancelled' AND finished_at IS NULL`,
+
+    /** Cancelled rollouts with jobs that are still to be cancelled. */
+    unfinishedCancellations: (tx: Queryable = db) =>
+      tx.rollout.findMany({ where: { state: 'cancelled', finishedAt: null }, select: { id: true } }),
 
     /** Counts the beginning of an analysis. */
     countAnalysis: (tx: Transaction, id: string) =>

@@ -63,7 +63,9 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
       onRequest: requireOperator,
       schema: {
         ...operation('cancelRollout', 'Cancel a rollout and its jobs'),
-        description: 'Ends waiting and running jobs. Published versions stay. Cancelling again changes nothing.',
+        description:
+          'Ends waiting and running jobs. Published versions stay. Cancelling again changes nothing. The jobs of a large ' +
+          'fleet are cancelled in steps; `finished_at` is set after the last one.',
         params: RolloutParams,
         response: { 200: Rollout },
       },
