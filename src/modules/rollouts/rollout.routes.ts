@@ -19,7 +19,8 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         ...operation('createRollout', 'Carry the fleet over to a base model version'),
         description:
           'Starts a rollout to a version that is registered already. Registering a version starts one by itself, unless ' +
-          'its `rollout` is false.',
+          'its `rollout` is false. A rollout takes the adapters that have no version for the base model version when it is ' +
+          'planned; another one, when it has ended, takes those that have joined since or were not carried over.',
         body: CreateRollout,
         response: { 202: Rollout },
       },
