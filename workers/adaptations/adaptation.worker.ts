@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import os from 'node:os';
 import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
@@ -30,9 +30,9 @@ import {
 } from '../handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
-import { workDirOf } from './build-job-spec.ts';
 import { ASK_AGAIN_MS, INSUFFICIENT_MEMORY, MemoryCheck, type WorkerMemory } from './memory-check.ts';
 import { runJob } from './run-job.ts';
+import { removeJobFolder } from './work-dir.ts';
 
 export interface AdaptationDependencies {
   db: Database;
@@ -137,8 +137,9 @@ async function work(claim: Claim): Promise<void> {
     }
     const reason = check.isHopeless(job.id) ? check.refusalOf(job.id) : null;
     if (reason !== null) throw new PermanentError(reason, { code: INSUFFICIENT_MEMORY });
-    await runJob({ ...deps, heartbeatMs, lifecycle, lease, job, slot, signal: context.signal, logger });
-    await removeWorkDir(deps, job.id);
+    const { attempt } = claimed;
+    await runJob({ ...deps, heartbeatMs, lifecycle, lease, job, attempt, slot, signal: context.signal, logger });
+    await removeJobFolder(deps.checkpoints, job.id);
   } catch (error) {
     await conclude(claim, error);
   }
@@ -159,12 +160,13 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
     else if (machineFault !== null) await lifecycle.release(lease, { ...machineFault }, { excused: true });
     else if (permanent || lastAttempt) {
       await lifecycle.end(lease, claimed.rollout_id, { state: 'failed', error: { ...problemOf(error) } });
-      await removeWorkDir(claim, claimed.id);
+      await removeJobFolder(claim.checkpoints, claimed.id);
     } else await lifecycle.release(lease, { ...problemOf(error) });
   } catch (fault) {
     if (!(fault instanceof LeaseLostError)) throw fault;
     logger.info({ jobId: claimed.id }, 'job given up: it was cancelled or taken over');
-    if ((await adaptationRepository.ended(claim.db, [claimed.id])).length > 0) await removeWorkDir(claim, claimed.id);
+    const ended = await adaptationRepository.ended(claim.db, [claimed.id]);
+    if (ended.length > 0) await removeJobFolder(claim.checkpoints, claimed.id);
     return;
   }
   if (stopping) throw new TryLaterError('the worker is stopping', 0);
@@ -179,15 +181,10 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
   throw error;
 }
 
-/** Removes a job's folder. It retries, because a process that was just killed may still be creating a file. */
-function removeWorkDir(deps: { checkpoints: string }, jobId: string): Promise<void> {
-  return rm(workDirOf(deps.checkpoints, jobId), { recursive: true, force: true, maxRetries: 5 });
-}
-
 /** Removes the folders of jobs that have ended, for example of one that was cancelled while it waited. */
 export async function removeStaleCheckpoints(db: Database, checkpoints: string): Promise<void> {
   const ids = await readdir(checkpoints).catch((): string[] => []);
   for (const id of await adaptationRepository.ended(db, ids)) {
-    await rm(workDirOf(checkpoints, id), { recursive: true, force: true });
+    await removeJobFolder(checkpoints, id);
   }
 }

@@ -9,6 +9,7 @@ import { acquireDevice, faultOf, isPermanent, machineFaultOf, problemOf, reporti
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository, NO_MEASUREMENTS, type LoadedJob } from './adaptation.repository.ts';
 import { buildJobSpec, oneOf, type JobFolders } from './build-job-spec.ts';
+import { jobFolderOf } from './work-dir.ts';
 
 export interface BaselinesDependencies extends JobFolders {
   db: Database;
@@ -83,7 +84,11 @@ async function buildBaselinesSpec(db: Queryable, job: LoadedJob, folders: JobFol
     throw new PermanentError(`job ${job.id} does not say how its rows were made into tokens`, { code: 'invalid_job' });
   }
   return {
-    job: await buildJobSpec(db, job, folders),
+    // The measurement writes no files.
+    job: await buildJobSpec(db, job, {
+      artifacts: folders.artifacts,
+      workDir: jobFolderOf(folders.checkpoints, job.id),
+    }),
     known: { old: metricOld, none: metricNone, copy: metricCopy },
     rowFormat: { appendEos, appendEosReason, maxLength },
     precision: oneOf(PRECISIONS, job.precision ?? '', `precision of job ${job.id}`),
