@@ -1,5 +1,8 @@
-import { PermanentError, TryLaterError } from '../src/jobs/index.ts';
-import { TrainingFailedError } from './training/training-errors.ts';
+import { PermanentError, TryLaterError, WorkerFaultError } from '../src/jobs/index.ts';
+import { isDatabaseUnavailable } from '../src/lib/database.ts';
+import { OUT_OF_MEMORY } from './training/out-of-memory.ts';
+import { SYSTEM_FAULTS, systemFaultOf } from './training/system-faults.ts';
+import { ranOutOfMemory, TrainingCrashedError, TrainingFailedError } from './training/training-errors.ts';
 import type { TrainingProcess, TrainingSlot } from './training/training-process.ts';
 
 /** An error as the database stores it. */
@@ -34,7 +37,55 @@ export function faultOf(signal: AbortSignal, error: unknown): unknown {
 
 /** Returns whether another attempt cannot help. */
 export function isPermanent(error: unknown): boolean {
+  if (machineFaultOf(error) !== null) return false;
   return error instanceof PermanentError || (error instanceof TrainingFailedError && error.permanent);
+}
+
+/** The code of a fault of a worker's machine that has none of its own. */
+const WORKER_FAULT = 'worker_fault';
+
+/** The code of the core for a file or a folder that is not there. What a job needs was there when it was accepted. */
+export const MISSING_FILE = 'missing_file';
+const MISSING = new Set([MISSING_FILE, 'ENOENT', 'ENOTDIR']);
+
+/** What the artifact store reports. */
+const STORE_FAULTS = new Map([
+  ['storage_full', 'ENOSPC'],
+  ['storage_read_only', 'EROFS'],
+]);
+
+/**
+ * Returns what is wrong with the worker's machine if that is why an attempt failed, and null if the job itself is to blame.
+ * The text names no path, because tenants read it. Such a fault puts the job off, and never ends it.
+ */
+export function machineFaultOf(error: unknown): Problem | null {
+  if (error instanceof TrainingCrashedError && !error.started) {
+    return { code: error.code, message: 'the training process of the worker cannot start' };
+  }
+  // A job that runs out of memory in a fresh process needs too much: then the error is permanent.
+  if (ranOutOfMemory(error) && !(error instanceof TrainingFailedError && error.permanent)) return problemOf(error);
+  if (isDatabaseUnavailable(error)) return { code: WORKER_FAULT, message: 'the worker cannot reach the database' };
+  const code = codeOf(error);
+  if (code === OUT_OF_MEMORY || error instanceof PermanentError) return null;
+  if (MISSING.has(code)) {
+    const message = 'the worker does not find a file or a folder that the job needs, such as that of a base model';
+    return { code: WORKER_FAULT, message };
+  }
+  const fault = STORE_FAULTS.get(code) ?? systemFaultOf(error) ?? code;
+  if (DISK_FULL.has(fault)) return problemOf(Object.assign(new Error(fault), { code: fault }));
+  const message = SYSTEM_FAULTS.get(fault);
+  return message === undefined ? null : { code: WORKER_FAULT, message };
+}
+
+/** Runs a handler, and reports a fault of the machine that it does not report itself, such as a lost database. */
+export async function reportingFaults(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const isReported = [PermanentError, TryLaterError, WorkerFaultError].some((type) => error instanceof type);
+    const fault = isReported ? null : machineFaultOf(error);
+    throw fault === null ? error : new WorkerFaultError(fault.message, { cause: error });
+  }
 }
 
 /** Node's codes for a full disk and an exhausted quota. */
@@ -44,8 +95,7 @@ const DISK_FULL = new Set(['ENOSPC', 'EDQUOT']);
 export function problemOf(error: unknown): Problem {
   const message = error instanceof Error ? error.message : String(error);
   if (isTimeout(error)) return { code: 'timed_out', message: 'the job took longer than its time limit' };
-  const code =
-    error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
+  const code = codeOf(error);
   if (DISK_FULL.has(code)) {
     return {
       code: 'disk_full',
@@ -53,6 +103,10 @@ export function problemOf(error: unknown): Problem {
     };
   }
   return { code, message };
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'internal_error';
 }
 
 function isTimeout(reason: unknown): boolean {

@@ -13,6 +13,7 @@ import {
   createQueueBackend,
   createSweeper,
   startConsumer,
+  type QuarantineOptions,
   type JobProducer,
   type QueueBackend,
 } from '../src/jobs/index.ts';
@@ -44,6 +45,7 @@ export interface WorkerTimes {
   lockMs?: number;
   stalledCheckMs?: number;
   sweepMs?: number;
+  quarantine?: QuarantineOptions;
 }
 
 export interface RunningWorker {

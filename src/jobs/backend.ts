@@ -23,6 +23,8 @@ export interface QueueWorker {
   waitUntilReady(): Promise<unknown>;
   cancelAllJobs(reason?: string): void;
   pause(doNotWaitActive?: boolean): Promise<void>;
+  resume(): Promise<void>;
+  isPaused(): boolean;
   close(force?: boolean): Promise<void>;
   on(event: 'error', listener: (error: Error) => void): unknown;
 }

@@ -3,6 +3,8 @@ import { Value } from 'typebox/value';
 import type { Logger } from '../lib/logger.ts';
 import type { QueueBackend, QueueWorker } from './backend.ts';
 import { CATALOG, isJobName, JOB_NAMES, QUEUES, type JobName, type JobPayload, type QueueName } from './catalog.ts';
+import { createQuarantine, type Quarantine, type QuarantineOptions } from './quarantine.ts';
+import { RETURN_MS, Turns } from './turns.ts';
 
 export interface HandlerContext {
   /** Aborts when the worker stops or the job's time is up. */
@@ -14,7 +16,8 @@ export interface HandlerContext {
 
 /**
  * Runs one job. It is idempotent, since it may get the same job again at any time. It throws a {@link PermanentError}
- * if another attempt cannot help, a {@link TryLaterError} if the job has to wait, and any other error to be retried.
+ * if another attempt cannot help, a {@link TryLaterError} if the job has to wait, a {@link WorkerFaultError} if the worker's
+ * machine has failed, and any other error to be retried.
  */
 type Handler<Name extends JobName> = (payload: JobPayload<Name>, context: HandlerContext) => Promise<void>;
 export type Handlers = { readonly [Name in JobName]: Handler<Name> };
@@ -44,6 +47,17 @@ export class TryLaterError extends Error {
   }
 }
 
+/**
+ * The machine of the worker has failed, not the job. The job goes back to the queue without using up an attempt, with a delay
+ * that grows, and a worker that meets many such faults takes no jobs for a while.
+ */
+export class WorkerFaultError extends Error {
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super(message, options);
+    this.name = 'WorkerFaultError';
+  }
+}
+
 /** Merges handlers. @throws Error if a job of the catalog does not have exactly one handler */
 export function combineHandlers(sets: readonly HandlerSet[]): Handlers {
   const problems: string[] = [];
@@ -67,6 +81,7 @@ export interface ConsumerOptions {
   lockMs?: number;
   /** How often dead workers are looked for (default 5,000 ms). */
   stalledCheckMs?: number;
+  quarantine?: QuarantineOptions;
 }
 
 export interface Consumer {
@@ -74,13 +89,33 @@ export interface Consumer {
   stop(): Promise<void>;
 }
 
-/** Starts one BullMQ worker per queue. */
+/** What the jobs of a consumer share. */
+interface Shared extends ConsumerOptions {
+  stopping: AbortSignal;
+  turns: Turns;
+  sickness: Quarantine;
+}
+
+/** Starts one BullMQ worker per queue. Jobs of one queue run at a time. */
 export async function startConsumer(options: ConsumerOptions): Promise<Consumer> {
   const { backend, logger, lockMs = 15_000, stalledCheckMs = 5000 } = options;
   const stopping = new AbortController();
-  const workers: QueueWorker[] = [];
+  const workers = new Map<QueueName, QueueWorker>();
+  /** Lets each BullMQ worker fetch jobs, or not. */
+  const direct = (): void => {
+    if (stopping.signal.aborted) return;
+    for (const [queue, worker] of workers) {
+      const paused = sickness.active || turns.isBlocked(queue);
+      if (paused === worker.isPaused()) continue;
+      const done = paused ? worker.pause(true) : worker.resume();
+      done.catch((error: unknown) => logger.warn({ err: error, queue }, 'queue worker'));
+    }
+  };
+  const turns = new Turns(direct);
+  const sickness = createQuarantine(logger, { pause: direct, resume: direct }, options.quarantine);
+  const shared: Shared = { ...options, stopping: stopping.signal, turns, sickness };
   for (const queue of QUEUES) {
-    const worker = backend.createWorker(queue, (job, token) => runJob(options, stopping.signal, job, token), {
+    const worker = backend.createWorker(queue, (job, token) => takeTurn(shared, queue, job, token), {
       concurrency: options.concurrency?.[queue] ?? 1,
       lockDuration: lockMs,
       stalledInterval: stalledCheckMs,
@@ -88,21 +123,36 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
       maxStalledCount: 1_000_000,
     });
     worker.on('error', (error) => logger.warn({ err: error, queue }, 'queue worker'));
-    workers.push(worker);
+    workers.set(queue, worker);
   }
-  await Promise.all(workers.map((worker) => worker.waitUntilReady()));
+  const all = [...workers.values()];
+  await Promise.all(all.map((worker) => worker.waitUntilReady()));
   return {
     stop: async () => {
-      await Promise.all(workers.map((worker) => worker.pause(true)));
+      const paused = all.map((worker) => worker.pause(true));
       stopping.abort(new Error('the worker is stopping'));
-      await Promise.all(workers.map((worker) => worker.close()));
+      sickness.stop();
+      await Promise.all(paused);
+      await Promise.all(all.map((worker) => worker.close()));
     },
   };
 }
 
-async function runJob(options: ConsumerOptions, stopping: AbortSignal, job: Job, token?: string): Promise<void> {
+/** Runs a job, or gives it back if another queue's job keeps the device or the worker is quarantined. */
+async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: string): Promise<void> {
+  // A worker that was waiting for a job when it was told to fetch none still gets one.
+  const end = shared.sickness.active ? null : await shared.turns.take(queue);
+  if (end === null) return putOff(job, token, RETURN_MS);
+  try {
+    await runJob(shared, job, token);
+  } finally {
+    end();
+  }
+}
+
+async function runJob(shared: Shared, job: Job, token?: string): Promise<void> {
   const { name } = job;
-  const logger = options.logger.child({ job: name, queueJobId: job.id });
+  const logger = shared.logger.child({ job: name, queueJobId: job.id });
   if (!isJobName(name))
     throw new UnrecoverableError(`queue job ${job.id ?? ''} is named ${name}, which is not in the catalog`);
   const { attempts, timeoutMs, payload } = CATALOG[name];
@@ -110,23 +160,35 @@ async function runJob(options: ConsumerOptions, stopping: AbortSignal, job: Job,
     throw new UnrecoverableError(`queue job ${name} ${job.id ?? ''} has a payload that does not match its schema`);
   }
   const context: HandlerContext = {
-    signal: AbortSignal.any([stopping, AbortSignal.timeout(timeoutMs)]),
+    signal: AbortSignal.any([shared.stopping, AbortSignal.timeout(timeoutMs)]),
     lastAttempt: job.attemptsMade + 1 >= (job.opts.attempts ?? attempts),
     logger,
   };
   try {
-    await (options.handlers[name] as Handler<JobName>)(job.data, context);
+    await (shared.handlers[name] as Handler<JobName>)(job.data, context);
+    shared.sickness.success(job.id ?? '');
   } catch (error) {
-    await translate(error, job, token, logger);
+    await translate(error, { job, token, logger, sickness: shared.sickness });
   }
 }
 
+interface Failed {
+  job: Job;
+  token: string | undefined;
+  logger: Logger;
+  sickness: Quarantine;
+}
+
 /** Translates errors of handlers, which know nothing of BullMQ, into BullMQ's own. */
-async function translate(error: unknown, job: Job, token: string | undefined, logger: Logger): Promise<never> {
+async function translate(error: unknown, { job, token, logger, sickness }: Failed): Promise<never> {
   if (error instanceof TryLaterError) {
     logger.debug({ reason: error.message, delayMs: error.delayMs }, 'job put off');
-    await job.moveToDelayed(Date.now() + error.delayMs, token);
-    throw new DelayedError();
+    return putOff(job, token, error.delayMs);
+  }
+  if (error instanceof WorkerFaultError) {
+    const delayMs = sickness.fault(job.id ?? '', error.message);
+    logger.warn({ err: error, delayMs }, 'job put off: the machine of this worker has failed');
+    return putOff(job, token, delayMs);
   }
   if (error instanceof PermanentError) {
     logger.error({ err: error }, 'job failed');
@@ -134,4 +196,9 @@ async function translate(error: unknown, job: Job, token: string | undefined, lo
   }
   logger.warn({ err: error, attempt: job.attemptsMade + 1 }, 'job attempt failed');
   throw error;
+}
+
+async function putOff(job: Job, token: string | undefined, delayMs: number): Promise<never> {
+  await job.moveToDelayed(Date.now() + delayMs, token);
+  throw new DelayedError();
 }

@@ -5,10 +5,12 @@ export {
   PermanentError,
   startConsumer,
   TryLaterError,
+  WorkerFaultError,
   type Consumer,
   type HandlerContext,
   type HandlerSet,
 } from './consumer.ts';
 export { writeOutbox } from './outbox.repository.ts';
 export { createJobProducer, type JobProducer } from './producer.ts';
+export type { QuarantineOptions } from './quarantine.ts';
 export { createSweeper, type RecoverySource } from './sweeper.ts';

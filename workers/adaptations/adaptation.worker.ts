@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import os from 'node:os';
 import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import {
   PermanentError,
   TryLaterError,
+  WorkerFaultError,
   type HandlerContext,
   type HandlerSet,
   type JobProducer,
@@ -19,12 +20,19 @@ import {
   type JobLifecycle,
   type Lease,
 } from '../../src/modules/jobs/index.ts';
-import { acquireDevice, isPermanent, isStopping, problemOf } from '../handler-faults.ts';
+import {
+  acquireDevice,
+  isPermanent,
+  isStopping,
+  machineFaultOf,
+  problemOf,
+  reportingFaults,
+} from '../handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
-import { workDirOf } from './build-job-spec.ts';
 import { ASK_AGAIN_MS, INSUFFICIENT_MEMORY, MemoryCheck, type WorkerMemory } from './memory-check.ts';
 import { runJob } from './run-job.ts';
+import { removeJobFolder } from './work-dir.ts';
 
 export interface AdaptationDependencies {
   db: Database;
@@ -39,7 +47,10 @@ export interface AdaptationDependencies {
   heartbeatMs?: number;
 }
 
-/** Largest number of claims of one job, so that a job that crashes its worker ends at some time. */
+/**
+ * Largest number of claims of one job, so that a job that crashes its worker ends at some time. Claims that end because the
+ * worker stops or its machine fails do not count.
+ */
 const MAX_CLAIMS = 25;
 
 /** Makes the handler of `adaptation.run`. */
@@ -47,19 +58,20 @@ export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs });
   const check = new MemoryCheck(deps.memory ?? UNLIMITED);
   return {
-    'adaptation.run': async ({ jobId }, context) => {
-      await leaveToLarger({ db: deps.db, check, logger: context.logger }, jobId);
-      // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
-      const slot = await acquireDevice(deps.training, context.signal);
-      try {
-        const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
-        const claimed = await lifecycle.claim(lease);
-        if (claimed === null) await leaveToHolder(deps.db, jobId);
-        else await work({ ...deps, check, lifecycle, slot, lease, claimed, context });
-      } finally {
-        slot.release();
-      }
-    },
+    'adaptation.run': ({ jobId }, context) =>
+      reportingFaults(async () => {
+        await leaveToLarger({ db: deps.db, check, logger: context.logger }, jobId);
+        // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
+        const slot = await acquireDevice(deps.training, context.signal);
+        try {
+          const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
+          const claimed = await lifecycle.claim(lease);
+          if (claimed === null) await leaveToHolder(deps.db, jobId);
+          else await work({ ...deps, check, lifecycle, slot, lease, claimed, context });
+        } finally {
+          slot.release();
+        }
+      }),
   };
 }
 
@@ -118,15 +130,16 @@ async function work(claim: Claim): Promise<void> {
   logger.info({ kind: job.kind, adapterId: job.adapterId }, 'job claimed');
   const heartbeatMs = deps.heartbeatMs ?? 1000;
   try {
-    if (claimed.attempt > MAX_CLAIMS) {
+    if (claimed.attempt - claimed.excused_attempts > MAX_CLAIMS) {
       throw new PermanentError(`job ${job.id} was claimed ${MAX_CLAIMS} times and never ended`, {
         code: 'too_many_attempts',
       });
     }
     const reason = check.isHopeless(job.id) ? check.refusalOf(job.id) : null;
     if (reason !== null) throw new PermanentError(reason, { code: INSUFFICIENT_MEMORY });
-    await runJob({ ...deps, heartbeatMs, lifecycle, lease, job, slot, signal: context.signal, logger });
-    await removeWorkDir(deps, job.id);
+    const { attempt } = claimed;
+    await runJob({ ...deps, heartbeatMs, lifecycle, lease, job, attempt, slot, signal: context.signal, logger });
+    await removeJobFolder(deps.checkpoints, job.id);
   } catch (error) {
     await conclude(claim, error);
   }
@@ -139,18 +152,21 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
   const stopping = isStopping(signal);
   const permanent = isPermanent(error);
   const tooLarge = !permanent && !stopping && problemOf(error).code === INSUFFICIENT_MEMORY;
+  const machineFault = stopping ? null : machineFaultOf(error);
   try {
     if (error instanceof LeaseLostError) throw error;
-    if (stopping) await lifecycle.release(lease, null);
-    else if (tooLarge) await lifecycle.release(lease, { ...problemOf(error) });
+    if (stopping) await lifecycle.release(lease, null, { excused: true });
+    else if (tooLarge) await lifecycle.release(lease, { ...problemOf(error) }, { excused: true });
+    else if (machineFault !== null) await lifecycle.release(lease, { ...machineFault }, { excused: true });
     else if (permanent || lastAttempt) {
       await lifecycle.end(lease, claimed.rollout_id, { state: 'failed', error: { ...problemOf(error) } });
-      await removeWorkDir(claim, claimed.id);
+      await removeJobFolder(claim.checkpoints, claimed.id);
     } else await lifecycle.release(lease, { ...problemOf(error) });
   } catch (fault) {
     if (!(fault instanceof LeaseLostError)) throw fault;
     logger.info({ jobId: claimed.id }, 'job given up: it was cancelled or taken over');
-    if ((await adaptationRepository.ended(claim.db, [claimed.id])).length > 0) await removeWorkDir(claim, claimed.id);
+    const ended = await adaptationRepository.ended(claim.db, [claimed.id]);
+    if (ended.length > 0) await removeJobFolder(claim.checkpoints, claimed.id);
     return;
   }
   if (stopping) throw new TryLaterError('the worker is stopping', 0);
@@ -160,19 +176,15 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
       logger.warn({ jobId: claimed.id, reason }, 'job left to another worker');
     throw new TryLaterError(reason, ASK_AGAIN_MS);
   }
+  if (machineFault !== null) throw new WorkerFaultError(machineFault.message, { cause: error });
   if (permanent) throw new PermanentError(problemOf(error).message, { cause: error });
   throw error;
-}
-
-/** Removes a job's folder. It retries, because a process that was just killed may still be creating a file. */
-function removeWorkDir(deps: { checkpoints: string }, jobId: string): Promise<void> {
-  return rm(workDirOf(deps.checkpoints, jobId), { recursive: true, force: true, maxRetries: 5 });
 }
 
 /** Removes the folders of jobs that have ended, for example of one that was cancelled while it waited. */
 export async function removeStaleCheckpoints(db: Database, checkpoints: string): Promise<void> {
   const ids = await readdir(checkpoints).catch((): string[] => []);
   for (const id of await adaptationRepository.ended(db, ids)) {
-    await rm(workDirOf(checkpoints, id), { recursive: true, force: true });
+    await removeJobFolder(checkpoints, id);
   }
 }

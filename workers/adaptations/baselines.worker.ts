@@ -5,10 +5,11 @@ import { PermanentError, type HandlerContext, type HandlerSet } from '../../src/
 import type { Database, Queryable } from '../../src/lib/database.ts';
 import { createJobLifecycle } from '../../src/modules/jobs/index.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, isPermanent, problemOf } from '../handler-faults.ts';
+import { acquireDevice, faultOf, isPermanent, machineFaultOf, problemOf, reportingFaults } from '../handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository, NO_MEASUREMENTS, type LoadedJob } from './adaptation.repository.ts';
 import { buildJobSpec, oneOf, type JobFolders } from './build-job-spec.ts';
+import { jobFolderOf } from './work-dir.ts';
 
 export interface BaselinesDependencies extends JobFolders {
   db: Database;
@@ -21,15 +22,16 @@ export interface BaselinesDependencies extends JobFolders {
 /** Makes the handler of `baselines.measure`: what only the report of a job needs, when no adapter waits for the device. */
 export function baselinesHandlers(deps: BaselinesDependencies): HandlerSet {
   return {
-    'baselines.measure': async ({ jobId }, context) => {
-      const slot = await acquireDevice(deps.training, context.signal);
-      try {
-        const job = await adaptationRepository.load(deps.db, jobId);
-        if (job?.baselinesPending) await measure({ ...deps, slot, context }, job);
-      } finally {
-        slot.release();
-      }
-    },
+    'baselines.measure': ({ jobId }, context) =>
+      reportingFaults(async () => {
+        const slot = await acquireDevice(deps.training, context.signal);
+        try {
+          const job = await adaptationRepository.load(deps.db, jobId);
+          if (job?.baselinesPending) await measure({ ...deps, slot, context }, job);
+        } finally {
+          slot.release();
+        }
+      }),
   };
 }
 
@@ -56,7 +58,7 @@ async function measure(deps: Measuring, job: LoadedJob): Promise<void> {
 /** Lets the queue try again, or gives the baselines up with a warning: the adapter itself is not concerned. */
 async function conclude({ db, context }: Measuring, job: LoadedJob, error: unknown): Promise<never> {
   const fault = faultOf(context.signal, error);
-  if (!isPermanent(fault) && !context.lastAttempt) throw fault;
+  if (machineFaultOf(fault) !== null || (!isPermanent(fault) && !context.lastAttempt)) throw fault;
   const { message } = problemOf(fault);
   const nothing = { baselines: NO_BASELINES, oldOutcomes: null };
   await end(db, job, nothing, [`what the adapter is compared with could not be measured: ${message}`]);
@@ -82,7 +84,11 @@ async function buildBaselinesSpec(db: Queryable, job: LoadedJob, folders: JobFol
     throw new PermanentError(`job ${job.id} does not say how its rows were made into tokens`, { code: 'invalid_job' });
   }
   return {
-    job: await buildJobSpec(db, job, folders),
+    // The measurement writes no files.
+    job: await buildJobSpec(db, job, {
+      artifacts: folders.artifacts,
+      workDir: jobFolderOf(folders.checkpoints, job.id),
+    }),
     known: { old: metricOld, none: metricNone, copy: metricCopy },
     rowFormat: { appendEos, appendEosReason, maxLength },
     precision: oneOf(PRECISIONS, job.precision ?? '', `precision of job ${job.id}`),

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
 import type { GateRule } from '../../core/options/gates.ts';
 import { JobOptions, STRATEGIES, type GivenJobOptions } from '../../core/options/job-options.ts';
@@ -14,17 +13,16 @@ export interface JobFolders {
   checkpoints: string;
 }
 
-/** Returns the folder in which a job's checkpoints are kept. */
-export function workDirOf(checkpoints: string, jobId: string): string {
-  return path.join(checkpoints, jobId);
-}
-
 /**
  * Collects what the training process needs for a job, with every artifact as a path.
+ * @param workDir the folder of the attempt
  * @throws PermanentError if the row cannot describe a job
  */
-export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFolders): Promise<JobSpec> {
-  const { artifacts } = folders;
+export async function buildJobSpec(
+  db: Queryable,
+  job: LoadedJob,
+  { artifacts, workDir }: { artifacts: ArtifactStore; workDir: string },
+): Promise<JobSpec> {
   const { adapter, rollout, sourceVersion } = job;
   if (adapter.dataset === null) {
     throw new PermanentError(`adapter ${adapter.id} has no dataset: upload one, then start the rollout again`, {
@@ -58,7 +56,7 @@ export async function buildJobSpec(db: Queryable, job: LoadedJob, folders: JobFo
     },
     fleetSearches: await adaptationRepository.fleetSearches(db, job),
     oldOutcomes: await adaptationRepository.oldOutcomes(db, job),
-    workDir: workDirOf(folders.checkpoints, job.id),
+    workDir,
     parent: job.sourceVersionId,
     baselines: 'needed',
   };

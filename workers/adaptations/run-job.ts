@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { isIncomplete } from '../../core/adaptation/baselines.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
@@ -12,6 +11,7 @@ import { buildJobSpec, type JobFolders } from './build-job-spec.ts';
 import { createJobEventHandler } from './job-event-handler.ts';
 import { recordProgress, type ProgressRecorder } from './progress-recorder.ts';
 import { columnsOf, keepCandidate, type PublicationContext } from './publication.ts';
+import { takeOverWorkDir } from './work-dir.ts';
 
 export interface JobRun extends PublicationContext, JobFolders {
   slot: TrainingSlot;
@@ -20,6 +20,8 @@ export interface JobRun extends PublicationContext, JobFolders {
   producer: JobProducer;
   logger: Logger;
   heartbeatMs: number;
+  /** Number of the claim. */
+  attempt: number;
 }
 
 /**
@@ -41,8 +43,8 @@ export async function runJob(run: JobRun): Promise<void> {
     intervalMs: run.heartbeatMs,
   });
   try {
-    const spec = await buildJobSpec(run.db, job, run);
-    await mkdir(spec.workDir, { recursive: true });
+    const workDir = await takeOverWorkDir(run.checkpoints, job.id, run.attempt);
+    const spec = await buildJobSpec(run.db, job, { artifacts: run.artifacts, workDir });
     const outcome = await adapt(run, spec, recorder);
     recorder.progress(outcome.steps, outcome.totalSteps);
     recorder.baselines(outcome.target, outcome.baselines);

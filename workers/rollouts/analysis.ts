@@ -1,10 +1,13 @@
+import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { registerArtifact } from '../../src/artifacts/index.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { withTransaction, type Database, type Prisma } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { recordEvent } from '../../src/modules/events/index.ts';
+import { MISSING_FILE } from '../handler-faults.ts';
 import { TrainingFailedError } from '../training/training-errors.ts';
+import type { DescribeOutcome } from '../training/protocol.ts';
 import type { TrainingSlot } from '../training/training-process.ts';
 import { createAnalysisRepository, type BaseModelVersionRow } from './analysis.repository.ts';
 
@@ -64,10 +67,10 @@ export async function analyzeVersions(
 
 /** Checks the folder of a version, and compares its fingerprint with the one that was stored when it was verified. */
 async function verify(context: AnalysisContext, version: BaseModelVersionRow): Promise<void> {
-  const { db, slot, signal } = context;
+  const { db } = context;
   const repository = createAnalysisRepository(db);
   try {
-    const found = await slot.describe({ base: version.path }, signal);
+    const found = await describe(context, version);
     if (version.fingerprint !== null && version.fingerprint !== found.fingerprint) {
       throw new RefusalError({
         code: 'base_model_version_changed',
@@ -82,6 +85,7 @@ async function verify(context: AnalysisContext, version: BaseModelVersionRow): P
       }
     });
   } catch (error) {
+    if (isMissing(error) && (version.fingerprint !== null || !(await isThere(version.path)))) throw error;
     const refusal = toRefusal(error, version);
     await withTransaction(db, async (tx) => {
       if (await repository.markFailed(tx, version.id, refusal.problem)) {
@@ -91,6 +95,30 @@ async function verify(context: AnalysisContext, version: BaseModelVersionRow): P
     });
     throw refusal;
   }
+}
+
+/**
+ * Reads a version's files. A folder that is there again after a file was missing is read once more: it may just have come
+ * back, and only what is missing for good makes a version unusable.
+ */
+async function describe({ slot, signal }: AnalysisContext, version: BaseModelVersionRow): Promise<DescribeOutcome> {
+  try {
+    return await slot.describe({ base: version.path }, signal);
+  } catch (error) {
+    if (!isMissing(error) || !(await isThere(version.path))) throw error;
+    return slot.describe({ base: version.path }, signal);
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof TrainingFailedError && error.code === MISSING_FILE;
+}
+
+function isThere(folder: string): Promise<boolean> {
+  return access(folder).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Converts a permanent fault of the files to a refusal. Rethrows any other error, so that the analysis is tried again. */

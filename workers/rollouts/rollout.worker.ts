@@ -1,5 +1,11 @@
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
-import { PermanentError, type HandlerContext, type HandlerSet, type JobProducer } from '../../src/jobs/index.ts';
+import {
+  PermanentError,
+  WorkerFaultError,
+  type HandlerContext,
+  type HandlerSet,
+  type JobProducer,
+} from '../../src/jobs/index.ts';
 import type { Database } from '../../src/lib/database.ts';
 import {
   createRolloutLifecycle,
@@ -8,7 +14,7 @@ import {
   type StoredOptions,
 } from '../../src/modules/rollouts/index.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, problemOf } from '../handler-faults.ts';
+import { acquireDevice, faultOf, isStopping, machineFaultOf, problemOf, reportingFaults } from '../handler-faults.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { analyzeVersions, RefusalError } from './analysis.ts';
 
@@ -21,19 +27,28 @@ export interface RolloutDependencies {
   heartbeatMs?: number;
 }
 
+/**
+ * Largest number of analyses of one rollout, so that one that kills its worker ends at some time. Analyses that end because the
+ * worker stops or its machine fails do not count.
+ */
+const MAX_ANALYSES = 5;
+
 /** Makes the handler of `rollout.plan`: it verifies the bases, computes the evolutions, plans the jobs and enqueues them. */
 export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   return {
-    'rollout.plan': async ({ rolloutId }, context) => {
-      const slot = await acquireDevice(deps.training, context.signal);
-      try {
-        const rollout = await lifecycle.beginAnalysis(rolloutId);
-        if (rollout !== null) await planRollout({ ...deps, lifecycle, slot, context }, rollout);
-      } finally {
-        slot.release();
-      }
-    },
+    'rollout.plan': ({ rolloutId }, context) =>
+      reportingFaults(async () => {
+        const slot = await acquireDevice(deps.training, context.signal);
+        try {
+          const rollout = await lifecycle.beginAnalysis(rolloutId);
+          if (rollout === null) return;
+          if (rollout.attempt - rollout.excusedAttempts > MAX_ANALYSES) await giveUp(lifecycle, rolloutId);
+          await planRollout({ ...deps, lifecycle, slot, context }, rollout);
+        } finally {
+          slot.release();
+        }
+      }),
   };
 }
 
@@ -41,6 +56,14 @@ interface PlanContext extends RolloutDependencies {
   lifecycle: RolloutLifecycle;
   slot: TrainingSlot;
   context: HandlerContext;
+}
+
+/** Fails a rollout whose analysis never ended. @throws PermanentError */
+async function giveUp(lifecycle: RolloutLifecycle, id: string): Promise<never> {
+  const code = 'too_many_attempts';
+  const message = `the analysis of rollout ${id} was begun ${MAX_ANALYSES} times and never ended`;
+  await lifecycle.fail(id, { code, message });
+  throw new PermanentError(message, { code });
 }
 
 async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void> {
@@ -83,7 +106,13 @@ async function conclude(
     await lifecycle.fail(id, error.problem);
     throw new PermanentError(error.message, { cause: error });
   }
+  if (isStopping(context.signal)) await lifecycle.excuse(id, null);
   const fault = faultOf(context.signal, error);
+  const machineFault = machineFaultOf(fault);
+  if (machineFault !== null) {
+    await lifecycle.excuse(id, { ...machineFault });
+    throw new WorkerFaultError(machineFault.message, { cause: fault });
+  }
   if (context.lastAttempt) await lifecycle.fail(id, { ...problemOf(fault) });
   throw fault;
 }

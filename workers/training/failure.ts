@@ -9,6 +9,7 @@ import { InvalidOptionError } from '../../core/options/job-settings.ts';
 import { TrainingDivergedError } from '../../core/training/loss-monitor.ts';
 import { OUT_OF_MEMORY, outOfMemoryMessage, saysOutOfMemory } from './out-of-memory.ts';
 import type { Failure } from './protocol.ts';
+import { systemFaultOf } from './system-faults.ts';
 
 /** Errors that the same input causes again at every attempt. */
 const PERMANENT = [
@@ -26,12 +27,15 @@ const PERMANENT = [
 export function toFailure(error: unknown): Failure {
   if (error instanceof CancelledError) return { code: 'cancelled', message: error.message, permanent: true };
   const message = error instanceof Error ? error.message : String(error);
-  const permanent = PERMANENT.some((type) => error instanceof type);
+  // A file that the system cannot read is reported as one that is not valid.
+  const fault = systemFaultOf(error);
+  const permanent = fault === null && PERMANENT.some((type) => error instanceof type);
   // A message about bad input may quote the input, so its words prove nothing about memory.
   if (!permanent && error instanceof Error && saysOutOfMemory(message)) {
     const what = `the training process ran out of memory (${message})`;
     return { code: OUT_OF_MEMORY, message: outOfMemoryMessage(what, process.memoryUsage.rss()), permanent: false };
   }
+  if (fault !== null) return { code: fault, message, permanent };
   const hasCode = error instanceof Error && 'code' in error && typeof error.code === 'string';
   const code = hasCode ? (error.code as string) : 'internal_error';
   if (error instanceof IncompatibleBasesError) return { code, message, permanent, differences: error.differences };

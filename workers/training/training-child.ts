@@ -45,6 +45,7 @@ export class TrainingChild {
   #receive: ((message: TrainingMessage) => void) | null = null;
   #failure: TrainingCrashedError | null = null;
   #stopping = false;
+  #isOnline = false;
   /** Whether this side has sent SIGKILL. */
   #killed = false;
   #abandoned = false;
@@ -211,7 +212,8 @@ export class TrainingChild {
     this.#resident.stop();
     const killed = this.#killed || this.#stopping;
     const residentBytes = this.#resident.bytes;
-    this.#failure = crashOf({ reason, killed, outOfMemoryLine: this.#outOfMemoryLine, residentBytes });
+    const started = this.#isOnline;
+    this.#failure = crashOf({ reason, killed, outOfMemoryLine: this.#outOfMemoryLine, residentBytes, started });
     const { logger } = this.#options;
     if (this.#stopping) logger.debug({ pid: this.pid, reason }, 'training process stopped');
     else if (this.#abandoned) logger.info({ pid: this.pid }, 'training process killed: nobody needs its work any more');
@@ -231,7 +233,8 @@ export class TrainingChild {
     const { startTimeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        reject(new TrainingCrashedError(`the training process did not start within ${startTimeoutMs} ms`));
+        const message = `the training process did not start within ${startTimeoutMs} ms`;
+        reject(new TrainingCrashedError(message, null, false));
         this.#kill();
       }, startTimeoutMs);
       const settle = (then: () => void): void => {
@@ -240,7 +243,9 @@ export class TrainingChild {
       };
       this.#onDeath.push((error) => settle(() => reject(error)));
       this.#receive = (message) => {
-        if (message.type === 'online') settle(resolve);
+        if (message.type !== 'online') return;
+        this.#isOnline = true;
+        settle(resolve);
       };
     });
   }

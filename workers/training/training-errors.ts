@@ -20,15 +20,19 @@ export class TrainingFailedError extends Error {
 
 /** The training process is gone or does not answer. A new one can resume the work from its checkpoint. */
 export class TrainingCrashedError extends Error {
-  readonly code: 'training_process_died' | typeof OUT_OF_MEMORY;
+  readonly code: 'training_process_died' | 'training_process_not_started' | typeof OUT_OF_MEMORY;
+  /** False if it ended before it could take a request, which says nothing against the request. */
+  readonly started: boolean;
   /** Whether it ran out of memory; `likely` if the only sign is a kill without a known sender. */
   readonly outOfMemory: 'likely' | 'certain' | null;
 
-  constructor(message: string, outOfMemory: TrainingCrashedError['outOfMemory'] = null) {
+  constructor(message: string, outOfMemory: TrainingCrashedError['outOfMemory'] = null, started = true) {
     super(message);
     this.name = 'TrainingCrashedError';
     this.outOfMemory = outOfMemory;
-    this.code = outOfMemory === null ? 'training_process_died' : OUT_OF_MEMORY;
+    this.started = started;
+    const died = started ? 'training_process_died' : 'training_process_not_started';
+    this.code = outOfMemory === null ? died : OUT_OF_MEMORY;
   }
 }
 
@@ -61,14 +65,17 @@ export interface Death {
   readonly outOfMemoryLine: string | null;
   /** Size of the resident set at the last reading; null if it is not known. */
   readonly residentBytes: number | null;
+  /** Whether it had told that it listens. Default: true. */
+  readonly started?: boolean;
 }
 
 /**
  * Returns the error for a dead training process. As a rule, only the kernel's out-of-memory killer sends a SIGKILL that
  * the worker did not send, and it leaves no message.
  */
-export function crashOf({ reason, killed, outOfMemoryLine, residentBytes }: Death): TrainingCrashedError {
+export function crashOf({ reason, killed, outOfMemoryLine, residentBytes, started }: Death): TrainingCrashedError {
   const ended = `the training process ended (${reason})`;
+  if (started === false) return new TrainingCrashedError(ended, null, false);
   if (killed) return new TrainingCrashedError(ended);
   if (outOfMemoryLine !== null) {
     const what = `the training process ran out of memory (${outOfMemoryLine.trim()})`;

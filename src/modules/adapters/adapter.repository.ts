@@ -21,24 +21,48 @@ export function adapterExists(name: string) {
 
 const WITH_LATEST = {
   baseModel: true,
-  versions: { orderBy: { number: 'desc' }, take: 1 },
+  versions: { where: { superseded: false }, orderBy: { number: 'desc' }, take: 1 },
 } as const satisfies Prisma.AdapterInclude;
 
 /** Locks an adapter until the end of the transaction, so that its versions are numbered one after the other. */
 export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
   tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR NO KEY UPDATE`;
 
-/** Adds the next version of an adapter. Callers that add one at the same time wait for each other. */
+/**
+ * Adds the next version of an adapter. Callers that add one at the same time wait for each other. The version becomes the
+ * adapter's latest one, unless it was adapted from another version and comes late: after a version for a newer base, or
+ * after a newer import.
+ */
 export async function insertAdapterVersion(
   tx: Transaction,
-  version: Omit<Prisma.AdapterVersionUncheckedCreateInput, 'number'>,
+  version: Omit<Prisma.AdapterVersionUncheckedCreateInput, 'number' | 'superseded'>,
 ) {
   await lockAdapter(tx, version.adapterId);
   const newest = await tx.adapterVersion.aggregate({
     where: { adapterId: version.adapterId },
     _max: { number: true },
   });
-  return tx.adapterVersion.create({ data: { ...version, number: (newest._max.number ?? 0) + 1 } });
+  const superseded = await isSuperseded(tx, version);
+  return tx.adapterVersion.create({ data: { ...version, superseded, number: (newest._max.number ?? 0) + 1 } });
+}
+
+/** Identifiers sort by creation, so a greater one is that of a newer base model version. */
+async function isSuperseded(
+  tx: Transaction,
+  { adapterId, baseModelVersionId, parentVersionId }: Omit<Prisma.AdapterVersionUncheckedCreateInput, 'number'>,
+): Promise<boolean> {
+  if (parentVersionId === undefined || parentVersionId === null) return false;
+  const { number } = await tx.adapterVersion.findUniqueOrThrow({ where: { id: parentVersionId } });
+  const earlier = await tx.adapterVersion.count({
+    where: {
+      adapterId,
+      OR: [
+        { number: { gte: number }, baseModelVersionId: { gt: baseModelVersionId } },
+        { number: { gt: number }, origin: 'imported' },
+      ],
+    },
+  });
+  return earlier > 0;
 }
 
 /** A `tenantId` of null stands for any tenant. */

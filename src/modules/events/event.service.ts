@@ -1,22 +1,26 @@
 import type { Database } from '../../lib/database.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import { formatPosition, parsePosition, requireReached } from './commit-position.ts';
 import { createEventRepository } from './event.repository.ts';
-import type { Event, EventQuery, Events } from './event.schemas.ts';
+import type { EventQuery, Events } from './event.schemas.ts';
 
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createEventService({ db }: { db: Database }) {
   const events = createEventRepository(db);
   return {
     async list(query: EventQuery, scope: string | null): Promise<Events> {
-      const rows = await events.after(query, scope);
+      const after = query.after ?? '0';
+      const position = parsePosition(after);
+      const rows = await events.after(position, query, scope);
+      if (rows.length === 0) requireReached(after, position, await events.nextTransaction());
       const data = rows.map((row) => ({
         id: row.id,
-        sequence: row.seq.toString(),
-        tenant_id: row.tenantId,
+        sequence: formatPosition({ transaction: row.transaction_id, sequence: row.seq }),
+        tenant_id: row.tenant_id,
         type: row.type,
-        subject_id: row.subjectId,
-        data: row.data as Event['data'],
-        occurred_at: toTimestamp(row.occurredAt),
+        subject_id: row.subject_id,
+        data: row.data,
+        occurred_at: toTimestamp(row.occurred_at),
       }));
       return { data, next_after: data.at(-1)?.sequence ?? query.after ?? null };
     },

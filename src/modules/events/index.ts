@@ -1,1 +1,9 @@
-export { recordEvent, recordEvents, type NewEvent } from './event.repository.ts';
+export {
+  FIRST_RUNNING,
+  formatPosition,
+  parsePosition,
+  POSITION_PATTERN,
+  requireReached,
+  type CommitPosition,
+} from './commit-position.ts';
+export { createEventRepository, recordEvent, recordEvents, type NewEvent } from './event.repository.ts';

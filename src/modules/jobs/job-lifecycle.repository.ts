@@ -34,7 +34,11 @@ export interface ChangedJob {
   /** The state after the change. */
   state: JobState;
   attempt: number;
+  excused_attempts: number;
 }
+
+/** One job, or the jobs of a rollout, all or so many at a time. */
+export type JobsToCancel = { jobId: string } | { rolloutId: string; limit?: number };
 
 export interface CandidateColumns {
   strategy: string;
@@ -44,7 +48,7 @@ export interface CandidateColumns {
 }
 
 const RETURNED = Prisma.raw(
-  'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt',
+  'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt, j.excused_attempts',
 );
 
 /** Locks the row and gives its state before the change. */
@@ -79,7 +83,7 @@ function first<T>(rows: T[]): T | null {
  * the change or the lease is not held.
  */
 export const jobLifecycleRepository = {
-  /** Claims a job that is queued or whose lease has expired. */
+  /** Claims a job that is queued or whose lease has expired. The jobs of a cancelled rollout are about to be cancelled. */
   async claim(tx: Transaction, lease: Lease, leaseMs: number): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`
@@ -92,6 +96,7 @@ export const jobLifecycleRepository = {
         FROM ${lockedRow(lease.jobId)}
         WHERE j.id = old.id AND (j.state = 'queued' OR ${OPEN})
           AND (j.lease_owner IS NULL OR j.lease_expires_at < clock.now)
+          AND NOT EXISTS (SELECT 1 FROM rollouts WHERE id = j.rollout_id AND state = 'cancelled')
         RETURNING ${RETURNED}`,
     );
   },
@@ -177,13 +182,18 @@ export const jobLifecycleRepository = {
   },
 
   /** Gives a job back to the queue. `error` says why the attempt ended; it is null if the worker only stops. */
-  async release(tx: Transaction, lease: Lease, error: Prisma.InputJsonObject | null): Promise<ChangedJob | null> {
+  async release(
+    tx: Transaction,
+    lease: Lease,
+    { error, excused }: { error: Prisma.InputJsonObject | null; excused: boolean },
+  ): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`
         ${CLOCK}
         UPDATE jobs j SET ${ACCRUE},
           state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'queued' END,
           phase = CASE WHEN j.ttr_ms IS NULL THEN 'queue_wait' ELSE j.phase END,
+          excused_attempts = j.excused_attempts + ${excused ? 1 : 0}::int,
           error = ${jsonText(error)}::jsonb, lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
         FROM ${lockedRow(lease.jobId)} WHERE ${held(lease)} AND ${OPEN}
         RETURNING ${RETURNED}`,
@@ -191,10 +201,11 @@ export const jobLifecycleRepository = {
   },
 
   /**
-   * Cancels one job, or every job of a rollout that has not ended. The lease is taken away, which its holder notices at
+   * Cancels one job, or so many jobs of a rollout that have not ended. The lease is taken away, which its holder notices at
    * the next heartbeat. A ready job keeps its published version: only its refinement ends.
    */
-  cancel(tx: Transaction, which: { rolloutId: string } | { jobId: string }): Promise<ChangedJob[]> {
+  cancel(tx: Transaction, which: JobsToCancel): Promise<ChangedJob[]> {
+    const limit = 'jobId' in which ? 1 : (which.limit ?? null);
     const where = 'jobId' in which ? Prisma.sql`id = ${which.jobId}` : Prisma.sql`rollout_id = ${which.rolloutId}`;
     return tx.$queryRaw<ChangedJob[]>`
       ${CLOCK}
@@ -202,7 +213,8 @@ export const jobLifecycleRepository = {
         state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'cancelled' END,
         finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
       FROM clock,
-        (SELECT id, state FROM jobs WHERE ${where} AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE) AS old
+        (SELECT id, state FROM jobs WHERE ${where} AND finished_at IS NULL ORDER BY id LIMIT ${limit}::int
+          FOR NO KEY UPDATE) AS old
       WHERE j.id = old.id AND (${inState(sourcesOf('cancelled'))} OR ${REFINING})
       RETURNING ${RETURNED}`;
   },
@@ -221,11 +233,11 @@ export const jobLifecycleRepository = {
     return count === 1;
   },
 
-  /** Leaves the pending baselines of a rollout unmeasured. */
-  async dropBaselines(tx: Transaction, rolloutId: string): Promise<void> {
-    await tx.$executeRaw`
+  /** Leaves so many pending baselines of a rollout unmeasured. @returns how many */
+  dropBaselines(tx: Transaction, rolloutId: string, limit: number | null): Promise<number> {
+    return tx.$executeRaw`
       UPDATE jobs SET baselines_pending = FALSE, updated_at = clock_timestamp()
-      WHERE rollout_id = ${rolloutId} AND baselines_pending`;
+      WHERE id IN (SELECT id FROM jobs WHERE rollout_id = ${rolloutId} AND baselines_pending ORDER BY id LIMIT ${limit}::int)`;
   },
 
   /** Whether a job has ended or no longer exists. */

@@ -8,6 +8,7 @@ import {
   type CandidateColumns,
   type ChangedJob,
   type JobProgress,
+  type JobsToCancel,
   type Lease,
   type MeasuredBaselines,
 } from './job-lifecycle.repository.ts';
@@ -120,10 +121,17 @@ export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; lea
         await settleRollout(tx, rolloutId);
       }),
 
-    /** Gives the job back to the queue. `error` says why the attempt ended; it is null if the worker only stops. */
-    release: (lease: Lease, error: Prisma.InputJsonObject | null): Promise<void> =>
+    /**
+     * Gives the job back to the queue. `error` says why the attempt ended; it is null if the worker only stops. An attempt
+     * is `excused` if it ended through no fault of the job.
+     */
+    release: (
+      lease: Lease,
+      error: Prisma.InputJsonObject | null,
+      { excused = false }: { excused?: boolean } = {},
+    ): Promise<void> =>
       withTransaction(db, async (tx) => {
-        const job = await repository.release(tx, lease, error);
+        const job = await repository.release(tx, lease, { error, excused });
         if (job === null) throw await leaseLost(tx, lease.jobId);
         await recordChange(tx, job);
       }),
@@ -137,18 +145,22 @@ export async function advancePhase(tx: Transaction, lease: Lease, phase: JobPhas
   await recordChange(tx, job);
 }
 
-/** Cancels one job or all jobs of a rollout, whose row must be locked. @returns the jobs that were changed */
+/**
+ * Cancels one job or jobs of a rollout, whose row must be locked.
+ * @returns the jobs that were changed, and whether the rollout has no further ones
+ */
 export async function cancelJobs(
   tx: Transaction,
-  which: { rolloutId: string } | { jobId: string },
-): Promise<ChangedJob[]> {
+  which: JobsToCancel,
+): Promise<{ jobs: ChangedJob[]; isLast: boolean }> {
   const jobs = await repository.cancel(tx, which);
-  if ('rolloutId' in which) await repository.dropBaselines(tx, which.rolloutId);
+  const limit = 'rolloutId' in which ? (which.limit ?? null) : null;
+  const dropped = 'rolloutId' in which ? await repository.dropBaselines(tx, which.rolloutId, limit) : 0;
   await recordEvents(
     tx,
     jobs.filter((job) => job.state !== job.old_state).map((job) => eventOf(job, {})),
   );
-  return jobs;
+  return { jobs, isLast: limit === null || (jobs.length < limit && dropped < limit) };
 }
 
 /** Completes a rollout if all its jobs have ended. The rollout's row must be locked. */

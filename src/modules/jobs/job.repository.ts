@@ -1,6 +1,7 @@
 import { Prisma, type Database, type Queryable } from '../../lib/database.ts';
 import { ownedBy } from '../../lib/owner.ts';
 import { pageArguments } from '../../lib/pagination.ts';
+import { FIRST_RUNNING, type CommitPosition } from '../events/index.ts';
 import type { JobQuery, MetricQuery } from './job.schemas.ts';
 
 /** What answers show of other tables. */
@@ -46,6 +47,23 @@ export function createJobRepository(db: Database) {
         ...(query.updated_since === undefined ? {} : { updatedAt: { gte: new Date(query.updated_since) } }),
       };
       return tx.job.findMany({ ...page, where, include: SHOWN });
+    },
+
+    /** Jobs that have changed after a position, in the order of commits, as they are now. */
+    async changedAfter(
+      { transaction, sequence }: CommitPosition,
+      query: JobQuery,
+      tenantId: string | null,
+      tx: Queryable = db,
+    ): Promise<{ rows: JobRow[]; last: CommitPosition | null }> {
+      const changed = await tx.$queryRaw<{ id: string; transaction: bigint; sequence: bigint }[]>`
+        SELECT id, change_transaction_id AS transaction, change_seq AS sequence FROM jobs
+        WHERE (change_transaction_id, change_seq) > (${transaction}::bigint, ${sequence}::bigint)
+          AND change_transaction_id < ${FIRST_RUNNING} ${conditions(query, tenantId)}
+        ORDER BY change_transaction_id, change_seq LIMIT ${query.limit ?? 50}`;
+      const rows = await tx.job.findMany({ where: { id: { in: changed.map(({ id }) => id) } }, include: SHOWN });
+      const byId = new Map(rows.map((row) => [row.id, row]));
+      return { rows: changed.flatMap(({ id }) => byId.get(id) ?? []), last: changed.at(-1) ?? null };
     },
 
     metricPoints: (jobId: string, query: MetricQuery, tx: Queryable = db) =>
@@ -113,4 +131,19 @@ export function createJobRepository(db: Database) {
         SELECT id, kind, finished_at IS NOT NULL AS ended FROM jobs
         WHERE ${LIVE} AND id > ${after} ORDER BY id LIMIT ${limit}`,
   };
+}
+
+/** The conditions of a query besides its position. */
+function conditions(query: JobQuery, tenantId: string | null): Prisma.Sql {
+  const since = query.updated_since;
+  const given = [
+    tenantId !== null && Prisma.sql`AND tenant_id = ${tenantId}`,
+    query.tenant_id !== undefined && Prisma.sql`AND tenant_id = ${query.tenant_id}`,
+    query.rollout_id !== undefined && Prisma.sql`AND rollout_id = ${query.rollout_id}`,
+    query.adapter_id !== undefined && Prisma.sql`AND adapter_id = ${query.adapter_id}`,
+    query.state !== undefined && Prisma.sql`AND state = ${query.state}::job_state`,
+    query.kind !== undefined && Prisma.sql`AND kind = ${query.kind}::job_kind`,
+    since !== undefined && Prisma.sql`AND updated_at >= ${new Date(since)}`,
+  ];
+  return Prisma.join([Prisma.empty, ...given.filter((condition) => condition !== false)], ' ');
 }

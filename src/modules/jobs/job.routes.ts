@@ -1,9 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
-import { pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { Job, JobParams, JobQuery, MetricPoints, MetricQuery } from './job.schemas.ts';
+import { Job, JobPage, JobParams, JobQuery, MetricPoints, MetricQuery } from './job.schemas.ts';
 import { createJobService } from './job.service.ts';
 
 const operation = operationsOf('Jobs');
@@ -15,9 +14,9 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
     {
       onRequest: requireScope('tenant:read'),
       schema: {
-        ...operation('listJobs', 'List jobs, newest first'),
+        ...operation('listJobs', 'List jobs, newest first, or those that have changed'),
         querystring: JobQuery,
-        response: { 200: pageOf(Job) },
+        response: { 200: JobPage },
       },
     },
     (request) => service.list(request.query, tenantScope(request)),

@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
-import { PageQuery } from '../../lib/pagination.ts';
+import { pageOf, PageQuery } from '../../lib/pagination.ts';
 import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { POSITION_PATTERN } from '../events/index.ts';
 import { JOB_STATES } from './job.states.ts';
 import { METRICS } from '../../../core/options/metrics.ts';
 import { PHASES } from '../../../core/options/phases.ts';
@@ -121,12 +122,39 @@ export const JobQuery = Type.Object(
     state: Type.Optional(Type.Enum(JOB_STATES)),
     kind: Type.Optional(JobKind),
     updated_since: Type.Optional(
-      Type.String({ format: 'date-time', description: 'Only jobs that have changed at this time or later.' }),
+      Type.String({
+        format: 'date-time',
+        description:
+          'Only jobs that have changed at this time or later. A change whose transaction ends late can be missed: ' +
+          '`changed_after` misses none.',
+      }),
+    ),
+    changed_after: Type.Optional(
+      Type.String({
+        pattern: POSITION_PATTERN,
+        description:
+          'Only jobs that have changed after this position, those that changed first coming first: the ' +
+          '`next_changed_after` of the answer before or the `sequence` of an event; `0` for all. It takes no `cursor`.',
+      }),
     ),
   },
   { additionalProperties: false },
 );
 export type JobQuery = Static<typeof JobQuery>;
+
+export const JobPage = Type.Object(
+  {
+    ...pageOf(Job).properties,
+    next_changed_after: Nullable(
+      Type.String({
+        description:
+          'Pass it as `changed_after` to get later changes. It is null if the request has no `changed_after`.',
+      }),
+    ),
+  },
+  { title: 'JobPage' },
+);
+export type JobPage = Static<typeof JobPage>;
 
 export const MetricPoint = Type.Object(
   {

@@ -1,14 +1,15 @@
 import type { JobProducer } from '../../jobs/producer.ts';
 import type { RecoverySource } from '../../jobs/sweeper.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
-import { conflict, notFound } from '../../lib/errors.ts';
-import { toPage, type Page } from '../../lib/pagination.ts';
+import { AppError, conflict, notFound } from '../../lib/errors.ts';
+import { toPage } from '../../lib/pagination.ts';
+import { createEventRepository, formatPosition, parsePosition, requireReached } from '../events/index.ts';
 import { jobLifecycleRepository } from './job-lifecycle.repository.ts';
 import { toBaselinesEntry, toEntry } from './job-entries.ts';
 import { cancelJobs, settleRollout } from './job-lifecycle.ts';
 import { toJob, toMetricPoint } from './job.mapper.ts';
 import { createJobRepository } from './job.repository.ts';
-import type { Job, JobQuery, MetricPoint, MetricQuery } from './job.schemas.ts';
+import type { Job, JobPage, JobQuery, MetricPoint, MetricQuery } from './job.schemas.ts';
 
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createJobService({ db, producer }: { db: Database; producer: JobProducer }) {
@@ -18,11 +19,27 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
     if (row === null) throw notFound('job', id);
     return toJob(row);
   };
+  const changes = async (query: JobQuery, after: string, scope: string | null): Promise<JobPage> => {
+    if (query.cursor !== undefined) {
+      const message = 'cursor and changed_after cannot be combined: pass next_changed_after as changed_after';
+      throw new AppError({ code: 'invalid_cursor', status: 400, message });
+    }
+    const position = parsePosition(after);
+    const { rows, last } = await jobs.changedAfter(position, query, scope);
+    if (last === null) requireReached(after, position, await createEventRepository(db).nextTransaction());
+    return {
+      data: rows.map(toJob),
+      next_cursor: null,
+      next_changed_after: last === null ? after : formatPosition(last),
+    };
+  };
   return {
     get,
 
-    async list(query: JobQuery, scope: string | null): Promise<Page<Job>> {
-      return toPage(await jobs.page(query, scope), query, toJob);
+    /** @throws AppError 400 `invalid_cursor` */
+    async list(query: JobQuery, scope: string | null): Promise<JobPage> {
+      if (query.changed_after !== undefined) return changes(query, query.changed_after, scope);
+      return { ...toPage(await jobs.page(query, scope), query, toJob), next_changed_after: null };
     },
 
     async metrics(

@@ -26,9 +26,17 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
       withTransaction(db, async (tx) => {
         if (await rollouts.move(tx, id, { from: ['planning'], next: 'analyzing' }))
           await change(tx, id, 'analyzing', { from: 'planning' });
+        await rollouts.countAnalysis(tx, id);
         const row = await rollouts.find(id, tx);
         return row?.state === 'analyzing' ? row : null;
       }),
+
+    /**
+     * Does not count the running analysis, which ends because the worker stops or its machine fails. `error` says why the
+     * rollout waits; it is null if the worker only stops.
+     */
+    excuse: (id: string, error: Prisma.InputJsonObject | null): Promise<number> =>
+      withTransaction(db, (tx) => rollouts.excuseAnalysis(tx, id, error)),
 
     sources: (baseModelVersionId: string): Promise<SourceRow[]> => rollouts.sources(baseModelVersionId),
 

@@ -39,7 +39,7 @@ export interface EvolutionRow {
   differences: { field: string; old: unknown; new: unknown }[] | null;
 }
 
-/** The newest version of an adapter, from which a rollout carries the adapter over. */
+/** The latest version of an adapter, from which a rollout carries the adapter over. */
 export interface SourceRow {
   adapter_version_id: string;
   adapter_id: string;
@@ -69,10 +69,13 @@ export function createRolloutRepository(db: Queryable) {
     baseModelVersionExists: async (id: string, tx: Queryable = db) =>
       (await tx.baseModelVersion.count({ where: { id } })) > 0,
 
-    /** A rollout of the same version that has not ended. */
+    /** A rollout of the same version that has not ended, or whose jobs are still being cancelled. */
     liveRollout: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.rollout.findFirst({
-        where: { baseModelVersionId, state: { in: [...LIVE_ROLLOUT_STATES] } },
+        where: {
+          baseModelVersionId,
+          OR: [{ state: { in: [...LIVE_ROLLOUT_STATES] } }, { state: 'cancelled', finishedAt: null }],
+        },
         select: { id: true },
       }),
 
@@ -85,9 +88,12 @@ export function createRolloutRepository(db: Queryable) {
       return row ?? null;
     },
 
-    /** Moves a rollout to the state `next` if it is in one of the states `from`. True if it was. */
+    /**
+     * Moves a rollout to the state `next` if it is in one of the states `from`. True if it was. A cancelled one is finished
+     * when its jobs are cancelled too.
+     */
     async move(tx: Transaction, id: string, { from, next, error = null }: RolloutMove): Promise<boolean> {
-      const ended = TERMINAL_ROLLOUT_STATES.some((state) => state === next);
+      const ended = next !== 'cancelled' && TERMINAL_ROLLOUT_STATES.some((state) => state === next);
       const count = await tx.$executeRaw`
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
         UPDATE rollouts r SET state = ${next}::rollout_state,
@@ -99,7 +105,32 @@ export function createRolloutRepository(db: Queryable) {
       return count === 1;
     },
 
-    /** The newest version of each adapter of the base model whose newest version is not for this base model version. */
+    finishCancelled: (tx: Transaction, id: string) =>
+      tx.$executeRaw`
+        UPDATE rollouts SET finished_at = clock_timestamp(), updated_at = clock_timestamp()
+        WHERE id = ${id} AND state = 'cancelled' AND finished_at IS NULL`,
+
+    /** Cancelled rollouts with jobs that are still to be cancelled. */
+    unfinishedCancellations: (tx: Queryable = db) =>
+      tx.rollout.findMany({ where: { state: 'cancelled', finishedAt: null }, select: { id: true } }),
+
+    /** Counts the beginning of an analysis. */
+    countAnalysis: (tx: Transaction, id: string) =>
+      tx.$executeRaw`
+        UPDATE rollouts SET attempt = attempt + 1, error = NULL, updated_at = clock_timestamp()
+        WHERE id = ${id} AND state = 'analyzing'`,
+
+    /** Does not count the last beginning, and says why the rollout waits. */
+    excuseAnalysis: (tx: Transaction, id: string, error: Prisma.InputJsonObject | null) =>
+      tx.$executeRaw`
+        UPDATE rollouts SET excused_attempts = excused_attempts + 1, updated_at = clock_timestamp(),
+          error = ${error === null ? null : JSON.stringify(error)}::jsonb
+        WHERE id = ${id} AND state = 'analyzing'`,
+
+    /**
+     * The latest version of each adapter of the base model that has none for this base model version yet: neither the
+     * newest import nor anything that was carried over from it.
+     */
     sources: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.$queryRaw<SourceRow[]>`
         SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id,
@@ -108,9 +139,15 @@ export function createRolloutRepository(db: Queryable) {
         JOIN base_model_versions new_base
           ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id
         JOIN LATERAL (
-          SELECT v.id, v.base_model_version_id FROM adapter_versions v WHERE v.adapter_id = a.id
+          SELECT v.id, v.base_model_version_id FROM adapter_versions v WHERE v.adapter_id = a.id AND NOT v.superseded
           ORDER BY v.number DESC LIMIT 1
         ) AS newest ON newest.base_model_version_id <> new_base.id
+        WHERE NOT EXISTS (
+          SELECT 1 FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
+          WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id
+            AND COALESCE(source.number, v.number) >= COALESCE((
+              SELECT max(i.number) FROM adapter_versions i WHERE i.adapter_id = a.id AND i.origin = 'imported'), 0)
+        )
         ORDER BY a.id`,
 
     /** Records the events of newly inserted jobs with one statement, since a fleet has thousands of jobs. */

@@ -19,7 +19,8 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         ...operation('createRollout', 'Carry the fleet over to a base model version'),
         description:
           'Starts a rollout to a version that is registered already. Registering a version starts one by itself, unless ' +
-          'its `rollout` is false.',
+          'its `rollout` is false. A rollout takes the adapters that have no version for the base model version when it is ' +
+          'planned; another one, when it has ended, takes those that have joined since or were not carried over.',
         body: CreateRollout,
         response: { 202: Rollout },
       },
@@ -63,7 +64,9 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
       onRequest: requireOperator,
       schema: {
         ...operation('cancelRollout', 'Cancel a rollout and its jobs'),
-        description: 'Ends waiting and running jobs. Published versions stay. Cancelling again changes nothing.',
+        description:
+          'Ends waiting and running jobs. Published versions stay. Cancelling again changes nothing. The jobs of a large ' +
+          'fleet are cancelled in steps; `finished_at` is set after the last one.',
         params: RolloutParams,
         response: { 200: Rollout },
       },

@@ -109,7 +109,7 @@ export const Rollout = Type.Object(
     error: Nullable(
       Type.Object(
         { code: Type.String(), message: Type.String() },
-        { additionalProperties: true, description: 'Why the rollout failed.' },
+        { additionalProperties: true, description: 'Why the rollout failed, or why its analysis waits.' },
       ),
     ),
     jobs: countsOf('adaptation jobs'),

@@ -8,7 +8,8 @@ import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import { recordEvent } from '../events/index.ts';
-import { cancelJobs, settleRollout } from '../jobs/index.ts';
+import { settleRollout } from '../jobs/index.ts';
+import { cancelInBatches } from './cancellation.ts';
 import { toRollout } from './rollout.mapper.ts';
 import { createRolloutRepository, type RolloutRow } from './rollout.repository.ts';
 import {
@@ -70,25 +71,22 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
     },
 
     /**
-     * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing.
+     * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing, except that it goes on where an
+     * interrupted one ended.
      * @throws AppError 404, 409
      */
     async cancel(id: string): Promise<Rollout> {
-      const cancelled = await withTransaction(db, async (tx) => {
+      await withTransaction(db, async (tx) => {
         const row = await rollouts.lock(id, tx);
         if (row === null) throw notFound('rollout', id);
-        if (row.state === 'cancelled') return [];
+        if (row.state === 'cancelled') return;
         if (!(await rollouts.move(tx, id, { from: LIVE_ROLLOUT_STATES, next: 'cancelled' }))) {
           throw conflict('rollout_ended', `rollout ${id} cannot be cancelled: it has ended and is ${row.state}`);
         }
         await recordEvent(tx, { tenantId: null, type: 'rollout.cancelled', subjectId: id, data: { from: row.state } });
-        return cancelJobs(tx, { rolloutId: id });
       });
       await producer.remove('rollouts', [id]);
-      await producer.remove(
-        'adaptations',
-        cancelled.filter((job) => job.old_state === 'queued').map((job) => job.id),
-      );
+      await cancelInBatches(db, id, (queued) => producer.remove('adaptations', queued));
       return get(id, null);
     },
   };
@@ -114,7 +112,8 @@ export async function createRollout(
   if (live !== null) {
     throw conflict(
       'rollout_exists',
-      `base model version ${baseModelVersionId} has a rollout already that has not ended: ${live.id}`,
+      `base model version ${baseModelVersionId} has a rollout already that has not ended: ${live.id}; start another one when ` +
+        'it has ended, which takes the adapters that have no version for it by then',
       {
         rollout_id: live.id,
       },
@@ -145,6 +144,7 @@ export function rolloutRecoverySource(db: Database): RecoverySource {
     live: async (after, limit) =>
       (await rollouts.unplanned(after, limit)).map((row) => ({ rowId: row.id, entry: toEntry(row) })),
     repair: async () => {
+      for (const { id } of await rollouts.unfinishedCancellations()) await cancelInBatches(db, id);
       for (const { id } of await rollouts.unsettled()) {
         await withTransaction(db, async (tx) => {
           await rollouts.lock(id, tx);

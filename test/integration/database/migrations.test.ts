@@ -56,6 +56,9 @@ const MIGRATIONS = [
   '20261126030000_text_metrics',
   '20261126040000_pending_baselines',
   '20261126050000_idempotency_body_bytes',
+  '20261126210000_superseded_versions',
+  '20261126220000_excused_attempts',
+  '20261126230000_commit_order',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

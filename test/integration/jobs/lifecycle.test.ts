@@ -231,7 +231,7 @@ describe('a job', () => {
       await expect(lifecycle.end(lease, rollout, { state: 'failed' })).rejects.toThrow(LeaseLostError);
       await expect(lifecycle.release(lease, null)).rejects.toThrow(LeaseLostError);
       expect(await lifecycle.claim(leaseOf(id))).toBeNull();
-      expect(await withTransaction(database.db, (tx) => cancelJobs(tx, { jobId: id }))).toEqual([]);
+      expect((await withTransaction(database.db, (tx) => cancelJobs(tx, { jobId: id }))).jobs).toEqual([]);
       expect(await jobOf(id)).toEqual(before);
     }
   });
@@ -266,7 +266,7 @@ describe('a job', () => {
   test('cancelling takes the lease away', async () => {
     const lease = leaseOf(jobId);
     await lifecycle.claim(lease);
-    const cancelled = await withTransaction(database.db, (tx) => cancelJobs(tx, { rolloutId }));
+    const { jobs: cancelled } = await withTransaction(database.db, (tx) => cancelJobs(tx, { rolloutId }));
     expect(cancelled.map((job) => job.id).sort()).toEqual([jobId, otherId].sort());
     await expect(lifecycle.heartbeat(lease, PROGRESS)).rejects.toThrow(JobEndedError);
     await expect(lifecycle.advancePhase(lease, 'evaluate')).rejects.toThrow(JobEndedError);

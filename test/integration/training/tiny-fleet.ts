@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { ArtifactStore, StoredArtifact } from '../../../src/artifacts/artifact-store.ts';
 import { registerArtifact } from '../../../src/artifacts/index.ts';
 import { loadConfig } from '../../../src/config/config.ts';
-import { withTransaction } from '../../../src/lib/database.ts';
+import { withTransaction, type Database } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { createJobService } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService, type RolloutOptions } from '../../../src/modules/rollouts/index.ts';
@@ -12,8 +12,14 @@ import {
   type TrainingProcess,
   type TrainingProcessOptions,
 } from '../../../workers/training/training-process.ts';
-import { startWorker, type RunningWorker } from '../../../workers/main.ts';
-import { createTinyFamily, removeTinyFamily, tasteRows, toJsonl } from '../../unit/training/support/tiny-task.ts';
+import { startWorker, type RunningWorker, type WorkerTimes } from '../../../workers/main.ts';
+import {
+  createTinyFamily,
+  removeTinyFamily,
+  tasteRows,
+  toJsonl,
+  type TinyFamily,
+} from '../../unit/training/support/tiny-task.ts';
 import { createFleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, logger } from '../queue/test-queue.ts';
 
@@ -24,7 +30,12 @@ type FleetJob = Awaited<ReturnType<JobService['list']>>['data'][number];
 export interface TinyFleet {
   readonly artifacts: ArtifactStore;
   readonly training: TrainingProcess;
-  startWorker(): Promise<RunningWorker>;
+  readonly db: Database;
+  readonly family: TinyFamily;
+  /** Folder of artifacts and checkpoints. */
+  readonly dataDir: string;
+  readonly newVersionId: string;
+  startWorker(times?: WorkerTimes): Promise<RunningWorker>;
   /** Replaces the data of one adapter. */
   replaceData(adapter: number, rows: readonly object[]): Promise<void>;
   /** Starts a rollout to the new base model version. @returns its identifier */
@@ -94,6 +105,10 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
   return {
     artifacts: fleet.artifacts,
     training,
+    db,
+    family,
+    dataDir: config.dataDir,
+    newVersionId: fleet.newVersionId,
     jobs,
     ended,
     begin,
@@ -115,12 +130,12 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
         await tx.adapter.update({ where: { id: fleet.adapters[index]! }, data: { datasetId: id } });
       });
     },
-    startWorker: async () => {
+    startWorker: async (times = {}) => {
       const { backend, producer } = queue;
       const worker = await startWorker(
         config,
         { db, artifacts: fleet.artifacts, backend, producer, training, logger },
-        TIMES,
+        { ...TIMES, ...times },
       );
       workers.push(worker);
       return worker;

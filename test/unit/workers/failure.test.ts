@@ -29,6 +29,16 @@ test.each([
     new TrainingDivergedError('the loss is NaN', { step: 3, learningRate: 1, soundStep: 1 }),
     { code: 'training_diverged', permanent: true },
   ],
+  [
+    'a file of a model that the system cannot read',
+    new FormatError({
+      code: 'invalid_json',
+      file: 'config.json',
+      message: 'is not valid JSON',
+      cause: Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' }),
+    }),
+    { code: 'EIO', permanent: false },
+  ],
   ['another error', new Error('bad luck'), { code: 'internal_error', message: 'bad luck', permanent: false }],
 ])('%s keeps its code', (_, error, fields) => {
   expect(toFailure(error)).toMatchObject(fields);

@@ -3,7 +3,8 @@ import { PermanentError, TryLaterError } from '../../../src/jobs/index.ts';
 import { TrainingCrashedError, TrainingFailedError } from '../../../workers/training/training-errors.ts';
 import { createTrainingProcess } from '../../../workers/training/training-process.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
-import { acquireDevice, isStopping, problemOf } from '../../../workers/handler-faults.ts';
+import { AppError } from '../../../src/lib/errors.ts';
+import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../../../workers/handler-faults.ts';
 
 const timeout = new DOMException('The operation was aborted due to timeout', 'TimeoutError');
 const noSpace = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
@@ -19,6 +20,38 @@ it.each([
   ['a string', 'internal_error', 'a string'],
 ])('converts %s to the code %s', (error, code, message) => {
   expect(problemOf(error)).toEqual({ code, message });
+});
+
+const failed = (code: string, permanent: boolean) => new TrainingFailedError({ code, message: '/models/x', permanent });
+const ofSystem = (code: string) => Object.assign(new Error(`${code}: open '/data/x'`), { code });
+
+it.each([
+  ['a model folder that is away', failed('missing_file', true), 'worker_fault'],
+  ['a disk that cannot be read', failed('EIO', false), 'worker_fault'],
+  ['a file that may not be read', ofSystem('EACCES'), 'worker_fault'],
+  ['too many open files', ofSystem('EMFILE'), 'worker_fault'],
+  ['a lost database', ofSystem('ECONNREFUSED'), 'worker_fault'],
+  ['a full disk', noSpace, 'disk_full'],
+  ['a full store', new AppError({ code: 'storage_full', status: 507, message: 'full' }), 'disk_full'],
+  ['a read-only store', new AppError({ code: 'storage_read_only', status: 507, message: 'x' }), 'worker_fault'],
+  ['a process that cannot start', new TrainingCrashedError('it ended', null, false), 'training_process_not_started'],
+  ['lack of memory', new TrainingCrashedError('heap', 'certain'), 'out_of_memory'],
+])('%s is a fault of the machine, whose message names no path', (_, error, code) => {
+  const fault = machineFaultOf(error);
+  expect(fault).toMatchObject({ code });
+  expect(fault!.message).not.toContain('/');
+  expect(isPermanent(error)).toBe(false);
+});
+
+it.each([
+  ['bad data', failed('invalid_dataset', true)],
+  ['a second lack of memory in a fresh process', failed('out_of_memory', true)],
+  ['a process that dies in the middle of a job', new TrainingCrashedError('it ended (SIGSEGV)')],
+  ['a job that fails for good', new PermanentError('no dataset', { code: 'dataset_missing' })],
+  ['an unforeseen error', new Error('unforeseen')],
+  ['a time limit', timeout],
+])('%s is not', (_, error) => {
+  expect(machineFaultOf(error)).toBeNull();
 });
 
 it('distinguishes a worker that stops from a job that took too long', () => {

@@ -1,0 +1,79 @@
+import type { QueueName } from './catalog.ts';
+
+/** How long a job waits for the end of another queue's job before it goes back to its queue. */
+const HOLD_MS = 300;
+
+/** How long it stays there, in milliseconds. An idle worker finds it then. */
+export const RETURN_MS = 100;
+
+/**
+ * A worker has one device and a consumer of each queue. This lets the jobs of one queue run at a time, so that a job does
+ * not wait in a busy worker while others are idle. A queue whose job had to go back is blocked until the device is free; a
+ * rollout then comes first, because a whole fleet waits for it.
+ */
+export class Turns {
+  readonly #onChange: () => void;
+  readonly #blocked = new Set<QueueName>();
+  #queue: QueueName | null = null;
+  #running = 0;
+  /** Whether a rollout had to go back since the device was free the last time. */
+  #rolloutWaits = false;
+  #waiting: (() => void)[] = [];
+
+  /** @param onChange called when queues become blocked or are no longer */
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
+  }
+
+  /** Whether the queue's jobs are not to be fetched now. */
+  isBlocked(queue: QueueName): boolean {
+    return this.#blocked.has(queue);
+  }
+
+  /** Takes a turn. @returns a function that ends it, or null if the job has to go back to its queue */
+  async take(queue: QueueName): Promise<(() => void) | null> {
+    const isFree = () => this.#queue === null || this.#queue === queue;
+    await this.#until(isFree, HOLD_MS);
+    if (isFree() && this.#rolloutWaits && queue !== 'rollouts') {
+      await this.#until(() => !this.#rolloutWaits, 2 * (HOLD_MS + RETURN_MS));
+      if (isFree()) this.#rolloutWaits = false;
+    }
+    if (!isFree()) {
+      this.#blocked.add(queue);
+      if (queue === 'rollouts') this.#rolloutWaits = true;
+      this.#onChange();
+      return null;
+    }
+    if (queue === 'rollouts') this.#rolloutWaits = false;
+    this.#queue = queue;
+    this.#running++;
+    this.#wake();
+    return () => this.#end();
+  }
+
+  #end(): void {
+    this.#running--;
+    if (this.#running > 0) return;
+    this.#queue = null;
+    this.#blocked.clear();
+    this.#onChange();
+    this.#wake();
+  }
+
+  async #until(condition: () => boolean, ms: number): Promise<void> {
+    const deadline = performance.now() + ms;
+    while (!condition() && performance.now() < deadline) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, deadline - performance.now());
+        this.#waiting.push(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+    }
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+}

@@ -1,0 +1,140 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { withTransaction, type Database } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
+import { createAdapterRepository, insertAdapterVersion } from '../../../src/modules/adapters/adapter.repository.ts';
+import { createJobLifecycle } from '../../../src/modules/jobs/index.ts';
+import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
+import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
+import { publishCandidate } from '../../../workers/adaptations/publication.ts';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { createTestDatabase, type TestDatabase } from '../support/index.ts';
+
+let database: TestDatabase;
+let db: Database;
+let fleet: Fleet;
+/** The only adapter of the fleet. */
+let adapterId: string;
+let thirdVersionId: string;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = database.db;
+});
+beforeEach(async () => {
+  fleet = await createFleet(db, { tenants: 1, adapters: 1 });
+  adapterId = fleet.adapters[0]!;
+  thirdVersionId = newId('baseModelVersion');
+  const { baseModelId } = fleet;
+  await db.baseModelVersion.create({
+    data: { id: thirdVersionId, baseModelId, version: 'v3', path: fleet.folder, servingName: 'served/v3' },
+  });
+});
+afterEach(() => fleet.remove());
+afterAll(() => database.close());
+
+/** Plans a rollout to a base model version. @returns the job of the adapter, if it has one */
+async function plan(baseModelVersionId: string): Promise<string | undefined> {
+  const lifecycle = createRolloutLifecycle({ db });
+  const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseModelVersionId, options: {} }));
+  const { options } = (await lifecycle.beginAnalysis(rollout.id))!;
+  const request = { id: rollout.id, baseModelVersionId, options: options as StoredOptions };
+  return (await lifecycle.plan(request, new Map()))![0]?.id;
+}
+
+/** Runs a job up to its publication, as a worker does. @returns the id of the version */
+async function publish(jobId: string): Promise<string> {
+  const lifecycle = createJobLifecycle({ db });
+  const lease = { jobId, owner: newId('job') };
+  await lifecycle.claim(lease);
+  const job = (await adaptationRepository.load(db, jobId))!;
+  const folder = path.join(fleet.folder, `candidate-${jobId}`);
+  await mkdir(folder);
+  const config = { peft_type: 'LORA', r: 4, lora_alpha: 8, target_modules: ['q_proj'] };
+  await writeFile(path.join(folder, 'adapter_config.json'), JSON.stringify(config));
+  await writeFile(path.join(folder, 'job.txt'), jobId);
+  const candidate = {
+    id: 'copy',
+    rung: 'copy',
+    strategy: 'reuse',
+    alpha: 1,
+    beta: 0,
+    step: 0,
+    metric: { name: 'accuracy', value: 0.9, standardError: 0.01, rows: 100 },
+    passed: true,
+    needed: 0.8,
+    bound: null,
+    negativeFlips: null,
+    failed: [],
+    searchLoss: null,
+    elapsedMs: 1,
+  } as const;
+  const outcomes = { digest: `sha256:${'1'.repeat(64)}`, value: 0.9, standardError: 0.01, values: [1] };
+  return publishCandidate(
+    { db, artifacts: fleet.artifacts, lifecycle, lease, job },
+    { type: 'publication', number: 1, folder, candidate, rows: 'training', outcomes, slices: {} },
+  );
+}
+
+async function importVersion(baseModelVersionId: string): Promise<string> {
+  const first = await db.adapterVersion.findFirstOrThrow({ where: { adapterId } });
+  const { tenantId, artifactDigest, rank, loraAlpha } = first;
+  const id = newId('adapterVersion');
+  const row = { id, tenantId, adapterId, baseModelVersionId, origin: 'imported', artifactDigest, rank, loraAlpha };
+  await withTransaction(db, (tx) => insertAdapterVersion(tx, row));
+  return id;
+}
+
+const latest = async () => (await createAdapterRepository(db).find(adapterId, null))?.versions[0]?.id;
+
+test('a job to an older base that publishes late is not the latest version', async () => {
+  const toSecond = await plan(fleet.newVersionId);
+  const toThird = await plan(thirdVersionId);
+  const onThird = await publish(toThird!);
+  expect(await latest()).toBe(onThird);
+  const onSecond = await publish(toSecond!);
+  expect(await latest()).toBe(onThird);
+  expect(await db.adapterVersion.findUnique({ where: { id: onSecond } })).toMatchObject({
+    number: 3,
+    baseModelVersionId: fleet.newVersionId,
+  });
+});
+
+test('the next rollout starts from the version on the newest base', async () => {
+  const toSecond = await plan(fleet.newVersionId);
+  const onThird = await publish((await plan(thirdVersionId))!);
+  await publish(toSecond!);
+  const fourth = newId('baseModelVersion');
+  const { baseModelId, folder } = fleet;
+  await db.baseModelVersion.create({
+    data: { id: fourth, baseModelId, version: 'v4', path: folder, servingName: 'served/v4' },
+  });
+  const next = await plan(fourth);
+  expect(await db.job.findUnique({ where: { id: next } })).toMatchObject({ sourceVersionId: onThird });
+});
+
+test('two late jobs in either order leave the newest base on top', async () => {
+  const [toSecond, toThird] = [await plan(fleet.newVersionId), await plan(thirdVersionId)];
+  const onSecond = await publish(toSecond!);
+  expect(await latest()).toBe(onSecond);
+  const onThird = await publish(toThird!);
+  expect(await latest()).toBe(onThird);
+});
+
+test('a version that the tenant imports is the latest, also above a newer base, and old work does not hide it', async () => {
+  const onThird = await publish((await plan(thirdVersionId))!);
+  const toSecond = await plan(fleet.newVersionId);
+  expect(await latest()).toBe(onThird);
+  const imported = await importVersion(fleet.oldVersionId);
+  expect(await latest()).toBe(imported);
+  await publish(toSecond!);
+  expect(await latest()).toBe(imported);
+});
+
+test('what is carried over from that import is the latest again', async () => {
+  await publish((await plan(thirdVersionId))!);
+  await importVersion(fleet.oldVersionId);
+  const onSecond = await publish((await plan(fleet.newVersionId))!);
+  expect(await latest()).toBe(onSecond);
+});

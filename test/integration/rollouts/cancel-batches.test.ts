@@ -1,0 +1,76 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createSweeper } from '../../../src/jobs/index.ts';
+import { withTransaction, type Database } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
+import { createJobLifecycle, jobRecoverySource } from '../../../src/modules/jobs/index.ts';
+import {
+  createRollout,
+  createRolloutLifecycle,
+  createRolloutService,
+  rolloutRecoverySource,
+  type StoredOptions,
+} from '../../../src/modules/rollouts/index.ts';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { createTestQueue, logger, type TestQueue } from '../queue/test-queue.ts';
+
+const JOBS = 3500;
+
+let queue: TestQueue;
+let db: Database;
+let fleet: Fleet;
+let rolloutId: string;
+
+beforeAll(async () => {
+  queue = await createTestQueue();
+  db = queue.database.db;
+});
+beforeEach(async () => {
+  fleet = await createFleet(db, { tenants: 2, adapters: JOBS });
+  const baseModelVersionId = fleet.newVersionId;
+  const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseModelVersionId, options: {} }));
+  rolloutId = rollout.id;
+  const lifecycle = createRolloutLifecycle({ db });
+  const { options } = (await lifecycle.beginAnalysis(rolloutId))!;
+  await lifecycle.plan({ id: rolloutId, baseModelVersionId, options: options as StoredOptions }, new Map());
+});
+afterEach(() => fleet.remove());
+afterAll(() => queue.close());
+
+const cancelled = () => db.job.count({ where: { rolloutId, state: 'cancelled' } });
+
+test('a large fleet is cancelled in steps, which others see', async () => {
+  const seen = new Set<number>();
+  let going = true;
+  const service = createRolloutService({ db, producer: queue.producer });
+  const cancelling = service.cancel(rolloutId).finally(() => (going = false));
+  while (going) seen.add(await cancelled());
+  expect(await cancelling).toMatchObject({ state: 'cancelled', jobs: { cancelled: JOBS } });
+  expect([...seen].some((count) => count > 0 && count < JOBS)).toBe(true);
+  expect(
+    await db.event.count({ where: { type: 'job.cancelled', data: { path: ['rollout_id'], equals: rolloutId } } }),
+  ).toBe(JOBS);
+});
+
+test('where a cancellation was interrupted, nobody claims its jobs, and the sweeper goes on', async () => {
+  // This is how a process that dies after the first batch leaves it.
+  const dying = { ...queue.producer, remove: (name: string) => (name === 'rollouts' ? Promise.resolve() : die()) };
+  await expect(createRolloutService({ db, producer: dying }).cancel(rolloutId)).rejects.toThrow('died');
+  const service = createRolloutService({ db, producer: queue.producer });
+  const half = await service.get(rolloutId, null);
+  expect(half).toMatchObject({ state: 'cancelled', finished_at: null });
+  expect(half.jobs.queued).toBeGreaterThan(0);
+  await expect(
+    withTransaction(db, (tx) => createRollout(tx, { baseModelVersionId: fleet.newVersionId, options: {} })),
+  ).rejects.toMatchObject({ code: 'rollout_exists' });
+  const waiting = await db.job.findFirstOrThrow({ where: { rolloutId, state: 'queued' } });
+  expect(await createJobLifecycle({ db }).claim({ jobId: waiting.id, owner: newId('job') })).toBeNull();
+  const sources = [rolloutRecoverySource(db), jobRecoverySource(db)];
+  await createSweeper({ db, producer: queue.producer, sources, logger }).sweep();
+  const after = await service.get(rolloutId, null);
+  expect(after).toMatchObject({ state: 'cancelled', jobs: { cancelled: JOBS } });
+  expect(after.finished_at).not.toBeNull();
+});
+
+function die(): Promise<never> {
+  return Promise.reject(new Error('the process died'));
+}

@@ -1,0 +1,128 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { cp, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { withTransaction } from '../../../src/lib/database.ts';
+import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
+import { eventually } from '../queue/test-queue.ts';
+import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
+
+/** Jobs come back soon, and the worker is quarantined after three faults, but not for long. */
+const QUARANTINE = { firstDelayMs: 50, longestDelayMs: 200, faults: 3, firstMs: 200, longestMs: 200 };
+
+let fleet: TinyFleet;
+
+vi.setConfig({ testTimeout: 120_000 });
+
+beforeEach(async () => {
+  fleet = await createTinyFleet({ adapters: 1 });
+});
+afterEach(() => fleet.close());
+
+/** Plans a rollout without a worker, so that its jobs wait. */
+async function planned(options: Partial<StoredOptions>): Promise<string> {
+  const { db, newVersionId: baseModelVersionId } = fleet;
+  const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseModelVersionId, options }));
+  const lifecycle = createRolloutLifecycle({ db });
+  const { options: stored } = (await lifecycle.beginAnalysis(rollout.id))!;
+  await lifecycle.plan({ id: rollout.id, baseModelVersionId, options: stored as StoredOptions }, new Map());
+  return rollout.id;
+}
+
+/** The queue tries a job that fails four times. */
+const claimedTooOften = async (rolloutId: string) => (await fleet.jobs(rolloutId)).every((job) => job.attempt > 4);
+
+describe('a model folder that is away', () => {
+  const away = () => `${fleet.family.newBase}-away`;
+
+  test('puts jobs off more often than they have attempts, and they end when it is back', async () => {
+    const id = await planned({ strategy: 'reuse' });
+    await rename(fleet.family.newBase, away());
+    await fleet.startWorker({ quarantine: QUARANTINE });
+    await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id), 40_000);
+    for (const job of await fleet.jobs(id)) expect(['queued', 'preparing']).toContain(job.state);
+    await eventually('a job says why it waits', async () =>
+      (await fleet.jobs(id)).some((job) => job.state === 'queued' && job.error?.code === 'worker_fault'),
+    );
+    await rename(away(), fleet.family.newBase);
+    for (const job of await fleet.ended(id)) expect(job).toMatchObject({ error: { code: 'gate_not_reached' } });
+  });
+
+  test('puts the analysis off, and the rollout goes on when it is back', async () => {
+    await rename(fleet.family.newBase, away());
+    await fleet.startWorker({ quarantine: QUARANTINE });
+    const id = await fleet.begin({ strategy: 'reuse' });
+    const rollout = () => fleet.db.rollout.findUniqueOrThrow({ where: { id } });
+    await eventually('it was begun more often than it may be', async () => (await rollout()).attempt > 6);
+    expect(await rollout()).toMatchObject({ state: 'analyzing' });
+    await rename(away(), fleet.family.newBase);
+    expect(await fleet.ended(id)).toHaveLength(1);
+    expect(await rollout()).toMatchObject({ error: null });
+  });
+});
+
+test('a training process that cannot start puts jobs off', async () => {
+  await fleet.close();
+  const entry = fileURLToPath(new URL('./not-there.ts', import.meta.url));
+  fleet = await createTinyFleet({ adapters: 1, training: { entry } });
+  const id = await planned({ strategy: 'reuse' });
+  await fleet.startWorker({ quarantine: QUARANTINE });
+  await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id), 40_000);
+  await eventually('it waits', async () => (await fleet.jobs(id))[0]?.error?.code === 'training_process_not_started');
+});
+
+/** A small file system of its own needs the right to mount, which tests have in CI. */
+const canMount = process.platform === 'linux' && spawnSync('unshare', ['--mount', 'true']).status === 0;
+
+describe.runIf(canMount)('a full artifact store', () => {
+  let store: string;
+
+  beforeEach(async () => {
+    store = path.join(fleet.dataDir, 'artifacts');
+    const copy = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-store-'));
+    await cp(store, copy, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', store]);
+    await cp(copy, store, { recursive: true });
+    await rm(copy, { recursive: true, force: true });
+  });
+  afterEach(() => {
+    execFileSync('umount', ['--lazy', store]);
+  });
+
+  test('puts jobs off with their finished candidates, which are published when there is space', async () => {
+    await fleet.db.adapter.updateMany({ data: { gate: { kind: 'absolute', target: 50 } } });
+    const id = await planned({ strategy: 'scratch', max_steps: 8 });
+    fill(path.join(store, 'ballast'));
+    await fleet.startWorker({ quarantine: QUARANTINE });
+    await eventually('its job was claimed more often than it has attempts', () => claimedTooOften(id), 40_000);
+    for (const job of await fleet.jobs(id)) {
+      expect(['failed', 'not_ready', 'ready']).not.toContain(job.state);
+      expect(await readdir(path.join(fleet.dataDir, 'checkpoints', job.id))).not.toEqual([]);
+    }
+    const trained = await fleet.db.metricPoint.count({ where: { name: 'train_loss' } });
+    await rm(path.join(store, 'ballast'));
+    const first = await eventually('a job is ready', async () =>
+      (await fleet.jobs(id)).find((job) => job.published_version_id !== null),
+    );
+    const version = await fleet.db.adapterVersion.findUniqueOrThrow({ where: { id: first.published_version_id! } });
+    await fleet.artifacts.verify(version.artifactDigest);
+    for (const job of await fleet.ended(id)) expect(job).toMatchObject({ state: 'ready', error: null });
+    expect(trained).toBeGreaterThan(0);
+  });
+});
+
+/** Writes a file until the disk is full. */
+function fill(file: string): void {
+  const handle = openSync(file, 'w');
+  const block = Buffer.alloc(4096);
+  try {
+    for (;;) writeSync(handle, block);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  } finally {
+    closeSync(handle);
+  }
+}

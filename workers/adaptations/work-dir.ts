@@ -1,0 +1,45 @@
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+
+const ATTEMPT = /^attempt-(\d+)$/;
+
+/** Returns the folder that holds the folders of a job's attempts. */
+export function jobFolderOf(checkpoints: string, jobId: string): string {
+  return path.join(checkpoints, jobId);
+}
+
+/**
+ * Makes the folder of an attempt, with what the newest attempt before it has left. That is moved rather than shared: an old
+ * attempt that wakes up again, because its worker was only stopped for a while, does not find its folder any more and cannot
+ * write into the one of the new attempt.
+ */
+export async function takeOverWorkDir(checkpoints: string, jobId: string, attempt: number): Promise<string> {
+  const folder = jobFolderOf(checkpoints, jobId);
+  const own = path.join(folder, `attempt-${attempt}`);
+  await mkdir(folder, { recursive: true });
+  const earlier = (await readdir(folder))
+    .map((name) => Number(ATTEMPT.exec(name)?.[1] ?? Infinity))
+    .filter((number) => number < attempt)
+    .sort((a, b) => b - a);
+  for (const number of earlier) if (await moved(path.join(folder, `attempt-${number}`), own)) return own;
+  await mkdir(own, { recursive: true });
+  // Before version 0.3 all attempts shared the job's folder.
+  await moved(path.join(folder, 'checkpoints'), path.join(own, 'checkpoints'));
+  return own;
+}
+
+/** Moves a folder. @returns whether it was there */
+async function moved(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** Removes a job's folder. It retries, because a process that was just killed may still be creating a file. */
+export function removeJobFolder(checkpoints: string, jobId: string): Promise<void> {
+  return rm(jobFolderOf(checkpoints, jobId), { recursive: true, force: true, maxRetries: 5 });
+}
