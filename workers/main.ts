@@ -6,6 +6,7 @@ import { createFilesystemStore } from '../src/artifacts/index.ts';
 import type { ArtifactStore } from '../src/artifacts/artifact-store.ts';
 import type { Config } from '../src/config/config.ts';
 import { gibibytes } from '../src/config/int8-cache-size.ts';
+import { requireDatabase, requireRedis } from '../src/config/reachable.ts';
 import { nameDataFolder } from '../src/config/setup-error.ts';
 import {
   combineHandlers,
@@ -20,7 +21,6 @@ import {
 import { createClosing, type Closing } from '../src/lib/closing.ts';
 import { createDatabase, type Database } from '../src/lib/database.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
-import { requireDatabase, requireRedis } from '../src/lib/reachable.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';

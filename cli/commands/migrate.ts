@@ -9,7 +9,7 @@ export function register(program: Command): void {
     .action(async (options: JsonOption) => {
       const { loadConfig } = await import('../../src/config/config.ts');
       const { applyMigrations } = await import('../../src/embedded/index.ts');
-      const { requireDatabase } = await import('../../src/lib/reachable.ts');
+      const { requireDatabase } = await import('../../src/config/reachable.ts');
       const { databaseUrl } = loadConfig(process.env);
       if (databaseUrl === null) {
         throw new UsageError(

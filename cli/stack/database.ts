@@ -2,7 +2,7 @@ import type { Config } from '../../src/config/config.ts';
 import { nameDataFolder } from '../../src/config/setup-error.ts';
 import { hasEmbeddedPostgres, pendingMigrations, startEmbeddedPostgres } from '../../src/embedded/index.ts';
 import { createDatabase, type Database } from '../../src/lib/database.ts';
-import { requireDatabase } from '../../src/lib/reachable.ts';
+import { requireDatabase } from '../../src/config/reachable.ts';
 import { UsageError } from '../errors.ts';
 
 /**

@@ -8,7 +8,7 @@ import { endServer, runningPort } from './running-server.ts';
 import { withStartLock } from './start-lock.ts';
 import { superviseServer, type Supervision } from './supervision.ts';
 import { leave, livingUsers, registerUser } from './users.ts';
-import { startWatchdog } from './watchdog.ts';
+import { startWatchdog } from './watchdog/watchdog.ts';
 
 const DATABASE = 'readapt';
 

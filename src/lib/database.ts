@@ -47,7 +47,9 @@ export function isForeignKeyViolation(error: unknown): boolean {
 const UNREACHABLE_CODES = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028']);
 /** Codes of the system, and SQLSTATEs of a server that starts, stops or has no connection left. */
 const UNREACHABLE_CAUSES = /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|EPIPE|ETIMEDOUT|08...|57P0[123]|53300)$/;
-/** The driver gives these errors no code. */
+/** What Prisma's driver makes of errors of the connection, without a code. */
+const UNREACHABLE_KINDS = new Set(['ConnectionClosed', 'DatabaseNotReachable', 'SocketTimeout', 'TooManyConnections']);
+/** The driver passes these errors on as they are, without a code either. */
 const UNREACHABLE_MESSAGES =
   /Client has encountered a connection error|Connection terminated|exceeded when trying to connect/;
 
@@ -55,6 +57,7 @@ const UNREACHABLE_MESSAGES =
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (error instanceof Prisma.PrismaClientInitializationError) return true;
   if (error instanceof Error && UNREACHABLE_MESSAGES.test(error.message)) return true;
+  if (UNREACHABLE_KINDS.has(driverCause(error)?.kind ?? '')) return true;
   return codesOf(error).some((code) => UNREACHABLE_CODES.has(code) || UNREACHABLE_CAUSES.test(code));
 }
 
@@ -70,9 +73,13 @@ export function isDatabaseReadOnly(error: unknown): boolean {
 
 /** The codes of an error and of what Prisma's driver says about its cause: Prisma's, the system's or an SQLSTATE. */
 function codesOf(error: unknown): string[] {
+  const own = (error as { code?: unknown } | null)?.code;
+  return [own, driverCause(error)?.originalCode].filter((code) => typeof code === 'string');
+}
+
+function driverCause(error: unknown): { kind?: string; originalCode?: string } | undefined {
   const found = error as {
-    code?: unknown;
-    meta?: { driverAdapterError?: { cause?: { originalCode?: unknown } } };
+    meta?: { driverAdapterError?: { cause?: { kind?: string; originalCode?: string } } };
   } | null;
-  return [found?.code, found?.meta?.driverAdapterError?.cause?.originalCode].filter((code) => typeof code === 'string');
+  return found?.meta?.driverAdapterError?.cause;
 }

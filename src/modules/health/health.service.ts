@@ -1,6 +1,6 @@
 import type { ArtifactStore } from '../../artifacts/artifact-store.ts';
 import type { Database } from '../../lib/database.ts';
-import { databaseProblem, databaseReadOnly } from '../../lib/database-problem.ts';
+import { databaseProblem, databaseReadOnly } from '../../plugins/problems/database-problem.ts';
 import { AppError } from '../../lib/errors.ts';
 import { withTimeout } from '../../lib/timeout.ts';
 import { pingDatabase, probeDatabaseWrite } from './health.repository.ts';

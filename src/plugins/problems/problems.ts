@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { databaseProblem } from '../../lib/database-problem.ts';
+import { databaseProblem } from './database-problem.ts';
 import { AppError } from '../../lib/errors.ts';
 import { invalidRequest } from '../validation/validation.ts';
 import { useAllowedMethods } from './allowed-methods.ts';

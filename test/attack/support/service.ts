@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createApiClient, type ApiClient } from '../../../cli/demo/api-client.ts';
@@ -45,12 +45,13 @@ export async function startAttackedService(env: Readonly<Record<string, string>>
     await rm(dataDir, { recursive: true, force: true });
   };
   try {
-    const [, origin, operatorKey] = await printed(child, /serves (\S+)[\s\S]*shown this once: (\S+)/);
-    const prepared = await prepare(origin!, operatorKey!);
+    const [, origin, keyFile] = await printed(child, /serves (\S+)[\s\S]*operator key written to ([^,]+),/);
+    const operatorKey = (await readFile(keyFile!, 'utf8')).trim();
+    const prepared = await prepare(origin!, operatorKey);
     return {
       origin: origin!,
       pid: child.pid!,
-      operatorKey: operatorKey!,
+      operatorKey,
       ...prepared,
       temporaries: () => readdir(path.join(dataDir, 'artifacts', 'tmp')),
       stop,

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
-import { forkModule, modulePath } from '../../core/installation/child-module.ts';
-import type { Logger } from '../lib/logger.ts';
-import { processIdentity } from './processes.ts';
+import { forkModule, modulePath } from '../../../core/installation/child-module.ts';
+import type { Logger } from '../../lib/logger.ts';
+import { processIdentity } from '../processes.ts';
 
 const RESTART_MS = 1000;
 

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import pg from 'pg';
-import { SetupError } from '../config/setup-error.ts';
+import { SetupError } from './setup-error.ts';
 
 const TIMEOUT_MS = 10_000;
 

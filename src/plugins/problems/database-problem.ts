@@ -1,5 +1,5 @@
-import { isDatabaseFull, isDatabaseReadOnly, isDatabaseUnavailable } from './database.ts';
-import { AppError } from './errors.ts';
+import { isDatabaseFull, isDatabaseReadOnly, isDatabaseUnavailable } from '../../lib/database.ts';
+import { AppError } from '../../lib/errors.ts';
 
 /** What a client is told of an error of the database that is not ours; null for any other error. */
 export function databaseProblem(cause: unknown): AppError | null {

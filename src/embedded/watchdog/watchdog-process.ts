@@ -6,11 +6,11 @@
 import { appendFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { clusterData } from './cluster.ts';
-import { processIdentity } from './processes.ts';
-import { endServer } from './running-server.ts';
-import { withStartLock } from './start-lock.ts';
-import { livingUsers } from './users.ts';
+import { clusterData } from '../cluster.ts';
+import { processIdentity } from '../processes.ts';
+import { endServer } from '../running-server.ts';
+import { withStartLock } from '../start-lock.ts';
+import { livingUsers } from '../users.ts';
 import type { WatchdogOrders } from './watchdog.ts';
 
 /** Processes of the owner may still write for a while, and so bring back what was removed. */

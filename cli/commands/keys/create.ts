@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { UsageError } from '../errors.ts';
-import { addJsonOption, type JsonOption } from '../options/common-options.ts';
+import { UsageError } from '../../errors.ts';
+import { addJsonOption, type JsonOption } from '../../options/common-options.ts';
 
 interface CreateOptions extends JsonOption {
   readonly operator?: boolean;
@@ -38,10 +38,10 @@ async function run(options: CreateOptions): Promise<void> {
   if (!options.operator) {
     throw new UsageError('--operator is missing: only operator keys are created here; the API creates all other keys');
   }
-  const { loadConfig } = await import('../../src/config/config.ts');
-  const { withDatabase } = await import('../stack/database.ts');
-  const { createApiKeyService } = await import('../../src/modules/api-keys/index.ts');
-  const { unrecorded } = await import('../../src/lib/record-answer.ts');
+  const { loadConfig } = await import('../../../src/config/config.ts');
+  const { withDatabase } = await import('../../stack/database.ts');
+  const { createApiKeyService } = await import('../../../src/modules/api-keys/index.ts');
+  const { unrecorded } = await import('../../../src/lib/record-answer.ts');
   const config = loadConfig({
     ...process.env,
     ...(options.dataDir === undefined ? {} : { READAPT_DATA_DIR: options.dataDir }),
