@@ -14,49 +14,59 @@ import {
   writeHashed,
 } from './durable-files.ts';
 import { folderDigest, totalBytes } from './manifest.ts';
+import { joinOwners, ofDeadOwners, ownerOf } from './scratch.ts';
 import { corruptArtifact, missingArtifact, toStorageError } from './storage-errors.ts';
 import { tarOf } from './tar-stream.ts';
 
-/** Temporary files and folders that have not changed for this time were left by a process that died. */
+/** Temporaries from before version 0.3, which name no owner, count as left behind after this time. */
 const STALE_MS = 3_600_000;
 const DIGEST = /^sha256:([0-9a-f]{2})([0-9a-f]{62})$/;
 
 /**
  * Stores artifacts below `root` as `sha256/ab/cdef…`, a read-only file or folder each. A put is written to `tmp/`
- * first, so that a rename within one file system makes it visible as a whole. Temporaries of crashed processes are
- * removed here.
+ * first, so that a rename within one file system makes it visible as a whole. Temporaries name the process that owns them,
+ * and those of dead processes are removed here.
  */
 export async function createFilesystemStore(root: string): Promise<ArtifactStore> {
-  const temporary = join(root, 'tmp');
-  await storageCall(async () => {
-    await mkdir(join(root, 'sha256'), { recursive: true });
-    await mkdir(temporary, { recursive: true });
-    await removeStale(temporary);
-  });
+  const store = await storageCall(() => openStore(root));
   return {
-    putFile: (source, kind) => storageCall(() => putFile(root, source, kind)),
-    putFolder: (folder, kind) => storageCall(() => putFolder(root, folder, kind)),
+    putFile: (source, kind) => storageCall(() => putFile(store, source, kind)),
+    putFolder: (folder, kind) => storageCall(() => putFolder(store, folder, kind)),
     has: async (digest) => (await kindOfEntry(pathOf(root, digest))) !== undefined,
     localPath: (digest) => existing(root, digest),
     createReadStream: async (digest) => createReadStream(await existing(root, digest)),
     tarStream: async (digest, options) => tarOf(await existing(root, digest), options?.prefix ?? ''),
     verify: (digest) => verify(root, digest),
-    remove: (digest) => remove(root, digest),
-    checkWritable: () => storageCall(() => withTemporary(root, writeProbe)),
-    withScratch: (work) => storageCall(() => withTemporary(root, (folder) => mkdir(folder).then(() => work(folder)))),
+    remove: (digest) => remove(store, digest),
+    checkWritable: () => storageCall(() => withTemporary(store, writeProbe)),
+    withScratch: (work) => storageCall(() => withTemporary(store, (folder) => mkdir(folder).then(() => work(folder)))),
   };
 }
 
+interface OpenStore {
+  readonly root: string;
+  /** What the names of this process's temporaries begin with. */
+  readonly prefix: string;
+}
+
+async function openStore(root: string): Promise<OpenStore> {
+  await mkdir(join(root, 'sha256'), { recursive: true });
+  await mkdir(join(root, 'tmp'), { recursive: true });
+  const prefix = await joinOwners(root);
+  await removeStale(root);
+  return { root, prefix };
+}
+
 async function putFile(
-  root: string,
+  store: OpenStore,
   source: AsyncIterable<Uint8Array> | string,
   kind: ArtifactKind,
 ): Promise<StoredArtifact> {
-  return withTemporary(root, async (temporary) => {
+  return withTemporary(store, async (temporary) => {
     const stream = typeof source === 'string' ? readPlainFile(source) : source;
     const { bytes, sha256 } = await writeHashed(temporary, stream);
     const digest = `sha256:${sha256}`;
-    await publish(root, temporary, digest, 'file');
+    await publish(store.root, temporary, digest, 'file');
     return { digest, kind, bytes };
   });
 }
@@ -68,11 +78,11 @@ async function writeProbe(path: string): Promise<void> {
   await writeHashed(path, Readable.from([Buffer.alloc(PROBE_BYTES, 1)]));
 }
 
-async function putFolder(root: string, folder: string, kind: ArtifactKind): Promise<StoredArtifact> {
-  return withTemporary(root, async (temporary) => {
+async function putFolder(store: OpenStore, folder: string, kind: ArtifactKind): Promise<StoredArtifact> {
+  return withTemporary(store, async (temporary) => {
     const entries = await copyFolderHashed(folder, temporary);
     const digest = folderDigest(entries);
-    await publish(root, temporary, digest, 'folder');
+    await publish(store.root, temporary, digest, 'folder');
     return { digest, kind, bytes: totalBytes(entries) };
   });
 }
@@ -111,12 +121,12 @@ async function verify(root: string, digest: string): Promise<void> {
 }
 
 /** Moves the content to a temporary name in one step and then deletes it, so that no reader finds half of it. */
-async function remove(root: string, digest: string): Promise<void> {
-  const path = pathOf(root, digest);
+async function remove(store: OpenStore, digest: string): Promise<void> {
+  const path = pathOf(store.root, digest);
   const kind = await kindOfEntry(path);
   if (kind === undefined) return;
   if (kind === 'folder') await chmod(path, 0o755);
-  await withTemporary(root, (aside) => rename(path, aside));
+  await withTemporary(store, (aside) => rename(path, aside));
 }
 
 type EntryKind = 'file' | 'folder';
@@ -142,8 +152,8 @@ function pathOf(root: string, digest: string): string {
   return join(root, 'sha256', parts[1]!, parts[2]!);
 }
 
-async function withTemporary<T>(root: string, work: (path: string) => Promise<T>): Promise<T> {
-  const path = join(root, 'tmp', randomUUID());
+async function withTemporary<T>({ root, prefix }: OpenStore, work: (path: string) => Promise<T>): Promise<T> {
+  const path = join(root, 'tmp', `${prefix}${randomUUID()}`);
   try {
     return await work(path);
   } finally {
@@ -157,8 +167,11 @@ async function removeTree(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true });
 }
 
-async function removeStale(temporary: string): Promise<void> {
-  for (const name of await readdir(temporary)) {
+async function removeStale(root: string): Promise<void> {
+  const temporary = join(root, 'tmp');
+  const names = await readdir(temporary);
+  for (const name of await ofDeadOwners(root, names)) await removeTree(join(temporary, name));
+  for (const name of names.filter((one) => ownerOf(one) === null)) {
     const path = join(temporary, name);
     const stats = await stat(path).catch(() => undefined);
     if (stats !== undefined && Date.now() - stats.mtimeMs > STALE_MS) await removeTree(path);

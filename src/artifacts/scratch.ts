@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import { join } from 'node:path';
+
+/** How often a process says that it is alive. */
+const HEARTBEAT_MS = 60_000;
+
+/** A process of another machine that has not said so for this time counts as dead. */
+const SILENT_MS = 3_600_000;
+
+/** The folder in a store with a file for each process that has it open. */
+const OWNERS = 'owners';
+
+const START = randomUUID();
+
+/** The stores that this process has said it is alive in. */
+const joined = new Set<string>();
+
+/** Names this process among all that share a store: the machine, the process and its start. */
+async function ownName(): Promise<string> {
+  // Containers may share a host's name, and then number their processes each for itself.
+  const namespace = await readlink('/proc/self/ns/pid').catch(() => '');
+  const machine = `${os.hostname()}-${namespace}`.replaceAll(/[^\w-]/g, '_');
+  return `${machine}.${process.pid}.${START}`;
+}
+
+/**
+ * Joins the processes that share a store, and says regularly that this one is alive.
+ * @returns the prefix of the names of its temporaries
+ */
+export async function joinOwners(root: string): Promise<string> {
+  const name = await ownName();
+  const file = join(root, OWNERS, name);
+  // A store that is full or read-only can still be read from. It is tried again with the next heartbeat.
+  const beat = () => writeFile(file, new Date().toISOString()).catch(() => undefined);
+  await mkdir(join(root, OWNERS), { recursive: true }).catch(() => undefined);
+  await beat();
+  if (!joined.has(root)) {
+    joined.add(root);
+    setInterval(() => void beat(), HEARTBEAT_MS).unref();
+  }
+  return `${name}~`;
+}
+
+/** Returns which of the names of temporaries belong to processes that are dead, whose files are removed. */
+export async function ofDeadOwners(root: string, names: readonly string[]): Promise<string[]> {
+  const own = await ownName();
+  const owners = await readdir(join(root, OWNERS)).catch((): string[] => []);
+  // Without this process's own file, the folder says nothing about the others either.
+  if (!owners.includes(own)) return [];
+  const living = new Set<string>();
+  for (const owner of owners) {
+    if (owner === own || !(await isDead(root, owner, own))) living.add(owner);
+    else await rm(join(root, OWNERS, owner), { force: true });
+  }
+  return names.filter((name) => {
+    const owner = ownerOf(name);
+    return owner !== null && !living.has(owner);
+  });
+}
+
+/** Returns the owner in the name of a temporary; null for one from before version 0.3. */
+export function ownerOf(name: string): string | null {
+  return name.includes('~') ? name.slice(0, name.indexOf('~')) : null;
+}
+
+async function isDead(root: string, owner: string, own: string): Promise<boolean> {
+  const [machine, pid] = owner.split('.');
+  if (machine === own.split('.')[0] && (Number(pid) === process.pid || !isRunning(Number(pid)))) return true;
+  const stats = await stat(join(root, OWNERS, owner)).catch(() => null);
+  return stats === null || Date.now() - stats.mtimeMs > SILENT_MS;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

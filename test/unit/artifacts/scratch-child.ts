@@ -1,0 +1,11 @@
+/** Opens the store in its first argument, fills scratch there, says so and waits. */
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { createFilesystemStore } from '../../../src/artifacts/index.ts';
+
+const store = await createFilesystemStore(process.argv[2]!);
+await store.withScratch(async (folder) => {
+  await writeFile(path.join(folder, 'half'), 'x');
+  process.send!(path.basename(folder));
+  await new Promise((resolve) => setTimeout(resolve, 600_000));
+});
