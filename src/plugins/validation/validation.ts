@@ -3,6 +3,7 @@ import { registerAjvFormats } from '@fastify/type-provider-typebox';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { Value } from 'typebox/value';
+import { shorten } from '../../../core/options/quote.ts';
 import { AppError } from '../../lib/errors.ts';
 import { findUnstorable, type Unstorable } from './storable.ts';
 
@@ -35,7 +36,7 @@ function toValidationError({ path, message }: Unstorable): FastifySchemaValidati
 }
 
 interface FieldError {
-  /** Path of the field, for example `gate.target`; the part of the request if all of it is wrong. */
+  /** Path of the field, for example `gate.target`, cut if it is long; the part of the request if all of it is wrong. */
   field: string;
   message: string;
 }
@@ -57,7 +58,7 @@ export function invalidRequest(errors: readonly FastifySchemaValidationError[], 
 
 function toFieldErrors(error: FastifySchemaValidationError, part: string): FieldError[] {
   const base = error.instancePath.split('/').slice(1).map(unescapePointer);
-  const at = (names: readonly string[]) => (names.length === 0 ? part : names.join('.'));
+  const at = (names: readonly string[]) => (names.length === 0 ? part : shorten(names.join('.')));
   const params = error.params;
   const names = (key: string): string[] => {
     const value = params[key];

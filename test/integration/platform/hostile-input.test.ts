@@ -30,6 +30,11 @@ describe('a body that', () => {
       '['.repeat(200_000) + ']'.repeat(200_000),
       { code: 'invalid_request', errors: [{ field: '0' }] },
     ],
+    [
+      'has a member with a very long name',
+      `{"version":"1","path":"/x","${'y'.repeat(500_000)}":1}`,
+      { code: 'invalid_request', errors: [{ field: expect.stringMatching(/^y{119}…$/) }] },
+    ],
     ['has very many members', `{"version":"1","path":"/x","rollout":{${wide}}}`, { code: 'invalid_request' }],
     [
       'holds a NUL character',
