@@ -10,7 +10,7 @@ let service: AttackedService;
 beforeAll(async () => {
   service = await startAttackedService({
     READAPT_DATASET_ROW_LIMIT: '20000',
-    READAPT_UPLOAD_LIMIT_BYTES: String(32 << 20),
+    READAPT_UPLOAD_LIMIT_BYTES: String(20 << 20),
   });
 });
 afterAll(() => service?.stop());
