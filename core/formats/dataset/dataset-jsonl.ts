@@ -40,6 +40,11 @@ const MAX_BAD_LINES = 100;
 const MAX_BLANK_LINES = 1000;
 /** Levels of objects and arrays in a row. Code that walks through deeper ones would run out of stack. */
 const MAX_LEVELS = 64;
+/**
+ * Values in a row, which take far more time and memory than the bytes that they are written in. Commas and opening
+ * brackets are counted, which is a little more.
+ */
+const MAX_VALUES = 20_000;
 
 /**
  * Parses JSONL while it arrives: one object on each line, `{prompt, completion}` or `{messages, tools?}`, with `split` and
@@ -94,6 +99,7 @@ async function* refuseCompressed(chunks: AsyncIterable<Uint8Array>): AsyncGenera
 }
 
 const QUOTE = 0x22;
+const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
@@ -112,7 +118,8 @@ function parseLine(bytes: Uint8Array, number: number): DatasetRow | null | strin
   }
   if (number === 1 && text.startsWith('\uFEFF')) text = text.slice(1);
   if (text.trim() === '') return null;
-  if (isTooDeep(bytes)) return `is nested deeper than ${MAX_LEVELS} levels`;
+  const excess = excessOf(bytes);
+  if (excess !== null) return excess;
   try {
     return checkRow(JSON.parse(text), number);
   } catch {
@@ -121,17 +128,20 @@ function parseLine(bytes: Uint8Array, number: number): DatasetRow | null | strin
   }
 }
 
-/** Whether objects and arrays lie deeper in one another than allowed. It looks at the text, which need not be JSON. */
-function isTooDeep(bytes: Uint8Array): boolean {
+/** What a row has too much of. It looks at the text before anything is made of it, and the text need not be JSON. */
+function excessOf(bytes: Uint8Array): string | null {
   let level = 0;
+  let values = 0;
   let isText = false;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at];
     if (byte === QUOTE) isText = !isText;
-    else if (isText && byte === BACKSLASH) at++;
-    else if (!isText && (byte === OPEN_BRACE || byte === OPEN_BRACKET)) {
-      if (++level > MAX_LEVELS) return true;
-    } else if (!isText && (byte === CLOSE_BRACE || byte === CLOSE_BRACKET)) level--;
+    else if (isText) at += byte === BACKSLASH ? 1 : 0;
+    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      values++;
+      if (++level > MAX_LEVELS) return `is nested deeper than ${MAX_LEVELS} levels`;
+    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) level--;
+    else if (byte === COMMA && ++values > MAX_VALUES) break;
   }
-  return false;
+  return values > MAX_VALUES ? `has more than ${MAX_VALUES} values` : null;
 }

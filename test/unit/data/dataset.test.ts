@@ -143,6 +143,14 @@ describe('parseDataset', () => {
     expect(error.problems).toEqual([{ line: 1, reason: 'is nested deeper than 64 levels' }]);
   });
 
+  it('counts values of rows, not commas in texts', async () => {
+    const chat = (count: number) =>
+      `{"messages":[{"role":"assistant","content":"${'[,'.repeat(30_000)}"}],"tools":[{"a":[${'0,'.repeat(count)}0]}]}`;
+    expect(await parse(chat(19_000), {}, 1 << 16)).toHaveLength(1);
+    const error = await failure(chat(20_000));
+    expect(error.problems).toEqual([{ line: 1, reason: 'has more than 20000 values' }]);
+  });
+
   it.each(['', '\n\n', '  \n'])('refuses a dataset without rows: %j', async (text) => {
     expect((await failure(text)).message).toBe('dataset has no rows');
   });
