@@ -140,8 +140,8 @@ export function jobMemory(plan: MemoryPlan, { trained }: Pick<MemoryNeeds, 'trai
   };
 }
 
-/** Copies of a matrix that is rounded: as read, and what the operators make of it for both of its forms. */
-const ROUNDING_COPIES = 8;
+/** Copies of a matrix that is rounded: as read, and what operators make of it for both of its forms and keep for the next one. */
+const ROUNDING_COPIES = 12;
 
 /** The largest batches that int8 is compared with float32 on: calibration texts, and rows of a task. */
 const COMPARED = {
