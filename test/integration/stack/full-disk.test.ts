@@ -128,6 +128,13 @@ const readiness = async (server: Served) => {
   return { status, failed: checks.filter(({ ok }) => !ok).map(({ name, reason }) => ({ name, reason })) };
 };
 
+/** What /readyz says as soon as it is not ready. */
+const untilNotReady = (server: Served) =>
+  eventually('/readyz is not ready', async () => {
+    const found = await readiness(server);
+    return found.status === 503 && found;
+  });
+
 const FULL = {
   status: 507,
   body: { code: 'storage_full', detail: 'the artifact store has no space left: free some and send the request again' },
@@ -141,10 +148,7 @@ describe.skipIf(!canMount)('a full disk (tmpfs)', { timeout: 120_000 }, () => {
     const filler = await fill(artifacts);
     expect(await dataset()).toMatchObject(FULL);
     expect(await version()).toMatchObject(FULL);
-    const notReady = await eventually('/readyz is not ready', async () => {
-      const found = await readiness(server);
-      return found.status === 503 && found;
-    });
+    const notReady = await untilNotReady(server);
     expect(notReady.failed).toEqual([{ name: 'artifacts_write', reason: FULL.body.detail }]);
 
     await rm(filler);
@@ -164,10 +168,7 @@ describe.skipIf(!canMount)('a full disk (tmpfs)', { timeout: 120_000 }, () => {
       answer = await ask(server, '/v1/tenants', { name: `${name}-${i}` });
     const detail = 'the database has no space left on its disk: free some and send the request again';
     expect(answer).toMatchObject({ status: 507, body: { code: 'database_full', detail } });
-    const notReady = await eventually('/readyz is not ready', async () => {
-      const found = await readiness(server);
-      return found.status === 503 && found;
-    });
+    const notReady = await untilNotReady(server);
     expect(notReady.failed).toContainEqual({ name: 'database_write', reason: detail });
 
     await rm(filler);
@@ -190,10 +191,7 @@ describe('a limit of the size of files (ulimit -f)', { timeout: 120_000 }, () =>
     await run('prlimit', [`--pid=${server.child.pid}`, '--fsize=1000']);
     expect(await dataset()).toMatchObject(FULL);
     expect(await version()).toMatchObject(FULL);
-    const notReady = await eventually('/readyz is not ready', async () => {
-      const found = await readiness(server);
-      return found.status === 503 && found;
-    });
+    const notReady = await untilNotReady(server);
     expect(notReady.failed).toEqual([{ name: 'artifacts_write', reason: FULL.body.detail }]);
   });
 });
