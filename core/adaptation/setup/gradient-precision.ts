@@ -48,17 +48,16 @@ export class GradientPrecision {
     if (base.precision.precision !== 'int8') return run(base.runtime);
     const objection = this.#decided[origin] === undefined ? await this.#objection(adapter, origin) : null;
     if (objection !== null && !bases.chooses) warn(objection);
-    const isRefused = this.#decided[origin] === 'f32' || (objection !== null && bases.chooses);
-    const inFloat32 = async (runtime: Runtime) => {
-      this.#decide(origin, 'f32');
-      if (objection !== null) warn(`${objection}: it is trained in float32, and measured in int8`);
-      return { result: await run(runtime) };
-    };
-    const done = isRefused ? await bases.withFloat32(base, inFloat32, 'training') : null;
-    if (done) return done.result;
-    if (isRefused) {
-      const refusal = objection ?? 'the job has trained in float32';
-      warn(`${refusal}: it is trained in int8, because float32 does not fit into the memory beside it`);
+    if (this.#decided[origin] === 'f32' || (objection !== null && bases.chooses)) {
+      const inFloat32 = async (exact: Runtime) => {
+        this.#decide(origin, 'f32');
+        if (objection !== null) warn(`${objection}: it is trained in float32, and measured in int8`);
+        return { result: await run(exact) };
+      };
+      const done = await bases.withFloat32(base, inFloat32, 'training');
+      if (done) return done.result;
+      const reason = objection ?? 'the job has trained in float32';
+      warn(`${reason}: it is trained in int8, because float32 does not fit into the memory beside it`);
     }
     this.#decide(origin, 'int8');
     return run(base.runtime);
