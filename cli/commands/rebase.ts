@@ -106,6 +106,7 @@ async function toSpec(options: RebaseOptions, { metric, gate }: Aim, workDir: st
     gate,
     adapterOptions: givenAdapterOptions(options),
     evolution: null,
+    trustsOutcomes: true,
     options: givenJobOptions(options),
     workDir,
   };

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { Measurement } from '../../core/data/evaluation/measure.ts';
 import type { LoadedBase } from '../../core/engine/base-cache.ts';
 import type { BaseModel } from '../../core/models/base-model.ts';
 import type { StepReport, TrainResult } from '../../core/training/trainer.ts';
@@ -110,24 +111,36 @@ function trainAdapter(options: TrainCommandOptions, output: Output, signal: Abor
     );
     const loss = await meanLoss(base.runtime, result.adapter, held.examples, { signal });
     const metric = defaultMetric(held.choices);
-    const { value } = await measure(base, result.adapter, held.examples, {
-      metric,
-      choices: held.choices,
-      signal,
-    });
+    const judged = await measure(base, result.adapter, held.examples, { metric, choices: held.choices, signal });
+    const metrics = { loss: loss.value, [metric]: judged.value };
     const manifest = {
       baseFingerprint: base.model.fingerprint,
       strategy: 'train',
-      metrics: { loss: loss.value, [metric]: value, steps: result.steps },
+      metrics: { ...metrics, steps: result.steps },
       precision: gradients.decided[origin] ?? base.precision.precision,
       judgedIn: base.precision.precision,
       appendEos: format.appendEos,
       maxLength: lengthLimit({ config: base.model.config, ...format }),
     };
     const baseModelName = options.baseName ?? options.base;
-    await saveAdapter(options.out, result.adapter, { baseModelName, manifest, replace: true });
-    return toDocument(result, { loss: loss.value, [metric]: value });
+    const outcomes = await outcomesByRow([loss, judged], base, held);
+    await saveAdapter(options.out, result.adapter, { baseModelName, manifest, outcomes, replace: true });
+    return toDocument(result, metrics);
   });
+}
+
+/** What a later `readapt rebase` need not measure again. */
+async function outcomesByRow(
+  measured: readonly Measurement[],
+  { precision: { precision }, endOfTextIds }: LoadedBase,
+  { examples: gate, choices }: Awaited<ReturnType<typeof loadExamples>>,
+): Promise<Map<string, number>> {
+  const { subjectOf, toRowOutcomes } = await import('../../core/adaptation/measurements/gate-outcomes.ts');
+  const rows = measured.flatMap(({ metric, perExample }) => {
+    const subject = subjectOf({ metric, data: { gate, choices }, precision, maxNewTokens: 0, endOfTextIds });
+    return [...toRowOutcomes(perExample, subject)];
+  });
+  return new Map(rows);
 }
 
 /** As the flags say, or the adapter to start from; a new adapter learns to end its completions wherever the base can. */

@@ -18,6 +18,8 @@ export function describeEvent(event: JobEvent): string | null {
       const what = event.rung === 'search' ? 'search' : 'comparison';
       return `${what} ${event.evaluations}: α ${alpha.toFixed(3)}, β ${beta.toFixed(3)} → loss ${loss.toFixed(4)} on ${rows} rows`;
     }
+    case 'old_known':
+      return `old adapter: its outcomes on the ${event.rows} gate rows are known, so it is not measured on the old base`;
     case 'warning':
       return `warning: ${event.message}`;
     case 'row_format': {
@@ -33,7 +35,21 @@ export function describeEvent(event: JobEvent): string | null {
 
 /** Returns the document that `--json` prints. */
 export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
-  const { state, best, target, readyMs, phases, baselines, steps, rows, rowFormat, slices, warnings, ladder } = outcome;
+  const {
+    state,
+    best,
+    target,
+    readyMs,
+    phases,
+    baselines,
+    oldKnown,
+    steps,
+    rows,
+    rowFormat,
+    slices,
+    warnings,
+    ladder,
+  } = outcome;
   const ready = state === 'ready';
   const value = best?.metric.value ?? null;
   const judgedIn = best?.judgedIn ?? null;
@@ -45,7 +61,15 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
     steps,
     ttr_ms: readyMs,
     phases,
-    metric: { name, target, ...baselines, published: ready ? value : null, best: value, judged_in: judgedIn },
+    metric: {
+      name,
+      target,
+      ...baselines,
+      old_known: oldKnown,
+      published: ready ? value : null,
+      best: value,
+      judged_in: judgedIn,
+    },
     slices: sliceDocument(slices),
     rows,
     row_format: rowFormat && {

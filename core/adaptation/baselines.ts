@@ -10,7 +10,7 @@ import type { JobSpec } from './job-spec.ts';
 import type { ExactGate } from './measurements/exact-gate.ts';
 import type { GateOutcomes } from './measurements/gate-outcomes.ts';
 import { Measurements } from './measurements/measurements.ts';
-import { measureOld, storedOld } from './measurements/old-version.ts';
+import { givenOutcomes, measureOld, storedOld } from './measurements/old-version.ts';
 import { jobMemory, requireMemory, rowSizes } from './setup/memory-plan.ts';
 import type { RowFormat } from './setup/row-format.ts';
 
@@ -74,7 +74,7 @@ export async function measureBaselines(
   let baselines = await completeOnNewBase(missing, known);
   let oldOutcomes: GateOutcomes | null = null;
   if (baselines.old === null) {
-    const stored = storedOld(exact, missing.newBase, job.oldOutcomes);
+    const stored = storedOld(exact, missing.newBase, givenOutcomes(job.oldOutcomes));
     if (stored) baselines = { ...baselines, old: stored.metric.value };
     else {
       const old = await measureOld(exact, await bases.load(job.oldBase, precision), adapter);

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { writeFolderAtomic } from '../formats/atomic-file.ts';
+import { describeBaseModel } from '../formats/hugging-face/hugging-face-model.ts';
 import { withModelWeights } from '../formats/hugging-face/model-weights.ts';
 import { compareConfigs, type Difference } from '../method/evolution/analysis/compatibility.ts';
 import { loadEvolution, saveEvolution } from '../method/evolution/evolution-file.ts';
@@ -111,6 +112,13 @@ export async function evolutionBetween(
   const evolution = await compute();
   await cache.keep(evolution);
   return evolution;
+}
+
+/** Returns the fingerprint of a folder's base, and reads its weights if they were not verified before. */
+export async function requireFingerprint(folder: string, bases: BaseCache): Promise<string> {
+  return (
+    (await fingerprintOf(folder, bases)) ?? (await describeBaseModel(folder, { verified: bases.verified })).fingerprint
+  );
 }
 
 /** Returns null if the folder's files were not verified before. */

@@ -16,7 +16,7 @@ import { createAdapter } from '../models/lora/lora-init.ts';
 import type { Checkpoint, CheckpointStore } from '../training/checkpoint.ts';
 import { factorArrays } from '../training/optimizer/factors.ts';
 import { decodeBest, encodeBest } from './best-adapter.ts';
-import { toOutcomes } from './measurements/gate-outcomes.ts';
+import { toOutcomes, toRowOutcomes } from './measurements/gate-outcomes.ts';
 import type { JobEvent, Publication } from './job-events.ts';
 import type { RowsUsed } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
@@ -153,16 +153,15 @@ export class JobContext implements LadderContext {
     if (spec.kind === 'control') return;
     const number = ++this.#publications;
     const folder = await this.writeCandidate(candidate, `candidate-${number}`);
-    const { judgedIn = this.#precision } = candidate;
-    const outcomes = toOutcomes(candidate, measurements.gateSubject(this.#base, judgedIn));
+    const outcomes = toOutcomes(candidate, measurements.gateSubject(this.#base, this.#judgedIn(candidate)));
     const { adapter: _, outcomes: __, ...record } = candidate;
     const slices = sliceValues(data.gate, candidate);
     await publish({ type: 'publication', number, folder, candidate: record, rows: this.rows, outcomes, slices });
   }
 
   /** Writes a candidate as a PEFT folder within the job's folder. */
-  async writeCandidate({ adapter, ...record }: Candidate, name: string): Promise<string> {
-    const { spec, rowFormat } = this.#options;
+  async writeCandidate({ adapter, outcomes, ...record }: Candidate, name: string): Promise<string> {
+    const { spec, rowFormat, measurements } = this.#options;
     const { alpha, beta, groups } = record;
     const folder = join(spec.workDir, name);
     const manifest = {
@@ -172,12 +171,14 @@ export class JobContext implements LadderContext {
       coefficients: alpha === null || beta === null ? null : { alpha, beta, ...(groups && { groups }) },
       metrics: { [record.metric.name]: record.metric.value, steps: record.step },
       precision: this.#precisionOf(record),
-      judgedIn: record.judgedIn ?? this.#precision,
+      judgedIn: this.#judgedIn(record),
       appendEos: rowFormat.appendEos,
       maxLength: rowFormat.maxLength,
     };
     const baseModelName = spec.newBaseName ?? spec.newBase;
-    await saveAdapter(folder, adapter, { baseModelName, manifest, replace: true });
+    const subject = measurements.gateSubject(this.#base, this.#judgedIn(record));
+    const rows = toRowOutcomes(outcomes.values, subject);
+    await saveAdapter(folder, adapter, { baseModelName, manifest, outcomes: rows, replace: true });
     return folder;
   }
 
@@ -224,6 +225,10 @@ export class JobContext implements LadderContext {
   #precisionOf({ step, strategy }: Pick<Candidate, 'step' | 'strategy'>): Precision {
     const { decided } = this.#options.gradients;
     return (step > 0 ? decided[strategy === 'scratch' ? 'fresh' : 'carried'] : undefined) ?? this.#precision;
+  }
+
+  #judgedIn({ judgedIn }: Pick<Candidate, 'judgedIn'>): Precision {
+    return judgedIn ?? this.#precision;
   }
 
   get #precision(): Precision {

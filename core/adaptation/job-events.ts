@@ -40,6 +40,8 @@ export type JobEvent =
   | { readonly type: 'points'; readonly points: readonly MetricPoint[] }
   /** May come several times; the latest is the most complete. `target` is null until it is known. */
   | { readonly type: 'baselines'; readonly target: number | null; readonly baselines: Baselines }
+  /** Outcomes of the old adapter on the old base, on so many rows, were known, so that it need not be measured. */
+  | { readonly type: 'old_known'; readonly rows: number }
   /** The old adapter was measured on the old base, because no stored outcomes could be used. */
   | { readonly type: 'old_measured'; readonly outcomes: GateOutcomes };
 

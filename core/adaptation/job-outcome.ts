@@ -17,6 +17,8 @@ export interface JobOutcome {
   /** Null if the job was cancelled before it was known. */
   readonly target: number | null;
   readonly baselines: Baselines;
+  /** Whether the old adapter's outcomes on the old base were known, so that it was not measured. */
+  readonly oldKnown: boolean;
   /** A report for every rung of the strategy, in order; empty if the job was cancelled before the first candidate. */
   readonly ladder: readonly RungReport[];
   readonly rows: RowsUsed;

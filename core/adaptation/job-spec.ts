@@ -38,6 +38,11 @@ export interface JobSpec {
   readonly fleetSearches?: FleetSearches;
   /** Stored outcomes of the old adapter on the old base. It is measured if they are missing or describe something else. */
   readonly oldOutcomes?: GateOutcomes | null;
+  /**
+   * Whether the outcomes that lie beside the adapter (`readapt-outcomes.json`) are believed where none are stored. A service
+   * does not believe them: whoever writes down a poor old version has a gate that everything passes. Default false.
+   */
+  readonly trustsOutcomes?: boolean;
   /** Identifier of the adapter version that is carried over, for the published `readapt.json`. */
   readonly parent?: string;
   /**

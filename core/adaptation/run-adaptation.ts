@@ -19,9 +19,9 @@ import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
-import { evolutionBetween, readEvolution, requireCompatible } from './evolutions.ts';
+import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 import { measureForGate, type ExactGate } from './measurements/exact-gate.ts';
-import { measureOld, storedOld } from './measurements/old-version.ts';
+import { isKnown, knownOutcomes, measureOld, storedOld, type KnownOld } from './measurements/old-version.ts';
 import { JobContext, precisionOf, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { JobOutcome } from './job-outcome.ts';
@@ -80,7 +80,8 @@ interface Prepared {
   readonly settings: JobSettings;
   readonly newBase: LoadedBase;
   readonly oldAdapter: Adapter;
-  /** How the old adapter did on the old base, where the target depends on it and nothing was stored. */
+  readonly knownOld: KnownOld;
+  /** How the old adapter did on the old base, where the target depends on it and that was not known. */
   readonly old: GateMeasurement | null;
 }
 
@@ -109,6 +110,7 @@ class AdaptationRun {
   readonly #clock: PhaseClock;
   #prepared: Prepared | null = null;
   #baselines = NO_BASELINES;
+  #oldKnown = false;
   #target: number | null = null;
   #rowFormat: RowFormat | null = null;
   readonly #warnings: string[] = [];
@@ -204,7 +206,9 @@ class AdaptationRun {
     const { searchRows, maxNewTokens } = settings;
     const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
-    const { newBase, old } = await this.#loadNewBase({ exact, data, oldAdapter }, kept);
+    const knownOld = await knownOutcomes(spec, oldAdapter, () => this.#fingerprintOf(oldVersion.folder, evolution));
+    const measuresOld = needsOldVersion(exact.gate) && !isKnown(knownOld, exact, newVersion);
+    const { newBase, old } = await this.#loadNewBase({ exact, data, oldAdapter, measuresOld }, kept);
     signal.throwIfAborted();
     const gradients = new GradientPrecision({
       bases: this.#bases,
@@ -231,7 +235,7 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    return { context, measurements, exact, data, settings, newBase, oldAdapter, old: old?.measured ?? null };
+    return { context, measurements, exact, data, settings, newBase, oldAdapter, knownOld, old: old?.measured ?? null };
   }
 
   /** Leaves out a checkpoint whose precision this device does not have. */
@@ -244,14 +248,16 @@ class AdaptationRun {
   }
 
   /**
-   * Loads the new base and, where the target depends on it and nothing was stored, measures the old adapter on the old base
+   * Loads the new base and, where the target depends on it and that is not known, measures the old adapter on the old base
    * before, so that the old base can make room for the new one. Both are computed in the same precision: in float32 where
    * what is chosen for them differs, or where rows of the task refuse int8, if there is memory for that.
    * @param precision default: what is chosen for each base
    */
-  async #loadNewBase(job: LoadedJob, precision?: Precision): Promise<{ newBase: LoadedBase; old: MeasuredOld | null }> {
-    const isMissing = needsOldVersion(job.exact.gate) && !this.#spec.oldOutcomes;
-    const old = isMissing ? await this.#measureOld(job, precision) : null;
+  async #loadNewBase(
+    job: LoadedJob & { readonly measuresOld: boolean },
+    precision?: Precision,
+  ): Promise<{ newBase: LoadedBase; old: MeasuredOld | null }> {
+    const old = job.measuresOld ? await this.#measureOld(job, precision) : null;
     const newBase = await this.#bases.load(this.#spec.newBase, precision);
     if (precision !== undefined) return { newBase, old };
     const holdsFloat32 = this.#bases.memory.holdsFloat32(newBase.model.config);
@@ -296,6 +302,10 @@ class AdaptationRun {
     return evolution;
   }
 
+  async #fingerprintOf(oldFolder: string, evolution: Evolution | null): Promise<string> {
+    return evolution?.oldFingerprint ?? requireFingerprint(oldFolder, this.#bases);
+  }
+
   /** Runs the strategy. Training that diverges ends it where it stands, and the candidates judged before still count. */
   async #runLadder(
     { context, settings }: Prepared,
@@ -318,11 +328,13 @@ class AdaptationRun {
     }
   }
 
-  /** Returns the stored outcomes of the old adapter, or measures it if they describe something else. */
+  /** Returns what is known of the old adapter, or measures it if that is something else. */
   async #storedOld(prepared: Prepared): Promise<GateMeasurement> {
-    const { exact, newBase } = prepared;
-    const stored = storedOld(exact, newBase, this.#spec.oldOutcomes);
+    const { exact, newBase, knownOld } = prepared;
+    const stored = storedOld(exact, newBase, knownOld);
     if (!stored) return (await this.#measureOld(prepared, newBase.precision.precision)).measured;
+    this.#oldKnown = true;
+    this.#emit({ type: 'old_known', rows: stored.metric.rows });
     this.#noteBaselines({ old: stored.metric.value });
     return stored;
   }
@@ -370,6 +382,7 @@ class AdaptationRun {
     return {
       target: this.#target,
       baselines: this.#baselines,
+      oldKnown: this.#oldKnown,
       rowFormat: this.#rowFormat,
       precision: this.#prepared?.newBase.precision.precision ?? null,
       warnings: this.#warnings,

@@ -63,20 +63,15 @@ export interface DescribedBase {
   readonly tokenizer: Tokenizer;
   /** SHA-256 of tokenizer.json's text. */
   readonly tokenizerHash: string;
+  /** Tokens after which a text ends. */
+  readonly endOfTextIds: readonly number[];
 }
 
 const UNLIMITED: AvailableMemory = { bytes: Infinity, source: 'no limit' };
 
 /** A base model in memory, with its tokenizer and its runtime. */
-export interface LoadedBase {
-  /** Real path of the base model's folder. */
-  readonly folder: string;
+export interface LoadedBase extends Omit<DescribedBase, 'config'> {
   readonly model: BaseModel;
-  readonly tokenizer: Tokenizer;
-  /** SHA-256 of tokenizer.json's text. */
-  readonly tokenizerHash: string;
-  /** Tokens after which a text ends. */
-  readonly endOfTextIds: readonly number[];
   readonly runtime: Runtime;
   /** The precision of the base's matrices, and the reason for it. */
   readonly precision: PrecisionChoice;
@@ -223,7 +218,9 @@ export class BaseCache {
     const loaded = await this.#bases.get(keyOf(await stamp(folder), this.#setting))?.catch(() => null);
     if (loaded) return { ...loaded, config: loaded.model.config };
     const config = await readModelConfig(folder);
-    return { folder: root, config, ...(await readTokenizer(folder)) };
+    const { tokenizer, tokenizerHash } = await readTokenizer(folder);
+    const endOfTextIds = await readEndOfTextIds(folder, config, tokenizer);
+    return { folder: root, config, tokenizer, tokenizerHash, endOfTextIds };
   }
 
   async dispose(): Promise<void> {

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
+import { answerLimits, answerOf } from '../../data/evaluation/generated-answers.ts';
+import { summarize } from '../../data/evaluation/measure.ts';
 import { labelCount } from '../../data/example.ts';
 import type { TaskData } from '../../data/task-data.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
-import type { MetricName } from '../../options/metrics.ts';
+import { isGenerated, type MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
 
 /** How an adapter did on each gate row, as it is stored for the gate of its successor. Plain JSON. */
@@ -28,6 +30,18 @@ export interface OutcomesSubject {
   readonly generation?: { readonly maxNewTokens: number; readonly endOfTextIds: readonly number[] };
 }
 
+/** Says what is measured where rows are measured on a base. `maxNewTokens` matters only to metrics of generated text. */
+export function subjectOf({
+  metric,
+  data,
+  precision,
+  maxNewTokens,
+  endOfTextIds,
+}: Pick<OutcomesSubject, 'metric' | 'data' | 'precision'> &
+  NonNullable<OutcomesSubject['generation']>): OutcomesSubject {
+  return { metric, data, precision, ...(isGenerated(metric) && { generation: { maxNewTokens, endOfTextIds } }) };
+}
+
 /** Converts a measurement on the gate rows to the stored form. */
 export function toOutcomes({ metric, outcomes }: GateMeasurement, subject: OutcomesSubject): GateOutcomes {
   const { value, standardError } = metric;
@@ -38,10 +52,20 @@ export function toOutcomes({ metric, outcomes }: GateMeasurement, subject: Outco
 export function fromOutcomes(stored: GateOutcomes, subject: OutcomesSubject): GateMeasurement | null {
   if (stored.digest !== digestOf(subject)) return null;
   const { value, standardError, values } = stored;
-  return {
-    metric: { name: subject.metric, value, standardError, rows: values.length },
-    outcomes: { values, tokens: completionTokens(subject.data) },
-  };
+  return toMeasurement(values, subject, { value, standardError });
+}
+
+/** Converts a measurement to values by row, which serve other selections of the same rows, too. What is not finite is left out. */
+export function toRowOutcomes(values: ArrayLike<number>, subject: OutcomesSubject): Map<string, number> {
+  const rows = rowKeys(subject).map((key, row): [string, number] => [key, values[row]!]);
+  return new Map(rows.filter(([, value]) => Number.isFinite(value)));
+}
+
+/** Puts a measurement together of values by row. Returns null if one of the subject's rows has none. */
+export function fromRowOutcomes(stored: ReadonlyMap<string, number>, subject: OutcomesSubject): GateMeasurement | null {
+  const values = rowKeys(subject).flatMap((key) => stored.get(key) ?? []);
+  if (values.length < subject.data.gate.length) return null;
+  return toMeasurement(values, subject, summarize(subject.metric, values, completionTokens(subject.data)));
 }
 
 /** Returns the number of completion tokens of each gate row. */
@@ -49,11 +73,34 @@ export function completionTokens({ gate }: Pick<TaskData, 'gate'>): number[] {
   return gate.map(labelCount);
 }
 
-/** Hashes the whole subject. Rows count as tokens, so that a tokenizer that splits them differently changes the digest. */
-function digestOf({ metric, data: { gate, choices }, precision, generation }: OutcomesSubject): string {
-  const rows = gate.map(({ tokenIds, labelSpans }) => [tokenIds, labelSpans]);
-  const ranked = metric === 'accuracy' && choices ? gate.map(({ row }) => choices.tokensOf(row).rests) : null;
-  return `sha256:${createHash('sha256')
-    .update(JSON.stringify([metric, precision, ranked, rows, ...(generation ? [generation] : [])]))
-    .digest('hex')}`;
+function toMeasurement(
+  values: readonly number[],
+  { metric: name, data }: OutcomesSubject,
+  summary: Pick<GateOutcomes, 'value' | 'standardError'>,
+): GateMeasurement {
+  const { value, standardError } = summary;
+  return {
+    metric: { name, value, standardError, rows: values.length },
+    outcomes: { values, tokens: completionTokens(data) },
+  };
+}
+
+function digestOf(subject: OutcomesSubject): string {
+  return `sha256:${createHash('sha256').update(rowKeys(subject).join()).digest('hex')}`;
+}
+
+/**
+ * Hashes what the value of each row depends on. Rows count as tokens, so that a tokenizer that splits them differently
+ * changes the keys.
+ */
+function rowKeys({ metric, data: { gate, choices }, precision, generation }: OutcomesSubject): string[] {
+  const limits = generation && answerLimits(gate.map(answerOf), generation.endOfTextIds, generation.maxNewTokens);
+  return gate.map(({ tokenIds, labelSpans, row }, index) => {
+    const ranked = metric === 'accuracy' && choices ? choices.tokensOf(row).rests : null;
+    const generated = limits ? [limits[index], generation?.endOfTextIds] : null;
+    return createHash('sha256')
+      .update(JSON.stringify([metric, precision, ranked, tokenIds, labelSpans, generated]))
+      .digest('hex')
+      .slice(0, 32);
+  });
 }

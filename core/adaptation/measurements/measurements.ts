@@ -6,10 +6,10 @@ import type { Runtime } from '../../engine/runtime.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import type { LossAndGradients } from '../../method/search/gradients/gradient-search.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
-import { isGenerated, type MetricName } from '../../options/metrics.ts';
+import type { MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
 import { accumulateGradients } from '../../training/gradients.ts';
-import { completionTokens, type OutcomesSubject } from './gate-outcomes.ts';
+import { completionTokens, subjectOf, type OutcomesSubject } from './gate-outcomes.ts';
 
 export interface MeasurementsOptions {
   readonly data: TaskData;
@@ -63,6 +63,6 @@ export class Measurements {
   /** Describes what {@link onGate} measures on a base in a precision. */
   gateSubject({ endOfTextIds }: Pick<LoadedBase, 'endOfTextIds'>, precision: Precision): OutcomesSubject {
     const { metric, data, maxNewTokens } = this.#options;
-    return { metric, data, precision, ...(isGenerated(metric) && { generation: { maxNewTokens, endOfTextIds } }) };
+    return subjectOf({ metric, data, precision, maxNewTokens, endOfTextIds });
   }
 }

@@ -1,8 +1,12 @@
 import type { LoadedBase } from '../../engine/base-cache.ts';
+import { readAdapterOutcomes } from '../../formats/peft/adapter-outcomes.ts';
+import { adapterSha256 } from '../../formats/peft/peft-adapter-writer.ts';
 import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
+import { PRECISIONS } from '../../options/precisions.ts';
+import type { JobSpec } from '../job-spec.ts';
 import { measureOldForGate, oldPrecision, type ExactGate } from './exact-gate.ts';
-import { fromOutcomes, toOutcomes, type GateOutcomes } from './gate-outcomes.ts';
+import { fromOutcomes, fromRowOutcomes, toOutcomes, type GateOutcomes, type OutcomesSubject } from './gate-outcomes.ts';
 
 /** How the old adapter does on the old base. */
 export interface OldVersion {
@@ -19,11 +23,44 @@ export async function measureOld(exact: ExactGate, oldBase: LoadedBase, adapter:
   return { measured, outcomes: toOutcomes(measured, exact.measurements.gateSubject(oldBase, precision)) };
 }
 
-/** Reads stored outcomes of the old adapter. Null if there are none or if they describe something else. */
+/** What is known of the old adapter on the old base without measuring it; null where that is something else. */
+export type KnownOld = (subject: OutcomesSubject) => GateMeasurement | null;
+
+/** The outcomes that a job is given. */
+export function givenOutcomes(given: GateOutcomes | null | undefined): KnownOld {
+  return (subject) => (given ? fromOutcomes(given, subject) : null);
+}
+
+/**
+ * The outcomes that a job is given, or those that lie beside the adapter if the job trusts them.
+ * @param oldFingerprint returns the old base's fingerprint
+ * @throws FormatError `invalid_outcomes`
+ */
+export async function knownOutcomes(
+  { oldOutcomes, trustsOutcomes = false, adapter: folder }: JobSpec,
+  adapter: Adapter,
+  oldFingerprint: () => Promise<string>,
+): Promise<KnownOld> {
+  if (oldOutcomes || !trustsOutcomes) return givenOutcomes(oldOutcomes);
+  const found = await readAdapterOutcomes(folder);
+  const isOwn = found?.adapterSha256 === adapterSha256(adapter) && found.baseFingerprint === (await oldFingerprint());
+  return (subject) => (isOwn ? fromRowOutcomes(found.rows, subject) : null);
+}
+
+/** Whether the gate's measurement of the old adapter is known in some precision. */
+export function isKnown(
+  known: KnownOld,
+  { measurements }: ExactGate,
+  endOfText: Pick<LoadedBase, 'endOfTextIds'>,
+): boolean {
+  return PRECISIONS.some((precision) => known(measurements.gateSubject(endOfText, precision)) !== null);
+}
+
+/** What is known of the old adapter in the precision in which the gate compares it with candidates on the new base. */
 export function storedOld(
   { measurements, gate }: ExactGate,
   newBase: LoadedBase,
-  stored: GateOutcomes | null | undefined,
+  known: KnownOld,
 ): GateMeasurement | null {
-  return stored ? fromOutcomes(stored, measurements.gateSubject(newBase, oldPrecision(gate, newBase))) : null;
+  return known(measurements.gateSubject(newBase, oldPrecision(gate, newBase)));
 }

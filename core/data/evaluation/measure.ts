@@ -66,14 +66,8 @@ export async function meanLoss(
       perExample[index] = losses.subarray(start, end).reduce((total, loss) => total + loss, 0);
     }
   });
-  const lengths = Float64Array.from(examples, labelCount);
-  const labels = lengths.reduce((total, length) => total + length, 0);
-  const value = perExample.reduce((total, loss) => total + loss, 0) / labels;
-  const residuals = perExample.reduce((total, loss, i) => total + (loss - value * lengths[i]!) ** 2, 0);
-  const n = examples.length;
-  // Linearized variance of a ratio estimator (Cochran, Sampling Techniques, section 6.4).
-  const standardError = n > 1 ? Math.sqrt((residuals * n) / (n - 1)) / labels : 0;
-  return { metric: 'loss', value, standardError, examples: n, tokens, perExample };
+  const summary = summarize('loss', perExample, examples.map(labelCount));
+  return { metric: 'loss', ...summary, examples: examples.length, tokens, perExample };
 }
 
 /**
@@ -106,10 +100,37 @@ async function generatedScore(
   return meanScore(metric, scores, tokens);
 }
 
-/** For shares of right rows, the squared deviations are value · (1 − value) in the mean. */
 function meanScore(metric: MetricName, scores: Float64Array, tokens: number): Measurement {
+  return { metric, ...summarize(metric, scores, []), examples: scores.length, tokens, perExample: scores };
+}
+
+/**
+ * Returns the value of a metric and its standard error over examples.
+ * @param perExample as in {@link Measurement}
+ * @param lengths number of completion tokens of each example, which only `loss` needs
+ */
+export function summarize(
+  metric: MetricName,
+  perExample: ArrayLike<number>,
+  lengths: readonly number[],
+): Pick<Measurement, 'value' | 'standardError'> {
+  const values = Float64Array.from(perExample);
+  return metric === 'loss' ? meanOfTokens(values, Float64Array.from(lengths)) : meanOfExamples(values);
+}
+
+function meanOfTokens(losses: Float64Array, lengths: Float64Array) {
+  const labels = lengths.reduce((total, length) => total + length, 0);
+  const value = losses.reduce((total, loss) => total + loss, 0) / labels;
+  const residuals = losses.reduce((total, loss, i) => total + (loss - value * lengths[i]!) ** 2, 0);
+  const n = losses.length;
+  // Linearized variance of a ratio estimator (Cochran, Sampling Techniques, section 6.4).
+  return { value, standardError: n > 1 ? Math.sqrt((residuals * n) / (n - 1)) / labels : 0 };
+}
+
+/** For shares of right rows, the squared deviations are value · (1 − value) in the mean. */
+function meanOfExamples(scores: Float64Array) {
   const n = scores.length;
   const value = scores.reduce((total, score) => total + score, 0) / n;
   const squares = scores.reduce((total, score) => total + (score - value) ** 2, 0);
-  return { metric, value, standardError: Math.sqrt(squares) / n, examples: n, tokens, perExample: scores };
+  return { value, standardError: Math.sqrt(squares) / n };
 }

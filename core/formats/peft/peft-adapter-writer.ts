@@ -5,6 +5,7 @@ import { loraSettings } from '../../models/lora/lora-config.ts';
 import { isTargeted } from '../../models/lora/module-pattern.ts';
 import { trainableArrays } from '../../models/lora/trainable-arrays.ts';
 import { ADAPTER_MANIFEST, encodeManifest, type AdapterManifest } from './adapter-manifest.ts';
+import { ADAPTER_OUTCOMES, encodeOutcomes } from './adapter-outcomes.ts';
 import { writeFileAtomic, writeFolderAtomic } from '../atomic-file.ts';
 import { firstNonFinite } from '../safetensors/dtypes.ts';
 import { ADAPTER_CONFIG } from './peft-config.ts';
@@ -20,6 +21,11 @@ interface SaveAdapterOptions {
   readonly baseModelName?: string;
   /** Written as `readapt.json`, with checksums. Without it, no such file is written. */
   readonly manifest?: AdapterManifest;
+  /**
+   * How the adapter did on rows, on the base that the manifest names, by a key of each row. Written as
+   * `readapt-outcomes.json`. Needs a manifest.
+   */
+  readonly outcomes?: ReadonlyMap<string, number>;
   /** Replaces an existing folder. Default false: an existing folder that is not empty is an error. */
   readonly replace?: boolean;
 }
@@ -38,10 +44,16 @@ export async function saveAdapter(folder: string, adapter: Adapter, options: Sav
     async (temporary) => {
       await writeSafetensors(join(temporary, ADAPTER_WEIGHTS), tensors);
       await writeFileAtomic(join(temporary, ADAPTER_CONFIG), config);
-      if (!options.manifest) return;
-      const files = [ADAPTER_CONFIG, ADAPTER_WEIGHTS];
-      const manifest = await encodeManifest(options.manifest, adapterSha256(adapter), temporary, files);
-      await writeFileAtomic(join(temporary, ADAPTER_MANIFEST), manifest);
+      const { manifest, outcomes } = options;
+      if (!manifest) return;
+      const sha256 = adapterSha256(adapter);
+      // What servers do not need is left out of the checksums, so that it can be removed.
+      const text = await encodeManifest(manifest, sha256, temporary, [ADAPTER_CONFIG, ADAPTER_WEIGHTS]);
+      await writeFileAtomic(join(temporary, ADAPTER_MANIFEST), text);
+      if (!outcomes) return;
+      const { baseFingerprint } = manifest;
+      const rows = encodeOutcomes({ baseFingerprint, adapterSha256: sha256, rows: outcomes });
+      await writeFileAtomic(join(temporary, ADAPTER_OUTCOMES), rows);
     },
     { replace: options.replace },
   );

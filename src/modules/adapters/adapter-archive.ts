@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ADAPTER_OUTCOMES } from '../../../core/formats/peft/adapter-outcomes.ts';
 import { readTar, writeHashed, type TarEntry } from '../../artifacts/index.ts';
 import { unprocessable, type AppError } from '../../lib/errors.ts';
 import {
@@ -17,12 +18,19 @@ import {
 const FILE_TYPES = new Set(['File', 'OldFile']);
 const MAX_ENTRIES = 16;
 
+/** What an archive may hold of {@link ADAPTER_OUTCOMES}, which is read past. */
+const OUTCOMES_LIMIT_BYTES = 64 << 20;
+
 /** Size of the largest archive: the limits of its files plus room for headers and padding. */
-export const ARCHIVE_LIMIT_BYTES = Object.values(ADAPTER_FILE_LIMITS).reduce((sum, bytes) => sum + bytes, 8 << 20);
+export const ARCHIVE_LIMIT_BYTES = Object.values(ADAPTER_FILE_LIMITS).reduce(
+  (sum, bytes) => sum + bytes,
+  OUTCOMES_LIMIT_BYTES + (8 << 20),
+);
 
 /**
  * Unpacks the uncompressed tar archive of an adapter into a new folder. The archive may hold only the files of an
- * adapter, each at most once, all at the top or all in one folder. Links, devices and other paths are refused.
+ * adapter, each at most once, all at the top or all in one folder. Links, devices and other paths are refused. Outcomes
+ * that lie beside an adapter are left out: a tenant who wrote down poor ones would have a gate that everything passes.
  *
  * @throws AppError 422 `invalid_archive` that names the entry, 422 `invalid_adapter` if a file is missing, 413
  */
@@ -54,7 +62,7 @@ function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
     top = folder;
   }
 
-  /** The file that an entry is; null for the folder that holds the files. */
+  /** The file that an entry is; null for the folder that holds the files, and for what is left out. */
   function check(entry: TarEntry): AdapterFile | null {
     const { path, type } = entry;
     if (++count > MAX_ENTRIES) throw refused(path, `exceeds the limit of ${MAX_ENTRIES} entries`);
@@ -68,6 +76,11 @@ function createEntryCheck(limits: typeof ADAPTER_FILE_LIMITS) {
     }
     if (!FILE_TYPES.has(type)) throw refused(path, `is of type ${type}, expected a plain file`);
     if (parts.length < 2 && name === PICKLED_WEIGHTS) throw refused(path, PICKLE_ADVICE);
+    if (parts.length < 2 && name === ADAPTER_OUTCOMES) {
+      checkTop(path, parts[0] ?? '');
+      checkSize(name, entry.size, OUTCOMES_LIMIT_BYTES);
+      return null;
+    }
     if (parts.length > 1 || !isAdapterFile(name))
       throw refused(path, `is not a file of an adapter, expected ${ADAPTER_FILES.join(', ')}`);
     checkTop(path, parts[0] ?? '');

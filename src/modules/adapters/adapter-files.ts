@@ -70,7 +70,7 @@ function unusable(file: string, message: string, reason: string): AppError {
 }
 
 /** @throws AppError 413 `adapter_too_large` */
-export function checkSize(name: AdapterFile, bytes: number, maxBytes: number): void {
+export function checkSize(name: string, bytes: number, maxBytes: number): void {
   if (bytes <= maxBytes) return;
   throw new AppError({
     code: 'adapter_too_large',

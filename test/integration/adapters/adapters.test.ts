@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -213,8 +213,12 @@ describe('with a manifest', () => {
       const folder = path.join(world.app.allowedRoot, `manifest of ${way}`);
       const base = await readModelConfig(world.fixture('control').base);
       const adapter = await loadAdapter(world.fixture('control').adapter, base);
-      await saveAdapter(folder, adapter, { manifest: { baseFingerprint: 'f'.repeat(64) } });
-      expect((await sent(way, folder)).statusCode).toBe(201);
+      const outcomes = new Map([['row', 0]]);
+      await saveAdapter(folder, adapter, { manifest: { baseFingerprint: 'f'.repeat(64) }, outcomes });
+      expect(await readdir(folder)).toContain('readapt-outcomes.json');
+      const stored = await sent(way, folder);
+      expect(stored.statusCode).toBe(201);
+      expect(stored.body).not.toContain('readapt-outcomes.json');
 
       const file = path.join(folder, 'adapter_config.json');
       await writeFile(file, (await readFile(file, 'utf8')).replace('"lora_alpha": 4', '"lora_alpha": 8'));

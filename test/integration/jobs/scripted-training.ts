@@ -142,6 +142,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
     precision: 'f32' as const,
     slices: { old: {}, best: {} },
     warnings: [],
+    oldKnown: false,
   };
   if (cancelled.has(requestId)) return { ...end, state: 'cancelled', best: null };
   phase('evaluate');

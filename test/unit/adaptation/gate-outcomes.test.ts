@@ -1,16 +1,22 @@
+import { cp } from 'node:fs/promises';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runAdaptation } from '../../../core/adaptation/run-adaptation.ts';
 import {
   fromOutcomes,
+  fromRowOutcomes,
   toOutcomes,
+  toRowOutcomes,
   type GateOutcomes,
   type OutcomesSubject,
 } from '../../../core/adaptation/measurements/gate-outcomes.ts';
-import type { JobEventHandler } from '../../../core/adaptation/job-events.ts';
+import type { JobEventHandler, Publication } from '../../../core/adaptation/job-events.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
 import type { ChoiceSet } from '../../../core/data/choices.ts';
 import { exampleOf } from '../../../core/data/example.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
+import { ADAPTER_OUTCOMES } from '../../../core/formats/peft/adapter-outcomes.ts';
+import { patchJson } from '../formats/support/folders.ts';
 import { bestOf, plainJob } from '../training/support/tiny-job.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
 
@@ -58,6 +64,38 @@ describe('a stored measurement', () => {
   });
 });
 
+describe('outcomes by row', () => {
+  const kept = toRowOutcomes(MEASURED.outcomes.values, SUBJECT);
+
+  it('serve any selection of the rows, in any order', () => {
+    const reversed = { ...SUBJECT, data: { ...SUBJECT.data, gate: SUBJECT.data.gate.toReversed() } };
+    expect(fromRowOutcomes(kept, reversed)).toMatchObject({
+      metric: { value: 0.5, standardError: Math.sqrt(0.5) / 2, rows: 2 },
+      outcomes: { values: [0, 1], tokens: [2, 1] },
+    });
+    const one = { ...SUBJECT, data: { ...SUBJECT.data, gate: SUBJECT.data.gate.slice(0, 1) } };
+    expect(fromRowOutcomes(kept, one)).toMatchObject({ metric: { value: 1, rows: 1 }, outcomes: { values: [1] } });
+  });
+
+  it('serve no rows beyond them', () => {
+    const more = { ...SUBJECT, data: { ...SUBJECT.data, gate: [...SUBJECT.data.gate, row([8], [9])] } };
+    expect(fromRowOutcomes(kept, more)).toBeNull();
+  });
+
+  it.each<[string, Partial<OutcomesSubject>]>([
+    ['another metric', { metric: 'loss' }],
+    ['another precision', { precision: 'f32' }],
+    ['texts that end elsewhere', { generation: { maxNewTokens: 9, endOfTextIds: [2] } }],
+    ['other choices', { data: { ...SUBJECT.data, choices: choicesOf([[1], [7]]) } }],
+  ])('serve no measurement of %s', (_, change) => {
+    expect(fromRowOutcomes(kept, { ...SUBJECT, ...change })).toBeNull();
+  });
+
+  it('do not hold what is not finite', () => {
+    expect([...toRowOutcomes([Number.NaN, 1], SUBJECT).values()]).toEqual([1]);
+  });
+});
+
 describe('a job', () => {
   let family: TinyFamily;
   let bases: BaseCache;
@@ -70,12 +108,18 @@ describe('a job', () => {
     await removeTinyFamily(family);
   });
 
-  async function run(name: string, changes: Partial<JobSpec>) {
+  async function run(
+    name: string,
+    changes: Partial<JobSpec>,
+    onPublication: (publication: Publication) => Promise<void> = () => Promise.resolve(),
+  ) {
     const old: GateOutcomes[] = [];
     const published: GateOutcomes[] = [];
     const onEvent: JobEventHandler = (event) => {
       if (event.type === 'old_measured') old.push(event.outcomes);
-      if (event.type === 'publication') published.push(event.outcomes);
+      if (event.type !== 'publication') return;
+      published.push(event.outcomes);
+      return onPublication(event);
     };
     const gate = { kind: 'relative', margin: 10 } as const;
     const spec = plainJob(family, name, { gate, options: { strategy: 'reuse' }, ...changes });
@@ -91,6 +135,28 @@ describe('a job', () => {
     expect(second.outcome.baselines).toEqual(first.outcome.baselines);
     expect(second.published).toEqual(first.published);
     expect(bestOf(second.outcome)).toEqual(bestOf(first.outcome));
+  });
+
+  it('believes the outcomes beside its adapter only where it may, and where they are of this adapter on this base', async () => {
+    const folder = path.join(family.folder, 'with-outcomes');
+    const measured = await run('measured', {});
+    await run('source', { newBase: family.oldBase }, async ({ folder: from }) => cp(from, folder, { recursive: true }));
+    const adapter = { adapter: folder };
+    const untrusted = await run('untrusted', adapter);
+    expect(untrusted.old).toEqual(measured.old);
+    const trusted = await run('trusted', { ...adapter, trustsOutcomes: true });
+    expect(trusted.old).toEqual([]);
+    expect(trusted.outcome).toMatchObject({ oldKnown: true, target: measured.outcome.target });
+    expect(trusted.outcome.baselines).toEqual(measured.outcome.baselines);
+    expect(trusted.published).toEqual(measured.published);
+
+    const elsewhere = await run('elsewhere', { ...adapter, oldBase: family.newBase, trustsOutcomes: true });
+    expect(elsewhere.outcome.oldKnown).toBe(false);
+    expect(elsewhere.old).toHaveLength(1);
+    await patchJson(path.join(folder, ADAPTER_OUTCOMES), { adapter_sha256: '0' });
+    const another = await run('another', { ...adapter, trustsOutcomes: true });
+    expect(another.outcome.oldKnown).toBe(false);
+    expect(another.old).toEqual(measured.old);
   });
 
   it('publishes the outcomes that the next rollout would measure', async () => {

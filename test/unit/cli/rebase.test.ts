@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inspectFolder } from '../../../core/formats/inspect.ts';
+import { ADAPTER_OUTCOMES } from '../../../core/formats/peft/adapter-outcomes.ts';
 import { readAdapterManifest } from '../../../core/formats/peft/adapter-manifest.ts';
 import {
   createTinyFamily,
@@ -110,6 +111,11 @@ describe('readapt train and rebase', () => {
       baseModelName: newBase,
       ...config,
     });
+
+    expect(rebased.document).toMatchObject({ metric: { old_known: true } });
+    await rm(path.join(out('trained'), ADAPTER_OUTCOMES));
+    const measured = await readaptJson('rebase', ...bases, ...data, '--out', out('measured'), '--strategy', 'reuse');
+    expect(measured.document).toMatchObject({ metric: { old_known: false, old: metric.old, target: metric.target } });
 
     const fusion = [
       '--strategy',
