@@ -12,6 +12,8 @@ export interface JobFolders {
   artifacts: ArtifactStore;
   /** Folder that holds a folder for each job, on durable storage. */
   checkpoints: string;
+  /** Most tokens that measuring an adapter once may take. Default: any number. */
+  measuredTokens?: number;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface JobFolders {
 export async function buildJobSpec(
   db: Queryable,
   job: LoadedJob,
-  { artifacts, workDir }: Omit<JobFolders, 'checkpoints'> & { workDir: string },
+  { artifacts, measuredTokens, workDir }: Omit<JobFolders, 'checkpoints'> & { workDir: string },
 ): Promise<JobSpec> {
   const { adapter, rollout, sourceVersion } = job;
   if (adapter.dataset === null) {
@@ -46,6 +48,7 @@ export async function buildJobSpec(
     data: { file: await locateArtifact(db, artifacts, adapter.dataset.artifactDigest) },
     metric: oneOf(METRICS, job.metricName, `metric of job ${job.id}`),
     gate: adapter.gate as unknown as GateRule,
+    ...(measuredTokens !== undefined && { measuredTokens }),
     adapterOptions: {
       append_eos: adapter.appendEos,
       ...(adapter.maxLength !== null && { max_length: adapter.maxLength }),
