@@ -5,7 +5,7 @@ import { SYSTEM_FAULTS, systemFaultOf } from './training/system-faults.ts';
 import { ranOutOfMemory, TrainingCrashedError, TrainingFailedError } from './training/training-errors.ts';
 import type { TrainingProcess, TrainingSlot } from './training/training-process.ts';
 
-/** An error as the database stores it. */
+/** An error in its own words, which the log and the operator may see: see `storedProblem` for what a row keeps. */
 export interface Problem {
   readonly code: string;
   readonly message: string;
@@ -52,6 +52,9 @@ const MISSING = new Set([MISSING_FILE, 'ENOENT', 'ENOTDIR']);
 const STORE_FAULTS = new Map([
   ['storage_full', 'ENOSPC'],
   ['storage_read_only', 'EROFS'],
+  ['storage_away', 'ESTALE'],
+  // What was stored a moment ago is not there.
+  ['artifact_vanished', 'ESTALE'],
 ]);
 
 /**
@@ -91,7 +94,10 @@ export async function reportingFaults(work: () => Promise<void>): Promise<void> 
 /** Node's codes for a full disk and an exhausted quota. */
 const DISK_FULL = new Set(['ENOSPC', 'EDQUOT']);
 
-/** Converts an error to what the database stores, which tenants read. The error's own `code` is kept. */
+/** Codes whose messages `problemOf` writes itself. */
+export const WRITTEN_CODES: ReadonlySet<string> = new Set(['timed_out', 'disk_full']);
+
+/** Says what an error is. Its own `code` is kept. */
 export function problemOf(error: unknown): Problem {
   const message = error instanceof Error ? error.message : String(error);
   if (isTimeout(error)) return { code: 'timed_out', message: 'the job took longer than its time limit' };

@@ -100,12 +100,13 @@ async function start(
   await removeStaleCheckpoints(db, checkpoints);
 
   const shared = { db, artifacts, producer, training, ...times };
+  const jobs = { checkpoints, measuredTokens: config.measuredTokens };
   const handlers = combineHandlers([
     rolloutHandlers(shared),
-    baselinesHandlers({ ...shared, checkpoints }),
+    baselinesHandlers({ ...shared, ...jobs }),
     adaptationHandlers({
       ...shared,
-      checkpoints,
+      ...jobs,
       memory: { available: largestMemory(config.memoryBytes), precision: config.precision },
     }),
   ]);

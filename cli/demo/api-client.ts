@@ -39,7 +39,7 @@ export interface Job {
   readonly ttr_ms: number | null;
   readonly phases: Readonly<Record<string, number>>;
   readonly attempt: number;
-  readonly error: { readonly code: string; readonly message: string } | null;
+  readonly error: { readonly code: string; readonly message: string; readonly detail?: string | null } | null;
   readonly published_version_id: string | null;
   readonly started_at: string | null;
 }
@@ -48,7 +48,7 @@ export interface Rollout {
   readonly id: string;
   readonly state: string;
   readonly summary: { readonly makespan_ms: number | null };
-  readonly error: { readonly message?: string } | null;
+  readonly error: { readonly message?: string; readonly detail?: string | null } | null;
 }
 
 export interface ApiClient {

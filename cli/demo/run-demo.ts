@@ -85,8 +85,11 @@ async function demonstrate(stack: LocalStack, options: DemoOptions, signal: Abor
   const fleet = await registerFleet({ origin: stack.url, operatorKey: stack.operatorKey, fleet: FLEET, log: say });
   const { rollout, jobs } = await rollOut(fleet, options, signal);
   if (rollout.error !== null)
-    say(`rollout ${rollout.state}: ${rollout.error.message ?? JSON.stringify(rollout.error)}`);
-  for (const job of jobs) if (job.error !== null) say(`${displayName(job)}: ${job.error.code}: ${job.error.message}`);
+    say(`rollout ${rollout.state}: ${rollout.error.detail ?? rollout.error.message ?? JSON.stringify(rollout.error)}`);
+  for (const job of jobs) {
+    const { error } = job;
+    if (error !== null) say(`${displayName(job)}: ${error.code}: ${error.detail ?? error.message}`);
+  }
 
   const report = createReport(rollout, jobs, fleet.adapters);
   process.stdout.write(`\n${renderReport(report)}\n${renderSummary(report)}\n`);

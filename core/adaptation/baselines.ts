@@ -11,6 +11,7 @@ import type { ExactGate } from './measurements/exact-gate.ts';
 import type { GateOutcomes } from './measurements/gate-outcomes.ts';
 import { Measurements } from './measurements/measurements.ts';
 import { givenOutcomes, measureOld, storedOld } from './measurements/old-version.ts';
+import { rowBudget } from './setup/job-setup.ts';
 import { jobMemory, requireMemory, rowSizes } from './setup/memory-plan.ts';
 import type { RowFormat } from './setup/row-format.ts';
 
@@ -59,11 +60,12 @@ export async function measureBaselines(
 ): Promise<BaselinesOutcome> {
   const { config, tokenizer } = await bases.describe(job.newBase);
   const adapter = await loadAdapter(job.adapter, config);
-  const data = tokenizeTask(await loadTaskRows(job.data), { tokenizer, config, ...rowFormat }, () => undefined);
   const { searchRows, maxNewTokens } = resolveJobOptions(job.options, {
     control: false,
     hiddenSize: config.hiddenSize,
   });
+  const format = { tokenizer, config, ...rowFormat, budget: rowBudget(job, maxNewTokens) };
+  const data = tokenizeTask(await loadTaskRows(job.data), format, () => undefined);
   const measured = rowSizes(data.gate);
   const generated = isGenerated(job.metric) ? answerSizes(data.gate, maxNewTokens) : null;
   const needs = { config, precision, adapter, measured, trained: [], generated, evolution: false };

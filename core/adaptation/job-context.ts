@@ -4,7 +4,7 @@ import type { MatrixProducts } from '../linalg/products.ts';
 import { saveAdapter } from '../formats/peft/peft-adapter-writer.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
-import type { Candidate } from '../method/ladder/candidate.ts';
+import type { Candidate, CandidateRecord, RungName } from '../method/ladder/candidate.ts';
 import type { FineTuneRequest, LadderContext, LadderEvent, LadderPhase } from '../method/ladder/ladder-context.ts';
 import type { LadderState } from '../method/ladder/ladder-state.ts';
 import type { FleetSearches } from '../method/search/fleet-prior.ts';
@@ -17,7 +17,7 @@ import type { Checkpoint, CheckpointStore } from '../training/checkpoint.ts';
 import { factorArrays } from '../training/optimizer/factors.ts';
 import { decodeBest, encodeBest } from './best-adapter.ts';
 import { toOutcomes, toRowOutcomes } from './measurements/gate-outcomes.ts';
-import type { JobEvent, Publication } from './job-events.ts';
+import type { JobEvent, Publication, Resumption } from './job-events.ts';
 import type { RowsUsed } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
 import { JobTraining, type JobTrainingOptions, type TrainingState } from './job-training.ts';
@@ -246,6 +246,17 @@ export class JobContext implements LadderContext {
     this.training.restore(training, tensors, [...factorArrays(this.oldAdapter.modules).keys()]);
     this.#ladder = ladder;
     if (best !== null) this.#bestAdapter = decodeBest(tensors, this.oldAdapter, best);
+    const candidates = withSteps(ladder.candidates);
+    this.#options.emit({ type: 'resumed', points: this.training.points, searches: ladder.searchHistory, candidates });
     return { state: ladder, bestAdapter: this.#bestAdapter };
   }
+}
+
+/** Adds to each candidate the number of steps after which it was judged, on whatever rung they were trained. */
+function withSteps(candidates: readonly CandidateRecord[]): Resumption['candidates'] {
+  const trained = new Map<RungName, number>();
+  return candidates.map((candidate) => {
+    trained.set(candidate.rung, candidate.step);
+    return { candidate, trained: [...trained.values()].reduce((sum, steps) => sum + steps, 0) };
+  });
 }

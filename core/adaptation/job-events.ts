@@ -1,5 +1,6 @@
 import type { CandidateRecord } from '../method/ladder/candidate.ts';
 import type { LadderEvent } from '../method/ladder/ladder-context.ts';
+import type { SearchEvaluation } from '../method/search/search-task.ts';
 import type { Phase } from '../options/phases.ts';
 import type { GateOutcomes } from './measurements/gate-outcomes.ts';
 import type { Baselines } from './baselines.ts';
@@ -28,6 +29,19 @@ export interface Publication {
   readonly slices: SliceValues;
 }
 
+/**
+ * The job resumes from a checkpoint. What an attempt before has measured up to there is told once more, because whoever heard
+ * it may have died before it was written down.
+ */
+export interface Resumption {
+  readonly type: 'resumed';
+  /** The last points of the training. */
+  readonly points: readonly MetricPoint[];
+  readonly searches: readonly SearchEvaluation[];
+  /** With the number of training steps after which each was judged, those of earlier rungs included. */
+  readonly candidates: readonly { readonly candidate: CandidateRecord; readonly trained: number }[];
+}
+
 /** Everything that a running job tells, as one stream. Plain JSON, so that it can cross a process border unchanged. */
 export type JobEvent =
   | LadderEvent
@@ -38,6 +52,7 @@ export type JobEvent =
   /** Steps of all training so far. */
   | { readonly type: 'progress'; readonly step: number; readonly totalSteps: number }
   | { readonly type: 'points'; readonly points: readonly MetricPoint[] }
+  | Resumption
   /** May come several times; the latest is the most complete. `target` is null until it is known. */
   | { readonly type: 'baselines'; readonly target: number | null; readonly baselines: Baselines }
   /** Outcomes of the old adapter on the old base, on so many rows, were known, so that it need not be measured. */

@@ -23,6 +23,8 @@ export interface JobSpec {
   readonly data: DataSpec;
   readonly metric: MetricName;
   readonly gate: GateRule;
+  /** Most tokens that measuring an adapter once on gate rows or search rows may take. Default: any number. */
+  readonly measuredTokens?: number;
   /** How the adapter's rows are made into tokens, as far as somebody has said. Default: as the adapter says or shows. */
   readonly adapterOptions?: GivenAdapterOptions;
   /** Folder with the evolution between the two bases; null computes it within the job. */

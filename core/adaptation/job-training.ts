@@ -37,12 +37,17 @@ export interface TrainingState {
   readonly trainer: unknown;
   /** Totals of the trainings on earlier rungs. */
   readonly before: TrainingTotals;
+  /** The last metric points of all trainings. Checkpoints of versions before 0.3 have none. */
+  readonly points?: readonly MetricPoint[];
 }
 
 /** A job saves a checkpoint at least this often, even between evaluations. */
 const CHECKPOINT_MS = 30_000;
 /** Number of steps whose metric points travel in one event. */
 const POINTS_EVERY = 10;
+
+/** Number of metric points that a checkpoint keeps: more than can have been told since the last ones were written down. */
+const KEPT_POINTS = 2000;
 
 const NO_TRAINING: TrainingTotals = { steps: 0, tokens: 0, seconds: 0 };
 
@@ -56,6 +61,7 @@ export class JobTraining {
   /** Steps of the checkpoints that are kept. */
   #savedSteps: readonly number[] = [];
   #points: MetricPoint[] = [];
+  #toldPoints: readonly MetricPoint[] = [];
 
   constructor(options: JobTrainingOptions) {
     this.#options = options;
@@ -121,18 +127,29 @@ export class JobTraining {
   /** Emits the metric points that were recorded since the last time. */
   flushPoints(): void {
     if (this.#points.length > 0) this.#options.emit({ type: 'points', points: this.#points });
+    this.#toldPoints = this.points;
     this.#points = [];
+  }
+
+  /** The last metric points of all trainings. */
+  get points(): readonly MetricPoint[] {
+    return [...this.#toldPoints, ...this.#points].slice(-KEPT_POINTS);
   }
 
   encode(): { readonly state: TrainingState; readonly tensors: Checkpoint['tensors'] } {
     const trainer = this.#trainer ? encodeTrainerState(this.#trainer) : null;
-    const state = { rung: this.#rung, trainer: trainer?.state ?? null, before: this.#before };
+    const state = { rung: this.#rung, trainer: trainer?.state ?? null, before: this.#before, points: this.points };
     return { state, tensors: trainer?.tensors ?? new Map() };
   }
 
   /** @param names the parameters, in the adapter's order */
-  restore({ rung, trainer, before }: TrainingState, tensors: Checkpoint['tensors'], names: readonly string[]): void {
+  restore(
+    { rung, trainer, before, points = [] }: TrainingState,
+    tensors: Checkpoint['tensors'],
+    names: readonly string[],
+  ): void {
     this.#rung = rung;
+    this.#toldPoints = points;
     this.#before = before;
     if (trainer !== null) this.#trainer = decodeTrainerState({ state: trainer, tensors }, names);
     this.noteSaved();

@@ -29,7 +29,7 @@ import { GradientPrecision } from './setup/gradient-precision.ts';
 import { objectionToLosses } from './setup/job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements/measurements.ts';
-import { ladderOptions, requireSuitable, trainedSizes } from './setup/job-setup.ts';
+import { ladderOptions, requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
 import { jobMemory, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
 import { rowFormatOf, type RowFormat } from './setup/row-format.ts';
@@ -196,7 +196,8 @@ class AdaptationRun {
     this.#rowFormat = rowFormat;
     this.#emit({ type: 'row_format', format: rowFormat });
     const format = { tokenizer, config, ...rowFormat };
-    const data = tokenizeTask(rows, format, (message) => this.#emit({ type: 'warning', message }));
+    const budget = rowBudget(spec, settings.maxNewTokens);
+    const data = tokenizeTask(rows, { ...format, budget }, (message) => this.#emit({ type: 'warning', message }));
     requireSuitable(data, spec, settings);
     const measured = rowSizes([...data.search, ...data.gate]);
     const generated = isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null;

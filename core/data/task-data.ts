@@ -2,6 +2,7 @@ import { findChoices, type ChoiceSet } from './choices.ts';
 import { loadDataset } from './dataset.ts';
 import type { ExampleRow, TokenizedExample } from './example.ts';
 import { lengthWarning } from './lengths.ts';
+import { tokenizeWithin, type RowBudget } from './row-budget.ts';
 import { keepGateApart, splitHeldOut, splitRows, type SplitRows } from './task-split.ts';
 import { tokenizeRows, type TokenizeOptions } from './tokenize.ts';
 
@@ -48,19 +49,26 @@ export async function loadTaskRows(spec: DataSpec): Promise<TaskRows> {
   return { ...rows, removed };
 }
 
+/** Options of a task's rows: how they become tokens, and what measuring an adapter once may cost. Default: anything. */
+export interface TaskOptions extends TokenizeOptions {
+  readonly budget?: RowBudget | undefined;
+}
+
 /**
- * Makes a task's rows into tokens.
+ * Makes a task's rows into tokens. Of search rows and gate rows, no more than the budget allows are used.
  * @param warn is told what somebody should know about the rows before they are used
  * @throws TokenizeError, NoEndOfTextError
  */
 export function tokenizeTask(
   { training, search, gate, removed }: TaskRows,
-  options: TokenizeOptions,
+  { budget, ...options }: TaskOptions,
   warn: (message: string) => void,
 ): TaskData {
   if (removed > 0) warn(`${removed} search rows have the prompt of a gate row and are left out of the search`);
   const tokenize = (name: string, rows: readonly ExampleRow[]): readonly TokenizedExample[] => {
-    const examples = tokenizeRows(rows, options);
+    const isMeasured = name !== 'training' && budget !== undefined;
+    const examples = isMeasured ? tokenizeWithin(rows, options, budget) : tokenizeRows(rows, options);
+    if (examples.length < rows.length) warn(samplingWarning(name, examples.length, rows.length, budget?.tokens ?? 0));
     const warning = lengthWarning(name, examples, options);
     if (warning !== null) warn(warning);
     return examples;
@@ -75,10 +83,17 @@ export function tokenizeTask(
   };
 }
 
+function samplingWarning(name: string, used: number, all: number, tokens: number): string {
+  return (
+    `${used} of ${all} ${name} rows are used, a random sample that is always the same: measuring an adapter once may take ` +
+    `${tokens} tokens (READAPT_MEASURED_TOKENS)`
+  );
+}
+
 /** Loads, splits and tokenizes a task: {@link loadTaskRows} and {@link tokenizeTask} in one. */
 export async function loadTaskData(
   spec: DataSpec,
-  options: TokenizeOptions,
+  options: TaskOptions,
   warn: (message: string) => void = () => undefined,
 ): Promise<TaskData> {
   return tokenizeTask(await loadTaskRows(spec), options, warn);

@@ -1,6 +1,7 @@
-import { withTransaction, type Database, type Transaction } from '../lib/database.ts';
+import { withTransaction, type Database, type Queryable, type Transaction } from '../lib/database.ts';
 import { AppError } from '../lib/errors.ts';
 import type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
+import { MISSING_ARTIFACT, storageAway } from './storage-errors.ts';
 
 /**
  * Writes the row of an artifact whose bytes are in the store, unless the row exists already. A concurrent {@link
@@ -20,6 +21,33 @@ export async function registerArtifact(tx: Transaction, store: ArtifactStore, ar
   }
   const data = { digest: artifact.digest, kind: artifact.kind, bytes: BigInt(artifact.bytes) };
   await tx.artifact.createMany({ data: [data], skipDuplicates: true });
+}
+
+/** Number of other artifacts that are looked for when one is missing. */
+const LOOKED_FOR = 8;
+
+/**
+ * The path of an artifact that a row names. If it is not there, others are looked for: a store without any of them is away,
+ * for example a file system that is not mounted, and one that has them has lost this one.
+ * @throws AppError 503 `storage_away`, 500 `artifact_missing`; the system's error if the store cannot be used at all
+ */
+export async function locateArtifact(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
+  try {
+    return await store.localPath(digest);
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== MISSING_ARTIFACT) throw error;
+    await store.checkWritable();
+    if (await lacksOthers(db, store, digest)) throw storageAway(error);
+    throw error;
+  }
+}
+
+async function lacksOthers(db: Queryable, store: ArtifactStore, digest: string): Promise<boolean> {
+  const others = (side: 'gt' | 'lt', order: 'asc' | 'desc') =>
+    db.artifact.findMany({ where: { digest: { [side]: digest } }, orderBy: { digest: order }, take: LOOKED_FOR });
+  const found = [...(await others('gt', 'asc')), ...(await others('lt', 'desc'))];
+  const present = await Promise.all(found.map((other) => store.has(other.digest)));
+  return found.length > 0 && !present.includes(true);
 }
 
 /** Removes stored bytes that no row names, after the transaction that should have named them has failed. */

@@ -25,9 +25,21 @@ export function toStorageError(error: unknown): unknown {
   return error;
 }
 
+export const MISSING_ARTIFACT = 'artifact_missing';
+
+/** The store has none of the artifacts that it should have. */
+export function storageAway(cause: Error): AppError {
+  return new AppError({
+    code: 'storage_away',
+    status: 503,
+    message: 'the artifact store has nothing of what it should have: its file system is away, or it is another folder',
+    cause,
+  });
+}
+
 export function missingArtifact(digest: string): AppError {
   return new AppError({
-    code: 'artifact_missing',
+    code: MISSING_ARTIFACT,
     status: 500,
     message: `artifact ${digest} is not in the store`,
   });

@@ -45,6 +45,8 @@ const ConfigSchema = Type.Object({
   threads: Type.Union([Type.Integer({ minimum: 1, maximum: 1024 }), Type.Null()]),
   /** Bytes that a worker's training process may take; null leaves it what the machine has. */
   memoryBytes: Type.Union([Type.Integer({ minimum: 2 ** 28 }), Type.Null()]),
+  /** Most tokens of a tenant's rows that measuring an adapter once may take on a worker. */
+  measuredTokens: Type.Integer({ minimum: 1000, maximum: 2 ** 31 - 1 }),
   /** Number of uploaded adapters that are inspected at a time, each in a process of its own. */
   inspections: Type.Integer({ minimum: 1, maximum: 64 }),
   /** Bytes that an inspection may take. */
@@ -181,6 +183,12 @@ const SETTINGS: Record<keyof Config, Setting> = {
     fallback: null,
     parse: parseMemory,
     expected: 'a size of at least 256MiB, such as 12GiB',
+  },
+  measuredTokens: {
+    variable: 'READAPT_MEASURED_TOKENS',
+    fallback: 400_000,
+    parse: asInteger,
+    expected: 'an integer from 1000 to 2147483647',
   },
   inspections: {
     variable: 'READAPT_INSPECTIONS',

@@ -11,6 +11,20 @@ export function Nullable<T extends Type.TSchema>(schema: T) {
   return Type.Union([schema, Type.Null()]);
 }
 
+/** Why something failed or waits, as `showError` makes it. */
+export function ErrorOf(description: string) {
+  return Type.Object(
+    {
+      code: Type.String({ description: 'What is wrong, for programs. Codes do not change.' }),
+      message: Type.String({ description: 'What is wrong, for people.' }),
+      detail: Type.Optional(
+        Nullable(Type.String({ description: "The error's own words. Only the operator sees it." })),
+      ),
+    },
+    { additionalProperties: true, description },
+  );
+}
+
 /** A time by RFC 3339, in UTC with milliseconds. */
 export const Timestamp = Type.String({ format: 'date-time' });
 

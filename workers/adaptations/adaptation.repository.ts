@@ -1,4 +1,4 @@
-import type { Prisma, Queryable, Transaction } from '../../src/lib/database.ts';
+import { Prisma, type Queryable, type Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
 import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/index.ts';
 import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
@@ -83,22 +83,14 @@ export const adaptationRepository = {
     }),
 
   /**
-   * The searches of adaptations from the same old base that had ended in the same rollout before this job first
-   * started, so the result is the same in every attempt. Jobs with the most evaluations come first, then those that
-   * ended first. All that crosses tenants is coefficients and mean losses, and only workers see them.
+   * The searches of adaptations from the same old base that had ended in the same rollout before this job first started. Which
+   * jobs these are is recorded at the first call, since one whose end is committed late would else be seen by a later attempt
+   * alone. Jobs with the most evaluations come first, then those that ended first. All that crosses tenants is coefficients and
+   * mean losses, and only workers see them.
    */
   async fleetSearches(db: Queryable, job: LoadedJob): Promise<FleetSearches> {
-    const found = await db.$queryRaw<{ records: FleetSearches[number] }[]>`
-      SELECT json_agg(json_build_object('alpha', e.fusion_alpha, 'beta', e.fusion_beta, 'rows', e.rows, 'loss', e.loss) ORDER BY e.index) AS records
-      FROM jobs j
-      JOIN adapter_versions v ON v.id = j.source_version_id
-      JOIN search_evaluations e ON e.job_id = j.id AND e.rows > 0 AND e.metric = 'loss'
-      WHERE j.rollout_id = ${job.rolloutId} AND j.kind = 'adaptation' AND v.base_model_version_id = ${job.sourceVersion.baseModelVersionId}
-        AND j.finished_at <= (SELECT started_at FROM jobs WHERE id = ${job.id})
-      GROUP BY j.id
-      ORDER BY COUNT(*) DESC, j.finished_at, j.id
-      LIMIT ${FLEET_SEARCHES}`;
-    return found.map(({ records }) => records);
+    const known = (job.fleetPrior as string[] | null) ?? (await recordPrior(db, job));
+    return (await searchesOf(db, job, Prisma.sql`j.id = ANY(${known}::text[])`)).map(({ records }) => records);
   },
 
   /** Milliseconds until the job's lease expires; null if the job has ended, does not exist or is not held. */
@@ -214,6 +206,34 @@ export const adaptationRepository = {
     return id;
   },
 };
+
+interface JobSearch {
+  id: string;
+  records: FleetSearches[number];
+}
+
+/** The searches of jobs of the rollout that adapt from the same old base and fulfil a condition. */
+function searchesOf(db: Queryable, job: LoadedJob, condition: Prisma.Sql): Promise<JobSearch[]> {
+  return db.$queryRaw<JobSearch[]>`
+    SELECT j.id, json_agg(json_build_object('alpha', e.fusion_alpha, 'beta', e.fusion_beta, 'rows', e.rows, 'loss', e.loss) ORDER BY e.index) AS records
+    FROM jobs j
+    JOIN adapter_versions v ON v.id = j.source_version_id
+    JOIN search_evaluations e ON e.job_id = j.id AND e.rows > 0 AND e.metric = 'loss'
+    WHERE j.rollout_id = ${job.rolloutId} AND j.kind = 'adaptation' AND v.base_model_version_id = ${job.sourceVersion.baseModelVersionId}
+      AND ${condition}
+    GROUP BY j.id
+    ORDER BY COUNT(*) DESC, j.finished_at, j.id
+    LIMIT ${FLEET_SEARCHES}`;
+}
+
+/** Records which jobs' searches a job is given, unless that is known. @returns the identifiers of these jobs */
+async function recordPrior(db: Queryable, job: LoadedJob): Promise<string[]> {
+  const ended = Prisma.sql`j.finished_at <= (SELECT started_at FROM jobs WHERE id = ${job.id})`;
+  const found = JSON.stringify((await searchesOf(db, job, ended)).map(({ id }) => id));
+  const [row] = await db.$queryRaw<{ fleet_prior: string[] }[]>`
+    UPDATE jobs SET fleet_prior = COALESCE(fleet_prior, ${found}::jsonb) WHERE id = ${job.id} RETURNING fleet_prior`;
+  return row?.fleet_prior ?? [];
+}
 
 function metricsOf({ candidate, rows: data, slices }: PublishedFolder): Prisma.InputJsonObject {
   const { step, metric, bound, negativeFlips, judgedIn } = candidate;

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import os from 'node:os';
 import { readModelConfig } from '../../core/formats/hugging-face/model-weights.ts';
-import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import {
   PermanentError,
   TryLaterError,
@@ -28,19 +27,18 @@ import {
   problemOf,
   reportingFaults,
 } from '../handler-faults.ts';
+import { storedProblem } from '../stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
+import type { JobFolders } from './build-job-spec.ts';
 import { ASK_AGAIN_MS, INSUFFICIENT_MEMORY, MemoryCheck, type WorkerMemory } from './memory-check.ts';
 import { runJob } from './run-job.ts';
 import { removeJobFolder } from './work-dir.ts';
 
-export interface AdaptationDependencies {
+export interface AdaptationDependencies extends JobFolders {
   db: Database;
-  artifacts: ArtifactStore;
   producer: JobProducer;
   training: TrainingProcess;
-  /** Folder that holds a folder for each job. */
-  checkpoints: string;
   /** What this worker has for its training process. Default: no limit. */
   memory?: WorkerMemory;
   leaseMs?: number;
@@ -90,8 +88,12 @@ async function leaveToLarger(
   const reason = check.refusalOf(jobId) ?? (await objection(db, check, jobId));
   if (reason === null) return;
   if (check.refuse(jobId, reason)) logger.warn({ jobId, reason }, 'job left to another worker');
-  await adaptationRepository.noteWaiting(db, jobId, { code: INSUFFICIENT_MEMORY, message: reason });
+  await adaptationRepository.noteWaiting(db, jobId, { ...storedProblem(tooLittleMemory(reason)) });
   throw new TryLaterError(reason, ASK_AGAIN_MS);
+}
+
+function tooLittleMemory(reason: string): PermanentError {
+  return new PermanentError(reason, { code: INSUFFICIENT_MEMORY });
 }
 
 async function objection(db: Database, check: MemoryCheck, jobId: string): Promise<string | null> {
@@ -136,7 +138,7 @@ async function work(claim: Claim): Promise<void> {
       });
     }
     const reason = check.isHopeless(job.id) ? check.refusalOf(job.id) : null;
-    if (reason !== null) throw new PermanentError(reason, { code: INSUFFICIENT_MEMORY });
+    if (reason !== null) throw tooLittleMemory(reason);
     const { attempt } = claimed;
     await runJob({ ...deps, heartbeatMs, lifecycle, lease, job, attempt, slot, signal: context.signal, logger });
     await removeJobFolder(deps.checkpoints, job.id);
@@ -153,15 +155,15 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
   const permanent = isPermanent(error);
   const tooLarge = !permanent && !stopping && problemOf(error).code === INSUFFICIENT_MEMORY;
   const machineFault = stopping ? null : machineFaultOf(error);
+  const stored = { ...storedProblem(error) };
   try {
     if (error instanceof LeaseLostError) throw error;
     if (stopping) await lifecycle.release(lease, null, { excused: true });
-    else if (tooLarge) await lifecycle.release(lease, { ...problemOf(error) }, { excused: true });
-    else if (machineFault !== null) await lifecycle.release(lease, { ...machineFault }, { excused: true });
+    else if (tooLarge || machineFault !== null) await lifecycle.release(lease, stored, { excused: true });
     else if (permanent || lastAttempt) {
-      await lifecycle.end(lease, claimed.rollout_id, { state: 'failed', error: { ...problemOf(error) } });
+      await lifecycle.end(lease, claimed.rollout_id, { state: 'failed', error: stored });
       await removeJobFolder(claim.checkpoints, claimed.id);
-    } else await lifecycle.release(lease, { ...problemOf(error) });
+    } else await lifecycle.release(lease, stored);
   } catch (fault) {
     if (!(fault instanceof LeaseLostError)) throw fault;
     logger.info({ jobId: claimed.id }, 'job given up: it was cancelled or taken over');

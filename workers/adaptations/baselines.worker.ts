@@ -5,7 +5,8 @@ import { PermanentError, type HandlerContext, type HandlerSet } from '../../src/
 import type { Database, Queryable } from '../../src/lib/database.ts';
 import { createJobLifecycle } from '../../src/modules/jobs/index.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, isPermanent, machineFaultOf, problemOf, reportingFaults } from '../handler-faults.ts';
+import { acquireDevice, faultOf, isPermanent, machineFaultOf, reportingFaults } from '../handler-faults.ts';
+import { storedProblem } from '../stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository, NO_MEASUREMENTS, type LoadedJob } from './adaptation.repository.ts';
 import { buildJobSpec, oneOf, type JobFolders } from './build-job-spec.ts';
@@ -59,7 +60,7 @@ async function measure(deps: Measuring, job: LoadedJob): Promise<void> {
 async function conclude({ db, context }: Measuring, job: LoadedJob, error: unknown): Promise<never> {
   const fault = faultOf(context.signal, error);
   if (machineFaultOf(fault) !== null || (!isPermanent(fault) && !context.lastAttempt)) throw fault;
-  const { message } = problemOf(fault);
+  const { message } = storedProblem(fault);
   const nothing = { baselines: NO_BASELINES, oldOutcomes: null };
   await end(db, job, nothing, [`what the adapter is compared with could not be measured: ${message}`]);
   throw new PermanentError(message, { cause: fault });
@@ -85,10 +86,7 @@ async function buildBaselinesSpec(db: Queryable, job: LoadedJob, folders: JobFol
   }
   return {
     // The measurement writes no files.
-    job: await buildJobSpec(db, job, {
-      artifacts: folders.artifacts,
-      workDir: jobFolderOf(folders.checkpoints, job.id),
-    }),
+    job: await buildJobSpec(db, job, { ...folders, workDir: jobFolderOf(folders.checkpoints, job.id) }),
     known: { old: metricOld, none: metricNone, copy: metricCopy },
     rowFormat: { appendEos, appendEosReason, maxLength },
     precision: oneOf(PRECISIONS, job.precision ?? '', `precision of job ${job.id}`),

@@ -3,6 +3,7 @@ import type { GateRule } from '../../core/options/gates.ts';
 import { JobOptions, STRATEGIES, type GivenJobOptions } from '../../core/options/job-options.ts';
 import { METRICS } from '../../core/options/metrics.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
+import { locateArtifact } from '../../src/artifacts/index.ts';
 import { PermanentError } from '../../src/jobs/index.ts';
 import type { Queryable } from '../../src/lib/database.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
@@ -11,17 +12,19 @@ export interface JobFolders {
   artifacts: ArtifactStore;
   /** Folder that holds a folder for each job, on durable storage. */
   checkpoints: string;
+  /** Most tokens that measuring an adapter once may take. Default: any number. */
+  measuredTokens?: number;
 }
 
 /**
  * Collects what the training process needs for a job, with every artifact as a path.
  * @param workDir the folder of the attempt
- * @throws PermanentError if the row cannot describe a job
+ * @throws PermanentError if the row cannot describe a job; AppError `artifact_missing` or `storage_away`
  */
 export async function buildJobSpec(
   db: Queryable,
   job: LoadedJob,
-  { artifacts, workDir }: { artifacts: ArtifactStore; workDir: string },
+  { artifacts, measuredTokens, workDir }: Omit<JobFolders, 'checkpoints'> & { workDir: string },
 ): Promise<JobSpec> {
   const { adapter, rollout, sourceVersion } = job;
   if (adapter.dataset === null) {
@@ -41,15 +44,16 @@ export async function buildJobSpec(
     oldBase: sourceVersion.baseModelVersion.path,
     newBase: rollout.baseModelVersion.path,
     newBaseName: rollout.baseModelVersion.servingName,
-    adapter: await artifacts.localPath(sourceVersion.artifactDigest),
-    data: { file: await artifacts.localPath(adapter.dataset.artifactDigest) },
+    adapter: await locateArtifact(db, artifacts, sourceVersion.artifactDigest),
+    data: { file: await locateArtifact(db, artifacts, adapter.dataset.artifactDigest) },
     metric: oneOf(METRICS, job.metricName, `metric of job ${job.id}`),
     gate: adapter.gate as unknown as GateRule,
+    ...(measuredTokens !== undefined && { measuredTokens }),
     adapterOptions: {
       append_eos: adapter.appendEos,
       ...(adapter.maxLength !== null && { max_length: adapter.maxLength }),
     },
-    evolution: digest === null ? null : await artifacts.localPath(digest),
+    evolution: digest === null ? null : await locateArtifact(db, artifacts, digest),
     options: {
       ...jobOptionsOf(rollout.options as Record<string, unknown>),
       strategy: oneOf(STRATEGIES, job.strategy, `strategy of job ${job.id}`),

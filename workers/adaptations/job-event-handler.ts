@@ -1,5 +1,6 @@
-import type { JobEvent, JobEventHandler, Publication } from '../../core/adaptation/job-events.ts';
+import type { JobEvent, JobEventHandler, Publication, Resumption } from '../../core/adaptation/job-events.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
+import type { SearchEvaluation } from '../../core/method/search/search-task.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { ProgressRecorder } from './progress-recorder.ts';
 import { publishCandidate, type PublicationContext } from './publication.ts';
@@ -23,21 +24,11 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
       case 'points':
         return recorder.points(event.points);
       case 'candidate':
-        return recordCandidate(recorder, event.candidate);
-      case 'search': {
-        const { alpha, beta, rows, loss, ms } = event.evaluation;
-        const index = event.evaluations - 1;
-        recorder.search({
-          index,
-          fusionAlpha: alpha,
-          fusionBeta: beta,
-          rows,
-          metric: 'loss',
-          loss,
-          durationMs: ms,
-        });
-        return recorder.points([{ name: 'search_loss', step: event.evaluations, value: loss }]);
-      }
+        return recordCandidate(recorder, event.candidate, recorder.step);
+      case 'search':
+        return recordSearch(recorder, event.evaluation, event.evaluations);
+      case 'resumed':
+        return recordAgain(recorder, event);
       case 'baselines':
         return recorder.baselines(event.target, event.baselines);
       case 'old_measured':
@@ -57,14 +48,29 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
   };
 }
 
-function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: CandidateRecord): void {
+/** What is recorded already stays as it is. */
+function recordAgain(recorder: ProgressRecorder, { points, searches, candidates }: Resumption): void {
+  recorder.points(points);
+  for (const [index, evaluation] of searches.entries()) recordSearch(recorder, evaluation, index + 1);
+  for (const { candidate, trained } of candidates) recordCandidate(recorder, candidate, trained);
+}
+
+/** @param evaluations number of evaluations so far, this one included */
+function recordSearch(recorder: ProgressRecorder, evaluation: SearchEvaluation, evaluations: number): void {
+  const { alpha: fusionAlpha, beta: fusionBeta, rows, loss, ms: durationMs } = evaluation;
+  recorder.search({ index: evaluations - 1, fusionAlpha, fusionBeta, rows, metric: 'loss', loss, durationMs });
+  recorder.points([{ name: 'search_loss', step: evaluations, value: loss }]);
+}
+
+/** @param trained number of training steps after which it was judged */
+function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: CandidateRecord, trained: number): void {
   const { name, value } = metric;
   // Diverged training has no finite metric, and neither JSON nor the table of points can hold it.
   if (!Number.isFinite(value)) return;
   recorder.candidate(value);
   // Untrained candidates all have step 0, so each needs a name of its own.
   recorder.points([
-    step > 0 ? { name: `gate_${name}`, step: recorder.step, value } : { name: `${id}_${name}`, step: 0, value },
+    step > 0 ? { name: `gate_${name}`, step: trained, value } : { name: `${id}_${name}`, step: 0, value },
   ]);
 }
 

@@ -44,7 +44,7 @@ export async function runJob(run: JobRun): Promise<void> {
   });
   try {
     const workDir = await takeOverWorkDir(run.checkpoints, job.id, run.attempt);
-    const spec = await buildJobSpec(run.db, job, { artifacts: run.artifacts, workDir });
+    const spec = await buildJobSpec(run.db, job, { ...run, workDir });
     const outcome = await adapt(run, spec, recorder);
     recorder.progress(outcome.steps, outcome.totalSteps);
     recorder.baselines(outcome.target, outcome.baselines);

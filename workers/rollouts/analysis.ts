@@ -6,6 +6,7 @@ import { withTransaction, type Database, type Prisma } from '../../src/lib/datab
 import type { Logger } from '../../src/lib/logger.ts';
 import { recordEvent } from '../../src/modules/events/index.ts';
 import { MISSING_FILE } from '../handler-faults.ts';
+import { unusableFiles } from '../stored-problem.ts';
 import { TrainingFailedError } from '../training/training-errors.ts';
 import type { DescribeOutcome } from '../training/protocol.ts';
 import type { TrainingSlot } from '../training/training-process.ts';
@@ -125,9 +126,10 @@ function isThere(folder: string): Promise<boolean> {
 function toRefusal(error: unknown, version: BaseModelVersionRow): RefusalError {
   if (error instanceof RefusalError) return error;
   if (!(error instanceof TrainingFailedError) || !error.permanent || error.code === 'cancelled') throw error;
+  const { message, ...problem } = unusableFiles(error);
   return new RefusalError({
-    code: error.code,
-    message: `base model version ${version.version}: ${error.message}`,
+    ...problem,
+    message: `base model version ${version.version}: ${message}`,
     base_model_version_id: version.id,
   });
 }

@@ -14,7 +14,8 @@ import {
   type StoredOptions,
 } from '../../src/modules/rollouts/index.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, isStopping, machineFaultOf, problemOf, reportingFaults } from '../handler-faults.ts';
+import { acquireDevice, faultOf, isStopping, machineFaultOf, reportingFaults } from '../handler-faults.ts';
+import { storedProblem } from '../stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { analyzeVersions, RefusalError } from './analysis.ts';
 
@@ -110,9 +111,9 @@ async function conclude(
   const fault = faultOf(context.signal, error);
   const machineFault = machineFaultOf(fault);
   if (machineFault !== null) {
-    await lifecycle.excuse(id, { ...machineFault });
+    await lifecycle.excuse(id, { ...storedProblem(fault) });
     throw new WorkerFaultError(machineFault.message, { cause: fault });
   }
-  if (context.lastAttempt) await lifecycle.fail(id, { ...problemOf(fault) });
+  if (context.lastAttempt) await lifecycle.fail(id, { ...storedProblem(fault) });
   throw fault;
 }

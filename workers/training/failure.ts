@@ -39,5 +39,6 @@ export function toFailure(error: unknown): Failure {
   const hasCode = error instanceof Error && 'code' in error && typeof error.code === 'string';
   const code = hasCode ? (error.code as string) : 'internal_error';
   if (error instanceof IncompatibleBasesError) return { code, message, permanent, differences: error.differences };
-  return { code, message, permanent };
+  const stack = !permanent && error instanceof Error ? error.stack : undefined;
+  return { code, message, permanent, ...(stack !== undefined && { stack }) };
 }

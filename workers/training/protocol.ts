@@ -52,6 +52,8 @@ export interface Failure {
   readonly message: string;
   /** True for bad input, which fails at every attempt; false for a fault of the machine or the process. */
   readonly permanent: boolean;
+  /** Where an error that nobody foresees was thrown. */
+  readonly stack?: string;
   /** Set if the code is `incompatible_base_model_versions`. */
   readonly differences?: readonly Difference[];
 }

@@ -13,6 +13,12 @@ export const SYSTEM_FAULTS: ReadonlyMap<string, string> = new Map([
   ['ESTALE', 'a file system that the worker needs is away'],
   ['ENODEV', 'a file system that the worker needs is away'],
   ['ENXIO', 'a file system that the worker needs is away'],
+  // What file systems over a network or in a process of their own report when they are cut off.
+  ['ENOTCONN', 'a file system that the worker needs is away'],
+  ['ETIMEDOUT', 'a file system that the worker needs is away'],
+  ['EHOSTDOWN', 'a file system that the worker needs is away'],
+  ['EHOSTUNREACH', 'a file system that the worker needs is away'],
+  ['EREMOTEIO', 'a file system that the worker needs is away'],
 ]);
 
 /** Returns the code of the fault of the machine that an error, or a cause of it, reports; null if none does. */

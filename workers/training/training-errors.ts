@@ -9,12 +9,13 @@ export class TrainingFailedError extends Error {
   /** The differences between two base model versions, if those are the reason. */
   readonly differences: Failure['differences'];
 
-  constructor({ code, message, permanent, differences }: Failure) {
+  constructor({ code, message, permanent, differences, stack }: Failure) {
     super(message);
     this.name = 'TrainingFailedError';
     this.code = code;
     this.permanent = permanent;
     this.differences = differences;
+    if (stack !== undefined) this.stack = stack;
   }
 }
 

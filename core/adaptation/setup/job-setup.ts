@@ -1,9 +1,11 @@
 import { TaskDataError, type TaskData, type TaskRows } from '../../data/task-data.ts';
+import type { RowBudget } from '../../data/row-budget.ts';
 import type { TokenizeOptions } from '../../data/tokenize.ts';
 import { boundsMoving } from '../../method/fusion/coefficients.ts';
 import type { LadderOptions } from '../../method/ladder/ladder-state.ts';
 import { DEFAULT_REGULARIZATION } from '../../method/regularization/regularization.ts';
 import type { JobSettings } from '../../options/job-settings.ts';
+import { isGenerated } from '../../options/metrics.ts';
 import type { JobSpec } from '../job-spec.ts';
 import { longestSizes, type RowSizes } from './memory-plan.ts';
 
@@ -15,6 +17,12 @@ export function trainedSizes(
 ): RowSizes[] {
   if (strategy === 'reuse' || strategy === 'revert') return [];
   return [...measured, ...longestSizes(training, format)];
+}
+
+/** What measuring an adapter of the job once may cost; undefined if there is no limit. */
+export function rowBudget({ measuredTokens, metric }: JobSpec, maxNewTokens: number): RowBudget | undefined {
+  if (measuredTokens === undefined) return undefined;
+  return { tokens: measuredTokens, generated: isGenerated(metric) ? maxNewTokens : undefined };
 }
 
 /** @throws TaskDataError if the task's rows do not suit its metric or its strategy */

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { BASE_NAME_EXPECTED, BASE_NAME_PATTERN, MAX_BASE_NAME } from '../../../core/options/base-names.ts';
-import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { ErrorOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { Rollout, RolloutOptions } from '../rollouts/index.ts';
 
 export const BaseModel = Type.Object(
@@ -37,12 +37,7 @@ export const BaseModelVersion = Type.Object(
     architecture: Nullable(Type.String({ description: 'The `model_type` of config.json.' })),
     fingerprint: Nullable(Type.String({ description: 'Digest of the model files; null until they are verified.' })),
     parameters: Nullable(Type.Integer({ description: 'Number of parameters; null until the files are verified.' })),
-    error: Nullable(
-      Type.Object(
-        {},
-        { additionalProperties: true, description: 'Why the files cannot be used: `code` and `message`.' },
-      ),
-    ),
+    error: Nullable(ErrorOf('Why the files cannot be used.')),
     created_at: Timestamp,
   },
   { title: 'BaseModelVersion' },

@@ -4,6 +4,7 @@ import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
+import { showError } from '../../lib/shown-error.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
@@ -133,7 +134,7 @@ function toBaseModelVersion(row: BaseModelVersionRow, scope: string | null): Bas
     architecture: config?.model_type ?? null,
     fingerprint: row.fingerprint,
     parameters: row.parameters === null ? null : Number(row.parameters),
-    error: row.error as BaseModelVersion['error'],
+    error: showError(row.error, scope),
     created_at: toTimestamp(row.createdAt),
   };
 }

@@ -1,8 +1,10 @@
 import { toTimestamp } from '../../lib/schemas.ts';
+import { showError } from '../../lib/shown-error.ts';
 import type { JobRow } from './job.repository.ts';
 import type { Job, MetricPoint } from './job.schemas.ts';
 
-export function toJob(row: JobRow): Job {
+/** @param scope the tenant to which the caller is confined, or null for the operator */
+export function toJob(row: JobRow, scope: string | null): Job {
   return {
     id: row.id,
     rollout_id: row.rolloutId,
@@ -39,7 +41,7 @@ export function toJob(row: JobRow): Job {
       publish: row.publishMs,
     },
     attempt: row.attempt,
-    error: row.error as Job['error'],
+    error: showError(row.error, scope),
     row_format: rowFormatOf(row),
     warnings: row.warnings,
     published_version_id: row.published[0]?.id ?? null,

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { pageOf, PageQuery } from '../../lib/pagination.ts';
-import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { ErrorOf, Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { POSITION_PATTERN } from '../events/index.ts';
 import { JOB_STATES } from './job.states.ts';
 import { METRICS } from '../../../core/options/metrics.ts';
@@ -84,12 +84,7 @@ export const Job = Type.Object(
       { description: 'Milliseconds that the clock has run on each phase.' },
     ),
     attempt: Type.Integer({ description: 'How often a worker has claimed the job.' }),
-    error: Nullable(
-      Type.Object(
-        { code: Type.String(), message: Type.String() },
-        { additionalProperties: true, description: 'Why the job failed, is not ready or is being retried.' },
-      ),
-    ),
+    error: Nullable(ErrorOf('Why the job failed, is not ready or is being retried.')),
     row_format: Nullable(
       Type.Object({
         append_eos: Type.Boolean({ description: 'Whether the end of the text is a label behind each completion.' }),

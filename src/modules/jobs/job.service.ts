@@ -17,7 +17,7 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
   const get = async (id: string, scope: string | null): Promise<Job> => {
     const row = await jobs.find(id, scope);
     if (row === null) throw notFound('job', id);
-    return toJob(row);
+    return toJob(row, scope);
   };
   const changes = async (query: JobQuery, after: string, scope: string | null): Promise<JobPage> => {
     if (query.cursor !== undefined) {
@@ -28,7 +28,7 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
     const { rows, last } = await jobs.changedAfter(position, query, scope);
     if (last === null) requireReached(after, position, await createEventRepository(db).nextTransaction());
     return {
-      data: rows.map(toJob),
+      data: rows.map((row) => toJob(row, scope)),
       next_cursor: null,
       next_changed_after: last === null ? after : formatPosition(last),
     };
@@ -39,7 +39,8 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
     /** @throws AppError 400 `invalid_cursor` */
     async list(query: JobQuery, scope: string | null): Promise<JobPage> {
       if (query.changed_after !== undefined) return changes(query, query.changed_after, scope);
-      return { ...toPage(await jobs.page(query, scope), query, toJob), next_changed_after: null };
+      const page = toPage(await jobs.page(query, scope), query, (row) => toJob(row, scope));
+      return { ...page, next_changed_after: null };
     },
 
     async metrics(

@@ -1,4 +1,5 @@
 import { toTimestamp } from '../../lib/schemas.ts';
+import { showError } from '../../lib/shown-error.ts';
 import type { CountRow, EvolutionRow, RolloutRow, SummaryRow } from './rollout.repository.ts';
 import type { Rollout, RolloutEvolution, RolloutOptions } from './rollout.schemas.ts';
 
@@ -9,7 +10,12 @@ export interface RolloutParts {
   readonly evolutions: readonly EvolutionRow[];
 }
 
-export function toRollout(row: RolloutRow, { counts, summary, evolutions }: RolloutParts): Rollout {
+/** @param scope the tenant to which the caller is confined, or null for the operator */
+export function toRollout(
+  row: RolloutRow,
+  { counts, summary, evolutions }: RolloutParts,
+  scope: string | null,
+): Rollout {
   const jobs = byState(counts, 'adaptation');
   const controls = byState(counts, 'control');
   return {
@@ -19,7 +25,7 @@ export function toRollout(row: RolloutRow, { counts, summary, evolutions }: Roll
     version: row.baseModelVersion.version,
     state: row.state,
     options: row.options as RolloutOptions,
-    error: row.error as Rollout['error'],
+    error: showError(row.error, scope),
     jobs,
     controls,
     summary: {

@@ -3,7 +3,7 @@ import { Value } from 'typebox/value';
 import { JobOptions, type GivenJobOptions } from '../../../core/options/job-options.ts';
 import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 import { PageQuery } from '../../lib/pagination.ts';
-import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { ErrorOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
 
 /** Largest learning rate of a rollout. A higher one is a slip, which must not cost a fleet its training time. */
@@ -106,12 +106,7 @@ export const Rollout = Type.Object(
         'completed: all jobs have ended, and what their adapters are compared with is measured. failed: see `error`.',
     }),
     options: RolloutOptions,
-    error: Nullable(
-      Type.Object(
-        { code: Type.String(), message: Type.String() },
-        { additionalProperties: true, description: 'Why the rollout failed, or why its analysis waits.' },
-      ),
-    ),
+    error: Nullable(ErrorOf('Why the rollout failed, or why its analysis waits.')),
     jobs: countsOf('adaptation jobs'),
     controls: countsOf('controls'),
     summary: Summary,

@@ -35,11 +35,15 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
       rollouts.evolutions(rows.map((row) => row.baseModelVersionId)),
     ]);
     return rows.map((row) =>
-      toRollout(row, {
-        counts: counts.filter((count) => count.rollout_id === row.id),
-        summary: summaries.find((summary) => summary.rollout_id === row.id),
-        evolutions: evolutions.filter((evolution) => evolution.new_base_model_version_id === row.baseModelVersionId),
-      }),
+      toRollout(
+        row,
+        {
+          counts: counts.filter((count) => count.rollout_id === row.id),
+          summary: summaries.find((summary) => summary.rollout_id === row.id),
+          evolutions: evolutions.filter((evolution) => evolution.new_base_model_version_id === row.baseModelVersionId),
+        },
+        scope,
+      ),
     );
   };
   const get = async (id: string, scope: string | null): Promise<Rollout> => {
@@ -129,7 +133,7 @@ export async function createRollout(
     data: { base_model_version_id: baseModelVersionId },
   });
   await writeOutbox(tx, entries);
-  return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }), entries };
+  return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }, null), entries };
 }
 
 /** What the sweeper needs to know about rollouts. */

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
+import { Prisma } from '../../../src/lib/database.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
@@ -70,6 +71,27 @@ test('a job is given the searches of the jobs that had finished in its rollout b
       durationMs: 2,
     },
   ]);
+});
+
+test('a job that resumes is given the same searches, though another one has ended meanwhile', async () => {
+  const { db } = queue.database;
+  const [first, last] = await db.job.findMany({
+    where: { kind: 'adaptation' },
+    orderBy: { startedAt: 'asc' },
+    take: 2,
+  });
+  const searches = async () => adaptationRepository.fleetSearches(db, (await adaptationRepository.load(db, last!.id))!);
+  const given = await searches();
+  expect(given).toHaveLength(1);
+  // A job that started once, while the end of another one was written but not committed yet.
+  const { finishedAt } = first!;
+  await db.job.update({ where: { id: last!.id }, data: { fleetPrior: Prisma.DbNull } });
+  await db.job.update({ where: { id: first!.id }, data: { finishedAt: null } });
+  expect(await searches()).toEqual([]);
+  await db.job.update({ where: { id: first!.id }, data: { finishedAt } });
+  expect(await searches()).toEqual([]);
+  await db.job.update({ where: { id: last!.id }, data: { fleetPrior: [first!.id] } });
+  expect(await searches()).toEqual(given);
 });
 
 test('evaluations of unknown rows and searches from another base model version are left out', async () => {

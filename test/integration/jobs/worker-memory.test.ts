@@ -75,7 +75,7 @@ test('a worker leaves jobs that cannot fit to one with more memory, and their ro
     expect(job.state).toBe('queued');
     expect(job.error).toMatchObject({
       code: 'insufficient_memory',
-      message: expect.stringMatching(
+      detail: expect.stringMatching(
         /^this job needs at least 0\.3 GiB \(base 0\.0, process 0\.3\), this worker has 0\.3 GiB/,
       ),
     });

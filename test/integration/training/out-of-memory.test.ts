@@ -82,8 +82,8 @@ describe('a worker whose training process has a small heap', () => {
     const jobs = await fleet.roll({ strategy: 'reuse' });
     const [failed, done] = ['failed', 'not_ready'].map((state) => jobs.find((job) => job.state === state));
     expect(failed).toMatchObject({ attempt: 2, error: { code: 'out_of_memory' } });
-    expect(failed!.error!.message).toMatch(/JavaScript heap out of memory/);
-    expect(failed!.error!.message).toMatch(ADVICE);
+    expect(failed!.error!.detail).toMatch(/JavaScript heap out of memory/);
+    expect(failed!.error!.detail).toMatch(ADVICE);
     expect(done).toMatchObject({ attempt: 1, error: { code: 'gate_not_reached' } });
   });
 });

@@ -51,12 +51,15 @@ export interface TinyFleet {
 export interface TinyFleetOptions {
   adapters: number;
   training?: Omit<TrainingProcessOptions, 'logger'>;
+  /** Settings of the worker besides its folders. */
+  env?: Record<string, string>;
 }
 
 /** Short times, so that a failed attempt is repeated soon. */
 const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
 
-export async function createTinyFleet({ adapters, training: trainingOptions }: TinyFleetOptions): Promise<TinyFleet> {
+export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFleet> {
+  const { adapters, training: trainingOptions, env } = options;
   const family = await createTinyFamily();
   const queue = await createTestQueue();
   const { db } = queue.database;
@@ -86,7 +89,8 @@ export async function createTinyFleet({ adapters, training: trainingOptions }: T
   const training = createTrainingProcess({ logger, bases: { threads: 1 }, ...trainingOptions });
   const rollouts = createRolloutService({ db, producer: queue.producer });
   const jobService = createJobService({ db, producer: queue.producer });
-  const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: queue.database.url });
+  const folders = { READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: queue.database.url };
+  const config = loadConfig({ ...env, ...folders });
   const workers: RunningWorker[] = [];
 
   const jobs = async (rolloutId: string): Promise<FleetJob[]> =>

@@ -32,15 +32,14 @@ function jobSpec(name: string, changes: Partial<JobSpec> = {}): JobSpec {
 /** Returns the distinct values of every metric point, by name and step. */
 function pointsOf(events: readonly JobEvent[]): Map<string, Set<number>> {
   const points = new Map<string, Set<number>>();
+  const add = (key: string, value: number) => points.set(key, (points.get(key) ?? new Set()).add(value));
   for (const event of events) {
-    for (const { name, step, value } of event.type === 'points' ? event.points : []) {
-      const key = `${name} ${step}`;
-      points.set(key, (points.get(key) ?? new Set()).add(value));
-    }
-    if (event.type === 'candidate') {
-      const { id, metric } = event.candidate;
-      points.set(id, (points.get(id) ?? new Set()).add(metric.value));
-    }
+    const told = event.type === 'points' || event.type === 'resumed' ? event.points : [];
+    for (const { name, step, value } of told) add(`${name} ${step}`, value);
+    const judged = event.type === 'resumed' ? event.candidates.map(({ candidate }) => candidate) : [];
+    for (const { id, metric } of event.type === 'candidate' ? [event.candidate] : judged) add(id, metric.value);
+    const searches = event.type === 'search' ? [event.evaluation] : event.type === 'resumed' ? event.searches : [];
+    for (const { alpha, beta, rows, loss } of searches) add(`loss of ${rows} rows at ${alpha}, ${beta}`, loss);
   }
   return points;
 }
@@ -96,6 +95,8 @@ describe('the training process', () => {
     const points = pointsOf([...seen, ...eventsOf(child.messages)]);
     expect(points.size).toBeGreaterThan(30);
     for (const [point, values] of points) expect([point, ...values]).toEqual([point, ...expected.get(point)!]);
+    // The attempt that ends the job tells everything, since those before may have died before it was written down.
+    expect([...pointsOf(eventsOf(child.messages)).keys()].sort()).toEqual([...expected.keys()].sort());
   });
 
   it('publishes the first candidate that passes, waits until that is durable, and reports its measurements', async () => {

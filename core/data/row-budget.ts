@@ -1,0 +1,52 @@
+import { Random } from '../statistics/random.ts';
+import { labelCount, type ExampleRow, type TokenizedExample } from './example.ts';
+import { tokenizeRows, type TokenizeOptions } from './tokenize.ts';
+
+/** What measuring an adapter once on the rows of a split may cost. */
+export interface RowBudget {
+  /** Largest number of tokens, those that are generated included. */
+  readonly tokens: number;
+  /** Where texts are generated: the most tokens of one; 0 follows from the longest completion. Default: none are generated. */
+  readonly generated?: number | undefined;
+}
+
+/** Number of rows that are made into tokens at a time. */
+const PIECE = 256;
+
+/** Seed of the sample, so that it is the same in every run. */
+const SEED = 20_26;
+
+/**
+ * Makes rows into tokens, as many as fit into the budget, but at least one: all of them, or a random sample of them, which is
+ * the same in every run, in the order of the rows. Rows that are left out are not made into tokens.
+ * @throws TokenizeError, NoEndOfTextError
+ */
+export function tokenizeWithin(
+  rows: readonly ExampleRow[],
+  options: TokenizeOptions,
+  { tokens, generated }: RowBudget,
+): TokenizedExample[] {
+  const order = Random.fromSeed(SEED).shuffle([...rows.keys()]);
+  const chosen: { index: number; example: TokenizedExample }[] = [];
+  let read = 0;
+  let longest = 0;
+  for (let from = 0; from < order.length; from += PIECE) {
+    const piece = order.slice(from, from + PIECE).sort((a, b) => a - b);
+    const examples = tokenizeRows(
+      piece.map((index) => rows[index]!),
+      options,
+    );
+    for (const [place, example] of examples.entries()) {
+      read += example.tokenIds.length;
+      longest = Math.max(longest, labelCount(example));
+      const written = generated === undefined ? 0 : (chosen.length + 1) * (generated || longest);
+      if (read + written > tokens && chosen.length > 0) return inOrder(chosen);
+      chosen.push({ index: piece[place]!, example });
+    }
+  }
+  return inOrder(chosen);
+}
+
+function inOrder(chosen: { index: number; example: TokenizedExample }[]): TokenizedExample[] {
+  return chosen.sort((a, b) => a.index - b.index).map(({ example }) => example);
+}

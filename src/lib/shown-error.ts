@@ -1,0 +1,35 @@
+/** What the rows of jobs, rollouts and base model versions keep of an error. */
+export interface StoredError {
+  /** Stable, for programs. */
+  readonly code: string;
+  /** For everybody who may see the row. */
+  readonly message: string;
+  /** For the operator alone: the error's own words, which may name paths and other things of the machine. */
+  readonly detail?: string | null;
+}
+
+/** The code of an error that is not foreseen. */
+export const INTERNAL_ERROR = 'internal_error';
+
+/** What tenants read in place of a message that is not written for them. */
+export const INTERNAL_MESSAGE = 'the service has failed at this; its operator can see the cause';
+
+/** A path that begins at a root, a line break, or the drive of a Windows path. */
+const INTERNAL = /(?:^|[\s"'`(=:,[{<])(?:file:\/\/)?\/[\w.@+-]+|\n|\b[A-Za-z]:\\/;
+
+/** Whether a text names a path of the machine, or has the lines of a stack. */
+export function namesInternals(text: string): boolean {
+  return INTERNAL.test(text);
+}
+
+/**
+ * The error of a row as the caller may see it. Tenants see no `detail`, and no message that names something internal: rows
+ * that a version before 0.3 has written have such messages.
+ * @param scope the tenant to which the caller is confined, or null for the operator
+ */
+export function showError<Shown extends StoredError>(stored: unknown, scope: string | null): Shown | null {
+  const error = stored as Shown | null;
+  if (error === null || scope === null) return error;
+  const { detail: _, message, ...shown } = error;
+  return { ...shown, message: namesInternals(message) ? INTERNAL_MESSAGE : message } as Shown;
+}

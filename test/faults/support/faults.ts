@@ -1,0 +1,96 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Random } from '../../../core/statistics/random.ts';
+import { childrenOf, signal, type SupervisedProcess } from './processes.ts';
+import type { FaultStack } from './stack.ts';
+
+/** One thing that goes wrong. It resolves when whoever caused it has ended it. */
+interface Fault {
+  readonly name: string;
+  run(stack: FaultStack, random: Random): Promise<void>;
+}
+
+/** How long something is stopped or full, in milliseconds: longer and shorter than the lease of a job. */
+const STOPPED_MS = [500, 5000] as const;
+
+/** The faults that can be done here, and why others cannot. */
+export function possibleFaults(stack: FaultStack): { faults: Fault[]; skipped: string[] } {
+  const targets: Record<string, (random: Random) => number[] | Promise<number[]>> = {
+    api: () => [stack.api.pid],
+    worker: (random) => [oneOf(stack.workers, random).pid],
+    'training process': async (random) => childrenOf(oneOf(stack.workers, random).pid, 'training/process'),
+    PostgreSQL: () => stack.postgres(),
+  };
+  const { redis } = stack;
+  if (redis !== null) targets.Redis = () => [redis.pid];
+  const faults = Object.entries(targets).flatMap(([name, pidsOf]): Fault[] => [
+    // The first process is the parent of the others, which end with it.
+    { name: `kill -9 ${name}`, run: async (_, random) => void (await pidsOf(random)).slice(0, 1).map(kill) },
+    { name: `stop ${name}`, run: async (_, random) => pause(await pidsOf(random), random) },
+  ]);
+  faults.push({ name: 'cut connections', run: cutConnections });
+  const skipped: string[] = [];
+  if (stack.disk) faults.push({ name: 'full disk', run: fillDisk });
+  else skipped.push('full disk: this process may not mount a tmpfs (it needs root)');
+  if (spawnSync('faketime', ['--version']).error === undefined) faults.push({ name: 'clock jumps', run: jumpClock });
+  else skipped.push("a clock that jumps: faketime is not installed (Debian's package faketime)");
+  if (redis === null) skipped.push('Redis: the queue is in PostgreSQL (--queue redis)');
+  return { faults, skipped };
+}
+
+export function oneOf<T>(items: readonly T[], random: Random): T {
+  return items[random.integer(items.length)]!;
+}
+
+function kill(pid: number): void {
+  signal(pid, 'SIGKILL');
+}
+
+async function pause(pids: readonly number[], random: Random): Promise<void> {
+  for (const pid of pids) signal(pid, 'SIGSTOP');
+  await sleep(duration(random));
+  for (const pid of pids) signal(pid, 'SIGCONT');
+}
+
+function duration(random: Random): number {
+  const [shortest, longest] = STOPPED_MS;
+  return shortest + random.uniform() * (longest - shortest);
+}
+
+/** Ends all sessions of the database, as a failover does. */
+async function cutConnections({ db }: FaultStack): Promise<void> {
+  await db.$queryRaw`
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`.catch(
+    () => undefined,
+  );
+}
+
+async function fillDisk({ dataDir }: FaultStack, random: Random): Promise<void> {
+  const ballast = path.join(dataDir, 'ballast');
+  const handle = openSync(ballast, 'w');
+  try {
+    for (const size of [1 << 20, 4096, 1]) fill(handle, Buffer.alloc(size));
+  } finally {
+    closeSync(handle);
+  }
+  await sleep(duration(random));
+  rmSync(ballast);
+}
+
+function fill(handle: number, block: Buffer): void {
+  try {
+    for (;;) writeSync(handle, block);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  }
+}
+
+/** Starts a worker again whose clock is hours ahead or behind. */
+async function jumpClock({ workers }: FaultStack, random: Random): Promise<void> {
+  const worker: SupervisedProcess = oneOf(workers, random);
+  const hours = 1 + random.integer(48);
+  const shift = `${random.uniform() < 0.5 ? '-' : '+'}${hours}h`;
+  await worker.restart(['faketime', '-f', shift]);
+}

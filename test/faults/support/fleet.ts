@@ -1,0 +1,66 @@
+import { createApiClient } from '../../../cli/demo/api-client.ts';
+import { tasteRows, toJsonl } from '../../unit/training/support/tiny-task.ts';
+import type { FaultStack } from './stack.ts';
+
+/** The adapters of a round: each ends in another way. */
+const ADAPTERS = [
+  // It tries everything that there is, and is not ready.
+  { name: 'never-ready', tenant: 'one', metric: 'loss', gate: { kind: 'absolute', target: 0 } },
+  // It has to be trained, and is published.
+  { name: 'trained', tenant: 'two', metric: 'loss', gate: { kind: 'absolute', target: 1.2 } },
+  { name: 'never-ready-either', tenant: 'two', metric: 'loss', gate: { kind: 'absolute', target: 0 } },
+  // It needs the old adapter's level on the old base.
+  { name: 'relative', tenant: 'two', metric: 'loss', gate: { kind: 'relative', margin: 0.01 } },
+  // It is published at once, and then refined.
+  { name: 'refined', tenant: 'one', metric: 'loss', gate: { kind: 'absolute', target: 50 } },
+] as const;
+
+const OPTIONS = {
+  strategy: 'auto',
+  max_steps: 100,
+  batch_size: 8,
+  learning_rate: 5e-3,
+  evaluate_every: 10,
+  refine_steps: 30,
+  search_evaluations: 6,
+  seed: 4,
+} as const;
+
+interface Created {
+  readonly id: string;
+}
+
+/** Registers a base model, tenants and adapters of a round's own, and starts a rollout to version 2. @returns its identifier */
+export async function startRollout({ origin, operatorKey, family }: FaultStack, round: string): Promise<string> {
+  const operator = createApiClient(origin, operatorKey);
+  const model = await operator.post<Created>('/v1/base-models', { name: `model-${round}` });
+  const versions = `/v1/base-models/${model.id}/versions`;
+  const first = await operator.post<{ base_model_version: Created }>(versions, { version: '1', path: family.oldBase });
+  const tenants = new Map<string, string>();
+  for (const name of new Set(ADAPTERS.map(({ tenant }) => tenant))) {
+    tenants.set(name, (await operator.post<Created>('/v1/tenants', { name: `${name}-${round}` })).id);
+  }
+  for (const { name, tenant, metric, gate } of ADAPTERS) {
+    const tenantId = tenants.get(tenant)!;
+    const url = `/v1/datasets?name=${name}-rows&tenant_id=${tenantId}`;
+    const dataset = await operator.upload<Created>(url, rows(), 'application/x-ndjson');
+    await operator.post('/v1/adapters', {
+      tenant_id: tenantId,
+      name,
+      base_model: model.id,
+      dataset_id: dataset.id,
+      metric,
+      gate,
+      source: { base_model_version: first.base_model_version.id, path: family.adapter },
+    });
+  }
+  const second = { version: '2', path: family.newBase, rollout: OPTIONS };
+  return (await operator.post<{ rollout: Created }>(versions, second)).rollout.id;
+}
+
+function rows(): Buffer {
+  const split = (count: number, offset: number, name: string) =>
+    tasteRows(count, offset).map((row) => ({ ...row, split: name }));
+  const all = [...split(96, 0, 'training'), ...split(24, 500, 'search'), ...split(48, 700, 'gate')];
+  return Buffer.from(toJsonl(all));
+}

@@ -1,0 +1,89 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { JobEvent } from '../../../core/adaptation/job-events.ts';
+import type { ArtifactStore } from '../../../src/artifacts/artifact-store.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
+import { buildJobSpec } from '../../../workers/adaptations/build-job-spec.ts';
+import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
+import { factorsOf, sorted, type Measured } from './measured.ts';
+import type { FaultStack } from './stack.ts';
+
+/** Runs jobs undisturbed: what every job is compared with. */
+export interface Reference {
+  /** The same job, with the fleet's searches that are recorded with it, by a training process that nothing happens to. */
+  of(jobId: string): Promise<Measured>;
+  close(): Promise<void>;
+}
+
+export function createReference(stack: FaultStack, artifacts: ArtifactStore): Reference {
+  const logger = createLogger({ level: 'silent', pretty: false });
+  const training = createTrainingProcess({ logger, bases: { threads: 1, graphCacheDir: stack.cacheDir } });
+  /** By everything that the result depends on. Rounds repeat it, so most jobs are run once. */
+  const known = new Map<string, Promise<Measured>>();
+  return {
+    async of(jobId) {
+      const job = await adaptationRepository.load(stack.db, jobId);
+      if (job === null) throw new Error(`there is no job ${jobId}`);
+      const workDir = await mkdtemp(path.join(stack.family.folder, 'reference-'));
+      try {
+        const spec = await buildJobSpec(stack.db, job, { artifacts, workDir });
+        const { jobId: _, workDir: __, parent: ___, evolution: ____, adapter: _____, ...input } = spec;
+        const key = JSON.stringify(input);
+        const found = known.get(key) ?? run(training, { ...spec, baselines: 'all' });
+        known.set(key, found);
+        return await found;
+      } finally {
+        await rm(workDir, { recursive: true, force: true });
+      }
+    },
+    close: () => training.stop(),
+  };
+}
+
+async function run(training: TrainingProcess, spec: Awaited<ReturnType<typeof buildJobSpec>>): Promise<Measured> {
+  const points: [string, number][] = [];
+  const searches: number[][] = [];
+  const factors: string[] = [];
+  let trained = 0;
+  let published: number | null = null;
+  const onEvent = async (event: JobEvent): Promise<void> => {
+    if (event.type === 'progress') trained = event.step;
+    if (event.type === 'points')
+      points.push(...event.points.map((p) => [`${p.name}@${p.step}`, p.value] as [string, number]));
+    if (event.type === 'candidate') {
+      const { id, step, metric } = event.candidate;
+      points.push([step > 0 ? `gate_${metric.name}@${trained}` : `${id}_${metric.name}@0`, metric.value]);
+    }
+    if (event.type === 'search') {
+      const { alpha, beta, rows, loss } = event.evaluation;
+      searches.push([alpha, beta, rows, loss]);
+      points.push([`search_loss@${event.evaluations}`, loss]);
+    }
+    if (event.type === 'publication') {
+      factors.push(await factorsOf(event.folder));
+      published = event.candidate.metric.value;
+    }
+  };
+  const slot = await training.acquire(new AbortController().signal);
+  try {
+    const outcome = await slot.adapt(spec, onEvent, new AbortController().signal);
+    if (outcome.candidateFolder !== null) factors.push(await factorsOf(outcome.candidateFolder));
+    const { best, baselines } = outcome;
+    return {
+      state: outcome.state,
+      strategy: best?.strategy ?? null,
+      alpha: best?.alpha ?? null,
+      beta: best?.beta ?? null,
+      best: published ?? best?.metric.value ?? null,
+      ...baselines,
+      steps: outcome.steps,
+      precision: outcome.precision,
+      points: sorted(points),
+      searches,
+      factors,
+    };
+  } finally {
+    slot.release();
+  }
+}

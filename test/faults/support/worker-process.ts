@@ -1,0 +1,10 @@
+/** A worker with its real training process, and with short times, so that a round of the campaign is short. */
+import { loadConfig } from '../../../src/config/config.ts';
+import { startWorker } from '../../../workers/main.ts';
+
+const quarantine = { firstDelayMs: 300, longestDelayMs: 1000, faults: 3, firstMs: 500, longestMs: 1000 };
+await startWorker(
+  loadConfig(process.env),
+  {},
+  { leaseMs: 3000, heartbeatMs: 100, lockMs: 3000, stalledCheckMs: 500, sweepMs: 500, quarantine },
+);
