@@ -18,6 +18,8 @@ import {
   type JobProducer,
   type QueueBackend,
 } from '../src/jobs/index.ts';
+import { createHousekeeper } from '../src/housekeeping/housekeeper.ts';
+import { retentionTasks } from '../src/housekeeping/retention.ts';
 import { createClosing, type Closing } from '../src/lib/closing.ts';
 import { createDatabase, type Database } from '../src/lib/database.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
@@ -45,6 +47,8 @@ export interface WorkerTimes {
   lockMs?: number;
   stalledCheckMs?: number;
   sweepMs?: number;
+  /** Time until the first round of the housekeeping. */
+  housekeepingDelayMs?: number;
   quarantine?: QuarantineOptions;
 }
 
@@ -115,6 +119,10 @@ async function start(
   closing.add('consumer', () => consumer.stop());
   sweeper.start();
   closing.add('sweeper', () => sweeper.stop());
+  const tasks = retentionTasks({ db, ...config });
+  const housekeeper = createHousekeeper({ tasks, logger, delayMs: times.housekeepingDelayMs });
+  housekeeper.start();
+  closing.add('housekeeping', () => housekeeper.stop());
 }
 
 /** @throws DeviceUnavailableError if the device of the configuration does not work here */

@@ -7,3 +7,4 @@ export {
   type CommitPosition,
 } from './commit-position.ts';
 export { createEventRepository, recordEvent, recordEvents, type NewEvent } from './event.repository.ts';
+export { pruneEvents } from './event-retention.repository.ts';
