@@ -7,6 +7,7 @@ import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 import baseModelRoutes from './modules/base-models/base-model.routes.ts';
 import datasetRoutes from './modules/datasets/dataset.routes.ts';
+import deletionRoutes from './modules/deletion/deletion.routes.ts';
 import eventRoutes from './modules/events/event.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
 import jobRoutes from './modules/jobs/job.routes.ts';
@@ -34,6 +35,7 @@ const MODULES: readonly ModulePlugin[] = [
   baseModelRoutes,
   datasetRoutes,
   adapterRoutes,
+  deletionRoutes,
 ];
 
 /** Builds the HTTP service, ready to `listen` or `inject`. */

@@ -18,6 +18,8 @@ import {
   type JobProducer,
   type QueueBackend,
 } from '../src/jobs/index.ts';
+import { artifactCollectionTask } from '../src/housekeeping/collection/artifact-collection.ts';
+import { collectionTask } from '../src/housekeeping/collection/collection.ts';
 import { createHousekeeper } from '../src/housekeeping/housekeeper.ts';
 import { retentionTasks } from '../src/housekeeping/retention.ts';
 import { createClosing, type Closing } from '../src/lib/closing.ts';
@@ -119,7 +121,12 @@ async function start(
   closing.add('consumer', () => consumer.stop());
   sweeper.start();
   closing.add('sweeper', () => sweeper.stop());
-  const tasks = retentionTasks({ db, ...config });
+  const tasks = [
+    ...retentionTasks({ db, ...config }),
+    collectionTask({ db, producer, ...config }),
+    artifactCollectionTask({ db, artifacts }),
+    { name: 'checkpoints', run: async () => ({ folders: await removeStaleCheckpoints(db, checkpoints) }) },
+  ];
   const housekeeper = createHousekeeper({ tasks, logger, delayMs: times.housekeepingDelayMs });
   housekeeper.start();
   closing.add('housekeeping', () => housekeeper.stop());

@@ -2,5 +2,5 @@ export type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
 export { createFilesystemStore } from './filesystem-store.ts';
 export { readPlainFile, writeHashed } from './durable-files.ts';
 export { readTar, type TarEntry } from './read-tar.ts';
-export { discardUnreferenced, registerArtifact } from './artifact.repository.ts';
+export { discardUnreferenced, lockArtifact, registerArtifact } from './artifact.repository.ts';
 export { withRegisteredArtifact } from './register.ts';

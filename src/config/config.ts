@@ -57,6 +57,8 @@ const ConfigSchema = Type.Object({
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
   /** How long events are kept, in days; null keeps them for ever. */
   eventRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
+  /** Days between a deletion and its collection. */
+  deletionGraceDays: Type.Integer({ minimum: 0, maximum: 3650 }),
   /** How long the metric points of a job are kept after its end, in days; null keeps them for ever. */
   metricRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
 });
@@ -218,6 +220,12 @@ const SETTINGS: Record<keyof Config, Setting> = {
     fallback: 90,
     parse: asDays,
     expected: 'an integer from 1 to 36500 (days), or off',
+  },
+  deletionGraceDays: {
+    variable: 'READAPT_DELETION_GRACE_DAYS',
+    fallback: 7,
+    parse: asInteger,
+    expected: 'an integer from 0 to 3650 (days)',
   },
   metricRetentionDays: {
     variable: 'READAPT_METRIC_RETENTION_DAYS',

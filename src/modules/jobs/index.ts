@@ -1,3 +1,4 @@
+export { cancelJobsOf } from './cancel-jobs-of.ts';
 export { toEntry } from './job-entries.ts';
 export {
   advancePhase,
