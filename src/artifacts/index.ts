@@ -3,4 +3,5 @@ export { createFilesystemStore } from './filesystem-store.ts';
 export { readPlainFile, writeHashed } from './durable-files.ts';
 export { readTar, type TarEntry } from './read-tar.ts';
 export { discardUnreferenced, lockArtifact, registerArtifact } from './artifact.repository.ts';
+export { writeTar, type TarFile } from './write-tar.ts';
 export { withRegisteredArtifact } from './register.ts';

@@ -74,7 +74,9 @@ const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       onRequest: requireOperator,
       schema: {
         ...tenants('deleteTenant', 'Delete a tenant'),
-        description: `Deletes a tenant with everything that it has: its keys are refused and its jobs cancelled. ${LATER}`,
+        description:
+          'Deletes a tenant with everything that it has: its keys are refused and its jobs cancelled. Export it first: see ' +
+          `\`exportTenant\`. ${LATER}`,
         params: Type.Object({ id: Id('tenant') }),
         response: { 204: Deleted },
       },

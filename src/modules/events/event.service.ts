@@ -5,6 +5,8 @@ import { prunedUpTo } from './event-retention.repository.ts';
 import { createEventRepository } from './event.repository.ts';
 import type { EventQuery, Events } from './event.schemas.ts';
 
+export type EventService = ReturnType<typeof createEventService>;
+
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createEventService({ db }: { db: Database }) {
   const events = createEventRepository(db);

@@ -12,6 +12,6 @@ export {
 } from './job-lifecycle.ts';
 export type { CandidateColumns, ChangedJob, JobProgress, Lease } from './job-lifecycle.repository.ts';
 export { createJobRepository, type PlannedJob } from './job.repository.ts';
-export { createJobService, jobRecoverySource } from './job.service.ts';
+export { createJobService, type JobService, jobRecoverySource } from './job.service.ts';
 export { JOB_TRANSITIONS, TERMINAL_JOB_STATES } from './job.states.ts';
 export { pruneMetricPoints } from './metric-retention.repository.ts';
