@@ -1,8 +1,8 @@
 import type { Database } from '../lib/database.ts';
 import { pruneEvents } from '../modules/events/index.ts';
-import { pruneMetricPoints } from '../modules/jobs/index.ts';
 import type { HousekeepingTask } from './housekeeper.ts';
 import { exclusively } from './housekeeping.repository.ts';
+import { pruneMetricPoints } from './metric-retention.repository.ts';
 
 /** Number of rows that one transaction looks at. */
 const BATCH = 5000;

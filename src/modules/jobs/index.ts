@@ -14,4 +14,3 @@ export type { CandidateColumns, ChangedJob, JobProgress, Lease } from './job-lif
 export { createJobRepository, type PlannedJob } from './job.repository.ts';
 export { createJobService, type JobService, jobRecoverySource } from './job.service.ts';
 export { JOB_TRANSITIONS, TERMINAL_JOB_STATES } from './job.states.ts';
-export { pruneMetricPoints } from './metric-retention.repository.ts';

@@ -1,4 +1,4 @@
-import type { Queryable } from '../../lib/database.ts';
+import type { Queryable } from '../lib/database.ts';
 
 /**
  * Looks at the next `limit` metric points after a position, oldest first, and deletes those of jobs that ended more than so
