@@ -7,7 +7,9 @@ import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 import baseModelRoutes from './modules/base-models/base-model.routes.ts';
 import datasetRoutes from './modules/datasets/dataset.routes.ts';
+import deletionRoutes from './modules/deletion/deletion.routes.ts';
 import eventRoutes from './modules/events/event.routes.ts';
+import exportRoutes from './modules/export/export.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
 import jobRoutes from './modules/jobs/job.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
@@ -34,6 +36,8 @@ const MODULES: readonly ModulePlugin[] = [
   baseModelRoutes,
   datasetRoutes,
   adapterRoutes,
+  deletionRoutes,
+  exportRoutes,
 ];
 
 /** Builds the HTTP service, ready to `listen` or `inject`. */

@@ -18,6 +18,10 @@ import {
   type JobProducer,
   type QueueBackend,
 } from '../src/jobs/index.ts';
+import { artifactCollectionTask } from '../src/housekeeping/collection/artifact-collection.ts';
+import { collectionTask } from '../src/housekeeping/collection/collection.ts';
+import { createHousekeeper } from '../src/housekeeping/housekeeper.ts';
+import { retentionTasks } from '../src/housekeeping/retention.ts';
 import { createClosing, type Closing } from '../src/lib/closing.ts';
 import { createDatabase, type Database } from '../src/lib/database.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
@@ -45,6 +49,8 @@ export interface WorkerTimes {
   lockMs?: number;
   stalledCheckMs?: number;
   sweepMs?: number;
+  /** Time until the first round of the housekeeping. */
+  housekeepingDelayMs?: number;
   quarantine?: QuarantineOptions;
 }
 
@@ -116,6 +122,15 @@ async function start(
   closing.add('consumer', () => consumer.stop());
   sweeper.start();
   closing.add('sweeper', () => sweeper.stop());
+  const tasks = [
+    ...retentionTasks({ db, ...config }),
+    collectionTask({ db, producer, ...config }),
+    artifactCollectionTask({ db, artifacts }),
+    { name: 'checkpoints', run: async () => ({ folders: await removeStaleCheckpoints(db, checkpoints) }) },
+  ];
+  const housekeeper = createHousekeeper({ tasks, logger, delayMs: times.housekeepingDelayMs });
+  housekeeper.start();
+  closing.add('housekeeping', () => housekeeper.stop());
 }
 
 /** @throws DeviceUnavailableError if the device of the configuration does not work here */

@@ -33,6 +33,11 @@ export interface ArtifactStore {
   tarStream(digest: string, options?: { prefix?: string }): Promise<Readable>;
   /** Reads the content and checks its digest. @throws AppError `artifact_missing` or `artifact_corrupt` */
   verify(digest: string): Promise<void>;
+  /**
+   * Lists what is stored, in the order of the digests, with the time of the last put. What is put or removed meanwhile may be
+   * left out.
+   */
+  list(): AsyncIterable<{ readonly digest: string; readonly storedAt: Date }>;
   /** Removes the content. Call it only if no row names the digest: see `discardUnreferenced`. */
   remove(digest: string): Promise<void>;
   /** Writes a little and removes it. @throws AppError if the store is full or read-only */

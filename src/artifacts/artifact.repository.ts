@@ -11,7 +11,7 @@ import { MISSING_ARTIFACT, storageAway } from './storage-errors.ts';
  *   request with the same content fails at that moment. The request may be sent again.
  */
 export async function registerArtifact(tx: Transaction, store: ArtifactStore, artifact: StoredArtifact): Promise<void> {
-  await lock(tx, artifact.digest);
+  await lockArtifact(tx, artifact.digest);
   if (!(await store.has(artifact.digest))) {
     throw new AppError({
       code: 'artifact_vanished',
@@ -19,8 +19,13 @@ export async function registerArtifact(tx: Transaction, store: ArtifactStore, ar
       message: `artifact ${artifact.digest} was discarded while it was being registered; send the request again`,
     });
   }
-  const data = { digest: artifact.digest, kind: artifact.kind, bytes: BigInt(artifact.bytes) };
-  await tx.artifact.createMany({ data: [data], skipDuplicates: true });
+  const { digest, kind } = artifact;
+  // The collector leaves alone what was registered lately, because the row that refers to it may still be to come.
+  await tx.artifact.upsert({
+    where: { digest },
+    create: { digest, kind, bytes: BigInt(artifact.bytes) },
+    update: { createdAt: new Date() },
+  });
 }
 
 /** Number of other artifacts that are looked for when one is missing. */
@@ -50,15 +55,20 @@ async function lacksOthers(db: Queryable, store: ArtifactStore, digest: string):
   return found.length > 0 && !present.includes(true);
 }
 
-/** Removes stored bytes that no row names, after the transaction that should have named them has failed. */
-export async function discardUnreferenced(db: Database, store: ArtifactStore, digest: string): Promise<void> {
-  await withTransaction(db, async (tx) => {
-    await lock(tx, digest);
-    if ((await tx.artifact.count({ where: { digest } })) === 0) await store.remove(digest);
+/**
+ * Removes stored bytes that no row names, after the transaction that should have named them has failed.
+ * @returns whether they were removed
+ */
+export function discardUnreferenced(db: Database, store: ArtifactStore, digest: string): Promise<boolean> {
+  return withTransaction(db, async (tx) => {
+    await lockArtifact(tx, digest);
+    if ((await tx.artifact.count({ where: { digest } })) > 0) return false;
+    await store.remove(digest);
+    return true;
   });
 }
 
 /** Until the transaction ends, other processes wait to register or discard the same content. */
-async function lock(tx: Transaction, digest: string): Promise<void> {
+export async function lockArtifact(tx: Transaction, digest: string): Promise<void> {
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${digest}, 7083))`;
 }

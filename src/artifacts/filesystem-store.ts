@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { chmod, lstat, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { ArtifactKind, ArtifactStore, StoredArtifact } from './artifact-store.ts';
@@ -37,6 +37,7 @@ export async function createFilesystemStore(root: string): Promise<ArtifactStore
     createReadStream: async (digest) => createReadStream(await existing(root, digest)),
     tarStream: async (digest, options) => tarOf(await existing(root, digest), options?.prefix ?? ''),
     verify: (digest) => verify(root, digest),
+    list: () => list(root),
     remove: (digest) => remove(store, digest),
     checkWritable: () => storageCall(() => withTemporary(store, writeProbe)),
     withScratch: (work) => storageCall(() => withTemporary(store, (folder) => mkdir(folder).then(() => work(folder)))),
@@ -104,6 +105,8 @@ async function publish(root: string, temporary: string, digest: string, kind: En
   try {
     // Only after the rename, because a folder has to be writable to be moved.
     await setWritable(target, false);
+    // Content that was there already counts as put now.
+    await utimes(target, new Date(), new Date());
   } catch (error) {
     // The content existed and has just been discarded, so this put's bytes take its place.
     if (present === undefined || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
@@ -118,6 +121,17 @@ async function verify(root: string, digest: string): Promise<void> {
   const isFolder = (await kindOfEntry(path)) === 'folder';
   const found = isFolder ? folderDigest(await describeFolder(path)) : `sha256:${(await hashFile(path)).sha256}`;
   if (found !== digest) throw corruptArtifact(digest, found);
+}
+
+async function* list(root: string): AsyncGenerator<{ digest: string; storedAt: Date }> {
+  const folder = join(root, 'sha256');
+  for (const start of (await readdir(folder)).sort()) {
+    for (const rest of (await readdir(join(folder, start))).sort()) {
+      const stats = await lstat(join(folder, start, rest)).catch(() => null);
+      const digest = `sha256:${start}${rest}`;
+      if (stats !== null && DIGEST.test(digest)) yield { digest, storedAt: stats.mtime };
+    }
+  }
 }
 
 /** Moves the content to a temporary name in one step and then deletes it, so that no reader finds half of it. */

@@ -10,6 +10,8 @@ import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from '
 /** The variables of limits that a refused upload names. */
 export const UPLOAD_LIMIT_VARIABLE = 'READAPT_UPLOAD_LIMIT_BYTES';
 export const ROW_LIMIT_VARIABLE = 'READAPT_DATASET_ROW_LIMIT';
+/** The variable that a reader of events is told of who comes too late. */
+export const EVENT_RETENTION_VARIABLE = 'READAPT_EVENT_RETENTION_DAYS';
 
 /** The settings of a Readapt process. They are parsed once from the environment and passed on as an argument. */
 const ConfigSchema = Type.Object({
@@ -55,6 +57,12 @@ const ConfigSchema = Type.Object({
   inspectionTimeoutMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
   /** Number of requests per minute that one API key may make. */
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
+  /** How long events are kept, in days; null keeps them for ever. */
+  eventRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
+  /** Days between a deletion and its collection. */
+  deletionGraceDays: Type.Integer({ minimum: 0, maximum: 3650 }),
+  /** How long the metric points of a job are kept after its end, in days; null keeps them for ever. */
+  metricRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
 });
 
 export type Config = Readonly<Static<typeof ConfigSchema>>;
@@ -89,6 +97,7 @@ function anyOf(choices: readonly string[]): string {
 
 const asText = (text: string): unknown => text;
 const asInteger = (text: string): unknown => (/^-?\d+$/.test(text) ? Number(text) : text);
+const asDays = (text: string): unknown => (text === 'off' ? null : asInteger(text));
 const asFolder = (text: string): unknown => path.resolve(text);
 const asFolders = (text: string): unknown =>
   text
@@ -213,6 +222,24 @@ const SETTINGS: Record<keyof Config, Setting> = {
     fallback: 60_000,
     parse: asInteger,
     expected: 'an integer of at least 1',
+  },
+  eventRetentionDays: {
+    variable: EVENT_RETENTION_VARIABLE,
+    fallback: 90,
+    parse: asDays,
+    expected: 'an integer from 1 to 36500 (days), or off',
+  },
+  deletionGraceDays: {
+    variable: 'READAPT_DELETION_GRACE_DAYS',
+    fallback: 7,
+    parse: asInteger,
+    expected: 'an integer from 0 to 3650 (days)',
+  },
+  metricRetentionDays: {
+    variable: 'READAPT_METRIC_RETENTION_DAYS',
+    fallback: 90,
+    parse: asDays,
+    expected: 'an integer from 1 to 36500 (days), or off',
   },
 };
 

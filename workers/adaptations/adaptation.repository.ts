@@ -22,7 +22,10 @@ const MAX_WARNINGS = 50;
 /** Largest number of earlier searches that a job is given; it is more than the search's model can use. */
 const FLEET_SEARCHES = 24;
 
-export type LoadedJob = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
+type FoundJob = Prisma.JobGetPayload<{ include: typeof NEEDED }>;
+
+/** A job with its source, which cannot be deleted before the job has ended. */
+export type LoadedJob = FoundJob & { sourceVersionId: string; sourceVersion: NonNullable<FoundJob['sourceVersion']> };
 
 export interface SearchPoint {
   index: number;
@@ -57,8 +60,10 @@ export interface Measurements {
 export const NO_MEASUREMENTS: Measurements = { points: [], searches: [], old: null, rowFormat: null, warnings: [] };
 
 export const adaptationRepository = {
-  load: (db: Queryable, jobId: string): Promise<LoadedJob | null> =>
-    db.job.findUnique({ where: { id: jobId }, include: NEEDED }),
+  async load(db: Queryable, jobId: string): Promise<LoadedJob | null> {
+    const job = await db.job.findUnique({ where: { id: jobId }, include: NEEDED });
+    return job !== null && hasSource(job) ? job : null;
+  },
 
   /** The folder of the base that a job adapts to; null where the job does not exist. */
   async newBase(db: Queryable, jobId: string): Promise<string | null> {
@@ -101,13 +106,14 @@ export const adaptationRepository = {
     return row?.left_ms ?? null;
   },
 
-  /** Those of the given jobs that have ended. */
+  /** Those of the given jobs that have ended or no longer exist. */
   ended: async (db: Queryable, jobIds: readonly string[]): Promise<string[]> => {
     const rows = await db.job.findMany({
-      where: { id: { in: [...jobIds] }, finishedAt: { not: null } },
+      where: { id: { in: [...jobIds] }, finishedAt: null },
       select: { id: true },
     });
-    return rows.map((row) => row.id);
+    const unfinished = new Set(rows.map((row) => row.id));
+    return jobIds.filter((id) => !unfinished.has(id));
   },
 
   /**
@@ -233,6 +239,10 @@ async function recordPrior(db: Queryable, job: LoadedJob): Promise<string[]> {
   const [row] = await db.$queryRaw<{ fleet_prior: string[] }[]>`
     UPDATE jobs SET fleet_prior = COALESCE(fleet_prior, ${found}::jsonb) WHERE id = ${job.id} RETURNING fleet_prior`;
   return row?.fleet_prior ?? [];
+}
+
+function hasSource(job: FoundJob): job is LoadedJob {
+  return job.sourceVersion !== null;
 }
 
 function metricsOf({ candidate, rows: data, slices }: PublishedFolder): Prisma.InputJsonObject {

@@ -183,10 +183,16 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
   throw error;
 }
 
-/** Removes the folders of jobs that have ended, for example of one that was cancelled while it waited. */
-export async function removeStaleCheckpoints(db: Database, checkpoints: string): Promise<void> {
-  const ids = await readdir(checkpoints).catch((): string[] => []);
-  for (const id of await adaptationRepository.ended(db, ids)) {
-    await removeJobFolder(checkpoints, id);
-  }
+/**
+ * Removes the folders of jobs that have ended, for example of one that was cancelled while it waited, or that were deleted.
+ * @returns how many
+ */
+export async function removeStaleCheckpoints(db: Database, checkpoints: string): Promise<number> {
+  const names = await readdir(checkpoints).catch((): string[] => []);
+  const ended = await adaptationRepository.ended(
+    db,
+    names.filter((name) => name.startsWith('job_')),
+  );
+  for (const id of ended) await removeJobFolder(checkpoints, id);
+  return ended.length;
 }

@@ -21,7 +21,7 @@ export function adapterExists(name: string) {
 
 const WITH_LATEST = {
   baseModel: true,
-  versions: { where: { superseded: false }, orderBy: { number: 'desc' }, take: 1 },
+  versions: { where: { superseded: false, deletedAt: null }, orderBy: { number: 'desc' }, take: 1 },
 } as const satisfies Prisma.AdapterInclude;
 
 /** Locks an adapter until the end of the transaction, so that its versions are numbered one after the other. */
@@ -65,6 +65,9 @@ async function isSuperseded(
   return earlier > 0;
 }
 
+/** Rows that are not deleted, and whose tenant is not. */
+const LIVE = { deletedAt: null, tenant: { deletedAt: null } };
+
 /** A `tenantId` of null stands for any tenant. */
 export function createAdapterRepository(db: Database) {
   return {
@@ -78,7 +81,7 @@ export function createAdapterRepository(db: Database) {
       }
     },
     find: (id: string, tenantId: string | null, tx: Queryable = db) =>
-      tx.adapter.findFirst({ where: { id, ...ownedBy(tenantId) }, include: WITH_LATEST }),
+      tx.adapter.findFirst({ where: { id, ...ownedBy(tenantId), ...LIVE }, include: WITH_LATEST }),
     isNameTaken: async (tenantId: string, name: string, tx: Queryable = db) =>
       (await tx.adapter.count({ where: { tenantId, name } })) > 0,
     page(query: ListAdaptersQuery, tenantId: string | null, tx: Queryable = db) {
@@ -86,16 +89,16 @@ export function createAdapterRepository(db: Database) {
       const name = query.name === undefined ? {} : { name: query.name };
       return tx.adapter.findMany({
         ...page,
-        where: { AND: [where, ownedBy(tenantId), ownedBy(query.tenant_id), name] },
+        where: { AND: [where, ownedBy(tenantId), ownedBy(query.tenant_id), name, LIVE] },
         include: WITH_LATEST,
       });
     },
 
     findVersion: (adapterId: string, id: string, tenantId: string | null, tx: Queryable = db) =>
-      tx.adapterVersion.findFirst({ where: { id, adapterId, ...ownedBy(tenantId) } }),
+      tx.adapterVersion.findFirst({ where: { id, adapterId, ...ownedBy(tenantId), deletedAt: null, adapter: LIVE } }),
     pageVersions(adapterId: string, query: PageQuery, tx: Queryable = db) {
       const { where, ...page } = pageArguments(query);
-      return tx.adapterVersion.findMany({ ...page, where: { ...where, adapterId } });
+      return tx.adapterVersion.findMany({ ...page, where: { ...where, adapterId, deletedAt: null } });
     },
   };
 }

@@ -72,6 +72,8 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     const { name, metric, gate, dataset_id: datasetId, append_eos: appendEos, max_length: maxLength } = body;
     const row = { id, tenantId: owner, baseModelId, datasetId, name, metric, gate, appendEos, maxLength };
     await adapters.insert(row, tx);
+    // It may have been deleted since it was found; its deletion waits for this transaction, or has ended.
+    if ((await datasets.find(datasetId, owner, tx)) === null) throw notFound('dataset', datasetId);
     const data = { name, base_model_id: baseModelId, dataset_id: datasetId };
     await recordEvent(tx, { tenantId: owner, type: 'adapter.created', subjectId: id, data });
     if (base.imported !== undefined && base.versionId !== undefined) {
@@ -98,6 +100,8 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       rank,
       loraAlpha,
     });
+    // The adapter may have been deleted while its files were read. The insertion has locked it.
+    await findAdapter(adapter.id, adapter.tenantId, tx);
     const data = {
       adapter_id: adapter.id,
       number: row.number,

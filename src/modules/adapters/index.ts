@@ -1,2 +1,3 @@
 export { createAdapterInspector, type AdapterInspector } from './inspection/adapter-inspector.ts';
+export { createAdapterService, type AdapterService } from './adapter.service.ts';
 export { insertAdapterVersion, lockAdapter } from './adapter.repository.ts';

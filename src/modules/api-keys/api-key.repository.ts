@@ -17,6 +17,9 @@ export function createApiKeyRepository(db: Database) {
   return {
     async insert(key: NewApiKey, tx: Queryable = db) {
       try {
+        const { tenantId } = key;
+        const isGone = tenantId !== null && (await tx.tenant.count({ where: { id: tenantId, deletedAt: null } })) === 0;
+        if (isGone) throw notFound('tenant', tenantId);
         return await tx.apiKey.create({ data: key });
       } catch (error) {
         if (isForeignKeyViolation(error)) throw notFound('tenant', key.tenantId ?? '');
@@ -29,7 +32,9 @@ export function createApiKeyRepository(db: Database) {
     },
     find: (id: string, tenantId: string | undefined, tx: Queryable = db) =>
       tx.apiKey.findFirst({ where: { id, tenantId } }),
-    findByPrefix: (prefix: string, tx: Queryable = db) => tx.apiKey.findUnique({ where: { prefix } }),
+    /** The keys of a deleted tenant are not found. */
+    findByPrefix: (prefix: string, tx: Queryable = db) =>
+      tx.apiKey.findFirst({ where: { prefix, OR: [{ tenantId: null }, { tenant: { deletedAt: null } }] } }),
     /** Records that the key was used just now. */
     noteUse: (id: string, tx: Queryable = db) =>
       tx.apiKey.updateMany({ where: { id }, data: { lastUsedAt: new Date() } }),

@@ -17,6 +17,9 @@ export function datasetExists(name: string) {
   return conflict('dataset_exists', `there is already a dataset named ${name}`);
 }
 
+/** Rows that are not deleted, and whose tenant is not. */
+const LIVE = { deletedAt: null, tenant: { deletedAt: null } };
+
 /** A `tenantId` of null stands for any tenant. */
 export function createDatasetRepository(db: Database) {
   return {
@@ -30,7 +33,7 @@ export function createDatasetRepository(db: Database) {
       }
     },
     find: (id: string, tenantId: string | null, tx: Queryable = db) =>
-      tx.dataset.findFirst({ where: { id, ...ownedBy(tenantId) } }),
+      tx.dataset.findFirst({ where: { id, ...ownedBy(tenantId), ...LIVE } }),
     isNameTaken: async (tenantId: string, name: string, tx: Queryable = db) =>
       (await tx.dataset.count({ where: { tenantId, name } })) > 0,
     page(query: ListDatasetsQuery, tenantId: string | null, tx: Queryable = db) {
@@ -38,7 +41,7 @@ export function createDatasetRepository(db: Database) {
       const name = query.name === undefined ? {} : { name: query.name };
       return tx.dataset.findMany({
         ...page,
-        where: { AND: [where, ownedBy(tenantId), ownedBy(query.tenant_id), name] },
+        where: { AND: [where, ownedBy(tenantId), ownedBy(query.tenant_id), name, LIVE] },
       });
     },
   };

@@ -12,6 +12,8 @@ import { createDatasetRepository, datasetExists, type DatasetRow } from './datas
 import type { CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
 import { normalizeDataset, type SplitCounts } from './normalize-dataset.ts';
 
+export type DatasetService = ReturnType<typeof createDatasetService>;
+
 interface DatasetServiceDependencies {
   readonly db: Database;
   readonly artifacts: ArtifactStore;

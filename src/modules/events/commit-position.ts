@@ -1,3 +1,4 @@
+import { EVENT_RETENTION_VARIABLE } from '../../config/config.ts';
 import { Prisma } from '../../lib/database.ts';
 import { AppError } from '../../lib/errors.ts';
 
@@ -34,6 +35,28 @@ export function parsePosition(text: string): CommitPosition {
   return second === undefined
     ? { transaction: 0n, sequence: BigInt(first) }
     : { transaction: BigInt(first), sequence: BigInt(second) };
+}
+
+/**
+ * Call it after events were read: those that are pruned later have been read then.
+ * @throws AppError 410 `position_expired` if events after the position were pruned, so that the reader would miss them
+ */
+export function requireRetained(position: CommitPosition, pruned: CommitPosition | null): void {
+  if (pruned === null || !isBefore(position, pruned)) return;
+  const end = formatPosition(pruned);
+  throw new AppError({
+    code: 'position_expired',
+    status: 410,
+    message:
+      `events after position ${formatPosition(position)} were pruned, because they are older than ` +
+      `${EVENT_RETENTION_VARIABLE}: go on with after=${end}; GET /v1/jobs?changed_after=${formatPosition(position)} ` +
+      'lists the jobs that have changed since',
+    details: { pruned_up_to: end },
+  });
+}
+
+function isBefore(a: CommitPosition, b: CommitPosition): boolean {
+  return a.transaction < b.transaction || (a.transaction === b.transaction && a.sequence < b.sequence);
 }
 
 /** @throws AppError 400 `invalid_cursor` if the database has not come that far, because it was restored from a dump */

@@ -13,6 +13,7 @@ const eventRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps
     '/events',
     {
       onRequest: requireScope('tenant:read'),
+      config: { problems: [410] },
       schema: {
         ...operation('listEvents', 'List events, oldest first'),
         querystring: EventQuery,

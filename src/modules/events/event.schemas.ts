@@ -22,7 +22,14 @@ export type Event = Static<typeof Event>;
 
 export const EventQuery = Type.Object(
   {
-    after: Type.Optional(Type.String({ pattern: POSITION_PATTERN, description: 'Only events after this `sequence`.' })),
+    after: Type.Optional(
+      Type.String({
+        pattern: POSITION_PATTERN,
+        description:
+          'Only events after this `sequence`. Without it, or with `0`, the list begins with the oldest event that is kept. If ' +
+          'events after it were pruned, the answer is 410.',
+      }),
+    ),
     subject_id: Type.Optional(Type.String({ maxLength: 100, description: 'Only events about this subject.' })),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
   },

@@ -1,17 +1,24 @@
 import type { Database } from '../../lib/database.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
-import { formatPosition, parsePosition, requireReached } from './commit-position.ts';
+import { formatPosition, parsePosition, requireReached, requireRetained } from './commit-position.ts';
+import { prunedUpTo } from './event-retention.repository.ts';
 import { createEventRepository } from './event.repository.ts';
 import type { EventQuery, Events } from './event.schemas.ts';
+
+export type EventService = ReturnType<typeof createEventService>;
 
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createEventService({ db }: { db: Database }) {
   const events = createEventRepository(db);
   return {
+    /** @throws AppError 400 `invalid_cursor`, 410 `position_expired` */
     async list(query: EventQuery, scope: string | null): Promise<Events> {
       const after = query.after ?? '0';
       const position = parsePosition(after);
       const rows = await events.after(position, query, scope);
+      // A reader who begins gets what there is; one who goes on must not miss anything.
+      const begins = position.transaction === 0n && position.sequence === 0n;
+      if (!begins) requireRetained(position, await prunedUpTo(db, scope));
       if (rows.length === 0) requireReached(after, position, await events.nextTransaction());
       const data = rows.map((row) => ({
         id: row.id,

@@ -7,3 +7,5 @@ export {
   type CommitPosition,
 } from './commit-position.ts';
 export { createEventRepository, recordEvent, recordEvents, type NewEvent } from './event.repository.ts';
+export { createEventService, type EventService } from './event.service.ts';
+export { pruneEvents } from './event-retention.repository.ts';

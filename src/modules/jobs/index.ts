@@ -1,3 +1,4 @@
+export { cancelJobsOf } from './cancel-jobs-of.ts';
 export { toEntry } from './job-entries.ts';
 export {
   advancePhase,
@@ -11,5 +12,5 @@ export {
 } from './job-lifecycle.ts';
 export type { CandidateColumns, ChangedJob, JobProgress, Lease } from './job-lifecycle.repository.ts';
 export { createJobRepository, type PlannedJob } from './job.repository.ts';
-export { createJobService, jobRecoverySource } from './job.service.ts';
+export { createJobService, type JobService, jobRecoverySource } from './job.service.ts';
 export { JOB_TRANSITIONS, TERMINAL_JOB_STATES } from './job.states.ts';

@@ -1,4 +1,4 @@
-import { Prisma, type Transaction } from '../../lib/database.ts';
+import { Prisma, type Database, type Transaction } from '../../lib/database.ts';
 import { ACCRUE, ACCRUE_AS_WAIT, CLOCK, TOTAL } from './job-clock.ts';
 import { RUNNING_JOB_STATES, sourcesOf, stateOfPhase, type JobPhase, type JobState } from './job.states.ts';
 
@@ -37,8 +37,11 @@ export interface ChangedJob {
   excused_attempts: number;
 }
 
-/** One job, or the jobs of a rollout, all or so many at a time. */
-export type JobsToCancel = { jobId: string } | { rolloutId: string; limit?: number };
+/** One job, some jobs of one rollout, or the jobs of a rollout, all or so many at a time. */
+export type JobsToCancel = { jobId: string } | { jobIds: readonly string[] } | { rolloutId: string; limit?: number };
+
+/** Whose jobs are cancelled. */
+export type JobOwner = { adapterId: string } | { tenantId: string };
 
 export interface CandidateColumns {
   strategy: string;
@@ -72,6 +75,12 @@ function inState(states: readonly JobState[]): Prisma.Sql {
 
 function leaseUntil(leaseMs: number): Prisma.Sql {
   return Prisma.sql`clock.now + make_interval(secs => ${leaseMs / 1000}::float8)`;
+}
+
+function selected(which: JobsToCancel): Prisma.Sql {
+  if ('jobId' in which) return Prisma.sql`id = ${which.jobId}`;
+  if ('jobIds' in which) return Prisma.sql`id = ANY(${[...which.jobIds]}::text[])`;
+  return Prisma.sql`rollout_id = ${which.rolloutId}`;
 }
 
 function first<T>(rows: T[]): T | null {
@@ -205,19 +214,26 @@ export const jobLifecycleRepository = {
    * the next heartbeat. A ready job keeps its published version: only its refinement ends.
    */
   cancel(tx: Transaction, which: JobsToCancel): Promise<ChangedJob[]> {
-    const limit = 'jobId' in which ? 1 : (which.limit ?? null);
-    const where = 'jobId' in which ? Prisma.sql`id = ${which.jobId}` : Prisma.sql`rollout_id = ${which.rolloutId}`;
+    const limit = 'rolloutId' in which ? (which.limit ?? null) : null;
     return tx.$queryRaw<ChangedJob[]>`
       ${CLOCK}
       UPDATE jobs j SET ${ACCRUE},
         state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'cancelled' END,
         finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
       FROM clock,
-        (SELECT id, state FROM jobs WHERE ${where} AND finished_at IS NULL ORDER BY id LIMIT ${limit}::int
+        (SELECT id, state FROM jobs WHERE ${selected(which)} AND finished_at IS NULL ORDER BY id LIMIT ${limit}::int
           FOR NO KEY UPDATE) AS old
       WHERE j.id = old.id AND (${inState(sourcesOf('cancelled'))} OR ${REFINING})
       RETURNING ${RETURNED}`;
   },
+
+  /** So many jobs of an adapter or a tenant that have not ended, by their rollouts. */
+  unfinishedOf: (db: Database, owner: JobOwner, limit: number) =>
+    db.$queryRaw<{ id: string; rollout_id: string }[]>`
+      SELECT id, rollout_id FROM jobs
+      WHERE ${'adapterId' in owner ? Prisma.sql`adapter_id = ${owner.adapterId}` : Prisma.sql`tenant_id = ${owner.tenantId}`}
+        AND finished_at IS NULL
+      ORDER BY rollout_id, id LIMIT ${limit}`,
 
   /** Writes pending baselines; those that are known already stay. False if none are pending. */
   async endBaselines(

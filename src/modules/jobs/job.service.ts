@@ -11,6 +11,8 @@ import { toJob, toMetricPoint } from './job.mapper.ts';
 import { createJobRepository } from './job.repository.ts';
 import type { Job, JobPage, JobQuery, MetricPoint, MetricQuery } from './job.schemas.ts';
 
+export type JobService = ReturnType<typeof createJobService>;
+
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createJobService({ db, producer }: { db: Database; producer: JobProducer }) {
   const jobs = createJobRepository(db);

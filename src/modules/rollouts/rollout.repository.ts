@@ -136,15 +136,17 @@ export function createRolloutRepository(db: Queryable) {
         SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id,
           a.dataset_id
         FROM adapters a
+        JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
         JOIN base_model_versions new_base
           ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id
         JOIN LATERAL (
           SELECT v.id, v.base_model_version_id FROM adapter_versions v WHERE v.adapter_id = a.id AND NOT v.superseded
+            AND v.deleted_at IS NULL
           ORDER BY v.number DESC LIMIT 1
         ) AS newest ON newest.base_model_version_id <> new_base.id
-        WHERE NOT EXISTS (
+        WHERE a.deleted_at IS NULL AND NOT EXISTS (
           SELECT 1 FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
-          WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id
+          WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id AND v.deleted_at IS NULL
             AND COALESCE(source.number, v.number) >= COALESCE((
               SELECT max(i.number) FROM adapter_versions i WHERE i.adapter_id = a.id AND i.origin = 'imported'), 0)
         )

@@ -1,1 +1,1 @@
-export { createTenantService } from './tenant.service.ts';
+export { createTenantService, type TenantService } from './tenant.service.ts';

@@ -12,7 +12,10 @@ export function createTenantRepository(db: Database) {
         throw error;
       }
     },
-    find: (id: string, tx: Queryable = db) => tx.tenant.findUnique({ where: { id } }),
-    page: (query: PageQuery, tx: Queryable = db) => tx.tenant.findMany(pageArguments(query)),
+    find: (id: string, tx: Queryable = db) => tx.tenant.findFirst({ where: { id, deletedAt: null } }),
+    page(query: PageQuery, tx: Queryable = db) {
+      const { where, ...page } = pageArguments(query);
+      return tx.tenant.findMany({ ...page, where: { ...where, deletedAt: null } });
+    },
   };
 }

@@ -8,6 +8,8 @@ import { recordEvent } from '../events/index.ts';
 import { createTenantRepository } from './tenant.repository.ts';
 import type { CreateTenant, Tenant } from './tenant.schemas.ts';
 
+export type TenantService = ReturnType<typeof createTenantService>;
+
 export function createTenantService({ db }: { db: Database }) {
   const tenants = createTenantRepository(db);
   return {

@@ -18,6 +18,7 @@ const PROBLEMS: Record<number, string> = {
   409:
     'The request conflicts with the present state: the name is taken, the job or rollout has ended, or the first ' +
     'request with the same `Idempotency-Key` is still running (`idempotency_in_progress`).',
+  410: 'Events after the position were pruned: go on with `pruned_up_to`. Code: `position_expired`.',
   413: 'The body is over its limit. Codes: `body_too_large`, `upload_too_large`, `adapter_too_large`.',
   415: 'The body has a type or an encoding that is not accepted. Codes: `unsupported_media_type`, `unsupported_content_encoding`.',
   422:

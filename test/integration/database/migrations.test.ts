@@ -59,6 +59,8 @@ const MIGRATIONS = [
   '20261126210000_superseded_versions',
   '20261126220000_excused_attempts',
   '20261126230000_commit_order',
+  '20261127040000_retention',
+  '20261127040000_soft_deletion',
   '20261127060000_fleet_prior',
 ];
 

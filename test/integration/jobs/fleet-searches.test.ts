@@ -104,7 +104,7 @@ test('evaluations of unknown rows and searches from another base model version a
   await db.searchEvaluation.updateMany({ where: { jobId: first.id }, data: { rows: 0 } });
   expect(await searches()).toBe(1);
   await db.adapterVersion.update({
-    where: { id: last.sourceVersionId },
+    where: { id: last.sourceVersionId! },
     data: { baseModelVersionId: fleet.newVersionId },
   });
   expect(await searches()).toBe(0);

@@ -278,7 +278,7 @@ describe('a job', () => {
     const { sourceVersionId } = await jobOf(jobId);
     expect(
       await jobs.plan(database.db, rolloutId, 'auto', [
-        { id: newId('job'), sourceVersionId, kind: 'adaptation', error: null },
+        { id: newId('job'), sourceVersionId: sourceVersionId!, kind: 'adaptation', error: null },
       ]),
     ).toBe(0);
   });

@@ -25,6 +25,9 @@ describe('a value that cannot be used', () => {
     ['READAPT_INSPECTIONS', '0', '"0"', '1 to 64'],
     ['READAPT_INSPECTION_MEMORY', '64MiB', '"64MiB"', 'at least 128MiB'],
     ['READAPT_INSPECTION_TIMEOUT_MS', '5s', '"5s"', '100 to 3600000'],
+    ['READAPT_EVENT_RETENTION_DAYS', '0', '"0"', '1 to 36500 .days., or off'],
+    ['READAPT_DELETION_GRACE_DAYS', '-1', '"-1"', '0 to 3650'],
+    ['READAPT_METRIC_RETENTION_DAYS', 'never', '"never"', '1 to 36500 .days., or off'],
     ['REDIS_URL', 'localhost:6379', 'not usable', 'redis://'],
     ['DATABASE_URL', 'mysql://root:hunter2@db/x', 'not usable', 'postgresql://'],
   ])('%s=%s stops the start with a line that names it', (variable, value, found, expected) => {

@@ -50,7 +50,7 @@ async function addVersion(adapterId: string, baseModelVersionId: string, parentV
 async function carryOver(rolloutId: string, baseModelVersionId: string, adapters: readonly string[]): Promise<void> {
   for (const adapterId of adapters) {
     const { sourceVersionId } = await db.job.findFirstOrThrow({ where: { rolloutId, adapterId } });
-    await addVersion(adapterId, baseModelVersionId, sourceVersionId);
+    await addVersion(adapterId, baseModelVersionId, sourceVersionId!);
   }
   await createRolloutService({ db, producer: queue.producer }).cancel(rolloutId);
 }

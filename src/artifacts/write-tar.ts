@@ -1,0 +1,33 @@
+import { Header } from 'tar';
+
+const BLOCK_BYTES = 512;
+
+/** A file of an archive. Its bytes are read when it is its turn. */
+export interface TarFile {
+  readonly path: string;
+  readonly size: number;
+  readonly bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+/**
+ * Writes a tar archive while its files are read, in the memory that one chunk takes. Paths may have 255 characters, of which no
+ * part has more than 100.
+ * @throws Error if a file has another size than it says, so that the archive would be broken
+ */
+export async function* writeTar(files: AsyncIterable<TarFile>): AsyncGenerator<Uint8Array> {
+  for await (const { path, size, bytes } of files) {
+    const block = Buffer.alloc(BLOCK_BYTES);
+    new Header({ path, size, type: 'File', mode: 0o644, mtime: new Date(0) }).encode(block);
+    if (new Header(block).path !== path) throw new Error(`${path} does not fit into the header of an archive`);
+    yield block;
+    let left = size;
+    for await (const chunk of bytes) {
+      left -= chunk.length;
+      if (left < 0) break;
+      yield chunk;
+    }
+    if (left !== 0) throw new Error(`${path} has not the ${size} bytes that it should have`);
+    yield Buffer.alloc((BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES);
+  }
+  yield Buffer.alloc(2 * BLOCK_BYTES);
+}

@@ -1,0 +1,26 @@
+import type { Queryable } from '../lib/database.ts';
+
+/**
+ * Looks at the next `limit` metric points after a position, oldest first, and deletes those of jobs that ended more than so
+ * many days ago.
+ * @returns how many were deleted, and the position to go on from; null if there is nothing more that is old enough
+ */
+export async function pruneMetricPoints(
+  tx: Queryable,
+  { days, after, limit }: { days: number; after: bigint; limit: number },
+): Promise<{ removed: number; next: bigint | null }> {
+  const [row] = await tx.$queryRaw<{ removed: number; old: number; last: bigint | null }[]>`
+    WITH clock AS MATERIALIZED (SELECT clock_timestamp() - make_interval(days => ${days}::int) AS limit_at),
+    oldest AS (
+      SELECT id, job_id, recorded_at FROM metric_points WHERE id > ${after} ORDER BY id LIMIT ${limit}
+    ), gone AS (
+      DELETE FROM metric_points p USING oldest o, jobs j, clock
+      WHERE p.id = o.id AND j.id = o.job_id AND j.finished_at < clock.limit_at
+      RETURNING p.id
+    )
+    SELECT (SELECT count(*)::int FROM gone) AS removed, max(id) AS last,
+      (count(*) FILTER (WHERE recorded_at < clock.limit_at))::int AS old
+    FROM oldest, clock`;
+  const more = row !== undefined && row.old === limit;
+  return { removed: row?.removed ?? 0, next: more ? row.last : null };
+}

@@ -1,0 +1,90 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import type { ModuleOptions } from '../../app-dependencies.ts';
+import { Id } from '../../lib/schemas.ts';
+import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { createDeletionService } from './deletion.service.ts';
+
+const datasets = operationsOf('Datasets');
+const adapters = operationsOf('Adapters');
+const tenants = operationsOf('Tenants');
+
+const LATER =
+  'It is gone at once, and its files and rows are removed when the grace time is over. Deleting it again changes nothing.';
+const Deleted = Type.Null({ description: 'It is deleted.' });
+
+const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
+  const service = createDeletionService(deps);
+  app.delete(
+    '/datasets/:id',
+    {
+      onRequest: requireScope('tenant:write'),
+      config: { problems: [409] },
+      schema: {
+        ...datasets('deleteDataset', 'Delete a dataset'),
+        description: `A dataset that an adapter has cannot be deleted (\`dataset_in_use\`). ${LATER}`,
+        params: Type.Object({ id: Id('dataset') }),
+        response: { 204: Deleted },
+      },
+    },
+    async (request, reply) => {
+      await service.deleteDataset(request.params.id, tenantScope(request));
+      return reply.code(204).send(null);
+    },
+  );
+  app.delete(
+    '/adapters/:id',
+    {
+      onRequest: requireScope('tenant:write'),
+      schema: {
+        ...adapters('deleteAdapter', 'Delete an adapter'),
+        description: `Deletes an adapter with all its versions, and cancels its jobs. ${LATER}`,
+        params: Type.Object({ id: Id('adapter') }),
+        response: { 204: Deleted },
+      },
+    },
+    async (request, reply) => {
+      await service.deleteAdapter(request.params.id, tenantScope(request));
+      return reply.code(204).send(null);
+    },
+  );
+  app.delete(
+    '/adapters/:id/versions/:version_id',
+    {
+      onRequest: requireScope('tenant:write'),
+      config: { problems: [409] },
+      schema: {
+        ...adapters('deleteAdapterVersion', 'Delete an adapter version'),
+        description:
+          'Neither the latest version of an adapter (`latest_version`) nor one that a job carries over (`version_in_use`) ' +
+          `can be deleted. ${LATER}`,
+        params: Type.Object({ id: Id('adapter'), version_id: Id('adapterVersion') }),
+        response: { 204: Deleted },
+      },
+    },
+    async (request, reply) => {
+      await service.deleteVersion(request.params.id, request.params.version_id, tenantScope(request));
+      return reply.code(204).send(null);
+    },
+  );
+  app.delete(
+    '/tenants/:id',
+    {
+      onRequest: requireOperator,
+      schema: {
+        ...tenants('deleteTenant', 'Delete a tenant'),
+        description:
+          'Deletes a tenant with everything that it has: its keys are refused and its jobs cancelled. Export it first: see ' +
+          `\`exportTenant\`. ${LATER}`,
+        params: Type.Object({ id: Id('tenant') }),
+        response: { 204: Deleted },
+      },
+    },
+    async (request, reply) => {
+      await service.deleteTenant(request.params.id);
+      return reply.code(204).send(null);
+    },
+  );
+};
+export default deletionRoutes;

@@ -1,0 +1,102 @@
+import type { JobProducer } from '../../jobs/producer.ts';
+import { withTransaction, type Database } from '../../lib/database.ts';
+import { conflict, notFound } from '../../lib/errors.ts';
+import { recordEvent } from '../events/index.ts';
+import { cancelJobsOf } from '../jobs/index.ts';
+import { deletionRepository as repository } from './deletion.repository.ts';
+
+/** Number of adapters that a refusal names. */
+const NAMED = 10;
+
+/**
+ * Deletes softly: what is deleted is gone for everybody at once, and the collector removes it later. Deleting something again
+ * changes nothing, until it is collected. In all methods `scope` is the tenant to which the caller is confined, or null for the
+ * operator.
+ */
+export function createDeletionService(deps: { db: Database; producer: Pick<JobProducer, 'remove'> }) {
+  const { db } = deps;
+  return {
+    /** @throws AppError 404, 409 `dataset_in_use` if an adapter has it */
+    deleteDataset: (id: string, scope: string | null): Promise<void> =>
+      withTransaction(db, async (tx) => {
+        const dataset = await repository.lock(tx, 'datasets', id, scope);
+        if (dataset === null) throw notFound('dataset', id);
+        if (dataset.deleted_at !== null) return;
+        const adapters = await repository.adaptersWith(tx, id, NAMED + 1);
+        if (adapters.length > 0) throw datasetInUse(id, adapters);
+        await repository.markDeleted(tx, 'datasets', id);
+        const { tenant_id: tenantId, name } = dataset;
+        await recordEvent(tx, { tenantId, type: 'dataset.deleted', subjectId: id, data: { name } });
+      }),
+
+    /** Deletes an adapter with its versions, and cancels its jobs. @throws AppError 404 */
+    async deleteAdapter(id: string, scope: string | null): Promise<void> {
+      await withTransaction(db, async (tx) => {
+        const adapter = await repository.lock(tx, 'adapters', id, scope);
+        if (adapter === null) throw notFound('adapter', id);
+        if (adapter.deleted_at !== null) return;
+        await repository.markDeleted(tx, 'adapters', id);
+        const { tenant_id: tenantId, name } = adapter;
+        await recordEvent(tx, { tenantId, type: 'adapter.deleted', subjectId: id, data: { name } });
+      });
+      // Only then, because a publication locks the job before the adapter. The collector repeats it.
+      await cancelJobsOf(deps, { adapterId: id });
+    },
+
+    /** @throws AppError 404, 409 `latest_version`, 409 `version_in_use` if a job carries it over */
+    deleteVersion: (adapterId: string, id: string, scope: string | null): Promise<void> =>
+      withTransaction(db, async (tx) => {
+        const adapter = await repository.lock(tx, 'adapters', adapterId, scope);
+        if (adapter === null || adapter.deleted_at !== null) throw notFound('adapter', adapterId);
+        const version = await repository.lockVersion(tx, adapterId, id);
+        if (version === null) throw notFound('adapter version', id);
+        if (version.deleted_at !== null) return;
+        const { latest, last } = await repository.lastNumbers(tx, adapterId);
+        if (version.number === latest || version.number === last) throw lastVersion(version.number, latest);
+        const job = await repository.jobFrom(tx, id);
+        if (job !== null) throw versionInUse(id, job.id);
+        await repository.markVersionDeleted(tx, id);
+        const data = { adapter_id: adapterId, number: version.number };
+        await recordEvent(tx, { tenantId: adapter.tenant_id, type: 'adapter_version.deleted', subjectId: id, data });
+      }),
+
+    /**
+     * Deletes a tenant with everything that it has, cancels its jobs, and refuses its keys from now on.
+     * @throws AppError 404
+     */
+    async deleteTenant(id: string): Promise<void> {
+      await withTransaction(db, async (tx) => {
+        const tenant = await repository.lockTenant(tx, id);
+        if (tenant === null) throw notFound('tenant', id);
+        if (tenant.deleted_at !== null) return;
+        await repository.markDeleted(tx, 'tenants', id);
+        // The operator's event stays when the tenant is collected, so it has nothing of the tenant but the identifier.
+        await recordEvent(tx, { tenantId: null, type: 'tenant.deleted', subjectId: id, data: {} });
+      });
+      await cancelJobsOf(deps, { tenantId: id });
+    },
+  };
+}
+
+function datasetInUse(id: string, adapters: readonly { id: string; name: string }[]) {
+  const named = adapters.slice(0, NAMED);
+  const more = adapters.length > NAMED ? ' and others' : '';
+  return conflict(
+    'dataset_in_use',
+    `dataset ${id} is the data of ${named.map(({ name }) => name).join(', ')}${more}: delete these adapters first`,
+    { adapter_ids: named.map((adapter) => adapter.id) },
+  );
+}
+
+function lastVersion(number: number, latest: number | null) {
+  const reason =
+    number === latest
+      ? 'is the latest one of the adapter, which the next rollout carries over'
+      : 'has the highest number of the adapter, which the next version must not get again';
+  return conflict('latest_version', `version ${number} ${reason}: import another one first, or delete the adapter`);
+}
+
+function versionInUse(id: string, jobId: string) {
+  const message = `adapter version ${id} is being carried over by job ${jobId}: cancel the job, or wait for its end`;
+  return conflict('version_in_use', message, { job_id: jobId });
+}

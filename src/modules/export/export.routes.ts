@@ -1,0 +1,48 @@
+import { Readable } from 'node:stream';
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import type { ModuleOptions } from '../../app-dependencies.ts';
+import { Id } from '../../lib/schemas.ts';
+import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { createAdapterService } from '../adapters/index.ts';
+import { createDatasetService } from '../datasets/index.ts';
+import { createEventService } from '../events/index.ts';
+import { createJobService } from '../jobs/index.ts';
+import { createTenantService } from '../tenants/index.ts';
+import { createExportService } from './export.service.ts';
+
+const operation = operationsOf('Tenants');
+const ARCHIVE_TYPE = 'application/x-tar';
+
+const exportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const service = createExportService({
+    artifacts: deps.artifacts,
+    tenants: createTenantService(deps),
+    datasets: createDatasetService({ ...deps, rowLimit: config.datasetRowLimit }),
+    adapters: createAdapterService({ ...deps, allowedRoots: config.allowedRoots }),
+    jobs: createJobService(deps),
+    events: createEventService(deps),
+  });
+  app.get(
+    '/tenants/:id/export',
+    {
+      onRequest: requireScope('tenant:admin'),
+      schema: {
+        ...operation('exportTenant', 'Export everything that a tenant has'),
+        description:
+          'Returns a tar archive with the datasets as JSONL, the versions of the adapters as PEFT folders, and the rows of ' +
+          'datasets, adapters, versions, jobs and events as JSON. It is read while it is sent: an archive that breaks off is ' +
+          'incomplete.',
+        params: Type.Object({ id: Id('tenant') }),
+        response: { 200: { description: 'The archive.', content: { [ARCHIVE_TYPE]: { schema: Type.Any() } } } },
+      },
+    },
+    async (request, reply) => {
+      const { filename, chunks } = await service.open(request.params.id, tenantScope(request));
+      reply.header('content-disposition', `attachment; filename="${filename}"`).header('cache-control', 'no-store');
+      return reply.type(ARCHIVE_TYPE).send(Readable.from(chunks, { objectMode: false }));
+    },
+  );
+};
+export default exportRoutes;

@@ -1,0 +1,42 @@
+/**
+ * Collects everything that is deleted, at once. It kills itself before its so manyth query, or before or after a removal of bytes,
+ * whichever is the so manyth. Arguments: URL of the database, folder of the store, that number.
+ */
+import { createFilesystemStore } from '../../../src/artifacts/index.ts';
+import { artifactCollectionTask } from '../../../src/housekeeping/collection/artifact-collection.ts';
+import { collectionTask } from '../../../src/housekeeping/collection/collection.ts';
+import { createDatabase, type Database } from '../../../src/lib/database.ts';
+
+const [url, folder, killAt] = process.argv.slice(2) as [string, string, string];
+let count = 0;
+const pass = (): void => {
+  if (++count === Number(killAt)) process.kill(process.pid, 'SIGKILL');
+};
+
+const plain = createDatabase(url, { poolSize: 2 });
+const db = plain.$extends({
+  query: {
+    $allOperations({ args, query }) {
+      pass();
+      return query(args);
+    },
+  },
+}) as unknown as Database;
+const store = await createFilesystemStore(folder);
+const artifacts = {
+  ...store,
+  async remove(digest: string) {
+    pass();
+    await store.remove(digest);
+    pass();
+  },
+};
+const producer = { remove: () => Promise.resolve() };
+const { signal } = new AbortController();
+const removed = [
+  await collectionTask({ db, producer, deletionGraceDays: 0, batch: 2 }).run(signal),
+  await artifactCollectionTask({ db, artifacts, graceMs: 0, page: 2 }).run(signal),
+];
+process.send?.({ removed, count });
+await plain.$disconnect();
+process.disconnect();

@@ -1,0 +1,198 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { HousekeepingTask } from '../../../src/housekeeping/housekeeper.ts';
+import { createHousekeeper } from '../../../src/housekeeping/housekeeper.ts';
+import { exclusively } from '../../../src/housekeeping/housekeeping.repository.ts';
+import { retentionTasks } from '../../../src/housekeeping/retention.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { withTransaction } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
+import { pruneEvents, recordEvent } from '../../../src/modules/events/index.ts';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { eventually } from '../queue/test-queue.ts';
+import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+
+const DAY = 86_400_000;
+const BATCH = 5;
+
+let app: TestApp;
+let busy: TestTenant;
+let quiet: TestTenant;
+beforeAll(async () => {
+  app = await createTestApp();
+  busy = await createTestTenant(app.db, 'busy');
+  quiet = await createTestTenant(app.db, 'quiet');
+});
+afterAll(() => app.close());
+beforeEach(() => app.db.event.deleteMany());
+
+const running = () => new AbortController().signal;
+const tasks = (): HousekeepingTask[] =>
+  retentionTasks({ db: app.db, eventRetentionDays: 30, metricRetentionDays: 30, batch: BATCH });
+const prune = async () => ({
+  ...(await tasks()[0]!.run(running())),
+  ...(await tasks()[1]!.run(running())),
+});
+
+/** Records events of a tenant, or of the operator, which happened so many days ago. */
+async function happened(tenantId: string | null, ages: readonly number[]): Promise<void> {
+  for (const age of ages) {
+    const subjectId = newId('job');
+    await withTransaction(app.db, (tx) =>
+      recordEvent(tx, { tenantId, type: 'test.happened', subjectId, data: { age } }),
+    );
+    await app.db.event.updateMany({ where: { subjectId }, data: { occurredAt: new Date(Date.now() - age * DAY) } });
+  }
+}
+
+interface Answer {
+  status: number;
+  body: { data: { sequence: string; data: { age: number } }[]; next_after: string; [key: string]: unknown };
+}
+
+async function read(after: string | null, key?: string): Promise<Answer> {
+  const query = after === null ? '' : `?after=${after}`;
+  const response = await app.request({
+    method: 'GET',
+    url: `/v1/events${query}`,
+    ...(key === undefined ? {} : { key }),
+  });
+  return { status: response.statusCode, body: response.json() };
+}
+const ages = ({ body }: Answer) => body.data.map((event) => event.data.age);
+
+describe('events', () => {
+  test('that are old are pruned, all of them, however many there are', async () => {
+    await happened(busy.id, [90, 80, 70, 60, 59, 58, 57, 56, 55, 54, 53, 52]);
+    await happened(null, [50, 2]);
+    expect(await prune()).toMatchObject({ events: 13 });
+    expect(ages(await read(null))).toEqual([2]);
+    expect(await prune()).toMatchObject({ events: 0 });
+  });
+
+  test('a transaction prunes no more than a batch, and only one process prunes at a time', async () => {
+    await happened(busy.id, [90, 80, 70]);
+    expect(await withTransaction(app.db, (tx) => pruneEvents(tx, { days: 30, limit: 2 }))).toBe(2);
+    await exclusively(app.db, async () => expect(await prune()).toEqual({ events: 0, metric_points: 0 }));
+    expect(await prune()).toMatchObject({ events: 1 });
+  });
+
+  test('a reader who comes too late is told where to go on', async () => {
+    await happened(busy.id, [90, 80, 2, 1]);
+    const seen = (await read(null, busy.key)).body.data;
+    await prune();
+    for (const key of [busy.key, undefined]) {
+      const late = await read(seen[0]!.sequence, key);
+      expect(late).toMatchObject({ status: 410, body: { code: 'position_expired', pruned_up_to: seen[1]!.sequence } });
+      expect(late.body.detail).toContain(`after=${seen[1]!.sequence}`);
+      expect(late.body.detail).toContain('READAPT_EVENT_RETENTION_DAYS');
+      expect(ages(await read(late.body.pruned_up_to as string, key))).toEqual([2, 1]);
+    }
+    expect(ages(await read(seen[2]!.sequence, busy.key))).toEqual([1]);
+  });
+
+  test('a reader who begins gets what is kept', async () => {
+    await happened(busy.id, [90, 2]);
+    await prune();
+    for (const after of [null, '0', '0-0']) expect(ages(await read(after, busy.key))).toEqual([2]);
+  });
+
+  test('a tenant who has missed nothing goes on, however long ago its last event was', async () => {
+    await happened(quiet.id, [90]);
+    const { next_after: position } = (await read(null, quiet.key)).body;
+    await happened(busy.id, [80, 70]);
+    await prune();
+    expect(await read(position, quiet.key)).toMatchObject({ status: 200, body: { data: [], next_after: position } });
+    await happened(quiet.id, [0]);
+    expect(ages(await read(position, quiet.key))).toEqual([0]);
+    expect(await read(position)).toMatchObject({ status: 410 });
+  });
+
+  test('one that is not old enough keeps those after it, so that no gap comes into the list', async () => {
+    await happened(busy.id, [90, 2, 80]);
+    await prune();
+    expect(ages(await read(null, busy.key))).toEqual([2, 80]);
+  });
+
+  test('what readers cannot see yet is kept', async () => {
+    await happened(null, [90]);
+    let done = (): void => undefined;
+    const written = new Promise<void>((resolve) => (done = resolve));
+    let commit = (): void => undefined;
+    const held = new Promise<void>((resolve) => (commit = resolve));
+    const open = withTransaction(app.db, async (tx) => {
+      await recordEvent(tx, { tenantId: null, type: 'test.happened', subjectId: newId('job'), data: { age: 0 } });
+      done();
+      await held;
+    });
+    await written;
+    await happened(null, [80]);
+    expect(await prune()).toMatchObject({ events: 1 });
+    commit();
+    await open;
+    expect(ages(await read(null))).toEqual([0, 80]);
+  });
+
+  test('nothing is pruned where retention is off', async () => {
+    await happened(busy.id, [9000]);
+    const off = retentionTasks({ db: app.db, eventRetentionDays: null, metricRetentionDays: null });
+    expect(await off[0]!.run(running())).toEqual({ events: 0 });
+    expect(await off[1]!.run(running())).toEqual({ metric_points: 0 });
+  });
+
+  test('the housekeeper prunes by itself, and goes on after a task that failed', async () => {
+    await happened(busy.id, [90]);
+    const broken: HousekeepingTask = { name: 'broken', run: () => Promise.reject(new Error('no')) };
+    const logger = createLogger({ level: 'silent', pretty: false });
+    const housekeeper = createHousekeeper({ tasks: [broken, ...tasks()], logger, delayMs: 0, intervalMs: 10 });
+    housekeeper.start();
+    await eventually('the old event is pruned', async () => (await app.db.event.count()) === 0);
+    await happened(busy.id, [90]);
+    await eventually('the next one is pruned', async () => (await app.db.event.count()) === 0);
+    await housekeeper.stop();
+  });
+});
+
+describe('metric points', () => {
+  let fleet: Fleet;
+  beforeAll(async () => {
+    fleet = await createFleet(app.db, { tenants: 1, adapters: 3 });
+  });
+  afterAll(() => fleet.remove());
+
+  test('of jobs that ended long ago are pruned, and those of others do not hold them up', async () => {
+    const { id: rolloutId } = await app.db.rollout.create({
+      data: { id: newId('rollout'), baseModelVersionId: fleet.newVersionId, options: {} },
+    });
+    const finished = [null, new Date(Date.now() - 2 * DAY), new Date(Date.now() - 40 * DAY)];
+    const recordedAt = new Date(Date.now() - 50 * DAY);
+    const jobs: string[] = [];
+    for (const [index, finishedAt] of finished.entries()) {
+      const version = await app.db.adapterVersion.findFirstOrThrow({ where: { adapterId: fleet.adapters[index]! } });
+      const { id: jobId, tenantId } = await app.db.job.create({
+        data: {
+          id: newId('job'),
+          tenantId: version.tenantId,
+          rolloutId,
+          adapterId: version.adapterId,
+          sourceVersionId: version.id,
+          strategy: 'auto',
+          metricName: 'accuracy',
+          finishedAt,
+        },
+      });
+      const points = Array.from({ length: 7 }, (_, step) => ({
+        tenantId,
+        jobId,
+        name: 'loss',
+        step,
+        value: 1,
+        recordedAt,
+      }));
+      await app.db.metricPoint.createMany({ data: points });
+      jobs.push(jobId);
+    }
+    expect(await prune()).toMatchObject({ metric_points: 7 });
+    const count = (jobId: string) => app.db.metricPoint.count({ where: { jobId } });
+    expect(await Promise.all(jobs.map(count))).toEqual([7, 7, 0]);
+  });
+});
