@@ -60,6 +60,7 @@ const MIGRATIONS = [
   '20261126220000_excused_attempts',
   '20261126230000_commit_order',
   '20261127010000_list_indexes',
+  '20261127010000_rollout_counts',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
