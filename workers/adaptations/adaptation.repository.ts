@@ -85,20 +85,26 @@ export const adaptationRepository = {
   /**
    * The searches of adaptations from the same old base that had ended in the same rollout before this job first
    * started, so the result is the same in every attempt. Jobs with the most evaluations come first, then those that
-   * ended first. All that crosses tenants is coefficients and mean losses, and only workers see them.
+   * ended first; an index has them in this order, so no others are read. All that crosses tenants is coefficients and
+   * mean losses, and only workers see them.
    */
   async fleetSearches(db: Queryable, job: LoadedJob): Promise<FleetSearches> {
-    const found = await db.$queryRaw<{ records: FleetSearches[number] }[]>`
-      SELECT json_agg(json_build_object('alpha', e.fusion_alpha, 'beta', e.fusion_beta, 'rows', e.rows, 'loss', e.loss) ORDER BY e.index) AS records
-      FROM jobs j
-      JOIN adapter_versions v ON v.id = j.source_version_id
-      JOIN search_evaluations e ON e.job_id = j.id AND e.rows > 0 AND e.metric = 'loss'
-      WHERE j.rollout_id = ${job.rolloutId} AND j.kind = 'adaptation' AND v.base_model_version_id = ${job.sourceVersion.baseModelVersionId}
-        AND j.finished_at <= (SELECT started_at FROM jobs WHERE id = ${job.id})
-      GROUP BY j.id
-      ORDER BY COUNT(*) DESC, j.finished_at, j.id
-      LIMIT ${FLEET_SEARCHES}`;
-    return found.map(({ records }) => records);
+    const found = await db.$queryRaw<{ records: FleetSearches[number] | null }[]>`
+      SELECT (
+        SELECT json_agg(json_build_object('alpha', e.fusion_alpha, 'beta', e.fusion_beta, 'rows', e.rows, 'loss', e.loss) ORDER BY e.index)
+        FROM search_evaluations e WHERE e.job_id = best.id AND e.rows > 0 AND e.metric = 'loss'
+      ) AS records
+      FROM (
+        SELECT j.id, j.search_points, j.finished_at FROM jobs j
+        JOIN adapter_versions v ON v.id = j.source_version_id
+        WHERE j.rollout_id = ${job.rolloutId} AND j.search_points > 0 AND j.kind = 'adaptation'
+          AND v.base_model_version_id = ${job.sourceVersion.baseModelVersionId}
+          AND j.finished_at <= (SELECT started_at FROM jobs WHERE id = ${job.id})
+        ORDER BY j.search_points DESC, j.finished_at, j.id
+        LIMIT ${FLEET_SEARCHES}
+      ) AS best
+      ORDER BY best.search_points DESC, best.finished_at, best.id`;
+    return found.flatMap(({ records }) => (records === null ? [] : [records]));
   },
 
   /** Milliseconds until the job's lease expires; null if the job has ended, does not exist or is not held. */

@@ -61,6 +61,7 @@ const MIGRATIONS = [
   '20261126230000_commit_order',
   '20261127010000_list_indexes',
   '20261127010000_rollout_counts',
+  '20261127010000_search_points',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
