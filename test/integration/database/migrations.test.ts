@@ -62,6 +62,7 @@ const MIGRATIONS = [
   '20261127010000_list_indexes',
   '20261127010000_rollout_counts',
   '20261127010000_search_points',
+  '20261127010000_sweeper_lease',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
