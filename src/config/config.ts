@@ -10,6 +10,8 @@ import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from '
 /** The variables of limits that a refused upload names. */
 export const UPLOAD_LIMIT_VARIABLE = 'READAPT_UPLOAD_LIMIT_BYTES';
 export const ROW_LIMIT_VARIABLE = 'READAPT_DATASET_ROW_LIMIT';
+export const API_CONNECTIONS_VARIABLE = 'READAPT_API_CONNECTIONS';
+export const WORKER_CONNECTIONS_VARIABLE = 'READAPT_WORKER_CONNECTIONS';
 
 /** The settings of a Readapt process. They are parsed once from the environment and passed on as an argument. */
 const ConfigSchema = Type.Object({
@@ -53,6 +55,10 @@ const ConfigSchema = Type.Object({
   inspectionTimeoutMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
   /** Number of requests per minute that one API key may make. */
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
+  /** Largest number of connections to PostgreSQL for the queries of an API process. */
+  apiConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
+  /** The same of a worker, which seldom runs two queries at a time. */
+  workerConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
 });
 
 export type Config = Readonly<Static<typeof ConfigSchema>>;
@@ -205,6 +211,18 @@ const SETTINGS: Record<keyof Config, Setting> = {
     fallback: 60_000,
     parse: asInteger,
     expected: 'an integer of at least 1',
+  },
+  apiConnections: {
+    variable: API_CONNECTIONS_VARIABLE,
+    fallback: 10,
+    parse: asInteger,
+    expected: 'an integer from 1 to 1000',
+  },
+  workerConnections: {
+    variable: WORKER_CONNECTIONS_VARIABLE,
+    fallback: 1,
+    parse: asInteger,
+    expected: 'an integer from 1 to 1000',
   },
 };
 
