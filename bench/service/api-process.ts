@@ -7,3 +7,5 @@ process.send?.({ url: server.url, key: server.operatorKey });
 process.once('SIGTERM', () => {
   void server.stop().then(() => process.exit(0));
 });
+// It does not outlive the bench.
+process.once('disconnect', () => process.exit(1));

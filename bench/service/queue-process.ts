@@ -22,3 +22,5 @@ process.send?.({ started: true });
 process.once('SIGTERM', () => {
   void consumer.stop().then(() => process.exit(0));
 });
+// It does not outlive the bench.
+process.once('disconnect', () => process.exit(1));
