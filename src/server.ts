@@ -76,7 +76,7 @@ async function start(
   const { url: databaseUrl, readiness, lost } = await openDatabase(config, options, closing);
   const applied = await applyMigrations(databaseUrl);
   if (applied.length > 0) logger.info({ migrations: applied }, 'database migrated');
-  const db = createDatabase(databaseUrl);
+  const db = createDatabase(databaseUrl, { poolSize: config.apiConnections });
   closing.add('database', () => db.$disconnect());
   const backend = createQueueBackend({ databaseUrl, redisUrl: config.redisUrl });
   const producer = await createJobProducer({ db, backend, logger });

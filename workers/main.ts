@@ -94,7 +94,11 @@ async function start(
   };
   if (deps.db === undefined) await requireDatabase(databaseUrlOf(config));
   if (deps.backend === undefined && config.redisUrl !== null) await requireRedis(config.redisUrl);
-  const db = deps.db ?? opened('database', createDatabase(databaseUrlOf(config)), (own) => own.$disconnect());
+  const db =
+    deps.db ??
+    opened('database', createDatabase(databaseUrlOf(config), { poolSize: config.workerConnections }), (own) =>
+      own.$disconnect(),
+    );
   const backend = deps.backend ?? createQueueBackend({ databaseUrl: databaseUrlOf(config), redisUrl: config.redisUrl });
   const producer =
     deps.producer ?? opened('queue', await createJobProducer({ db, backend, logger }), (own) => own.close());

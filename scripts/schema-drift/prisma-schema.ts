@@ -63,9 +63,11 @@ function describeLine(schema: Schema, model: Model, line: string): string[] {
   if (block !== null) {
     const [, kind, argument = ''] = block;
     if (kind === 'map') return [];
-    const columns = toColumns(model, /^\[([\w, ]+)\]$/.exec(argument)?.[1], line);
+    const fields = /^\[((?:\w+(?:\(sort: Desc\))?(?:, )?)+)\]$/.exec(argument)?.[1];
+    const columns = toColumns(model, fields?.replaceAll('(sort: Desc)', ''), line);
     if (kind === 'id') return [describePrimaryKey(table, columns)];
-    return [describeIndex(kind === 'unique', table, columns)];
+    const isDescending = fields?.split(', ').map((field) => field.endsWith('(sort: Desc)'));
+    return [describeIndex(kind === 'unique', table, columns, isDescending)];
   }
   const field = /^(\w+)\s+(\w+)(\?|\[\])?(?:\s+(.*))?$/.exec(line);
   if (field === null) throw new Error(`schema.prisma has a line that the drift check does not know: ${line}`);
@@ -153,8 +155,9 @@ function describePrimaryKey(table: string, columns: string[]): string {
 /** PostgreSQL's names have at most this many bytes; Prisma cuts a longer one before its suffix. */
 const MAX_NAME_BYTES = 63;
 
-function describeIndex(unique: boolean, table: string, columns: string[]): string {
+function describeIndex(unique: boolean, table: string, columns: string[], isDescending: boolean[] = []): string {
   const suffix = unique ? '_key' : '_idx';
   const name = `${table}_${columns.join('_')}`.slice(0, MAX_NAME_BYTES - suffix.length) + suffix;
-  return `${unique ? 'unique index' : 'index'} ${name} on ${table} (${columns.join(', ')})`;
+  const keys = columns.map((column, place) => (isDescending[place] === true ? `${column} desc` : column));
+  return `${unique ? 'unique index' : 'index'} ${name} on ${table} (${keys.join(', ')})`;
 }

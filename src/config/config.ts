@@ -12,6 +12,8 @@ export const UPLOAD_LIMIT_VARIABLE = 'READAPT_UPLOAD_LIMIT_BYTES';
 export const ROW_LIMIT_VARIABLE = 'READAPT_DATASET_ROW_LIMIT';
 /** The variable that a reader of events is told of who comes too late. */
 export const EVENT_RETENTION_VARIABLE = 'READAPT_EVENT_RETENTION_DAYS';
+export const API_CONNECTIONS_VARIABLE = 'READAPT_API_CONNECTIONS';
+export const WORKER_CONNECTIONS_VARIABLE = 'READAPT_WORKER_CONNECTIONS';
 
 /** The settings of a Readapt process. They are parsed once from the environment and passed on as an argument. */
 const ConfigSchema = Type.Object({
@@ -63,6 +65,10 @@ const ConfigSchema = Type.Object({
   deletionGraceDays: Type.Integer({ minimum: 0, maximum: 3650 }),
   /** How long the metric points of a job are kept after its end, in days; null keeps them for ever. */
   metricRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
+  /** Largest number of connections to PostgreSQL for the queries of an API process. */
+  apiConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
+  /** The same of a worker, which seldom runs two queries at a time. */
+  workerConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
 });
 
 export type Config = Readonly<Static<typeof ConfigSchema>>;
@@ -240,6 +246,18 @@ const SETTINGS: Record<keyof Config, Setting> = {
     fallback: 90,
     parse: asDays,
     expected: 'an integer from 1 to 36500 (days), or off',
+  },
+  apiConnections: {
+    variable: API_CONNECTIONS_VARIABLE,
+    fallback: 10,
+    parse: asInteger,
+    expected: 'an integer from 1 to 1000',
+  },
+  workerConnections: {
+    variable: WORKER_CONNECTIONS_VARIABLE,
+    fallback: 1,
+    parse: asInteger,
+    expected: 'an integer from 1 to 1000',
   },
 };
 

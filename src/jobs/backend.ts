@@ -54,7 +54,8 @@ export function createQueueBackend(options: QueueBackendOptions): QueueBackend {
 }
 
 function postgresBackend(connectionString: string): QueueBackend {
-  const connection = { connectionString, migrate: true, max: 4, application_name: 'readapt-queue' };
+  // A queue runs one statement after the other. The worker of a queue listens on a connection besides.
+  const connection = { connectionString, migrate: true, max: 1, application_name: 'readapt-queue' };
   return {
     kind: 'postgres',
     createQueue: (name) => new Queue(name, { connection }, createPostgresBackend) as JobQueue,

@@ -28,18 +28,21 @@ export async function deleteFromOutbox(db: Queryable, entries: readonly JobEntry
     WHERE o.queue = e.queue AND o.job_id = e.job_id`;
 }
 
-/** The entries that have waited for `olderThanMs` by the database's clock, oldest first. */
+/**
+ * The entries that have waited for `olderThanMs` by the database's clock, oldest first. An index cannot be searched for
+ * `clock_timestamp()`, which changes from row to row.
+ */
 export async function leftoverEntries(db: Queryable, olderThanMs: number, limit: number): Promise<JobEntry[]> {
   const rows = await db.$queryRaw<{ job_id: string; payload: Prisma.JsonObject }[]>`
     SELECT job_id, payload FROM outbox
-    WHERE created_at <= clock_timestamp() - make_interval(secs => ${olderThanMs / 1000}::float8)
-    ORDER BY id LIMIT ${limit}`;
+    WHERE created_at <= statement_timestamp() - make_interval(secs => ${olderThanMs / 1000}::float8)
+    ORDER BY created_at, id LIMIT ${limit}`;
   return rows.map((row) => toEntry(row.job_id, row.payload));
 }
 
-/** Counts the jobs that a queue has not been given yet. */
-export function countPending(db: Database, queue: QueueName): Promise<number> {
-  return db.outboxEntry.count({ where: { queue } });
+/** Counts the jobs that a queue has not been given yet, up to `most`. */
+export function countPending(db: Database, queue: QueueName, most: number): Promise<number> {
+  return db.outboxEntry.count({ where: { queue }, take: most });
 }
 
 function toEntry(id: string, stored: Prisma.JsonObject): JobEntry {

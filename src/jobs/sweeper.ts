@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import type { Database } from '../lib/database.ts';
 import type { Logger } from '../lib/logger.ts';
 import type { JobEntry, QueueName } from './catalog.ts';
 import { countPending, leftoverEntries } from './outbox.repository.ts';
+import { giveUpLease, holdLease, type ProcessLease } from './process-lease.repository.ts';
 import type { JobProducer } from './producer.ts';
 
 /** What a module knows about the jobs that should be in a queue. */
@@ -28,22 +30,36 @@ export interface SweeperOptions {
 }
 
 export interface Sweeper {
-  /** Sweeps once. @returns the number of jobs enqueued @throws Error if the database or the queue cannot be reached */
+  /** Sweeps once, whoever else does. @returns the number of jobs enqueued @throws Error if the database or the queue cannot be reached */
   sweep(): Promise<number>;
+  /** Sweeps at every interval, unless another process does. */
   start(): void;
   stop(): Promise<void>;
 }
 
 const PAGE = 1000;
 
-/** Enqueues jobs that an interrupted process or a queue that lost its data has missed. Several processes may sweep. */
+/**
+ * Enqueues jobs that an interrupted process or a queue that lost its data has missed. Of the processes that are started, one
+ * sweeps: it holds a lease of three intervals, after which another takes over if it has died.
+ */
 export function createSweeper(options: SweeperOptions): Sweeper {
-  const { logger, intervalMs = 5000 } = options;
+  const { db, logger, intervalMs = 5000 } = options;
+  const lease: ProcessLease = { name: 'sweeper', owner: randomUUID(), forMs: 3 * intervalMs };
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<unknown> = Promise.resolve();
 
+  const sweepInTurn = async (): Promise<number> => {
+    if (!(await holdLease(db, lease))) return 0;
+    const renewal = setInterval(() => void holdLease(db, lease).catch(() => undefined), intervalMs);
+    try {
+      return await sweepOnce(options);
+    } finally {
+      clearInterval(renewal);
+    }
+  };
   const tick = (): void => {
-    running = sweepOnce(options)
+    running = sweepInTurn()
       .then((count) => {
         if (count > 0) logger.info({ count }, 'the sweeper enqueued missed jobs');
       })
@@ -61,6 +77,12 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       clearTimeout(timer);
       timer = undefined;
       await running;
+      await giveUpLease(db, lease).catch((error: unknown) => {
+        logger.warn(
+          { err: error },
+          'the lease of the sweep was not given up: another process sweeps when it has run out',
+        );
+      });
     },
   };
 }
@@ -90,7 +112,11 @@ async function sweepOutbox({ db, producer, graceMs = 2000 }: SweeperOptions): Pr
  * If the queue holds fewer jobs than it should, it has lost some. Adding all of them again restores only the lost ones.
  */
 async function sweepLost({ producer, db }: SweeperOptions, source: RecoverySource): Promise<number> {
-  const [held, pending] = await Promise.all([producer.count(source.queue), countPending(db, source.queue)]);
+  const expected = await source.countLive();
+  if (expected === 0) return 0;
+  // A job that is enqueued meanwhile counts twice, and one that ends does not count as lost.
+  const pending = await countPending(db, source.queue, expected);
+  const held = await producer.count(source.queue);
   const live = await source.countLive();
   if (held + pending >= live) return 0;
   for (let after = ''; ;) {

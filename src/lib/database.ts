@@ -53,6 +53,21 @@ const UNREACHABLE_KINDS = new Set(['ConnectionClosed', 'DatabaseNotReachable', '
 const UNREACHABLE_MESSAGES =
   /Client has encountered a connection error|Connection terminated|exceeded when trying to connect/;
 
+/** What PostgreSQL says if it takes no more connections, and what a pool says all of whose connections are in use. */
+const EXHAUSTED_MESSAGES =
+  /too many clients already|remaining connection slots are reserved|too many connections for (role|database)|timeout exceeded when trying to connect/;
+
+/** Whether a connection was wanted and none was left, of the server's or of this process's. */
+export function isOutOfConnections(error: unknown): boolean {
+  if (driverCause(error)?.kind === 'TooManyConnections' || codesOf(error).includes('53300')) return true;
+  return error instanceof Error && (error.message.match(EXHAUSTED_MESSAGES) !== null || isPoolTimeout(error));
+}
+
+/** Prisma waits for a connection of its pool before a transaction. */
+function isPoolTimeout(error: Error): boolean {
+  return codesOf(error).includes('P2028') && error.message.includes('Unable to start a transaction in the given time');
+}
+
 /** Whether the database could not be reached or the connection was lost, so that the same call may succeed later. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (error instanceof Prisma.PrismaClientInitializationError) return true;

@@ -218,18 +218,26 @@ interface JobSearch {
   records: FleetSearches[number];
 }
 
-/** The searches of jobs of the rollout that adapt from the same old base and fulfil a condition. */
+/**
+ * The searches of jobs of the rollout that adapt from the same old base and fulfil a condition. An index has them in this
+ * order, so no others are read.
+ */
 function searchesOf(db: Queryable, job: LoadedJob, condition: Prisma.Sql): Promise<JobSearch[]> {
   return db.$queryRaw<JobSearch[]>`
-    SELECT j.id, json_agg(json_build_object('alpha', e.fusion_alpha, 'beta', e.fusion_beta, 'rows', e.rows, 'loss', e.loss) ORDER BY e.index) AS records
-    FROM jobs j
-    JOIN adapter_versions v ON v.id = j.source_version_id
-    JOIN search_evaluations e ON e.job_id = j.id AND e.rows > 0 AND e.metric = 'loss'
-    WHERE j.rollout_id = ${job.rolloutId} AND j.kind = 'adaptation' AND v.base_model_version_id = ${job.sourceVersion.baseModelVersionId}
-      AND ${condition}
-    GROUP BY j.id
-    ORDER BY COUNT(*) DESC, j.finished_at, j.id
-    LIMIT ${FLEET_SEARCHES}`;
+    SELECT best.id, (
+      SELECT json_agg(json_build_object('alpha', e.fusion_alpha, 'beta', e.fusion_beta, 'rows', e.rows, 'loss', e.loss) ORDER BY e.index)
+      FROM search_evaluations e WHERE e.job_id = best.id AND e.rows > 0 AND e.metric = 'loss'
+    ) AS records
+    FROM (
+      SELECT j.id, j.search_points, j.finished_at FROM jobs j
+      JOIN adapter_versions v ON v.id = j.source_version_id
+      WHERE j.rollout_id = ${job.rolloutId} AND j.search_points > 0 AND j.kind = 'adaptation'
+        AND v.base_model_version_id = ${job.sourceVersion.baseModelVersionId}
+        AND ${condition}
+      ORDER BY j.search_points DESC, j.finished_at, j.id
+      LIMIT ${FLEET_SEARCHES}
+    ) AS best
+    ORDER BY best.search_points DESC, best.finished_at, best.id`;
 }
 
 /** Records which jobs' searches a job is given, unless that is known. @returns the identifiers of these jobs */

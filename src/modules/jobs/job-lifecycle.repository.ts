@@ -253,7 +253,10 @@ export const jobLifecycleRepository = {
   dropBaselines(tx: Transaction, rolloutId: string, limit: number | null): Promise<number> {
     return tx.$executeRaw`
       UPDATE jobs SET baselines_pending = FALSE, updated_at = clock_timestamp()
-      WHERE id IN (SELECT id FROM jobs WHERE rollout_id = ${rolloutId} AND baselines_pending ORDER BY id LIMIT ${limit}::int)`;
+      WHERE id IN (
+        SELECT id FROM jobs WHERE rollout_id = ${rolloutId} AND baselines_pending
+          AND EXISTS (SELECT 1 FROM rollout_counts WHERE rollout_id = ${rolloutId} AND baselines_pending > 0)
+        ORDER BY id LIMIT ${limit}::int)`;
   },
 
   /** Whether a job has ended or no longer exists. */
@@ -278,7 +281,8 @@ export const jobLifecycleRepository = {
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
         UPDATE rollouts r SET state = 'completed', finished_at = clock.now, updated_at = clock.now FROM clock
         WHERE r.id = ${rolloutId} AND r.state = 'adapting'
-          AND NOT EXISTS (SELECT 1 FROM jobs WHERE rollout_id = r.id AND (finished_at IS NULL OR baselines_pending))
+          AND NOT EXISTS (
+            SELECT 1 FROM rollout_counts WHERE rollout_id = r.id AND (unfinished > 0 OR baselines_pending > 0))
         RETURNING r.id`,
     );
   },

@@ -29,7 +29,14 @@ export interface LiveJob {
 }
 
 /** Jobs that are still to be run or refined, and those whose baselines are to be measured. */
-const LIVE = Prisma.sql`(finished_at IS NULL OR baselines_pending)`;
+const LIVE = Prisma.sql`(j.finished_at IS NULL OR j.baselines_pending)`;
+
+/**
+ * What the answer of the job `j` depends on: its last change, and the versions that it has published. `xmin` is the transaction
+ * that wrote a row, so it differs after each update.
+ */
+const VERSION = Prisma.sql`concat_ws('/', j.change_seq,
+  (SELECT string_agg(v.xmin::text, ',' ORDER BY v.id) FROM adapter_versions v WHERE v.job_id = j.id))`;
 
 export function createJobRepository(db: Database) {
   return {
@@ -38,15 +45,43 @@ export function createJobRepository(db: Database) {
 
     page(query: JobQuery, tenantId: string | null, tx: Queryable = db): Promise<JobRow[]> {
       const page = pageArguments(query);
+      const rollout = query.rollout_id;
       const where: Prisma.JobWhereInput = {
         AND: [page.where, ownedBy(tenantId), ownedBy(query.tenant_id)],
-        rolloutId: query.rollout_id,
         adapterId: query.adapter_id,
         state: query.state,
         kind: query.kind,
         ...(query.updated_since === undefined ? {} : { updatedAt: { gte: new Date(query.updated_since) } }),
       };
-      return tx.job.findMany({ ...page, where, include: SHOWN });
+      if (rollout === undefined) return tx.job.findMany({ ...page, where, include: SHOWN });
+      // As a range and an order, PostgreSQL keeps to the rollout's index. By an equation, it may walk through all newer jobs.
+      where.rolloutId = { gte: rollout, lte: rollout };
+      return tx.job.findMany({ ...page, orderBy: [{ rolloutId: 'desc' }, page.orderBy], where, include: SHOWN });
+    },
+
+    /** What a job's answer depends on, as a text that differs after each change of it; null if it does not exist. */
+    async version(id: string, tenantId: string | null, tx: Queryable = db): Promise<string | null> {
+      const [row] = await tx.$queryRaw<{ version: string }[]>`
+        SELECT ${VERSION} AS version FROM jobs j WHERE j.id = ${id} ${conditions({}, tenantId)}`;
+      return row?.version ?? null;
+    },
+
+    /** The same of a page. */
+    async pageVersion(query: JobQuery, tenantId: string | null, tx: Queryable = db): Promise<string> {
+      const { where, take } = pageArguments(query);
+      const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND id < ${where.id.lt}` : Prisma.empty;
+      const { rollout_id: rollout, ...others } = query;
+      const [ofRollout, order] =
+        rollout === undefined
+          ? [Prisma.empty, Prisma.sql`id DESC`]
+          : [Prisma.sql`AND rollout_id BETWEEN ${rollout} AND ${rollout}`, Prisma.sql`rollout_id DESC, id DESC`];
+      const [row] = await tx.$queryRaw<{ version: string | null }[]>`
+        SELECT string_agg(j.id || ' ' || ${VERSION}, ' ' ORDER BY j.id) AS version
+        FROM (
+          SELECT id, change_seq FROM jobs WHERE TRUE ${before} ${ofRollout} ${conditions(others, tenantId)}
+          ORDER BY ${order} LIMIT ${take}
+        ) AS j`;
+      return row?.version ?? '';
     },
 
     /** Jobs that have changed after a position, in the order of commits, as they are now. */
@@ -118,18 +153,22 @@ export function createJobRepository(db: Database) {
     expired: (limit: number, tx: Queryable = db) =>
       tx.$queryRaw<Pick<LiveJob, 'id' | 'kind'>[]>`
         SELECT id, kind FROM jobs
-        WHERE lease_expires_at < clock_timestamp() AND finished_at IS NULL AND lease_owner IS NOT NULL
-        ORDER BY id LIMIT ${limit}`,
+        WHERE lease_expires_at < statement_timestamp() AND finished_at IS NULL AND lease_owner IS NOT NULL
+        ORDER BY lease_expires_at LIMIT ${limit}`,
 
+    /** Live jobs of rollouts that go on, by the rollouts' counts. */
     async countLive(tx: Queryable = db): Promise<number> {
-      const [row] = await tx.$queryRaw<{ count: bigint }[]>`SELECT count(*) AS count FROM jobs WHERE ${LIVE}`;
-      return Number(row?.count ?? 0);
+      const [row] = await tx.$queryRaw<{ count: number | null }[]>`
+        SELECT sum(c.unfinished + c.baselines_pending)::int AS count
+        FROM rollouts r JOIN rollout_counts c ON c.rollout_id = r.id WHERE r.state = 'adapting'`;
+      return row?.count ?? 0;
     },
 
     live: (after: string, limit: number, tx: Queryable = db) =>
       tx.$queryRaw<LiveJob[]>`
-        SELECT id, kind, finished_at IS NOT NULL AS ended FROM jobs
-        WHERE ${LIVE} AND id > ${after} ORDER BY id LIMIT ${limit}`,
+        SELECT j.id, j.kind, j.finished_at IS NOT NULL AS ended
+        FROM rollouts r JOIN jobs j ON j.rollout_id = r.id
+        WHERE r.state = 'adapting' AND ${LIVE} AND j.id > ${after} ORDER BY j.id LIMIT ${limit}`,
   };
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
+import { unlessUnchanged } from '../../plugins/etag.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { Job, JobPage, JobParams, JobQuery, MetricPoints, MetricQuery } from './job.schemas.ts';
 import { createJobService } from './job.service.ts';
@@ -19,7 +20,13 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
         response: { 200: JobPage },
       },
     },
-    (request) => service.list(request.query, tenantScope(request)),
+    (request, reply) => {
+      const scope = tenantScope(request);
+      return unlessUnchanged(request, reply, {
+        version: () => service.pageVersion(request.query, scope),
+        body: () => service.list(request.query, scope),
+      });
+    },
   );
   app.get(
     '/jobs/:id',
@@ -27,7 +34,13 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
       onRequest: requireScope('tenant:read'),
       schema: { ...operation('getJob', 'Get a job'), params: JobParams, response: { 200: Job } },
     },
-    (request) => service.get(request.params.id, tenantScope(request)),
+    (request, reply) => {
+      const scope = tenantScope(request);
+      return unlessUnchanged(request, reply, {
+        version: () => service.version(request.params.id, scope),
+        body: () => service.get(request.params.id, scope),
+      });
+    },
   );
   app.get(
     '/jobs/:id/metrics',

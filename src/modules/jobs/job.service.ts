@@ -38,6 +38,13 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
   return {
     get,
 
+    /** What the answer of {@link get} depends on, without what it costs; null if the job does not exist. */
+    version: (id: string, scope: string | null): Promise<string | null> => jobs.version(id, scope),
+
+    /** The same for {@link list}; null if the list is one of changes that has none. */
+    pageVersion: (query: JobQuery, scope: string | null): Promise<string | null> =>
+      query.changed_after === undefined ? jobs.pageVersion(query, scope) : Promise.resolve(null),
+
     /** @throws AppError 400 `invalid_cursor` */
     async list(query: JobQuery, scope: string | null): Promise<JobPage> {
       if (query.changed_after !== undefined) return changes(query, query.changed_after, scope);

@@ -58,7 +58,9 @@ function toEvolution({ old_base_model_version_id, state, drift, advice, differen
 }
 
 function byState(counts: readonly CountRow[], kind: CountRow['kind']): Record<string, number> {
-  return Object.fromEntries(counts.filter((row) => row.kind === kind).map((row) => [row.state, row.count]));
+  return Object.fromEntries(
+    counts.filter((row) => row.kind === kind && row.count > 0).map((row) => [row.state, row.count]),
+  );
 }
 
 function total(counts: Record<string, number>): number {

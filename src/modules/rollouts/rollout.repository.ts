@@ -1,4 +1,4 @@
-import type { Prisma, Queryable, Transaction } from '../../lib/database.ts';
+import { Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import type { RolloutQuery, StoredOptions } from './rollout.schemas.ts';
@@ -20,6 +20,10 @@ export interface CountRow {
   kind: 'adaptation' | 'control';
   state: string;
   count: number;
+  /** How many of them still run or are refined. */
+  unfinished: number;
+  /** How often these counts, or a time to readiness among them, have changed. */
+  changes: bigint;
 }
 
 export interface SummaryRow {
@@ -162,12 +166,32 @@ export function createRolloutRepository(db: Queryable) {
         JOIN jobs j ON j.id = e.job_id AND j.rollout_id = ${rolloutId}
         ORDER BY j.id`,
 
-    /** Counts jobs by rollout, kind and state; those of one tenant, or of all. */
+    /** The number of jobs by rollout, kind and state; of one tenant, or of all. A state that has been left counts zero. */
     counts: (rolloutIds: readonly string[], tenantId: string | null, tx: Queryable = db) =>
       tx.$queryRaw<CountRow[]>`
-        SELECT rollout_id, kind, state::text AS state, count(*)::int AS count FROM jobs
-        WHERE rollout_id = ANY(${[...rolloutIds]}::text[]) AND (${tenantId}::text IS NULL OR tenant_id = ${tenantId})
-        GROUP BY rollout_id, kind, state`,
+        SELECT rollout_id, kind, state::text AS state, jobs AS count, unfinished, changes FROM ${countsOf(tenantId)} c
+        WHERE rollout_id = ANY(${[...rolloutIds]}::text[])`,
+
+    /** What a rollout's answer depends on, as a text that differs after each change of it; null if it does not exist. */
+    async version(id: string, tenantId: string | null, tx: Queryable = db): Promise<string | null> {
+      const [row] = await tx.$queryRaw<{ version: string }[]>`
+        SELECT ${versionOf(tenantId)} AS version FROM rollouts r WHERE r.id = ${id}`;
+      return row?.version ?? null;
+    },
+
+    /** The same of a page. */
+    async pageVersion(query: RolloutQuery, tenantId: string | null, tx: Queryable = db): Promise<string> {
+      const { where, take } = pageArguments(query);
+      const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND id < ${where.id.lt}` : Prisma.empty;
+      const inState = query.state === undefined ? Prisma.empty : Prisma.sql`AND state = ${query.state}::rollout_state`;
+      const [row] = await tx.$queryRaw<{ version: string | null }[]>`
+        SELECT string_agg(r.id || ${versionOf(tenantId)}, ' ' ORDER BY r.id) AS version
+        FROM (
+          SELECT id, xmin, base_model_version_id FROM rollouts WHERE TRUE ${before} ${inState}
+          ORDER BY id DESC LIMIT ${take}
+        ) AS r`;
+      return row?.version ?? '';
+    },
 
     /**
      * The figures of rollouts, for one tenant or for all. The speed-up compares times without the wait in the queue.
@@ -209,7 +233,25 @@ export function createRolloutRepository(db: Queryable) {
     /** Rollouts that are not completed although all their jobs have ended. */
     unsettled: (tx: Queryable = db) =>
       tx.$queryRaw<{ id: string }[]>`
-        SELECT r.id FROM rollouts r WHERE r.state = 'adapting'
-          AND NOT EXISTS (SELECT 1 FROM jobs WHERE rollout_id = r.id AND finished_at IS NULL)`,
+        SELECT r.id FROM rollouts r WHERE r.state = 'adapting' AND NOT EXISTS (
+          SELECT 1 FROM rollout_counts WHERE rollout_id = r.id AND (unfinished > 0 OR baselines_pending > 0))`,
   };
+}
+
+/** The counts of all tenants' jobs or of one tenant's. */
+function countsOf(tenantId: string | null): Prisma.Sql {
+  return tenantId === null
+    ? Prisma.sql`rollout_counts`
+    : Prisma.sql`(SELECT * FROM rollout_tenant_counts WHERE tenant_id = ${tenantId})`;
+}
+
+/**
+ * What the answer of the rollout `r` depends on: its row, the counts of its jobs, and the evolutions to its version. `xmin` is the
+ * transaction that wrote a row, so it differs after each update.
+ */
+function versionOf(tenantId: string | null): Prisma.Sql {
+  return Prisma.sql`concat_ws('/', r.xmin,
+    (SELECT sum(c.changes) FROM ${countsOf(tenantId)} c WHERE c.rollout_id = r.id),
+    (SELECT string_agg(e.xmin::text, ',' ORDER BY e.id) FROM evolutions e
+      WHERE e.new_base_model_version_id = r.base_model_version_id))`;
 }

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
+import { unlessUnchanged } from '../../plugins/etag.ts';
 import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { CreateRollout, Rollout, RolloutParams, RolloutQuery } from './rollout.schemas.ts';
@@ -43,7 +44,13 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         response: { 200: pageOf(Rollout) },
       },
     },
-    (request) => service.list(request.query, tenantScope(request)),
+    (request, reply) => {
+      const scope = tenantScope(request);
+      return unlessUnchanged(request, reply, {
+        version: () => service.pageVersion(request.query, scope),
+        body: () => service.list(request.query, scope),
+      });
+    },
   );
   app.get(
     '/rollouts/:id',
@@ -56,7 +63,13 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         response: { 200: Rollout },
       },
     },
-    (request) => service.get(request.params.id, tenantScope(request)),
+    (request, reply) => {
+      const scope = tenantScope(request);
+      return unlessUnchanged(request, reply, {
+        version: () => service.version(request.params.id, scope),
+        body: () => service.get(request.params.id, scope),
+      });
+    },
   );
   app.post(
     '/rollouts/:id/cancel',

@@ -20,6 +20,7 @@ import {
   type RolloutQuery,
 } from './rollout.schemas.ts';
 import { LIVE_ROLLOUT_STATES } from './rollout.states.ts';
+import { SummaryCache } from './summary-cache.ts';
 
 /**
  * In all methods `scope` is the tenant to which the caller is confined, or null for the operator. Every tenant sees
@@ -27,19 +28,20 @@ import { LIVE_ROLLOUT_STATES } from './rollout.states.ts';
  */
 export function createRolloutService({ db, producer }: { db: Database; producer: JobProducer }) {
   const rollouts = createRolloutRepository(db);
+  const summaries = new SummaryCache(rollouts);
   const show = async (rows: readonly RolloutRow[], scope: string | null): Promise<Rollout[]> => {
     const ids = rows.map((row) => row.id);
-    const [counts, summaries, evolutions] = await Promise.all([
+    const [counts, evolutions] = await Promise.all([
       rollouts.counts(ids, scope),
-      rollouts.summaries(ids, scope),
       rollouts.evolutions(rows.map((row) => row.baseModelVersionId)),
     ]);
+    const figures = await summaries.get(ids, counts, scope);
     return rows.map((row) =>
       toRollout(
         row,
         {
           counts: counts.filter((count) => count.rollout_id === row.id),
-          summary: summaries.find((summary) => summary.rollout_id === row.id),
+          summary: figures.find((summary) => summary.rollout_id === row.id),
           evolutions: evolutions.filter((evolution) => evolution.new_base_model_version_id === row.baseModelVersionId),
         },
         scope,
@@ -54,6 +56,12 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
   };
   return {
     get,
+
+    /** What the answer of {@link get} depends on, without what it costs; null if the rollout does not exist. */
+    version: (id: string, scope: string | null): Promise<string | null> => rollouts.version(id, scope),
+
+    /** The same for {@link list}. */
+    pageVersion: (query: RolloutQuery, scope: string | null): Promise<string> => rollouts.pageVersion(query, scope),
 
     /** @throws AppError 422 `base_model_version_not_found`, 409 `rollout_exists` */
     async create(

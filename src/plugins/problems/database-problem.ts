@@ -1,8 +1,20 @@
-import { isDatabaseFull, isDatabaseReadOnly, isDatabaseUnavailable } from '../../lib/database.ts';
+import { API_CONNECTIONS_VARIABLE } from '../../config/config.ts';
+import { isDatabaseFull, isDatabaseReadOnly, isDatabaseUnavailable, isOutOfConnections } from '../../lib/database.ts';
 import { AppError } from '../../lib/errors.ts';
 
 /** What a client is told of an error of the database that is not ours; null for any other error. */
 export function databaseProblem(cause: unknown): AppError | null {
+  if (isOutOfConnections(cause)) {
+    return new AppError({
+      code: 'unavailable',
+      status: 503,
+      message:
+        `no connection to the database was free in time: try again; where this lasts, the operator raises ${API_CONNECTIONS_VARIABLE}, ` +
+        "or PostgreSQL's max_connections where that is used up",
+      details: { retry_after_ms: 1000 },
+      cause,
+    });
+  }
   if (isDatabaseUnavailable(cause)) {
     return new AppError({
       code: 'unavailable',

@@ -1,0 +1,35 @@
+import http from 'node:http';
+
+interface Answer {
+  status: number;
+  body: string;
+}
+
+/** An HTTP client that costs little beside the service. */
+export function createClient(url: string, key: string) {
+  const { hostname, port } = new URL(url);
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
+  return {
+    request: (path: string, options: { method?: string; body?: object } = {}): Promise<Answer> =>
+      new Promise((resolve, reject) => {
+        const body = options.body === undefined ? undefined : JSON.stringify(options.body);
+        const headers: http.OutgoingHttpHeaders = { authorization: `Bearer ${key}` };
+        if (body !== undefined) headers['content-type'] = 'application/json';
+        const request = http.request(
+          { hostname, port, path, agent, method: options.method ?? 'GET', headers },
+          (response) => {
+            const chunks: Buffer[] = [];
+            response.on('data', (chunk: Buffer) => chunks.push(chunk));
+            response.on('error', reject);
+            response.on('end', () => {
+              const text = Buffer.concat(chunks).toString('utf8');
+              resolve({ status: response.statusCode ?? 0, body: text });
+            });
+          },
+        );
+        request.on('error', reject);
+        request.end(body);
+      }),
+    close: () => agent.destroy(),
+  };
+}

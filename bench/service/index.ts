@@ -1,0 +1,46 @@
+import { writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import { benchCommand, type ServiceBenchOptions } from './options.ts';
+import { measurePlan } from './plan.ts';
+import { measureQueue } from './queue.ts';
+import { toMarkdown, type ServiceBenchDocument } from './report.ts';
+import { startStack, type BenchStack } from './stack.ts';
+
+const options = benchCommand().parse().opts<ServiceBenchOptions>();
+const redisUrl = options.redis ?? null;
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const document: ServiceBenchDocument = {
+  queue: redisUrl === null ? 'PostgreSQL' : 'Redis',
+  cpu: os.cpus()[0]?.model ?? 'unknown',
+  cores: os.cpus().length,
+  load: [os.loadavg()[0] ?? 0, 0],
+  plan: [],
+  jobs: null,
+};
+
+async function withStack(work: (stack: BenchStack) => Promise<void>): Promise<void> {
+  const stack = await startStack();
+  try {
+    await work(stack);
+  } finally {
+    await stack.close();
+  }
+}
+
+if (options.parts.includes('plan')) {
+  for (const adapters of options.adapters) {
+    say(`plan: ${adapters} adapters`);
+    await withStack(async (stack) => void document.plan.push((await measurePlan(stack, redisUrl, adapters)).figures));
+  }
+}
+if (options.parts.includes('queue')) {
+  say(`queue: ${options.jobs} jobs through ${options.workers} workers`);
+  await withStack(async (stack) => {
+    const { figures, entries } = await measurePlan(stack, redisUrl, options.jobs);
+    document.plan.push(figures);
+    document.jobs = await measureQueue(stack, redisUrl, { entries, workers: options.workers });
+  });
+}
+document.load[1] = os.loadavg()[0] ?? 0;
+if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(document, null, 2)}\n`);
+process.stdout.write(`${toMarkdown(document)}\n`);

@@ -1,0 +1,57 @@
+import { Command, InvalidArgumentError } from 'commander';
+
+export const PARTS = ['plan', 'queue'] as const;
+export type Part = (typeof PARTS)[number];
+
+export interface ServiceBenchOptions {
+  readonly parts: readonly Part[];
+  /** Sizes of the fleets that are planned. */
+  readonly adapters: readonly number[];
+  /** Number of jobs that do nothing. */
+  readonly jobs: number;
+  /** Number of worker processes for them. */
+  readonly workers: number;
+  /** URL of the Redis that holds the queue; without one, PostgreSQL does. */
+  readonly redis?: string;
+  /** File to write all figures to. */
+  readonly json?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  npm run bench:service                                    everything, the queue in PostgreSQL
+  npm run bench:service -- --redis redis://localhost:6379  the queue in a Redis that holds nothing else
+  npm run bench:service -- --parts plan --adapters 10000   only accepting and planning one fleet
+
+Each part has a PostgreSQL of its own, in a temporary folder, which writes as durably as in production.`;
+
+/** Makes the command, which ends the process on `--help` and on mistakes unless it is configured otherwise. */
+export function benchCommand(): Command {
+  return new Command('bench:service')
+    .description('Measure the service without any training: accepting and planning rollouts, and the queue.')
+    .option('--parts <list>', `What to measure: ${PARTS.join(', ')}.`, parts, [...PARTS])
+    .option('--adapters <list>', 'Sizes of the fleets that are planned.', positives, [10_000, 100_000])
+    .option('--jobs <n>', 'Number of jobs that do nothing.', positive, 100_000)
+    .option('--workers <n>', 'Number of worker processes for them.', positive, 4)
+    .option('--redis <url>', 'URL of the Redis that holds the queue (default: PostgreSQL holds it).')
+    .option('--json <file>', 'Write all figures to this file.')
+    .addHelpText('after', EXAMPLES);
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError('expected a positive integer');
+}
+
+function positives(text: string): number[] {
+  return text.split(',').map(positive);
+}
+
+function parts(text: string): Part[] {
+  return text.split(',').map((name) => {
+    const part = PARTS.find((one) => one === name.trim());
+    if (part === undefined) throw new InvalidArgumentError(`expected some of ${PARTS.join(', ')}`);
+    return part;
+  });
+}

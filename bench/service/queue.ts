@@ -1,0 +1,63 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { JobEntry } from '../../src/jobs/index.ts';
+import { startProcess, type BenchStack } from './stack.ts';
+
+export interface QueueFigures {
+  jobs: number;
+  workers: number;
+  seconds: number;
+  /** Jobs that no worker has run. */
+  lost: number;
+  /** Jobs that were run more than once. */
+  repeated: number;
+  databaseCpuMs: number;
+  workersCpuMs: number;
+}
+
+/** Without any progress for so long, what is left counts as lost. */
+const PATIENCE_MS = 15_000;
+
+/** Lets worker processes run jobs that do nothing, and looks for lost and repeated ones. */
+export async function measureQueue(
+  stack: BenchStack,
+  redisUrl: string | null,
+  { entries, workers }: { entries: readonly JobEntry[]; workers: number },
+): Promise<QueueFigures> {
+  const files = Array.from({ length: workers }, (_, index) => path.join(stack.folder, `ran-${index}`));
+  const databaseBefore = await stack.databaseCpuMs();
+  const began = performance.now();
+  const processes = files.map((file) =>
+    startProcess('queue-process.ts', {}, [file, stack.databaseUrl, redisUrl ?? '']),
+  );
+  await Promise.all(processes.map((one) => one.next()));
+  let ran: string[] = [];
+  let changed = performance.now();
+  while (ran.length < entries.length && performance.now() - changed < PATIENCE_MS) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const now = (await Promise.all(files.map(readLines))).flat();
+    if (now.length > ran.length) changed = performance.now();
+    ran = now;
+  }
+  const seconds = (changed - began) / 1000;
+  const cpu = await Promise.all(processes.map((one) => one.cpuMs()));
+  const databaseCpuMs = (await stack.databaseCpuMs()) - databaseBefore;
+  await Promise.all(processes.map((one) => one.stop()));
+  // A repetition may come after the last job.
+  ran = (await Promise.all(files.map(readLines))).flat();
+  const distinct = new Set(ran);
+  return {
+    jobs: entries.length,
+    workers,
+    seconds,
+    lost: entries.filter(({ id }) => !distinct.has(id)).length,
+    repeated: ran.length - distinct.size,
+    databaseCpuMs,
+    workersCpuMs: cpu.reduce((sum, one) => sum + one, 0),
+  };
+}
+
+async function readLines(file: string): Promise<string[]> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  return text.split('\n').slice(0, -1);
+}

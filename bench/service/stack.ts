@@ -1,0 +1,97 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { applyMigrations, startEmbeddedPostgres } from '../../src/embedded/index.ts';
+import { createDatabase, type Database } from '../../src/lib/database.ts';
+
+/** A PostgreSQL in a temporary folder, with Readapt's tables. */
+export interface BenchStack {
+  folder: string;
+  databaseUrl: string;
+  db: Database;
+  /** Processor time of the server and its processes, in milliseconds. */
+  databaseCpuMs(): Promise<number>;
+  close(): Promise<void>;
+}
+
+export async function startStack(): Promise<BenchStack> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-bench-'));
+  const postgres = await startEmbeddedPostgres(folder);
+  await applyMigrations(postgres.url);
+  const db = createDatabase(postgres.url, { poolSize: 4 });
+  const postmaster = Number((await readFile(path.join(folder, 'postgres/data/postmaster.pid'), 'utf8')).split('\n')[0]);
+  return {
+    folder,
+    databaseUrl: postgres.url,
+    db,
+    databaseCpuMs: () => familyCpuMs(postmaster),
+    close: async () => {
+      await db.$disconnect();
+      await postgres.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A process of the bench, which answers messages. */
+export interface BenchProcess {
+  readonly pid: number;
+  /** Waits for the next message. */
+  next<T>(): Promise<T>;
+  send(message: object): void;
+  cpuMs(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** Starts a file of this folder as a process. */
+export function startProcess(file: string, env: Record<string, string>, args: readonly string[] = []): BenchProcess {
+  const child: ChildProcess = fork(path.join(import.meta.dirname, file), args, {
+    env: { ...process.env, ...env },
+    execArgv: ['--import', 'tsx'],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  const pid = child.pid ?? 0;
+  return {
+    pid,
+    next: async <T>() => {
+      const ended = once(child, 'exit').then(([code]) => {
+        throw new Error(`${file} ended with ${String(code)}`);
+      });
+      const [message] = (await Promise.race([once(child, 'message'), ended])) as [T];
+      return message;
+    },
+    send: (message) => child.send(message),
+    cpuMs: () => cpuMs(pid).then(({ own }) => own),
+    stop: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = once(child, 'exit');
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+/** Ticks of `/proc` a second (USER_HZ), which is 100 on Linux. */
+const TICK_MS = 10;
+
+/** Processor time of a process, and of its children that have ended, in milliseconds. */
+async function cpuMs(pid: number): Promise<{ own: number; ended: number; parent: number }> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // The name before may hold spaces; the first field after it is the third.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const at = (number: number): number => Number(fields[number - 3]);
+  return { own: (at(14) + at(15)) * TICK_MS, ended: (at(16) + at(17)) * TICK_MS, parent: at(4) };
+}
+
+async function familyCpuMs(postmaster: number): Promise<number> {
+  const { own, ended } = await cpuMs(postmaster);
+  let sum = own + ended;
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const found = await cpuMs(Number(name)).catch(() => null);
+    if (found?.parent === postmaster) sum += found.own;
+  }
+  return sum;
+}

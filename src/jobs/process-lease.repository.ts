@@ -1,0 +1,21 @@
+import type { Queryable } from '../lib/database.ts';
+
+/** The lease of one process on work that only one does at a time. */
+export interface ProcessLease {
+  readonly name: 'sweeper';
+  /** Differs for each process. */
+  readonly owner: string;
+  readonly forMs: number;
+}
+
+/** Takes or renews a lease. False if another process holds it. */
+export async function holdLease(db: Queryable, { name, owner, forMs }: ProcessLease): Promise<boolean> {
+  const count = await db.$executeRaw`
+    UPDATE process_leases SET owner = ${owner}, expires_at = clock_timestamp() + make_interval(secs => ${forMs / 1000}::float8)
+    WHERE name = ${name} AND (owner IS NULL OR owner = ${owner} OR expires_at < clock_timestamp())`;
+  return count === 1;
+}
+
+export async function giveUpLease(db: Queryable, { name, owner }: ProcessLease): Promise<void> {
+  await db.$executeRaw`UPDATE process_leases SET owner = NULL WHERE name = ${name} AND owner = ${owner}`;
+}

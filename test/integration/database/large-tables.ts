@@ -1,0 +1,102 @@
+import pg from 'pg';
+
+/** Identifiers of the rows that tests ask for. All others are like them. */
+export interface LargeTables {
+  tenant: string;
+  baseModel: string;
+  adapter: string;
+  rollout: string;
+  job: string;
+  /** A time after nearly all changes of jobs. */
+  recently: string;
+}
+
+/** A UUIDv7 for SQL, which sorts by the number `n`. */
+const id = (prefix: string, n: string): string =>
+  `'${prefix}_018f0000-0000-7000-8000-' || lpad(to_hex((${n})::bigint), 12, '0')`;
+
+/** The number of rows of each large table, or more. */
+export const LARGE = 20_000;
+
+/**
+ * Fills every table that a list reads with tens of thousands of rows: one tenant that has half of everything beside thousands
+ * that have little, one large rollout beside thousands of small ones, and a few rows in each state.
+ */
+export async function fillTables(databaseUrl: string): Promise<LargeTables> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    for (const statement of STATEMENTS) await client.query(statement);
+    await client.query('ANALYZE');
+    const one = async (sql: string): Promise<string> =>
+      ((await client.query(`SELECT ${sql} AS found`)).rows[0] as { found: string }).found;
+    return {
+      tenant: await one(id('ten', '1')),
+      baseModel: await one(id('bm', '1')),
+      adapter: await one(id('adp', '1')),
+      rollout: await one(id('rol', '1')),
+      job: await one(id('job', '1')),
+      recently: await one(`to_char(now() AT TIME ZONE 'UTC' - interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`),
+    };
+  } finally {
+    await client.end();
+  }
+}
+
+/** Every second row belongs to tenant 1. */
+const tenantOf = (n: string): string => id('ten', `CASE WHEN ${n} % 2 = 1 THEN 1 ELSE ${n} / 2 END`);
+
+const STATEMENTS = [
+  `INSERT INTO tenants (id, name) SELECT ${id('ten', 'n')}, 'tenant-' || n FROM generate_series(1, ${LARGE}) n`,
+  `INSERT INTO api_keys (id, tenant_id, name, prefix, secret_hash, scopes)
+   SELECT ${id('key', 'n')}, ${tenantOf('n')}, 'key', 'large' || n, '', '{}' FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO base_models (id, name) SELECT ${id('bm', 'n')}, 'model-' || n FROM generate_series(1, ${LARGE}) n`,
+  `INSERT INTO base_model_versions (id, base_model_id, version, path, serving_name)
+   SELECT ${id('bmv', 'n')}, ${id('bm', `CASE WHEN n % 2 = 1 THEN 1 ELSE n / 2 END`)}, 'v' || n, '/models', 'served'
+   FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO evolutions (id, old_base_model_version_id, new_base_model_version_id)
+   SELECT ${id('evo', 'n')}, ${id('bmv', 'n')}, ${id('bmv', 'n + 1')} FROM generate_series(1, ${LARGE}) n`,
+  `INSERT INTO datasets (id, tenant_id, name, artifact_digest, rows, bytes, splits)
+   SELECT ${id('dst', 'n')}, ${tenantOf('n')}, 'data-' || n, 'none', 1, 1,
+     '{"training": 1, "search": 0, "gate": 0}' FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO adapters (id, tenant_id, base_model_id, dataset_id, name, metric, gate)
+   SELECT ${id('adp', 'n')}, ${tenantOf('n')}, ${id('bm', '1')}, ${id('dst', 'n')}, 'adapter-' || n, 'accuracy',
+     '{"kind": "absolute", "target": 0.5}' FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, number, origin, artifact_digest, rank, lora_alpha)
+   SELECT ${id('adv', 'n')}, ${tenantOf('n')}, ${id('adp', 'n')}, ${id('bmv', '1')}, 1, 'imported', 'none', 4, 8
+   FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO rollouts (id, base_model_version_id, state, options, finished_at)
+   SELECT ${id('rol', 'n')}, ${id('bmv', 'n')},
+     (CASE WHEN n = 1 THEN 'adapting' WHEN n < 5 THEN 'analyzing' WHEN n < 9 THEN 'cancelled' ELSE 'completed' END)::rollout_state,
+     '{}', CASE WHEN n < 8 THEN NULL ELSE now() END
+   FROM generate_series(1, ${LARGE}) n`,
+  // Rollout 1 has half of the jobs. The first hundred of them are not finished, and the first ten have a lease that has run out.
+  `INSERT INTO jobs (id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, updated_at,
+     finished_at, started_at, ready_at, ttr_ms, baselines_pending, lease_owner, lease_expires_at)
+   SELECT ${id('job', 'n')}, ${tenantOf('n')}, ${id('rol', `CASE WHEN n <= ${LARGE} THEN 1 ELSE n - ${LARGE} + 8 END`)},
+     ${id('adp', 'n')}, ${id('adv', 'n')}, (CASE WHEN n % 100 = 0 THEN 'control' ELSE 'adaptation' END)::job_kind,
+     (CASE WHEN n <= 10 THEN 'fine_tuning' WHEN n <= 100 THEN 'queued' WHEN n % 1000 = 1 THEN 'failed' ELSE 'ready' END)::job_state,
+     'auto', 'accuracy', now() - interval '1 day' + make_interval(secs => n * 86400.0 / ${2 * LARGE}),
+     CASE WHEN n <= 100 THEN NULL ELSE now() END, now(), CASE WHEN n <= 100 THEN NULL ELSE now() END,
+     CASE WHEN n <= 100 THEN NULL ELSE n END, n BETWEEN 101 AND 110,
+     CASE WHEN n <= 10 THEN 'dead' END, CASE WHEN n <= 10 THEN now() - interval '1 minute' END
+   FROM generate_series(1, ${2 * LARGE - 8}) n`,
+  `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, parent_version_id, number, origin, artifact_digest,
+     rank, lora_alpha, job_id)
+   SELECT ${id('adv', `n + ${2 * LARGE}`)}, ${id('ten', '1')}, ${id('adp', '(n - 1) / 200 + 1')}, ${id('bmv', '2')}, ${id('adv', '1')}, n + 1,
+     'adapted', 'none', 4, 8, ${id('job', 'n')}
+   FROM generate_series(1, ${LARGE}) n`,
+  `INSERT INTO search_evaluations (job_id, index, tenant_id, fusion_alpha, fusion_beta, rows, metric, loss, duration_ms)
+   SELECT ${id('job', 'n')}, i, ${tenantOf('n')}, 1, 0, 16, 'loss', 1, 1
+   FROM generate_series(101, ${LARGE}) n CROSS JOIN generate_series(1, 2) i`,
+  `UPDATE jobs SET search_points = 2 WHERE rollout_id = ${id('rol', '1')} AND finished_at IS NOT NULL`,
+  `INSERT INTO metric_points (tenant_id, job_id, name, step, value)
+   SELECT ${id('ten', '1')}, ${id('job', `CASE WHEN n % 2 = 1 THEN 1 ELSE n / 2 END`)}, 'loss', n, 1
+   FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO events (id, tenant_id, type, subject_id, data)
+   SELECT ${id('evt', 'n')}, ${tenantOf('n')}, 'job.ready', ${id('job', 'n / 10 + 1')}, '{}' FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO outbox (queue, job_id, payload, created_at)
+   SELECT 'adaptations', ${id('job', 'n')}, jsonb_build_object('name', 'adaptation.run', 'payload', jsonb_build_object('jobId', n)),
+     CASE WHEN n <= 10 THEN now() - interval '1 minute' ELSE now() + interval '1 hour' END
+   FROM generate_series(1, ${LARGE}) n`,
+];

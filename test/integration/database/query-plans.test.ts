@@ -1,0 +1,191 @@
+import { readFile } from 'node:fs/promises';
+import type { FastifyInstance } from 'fastify';
+import { Registry } from 'prom-client';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildApp } from '../../../src/app.ts';
+import { createSweeper, type JobProducer } from '../../../src/jobs/index.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { jobRecoverySource } from '../../../src/modules/jobs/index.ts';
+import { rolloutRecoverySource } from '../../../src/modules/rollouts/index.ts';
+import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
+import { bearer, createTestApp, createTestKey, type TestApp } from '../support/index.ts';
+import { recordPlans, type PlanRecorder } from '../support/query-plans.ts';
+import { fillTables, LARGE, type LargeTables } from './large-tables.ts';
+
+/**
+ * Largest number of rows that a list of at most 50 entries may read, and sort. Entries have parts in other tables, and
+ * filters skip some rows; a table has tens of thousands.
+ */
+const BOUND = 1000;
+
+let service: TestApp;
+let plans: PlanRecorder;
+let large: LargeTables;
+let tenantKey: string;
+/** The service on the connections whose plans are recorded. */
+let app: FastifyInstance;
+
+const ask = (url: string, { key = service.operatorKey, etag = '' } = {}) =>
+  app.inject({ url, headers: { ...bearer(key), ...(etag === '' ? {} : { 'if-none-match': etag }) } });
+
+beforeAll(async () => {
+  service = await createTestApp();
+  large = await fillTables(service.database.url);
+  tenantKey = await createTestKey(service.db, { tenantId: large.tenant });
+  plans = recordPlans(service.database.url);
+  app = await buildApp(service.config, { ...service.deps, db: plans.db, metrics: new Registry() });
+  // The figures of all jobs that have ended are computed once, for all answers that follow.
+  for (const key of [service.operatorKey, tenantKey]) await ask(`/v1/rollouts/${large.rollout}`, { key });
+}, 240_000);
+afterAll(async () => {
+  await app.close();
+  await plans.close();
+  await service.close();
+});
+
+/** What the statements of some work read beyond the bound, with their plans. */
+async function excesses(work: () => Promise<unknown>, bound = BOUND): Promise<string[]> {
+  const statements = await plans.record(work);
+  expect(statements.length).toBeGreaterThan(0);
+  return statements
+    .filter(({ read, sorted, wholeTables }) => {
+      return read > bound || sorted > bound || wholeTables.some(({ rows }) => rows > bound);
+    })
+    .map(({ sql, read, sorted, plan }) => `reads ${read} and sorts ${sorted} rows: ${sql}\n${plan}`);
+}
+
+/** The queries of each list, with `TENANT` and so on in place of identifiers. */
+const LISTS: Record<string, string[]> = {
+  '/v1/tenants': [''],
+  '/v1/api-keys': ['', 'tenant_id=TENANT'],
+  '/v1/base-models': [''],
+  '/v1/base-models/{model}/versions': [''],
+  '/v1/datasets': ['', 'tenant_id=TENANT', 'name=data-1', 'tenant_id=TENANT&name=data-1'],
+  '/v1/adapters': ['', 'tenant_id=TENANT', 'name=adapter-5', 'tenant_id=TENANT&name=adapter-5'],
+  '/v1/adapters/{id}/versions': [''],
+  '/v1/rollouts': ['', 'state=adapting', 'state=completed'],
+  '/v1/jobs': [
+    '',
+    'rollout_id=ROLLOUT',
+    'rollout_id=ROLLOUT&state=fine_tuning',
+    'rollout_id=ROLLOUT&state=ready',
+    'rollout_id=ROLLOUT&kind=adaptation',
+    'rollout_id=ROLLOUT&tenant_id=TENANT',
+    'adapter_id=ADAPTER',
+    'tenant_id=TENANT',
+    'state=fine_tuning',
+    'updated_since=RECENTLY',
+    'updated_since=RECENTLY&tenant_id=TENANT',
+    'changed_after=0',
+    'changed_after=0&rollout_id=ROLLOUT',
+    'changed_after=0&tenant_id=TENANT',
+    'changed_after=POSITION',
+    'changed_after=POSITION&rollout_id=ROLLOUT',
+    'changed_after=POSITION&tenant_id=TENANT',
+  ],
+  '/v1/jobs/{id}/metrics': ['limit=100', 'limit=100&since_id=30000', 'limit=100&name=loss'],
+  '/v1/events': ['', 'after=POSITION', 'subject_id=JOB'],
+};
+
+/** Only some lists are paged by cursors. */
+const CURSORS = Object.keys(LISTS).filter((path) => !['/v1/events', '/v1/jobs/{id}/metrics'].includes(path));
+
+async function get(path: string, query: string, key: string): Promise<{ next_cursor?: string | null }> {
+  const [last] = await service.db.$queryRaw<{ position: string }[]>`
+    SELECT change_transaction_id || '-' || change_seq AS position FROM jobs ORDER BY change_seq DESC LIMIT 1 OFFSET 20`;
+  const filled = query
+    .replace('TENANT', large.tenant)
+    .replace('ROLLOUT', large.rollout)
+    .replace('ADAPTER', large.adapter)
+    .replace('JOB', large.job)
+    .replace('RECENTLY', encodeURIComponent(large.recently))
+    .replace('POSITION', last!.position);
+  const url = path
+    .replace('{model}', large.baseModel)
+    .replace('{id}', path.startsWith('/v1/adapters') ? large.adapter : large.job);
+  const answer = await ask(`${url}?${filled}`, { key });
+  expect(answer.statusCode, answer.body).toBe(200);
+  return answer.json();
+}
+
+test('every list of the API is here', async () => {
+  const { paths } = JSON.parse(await readFile('openapi/openapi.json', 'utf8')) as {
+    paths: Record<string, { get?: { parameters?: { name: string; in: string }[] } }>;
+  };
+  const lists = Object.entries(paths)
+    .filter(([, path]) =>
+      path.get?.parameters?.some((parameter) => parameter.in === 'query' && parameter.name === 'limit'),
+    )
+    .map(([path]) => path);
+  expect(Object.keys(LISTS).sort()).toEqual(lists.sort());
+});
+
+describe('a list reads little more than it answers', () => {
+  const cases = Object.entries(LISTS).flatMap(([path, queries]) => queries.map((query) => [path, query] as const));
+
+  test.each(cases)('for the operator: %s?%s', async (path, query) => {
+    expect(await excesses(() => get(path, query, service.operatorKey))).toEqual([]);
+  });
+
+  test.each(cases.filter(([path]) => path !== '/v1/tenants'))('for a tenant: %s?%s', async (path, query) => {
+    expect(await excesses(() => get(path, query, tenantKey))).toEqual([]);
+  });
+
+  test.each(CURSORS)('on a further page: %s', async (path) => {
+    const { next_cursor } = await get(path, '', service.operatorKey);
+    expect(next_cursor).toBeTypeOf('string');
+    expect(await excesses(() => get(path, `cursor=${next_cursor}`, service.operatorKey))).toEqual([]);
+  });
+});
+
+describe('what is polled reads little', () => {
+  test('one rollout, one job', async () => {
+    const poll = async (url: string) => {
+      const answer = await ask(url);
+      expect(answer.statusCode).toBe(200);
+    };
+    expect(await excesses(() => poll(`/v1/rollouts/${large.rollout}`), 100)).toEqual([]);
+    expect(await excesses(() => poll(`/v1/jobs/${large.job}`), 100)).toEqual([]);
+  });
+
+  test.each(['/v1/rollouts', '/v1/rollouts/ROLLOUT', '/v1/jobs?rollout_id=ROLLOUT', '/v1/jobs/JOB'])(
+    'an unchanged answer takes two statements: %s',
+    async (path) => {
+      const url = path.replace('ROLLOUT', large.rollout).replace('JOB', large.job);
+      const { headers } = await ask(url);
+      const answers: number[] = [];
+      const statements = await plans.record(async () => {
+        answers.push((await ask(url, { etag: headers.etag as string })).statusCode);
+      });
+      expect(answers).toEqual([304]);
+      // The key, and the version of the answer.
+      expect(statements.map(({ sql }) => sql)).toHaveLength(2);
+    },
+  );
+
+  test('a sweep', async () => {
+    const enqueued: string[] = [];
+    const producer: Pick<JobProducer, 'enqueue' | 'count'> = {
+      enqueue: async (entries) => {
+        enqueued.push(...entries.map((entry) => entry.id));
+        await service.db.outboxEntry.deleteMany({ where: { jobId: { in: entries.map((entry) => entry.id) } } });
+      },
+      count: () => Promise.resolve(LARGE),
+    };
+    const sweeper = createSweeper({
+      db: plans.db,
+      producer: producer as JobProducer,
+      sources: [rolloutRecoverySource(plans.db), jobRecoverySource(plans.db)],
+      logger: createLogger({ level: 'silent' }),
+    });
+    expect(await excesses(() => sweeper.sweep())).toEqual([]);
+    // Ten of the outbox, and ten whose lease has run out.
+    expect(enqueued).toHaveLength(20);
+  });
+
+  test('the start of a job', async () => {
+    const last = await adaptationRepository.load(service.db, large.job);
+    expect(await excesses(() => adaptationRepository.fleetSearches(plans.db, last!))).toEqual([]);
+    expect(await adaptationRepository.fleetSearches(plans.db, last!)).toHaveLength(24);
+  });
+});

@@ -1,0 +1,98 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
+import { PrismaClient } from '../../../src/generated/prisma/client.ts';
+import type { Database } from '../../../src/lib/database.ts';
+
+/** A node of a plan as EXPLAIN (ANALYZE, FORMAT JSON) prints it. */
+interface PlanNode {
+  'Node Type': string;
+  'Relation Name'?: string;
+  'Index Name'?: string;
+  'Actual Rows': number;
+  'Actual Loops': number;
+  'Rows Removed by Filter'?: number;
+  'Rows Removed by Index Recheck'?: number;
+  Plans?: PlanNode[];
+}
+
+interface Statement {
+  sql: string;
+  /** Number of rows that its scans have read, those that a filter removed among them. */
+  read: number;
+  /** Tables of which every row was read, with the number of rows. */
+  wholeTables: { table: string; rows: number }[];
+  /** Largest number of rows that were sorted at once. */
+  sorted: number;
+  plan: string;
+}
+
+export interface PlanRecorder {
+  /** Runs queries on connections whose plans are recorded. */
+  db: Database;
+  /** The statements that `work` runs, with the plans that they were really run by. */
+  record(work: () => Promise<unknown>): Promise<Statement[]>;
+  close(): Promise<void>;
+}
+
+const OPTIONS = [
+  'session_preload_libraries=auto_explain',
+  'auto_explain.log_min_duration=0',
+  'auto_explain.log_analyze=on',
+  'auto_explain.log_timing=off',
+  'auto_explain.log_format=json',
+  'auto_explain.log_level=notice',
+];
+
+/** Lets PostgreSQL itself (auto_explain) tell by which plan it has run each statement, with the real parameters. */
+export function recordPlans(databaseUrl: string): PlanRecorder {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: 1,
+    options: OPTIONS.map((option) => `-c ${option}`).join(' '),
+  });
+  let statements: Statement[] = [];
+  pool.on('connect', (client) => {
+    client.on('notice', ({ message = '' }) => {
+      const [, json] = /plan:\s*(\{[\s\S]*\})/.exec(message) ?? [];
+      if (json !== undefined) statements.push(toStatement(json));
+    });
+  });
+  const db = new PrismaClient({ adapter: new PrismaPg(pool) });
+  return {
+    db,
+    record: async (work) => {
+      statements = [];
+      await work();
+      return statements;
+    },
+    close: async () => {
+      await db.$disconnect();
+      await pool.end();
+    },
+  };
+}
+
+function toStatement(json: string): Statement {
+  const { 'Query Text': sql, Plan: root } = JSON.parse(json) as { 'Query Text': string; Plan: PlanNode };
+  const nodes = all(root);
+  const scans = nodes.filter((node) => node['Node Type'].endsWith('Scan') && node['Relation Name'] !== undefined);
+  const sorts = nodes.filter((node) => node['Node Type'] === 'Sort' || node['Node Type'] === 'Incremental Sort');
+  return {
+    sql,
+    read: scans.reduce((sum, node) => sum + rowsRead(node), 0),
+    wholeTables: scans
+      .filter((node) => node['Node Type'] === 'Seq Scan')
+      .map((node) => ({ table: node['Relation Name'] ?? '', rows: rowsRead(node) })),
+    sorted: Math.max(0, ...sorts.flatMap((node) => (node.Plans ?? []).map((input) => input['Actual Rows']))),
+    plan: JSON.stringify(root, null, 1),
+  };
+}
+
+function all(node: PlanNode): PlanNode[] {
+  return [node, ...(node.Plans ?? []).flatMap(all)];
+}
+
+function rowsRead(node: PlanNode): number {
+  const removed = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0);
+  return (node['Actual Rows'] + removed) * node['Actual Loops'];
+}
