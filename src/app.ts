@@ -10,6 +10,7 @@ import datasetRoutes from './modules/datasets/dataset.routes.ts';
 import eventRoutes from './modules/events/event.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
 import jobRoutes from './modules/jobs/job.routes.ts';
+import quotaRoutes from './modules/quotas/quota.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import auth from './plugins/auth.ts';
@@ -19,7 +20,7 @@ import metrics from './plugins/metrics.ts';
 import openapi from './plugins/openapi/openapi.ts';
 import { useProblems } from './plugins/problems/problems.ts';
 import { protocolErrors } from './plugins/problems/protocol-errors.ts';
-import rateLimit from './plugins/rate-limit.ts';
+import rateLimit from './plugins/rate-limit/rate-limit.ts';
 import { useJsonBodies } from './plugins/request-body/json-body.ts';
 import { boundUnreadBody } from './plugins/request-body/unread-body.ts';
 import requestLog from './plugins/request-log.ts';
@@ -30,6 +31,7 @@ const MODULES: readonly ModulePlugin[] = [
   jobRoutes,
   eventRoutes,
   tenantRoutes,
+  quotaRoutes,
   apiKeyRoutes,
   baseModelRoutes,
   datasetRoutes,
@@ -65,8 +67,8 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
 }
 
 async function registerV1(v1: FastifyInstance, options: ModuleOptions): Promise<void> {
-  await v1.register(rateLimit, { perMinute: options.config.rateLimitPerMinute });
-  await v1.register(auth, { keys: createApiKeyService(options.deps) });
+  await v1.register(rateLimit, { db: options.deps.db, perMinute: options.config.rateLimitPerMinute });
+  await v1.register(auth, { keys: createApiKeyService({ db: options.deps.db, quotas: options.config.quotas }) });
   await v1.register(idempotency, { db: options.deps.db, maxUploadBytes: options.config.uploadLimitBytes });
   await v1.register(etag);
   for (const routes of MODULES) await v1.register(routes, options);

@@ -48,7 +48,7 @@ async function run(options: CreateOptions): Promise<void> {
   });
   const request = { name: options.name, scopes: ['operator' as const], expires_at: options.expiresAt ?? null };
   const { id, name, key, created_at, expires_at } = await withDatabase(config, (db) =>
-    createApiKeyService({ db }).create(request, null, unrecorded),
+    createApiKeyService({ db, quotas: config.quotas }).create(request, null, unrecorded),
   );
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ id, name, key, created_at, expires_at }, null, 2)}\n`);

@@ -8,7 +8,7 @@ import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { matchesEtag } from '../../plugins/etag.ts';
 import { answerOnce, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { acceptUploads, uploadedBytes, type UploadLimit } from '../../plugins/request-body/upload-body.ts';
+import { acceptUploads, uploadOf, type UploadLimit } from '../../plugins/request-body/upload-body.ts';
 import { ARCHIVE_LIMIT_BYTES } from './adapter-archive.ts';
 import {
   AdapterParams,
@@ -55,7 +55,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
       const body = (isArchive ? undefined : request.body) as FolderSource | undefined;
       const baseModelVersion = named(body?.base_model_version, request.query.base_model_version);
       const source =
-        body === undefined ? { archive: uploadedBytes(request, ARCHIVE_TYPE, limit) } : { path: body.path };
+        body === undefined ? { archive: uploadOf(request, ARCHIVE_TYPE, limit) } : { path: body.path };
       return answerOnce<AdapterVersion>(request, reply, headOfVersion, (record) =>
         service.importVersion(request.params.id, baseModelVersion, source, { scope: tenantScope(request), record }),
       );

@@ -10,8 +10,8 @@ import { createApiKeyService } from './api-key.service.ts';
 
 const operation = operationsOf('API keys');
 
-const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createApiKeyService(deps);
+const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const service = createApiKeyService({ db: deps.db, quotas: config.quotas });
   app.addHook('onRequest', requireScope('tenant:admin'));
   app.post(
     '/api-keys',

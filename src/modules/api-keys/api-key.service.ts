@@ -6,7 +6,9 @@ import { toPage, type Page } from '../../lib/pagination.ts';
 import { OPERATOR_SCOPE, type Principal, type TenantScope } from '../../lib/principal.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import type { QuotaLimits } from '../../config/quotas.ts';
 import { recordEvent } from '../events/index.ts';
+import { createQuotaCheck } from '../quotas/index.ts';
 import { generateApiKey, parseApiKey, secretMatches } from './api-key-secret.ts';
 import { createApiKeyRepository, type NewApiKey } from './api-key.repository.ts';
 import type { ApiKey, CreateApiKey, CreatedApiKey, ListApiKeys } from './api-key.schemas.ts';
@@ -16,9 +18,16 @@ export type ApiKeyService = ReturnType<typeof createApiKeyService>;
 /** `last_used_at` of a key is written at most once in this time. */
 const LAST_USED_RESOLUTION_MS = 60_000;
 
+interface ApiKeyServiceDependencies {
+  readonly db: Database;
+  /** What each tenant may have by default. */
+  readonly quotas: QuotaLimits;
+}
+
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
-export function createApiKeyService({ db }: { db: Database }) {
+export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
   const keys = createApiKeyRepository(db);
+  const check = createQuotaCheck({ db, defaults: quotas });
 
   async function insert(tx: Transaction, options: Pick<NewApiKey, 'tenantId' | 'name' | 'scopes' | 'expiresAt'>) {
     const { key, prefix, secretHash } = generateApiKey();
@@ -54,7 +63,7 @@ export function createApiKeyService({ db }: { db: Database }) {
       return row.scopes.includes(OPERATOR_SCOPE) ? { kind: 'operator', keyId: row.id } : null;
     },
 
-    /** @throws AppError 403, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
+    /** @throws AppError 403 `forbidden` or `quota_exceeded`, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
     async create(
       request: CreateApiKey,
       scope: string | null,
@@ -63,6 +72,7 @@ export function createApiKeyService({ db }: { db: Database }) {
       const tenantId = ownerOf(request, scope);
       const expiresAt = expiryOf(request);
       return withTransaction(db, async (tx) => {
+        if (tenantId !== null) await check.requireKeyRoom(tx, tenantId);
         const { row, key } = await insert(tx, { tenantId, name: request.name, scopes: request.scopes, expiresAt });
         const created = { ...toApiKey(row), key };
         await record(tx, created);
