@@ -5,7 +5,7 @@ import * as evaluate from './commands/eval.ts';
 import * as generate from './commands/generate.ts';
 import * as graph from './commands/graph.ts';
 import * as inspect from './commands/inspect.ts';
-import * as keys from './commands/keys/create.ts';
+import * as keys from './commands/keys/keys.ts';
 import * as migrate from './commands/migrate.ts';
 import * as openapi from './commands/openapi.ts';
 import * as rebase from './commands/rebase.ts';

@@ -5,7 +5,7 @@ import { pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { ApiKey, ApiKeyParams, CreateApiKey, CreatedApiKey, ListApiKeys } from './api-key.schemas.ts';
+import { ApiKey, ApiKeyParams, CreateApiKey, CreatedApiKey, ListApiKeys, RotateApiKey } from './api-key.schemas.ts';
 import { createApiKeyService } from './api-key.service.ts';
 
 const operation = operationsOf('API keys');
@@ -30,6 +30,28 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
         reply,
         () => ({ status: 201 }),
         (record) => service.create(request.body, tenantScope(request), record),
+      ),
+  );
+  app.post(
+    '/api-keys/:id/rotate',
+    {
+      config: { idempotencySecrets: ['key'] },
+      schema: {
+        ...operation('rotateApiKey', 'Replace an API key by a new one'),
+        description:
+          'Creates a key with the name, the owner and the scopes of the old one, which expires after `overlap_ms`, so that ' +
+          'clients can change over without an interruption. The answer has the whole new key, which cannot be shown again.',
+        params: ApiKeyParams,
+        body: RotateApiKey,
+        response: { 201: CreatedApiKey },
+      },
+    },
+    (request, reply) =>
+      answerOnce<CreatedApiKey>(
+        request,
+        reply,
+        () => ({ status: 201 }),
+        (record) => service.rotate(request.params.id, request.body, tenantScope(request), record),
       ),
   );
   app.get(

@@ -44,11 +44,10 @@ export function createQuotaRepository(db: Database) {
       return row ?? NOTHING;
     },
 
-    /** Keys that can be used and have no successor, which takes the place of a rotated one. */
-    async liveKeys(tenantId: string, tx: Queryable = db): Promise<number> {
-      return tx.apiKey.count({
-        where: { tenantId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: new Date() } }] },
-      });
+    /** Keys that can be used. One that was rotated counts together with its successor, while both can be used. */
+    liveKeys(tenantId: string, tx: Queryable = db): Promise<number> {
+      const usable = { revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: new Date() } }] };
+      return tx.apiKey.count({ where: { tenantId, ...usable, NOT: { successor: { is: usable } } } });
     },
 
     unfinishedJobs: async (tenantId: string, tx: Queryable = db): Promise<number> =>
