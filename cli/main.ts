@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import * as audit from './commands/audit/export.ts';
 import * as demo from './commands/demo.ts';
 import * as devices from './commands/devices.ts';
 import * as evaluate from './commands/eval.ts';
@@ -37,6 +38,7 @@ const COMMANDS: readonly CommandModule[] = [
   worker,
   migrate,
   keys,
+  audit,
   openapi,
 ];
 

@@ -4,6 +4,7 @@ import type { AppDependencies, ModuleOptions, ModulePlugin } from './app-depende
 import type { Config } from './config/config.ts';
 import adapterRoutes from './modules/adapters/adapter.routes.ts';
 import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
+import auditRoutes from './modules/audit/audit.routes.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 import baseModelRoutes from './modules/base-models/base-model.routes.ts';
 import datasetRoutes from './modules/datasets/dataset.routes.ts';
@@ -30,6 +31,7 @@ const MODULES: readonly ModulePlugin[] = [
   rolloutRoutes,
   jobRoutes,
   eventRoutes,
+  auditRoutes,
   tenantRoutes,
   quotaRoutes,
   apiKeyRoutes,

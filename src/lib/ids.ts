@@ -14,6 +14,7 @@ const PREFIXES = {
   job: 'job',
   event: 'evt',
   reservation: 'res',
+  auditEntry: 'aud',
 } as const;
 
 export type IdKind = keyof typeof PREFIXES;

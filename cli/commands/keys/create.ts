@@ -33,10 +33,10 @@ async function run(options: CreateOptions): Promise<void> {
   if (!options.operator) {
     throw new UsageError('--operator is missing: only operator keys are created here; the API creates all other keys');
   }
-  const { unrecorded } = await import('../../../src/lib/record-answer.ts');
+  const { recordCommand } = await import('../../../src/modules/api-keys/index.ts');
   const request = { name: options.name, scopes: ['operator' as const], expires_at: options.expiresAt ?? null };
   const { id, name, key, created_at, expires_at } = await withKeys(options, (keys) =>
-    keys.create(request, null, unrecorded),
+    keys.create(request, null, recordCommand('createApiKey')),
   );
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ id, name, key, created_at, expires_at }, null, 2)}\n`);

@@ -30,9 +30,9 @@ export function addRotate(keys: Command): void {
 
 async function run(id: string, options: RotateOptions): Promise<void> {
   const { AppError } = await import('../../../src/lib/errors.ts');
-  const { unrecorded } = await import('../../../src/lib/record-answer.ts');
+  const { recordCommand } = await import('../../../src/modules/api-keys/index.ts');
   const created = await withKeys(options, (keys) =>
-    keys.rotate(id, { overlap_ms: options.overlap }, null, unrecorded).catch((error: unknown) => {
+    keys.rotate(id, { overlap_ms: options.overlap }, null, recordCommand('rotateApiKey')).catch((error: unknown) => {
       throw error instanceof AppError && error.status < 500 ? new UsageError(error.message, error.code) : error;
     }),
   );

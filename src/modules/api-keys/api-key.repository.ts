@@ -42,10 +42,13 @@ export function createApiKeyRepository(db: Database) {
     },
     setExpiry: (id: string, expiresAt: Date, tx: Queryable = db) =>
       tx.apiKey.update({ where: { id }, data: { expiresAt } }),
-    /** False if the key had been revoked before. */
-    async revoke(id: string, tx: Queryable = db): Promise<boolean> {
-      const { count } = await tx.apiKey.updateMany({ where: { id, revokedAt: null }, data: { revokedAt: new Date() } });
-      return count === 1;
+    /** The revoked key; null if it had been revoked before. */
+    async revoke(id: string, tx: Queryable = db) {
+      const [row] = await tx.apiKey.updateManyAndReturn({
+        where: { id, revokedAt: null },
+        data: { revokedAt: new Date() },
+      });
+      return row ?? null;
     },
     countOperatorKeys: (tx: Queryable = db) => tx.apiKey.count({ where: { tenantId: null } }),
     /** Until the transaction ends, other processes wait to decide whether the first operator key is needed. */

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
+import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
@@ -28,7 +29,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
       answerOnce<CreatedApiKey>(
         request,
         reply,
-        () => ({ status: 201 }),
+        ({ id, tenant_id: tenantId }) => ({ status: 201, subjectId: id, tenantId }),
         (record) => service.create(request.body, tenantScope(request), record),
       ),
   );
@@ -50,7 +51,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
       answerOnce<CreatedApiKey>(
         request,
         reply,
-        () => ({ status: 201 }),
+        ({ id, tenant_id: tenantId }) => ({ status: 201, subjectId: id, tenantId }),
         (record) => service.rotate(request.params.id, request.body, tenantScope(request), record),
       ),
   );
@@ -75,7 +76,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
       },
     },
     async (request, reply) => {
-      await service.revoke(request.params.id, tenantScope(request));
+      await service.revoke(request.params.id, tenantScope(request), recordChangeOf(request));
       return reply.code(204).send(null);
     },
   );

@@ -7,10 +7,12 @@ import { OPERATOR_SCOPE, type Principal, type TenantScope } from '../../lib/prin
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import type { QuotaLimits } from '../../config/quotas.ts';
+import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
 import { createQuotaCheck } from '../quotas/index.ts';
 import { generateApiKey, parseApiKey, secretMatches } from './api-key-secret.ts';
 import { createApiKeyRepository, type NewApiKey } from './api-key.repository.ts';
+import { recordCommand } from './record-command.ts';
 import {
   DEFAULT_OVERLAP_MS,
   type ApiKey,
@@ -114,20 +116,27 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
         const expiresAt = request.expires_at === undefined ? sameLifetime(old) : expiryOf(request.expires_at);
         const { row, key } = await insert(tx, { tenantId, name, scopes, expiresAt, rotatedFromId: id });
         const end = new Date(Date.now() + (request.overlap_ms ?? DEFAULT_OVERLAP_MS));
-        const expired = await keys.setExpiry(id, old.expiresAt !== null && old.expiresAt < end ? old.expiresAt : end, tx);
+        const expired = await keys.setExpiry(
+          id,
+          old.expiresAt !== null && old.expiresAt < end ? old.expiresAt : end,
+          tx,
+        );
         const data = { name, successor_id: row.id, expires_at: toTimestamp(expired.expiresAt) };
         await recordEvent(tx, { tenantId, type: 'api_key.rotated', subjectId: id, data });
         const created = { ...toApiKey(row), key };
-        await record(tx, created);
+        await record(tx, created, toApiKey(old));
         return created;
       }),
 
     /** Revokes a key. Revoking it again changes nothing. @throws AppError 404 */
-    async revoke(id: string, scope: string | null): Promise<void> {
+    async revoke(id: string, scope: string | null, recordChange: RecordChange): Promise<void> {
       await withTransaction(db, async (tx) => {
         const row = await keys.find(id, scope ?? undefined, tx);
         if (row === null) throw notFound('API key', id);
-        if (!(await keys.revoke(id, tx))) return;
+        const revoked = await keys.revoke(id, tx);
+        if (revoked === null) return;
+        const [before, after] = [toApiKey(row), toApiKey(revoked)];
+        await recordChange(tx, { tenantId: row.tenantId, subjectId: id, before, after });
         await recordEvent(tx, {
           tenantId: row.tenantId,
           type: 'api_key.revoked',
@@ -147,7 +156,8 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
         await keys.lockOperatorKeys(tx);
         if ((await keys.countOperatorKeys(tx)) > 0) return null;
         const options = { tenantId: null, name: 'first operator key', scopes: [OPERATOR_SCOPE], expiresAt: null };
-        const { key } = await insert(tx, options);
+        const { row, key } = await insert(tx, options);
+        await recordCommand('createApiKey')(tx, { ...toApiKey(row), key });
         await keep(key);
         return key;
       }),

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
+import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { QuotaParams, SetTenantQuotas, TenantQuotas } from './quota.schemas.ts';
@@ -28,13 +29,14 @@ const quotaRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { conf
       onRequest: requireOperator,
       schema: {
         ...operation('setTenantQuotas', 'Give a tenant limits of its own'),
-        description: 'Replaces all limits of the tenant. What it has already stays, even if it is more than a new limit.',
+        description:
+          'Replaces all limits of the tenant. What it has already stays, even if it is more than a new limit.',
         params: QuotaParams,
         body: SetTenantQuotas,
         response: { 200: TenantQuotas },
       },
     },
-    (request) => service.set(request.params.id, request.body),
+    (request) => service.set(request.params.id, request.body, recordChangeOf(request)),
   );
 };
 export default quotaRoutes;

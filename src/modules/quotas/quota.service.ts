@@ -1,6 +1,7 @@
 import { QUOTA_NAMES, type QuotaLimits, type QuotaName } from '../../config/quotas.ts';
 import { withTransaction, type Database, type Queryable } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
+import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
 import { createQuotaCheck } from './quota-check.ts';
 import { createQuotaRepository, type OwnLimits } from './quota.repository.ts';
@@ -56,13 +57,14 @@ export function createQuotaService({ db, defaults, requestsPerMinute }: QuotaSer
      * Gives a tenant these limits of its own, and no others. What it has already stays, if it is more.
      * @throws AppError 404
      */
-    set: (tenantId: string, limits: SetTenantQuotas): Promise<TenantQuotas> =>
+    set: (tenantId: string, limits: SetTenantQuotas, recordChange: RecordChange): Promise<TenantQuotas> =>
       withTransaction(db, async (tx) => {
         await repository.lockTenant(tenantId, tx);
         const before = await repository.ownLimits(tenantId, tx);
         if (before === null) throw notFound('tenant', tenantId);
         await repository.setOwnLimits(tenantId, limits, tx);
         await recordEvent(tx, { tenantId, type: 'tenant.quotas_changed', subjectId: tenantId, data: { ...limits } });
+        await recordChange(tx, { tenantId, subjectId: tenantId, before, after: limits });
         return show(tenantId, limits, tx);
       }),
   };

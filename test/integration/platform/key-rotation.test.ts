@@ -105,7 +105,7 @@ test('a replayed answer has no key, and the database never has it', async () => 
   expect(again.json()).toEqual({ ...first, key: null });
   const secret = first.key.slice(-43);
   const tables = await service.db.$queryRaw<{ text: string }[]>`
-    SELECT k::text AS text FROM api_keys k UNION ALL SELECT e::text FROM events e
+    SELECT k::text AS text FROM api_keys k UNION ALL SELECT e::text FROM events e UNION ALL SELECT a::text FROM audit_entries a
     UNION ALL SELECT i::text FROM idempotency_records i`;
   expect(tables.length).toBeGreaterThan(4);
   expect(tables.some(({ text }) => text.includes(secret))).toBe(false);
