@@ -99,7 +99,7 @@ async function start(
   await mkdir(checkpoints, { recursive: true });
   await removeStaleCheckpoints(db, checkpoints);
 
-  const shared = { db, artifacts, producer, training, ...times };
+  const shared = { db, artifacts, producer, training, quotas: config.quotas, ...times };
   const handlers = combineHandlers([
     rolloutHandlers(shared),
     baselinesHandlers({ ...shared, checkpoints }),

@@ -18,6 +18,15 @@ export type QuotaLimits = Readonly<Record<QuotaName, number | null>>;
 
 export const QUOTA_NAMES = Object.keys(QUOTAS) as QuotaName[];
 
+export const NO_QUOTAS: QuotaLimits = {
+  adapters: null,
+  stored_bytes: null,
+  dataset_rows: null,
+  queued_jobs: null,
+  device_seconds: null,
+  api_keys: null,
+};
+
 const NO_LIMIT = 'none';
 
 /** Reads the default limits. What cannot be used is added to `problems`, one line each. */

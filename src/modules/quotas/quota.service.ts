@@ -3,6 +3,8 @@ import { withTransaction, type Database, type Queryable } from '../../lib/databa
 import { notFound } from '../../lib/errors.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
+import { toTimestamp } from '../../lib/schemas.ts';
+import { jobUsageRepository, type DeviceUsage } from './job-usage.repository.ts';
 import { createQuotaCheck } from './quota-check.ts';
 import { createQuotaRepository, type OwnLimits } from './quota.repository.ts';
 import type { SetTenantQuotas, TenantQuotas } from './quota.schemas.ts';
@@ -17,20 +19,25 @@ export function createQuotaService({ db, defaults, requestsPerMinute }: QuotaSer
   const repository = createQuotaRepository(db);
   const check = createQuotaCheck({ db, defaults });
 
-  async function usedBy(tenantId: string, tx: Queryable): Promise<Record<QuotaName, number>> {
+  async function usedBy(
+    tenantId: string,
+    device: DeviceUsage | undefined,
+    tx: Queryable,
+  ): Promise<Record<QuotaName, number>> {
     const { reserved_bytes: reserved, ...stored } = await repository.storedUsage(tenantId, tx);
     return {
       ...stored,
       stored_bytes: stored.stored_bytes + reserved,
       queued_jobs: await repository.unfinishedJobs(tenantId, tx),
-      device_seconds: 0,
+      device_seconds: Math.round(device?.seconds ?? 0),
       api_keys: await repository.liveKeys(tenantId, tx),
     };
   }
 
   async function show(tenantId: string, own: OwnLimits, tx: Queryable): Promise<TenantQuotas> {
     const { limits, isOwn } = await check.limitsOf(tenantId, tx);
-    const used = await usedBy(tenantId, tx);
+    const [device] = await jobUsageRepository.device(tx, [tenantId]);
+    const used = await usedBy(tenantId, device, tx);
     const requests = (own as SetTenantQuotas).requests_per_minute;
     return {
       tenant_id: tenantId,
@@ -39,7 +46,7 @@ export function createQuotaService({ db, defaults, requestsPerMinute }: QuotaSer
         limit: limits[name],
         used: used[name],
         is_default: !isOwn(name),
-        resets_at: null,
+        resets_at: name === 'device_seconds' ? toTimestamp(device?.resets_at ?? null) : null,
       })),
       requests_per_minute: { limit: requests ?? requestsPerMinute, is_default: requests === undefined },
     };

@@ -60,6 +60,7 @@ const MIGRATIONS = [
   '20261126220000_excused_attempts',
   '20261126230000_commit_order',
   '20261127030000_audit_log',
+  '20261127030000_device_time',
   '20261127030000_key_rotation',
   '20261127030000_rate_buckets',
   '20261127030000_tenant_quotas',
