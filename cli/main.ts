@@ -1,11 +1,12 @@
 import { Command } from 'commander';
+import * as audit from './commands/audit/export.ts';
 import * as demo from './commands/demo.ts';
 import * as devices from './commands/devices.ts';
 import * as evaluate from './commands/eval.ts';
 import * as generate from './commands/generate.ts';
 import * as graph from './commands/graph.ts';
 import * as inspect from './commands/inspect.ts';
-import * as keys from './commands/keys/create.ts';
+import * as keys from './commands/keys/keys.ts';
 import * as migrate from './commands/migrate.ts';
 import * as openapi from './commands/openapi.ts';
 import * as rebase from './commands/rebase.ts';
@@ -37,6 +38,7 @@ const COMMANDS: readonly CommandModule[] = [
   worker,
   migrate,
   keys,
+  audit,
   openapi,
 ];
 

@@ -4,6 +4,7 @@ import type { AppDependencies, ModuleOptions, ModulePlugin } from './app-depende
 import type { Config } from './config/config.ts';
 import adapterRoutes from './modules/adapters/adapter.routes.ts';
 import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
+import auditRoutes from './modules/audit/audit.routes.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 import baseModelRoutes from './modules/base-models/base-model.routes.ts';
 import datasetRoutes from './modules/datasets/dataset.routes.ts';
@@ -12,6 +13,7 @@ import eventRoutes from './modules/events/event.routes.ts';
 import exportRoutes from './modules/export/export.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
 import jobRoutes from './modules/jobs/job.routes.ts';
+import quotaRoutes from './modules/quotas/quota.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import auth from './plugins/auth.ts';
@@ -21,7 +23,7 @@ import metrics from './plugins/metrics.ts';
 import openapi from './plugins/openapi/openapi.ts';
 import { useProblems } from './plugins/problems/problems.ts';
 import { protocolErrors } from './plugins/problems/protocol-errors.ts';
-import rateLimit from './plugins/rate-limit.ts';
+import rateLimit from './plugins/rate-limit/rate-limit.ts';
 import { useJsonBodies } from './plugins/request-body/json-body.ts';
 import { boundUnreadBody } from './plugins/request-body/unread-body.ts';
 import requestLog from './plugins/request-log.ts';
@@ -31,7 +33,9 @@ const MODULES: readonly ModulePlugin[] = [
   rolloutRoutes,
   jobRoutes,
   eventRoutes,
+  auditRoutes,
   tenantRoutes,
+  quotaRoutes,
   apiKeyRoutes,
   baseModelRoutes,
   datasetRoutes,
@@ -69,8 +73,8 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
 }
 
 async function registerV1(v1: FastifyInstance, options: ModuleOptions): Promise<void> {
-  await v1.register(rateLimit, { perMinute: options.config.rateLimitPerMinute });
-  await v1.register(auth, { keys: createApiKeyService(options.deps) });
+  await v1.register(rateLimit, { db: options.deps.db, perMinute: options.config.rateLimitPerMinute });
+  await v1.register(auth, { keys: createApiKeyService({ db: options.deps.db, quotas: options.config.quotas }) });
   await v1.register(idempotency, { db: options.deps.db, maxUploadBytes: options.config.uploadLimitBytes });
   await v1.register(etag);
   for (const routes of MODULES) await v1.register(routes, options);

@@ -100,7 +100,9 @@ async function start(
     throw nameAddress(error, config);
   });
   // The key comes last: it is shown only once, so a start that fails must not create it.
-  const operatorKey = await createApiKeyService({ db }).ensureOperatorKey(options.keepOperatorKey);
+  const operatorKey = await createApiKeyService({ db, quotas: config.quotas }).ensureOperatorKey(
+    options.keepOperatorKey,
+  );
   const url = urlOf(config.host, app.server.address() as AddressInfo);
   logger.info({ url, database: config.databaseUrl === null ? 'embedded' : 'external', queue: backend.kind }, 'ready');
   return { url, databaseUrl, operatorKey, app, deps, backend, lost, stop: () => closing.run() };

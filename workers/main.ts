@@ -109,7 +109,7 @@ async function start(
   await mkdir(checkpoints, { recursive: true });
   await removeStaleCheckpoints(db, checkpoints);
 
-  const shared = { db, artifacts, producer, training, ...times };
+  const shared = { db, artifacts, producer, training, quotas: config.quotas, ...times };
   const jobs = { checkpoints, measuredTokens: config.measuredTokens };
   const handlers = combineHandlers([
     rolloutHandlers(shared),

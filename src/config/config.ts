@@ -5,6 +5,7 @@ import { DEVICE_CHOICE_PATTERN, DEVICE_EXPECTED, type DeviceChoice } from '../..
 import { INT8_CACHE_GB, PRECISION_SETTINGS } from '../../core/options/precisions.ts';
 import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
+import { readQuotas, type QuotaLimits } from './quotas.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
 /** The variables of limits that a refused upload names. */
@@ -57,7 +58,7 @@ const ConfigSchema = Type.Object({
   inspectionMemoryBytes: Type.Integer({ minimum: 2 ** 27 }),
   /** How long an inspection may take, in milliseconds. */
   inspectionTimeoutMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
-  /** Number of requests per minute that one API key may make. */
+  /** Number of requests per minute that one tenant, or one key of the operator, may make. */
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
   /** How long events are kept, in days; null keeps them for ever. */
   eventRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
@@ -71,7 +72,9 @@ const ConfigSchema = Type.Object({
   workerConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
 });
 
-export type Config = Readonly<Static<typeof ConfigSchema>>;
+type PlainConfig = Static<typeof ConfigSchema>;
+
+export type Config = Readonly<PlainConfig & { /** What each tenant may have by default. */ quotas: QuotaLimits }>;
 
 /** Settings that cannot be used. The message has one line for each and names its variable. */
 export class ConfigError extends Error {
@@ -114,7 +117,7 @@ const asFolders = (text: string): unknown =>
 /** A `#` or `/` in a password ends the address too early. */
 const ENCODED = 'with special characters of the password percent-encoded';
 
-const SETTINGS: Record<keyof Config, Setting> = {
+const SETTINGS: Record<keyof PlainConfig, Setting> = {
   host: { variable: 'READAPT_HOST', fallback: '127.0.0.1', parse: asText, expected: 'a host name or address' },
   port: { variable: 'READAPT_PORT', fallback: 8420, parse: asInteger, expected: 'an integer from 0 to 65535' },
   dataDir: { variable: 'READAPT_DATA_DIR', fallback: path.resolve('data'), parse: asFolder, expected: 'a folder' },
@@ -274,13 +277,14 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     const value = text === '' ? setting.fallback : setting.parse(text);
     values[name] = value;
     const isBadUrl = setting.secretUrl === true && typeof value === 'string' && !URL.canParse(value);
-    if (isBadUrl || !Value.Check(ConfigSchema.properties[name as keyof Config], value)) {
+    if (isBadUrl || !Value.Check(ConfigSchema.properties[name as keyof PlainConfig], value)) {
       const found = setting.secretUrl === true ? 'not usable' : JSON.stringify(text);
       problems.push(`${setting.variable} is ${found}, expected ${setting.expected}`);
     }
   }
+  const quotas = readQuotas(env, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   const config = Value.Parse(ConfigSchema, values);
   Object.freeze(config.allowedRoots);
-  return Object.freeze(config);
+  return Object.freeze({ ...config, quotas });
 }

@@ -13,6 +13,8 @@ const PREFIXES = {
   rollout: 'rol',
   job: 'job',
   event: 'evt',
+  reservation: 'res',
+  auditEntry: 'aud',
 } as const;
 
 export type IdKind = keyof typeof PREFIXES;

@@ -10,8 +10,10 @@ import {
   type HandlerSet,
   type JobProducer,
 } from '../../src/jobs/index.ts';
+import { NO_QUOTAS, type QuotaLimits } from '../../src/config/quotas.ts';
 import type { Database } from '../../src/lib/database.ts';
 import type { Logger } from '../../src/lib/logger.ts';
+import { createJobRooms } from '../../src/modules/quotas/index.ts';
 import {
   createJobLifecycle,
   LeaseLostError,
@@ -41,6 +43,8 @@ export interface AdaptationDependencies extends JobFolders {
   training: TrainingProcess;
   /** What this worker has for its training process. Default: no limit. */
   memory?: WorkerMemory;
+  /** What each tenant may have by default. Default: no limits. */
+  quotas?: QuotaLimits;
   leaseMs?: number;
   heartbeatMs?: number;
 }
@@ -137,6 +141,7 @@ async function work(claim: Claim): Promise<void> {
         code: 'too_many_attempts',
       });
     }
+    if (claimed.attempt === 1) await requireDeviceTime(deps, job.tenantId);
     const reason = check.isHopeless(job.id) ? check.refusalOf(job.id) : null;
     if (reason !== null) throw tooLittleMemory(reason);
     const { attempt } = claimed;
@@ -145,6 +150,15 @@ async function work(claim: Claim): Promise<void> {
   } catch (error) {
     await conclude(claim, error);
   }
+}
+
+/** @throws PermanentError if the tenant has used up its device seconds of this month */
+async function requireDeviceTime(
+  { db, quotas = NO_QUOTAS }: { db: Database; quotas?: QuotaLimits },
+  tenantId: string,
+): Promise<void> {
+  const refusal = await createJobRooms({ db, defaults: quotas }).deviceRefusal(tenantId);
+  if (refusal !== null) throw new PermanentError(refusal.message, { code: 'quota_exceeded' });
 }
 
 /** Writes how a failed attempt ended, and throws what tells the queue whether to try the job again. */

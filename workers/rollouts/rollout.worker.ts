@@ -6,6 +6,7 @@ import {
   type HandlerSet,
   type JobProducer,
 } from '../../src/jobs/index.ts';
+import type { QuotaLimits } from '../../src/config/quotas.ts';
 import type { Database } from '../../src/lib/database.ts';
 import {
   createRolloutLifecycle,
@@ -24,6 +25,8 @@ export interface RolloutDependencies {
   artifacts: ArtifactStore;
   producer: JobProducer;
   training: TrainingProcess;
+  /** What each tenant may have by default. Default: no limits. */
+  quotas?: QuotaLimits;
   /** Interval at which a running analysis checks whether its rollout was cancelled. */
   heartbeatMs?: number;
 }

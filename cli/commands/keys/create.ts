@@ -1,18 +1,18 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { UsageError } from '../../errors.ts';
 import { addJsonOption, type JsonOption } from '../../options/common-options.ts';
+import { addDatabaseOption, type DatabaseOption } from '../../options/database-option.ts';
+import { withKeys } from './with-keys.ts';
 
-interface CreateOptions extends JsonOption {
+interface CreateOptions extends JsonOption, DatabaseOption {
   readonly operator?: boolean;
   readonly name: string;
   readonly expiresAt?: string;
-  readonly dataDir?: string;
 }
 
 const LONGEST_NAME = 100;
 
-export function register(program: Command): void {
-  const keys = program.command('keys').description('Manage API keys in the database itself, without an API key.');
+export function addCreate(keys: Command): void {
   const create = keys
     .command('create')
     .description(
@@ -24,13 +24,8 @@ export function register(program: Command): void {
       '--expires-at <time>',
       'Time from which the key is refused, as 2027-01-31T00:00:00Z. (default: never)',
       time,
-    )
-    .option('--data-dir <folder>', 'Folder of the embedded database, instead of READAPT_DATA_DIR.')
-    .addHelpText(
-      'after',
-      '\nThe database is the one at DATABASE_URL or, without it, the embedded one in the data folder, running or not.',
-    )
-    .action(run);
+    );
+  addDatabaseOption(create).action(run);
   addJsonOption(create);
 }
 
@@ -38,17 +33,10 @@ async function run(options: CreateOptions): Promise<void> {
   if (!options.operator) {
     throw new UsageError('--operator is missing: only operator keys are created here; the API creates all other keys');
   }
-  const { loadConfig } = await import('../../../src/config/config.ts');
-  const { withDatabase } = await import('../../stack/database.ts');
-  const { createApiKeyService } = await import('../../../src/modules/api-keys/index.ts');
-  const { unrecorded } = await import('../../../src/lib/record-answer.ts');
-  const config = loadConfig({
-    ...process.env,
-    ...(options.dataDir === undefined ? {} : { READAPT_DATA_DIR: options.dataDir }),
-  });
+  const { recordCommand } = await import('../../../src/modules/api-keys/index.ts');
   const request = { name: options.name, scopes: ['operator' as const], expires_at: options.expiresAt ?? null };
-  const { id, name, key, created_at, expires_at } = await withDatabase(config, (db) =>
-    createApiKeyService({ db }).create(request, null, unrecorded),
+  const { id, name, key, created_at, expires_at } = await withKeys(options, (keys) =>
+    keys.create(request, null, recordCommand('createApiKey')),
   );
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ id, name, key, created_at, expires_at }, null, 2)}\n`);

@@ -2,13 +2,15 @@ import { join } from 'node:path';
 import type { ArtifactStore, StoredArtifact } from '../../artifacts/index.ts';
 import { resolveAllowedFolder } from '../../lib/allowed-path.ts';
 import { unprocessable, type AppError } from '../../lib/errors.ts';
+import type { Upload } from '../../lib/upload.ts';
+import type { UploadRoom } from '../quotas/index.ts';
 import { unpackAdapter } from './adapter-archive.ts';
 import { copyAdapterFiles, isAdapterFile } from './adapter-files.ts';
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
 import type { InspectedAdapter } from './inspection/protocol.ts';
 
 /** The source of an adapter's files: a folder that the service can read, or an uploaded archive. */
-export type AdapterSource = { readonly path: string } | { readonly archive: AsyncIterable<Uint8Array> };
+export type AdapterSource = { readonly path: string } | { readonly archive: Upload };
 
 export interface ImportedAdapter {
   readonly artifact: StoredArtifact;
@@ -25,18 +27,19 @@ export interface ImportDependencies {
  * Copies an adapter's files to a scratch folder, checks every tensor against the base and then stores the files.
  * Nothing is stored if a check fails.
  *
- * @param target the tenant that gets the adapter, and the folder of the base model version on which it was trained
+ * @param target the tenant that gets the adapter, the folder of the base model version on which it was trained, and the room
+ *   of the upload
  * @throws AppError 422 `invalid_adapter` or `invalid_base_model` that names file and tensor, an error of the source, or one of
  *   the inspector
  */
 export function importAdapter(
   deps: ImportDependencies,
   source: AdapterSource,
-  { owner, baseFolder }: { readonly owner: string; readonly baseFolder: string },
+  { owner, baseFolder, room }: { readonly owner: string; readonly baseFolder: string; readonly room: UploadRoom },
 ): Promise<ImportedAdapter> {
   return deps.artifacts.withScratch(async (scratch) => {
     const folder = join(scratch, 'adapter');
-    if ('archive' in source) await unpackAdapter(source.archive, folder);
+    if ('archive' in source) await unpackAdapter(room.measured(source.archive.chunks), folder);
     else await copyAdapterFiles(await resolveAllowedFolder(source.path, deps.allowedRoots), folder);
     const inspected = await withProblems(
       () => deps.inspector.inspectAdapter(folder, baseFolder, owner),

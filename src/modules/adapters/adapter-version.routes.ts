@@ -8,7 +8,7 @@ import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { matchesEtag } from '../../plugins/etag.ts';
 import { answerOnce, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { acceptUploads, uploadedBytes, type UploadLimit } from '../../plugins/request-body/upload-body.ts';
+import { acceptUploads, uploadOf, type UploadLimit } from '../../plugins/request-body/upload-body.ts';
 import { ARCHIVE_LIMIT_BYTES } from './adapter-archive.ts';
 import {
   AdapterParams,
@@ -54,8 +54,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
       // The body of an archive is a stream; any other body was validated as a FolderSource.
       const body = (isArchive ? undefined : request.body) as FolderSource | undefined;
       const baseModelVersion = named(body?.base_model_version, request.query.base_model_version);
-      const source =
-        body === undefined ? { archive: uploadedBytes(request, ARCHIVE_TYPE, limit) } : { path: body.path };
+      const source = body === undefined ? { archive: uploadOf(request, ARCHIVE_TYPE, limit) } : { path: body.path };
       return answerOnce<AdapterVersion>(request, reply, headOfVersion, (record) =>
         service.importVersion(request.params.id, baseModelVersion, source, { scope: tenantScope(request), record }),
       );
@@ -120,7 +119,8 @@ function archiveLimit(uploadLimitBytes: number): UploadLimit {
 }
 
 function headOfVersion(version: AdapterVersion): AnswerHead {
-  return { status: 201, location: `/v1/adapters/${version.adapter_id}/versions/${version.id}` };
+  const { id: subjectId, tenant_id: tenantId } = version;
+  return { status: 201, location: `/v1/adapters/${version.adapter_id}/versions/${version.id}`, subjectId, tenantId };
 }
 
 /** The base model version that the body or the query names. @throws AppError 400 `invalid_request` */

@@ -35,7 +35,7 @@ export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
  */
 export async function insertAdapterVersion(
   tx: Transaction,
-  version: Omit<Prisma.AdapterVersionUncheckedCreateInput, 'number' | 'superseded'>,
+  version: Omit<Prisma.AdapterVersionUncheckedCreateInput, 'number' | 'superseded' | 'bytes'>,
 ) {
   await lockAdapter(tx, version.adapterId);
   const newest = await tx.adapterVersion.aggregate({
@@ -43,7 +43,9 @@ export async function insertAdapterVersion(
     _max: { number: true },
   });
   const superseded = await isSuperseded(tx, version);
-  return tx.adapterVersion.create({ data: { ...version, superseded, number: (newest._max.number ?? 0) + 1 } });
+  const artifact = await tx.artifact.findUnique({ where: { digest: version.artifactDigest }, select: { bytes: true } });
+  const number = (newest._max.number ?? 0) + 1;
+  return tx.adapterVersion.create({ data: { ...version, superseded, number, bytes: artifact?.bytes ?? 0n } });
 }
 
 /** Identifiers sort by creation, so a greater one is that of a newer base model version. */

@@ -4,6 +4,7 @@ import { pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { createUploadRooms } from '../quotas/index.ts';
 import versionRoutes from './adapter-version.routes.ts';
 import { Adapter, AdapterParams, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
 import { createAdapterService } from './adapter.service.ts';
@@ -12,7 +13,8 @@ const operation = operationsOf('Adapters');
 
 const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
   const { db, artifacts, inspector } = deps;
-  const service = createAdapterService({ db, artifacts, inspector, allowedRoots: config.allowedRoots });
+  const rooms = createUploadRooms({ db, logger: deps.logger, quotas: config.quotas });
+  const service = createAdapterService({ db, artifacts, inspector, rooms, allowedRoots: config.allowedRoots });
   app.post(
     '/adapters',
     {

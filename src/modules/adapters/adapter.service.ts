@@ -9,6 +9,7 @@ import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { createBaseModelRepository } from '../base-models/index.ts';
 import { createDatasetRepository } from '../datasets/index.ts';
 import { recordEvent } from '../events/index.ts';
+import type { UploadRooms } from '../quotas/index.ts';
 import { createTenantService } from '../tenants/index.ts';
 import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapter-import.ts';
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
@@ -23,6 +24,7 @@ export interface AdapterServiceDependencies {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
   readonly inspector: AdapterInspector;
+  readonly rooms: UploadRooms;
   readonly allowedRoots: readonly string[];
 }
 
@@ -123,6 +125,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     if (baseModel === null) throw notFound('base model', body.base_model);
     if ((await datasets.find(body.dataset_id, owner)) === null) throw notFound('dataset', body.dataset_id);
     if (await adapters.isNameTaken(owner, body.name)) throw adapterExists(body.name);
+    await deps.rooms.requireAnyRoom(owner, ['adapters']);
     const { source } = body;
     return {
       baseModel,
@@ -134,21 +137,30 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     /**
      * Creates an adapter and, with `source`, its first version in one transaction.
      *
-     * @throws AppError 404, 409 `adapter_exists`, 422; neither rows nor files remain then
+     * @throws AppError 403 `quota_exceeded`, 404, 409 `adapter_exists`, 422; neither rows nor files remain then
      */
     async create(body: CreateAdapter, scope: string | null, record: RecordAnswer<Adapter>): Promise<Adapter> {
       const owner = resolveOwner(scope, body.tenant_id);
       const { baseModel, baseModelVersion } = await resolveReferences(body, owner);
       if (body.source === undefined || baseModelVersion === null) {
-        return withTransaction(db, (tx) =>
-          recorded(tx, insertAdapter(owner, body, { modelId: baseModel.id }, tx), record),
-        );
+        return withTransaction(db, async (tx) => {
+          const adapter = await insertAdapter(owner, body, { modelId: baseModel.id }, tx);
+          await deps.rooms.requireWithin(tx, owner, { adapters: 1 });
+          await record(tx, adapter);
+          return adapter;
+        });
       }
-      const imported = await importAdapter(deps, body.source, { owner, baseFolder: baseModelVersion.path });
-      const base = { modelId: baseModel.id, versionId: baseModelVersion.id, imported };
-      return withRegisteredArtifact(deps, imported.artifact, (tx) =>
-        recorded(tx, insertAdapter(owner, body, base, tx), record),
-      );
+      const source = body.source;
+      return deps.rooms.during(owner, null, async (room) => {
+        const imported = await importAdapter(deps, source, { owner, baseFolder: baseModelVersion.path, room });
+        const base = { modelId: baseModel.id, versionId: baseModelVersion.id, imported };
+        return withRegisteredArtifact(deps, imported.artifact, async (tx) => {
+          const adapter = await insertAdapter(owner, body, base, tx);
+          await room.settle(tx, { adapters: 1, stored_bytes: imported.artifact.bytes });
+          await record(tx, adapter);
+          return adapter;
+        });
+      });
     },
 
     async list(query: ListAdaptersQuery, scope: string | null): Promise<Page<Adapter>> {
@@ -164,7 +176,8 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
      * Imports the next version of an adapter.
      *
      * @param baseModelVersion identifier or version text of the version on which the adapter was trained
-     * @throws AppError 404, 413, 422 such as `invalid_archive` or `invalid_adapter`; neither rows nor files remain then
+     * @throws AppError 403 `quota_exceeded`, 404, 413, 422 such as `invalid_archive` or `invalid_adapter`; neither rows nor
+     *   files remain then
      */
     async importVersion(
       id: string,
@@ -174,10 +187,17 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     ): Promise<AdapterVersion> {
       const adapter = await findAdapter(id, caller.scope);
       const base = await findBaseModelVersion(adapter.baseModel, baseModelVersion);
-      const imported = await importAdapter(deps, source, { owner: adapter.tenantId, baseFolder: base.path });
-      return withRegisteredArtifact(deps, imported.artifact, (tx) =>
-        recorded(tx, insertVersion(adapter, imported, base.id, tx), caller.record),
-      );
+      const { tenantId: owner } = adapter;
+      const declaredBytes = 'archive' in source ? source.archive.declaredBytes : null;
+      return deps.rooms.during(owner, declaredBytes, async (room) => {
+        const imported = await importAdapter(deps, source, { owner, baseFolder: base.path, room });
+        return withRegisteredArtifact(deps, imported.artifact, async (tx) => {
+          const version = await insertVersion(adapter, imported, base.id, tx);
+          await room.settle(tx, { stored_bytes: imported.artifact.bytes });
+          await caller.record(tx, version);
+          return version;
+        });
+      });
     },
 
     async listVersions(id: string, query: PageQuery, scope: string | null): Promise<Page<AdapterVersion>> {
@@ -199,11 +219,4 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       return { digest, filename: `${prefix}.tar`, open: () => artifacts.tarStream(digest, { prefix }) };
     },
   };
-}
-
-/** Records the result of the work as the answer, in the same transaction. */
-async function recorded<T>(tx: Transaction, work: Promise<T>, record: RecordAnswer<T>): Promise<T> {
-  const answer = await work;
-  await record(tx, answer);
-  return answer;
 }

@@ -10,6 +10,8 @@ export interface NewApiKey {
   secretHash: string;
   scopes: string[];
   expiresAt: Date | null;
+  /** The key whose place it takes. */
+  rotatedFromId?: string | null;
 }
 
 /** A `tenantId` of undefined stands for every tenant and the operator. */
@@ -38,10 +40,20 @@ export function createApiKeyRepository(db: Database) {
     /** Records that the key was used just now. */
     noteUse: (id: string, tx: Queryable = db) =>
       tx.apiKey.updateMany({ where: { id }, data: { lastUsedAt: new Date() } }),
-    /** False if the key had been revoked before. */
-    async revoke(id: string, tx: Queryable = db): Promise<boolean> {
-      const { count } = await tx.apiKey.updateMany({ where: { id, revokedAt: null }, data: { revokedAt: new Date() } });
-      return count === 1;
+    /** The key, the one whose place it has taken and the one that takes its place; until the transaction ends, others wait. */
+    async lockWithRotation(id: string, tenantId: string | undefined, tx: Queryable) {
+      await tx.$queryRaw`SELECT id FROM api_keys WHERE id = ${id} FOR NO KEY UPDATE`;
+      return tx.apiKey.findFirst({ where: { id, tenantId }, include: { rotatedFrom: true, successor: true } });
+    },
+    setExpiry: (id: string, expiresAt: Date, tx: Queryable = db) =>
+      tx.apiKey.update({ where: { id }, data: { expiresAt } }),
+    /** The revoked key; null if it had been revoked before. */
+    async revoke(id: string, tx: Queryable = db) {
+      const [row] = await tx.apiKey.updateManyAndReturn({
+        where: { id, revokedAt: null },
+        data: { revokedAt: new Date() },
+      });
+      return row ?? null;
     },
     countOperatorKeys: (tx: Queryable = db) => tx.apiKey.count({ where: { tenantId: null } }),
     /** Until the transaction ends, other processes wait to decide whether the first operator key is needed. */

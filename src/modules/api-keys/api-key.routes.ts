@@ -2,16 +2,17 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
+import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { ApiKey, ApiKeyParams, CreateApiKey, CreatedApiKey, ListApiKeys } from './api-key.schemas.ts';
+import { ApiKey, ApiKeyParams, CreateApiKey, CreatedApiKey, ListApiKeys, RotateApiKey } from './api-key.schemas.ts';
 import { createApiKeyService } from './api-key.service.ts';
 
 const operation = operationsOf('API keys');
 
-const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createApiKeyService(deps);
+const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const service = createApiKeyService({ db: deps.db, quotas: config.quotas });
   app.addHook('onRequest', requireScope('tenant:admin'));
   app.post(
     '/api-keys',
@@ -28,8 +29,30 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       answerOnce<CreatedApiKey>(
         request,
         reply,
-        () => ({ status: 201 }),
+        ({ id, tenant_id: tenantId }) => ({ status: 201, subjectId: id, tenantId }),
         (record) => service.create(request.body, tenantScope(request), record),
+      ),
+  );
+  app.post(
+    '/api-keys/:id/rotate',
+    {
+      config: { idempotencySecrets: ['key'] },
+      schema: {
+        ...operation('rotateApiKey', 'Replace an API key by a new one'),
+        description:
+          'Creates a key with the name, the owner and the scopes of the old one, which expires after `overlap_ms`, so that ' +
+          'clients can change over without an interruption. The answer has the whole new key, which cannot be shown again.',
+        params: ApiKeyParams,
+        body: RotateApiKey,
+        response: { 201: CreatedApiKey },
+      },
+    },
+    (request, reply) =>
+      answerOnce<CreatedApiKey>(
+        request,
+        reply,
+        ({ id, tenant_id: tenantId }) => ({ status: 201, subjectId: id, tenantId }),
+        (record) => service.rotate(request.params.id, request.body, tenantScope(request), record),
       ),
   );
   app.get(
@@ -53,7 +76,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       },
     },
     async (request, reply) => {
-      await service.revoke(request.params.id, tenantScope(request));
+      await service.revoke(request.params.id, tenantScope(request), recordChangeOf(request));
       return reply.code(204).send(null);
     },
   );

@@ -3,6 +3,10 @@ import { PageQuery } from '../../lib/pagination.ts';
 import { OPERATOR_SCOPE, TENANT_SCOPES } from '../../lib/principal.ts';
 import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 
+const DAY_MS = 86_400_000;
+export const DEFAULT_OVERLAP_MS = DAY_MS;
+export const MAX_OVERLAP_MS = 30 * DAY_MS;
+
 const Scope = Type.Enum([OPERATOR_SCOPE, ...TENANT_SCOPES] as const, {
   description:
     '`operator` may do everything, for all tenants. `tenant:admin` includes `tenant:write`, which includes `tenant:read`.',
@@ -18,6 +22,7 @@ const properties = {
   last_used_at: Nullable(Type.String({ format: 'date-time', description: 'Accurate to a minute.' })),
   expires_at: Nullable(Timestamp),
   revoked_at: Nullable(Timestamp),
+  rotated_from_id: Nullable(Id('apiKey', 'The key whose place it has taken, until that one expires.')),
 };
 
 export const ApiKey = Type.Object(properties, { title: 'ApiKey' });
@@ -48,6 +53,26 @@ export const CreateApiKey = Type.Object(
   { title: 'CreateApiKey', additionalProperties: false },
 );
 export type CreateApiKey = Static<typeof CreateApiKey>;
+
+export const RotateApiKey = Type.Object(
+  {
+    overlap_ms: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: MAX_OVERLAP_MS,
+        default: DEFAULT_OVERLAP_MS,
+        description: 'How long the old key can still be used; a day by default, 30 at most.',
+      }),
+    ),
+    expires_at: Type.Optional(
+      Type.Union([Timestamp, Type.Null()], {
+        description: 'When the new key expires. By default it is valid for as long as the old one was made to be.',
+      }),
+    ),
+  },
+  { title: 'RotateApiKey', additionalProperties: false },
+);
+export type RotateApiKey = Static<typeof RotateApiKey>;
 
 export const ApiKeyParams = Type.Object({ id: Id('apiKey') });
 

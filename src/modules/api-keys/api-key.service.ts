@@ -1,26 +1,44 @@
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
-import { AppError, notFound, unprocessable } from '../../lib/errors.ts';
+import { AppError, conflict, notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
 import { OPERATOR_SCOPE, type Principal, type TenantScope } from '../../lib/principal.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import type { QuotaLimits } from '../../config/quotas.ts';
+import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
+import { createQuotaCheck } from '../quotas/index.ts';
 import { generateApiKey, parseApiKey, secretMatches } from './api-key-secret.ts';
 import { createApiKeyRepository, type NewApiKey } from './api-key.repository.ts';
-import type { ApiKey, CreateApiKey, CreatedApiKey, ListApiKeys } from './api-key.schemas.ts';
+import { recordCommand } from './record-command.ts';
+import {
+  DEFAULT_OVERLAP_MS,
+  type ApiKey,
+  type CreateApiKey,
+  type CreatedApiKey,
+  type ListApiKeys,
+  type RotateApiKey,
+} from './api-key.schemas.ts';
 
 export type ApiKeyService = ReturnType<typeof createApiKeyService>;
 
 /** `last_used_at` of a key is written at most once in this time. */
 const LAST_USED_RESOLUTION_MS = 60_000;
 
-/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
-export function createApiKeyService({ db }: { db: Database }) {
-  const keys = createApiKeyRepository(db);
+interface ApiKeyServiceDependencies {
+  readonly db: Database;
+  /** What each tenant may have by default. */
+  readonly quotas: QuotaLimits;
+}
 
-  async function insert(tx: Transaction, options: Pick<NewApiKey, 'tenantId' | 'name' | 'scopes' | 'expiresAt'>) {
+/** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
+export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
+  const keys = createApiKeyRepository(db);
+  const check = createQuotaCheck({ db, defaults: quotas });
+
+  async function insert(tx: Transaction, options: Omit<NewApiKey, 'id' | 'prefix' | 'secretHash'>) {
     const { key, prefix, secretHash } = generateApiKey();
     const row = await keys.insert({ id: newId('apiKey'), prefix, secretHash, ...options }, tx);
     await recordEvent(tx, {
@@ -45,8 +63,8 @@ export function createApiKeyService({ db }: { db: Database }) {
       const parsed = parseApiKey(key);
       const row = parsed === null ? null : await keys.findByPrefix(parsed.prefix);
       if (parsed === null || row === null || !secretMatches(parsed.secret, row.secretHash)) return null;
+      if (!isUsable(row)) return null;
       const now = Date.now();
-      if (row.revokedAt !== null || (row.expiresAt !== null && row.expiresAt.getTime() <= now)) return null;
       if (row.lastUsedAt === null || now - row.lastUsedAt.getTime() > LAST_USED_RESOLUTION_MS) noteUse(row.id, log);
       if (row.tenantId !== null) {
         return { kind: 'tenant', keyId: row.id, tenantId: row.tenantId, scopes: row.scopes as TenantScope[] };
@@ -54,15 +72,16 @@ export function createApiKeyService({ db }: { db: Database }) {
       return row.scopes.includes(OPERATOR_SCOPE) ? { kind: 'operator', keyId: row.id } : null;
     },
 
-    /** @throws AppError 403, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
+    /** @throws AppError 403 `forbidden` or `quota_exceeded`, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
     async create(
       request: CreateApiKey,
       scope: string | null,
       record: RecordAnswer<CreatedApiKey>,
     ): Promise<CreatedApiKey> {
       const tenantId = ownerOf(request, scope);
-      const expiresAt = expiryOf(request);
+      const expiresAt = expiryOf(request.expires_at ?? null);
       return withTransaction(db, async (tx) => {
+        if (tenantId !== null) await check.requireKeyRoom(tx, tenantId);
         const { row, key } = await insert(tx, { tenantId, name: request.name, scopes: request.scopes, expiresAt });
         const created = { ...toApiKey(row), key };
         await record(tx, created);
@@ -77,12 +96,47 @@ export function createApiKeyService({ db }: { db: Database }) {
       return toPage(await keys.page(query, scope ?? query.tenant_id), query, toApiKey);
     },
 
+    /**
+     * Makes a key that takes the place of another one, which expires after the overlap. It counts against no quota, because
+     * the old key counts only once with it.
+     *
+     * @throws AppError 404, 409 `key_ended`, `already_rotated` or `rotation_in_progress`, 422 `already_expired`
+     */
+    rotate: (
+      id: string,
+      request: RotateApiKey,
+      scope: string | null,
+      record: RecordAnswer<CreatedApiKey>,
+    ): Promise<CreatedApiKey> =>
+      withTransaction(db, async (tx) => {
+        const old = await keys.lockWithRotation(id, scope ?? undefined, tx);
+        if (old === null) throw notFound('API key', id);
+        requireRotatable(old);
+        const { tenantId, name, scopes } = old;
+        const expiresAt = request.expires_at === undefined ? sameLifetime(old) : expiryOf(request.expires_at);
+        const { row, key } = await insert(tx, { tenantId, name, scopes, expiresAt, rotatedFromId: id });
+        const end = new Date(Date.now() + (request.overlap_ms ?? DEFAULT_OVERLAP_MS));
+        const expired = await keys.setExpiry(
+          id,
+          old.expiresAt !== null && old.expiresAt < end ? old.expiresAt : end,
+          tx,
+        );
+        const data = { name, successor_id: row.id, expires_at: toTimestamp(expired.expiresAt) };
+        await recordEvent(tx, { tenantId, type: 'api_key.rotated', subjectId: id, data });
+        const created = { ...toApiKey(row), key };
+        await record(tx, created, toApiKey(old));
+        return created;
+      }),
+
     /** Revokes a key. Revoking it again changes nothing. @throws AppError 404 */
-    async revoke(id: string, scope: string | null): Promise<void> {
+    async revoke(id: string, scope: string | null, recordChange: RecordChange): Promise<void> {
       await withTransaction(db, async (tx) => {
         const row = await keys.find(id, scope ?? undefined, tx);
         if (row === null) throw notFound('API key', id);
-        if (!(await keys.revoke(id, tx))) return;
+        const revoked = await keys.revoke(id, tx);
+        if (revoked === null) return;
+        const [before, after] = [toApiKey(row), toApiKey(revoked)];
+        await recordChange(tx, { tenantId: row.tenantId, subjectId: id, before, after });
         await recordEvent(tx, {
           tenantId: row.tenantId,
           type: 'api_key.revoked',
@@ -102,7 +156,8 @@ export function createApiKeyService({ db }: { db: Database }) {
         await keys.lockOperatorKeys(tx);
         if ((await keys.countOperatorKeys(tx)) > 0) return null;
         const options = { tenantId: null, name: 'first operator key', scopes: [OPERATOR_SCOPE], expiresAt: null };
-        const { key } = await insert(tx, options);
+        const { row, key } = await insert(tx, options);
+        await recordCommand('createApiKey')(tx, { ...toApiKey(row), key });
         await keep(key);
         return key;
       }),
@@ -131,13 +186,43 @@ function ownerOf(request: CreateApiKey, scope: string | null): string | null {
   return tenantId;
 }
 
-function expiryOf(request: CreateApiKey): Date | null {
-  if (request.expires_at === undefined || request.expires_at === null) return null;
-  const expiresAt = new Date(request.expires_at);
+function expiryOf(time: string | null): Date | null {
+  if (time === null) return null;
+  const expiresAt = new Date(time);
   if (expiresAt.getTime() <= Date.now()) {
-    throw unprocessable('already_expired', `expires_at is ${request.expires_at}, expected a time in the future`);
+    throw unprocessable('already_expired', `expires_at is ${time}, expected a time in the future`);
   }
   return expiresAt;
+}
+
+/** The expiry of a key that is valid for as long as another one was made to be. */
+function sameLifetime({ createdAt, expiresAt }: { createdAt: Date; expiresAt: Date | null }): Date | null {
+  return expiresAt === null ? null : new Date(Date.now() + expiresAt.getTime() - createdAt.getTime());
+}
+
+/** @throws AppError 409 */
+function requireRotatable(key: Row & { rotatedFrom: Row | null; successor: Row | null }): void {
+  if (key.successor !== null) {
+    const message = `API key ${key.id} has been rotated already, to ${key.successor.id}: rotate that one`;
+    throw conflict('already_rotated', message, { successor_id: key.successor.id });
+  }
+  if (!isUsable(key)) {
+    const message = `API key ${key.id} has expired or was revoked, so it cannot be rotated: create a new one`;
+    throw conflict('key_ended', message);
+  }
+  if (key.rotatedFrom !== null && isUsable(key.rotatedFrom)) {
+    const { id, expiresAt } = key.rotatedFrom;
+    throw conflict(
+      'rotation_in_progress',
+      `API key ${key.id} has taken the place of ${id}, which can be used until ${toTimestamp(expiresAt)}: wait until then, or ` +
+        'revoke that one',
+      { predecessor_id: id, expires_at: toTimestamp(expiresAt) },
+    );
+  }
+}
+
+function isUsable({ revokedAt, expiresAt }: Pick<Row, 'revokedAt' | 'expiresAt'>): boolean {
+  return revokedAt === null && (expiresAt === null || expiresAt.getTime() > Date.now());
 }
 
 type Row = NewApiKey & { createdAt: Date; lastUsedAt: Date | null; revokedAt: Date | null };
@@ -153,5 +238,6 @@ function toApiKey(row: Row): ApiKey {
     last_used_at: toTimestamp(row.lastUsedAt),
     expires_at: toTimestamp(row.expiresAt),
     revoked_at: toTimestamp(row.revokedAt),
+    rotated_from_id: row.rotatedFromId ?? null,
   };
 }

@@ -1,1 +1,2 @@
+export { recordCommand } from './record-command.ts';
 export { createApiKeyService, type ApiKeyService } from './api-key.service.ts';

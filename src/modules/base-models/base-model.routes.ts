@@ -106,6 +106,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
 export default baseModelRoutes;
 
 function headOfVersion({ base_model_version: version, rollout }: CreatedBaseModelVersion): AnswerHead {
-  if (rollout === null) return { status: 201, location: `/v1/base-model-versions/${version.id}` };
-  return { status: 202, location: `/v1/rollouts/${rollout.id}` };
+  const subject = { subjectId: version.id, tenantId: null };
+  if (rollout === null) return { status: 201, location: `/v1/base-model-versions/${version.id}`, ...subject };
+  return { status: 202, location: `/v1/rollouts/${rollout.id}`, ...subject };
 }

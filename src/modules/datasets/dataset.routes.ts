@@ -5,7 +5,7 @@ import { pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { acceptUploads, uploadedBytes } from '../../plugins/request-body/upload-body.ts';
+import { acceptUploads, uploadOf } from '../../plugins/request-body/upload-body.ts';
 import {
   CreateDatasetBody,
   CreateDatasetQuery,
@@ -14,13 +14,15 @@ import {
   DATASET_TYPE,
   ListDatasetsQuery,
 } from './dataset.schemas.ts';
+import { createUploadRooms } from '../quotas/index.ts';
 import { createDatasetService } from './dataset.service.ts';
 
 const operation = operationsOf('Datasets');
 
 const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
   const { db, artifacts } = deps;
-  const service = createDatasetService({ db, artifacts, rowLimit: config.datasetRowLimit });
+  const rooms = createUploadRooms({ db, logger: deps.logger, quotas: config.quotas });
+  const service = createDatasetService({ db, artifacts, rooms, rowLimit: config.datasetRowLimit });
   const limit = { what: 'dataset', maxBytes: config.uploadLimitBytes, setting: UPLOAD_LIMIT_VARIABLE };
   app.removeAllContentTypeParsers();
   acceptUploads(app, DATASET_TYPE);
@@ -38,9 +40,9 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       },
     },
     async (request, reply) => {
-      const chunks = uploadedBytes(request, DATASET_TYPE, limit);
+      const upload = uploadOf(request, DATASET_TYPE, limit);
       return answerOnce<Dataset>(request, reply, createdBelow('/v1/datasets'), (record) =>
-        service.create(request.query, tenantScope(request), chunks, record),
+        service.create(request.query, tenantScope(request), upload, record),
       );
     },
   );

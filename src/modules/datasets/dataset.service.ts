@@ -4,9 +4,11 @@ import { notFound } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
+import type { Upload } from '../../lib/upload.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import { recordEvent } from '../events/index.ts';
+import type { UploadRoom, UploadRooms } from '../quotas/index.ts';
 import { createTenantService } from '../tenants/index.ts';
 import { createDatasetRepository, datasetExists, type DatasetRow } from './dataset.repository.ts';
 import type { CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
@@ -17,6 +19,7 @@ export type DatasetService = ReturnType<typeof createDatasetService>;
 interface DatasetServiceDependencies {
   readonly db: Database;
   readonly artifacts: ArtifactStore;
+  readonly rooms: UploadRooms;
   /** Largest number of rows of a dataset. */
   readonly rowLimit: number;
 }
@@ -30,7 +33,7 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
     owned: { owner: string; name: string },
     artifact: StoredArtifact,
     splits: SplitCounts,
-    record: RecordAnswer<Dataset>,
+    { room, record }: { room: UploadRoom; record: RecordAnswer<Dataset> },
   ): Promise<Dataset> {
     const { owner, name } = owned;
     return withRegisteredArtifact(deps, artifact, async (tx) => {
@@ -47,6 +50,7 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
         },
         tx,
       );
+      await room.settle(tx, { dataset_rows: rows, stored_bytes: artifact.bytes });
       const data = { name, rows, digest: artifact.digest };
       await recordEvent(tx, { tenantId: owner, type: 'dataset.created', subjectId: row.id, data });
       const dataset = toDataset(row);
@@ -59,21 +63,25 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
     /**
      * Checks uploaded JSONL while it is written to the store, and registers it.
      *
-     * @throws AppError 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507; nothing remains then
+     * @throws AppError 403 `quota_exceeded`, 409 `dataset_exists`, 422 `invalid_dataset`, 413, 507; nothing remains then
      */
     async create(
       query: CreateDatasetQuery,
       scope: string | null,
-      chunks: AsyncIterable<Uint8Array>,
+      upload: Upload,
       record: RecordAnswer<Dataset>,
     ): Promise<Dataset> {
       const owner = resolveOwner(scope, query.tenant_id);
       // These checks come first, so that a request that must fail is refused before its upload is read.
       await tenants.get(owner, null);
       if (await datasets.isNameTaken(owner, query.name)) throw datasetExists(query.name);
-      const splits: SplitCounts = { training: 0, search: 0, gate: 0 };
-      const artifact = await deps.artifacts.putFile(normalizeDataset(chunks, splits, deps.rowLimit), 'dataset');
-      return register({ owner, name: query.name }, artifact, splits, record);
+      await deps.rooms.requireAnyRoom(owner, ['dataset_rows', 'stored_bytes']);
+      return deps.rooms.during(owner, upload.declaredBytes, async (room) => {
+        const splits: SplitCounts = { training: 0, search: 0, gate: 0 };
+        const rows = normalizeDataset(room.measured(upload.chunks), splits, deps.rowLimit);
+        const artifact = await deps.artifacts.putFile(rows, 'dataset');
+        return register({ owner, name: query.name }, artifact, splits, { room, record });
+      });
     },
 
     async list(query: ListDatasetsQuery, scope: string | null): Promise<Page<Dataset>> {

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { Id } from '../../lib/schemas.ts';
+import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { createDeletionService } from './deletion.service.ts';
@@ -29,7 +30,7 @@ const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       },
     },
     async (request, reply) => {
-      await service.deleteDataset(request.params.id, tenantScope(request));
+      await service.deleteDataset(request.params.id, tenantScope(request), recordChangeOf(request));
       return reply.code(204).send(null);
     },
   );
@@ -45,7 +46,7 @@ const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       },
     },
     async (request, reply) => {
-      await service.deleteAdapter(request.params.id, tenantScope(request));
+      await service.deleteAdapter(request.params.id, tenantScope(request), recordChangeOf(request));
       return reply.code(204).send(null);
     },
   );
@@ -64,7 +65,12 @@ const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       },
     },
     async (request, reply) => {
-      await service.deleteVersion(request.params.id, request.params.version_id, tenantScope(request));
+      await service.deleteVersion(
+        request.params.id,
+        request.params.version_id,
+        tenantScope(request),
+        recordChangeOf(request),
+      );
       return reply.code(204).send(null);
     },
   );
@@ -82,7 +88,7 @@ const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       },
     },
     async (request, reply) => {
-      await service.deleteTenant(request.params.id);
+      await service.deleteTenant(request.params.id, recordChangeOf(request));
       return reply.code(204).send(null);
     },
   );

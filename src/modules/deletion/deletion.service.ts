@@ -1,6 +1,7 @@
 import type { JobProducer } from '../../jobs/producer.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { conflict, notFound } from '../../lib/errors.ts';
+import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
 import { cancelJobsOf } from '../jobs/index.ts';
 import { deletionRepository as repository } from './deletion.repository.ts';
@@ -17,7 +18,7 @@ export function createDeletionService(deps: { db: Database; producer: Pick<JobPr
   const { db } = deps;
   return {
     /** @throws AppError 404, 409 `dataset_in_use` if an adapter has it */
-    deleteDataset: (id: string, scope: string | null): Promise<void> =>
+    deleteDataset: (id: string, scope: string | null, recordChange: RecordChange): Promise<void> =>
       withTransaction(db, async (tx) => {
         const dataset = await repository.lock(tx, 'datasets', id, scope);
         if (dataset === null) throw notFound('dataset', id);
@@ -27,10 +28,11 @@ export function createDeletionService(deps: { db: Database; producer: Pick<JobPr
         await repository.markDeleted(tx, 'datasets', id);
         const { tenant_id: tenantId, name } = dataset;
         await recordEvent(tx, { tenantId, type: 'dataset.deleted', subjectId: id, data: { name } });
+        await recordChange(tx, { tenantId, subjectId: id, before: { name }, after: null });
       }),
 
     /** Deletes an adapter with its versions, and cancels its jobs. @throws AppError 404 */
-    async deleteAdapter(id: string, scope: string | null): Promise<void> {
+    async deleteAdapter(id: string, scope: string | null, recordChange: RecordChange): Promise<void> {
       await withTransaction(db, async (tx) => {
         const adapter = await repository.lock(tx, 'adapters', id, scope);
         if (adapter === null) throw notFound('adapter', id);
@@ -38,13 +40,14 @@ export function createDeletionService(deps: { db: Database; producer: Pick<JobPr
         await repository.markDeleted(tx, 'adapters', id);
         const { tenant_id: tenantId, name } = adapter;
         await recordEvent(tx, { tenantId, type: 'adapter.deleted', subjectId: id, data: { name } });
+        await recordChange(tx, { tenantId, subjectId: id, before: { name }, after: null });
       });
       // Only then, because a publication locks the job before the adapter. The collector repeats it.
       await cancelJobsOf(deps, { adapterId: id });
     },
 
     /** @throws AppError 404, 409 `latest_version`, 409 `version_in_use` if a job carries it over */
-    deleteVersion: (adapterId: string, id: string, scope: string | null): Promise<void> =>
+    deleteVersion: (adapterId: string, id: string, scope: string | null, recordChange: RecordChange): Promise<void> =>
       withTransaction(db, async (tx) => {
         const adapter = await repository.lock(tx, 'adapters', adapterId, scope);
         if (adapter === null || adapter.deleted_at !== null) throw notFound('adapter', adapterId);
@@ -56,15 +59,17 @@ export function createDeletionService(deps: { db: Database; producer: Pick<JobPr
         const job = await repository.jobFrom(tx, id);
         if (job !== null) throw versionInUse(id, job.id);
         await repository.markVersionDeleted(tx, id);
+        const { tenant_id: tenantId } = adapter;
         const data = { adapter_id: adapterId, number: version.number };
-        await recordEvent(tx, { tenantId: adapter.tenant_id, type: 'adapter_version.deleted', subjectId: id, data });
+        await recordEvent(tx, { tenantId, type: 'adapter_version.deleted', subjectId: id, data });
+        await recordChange(tx, { tenantId, subjectId: id, before: data, after: null });
       }),
 
     /**
      * Deletes a tenant with everything that it has, cancels its jobs, and refuses its keys from now on.
      * @throws AppError 404
      */
-    async deleteTenant(id: string): Promise<void> {
+    async deleteTenant(id: string, recordChange: RecordChange): Promise<void> {
       await withTransaction(db, async (tx) => {
         const tenant = await repository.lockTenant(tx, id);
         if (tenant === null) throw notFound('tenant', id);
@@ -72,6 +77,7 @@ export function createDeletionService(deps: { db: Database; producer: Pick<JobPr
         await repository.markDeleted(tx, 'tenants', id);
         // The operator's event stays when the tenant is collected, so it has nothing of the tenant but the identifier.
         await recordEvent(tx, { tenantId: null, type: 'tenant.deleted', subjectId: id, data: {} });
+        await recordChange(tx, { tenantId: null, subjectId: id, before: null, after: null });
       });
       await cancelJobsOf(deps, { tenantId: id });
     },

@@ -14,6 +14,10 @@ export interface CommitPosition {
 /** The pattern of a position in requests. A number alone is the `sequence` of an event from before version 0.3. */
 export const POSITION_PATTERN = '^[0-9]{1,18}(-[0-9]{1,18})?$';
 
+export function isPosition(text: string): boolean {
+  return new RegExp(POSITION_PATTERN).test(text);
+}
+
 /**
  * The first transaction that was still running when the statement took its snapshot: those before it have ended. One that is
  * seen to belong to another database of the server does not count, and one of which that is not known does.

@@ -1,6 +1,7 @@
 export {
   FIRST_RUNNING,
   formatPosition,
+  isPosition,
   parsePosition,
   POSITION_PATTERN,
   requireReached,

@@ -9,6 +9,7 @@ import { createAdapterService } from '../adapters/index.ts';
 import { createDatasetService } from '../datasets/index.ts';
 import { createEventService } from '../events/index.ts';
 import { createJobService } from '../jobs/index.ts';
+import { createUploadRooms } from '../quotas/index.ts';
 import { createTenantService } from '../tenants/index.ts';
 import { createExportService } from './export.service.ts';
 
@@ -16,11 +17,12 @@ const operation = operationsOf('Tenants');
 const ARCHIVE_TYPE = 'application/x-tar';
 
 const exportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const rooms = createUploadRooms({ db: deps.db, logger: deps.logger, quotas: config.quotas });
   const service = createExportService({
     artifacts: deps.artifacts,
     tenants: createTenantService(deps),
-    datasets: createDatasetService({ ...deps, rowLimit: config.datasetRowLimit }),
-    adapters: createAdapterService({ ...deps, allowedRoots: config.allowedRoots }),
+    datasets: createDatasetService({ ...deps, rooms, rowLimit: config.datasetRowLimit }),
+    adapters: createAdapterService({ ...deps, rooms, allowedRoots: config.allowedRoots }),
     jobs: createJobService(deps),
     events: createEventService(deps),
   });

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
+import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { unlessUnchanged } from '../../plugins/etag.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
@@ -68,7 +69,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
         response: { 200: Job },
       },
     },
-    (request) => service.cancel(request.params.id, tenantScope(request)),
+    (request) => service.cancel(request.params.id, tenantScope(request), recordChangeOf(request)),
   );
 };
 export default jobRoutes;

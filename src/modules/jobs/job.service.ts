@@ -3,6 +3,8 @@ import type { RecoverySource } from '../../jobs/sweeper.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { AppError, conflict, notFound } from '../../lib/errors.ts';
 import { toPage } from '../../lib/pagination.ts';
+import { unrecorded } from '../../lib/record-answer.ts';
+import type { RecordChange } from '../../lib/record-change.ts';
 import { createEventRepository, formatPosition, parsePosition, requireReached } from '../events/index.ts';
 import { jobLifecycleRepository } from './job-lifecycle.repository.ts';
 import { toBaselinesEntry, toEntry } from './job-entries.ts';
@@ -63,11 +65,19 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
     },
 
     /** Cancels a job. Cancelling it again changes nothing. @throws AppError 404, 409 `job_ended` */
-    async cancel(id: string, scope: string | null): Promise<Job> {
+    async cancel(id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<Job> {
       const job = await get(id, scope);
       await withTransaction(db, async (tx) => {
         await jobLifecycleRepository.lockRollout(tx, job.rollout_id);
-        await cancelJobs(tx, { jobId: id });
+        const { jobs: cancelled } = await cancelJobs(tx, { jobId: id });
+        for (const { tenant_id: tenantId, old_state: old, state } of cancelled) {
+          // A ready job keeps its state: only its refinement ends.
+          const [before, after] = [
+            { state: old, ended: false },
+            { state, ended: true },
+          ];
+          await recordChange(tx, { tenantId, subjectId: id, before, after });
+        }
         await settleRollout(tx, job.rollout_id);
       });
       const after = await get(id, scope);

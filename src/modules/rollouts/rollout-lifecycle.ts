@@ -1,7 +1,9 @@
+import { NO_QUOTAS, type QuotaLimits } from '../../config/quotas.ts';
 import type { JobEntry } from '../../jobs/catalog.ts';
 import { writeOutbox } from '../../jobs/outbox.repository.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
+import { createJobRooms, type JobRoom } from '../quotas/index.ts';
 import { recordEvent } from '../events/index.ts';
 import { createJobRepository, settleRollout, toEntry, type PlannedJob } from '../jobs/index.ts';
 import { chooseControls } from './control-sample.ts';
@@ -12,8 +14,9 @@ import { UNPLANNED_ROLLOUT_STATES } from './rollout.states.ts';
 export type RolloutLifecycle = ReturnType<typeof createRolloutLifecycle>;
 
 /** What a worker does to a rollout's row. Every change is a conditional update with its event, in one transaction. */
-export function createRolloutLifecycle({ db }: { db: Database }) {
+export function createRolloutLifecycle({ db, quotas = NO_QUOTAS }: { db: Database; quotas?: QuotaLimits }) {
   const rollouts = createRolloutRepository(db);
+  const jobRooms = createJobRooms({ db, defaults: quotas });
   const change = (tx: Transaction, id: string, type: string, data: Prisma.InputJsonObject) =>
     recordEvent(tx, { tenantId: null, type: `rollout.${type}`, subjectId: id, data });
 
@@ -65,7 +68,8 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
         db,
         async (tx) => {
           const sources = await rollouts.sources(rollout.baseModelVersionId, tx);
-          const planned = planJobs(sources, rollout.options, refusals);
+          const rooms = await jobRooms.rooms(tx, [...new Set(sources.map((source) => source.tenant_id))]);
+          const planned = withinRooms(planJobs(sources, rollout.options, refusals), rooms);
           // The rollout may have been cancelled in the meantime.
           const locked = await rollouts.lock(rollout.id, tx);
           if (locked?.state !== 'analyzing') return null;
@@ -95,6 +99,19 @@ export function createRolloutLifecycle({ db }: { db: Database }) {
 interface Planned {
   job: PlannedJob;
   source: SourceRow;
+}
+
+/** Refuses the jobs for which their tenants have no room. Adaptations come first, so controls are the first to be left out. */
+function withinRooms(planned: readonly Planned[], rooms: ReadonlyMap<string, JobRoom>): readonly Planned[] {
+  const taken = new Map<string, number>();
+  return planned.map(({ job, source }) => {
+    const room = rooms.get(source.tenant_id);
+    if (room === undefined || job.error !== null) return { job, source };
+    const count = (taken.get(source.tenant_id) ?? 0) + 1;
+    taken.set(source.tenant_id, count);
+    if (count <= room.jobs) return { job, source };
+    return { source, job: { ...job, error: { code: 'quota_exceeded', ...room.refusal } } };
+  });
 }
 
 /** Plans adaptations first and then controls: identifiers and the queue follow this order. */

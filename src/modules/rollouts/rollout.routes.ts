@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
+import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import { unlessUnchanged } from '../../plugins/etag.ts';
 import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
@@ -30,7 +31,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
       answerOnce<Rollout>(
         request,
         reply,
-        ({ id }) => ({ status: 202, location: `/v1/rollouts/${id}` }),
+        ({ id }) => ({ status: 202, location: `/v1/rollouts/${id}`, subjectId: id, tenantId: null }),
         (record) => service.create(request.body, record),
       ),
   );
@@ -84,7 +85,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         response: { 200: Rollout },
       },
     },
-    (request) => service.cancel(request.params.id),
+    (request) => service.cancel(request.params.id, recordChangeOf(request)),
   );
 };
 export default rolloutRoutes;

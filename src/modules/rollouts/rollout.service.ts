@@ -7,6 +7,7 @@ import { conflict, notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
 import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
+import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
 import { settleRollout } from '../jobs/index.ts';
 import { cancelInBatches } from './cancellation.ts';
@@ -87,7 +88,7 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
      * interrupted one ended.
      * @throws AppError 404, 409
      */
-    async cancel(id: string): Promise<Rollout> {
+    async cancel(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
       await withTransaction(db, async (tx) => {
         const row = await rollouts.lock(id, tx);
         if (row === null) throw notFound('rollout', id);
@@ -96,6 +97,8 @@ export function createRolloutService({ db, producer }: { db: Database; producer:
           throw conflict('rollout_ended', `rollout ${id} cannot be cancelled: it has ended and is ${row.state}`);
         }
         await recordEvent(tx, { tenantId: null, type: 'rollout.cancelled', subjectId: id, data: { from: row.state } });
+        const [before, after] = [{ state: row.state }, { state: 'cancelled' }];
+        await recordChange(tx, { tenantId: null, subjectId: id, before, after });
       });
       await producer.remove('rollouts', [id]);
       await cancelInBatches(db, id, (queued) => producer.remove('adaptations', queued));

@@ -18,7 +18,12 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       schema: { ...operation('createTenant', 'Create a tenant'), body: CreateTenant, response: { 201: Tenant } },
     },
     (request, reply) =>
-      answerOnce<Tenant>(request, reply, createdBelow('/v1/tenants'), (record) => service.create(request.body, record)),
+      answerOnce<Tenant>(
+        request,
+        reply,
+        ({ id }) => ({ ...createdBelow('/v1/tenants')({ id }), tenantId: id }),
+        (record) => service.create(request.body, record),
+      ),
   );
   app.get(
     '/tenants',

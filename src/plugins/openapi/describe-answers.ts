@@ -13,7 +13,9 @@ const PROBLEMS: Record<number, string> = {
     'The request is malformed. Codes: `invalid_request` (`errors` lists the fields), `malformed_json`, ' +
     '`invalid_cursor`, `invalid_idempotency_key`, `tenant_required`, `upload_aborted`.',
   401: 'The request has no usable API key. Code: `unauthorized`.',
-  403: 'The API key does not have the scope that this request needs. Code: `forbidden`.',
+  403:
+    'The API key does not have the scope that this request needs (`forbidden`), or what it asks for exceeds a quota of the ' +
+    'tenant (`quota_exceeded`, with `quota`, `limit`, `used`, `setting` and `resets_at`).',
   404: 'What the request names does not exist or belongs to another tenant. Code: `not_found`.',
   409:
     'The request conflicts with the present state: the name is taken, the job or rollout has ended, or the first ' +
@@ -24,7 +26,7 @@ const PROBLEMS: Record<number, string> = {
   422:
     'The request is well-formed, but its content cannot be used: see `code` and `detail`. The code ' +
     '`idempotency_key_reused` means that the `Idempotency-Key` was used for a different request.',
-  429: 'The API key has made too many requests. Code: `rate_limited`.',
+  429: 'The tenant, or the key of the operator, has made too many requests. Code: `rate_limited`.',
   500: 'The service has failed. Code: `internal`.',
   503: 'The database cannot be reached: try again. Code: `unavailable`.',
   507: 'The artifact store cannot be written. Codes: `storage_full`, `storage_read_only`.',

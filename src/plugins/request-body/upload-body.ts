@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../../lib/errors.ts';
+import type { Upload } from '../../lib/upload.ts';
 
 /** Passes bodies of this content type to the handler as an unread stream. */
 export function acceptUploads(app: FastifyInstance, contentType: string): void {
@@ -16,18 +17,20 @@ export interface UploadLimit {
 }
 
 /**
- * Reads the bytes of an uploaded body.
+ * The uploaded body of a request, whose bytes are read when they are asked for.
  *
  * @throws AppError 415 if the request has no body of this type, 413 `upload_too_large`, 400 `upload_aborted`
  */
-export function uploadedBytes(request: FastifyRequest, contentType: string, limit: UploadLimit): AsyncIterable<Buffer> {
+export function uploadOf(request: FastifyRequest, contentType: string, limit: UploadLimit): Upload {
   const body: unknown = request.body;
   if (!(body instanceof Readable)) {
     const message = `the request has no body of type ${contentType}, expected one`;
     throw new AppError({ code: 'unsupported_media_type', status: 415, message });
   }
-  if (Number(request.headers['content-length'] ?? 0) > limit.maxBytes) throw tooLarge(limit);
-  return limited(body, limit);
+  const length = request.headers['content-length'];
+  const declaredBytes = length === undefined ? null : Number(length);
+  if (declaredBytes !== null && declaredBytes > limit.maxBytes) throw tooLarge(limit);
+  return { chunks: limited(body, limit), declaredBytes };
 }
 
 async function* limited(body: Readable, limit: UploadLimit): AsyncGenerator<Buffer> {

@@ -6,9 +6,13 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { applyMigrations } from '../../../src/embedded/index.ts';
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 
+const DIGEST = `sha256:${'0'.repeat(64)}`;
+
 /** Rows as version 0.1 wrote them. */
 const OLD_ROWS = `
 INSERT INTO tenants (id, name) VALUES ('t', 'acme');
+INSERT INTO tenants (id, name) VALUES ('u', 'newcomer');
+INSERT INTO artifacts (digest, kind, bytes) VALUES ('${DIGEST}', 'adapter', 40);
 INSERT INTO base_models (id, name) VALUES ('m', 'llama');
 INSERT INTO base_versions (id, base_model_id, version, path, state, error) VALUES
   ('v1', 'm', '1', '/v1', 'verified', NULL),
@@ -19,7 +23,7 @@ INSERT INTO datasets (id, tenant_id, name, artifact_digest, rows, bytes, splits)
 INSERT INTO adapters (id, tenant_id, base_model_id, dataset_id, name, metric, gate)
   VALUES ('a', 't', 'm', 'd', 'topics', 'accuracy', '{"kind": "absolute", "target": 0.8}');
 INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_version_id, number, origin, artifact_digest, rank, alpha)
-  VALUES ('av', 't', 'a', 'v1', 1, 'imported', 'x', 4, 8);
+  VALUES ('av', 't', 'a', 'v1', 1, 'imported', '${DIGEST}', 4, 8);
 INSERT INTO rollouts (id, base_version_id, state, options, error) VALUES
   ('r1', 'v2', 'completed', '{"strategy": "auto", "prefer": "old_behaviour", "regularise_strength": 2, "seed": 1}', NULL),
   ('r2', 'v2', 'failed', '{"strategy": "auto"}', '{"code": "incompatible_base", "message": "x", "differences": []}');
@@ -64,6 +68,15 @@ test('the migration to the vocabulary of 0.2 keeps columns and their values', as
   expect(await db.adapterVersion.findMany()).toMatchObject([{ baseModelVersionId: 'v1', loraAlpha: 8 }]);
   expect(await db.searchEvaluation.findMany()).toMatchObject([{ fusionAlpha: 1, fusionBeta: -0.5, rows: 16 }]);
   expect(await db.job.findMany()).toMatchObject([{ state: 'not_ready', metricNone: 0.25 }]);
+});
+
+test('what tenants have is counted for their quotas', async () => {
+  expect(await database.db.adapterVersion.findMany()).toMatchObject([{ bytes: 40n }]);
+  expect(await database.db.tenantUsage.findMany({ orderBy: { tenantId: 'asc' } })).toEqual([
+    { tenantId: 't', adapters: 1n, datasetRows: 6n, storedBytes: 49n },
+    { tenantId: 'u', adapters: 0n, datasetRows: 0n, storedBytes: 0n },
+  ]);
+  await database.db.tenant.delete({ where: { id: 'u' } });
 });
 
 test('it renames the members of stored JSON', async () => {

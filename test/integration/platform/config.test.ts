@@ -22,6 +22,8 @@ describe('a value that cannot be used', () => {
     ['READAPT_MEMORY', 'much', '"much"', 'such as 12GiB'],
     ['READAPT_MEMORY', '64MiB', '"64MiB"', 'at least 256MiB'],
     ['READAPT_RATE_LIMIT_PER_MINUTE', '-1', '"-1"', 'at least 1'],
+    ['READAPT_QUOTA_ADAPTERS', 'many', '"many"', 'at least 0, or none'],
+    ['READAPT_QUOTA_STORED_BYTES', '-1', '"-1"', 'at least 0, or none'],
     ['READAPT_INSPECTIONS', '0', '"0"', '1 to 64'],
     ['READAPT_API_CONNECTIONS', '0', '"0"', '1 to 1000'],
     ['READAPT_WORKER_CONNECTIONS', 'many', '"many"', '1 to 1000'],
@@ -57,6 +59,11 @@ test('blank is unset, folders are absolute, and nothing changes afterwards', () 
   expect(config.dataDir).toBe(path.resolve('here'));
   expect(config.allowedRoots).toEqual(['/a', path.resolve('b')]);
   expect(Object.isFrozen(config) && Object.isFrozen(config.allowedRoots)).toBe(true);
+});
+
+test('a quota is a number, none, or the default', () => {
+  const quotas = (text: string) => loadConfig({ READAPT_QUOTA_ADAPTERS: text }).quotas.adapters;
+  expect([quotas('0'), quotas('7'), quotas('none'), quotas(' ')]).toEqual([0, 7, null, 10_000]);
 });
 
 test.each([

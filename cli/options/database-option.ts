@@ -1,0 +1,22 @@
+import type { Command } from 'commander';
+import type { Config } from '../../src/config/config.ts';
+
+export interface DatabaseOption {
+  readonly dataDir?: string;
+}
+
+/** Adds the option that names the embedded database, and says which database a command uses. */
+export function addDatabaseOption(command: Command): Command {
+  return command
+    .option('--data-dir <folder>', 'Folder of the embedded database, instead of READAPT_DATA_DIR.')
+    .addHelpText(
+      'after',
+      '\nThe database is the one at DATABASE_URL or, without it, the embedded one in the data folder, running or not.',
+    );
+}
+
+/** The configuration with the folder of the option. @throws ConfigError */
+export async function configOf({ dataDir }: DatabaseOption): Promise<Config> {
+  const { loadConfig } = await import('../../src/config/config.ts');
+  return loadConfig({ ...process.env, ...(dataDir === undefined ? {} : { READAPT_DATA_DIR: dataDir }) });
+}

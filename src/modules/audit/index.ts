@@ -1,0 +1,2 @@
+export { writeAuditEntry } from './audit.repository.ts';
+export { createAuditService } from './audit.service.ts';

@@ -1,0 +1,42 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { ModuleOptions } from '../../app-dependencies.ts';
+import { recordChangeOf } from '../../plugins/audit.ts';
+import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { QuotaParams, SetTenantQuotas, TenantQuotas } from './quota.schemas.ts';
+import { createQuotaService } from './quota.service.ts';
+
+const operation = operationsOf('Tenants');
+
+const quotaRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const { quotas: defaults, rateLimitPerMinute: requestsPerMinute } = config;
+  const service = createQuotaService({ db: deps.db, defaults, requestsPerMinute });
+  app.get(
+    '/tenants/:id/quotas',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        ...operation('getTenantQuotas', 'Get what a tenant may have, and what it has'),
+        params: QuotaParams,
+        response: { 200: TenantQuotas },
+      },
+    },
+    (request) => service.get(request.params.id, tenantScope(request)),
+  );
+  app.put(
+    '/tenants/:id/quotas',
+    {
+      onRequest: requireOperator,
+      schema: {
+        ...operation('setTenantQuotas', 'Give a tenant limits of its own'),
+        description:
+          'Replaces all limits of the tenant. What it has already stays, even if it is more than a new limit.',
+        params: QuotaParams,
+        body: SetTenantQuotas,
+        response: { 200: TenantQuotas },
+      },
+    },
+    (request) => service.set(request.params.id, request.body, recordChangeOf(request)),
+  );
+};
+export default quotaRoutes;

@@ -1,0 +1,74 @@
+import type { BucketOwner, Grant } from './bucket.repository.ts';
+
+/** Unused tokens are given up after this time, in which their bucket fills up anyway. */
+const LEASE_MS = 60_000;
+
+/** The answer to a request that wants to spend a token. */
+export interface Spent {
+  /** Milliseconds until there may be a token; null if one was spent. */
+  readonly retryAfterMs: number | null;
+  /** Tokens that the owner has left, as far as this process knows. */
+  readonly remaining: number;
+  readonly perMinute: number;
+}
+
+interface Lease {
+  tokens: number;
+  expiresAt: number;
+  /** Until then the bucket is known to have no batch of tokens, and is not asked. */
+  emptyUntil: number;
+  left: number;
+  perMinute: number;
+  renewal: Promise<void> | null;
+}
+
+/**
+ * Spends tokens of shared buckets that this process has taken in batches. A request waits for the database only when a
+ * batch is used up, and an owner who goes on after the bucket is empty costs the database one statement for each batch
+ * that flows in.
+ *
+ * @param take takes a batch of tokens; if it fails, so do the requests that wait for it
+ */
+export function createTokenLeases(take: (owner: BucketOwner) => Promise<Grant>) {
+  const leases = new Map<string, Lease>();
+  let sweptAt = performance.now();
+
+  async function renew(owner: BucketOwner, lease: Lease): Promise<void> {
+    const { tokens, left, perMinute, batch } = await take(owner);
+    const now = performance.now();
+    const untilBatchMs = (Math.max(0, batch - left) * 60_000) / perMinute;
+    Object.assign(lease, { tokens, left, perMinute, expiresAt: now + LEASE_MS });
+    lease.emptyUntil = tokens < batch ? now + Math.max(1, untilBatchMs) : 0;
+  }
+
+  function leaseOf(id: string, now: number): Lease {
+    if (now - sweptAt > LEASE_MS) {
+      sweptAt = now;
+      for (const [key, { expiresAt, renewal }] of leases) if (expiresAt < now && renewal === null) leases.delete(key);
+    }
+    const found = leases.get(id);
+    if (found !== undefined) return found;
+    const lease: Lease = { tokens: 0, expiresAt: now, emptyUntil: 0, left: 0, perMinute: 1, renewal: null };
+    leases.set(id, lease);
+    return lease;
+  }
+
+  return {
+    async spend(owner: BucketOwner): Promise<Spent> {
+      for (;;) {
+        const now = performance.now();
+        const lease = leaseOf(owner.id, now);
+        const { perMinute } = lease;
+        if (lease.tokens >= 1 && now < lease.expiresAt) {
+          lease.tokens -= 1;
+          return { retryAfterMs: null, remaining: lease.left + lease.tokens, perMinute };
+        }
+        if (now < lease.emptyUntil) return { retryAfterMs: lease.emptyUntil - now, remaining: 0, perMinute };
+        lease.renewal ??= renew(owner, lease).finally(() => {
+          lease.renewal = null;
+        });
+        await lease.renewal;
+      }
+    },
+  };
+}

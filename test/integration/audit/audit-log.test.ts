@@ -1,0 +1,348 @@
+import { cp } from 'node:fs/promises';
+import path from 'node:path';
+import type { LightMyRequestResponse } from 'fastify';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { withTransaction } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
+import { writeAuditEntry } from '../../../src/modules/audit/index.ts';
+import { createAdapterWorld, rawTar, good, type AdapterWorld } from '../adapters/support.ts';
+
+const SECRET_TEXT = 'nobody else may read this row';
+
+let world: AdapterWorld;
+beforeAll(async () => {
+  world = await createAdapterWorld(['control']);
+});
+afterAll(() => world.app.close());
+
+type Answer = Pick<LightMyRequestResponse, 'statusCode' | 'headers' | 'body'> & { json(): { id: string } };
+
+const operator = (method: 'POST' | 'PUT' | 'DELETE', url: string, payload: object = {}) =>
+  world.app.request({ method, url, payload });
+const tenant = (method: 'POST' | 'DELETE', url: string, payload?: object) => world.request({ method, url, payload });
+
+const base = () => `base-${newId('baseModel').slice(-12)}`;
+const name = () => `name-${newId('adapter').slice(-12)}`;
+
+async function newKey(): Promise<string> {
+  return (await tenant('POST', '/v1/api-keys', { name: 'ci', scopes: ['tenant:read'] })).json<{ id: string }>().id;
+}
+
+async function newRollout(): Promise<string> {
+  const id = newId('rollout');
+  const version = await world.app.db.baseModelVersion.create({
+    data: {
+      id: newId('baseModelVersion'),
+      baseModelId: world.baseModelId,
+      version: name(),
+      path: '/',
+      servingName: 'x',
+    },
+  });
+  await world.app.db.rollout.create({ data: { id, baseModelVersionId: version.id, state: 'adapting', options: {} } });
+  return id;
+}
+
+async function newJob(): Promise<string> {
+  const body = { source: { path: world.fixture('control').adapter, base_model_version: 'control' } };
+  const adapter = await world.createAdapter(name(), body);
+  const job = await world.app.db.job.create({
+    data: {
+      id: newId('job'),
+      tenantId: world.acme.id,
+      rolloutId: await newRollout(),
+      adapterId: adapter.id,
+      sourceVersionId: adapter.latest_version!.id,
+      strategy: 'auto',
+      metricName: 'accuracy',
+    },
+  });
+  return job.id;
+}
+
+interface Write {
+  /** Performs the operation and returns its answer. What it needs beforehand is made by `given`. */
+  run(given: string): Promise<Answer>;
+  given?(): Promise<string>;
+  actor: 'operator' | 'tenant';
+  /** What the entry says besides. */
+  entry?: object;
+}
+
+/** How each operation that writes is performed. An operation without an entry here fails the test below. */
+const WRITES: Record<string, Write> = {
+  createTenant: { actor: 'operator', run: () => operator('POST', '/v1/tenants', { name: name() }) },
+  setTenantQuotas: {
+    actor: 'operator',
+    run: () => operator('PUT', `/v1/tenants/${world.acme.id}/quotas`, { adapters: 500 }),
+    entry: { tenant_id: expect.any(String), before: {}, after: { adapters: 500 } },
+  },
+  createApiKey: {
+    actor: 'tenant',
+    run: () => tenant('POST', '/v1/api-keys', { name: 'ci', scopes: ['tenant:read'] }),
+    entry: { before: null, after: expect.objectContaining({ name: 'ci', key: null }) },
+  },
+  rotateApiKey: {
+    actor: 'tenant',
+    given: newKey,
+    run: (id) => tenant('POST', `/v1/api-keys/${id}/rotate`, {}),
+    entry: { before: expect.objectContaining({ expires_at: null }), after: expect.objectContaining({ key: null }) },
+  },
+  revokeApiKey: {
+    actor: 'tenant',
+    given: newKey,
+    run: (id) => tenant('DELETE', `/v1/api-keys/${id}`),
+    entry: {
+      before: expect.objectContaining({ revoked_at: null }),
+      after: expect.objectContaining({ revoked_at: expect.any(String) }),
+    },
+  },
+  createBaseModel: { actor: 'operator', run: () => operator('POST', '/v1/base-models', { name: base() }) },
+  createBaseModelVersion: {
+    actor: 'operator',
+    async given() {
+      const folder = path.join(world.app.allowedRoot, base());
+      await cp(world.fixture('control').base, folder, { recursive: true });
+      return folder;
+    },
+    run: (folder) => operator('POST', '/v1/base-models/tiny/versions', { version: name(), path: folder }),
+  },
+  createDataset: {
+    actor: 'tenant',
+    run: () =>
+      world.request({
+        method: 'POST',
+        url: `/v1/datasets?name=${name()}`,
+        headers: { 'content-type': 'application/x-ndjson' },
+        payload: ['training', 'search', 'gate']
+          .map((split) => JSON.stringify({ prompt: `${SECRET_TEXT} ${split}`, completion: 'x', split }))
+          .join('\n'),
+      }),
+  },
+  createAdapter: { actor: 'tenant', run: () => tenant('POST', '/v1/adapters', world.body(name())) },
+  importAdapterVersion: {
+    actor: 'tenant',
+    given: async () => (await world.createAdapter(name())).id,
+    run: (id) => world.uploadTar(id, rawTar(good())),
+    entry: { after: expect.objectContaining({ number: 1 }) },
+  },
+  createRollout: {
+    actor: 'operator',
+    async given() {
+      const { baseModelVersionId } = await world.app.db.rollout.findUniqueOrThrow({
+        where: { id: await newRollout() },
+      });
+      await world.app.db.rollout.updateMany({ data: { state: 'completed' } });
+      return baseModelVersionId;
+    },
+    run: (id) => operator('POST', '/v1/rollouts', { base_model_version_id: id }),
+  },
+  cancelRollout: {
+    actor: 'operator',
+    given: newRollout,
+    run: (id) => operator('POST', `/v1/rollouts/${id}/cancel`),
+    entry: { before: { state: 'adapting' }, after: { state: 'cancelled' } },
+  },
+  cancelJob: {
+    actor: 'tenant',
+    given: newJob,
+    run: (id) => tenant('POST', `/v1/jobs/${id}/cancel`),
+    entry: { before: { state: 'queued', ended: false }, after: { state: 'cancelled', ended: true } },
+  },
+};
+
+Object.assign(WRITES, {
+  deleteDataset: {
+    actor: 'tenant',
+    given: async () => (await WRITES['createDataset']!.run('')).json().id,
+    run: (id) => tenant('DELETE', `/v1/datasets/${id}`),
+    entry: { before: { name: expect.any(String) }, after: null },
+  },
+  deleteAdapter: {
+    actor: 'tenant',
+    given: async () => (await world.createAdapter(name())).id,
+    run: (id) => tenant('DELETE', `/v1/adapters/${id}`),
+    entry: { before: { name: expect.any(String) }, after: null },
+  },
+  deleteAdapterVersion: {
+    actor: 'tenant',
+    async given() {
+      const { id } = await world.createAdapter(name());
+      const first = await world.uploadTar(id, rawTar(good()));
+      await world.uploadTar(id, rawTar(good()));
+      return `${id}/versions/${first.json<{ id: string }>().id}`;
+    },
+    run: (version) => tenant('DELETE', `/v1/adapters/${version}`),
+    entry: { before: { adapter_id: expect.any(String), number: 1 }, after: null },
+  },
+  deleteTenant: {
+    actor: 'operator',
+    given: async () => (await WRITES['createTenant']!.run('')).json().id,
+    run: (id) => operator('DELETE', `/v1/tenants/${id}`),
+    entry: { tenant_id: null, before: null, after: null },
+  },
+} satisfies Record<string, Write>);
+
+interface Entry {
+  sequence: string;
+  operation: string;
+  [member: string]: unknown;
+}
+
+/** The entries after a position, once they can be read. */
+async function entriesAfter(after: string, least: number): Promise<Entry[]> {
+  let found: Entry[] = [];
+  await expect
+    .poll(async () => {
+      found = (await world.app.request({ url: `/v1/audit-log?after=${after}&limit=1000` })).json<{ data: Entry[] }>()
+        .data;
+      return found.length;
+    })
+    .toBeGreaterThanOrEqual(least);
+  return found;
+}
+
+const lastPosition = async (): Promise<string> => (await entriesAfter('0', 1)).at(-1)!.sequence;
+
+test('each operation that writes leaves one entry, in the transaction of its change', async () => {
+  interface Operations {
+    paths: Record<string, Record<string, { operationId: string }>>;
+  }
+  const document = (await world.app.request({ url: '/openapi.json', key: null })).json<Operations>();
+  const writes = Object.entries(document.paths)
+    .filter(([url]) => url.startsWith('/v1/'))
+    .flatMap(([, methods]) => Object.entries(methods))
+    .filter(([method]) => method !== 'get' && method !== 'head')
+    .map(([, operation]) => operation.operationId);
+  expect(writes.sort()).toEqual(Object.keys(WRITES).sort());
+
+  for (const operationId of writes) {
+    const { run, given, actor, entry } = WRITES[operationId]!;
+    const made = (await given?.()) ?? '';
+    const before = await lastPosition();
+    const answer = await run(made);
+    expect(answer.statusCode, `${operationId}: ${answer.body}`).toBeLessThan(300);
+    const found = await entriesAfter(before, 1);
+    expect(found, operationId).toHaveLength(1);
+    expect(found[0], operationId).toMatchObject({
+      operation: operationId,
+      actor,
+      request_id: answer.headers['x-request-id'],
+      key_id: expect.stringMatching(/^key_/),
+      subject_id: expect.stringMatching(/^[a-z]+_/),
+      ...entry,
+    });
+    if (actor === 'tenant') expect(found[0], operationId).toMatchObject({ tenant_id: world.acme.id });
+    const id = await world.app.db.$queryRaw<{ same: boolean }[]>`
+      SELECT EXISTS (SELECT 1 FROM events e JOIN audit_entries a ON a.transaction_id = e.transaction_id
+        WHERE a.request_id = ${answer.headers['x-request-id']}) AS same`;
+    expect(id, `${operationId}: its event is of the same transaction`).toEqual([{ same: true }]);
+  }
+});
+
+describe('no entry is left', () => {
+  test.each([
+    [
+      'a refused request',
+      () => tenant('POST', '/v1/adapters', world.body('bad', { dataset_id: newId('dataset') })),
+      404,
+    ],
+    ['a forbidden one', () => tenant('POST', '/v1/tenants', { name: 'x' }), 403],
+  ])('by %s', async (_what, run, status) => {
+    const count = await world.app.db.auditEntry.count();
+    expect((await run()).statusCode).toBe(status);
+    expect(await world.app.db.auditEntry.count()).toBe(count);
+  });
+
+  test('by a repeated request that changes nothing, and a replayed one', async () => {
+    const headers = { 'idempotency-key': 'audit-1' };
+    const create = () =>
+      world.request({ method: 'POST', url: '/v1/adapters', headers, payload: world.body('replayed') });
+    expect((await create()).statusCode).toBe(201);
+    const rollout = await newRollout();
+    const cancel = () => operator('POST', `/v1/rollouts/${rollout}/cancel`);
+    const key = await newKey();
+    const revoke = () => tenant('DELETE', `/v1/api-keys/${key}`);
+    await Promise.all([cancel(), revoke()]);
+    const count = await world.app.db.auditEntry.count();
+    const answers = [await create(), await cancel(), await revoke()];
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([201, 200, 204]);
+    expect(await world.app.db.auditEntry.count()).toBe(count);
+  });
+
+  test('by a change that is rolled back', async () => {
+    const count = await world.app.db.auditEntry.count();
+    const change = { tenantId: null, subjectId: 'x', before: null, after: null };
+    const rolledBack = withTransaction(world.app.db, async (tx) => {
+      await writeAuditEntry(tx, {
+        ...change,
+        actor: { kind: 'operator', keyId: null },
+        operation: 'x',
+        requestId: null,
+      });
+      throw new Error('no');
+    });
+    await expect(rolledBack).rejects.toThrow('no');
+    expect(await world.app.db.auditEntry.count()).toBe(count);
+  });
+});
+
+test('neither secrets nor texts of rows are in the log', async () => {
+  const created = await tenant('POST', '/v1/api-keys', { name: 'secret', scopes: ['tenant:read'] });
+  await WRITES.createDataset!.run('');
+  const text = JSON.stringify(await entriesAfter('0', 2));
+  expect(text).not.toContain(created.json<{ key: string }>().key.slice(-43));
+  expect(text).not.toContain(SECRET_TEXT);
+});
+
+test('a tenant sees changes of its own data only, also those of the operator', async () => {
+  await operator('PUT', `/v1/tenants/${world.acme.id}/quotas`, { adapters: 600 });
+  await operator('PUT', `/v1/tenants/${world.other.id}/quotas`, { adapters: 600 });
+  await operator('POST', '/v1/base-models', { name: base() });
+  await expect
+    .poll(async () => (await world.request({ url: `/v1/audit-log?limit=1000` })).json<{ data: Entry[] }>().data.length)
+    .toBeGreaterThan(0);
+  const own = (await world.request({ url: '/v1/audit-log?limit=1000' })).json<{ data: Entry[] }>().data;
+  expect(new Set(own.map(({ tenant_id }) => tenant_id))).toEqual(new Set([world.acme.id]));
+  expect(own.some(({ operation, actor }) => operation === 'setTenantQuotas' && actor === 'operator')).toBe(true);
+  const foreign = await world.request({ url: `/v1/audit-log?tenant_id=${world.other.id}` });
+  expect(foreign.statusCode).toBe(404);
+  const filtered = await world.app.request({ url: `/v1/audit-log?tenant_id=${world.other.id}` });
+  expect(filtered.json<{ data: Entry[] }>().data.map(({ tenant_id }) => tenant_id)).toEqual([world.other.id]);
+});
+
+describe('the export', () => {
+  test('has the same entries as the list, one a line, over many pages, and says when nothing is new', async () => {
+    await world.app.db.$executeRaw`
+      INSERT INTO audit_entries (id, actor, operation, subject_id)
+      SELECT 'aud_' || n, 'operator', 'bulk', 'ten_bulk' FROM generate_series(1, 2500) AS n`;
+    const position = await expectReadable('ten_bulk');
+    const all = await world.app.request({ url: '/v1/audit-log/export' });
+    expect(all.headers['content-type']).toContain('application/x-ndjson');
+    const lines = all.body.trimEnd().split('\n');
+    expect(lines.length).toBe(await world.app.db.auditEntry.count());
+    const entries = lines.map((line) => JSON.parse(line) as Entry);
+    expect(new Set(entries.map(({ sequence }) => sequence)).size).toBe(lines.length);
+    const listed = await entriesAfter('0', 1000);
+    expect(entries.slice(0, listed.length)).toEqual(listed);
+    expect(entries.at(-1)!.sequence).toBe(position);
+    const headers = { 'if-none-match': String(all.headers.etag) };
+    expect((await world.app.request({ url: '/v1/audit-log/export', headers })).statusCode).toBe(304);
+    const rest = await world.app.request({ url: `/v1/audit-log/export?after=${entries[99]!.sequence}` });
+    expect(rest.body.trimEnd().split('\n')).toEqual(lines.slice(100));
+    expect((await world.app.request({ url: `/v1/audit-log/export?after=${position}` })).body).toBe('');
+  });
+});
+
+async function expectReadable(subjectId: string): Promise<string> {
+  let last = '';
+  await expect
+    .poll(async () => {
+      const answer = await world.app.request({ url: `/v1/audit-log/export?subject_id=${subjectId}` });
+      const lines = answer.body.trimEnd().split('\n');
+      last = lines.length === 2500 ? (JSON.parse(lines.at(-1)!) as Entry).sequence : '';
+      return lines.length;
+    })
+    .toBe(2500);
+  return last;
+}

@@ -1,0 +1,79 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { loadConfig } from '../../../src/config/config.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { createApiKeyService } from '../../../src/modules/api-keys/index.ts';
+import { createTestDatabase, createTestKey, createTestTenant, type TestDatabase } from '../support/index.ts';
+import { createFolder, removeFolder, start } from './readapt.ts';
+
+let folder: string;
+let database: TestDatabase;
+
+beforeEach(async () => {
+  folder = await createFolder();
+  database = await createTestDatabase();
+});
+afterEach(async () => {
+  await database.close();
+  await removeFolder(folder);
+});
+
+async function run(...args: string[]): Promise<{ code: unknown; output: string }> {
+  const running = start(folder, args, { env: { DATABASE_URL: database.url } });
+  return { code: await running.ended, output: running.output() };
+}
+
+const idOf = async (key: string): Promise<string> =>
+  (await database.db.apiKey.findFirstOrThrow({ where: { prefix: key.split('_')[1]! } })).id;
+
+const authenticate = (key: string) =>
+  createApiKeyService({ db: database.db, quotas: loadConfig({}).quotas }).authenticate(
+    key,
+    createLogger({ level: 'silent', pretty: false }),
+  );
+
+test('readapt keys rotate replaces a key, and readapt audit export says so', async () => {
+  const old = await createTestKey(database.db);
+  const id = await idOf(old);
+  const rotated = await run('keys', 'rotate', id, '--overlap', '0s', '--json');
+  expect(rotated.code, rotated.output).toBe(0);
+  const successor = JSON.parse(rotated.output) as { id: string; key: string; rotated_from_id: string };
+  expect(successor.rotated_from_id).toBe(id);
+  expect(await authenticate(old)).toBeNull();
+  expect(await authenticate(successor.key)).toMatchObject({ kind: 'operator', keyId: successor.id });
+
+  const acme = await createTestTenant(database.db, 'acme');
+  const ofTenant = await run('keys', 'rotate', await idOf(acme.key));
+  expect(ofTenant.code, ofTenant.output).toBe(0);
+  expect(await authenticate(acme.key)).toMatchObject({ kind: 'tenant' });
+
+  const exported = await run('audit', 'export');
+  expect(exported.code, exported.output).toBe(0);
+  const entries = exported.output
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { sequence: string; tenant_id: string | null });
+  expect(entries).toMatchObject([
+    { operation: 'rotateApiKey', actor: 'command', key_id: null, subject_id: successor.id, tenant_id: null },
+    { operation: 'rotateApiKey', actor: 'command', tenant_id: acme.id },
+  ]);
+  expect(exported.output).not.toContain(successor.key.slice(-43));
+  const later = await run('audit', 'export', '--after', entries[0]!.sequence);
+  expect(later.output.trimEnd().split('\n')).toHaveLength(1);
+  const own = await run('audit', 'export', '--tenant', acme.id);
+  expect(
+    own.output
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object),
+  ).toEqual([entries[1]]);
+});
+
+test.each([
+  ['an unknown key', ['keys', 'rotate', 'key_unknown'], 'API key key_unknown does not exist'],
+  ['an overlap that is too long', ['keys', 'rotate', 'key_unknown', '--overlap', '31d'], 'expected a time up to 30d'],
+  ['a position that is none', ['audit', 'export', '--after', 'yesterday'], '--after is "yesterday", expected'],
+])('%s is a wrong argument', async (_what, args, message) => {
+  const { code, output } = await run(...args);
+  expect(code).toBe(2);
+  expect(output).toContain(message);
+});
