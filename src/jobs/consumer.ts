@@ -94,6 +94,8 @@ interface Shared extends ConsumerOptions {
   stopping: AbortSignal;
   turns: Turns;
   sickness: Quarantine;
+  /** The names that this version does not know and has met. */
+  unknownNames: Set<string>;
 }
 
 /** Starts one BullMQ worker per queue. Jobs of one queue run at a time. */
@@ -113,7 +115,7 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
   };
   const turns = new Turns(direct);
   const sickness = createQuarantine(logger, { pause: direct, resume: direct }, options.quarantine);
-  const shared: Shared = { ...options, stopping: stopping.signal, turns, sickness };
+  const shared: Shared = { ...options, stopping: stopping.signal, turns, sickness, unknownNames: new Set() };
   for (const queue of QUEUES) {
     const worker = backend.createWorker(queue, (job, token) => takeTurn(shared, queue, job, token), {
       concurrency: options.concurrency?.[queue] ?? 1,
@@ -153,8 +155,11 @@ async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: stri
 async function runJob(shared: Shared, job: Job, token?: string): Promise<void> {
   const { name } = job;
   const logger = shared.logger.child({ job: name, queueJobId: job.id });
-  if (!isJobName(name))
-    throw new UnrecoverableError(`queue job ${job.id ?? ''} is named ${name}, which is not in the catalog`);
+  if (!isJobName(name)) {
+    if (!shared.unknownNames.has(name)) logger.warn('a job of a newer version is left to workers that know its name');
+    shared.unknownNames.add(name);
+    return putOff(job, token, unknownDelay(job));
+  }
   const { attempts, timeoutMs, payload } = CATALOG[name];
   if (!Value.Check(payload, job.data)) {
     throw new UnrecoverableError(`queue job ${name} ${job.id ?? ''} has a payload that does not match its schema`);
@@ -171,6 +176,10 @@ async function runJob(shared: Shared, job: Job, token?: string): Promise<void> {
     await translate(error, { job, token, logger, sickness: shared.sickness });
   }
 }
+
+/** In milliseconds. */
+const FIRST_UNKNOWN_MS = 500;
+const LONGEST_UNKNOWN_MS = 30_000;
 
 interface Failed {
   job: Job;
@@ -196,6 +205,14 @@ async function translate(error: unknown, { job, token, logger, sickness }: Faile
   }
   logger.warn({ err: error, attempt: job.attemptsMade + 1 }, 'job attempt failed');
   throw error;
+}
+
+/**
+ * Delay of a job that only a newer version knows. It doubles each time that a worker has met the job, so that a queue full of
+ * them does not keep old workers busy.
+ */
+function unknownDelay({ attemptsStarted }: Job): number {
+  return Math.min(LONGEST_UNKNOWN_MS, FIRST_UNKNOWN_MS * 2 ** Math.min(30, attemptsStarted - 1));
 }
 
 async function putOff(job: Job, token: string | undefined, delayMs: number): Promise<never> {
