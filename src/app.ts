@@ -12,6 +12,8 @@ import healthRoutes from './modules/health/health.routes.ts';
 import jobRoutes from './modules/jobs/job.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
+import { registerWorkerMetrics } from './modules/workers/index.ts';
+import workerRoutes from './modules/workers/worker.routes.ts';
 import auth from './plugins/auth.ts';
 import etag from './plugins/etag.ts';
 import idempotency from './plugins/idempotency/idempotency.ts';
@@ -34,6 +36,7 @@ const MODULES: readonly ModulePlugin[] = [
   baseModelRoutes,
   datasetRoutes,
   adapterRoutes,
+  workerRoutes,
 ];
 
 /** Builds the HTTP service, ready to `listen` or `inject`. */
@@ -55,6 +58,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   useJsonBodies(app);
   await app.register(requestLog);
   await app.register(metrics, { registry: deps.metrics });
+  registerWorkerMetrics(deps.metrics, deps);
   await app.register(openapi);
   await app.register(healthRoutes, {
     db: deps.db,

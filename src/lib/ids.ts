@@ -13,6 +13,7 @@ const PREFIXES = {
   rollout: 'rol',
   job: 'job',
   event: 'evt',
+  worker: 'wrk',
 } as const;
 
 export type IdKind = keyof typeof PREFIXES;

@@ -60,6 +60,7 @@ const MIGRATIONS = [
   '20261126220000_excused_attempts',
   '20261126230000_commit_order',
   '20261127050000_schema_window',
+  '20261127050100_workers',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
