@@ -16,6 +16,7 @@ export default defineConfig({
       }),
       project('e2e', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('production', { testTimeout: 120_000, hookTimeout: 120_000 }),
+      project('upgrade', { testTimeout: 300_000, hookTimeout: 120_000 }),
       project('attack', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('browser', { testTimeout: 120_000, hookTimeout: 120_000 }),
       project('devices', { testTimeout: 300_000, hookTimeout: 120_000 }),

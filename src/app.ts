@@ -16,6 +16,8 @@ import jobRoutes from './modules/jobs/job.routes.ts';
 import quotaRoutes from './modules/quotas/quota.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
+import { registerWorkerMetrics } from './modules/workers/index.ts';
+import workerRoutes from './modules/workers/worker.routes.ts';
 import auth from './plugins/auth.ts';
 import etag from './plugins/etag.ts';
 import idempotency from './plugins/idempotency/idempotency.ts';
@@ -42,6 +44,7 @@ const MODULES: readonly ModulePlugin[] = [
   adapterRoutes,
   deletionRoutes,
   exportRoutes,
+  workerRoutes,
 ];
 
 /** Builds the HTTP service, ready to `listen` or `inject`. */
@@ -63,6 +66,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   useJsonBodies(app);
   await app.register(requestLog);
   await app.register(metrics, { registry: deps.metrics });
+  registerWorkerMetrics(deps.metrics, deps);
   await app.register(openapi);
   await app.register(healthRoutes, {
     db: deps.db,

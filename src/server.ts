@@ -74,7 +74,9 @@ async function start(
   await mkdir(config.dataDir, { recursive: true });
   if (config.redisUrl !== null) await requireRedis(config.redisUrl);
   const { url: databaseUrl, readiness, lost } = await openDatabase(config, options, closing);
-  const applied = await applyMigrations(databaseUrl);
+  const applied = await applyMigrations(databaseUrl, undefined, (newer) =>
+    logger.warn({ migrations: newer }, 'the database belongs to a newer version, whose window includes this one'),
+  );
   if (applied.length > 0) logger.info({ migrations: applied }, 'database migrated');
   const db = createDatabase(databaseUrl, { poolSize: config.apiConnections });
   closing.add('database', () => db.$disconnect());

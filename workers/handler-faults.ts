@@ -42,7 +42,7 @@ export function isPermanent(error: unknown): boolean {
 }
 
 /** The code of a fault of a worker's machine that has none of its own. */
-const WORKER_FAULT = 'worker_fault';
+export const WORKER_FAULT = 'worker_fault';
 
 /** The code of the core for a file or a folder that is not there. What a job needs was there when it was accepted. */
 export const MISSING_FILE = 'missing_file';

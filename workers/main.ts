@@ -1,13 +1,17 @@
 import { mkdir } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { chooseDevice } from '../core/engine/devices/choose-device.ts';
+import type { Device } from '../core/options/devices.ts';
 import { largestMemory } from '../core/engine/memory/process-memory.ts';
+import { packageVersion } from '../core/installation/package-path.ts';
 import { createFilesystemStore } from '../src/artifacts/index.ts';
 import type { ArtifactStore } from '../src/artifacts/artifact-store.ts';
 import type { Config } from '../src/config/config.ts';
 import { gibibytes } from '../src/config/int8-cache-size.ts';
 import { requireDatabase, requireRedis } from '../src/config/reachable.ts';
-import { nameDataFolder } from '../src/config/setup-error.ts';
+import { nameDataFolder, SetupError } from '../src/config/setup-error.ts';
+import { pendingMigrations } from '../src/embedded/index.ts';
 import {
   combineHandlers,
   createJobProducer,
@@ -24,11 +28,14 @@ import { createHousekeeper } from '../src/housekeeping/housekeeper.ts';
 import { retentionTasks } from '../src/housekeeping/retention.ts';
 import { createClosing, type Closing } from '../src/lib/closing.ts';
 import { createDatabase, type Database } from '../src/lib/database.ts';
+import { newId } from '../src/lib/ids.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
 import { baselinesHandlers } from './adaptations/baselines.worker.ts';
+import { BaseFitness } from './base-fitness.ts';
+import { createRegistration } from './registration.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
 import { createTrainingProcess, type TrainingProcess } from './training/training-process.ts';
 
@@ -52,9 +59,15 @@ export interface WorkerTimes {
   /** Time until the first round of the housekeeping. */
   housekeepingDelayMs?: number;
   quarantine?: QuarantineOptions;
+  /** Interval of the heartbeats in the list of workers. */
+  registrationMs?: number;
 }
 
 export interface RunningWorker {
+  /** Ends the running job, takes no other, and resolves `drained`. The worker is still to be stopped. */
+  drain(): void;
+  /** Resolves when the worker was drained, by this process or by the operator. */
+  readonly drained: Promise<void>;
   /** Returns running jobs to the queue, where they resume from their checkpoints, and ends the training process. */
   stop(): Promise<void>;
 }
@@ -72,13 +85,13 @@ export async function startWorker(
   const logger = (deps.logger ?? createLogger({ level: config.logLevel })).child({ process: 'worker' });
   const closing = createClosing(logger);
   try {
-    await start(config, { ...deps, logger }, times, closing);
+    const draining = await start(config, { ...deps, logger }, times, closing);
+    logger.info('worker started');
+    return { ...draining, stop: () => closing.run() };
   } catch (error) {
     await closing.run();
     throw nameDataFolder(error, config.dataDir);
   }
-  logger.info('worker started');
-  return { stop: () => closing.run() };
 }
 
 async function start(
@@ -86,13 +99,13 @@ async function start(
   deps: WorkerDependencies & { logger: Logger },
   times: WorkerTimes,
   closing: Closing,
-): Promise<void> {
+): Promise<Pick<RunningWorker, 'drain' | 'drained'>> {
   const { logger } = deps;
   const opened = <T>(name: string, resource: T, close: (resource: T) => Promise<unknown>): T => {
     closing.add(name, () => close(resource));
     return resource;
   };
-  if (deps.db === undefined) await requireDatabase(databaseUrlOf(config));
+  if (deps.db === undefined) await requireSchema(databaseUrlOf(config));
   if (deps.backend === undefined && config.redisUrl !== null) await requireRedis(config.redisUrl);
   const db =
     deps.db ??
@@ -103,13 +116,34 @@ async function start(
   const producer =
     deps.producer ?? opened('queue', await createJobProducer({ db, backend, logger }), (own) => own.close());
   const artifacts = deps.artifacts ?? (await createFilesystemStore(path.join(config.dataDir, 'artifacts')));
-  const training =
-    deps.training ?? opened('training process', await startTraining(config, logger), (own) => own.stop());
+  const { training, device } =
+    deps.training === undefined
+      ? await startTraining(config, logger)
+      : { training: deps.training, device: config.device };
+  if (deps.training === undefined) closing.add('training process', () => training.stop());
   const checkpoints = path.join(config.dataDir, 'checkpoints');
   await mkdir(checkpoints, { recursive: true });
   await removeStaleCheckpoints(db, checkpoints);
 
-  const shared = { db, artifacts, producer, training, quotas: config.quotas, ...times };
+  const fitness = new BaseFitness(times.quarantine, () => registration.changed());
+  const memory = largestMemory(config.memoryBytes);
+  const registration = createRegistration({
+    db,
+    logger,
+    worker: {
+      id: newId('worker'),
+      host: os.hostname(),
+      pid: process.pid,
+      version: packageVersion(),
+      device,
+      memoryBytes: Number.isFinite(memory.bytes) ? BigInt(Math.floor(memory.bytes)) : null,
+    },
+    unreadableBases: () => fitness.unreadable,
+    onDrain: () => drain(),
+    onLift: () => consumer.liftQuarantine(),
+    intervalMs: times.registrationMs,
+  });
+  const shared = { db, artifacts, producer, training, fitness, quotas: config.quotas, ...times };
   const jobs = { checkpoints, measuredTokens: config.measuredTokens };
   const handlers = combineHandlers([
     rolloutHandlers(shared),
@@ -117,12 +151,14 @@ async function start(
     adaptationHandlers({
       ...shared,
       ...jobs,
-      memory: { available: largestMemory(config.memoryBytes), precision: config.precision },
+      memory: { available: memory, precision: config.precision },
+      onTrained: registration.trained,
     }),
   ]);
   const sources = [rolloutRecoverySource(db), jobRecoverySource(db)];
   const sweeper = createSweeper({ db, producer, sources, logger, intervalMs: times.sweepMs });
-  const consumer = await startConsumer({ backend, handlers, logger, ...times });
+  const consumer = await startConsumer({ backend, handlers, logger, observer: registration.observer, ...times });
+  closing.add('registration', () => registration.stop());
   closing.add('consumer', () => consumer.stop());
   sweeper.start();
   closing.add('sweeper', () => sweeper.stop());
@@ -135,16 +171,42 @@ async function start(
   const housekeeper = createHousekeeper({ tasks, logger, delayMs: times.housekeepingDelayMs });
   housekeeper.start();
   closing.add('housekeeping', () => housekeeper.stop());
+  let setDrained: () => void;
+  const drained = new Promise<void>((resolve) => (setDrained = resolve));
+  let draining: Promise<void> | null = null;
+  const drain = (): void => {
+    if (draining !== null) return;
+    logger.info('the worker is drained: it ends its job and takes no other');
+    draining = consumer.drain().then(setDrained);
+    registration.draining();
+  };
+  await registration.start();
+  return { drain, drained };
+}
+
+/**
+ * Checks that the database can be reached and has all that this version needs.
+ * @throws SetupError that says what to do
+ */
+async function requireSchema(url: string): Promise<void> {
+  await requireDatabase(url);
+  const pending = await pendingMigrations(url);
+  if (pending.length === 0) return;
+  throw new SetupError(
+    'database_not_migrated',
+    `the database lacks migrations that this version needs (${pending.join(', ')}): run \`readapt migrate\`, or start the API first`,
+    { badInput: false },
+  );
 }
 
 /** @throws DeviceUnavailableError if the device of the configuration does not work here */
-async function startTraining(config: Config, logger: Logger): Promise<TrainingProcess> {
+async function startTraining(config: Config, logger: Logger): Promise<{ training: TrainingProcess; device: Device }> {
   const { precision, threads, graphCacheDir, int8CacheGb, memoryBytes } = config;
   const int8CacheBytes = gibibytes(int8CacheGb);
   const { device, reason } = await chooseDevice(config.device, { precision });
   logger.info({ device, precision, reason }, 'device chosen');
   const bases = { device, precision, threads, graphCacheDir, int8CacheBytes, memoryBytes };
-  return createTrainingProcess({ logger, bases });
+  return { training: createTrainingProcess({ logger, bases }), device };
 }
 
 function databaseUrlOf(config: Config): string {

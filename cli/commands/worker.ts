@@ -11,7 +11,8 @@ export function register(program: Command): void {
     .addOption(deviceOption())
     .addHelpText(
       'after',
-      '\nThe worker reads DATABASE_URL (required), REDIS_URL, READAPT_DATA_DIR, READAPT_DEVICE and READAPT_THREADS.',
+      '\nAt SIGTERM the worker gives its job back and stops, at SIGUSR2 it ends its job first.' +
+        '\nThe worker reads DATABASE_URL (required), REDIS_URL, READAPT_DATA_DIR, READAPT_DEVICE and READAPT_THREADS.',
     )
     .action(async ({ device }: { readonly device?: DeviceChoice }) => {
       const { loadConfig } = await import('../../src/config/config.ts');
@@ -23,7 +24,8 @@ export function register(program: Command): void {
         );
       }
       const worker = await startWorker(config);
-      await untilStopped();
+      process.on('SIGUSR2', () => worker.drain());
+      await untilStopped(worker.drained);
       await worker.stop();
     });
 }

@@ -29,15 +29,16 @@ export function superviseWorker(env: NodeJS.ProcessEnv, log: (line: string) => v
     const startedAt = Date.now();
     // The worker has a process group of its own, so that Ctrl-C at the terminal reaches only this process, which ends it.
     child = fork(COMMAND, ['worker'], { env, detached: true, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    const restart = (reason: string): void => {
+    const restart = (reason: string, code: number | null = null): void => {
       if (child === undefined) return;
       child = undefined;
       if (stopping) return;
+      if (code === 0) return log('worker ended: it was drained, and the next start of the service brings another');
       delayMs = Date.now() - startedAt > HEALTHY_AFTER_MS ? FIRST_DELAY_MS : Math.min(delayMs * 2, LONGEST_DELAY_MS);
       log(`worker ended (${reason}), restarting it in ${delayMs} ms`);
       timer = setTimeout(start, delayMs);
     };
-    child.once('exit', (code, signal) => restart(signal ?? `exit code ${code}`));
+    child.once('exit', (code, signal) => restart(signal ?? `exit code ${code}`, code));
     // A process that cannot be started, for lack of processes or memory, has no exit.
     child.on('error', (error) => {
       if (child?.pid === undefined) restart(error.message);

@@ -1,2 +1,2 @@
-export { applyMigrations, pendingMigrations } from './migrations.ts';
+export { applyMigrations, hideMigrations, pendingMigrations, showMigrations } from './migrations.ts';
 export { hasEmbeddedPostgres, startEmbeddedPostgres, type EmbeddedPostgres } from './postgres.ts';

@@ -82,9 +82,26 @@ export interface ConsumerOptions {
   /** How often dead workers are looked for (default 5,000 ms). */
   stalledCheckMs?: number;
   quarantine?: QuarantineOptions;
+  /** Is told of each job and of each quarantine. */
+  observer?: ConsumerObserver;
 }
 
+/** What a consumer tells of its work. */
+export interface ConsumerObserver {
+  /** A job begins. @returns what to call with its end and its time in milliseconds */
+  begin(jobId: string): (end: JobAttemptEnd, ms: number) => void;
+  /** The consumer is quarantined, or no longer. */
+  quarantine(active: Quarantine['active']): void;
+}
+
+/** How an attempt ends: done, failed, through a fault of the machine, or put off without having begun its work. */
+export type JobAttemptEnd = 'done' | 'failed' | 'fault' | 'put_off';
+
 export interface Consumer {
+  /** Takes no further jobs and waits for the running ones. */
+  drain(): Promise<void>;
+  /** Ends a quarantine. */
+  liftQuarantine(): void;
   /** Takes no further jobs, tells the running ones to stop and waits for them. */
   stop(): Promise<void>;
 }
@@ -92,8 +109,11 @@ export interface Consumer {
 /** What the jobs of a consumer share. */
 interface Shared extends ConsumerOptions {
   stopping: AbortSignal;
+  draining: boolean;
   turns: Turns;
   sickness: Quarantine;
+  /** The names that this version does not know and has met. */
+  unknownNames: Set<string>;
 }
 
 /** Starts one BullMQ worker per queue. Jobs of one queue run at a time. */
@@ -103,17 +123,28 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
   const workers = new Map<QueueName, QueueWorker>();
   /** Lets each BullMQ worker fetch jobs, or not. */
   const direct = (): void => {
-    if (stopping.signal.aborted) return;
+    if (stopping.signal.aborted || shared.draining) return;
     for (const [queue, worker] of workers) {
-      const paused = sickness.active || turns.isBlocked(queue);
+      const paused = sickness.active !== null || turns.isBlocked(queue);
       if (paused === worker.isPaused()) continue;
       const done = paused ? worker.pause(true) : worker.resume();
       done.catch((error: unknown) => logger.warn({ err: error, queue }, 'queue worker'));
     }
   };
   const turns = new Turns(direct);
-  const sickness = createQuarantine(logger, { pause: direct, resume: direct }, options.quarantine);
-  const shared: Shared = { ...options, stopping: stopping.signal, turns, sickness };
+  const onQuarantine = (): void => {
+    direct();
+    options.observer?.quarantine(sickness.active);
+  };
+  const sickness = createQuarantine(logger, { pause: onQuarantine, resume: onQuarantine }, options.quarantine);
+  const shared: Shared = {
+    ...options,
+    stopping: stopping.signal,
+    draining: false,
+    turns,
+    sickness,
+    unknownNames: new Set(),
+  };
   for (const queue of QUEUES) {
     const worker = backend.createWorker(queue, (job, token) => takeTurn(shared, queue, job, token), {
       concurrency: options.concurrency?.[queue] ?? 1,
@@ -128,6 +159,12 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
   const all = [...workers.values()];
   await Promise.all(all.map((worker) => worker.waitUntilReady()));
   return {
+    drain: async () => {
+      shared.draining = true;
+      sickness.stop();
+      await Promise.all(all.map((worker) => worker.close()));
+    },
+    liftQuarantine: () => sickness.lift(),
     stop: async () => {
       const paused = all.map((worker) => worker.pause(true));
       stopping.abort(new Error('the worker is stopping'));
@@ -141,7 +178,7 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
 /** Runs a job, or gives it back if another queue's job keeps the device or the worker is quarantined. */
 async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: string): Promise<void> {
   // A worker that was waiting for a job when it was told to fetch none still gets one.
-  const end = shared.sickness.active ? null : await shared.turns.take(queue);
+  const end = shared.sickness.active !== null || shared.draining ? null : await shared.turns.take(queue);
   if (end === null) return putOff(job, token, RETURN_MS);
   try {
     await runJob(shared, job, token);
@@ -153,8 +190,11 @@ async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: stri
 async function runJob(shared: Shared, job: Job, token?: string): Promise<void> {
   const { name } = job;
   const logger = shared.logger.child({ job: name, queueJobId: job.id });
-  if (!isJobName(name))
-    throw new UnrecoverableError(`queue job ${job.id ?? ''} is named ${name}, which is not in the catalog`);
+  if (!isJobName(name)) {
+    if (!shared.unknownNames.has(name)) logger.warn('a job of a newer version is left to workers that know its name');
+    shared.unknownNames.add(name);
+    return putOff(job, token, unknownDelay(job));
+  }
   const { attempts, timeoutMs, payload } = CATALOG[name];
   if (!Value.Check(payload, job.data)) {
     throw new UnrecoverableError(`queue job ${name} ${job.id ?? ''} has a payload that does not match its schema`);
@@ -164,13 +204,22 @@ async function runJob(shared: Shared, job: Job, token?: string): Promise<void> {
     lastAttempt: job.attemptsMade + 1 >= (job.opts.attempts ?? attempts),
     logger,
   };
+  const startedAt = performance.now();
+  const observed = shared.observer?.begin(job.id ?? '');
+  const ended = (end: JobAttemptEnd) => observed?.(end, performance.now() - startedAt);
   try {
     await (shared.handlers[name] as Handler<JobName>)(job.data, context);
     shared.sickness.success(job.id ?? '');
+    ended('done');
   } catch (error) {
+    ended(error instanceof TryLaterError ? 'put_off' : error instanceof WorkerFaultError ? 'fault' : 'failed');
     await translate(error, { job, token, logger, sickness: shared.sickness });
   }
 }
+
+/** In milliseconds. */
+const FIRST_UNKNOWN_MS = 500;
+const LONGEST_UNKNOWN_MS = 30_000;
 
 interface Failed {
   job: Job;
@@ -196,6 +245,14 @@ async function translate(error: unknown, { job, token, logger, sickness }: Faile
   }
   logger.warn({ err: error, attempt: job.attemptsMade + 1 }, 'job attempt failed');
   throw error;
+}
+
+/**
+ * Delay of a job that only a newer version knows. It doubles each time that a worker has met the job, so that a queue full of
+ * them does not keep old workers busy.
+ */
+function unknownDelay({ attemptsStarted }: Job): number {
+  return Math.min(LONGEST_UNKNOWN_MS, FIRST_UNKNOWN_MS * 2 ** Math.min(30, attemptsStarted - 1));
 }
 
 async function putOff(job: Job, token: string | undefined, delayMs: number): Promise<never> {

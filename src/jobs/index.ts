@@ -7,6 +7,7 @@ export {
   TryLaterError,
   WorkerFaultError,
   type Consumer,
+  type ConsumerObserver,
   type HandlerContext,
   type HandlerSet,
 } from './consumer.ts';

@@ -1,5 +1,5 @@
-import type { Database, Prisma, Queryable } from '../lib/database.ts';
-import { CATALOG, isJobName, type JobEntry, type QueueName } from './catalog.ts';
+import type { Queryable } from '../lib/database.ts';
+import { CATALOG, JOB_NAMES, type JobEntry, type JobName, type QueueName } from './catalog.ts';
 
 /**
  * Records, in the transaction that makes a change, the jobs to be enqueued once it has committed. It is one statement
@@ -30,24 +30,31 @@ export async function deleteFromOutbox(db: Queryable, entries: readonly JobEntry
 
 /**
  * The entries that have waited for `olderThanMs` by the database's clock, oldest first. An index cannot be searched for
- * `clock_timestamp()`, which changes from row to row.
+ * `clock_timestamp()`, which changes from row to row. Those of a newer version, whose job is not in this catalog, are left to
+ * processes that know it.
  */
 export async function leftoverEntries(db: Queryable, olderThanMs: number, limit: number): Promise<JobEntry[]> {
-  const rows = await db.$queryRaw<{ job_id: string; payload: Prisma.JsonObject }[]>`
+  const rows = await db.$queryRaw<{ job_id: string; payload: StoredPayload }[]>`
     SELECT job_id, payload FROM outbox
     WHERE created_at <= statement_timestamp() - make_interval(secs => ${olderThanMs / 1000}::float8)
+      AND payload->>'name' = ANY(${JOB_NAMES})
     ORDER BY created_at, id LIMIT ${limit}`;
-  return rows.map((row) => toEntry(row.job_id, row.payload));
+  return rows.map(({ job_id: id, payload: { name, payload, priority } }) => {
+    return { name, id, payload, priority: priority ?? undefined } as JobEntry;
+  });
 }
 
-/** Counts the jobs that a queue has not been given yet, up to `most`. */
-export function countPending(db: Database, queue: QueueName, most: number): Promise<number> {
-  return db.outboxEntry.count({ where: { queue }, take: most });
+/** Counts the jobs that a queue has not been given yet, of those that this version knows, up to `most`. */
+export async function countPending(db: Queryable, queue: QueueName, most: number): Promise<number> {
+  const [row] = await db.$queryRaw<{ count: number }[]>`
+    SELECT count(*)::int AS count FROM (
+      SELECT 1 FROM outbox WHERE queue = ${queue} AND payload->>'name' = ANY(${JOB_NAMES}) LIMIT ${most}
+    ) AS known`;
+  return row?.count ?? 0;
 }
 
-function toEntry(id: string, stored: Prisma.JsonObject): JobEntry {
-  if (typeof stored.name !== 'string' || !isJobName(stored.name)) {
-    throw new Error(`outbox entry ${id} names the job ${JSON.stringify(stored.name)}, which is not in the catalog`);
-  }
-  return { name: stored.name, id, payload: stored.payload, priority: stored.priority ?? undefined } as JobEntry;
+interface StoredPayload {
+  name: JobName;
+  payload: unknown;
+  priority?: number | null;
 }

@@ -13,12 +13,14 @@ export interface QuarantineOptions {
 }
 
 export interface Quarantine {
-  /** Whether the worker claims no jobs now. */
-  readonly active: boolean;
+  /** Why the worker claims no jobs now, and until when; null if it claims jobs. */
+  readonly active: { readonly reason: string; readonly until: Date } | null;
   /** Counts a fault of the machine. @returns the delay of the job that met it */
   fault(jobId: string, reason: string): number;
   /** Forgets the faults: the machine has done a job. */
   success(jobId: string): void;
+  /** Ends the quarantine and forgets the faults, because somebody has mended the machine. */
+  lift(): void;
   stop(): void;
 }
 
@@ -39,12 +41,15 @@ export function createQuarantine(
   const jobs = new Map<string, number>();
   let inARow = 0;
   let timer: NodeJS.Timeout | undefined;
+  let active: Quarantine['active'] = null;
 
   const begin = (reason: string): void => {
     const ms = doubled(firstMs, inARow - faults, longestMs);
     logger.error({ reason, faults: inARow, forMs: ms }, 'worker quarantined: faults of its machine, it claims no jobs');
+    active = { reason, until: new Date(Date.now() + ms) };
     timer = setTimeout(() => {
       timer = undefined;
+      active = null;
       logger.warn('quarantine over: the worker tries a job');
       resume();
     }, ms);
@@ -52,7 +57,7 @@ export function createQuarantine(
   };
   return {
     get active() {
-      return timer !== undefined;
+      return active;
     },
     fault(jobId, reason) {
       const count = (jobs.get(jobId) ?? 0) + 1;
@@ -69,9 +74,20 @@ export function createQuarantine(
       if (inARow >= faults) logger.info('the machine has done a job again');
       inARow = 0;
     },
+    lift() {
+      jobs.clear();
+      inARow = 0;
+      if (active === null) return;
+      clearTimeout(timer);
+      timer = undefined;
+      active = null;
+      logger.warn('quarantine lifted: the worker takes jobs again');
+      resume();
+    },
     stop() {
       clearTimeout(timer);
       timer = undefined;
+      active = null;
     },
   };
 }

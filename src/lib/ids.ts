@@ -15,6 +15,7 @@ const PREFIXES = {
   event: 'evt',
   reservation: 'res',
   auditEntry: 'aud',
+  worker: 'wrk',
 } as const;
 
 export type IdKind = keyof typeof PREFIXES;

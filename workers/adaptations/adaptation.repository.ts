@@ -65,13 +65,11 @@ export const adaptationRepository = {
     return job !== null && hasSource(job) ? job : null;
   },
 
-  /** The folder of the base that a job adapts to; null where the job does not exist. */
-  async newBase(db: Queryable, jobId: string): Promise<string | null> {
-    const job = await db.job.findUnique({
-      where: { id: jobId },
-      select: { rollout: { select: { baseModelVersion: { select: { path: true } } } } },
-    });
-    return job?.rollout.baseModelVersion.path ?? null;
+  /** The base that a job adapts to and the one that it adapts from; none where the job does not exist. */
+  async bases(db: Queryable, jobId: string): Promise<{ id: string; version: string; path: string }[]> {
+    const base = { select: { baseModelVersion: { select: { id: true, version: true, path: true } } } };
+    const job = await db.job.findUnique({ where: { id: jobId }, select: { rollout: base, sourceVersion: base } });
+    return [job?.rollout, job?.sourceVersion].flatMap((of) => of?.baseModelVersion ?? []);
   },
 
   hasPendingBaselines: async (db: Queryable, jobId: string): Promise<boolean> =>

@@ -21,18 +21,13 @@ import {
   type JobLifecycle,
   type Lease,
 } from '../../src/modules/jobs/index.ts';
-import {
-  acquireDevice,
-  isPermanent,
-  isStopping,
-  machineFaultOf,
-  problemOf,
-  reportingFaults,
-} from '../handler-faults.ts';
+import { BaseFitness } from '../base-fitness.ts';
+import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository } from './adaptation.repository.ts';
 import type { JobFolders } from './build-job-spec.ts';
+import { leavingUnreadable } from './leave-unreadable.ts';
 import { ASK_AGAIN_MS, INSUFFICIENT_MEMORY, MemoryCheck, type WorkerMemory } from './memory-check.ts';
 import { runJob } from './run-job.ts';
 import { removeJobFolder } from './work-dir.ts';
@@ -45,6 +40,10 @@ export interface AdaptationDependencies extends JobFolders {
   memory?: WorkerMemory;
   /** What each tenant may have by default. Default: no limits. */
   quotas?: QuotaLimits;
+  /** Which bases this worker cannot read. */
+  fitness?: BaseFitness;
+  /** Is told how fast a job has trained. */
+  onTrained?: (tokensPerSecond: number) => void;
   leaseMs?: number;
   heartbeatMs?: number;
 }
@@ -59,16 +58,17 @@ const MAX_CLAIMS = 25;
 export function adaptationHandlers(deps: AdaptationDependencies): HandlerSet {
   const lifecycle = createJobLifecycle({ db: deps.db, leaseMs: deps.leaseMs });
   const check = new MemoryCheck(deps.memory ?? UNLIMITED);
+  const { db, fitness = new BaseFitness() } = deps;
   return {
     'adaptation.run': ({ jobId }, context) =>
-      reportingFaults(async () => {
-        await leaveToLarger({ db: deps.db, check, logger: context.logger }, jobId);
+      leavingUnreadable({ db, fitness }, jobId, context, async () => {
+        await leaveToLarger({ db, check, logger: context.logger }, jobId);
         // Waiting for the device counts as `queue_wait`, because the job's clock changes phase only with the claim.
         const slot = await acquireDevice(deps.training, context.signal);
         try {
           const lease: Lease = { jobId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
           const claimed = await lifecycle.claim(lease);
-          if (claimed === null) await leaveToHolder(deps.db, jobId);
+          if (claimed === null) await leaveToHolder(db, jobId);
           else await work({ ...deps, check, lifecycle, slot, lease, claimed, context });
         } finally {
           slot.release();
@@ -101,9 +101,9 @@ function tooLittleMemory(reason: string): PermanentError {
 }
 
 async function objection(db: Database, check: MemoryCheck, jobId: string): Promise<string | null> {
-  const folder = await adaptationRepository.newBase(db, jobId);
+  const [newBase] = await adaptationRepository.bases(db, jobId);
   // A folder that cannot be read is the job's to report.
-  const config = folder === null ? null : await readModelConfig(folder).catch(() => null);
+  const config = newBase === undefined ? null : await readModelConfig(newBase.path).catch(() => null);
   return config && check.objectionTo(config);
 }
 
@@ -114,7 +114,7 @@ async function leaveToHolder(db: Database, jobId: string): Promise<void> {
 }
 
 /** A job that this worker holds, with everything needed to run it. */
-interface Claim extends Omit<AdaptationDependencies, 'memory'> {
+interface Claim extends Omit<AdaptationDependencies, 'memory' | 'fitness'> {
   check: MemoryCheck;
   lifecycle: JobLifecycle;
   slot: TrainingSlot;

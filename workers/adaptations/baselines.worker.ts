@@ -4,12 +4,14 @@ import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { PermanentError, type HandlerContext, type HandlerSet } from '../../src/jobs/index.ts';
 import type { Database, Queryable } from '../../src/lib/database.ts';
 import { createJobLifecycle } from '../../src/modules/jobs/index.ts';
+import { BaseFitness } from '../base-fitness.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, isPermanent, machineFaultOf, reportingFaults } from '../handler-faults.ts';
+import { acquireDevice, faultOf, isPermanent, machineFaultOf } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
 import { adaptationRepository, NO_MEASUREMENTS, type LoadedJob } from './adaptation.repository.ts';
 import { buildJobSpec, oneOf, type JobFolders } from './build-job-spec.ts';
+import { leavingUnreadable } from './leave-unreadable.ts';
 import { jobFolderOf } from './work-dir.ts';
 
 export interface BaselinesDependencies extends JobFolders {
@@ -18,16 +20,19 @@ export interface BaselinesDependencies extends JobFolders {
   training: TrainingProcess;
   /** Interval at which a running measurement checks whether its rollout was cancelled. */
   heartbeatMs?: number;
+  /** Which bases this worker cannot read. */
+  fitness?: BaseFitness;
 }
 
 /** Makes the handler of `baselines.measure`: what only the report of a job needs, when no adapter waits for the device. */
 export function baselinesHandlers(deps: BaselinesDependencies): HandlerSet {
+  const { db, fitness = new BaseFitness() } = deps;
   return {
     'baselines.measure': ({ jobId }, context) =>
-      reportingFaults(async () => {
+      leavingUnreadable({ db, fitness }, jobId, context, async () => {
         const slot = await acquireDevice(deps.training, context.signal);
         try {
-          const job = await adaptationRepository.load(deps.db, jobId);
+          const job = await adaptationRepository.load(db, jobId);
           if (job?.baselinesPending) await measure({ ...deps, slot, context }, job);
         } finally {
           slot.release();

@@ -20,6 +20,7 @@ export interface JobRun extends PublicationContext, JobFolders {
   producer: JobProducer;
   logger: Logger;
   heartbeatMs: number;
+  onTrained?: (tokensPerSecond: number) => void;
   /** Number of the claim. */
   attempt: number;
 }
@@ -46,6 +47,7 @@ export async function runJob(run: JobRun): Promise<void> {
     const workDir = await takeOverWorkDir(run.checkpoints, job.id, run.attempt);
     const spec = await buildJobSpec(run.db, job, { ...run, workDir });
     const outcome = await adapt(run, spec, recorder);
+    run.onTrained?.(outcome.tokensPerSecond);
     recorder.progress(outcome.steps, outcome.totalSteps);
     recorder.baselines(outcome.target, outcome.baselines);
     await recorder.flush();

@@ -9,6 +9,25 @@ export function createAnalysisRepository(db: Database) {
   return {
     baseModelVersion: (id: string) => db.baseModelVersion.findUniqueOrThrow({ where: { id } }),
 
+    /** The base model version of a rollout, and those that the adapters of its base model have versions for. */
+    basesOf: (rolloutId: string) => db.$queryRaw<{ id: string; version: string; path: string }[]>`
+      SELECT v.id, v.version, v.path FROM rollouts r
+      JOIN base_model_versions new ON new.id = r.base_model_version_id
+      JOIN base_model_versions v ON v.base_model_id = new.base_model_id
+      WHERE r.id = ${rolloutId} AND (v.id = new.id OR v.id IN (
+        SELECT last.base_model_version_id FROM adapters a
+        CROSS JOIN LATERAL (
+          SELECT base_model_version_id FROM adapter_versions
+          WHERE adapter_id = a.id ORDER BY number DESC LIMIT 1
+        ) AS last
+        WHERE a.base_model_id = new.base_model_id))
+      ORDER BY v.id = new.id DESC, v.id`,
+
+    /** Says in the row of a rollout that is to be analyzed why it waits. */
+    async noteWaiting(id: string, error: { code: string; message: string }): Promise<void> {
+      await db.rollout.updateMany({ where: { id, state: { in: ['planning', 'analyzing'] } }, data: { error } });
+    },
+
     /** Marks a version as verified. True if it was not verified before. */
     async markVerified(tx: Transaction, id: string, found: DescribeOutcome): Promise<boolean> {
       const { count } = await tx.baseModelVersion.updateMany({

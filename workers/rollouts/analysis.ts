@@ -115,8 +115,9 @@ function isMissing(error: unknown): boolean {
   return error instanceof TrainingFailedError && error.code === MISSING_FILE;
 }
 
+/** A model's config was there when the version was registered. An empty mount point has none. */
 function isThere(folder: string): Promise<boolean> {
-  return access(folder).then(
+  return access(path.join(folder, 'config.json')).then(
     () => true,
     () => false,
   );

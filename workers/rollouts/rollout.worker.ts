@@ -14,10 +14,19 @@ import {
   type RolloutRow,
   type StoredOptions,
 } from '../../src/modules/rollouts/index.ts';
+import { BaseFitness } from '../base-fitness.ts';
 import { watchCancellation } from '../cancellation-watch.ts';
-import { acquireDevice, faultOf, isStopping, machineFaultOf, reportingFaults } from '../handler-faults.ts';
+import {
+  acquireDevice,
+  faultOf,
+  isStopping,
+  machineFaultOf,
+  reportingFaults,
+  WORKER_FAULT,
+} from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
 import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
+import { createAnalysisRepository } from './analysis.repository.ts';
 import { analyzeVersions, RefusalError } from './analysis.ts';
 
 export interface RolloutDependencies {
@@ -29,6 +38,8 @@ export interface RolloutDependencies {
   quotas?: QuotaLimits;
   /** Interval at which a running analysis checks whether its rollout was cancelled. */
   heartbeatMs?: number;
+  /** Which bases this worker cannot read. */
+  fitness?: BaseFitness;
 }
 
 /**
@@ -40,18 +51,25 @@ const MAX_ANALYSES = 5;
 /** Makes the handler of `rollout.plan`: it verifies the bases, computes the evolutions, plans the jobs and enqueues them. */
 export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
+  const repository = createAnalysisRepository(deps.db);
+  const { fitness = new BaseFitness() } = deps;
+  const work = async (rolloutId: string, context: HandlerContext): Promise<void> => {
+    const slot = await acquireDevice(deps.training, context.signal);
+    try {
+      const rollout = await lifecycle.beginAnalysis(rolloutId);
+      if (rollout === null) return;
+      if (rollout.attempt - rollout.excusedAttempts > MAX_ANALYSES) await giveUp(lifecycle, rolloutId);
+      await planRollout({ ...deps, lifecycle, slot, context }, rollout);
+    } finally {
+      slot.release();
+    }
+  };
   return {
     'rollout.plan': ({ rolloutId }, context) =>
       reportingFaults(async () => {
-        const slot = await acquireDevice(deps.training, context.signal);
-        try {
-          const rollout = await lifecycle.beginAnalysis(rolloutId);
-          if (rollout === null) return;
-          if (rollout.attempt - rollout.excusedAttempts > MAX_ANALYSES) await giveUp(lifecycle, rolloutId);
-          await planRollout({ ...deps, lifecycle, slot, context }, rollout);
-        } finally {
-          slot.release();
-        }
+        const bases = await repository.basesOf(rolloutId);
+        const note = (message: string) => repository.noteWaiting(rolloutId, { code: WORKER_FAULT, message });
+        await fitness.run({ bases, signal: context.signal, note }, () => work(rolloutId, context));
       }),
   };
 }

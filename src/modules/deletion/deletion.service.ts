@@ -1,6 +1,7 @@
 import type { JobProducer } from '../../jobs/producer.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { conflict, notFound } from '../../lib/errors.ts';
+import { unrecorded } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
 import { cancelJobsOf } from '../jobs/index.ts';
@@ -18,7 +19,7 @@ export function createDeletionService(deps: { db: Database; producer: Pick<JobPr
   const { db } = deps;
   return {
     /** @throws AppError 404, 409 `dataset_in_use` if an adapter has it */
-    deleteDataset: (id: string, scope: string | null, recordChange: RecordChange): Promise<void> =>
+    deleteDataset: (id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<void> =>
       withTransaction(db, async (tx) => {
         const dataset = await repository.lock(tx, 'datasets', id, scope);
         if (dataset === null) throw notFound('dataset', id);
@@ -32,7 +33,7 @@ export function createDeletionService(deps: { db: Database; producer: Pick<JobPr
       }),
 
     /** Deletes an adapter with its versions, and cancels its jobs. @throws AppError 404 */
-    async deleteAdapter(id: string, scope: string | null, recordChange: RecordChange): Promise<void> {
+    async deleteAdapter(id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<void> {
       await withTransaction(db, async (tx) => {
         const adapter = await repository.lock(tx, 'adapters', id, scope);
         if (adapter === null) throw notFound('adapter', id);
@@ -47,7 +48,12 @@ export function createDeletionService(deps: { db: Database; producer: Pick<JobPr
     },
 
     /** @throws AppError 404, 409 `latest_version`, 409 `version_in_use` if a job carries it over */
-    deleteVersion: (adapterId: string, id: string, scope: string | null, recordChange: RecordChange): Promise<void> =>
+    deleteVersion: (
+      adapterId: string,
+      id: string,
+      scope: string | null,
+      recordChange: RecordChange = unrecorded,
+    ): Promise<void> =>
       withTransaction(db, async (tx) => {
         const adapter = await repository.lock(tx, 'adapters', adapterId, scope);
         if (adapter === null || adapter.deleted_at !== null) throw notFound('adapter', adapterId);
@@ -69,7 +75,7 @@ export function createDeletionService(deps: { db: Database; producer: Pick<JobPr
      * Deletes a tenant with everything that it has, cancels its jobs, and refuses its keys from now on.
      * @throws AppError 404
      */
-    async deleteTenant(id: string, recordChange: RecordChange): Promise<void> {
+    async deleteTenant(id: string, recordChange: RecordChange = unrecorded): Promise<void> {
       await withTransaction(db, async (tx) => {
         const tenant = await repository.lockTenant(tx, id);
         if (tenant === null) throw notFound('tenant', id);

@@ -43,6 +43,13 @@ async function newRollout(): Promise<string> {
   return id;
 }
 
+async function newWorker(): Promise<string> {
+  const id = newId('worker');
+  const data = { id, host: 'here', pid: 1, version: '0', device: 'cpu', state: 'ready' };
+  await world.app.db.workerProcess.create({ data });
+  return id;
+}
+
 async function newJob(): Promise<string> {
   const body = { source: { path: world.fixture('control').adapter, base_model_version: 'control' } };
   const adapter = await world.createAdapter(name(), body);
@@ -180,6 +187,18 @@ Object.assign(WRITES, {
     given: async () => (await WRITES['createTenant']!.run('')).json().id,
     run: (id) => operator('DELETE', `/v1/tenants/${id}`),
     entry: { tenant_id: null, before: null, after: null },
+  },
+  drainWorker: {
+    actor: 'operator',
+    given: newWorker,
+    run: (id) => operator('POST', `/v1/workers/${id}/drain`),
+    entry: { tenant_id: null, before: { state: 'ready' }, after: { requested: 'drain' } },
+  },
+  liftQuarantine: {
+    actor: 'operator',
+    given: newWorker,
+    run: (id) => operator('POST', `/v1/workers/${id}/lift-quarantine`),
+    entry: { tenant_id: null, before: { state: 'ready' }, after: { requested: 'lift' } },
   },
 } satisfies Record<string, Write>);
 

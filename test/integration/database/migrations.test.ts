@@ -4,7 +4,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { describeDatabase, findDrift } from '../../../scripts/schema-drift/index.ts';
-import { applyMigrations, pendingMigrations } from '../../../src/embedded/index.ts';
+import { applyMigrations, hideMigrations, pendingMigrations, showMigrations } from '../../../src/embedded/index.ts';
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 
 let database: TestDatabase;
@@ -70,6 +70,8 @@ const MIGRATIONS = [
   '20261127030000_tenant_quotas',
   '20261127040000_retention',
   '20261127040000_soft_deletion',
+  '20261127050000_schema_window',
+  '20261127050100_workers',
   '20261127060000_fleet_prior',
 ];
 
@@ -149,11 +151,58 @@ describe('what goes wrong', () => {
     );
   });
 
-  test('a database that is newer than the program', async () => {
-    await addMigration('20990101000000_next', 'CREATE TABLE next (id text)');
+  test('a database that only newer programs may use', async () => {
+    await addMigration(
+      '20990101000000_next',
+      "CREATE TABLE next (id text); UPDATE schema_window SET oldest_migration = '20990101000000_next'",
+    );
     await applyMigrations(database.url, folder);
     await expect(applyMigrations(database.url)).rejects.toThrow(
-      /20990101000000_next, which this version of Readapt does not know/,
+      /20990101000000_next, which this version of Readapt does not know, and may only be used by versions that know 20990101/,
     );
+    await expect(pendingMigrations(database.url)).rejects.toThrow(/does not know/);
+    await expect(hideMigrations(database.url)).rejects.toThrow(/0.2.0 cannot use this database/);
+  });
+});
+
+describe('the window of versions', () => {
+  test('a program starts on the database of a newer one whose window includes it, and says so', async () => {
+    await addMigration('20990101000000_next', 'CREATE TABLE next (id text)');
+    await applyMigrations(database.url, folder);
+    const newer: (readonly string[])[] = [];
+    expect(await applyMigrations(database.url, undefined, (names) => newer.push(names))).toEqual([]);
+    expect(newer).toEqual([['20990101000000_next']]);
+    expect(await pendingMigrations(database.url)).toEqual([]);
+  });
+
+  test('0.2.0, which knows no window, is shown a ledger that ends with its own migrations', async () => {
+    await applyMigrations(database.url);
+    const before = await query('SELECT * FROM _prisma_migrations ORDER BY migration_name');
+    const hidden = await hideMigrations(database.url);
+    expect(hidden).toEqual(MIGRATIONS.slice(MIGRATIONS.indexOf('20261126000000_vocabulary') + 1));
+    // What 0.2.0 reads.
+    const seen = await query('SELECT migration_name FROM _prisma_migrations WHERE rolled_back_at IS NULL');
+    expect(
+      seen
+        .map((row) => (row as { migration_name: string }).migration_name)
+        .sort()
+        .at(-1),
+    ).toBe('20261126000000_vocabulary');
+    expect(await applyMigrations(database.url)).toEqual([]);
+    await showMigrations(database.url);
+    expect(await query('SELECT * FROM _prisma_migrations ORDER BY migration_name')).toEqual(before);
+  });
+
+  test('a migration that takes something away says so by raising the oldest one', async () => {
+    const breaking =
+      /\bDROP (TABLE|COLUMN|TYPE)\b|\bRENAME\b|\bSET NOT NULL\b|ADD COLUMN [^,;]*NOT NULL(?![^,;]*DEFAULT)/i;
+    const later = MIGRATIONS.slice(MIGRATIONS.indexOf('20261127050000_schema_window'));
+    const faults: string[] = [];
+    for (const name of later) {
+      const sql = await readFile(path.join(folder, name, 'migration.sql'), 'utf8');
+      const statements = sql.replaceAll(/--.*$/gm, '');
+      if (breaking.test(statements) && !/UPDATE "?schema_window"? SET/.test(statements)) faults.push(name);
+    }
+    expect(faults).toEqual([]);
   });
 });

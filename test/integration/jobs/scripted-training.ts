@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { BaselinesOutcome, BaselinesSpec } from '../../../core/adaptation/baselines.ts';
 import type { EvolveSpec } from '../../../core/adaptation/evolutions.ts';
 import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
@@ -36,7 +37,9 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 async function behaviorOf(base: string): Promise<Behavior> {
-  return JSON.parse(await readFile(path.join(base, 'behavior.json'), 'utf8')) as Behavior;
+  const text = await readFile(path.join(base, 'behavior.json'), 'utf8').catch(() => null);
+  if (text === null) throw new Failure('config.json is missing', { code: 'missing_file', permanent: true });
+  return JSON.parse(text) as Behavior;
 }
 
 class Failure extends Error {
@@ -125,6 +128,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
     process.kill(process.pid, 'SIGKILL');
     await until(() => false);
   }
+  while (behavior.until !== undefined && !existsSync(behavior.until)) await sleep(20);
   if (behavior.hang === true) await until(() => behavior.deaf !== true && cancelled.has(requestId));
   const end = {
     target: 0.8,

@@ -12,6 +12,8 @@ export interface Behavior {
   outcome?: 'ready' | 'not_ready' | 'permanent' | 'transient';
   /** Waits in fine-tuning until the job is cancelled. */
   hang?: boolean;
+  /** Waits in fine-tuning until this file exists. */
+  until?: string;
   /** Ignores the cancellation. */
   deaf?: boolean;
   /** If this file does not exist, creates it and kills itself in fine-tuning. */
@@ -51,6 +53,7 @@ export async function createFleet(db: Database, size: { tenants: number; adapter
   for (const version of ['v1', 'v2']) {
     await mkdir(path.join(folder, version));
     await writeFile(path.join(folder, version, 'behavior.json'), '{}');
+    await writeFile(path.join(folder, version, 'config.json'), '{}');
     const id = newId('baseModelVersion');
     await db.baseModelVersion.create({
       data: { id, baseModelId, version, path: path.join(folder, version), servingName: `served/${version}` },

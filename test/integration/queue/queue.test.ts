@@ -205,6 +205,59 @@ describe(`queue on ${queueKind}`, () => {
     expect(runs).toEqual([]);
   });
 
+  test('a job of a newer version stays in the queue, and its worker goes on', async () => {
+    const fromLater = queue.backend.createQueue('adaptations');
+    const id = newId('job');
+    const opts = { jobId: id, attempts: 1, removeOnComplete: true, removeOnFail: true };
+    await fromLater.addBulk([{ name: 'adaptation.measure-again', data: { jobId: id, more: 1 }, opts }]);
+    const known = entry();
+    await queue.producer.enqueue([known]);
+    const old = await consume();
+    await eventually('the known job has run', async () => old.length === 1);
+    // Old workers meet it again and again.
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    expect(await queue.producer.count('adaptations')).toBe(1);
+    await consumer?.stop();
+    // A worker that knows the name gets it.
+    const done: unknown[] = [];
+    const newer = queue.backend.createWorker('adaptations', async ({ name, data }) => void done.push([name, data]), {
+      concurrency: 1,
+      lockDuration: 5000,
+      stalledInterval: 500,
+      maxStalledCount: 5,
+    });
+    try {
+      await eventually('the newer worker runs it', async () => done.length === 1);
+    } finally {
+      await newer.close();
+      await fromLater.close();
+    }
+    expect(done).toEqual([['adaptation.measure-again', { jobId: id, more: 1 }]]);
+  });
+
+  test('the sweeper leaves entries of a newer version in the outbox, and enqueues those behind them', async () => {
+    const known = entry();
+    const payload = { name: 'adaptation.measure-again', payload: { jobId: newId('job') } };
+    await queue.database.db.outboxEntry.createMany({
+      data: Array.from({ length: 1001 }, (_, index) => ({ queue: 'adaptations', jobId: `later-${index}`, payload })),
+    });
+    await queue.database.db.outboxEntry.create({ data: { queue: 'of-a-newer-version', jobId: 'later', payload } });
+    await commit([known]);
+    const lost = entry();
+    const source: RecoverySource = {
+      queue: 'adaptations',
+      expired: () => Promise.resolve([]),
+      countLive: () => Promise.resolve(2),
+      live: () => Promise.resolve([known, lost].map((one) => ({ rowId: one.id, entry: one }))),
+    };
+    const { producer, database } = queue;
+    const sweeper = createSweeper({ db: database.db, producer, sources: [source], logger, graceMs: 0 });
+    // Entries that it does not know do not count as jobs that are about to be enqueued.
+    expect(await sweeper.sweep()).toBe(2);
+    expect(await outbox()).toBe(1002);
+    expect(await queue.producer.count('adaptations')).toBe(2);
+  });
+
   test('jobs with a priority come after those without', async () => {
     const controls = [entry(10), entry(10)];
     const adaptations = [entry(), entry()];

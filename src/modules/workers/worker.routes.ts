@@ -1,0 +1,60 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { ModuleOptions } from '../../app-dependencies.ts';
+import { PageQuery, pageOf } from '../../lib/pagination.ts';
+import { recordChangeOf } from '../../plugins/audit.ts';
+import { requireOperator } from '../../plugins/auth.ts';
+import { operationsOf } from '../../plugins/openapi/operation.ts';
+import { Worker, WorkerParams } from './worker.schemas.ts';
+import { createWorkerService } from './worker.service.ts';
+
+const operation = operationsOf('Workers');
+
+const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
+  const service = createWorkerService(deps);
+  app.addHook('onRequest', requireOperator);
+  app.get(
+    '/workers',
+    {
+      schema: {
+        ...operation('listWorkers', 'List workers, the last started first'),
+        description: 'Workers that are gone are listed for a day.',
+        querystring: PageQuery,
+        response: { 200: pageOf(Worker) },
+      },
+    },
+    (request) => service.list(request.query),
+  );
+  app.get(
+    '/workers/:id',
+    { schema: { ...operation('getWorker', 'Get a worker'), params: WorkerParams, response: { 200: Worker } } },
+    (request) => service.get(request.params.id),
+  );
+  app.post(
+    '/workers/:id/drain',
+    {
+      schema: {
+        ...operation('drainWorker', 'Let a worker finish and stop'),
+        description:
+          'The worker ends the job that it runs, takes no other and stops, which begins within five seconds. Asking again ' +
+          'changes nothing.',
+        params: WorkerParams,
+        response: { 202: Worker },
+      },
+    },
+    async (request, reply) => reply.code(202).send(await service.drain(request.params.id, recordChangeOf(request))),
+  );
+  app.post(
+    '/workers/:id/lift-quarantine',
+    {
+      schema: {
+        ...operation('liftQuarantine', 'End the quarantine of a worker'),
+        description:
+          'The worker takes jobs again within five seconds. For one that is not quarantined, nothing changes.',
+        params: WorkerParams,
+        response: { 202: Worker },
+      },
+    },
+    async (request, reply) => reply.code(202).send(await service.lift(request.params.id, recordChangeOf(request))),
+  );
+};
+export default workerRoutes;

@@ -1,0 +1,37 @@
+import Type, { type Static } from 'typebox';
+import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
+
+export const Worker = Type.Object(
+  {
+    id: Id('worker', 'New for each process.'),
+    host: Type.String(),
+    pid: Type.Integer(),
+    version: Type.String({ description: 'The version of Readapt.' }),
+    device: Type.String(),
+    memory_bytes: Nullable(Type.Number({ description: 'What its training process may take at the most.' })),
+    state: Type.Enum(['ready', 'draining', 'quarantined', 'gone'] as const, {
+      description:
+        '`draining`: it ends its job, takes no other and stops. `quarantined`: its machine has failed several jobs in a row, and ' +
+        'it takes none until `quarantined_until`. `gone`: it has stopped, or gave no sign of life for 30 s.',
+    }),
+    reason: Nullable(Type.String({ description: 'Why it is quarantined.' })),
+    quarantined_until: Nullable(Timestamp),
+    current_job: Nullable(Type.String({ description: 'The job or rollout that it works on.' })),
+    jobs_done: Type.Integer({ description: 'Number of queue jobs that it has done since it started.' }),
+    jobs_failed: Type.Integer({ description: 'Number of attempts that failed, faults of its machine apart.' }),
+    faults: Type.Integer({ description: 'Number of faults of its machine.' }),
+    busy_ms: Type.Number({ description: 'How long it has worked on jobs.' }),
+    tokens_per_second: Nullable(Type.Number({ description: 'Of the last job that has trained.' })),
+    unreadable_base_model_version_ids: Type.Array(Id('baseModelVersion'), {
+      description:
+        'Base model versions whose folders it could not read when it last tried. It leaves their jobs to others.',
+    }),
+    drain_requested_at: Nullable(Timestamp),
+    started_at: Timestamp,
+    seen_at: Type.String({ format: 'date-time', description: 'The last heartbeat; there is one every five seconds.' }),
+  },
+  { title: 'Worker' },
+);
+export type Worker = Static<typeof Worker>;
+
+export const WorkerParams = Type.Object({ id: Id('worker') });

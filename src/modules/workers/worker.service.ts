@@ -1,0 +1,63 @@
+import { withTransaction, type Database } from '../../lib/database.ts';
+import { conflict, notFound } from '../../lib/errors.ts';
+import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
+import type { RecordChange } from '../../lib/record-change.ts';
+import { toTimestamp } from '../../lib/schemas.ts';
+import { createWorkerRepository, type WorkerRow } from './worker.repository.ts';
+import type { Worker } from './worker.schemas.ts';
+
+export function createWorkerService({ db }: { db: Database }) {
+  const workers = createWorkerRepository(db);
+  const find = async (id: string): Promise<WorkerRow> => {
+    const row = await workers.find(id);
+    if (row === null) throw notFound('worker', id);
+    return row;
+  };
+  const request = async (id: string, what: 'drain' | 'lift', recordChange: RecordChange): Promise<Worker> => {
+    const { gone, state } = await find(id);
+    if (gone) throw conflict('worker_gone', `worker ${id} is gone: it cannot be asked for anything`);
+    await withTransaction(db, async (tx) => {
+      await createWorkerRepository(tx).request(id, what);
+      await recordChange(tx, { tenantId: null, subjectId: id, before: { state }, after: { requested: what } });
+    });
+    return toWorker(await find(id));
+  };
+  return {
+    async list(query: PageQuery): Promise<Page<Worker>> {
+      return toPage(await workers.page(query), query, toWorker);
+    },
+
+    /** @throws AppError 404 */
+    get: async (id: string): Promise<Worker> => toWorker(await find(id)),
+
+    /** Asks a worker to end its job and to stop, which it does at its next heartbeat. @throws AppError 404, 409 `worker_gone` */
+    drain: (id: string, recordChange: RecordChange): Promise<Worker> => request(id, 'drain', recordChange),
+
+    /** Asks a worker to end its quarantine at its next heartbeat. @throws AppError 404, 409 `worker_gone` */
+    lift: (id: string, recordChange: RecordChange): Promise<Worker> => request(id, 'lift', recordChange),
+  };
+}
+
+function toWorker(row: WorkerRow): Worker {
+  return {
+    id: row.id,
+    host: row.host,
+    pid: row.pid,
+    version: row.version,
+    device: row.device,
+    memory_bytes: row.memoryBytes === null ? null : Number(row.memoryBytes),
+    state: row.gone ? 'gone' : row.state,
+    reason: row.reason,
+    quarantined_until: toTimestamp(row.quarantinedUntil),
+    current_job: row.currentJob,
+    jobs_done: row.jobsDone,
+    jobs_failed: row.jobsFailed,
+    faults: row.faults,
+    busy_ms: row.busyMs,
+    tokens_per_second: row.tokensPerSecond,
+    unreadable_base_model_version_ids: row.unreadableBases,
+    drain_requested_at: toTimestamp(row.drainRequestedAt),
+    started_at: toTimestamp(row.startedAt),
+    seen_at: toTimestamp(row.seenAt),
+  };
+}

@@ -1,0 +1,213 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { createQueueBackend } from '../../../src/jobs/index.ts';
+import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { startWorker, type RunningWorker, type WorkerTimes } from '../../../workers/main.ts';
+import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
+import { createFleet, type Behavior, type Fleet } from '../queue/fleet.ts';
+import { eventually, logger } from '../queue/test-queue.ts';
+import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
+
+const ENTRY = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
+const CHILD = fileURLToPath(new URL('./worker-child.ts', import.meta.url));
+const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300, registrationMs: 200 };
+
+interface Listed {
+  id: string;
+  state: string;
+  reason: string | null;
+  current_job: string | null;
+  jobs_done: number;
+  faults: number;
+  unreadable_base_model_version_ids: string[];
+}
+
+let app: TestApp;
+let fleet: Fleet;
+const workers: RunningWorker[] = [];
+const trainings: TrainingProcess[] = [];
+const children: ChildProcess[] = [];
+
+vi.setConfig({ testTimeout: 90_000 });
+
+beforeEach(async () => {
+  app = await createTestApp();
+  fleet = await createFleet(app.db, { tenants: 1, adapters: 2 });
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    const exit = once(child, 'exit');
+    if (child.exitCode === null && child.signalCode === null && child.kill('SIGKILL')) await exit;
+  }
+  for (const worker of workers.splice(0)) await worker.stop();
+  for (const training of trainings.splice(0)) await training.stop();
+  await app.close();
+  await fleet.remove();
+});
+
+async function work(times: WorkerTimes = {}, entry = ENTRY): Promise<RunningWorker> {
+  const training = createTrainingProcess({ logger, entry, cancelGraceMs: 2000 });
+  trainings.push(training);
+  const backend = createQueueBackend({ databaseUrl: app.database.url, redisUrl: null });
+  const deps = { db: app.db, artifacts: fleet.artifacts, backend, producer: app.deps.producer, training, logger };
+  const worker = await startWorker(app.config, deps, { ...TIMES, ...times });
+  workers.push(worker);
+  return worker;
+}
+
+async function begin(behavior: Behavior): Promise<string> {
+  await fleet.behave(behavior);
+  const rollouts = createRolloutService({ db: app.db, producer: app.deps.producer });
+  return (await rollouts.create({ base_model_version_id: fleet.newVersionId, options: {} })).id;
+}
+
+const list = async () => (await app.request({ url: '/v1/workers' })).json<{ data: Listed[] }>().data;
+const states = async () => (await app.db.job.findMany({ orderBy: { id: 'asc' } })).map((job) => job.state);
+/** Waits until the first worker is as asked. */
+const listed = (what: string, is: (worker: Listed) => boolean) =>
+  eventually(what, async () => (await list()).find(is), 30_000);
+
+describe('the list of workers', () => {
+  test('says what each is and does, and only to operators', async () => {
+    const worker = await work();
+    const id = await begin({ publications: 1 });
+    await eventually('the rollout is completed', async () => {
+      return (await app.db.rollout.findUniqueOrThrow({ where: { id } })).state === 'completed';
+    });
+    const found = await listed(
+      'the analysis, two adaptations and their baselines are counted',
+      ({ jobs_done }) => jobs_done === 5,
+    );
+    expect(found).toMatchObject({ state: 'ready', reason: null, pid: process.pid, faults: 0, device: 'auto' });
+    expect((await app.request({ url: `/v1/workers/${found.id}` })).json()).toMatchObject({ id: found.id });
+    const { body } = await app.request({ url: '/metrics' });
+    expect(body).toContain('readapt_workers{state="ready"} 1');
+    expect(body).toMatch(new RegExp(`readapt_worker_jobs_done{worker="${found.id}",device="auto",version="[^"]+"} 5`));
+
+    const tenantKey = await createTestKey(app.db, { tenantId: fleet.tenants[0]!, scopes: ['tenant:admin'] });
+    for (const url of ['/v1/workers', `/v1/workers/${found.id}`])
+      expect((await app.request({ url, key: tenantKey })).statusCode).toBe(403);
+    expect(
+      (await app.request({ method: 'POST', url: `/v1/workers/${found.id}/drain`, key: tenantKey })).statusCode,
+    ).toBe(403);
+
+    await worker.stop();
+    expect(await list()).toMatchObject([{ id: found.id, state: 'gone' }]);
+    expect((await app.request({ url: '/metrics' })).body).toContain('readapt_workers{state="ready"} 0');
+    const late = await app.request({ method: 'POST', url: `/v1/workers/${found.id}/drain` });
+    expect(late.json()).toMatchObject({ status: 409, code: 'worker_gone' });
+  });
+
+  test('knows a killed worker by its last heartbeat, and forgets it after a day', async () => {
+    await work();
+    const [{ id }] = (await list()) as [Listed];
+    await workers.pop()!.stop();
+    const died = (age: string) =>
+      app.db.$executeRawUnsafe(
+        `UPDATE workers SET stopped_at = NULL, seen_at = now() - interval '${age}' WHERE id = '${id}'`,
+      );
+    await died('29 s');
+    expect(await list()).toMatchObject([{ id, state: 'ready' }]);
+    await died('31 s');
+    expect(await list()).toMatchObject([{ id, state: 'gone' }]);
+    await died('25 h');
+    await work();
+    expect((await list()).map((worker) => worker.id)).not.toContain(id);
+  });
+
+  test('a row that was lost comes back with the next heartbeat', async () => {
+    await work();
+    const [{ id }] = (await list()) as [Listed];
+    await app.db.workerProcess.deleteMany();
+    await listed('it is listed again', (worker) => worker.id === id);
+  });
+});
+
+test('a drained worker ends its job, leaves the next one to others and stops', async () => {
+  const until = path.join(fleet.folder, 'go-on');
+  const worker = await work();
+  await begin({ publications: 1, until });
+  await eventually('a job is trained', async () => (await states()).includes('fine_tuning'));
+  const busy = await listed('its job is listed', ({ current_job }) => current_job?.startsWith('job_') === true);
+  const asked = await app.request({ method: 'POST', url: `/v1/workers/${busy.id}/drain` });
+  expect(asked.statusCode).toBe(202);
+  await listed('it is draining', ({ state }) => state === 'draining');
+  let isDrained = false;
+  void worker.drained.then(() => (isDrained = true));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect([isDrained, (await states()).sort()]).toEqual([false, ['fine_tuning', 'queued']]);
+  await writeFile(until, '');
+  await worker.drained;
+  await worker.stop();
+  expect((await states()).sort()).toEqual(['queued', 'ready']);
+  expect(await list()).toMatchObject([{ id: busy.id, state: 'gone', current_job: null }]);
+  const attempts = (await app.db.job.findMany()).map((job) => job.attempt).sort();
+  expect(attempts).toEqual([0, 1]);
+  await work();
+  await eventually('another worker does the rest', async () => (await states()).every((state) => state === 'ready'));
+});
+
+test('a quarantine is listed with its reason, and the operator can lift it', async () => {
+  const quarantine = { firstDelayMs: 20, longestDelayMs: 20, faults: 2, firstMs: 3_600_000, longestMs: 3_600_000 };
+  await work({ quarantine }, fileURLToPath(new URL('./not-there.ts', import.meta.url)));
+  await begin({ publications: 1 });
+  const sick = await listed('it is quarantined', ({ state }) => state === 'quarantined');
+  expect(sick).toMatchObject({ reason: 'the training process of the worker cannot start', faults: 2 });
+  expect((await app.request({ url: '/metrics' })).body).toContain('readapt_workers{state="quarantined"} 1');
+  const lifted = await app.request({ method: 'POST', url: `/v1/workers/${sick.id}/lift-quarantine` });
+  expect(lifted.statusCode).toBe(202);
+  // It has forgotten its faults, tries again, and is quarantined anew after two more.
+  await listed('it has tried again', ({ state, faults }) => state === 'quarantined' && faults === 4);
+});
+
+/** A worker that sees an empty folder in place of a base needs the right to mount, which tests have in CI. */
+const canMount = process.platform === 'linux' && spawnSync('unshare', ['--mount', 'true']).status === 0;
+
+describe.runIf(canMount)('a worker that cannot read a base', () => {
+  /** Starts a worker in whose eyes the folder is empty. */
+  function workWithout(folder: string): void {
+    const command = `mount -t tmpfs tmpfs "$1" && exec "$2" --import tsx "$3"`;
+    const child = spawn('unshare', ['--mount', 'sh', '-c', command, 'sh', folder, process.execPath, CHILD], {
+      env: {
+        ...process.env,
+        DATABASE_URL: app.database.url,
+        REDIS_URL: '',
+        READAPT_DATA_DIR: app.dataDir,
+        READAPT_LOG_LEVEL: 'silent',
+      },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    children.push(child);
+  }
+
+  test('leaves its jobs to others, says so, and goes on when it can', async () => {
+    const v2 = path.join(fleet.folder, 'v2');
+    workWithout(v2);
+    const blind = await listed('it is listed', () => true);
+    const id = await begin({ publications: 1 });
+    await listed('it names the base', (worker) =>
+      worker.unreadable_base_model_version_ids.includes(fleet.newVersionId),
+    );
+    const rollout = () => app.db.rollout.findUniqueOrThrow({ where: { id } });
+    await eventually('the rollout says why it waits', async () => {
+      const { error } = await rollout();
+      return /can read the folder of base model version v2/.test(JSON.stringify(error));
+    });
+    expect((await rollout()).state).toBe('analyzing');
+    expect((await list()).find((worker) => worker.id === blind.id)).toMatchObject({ state: 'ready', faults: 0 });
+
+    await work();
+    await eventually(
+      'a worker that can read it completes the rollout',
+      async () => (await rollout()).state === 'completed',
+      40_000,
+    );
+    expect(await states()).toEqual(['ready', 'ready']);
+    expect((await rollout()).error).toBeNull();
+    expect((await app.db.job.findMany()).map((job) => job.error)).toEqual([null, null]);
+  });
+});

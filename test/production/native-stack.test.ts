@@ -1,0 +1,123 @@
+import { readFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createApiClient, type Job, type Rollout } from '../../cli/demo/api-client.ts';
+import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
+import { registerFleet } from '../../cli/demo/register-fleet.ts';
+import { createDatabase, type Database } from '../../src/lib/database.ts';
+import { eventually } from '../integration/queue/test-queue.ts';
+import { freePort, startRedis, type TestRedis } from '../integration/support/redis.ts';
+import { Processes, type Process } from '../upgrade/processes.ts';
+import { startDebianPostgres, type DebianPostgres } from './debian-postgres.ts';
+
+// What a provider runs, without Docker: Debian's PostgreSQL and Redis, two APIs and two workers.
+const COMMAND = path.resolve('bin/readapt.js');
+
+const processes = new Processes();
+let dataDir: string;
+let postgres: DebianPostgres;
+let redis: TestRedis;
+let db: Database;
+let env: NodeJS.ProcessEnv;
+
+beforeAll(async () => {
+  dataDir = await mkdtemp(path.join(tmpdir(), 'readapt-native-'));
+  postgres = await startDebianPostgres(await freePort());
+  redis = await startRedis();
+  db = createDatabase(postgres.url);
+  env = {
+    ...process.env,
+    DATABASE_URL: postgres.url,
+    REDIS_URL: redis.url,
+    READAPT_DATA_DIR: dataDir,
+    READAPT_ALLOWED_ROOTS: FAMILY,
+    READAPT_PORT: '0',
+    READAPT_THREADS: '1',
+    READAPT_LOG_LEVEL: 'info',
+  };
+});
+afterAll(async () => {
+  await processes.killAll();
+  await db?.$disconnect();
+  await redis?.stop();
+  await postgres?.stop();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+const start = (...args: string[]) => processes.start(COMMAND, args, env);
+const addressOf = async (api: Process) => (await api.printed(/readapt serves (\S+)/))[1]!;
+
+test('two APIs and two workers, one of each killed in the middle, carry the whole fleet over once', async () => {
+  expect(await start('migrate').ended()).toBe(0);
+  const [api, otherApi] = [start('serve'), start('serve')];
+  const [origin, otherOrigin] = [await addressOf(api), await addressOf(otherApi)];
+  // One of the two that start at once has made the key.
+  const file = (
+    await eventually('an operator key is written', async () =>
+      /operator key written to ([^,]+),/.exec(api.output() + otherApi.output()),
+    )
+  )[1]!;
+  const operatorKey = (await readFile(file, 'utf8')).trim();
+  const workers = [start('worker'), start('worker')] as const;
+  for (const worker of workers) await worker.printed(/worker started/);
+
+  const gate = { kind: 'relative', margin: 0.2 } as const;
+  const entries = FLEET.slice(0, 4).map((entry) => ({ ...entry, trainRows: 100, gate }));
+  const fleet = await registerFleet({ origin, operatorKey, fleet: entries, log: () => {} });
+  const { rollout } = await fleet.operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
+    version: '2',
+    path: familyPath('v2'),
+    rollout: {},
+  });
+  const operator = createApiClient(otherOrigin, operatorKey);
+  const jobs = async () => (await operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rollout.id}`)).data;
+
+  // Both workers run a job of the fleet now; the one that is killed leaves its job in the middle.
+  const held = await eventually(
+    'both workers have a job',
+    async () => {
+      const rows = await db.job.findMany({ where: { leaseOwner: { not: null } } });
+      const pids = new Set(rows.map(({ leaseOwner }) => Number(leaseOwner!.split(':')[1])));
+      return pids.size === 2 && rows;
+    },
+    60_000,
+  );
+  const victim = workers[0];
+  const lost = held.find(({ leaseOwner }) => leaseOwner!.split(':')[1] === String(victim.child.pid))!;
+  await Promise.all([victim.stop('SIGKILL'), api.stop('SIGKILL')]);
+  const ended = await eventually(
+    'all jobs have ended',
+    async () => {
+      const all = await jobs();
+      return all.length === 4 && all.every(({ state }) => ['ready', 'not_ready', 'failed'].includes(state)) && all;
+    },
+    150_000,
+  ).catch((error: unknown) => {
+    throw new Error(processes.tails(), { cause: error });
+  });
+  expect(ended.map(({ state, error }) => [state, error])).toEqual(Array(4).fill(['ready', null]));
+  expect((await db.job.findUniqueOrThrow({ where: { id: lost.id } })).attempt).toBeGreaterThan(1);
+  await eventually(
+    'the rollout is completed',
+    async () => (await operator.get<Rollout>(`/v1/rollouts/${rollout.id}`)).state === 'completed',
+    60_000,
+  );
+
+  // Nothing was published twice.
+  const published = await db.adapterVersion.groupBy({ by: ['jobId'], where: { origin: 'adapted' }, _count: true });
+  expect(published.map(({ _count }) => _count)).toEqual([1, 1, 1, 1]);
+  expect(await db.event.count({ where: { type: 'job.ready' } })).toBe(4);
+  expect(await db.event.count({ where: { type: 'rollout.completed' } })).toBe(1);
+  const { data } = await operator.get<{ data: { pid: number; state: string }[] }>('/v1/workers');
+  const stateOf = (worker: Process) => data.find(({ pid }) => pid === worker.child.pid)?.state;
+  expect(stateOf(workers[1])).toBe('ready');
+  await eventually(
+    'the killed worker counts as gone',
+    async () => {
+      const listed = await operator.get<{ data: { pid: number; state: string }[] }>('/v1/workers');
+      return listed.data.find(({ pid }) => pid === victim.child.pid)?.state === 'gone';
+    },
+    40_000,
+  );
+}, 400_000);

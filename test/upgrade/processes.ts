@@ -1,0 +1,61 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { eventually } from '../integration/queue/test-queue.ts';
+
+/** A process of a service under test. */
+export interface Process {
+  readonly child: ChildProcess;
+  /** Everything that was printed, on both streams. */
+  output(): string;
+  /** Waits until it has printed what the pattern asks for. @throws Error if it ends before */
+  printed(pattern: RegExp): Promise<RegExpExecArray>;
+  /** Waits for its end. @returns the exit code, or null if a signal ended it */
+  ended(): Promise<number | null>;
+  /** Sends a signal, SIGTERM unless given, and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+/** The processes of one test, which are killed at its end. */
+export class Processes {
+  readonly #all: Process[] = [];
+
+  start(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Process {
+    const child = spawn(process.execPath, [command, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += String(chunk)));
+    const exit = once(child, 'exit').then(([code]) => code as number | null);
+    const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
+    const started: Process = {
+      child,
+      output: () => output,
+      printed: (pattern) =>
+        eventually(
+          `${pattern} is printed`,
+          async () => {
+            const found = pattern.exec(output);
+            if (found === null && hasEnded()) throw new Error(`ended before ${pattern}:\n${output}`);
+            return found;
+          },
+          60_000,
+        ),
+      ended: () => exit,
+      stop: async (signal = 'SIGTERM') => {
+        if (!hasEnded()) child.kill(signal);
+        return exit;
+      },
+    };
+    this.#all.push(started);
+    return started;
+  }
+
+  async killAll(): Promise<void> {
+    await Promise.all(this.#all.map((each) => each.stop('SIGKILL')));
+  }
+
+  /** The last lines of each process, for a message about a failure. */
+  tails(): string {
+    return this.#all
+      .map(({ child, output }) => `${child.spawnargs.slice(1).join(' ')}\n${output().slice(-2000)}`)
+      .join('\n\n');
+  }
+}

@@ -1,0 +1,149 @@
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createApiClient, type Job, type Rollout } from '../../cli/demo/api-client.ts';
+import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
+import { registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
+import { createDatabase, type Database } from '../../src/lib/database.ts';
+import { eventually } from '../integration/queue/test-queue.ts';
+import { checkOut, hasCommit, lastRelease, type EarlierVersion } from './earlier-version.ts';
+import { Processes, type Process } from './processes.ts';
+
+const OURS = path.resolve('bin/readapt.js');
+const release = await lastRelease();
+const isThere = hasCommit(release.commit);
+if (!isThere) {
+  const message = `the commit of version ${release.version}, ${release.commit}, is not in this checkout, whose history is shallow`;
+  if (process.env.READAPT_TEST_UPGRADE === 'required') throw new Error(`${message}: fetch it`);
+  console.warn(`${message}: the rolling upgrade is not tested`);
+}
+
+describe.runIf(isThere)(`version ${release.version} and this one on one database`, () => {
+  const processes = new Processes();
+  let folder: string;
+  let earlier: EarlierVersion;
+  let postgres: EmbeddedPostgres;
+  let db: Database;
+  let env: NodeJS.ProcessEnv;
+  let operatorKey: string;
+  let fleet: RegisteredFleet;
+  let oldApi: Process;
+
+  beforeAll(async () => {
+    earlier = await checkOut(release);
+    folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-upgrade-'));
+    // The user of PostgreSQL has to get through it.
+    await chmod(folder, 0o755);
+    postgres = await startEmbeddedPostgres(path.join(folder, 'database'), { durable: false });
+    db = createDatabase(postgres.url);
+    env = {
+      ...process.env,
+      DATABASE_URL: postgres.url,
+      REDIS_URL: '',
+      READAPT_DATA_DIR: path.join(folder, 'data'),
+      READAPT_ALLOWED_ROOTS: FAMILY,
+      READAPT_PORT: '0',
+      READAPT_LOG_LEVEL: 'info',
+      READAPT_GRAPH_CACHE: path.join(folder, 'graphs'),
+    };
+  });
+  afterAll(async () => {
+    await processes.killAll();
+    await db?.$disconnect();
+    await postgres?.stop();
+    await earlier?.remove();
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  });
+
+  const start = (command: string, ...args: string[]) => processes.start(command, args, env);
+  const addressOf = async (api: Process) => (await api.printed(/readapt serves (\S+)/))[1]!;
+  const worker = async (command: string): Promise<Process> => {
+    const started = start(command, 'worker');
+    await started.printed(/worker started/);
+    return started;
+  };
+  /** Registers a base model version by one API, and waits until its rollout is completed. */
+  const roll = async (api: string, version: string, folderName: string): Promise<Job> => {
+    const operator = createApiClient(api, operatorKey);
+    const { rollout } = await operator.post<{ rollout: Rollout }>(`/v1/base-models/${fleet.baseModelId}/versions`, {
+      version,
+      path: familyPath(folderName),
+      rollout: {},
+    });
+    const state = () => operator.get<Rollout>(`/v1/rollouts/${rollout.id}`);
+    await eventually(
+      `the rollout to version ${version} is completed`,
+      async () => ['completed', 'failed'].includes((await state()).state),
+      120_000,
+    ).catch((error: unknown) => {
+      throw new Error(processes.tails(), { cause: error });
+    });
+    const { data } = await operator.get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rollout.id}`);
+    expect(data).toHaveLength(1);
+    expect(data[0]).toMatchObject({ error: null, state: 'ready' });
+    // One publication for each rollout, whichever versions have worked on it.
+    expect(await db.adapterVersion.count({ where: { jobId: data[0]!.id } })).toBe(1);
+    return data[0]!;
+  };
+
+  test('a service of the earlier version has a fleet', async () => {
+    oldApi = start(earlier.command, 'serve', '--no-worker');
+    const origin = await addressOf(oldApi);
+    const [, key, file] = await oldApi.printed(/operator key, shown this once: (\S+)|operator key written to ([^,]+),/);
+    operatorKey = key ?? (await readFile(file!, 'utf8')).trim();
+    const gate = { kind: 'relative', margin: 0.2 } as const;
+    const entry = { ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!, trainRows: 100, gate };
+    fleet = await registerFleet({ origin, operatorKey, fleet: [entry], log: () => {} });
+  });
+
+  test('its worker runs what the new API has accepted', async () => {
+    const oldWorker = await worker(earlier.command);
+    // The migrations are applied while the earlier version runs.
+    expect(await start(OURS, 'migrate').ended()).toBe(0);
+    const api = await addressOf(start(OURS, 'serve', '--no-worker'));
+    await roll(api, '2', 'v2');
+    expect(oldWorker.child.exitCode).toBeNull();
+    await oldWorker.stop();
+  });
+
+  test('its API, which goes on, hands a rollout to a new worker', async () => {
+    const newWorker = await worker(OURS);
+    await roll(await addressOf(oldApi), '3', 'v1');
+    const { servingName } = await db.baseModelVersion.findFirstOrThrow({ where: { version: '3' } });
+    expect(servingName).toBe(familyPath('v1'));
+    // The operator lets it finish by a signal.
+    expect(await newWorker.stop('SIGUSR2')).toBe(0);
+    expect(newWorker.output()).toContain('drained');
+  });
+
+  test('workers of both share a queue, and jobs that only one knows', async () => {
+    const [oldWorker, newWorker] = [await worker(earlier.command), await worker(OURS)];
+    await roll(await addressOf(oldApi), '4', 'v2');
+    expect([oldWorker.child.exitCode, newWorker.child.exitCode]).toEqual([null, null]);
+    await newWorker.stop();
+    await oldWorker.stop();
+  });
+
+  test('going back: it starts again once it is admitted, and its own API and worker carry on', async () => {
+    await oldApi.stop();
+    const refused = start(earlier.command, 'serve', '--no-worker');
+    expect(await refused.ended()).toBe(1);
+    expect(refused.output()).toContain('which this version of Readapt does not know');
+    expect(await start(OURS, 'migrate', '--admit', release.version).ended()).toBe(0);
+    const again = start(earlier.command, 'serve', '--no-worker');
+    const api = await addressOf(again);
+    // A process of the new version that starts meanwhile does not mind.
+    const late = start(OURS, 'serve', '--no-worker');
+    await addressOf(late);
+    await late.stop();
+    const oldWorker = await worker(earlier.command);
+    await roll(api, '5', 'v1');
+    await oldWorker.stop();
+    // And forward again.
+    expect(await start(OURS, 'migrate').ended()).toBe(0);
+    await worker(OURS);
+    await roll(await addressOf(start(OURS, 'serve', '--no-worker')), '6', 'v2');
+  });
+});

@@ -1,0 +1,110 @@
+import { access, constants } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TryLaterError, WorkerFaultError, type QuarantineOptions } from '../src/jobs/index.ts';
+import { machineFaultOf } from './handler-faults.ts';
+
+/** A base model version that a queue job needs. */
+export interface NeededBase {
+  readonly id: string;
+  readonly version: string;
+  /** Its folder. */
+  readonly path: string;
+}
+
+/** A queue job, as far as the bases that it needs. */
+export interface BaseUser {
+  readonly bases: readonly NeededBase[];
+  readonly signal: AbortSignal;
+  /** Says in the row of the job or the rollout why it waits. */
+  note(reason: string): Promise<void>;
+}
+
+interface Unreadable {
+  faults: number;
+  /** Until then the worker leaves jobs with this base to others, unless the folder is there again. */
+  until: number;
+}
+
+/** How long a job with an unreadable base stays in the queue for others, in milliseconds. */
+const OTHERS_MS = 1000;
+
+/** How long this worker waits before it puts such a job back, so that it does not go through a whole queue. */
+const PAUSE_MS = 200;
+
+/**
+ * Remembers the base model versions whose folders this worker cannot read, for example because they are not mounted on its
+ * machine. It leaves their jobs to other workers and runs those of other bases.
+ */
+export class BaseFitness {
+  readonly #unreadable = new Map<string, Unreadable>();
+  readonly #firstMs: number;
+  readonly #longestMs: number;
+  readonly #onChange: () => void;
+
+  constructor({ firstDelayMs = 5000, longestDelayMs = 300_000 }: QuarantineOptions = {}, onChange = () => {}) {
+    this.#firstMs = firstDelayMs;
+    this.#longestMs = longestDelayMs;
+    this.#onChange = onChange;
+  }
+
+  /** Identifiers of the base model versions that could not be read. */
+  get unreadable(): string[] {
+    return [...this.#unreadable.keys()];
+  }
+
+  /**
+   * Runs the work of a queue job, unless this worker cannot read a base that it needs.
+   * @throws TryLaterError if it cannot; any error of `work`
+   */
+  async run(job: BaseUser, work: () => Promise<void>): Promise<void> {
+    const known = await this.#known(job.bases);
+    if (known !== null) {
+      await sleep(Math.min(PAUSE_MS, this.#firstMs), undefined, { signal: job.signal }).catch(() => undefined);
+      await this.#leave(job, known);
+    }
+    try {
+      await work();
+    } catch (error) {
+      const isFault = error instanceof WorkerFaultError || machineFaultOf(error) !== null;
+      const found = isFault ? await firstUnreadable(job.bases) : null;
+      if (found === null) throw error;
+      this.#remember(found);
+      await this.#leave(job, found);
+    }
+    if (job.bases.map(({ id }) => this.#unreadable.delete(id)).includes(true)) this.#onChange();
+  }
+
+  /** The first of the bases that could not be read a short time ago, and still cannot. */
+  async #known(bases: readonly NeededBase[]): Promise<NeededBase | null> {
+    const recent = bases.filter(({ id }) => (this.#unreadable.get(id)?.until ?? 0) > performance.now());
+    return firstUnreadable(recent);
+  }
+
+  #remember({ id }: NeededBase): void {
+    const faults = (this.#unreadable.get(id)?.faults ?? 0) + 1;
+    const ms = Math.min(this.#longestMs, this.#firstMs * 2 ** Math.min(30, faults - 1));
+    this.#unreadable.set(id, { faults, until: performance.now() + ms });
+    this.#onChange();
+  }
+
+  async #leave(job: BaseUser, base: NeededBase): Promise<never> {
+    const reason =
+      `no worker that has tried can read the folder of base model version ${base.version}: ` +
+      'it has to be there, under the same path, on at least one worker';
+    await job.note(reason);
+    throw new TryLaterError(reason, Math.min(OTHERS_MS, this.#firstMs));
+  }
+}
+
+/** A folder in which the model's config cannot be read counts as unreadable. */
+async function firstUnreadable(bases: readonly NeededBase[]): Promise<NeededBase | null> {
+  for (const base of bases) {
+    const readable = await access(path.join(base.path, 'config.json'), constants.R_OK).then(
+      () => true,
+      () => false,
+    );
+    if (!readable) return base;
+  }
+  return null;
+}
