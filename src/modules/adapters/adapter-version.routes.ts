@@ -77,7 +77,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
   app.get(
     '/adapters/:id/versions/:version_id',
     {
-      onRequest: requireScope('tenant:read'),
+      onRequest: requireScope('serving:read'),
       schema: {
         ...operation('getAdapterVersion', 'Get an adapter version'),
         params: AdapterVersionParams,
@@ -89,7 +89,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
   app.get(
     '/adapters/:id/versions/:version_id/download',
     {
-      onRequest: requireScope('tenant:read'),
+      onRequest: requireScope('serving:read'),
       schema: {
         ...operation('downloadAdapterVersion', 'Download an adapter version'),
         description:

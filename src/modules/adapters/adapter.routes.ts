@@ -34,7 +34,7 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
   app.get(
     '/adapters',
     {
-      onRequest: requireScope('tenant:read'),
+      onRequest: requireScope('serving:read'),
       schema: {
         ...operation('listAdapters', 'List adapters, newest first'),
         querystring: ListAdaptersQuery,
@@ -46,7 +46,7 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
   app.get(
     '/adapters/:id',
     {
-      onRequest: requireScope('tenant:read'),
+      onRequest: requireScope('serving:read'),
       schema: { ...operation('getAdapter', 'Get an adapter'), params: AdapterParams, response: { 200: Adapter } },
     },
     (request) => service.get(request.params.id, tenantScope(request)),

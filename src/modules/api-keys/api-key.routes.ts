@@ -12,10 +12,10 @@ const operation = operationsOf('API keys');
 
 const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
   const service = createApiKeyService(deps);
-  app.addHook('onRequest', requireScope('tenant:admin'));
   app.post(
     '/api-keys',
     {
+      onRequest: requireScope('tenant:admin'),
       config: { idempotencySecrets: ['key'], problems: [404] },
       schema: {
         ...operation('createApiKey', 'Create an API key'),
@@ -35,6 +35,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
   app.get(
     '/api-keys',
     {
+      onRequest: requireScope('tenant:admin'),
       schema: {
         ...operation('listApiKeys', 'List API keys, newest first'),
         querystring: ListApiKeys,
@@ -46,6 +47,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
   app.delete(
     '/api-keys/:id',
     {
+      onRequest: requireScope('tenant:admin'),
       schema: {
         ...operation('revokeApiKey', 'Revoke an API key'),
         params: ApiKeyParams,
