@@ -13,6 +13,7 @@ import jobRoutes from './modules/jobs/job.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import auth from './plugins/auth.ts';
+import confinement from './plugins/confinement.ts';
 import etag from './plugins/etag.ts';
 import idempotency from './plugins/idempotency/idempotency.ts';
 import metrics from './plugins/metrics.ts';
@@ -35,6 +36,11 @@ const MODULES: readonly ModulePlugin[] = [
   datasetRoutes,
   adapterRoutes,
 ];
+
+interface AppOptions {
+  config: Config;
+  deps: AppDependencies;
+}
 
 /** Builds the HTTP service, ready to `listen` or `inject`. */
 export async function buildApp(config: Config, deps: AppDependencies): Promise<FastifyInstance> {
@@ -64,10 +70,14 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   return app;
 }
 
-async function registerV1(v1: FastifyInstance, options: ModuleOptions): Promise<void> {
-  await v1.register(rateLimit, { perMinute: options.config.rateLimitPerMinute });
-  await v1.register(auth, { keys: createApiKeyService(options.deps) });
-  await v1.register(idempotency, { db: options.deps.db, maxUploadBytes: options.config.uploadLimitBytes });
+async function registerV1(v1: FastifyInstance, { config, deps }: AppOptions): Promise<void> {
+  const { db, rowSecurity = true, ...others } = deps;
+  const options: ModuleOptions = { config, deps: others };
+  await v1.register(rateLimit, { perMinute: config.rateLimitPerMinute });
+  // Whose key it is, and whether a request is a retry, has to be known before the request can be confined to a tenant.
+  await v1.register(auth, { keys: createApiKeyService({ db }) });
+  await v1.register(confinement, { db, rowSecurity });
+  await v1.register(idempotency, { db, maxUploadBytes: config.uploadLimitBytes });
   await v1.register(etag);
   for (const routes of MODULES) await v1.register(routes, options);
 }

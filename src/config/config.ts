@@ -10,6 +10,10 @@ import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from '
 /** The variables of limits that a refused upload names. */
 export const UPLOAD_LIMIT_VARIABLE = 'READAPT_UPLOAD_LIMIT_BYTES';
 export const ROW_LIMIT_VARIABLE = 'READAPT_DATASET_ROW_LIMIT';
+export const ROW_SECURITY_VARIABLE = 'READAPT_ROW_SECURITY';
+
+/** `auto` uses row-level security where it can and warns where it cannot; `required` refuses to start there. */
+const ROW_SECURITY = ['auto', 'required'] as const;
 
 /** The settings of a Readapt process. They are parsed once from the environment and passed on as an argument. */
 const ConfigSchema = Type.Object({
@@ -51,6 +55,8 @@ const ConfigSchema = Type.Object({
   inspectionMemoryBytes: Type.Integer({ minimum: 2 ** 27 }),
   /** How long an inspection may take, in milliseconds. */
   inspectionTimeoutMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
+  /** Whether the service starts where the database cannot confine tenants' requests by row-level security. */
+  rowSecurity: Type.Enum(ROW_SECURITY),
   /** Number of requests per minute that one API key may make. */
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
 });
@@ -200,6 +206,7 @@ const SETTINGS: Record<keyof Config, Setting> = {
     parse: asInteger,
     expected: 'an integer from 100 to 3600000 (milliseconds)',
   },
+  rowSecurity: { variable: ROW_SECURITY_VARIABLE, fallback: 'auto', parse: asText, expected: 'auto or required' },
   rateLimitPerMinute: {
     variable: 'READAPT_RATE_LIMIT_PER_MINUTE',
     fallback: 60_000,

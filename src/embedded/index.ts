@@ -1,2 +1,3 @@
 export { applyMigrations, pendingMigrations } from './migrations.ts';
+export { confinementProblem } from './tenant-role.ts';
 export { hasEmbeddedPostgres, startEmbeddedPostgres, type EmbeddedPostgres } from './postgres.ts';

@@ -3,6 +3,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import pg from 'pg';
 import { packagePath } from '../../core/installation/package-path.ts';
+import { prepareTenantRole } from './tenant-role.ts';
 
 const MIGRATIONS_DIR = packagePath('prisma/migrations');
 
@@ -56,7 +57,8 @@ interface LedgerRow {
 
 /**
  * Brings a database to the newest schema: applies the migrations that its ledger lacks, each in one transaction with
- * its ledger row. Processes that start at the same time wait for each other.
+ * its ledger row. Then prepares the role of tenants' requests, as far as this user may. Processes that start at the same
+ * time wait for each other.
  *
  * @returns the names of the migrations that were applied now
  * @throws MigrationError if a file was changed after it was applied, if the database is newer than this program, if
@@ -72,6 +74,7 @@ export async function applyMigrations(url: string, dir: string = MIGRATIONS_DIR)
     const applied = await readLedger(client, migrations);
     const missing = migrations.filter((migration) => !applied.has(migration.name));
     for (const migration of missing) await applyOne(client, migration);
+    await prepareTenantRole(client);
     return missing.map((migration) => migration.name);
   } finally {
     await client.end();

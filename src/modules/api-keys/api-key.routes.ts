@@ -10,8 +10,7 @@ import { createApiKeyService } from './api-key.service.ts';
 
 const operation = operationsOf('API keys');
 
-const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createApiKeyService(deps);
+const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
   app.post(
     '/api-keys',
     {
@@ -29,7 +28,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
         request,
         reply,
         () => ({ status: 201 }),
-        (record) => service.create(request.body, tenantScope(request), record),
+        (record) => createApiKeyService(request).create(request.body, tenantScope(request), record),
       ),
   );
   app.get(
@@ -42,7 +41,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
         response: { 200: pageOf(ApiKey) },
       },
     },
-    (request) => service.list(request.query, tenantScope(request)),
+    (request) => createApiKeyService(request).list(request.query, tenantScope(request)),
   );
   app.delete(
     '/api-keys/:id',
@@ -55,7 +54,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       },
     },
     async (request, reply) => {
-      await service.revoke(request.params.id, tenantScope(request));
+      await createApiKeyService(request).revoke(request.params.id, tenantScope(request));
       return reply.code(204).send(null);
     },
   );

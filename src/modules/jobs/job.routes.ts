@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
@@ -8,7 +9,7 @@ import { createJobService } from './job.service.ts';
 const operation = operationsOf('Jobs');
 
 const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createJobService(deps);
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => createJobService({ ...deps, db });
   app.get(
     '/jobs',
     {
@@ -19,7 +20,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
         response: { 200: JobPage },
       },
     },
-    (request) => service.list(request.query, tenantScope(request)),
+    (request) => service(request).list(request.query, tenantScope(request)),
   );
   app.get(
     '/jobs/:id',
@@ -27,7 +28,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
       onRequest: requireScope('tenant:read'),
       schema: { ...operation('getJob', 'Get a job'), params: JobParams, response: { 200: Job } },
     },
-    (request) => service.get(request.params.id, tenantScope(request)),
+    (request) => service(request).get(request.params.id, tenantScope(request)),
   );
   app.get(
     '/jobs/:id/metrics',
@@ -40,7 +41,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
         response: { 200: MetricPoints },
       },
     },
-    (request) => service.metrics(request.params.id, request.query, tenantScope(request)),
+    (request) => service(request).metrics(request.params.id, request.query, tenantScope(request)),
   );
   app.post(
     '/jobs/:id/cancel',
@@ -55,7 +56,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
         response: { 200: Job },
       },
     },
-    (request) => service.cancel(request.params.id, tenantScope(request)),
+    (request) => service(request).cancel(request.params.id, tenantScope(request)),
   );
 };
 export default jobRoutes;

@@ -3,6 +3,7 @@ import type { RecoverySource } from '../../jobs/sweeper.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { AppError, conflict, notFound } from '../../lib/errors.ts';
 import { toPage } from '../../lib/pagination.ts';
+import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { createEventRepository, formatPosition, parsePosition, requireReached } from '../events/index.ts';
 import { jobLifecycleRepository } from './job-lifecycle.repository.ts';
 import { toBaselinesEntry, toEntry } from './job-entries.ts';
@@ -55,9 +56,10 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
     /** Cancels a job. Cancelling it again changes nothing. @throws AppError 404, 409 `job_ended` */
     async cancel(id: string, scope: string | null): Promise<Job> {
       const job = await get(id, scope);
-      await withTransaction(db, async (tx) => {
+      await withTransaction(db, (tx) => cancelJobs(tx, { jobId: id }));
+      // Whether this was the rollout's last job depends on those of all tenants. The sweeper completes it if this does not.
+      await withTransaction(unconfined(db), async (tx) => {
         await jobLifecycleRepository.lockRollout(tx, job.rollout_id);
-        await cancelJobs(tx, { jobId: id });
         await settleRollout(tx, job.rollout_id);
       });
       const after = await get(id, scope);

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
@@ -10,7 +11,7 @@ import { createRolloutService } from './rollout.service.ts';
 const operation = operationsOf('Rollouts');
 
 const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createRolloutService(deps);
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => createRolloutService({ ...deps, db });
   app.post(
     '/rollouts',
     {
@@ -30,7 +31,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         request,
         reply,
         ({ id }) => ({ status: 202, location: `/v1/rollouts/${id}` }),
-        (record) => service.create(request.body, record),
+        (record) => service(request).create(request.body, record),
       ),
   );
   app.get(
@@ -43,7 +44,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         response: { 200: pageOf(Rollout) },
       },
     },
-    (request) => service.list(request.query, tenantScope(request)),
+    (request) => service(request).list(request.query, tenantScope(request)),
   );
   app.get(
     '/rollouts/:id',
@@ -56,7 +57,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         response: { 200: Rollout },
       },
     },
-    (request) => service.get(request.params.id, tenantScope(request)),
+    (request) => service(request).get(request.params.id, tenantScope(request)),
   );
   app.post(
     '/rollouts/:id/cancel',
@@ -71,7 +72,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         response: { 200: Rollout },
       },
     },
-    (request) => service.cancel(request.params.id),
+    (request) => service(request).cancel(request.params.id),
   );
 };
 export default rolloutRoutes;

@@ -9,8 +9,7 @@ import { createTenantService } from './tenant.service.ts';
 
 const operation = operationsOf('Tenants');
 
-const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createTenantService(deps);
+const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
   app.post(
     '/tenants',
     {
@@ -18,7 +17,9 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       schema: { ...operation('createTenant', 'Create a tenant'), body: CreateTenant, response: { 201: Tenant } },
     },
     (request, reply) =>
-      answerOnce<Tenant>(request, reply, createdBelow('/v1/tenants'), (record) => service.create(request.body, record)),
+      answerOnce<Tenant>(request, reply, createdBelow('/v1/tenants'), (record) =>
+        createTenantService(request).create(request.body, record),
+      ),
   );
   app.get(
     '/tenants',
@@ -30,7 +31,7 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
         response: { 200: pageOf(Tenant) },
       },
     },
-    (request) => service.list(request.query),
+    (request) => createTenantService(request).list(request.query),
   );
   app.get(
     '/tenants/:id',
@@ -38,7 +39,7 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       onRequest: requireScope('tenant:read'),
       schema: { ...operation('getTenant', 'Get a tenant'), params: TenantParams, response: { 200: Tenant } },
     },
-    (request) => service.get(request.params.id, tenantScope(request)),
+    (request) => createTenantService(request).get(request.params.id, tenantScope(request)),
   );
 };
 export default tenantRoutes;

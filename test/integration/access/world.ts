@@ -30,9 +30,9 @@ export interface AccessWorld {
 }
 
 /** The real service with two tenants, of which each has one of everything. */
-export async function createAccessWorld(): Promise<AccessWorld> {
+export async function createAccessWorld({ rowSecurity = true } = {}): Promise<AccessWorld> {
   const inspector = createAdapterInspector(loadConfig({}), createLogger({ level: 'silent', pretty: false }));
-  const service = await createTestApp({ deps: { inspector } });
+  const service = await createTestApp({ deps: { inspector, rowSecurity } });
   const { db } = service;
   await cp(CONTROL, path.join(service.allowedRoot, 'control'), { recursive: true });
   const folders = {

@@ -59,6 +59,7 @@ const MIGRATIONS = [
   '20261126210000_superseded_versions',
   '20261126220000_excused_attempts',
   '20261126230000_commit_order',
+  '20261127020000_tenant_isolation',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -22,6 +22,7 @@ describe('a value that cannot be used', () => {
     ['READAPT_MEMORY', 'much', '"much"', 'such as 12GiB'],
     ['READAPT_MEMORY', '64MiB', '"64MiB"', 'at least 256MiB'],
     ['READAPT_RATE_LIMIT_PER_MINUTE', '-1', '"-1"', 'at least 1'],
+    ['READAPT_ROW_SECURITY', 'off', '"off"', 'auto or required'],
     ['READAPT_INSPECTIONS', '0', '"0"', '1 to 64'],
     ['READAPT_INSPECTION_MEMORY', '64MiB', '"64MiB"', 'at least 128MiB'],
     ['READAPT_INSPECTION_TIMEOUT_MS', '5s', '"5s"', '100 to 3600000'],
