@@ -2,7 +2,7 @@ export const TENANT_SCOPES = ['tenant:read', 'tenant:write', 'tenant:admin', 'se
 export type TenantScope = (typeof TENANT_SCOPES)[number];
 export const OPERATOR_SCOPE = 'operator';
 export const OPERATOR_SCOPES = [OPERATOR_SCOPE, 'operator:read'] as const;
-export type OperatorScope = (typeof OPERATOR_SCOPES)[number];
+type OperatorScope = (typeof OPERATOR_SCOPES)[number];
 
 /** The caller of a request. */
 export type Principal =

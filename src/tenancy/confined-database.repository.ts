@@ -56,13 +56,16 @@ async function confine(tx: Transaction, tenantId: string): Promise<void> {
 }
 
 function operationsOf(model: string, alone: (run: (tx: Transaction) => Promise<unknown>) => Promise<unknown>): object {
-  return new Proxy({} as Operations, {
-    get:
-      (_none, operation) =>
-      (...given: unknown[]) =>
-        alone((tx) => {
-          const operations = tx[model as keyof Transaction] as unknown as Operations;
-          return operations[String(operation)]!(...given);
-        }),
-  });
+  return new Proxy<Operations>(
+    {},
+    {
+      get:
+        (_none, operation) =>
+        (...given: unknown[]) =>
+          alone((tx) => {
+            const operations = (tx as unknown as Record<string, Operations>)[model]!;
+            return operations[String(operation)]!(...given);
+          }),
+    },
+  );
 }
