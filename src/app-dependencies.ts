@@ -11,6 +11,8 @@ import type { ReadinessChecks } from './modules/health/health.service.ts';
 /** What the app is built from. Entry points and tests create and close these; the app closes none of them. */
 export interface AppDependencies {
   db: Database;
+  /** Whether the database confines requests of tenants to their rows (default true). False where it cannot. */
+  rowSecurity?: boolean;
   artifacts: ArtifactStore;
   producer: JobProducer;
   inspector: AdapterInspector;
@@ -20,10 +22,10 @@ export interface AppDependencies {
   readiness?: ReadinessChecks;
 }
 
-/** Options of every module's plugin. */
+/** Options of every module's plugin. The database comes with each request, confined to what its caller may see. */
 export interface ModuleOptions {
   config: Config;
-  deps: AppDependencies;
+  deps: Omit<AppDependencies, 'db'>;
 }
 
 /** The routes of a module, which are registered below /v1. */

@@ -19,6 +19,7 @@ import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import { registerWorkerMetrics } from './modules/workers/index.ts';
 import workerRoutes from './modules/workers/worker.routes.ts';
 import auth from './plugins/auth.ts';
+import confinement from './plugins/confinement.ts';
 import etag from './plugins/etag.ts';
 import idempotency from './plugins/idempotency/idempotency.ts';
 import metrics from './plugins/metrics.ts';
@@ -46,6 +47,11 @@ const MODULES: readonly ModulePlugin[] = [
   exportRoutes,
   workerRoutes,
 ];
+
+interface AppOptions {
+  config: Config;
+  deps: AppDependencies;
+}
 
 /** Builds the HTTP service, ready to `listen` or `inject`. */
 export async function buildApp(config: Config, deps: AppDependencies): Promise<FastifyInstance> {
@@ -76,10 +82,15 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   return app;
 }
 
-async function registerV1(v1: FastifyInstance, options: ModuleOptions): Promise<void> {
-  await v1.register(rateLimit, { db: options.deps.db, perMinute: options.config.rateLimitPerMinute });
-  await v1.register(auth, { keys: createApiKeyService({ db: options.deps.db, quotas: options.config.quotas }) });
-  await v1.register(idempotency, { db: options.deps.db, maxUploadBytes: options.config.uploadLimitBytes });
+async function registerV1(v1: FastifyInstance, { config, deps }: AppOptions): Promise<void> {
+  const { db, rowSecurity = true, ...others } = deps;
+  const options: ModuleOptions = { config, deps: others };
+  // Whose key it is, what its tenant may still request, and whether a request is a retry, has to be known before the request
+  // can be confined to a tenant.
+  await v1.register(rateLimit, { db, perMinute: config.rateLimitPerMinute });
+  await v1.register(auth, { keys: createApiKeyService({ db, quotas: config.quotas }) });
+  await v1.register(confinement, { db, rowSecurity });
+  await v1.register(idempotency, { db, maxUploadBytes: config.uploadLimitBytes });
   await v1.register(etag);
   for (const routes of MODULES) await v1.register(routes, options);
 }

@@ -17,6 +17,7 @@ import { createLogger, type Logger } from './lib/logger.ts';
 import { createAdapterInspector } from './modules/adapters/index.ts';
 import { createApiKeyService } from './modules/api-keys/index.ts';
 import { writeChecks, type ReadinessChecks } from './modules/health/health.service.ts';
+import { decideRowSecurity } from './tenancy/row-security.ts';
 
 export interface ServerOptions {
   /** Default: a logger for `config.logLevel` that writes to standard error. */
@@ -78,6 +79,7 @@ async function start(
     logger.warn({ migrations: newer }, 'the database belongs to a newer version, whose window includes this one'),
   );
   if (applied.length > 0) logger.info({ migrations: applied }, 'database migrated');
+  const rowSecurity = await decideRowSecurity(databaseUrl, config.rowSecurity, logger);
   const db = createDatabase(databaseUrl, { poolSize: config.apiConnections });
   closing.add('database', () => db.$disconnect());
   const backend = createQueueBackend({ databaseUrl, redisUrl: config.redisUrl });
@@ -89,6 +91,7 @@ async function start(
   const metrics = options.metrics ?? processMetrics();
   const deps: AppDependencies = {
     db,
+    rowSecurity,
     artifacts,
     producer,
     inspector,

@@ -1,4 +1,5 @@
 import { withTransaction, type Database, type Transaction } from '../lib/database.ts';
+import { unconfined } from '../tenancy/confined-database.repository.ts';
 import type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
 import { discardUnreferenced, registerArtifact } from './artifact.repository.ts';
 
@@ -17,8 +18,8 @@ export async function withRegisteredArtifact<T>(
       return work(tx);
     });
   } catch (error) {
-    // The caller needs the first error; bytes that no row names do no harm.
-    await discardUnreferenced(db, artifacts, artifact.digest).catch(() => undefined);
+    // Rows of other tenants may name the same bytes. The caller needs the first error; bytes that no row names do no harm.
+    await discardUnreferenced(unconfined(db), artifacts, artifact.digest).catch(() => undefined);
     throw error;
   }
 }

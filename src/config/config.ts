@@ -15,6 +15,10 @@ export const ROW_LIMIT_VARIABLE = 'READAPT_DATASET_ROW_LIMIT';
 export const EVENT_RETENTION_VARIABLE = 'READAPT_EVENT_RETENTION_DAYS';
 export const API_CONNECTIONS_VARIABLE = 'READAPT_API_CONNECTIONS';
 export const WORKER_CONNECTIONS_VARIABLE = 'READAPT_WORKER_CONNECTIONS';
+export const ROW_SECURITY_VARIABLE = 'READAPT_ROW_SECURITY';
+
+/** `auto` uses row-level security where it can and warns where it cannot; `required` refuses to start there. */
+const ROW_SECURITY = ['auto', 'required'] as const;
 
 /** The settings of a Readapt process. They are parsed once from the environment and passed on as an argument. */
 const ConfigSchema = Type.Object({
@@ -58,6 +62,8 @@ const ConfigSchema = Type.Object({
   inspectionMemoryBytes: Type.Integer({ minimum: 2 ** 27 }),
   /** How long an inspection may take, in milliseconds. */
   inspectionTimeoutMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
+  /** Whether the service starts where the database cannot confine tenants' requests by row-level security. */
+  rowSecurity: Type.Enum(ROW_SECURITY),
   /** Number of requests per minute that one tenant, or one key of the operator, may make. */
   rateLimitPerMinute: Type.Integer({ minimum: 1 }),
   /** How long events are kept, in days; null keeps them for ever. */
@@ -226,6 +232,7 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     parse: asInteger,
     expected: 'an integer from 100 to 3600000 (milliseconds)',
   },
+  rowSecurity: { variable: ROW_SECURITY_VARIABLE, fallback: 'auto', parse: asText, expected: 'auto or required' },
   rateLimitPerMinute: {
     variable: 'READAPT_RATE_LIMIT_PER_MINUTE',
     fallback: 60_000,

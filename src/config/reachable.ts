@@ -6,7 +6,7 @@ import { SetupError } from './setup-error.ts';
 const TIMEOUT_MS = 10_000;
 
 /**
- * Connects to the database once.
+ * Connects to the database once, and makes sure that row-level security does not hide its rows from this user.
  *
  * @throws SetupError that names DATABASE_URL and says what is wrong
  */
@@ -19,12 +19,23 @@ export async function requireDatabase(url: string): Promise<void> {
   client.on('error', () => undefined);
   try {
     await client.connect();
-    await client.query('SELECT 1');
+    // Null before the first migration.
+    const { rows } = await client.query<{ hidden: boolean | null; user: string }>(
+      `SELECT row_security_active(to_regclass('jobs')::oid) AS hidden, current_user AS user`,
+    );
+    if (rows[0]?.hidden === true) throw rowsHidden(rows[0].user);
   } catch (error) {
-    throw databaseError(url, error);
+    throw error instanceof SetupError ? error : databaseError(url, error);
   } finally {
     await client.end().catch(() => undefined);
   }
+}
+
+function rowsHidden(user: string): SetupError {
+  const message =
+    `DATABASE_URL: row-level security hides all rows from the user "${user}": connect as the owner of the tables, or let a ` +
+    `superuser run \`ALTER ROLE ${user} BYPASSRLS\``;
+  return new SetupError('database_unusable', message, { badInput: true });
 }
 
 function databaseError(url: string, cause: unknown): SetupError {

@@ -3,6 +3,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import pg from 'pg';
 import { packagePath } from '../../core/installation/package-path.ts';
+import { prepareTenantRole } from './tenant-role.ts';
 
 const MIGRATIONS_DIR = packagePath('prisma/migrations');
 
@@ -74,8 +75,8 @@ interface Ledger {
 
 /**
  * Brings a database to the newest schema: applies the migrations that its ledger lacks, each in one transaction with
- * its ledger row. Processes that start at the same time wait for each other. `onNewer` is told the migrations of a newer version
- * whose window includes this one.
+ * its ledger row. Then prepares the role of tenants' requests, as far as this user may. Processes that start at the same
+ * time wait for each other. `onNewer` is told the migrations of a newer version whose window includes this one.
  *
  * @returns the names of the migrations that were applied now
  * @throws MigrationError if a file was changed after it was applied, if the database needs a newer program, if another
@@ -94,6 +95,7 @@ export async function applyMigrations(
     if (newer.length > 0) onNewer(newer);
     const missing = migrations.filter((migration) => !applied.has(migration.name));
     for (const migration of missing) await applyOne(client, migration);
+    await prepareTenantRole(client);
     return missing.map((migration) => migration.name);
   });
 }

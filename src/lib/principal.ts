@@ -1,20 +1,46 @@
-export const TENANT_SCOPES = ['tenant:read', 'tenant:write', 'tenant:admin'] as const;
+export const TENANT_SCOPES = ['tenant:read', 'tenant:write', 'tenant:admin', 'serving:read'] as const;
 export type TenantScope = (typeof TENANT_SCOPES)[number];
 export const OPERATOR_SCOPE = 'operator';
+export const OPERATOR_SCOPES = [OPERATOR_SCOPE, 'operator:read'] as const;
+type OperatorScope = (typeof OPERATOR_SCOPES)[number];
 
 /** The caller of a request. */
 export type Principal =
-  | { kind: 'operator'; keyId: string }
+  | { kind: 'operator'; keyId: string; readOnly: boolean }
   | { kind: 'tenant'; keyId: string; tenantId: string; scopes: readonly TenantScope[] };
+
+/** The least scope that a route needs of its callers. */
+export type RequiredScope = TenantScope | typeof OPERATOR_SCOPE;
 
 /** The scopes that each scope includes. */
 const INCLUDED: Record<TenantScope, readonly TenantScope[]> = {
-  'tenant:read': ['tenant:read'],
-  'tenant:write': ['tenant:read', 'tenant:write'],
-  'tenant:admin': ['tenant:read', 'tenant:write', 'tenant:admin'],
+  'serving:read': ['serving:read'],
+  'tenant:read': ['serving:read', 'tenant:read'],
+  'tenant:write': ['serving:read', 'tenant:read', 'tenant:write'],
+  'tenant:admin': TENANT_SCOPES,
 };
 
-/** Whether the principal has the scope. The operator has every scope. */
-export function hasScope(principal: Principal, scope: TenantScope): boolean {
-  return principal.kind === 'operator' || principal.scopes.some((held) => INCLUDED[held].includes(scope));
+/**
+ * Whether the principal may make a request that needs this scope. The operator may make all requests, and `operator:read`
+ * those that only read.
+ *
+ * @param reads whether the request only reads
+ */
+export function isAdmitted(principal: Principal, required: RequiredScope, reads: boolean): boolean {
+  if (principal.kind === 'operator') return reads || !principal.readOnly;
+  return required !== OPERATOR_SCOPE && principal.scopes.some((held) => INCLUDED[held].includes(required));
+}
+
+/** The scopes of which a caller needs one, without those that include them. */
+export function leastScopes(required: RequiredScope, reads: boolean): (TenantScope | OperatorScope)[] {
+  const ofOperator = reads ? 'operator:read' : OPERATOR_SCOPE;
+  return required === OPERATOR_SCOPE ? [ofOperator] : [required, ofOperator];
+}
+
+export function isTenantScope(scope: string): scope is TenantScope {
+  return TENANT_SCOPES.some((known) => known === scope);
+}
+
+export function isOperatorScope(scope: string): scope is OperatorScope {
+  return OPERATOR_SCOPES.some((known) => known === scope);
 }

@@ -1,7 +1,7 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
 import { AppError } from '../lib/errors.ts';
-import { hasScope, type Principal, type TenantScope } from '../lib/principal.ts';
+import { isAdmitted, OPERATOR_SCOPE, type Principal, type RequiredScope } from '../lib/principal.ts';
 import type { ApiKeyService } from '../modules/api-keys/index.ts';
 
 declare module 'fastify' {
@@ -11,12 +11,21 @@ declare module 'fastify' {
   }
 }
 
-/** Authenticates every request of the Fastify scope in which it is registered, before its body is read. */
+/**
+ * Authenticates every request of the Fastify scope in which it is registered, before its body is read. A route there that
+ * does not say which scope it needs is refused when it is registered.
+ */
 export default fp<{ keys: Pick<ApiKeyService, 'authenticate'> }>(
   async (app, { keys }) => {
     // The hook sets it before anything can read it.
     app.decorateRequest('principal');
     const refuse = await createRefusal(app);
+    app.addHook('onRoute', (route) => {
+      if (requiredScope(route) !== undefined) return;
+      throw new Error(
+        `${String(route.method)} ${route.url} has no requireScope or requireOperator among its onRequest hooks`,
+      );
+    });
     app.addHook('onRequest', async (request) => {
       const [, key = ''] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
       const principal = await keys.authenticate(key, request.log);
@@ -55,24 +64,41 @@ export function tooManyRequests(retryAfterSeconds: number): AppError {
   });
 }
 
-/** A route hook (`onRequest` or `preHandler`) that admits operators only. */
-export async function requireOperator(request: FastifyRequest, _reply: FastifyReply): Promise<void> {
-  if (request.principal.kind !== 'operator') {
-    throw new AppError({ code: 'forbidden', status: 403, message: 'this request needs an operator key' });
-  }
+/** A route's `onRequest` hook that admits the callers with a scope. */
+interface Admission {
+  (request: FastifyRequest, reply: FastifyReply): Promise<void>;
+  readonly scope: RequiredScope;
 }
 
-/** A route hook (`onRequest` or `preHandler`) that admits operators and keys whose scopes include this one. */
-export function requireScope(scope: TenantScope) {
-  return async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
-    if (!hasScope(request.principal, scope)) {
-      throw new AppError({
-        code: 'forbidden',
-        status: 403,
-        message: `this request needs a key with the scope ${scope}`,
-      });
-    }
+/** A route's `onRequest` hook that admits operators and keys whose scopes include this one. */
+export function requireScope(scope: RequiredScope): Admission {
+  const admit = async (request: FastifyRequest, _reply: FastifyReply): Promise<void> => {
+    if (isAdmitted(request.principal, scope, isRead(request.method))) return;
+    const needed = scope === OPERATOR_SCOPE ? 'an operator key' : `a key with the scope ${scope}`;
+    throw new AppError({
+      code: 'forbidden',
+      status: 403,
+      message:
+        request.principal.kind === 'operator'
+          ? 'this request writes, and a key with the scope operator:read may only read'
+          : `this request needs ${needed}`,
+    });
   };
+  return Object.assign(admit, { scope });
+}
+
+/** A route's `onRequest` hook that admits operators only. */
+export const requireOperator = requireScope(OPERATOR_SCOPE);
+
+/** The scope that a route needs; undefined if it does not say. */
+export function requiredScope({ onRequest }: Pick<RouteOptions, 'onRequest'>): RequiredScope | undefined {
+  const hooks: readonly object[] = onRequest === undefined ? [] : [onRequest].flat();
+  return hooks.find((hook): hook is Admission => 'scope' in hook)?.scope;
+}
+
+/** Whether requests with this method only read. */
+export function isRead(method: RouteOptions['method']): boolean {
+  return [method].flat().every((one) => one === 'GET' || one === 'HEAD');
 }
 
 /** The tenant to which the request is confined; null for the operator, who sees all tenants. */

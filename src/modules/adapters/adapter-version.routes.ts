@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { UPLOAD_LIMIT_VARIABLE } from '../../config/config.ts';
@@ -25,7 +26,7 @@ import type { AdapterService } from './adapter.service.ts';
 const operation = operationsOf('Adapters');
 
 interface VersionRoutesOptions {
-  service: AdapterService;
+  service: (request: Pick<FastifyRequest, 'db'>) => AdapterService;
   uploadLimitBytes: number;
 }
 
@@ -56,7 +57,10 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
       const baseModelVersion = named(body?.base_model_version, request.query.base_model_version);
       const source = body === undefined ? { archive: uploadOf(request, ARCHIVE_TYPE, limit) } : { path: body.path };
       return answerOnce<AdapterVersion>(request, reply, headOfVersion, (record) =>
-        service.importVersion(request.params.id, baseModelVersion, source, { scope: tenantScope(request), record }),
+        service(request).importVersion(request.params.id, baseModelVersion, source, {
+          scope: tenantScope(request),
+          record,
+        }),
       );
     },
   );
@@ -71,24 +75,24 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
         response: { 200: pageOf(AdapterVersion) },
       },
     },
-    (request) => service.listVersions(request.params.id, request.query, tenantScope(request)),
+    (request) => service(request).listVersions(request.params.id, request.query, tenantScope(request)),
   );
   app.get(
     '/adapters/:id/versions/:version_id',
     {
-      onRequest: requireScope('tenant:read'),
+      onRequest: requireScope('serving:read'),
       schema: {
         ...operation('getAdapterVersion', 'Get an adapter version'),
         params: AdapterVersionParams,
         response: { 200: AdapterVersion },
       },
     },
-    (request) => service.getVersion(request.params.id, request.params.version_id, tenantScope(request)),
+    (request) => service(request).getVersion(request.params.id, request.params.version_id, tenantScope(request)),
   );
   app.get(
     '/adapters/:id/versions/:version_id/download',
     {
-      onRequest: requireScope('tenant:read'),
+      onRequest: requireScope('serving:read'),
       schema: {
         ...operation('downloadAdapterVersion', 'Download an adapter version'),
         description:
@@ -101,7 +105,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
       },
     },
     async (request, reply) => {
-      const found = await service.download(request.params.id, request.params.version_id, tenantScope(request));
+      const found = await service(request).download(request.params.id, request.params.version_id, tenantScope(request));
       const etag = `"${found.digest}"`;
       reply.header('etag', etag).header('cache-control', 'private, no-cache');
       if (matchesEtag(request.headers['if-none-match'], etag)) return reply.code(304).send(null);

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
@@ -12,9 +13,11 @@ import { createAdapterService } from './adapter.service.ts';
 const operation = operationsOf('Adapters');
 
 const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
-  const { db, artifacts, inspector } = deps;
-  const rooms = createUploadRooms({ db, logger: deps.logger, quotas: config.quotas });
-  const service = createAdapterService({ db, artifacts, inspector, rooms, allowedRoots: config.allowedRoots });
+  const { artifacts, inspector, logger } = deps;
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => {
+    const rooms = createUploadRooms({ db, logger, quotas: config.quotas });
+    return createAdapterService({ db, artifacts, inspector, rooms, allowedRoots: config.allowedRoots });
+  };
   app.post(
     '/adapters',
     {
@@ -30,28 +33,28 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     },
     (request, reply) =>
       answerOnce<Adapter>(request, reply, createdBelow('/v1/adapters'), (record) =>
-        service.create(request.body, tenantScope(request), record),
+        service(request).create(request.body, tenantScope(request), record),
       ),
   );
   app.get(
     '/adapters',
     {
-      onRequest: requireScope('tenant:read'),
+      onRequest: requireScope('serving:read'),
       schema: {
         ...operation('listAdapters', 'List adapters, newest first'),
         querystring: ListAdaptersQuery,
         response: { 200: pageOf(Adapter) },
       },
     },
-    (request) => service.list(request.query, tenantScope(request)),
+    (request) => service(request).list(request.query, tenantScope(request)),
   );
   app.get(
     '/adapters/:id',
     {
-      onRequest: requireScope('tenant:read'),
+      onRequest: requireScope('serving:read'),
       schema: { ...operation('getAdapter', 'Get an adapter'), params: AdapterParams, response: { 200: Adapter } },
     },
-    (request) => service.get(request.params.id, tenantScope(request)),
+    (request) => service(request).get(request.params.id, tenantScope(request)),
   );
   await app.register(versionRoutes, { service, uploadLimitBytes: config.uploadLimitBytes });
 };

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
@@ -11,12 +12,12 @@ import { createApiKeyService } from './api-key.service.ts';
 
 const operation = operationsOf('API keys');
 
-const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
-  const service = createApiKeyService({ db: deps.db, quotas: config.quotas });
-  app.addHook('onRequest', requireScope('tenant:admin'));
+const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config }) => {
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => createApiKeyService({ db, quotas: config.quotas });
   app.post(
     '/api-keys',
     {
+      onRequest: requireScope('tenant:admin'),
       config: { idempotencySecrets: ['key'], problems: [404] },
       schema: {
         ...operation('createApiKey', 'Create an API key'),
@@ -30,12 +31,13 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
         request,
         reply,
         ({ id, tenant_id: tenantId }) => ({ status: 201, subjectId: id, tenantId }),
-        (record) => service.create(request.body, tenantScope(request), record),
+        (record) => service(request).create(request.body, tenantScope(request), record),
       ),
   );
   app.post(
     '/api-keys/:id/rotate',
     {
+      onRequest: requireScope('tenant:admin'),
       config: { idempotencySecrets: ['key'] },
       schema: {
         ...operation('rotateApiKey', 'Replace an API key by a new one'),
@@ -52,23 +54,25 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
         request,
         reply,
         ({ id, tenant_id: tenantId }) => ({ status: 201, subjectId: id, tenantId }),
-        (record) => service.rotate(request.params.id, request.body, tenantScope(request), record),
+        (record) => service(request).rotate(request.params.id, request.body, tenantScope(request), record),
       ),
   );
   app.get(
     '/api-keys',
     {
+      onRequest: requireScope('tenant:admin'),
       schema: {
         ...operation('listApiKeys', 'List API keys, newest first'),
         querystring: ListApiKeys,
         response: { 200: pageOf(ApiKey) },
       },
     },
-    (request) => service.list(request.query, tenantScope(request)),
+    (request) => service(request).list(request.query, tenantScope(request)),
   );
   app.delete(
     '/api-keys/:id',
     {
+      onRequest: requireScope('tenant:admin'),
       schema: {
         ...operation('revokeApiKey', 'Revoke an API key'),
         params: ApiKeyParams,
@@ -76,7 +80,7 @@ const apiKeyRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
       },
     },
     async (request, reply) => {
-      await service.revoke(request.params.id, tenantScope(request), recordChangeOf(request));
+      await service(request).revoke(request.params.id, tenantScope(request), recordChangeOf(request));
       return reply.code(204).send(null);
     },
   );

@@ -1,15 +1,16 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
-import { OPERATOR_SCOPE, TENANT_SCOPES } from '../../lib/principal.ts';
+import { OPERATOR_SCOPES, TENANT_SCOPES } from '../../lib/principal.ts';
 import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 const DAY_MS = 86_400_000;
 export const DEFAULT_OVERLAP_MS = DAY_MS;
 export const MAX_OVERLAP_MS = 30 * DAY_MS;
 
-const Scope = Type.Enum([OPERATOR_SCOPE, ...TENANT_SCOPES] as const, {
+const Scope = Type.Enum([...OPERATOR_SCOPES, ...TENANT_SCOPES] as const, {
   description:
-    '`operator` may do everything, for all tenants. `tenant:admin` includes `tenant:write`, which includes `tenant:read`.',
+    '`operator` may do everything, for all tenants, and `operator:read` read everything. `tenant:admin` includes ' +
+    '`tenant:write`, which includes `tenant:read`, which includes `serving:read`: reading adapters and their files.',
 });
 
 const properties = {

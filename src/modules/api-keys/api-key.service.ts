@@ -3,7 +3,7 @@ import { AppError, conflict, notFound, unprocessable } from '../../lib/errors.ts
 import { newId } from '../../lib/ids.ts';
 import type { Logger } from '../../lib/logger.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
-import { OPERATOR_SCOPE, type Principal, type TenantScope } from '../../lib/principal.ts';
+import { isOperatorScope, isTenantScope, OPERATOR_SCOPE, type Principal } from '../../lib/principal.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import type { QuotaLimits } from '../../config/quotas.ts';
@@ -58,7 +58,10 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
   }
 
   return {
-    /** The principal that a key stands for; null if the key is unknown, expired or revoked. */
+    /**
+     * The principal that a key stands for; null if the key is unknown, expired or revoked. Scopes that this version does not
+     * know, because a later one has created the key, allow nothing.
+     */
     async authenticate(key: string, log: Pick<Logger, 'warn'>): Promise<Principal | null> {
       const parsed = parseApiKey(key);
       const row = parsed === null ? null : await keys.findByPrefix(parsed.prefix);
@@ -66,10 +69,10 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
       if (!isUsable(row)) return null;
       const now = Date.now();
       if (row.lastUsedAt === null || now - row.lastUsedAt.getTime() > LAST_USED_RESOLUTION_MS) noteUse(row.id, log);
-      if (row.tenantId !== null) {
-        return { kind: 'tenant', keyId: row.id, tenantId: row.tenantId, scopes: row.scopes as TenantScope[] };
-      }
-      return row.scopes.includes(OPERATOR_SCOPE) ? { kind: 'operator', keyId: row.id } : null;
+      const { id: keyId, tenantId, scopes } = row;
+      if (tenantId !== null) return { kind: 'tenant', keyId, tenantId, scopes: scopes.filter(isTenantScope) };
+      if (!scopes.some(isOperatorScope)) return null;
+      return { kind: 'operator', keyId, readOnly: !scopes.includes(OPERATOR_SCOPE) };
     },
 
     /** @throws AppError 403 `forbidden` or `quota_exceeded`, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
@@ -165,7 +168,7 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
 }
 
 function ownerOf(request: CreateApiKey, scope: string | null): string | null {
-  const wantsOperator = request.scopes.includes(OPERATOR_SCOPE);
+  const wantsOperator = request.scopes.some(isOperatorScope);
   if (scope !== null) {
     if (wantsOperator || request.tenant_id === null) {
       throw new AppError({ code: 'forbidden', status: 403, message: 'only an operator can create operator keys' });
@@ -177,7 +180,7 @@ function ownerOf(request: CreateApiKey, scope: string | null): string | null {
   if (wantsOperator && (tenantId !== null || request.scopes.length > 1)) {
     throw unprocessable(
       'invalid_scopes',
-      'the scope operator cannot be combined with other scopes or with a tenant_id',
+      'the scopes operator and operator:read cannot be combined with other scopes or with a tenant_id',
     );
   }
   if (!wantsOperator && tenantId === null) {

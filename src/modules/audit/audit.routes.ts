@@ -10,12 +10,11 @@ import { createAuditService } from './audit.service.ts';
 
 const operation = operationsOf('Audit log');
 
-const auditRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createAuditService(deps);
-  app.addHook('onRequest', requireScope('tenant:admin'));
+const auditRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
   app.get(
     '/audit-log',
     {
+      onRequest: requireScope('tenant:admin'),
       config: { problems: [404] },
       schema: {
         ...operation('listAuditEntries', 'List who has changed what, oldest first'),
@@ -24,11 +23,12 @@ const auditRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps
         response: { 200: AuditEntries },
       },
     },
-    (request) => service.list(request.query, tenantScope(request)),
+    (request) => createAuditService(request).list(request.query, tenantScope(request)),
   );
   app.get(
     '/audit-log/export',
     {
+      onRequest: requireScope('tenant:admin'),
       config: { problems: [404] },
       schema: {
         ...operation('exportAuditLog', 'Export the audit log as JSONL'),
@@ -40,7 +40,7 @@ const auditRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps
       },
     },
     async (request, reply) => {
-      const found = await service.export(request.query, tenantScope(request));
+      const found = await createAuditService(request).export(request.query, tenantScope(request));
       const etag = `W/"${found.end ?? 'empty'}"`;
       reply.header('etag', etag).header('cache-control', 'private, no-cache');
       if (matchesEtag(request.headers['if-none-match'], etag)) return reply.code(304).send(null);

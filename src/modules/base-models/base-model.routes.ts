@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
@@ -18,7 +19,8 @@ import { createBaseModelService } from './base-model.service.ts';
 const operation = operationsOf('Base models');
 
 const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
-  const service = createBaseModelService({ ...deps, allowedRoots: config.allowedRoots });
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) =>
+    createBaseModelService({ ...deps, db, allowedRoots: config.allowedRoots });
   app.post(
     '/base-models',
     {
@@ -31,7 +33,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     },
     (request, reply) =>
       answerOnce<BaseModel>(request, reply, createdBelow('/v1/base-models'), (record) =>
-        service.create(request.body, record),
+        service(request).create(request.body, record),
       ),
   );
   app.get(
@@ -44,7 +46,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         response: { 200: pageOf(BaseModel) },
       },
     },
-    (request) => service.list(request.query),
+    (request) => service(request).list(request.query),
   );
   app.get(
     '/base-models/:model',
@@ -56,7 +58,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         response: { 200: BaseModel },
       },
     },
-    (request) => service.get(request.params.model),
+    (request) => service(request).get(request.params.model),
   );
   app.post(
     '/base-models/:model/versions',
@@ -74,7 +76,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
     },
     (request, reply) =>
       answerOnce<CreatedBaseModelVersion>(request, reply, headOfVersion, (record) =>
-        service.addVersion(request.params.model, request.body, record),
+        service(request).addVersion(request.params.model, request.body, record),
       ),
   );
   app.get(
@@ -88,7 +90,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         response: { 200: pageOf(BaseModelVersion) },
       },
     },
-    (request) => service.listVersions(request.params.model, request.query, tenantScope(request)),
+    (request) => service(request).listVersions(request.params.model, request.query, tenantScope(request)),
   );
   app.get(
     '/base-model-versions/:id',
@@ -100,7 +102,7 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
         response: { 200: BaseModelVersion },
       },
     },
-    (request) => service.getVersion(request.params.id, tenantScope(request)),
+    (request) => service(request).getVersion(request.params.id, tenantScope(request)),
   );
 };
 export default baseModelRoutes;

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { UPLOAD_LIMIT_VARIABLE } from '../../config/config.ts';
 import { pageOf } from '../../lib/pagination.ts';
@@ -20,9 +21,11 @@ import { createDatasetService } from './dataset.service.ts';
 const operation = operationsOf('Datasets');
 
 const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
-  const { db, artifacts } = deps;
-  const rooms = createUploadRooms({ db, logger: deps.logger, quotas: config.quotas });
-  const service = createDatasetService({ db, artifacts, rooms, rowLimit: config.datasetRowLimit });
+  const { artifacts, logger } = deps;
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => {
+    const rooms = createUploadRooms({ db, logger, quotas: config.quotas });
+    return createDatasetService({ db, artifacts, rooms, rowLimit: config.datasetRowLimit });
+  };
   const limit = { what: 'dataset', maxBytes: config.uploadLimitBytes, setting: UPLOAD_LIMIT_VARIABLE };
   app.removeAllContentTypeParsers();
   acceptUploads(app, DATASET_TYPE);
@@ -42,7 +45,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
     async (request, reply) => {
       const upload = uploadOf(request, DATASET_TYPE, limit);
       return answerOnce<Dataset>(request, reply, createdBelow('/v1/datasets'), (record) =>
-        service.create(request.query, tenantScope(request), upload, record),
+        service(request).create(request.query, tenantScope(request), upload, record),
       );
     },
   );
@@ -56,7 +59,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
         response: { 200: pageOf(Dataset) },
       },
     },
-    (request) => service.list(request.query, tenantScope(request)),
+    (request) => service(request).list(request.query, tenantScope(request)),
   );
   app.get(
     '/datasets/:id',
@@ -64,7 +67,7 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       onRequest: requireScope('tenant:read'),
       schema: { ...operation('getDataset', 'Get a dataset'), params: DatasetParams, response: { 200: Dataset } },
     },
-    (request) => service.get(request.params.id, tenantScope(request)),
+    (request) => service(request).get(request.params.id, tenantScope(request)),
   );
 };
 export default datasetRoutes;

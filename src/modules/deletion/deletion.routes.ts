@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { Id } from '../../lib/schemas.ts';
@@ -16,7 +17,8 @@ const LATER =
 const Deleted = Type.Null({ description: 'It is deleted.' });
 
 const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createDeletionService(deps);
+  const { producer } = deps;
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => createDeletionService({ db, producer });
   app.delete(
     '/datasets/:id',
     {
@@ -30,7 +32,7 @@ const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       },
     },
     async (request, reply) => {
-      await service.deleteDataset(request.params.id, tenantScope(request), recordChangeOf(request));
+      await service(request).deleteDataset(request.params.id, tenantScope(request), recordChangeOf(request));
       return reply.code(204).send(null);
     },
   );
@@ -46,7 +48,7 @@ const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       },
     },
     async (request, reply) => {
-      await service.deleteAdapter(request.params.id, tenantScope(request), recordChangeOf(request));
+      await service(request).deleteAdapter(request.params.id, tenantScope(request), recordChangeOf(request));
       return reply.code(204).send(null);
     },
   );
@@ -65,7 +67,7 @@ const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       },
     },
     async (request, reply) => {
-      await service.deleteVersion(
+      await service(request).deleteVersion(
         request.params.id,
         request.params.version_id,
         tenantScope(request),
@@ -88,7 +90,7 @@ const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       },
     },
     async (request, reply) => {
-      await service.deleteTenant(request.params.id, recordChangeOf(request));
+      await service(request).deleteTenant(request.params.id, recordChangeOf(request));
       return reply.code(204).send(null);
     },
   );

@@ -3,6 +3,7 @@ import { withTransaction, type Database } from '../../lib/database.ts';
 import { conflict, notFound } from '../../lib/errors.ts';
 import { unrecorded } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
+import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { recordEvent } from '../events/index.ts';
 import { cancelJobsOf } from '../jobs/index.ts';
 import { deletionRepository as repository } from './deletion.repository.ts';
@@ -10,13 +11,17 @@ import { deletionRepository as repository } from './deletion.repository.ts';
 /** Number of adapters that a refusal names. */
 const NAMED = 10;
 
+interface DeletionDependencies {
+  readonly db: Database;
+  readonly producer: Pick<JobProducer, 'remove'>;
+}
+
 /**
  * Deletes softly: what is deleted is gone for everybody at once, and the collector removes it later. Deleting something again
  * changes nothing, until it is collected. In all methods `scope` is the tenant to which the caller is confined, or null for the
  * operator.
  */
-export function createDeletionService(deps: { db: Database; producer: Pick<JobProducer, 'remove'> }) {
-  const { db } = deps;
+export function createDeletionService({ db, producer }: DeletionDependencies) {
   return {
     /** @throws AppError 404, 409 `dataset_in_use` if an adapter has it */
     deleteDataset: (id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<void> =>
@@ -43,8 +48,9 @@ export function createDeletionService(deps: { db: Database; producer: Pick<JobPr
         await recordEvent(tx, { tenantId, type: 'adapter.deleted', subjectId: id, data: { name } });
         await recordChange(tx, { tenantId, subjectId: id, before: { name }, after: null });
       });
-      // Only then, because a publication locks the job before the adapter. The collector repeats it.
-      await cancelJobsOf(deps, { adapterId: id });
+      // Only then, because a publication locks the job before the adapter. The collector repeats it. Whether these were the last
+      // jobs of their rollouts depends on those of all tenants.
+      await cancelJobsOf({ db: unconfined(db), producer }, { adapterId: id });
     },
 
     /** @throws AppError 404, 409 `latest_version`, 409 `version_in_use` if a job carries it over */
@@ -85,7 +91,7 @@ export function createDeletionService(deps: { db: Database; producer: Pick<JobPr
         await recordEvent(tx, { tenantId: null, type: 'tenant.deleted', subjectId: id, data: {} });
         await recordChange(tx, { tenantId: null, subjectId: id, before: null, after: null });
       });
-      await cancelJobsOf(deps, { tenantId: id });
+      await cancelJobsOf({ db, producer }, { tenantId: id });
     },
   };
 }

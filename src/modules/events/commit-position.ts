@@ -22,12 +22,7 @@ export function isPosition(text: string): boolean {
  * The first transaction that was still running when the statement took its snapshot: those before it have ended. One that is
  * seen to belong to another database of the server does not count, and one of which that is not known does.
  */
-export const FIRST_RUNNING = Prisma.sql`(
-  SELECT COALESCE(min(running::text::bigint), pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
-  FROM pg_snapshot_xip(pg_current_snapshot()) AS running
-  WHERE NOT EXISTS (
-    SELECT 1 FROM pg_stat_activity WHERE datname <> current_database() AND backend_xid = running::xid
-  ))`;
+export const FIRST_RUNNING = Prisma.sql`(SELECT readapt_first_running())`;
 
 export function formatPosition({ transaction, sequence }: CommitPosition): string {
   return `${transaction}-${sequence}`;

@@ -7,8 +7,7 @@ import { createEventService } from './event.service.ts';
 
 const operation = operationsOf('Events');
 
-const eventRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createEventService(deps);
+const eventRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
   app.get(
     '/events',
     {
@@ -20,7 +19,7 @@ const eventRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps
         response: { 200: Events },
       },
     },
-    (request) => service.list(request.query, tenantScope(request)),
+    (request) => createEventService(request).list(request.query, tenantScope(request)),
   );
 };
 export default eventRoutes;

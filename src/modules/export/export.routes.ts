@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { Id } from '../../lib/schemas.ts';
@@ -17,15 +18,18 @@ const operation = operationsOf('Tenants');
 const ARCHIVE_TYPE = 'application/x-tar';
 
 const exportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
-  const rooms = createUploadRooms({ db: deps.db, logger: deps.logger, quotas: config.quotas });
-  const service = createExportService({
-    artifacts: deps.artifacts,
-    tenants: createTenantService(deps),
-    datasets: createDatasetService({ ...deps, rooms, rowLimit: config.datasetRowLimit }),
-    adapters: createAdapterService({ ...deps, rooms, allowedRoots: config.allowedRoots }),
-    jobs: createJobService(deps),
-    events: createEventService(deps),
-  });
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => {
+    const confined = { ...deps, db };
+    const rooms = createUploadRooms({ db, logger: deps.logger, quotas: config.quotas });
+    return createExportService({
+      artifacts: deps.artifacts,
+      tenants: createTenantService(confined),
+      datasets: createDatasetService({ ...confined, rooms, rowLimit: config.datasetRowLimit }),
+      adapters: createAdapterService({ ...confined, rooms, allowedRoots: config.allowedRoots }),
+      jobs: createJobService(confined),
+      events: createEventService(confined),
+    });
+  };
   app.get(
     '/tenants/:id/export',
     {
@@ -41,7 +45,7 @@ const exportRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { con
       },
     },
     async (request, reply) => {
-      const { filename, chunks } = await service.open(request.params.id, tenantScope(request));
+      const { filename, chunks } = await service(request).open(request.params.id, tenantScope(request));
       reply.header('content-disposition', `attachment; filename="${filename}"`).header('cache-control', 'no-store');
       return reply.type(ARCHIVE_TYPE).send(Readable.from(chunks, { objectMode: false }));
     },

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
@@ -10,7 +11,7 @@ import { createJobService } from './job.service.ts';
 const operation = operationsOf('Jobs');
 
 const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createJobService(deps);
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => createJobService({ ...deps, db });
   app.get(
     '/jobs',
     {
@@ -22,10 +23,10 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
       },
     },
     (request, reply) => {
-      const scope = tenantScope(request);
+      const [asked, scope] = [service(request), tenantScope(request)];
       return unlessUnchanged(request, reply, {
-        version: () => service.pageVersion(request.query, scope),
-        body: () => service.list(request.query, scope),
+        version: () => asked.pageVersion(request.query, scope),
+        body: () => asked.list(request.query, scope),
       });
     },
   );
@@ -36,10 +37,10 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
       schema: { ...operation('getJob', 'Get a job'), params: JobParams, response: { 200: Job } },
     },
     (request, reply) => {
-      const scope = tenantScope(request);
+      const [asked, scope] = [service(request), tenantScope(request)];
       return unlessUnchanged(request, reply, {
-        version: () => service.version(request.params.id, scope),
-        body: () => service.get(request.params.id, scope),
+        version: () => asked.version(request.params.id, scope),
+        body: () => asked.get(request.params.id, scope),
       });
     },
   );
@@ -54,7 +55,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
         response: { 200: MetricPoints },
       },
     },
-    (request) => service.metrics(request.params.id, request.query, tenantScope(request)),
+    (request) => service(request).metrics(request.params.id, request.query, tenantScope(request)),
   );
   app.post(
     '/jobs/:id/cancel',
@@ -69,7 +70,7 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
         response: { 200: Job },
       },
     },
-    (request) => service.cancel(request.params.id, tenantScope(request), recordChangeOf(request)),
+    (request) => service(request).cancel(request.params.id, tenantScope(request), recordChangeOf(request)),
   );
 };
 export default jobRoutes;

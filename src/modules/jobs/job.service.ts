@@ -5,6 +5,7 @@ import { AppError, conflict, notFound } from '../../lib/errors.ts';
 import { toPage } from '../../lib/pagination.ts';
 import { unrecorded } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
+import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { createEventRepository, formatPosition, parsePosition, requireReached } from '../events/index.ts';
 import { jobLifecycleRepository } from './job-lifecycle.repository.ts';
 import { toBaselinesEntry, toEntry } from './job-entries.ts';
@@ -68,7 +69,6 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
     async cancel(id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<Job> {
       const job = await get(id, scope);
       await withTransaction(db, async (tx) => {
-        await jobLifecycleRepository.lockRollout(tx, job.rollout_id);
         const { jobs: cancelled } = await cancelJobs(tx, { jobId: id });
         for (const { tenant_id: tenantId, old_state: old, state } of cancelled) {
           // A ready job keeps its state: only its refinement ends.
@@ -78,6 +78,10 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
           ];
           await recordChange(tx, { tenantId, subjectId: id, before, after });
         }
+      });
+      // Whether this was the rollout's last job depends on those of all tenants. The sweeper completes it if this does not.
+      await withTransaction(unconfined(db), async (tx) => {
+        await jobLifecycleRepository.lockRollout(tx, job.rollout_id);
         await settleRollout(tx, job.rollout_id);
       });
       const after = await get(id, scope);

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
@@ -8,9 +9,9 @@ import { createQuotaService } from './quota.service.ts';
 
 const operation = operationsOf('Tenants');
 
-const quotaRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+const quotaRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config }) => {
   const { quotas: defaults, rateLimitPerMinute: requestsPerMinute } = config;
-  const service = createQuotaService({ db: deps.db, defaults, requestsPerMinute });
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => createQuotaService({ db, defaults, requestsPerMinute });
   app.get(
     '/tenants/:id/quotas',
     {
@@ -21,7 +22,7 @@ const quotaRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { conf
         response: { 200: TenantQuotas },
       },
     },
-    (request) => service.get(request.params.id, tenantScope(request)),
+    (request) => service(request).get(request.params.id, tenantScope(request)),
   );
   app.put(
     '/tenants/:id/quotas',
@@ -36,7 +37,7 @@ const quotaRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { conf
         response: { 200: TenantQuotas },
       },
     },
-    (request) => service.set(request.params.id, request.body, recordChangeOf(request)),
+    (request) => service(request).set(request.params.id, request.body, recordChangeOf(request)),
   );
 };
 export default quotaRoutes;

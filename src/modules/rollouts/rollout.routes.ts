@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
 import { recordChangeOf } from '../../plugins/audit.ts';
@@ -8,11 +9,13 @@ import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { CreateRollout, Rollout, RolloutParams, RolloutQuery } from './rollout.schemas.ts';
 import { createRolloutService } from './rollout.service.ts';
+import { SummaryCache } from './summary-cache.ts';
 
 const operation = operationsOf('Rollouts');
 
 const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createRolloutService(deps);
+  const summaries = new SummaryCache();
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => createRolloutService({ ...deps, db, summaries });
   app.post(
     '/rollouts',
     {
@@ -32,7 +35,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         request,
         reply,
         ({ id }) => ({ status: 202, location: `/v1/rollouts/${id}`, subjectId: id, tenantId: null }),
-        (record) => service.create(request.body, record),
+        (record) => service(request).create(request.body, record),
       ),
   );
   app.get(
@@ -46,10 +49,10 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
       },
     },
     (request, reply) => {
-      const scope = tenantScope(request);
+      const [asked, scope] = [service(request), tenantScope(request)];
       return unlessUnchanged(request, reply, {
-        version: () => service.pageVersion(request.query, scope),
-        body: () => service.list(request.query, scope),
+        version: () => asked.pageVersion(request.query, scope),
+        body: () => asked.list(request.query, scope),
       });
     },
   );
@@ -65,10 +68,10 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
       },
     },
     (request, reply) => {
-      const scope = tenantScope(request);
+      const [asked, scope] = [service(request), tenantScope(request)];
       return unlessUnchanged(request, reply, {
-        version: () => service.version(request.params.id, scope),
-        body: () => service.get(request.params.id, scope),
+        version: () => asked.version(request.params.id, scope),
+        body: () => asked.get(request.params.id, scope),
       });
     },
   );
@@ -85,7 +88,7 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
         response: { 200: Rollout },
       },
     },
-    (request) => service.cancel(request.params.id, recordChangeOf(request)),
+    (request) => service(request).cancel(request.params.id, recordChangeOf(request)),
   );
 };
 export default rolloutRoutes;

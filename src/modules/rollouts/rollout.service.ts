@@ -23,20 +23,26 @@ import {
 import { LIVE_ROLLOUT_STATES } from './rollout.states.ts';
 import { SummaryCache } from './summary-cache.ts';
 
+interface RolloutServiceDependencies {
+  db: Database;
+  producer: JobProducer;
+  /** Outlives the service where there is one for each request. */
+  summaries?: SummaryCache;
+}
+
 /**
  * In all methods `scope` is the tenant to which the caller is confined, or null for the operator. Every tenant sees
  * every rollout, but only its own jobs in it.
  */
-export function createRolloutService({ db, producer }: { db: Database; producer: JobProducer }) {
+export function createRolloutService({ db, producer, summaries = new SummaryCache() }: RolloutServiceDependencies) {
   const rollouts = createRolloutRepository(db);
-  const summaries = new SummaryCache(rollouts);
   const show = async (rows: readonly RolloutRow[], scope: string | null): Promise<Rollout[]> => {
     const ids = rows.map((row) => row.id);
     const [counts, evolutions] = await Promise.all([
       rollouts.counts(ids, scope),
       rollouts.evolutions(rows.map((row) => row.baseModelVersionId)),
     ]);
-    const figures = await summaries.get(ids, counts, scope);
+    const figures = await summaries.get(rollouts, ids, counts, scope);
     return rows.map((row) =>
       toRollout(
         row,

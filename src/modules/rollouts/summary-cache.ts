@@ -13,15 +13,18 @@ interface Entry {
  * however often they are asked for, and not at all before a job has ended.
  */
 export class SummaryCache {
-  readonly #repository: Pick<ReturnType<typeof createRolloutRepository>, 'summaries'>;
   readonly #entries = new Map<string, Entry>();
 
-  constructor(repository: Pick<ReturnType<typeof createRolloutRepository>, 'summaries'>) {
-    this.#repository = repository;
-  }
-
-  /** @param counts what was read of the rollouts' counts, before this is called */
-  async get(rolloutIds: readonly string[], counts: readonly CountRow[], scope: string | null): Promise<SummaryRow[]> {
+  /**
+   * @param repository computes what is missing, with the database as the caller may see it
+   * @param counts what was read of the rollouts' counts, before this is called
+   */
+  async get(
+    repository: Pick<ReturnType<typeof createRolloutRepository>, 'summaries'>,
+    rolloutIds: readonly string[],
+    counts: readonly CountRow[],
+    scope: string | null,
+  ): Promise<SummaryRow[]> {
     const wanted = rolloutIds.flatMap((id) => {
       const own = counts.filter((count) => count.rollout_id === id);
       if (!own.some(hasEnded)) return [];
@@ -30,7 +33,7 @@ export class SummaryCache {
     });
     const kept = wanted.map(({ key }) => this.#entries.get(key));
     const missing = wanted.filter(({ version }, place) => kept[place]?.version !== version).map(({ id }) => id);
-    const found = missing.length === 0 ? Promise.resolve([]) : this.#repository.summaries(missing, scope);
+    const found = missing.length === 0 ? Promise.resolve([]) : repository.summaries(missing, scope);
     const summaries = wanted.map(({ id, key, version }, place) => {
       const known = kept[place];
       if (known?.version === version) return known.summary;

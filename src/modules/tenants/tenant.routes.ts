@@ -9,8 +9,7 @@ import { createTenantService } from './tenant.service.ts';
 
 const operation = operationsOf('Tenants');
 
-const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createTenantService(deps);
+const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
   app.post(
     '/tenants',
     {
@@ -22,7 +21,7 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
         request,
         reply,
         ({ id }) => ({ ...createdBelow('/v1/tenants')({ id }), tenantId: id }),
-        (record) => service.create(request.body, record),
+        (record) => createTenantService(request).create(request.body, record),
       ),
   );
   app.get(
@@ -35,7 +34,7 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
         response: { 200: pageOf(Tenant) },
       },
     },
-    (request) => service.list(request.query),
+    (request) => createTenantService(request).list(request.query),
   );
   app.get(
     '/tenants/:id',
@@ -43,7 +42,7 @@ const tenantRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
       onRequest: requireScope('tenant:read'),
       schema: { ...operation('getTenant', 'Get a tenant'), params: TenantParams, response: { 200: Tenant } },
     },
-    (request) => service.get(request.params.id, tenantScope(request)),
+    (request) => createTenantService(request).get(request.params.id, tenantScope(request)),
   );
 };
 export default tenantRoutes;

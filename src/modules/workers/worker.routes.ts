@@ -9,12 +9,11 @@ import { createWorkerService } from './worker.service.ts';
 
 const operation = operationsOf('Workers');
 
-const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = createWorkerService(deps);
-  app.addHook('onRequest', requireOperator);
+const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
   app.get(
     '/workers',
     {
+      onRequest: requireOperator,
       schema: {
         ...operation('listWorkers', 'List workers, the last started first'),
         description: 'Workers that are gone are listed for a day.',
@@ -22,16 +21,20 @@ const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
         response: { 200: pageOf(Worker) },
       },
     },
-    (request) => service.list(request.query),
+    (request) => createWorkerService(request).list(request.query),
   );
   app.get(
     '/workers/:id',
-    { schema: { ...operation('getWorker', 'Get a worker'), params: WorkerParams, response: { 200: Worker } } },
-    (request) => service.get(request.params.id),
+    {
+      onRequest: requireOperator,
+      schema: { ...operation('getWorker', 'Get a worker'), params: WorkerParams, response: { 200: Worker } },
+    },
+    (request) => createWorkerService(request).get(request.params.id),
   );
   app.post(
     '/workers/:id/drain',
     {
+      onRequest: requireOperator,
       schema: {
         ...operation('drainWorker', 'Let a worker finish and stop'),
         description:
@@ -41,11 +44,13 @@ const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
         response: { 202: Worker },
       },
     },
-    async (request, reply) => reply.code(202).send(await service.drain(request.params.id, recordChangeOf(request))),
+    async (request, reply) =>
+      reply.code(202).send(await createWorkerService(request).drain(request.params.id, recordChangeOf(request))),
   );
   app.post(
     '/workers/:id/lift-quarantine',
     {
+      onRequest: requireOperator,
       schema: {
         ...operation('liftQuarantine', 'End the quarantine of a worker'),
         description:
@@ -54,7 +59,8 @@ const workerRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { dep
         response: { 202: Worker },
       },
     },
-    async (request, reply) => reply.code(202).send(await service.lift(request.params.id, recordChangeOf(request))),
+    async (request, reply) =>
+      reply.code(202).send(await createWorkerService(request).lift(request.params.id, recordChangeOf(request))),
   );
 };
 export default workerRoutes;

@@ -1,5 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifySchema, RouteOptions } from 'fastify';
+import { leastScopes } from '../../lib/principal.ts';
+import { isRead, requiredScope } from '../auth.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -69,10 +71,16 @@ const IF_NONE_MATCH = {
 export function describeRoute(schema: FastifySchema | undefined, url: string, route: RouteOptions): FastifySchema {
   const own: FastifySchema = { ...schema };
   if (!url.startsWith('/v1/')) return own;
-  own.security = [{ apiKey: [] }];
+  own.security = securityOf(route);
   if (route.method === 'POST') own.headers = { type: 'object', properties: { 'idempotency-key': IDEMPOTENCY_KEY } };
   if (route.method === 'GET') own.headers = { type: 'object', properties: { 'if-none-match': IF_NONE_MATCH } };
   return Object.assign(own, { [PROBLEMS_MARK]: problemsOf(own, url, route) });
+}
+
+/** A key needs one of the scopes, or one that includes it. */
+function securityOf(route: RouteOptions): { apiKey: string[] }[] {
+  const scope = requiredScope(route);
+  return scope === undefined ? [] : leastScopes(scope, isRead(route.method)).map((least) => ({ apiKey: [least] }));
 }
 
 /** Carries the statuses of a route's problems to its operation, in which responses can be references. */

@@ -24,6 +24,16 @@ Errors are problems by RFC 9457 with a stable \`code\`. Lists have the form \`{d
 \`Idempotency-Key\`: for 24 hours the same request with the same key gets the answer of the first one. Answers to GETs have
 an \`ETag\`. A key that makes too many requests gets the status 429 with \`Retry-After\`.`;
 
+const API_KEY = {
+  type: 'http',
+  scheme: 'bearer',
+  bearerFormat: 'rdp_<prefix>_<secret>',
+  description:
+    'Each operation names the least scopes of which a key needs one. A key with `operator` may do everything, and one with ' +
+    '`operator:read` may read everything; `tenant:admin` includes `tenant:write`, which includes `tenant:read`, which ' +
+    'includes `serving:read`.',
+} as const;
+
 /** `identifier` is new in OpenAPI 3.1 and not in the plugin's types. */
 const LICENSE: { name: string } = Object.assign({ name: 'Apache-2.0' }, { identifier: 'Apache-2.0' });
 
@@ -36,7 +46,7 @@ export default fp(
         info: { title: 'Readapt', version: packageVersion(), description: DESCRIPTION, license: LICENSE },
         tags: TAGS,
         components: {
-          securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', bearerFormat: 'rdp_<prefix>_<secret>' } },
+          securitySchemes: { apiKey: API_KEY },
           schemas: { Problem: JSON.parse(JSON.stringify(Problem)) },
           responses: PROBLEM_RESPONSES,
         },

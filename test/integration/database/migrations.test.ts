@@ -63,6 +63,7 @@ const MIGRATIONS = [
   '20261127010000_rollout_counts',
   '20261127010000_search_points',
   '20261127010000_sweeper_lease',
+  '20261127020000_tenant_isolation',
   '20261127030000_audit_log',
   '20261127030000_device_time',
   '20261127030000_key_rotation',
@@ -73,6 +74,7 @@ const MIGRATIONS = [
   '20261127050000_schema_window',
   '20261127050100_workers',
   '20261127060000_fleet_prior',
+  '20261127070000_isolation_of_later_tables',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -95,7 +95,10 @@ describe('/openapi.json', () => {
         expect(operation.operationId, where).toBeTruthy();
         expect(operation.tags, where).toHaveLength(1);
         expect(operation.summary, where).toBeTruthy();
-        if (path.startsWith('/v1/')) expect(operation.security, where).toEqual([{ apiKey: [] }]);
+        if (path.startsWith('/v1/')) {
+          const last = method === 'get' ? 'operator:read' : 'operator';
+          expect(operation.security?.at(-1), where).toEqual({ apiKey: [last] });
+        } else expect(operation.security, where).toBeUndefined();
         const expected = path.startsWith('/v1/') ? [400, 401, 403, 429, 500, 503] : [];
         if (path.includes('{')) expected.push(404);
         if (method === 'post') expected.push(409, 422);

@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto';
+import { createTestTenant } from '../support/index.ts';
+import type { AccessWorld, Owner } from './world.ts';
+
+/** What a request has besides method and path. */
+export interface ExampleRequest {
+  path?: Record<string, string>;
+  query?: Record<string, string>;
+  body?: Record<string, unknown> | string;
+  contentType?: string;
+}
+
+interface Caller {
+  /** Whether the request is made by an operator, who has to name the tenant. */
+  operator: boolean;
+  owner: Owner;
+}
+
+type Example = (world: AccessWorld, caller: Caller) => ExampleRequest | Promise<ExampleRequest>;
+
+const name = () => `n-${randomUUID()}`;
+const tenantOf = ({ operator, owner }: Caller): Record<string, string> => (operator ? { tenant_id: owner.id } : {});
+const withId =
+  (kind: keyof Owner['owned']): Example =>
+  (_world, { owner }) => ({ path: { id: owner.owned[kind] } });
+const withVersion: Example = (_world, { owner }) => ({ path: { id: owner.owned.adp, version_id: owner.owned.adv } });
+const withWorker: Example = async ({ addWorker }) => ({ path: { id: await addWorker() } });
+const plain: Example = () => ({});
+
+/** For each operation a request that succeeds, whoever is admitted, however often, with the identifiers of its owner. */
+export const EXAMPLES: Readonly<Record<string, Example>> = {
+  cancelJob: withId('job'),
+  cancelRollout: async ({ addBaseModelVersion, addRollout }) => ({
+    path: { id: await addRollout(await addBaseModelVersion()) },
+  }),
+  createAdapter: (_world, caller) => ({
+    body: {
+      name: name(),
+      base_model: 'tiny',
+      dataset_id: caller.owner.owned.dst,
+      metric: 'loss',
+      gate: { kind: 'absolute', target: 2 },
+      ...tenantOf(caller),
+    },
+  }),
+  createApiKey: (_world, caller) => ({ body: { name: name(), scopes: ['tenant:read'], ...tenantOf(caller) } }),
+  createBaseModel: () => ({ body: { name: name() } }),
+  createBaseModelVersion: ({ baseModel, folders }) => ({
+    path: { model: baseModel.id },
+    body: { version: name(), path: folders.base, rollout: false },
+  }),
+  createDataset: (_world, caller) => ({
+    query: { name: name(), ...tenantOf(caller) },
+    body: ['search', 'gate'].map((split) => JSON.stringify({ prompt: 'a', completion: 'b', split })).join('\n'),
+    contentType: 'application/x-ndjson',
+  }),
+  createRollout: async ({ addBaseModelVersion }) => ({ body: { base_model_version_id: await addBaseModelVersion() } }),
+  createTenant: () => ({ body: { name: name() } }),
+  deleteAdapter: async ({ addAdapter }, { owner }) => ({ path: { id: await addAdapter(owner) } }),
+  deleteAdapterVersion: async ({ addOldVersion }, { owner }) => ({
+    path: { id: owner.owned.adp, version_id: await addOldVersion(owner) },
+  }),
+  deleteDataset: async ({ addDataset }, { owner }) => ({ path: { id: await addDataset(owner) } }),
+  deleteTenant: async ({ service }) => ({ path: { id: (await createTestTenant(service.db, name())).id } }),
+  downloadAdapterVersion: withVersion,
+  drainWorker: withWorker,
+  exportAuditLog: plain,
+  exportTenant: withId('ten'),
+  getAdapter: withId('adp'),
+  getAdapterVersion: withVersion,
+  getBaseModel: ({ baseModel }) => ({ path: { model: baseModel.name } }),
+  getBaseModelVersion: ({ baseModelVersionId }) => ({ path: { id: baseModelVersionId } }),
+  getDataset: withId('dst'),
+  getHealth: plain,
+  getJob: withId('job'),
+  getReadiness: plain,
+  getRollout: ({ rolloutId }) => ({ path: { id: rolloutId } }),
+  getTenant: withId('ten'),
+  getTenantQuotas: withId('ten'),
+  getWorker: withWorker,
+  importAdapterVersion: ({ baseModelVersionId, folders }, { owner }) => ({
+    path: { id: owner.owned.adp },
+    body: { base_model_version: baseModelVersionId, path: folders.adapter },
+  }),
+  liftQuarantine: withWorker,
+  listAdapterVersions: withId('adp'),
+  listAdapters: plain,
+  listApiKeys: plain,
+  listAuditEntries: plain,
+  listBaseModelVersions: ({ baseModel }) => ({ path: { model: baseModel.id } }),
+  listBaseModels: plain,
+  listDatasets: plain,
+  listEvents: plain,
+  listJobMetrics: withId('job'),
+  listJobs: plain,
+  listRollouts: plain,
+  listTenants: plain,
+  listWorkers: plain,
+  revokeApiKey: withId('key'),
+  rotateApiKey: async ({ addKey }, { owner }) => ({ path: { id: await addKey(owner) }, body: {} }),
+  setTenantQuotas: (_world, { owner }) => ({ path: { id: owner.owned.ten }, body: {} }),
+};

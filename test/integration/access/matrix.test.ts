@@ -1,0 +1,84 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { OPERATOR_SCOPES, TENANT_SCOPES } from '../../../src/lib/principal.ts';
+import { createTestKey } from '../support/index.ts';
+import { EXAMPLES } from './examples.ts';
+import { readOperations } from './operations.ts';
+import { admits, exampleOf, INCLUDES, send } from './requests.ts';
+import { createAccessWorld, type AccessWorld } from './world.ts';
+
+/** What docs/security.md says of the gateways' scope, and what needs no key at all. */
+const FOR_GATEWAYS = ['downloadAdapterVersion', 'getAdapter', 'getAdapterVersion', 'listAdapters'];
+const WITHOUT_KEY = ['getHealth', 'getReadiness'];
+
+const operations = readOperations();
+const guarded = operations.filter((operation) => operation.scopes !== null);
+
+let world: AccessWorld;
+/** A key of each scope; those of tenants belong to acme. */
+const keys: Record<string, string> = {};
+
+beforeAll(async () => {
+  world = await createAccessWorld();
+  for (const scope of Object.keys(INCLUDES)) keys[scope] = await keyOf(scope);
+});
+afterAll(() => world.close());
+
+function keyOf(scope: string, options: { revokedAt?: Date; expiresAt?: Date } = {}): Promise<string> {
+  const tenantId = scope.startsWith('operator') ? null : world.acme.id;
+  return createTestKey(world.service.db, { tenantId, scopes: [scope], ...options });
+}
+
+describe('the matrix is complete', () => {
+  test('every operation has an example, and no example is left over', () => {
+    const found = operations.map(({ id }) => id).sort();
+    expect(found, 'see test/integration/access/examples.ts').toEqual(Object.keys(EXAMPLES).sort());
+  });
+
+  test('the file describes the service that runs', async () => {
+    const answer = await world.service.request({ url: '/openapi.json', key: null });
+    expect(readOperations(answer.json())).toEqual(operations);
+  });
+
+  test('every scope is in the matrix', () => {
+    expect(Object.keys(INCLUDES).sort()).toEqual([...OPERATOR_SCOPES, ...TENANT_SCOPES].sort());
+  });
+
+  test('what needs no key, and what serving:read admits to, is this and nothing else', () => {
+    const forGateways = guarded.filter((operation) => admits(operation, 'serving:read'));
+    expect(operations.filter(({ scopes }) => scopes === null).map(({ id }) => id)).toEqual(WITHOUT_KEY);
+    expect(forGateways.map(({ id }) => id).sort()).toEqual(FOR_GATEWAYS);
+  });
+
+  test('operator:read admits to every GET and to nothing else', () => {
+    for (const operation of guarded) {
+      expect(admits(operation, 'operator:read'), operation.id).toBe(operation.method === 'GET');
+    }
+  });
+});
+
+describe.each(guarded)('$id', (operation) => {
+  test('answers 401 without a key that works', async () => {
+    const past = new Date(Date.now() - 1000);
+    const refused: Record<string, string | null> = {
+      none: null,
+      unknown: `rdp_${'0'.repeat(12)}_${'A'.repeat(43)}`,
+      'revoked operator': await keyOf('operator', { revokedAt: past }),
+      'expired operator': await keyOf('operator', { expiresAt: past }),
+      'revoked tenant': await keyOf('tenant:admin', { revokedAt: past }),
+      'expired tenant': await keyOf('tenant:admin', { expiresAt: past }),
+    };
+    for (const [what, key] of Object.entries(refused)) {
+      const answer = await send(world, operation, await exampleOf(world, operation), key);
+      expect([answer.statusCode, answer.json().code], what).toEqual([401, 'unauthorized']);
+    }
+  });
+
+  test.each(Object.keys(INCLUDES))('with the scope %s', async (scope) => {
+    const answer = await send(world, operation, await exampleOf(world, operation, { scope }), keys[scope]!);
+    if (admits(operation, scope)) {
+      expect(Math.floor(answer.statusCode / 100), answer.body).toBe(2);
+    } else {
+      expect([answer.statusCode, answer.json().code]).toEqual([403, 'forbidden']);
+    }
+  });
+});

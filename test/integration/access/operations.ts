@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs';
+
+interface Schema {
+  $ref?: string;
+  pattern?: string;
+  anyOf?: Schema[];
+  properties?: Record<string, Schema>;
+}
+interface DocumentedOperation {
+  operationId: string;
+  security?: { apiKey: [string] }[];
+  parameters?: { in: string; name: string; schema: Schema }[];
+  requestBody?: { content: Record<string, { schema: Schema }> };
+}
+interface OpenApi {
+  paths: Record<string, Record<string, DocumentedOperation>>;
+  components: { schemas: Record<string, Schema> };
+}
+
+/** A place in a request for the identifier of something that a tenant owns. */
+export interface OwnedReference {
+  in: 'path' | 'query' | 'body';
+  name: string;
+  /** The prefix of the identifier, such as `adp`. */
+  kind: string;
+}
+
+export interface Operation {
+  id: string;
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  path: string;
+  /** The least scopes of which a key needs one; null if no key is needed. */
+  scopes: string[] | null;
+  owned: OwnedReference[];
+}
+
+/** Prefixes of identifiers that belong to no tenant. All others belong to one. */
+const SHARED = new Set(['bm', 'bmv', 'rol', 'evo', 'wrk']);
+
+/** Every operation of an OpenAPI document (default: the file in the repository), by its identifier. */
+export function readOperations(document: OpenApi = fromFile()): Operation[] {
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      id: operation.operationId,
+      method: method.toUpperCase() as Operation['method'],
+      path,
+      scopes: operation.security?.map(({ apiKey: [scope] }) => scope) ?? null,
+      owned: [...parametersOf(operation), ...bodyOf(operation, document)].filter(({ kind }) => !SHARED.has(kind)),
+    })),
+  );
+  return operations.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function fromFile(): OpenApi {
+  return JSON.parse(readFileSync(new URL('../../../openapi/openapi.json', import.meta.url), 'utf8')) as OpenApi;
+}
+
+function parametersOf({ parameters = [] }: DocumentedOperation): OwnedReference[] {
+  return parameters.flatMap((parameter) => {
+    const kind = kindOf(parameter.schema);
+    if (kind === null || parameter.in === 'header') return [];
+    return [{ in: parameter.in as 'path' | 'query', name: parameter.name, kind }];
+  });
+}
+
+function bodyOf({ requestBody }: DocumentedOperation, { components }: OpenApi): OwnedReference[] {
+  return Object.values(requestBody?.content ?? {}).flatMap(({ schema }) => {
+    const { properties = {} } =
+      schema.$ref === undefined ? schema : components.schemas[schema.$ref.split('/').at(-1)!]!;
+    return Object.entries(properties).flatMap(([name, property]) => {
+      const kind = kindOf(property);
+      return kind === null ? [] : [{ in: 'body' as const, name, kind }];
+    });
+  });
+}
+
+/** The prefix in the pattern of an identifier, or null. */
+function kindOf({ pattern, anyOf = [] }: Schema): string | null {
+  const prefix = /^\^([a-z]+)_\[0-9a-f\]/.exec(pattern ?? '')?.[1];
+  return prefix ?? anyOf.map(kindOf).find((kind) => kind !== null) ?? null;
+}

@@ -1,0 +1,169 @@
+import { randomUUID } from 'node:crypto';
+import { cp } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { newId } from '../../../src/lib/ids.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { createAdapterInspector } from '../../../src/modules/adapters/index.ts';
+import { loadConfig } from '../../../src/config/config.ts';
+import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
+
+const CONTROL = fileURLToPath(new URL('../../fixtures/golden/broken/control/', import.meta.url));
+
+const ROWS = {
+  headers: { 'content-type': 'application/x-ndjson' },
+  payload: ['search', 'gate'].map((split) => JSON.stringify({ prompt: 'x', completion: 'x', split })).join('\n'),
+};
+const ADAPTER = { base_model: 'tiny', metric: 'loss', gate: { kind: 'absolute', target: 2 } };
+
+/** A tenant with one of each thing that a tenant can own. The identifiers have the names of their prefixes. */
+export interface Owner extends TestTenant {
+  owned: Record<'ten' | 'key' | 'dst' | 'adp' | 'adv' | 'job', string>;
+}
+
+export interface AccessWorld {
+  service: TestApp;
+  acme: Owner;
+  other: Owner;
+  baseModel: { id: string; name: string };
+  baseModelVersionId: string;
+  rolloutId: string;
+  /** Folders of a base model and of an adapter, which requests may name. */
+  folders: { base: string; adapter: string };
+  /** Inserts another version of the base model. */
+  addBaseModelVersion(): Promise<string>;
+  addRollout(baseModelVersionId: string): Promise<string>;
+  addKey(owner: Owner): Promise<string>;
+  addDataset(owner: Owner): Promise<string>;
+  /** Adds an adapter without versions. */
+  addAdapter(owner: Owner): Promise<string>;
+  /** Adds two versions to the owner's adapter, and returns the first, which is not the latest. */
+  addOldVersion(owner: Owner): Promise<string>;
+  addWorker(): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** The real service with two tenants, of which each has one of everything. */
+export async function createAccessWorld({ rowSecurity = true } = {}): Promise<AccessWorld> {
+  const inspector = createAdapterInspector(loadConfig({}), createLogger({ level: 'silent', pretty: false }));
+  const service = await createTestApp({ deps: { inspector, rowSecurity } });
+  const { db } = service;
+  await cp(CONTROL, path.join(service.allowedRoot, 'control'), { recursive: true });
+  const folders = {
+    base: path.join(service.allowedRoot, 'control', 'base'),
+    adapter: path.join(service.allowedRoot, 'control', 'adapter'),
+  };
+  const baseModel = await db.baseModel.create({ data: { id: newId('baseModel'), name: 'tiny' } });
+  const addBaseModelVersion = async (): Promise<string> => {
+    const id = newId('baseModelVersion');
+    await db.baseModelVersion.create({
+      data: { id, baseModelId: baseModel.id, version: id, path: folders.base, servingName: 'tiny' },
+    });
+    return id;
+  };
+  const addRollout = async (baseModelVersionId: string): Promise<string> => {
+    const { id } = await db.rollout.create({ data: { id: newId('rollout'), baseModelVersionId, options: {} } });
+    return id;
+  };
+  const baseModelVersionId = await addBaseModelVersion();
+  const rolloutId = await addRollout(baseModelVersionId);
+  const base = { baseModel, baseModelVersionId, rolloutId, folders };
+  const acme = await createOwner(service, 'acme', base);
+  const other = await createOwner(service, 'other', base);
+  const close = async () => {
+    await service.close();
+    await inspector.close();
+  };
+  return { service, acme, other, ...base, addBaseModelVersion, addRollout, ...additionsTo(service), close };
+}
+
+type Additions = Pick<AccessWorld, 'addKey' | 'addDataset' | 'addAdapter' | 'addOldVersion' | 'addWorker'>;
+
+function additionsTo(service: TestApp): Additions {
+  const { db } = service;
+  return {
+    addKey: (owner) => made(service, owner, '/v1/api-keys', { payload: { name: 'spare', scopes: ['tenant:read'] } }),
+    addDataset: (owner) => made(service, owner, `/v1/datasets?name=d-${randomUUID()}`, ROWS),
+    addAdapter: (owner) =>
+      made(service, owner, '/v1/adapters', {
+        payload: { ...ADAPTER, name: `a-${randomUUID()}`, dataset_id: owner.owned.dst },
+      }),
+    async addOldVersion({ owned }) {
+      const last = await db.adapterVersion.findFirst({ where: { adapterId: owned.adp }, orderBy: { number: 'desc' } });
+      const { metrics: _metrics, ...copied } = last!;
+      const [id, newest] = [newId('adapterVersion'), newId('adapterVersion')];
+      await db.adapterVersion.create({ data: { ...copied, id, number: copied.number + 1 } });
+      await db.adapterVersion.create({ data: { ...copied, id: newest, number: copied.number + 2 } });
+      return id;
+    },
+    async addWorker() {
+      const id = newId('worker');
+      const figures = { version: '0.0.0', device: 'cpu', state: 'ready', unreadableBases: [] };
+      await db.workerProcess.create({ data: { id, host: 'test', pid: 1, ...figures } });
+      return id;
+    },
+  };
+}
+
+/** Makes something as the owner would, and returns its identifier. */
+async function made(service: TestApp, { key }: TestTenant, url: string, request: object): Promise<string> {
+  const answer = await service.request({ method: 'POST', url, key, ...request });
+  if (answer.statusCode !== 201) throw new Error(answer.body);
+  return answer.json<{ id: string }>().id;
+}
+
+async function createOwner(
+  service: TestApp,
+  name: string,
+  base: Pick<AccessWorld, 'baseModel' | 'baseModelVersionId' | 'rolloutId' | 'folders'>,
+): Promise<Owner> {
+  const { db } = service;
+  const tenant = await createTestTenant(db, name);
+  const create = (url: string, request: object) => made(service, tenant, url, request);
+  const key = await create('/v1/api-keys', { payload: { name: 'spare', scopes: ['tenant:read'] } });
+  const dst = await create('/v1/datasets?name=rows', ROWS);
+  const adp = await create('/v1/adapters', { payload: { ...ADAPTER, name: 'main', dataset_id: dst } });
+  const adv = await create(`/v1/adapters/${adp}/versions`, {
+    payload: { base_model_version: base.baseModelVersionId, path: base.folders.adapter },
+  });
+  const job = newId('job');
+  await db.job.create({
+    data: {
+      id: job,
+      tenantId: tenant.id,
+      rolloutId: base.rolloutId,
+      adapterId: adp,
+      sourceVersionId: adv,
+      strategy: 'auto',
+      metricName: 'loss',
+      metricPoints: { create: { tenantId: tenant.id, name: 'loss', step: 1, value: 0.5 } },
+      searchEvaluations: {
+        create: {
+          index: 0,
+          tenantId: tenant.id,
+          fusionAlpha: 1,
+          fusionBeta: -1,
+          rows: 1,
+          metric: 'loss',
+          loss: 1,
+          durationMs: 1,
+        },
+      },
+    },
+  });
+  await db.gateOutcomes.create({
+    data: {
+      adapterVersionId: adv,
+      tenantId: tenant.id,
+      digest: `sha256:${'0'.repeat(64)}`,
+      value: 1,
+      standardError: 0,
+      values: [1],
+    },
+  });
+  const now = new Date();
+  await db.deviceUse.create({ data: { tenantId: tenant.id, jobId: job, startedAt: now, endedAt: now } });
+  const expiresAt = new Date(now.getTime() + 86_400_000);
+  await db.uploadReservation.create({ data: { id: newId('reservation'), tenantId: tenant.id, bytes: 0n, expiresAt } });
+  return { ...tenant, owned: { ten: tenant.id, key, dst, adp, adv, job } };
+}
