@@ -40,6 +40,7 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
         return recorder.warning(event.message);
       case 'row_format':
         return recorder.rowFormat(event.format);
+      case 'old_known':
       case 'rung':
       case 'skipped':
       case 'published':

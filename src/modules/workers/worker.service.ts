@@ -3,8 +3,12 @@ import { conflict, notFound } from '../../lib/errors.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import { recordEvent } from '../events/index.ts';
 import { createWorkerRepository, type WorkerRow } from './worker.repository.ts';
 import type { Worker } from './worker.schemas.ts';
+
+/** The operator's events of what he asks of a worker. */
+const EVENTS = { drain: 'worker.drain_requested', lift: 'worker.quarantine_lifted' } as const;
 
 export function createWorkerService({ db }: { db: Database }) {
   const workers = createWorkerRepository(db);
@@ -18,6 +22,7 @@ export function createWorkerService({ db }: { db: Database }) {
     if (gone) throw conflict('worker_gone', `worker ${id} is gone: it cannot be asked for anything`);
     await withTransaction(db, async (tx) => {
       await createWorkerRepository(tx).request(id, what);
+      await recordEvent(tx, { tenantId: null, type: EVENTS[what], subjectId: id, data: {} });
       await recordChange(tx, { tenantId: null, subjectId: id, before: { state }, after: { requested: what } });
     });
     return toWorker(await find(id));

@@ -95,6 +95,10 @@ const STATEMENTS = [
    FROM generate_series(1, ${2 * LARGE}) n`,
   `INSERT INTO events (id, tenant_id, type, subject_id, data)
    SELECT ${id('evt', 'n')}, ${tenantOf('n')}, 'job.ready', ${id('job', 'n / 10 + 1')}, '{}' FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO audit_entries (id, tenant_id, actor, operation, subject_id)
+   SELECT ${id('aud', 'n')}, ${tenantOf('n')}, 'tenant', 'cancelJob', ${id('job', 'n / 10 + 1')} FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO workers (id, host, pid, version, device, state)
+   SELECT ${id('wrk', 'n')}, 'host-' || n, 1, '0', 'cpu', 'ready' FROM generate_series(1, ${LARGE}) n`,
   `INSERT INTO outbox (queue, job_id, payload, created_at)
    SELECT 'adaptations', ${id('job', 'n')}, jsonb_build_object('name', 'adaptation.run', 'payload', jsonb_build_object('jobId', n)),
      CASE WHEN n <= 10 THEN now() - interval '1 minute' ELSE now() + interval '1 hour' END

@@ -116,9 +116,10 @@ test('a running upload holds its bytes until it fails', async () => {
 test('what a dead process has reserved lapses', async () => {
   await service.db.$executeRaw`
     INSERT INTO upload_reservations (id, tenant_id, bytes, expires_at)
-    VALUES (${newId('reservation')}, ${acme.id}, 1500, clock_timestamp() + interval '2 seconds')`;
+    VALUES (${newId('reservation')}, ${acme.id}, 1500, clock_timestamp() + interval '1 minute')`;
   expect((await upload('data', dataset(1000))).statusCode).toBe(403);
-  await expect.poll(async () => (await upload('data', dataset(1000))).statusCode, { timeout: 5000 }).toBe(201);
+  await service.db.$executeRaw`UPDATE upload_reservations SET expires_at = expires_at - interval '1 minute'`;
+  expect((await upload('data', dataset(1000))).statusCode).toBe(201);
   expect(await service.db.uploadReservation.count()).toBe(0);
 });
 
