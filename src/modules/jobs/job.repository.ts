@@ -1,6 +1,7 @@
 import { Prisma, type Database, type Queryable } from '../../lib/database.ts';
 import { ownedBy } from '../../lib/owner.ts';
 import { pageArguments } from '../../lib/pagination.ts';
+import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { FIRST_RUNNING, type CommitPosition } from '../events/index.ts';
 import type { JobQuery, MetricQuery } from './job.schemas.ts';
 
@@ -39,11 +40,12 @@ const VERSION = Prisma.sql`concat_ws('/', j.change_seq,
   (SELECT string_agg(v.xmin::text, ',' ORDER BY v.id) FROM adapter_versions v WHERE v.job_id = j.id))`;
 
 export function createJobRepository(db: Database) {
+  const byState = (tx: Queryable): Queryable => (tx === db ? unconfined(db) : tx);
   return {
     find: (id: string, tenantId: string | null, tx: Queryable = db) =>
       tx.job.findFirst({ where: { id, ...ownedBy(tenantId) }, include: SHOWN }),
 
-    page(query: JobQuery, tenantId: string | null, tx: Queryable = db): Promise<JobRow[]> {
+    async page(query: JobQuery, tenantId: string | null, tx: Queryable = db): Promise<JobRow[]> {
       const page = pageArguments(query);
       const rollout = query.rollout_id;
       const where: Prisma.JobWhereInput = {
@@ -53,10 +55,18 @@ export function createJobRepository(db: Database) {
         kind: query.kind,
         ...(query.updated_since === undefined ? {} : { updatedAt: { gte: new Date(query.updated_since) } }),
       };
-      if (rollout === undefined) return tx.job.findMany({ ...page, where, include: SHOWN });
-      // As a range and an order, PostgreSQL keeps to the rollout's index. By an equation, it may walk through all newer jobs.
-      where.rolloutId = { gte: rollout, lte: rollout };
-      return tx.job.findMany({ ...page, orderBy: [{ rolloutId: 'desc' }, page.orderBy], where, include: SHOWN });
+      const orderBy: Prisma.JobOrderByWithRelationInput[] = [page.orderBy];
+      if (rollout !== undefined) {
+        // As a range and an order, PostgreSQL keeps to the rollout's index. By an equation, it may walk through all newer jobs.
+        where.rolloutId = { gte: rollout, lte: rollout };
+        orderBy.unshift({ rolloutId: 'desc' });
+      }
+      if (query.state === undefined || tenantId === null) {
+        return tx.job.findMany({ ...page, orderBy, where, include: SHOWN });
+      }
+      // Under row-level security no index on the state can be used. Only the identifiers come from outside of it.
+      const found = await byState(tx).job.findMany({ ...page, orderBy, where, select: { id: true } });
+      return tx.job.findMany({ orderBy, where: { id: { in: found.map(({ id }) => id) } }, include: SHOWN });
     },
 
     /** What a job's answer depends on, as a text that differs after each change of it; null if it does not exist. */
@@ -75,7 +85,7 @@ export function createJobRepository(db: Database) {
         rollout === undefined
           ? [Prisma.empty, Prisma.sql`id DESC`]
           : [Prisma.sql`AND rollout_id BETWEEN ${rollout} AND ${rollout}`, Prisma.sql`rollout_id DESC, id DESC`];
-      const [row] = await tx.$queryRaw<{ version: string | null }[]>`
+      const [row] = await (query.state === undefined ? tx : byState(tx)).$queryRaw<{ version: string | null }[]>`
         SELECT string_agg(j.id || ' ' || ${VERSION}, ' ' ORDER BY j.id) AS version
         FROM (
           SELECT id, change_seq FROM jobs WHERE TRUE ${before} ${ofRollout} ${conditions(others, tenantId)}
