@@ -105,7 +105,7 @@ async function start(
     closing.add(name, () => close(resource));
     return resource;
   };
-  if (deps.db === undefined) await requireSchema(databaseUrlOf(config));
+  if (deps.db === undefined) await requireDatabase(databaseUrlOf(config));
   if (deps.backend === undefined && config.redisUrl !== null) await requireRedis(config.redisUrl);
   const db =
     deps.db ??
@@ -116,6 +116,7 @@ async function start(
   const producer =
     deps.producer ?? opened('queue', await createJobProducer({ db, backend, logger }), (own) => own.close());
   const artifacts = deps.artifacts ?? (await createFilesystemStore(path.join(config.dataDir, 'artifacts')));
+  if (deps.db === undefined) await requireSchema(databaseUrlOf(config));
   const { training, device } =
     deps.training === undefined
       ? await startTraining(config, logger)
@@ -185,11 +186,10 @@ async function start(
 }
 
 /**
- * Checks that the database can be reached and has all that this version needs.
+ * Checks that the database has all that this version needs.
  * @throws SetupError that says what to do
  */
 async function requireSchema(url: string): Promise<void> {
-  await requireDatabase(url);
   const pending = await pendingMigrations(url);
   if (pending.length === 0) return;
   throw new SetupError(

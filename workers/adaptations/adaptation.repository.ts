@@ -93,7 +93,9 @@ export const adaptationRepository = {
    */
   async fleetSearches(db: Queryable, job: LoadedJob): Promise<FleetSearches> {
     const known = (job.fleetPrior as string[] | null) ?? (await recordPrior(db, job));
-    return (await searchesOf(db, job, Prisma.sql`j.id = ANY(${known}::text[])`)).map(({ records }) => records);
+    return (await searchesOf(db, job, Prisma.sql`j.id = ANY(${known}::text[])`)).flatMap(({ records }) =>
+      records === null ? [] : [records],
+    );
   },
 
   /** Milliseconds until the job's lease expires; null if the job has ended, does not exist or is not held. */
@@ -213,7 +215,7 @@ export const adaptationRepository = {
 
 interface JobSearch {
   id: string;
-  records: FleetSearches[number];
+  records: FleetSearches[number] | null;
 }
 
 /**

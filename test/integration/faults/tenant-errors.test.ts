@@ -85,7 +85,9 @@ test('a base model version that lacks a file fails its rollout, and only the ope
   const { db } = api;
   const version = { baseModelId: fleet.baseModelId, servingName: 'served/v3' };
   const id = fleet.newVersionId.slice(0, -4) + 'ffff';
-  await rm(path.join(family.newBase, 'config.json'));
+  await rm(path.join(family.newBase, 'model.safetensors'));
+  const index = JSON.stringify({ weight_map: { 'model.norm.weight': 'model-1.safetensors' } });
+  await writeFile(path.join(family.newBase, 'model.safetensors.index.json'), index);
   await db.baseModelVersion.create({ data: { ...version, id, version: 'v3', path: family.newBase } });
   const created = await api.request({ method: 'POST', url: '/v1/rollouts', payload: { base_model_version_id: id } });
   expect(created.statusCode).toBe(202);
@@ -101,7 +103,7 @@ test('a base model version that lacks a file fails its rollout, and only the ope
     expect(error!.message).toMatch(/^base model version v3: [^/]+$/);
     expect(error).not.toHaveProperty('detail');
     const whole = (await get(url, api.operatorKey)).error!;
-    expect(whole.detail).toContain(`config.json: file is missing from ${family.newBase}`);
+    expect(whole.detail).toContain(`model-1.safetensors: file is missing from ${family.newBase}`);
   }
   expect(await tenantReads()).not.toContain(family.folder);
 }, 90_000);
