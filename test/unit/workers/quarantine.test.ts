@@ -26,24 +26,34 @@ test('faults in a row stop the worker, for longer each time, until a job succeed
   const { made, calls } = quarantine();
   made.fault('a', 'full');
   made.fault('b', 'full');
-  expect(made.active).toBe(false);
+  expect(made.active).toBeNull();
   made.fault('c', 'full');
-  expect(made.active).toBe(true);
+  expect(made.active).toEqual({ reason: 'full', until: new Date(Date.now() + 1000) });
   vi.advanceTimersByTime(999);
   expect(calls).toEqual(['pause']);
   vi.advanceTimersByTime(1);
   expect(calls).toEqual(['pause', 'resume']);
-  expect(made.active).toBe(false);
+  expect(made.active).toBeNull();
   made.fault('a', 'full');
   vi.advanceTimersByTime(1999);
-  expect(made.active, 'one more fault is enough').toBe(true);
+  expect(made.active, 'one more fault is enough').not.toBeNull();
   vi.advanceTimersByTime(1);
   for (let times = 0; times < 5; times++) {
     made.fault('a', 'full');
     vi.advanceTimersByTime(4000);
-    expect(made.active).toBe(false);
+    expect(made.active).toBeNull();
   }
   made.success('a');
   made.fault('a', 'full');
-  expect(made.active).toBe(false);
+  expect(made.active).toBeNull();
+});
+
+test('a quarantine that is lifted ends at once, and its faults are forgotten', () => {
+  const { made, calls } = quarantine();
+  for (const job of ['a', 'b', 'c']) made.fault(job, 'full');
+  made.lift();
+  expect(calls).toEqual(['pause', 'resume']);
+  expect(made.active).toBeNull();
+  made.fault('d', 'full');
+  expect(made.active).toBeNull();
 });
