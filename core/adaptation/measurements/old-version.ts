@@ -26,6 +26,8 @@ export async function measureOld(exact: ExactGate, oldBase: LoadedBase, adapter:
 /** What is known of the old adapter on the old base without measuring it; null where that is something else. */
 export type KnownOld = (subject: OutcomesSubject) => GateMeasurement | null;
 
+const NOTHING_KNOWN: KnownOld = () => null;
+
 /** The outcomes that a job is given. */
 export function givenOutcomes(given: GateOutcomes | null | undefined): KnownOld {
   return (subject) => (given ? fromOutcomes(given, subject) : null);
@@ -43,8 +45,9 @@ export async function knownOutcomes(
 ): Promise<KnownOld> {
   if (oldOutcomes || !trustsOutcomes) return givenOutcomes(oldOutcomes);
   const found = await readAdapterOutcomes(folder);
-  const isOwn = found?.adapterSha256 === adapterSha256(adapter) && found.baseFingerprint === (await oldFingerprint());
-  return (subject) => (isOwn ? fromRowOutcomes(found.rows, subject) : null);
+  if (found === null || found.adapterSha256 !== adapterSha256(adapter)) return NOTHING_KNOWN;
+  if (found.baseFingerprint !== (await oldFingerprint())) return NOTHING_KNOWN;
+  return (subject) => fromRowOutcomes(found.rows, subject);
 }
 
 /** Whether the gate's measurement of the old adapter is known in some precision. */
