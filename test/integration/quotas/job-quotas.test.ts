@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { loadConfig, type Config } from '../../../src/config/config.ts';
 import { withTransaction, type Database } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
@@ -10,34 +10,26 @@ import { createRollout, createRolloutLifecycle } from '../../../src/modules/roll
 import { unrecorded } from '../../../src/lib/record-answer.ts';
 import { startWorker } from '../../../workers/main.ts';
 import { createTrainingProcess } from '../../../workers/training/training-process.ts';
-import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { createTestQueue, eventually, logger, type TestQueue } from '../queue/test-queue.ts';
+import type { Fleet } from '../queue/fleet.ts';
+import { useQueueWithFleets } from '../queue/queue-with-fleets.ts';
+import { eventually, logger, type TestQueue } from '../queue/test-queue.ts';
 
+const world = useQueueWithFleets();
 let queue: TestQueue;
 let db: Database;
-const fleets: Fleet[] = [];
-
-beforeAll(async () => {
-  queue = await createTestQueue();
-  db = queue.database.db;
+beforeAll(() => {
+  ({ queue } = world);
+  ({ db } = queue.database);
 });
-afterEach(async () => {
-  for (const fleet of fleets.splice(0)) await fleet.remove();
-  await db.rollout.deleteMany();
-  await queue.clear();
-});
-afterAll(() => queue.close());
 
-async function fleetOf(tenants: number, adapters: number): Promise<Fleet> {
-  const fleet = await createFleet(db, { tenants, adapters });
-  fleets.push(fleet);
-  return fleet;
+function fleetOf(tenants: number, adapters: number): Promise<Fleet> {
+  return world.fleetOf({ tenants, adapters });
 }
 
 const config = (env: Record<string, string> = {}): Config =>
   loadConfig({
     DATABASE_URL: queue.database.url,
-    READAPT_DATA_DIR: fleets[0] && path.join(fleets[0].folder, 'data'),
+    READAPT_DATA_DIR: world.fleets[0] && path.join(world.fleets[0].folder, 'data'),
     ...env,
   });
 

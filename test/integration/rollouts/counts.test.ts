@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { withTransaction, type Database } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import {
@@ -9,28 +9,20 @@ import {
   LeaseLostError,
 } from '../../../src/modules/jobs/index.ts';
 import { createRollout, createRolloutLifecycle, createRolloutService } from '../../../src/modules/rollouts/index.ts';
-import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { createTestQueue, type TestQueue } from '../queue/test-queue.ts';
+import { useQueueWithFleets } from '../queue/queue-with-fleets.ts';
+import type { TestQueue } from '../queue/test-queue.ts';
 
+const world = useQueueWithFleets();
 let queue: TestQueue;
 let db: Database;
-const fleets: Fleet[] = [];
-
-beforeAll(async () => {
-  queue = await createTestQueue();
-  db = queue.database.db;
+beforeAll(() => {
+  ({ queue } = world);
+  ({ db } = queue.database);
 });
-afterEach(async () => {
-  for (const fleet of fleets.splice(0)) await fleet.remove();
-  await db.rollout.deleteMany();
-  await queue.clear();
-});
-afterAll(() => queue.close());
 
 /** Plans a rollout of a new fleet without an analysis. */
 async function plan(size: { tenants: number; adapters: number }, refused = false) {
-  const fleet = await createFleet(db, size);
-  fleets.push(fleet);
+  const fleet = await world.fleetOf(size);
   const { rollout } = await withTransaction(db, (tx) =>
     createRollout(tx, { baseModelVersionId: fleet.newVersionId, options: { control: 'all' } }),
   );

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { withTransaction, type Database } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import {
@@ -9,28 +9,20 @@ import {
 } from '../../../src/modules/rollouts/index.ts';
 import { jobRecoverySource } from '../../../src/modules/jobs/index.ts';
 import { createSweeper } from '../../../src/jobs/index.ts';
-import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { createTestQueue, logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
+import type { Fleet } from '../queue/fleet.ts';
+import { useQueueWithFleets } from '../queue/queue-with-fleets.ts';
+import { logger, queueKind, type TestQueue } from '../queue/test-queue.ts';
 
+const world = useQueueWithFleets();
 let queue: TestQueue;
 let db: Database;
-const fleets: Fleet[] = [];
-
-beforeAll(async () => {
-  queue = await createTestQueue();
-  db = queue.database.db;
+beforeAll(() => {
+  ({ queue } = world);
+  ({ db } = queue.database);
 });
-afterEach(async () => {
-  for (const fleet of fleets.splice(0)) await fleet.remove();
-  await db.rollout.deleteMany();
-  await queue.clear();
-});
-afterAll(() => queue.close());
 
-async function fleetOf(adapters: number, tenants = 2): Promise<Fleet> {
-  const fleet = await createFleet(db, { tenants, adapters });
-  fleets.push(fleet);
-  return fleet;
+function fleetOf(adapters: number, tenants = 2): Promise<Fleet> {
+  return world.fleetOf({ tenants, adapters });
 }
 
 /** Creates a rollout and plans it without an analysis. */
