@@ -1,11 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { isIPv6, type AddressInfo } from 'node:net';
-import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { AppDependencies } from './app-dependencies.ts';
 import { buildApp } from './app.ts';
-import { createFilesystemStore } from './artifacts/index.ts';
+import { openArtifactStore } from './artifacts/index.ts';
 import type { Config } from './config/config.ts';
 import { requireDatabase, requireRedis } from './config/reachable.ts';
 import { nameAddress, nameDataFolder } from './config/setup-error.ts';
@@ -85,7 +84,7 @@ async function start(
   const backend = createQueueBackend({ databaseUrl, redisUrl: config.redisUrl });
   const producer = await createJobProducer({ db, backend, logger });
   closing.add('queue', () => producer.close());
-  const artifacts = await createFilesystemStore(path.join(config.dataDir, 'artifacts'));
+  const artifacts = await openArtifactStore({ db, dataDir: config.dataDir, begins: true });
   const inspector = createAdapterInspector(config, logger);
   closing.add('inspections', () => inspector.close());
   const metrics = options.metrics ?? processMetrics();

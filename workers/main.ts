@@ -5,7 +5,7 @@ import { chooseDevice } from '../core/engine/devices/choose-device.ts';
 import type { Device } from '../core/options/devices.ts';
 import { largestMemory } from '../core/engine/memory/process-memory.ts';
 import { packageVersion } from '../core/installation/package-path.ts';
-import { createFilesystemStore } from '../src/artifacts/index.ts';
+import { openArtifactStore } from '../src/artifacts/index.ts';
 import type { ArtifactStore } from '../src/artifacts/artifact-store.ts';
 import type { Config } from '../src/config/config.ts';
 import { gibibytes } from '../src/config/int8-cache-size.ts';
@@ -115,8 +115,8 @@ async function start(
   const backend = deps.backend ?? createQueueBackend({ databaseUrl: databaseUrlOf(config), redisUrl: config.redisUrl });
   const producer =
     deps.producer ?? opened('queue', await createJobProducer({ db, backend, logger }), (own) => own.close());
-  const artifacts = deps.artifacts ?? (await createFilesystemStore(path.join(config.dataDir, 'artifacts')));
   if (deps.db === undefined) await requireSchema(databaseUrlOf(config));
+  const artifacts = deps.artifacts ?? (await openArtifactStore({ db, dataDir: config.dataDir, begins: false }));
   const { training, device } =
     deps.training === undefined
       ? await startTraining(config, logger)

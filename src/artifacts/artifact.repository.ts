@@ -21,11 +21,13 @@ export async function registerArtifact(tx: Transaction, store: ArtifactStore, ar
   }
   const { digest, kind } = artifact;
   // The collector leaves alone what was registered lately, because the row that refers to it may still be to come.
-  await tx.artifact.upsert({
-    where: { digest },
-    create: { digest, kind, bytes: BigInt(artifact.bytes) },
-    update: { createdAt: new Date() },
-  });
+  await tx.$executeRaw`SELECT readapt_register_artifact(${digest}, ${kind}, ${BigInt(artifact.bytes)}::bigint)`;
+}
+
+/** Size of a registered artifact; null if there is none. Tenants' requests cannot read the table, which has the digests of all. */
+export async function registeredBytes(tx: Transaction, digest: string): Promise<bigint | null> {
+  const [row] = await tx.$queryRaw<{ bytes: bigint | null }[]>`SELECT readapt_artifact_bytes(${digest}) AS bytes`;
+  return row?.bytes ?? null;
 }
 
 /** Number of other artifacts that are looked for when one is missing. */
@@ -45,6 +47,22 @@ export async function locateArtifact(db: Queryable, store: ArtifactStore, digest
     if (await lacksOthers(db, store, digest)) throw storageAway(error);
     throw error;
   }
+}
+
+/** The first and the last digests that rows name. */
+export async function sampleDigests(db: Queryable): Promise<string[]> {
+  const ends = (order: 'asc' | 'desc') => db.artifact.findMany({ orderBy: { digest: order }, take: LOOKED_FOR });
+  return [...(await ends('asc')), ...(await ends('desc'))].map(({ digest }) => digest);
+}
+
+/**
+ * The path of an artifact whose content is what its digest says. It is read as a whole, which takes about a second for a gigabyte.
+ * @throws AppError 500 `artifact_corrupt`, and as {@link locateArtifact}
+ */
+export async function locateVerified(db: Queryable, store: ArtifactStore, digest: string): Promise<string> {
+  const located = await locateArtifact(db, store, digest);
+  await store.verify(digest);
+  return located;
 }
 
 async function lacksOthers(db: Queryable, store: ArtifactStore, digest: string): Promise<boolean> {

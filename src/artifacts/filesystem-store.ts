@@ -32,7 +32,7 @@ export async function createFilesystemStore(root: string): Promise<ArtifactStore
   return {
     putFile: (source, kind) => storageCall(() => putFile(store, source, kind)),
     putFolder: (folder, kind) => storageCall(() => putFolder(store, folder, kind)),
-    has: async (digest) => (await kindOfEntry(pathOf(root, digest))) !== undefined,
+    has: async (digest) => (await kindOfEntry(artifactPath(root, digest))) !== undefined,
     localPath: (digest) => existing(root, digest),
     createReadStream: async (digest) => createReadStream(await existing(root, digest)),
     tarStream: async (digest, options) => tarOf(await existing(root, digest), options?.prefix ?? ''),
@@ -90,7 +90,7 @@ async function putFolder(store: OpenStore, folder: string, kind: ArtifactKind): 
 
 /** Renames a complete, synced temporary to its final place, unless the same content is there already. */
 async function publish(root: string, temporary: string, digest: string, kind: EntryKind): Promise<void> {
-  const target = pathOf(root, digest);
+  const target = artifactPath(root, digest);
   await mkdir(dirname(target), { recursive: true });
   const present = await kindOfEntry(target);
   if (present === undefined) {
@@ -136,7 +136,7 @@ async function* list(root: string): AsyncGenerator<{ digest: string; storedAt: D
 
 /** Moves the content to a temporary name in one step and then deletes it, so that no reader finds half of it. */
 async function remove(store: OpenStore, digest: string): Promise<void> {
-  const path = pathOf(store.root, digest);
+  const path = artifactPath(store.root, digest);
   const kind = await kindOfEntry(path);
   if (kind === undefined) return;
   if (kind === 'folder') await chmod(path, 0o755);
@@ -155,12 +155,13 @@ async function kindOfEntry(path: string): Promise<EntryKind | undefined> {
 }
 
 async function existing(root: string, digest: string): Promise<string> {
-  const path = pathOf(root, digest);
+  const path = artifactPath(root, digest);
   if ((await kindOfEntry(path)) === undefined) throw missingArtifact(digest);
   return path;
 }
 
-function pathOf(root: string, digest: string): string {
+/** Where an artifact is below the folder of the store. */
+export function artifactPath(root: string, digest: string): string {
   const parts = DIGEST.exec(digest);
   if (parts === null) throw new Error(`"${digest}" is not an artifact digest, expected sha256:<64 hex digits>`);
   return join(root, 'sha256', parts[1]!, parts[2]!);

@@ -2,6 +2,14 @@ export type { ArtifactStore, StoredArtifact } from './artifact-store.ts';
 export { createFilesystemStore } from './filesystem-store.ts';
 export { readPlainFile, writeHashed } from './durable-files.ts';
 export { readTar, type TarEntry } from './read-tar.ts';
-export { discardUnreferenced, locateArtifact, lockArtifact, registerArtifact } from './artifact.repository.ts';
+export {
+  discardUnreferenced,
+  locateArtifact,
+  locateVerified,
+  lockArtifact,
+  registerArtifact,
+  registeredBytes,
+} from './artifact.repository.ts';
 export { writeTar, type TarFile } from './write-tar.ts';
 export { withRegisteredArtifact } from './register.ts';
+export { openArtifactStore } from './opening/open-store.ts';

@@ -33,6 +33,7 @@ export function storageAway(cause: Error): AppError {
     code: 'storage_away',
     status: 503,
     message: 'the artifact store has nothing of what it should have: its file system is away, or it is another folder',
+    details: { retry_after_ms: 10_000 },
     cause,
   });
 }

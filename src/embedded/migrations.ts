@@ -3,7 +3,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import pg from 'pg';
 import { packagePath } from '../../core/installation/package-path.ts';
-import { prepareTenantRole } from './tenant-role.ts';
+import { prepareTenantRole } from './confinement/tenant-role.ts';
 
 const MIGRATIONS_DIR = packagePath('prisma/migrations');
 

@@ -3,7 +3,7 @@ import type { GateRule } from '../../core/options/gates.ts';
 import { JobOptions, STRATEGIES, type GivenJobOptions } from '../../core/options/job-options.ts';
 import { METRICS } from '../../core/options/metrics.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
-import { locateArtifact } from '../../src/artifacts/index.ts';
+import { locateArtifact, locateVerified } from '../../src/artifacts/index.ts';
 import { PermanentError } from '../../src/jobs/index.ts';
 import type { Queryable } from '../../src/lib/database.ts';
 import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
@@ -19,7 +19,8 @@ export interface JobFolders {
 /**
  * Collects what the training process needs for a job, with every artifact as a path.
  * @param workDir the folder of the attempt
- * @throws PermanentError if the row cannot describe a job; AppError `artifact_missing` or `storage_away`
+ * @throws PermanentError if the row cannot describe a job; AppError `artifact_missing`, `artifact_corrupt` or
+ *   `storage_away`
  */
 export async function buildJobSpec(
   db: Queryable,
@@ -28,9 +29,12 @@ export async function buildJobSpec(
 ): Promise<JobSpec> {
   const { adapter, rollout, sourceVersion } = job;
   if (adapter.dataset === null) {
-    throw new PermanentError(`adapter ${adapter.id} has no dataset: upload one, then start the rollout again`, {
-      code: 'dataset_missing',
-    });
+    throw new PermanentError(
+      `adapter ${adapter.id} has no dataset: give it one with PATCH /v1/adapters/{id}, then start the rollout again`,
+      {
+        code: 'dataset_missing',
+      },
+    );
   }
   const evolution = await adaptationRepository.evolution(
     db,
@@ -44,8 +48,8 @@ export async function buildJobSpec(
     oldBase: sourceVersion.baseModelVersion.path,
     newBase: rollout.baseModelVersion.path,
     newBaseName: rollout.baseModelVersion.servingName,
-    adapter: await locateArtifact(db, artifacts, sourceVersion.artifactDigest),
-    data: { file: await locateArtifact(db, artifacts, adapter.dataset.artifactDigest) },
+    adapter: await locateVerified(db, artifacts, sourceVersion.artifactDigest),
+    data: { file: await locateVerified(db, artifacts, adapter.dataset.artifactDigest) },
     metric: oneOf(METRICS, job.metricName, `metric of job ${job.id}`),
     gate: adapter.gate as unknown as GateRule,
     ...(measuredTokens !== undefined && { measuredTokens }),

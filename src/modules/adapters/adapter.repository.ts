@@ -1,3 +1,4 @@
+import { registeredBytes } from '../../artifacts/index.ts';
 import {
   isForeignKeyViolation,
   isUniqueViolation,
@@ -43,9 +44,9 @@ export async function insertAdapterVersion(
     _max: { number: true },
   });
   const superseded = await isSuperseded(tx, version);
-  const artifact = await tx.artifact.findUnique({ where: { digest: version.artifactDigest }, select: { bytes: true } });
+  const bytes = (await registeredBytes(tx, version.artifactDigest)) ?? 0n;
   const number = (newest._max.number ?? 0) + 1;
-  return tx.adapterVersion.create({ data: { ...version, superseded, number, bytes: artifact?.bytes ?? 0n } });
+  return tx.adapterVersion.create({ data: { ...version, superseded, number, bytes } });
 }
 
 /** Identifiers sort by creation, so a greater one is that of a newer base model version. */
@@ -94,6 +95,23 @@ export function createAdapterRepository(db: Database) {
         where: { AND: [where, ownedBy(tenantId), ownedBy(query.tenant_id), name, LIVE] },
         include: WITH_LATEST,
       });
+    },
+
+    /** Locks it, so that no job can be planned for it until the transaction ends. @returns a job that still needs its dataset */
+    async lockForUpdate(id: string, tx: Transaction): Promise<{ id: string } | null> {
+      await tx.$queryRaw`SELECT id FROM adapters WHERE id = ${id} FOR UPDATE`;
+      return tx.job.findFirst({
+        where: { adapterId: id, OR: [{ finishedAt: null }, { baselinesPending: true }] },
+        select: { id: true },
+      });
+    },
+    async setDataset(id: string, datasetId: string | null, tx: Transaction): Promise<void> {
+      try {
+        await tx.adapter.update({ where: { id }, data: { datasetId }, select: { id: true } });
+      } catch (error) {
+        if (datasetId !== null && isForeignKeyViolation(error)) throw notFound('dataset', datasetId);
+        throw error;
+      }
     },
 
     findVersion: (adapterId: string, id: string, tenantId: string | null, tx: Queryable = db) =>

@@ -17,25 +17,17 @@ export interface NewAuditEntry extends Change {
   readonly requestId: string | null;
 }
 
-/** Writes an entry. Call it in the transaction that makes the change. */
+/** Writes an entry, with the time of the database. Call it in the transaction that makes the change. */
 export async function writeAuditEntry(tx: Transaction, entry: NewAuditEntry): Promise<void> {
-  await tx.auditEntry.create({
-    data: {
-      id: newId('auditEntry'),
-      tenantId: entry.tenantId,
-      actor: entry.actor.kind,
-      keyId: entry.actor.keyId,
-      operation: entry.operation,
-      subjectId: entry.subjectId,
-      before: toJson(entry.before),
-      after: toJson(entry.after),
-      requestId: entry.requestId,
-    },
-  });
+  const { tenantId, actor, operation, subjectId, requestId } = entry;
+  await tx.$executeRaw`
+    INSERT INTO audit_entries (id, tenant_id, actor, key_id, operation, subject_id, before, after, request_id)
+    VALUES (${newId('auditEntry')}, ${tenantId}, ${actor.kind}, ${actor.keyId}, ${operation}, ${subjectId},
+      ${toJson(entry.before)}::jsonb, ${toJson(entry.after)}::jsonb, ${requestId})`;
 }
 
-function toJson(value: object | null) {
-  return value === null ? Prisma.DbNull : (value as Prisma.InputJsonObject);
+function toJson(value: object | null): string | null {
+  return value === null ? null : JSON.stringify(value);
 }
 
 export interface AuditRow {

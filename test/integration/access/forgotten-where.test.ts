@@ -2,6 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Prisma, withTransaction, type Database } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
+import { prepareTenantRole } from '../../../src/embedded/confinement/tenant-role.ts';
 import { createAdapterRepository } from '../../../src/modules/adapters/adapter.repository.ts';
 import { createApiKeyRepository } from '../../../src/modules/api-keys/api-key.repository.ts';
 import { createDatasetRepository } from '../../../src/modules/datasets/index.ts';
@@ -41,7 +42,13 @@ afterAll(async () => {
 
 const confined = (): Database => confineTo(world.service.db, world.acme.id);
 
+// The policies have to do alone, whatever the role may do besides.
 describe('every table with rows of tenants', () => {
+  beforeAll(() =>
+    client.query('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO readapt_tenant'),
+  );
+  afterAll(() => prepareTenantRole(client));
+
   test('has a policy, and one without is found', async () => {
     const unprotected = async () => {
       const { rows } = await client.query<{ name: string; secured: boolean; policy: boolean }>(WITH_TENANT_ID);

@@ -1,4 +1,4 @@
-import { mkdir, rename, rmdir } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { withTransaction } from '../../../src/lib/database.ts';
@@ -57,4 +57,20 @@ test('an artifact that is gone while the store is there fails its job, which say
   await fleet.artifacts.remove(artifactDigest);
   await fleet.startWorker({ quarantine: QUARANTINE });
   expect(await fleet.ended(id)).toMatchObject([{ state: 'failed', attempt: 4, error: { code: 'artifact_missing' } }]);
+});
+
+test.each(['adapter', 'dataset'])('a job fails if its %s has changed on disk, and says so', async (kind) => {
+  const id = await planned();
+  const version = await fleet.db.adapterVersion.findFirstOrThrow({
+    include: { adapter: { include: { dataset: true } } },
+  });
+  const digest = kind === 'adapter' ? version.artifactDigest : version.adapter.dataset!.artifactDigest;
+  const found = await fleet.artifacts.localPath(digest);
+  const file = kind === 'adapter' ? path.join(found, (await readdir(found))[0]!) : found;
+  const bytes = await readFile(file);
+  bytes[bytes.length - 2]! ^= 1;
+  await chmod(file, 0o644);
+  await writeFile(file, bytes);
+  await fleet.startWorker({ quarantine: QUARANTINE });
+  expect(await fleet.ended(id)).toMatchObject([{ state: 'failed', error: { code: 'artifact_corrupt' } }]);
 });

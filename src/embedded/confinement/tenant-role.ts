@@ -1,15 +1,6 @@
 import pg from 'pg';
-import { TENANT_ROLE } from '../tenancy/tenant-role.ts';
-
-/** What tenants' requests need of tables without rows of tenants. On those with row-level security they may do everything. */
-const SHARED = {
-  base_models: 'SELECT',
-  base_model_versions: 'SELECT',
-  evolutions: 'SELECT',
-  rollouts: 'SELECT',
-  // A tenant that uploads what is stored already notes when.
-  artifacts: 'SELECT, INSERT, UPDATE (created_at)',
-} as const;
+import { TENANT_ROLE } from '../../tenancy/tenant-role.ts';
+import { excessGrants, lackingGrants } from './tenant-grants.ts';
 
 /** Whether the connected user may take the tenants' role. PostgreSQL 16 distinguishes this from being its member. */
 const MAY_TAKE = `pg_has_role(current_user, '${TENANT_ROLE}',
@@ -40,42 +31,17 @@ BEGIN
   IF NOT has_schema_privilege('${TENANT_ROLE}', current_schema(), 'USAGE') THEN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO ${TENANT_ROLE}', current_schema());
   END IF;
-  FOR wanted IN ${wantedGrants()} LOOP
+  FOR wanted IN ${excessGrants(TENANT_ROLE)} LOOP
+    EXECUTE format('REVOKE %s ON %s FROM ${TENANT_ROLE}', wanted.privilege, wanted.object);
+  END LOOP;
+  FOR wanted IN ${lackingGrants(TENANT_ROLE)} LOOP
     EXECUTE format('GRANT %s ON %s TO ${TENANT_ROLE}', wanted.privilege, wanted.object);
   END LOOP;
 EXCEPTION
   WHEN insufficient_privilege THEN NULL;
 END $$`;
 
-/** The privileges that the role lacks: on tables with row-level security, on shared ones, and on sequences. */
-function wantedGrants(): string {
-  const shared = Object.entries(SHARED).flatMap(([table, privileges]) =>
-    privileges.split(', ').map((privilege) => `('${table}', '${privilege}')`),
-  );
-  return `
-    SELECT privilege, name AS object FROM (
-      SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, privilege
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
-        unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS privilege
-      WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') AND c.relrowsecurity
-      UNION ALL
-      SELECT c.oid, format('%I.%I', n.nspname, c.relname), s.privilege
-      FROM (VALUES ${shared.join(', ')}) AS s (relname, privilege)
-      JOIN pg_class c ON c.relname = s.relname JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE n.nspname = current_schema()
-    ) AS tables WHERE NOT CASE WHEN privilege LIKE '% (%'
-      THEN has_column_privilege('${TENANT_ROLE}', oid, substring(privilege FROM '[(](.*)[)]'), split_part(privilege, ' ', 1))
-      ELSE has_table_privilege('${TENANT_ROLE}', oid, privilege) END
-    UNION ALL
-    SELECT 'USAGE', format('SEQUENCE %I.%I', n.nspname, c.relname)
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_depend d ON d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'a'
-    JOIN pg_class owner ON owner.oid = d.refobjid AND owner.relrowsecurity
-    WHERE n.nspname = current_schema()
-      AND CASE c.relkind WHEN 'S' THEN NOT has_sequence_privilege('${TENANT_ROLE}', c.oid, 'USAGE') ELSE FALSE END`;
-}
-
-/** Creates the tenants' role and grants it what it needs, as far as the connected user may do so. */
+/** Creates the tenants' role and gives it exactly what it needs, as far as the connected user may do so. */
 export async function prepareTenantRole(client: pg.Client): Promise<void> {
   await client.query(PREPARE);
 }
@@ -107,7 +73,7 @@ export async function confinementProblem(url: string): Promise<string | null> {
     if (await holds(client, UNBOUND)) {
       return `the role ${TENANT_ROLE} is a superuser, bypasses row-level security or owns tables: make it one that does not`;
     }
-    const missing = await client.query<{ privilege: string; object: string }>(wantedGrants());
+    const missing = await client.query<{ privilege: string; object: string }>(lackingGrants(TENANT_ROLE));
     if (missing.rows.length === 0) return null;
     const grants = missing.rows.map(({ privilege, object }) => `GRANT ${privilege} ON ${object} TO ${TENANT_ROLE};`);
     return `the role ${TENANT_ROLE} lacks privileges: let the owner of the tables run \`${grants.join(' ')}\``;

@@ -1,0 +1,103 @@
+type Privilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
+/** Null stands for all columns. */
+type Grants = Readonly<Partial<Record<Privilege, readonly string[] | null>>>;
+
+/** What workers measure and keep is only read. */
+const READ: Grants = { SELECT: null };
+const NOTHING: Grants = {};
+
+const EVENT = ['id', 'transaction_id', 'tenant_id', 'type', 'subject_id', 'data', 'occurred_at'];
+const AUDIT_ENTRY = [
+  ...['id', 'tenant_id', 'actor', 'key_id', 'operation', 'subject_id', 'before', 'after', 'request_id'],
+];
+/** What a cancellation changes. */
+const CANCELLED_JOB = [
+  ...['state', 'finished_at', 'lease_owner', 'lease_expires_at', 'updated_at', 'phase_since'],
+  ...['queue_wait_ms', 'prepare_ms', 'evolution_ms', 'initialize_ms', 'fine_tune_ms', 'evaluate_ms', 'publish_ms'],
+];
+const ANSWER = ['request_hash', 'body_bytes', 'status_code', 'response', 'created_at'];
+
+/**
+ * What requests of tenants need of each table, and nothing more: a statement that does what it should not fails. Rows of other
+ * tenants are hidden beside that. A key that cannot be changed, because the policy of the table binds it to the tenant, stands where
+ * rows are only locked, for which PostgreSQL wants the right to update some column. Places in the order of commits (`seq`) are never
+ * given by a request, because one that is ahead would be in the way of others.
+ */
+export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
+  _prisma_migrations: NOTHING,
+  adapter_versions: { SELECT: null, INSERT: null, UPDATE: ['deleted_at'] },
+  adapters: { SELECT: null, INSERT: null, UPDATE: ['name', 'dataset_id', 'deleted_at'] },
+  api_keys: { SELECT: null, INSERT: null, UPDATE: ['expires_at', 'revoked_at'] },
+  artifacts: NOTHING,
+  audit_entries: { SELECT: null, INSERT: AUDIT_ENTRY },
+  base_model_versions: READ,
+  base_models: READ,
+  datasets: { SELECT: null, INSERT: null, UPDATE: ['name', 'deleted_at'] },
+  device_uses: READ,
+  event_retention: NOTHING,
+  events: { SELECT: null, INSERT: EVENT },
+  evolutions: READ,
+  gate_outcomes: NOTHING,
+  idempotency_records: { SELECT: null, UPDATE: ANSWER },
+  jobs: { SELECT: null, UPDATE: CANCELLED_JOB },
+  metric_points: READ,
+  outbox: NOTHING,
+  process_leases: NOTHING,
+  rate_buckets: NOTHING,
+  rollout_counts: NOTHING,
+  rollout_tenant_counts: READ,
+  rollouts: READ,
+  schema_window: NOTHING,
+  // A trigger counts them when a job ends, also by a cancellation.
+  search_evaluations: READ,
+  tenant_usage: { SELECT: null, INSERT: ['tenant_id'], UPDATE: ['tenant_id'] },
+  tenants: { SELECT: null, UPDATE: ['id'] },
+  upload_reservations: { SELECT: null, INSERT: null, UPDATE: ['bytes', 'expires_at'], DELETE: null },
+  workers: NOTHING,
+};
+
+const OBJECTS = `c.relnamespace = current_schema()::regnamespace`;
+
+/** Rows (oid, privilege, column) of what the role needs; the column is empty for a whole table or sequence. */
+function needed(): string {
+  const rows = Object.entries(TENANT_GRANTS).flatMap(([table, grants]) =>
+    Object.entries(grants).flatMap(([privilege, columns]) =>
+      (columns ?? ['']).map((column) => `('${table}', '${privilege}', '${column}')`),
+    ),
+  );
+  const filled = Object.keys(TENANT_GRANTS).filter((table) => TENANT_GRANTS[table]!.INSERT !== undefined);
+  return `
+    SELECT c.oid, g.privilege, g.attname FROM (VALUES ${rows.join(', ')}) AS g (relname, privilege, attname)
+    JOIN pg_class c ON c.relname = g.relname AND ${OBJECTS}
+    UNION ALL
+    SELECT c.oid, 'USAGE', '' FROM pg_class c
+    JOIN pg_depend d ON d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'a'
+    JOIN pg_class owner ON owner.oid = d.refobjid
+    WHERE c.relkind = 'S' AND ${OBJECTS} AND owner.relname IN (${filled.map((table) => `'${table}'`).join(', ')})`;
+}
+
+/** The same of what the role has. */
+function held(role: string): string {
+  return `
+    SELECT c.oid, acl.privilege_type, '' FROM pg_class c, aclexplode(c.relacl) AS acl
+    WHERE ${OBJECTS} AND c.relkind IN ('r', 'p', 'S') AND acl.grantee = to_regrole('${role}')
+    UNION ALL
+    SELECT c.oid, acl.privilege_type, a.attname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid,
+      aclexplode(a.attacl) AS acl
+    WHERE ${OBJECTS} AND acl.grantee = to_regrole('${role}')`;
+}
+
+/** A query of (privilege, object) as GRANT and REVOKE name them. */
+function named(rows: string): string {
+  return `
+    SELECT privilege || CASE attname WHEN '' THEN '' ELSE format(' (%I)', attname) END AS privilege,
+      CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE '' END || format('%I.%I', n.nspname, c.relname) AS object
+    FROM (${rows}) AS listed (oid, privilege, attname) JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
+    ORDER BY 2, 1`;
+}
+
+/** The query of the privileges that the role needs and lacks. */
+export const lackingGrants = (role: string): string => named(`(${needed()}) EXCEPT (${held(role)})`);
+
+/** The query of the privileges that the role has and does not need. */
+export const excessGrants = (role: string): string => named(`(${held(role)}) EXCEPT (${needed()})`);

@@ -1,0 +1,166 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { confinementProblem, prepareTenantRole } from '../../../src/embedded/confinement/tenant-role.ts';
+import { Prisma, withTransaction, type Transaction } from '../../../src/lib/database.ts';
+import { confineTo } from '../../../src/tenancy/confined-database.repository.ts';
+import { createAccessWorld, type AccessWorld } from './world.ts';
+
+const ALL = 'all columns';
+
+/**
+ * What an SQL statement in a tenant's request may do to each table: what those of the service need. A new table fails the test
+ * until somebody has decided it, here and in src/embedded/confinement/tenant-grants.ts.
+ */
+const GRANTS: Record<string, Record<string, string>> = {
+  _prisma_migrations: {},
+  adapter_versions: { SELECT: ALL, INSERT: ALL, UPDATE: 'deleted_at' },
+  adapters: { SELECT: ALL, INSERT: ALL, UPDATE: 'dataset_id deleted_at name' },
+  api_keys: { SELECT: ALL, INSERT: ALL, UPDATE: 'expires_at revoked_at' },
+  artifacts: {},
+  audit_entries: {
+    SELECT: ALL,
+    INSERT: 'actor after before id key_id operation request_id subject_id tenant_id',
+  },
+  base_model_versions: { SELECT: ALL },
+  base_models: { SELECT: ALL },
+  datasets: { SELECT: ALL, INSERT: ALL, UPDATE: 'deleted_at name' },
+  device_uses: { SELECT: ALL },
+  event_retention: {},
+  events: { SELECT: ALL, INSERT: 'data id occurred_at subject_id tenant_id transaction_id type' },
+  evolutions: { SELECT: ALL },
+  gate_outcomes: {},
+  idempotency_records: { SELECT: ALL, UPDATE: 'body_bytes created_at request_hash response status_code' },
+  jobs: {
+    SELECT: ALL,
+    UPDATE:
+      'evaluate_ms evolution_ms fine_tune_ms finished_at initialize_ms lease_expires_at lease_owner phase_since prepare_ms ' +
+      'publish_ms queue_wait_ms state updated_at',
+  },
+  metric_points: { SELECT: ALL },
+  outbox: {},
+  process_leases: {},
+  rate_buckets: {},
+  rollout_counts: {},
+  rollout_tenant_counts: { SELECT: ALL },
+  rollouts: { SELECT: ALL },
+  schema_window: {},
+  search_evaluations: { SELECT: ALL },
+  tenant_usage: { SELECT: ALL, INSERT: 'tenant_id', UPDATE: 'tenant_id' },
+  tenants: { SELECT: ALL, UPDATE: 'id' },
+  upload_reservations: { SELECT: ALL, INSERT: ALL, UPDATE: 'bytes expires_at', DELETE: ALL },
+  workers: {},
+};
+
+let world: AccessWorld;
+let client: pg.Client;
+beforeAll(async () => {
+  world = await createAccessWorld();
+  client = new pg.Client({ connectionString: world.service.database.url });
+  await client.connect();
+});
+afterAll(async () => {
+  await client.end();
+  await world.close();
+});
+
+/** What the database grants the role on each table of the service. */
+async function granted(): Promise<typeof GRANTS> {
+  const { rows: tables } = await client.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm') AND relnamespace = 'public'::regnamespace`,
+  );
+  const { rows } = await client.query<{ name: string; privilege: string; columns: string }>(`
+    SELECT table_name AS name, privilege_type AS privilege,
+      CASE WHEN bool_or(whole) THEN '${ALL}' ELSE string_agg(column_name, ' ' ORDER BY column_name COLLATE "C") END AS columns
+    FROM (
+      SELECT table_name, privilege_type, NULL AS column_name, TRUE AS whole FROM information_schema.table_privileges
+      WHERE grantee = 'readapt_tenant' AND table_schema = 'public'
+      UNION ALL
+      SELECT table_name, privilege_type, column_name, FALSE FROM information_schema.column_privileges
+      WHERE grantee = 'readapt_tenant' AND table_schema = 'public'
+    ) AS found GROUP BY 1, 2`);
+  const found: typeof GRANTS = Object.fromEntries(tables.map(({ name }) => [name, {}]));
+  for (const { name, privilege, columns } of rows) found[name]![privilege] = columns;
+  return found;
+}
+
+test('the role for tenants has these privileges and no others', async () => {
+  expect(await granted()).toEqual(GRANTS);
+});
+
+test('a start takes back what the role should not have, and gives what it lacks', async () => {
+  await client.query('GRANT ALL ON ALL TABLES IN SCHEMA public TO readapt_tenant');
+  await client.query('GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO readapt_tenant');
+  await client.query('GRANT UPDATE (quotas) ON tenants TO readapt_tenant');
+  await prepareTenantRole(client);
+  expect(await granted()).toEqual(GRANTS);
+  const sequences = await client.query(
+    `SELECT object_name FROM information_schema.usage_privileges WHERE grantee = 'readapt_tenant' AND object_type = 'SEQUENCE'
+     ORDER BY 1`,
+  );
+  expect(sequences.rows.map(({ object_name }) => object_name as string)).toEqual([
+    'audit_entries_seq_seq',
+    'events_seq_seq',
+  ]);
+  await client.query('REVOKE ALL ON ALL TABLES IN SCHEMA public FROM readapt_tenant');
+  expect(await confinementProblem(world.service.database.url)).toContain('UPDATE (id) ON public.tenants');
+  await prepareTenantRole(client);
+  expect(await confinementProblem(world.service.database.url)).toBeNull();
+});
+
+describe('a statement in a request of a tenant cannot', () => {
+  const run = (sql: Prisma.Sql) =>
+    withTransaction(confineTo(world.service.db, world.acme.id), (tx: Transaction) => tx.$executeRaw(sql));
+  const tenant = () => world.acme.id;
+
+  test.each<[string, () => Prisma.Sql]>([
+    ['raise its quotas', () => Prisma.sql`UPDATE tenants SET quotas = '{}'`],
+    ['undelete itself', () => Prisma.sql`UPDATE tenants SET deleted_at = NULL`],
+    ['lower what counts against its quotas', () => Prisma.sql`UPDATE tenant_usage SET stored_bytes = 0`],
+    ['remove what counts against its quotas', () => Prisma.sql`DELETE FROM tenant_usage`],
+    ['remove its use of devices', () => Prisma.sql`DELETE FROM device_uses`],
+    ['fill its bucket of requests', () => Prisma.sql`UPDATE rate_buckets SET tokens = 1e9`],
+    ['widen the scopes of a key', () => Prisma.sql`UPDATE api_keys SET scopes = '{tenant:admin}'`],
+    ['change an audit entry', () => Prisma.sql`UPDATE audit_entries SET operation = 'nothing'`],
+    ['remove an audit entry', () => Prisma.sql`DELETE FROM audit_entries`],
+    [
+      'give an audit entry another time',
+      () =>
+        Prisma.sql`INSERT INTO audit_entries (id, tenant_id, actor, operation, subject_id, occurred_at)
+        VALUES ('x', ${tenant()}, 'tenant', 'x', 'x', '2000-01-01')`,
+    ],
+    [
+      'give an event a place that others need',
+      () =>
+        Prisma.sql`INSERT INTO events (seq, id, tenant_id, type, subject_id, data)
+        VALUES (1000000, 'x', ${tenant()}, 'x', 'x', '{}')`,
+    ],
+    ['change an event', () => Prisma.sql`UPDATE events SET type = 'x'`],
+    ['read the digests of all tenants', () => Prisma.sql`SELECT digest FROM artifacts`],
+    ['publish by itself', () => Prisma.sql`UPDATE adapter_versions SET artifact_digest = 'sha256:0'`],
+    ['end the removal of its adapter', () => Prisma.sql`UPDATE adapters SET collection_began_at = NULL`],
+    ['remove rows for good', () => Prisma.sql`DELETE FROM adapters`],
+    ['change what jobs have measured', () => Prisma.sql`UPDATE jobs SET metric_best = 1`],
+    ['enqueue jobs', () => Prisma.sql`INSERT INTO outbox (queue, job_id, payload) VALUES ('x', 'x', '{}')`],
+    ['see the workers', () => Prisma.sql`SELECT host FROM workers`],
+  ])('%s', async (_what, sql) => {
+    await expect(run(sql())).rejects.toThrow(/permission denied/);
+  });
+
+  test('write an audit entry as the operator, or with a key that is not its own', async () => {
+    const write = (actor: string, keyId: string | null) =>
+      run(Prisma.sql`INSERT INTO audit_entries (id, tenant_id, actor, key_id, operation, subject_id)
+        VALUES (${`aud_${actor}_${keyId}`}, ${tenant()}, ${actor}, ${keyId}, 'x', 'x')`);
+    for (const [actor, keyId] of [
+      ['operator', world.acme.owned.key],
+      ['tenant', null],
+      ['tenant', world.other.owned.key],
+    ] as const) {
+      await expect(write(actor, keyId), `${actor} ${keyId}`).rejects.toThrow(/row-level security policy/);
+    }
+    expect(await write('tenant', world.acme.owned.key)).toBe(1);
+  });
+
+  test('reserve less than nothing', async () => {
+    await expect(run(Prisma.sql`UPDATE upload_reservations SET bytes = -1`)).rejects.toThrow(/not_negative/);
+  });
+});
