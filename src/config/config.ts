@@ -13,6 +13,7 @@ export const UPLOAD_LIMIT_VARIABLE = 'READAPT_UPLOAD_LIMIT_BYTES';
 export const ROW_LIMIT_VARIABLE = 'READAPT_DATASET_ROW_LIMIT';
 /** The variable that a reader of events is told of who comes too late. */
 export const EVENT_RETENTION_VARIABLE = 'READAPT_EVENT_RETENTION_DAYS';
+export const AUDIT_RETENTION_VARIABLE = 'READAPT_AUDIT_RETENTION_DAYS';
 export const API_CONNECTIONS_VARIABLE = 'READAPT_API_CONNECTIONS';
 export const WORKER_CONNECTIONS_VARIABLE = 'READAPT_WORKER_CONNECTIONS';
 export const ROW_SECURITY_VARIABLE = 'READAPT_ROW_SECURITY';
@@ -72,6 +73,10 @@ const ConfigSchema = Type.Object({
   deletionGraceDays: Type.Integer({ minimum: 0, maximum: 3650 }),
   /** How long the metric points of a job are kept after its end, in days; null keeps them for ever. */
   metricRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
+  /** How long audit entries are kept, in days; null keeps them forever. */
+  auditRetentionDays: Type.Union([Type.Integer({ minimum: 1, maximum: 36_500 }), Type.Null()]),
+  /** How long it is kept when which job held a device. The quota of a month needs those that have ended in it. */
+  deviceUseRetentionDays: Type.Union([Type.Integer({ minimum: 32, maximum: 36_500 }), Type.Null()]),
   /** Largest number of connections to PostgreSQL for the queries of an API process. */
   apiConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
   /** The same of a worker, which seldom runs two queries at a time. */
@@ -256,6 +261,18 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     fallback: 90,
     parse: asDays,
     expected: 'an integer from 1 to 36500 (days), or off',
+  },
+  auditRetentionDays: {
+    variable: AUDIT_RETENTION_VARIABLE,
+    fallback: 2557,
+    parse: asDays,
+    expected: 'an integer from 1 to 36500 (days), or off',
+  },
+  deviceUseRetentionDays: {
+    variable: 'READAPT_DEVICE_USE_RETENTION_DAYS',
+    fallback: 400,
+    parse: asDays,
+    expected: 'an integer from 32 to 36500 (days), or off',
   },
   apiConnections: {
     variable: API_CONNECTIONS_VARIABLE,

@@ -1,8 +1,8 @@
-import type { Database } from '../lib/database.ts';
-import { pruneEvents } from '../modules/events/index.ts';
+import type { Database, Transaction } from '../lib/database.ts';
+import { pruneLog, type CommitLog } from '../modules/events/index.ts';
 import type { HousekeepingTask } from './housekeeper.ts';
 import { exclusively } from './housekeeping.repository.ts';
-import { pruneMetricPoints } from './metric-retention.repository.ts';
+import { pruneDeviceUses, pruneMetricPoints } from './retention.repository.ts';
 
 /** Number of rows that one transaction looks at. */
 const BATCH = 5000;
@@ -12,39 +12,61 @@ export interface RetentionOptions {
   /** Number of days; null keeps everything. */
   eventRetentionDays: number | null;
   metricRetentionDays: number | null;
+  auditRetentionDays: number | null;
+  deviceUseRetentionDays: number | null;
   batch?: number;
 }
 
-/** Prunes old events, and the metric points of jobs that ended long ago, in batches that each commit. */
+/**
+ * Prunes old events, audit entries and uses of devices, and the metric points of jobs that ended long ago, in batches that each
+ * commit.
+ */
 export function retentionTasks(options: RetentionOptions): HousekeepingTask[] {
-  const { db, eventRetentionDays, metricRetentionDays, batch = BATCH } = options;
+  const { db, metricRetentionDays, batch = BATCH } = options;
+
+  /** Repeats a step until it removes less than a batch. */
+  async function repeat(
+    days: number | null,
+    signal: AbortSignal,
+    step: (tx: Transaction, query: { days: number; limit: number }) => Promise<number>,
+  ): Promise<number> {
+    let count = 0;
+    while (days !== null && !signal.aborted) {
+      const removed = await exclusively(db, (tx) => step(tx, { days, limit: batch }));
+      count += removed ?? 0;
+      if (removed === null || removed < batch) break;
+    }
+    return count;
+  }
+
+  const logTask = (log: CommitLog, name: string, days: number | null): HousekeepingTask => ({
+    name: `retention of ${name}`,
+    run: async (signal) => ({ [log]: await repeat(days, signal, (tx, query) => pruneLog(tx, log, query)) }),
+  });
+
+  async function pruneAllMetricPoints(signal: AbortSignal): Promise<number> {
+    let points = 0;
+    let after: bigint | null = 0n;
+    while (metricRetentionDays !== null && after !== null && !signal.aborted) {
+      const days = metricRetentionDays;
+      const from: bigint = after;
+      const step = await exclusively(db, (tx) => pruneMetricPoints(tx, { days, after: from, limit: batch }));
+      points += step?.removed ?? 0;
+      after = step?.next ?? null;
+    }
+    return points;
+  }
+
   return [
-    {
-      name: 'retention of events',
-      run: async (signal) => {
-        let events = 0;
-        while (eventRetentionDays !== null && !signal.aborted) {
-          const removed = await exclusively(db, (tx) => pruneEvents(tx, { days: eventRetentionDays, limit: batch }));
-          events += removed ?? 0;
-          if (removed === null || removed < batch) break;
-        }
-        return { events };
-      },
-    },
+    logTask('events', 'events', options.eventRetentionDays),
     {
       name: 'retention of metric points',
-      run: async (signal) => {
-        let points = 0;
-        let after: bigint | null = 0n;
-        while (metricRetentionDays !== null && after !== null && !signal.aborted) {
-          const days = metricRetentionDays;
-          const from: bigint = after;
-          const step = await exclusively(db, (tx) => pruneMetricPoints(tx, { days, after: from, limit: batch }));
-          points += step?.removed ?? 0;
-          after = step?.next ?? null;
-        }
-        return { metric_points: points };
-      },
+      run: async (signal) => ({ metric_points: await pruneAllMetricPoints(signal) }),
+    },
+    logTask('audit_entries', 'audit entries', options.auditRetentionDays),
+    {
+      name: 'retention of device uses',
+      run: async (signal) => ({ device_uses: await repeat(options.deviceUseRetentionDays, signal, pruneDeviceUses) }),
     },
   ];
 }

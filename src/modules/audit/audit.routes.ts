@@ -15,7 +15,7 @@ const auditRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
     '/audit-log',
     {
       onRequest: requireScope('tenant:admin'),
-      config: { problems: [404] },
+      config: { problems: [404, 410] },
       schema: {
         ...operation('listAuditEntries', 'List who has changed what, oldest first'),
         description: 'A tenant sees the changes of its own data, also those that the operator has made.',
@@ -29,7 +29,7 @@ const auditRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => {
     '/audit-log/export',
     {
       onRequest: requireScope('tenant:admin'),
-      config: { problems: [404] },
+      config: { problems: [404, 410] },
       schema: {
         ...operation('exportAuditLog', 'Export the audit log as JSONL'),
         querystring: AuditExportQuery,

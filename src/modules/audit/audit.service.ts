@@ -1,3 +1,4 @@
+import { AUDIT_RETENTION_VARIABLE } from '../../config/config.ts';
 import type { Database } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
@@ -5,7 +6,9 @@ import {
   createEventRepository,
   formatPosition,
   parsePosition,
+  prunedUpTo,
   requireReached,
+  requireRetained,
   type CommitPosition,
 } from '../events/index.ts';
 import { createAuditRepository, type AuditFilter, type AuditRow } from './audit.repository.ts';
@@ -25,9 +28,17 @@ export interface AuditExportStream {
 export function createAuditService({ db }: { db: Database }) {
   const audit = createAuditRepository(db);
 
+  /** Nothing may be missing in an answer that goes on from somewhere. @throws AppError 410 `position_expired` */
+  async function requireUnpruned(position: CommitPosition, { tenantId }: AuditFilter): Promise<void> {
+    if (position.transaction === 0n && position.sequence === 0n) return;
+    const retained = { what: 'audit entries', setting: AUDIT_RETENTION_VARIABLE };
+    requireRetained(position, await prunedUpTo(db, 'audit_entries', tenantId), retained);
+  }
+
   async function* read(after: string, filter: AuditFilter, upTo: CommitPosition): AsyncGenerator<AuditEntry> {
     for (let position = parsePosition(after); ;) {
       const rows = await audit.after(position, { ...filter, limit: PAGE, upTo });
+      await requireUnpruned(position, filter);
       yield* rows.map(toAuditEntry);
       const last = rows.at(-1);
       if (last === undefined || rows.length < PAGE) return;
@@ -36,19 +47,25 @@ export function createAuditService({ db }: { db: Database }) {
   }
 
   return {
-    /** @throws AppError 400 `invalid_cursor`, 404 if a tenant names another one */
+    /** @throws AppError 400 `invalid_cursor`, 404 if a tenant names another one, 410 `position_expired` */
     async list(query: AuditQuery, scope: string | null): Promise<AuditEntries> {
       const after = query.after ?? '0';
       const position = parsePosition(after);
-      const rows = await audit.after(position, { ...filterOf(query, scope), limit: query.limit ?? 100 });
+      const filter = filterOf(query, scope);
+      const rows = await audit.after(position, { ...filter, limit: query.limit ?? 100 });
+      await requireUnpruned(position, filter);
       if (rows.length === 0) requireReached(after, position, await createEventRepository(db).nextTransaction());
       const data = rows.map(toAuditEntry);
       return { data, next_after: data.at(-1)?.sequence ?? query.after ?? null };
     },
 
-    /** Reads a page at a time, however many entries there are. @throws AppError 404 if a tenant names another one */
+    /**
+     * Reads a page at a time, however many entries there are.
+     * @throws AppError 404 if a tenant names another one, 410 `position_expired`, also while entries are read
+     */
     async export(query: AuditExportQuery, scope: string | null): Promise<AuditExportStream> {
       const filter = filterOf(query, scope);
+      await requireUnpruned(parsePosition(query.after ?? '0'), filter);
       const last = await audit.last(filter);
       const entries = read(query.after ?? '0', filter, last ?? { transaction: 0n, sequence: 0n });
       return { end: last === null ? null : formatPosition(last), entries };

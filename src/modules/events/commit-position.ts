@@ -1,4 +1,3 @@
-import { EVENT_RETENTION_VARIABLE } from '../../config/config.ts';
 import { Prisma } from '../../lib/database.ts';
 import { AppError } from '../../lib/errors.ts';
 
@@ -36,20 +35,30 @@ export function parsePosition(text: string): CommitPosition {
     : { transaction: BigInt(first), sequence: BigInt(second) };
 }
 
+/** What a reader is told who comes too late: what was pruned, by which setting, and what else there is for him. */
+export interface Retained {
+  readonly what: string;
+  readonly setting: string;
+  readonly advice?: string;
+}
+
 /**
- * Call it after events were read: those that are pruned later have been read then.
- * @throws AppError 410 `position_expired` if events after the position were pruned, so that the reader would miss them
+ * Call it after something was read: what is pruned later has been read then.
+ * @throws AppError 410 `position_expired` if something after the position was pruned, so that the reader would miss it
  */
-export function requireRetained(position: CommitPosition, pruned: CommitPosition | null): void {
+export function requireRetained(
+  position: CommitPosition,
+  pruned: CommitPosition | null,
+  { what, setting, advice }: Retained,
+): void {
   if (pruned === null || !isBefore(position, pruned)) return;
   const end = formatPosition(pruned);
   throw new AppError({
     code: 'position_expired',
     status: 410,
     message:
-      `events after position ${formatPosition(position)} were pruned, because they are older than ` +
-      `${EVENT_RETENTION_VARIABLE}: go on with after=${end}; GET /v1/jobs?changed_after=${formatPosition(position)} ` +
-      'lists the jobs that have changed since',
+      `${what} after position ${formatPosition(position)} were pruned, because they are older than ` +
+      `${setting}: go on with after=${end}${advice === undefined ? '' : `; ${advice}`}`,
     details: { pruned_up_to: end },
   });
 }

@@ -1,7 +1,8 @@
+import { EVENT_RETENTION_VARIABLE } from '../../config/config.ts';
 import type { Database } from '../../lib/database.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import { formatPosition, parsePosition, requireReached, requireRetained } from './commit-position.ts';
-import { prunedUpTo } from './event-retention.repository.ts';
+import { prunedUpTo } from './retention.repository.ts';
 import { createEventRepository } from './event.repository.ts';
 import type { EventQuery, Events } from './event.schemas.ts';
 
@@ -18,7 +19,11 @@ export function createEventService({ db }: { db: Database }) {
       const rows = await events.after(position, query, scope);
       // A reader who begins gets what there is; one who goes on must not miss anything.
       const begins = position.transaction === 0n && position.sequence === 0n;
-      if (!begins) requireRetained(position, await prunedUpTo(db, scope));
+      if (!begins) {
+        const advice = `GET /v1/jobs?changed_after=${formatPosition(position)} lists the jobs that have changed since`;
+        const retained = { what: 'events', setting: EVENT_RETENTION_VARIABLE, advice };
+        requireRetained(position, await prunedUpTo(db, 'events', scope), retained);
+      }
       if (rows.length === 0) requireReached(after, position, await events.nextTransaction());
       const data = rows.map((row) => ({
         id: row.id,

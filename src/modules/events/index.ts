@@ -5,8 +5,9 @@ export {
   parsePosition,
   POSITION_PATTERN,
   requireReached,
+  requireRetained,
   type CommitPosition,
 } from './commit-position.ts';
 export { createEventRepository, recordEvent, recordEvents, type NewEvent } from './event.repository.ts';
 export { createEventService, type EventService } from './event.service.ts';
-export { pruneEvents } from './event-retention.repository.ts';
+export { prunedUpTo, pruneLog, type CommitLog } from './retention.repository.ts';

@@ -2,17 +2,21 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { HousekeepingTask } from '../../../src/housekeeping/housekeeper.ts';
 import { createHousekeeper } from '../../../src/housekeeping/housekeeper.ts';
 import { exclusively } from '../../../src/housekeeping/housekeeping.repository.ts';
+import { pruneDeviceUses } from '../../../src/housekeeping/retention.repository.ts';
 import { retentionTasks } from '../../../src/housekeeping/retention.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { withTransaction } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
-import { pruneEvents, recordEvent } from '../../../src/modules/events/index.ts';
+import { writeAuditEntry } from '../../../src/modules/audit/index.ts';
+import { pruneLog, recordEvent } from '../../../src/modules/events/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { eventually } from '../queue/test-queue.ts';
 import { createTestApp, createTestTenant, type TestApp, type TestTenant } from '../support/index.ts';
 
 const DAY = 86_400_000;
 const BATCH = 5;
+const DAYS = { eventRetentionDays: 30, metricRetentionDays: 30, auditRetentionDays: 30, deviceUseRetentionDays: 40 };
+const NOTHING = { events: 0, metric_points: 0, audit_entries: 0, device_uses: 0 };
 
 let app: TestApp;
 let busy: TestTenant;
@@ -26,12 +30,12 @@ afterAll(() => app.close());
 beforeEach(() => app.db.event.deleteMany());
 
 const running = () => new AbortController().signal;
-const tasks = (): HousekeepingTask[] =>
-  retentionTasks({ db: app.db, eventRetentionDays: 30, metricRetentionDays: 30, batch: BATCH });
-const prune = async () => ({
-  ...(await tasks()[0]!.run(running())),
-  ...(await tasks()[1]!.run(running())),
-});
+const tasks = (): HousekeepingTask[] => retentionTasks({ db: app.db, ...DAYS, batch: BATCH });
+const prune = async () => {
+  let removed = {};
+  for (const task of tasks()) removed = { ...removed, ...(await task.run(running())) };
+  return removed;
+};
 
 /** Records events of a tenant, or of the operator, which happened so many days ago. */
 async function happened(tenantId: string | null, ages: readonly number[]): Promise<void> {
@@ -71,8 +75,8 @@ describe('events', () => {
 
   test('a transaction prunes no more than a batch, and only one process prunes at a time', async () => {
     await happened(busy.id, [90, 80, 70]);
-    expect(await withTransaction(app.db, (tx) => pruneEvents(tx, { days: 30, limit: 2 }))).toBe(2);
-    await exclusively(app.db, async () => expect(await prune()).toEqual({ events: 0, metric_points: 0 }));
+    expect(await withTransaction(app.db, (tx) => pruneLog(tx, 'events', { days: 30, limit: 2 }))).toBe(2);
+    await exclusively(app.db, async () => expect(await prune()).toEqual(NOTHING));
     expect(await prune()).toMatchObject({ events: 1 });
   });
 
@@ -134,9 +138,14 @@ describe('events', () => {
 
   test('nothing is pruned where retention is off', async () => {
     await happened(busy.id, [9000]);
-    const off = retentionTasks({ db: app.db, eventRetentionDays: null, metricRetentionDays: null });
-    expect(await off[0]!.run(running())).toEqual({ events: 0 });
-    expect(await off[1]!.run(running())).toEqual({ metric_points: 0 });
+    const forever = Object.fromEntries(Object.keys(DAYS).map((name) => [name, null])) as Record<
+      keyof typeof DAYS,
+      null
+    >;
+    for (const task of retentionTasks({ db: app.db, ...forever })) {
+      expect(Object.values(await task.run(running()))).toEqual([0]);
+    }
+    expect(await app.db.event.count()).toBe(1);
   });
 
   test('the housekeeper prunes by itself, and goes on after a task that failed', async () => {
@@ -149,6 +158,83 @@ describe('events', () => {
     await happened(busy.id, [90]);
     await eventually('the next one is pruned', async () => (await app.db.event.count()) === 0);
     await housekeeper.stop();
+  });
+});
+
+describe('audit entries', () => {
+  beforeEach(() => app.db.auditEntry.deleteMany());
+
+  /** Writes entries about a tenant, or about what belongs to the operator, which were written so many days ago. */
+  async function changed(tenantId: string | null, ages: readonly number[]): Promise<void> {
+    for (const age of ages) {
+      const subjectId = newId('job');
+      const actor = { kind: 'operator', keyId: null } as const;
+      const entry = { tenantId, subjectId, actor, operation: 'x', before: null, after: { age }, requestId: null };
+      await withTransaction(app.db, (tx) => writeAuditEntry(tx, entry));
+      const occurredAt = new Date(Date.now() - age * DAY);
+      await app.db.auditEntry.updateMany({ where: { subjectId }, data: { occurredAt } });
+    }
+  }
+  const ask = (path: string, key?: string) => app.request({ url: path, ...(key === undefined ? {} : { key }) });
+  const list = async (after: string, key?: string) => {
+    const response = await ask(`/v1/audit-log?after=${after}`, key);
+    return { status: response.statusCode, body: response.json() };
+  };
+  const agesOf = (data: { after: { age: number } }[]) => data.map(({ after }) => after.age);
+
+  test('that are old are pruned in batches, and those after one that is not old enough stay', async () => {
+    await changed(busy.id, [90, 80, 70, 60, 59, 58, 57]);
+    await changed(null, [56, 2, 55]);
+    expect(await withTransaction(app.db, (tx) => pruneLog(tx, 'audit_entries', { days: 30, limit: 2 }))).toBe(2);
+    expect(await prune()).toMatchObject({ audit_entries: 6 });
+    expect(agesOf((await list('0')).body.data)).toEqual([2, 55]);
+  });
+
+  test('a reader who comes too late is told where to go on, and one who has missed nothing goes on', async () => {
+    await changed(quiet.id, [95]);
+    await changed(busy.id, [90, 80, 2, 1]);
+    const seen = (await list('0', busy.key)).body.data as { sequence: string }[];
+    const position = (await list('0', quiet.key)).body.next_after as string;
+    await prune();
+    for (const key of [busy.key, undefined]) {
+      const late = await list(seen[0]!.sequence, key);
+      expect(late).toMatchObject({ status: 410, body: { code: 'position_expired', pruned_up_to: seen[1]!.sequence } });
+      expect(late.body.detail).toContain('READAPT_AUDIT_RETENTION_DAYS');
+      expect((await ask(`/v1/audit-log/export?after=${seen[0]!.sequence}`, key)).statusCode).toBe(410);
+      expect(agesOf((await list(late.body.pruned_up_to, key)).body.data)).toEqual([2, 1]);
+    }
+    const rest = await ask(`/v1/audit-log/export?after=${seen[1]!.sequence}`, busy.key);
+    expect(rest.body.trimEnd().split('\n')).toHaveLength(2);
+    expect(await list(position, quiet.key)).toMatchObject({ status: 200, body: { data: [], next_after: position } });
+  });
+
+  test('have a position of their own, which pruned events do not move', async () => {
+    const { id, key } = await createTestTenant(app.db, 'new');
+    await happened(id, [90, 2]);
+    await changed(id, [3, 2]);
+    expect(await prune()).toMatchObject({ events: 1, audit_entries: 0 });
+    expect((await read('1-1', key)).status).toBe(410);
+    const found = await list('1-1', key);
+    expect([found.status, agesOf(found.body.data)]).toEqual([200, [3, 2]]);
+  });
+});
+
+describe('device uses', () => {
+  test('that ended long ago are pruned in batches, and what counts for the month stays', async () => {
+    const now = Date.now();
+    const uses = Array.from({ length: 12 }, (_, age) => ({
+      tenantId: busy.id,
+      jobId: newId('job'),
+      startedAt: new Date(now - (age * 10 + 1) * DAY),
+      endedAt: new Date(now - age * 10 * DAY),
+    }));
+    await app.db.deviceUse.createMany({ data: uses });
+    const used = async () => (await app.request({ url: `/v1/tenants/${busy.id}/quotas` })).json().quotas as unknown;
+    const before = await used();
+    expect(await withTransaction(app.db, (tx) => pruneDeviceUses(tx, { days: 100, limit: 1 }))).toBe(1);
+    expect(await prune()).toMatchObject({ device_uses: 7 });
+    expect(await app.db.deviceUse.count()).toBe(4);
+    expect(await used()).toEqual(before);
   });
 });
 

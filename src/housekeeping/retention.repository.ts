@@ -24,3 +24,13 @@ export async function pruneMetricPoints(
   const more = row !== undefined && row.old === limit;
   return { removed: row?.removed ?? 0, next: more ? row.last : null };
 }
+
+/**
+ * Deletes at most `limit` uses of devices that have ended more than so many days ago.
+ * @returns how many were deleted
+ */
+export const pruneDeviceUses = (tx: Queryable, { days, limit }: { days: number; limit: number }): Promise<number> =>
+  tx.$executeRaw`
+    DELETE FROM device_uses WHERE id = ANY(ARRAY(
+      SELECT id FROM device_uses WHERE ended_at < clock_timestamp() - make_interval(days => ${days}::int)
+      ORDER BY ended_at LIMIT ${limit}))`;
