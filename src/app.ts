@@ -9,6 +9,7 @@ import { createApiKeyService } from './modules/api-keys/index.ts';
 import baseModelRoutes from './modules/base-models/base-model.routes.ts';
 import datasetRoutes from './modules/datasets/dataset.routes.ts';
 import deletionRoutes from './modules/deletion/deletion.routes.ts';
+import undeleteRoutes from './modules/deletion/undelete.routes.ts';
 import eventRoutes from './modules/events/event.routes.ts';
 import exportRoutes from './modules/export/export.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
@@ -44,6 +45,7 @@ const MODULES: readonly ModulePlugin[] = [
   datasetRoutes,
   adapterRoutes,
   deletionRoutes,
+  undeleteRoutes,
   exportRoutes,
   workerRoutes,
 ];

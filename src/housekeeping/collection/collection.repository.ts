@@ -1,8 +1,8 @@
 import { Prisma, type Database, type Queryable, type Transaction } from '../../lib/database.ts';
 import { recordEvent } from '../../modules/events/index.ts';
 
-/** Whose rows are removed: all adapters that are due, or one tenant. */
-type Owner = { adaptersDueDays: number } | { tenantId: string };
+/** Whose rows are removed: those of all adapters whose collection has begun, or of one tenant. */
+type Owner = 'adapters' | { tenantId: string };
 
 /** Removes so many rows. @returns how many it has removed; fewer than the limit if none are left */
 export type Removal = (tx: Transaction, limit: number) => Promise<number>;
@@ -13,13 +13,19 @@ function isDue(table: string, graceDays: number): Prisma.Sql {
   return Prisma.sql`${column} <= clock_timestamp() - make_interval(days => ${graceDays}::int)`;
 }
 
+/** Adapters that are being collected, also by a worker with a longer grace time. Both columns, because one has an index. */
+const BEGUN = Prisma.sql`a.deleted_at IS NOT NULL AND a.collection_began_at IS NOT NULL`;
+
 function jobsOf(owner: Owner): Prisma.Sql {
-  if ('tenantId' in owner) return Prisma.sql`j.tenant_id = ${owner.tenantId}`;
-  return Prisma.sql`j.adapter_id IN (SELECT a.id FROM adapters a WHERE ${isDue('a', owner.adaptersDueDays)})`;
+  if (owner !== 'adapters') return Prisma.sql`j.tenant_id = ${owner.tenantId}`;
+  return Prisma.sql`j.adapter_id IN (SELECT a.id FROM adapters a WHERE ${BEGUN})`;
 }
 
 /** The tables of which rows are removed before those of others that refer to them, or that they refer to. */
 const IN_ORDER = ['metric_points', 'search_evaluations', 'jobs', 'adapter_versions', 'adapters', 'datasets'];
+
+/** What is locked is not waited for, and read as it is when it has the lock: it may be undeleted at this moment. */
+const UNLESS_LOCKED = Prisma.sql`FOR UPDATE SKIP LOCKED`;
 
 export const collectionRepository = {
   /** Adapters and tenants that are deleted, but still have jobs to be cancelled. */
@@ -40,7 +46,7 @@ export const collectionRepository = {
         SELECT v.id FROM adapter_versions v WHERE ${isDue('v', graceDays)}
           AND NOT EXISTS (
             SELECT 1 FROM jobs j WHERE j.source_version_id = v.id AND (j.finished_at IS NULL OR j.baselines_pending))
-        LIMIT ${limit})`,
+        LIMIT ${limit} ${UNLESS_LOCKED})`,
 
   /** Datasets that are due, unless an adapter has one. */
   datasets: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
@@ -48,7 +54,23 @@ export const collectionRepository = {
       DELETE FROM datasets WHERE id IN (
         SELECT d.id FROM datasets d WHERE ${isDue('d', graceDays)}
           AND NOT EXISTS (SELECT 1 FROM adapters a WHERE a.dataset_id = d.id AND a.deleted_at IS NULL)
-        LIMIT ${limit})`,
+        LIMIT ${limit} ${UNLESS_LOCKED})`,
+
+  /** Begins the collection of adapters that are due: they cannot be undeleted any more. */
+  beginAdapters: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
+    tx.$executeRaw`
+      UPDATE adapters SET collection_began_at = clock_timestamp() WHERE id IN (
+        SELECT a.id FROM adapters a WHERE ${isDue('a', graceDays)} AND a.collection_began_at IS NULL
+        LIMIT ${limit} ${UNLESS_LOCKED})`,
+
+  /** The same of one tenant. False if it is not due any more, or if somebody is undeleting it. */
+  async beginTenant(tx: Transaction, id: string, graceDays: number): Promise<boolean> {
+    const count = await tx.$executeRaw`
+      UPDATE tenants SET collection_began_at = COALESCE(collection_began_at, clock_timestamp()) WHERE id IN (
+        SELECT t.id FROM tenants t WHERE t.id = ${id} AND (${isDue('t', graceDays)} OR t.collection_began_at IS NOT NULL)
+        ${UNLESS_LOCKED})`;
+    return count === 1;
+  },
 
   metricPoints: (tx: Transaction, limit: number, owner: Owner): Promise<number> =>
     tx.$executeRaw`
@@ -67,27 +89,30 @@ export const collectionRepository = {
       DELETE FROM jobs WHERE id IN (
         SELECT j.id FROM jobs j WHERE ${jobsOf(owner)} AND j.finished_at IS NOT NULL LIMIT ${limit})`,
 
-  /** Versions of adapters that are due. */
-  versionsOfAdapters: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
+  /** Versions of adapters whose collection has begun. */
+  versionsOfAdapters: (tx: Transaction, limit: number): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM adapter_versions WHERE id IN (
-        SELECT v.id FROM adapters a JOIN adapter_versions v ON v.adapter_id = a.id WHERE ${isDue('a', graceDays)}
+        SELECT v.id FROM adapters a JOIN adapter_versions v ON v.adapter_id = a.id WHERE ${BEGUN}
           AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.source_version_id = v.id)
         LIMIT ${limit})`,
 
-  /** Adapters that are due and have nothing left. */
-  adapters: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
+  /** Adapters whose collection has begun and that have nothing left. */
+  adapters: (tx: Transaction, limit: number): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM adapters WHERE id IN (
-        SELECT a.id FROM adapters a WHERE ${isDue('a', graceDays)}
+        SELECT a.id FROM adapters a WHERE ${BEGUN}
           AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.adapter_id = a.id)
           AND NOT EXISTS (SELECT 1 FROM adapter_versions v WHERE v.adapter_id = a.id)
         LIMIT ${limit})`,
 
+  /** Tenants that are due, or whose collection has begun. */
   dueTenants: async (db: Database, graceDays: number): Promise<string[]> =>
     (
       await db.$queryRaw<{ id: string }[]>`
-        SELECT t.id FROM tenants t WHERE ${isDue('t', graceDays)} ORDER BY t.deleted_at LIMIT 100`
+        SELECT t.id FROM tenants t
+        WHERE t.deleted_at IS NOT NULL AND (${isDue('t', graceDays)} OR t.collection_began_at IS NOT NULL)
+        ORDER BY t.deleted_at LIMIT 100`
     ).map(({ id }) => id),
 
   /**

@@ -17,8 +17,8 @@ export interface CollectionOptions {
 }
 
 /**
- * Removes the rows of what was deleted longer ago than the grace time, in batches that each commit. Rows that refer to others go
- * first, so a process that dies leaves something that is still marked as deleted, and the next round goes on. The files follow
+ * Removes the rows of what was deleted longer ago than the grace time, in batches that each commit. Of an adapter or a tenant it
+ * first notes that it has begun; until then they can be undeleted. Rows that refer to others go first, so a process that dies leaves something that is still marked as deleted, and the next round goes on. The files follow
  * when no row names them any more: see artifact-collection.ts.
  */
 export function collectionTask(options: CollectionOptions): HousekeepingTask {
@@ -54,6 +54,7 @@ export function collectionTask(options: CollectionOptions): HousekeepingTask {
   ): Promise<{ tenants: number; tenant_rows: number }> {
     const removed = { tenants: 0, tenant_rows: 0 };
     for (const id of await repository.dueTenants(db, days)) {
+      if ((await exclusively(db, (tx) => repository.beginTenant(tx, id, days))) !== true) continue;
       for (const removal of await repository.ofTenant(db, id)) removed.tenant_rows += await remover.all(removal);
       if (remover.isStopped()) break;
       if (await exclusively(db, (tx) => repository.tenant(tx, id))) removed.tenants++;
@@ -67,14 +68,14 @@ export function collectionTask(options: CollectionOptions): HousekeepingTask {
       await cancelLeftOvers();
       const remover = createRemover(signal);
       const { all } = remover;
-      const due = { adaptersDueDays: days };
+      await all((tx, limit) => repository.beginAdapters(tx, limit, days));
       return {
         versions: await all((tx, limit) => repository.versions(tx, limit, days)),
-        metric_points: await all((tx, limit) => repository.metricPoints(tx, limit, due)),
-        search_evaluations: await all((tx, limit) => repository.searchEvaluations(tx, limit, due)),
-        jobs: await all((tx, limit) => repository.jobs(tx, limit, due)),
-        versions_of_adapters: await all((tx, limit) => repository.versionsOfAdapters(tx, limit, days)),
-        adapters: await all((tx, limit) => repository.adapters(tx, limit, days)),
+        metric_points: await all((tx, limit) => repository.metricPoints(tx, limit, 'adapters')),
+        search_evaluations: await all((tx, limit) => repository.searchEvaluations(tx, limit, 'adapters')),
+        jobs: await all((tx, limit) => repository.jobs(tx, limit, 'adapters')),
+        versions_of_adapters: await all((tx, limit) => repository.versionsOfAdapters(tx, limit)),
+        adapters: await all((tx, limit) => repository.adapters(tx, limit)),
         datasets: await all((tx, limit) => repository.datasets(tx, limit, days)),
         ...(await removeTenants(remover)),
       };

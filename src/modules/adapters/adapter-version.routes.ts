@@ -93,6 +93,7 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
     '/adapters/:id/versions/:version_id/download',
     {
       onRequest: requireScope('serving:read'),
+      config: { problems: [503] },
       schema: {
         ...operation('downloadAdapterVersion', 'Download an adapter version'),
         description:
@@ -107,10 +108,12 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
     async (request, reply) => {
       const found = await service(request).download(request.params.id, request.params.version_id, tenantScope(request));
       const etag = `"${found.digest}"`;
+      const isKnown = matchesEtag(request.headers['if-none-match'], etag);
+      const archive = isKnown ? null : await found.open();
       reply.header('etag', etag).header('cache-control', 'private, no-cache');
-      if (matchesEtag(request.headers['if-none-match'], etag)) return reply.code(304).send(null);
+      if (archive === null) return reply.code(304).send(null);
       reply.header('content-disposition', `attachment; filename="${found.filename}"`).type(ARCHIVE_TYPE);
-      return reply.send(await found.open());
+      return reply.send(archive);
     },
   );
 };

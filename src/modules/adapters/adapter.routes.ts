@@ -2,12 +2,13 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { pageOf } from '../../lib/pagination.ts';
+import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireScope, tenantScope } from '../../plugins/auth.ts';
 import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { createUploadRooms } from '../quotas/index.ts';
 import versionRoutes from './adapter-version.routes.ts';
-import { Adapter, AdapterParams, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
+import { Adapter, AdapterParams, CreateAdapter, ListAdaptersQuery, UpdateAdapter } from './adapter.schemas.ts';
 import { createAdapterService } from './adapter.service.ts';
 
 const operation = operationsOf('Adapters');
@@ -55,6 +56,24 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: { ...operation('getAdapter', 'Get an adapter'), params: AdapterParams, response: { 200: Adapter } },
     },
     (request) => service(request).get(request.params.id, tenantScope(request)),
+  );
+  app.patch(
+    '/adapters/:id',
+    {
+      onRequest: requireScope('tenant:write'),
+      config: { problems: [409] },
+      schema: {
+        ...operation('updateAdapter', "Replace an adapter's dataset, or take it away"),
+        description:
+          'The next rollout measures the adapter on the new rows, also what it did before. Without a dataset, its jobs fail ' +
+          '(`dataset_missing`). While a job of it waits or runs, its dataset stays (409 `adapter_in_use`).',
+        params: AdapterParams,
+        body: UpdateAdapter,
+        response: { 200: Adapter },
+      },
+    },
+    (request) =>
+      service(request).update(request.params.id, request.body, tenantScope(request), recordChangeOf(request)),
   );
   await app.register(versionRoutes, { service, uploadLimitBytes: config.uploadLimitBytes });
 };

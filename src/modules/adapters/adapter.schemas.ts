@@ -45,6 +45,12 @@ export const CreateAdapter = Type.Object(
 );
 export type CreateAdapter = Static<typeof CreateAdapter>;
 
+export const UpdateAdapter = Type.Object(
+  { dataset_id: Nullable(Id('dataset', 'The dataset that it has from now on; null takes its dataset away.')) },
+  { title: 'UpdateAdapter', additionalProperties: false },
+);
+export type UpdateAdapter = Static<typeof UpdateAdapter>;
+
 export const AdapterVersion = Type.Object(
   {
     id: Id('adapterVersion'),

@@ -1,13 +1,15 @@
 import type { Readable } from 'node:stream';
-import { withRegisteredArtifact, type ArtifactStore } from '../../artifacts/index.ts';
+import { locateArtifact, withRegisteredArtifact, type ArtifactStore } from '../../artifacts/index.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
-import { notFound, unprocessable } from '../../lib/errors.ts';
+import { conflict, notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
+import type { RecordChange } from '../../lib/record-change.ts';
 import { createBaseModelRepository } from '../base-models/index.ts';
 import { createDatasetRepository } from '../datasets/index.ts';
+import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { recordEvent } from '../events/index.ts';
 import type { UploadRooms } from '../quotas/index.ts';
 import { createTenantService } from '../tenants/index.ts';
@@ -15,7 +17,7 @@ import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapt
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
 import { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
 import { adapterExists, createAdapterRepository, insertAdapterVersion, type AdapterRow } from './adapter.repository.ts';
-import type { Adapter, AdapterVersion, CreateAdapter, ListAdaptersQuery } from './adapter.schemas.ts';
+import type { Adapter, AdapterVersion, CreateAdapter, ListAdaptersQuery, UpdateAdapter } from './adapter.schemas.ts';
 import { checkGate } from './gate.ts';
 
 export type AdapterService = ReturnType<typeof createAdapterService>;
@@ -49,6 +51,11 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     return row;
   }
 
+  /** @throws AppError 404; null is no dataset */
+  async function requireDataset(id: string | null, owner: string, tx?: Transaction): Promise<void> {
+    if (id !== null && (await datasets.find(id, owner, tx)) === null) throw notFound('dataset', id);
+  }
+
   async function findVersion(adapterId: string, id: string, scope: string | null) {
     const row = await adapters.findVersion(adapterId, id, scope);
     if (row === null) throw notFound('adapter version', id);
@@ -75,7 +82,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     const row = { id, tenantId: owner, baseModelId, datasetId, name, metric, gate, appendEos, maxLength };
     await adapters.insert(row, tx);
     // It may have been deleted since it was found; its deletion waits for this transaction, or has ended.
-    if ((await datasets.find(datasetId, owner, tx)) === null) throw notFound('dataset', datasetId);
+    await requireDataset(datasetId, owner, tx);
     const data = { name, base_model_id: baseModelId, dataset_id: datasetId };
     await recordEvent(tx, { tenantId: owner, type: 'adapter.created', subjectId: id, data });
     if (base.imported !== undefined && base.versionId !== undefined) {
@@ -123,7 +130,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     await tenants.get(owner, null);
     const baseModel = await models.findModel(body.base_model);
     if (baseModel === null) throw notFound('base model', body.base_model);
-    if ((await datasets.find(body.dataset_id, owner)) === null) throw notFound('dataset', body.dataset_id);
+    await requireDataset(body.dataset_id, owner);
     if (await adapters.isNameTaken(owner, body.name)) throw adapterExists(body.name);
     await deps.rooms.requireAnyRoom(owner, ['adapters']);
     const { source } = body;
@@ -173,6 +180,28 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     },
 
     /**
+     * Gives an adapter another dataset, or none.
+     *
+     * @throws AppError 404, 409 `adapter_in_use` while a job of it has not ended
+     */
+    update: (id: string, { dataset_id: datasetId }: UpdateAdapter, scope: string | null, recordChange: RecordChange) =>
+      withTransaction(db, async (tx) => {
+        const job = await adapters.lockForUpdate(id, tx);
+        const { tenantId, datasetId: before } = await findAdapter(id, scope, tx);
+        if (datasetId !== before) {
+          await requireDataset(datasetId, tenantId, tx);
+          if (job !== null) throw adapterInUse(id, job.id);
+          await adapters.setDataset(id, datasetId, tx);
+          // A deletion of the dataset waits for this transaction, or has ended since the dataset was found.
+          await requireDataset(datasetId, tenantId, tx);
+          const data = { dataset_id: datasetId };
+          await recordEvent(tx, { tenantId, type: 'adapter.updated', subjectId: id, data });
+          await recordChange(tx, { tenantId, subjectId: id, before: { dataset_id: before }, after: data });
+        }
+        return toAdapter(await findAdapter(id, scope, tx));
+      }),
+
+    /**
      * Imports the next version of an adapter.
      *
      * @param baseModelVersion identifier or version text of the version on which the adapter was trained
@@ -210,13 +239,23 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
       return toAdapterVersion(await findVersion(id, versionId, scope));
     },
 
-    /** @throws AppError 404 */
+    /** @throws AppError 404; what is opened, 503 `storage_away` */
     async download(id: string, versionId: string, scope: string | null): Promise<VersionDownload> {
       const { name } = await findAdapter(id, scope);
       const version = await findVersion(id, versionId, scope);
       const prefix = `${name}-${version.number}`;
       const digest = version.artifactDigest;
-      return { digest, filename: `${prefix}.tar`, open: () => artifacts.tarStream(digest, { prefix }) };
+      const open = async () => {
+        // Whether the store is away shows in artifacts of all tenants.
+        await locateArtifact(unconfined(db), artifacts, digest);
+        return artifacts.tarStream(digest, { prefix });
+      };
+      return { digest, filename: `${prefix}.tar`, open };
     },
   };
+}
+
+function adapterInUse(id: string, jobId: string) {
+  const message = `adapter ${id} is being carried over with its dataset by job ${jobId}: cancel the job, or wait for its end`;
+  return conflict('adapter_in_use', message, { job_id: jobId });
 }

@@ -1,3 +1,4 @@
 export { createAdapterInspector, type AdapterInspector } from './inspection/adapter-inspector.ts';
+export { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
+export { adapterExists, createAdapterRepository, insertAdapterVersion, lockAdapter } from './adapter.repository.ts';
 export { createAdapterService, type AdapterService } from './adapter.service.ts';
-export { insertAdapterVersion, lockAdapter } from './adapter.repository.ts';

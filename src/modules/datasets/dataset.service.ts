@@ -97,7 +97,7 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
   };
 }
 
-function toDataset(row: DatasetRow): Dataset {
+export function toDataset(row: DatasetRow): Dataset {
   return {
     id: row.id,
     tenant_id: row.tenantId,

@@ -1,2 +1,2 @@
-export { createDatasetRepository } from './dataset.repository.ts';
-export { createDatasetService, type DatasetService } from './dataset.service.ts';
+export { createDatasetRepository, datasetExists } from './dataset.repository.ts';
+export { createDatasetService, toDataset, type DatasetService } from './dataset.service.ts';

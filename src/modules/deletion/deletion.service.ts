@@ -101,7 +101,8 @@ function datasetInUse(id: string, adapters: readonly { id: string; name: string 
   const more = adapters.length > NAMED ? ' and others' : '';
   return conflict(
     'dataset_in_use',
-    `dataset ${id} is the data of ${named.map(({ name }) => name).join(', ')}${more}: delete these adapters first`,
+    `dataset ${id} is the data of ${named.map(({ name }) => name).join(', ')}${more}: give these adapters another dataset or ` +
+      'none with `PATCH /v1/adapters/{id}` and `dataset_id`, or delete them',
     { adapter_ids: named.map((adapter) => adapter.id) },
   );
 }

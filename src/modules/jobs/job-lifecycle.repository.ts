@@ -227,13 +227,12 @@ export const jobLifecycleRepository = {
       RETURNING ${RETURNED}`;
   },
 
-  /** So many jobs of an adapter or a tenant that have not ended, by their rollouts. */
+  /** So many jobs that have not ended, by their rollouts, of an adapter or a tenant that is deleted; none if it was undeleted. */
   unfinishedOf: (db: Database, owner: JobOwner, limit: number) =>
     db.$queryRaw<{ id: string; rollout_id: string }[]>`
-      SELECT id, rollout_id FROM jobs
-      WHERE ${'adapterId' in owner ? Prisma.sql`adapter_id = ${owner.adapterId}` : Prisma.sql`tenant_id = ${owner.tenantId}`}
-        AND finished_at IS NULL
-      ORDER BY rollout_id, id LIMIT ${limit}`,
+      SELECT j.id, j.rollout_id FROM jobs j
+      WHERE ${ofDeleted(owner)} AND j.finished_at IS NULL
+      ORDER BY j.rollout_id, j.id LIMIT ${limit}`,
 
   /** Writes pending baselines; those that are known already stay. False if none are pending. */
   async endBaselines(
@@ -290,4 +289,13 @@ export const jobLifecycleRepository = {
 
 function jsonText(value: Prisma.InputJsonObject | null): string | null {
   return value === null ? null : JSON.stringify(value);
+}
+
+function ofDeleted(owner: JobOwner): Prisma.Sql {
+  if ('adapterId' in owner) {
+    const { adapterId: id } = owner;
+    return Prisma.sql`j.adapter_id = ${id} AND EXISTS (SELECT 1 FROM adapters WHERE id = ${id} AND deleted_at IS NOT NULL)`;
+  }
+  const { tenantId: id } = owner;
+  return Prisma.sql`j.tenant_id = ${id} AND EXISTS (SELECT 1 FROM tenants WHERE id = ${id} AND deleted_at IS NOT NULL)`;
 }

@@ -139,7 +139,10 @@ function planned(
 ): Planned {
   const noDataset: Prisma.InputJsonObject | null =
     source.dataset_id === null
-      ? { code: 'dataset_missing', message: `adapter ${source.adapter_id} has no dataset, which its gate needs` }
+      ? {
+          code: 'dataset_missing',
+          message: `adapter ${source.adapter_id} has no dataset, which its gate needs: give it one with PATCH /v1/adapters/{id}`,
+        }
       : null;
   const error = refusals.get(source.base_model_version_id) ?? noDataset;
   return { source, job: { id: newId('job'), sourceVersionId: source.adapter_version_id, kind, error } };

@@ -1,1 +1,2 @@
-export { createTenantService, type TenantService } from './tenant.service.ts';
+export { createTenantRepository, tenantExists } from './tenant.repository.ts';
+export { createTenantService, toTenant, type TenantService } from './tenant.service.ts';

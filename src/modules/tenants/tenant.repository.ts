@@ -2,13 +2,17 @@ import { isUniqueViolation, type Database, type Queryable } from '../../lib/data
 import { conflict } from '../../lib/errors.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
 
+export function tenantExists(name: string) {
+  return conflict('tenant_exists', `there is already a tenant named ${name}`);
+}
+
 export function createTenantRepository(db: Database) {
   return {
     async insert(tenant: { id: string; name: string }, tx: Queryable = db) {
       try {
         return await tx.tenant.create({ data: tenant });
       } catch (error) {
-        if (isUniqueViolation(error)) throw conflict('tenant_exists', `there is already a tenant named ${tenant.name}`);
+        if (isUniqueViolation(error)) throw tenantExists(tenant.name);
         throw error;
       }
     },

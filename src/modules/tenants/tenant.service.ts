@@ -36,6 +36,6 @@ export function createTenantService({ db }: { db: Database }) {
   };
 }
 
-function toTenant(row: { id: string; name: string; createdAt: Date }): Tenant {
+export function toTenant(row: { id: string; name: string; createdAt: Date }): Tenant {
   return { id: row.id, name: row.name, created_at: toTimestamp(row.createdAt) };
 }

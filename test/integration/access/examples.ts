@@ -98,5 +98,10 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   listWorkers: plain,
   revokeApiKey: withId('key'),
   rotateApiKey: async ({ addKey }, { owner }) => ({ path: { id: await addKey(owner) }, body: {} }),
+  undeleteAdapter: withId('adp'),
+  undeleteAdapterVersion: withVersion,
+  undeleteDataset: withId('dst'),
+  undeleteTenant: withId('ten'),
+  updateAdapter: (_world, { owner }) => ({ path: { id: owner.owned.adp }, body: { dataset_id: owner.owned.dst } }),
   setTenantQuotas: (_world, { owner }) => ({ path: { id: owner.owned.ten }, body: {} }),
 };

@@ -19,7 +19,8 @@ type Answer = Pick<LightMyRequestResponse, 'statusCode' | 'headers' | 'body'> & 
 
 const operator = (method: 'POST' | 'PUT' | 'DELETE', url: string, payload: object = {}) =>
   world.app.request({ method, url, payload });
-const tenant = (method: 'POST' | 'DELETE', url: string, payload?: object) => world.request({ method, url, payload });
+const tenant = (method: 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object) =>
+  world.request({ method, url, payload });
 
 const base = () => `base-${newId('baseModel').slice(-12)}`;
 const name = () => `name-${newId('adapter').slice(-12)}`;
@@ -158,6 +159,14 @@ const WRITES: Record<string, Write> = {
   },
 };
 
+/** Makes what the operation deletes, and deletes it. */
+async function deleted(operationId: string): Promise<string> {
+  const { given, run } = WRITES[operationId]!;
+  const made = await given!();
+  expect((await run(made)).statusCode).toBe(204);
+  return made;
+}
+
 Object.assign(WRITES, {
   deleteDataset: {
     actor: 'tenant',
@@ -187,6 +196,36 @@ Object.assign(WRITES, {
     given: async () => (await WRITES['createTenant']!.run('')).json().id,
     run: (id) => operator('DELETE', `/v1/tenants/${id}`),
     entry: { tenant_id: null, before: null, after: null },
+  },
+  undeleteDataset: {
+    actor: 'tenant',
+    given: () => deleted('deleteDataset'),
+    run: (id) => tenant('POST', `/v1/datasets/${id}/undelete`),
+    entry: { before: null, after: { name: expect.any(String) } },
+  },
+  undeleteAdapter: {
+    actor: 'tenant',
+    given: () => deleted('deleteAdapter'),
+    run: (id) => tenant('POST', `/v1/adapters/${id}/undelete`),
+    entry: { before: null, after: { name: expect.any(String) } },
+  },
+  undeleteAdapterVersion: {
+    actor: 'tenant',
+    given: () => deleted('deleteAdapterVersion'),
+    run: (version) => tenant('POST', `/v1/adapters/${version}/undelete`),
+    entry: { before: null, after: { adapter_id: expect.any(String), number: 1 } },
+  },
+  undeleteTenant: {
+    actor: 'operator',
+    given: () => deleted('deleteTenant'),
+    run: (id) => operator('POST', `/v1/tenants/${id}/undelete`),
+    entry: { tenant_id: expect.any(String), before: null, after: { name: expect.any(String) } },
+  },
+  updateAdapter: {
+    actor: 'tenant',
+    given: async () => (await world.createAdapter(name())).id,
+    run: (id) => tenant('PATCH', `/v1/adapters/${id}`, { dataset_id: null }),
+    entry: { before: { dataset_id: expect.any(String) }, after: { dataset_id: null } },
   },
   drainWorker: {
     actor: 'operator',

@@ -75,6 +75,9 @@ const MIGRATIONS = [
   '20261127050100_workers',
   '20261127060000_fleet_prior',
   '20261127070000_isolation_of_later_tables',
+  '20261127080000_undelete',
+  '20261127080100_audit_retention',
+  '20261127080200_tenant_grants',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -1,0 +1,113 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { withTransaction } from '../../../src/lib/database.ts';
+import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { createTestApp, createTestKey, createTestTenant, type TestApp } from '../support/index.ts';
+
+let app: TestApp;
+let fleet: Fleet;
+let tenantId: string;
+let adapterId: string;
+let datasetId: string;
+let key: string;
+
+beforeAll(async () => {
+  app = await createTestApp();
+});
+afterAll(() => app.close());
+beforeEach(async () => {
+  fleet = await createFleet(app.db, { tenants: 1, adapters: 1 });
+  tenantId = fleet.tenants[0]!;
+  adapterId = fleet.adapters[0]!;
+  ({ id: datasetId } = await app.db.dataset.findFirstOrThrow({ where: { tenantId } }));
+  key = await createTestKey(app.db, { tenantId });
+});
+afterEach(() => fleet.remove());
+
+async function send(method: 'DELETE' | 'GET' | 'POST' | 'PATCH', url: string, payload?: object) {
+  const response = await app.request({ method, url, key, ...(payload === undefined ? {} : { payload }) });
+  return { status: response.statusCode, body: response.body === '' ? null : response.json() };
+}
+const give = (dataset: string | null) => send('PATCH', `/v1/adapters/${adapterId}`, { dataset_id: dataset });
+
+async function upload(as = key): Promise<string> {
+  const rows = ['training', 'search', 'gate'].map((split) => JSON.stringify({ prompt: split, completion: 'x', split }));
+  const response = await app.request({
+    ...{ method: 'POST', url: `/v1/datasets?name=more`, key: as, payload: rows.join('\n') },
+    headers: { 'content-type': 'application/x-ndjson' },
+  });
+  return response.json<{ id: string }>().id;
+}
+
+/** Plans a rollout to the new base. @returns the job of the adapter */
+async function plan() {
+  const baseModelVersionId = fleet.newVersionId;
+  const { rollout } = await withTransaction(app.db, (tx) => createRollout(tx, { baseModelVersionId, options: {} }));
+  const lifecycle = createRolloutLifecycle({ db: app.db });
+  const { options } = (await lifecycle.beginAnalysis(rollout.id))!;
+  await lifecycle.plan({ id: rollout.id, baseModelVersionId, options: options as StoredOptions }, new Map());
+  return app.db.job.findFirstOrThrow({ where: { rolloutId: rollout.id } });
+}
+
+test('a dataset can be deleted when its adapters have others, which the refusal says', async () => {
+  const refused = await send('DELETE', `/v1/datasets/${datasetId}`);
+  expect(refused).toMatchObject({ status: 409, body: { code: 'dataset_in_use', adapter_ids: [adapterId] } });
+  expect(refused.body.detail).toContain('adapter-0');
+  expect(refused.body.detail).toContain('PATCH /v1/adapters/{id}');
+  const more = await upload();
+  expect(await give(more)).toMatchObject({ status: 200, body: { id: adapterId, dataset_id: more } });
+  expect((await send('DELETE', `/v1/datasets/${datasetId}`)).status).toBe(204);
+  expect((await send('DELETE', `/v1/datasets/${more}`)).status).toBe(409);
+  const events = await app.db.event.findMany({ where: { subjectId: adapterId, type: 'adapter.updated' } });
+  expect(events.map(({ data }) => data)).toEqual([{ dataset_id: more }]);
+  await give(more);
+  expect(await app.db.event.count({ where: { subjectId: adapterId } })).toBe(1);
+});
+
+test('without a dataset its job is planned as failed, and with one again it runs', async () => {
+  expect(await give(null)).toMatchObject({ status: 200, body: { dataset_id: null } });
+  const job = await plan();
+  expect(job).toMatchObject({ state: 'failed', error: { code: 'dataset_missing' } });
+  expect((job.error as { message: string }).message).toContain('PATCH /v1/adapters/{id}');
+  await send('POST', `/v1/rollouts/${job.rolloutId}/cancel`);
+  await app.request({ method: 'POST', url: `/v1/rollouts/${job.rolloutId}/cancel` });
+  expect((await give(datasetId)).status).toBe(200);
+  expect(await plan()).toMatchObject({ state: 'queued', error: null });
+});
+
+test('while a job of it waits or runs, or its report is measured, its dataset stays', async () => {
+  const job = await plan();
+  expect(await give(null)).toMatchObject({ status: 409, body: { code: 'adapter_in_use', job_id: job.id } });
+  expect(await give(datasetId), 'nothing is changed').toMatchObject({ status: 200 });
+  await send('POST', `/v1/jobs/${job.id}/cancel`);
+  await app.db.job.update({ where: { id: job.id }, data: { baselinesPending: true } });
+  expect(await give(null)).toMatchObject({ status: 409, body: { code: 'adapter_in_use' } });
+  await app.db.job.update({ where: { id: job.id }, data: { baselinesPending: false } });
+  expect((await give(null)).status).toBe(200);
+});
+
+test("neither an unknown dataset, a deleted one nor another tenant's is taken", async () => {
+  const other = await createTestTenant(app.db, `other-${tenantId.slice(-6)}`);
+  const foreign = await upload(other.key);
+  const deleted = await upload();
+  await send('DELETE', `/v1/datasets/${deleted}`);
+  for (const id of [foreign, deleted, 'dst_01900000-0000-7000-8000-000000000000']) {
+    expect(await give(id), id).toMatchObject({ status: 404, body: { code: 'not_found' } });
+  }
+  expect(await app.db.adapter.findUnique({ where: { id: adapterId } })).toMatchObject({ datasetId });
+  await send('DELETE', `/v1/adapters/${adapterId}`);
+  expect((await give(null)).status).toBe(404);
+});
+
+test('a dataset that is deleted and given at the same moment: only one of both succeeds', async () => {
+  for (let round = 0; round < 10; round++) {
+    const spare = await upload();
+    const answers = await Promise.all([give(spare), send('DELETE', `/v1/datasets/${spare}`)]);
+    expect([
+      [200, 409],
+      [404, 204],
+    ]).toContainEqual(answers.map(({ status }) => status));
+    await give(datasetId);
+    await send('DELETE', `/v1/datasets/${spare}`);
+  }
+});

@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { collectionTask } from '../../../src/housekeeping/collection/collection.ts';
+import type { Database } from '../../../src/lib/database.ts';
+import { AppError } from '../../../src/lib/errors.ts';
+import { newId } from '../../../src/lib/ids.ts';
+import { createDeletionService } from '../../../src/modules/deletion/deletion.service.ts';
+import { createUndeleteService } from '../../../src/modules/deletion/undelete.service.ts';
+import { createFleet } from '../queue/fleet.ts';
+import { createTestDatabase, type TestDatabase } from '../support/index.ts';
+
+let database: TestDatabase;
+let db: Database;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  db = database.db;
+});
+afterAll(() => database.close());
+
+const producer = { remove: () => Promise.resolve() };
+
+/** A tenant with a dataset, and an adapter with two versions and an ended job. */
+async function createOwner() {
+  const fleet = await createFleet(db, { tenants: 1, adapters: 1 });
+  const [tenantId, adapterId] = [fleet.tenants[0]!, fleet.adapters[0]!];
+  const { id: rolloutId } = await db.rollout.create({
+    data: { id: newId('rollout'), baseModelVersionId: fleet.newVersionId, options: {}, state: 'completed' },
+  });
+  const old = await db.adapterVersion.findFirstOrThrow({ where: { adapterId } });
+  const jobId = newId('job');
+  await db.job.create({
+    data: {
+      ...{ id: jobId, tenantId, rolloutId, adapterId, sourceVersionId: old.id, strategy: 'auto' },
+      ...{ metricName: 'accuracy', state: 'ready', finishedAt: new Date() },
+    },
+  });
+  const points = Array.from({ length: 3 }, (_, step) => ({ tenantId, jobId, name: 'loss', step, value: 1 }));
+  await db.metricPoint.createMany({ data: points });
+  await db.adapterVersion.create({
+    data: { ...old, metrics: undefined, id: newId('adapterVersion'), number: 2, jobId },
+  });
+  const { id: datasetId } = await db.dataset.create({
+    data: {
+      ...{ id: newId('dataset'), tenantId, name: 'spare', rows: 1, bytes: 1n, splits: {} },
+      artifactDigest: `sha256:${'0'.repeat(64)}`,
+    },
+  });
+  await fleet.remove();
+  return { tenantId, adapterId, datasetId, versionId: old.id };
+}
+type Owned = Awaited<ReturnType<typeof createOwner>>;
+
+/** How many rows the tenant has in each table. */
+async function rowsOf({ tenantId }: Owned) {
+  const where = { tenantId };
+  return {
+    tenants: await db.tenant.count({ where: { id: tenantId } }),
+    datasets: await db.dataset.count({ where }),
+    adapters: await db.adapter.count({ where }),
+    versions: await db.adapterVersion.count({ where }),
+    jobs: await db.job.count({ where }),
+    points: await db.metricPoint.count({ where }),
+  };
+}
+type Rows = Awaited<ReturnType<typeof rowsOf>>;
+
+const deletions = () => createDeletionService({ db, producer });
+const undeletions = () => createUndeleteService({ db });
+
+/** What is deleted and undeleted, and what of the tenant's rows is left if it is gone. */
+const KINDS: Record<
+  string,
+  { remove(of: Owned): Promise<void>; undelete(of: Owned): Promise<unknown>; gone: Partial<Rows> }
+> = {
+  dataset: {
+    remove: ({ datasetId }) => deletions().deleteDataset(datasetId, null),
+    undelete: ({ datasetId }) => undeletions().undeleteDataset(datasetId, null),
+    gone: { datasets: 1 },
+  },
+  'adapter version': {
+    remove: ({ adapterId, versionId }) => deletions().deleteVersion(adapterId, versionId, null),
+    undelete: ({ adapterId, versionId }) => undeletions().undeleteVersion(adapterId, versionId, null),
+    gone: { versions: 1 },
+  },
+  adapter: {
+    remove: ({ adapterId }) => deletions().deleteAdapter(adapterId, null),
+    undelete: ({ adapterId }) => undeletions().undeleteAdapter(adapterId, null),
+    gone: { adapters: 0, versions: 0, jobs: 0, points: 0 },
+  },
+  tenant: {
+    remove: ({ tenantId }) => deletions().deleteTenant(tenantId),
+    undelete: ({ tenantId }) => undeletions().undeleteTenant(tenantId),
+    gone: { tenants: 0, datasets: 0, adapters: 0, versions: 0, jobs: 0, points: 0 },
+  },
+};
+
+/**
+ * Collects everything that is deleted, and calls `atQuery` at the query with this number. It waits for it at the first one, when
+ * the collector has no lock yet, and otherwise goes on.
+ */
+async function collect(number: number, atQuery: () => Promise<unknown> | undefined): Promise<number> {
+  let count = 0;
+  const counted = db.$extends({
+    query: {
+      async $allOperations({ args, query }) {
+        count++;
+        const called = count === number ? atQuery() : undefined;
+        if (count === 1) await called;
+        return query(args);
+      },
+    },
+  }) as unknown as Database;
+  await collectionTask({ db: counted, producer, deletionGraceDays: 0, batch: 1 }).run(new AbortController().signal);
+  return count;
+}
+
+const refusal = (error: unknown): string => (error instanceof AppError ? error.code : String(error));
+
+test.each(Object.keys(KINDS))(
+  'undeleting a %s while it is collected brings back everything or nothing',
+  async (kind) => {
+    const { remove, undelete, gone } = KINDS[kind]!;
+    const outcomes = new Set<string>();
+    for (let at = 1, last = Infinity; at <= last + 2; at += 2) {
+      const owned = await createOwner();
+      const before = await rowsOf(owned);
+      await remove(owned);
+      let undeleted: Promise<string> | undefined;
+      const begin = () => (undeleted = undelete(owned).then(() => 'back', refusal));
+      last = await collect(at, begin);
+      const outcome = await (undeleted ?? begin());
+      outcomes.add(outcome);
+      // What is left of it is collected, or it stays.
+      await collect(0, () => undefined);
+      const expected = outcome === 'back' ? before : { ...before, ...gone };
+      expect(await rowsOf(owned), `undeleted at query ${at}: ${outcome}`).toEqual(expected);
+      await db.tenant.updateMany({ where: { id: owned.tenantId }, data: { deletedAt: new Date(0) } });
+      await collect(0, () => undefined);
+    }
+    expect(outcomes).toContain('back');
+    expect(outcomes).toContain('not_found');
+    for (const outcome of outcomes) expect(['back', 'not_found', 'grace_time_over']).toContain(outcome);
+  },
+);
