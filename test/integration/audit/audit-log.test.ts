@@ -161,11 +161,17 @@ const WRITES: Record<string, Write> = {
 
 /** Makes what the operation deletes, and deletes it. */
 async function deleted(operationId: string): Promise<string> {
-  const { given, run } = WRITES[operationId]!;
-  const made = await given!();
-  expect((await run(made)).statusCode).toBe(204);
+  const made = await WRITES[operationId]!.given!();
+  expect((await WRITES[operationId]!.run(made)).statusCode).toBe(204);
   return made;
 }
+
+const undeletion = (operationId: string, path: string, after: object): Write => ({
+  actor: 'tenant',
+  given: () => deleted(operationId),
+  run: (id) => tenant('POST', `${path}/${id}/undelete`),
+  entry: { before: null, after },
+});
 
 Object.assign(WRITES, {
   deleteDataset: {
@@ -197,24 +203,12 @@ Object.assign(WRITES, {
     run: (id) => operator('DELETE', `/v1/tenants/${id}`),
     entry: { tenant_id: null, before: null, after: null },
   },
-  undeleteDataset: {
-    actor: 'tenant',
-    given: () => deleted('deleteDataset'),
-    run: (id) => tenant('POST', `/v1/datasets/${id}/undelete`),
-    entry: { before: null, after: { name: expect.any(String) } },
-  },
-  undeleteAdapter: {
-    actor: 'tenant',
-    given: () => deleted('deleteAdapter'),
-    run: (id) => tenant('POST', `/v1/adapters/${id}/undelete`),
-    entry: { before: null, after: { name: expect.any(String) } },
-  },
-  undeleteAdapterVersion: {
-    actor: 'tenant',
-    given: () => deleted('deleteAdapterVersion'),
-    run: (version) => tenant('POST', `/v1/adapters/${version}/undelete`),
-    entry: { before: null, after: { adapter_id: expect.any(String), number: 1 } },
-  },
+  undeleteDataset: undeletion('deleteDataset', '/v1/datasets', { name: expect.any(String) }),
+  undeleteAdapter: undeletion('deleteAdapter', '/v1/adapters', { name: expect.any(String) }),
+  undeleteAdapterVersion: undeletion('deleteAdapterVersion', '/v1/adapters', {
+    adapter_id: expect.any(String),
+    number: 1,
+  }),
   undeleteTenant: {
     actor: 'operator',
     given: () => deleted('deleteTenant'),
