@@ -2,3 +2,4 @@ export { createAdapterInspector, type AdapterInspector } from './inspection/adap
 export { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
 export { adapterExists, createAdapterRepository, insertAdapterVersion, lockAdapter } from './adapter.repository.ts';
 export { createAdapterService, type AdapterService } from './adapter.service.ts';
+export { Adapter, AdapterVersion } from './adapter.schemas.ts';

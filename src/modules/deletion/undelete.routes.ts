@@ -5,9 +5,9 @@ import { Id } from '../../lib/schemas.ts';
 import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { Adapter, AdapterVersion } from '../adapters/adapter.schemas.ts';
-import { Dataset } from '../datasets/dataset.schemas.ts';
-import { Tenant } from '../tenants/tenant.schemas.ts';
+import { Adapter, AdapterVersion } from '../adapters/index.ts';
+import { Dataset } from '../datasets/index.ts';
+import { Tenant } from '../tenants/index.ts';
 import { createUndeleteService } from './undelete.service.ts';
 
 const datasets = operationsOf('Datasets');
