@@ -14,16 +14,17 @@ interface Subject {
   readonly rolloutId: string;
 }
 
-/** How often it is looked again where the last fault has ended the campaign's own sessions. */
-const TRIES = 5;
+/** How long it is looked again where the last fault has ended the campaign's own sessions or PostgreSQL, which recovers first. */
+const PATIENCE_MS = 60_000;
 
 /** Looks at everything that a round has left. @returns what is wrong, in words; nothing if nothing is */
 export async function problemsOf(subject: Subject): Promise<string[]> {
-  for (let tried = 1; ; tried++) {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
     try {
       return await look(subject);
     } catch (error) {
-      if (tried === TRIES || !isDatabaseUnavailable(error)) throw error;
+      if (performance.now() > deadline || !isDatabaseUnavailable(error)) throw error;
       await sleep(500);
     }
   }
