@@ -44,10 +44,10 @@ function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? request.url;
 }
 
-/** A longer path is not repeated in an answer. */
+/** Characters of the path that an answer repeats. */
 const MAX_INSTANCE = 1000;
 
-/** The problem document of an error (RFC 9457). `instance` is the requested path, if it is known and not very long. */
+/** The problem document of an error (RFC 9457). `instance` is the requested path, if it is known, cut if it is very long. */
 export function problemDocument(error: AppError, instance?: string): Record<string, unknown> {
   return {
     ...error.details,
@@ -56,7 +56,7 @@ export function problemDocument(error: AppError, instance?: string): Record<stri
     status: error.status,
     detail: error.message,
     code: error.code,
-    ...(instance !== undefined && instance.length <= MAX_INSTANCE && { instance }),
+    instance: instance?.slice(0, MAX_INSTANCE),
   };
 }
 
