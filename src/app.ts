@@ -26,7 +26,7 @@ import idempotency from './plugins/idempotency/idempotency.ts';
 import metrics from './plugins/metrics.ts';
 import openapi from './plugins/openapi/openapi.ts';
 import { useProblems } from './plugins/problems/problems.ts';
-import { protocolErrors } from './plugins/problems/protocol-errors.ts';
+import { protocolErrors, useProtocolProblems } from './plugins/problems/protocol-errors.ts';
 import rateLimit from './plugins/rate-limit/rate-limit.ts';
 import { useJsonBodies } from './plugins/request-body/json-body.ts';
 import { boundUnreadBody } from './plugins/request-body/unread-body.ts';
@@ -69,6 +69,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
     ...protocolErrors,
   });
   app.addHook('onRequest', async (request, reply) => boundUnreadBody(request, reply));
+  useProtocolProblems(app);
   useTypeBoxValidation(app);
   useProblems(app);
   useJsonBodies(app);

@@ -24,6 +24,9 @@ export interface TarEntry {
   readonly bytes: AsyncIterable<Uint8Array>;
 }
 
+/** Records that are a size but no plain number, or a path that goes on after a NUL: some programs read on, and others do not. */
+const AMBIGUOUS = /^\d+ (?:size=(?!\d+$)|path=.*\0)/m;
+
 /** What extended headers say of the next entry. */
 interface Extended {
   readonly path?: string | undefined;
@@ -100,6 +103,7 @@ async function readExtended(reader: ByteReader, { type, size }: Header & { size:
   if (bytes.length < padded) throw unreadable('it is cut off within an extended header');
   const text = bytes.toString('utf8', 0, size);
   if (LONG_PATH.has(type)) return { path: text.split('\0', 1)[0] };
+  if (AMBIGUOUS.test(text)) throw unreadable('an extended header has a path or a size that can be read in two ways');
   const { path, size: contentSize } = Pax.parse(text);
   if (EXTENDED.has(type)) {
     return { ...(path !== undefined && { path }), ...(contentSize !== undefined && { size: contentSize }) };

@@ -2,7 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attack, attackTogether } from './support/attack.ts';
-import { endless, gzipBomb, TAR_END, tarEntry, whole, zstdWithTarMagic, type TarEntry } from './support/bodies.ts';
+import {
+  endless,
+  gzipBomb,
+  record,
+  TAR_END,
+  tarEntry,
+  whole,
+  zstdWithTarMagic,
+  type TarEntry,
+} from './support/bodies.ts';
 import { sendHostile } from './support/hostile-client.ts';
 import { startAttackedService, type AttackedService } from './support/service.ts';
 
@@ -29,13 +38,6 @@ const ARCHIVE = Buffer.concat([
   ),
   TAR_END,
 ]);
-
-/** The record of an extended header that says what the next entry is. */
-function record(name: string, value: string): string {
-  const rest = ` ${name}=${value}\n`;
-  const length = rest.length + String(rest.length + String(rest.length).length).length;
-  return `${length}${rest}`;
-}
 
 describe('an archive', () => {
   const extended = (content: string, type: TarEntry['type'] = 'ExtendedHeader') =>

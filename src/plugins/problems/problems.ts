@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { databaseProblem } from './database-problem.ts';
+import { shorten } from '../../../core/options/quote.ts';
 import { AppError } from '../../lib/errors.ts';
 import { invalidRequest } from '../validation/validation.ts';
 import { useAllowedMethods } from './allowed-methods.ts';
@@ -28,9 +29,13 @@ export function useProblems(app: FastifyInstance): void {
 
 function routeNotFound(method: string, path: string, methods: readonly string[]): AppError {
   if (methods.length === 0) {
-    return new AppError({ code: 'route_not_found', status: 404, message: `there is no route ${method} ${path}` });
+    return new AppError({
+      code: 'route_not_found',
+      status: 404,
+      message: `there is no route ${method} ${shorten(path)}`,
+    });
   }
-  const message = `${path} does not accept ${method}, expected ${methods.join(' or ')}`;
+  const message = `${shorten(path)} does not accept ${method}, expected ${methods.join(' or ')}`;
   return new AppError({ code: 'method_not_allowed', status: 405, message });
 }
 
@@ -39,7 +44,10 @@ function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? request.url;
 }
 
-/** The problem document of an error (RFC 9457). `instance` is the requested path, if it is known. */
+/** Characters of the path that an answer repeats. */
+const MAX_INSTANCE = 1000;
+
+/** The problem document of an error (RFC 9457). `instance` is the requested path, if it is known, cut if it is very long. */
 export function problemDocument(error: AppError, instance?: string): Record<string, unknown> {
   return {
     ...error.details,
@@ -48,7 +56,7 @@ export function problemDocument(error: AppError, instance?: string): Record<stri
     status: error.status,
     detail: error.message,
     code: error.code,
-    instance,
+    instance: instance?.slice(0, MAX_INSTANCE),
   };
 }
 

@@ -1,11 +1,15 @@
 import { STATUS_CODES } from 'node:http';
-import type { FastifyError, FastifyServerOptions } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyServerOptions } from 'fastify';
 import { AppError } from '../../lib/errors.ts';
-import { boundUnreadBody } from '../request-body/unread-body.ts';
+import { boundUnreadBody, closeInTime } from '../request-body/unread-body.ts';
 import { problemDocument, sendProblem } from './problems.ts';
 
+type ErrorOptions = Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>>;
+
 /** Options that make Fastify answer with a problem if a request fails before its route is known. */
-export const protocolErrors: Required<Pick<FastifyServerOptions, 'frameworkErrors' | 'clientErrorHandler'>> = {
+export const protocolErrors: ErrorOptions & { readonly http: { readonly requireHostHeader: false } } = {
+  // Node's own refusal is no problem; see useProtocolProblems.
+  http: { requireHostHeader: false },
   frameworkErrors: (error, request, reply) => {
     // There are no hooks for a request without a route.
     boundUnreadBody(request, reply);
@@ -14,10 +18,32 @@ export const protocolErrors: Required<Pick<FastifyServerOptions, 'frameworkError
   clientErrorHandler: (error, socket) => {
     // On a connection that is reset or closed nobody can read an answer.
     if (error.code === 'ECONNRESET' || socket.destroyed) return;
-    if (socket.writable) socket.write(rawAnswer(badMessage(error.code)));
-    socket.destroy(error);
+    // It was answered, and what the client goes on sending cannot be read either.
+    if (socket.writableEnded) return;
+    if (!socket.writable) return void socket.destroy(error);
+    // A connection that is destroyed while something arrives takes the answer away from the client.
+    socket.end(rawAnswer(badMessage(error.code)));
+    closeInTime(socket, () => false);
   },
 };
+
+/** Answers with a problem what Node would refuse with a bare status, or by closing the connection. */
+export function useProtocolProblems(app: FastifyInstance): void {
+  app.addHook('onRequest', async ({ raw }) => {
+    if (raw.httpVersion === '1.1' && raw.headers.host === undefined) throw badMessage('no host');
+  });
+  // Whoever expects something else than 100-continue may be answered without it.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
+  app.server.on('connect', (_request, socket) => {
+    socket.on('error', () => undefined);
+    socket.end(rawAnswer(noTunnel()));
+  });
+}
+
+function noTunnel(): AppError {
+  const message = 'the service opens no tunnels (CONNECT)';
+  return new AppError({ code: 'method_not_allowed', status: 405, message });
+}
 
 function badPath(error: FastifyError): AppError {
   const tooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';

@@ -1,17 +1,21 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../../lib/errors.ts';
+import { invalidRequest } from '../validation/validation.ts';
+import { excessOf } from './json-structure.ts';
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * Accepts bodies of type application/json only. They have to be UTF-8, uncompressed and without members that would set
- * a prototype. An empty body counts as no body, so clients may always send the content type.
+ * Accepts bodies of type application/json only. They have to be UTF-8, uncompressed, of bounded structure and without members
+ * that would set a prototype. An empty body counts as no body, so clients may always send the content type.
  */
 export function useJsonBodies(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     if (body.length === 0) return done(expectsBody(request) ? malformed('the body is empty, expected JSON') : null);
+    const excess = excessOf(body);
+    if (excess !== null) return done(tooMuch(excess));
     let text: string;
     try {
       text = decoder.decode(body);
@@ -28,6 +32,10 @@ export function useJsonBodies(app: FastifyInstance): void {
 
 function expectsBody(request: FastifyRequest): boolean {
   return request.routeOptions.schema?.body !== undefined;
+}
+
+function tooMuch(message: string): AppError {
+  return invalidRequest([{ keyword: 'structure', instancePath: '', schemaPath: '#', params: {}, message }], 'body');
 }
 
 function malformed(message: string): AppError {

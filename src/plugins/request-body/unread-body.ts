@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 
 /** What a client may still send after it was answered. An honest one finds the answer meanwhile, and stops. */
 const MAX_DISCARDED_BYTES = 64 << 20;
@@ -18,17 +19,21 @@ export function boundUnreadBody({ raw: request }: { raw: IncomingMessage }, repl
 }
 
 function discardRest(request: IncomingMessage): void {
-  const { socket } = request;
-  const lastByte = socket.bytesRead + MAX_DISCARDED_BYTES;
-  const lastTime = performance.now() + MAX_DISCARDING_MS;
   request.on('error', () => undefined);
   // Whoever was reading the body has stopped; a pipe that nobody empties would hold it up.
   request.unpipe();
   request.resume();
+  closeInTime(request.socket, () => request.complete);
+}
+
+/** Closes a connection when too much or for too long has been sent on it from now on, unless that ends before. */
+export function closeInTime(socket: Socket, hasEnded: () => boolean): void {
+  const lastByte = socket.bytesRead + MAX_DISCARDED_BYTES;
+  const lastTime = performance.now() + MAX_DISCARDING_MS;
   // The count of the socket, because Node drops the bytes of an unread body before anybody can see them.
   const check = setInterval(() => {
     const late = socket.bytesRead > lastByte || performance.now() > lastTime;
     if (late) socket.destroy();
-    if (late || request.complete || socket.destroyed) clearInterval(check);
+    if (late || hasEnded() || socket.destroyed) clearInterval(check);
   }, CHECK_MS).unref();
 }

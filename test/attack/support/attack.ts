@@ -1,10 +1,10 @@
 import { expect } from 'vitest';
-import { sendHostile, type HostileRequest, type Outcome } from './hostile-client.ts';
+import { sendHostile, type Answer, type HostileRequest, type Outcome } from './hostile-client.ts';
 import type { AttackedService } from './service.ts';
 import { watchVitals, type Vitals } from './vitals.ts';
 
-/** What every attack is held to. */
-const MAX_GROWN_BYTES = 512 << 20;
+/** What every attack is held to: memory of the API process from its start on, and what its event loop is kept from. */
+const MAX_BYTES = 512 << 20;
 const MAX_HEALTH_MS = 1_000;
 const MAX_PROBLEM_CHARACTERS = 8 << 10;
 /**
@@ -25,35 +25,59 @@ export async function attackTogether(
   name: string,
   requests: readonly HostileRequest[],
 ): Promise<Outcome[]> {
-  const { result: outcomes, vitals } = await watchVitals(service, () =>
-    Promise.all(requests.map((request) => sendHostile(service.origin, request))),
+  const outcomes = await underAttack(
+    service,
+    name,
+    () => Promise.all(requests.map((request) => sendHostile(service.origin, request))),
+    summaryOf,
   );
-  process.stdout.write(`${report(name, outcomes, vitals)}\n`);
   for (const outcome of outcomes) expectRefusal(outcome);
-  expect(vitals.grownBytes, 'growth of the memory in bytes').toBeLessThan(MAX_GROWN_BYTES);
-  expect(vitals.longestHealthMs, 'the slowest /healthz in ms').toBeLessThan(MAX_HEALTH_MS);
-  await expect.poll(() => service.temporaries(), { timeout: 5_000 }).toEqual([]);
   return outcomes;
 }
 
-function expectRefusal({ status, contentType, body, sentBytes }: Outcome): void {
+/**
+ * Does something hostile, prints what it did to the service, and checks that the service kept its memory, went on
+ * answering, and has nothing left of it.
+ */
+export async function underAttack<T>(
+  service: AttackedService,
+  name: string,
+  work: () => Promise<T>,
+  summary: (result: T) => string[],
+): Promise<T> {
+  const { result, vitals } = await watchVitals(service, work);
+  process.stdout.write(`${name.padEnd(52)} ${[...summary(result), ...summaryOfVitals(vitals)].join(' · ')}\n`);
+  expect(vitals.peakBytes, 'most memory of the API since its start in bytes').toBeLessThan(MAX_BYTES);
+  expect(vitals.longestHealthMs, 'the slowest /healthz in ms').toBeLessThan(MAX_HEALTH_MS);
+  await expect.poll(() => service.temporaries(), { timeout: 5_000 }).toEqual([]);
+  return result;
+}
+
+/** Checks that an answer is a problem with a code and a status of 4xx, and no longer than it has to be. */
+export function expectProblem({ status, contentType, body }: Omit<Answer, 'answerMs'>): void {
   expect(status, 'the status; null if the connection was closed without an answer').not.toBeNull();
-  expect(status).toBeGreaterThanOrEqual(400);
-  expect(status).toBeLessThan(500);
+  expect(status, JSON.stringify(body)).toBeGreaterThanOrEqual(400);
+  expect(status, JSON.stringify(body)).toBeLessThan(500);
   expect(contentType).toContain('application/problem+json');
   expect(body).toMatchObject({ status, code: expect.any(String), detail: expect.any(String) });
   expect(JSON.stringify(body).length, 'characters of the problem').toBeLessThan(MAX_PROBLEM_CHARACTERS);
-  expect(sentBytes, 'bytes that the service took').toBeLessThan(MAX_SENT_BYTES);
 }
 
-function report(name: string, outcomes: readonly Outcome[], vitals: Vitals): string {
-  const mebibytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
+function expectRefusal(outcome: Outcome): void {
+  expectProblem(outcome);
+  expect(outcome.sentBytes, 'bytes that the service took').toBeLessThan(MAX_SENT_BYTES);
+}
+
+const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
+
+function summaryOf(outcomes: readonly Outcome[]): string[] {
   const statuses = [...new Set(outcomes.map(({ status }) => status ?? 'closed'))].join(', ');
-  const cells = [
+  return [
     `${statuses} after ${Math.round(Math.max(...outcomes.map(({ answerMs }) => answerMs)))} ms`,
     `took ${mebibytes(outcomes.reduce((sum, { sentBytes }) => sum + sentBytes, 0))}`,
-    `memory +${mebibytes(vitals.grownBytes)}`,
-    `/healthz ≤ ${Math.round(vitals.longestHealthMs)} ms`,
   ];
-  return `${name.padEnd(52)} ${cells.join(' · ')}`;
+}
+
+function summaryOfVitals({ grownBytes, longestHealthMs }: Vitals): string[] {
+  return [`memory +${mebibytes(grownBytes)}`, `/healthz ≤ ${Math.round(longestHealthMs)} ms`];
 }

@@ -20,18 +20,26 @@ export function* endless(start: Uint8Array | string, repeated: Uint8Array | stri
 
 export interface TarEntry {
   readonly path: string;
-  readonly type?: 'File' | 'Directory' | 'ExtendedHeader' | 'GlobalExtendedHeader' | 'NextFileHasLongPath';
+  readonly type?: Header['type'];
+  readonly linkpath?: string;
   readonly content?: Uint8Array | string;
   /** Size in the header, if it differs from that of the content. */
   readonly size?: number;
 }
 
 /** The blocks of an entry, without an end of the archive. */
-export function tarEntry({ path, type = 'File', content = '', size }: TarEntry): Buffer {
+export function tarEntry({ path, type = 'File', content = '', size, linkpath }: TarEntry): Buffer {
   const bytes = Buffer.from(content);
   const header = Buffer.alloc(BLOCK_BYTES);
-  new Header({ path, type, size: size ?? bytes.length, mode: 0o644, mtime: new Date(0) }).encode(header);
+  new Header({ path, type, linkpath, size: size ?? bytes.length, mode: 0o644, mtime: new Date(0) }).encode(header);
   return Buffer.concat([header, bytes, Buffer.alloc((BLOCK_BYTES - (bytes.length % BLOCK_BYTES)) % BLOCK_BYTES)]);
+}
+
+/** The record of an extended header that says what the next entry is. */
+export function record(name: string, value: string): string {
+  const rest = ` ${name}=${value}\n`;
+  const length = rest.length + String(rest.length + String(rest.length).length).length;
+  return `${length}${rest}`;
 }
 
 /** The two zero blocks at the end of an archive. */

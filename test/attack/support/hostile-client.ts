@@ -10,13 +10,16 @@ export interface HostileRequest {
   readonly body: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 }
 
-export interface Outcome {
+export interface Answer {
   /** Null if the connection was closed without an answer. */
   readonly status: number | null;
   readonly contentType: string;
   readonly body: Record<string, unknown>;
   /** Time from the first byte to the answer, in milliseconds. */
   readonly answerMs: number;
+}
+
+export interface Outcome extends Answer {
   /** Bytes of the body that the service, or the network on its behalf, has accepted. */
   readonly sentBytes: number;
 }
@@ -62,8 +65,6 @@ async function sendChunk(socket: Socket, chunk: Uint8Array, closed: Promise<void
   return Promise.race([written, closed.then(() => false)]);
 }
 
-type Answer = Omit<Outcome, 'sentBytes'>;
-
 /** Reads the first answer, which has a Content-Length. */
 function readAnswer(socket: Socket, started: number): Promise<Answer> {
   return new Promise((resolve) => {
@@ -72,26 +73,24 @@ function readAnswer(socket: Socket, started: number): Promise<Answer> {
     socket.on('close', () => resolve({ status: null, contentType: '', body: {}, answerMs: since(started) }));
     socket.on('data', (chunk: Buffer) => {
       received = Buffer.concat([received, chunk]);
-      const answer = parseAnswer(received);
-      if (answer !== null) resolve({ ...answer, answerMs: since(started) });
+      const parsed = parseAnswer(received);
+      if (parsed !== null) resolve({ ...parsed.answer, answerMs: since(started) });
     });
   });
 }
 
-function parseAnswer(received: Buffer): Omit<Answer, 'answerMs'> | null {
+/** The first answer among received bytes, which has a Content-Length, and what follows it; null if it is not complete. */
+export function parseAnswer(received: Buffer): { answer: Omit<Answer, 'answerMs'>; rest: Buffer } | null {
   const headEnd = received.indexOf('\r\n\r\n');
   if (headEnd < 0) return null;
   const head = received.toString('latin1', 0, headEnd);
   const header = (name: string) => new RegExp(`^${name}: (.*)$`, 'im').exec(head)?.[1]?.trim() ?? '';
-  const body = received.subarray(headEnd + 4, headEnd + 4 + Number(header('content-length')));
-  if (body.length < Number(header('content-length'))) return null;
-  const status = Number(head.split(' ')[1]);
-  const isJson = /json/.test(header('content-type'));
-  return {
-    status,
-    contentType: header('content-type'),
-    body: isJson ? (JSON.parse(body.toString('utf8')) as Record<string, unknown>) : {},
-  };
+  const end = headEnd + 4 + Number(header('content-length'));
+  if (received.length < end) return null;
+  const text = received.toString('utf8', headEnd + 4, end);
+  const contentType = header('content-type');
+  const body = /json/.test(contentType) ? (JSON.parse(text) as Record<string, unknown>) : {};
+  return { answer: { status: Number(head.split(' ')[1]), contentType, body }, rest: received.subarray(end) };
 }
 
 function since(started: number): number {

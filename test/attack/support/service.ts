@@ -14,8 +14,9 @@ export interface AttackedService {
   /** The process that answers requests. */
   readonly pid: number;
   readonly operatorKey: string;
-  /** A key with the scope `tenant:write`. */
+  /** A key with the scopes `tenant:write` and `tenant:admin`. */
   readonly tenantKey: string;
+  readonly tenantId: string;
   readonly tenant: ApiClient;
   /** Path to which versions of an adapter are uploaded. */
   readonly versionsPath: string;
@@ -68,7 +69,7 @@ async function prepare(origin: string, operatorKey: string) {
   const { key: tenantKey } = await operator.post<{ key: string }>('/v1/api-keys', {
     name: 'attack',
     tenant_id: tenantId,
-    scopes: ['tenant:write'],
+    scopes: ['tenant:write', 'tenant:admin'],
   });
   await operator.post('/v1/base-models', { name: 'tiny' });
   await operator.post('/v1/base-models/tiny/versions', { version: '1', path: path.join(FIXTURE, 'base') });
@@ -83,7 +84,7 @@ async function prepare(origin: string, operatorKey: string) {
     metric: 'accuracy',
     gate: { kind: 'relative', margin: 0.01 },
   });
-  return { tenantKey, tenant, versionsPath: `/v1/adapters/${adapter.id}/versions?base_model_version=1` };
+  return { tenantId, tenantKey, tenant, versionsPath: `/v1/adapters/${adapter.id}/versions?base_model_version=1` };
 }
 
 /** Waits until a process has printed something. What it writes to standard error later is shown. */

@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Vitals {
-  /** Most memory that the process held, above what it held at the start. */
+  /** Most memory that the process has held since it was started. */
+  readonly peakBytes: number;
+  /** Most memory that the process held meanwhile, above what it held before. */
   readonly grownBytes: number;
   /** Longest time that `GET /healthz` took, which is how long the event loop was kept from answering. */
   readonly longestHealthMs: number;
@@ -37,7 +39,7 @@ export async function watchVitals<T>(
     const { peak } = await memoryOf(process.pid);
     // The kernel's peak is exact, but counts from the start of the process.
     if (peak > before.peak) peakBytes = Math.max(peakBytes, peak);
-    return { result, vitals: { grownBytes: peakBytes - before.resident, longestHealthMs } };
+    return { result, vitals: { peakBytes: peak, grownBytes: peakBytes - before.resident, longestHealthMs } };
   } finally {
     running = false;
     await polling.catch(() => undefined);

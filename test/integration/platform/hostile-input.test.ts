@@ -14,6 +14,7 @@ afterAll(() => service.close());
 
 const json = { 'content-type': 'application/json' };
 const nested = (depth: number) => '{"a":'.repeat(depth) + '1' + '}'.repeat(depth);
+const TOO_DEEP = { in: 'body', field: 'body', message: 'is nested deeper than 32 levels' };
 const wide = Array.from({ length: 60_000 }, (_, index) => `"a${index}":1`).join();
 const bytes = (before: string, ...raw: number[]) =>
   Buffer.concat([Buffer.from(before), Buffer.from(raw), Buffer.from('"}')]);
@@ -23,19 +24,29 @@ describe('a body that', () => {
     [
       'is nested deeper than a stack',
       `{"version":"1","path":"/x","rollout":${nested(50_000)}}`,
-      { code: 'invalid_request', errors: [{ field: 'rollout' }] },
+      { code: 'invalid_request', errors: [TOO_DEEP] },
     ],
+    ['is nested deeper than 32 levels', nested(33), { code: 'invalid_request', errors: [TOO_DEEP] }],
     [
       'is an array nested as deeply',
       '['.repeat(200_000) + ']'.repeat(200_000),
-      { code: 'invalid_request', errors: [{ field: '0' }] },
+      { code: 'invalid_request', errors: [TOO_DEEP] },
     ],
     [
       'has a member with a very long name',
       `{"version":"1","path":"/x","${'y'.repeat(500_000)}":1}`,
       { code: 'invalid_request', errors: [{ field: expect.stringMatching(/^y{119}…$/) }] },
     ],
-    ['has very many members', `{"version":"1","path":"/x","rollout":{${wide}}}`, { code: 'invalid_request' }],
+    [
+      'has very many members',
+      `{"version":"1","path":"/x","rollout":{${wide}}}`,
+      { code: 'invalid_request', errors: [{ field: 'body', message: 'has more than 10000 values, expected fewer' }] },
+    ],
+    [
+      'has brackets and commas in a name only',
+      JSON.stringify({ version: '1', path: '/x', [`\\"${'[{,'.repeat(20_000)}`]: 1 }),
+      { code: 'invalid_request', errors: [{ message: 'is not a known field' }] },
+    ],
     [
       'holds a NUL character',
       '{"version":"1","path":"/x\\u0000y"}',
