@@ -92,7 +92,7 @@ function first<T>(rows: T[]): T | null {
  * the change or the lease is not held.
  */
 export const jobLifecycleRepository = {
-  /** Claims a job that is queued or whose lease has expired. The jobs of a cancelled rollout are about to be cancelled. */
+  /** Claims a job that is queued or whose lease has expired. The jobs of a cancelled or failed rollout are about to be cancelled. */
   async claim(tx: Transaction, lease: Lease, leaseMs: number): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`
@@ -105,7 +105,7 @@ export const jobLifecycleRepository = {
         FROM ${lockedRow(lease.jobId)}
         WHERE j.id = old.id AND (j.state = 'queued' OR ${OPEN})
           AND (j.lease_owner IS NULL OR j.lease_expires_at < clock.now)
-          AND NOT EXISTS (SELECT 1 FROM rollouts WHERE id = j.rollout_id AND state = 'cancelled')
+          AND NOT EXISTS (SELECT 1 FROM rollouts WHERE id = j.rollout_id AND state IN ('cancelled', 'failed'))
         RETURNING ${RETURNED}`,
     );
   },

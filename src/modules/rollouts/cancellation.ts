@@ -6,7 +6,7 @@ import { createRolloutRepository } from './rollout.repository.ts';
 const BATCH = 1000;
 
 /**
- * Cancels the jobs of a rollout that is cancelled, in batches that each commit, so that no transaction holds up a large
+ * Cancels the jobs of a rollout that was cancelled or has failed, in batches that each commit, so that no transaction holds up a large
  * fleet. If the process dies in between, the next call goes on; workers claim none of the jobs meanwhile. The end of the last
  * batch sets the rollout's `finished_at`.
  * @param onBatch gets the jobs of each batch that were waiting in the queue
@@ -21,7 +21,7 @@ export async function cancelInBatches(
     const { queued, done } = await withTransaction(db, async (tx) => {
       await rollouts.lock(rolloutId, tx);
       const { jobs, isLast } = await cancelJobs(tx, { rolloutId, limit: BATCH });
-      if (isLast) await rollouts.finishCancelled(tx, rolloutId);
+      if (isLast) await rollouts.finishStopped(tx, rolloutId);
       return { queued: jobs.filter((job) => job.old_state === 'queued').map((job) => job.id), done: isLast };
     });
     await onBatch(queued);
