@@ -37,8 +37,11 @@ export interface ChangedJob {
   excused_attempts: number;
 }
 
-/** One job, some jobs of one rollout, or the jobs of a rollout, all or so many at a time. */
-export type JobsToCancel = { jobId: string } | { jobIds: readonly string[] } | { rolloutId: string; limit?: number };
+/** One job, some jobs of one rollout, or the jobs of a rollout, all or so many that follow a job. */
+export type JobsToCancel =
+  | { jobId: string }
+  | { jobIds: readonly string[] }
+  | { rolloutId: string; after?: string; limit?: number };
 
 /** Whose jobs are cancelled. */
 export type JobOwner = { adapterId: string } | { tenantId: string };
@@ -80,7 +83,7 @@ function leaseUntil(leaseMs: number): Prisma.Sql {
 function selected(which: JobsToCancel): Prisma.Sql {
   if ('jobId' in which) return Prisma.sql`id = ${which.jobId}`;
   if ('jobIds' in which) return Prisma.sql`id = ANY(${[...which.jobIds]}::text[])`;
-  return Prisma.sql`rollout_id = ${which.rolloutId}`;
+  return Prisma.sql`rollout_id = ${which.rolloutId} AND id > ${which.after ?? ''}`;
 }
 
 function first<T>(rows: T[]): T | null {

@@ -92,6 +92,7 @@ export const planningRepository = {
   },
 };
 
+/** As a value, the last condition is computed for one adapter after the other. As a join, each page would read all versions. */
 function sourcesOf(baseModelVersionId: string): Prisma.Sql {
   return Prisma.sql`
     FROM adapters a
@@ -102,12 +103,13 @@ function sourcesOf(baseModelVersionId: string): Prisma.Sql {
         AND v.deleted_at IS NULL
       ORDER BY v.number DESC LIMIT 1
     ) AS newest ON newest.base_model_version_id <> new_base.id
-    WHERE a.deleted_at IS NULL AND NOT EXISTS (
-      SELECT 1 FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
+    WHERE a.deleted_at IS NULL AND NOT COALESCE((
+      SELECT TRUE FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
       WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id AND v.deleted_at IS NULL
         AND COALESCE(source.number, v.number) >= COALESCE((
           SELECT max(i.number) FROM adapter_versions i WHERE i.adapter_id = a.id AND i.origin = 'imported'), 0)
-    )`;
+      LIMIT 1
+    ), FALSE)`;
 }
 
 /** The adaptations that were not refused when they were planned. Some of them may have ended since. */
