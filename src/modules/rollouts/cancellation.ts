@@ -1,3 +1,4 @@
+import { both } from '../../lib/both.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
 import { cancelJobs } from '../jobs/index.ts';
 import { createRolloutRepository } from './rollout.repository.ts';
@@ -27,7 +28,7 @@ export async function cancelInBatches(
   let after: string | null = '';
   while (after !== null) {
     const cancelling: Promise<Batch> = cancelBatch(db, rolloutId, after);
-    const [batch] = await Promise.all([cancelling, queued.length > 0 ? onBatch(queued) : undefined]);
+    const [batch] = await both(cancelling, queued.length > 0 ? onBatch(queued) : Promise.resolve());
     ({ queued, last: after } = batch);
   }
   await onBatch(queued);

@@ -1,5 +1,6 @@
 import type { JobEntry } from '../../jobs/catalog.ts';
 import { writeOutbox } from '../../jobs/outbox.repository.ts';
+import { both } from '../../lib/both.ts';
 import { withTransaction, type Database, type Prisma, type Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
 import { recordEvent } from '../events/index.ts';
@@ -64,7 +65,7 @@ export async function planInPages(
     let after: string | null = await repository.lastPlanned(db, rollout.id, kind);
     while (after !== null) {
       const planning: Promise<PlannedPage | null> = planPage(deps, rollout, read, after);
-      const [page] = await Promise.all([planning, onPlanned(entries)]);
+      const [page] = await both(planning, onPlanned(entries));
       if (page === null) return false;
       ({ entries, last: after } = page);
     }
