@@ -38,8 +38,10 @@ export async function measurePlan(
 ): Promise<{ figures: PlanFigures; rolloutId: string }> {
   const { newVersionId } = await createFleet(stack.db, adapters);
   const acceptedMs = await acceptRollouts(stack, redisUrl, newVersionId);
-  const before = await stack.databaseCpuMs();
   const planner = startProcess('plan-process.ts', {}, [newVersionId, stack.databaseUrl, redisUrl ?? '']);
+  await planner.next();
+  const before = await stack.databaseCpuMs();
+  planner.send({ plan: true });
   const { rolloutId, jobs, ms, cpuMs, ...memory } = await planner.next<Planned>();
   const databaseCpuMs = (await stack.databaseCpuMs()) - before;
   await planner.stop();
