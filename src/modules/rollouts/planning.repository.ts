@@ -14,13 +14,13 @@ export interface SourceRow {
 export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | 'tenant_id'>;
 
 /** The rows that follow the given adapter, at most so many, in the order of the adapters' identifiers. */
-export interface PageRange {
+interface PageRange {
   readonly after: string;
   readonly limit: number;
 }
 
 /** The options that choose controls. */
-export type ControlOptions = Pick<StoredOptions, 'seed' | 'control' | 'control_fraction'>;
+type ControlOptions = Pick<StoredOptions, 'seed' | 'control' | 'control_fraction'>;
 
 /** Queries that plan the jobs of a rollout. None of them returns more rows than a page has. */
 export const planningRepository = {
