@@ -1,10 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import { benchCommand, type ServiceBenchOptions } from './options.ts';
+import { measureFleet } from './fleet-load.ts';
 import { measurePlan } from './plan.ts';
 import { measureQueue } from './queue.ts';
 import { toMarkdown, type ServiceBenchDocument } from './report.ts';
-import { startStack, type BenchStack } from './stack.ts';
+import { emptyQueues, requireEmptyQueues, startStack, type BenchStack } from './stack.ts';
 
 const options = benchCommand().parse().opts<ServiceBenchOptions>();
 const redisUrl = options.redis ?? null;
@@ -15,30 +16,41 @@ const document: ServiceBenchDocument = {
   cores: os.cpus().length,
   load: [os.loadavg()[0] ?? 0, 0],
   plan: [],
+  fleets: [],
   jobs: null,
 };
 
 async function withStack(work: (stack: BenchStack) => Promise<void>): Promise<void> {
   const stack = await startStack();
+  if (redisUrl !== null) await requireEmptyQueues(redisUrl);
   try {
     await work(stack);
   } finally {
+    if (redisUrl !== null) await emptyQueues(redisUrl);
     await stack.close();
   }
 }
 
-if (options.parts.includes('plan')) {
+if (options.parts.includes('plan') || options.parts.includes('fleet')) {
   for (const adapters of options.adapters) {
     say(`plan: ${adapters} adapters`);
-    await withStack(async (stack) => void document.plan.push((await measurePlan(stack, redisUrl, adapters)).figures));
+    await withStack(async (stack) => {
+      const { figures, rolloutId } = await measurePlan(stack, redisUrl, adapters);
+      document.plan.push(figures);
+      if (!options.parts.includes('fleet')) return;
+      say(`fleet: ${adapters} adapters`);
+      document.fleets.push(await measureFleet(stack, redisUrl, { rolloutId, adapters }));
+    });
   }
 }
 if (options.parts.includes('queue')) {
   say(`queue: ${options.jobs} jobs through ${options.workers} workers`);
   await withStack(async (stack) => {
-    const { figures, entries } = await measurePlan(stack, redisUrl, options.jobs);
+    const { figures, rolloutId } = await measurePlan(stack, redisUrl, options.jobs);
     document.plan.push(figures);
-    document.jobs = await measureQueue(stack, redisUrl, { entries, workers: options.workers });
+    const jobs = await stack.db.job.findMany({ where: { rolloutId }, select: { id: true } });
+    const ids = jobs.map(({ id }) => id);
+    document.jobs = await measureQueue(stack, redisUrl, { ids, workers: options.workers });
   });
 }
 document.load[1] = os.loadavg()[0] ?? 0;

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 
-export const PARTS = ['plan', 'queue'] as const;
+export const PARTS = ['plan', 'fleet', 'queue'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface ServiceBenchOptions {
@@ -22,15 +22,23 @@ Examples:
   npm run bench:service                                    everything, the queue in PostgreSQL
   npm run bench:service -- --redis redis://localhost:6379  the queue in a Redis that holds nothing else
   npm run bench:service -- --parts plan --adapters 10000   only accepting and planning one fleet
+  npm run bench:service -- --parts plan,fleet          also reading, sweeping and cancelling it
 
 Each part has a PostgreSQL of its own, in a temporary folder, which writes as durably as in production.`;
 
 /** Makes the command, which ends the process on `--help` and on mistakes unless it is configured otherwise. */
 export function benchCommand(): Command {
   return new Command('bench:service')
-    .description('Measure the service without any training: accepting and planning rollouts, and the queue.')
+    .description(
+      'Measure the service without any training: accepting, planning and cancelling rollouts, and the queue.',
+    )
     .option('--parts <list>', `What to measure: ${PARTS.join(', ')}.`, parts, [...PARTS])
-    .option('--adapters <list>', 'Sizes of the fleets that are planned.', positives, [10_000, 100_000])
+    .option(
+      '--adapters <list>',
+      'Sizes of the fleets that are planned, and then read, swept and cancelled.',
+      positives,
+      [10_000, 100_000],
+    )
     .option('--jobs <n>', 'Number of jobs that do nothing.', positive, 100_000)
     .option('--workers <n>', 'Number of worker processes for them.', positive, 4)
     .option('--redis <url>', 'URL of the Redis that holds the queue (default: PostgreSQL holds it).')

@@ -1,47 +1,52 @@
-import { createJobProducer, createQueueBackend, type JobEntry } from '../../src/jobs/index.ts';
-import { createLogger } from '../../src/lib/logger.ts';
 import { createClient } from './client.ts';
-import { createAnalyzed, createFleet } from './fleet.ts';
+import { createFleet } from './fleet.ts';
 import { startProcess, type BenchStack } from './stack.ts';
 
 export interface PlanFigures {
   adapters: number;
   /** Times of the POSTs, in milliseconds, in order. */
   acceptedMs: number[];
-  /** Time in which the jobs were inserted, with their events and the outbox. */
+  /** Time in which the jobs were inserted, with their events, and given to the queue. */
   plannedMs: number;
-  /** Time in which the queue was given them after that. */
-  enqueuedMs: number;
+  /** Processor time of PostgreSQL meanwhile, with that of the queue if it is there. */
+  databaseCpuMs: number;
+  /** Processor time of the process that plans. */
+  plannerCpuMs: number;
+  /** Peak memory of that process, and by how much it was higher than before the planning. */
+  peakMiB: number;
+  grownMiB: number;
+}
+
+interface Planned {
+  rolloutId: string;
+  jobs: number | null;
+  ms: number;
+  cpuMs: number;
+  grownMiB: number;
+  peakMiB: number;
 }
 
 /** Number of POSTs that are timed. The first ones, which compile programs, are left out. */
 const POSTS = 40;
 const WARM_UP = 5;
 
-/** Accepts rollouts of a fleet, and plans one. @returns its jobs, which are in the queue */
+/** Accepts rollouts of a fleet, and plans one, whose jobs are in the queue then. */
 export async function measurePlan(
   stack: BenchStack,
   redisUrl: string | null,
   adapters: number,
-): Promise<{ figures: PlanFigures; entries: JobEntry[] }> {
-  const { db } = stack;
-  const { newVersionId } = await createFleet(db, adapters);
+): Promise<{ figures: PlanFigures; rolloutId: string }> {
+  const { newVersionId } = await createFleet(stack.db, adapters);
   const acceptedMs = await acceptRollouts(stack, redisUrl, newVersionId);
-  const logger = createLogger({ level: 'warn', pretty: false });
-  const backend = createQueueBackend({ databaseUrl: stack.databaseUrl, redisUrl });
-  const producer = await createJobProducer({ db, backend, logger });
-  try {
-    const { lifecycle, request } = await createAnalyzed(db, newVersionId);
-    const began = performance.now();
-    const entries = await lifecycle.plan(request, new Map());
-    const planned = performance.now();
-    if (entries?.length !== adapters) throw new Error(`planned ${entries?.length ?? 0} jobs, expected ${adapters}`);
-    await producer.enqueue(entries);
-    const enqueued = performance.now();
-    return { figures: { adapters, acceptedMs, plannedMs: planned - began, enqueuedMs: enqueued - planned }, entries };
-  } finally {
-    await producer.close();
-  }
+  const planner = startProcess('plan-process.ts', {}, [newVersionId, stack.databaseUrl, redisUrl ?? '']);
+  await planner.next();
+  const before = await stack.databaseCpuMs();
+  planner.send({ plan: true });
+  const { rolloutId, jobs, ms, cpuMs, ...memory } = await planner.next<Planned>();
+  const databaseCpuMs = (await stack.databaseCpuMs()) - before;
+  await planner.stop();
+  if (jobs !== adapters) throw new Error(`planned ${jobs} jobs, expected ${adapters}`);
+  return { figures: { adapters, acceptedMs, plannedMs: ms, databaseCpuMs, plannerCpuMs: cpuMs, ...memory }, rolloutId };
 }
 
 async function acceptRollouts(stack: BenchStack, redisUrl: string | null, versionId: string): Promise<number[]> {
@@ -70,7 +75,7 @@ async function acceptRollouts(stack: BenchStack, redisUrl: string | null, versio
 }
 
 /** The settings of an API beside a stack. */
-function apiEnvironment(stack: BenchStack, redisUrl: string | null): Record<string, string> {
+export function apiEnvironment(stack: BenchStack, redisUrl: string | null): Record<string, string> {
   return {
     READAPT_HOST: '127.0.0.1',
     READAPT_PORT: '0',

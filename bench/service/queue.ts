@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { JobEntry } from '../../src/jobs/index.ts';
 import { startProcess, type BenchStack } from './stack.ts';
 
 export interface QueueFigures {
@@ -22,7 +21,7 @@ const PATIENCE_MS = 15_000;
 export async function measureQueue(
   stack: BenchStack,
   redisUrl: string | null,
-  { entries, workers }: { entries: readonly JobEntry[]; workers: number },
+  { ids, workers }: { ids: readonly string[]; workers: number },
 ): Promise<QueueFigures> {
   const files = Array.from({ length: workers }, (_, index) => path.join(stack.folder, `ran-${index}`));
   const databaseBefore = await stack.databaseCpuMs();
@@ -33,7 +32,7 @@ export async function measureQueue(
   await Promise.all(processes.map((one) => one.next()));
   let ran: string[] = [];
   let changed = performance.now();
-  while (ran.length < entries.length && performance.now() - changed < PATIENCE_MS) {
+  while (ran.length < ids.length && performance.now() - changed < PATIENCE_MS) {
     await new Promise((resolve) => setTimeout(resolve, 500));
     const now = (await Promise.all(files.map(readLines))).flat();
     if (now.length > ran.length) changed = performance.now();
@@ -47,10 +46,10 @@ export async function measureQueue(
   ran = (await Promise.all(files.map(readLines))).flat();
   const distinct = new Set(ran);
   return {
-    jobs: entries.length,
+    jobs: ids.length,
     workers,
     seconds,
-    lost: entries.filter(({ id }) => !distinct.has(id)).length,
+    lost: ids.filter((id) => !distinct.has(id)).length,
     repeated: ran.length - distinct.size,
     databaseCpuMs,
     workersCpuMs: cpu.reduce((sum, one) => sum + one, 0),

@@ -1,3 +1,4 @@
+import type { FleetFigures } from './fleet-load.ts';
 import type { PlanFigures } from './plan.ts';
 import type { QueueFigures } from './queue.ts';
 
@@ -8,30 +9,58 @@ export interface ServiceBenchDocument {
   /** Load averages of the last minute, before and after. */
   load: [number, number];
   plan: PlanFigures[];
+  fleets: FleetFigures[];
   jobs: QueueFigures | null;
 }
 
 /** The figures of a run as Markdown tables. */
 export function toMarkdown(document: ServiceBenchDocument): string {
-  const { queue, cpu, cores, load, plan, jobs } = document;
+  const { queue, cpu, cores, load, plan, fleets, jobs } = document;
   const head = `${cores} cores of ${cpu}, queue in ${queue}; load average ${load[0].toFixed(1)} before and ${load[1].toFixed(1)} after.`;
-  return [head, ...(plan.length > 0 ? [planTable(plan)] : []), ...(jobs === null ? [] : [queueTable(jobs)])].join(
-    '\n\n',
-  );
+  const tables = [
+    ...(plan.length > 0 ? [planTable(plan)] : []),
+    ...(fleets.length > 0 ? [fleetTable(fleets)] : []),
+    ...(jobs === null ? [] : [queueTable(jobs)]),
+  ];
+  return [head, ...tables].join('\n\n');
 }
 
 function planTable(plan: readonly PlanFigures[]): string {
   return table(
-    ['adapters', 'POST accepted, median', '95 %', 'slowest', 'jobs inserted', 'enqueued', 'together'],
-    plan.map(({ adapters, acceptedMs, plannedMs, enqueuedMs }) => [
+    [
+      'adapters',
+      'POST accepted, median',
+      '95 %',
+      'slowest',
+      'planned and enqueued',
+      'CPU of PostgreSQL',
+      'CPU of the planner',
+      'its peak memory',
+      'of it for the planning',
+    ],
+    plan.map(({ adapters, acceptedMs, plannedMs, databaseCpuMs, plannerCpuMs, peakMiB, grownMiB }) => [
       adapters.toLocaleString('en'),
       milliseconds(quantile(acceptedMs, 0.5)),
       milliseconds(quantile(acceptedMs, 0.95)),
       milliseconds(quantile(acceptedMs, 1)),
       seconds(plannedMs),
-      seconds(enqueuedMs),
-      seconds(plannedMs + enqueuedMs),
+      seconds(databaseCpuMs),
+      seconds(plannerCpuMs),
+      `${peakMiB.toFixed(0)} MiB`,
+      `${grownMiB.toFixed(0)} MiB`,
     ]),
+  );
+}
+
+function fleetTable(fleets: readonly FleetFigures[]): string {
+  const rows = Object.keys(fleets[0]?.times ?? {});
+  const spread = (times: readonly number[]): string => {
+    if (times.length < 2) return milliseconds(times[0] ?? Number.NaN);
+    return `${milliseconds(quantile(times, 0.5))} (95 %: ${milliseconds(quantile(times, 0.95))})`;
+  };
+  return table(
+    ['median', ...fleets.map(({ adapters }) => `${adapters.toLocaleString('en')} adapters`)],
+    rows.map((row) => [row, ...fleets.map(({ times }) => spread(times[row] ?? []))]),
   );
 }
 

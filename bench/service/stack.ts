@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import type { Queue } from 'bullmq';
 import { applyMigrations, startEmbeddedPostgres } from '../../src/embedded/index.ts';
+import { createQueueBackend, QUEUES } from '../../src/jobs/index.ts';
 import { createDatabase, type Database } from '../../src/lib/database.ts';
 
 /** A PostgreSQL in a temporary folder, with Readapt's tables. */
@@ -94,4 +96,32 @@ async function familyCpuMs(postmaster: number): Promise<number> {
     if (found?.parent === postmaster) sum += found.own;
   }
   return sum;
+}
+
+/** @throws Error if a queue in the Redis holds jobs, which would be run among those of the bench */
+export async function requireEmptyQueues(redisUrl: string): Promise<void> {
+  await withQueues(redisUrl, async (queue) => {
+    const count = Object.values(await queue.getJobCounts()).reduce((sum, one) => sum + one, 0);
+    if (count === 0) return;
+    throw new Error(
+      `queue ${queue.name} in the Redis of --redis holds ${count} jobs, expected none: give another Redis`,
+    );
+  });
+}
+
+/** Deletes all jobs, which a further part of the bench would run. */
+export function emptyQueues(redisUrl: string): Promise<void> {
+  return withQueues(redisUrl, (queue) => queue.obliterate({ force: true }));
+}
+
+async function withQueues(redisUrl: string, work: (queue: Queue) => Promise<void>): Promise<void> {
+  const backend = createQueueBackend({ databaseUrl: '', redisUrl });
+  for (const name of QUEUES) {
+    const queue = backend.createQueue(name) as unknown as Queue;
+    try {
+      await work(queue);
+    } finally {
+      await queue.close();
+    }
+  }
 }

@@ -10,8 +10,8 @@ interface QueuedJob {
 /** The part of BullMQ's queue that Readapt uses. Both backends have it. */
 export interface JobQueue {
   addBulk(jobs: QueuedJob[]): Promise<unknown>;
-  /** Returns 1 if the job was removed. A running job is not removed. */
-  remove(jobId: string): Promise<number>;
+  /** Returns 1 if the job was removed. A running job is not removed. No job of Readapt has children to be looked for. */
+  remove(jobId: string, options: { removeChildren: false }): Promise<number>;
   getJobCounts(...states: QueueState[]): Promise<Record<string, number>>;
   waitUntilReady(): Promise<unknown>;
   close(): Promise<void>;
@@ -54,8 +54,16 @@ export function createQueueBackend(options: QueueBackendOptions): QueueBackend {
 }
 
 function postgresBackend(connectionString: string): QueueBackend {
-  // A queue runs one statement after the other. The worker of a queue listens on a connection besides.
-  const connection = { connectionString, migrate: true, max: 1, application_name: 'readapt-queue' };
+  const connection = {
+    connectionString,
+    migrate: true,
+    // A queue runs one statement after the other. The worker of a queue listens on a connection besides.
+    max: 1,
+    application_name: 'readapt-queue',
+    // A queue does not wait for the disk. PostgreSQL writes its log in order, so a crash of the server cannot lose a job that has
+    // left the outbox, and a job whose end it loses is delivered again, which its handler notices.
+    options: '-c synchronous_commit=off',
+  };
   return {
     kind: 'postgres',
     createQueue: (name) => new Queue(name, { connection }, createPostgresBackend) as JobQueue,

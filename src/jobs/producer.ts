@@ -68,7 +68,7 @@ export async function createJobProducer(options: ProducerOptions): Promise<JobPr
       for (let start = 0; start < ids.length; start += REMOVED_AT_ONCE) {
         const chunk = ids.slice(start, start + REMOVED_AT_ONCE);
         // A job that a worker runs cannot be removed: the worker sees the change in its row.
-        const removals = Promise.allSettled(chunk.map((id) => queueOf(name).remove(id)));
+        const removals = Promise.allSettled(chunk.map((id) => queueOf(name).remove(id, { removeChildren: false })));
         const done = await withTimeout(removals, timeoutMs, `queue ${name}`).catch((error: unknown) => {
           logger.warn(
             { err: error, queue: name, left: ids.length - start },

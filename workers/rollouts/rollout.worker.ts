@@ -96,16 +96,14 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   const watch = watchCancellation(isAnalyzing, `rollout ${id} is no longer being analyzed`, deps.heartbeatMs ?? 1000);
   const signal = AbortSignal.any([context.signal, watch.cancelled]);
   try {
-    const sources = await lifecycle.sources(baseModelVersionId);
-    const oldIds = [...new Set(sources.map((source) => source.base_model_version_id))];
+    const oldIds = await lifecycle.oldVersions(baseModelVersionId);
     const refusals = await analyzeVersions({ ...deps, signal, logger }, baseModelVersionId, oldIds);
-    const entries = await lifecycle.plan(
-      { id, baseModelVersionId, options: rollout.options as StoredOptions },
-      refusals,
-    );
-    if (entries === null) return;
-    await deps.producer.enqueueAfterCommit(entries);
-    logger.info({ jobs: entries.length, refusedVersions: refusals.size }, 'rollout planned');
+    const options = rollout.options as StoredOptions;
+    const jobs = await lifecycle.plan({ id, baseModelVersionId, options }, refusals, async (entries) => {
+      context.signal.throwIfAborted();
+      await deps.producer.enqueueAfterCommit(entries);
+    });
+    if (jobs !== null) logger.info({ jobs, refusedVersions: refusals.size }, 'rollout planned');
   } catch (error) {
     if (watch.cancelled.aborted) {
       logger.info('analysis ended: its rollout is no longer being analyzed');

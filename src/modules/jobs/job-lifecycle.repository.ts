@@ -37,8 +37,11 @@ export interface ChangedJob {
   excused_attempts: number;
 }
 
-/** One job, some jobs of one rollout, or the jobs of a rollout, all or so many at a time. */
-export type JobsToCancel = { jobId: string } | { jobIds: readonly string[] } | { rolloutId: string; limit?: number };
+/** One job, some jobs of one rollout, or the jobs of a rollout, all or so many that follow a job. */
+export type JobsToCancel =
+  | { jobId: string }
+  | { jobIds: readonly string[] }
+  | { rolloutId: string; after?: string; limit?: number };
 
 /** Whose jobs are cancelled. */
 export type JobOwner = { adapterId: string } | { tenantId: string };
@@ -80,7 +83,7 @@ function leaseUntil(leaseMs: number): Prisma.Sql {
 function selected(which: JobsToCancel): Prisma.Sql {
   if ('jobId' in which) return Prisma.sql`id = ${which.jobId}`;
   if ('jobIds' in which) return Prisma.sql`id = ANY(${[...which.jobIds]}::text[])`;
-  return Prisma.sql`rollout_id = ${which.rolloutId}`;
+  return Prisma.sql`rollout_id = ${which.rolloutId} AND id > ${which.after ?? ''}`;
 }
 
 function first<T>(rows: T[]): T | null {
@@ -92,7 +95,7 @@ function first<T>(rows: T[]): T | null {
  * the change or the lease is not held.
  */
 export const jobLifecycleRepository = {
-  /** Claims a job that is queued or whose lease has expired. The jobs of a cancelled rollout are about to be cancelled. */
+  /** Claims a job that is queued or whose lease has expired. The jobs of a cancelled or failed rollout are about to be cancelled. */
   async claim(tx: Transaction, lease: Lease, leaseMs: number): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`
@@ -105,7 +108,7 @@ export const jobLifecycleRepository = {
         FROM ${lockedRow(lease.jobId)}
         WHERE j.id = old.id AND (j.state = 'queued' OR ${OPEN})
           AND (j.lease_owner IS NULL OR j.lease_expires_at < clock.now)
-          AND NOT EXISTS (SELECT 1 FROM rollouts WHERE id = j.rollout_id AND state = 'cancelled')
+          AND NOT EXISTS (SELECT 1 FROM rollouts WHERE id = j.rollout_id AND state IN ('cancelled', 'failed'))
         RETURNING ${RETURNED}`,
     );
   },

@@ -32,6 +32,9 @@ export interface LiveJob {
 /** Jobs that are still to be run or refined, and those whose baselines are to be measured. */
 const LIVE = Prisma.sql`(j.finished_at IS NULL OR j.baselines_pending)`;
 
+/** Rollouts `r` that go on and have jobs; of one that is analyzed, some may be planned already. */
+const WITH_JOBS = Prisma.sql`r.state IN ('analyzing', 'adapting')`;
+
 /**
  * What the answer of the job `j` depends on: its last change, and the versions that it has published. `xmin` is the transaction
  * that wrote a row, so it differs after each update.
@@ -123,12 +126,13 @@ export function createJobRepository(db: Database) {
       }),
 
     /**
-     * Inserts the jobs of a rollout with one statement. Their clocks start with the time since the rollout was
+     * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was
      * accepted: the wait until its analysis began and the analysis itself. A control needs no analysis, so for it all
      * of that time counts as waiting.
+     * @returns the identifiers of those that the rollout did not have yet
      */
-    async plan(tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]): Promise<number> {
-      return tx.$executeRaw`
+    async plan(tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]): Promise<string[]> {
+      const rows = await tx.$queryRaw<{ id: string }[]>`
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
         planned AS (
           SELECT * FROM unnest(
@@ -157,7 +161,8 @@ export function createJobRepository(db: Database) {
           SELECT (EXTRACT(EPOCH FROM r.analysis_started_at - r.accepted_at) * 1000)::float8 AS waited,
                  (EXTRACT(EPOCH FROM clock.now - r.analysis_started_at) * 1000)::float8 AS analyzed
         ) AS times
-        ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING`;
+        ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id`;
+      return rows.map((row) => row.id);
     },
 
     expired: (limit: number, tx: Queryable = db) =>
@@ -170,7 +175,7 @@ export function createJobRepository(db: Database) {
     async countLive(tx: Queryable = db): Promise<number> {
       const [row] = await tx.$queryRaw<{ count: number | null }[]>`
         SELECT sum(c.unfinished + c.baselines_pending)::int AS count
-        FROM rollouts r JOIN rollout_counts c ON c.rollout_id = r.id WHERE r.state = 'adapting'`;
+        FROM rollouts r JOIN rollout_counts c ON c.rollout_id = r.id WHERE ${WITH_JOBS}`;
       return row?.count ?? 0;
     },
 
@@ -178,7 +183,7 @@ export function createJobRepository(db: Database) {
       tx.$queryRaw<LiveJob[]>`
         SELECT j.id, j.kind, j.finished_at IS NOT NULL AS ended
         FROM rollouts r JOIN jobs j ON j.rollout_id = r.id
-        WHERE r.state = 'adapting' AND ${LIVE} AND j.id > ${after} ORDER BY j.id LIMIT ${limit}`,
+        WHERE ${WITH_JOBS} AND ${LIVE} AND j.id > ${after} ORDER BY j.id LIMIT ${limit}`,
   };
 }
 

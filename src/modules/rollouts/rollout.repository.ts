@@ -1,10 +1,9 @@
 import { Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
-import { newId } from '../../lib/ids.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import type { RolloutQuery, StoredOptions } from './rollout.schemas.ts';
 import {
   LIVE_ROLLOUT_STATES,
-  TERMINAL_ROLLOUT_STATES,
+  STOPPED_ROLLOUT_STATES,
   UNPLANNED_ROLLOUT_STATES,
   type RolloutState,
 } from './rollout.states.ts';
@@ -43,15 +42,6 @@ export interface EvolutionRow {
   differences: { field: string; old: unknown; new: unknown }[] | null;
 }
 
-/** The latest version of an adapter, from which a rollout carries the adapter over. */
-export interface SourceRow {
-  adapter_version_id: string;
-  adapter_id: string;
-  tenant_id: string;
-  base_model_version_id: string;
-  dataset_id: string | null;
-}
-
 export interface RolloutMove {
   from: readonly RolloutState[];
   next: RolloutState;
@@ -78,7 +68,10 @@ export function createRolloutRepository(db: Queryable) {
       tx.rollout.findFirst({
         where: {
           baseModelVersionId,
-          OR: [{ state: { in: [...LIVE_ROLLOUT_STATES] } }, { state: 'cancelled', finishedAt: null }],
+          OR: [
+            { state: { in: [...LIVE_ROLLOUT_STATES] } },
+            { state: { in: [...STOPPED_ROLLOUT_STATES] }, finishedAt: null },
+          ],
         },
         select: { id: true },
       }),
@@ -93,30 +86,31 @@ export function createRolloutRepository(db: Queryable) {
     },
 
     /**
-     * Moves a rollout to the state `next` if it is in one of the states `from`. True if it was. A cancelled one is finished
-     * when its jobs are cancelled too.
+     * Moves a rollout to the state `next` if it is in one of the states `from`. True if it was. A cancelled or failed one is
+     * finished when its jobs are cancelled too.
      */
     async move(tx: Transaction, id: string, { from, next, error = null }: RolloutMove): Promise<boolean> {
-      const ended = next !== 'cancelled' && TERMINAL_ROLLOUT_STATES.some((state) => state === next);
       const count = await tx.$executeRaw`
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
         UPDATE rollouts r SET state = ${next}::rollout_state,
           error = ${error === null ? null : JSON.stringify(error)}::jsonb,
           analysis_started_at = CASE WHEN ${next} = 'analyzing' THEN clock.now ELSE r.analysis_started_at END,
-          planned_at = CASE WHEN ${next} = 'adapting' THEN clock.now ELSE r.planned_at END,
-          finished_at = CASE WHEN ${ended} THEN clock.now ELSE r.finished_at END, updated_at = clock.now
+          planned_at = CASE WHEN ${next} = 'adapting' THEN clock.now ELSE r.planned_at END, updated_at = clock.now
         FROM clock WHERE r.id = ${id} AND r.state = ANY(${[...from]}::rollout_state[])`;
       return count === 1;
     },
 
-    finishCancelled: (tx: Transaction, id: string) =>
+    finishStopped: (tx: Transaction, id: string) =>
       tx.$executeRaw`
         UPDATE rollouts SET finished_at = clock_timestamp(), updated_at = clock_timestamp()
-        WHERE id = ${id} AND state = 'cancelled' AND finished_at IS NULL`,
+        WHERE id = ${id} AND state = ANY(${[...STOPPED_ROLLOUT_STATES]}::rollout_state[]) AND finished_at IS NULL`,
 
-    /** Cancelled rollouts with jobs that are still to be cancelled. */
+    /** Stopped rollouts with jobs that are still to be cancelled. */
     unfinishedCancellations: (tx: Queryable = db) =>
-      tx.rollout.findMany({ where: { state: 'cancelled', finishedAt: null }, select: { id: true } }),
+      tx.rollout.findMany({
+        where: { state: { in: [...STOPPED_ROLLOUT_STATES] }, finishedAt: null },
+        select: { id: true },
+      }),
 
     /** Counts the beginning of an analysis. */
     countAnalysis: (tx: Transaction, id: string) =>
@@ -130,41 +124,6 @@ export function createRolloutRepository(db: Queryable) {
         UPDATE rollouts SET excused_attempts = excused_attempts + 1, updated_at = clock_timestamp(),
           error = ${error === null ? null : JSON.stringify(error)}::jsonb
         WHERE id = ${id} AND state = 'analyzing'`,
-
-    /**
-     * The latest version of each adapter of the base model that has none for this base model version yet: neither the
-     * newest import nor anything that was carried over from it.
-     */
-    sources: (baseModelVersionId: string, tx: Queryable = db) =>
-      tx.$queryRaw<SourceRow[]>`
-        SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id,
-          a.dataset_id
-        FROM adapters a
-        JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
-        JOIN base_model_versions new_base
-          ON new_base.id = ${baseModelVersionId} AND new_base.base_model_id = a.base_model_id
-        JOIN LATERAL (
-          SELECT v.id, v.base_model_version_id FROM adapter_versions v WHERE v.adapter_id = a.id AND NOT v.superseded
-            AND v.deleted_at IS NULL
-          ORDER BY v.number DESC LIMIT 1
-        ) AS newest ON newest.base_model_version_id <> new_base.id
-        WHERE a.deleted_at IS NULL AND NOT EXISTS (
-          SELECT 1 FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
-          WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id AND v.deleted_at IS NULL
-            AND COALESCE(source.number, v.number) >= COALESCE((
-              SELECT max(i.number) FROM adapter_versions i WHERE i.adapter_id = a.id AND i.origin = 'imported'), 0)
-        )
-        ORDER BY a.id`,
-
-    /** Records the events of newly inserted jobs with one statement, since a fleet has thousands of jobs. */
-    recordPlanned: (tx: Transaction, rolloutId: string, jobIds: readonly string[]) =>
-      tx.$executeRaw`
-        INSERT INTO events (id, tenant_id, type, subject_id, data)
-        SELECT e.id, j.tenant_id, 'job.' || j.state, j.id,
-          jsonb_build_object('rollout_id', j.rollout_id, 'adapter_id', j.adapter_id, 'kind', j.kind)
-        FROM unnest(${jobIds.map(() => newId('event'))}::text[], ${[...jobIds]}::text[]) AS e (id, job_id)
-        JOIN jobs j ON j.id = e.job_id AND j.rollout_id = ${rolloutId}
-        ORDER BY j.id`,
 
     /** The number of jobs by rollout, kind and state; of one tenant, or of all. A state that has been left counts zero. */
     counts: (rolloutIds: readonly string[], tenantId: string | null, tx: Queryable = db) =>

@@ -102,7 +102,8 @@ export const Rollout = Type.Object(
     version: Type.String({ description: 'The version text of that version.' }),
     state: Type.Enum(ROLLOUT_STATES, {
       description:
-        'planning: waiting for a worker. analyzing: files are verified and the evolutions computed. adapting: jobs run. ' +
+        'planning: waiting for a worker. analyzing: files are verified, the evolutions computed and the jobs planned, the first ' +
+        'of which may run meanwhile. adapting: all jobs are planned, and run. ' +
         'completed: all jobs have ended, and what their adapters are compared with is measured. failed: see `error`.',
     }),
     options: RolloutOptions,

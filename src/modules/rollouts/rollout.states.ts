@@ -6,5 +6,7 @@ export type { RolloutState };
 export const UNPLANNED_ROLLOUT_STATES = ['planning', 'analyzing'] as const satisfies RolloutState[];
 /** States from which a rollout goes on. */
 export const LIVE_ROLLOUT_STATES = [...UNPLANNED_ROLLOUT_STATES, 'adapting'] as const satisfies RolloutState[];
+/** States that end a rollout whatever its jobs do, so that those that have not ended are cancelled. */
+export const STOPPED_ROLLOUT_STATES = ['failed', 'cancelled'] as const satisfies RolloutState[];
 export const TERMINAL_ROLLOUT_STATES = ['completed', 'failed', 'cancelled'] as const satisfies RolloutState[];
 export const ROLLOUT_STATES = [...LIVE_ROLLOUT_STATES, ...TERMINAL_ROLLOUT_STATES] as const;

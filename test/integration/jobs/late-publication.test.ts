@@ -9,6 +9,7 @@ import { createRollout, createRolloutLifecycle, type StoredOptions } from '../..
 import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
 import { publishCandidate } from '../../../workers/adaptations/publication.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { planEntries } from '../queue/plan-entries.ts';
 import { createTestDatabase, type TestDatabase } from '../support/index.ts';
 
 let database: TestDatabase;
@@ -40,7 +41,7 @@ async function plan(baseModelVersionId: string): Promise<string | undefined> {
   const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseModelVersionId, options: {} }));
   const { options } = (await lifecycle.beginAnalysis(rollout.id))!;
   const request = { id: rollout.id, baseModelVersionId, options: options as StoredOptions };
-  return (await lifecycle.plan(request, new Map()))![0]?.id;
+  return (await planEntries(lifecycle, request))![0]?.id;
 }
 
 /** Runs a job up to its publication, as a worker does. @returns the id of the version */

@@ -4,6 +4,7 @@ import { newId } from '../../../src/lib/ids.ts';
 import { recordEvent } from '../../../src/modules/events/index.ts';
 import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { planEntries } from '../queue/plan-entries.ts';
 import { eventually } from '../queue/test-queue.ts';
 import { createTestApp, createTestDatabase, createTestKey, type TestApp } from '../support/index.ts';
 
@@ -75,7 +76,7 @@ const jobsOf = async (): Promise<{ rolloutId: string; jobIds: string[] }> => {
   const lifecycle = createRolloutLifecycle({ db: app.db });
   const { options } = (await lifecycle.beginAnalysis(rollout.id))!;
   const request = { id: rollout.id, baseModelVersionId, options: options as StoredOptions };
-  const entries = (await lifecycle.plan(request, new Map()))!;
+  const entries = (await planEntries(lifecycle, request))!;
   return { rolloutId: rollout.id, jobIds: entries.map(({ id }) => id) };
 };
 

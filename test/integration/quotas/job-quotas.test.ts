@@ -11,6 +11,7 @@ import { unrecorded } from '../../../src/lib/record-answer.ts';
 import { startWorker } from '../../../workers/main.ts';
 import { createTrainingProcess } from '../../../workers/training/training-process.ts';
 import type { Fleet } from '../queue/fleet.ts';
+import { planEntries } from '../queue/plan-entries.ts';
 import { useQueueWithFleets } from '../queue/queue-with-fleets.ts';
 import { eventually, logger, type TestQueue } from '../queue/test-queue.ts';
 
@@ -47,7 +48,7 @@ async function plan(fleet: Fleet, env: Record<string, string> = {}, options: { c
   const row = await lifecycle.beginAnalysis(rollout.id);
   const stored = row!.options as Parameters<typeof lifecycle.plan>[0]['options'];
   const request = { id: rollout.id, baseModelVersionId: fleet.newVersionId, options: stored };
-  return { id: rollout.id, entries: await lifecycle.plan(request, new Map()) };
+  return { id: rollout.id, entries: await planEntries(lifecycle, request) };
 }
 
 const jobsOf = (rolloutId: string) => db.job.findMany({ where: { rolloutId }, orderBy: { id: 'asc' } });

@@ -1,0 +1,15 @@
+import type { JobEntry } from '../../../src/jobs/index.ts';
+import type { RolloutLifecycle } from '../../../src/modules/rollouts/index.ts';
+
+type Plan = RolloutLifecycle['plan'];
+
+/** Plans a rollout. @returns the queue jobs of all pages, which are not enqueued; null if it is not to be planned */
+export async function planEntries(
+  lifecycle: RolloutLifecycle,
+  rollout: Parameters<Plan>[0],
+  refusals: Parameters<Plan>[1] = new Map(),
+): Promise<JobEntry[] | null> {
+  const entries: JobEntry[] = [];
+  const jobs = await lifecycle.plan(rollout, refusals, (page) => Promise.resolve(void entries.push(...page)));
+  return jobs === null ? null : entries;
+}
