@@ -2,6 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import { benchCommand, type ServiceBenchOptions } from './options.ts';
 import { measurePlan } from './plan.ts';
+import { measurePolling } from './poll/measure.ts';
+import { pollTables } from './poll/report.ts';
 import { measureQueue } from './queue.ts';
 import { toMarkdown, type ServiceBenchDocument } from './report.ts';
 import { startStack, type BenchStack } from './stack.ts';
@@ -16,6 +18,7 @@ const document: ServiceBenchDocument = {
   load: [os.loadavg()[0] ?? 0, 0],
   plan: [],
   jobs: null,
+  poll: null,
 };
 
 async function withStack(work: (stack: BenchStack) => Promise<void>): Promise<void> {
@@ -41,6 +44,12 @@ if (options.parts.includes('queue')) {
     document.jobs = await measureQueue(stack, redisUrl, { entries, workers: options.workers });
   });
 }
+if (options.parts.includes('poll')) {
+  const { polledJobs: jobs, rate, seconds } = options;
+  say(`poll: ${rate} requests a second for ${seconds} s over ${jobs} jobs`);
+  await withStack(async (stack) => void (document.poll = await measurePolling(stack, { jobs, rate, seconds })));
+}
 document.load[1] = os.loadavg()[0] ?? 0;
 if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(document, null, 2)}\n`);
-process.stdout.write(`${toMarkdown(document)}\n`);
+const polled = document.poll === null ? [] : [pollTables(document.poll)];
+process.stdout.write(`${[toMarkdown(document), ...polled].join('\n\n')}\n`);
