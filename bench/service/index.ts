@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
+import { healthTable, measureHealth } from './health.ts';
 import { benchCommand, type ServiceBenchOptions } from './options.ts';
 import { measurePlan } from './plan.ts';
 import { measurePolling } from './poll/measure.ts';
@@ -19,6 +20,7 @@ const document: ServiceBenchDocument = {
   plan: [],
   jobs: null,
   poll: null,
+  health: [],
 };
 
 async function withStack(work: (stack: BenchStack) => Promise<void>): Promise<void> {
@@ -49,7 +51,15 @@ if (options.parts.includes('poll')) {
   say(`poll: ${rate} requests a second for ${seconds} s over ${jobs} jobs`);
   await withStack(async (stack) => void (document.poll = await measurePolling(stack, { jobs, rate, seconds })));
 }
+if (options.parts.includes('health')) {
+  say('health: /healthz during the attacks of test/attack');
+  document.health = await measureHealth();
+}
 document.load[1] = os.loadavg()[0] ?? 0;
 if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(document, null, 2)}\n`);
-const polled = document.poll === null ? [] : [pollTables(document.poll)];
-process.stdout.write(`${[toMarkdown(document), ...polled].join('\n\n')}\n`);
+const sections = [
+  toMarkdown(document),
+  ...(document.poll === null ? [] : [pollTables(document.poll)]),
+  ...(document.health.length === 0 ? [] : [healthTable(document.health)]),
+];
+process.stdout.write(`${sections.join('\n\n')}\n`);

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 
-export const PARTS = ['plan', 'queue', 'poll'] as const;
+export const PARTS = ['plan', 'queue', 'poll', 'health'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface ServiceBenchOptions {
@@ -36,7 +36,7 @@ Each part has a PostgreSQL of its own, in a temporary folder, which writes as du
 export function benchCommand(): Command {
   return new Command('bench:service')
     .description(
-      'Measure the service with jobs that do nothing: accepting and planning rollouts, the queue, and polling.',
+      'Measure the service with jobs that do nothing: accepting and planning rollouts, the queue, polling, and /healthz under attack.',
     )
     .option('--parts <list>', `What to measure: ${PARTS.join(', ')}.`, parts, [...PARTS])
     .option('--adapters <list>', 'Sizes of the fleets that are planned.', positives, [10_000, 100_000])

@@ -1,3 +1,4 @@
+import type { HealthFigures } from './health.ts';
 import type { PlanFigures } from './plan.ts';
 import type { PollFigures } from './poll/measure.ts';
 import type { QueueFigures } from './queue.ts';
@@ -11,6 +12,7 @@ export interface ServiceBenchDocument {
   plan: PlanFigures[];
   jobs: QueueFigures | null;
   poll: PollFigures | null;
+  health: HealthFigures[];
 }
 
 /** The figures of a run as Markdown tables. */

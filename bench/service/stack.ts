@@ -91,12 +91,15 @@ export async function cpuMs(pid: number): Promise<{ own: number; ended: number; 
 }
 
 async function familyCpuMs(postmaster: number): Promise<number> {
-  const { own, ended } = await cpuMs(postmaster);
-  let sum = own + ended;
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const found = await cpuMs(Number(name)).catch(() => null);
-    if (found?.parent === postmaster) sum += found.own;
+  for (;;) {
+    const { own, ended } = await cpuMs(postmaster);
+    let sum = own + ended;
+    for (const name of await readdir('/proc')) {
+      if (!/^\d+$/.test(name)) continue;
+      const found = await cpuMs(Number(name)).catch(() => null);
+      if (found?.parent === postmaster) sum += found.own;
+    }
+    // A child that has ended meanwhile is counted twice or not at all.
+    if ((await cpuMs(postmaster)).ended === ended) return sum;
   }
-  return sum;
 }

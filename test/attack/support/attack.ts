@@ -1,3 +1,4 @@
+import { appendFile } from 'node:fs/promises';
 import { expect } from 'vitest';
 import { sendHostile, type HostileRequest, type Outcome } from './hostile-client.ts';
 import type { AttackedService } from './service.ts';
@@ -29,11 +30,18 @@ export async function attackTogether(
     Promise.all(requests.map((request) => sendHostile(service.origin, request))),
   );
   process.stdout.write(`${report(name, outcomes, vitals)}\n`);
+  await keepFigures({ attack: name, ...vitals });
   for (const outcome of outcomes) expectRefusal(outcome);
   expect(vitals.grownBytes, 'growth of the memory in bytes').toBeLessThan(MAX_GROWN_BYTES);
   expect(vitals.longestHealthMs, 'the slowest /healthz in ms').toBeLessThan(MAX_HEALTH_MS);
   await expect.poll(() => service.temporaries(), { timeout: 5_000 }).toEqual([]);
   return outcomes;
+}
+
+/** Appends a line of JSON to the file that `npm run bench:service -- --parts health` names, if it runs this. */
+async function keepFigures(figures: { attack: string } & Vitals): Promise<void> {
+  const file = process.env.READAPT_ATTACK_FIGURES;
+  if (file !== undefined) await appendFile(file, `${JSON.stringify(figures)}\n`);
 }
 
 function expectRefusal({ status, contentType, body, sentBytes }: Outcome): void {
