@@ -18,7 +18,7 @@ export async function watchVitals<T>(
   process: { origin: string; pid: number },
   work: () => Promise<T>,
 ): Promise<{ result: T; vitals: Vitals }> {
-  const poller = fork(path.join(import.meta.dirname, 'health-poller.ts'), [process.origin], {
+  const poller = fork(path.join(import.meta.dirname, 'health-process.ts'), [process.origin], {
     execArgv: ['--import', 'tsx'],
   });
   try {
