@@ -9,9 +9,8 @@ interface Answer {
 export type Client = ReturnType<typeof createClient>;
 
 /** An HTTP client that costs little beside the service. */
-export function createClient(url: string, key: string) {
+export function createClient(url: string, key: string, agent = new http.Agent({ keepAlive: true, maxSockets: 64 })) {
   const { hostname, port } = new URL(url);
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
   return {
     request: (
       path: string,

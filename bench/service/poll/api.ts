@@ -1,3 +1,4 @@
+import { Agent } from 'node:http';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { createClient, type Client } from '../client.ts';
@@ -20,15 +21,15 @@ export async function startPolledApi(stack: BenchStack, fleet: PolledFleet): Pro
   const log = await open(path.join(stack.folder, 'api.log'), 'w');
   const api = startProcess('api-process.ts', environment(stack), [], log.fd);
   const { url, key } = await api.next<{ url: string; key: string }>();
-  const client = createClient(url, key);
-  const clients = [client];
+  // All clients together: the kernel refuses many new connections at once.
+  const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  const client = createClient(url, key, agent);
   const { position } = await newestEvent(stack);
   const poller = (of: Client, jobs: readonly string[]): Poller => ({ client: of, jobs, position, etags: new Map() });
   const tenantIds = [...new Set(fleet.jobs.map(({ tenantId }) => tenantId))].slice(0, TENANTS);
   const tenants: Poller[] = [];
   for (const tenantId of tenantIds) {
-    const own = createClient(url, await createKey(client, tenantId));
-    clients.push(own);
+    const own = createClient(url, await createKey(client, tenantId), agent);
     const jobs = fleet.jobs.filter((job) => job.tenantId === tenantId);
     tenants.push(
       poller(
@@ -46,7 +47,7 @@ export async function startPolledApi(stack: BenchStack, fleet: PolledFleet): Pro
     tenants,
     cpuMs: () => api.cpuMs(),
     stop: async () => {
-      for (const one of clients) one.close();
+      agent.destroy();
       await api.stop();
       await log.close();
     },

@@ -64,8 +64,10 @@ function pathOf(kind: Kind, rolloutId: string, jobId: string, position: string):
   return kind === '/healthz' ? kind : '/v1/adapters';
 }
 
-/** Sends a poll, and remembers what the next one needs. @returns the status */
-export async function poll({ kind, poller, path }: Poll): Promise<number> {
+/** Sends a poll, and remembers what the next one needs. @returns the status; 0 if the connection was closed without an answer */
+export const poll = (sent: Poll): Promise<number> => answerTo(sent).catch(() => 0);
+
+async function answerTo({ kind, poller, path }: Poll): Promise<number> {
   const known = kind.endsWith('unchanged') ? poller.etags.get(path) : undefined;
   const headers: Record<string, string> = known === undefined ? {} : { 'if-none-match': known };
   const { status, etag, body } = await poller.client.request(path, { headers });

@@ -10,7 +10,7 @@ interface Load<T> {
   readonly rate: number;
   readonly seconds: number;
   readonly next: () => T;
-  /** @returns the status of the answer */
+  /** @returns the status of the answer. A load ends if this fails. */
   readonly send: (operation: T) => Promise<number>;
 }
 
