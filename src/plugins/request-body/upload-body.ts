@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import { setImmediate } from 'node:timers/promises';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../../lib/errors.ts';
 import type { Upload } from '../../lib/upload.ts';
@@ -39,20 +38,8 @@ async function* limited(body: Readable, limit: UploadLimit): AsyncGenerator<Buff
   for await (const chunk of readOn(body)) {
     bytes += chunk.length;
     if (bytes > limit.maxBytes) throw tooLarge(limit);
-    await turn();
     yield chunk;
   }
-}
-
-let lastTurn: Promise<void> = Promise.resolve();
-
-/**
- * Waits for a round of the event loop in which no other upload is worked on. However many come at the same time, other requests then
- * wait for a piece of one of them, and not for a piece of each.
- */
-function turn(): Promise<void> {
-  lastTurn = lastTurn.then(() => setImmediate());
-  return lastTurn;
 }
 
 /** Reads a stream without destroying it if the reader stops early: the connection is still needed for the answer. */
