@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { table } from './report.ts';
 
 /** What an attack did to the service. */
 export interface HealthFigures {
@@ -33,16 +32,4 @@ export async function measureHealth(): Promise<HealthFigures[]> {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-export function healthTable(figures: readonly HealthFigures[]): string {
-  const slowestFirst = [...figures].sort((a, b) => b.longestHealthMs - a.longestHealthMs);
-  return table(
-    ['attack', 'slowest /healthz', 'memory grown by'],
-    slowestFirst.map(({ attack, longestHealthMs, grownBytes }) => [
-      attack,
-      `${longestHealthMs.toFixed(0)} ms`,
-      `${Math.round(grownBytes / 2 ** 20)} MiB`,
-    ]),
-  );
 }

@@ -1,12 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
-import { healthTable, measureHealth } from './health.ts';
+import { measureHealth } from './health.ts';
 import { benchCommand, type ServiceBenchOptions } from './options.ts';
 import { measurePlan } from './plan.ts';
 import { measurePolling } from './poll/measure.ts';
 import { pollTables } from './poll/report.ts';
 import { measureQueue } from './queue.ts';
-import { toMarkdown, type ServiceBenchDocument } from './report.ts';
+import { healthTable, toMarkdown, type ServiceBenchDocument } from './report.ts';
 import { startStack, type BenchStack } from './stack.ts';
 
 const options = benchCommand().parse().opts<ServiceBenchOptions>();

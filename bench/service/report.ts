@@ -74,6 +74,19 @@ function queueTable({
   );
 }
 
+/** The attacks, the worst first. */
+export function healthTable(figures: readonly HealthFigures[]): string {
+  const slowestFirst = [...figures].sort((a, b) => b.longestHealthMs - a.longestHealthMs);
+  return table(
+    ['attack', 'slowest /healthz', 'memory grown by'],
+    slowestFirst.map(({ attack, longestHealthMs, grownBytes }) => [
+      attack,
+      `${longestHealthMs.toFixed(0)} ms`,
+      `${Math.round(grownBytes / 2 ** 20)} MiB`,
+    ]),
+  );
+}
+
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
