@@ -32,15 +32,18 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
 /** Most statements that a connection keeps prepared, and most parameters of one. Each takes the server some 10 KiB. */
 const PREPARED = { statements: 300, parameters: 16 } as const;
 
+/** What a list ends with. */
+const LIMITED = /\bLIMIT \$\d/;
+
 /**
  * Names the statements that connections keep prepared, so that the server parses and plans each of them once. A statement with many
- * parameters, such as the insertion of many rows, has another text each time; one without any, such as COMMIT, needs no plan.
- * They have no name.
+ * parameters, such as the insertion of many rows, has another text each time; one without any, such as COMMIT, needs no plan. A list's
+ * best plan depends on its values, and a kept one would be for any. They have no name.
  */
 export function statementNames(): (statement: { sql: string; args: readonly unknown[] }) => string {
   const names = new Map<string, string>();
   return ({ sql, args }) => {
-    if (args.length === 0 || args.length > PREPARED.parameters) return '';
+    if (args.length === 0 || args.length > PREPARED.parameters || LIMITED.test(sql)) return '';
     const known = names.get(sql);
     if (known !== undefined || names.size >= PREPARED.statements) return known ?? '';
     // Equal names stand for equal texts, also where processes share connections.

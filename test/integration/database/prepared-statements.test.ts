@@ -36,6 +36,11 @@ test('a statement with the values of many rows is not kept', async () => {
   expect(statements).toEqual([]);
 });
 
+test('a list is planned for its values each time', async () => {
+  const list = (db: Database) => db.tenant.findMany({ where: { name: { gt: 'a' } }, orderBy: { id: 'desc' }, take: 2 });
+  expect(await preparedBy(database.url, list)).toEqual([]);
+});
+
 test('a connection keeps no more than 300 statements', async () => {
   const statements = await preparedBy(database.url, async (db) => {
     for (let column = 0; column < 310; column++) await db.$queryRawUnsafe(`SELECT $1::int AS c${column}`, column);

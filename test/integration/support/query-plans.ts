@@ -41,7 +41,6 @@ const OPTIONS = [
   'auto_explain.log_timing=off',
   'auto_explain.log_format=json',
   'auto_explain.log_level=notice',
-  'plan_cache_mode=force_generic_plan',
 ];
 
 /** Lets PostgreSQL itself (auto_explain) tell by which plan it has run each statement, with the real parameters. */
