@@ -1,4 +1,4 @@
-import { Prisma, type Database, type Queryable } from '../../lib/database.ts';
+import { Prisma, type Queryable } from '../../lib/database.ts';
 import { FIRST_RUNNING, type CommitPosition } from './commit-position.ts';
 
 /** What is read in the order of commits and pruned in that order. */
@@ -53,7 +53,7 @@ export async function pruneLog(
 
 /** Position of the last one that was pruned: of a tenant's, or of all if `tenantId` is null. Null if none was. */
 export async function prunedUpTo(
-  db: Database,
+  db: Queryable,
   log: CommitLog,
   tenantId: string | null,
 ): Promise<CommitPosition | null> {

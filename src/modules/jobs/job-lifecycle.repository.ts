@@ -39,9 +39,7 @@ export interface ChangedJob {
 
 /** One job, some jobs of one rollout, or the jobs of a rollout, all or so many that follow a job. */
 export type JobsToCancel =
-  | { jobId: string }
-  | { jobIds: readonly string[] }
-  | { rolloutId: string; after?: string; limit?: number };
+  { jobId: string } | { jobIds: readonly string[] } | { rolloutId: string; after?: string; limit?: number };
 
 /** Whose jobs are cancelled. */
 export type JobOwner = { adapterId: string } | { tenantId: string };
