@@ -105,6 +105,7 @@ async function start(
     closing.add(name, () => close(resource));
     return resource;
   };
+  await mkdir(config.dataDir, { recursive: true });
   if (deps.db === undefined) await requireDatabase(databaseUrlOf(config));
   if (deps.backend === undefined && config.redisUrl !== null) await requireRedis(config.redisUrl);
   const db =

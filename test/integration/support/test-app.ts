@@ -5,7 +5,7 @@ import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fas
 import { Registry } from 'prom-client';
 import type { AppDependencies } from '../../../src/app-dependencies.ts';
 import { buildApp } from '../../../src/app.ts';
-import { createFilesystemStore } from '../../../src/artifacts/index.ts';
+import { openArtifactStore } from '../../../src/artifacts/index.ts';
 import { loadConfig, type Config } from '../../../src/config/config.ts';
 import { createJobProducer, createQueueBackend, type JobProducer } from '../../../src/jobs/index.ts';
 import type { Database } from '../../../src/lib/database.ts';
@@ -81,7 +81,7 @@ async function testDependencies(
   const logger = given.logger ?? createLogger({ level: config.logLevel, pretty: false });
   return {
     db: database.db,
-    artifacts: await createFilesystemStore(path.join(config.dataDir, 'artifacts')),
+    artifacts: await openArtifactStore({ db: database.db, dataDir: config.dataDir, begins: true }),
     producer: given.producer ?? (await createTestProducer(database, logger)),
     inspector: missing('inspector'),
     metrics: new Registry(),
