@@ -58,7 +58,10 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
 
 const OBJECTS = `c.relnamespace = current_schema()::regnamespace`;
 
-/** Rows (oid, privilege, column) of what the role needs; the column is empty for a whole table or sequence. */
+/**
+ * Rows (oid, privilege, column) of what the role needs; the column is empty for a whole table or sequence. Columns that a database
+ * does not have yet are left out.
+ */
 function needed(): string {
   const rows = Object.entries(TENANT_GRANTS).flatMap(([table, grants]) =>
     Object.entries(grants).flatMap(([privilege, columns]) =>
@@ -69,6 +72,7 @@ function needed(): string {
   return `
     SELECT c.oid, g.privilege, g.attname FROM (VALUES ${rows.join(', ')}) AS g (relname, privilege, attname)
     JOIN pg_class c ON c.relname = g.relname AND ${OBJECTS}
+    WHERE g.attname = '' OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = g.attname)
     UNION ALL
     SELECT c.oid, 'USAGE', '' FROM pg_class c
     JOIN pg_depend d ON d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'a'

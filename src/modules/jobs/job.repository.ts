@@ -10,11 +10,12 @@ const FIELDS = [
   ...(['fusionAlpha', 'fusionBeta', 'step', 'totalSteps', 'metricName', 'metricTarget', 'metricOld'] as const),
   ...(['metricNone', 'metricCopy', 'metricBest', 'ttrMs', 'queueWaitMs', 'prepareMs', 'evolutionMs'] as const),
   ...(['initializeMs', 'fineTuneMs', 'evaluateMs', 'publishMs', 'attempt', 'error', 'appendEos'] as const),
-  ...(['appendEosReason', 'maxLength', 'warnings', 'createdAt', 'startedAt', 'readyAt', 'finishedAt'] as const),
+  ...(['appendEosReason', 'maxLength', 'createdAt', 'startedAt', 'readyAt', 'finishedAt'] as const),
   'updatedAt',
 ] as const satisfies readonly (keyof Prisma.JobGetPayload<object>)[];
 
 export type JobRow = Pick<Prisma.JobGetPayload<object>, (typeof FIELDS)[number]> & {
+  warnings: string[];
   adapterName: string;
   /** The latest version that the job has published. */
   publishedId: string | null;
@@ -176,7 +177,7 @@ export function createJobRepository(db: Database) {
 /** The jobs of a query in SQL, with what answers show of other tables, newest first. */
 function shown(db: Queryable, jobs: Prisma.Sql): Promise<JobRow[]> {
   return db.$queryRaw<JobRow[]>`
-    SELECT ${columnsOf('j', FIELDS)}, a.name AS "adapterName", (
+    SELECT ${columnsOf('j', FIELDS)}, COALESCE(j.warnings, '{}') AS warnings, a.name AS "adapterName", (
       SELECT v.id FROM adapter_versions v WHERE v.job_id = j.id ORDER BY v.number DESC LIMIT 1
     ) AS "publishedId"
     FROM (${jobs}) AS j JOIN adapters a ON a.id = j.adapter_id ORDER BY j.id DESC`;
