@@ -5,7 +5,7 @@ import type { Config } from './config/config.ts';
 import adapterRoutes from './modules/adapters/adapter.routes.ts';
 import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
 import auditRoutes from './modules/audit/audit.routes.ts';
-import { createApiKeyService } from './modules/api-keys/index.ts';
+import { createAuthenticator } from './modules/api-keys/index.ts';
 import baseModelRoutes from './modules/base-models/base-model.routes.ts';
 import datasetRoutes from './modules/datasets/dataset.routes.ts';
 import deletionRoutes from './modules/deletion/deletion.routes.ts';
@@ -89,7 +89,7 @@ async function registerV1(v1: FastifyInstance, { config, deps }: AppOptions): Pr
   // Whose key it is, what its tenant may still request, and whether a request is a retry, has to be known before the request
   // can be confined to a tenant.
   await v1.register(rateLimit, { db, perMinute: config.rateLimitPerMinute });
-  await v1.register(auth, { keys: createApiKeyService({ db, quotas: config.quotas }) });
+  await v1.register(auth, { keys: createAuthenticator({ db }) });
   await v1.register(confinement, { db, rowSecurity });
   await v1.register(idempotency, { db, maxUploadBytes: config.uploadLimitBytes });
   await v1.register(etag);

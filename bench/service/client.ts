@@ -2,18 +2,23 @@ import http from 'node:http';
 
 interface Answer {
   status: number;
+  etag: string | null;
   body: string;
 }
 
+export type Client = ReturnType<typeof createClient>;
+
 /** An HTTP client that costs little beside the service. */
-export function createClient(url: string, key: string) {
+export function createClient(url: string, key: string, agent = new http.Agent({ keepAlive: true, maxSockets: 64 })) {
   const { hostname, port } = new URL(url);
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
   return {
-    request: (path: string, options: { method?: string; body?: object } = {}): Promise<Answer> =>
+    request: (
+      path: string,
+      options: { method?: string; body?: object; headers?: Record<string, string> } = {},
+    ): Promise<Answer> =>
       new Promise((resolve, reject) => {
         const body = options.body === undefined ? undefined : JSON.stringify(options.body);
-        const headers: http.OutgoingHttpHeaders = { authorization: `Bearer ${key}` };
+        const headers: http.OutgoingHttpHeaders = { authorization: `Bearer ${key}`, ...options.headers };
         if (body !== undefined) headers['content-type'] = 'application/json';
         const request = http.request(
           { hostname, port, path, agent, method: options.method ?? 'GET', headers },
@@ -23,7 +28,7 @@ export function createClient(url: string, key: string) {
             response.on('error', reject);
             response.on('end', () => {
               const text = Buffer.concat(chunks).toString('utf8');
-              resolve({ status: response.statusCode ?? 0, body: text });
+              resolve({ status: response.statusCode ?? 0, etag: response.headers.etag ?? null, body: text });
             });
           },
         );

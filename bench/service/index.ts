@@ -1,9 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
+import { measureHealth } from './health.ts';
 import { benchCommand, type ServiceBenchOptions } from './options.ts';
 import { measurePlan } from './plan.ts';
+import { measurePolling } from './poll/measure.ts';
+import { pollTables } from './poll/report.ts';
 import { measureQueue } from './queue.ts';
-import { toMarkdown, type ServiceBenchDocument } from './report.ts';
+import { healthTable, toMarkdown, type ServiceBenchDocument } from './report.ts';
 import { startStack, type BenchStack } from './stack.ts';
 
 const options = benchCommand().parse().opts<ServiceBenchOptions>();
@@ -16,6 +19,8 @@ const document: ServiceBenchDocument = {
   load: [os.loadavg()[0] ?? 0, 0],
   plan: [],
   jobs: null,
+  poll: null,
+  health: [],
 };
 
 async function withStack(work: (stack: BenchStack) => Promise<void>): Promise<void> {
@@ -41,6 +46,20 @@ if (options.parts.includes('queue')) {
     document.jobs = await measureQueue(stack, redisUrl, { entries, workers: options.workers });
   });
 }
+if (options.parts.includes('poll')) {
+  const { polledJobs: jobs, rate, seconds } = options;
+  say(`poll: ${rate} requests a second for ${seconds} s over ${jobs} jobs`);
+  await withStack(async (stack) => void (document.poll = await measurePolling(stack, { jobs, rate, seconds })));
+}
+if (options.parts.includes('health')) {
+  say('health: /healthz during the attacks of test/attack');
+  document.health = await measureHealth();
+}
 document.load[1] = os.loadavg()[0] ?? 0;
 if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(document, null, 2)}\n`);
-process.stdout.write(`${toMarkdown(document)}\n`);
+const sections = [
+  toMarkdown(document),
+  ...(document.poll === null ? [] : [pollTables(document.poll)]),
+  ...(document.health.length === 0 ? [] : [healthTable(document.health)]),
+];
+process.stdout.write(`${sections.join('\n\n')}\n`);

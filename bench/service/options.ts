@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 
-export const PARTS = ['plan', 'queue'] as const;
+export const PARTS = ['plan', 'queue', 'poll', 'health'] as const;
 export type Part = (typeof PARTS)[number];
 
 export interface ServiceBenchOptions {
@@ -11,6 +11,12 @@ export interface ServiceBenchOptions {
   readonly jobs: number;
   /** Number of worker processes for them. */
   readonly workers: number;
+  /** Number of jobs that are polled. */
+  readonly polledJobs: number;
+  /** Polls a second. */
+  readonly rate: number;
+  /** How long they are sent. */
+  readonly seconds: number;
   /** URL of the Redis that holds the queue; without one, PostgreSQL does. */
   readonly redis?: string;
   /** File to write all figures to. */
@@ -22,17 +28,23 @@ Examples:
   npm run bench:service                                    everything, the queue in PostgreSQL
   npm run bench:service -- --redis redis://localhost:6379  the queue in a Redis that holds nothing else
   npm run bench:service -- --parts plan --adapters 10000   only accepting and planning one fleet
+  npm run bench:service -- --parts poll                    500 polls a second beside a training on one thread
 
 Each part has a PostgreSQL of its own, in a temporary folder, which writes as durably as in production.`;
 
 /** Makes the command, which ends the process on `--help` and on mistakes unless it is configured otherwise. */
 export function benchCommand(): Command {
   return new Command('bench:service')
-    .description('Measure the service without any training: accepting and planning rollouts, and the queue.')
+    .description(
+      'Measure the service with jobs that do nothing: accepting and planning rollouts, the queue, polling, and /healthz under attack.',
+    )
     .option('--parts <list>', `What to measure: ${PARTS.join(', ')}.`, parts, [...PARTS])
     .option('--adapters <list>', 'Sizes of the fleets that are planned.', positives, [10_000, 100_000])
     .option('--jobs <n>', 'Number of jobs that do nothing.', positive, 100_000)
     .option('--workers <n>', 'Number of worker processes for them.', positive, 4)
+    .option('--polled-jobs <n>', 'Number of jobs that are polled.', positive, 10_000)
+    .option('--rate <n>', 'Polls a second.', positive, 500)
+    .option('--seconds <n>', 'How long they are sent.', positive, 30)
     .option('--redis <url>', 'URL of the Redis that holds the queue (default: PostgreSQL holds it).')
     .option('--json <file>', 'Write all figures to this file.')
     .addHelpText('after', EXAMPLES);

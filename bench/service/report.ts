@@ -1,4 +1,6 @@
+import type { HealthFigures } from './health.ts';
 import type { PlanFigures } from './plan.ts';
+import type { PollFigures } from './poll/measure.ts';
 import type { QueueFigures } from './queue.ts';
 
 export interface ServiceBenchDocument {
@@ -9,6 +11,8 @@ export interface ServiceBenchDocument {
   load: [number, number];
   plan: PlanFigures[];
   jobs: QueueFigures | null;
+  poll: PollFigures | null;
+  health: HealthFigures[];
 }
 
 /** The figures of a run as Markdown tables. */
@@ -70,17 +74,30 @@ function queueTable({
   );
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** The attacks, the worst first. */
+export function healthTable(figures: readonly HealthFigures[]): string {
+  const slowestFirst = [...figures].sort((a, b) => b.longestHealthMs - a.longestHealthMs);
+  return table(
+    ['attack', 'slowest /healthz', 'memory grown by'],
+    slowestFirst.map(({ attack, longestHealthMs, grownBytes }) => [
+      attack,
+      `${longestHealthMs.toFixed(0)} ms`,
+      `${Math.round(grownBytes / 2 ** 20)} MiB`,
+    ]),
+  );
+}
+
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
 /** @param sorted values in order */
-function quantile(sorted: readonly number[], share: number): number {
+export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 }
 
-function milliseconds(value: number): string {
+export function milliseconds(value: number): string {
   return `${value.toFixed(value < 10 ? 2 : 0)} ms`;
 }
 

@@ -45,12 +45,17 @@ export interface BenchProcess {
   stop(): Promise<void>;
 }
 
-/** Starts a file of this folder as a process. */
-export function startProcess(file: string, env: Record<string, string>, args: readonly string[] = []): BenchProcess {
+/** Starts a file of this folder as a process. `log` is a file descriptor that takes its standard error. */
+export function startProcess(
+  file: string,
+  env: Record<string, string>,
+  args: readonly string[] = [],
+  log: number | 'inherit' = 'inherit',
+): BenchProcess {
   const child: ChildProcess = fork(path.join(import.meta.dirname, file), args, {
     env: { ...process.env, ...env },
     execArgv: ['--import', 'tsx'],
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: ['ignore', 'inherit', log, 'ipc'],
   });
   const pid = child.pid ?? 0;
   return {
@@ -77,7 +82,7 @@ export function startProcess(file: string, env: Record<string, string>, args: re
 const TICK_MS = 10;
 
 /** Processor time of a process, and of its children that have ended, in milliseconds. */
-async function cpuMs(pid: number): Promise<{ own: number; ended: number; parent: number }> {
+export async function cpuMs(pid: number): Promise<{ own: number; ended: number; parent: number }> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
   // The name before may hold spaces; the first field after it is the third.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -86,12 +91,15 @@ async function cpuMs(pid: number): Promise<{ own: number; ended: number; parent:
 }
 
 async function familyCpuMs(postmaster: number): Promise<number> {
-  const { own, ended } = await cpuMs(postmaster);
-  let sum = own + ended;
-  for (const name of await readdir('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    const found = await cpuMs(Number(name)).catch(() => null);
-    if (found?.parent === postmaster) sum += found.own;
+  for (;;) {
+    const { own, ended } = await cpuMs(postmaster);
+    let sum = own + ended;
+    for (const name of await readdir('/proc')) {
+      if (!/^\d+$/.test(name)) continue;
+      const found = await cpuMs(Number(name)).catch(() => null);
+      if (found?.parent === postmaster) sum += found.own;
+    }
+    // A child that has ended meanwhile is counted twice or not at all.
+    if ((await cpuMs(postmaster)).ended === ended) return sum;
   }
-  return sum;
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client.ts';
 
@@ -16,13 +17,46 @@ export interface DatabaseOptions {
 
 /** Creates a client with its own pool. It connects at the first query; the caller calls `$disconnect()` at the end. */
 export function createDatabase(url: string, options: DatabaseOptions = {}): Database {
-  const adapter = new PrismaPg({
+  const connections = {
     connectionString: url,
     max: options.poolSize ?? 10,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
     application_name: 'readapt',
-  });
-  return new PrismaClient({ adapter });
+  };
+  // Prisma's own parameter for a pooler that gives each transaction another connection and knows no prepared statements.
+  const pooled = /[?&]pgbouncer=true\b/.test(url);
+  const statementNameGenerator = pooled ? () => '' : statementNames();
+  return new PrismaClient({ adapter: new PrismaPg(connections, { statementNameGenerator }) });
+}
+
+/** Most statements that a connection keeps prepared, and most parameters of one. Each takes the server some 10 KiB. */
+const PREPARED = { statements: 300, parameters: 16 } as const;
+
+/** What a list ends with. */
+const LIMITED = /\bLIMIT \$\d/;
+
+/**
+ * Names the statements that connections keep prepared, so that the server parses and plans each of them once. A statement with many
+ * parameters, such as the insertion of many rows, has another text each time; one without any, such as COMMIT, needs no plan. A list's
+ * best plan depends on its values, and a kept one would be for any. They have no name.
+ */
+export function statementNames(): (statement: { sql: string; args: readonly unknown[] }) => string {
+  const names = new Map<string, string>();
+  return ({ sql, args }) => {
+    if (args.length === 0 || args.length > PREPARED.parameters || LIMITED.test(sql)) return '';
+    const known = names.get(sql);
+    if (known !== undefined || names.size >= PREPARED.statements) return known ?? '';
+    // Equal names stand for equal texts, also where processes share connections.
+    const name = `readapt_${createHash('sha256').update(sql).digest('base64url')}`;
+    names.set(sql, name);
+    return name;
+  };
+}
+
+/** Columns of the table `alias` under the names that Prisma gives them, for a query in SQL: `j.rollout_id AS "rolloutId"`. */
+export function columnsOf(alias: string, fields: readonly string[]): Prisma.Sql {
+  const column = (field: string): string => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return Prisma.raw(fields.map((field) => `${alias}.${column(field)} AS "${field}"`).join(', '));
 }
 
 /** Runs `fn` in one transaction, which commits if `fn` resolves and rolls back if it throws. */

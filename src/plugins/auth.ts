@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import fp from 'fastify-plugin';
 import { AppError } from '../lib/errors.ts';
 import { isAdmitted, OPERATOR_SCOPE, type Principal, type RequiredScope } from '../lib/principal.ts';
-import type { ApiKeyService } from '../modules/api-keys/index.ts';
+import type { Authenticator } from '../modules/api-keys/index.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -15,7 +15,7 @@ declare module 'fastify' {
  * Authenticates every request of the Fastify scope in which it is registered, before its body is read. A route there that
  * does not say which scope it needs is refused when it is registered.
  */
-export default fp<{ keys: Pick<ApiKeyService, 'authenticate'> }>(
+export default fp<{ keys: Authenticator }>(
   async (app, { keys }) => {
     // The hook sets it before anything can read it.
     app.decorateRequest('principal');
@@ -32,6 +32,11 @@ export default fp<{ keys: Pick<ApiKeyService, 'authenticate'> }>(
       if (principal === null) throw await refuse(request);
       request.principal = principal;
       if (principal.kind === 'tenant') request.log = request.log.child({ tenantId: principal.tenantId });
+    });
+    // Any write may have changed keys or their tenants. At this process, a revoked key ends before the client reads that it did.
+    app.addHook('onSend', async (request, _reply, payload) => {
+      if (!isRead(request.method)) keys.forget();
+      return payload;
     });
   },
   { name: 'auth' },

@@ -1,4 +1,4 @@
-import { Prisma, type Database, type Transaction } from '../lib/database.ts';
+import { Prisma, withTransaction, type Database, type Queryable, type Transaction } from '../lib/database.ts';
 import { TENANT_ROLE } from './tenant-role.ts';
 
 /** The names of Prisma's models on a client. */
@@ -46,8 +46,16 @@ export function confineTo(db: Database, tenantId: string): Database {
  * The database without the confinement to a tenant, for what a tenant's request sets off but depends on rows of all tenants. Say
  * at each call why it is needed.
  */
-export function unconfined(db: Database): Database {
-  return CONFINED.get(db) ?? db;
+export function unconfined<T extends Queryable>(db: T): T {
+  return (CONFINED.get(db as Database) as T | undefined) ?? db;
+}
+
+/**
+ * Runs some queries in one transaction if the database is confined, where each query alone would have its own. They must not run
+ * side by side.
+ */
+export function readTogether<T>(db: Database, read: (db: Queryable) => Promise<T>): Promise<T> {
+  return CONFINED.has(db) ? withTransaction(db, read) : read(db);
 }
 
 async function confine(tx: Transaction, tenantId: string): Promise<void> {

@@ -34,3 +34,8 @@ export function secretMatches(secret: string, secretHash: string): boolean {
   const expected = Buffer.from(secretHash, 'hex');
   return found.length === expected.length && timingSafeEqual(found, expected);
 }
+
+/** Whether a key has neither been revoked nor expired. */
+export function isUsable({ revokedAt, expiresAt }: { revokedAt: Date | null; expiresAt: Date | null }): boolean {
+  return revokedAt === null && (expiresAt === null || expiresAt.getTime() > Date.now());
+}

@@ -1,16 +1,15 @@
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { AppError, conflict, notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
-import type { Logger } from '../../lib/logger.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
-import { isOperatorScope, isTenantScope, OPERATOR_SCOPE, type Principal } from '../../lib/principal.ts';
+import { isOperatorScope, OPERATOR_SCOPE } from '../../lib/principal.ts';
 import type { RecordAnswer } from '../../lib/record-answer.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import type { QuotaLimits } from '../../config/quotas.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
 import { createQuotaCheck } from '../quotas/index.ts';
-import { generateApiKey, parseApiKey, secretMatches } from './api-key-secret.ts';
+import { generateApiKey, isUsable } from './api-key-secret.ts';
 import { createApiKeyRepository, type NewApiKey } from './api-key.repository.ts';
 import { recordCommand } from './record-command.ts';
 import {
@@ -23,9 +22,6 @@ import {
 } from './api-key.schemas.ts';
 
 export type ApiKeyService = ReturnType<typeof createApiKeyService>;
-
-/** `last_used_at` of a key is written at most once in this time. */
-const LAST_USED_RESOLUTION_MS = 60_000;
 
 interface ApiKeyServiceDependencies {
   readonly db: Database;
@@ -50,31 +46,7 @@ export function createApiKeyService({ db, quotas }: ApiKeyServiceDependencies) {
     return { row, key };
   }
 
-  /** Does not hold up the request that uses the key. */
-  function noteUse(id: string, log: Pick<Logger, 'warn'>): void {
-    keys
-      .noteUse(id)
-      .catch((error: unknown) => log.warn({ err: error, keyId: id }, 'the use of an API key could not be recorded'));
-  }
-
   return {
-    /**
-     * The principal that a key stands for; null if the key is unknown, expired or revoked. Scopes that this version does not
-     * know, because a later one has created the key, allow nothing.
-     */
-    async authenticate(key: string, log: Pick<Logger, 'warn'>): Promise<Principal | null> {
-      const parsed = parseApiKey(key);
-      const row = parsed === null ? null : await keys.findByPrefix(parsed.prefix);
-      if (parsed === null || row === null || !secretMatches(parsed.secret, row.secretHash)) return null;
-      if (!isUsable(row)) return null;
-      const now = Date.now();
-      if (row.lastUsedAt === null || now - row.lastUsedAt.getTime() > LAST_USED_RESOLUTION_MS) noteUse(row.id, log);
-      const { id: keyId, tenantId, scopes } = row;
-      if (tenantId !== null) return { kind: 'tenant', keyId, tenantId, scopes: scopes.filter(isTenantScope) };
-      if (!scopes.some(isOperatorScope)) return null;
-      return { kind: 'operator', keyId, readOnly: !scopes.includes(OPERATOR_SCOPE) };
-    },
-
     /** @throws AppError 403 `forbidden` or `quota_exceeded`, 404 `tenant`, 422 `invalid_scopes` or `already_expired` */
     async create(
       request: CreateApiKey,
@@ -222,10 +194,6 @@ function requireRotatable(key: Row & { rotatedFrom: Row | null; successor: Row |
       { predecessor_id: id, expires_at: toTimestamp(expiresAt) },
     );
   }
-}
-
-function isUsable({ revokedAt, expiresAt }: Pick<Row, 'revokedAt' | 'expiresAt'>): boolean {
-  return revokedAt === null && (expiresAt === null || expiresAt.getTime() > Date.now());
 }
 
 type Row = NewApiKey & { createdAt: Date; lastUsedAt: Date | null; revokedAt: Date | null };

@@ -1,4 +1,4 @@
-import type { Database, Queryable } from '../../lib/database.ts';
+import type { Queryable } from '../../lib/database.ts';
 import { FIRST_RUNNING, type CommitPosition } from './commit-position.ts';
 
 /**
@@ -36,7 +36,7 @@ export async function pruneEvents(tx: Queryable, { days, limit }: { days: number
 }
 
 /** Position of the last event that was pruned: of a tenant's, or of all if `tenantId` is null. Null if none was. */
-export async function prunedUpTo(db: Database, tenantId: string | null): Promise<CommitPosition | null> {
+export async function prunedUpTo(db: Queryable, tenantId: string | null): Promise<CommitPosition | null> {
   if (tenantId === null) {
     const row = await db.eventRetention.findUnique({ where: { id: 'all' } });
     return row === null ? null : { transaction: row.transactionId, sequence: row.seq };

@@ -1,5 +1,6 @@
 import type { Database } from '../../lib/database.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
+import { readTogether } from '../../tenancy/confined-database.repository.ts';
 import { formatPosition, parsePosition, requireReached, requireRetained } from './commit-position.ts';
 import { prunedUpTo } from './event-retention.repository.ts';
 import { createEventRepository } from './event.repository.ts';
@@ -15,11 +16,14 @@ export function createEventService({ db }: { db: Database }) {
     async list(query: EventQuery, scope: string | null): Promise<Events> {
       const after = query.after ?? '0';
       const position = parsePosition(after);
-      const rows = await events.after(position, query, scope);
-      // A reader who begins gets what there is; one who goes on must not miss anything.
-      const begins = position.transaction === 0n && position.sequence === 0n;
-      if (!begins) requireRetained(position, await prunedUpTo(db, scope));
-      if (rows.length === 0) requireReached(after, position, await events.nextTransaction());
+      const rows = await readTogether(db, async (tx) => {
+        const found = await events.after(position, query, scope, tx);
+        // A reader who begins gets what there is; one who goes on must not miss anything.
+        const begins = position.transaction === 0n && position.sequence === 0n;
+        if (!begins) requireRetained(position, await prunedUpTo(tx, scope));
+        if (found.length === 0) requireReached(after, position, await events.nextTransaction(tx));
+        return found;
+      });
       const data = rows.map((row) => ({
         id: row.id,
         sequence: formatPosition({ transaction: row.transaction_id, sequence: row.seq }),

@@ -1,3 +1,4 @@
+import { appendFile } from 'node:fs/promises';
 import { expect } from 'vitest';
 import { sendHostile, type Answer, type HostileRequest, type Outcome } from './hostile-client.ts';
 import type { AttackedService } from './service.ts';
@@ -47,10 +48,17 @@ export async function underAttack<T>(
 ): Promise<T> {
   const { result, vitals } = await watchVitals(service, work);
   process.stdout.write(`${name.padEnd(52)} ${[...summary(result), ...summaryOfVitals(vitals)].join(' · ')}\n`);
+  await keepFigures({ attack: name, ...vitals });
   expect(vitals.peakBytes, 'most memory of the API since its start in bytes').toBeLessThan(MAX_BYTES);
   expect(vitals.longestHealthMs, 'the slowest /healthz in ms').toBeLessThan(MAX_HEALTH_MS);
   await expect.poll(() => service.temporaries(), { timeout: 5_000 }).toEqual([]);
   return result;
+}
+
+/** Appends a line of JSON to the file that `npm run bench:service -- --parts health` names, if it runs this. */
+async function keepFigures(figures: { attack: string } & Vitals): Promise<void> {
+  const file = process.env.READAPT_ATTACK_FIGURES;
+  if (file !== undefined) await appendFile(file, `${JSON.stringify(figures)}\n`);
 }
 
 /** Checks that an answer is a problem with a code and a status of 4xx, and no longer than it has to be. */

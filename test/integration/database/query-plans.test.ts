@@ -156,7 +156,7 @@ describe('what is polled reads little', () => {
   });
 
   test.each(['/v1/rollouts', '/v1/rollouts/ROLLOUT', '/v1/jobs?rollout_id=ROLLOUT', '/v1/jobs/JOB'])(
-    'an unchanged answer takes two statements: %s',
+    'an unchanged answer takes one statement besides that for the key: %s',
     async (path) => {
       const url = path.replace('ROLLOUT', large.rollout).replace('JOB', large.job);
       const { headers } = await ask(url);
@@ -165,8 +165,10 @@ describe('what is polled reads little', () => {
         answers.push((await ask(url, { etag: headers.etag as string })).statusCode);
       });
       expect(answers).toEqual([304]);
-      // The key, and the version of the answer.
-      expect(statements.map(({ sql }) => sql)).toHaveLength(2);
+      // The key is looked up once in a second.
+      const others = statements.map(({ sql }) => sql).filter((sql) => !sql.includes('api_keys'));
+      expect(others).toHaveLength(1);
+      expect(statements.length).toBeLessThanOrEqual(2);
     },
   );
 

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { loadConfig } from '../../../src/config/config.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
-import { createApiKeyService } from '../../../src/modules/api-keys/index.ts';
+import { createAuthenticator } from '../../../src/modules/api-keys/index.ts';
 import { createTestDatabase, createTestKey, createTestTenant, type TestDatabase } from '../support/index.ts';
 import { createFolder, removeFolder, start } from './readapt.ts';
 
@@ -26,10 +25,7 @@ const idOf = async (key: string): Promise<string> =>
   (await database.db.apiKey.findFirstOrThrow({ where: { prefix: key.split('_')[1]! } })).id;
 
 const authenticate = (key: string) =>
-  createApiKeyService({ db: database.db, quotas: loadConfig({}).quotas }).authenticate(
-    key,
-    createLogger({ level: 'silent', pretty: false }),
-  );
+  createAuthenticator({ db: database.db }).authenticate(key, createLogger({ level: 'silent', pretty: false }));
 
 test('readapt keys rotate replaces a key, and readapt audit export says so', async () => {
   const old = await createTestKey(database.db);

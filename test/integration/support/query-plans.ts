@@ -1,7 +1,7 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { PrismaClient } from '../../../src/generated/prisma/client.ts';
-import type { Database } from '../../../src/lib/database.ts';
+import { statementNames, type Database } from '../../../src/lib/database.ts';
 
 /** A node of a plan as EXPLAIN (ANALYZE, FORMAT JSON) prints it. */
 interface PlanNode {
@@ -57,7 +57,7 @@ export function recordPlans(databaseUrl: string): PlanRecorder {
       if (json !== undefined) statements.push(toStatement(json));
     });
   });
-  const db = new PrismaClient({ adapter: new PrismaPg(pool) });
+  const db = new PrismaClient({ adapter: new PrismaPg(pool, { statementNameGenerator: statementNames() }) });
   return {
     db,
     record: async (work) => {
