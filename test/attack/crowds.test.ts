@@ -31,7 +31,7 @@ describe('300 clients that stand still keep nobody from working, and are cut off
     ['before they have said anything', () => ''],
   ])('%s', async (place, sent) => {
     const open = await standStill(service, honest, { name: `300 who stand still ${place}`, connections: 300, sent });
-    expect(open, 'connections that were open when the honest work was done').toBeGreaterThan(200);
+    expect(open, 'connections that were open when the honest work was done').toBe(300);
     const { quotas } = await service.tenant.get<{ quotas: { name: string; used: number }[] }>(
       `/v1/tenants/${service.tenantId}/quotas`,
     );
@@ -69,8 +69,8 @@ test('1,000 unknown keys at once are refused, and known ones are not', async () 
     const key = `rdp_${index.toString(16).padStart(12, '0')}_${'x'.repeat(43)}`;
     return send('/v1/jobs', { headers: { authorization: `Bearer ${key}` } });
   });
-  expect(statusesOf(answers)).toEqual([401, 429]);
-  expect(answers.filter(({ status }) => status === 401)).toHaveLength(300);
+  expect(answers.filter(({ status }) => status !== 401 && status !== 429)).toEqual([]);
+  expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThanOrEqual(700);
 });
 
 test('300 keys of idempotency for requests that fail are all free again', async () => {

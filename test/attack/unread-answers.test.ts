@@ -22,16 +22,16 @@ const LARGE = Array.from({ length: 30 }, (_, index) =>
 
 const get = (path: string, ...lines: string[]) =>
   [`GET ${path} HTTP/1.1`, 'host: a', `authorization: Bearer ${service.tenantKey}`, ...lines, '', ''].join('\r\n');
-const exported = () => get(`/v1/tenants/${service.tenantId}/export`);
+const exported = (...lines: string[]) => get(`/v1/tenants/${service.tenantId}/export`, ...lines);
 
 test('100 clients that do not read an export of 24 MB take the service no memory, and are cut off', async () => {
   const name = '100 unread exports';
-  expect(await standStill(service, honest, { name, connections: 100, sent: exported })).toBeGreaterThan(50);
+  expect(await standStill(service, honest, { name, connections: 100, sent: () => exported() })).toBe(100);
 });
 
 test('who reads an export gets all of it', async () => {
   const socket = await openSocket(service.origin);
-  socket.write(get(`/v1/tenants/${service.tenantId}/export`, 'connection: close'));
+  socket.write(exported('connection: close'));
   let [bytes, tail] = [0, ''];
   for await (const chunk of socket as AsyncIterable<Buffer>) {
     bytes += chunk.length;
@@ -47,7 +47,7 @@ test.each<[string, number, () => string]>([
     1,
     () => 'GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(2_000),
   ],
-  ['60 descriptions of the API on each of 100', 100, () => 'GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(60)],
+  ['60 descriptions of the API on each of 30', 30, () => 'GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(60)],
   ['2,000 bad paths on each of 50', 50, () => 'GET /% HTTP/1.1\r\n\r\n'.repeat(2_000)],
   ['2,000 datasets on each of 50', 50, () => get(`/v1/datasets/${dataset}`).repeat(2_000)],
 ])('who asks at once for %s and reads nothing takes the service no memory', async (name, connections, sent) => {
