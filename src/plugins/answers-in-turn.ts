@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
@@ -16,26 +16,28 @@ interface Line {
  * Node begins all that have arrived in one piece, more than a thousand, and keeps their answers in memory if the client does not
  * read. Answers on a connection go out in order anyway.
  */
-export function answerInTurn(app: FastifyInstance): void {
+export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void {
   const lines = new WeakMap<Socket, Line>();
-  const turns = new WeakMap<IncomingMessage, Promise<void>>();
-  app.server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
+  const [handle] = server.listeners('request') as RequestListener[];
+  if (handle === undefined) throw new Error('the server has no listener for requests, expected that of Fastify');
+  server.removeListener('request', handle);
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
     const line = lines.get(socket) ?? { unanswered: 0, end: Promise.resolve() };
     lines.set(socket, line);
-    turns.set(request, line.end);
+    const before = line.unanswered === 0 ? null : line.end;
     line.unanswered += 1;
+    if (line.unanswered > MOST_UNANSWERED) return void socket.destroy();
     line.end = new Promise((resolve) =>
       response.once('close', () => {
         line.unanswered -= 1;
         resolve();
       }),
     );
-    if (line.unanswered > MOST_UNANSWERED) socket.destroy();
-  });
-  app.addHook('onRequest', async ({ raw }, reply) => {
-    await turns.get(raw);
-    // Nobody is there to read the answer.
-    if (raw.socket.destroyed) reply.hijack();
+    if (before === null) return handle(request, response);
+    void before.then(() => {
+      // Otherwise nobody is there to read the answer.
+      if (!socket.destroyed) handle(request, response);
+    });
   });
 }

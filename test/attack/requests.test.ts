@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attack, expectProblem, underAttack } from './support/attack.ts';
 import { endless, whole } from './support/bodies.ts';
-import { exchange, openSocket, type RawAnswer } from './support/raw-exchange.ts';
+import { exchange, type RawAnswer } from './support/raw-exchange.ts';
 import { startAttackedService, type AttackedService } from './support/service.ts';
 
 let service: AttackedService;
@@ -173,32 +173,6 @@ describe('an Idempotency-Key', () => {
     const { data } = await service.tenant.get<{ data: { name: string }[] }>('/v1/api-keys?limit=100');
     expect(data.filter(({ name }) => name.startsWith('many-'))).toHaveLength(1);
   });
-});
-
-test('a body of JSON that breaks off is not taken for a fault of the database', async () => {
-  const ended = async () => {
-    const metrics = await (await fetch(`${service.origin}/metrics`)).text();
-    const counts = metrics.matchAll(/_count\{method="POST",route="\/v1\/adapters",status="(?:400|503)"\} (\d+)/g);
-    return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
-  };
-  const before = await ended();
-  await underAttack(
-    service,
-    'a body of JSON that breaks off',
-    async () => {
-      const socket = await openSocket(service.origin);
-      const lines = [
-        `authorization: Bearer ${service.tenantKey}`,
-        'content-type: application/json',
-        'content-length: 9',
-      ];
-      await new Promise((resolve) => socket.write(`${head('POST /v1/adapters HTTP/1.1', ...lines)}{"a"`, resolve));
-      await exchange(service.origin, head('GET /healthz HTTP/1.1', 'connection: close'));
-      socket.destroy();
-      await expect.poll(ended, { timeout: 10_000 }).toBe(before + 1);
-    },
-    () => [],
-  );
 });
 
 test('the service still answers honest requests after all that', async () => {
