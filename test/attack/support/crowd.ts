@@ -19,7 +19,7 @@ export const ROWS = ['training', 'search', 'gate']
 const IDLE_MS = 20_000;
 export const HASTY = { READAPT_IDLE_TIMEOUT_MS: String(IDLE_MS) };
 
-export interface Crowd {
+interface Crowd {
   readonly name: string;
   readonly connections: number;
   /** What each connection sends before it stands still. */
