@@ -19,6 +19,7 @@ import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import { registerWorkerMetrics } from './modules/workers/index.ts';
 import workerRoutes from './modules/workers/worker.routes.ts';
+import { answerInTurn } from './plugins/answers-in-turn.ts';
 import auth from './plugins/auth.ts';
 import confinement from './plugins/confinement.ts';
 import etag from './plugins/etag.ts';
@@ -68,6 +69,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
     routerOptions: { maxParamLength: 200 },
     ...protocolErrors,
   });
+  answerInTurn(app);
   app.addHook('onRequest', async (request, reply) => boundUnreadBody(request, reply));
   useProtocolProblems(app);
   useTypeBoxValidation(app);

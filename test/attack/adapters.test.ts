@@ -31,7 +31,8 @@ describe('an adapter with', () => {
     const archives = Object.values(hostileAdapters).map(({ files }) => archiveOf(files()));
     const small = archives.filter(({ length }) => length < 10_000_000);
     expect(small.length).toBeGreaterThan(12);
-    await attackTogether(service, `${small.length} hostile adapters at once`, small.map(request));
+    const answers = await attackTogether(service, `${small.length} hostile adapters at once`, small.map(request));
+    expect(new Set(answers.map(({ body }) => body.code))).toEqual(new Set(['invalid_adapter']));
   });
 });
 

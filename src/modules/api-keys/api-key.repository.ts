@@ -34,9 +34,11 @@ export function createApiKeyRepository(db: Database) {
     },
     find: (id: string, tenantId: string | undefined, tx: Queryable = db) =>
       tx.apiKey.findFirst({ where: { id, tenantId } }),
-    /** The keys of a deleted tenant are not found. */
-    findByPrefix: (prefix: string, tx: Queryable = db) =>
-      tx.apiKey.findFirst({ where: { prefix, OR: [{ tenantId: null }, { tenant: { deletedAt: null } }] } }),
+    /** The keys of deleted tenants are not found. */
+    findByPrefixes: (prefixes: string[], tx: Queryable = db) =>
+      tx.apiKey.findMany({
+        where: { prefix: { in: prefixes }, OR: [{ tenantId: null }, { tenant: { deletedAt: null } }] },
+      }),
     /** Records that the key was used just now. */
     noteUse: (id: string, tx: Queryable = db) =>
       tx.apiKey.updateMany({ where: { id }, data: { lastUsedAt: new Date() } }),

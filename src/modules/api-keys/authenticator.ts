@@ -3,9 +3,10 @@ import type { Logger } from '../../lib/logger.ts';
 import { isOperatorScope, isTenantScope, OPERATOR_SCOPE, type Principal } from '../../lib/principal.ts';
 import { isUsable, parseApiKey, secretMatches } from './api-key-secret.ts';
 import { createApiKeyRepository } from './api-key.repository.ts';
+import { lookUpTogether } from './look-up-together.ts';
 
 export type Authenticator = ReturnType<typeof createAuthenticator>;
-type KeyRow = NonNullable<Awaited<ReturnType<ReturnType<typeof createApiKeyRepository>['findByPrefix']>>>;
+type KeyRow = Awaited<ReturnType<ReturnType<typeof createApiKeyRepository>['findByPrefixes']>>[number];
 
 /** `last_used_at` of a key is written at most once in this time. */
 const LAST_USED_RESOLUTION_MS = 60_000;
@@ -14,21 +15,44 @@ const LAST_USED_RESOLUTION_MS = 60_000;
 const KEPT_MS = 1_000;
 const MOST_KEPT = 10_000;
 
-/** Finds out whose key it is. Keys that can be used are kept for a second, so that who polls does not look them up each time. */
-export function createAuthenticator({ db, keptMs = KEPT_MS }: { db: Database; keptMs?: number }) {
+/** After a key that does not exist, keys that were not seen before are not looked up for this time. */
+const PAUSE_MS = 100;
+
+interface KeptKey {
+  readonly row: KeyRow;
+  readonly until: number;
+  readonly changes: number;
+}
+
+interface AuthenticatorOptions {
+  readonly db: Database;
+  readonly keptMs?: number;
+  readonly pauseMs?: number;
+}
+
+/**
+ * Finds out whose key it is. Keys that can be used are kept for a second, so that who polls does not look them up each time. Keys
+ * that were seen before do not wait for others; so whoever guesses keys holds up nobody but those who come for the first time.
+ */
+export function createAuthenticator({ db, keptMs = KEPT_MS, pauseMs = PAUSE_MS }: AuthenticatorOptions) {
   const keys = createApiKeyRepository(db);
-  const kept = new Map<string, { row: KeyRow; until: number }>();
-  let forgotten = 0;
+  const rowsOf = async (prefixes: string[]) =>
+    new Map((await keys.findByPrefixes(prefixes)).map((row) => [row.prefix, row]));
+  const [lookUpKnown, lookUpNew] = [lookUpTogether(rowsOf, 0), lookUpTogether(rowsOf, pauseMs)];
+  const kept = new Map<string, KeptKey>();
+  let changes = 0;
 
   async function find(prefix: string): Promise<KeyRow | null> {
     const known = kept.get(prefix);
-    if (known !== undefined && performance.now() < known.until) return known.row;
-    const [began, until] = [forgotten, performance.now() + keptMs];
-    const row = await keys.findByPrefix(prefix);
-    // What was read before a change may be old.
-    if (row === null || began !== forgotten) return row;
-    if (kept.size >= MOST_KEPT) kept.clear();
-    kept.set(prefix, { row, until });
+    if (known?.changes === changes && performance.now() < known.until) return known.row;
+    // What is read before a change may be old after it.
+    const read = { changes, until: performance.now() + keptMs };
+    const row = await (known === undefined ? lookUpNew(prefix) : lookUpKnown(prefix));
+    kept.delete(prefix);
+    if (row === null) return null;
+    const [oldest] = kept.keys();
+    if (kept.size >= MOST_KEPT && oldest !== undefined) kept.delete(oldest);
+    kept.set(prefix, { row, ...read });
     return row;
   }
 
@@ -63,8 +87,7 @@ export function createAuthenticator({ db, keptMs = KEPT_MS }: { db: Database; ke
 
     /** Looks all keys up anew. Call it after a change, before the change is answered. */
     forget(): void {
-      forgotten++;
-      kept.clear();
+      changes++;
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { QuotaLimits } from '../../config/quotas.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import type { Logger } from '../../lib/logger.ts';
+import { oneByOne } from '../../lib/one-by-one.ts';
 import { createQuotaCheck, type Added } from './quota-check.ts';
 import { quotaExceeded } from './quota-exceeded.ts';
 import { createQuotaRepository } from './quota.repository.ts';
@@ -9,6 +10,9 @@ import { createReservationRepository } from './reservation.repository.ts';
 /** How far ahead of an upload of unknown length bytes are reserved. */
 const STEP_BYTES = 64 * 2 ** 20;
 const RENEW_MS = 20_000;
+
+/** The lock on a tenant's usage lets one transaction through at a time. Who waits for it here holds no connection meanwhile. */
+const forTenant = oneByOne();
 
 export interface UploadRoomDependencies {
   readonly db: Database;
@@ -56,6 +60,15 @@ export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDe
     return room;
   }
 
+  /** Runs `work` in a transaction in which nobody else changes the tenant's usage. */
+  const withUsage = <T>(tenantId: string, work: (tx: Transaction) => Promise<T>): Promise<T> =>
+    forTenant(tenantId, () =>
+      withTransaction(db, async (tx) => {
+        await quotas.lockUsage(tenantId, tx);
+        return work(tx);
+      }),
+    );
+
   return {
     ...check,
 
@@ -68,18 +81,14 @@ export function createUploadRooms({ db, logger, quotas: defaults }: UploadRoomDe
       declaredBytes: number | null,
       work: (room: UploadRoom) => Promise<T>,
     ): Promise<T> {
-      const { id, bytes } = await withTransaction(db, async (tx) => {
-        await quotas.lockUsage(tenantId, tx);
+      const { id, bytes } = await withUsage(tenantId, async (tx) => {
         const id = await reservations.insert(tenantId, tx);
         const size = { least: declaredBytes ?? 1, wish: declaredBytes ?? STEP_BYTES };
         return { id, bytes: await resize(tx, { id, tenantId }, size) };
       });
       let reserved = bytes;
       const grow = (total: number): Promise<number> =>
-        withTransaction(db, async (tx) => {
-          await quotas.lockUsage(tenantId, tx);
-          return resize(tx, { id, tenantId }, { least: total, wish: total + STEP_BYTES });
-        });
+        withUsage(tenantId, (tx) => resize(tx, { id, tenantId }, { least: total, wish: total + STEP_BYTES }));
       const renewal = setInterval(() => {
         reservations
           .renew(id)

@@ -56,7 +56,12 @@ export default fp(
         nameSchemas(describeAnswers('openapiObject' in document ? document.openapiObject : document.swaggerObject)),
     });
     await app.register(swaggerUi, { routePrefix: '/docs', logLevel: 'warn' });
-    app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => reply.send(app.swagger()));
+    // Anyone may ask for it as often as he likes, so it is written once.
+    let text: Buffer | undefined;
+    app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
+      text ??= Buffer.from(JSON.stringify(app.swagger()));
+      return reply.type('application/json; charset=utf-8').send(text);
+    });
   },
   { name: 'openapi' },
 );

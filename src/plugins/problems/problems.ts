@@ -98,9 +98,10 @@ const FASTIFY_CODES: Record<string, { code: string; status: number; message: str
 
 function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  const ofDatabase = databaseProblem(error);
-  if (ofDatabase !== null) return ofDatabase;
   const fastifyError = error as Partial<FastifyError>;
+  // A body that breaks off has the code of a connection that is reset, as a database that goes away has, and a status by Fastify.
+  const ofDatabase = fastifyError.statusCode === undefined ? databaseProblem(error) : null;
+  if (ofDatabase !== null) return ofDatabase;
   if (Array.isArray(fastifyError.validation)) {
     return invalidRequest(fastifyError.validation, fastifyError.validationContext ?? 'body');
   }

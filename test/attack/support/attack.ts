@@ -38,7 +38,7 @@ export async function attackTogether(
 
 /**
  * Does something hostile, prints what it did to the service, and checks that the service kept its memory, went on
- * answering, and has nothing left of it.
+ * answering, did not fail, and has nothing left of it.
  */
 export async function underAttack<T>(
   service: AttackedService,
@@ -51,8 +51,15 @@ export async function underAttack<T>(
   await keepFigures({ attack: name, ...vitals });
   expect(vitals.peakBytes, 'most memory of the API since its start in bytes').toBeLessThan(MAX_BYTES);
   expect(vitals.longestHealthMs, 'the slowest /healthz in ms').toBeLessThan(MAX_HEALTH_MS);
+  expect(await failuresOf(service), 'answers of 5xx since the start').toEqual([]);
   await expect.poll(() => service.temporaries(), { timeout: 5_000 }).toEqual([]);
   return result;
+}
+
+/** The service's own count of its answers of 5xx, which the clients of a crowd do not read. */
+async function failuresOf({ origin }: AttackedService): Promise<string[]> {
+  const metrics = await (await fetch(`${origin}/metrics`)).text();
+  return metrics.match(/^readapt_http_request_duration_seconds_count\{.*status="5.*$/gm) ?? [];
 }
 
 /** Appends a line of JSON to the file that `npm run bench:service -- --parts health` names, if it runs this. */

@@ -25,10 +25,10 @@ export async function watchVitals<T>(
   });
   try {
     await answerOf(poller);
-    const { result, watched } = await watchMemory(process.pid, work);
+    const { result, ...memory } = await watchMemory(process.pid, work);
     poller.send('how long?');
     const longestHealthMs = await answerOf(poller);
-    return { result, vitals: { ...watched, longestHealthMs } };
+    return { result, vitals: { ...memory, longestHealthMs } };
   } finally {
     poller.disconnect();
   }
@@ -46,13 +46,13 @@ async function answerOf(poller: ChildProcess): Promise<number> {
 async function watchMemory<T>(
   pid: number,
   work: () => Promise<T>,
-): Promise<{ result: T; watched: Omit<Vitals, 'longestHealthMs'> }> {
+): Promise<{ result: T; peakBytes: number; grownBytes: number }> {
   const before = await memoryOf(pid);
-  let peakBytes = before.resident;
+  let mostBytes = before.resident;
   let running = true;
   const polling = (async () => {
     while (running) {
-      peakBytes = Math.max(peakBytes, (await memoryOf(pid)).resident);
+      mostBytes = Math.max(mostBytes, (await memoryOf(pid)).resident);
       await sleep(PAUSE_MS);
     }
   })();
@@ -62,8 +62,8 @@ async function watchMemory<T>(
     await polling;
     const { peak } = await memoryOf(pid);
     // The kernel's peak is exact, but counts from the start of the process.
-    if (peak > before.peak) peakBytes = Math.max(peakBytes, peak);
-    return { result, watched: { peakBytes: peak, grownBytes: peakBytes - before.resident } };
+    if (peak > before.peak) mostBytes = Math.max(mostBytes, peak);
+    return { result, peakBytes: peak, grownBytes: mostBytes - before.resident };
   } finally {
     running = false;
     await polling.catch(() => undefined);

@@ -1,7 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import Fastify from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { useProblems } from '../../../src/plugins/problems/problems.ts';
 import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
 let service: TestApp;
@@ -147,6 +149,17 @@ test('guessing keys is slowed down', async () => {
   } finally {
     await guessed.close();
   }
+});
+
+test('a body that breaks off is not taken for a database that cannot be reached, which has the same code', async () => {
+  const app = Fastify();
+  useProblems(app);
+  const reset = () => Object.assign(new Error('aborted'), { code: 'ECONNRESET' });
+  app.get('/database', () => Promise.reject(reset()));
+  // The status is what Fastify gives the error of a body.
+  app.get('/body', () => Promise.reject(Object.assign(reset(), { statusCode: 400 })));
+  expect((await app.inject('/database')).statusCode).toBe(503);
+  expect((await app.inject('/body')).statusCode).toBe(400);
 });
 
 test('docs/api.md lists every code', async () => {

@@ -1,0 +1,14 @@
+/** Makes a function that runs what it is given one after another, apart for each key. */
+export function oneByOne() {
+  const ends = new Map<string, Promise<unknown>>();
+  return async <T>(key: string, work: () => Promise<T>): Promise<T> => {
+    const result = (ends.get(key) ?? Promise.resolve()).then(work);
+    const end = result.catch(() => undefined);
+    ends.set(key, end);
+    try {
+      return await result;
+    } finally {
+      if (ends.get(key) === end) ends.delete(key);
+    }
+  };
+}

@@ -1,0 +1,50 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Most things that one query looks up. */
+const MOST_TOGETHER = 1_000;
+
+interface Answer<T> {
+  resolve(found: T | null): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Makes a function that looks one thing up by its name, with one query at a time for all who ask: who asks during a query waits for
+ * the next one. So a crowd costs a few queries and one connection, whatever it asks for. After a query that has missed something the
+ * next one waits for `pauseMs`; then who guesses names costs the database little, and nobody else is refused for it.
+ */
+export function lookUpTogether<T>(find: (names: string[]) => Promise<ReadonlyMap<string, T>>, pauseMs: number) {
+  const waiting = new Map<string, Answer<T>[]>();
+  let running = false;
+
+  /** Answers some of those who wait. @returns whether each of them was found */
+  async function answerSome(): Promise<boolean> {
+    const batch = [...waiting].slice(0, MOST_TOGETHER);
+    for (const [name] of batch) waiting.delete(name);
+    try {
+      const found = await find(batch.map(([name]) => name));
+      for (const [name, answers] of batch) for (const { resolve } of answers) resolve(found.get(name) ?? null);
+      return batch.every(([name]) => found.has(name));
+    } catch (error) {
+      for (const [, answers] of batch) for (const { reject } of answers) reject(error);
+      return true;
+    }
+  }
+
+  async function answerAll(): Promise<void> {
+    running = true;
+    while (waiting.size > 0) {
+      const foundAll = await answerSome();
+      if (!foundAll) await sleep(pauseMs, undefined, { ref: false });
+    }
+    running = false;
+  }
+
+  return (name: string): Promise<T | null> =>
+    new Promise((resolve, reject) => {
+      const answers = waiting.get(name) ?? [];
+      answers.push({ resolve, reject });
+      waiting.set(name, answers);
+      if (!running) void answerAll();
+    });
+}

@@ -1,0 +1,89 @@
+import { readFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { expect } from 'vitest';
+import { createApiClient, type ApiClient } from '../../../cli/demo/api-client.ts';
+import { underAttack } from './attack.ts';
+import { openSocket } from './raw-exchange.ts';
+import type { AttackedService } from './service.ts';
+
+export const NDJSON = 'application/x-ndjson';
+/** The smallest dataset: a row of each split. */
+export const ROWS = ['training', 'search', 'gate']
+  .map((split) => `${JSON.stringify({ prompt: 'p', completion: 'c', split })}\n`)
+  .join('');
+
+/**
+ * How long a connection may stand still in these tests. An honest client stands still too while the service works on what the whole
+ * crowd has sent, which takes seconds on a machine that does other things.
+ */
+const IDLE_MS = 20_000;
+export const HASTY = { READAPT_IDLE_TIMEOUT_MS: String(IDLE_MS) };
+
+interface Crowd {
+  readonly name: string;
+  readonly connections: number;
+  /** What each connection sends before it stands still. */
+  sent(index: number): string;
+}
+
+/** A tenant who has nothing to do with the attacker. */
+export async function honestTenant({ origin, operatorKey }: AttackedService): Promise<ApiClient> {
+  const operator = createApiClient(origin, operatorKey);
+  const { id } = await operator.post<{ id: string }>('/v1/tenants', { name: 'alice' });
+  const { key } = await operator.post<{ key: string }>('/v1/api-keys', {
+    name: 'honest',
+    tenant_id: id,
+    scopes: ['tenant:write'],
+  });
+  return createApiClient(origin, key);
+}
+
+/** Uploads a dataset and reads it in the list, as an honest tenant does. */
+export async function honestWork(tenant: ApiClient, name: string): Promise<void> {
+  await tenant.upload(`/v1/datasets?name=${name}`, Buffer.from(ROWS), NDJSON);
+  const { data } = await tenant.get<{ data: { name: string }[] }>('/v1/datasets?limit=100');
+  expect(data.map((dataset) => dataset.name)).toContain(name);
+}
+
+/**
+ * Opens connections that each send something and then neither send nor read any more, has an honest tenant work beside them, and waits
+ * until the service has closed all of them.
+ *
+ * @returns how many were open when the honest work was done
+ */
+export async function standStill(service: AttackedService, honest: ApiClient, crowd: Crowd): Promise<number> {
+  const sockets = await Promise.all(Array.from({ length: crowd.connections }, () => openSocket(service.origin)));
+  const left = () => countOpen(service.origin, sockets);
+  try {
+    return await underAttack(
+      service,
+      crowd.name,
+      async () => {
+        sockets.forEach((socket, index) => socket.pause().write(crowd.sent(index)));
+        await honestWork(honest, crowd.name.replaceAll(/\W+/g, '-'));
+        const open = await left();
+        await expect.poll(left, { timeout: 4 * IDLE_MS, interval: 200 }).toBe(0);
+        return open;
+      },
+      (open) => [`honest work done beside ${open} connections`],
+    );
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+}
+
+const ESTABLISHED = '01';
+
+/** How many of the connections the service has not closed, as its kernel says: a client that does not read is not told. */
+async function countOpen(origin: string, sockets: readonly Socket[]): Promise<number> {
+  const hexadecimal = (port: number | undefined) => port?.toString(16).toUpperCase().padStart(4, '0');
+  const service = hexadecimal(Number(new URL(origin).port));
+  const clients = new Set(sockets.map(({ localPort }) => hexadecimal(localPort)));
+  const tables = await Promise.all(
+    ['tcp', 'tcp6'].map((name) => readFile(`/proc/net/${name}`, 'utf8').catch(() => '')),
+  );
+  const rows = tables.flatMap((table) => table.split('\n')).map((line) => line.trim().split(/[\s:]+/));
+  // A row is: number, address, port, address of the other side, its port, state.
+  return rows.filter(([, , own, , other, state]) => own === service && clients.has(other) && state === ESTABLISHED)
+    .length;
+}
