@@ -82,6 +82,7 @@ export async function buildApp(config: Config, deps: AppDependencies): Promise<F
   await app.register(healthRoutes, {
     db: deps.db,
     checks: { queue: () => deps.producer.check(), ...deps.readiness },
+    clockToleranceMs: config.clockToleranceMs,
   });
   await app.register((v1) => registerV1(v1, { config, deps }), { prefix: '/v1' });
   return app;

@@ -11,6 +11,8 @@ import { nameAddress, nameDataFolder } from './config/setup-error.ts';
 import { applyMigrations, startEmbeddedPostgres } from './embedded/index.ts';
 import { createJobProducer, createQueueBackend, type QueueBackend } from './jobs/index.ts';
 import { createClosing, type Closing } from './lib/closing.ts';
+import { clockProblem } from './lib/clock/clock.ts';
+import { readClock } from './lib/clock/clock.repository.ts';
 import { createDatabase } from './lib/database.ts';
 import { createLogger, type Logger } from './lib/logger.ts';
 import { createAdapterInspector } from './modules/adapters/index.ts';
@@ -81,6 +83,8 @@ async function start(
   const rowSecurity = await decideRowSecurity(databaseUrl, config.rowSecurity, logger);
   const db = createDatabase(databaseUrl, { poolSize: config.apiConnections });
   closing.add('database', () => db.$disconnect());
+  const wrongClock = clockProblem(await readClock(db), config.clockToleranceMs);
+  if (typeof wrongClock === 'string') logger.warn({ reason: wrongClock }, 'the clock of this API is wrong');
   const backend = createQueueBackend({ databaseUrl, redisUrl: config.redisUrl });
   const producer = await createJobProducer({ db, backend, logger });
   closing.add('queue', () => producer.close());

@@ -17,7 +17,9 @@ import {
   createJobProducer,
   createQueueBackend,
   createSweeper,
+  LOCK_MS,
   startConsumer,
+  type Consumer,
   type QuarantineOptions,
   type JobProducer,
   type QueueBackend,
@@ -27,6 +29,8 @@ import { collectionTask } from '../src/housekeeping/collection/collection.ts';
 import { createHousekeeper } from '../src/housekeeping/housekeeper.ts';
 import { retentionTasks } from '../src/housekeeping/retention.ts';
 import { createClosing, type Closing } from '../src/lib/closing.ts';
+import { clockProblem } from '../src/lib/clock/clock.ts';
+import { readClock } from '../src/lib/clock/clock.repository.ts';
 import { createDatabase, type Database } from '../src/lib/database.ts';
 import { newId } from '../src/lib/ids.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
@@ -129,6 +133,9 @@ async function start(
 
   const fitness = new BaseFitness(times.quarantine, () => registration.changed());
   const memory = largestMemory(config.memoryBytes);
+  const { clockToleranceMs } = config;
+  let wrongClock = clockProblem(await readClock(db), clockToleranceMs) ?? null;
+  let consumer: Consumer | null = null;
   const registration = createRegistration({
     db,
     logger,
@@ -142,7 +149,13 @@ async function start(
     },
     unreadableBases: () => fitness.unreadable,
     onDrain: () => drain(),
-    onLift: () => consumer.liftQuarantine(),
+    onLift: () => consumer?.liftQuarantine(),
+    onClock: (reading) => {
+      const problem = clockProblem(reading, clockToleranceMs);
+      if (problem === undefined) return;
+      wrongClock = problem;
+      consumer?.setClockProblem(problem);
+    },
     intervalMs: times.registrationMs,
   });
   const shared = { db, artifacts, producer, training, fitness, quotas: config.quotas, ...times };
@@ -158,10 +171,14 @@ async function start(
     }),
   ]);
   const sources = [rolloutRecoverySource(db), jobRecoverySource(db)];
-  const sweeper = createSweeper({ db, producer, sources, logger, intervalMs: times.sweepMs });
-  const consumer = await startConsumer({ backend, handlers, logger, observer: registration.observer, ...times });
+  const { lockMs = LOCK_MS } = times;
+  const queueClock = backend.kind === 'postgres' ? { lockMs, toleranceMs: clockToleranceMs } : null;
+  const sweeper = createSweeper({ db, producer, sources, logger, intervalMs: times.sweepMs, queueClock });
   closing.add('registration', () => registration.stop());
-  closing.add('consumer', () => consumer.stop());
+  const { observer } = registration;
+  const started = await startConsumer({ backend, handlers, logger, observer, clockProblem: wrongClock, ...times });
+  consumer = started;
+  closing.add('consumer', () => started.stop());
   sweeper.start();
   closing.add('sweeper', () => sweeper.stop());
   const tasks = [
@@ -170,7 +187,12 @@ async function start(
     artifactCollectionTask({ db, artifacts }),
     { name: 'checkpoints', run: async () => ({ folders: await removeStaleCheckpoints(db, checkpoints) }) },
   ];
-  const housekeeper = createHousekeeper({ tasks, logger, delayMs: times.housekeepingDelayMs });
+  const housekeeper = createHousekeeper({
+    tasks,
+    logger,
+    delayMs: times.housekeepingDelayMs,
+    isUnfit: () => wrongClock !== null,
+  });
   housekeeper.start();
   closing.add('housekeeping', () => housekeeper.stop());
   let setDrained: () => void;
@@ -179,7 +201,7 @@ async function start(
   const drain = (): void => {
     if (draining !== null) return;
     logger.info('the worker is drained: it ends its job and takes no other');
-    draining = consumer.drain().then(setDrained);
+    draining = started.drain().then(setDrained);
     registration.draining();
   };
   await registration.start();

@@ -1,4 +1,5 @@
 import type { ConsumerObserver } from '../src/jobs/index.ts';
+import { compareClock, type ClockReading } from '../src/lib/clock/clock.ts';
 import type { Database } from '../src/lib/database.ts';
 import type { Logger } from '../src/lib/logger.ts';
 import { createWorkerRepository, type NewWorker, type WorkerReport } from '../src/modules/workers/index.ts';
@@ -16,6 +17,8 @@ export interface RegistrationOptions {
   onDrain(): void;
   /** The operator wants the quarantine to end. */
   onLift(): void;
+  /** Each heartbeat compares the worker's clock with the database's. */
+  onClock(reading: ClockReading): void;
   intervalMs?: number;
 }
 
@@ -52,8 +55,10 @@ export function createRegistration(options: RegistrationOptions): Registration {
   let writing: Promise<void> = Promise.resolve();
 
   const write = async (): Promise<void> => {
-    const state = isDraining ? 'draining' : report.quarantinedUntil === null ? 'ready' : 'quarantined';
+    const state = isDraining ? 'draining' : report.reason === null ? 'ready' : 'quarantined';
+    const compare = compareClock();
     const asked = await repository.report(worker, { ...report, state, unreadableBases: options.unreadableBases() });
+    options.onClock(compare(asked.now));
     if (asked.drain_requested_at !== null) options.onDrain();
     const lift = asked.lift_requested_at?.getTime() ?? null;
     if (lift !== null && lift !== lifted) options.onLift();

@@ -5,6 +5,7 @@ import { DEVICE_CHOICE_PATTERN, DEVICE_EXPECTED, type DeviceChoice } from '../..
 import { INT8_CACHE_GB, PRECISION_SETTINGS } from '../../core/options/precisions.ts';
 import { INT8_CACHE_VARIABLE } from './int8-cache-size.ts';
 import { MEMORY_VARIABLE, parseMemory } from './memory-setting.ts';
+import { CLOCK_TOLERANCE_VARIABLE } from '../lib/clock/clock.ts';
 import { readQuotas, type QuotaLimits } from './quotas.ts';
 import { defaultGraphCacheDir, GRAPH_CACHE_VARIABLE, parseGraphCacheDir } from './graph-cache-dir.ts';
 
@@ -81,6 +82,8 @@ const ConfigSchema = Type.Object({
   apiConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
   /** The same of a worker, which seldom runs two queries at a time. */
   workerConnections: Type.Integer({ minimum: 1, maximum: 1000 }),
+  /** How far a process's clock may be from the database's, in milliseconds. */
+  clockToleranceMs: Type.Integer({ minimum: 100, maximum: 3_600_000 }),
 });
 
 type PlainConfig = Static<typeof ConfigSchema>;
@@ -285,6 +288,13 @@ const SETTINGS: Record<keyof PlainConfig, Setting> = {
     fallback: 1,
     parse: asInteger,
     expected: 'an integer from 1 to 1000',
+  },
+  // Locks of 15 s are renewed every 7.5 s: one holds where its worker's clock is 3 s behind and another's 3 s ahead.
+  clockToleranceMs: {
+    variable: CLOCK_TOLERANCE_VARIABLE,
+    fallback: 3000,
+    parse: asInteger,
+    expected: 'an integer from 100 to 3600000 (milliseconds)',
   },
 };
 

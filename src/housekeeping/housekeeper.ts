@@ -17,6 +17,8 @@ export interface HousekeeperOptions {
   intervalMs?: number;
   /** Time until the first round, in milliseconds. */
   delayMs?: number;
+  /** Whether this process must not judge how old something is, because its clock is wrong (default: never). */
+  isUnfit?: () => boolean;
 }
 
 export interface Housekeeper {
@@ -27,14 +29,14 @@ export interface Housekeeper {
 
 /** Runs tasks one after the other, once an hour. A task that fails does not keep the others from running. */
 export function createHousekeeper(options: HousekeeperOptions): Housekeeper {
-  const { tasks, logger, intervalMs = 3_600_000, delayMs = 60_000 } = options;
+  const { tasks, logger, intervalMs = 3_600_000, delayMs = 60_000, isUnfit = () => false } = options;
   const stopping = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> = Promise.resolve();
 
   const round = async (): Promise<void> => {
     for (const task of tasks) {
-      if (stopping.signal.aborted) return;
+      if (stopping.signal.aborted || isUnfit()) return;
       try {
         const removed = await task.run(stopping.signal);
         if (Object.values(removed).some((count) => count > 0)) logger.info({ task: task.name, removed }, 'cleaned up');

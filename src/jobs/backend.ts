@@ -30,7 +30,10 @@ export interface QueueWorker {
 }
 
 type QueueState = 'waiting' | 'active' | 'delayed' | 'prioritized' | 'paused';
-type WorkerTuning = Pick<WorkerOptions, 'concurrency' | 'lockDuration' | 'stalledInterval' | 'maxStalledCount'>;
+type WorkerTuning = Pick<
+  WorkerOptions,
+  'concurrency' | 'lockDuration' | 'stalledInterval' | 'maxStalledCount' | 'autorun'
+>;
 
 export interface QueueBackend {
   readonly kind: 'postgres' | 'redis';

@@ -1,4 +1,4 @@
-import { DelayedError, UnrecoverableError, type Job } from 'bullmq';
+import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq';
 import { Value } from 'typebox/value';
 import type { Logger } from '../lib/logger.ts';
 import type { QueueBackend, QueueWorker } from './backend.ts';
@@ -72,16 +72,21 @@ export function combineHandlers(sets: readonly HandlerSet[]): Handlers {
   return Object.assign({}, ...sets) as Handlers;
 }
 
+/** How long a worker holds a job without a sign of life, in milliseconds. */
+export const LOCK_MS = 15_000;
+
 export interface ConsumerOptions {
   backend: QueueBackend;
   handlers: Handlers;
   logger: Logger;
   concurrency?: Partial<Record<QueueName, number>>;
-  /** After this time without a sign of life a worker counts as dead, and another gets its job (default 15,000 ms). */
+  /** After this time without a sign of life a worker counts as dead, and another gets its job (default {@link LOCK_MS}). */
   lockMs?: number;
   /** How often dead workers are looked for (default 5,000 ms). */
   stalledCheckMs?: number;
   quarantine?: QuarantineOptions;
+  /** What is wrong with the worker's clock at the start; null if nothing is (default). */
+  clockProblem?: string | null;
   /** Is told of each job and of each quarantine. */
   observer?: ConsumerObserver;
 }
@@ -100,8 +105,13 @@ export type JobAttemptEnd = 'done' | 'failed' | 'fault' | 'put_off';
 export interface Consumer {
   /** Takes no further jobs and waits for the running ones. */
   drain(): Promise<void>;
-  /** Ends a quarantine. */
+  /** Ends a quarantine, unless the clock is its reason. */
   liftQuarantine(): void;
+  /**
+   * While something is wrong with the worker's clock, it takes no jobs, and the queue is told no times. Running jobs are put off.
+   * @param problem what is wrong; null if nothing is
+   */
+  setClockProblem(problem: string | null): void;
   /** Takes no further jobs, tells the running ones to stop and waits for them. */
   stop(): Promise<void>;
 }
@@ -112,13 +122,15 @@ interface Shared extends ConsumerOptions {
   draining: boolean;
   turns: Turns;
   sickness: Quarantine;
+  /** Aborts when something is found to be wrong with the clock; a new one follows when it is right again. */
+  clock: AbortController;
   /** The names that this version does not know and has met. */
   unknownNames: Set<string>;
 }
 
 /** Starts one BullMQ worker per queue. Jobs of one queue run at a time. */
 export async function startConsumer(options: ConsumerOptions): Promise<Consumer> {
-  const { backend, logger, lockMs = 15_000, stalledCheckMs = 5000 } = options;
+  const { backend, logger, lockMs = LOCK_MS, stalledCheckMs = 5000 } = options;
   const stopping = new AbortController();
   const workers = new Map<QueueName, QueueWorker>();
   /** Lets each BullMQ worker fetch jobs, or not. */
@@ -143,8 +155,17 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
     draining: false,
     turns,
     sickness,
+    clock: new AbortController(),
     unknownNames: new Set(),
   };
+  const setClockProblem = (problem: string | null): void => {
+    const before = shared.clock;
+    if (problem === null && before.signal.aborted) shared.clock = new AbortController();
+    sickness.hold(problem);
+    if (problem !== null) before.abort(new Error(problem));
+  };
+  const { clockProblem = null } = options;
+  setClockProblem(clockProblem);
   for (const queue of QUEUES) {
     const worker = backend.createWorker(queue, (job, token) => takeTurn(shared, queue, job, token), {
       concurrency: options.concurrency?.[queue] ?? 1,
@@ -152,7 +173,10 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
       stalledInterval: stalledCheckMs,
       // The handler limits how often a job may lose its worker: it counts that in the row.
       maxStalledCount: 1_000_000,
+      // A worker with a wrong clock must not even look for stalled jobs.
+      autorun: clockProblem === null,
     });
+    if (clockProblem !== null) void worker.pause(true);
     worker.on('error', (error) => logger.warn({ err: error, queue }, 'queue worker'));
     workers.set(queue, worker);
   }
@@ -165,6 +189,7 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
       await Promise.all(all.map((worker) => worker.close()));
     },
     liftQuarantine: () => sickness.lift(),
+    setClockProblem,
     stop: async () => {
       const paused = all.map((worker) => worker.pause(true));
       stopping.abort(new Error('the worker is stopping'));
@@ -179,7 +204,7 @@ export async function startConsumer(options: ConsumerOptions): Promise<Consumer>
 async function takeTurn(shared: Shared, queue: QueueName, job: Job, token?: string): Promise<void> {
   // A worker that was waiting for a job when it was told to fetch none still gets one.
   const end = shared.sickness.active !== null || shared.draining ? null : await shared.turns.take(queue);
-  if (end === null) return putOff(job, token, RETURN_MS);
+  if (end === null) return putOff(shared, job, token, RETURN_MS);
   try {
     await runJob(shared, job, token);
   } finally {
@@ -193,14 +218,14 @@ async function runJob(shared: Shared, job: Job, token?: string): Promise<void> {
   if (!isJobName(name)) {
     if (!shared.unknownNames.has(name)) logger.warn('a job of a newer version is left to workers that know its name');
     shared.unknownNames.add(name);
-    return putOff(job, token, unknownDelay(job));
+    return putOff(shared, job, token, unknownDelay(job));
   }
   const { attempts, timeoutMs, payload } = CATALOG[name];
   if (!Value.Check(payload, job.data)) {
     throw new UnrecoverableError(`queue job ${name} ${job.id ?? ''} has a payload that does not match its schema`);
   }
   const context: HandlerContext = {
-    signal: AbortSignal.any([shared.stopping, AbortSignal.timeout(timeoutMs)]),
+    signal: AbortSignal.any([shared.stopping, shared.clock.signal, AbortSignal.timeout(timeoutMs)]),
     lastAttempt: job.attemptsMade + 1 >= (job.opts.attempts ?? attempts),
     logger,
   };
@@ -213,7 +238,7 @@ async function runJob(shared: Shared, job: Job, token?: string): Promise<void> {
     ended('done');
   } catch (error) {
     ended(error instanceof TryLaterError ? 'put_off' : error instanceof WorkerFaultError ? 'fault' : 'failed');
-    await translate(error, { job, token, logger, sickness: shared.sickness });
+    await translate(error, { shared, job, token, logger });
   }
 }
 
@@ -222,22 +247,22 @@ const FIRST_UNKNOWN_MS = 500;
 const LONGEST_UNKNOWN_MS = 30_000;
 
 interface Failed {
+  shared: Shared;
   job: Job;
   token: string | undefined;
   logger: Logger;
-  sickness: Quarantine;
 }
 
 /** Translates errors of handlers, which know nothing of BullMQ, into BullMQ's own. */
-async function translate(error: unknown, { job, token, logger, sickness }: Failed): Promise<never> {
+async function translate(error: unknown, { shared, job, token, logger }: Failed): Promise<never> {
   if (error instanceof TryLaterError) {
     logger.debug({ reason: error.message, delayMs: error.delayMs }, 'job put off');
-    return putOff(job, token, error.delayMs);
+    return putOff(shared, job, token, error.delayMs);
   }
   if (error instanceof WorkerFaultError) {
-    const delayMs = sickness.fault(job.id ?? '', error.message);
+    const delayMs = shared.sickness.fault(job.id ?? '', error.message);
     logger.warn({ err: error, delayMs }, 'job put off: the machine of this worker has failed');
-    return putOff(job, token, delayMs);
+    return putOff(shared, job, token, delayMs);
   }
   if (error instanceof PermanentError) {
     logger.error({ err: error }, 'job failed');
@@ -255,7 +280,12 @@ function unknownDelay({ attemptsStarted }: Job): number {
   return Math.min(LONGEST_UNKNOWN_MS, FIRST_UNKNOWN_MS * 2 ** Math.min(30, attemptsStarted - 1));
 }
 
-async function putOff(job: Job, token: string | undefined, delayMs: number): Promise<never> {
+async function putOff(shared: Shared, job: Job, token: string | undefined, delayMs: number): Promise<never> {
+  if (shared.clock.signal.aborted) {
+    // A delay would end by the wrong clock, so the job waits for another worker without one.
+    await job.moveToWait(token);
+    throw new WaitingError();
+  }
   await job.moveToDelayed(Date.now() + delayMs, token);
   throw new DelayedError();
 }

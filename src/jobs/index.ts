@@ -2,6 +2,7 @@ export { createQueueBackend, type QueueBackend } from './backend.ts';
 export { QUEUES, type JobEntry } from './catalog.ts';
 export {
   combineHandlers,
+  LOCK_MS,
   PermanentError,
   startConsumer,
   TryLaterError,

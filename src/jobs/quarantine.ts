@@ -13,14 +13,16 @@ export interface QuarantineOptions {
 }
 
 export interface Quarantine {
-  /** Why the worker claims no jobs now, and until when; null if it claims jobs. */
-  readonly active: { readonly reason: string; readonly until: Date } | null;
+  /** Why the worker claims no jobs now, and until when, null if that is not known; null if it claims jobs. */
+  readonly active: { readonly reason: string; readonly until: Date | null } | null;
   /** Counts a fault of the machine. @returns the delay of the job that met it */
   fault(jobId: string, reason: string): number;
   /** Forgets the faults: the machine has done a job. */
   success(jobId: string): void;
-  /** Ends the quarantine and forgets the faults, because somebody has mended the machine. */
+  /** Ends the quarantine and forgets the faults, because somebody has mended the machine. What `hold` has begun goes on. */
   lift(): void;
+  /** Quarantines the worker for a reason that can be looked at, until it is held for none (null). */
+  hold(reason: string | null): void;
   stop(): void;
 }
 
@@ -42,6 +44,7 @@ export function createQuarantine(
   let inARow = 0;
   let timer: NodeJS.Timeout | undefined;
   let active: Quarantine['active'] = null;
+  let held: string | null = null;
 
   const begin = (reason: string): void => {
     const ms = doubled(firstMs, inARow - faults, longestMs);
@@ -51,13 +54,13 @@ export function createQuarantine(
       timer = undefined;
       active = null;
       logger.warn('quarantine over: the worker tries a job');
-      resume();
+      if (held === null) resume();
     }, ms);
     pause();
   };
   return {
     get active() {
-      return active;
+      return held === null ? active : { reason: held, until: null };
     },
     fault(jobId, reason) {
       const count = (jobs.get(jobId) ?? 0) + 1;
@@ -82,7 +85,18 @@ export function createQuarantine(
       timer = undefined;
       active = null;
       logger.warn('quarantine lifted: the worker takes jobs again');
-      resume();
+      if (held === null) resume();
+    },
+    hold(reason) {
+      const before = held;
+      held = reason;
+      if (before === null && reason !== null) {
+        logger.error({ reason }, 'worker quarantined: it claims no jobs until this is mended');
+        pause();
+      } else if (before !== null && reason === null) {
+        logger.warn({ was: before }, 'quarantine over: its reason is mended');
+        if (active === null) resume();
+      }
     },
     stop() {
       clearTimeout(timer);

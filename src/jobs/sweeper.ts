@@ -5,6 +5,7 @@ import type { JobEntry, QueueName } from './catalog.ts';
 import { countPending, leftoverEntries } from './outbox.repository.ts';
 import { giveUpLease, holdLease, type ProcessLease } from './process-lease.repository.ts';
 import type { JobProducer } from './producer.ts';
+import { setBackFutureTimes, type QueueClock } from './queue-clock.repository.ts';
 
 /** What a module knows about the jobs that should be in a queue. */
 export interface RecoverySource {
@@ -27,6 +28,8 @@ export interface SweeperOptions {
   intervalMs?: number;
   /** Age from which an outbox entry counts as missed. A younger one may be about to be enqueued by its writer. */
   graceMs?: number;
+  /** By which times in the queue are repaired, if it is in the database; null if it is not (default). */
+  queueClock?: QueueClock | null;
 }
 
 export interface Sweeper {
@@ -88,6 +91,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
 }
 
 async function sweepOnce(options: SweeperOptions): Promise<number> {
+  await repairTimes(options);
   let count = await sweepOutbox(options);
   for (const source of options.sources) {
     await source.repair?.();
@@ -96,6 +100,12 @@ async function sweepOnce(options: SweeperOptions): Promise<number> {
     count += expired.length + (await sweepLost(options, source));
   }
   return count;
+}
+
+async function repairTimes({ db, logger, queueClock = null }: SweeperOptions): Promise<void> {
+  if (queueClock === null) return;
+  const count = await setBackFutureTimes(db, queueClock);
+  if (count > 0) logger.warn({ count }, 'the sweeper set back times in the queue that a clock ahead had written');
 }
 
 async function sweepOutbox({ db, producer, graceMs = 2000 }: SweeperOptions): Promise<number> {

@@ -8,6 +8,7 @@ import { createFilesystemStore } from '../../src/artifacts/index.ts';
 import { problemsOf } from './support/checks.ts';
 import { oneOf, possibleFaults } from './support/faults.ts';
 import { startRollout } from './support/fleet.ts';
+import { untilOver } from './support/progress.ts';
 import { createReference } from './support/reference.ts';
 import { startStack, until } from './support/stack.ts';
 
@@ -19,8 +20,6 @@ every job with an undisturbed one. --minutes begins no round after that time.`;
 const MOST_FAULTS = 3;
 /** Longest pause before a fault, in milliseconds. */
 const LONGEST_PAUSE_MS = 2500;
-/** How long a round may take to end after its last fault. */
-const END_MS = 90_000;
 
 const { values } = parseArgs({
   options: {
@@ -64,7 +63,7 @@ try {
       await fault.run(stack, random);
       names.push(late ? `(${fault.name})` : fault.name);
     }
-    const problems = await until('the rollout has ended', isOver, END_MS).then(
+    const problems = await untilOver(stack, rolloutId, isOver).then(
       () => problemsOf({ stack, artifacts, reference, rolloutId }),
       (error: Error) => [error.message],
     );

@@ -1,8 +1,5 @@
 import type { Database } from '../../lib/database.ts';
 
-/** Resolves if the database answers. */
-export const pingDatabase = (db: Database): Promise<unknown> => db.$queryRaw`SELECT 1`;
-
 /**
  * Writes a little, which leaves nothing behind: a transaction id into the log, and the small file of a snapshot, which the
  * server removes at the end of the statement.

@@ -14,11 +14,20 @@ const Health = Type.Object({ status: Type.Literal('ok') });
 const Readiness = Type.Object({
   status: Type.Enum(['ready', 'not_ready'] as const),
   checks: Type.Array(CheckResult),
+  warnings: Type.Array(Type.String(), {
+    description: 'What is wrong and does not keep the service from answering, such as a wrong clock.',
+  }),
 });
+
+interface HealthOptions {
+  db: Database;
+  checks: ReadinessChecks;
+  clockToleranceMs: number;
+}
 
 const operation = operationsOf('Service');
 
-const healthRoutes: FastifyPluginAsyncTypebox<{ db: Database; checks: ReadinessChecks }> = async (app, options) => {
+const healthRoutes: FastifyPluginAsyncTypebox<HealthOptions> = async (app, options) => {
   app.get(
     '/healthz',
     { schema: { ...operation('getHealth', 'Check whether the process is alive'), response: { 200: Health } } },
@@ -33,7 +42,7 @@ const healthRoutes: FastifyPluginAsyncTypebox<{ db: Database; checks: ReadinessC
       },
     },
     async (request, reply) => {
-      const readiness = await checkReadiness(options.db, options.checks, request.log);
+      const readiness = await checkReadiness({ ...options, log: request.log });
       return reply.code(readiness.status === 'ready' ? 200 : 503).send(readiness);
     },
   );

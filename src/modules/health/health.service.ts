@@ -1,9 +1,11 @@
 import type { ArtifactStore } from '../../artifacts/artifact-store.ts';
 import type { Database } from '../../lib/database.ts';
 import { databaseProblem, databaseReadOnly } from '../../plugins/problems/database-problem.ts';
+import { clockProblem, type ClockReading } from '../../lib/clock/clock.ts';
+import { readClock } from '../../lib/clock/clock.repository.ts';
 import { AppError } from '../../lib/errors.ts';
 import { withTimeout } from '../../lib/timeout.ts';
-import { pingDatabase, probeDatabaseWrite } from './health.repository.ts';
+import { probeDatabaseWrite } from './health.repository.ts';
 
 /** Checks by name. Each rejects if its part of the service cannot be used. */
 export type ReadinessChecks = Readonly<Record<string, () => Promise<unknown>>>;
@@ -12,6 +14,8 @@ export interface Readiness {
   status: 'ready' | 'not_ready';
   /** `reason` says what is wrong and reveals nothing internal; null if nothing is. */
   checks: { name: string; ok: boolean; duration_ms: number; reason: string | null }[];
+  /** What is wrong and does not keep the service from answering. */
+  warnings: string[];
 }
 
 const TIMEOUT_MS = 3_000;
@@ -43,9 +47,18 @@ function kept(check: () => Promise<unknown>): () => Promise<unknown> {
   };
 }
 
+export interface ReadinessOptions {
+  db: Database;
+  checks: ReadinessChecks;
+  log: WarnLog;
+  /** How far this process's clock may be from the database's. */
+  clockToleranceMs: number;
+}
+
 /** Runs all checks at once. The client is shown the message of an AppError; of other errors only the log has the reason. */
-export async function checkReadiness(db: Database, checks: ReadinessChecks, log: WarnLog): Promise<Readiness> {
-  const all: ReadinessChecks = { database: () => pingDatabase(db), ...checks };
+export async function checkReadiness({ db, checks, log, clockToleranceMs }: ReadinessOptions): Promise<Readiness> {
+  const clocks: ClockReading[] = [];
+  const all: ReadinessChecks = { database: async () => clocks.push(await readClock(db)), ...checks };
   const results = await Promise.all(
     Object.entries(all).map(async ([name, check]) => {
       const started = performance.now();
@@ -60,5 +73,7 @@ export async function checkReadiness(db: Database, checks: ReadinessChecks, log:
       return { name, ok: reason === null, duration_ms: Math.round(performance.now() - started), reason };
     }),
   );
-  return { status: results.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks: results };
+  const warnings = clocks.flatMap((clock) => clockProblem(clock, clockToleranceMs) ?? []);
+  for (const warning of warnings) log.warn({ warning }, 'a readiness check warns');
+  return { status: results.every(({ ok }) => ok) ? 'ready' : 'not_ready', checks: results, warnings };
 }

@@ -32,10 +32,11 @@ export interface WorkerReport {
   unreadableBases: string[];
 }
 
-/** What the operator asks of a worker. */
-interface WorkerRequests {
+/** What the operator asks of a worker, and the database's time. */
+interface WorkerAnswer {
   drain_requested_at: Date | null;
   lift_requested_at: Date | null;
+  now: Date;
 }
 
 export interface WorkerRow extends NewWorker, WorkerReport {
@@ -61,8 +62,8 @@ export function createWorkerRepository(db: Queryable) {
   };
   return {
     /** Writes a heartbeat. The row of a worker that was removed, or that the database has lost, comes back. */
-    async report(worker: NewWorker, report: WorkerReport): Promise<WorkerRequests> {
-      const [row] = await db.$queryRaw<WorkerRequests[]>`
+    async report(worker: NewWorker, report: WorkerReport): Promise<WorkerAnswer> {
+      const [row] = await db.$queryRaw<[WorkerAnswer]>`
         INSERT INTO workers (
           id, host, pid, version, device, memory_bytes, state, reason, quarantined_until, current_job, jobs_done, jobs_failed,
           faults, busy_ms, tokens_per_second, unreadable_bases, seen_at
@@ -77,8 +78,8 @@ export function createWorkerRepository(db: Queryable) {
           jobs_done = EXCLUDED.jobs_done, jobs_failed = EXCLUDED.jobs_failed, faults = EXCLUDED.faults,
           busy_ms = EXCLUDED.busy_ms, tokens_per_second = EXCLUDED.tokens_per_second,
           unreadable_bases = EXCLUDED.unreadable_bases, seen_at = EXCLUDED.seen_at, stopped_at = NULL
-        RETURNING drain_requested_at, lift_requested_at`;
-      return row ?? { drain_requested_at: null, lift_requested_at: null };
+        RETURNING drain_requested_at, lift_requested_at, clock_timestamp() AS now`;
+      return row;
     },
 
     /** Notes that a worker has stopped by itself. */

@@ -12,7 +12,7 @@ export const Worker = Type.Object(
     state: Type.Enum(['ready', 'draining', 'quarantined', 'gone'] as const, {
       description:
         '`draining`: it ends its job, takes no other and stops. `quarantined`: its machine has failed several jobs in a row, and ' +
-        'it takes none until `quarantined_until`. `gone`: it has stopped, or gave no sign of life for 30 s.',
+        'it takes none until `quarantined_until`, or its clock is wrong, and it takes none until that is right. `gone`: it has stopped, or gave no sign of life for 30 s.',
     }),
     reason: Nullable(Type.String({ description: 'Why it is quarantined.' })),
     quarantined_until: Nullable(Timestamp),

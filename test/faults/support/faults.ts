@@ -87,10 +87,12 @@ function fill(handle: number, block: Buffer): void {
   }
 }
 
-/** Starts a worker again whose clock is hours ahead or behind. */
+/** Starts a worker again whose clock is hours ahead or behind, seldom both workers, and again with the right clock. */
 async function jumpClock({ workers }: FaultStack, random: Random): Promise<void> {
-  const worker: SupervisedProcess = oneOf(workers, random);
+  const jumping: readonly SupervisedProcess[] = random.uniform() < 0.2 ? workers : [oneOf(workers, random)];
   const hours = 1 + random.integer(48);
   const shift = `${random.uniform() < 0.5 ? '-' : '+'}${hours}h`;
-  await worker.restart(['faketime', '-f', shift]);
+  await Promise.all(jumping.map((worker) => worker.restart(['faketime', '-f', shift])));
+  await sleep(duration(random));
+  await Promise.all(jumping.map((worker) => worker.restart([])));
 }

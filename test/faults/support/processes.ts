@@ -33,6 +33,8 @@ export class SupervisedProcess {
   /** Kills the process, and lets another command run it from now on. */
   async restart(before: readonly string[]): Promise<void> {
     this.#before = before;
+    // One that has ended by itself is being started again.
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = once(this.#child, 'exit');
     signal(this.pid, 'SIGKILL');
     await gone;

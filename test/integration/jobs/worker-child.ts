@@ -9,6 +9,6 @@ const config = loadConfig(process.env);
 const logger = createLogger({ level: config.logLevel, pretty: false });
 const entry = fileURLToPath(new URL('./scripted-training.ts', import.meta.url));
 const training = createTrainingProcess({ logger, entry });
-const times = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
+const times = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300, registrationMs: 200 };
 await startWorker(config, { training, logger }, times);
 setInterval(() => process.send?.({ trainingPid: training.pid ?? null }), 50);

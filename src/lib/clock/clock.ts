@@ -1,0 +1,42 @@
+/** The setting of how far a clock may be from the database's. */
+export const CLOCK_TOLERANCE_VARIABLE = 'READAPT_CLOCK_TOLERANCE_MS';
+
+/** How this process's clock compares with another, in milliseconds. The true difference is `aheadMs` ± `uncertaintyMs`. */
+export interface ClockReading {
+  /** Negative if this process's clock is behind. */
+  readonly aheadMs: number;
+  readonly uncertaintyMs: number;
+}
+
+/**
+ * Begins to compare this process's clock with another.
+ * @returns what to call with the other clock's time, which was read since. Half of the time between the calls is the uncertainty
+ */
+export function compareClock(): (other: Date) => ClockReading {
+  const began = performance.now();
+  return (other) => {
+    const uncertaintyMs = (performance.now() - began) / 2;
+    return { aheadMs: Date.now() - uncertaintyMs - other.getTime(), uncertaintyMs };
+  };
+}
+
+/** @returns what is wrong with the clock, in words; null if nothing is; undefined if the answer took too long to tell */
+export function clockProblem(reading: ClockReading, toleranceMs: number): string | null | undefined {
+  const { aheadMs, uncertaintyMs } = reading;
+  const difference = Math.abs(aheadMs);
+  if (difference + uncertaintyMs <= toleranceMs) return null;
+  if (difference - uncertaintyMs <= toleranceMs) return undefined;
+  return (
+    `the clock of this machine is ${inWords(difference)} ${aheadMs > 0 ? 'ahead of' : 'behind'} the database's, expected at most ` +
+    `${inWords(toleranceMs)} (${CLOCK_TOLERANCE_VARIABLE}): synchronize the clocks of both, for example by NTP`
+  );
+}
+
+function inWords(ms: number): string {
+  const units = [
+    ['h', 3_600_000],
+    ['min', 60_000],
+  ] as const;
+  for (const [unit, size] of units) if (ms >= 2 * size) return `${(ms / size).toFixed(1)} ${unit}`;
+  return `${(ms / 1000).toFixed(1)} s`;
+}

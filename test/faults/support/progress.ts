@@ -1,0 +1,35 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FaultStack } from './stack.ts';
+
+/** How long a rollout may do nothing new before it counts as stuck, however busy the machine is. */
+const STUCK_MS = 90_000;
+
+/**
+ * Waits until a rollout is over. @throws Error if it does nothing new for a while: measure a point for the first time, publish, or end
+ * a job. An attempt that only repeats what others have done is nothing new, so a rollout that runs in circles is found, too.
+ */
+export async function untilOver(
+  stack: FaultStack,
+  rolloutId: string,
+  isOver: () => Promise<boolean>,
+  stuckMs = STUCK_MS,
+): Promise<void> {
+  let [most, since] = [-1, performance.now()];
+  while (!(await isOver().catch(() => false))) {
+    const done = await progressOf(stack, rolloutId).catch(() => most);
+    if (done > most) [most, since] = [done, performance.now()];
+    if (performance.now() - since > stuckMs) throw new Error(`the rollout did nothing new for ${stuckMs / 1000} s`);
+    await sleep(50);
+  }
+}
+
+/** A number that only grows. */
+async function progressOf({ db }: FaultStack, rolloutId: string): Promise<number> {
+  const counts = await Promise.all([
+    db.job.count({ where: { rolloutId } }),
+    db.job.count({ where: { rolloutId, finishedAt: { not: null } } }),
+    db.metricPoint.count({ where: { job: { rolloutId } } }),
+    db.adapterVersion.count({ where: { job: { rolloutId } } }),
+  ]);
+  return counts.reduce((sum, count) => sum + count, 0);
+}

@@ -1,0 +1,145 @@
+import { spawnSync, fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { createTestQueue, eventually, queueKind, type TestQueue } from '../queue/test-queue.ts';
+
+const WORKER = fileURLToPath(new URL('./worker-child.ts', import.meta.url));
+/** The library by which the clock of a process is set; empty where Debian's package `faketime` is not installed. */
+const FAKETIME = spawnSync('faketime', ['now', 'printenv', 'LD_PRELOAD'], { encoding: 'utf8' }).stdout?.trim() ?? '';
+if (FAKETIME === '') console.warn("clocks are not set: faketime is not installed (Debian's package faketime)");
+
+let queue: TestQueue;
+let fleet: Fleet;
+const children: ChildProcess[] = [];
+
+vi.setConfig({ testTimeout: 120_000 });
+
+beforeEach(async () => {
+  queue = await createTestQueue();
+  fleet = await createFleet(queue.database.db, { tenants: 1, adapters: 2 });
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) await kill(child);
+  await fleet.remove();
+  await queue.close();
+});
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exit;
+}
+
+function work(env: NodeJS.ProcessEnv = {}): ChildProcess {
+  const all = {
+    ...process.env,
+    DATABASE_URL: queue.database.url,
+    REDIS_URL: queue.redisUrl ?? '',
+    READAPT_DATA_DIR: path.join(fleet.folder, 'data'),
+    READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
+    ...env,
+  };
+  const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const;
+  const child = fork(WORKER, { execArgv: ['--import', 'tsx'], env: all, stdio: [...stdio] });
+  children.push(child);
+  return child;
+}
+
+/** Starts a worker whose clock `set` sets, also while it runs. Its timers go on as they are. */
+async function workBy(shift: string): Promise<{ set(shift: string): Promise<void> }> {
+  const file = path.join(fleet.folder, 'clock');
+  const set = (text: string) => writeFile(file, `${text}\n`);
+  await set(shift);
+  const noCache = { FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1', DONT_FAKE_MONOTONIC: '1' };
+  work({ LD_PRELOAD: FAKETIME, FAKETIME_TIMESTAMP_FILE: file, ...noCache });
+  return { set };
+}
+
+async function begin(): Promise<string> {
+  const rollouts = createRolloutService({ db: queue.database.db, producer: queue.producer });
+  return (await rollouts.create({ base_model_version_id: fleet.newVersionId })).id;
+}
+
+const states = async () => (await queue.database.db.job.findMany({ orderBy: { id: 'asc' } })).map((job) => job.state);
+const isTraining = async () => (await states()).includes('fine_tuning');
+const isQuarantined = async () => await queue.database.db.workerProcess.findFirst({ where: { state: 'quarantined' } });
+const isCompleted = (id: string) => async () =>
+  (await queue.database.db.rollout.findUniqueOrThrow({ where: { id } })).state === 'completed';
+const stalledChecks = () => queue.database.db.$queryRaw`SELECT 1 FROM bullmq.meta WHERE field = 'stalled-check'`;
+
+describe.runIf(FAKETIME !== '')(`a worker with a wrong clock (queue on ${queueKind})`, () => {
+  test.each([
+    ['+39h', 'ahead of'],
+    ['-39h', 'behind'],
+  ])('that starts with a clock %s off takes no job and writes no times', async (shift, words) => {
+    await workBy(shift);
+    const id = await begin();
+    const found = await eventually('it is quarantined', isQuarantined, 40_000);
+    expect(found.reason).toMatch(
+      new RegExp(
+        `^the clock of this machine is (39.0|38.9) h ${words} the database's, expected at most 3.0 s \\(READAPT_CLOCK_TOLERANCE_MS\\)`,
+      ),
+    );
+    expect(found.quarantinedUntil).toBeNull();
+    work();
+    await eventually('another one completes the rollout', isCompleted(id), 40_000);
+    const all = await queue.database.db.workerProcess.findMany({ orderBy: { startedAt: 'asc' } });
+    expect(all.map((worker) => [worker.state, worker.jobsDone > 0])).toEqual([
+      ['quarantined', false],
+      ['ready', true],
+    ]);
+  });
+
+  test('is the only one: nothing runs until its clock is right', async () => {
+    const clock = await workBy('+39h');
+    const id = await begin();
+    await eventually('it is quarantined', isQuarantined, 40_000);
+    if (queueKind === 'postgres') expect(await stalledChecks()).toEqual([]);
+    expect(await queue.database.db.workerProcess.findMany()).toMatchObject([{ jobsDone: 0, jobsFailed: 0, faults: 0 }]);
+    await clock.set('+0');
+    await eventually('it completes the rollout', isCompleted(id), 40_000);
+  });
+
+  test.each(['+39h', '-39h'])(
+    'whose clock jumps by %s puts its job off, and goes on when it is right',
+    async (shift) => {
+      await fleet.behave({ hang: true });
+      const clock = await workBy('+0');
+      const id = await begin();
+      await eventually('a job is trained', isTraining, 40_000);
+      await clock.set(shift);
+      await eventually('it is quarantined', isQuarantined, 40_000);
+      await eventually('its job is put off', async () => !(await isTraining()));
+      expect(await states()).toEqual(['queued', 'queued']);
+      await fleet.behave({});
+      await clock.set('+0');
+      await eventually('it completes the rollout', isCompleted(id), 40_000);
+      expect(await states()).toEqual(['ready', 'ready']);
+    },
+  );
+});
+
+test.runIf(queueKind === 'postgres')('times that a clock ahead has written into the queue are set back', async () => {
+  await fleet.behave({ hang: true });
+  const id = await begin();
+  const first = work();
+  await eventually('a job is trained', isTraining, 40_000);
+  await kill(first);
+  const { db } = queue.database;
+  const later = Date.now() + 39 * 3_600_000;
+  await db.$executeRaw`UPDATE bullmq.meta SET value = ${String(later)} WHERE field = 'stalled-check'`;
+  await db.$executeRaw`UPDATE bullmq.job SET locked_until_ms = ${later} WHERE state = 'active'`;
+  const delayed = await db.$executeRaw`
+    UPDATE bullmq.job SET state = 'delayed', process_at_ms = ${later} WHERE state = 'waiting' AND queue = 'adaptations'`;
+  expect(delayed).toBe(1);
+  await fleet.behave({});
+  work();
+  await eventually('the next worker completes the rollout', isCompleted(id), 40_000);
+  expect(await states()).toEqual(['ready', 'ready']);
+});
