@@ -1,8 +1,8 @@
-import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../../../core/statistics/random.ts';
+import { FAKETIME, NO_FAKETIME } from './faketime.ts';
 import { childrenOf, signal, type SupervisedProcess } from './processes.ts';
 import type { FaultStack } from './stack.ts';
 
@@ -34,8 +34,8 @@ export function possibleFaults(stack: FaultStack): { faults: Fault[]; skipped: s
   const skipped: string[] = [];
   if (stack.disk) faults.push({ name: 'full disk', run: fillDisk });
   else skipped.push('full disk: this process may not mount a tmpfs (it needs root)');
-  if (spawnSync('faketime', ['--version']).error === undefined) faults.push({ name: 'clock jumps', run: jumpClock });
-  else skipped.push("a clock that jumps: faketime is not installed (Debian's package faketime)");
+  if (FAKETIME !== '') faults.push({ name: 'clock jumps', run: jumpClock });
+  else skipped.push(`a clock that jumps: ${NO_FAKETIME}`);
   if (redis === null) skipped.push('Redis: the queue is in PostgreSQL (--queue redis)');
   return { faults, skipped };
 }
@@ -92,7 +92,7 @@ async function jumpClock({ workers }: FaultStack, random: Random): Promise<void>
   const jumping: readonly SupervisedProcess[] = random.uniform() < 0.2 ? workers : [oneOf(workers, random)];
   const hours = 1 + random.integer(48);
   const shift = `${random.uniform() < 0.5 ? '-' : '+'}${hours}h`;
-  await Promise.all(jumping.map((worker) => worker.restart(['faketime', '-f', shift])));
+  await Promise.all(jumping.map((worker) => worker.restart(['env', `LD_PRELOAD=${FAKETIME}`, `FAKETIME=${shift}`])));
   await sleep(duration(random));
   await Promise.all(jumping.map((worker) => worker.restart([])));
 }

@@ -1,17 +1,16 @@
-import { spawnSync, fork, type ChildProcess } from 'node:child_process';
+import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { FAKETIME, NO_FAKETIME } from '../../faults/support/faketime.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, queueKind, type TestQueue } from '../queue/test-queue.ts';
 
 const WORKER = fileURLToPath(new URL('./worker-child.ts', import.meta.url));
-/** The library by which the clock of a process is set; empty where Debian's package `faketime` is not installed. */
-const FAKETIME = spawnSync('faketime', ['now', 'printenv', 'LD_PRELOAD'], { encoding: 'utf8' }).stdout?.trim() ?? '';
-if (FAKETIME === '') console.warn("clocks are not set: faketime is not installed (Debian's package faketime)");
+if (FAKETIME === '') console.warn(`clocks are not set: ${NO_FAKETIME}`);
 
 let queue: TestQueue;
 let fleet: Fleet;

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { renderOpenApi } from '../../../src/openapi.ts';
 import { createTestApp, type TestApp } from '../support/index.ts';
 
@@ -24,6 +24,22 @@ describe('/readyz', () => {
         { name: 'queue', ok: true },
       ],
     });
+  });
+
+  test.each([
+    [39 * 3_600_000, /^the clock of this machine is 39\.0 h ahead of the database's, expected at most 3\.0 s/],
+    [-60_000, /^the clock of this machine is (59|60)\.\d s behind the database's/],
+  ])('warns of a clock that is %d ms ahead, and is ready', async (aheadMs, words) => {
+    const now = Date.now.bind(Date);
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + aheadMs);
+    try {
+      const answer = await service.request({ url: '/readyz', key: null });
+      expect(answer.statusCode).toBe(200);
+      expect(answer.json()).toMatchObject({ status: 'ready', warnings: [expect.stringMatching(words)] });
+    } finally {
+      clock.mockRestore();
+    }
+    expect((await service.request({ url: '/readyz', key: null })).json()).toMatchObject({ warnings: [] });
   });
 
   test('says which part is not usable, and not why', async () => {
