@@ -24,7 +24,7 @@ afterEach(async () => {
   // A server that killed processes have left running is taken over here and stopped.
   if (await pidOfServer().then(isAlive, () => false))
     await (await startEmbeddedPostgres(folder, { durable: false })).stop();
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
 });
 
 /** Starts the server from this process. */

@@ -35,7 +35,7 @@ function run() {
   const controller = new AbortController();
   const waiting = new Set<(event: JobEvent) => void>();
   const onEvent = (event: JobEvent): void => waiting.forEach((notice) => notice(event));
-  const spec = tinyJob(family, 'job', { options: { batch_size: 6, max_steps: 50, evaluate_every: 1 } });
+  const spec = tinyJob(family, 'job', { options: { batch_size: 9, max_steps: 50, evaluate_every: 1 } });
   const outcome = slot.adapt(spec, onEvent, controller.signal);
   outcome.catch(() => undefined);
   const next = <T>(find: (event: JobEvent) => T | undefined): Promise<T> =>
