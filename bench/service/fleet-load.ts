@@ -33,7 +33,7 @@ export async function measureFleet(
   redisUrl: string | null,
   { rolloutId, adapters }: { rolloutId: string; adapters: number },
 ): Promise<FleetFigures> {
-  const api = startProcess('api-process.ts', apiEnvironment(stack, redisUrl));
+  const api = startProcess('processes/api-process.ts', apiEnvironment(stack, redisUrl));
   try {
     const { url, key } = await api.next<{ url: string; key: string }>();
     const client = createClient(url, key);

@@ -38,7 +38,7 @@ export async function measurePlan(
 ): Promise<{ figures: PlanFigures; rolloutId: string }> {
   const { newVersionId } = await createFleet(stack.db, adapters);
   const acceptedMs = await acceptRollouts(stack, redisUrl, newVersionId);
-  const planner = startProcess('plan-process.ts', {}, [newVersionId, stack.databaseUrl, redisUrl ?? '']);
+  const planner = startProcess('processes/plan-process.ts', {}, [newVersionId, stack.databaseUrl, redisUrl ?? '']);
   await planner.next();
   const before = await stack.databaseCpuMs();
   planner.send({ plan: true });
@@ -50,7 +50,7 @@ export async function measurePlan(
 }
 
 async function acceptRollouts(stack: BenchStack, redisUrl: string | null, versionId: string): Promise<number[]> {
-  const api = startProcess('api-process.ts', apiEnvironment(stack, redisUrl));
+  const api = startProcess('processes/api-process.ts', apiEnvironment(stack, redisUrl));
   try {
     const { url, key } = await api.next<{ url: string; key: string }>();
     const client = createClient(url, key);

@@ -27,7 +27,7 @@ export async function measureQueue(
   const databaseBefore = await stack.databaseCpuMs();
   const began = performance.now();
   const processes = files.map((file) =>
-    startProcess('queue-process.ts', {}, [file, stack.databaseUrl, redisUrl ?? '']),
+    startProcess('processes/queue-process.ts', {}, [file, stack.databaseUrl, redisUrl ?? '']),
   );
   await Promise.all(processes.map((one) => one.next()));
   let ran: string[] = [];

@@ -19,7 +19,7 @@ export interface PolledApi {
 /** Starts an API that logs each request into a file, as it does by default, and makes keys of the operator and of tenants. */
 export async function startPolledApi(stack: BenchStack, fleet: PolledFleet): Promise<PolledApi> {
   const log = await open(path.join(stack.folder, 'api.log'), 'w');
-  const api = startProcess('api-process.ts', environment(stack), [], log.fd);
+  const api = startProcess('processes/api-process.ts', environment(stack), [], log.fd);
   const { url, key } = await api.next<{ url: string; key: string }>();
   // All clients together: the kernel refuses many new connections at once.
   const agent = new Agent({ keepAlive: true, maxSockets: 64 });

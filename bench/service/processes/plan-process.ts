@@ -1,7 +1,7 @@
-import { createJobProducer, createQueueBackend } from '../../src/jobs/index.ts';
-import { createDatabase } from '../../src/lib/database.ts';
-import { createLogger } from '../../src/lib/logger.ts';
-import { createAnalyzed } from './fleet.ts';
+import { createJobProducer, createQueueBackend } from '../../../src/jobs/index.ts';
+import { createDatabase } from '../../../src/lib/database.ts';
+import { createLogger } from '../../../src/lib/logger.ts';
+import { createAnalyzed } from '../fleet.ts';
 
 /** Plans and enqueues a rollout as a worker does once its analysis has ended, when it is told to, and sends what that took. */
 const [, , baseModelVersionId = '', databaseUrl = '', redisUrl = ''] = process.argv;
