@@ -58,7 +58,7 @@ async function crowd(name: string, count: number, one: (index: number) => Promis
       await honestWork(honest, name.replaceAll(/\W+/g, '-'));
       return all;
     },
-    (found) => [statusesOf(found).join(', ')],
+    { summary: (found) => [statusesOf(found).join(', ')] },
   );
   answers.forEach(expectProblem);
   return answers;

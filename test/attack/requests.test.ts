@@ -163,7 +163,7 @@ describe('an Idempotency-Key', () => {
             return answer.code ?? String(response.status);
           }),
         ),
-      (found) => [[...new Set(found)].sort().join(', ')],
+      { summary: (found) => [[...new Set(found)].sort().join(', ')] },
     );
     expect(statuses.filter((status) => status === '201')).toHaveLength(1);
     const refused = statuses.filter((status) => status !== '201');
@@ -182,12 +182,10 @@ test('the service still answers honest requests after all that', async () => {
 
 /** Sends bytes as they are, and checks that each answer is a problem. */
 async function rawAttack(name: string, bytes: string): Promise<RawAnswer[]> {
-  const answers = await underAttack(
-    service,
-    name,
-    () => exchange(service.origin, bytes),
-    (found) => [`answered ${found.map(({ status }) => status).join(', ')}`],
-  );
+  const answers = await underAttack(service, name, () => exchange(service.origin, bytes), {
+    summary: (found) => [`answered ${found.map(({ status }) => status).join(', ')}`],
+    maxHealthMs: 1_000,
+  });
   answers.forEach(expectProblem);
   return answers;
 }

@@ -65,7 +65,7 @@ export async function standStill(service: AttackedService, honest: ApiClient, cr
         await expect.poll(left, { timeout: 4 * IDLE_MS, interval: 200 }).toBe(0);
         return open;
       },
-      (open) => [`honest work done beside ${open} connections`],
+      { summary: (open) => [`honest work done beside ${open} connections`] },
     );
   } finally {
     for (const socket of sockets) socket.destroy();
