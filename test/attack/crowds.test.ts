@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ApiClient } from '../../cli/demo/api-client.ts';
-import { expectProblem, underAttack } from './support/attack.ts';
+import { expectProblem, MAX_CROWD_HEALTH_MS, underAttack } from './support/attack.ts';
 import { HASTY, honestTenant, honestWork, NDJSON, ROWS, standStill } from './support/crowd.ts';
 import type { RawAnswer } from './support/raw-exchange.ts';
 import { startAttackedService, type AttackedService } from './support/service.ts';
@@ -58,7 +58,7 @@ async function crowd(name: string, count: number, one: (index: number) => Promis
       await honestWork(honest, name.replaceAll(/\W+/g, '-'));
       return all;
     },
-    { summary: (found) => [statusesOf(found).join(', ')] },
+    { summary: (found) => [statusesOf(found).join(', ')], maxHealthMs: MAX_CROWD_HEALTH_MS },
   );
   answers.forEach(expectProblem);
   return answers;

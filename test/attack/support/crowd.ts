@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { expect } from 'vitest';
 import { createApiClient, type ApiClient } from '../../../cli/demo/api-client.ts';
-import { underAttack } from './attack.ts';
+import { MAX_CROWD_HEALTH_MS, underAttack } from './attack.ts';
 import { openSocket } from './raw-exchange.ts';
 import type { AttackedService } from './service.ts';
 
@@ -65,7 +65,7 @@ export async function standStill(service: AttackedService, honest: ApiClient, cr
         await expect.poll(left, { timeout: 4 * IDLE_MS, interval: 200 }).toBe(0);
         return open;
       },
-      { summary: (open) => [`honest work done beside ${open} connections`] },
+      { summary: (open) => [`honest work done beside ${open} connections`], maxHealthMs: MAX_CROWD_HEALTH_MS },
     );
   } finally {
     for (const socket of sockets) socket.destroy();
