@@ -46,12 +46,14 @@ export function lowerBoundOfDifference({ gains, losses, rows }: Flips, confidenc
   return (low + high) / 2;
 }
 
-function tangoStatistic({ gains, losses, rows }: Flips, difference: number): number {
+/** Tango's statistic for a difference (after − before), in [−1, 1]. Positive where the rows speak for a larger one. */
+export function tangoStatistic({ gains, losses, rows }: Flips, difference: number): number {
   const b = (2 * rows - gains + losses) * difference - gains - losses;
   const c = -losses * difference * (1 - difference);
   const share = (Math.sqrt(Math.max(0, b * b - 8 * rows * c)) - b) / (4 * rows);
   const variance = rows * (2 * share + difference * (1 - difference));
-  return variance > 0 ? (gains - losses - rows * difference) / Math.sqrt(variance) : Infinity;
+  const excess = gains - losses - rows * difference;
+  return variance > 0 || excess === 0 ? excess / Math.sqrt(Math.max(variance, Number.MIN_VALUE)) : excess * Infinity;
 }
 
 /** Losses of the same rows under two versions, in nats, each summed over the row's completion tokens. */
@@ -98,8 +100,8 @@ interface BootstrapOptions {
   readonly seed?: number;
 }
 
-/** Number of resamples of the bootstrap. */
-const RESAMPLES = 2000;
+/** Least and largest number of resamples of the bootstrap, and how many of them shall lie beyond the bound. */
+const RESAMPLES = { least: 2000, most: 20_000, beyond: 40 };
 
 /**
  * One-sided upper bound of the mean loss difference (after − before, nats per token) by bootstrap-t over rows (Efron and
@@ -114,13 +116,15 @@ export function upperBoundOfLossDifference(losses: PairedLosses, { confidence, s
   const random = Random.fromSeed(seed);
   const rows = differences.length;
   const picked = new Uint32Array(rows);
-  const studentized = Float64Array.from({ length: RESAMPLES }, () => {
+  const beyond = Math.ceil(RESAMPLES.beyond / (1 - confidence));
+  const resamples = Math.min(RESAMPLES.most, Math.max(RESAMPLES.least, beyond));
+  const studentized = Float64Array.from({ length: resamples }, () => {
     for (let i = 0; i < rows; i++) picked[i] = random.integer(rows);
     const resampled = meanDifference(differences, tokens, (i) => picked[i]!);
     if (resampled.standardError > 0) return (resampled.value - value) / resampled.standardError;
     return resampled.value === value ? 0 : Math.sign(resampled.value - value) * Infinity;
   }).sort();
-  return value - standardError * studentized[Math.floor((1 - confidence) * RESAMPLES)]!;
+  return value - standardError * studentized[Math.floor((1 - confidence) * resamples)]!;
 }
 
 function differencesOf({ before, after }: PairedLosses): Float64Array {

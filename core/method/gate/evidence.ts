@@ -1,0 +1,80 @@
+import { judgesRows } from '../../options/metrics.ts';
+import { lowerBoundOfMean, meanPValue } from '../../statistics/betting-test.ts';
+import { lowerBoundOfShare, shortfallPValue } from '../../statistics/binomial-test.ts';
+import { exactLowerBound, inferiorityPValue } from '../../statistics/exact-paired-test.ts';
+import { countFlips, upperBoundOfLossDifference } from '../../statistics/paired-statistics.ts';
+import type { GateMeasurement } from './readiness-gate.ts';
+
+/** What the gate rows show at a level. */
+export interface Evidence {
+  /** Whether they reject, at the level, that the true value misses what is needed. */
+  readonly certified: boolean;
+  /** The one-sided confidence bound of the value at the level: the worst value that they do not reject. */
+  readonly bound: number;
+}
+
+/** What the rows are asked for: a value that the metric reaches, with at most the given probability of an error. */
+export interface Claim {
+  readonly needed: number;
+  readonly level: number;
+}
+
+/** Tolerance for the rounding of a sum over rows. */
+const ROUNDING = 1e-9;
+
+/**
+ * Compares a candidate with the version that its margin counts from, row by row: by the unconditional exact test where rows
+ * are right or wrong, and by betting where they have scores. Both hold for every number of rows. For a loss, which has no
+ * bounds, there is no such test: the bootstrap-t bound holds only nearly, and better with many rows.
+ */
+export function pairedEvidence(from: GateMeasurement, found: GateMeasurement, { needed, level }: Claim): Evidence {
+  const { name, value } = found.metric;
+  const [before, after] = [from.outcomes.values, found.outcomes.values];
+  if (!Number.isFinite(value)) return { certified: false, bound: value };
+  const base = from.metric.value;
+  const margin = base - needed;
+  if (name === 'loss') {
+    const { tokens } = found.outcomes;
+    return byBound(base + upperBoundOfLossDifference({ before, after, tokens }, { confidence: 1 - level }), needed);
+  }
+  if (!judgesRows(name)) {
+    // Half of (difference + 1) is in [0, 1].
+    const values = Float64Array.from(before, (score, i) => (after[i]! - score + 1) / 2);
+    const certified = meanPValue({ values, mean: withinUnit((1 - margin) / 2), level }) <= level;
+    return { certified, bound: base + 2 * lowerBoundOfMean({ values, level }) - 1 };
+  }
+  const flips = countFlips(before, after);
+  const certified = Math.abs(margin) < 1 && inferiorityPValue({ ...flips, margin }) <= level;
+  return { certified, bound: base + exactLowerBound(flips, level) };
+}
+
+/** Compares a candidate with a number: by the exact binomial test, by betting, or for a loss by the bootstrap-t bound. */
+export function absoluteEvidence(found: GateMeasurement, { needed, level }: Claim): Evidence {
+  const { name, value, rows } = found.metric;
+  const { values, tokens } = found.outcomes;
+  if (!Number.isFinite(value)) return { certified: false, bound: value };
+  if (name === 'loss') {
+    const before = Float64Array.from(tokens, (count) => count * needed);
+    const bound = needed + upperBoundOfLossDifference({ before, after: values, tokens }, { confidence: 1 - level });
+    return byBound(bound, needed);
+  }
+  const share = withinUnit(needed);
+  if (!judgesRows(name)) {
+    return {
+      certified: meanPValue({ values, mean: share, level }) <= level,
+      bound: lowerBoundOfMean({ values, level }),
+    };
+  }
+  const right = Math.round(value * rows);
+  const certified = shortfallPValue({ right, rows, share }) <= level;
+  return { certified, bound: lowerBoundOfShare({ right, rows }, level) };
+}
+
+function byBound(bound: number, needed: number): Evidence {
+  return { certified: bound <= needed + ROUNDING, bound };
+}
+
+/** Nothing is certified about a share of 0 or 1, which the tests do not take. */
+function withinUnit(share: number): number {
+  return Math.min(1 - 1e-12, Math.max(1e-12, share));
+}

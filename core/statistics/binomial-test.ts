@@ -1,0 +1,35 @@
+/** What {@link shortfallPValue} tests: that the share of right rows is at most `share`. */
+export interface ShareTest {
+  readonly right: number;
+  readonly rows: number;
+  /** In (0, 1). */
+  readonly share: number;
+}
+
+/** The p-value of the exact binomial test that a share is at most the given one: the probability of as many right rows, or more. */
+export function shortfallPValue({ right, rows, share }: ShareTest): number {
+  if (right <= 0) return 1;
+  const odds = Math.log(share) - Math.log1p(-share);
+  // The probabilities are summed relative to that of the observed number, whose logarithm is built up factor by factor.
+  let log = rows * Math.log1p(-share);
+  for (let i = 1; i <= right; i++) log += Math.log((rows - i + 1) / i) + odds;
+  let term = 1;
+  let sum = 1;
+  for (let i = right; i < rows && term > 1e-17 * sum; i++) {
+    term *= ((rows - i) / (i + 1)) * Math.exp(odds);
+    sum += term;
+  }
+  return Math.min(1, Math.exp(log + Math.log(sum)));
+}
+
+/** One-sided lower bound of a share by inversion of that test (Clopper and Pearson, Biometrika 26, 1934, 404–413). */
+export function lowerBoundOfShare({ right, rows }: Omit<ShareTest, 'share'>, level: number): number {
+  let rejected = 0;
+  let kept = right / rows;
+  for (let i = 0; i < 40; i++) {
+    const share = (rejected + kept) / 2;
+    if (shortfallPValue({ right, rows, share }) <= level) rejected = share;
+    else kept = share;
+  }
+  return rejected;
+}

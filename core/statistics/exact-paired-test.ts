@@ -1,0 +1,148 @@
+import { tangoStatistic, type Flips } from './paired-statistics.ts';
+
+/** What {@link inferiorityPValue} tests: that the second version's share of right rows is smaller by at least the margin. */
+export interface InferiorityTest extends Flips {
+  /** In (−1, 1). A negative margin asks for a second version that is better. */
+  readonly margin: number;
+}
+
+/**
+ * The p-value of the unconditional exact test that a version is worse by at least the margin, where each row is right or
+ * wrong under either version (Hsueh, Liu and Chen, Biometrics 57, 2001, 478–483). It is the largest probability, over
+ * every share of losses that the hypothesis allows, of rows that speak against it at least as clearly by Tango's statistic.
+ * That statistic grows with the gains and falls with the losses, so that the probability is largest on the hypothesis' edge,
+ * a difference of exactly the margin. Without a single flip it is at least (1 − margin)ⁿ.
+ * @throws RangeError for a margin outside (−1, 1)
+ */
+export function inferiorityPValue({ margin, ...flips }: InferiorityTest): number {
+  if (!(margin > -1 && margin < 1)) throw new RangeError(`margin is ${margin}, expected a number between -1 and 1`);
+  const region = new Region(flips, margin);
+  const probabilityAt = (angle: number) => region.probability(Math.sin(angle) ** 2);
+  const angles = nuisanceAngles(margin, flips.rows);
+  const probabilities = angles.map(probabilityAt);
+  const top = probabilities.indexOf(Math.max(...probabilities));
+  const around = { low: angles[Math.max(0, top - 1)]!, high: angles[Math.min(angles.length - 1, top + 1)]! };
+  return Math.min(1, Math.max(probabilities[top]!, largestWithin(around, probabilityAt)));
+}
+
+/**
+ * One-sided lower bound of the difference of two paired proportions (after − before): the largest one that
+ * {@link inferiorityPValue} rejects at the level.
+ * @param level probability of an error, in (0, 0.5)
+ */
+export function exactLowerBound(flips: Flips, level: number): number {
+  let rejected = 1;
+  let kept = (flips.losses - flips.gains) / flips.rows;
+  // The p-value is about a half at the observed difference, and falls with the margin.
+  for (let i = 0; i < 40 && rejected - kept > 1e-6; i++) {
+    const margin = (rejected + kept) / 2;
+    if (inferiorityPValue({ ...flips, margin }) <= level) rejected = margin;
+    else kept = margin;
+  }
+  return -rejected;
+}
+
+/** Shares of losses on the hypothesis' edge, as angles, in which a binomial share has the same spread everywhere. */
+function nuisanceAngles(margin: number, rows: number): number[] {
+  const first = Math.asin(Math.sqrt(Math.max(0, margin)));
+  const last = Math.asin(Math.sqrt((1 + margin) / 2));
+  // A quarter of a unit is half a standard deviation.
+  const steps = Math.min(200, Math.max(40, Math.ceil((last - first) * 4 * Math.sqrt(rows))));
+  return Array.from({ length: steps + 1 }, (_, i) => first + ((last - first) * i) / steps);
+}
+
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
+
+/** The largest value of a function with one peak between two points, by golden sections. */
+function largestWithin({ low, high }: { low: number; high: number }, valueAt: (x: number) => number): number {
+  let [left, right] = [high - GOLDEN * (high - low), low + GOLDEN * (high - low)];
+  let [atLeft, atRight] = [valueAt(left), valueAt(right)];
+  for (let i = 0; i < 12; i++) {
+    if (atLeft > atRight) {
+      [high, right, atRight] = [right, left, atLeft];
+      left = high - GOLDEN * (high - low);
+      atLeft = valueAt(left);
+    } else {
+      [low, left, atLeft] = [left, right, atRight];
+      right = low + GOLDEN * (high - low);
+      atRight = valueAt(right);
+    }
+  }
+  return Math.max(atLeft, atRight);
+}
+
+/** Outside of so many standard deviations, a number of losses is too improbable to matter (about 1e-15). */
+const REACH = 8;
+
+/** The outcomes that speak against the hypothesis at least as clearly as the observed one. */
+class Region {
+  readonly #rows: number;
+  readonly #margin: number;
+  /** For each number of losses, the smallest number of gains; beyond the rows that are left where there is none. */
+  readonly #gains: Int32Array;
+  readonly #logFactorials: Float64Array;
+
+  constructor(observed: Flips, margin: number) {
+    const { rows } = observed;
+    this.#rows = rows;
+    this.#margin = margin;
+    this.#logFactorials = logFactorials(rows);
+    // A tie belongs to the region; rounding must not exclude it.
+    const least = tangoStatistic(observed, -margin) - 1e-9;
+    this.#gains = new Int32Array(rows + 1);
+    let gains = 0;
+    for (let losses = 0; losses <= rows; losses++) {
+      while (gains <= rows - losses && tangoStatistic({ gains, losses, rows }, -margin) < least) gains++;
+      this.#gains[losses] = gains;
+    }
+  }
+
+  /** Probability of the region where a row is lost with the given probability, and gained with that less the margin. */
+  probability(loss: number): number {
+    const rows = this.#rows;
+    const spread = REACH * Math.sqrt(rows * loss * (1 - loss)) + REACH;
+    const from = Math.max(0, Math.floor(rows * loss - spread));
+    const to = Math.min(rows, Math.ceil(rows * loss + spread));
+    // Given the losses, each other row is a gain with this probability.
+    const gain = Math.min(1, Math.max(0, (loss - this.#margin) / (1 - loss)));
+    let gains = this.#gains[from]!;
+    let tail = this.#tail(rows - from, gains, gain);
+    let sum = 0;
+    for (let losses = from; losses <= to; losses++) {
+      const left = rows - losses;
+      for (; gains < this.#gains[losses]!; gains++) tail -= this.#mass(left, gains, gain);
+      if (gains > left) break;
+      sum += this.#mass(rows, losses, loss) * Math.max(0, tail);
+      // One row fewer: P(X' ≥ g) = P(X ≥ g) − p P(X' = g − 1).
+      if (gains > 0) tail -= gain * this.#mass(left - 1, gains - 1, gain);
+    }
+    return sum;
+  }
+
+  /** Probability of at least so many successes. */
+  #tail(rows: number, least: number, share: number): number {
+    if (least <= 0) return 1;
+    const top = Math.min(rows, Math.ceil(rows * share + REACH * Math.sqrt(rows * share * (1 - share)) + REACH));
+    let sum = 0;
+    for (let count = least; count <= Math.max(top, Math.min(rows, least + REACH)); count++) {
+      sum += this.#mass(rows, count, share);
+    }
+    return sum;
+  }
+
+  /** Probability of exactly so many successes. */
+  #mass(rows: number, count: number, share: number): number {
+    if (count < 0 || count > rows) return 0;
+    if (share === 0) return count === 0 ? 1 : 0;
+    if (share === 1) return count === rows ? 1 : 0;
+    const table = this.#logFactorials;
+    const ways = table[rows]! - table[count]! - table[rows - count]!;
+    return Math.exp(ways + count * Math.log(share) + (rows - count) * Math.log1p(-share));
+  }
+}
+
+function logFactorials(most: number): Float64Array {
+  const table = new Float64Array(most + 1);
+  for (let n = 2; n <= most; n++) table[n] = table[n - 1]! + Math.log(n);
+  return table;
+}
