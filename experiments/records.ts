@@ -1,4 +1,5 @@
 import type { JobOutcome } from '../core/adaptation/job-outcome.ts';
+import type { Verdict } from '../core/method/gate/gate-types.ts';
 import type { CandidateRecord } from '../core/method/ladder/candidate.ts';
 import type { DriftRow } from '../core/method/evolution/drift.ts';
 import type { SearchRecord } from '../core/method/search/relative-losses.ts';
@@ -69,10 +70,9 @@ export interface ReferenceRecord extends Common, TenantName {
 }
 
 /** A candidate that the gate has judged. */
-export interface JudgedCandidate extends Pick<
-  CandidateRecord,
-  'id' | 'strategy' | 'alpha' | 'beta' | 'step' | 'passed'
-> {
+export interface JudgedCandidate extends Pick<CandidateRecord, 'id' | 'strategy' | 'alpha' | 'beta' | 'step'> {
+  /** Records of versions before 0.3 have none. */
+  readonly verdict?: Verdict;
   /** Milliseconds from the start of the job. */
   readonly at: number;
   /** The metric on the gate rows. */

@@ -102,7 +102,11 @@ const FOLDERS = [
   ['workers/rollouts', 'the handler of rollouts: analysis and planning', ['core', 'src', 'workers']],
   ['workers', 'the start of a worker', ['core', 'src']],
   ['cli', 'the command `readapt`; it composes everything', ['core', 'src', 'workers']],
-  ['bench', 'the comparison with PyTorch; the times of evolution and fusion; the load of the service', ['core', 'src']],
+  [
+    'bench',
+    'the comparison with PyTorch; the times of evolution and fusion; the load of the service; simulated jobs of the gate',
+    ['core', 'src'],
+  ],
   ['experiments', 'the harness of the measurements in docs/experiments.md', ['core', 'cli', 'bench']],
   ['scripts', 'checks and installation', ['src']],
   ['test', 'the tests', ['bench', 'cli', 'core', 'experiments', 'scripts', 'src', 'workers']],

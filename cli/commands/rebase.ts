@@ -69,7 +69,11 @@ async function run(options: RebaseOptions): Promise<void> {
   const ladder = options.explain ? await ladderTable(outcome, metric) : '';
   output.result(document, rebaseRows(document, options.out), ladder);
   if (outcome.state !== 'ready') {
-    throw new UnsuccessfulResult(`the target was not reached; ${options.out} holds the best candidate`);
+    const reason =
+      outcome.best?.verdict === 'inconclusive'
+        ? 'the gate rows do not decide on the best candidate'
+        : 'the target was not reached';
+    throw new UnsuccessfulResult(`${reason}; ${options.out} holds the best candidate`);
   }
 }
 

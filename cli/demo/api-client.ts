@@ -1,3 +1,4 @@
+import type { CertificateDocument } from '../../core/method/gate/certificate-document.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** An answer of the API that is a problem (RFC 9457). */
@@ -36,6 +37,7 @@ export interface Job {
     readonly published: number | null;
     readonly best: number | null;
   };
+  readonly certificate: CertificateDocument | null;
   readonly ttr_ms: number | null;
   readonly phases: Readonly<Record<string, number>>;
   readonly attempt: number;

@@ -15,6 +15,7 @@ interface AdapterReport {
   readonly ttr_ms: number | null;
   readonly phases: Readonly<Record<string, number>>;
   readonly metric: Job['metric'];
+  readonly certificate: Job['certificate'];
   /**
    * The same adapter trained from scratch. Controls run after the fleet, so as not to delay it. Their time is counted
    * as if each had taken its adapter's place in the queue: the adapter's wait plus the control's own work.
@@ -60,6 +61,7 @@ function reportOf(job: Job, control: Job | null, entry: DemoAdapter): AdapterRep
     ttr_ms: job.ttr_ms,
     phases: Object.fromEntries(PHASES.map((phase) => [phase, job.phases[phase] ?? 0])),
     metric: job.metric,
+    certificate: job.certificate,
     control:
       control === null || controlWork === null
         ? null
@@ -81,6 +83,8 @@ const COLUMNS = [
   'published',
   'scratch',
   'state',
+  'verdict',
+  'rows',
   'strategy',
   'α, β',
   'TTR',
@@ -88,7 +92,7 @@ const COLUMNS = [
   'speed-up',
 ];
 /** Columns of text. The others hold figures and are aligned to the right. */
-const TEXT_COLUMNS = new Set(['adapter', 'state', 'strategy']);
+const TEXT_COLUMNS = new Set(['adapter', 'state', 'verdict', 'strategy']);
 const NO_BORDERS = {
   top: '',
   'top-mid': '',
@@ -121,7 +125,8 @@ export function renderReport(report: DemoReport): string {
 
 const LEGEND = `Percent of the gate rows answered correctly on version 1 by the tenant's adapter (old), and on version 2 by no
 adapter (none), the old adapter unchanged (copy), the published adapter (published) and the control (scratch), which is
-trained from scratch. α, β: the fusion coefficients. TTR (time to readiness): from the POST to the publication, with the
+trained from scratch. Verdict: certified is at most 4 points worse than old, with 95 % confidence over all looks at so many
+gate rows (rows); inconclusive means that the rows are too few. α, β: the fusion coefficients. TTR (time to readiness): from the POST to the publication, with the
 wait in the queue. Speed-up: the control's time over the adapter's, both without that wait.`;
 
 function cells(row: AdapterReport): string[] {
@@ -136,6 +141,8 @@ function cells(row: AdapterReport): string[] {
     points(row.metric.published),
     row.control === null ? '' : points(row.control.metric),
     row.state,
+    verdictOf(row),
+    row.certificate === null ? '' : String(row.certificate.rows),
     row.strategy ?? '–',
     row.fusion_alpha === null || row.fusion_beta === null
       ? '–'
@@ -144,6 +151,11 @@ function cells(row: AdapterReport): string[] {
     row.control === null ? '' : bound + seconds(row.control.ttr_ms),
     row.speed_up === null ? '' : `${bound}${row.speed_up.toFixed(1)}×`,
   ];
+}
+
+function verdictOf({ certificate }: AdapterReport): string {
+  if (certificate === null) return '–';
+  return certificate.verdict === 'passed' ? 'certified' : certificate.verdict;
 }
 
 /** Renders a line with the median TTR, the makespan and the counts. */

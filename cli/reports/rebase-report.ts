@@ -1,17 +1,23 @@
 import type { JobEvent } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
+import { certificateDocument, type CertificateDocument } from '../../core/method/gate/certificate-document.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { RungReport } from '../../core/method/ladder/ladder-state.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import { duration, percent } from '../output.ts';
+import { certificateText } from './certificate-text.ts';
 
 /** Describes an event in one line; returns null for events that are not shown. */
 export function describeEvent(event: JobEvent): string | null {
   switch (event.type) {
     case 'candidate': {
-      const { id, metric, passed } = event.candidate;
+      const { id, metric, verdict } = event.candidate;
       const value = `${metric.name} ${metric.value.toFixed(4)} ± ${metric.standardError.toFixed(4)}`;
-      return `${id}${coefficientsOf(event.candidate)}: ${value}${passed ? ', passes' : ''}`;
+      return `${id}${coefficientsOf(event.candidate)}: ${value}, ${verdict}`;
+    }
+    case 'watched': {
+      const { id, metric } = event.watched;
+      return `${id}: ${metric.name} ${metric.value.toFixed(4)} on ${metric.rows} search rows`;
     }
     case 'search': {
       const { alpha, beta, rows, loss } = event.evaluation;
@@ -70,6 +76,7 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
       best: value,
       judged_in: judgedIn,
     },
+    certificate: certificateDocument(best?.certificate ?? null),
     slices: sliceDocument(slices),
     rows,
     row_format: rowFormat && {
@@ -97,7 +104,9 @@ function rungDocument({ rung, result, reason, ms, candidate }: RungReport, targe
     target,
     negative_flips: candidate.negativeFlips,
     rows: candidate.metric.rows,
-    passed: candidate.passed,
+    passed: candidate.verdict === 'passed',
+    verdict: candidate.verdict,
+    certificate: certificateDocument(candidate.certificate),
     failed: candidate.failed,
   };
   const made = candidate && {
@@ -121,6 +130,7 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
       metric.name.replace('_', ' '),
       `${show(metric.best)} (target ${show(metric.target)}${judgedIn(metric.judged_in)})`,
     ],
+    ...(document.certificate === null ? [] : [certificateRow(document.certificate, metric.name)]),
     ['  old adapter, old base', show(metric.old)],
     ['  no adapter, new base', show(metric.none)],
     ['  old adapter, new base', show(metric.copy)],
@@ -129,6 +139,10 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
     }),
     ['adapter', out],
   ];
+}
+
+function certificateRow(certificate: CertificateDocument, metric: MetricName): [string, string] {
+  return ['certificate', certificateText(certificate, metric)];
 }
 
 function judgedIn(precision: string | null): string {
@@ -172,8 +186,14 @@ function coefficientsOf({ alpha, beta }: CandidateRecord): string {
 
 function verdictOf({ result, reason, candidate }: RungReport): string {
   if (result === 'passed') return 'passed';
+  if (result === 'inconclusive') return inconclusiveText(candidate);
   if (result === 'failed') return `failed: ${candidate?.failed.join(', ').replaceAll('_', ' ')}`;
   return `${result.replace('_', ' ')}: ${reason?.replaceAll('_', ' ')}`;
+}
+
+function inconclusiveText(candidate: CandidateRecord | null): string {
+  const needed = candidate?.certificate?.rowsNeeded ?? null;
+  return needed === null ? 'inconclusive' : `inconclusive: about ${needed} rows needed`;
 }
 
 function shower(metric: MetricName): (value: number | null) => string {

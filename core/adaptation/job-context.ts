@@ -3,10 +3,11 @@ import type { LoadedBase } from '../engine/base-cache.ts';
 import type { MatrixProducts } from '../linalg/products.ts';
 import { saveAdapter } from '../formats/peft/peft-adapter-writer.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
-import type { GateMeasurement } from '../method/gate/readiness-gate.ts';
-import type { Candidate, CandidateRecord, RungName } from '../method/ladder/candidate.ts';
+import type { GateMeasurement, MetricValue } from '../method/gate/readiness-gate.ts';
+import type { Candidate, RungName } from '../method/ladder/candidate.ts';
 import type { FineTuneRequest, LadderContext, LadderEvent, LadderPhase } from '../method/ladder/ladder-context.ts';
 import type { LadderState } from '../method/ladder/ladder-state.ts';
+import type { WatchRecord } from '../method/ladder/watch-log.ts';
 import type { FleetSearches } from '../method/search/fleet-prior.ts';
 import type { LossAndGradients } from '../method/search/gradients/gradient-search.ts';
 import type { BaseModel } from '../models/base-model.ts';
@@ -17,7 +18,7 @@ import type { Checkpoint, CheckpointStore } from '../training/checkpoint.ts';
 import { factorArrays } from '../training/optimizer/factors.ts';
 import { decodeBest, encodeBest } from './best-adapter.ts';
 import { toOutcomes, toRowOutcomes } from './measurements/gate-outcomes.ts';
-import type { JobEvent, Publication, Resumption } from './job-events.ts';
+import type { JobEvent, Publication } from './job-events.ts';
 import type { RowsUsed } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
 import { JobTraining, type JobTrainingOptions, type TrainingState } from './job-training.ts';
@@ -47,7 +48,7 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
 }
 
 /** Layout of {@link JobState}. A checkpoint of another layout is not resumed from: the job starts again. */
-const STATE_VERSION = 5;
+const STATE_VERSION = 6;
 
 /** What a job's checkpoint holds besides tensors. Plain JSON. */
 interface JobState {
@@ -135,6 +136,10 @@ export class JobContext implements LadderContext {
     return gradients.use(adapter, 'carried', (runtime) => measurements.searchRowGradients(runtime, adapter));
   }
 
+  searchMetric(adapter: Adapter): Promise<MetricValue> {
+    return this.#options.measurements.onSearch(this.#base, adapter);
+  }
+
   gateMetric(adapter: Adapter): Promise<GateMeasurement> {
     return this.#options.measureForGate(adapter);
   }
@@ -187,7 +192,7 @@ export class JobContext implements LadderContext {
   }
 
   report(event: LadderEvent): void {
-    if (event.type === 'candidate') this.training.flushPoints();
+    if (event.type === 'candidate' || event.type === 'watched') this.training.flushPoints();
     this.#options.emit(event);
   }
 
@@ -246,17 +251,24 @@ export class JobContext implements LadderContext {
     this.training.restore(training, tensors, [...factorArrays(this.oldAdapter.modules).keys()]);
     this.#ladder = ladder;
     if (best !== null) this.#bestAdapter = decodeBest(tensors, this.oldAdapter, best);
-    const candidates = withSteps(ladder.candidates);
-    this.#options.emit({ type: 'resumed', points: this.training.points, searches: ladder.searchHistory, candidates });
+    const { searchHistory: searches, candidates, watched } = ladder;
+    this.#options.emit({
+      type: 'resumed',
+      points: this.training.points,
+      searches,
+      candidates: candidates.map((candidate) => ({ candidate, trained: trainedSteps(candidate, watched) })),
+      watched: watched.map((record) => ({ watched: record, trained: trainedSteps(record, watched) })),
+    });
     return { state: ladder, bestAdapter: this.#bestAdapter };
   }
 }
 
-/** Adds to each candidate the number of steps after which it was judged, on whatever rung they were trained. */
-function withSteps(candidates: readonly CandidateRecord[]): Resumption['candidates'] {
+/** The number of training steps after which an adapter was measured, those of the rungs that had trained before included. */
+function trainedSteps({ rung, step }: Pick<WatchRecord, 'rung' | 'step'>, watched: readonly WatchRecord[]): number {
   const trained = new Map<RungName, number>();
-  return candidates.map((candidate) => {
-    trained.set(candidate.rung, candidate.step);
-    return { candidate, trained: [...trained.values()].reduce((sum, steps) => sum + steps, 0) };
-  });
+  for (const record of watched) {
+    if (record.rung === rung && record.step > 0) break;
+    trained.set(record.rung, record.step);
+  }
+  return step === 0 ? 0 : [...trained.values()].reduce((sum, steps) => sum + steps, step);
 }

@@ -1,5 +1,6 @@
 import type { CandidateRecord } from '../method/ladder/candidate.ts';
 import type { LadderEvent } from '../method/ladder/ladder-context.ts';
+import type { WatchRecord } from '../method/ladder/watch-log.ts';
 import type { SearchEvaluation } from '../method/search/search-task.ts';
 import type { Phase } from '../options/phases.ts';
 import type { GateOutcomes } from './measurements/gate-outcomes.ts';
@@ -40,6 +41,8 @@ export interface Resumption {
   readonly searches: readonly SearchEvaluation[];
   /** With the number of training steps after which each was judged, those of earlier rungs included. */
   readonly candidates: readonly { readonly candidate: CandidateRecord; readonly trained: number }[];
+  /** What was measured on the search rows beside a training, in the same way. */
+  readonly watched: readonly { readonly watched: WatchRecord; readonly trained: number }[];
 }
 
 /** Everything that a running job tells, as one stream. Plain JSON, so that it can cross a process border unchanged. */

@@ -1,12 +1,35 @@
 import Type, { type Static } from 'typebox';
 
+/** Of a certificate, over all looks of a job, where the gate names none. */
+export const DEFAULT_CONFIDENCE = 0.95;
+
+/** What becomes of a candidate that the gate rows neither certify nor refute. */
+export const INCONCLUSIVE_POLICIES = ['hold', 'publish'] as const;
+
 const MaxNegativeFlips = Type.Optional(
   Type.Number({
     minimum: 0,
     maximum: 1,
     description:
-      'Share of the gate rows that the old version has right and the new one may have wrong. Only `accuracy` and `exact_match` have right and wrong rows. Without it, any share is allowed.',
+      'Share of the gate rows that the old version has right and the new one may have wrong. It is counted, not certified. Only `accuracy` and `exact_match` have right and wrong rows. Without it, any share is allowed.',
   }),
+);
+
+const OnInconclusive = Type.Optional(
+  Type.Enum(INCONCLUSIVE_POLICIES, {
+    default: 'hold',
+    description:
+      'What happens to a candidate whose value is good enough where the gate rows are too few to certify it. `hold`: the old version stays, and the best candidate is kept. `publish`: it is published at once, marked as inconclusive.',
+  }),
+);
+
+/** @param description what it is the confidence of */
+const confidence = (description: string, options: { default?: number } = {}) =>
+  Type.Optional(Type.Number({ exclusiveMinimum: 0.5, exclusiveMaximum: 1, ...options, description }));
+
+const OfMargin = confidence(
+  'The probability that a job publishes an adapter that is worse by more than the margin is at most 1 less this, over all of its looks at the gate rows.',
+  { default: DEFAULT_CONFIDENCE },
 );
 
 const strict = { additionalProperties: false };
@@ -18,6 +41,10 @@ export const GateRule = Type.Union(
       {
         kind: Type.Literal('absolute'),
         target: Type.Number({ description: 'Value that must be reached, in units of the metric.' }),
+        confidence: confidence(
+          'Without it, the value on the gate rows has to reach the target, and nothing is certified. With it, the true value has to be certified to reach the target.',
+        ),
+        on_inconclusive: OnInconclusive,
         max_negative_flips: MaxNegativeFlips,
       },
       strict,
@@ -26,8 +53,10 @@ export const GateRule = Type.Union(
       {
         kind: Type.Literal('relative'),
         margin: Type.Number({
-          description: 'By how much the value may be worse than that of the old version on the old base.',
+          description: 'By how much the true value may be worse than that of the old version on the old base.',
         }),
+        confidence: OfMargin,
+        on_inconclusive: OnInconclusive,
         max_negative_flips: MaxNegativeFlips,
       },
       strict,
@@ -35,18 +64,9 @@ export const GateRule = Type.Union(
     Type.Object(
       {
         kind: Type.Literal('non_inferiority'),
-        margin: Type.Number({
-          description:
-            'By how much the confidence bound of the difference to the old version, on the same rows, may be worse.',
-        }),
-        confidence: Type.Optional(
-          Type.Number({
-            exclusiveMinimum: 0.5,
-            exclusiveMaximum: 1,
-            default: 0.95,
-            description: 'Confidence of the one-sided bound, at each evaluation on the gate rows.',
-          }),
-        ),
+        margin: Type.Number({ description: 'The same as of `relative`, which this is another name of.' }),
+        confidence: OfMargin,
+        on_inconclusive: OnInconclusive,
         max_negative_flips: MaxNegativeFlips,
       },
       strict,

@@ -111,6 +111,7 @@ const RESAMPLES = { least: 2000, most: 20_000, beyond: 40 };
 export function upperBoundOfLossDifference(losses: PairedLosses, { confidence, seed = 0 }: BootstrapOptions): number {
   const { value, standardError } = lossDifference(losses);
   if (!Number.isFinite(value) || standardError === 0) return value;
+  if (standardError === Infinity) return Infinity;
   const { tokens } = losses;
   const differences = differencesOf(losses);
   const random = Random.fromSeed(seed);

@@ -30,8 +30,8 @@ export class JobWatch {
         return;
       }
       case 'candidate': {
-        const { id, strategy, alpha, beta, step, passed, metric } = event.candidate;
-        this.candidates.push({ at, id, strategy, alpha, beta, step, passed, value: metric.value });
+        const { id, strategy, alpha, beta, step, verdict, metric } = event.candidate;
+        this.candidates.push({ at, id, strategy, alpha, beta, step, verdict, value: metric.value });
         return;
       }
       case 'old_measured':

@@ -5,6 +5,7 @@ import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outco
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
 import type { RowsUsed } from '../../core/adaptation/job-outcome.ts';
 import type { SliceValues } from '../../core/adaptation/measurements/slices.ts';
+import { certificateDocument } from '../../core/method/gate/certificate-document.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
@@ -254,7 +255,7 @@ function hasSource(job: FoundJob): job is LoadedJob {
 }
 
 function metricsOf({ candidate, rows: data, slices }: PublishedFolder): Prisma.InputJsonObject {
-  const { step, metric, bound, negativeFlips, judgedIn } = candidate;
+  const { step, metric, bound, negativeFlips, judgedIn, certificate } = candidate;
   const { name, value, standardError, rows } = metric;
   return {
     metric: name,
@@ -262,6 +263,7 @@ function metricsOf({ candidate, rows: data, slices }: PublishedFolder): Prisma.I
     standard_error: standardError,
     bound,
     negative_flips: negativeFlips,
+    certificate: certificateDocument(certificate) && { ...certificateDocument(certificate) },
     examples: rows,
     step,
     data,

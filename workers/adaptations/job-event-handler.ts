@@ -1,5 +1,6 @@
 import type { JobEvent, JobEventHandler, Publication, Resumption } from '../../core/adaptation/job-events.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
+import type { WatchRecord } from '../../core/method/ladder/watch-log.ts';
 import type { SearchEvaluation } from '../../core/method/search/search-task.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { ProgressRecorder } from './progress-recorder.ts';
@@ -27,6 +28,8 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
         return recordCandidate(recorder, event.candidate, recorder.step);
       case 'search':
         return recordSearch(recorder, event.evaluation, event.evaluations);
+      case 'watched':
+        return recordWatched(recorder, event.watched, recorder.step);
       case 'resumed':
         return recordAgain(recorder, event);
       case 'baselines':
@@ -50,10 +53,11 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
 }
 
 /** What is recorded already stays as it is. */
-function recordAgain(recorder: ProgressRecorder, { points, searches, candidates }: Resumption): void {
+function recordAgain(recorder: ProgressRecorder, { points, searches, candidates, watched }: Resumption): void {
   recorder.points(points);
   for (const [index, evaluation] of searches.entries()) recordSearch(recorder, evaluation, index + 1);
   for (const { candidate, trained } of candidates) recordCandidate(recorder, candidate, trained);
+  for (const { watched: record, trained } of watched) recordWatched(recorder, record, trained);
 }
 
 /** @param evaluations number of evaluations so far, this one included */
@@ -73,6 +77,12 @@ function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: Candi
   recorder.points([
     step > 0 ? { name: `gate_${name}`, step: trained, value } : { name: `${id}_${name}`, step: 0, value },
   ]);
+}
+
+/** What the search rows say of an adapter in training, and of the one that it starts from. */
+function recordWatched(recorder: ProgressRecorder, { step, metric }: WatchRecord, trained: number): void {
+  const { name, value } = metric;
+  if (Number.isFinite(value)) recorder.points([{ name: `watched_${name}`, step: step > 0 ? trained : 0, value }]);
 }
 
 async function publish(context: JobEventContext, publication: Publication): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Publication } from '../../core/adaptation/job-events.ts';
 import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
+import { certificateDocument } from '../../core/method/gate/certificate-document.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { registerArtifact } from '../../src/artifacts/index.ts';
@@ -58,6 +59,8 @@ export function columnsOf({
   alpha: fusionAlpha,
   beta: fusionBeta,
   metric,
+  certificate,
 }: CandidateRecord): CandidateColumns {
-  return { strategy, fusionAlpha, fusionBeta, value: metric.value };
+  const shown = certificateDocument(certificate);
+  return { strategy, fusionAlpha, fusionBeta, value: metric.value, certificate: shown && { ...shown } };
 }

@@ -1,6 +1,7 @@
 import { isIncomplete } from '../../core/adaptation/baselines.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
+import { rowsWarning } from '../../core/method/gate/gate-rows.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
 import type { JobProducer } from '../../src/jobs/index.ts';
@@ -91,14 +92,15 @@ async function endOf(run: JobRun, outcome: JobOutcome): Promise<JobEnd> {
     candidate === null
       ? 'no candidate was measured'
       : `the best candidate (${candidate.strategy}) reaches ${describe(candidate)}`;
+  const warning = candidate && rowsWarning(candidate);
   const expected = `expected ${metricName} ${metricName === 'loss' ? 'at most' : 'at least'} ${target}`;
   return {
     state: 'not_ready',
     best,
     ...measured,
     error: {
-      code: problem?.code ?? 'gate_not_reached',
-      message: `${problem ? `${problem.message}; ` : ''}${reached}, ${expected}`,
+      code: problem?.code ?? (warning === null ? 'gate_not_reached' : 'gate_inconclusive'),
+      message: `${problem ? `${problem.message}; ` : ''}${reached}, ${warning ?? expected}`,
       candidate_digest: digest,
     },
   };

@@ -50,7 +50,7 @@ function needsFloat32({ kind }: Gate, { precision }: LoadedBase): boolean {
 
 /** Whether the value alone passes; flips are counted when it is known in which precision. */
 function reachesTarget({ max_negative_flips: _, ...gate }: Gate, measured: GateMeasurement): boolean {
-  return judge(gate, null, measured).passed;
+  return !judge(gate, null, measured).failed.includes('value');
 }
 
 function inFloat32(base: LoadedBase, runtime: LoadedBase['runtime']): LoadedBase {

@@ -3,7 +3,7 @@ import { labelCount, type TokenizedExample } from '../../data/example.ts';
 import type { TaskData } from '../../data/task-data.ts';
 import type { LoadedBase } from '../../engine/base-cache.ts';
 import type { Runtime } from '../../engine/runtime.ts';
-import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
+import type { GateMeasurement, MetricValue } from '../../method/gate/readiness-gate.ts';
 import type { LossAndGradients } from '../../method/search/gradients/gradient-search.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { MetricName } from '../../options/metrics.ts';
@@ -48,16 +48,24 @@ export class Measurements {
     return accumulateGradients(runtime, adapter, this.#searchRows, { signal: this.#options.signal });
   }
 
+  /** Measures the job's metric on the search rows. */
+  async onSearch(base: LoadedBase, adapter: Adapter): Promise<MetricValue> {
+    return (await this.#measure(base, adapter, this.#searchRows)).metric;
+  }
+
   /** Measures the job's metric on the gate rows; `null` measures the base without an adapter. */
   async onGate(base: LoadedBase, adapter: Adapter | null): Promise<GateMeasurement> {
-    const { data, metric, maxNewTokens, signal } = this.#options;
-    const measured = await measure(base, adapter, data.gate, { metric, choices: data.choices, maxNewTokens, signal });
-    const { value, standardError, examples, perExample } = measured;
-    return {
-      metric: { name: metric, value, standardError, rows: examples },
-      outcomes: { values: perExample, tokens: completionTokens(data) },
-      judgedIn: base.precision.precision,
-    };
+    const { data } = this.#options;
+    const { metric, values } = await this.#measure(base, adapter, data.gate);
+    return { metric, outcomes: { values, tokens: completionTokens(data) }, judgedIn: base.precision.precision };
+  }
+
+  async #measure(base: LoadedBase, adapter: Adapter | null, rows: readonly TokenizedExample[]) {
+    const { data, metric: name, maxNewTokens, signal } = this.#options;
+    const measured = await measure(base, adapter, rows, { metric: name, choices: data.choices, maxNewTokens, signal });
+    const { value, standardError, examples, perExample: values } = measured;
+    const metric: MetricValue = { name, value, standardError, rows: examples };
+    return { metric, values };
   }
 
   /** Describes what {@link onGate} measures on a base in a precision. */

@@ -1,10 +1,13 @@
 /** One opening of the gate rows within a job. */
 export interface Look {
-  /** Counts up from 1 among the looks of its kind. */
-  readonly number: number;
-  /** Whether an adapter is published already, so that the look is for a better one. */
-  readonly refines: boolean;
+  /** Number of looks of the job up to this one. */
+  readonly total: number;
+  /** Number of them since an adapter was published, which are for a better one; 0 before. */
+  readonly refining: number;
 }
+
+/** The first look of a job. */
+export const FIRST_LOOK: Look = { total: 1, refining: 0 };
 
 /** How a job's probability of an error is shared out. The parts add up to 1. */
 const SHARES = { first: 0.8, further: 0.1, refined: 0.1 };
@@ -18,11 +21,11 @@ export const FIRST_LOOKS = 3;
  * passed: then each candidate that is looked at is one that the looks before, none of them passed, have determined, and not one
  * that the gate rows have chosen (Blum and Hardt, The Ladder, ICML 2015).
  */
-export function levelOf({ number, refines }: Look, confidence: number): number {
+export function levelOf({ total, refining }: Look, confidence: number): number {
   const budget = 1 - confidence;
-  if (refines) return budget * SHARES.refined * partOf(number);
-  if (number <= FIRST_LOOKS) return (budget * SHARES.first) / FIRST_LOOKS;
-  return budget * SHARES.further * partOf(number - FIRST_LOOKS);
+  if (refining > 0) return budget * SHARES.refined * partOf(refining);
+  if (total <= FIRST_LOOKS) return (budget * SHARES.first) / FIRST_LOOKS;
+  return budget * SHARES.further * partOf(total - FIRST_LOOKS);
 }
 
 /** The sequence 1/2, 1/6, 1/12 …, which sums to 1. */

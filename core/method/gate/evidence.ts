@@ -3,7 +3,7 @@ import { lowerBoundOfMean, meanPValue } from '../../statistics/betting-test.ts';
 import { lowerBoundOfShare, shortfallPValue } from '../../statistics/binomial-test.ts';
 import { exactLowerBound, inferiorityPValue } from '../../statistics/exact-paired-test.ts';
 import { countFlips, upperBoundOfLossDifference } from '../../statistics/paired-statistics.ts';
-import type { GateMeasurement } from './readiness-gate.ts';
+import type { GateMeasurement } from './gate-types.ts';
 
 /** What the gate rows show at a level. */
 export interface Evidence {

@@ -1,36 +1,41 @@
+import { DEFAULT_CONFIDENCE } from '../../options/gates.ts';
 import { judgesRows, metricTitle } from '../../options/metrics.ts';
 import { countFlips, lossDifference, scoreDifference } from '../../statistics/paired-statistics.ts';
-import { normalQuantile } from '../../statistics/distributions.ts';
-import { DEFAULT_CONFIDENCE, type Gate, type GateMeasurement } from './readiness-gate.ts';
-
-/** Probability with which a version that is in truth as good as the old one shall pass, for the number of rows advised. */
-const POWER = 0.8;
+import { FIRST_LOOK, levelOf } from './error-budget.ts';
+import { rowsOfMean, rowsToCertify } from './power.ts';
+import type { Gate, GateMeasurement, GateVerdict } from './gate-types.ts';
 
 /**
- * A warning if the gate rows are too few for the gate's margin, with about how many would suffice; null if they suffice or
- * the gate has no margin. Let σ be the standard deviation of a row's difference between the two versions. Then n rows
- * resolve a margin m if the standard error σ / √n is below it, and they show non-inferiority of an equal version with 80 %
- * power if n = (z_confidence + z_0.8)² σ² / m² (Nam, Biometrics 53, 1997, 1422–1430, to first order; for shares, σ² is the
- * share of discordant rows).
- * @param old the old version on the gate rows; null if it was not measured
- * @param found a candidate on the same rows
+ * About how many gate rows would certify a candidate at the first look of a job, if it is in truth as far from the edge as on these
+ * rows, but no better than the reference; null if no number would.
  */
-export function rowsWarning(gate: Gate, old: GateMeasurement | null, found: GateMeasurement): string | null {
-  if (gate.kind === 'absolute' || !old) return null;
-  const { name, rows } = found.metric;
-  const deviation = Math.sqrt(varianceOfDifference(old, found));
-  if (!Number.isFinite(deviation)) return null;
-  const { margin } = gate;
-  const reach = gate.kind === 'relative' ? 1 : normalQuantile(gate.confidence ?? DEFAULT_CONFIDENCE);
-  const resolved = (reach * deviation) / Math.sqrt(rows);
-  if (resolved <= margin) return null;
-  const told = `${rows} gate rows resolve a difference in ${metricTitle(name)} of ${resolved.toPrecision(2)}`;
-  if (margin === 0) return `${told}; no number of rows resolves a margin of 0`;
-  const factor = gate.kind === 'relative' ? 1 : reach + normalQuantile(POWER);
-  const needed = Math.ceil((factor * deviation) ** 2 / margin ** 2);
-  const outcome = gate.kind === 'relative' ? 'pass or failure' : 'failure';
-  return `${told}, but the gate's margin is ${margin}: a ${outcome} may be due to chance; about ${needed} rows would suffice`;
+export function rowsToDecide(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement): number | null {
+  const { name: metric, value, standardError, rows } = found.metric;
+  const level = levelOf(FIRST_LOOK, gate.confidence ?? DEFAULT_CONFIDENCE);
+  const sign = metric === 'loss' ? -1 : 1;
+  if (gate.kind === 'absolute' || !reference) {
+    const target = gate.kind === 'absolute' ? gate.target : 0;
+    const deviation = standardError * Math.sqrt(rows);
+    return finite(rowsOfMean({ metric, deviation, level, difference: sign * (value - target) }));
+  }
+  const difference = Math.min(0, sign * (value - reference.metric.value));
+  const deviation = Math.sqrt(varianceOfDifference(reference, found));
+  return finite(rowsToCertify(gate.margin, { metric, deviation, level, difference }));
 }
+
+/** Says of an inconclusive candidate what the rows leave open, and how many would decide; null for any other. */
+export function rowsWarning({ certificate, metric }: GateVerdict & Pick<GateMeasurement, 'metric'>): string | null {
+  if (certificate?.verdict !== 'inconclusive') return null;
+  const { confidence, margin, rows, rowsNeeded } = certificate;
+  const edge = margin === null ? 'the target' : `a margin of ${margin}`;
+  const needed =
+    rowsNeeded === null
+      ? 'no number of rows would, unless they show another difference'
+      : `about ${rowsNeeded} rows would`;
+  return `${rows} gate rows do not certify ${metricTitle(metric.name)} ${metric.value.toPrecision(4)} within ${edge} at ${Number((confidence * 100).toFixed(4))} %: ${needed}`;
+}
+
+const finite = (rows: number): number | null => (Number.isFinite(rows) ? rows : null);
 
 /**
  * Variance of one row's difference. For shares and scores it is at least what a single discordant row would give, because observing

@@ -28,17 +28,21 @@ export interface Comparison {
  * scores need come on top, while the variance is learned and bets are as large as they may be.
  */
 export function rowsToCertify(margin: number, comparison: Comparison): number {
-  const { metric, level, deviation, difference = 0 } = comparison;
-  const distance = margin + difference;
-  if (!(distance > 0)) return Infinity;
-  const reach = isScore(metric) ? Math.sqrt(2 * Math.log(1 / level)) : normalQuantile(1 - level);
-  const byMoments = Math.max(2, Math.ceil((((reach + normalQuantile(POWER)) * deviation) / distance) ** 2));
+  const { metric, level, difference = 0 } = comparison;
+  const byMoments = rowsOfMean({ ...comparison, difference: margin + difference });
   if (isScore(metric)) return byMoments + rowsOfEqualScores(margin, level);
   let rows = byMoments;
   while (metric !== 'loss' && rows < LARGEST_TRIED && !certifiesUnlucky(rows, margin, comparison)) {
     rows = Math.ceil(rows * 1.02) + 1;
   }
   return rows;
+}
+
+/** The number of rows that certify with 80 % power that a mean is on the right side of a number, to first order. */
+export function rowsOfMean({ metric, level, deviation, difference = 0 }: Comparison): number {
+  if (!(difference > 0)) return Infinity;
+  const reach = isScore(metric) ? Math.sqrt(2 * Math.log(1 / level)) : normalQuantile(1 - level);
+  return Math.max(2, Math.ceil((((reach + normalQuantile(POWER)) * deviation) / difference) ** 2));
 }
 
 /** The smallest margin that so many rows certify with 80 % power; Infinity if there is none. */

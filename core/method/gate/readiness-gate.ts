@@ -1,6 +1,5 @@
-import type { GateRule } from '../../options/gates.ts';
+import { DEFAULT_CONFIDENCE } from '../../options/gates.ts';
 import { judgesRows, type MetricName } from '../../options/metrics.ts';
-import type { Precision } from '../../options/precisions.ts';
 import { AdaptationError } from '../errors.ts';
 import {
   countFlips,
@@ -9,66 +8,20 @@ import {
   upperBoundOfLossDifference,
   type PairedScores,
 } from '../../statistics/paired-statistics.ts';
+import { FIRST_LOOK, levelOf, type Look } from './error-budget.ts';
+import { absoluteEvidence, pairedEvidence, type Evidence } from './evidence.ts';
+import { rowsToDecide } from './gate-rows.ts';
+import type {
+  Certificate,
+  Gate,
+  GateFailure,
+  GateMeasurement,
+  GateTarget,
+  GateVerdict,
+  MetricValue,
+} from './gate-types.ts';
 
-export interface MetricValue {
-  readonly name: MetricName;
-  readonly value: number;
-  /** Number of rows that the value was measured on. */
-  readonly rows: number;
-  readonly standardError: number;
-}
-
-/** The outcome of every gate row, in the order of the rows. */
-export interface RowOutcomes {
-  /**
-   * 1 for a right row and 0 for a wrong one; for `rouge_l` and `token_f1` the row's score from 0 to 1; for `loss` the summed
-   * loss of the row's completion tokens.
-   */
-  readonly values: ArrayLike<number>;
-  /** Completion tokens of each row. Only the metric `loss` needs them. */
-  readonly tokens: ArrayLike<number>;
-}
-
-/** A metric together with the outcomes of the rows, which a paired comparison needs. */
-export interface GateMeasurement {
-  readonly metric: MetricValue;
-  readonly outcomes: RowOutcomes;
-  /** The precision of the base that it was measured on. */
-  readonly judgedIn?: Precision;
-}
-
-/** The rule that says whether an adapter is ready, and the metric that it judges. */
-export type Gate = Readonly<GateRule> & { readonly metric: MetricName };
-
-/** The value that a candidate's metric must reach; under non-inferiority, its confidence bound must. */
-export interface GateTarget {
-  readonly metric: MetricName;
-  readonly value: number;
-}
-
-/** The part of the gate that a candidate failed. */
-export type GateFailure = 'value' | 'bound' | 'negative_flips';
-
-/** The gate's decision on one candidate. Plain JSON. */
-export interface GateVerdict {
-  readonly passed: boolean;
-  /** The value that had to be reached. */
-  readonly needed: number;
-  /**
-   * Under non-inferiority, the number that is compared with `needed`: the old version's value plus the confidence bound of
-   * the difference to it. Null under the other rules, which compare the metric itself.
-   */
-  readonly bound: number | null;
-  /**
-   * Negative flips as a share of the rows; null if the old version was not measured, and for metrics whose rows are neither
-   * right nor wrong.
-   */
-  readonly negativeFlips: number | null;
-  /** Empty if the candidate passed. */
-  readonly failed: readonly GateFailure[];
-}
-
-export const DEFAULT_CONFIDENCE = 0.95;
+export type * from './gate-types.ts';
 
 /** Tolerance for the rounding of a sum over rows; it has nothing to do with sampling noise. */
 const ROUNDING = 1e-9;
@@ -94,23 +47,75 @@ export function resolveTarget(gate: Gate, old: MetricValue | null): GateTarget {
   return { metric: gate.metric, value: gate.metric === 'loss' ? old.value + gate.margin : old.value - gate.margin };
 }
 
+/** The confidence that the gate certifies at; null if it certifies nothing. */
+export function confidenceOf(gate: Gate): number | null {
+  return gate.confidence ?? (gate.kind === 'absolute' ? null : DEFAULT_CONFIDENCE);
+}
+
+/** Whether the gate lets a candidate with this verdict be published. */
+export function isPublishable(gate: Gate, { verdict }: Pick<GateVerdict, 'verdict'>): boolean {
+  return verdict === 'passed' || (verdict === 'inconclusive' && gate.on_inconclusive === 'publish');
+}
+
+/**
+ * Whether the rows can certify, at this look, a version that does not differ from the reference in any row. A gate that asks for a
+ * number counts as decidable.
+ */
+export function isDecidable(
+  gate: Gate,
+  reference: GateMeasurement | null,
+  look: Look,
+  by: typeof judge = judge,
+): boolean {
+  return gate.kind === 'absolute' || !reference || by(gate, reference, reference, look).verdict === 'passed';
+}
+
 /**
  * Decides on one candidate.
- * @param old the old version on the gate rows, measured on the old base; null if the gate does not need it
+ * @param reference the version that the margin counts from, on the gate rows and its own base; null if the gate needs none
  * @param found the candidate on the same rows, measured on the new base
+ * @param look which of the job's looks it is. Default: the first
  * @throws AdaptationError `invalid_gate` or `metric_mismatch`, like {@link resolveTarget}
  */
-export function judge(gate: Gate, old: GateMeasurement | null, found: GateMeasurement): GateVerdict {
-  const { value: needed } = resolveTarget(gate, old && old.metric);
+export function judge(
+  gate: Gate,
+  reference: GateMeasurement | null,
+  found: GateMeasurement,
+  look: Look = FIRST_LOOK,
+): GateVerdict {
+  const { value: needed } = resolveTarget(gate, reference && reference.metric);
   requireMetric(gate.metric, found.metric);
-  const bound =
-    gate.kind === 'non_inferiority' && old ? boundOf(found, old, gate.confidence ?? DEFAULT_CONFIDENCE) : null;
-  const negativeFlips = old && judgesRows(gate.metric) ? negativeFlipsOf(old, found) : null;
+  const negativeFlips = reference && judgesRows(gate.metric) ? negativeFlipsOf(reference, found) : null;
   const failed: GateFailure[] = [];
-  if (!reaches(gate.metric, bound ?? found.metric.value, needed)) failed.push(bound === null ? 'value' : 'bound');
+  if (!reaches(gate.metric, found.metric.value, needed)) failed.push('value');
   if (negativeFlips !== null && negativeFlips > (gate.max_negative_flips ?? 1) + ROUNDING)
     failed.push('negative_flips');
-  return { passed: failed.length === 0, needed, bound, negativeFlips, failed };
+  const refuted = failed.length > 0;
+  const confidence = confidenceOf(gate);
+  if (confidence === null) {
+    return { verdict: refuted ? 'failed' : 'passed', certificate: null, needed, bound: null, negativeFlips, failed };
+  }
+  const { certified, bound } = evidenceOf(gate, reference, found, { needed, level: levelOf(look, confidence) });
+  if (!certified) failed.push('bound');
+  const verdict = refuted ? 'failed' : certified ? 'passed' : 'inconclusive';
+  const certificate: Certificate = {
+    verdict,
+    confidence,
+    margin: gate.kind === 'absolute' ? null : gate.margin,
+    rows: found.metric.rows,
+    looks: look.total,
+    rowsNeeded: verdict === 'inconclusive' ? rowsToDecide(gate, reference, found) : null,
+  };
+  return { verdict, certificate, needed, bound, negativeFlips, failed };
+}
+
+function evidenceOf(
+  { kind }: Gate,
+  reference: GateMeasurement | null,
+  found: GateMeasurement,
+  claim: { readonly needed: number; readonly level: number },
+): Evidence {
+  return kind === 'absolute' || !reference ? absoluteEvidence(found, claim) : pairedEvidence(reference, found, claim);
 }
 
 /** Whether `a` is better than `b` by more than rounding. A value that is not finite (training diverged) is the worst. */
@@ -155,7 +160,7 @@ function reaches(metric: MetricName, value: number, needed: number): boolean {
 function requireValid(gate: Gate): void {
   const [name, given] = gate.kind === 'absolute' ? ['target', gate.target] : ['margin', gate.margin];
   if (!Number.isFinite(given)) throw invalid(name, given, 'a finite number');
-  const confidence = gate.kind === 'non_inferiority' ? (gate.confidence ?? DEFAULT_CONFIDENCE) : DEFAULT_CONFIDENCE;
+  const confidence = gate.confidence ?? DEFAULT_CONFIDENCE;
   if (!(confidence > 0.5 && confidence < 1)) throw invalid('confidence', confidence, 'a number between 0.5 and 1');
   const flips = gate.max_negative_flips;
   if (flips === undefined) return;

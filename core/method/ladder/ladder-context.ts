@@ -3,13 +3,14 @@ import type { BaseModel } from '../../models/base-model.ts';
 import type { Phase } from '../../options/phases.ts';
 import type { Evolution } from '../evolution/evolution.ts';
 import type { FusionOptions } from '../fusion/fusion.ts';
-import type { GateMeasurement } from '../gate/readiness-gate.ts';
+import type { GateMeasurement, MetricValue } from '../gate/readiness-gate.ts';
 import type { RegularizationOptions } from '../regularization/regularization.ts';
 import type { SearchEvaluation } from '../search/search-task.ts';
 import type { FleetSearches } from '../search/fleet-prior.ts';
 import type { LossAndGradients } from '../search/gradients/gradient-search.ts';
 import type { Candidate, CandidateRecord, RungName } from './candidate.ts';
 import type { LadderState } from './ladder-state.ts';
+import type { WatchRecord } from './watch-log.ts';
 
 /** The phases that a ladder goes through. Searching belongs to `initialize`. */
 export type LadderPhase = Extract<Phase, 'initialize' | 'fine_tune' | 'evaluate' | 'publish'>;
@@ -27,6 +28,8 @@ export type LadderEvent =
       readonly evaluations: number;
       readonly budget: number;
     }
+  /** An adapter of a training was measured on the search rows. */
+  | { readonly type: 'watched'; readonly watched: WatchRecord }
   | { readonly type: 'candidate'; readonly candidate: CandidateRecord }
   | { readonly type: 'published'; readonly candidate: CandidateRecord }
   | { readonly type: 'warning'; readonly message: string };
@@ -70,6 +73,8 @@ export interface LadderContext {
   searchRowLosses(adapter: Adapter, rows: readonly number[]): Promise<ArrayLike<number>>;
   /** Returns the mean completion loss over all search rows and its gradients by the adapter's factors, of any rank. */
   searchRowGradients(adapter: Adapter): Promise<LossAndGradients>;
+  /** Measures the gate's metric of an adapter on the search rows. */
+  searchMetric(adapter: Adapter): Promise<MetricValue>;
   /** Measures an adapter on the gate rows: always the same rows in the same order, none of them a search row. */
   gateMetric(adapter: Adapter): Promise<GateMeasurement>;
   /** Trains until the steps are done or `onEvaluate` returns `stop`. Resumes from its own checkpoint, if there is one. */

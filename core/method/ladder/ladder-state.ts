@@ -1,10 +1,11 @@
 import type { GroupingName, Preference, Strategy } from '../../options/job-options.ts';
 import type { FusionOptions } from '../fusion/fusion.ts';
-import type { Gate, GateMeasurement, GateTarget } from '../gate/readiness-gate.ts';
+import type { Gate, GateMeasurement, GateTarget, judge, Verdict } from '../gate/readiness-gate.ts';
 import type { RegularizationOptions } from '../regularization/regularization.ts';
 import type { SearchEvaluation, SearchOptions } from '../search/search-task.ts';
 import type { GradientEvaluation } from '../search/gradients/gradient-search.ts';
 import type { Candidate, CandidateRecord, RungName } from './candidate.ts';
+import type { WatchRecord } from './watch-log.ts';
 
 export interface LadderOptions {
   readonly gate: Gate;
@@ -27,6 +28,8 @@ export interface LadderOptions {
   readonly search?: SearchOptions;
   /** Default `global`: one pair by the search. Other groupings follow gradients, within the bounds of `search`. */
   readonly grouping?: GroupingName;
+  /** What decides on a candidate. Simulations of many jobs keep its answers. Default: `judge`. */
+  readonly judge?: typeof judge;
   /** How far the rank of a fused adapter may grow. Default: not at all. */
   readonly fusion?: FusionOptions;
 }
@@ -35,12 +38,12 @@ export interface LadderOptions {
 export interface RungReport {
   readonly rung: RungName;
   /** `skipped`: there was nothing to try. `not_run`: an earlier rung had passed, or the run ended before. */
-  readonly result: 'passed' | 'failed' | 'skipped' | 'not_run';
+  readonly result: Verdict | 'skipped' | 'not_run';
   /** Why the rung was skipped or not run. */
   readonly reason: string | null;
   /** Milliseconds spent on the rung, evaluation and publication included. */
   readonly ms: number;
-  /** The rung's best candidate, one that passed before all that did not; null if it has none. */
+  /** The rung's best candidate, by the verdict and then by the metric; null if it has none. */
   readonly candidate: CandidateRecord | null;
 }
 
@@ -52,6 +55,9 @@ export interface LadderState {
   readonly rungMs: Readonly<Partial<Record<RungName, number>>>;
   readonly skipped: Readonly<Partial<Record<RungName, string>>>;
   readonly candidates: readonly CandidateRecord[];
+  readonly watched: readonly WatchRecord[];
+  /** Why the run is over although nothing is published and rungs are left; null if it is not. */
+  readonly held: string | null;
   readonly searchHistory: readonly SearchEvaluation[];
   readonly gradientHistory: readonly GradientEvaluation[];
   readonly bestId: string | null;

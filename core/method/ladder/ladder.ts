@@ -2,7 +2,16 @@ import type { Strategy } from '../../options/job-options.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import { AdaptationError } from '../errors.ts';
 import { rowsWarning } from '../gate/gate-rows.ts';
-import { isBetterBeyondNoise, judge, resolveTarget, type GateTarget } from '../gate/readiness-gate.ts';
+import type { Look } from '../gate/error-budget.ts';
+import {
+  isBetterBeyondNoise,
+  isDecidable,
+  isPublishable,
+  judge,
+  resolveTarget,
+  type GateTarget,
+  type MetricValue,
+} from '../gate/readiness-gate.ts';
 import type { SearchEvaluation } from '../search/search-task.ts';
 import type { GradientEvaluation } from '../search/gradients/gradient-search.ts';
 import { estimatedLoss } from '../search/relative-losses.ts';
@@ -10,12 +19,13 @@ import { toRecord, type Candidate, type CandidateRecord, type Proposal, type Run
 import { FusedAdapters } from './fused-adapters.ts';
 import type { LadderContext, LadderPhase } from './ladder-context.ts';
 import type { LadderOptions, LadderOutcome, LadderState } from './ladder-state.ts';
-import { isPreferred, RungLog } from './rung-log.ts';
+import { hasBetterVerdict, isPreferred, RungLog } from './rung-log.ts';
+import { WatchLog, type WatchRecord } from './watch-log.ts';
 
 /**
  * The books of one run: which candidates were judged, which of them is the best, and what is published. The rungs decide
  * what is tried; the ladder decides what counts. Once a candidate is published, it stays the best until another one that
- * passes is better by more than noise.
+ * may be published has a better verdict, or is better by more than noise.
  */
 export class Ladder {
   readonly context: LadderContext;
@@ -28,12 +38,14 @@ export class Ladder {
   readonly #startedAt: number;
   readonly #elapsedBefore: number;
   readonly #warnings: string[] = [];
+  readonly #watched: WatchLog;
   #rung: RungName;
   #candidates: CandidateRecord[] = [];
   #searchHistory: SearchEvaluation[] = [];
   #gradientHistory: GradientEvaluation[] = [];
   #best: Candidate | null = null;
   #publishedId: string | null = null;
+  #held: string | null = null;
 
   private constructor(strategy: Strategy, rungs: readonly RungName[], context: LadderContext, options: LadderOptions) {
     this.context = context;
@@ -44,6 +56,7 @@ export class Ladder {
     this.#rungs = rungs;
     this.#rung = context.resume?.state.rung ?? rungs[0]!;
     this.#log = new RungLog(() => this.now(), context.resume?.state);
+    this.#watched = new WatchLog(context.resume?.state.watched);
     this.#startedAt = this.now();
     this.#elapsedBefore = context.resume?.state.elapsedMs ?? 0;
   }
@@ -70,6 +83,16 @@ export class Ladder {
 
   get isPublished(): boolean {
     return this.#publishedId !== null;
+  }
+
+  /** What the search rows said of the trainings so far. */
+  get watched(): Pick<WatchLog, 'records' | 'of' | 'stepsOf' | 'promisesMore'> {
+    return this.#watched;
+  }
+
+  /** The first candidate that the gate lets be published. */
+  get firstPublishable(): CandidateRecord | undefined {
+    return this.#candidates.find((candidate) => this.#isPublishable(candidate));
   }
 
   /** The current rung, which an interrupted run resumes on; the rungs before it are over. */
@@ -107,17 +130,53 @@ export class Ladder {
     this.context.report({ type: 'skipped', rung, reason });
   }
 
-  /** Warns, once, if the gate rows are too few for the gate's margin. */
+  /** Warns, once, if the gate rows are too few to decide on the best candidate. */
   warnOfRows(): void {
-    const { gate, old } = this.options;
-    const message = this.#best && rowsWarning(gate, old, this.#best);
+    const message = this.#best && rowsWarning(this.#best);
     if (message === null || this.#warnings.length > 0) return;
     this.#warnings.push(message);
     this.context.report({ type: 'warning', message });
   }
 
   /**
-   * Lets the gate judge an adapter, keeps it if it is the best, and publishes it if it also passes. A candidate that was
+   * Measures an adapter of a training on the search rows, unless that was done before the run was interrupted.
+   * @param decide whether the gate is to be asked about the adapter
+   * @returns that decision
+   */
+  async watch(proposal: Proposal, adapter: Adapter, decide: (record: WatchRecord) => boolean): Promise<boolean> {
+    const known = this.#watched.find(proposal.id);
+    if (known) return known.looked;
+    this.context.signal.throwIfAborted();
+    const { id, rung, step } = proposal;
+    const watched = this.#watched.add({ id, rung, step, metric: await this.context.searchMetric(adapter) }, decide);
+    this.context.report({ type: 'watched', watched });
+    // If the gate is asked, its verdict is saved with this record.
+    if (!watched.looked || this.#candidates.some((candidate) => candidate.id === id)) await this.checkpoint();
+    return watched.looked;
+  }
+
+  /** Whether the gate might pass an adapter with this value on the search rows, which is off by a standard error or less. */
+  isPlausible({ name, value, standardError }: MetricValue): boolean {
+    const { value: needed } = this.#target;
+    return name === 'loss' ? value - standardError <= needed : value + standardError >= needed;
+  }
+
+  /**
+   * Whether to stop because the best candidate is inconclusive, and these rows are too few to certify any version that does as
+   * well as the old one. More looks would only spend time.
+   */
+  async isHeld(): Promise<boolean> {
+    const { gate, old, judge: by } = this.options;
+    const best = this.#best;
+    if (this.isPublished || this.#held !== null || best?.verdict !== 'inconclusive') return this.#held !== null;
+    if (isDecidable(gate, old, this.#nextLook(), by)) return false;
+    this.#held = `${best.rung} is inconclusive, and the gate rows are too few to certify any version that is as good as the old one`;
+    await this.checkpoint();
+    return true;
+  }
+
+  /**
+   * Lets the gate judge an adapter, keeps it if it is the best, and publishes it if the gate lets it be. A candidate that was
    * judged before the run was interrupted is not judged again.
    * @param during the phase to return to
    */
@@ -135,10 +194,10 @@ export class Ladder {
     return record;
   }
 
-  /** Publishes the best candidate if it passed and is not published already. */
+  /** Publishes the best candidate if the gate lets it be and it is not published already. */
   async publishBest(): Promise<void> {
     const best = this.#best;
-    if (!best?.passed || best.id === this.#publishedId) return;
+    if (!best || !this.#isPublishable(best) || best.id === this.#publishedId) return;
     this.context.signal.throwIfAborted();
     this.warnOfRows();
     this.context.phase('publish');
@@ -178,7 +237,7 @@ export class Ladder {
       ready: this.isPublished,
       target: this.#target,
       best: this.#best,
-      rungs: this.#log.reports(this.#rungs, this.#candidates),
+      rungs: this.#log.reports(this.#rungs, this.#state()),
       candidates: this.#candidates,
       searchHistory: this.#searchHistory,
       warnings: this.#warnings,
@@ -193,6 +252,8 @@ export class Ladder {
       rung: this.#rung,
       ...this.#log.state(),
       candidates: [...this.#candidates],
+      watched: [...this.#watched.records],
+      held: this.#held,
       searchHistory: [...this.#searchHistory],
       gradientHistory: [...this.#gradientHistory],
       bestId: this.#best?.id ?? null,
@@ -203,11 +264,11 @@ export class Ladder {
   }
 
   async #judge(proposal: Proposal, adapter: Adapter): Promise<Candidate> {
-    const { gate, old } = this.options;
+    const { gate, old, judge: by = judge } = this.options;
     this.context.signal.throwIfAborted();
     this.context.phase('evaluate');
     const measured = await this.context.gateMetric(adapter);
-    const verdict = judge(gate, old, measured);
+    const verdict = by(gate, old, measured, this.#nextLook());
     const searchLoss = proposal.step === 0 ? this.searchLossOf(proposal) : null;
     return { ...proposal, ...verdict, ...measured, searchLoss, elapsedMs: this.#elapsed(), adapter };
   }
@@ -216,7 +277,20 @@ export class Ladder {
     const best = this.#best;
     if (!best) return true;
     // A candidate that is about to be published counts as published: a run that is killed there publishes it on resuming.
-    return best.passed ? candidate.passed && isBetterBeyondNoise(candidate, best) : isPreferred(candidate, best);
+    if (!this.#isPublishable(best)) return isPreferred(candidate, best);
+    if (!this.#isPublishable(candidate) || hasBetterVerdict(best, candidate)) return false;
+    return hasBetterVerdict(candidate, best) || isBetterBeyondNoise(candidate, best);
+  }
+
+  #isPublishable(candidate: CandidateRecord): boolean {
+    return isPublishable(this.options.gate, candidate);
+  }
+
+  /** Which look the next candidate's would be: every candidate was one. */
+  #nextLook(): Look {
+    const total = this.#candidates.length + 1;
+    const published = this.#candidates.findIndex((candidate) => this.#isPublishable(candidate));
+    return { total, refining: published < 0 ? 0 : total - 1 - published };
   }
 
   async #restore({ state, bestAdapter }: NonNullable<LadderContext['resume']>): Promise<void> {
@@ -232,6 +306,7 @@ export class Ladder {
     this.#searchHistory = [...state.searchHistory];
     this.#gradientHistory = [...state.gradientHistory];
     this.#publishedId = state.publishedId;
+    this.#held = state.held;
     const best = state.candidates.find(({ id }) => id === state.bestId);
     if (!best) return;
     if (!state.bestOutcomes) {

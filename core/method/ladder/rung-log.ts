@@ -1,4 +1,4 @@
-import { isBetter } from '../gate/readiness-gate.ts';
+import { isBetter, type Verdict } from '../gate/readiness-gate.ts';
 import type { CandidateRecord, RungName } from './candidate.ts';
 import type { LadderState, RungReport } from './ladder-state.ts';
 
@@ -43,25 +43,25 @@ export class RungLog {
   }
 
   /** Returns a report for every rung of the strategy. */
-  reports(rungs: readonly RungName[], candidates: readonly CandidateRecord[]): RungReport[] {
-    const first = candidates.find(({ passed }) => passed);
+  reports(rungs: readonly RungName[], state: Pick<LadderState, 'candidates' | 'publishedId' | 'held'>): RungReport[] {
+    const end = endOf(state);
     return rungs.map((rung) =>
       this.#report(
         rung,
-        candidates.filter((candidate) => candidate.rung === rung),
-        first,
+        state.candidates.filter((candidate) => candidate.rung === rung),
+        end,
       ),
     );
   }
 
-  #report(rung: RungName, own: readonly CandidateRecord[], first: CandidateRecord | undefined): RungReport {
+  /** @param end why the rungs that were not run were not */
+  #report(rung: RungName, own: readonly CandidateRecord[], end: string): RungReport {
     const ms = this.#msOf(rung);
     const candidate = own.length > 0 ? own.reduce((best, next) => (isPreferred(next, best) ? next : best)) : null;
-    if (candidate) return { rung, result: candidate.passed ? 'passed' : 'failed', reason: null, ms, candidate };
+    if (candidate) return { rung, result: candidate.verdict, reason: null, ms, candidate };
     const skipped = this.#skipped.get(rung);
     if (skipped !== undefined) return { rung, result: 'skipped', reason: skipped, ms, candidate };
-    const reason = first ? `${first.rung} passed` : 'the run ended before';
-    return { rung, result: 'not_run', reason, ms, candidate };
+    return { rung, result: 'not_run', reason: end, ms, candidate };
   }
 
   #msOf(rung: RungName): number {
@@ -69,7 +69,21 @@ export class RungLog {
   }
 }
 
-/** Whether a candidate comes before another: one that passed before one that did not, then by the metric. */
+const RANKS: Readonly<Record<Verdict, number>> = { passed: 2, inconclusive: 1, failed: 0 };
+
+/** Whether a candidate comes before another: by the verdict, then by the metric. */
 export function isPreferred(a: CandidateRecord, b: CandidateRecord): boolean {
-  return a.passed === b.passed ? isBetter(a.metric, b.metric) : a.passed;
+  return a.verdict === b.verdict ? isBetter(a.metric, b.metric) : hasBetterVerdict(a, b);
+}
+
+export function hasBetterVerdict(a: CandidateRecord, b: CandidateRecord): boolean {
+  return RANKS[a.verdict] > RANKS[b.verdict];
+}
+
+function endOf({ candidates, publishedId, held }: Pick<LadderState, 'candidates' | 'publishedId' | 'held'>): string {
+  const passed = candidates.find(({ verdict }) => verdict === 'passed');
+  if (passed) return `${passed.rung} passed`;
+  const published = candidates.find(({ id }) => id === publishedId);
+  if (published) return `${published.rung} is published, though it is inconclusive`;
+  return held ?? 'the run ended before';
 }

@@ -93,6 +93,7 @@ export async function runStrategy(
   await ladder.publishBest();
   for (const rung of rungs.slice(names.indexOf(ladder.rung))) {
     if (ladder.isPublished && !rung.refines) continue;
+    if (await ladder.isHeld()) break;
     const { obstacle } = ladder.fused;
     if (strategy === 'auto' && obstacle !== null && OF_EVOLUTION.has(rung.name)) ladder.skip(rung.name, obstacle);
     else await rung.run(ladder);
@@ -105,7 +106,7 @@ export async function runStrategy(
 /** Reports what became of the rungs of a run that was stopped, from its last checkpoint. */
 export function reportRungs(state: LadderState, prefer?: Preference): RungReport[] {
   const names = rungsOf(state.strategy, prefer).map(({ name }) => name);
-  return new RungLog(() => 0, state).reports(names, state.candidates);
+  return new RungLog(() => 0, state).reports(names, state);
 }
 
 function rungsOf(strategy: Strategy, prefer: Preference = 'old_behavior'): readonly Rung[] {

@@ -8,6 +8,7 @@ import {
 import { fineTunedStrategy, type CandidateRecord, type Proposal, type RungName } from './candidate.ts';
 import type { Ladder } from './ladder.ts';
 import type { Rung } from './rungs.ts';
+import type { WatchRecord } from './watch-log.ts';
 
 export interface FineTuneRungOptions {
   /** `own` takes the regularization of the run's options; null is none. */
@@ -25,9 +26,10 @@ export function fineTuneRung(options: FineTuneRungOptions): Rung {
 export const scratchRung: Rung = trainingRung('scratch', freshStart, { regularization: null });
 
 /**
- * Trains, and lets the gate judge the adapter at every evaluation. Until a candidate passes, on this rung or an earlier
- * one, it may use all steps that are left; from then on `refineSteps` more, and another version is published only if it
- * is better by more than noise.
+ * Trains, and measures the adapter on the search rows at every evaluation. The gate is asked only where they promise more
+ * than at any look before and make a pass plausible, and at the end. Until a candidate passes, on this rung or an earlier one, it
+ * may use all steps that are left; from then on `refineSteps` more, and another version is published only if it is better by more
+ * than noise.
  */
 function trainingRung(
   name: RungName,
@@ -55,15 +57,19 @@ function trainingRung(
         onEvaluate: async (step, adapter) => {
           const { alpha, beta, groups, strategy } = start;
           const proposal = { id: `${name}@${step}`, rung: name, strategy, alpha, beta, groups, step };
-          await ladder.consider(proposal, adapter, 'fine_tune');
-          return training.isOver() ? 'stop' : 'continue';
+          const looks = await ladder.watch(proposal, adapter, (watched) => training.looksAt(watched));
+          if (looks) await ladder.consider(proposal, adapter, 'fine_tune');
+          return training.isOver() || (await ladder.isHeld()) ? 'stop' : 'continue';
         },
       });
     },
   };
 }
 
-/** Decides when a training begins and ends, from the judged candidates alone, so that a resumed run decides the same. */
+/**
+ * Decides when a training begins and ends and when the gate is asked, from what the ladder has recorded alone, so that a resumed
+ * run decides the same.
+ */
 class Training {
   /** Largest number of steps. */
   readonly steps: number;
@@ -78,7 +84,7 @@ class Training {
     this.#ladder = ladder;
     this.#rung = rung;
     this.#patience = patience;
-    const first = ladder.candidates.find(({ passed }) => passed);
+    const first = ladder.firstPublishable;
     this.#refinesAnother = first !== undefined && first.rung !== rung;
     const left = steps - this.#stepsOfOthers();
     this.steps = Math.max(0, this.#refinesAnother ? Math.min(left, refineSteps) : left);
@@ -96,19 +102,29 @@ class Training {
   }
 
   isOver(): boolean {
-    const own = this.#ladder.candidatesOf(this.#rung);
+    const own = this.#ladder.watched.of(this.#rung);
     const last = own.at(-1)?.step ?? 0;
     if (last >= this.steps) return true;
     if (!this.#ladder.isPublished) return this.#patience > 0 && own.length > 0 && sinceBest(own) >= this.#patience;
-    const passedAt = this.#refinesAnother ? 0 : own.find(({ passed }) => passed)!.step;
+    const passedAt = this.#refinesAnother ? 0 : this.#ladder.firstPublishable!.step;
     return last >= passedAt + (this.#ladder.options.refineSteps ?? 0);
+  }
+
+  /** Whether the gate is to be asked about an adapter. At the end it is asked in any case if it was not on this rung. */
+  looksAt({ metric }: WatchRecord): boolean {
+    if (!Number.isFinite(metric.value)) return false;
+    const { watched, isPublished } = this.#ladder;
+    const promisesMore = watched.promisesMore(metric);
+    if (isPublished) return promisesMore;
+    if (this.isOver()) return promisesMore || this.#ladder.candidatesOf(this.#rung).length === 0;
+    return promisesMore && this.#ladder.isPlausible(metric);
   }
 
   /** Number of steps that other rungs have trained. */
   #stepsOfOthers(): number {
-    const others = this.#ladder.candidates.filter(({ rung, step }) => rung !== this.#rung && step > 0);
-    const rungs = new Set(others.map(({ rung }) => rung));
-    return [...rungs].reduce((sum, rung) => sum + this.#ladder.candidatesOf(rung).at(-1)!.step, 0);
+    const { watched } = this.#ladder;
+    const others = new Set(watched.records.filter(({ rung }) => rung !== this.#rung).map(({ rung }) => rung));
+    return [...others].reduce((sum, rung) => sum + watched.stepsOf(rung), 0);
   }
 
   /** Whether another rung has trained, and so refined what it found itself. */
@@ -118,12 +134,12 @@ class Training {
 }
 
 /** Number of evaluations since the best one. */
-function sinceBest(candidates: readonly CandidateRecord[]): number {
+function sinceBest(watched: readonly WatchRecord[]): number {
   let best = 0;
-  candidates.forEach(({ metric }, i) => {
-    if (isBetter(metric, candidates[best]!.metric)) best = i;
+  watched.forEach(({ metric }, i) => {
+    if (isBetter(metric, watched[best]!.metric)) best = i;
   });
-  return candidates.length - 1 - best;
+  return watched.length - 1 - best;
 }
 
 /** What a training starts from. */
@@ -135,21 +151,29 @@ function freshStart({ context }: Ladder): Start {
   return { adapter: context.createFresh(context.seed), alpha: null, beta: null, strategy: 'scratch' };
 }
 
-/** Chooses by what the state has recorded, so that a resumed run starts from the same adapter. */
+/**
+ * Chooses by what the state has recorded, so that a resumed run starts from the same adapter. How it does on the search rows is
+ * what the training has to exceed before the gate is asked again.
+ */
 async function startOfBest(ladder: Ladder): Promise<Start> {
   const chosen = bestStart(ladder);
   const { alpha, beta, groups } = chosen;
-  return { adapter: await ladder.fused.initialOf(chosen), alpha, beta, groups, strategy: fineTunedStrategy(chosen) };
+  const adapter = await ladder.fused.initialOf(chosen);
+  await ladder.watch(chosen, adapter, () => true);
+  return { adapter, alpha, beta, groups, strategy: fineTunedStrategy(chosen) };
 }
 
-/** Returns the best untrained candidate by the gate's metric; of equals, the one with the smaller loss on the search rows. */
+/**
+ * Returns the untrained candidate that is published, or else the best one by the search rows: gate rows must not choose what they
+ * will judge. Coefficients of groups were searched last and from the best of the others.
+ */
 function bestStart(ladder: Ladder): CandidateRecord {
   const untrained = ladder.candidates.filter(({ step }) => step === 0);
-  const lossOf = (candidate: CandidateRecord) => ladder.searchLossOf(candidate) ?? Infinity;
-  return untrained.reduce((best, next) => {
-    if (isBetter(next.metric, best.metric)) return next;
-    return !isBetter(best.metric, next.metric) && lossOf(next) < lossOf(best) ? next : best;
-  });
+  const published = ladder.firstPublishable;
+  if (published && published.step === 0) return published;
+  const lossOf = (candidate: CandidateRecord) =>
+    candidate.groups ? -Infinity : (ladder.searchLossOf(candidate) ?? Infinity);
+  return untrained.reduce((best, next) => (lossOf(next) < lossOf(best) ? next : best));
 }
 
 function regularizationOf(ladder: Ladder, { regularization }: FineTuneRungOptions): RegularizationOptions {

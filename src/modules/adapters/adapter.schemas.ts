@@ -70,7 +70,8 @@ export const AdapterVersion = Type.Object(
       Type.Record(Type.String(), Type.Unknown(), {
         description:
           'What was measured on the gate rows when it was published: `metric`, `value`, `standard_error`, `bound` (the ' +
-          'confidence bound, if the gate uses one), `negative_flips`, `examples` (the number of rows), `step` (optimizer ' +
+          'confidence bound, if the gate has a confidence), `certificate` (`verdict`, `confidence`, `margin`, `rows`, `looks` and ' +
+          '`rows_needed`; null if the gate has no confidence), `negative_flips`, `examples` (the number of rows), `step` (optimizer ' +
           'steps), `data` (whether there were training rows), `judged_in` (the precision of the base in which this was ' +
           'measured: a gate with an absolute target is confirmed in `f32` wherever there is enough memory for it) and, if ' +
           'rows name slices, `slices` (`rows` and `value` of each). Null if imported.',

@@ -49,6 +49,8 @@ export interface CandidateColumns {
   fusionAlpha: number | null;
   fusionBeta: number | null;
   value: number;
+  /** What the gate certifies of it; null where the gate has no confidence. */
+  certificate: Prisma.InputJsonObject | null;
 }
 
 const RETURNED = Prisma.raw(
@@ -152,7 +154,7 @@ export const jobLifecycleRepository = {
           ttr_ms = COALESCE(j.ttr_ms, ${TOTAL}), ready_at = COALESCE(j.ready_at, clock.now), state = 'ready',
           won_strategy = ${candidate.strategy}, fusion_alpha = ${candidate.fusionAlpha}::float8,
           fusion_beta = ${candidate.fusionBeta}::float8, metric_best = ${candidate.value}::float8,
-          updated_at = clock.now
+          certificate = ${jsonText(candidate.certificate)}::jsonb, updated_at = clock.now
         FROM ${lockedRow(lease.jobId)}
         WHERE ${held(lease)} AND ${OPEN} AND (j.state = 'ready' OR ${inState(sourcesOf('ready'))})
         RETURNING ${RETURNED}`,
@@ -182,6 +184,7 @@ export const jobLifecycleRepository = {
           fusion_alpha = COALESCE(j.fusion_alpha, ${end.best?.fusionAlpha ?? null}::float8),
           fusion_beta = COALESCE(j.fusion_beta, ${end.best?.fusionBeta ?? null}::float8),
           metric_best = COALESCE(${end.best?.value ?? null}::float8, j.metric_best),
+          certificate = COALESCE(${jsonText(end.best?.certificate ?? null)}::jsonb, j.certificate),
           precision = COALESCE(${end.precision}, j.precision), baselines_pending = ${end.baselinesPending},
           error = ${jsonText(end.error)}::jsonb, finished_at = clock.now,
           lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now

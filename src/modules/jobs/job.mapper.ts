@@ -30,6 +30,7 @@ export function toJob(row: JobRow, scope: string | null): Job {
       published: row.publishedId === null ? null : row.metricBest,
       best: row.metricBest,
     },
+    certificate: row.certificate as Job['certificate'],
     ttr_ms: row.ttrMs,
     phases: {
       queue_wait: row.queueWaitMs,

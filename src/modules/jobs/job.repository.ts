@@ -11,7 +11,7 @@ const FIELDS = [
   ...(['metricNone', 'metricCopy', 'metricBest', 'ttrMs', 'queueWaitMs', 'prepareMs', 'evolutionMs'] as const),
   ...(['initializeMs', 'fineTuneMs', 'evaluateMs', 'publishMs', 'attempt', 'error', 'appendEos'] as const),
   ...(['appendEosReason', 'maxLength', 'createdAt', 'startedAt', 'readyAt', 'finishedAt'] as const),
-  'updatedAt',
+  ...(['updatedAt', 'certificate'] as const),
 ] as const satisfies readonly (keyof Prisma.JobGetPayload<object>)[];
 
 export type JobRow = Pick<Prisma.JobGetPayload<object>, (typeof FIELDS)[number]> & {

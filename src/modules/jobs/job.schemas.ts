@@ -41,6 +41,26 @@ const JobMetric = Type.Object({
   ),
 });
 
+const Certificate = Type.Object(
+  {
+    verdict: Type.Enum(['passed', 'failed', 'inconclusive'] as const, {
+      description:
+        '`passed`: certified. `failed`: the value on the gate rows is worse than the margin allows. `inconclusive`: it is not, ' +
+        'but the rows are too few to certify it.',
+    }),
+    confidence: Type.Number({ description: 'Confidence over all looks of the job.' }),
+    margin: Nullable(
+      Type.Number({ description: 'By how much the true value may be worse. Null where a target has to be reached.' }),
+    ),
+    rows: Type.Integer({ description: 'Number of gate rows.' }),
+    looks: Type.Integer({ description: 'How often the job had looked at the gate rows, the last time included.' }),
+    rows_needed: Nullable(
+      Type.Integer({ description: 'About how many rows would certify it, if it is inconclusive and a number would.' }),
+    ),
+  },
+  { description: 'What the gate certifies of the published candidate or, if none is, of the best one.' },
+);
+
 export const Job = Type.Object(
   {
     id: Id('job'),
@@ -52,7 +72,7 @@ export const Job = Type.Object(
     state: Type.Enum(JOB_STATES, {
       description:
         'ready: a candidate has passed the gate and, except for a control, is published. not_ready: the budget was used ' +
-        'up before one passed. ' +
+        'up before one passed, or the gate rows were too few to certify one (`gate_inconclusive` in `error`). ' +
         'failed: see `error`.',
     }),
     phase: Type.Enum(PHASES, { description: 'The phase that the clock runs on or has stopped at.' }),
@@ -65,6 +85,7 @@ export const Job = Type.Object(
     step: Type.Integer({ description: 'Number of optimizer steps so far.' }),
     total_steps: Type.Integer({ description: 'Largest number of optimizer steps.' }),
     metric: JobMetric,
+    certificate: Nullable(Certificate),
     ttr_ms: Nullable(
       Type.Number({
         description:

@@ -55,6 +55,10 @@ async function run(training: TrainingProcess, spec: Awaited<ReturnType<typeof bu
       const { id, step, metric } = event.candidate;
       points.push([step > 0 ? `gate_${metric.name}@${trained}` : `${id}_${metric.name}@0`, metric.value]);
     }
+    if (event.type === 'watched') {
+      const { step, metric } = event.watched;
+      points.push([`watched_${metric.name}@${step > 0 ? trained : 0}`, metric.value]);
+    }
     if (event.type === 'search') {
       const { alpha, beta, rows, loss } = event.evaluation;
       searches.push([alpha, beta, rows, loss]);

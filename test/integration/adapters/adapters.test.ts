@@ -56,6 +56,16 @@ describe('create', () => {
     expect(response.json()).toMatchObject({ gate });
   });
 
+  it.each([
+    { kind: 'relative', margin: 0.01, confidence: 0.99, on_inconclusive: 'publish' },
+    { kind: 'absolute', target: 0.8, confidence: 0.9, on_inconclusive: 'hold' },
+  ])('takes a confidence and a policy: %o', async (gate) => {
+    const payload = world.body(`certified-${gate.kind}`, { gate });
+    const response = await request({ method: 'POST', url: '/v1/adapters', payload });
+    expect(response.statusCode, response.body).toBe(201);
+    expect(response.json()).toMatchObject({ gate });
+  });
+
   it.each(['exact_match', 'rouge_l', 'token_f1'])('takes a gate on generated text: %s', async (metric) => {
     const gate = { kind: 'non_inferiority', margin: 0.02 };
     const payload = { ...world.body(`by-${metric}`, { gate }), metric };
@@ -93,8 +103,8 @@ describe('create', () => {
       'invalid_request',
     ],
     [
-      'a confidence without a bound',
-      { gate: { kind: 'relative', margin: 0.01, confidence: 0.9 } },
+      'another policy',
+      { gate: { kind: 'relative', margin: 0.01, on_inconclusive: 'wait' } },
       400,
       'invalid_request',
     ],

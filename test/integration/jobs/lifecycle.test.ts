@@ -27,7 +27,7 @@ const PROGRESS = {
   metricCopy: 0.6,
   metricBest: 0.7,
 };
-const CANDIDATE = { strategy: 'relora', fusionAlpha: 1, fusionBeta: -0.5, value: 0.85 };
+const CANDIDATE = { strategy: 'relora', fusionAlpha: 1, fusionBeta: -0.5, value: 0.85, certificate: null };
 
 let database: TestDatabase;
 let lifecycle: JobLifecycle;

@@ -21,6 +21,7 @@ function job(changes: Partial<Job>): Job {
     step: 0,
     total_steps: 300,
     metric: { name: 'accuracy', target: 0.7, old: 0.72, none: 0.25, copy: 0.4, published: 0.71, best: 0.71 },
+    certificate: { verdict: 'passed', confidence: 0.95, margin: 0.04, rows: 400, looks: 1, rows_needed: null },
     ttr_ms: 3000,
     phases: {
       queue_wait: 1000,
@@ -67,6 +68,14 @@ test('a control is compared by its work, as if it had stood in its adapter’s p
 test('without a control there is neither a control nor a speed-up', () => {
   const [row] = createReport(rollout, [job({})], fleet).rollout.adapters;
   expect(row).toMatchObject({ control: null, speed_up: null });
+});
+
+test.each([
+  ['passed', /certified +400/],
+  ['inconclusive', /inconclusive +400/],
+] as const)('a verdict of %s is shown with the number of rows', (verdict, shown) => {
+  const certificate = { ...job({}).certificate!, verdict };
+  expect(renderReport(createReport(rollout, [job({ certificate })], fleet))).toMatch(shown);
 });
 
 test('a control that never got ready is shown as a lower bound', () => {

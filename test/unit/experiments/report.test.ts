@@ -56,7 +56,7 @@ function job({
     alpha: 1,
     beta: 0,
     step: 0,
-    passed: false,
+    verdict: 'failed' as const,
   });
   const candidates = [
     candidate(1000 * tenant.seed, 0.2),

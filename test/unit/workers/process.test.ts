@@ -109,7 +109,7 @@ describe('the training process', () => {
     });
     const end = child.request({ type: 'adapt', requestId: 'r1', spec });
     const publication = await child.waitForEvent('publication');
-    expect(publication.candidate).toMatchObject({ metric: { name: 'accuracy' }, passed: true });
+    expect(publication.candidate).toMatchObject({ metric: { name: 'accuracy' }, verdict: 'passed' });
     await verifyAdapterFiles(publication.folder);
     expect(await readAdapterManifest(publication.folder)).toMatchObject({
       parent: 'adv_1',
@@ -164,7 +164,7 @@ describe('the training process', () => {
     expect(outcome.target).toBeCloseTo(outcome.baselines.old! + 0.25, 12);
     expect(outcome).toMatchObject({
       state: 'ready',
-      best: { strategy: 'scratch', passed: true },
+      best: { strategy: 'scratch', verdict: 'passed' },
       candidateFolder: null,
     });
     expect(outcome.steps).toBe(outcome.best!.step);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FIRST_LOOKS, levelOf } from '../../../../core/method/gate/error-budget.ts';
+import { FIRST_LOOK, FIRST_LOOKS, levelOf } from '../../../../core/method/gate/error-budget.ts';
 import { absoluteEvidence, pairedEvidence } from '../../../../core/method/gate/evidence.ts';
 import { certifiableMargin, rowsToCertify } from '../../../../core/method/gate/power.ts';
 import type { GateMeasurement } from '../../../../core/method/gate/readiness-gate.ts';
@@ -22,8 +22,8 @@ const rows = (right: number, wrong: number, losses = 0): number[] =>
 
 describe('the budget of error', () => {
   it('is shared evenly by the first three looks, and by the further and the refining ones in a falling sequence', () => {
-    const levels = [1, 2, 3, 4, 5, 6].map((number) => levelOf({ number, refines: false }, 0.95));
-    const refining = [1, 2, 3].map((number) => levelOf({ number, refines: true }, 0.95));
+    const levels = [1, 2, 3, 4, 5, 6].map((number) => levelOf({ total: number, refining: 0 }, 0.95));
+    const refining = [1, 2, 3].map((number) => levelOf({ total: 9, refining: number }, 0.95));
     const expected = [0.04 / 3, 0.04 / 3, 0.04 / 3, 0.0025, 0.005 / 6, 0.005 / 12];
     expected.forEach((level, i) => expect(levels[i]).toBeCloseTo(level, 12));
     [0.0025, 0.005 / 6, 0.005 / 12].forEach((level, i) => expect(refining[i]).toBeCloseTo(level, 12));
@@ -32,7 +32,11 @@ describe('the budget of error', () => {
 
   it('adds up to no more than 1 − confidence, however many looks there are', () => {
     const numbers = Array.from({ length: 100_000 }, (_, i) => i + 1);
-    const spent = [true, false].flatMap((refines) => numbers.map((number) => levelOf({ number, refines }, 0.9)));
+    const looks = numbers.flatMap((number) => [
+      { total: number, refining: 0 },
+      { total: 1, refining: number },
+    ]);
+    const spent = looks.map((look) => levelOf(look, 0.9));
     const sum = spent.reduce((total, level) => total + level, 0);
     expect(sum).toBeLessThan(0.1);
     expect(sum).toBeGreaterThan(0.0999);
@@ -91,7 +95,7 @@ describe('evidence on the gate rows', () => {
 });
 
 describe('advice on rows', () => {
-  const level = levelOf({ number: 1, refines: false }, 0.95);
+  const level = levelOf(FIRST_LOOK, 0.95);
 
   it('names rows that certify an equal version in four of five cases, and few more', () => {
     const random = Random.fromSeed(3);

@@ -1,17 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../core/statistics/random.ts';
+import { FIRST_LOOK, levelOf } from '../../../../core/method/gate/error-budget.ts';
 import { rowsWarning } from '../../../../core/method/gate/gate-rows.ts';
 import {
   isBetter,
   isBetterBeyondNoise,
+  isDecidable,
+  isPublishable,
   judge,
   needsOldVersion,
   resolveTarget,
   type Gate,
   type GateMeasurement,
   type MetricValue,
+  type Verdict,
 } from '../../../../core/method/gate/readiness-gate.ts';
 import type { MetricName } from '../../../../core/options/metrics.ts';
+import { inferiorityPValue } from '../../../../core/statistics/exact-paired-test.ts';
+import { countFlips } from '../../../../core/statistics/paired-statistics.ts';
 
 const metric = (name: MetricName, value: number): MetricValue => ({ name, value, rows: 100, standardError: 0.01 });
 
@@ -61,17 +67,21 @@ describe('a gate by values', () => {
     const old = oldMetric && { ...plain(gate.metric, 0), metric: oldMetric };
     expect(resolveTarget(gate, oldMetric).value).toBeCloseTo(needed, 12);
     const better = gate.metric === 'loss' ? -0.01 : 0.01;
-    const verdict = (value: number) => judge(gate, old, plain(gate.metric, value));
-    expect(verdict(needed)).toMatchObject({ passed: true, bound: null, failed: [] });
-    expect(verdict(needed + better).passed).toBe(true);
-    expect(verdict(needed - better)).toMatchObject({ passed: false, failed: ['value'] });
+    const of = (value: number) => judge(gate, old, plain(gate.metric, value));
+    // A single row certifies nothing.
+    const reached = gate.kind === 'absolute' ? 'passed' : 'inconclusive';
+    expect(of(needed)).toMatchObject({ verdict: reached, failed: gate.kind === 'absolute' ? [] : ['bound'] });
+    expect(of(needed + better).verdict).toBe(reached);
+    expect(of(needed - better).verdict).toBe('failed');
+    expect(of(needed - better).failed).toContain('value');
+    expect(of(needed).certificate === null).toBe(gate.kind === 'absolute');
     expect(isBetter(metric(gate.metric, needed + better), metric(gate.metric, needed))).toBe(true);
     expect(isBetter(metric(gate.metric, needed), metric(gate.metric, needed))).toBe(false);
   });
 
   it('takes a metric of diverged training for the worst', () => {
     const gate: Gate = { metric: 'loss', kind: 'absolute', target: 1 };
-    expect(judge(gate, null, plain('loss', NaN)).passed).toBe(false);
+    expect(judge(gate, null, plain('loss', NaN)).verdict).toBe('failed');
     expect(isBetter(metric('loss', 9), metric('loss', NaN))).toBe(true);
     expect(isBetter(metric('loss', NaN), metric('loss', 9))).toBe(false);
     expect(isBetter(metric('loss', NaN), metric('loss', Infinity))).toBe(false);
@@ -140,60 +150,112 @@ describe('a gate by values', () => {
   });
 });
 
-describe('non-inferiority', () => {
-  const gate: Gate = { metric: 'accuracy', kind: 'non_inferiority', margin: 0.02 };
+describe('a certificate', () => {
+  const gate: Gate = { metric: 'accuracy', kind: 'relative', margin: 0.02 };
   const old = rows(400, 340);
 
-  it('asks the bound of the difference, not the value', () => {
-    // The same accuracy by 8 gains and 8 losses: the bound is a little beyond Wald's −1.645 · √16 / 400.
-    const near = judge(gate, old, rows(400, 340, { gains: 8, losses: 8 }));
-    expect(near.passed).toBe(true);
-    expect(near.needed).toBeCloseTo(0.83, 12);
-    expect(near.bound! - 0.85).toBeLessThan(-0.01645);
-    expect(near.bound! - 0.85).toBeGreaterThan(-0.018);
-    // The same accuracy again, but by 20 of each: −2.6 points.
-    const far = judge(gate, old, rows(400, 340, { gains: 20, losses: 20 }));
-    expect(far).toMatchObject({ passed: false, failed: ['bound'] });
-    expect(judge({ ...gate, kind: 'relative' }, old, rows(400, 340, { gains: 20, losses: 20 })).passed).toBe(true);
-    expect(judge({ ...gate, confidence: 0.8 }, old, rows(400, 340, { gains: 20, losses: 20 })).passed).toBe(true);
+  it('is given where the bound reaches what is needed, and not where the value does', () => {
+    const same = judge(gate, old, old);
+    expect(same).toMatchObject({ verdict: 'passed', failed: [] });
+    expect(same.certificate).toEqual({
+      verdict: 'passed',
+      confidence: 0.95,
+      margin: 0.02,
+      rows: 400,
+      looks: 1,
+      rowsNeeded: null,
+    });
+    expect(same.needed).toBeCloseTo(0.83, 12);
+    // The same accuracy again, but by 20 flips each way: the bound is near Wald's −2.22 · √40 / 400.
+    const flipped = judge(gate, old, rows(400, 340, { gains: 20, losses: 20 }));
+    expect(flipped).toMatchObject({ verdict: 'inconclusive', failed: ['bound'] });
+    expect(flipped.bound! - 0.85).toBeLessThan(-0.035);
+    expect(flipped.bound! - 0.85).toBeGreaterThan(-0.04);
+    // (2.22 + 0.84)² · 0.1 / 0.02² = 2338, and a little more for the exact test.
+    expect(flipped.certificate!.rowsNeeded).toBeGreaterThan(2338);
+    expect(flipped.certificate!.rowsNeeded).toBeLessThan(2700);
+    expect(
+      judge({ ...gate, confidence: 0.55, margin: 0.03 }, old, rows(400, 340, { gains: 20, losses: 20 })),
+    ).toMatchObject({
+      verdict: 'passed',
+    });
   });
 
-  it('of a score asks the lower bound of the mean difference', () => {
+  it('fails what is worse on the rows by more than the margin', () => {
+    const worse = judge(gate, old, rows(400, 340, { losses: 12 }));
+    expect(worse).toMatchObject({ verdict: 'failed', failed: ['value', 'bound'] });
+    expect(worse.certificate).toMatchObject({ verdict: 'failed', rowsNeeded: null });
+  });
+
+  it('is the same of non-inferiority, and stricter at later looks', () => {
+    const found = rows(400, 340, { gains: 3, losses: 3 });
+    expect(judge({ ...gate, kind: 'non_inferiority' }, old, found)).toEqual(judge(gate, old, found));
+    expect(judge(gate, old, found).verdict).toBe('passed');
+    const fourth = judge(gate, old, found, { total: 4, refining: 0 });
+    expect(fourth).toMatchObject({ verdict: 'inconclusive', certificate: { looks: 4 } });
+    expect(fourth.bound!).toBeLessThan(judge(gate, old, found).bound!);
+  });
+
+  it('of a target needs a confidence', () => {
+    const absolute: Gate = { metric: 'accuracy', kind: 'absolute', target: 0.83 };
+    expect(judge(absolute, null, old)).toMatchObject({ verdict: 'passed', bound: null, certificate: null });
+    const confident = judge({ ...absolute, confidence: 0.95 }, null, old);
+    expect(confident).toMatchObject({ verdict: 'inconclusive', certificate: { margin: null, confidence: 0.95 } });
+    // (2.22 + 0.84)² · 0.85 · 0.15 / 0.02².
+    expect(confident.certificate!.rowsNeeded).toBeCloseTo(2981, -2);
+    expect(judge({ ...absolute, confidence: 0.95 }, null, rows(400, 360)).verdict).toBe('passed');
+  });
+
+  it('says whether the rows could certify a version that does not differ', () => {
+    const few = rows(100, 85);
+    expect(isDecidable(gate, few, FIRST_LOOK)).toBe(false);
+    expect(isDecidable(gate, old, FIRST_LOOK)).toBe(true);
+    expect(isDecidable(gate, old, { total: 4, refining: 0 })).toBe(true);
+    expect(isDecidable(gate, old, { total: 9, refining: 0 })).toBe(false);
+    expect(isDecidable({ metric: 'accuracy', kind: 'absolute', target: 1, confidence: 0.9 }, null, FIRST_LOOK)).toBe(
+      true,
+    );
+  });
+
+  it('is asked for by the policy before anything is published', () => {
+    const published = (verdict: Verdict, on_inconclusive?: 'hold' | 'publish') =>
+      isPublishable({ ...gate, on_inconclusive }, { verdict });
+    expect([published('passed'), published('inconclusive'), published('failed')]).toEqual([true, false, false]);
+    expect([published('inconclusive', 'publish'), published('inconclusive', 'hold')]).toEqual([true, false]);
+    expect(published('failed', 'publish')).toBe(false);
+  });
+
+  it('of a score bets on the differences', () => {
     const random = Random.fromSeed(9);
     const before = Array.from({ length: 400 }, () => random.uniform());
-    const after = before.map((score) => score + 0.1 * random.normal());
+    const after = before.map((score) => Math.min(1, Math.max(0, score + 0.1 * random.normal())));
     const scores = (values: readonly number[]): GateMeasurement => {
       const { metric: of, outcomes } = losses(values);
       return { metric: { ...of, name: 'rouge_l' }, outcomes };
     };
-    const verdict = (margin: number) =>
-      judge({ metric: 'rouge_l', kind: 'non_inferiority', margin }, scores(before), scores(after));
-    const { value } = scores(after).metric;
-    // The standard error of the mean difference is 0.1 / √400.
-    expect(value - verdict(0).bound!).toBeCloseTo(1.65 * 0.005, 2);
-    expect(verdict(0.05)).toMatchObject({ passed: true, negativeFlips: null });
-    expect(verdict(0)).toMatchObject({ passed: false, failed: ['bound'] });
+    const of = (margin: number) =>
+      judge({ metric: 'rouge_l', kind: 'relative', margin }, scores(before), scores(after));
+    expect(of(0.05)).toMatchObject({ verdict: 'passed', negativeFlips: null });
+    expect(of(0.005)).toMatchObject({ verdict: 'inconclusive', failed: ['bound'] });
+    // About √(2 ln 75) standard errors of 0.1 / √400.
+    expect(scores(after).metric.value - of(0.05).bound!).toBeGreaterThan(2.2 * 0.005);
+    expect(scores(after).metric.value - of(0.05).bound!).toBeLessThan(4 * 0.005);
     expect(isBetterBeyondNoise(scores(before.map((score) => score + 0.01)), scores(before))).toBe(true);
     expect(isBetterBeyondNoise(scores(after), scores(before))).toBe(false);
-    const warning = rowsWarning({ metric: 'rouge_l', kind: 'relative', margin: 0.001 }, scores(before), scores(after));
-    expect(warning).toMatch(/^400 gate rows resolve a difference in ROUGE-L of 0\.0049/);
-    const same = rowsWarning({ metric: 'rouge_l', kind: 'relative', margin: 0.001 }, scores(before), scores(before));
-    expect(same).toMatch(/^400 gate rows resolve a difference in ROUGE-L of 0\.0025/);
   });
 
   it('of a loss asks the upper bound of the mean difference', () => {
     const random = Random.fromSeed(9);
     const before = Array.from({ length: 200 }, () => 1 + random.uniform());
     const after = before.map((loss) => loss + 0.05 * random.normal());
-    const verdict = (margin: number) =>
-      judge({ metric: 'loss', kind: 'non_inferiority', margin }, losses(before), losses(after));
+    const of = (margin: number) => judge({ metric: 'loss', kind: 'relative', margin }, losses(before), losses(after));
     // The standard error of the difference is 0.05 / √200 = 0.0035.
-    expect(verdict(0.02).passed).toBe(true);
-    expect(verdict(0.0005)).toMatchObject({ passed: false, failed: ['bound'] });
-    expect(verdict(0.02).bound! - losses(after).metric.value).toBeCloseTo(1.65 * 0.0035, 2);
+    expect(of(0.02).verdict).toBe('passed');
+    expect(of(0.005)).toMatchObject({ verdict: 'inconclusive', failed: ['bound'] });
+    expect(of(0.02).bound! - losses(after).metric.value).toBeCloseTo(2.2 * 0.0035, 2);
   });
 
-  it('lets a version that is worse by the whole margin pass in about 5 of 100 rollouts', () => {
+  it('is given to a version that is worse by the whole margin in no more than 1.3 of 100 first looks', () => {
     const random = Random.fromSeed(21);
     let passed = 0;
     for (let draw = 0; draw < 2000; draw++) {
@@ -204,31 +266,32 @@ describe('non-inferiority', () => {
         // Of right rows 5 % turn wrong, of wrong ones 15 % right: 4.25 − 2.25 = 2 points lost.
         after.push(Number(before[i] === 1 ? random.uniform() >= 0.05 : random.uniform() < 0.15));
       }
-      const of = (values: number[]): GateMeasurement => ({
-        metric: { ...metric('accuracy', values.reduce((sum, one) => sum + one, 0) / 400), rows: 400 },
-        outcomes: { values, tokens: values },
-      });
-      if (judge(gate, of(before), of(after)).passed) passed++;
+      const { gains, losses: lost } = countFlips(before, after);
+      if (inferiorityPValue({ gains, losses: lost, rows: 400, margin: 0.02 }) <= levelOf(FIRST_LOOK, 0.95)) passed++;
     }
-    expect(passed / 2000).toBeGreaterThan(0.03);
-    expect(passed / 2000).toBeLessThan(0.065);
+    expect(passed / 2000).toBeGreaterThan(0.004);
+    expect(passed / 2000).toBeLessThan(0.0133 + 0.008);
   });
 });
 
 describe('negative flips', () => {
   it('are limited beside the value', () => {
-    const gate: Gate = { metric: 'accuracy', kind: 'relative', margin: 0, max_negative_flips: 0.02 };
+    const gate: Gate = { metric: 'accuracy', kind: 'relative', margin: 0.2, max_negative_flips: 0.02 };
     const old = rows(200, 160);
     expect(judge(gate, old, rows(200, 160, { gains: 4, losses: 4 }))).toMatchObject({
-      passed: true,
+      verdict: 'passed',
       negativeFlips: 0.02,
     });
     expect(judge(gate, old, rows(200, 160, { gains: 9, losses: 5 }))).toMatchObject({
-      passed: false,
+      verdict: 'failed',
       negativeFlips: 0.025,
       failed: ['negative_flips'],
     });
-    expect(judge(gate, old, rows(200, 160, { losses: 5 })).failed).toEqual(['value', 'negative_flips']);
+    expect(judge({ ...gate, margin: 0 }, old, rows(200, 160, { losses: 5 })).failed).toEqual([
+      'value',
+      'negative_flips',
+      'bound',
+    ]);
     expect(
       judge({ ...gate, max_negative_flips: undefined }, old, rows(200, 160, { gains: 9, losses: 5 })).negativeFlips,
     ).toBe(0.025);
@@ -254,40 +317,34 @@ describe('better beyond noise', () => {
 });
 
 describe('the warning of too few rows', () => {
-  const relative: Gate = { metric: 'accuracy', kind: 'relative', margin: 0.005 };
+  const gate: Gate = { metric: 'accuracy', kind: 'relative', margin: 0.01 };
+  const warningOf = (rule: Gate, old: GateMeasurement, found: GateMeasurement) =>
+    rowsWarning({ ...judge(rule, old, found), metric: found.metric });
 
-  it('goes by the spread of the difference on the same rows', () => {
-    // 12 discordant rows of 100: √0.12 / 10 = 0.035, and (√0.12 / 0.005)² = 4800.
-    const warning = rowsWarning(relative, rows(100, 80), rows(100, 80, { gains: 6, losses: 6 }));
-    expect(warning).toContain('100 gate rows resolve a difference in accuracy of 0.035');
-    expect(warning).toContain('about 4800 rows would suffice');
-    expect(rowsWarning(relative, rows(10_000, 8000), rows(10_000, 8000, { gains: 10, losses: 10 }))).toBeNull();
-    expect(rowsWarning({ ...relative, margin: 0 }, rows(100, 80), rows(100, 80, { losses: 1 }))).toContain(
-      'margin of 0',
+  it('says of an inconclusive candidate how many rows would decide, by the spread of the difference', () => {
+    // (2.22 + 0.84)² · 0.08 / 0.01² = 7482.
+    expect(warningOf(gate, rows(200, 160), rows(200, 160, { gains: 8, losses: 8 }))).toMatch(
+      /^200 gate rows do not certify accuracy 0\.8000 within a margin of 0\.01 at 95 %: about 748\d rows would$/,
     );
-    expect(rowsWarning({ metric: 'accuracy', kind: 'absolute', target: 0.8 }, rows(10, 8), rows(10, 4))).toBeNull();
   });
 
-  it('of non-inferiority names the rows that show an equal version with 80 % power', () => {
-    const gate: Gate = { metric: 'accuracy', kind: 'non_inferiority', margin: 0.01 };
-    // (1.645 + 0.842)² · 0.08 / 0.01² = 4946.
-    expect(rowsWarning(gate, rows(200, 160), rows(200, 160, { gains: 8, losses: 8 }))).toContain(
-      'about 4947 rows would suffice',
-    );
-    // That many do show it: 80 % of simulated rollouts pass.
-    const random = Random.fromSeed(4);
-    const draws = 300;
-    let passed = 0;
-    for (let draw = 0; draw < draws; draw++) {
-      let flips = { gains: 0, losses: 0 };
-      for (let i = 0; i < 4947; i++) {
-        const u = random.uniform();
-        if (u < 0.04) flips = { ...flips, gains: flips.gains + 1 };
-        else if (u < 0.08) flips = { ...flips, losses: flips.losses + 1 };
-      }
-      if (judge(gate, rows(4947, 4000), rows(4947, 4000, flips)).passed) passed++;
-    }
-    expect(passed / draws).toBeGreaterThan(0.74);
-    expect(passed / draws).toBeLessThan(0.86);
+  it('counts a difference on the rows that is against the candidate as a true one, and one for it as none', () => {
+    const needed = (flips: { gains?: number; losses?: number }) =>
+      judge({ ...gate, margin: 0.03 }, rows(200, 160), rows(200, 160, flips)).certificate!.rowsNeeded!;
+    expect(needed({ gains: 8, losses: 10 })).toBeGreaterThan(2 * needed({ gains: 9, losses: 9 }));
+    expect(needed({ gains: 10, losses: 8 })).toBe(needed({ gains: 9, losses: 9 }));
+  });
+
+  it('says nothing of what passed, failed or was compared with a number alone', () => {
+    const old = rows(400, 320);
+    expect(warningOf({ ...gate, margin: 0.05 }, old, old)).toBeNull();
+    expect(warningOf(gate, old, rows(400, 320, { losses: 20 }))).toBeNull();
+    expect(warningOf({ metric: 'accuracy', kind: 'absolute', target: 0.8 }, old, old)).toBeNull();
+  });
+
+  it('knows that no number of rows certifies what is worse by the whole margin, or a margin of 0', () => {
+    const none = 'no number of rows would, unless they show another difference';
+    expect(warningOf({ ...gate, margin: 0 }, rows(100, 80), rows(100, 80))).toContain(none);
+    expect(warningOf(gate, rows(200, 160), rows(200, 160, { losses: 2 }))).toContain(none);
   });
 });

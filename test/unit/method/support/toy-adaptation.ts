@@ -11,7 +11,7 @@ import { Random } from '../../../../core/statistics/random.ts';
 import type { FleetSearches } from '../../../../core/method/search/fleet-prior.ts';
 import { matmul, transposedMatmul } from '../../../../core/linalg/matmul.ts';
 import { matrix, scaleColumns, transpose, type Matrix } from '../../../../core/linalg/matrix.ts';
-import type { GateMeasurement } from '../../../../core/method/gate/readiness-gate.ts';
+import type { GateMeasurement, MetricValue } from '../../../../core/method/gate/readiness-gate.ts';
 import {
   anchorOf,
   l2Coefficient,
@@ -40,6 +40,8 @@ export interface ToyOptions {
   readonly canTrain?: boolean;
   /** Standard deviation of the noise that each evaluation by the gate adds to the loss of a row, drawn anew every time. */
   readonly gateNoise?: number;
+  /** Standard error of the loss on the search rows, as it is told. By default so large that everything is plausible. */
+  readonly doubt?: number;
   readonly fleetSearches?: FleetSearches;
   /** Called before every call of the context; may throw, as a killed process would. */
   readonly before?: (call: string) => void;
@@ -135,6 +137,7 @@ export class ToyAdaptation {
       },
       canTrain: this.#options.canTrain ?? true,
       fleetSearches: this.#options.fleetSearches ?? [],
+      searchMetric: async (adapter) => this.#call('watch', () => this.#watched(adapter)),
       gateMetric: async (adapter) => this.#call('gate', () => this.metric(adapter)),
       fineTune: (request) => this.#fineTune(request),
       publish: async (candidate) => this.#call(`publish ${candidate.id}`, () => void this.published.push(candidate)),
@@ -176,6 +179,11 @@ export class ToyAdaptation {
       metric: { name: 'loss', value: this.loss(adapter, 1), rows: values.length, standardError: 0.001 },
       outcomes: { values, tokens: this.#rowTokens() },
     };
+  }
+
+  #watched(adapter: Adapter): MetricValue {
+    const rows = this.#size.outFeatures / 2;
+    return { name: 'loss', value: this.loss(adapter, 0), rows, standardError: this.#options.doubt ?? 100 };
   }
 
   count(call: string): number {

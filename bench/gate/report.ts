@@ -1,0 +1,44 @@
+import { intervalOf, type Simulated } from './simulate.ts';
+
+export interface GateSimulation {
+  readonly errors: readonly Simulated[];
+  readonly power: readonly Simulated[];
+}
+
+/** Writes the two tables of docs/method/gate.md. */
+export function toMarkdown({ errors, power }: GateSimulation): string {
+  return [...errorTable(errors), '', ...powerTable(power)].join('\n');
+}
+
+function errorTable(errors: readonly Simulated[]): string[] {
+  const rows = errors.map((one) => {
+    const [low, high] = intervalOf(one.certified, one.jobs).map(percent);
+    const published = `${percent(one.certified / one.jobs)} (${low} to ${high})`;
+    const reached = percent(one.reached / one.jobs);
+    const looks = `${one.looks.toFixed(1)} (${one.most})`;
+    return `| \`${one.strategy}\` | ${percent(one.flips)} | ${one.persistence * 100} % | ${looks} | ${published} | ${reached} |`;
+  });
+  return [
+    '| strategy | rows flipped | flips that stay | looks, mean (most) | published, % (95 % interval) | by value alone, % |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows,
+  ];
+}
+
+function powerTable(power: readonly Simulated[]): string[] {
+  const margins = [...new Set(power.map(({ margin }) => margin))];
+  const lines = new Map<string, Simulated[]>();
+  for (const one of power) {
+    const head = `| ${percent(one.flips)} | ${one.rows} |`;
+    lines.set(head, [...(lines.get(head) ?? []), one]);
+  }
+  return [
+    `| rows flipped, % | gate rows | ${margins.map((margin) => `${Number((margin * 100).toFixed(2))} points`).join(' | ')} |`,
+    `| --- | --- | ${margins.map(() => '---').join(' | ')} |`,
+    ...[...lines].map(([head, cells]) => {
+      return `${head} ${cells.map(({ certified, jobs }) => ((100 * certified) / jobs).toFixed(0)).join(' | ')} |`;
+    }),
+  ];
+}
+
+const percent = (share: number): string => (100 * share).toFixed(1);

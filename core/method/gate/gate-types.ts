@@ -1,0 +1,81 @@
+import type { GateRule } from '../../options/gates.ts';
+import type { MetricName } from '../../options/metrics.ts';
+import type { Precision } from '../../options/precisions.ts';
+
+export interface MetricValue {
+  readonly name: MetricName;
+  readonly value: number;
+  /** Number of rows that the value was measured on. */
+  readonly rows: number;
+  readonly standardError: number;
+}
+
+/** The outcome of every gate row, in the order of the rows. */
+export interface RowOutcomes {
+  /**
+   * 1 for a right row and 0 for a wrong one; for `rouge_l` and `token_f1` the row's score from 0 to 1; for `loss` the summed
+   * loss of the row's completion tokens.
+   */
+  readonly values: ArrayLike<number>;
+  /** Completion tokens of each row. Only the metric `loss` needs them. */
+  readonly tokens: ArrayLike<number>;
+}
+
+/** A metric together with the outcomes of the rows, which a paired comparison needs. */
+export interface GateMeasurement {
+  readonly metric: MetricValue;
+  readonly outcomes: RowOutcomes;
+  /** The precision of the base that it was measured on. */
+  readonly judgedIn?: Precision;
+}
+
+/** The rule that says whether an adapter is ready, and the metric that it judges. */
+export type Gate = Readonly<GateRule> & { readonly metric: MetricName };
+
+/** The value that a candidate must be shown to reach. */
+export interface GateTarget {
+  readonly metric: MetricName;
+  readonly value: number;
+}
+
+/** `passed`: certified, where the gate has a confidence. `inconclusive`: good enough on the rows, which are too few to certify it. */
+export type Verdict = 'passed' | 'failed' | 'inconclusive';
+
+/** What of the gate a candidate does not fulfil. The bound alone makes it inconclusive. */
+export type GateFailure = 'value' | 'bound' | 'negative_flips';
+
+/** What a gate with a confidence says of a candidate, and what of. Plain JSON. */
+export interface Certificate {
+  readonly verdict: Verdict;
+  /** Of all looks of the job together. */
+  readonly confidence: number;
+  /** By how much the value may be worse than the reference's; null where a number has to be reached. */
+  readonly margin: number | null;
+  /** Number of gate rows. */
+  readonly rows: number;
+  /** Number of times that the job had opened them, this one included. */
+  readonly looks: number;
+  /** Of an inconclusive one: about how many rows would decide; null if no number would. Else null. */
+  readonly rowsNeeded: number | null;
+}
+
+/** The gate's decision on one candidate. Plain JSON. */
+export interface GateVerdict {
+  readonly verdict: Verdict;
+  /** Null where the gate has no confidence, and the value on the rows alone decides. */
+  readonly certificate: Certificate | null;
+  /** The value that had to be reached. */
+  readonly needed: number;
+  /**
+   * The worst true value that the rows leave possible, at the confidence of this look; it certifies if it reaches `needed`. Null
+   * where the gate has no confidence.
+   */
+  readonly bound: number | null;
+  /**
+   * Negative flips as a share of the rows; null if the old version was not measured, and for metrics whose rows are neither
+   * right nor wrong.
+   */
+  readonly negativeFlips: number | null;
+  /** Empty if the candidate passed. */
+  readonly failed: readonly GateFailure[];
+}

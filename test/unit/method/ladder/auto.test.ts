@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest';
+import { ids, ToyAdaptation, type ToyOptions } from '../support/toy-adaptation.ts';
+import { NOVEL, run, until } from '../support/toy-runs.ts';
+
+/** One row leaves open what is better: every rung is judged. */
+const ONE_ROW: ToyOptions = { searchRows: 1 };
+
+describe('auto', () => {
+  it('stops at copy where copy passes', async () => {
+    const toy = new ToyAdaptation({ change: 0.5, bestBeta: 0 });
+    const outcome = await run('auto', toy, until(0.01));
+    expect(toy.calls.filter((call) => call !== 'search')).toEqual(['gate', 'publish copy']);
+    expect(outcome).toMatchObject({ ready: true, strategy: 'reuse', alpha: 1, beta: 0 });
+    expect(outcome.published!.adapter).toBe(toy.old);
+  });
+
+  it('stops at revert where copy fails and revert passes', async () => {
+    const toy = new ToyAdaptation(ONE_ROW);
+    const copyLoss = toy.metric(toy.old).metric.value;
+    const outcome = await run('auto', toy, until(copyLoss / 2));
+    expect(toy.calls.filter((call) => call !== 'search')).toEqual(['gate', 'gate', 'publish revert']);
+    expect(outcome).toMatchObject({ ready: true, strategy: 'revert', alpha: 1, beta: -1 });
+    expect(ids(outcome.candidates)).toEqual(['copy', 'revert']);
+  });
+
+  it('searches where both fail, and publishes what it found', async () => {
+    const toy = new ToyAdaptation({ change: 0.6, bestAlpha: 1.2, bestBeta: -0.4 });
+    const outcome = await run('auto', toy, until(0.06));
+    expect(toy.rungs()).toEqual(['copy', 'revert', 'search']);
+    expect(outcome).toMatchObject({ ready: true, strategy: 'relora' });
+    expect(outcome.published!.id).toBe('search');
+    const losses = outcome.searchHistory.map(({ loss }) => loss);
+    expect(outcome.published!.searchLoss).toBe(Math.min(...losses));
+    expect(outcome.searchHistory.slice(0, 3).map(({ alpha, beta }) => [alpha, beta])).toEqual([
+      [1, 0],
+      [1, -1],
+      [0, 0],
+    ]);
+    expect(toy.count('step')).toBe(0);
+  });
+
+  it('fine-tunes from what is known where the search has no budget', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const outcome = await run('auto', toy, until(0.1, { search: { evaluations: 0 } }));
+    expect(toy.rungs()).toEqual(['copy', 'revert', 'fine_tune']);
+    expect(ids(outcome.candidates.filter(({ step }) => step === 0))).toEqual(['copy', 'revert']);
+    expect(toy.events).toContainEqual({ type: 'skipped', rung: 'search', reason: 'its budget of evaluations is 0' });
+  });
+
+  it('fine-tunes from the best so far where nothing else passes, and stops at the first pass', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const outcome = await run('auto', toy, until(0.1));
+    expect(toy.rungs()).toEqual(['copy', 'revert', 'search', 'fine_tune']);
+    const untrained = outcome.candidates.filter(({ step }) => step === 0);
+    const start = untrained.reduce((best, next) => (next.metric.value < best.metric.value ? next : best));
+    expect([outcome.alpha, outcome.beta]).toEqual([start.alpha, start.beta]);
+    const passed = outcome.candidates.filter(({ verdict }) => verdict === 'passed');
+    expect(ids(passed)).toEqual([outcome.published!.id]);
+    expect(outcome.candidates.at(-1)!.id).toBe(outcome.published!.id);
+    expect(outcome.published!.step).toBeGreaterThan(0);
+    expect(toy.count('step')).toBe(outcome.published!.step);
+    expect(toy.metric(outcome.published!.adapter).metric.value).toBe(outcome.published!.metric.value);
+  });
+
+  it('is not ready out of budget, publishes nothing and keeps the best', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const outcome = await run('auto', toy, until(1e-9, { steps: 10 }));
+    expect(outcome).toMatchObject({ ready: false, published: null });
+    expect(toy.published).toEqual([]);
+    expect(outcome.best!.metric.value).toBe(Math.min(...outcome.candidates.map(({ metric }) => metric.value)));
+    expect(toy.metric(outcome.best!.adapter).metric.value).toBe(outcome.best!.metric.value);
+    expect(toy.count('step')).toBe(10);
+  });
+
+  it('refines after a pass only as far as asked, and publishes again only what is better', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const first = (await run('auto', new ToyAdaptation(NOVEL), until(0.3))).published!;
+    const outcome = await run('auto', toy, until(0.3, { refineSteps: 10 }));
+    expect(toy.published[0]!.id).toBe(first.id);
+    expect(toy.count('step')).toBe(first.step + 10);
+    const metrics = toy.published.map(({ metric }) => metric.value);
+    expect(metrics.length).toBeGreaterThan(1);
+    expect(metrics).toEqual([...metrics].sort((a, b) => b - a));
+    expect(outcome.published!.metric.value).toBe(metrics.at(-1));
+  });
+
+  it('does not publish again what is better within noise only', async () => {
+    const toy = new ToyAdaptation({ ...NOVEL, gateNoise: 0.4 });
+    const outcome = await run('auto', toy, until(0.6, { refineSteps: 10, evaluateEvery: 1 }));
+    const [first] = toy.published;
+    const better = outcome.candidates.filter(
+      ({ metric, elapsedMs }) => elapsedMs > first!.elapsedMs && metric.value < first!.metric.value,
+    );
+    expect(better.length).toBeGreaterThan(0);
+    expect(toy.published).toHaveLength(1);
+    expect(outcome.best!.id).toBe(first!.id);
+  });
+
+  it('refines what an early rung published, and never publishes something worse', async () => {
+    const toy = new ToyAdaptation({ change: 0, learningRate: 60, novelty: 0.05 });
+    const target = toy.metric(toy.old).metric.value;
+    const outcome = await run('auto', toy, until(target, { refineSteps: 5, evaluateEvery: 1 }));
+    expect(toy.rungs()).toEqual(['copy', 'fine_tune']);
+    expect(toy.count('step')).toBe(5);
+    // The search rows show that training makes it worse, so the gate is not asked again.
+    const watched = toy.events.flatMap((event) => (event.type === 'watched' ? [event.watched] : []));
+    expect(watched.map(({ looked }) => looked)).toEqual([true, false, false, false, false, false]);
+    expect(toy.published.map(({ id }) => id)).toEqual(['copy']);
+    expect(ids(outcome.candidates)).toEqual(['copy']);
+  });
+
+  it('has nothing to revert or search where the base did not change', async () => {
+    const toy = new ToyAdaptation({ change: 0, novelty: 0.5 });
+    await run('auto', toy, until(0.1));
+    expect(toy.rungs()).toEqual(['copy', 'fine_tune']);
+    expect(toy.events).toContainEqual({
+      type: 'skipped',
+      rung: 'search',
+      reason: 'no adaptable module of the base changed',
+    });
+  });
+});

@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest';
+import type { GateMeasurement, Verdict } from '../../../../core/method/gate/readiness-gate.ts';
+import type { LadderContext } from '../../../../core/method/ladder/ladder-context.ts';
+import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
+import { ids, ToyAdaptation } from '../support/toy-adaptation.ts';
+import { comparable, killAtEveryCall, NOVEL, run, until } from '../support/toy-runs.ts';
+
+/** Rows of which all are right but for the first so many. */
+function rows(total: number, wrong = 0): GateMeasurement {
+  const values = Array.from({ length: total }, (_, i) => Number(i >= wrong));
+  const metric = { name: 'accuracy', value: 1 - wrong / total, rows: total, standardError: 0.01 } as const;
+  return { metric, outcomes: { values, tokens: values } };
+}
+
+const GATE = { metric: 'accuracy', kind: 'relative', margin: 0.03 } as const;
+
+interface Scripted {
+  readonly total?: number;
+  /** Wrong gate rows of each look, in order. */
+  readonly looks: readonly number[];
+  /** Accuracy on the search rows each time it is measured, in order. */
+  readonly watched?: readonly number[];
+}
+
+/** A context whose gate rows and search rows say what is written down. */
+function scripted({ total = 400, looks, watched = [] }: Scripted): { context: LadderContext; toy: ToyAdaptation } {
+  const toy = new ToyAdaptation(NOVEL);
+  const [answers, seen] = [[...looks], [...watched]];
+  const context: LadderContext = {
+    ...toy.context(),
+    gateMetric: async () => rows(total, answers.shift()!),
+    searchMetric: async () => ({ name: 'accuracy', value: seen.shift()!, rows: 64, standardError: 0.02 }),
+  };
+  return { context, toy };
+}
+
+const judged = (total = 400) => ({ gate: GATE, old: rows(total), steps: 40, evaluateEvery: 5 });
+
+describe('a ladder of certificates', () => {
+  it('counts its looks, and asks more of each after the third', async () => {
+    const { context } = scripted({ looks: [20, 19, 18, 17, 16], watched: [0.9, 0.97, 0.98, 0.99, 0.995] });
+    const { candidates } = await runStrategy('warm-start', context, { ...until(0), ...judged(), steps: 20 });
+    expect(ids(candidates)).toEqual(['copy', 'fine_tune@5', 'fine_tune@10', 'fine_tune@15', 'fine_tune@20']);
+    expect(candidates.map(({ certificate }) => certificate!.looks)).toEqual([1, 2, 3, 4, 5]);
+    const distances = candidates.map(({ bound, metric }) => metric.value - bound!);
+    expect(distances[3]).toBeGreaterThan(distances[2]!);
+    expect(distances[4]).toBeGreaterThan(distances[3]!);
+  });
+
+  it('holds what it cannot certify, goes on, and publishes what it can', async () => {
+    // Nine losses of 400 are within the margin of 12, and not certified; none is.
+    const { context } = scripted({ looks: [9, 0], watched: [0.9, 0.99] });
+    const outcome = await runStrategy('warm-start', context, { ...until(0), ...judged() });
+    expect(outcome.candidates.map(({ verdict }) => verdict)).toEqual(['inconclusive', 'passed']);
+    expect(outcome).toMatchObject({ ready: true, best: { id: 'fine_tune@5' } });
+    expect(outcome.rungs.map(({ result }) => result)).toEqual(['inconclusive', 'passed']);
+  });
+
+  it('is not ready where nothing is certified, keeps the best, and says how many rows would do', async () => {
+    const { context, toy } = scripted({ looks: [9, 14], watched: [0.9, 0.5, 0.5, 0.5, 0.5] });
+    const outcome = await runStrategy('warm-start', context, { ...until(0), ...judged(), steps: 20 });
+    expect(outcome).toMatchObject({ ready: false, best: { id: 'copy', verdict: 'inconclusive' } });
+    expect(outcome.candidates.map(({ verdict }) => verdict)).toEqual(['inconclusive', 'failed']);
+    expect(outcome.warnings).toEqual([
+      expect.stringMatching(/^400 gate rows do not certify accuracy .* about \d+ rows would$/),
+    ]);
+    expect(toy.published).toEqual([]);
+  });
+
+  it('ends at the first inconclusive candidate where the rows certify nothing', async () => {
+    const { context, toy } = scripted({ total: 60, looks: [5, 1] });
+    const outcome = await runStrategy('auto', context, { ...until(0), ...judged(60) });
+    expect(outcome.candidates.map(({ verdict }) => verdict)).toEqual(['failed', 'inconclusive']);
+    expect(outcome.ready).toBe(false);
+    expect(toy.count('step')).toBe(0);
+    const last = outcome.rungs.at(-1)!;
+    expect(last).toMatchObject({ rung: 'scratch', result: 'not_run' });
+    expect(last.reason).toMatch(/is inconclusive, and the gate rows are too few to certify any version/);
+  });
+
+  it('publishes what is inconclusive if the gate says so, marked, and something certified in its place', async () => {
+    const gate = { ...GATE, on_inconclusive: 'publish' } as const;
+    const { context, toy } = scripted({ looks: [9, 0], watched: [0.9, 0.99] });
+    const options = { ...until(0), ...judged(), gate, refineSteps: 5 };
+    const outcome = await runStrategy('warm-start', context, options);
+    const published = toy.published.map(({ id, verdict, certificate }) => [id, verdict, certificate?.looks]);
+    expect(published).toEqual([
+      ['copy', 'inconclusive', 1],
+      ['fine_tune@5', 'passed', 2],
+    ]);
+    expect(outcome.warnings).toHaveLength(1);
+    const once = scripted({ looks: [9] });
+    const { rungs } = await runStrategy('warm-start', once.context, { ...until(0), ...judged(), gate });
+    expect(rungs[1]).toMatchObject({ result: 'not_run', reason: 'copy is published, though it is inconclusive' });
+  });
+});
+
+describe('a watched training', () => {
+  const looked = async (watched: readonly number[], wrong: readonly number[]) => {
+    const { context } = scripted({ looks: wrong, watched });
+    const outcome = await runStrategy('scratch', context, { ...until(0), ...judged(), steps: 5 * watched.length });
+    return ids(outcome.candidates);
+  };
+
+  it('asks the gate only where a pass is plausible and the search rows promise more than at any look', async () => {
+    // The target is 0.97, and the search rows are off by 0.02.
+    expect(await looked([0.5, 0.949, 0.955, 0.952, 0.955, 0.96], [40, 30])).toEqual(['scratch@15', 'scratch@30']);
+  });
+
+  it('asks it at the end if it was not asked, and not if it promises less than before', async () => {
+    expect(await looked([0.5, 0.6, 0.55], [40])).toEqual(['scratch@15']);
+    expect(await looked([0.5, 0.96, 0.955], [40])).toEqual(['scratch@10']);
+  });
+
+  it('tells what the search rows say, and what training starts from first', async () => {
+    const toy = new ToyAdaptation({ ...NOVEL, doubt: 0.001 });
+    await run('warm-start', toy, until(0.1, { steps: 20 }));
+    const watched = toy.events.flatMap((event) => (event.type === 'watched' ? [event.watched] : []));
+    expect(watched.map(({ id }) => id).slice(0, 2)).toEqual(['copy', 'fine_tune@5']);
+    expect(watched.at(-1)!.looked).toBe(true);
+    const losses = watched.filter(({ looked }) => looked).map(({ metric }) => metric.value);
+    expect(losses).toEqual([...losses].sort((a, b) => b - a));
+    expect(toy.count('gate')).toBe(losses.length);
+    expect(toy.count('gate')).toBeLessThan(watched.length);
+  });
+
+  it('that is killed at any call watches and looks alike', async () => {
+    const options = until(0.3, { refineSteps: 10, steps: 30 });
+    const { whole, resumed } = await killAtEveryCall('warm-start', { ...NOVEL, doubt: 0.05 }, options);
+    const verdicts: Verdict[] = whole.outcome.candidates.map(({ verdict }) => verdict);
+    expect(verdicts).toContain('passed');
+    for (const { toy, outcome } of resumed) {
+      expect(comparable(outcome)).toEqual(comparable(whole.outcome));
+      expect(toy.count('watch')).toBeLessThanOrEqual(whole.toy.count('watch') + 1);
+      expect(toy.count('gate')).toBeLessThanOrEqual(whole.toy.count('gate') + 1);
+    }
+  });
+
+  it('starts from what the search rows prefer, whatever the gate rows say', async () => {
+    const toy = new ToyAdaptation(NOVEL);
+    const answers = [30, 40, 35];
+    const context = {
+      ...toy.context(),
+      gateMetric: async () => rows(400, answers.shift() ?? 50),
+      searchMetric: async () => ({ name: 'accuracy' as const, value: 0.5, rows: 64, standardError: 0.02 }),
+    };
+    const outcome = await runStrategy('auto', context, { ...until(0), ...judged(), steps: 5 });
+    const { searchLoss } = outcome.candidates.find(({ rung }) => rung === 'search')!;
+    const trained = outcome.candidates.find(({ rung }) => rung === 'fine_tune')!;
+    const start = outcome.searchHistory.find(({ alpha, beta }) => alpha === trained.alpha && beta === trained.beta)!;
+    expect(start.loss).toBe(searchLoss);
+    expect(outcome.candidates[0]!.metric.value).toBeGreaterThan(
+      outcome.candidates.find(({ rung }) => rung === 'search')!.metric.value,
+    );
+  });
+});
