@@ -33,8 +33,8 @@ export function modelsOfPower(): JobModel[] {
   );
 }
 
-export async function simulate(model: JobModel, jobs: number): Promise<Simulated> {
-  const kept: KeptVerdicts = new Map();
+/** @param kept verdicts on as many rows with the same margin */
+export async function simulate(model: JobModel, jobs: number, kept: KeptVerdicts = new Map()): Promise<Simulated> {
   let [certified, reached, looks, most] = [0, 0, 0, 0];
   for (let seed = 1; seed <= jobs; seed++) {
     const { ready, candidates } = await simulateJob(model, seed, kept);

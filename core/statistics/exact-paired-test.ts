@@ -1,3 +1,4 @@
+import { normalQuantile } from './distributions.ts';
 import { tangoStatistic, type Flips } from './paired-statistics.ts';
 
 /** What {@link inferiorityPValue} tests: that the second version's share of right rows is smaller by at least the margin. */
@@ -31,16 +32,39 @@ export function inferiorityPValue({ margin, ...flips }: InferiorityTest): number
  * @param level probability of an error, in (0, 0.5)
  */
 export function exactLowerBound(flips: Flips, level: number): number {
-  let rejected = 1;
-  let kept = (flips.losses - flips.gains) / flips.rows;
-  // The p-value is about a half at the observed difference, and falls with the margin.
-  for (let i = 0; i < 40 && rejected - kept > 1e-6; i++) {
-    const margin = (rejected + kept) / 2;
-    if (inferiorityPValue({ ...flips, margin }) <= level) rejected = margin;
-    else kept = margin;
+  const { gains, losses, rows } = flips;
+  const wanted = normalQuantile(1 - level);
+  // Nearly linear in the margin, and above 0 where it is rejected.
+  const excessAt = (margin: number) =>
+    normalQuantile(1 - Math.min(1 - 1e-12, Math.max(1e-12, inferiorityPValue({ ...flips, margin })))) - wanted;
+  let kept = { margin: (losses - gains) / rows, excess: -wanted };
+  let step = ((wanted + 1) * Math.sqrt(gains + losses + wanted ** 2)) / rows;
+  let rejected = kept;
+  while (rejected.excess < 0 && rejected.margin < LARGEST_MARGIN) {
+    kept = rejected;
+    const margin = Math.min(LARGEST_MARGIN, kept.margin + step);
+    rejected = { margin, excess: excessAt(margin) };
+    step *= 2;
   }
-  return -rejected;
+  if (rejected.excess < 0) return -1;
+  // By secants, with the Illinois rule: an end that stays twice in a row counts half.
+  for (let i = 0; i < 40 && rejected.margin - kept.margin > 1e-6; i++) {
+    const share = kept.excess / (kept.excess - rejected.excess);
+    const margin = kept.margin + Math.min(0.99, Math.max(0.01, share)) * (rejected.margin - kept.margin);
+    const excess = excessAt(margin);
+    if (excess >= 0) {
+      rejected = { margin, excess };
+      kept = { ...kept, excess: kept.excess / 2 };
+    } else {
+      kept = { margin, excess };
+      rejected = { ...rejected, excess: rejected.excess / 2 };
+    }
+    if (Math.abs(excess) < 1e-7) break;
+  }
+  return -rejected.margin;
 }
+
+const LARGEST_MARGIN = 1 - 1e-9;
 
 /** Shares of losses on the hypothesis' edge, as angles, in which a binomial share has the same spread everywhere. */
 function nuisanceAngles(margin: number, rows: number): number[] {

@@ -62,7 +62,7 @@ export function certifiableMargin(rows: number, comparison: Comparison): number 
 }
 
 /** Beyond so many rows, the moments say it nearly as well as the exact test. */
-const LARGEST_TRIED = 5000;
+const LARGEST_TRIED = 1500;
 
 /** No difference of losses is larger; nats a token. */
 const LARGEST_LOSS = 1000;
