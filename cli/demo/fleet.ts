@@ -22,10 +22,10 @@ export interface DemoAdapter {
 }
 
 /**
- * Each task has 400 gate rows. The table in docs/method/gate.md says that these certify an equal version with four points in four of five
- * cases at the first look if four of a hundred rows flip, and nearly always within three looks.
+ * Each task has 400 gate rows. By the table in docs/method/gate.md these certify an equal version within five points as a rule, even if
+ * eight of a hundred rows flip, as they do for adapters that know their task no better than these.
  */
-const MARGIN = 0.04;
+const MARGIN = 0.05;
 
 /** Six adapters of three tenants. Some tasks occur twice, with much and with little data; one is a chat. */
 export const FLEET: readonly DemoAdapter[] = [

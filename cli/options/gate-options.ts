@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { GateRule, type INCONCLUSIVE_POLICIES } from '../../core/options/gates.ts';
+import { DEFAULT_MARGIN, GateRule, type INCONCLUSIVE_POLICIES } from '../../core/options/gates.ts';
 import { UsageError } from '../errors.ts';
 import { schemaOption } from './schema-option.ts';
 
@@ -11,12 +11,6 @@ export interface GateOptions {
   readonly onInconclusive?: (typeof INCONCLUSIVE_POLICIES)[number];
   readonly maxNegativeFlips?: number;
 }
-
-/**
- * Margin of the gate if no other is given: three points, the smallest that a few hundred rows certify as a rule (docs/method/gate.md
- * has the table).
- */
-const DEFAULT_MARGIN = 0.03;
 
 export function addGateOptions(command: Command): Command {
   const [{ properties: absolute }, { properties: relative }, { properties: nonInferiority }] = GateRule.anyOf;

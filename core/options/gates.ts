@@ -3,6 +3,11 @@ import Type, { type Static } from 'typebox';
 /** Of a certificate, over all looks of a job, where the gate names none. */
 export const DEFAULT_CONFIDENCE = 0.95;
 
+/**
+ * Margin where none is given: three points, the smallest that a few hundred rows certify as a rule (docs/method/gate.md has the table).
+ */
+export const DEFAULT_MARGIN = 0.03;
+
 /** What becomes of a candidate that the gate rows neither certify nor refute. */
 export const INCONCLUSIVE_POLICIES = ['hold', 'publish'] as const;
 

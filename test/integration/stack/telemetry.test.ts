@@ -34,7 +34,11 @@ test(
       READAPT_ALLOWED_ROOTS: FAMILY,
     };
     const server = await serve(folder, [], { env });
-    const entry = { ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!, trainRows: 100 };
+    const entry = {
+      ...FLEET.find(({ adapter }) => adapter === 'feed-topics')!,
+      trainRows: 100,
+      gate: { kind: 'relative', margin: 0.1 } as const,
+    };
     const fleet = await registerFleet({
       origin: server.url,
       operatorKey: server.operatorKey!,

@@ -52,8 +52,8 @@ function run() {
     outcome,
     /** Number of the next step that is done. */
     step: () => next((event) => (event.type === 'progress' ? event.step : undefined)),
-    /** Resolves when the next candidate was measured, after which the checkpoint is written and a micro-batch begins. */
-    gate: () => next((event) => (event.type === 'candidate' && event.candidate.step > 0) || undefined),
+    /** Resolves when the adapter was measured on the search rows, after which the checkpoint is written and a micro-batch begins. */
+    watched: () => next((event) => (event.type === 'watched' && event.watched.step > 0) || undefined),
     abort: (reason: Error) => controller.abort(reason),
   };
 }
@@ -71,11 +71,11 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   annotate,
 }) => {
   const first = run();
-  await first.gate();
+  await first.watched();
   const begun = performance.now();
   await first.step();
   const microBatchMs = performance.now() - begun;
-  await first.gate();
+  await first.watched();
   await vi.waitFor(async () => expect(await savedStep()).toBe(2), 10_000);
   await pause(INTO_MICRO_BATCH_MS);
   const pid = training.pid;
@@ -97,7 +97,7 @@ test('in the middle of a micro-batch, a cancelled job ends at once; one that is 
   const second = run();
   expect(await second.step(), 'says where it goes on from').toBe(2);
   expect(await second.step()).toBe(3);
-  await second.gate();
+  await second.watched();
   await vi.waitFor(async () => expect(await savedStep()).toBe(3), 10_000);
   await pause(INTO_MICRO_BATCH_MS);
   second.abort(new Error('the worker is stopping'));
