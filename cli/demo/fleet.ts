@@ -22,8 +22,8 @@ export interface DemoAdapter {
 }
 
 /**
- * Each task has 400 gate rows. By the table in docs/method/gate.md these certify an equal version within five points as a rule, even if
- * eight of a hundred rows flip, as they do for adapters that know their task no better than these.
+ * Each task has up to 636 gate rows. By the table in docs/method/gate.md about so many certify an equal version within five points as a
+ * rule, even if more than eight of a hundred rows flip, as they do for adapters that know their task no better than these.
  */
 const MARGIN = 0.05;
 
