@@ -79,27 +79,18 @@ async function registerAdapter(client: ApiClient, entry: DemoAdapter, baseModelV
   });
 }
 
-/** As many search rows as a job uses. The other validation rows help the gate to decide. */
-const SEARCH_ROWS = 64;
+/** The task's file of each split. */
+const SPLIT_FILES = { training: 'train.jsonl', search: 'validation.jsonl', gate: 'test.jsonl' } as const;
 
 /** Joins the task's three files into one JSONL body in which every row names its split. */
 async function datasetOf(entry: DemoAdapter): Promise<Buffer> {
-  const rowsOf = async (file: string): Promise<string[]> => {
+  const lines: string[] = [];
+  for (const [split, file] of Object.entries(SPLIT_FILES)) {
     const text = await readFile(familyPath('data', entry.task, file), 'utf8');
-    return text.split('\n').filter((line) => line !== '');
-  };
-  const [training, validation, test] = [
-    await rowsOf('train.jsonl'),
-    await rowsOf('validation.jsonl'),
-    await rowsOf('test.jsonl'),
-  ];
-  const splits = {
-    training: training.slice(0, entry.trainRows),
-    search: validation.slice(0, SEARCH_ROWS),
-    gate: [...validation.slice(SEARCH_ROWS), ...test],
-  };
-  const lines = Object.entries(splits).flatMap(([split, rows]) =>
-    rows.map((row) => JSON.stringify({ ...(JSON.parse(row) as object), split })),
-  );
+    const rows = text.split('\n').filter((line) => line !== '');
+    for (const row of split === 'training' ? rows.slice(0, entry.trainRows) : rows) {
+      lines.push(JSON.stringify({ ...(JSON.parse(row) as object), split }));
+    }
+  }
   return Buffer.from(`${lines.join('\n')}\n`);
 }
