@@ -125,9 +125,10 @@ export function renderReport(report: DemoReport): string {
 
 const LEGEND = `Percent of the gate rows answered correctly on version 1 by the tenant's adapter (old), and on version 2 by no
 adapter (none), the old adapter unchanged (copy), the published adapter (published) and the control (scratch), which is
-trained from scratch. Verdict: certified is at most 3 points worse than old, with 95 % confidence over all looks at so many
-gate rows (rows); inconclusive is that on these rows, which are too few to certify it. α, β: the fusion coefficients. TTR (time to readiness): from the POST to the publication, with the
-wait in the queue. Speed-up: the control's time over the adapter's, both without that wait.`;
+trained from scratch. Verdict: certified is at most 5 points worse than old, with 95 % confidence over all looks at so
+many gate rows (rows); inconclusive is so on these rows, which are too few to certify it. α, β: the fusion coefficients.
+TTR (time to readiness): from the POST to the publication, with the wait in the queue. Speed-up: the control's time over
+the adapter's, both without that wait.`;
 
 function cells(row: AdapterReport): string[] {
   const bound = row.control !== null && !row.control.ready ? '> ' : '';

@@ -22,6 +22,9 @@ export interface MeasurementsOptions {
   readonly signal: AbortSignal;
 }
 
+/** Largest number of search rows on which trainings are watched, unless the search uses more. */
+const WATCHED_ROWS = 128;
+
 /** Measures adapters on a task's search rows and gate rows. */
 export class Measurements {
   readonly #options: MeasurementsOptions;
@@ -48,9 +51,10 @@ export class Measurements {
     return accumulateGradients(runtime, adapter, this.#searchRows, { signal: this.#options.signal });
   }
 
-  /** Measures the job's metric on the search rows. */
+  /** Measures the job's metric on search rows: more of them than a search needs, because a share of right rows is coarse. */
   async onSearch(base: LoadedBase, adapter: Adapter): Promise<MetricValue> {
-    return (await this.#measure(base, adapter, this.#searchRows)).metric;
+    const { data, searchRows } = this.#options;
+    return (await this.#measure(base, adapter, data.search.slice(0, Math.max(searchRows, WATCHED_ROWS)))).metric;
   }
 
   /** Measures the job's metric on the gate rows; `null` measures the base without an adapter. */

@@ -28,7 +28,7 @@ function scripted({ total = 400, looks, watched = [] }: Scripted): { context: La
   const [answers, seen] = [[...looks], [...watched]];
   const context: LadderContext = {
     ...toy.context(),
-    gateMetric: async () => rows(total, answers.shift()!),
+    gateMetric: async () => rows(total, answers.shift() ?? 0),
     searchMetric: async () => ({ name: 'accuracy', value: seen.shift()!, rows: 64, standardError: 0.02 }),
   };
   return { context, toy };
