@@ -1,3 +1,4 @@
+import { DEFAULT_CONFIDENCE } from '../../core/options/gates.ts';
 import { duration, percent } from '../../cli/output.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import type { Experiment } from '../config/load-experiment.ts';
@@ -98,9 +99,10 @@ function conditions({ seeds, gate, validation_rows, test_rows }: Experiment, { r
 function gateText({ max_negative_flips: maxNegativeFlips, ...rule }: Experiment['gate']): string {
   const flips =
     maxNegativeFlips === undefined ? '' : `, with negative flips in at most the share ${maxNegativeFlips} of the rows`;
-  if (rule.kind === 'absolute') return `the value ${rule.target}${flips}`;
-  const shown = rule.kind === 'non_inferiority' ? ', shown by a confidence bound of the paired difference' : '';
-  return `the old version's value on the old base less ${rule.margin}${shown}${flips}`;
+  const confidence = rule.confidence ?? (rule.kind === 'absolute' ? null : DEFAULT_CONFIDENCE);
+  const certified = confidence === null ? '' : `, certified at ${Number((confidence * 100).toFixed(4))} %`;
+  if (rule.kind === 'absolute') return `the value ${rule.target}${certified}${flips}`;
+  return `the old version's value on the old base less ${rule.margin}${certified}${flips}`;
 }
 
 function overallTable({ overall, baselines }: Summary): string[] {

@@ -3,10 +3,10 @@ import { COPY, isSamePoint, REVERT, type Coefficients } from '../fusion/coeffici
 import { groupingOf, type GroupedCoefficients } from '../fusion/grouping.ts';
 import type { GroupingName } from '../../options/job-options.ts';
 import type { RungName } from './candidate.ts';
-import { searchGroups } from './group-search.ts';
+import { searchGroups } from './searches/group-search.ts';
 import type { Ladder } from './ladder.ts';
-import { fleetBest, searchBounds, searchPair, type PairSearchOptions } from './pair-search.ts';
-import type { Screening } from './screening.ts';
+import { fleetBest, searchBounds, searchPair, type PairSearchOptions } from './searches/pair-search.ts';
+import type { Screening } from './searches/screening.ts';
 
 /** One way of making a candidate. */
 export interface Rung {

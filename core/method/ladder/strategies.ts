@@ -9,7 +9,7 @@ import type { LadderOptions, LadderOutcome, LadderState, RungReport } from './la
 import { Ladder } from './ladder.ts';
 import { RungLog } from './rung-log.ts';
 import { copyRung, priorRung, revertRung, screenedRung, searchRung, type Rung } from './rungs.ts';
-import { Screening } from './screening.ts';
+import { Screening } from './searches/screening.ts';
 import { fineTuneRung, scratchRung } from './training-rungs.ts';
 
 const fineTune = fineTuneRung({ regularization: 'own', patient: true });

@@ -1,9 +1,9 @@
-import { searchCoefficients } from '../search/coefficient-search.ts';
-import { searchSpace, type SearchOptions, type SearchTask } from '../search/search-task.ts';
-import { commonBounds, COPY, REVERT, type CoefficientBounds, type Coefficients } from '../fusion/coefficients.ts';
-import { bestOfFleet } from '../search/fleet-prior.ts';
-import type { Ladder } from './ladder.ts';
-import type { SearchRecord } from '../search/relative-losses.ts';
+import { searchCoefficients } from '../../search/coefficient-search.ts';
+import { searchSpace, type SearchOptions, type SearchTask } from '../../search/search-task.ts';
+import { commonBounds, COPY, REVERT, type CoefficientBounds, type Coefficients } from '../../fusion/coefficients.ts';
+import { bestOfFleet } from '../../search/fleet-prior.ts';
+import type { Ladder } from '../ladder.ts';
+import type { SearchRecord } from '../../search/relative-losses.ts';
 
 /** How a rung's search differs from the job's own. */
 export interface PairSearchOptions {

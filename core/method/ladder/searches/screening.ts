@@ -1,7 +1,7 @@
-import { COPY, isSamePoint, REVERT, type Coefficients } from '../fusion/coefficients.ts';
-import { compareCoefficients, type ClearlyWorse, type FirstComparison } from '../search/coefficient-search.ts';
-import { searchSpace } from '../search/search-task.ts';
-import type { Ladder } from './ladder.ts';
+import { COPY, isSamePoint, REVERT, type Coefficients } from '../../fusion/coefficients.ts';
+import { compareCoefficients, type ClearlyWorse, type FirstComparison } from '../../search/coefficient-search.ts';
+import { searchSpace } from '../../search/search-task.ts';
+import type { Ladder } from '../ladder.ts';
 import { fleetBest, searchBounds, searchTask } from './pair-search.ts';
 
 /** The coefficients that are known before any search, and how they compare. */

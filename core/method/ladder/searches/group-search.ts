@@ -1,4 +1,4 @@
-import { searchOrder } from '../search/search-task.ts';
+import { searchOrder } from '../../search/search-task.ts';
 import {
   clampCoefficients,
   COPY,
@@ -6,10 +6,10 @@ import {
   REVERT,
   type CoefficientBounds,
   type Coefficients,
-} from '../fusion/coefficients.ts';
-import { searchByGradients } from '../search/gradients/gradient-search.ts';
-import type { GroupedCoefficients, Grouping } from '../fusion/grouping.ts';
-import type { Ladder } from './ladder.ts';
+} from '../../fusion/coefficients.ts';
+import { searchByGradients } from '../../search/gradients/gradient-search.ts';
+import type { GroupedCoefficients, Grouping } from '../../fusion/grouping.ts';
+import type { Ladder } from '../ladder.ts';
 
 /** Number of evaluations with gradients, after the one at the start. */
 const STEPS = 6;
