@@ -96,7 +96,11 @@ const FOLDERS = [
     ],
   ],
   ['core/adaptation', 'one job from its files to its outcome', ['core']],
-  ['src', 'the service: HTTP, database, queue', ['core/formats', 'core/options', 'core/installation']],
+  [
+    'src',
+    'the service: HTTP, database, queue',
+    ['core/formats', 'core/options', 'core/installation', 'core/statistics', 'core/method/gate'],
+  ],
   ['workers/training', 'the training process, and how a worker speaks with it', ['core', 'src']],
   ['workers/adaptations', 'the handler of adaptation jobs', ['core', 'src', 'workers']],
   ['workers/rollouts', 'the handler of rollouts: analysis and planning', ['core', 'src', 'workers']],

@@ -19,7 +19,10 @@ export function register(program: Command): void {
       '--against <folder>',
       'Folder of a new version of the base model, to compare and to give advice on adapters.',
     )
-    .option('--adapter <folder>', 'PEFT folder of the adapter that the advice is for; needs --against. (default: any)')
+    .option(
+      '--adapter <folder>',
+      'PEFT folder of an adapter of that base: with --against, the advice is for it (default: any); with --data, says what margin these rows can certify for it.',
+    )
     .option('--data <file>', 'JSONL file to show as the tokens and labels that the base model gets.')
     .option('--tokens <n>', 'Number of first rows of --data to show as tokens.', integer(0), 3);
   addRowFormatOptions(command, { appendEos: 'no' }).action(run);
@@ -38,20 +41,28 @@ async function run(folder: string, options: InspectOptions): Promise<void> {
   if (options.data !== undefined) return inspectData(folder, options.data, options);
   if (options.against !== undefined) return inspectEvolution(folder, options.against, options);
   if (options.adapter !== undefined)
-    throw new UsageError('--adapter needs --against; to check an adapter, give its folder as the argument');
+    throw new UsageError('--adapter needs --against or --data; to check an adapter, give its folder as the argument');
   const { inspectFolder } = await import('../../core/formats/inspect.ts');
   const inspection = await inspectFolder(folder, options.base);
   createOutput(options).result(toDocument(inspection), toRows(inspection));
 }
 
 async function inspectData(base: string, data: string, options: InspectOptions): Promise<void> {
-  const other = (['base', 'against', 'adapter'] as const).find((name) => options[name] !== undefined);
+  const other = (['base', 'against'] as const).find((name) => options[name] !== undefined);
   if (other !== undefined) throw new UsageError(`--data and --${other} exclude each other: give one of them`);
   const { reportData } = await import('../reports/data-report.ts');
   const color = process.stdout.isTTY === true && !process.env.NO_COLOR;
   const format = rowFormatOf(options, {});
   const report = await reportData({ base, data, shown: options.tokens, format, color });
-  createOutput(options).result(report.document, report.rows, report.text);
+  const { adapter } = options;
+  const gate = adapter === undefined ? null : await gateReport({ base, adapter, data });
+  const document = { ...report.document, ...gate?.document };
+  createOutput(options).result(document, [...report.rows, ...(gate?.rows ?? [])], report.text);
+}
+
+async function gateReport(subject: { base: string; adapter: string; data: string }) {
+  const { reportGate } = await import('../reports/gate-report.ts');
+  return reportGate(subject);
 }
 
 async function inspectEvolution(base: string, against: string, options: InspectOptions): Promise<void> {

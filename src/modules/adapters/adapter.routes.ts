@@ -8,7 +8,14 @@ import { answerOnce, createdBelow } from '../../plugins/idempotency/answer-once.
 import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { createUploadRooms } from '../quotas/index.ts';
 import versionRoutes from './adapter-version.routes.ts';
-import { Adapter, AdapterParams, CreateAdapter, ListAdaptersQuery, UpdateAdapter } from './adapter.schemas.ts';
+import {
+  Adapter,
+  AdapterParams,
+  CreateAdapter,
+  CreatedAdapter,
+  ListAdaptersQuery,
+  UpdateAdapter,
+} from './adapter.schemas.ts';
 import { createAdapterService } from './adapter.service.ts';
 
 const operation = operationsOf('Adapters');
@@ -27,13 +34,14 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
       schema: {
         ...operation('createAdapter', 'Create an adapter'),
         description:
-          'Creates an adapter. With `source`, its first version is imported too, and either both are created or neither.',
+          'Creates an adapter. With `source`, its first version is imported too, and either both are created or neither. ' +
+          '`gate_advice` says what the gate rows of its dataset can certify.',
         body: CreateAdapter,
-        response: { 201: Adapter },
+        response: { 201: CreatedAdapter },
       },
     },
     (request, reply) =>
-      answerOnce<Adapter>(request, reply, createdBelow('/v1/adapters'), (record) =>
+      answerOnce<CreatedAdapter>(request, reply, createdBelow('/v1/adapters'), (record) =>
         service(request).create(request.body, tenantScope(request), record),
       ),
   );

@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { AdapterOptions } from '../../../core/options/adapter-options.ts';
 import { GateRule } from '../../../core/options/gates.ts';
+import { GateAdvice } from '../../lib/gate-advice.ts';
 import { METRIC_HELP, METRICS } from '../../../core/options/metrics.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
@@ -102,6 +103,13 @@ export const Adapter = Type.Object(
   { title: 'Adapter' },
 );
 export type Adapter = Static<typeof Adapter>;
+
+/** An adapter as its creation answers it. */
+export const CreatedAdapter = Type.Object(
+  { ...Adapter.properties, gate_advice: Nullable(GateAdvice) },
+  { title: 'CreatedAdapter' },
+);
+export type CreatedAdapter = Static<typeof CreatedAdapter>;
 
 export const ARCHIVE_TYPE = 'application/x-tar';
 

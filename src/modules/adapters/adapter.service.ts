@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { locateArtifact, withRegisteredArtifact, type ArtifactStore } from '../../artifacts/index.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { conflict, notFound, unprocessable } from '../../lib/errors.ts';
+import { adviceOn } from '../../lib/gate-advice.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
@@ -17,7 +18,14 @@ import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapt
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
 import { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
 import { adapterExists, createAdapterRepository, insertAdapterVersion, type AdapterRow } from './adapter.repository.ts';
-import type { Adapter, AdapterVersion, CreateAdapter, ListAdaptersQuery, UpdateAdapter } from './adapter.schemas.ts';
+import type {
+  Adapter,
+  AdapterVersion,
+  CreateAdapter,
+  CreatedAdapter,
+  ListAdaptersQuery,
+  UpdateAdapter,
+} from './adapter.schemas.ts';
 import { checkGate } from './gate.ts';
 
 export type AdapterService = ReturnType<typeof createAdapterService>;
@@ -54,6 +62,11 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
   /** @throws AppError 404; null is no dataset */
   async function requireDataset(id: string | null, owner: string, tx?: Transaction): Promise<void> {
     if (id !== null && (await datasets.find(id, owner, tx)) === null) throw notFound('dataset', id);
+  }
+
+  async function adviceOf({ dataset_id: datasetId, metric, gate }: CreateAdapter, owner: string) {
+    const dataset = await datasets.find(datasetId, owner);
+    return adviceOn(dataset?.splits, metric, gate);
   }
 
   async function findVersion(adapterId: string, id: string, scope: string | null) {
@@ -146,12 +159,18 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
      *
      * @throws AppError 403 `quota_exceeded`, 404, 409 `adapter_exists`, 422; neither rows nor files remain then
      */
-    async create(body: CreateAdapter, scope: string | null, record: RecordAnswer<Adapter>): Promise<Adapter> {
+    async create(
+      body: CreateAdapter,
+      scope: string | null,
+      record: RecordAnswer<CreatedAdapter>,
+    ): Promise<CreatedAdapter> {
       const owner = resolveOwner(scope, body.tenant_id);
       const { baseModel, baseModelVersion } = await resolveReferences(body, owner);
+      const advice = { gate_advice: await adviceOf(body, owner) };
       if (body.source === undefined || baseModelVersion === null) {
         return withTransaction(db, async (tx) => {
-          const adapter = await insertAdapter(owner, body, { modelId: baseModel.id }, tx);
+          const inserted = await insertAdapter(owner, body, { modelId: baseModel.id }, tx);
+          const adapter = { ...inserted, ...advice };
           await deps.rooms.requireWithin(tx, owner, { adapters: 1 });
           await record(tx, adapter);
           return adapter;
@@ -162,7 +181,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
         const imported = await importAdapter(deps, source, { owner, baseFolder: baseModelVersion.path, room });
         const base = { modelId: baseModel.id, versionId: baseModelVersion.id, imported };
         return withRegisteredArtifact(deps, imported.artifact, async (tx) => {
-          const adapter = await insertAdapter(owner, body, base, tx);
+          const adapter = { ...(await insertAdapter(owner, body, base, tx)), ...advice };
           await room.settle(tx, { adapters: 1, stored_bytes: imported.artifact.bytes });
           await record(tx, adapter);
           return adapter;

@@ -9,6 +9,7 @@ import { operationsOf } from '../../plugins/openapi/operation.ts';
 import { acceptUploads, uploadOf } from '../../plugins/request-body/upload-body.ts';
 import {
   CreateDatasetBody,
+  CreatedDataset,
   CreateDatasetQuery,
   Dataset,
   DatasetParams,
@@ -39,12 +40,12 @@ const datasetRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
         description: 'The rows are checked while they are uploaded. A dataset with a bad row is refused as a whole.',
         querystring: CreateDatasetQuery,
         body: CreateDatasetBody,
-        response: { 201: Dataset },
+        response: { 201: CreatedDataset },
       },
     },
     async (request, reply) => {
       const upload = uploadOf(request, DATASET_TYPE, limit);
-      return answerOnce<Dataset>(request, reply, createdBelow('/v1/datasets'), (record) =>
+      return answerOnce<CreatedDataset>(request, reply, createdBelow('/v1/datasets'), (record) =>
         service(request).create(request.query, tenantScope(request), upload, record),
       );
     },

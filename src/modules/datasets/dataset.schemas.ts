@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
-import { Id, Name, Timestamp } from '../../lib/schemas.ts';
+import { GateAdvice } from '../../lib/gate-advice.ts';
+import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 export const Dataset = Type.Object(
   {
@@ -20,6 +21,13 @@ export const Dataset = Type.Object(
   { title: 'Dataset' },
 );
 export type Dataset = Static<typeof Dataset>;
+
+/** A dataset as its upload answers it. */
+export const CreatedDataset = Type.Object(
+  { ...Dataset.properties, gate_advice: Nullable(GateAdvice) },
+  { title: 'CreatedDataset' },
+);
+export type CreatedDataset = Static<typeof CreatedDataset>;
 
 export const CreateDatasetQuery = Type.Object(
   {

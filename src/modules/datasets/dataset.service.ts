@@ -1,6 +1,8 @@
 import { withRegisteredArtifact, type ArtifactStore, type StoredArtifact } from '../../artifacts/index.ts';
+import { DEFAULT_MARGIN, type GateRule } from '../../../core/options/gates.ts';
 import type { Database } from '../../lib/database.ts';
 import { notFound } from '../../lib/errors.ts';
+import { adviceOn } from '../../lib/gate-advice.ts';
 import { newId } from '../../lib/ids.ts';
 import { resolveOwner } from '../../lib/owner.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
@@ -11,7 +13,7 @@ import { recordEvent } from '../events/index.ts';
 import type { UploadRoom, UploadRooms } from '../quotas/index.ts';
 import { createTenantService } from '../tenants/index.ts';
 import { createDatasetRepository, datasetExists, type DatasetRow } from './dataset.repository.ts';
-import type { CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
+import type { CreatedDataset, CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
 import { normalizeDataset, type SplitCounts } from './normalize-dataset.ts';
 
 export type DatasetService = ReturnType<typeof createDatasetService>;
@@ -24,6 +26,9 @@ interface DatasetServiceDependencies {
   readonly rowLimit: number;
 }
 
+/** The gate that an upload's advice is about: adapters, which name their own, are created later. */
+const DEFAULT_GATE: GateRule = { kind: 'relative', margin: DEFAULT_MARGIN };
+
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
 export function createDatasetService(deps: DatasetServiceDependencies) {
   const datasets = createDatasetRepository(deps.db);
@@ -33,8 +38,8 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
     owned: { owner: string; name: string },
     artifact: StoredArtifact,
     splits: SplitCounts,
-    { room, record }: { room: UploadRoom; record: RecordAnswer<Dataset> },
-  ): Promise<Dataset> {
+    { room, record }: { room: UploadRoom; record: RecordAnswer<CreatedDataset> },
+  ): Promise<CreatedDataset> {
     const { owner, name } = owned;
     return withRegisteredArtifact(deps, artifact, async (tx) => {
       const rows = splits.training + splits.search + splits.gate;
@@ -53,7 +58,7 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
       await room.settle(tx, { dataset_rows: rows, stored_bytes: artifact.bytes });
       const data = { name, rows, digest: artifact.digest };
       await recordEvent(tx, { tenantId: owner, type: 'dataset.created', subjectId: row.id, data });
-      const dataset = toDataset(row);
+      const dataset = { ...toDataset(row), gate_advice: adviceOn(splits, 'accuracy', DEFAULT_GATE) };
       await record(tx, dataset);
       return dataset;
     });
@@ -69,8 +74,8 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
       query: CreateDatasetQuery,
       scope: string | null,
       upload: Upload,
-      record: RecordAnswer<Dataset>,
-    ): Promise<Dataset> {
+      record: RecordAnswer<CreatedDataset>,
+    ): Promise<CreatedDataset> {
       const owner = resolveOwner(scope, query.tenant_id);
       // These checks come first, so that a request that must fail is refused before its upload is read.
       await tenants.get(owner, null);

@@ -36,17 +36,27 @@ describe('create', () => {
       max_length: null,
       latest_version: { number: 1, origin: 'imported', rank: 2, tenant_id: world.acme.id },
     });
-    expect((await request({ url: `/v1/adapters/${made.id}` })).json()).toEqual(made);
+    const { gate_advice: advice, ...shown } = made;
+    expect(advice).toBeNull();
+    expect((await request({ url: `/v1/adapters/${made.id}` })).json()).toEqual(shown);
     const { data } = (await request({ url: '/v1/adapters?name=with' })).json();
-    expect(data).toEqual([made]);
+    expect(data).toEqual([shown]);
     const events = await world.app.db.event.findMany({ where: { tenantId: world.acme.id }, orderBy: { seq: 'asc' } });
     expect(events.slice(-2).map(({ type }) => type)).toEqual(['adapter.created', 'adapter_version.imported']);
   });
 
   it('keeps how the rows of the adapter are made into tokens', async () => {
-    const made = await world.createAdapter('formatted', { append_eos: 'yes', max_length: 1024 });
+    const { gate_advice: _, ...made } = await world.createAdapter('formatted', { append_eos: 'yes', max_length: 1024 });
     expect(made).toMatchObject({ append_eos: 'yes', max_length: 1024 });
     expect((await request({ url: `/v1/adapters/${made.id}` })).json()).toEqual(made);
+  });
+
+  it('says what its gate rows can certify, by their number', async () => {
+    await world.app.db.dataset.update({ where: { id: world.datasetId }, data: { splits: { gate: 400 } } });
+    const advised = (name: string, margin: number) =>
+      world.createAdapter(name, { gate: { kind: 'relative', margin, confidence: 0.9 } });
+    expect((await advised('wide', 0.06)).gate_advice).toMatchObject({ rows: 400, confidence: 0.9, decidable: 'yes' });
+    expect((await advised('narrow', 0.005)).gate_advice).toMatchObject({ margin: 0.005, decidable: 'no' });
   });
 
   it('takes a gate of non-inferiority with a limit of negative flips', async () => {
@@ -102,12 +112,7 @@ describe('create', () => {
       400,
       'invalid_request',
     ],
-    [
-      'another policy',
-      { gate: { kind: 'relative', margin: 0.01, on_inconclusive: 'wait' } },
-      400,
-      'invalid_request',
-    ],
+    ['another policy', { gate: { kind: 'relative', margin: 0.01, on_inconclusive: 'wait' } }, 400, 'invalid_request'],
     ['an unknown base model', { base_model: 'huge' }, 404, 'not_found'],
     ['an unknown dataset', { dataset_id: 'dst_019a0000-0000-7000-8000-000000000000' }, 404, 'not_found'],
     [

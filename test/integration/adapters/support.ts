@@ -29,6 +29,7 @@ export const TAR = { 'content-type': 'application/x-tar' };
 interface CreatedAdapter {
   id: string;
   latest_version: { id: string } | null;
+  gate_advice: object | null;
 }
 
 export interface AdapterWorld {

@@ -58,7 +58,9 @@ describe('upload', () => {
   it('stores rows with the split that they name', async () => {
     const response = await upload('named', rows(9, thirds));
     expect(response.statusCode, response.body).toBe(201);
-    const dataset = response.json();
+    const { gate_advice: advice, ...dataset } = response.json();
+    // The margin is the default of a gate.
+    expect(advice).toMatchObject({ rows: 3, margin: 0.03, decidable: 'no' });
     expect(dataset).toMatchObject({
       tenant_id: acme.id,
       name: 'named',

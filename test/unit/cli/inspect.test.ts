@@ -79,6 +79,21 @@ describe('readapt inspect --against', () => {
     expect(document.modules).toBeUndefined();
   });
 
+  it('says what margin rows can certify for an adapter', async () => {
+    const args = [family.oldBase, '--data', family.validation, '--adapter', family.adapter];
+    const { code, document } = await readaptJson('inspect', ...args);
+    expect(code).toBe(0);
+    const { validation, dataset } = (document as object as { gate_advice: Record<string, Record<string, number>> })
+      .gate_advice;
+    // Of 48 held-out rows, 16 are search rows: 1 − 0.0133^(1/32) = 0.126. As a dataset, a tenth are gate rows.
+    expect(validation).toMatchObject({ rows: 32, confidence: 0.95, margin: null });
+    expect(validation!.least_margin).toBeGreaterThan(0.126);
+    expect(validation!.certifiable_margin).toBeGreaterThan(validation!.least_margin!);
+    expect(dataset!.rows).toBeLessThan(10);
+    const { stdout } = await readapt('inspect', ...args);
+    expect(stdout).toMatch(/gate, as --validation +32 rows certify a margin of [\d.]+ points at 95 % as a rule/);
+  });
+
   it.each([
     [['--base', base, '--against', base], 'exclude each other'],
     [['--adapter', adapter], 'needs --against'],

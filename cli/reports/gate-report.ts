@@ -1,0 +1,44 @@
+import { choiceTexts } from '../../core/data/choices.ts';
+import { loadDataset } from '../../core/data/dataset.ts';
+import { keepGateApart, splitHeldOut, splitRows } from '../../core/data/task-split.ts';
+import { inspectFolder } from '../../core/formats/inspect.ts';
+import { gateAdvice, type GateAdvice } from '../../core/method/gate/advice.ts';
+import type { MetricName } from '../../core/options/metrics.ts';
+import { UsageError } from '../errors.ts';
+import { defaultMetric } from '../loaded-bases.ts';
+import { marginText } from './certificate-text.ts';
+
+export interface GateReport {
+  readonly document: object;
+  readonly rows: readonly [string, string][];
+}
+
+/**
+ * Tells what margin a file's rows can certify, before anything runs: as the dataset of a service, which keeps a part of them for the
+ * gate, and as the `--validation` file of `readapt rebase`.
+ */
+export async function reportGate(subject: { base: string; adapter: string; data: string }): Promise<GateReport> {
+  const { kind } = await inspectFolder(subject.adapter, subject.base);
+  if (kind !== 'adapter') throw new UsageError(`--adapter ${subject.adapter} is a base model, expected a PEFT adapter`);
+  const rows = await loadDataset(subject.data);
+  const metric = defaultMetric(choiceTexts(rows));
+  const heldOut = { training: [], ...splitHeldOut(rows) };
+  const dataset = gateAdvice(keepGateApart(splitRows(rows)).rows.gate.length, metric);
+  const validation = gateAdvice(keepGateApart(heldOut).rows.gate.length, metric);
+  return {
+    document: { gate_advice: { metric, dataset, validation } },
+    rows: [
+      ['gate, as a dataset', adviceText(dataset, metric)],
+      ['gate, as --validation', adviceText(validation, metric)],
+    ],
+  };
+}
+
+/** `236 rows certify a margin of 4.8 points at 95 % as a rule, and 1.9 points if no row flips`. */
+function adviceText(advice: GateAdvice | null, metric: MetricName): string {
+  if (advice === null) return 'no rows';
+  const { rows, confidence, certifiable_margin: usual, least_margin: least } = advice;
+  if (usual === null || least === null) return `${rows} rows certify no margin`;
+  const percent = Number((confidence * 100).toFixed(4));
+  return `${rows} rows certify a margin of ${marginText(usual, metric)} at ${percent} % as a rule, and of ${marginText(least, metric)} if no row changes`;
+}

@@ -1,0 +1,55 @@
+import { DEFAULT_CONFIDENCE, type GateRule } from '../../options/gates.ts';
+import { judgesRows, type MetricName } from '../../options/metrics.ts';
+import { FIRST_LOOK, levelOf } from './error-budget.ts';
+import { certifiableMargin, rowsToCertify, type Comparison } from './power.ts';
+
+/** Share of rows that flip between two versions that are about equal, where nobody has measured it. */
+const USUAL_FLIPS = 0.04;
+
+/** Standard deviation of a row's difference in a score, where nobody has measured it. */
+const USUAL_DEVIATION = 0.1;
+
+/** What so many gate rows can certify, before anything has run. Plain JSON. */
+export interface GateAdvice {
+  readonly rows: number;
+  readonly confidence: number;
+  /** The gate's margin; null if none is known. */
+  readonly margin: number | null;
+  /** The smallest margin that is certified for an equal version as a rule (80 %), if as much differs as usual. */
+  readonly certifiable_margin: number | null;
+  /** The smallest margin that is certified for a version that does not differ in a single row. */
+  readonly least_margin: number | null;
+  /** About how many rows certify the gate's margin as a rule; null without a margin, or where it is 0. */
+  readonly rows_needed: number | null;
+  /** `no`: not even a version that does not differ is certified. `unlikely`: the margin is smaller than what is certified as a rule. */
+  readonly decidable: 'yes' | 'unlikely' | 'no' | null;
+}
+
+/**
+ * Says what gate rows can certify at a job's first look. Null for a loss, whose spread nobody knows before it is measured, and for a
+ * gate that compares with a number.
+ */
+export function gateAdvice(rows: number, metric: MetricName, gate?: GateRule): GateAdvice | null {
+  if (metric === 'loss' || rows < 1 || gate?.kind === 'absolute') return null;
+  const confidence = gate?.confidence ?? DEFAULT_CONFIDENCE;
+  const level = levelOf(FIRST_LOOK, confidence);
+  const usual: Comparison = { metric, level, deviation: judgesRows(metric) ? Math.sqrt(USUAL_FLIPS) : USUAL_DEVIATION };
+  const margin = gate?.margin ?? null;
+  const certifiable = certifiableMargin(rows, usual);
+  const least = certifiableMargin(rows, { ...usual, deviation: 0 });
+  const needed = margin === null ? Infinity : rowsToCertify(margin, usual);
+  return {
+    rows,
+    confidence,
+    margin,
+    certifiable_margin: shown(certifiable),
+    least_margin: shown(least),
+    rows_needed: Number.isFinite(needed) ? needed : null,
+    decidable: margin === null ? null : margin < least ? 'no' : margin < certifiable ? 'unlikely' : 'yes',
+  };
+}
+
+/** Rounded up, so that what is shown is certified. */
+function shown(margin: number): number | null {
+  return Number.isFinite(margin) ? Math.ceil(margin * 1e4) / 1e4 : null;
+}
