@@ -6,6 +6,8 @@ import type { FastifyInstance } from 'fastify';
 const MOST_UNANSWERED = 64;
 /** How long requests are begun in one round of the event loop before it turns to its sockets again. */
 const SLICE_MS = 4;
+/** How long requests wait at most for connections that go on arriving. Node accepts one in each round of the event loop. */
+const ACCEPTING_MS = 50;
 /** Says whether the process is alive, which has to be known while a crowd waits, and costs nothing to say. */
 const AHEAD_OF_OTHERS = '/healthz';
 
@@ -18,14 +20,14 @@ interface Line {
 /**
  * Begins a request when the one before it on the same connection has been answered, and closes connections on which too many wait.
  * Node begins all that have arrived in one piece, more than a thousand, and keeps their answers in memory if the client does not
- * read. Answers on a connection go out in order anyway. Of many connections whose requests arrive together, a few milliseconds' worth
- * are begun at a time, and `/healthz` does not wait for them.
+ * read. Answers on a connection go out in order anyway. Of many connections that arrive together, all are accepted before the first
+ * request is begun, a few milliseconds' worth of requests are begun at a time, and `/healthz` does not wait for them.
  */
 export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void {
   const lines = new WeakMap<Socket, Line>();
   const [handle] = server.listeners('request') as RequestListener[];
   if (handle === undefined) throw new Error('the server has no listener for requests, expected that of Fastify');
-  const begin = inSlices();
+  const begin = inSlices(server);
   server.removeListener('request', handle);
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
@@ -55,12 +57,24 @@ export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void 
 }
 
 /** Runs what it is given in the order in which it is given, for `SLICE_MS` in each round of the event loop. */
-function inSlices(): (task: () => void) => void {
+function inSlices(server: FastifyInstance['server']): (task: () => void) => void {
   let waiting: (() => void)[] = [];
+  let hasAccepted = false;
+  let acceptingUntil = Infinity;
+  server.on('connection', () => (hasAccepted = true));
+  const isAccepting = (now: number): boolean => {
+    if (!hasAccepted) return false;
+    hasAccepted = false;
+    if (acceptingUntil === Infinity) acceptingUntil = now + ACCEPTING_MS;
+    return now < acceptingUntil;
+  };
   const runSlice = () => {
-    const end = performance.now() + SLICE_MS;
+    const begunAt = performance.now();
+    if (isAccepting(begunAt)) return void setImmediate(runSlice);
+    acceptingUntil = Infinity;
     let done = 0;
-    while (done < waiting.length && (done === 0 || performance.now() < end)) waiting[done++]!();
+    do waiting[done++]!();
+    while (done < waiting.length && performance.now() < begunAt + SLICE_MS);
     waiting = waiting.slice(done);
     if (waiting.length > 0) setImmediate(runSlice);
   };
