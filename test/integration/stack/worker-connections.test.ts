@@ -2,6 +2,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
+import { createQueueBackend } from '../../../src/jobs/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { startWorker, type RunningWorker } from '../../../workers/main.ts';
 import { createTrainingProcess, type TrainingProcess } from '../../../workers/training/training-process.ts';
@@ -26,7 +27,7 @@ beforeAll(async () => {
   url.password = 'secret';
   training = createTrainingProcess({ logger, entry: ENTRY });
   const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: url.toString() });
-  const { backend } = queue;
+  const backend = createQueueBackend({ databaseUrl: url.toString(), redisUrl: null });
   worker = await startWorker(config, { artifacts: fleet.artifacts, backend, training, logger }, { sweepMs: 100 });
 });
 afterAll(async () => {
@@ -37,21 +38,26 @@ afterAll(async () => {
   await queue.close();
 });
 
-test('a worker carries a fleet over on one connection, the queue apart', async () => {
+test('a worker carries a fleet over on one connection, and on six for its queue in PostgreSQL', async () => {
   const { db } = queue.database;
   const rollouts = createRolloutService({ db, producer: queue.producer });
   const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId, options: { control: 'all' } });
-  let most = 0;
+  let [most, mostOfQueue] = [0, 0];
   await eventually(
     'the rollout is completed',
     async () => {
-      const [row] = await db.$queryRaw<{ count: number }[]>`
-        SELECT count(*)::int AS count FROM pg_stat_activity WHERE usename = ${ROLE}`;
-      most = Math.max(most, row!.count);
+      const [row] = await db.$queryRaw<{ own: number; queue: number }[]>`
+        SELECT count(*) FILTER (WHERE application_name <> 'readapt-queue')::int AS own,
+          count(*) FILTER (WHERE application_name = 'readapt-queue')::int AS queue
+        FROM pg_stat_activity WHERE usename = ${ROLE}`;
+      most = Math.max(most, row!.own);
+      mostOfQueue = Math.max(mostOfQueue, row!.queue);
       return (await rollouts.get(id, null)).state === 'completed';
     },
     40_000,
   );
   expect(most).toBe(1);
+  expect(mostOfQueue).toBeGreaterThan(0);
+  expect(mostOfQueue).toBeLessThanOrEqual(6);
   expect((await rollouts.get(id, null)).summary).toMatchObject({ adapters: 6, ready: 6, controls: 6 });
 });
