@@ -78,7 +78,11 @@ test('a worker that was stopped for a while and wakes up again does not disturb 
   for (const pid of stopped) process.kill(pid, 'SIGCONT');
   // Both finish their candidates now.
   await writeFile(goOn, '');
-  await eventually('the rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed', 40_000);
+  await eventually(
+    'the rollout is completed',
+    async () => (await rollouts.get(id, null)).state === 'completed',
+    40_000,
+  );
 
   expect(await jobs.get(job.id, null)).toMatchObject({ state: 'ready', attempt: 2, error: null });
   expect(await db.adapterVersion.count({ where: { jobId: job.id } })).toBe(1);

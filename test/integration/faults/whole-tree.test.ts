@@ -9,7 +9,15 @@ import { startRollout } from '../../faults/support/fleet.ts';
 import { createReference } from '../../faults/support/reference.ts';
 import { BASE, createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { eventually } from '../queue/test-queue.ts';
-import { createFolder, isAlive, killProcess, postmasterOf, processesOf, removeFolder, serve } from '../stack/readapt.ts';
+import {
+  createFolder,
+  isAlive,
+  killProcess,
+  postmasterOf,
+  processesOf,
+  removeFolder,
+  serve,
+} from '../stack/readapt.ts';
 
 let folder: string;
 let family: TinyFamily;
