@@ -10,8 +10,8 @@ import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, logger, type TestQueue } from '../queue/test-queue.ts';
 
 const ENTRY = fileURLToPath(new URL('../jobs/scripted-training.ts', import.meta.url));
-/** The worker is the only one that connects with this name. */
-const ROLE = `worker_${process.pid}`;
+/** The worker is the only one that connects with these names: for its own queries, and for its queue. */
+const [ROLE, QUEUE_ROLE] = [`worker_${process.pid}`, `queue_${process.pid}`];
 
 let queue: TestQueue;
 let fleet: Fleet;
@@ -21,22 +21,31 @@ let worker: RunningWorker;
 beforeAll(async () => {
   queue = await createTestQueue();
   fleet = await createFleet(queue.database.db, { tenants: 2, adapters: 6 });
-  await queue.database.db.$executeRawUnsafe(`CREATE ROLE ${ROLE} LOGIN SUPERUSER PASSWORD 'secret'`);
-  const url = new URL(queue.database.url);
-  url.username = ROLE;
-  url.password = 'secret';
+  for (const role of [ROLE, QUEUE_ROLE]) {
+    await queue.database.db.$executeRawUnsafe(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD 'secret'`);
+  }
   training = createTrainingProcess({ logger, entry: ENTRY });
-  const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: url.toString() });
-  const backend = createQueueBackend({ databaseUrl: url.toString(), redisUrl: null });
+  const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: urlOf(ROLE) });
+  const backend = createQueueBackend({ databaseUrl: urlOf(QUEUE_ROLE), redisUrl: null });
   worker = await startWorker(config, { artifacts: fleet.artifacts, backend, training, logger }, { sweepMs: 100 });
 });
 afterAll(async () => {
   await worker.stop();
   await training.stop();
-  await queue.database.db.$executeRawUnsafe(`DROP ROLE ${ROLE}`);
+  for (const role of [ROLE, QUEUE_ROLE]) {
+    await queue.database.db.$executeRawUnsafe(`DROP OWNED BY ${role}`);
+    await queue.database.db.$executeRawUnsafe(`DROP ROLE ${role}`);
+  }
   await fleet.remove();
   await queue.close();
 });
+
+function urlOf(role: string): string {
+  const url = new URL(queue.database.url);
+  url.username = role;
+  url.password = 'secret';
+  return url.toString();
+}
 
 test('a worker carries a fleet over on one connection, and on six for its queue in PostgreSQL', async () => {
   const { db } = queue.database;
@@ -47,9 +56,9 @@ test('a worker carries a fleet over on one connection, and on six for its queue 
     'the rollout is completed',
     async () => {
       const [row] = await db.$queryRaw<{ own: number; queue: number }[]>`
-        SELECT count(*) FILTER (WHERE application_name <> 'readapt-queue')::int AS own,
-          count(*) FILTER (WHERE application_name = 'readapt-queue')::int AS queue
-        FROM pg_stat_activity WHERE usename = ${ROLE}`;
+        SELECT count(*) FILTER (WHERE usename = ${ROLE})::int AS own,
+          count(*) FILTER (WHERE usename = ${QUEUE_ROLE})::int AS queue
+        FROM pg_stat_activity`;
       most = Math.max(most, row!.own);
       mostOfQueue = Math.max(mostOfQueue, row!.queue);
       return (await rollouts.get(id, null)).state === 'completed';
