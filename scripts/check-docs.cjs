@@ -1,4 +1,7 @@
-/** Checks that every file that the documentation links to or names by its path exists. `npm run lint` runs it. */
+/**
+ * Checks that every file that the documentation links to or names by its path exists, and that a test file has the titles that
+ * stand in quotation marks behind it. `npm run lint` runs it.
+ */
 const { execFileSync } = require('node:child_process');
 const { existsSync, readFileSync } = require('node:fs');
 const path = require('node:path');
@@ -6,6 +9,7 @@ const path = require('node:path');
 const LINK = /\]\((?!https?:|mailto:|#)([^)#\s]+)[^)]*\)/g;
 const NAMED =
   /(?<![\w./@-])((?:bench|bin|cli|core|experiments|prisma|scripts|src|test|workers)\/[\w./-]+\.(?:ts|js|cjs|py|sh|sql|prisma|yaml|jsonl))(?![\w*{])/g;
+const TITLED = /`(test\/[\w./-]+\.test\.ts)`: (“[^”]+”(?:, “[^”]+”)*)/g;
 
 const files = execFileSync('git', ['ls-files', '*.md'], { encoding: 'utf8' }).trim().split('\n');
 const problems = files
@@ -14,9 +18,20 @@ const problems = files
     const text = readFileSync(file, 'utf8');
     const linked = [...text.matchAll(LINK)].map(([, target]) => path.join(path.dirname(file), decodeURI(target)));
     const named = [...text.matchAll(NAMED)].map(([, target]) => target);
-    return [...new Set([...linked, ...named])]
-      .filter((target) => !existsSync(target))
-      .map((target) => `${file}: ${target} does not exist`);
+    const missing = [...new Set([...linked, ...named])].filter((target) => !existsSync(target));
+    return [
+      ...missing.map((target) => `${file}: ${target} does not exist`),
+      ...[...text.matchAll(TITLED)].flatMap(([, test, titles]) => untitled(test, titles, file)),
+    ];
   });
 for (const problem of problems) console.error(problem);
 process.exitCode = problems.length > 0 ? 1 : 0;
+
+/** Problems with the titles that a page gives of a test file. */
+function untitled(test, titles, file) {
+  if (!existsSync(test)) return [];
+  const source = readFileSync(test, 'utf8');
+  return [...titles.matchAll(/“([^”]+)”/g)]
+    .filter(([, title]) => !source.includes(title))
+    .map(([, title]) => `${file}: ${test} has no test “${title}”`);
+}

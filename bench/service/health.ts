@@ -14,12 +14,18 @@ export interface HealthFigures {
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-/** Runs all attacks of test/attack, one after the other and twenty at once, and takes the figures that they leave. */
+/** Runs all attacks of test/attack, one file after the other, and takes the figures that they leave. */
 export async function measureHealth(): Promise<HealthFigures[]> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-bench-'));
   const file = path.join(folder, 'figures');
   try {
-    const args = [path.join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--project', 'attack'];
+    const args = [
+      path.join(ROOT, 'node_modules/vitest/vitest.mjs'),
+      'run',
+      '--project',
+      'attack',
+      '--no-file-parallelism',
+    ];
     const child = spawn(process.execPath, args, {
       cwd: ROOT,
       env: { ...process.env, READAPT_ATTACK_FIGURES: file },

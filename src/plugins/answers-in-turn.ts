@@ -4,6 +4,12 @@ import type { FastifyInstance } from 'fastify';
 
 /** Most requests on one connection that are not answered yet. Clients that send ahead keep to ten or so. */
 const MOST_UNANSWERED = 64;
+/** How long requests are begun in one round of the event loop before it turns to its sockets again. */
+const SLICE_MS = 4;
+/** How long requests wait at most for connections that go on arriving. Node accepts one in each round of the event loop. */
+const ACCEPTING_MS = 50;
+/** Says whether the process is alive, which has to be known while a crowd waits, and costs nothing to say. */
+const AHEAD_OF_OTHERS = '/healthz';
 
 interface Line {
   unanswered: number;
@@ -14,12 +20,14 @@ interface Line {
 /**
  * Begins a request when the one before it on the same connection has been answered, and closes connections on which too many wait.
  * Node begins all that have arrived in one piece, more than a thousand, and keeps their answers in memory if the client does not
- * read. Answers on a connection go out in order anyway.
+ * read. Answers on a connection go out in order anyway. Of many connections that arrive together, all are accepted before the first
+ * request is begun, a few milliseconds' worth of requests are begun at a time, and `/healthz` does not wait for them.
  */
 export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void {
   const lines = new WeakMap<Socket, Line>();
   const [handle] = server.listeners('request') as RequestListener[];
   if (handle === undefined) throw new Error('the server has no listener for requests, expected that of Fastify');
+  const begin = inSlices(server);
   server.removeListener('request', handle);
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
@@ -27,17 +35,50 @@ export function answerInTurn({ server }: Pick<FastifyInstance, 'server'>): void 
     lines.set(socket, line);
     const before = line.unanswered === 0 ? null : line.end;
     line.unanswered += 1;
-    if (line.unanswered > MOST_UNANSWERED) return void socket.destroy();
+    if (line.unanswered > MOST_UNANSWERED) {
+      // Node goes on with what has arrived in the same piece, and would make an error with a stack for each of these requests.
+      request.destroy();
+      return void socket.destroy();
+    }
     line.end = new Promise((resolve) =>
       response.once('close', () => {
         line.unanswered -= 1;
         resolve();
       }),
     );
-    if (before === null) return handle(request, response);
-    void before.then(() => {
+    const answer = () => {
       // Otherwise nobody is there to read the answer.
       if (!socket.destroyed) handle(request, response);
-    });
+    };
+    const start = request.url === AHEAD_OF_OTHERS ? answer : () => begin(answer);
+    if (before === null) return start();
+    void before.then(start);
   });
+}
+
+/** Runs what it is given in the order in which it is given, for `SLICE_MS` in each round of the event loop. */
+function inSlices(server: FastifyInstance['server']): (task: () => void) => void {
+  let waiting: (() => void)[] = [];
+  let hasAccepted = false;
+  let acceptingUntil = Infinity;
+  server.on('connection', () => (hasAccepted = true));
+  const isAccepting = (now: number): boolean => {
+    if (!hasAccepted) return false;
+    hasAccepted = false;
+    if (acceptingUntil === Infinity) acceptingUntil = now + ACCEPTING_MS;
+    return now < acceptingUntil;
+  };
+  const runSlice = () => {
+    const begunAt = performance.now();
+    if (isAccepting(begunAt)) return void setImmediate(runSlice);
+    acceptingUntil = Infinity;
+    let done = 0;
+    do waiting[done++]!();
+    while (done < waiting.length && performance.now() < begunAt + SLICE_MS);
+    waiting = waiting.slice(done);
+    if (waiting.length > 0) setImmediate(runSlice);
+  };
+  return (task) => {
+    if (waiting.push(task) === 1) setImmediate(runSlice);
+  };
 }

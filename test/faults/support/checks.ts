@@ -8,7 +8,7 @@ import type { Reference } from './reference.ts';
 import { until, type FaultStack } from './stack.ts';
 
 interface Subject {
-  readonly stack: FaultStack;
+  readonly stack: Pick<FaultStack, 'db' | 'origin' | 'operatorKey'>;
   readonly artifacts: ArtifactStore;
   readonly reference: Reference;
   readonly rolloutId: string;

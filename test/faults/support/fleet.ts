@@ -31,7 +31,10 @@ interface Created {
 }
 
 /** Registers a base model, tenants and adapters of a round's own, and starts a rollout to version 2. @returns its identifier */
-export async function startRollout({ origin, operatorKey, family }: FaultStack, round: string): Promise<string> {
+export async function startRollout(
+  { origin, operatorKey, family }: Pick<FaultStack, 'origin' | 'operatorKey' | 'family'>,
+  round: string,
+): Promise<string> {
   const operator = createApiClient(origin, operatorKey);
   const model = await operator.post<Created>('/v1/base-models', { name: `model-${round}` });
   const versions = `/v1/base-models/${model.id}/versions`;

@@ -16,7 +16,10 @@ export interface Reference {
   close(): Promise<void>;
 }
 
-export function createReference(stack: FaultStack, artifacts: ArtifactStore): Reference {
+export function createReference(
+  stack: Pick<FaultStack, 'db' | 'family' | 'cacheDir'>,
+  artifacts: ArtifactStore,
+): Reference {
   const logger = createLogger({ level: 'silent', pretty: false });
   const training = createTrainingProcess({ logger, bases: { threads: 1, graphCacheDir: stack.cacheDir } });
   /** By everything that the result depends on. Rounds repeat it, so most jobs are run once. */

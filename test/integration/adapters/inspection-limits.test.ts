@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -66,6 +66,59 @@ describe('an inspection that needs too much memory', () => {
   });
 });
 
+/** Creates an adapter of the other tenant. @returns its identifier */
+async function adapterOfOther(world: AdapterWorld, name: string): Promise<string> {
+  const { key } = world.other;
+  const dataset = await world.app.request({
+    method: 'POST',
+    url: '/v1/datasets?name=data',
+    key,
+    headers: { 'content-type': 'application/x-ndjson' },
+    payload: ['training', 'search', 'gate']
+      .map((split) => JSON.stringify({ prompt: split, completion: 'x', split }))
+      .join('\n'),
+  });
+  const payload = world.body(name, { dataset_id: dataset.json<{ id: string }>().id });
+  const adapter = await world.app.request({ method: 'POST', url: '/v1/adapters', payload, key });
+  return adapter.json<{ id: string }>().id;
+}
+
+/** The number of processes that inspect adapters for this one. */
+async function countInspectionProcesses(): Promise<number> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const read = (pid: string, file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const [status, command] = await Promise.all([read(pid, 'status'), read(pid, 'cmdline')]);
+      return new RegExp(`^PPid:\\s+${process.pid}$`, 'm').test(status) && command.includes('inspect-in-process');
+    }),
+  );
+  return found.filter(Boolean).length;
+}
+
+describe.runIf(process.platform === 'linux').each([1, 2])('READAPT_INSPECTIONS=%i', (atOnce) => {
+  let world: AdapterWorld;
+  beforeAll(async () => {
+    world = await createAdapterWorld(['control'], { READAPT_INSPECTIONS: String(atOnce) });
+  });
+  afterAll(() => world.app.close());
+
+  it('is the number of processes that inspect the adapters of two tenants', async () => {
+    const [own, other] = [(await world.ensureAdapter('own')).id, await adapterOfOther(world, 'other')];
+    let going = true;
+    const uploads = Promise.all([
+      ...[1, 2].map(() => world.uploadTar(own, endless())),
+      ...[1, 2].map(() => world.uploadTar(other, endless(), bearer(world.other.key))),
+    ]).finally(() => (going = false));
+    let most = 0;
+    while (going) most = Math.max(most, await countInspectionProcesses());
+    expect((await uploads).map((answer) => answer.json<{ code: string }>().code)).toEqual(
+      Array(4).fill('invalid_adapter'),
+    );
+    expect(most).toBe(atOnce);
+  });
+});
+
 describe('inspections', () => {
   let world: AdapterWorld;
   beforeAll(async () => {
@@ -75,28 +128,14 @@ describe('inspections', () => {
 
   it('of one tenant do not keep those of another waiting', async () => {
     const { id } = await world.ensureAdapter('slow');
-    const other = await world.app.request({
-      method: 'POST',
-      url: '/v1/datasets?name=data',
-      key: world.other.key,
-      headers: { 'content-type': 'application/x-ndjson' },
-      payload: ['training', 'search', 'gate']
-        .map((split) => JSON.stringify({ prompt: split, completion: 'x', split }))
-        .join('\n'),
-    });
-    const adapter = await world.app.request({
-      method: 'POST',
-      url: '/v1/adapters',
-      payload: world.body('quick', { dataset_id: other.json<{ id: string }>().id }),
-      key: world.other.key,
-    });
+    const other = await adapterOfOther(world, 'quick');
     const answered: string[] = [];
     const slow = [1, 2, 3].map(async () => {
       await world.uploadTar(id, endless());
       answered.push('slow');
     });
     const quick = world
-      .uploadTar(adapter.json<{ id: string }>().id, sound(), bearer(world.other.key))
+      .uploadTar(other, sound(), bearer(world.other.key))
       .then(({ statusCode }) => answered.push(`quick ${statusCode}`));
     await Promise.all([...slow, quick]);
     expect(answered.indexOf('quick 201')).toBeLessThanOrEqual(1);

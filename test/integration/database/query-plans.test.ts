@@ -4,6 +4,7 @@ import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildApp } from '../../../src/app.ts';
 import { createSweeper, type JobProducer } from '../../../src/jobs/index.ts';
+import { newId } from '../../../src/lib/ids.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { jobRecoverySource } from '../../../src/modules/jobs/index.ts';
 import { rolloutRecoverySource } from '../../../src/modules/rollouts/index.ts';
@@ -197,4 +198,16 @@ describe('what is polled reads little', () => {
     expect(await excesses(() => adaptationRepository.fleetSearches(plans.db, last!))).toEqual([]);
     expect(await adaptationRepository.fleetSearches(plans.db, last!)).toHaveLength(24);
   });
+});
+
+// It changes the tables, so it is the last.
+test('the jobs of a tenant that are all older than those of others are found by their index', async () => {
+  const { id } = await service.db.tenant.create({ data: { id: newId('tenant'), name: 'older' } });
+  await service.db.$executeRaw`
+    UPDATE jobs SET tenant_id = ${id} WHERE id IN (SELECT id FROM jobs ORDER BY id LIMIT ${LARGE / 2})`;
+  await service.db.$executeRaw`ANALYZE jobs`;
+  for (const url of ['/v1/jobs', `/v1/jobs?tenant_id=${id}`]) {
+    const key = url === '/v1/jobs' ? await createTestKey(service.db, { tenantId: id }) : service.operatorKey;
+    expect(await excesses(() => ask(url, { key }))).toEqual([]);
+  }
 });

@@ -1,9 +1,11 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { packageVersion } from '../../../core/installation/package-path.ts';
 import { createQueueBackend } from '../../../src/jobs/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { startWorker, type RunningWorker, type WorkerTimes } from '../../../workers/main.ts';
@@ -20,9 +22,14 @@ interface Listed {
   id: string;
   state: string;
   reason: string | null;
+  version: string;
+  memory_bytes: number | null;
   current_job: string | null;
   jobs_done: number;
   faults: number;
+  busy_ms: number;
+  tokens_per_second: number | null;
+  seen_at: string;
   unreadable_base_model_version_ids: string[];
 }
 
@@ -83,6 +90,11 @@ describe('the list of workers', () => {
       ({ jobs_done }) => jobs_done === 5,
     );
     expect(found).toMatchObject({ state: 'ready', reason: null, pid: process.pid, faults: 0, device: 'auto' });
+    // The scripted training process says that it trains one token a second.
+    expect(found).toMatchObject({ host: os.hostname(), version: packageVersion(), tokens_per_second: 1 });
+    expect(found.memory_bytes).toBeGreaterThan(2 ** 20);
+    expect(found.busy_ms).toBeGreaterThan(0);
+    await listed('the next heartbeat is seen', ({ seen_at }) => seen_at > found.seen_at);
     expect((await app.request({ url: `/v1/workers/${found.id}` })).json()).toMatchObject({ id: found.id });
     const { body } = await app.request({ url: '/metrics' });
     expect(body).toContain('readapt_workers{state="ready"} 1');

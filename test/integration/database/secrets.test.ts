@@ -1,0 +1,26 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createTestDatabase, type TestDatabase } from '../support/index.ts';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(() => database.close());
+
+/** Columns that sound like secrets, and what they are. */
+const DECIDED = {
+  'api_keys.secret_hash': 'the SHA-256 of a secret of 256 random bits, from which it cannot be found',
+  'rate_buckets.tokens': 'requests that a tenant may still make',
+  'workers.tokens_per_second': 'how fast a worker trains',
+};
+
+test('no column holds a secret that can be read', async () => {
+  const columns = await database.db.$queryRaw<{ name: string }[]>`
+    SELECT table_name || '.' || column_name AS name FROM information_schema.columns
+    WHERE table_schema = 'public' AND column_name ~ 'secret|password|passphrase|token|credential|private' ORDER BY 1`;
+  expect(
+    columns.map(({ name }) => name),
+    'a secret has to be encrypted under a key from the environment; say in this test what the column holds',
+  ).toEqual(Object.keys(DECIDED));
+});

@@ -1,0 +1,91 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createJobService } from '../../../src/modules/jobs/index.ts';
+import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { createFleet, type Fleet } from '../queue/fleet.ts';
+import { createTestQueue, eventually, type TestQueue } from '../queue/test-queue.ts';
+
+const WORKER = fileURLToPath(new URL('../jobs/worker-child.ts', import.meta.url));
+
+interface WorkerProcess {
+  readonly child: ChildProcess;
+  trainingPid: number | null;
+}
+
+let queue: TestQueue;
+let fleet: Fleet;
+const workers: WorkerProcess[] = [];
+
+beforeEach(async () => {
+  queue = await createTestQueue();
+  fleet = await createFleet(queue.database.db, { tenants: 1, adapters: 1 });
+});
+afterEach(async () => {
+  for (const { child } of workers.splice(0)) {
+    const exit = once(child, 'exit');
+    if (child.exitCode === null && child.signalCode === null && child.kill('SIGKILL')) await exit;
+  }
+  await fleet.remove();
+  await queue.close();
+});
+
+function startWorkerProcess(): WorkerProcess {
+  const env = {
+    ...process.env,
+    DATABASE_URL: queue.database.url,
+    REDIS_URL: queue.redisUrl ?? '',
+    READAPT_DATA_DIR: path.join(fleet.folder, 'data'),
+    READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
+  };
+  const child = fork(WORKER, { execArgv: ['--import', 'tsx'], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const worker: WorkerProcess = { child, trainingPid: null };
+  child.on('message', (message) => (worker.trainingPid = (message as { trainingPid: number | null }).trainingPid));
+  workers.push(worker);
+  return worker;
+}
+
+test('a worker that was stopped for a while and wakes up again does not disturb who has taken its job over', async () => {
+  const { db } = queue.database;
+  const rollouts = createRolloutService({ db, producer: queue.producer });
+  const jobs = createJobService({ db, producer: queue.producer });
+  const goOn = path.join(fleet.folder, 'go-on');
+  await fleet.behave({ publications: 1, until: goOn });
+  const { id } = await rollouts.create({ base_model_version_id: fleet.newVersionId });
+  const trainedIn = (attempt: number) =>
+    eventually(
+      `attempt ${attempt} trains`,
+      async () => {
+        const [job] = (await jobs.list({ rollout_id: id }, null)).data;
+        return job?.state === 'fine_tuning' && job.attempt === attempt && job;
+      },
+      40_000,
+    );
+  const first = startWorkerProcess();
+  const job = await trainedIn(1);
+  const folder = path.join(fleet.folder, 'data', 'checkpoints', job.id);
+  expect(await readdir(folder)).toEqual(['attempt-1']);
+  const stopped = [first.child.pid!, first.trainingPid!];
+  for (const pid of stopped) process.kill(pid, 'SIGSTOP');
+
+  startWorkerProcess();
+  await trainedIn(2);
+  // The checkpoints have moved, so whatever the first one writes from now on goes elsewhere.
+  expect(await readdir(folder)).toEqual(['attempt-2']);
+  for (const pid of stopped) process.kill(pid, 'SIGCONT');
+  // Both finish their candidates now.
+  await writeFile(goOn, '');
+  await eventually(
+    'the rollout is completed',
+    async () => (await rollouts.get(id, null)).state === 'completed',
+    40_000,
+  );
+
+  expect(await jobs.get(job.id, null)).toMatchObject({ state: 'ready', attempt: 2, error: null });
+  expect(await db.adapterVersion.count({ where: { jobId: job.id } })).toBe(1);
+  expect(await db.event.count({ where: { subjectId: job.id, type: 'job.ready' } })).toBe(1);
+  expect(first.child.exitCode).toBeNull();
+}, 120_000);

@@ -1,0 +1,85 @@
+import { once } from 'node:events';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { afterEach, expect, test } from 'vitest';
+import { answerInTurn } from '../../../src/plugins/answers-in-turn.ts';
+
+const CROWD = 100;
+const WORK_MS = 2;
+
+let app: FastifyInstance;
+let sockets: Socket[] = [];
+afterEach(async () => {
+  for (const socket of sockets) socket.destroy();
+  sockets = [];
+  await app.close();
+});
+
+/** A service that keeps the event loop busy for 2 ms a request, except for `/healthz`, and notes the order in which it began them. */
+async function busyService(): Promise<string[]> {
+  const begun: string[] = [];
+  app = Fastify();
+  answerInTurn(app);
+  app.get('/*', (request, reply) => {
+    begun.push(request.url);
+    const end = performance.now() + (request.url === '/healthz' ? 0 : WORK_MS);
+    while (performance.now() < end) continue;
+    return reply.send(request.url);
+  });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  return begun;
+}
+
+async function connected(count: number): Promise<Socket[]> {
+  const { port } = app.server.address() as AddressInfo;
+  const opened = Array.from({ length: count }, () => connect(port, '127.0.0.1'));
+  sockets.push(...opened);
+  const accepted = new Promise<void>((resolve) => {
+    let left = count;
+    app.server.on('connection', () => --left === 0 && resolve());
+  });
+  await Promise.all([accepted, ...opened.map((socket) => once(socket, 'connect'))]);
+  return opened;
+}
+
+const get = (url: string) => `GET ${url} HTTP/1.1\r\nhost: a\r\n\r\n`;
+
+/** What has arrived when this many answers with a body are there. */
+async function answersOn(socket: Socket, count: number): Promise<string[]> {
+  let text = '';
+  while ([...text.matchAll(/\r\n\r\n\/\S+?(?=HTTP|$)/g)].length < count)
+    text += String((await once(socket, 'data'))[0]);
+  return [...text.matchAll(/\r\n\r\n(\/\S+?)(?=HTTP|$)/g)].map(([, body]) => body!);
+}
+
+test('/healthz does not wait for a crowd whose requests have arrived before it', async () => {
+  const begun = await busyService();
+  const [poller, ...crowd] = await connected(1 + CROWD);
+  crowd.forEach((socket, index) => socket.write(get(`/${index}`)));
+  poller!.write(get('/healthz'));
+  await answersOn(poller!, 1);
+  expect(begun.indexOf('/healthz'), 'requests of the crowd that were begun before').toBeLessThan(CROWD / 4);
+  await Promise.all(crowd.map((socket) => answersOn(socket, 1)));
+  const paths = crowd.map((_, index) => `/${index}`);
+  expect(begun.filter((path) => path !== '/healthz')).toEqual(paths);
+});
+
+test('requests that were sent ahead on a connection are answered in their order, /healthz among them', async () => {
+  const begun = await busyService();
+  const [socket] = await connected(1);
+  const paths = ['/a', '/healthz', '/b', '/healthz', '/c'];
+  socket!.write(paths.map(get).join(''));
+  expect(await answersOn(socket!, paths.length)).toEqual(paths);
+  expect(begun).toEqual(paths);
+});
+
+test('a connection on which more than 64 requests wait is closed, and others are answered', async () => {
+  const begun = await busyService();
+  const [greedy, honest] = await connected(2);
+  greedy!.on('error', () => undefined);
+  greedy!.write(get('/greedy').repeat(1_000));
+  await once(greedy!.resume(), 'close');
+  honest!.write(get('/honest'));
+  expect(await answersOn(honest!, 1)).toEqual(['/honest']);
+  expect(begun.filter((path) => path === '/greedy').length).toBeLessThanOrEqual(64);
+});
