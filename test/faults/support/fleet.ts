@@ -10,7 +10,12 @@ const ADAPTERS = [
   { name: 'trained', tenant: 'two', metric: 'loss', gate: { kind: 'absolute', target: 1.2 } },
   { name: 'never-ready-either', tenant: 'two', metric: 'loss', gate: { kind: 'absolute', target: 0 } },
   // It needs the old adapter's level on the old base.
-  { name: 'relative', tenant: 'two', metric: 'loss', gate: { kind: 'relative', margin: 0.01, on_inconclusive: 'publish' } },
+  {
+    name: 'relative',
+    tenant: 'two',
+    metric: 'loss',
+    gate: { kind: 'relative', margin: 0.01, on_inconclusive: 'publish' },
+  },
   // It is published at once, and then refined.
   { name: 'refined', tenant: 'one', metric: 'loss', gate: { kind: 'absolute', target: 50 } },
 ] as const;

@@ -55,7 +55,11 @@ describe('a loss that diverges, in the training process', () => {
   it('takes nothing from a job that was ready before', async () => {
     const gate = { kind: 'absolute' as const, target: 100 };
     const outcome = outcomeOf(await run('refining', { strategy: 'warm-start', refine_steps: 40 }, { gate }));
-    expect(outcome).toMatchObject({ state: 'ready', best: { strategy: 'reuse', verdict: 'passed' }, candidateFolder: null });
+    expect(outcome).toMatchObject({
+      state: 'ready',
+      best: { strategy: 'reuse', verdict: 'passed' },
+      candidateFolder: null,
+    });
     expect(outcome.problem!.message).toContain(INITIAL);
   });
 });
