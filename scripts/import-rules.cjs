@@ -99,6 +99,7 @@ const FOLDERS = [
   ['src', 'the service: HTTP, database, queue', ['core/formats', 'core/options', 'core/installation']],
   ['workers/training', 'the training process, and how a worker speaks with it', ['core', 'src']],
   ['workers/adaptations', 'the handler of adaptation jobs', ['core', 'src', 'workers']],
+  ['workers/outcomes', 'the handler of measurements that are made ahead of rollouts', ['core', 'src', 'workers']],
   ['workers/rollouts', 'the handler of rollouts: analysis and planning', ['core', 'src', 'workers']],
   ['workers', 'the start of a worker', ['core', 'src']],
   ['cli', 'the command `readapt`; it composes everything', ['core', 'src', 'workers']],

@@ -55,3 +55,8 @@ export const GateRule = Type.Union(
   { title: 'Gate', description: 'When an adapted version is ready, judged on the gate rows of the dataset.' },
 );
 export type GateRule = Static<typeof GateRule>;
+
+/** Whether the rule compares candidates with an earlier version on the same rows. */
+export function comparesWithOld(gate: GateRule): boolean {
+  return gate.kind !== 'absolute' || gate.max_negative_flips !== undefined;
+}

@@ -1,6 +1,7 @@
 import { Prisma, type Queryable, type Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
 import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/index.ts';
+import { keepOutcomes, outcomeRequestRepository } from '../../src/modules/outcomes/index.ts';
 import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
 import type { RowsUsed } from '../../core/adaptation/job-outcome.ts';
@@ -161,11 +162,9 @@ export const adaptationRepository = {
         WHERE id = ${job.id}`;
     }
     if (old !== null) {
-      await tx.$executeRaw`
-        INSERT INTO gate_outcomes (adapter_version_id, tenant_id, digest, value, standard_error, values, measured_at)
-        VALUES (${job.sourceVersionId}, ${job.tenantId}, ${old.digest}, ${old.value}, ${old.standardError}, ${[...old.values]}, clock_timestamp())
-        ON CONFLICT (adapter_version_id) DO UPDATE SET digest = EXCLUDED.digest, value = EXCLUDED.value,
-          standard_error = EXCLUDED.standard_error, values = EXCLUDED.values, measured_at = EXCLUDED.measured_at`;
+      await keepOutcomes(tx, { id: job.sourceVersionId, tenantId: job.tenantId }, old);
+      // The rows stay while a job runs, so nobody else needs to measure them.
+      await outcomeRequestRepository.withdraw(tx, job.sourceVersionId);
     }
   },
 

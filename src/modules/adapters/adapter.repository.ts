@@ -10,6 +10,7 @@ import {
 import { conflict, notFound } from '../../lib/errors.ts';
 import { ownedBy } from '../../lib/owner.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
+import { requestOutcomes } from '../outcomes/index.ts';
 import type { ListAdaptersQuery } from './adapter.schemas.ts';
 
 type AdapterRepository = ReturnType<typeof createAdapterRepository>;
@@ -46,7 +47,18 @@ export async function insertAdapterVersion(
   const superseded = await isSuperseded(tx, version);
   const bytes = (await registeredBytes(tx, version.artifactDigest)) ?? 0n;
   const number = (newest._max.number ?? 0) + 1;
-  return tx.adapterVersion.create({ data: { ...version, superseded, number, bytes } });
+  const created = await tx.adapterVersion.create({ data: { ...version, superseded, number, bytes } });
+  if (version.gateOutcomes === undefined && !superseded) await requestOutcomesOfLatest(tx, version.adapterId);
+  return created;
+}
+
+/** Requests that the version which the next rollout carries over be measured on the adapter's gate rows. */
+export async function requestOutcomesOfLatest(tx: Transaction, adapterId: string): Promise<void> {
+  const select = { tenantId: true, gate: true, datasetId: true };
+  const versions = { ...WITH_LATEST.versions, select: { id: true } };
+  const adapter = await tx.adapter.findUniqueOrThrow({ where: { id: adapterId }, select: { ...select, versions } });
+  const { tenantId } = adapter;
+  await requestOutcomes(tx, adapter, { tenantId, versionIds: adapter.versions.map(({ id }) => id) });
 }
 
 /** Identifiers sort by creation, so a greater one is that of a newer base model version. */
