@@ -5,7 +5,7 @@
 CREATE TABLE "outcome_requests" (
   "adapter_version_id" TEXT NOT NULL,
   "tenant_id" TEXT NOT NULL,
-  "requested_at" TIMESTAMPTZ(6) NOT NULL DEFAULT clock_timestamp(),
+  "requested_at" TIMESTAMPTZ(6) NOT NULL DEFAULT CURRENT_TIMESTAMP,
   "queued" BOOLEAN NOT NULL DEFAULT false,
   "attempt" INTEGER NOT NULL DEFAULT 0,
   "lease_owner" TEXT,

@@ -7,7 +7,6 @@ import { createSweeper, type JobProducer } from '../../../src/jobs/index.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { jobRecoverySource } from '../../../src/modules/jobs/index.ts';
 import { createOutcomeRequests, outcomesRecoverySource } from '../../../src/modules/outcomes/index.ts';
-import { jobUsageRepository } from '../../../src/modules/quotas/job-usage.repository.ts';
 import { rolloutRecoverySource } from '../../../src/modules/rollouts/index.ts';
 import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
 import { bearer, createTestApp, createTestKey, type TestApp } from '../support/index.ts';
@@ -195,10 +194,9 @@ describe('what is polled reads little', () => {
     expect(enqueued.filter((id) => id.endsWith('-outcomes'))).toHaveLength(20);
   });
 
-  test('whether a measurement may go on, and what a tenant has used', async () => {
+  test('whether a measurement may go on', async () => {
     const requests = createOutcomeRequests({ db: plans.db });
     expect(await excesses(() => requests.isRolloutWaiting(), 100)).toEqual([]);
-    expect(await excesses(() => jobUsageRepository.device(plans.db, [large.tenant]))).toEqual([]);
   });
 
   test('the start of a job', async () => {
