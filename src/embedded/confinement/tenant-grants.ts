@@ -38,7 +38,8 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   event_retention: NOTHING,
   events: { SELECT: null, INSERT: EVENT },
   evolutions: READ,
-  gate_outcomes: NOTHING,
+  // Only its value is shown.
+  gate_outcomes: { SELECT: ['adapter_version_id', 'tenant_id', 'value'] },
   idempotency_records: { SELECT: null, UPDATE: ANSWER },
   jobs: { SELECT: null, UPDATE: CANCELLED_JOB },
   metric_points: READ,

@@ -29,7 +29,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   event_retention: {},
   events: { SELECT: ALL, INSERT: 'data id occurred_at subject_id tenant_id transaction_id type' },
   evolutions: { SELECT: ALL },
-  gate_outcomes: {},
+  gate_outcomes: { SELECT: 'adapter_version_id tenant_id value' },
   idempotency_records: { SELECT: ALL, UPDATE: 'body_bytes created_at request_hash response status_code' },
   jobs: {
     SELECT: ALL,

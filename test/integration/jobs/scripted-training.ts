@@ -123,6 +123,8 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   // A resumed attempt says it again.
   for (let again = 0; again < 2; again++) emit({ type: 'warning', message: 'line 3 is long' });
   emit({ type: 'old_measured', outcomes: outcomes('0', [1, 0]) });
+  const anchor = { version: 'old', value: 0.5, outcomes: null } as const;
+  emit({ type: 'anchor', anchor });
   emit({ type: 'baselines', target: 0.8, baselines });
   phase('initialize');
   const evaluation = { alpha: 1, beta: -1, rows: 16, loss: 0.5, ms: 2, rowLosses: [] };
@@ -158,6 +160,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
     slices: { old: {}, best: {} },
     warnings: [],
     oldKnown: false,
+    anchor,
   };
   if (cancelled.has(requestId)) return { ...end, state: 'cancelled', best: null };
   phase('evaluate');
