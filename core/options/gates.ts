@@ -26,7 +26,7 @@ export const GateRule = Type.Union(
       {
         kind: Type.Literal('relative'),
         margin: Type.Number({
-          description: 'By how much the value may be worse than that of the old version on the old base.',
+          description: 'By how much the value may be worse than that of the imported version on its own base.',
         }),
         max_negative_flips: MaxNegativeFlips,
       },
@@ -37,7 +37,7 @@ export const GateRule = Type.Union(
         kind: Type.Literal('non_inferiority'),
         margin: Type.Number({
           description:
-            'By how much the confidence bound of the difference to the old version, on the same rows, may be worse.',
+            'By how much the confidence bound of the difference to the imported version, on the same rows, may be worse.',
         }),
         confidence: Type.Optional(
           Type.Number({
