@@ -227,7 +227,7 @@ export const adaptationRepository = {
       ...(anchor !== null && { anchorVersionId: anchor.versionId }),
       gateOutcomes: { create: { tenantId: job.tenantId, ...outcomesOf(published.outcomes) } },
     });
-    if (anchor?.insteadOf != null) await recordMovedAnchor(tx, job, { ...anchor, publishedId: id });
+    if (anchor !== null && anchor.insteadOf !== null) await recordMovedAnchor(tx, job, { ...anchor, publishedId: id });
     return id;
   },
 };

@@ -43,6 +43,9 @@ export interface OutcomesDependencies {
 /** How long a measurement stays in the queue while a rollout comes first, or for a worker with more memory. */
 const AGAIN_MS = 5000;
 
+/** How soon a running measurement sees that a rollout waits. */
+const LOOK_MS = 250;
+
 /** Largest number of claims, so that a version that crashes its worker is given up at some time. */
 const MAX_CLAIMS = 10;
 
@@ -123,7 +126,8 @@ class Measurement {
     const { requests, slot, context, heartbeatMs = 1000 } = this.#deps;
     const { lease, claimed, version } = this.#claim;
     const { isRolloutWaiting } = requests;
-    const watch = watchMeasurement({ renew: () => requests.renew(lease), isRolloutWaiting, intervalMs: heartbeatMs });
+    const intervalMs = Math.min(heartbeatMs, LOOK_MS);
+    const watch = watchMeasurement({ renew: () => requests.renew(lease), isRolloutWaiting, intervalMs });
     try {
       if (claimed.attempt > MAX_CLAIMS) throw tooManyClaims();
       const spec = await this.#spec();

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { withTransaction } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
 import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, createTestTenant, type TestApp } from '../support/index.ts';
@@ -77,6 +78,28 @@ test('the latest version is to be measured on the new rows, if its successors ar
   await give(await upload('again'));
   const [after] = await requested();
   expect(after!.requestedAt.getTime()).toBeGreaterThan(before!.requestedAt.getTime());
+  // Margins count from the imported version, so that is measured on the new rows, too.
+  const { id: imported, artifactDigest } = first!;
+  await app.db.adapterVersion.create({
+    data: {
+      ...{
+        tenantId,
+        adapterId,
+        baseModelVersionId: fleet.newVersionId,
+        parentVersionId: imported,
+        number: 2,
+        origin: 'adapted',
+      },
+      ...{ id: newId('adapterVersion'), artifactDigest, rank: 4, loraAlpha: 8 },
+    },
+  });
+  await app.db.outcomeRequest.deleteMany();
+  await give(datasetId);
+  expect(await requested()).toHaveLength(2);
+  await app.db.adapterVersion.update({ where: { id: imported }, data: { deletedAt: new Date() } });
+  await app.db.outcomeRequest.deleteMany();
+  await give(await upload('once-more'));
+  expect((await requested()).map(({ adapterVersionId }) => adapterVersionId)).not.toContain(imported);
   await app.db.outcomeRequest.deleteMany();
   await give(null);
   expect(await requested()).toEqual([]);

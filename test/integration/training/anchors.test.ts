@@ -87,7 +87,7 @@ const versionsOf = (adapter: number) =>
   });
 
 async function roll(to: number) {
-  const jobs = await fleet.roll({ strategy: 'reuse' }, newer[to]!);
+  const jobs = await fleet.roll({ strategy: 'reuse' }, newer[to]);
   return adapters.map((id) => jobs.find(({ adapter_id }) => adapter_id === id)!);
 }
 
@@ -110,14 +110,14 @@ test('the first rollout counts from the imported version, which is the one that 
 test('a chain of three versions that each lose nearly a margin fails at the third, also when the imported one is gone', async () => {
   const { db } = fleet;
   for (const adapter of [COLLECTED, COLLECTED_WITH_OTHER_ROWS]) {
-    const [imported] = await versionsOf(adapter!);
+    const [imported] = await versionsOf(adapter);
     await db.adapterVersion.delete({ where: { id: imported!.id } });
   }
-  for (const adapter of [OTHER_ROWS, COLLECTED_WITH_OTHER_ROWS]) await fleet.replaceData(adapter!, otherRows());
+  for (const adapter of [OTHER_ROWS, COLLECTED_WITH_OTHER_ROWS]) await fleet.replaceData(adapter, otherRows());
   const jobs = await roll(1);
   const whole = losses[0]! + margin;
   for (const adapter of [PLAIN, COLLECTED]) {
-    const job = jobs[adapter!]!;
+    const job = jobs[adapter]!;
     expect(job).toMatchObject({ state: 'not_ready', warnings: [], error: { code: 'gate_not_reached' } });
     expect(job.metric.anchor).toBeCloseTo(losses[0]!, 6);
     expect(job.metric.target).toBeCloseTo(whole, 6);
@@ -125,9 +125,9 @@ test('a chain of three versions that each lose nearly a margin fails at the thir
     expect(job.metric.old).toBeCloseTo(losses[1]!, 6);
   }
   // On other rows, the imported version is measured anew.
-  const [imported] = await versionsOf(OTHER_ROWS!);
-  expect(jobs[OTHER_ROWS!]).toMatchObject({ state: 'not_ready', warnings: [], anchor_version_id: imported!.id });
-  expect(jobs[OTHER_ROWS!]!.metric.anchor).toBe(imported!.gateOutcomes!.value);
+  const [imported] = await versionsOf(OTHER_ROWS);
+  expect(jobs[OTHER_ROWS]).toMatchObject({ state: 'not_ready', warnings: [], anchor_version_id: imported!.id });
+  expect(jobs[OTHER_ROWS]!.metric.anchor).toBe(imported!.gateOutcomes!.value);
   expect(imported!.gateOutcomes!.value).not.toBeCloseTo(losses[0]!, 3);
   const kept = await db.anchorOutcomes.findUniqueOrThrow({ where: { anchorVersionId: imported!.id } });
   expect(kept).toMatchObject({ digest: imported!.gateOutcomes!.digest, value: imported!.gateOutcomes!.value });
@@ -135,8 +135,8 @@ test('a chain of three versions that each lose nearly a margin fails at the thir
 
 test('an anchor that cannot be measured on other rows gives way to the last version, which is said, and the next count from that', async () => {
   const { db } = fleet;
-  const [second, third] = await versionsOf(COLLECTED_WITH_OTHER_ROWS!);
-  const adapterId = adapters[COLLECTED_WITH_OTHER_ROWS!]!;
+  const [second, third] = await versionsOf(COLLECTED_WITH_OTHER_ROWS);
+  const adapterId = adapters[COLLECTED_WITH_OTHER_ROWS]!;
   const job = await db.job.findFirstOrThrow({ where: { adapterId, rollout: { baseModelVersionId: newer[1]! } } });
   expect(job).toMatchObject({ state: 'ready', anchorVersionId: second!.id });
   expect(job.warnings).toEqual([
@@ -149,16 +149,16 @@ test('an anchor that cannot be measured on other rows gives way to the last vers
     { version_id: third!.id, anchor_version_id: second!.id, from: second!.anchorVersionId },
   ]);
   const jobs = await roll(2);
-  expect(jobs[COLLECTED_WITH_OTHER_ROWS!]).toMatchObject({
+  expect(jobs[COLLECTED_WITH_OTHER_ROWS]).toMatchObject({
     state: 'not_ready',
     anchor_version_id: second!.id,
     warnings: [],
   });
-  expect(jobs[COLLECTED_WITH_OTHER_ROWS!]!.metric.anchor).toBe(job.metricAnchor);
+  expect(jobs[COLLECTED_WITH_OTHER_ROWS]!.metric.anchor).toBe(job.metricAnchor);
 });
 
 test('versions show how far the chain has moved', async () => {
-  const [first, second] = (await versionsOf(PLAIN!)).map(toAdapterVersion);
+  const [first, second] = (await versionsOf(PLAIN)).map(toAdapterVersion);
   expect(first).toMatchObject({ number: 1, anchor: null, metrics: null });
   expect(first!.gate_value).toBeCloseTo(losses[0]!, 6);
   expect(second).toMatchObject({ number: 2, anchor: { version_id: first!.id, number: 1, value: first!.gate_value } });
