@@ -125,7 +125,8 @@ export class ReferenceVersion {
       this.#measuredAnchor = outcomes;
       return { measured, precision: base.precision.precision };
     } catch (error) {
-      if (error instanceof FormatError) return this.#giveWay(anchor, 'its files or its base cannot be read');
+      if (error instanceof FormatError && !isSystemFault(error))
+        return this.#giveWay(anchor, 'its files or its base cannot be read');
       throw error;
     }
   }
@@ -139,4 +140,13 @@ export class ReferenceVersion {
     this.#options.emit({ type: 'warning', message });
     return null;
   }
+}
+
+/** Whether the system could not read a file that is there. Then the next attempt, or another machine, may read it. */
+function isSystemFault(error: Error): boolean {
+  for (let at: unknown = error.cause; at instanceof Error; at = at.cause) {
+    const code = 'code' in at ? String(at.code) : '';
+    if (/^E[A-Z]+$/.test(code) && code !== 'ENOENT' && code !== 'ENOTDIR') return true;
+  }
+  return false;
 }

@@ -3,8 +3,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import type { AnchorSpec, JobSpec } from '../../../core/adaptation/job-spec.ts';
 import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
+import { ReferenceVersion, type ReferenceOptions } from '../../../core/adaptation/measurements/reference-version.ts';
 import { runAdaptation } from '../../../core/adaptation/run-adaptation.ts';
 import { BaseCache } from '../../../core/engine/base-cache.ts';
+import { FormatError } from '../../../core/formats/errors.ts';
 import { plainJob } from '../training/support/tiny-job.ts';
 import { createTinyFamily, removeTinyFamily, type TinyFamily } from '../training/support/tiny-task.ts';
 
@@ -97,6 +99,27 @@ test.each<[string, () => AnchorSpec['source'], string]>([
   });
   expect(known.outcome).toMatchObject({ oldKnown: true, target: job.outcome.target, warnings: job.outcome.warnings });
   expect(typesOf(known)).not.toContain('old_measured');
+});
+
+test('a disk that cannot be read does not make it give way', async () => {
+  const cause = Object.assign(new Error('i/o error'), { code: 'EIO' });
+  const fault = new FormatError({ code: 'unreadable', file: 'model.safetensors', message: 'cannot be read', cause });
+  const failing = { load: () => Promise.reject(fault) } as unknown as BaseCache;
+  const gate = { kind: 'relative', margin: 10, metric: 'loss' } as const;
+  const told: string[] = [];
+  const reference = new ReferenceVersion({
+    bases: failing,
+    exact: { bases: failing, gate } as ReferenceOptions['exact'],
+    spec: { oldBase: family.newBase, anchor: anchor({ outcomes: null }) },
+    newVersion: { endOfTextIds: [] },
+    knownOld: () => null,
+    oldAdapter: {} as ReferenceOptions['oldAdapter'],
+    emit: ({ type }) => void told.push(type),
+    noteOld: () => undefined,
+  });
+  await expect(reference.measure()).rejects.toBe(fault);
+  expect(reference.isAnchor).toBe(true);
+  expect(told).toEqual([]);
 });
 
 test('an absolute gate has no anchor, and its limit of flips counts from the last version', async () => {
