@@ -3,6 +3,7 @@ import type { RungReport } from '../method/ladder/ladder-state.ts';
 import type { Phase } from '../options/phases.ts';
 import type { Precision } from '../options/precisions.ts';
 import type { Baselines } from './baselines.ts';
+import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import type { RowFormat } from './setup/row-format.ts';
 import type { SliceValues } from './measurements/slices.ts';
 
@@ -19,6 +20,8 @@ export interface JobOutcome {
   readonly baselines: Baselines;
   /** Whether the old adapter's outcomes on the old base were known, so that it was not measured. */
   readonly oldKnown: boolean;
+  /** What the margin of the gate counted from; null if it has none, or if the job was cancelled before it was known. */
+  readonly anchor: CountedFrom | null;
   /** A report for every rung of the strategy, in order; empty if the job was cancelled before the first candidate. */
   readonly ladder: readonly RungReport[];
   readonly rows: RowsUsed;

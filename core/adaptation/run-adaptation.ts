@@ -20,8 +20,10 @@ import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
 import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
+import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import { measureForGate, type ExactGate } from './measurements/exact-gate.ts';
-import { isKnown, knownOutcomes, measureOld, storedOld, type KnownOld } from './measurements/old-version.ts';
+import { knownOutcomes } from './measurements/old-version.ts';
+import { ReferenceVersion, type MeasuredVersion, type ReferenceOptions } from './measurements/reference-version.ts';
 import { JobContext, precisionOf, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { JobOutcome } from './job-outcome.ts';
@@ -80,20 +82,13 @@ interface Prepared {
   readonly settings: JobSettings;
   readonly newBase: LoadedBase;
   readonly oldAdapter: Adapter;
-  readonly knownOld: KnownOld;
-  /** How the old adapter did on the old base, where the target depends on it and that was not known. */
-  readonly old: GateMeasurement | null;
+  readonly reference: ReferenceVersion;
+  /** How the reference did on its base, where the target depends on it and that was not known. */
+  readonly compared: GateMeasurement | null;
 }
 
-/** The part of what a job has loaded that measuring the old version needs. */
-type LoadedJob = Pick<Prepared, 'exact' | 'data' | 'oldAdapter'>;
-
-/** How the old adapter did on the old base. */
-interface MeasuredOld {
-  readonly measured: GateMeasurement;
-  /** The precision that the old base is computed in. */
-  readonly precision: Precision;
-}
+/** The part of what a job has loaded that loading the new base needs. */
+type LoadedJob = Pick<Prepared, 'data' | 'oldAdapter' | 'reference'>;
 
 /** How far the ladder came. */
 interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
@@ -111,6 +106,7 @@ class AdaptationRun {
   #prepared: Prepared | null = null;
   #baselines = NO_BASELINES;
   #oldKnown = false;
+  #anchor: CountedFrom | null = null;
   #target: number | null = null;
   #rowFormat: RowFormat | null = null;
   readonly #warnings: string[] = [];
@@ -130,10 +126,13 @@ class AdaptationRun {
     const prepared = await this.#prepare(products);
     this.#prepared = prepared;
     const gate: Gate = { metric, ...rule };
-    const old = prepared.old ?? (needsOldVersion(gate) ? await this.#storedOld(prepared) : null);
-    this.#target = resolveTarget(gate, old && old.metric).value;
+    const { reference, newBase } = prepared;
+    const compared = prepared.compared ?? (needsOldVersion(gate) ? await reference.onGate(newBase) : null);
+    const old = reference.isAnchor ? reference.knownOld(newBase) : compared;
+    this.#noteAnchor(compared && reference.countedFrom(compared));
+    this.#target = resolveTarget(gate, compared && compared.metric).value;
     this.#noteBaselines({});
-    const result = await this.#runLadder(prepared, { gate, old });
+    const result = await this.#runLadder(prepared, { gate, old: compared });
     // A control publishes nothing, and a resumed job may have published before: both are ready because the ladder is.
     if (result.ready) this.#markReady();
     const phases = this.#ready?.phases ?? this.#clock.phases();
@@ -208,8 +207,8 @@ class AdaptationRun {
     const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
     const knownOld = await knownOutcomes(spec, oldAdapter, () => this.#fingerprintOf(oldVersion.folder, evolution));
-    const measuresOld = needsOldVersion(exact.gate) && !isKnown(knownOld, exact, newVersion);
-    const { newBase, old } = await this.#loadNewBase({ exact, data, oldAdapter, measuresOld }, kept);
+    const reference = this.#reference({ exact, oldAdapter, knownOld, newVersion });
+    const { newBase, compared: found } = await this.#loadNewBase({ data, oldAdapter, reference }, kept);
     signal.throwIfAborted();
     const gradients = new GradientPrecision({
       bases: this.#bases,
@@ -236,7 +235,18 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    return { context, measurements, exact, data, settings, newBase, oldAdapter, knownOld, old: old?.measured ?? null };
+    const compared = found?.measured ?? null;
+    return { context, measurements, exact, data, settings, newBase, oldAdapter, reference, compared };
+  }
+
+  #reference(found: Pick<ReferenceOptions, 'exact' | 'oldAdapter' | 'knownOld' | 'newVersion'>): ReferenceVersion {
+    return new ReferenceVersion({
+      ...found,
+      bases: this.#bases,
+      spec: this.#spec,
+      emit: (event) => this.#emit(event),
+      noteOld: (old) => this.#noteBaselines({ old }),
+    });
   }
 
   /** Leaves out a checkpoint whose precision this device does not have. */
@@ -249,23 +259,23 @@ class AdaptationRun {
   }
 
   /**
-   * Loads the new base and, where the target depends on it and that is not known, measures the old adapter on the old base
-   * before, so that the old base can make room for the new one. Both are computed in the same precision: in float32 where
-   * what is chosen for them differs, or where rows of the task refuse int8, if there is memory for that.
+   * Loads the new base and, where the target depends on it and that is not known, measures the reference on its base before,
+   * so that this base can make room for the new one. Both are computed in the same precision: in float32 where what is
+   * chosen for them differs, or where rows of the task refuse int8, if there is memory for that.
    * @param precision default: what is chosen for each base
    */
   async #loadNewBase(
-    job: LoadedJob & { readonly measuresOld: boolean },
+    job: LoadedJob,
     precision?: Precision,
-  ): Promise<{ newBase: LoadedBase; old: MeasuredOld | null }> {
-    const old = job.measuresOld ? await this.#measureOld(job, precision) : null;
+  ): Promise<{ newBase: LoadedBase; compared: MeasuredVersion | null }> {
+    const compared = job.reference.isUnknown() ? await job.reference.measure(precision) : null;
     const newBase = await this.#bases.load(this.#spec.newBase, precision);
-    if (precision !== undefined) return { newBase, old };
+    if (precision !== undefined) return { newBase, compared };
     const holdsFloat32 = this.#bases.memory.holdsFloat32(newBase.model.config);
-    const differs = old !== null && old.precision !== newBase.precision.precision;
+    const differs = compared !== null && compared.precision !== newBase.precision.precision;
     if (differs) return this.#loadNewBase(job, holdsFloat32 ? 'f32' : 'int8');
     const refused = await this.#refusesInt8(newBase, job, holdsFloat32);
-    return refused ? this.#loadNewBase(job, 'f32') : { newBase, old };
+    return refused ? this.#loadNewBase(job, 'f32') : { newBase, compared };
   }
 
   /** Lets rows of the task confirm or refuse int8. Where it was asked for, or no memory is left for float32, they only warn. */
@@ -329,32 +339,17 @@ class AdaptationRun {
     }
   }
 
-  /** Returns what is known of the old adapter, or measures it if that is something else. */
-  async #storedOld(prepared: Prepared): Promise<GateMeasurement> {
-    const { exact, newBase, knownOld } = prepared;
-    const stored = storedOld(exact, newBase, knownOld);
-    if (!stored) return (await this.#measureOld(prepared, newBase.precision.precision)).measured;
-    this.#oldKnown = true;
-    this.#emit({ type: 'old_known', rows: stored.metric.rows });
-    this.#noteBaselines({ old: stored.metric.value });
-    return stored;
-  }
-
-  /** Measures the old adapter on the old base, which is loaded for that. */
-  async #measureOld({ exact, oldAdapter }: LoadedJob, precision?: Precision): Promise<MeasuredOld> {
-    const oldBase = await this.#bases.load(this.#spec.oldBase, precision);
-    const { measured, outcomes } = await measureOld(exact, oldBase, oldAdapter);
-    if (outcomes) this.#emit({ type: 'old_measured', outcomes });
-    this.#noteBaselines({ old: measured.metric.value });
-    return { measured, precision: oldBase.precision.precision };
-  }
-
   /** Measures what only the report needs. */
   async #completeBaselines(prepared: Prepared): Promise<void> {
     if (this.#signal.aborted) return;
-    const { exact, newBase, oldAdapter: adapter } = prepared;
+    const { exact, newBase, oldAdapter: adapter, reference } = prepared;
     this.#noteBaselines(await completeOnNewBase({ exact, newBase, adapter }, this.#baselines));
-    if (this.#baselines.old === null) await this.#storedOld(prepared);
+    if (this.#baselines.old === null) await reference.old(newBase);
+  }
+
+  #noteAnchor(anchor: CountedFrom | null): void {
+    this.#anchor = anchor;
+    if (anchor) this.#emit({ type: 'anchor', anchor });
   }
 
   #noteBaselines(found: Partial<Baselines>): void {
@@ -370,6 +365,7 @@ class AdaptationRun {
   #emit(event: Exclude<JobEvent, Publication>): void {
     if (event.type === 'progress') this.#totalSteps = event.totalSteps;
     if (event.type === 'warning') this.#warnings.push(event.message);
+    if (event.type === 'old_known') this.#oldKnown = true;
     void this.#onEvent(event);
   }
 
@@ -383,6 +379,7 @@ class AdaptationRun {
     return {
       target: this.#target,
       baselines: this.#baselines,
+      anchor: this.#anchor,
       oldKnown: this.#oldKnown,
       rowFormat: this.#rowFormat,
       precision: this.#prepared?.newBase.precision.precision ?? null,

@@ -58,7 +58,7 @@ export const GateRule = Type.Union(
       {
         kind: Type.Literal('relative'),
         margin: Type.Number({
-          description: 'By how much the true value may be worse than that of the old version on the old base.',
+          description: 'By how much the true value may be worse than that of the imported version on its own base.',
         }),
         confidence: OfMargin,
         on_inconclusive: OnInconclusive,
@@ -80,3 +80,8 @@ export const GateRule = Type.Union(
   { title: 'Gate', description: 'When an adapted version is ready, judged on the gate rows of the dataset.' },
 );
 export type GateRule = Static<typeof GateRule>;
+
+/** Whether the rule compares candidates with an earlier version on the same rows. */
+export function comparesWithOld(gate: GateRule): boolean {
+  return gate.kind !== 'absolute' || gate.max_negative_flips !== undefined;
+}

@@ -78,6 +78,29 @@ export const AdapterVersion = Type.Object(
           'rows name slices, `slices` (`rows` and `value` of each). Null if imported.',
       }),
     ),
+    gate_value: Nullable(
+      Type.Number({
+        description:
+          'The metric on the gate rows and its own base, as it was published or else as it was measured last; null if it was not.',
+      }),
+    ),
+    anchor: Nullable(
+      Type.Object(
+        {
+          version_id: Id('adapterVersion', 'That version, which may be gone.'),
+          number: Nullable(Type.Integer({ description: 'Its number.' })),
+          value: Type.Number({ description: 'Its value on the same gate rows and its own base.' }),
+          difference: Type.Number({
+            description: '`gate_value` less `value`: how far the chain of versions has moved from it.',
+          }),
+        },
+        {
+          description:
+            'The version that the margin of the gate counted from when this one was published, which is the one that was ' +
+            'imported. Null if this one is imported, or if its gate has no margin.',
+        },
+      ),
+    ),
     job_id: Nullable(Id('job', 'The job that published it; null if imported.')),
     created_at: Timestamp,
   },

@@ -17,7 +17,13 @@ import { createTenantService } from '../tenants/index.ts';
 import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapter-import.ts';
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
 import { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
-import { adapterExists, createAdapterRepository, insertAdapterVersion, type AdapterRow } from './adapter.repository.ts';
+import {
+  adapterExists,
+  createAdapterRepository,
+  insertAdapterVersion,
+  requestOutcomesOfLatest,
+  type AdapterRow,
+} from './adapter.repository.ts';
 import type {
   Adapter,
   AdapterVersion,
@@ -213,6 +219,7 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
           await adapters.setDataset(id, datasetId, tx);
           // A deletion of the dataset waits for this transaction, or has ended since the dataset was found.
           await requireDataset(datasetId, tenantId, tx);
+          await requestOutcomesOfLatest(tx, id);
           const data = { dataset_id: datasetId };
           await recordEvent(tx, { tenantId, type: 'adapter.updated', subjectId: id, data });
           await recordChange(tx, { tenantId, subjectId: id, before: { dataset_id: before }, after: data });

@@ -18,6 +18,12 @@ const JobMetric = Type.Object({
   name: Type.String({ description: `What the gate measures: ${METRICS.map((name) => `\`${name}\``).join(', ')}.` }),
   target: Nullable(Type.Number({ description: 'The value that the gate asks for.' })),
   old: Nullable(Type.Number({ description: 'The value of the old adapter on the old base.' })),
+  anchor: Nullable(
+    Type.Number({
+      description:
+        'The value of `anchor_version_id` on its own base, which the margin counts from. Null if the gate is absolute.',
+    }),
+  ),
   none: Nullable(
     Type.Number({
       description:
@@ -116,6 +122,13 @@ export const Job = Type.Object(
     warnings: Type.Array(Type.String(), {
       description: 'What the owner of the adapter should know, for example which rows are longer than `max_length`.',
     }),
+    anchor_version_id: Nullable(
+      Id(
+        'adapterVersion',
+        'The version that the margin counts from: the one that was imported. Where its outcomes on the gate rows are not known and ' +
+          'cannot be measured any more, it is the version that is carried over, and `warnings` says so.',
+      ),
+    ),
     published_version_id: Nullable(Id('adapterVersion', 'The newest adapter version that the job has published.')),
     created_at: Timestamp,
     started_at: Nullable(Timestamp),

@@ -45,6 +45,26 @@ describe('create', () => {
     expect(events.slice(-2).map(({ type }) => type)).toEqual(['adapter.created', 'adapter_version.imported']);
   });
 
+  it.each([
+    ['a relative gate', { kind: 'relative', margin: 0.02 }, 1],
+    ['a limit of negative flips', { kind: 'absolute', target: 0.8, max_negative_flips: 0.1 }, 1],
+    ['an absolute gate alone', { kind: 'absolute', target: 0.8 }, 0],
+  ])('requests that an import be measured for %s', async (what, gate, count) => {
+    const source = { base_model_version: 'control', path: world.fixture('control').adapter };
+    const payload = { ...world.body(what.replaceAll(' ', '-'), { source, gate }) };
+    // By a tenant's key, since that has fewer rights in the database.
+    const { key } = world.acme;
+    const made = (await request({ method: 'POST', url: '/v1/adapters', payload, key })).json();
+    const requested = (adapterId: string) =>
+      world.app.db.outcomeRequest.findMany({ where: { adapterVersion: { adapterId } } });
+    expect(await requested(made.id)).toHaveLength(count);
+    await world.app.db.outcomeRequest.deleteMany();
+    const next = await request({ method: 'POST', url: `/v1/adapters/${made.id}/versions`, payload: source, key });
+    expect((await requested(made.id)).map(({ adapterVersionId }) => adapterVersionId)).toEqual(
+      Array(count).fill(next.json().id),
+    );
+  });
+
   it('keeps how the rows of the adapter are made into tokens', async () => {
     const { gate_advice: _, ...made } = await world.createAdapter('formatted', { append_eos: 'yes', max_length: 1024 });
     expect(made).toMatchObject({ append_eos: 'yes', max_length: 1024 });

@@ -65,6 +65,8 @@ const STATEMENTS = [
   `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, number, origin, artifact_digest, rank, lora_alpha)
    SELECT ${id('adv', 'n')}, ${tenantOf('n')}, ${id('adp', 'n')}, ${id('bmv', '1')}, 1, 'imported', 'none', 4, 8
    FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO outcome_requests (adapter_version_id, tenant_id)
+   SELECT ${id('adv', 'n')}, ${tenantOf('n')} FROM generate_series(1, ${LARGE}) n`,
   `INSERT INTO rollouts (id, base_model_version_id, state, options, finished_at)
    SELECT ${id('rol', 'n')}, ${id('bmv', 'n')},
      (CASE WHEN n = 1 THEN 'adapting' WHEN n < 5 THEN 'analyzing' WHEN n < 9 THEN 'cancelled' ELSE 'completed' END)::rollout_state,

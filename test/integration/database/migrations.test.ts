@@ -78,6 +78,7 @@ const MIGRATIONS = [
   '20261127080000_undelete',
   '20261127080100_audit_retention',
   '20261127080200_tenant_grants',
+  '20261127090000_anchor_outcomes',
   '20261127090100_certificates',
 ];
 

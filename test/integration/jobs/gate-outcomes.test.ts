@@ -69,7 +69,7 @@ test('a new measurement takes the place of the earlier one, and goes with its ve
     adaptationRepository.insertMeasurements(
       tx,
       { id, tenantId, sourceVersionId },
-      { points: [], searches: [], old: anew, rowFormat: null, warnings: [] },
+      { points: [], searches: [], old: anew, anchor: null, rowFormat: null, warnings: [] },
     ),
   );
   expect(await adaptationRepository.oldOutcomes(db, laterJob(sourceVersionId))).toEqual(anew);

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BaselinesOutcome, BaselinesSpec } from '../../../core/adaptation/baselines.ts';
 import type { EvolveSpec } from '../../../core/adaptation/evolutions.ts';
 import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
+import type { OutcomesOutcome, OutcomesSpec } from '../../../core/adaptation/measurements/version-outcomes.ts';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
@@ -100,6 +101,16 @@ async function measureBaselines(requestId: string, { job }: BaselinesSpec): Prom
   return { baselines: MEASURED, oldOutcomes: null };
 }
 
+async function measureOutcomes(requestId: string, { base }: OutcomesSpec): Promise<OutcomesOutcome> {
+  const behavior = await behaviorOf(base);
+  if (behavior.outcomes === 'permanent')
+    throw new Failure('no row can be measured', { code: 'too_long', permanent: true });
+  while (behavior.until !== undefined && !existsSync(behavior.until) && !cancelled.has(requestId)) await sleep(20);
+  if (behavior.outcomes === 'hang') await until(() => cancelled.has(requestId));
+  if (cancelled.has(requestId)) throw new Failure('the job was cancelled', { code: 'cancelled', permanent: true });
+  return { outcomes: outcomes('2', [0, 1]) };
+}
+
 async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   const behavior = await behaviorOf(spec.newBase);
   const emit = (event: JobEvent) => send({ type: 'event', requestId, event });
@@ -112,6 +123,8 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   // A resumed attempt says it again.
   for (let again = 0; again < 2; again++) emit({ type: 'warning', message: 'line 3 is long' });
   emit({ type: 'old_measured', outcomes: outcomes('0', [1, 0]) });
+  const anchor = { version: 'old', value: 0.5, outcomes: null } as const;
+  emit({ type: 'anchor', anchor });
   emit({ type: 'baselines', target: 0.8, baselines });
   phase('initialize');
   const evaluation = { alpha: 1, beta: -1, rows: 16, loss: 0.5, ms: 2, rowLosses: [] };
@@ -147,6 +160,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
     slices: { old: {}, best: {} },
     warnings: [],
     oldKnown: false,
+    anchor,
   };
   if (cancelled.has(requestId)) return { ...end, state: 'cancelled', best: null };
   phase('evaluate');
@@ -213,17 +227,29 @@ async function writeCandidate(spec: JobSpec, sequence: number): Promise<string> 
   return dir;
 }
 
-async function log(request: RequestBody<'adapt' | 'baselines'>): Promise<void> {
+async function log(request: RequestBody<'adapt' | 'baselines' | 'outcomes'>): Promise<void> {
+  if (request.type === 'outcomes') return note(request.spec.base, `outcomes ${request.spec.adapter}`);
   const spec = request.type === 'adapt' ? request.spec : request.spec.job;
-  const { log } = await behaviorOf(spec.newBase);
   const what = request.type === 'adapt' ? spec.kind : request.type;
-  if (log !== undefined) await appendFile(log, `${what} ${spec.jobId}\n`);
+  return note(spec.newBase, `${what} ${spec.jobId}`);
+}
+
+async function note(base: string, line: string): Promise<void> {
+  const { log } = await behaviorOf(base);
+  if (log !== undefined) await appendFile(log, `${line}\n`);
 }
 
 async function answer(request: Request): Promise<void> {
   const { requestId } = request;
   try {
-    if (request.type === 'adapt' || request.type === 'baselines') await log(request);
+    if (request.type === 'adapt' || request.type === 'baselines' || request.type === 'outcomes') await log(request);
+    if (request.type === 'outcomes')
+      send({
+        type: 'outcome',
+        requestId,
+        request: 'outcomes',
+        outcome: await measureOutcomes(requestId, request.spec),
+      });
     if (request.type === 'baselines')
       send({
         type: 'outcome',
