@@ -43,7 +43,7 @@ export interface RungReport {
   readonly reason: string | null;
   /** Milliseconds spent on the rung, evaluation and publication included. */
   readonly ms: number;
-  /** The rung's best candidate, by the verdict and then by the metric; null if it has none. */
+  /** The rung's best candidate (`isPreferred`); null if it has none. */
   readonly candidate: CandidateRecord | null;
 }
 

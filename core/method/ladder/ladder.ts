@@ -267,7 +267,7 @@ export class Ladder {
     const { gate, old, judge: by = judge } = this.options;
     this.context.signal.throwIfAborted();
     this.context.phase('evaluate');
-    const measured = await this.context.gateMetric(adapter);
+    const measured = await this.context.gateMetric(adapter, { reference: old, whole: false });
     const verdict = by(gate, old, measured, this.#nextLook());
     const searchLoss = proposal.step === 0 ? this.searchLossOf(proposal) : null;
     return { ...proposal, ...verdict, ...measured, searchLoss, elapsedMs: this.#elapsed(), adapter };

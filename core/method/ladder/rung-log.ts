@@ -1,4 +1,4 @@
-import { isBetter, type Verdict } from '../gate/readiness-gate.ts';
+import { isBetter, measuredRows, type Verdict } from '../gate/readiness-gate.ts';
 import type { CandidateRecord, RungName } from './candidate.ts';
 import type { LadderState, RungReport } from './ladder-state.ts';
 
@@ -71,9 +71,14 @@ export class RungLog {
 
 const RANKS: Readonly<Record<Verdict, number>> = { passed: 2, inconclusive: 1, failed: 0 };
 
-/** Whether a candidate comes before another: by the verdict, then by the metric. */
+/**
+ * Whether a candidate comes before another: by the verdict, then by how many gate rows it took to be certain of it, then by the
+ * metric. All candidates meet the rows in the same order, so one that fails later was better on the rows that both have met.
+ */
 export function isPreferred(a: CandidateRecord, b: CandidateRecord): boolean {
-  return a.verdict === b.verdict ? isBetter(a.metric, b.metric) : hasBetterVerdict(a, b);
+  if (a.verdict !== b.verdict) return hasBetterVerdict(a, b);
+  const [measuredOfA, measuredOfB] = [measuredRows(a.metric), measuredRows(b.metric)];
+  return measuredOfA === measuredOfB ? isBetter(a.metric, b.metric) : measuredOfA > measuredOfB;
 }
 
 export function hasBetterVerdict(a: CandidateRecord, b: CandidateRecord): boolean {
