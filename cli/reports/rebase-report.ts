@@ -2,6 +2,7 @@ import type { JobEvent } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import { certificateDocument, type CertificateDocument } from '../../core/method/gate/certificate-document.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
+import { measuredRows, type MetricValue } from '../../core/method/gate/readiness-gate.ts';
 import type { RungReport } from '../../core/method/ladder/ladder-state.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import { duration, percent } from '../output.ts';
@@ -12,7 +13,9 @@ export function describeEvent(event: JobEvent): string | null {
   switch (event.type) {
     case 'candidate': {
       const { id, metric, verdict } = event.candidate;
-      const value = `${metric.name} ${metric.value.toFixed(4)} ± ${metric.standardError.toFixed(4)}`;
+      const value = metric.curtailed
+        ? `${metric.name} ${boundText(metric, (bound) => bound.toFixed(4))} after ${metric.curtailed.measured} of ${metric.rows} gate rows`
+        : `${metric.name} ${metric.value.toFixed(4)} ± ${metric.standardError.toFixed(4)}`;
       return `${id}${coefficientsOf(event.candidate)}: ${value}, ${verdict}`;
     }
     case 'watched': {
@@ -98,12 +101,14 @@ export type RebaseDocument = ReturnType<typeof rebaseDocument>;
 
 function rungDocument({ rung, result, reason, ms, candidate }: RungReport, target: number | null) {
   const gate = candidate && {
-    value: candidate.metric.value,
-    standard_error: candidate.metric.standardError,
+    value: candidate.metric.curtailed ? null : candidate.metric.value,
+    best_case: candidate.metric.curtailed ? candidate.metric.value : null,
+    standard_error: candidate.metric.curtailed ? null : candidate.metric.standardError,
     bound: candidate.bound,
     target,
     negative_flips: candidate.negativeFlips,
     rows: candidate.metric.rows,
+    measured_rows: measuredRows(candidate.metric),
     passed: candidate.verdict === 'passed',
     verdict: candidate.verdict,
     certificate: certificateDocument(candidate.certificate),
@@ -167,7 +172,7 @@ export async function ladderTable(
     const { candidate, ms } = rung;
     const time = ms > 0 ? duration(ms) : '·';
     const [value, bound, flips] = candidate
-      ? [show(candidate.metric.value), show(candidate.bound), percent(candidate.negativeFlips)]
+      ? [boundText(candidate.metric, show), show(candidate.bound), percent(candidate.negativeFlips)]
       : ['·', '·', '·'];
     table.push([nameOf(rung), time, value, bound, candidate ? show(target) : '·', flips, verdictOf(rung)]);
   }
@@ -187,8 +192,19 @@ function coefficientsOf({ alpha, beta }: CandidateRecord): string {
 function verdictOf({ result, reason, candidate }: RungReport): string {
   if (result === 'passed') return 'passed';
   if (result === 'inconclusive') return inconclusiveText(candidate);
-  if (result === 'failed') return `failed: ${candidate?.failed.join(', ').replaceAll('_', ' ')}`;
+  if (result === 'failed') return failedText(candidate);
   return `${result.replace('_', ' ')}: ${reason?.replaceAll('_', ' ')}`;
+}
+
+function failedText(candidate: CandidateRecord | null): string {
+  const why = `failed: ${candidate?.failed.join(', ').replaceAll('_', ' ')}`;
+  const { curtailed, rows } = candidate?.metric ?? {};
+  return curtailed ? `${why}; certain after ${curtailed.measured} of ${rows} rows` : why;
+}
+
+/** The value, or what it is at best where only a part of the rows was measured. */
+function boundText({ name, value, curtailed }: MetricValue, show: (value: number) => string): string {
+  return curtailed ? `${name === 'loss' ? '≥' : '≤'} ${show(value)}` : show(value);
 }
 
 function inconclusiveText(candidate: CandidateRecord | null): string {

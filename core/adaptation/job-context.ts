@@ -3,7 +3,7 @@ import type { LoadedBase } from '../engine/base-cache.ts';
 import type { MatrixProducts } from '../linalg/products.ts';
 import { saveAdapter } from '../formats/peft/peft-adapter-writer.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
-import type { GateMeasurement, MetricValue } from '../method/gate/readiness-gate.ts';
+import type { GateLook, GateMeasurement, MetricValue } from '../method/gate/readiness-gate.ts';
 import type { Candidate, RungName } from '../method/ladder/candidate.ts';
 import type { FineTuneRequest, LadderContext, LadderEvent, LadderPhase } from '../method/ladder/ladder-context.ts';
 import type { LadderState } from '../method/ladder/ladder-state.ts';
@@ -36,7 +36,7 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly products: MatrixProducts;
   readonly measurements: Measurements;
   /** Measures an adapter on the gate rows of the new base. */
-  measureForGate(adapter: Adapter): Promise<GateMeasurement>;
+  measureForGate(adapter: Adapter, look: GateLook): Promise<GateMeasurement>;
   readonly rowFormat: RowFormat;
   readonly checkpoints: CheckpointStore;
   /** The checkpoint to resume from; null for a first attempt. */
@@ -140,8 +140,8 @@ export class JobContext implements LadderContext {
     return this.#options.measurements.onSearch(this.#base, adapter);
   }
 
-  gateMetric(adapter: Adapter): Promise<GateMeasurement> {
-    return this.#options.measureForGate(adapter);
+  gateMetric(adapter: Adapter, look: GateLook): Promise<GateMeasurement> {
+    return this.#options.measureForGate(adapter, look);
   }
 
   createFresh(seed: number): Adapter {

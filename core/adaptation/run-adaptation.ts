@@ -9,15 +9,13 @@ import type { MatrixProducts } from '../linalg/products.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
 import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
 import { toRecord } from '../method/ladder/candidate.ts';
-import type { LadderOptions, LadderOutcome } from '../method/ladder/ladder-state.ts';
-import { reportRungs, runStrategy, usesEvolution } from '../method/ladder/strategies.ts';
+import { reportRungs, usesEvolution } from '../method/ladder/strategies.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { resolveJobOptions, type JobSettings } from '../options/job-settings.ts';
 import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
-import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 import type { CountedFrom } from './measurements/gate-outcomes.ts';
@@ -31,7 +29,8 @@ import { GradientPrecision } from './setup/gradient-precision.ts';
 import { objectionToLosses } from './setup/job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements/measurements.ts';
-import { ladderOptions, requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
+import { runLadder } from './run-ladder.ts';
+import { requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
 import { jobMemory, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
 import { rowFormatOf, type RowFormat } from './setup/row-format.ts';
@@ -90,11 +89,6 @@ interface Prepared {
 /** The part of what a job has loaded that loading the new base needs. */
 type LoadedJob = Pick<Prepared, 'data' | 'oldAdapter' | 'reference'>;
 
-/** How far the ladder came. */
-interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
-  readonly problem?: JobOutcome['problem'];
-}
-
 /** One attempt at a job, from loading to the outcome. */
 class AdaptationRun {
   readonly #bases: BaseCache;
@@ -132,13 +126,15 @@ class AdaptationRun {
     this.#noteAnchor(compared && reference.countedFrom(compared));
     this.#target = resolveTarget(gate, compared && compared.metric).value;
     this.#noteBaselines({});
-    const result = await this.#runLadder(prepared, { gate, old: compared });
+    const { context, settings } = prepared;
+    const judged = { gate, old: compared, ...(kind === 'control' && { refineSteps: 0 }) };
+    const result = await runLadder(context, settings, judged);
     // A control publishes nothing, and a resumed job may have published before: both are ready because the ladder is.
     if (result.ready) this.#markReady();
     const phases = this.#ready?.phases ?? this.#clock.phases();
     const { ready, best, rungs, problem, candidates } = result;
     const copy = candidates.find(({ id }) => id === 'copy');
-    if (copy) this.#noteBaselines({ copy: copy.metric.value });
+    if (copy && !copy.metric.curtailed) this.#noteBaselines({ copy: copy.metric.value });
     if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared);
     const { gate: rows } = prepared.data;
     const isKept = !ready && best !== null && kind === 'adaptation';
@@ -150,7 +146,7 @@ class AdaptationRun {
       ladder: rungs,
       phases,
       problem,
-      candidateFolder: isKept ? await prepared.context.writeCandidate(best, 'best-candidate') : null,
+      candidateFolder: isKept ? await context.writeCandidate(best, 'best-candidate') : null,
     };
   }
 
@@ -226,7 +222,7 @@ class AdaptationRun {
       products,
       data,
       measurements,
-      measureForGate: (adapter) => measureForGate(exact, newBase, adapter),
+      measureForGate: (adapter, look) => measureForGate(exact, { base: newBase, adapter }, look),
       rowFormat,
       checkpoints,
       resumed,
@@ -315,28 +311,6 @@ class AdaptationRun {
 
   async #fingerprintOf(oldFolder: string, evolution: Evolution | null): Promise<string> {
     return evolution?.oldFingerprint ?? requireFingerprint(oldFolder, this.#bases);
-  }
-
-  /** Runs the strategy. Training that diverges ends it where it stands, and the candidates judged before still count. */
-  async #runLadder(
-    { context, settings }: Prepared,
-    judged: Pick<LadderOptions, 'gate' | 'old'>,
-  ): Promise<LadderResult> {
-    try {
-      return await runStrategy(settings.strategy, context, {
-        ...judged,
-        ...ladderOptions(settings),
-        ...(this.#spec.kind === 'control' && { refineSteps: 0 }),
-      });
-    } catch (error) {
-      const { reached } = context;
-      if (!(error instanceof TrainingDivergedError) || !reached?.best) throw error;
-      this.#emit({ type: 'warning', message: error.message });
-      const { publishedId, candidates } = reached.state;
-      const rungs = reportRungs(reached.state, settings.prefer);
-      const problem = { code: error.code, message: error.message };
-      return { ready: publishedId !== null, best: reached.best, candidates, rungs, problem };
-    }
   }
 
   /** Measures what only the report needs. */

@@ -78,14 +78,18 @@ function recordSearch(recorder: ProgressRecorder, evaluation: SearchEvaluation, 
 
 /** @param trained number of training steps after which it was judged */
 function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: CandidateRecord, trained: number): void {
-  const { name, value } = metric;
+  // Untrained candidates all have step 0, so each needs a name of its own.
+  const point = (what: string, value: number) =>
+    recorder.points([
+      step > 0 ? { name: `gate_${what}`, step: trained, value } : { name: `${id}_${what}`, step: 0, value },
+    ]);
+  const { name, value, curtailed } = metric;
+  // What it would have reached on all rows is not known.
+  if (curtailed) return point('rows', curtailed.measured);
   // Diverged training has no finite metric, and neither JSON nor the table of points can hold it.
   if (!Number.isFinite(value)) return;
   recorder.candidate(value);
-  // Untrained candidates all have step 0, so each needs a name of its own.
-  recorder.points([
-    step > 0 ? { name: `gate_${name}`, step: trained, value } : { name: `${id}_${name}`, step: 0, value },
-  ]);
+  point(name, value);
 }
 
 /** What the search rows say of an adapter in training, and of the one that it starts from. */

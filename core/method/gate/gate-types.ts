@@ -4,17 +4,26 @@ import type { Precision } from '../../options/precisions.ts';
 
 export interface MetricValue {
   readonly name: MetricName;
+  /** Of a curtailed look, the best value that the rows it did not measure leave possible. */
   readonly value: number;
-  /** Number of rows that the value was measured on. */
+  /** Number of rows that the value is about. */
   readonly rows: number;
   readonly standardError: number;
+  /** Set if the look ended as soon as the candidate was certain to fail. */
+  readonly curtailed?: CurtailedLook;
+}
+
+/** How far a look at the gate rows came that ended early. Plain JSON. */
+export interface CurtailedLook {
+  /** Number of rows that were measured. */
+  readonly measured: number;
 }
 
 /** The outcome of every gate row, in the order of the rows. */
 export interface RowOutcomes {
   /**
    * 1 for a right row and 0 for a wrong one; for `rouge_l` and `token_f1` the row's score from 0 to 1; for `loss` the summed
-   * loss of the row's completion tokens.
+   * loss of the row's completion tokens. Rows that a curtailed look did not measure have the best outcome that there is.
    */
   readonly values: ArrayLike<number>;
   /** Completion tokens of each row. Only the metric `loss` needs them. */
@@ -27,6 +36,14 @@ export interface GateMeasurement {
   readonly outcomes: RowOutcomes;
   /** The precision of the base that it was measured on. */
   readonly judgedIn?: Precision;
+}
+
+/** How a candidate is measured on the gate rows. */
+export interface GateLook {
+  /** The version that it is compared with, on its own base; null if the gate does not need it. */
+  readonly reference: GateMeasurement | null;
+  /** Whether all rows are measured, even if the candidate is certain to fail before. */
+  readonly whole: boolean;
 }
 
 /** The rule that says whether an adapter is ready, and the metric that it judges. */
@@ -68,14 +85,14 @@ export interface GateVerdict {
   readonly needed: number;
   /**
    * The worst true value that the rows leave possible, at the confidence of this look; it certifies if it reaches `needed`. Null
-   * where the gate has no confidence.
+   * where the gate has no confidence, and for a curtailed look.
    */
   readonly bound: number | null;
   /**
-   * Negative flips as a share of the rows; null if the old version was not measured, and for metrics whose rows are neither
+   * Negative flips as a share of the rows, those of a curtailed look as far as it came; null if the old version was not measured, and for metrics whose rows are neither
    * right nor wrong.
    */
   readonly negativeFlips: number | null;
-  /** Empty if the candidate passed. */
+  /** Empty if the candidate passed. Of a curtailed look, what is certain. */
   readonly failed: readonly GateFailure[];
 }

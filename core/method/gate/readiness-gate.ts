@@ -83,21 +83,16 @@ export function judge(
   found: GateMeasurement,
   look: Look = FIRST_LOOK,
 ): GateVerdict {
-  const { value: needed } = resolveTarget(gate, reference && reference.metric);
-  requireMetric(gate.metric, found.metric);
-  const negativeFlips = reference && judgesRows(gate.metric) ? negativeFlipsOf(reference, found) : null;
-  const failed: GateFailure[] = [];
-  if (!reaches(gate.metric, found.metric.value, needed)) failed.push('value');
-  if (negativeFlips !== null && negativeFlips > (gate.max_negative_flips ?? 1) + ROUNDING)
-    failed.push('negative_flips');
+  const { needed, negativeFlips, failed } = refute(gate, reference, found);
   const refuted = failed.length > 0;
   const confidence = confidenceOf(gate);
   if (confidence === null) {
     return { verdict: refuted ? 'failed' : 'passed', certificate: null, needed, bound: null, negativeFlips, failed };
   }
-  const { certified, bound } = evidenceOf(gate, reference, found, { needed, level: levelOf(look, confidence) });
-  if (!certified) failed.push('bound');
-  const verdict = refuted ? 'failed' : certified ? 'passed' : 'inconclusive';
+  const level = levelOf(look, confidence);
+  const evidence = found.metric.curtailed ? null : evidenceOf(gate, reference, found, { needed, level });
+  if (evidence?.certified === false) failed.push('bound');
+  const verdict = refuted ? 'failed' : evidence?.certified ? 'passed' : 'inconclusive';
   const certificate: Certificate = {
     verdict,
     confidence,
@@ -106,7 +101,26 @@ export function judge(
     looks: look.total,
     rowsNeeded: verdict === 'inconclusive' ? rowsToDecide(gate, reference, found) : null,
   };
-  return { verdict, certificate, needed, bound, negativeFlips, failed };
+  return { verdict, certificate, needed, bound: evidence?.bound ?? null, negativeFlips, failed };
+}
+
+/**
+ * Whether a candidate fails already by what it has on the rows, whatever they certify. Rows that were not measured yet take
+ * part with the best outcome that there is, so that this is certain before all of them are.
+ */
+export function isRefuted(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement): boolean {
+  return refute(gate, reference, found).failed.length > 0;
+}
+
+function refute(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement) {
+  const { value: needed } = resolveTarget(gate, reference && reference.metric);
+  requireMetric(gate.metric, found.metric);
+  const negativeFlips = reference && judgesRows(gate.metric) ? negativeFlipsOf(reference, found) : null;
+  const failed: GateFailure[] = [];
+  if (!reaches(gate.metric, found.metric.value, needed)) failed.push('value');
+  if (negativeFlips !== null && negativeFlips > (gate.max_negative_flips ?? 1) + ROUNDING)
+    failed.push('negative_flips');
+  return { needed, negativeFlips, failed };
 }
 
 function evidenceOf(
@@ -123,6 +137,11 @@ export function isBetter(a: MetricValue, b: MetricValue): boolean {
   requireMetric(a.name, b);
   if (!Number.isFinite(a.value) || !Number.isFinite(b.value)) return Number.isFinite(a.value);
   return a.name === 'loss' ? a.value < b.value - ROUNDING : a.value > b.value + ROUNDING;
+}
+
+/** Number of rows that were measured: all of them, unless the look was curtailed. */
+export function measuredRows({ rows, curtailed }: MetricValue): number {
+  return curtailed?.measured ?? rows;
 }
 
 /** Whether `a` is significantly better than `b`: the confidence bound of their difference on the same rows excludes zero. */
