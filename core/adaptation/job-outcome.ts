@@ -4,6 +4,7 @@ import type { Phase } from '../options/phases.ts';
 import type { Precision } from '../options/precisions.ts';
 import type { Baselines } from './baselines.ts';
 import type { RowFormat } from './setup/row-format.ts';
+import type { NegativeFlip } from './measurements/negative-flips.ts';
 import type { SliceValues } from './measurements/slices.ts';
 
 /** `validation_only`: the task has no training rows, so that nothing could be trained. */
@@ -28,6 +29,8 @@ export interface JobOutcome {
   readonly precision: Precision | null;
   /** The metric of the old adapter on the old base and of the best candidate, by slice; empty where not measured. */
   readonly slices: { readonly old: SliceValues; readonly best: SliceValues };
+  /** The first of the rows that the old version had right and the best candidate has wrong. */
+  readonly flips: readonly NegativeFlip[];
   /** What somebody should know about the rows, or about what happened. */
   readonly warnings: readonly string[];
   readonly steps: number;

@@ -21,6 +21,7 @@ import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 import { measureForGate, type ExactGate } from './measurements/exact-gate.ts';
+import { GateBreakdown, NO_BREAKDOWN } from './measurements/gate-breakdown.ts';
 import { isKnown, knownOutcomes, measureOld, storedOld, type KnownOld } from './measurements/old-version.ts';
 import { JobContext, precisionOf, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
@@ -33,7 +34,6 @@ import { ladderOptions, requireSuitable, rowBudget, trainedSizes } from './setup
 import { jobMemory, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
 import { rowFormatOf, type RowFormat } from './setup/row-format.ts';
-import { sliceValues } from './measurements/slices.ts';
 
 /** The reason with which a signal aborts when a job is to stop. */
 export class CancelledError extends Error {
@@ -69,8 +69,6 @@ export async function runAdaptation(
   }
 }
 
-const NO_SLICES: JobOutcome['slices'] = { old: {}, best: {} };
-
 /** What a job has loaded before its ladder begins. */
 interface Prepared {
   readonly context: JobContext;
@@ -78,6 +76,7 @@ interface Prepared {
   readonly exact: ExactGate;
   readonly data: TaskData;
   readonly settings: JobSettings;
+  readonly breakdown: GateBreakdown;
   readonly newBase: LoadedBase;
   readonly oldAdapter: Adapter;
   readonly knownOld: KnownOld;
@@ -129,8 +128,9 @@ class AdaptationRun {
     const { metric, gate: rule, kind, baselines } = this.#spec;
     const prepared = await this.#prepare(products);
     this.#prepared = prepared;
-    const gate: Gate = { metric, ...rule };
+    const gate: Gate = { metric, ...rule, sliceRows: prepared.breakdown.sliceRows };
     const old = prepared.old ?? (needsOldVersion(gate) ? await this.#storedOld(prepared) : null);
+    prepared.breakdown.compareWith(old);
     this.#target = resolveTarget(gate, old && old.metric).value;
     this.#noteBaselines({});
     const result = await this.#runLadder(prepared, { gate, old });
@@ -141,13 +141,12 @@ class AdaptationRun {
     const copy = candidates.find(({ id }) => id === 'copy');
     if (copy) this.#noteBaselines({ copy: copy.metric.value });
     if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared);
-    const { gate: rows } = prepared.data;
     const isKept = !ready && best !== null && kind === 'adaptation';
     return {
       ...this.#figures(),
       state: ready ? 'ready' : 'not_ready',
       best: best && toRecord(best),
-      slices: { old: old ? sliceValues(rows, old) : {}, best: best ? sliceValues(rows, best) : {} },
+      ...prepared.breakdown.of(best),
       ladder: rungs,
       phases,
       problem,
@@ -163,7 +162,7 @@ class AdaptationRun {
       ...this.#figures(),
       state: 'cancelled',
       best: reached?.best ? toRecord(reached.best) : null,
-      slices: NO_SLICES,
+      ...NO_BREAKDOWN,
       ladder: reached ? reportRungs(reached.state, settings?.prefer) : [],
       phases: this.#ready?.phases ?? this.#clock.phases(),
       candidateFolder: null,
@@ -199,6 +198,7 @@ class AdaptationRun {
     const budget = rowBudget(spec, settings.maxNewTokens);
     const data = tokenizeTask(rows, { ...format, budget }, (message) => this.#emit({ type: 'warning', message }));
     requireSuitable(data, spec, settings);
+    const breakdown = new GateBreakdown(data.gate, spec.gate);
     const measured = rowSizes([...data.search, ...data.gate]);
     const generated = isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null;
     this.#planMemory({ ...needs, measured, generated, trained: trainedSizes(rows, settings, { format, measured }) });
@@ -227,6 +227,7 @@ class AdaptationRun {
       products,
       data,
       measurements,
+      breakdown,
       measureForGate: (adapter) => measureForGate(exact, newBase, adapter),
       rowFormat,
       checkpoints,
@@ -236,7 +237,8 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    return { context, measurements, exact, data, settings, newBase, oldAdapter, knownOld, old: old?.measured ?? null };
+    const found = old?.measured ?? null;
+    return { context, measurements, exact, data, breakdown, settings, newBase, oldAdapter, knownOld, old: found };
   }
 
   /** Leaves out a checkpoint whose precision this device does not have. */

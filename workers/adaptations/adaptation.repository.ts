@@ -4,8 +4,10 @@ import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/in
 import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
 import type { RowsUsed } from '../../core/adaptation/job-outcome.ts';
+import type { NegativeFlip } from '../../core/adaptation/measurements/negative-flips.ts';
 import type { SliceValues } from '../../core/adaptation/measurements/slices.ts';
 import { certificateDocument } from '../../core/method/gate/certificate-document.ts';
+import type { Certificate } from '../../core/method/gate/readiness-gate.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
@@ -46,6 +48,7 @@ export interface PublishedFolder {
   rows: RowsUsed;
   outcomes: GateOutcomes;
   slices: SliceValues;
+  flips: readonly NegativeFlip[];
 }
 
 /** What a job has measured since the last write. */
@@ -209,6 +212,7 @@ export const adaptationRepository = {
       metrics: metricsOf(published),
       jobId: job.id,
       gateOutcomes: { create: { tenantId: job.tenantId, ...outcomesOf(published.outcomes) } },
+      ...(published.flips.length > 0 && { negativeFlips: { create: flipsOf(job, published.flips) } }),
     });
     return id;
   },
@@ -263,12 +267,28 @@ function metricsOf({ candidate, rows: data, slices }: PublishedFolder): Prisma.I
     standard_error: standardError,
     bound,
     negative_flips: negativeFlips,
-    certificate: certificateDocument(certificate) && { ...certificateDocument(certificate) },
+    certificate: certificateColumn(certificate),
     examples: rows,
     step,
     data,
     judged_in: judgedIn ?? null,
     ...(Object.keys(slices).length > 0 && { slices: slices as unknown as Prisma.InputJsonObject }),
+  };
+}
+
+/** A certificate as a column holds it. */
+export function certificateColumn(certificate: Certificate | null): Prisma.InputJsonObject | null {
+  const document = certificateDocument(certificate);
+  if (document === null) return null;
+  const { slices, ...whole } = document;
+  return { ...whole, ...(slices && { slices: slices.map((slice) => ({ ...slice })) }) };
+}
+
+function flipsOf({ tenantId, adapter }: LoadedJob, flips: readonly NegativeFlip[]) {
+  return {
+    tenantId,
+    datasetId: adapter.datasetId,
+    flips: flips.map(({ row, slices }) => ({ row, slices: [...slices] })),
   };
 }
 

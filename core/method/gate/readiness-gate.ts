@@ -9,7 +9,8 @@ import {
   type PairedScores,
 } from '../../statistics/paired-statistics.ts';
 import { FIRST_LOOK, levelOf, type Look } from './error-budget.ts';
-import { absoluteEvidence, pairedEvidence, type Evidence } from './evidence.ts';
+import { judgeSlices, sliceFailures } from './critical-slices.ts';
+import { absoluteEvidence, pairedEvidence, reaches, type Evidence } from './evidence.ts';
 import { rowsToDecide } from './gate-rows.ts';
 import type {
   Certificate,
@@ -19,6 +20,7 @@ import type {
   GateTarget,
   GateVerdict,
   MetricValue,
+  Verdict,
 } from './gate-types.ts';
 
 export type * from './gate-types.ts';
@@ -90,23 +92,33 @@ export function judge(
   if (!reaches(gate.metric, found.metric.value, needed)) failed.push('value');
   if (negativeFlips !== null && negativeFlips > (gate.max_negative_flips ?? 1) + ROUNDING)
     failed.push('negative_flips');
-  const refuted = failed.length > 0;
   const confidence = confidenceOf(gate);
   if (confidence === null) {
-    return { verdict: refuted ? 'failed' : 'passed', certificate: null, needed, bound: null, negativeFlips, failed };
+    const verdict = failed.length > 0 ? 'failed' : 'passed';
+    return { verdict, certificate: null, needed, bound: null, negativeFlips, failed };
   }
-  const { certified, bound } = evidenceOf(gate, reference, found, { needed, level: levelOf(look, confidence) });
+  const level = levelOf(look, confidence);
+  const { certified, bound } = evidenceOf(gate, reference, found, { needed, level });
+  const slices = reference ? judgeSlices(gate, reference, found, level) : [];
   if (!certified) failed.push('bound');
-  const verdict = refuted ? 'failed' : certified ? 'passed' : 'inconclusive';
+  failed.push(...sliceFailures(slices));
+  const verdict = verdictOf(failed);
   const certificate: Certificate = {
     verdict,
     confidence,
     margin: gate.kind === 'absolute' ? null : gate.margin,
     rows: found.metric.rows,
     looks: look.total,
-    rowsNeeded: verdict === 'inconclusive' ? rowsToDecide(gate, reference, found) : null,
+    rowsNeeded: verdict === 'inconclusive' && !certified ? rowsToDecide(gate, reference, found) : null,
+    ...(slices.length > 0 && { slices }),
   };
   return { verdict, certificate, needed, bound, negativeFlips, failed };
+}
+
+/** What the rows do not certify leaves the verdict open; all else refutes. */
+function verdictOf(failed: readonly GateFailure[]): Verdict {
+  if (failed.length === 0) return 'passed';
+  return failed.every((failure) => failure === 'bound' || failure === 'slice_bound') ? 'inconclusive' : 'failed';
 }
 
 function evidenceOf(
@@ -151,10 +163,6 @@ function boundOfDifference({ metric, outcomes }: GateMeasurement, scores: Paired
 function negativeFlipsOf(old: GateMeasurement, found: GateMeasurement): number {
   const { losses, rows } = countFlips(old.outcomes.values, found.outcomes.values);
   return losses / rows;
-}
-
-function reaches(metric: MetricName, value: number, needed: number): boolean {
-  return metric === 'loss' ? value <= needed + ROUNDING : value >= needed - ROUNDING;
 }
 
 function requireValid(gate: Gate): void {

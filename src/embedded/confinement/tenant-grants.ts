@@ -41,6 +41,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   idempotency_records: { SELECT: null, UPDATE: ANSWER },
   jobs: { SELECT: null, UPDATE: CANCELLED_JOB },
   metric_points: READ,
+  negative_flips: READ,
   outbox: NOTHING,
   process_leases: NOTHING,
   rate_buckets: NOTHING,

@@ -1,6 +1,6 @@
 import { toTimestamp } from '../../lib/schemas.ts';
-import type { AdapterRow, AdapterVersionRow } from './adapter.repository.ts';
-import type { Adapter, AdapterVersion } from './adapter.schemas.ts';
+import type { AdapterRow, AdapterVersionRow, NegativeFlipRow } from './adapter.repository.ts';
+import type { Adapter, AdapterVersion, NegativeFlip } from './adapter.schemas.ts';
 
 export function toAdapter(row: AdapterRow): Adapter {
   const latest = row.versions[0];
@@ -39,4 +39,8 @@ export function toAdapterVersion(row: AdapterVersionRow): AdapterVersion {
     job_id: row.jobId,
     created_at: toTimestamp(row.createdAt),
   };
+}
+
+export function toNegativeFlip({ row, slices, datasetId }: NegativeFlipRow): NegativeFlip {
+  return { dataset_id: datasetId, row, slices };
 }

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { PageQuery } from '../../lib/pagination.ts';
-import { Id, Name, Timestamp } from '../../lib/schemas.ts';
+import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
 export const Dataset = Type.Object(
   {
@@ -14,6 +14,13 @@ export const Dataset = Type.Object(
       search: Type.Integer({ description: 'Number of rows on which the search compares fusion coefficients.' }),
       gate: Type.Integer({ description: 'Number of rows on which the gate judges candidates.' }),
     }),
+    gate_slices: Nullable(
+      Type.Record(Type.String(), Type.Integer(), {
+        description:
+          'Number of gate rows by slice. Null where it is not known: there are more than 1,000 slices, or the dataset was uploaded ' +
+          'before they were counted.',
+      }),
+    ),
     digest: Type.String({ description: 'SHA-256 of the stored JSONL.' }),
     created_at: Timestamp,
   },

@@ -37,6 +37,7 @@ const GRANTS: Record<string, Record<string, string>> = {
       'publish_ms queue_wait_ms state updated_at',
   },
   metric_points: { SELECT: ALL },
+  negative_flips: { SELECT: ALL },
   outbox: {},
   process_leases: {},
   rate_buckets: {},

@@ -91,6 +91,11 @@ async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
   return { dir: outDir, rank: 8, drift: 0.1, summary: { advice, modules: {} }, computeMs: 1 };
 }
 
+const FLIPS = [
+  { row: 3, slices: ['de'] },
+  { row: 9, slices: [] },
+];
+
 const MEASURED = { old: 0.9, none: 0.3, copy: 0.7 };
 
 async function measureBaselines(requestId: string, { job }: BaselinesSpec): Promise<BaselinesOutcome> {
@@ -145,6 +150,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
     rowFormat: null,
     precision: 'f32' as const,
     slices: { old: {}, best: {} },
+    flips: [],
     warnings: [],
     oldKnown: false,
   };
@@ -166,7 +172,7 @@ async function publications(requestId: string, spec: JobSpec, count: number): Pr
     const folder = await writeCandidate(spec, number);
     const made = candidate(number, 0.85 + number / 100);
     const event = { type: 'publication', number, folder, candidate: made, rows: 'training' } as const;
-    send({ type: 'event', requestId, event: { ...event, outcomes: outcomes('1', [1, 1]), slices: {} } });
+    send({ type: 'event', requestId, event: { ...event, outcomes: outcomes('1', [1, 1]), slices: {}, flips: FLIPS } });
     await until(() => published.get(requestId) === number || cancelled.has(requestId));
   }
   return candidate(Math.max(0, count - 1), 0.85 + Math.max(0, count - 1) / 100);
