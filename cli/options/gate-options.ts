@@ -49,8 +49,8 @@ function sliceOption(flag: string, certify: boolean, description: string): Optio
 function sliceOf(text: string, certify: boolean): CriticalSlice {
   const at = text.lastIndexOf('=');
   const [name, margin] = [text.slice(0, Math.max(0, at)), text.slice(at + 1)];
-  if (name === '' || margin.trim() === '' || !(Number(margin) >= 0)) {
-    throw new InvalidArgumentError('It is not NAME=MARGIN with a margin of at least 0.');
+  if (name === '' || margin.trim() === '' || !(Number(margin) >= 0 && Number(margin) < Infinity)) {
+    throw new InvalidArgumentError('It is not NAME=MARGIN with a finite margin of at least 0.');
   }
   return { name, margin: Number(margin), ...(certify && { certify }) };
 }

@@ -103,11 +103,30 @@ describe('create', () => {
       'invalid_request',
     ],
     [
-      'another policy',
-      { gate: { kind: 'relative', margin: 0.01, on_inconclusive: 'wait' } },
+      'a slice that is named twice',
+      { gate: { kind: 'relative', margin: 0.1, slices: ['de', 'de'].map((slice) => ({ name: slice, margin: 0.1 })) } },
+      422,
+      'invalid_gate',
+    ],
+    [
+      'a slice with a margin in percent',
+      { gate: { kind: 'relative', margin: 0.1, slices: [{ name: 'de', margin: 5 }] } },
+      422,
+      'invalid_gate',
+    ],
+    [
+      'a slice of a gate that compares with no version',
+      { gate: { kind: 'absolute', target: 0.5, slices: [{ name: 'de', margin: 0.1 }] } },
       400,
       'invalid_request',
     ],
+    [
+      'a slice that no gate row is in',
+      { gate: { kind: 'relative', margin: 0.1, slices: [{ name: 'de', margin: 0.1 }] } },
+      422,
+      'unknown_slice',
+    ],
+    ['another policy', { gate: { kind: 'relative', margin: 0.01, on_inconclusive: 'wait' } }, 400, 'invalid_request'],
     ['an unknown base model', { base_model: 'huge' }, 404, 'not_found'],
     ['an unknown dataset', { dataset_id: 'dst_019a0000-0000-7000-8000-000000000000' }, 404, 'not_found'],
     [
