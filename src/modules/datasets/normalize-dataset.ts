@@ -11,7 +11,7 @@ import { ROW_LIMIT_VARIABLE } from '../../config/config.ts';
 import { AppError, unprocessable } from '../../lib/errors.ts';
 
 /** Number of rows by split. */
-export type SplitCounts = Record<DatasetSplit, number>;
+type SplitCounts = Record<DatasetSplit, number>;
 
 /** Largest number of slices whose gate rows are counted. */
 const MAX_COUNTED_SLICES = 1000;

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { gateOf } from '../../../cli/options/gate-options.ts';
 import { sliceText } from '../../../cli/reports/certificate-text.ts';
 import { flipsText } from '../../../cli/reports/rebase-report.ts';
+import type { SliceDocument } from '../../../core/method/gate/certificate-document.ts';
 import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
 import {
   createTinyFamily,
@@ -74,10 +75,10 @@ it('the options of slices make the gate that the API takes', () => {
 });
 
 it('a critical slice says what it has, had and may lose, and what the gate says of it', () => {
-  const slice = {
+  const slice: SliceDocument = {
     ...{ name: 'de', margin: 0.1, certify: false, rows: 20, value: 0.75, old: 0.8, bound: 0.5 },
     ...{ verdict: 'inconclusive', rows_needed: 200 },
-  } as const;
+  };
   expect(sliceText(slice, 'accuracy')).toBe(
     '75.0 % (old 80.0 %, margin 10 points, 20 rows): good enough, not certified; about 200 rows would certify it',
   );

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { runStrategy } from '../../../../core/method/ladder/strategies.ts';
-import { ids, ToyAdaptation, type ToyOptions } from '../support/toy-adaptation.ts';
+import { ToyAdaptation, type ToyOptions } from '../support/toy-adaptation.ts';
 import { NOVEL, run, until } from '../support/toy-runs.ts';
 
 /** One row leaves open what is better: every rung is judged. */
