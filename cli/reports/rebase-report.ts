@@ -6,7 +6,7 @@ import { measuredRows, type MetricValue } from '../../core/method/gate/readiness
 import type { RungReport } from '../../core/method/ladder/ladder-state.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import { duration, percent } from '../output.ts';
-import { certificateText } from './certificate-text.ts';
+import { certificateText, sliceText } from './certificate-text.ts';
 
 /** Describes an event in one line; returns null for events that are not shown. */
 export function describeEvent(event: JobEvent): string | null {
@@ -56,6 +56,7 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
     rows,
     rowFormat,
     slices,
+    flips,
     warnings,
     ladder,
   } = outcome;
@@ -81,6 +82,7 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
     },
     certificate: certificateDocument(best?.certificate ?? null),
     slices: sliceDocument(slices),
+    negative_flips: flips,
     rows,
     row_format: rowFormat && {
       append_eos: rowFormat.appendEos,
@@ -142,8 +144,14 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
     ...slices.map(({ name, rows, old, value }): [string, string] => {
       return [`  slice ${name}`, `${show(value)} (old ${show(old)}, ${rows} rows)`];
     }),
+    ...criticalRows(document.certificate, metric.name),
     ['adapter', out],
   ];
+}
+
+/** The critical slices: what the gate says of each, and of how many rows. */
+function criticalRows(certificate: CertificateDocument | null, metric: MetricName): [string, string][] {
+  return (certificate?.slices ?? []).map((slice) => [`  critical ${slice.name}`, sliceText(slice, metric)]);
 }
 
 function certificateRow(certificate: CertificateDocument, metric: MetricName): [string, string] {
@@ -187,6 +195,20 @@ function nameOf({ rung, candidate }: RungReport): string {
 
 function coefficientsOf({ alpha, beta }: CandidateRecord): string {
   return alpha === null || beta === null ? '' : ` (α ${alpha.toFixed(2)}, β ${beta.toFixed(2)})`;
+}
+
+/** The largest number of rows that the report of a terminal lists; `--json` has more. */
+const SHOWN_FLIPS = 20;
+
+/** Says which rows the best candidate has lost, and in which slices they are. Empty if it has lost none. */
+export function flipsText({ flips, best }: Pick<JobOutcome, 'flips' | 'best'>): string {
+  if (flips.length === 0) return '';
+  const total = Math.round((best?.negativeFlips ?? 0) * (best?.metric.rows ?? 0));
+  const shown = flips.slice(0, SHOWN_FLIPS).map(({ row, slices }) => {
+    return slices.length > 0 ? `${row} (${slices.join(', ')})` : `${row}`;
+  });
+  const more = total > shown.length ? `, and ${total - shown.length} more` : '';
+  return `rows that were right and are wrong now, by line: ${shown.join(', ')}${more}\n`;
 }
 
 function verdictOf({ result, reason, candidate }: RungReport): string {

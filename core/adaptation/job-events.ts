@@ -7,6 +7,7 @@ import type { CountedFrom, GateOutcomes } from './measurements/gate-outcomes.ts'
 import type { Baselines } from './baselines.ts';
 import type { RowsUsed } from './job-outcome.ts';
 import type { RowFormat } from './setup/row-format.ts';
+import type { NegativeFlip } from './measurements/negative-flips.ts';
 import type { SliceValues } from './measurements/slices.ts';
 
 export interface MetricPoint {
@@ -28,6 +29,8 @@ export interface Publication {
   readonly outcomes: GateOutcomes;
   /** The metric by slice; empty if the rows name none. */
   readonly slices: SliceValues;
+  /** The first of the rows that the version before had right and the candidate has wrong. */
+  readonly flips: readonly NegativeFlip[];
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Precision } from '../options/precisions.ts';
 import type { Baselines } from './baselines.ts';
 import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import type { RowFormat } from './setup/row-format.ts';
+import type { NegativeFlip } from './measurements/negative-flips.ts';
 import type { SliceValues } from './measurements/slices.ts';
 
 /** `validation_only`: the task has no training rows, so that nothing could be trained. */
@@ -31,6 +32,8 @@ export interface JobOutcome {
   readonly precision: Precision | null;
   /** The metric of the old adapter on the old base and of the best candidate, by slice; empty where not measured. */
   readonly slices: { readonly old: SliceValues; readonly best: SliceValues };
+  /** The first of the rows that the old version had right and the best candidate has wrong. */
+  readonly flips: readonly NegativeFlip[];
   /** What somebody should know about the rows, or about what happened. */
   readonly warnings: readonly string[];
   readonly steps: number;

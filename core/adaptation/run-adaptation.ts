@@ -7,12 +7,13 @@ import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
 import type { MatrixProducts } from '../linalg/products.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
-import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
+import { resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
 import { toRecord } from '../method/ladder/candidate.ts';
 import { reportRungs, usesEvolution } from '../method/ladder/strategies.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { resolveJobOptions, type JobSettings } from '../options/job-settings.ts';
+import { needsOldVersion } from '../options/gates.ts';
 import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
@@ -20,6 +21,7 @@ import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts'
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
 import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import { measureForGate, type ExactGate } from './measurements/exact-gate.ts';
+import { GateBreakdown, NO_BREAKDOWN } from './measurements/gate-breakdown.ts';
 import { knownOutcomes } from './measurements/old-version.ts';
 import { ReferenceVersion, type MeasuredVersion, type ReferenceOptions } from './measurements/reference-version.ts';
 import { JobContext, precisionOf, rowFormatIn } from './job-context.ts';
@@ -34,7 +36,6 @@ import { requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
 import { jobMemory, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
 import { rowFormatOf, type RowFormat } from './setup/row-format.ts';
-import { sliceValues } from './measurements/slices.ts';
 
 /** The reason with which a signal aborts when a job is to stop. */
 export class CancelledError extends Error {
@@ -70,8 +71,6 @@ export async function runAdaptation(
   }
 }
 
-const NO_SLICES: JobOutcome['slices'] = { old: {}, best: {} };
-
 /** What a job has loaded before its ladder begins. */
 interface Prepared {
   readonly context: JobContext;
@@ -79,6 +78,7 @@ interface Prepared {
   readonly exact: ExactGate;
   readonly data: TaskData;
   readonly settings: JobSettings;
+  readonly breakdown: GateBreakdown;
   readonly newBase: LoadedBase;
   readonly oldAdapter: Adapter;
   readonly reference: ReferenceVersion;
@@ -119,12 +119,13 @@ class AdaptationRun {
     const { metric, gate: rule, kind, baselines } = this.#spec;
     const prepared = await this.#prepare(products);
     this.#prepared = prepared;
-    const gate: Gate = { metric, ...rule };
+    const gate: Gate = { metric, ...rule, sliceRows: prepared.breakdown.sliceRows };
     const { reference, newBase } = prepared;
     const compared = prepared.compared ?? (needsOldVersion(gate) ? await reference.onGate(newBase) : null);
     const old = reference.isAnchor ? reference.knownOld(newBase) : compared;
     this.#noteAnchor(compared && reference.countedFrom(compared));
     this.#target = resolveTarget(gate, compared && compared.metric).value;
+    prepared.breakdown.compareWith({ reference: compared, old });
     this.#noteBaselines({});
     const { context, settings } = prepared;
     const judged = { gate, old: compared, ...(kind === 'control' && { refineSteps: 0 }) };
@@ -136,13 +137,12 @@ class AdaptationRun {
     const copy = candidates.find(({ id }) => id === 'copy');
     if (copy && !copy.metric.curtailed) this.#noteBaselines({ copy: copy.metric.value });
     if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared);
-    const { gate: rows } = prepared.data;
     const isKept = !ready && best !== null && kind === 'adaptation';
     return {
       ...this.#figures(),
       state: ready ? 'ready' : 'not_ready',
       best: best && toRecord(best),
-      slices: { old: old ? sliceValues(rows, old) : {}, best: best ? sliceValues(rows, best) : {} },
+      ...prepared.breakdown.of(best),
       ladder: rungs,
       phases,
       problem,
@@ -158,7 +158,7 @@ class AdaptationRun {
       ...this.#figures(),
       state: 'cancelled',
       best: reached?.best ? toRecord(reached.best) : null,
-      slices: NO_SLICES,
+      ...NO_BREAKDOWN,
       ladder: reached ? reportRungs(reached.state, settings?.prefer) : [],
       phases: this.#ready?.phases ?? this.#clock.phases(),
       candidateFolder: null,
@@ -194,6 +194,7 @@ class AdaptationRun {
     const budget = rowBudget(spec, settings.maxNewTokens);
     const data = tokenizeTask(rows, { ...format, budget }, (message) => this.#emit({ type: 'warning', message }));
     requireSuitable(data, spec, settings);
+    const breakdown = new GateBreakdown(data.gate, spec.gate);
     const measured = rowSizes([...data.search, ...data.gate]);
     const generated = isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null;
     this.#planMemory({ ...needs, measured, generated, trained: trainedSizes(rows, settings, { format, measured }) });
@@ -222,6 +223,7 @@ class AdaptationRun {
       products,
       data,
       measurements,
+      breakdown,
       measureForGate: (adapter, look) => measureForGate(exact, { base: newBase, adapter }, look),
       rowFormat,
       checkpoints,
@@ -232,7 +234,7 @@ class AdaptationRun {
       publish: (publication) => this.#publish(publication),
     });
     const compared = found?.measured ?? null;
-    return { context, measurements, exact, data, settings, newBase, oldAdapter, reference, compared };
+    return { context, measurements, exact, data, breakdown, settings, newBase, oldAdapter, reference, compared };
   }
 
   #reference(found: Pick<ReferenceOptions, 'exact' | 'oldAdapter' | 'knownOld' | 'newVersion'>): ReferenceVersion {

@@ -7,8 +7,10 @@ import { anchorRepository, type JobAnchor } from './anchors/anchor.repository.ts
 import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
 import type { RowsUsed } from '../../core/adaptation/job-outcome.ts';
+import type { NegativeFlip } from '../../core/adaptation/measurements/negative-flips.ts';
 import type { SliceValues } from '../../core/adaptation/measurements/slices.ts';
 import { certificateDocument } from '../../core/method/gate/certificate-document.ts';
+import type { Certificate } from '../../core/method/gate/readiness-gate.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
@@ -51,6 +53,7 @@ export interface PublishedFolder {
   slices: SliceValues;
   /** What the margin counted from; null if the gate has none. */
   anchor: JobAnchor | null;
+  flips: readonly NegativeFlip[];
 }
 
 /** What a job has measured since the last write. */
@@ -227,6 +230,7 @@ export const adaptationRepository = {
       jobId: job.id,
       ...(anchor !== null && { anchorVersionId: anchor.versionId }),
       gateOutcomes: { create: { tenantId: job.tenantId, ...outcomesOf(published.outcomes) } },
+      ...(published.flips.length > 0 && { negativeFlips: { create: flipsOf(job, published.flips) } }),
     });
     if (anchor !== null && anchor.insteadOf !== null) await recordMovedAnchor(tx, job, { ...anchor, publishedId: id });
     return id;
@@ -293,13 +297,29 @@ function metricsOf({ candidate, rows: data, slices, anchor }: PublishedFolder): 
     standard_error: standardError,
     bound,
     negative_flips: negativeFlips,
-    certificate: certificateDocument(certificate) && { ...certificateDocument(certificate) },
+    certificate: certificateColumn(certificate),
     examples: rows,
     step,
     data,
     judged_in: judgedIn ?? null,
     ...(anchor !== null && { anchor: { version_id: anchor.versionId, number: anchor.number, value: anchor.value } }),
     ...(Object.keys(slices).length > 0 && { slices: slices as unknown as Prisma.InputJsonObject }),
+  };
+}
+
+/** A certificate as a column holds it. */
+export function certificateColumn(certificate: Certificate | null): Prisma.InputJsonObject | null {
+  const document = certificateDocument(certificate);
+  if (document === null) return null;
+  const { slices, ...whole } = document;
+  return { ...whole, ...(slices && { slices: slices.map((slice) => ({ ...slice })) }) };
+}
+
+function flipsOf({ tenantId, adapter }: LoadedJob, flips: readonly NegativeFlip[]) {
+  return {
+    tenantId,
+    datasetId: adapter.datasetId,
+    flips: flips.map(({ row, slices }) => ({ row, slices: [...slices] })),
   };
 }
 

@@ -1,13 +1,12 @@
 import type { Publication } from '../../core/adaptation/job-events.ts';
 import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
-import { certificateDocument } from '../../core/method/gate/certificate-document.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { registerArtifact } from '../../src/artifacts/index.ts';
 import { withTransaction, type Database } from '../../src/lib/database.ts';
 import type { CandidateColumns, JobLifecycle, Lease } from '../../src/modules/jobs/index.ts';
 import type { JobAnchor } from './anchors/anchor.repository.ts';
-import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
+import { adaptationRepository, certificateColumn, type LoadedJob } from './adaptation.repository.ts';
 
 export interface PublicationContext {
   db: Database;
@@ -26,7 +25,7 @@ export interface PublicationContext {
  */
 export async function publishCandidate(
   context: PublicationContext,
-  { folder, candidate, rows, outcomes, slices }: Publication,
+  { folder, candidate, rows, outcomes, slices, flips }: Publication,
 ): Promise<string> {
   const { artifacts, lifecycle, lease, job, anchor } = context;
   await lifecycle.advancePhase(lease, 'publish');
@@ -43,6 +42,7 @@ export async function publishCandidate(
       outcomes,
       slices,
       anchor,
+      flips,
     });
   });
 }
@@ -68,6 +68,5 @@ export function columnsOf({
   metric,
   certificate,
 }: CandidateRecord): CandidateColumns {
-  const shown = certificateDocument(certificate);
-  return { strategy, fusionAlpha, fusionBeta, value: metric.value, certificate: shown && { ...shown } };
+  return { strategy, fusionAlpha, fusionBeta, value: metric.value, certificate: certificateColumn(certificate) };
 }

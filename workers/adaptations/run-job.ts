@@ -113,9 +113,15 @@ async function endOf(run: JobRun, outcome: JobOutcome): Promise<JobEnd> {
   };
 }
 
-/** Describes a candidate's metric, and its bound and negative flips if the gate judged by them. */
-function describe({ metric, bound, negativeFlips, failed }: CandidateRecord): string {
+/** Describes a candidate's metric, and its bound, negative flips and critical slices if the gate judged by them. */
+function describe({ metric, bound, negativeFlips, failed, certificate }: CandidateRecord): string {
   const share = ((negativeFlips ?? 0) * 100).toFixed(1);
   const flips = failed.includes('negative_flips') ? `, ${share} % negative flips are too many` : '';
-  return `${metric.value}${bound === null ? '' : ` with a confidence bound of ${bound}`}${flips}`;
+  const worse = (certificate?.slices ?? [])
+    .filter(({ verdict }) => verdict === 'failed')
+    .map(
+      ({ name, value, old, margin }) =>
+        `, slice ${name} has ${value} and had ${old}, which is worse than its margin of ${margin}`,
+    );
+  return `${metric.value}${bound === null ? '' : ` with a confidence bound of ${bound}`}${flips}${worse.join('')}`;
 }

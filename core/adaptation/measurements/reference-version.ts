@@ -1,7 +1,8 @@
 import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
 import { FormatError } from '../../formats/errors.ts';
 import { loadAdapter } from '../../formats/peft/peft-adapter.ts';
-import { needsOldVersion, type GateMeasurement } from '../../method/gate/readiness-gate.ts';
+import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
+import { needsOldVersion } from '../../options/gates.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { Precision } from '../../options/precisions.ts';
 import type { JobEvent, Publication } from '../job-events.ts';

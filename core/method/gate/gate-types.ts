@@ -46,8 +46,15 @@ export interface GateLook {
   readonly whole: boolean;
 }
 
+/** Positions among the gate rows by the name of the slice that the rows are in. */
+export type SliceRows = ReadonlyMap<string, readonly number[]>;
+
 /** The rule that says whether an adapter is ready, and the metric that it judges. */
-export type Gate = Readonly<GateRule> & { readonly metric: MetricName };
+export type Gate = Readonly<GateRule> & {
+  readonly metric: MetricName;
+  /** Where the gate rows of the slices are. A rule that names critical slices needs it. */
+  readonly sliceRows?: SliceRows;
+};
 
 /** The value that a candidate must be shown to reach. */
 export interface GateTarget {
@@ -58,8 +65,30 @@ export interface GateTarget {
 /** `passed`: certified, where the gate has a confidence. `inconclusive`: good enough on the rows, which are too few to certify it. */
 export type Verdict = 'passed' | 'failed' | 'inconclusive';
 
-/** What of the gate a candidate does not fulfil. The bound alone makes it inconclusive. */
-export type GateFailure = 'value' | 'bound' | 'negative_flips';
+/**
+ * What of the gate a candidate does not fulfil: `slice` is the value of a critical slice, `slice_bound` the bound of one that has to be
+ * certified. Bounds alone make it inconclusive.
+ */
+export type GateFailure = 'value' | 'bound' | 'negative_flips' | 'slice' | 'slice_bound';
+
+/** What the gate says of a candidate on the rows of a critical slice. Plain JSON. */
+export interface SliceVerdict {
+  readonly name: string;
+  readonly margin: number;
+  /** Whether the gate asks for a certificate of it. */
+  readonly certify: boolean;
+  /** `inconclusive` does not keep a candidate from being published unless the slice has to be certified. */
+  readonly verdict: Verdict;
+  /** Number of gate rows. */
+  readonly rows: number;
+  /** The candidate's value on them, and that of the version that the margin counts from. */
+  readonly value: number;
+  readonly old: number;
+  /** The worst true value that the rows leave possible, at the level of the look. */
+  readonly bound: number;
+  /** As that of a {@link Certificate}. */
+  readonly rowsNeeded: number | null;
+}
 
 /** What a gate with a confidence says of a candidate, and what of. Plain JSON. */
 export interface Certificate {
@@ -72,8 +101,10 @@ export interface Certificate {
   readonly rows: number;
   /** Number of times that the job had opened them, this one included. */
   readonly looks: number;
-  /** Of an inconclusive one: about how many rows would decide; null if no number would. Else null. */
+  /** Where all rows together are too few to certify it: about how many would do; null if no number would. Else null. */
   readonly rowsNeeded: number | null;
+  /** The critical slices, in the gate's order. Absent if it names none. */
+  readonly slices?: readonly SliceVerdict[];
 }
 
 /** The gate's decision on one candidate. Plain JSON. */

@@ -1,4 +1,4 @@
-import { DEFAULT_CONFIDENCE } from '../../options/gates.ts';
+import { DEFAULT_CONFIDENCE, needsOldVersion } from '../../options/gates.ts';
 import { judgesRows, type MetricName } from '../../options/metrics.ts';
 import { AdaptationError } from '../errors.ts';
 import {
@@ -9,7 +9,8 @@ import {
   type PairedScores,
 } from '../../statistics/paired-statistics.ts';
 import { FIRST_LOOK, levelOf, type Look } from './error-budget.ts';
-import { absoluteEvidence, pairedEvidence, type Evidence } from './evidence.ts';
+import { judgeSlices, sliceFailures } from './critical-slices.ts';
+import { absoluteEvidence, pairedEvidence, reaches, type Evidence } from './evidence.ts';
 import { rowsToDecide } from './gate-rows.ts';
 import type {
   Certificate,
@@ -19,17 +20,13 @@ import type {
   GateTarget,
   GateVerdict,
   MetricValue,
+  Verdict,
 } from './gate-types.ts';
 
 export type * from './gate-types.ts';
 
 /** Tolerance for the rounding of a sum over rows; it has nothing to do with sampling noise. */
 const ROUNDING = 1e-9;
-
-/** Whether the gate can only be evaluated if the old version was measured on the old base. */
-export function needsOldVersion(gate: Gate): boolean {
-  return gate.kind !== 'absolute' || gate.max_negative_flips !== undefined;
-}
 
 /**
  * The value that a candidate must reach.
@@ -84,22 +81,26 @@ export function judge(
   look: Look = FIRST_LOOK,
 ): GateVerdict {
   const { needed, negativeFlips, failed } = refute(gate, reference, found);
-  const refuted = failed.length > 0;
   const confidence = confidenceOf(gate);
   if (confidence === null) {
-    return { verdict: refuted ? 'failed' : 'passed', certificate: null, needed, bound: null, negativeFlips, failed };
+    const verdict = failed.length > 0 ? 'failed' : 'passed';
+    return { verdict, certificate: null, needed, bound: null, negativeFlips, failed };
   }
   const level = levelOf(look, confidence);
-  const evidence = found.metric.curtailed ? null : evidenceOf(gate, reference, found, { needed, level });
+  const isWhole = !found.metric.curtailed;
+  const evidence = isWhole ? evidenceOf(gate, reference, found, { needed, level }) : null;
+  const slices = reference && isWhole ? judgeSlices(gate, reference, found, level) : [];
   if (evidence?.certified === false) failed.push('bound');
-  const verdict = refuted ? 'failed' : evidence?.certified ? 'passed' : 'inconclusive';
+  failed.push(...sliceFailures(slices));
+  const verdict = verdictOf(failed);
   const certificate: Certificate = {
     verdict,
     confidence,
     margin: gate.kind === 'absolute' ? null : gate.margin,
     rows: found.metric.rows,
     looks: look.total,
-    rowsNeeded: verdict === 'inconclusive' ? rowsToDecide(gate, reference, found) : null,
+    rowsNeeded: verdict === 'inconclusive' && !evidence?.certified ? rowsToDecide(gate, reference, found) : null,
+    ...(slices.length > 0 && { slices }),
   };
   return { verdict, certificate, needed, bound: evidence?.bound ?? null, negativeFlips, failed };
 }
@@ -121,6 +122,12 @@ function refute(gate: Gate, reference: GateMeasurement | null, found: GateMeasur
   if (negativeFlips !== null && negativeFlips > (gate.max_negative_flips ?? 1) + ROUNDING)
     failed.push('negative_flips');
   return { needed, negativeFlips, failed };
+}
+
+/** What the rows do not certify leaves the verdict open; all else refutes. */
+function verdictOf(failed: readonly GateFailure[]): Verdict {
+  if (failed.length === 0) return 'passed';
+  return failed.every((failure) => failure === 'bound' || failure === 'slice_bound') ? 'inconclusive' : 'failed';
 }
 
 function evidenceOf(
@@ -170,10 +177,6 @@ function boundOfDifference({ metric, outcomes }: GateMeasurement, scores: Paired
 function negativeFlipsOf(old: GateMeasurement, found: GateMeasurement): number {
   const { losses, rows } = countFlips(old.outcomes.values, found.outcomes.values);
   return losses / rows;
-}
-
-function reaches(metric: MetricName, value: number, needed: number): boolean {
-  return metric === 'loss' ? value <= needed + ROUNDING : value >= needed - ROUNDING;
 }
 
 function requireValid(gate: Gate): void {

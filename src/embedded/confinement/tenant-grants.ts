@@ -43,6 +43,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   idempotency_records: { SELECT: null, UPDATE: ANSWER },
   jobs: { SELECT: null, UPDATE: CANCELLED_JOB },
   metric_points: READ,
+  negative_flips: READ,
   outbox: NOTHING,
   outcome_requests: { SELECT: null, INSERT: ['adapter_version_id', 'tenant_id'], UPDATE: ['requested_at'] },
   process_leases: NOTHING,

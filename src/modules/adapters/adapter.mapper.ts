@@ -1,6 +1,6 @@
 import { toTimestamp } from '../../lib/schemas.ts';
-import type { AdapterRow, AdapterVersionRow } from './adapter.repository.ts';
-import type { Adapter, AdapterVersion } from './adapter.schemas.ts';
+import type { AdapterRow, AdapterVersionRow, NegativeFlipRow } from './adapter.repository.ts';
+import type { Adapter, AdapterVersion, NegativeFlip } from './adapter.schemas.ts';
 
 export function toAdapter(row: AdapterRow): Adapter {
   const latest = row.versions[0];
@@ -62,4 +62,8 @@ function valueOf(row: AdapterVersionRow): number | null {
 function anchorOf(row: AdapterVersionRow): AdapterVersion['anchor'] {
   const { anchor, value } = metricsOf(row);
   return anchor === undefined || value === undefined ? null : { ...anchor, difference: value - anchor.value };
+}
+
+export function toNegativeFlip({ row, slices, datasetId }: NegativeFlipRow): NegativeFlip {
+  return { dataset_id: datasetId, row, slices };
 }

@@ -93,11 +93,30 @@ async function isSuperseded(
   return earlier > 0;
 }
 
+interface StoredFlip {
+  row: number;
+  slices: string[];
+}
+
+export interface NegativeFlipRow extends StoredFlip {
+  /** The row's number, in a form that sorts. */
+  id: string;
+  datasetId: string | null;
+}
+
 /** Rows that are not deleted, and whose tenant is not. */
 const LIVE = { deletedAt: null, tenant: { deletedAt: null } };
 
 /** A `tenantId` of null stands for any tenant. */
 export function createAdapterRepository(db: Database) {
+  /** The rows that a version has lost, in their order. They are one value, which has a bounded size. */
+  async function flips(adapterVersionId: string, tx: Queryable = db): Promise<NegativeFlipRow[]> {
+    const found = await tx.negativeFlips.findUnique({ where: { adapterVersionId } });
+    return ((found?.flips ?? []) as unknown as StoredFlip[]).map(({ row, slices }) => {
+      return { id: String(row).padStart(10, '0'), row, slices, datasetId: found?.datasetId ?? null };
+    });
+  }
+
   return {
     async insert(adapter: Prisma.AdapterUncheckedCreateInput, tx: Queryable = db): Promise<void> {
       try {
@@ -151,6 +170,14 @@ export function createAdapterRepository(db: Database) {
         where: { ...where, adapterId, deletedAt: null },
         include: WITH_VALUE,
       });
+    },
+
+    flips,
+    /** A page of {@link flips}. */
+    async pageFlips(adapterVersionId: string, query: PageQuery, tx: Queryable = db): Promise<NegativeFlipRow[]> {
+      const { where, take } = pageArguments(query, 'asc');
+      const after = where.id !== undefined && 'gt' in where.id ? where.id.gt : '';
+      return (await flips(adapterVersionId, tx)).filter(({ id }) => id > after).slice(0, take);
     },
   };
 }

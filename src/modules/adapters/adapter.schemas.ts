@@ -71,8 +71,8 @@ export const AdapterVersion = Type.Object(
       Type.Record(Type.String(), Type.Unknown(), {
         description:
           'What was measured on the gate rows when it was published: `metric`, `value`, `standard_error`, `bound` (the ' +
-          'confidence bound, if the gate has a confidence), `certificate` (`verdict`, `confidence`, `margin`, `rows`, `looks` and ' +
-          '`rows_needed`; null if the gate has no confidence), `negative_flips`, `examples` (the number of rows), `step` (optimizer ' +
+          'confidence bound, if the gate has a confidence), `certificate` (`verdict`, `confidence`, `margin`, `rows`, `looks`, ' +
+          '`rows_needed` and the critical `slices`, as of a job; null if the gate has no confidence), `negative_flips`, `examples` (the number of rows), `step` (optimizer ' +
           'steps), `data` (whether there were training rows), `judged_in` (the precision of the base in which this was ' +
           'measured: a gate with an absolute target is confirmed in `f32` wherever there is enough memory for it) and, if ' +
           'rows name slices, `slices` (`rows` and `value` of each). Null if imported.',
@@ -133,6 +133,18 @@ export const CreatedAdapter = Type.Object(
   { title: 'CreatedAdapter' },
 );
 export type CreatedAdapter = Static<typeof CreatedAdapter>;
+
+export const NegativeFlip = Type.Object(
+  {
+    dataset_id: Nullable(Id('dataset', 'The dataset that the row is in. It may have been deleted since.')),
+    row: Type.Integer({
+      description: 'Number of the row in the dataset, from 1. Blank lines of the upload do not count.',
+    }),
+    slices: Type.Array(Type.String(), { description: 'The slices that the row names.' }),
+  },
+  { title: 'NegativeFlip' },
+);
+export type NegativeFlip = Static<typeof NegativeFlip>;
 
 export const ARCHIVE_TYPE = 'application/x-tar';
 

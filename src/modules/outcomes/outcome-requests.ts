@@ -1,5 +1,4 @@
-import type { GateRule } from '../../../core/options/gates.ts';
-import { comparesWithOld } from '../../../core/options/gates.ts';
+import { needsOldVersion, type GateRule } from '../../../core/options/gates.ts';
 import type { JobEntry } from '../../jobs/catalog.ts';
 import type { RecoverySource } from '../../jobs/sweeper.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
@@ -32,7 +31,7 @@ export async function requestOutcomes(
   { gate, datasetId }: MeasuredTask,
   { tenantId, versionIds }: { readonly tenantId: string; readonly versionIds: readonly string[] },
 ): Promise<void> {
-  if (datasetId === null || versionIds.length === 0 || !comparesWithOld(gate as GateRule)) return;
+  if (datasetId === null || versionIds.length === 0 || !needsOldVersion(gate as GateRule)) return;
   await repository.request(tx, tenantId, versionIds);
 }
 

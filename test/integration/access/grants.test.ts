@@ -38,6 +38,7 @@ const GRANTS: Record<string, Record<string, string>> = {
       'publish_ms queue_wait_ms state updated_at',
   },
   metric_points: { SELECT: ALL },
+  negative_flips: { SELECT: ALL },
   outbox: {},
   outcome_requests: { SELECT: ALL, INSERT: 'adapter_version_id tenant_id', UPDATE: 'requested_at' },
   process_leases: {},

@@ -31,8 +31,11 @@ async function send(method: 'DELETE' | 'GET' | 'POST' | 'PATCH', url: string, pa
 }
 const give = (dataset: string | null) => send('PATCH', `/v1/adapters/${adapterId}`, { dataset_id: dataset });
 
+/** Uploads a dataset whose rows are in a slice that is named like their split. */
 async function upload(name = 'more', as = key): Promise<string> {
-  const rows = ['training', 'search', 'gate'].map((split) => JSON.stringify({ prompt: split, completion: 'x', split }));
+  const rows = ['training', 'search', 'gate'].map((split) =>
+    JSON.stringify({ prompt: split, completion: 'x', split, slices: [split, 'all'] }),
+  );
   const response = await app.request({
     ...{ method: 'POST', url: `/v1/datasets?name=${name}`, key: as, payload: rows.join('\n') },
     headers: { 'content-type': 'application/x-ndjson' },
@@ -151,4 +154,28 @@ test('a dataset that is deleted and given at the same moment: only one of both s
     await give(datasetId);
     await send('DELETE', `/v1/datasets/${spare}`);
   }
+});
+
+test('a dataset without gate rows in a slice that the gate names is refused, unless it is not known which there are', async () => {
+  const sliced = await upload();
+  expect((await send('GET', `/v1/datasets/${sliced}`)).body).toMatchObject({ gate_slices: { all: 1, gate: 1 } });
+  const name = (slice: string) =>
+    app.db.adapter.update({
+      where: { id: adapterId },
+      data: { gate: { kind: 'relative', margin: 0.1, slices: [{ name: slice, margin: 0.1 }] } },
+    });
+  await name('training');
+  expect(await give(sliced)).toMatchObject({
+    status: 422,
+    body: {
+      ...{ code: 'unknown_slice', slice: 'training', dataset_id: sliced },
+      detail: `the gate names the slice training, which no gate row of dataset ${sliced} is in: they name all, gate`,
+    },
+  });
+  expect(await app.db.adapter.findUnique({ where: { id: adapterId } })).toMatchObject({ datasetId });
+  await name('gate');
+  expect(await give(sliced)).toMatchObject({ status: 200, body: { dataset_id: sliced } });
+  // The datasets of fleets come from a time before slices were counted.
+  expect((await send('GET', `/v1/datasets/${datasetId}`)).body).toMatchObject({ gate_slices: null });
+  expect((await give(datasetId)).status).toBe(200);
 });

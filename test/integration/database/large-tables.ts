@@ -5,6 +5,8 @@ export interface LargeTables {
   tenant: string;
   baseModel: string;
   adapter: string;
+  /** The newest version of the adapter. */
+  version: string;
   rollout: string;
   job: string;
   /** A time after nearly all changes of jobs. */
@@ -34,6 +36,7 @@ export async function fillTables(databaseUrl: string): Promise<LargeTables> {
       tenant: await one(id('ten', '1')),
       baseModel: await one(id('bm', '1')),
       adapter: await one(id('adp', '1')),
+      version: await one(id('adv', String(200 + 2 * LARGE))),
       rollout: await one(id('rol', '1')),
       job: await one(id('job', '1')),
       recently: await one(`to_char(now() AT TIME ZONE 'UTC' - interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`),
@@ -87,6 +90,10 @@ const STATEMENTS = [
      rank, lora_alpha, job_id)
    SELECT ${id('adv', `n + ${2 * LARGE}`)}, ${id('ten', '1')}, ${id('adp', '(n - 1) / 200 + 1')}, ${id('bmv', '2')}, ${id('adv', '1')}, n + 1,
      'adapted', 'none', 4, 8, ${id('job', 'n')}
+   FROM generate_series(1, ${LARGE}) n`,
+  `INSERT INTO negative_flips (adapter_version_id, tenant_id, flips)
+   SELECT ${id('adv', `n + ${2 * LARGE}`)}, ${id('ten', '1')},
+     (SELECT jsonb_agg(jsonb_build_object('row', row, 'slices', '[]'::jsonb)) FROM generate_series(1, 100) row)
    FROM generate_series(1, ${LARGE}) n`,
   `INSERT INTO search_evaluations (job_id, index, tenant_id, fusion_alpha, fusion_beta, rows, metric, loss, duration_ms)
    SELECT ${id('job', 'n')}, i, ${tenantOf('n')}, 1, 0, 16, 'loss', 1, 1

@@ -80,6 +80,7 @@ const MIGRATIONS = [
   '20261127080200_tenant_grants',
   '20261127090000_anchor_outcomes',
   '20261127090100_certificates',
+  '20261127090200_negative_flips',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -65,6 +65,7 @@ const LISTS: Record<string, string[]> = {
   '/v1/datasets': ['', 'tenant_id=TENANT', 'name=data-1', 'tenant_id=TENANT&name=data-1'],
   '/v1/adapters': ['', 'tenant_id=TENANT', 'name=adapter-5', 'tenant_id=TENANT&name=adapter-5'],
   '/v1/adapters/{id}/versions': [''],
+  '/v1/adapters/{id}/versions/{version_id}/negative-flips': [''],
   '/v1/rollouts': ['', 'state=adapting', 'state=completed'],
   '/v1/jobs': [
     '',
@@ -111,6 +112,7 @@ async function get(path: string, query: string, key: string): Promise<{ next_cur
     .replace('POSITION', last!.position);
   const url = path
     .replace('{model}', large.baseModel)
+    .replace('{version_id}', large.version)
     .replace('{id}', path.startsWith('/v1/adapters') ? large.adapter : large.job);
   const answer = await ask(`${url}?${filled}`, { key });
   expect(answer.statusCode, answer.body).toBe(200);

@@ -72,6 +72,7 @@ async function carriedOver(adapterId: string): Promise<{ jobId: string; versionI
       ...{ id: versionId, tenantId, adapterId, baseModelVersionId: fleet.newVersionId, parentVersionId: source.id },
       ...{ number: source.number + 1, origin: 'adapted', rank: 4, loraAlpha: 8, jobId },
       artifactDigest: await artifact(`version ${versionId}`),
+      negativeFlips: { create: { tenantId, flips: [{ row: 1, slices: [] }] } },
       gateOutcomes: {
         create: { tenantId, digest: `sha256:${'0'.repeat(64)}`, value: 1, standardError: 0, values: [1, 0] },
       },

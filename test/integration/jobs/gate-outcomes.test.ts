@@ -76,4 +76,5 @@ test('a new measurement takes the place of the earlier one, and goes with its ve
   const published = await db.adapterVersion.findFirstOrThrow({ where: { jobId: id } });
   await db.adapterVersion.delete({ where: { id: published.id } });
   expect(await db.gateOutcomes.findMany()).toMatchObject([{ adapterVersionId: sourceVersionId, tenantId }]);
+  expect(await db.negativeFlips.count()).toBe(0);
 });

@@ -75,7 +75,7 @@ async function publish(jobId: string): Promise<string> {
   const outcomes = { digest: `sha256:${'1'.repeat(64)}`, value: 0.9, standardError: 0.01, values: [1] };
   return publishCandidate(
     { db, artifacts: fleet.artifacts, lifecycle, lease, job, anchor: null },
-    { type: 'publication', number: 1, folder, candidate, rows: 'training', outcomes, slices: {} },
+    { type: 'publication', number: 1, folder, candidate, rows: 'training', outcomes, slices: {}, flips: [] },
   );
 }
 

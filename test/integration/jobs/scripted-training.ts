@@ -13,6 +13,7 @@ import type { OutcomesOutcome, OutcomesSpec } from '../../../core/adaptation/mea
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
+import type { Certificate } from '../../../core/method/gate/readiness-gate.ts';
 import type { CandidateRecord } from '../../../core/method/ladder/candidate.ts';
 import type {
   DescribeSpec,
@@ -92,6 +93,21 @@ async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
   return { dir: outDir, rank: 8, drift: 0.1, summary: { advice, modules: {} }, computeMs: 1 };
 }
 
+const FLIPS = [
+  { row: 3, slices: ['de'] },
+  { row: 9, slices: [] },
+];
+
+const CERTIFICATE: Certificate = {
+  ...{ verdict: 'passed', confidence: 0.95, margin: 0.1, rows: 100, looks: 2, rowsNeeded: null },
+  slices: [
+    {
+      ...{ name: 'de', margin: 0.1, certify: false, verdict: 'inconclusive', rows: 20, value: 0.75, old: 0.8 },
+      ...{ bound: 0.5, rowsNeeded: 200 },
+    },
+  ],
+};
+
 const MEASURED = { old: 0.9, none: 0.3, copy: 0.7 };
 
 async function measureBaselines(requestId: string, { job }: BaselinesSpec): Promise<BaselinesOutcome> {
@@ -158,6 +174,7 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
     rowFormat: null,
     precision: 'f32' as const,
     slices: { old: {}, best: {} },
+    flips: [],
     warnings: [],
     oldKnown: false,
     anchor,
@@ -178,12 +195,15 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
 async function publications(requestId: string, spec: JobSpec, count: number): Promise<CandidateRecord> {
   for (let number = 0; number < count && spec.kind === 'adaptation'; number++) {
     const folder = await writeCandidate(spec, number);
-    const made = candidate(number, 0.85 + number / 100);
-    const event = { type: 'publication', number, folder, candidate: made, rows: 'training' } as const;
-    send({ type: 'event', requestId, event: { ...event, outcomes: outcomes('1', [1, 1]), slices: {} } });
+    const event = { type: 'publication', number, folder, candidate: passing(number), rows: 'training' } as const;
+    send({ type: 'event', requestId, event: { ...event, outcomes: outcomes('1', [1, 1]), slices: {}, flips: FLIPS } });
     await until(() => published.get(requestId) === number || cancelled.has(requestId));
   }
-  return candidate(Math.max(0, count - 1), 0.85 + Math.max(0, count - 1) / 100);
+  return passing(Math.max(0, count - 1));
+}
+
+function passing(number: number): CandidateRecord {
+  return { ...candidate(number, 0.85 + number / 100), certificate: CERTIFICATE };
 }
 
 function outcomes(digit: string, values: number[]): GateOutcomes {
