@@ -9,7 +9,7 @@ import type { JobOutcome } from './job-outcome.ts';
 import { ladderOptions } from './setup/job-setup.ts';
 
 /** How far the ladder came. */
-export interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
+interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
   readonly problem?: JobOutcome['problem'];
 }
 
