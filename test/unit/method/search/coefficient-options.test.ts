@@ -56,7 +56,7 @@ describe('coefficients of groups', () => {
     const outcome = await run('relora', toy, until(target, { grouping }));
     const found = searched(outcome);
     expect(Object.keys(found.groups!.values)).toEqual(names);
-    expect(found).toMatchObject({ strategy: 'relora', passed: true, searchLoss: null, groups: { grouping } });
+    expect(found).toMatchObject({ strategy: 'relora', verdict: 'passed', searchLoss: null, groups: { grouping } });
     const context = toy.context();
     const mean = meanCoefficients(
       fromCoefficientGroups(found.groups!, context.evolution!.modules.keys()),
