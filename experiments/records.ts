@@ -1,5 +1,5 @@
 import type { JobOutcome } from '../core/adaptation/job-outcome.ts';
-import type { Verdict } from '../core/method/gate/gate-types.ts';
+import type { CurtailedLook, Verdict } from '../core/method/gate/gate-types.ts';
 import type { CandidateRecord } from '../core/method/ladder/candidate.ts';
 import type { DriftRow } from '../core/method/evolution/drift.ts';
 import type { SearchRecord } from '../core/method/search/relative-losses.ts';
@@ -75,8 +75,9 @@ export interface JudgedCandidate extends Pick<CandidateRecord, 'id' | 'strategy'
   readonly verdict?: Verdict;
   /** Milliseconds from the start of the job. */
   readonly at: number;
-  /** The metric on the gate rows. */
+  /** The metric on the gate rows; a bound of it where the look was curtailed. */
   readonly value: number;
+  readonly curtailed?: CurtailedLook;
 }
 
 /** One evaluation of a search. A point that is measured again with more rows gives another one. */

@@ -103,6 +103,7 @@ const FOLDERS = [
   ],
   ['workers/training', 'the training process, and how a worker speaks with it', ['core', 'src']],
   ['workers/adaptations', 'the handler of adaptation jobs', ['core', 'src', 'workers']],
+  ['workers/outcomes', 'the handler of measurements that are made ahead of rollouts', ['core', 'src', 'workers']],
   ['workers/rollouts', 'the handler of rollouts: analysis and planning', ['core', 'src', 'workers']],
   ['workers', 'the start of a worker', ['core', 'src']],
   ['cli', 'the command `readapt`; it composes everything', ['core', 'src', 'workers']],

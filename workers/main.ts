@@ -35,10 +35,12 @@ import { createDatabase, type Database } from '../src/lib/database.ts';
 import { newId } from '../src/lib/ids.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
+import { outcomesRecoverySource } from '../src/modules/outcomes/index.ts';
 import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
 import { baselinesHandlers } from './adaptations/baselines.worker.ts';
 import { BaseFitness } from './base-fitness.ts';
+import { outcomesHandlers } from './outcomes/outcomes.worker.ts';
 import { createRegistration } from './registration.ts';
 import { rolloutHandlers } from './rollouts/rollout.worker.ts';
 import { createTrainingProcess, type TrainingProcess } from './training/training-process.ts';
@@ -163,6 +165,7 @@ async function start(
   const handlers = combineHandlers([
     rolloutHandlers(shared),
     baselinesHandlers({ ...shared, ...jobs }),
+    outcomesHandlers({ ...shared, ...jobs }),
     adaptationHandlers({
       ...shared,
       ...jobs,
@@ -170,7 +173,7 @@ async function start(
       onTrained: registration.trained,
     }),
   ]);
-  const sources = [rolloutRecoverySource(db), jobRecoverySource(db)];
+  const sources = [rolloutRecoverySource(db), jobRecoverySource(db), outcomesRecoverySource(db)];
   const { lockMs = LOCK_MS } = times;
   const queueClock = backend.kind === 'postgres' ? { lockMs, toleranceMs: clockToleranceMs } : null;
   const sweeper = createSweeper({ db, producer, sources, logger, intervalMs: times.sweepMs, queueClock });

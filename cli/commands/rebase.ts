@@ -10,7 +10,7 @@ import { defaultMetric, withBases } from '../loaded-bases.ts';
 import { addCommonOptions, baseNameOption, type CommonOptions } from '../options/common-options.ts';
 import type { GateOptions } from '../options/gate-options.ts';
 import { createOutput, type Output } from '../output.ts';
-import { describeEvent, ladderTable, rebaseDocument, rebaseRows } from '../reports/rebase-report.ts';
+import { describeEvent, flipsText, ladderTable, rebaseDocument, rebaseRows } from '../reports/rebase-report.ts';
 
 /** The options of the command, besides the job options. */
 interface RebaseOptions extends CommonOptions, GateOptions {
@@ -66,7 +66,7 @@ async function run(options: RebaseOptions): Promise<void> {
   const metric = options.metric ?? (await suitableMetric(options));
   const outcome = await interruptible((signal) => carryOver(options, { metric, gate }, output, signal));
   const document = rebaseDocument(outcome, metric);
-  const ladder = options.explain ? await ladderTable(outcome, metric) : '';
+  const ladder = options.explain ? `${await ladderTable(outcome, metric)}${flipsText(outcome)}` : '';
   output.result(document, rebaseRows(document, options.out), ladder);
   if (outcome.state !== 'ready') {
     const reason =

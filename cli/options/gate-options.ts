@@ -1,5 +1,5 @@
-import type { Command } from 'commander';
-import { DEFAULT_MARGIN, GateRule, type INCONCLUSIVE_POLICIES } from '../../core/options/gates.ts';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { DEFAULT_MARGIN, GateRule, type CriticalSlice, type INCONCLUSIVE_POLICIES } from '../../core/options/gates.ts';
 import { UsageError } from '../errors.ts';
 import { schemaOption } from './schema-option.ts';
 
@@ -10,6 +10,8 @@ export interface GateOptions {
   readonly confidence?: number;
   readonly onInconclusive?: (typeof INCONCLUSIVE_POLICIES)[number];
   readonly maxNegativeFlips?: number;
+  readonly criticalSlice?: readonly CriticalSlice[];
+  readonly certifiedSlice?: readonly CriticalSlice[];
 }
 
 export function addGateOptions(command: Command): Command {
@@ -21,7 +23,30 @@ export function addGateOptions(command: Command): Command {
     .addOption(schemaOption('--non-inferior <x>', nonInferiority.margin))
     .addOption(schemaOption('--confidence <x>', relative.confidence))
     .addOption(schemaOption('--on-inconclusive <policy>', relative.on_inconclusive))
-    .addOption(schemaOption('--max-negative-flips <x>', absolute.max_negative_flips));
+    .addOption(schemaOption('--max-negative-flips <x>', absolute.max_negative_flips))
+    .addOption(
+      sliceOption('--critical-slice', false, 'A slice whose value may not be worse by more than a margin of its own.'),
+    )
+    .addOption(
+      sliceOption('--certified-slice', true, 'The same, and it has to be certified, as all rows together are.'),
+    );
+}
+
+/** An option that may be given several times, with the name of a slice and its margin. */
+function sliceOption(flag: string, certify: boolean, description: string): Option {
+  return new Option(`${flag} <name=margin>`, `${description} May be given several times.`).argParser(
+    (text: string, before: readonly CriticalSlice[] | undefined) => [...(before ?? []), sliceOf(text, certify)],
+  );
+}
+
+/** The name may have an equals sign in it. */
+function sliceOf(text: string, certify: boolean): CriticalSlice {
+  const at = text.lastIndexOf('=');
+  const [name, margin] = [text.slice(0, Math.max(0, at)), text.slice(at + 1)];
+  if (name === '' || margin.trim() === '' || !(Number(margin) >= 0 && Number(margin) < Infinity)) {
+    throw new InvalidArgumentError('It is not NAME=MARGIN with a finite margin of at least 0.');
+  }
+  return { name, margin: Number(margin), ...(certify && { certify }) };
 }
 
 /** @throws UsageError if options exclude each other */
@@ -35,7 +60,22 @@ export function gateOf({ target, margin, nonInferior, ...options }: GateOptions)
     ...(onInconclusive !== undefined && { on_inconclusive: onInconclusive }),
     ...(maxNegativeFlips !== undefined && { max_negative_flips: maxNegativeFlips }),
   };
-  if (target !== undefined) return { kind: 'absolute', target, ...shared };
-  if (nonInferior !== undefined) return { kind: 'non_inferiority', margin: nonInferior, ...shared };
-  return { kind: 'relative', margin: margin ?? DEFAULT_MARGIN, ...shared };
+  const slices = slicesOf(options);
+  if (target !== undefined) {
+    if (slices.length === 0) return { kind: 'absolute', target, ...shared };
+    throw new UsageError(
+      '--target compares with no earlier version, so that no slice can have a margin: give --margin',
+    );
+  }
+  const compared = { ...shared, ...(slices.length > 0 && { slices }) };
+  if (nonInferior !== undefined) return { kind: 'non_inferiority', margin: nonInferior, ...compared };
+  return { kind: 'relative', margin: margin ?? DEFAULT_MARGIN, ...compared };
+}
+
+/** @throws UsageError if a slice is named twice */
+function slicesOf({ criticalSlice = [], certifiedSlice = [] }: GateOptions): CriticalSlice[] {
+  const slices = [...criticalSlice, ...certifiedSlice];
+  const twice = slices.find(({ name }, index) => slices.findIndex((slice) => slice.name === name) < index);
+  if (twice) throw new UsageError(`slice ${twice.name} is named twice`);
+  return slices;
 }

@@ -1,5 +1,6 @@
-import type { CertificateDocument } from '../../core/method/gate/certificate-document.ts';
+import type { CertificateDocument, SliceDocument } from '../../core/method/gate/certificate-document.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
+import { percent } from '../output.ts';
 
 /** What a certificate says, in a line: `certified at 95 %, margin 2 points, 412 rows, 2 looks`. */
 export function certificateText(certificate: CertificateDocument, metric: MetricName): string {
@@ -9,6 +10,19 @@ export function certificateText(certificate: CertificateDocument, metric: Metric
   const lacking = needed === null ? '' : `; about ${needed} rows would certify it`;
   const opened = `${looks} ${looks === 1 ? 'look' : 'looks'}`;
   return `${what} at ${Number((confidence * 100).toFixed(4))} %, ${edge}, ${rows} rows, ${opened}${lacking}`;
+}
+
+/** What the gate says of a critical slice: `40.0 % (old 60.0 %, margin 10 points, 30 rows): failed`. */
+export function sliceText(slice: SliceDocument, metric: MetricName): string {
+  const { verdict, certify, rows, value, old, margin, rows_needed: needed } = slice;
+  const show = (shown: number): string => (metric === 'loss' ? shown.toFixed(4) : percent(shown));
+  const what = {
+    passed: 'certified',
+    failed: 'failed',
+    inconclusive: certify ? 'inconclusive' : 'good enough, not certified',
+  };
+  const lacking = needed === null ? '' : `; about ${needed} rows would certify it`;
+  return `${show(value)} (old ${show(old)}, margin ${marginText(margin, metric)}, ${rows} rows): ${what[verdict]}${lacking}`;
 }
 
 /** `2 points` of a metric from 0 to 1; nats a token of a loss. */

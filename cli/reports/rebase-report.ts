@@ -2,17 +2,20 @@ import type { JobEvent } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import { certificateDocument, type CertificateDocument } from '../../core/method/gate/certificate-document.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
+import { measuredRows, type MetricValue } from '../../core/method/gate/readiness-gate.ts';
 import type { RungReport } from '../../core/method/ladder/ladder-state.ts';
 import { metricTitle, type MetricName } from '../../core/options/metrics.ts';
 import { duration, percent } from '../output.ts';
-import { certificateText } from './certificate-text.ts';
+import { certificateText, sliceText } from './certificate-text.ts';
 
 /** Describes an event in one line; returns null for events that are not shown. */
 export function describeEvent(event: JobEvent): string | null {
   switch (event.type) {
     case 'candidate': {
       const { id, metric, verdict } = event.candidate;
-      const value = `${metric.name} ${metric.value.toFixed(4)} ± ${metric.standardError.toFixed(4)}`;
+      const value = metric.curtailed
+        ? `${metric.name} ${boundText(metric, (bound) => bound.toFixed(4))} after ${metric.curtailed.measured} of ${metric.rows} gate rows`
+        : `${metric.name} ${metric.value.toFixed(4)} ± ${metric.standardError.toFixed(4)}`;
       return `${id}${coefficientsOf(event.candidate)}: ${value}, ${verdict}`;
     }
     case 'watched': {
@@ -53,6 +56,7 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
     rows,
     rowFormat,
     slices,
+    flips,
     warnings,
     ladder,
   } = outcome;
@@ -78,6 +82,7 @@ export function rebaseDocument(outcome: JobOutcome, name: MetricName) {
     },
     certificate: certificateDocument(best?.certificate ?? null),
     slices: sliceDocument(slices),
+    negative_flips: flips,
     rows,
     row_format: rowFormat && {
       append_eos: rowFormat.appendEos,
@@ -98,12 +103,14 @@ export type RebaseDocument = ReturnType<typeof rebaseDocument>;
 
 function rungDocument({ rung, result, reason, ms, candidate }: RungReport, target: number | null) {
   const gate = candidate && {
-    value: candidate.metric.value,
-    standard_error: candidate.metric.standardError,
+    value: candidate.metric.curtailed ? null : candidate.metric.value,
+    best_case: candidate.metric.curtailed ? candidate.metric.value : null,
+    standard_error: candidate.metric.curtailed ? null : candidate.metric.standardError,
     bound: candidate.bound,
     target,
     negative_flips: candidate.negativeFlips,
     rows: candidate.metric.rows,
+    measured_rows: measuredRows(candidate.metric),
     passed: candidate.verdict === 'passed',
     verdict: candidate.verdict,
     certificate: certificateDocument(candidate.certificate),
@@ -137,8 +144,14 @@ export function rebaseRows(document: RebaseDocument, out: string): [string, stri
     ...slices.map(({ name, rows, old, value }): [string, string] => {
       return [`  slice ${name}`, `${show(value)} (old ${show(old)}, ${rows} rows)`];
     }),
+    ...criticalRows(document.certificate, metric.name),
     ['adapter', out],
   ];
+}
+
+/** The critical slices: what the gate says of each, and of how many rows. */
+function criticalRows(certificate: CertificateDocument | null, metric: MetricName): [string, string][] {
+  return (certificate?.slices ?? []).map((slice) => [`  critical ${slice.name}`, sliceText(slice, metric)]);
 }
 
 function certificateRow(certificate: CertificateDocument, metric: MetricName): [string, string] {
@@ -167,7 +180,7 @@ export async function ladderTable(
     const { candidate, ms } = rung;
     const time = ms > 0 ? duration(ms) : '·';
     const [value, bound, flips] = candidate
-      ? [show(candidate.metric.value), show(candidate.bound), percent(candidate.negativeFlips)]
+      ? [boundText(candidate.metric, show), show(candidate.bound), percent(candidate.negativeFlips)]
       : ['·', '·', '·'];
     table.push([nameOf(rung), time, value, bound, candidate ? show(target) : '·', flips, verdictOf(rung)]);
   }
@@ -184,11 +197,36 @@ function coefficientsOf({ alpha, beta }: CandidateRecord): string {
   return alpha === null || beta === null ? '' : ` (α ${alpha.toFixed(2)}, β ${beta.toFixed(2)})`;
 }
 
+/** The largest number of rows that the report of a terminal lists; `--json` has more. */
+const SHOWN_FLIPS = 20;
+
+/** Says which rows the best candidate has lost, and in which slices they are. Empty if it has lost none. */
+export function flipsText({ flips, best }: Pick<JobOutcome, 'flips' | 'best'>): string {
+  if (flips.length === 0) return '';
+  const total = Math.round((best?.negativeFlips ?? 0) * (best?.metric.rows ?? 0));
+  const shown = flips.slice(0, SHOWN_FLIPS).map(({ row, slices }) => {
+    return slices.length > 0 ? `${row} (${slices.join(', ')})` : `${row}`;
+  });
+  const more = total > shown.length ? `, and ${total - shown.length} more` : '';
+  return `rows that were right and are wrong now, by line: ${shown.join(', ')}${more}\n`;
+}
+
 function verdictOf({ result, reason, candidate }: RungReport): string {
   if (result === 'passed') return 'passed';
   if (result === 'inconclusive') return inconclusiveText(candidate);
-  if (result === 'failed') return `failed: ${candidate?.failed.join(', ').replaceAll('_', ' ')}`;
+  if (result === 'failed') return failedText(candidate);
   return `${result.replace('_', ' ')}: ${reason?.replaceAll('_', ' ')}`;
+}
+
+function failedText(candidate: CandidateRecord | null): string {
+  const why = `failed: ${candidate?.failed.join(', ').replaceAll('_', ' ')}`;
+  const { curtailed, rows } = candidate?.metric ?? {};
+  return curtailed ? `${why}; certain after ${curtailed.measured} of ${rows} rows` : why;
+}
+
+/** The value, or what it is at best where only a part of the rows was measured. */
+function boundText({ name, value, curtailed }: MetricValue, show: (value: number) => string): string {
+  return curtailed ? `${name === 'loss' ? '≥' : '≤'} ${show(value)}` : show(value);
 }
 
 function inconclusiveText(candidate: CandidateRecord | null): string {

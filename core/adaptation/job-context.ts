@@ -3,7 +3,7 @@ import type { LoadedBase } from '../engine/base-cache.ts';
 import type { MatrixProducts } from '../linalg/products.ts';
 import { saveAdapter } from '../formats/peft/peft-adapter-writer.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
-import type { GateMeasurement, MetricValue } from '../method/gate/readiness-gate.ts';
+import type { GateLook, GateMeasurement, MetricValue } from '../method/gate/readiness-gate.ts';
 import type { Candidate, RungName } from '../method/ladder/candidate.ts';
 import type { FineTuneRequest, LadderContext, LadderEvent, LadderPhase } from '../method/ladder/ladder-context.ts';
 import type { LadderState } from '../method/ladder/ladder-state.ts';
@@ -18,6 +18,7 @@ import type { Checkpoint, CheckpointStore } from '../training/checkpoint.ts';
 import { factorArrays } from '../training/optimizer/factors.ts';
 import { decodeBest, encodeBest } from './best-adapter.ts';
 import { toOutcomes, toRowOutcomes } from './measurements/gate-outcomes.ts';
+import type { GateBreakdown } from './measurements/gate-breakdown.ts';
 import type { JobEvent, Publication } from './job-events.ts';
 import type { RowsUsed } from './job-outcome.ts';
 import type { JobSpec } from './job-spec.ts';
@@ -25,7 +26,6 @@ import { JobTraining, type JobTrainingOptions, type TrainingState } from './job-
 import type { Measurements } from './measurements/measurements.ts';
 import type { GradientPrecisions } from './setup/gradient-precision.ts';
 import type { RowFormat } from './setup/row-format.ts';
-import { sliceValues } from './measurements/slices.ts';
 
 export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   readonly base: LoadedBase;
@@ -35,8 +35,9 @@ export interface JobContextOptions extends Omit<JobTrainingOptions, 'save'> {
   /** What multiplies when adapters are fused. */
   readonly products: MatrixProducts;
   readonly measurements: Measurements;
+  readonly breakdown: GateBreakdown;
   /** Measures an adapter on the gate rows of the new base. */
-  measureForGate(adapter: Adapter): Promise<GateMeasurement>;
+  measureForGate(adapter: Adapter, look: GateLook): Promise<GateMeasurement>;
   readonly rowFormat: RowFormat;
   readonly checkpoints: CheckpointStore;
   /** The checkpoint to resume from; null for a first attempt. */
@@ -140,8 +141,8 @@ export class JobContext implements LadderContext {
     return this.#options.measurements.onSearch(this.#base, adapter);
   }
 
-  gateMetric(adapter: Adapter): Promise<GateMeasurement> {
-    return this.#options.measureForGate(adapter);
+  gateMetric(adapter: Adapter, look: GateLook): Promise<GateMeasurement> {
+    return this.#options.measureForGate(adapter, look);
   }
 
   createFresh(seed: number): Adapter {
@@ -154,14 +155,14 @@ export class JobContext implements LadderContext {
   }
 
   async publish(candidate: Candidate): Promise<void> {
-    const { spec, data, measurements, publish } = this.#options;
+    const { spec, breakdown, measurements, publish } = this.#options;
     if (spec.kind === 'control') return;
     const number = ++this.#publications;
     const folder = await this.writeCandidate(candidate, `candidate-${number}`);
     const outcomes = toOutcomes(candidate, measurements.gateSubject(this.#base, this.#judgedIn(candidate)));
     const { adapter: _, outcomes: __, ...record } = candidate;
-    const slices = sliceValues(data.gate, candidate);
-    await publish({ type: 'publication', number, folder, candidate: record, rows: this.rows, outcomes, slices });
+    const [slices, flips] = [breakdown.slicesOf(candidate), breakdown.flipsOf(candidate)];
+    await publish({ type: 'publication', number, folder, candidate: record, rows: this.rows, outcomes, slices, flips });
   }
 
   /** Writes a candidate as a PEFT folder within the job's folder. */

@@ -3,10 +3,11 @@ import type { LadderEvent } from '../method/ladder/ladder-context.ts';
 import type { WatchRecord } from '../method/ladder/watch-log.ts';
 import type { SearchEvaluation } from '../method/search/search-task.ts';
 import type { Phase } from '../options/phases.ts';
-import type { GateOutcomes } from './measurements/gate-outcomes.ts';
+import type { CountedFrom, GateOutcomes } from './measurements/gate-outcomes.ts';
 import type { Baselines } from './baselines.ts';
 import type { RowsUsed } from './job-outcome.ts';
 import type { RowFormat } from './setup/row-format.ts';
+import type { NegativeFlip } from './measurements/negative-flips.ts';
 import type { SliceValues } from './measurements/slices.ts';
 
 export interface MetricPoint {
@@ -28,6 +29,8 @@ export interface Publication {
   readonly outcomes: GateOutcomes;
   /** The metric by slice; empty if the rows name none. */
   readonly slices: SliceValues;
+  /** The first of the rows that the version before had right and the candidate has wrong. */
+  readonly flips: readonly NegativeFlip[];
 }
 
 /**
@@ -61,7 +64,9 @@ export type JobEvent =
   /** Outcomes of the old adapter on the old base, on so many rows, were known, so that it need not be measured. */
   | { readonly type: 'old_known'; readonly rows: number }
   /** The old adapter was measured on the old base, because no stored outcomes could be used. */
-  | { readonly type: 'old_measured'; readonly outcomes: GateOutcomes };
+  | { readonly type: 'old_measured'; readonly outcomes: GateOutcomes }
+  /** It is known what the margin of the gate counts from. An absolute gate has none. */
+  | { readonly type: 'anchor'; readonly anchor: CountedFrom };
 
 /** Hears of a job's events in order. The job waits for the answer to a `publication`: it is durable when that resolves. */
 export type JobEventHandler = (event: JobEvent) => Promise<void> | void;

@@ -3,7 +3,9 @@ import type { RungReport } from '../method/ladder/ladder-state.ts';
 import type { Phase } from '../options/phases.ts';
 import type { Precision } from '../options/precisions.ts';
 import type { Baselines } from './baselines.ts';
+import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import type { RowFormat } from './setup/row-format.ts';
+import type { NegativeFlip } from './measurements/negative-flips.ts';
 import type { SliceValues } from './measurements/slices.ts';
 
 /** `validation_only`: the task has no training rows, so that nothing could be trained. */
@@ -19,6 +21,8 @@ export interface JobOutcome {
   readonly baselines: Baselines;
   /** Whether the old adapter's outcomes on the old base were known, so that it was not measured. */
   readonly oldKnown: boolean;
+  /** What the margin of the gate counted from; null if it has none, or if the job was cancelled before it was known. */
+  readonly anchor: CountedFrom | null;
   /** A report for every rung of the strategy, in order; empty if the job was cancelled before the first candidate. */
   readonly ladder: readonly RungReport[];
   readonly rows: RowsUsed;
@@ -28,6 +32,8 @@ export interface JobOutcome {
   readonly precision: Precision | null;
   /** The metric of the old adapter on the old base and of the best candidate, by slice; empty where not measured. */
   readonly slices: { readonly old: SliceValues; readonly best: SliceValues };
+  /** The first of the rows that the old version had right and the best candidate has wrong. */
+  readonly flips: readonly NegativeFlip[];
   /** What somebody should know about the rows, or about what happened. */
   readonly warnings: readonly string[];
   readonly steps: number;

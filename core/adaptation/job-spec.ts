@@ -6,6 +6,18 @@ import type { GivenJobOptions } from '../options/job-options.ts';
 import type { MetricName } from '../options/metrics.ts';
 import type { GateOutcomes } from './measurements/gate-outcomes.ts';
 
+/** The version that margins count from, where it is not the one that is carried over. Plain JSON. */
+export interface AnchorSpec {
+  /** Number of the version, for messages; null if nothing is left of it. */
+  readonly number: number | null;
+  /** Number of the version that is carried over. */
+  readonly oldNumber: number;
+  /** Its stored outcomes on its own base; null if there are none. */
+  readonly outcomes: GateOutcomes | null;
+  /** Its PEFT folder and its base, to measure it where its outcomes are of other rows; null if one of them is gone. */
+  readonly source: { readonly adapter: string; readonly base: string } | null;
+}
+
 /** Everything that one adaptation job or control needs. All paths are absolute; what they name is only read. Plain JSON. */
 export interface JobSpec {
   readonly jobId: string;
@@ -45,6 +57,11 @@ export interface JobSpec {
    * does not believe them: whoever writes down a poor old version has a gate that everything passes. Default false.
    */
   readonly trustsOutcomes?: boolean;
+  /**
+   * What the margin of a relative gate and of one of non-inferiority counts from, so that losses do not add up over versions.
+   * Default: the version that is carried over.
+   */
+  readonly anchor?: AnchorSpec | null;
   /** Identifier of the adapter version that is carried over, for the published `readapt.json`. */
   readonly parent?: string;
   /**

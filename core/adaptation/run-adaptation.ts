@@ -7,21 +7,23 @@ import { withOnnxProducts } from '../engine/compiled/onnx-products.ts';
 import { loadAdapter } from '../formats/peft/peft-adapter.ts';
 import type { MatrixProducts } from '../linalg/products.ts';
 import type { Evolution } from '../method/evolution/evolution.ts';
-import { needsOldVersion, resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
+import { resolveTarget, type Gate, type GateMeasurement } from '../method/gate/readiness-gate.ts';
 import { toRecord } from '../method/ladder/candidate.ts';
-import type { LadderOptions, LadderOutcome } from '../method/ladder/ladder-state.ts';
-import { reportRungs, runStrategy, usesEvolution } from '../method/ladder/strategies.ts';
+import { reportRungs, usesEvolution } from '../method/ladder/strategies.ts';
 import type { ModelConfig } from '../models/config/model-config.ts';
 import type { Adapter } from '../models/lora/adapter.ts';
 import { resolveJobOptions, type JobSettings } from '../options/job-settings.ts';
+import { needsOldVersion } from '../options/gates.ts';
 import { isGenerated } from '../options/metrics.ts';
 import type { Precision } from '../options/precisions.ts';
 import { CheckpointStore, type Checkpoint } from '../training/checkpoint.ts';
-import { TrainingDivergedError } from '../training/loss-monitor.ts';
 import { completeOnNewBase, NO_BASELINES, type Baselines } from './baselines.ts';
 import { evolutionBetween, readEvolution, requireCompatible, requireFingerprint } from './evolutions.ts';
+import type { CountedFrom } from './measurements/gate-outcomes.ts';
 import { measureForGate, type ExactGate } from './measurements/exact-gate.ts';
-import { isKnown, knownOutcomes, measureOld, storedOld, type KnownOld } from './measurements/old-version.ts';
+import { GateBreakdown, NO_BREAKDOWN } from './measurements/gate-breakdown.ts';
+import { knownOutcomes } from './measurements/old-version.ts';
+import { ReferenceVersion, type MeasuredVersion, type ReferenceOptions } from './measurements/reference-version.ts';
 import { JobContext, precisionOf, rowFormatIn } from './job-context.ts';
 import type { JobEvent, JobEventHandler, Publication } from './job-events.ts';
 import type { JobOutcome } from './job-outcome.ts';
@@ -29,11 +31,11 @@ import { GradientPrecision } from './setup/gradient-precision.ts';
 import { objectionToLosses } from './setup/job-precision.ts';
 import type { JobSpec } from './job-spec.ts';
 import { Measurements } from './measurements/measurements.ts';
-import { ladderOptions, requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
+import { runLadder } from './run-ladder.ts';
+import { requireSuitable, rowBudget, trainedSizes } from './setup/job-setup.ts';
 import { jobMemory, requireMemory, rowSizes, type MemoryNeeds } from './setup/memory-plan.ts';
 import { PhaseClock } from './phase-clock.ts';
 import { rowFormatOf, type RowFormat } from './setup/row-format.ts';
-import { sliceValues } from './measurements/slices.ts';
 
 /** The reason with which a signal aborts when a job is to stop. */
 export class CancelledError extends Error {
@@ -69,8 +71,6 @@ export async function runAdaptation(
   }
 }
 
-const NO_SLICES: JobOutcome['slices'] = { old: {}, best: {} };
-
 /** What a job has loaded before its ladder begins. */
 interface Prepared {
   readonly context: JobContext;
@@ -78,27 +78,16 @@ interface Prepared {
   readonly exact: ExactGate;
   readonly data: TaskData;
   readonly settings: JobSettings;
+  readonly breakdown: GateBreakdown;
   readonly newBase: LoadedBase;
   readonly oldAdapter: Adapter;
-  readonly knownOld: KnownOld;
-  /** How the old adapter did on the old base, where the target depends on it and that was not known. */
-  readonly old: GateMeasurement | null;
+  readonly reference: ReferenceVersion;
+  /** How the reference did on its base, where the target depends on it and that was not known. */
+  readonly compared: GateMeasurement | null;
 }
 
-/** The part of what a job has loaded that measuring the old version needs. */
-type LoadedJob = Pick<Prepared, 'exact' | 'data' | 'oldAdapter'>;
-
-/** How the old adapter did on the old base. */
-interface MeasuredOld {
-  readonly measured: GateMeasurement;
-  /** The precision that the old base is computed in. */
-  readonly precision: Precision;
-}
-
-/** How far the ladder came. */
-interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
-  readonly problem?: JobOutcome['problem'];
-}
+/** The part of what a job has loaded that loading the new base needs. */
+type LoadedJob = Pick<Prepared, 'data' | 'oldAdapter' | 'reference'>;
 
 /** One attempt at a job, from loading to the outcome. */
 class AdaptationRun {
@@ -111,6 +100,7 @@ class AdaptationRun {
   #prepared: Prepared | null = null;
   #baselines = NO_BASELINES;
   #oldKnown = false;
+  #anchor: CountedFrom | null = null;
   #target: number | null = null;
   #rowFormat: RowFormat | null = null;
   readonly #warnings: string[] = [];
@@ -129,29 +119,34 @@ class AdaptationRun {
     const { metric, gate: rule, kind, baselines } = this.#spec;
     const prepared = await this.#prepare(products);
     this.#prepared = prepared;
-    const gate: Gate = { metric, ...rule };
-    const old = prepared.old ?? (needsOldVersion(gate) ? await this.#storedOld(prepared) : null);
-    this.#target = resolveTarget(gate, old && old.metric).value;
+    const gate: Gate = { metric, ...rule, sliceRows: prepared.breakdown.sliceRows };
+    const { reference, newBase } = prepared;
+    const compared = prepared.compared ?? (needsOldVersion(gate) ? await reference.onGate(newBase) : null);
+    const old = reference.isAnchor ? reference.knownOld(newBase) : compared;
+    this.#noteAnchor(compared && reference.countedFrom(compared));
+    this.#target = resolveTarget(gate, compared && compared.metric).value;
+    prepared.breakdown.compareWith({ reference: compared, old });
     this.#noteBaselines({});
-    const result = await this.#runLadder(prepared, { gate, old });
+    const { context, settings } = prepared;
+    const judged = { gate, old: compared, ...(kind === 'control' && { refineSteps: 0 }) };
+    const result = await runLadder(context, settings, judged);
     // A control publishes nothing, and a resumed job may have published before: both are ready because the ladder is.
     if (result.ready) this.#markReady();
     const phases = this.#ready?.phases ?? this.#clock.phases();
     const { ready, best, rungs, problem, candidates } = result;
     const copy = candidates.find(({ id }) => id === 'copy');
-    if (copy) this.#noteBaselines({ copy: copy.metric.value });
+    if (copy && !copy.metric.curtailed) this.#noteBaselines({ copy: copy.metric.value });
     if (kind === 'adaptation' && baselines !== 'needed') await this.#completeBaselines(prepared);
-    const { gate: rows } = prepared.data;
     const isKept = !ready && best !== null && kind === 'adaptation';
     return {
       ...this.#figures(),
       state: ready ? 'ready' : 'not_ready',
       best: best && toRecord(best),
-      slices: { old: old ? sliceValues(rows, old) : {}, best: best ? sliceValues(rows, best) : {} },
+      ...prepared.breakdown.of(best),
       ladder: rungs,
       phases,
       problem,
-      candidateFolder: isKept ? await prepared.context.writeCandidate(best, 'best-candidate') : null,
+      candidateFolder: isKept ? await context.writeCandidate(best, 'best-candidate') : null,
     };
   }
 
@@ -163,7 +158,7 @@ class AdaptationRun {
       ...this.#figures(),
       state: 'cancelled',
       best: reached?.best ? toRecord(reached.best) : null,
-      slices: NO_SLICES,
+      ...NO_BREAKDOWN,
       ladder: reached ? reportRungs(reached.state, settings?.prefer) : [],
       phases: this.#ready?.phases ?? this.#clock.phases(),
       candidateFolder: null,
@@ -199,6 +194,7 @@ class AdaptationRun {
     const budget = rowBudget(spec, settings.maxNewTokens);
     const data = tokenizeTask(rows, { ...format, budget }, (message) => this.#emit({ type: 'warning', message }));
     requireSuitable(data, spec, settings);
+    const breakdown = new GateBreakdown(data.gate, spec.gate);
     const measured = rowSizes([...data.search, ...data.gate]);
     const generated = isGenerated(spec.metric) ? answerSizes(data.gate, settings.maxNewTokens) : null;
     this.#planMemory({ ...needs, measured, generated, trained: trainedSizes(rows, settings, { format, measured }) });
@@ -208,8 +204,8 @@ class AdaptationRun {
     const measurements = new Measurements({ data, metric: spec.metric, searchRows, maxNewTokens, signal });
     const exact = { bases: this.#bases, measurements, gate: { metric: spec.metric, ...spec.gate } };
     const knownOld = await knownOutcomes(spec, oldAdapter, () => this.#fingerprintOf(oldVersion.folder, evolution));
-    const measuresOld = needsOldVersion(exact.gate) && !isKnown(knownOld, exact, newVersion);
-    const { newBase, old } = await this.#loadNewBase({ exact, data, oldAdapter, measuresOld }, kept);
+    const reference = this.#reference({ exact, oldAdapter, knownOld, newVersion });
+    const { newBase, compared: found } = await this.#loadNewBase({ data, oldAdapter, reference }, kept);
     signal.throwIfAborted();
     const gradients = new GradientPrecision({
       bases: this.#bases,
@@ -227,7 +223,8 @@ class AdaptationRun {
       products,
       data,
       measurements,
-      measureForGate: (adapter) => measureForGate(exact, newBase, adapter),
+      breakdown,
+      measureForGate: (adapter, look) => measureForGate(exact, { base: newBase, adapter }, look),
       rowFormat,
       checkpoints,
       resumed,
@@ -236,7 +233,18 @@ class AdaptationRun {
       emit: (event) => this.#emit(event),
       publish: (publication) => this.#publish(publication),
     });
-    return { context, measurements, exact, data, settings, newBase, oldAdapter, knownOld, old: old?.measured ?? null };
+    const compared = found?.measured ?? null;
+    return { context, measurements, exact, data, breakdown, settings, newBase, oldAdapter, reference, compared };
+  }
+
+  #reference(found: Pick<ReferenceOptions, 'exact' | 'oldAdapter' | 'knownOld' | 'newVersion'>): ReferenceVersion {
+    return new ReferenceVersion({
+      ...found,
+      bases: this.#bases,
+      spec: this.#spec,
+      emit: (event) => this.#emit(event),
+      noteOld: (old) => this.#noteBaselines({ old }),
+    });
   }
 
   /** Leaves out a checkpoint whose precision this device does not have. */
@@ -249,23 +257,23 @@ class AdaptationRun {
   }
 
   /**
-   * Loads the new base and, where the target depends on it and that is not known, measures the old adapter on the old base
-   * before, so that the old base can make room for the new one. Both are computed in the same precision: in float32 where
-   * what is chosen for them differs, or where rows of the task refuse int8, if there is memory for that.
+   * Loads the new base and, where the target depends on it and that is not known, measures the reference on its base before,
+   * so that this base can make room for the new one. Both are computed in the same precision: in float32 where what is
+   * chosen for them differs, or where rows of the task refuse int8, if there is memory for that.
    * @param precision default: what is chosen for each base
    */
   async #loadNewBase(
-    job: LoadedJob & { readonly measuresOld: boolean },
+    job: LoadedJob,
     precision?: Precision,
-  ): Promise<{ newBase: LoadedBase; old: MeasuredOld | null }> {
-    const old = job.measuresOld ? await this.#measureOld(job, precision) : null;
+  ): Promise<{ newBase: LoadedBase; compared: MeasuredVersion | null }> {
+    const compared = job.reference.isUnknown() ? await job.reference.measure(precision) : null;
     const newBase = await this.#bases.load(this.#spec.newBase, precision);
-    if (precision !== undefined) return { newBase, old };
+    if (precision !== undefined) return { newBase, compared };
     const holdsFloat32 = this.#bases.memory.holdsFloat32(newBase.model.config);
-    const differs = old !== null && old.precision !== newBase.precision.precision;
+    const differs = compared !== null && compared.precision !== newBase.precision.precision;
     if (differs) return this.#loadNewBase(job, holdsFloat32 ? 'f32' : 'int8');
     const refused = await this.#refusesInt8(newBase, job, holdsFloat32);
-    return refused ? this.#loadNewBase(job, 'f32') : { newBase, old };
+    return refused ? this.#loadNewBase(job, 'f32') : { newBase, compared };
   }
 
   /** Lets rows of the task confirm or refuse int8. Where it was asked for, or no memory is left for float32, they only warn. */
@@ -307,54 +315,17 @@ class AdaptationRun {
     return evolution?.oldFingerprint ?? requireFingerprint(oldFolder, this.#bases);
   }
 
-  /** Runs the strategy. Training that diverges ends it where it stands, and the candidates judged before still count. */
-  async #runLadder(
-    { context, settings }: Prepared,
-    judged: Pick<LadderOptions, 'gate' | 'old'>,
-  ): Promise<LadderResult> {
-    try {
-      return await runStrategy(settings.strategy, context, {
-        ...judged,
-        ...ladderOptions(settings),
-        ...(this.#spec.kind === 'control' && { refineSteps: 0 }),
-      });
-    } catch (error) {
-      const { reached } = context;
-      if (!(error instanceof TrainingDivergedError) || !reached?.best) throw error;
-      this.#emit({ type: 'warning', message: error.message });
-      const { publishedId, candidates } = reached.state;
-      const rungs = reportRungs(reached.state, settings.prefer);
-      const problem = { code: error.code, message: error.message };
-      return { ready: publishedId !== null, best: reached.best, candidates, rungs, problem };
-    }
-  }
-
-  /** Returns what is known of the old adapter, or measures it if that is something else. */
-  async #storedOld(prepared: Prepared): Promise<GateMeasurement> {
-    const { exact, newBase, knownOld } = prepared;
-    const stored = storedOld(exact, newBase, knownOld);
-    if (!stored) return (await this.#measureOld(prepared, newBase.precision.precision)).measured;
-    this.#oldKnown = true;
-    this.#emit({ type: 'old_known', rows: stored.metric.rows });
-    this.#noteBaselines({ old: stored.metric.value });
-    return stored;
-  }
-
-  /** Measures the old adapter on the old base, which is loaded for that. */
-  async #measureOld({ exact, oldAdapter }: LoadedJob, precision?: Precision): Promise<MeasuredOld> {
-    const oldBase = await this.#bases.load(this.#spec.oldBase, precision);
-    const { measured, outcomes } = await measureOld(exact, oldBase, oldAdapter);
-    if (outcomes) this.#emit({ type: 'old_measured', outcomes });
-    this.#noteBaselines({ old: measured.metric.value });
-    return { measured, precision: oldBase.precision.precision };
-  }
-
   /** Measures what only the report needs. */
   async #completeBaselines(prepared: Prepared): Promise<void> {
     if (this.#signal.aborted) return;
-    const { exact, newBase, oldAdapter: adapter } = prepared;
+    const { exact, newBase, oldAdapter: adapter, reference } = prepared;
     this.#noteBaselines(await completeOnNewBase({ exact, newBase, adapter }, this.#baselines));
-    if (this.#baselines.old === null) await this.#storedOld(prepared);
+    if (this.#baselines.old === null) await reference.old(newBase);
+  }
+
+  #noteAnchor(anchor: CountedFrom | null): void {
+    this.#anchor = anchor;
+    if (anchor) this.#emit({ type: 'anchor', anchor });
   }
 
   #noteBaselines(found: Partial<Baselines>): void {
@@ -370,6 +341,7 @@ class AdaptationRun {
   #emit(event: Exclude<JobEvent, Publication>): void {
     if (event.type === 'progress') this.#totalSteps = event.totalSteps;
     if (event.type === 'warning') this.#warnings.push(event.message);
+    if (event.type === 'old_known') this.#oldKnown = true;
     void this.#onEvent(event);
   }
 
@@ -383,6 +355,7 @@ class AdaptationRun {
     return {
       target: this.#target,
       baselines: this.#baselines,
+      anchor: this.#anchor,
       oldKnown: this.#oldKnown,
       rowFormat: this.#rowFormat,
       precision: this.#prepared?.newBase.precision.precision ?? null,

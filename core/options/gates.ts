@@ -39,6 +39,36 @@ const OfMargin = confidence(
 
 const strict = { additionalProperties: false };
 
+/** Largest number of critical slices of a gate. */
+const MAX_CRITICAL_SLICES = 16;
+
+export const CriticalSlice = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 64, description: 'One of the `slices` that gate rows name.' }),
+    margin: Type.Number({
+      description:
+        'By how much the value on the rows of the slice may be worse than that of the old version on the same rows.',
+    }),
+    certify: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'Whether the slice has to be certified, as all rows together are: without, its value on its gate rows decides, and nothing is promised of other rows.',
+      }),
+    ),
+  },
+  { title: 'CriticalSlice', ...strict },
+);
+export type CriticalSlice = Static<typeof CriticalSlice>;
+
+const CriticalSlices = Type.Optional(
+  Type.Array(CriticalSlice, {
+    maxItems: MAX_CRITICAL_SLICES,
+    description:
+      'Slices in which a version may not be worse by more than a margin of their own, however it does on all rows.',
+  }),
+);
+
 /** When an adapter is ready, as requests, experiment files and job specs state it. */
 export const GateRule = Type.Union(
   [
@@ -58,11 +88,12 @@ export const GateRule = Type.Union(
       {
         kind: Type.Literal('relative'),
         margin: Type.Number({
-          description: 'By how much the true value may be worse than that of the old version on the old base.',
+          description: 'By how much the true value may be worse than that of the imported version on its own base.',
         }),
         confidence: OfMargin,
         on_inconclusive: OnInconclusive,
         max_negative_flips: MaxNegativeFlips,
+        slices: CriticalSlices,
       },
       strict,
     ),
@@ -73,6 +104,7 @@ export const GateRule = Type.Union(
         confidence: OfMargin,
         on_inconclusive: OnInconclusive,
         max_negative_flips: MaxNegativeFlips,
+        slices: CriticalSlices,
       },
       strict,
     ),
@@ -80,3 +112,13 @@ export const GateRule = Type.Union(
   { title: 'Gate', description: 'When an adapted version is ready, judged on the gate rows of the dataset.' },
 );
 export type GateRule = Static<typeof GateRule>;
+
+/** Whether the gate can only be evaluated if an earlier version was measured on the same rows. */
+export function needsOldVersion(gate: GateRule): boolean {
+  return gate.kind !== 'absolute' || gate.max_negative_flips !== undefined;
+}
+
+/** The slices that a gate names. Only those that compare with an earlier version have any. */
+export function criticalSlices(gate: GateRule): readonly CriticalSlice[] {
+  return gate.kind === 'absolute' ? [] : (gate.slices ?? []);
+}

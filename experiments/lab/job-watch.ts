@@ -31,7 +31,8 @@ export class JobWatch {
       }
       case 'candidate': {
         const { id, strategy, alpha, beta, step, verdict, metric } = event.candidate;
-        this.candidates.push({ at, id, strategy, alpha, beta, step, verdict, value: metric.value });
+        const { value, curtailed } = metric;
+        this.candidates.push({ at, id, strategy, alpha, beta, step, verdict, value, ...(curtailed && { curtailed }) });
         return;
       }
       case 'old_measured':

@@ -44,6 +44,14 @@ export const CATALOG = {
     backoff: { type: 'exponential', delay: 1000 },
     timeoutMs: HOUR_MS,
   },
+  /** Measures an adapter version on its gate rows, before a rollout asks for it. */
+  'outcomes.measure': {
+    queue: 'adaptations',
+    payload: Type.Object({ versionId: Id('adapterVersion') }, { additionalProperties: false }),
+    attempts: 4,
+    backoff: { type: 'exponential', delay: 5000 },
+    timeoutMs: HOUR_MS,
+  },
 } as const satisfies Record<string, CatalogEntry>;
 
 export type JobName = keyof typeof CATALOG;

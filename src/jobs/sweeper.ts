@@ -10,7 +10,7 @@ import { setBackFutureTimes, type QueueClock } from './queue-clock.repository.ts
 /** What a module knows about the jobs that should be in a queue. */
 export interface RecoverySource {
   readonly queue: QueueName;
-  /** Jobs whose worker has let its lease expire. */
+  /** Jobs whose worker has let its lease expire, and those that nobody else enqueues. */
   expired(limit: number): Promise<JobEntry[]>;
   /** Counts the jobs that should be in the queue. */
   countLive(): Promise<number>;
@@ -93,12 +93,14 @@ export function createSweeper(options: SweeperOptions): Sweeper {
 async function sweepOnce(options: SweeperOptions): Promise<number> {
   await repairTimes(options);
   let count = await sweepOutbox(options);
-  for (const source of options.sources) {
+  const { producer, sources } = options;
+  for (const source of sources) {
     await source.repair?.();
     const expired = await source.expired(PAGE);
-    await options.producer.enqueue(expired);
-    count += expired.length + (await sweepLost(options, source));
+    await producer.enqueue(expired);
+    count += expired.length;
   }
+  for (const queue of new Set(sources.map((source) => source.queue))) count += await sweepLost(options, queue);
   return count;
 }
 
@@ -121,19 +123,30 @@ async function sweepOutbox({ db, producer, graceMs = 2000 }: SweeperOptions): Pr
 /**
  * If the queue holds fewer jobs than it should, it has lost some. Adding all of them again restores only the lost ones.
  */
-async function sweepLost({ producer, db }: SweeperOptions, source: RecoverySource): Promise<number> {
-  const expected = await source.countLive();
+async function sweepLost({ producer, db, sources }: SweeperOptions, queue: QueueName): Promise<number> {
+  const own = sources.filter((source) => source.queue === queue);
+  const countLive = async (): Promise<number> => {
+    let live = 0;
+    for (const source of own) live += await source.countLive();
+    return live;
+  };
+  const expected = await countLive();
   if (expected === 0) return 0;
   // A job that is enqueued meanwhile counts twice, and one that ends does not count as lost.
-  const pending = await countPending(db, source.queue, expected);
-  const held = await producer.count(source.queue);
-  const live = await source.countLive();
+  const pending = await countPending(db, queue, expected);
+  const held = await producer.count(queue);
+  const live = await countLive();
   if (held + pending >= live) return 0;
+  for (const source of own) await enqueueAll(producer, source);
+  return live - held - pending;
+}
+
+async function enqueueAll(producer: JobProducer, source: RecoverySource): Promise<void> {
   for (let after = ''; ;) {
     const page = await source.live(after, PAGE);
     await producer.enqueue(page.map(({ entry }) => entry));
     const last = page.at(-1);
-    if (last === undefined || page.length < PAGE) return live - held - pending;
+    if (last === undefined || page.length < PAGE) return;
     after = last.rowId;
   }
 }

@@ -6,8 +6,10 @@ import { createApiClient, type Job, type Rollout } from '../../cli/demo/api-clie
 import { FAMILY, familyPath, FLEET } from '../../cli/demo/fleet.ts';
 import { registerFleet, type RegisteredFleet } from '../../cli/demo/register-fleet.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded/index.ts';
-import { createDatabase, type Database } from '../../src/lib/database.ts';
-import { eventually } from '../integration/queue/test-queue.ts';
+import { createJobProducer, createQueueBackend } from '../../src/jobs/index.ts';
+import { createDatabase, withTransaction, type Database } from '../../src/lib/database.ts';
+import { outcomesRecoverySource, requestOutcomes } from '../../src/modules/outcomes/index.ts';
+import { eventually, logger } from '../integration/queue/test-queue.ts';
 import { checkOut, hasCommit, lastRelease, type EarlierVersion } from './earlier-version.ts';
 import { Processes, type Process } from './processes.ts';
 
@@ -88,6 +90,29 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     return data[0]!;
   };
 
+  /**
+   * Requests that the latest version be measured, as an import by the new API does, and gives the queue the job while only a
+   * worker runs that does not know its name. @returns what waits until it is measured all the same
+   */
+  const requestMeasurement = async (): Promise<() => Promise<unknown>> => {
+    const { id, tenantId } = await db.adapterVersion.findFirstOrThrow({ orderBy: { number: 'desc' } });
+    const { measuredAt } = await db.gateOutcomes.findUniqueOrThrow({ where: { adapterVersionId: id } });
+    const task = { gate: { kind: 'relative', margin: 0.2 }, datasetId: 'any' };
+    await withTransaction(db, (tx) => requestOutcomes(tx, task, { tenantId, versionIds: [id] }));
+    const backend = createQueueBackend({ databaseUrl: postgres.url, redisUrl: null });
+    const producer = await createJobProducer({ db, backend, logger });
+    const entries = await outcomesRecoverySource(db).expired(10);
+    expect(entries.map(({ name }) => name)).toEqual(['outcomes.measure']);
+    await producer.enqueue(entries);
+    await eventually('the earlier worker has met it', async () => (await producer.count('adaptations')) === 0);
+    await producer.close();
+    return async () => {
+      await eventually('it is measured', async () => (await db.outcomeRequest.count()) === 0, 60_000);
+      const { measuredAt: again } = await db.gateOutcomes.findUniqueOrThrow({ where: { adapterVersionId: id } });
+      expect(again.getTime()).toBeGreaterThan(measuredAt.getTime());
+    };
+  };
+
   test('a service of the earlier version has a fleet', async () => {
     oldApi = start(earlier.command, 'serve', '--no-worker');
     const origin = await addressOf(oldApi);
@@ -119,7 +144,10 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
   });
 
   test('workers of both share a queue, and jobs that only one knows', async () => {
-    const [oldWorker, newWorker] = [await worker(earlier.command), await worker(OURS)];
+    const oldWorker = await worker(earlier.command);
+    const measured = await requestMeasurement();
+    const newWorker = await worker(OURS);
+    await measured();
     await roll(await addressOf(oldApi), '4', 'v2');
     expect([oldWorker.child.exitCode, newWorker.child.exitCode]).toEqual([null, null]);
     await newWorker.stop();

@@ -1,11 +1,16 @@
 import { Prisma, type Queryable, type Transaction } from '../../src/lib/database.ts';
 import { newId } from '../../src/lib/ids.ts';
 import { insertAdapterVersion, lockAdapter } from '../../src/modules/adapters/index.ts';
+import { recordEvent } from '../../src/modules/events/index.ts';
+import { keepOutcomes, outcomeRequestRepository } from '../../src/modules/outcomes/index.ts';
+import { anchorRepository, type JobAnchor } from './anchors/anchor.repository.ts';
 import type { GateOutcomes } from '../../core/adaptation/measurements/gate-outcomes.ts';
 import type { MetricPoint } from '../../core/adaptation/job-events.ts';
 import type { RowsUsed } from '../../core/adaptation/job-outcome.ts';
+import type { NegativeFlip } from '../../core/adaptation/measurements/negative-flips.ts';
 import type { SliceValues } from '../../core/adaptation/measurements/slices.ts';
 import { certificateDocument } from '../../core/method/gate/certificate-document.ts';
+import type { Certificate } from '../../core/method/gate/readiness-gate.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
 import type { FleetSearches } from '../../core/method/search/fleet-prior.ts';
@@ -46,6 +51,9 @@ export interface PublishedFolder {
   rows: RowsUsed;
   outcomes: GateOutcomes;
   slices: SliceValues;
+  /** What the margin counted from; null if the gate has none. */
+  anchor: JobAnchor | null;
+  flips: readonly NegativeFlip[];
 }
 
 /** What a job has measured since the last write. */
@@ -54,11 +62,20 @@ export interface Measurements {
   readonly searches: readonly SearchPoint[];
   /** The outcomes of the old adapter on the old base. */
   readonly old: GateOutcomes | null;
+  /** What the margin counts from. */
+  readonly anchor: JobAnchor | null;
   readonly rowFormat: RowFormat | null;
   readonly warnings: readonly string[];
 }
 
-export const NO_MEASUREMENTS: Measurements = { points: [], searches: [], old: null, rowFormat: null, warnings: [] };
+export const NO_MEASUREMENTS: Measurements = {
+  points: [],
+  searches: [],
+  old: null,
+  anchor: null,
+  rowFormat: null,
+  warnings: [],
+};
 
 export const adaptationRepository = {
   async load(db: Queryable, jobId: string): Promise<LoadedJob | null> {
@@ -138,7 +155,7 @@ export const adaptationRepository = {
   async insertMeasurements(
     tx: Transaction,
     job: { id: string; tenantId: string; sourceVersionId: string },
-    { points, searches, old, rowFormat, warnings }: Measurements,
+    { points, searches, old, anchor, rowFormat, warnings }: Measurements,
   ): Promise<void> {
     const owner = { jobId: job.id, tenantId: job.tenantId };
     if (points.length > 0) {
@@ -162,11 +179,14 @@ export const adaptationRepository = {
         WHERE id = ${job.id}`;
     }
     if (old !== null) {
-      await tx.$executeRaw`
-        INSERT INTO gate_outcomes (adapter_version_id, tenant_id, digest, value, standard_error, values, measured_at)
-        VALUES (${job.sourceVersionId}, ${job.tenantId}, ${old.digest}, ${old.value}, ${old.standardError}, ${[...old.values]}, clock_timestamp())
-        ON CONFLICT (adapter_version_id) DO UPDATE SET digest = EXCLUDED.digest, value = EXCLUDED.value,
-          standard_error = EXCLUDED.standard_error, values = EXCLUDED.values, measured_at = EXCLUDED.measured_at`;
+      await keepOutcomes(tx, { id: job.sourceVersionId, tenantId: job.tenantId }, old);
+      // The rows stay while a job runs, so nobody else needs to measure them.
+      await outcomeRequestRepository.withdraw(tx, job.sourceVersionId);
+    }
+    if (anchor !== null) {
+      const { versionId, value, outcomes } = anchor;
+      await tx.job.update({ where: { id: job.id }, data: { anchorVersionId: versionId, metricAnchor: value } });
+      if (outcomes !== null) await anchorRepository.keep(tx, { id: versionId, tenantId: job.tenantId }, outcomes);
     }
   },
 
@@ -175,7 +195,7 @@ export const adaptationRepository = {
    * attempt that was cut off before the acknowledgment, is not written again.
    */
   async insertVersion(tx: Transaction, job: LoadedJob, published: PublishedFolder): Promise<string> {
-    const { candidate } = published;
+    const { candidate, anchor } = published;
     await lockAdapter(tx, job.adapterId);
     const earlier = await tx.adapterVersion.findFirst({
       where: {
@@ -208,11 +228,25 @@ export const adaptationRepository = {
       fusionBeta: candidate.beta,
       metrics: metricsOf(published),
       jobId: job.id,
+      ...(anchor !== null && { anchorVersionId: anchor.versionId }),
       gateOutcomes: { create: { tenantId: job.tenantId, ...outcomesOf(published.outcomes) } },
+      ...(published.flips.length > 0 && { negativeFlips: { create: flipsOf(job, published.flips) } }),
     });
+    if (anchor !== null && anchor.insteadOf !== null) await recordMovedAnchor(tx, job, { ...anchor, publishedId: id });
     return id;
   },
 };
+
+/** The margins of this version's successors count from the version that it was carried over from, because theirs is not known. */
+async function recordMovedAnchor(
+  tx: Transaction,
+  { tenantId, adapterId }: LoadedJob,
+  { versionId, insteadOf, publishedId }: JobAnchor & { publishedId: string },
+): Promise<void> {
+  await anchorRepository.make(tx, versionId);
+  const data = { version_id: publishedId, from: insteadOf, anchor_version_id: versionId };
+  await recordEvent(tx, { tenantId, type: 'adapter.anchor_moved', subjectId: adapterId, data });
+}
 
 interface JobSearch {
   id: string;
@@ -254,7 +288,7 @@ function hasSource(job: FoundJob): job is LoadedJob {
   return job.sourceVersion !== null;
 }
 
-function metricsOf({ candidate, rows: data, slices }: PublishedFolder): Prisma.InputJsonObject {
+function metricsOf({ candidate, rows: data, slices, anchor }: PublishedFolder): Prisma.InputJsonObject {
   const { step, metric, bound, negativeFlips, judgedIn, certificate } = candidate;
   const { name, value, standardError, rows } = metric;
   return {
@@ -263,12 +297,29 @@ function metricsOf({ candidate, rows: data, slices }: PublishedFolder): Prisma.I
     standard_error: standardError,
     bound,
     negative_flips: negativeFlips,
-    certificate: certificateDocument(certificate) && { ...certificateDocument(certificate) },
+    certificate: certificateColumn(certificate),
     examples: rows,
     step,
     data,
     judged_in: judgedIn ?? null,
+    ...(anchor !== null && { anchor: { version_id: anchor.versionId, number: anchor.number, value: anchor.value } }),
     ...(Object.keys(slices).length > 0 && { slices: slices as unknown as Prisma.InputJsonObject }),
+  };
+}
+
+/** A certificate as a column holds it. */
+export function certificateColumn(certificate: Certificate | null): Prisma.InputJsonObject | null {
+  const document = certificateDocument(certificate);
+  if (document === null) return null;
+  const { slices, ...whole } = document;
+  return { ...whole, ...(slices && { slices: slices.map((slice) => ({ ...slice })) }) };
+}
+
+function flipsOf({ tenantId, adapter }: LoadedJob, flips: readonly NegativeFlip[]) {
+  return {
+    tenantId,
+    datasetId: adapter.datasetId,
+    flips: flips.map(({ row, slices }) => ({ row, slices: [...slices] })),
   };
 }
 

@@ -1,12 +1,17 @@
 import type { JobEvent, JobEventHandler, Publication, Resumption } from '../../core/adaptation/job-events.ts';
+import type { AnchorSpec } from '../../core/adaptation/job-spec.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { WatchRecord } from '../../core/method/ladder/watch-log.ts';
 import type { SearchEvaluation } from '../../core/method/search/search-task.ts';
 import type { Logger } from '../../src/lib/logger.ts';
+import type { JobAnchor } from './anchors/anchor.repository.ts';
+import { toJobAnchor } from './anchors/anchor.ts';
 import type { ProgressRecorder } from './progress-recorder.ts';
 import { publishCandidate, type PublicationContext } from './publication.ts';
 
-export interface JobEventContext extends PublicationContext {
+export interface JobEventContext extends Omit<PublicationContext, 'anchor'> {
+  /** The anchor that the job was given. */
+  anchorSpec: AnchorSpec | null;
   recorder: ProgressRecorder;
   logger: Logger;
   /** Called when a candidate was published. */
@@ -15,7 +20,8 @@ export interface JobEventContext extends PublicationContext {
 
 /** Makes the handler that writes a running job's events to the database. No other code of a worker receives them. */
 export function createJobEventHandler(context: JobEventContext): JobEventHandler {
-  const { lifecycle, lease, recorder } = context;
+  const { lifecycle, lease, recorder, job, anchorSpec } = context;
+  let anchor: JobAnchor | null = null;
   return async (event: JobEvent) => {
     switch (event.type) {
       case 'phase':
@@ -36,8 +42,11 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
         return recorder.baselines(event.target, event.baselines);
       case 'old_measured':
         return recorder.oldMeasured(event.outcomes);
+      case 'anchor':
+        anchor = toJobAnchor(job, anchorSpec, event.anchor);
+        return recorder.anchor(anchor);
       case 'publication':
-        return publish(context, event);
+        return publish({ ...context, anchor }, event);
       case 'warning':
         context.logger.warn(event.message);
         return recorder.warning(event.message);
@@ -69,14 +78,18 @@ function recordSearch(recorder: ProgressRecorder, evaluation: SearchEvaluation, 
 
 /** @param trained number of training steps after which it was judged */
 function recordCandidate(recorder: ProgressRecorder, { id, step, metric }: CandidateRecord, trained: number): void {
-  const { name, value } = metric;
+  // Untrained candidates all have step 0, so each needs a name of its own.
+  const point = (what: string, value: number) =>
+    recorder.points([
+      step > 0 ? { name: `gate_${what}`, step: trained, value } : { name: `${id}_${what}`, step: 0, value },
+    ]);
+  const { name, value, curtailed } = metric;
+  // What it would have reached on all rows is not known.
+  if (curtailed) return point('rows', curtailed.measured);
   // Diverged training has no finite metric, and neither JSON nor the table of points can hold it.
   if (!Number.isFinite(value)) return;
   recorder.candidate(value);
-  // Untrained candidates all have step 0, so each needs a name of its own.
-  recorder.points([
-    step > 0 ? { name: `gate_${name}`, step: trained, value } : { name: `${id}_${name}`, step: 0, value },
-  ]);
+  point(name, value);
 }
 
 /** What the search rows say of an adapter in training, and of the one that it starts from. */
@@ -85,7 +98,7 @@ function recordWatched(recorder: ProgressRecorder, { step, metric }: WatchRecord
   if (Number.isFinite(value)) recorder.points([{ name: `watched_${name}`, step: step > 0 ? trained : 0, value }]);
 }
 
-async function publish(context: JobEventContext, publication: Publication): Promise<void> {
+async function publish(context: JobEventContext & PublicationContext, publication: Publication): Promise<void> {
   const { recorder, logger, onPublished } = context;
   await recorder.flush();
   const versionId = await publishCandidate(context, publication);

@@ -5,6 +5,7 @@ import type { RowFormat } from '../../core/adaptation/setup/row-format.ts';
 import type { MetricName } from '../../core/options/metrics.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { LeaseLostError, type JobLifecycle, type JobProgress, type Lease } from '../../src/modules/jobs/index.ts';
+import type { JobAnchor } from './anchors/anchor.repository.ts';
 import { adaptationRepository, NO_MEASUREMENTS, type Measurements, type SearchPoint } from './adaptation.repository.ts';
 
 export interface ProgressRecorder {
@@ -15,6 +16,8 @@ export interface ProgressRecorder {
   progress(step: number, totalSteps: number): void;
   baselines(target: number | null, baselines: Baselines): void;
   oldMeasured(outcomes: GateOutcomes): void;
+  /** Records what the margin counts from. */
+  anchor(anchor: JobAnchor): void;
   rowFormat(format: RowFormat): void;
   /** Records what the adapter's owner should know. */
   warning(message: string): void;
@@ -106,6 +109,7 @@ export function recordProgress(options: RecorderOptions): ProgressRecorder {
       state.metricCopy = copy ?? state.metricCopy;
     },
     oldMeasured: (outcomes) => void (waiting = { ...waiting, old: outcomes }),
+    anchor: (anchor) => void (waiting = { ...waiting, anchor }),
     rowFormat: (format) => void (waiting = { ...waiting, rowFormat: format }),
     warning: (message) => void (waiting = { ...waiting, warnings: [...waiting.warnings, message] }),
     points: (more) => void (waiting = { ...waiting, points: [...waiting.points, ...more] }),
@@ -127,6 +131,7 @@ function joined(earlier: Measurements, later: Measurements): Measurements {
     points: [...earlier.points, ...later.points],
     searches: [...earlier.searches, ...later.searches],
     old: later.old ?? earlier.old,
+    anchor: later.anchor ?? earlier.anchor,
     rowFormat: later.rowFormat ?? earlier.rowFormat,
     warnings: [...earlier.warnings, ...later.warnings],
   };

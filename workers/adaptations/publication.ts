@@ -1,12 +1,12 @@
 import type { Publication } from '../../core/adaptation/job-events.ts';
 import { readAdapterConfig } from '../../core/formats/peft/peft-config.ts';
-import { certificateDocument } from '../../core/method/gate/certificate-document.ts';
 import type { CandidateRecord } from '../../core/method/ladder/candidate.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { registerArtifact } from '../../src/artifacts/index.ts';
 import { withTransaction, type Database } from '../../src/lib/database.ts';
 import type { CandidateColumns, JobLifecycle, Lease } from '../../src/modules/jobs/index.ts';
-import { adaptationRepository, type LoadedJob } from './adaptation.repository.ts';
+import type { JobAnchor } from './anchors/anchor.repository.ts';
+import { adaptationRepository, certificateColumn, type LoadedJob } from './adaptation.repository.ts';
 
 export interface PublicationContext {
   db: Database;
@@ -14,6 +14,8 @@ export interface PublicationContext {
   lifecycle: JobLifecycle;
   lease: Lease;
   job: LoadedJob;
+  /** What the margin counts from; null if the gate has none. */
+  anchor: JobAnchor | null;
 }
 
 /**
@@ -23,9 +25,9 @@ export interface PublicationContext {
  */
 export async function publishCandidate(
   context: PublicationContext,
-  { folder, candidate, rows, outcomes, slices }: Publication,
+  { folder, candidate, rows, outcomes, slices, flips }: Publication,
 ): Promise<string> {
-  const { artifacts, lifecycle, lease, job } = context;
+  const { artifacts, lifecycle, lease, job, anchor } = context;
   await lifecycle.advancePhase(lease, 'publish');
   const { rank, alpha } = await readAdapterConfig(folder);
   const stored = await artifacts.putFolder(folder, 'adapter');
@@ -39,6 +41,8 @@ export async function publishCandidate(
       rows,
       outcomes,
       slices,
+      anchor,
+      flips,
     });
   });
 }
@@ -47,7 +51,10 @@ export async function publishCandidate(
  * Keeps the best candidate of a job that did not reach its target, without making it a version.
  * @returns the digest of its folder
  */
-export async function keepCandidate(context: PublicationContext, folder: string): Promise<string> {
+export async function keepCandidate(
+  context: Pick<PublicationContext, 'db' | 'artifacts'>,
+  folder: string,
+): Promise<string> {
   const stored = await context.artifacts.putFolder(folder, 'adapter');
   await withTransaction(context.db, (tx) => registerArtifact(tx, context.artifacts, stored));
   return stored.digest;
@@ -61,6 +68,5 @@ export function columnsOf({
   metric,
   certificate,
 }: CandidateRecord): CandidateColumns {
-  const shown = certificateDocument(certificate);
-  return { strategy, fusionAlpha, fusionBeta, value: metric.value, certificate: shown && { ...shown } };
+  return { strategy, fusionAlpha, fusionBeta, value: metric.value, certificate: certificateColumn(certificate) };
 }

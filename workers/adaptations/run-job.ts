@@ -8,13 +8,14 @@ import type { JobProducer } from '../../src/jobs/index.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import type { JobEnd } from '../../src/modules/jobs/index.ts';
 import type { TrainingSlot } from '../training/training-process.ts';
+import { buildAnchorSpec } from './anchors/anchor.ts';
 import { buildJobSpec, type JobFolders } from './build-job-spec.ts';
 import { createJobEventHandler } from './job-event-handler.ts';
 import { recordProgress, type ProgressRecorder } from './progress-recorder.ts';
 import { columnsOf, keepCandidate, type PublicationContext } from './publication.ts';
 import { takeOverWorkDir } from './work-dir.ts';
 
-export interface JobRun extends PublicationContext, JobFolders {
+export interface JobRun extends Omit<PublicationContext, 'anchor'>, JobFolders {
   slot: TrainingSlot;
   /** Aborts when the worker stops or the job has taken too long. */
   signal: AbortSignal;
@@ -46,7 +47,8 @@ export async function runJob(run: JobRun): Promise<void> {
   });
   try {
     const workDir = await takeOverWorkDir(run.checkpoints, job.id, run.attempt);
-    const spec = await buildJobSpec(run.db, job, { ...run, workDir });
+    const anchor = await buildAnchorSpec(run.db, job, run);
+    const spec: JobSpec = { ...(await buildJobSpec(run.db, job, { ...run, workDir })), anchor };
     const outcome = await adapt(run, spec, recorder);
     run.onTrained?.(outcome.tokensPerSecond);
     recorder.progress(outcome.steps, outcome.totalSteps);
@@ -68,7 +70,12 @@ export async function runJob(run: JobRun): Promise<void> {
 async function adapt(run: JobRun, spec: JobSpec, recorder: ProgressRecorder): Promise<JobOutcome> {
   const signal = AbortSignal.any([run.signal, recorder.lost]);
   let published = run.job.readyAt !== null;
-  const onEvent = createJobEventHandler({ ...run, recorder, onPublished: () => (published = true) });
+  const onEvent = createJobEventHandler({
+    ...run,
+    anchorSpec: spec.anchor ?? null,
+    recorder,
+    onPublished: () => (published = true),
+  });
   const outcome = await run.slot.adapt(spec, onEvent, signal);
   signal.throwIfAborted();
   if (outcome.state === 'cancelled')
@@ -106,9 +113,15 @@ async function endOf(run: JobRun, outcome: JobOutcome): Promise<JobEnd> {
   };
 }
 
-/** Describes a candidate's metric, and its bound and negative flips if the gate judged by them. */
-function describe({ metric, bound, negativeFlips, failed }: CandidateRecord): string {
+/** Describes a candidate's metric, and its bound, negative flips and critical slices if the gate judged by them. */
+function describe({ metric, bound, negativeFlips, failed, certificate }: CandidateRecord): string {
   const share = ((negativeFlips ?? 0) * 100).toFixed(1);
   const flips = failed.includes('negative_flips') ? `, ${share} % negative flips are too many` : '';
-  return `${metric.value}${bound === null ? '' : ` with a confidence bound of ${bound}`}${flips}`;
+  const worse = (certificate?.slices ?? [])
+    .filter(({ verdict }) => verdict === 'failed')
+    .map(
+      ({ name, value, old, margin }) =>
+        `, slice ${name} has ${value} and had ${old}, which is worse than its margin of ${margin}`,
+    );
+  return `${metric.value}${bound === null ? '' : ` with a confidence bound of ${bound}`}${flips}${worse.join('')}`;
 }

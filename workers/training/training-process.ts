@@ -3,6 +3,7 @@ import type { EvolveOutcome, EvolveSpec } from '../../core/adaptation/evolutions
 import type { JobEventHandler } from '../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../core/adaptation/job-spec.ts';
+import type { OutcomesOutcome, OutcomesSpec } from '../../core/adaptation/measurements/version-outcomes.ts';
 import { modulePath } from '../../core/installation/child-module.ts';
 import type { Logger } from '../../src/lib/logger.ts';
 import { abortable } from './abortable.ts';
@@ -40,6 +41,8 @@ export interface TrainingSlot {
   adapt(spec: JobSpec, onEvent: JobEventHandler, signal: AbortSignal): Promise<JobOutcome>;
   /** Measures the baselines that a job has left out. */
   baselines(spec: BaselinesSpec, signal: AbortSignal): Promise<BaselinesOutcome>;
+  /** Measures an adapter version on its gate rows and its own base. */
+  outcomes(spec: OutcomesSpec, signal: AbortSignal): Promise<OutcomesOutcome>;
   evolve(spec: EvolveSpec, signal: AbortSignal): Promise<EvolveOutcome>;
   describe(spec: DescribeSpec, signal: AbortSignal): Promise<DescribeOutcome>;
   /**
@@ -148,6 +151,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
       return {
         adapt,
         baselines: (spec, abort) => request({ type: 'baselines', spec }, abort),
+        outcomes: (spec, abort) => request({ type: 'outcomes', spec }, abort),
         evolve: (spec, abort) => request({ type: 'evolve', spec }, abort),
         describe: (spec, abort) => request({ type: 'describe', spec }, abort),
         preload,

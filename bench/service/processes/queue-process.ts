@@ -9,7 +9,11 @@ const consumer = await startConsumer({
   backend,
   logger: createLogger({ level: 'warn', pretty: false }),
   handlers: combineHandlers([
-    { 'rollout.plan': () => Promise.resolve(), 'baselines.measure': () => Promise.resolve() },
+    {
+      'rollout.plan': () => Promise.resolve(),
+      'baselines.measure': () => Promise.resolve(),
+      'outcomes.measure': () => Promise.resolve(),
+    },
     {
       'adaptation.run': ({ jobId }) => {
         appendFileSync(file, `${jobId}\n`);

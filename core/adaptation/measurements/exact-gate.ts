@@ -1,5 +1,6 @@
 import type { BaseCache, LoadedBase } from '../../engine/base-cache.ts';
-import { judge, type Gate, type GateMeasurement } from '../../method/gate/readiness-gate.ts';
+import { isRefuted, type Gate, type GateLook, type GateMeasurement } from '../../method/gate/readiness-gate.ts';
+import { lookOrder } from '../../method/gate/look-order.ts';
 import type { Adapter } from '../../models/lora/adapter.ts';
 import type { Precision } from '../../options/precisions.ts';
 import type { Measurements } from './measurements.ts';
@@ -11,18 +12,28 @@ export interface ExactGate {
 }
 
 /**
- * Measures an adapter for the gate. A relative gate compares like with like: both versions in the job's precision. The
+ * Measures an adapter for the gate: until it is certain to fail, or else on all rows. A relative gate compares like with like: both versions in the job's precision. The
  * target of an absolute one is a number about the adapter as it will be served, so a candidate that reaches it in int8 is
  * measured again in float32, and that decides.
  * @returns a measurement in int8 if there is not enough memory for float32; it says so (`judgedIn`)
  */
-export async function measureForGate(exact: ExactGate, base: LoadedBase, adapter: Adapter): Promise<GateMeasurement> {
-  const { bases, measurements, gate } = exact;
-  const measured = await measurements.onGate(base, adapter);
-  if (!needsFloat32(gate, base) || !reachesTarget(gate, measured)) return measured;
-  return (
-    (await bases.withFloat32(base, (runtime) => measurements.onGate(inFloat32(base, runtime), adapter))) ?? measured
-  );
+export async function measureForGate(
+  { bases, measurements, gate }: ExactGate,
+  { base, adapter }: { readonly base: LoadedBase; readonly adapter: Adapter },
+  { reference, whole }: GateLook,
+): Promise<GateMeasurement> {
+  const parts = lookOrder(gate.metric, measurements.gateRows, reference);
+  const look = (on: LoadedBase, by: Gate) =>
+    measurements.lookAtGate(on, adapter, {
+      parts,
+      isOver: (bestCase) => !whole && isRefuted(by, reference, bestCase),
+    });
+  if (!needsFloat32(gate, base)) return look(base, gate);
+  // Flips are counted when it is known in which precision.
+  const { max_negative_flips: _, ...byValue } = gate;
+  const measured = await look(base, byValue);
+  if (isRefuted(byValue, null, measured)) return measured;
+  return (await bases.withFloat32(base, (runtime) => look(inFloat32(base, runtime), gate))) ?? measured;
 }
 
 /** Measures the old version on its own base: in float32 where the candidates' flips are counted against it in float32. */
@@ -46,11 +57,6 @@ export function oldPrecision(gate: Gate, base: LoadedBase): Precision {
 
 function needsFloat32({ kind }: Gate, { precision }: LoadedBase): boolean {
   return kind === 'absolute' && precision.precision === 'int8';
-}
-
-/** Whether the value alone passes; flips are counted when it is known in which precision. */
-function reachesTarget({ max_negative_flips: _, ...gate }: Gate, measured: GateMeasurement): boolean {
-  return !judge(gate, null, measured).failed.includes('value');
 }
 
 function inFloat32(base: LoadedBase, runtime: LoadedBase['runtime']): LoadedBase {

@@ -20,6 +20,16 @@ export interface GateOutcomes {
   readonly values: readonly number[];
 }
 
+/** What the margin of a gate counts from. Plain JSON. */
+export interface CountedFrom {
+  /** The anchor that the job was given, or else the version that is carried over. */
+  readonly version: 'anchor' | 'old';
+  /** Its metric on its own base. */
+  readonly value: number;
+  /** The anchor's outcomes, if they were measured now. */
+  readonly outcomes: GateOutcomes | null;
+}
+
 /** What a measurement depends on besides base and adapter. */
 export interface OutcomesSubject {
   readonly metric: MetricName;

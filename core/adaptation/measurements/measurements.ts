@@ -10,6 +10,7 @@ import type { MetricName } from '../../options/metrics.ts';
 import type { Precision } from '../../options/precisions.ts';
 import { accumulateGradients } from '../../training/gradients.ts';
 import { completionTokens, subjectOf, type OutcomesSubject } from './gate-outcomes.ts';
+import { lookInParts, type LookInParts } from './look-in-parts.ts';
 
 export interface MeasurementsOptions {
   readonly data: TaskData;
@@ -64,12 +65,38 @@ export class Measurements {
     return { metric, outcomes: { values, tokens: completionTokens(data) }, judgedIn: base.precision.precision };
   }
 
+  /** Measures the gate rows part after part, until the look may end. */
+  async lookAtGate(
+    base: LoadedBase,
+    adapter: Adapter,
+    { parts, isOver }: Pick<LookInParts, 'parts' | 'isOver'>,
+  ): Promise<GateMeasurement> {
+    const { data, metric } = this.#options;
+    const tokens = completionTokens(data);
+    const measure = async (rows: readonly number[]) => {
+      return (
+        await this.#measure(
+          base,
+          adapter,
+          rows.map((row) => data.gate[row]!),
+        )
+      ).values;
+    };
+    const found = await lookInParts({ metric, tokens, parts, isOver, measure });
+    return { ...found, judgedIn: base.precision.precision };
+  }
+
   async #measure(base: LoadedBase, adapter: Adapter | null, rows: readonly TokenizedExample[]) {
     const { data, metric: name, maxNewTokens, signal } = this.#options;
     const measured = await measure(base, adapter, rows, { metric: name, choices: data.choices, maxNewTokens, signal });
     const { value, standardError, examples, perExample: values } = measured;
     const metric: MetricValue = { name, value, standardError, rows: examples };
     return { metric, values };
+  }
+
+  /** Number of gate rows. */
+  get gateRows(): number {
+    return this.#options.data.gate.length;
   }
 
   /** Describes what {@link onGate} measures on a base in a precision. */

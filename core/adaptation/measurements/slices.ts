@@ -1,5 +1,8 @@
 import type { TokenizedExample } from '../../data/example.ts';
-import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
+import { TaskDataError } from '../../data/task-data.ts';
+import { valueOn } from '../../method/gate/critical-slices.ts';
+import type { GateMeasurement, SliceRows } from '../../method/gate/readiness-gate.ts';
+import { criticalSlices, type GateRule } from '../../options/gates.ts';
 
 /** The metric on those gate rows that name a slice. */
 export interface SliceValue {
@@ -10,23 +13,40 @@ export interface SliceValue {
 /** Values by the name of the slice, in the order of the names. */
 export type SliceValues = Readonly<Record<string, SliceValue>>;
 
-/** Breaks a measurement on the gate rows down by the slices that the rows name; empty if none names any. */
-export function sliceValues(
-  gate: readonly TokenizedExample[],
-  { metric, outcomes }: Pick<GateMeasurement, 'metric' | 'outcomes'>,
-): SliceValues {
+/** The gate rows of each slice that they name, in the order of the names. */
+export function sliceRows(gate: readonly TokenizedExample[]): SliceRows {
   const members = new Map<string, number[]>();
   for (const [index, { row }] of gate.entries()) {
-    for (const name of new Set(row.slices)) members.set(name, [...(members.get(name) ?? []), index]);
+    for (const name of new Set(row.slices)) {
+      const rows = members.get(name);
+      if (rows) rows.push(index);
+      else members.set(name, [index]);
+    }
   }
-  const total = (rows: readonly number[], values: ArrayLike<number>): number =>
-    rows.reduce((sum, row) => sum + values[row]!, 0);
+  return new Map([...members].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Breaks a measurement on the gate rows down by the slices that the rows name; empty if none names any. */
+export function sliceValues(
+  rows: SliceRows,
+  { metric, outcomes }: Pick<GateMeasurement, 'metric' | 'outcomes'>,
+): SliceValues {
   return Object.fromEntries(
-    [...members]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, rows]) => {
-        const count = metric.name === 'loss' ? total(rows, outcomes.tokens) : rows.length;
-        return [name, { rows: rows.length, value: total(rows, outcomes.values) / count }];
-      }),
+    [...rows].map(([name, members]) => {
+      return [name, { rows: members.length, value: valueOn(metric.name, outcomes, members) }];
+    }),
   );
+}
+
+/** Largest number of names that a message lists. */
+const LISTED_NAMES = 10;
+
+/** @throws TaskDataError if no gate row is in one of the slices that the gate names */
+export function requireCriticalSlices(gate: GateRule, rows: SliceRows): void {
+  const missing = criticalSlices(gate).find(({ name }) => !rows.has(name));
+  if (!missing) return;
+  const known = [...rows.keys()];
+  const others = known.length > LISTED_NAMES ? `, and ${known.length - LISTED_NAMES} others` : '';
+  const found = known.length === 0 ? 'they name none' : `they name ${known.slice(0, LISTED_NAMES).join(', ')}${others}`;
+  throw new TaskDataError(`the gate names the slice ${missing.name}, which no gate row is in: ${found}`);
 }

@@ -20,13 +20,20 @@ export function trainedSizes(
 }
 
 /** What measuring an adapter of the job once may cost; undefined if there is no limit. */
-export function rowBudget({ measuredTokens, metric }: JobSpec, maxNewTokens: number): RowBudget | undefined {
+export function rowBudget(
+  { measuredTokens, metric }: Pick<JobSpec, 'measuredTokens' | 'metric'>,
+  maxNewTokens: number,
+): RowBudget | undefined {
   if (measuredTokens === undefined) return undefined;
   return { tokens: measuredTokens, generated: isGenerated(metric) ? maxNewTokens : undefined };
 }
 
 /** @throws TaskDataError if the task's rows do not suit its metric or its strategy */
-export function requireSuitable({ choices, canTrain }: TaskData, { metric }: JobSpec, { strategy }: JobSettings): void {
+export function requireSuitable(
+  { choices, canTrain }: TaskData,
+  { metric }: Pick<JobSpec, 'metric'>,
+  { strategy }: JobSettings,
+): void {
   if (metric === 'accuracy' && !choices) {
     throw new TaskDataError('metric accuracy needs a task with 2 to 20 distinct completions; this one has others');
   }

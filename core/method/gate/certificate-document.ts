@@ -1,12 +1,20 @@
-import type { Certificate } from './gate-types.ts';
+import type { Certificate, SliceVerdict } from './gate-types.ts';
+
+/** A critical slice as answers and documents show it. */
+export type SliceDocument = Omit<SliceVerdict, 'rowsNeeded'> & { readonly rows_needed: number | null };
 
 /** A certificate as answers and documents show it. */
-export interface CertificateDocument extends Omit<Certificate, 'rowsNeeded'> {
+export type CertificateDocument = Omit<Certificate, 'rowsNeeded' | 'slices'> & {
   readonly rows_needed: number | null;
-}
+  readonly slices?: readonly SliceDocument[];
+};
 
 export function certificateDocument(certificate: Certificate | null): CertificateDocument | null {
   if (certificate === null) return null;
-  const { rowsNeeded, ...shown } = certificate;
+  const { slices, ...whole } = certificate;
+  return { ...snakeCased(whole), ...(slices && { slices: slices.map(snakeCased) }) };
+}
+
+function snakeCased<T extends { readonly rowsNeeded: number | null }>({ rowsNeeded, ...shown }: T) {
   return { ...shown, rows_needed: rowsNeeded };
 }

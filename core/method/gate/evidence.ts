@@ -1,4 +1,4 @@
-import { judgesRows } from '../../options/metrics.ts';
+import { judgesRows, type MetricName } from '../../options/metrics.ts';
 import { lowerBoundOfMean, meanPValue } from '../../statistics/betting-test.ts';
 import { lowerBoundOfShare, shortfallPValue } from '../../statistics/binomial-test.ts';
 import { exactLowerBound, inferiorityPValue } from '../../statistics/exact-paired-test.ts';
@@ -68,6 +68,11 @@ export function absoluteEvidence(found: GateMeasurement, { needed, level }: Clai
   const right = Math.round(value * rows);
   const certified = shortfallPValue({ right, rows, share }) <= level;
   return { certified, bound: lowerBoundOfShare({ right, rows }, level) };
+}
+
+/** Whether a value is at least as good as what is needed. */
+export function reaches(metric: MetricName, value: number, needed: number): boolean {
+  return metric === 'loss' ? value <= needed + ROUNDING : value >= needed - ROUNDING;
 }
 
 function byBound(bound: number, needed: number): Evidence {

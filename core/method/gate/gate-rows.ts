@@ -1,9 +1,9 @@
 import { DEFAULT_CONFIDENCE } from '../../options/gates.ts';
-import { judgesRows, metricTitle } from '../../options/metrics.ts';
+import { judgesRows, metricTitle, type MetricName } from '../../options/metrics.ts';
 import { countFlips, lossDifference, scoreDifference } from '../../statistics/paired-statistics.ts';
 import { FIRST_LOOK, levelOf } from './error-budget.ts';
 import { rowsOfMean, rowsToCertify } from './power.ts';
-import type { Gate, GateMeasurement, GateVerdict } from './gate-types.ts';
+import type { Certificate, Gate, GateMeasurement, GateVerdict, SliceVerdict } from './gate-types.ts';
 
 /**
  * About how many gate rows would certify a candidate at the first look of a job, if it is in truth as far from the edge as on these
@@ -24,15 +24,32 @@ export function rowsToDecide(gate: Gate, reference: GateMeasurement | null, foun
 }
 
 /** Says of an inconclusive candidate what the rows leave open, and how many would decide; null for any other. */
-export function rowsWarning({ certificate, metric }: GateVerdict & Pick<GateMeasurement, 'metric'>): string | null {
+export function rowsWarning({
+  certificate,
+  metric,
+  failed,
+}: Pick<GateVerdict, 'certificate' | 'failed'> & Pick<GateMeasurement, 'metric'>): string | null {
   if (certificate?.verdict !== 'inconclusive') return null;
-  const { confidence, margin, rows, rowsNeeded } = certificate;
+  const slices = (certificate.slices ?? []).filter(({ certify, verdict }) => certify && verdict === 'inconclusive');
+  return [...(failed.includes('bound') ? [certificate] : []), ...slices]
+    .map((open) => undecided(open, { confidence: certificate.confidence, metric: metric.name, value: metric.value }))
+    .join('; ');
+}
+
+/** @param whole what holds for all rows together */
+function undecided(
+  open: Pick<Certificate, 'margin' | 'rows' | 'rowsNeeded'> & Partial<Pick<SliceVerdict, 'name' | 'value'>>,
+  whole: { readonly confidence: number; readonly metric: MetricName; readonly value: number },
+): string {
+  const { name, value = whole.value, margin, rows, rowsNeeded } = open;
+  const which = name === undefined ? `${rows} gate rows` : `the ${rows} gate rows of slice ${name}`;
   const edge = margin === null ? 'the target' : `a margin of ${margin}`;
   const needed =
     rowsNeeded === null
       ? 'no number of rows would, unless they show another difference'
       : `about ${rowsNeeded} rows would`;
-  return `${rows} gate rows do not certify ${metricTitle(metric.name)} ${metric.value.toPrecision(4)} within ${edge} at ${Number((confidence * 100).toFixed(4))} %: ${needed}`;
+  const confidence = `${Number((whole.confidence * 100).toFixed(4))} %`;
+  return `${which} do not certify ${metricTitle(whole.metric)} ${value.toPrecision(4)} within ${edge} at ${confidence}: ${needed}`;
 }
 
 const finite = (rows: number): number | null => (Number.isFinite(rows) ? rows : null);

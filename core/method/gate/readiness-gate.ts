@@ -1,4 +1,4 @@
-import { DEFAULT_CONFIDENCE } from '../../options/gates.ts';
+import { DEFAULT_CONFIDENCE, needsOldVersion } from '../../options/gates.ts';
 import { judgesRows, type MetricName } from '../../options/metrics.ts';
 import { AdaptationError } from '../errors.ts';
 import {
@@ -9,7 +9,8 @@ import {
   type PairedScores,
 } from '../../statistics/paired-statistics.ts';
 import { FIRST_LOOK, levelOf, type Look } from './error-budget.ts';
-import { absoluteEvidence, pairedEvidence, type Evidence } from './evidence.ts';
+import { judgeSlices, sliceFailures } from './critical-slices.ts';
+import { absoluteEvidence, pairedEvidence, reaches, type Evidence } from './evidence.ts';
 import { rowsToDecide } from './gate-rows.ts';
 import type {
   Certificate,
@@ -19,17 +20,13 @@ import type {
   GateTarget,
   GateVerdict,
   MetricValue,
+  Verdict,
 } from './gate-types.ts';
 
 export type * from './gate-types.ts';
 
 /** Tolerance for the rounding of a sum over rows; it has nothing to do with sampling noise. */
 const ROUNDING = 1e-9;
-
-/** Whether the gate can only be evaluated if the old version was measured on the old base. */
-export function needsOldVersion(gate: Gate): boolean {
-  return gate.kind !== 'absolute' || gate.max_negative_flips !== undefined;
-}
 
 /**
  * The value that a candidate must reach.
@@ -83,6 +80,40 @@ export function judge(
   found: GateMeasurement,
   look: Look = FIRST_LOOK,
 ): GateVerdict {
+  const { needed, negativeFlips, failed } = refute(gate, reference, found);
+  const confidence = confidenceOf(gate);
+  if (confidence === null) {
+    const verdict = failed.length > 0 ? 'failed' : 'passed';
+    return { verdict, certificate: null, needed, bound: null, negativeFlips, failed };
+  }
+  const level = levelOf(look, confidence);
+  const isWhole = !found.metric.curtailed;
+  const evidence = isWhole ? evidenceOf(gate, reference, found, { needed, level }) : null;
+  const slices = reference && isWhole ? judgeSlices(gate, reference, found, level) : [];
+  if (evidence?.certified === false) failed.push('bound');
+  failed.push(...sliceFailures(slices));
+  const verdict = verdictOf(failed);
+  const certificate: Certificate = {
+    verdict,
+    confidence,
+    margin: gate.kind === 'absolute' ? null : gate.margin,
+    rows: found.metric.rows,
+    looks: look.total,
+    rowsNeeded: verdict === 'inconclusive' && !evidence?.certified ? rowsToDecide(gate, reference, found) : null,
+    ...(slices.length > 0 && { slices }),
+  };
+  return { verdict, certificate, needed, bound: evidence?.bound ?? null, negativeFlips, failed };
+}
+
+/**
+ * Whether a candidate fails already by what it has on the rows, whatever they certify. Rows that were not measured yet take
+ * part with the best outcome that there is, so that this is certain before all of them are.
+ */
+export function isRefuted(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement): boolean {
+  return refute(gate, reference, found).failed.length > 0;
+}
+
+function refute(gate: Gate, reference: GateMeasurement | null, found: GateMeasurement) {
   const { value: needed } = resolveTarget(gate, reference && reference.metric);
   requireMetric(gate.metric, found.metric);
   const negativeFlips = reference && judgesRows(gate.metric) ? negativeFlipsOf(reference, found) : null;
@@ -90,23 +121,13 @@ export function judge(
   if (!reaches(gate.metric, found.metric.value, needed)) failed.push('value');
   if (negativeFlips !== null && negativeFlips > (gate.max_negative_flips ?? 1) + ROUNDING)
     failed.push('negative_flips');
-  const refuted = failed.length > 0;
-  const confidence = confidenceOf(gate);
-  if (confidence === null) {
-    return { verdict: refuted ? 'failed' : 'passed', certificate: null, needed, bound: null, negativeFlips, failed };
-  }
-  const { certified, bound } = evidenceOf(gate, reference, found, { needed, level: levelOf(look, confidence) });
-  if (!certified) failed.push('bound');
-  const verdict = refuted ? 'failed' : certified ? 'passed' : 'inconclusive';
-  const certificate: Certificate = {
-    verdict,
-    confidence,
-    margin: gate.kind === 'absolute' ? null : gate.margin,
-    rows: found.metric.rows,
-    looks: look.total,
-    rowsNeeded: verdict === 'inconclusive' ? rowsToDecide(gate, reference, found) : null,
-  };
-  return { verdict, certificate, needed, bound, negativeFlips, failed };
+  return { needed, negativeFlips, failed };
+}
+
+/** What the rows do not certify leaves the verdict open; all else refutes. */
+function verdictOf(failed: readonly GateFailure[]): Verdict {
+  if (failed.length === 0) return 'passed';
+  return failed.every((failure) => failure === 'bound' || failure === 'slice_bound') ? 'inconclusive' : 'failed';
 }
 
 function evidenceOf(
@@ -123,6 +144,11 @@ export function isBetter(a: MetricValue, b: MetricValue): boolean {
   requireMetric(a.name, b);
   if (!Number.isFinite(a.value) || !Number.isFinite(b.value)) return Number.isFinite(a.value);
   return a.name === 'loss' ? a.value < b.value - ROUNDING : a.value > b.value + ROUNDING;
+}
+
+/** Number of rows that were measured: all of them, unless the look was curtailed. */
+export function measuredRows({ rows, curtailed }: MetricValue): number {
+  return curtailed?.measured ?? rows;
 }
 
 /** Whether `a` is significantly better than `b`: the confidence bound of their difference on the same rows excludes zero. */
@@ -151,10 +177,6 @@ function boundOfDifference({ metric, outcomes }: GateMeasurement, scores: Paired
 function negativeFlipsOf(old: GateMeasurement, found: GateMeasurement): number {
   const { losses, rows } = countFlips(old.outcomes.values, found.outcomes.values);
   return losses / rows;
-}
-
-function reaches(metric: MetricName, value: number, needed: number): boolean {
-  return metric === 'loss' ? value <= needed + ROUNDING : value >= needed - ROUNDING;
 }
 
 function requireValid(gate: Gate): void {

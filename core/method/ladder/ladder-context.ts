@@ -3,7 +3,7 @@ import type { BaseModel } from '../../models/base-model.ts';
 import type { Phase } from '../../options/phases.ts';
 import type { Evolution } from '../evolution/evolution.ts';
 import type { FusionOptions } from '../fusion/fusion.ts';
-import type { GateMeasurement, MetricValue } from '../gate/readiness-gate.ts';
+import type { GateLook, GateMeasurement, MetricValue } from '../gate/readiness-gate.ts';
 import type { RegularizationOptions } from '../regularization/regularization.ts';
 import type { SearchEvaluation } from '../search/search-task.ts';
 import type { FleetSearches } from '../search/fleet-prior.ts';
@@ -75,8 +75,11 @@ export interface LadderContext {
   searchRowGradients(adapter: Adapter): Promise<LossAndGradients>;
   /** Measures the gate's metric of an adapter on the search rows. */
   searchMetric(adapter: Adapter): Promise<MetricValue>;
-  /** Measures an adapter on the gate rows: always the same rows in the same order, none of them a search row. */
-  gateMetric(adapter: Adapter): Promise<GateMeasurement>;
+  /**
+   * Measures an adapter on the gate rows, none of which is a search row: always the same rows in the same order. Unless the look is a
+   * whole one, it may end as soon as the adapter is certain to fail.
+   */
+  gateMetric(adapter: Adapter, look: GateLook): Promise<GateMeasurement>;
   /** Trains until the steps are done or `onEvaluate` returns `stop`. Resumes from its own checkpoint, if there is one. */
   fineTune(request: FineTuneRequest): Promise<void>;
   /** Publishes a candidate durably. May be called again for the same one after a crash, and for better ones later. */

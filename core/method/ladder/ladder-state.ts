@@ -1,6 +1,6 @@
 import type { GroupingName, Preference, Strategy } from '../../options/job-options.ts';
 import type { FusionOptions } from '../fusion/fusion.ts';
-import type { Gate, GateMeasurement, GateTarget, judge, Verdict } from '../gate/readiness-gate.ts';
+import type { Gate, GateMeasurement, GateTarget, judge, MetricValue, Verdict } from '../gate/readiness-gate.ts';
 import type { RegularizationOptions } from '../regularization/regularization.ts';
 import type { SearchEvaluation, SearchOptions } from '../search/search-task.ts';
 import type { GradientEvaluation } from '../search/gradients/gradient-search.ts';
@@ -43,7 +43,7 @@ export interface RungReport {
   readonly reason: string | null;
   /** Milliseconds spent on the rung, evaluation and publication included. */
   readonly ms: number;
-  /** The rung's best candidate, by the verdict and then by the metric; null if it has none. */
+  /** The rung's best candidate (`isPreferred`); null if it has none. */
   readonly candidate: CandidateRecord | null;
 }
 
@@ -56,6 +56,8 @@ export interface LadderState {
   readonly skipped: Readonly<Partial<Record<RungName, string>>>;
   readonly candidates: readonly CandidateRecord[];
   readonly watched: readonly WatchRecord[];
+  /** The gate's metric on the search rows of candidates that it told apart, by their ids. */
+  readonly compared: Readonly<Record<string, MetricValue>>;
   /** Why the run is over although nothing is published and rungs are left; null if it is not. */
   readonly held: string | null;
   readonly searchHistory: readonly SearchEvaluation[];

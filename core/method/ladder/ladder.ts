@@ -19,7 +19,7 @@ import { toRecord, type Candidate, type CandidateRecord, type Proposal, type Run
 import { FusedAdapters } from './fused-adapters.ts';
 import type { LadderContext, LadderPhase } from './ladder-context.ts';
 import type { LadderOptions, LadderOutcome, LadderState } from './ladder-state.ts';
-import { hasBetterVerdict, isPreferred, RungLog } from './rung-log.ts';
+import { hasBetterVerdict, isComparable, isPreferred, RungLog } from './rung-log.ts';
 import { WatchLog, type WatchRecord } from './watch-log.ts';
 
 /**
@@ -46,6 +46,7 @@ export class Ladder {
   #best: Candidate | null = null;
   #publishedId: string | null = null;
   #held: string | null = null;
+  #compared: Readonly<Record<string, MetricValue>> = {};
 
   private constructor(strategy: Strategy, rungs: readonly RungName[], context: LadderContext, options: LadderOptions) {
     this.context = context;
@@ -148,7 +149,7 @@ export class Ladder {
     if (known) return known.looked;
     this.context.signal.throwIfAborted();
     const { id, rung, step } = proposal;
-    const watched = this.#watched.add({ id, rung, step, metric: await this.context.searchMetric(adapter) }, decide);
+    const watched = this.#watched.add({ id, rung, step, metric: await this.#onSearch(id, adapter) }, decide);
     this.context.report({ type: 'watched', watched });
     // If the gate is asked, its verdict is saved with this record.
     if (!watched.looked || this.#candidates.some((candidate) => candidate.id === id)) await this.checkpoint();
@@ -186,7 +187,7 @@ export class Ladder {
     const candidate = await this.#judge(proposal, adapter);
     const record = toRecord(candidate);
     this.#candidates.push(record);
-    if (this.#isBest(candidate)) this.#best = candidate;
+    if (await this.#isBest(candidate)) this.#best = candidate;
     this.context.report({ type: 'candidate', candidate: record });
     await this.checkpoint();
     await this.publishBest();
@@ -253,6 +254,7 @@ export class Ladder {
       ...this.#log.state(),
       candidates: [...this.#candidates],
       watched: [...this.#watched.records],
+      compared: this.#compared,
       held: this.#held,
       searchHistory: [...this.#searchHistory],
       gradientHistory: [...this.#gradientHistory],
@@ -267,19 +269,34 @@ export class Ladder {
     const { gate, old, judge: by = judge } = this.options;
     this.context.signal.throwIfAborted();
     this.context.phase('evaluate');
-    const measured = await this.context.gateMetric(adapter);
+    const measured = await this.context.gateMetric(adapter, { reference: old, whole: false });
     const verdict = by(gate, old, measured, this.#nextLook());
     const searchLoss = proposal.step === 0 ? this.searchLossOf(proposal) : null;
     return { ...proposal, ...verdict, ...measured, searchLoss, elapsedMs: this.#elapsed(), adapter };
   }
 
-  #isBest(candidate: Candidate): boolean {
+  async #isBest(candidate: Candidate): Promise<boolean> {
     const best = this.#best;
     if (!best) return true;
     // A candidate that is about to be published counts as published: a run that is killed there publishes it on resuming.
-    if (!this.#isPublishable(best)) return isPreferred(candidate, best);
+    if (!this.#isPublishable(best)) return this.#isPreferred(candidate, best);
     if (!this.#isPublishable(candidate) || hasBetterVerdict(best, candidate)) return false;
     return hasBetterVerdict(candidate, best) || isBetterBeyondNoise(candidate, best);
+  }
+
+  async #isPreferred(a: Candidate, b: Candidate): Promise<boolean> {
+    if (a.verdict !== b.verdict || isComparable(a, b)) return isPreferred(a, b);
+    if (a.step === 0 && b.step === 0 && a.searchLoss !== null && b.searchLoss !== null)
+      return a.searchLoss < b.searchLoss;
+    const metrics: Pick<WatchRecord, 'id' | 'metric'>[] = [];
+    for (const { id, adapter } of [b, a]) metrics.push({ id, metric: await this.#onSearch(id, adapter) });
+    this.#compared = { ...this.#compared, ...Object.fromEntries(metrics.map(({ id, metric }) => [id, metric])) };
+    return isPreferred(a, b, metrics);
+  }
+
+  /** The gate's metric of an adapter on the search rows, which is measured once. */
+  async #onSearch(id: string, adapter: Adapter): Promise<MetricValue> {
+    return this.#watched.find(id)?.metric ?? this.#compared[id] ?? (await this.context.searchMetric(adapter));
   }
 
   #isPublishable(candidate: CandidateRecord): boolean {
@@ -307,6 +324,7 @@ export class Ladder {
     this.#gradientHistory = [...state.gradientHistory];
     this.#publishedId = state.publishedId;
     this.#held = state.held;
+    this.#compared = state.compared;
     const best = state.candidates.find(({ id }) => id === state.bestId);
     if (!best) return;
     if (!state.bestOutcomes) {

@@ -1,6 +1,9 @@
 import { isBetter, type Verdict } from '../gate/readiness-gate.ts';
 import type { CandidateRecord, RungName } from './candidate.ts';
 import type { LadderState, RungReport } from './ladder-state.ts';
+import type { WatchRecord } from './watch-log.ts';
+
+type ReportedState = Pick<LadderState, 'candidates' | 'publishedId' | 'held' | 'watched'>;
 
 /** Records what happened on each rung and how long it took. A resumed run continues to count. */
 export class RungLog {
@@ -43,21 +46,18 @@ export class RungLog {
   }
 
   /** Returns a report for every rung of the strategy. */
-  reports(rungs: readonly RungName[], state: Pick<LadderState, 'candidates' | 'publishedId' | 'held'>): RungReport[] {
+  reports(rungs: readonly RungName[], state: ReportedState): RungReport[] {
     const end = endOf(state);
-    return rungs.map((rung) =>
-      this.#report(
-        rung,
-        state.candidates.filter((candidate) => candidate.rung === rung),
-        end,
-      ),
-    );
+    return rungs.map((rung) => {
+      const [best, ...others] = state.candidates.filter((candidate) => candidate.rung === rung);
+      const preferred = best && others.reduce((a, b) => (isPreferred(b, a, state.watched) ? b : a), best);
+      return this.#report(rung, preferred ?? null, end);
+    });
   }
 
   /** @param end why the rungs that were not run were not */
-  #report(rung: RungName, own: readonly CandidateRecord[], end: string): RungReport {
+  #report(rung: RungName, candidate: CandidateRecord | null, end: string): RungReport {
     const ms = this.#msOf(rung);
-    const candidate = own.length > 0 ? own.reduce((best, next) => (isPreferred(next, best) ? next : best)) : null;
     if (candidate) return { rung, result: candidate.verdict, reason: null, ms, candidate };
     const skipped = this.#skipped.get(rung);
     if (skipped !== undefined) return { rung, result: 'skipped', reason: skipped, ms, candidate };
@@ -71,9 +71,27 @@ export class RungLog {
 
 const RANKS: Readonly<Record<Verdict, number>> = { passed: 2, inconclusive: 1, failed: 0 };
 
-/** Whether a candidate comes before another: by the verdict, then by the metric. */
-export function isPreferred(a: CandidateRecord, b: CandidateRecord): boolean {
-  return a.verdict === b.verdict ? isBetter(a.metric, b.metric) : hasBetterVerdict(a, b);
+/**
+ * Whether a candidate comes before another: by the verdict, then by the metric on the gate rows or, where that is not known, on the
+ * search rows.
+ */
+export function isPreferred(
+  a: CandidateRecord,
+  b: CandidateRecord,
+  watched: readonly Pick<WatchRecord, 'id' | 'metric'>[] = [],
+): boolean {
+  if (a.verdict !== b.verdict) return hasBetterVerdict(a, b);
+  if (isComparable(a, b)) return isBetter(a.metric, b.metric);
+  const [onSearch, than] = [a, b].map(({ id }) => watched.find((record) => record.id === id)?.metric);
+  return onSearch !== undefined && than !== undefined && isBetter(onSearch, than);
+}
+
+/**
+ * Whether the gate's values say which of two candidates is better. Curtailed looks give bounds, which follow from the order of the
+ * rows as much as from the candidates, so that search rows have to say it.
+ */
+export function isComparable(a: CandidateRecord, b: CandidateRecord): boolean {
+  return !a.metric.curtailed && !b.metric.curtailed;
 }
 
 export function hasBetterVerdict(a: CandidateRecord, b: CandidateRecord): boolean {

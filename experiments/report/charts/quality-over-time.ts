@@ -2,6 +2,7 @@ import type { TopLevelSpec } from 'vega-lite';
 import { metricTitle } from '../../../core/options/metrics.ts';
 import { COLORS } from '../../../bench/chart.ts';
 import { mean } from '../statistics.ts';
+import type { JudgedCandidate } from '../../records.ts';
 import type { Job } from '../summary.ts';
 import { secondsAxis, strategyColors } from './colors.ts';
 
@@ -60,7 +61,7 @@ export function qualityChart(
  */
 export function qualityPoints(jobs: readonly Job[]): Point[] {
   const curves = new Map<string, Pick<Point, 'strategy' | 'panel'> & { readonly paths: Improvement[][] }>();
-  for (const job of jobs.filter(({ cell }) => cell.candidates.length > 0)) {
+  for (const job of jobs.filter((job) => measuredWhole(job).length > 0)) {
     const [strategy, panel] = [job.cell.strategy, panelOf(job)];
     const curve = curves.get(`${panel}|${strategy}`) ?? { strategy, panel, paths: [] };
     curve.paths.push(bestSoFar(job));
@@ -83,10 +84,16 @@ interface Improvement {
   readonly value: number;
 }
 
-function bestSoFar({ cell }: Job): Improvement[] {
+/** The candidates whose value is known: a curtailed look says only what it is at best. */
+function measuredWhole({ cell }: Job): readonly JudgedCandidate[] {
+  return cell.candidates.filter(({ curtailed }) => !curtailed);
+}
+
+function bestSoFar(job: Job): Improvement[] {
+  const { cell } = job;
   const better = cell.best?.metric.name === 'loss' ? Math.min : Math.max;
   let best: number | null = null;
-  return cell.candidates.map(({ at, value }) => {
+  return measuredWhole(job).map(({ at, value }) => {
     best = best === null ? value : better(best, value);
     return { at, value: best };
   });

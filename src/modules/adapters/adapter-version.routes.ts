@@ -18,6 +18,7 @@ import {
   ARCHIVE_TYPE,
   CreateVersionBody,
   CreateVersionQuery,
+  NegativeFlip,
   VersionArchive,
   type FolderSource,
 } from './adapter.schemas.ts';
@@ -88,6 +89,25 @@ const versionRoutes: FastifyPluginAsyncTypebox<VersionRoutesOptions> = async (ap
       },
     },
     (request) => service(request).getVersion(request.params.id, request.params.version_id, tenantScope(request)),
+  );
+  app.get(
+    '/adapters/:id/versions/:version_id/negative-flips',
+    {
+      onRequest: requireScope('tenant:read'),
+      schema: {
+        ...operation('listNegativeFlips', 'List the rows that an adapter version has lost'),
+        description:
+          'Lists the gate rows that the version before had right and this one has wrong, measured when it was published, in the order ' +
+          'of the dataset: the first 1,000 of them. How many there are says `negative_flips` of its `metrics`, as a share of ' +
+          '`examples`. Empty where rows are neither right nor wrong, and where the gate compares with no version. The texts of ' +
+          'rows are never stored here.',
+        params: AdapterVersionParams,
+        querystring: PageQuery,
+        response: { 200: pageOf(NegativeFlip) },
+      },
+    },
+    (request) =>
+      service(request).listFlips(request.params.id, request.params.version_id, request.query, tenantScope(request)),
   );
   app.get(
     '/adapters/:id/versions/:version_id/download',

@@ -1,6 +1,6 @@
 import { toTimestamp } from '../../lib/schemas.ts';
-import type { AdapterRow, AdapterVersionRow } from './adapter.repository.ts';
-import type { Adapter, AdapterVersion } from './adapter.schemas.ts';
+import type { AdapterRow, AdapterVersionRow, NegativeFlipRow } from './adapter.repository.ts';
+import type { Adapter, AdapterVersion, NegativeFlip } from './adapter.schemas.ts';
 
 export function toAdapter(row: AdapterRow): Adapter {
   const latest = row.versions[0];
@@ -21,6 +21,8 @@ export function toAdapter(row: AdapterRow): Adapter {
 }
 
 export function toAdapterVersion(row: AdapterVersionRow): AdapterVersion {
+  const { anchor: _, ...others } = metricsOf(row);
+  const metrics = row.metrics === null ? null : (others as AdapterVersion['metrics']);
   return {
     id: row.id,
     adapter_id: row.adapterId,
@@ -35,8 +37,33 @@ export function toAdapterVersion(row: AdapterVersionRow): AdapterVersion {
     strategy: row.strategy,
     fusion_alpha: row.fusionAlpha,
     fusion_beta: row.fusionBeta,
-    metrics: row.metrics as AdapterVersion['metrics'],
+    metrics,
+    gate_value: valueOf(row),
+    anchor: anchorOf(row),
     job_id: row.jobId,
     created_at: toTimestamp(row.createdAt),
   };
+}
+
+/** What a worker has measured when it published a version; see adaptation.repository.ts. */
+interface StoredMetrics {
+  readonly value?: number;
+  readonly anchor?: { readonly version_id: string; readonly number: number | null; readonly value: number };
+}
+
+function metricsOf({ metrics }: AdapterVersionRow): StoredMetrics {
+  return (metrics ?? {}) as StoredMetrics;
+}
+
+function valueOf(row: AdapterVersionRow): number | null {
+  return metricsOf(row).value ?? row.gateOutcomes?.value ?? null;
+}
+
+function anchorOf(row: AdapterVersionRow): AdapterVersion['anchor'] {
+  const { anchor, value } = metricsOf(row);
+  return anchor === undefined || value === undefined ? null : { ...anchor, difference: value - anchor.value };
+}
+
+export function toNegativeFlip({ row, slices, datasetId }: NegativeFlipRow): NegativeFlip {
+  return { dataset_id: datasetId, row, slices };
 }

@@ -10,6 +10,7 @@ import {
 import { conflict, notFound } from '../../lib/errors.ts';
 import { ownedBy } from '../../lib/owner.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
+import { requestOutcomes } from '../outcomes/index.ts';
 import type { ListAdaptersQuery } from './adapter.schemas.ts';
 
 type AdapterRepository = ReturnType<typeof createAdapterRepository>;
@@ -20,9 +21,17 @@ export function adapterExists(name: string) {
   return conflict('adapter_exists', `there is already an adapter named ${name}`);
 }
 
+const WITH_VALUE = { gateOutcomes: { select: { value: true } } } as const satisfies Prisma.AdapterVersionInclude;
+
+const LATEST = {
+  where: { superseded: false, deletedAt: null },
+  orderBy: { number: 'desc' },
+  take: 1,
+} as const satisfies Prisma.Adapter$versionsArgs;
+
 const WITH_LATEST = {
   baseModel: true,
-  versions: { where: { superseded: false, deletedAt: null }, orderBy: { number: 'desc' }, take: 1 },
+  versions: { ...LATEST, include: WITH_VALUE },
 } as const satisfies Prisma.AdapterInclude;
 
 /** Locks an adapter until the end of the transaction, so that its versions are numbered one after the other. */
@@ -46,7 +55,23 @@ export async function insertAdapterVersion(
   const superseded = await isSuperseded(tx, version);
   const bytes = (await registeredBytes(tx, version.artifactDigest)) ?? 0n;
   const number = (newest._max.number ?? 0) + 1;
-  return tx.adapterVersion.create({ data: { ...version, superseded, number, bytes } });
+  const created = await tx.adapterVersion.create({
+    data: { ...version, superseded, number, bytes },
+    include: WITH_VALUE,
+  });
+  if (version.gateOutcomes === undefined && !superseded) await requestOutcomesOfLatest(tx, version.adapterId);
+  return created;
+}
+
+/** Requests that the version which the next rollout carries over, and its anchor, be measured on the adapter's gate rows. */
+export async function requestOutcomesOfLatest(tx: Transaction, adapterId: string): Promise<void> {
+  const select = { tenantId: true, gate: true, datasetId: true };
+  const versions = { ...LATEST, select: { id: true, anchorVersionId: true } };
+  const adapter = await tx.adapter.findUniqueOrThrow({ where: { id: adapterId }, select: { ...select, versions } });
+  const ids = adapter.versions.flatMap(({ id, anchorVersionId }) => [id, anchorVersionId ?? id]);
+  const found = await tx.adapterVersion.findMany({ where: { id: { in: ids }, deletedAt: null }, select: { id: true } });
+  const { tenantId } = adapter;
+  await requestOutcomes(tx, adapter, { tenantId, versionIds: found.map(({ id }) => id) });
 }
 
 /** Identifiers sort by creation, so a greater one is that of a newer base model version. */
@@ -68,11 +93,30 @@ async function isSuperseded(
   return earlier > 0;
 }
 
+interface StoredFlip {
+  row: number;
+  slices: string[];
+}
+
+export interface NegativeFlipRow extends StoredFlip {
+  /** The row's number, in a form that sorts. */
+  id: string;
+  datasetId: string | null;
+}
+
 /** Rows that are not deleted, and whose tenant is not. */
 const LIVE = { deletedAt: null, tenant: { deletedAt: null } };
 
 /** A `tenantId` of null stands for any tenant. */
 export function createAdapterRepository(db: Database) {
+  /** The rows that a version has lost, in their order. They are one value, which has a bounded size. */
+  async function flips(adapterVersionId: string, tx: Queryable = db): Promise<NegativeFlipRow[]> {
+    const found = await tx.negativeFlips.findUnique({ where: { adapterVersionId } });
+    return ((found?.flips ?? []) as unknown as StoredFlip[]).map(({ row, slices }) => {
+      return { id: String(row).padStart(10, '0'), row, slices, datasetId: found?.datasetId ?? null };
+    });
+  }
+
   return {
     async insert(adapter: Prisma.AdapterUncheckedCreateInput, tx: Queryable = db): Promise<void> {
       try {
@@ -115,10 +159,25 @@ export function createAdapterRepository(db: Database) {
     },
 
     findVersion: (adapterId: string, id: string, tenantId: string | null, tx: Queryable = db) =>
-      tx.adapterVersion.findFirst({ where: { id, adapterId, ...ownedBy(tenantId), deletedAt: null, adapter: LIVE } }),
+      tx.adapterVersion.findFirst({
+        where: { id, adapterId, ...ownedBy(tenantId), deletedAt: null, adapter: LIVE },
+        include: WITH_VALUE,
+      }),
     pageVersions(adapterId: string, query: PageQuery, tx: Queryable = db) {
       const { where, ...page } = pageArguments(query);
-      return tx.adapterVersion.findMany({ ...page, where: { ...where, adapterId, deletedAt: null } });
+      return tx.adapterVersion.findMany({
+        ...page,
+        where: { ...where, adapterId, deletedAt: null },
+        include: WITH_VALUE,
+      });
+    },
+
+    flips,
+    /** A page of {@link flips}. */
+    async pageFlips(adapterVersionId: string, query: PageQuery, tx: Queryable = db): Promise<NegativeFlipRow[]> {
+      const { where, take } = pageArguments(query, 'asc');
+      const after = where.id !== undefined && 'gt' in where.id ? where.id.gt : '';
+      return (await flips(adapterVersionId, tx)).filter(({ id }) => id > after).slice(0, take);
     },
   };
 }

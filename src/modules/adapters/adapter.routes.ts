@@ -74,7 +74,8 @@ const adapterRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { co
         ...operation('updateAdapter', "Replace an adapter's dataset, or take it away"),
         description:
           'The next rollout measures the adapter on the new rows, also what it did before. Without a dataset, its jobs fail ' +
-          '(`dataset_missing`). While a job of it waits or runs, its dataset stays (409 `adapter_in_use`).',
+          '(`dataset_missing`). While a job of it waits or runs, its dataset stays (409 `adapter_in_use`). A dataset that is known ' +
+          'to have no gate row in a slice that the gate names is refused (422 `unknown_slice`).',
         params: AdapterParams,
         body: UpdateAdapter,
         response: { 200: Adapter },

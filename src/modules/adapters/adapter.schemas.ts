@@ -71,12 +71,35 @@ export const AdapterVersion = Type.Object(
       Type.Record(Type.String(), Type.Unknown(), {
         description:
           'What was measured on the gate rows when it was published: `metric`, `value`, `standard_error`, `bound` (the ' +
-          'confidence bound, if the gate has a confidence), `certificate` (`verdict`, `confidence`, `margin`, `rows`, `looks` and ' +
-          '`rows_needed`; null if the gate has no confidence), `negative_flips`, `examples` (the number of rows), `step` (optimizer ' +
+          'confidence bound, if the gate has a confidence), `certificate` (`verdict`, `confidence`, `margin`, `rows`, `looks`, ' +
+          '`rows_needed` and the critical `slices`, as of a job; null if the gate has no confidence), `negative_flips`, `examples` (the number of rows), `step` (optimizer ' +
           'steps), `data` (whether there were training rows), `judged_in` (the precision of the base in which this was ' +
           'measured: a gate with an absolute target is confirmed in `f32` wherever there is enough memory for it) and, if ' +
           'rows name slices, `slices` (`rows` and `value` of each). Null if imported.',
       }),
+    ),
+    gate_value: Nullable(
+      Type.Number({
+        description:
+          'The metric on the gate rows and its own base, as it was published or else as it was measured last; null if it was not.',
+      }),
+    ),
+    anchor: Nullable(
+      Type.Object(
+        {
+          version_id: Id('adapterVersion', 'That version, which may be gone.'),
+          number: Nullable(Type.Integer({ description: 'Its number.' })),
+          value: Type.Number({ description: 'Its value on the same gate rows and its own base.' }),
+          difference: Type.Number({
+            description: '`gate_value` less `value`: how far the chain of versions has moved from it.',
+          }),
+        },
+        {
+          description:
+            'The version that the margin of the gate counted from when this one was published, which is the one that was ' +
+            'imported. Null if this one is imported, or if its gate has no margin.',
+        },
+      ),
     ),
     job_id: Nullable(Id('job', 'The job that published it; null if imported.')),
     created_at: Timestamp,
@@ -110,6 +133,18 @@ export const CreatedAdapter = Type.Object(
   { title: 'CreatedAdapter' },
 );
 export type CreatedAdapter = Static<typeof CreatedAdapter>;
+
+export const NegativeFlip = Type.Object(
+  {
+    dataset_id: Nullable(Id('dataset', 'The dataset that the row is in. It may have been deleted since.')),
+    row: Type.Integer({
+      description: 'Number of the row in the dataset, from 1. Blank lines of the upload do not count.',
+    }),
+    slices: Type.Array(Type.String(), { description: 'The slices that the row names.' }),
+  },
+  { title: 'NegativeFlip' },
+);
+export type NegativeFlip = Static<typeof NegativeFlip>;
 
 export const ARCHIVE_TYPE = 'application/x-tar';
 

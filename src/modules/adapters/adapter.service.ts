@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { GateRule } from '../../../core/options/gates.ts';
 import { locateArtifact, withRegisteredArtifact, type ArtifactStore } from '../../artifacts/index.ts';
 import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { conflict, notFound, unprocessable } from '../../lib/errors.ts';
@@ -16,17 +17,24 @@ import type { UploadRooms } from '../quotas/index.ts';
 import { createTenantService } from '../tenants/index.ts';
 import { importAdapter, type AdapterSource, type ImportedAdapter } from './adapter-import.ts';
 import type { AdapterInspector } from './inspection/adapter-inspector.ts';
-import { toAdapter, toAdapterVersion } from './adapter.mapper.ts';
-import { adapterExists, createAdapterRepository, insertAdapterVersion, type AdapterRow } from './adapter.repository.ts';
+import { toAdapter, toAdapterVersion, toNegativeFlip } from './adapter.mapper.ts';
+import {
+  adapterExists,
+  createAdapterRepository,
+  insertAdapterVersion,
+  requestOutcomesOfLatest,
+  type AdapterRow,
+} from './adapter.repository.ts';
 import type {
   Adapter,
   AdapterVersion,
   CreateAdapter,
   CreatedAdapter,
   ListAdaptersQuery,
+  NegativeFlip,
   UpdateAdapter,
 } from './adapter.schemas.ts';
-import { checkGate } from './gate.ts';
+import { checkGate, checkSlices } from './gate.ts';
 
 export type AdapterService = ReturnType<typeof createAdapterService>;
 
@@ -60,8 +68,11 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
   }
 
   /** @throws AppError 404; null is no dataset */
-  async function requireDataset(id: string | null, owner: string, tx?: Transaction): Promise<void> {
-    if (id !== null && (await datasets.find(id, owner, tx)) === null) throw notFound('dataset', id);
+  async function requireDataset(id: string | null, owner: string, tx?: Transaction) {
+    if (id === null) return null;
+    const found = await datasets.find(id, owner, tx);
+    if (found === null) throw notFound('dataset', id);
+    return found;
   }
 
   async function adviceOf({ dataset_id: datasetId, metric, gate }: CreateAdapter, owner: string) {
@@ -143,7 +154,8 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     await tenants.get(owner, null);
     const baseModel = await models.findModel(body.base_model);
     if (baseModel === null) throw notFound('base model', body.base_model);
-    await requireDataset(body.dataset_id, owner);
+    const dataset = await requireDataset(body.dataset_id, owner);
+    if (dataset !== null) checkSlices(body.gate, dataset);
     if (await adapters.isNameTaken(owner, body.name)) throw adapterExists(body.name);
     await deps.rooms.requireAnyRoom(owner, ['adapters']);
     const { source } = body;
@@ -201,18 +213,20 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     /**
      * Gives an adapter another dataset, or none.
      *
-     * @throws AppError 404, 409 `adapter_in_use` while a job of it has not ended
+     * @throws AppError 404, 409 `adapter_in_use` while a job of it has not ended, 422 `unknown_slice`
      */
     update: (id: string, { dataset_id: datasetId }: UpdateAdapter, scope: string | null, recordChange: RecordChange) =>
       withTransaction(db, async (tx) => {
         const job = await adapters.lockForUpdate(id, tx);
-        const { tenantId, datasetId: before } = await findAdapter(id, scope, tx);
+        const { tenantId, datasetId: before, gate } = await findAdapter(id, scope, tx);
         if (datasetId !== before) {
-          await requireDataset(datasetId, tenantId, tx);
+          const dataset = await requireDataset(datasetId, tenantId, tx);
+          if (dataset !== null) checkSlices(gate as unknown as GateRule, dataset);
           if (job !== null) throw adapterInUse(id, job.id);
           await adapters.setDataset(id, datasetId, tx);
           // A deletion of the dataset waits for this transaction, or has ended since the dataset was found.
           await requireDataset(datasetId, tenantId, tx);
+          await requestOutcomesOfLatest(tx, id);
           const data = { dataset_id: datasetId };
           await recordEvent(tx, { tenantId, type: 'adapter.updated', subjectId: id, data });
           await recordChange(tx, { tenantId, subjectId: id, before: { dataset_id: before }, after: data });
@@ -257,6 +271,21 @@ export function createAdapterService(deps: AdapterServiceDependencies) {
     async getVersion(id: string, versionId: string, scope: string | null): Promise<AdapterVersion> {
       return toAdapterVersion(await findVersion(id, versionId, scope));
     },
+
+    /** @throws AppError 404 */
+    async listFlips(
+      id: string,
+      versionId: string,
+      query: PageQuery,
+      scope: string | null,
+    ): Promise<Page<NegativeFlip>> {
+      await findVersion(id, versionId, scope);
+      return toPage(await adapters.pageFlips(versionId, query), query, toNegativeFlip);
+    },
+
+    /** All of them, for a version that the caller has found; none if it is gone. */
+    flipsOf: async (versionId: string): Promise<NegativeFlip[]> =>
+      (await adapters.flips(versionId)).map(toNegativeFlip),
 
     /** @throws AppError 404; what is opened, 503 `storage_away` */
     async download(id: string, versionId: string, scope: string | null): Promise<VersionDownload> {

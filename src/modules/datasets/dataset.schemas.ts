@@ -15,6 +15,13 @@ export const Dataset = Type.Object(
       search: Type.Integer({ description: 'Number of rows on which the search compares fusion coefficients.' }),
       gate: Type.Integer({ description: 'Number of rows on which the gate judges candidates.' }),
     }),
+    gate_slices: Nullable(
+      Type.Record(Type.String(), Type.Integer(), {
+        description:
+          'Number of gate rows by slice. Null where it is not known: there are more than 1,000 slices, or the dataset was uploaded ' +
+          'before they were counted.',
+      }),
+    ),
     digest: Type.String({ description: 'SHA-256 of the stored JSONL.' }),
     created_at: Timestamp,
   },

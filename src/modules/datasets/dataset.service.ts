@@ -14,7 +14,7 @@ import type { UploadRoom, UploadRooms } from '../quotas/index.ts';
 import { createTenantService } from '../tenants/index.ts';
 import { createDatasetRepository, datasetExists, type DatasetRow } from './dataset.repository.ts';
 import type { CreatedDataset, CreateDatasetQuery, Dataset, ListDatasetsQuery } from './dataset.schemas.ts';
-import { normalizeDataset, type SplitCounts } from './normalize-dataset.ts';
+import { normalizeDataset, RowCounts } from './normalize-dataset.ts';
 
 export type DatasetService = ReturnType<typeof createDatasetService>;
 
@@ -37,12 +37,12 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
   function register(
     owned: { owner: string; name: string },
     artifact: StoredArtifact,
-    splits: SplitCounts,
+    counts: RowCounts,
     { room, record }: { room: UploadRoom; record: RecordAnswer<CreatedDataset> },
   ): Promise<CreatedDataset> {
     const { owner, name } = owned;
     return withRegisteredArtifact(deps, artifact, async (tx) => {
-      const rows = splits.training + splits.search + splits.gate;
+      const { rows, splits, gateSlices } = counts;
       const row = await datasets.insert(
         {
           id: newId('dataset'),
@@ -52,6 +52,7 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
           rows,
           bytes: artifact.bytes,
           splits: { ...splits },
+          ...(gateSlices && { gateSlices }),
         },
         tx,
       );
@@ -82,10 +83,10 @@ export function createDatasetService(deps: DatasetServiceDependencies) {
       if (await datasets.isNameTaken(owner, query.name)) throw datasetExists(query.name);
       await deps.rooms.requireAnyRoom(owner, ['dataset_rows', 'stored_bytes']);
       return deps.rooms.during(owner, upload.declaredBytes, async (room) => {
-        const splits: SplitCounts = { training: 0, search: 0, gate: 0 };
-        const rows = normalizeDataset(room.measured(upload.chunks), splits, deps.rowLimit);
+        const counts = new RowCounts();
+        const rows = normalizeDataset(room.measured(upload.chunks), counts, deps.rowLimit);
         const artifact = await deps.artifacts.putFile(rows, 'dataset');
-        return register({ owner, name: query.name }, artifact, splits, { room, record });
+        return register({ owner, name: query.name }, artifact, counts, { room, record });
       });
     },
 
@@ -110,6 +111,7 @@ export function toDataset(row: DatasetRow): Dataset {
     rows: row.rows,
     bytes: Number(row.bytes),
     splits: row.splits as Dataset['splits'],
+    gate_slices: row.gateSlices as Dataset['gate_slices'],
     digest: row.artifactDigest,
     created_at: toTimestamp(row.createdAt),
   };

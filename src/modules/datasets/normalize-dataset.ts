@@ -11,7 +11,33 @@ import { ROW_LIMIT_VARIABLE } from '../../config/config.ts';
 import { AppError, unprocessable } from '../../lib/errors.ts';
 
 /** Number of rows by split. */
-export type SplitCounts = Record<DatasetSplit, number>;
+type SplitCounts = Record<DatasetSplit, number>;
+
+/** Largest number of slices whose gate rows are counted. */
+const MAX_COUNTED_SLICES = 1000;
+
+/** Counts the rows of a dataset while they pass. */
+export class RowCounts {
+  readonly splits: SplitCounts = { training: 0, search: 0, gate: 0 };
+  readonly #gateSlices = new Map<string, number>();
+
+  add({ split, slices = [] }: Pick<DatasetRow, 'slices'> & { readonly split: DatasetSplit }): void {
+    this.splits[split]++;
+    if (split !== 'gate' || this.#gateSlices.size > MAX_COUNTED_SLICES) return;
+    for (const name of new Set(slices)) this.#gateSlices.set(name, (this.#gateSlices.get(name) ?? 0) + 1);
+  }
+
+  get rows(): number {
+    const { training, search, gate } = this.splits;
+    return training + search + gate;
+  }
+
+  /** Number of gate rows by slice, in the order of the names; null if there are too many slices to count. */
+  get gateSlices(): Record<string, number> | null {
+    if (this.#gateSlices.size > MAX_COUNTED_SLICES) return null;
+    return Object.fromEntries([...this.#gateSlices].sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+}
 
 const PIECE_CHARACTERS = 1 << 16;
 
@@ -26,7 +52,7 @@ const PIECE_CHARACTERS = 1 << 16;
  */
 export async function* normalizeDataset(
   chunks: AsyncIterable<Uint8Array>,
-  counts: SplitCounts,
+  counts: RowCounts,
   rowLimit: number,
 ): AsyncGenerator<Uint8Array> {
   let piece = '';
@@ -34,7 +60,7 @@ export async function* normalizeDataset(
   try {
     for await (const row of withSplits(parseDataset(chunks))) {
       if (++rows > rowLimit) throw tooManyRows(rowLimit);
-      counts[row.split]++;
+      counts.add(row);
       piece += `${storedLine(row)}\n`;
       if (piece.length >= PIECE_CHARACTERS) {
         yield Buffer.from(piece, 'utf8');
@@ -44,7 +70,7 @@ export async function* normalizeDataset(
   } catch (error) {
     throw error instanceof DatasetError ? invalidDataset(error) : error;
   }
-  requireHeldOutRows(counts);
+  requireHeldOutRows(counts.splits);
   yield Buffer.from(piece, 'utf8');
 }
 

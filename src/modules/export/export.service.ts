@@ -14,7 +14,7 @@ export interface ExportDependencies {
   readonly artifacts: ArtifactStore;
   readonly tenants: Pick<TenantService, 'get'>;
   readonly datasets: Pick<DatasetService, 'list'>;
-  readonly adapters: Pick<AdapterService, 'list' | 'listVersions'>;
+  readonly adapters: Pick<AdapterService, 'list' | 'listVersions' | 'flipsOf'>;
   readonly jobs: Pick<JobService, 'list'>;
   readonly events: Pick<EventService, 'list'>;
   readonly page?: number;
@@ -37,13 +37,15 @@ export function createExportService(deps: ExportDependencies) {
     }
   }
 
-  /** The PEFT folder of each version, as the store gives it, beside what the API says about it. */
+  /** The PEFT folder of each version, as the store gives it, beside what the API says about it and about the rows that it has lost. */
   async function* adapters(id: string): AsyncGenerator<TarFile> {
     for await (const adapter of each((cursor) => deps.adapters.list({ limit, cursor, tenant_id: id }, id))) {
       yield json(`adapters/${adapter.name}/adapter.json`, adapter);
       for await (const version of each((cursor) => deps.adapters.listVersions(adapter.id, { limit, cursor }, id))) {
         const folder = `adapters/${adapter.name}/${version.number}`;
         yield json(`${folder}.json`, version);
+        const flips = await deps.adapters.flipsOf(version.id);
+        if (flips.length > 0) yield jsonl(`${folder}.negative-flips.jsonl`, flips);
         for await (const entry of readTar(await artifacts.tarStream(version.digest, { prefix: folder }))) {
           if (entry.type !== 'Directory') yield entry;
         }

@@ -24,6 +24,7 @@ export function toJob(row: JobRow, scope: string | null): Job {
       name: row.metricName,
       target: row.metricTarget,
       old: row.metricOld,
+      anchor: row.metricAnchor,
       none: row.metricNone,
       copy: row.metricCopy,
       // Once a candidate is published, metric_best is its value.
@@ -45,6 +46,7 @@ export function toJob(row: JobRow, scope: string | null): Job {
     error: showError(row.error, scope),
     row_format: rowFormatOf(row),
     warnings: row.warnings,
+    anchor_version_id: row.anchorVersionId,
     published_version_id: row.publishedId,
     created_at: toTimestamp(row.createdAt),
     started_at: toTimestamp(row.startedAt),

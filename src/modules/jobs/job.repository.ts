@@ -8,6 +8,7 @@ import type { JobQuery, MetricQuery } from './job.schemas.ts';
 const FIELDS = [
   ...(['id', 'rolloutId', 'tenantId', 'adapterId', 'kind', 'state', 'phase', 'strategy', 'wonStrategy'] as const),
   ...(['fusionAlpha', 'fusionBeta', 'step', 'totalSteps', 'metricName', 'metricTarget', 'metricOld'] as const),
+  ...(['metricAnchor', 'anchorVersionId'] as const),
   ...(['metricNone', 'metricCopy', 'metricBest', 'ttrMs', 'queueWaitMs', 'prepareMs', 'evolutionMs'] as const),
   ...(['initializeMs', 'fineTuneMs', 'evaluateMs', 'publishMs', 'attempt', 'error', 'appendEos'] as const),
   ...(['appendEosReason', 'maxLength', 'createdAt', 'startedAt', 'readyAt', 'finishedAt'] as const),

@@ -18,6 +18,12 @@ const JobMetric = Type.Object({
   name: Type.String({ description: `What the gate measures: ${METRICS.map((name) => `\`${name}\``).join(', ')}.` }),
   target: Nullable(Type.Number({ description: 'The value that the gate asks for.' })),
   old: Nullable(Type.Number({ description: 'The value of the old adapter on the old base.' })),
+  anchor: Nullable(
+    Type.Number({
+      description:
+        'The value of `anchor_version_id` on its own base, which the margin counts from. Null if the gate is absolute.',
+    }),
+  ),
   none: Nullable(
     Type.Number({
       description:
@@ -41,6 +47,27 @@ const JobMetric = Type.Object({
   ),
 });
 
+const SliceVerdict = Type.Object({
+  name: Type.String({ description: 'One of the slices that the gate names.' }),
+  margin: Type.Number({ description: 'By how much the value may be worse on the rows of the slice.' }),
+  certify: Type.Boolean({ description: 'Whether the slice has to be certified.' }),
+  verdict: Type.Enum(['passed', 'failed', 'inconclusive'] as const, {
+    description:
+      'As that of the certificate, on the rows of the slice. `inconclusive` does not keep the version from being published unless the slice has to be certified.',
+  }),
+  rows: Type.Integer({ description: 'Number of gate rows in the slice.' }),
+  value: Type.Number({ description: 'The value on these rows.' }),
+  old: Type.Number({ description: 'The value of the version that the margin counts from, on the same rows.' }),
+  bound: Nullable(
+    Type.Number({ description: 'The worst true value that the rows leave possible, at the level of the look.' }),
+  ),
+  rows_needed: Nullable(
+    Type.Integer({
+      description: 'About how many rows of the slice would certify it, if it is inconclusive and a number would.',
+    }),
+  ),
+});
+
 const Certificate = Type.Object(
   {
     verdict: Type.Enum(['passed', 'failed', 'inconclusive'] as const, {
@@ -56,6 +83,9 @@ const Certificate = Type.Object(
     looks: Type.Integer({ description: 'How often the job had looked at the gate rows, the last time included.' }),
     rows_needed: Nullable(
       Type.Integer({ description: 'About how many rows would certify it, if it is inconclusive and a number would.' }),
+    ),
+    slices: Type.Optional(
+      Type.Array(SliceVerdict, { description: 'The critical slices that the gate names. Absent if it names none.' }),
     ),
   },
   { description: 'What the gate certifies of the published candidate or, if none is, of the best one.' },
@@ -116,6 +146,13 @@ export const Job = Type.Object(
     warnings: Type.Array(Type.String(), {
       description: 'What the owner of the adapter should know, for example which rows are longer than `max_length`.',
     }),
+    anchor_version_id: Nullable(
+      Id(
+        'adapterVersion',
+        'The version that the margin counts from: the one that was imported. Where its outcomes on the gate rows are not known and ' +
+          'cannot be measured any more, it is the version that is carried over, and `warnings` says so.',
+      ),
+    ),
     published_version_id: Nullable(Id('adapterVersion', 'The newest adapter version that the job has published.')),
     created_at: Timestamp,
     started_at: Nullable(Timestamp),

@@ -27,7 +27,7 @@ export const jobUsageRepository = {
       SELECT tenant_id, sum(unfinished)::int AS count FROM rollout_tenant_counts
       WHERE tenant_id = ANY(${[...tenantIds]}::text[]) GROUP BY tenant_id`,
 
-  /** Device seconds of this month, with those of running jobs. */
+  /** Device seconds of this month, with those of running jobs and measurements. */
   device: (tx: Queryable, tenantIds: readonly string[]) =>
     tx.$queryRaw<DeviceUsage[]>`
       WITH month AS MATERIALIZED (
@@ -40,6 +40,10 @@ export const jobUsageRepository = {
         SELECT j.tenant_id, j.leased_at, LEAST(month.now, j.lease_expires_at) FROM jobs j, month
         WHERE j.state = ANY(${HOLDABLE}) AND j.lease_expires_at > month.began AND j.leased_at IS NOT NULL
           AND j.tenant_id = ANY(${[...tenantIds]}::text[])
+        UNION ALL
+        SELECT r.tenant_id, r.leased_at, LEAST(month.now, r.lease_expires_at) FROM outcome_requests r, month
+        WHERE r.queued AND r.lease_expires_at > month.began AND r.leased_at IS NOT NULL
+          AND r.tenant_id = ANY(${[...tenantIds]}::text[])
       )
       SELECT t.id AS tenant_id, month.ends AS resets_at, COALESCE((
         SELECT sum(EXTRACT(EPOCH FROM u.ended_at - GREATEST(u.started_at, month.began))) FROM uses u WHERE u.tenant_id = t.id

@@ -56,7 +56,10 @@ async function run(training: TrainingProcess, spec: Awaited<ReturnType<typeof bu
       points.push(...event.points.map((p) => [`${p.name}@${p.step}`, p.value] as [string, number]));
     if (event.type === 'candidate') {
       const { id, step, metric } = event.candidate;
-      points.push([step > 0 ? `gate_${metric.name}@${trained}` : `${id}_${metric.name}@0`, metric.value]);
+      const [name, value] = metric.curtailed
+        ? (['rows', metric.curtailed.measured] as const)
+        : ([metric.name, metric.value] as const);
+      points.push([step > 0 ? `gate_${name}@${trained}` : `${id}_${name}@0`, value]);
     }
     if (event.type === 'watched') {
       const { step, metric } = event.watched;

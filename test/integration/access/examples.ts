@@ -93,6 +93,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   listEvents: plain,
   listJobMetrics: withId('job'),
   listJobs: plain,
+  listNegativeFlips: withVersion,
   listRollouts: plain,
   listTenants: plain,
   listWorkers: plain,

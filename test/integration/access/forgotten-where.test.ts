@@ -182,6 +182,7 @@ test('the requests of tenants run under the role, those of the operator do not',
       `/v1/adapters/${owned.adp}/versions/${owned.adv}`,
       `/v1/jobs/${owned.job}`,
       `/v1/jobs/${owned.job}/metrics`,
+      `/v1/adapters/${owned.adp}/versions/${owned.adv}/negative-flips`,
     ]) {
       expect((await world.service.request({ url, key })).statusCode, url).toBe(404);
       expect((await world.service.request({ url })).statusCode, url).toBe(200);

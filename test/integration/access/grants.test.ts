@@ -15,6 +15,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   _prisma_migrations: {},
   adapter_versions: { SELECT: ALL, INSERT: ALL, UPDATE: 'deleted_at' },
   adapters: { SELECT: ALL, INSERT: ALL, UPDATE: 'dataset_id deleted_at name' },
+  anchor_outcomes: {},
   api_keys: { SELECT: ALL, INSERT: ALL, UPDATE: 'expires_at revoked_at' },
   artifacts: {},
   audit_entries: {
@@ -28,7 +29,7 @@ const GRANTS: Record<string, Record<string, string>> = {
   event_retention: {},
   events: { SELECT: ALL, INSERT: 'data id occurred_at subject_id tenant_id transaction_id type' },
   evolutions: { SELECT: ALL },
-  gate_outcomes: {},
+  gate_outcomes: { SELECT: 'adapter_version_id tenant_id value' },
   idempotency_records: { SELECT: ALL, UPDATE: 'body_bytes created_at request_hash response status_code' },
   jobs: {
     SELECT: ALL,
@@ -37,7 +38,9 @@ const GRANTS: Record<string, Record<string, string>> = {
       'publish_ms queue_wait_ms state updated_at',
   },
   metric_points: { SELECT: ALL },
+  negative_flips: { SELECT: ALL },
   outbox: {},
+  outcome_requests: { SELECT: ALL, INSERT: 'adapter_version_id tenant_id', UPDATE: 'requested_at' },
   process_leases: {},
   rate_buckets: {},
   rollout_counts: {},

@@ -161,6 +161,10 @@ async function createOwner(
       values: [1],
     },
   });
+  await db.outcomeRequest.create({ data: { adapterVersionId: adv, tenantId: tenant.id } });
+  await db.negativeFlips.create({
+    data: { adapterVersionId: adv, tenantId: tenant.id, datasetId: dst, flips: [{ row: 2, slices: ['de'] }] },
+  });
   const now = new Date();
   await db.deviceUse.create({ data: { tenantId: tenant.id, jobId: job, startedAt: now, endedAt: now } });
   const expiresAt = new Date(now.getTime() + 86_400_000);

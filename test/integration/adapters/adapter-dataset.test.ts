@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { withTransaction } from '../../../src/lib/database.ts';
+import { newId } from '../../../src/lib/ids.ts';
 import { createRollout, createRolloutLifecycle, type StoredOptions } from '../../../src/modules/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestApp, createTestKey, createTestTenant, type TestApp } from '../support/index.ts';
@@ -30,10 +31,13 @@ async function send(method: 'DELETE' | 'GET' | 'POST' | 'PATCH', url: string, pa
 }
 const give = (dataset: string | null) => send('PATCH', `/v1/adapters/${adapterId}`, { dataset_id: dataset });
 
-async function upload(as = key): Promise<string> {
-  const rows = ['training', 'search', 'gate'].map((split) => JSON.stringify({ prompt: split, completion: 'x', split }));
+/** Uploads a dataset whose rows are in a slice that is named like their split. */
+async function upload(name = 'more', as = key): Promise<string> {
+  const rows = ['training', 'search', 'gate'].map((split) =>
+    JSON.stringify({ prompt: split, completion: 'x', split, slices: [split, 'all'] }),
+  );
   const response = await app.request({
-    ...{ method: 'POST', url: `/v1/datasets?name=more`, key: as, payload: rows.join('\n') },
+    ...{ method: 'POST', url: `/v1/datasets?name=${name}`, key: as, payload: rows.join('\n') },
     headers: { 'content-type': 'application/x-ndjson' },
   });
   return response.json<{ id: string }>().id;
@@ -64,6 +68,46 @@ test('a dataset can be deleted when its adapters have others, which the refusal 
   expect(await app.db.event.count({ where: { subjectId: adapterId } })).toBe(1);
 });
 
+test('the latest version is to be measured on the new rows, if its successors are compared with it', async () => {
+  const requested = () => app.db.outcomeRequest.findMany({ where: { tenantId } });
+  await give(await upload());
+  expect(await requested(), 'its gate is absolute').toEqual([]);
+  await app.db.adapter.update({ where: { id: adapterId }, data: { gate: { kind: 'relative', margin: 0.02 } } });
+  const [first] = await app.db.adapterVersion.findMany({ where: { adapterId } });
+  await give(datasetId);
+  const [before, ...others] = await requested();
+  expect(others).toEqual([]);
+  expect(before).toMatchObject({ adapterVersionId: first!.id, queued: false });
+  await give(await upload('again'));
+  const [after] = await requested();
+  expect(after!.requestedAt.getTime()).toBeGreaterThan(before!.requestedAt.getTime());
+  // Margins count from the imported version, so that is measured on the new rows, too.
+  const { id: imported, artifactDigest } = first!;
+  await app.db.adapterVersion.create({
+    data: {
+      ...{
+        tenantId,
+        adapterId,
+        baseModelVersionId: fleet.newVersionId,
+        parentVersionId: imported,
+        number: 2,
+        origin: 'adapted',
+      },
+      ...{ id: newId('adapterVersion'), artifactDigest, rank: 4, loraAlpha: 8 },
+    },
+  });
+  await app.db.outcomeRequest.deleteMany();
+  await give(datasetId);
+  expect(await requested()).toHaveLength(2);
+  await app.db.adapterVersion.update({ where: { id: imported }, data: { deletedAt: new Date() } });
+  await app.db.outcomeRequest.deleteMany();
+  await give(await upload('once-more'));
+  expect((await requested()).map(({ adapterVersionId }) => adapterVersionId)).not.toContain(imported);
+  await app.db.outcomeRequest.deleteMany();
+  await give(null);
+  expect(await requested()).toEqual([]);
+});
+
 test('without a dataset its job is planned as failed, and with one again it runs', async () => {
   expect(await give(null)).toMatchObject({ status: 200, body: { dataset_id: null } });
   const job = await plan();
@@ -88,7 +132,7 @@ test('while a job of it waits or runs, or its report is measured, its dataset st
 
 test("neither an unknown dataset, a deleted one nor another tenant's is taken", async () => {
   const other = await createTestTenant(app.db, `other-${tenantId.slice(-6)}`);
-  const foreign = await upload(other.key);
+  const foreign = await upload('more', other.key);
   const deleted = await upload();
   await send('DELETE', `/v1/datasets/${deleted}`);
   for (const id of [foreign, deleted, 'dst_01900000-0000-7000-8000-000000000000']) {
@@ -110,4 +154,28 @@ test('a dataset that is deleted and given at the same moment: only one of both s
     await give(datasetId);
     await send('DELETE', `/v1/datasets/${spare}`);
   }
+});
+
+test('a dataset without gate rows in a slice that the gate names is refused, unless it is not known which there are', async () => {
+  const sliced = await upload();
+  expect((await send('GET', `/v1/datasets/${sliced}`)).body).toMatchObject({ gate_slices: { all: 1, gate: 1 } });
+  const name = (slice: string) =>
+    app.db.adapter.update({
+      where: { id: adapterId },
+      data: { gate: { kind: 'relative', margin: 0.1, slices: [{ name: slice, margin: 0.1 }] } },
+    });
+  await name('training');
+  expect(await give(sliced)).toMatchObject({
+    status: 422,
+    body: {
+      ...{ code: 'unknown_slice', slice: 'training', dataset_id: sliced },
+      detail: `the gate names the slice training, which no gate row of dataset ${sliced} is in: they name all, gate`,
+    },
+  });
+  expect(await app.db.adapter.findUnique({ where: { id: adapterId } })).toMatchObject({ datasetId });
+  await name('gate');
+  expect(await give(sliced)).toMatchObject({ status: 200, body: { dataset_id: sliced } });
+  // The datasets of fleets come from a time before slices were counted.
+  expect((await send('GET', `/v1/datasets/${datasetId}`)).body).toMatchObject({ gate_slices: null });
+  expect((await give(datasetId)).status).toBe(200);
 });

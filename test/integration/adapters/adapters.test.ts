@@ -45,6 +45,26 @@ describe('create', () => {
     expect(events.slice(-2).map(({ type }) => type)).toEqual(['adapter.created', 'adapter_version.imported']);
   });
 
+  it.each([
+    ['a relative gate', { kind: 'relative', margin: 0.02 }, 1],
+    ['a limit of negative flips', { kind: 'absolute', target: 0.8, max_negative_flips: 0.1 }, 1],
+    ['an absolute gate alone', { kind: 'absolute', target: 0.8 }, 0],
+  ])('requests that an import be measured for %s', async (what, gate, count) => {
+    const source = { base_model_version: 'control', path: world.fixture('control').adapter };
+    const payload = { ...world.body(what.replaceAll(' ', '-'), { source, gate }) };
+    // By a tenant's key, since that has fewer rights in the database.
+    const { key } = world.acme;
+    const made = (await request({ method: 'POST', url: '/v1/adapters', payload, key })).json();
+    const requested = (adapterId: string) =>
+      world.app.db.outcomeRequest.findMany({ where: { adapterVersion: { adapterId } } });
+    expect(await requested(made.id)).toHaveLength(count);
+    await world.app.db.outcomeRequest.deleteMany();
+    const next = await request({ method: 'POST', url: `/v1/adapters/${made.id}/versions`, payload: source, key });
+    expect((await requested(made.id)).map(({ adapterVersionId }) => adapterVersionId)).toEqual(
+      Array(count).fill(next.json().id),
+    );
+  });
+
   it('keeps how the rows of the adapter are made into tokens', async () => {
     const { gate_advice: _, ...made } = await world.createAdapter('formatted', { append_eos: 'yes', max_length: 1024 });
     expect(made).toMatchObject({ append_eos: 'yes', max_length: 1024 });
@@ -111,6 +131,30 @@ describe('create', () => {
       { gate: { kind: 'non_inferiority', margin: 0.01, confidence: 0.5 } },
       400,
       'invalid_request',
+    ],
+    [
+      'a slice that is named twice',
+      { gate: { kind: 'relative', margin: 0.1, slices: ['de', 'de'].map((slice) => ({ name: slice, margin: 0.1 })) } },
+      422,
+      'invalid_gate',
+    ],
+    [
+      'a slice with a margin in percent',
+      { gate: { kind: 'relative', margin: 0.1, slices: [{ name: 'de', margin: 5 }] } },
+      422,
+      'invalid_gate',
+    ],
+    [
+      'a slice of a gate that compares with no version',
+      { gate: { kind: 'absolute', target: 0.5, slices: [{ name: 'de', margin: 0.1 }] } },
+      400,
+      'invalid_request',
+    ],
+    [
+      'a slice that no gate row is in',
+      { gate: { kind: 'relative', margin: 0.1, slices: [{ name: 'de', margin: 0.1 }] } },
+      422,
+      'unknown_slice',
     ],
     ['another policy', { gate: { kind: 'relative', margin: 0.01, on_inconclusive: 'wait' } }, 400, 'invalid_request'],
     ['an unknown base model', { base_model: 'huge' }, 404, 'not_found'],

@@ -5,6 +5,8 @@ export interface LargeTables {
   tenant: string;
   baseModel: string;
   adapter: string;
+  /** The newest version of the adapter. */
+  version: string;
   rollout: string;
   job: string;
   /** A time after nearly all changes of jobs. */
@@ -34,6 +36,7 @@ export async function fillTables(databaseUrl: string): Promise<LargeTables> {
       tenant: await one(id('ten', '1')),
       baseModel: await one(id('bm', '1')),
       adapter: await one(id('adp', '1')),
+      version: await one(id('adv', String(200 + 2 * LARGE))),
       rollout: await one(id('rol', '1')),
       job: await one(id('job', '1')),
       recently: await one(`to_char(now() AT TIME ZONE 'UTC' - interval '1 minute', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`),
@@ -65,6 +68,8 @@ const STATEMENTS = [
   `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, number, origin, artifact_digest, rank, lora_alpha)
    SELECT ${id('adv', 'n')}, ${tenantOf('n')}, ${id('adp', 'n')}, ${id('bmv', '1')}, 1, 'imported', 'none', 4, 8
    FROM generate_series(1, ${2 * LARGE}) n`,
+  `INSERT INTO outcome_requests (adapter_version_id, tenant_id)
+   SELECT ${id('adv', 'n')}, ${tenantOf('n')} FROM generate_series(1, ${LARGE}) n`,
   `INSERT INTO rollouts (id, base_model_version_id, state, options, finished_at)
    SELECT ${id('rol', 'n')}, ${id('bmv', 'n')},
      (CASE WHEN n = 1 THEN 'adapting' WHEN n < 5 THEN 'analyzing' WHEN n < 9 THEN 'cancelled' ELSE 'completed' END)::rollout_state,
@@ -85,6 +90,10 @@ const STATEMENTS = [
      rank, lora_alpha, job_id)
    SELECT ${id('adv', `n + ${2 * LARGE}`)}, ${id('ten', '1')}, ${id('adp', '(n - 1) / 200 + 1')}, ${id('bmv', '2')}, ${id('adv', '1')}, n + 1,
      'adapted', 'none', 4, 8, ${id('job', 'n')}
+   FROM generate_series(1, ${LARGE}) n`,
+  `INSERT INTO negative_flips (adapter_version_id, tenant_id, flips)
+   SELECT ${id('adv', `n + ${2 * LARGE}`)}, ${id('ten', '1')},
+     (SELECT jsonb_agg(jsonb_build_object('row', row, 'slices', '[]'::jsonb)) FROM generate_series(1, 100) row)
    FROM generate_series(1, ${LARGE}) n`,
   `INSERT INTO search_evaluations (job_id, index, tenant_id, fusion_alpha, fusion_beta, rows, metric, loss, duration_ms)
    SELECT ${id('job', 'n')}, i, ${tenantOf('n')}, 1, 0, 16, 'loss', 1, 1

@@ -44,18 +44,25 @@ INSERT INTO events (id, type, subject_id, data) VALUES
 let database: TestDatabase;
 let folder: string;
 
-beforeAll(async () => {
-  database = await createTestDatabase({ empty: true });
-  folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-migrations-'));
-  await cp('prisma/migrations', folder, { recursive: true });
-  const later = (await readdir(folder)).filter((name) => name >= '20261126000000_vocabulary' && /^\d/.test(name));
-  await Promise.all(later.map((name) => rm(path.join(folder, name), { recursive: true })));
-  await applyMigrations(database.url, folder);
-  const client = new pg.Client({ connectionString: database.url });
+/** A database of which rows were written before a migration, and which has all migrations by now. */
+async function migratedFrom(migration: string, rows: string): Promise<TestDatabase> {
+  const made = await createTestDatabase({ empty: true });
+  const earlier = path.join(folder, migration);
+  await cp('prisma/migrations', earlier, { recursive: true });
+  const later = (await readdir(earlier)).filter((name) => name >= migration && /^\d/.test(name));
+  await Promise.all(later.map((name) => rm(path.join(earlier, name), { recursive: true })));
+  await applyMigrations(made.url, earlier);
+  const client = new pg.Client({ connectionString: made.url });
   await client.connect();
-  await client.query(OLD_ROWS);
+  await client.query(rows);
   await client.end();
-  await applyMigrations(database.url);
+  await applyMigrations(made.url);
+  return made;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-migrations-'));
+  database = await migratedFrom('20261126000000_vocabulary', OLD_ROWS);
 });
 afterAll(async () => {
   await database.close();
@@ -114,4 +121,57 @@ test('a version that was registered without a serving name is served by its fold
     ['/v1', '/v1'],
     ['/v2', '/v2'],
   ]);
+});
+
+test('versions get the import that they come from as their anchor, whose results are kept', async () => {
+  const digest = (digit: number) => `'sha256:${String(digit).repeat(64)}'`;
+  const version = (id: string, parent: string | null, number: number) =>
+    `('${id}', 't', 'a', 'v1', ${parent === null ? 'NULL' : `'${parent}'`}, ${number}, '${parent === null ? 'imported' : 'adapted'}', 'x', 4, 8)`;
+  const outcomes = (id: string, digit: number) => `('${id}', 't', ${digest(digit)}, 0.${digit}, 0.1, '{1,0}')`;
+  const made = await migratedFrom(
+    '20261127090000_anchor_outcomes',
+    `INSERT INTO tenants (id, name) VALUES ('t', 'acme');
+     INSERT INTO base_models (id, name) VALUES ('m', 'llama');
+     INSERT INTO base_model_versions (id, base_model_id, version, path, serving_name) VALUES ('v1', 'm', '1', '/v1', '/v1');
+     INSERT INTO adapters (id, tenant_id, base_model_id, name, metric, gate) VALUES ('a', 't', 'm', 'topics', 'accuracy', '{}');
+     INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, parent_version_id, number, origin,
+       artifact_digest, rank, lora_alpha)
+     VALUES ${[version('i1', null, 1), version('c1', 'i1', 2), version('c2', 'c1', 3), version('i2', null, 4), version('c3', 'i2', 5)].join()};
+     INSERT INTO gate_outcomes (adapter_version_id, tenant_id, digest, value, standard_error, values)
+     VALUES ${[outcomes('i1', 1), outcomes('c2', 2), outcomes('c3', 3)].join()}`,
+  );
+  try {
+    const { db } = made;
+    const anchors = async () =>
+      Object.fromEntries((await db.adapterVersion.findMany()).map(({ id, anchorVersionId }) => [id, anchorVersionId]));
+    expect(await anchors()).toEqual({ i1: 'i1', c1: 'i1', c2: 'i1', i2: 'i2', c3: 'i2' });
+    const kept = () => db.anchorOutcomes.findMany({ orderBy: { anchorVersionId: 'asc' } });
+    expect(await kept()).toMatchObject([
+      { anchorVersionId: 'i1', adapterId: 'a', number: 1, value: 0.1, values: [1, 0] },
+    ]);
+    // A version before this one, which knows nothing of anchors, publishes and measures.
+    await db.$executeRawUnsafe(
+      `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, parent_version_id, number, origin,
+         artifact_digest, rank, lora_alpha)
+       VALUES ${[version('c4', 'c3', 6), version('i3', null, 7)].join()}`,
+    );
+    expect(await anchors()).toMatchObject({ c4: 'i2', i3: 'i3' });
+    await db.$executeRawUnsafe(
+      `INSERT INTO gate_outcomes (adapter_version_id, tenant_id, digest, value, standard_error, values)
+       VALUES ${[outcomes('i2', 4), outcomes('c4', 5)].join()}`,
+    );
+    await db.gateOutcomes.update({ where: { adapterVersionId: 'i1' }, data: { value: 0.6 } });
+    expect((await kept()).map(({ anchorVersionId, value }) => [anchorVersionId, value])).toEqual([
+      ['i1', 0.6],
+      ['i2', 0.4],
+    ]);
+    await db.adapterVersion.delete({ where: { id: 'i2' } });
+    expect((await kept()).map(({ anchorVersionId }) => anchorVersionId)).toEqual(['i1', 'i2']);
+    expect(await anchors()).toMatchObject({ c3: 'i2', c4: 'i2' });
+    await db.adapterVersion.deleteMany();
+    await db.adapter.delete({ where: { id: 'a' } });
+    expect(await kept()).toEqual([]);
+  } finally {
+    await made.close();
+  }
 });

@@ -7,6 +7,7 @@ import { createSweeper, type JobProducer } from '../../../src/jobs/index.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { createLogger } from '../../../src/lib/logger.ts';
 import { jobRecoverySource } from '../../../src/modules/jobs/index.ts';
+import { createOutcomeRequests, outcomesRecoverySource } from '../../../src/modules/outcomes/index.ts';
 import { rolloutRecoverySource } from '../../../src/modules/rollouts/index.ts';
 import { adaptationRepository } from '../../../workers/adaptations/adaptation.repository.ts';
 import { bearer, createTestApp, createTestKey, type TestApp } from '../support/index.ts';
@@ -64,6 +65,7 @@ const LISTS: Record<string, string[]> = {
   '/v1/datasets': ['', 'tenant_id=TENANT', 'name=data-1', 'tenant_id=TENANT&name=data-1'],
   '/v1/adapters': ['', 'tenant_id=TENANT', 'name=adapter-5', 'tenant_id=TENANT&name=adapter-5'],
   '/v1/adapters/{id}/versions': [''],
+  '/v1/adapters/{id}/versions/{version_id}/negative-flips': [''],
   '/v1/rollouts': ['', 'state=adapting', 'state=completed'],
   '/v1/jobs': [
     '',
@@ -110,6 +112,7 @@ async function get(path: string, query: string, key: string): Promise<{ next_cur
     .replace('POSITION', last!.position);
   const url = path
     .replace('{model}', large.baseModel)
+    .replace('{version_id}', large.version)
     .replace('{id}', path.startsWith('/v1/adapters') ? large.adapter : large.job);
   const answer = await ask(`${url}?${filled}`, { key });
   expect(answer.statusCode, answer.body).toBe(200);
@@ -185,12 +188,18 @@ describe('what is polled reads little', () => {
     const sweeper = createSweeper({
       db: plans.db,
       producer: producer as JobProducer,
-      sources: [rolloutRecoverySource(plans.db), jobRecoverySource(plans.db)],
+      sources: [rolloutRecoverySource(plans.db), jobRecoverySource(plans.db), outcomesRecoverySource(plans.db)],
       logger: createLogger({ level: 'silent' }),
     });
     expect(await excesses(() => sweeper.sweep())).toEqual([]);
-    // Ten of the outbox, and ten whose lease has run out.
-    expect(enqueued).toHaveLength(20);
+    // Ten of the outbox, ten whose lease has run out, and as many measurements as the queue gets.
+    expect(enqueued).toHaveLength(40);
+    expect(enqueued.filter((id) => id.endsWith('-outcomes'))).toHaveLength(20);
+  });
+
+  test('whether a measurement may go on', async () => {
+    const requests = createOutcomeRequests({ db: plans.db });
+    expect(await excesses(() => requests.isRolloutWaiting(), 100)).toEqual([]);
   });
 
   test('the start of a job', async () => {

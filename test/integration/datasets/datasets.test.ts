@@ -79,6 +79,21 @@ describe('upload', () => {
     expect(await app.db.artifact.findUnique({ where: { digest: dataset.digest } })).toMatchObject({ kind: 'dataset' });
   });
 
+  it('counts the gate rows of each slice, unless there are too many slices', async () => {
+    const sliced = (count: number, split: string, slices: (i: number) => string[]) =>
+      Array.from({ length: count }, (_, i) =>
+        JSON.stringify({ prompt: `${split} ${i}`, completion: 'x', split, slices: slices(i) }),
+      );
+    const held = sliced(2, 'search', () => ['searched']);
+    const few = [...held, ...sliced(3, 'gate', (i) => ['b', 'b', `a${i % 2}`]), ...sliced(1, 'gate', () => [])];
+    const response = await upload('sliced', few.join('\n'));
+    expect(response.json()).toMatchObject({ splits: { gate: 4 }, gate_slices: { a0: 2, a1: 1, b: 3 } });
+    const most = await upload('sliced-most', [...held, ...sliced(1000, 'gate', (i) => [`s${i}`])].join('\n'));
+    expect(Object.keys(most.json().gate_slices)).toHaveLength(1000);
+    const many = await upload('sliced-much', [...held, ...sliced(1001, 'gate', (i) => [`s${i}`])].join('\n'));
+    expect(many.json()).toMatchObject({ gate_slices: null });
+  });
+
   it('accepts the names train, validation and test, and stores them as training, search and gate', async () => {
     const response = await upload(
       'aliases',

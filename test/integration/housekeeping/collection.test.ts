@@ -72,6 +72,7 @@ async function carriedOver(adapterId: string): Promise<{ jobId: string; versionI
       ...{ id: versionId, tenantId, adapterId, baseModelVersionId: fleet.newVersionId, parentVersionId: source.id },
       ...{ number: source.number + 1, origin: 'adapted', rank: 4, loraAlpha: 8, jobId },
       artifactDigest: await artifact(`version ${versionId}`),
+      negativeFlips: { create: { tenantId, flips: [{ row: 1, slices: [] }] } },
       gateOutcomes: {
         create: { tenantId, digest: `sha256:${'0'.repeat(64)}`, value: 1, standardError: 0, values: [1, 0] },
       },
@@ -141,6 +142,8 @@ async function deleteMuch() {
   const old = await db.adapterVersion.findFirstOrThrow({ where: { adapterId: kept.id } });
   const oldDigest = await artifact('only of the old version');
   await db.adapterVersion.update({ where: { id: old.id }, data: { artifactDigest: oldDigest } });
+  const outcomes = { digest: `sha256:${'1'.repeat(64)}`, value: 1, standardError: 0, values: [1, 1] };
+  await db.gateOutcomes.create({ data: { adapterVersionId: old.id, tenantId: stayer, ...outcomes } });
   const staying = await carriedOver(kept.id);
   await db.job.updateMany({ where: { id: staying.jobId }, data: { sourceVersionId: old.id } });
   const rows = { rows: 1, bytes: 1n, splits: {} };
@@ -158,7 +161,8 @@ async function deleteMuch() {
   return {
     ofTenant: [leaver, ...leaving.map(({ id }) => id)],
     // Events of what a tenant has deleted stay with the tenant.
-    rows: [...jobs.flatMap((one) => [one.jobId, one.versionId]), gone.id, old.id, unused.id],
+    rows: [...jobs.flatMap((one) => [one.jobId, one.versionId]), gone.id, unused.id],
+    anchor: old.id,
     kept: { adapterId: kept.id, versions: needed.length, ...staying },
     digests: [
       ...needed.map((version) => version.artifactDigest),
@@ -178,6 +182,8 @@ async function expectCollected(world: Awaited<ReturnType<typeof deleteMuch>>): P
   expect(await mentions(world.ofTenant)).toEqual({});
   await db.event.deleteMany({ where: { tenantId: stayer } });
   expect(await mentions(world.rows)).toEqual({});
+  // The margins of its successors still count from an imported version, for which its name and its outcomes are needed.
+  expect(await mentions([world.anchor])).toEqual({ adapter_versions: 1, anchor_outcomes: 1 });
   expect(await stored()).toEqual(world.digests);
   for (const digest of world.digests) await fleet.artifacts.verify(digest);
   expect((await db.artifact.findMany({ orderBy: { digest: 'asc' } })).map(({ digest }) => digest)).toEqual(

@@ -38,7 +38,9 @@ test('an export holds all that a tenant has, and nothing of another', async () =
   const control = world.fixture('control');
   const source = { base_model_version: 'control', path: control.adapter };
   const name = `a${'b'.repeat(99)}`;
-  await world.createAdapter(name, { source });
+  const { latest_version: version } = await world.createAdapter(name, { source });
+  const flips = [{ row: 2, slices: ['de'] }];
+  await app.db.negativeFlips.create({ data: { adapterVersionId: version!.id, tenantId: acme.id, flips } });
   const gone = await world.createAdapter('gone', { source });
   await world.request({ method: 'DELETE', url: `/v1/adapters/${gone.id}` });
   const url = `/v1/tenants/${acme.id}/export`;
@@ -51,6 +53,7 @@ test('an export holds all that a tenant has, and nothing of another', async () =
   const to = await mkdtemp(path.join(folder, 'unpacked-'));
   expect(await unpack(response.rawPayload, to)).toEqual([
     `adapters/${name}/1.json`,
+    `adapters/${name}/1.negative-flips.jsonl`,
     `adapters/${name}/1/adapter_config.json`,
     `adapters/${name}/1/adapter_model.safetensors`,
     `adapters/${name}/adapter.json`,
@@ -61,6 +64,8 @@ test('an export holds all that a tenant has, and nothing of another', async () =
   ]);
   const weights = await readFile(path.join(to, 'adapters', name, '1', 'adapter_model.safetensors'));
   expect(weights).toEqual(await readFile(path.join(control.adapter, 'adapter_model.safetensors')));
+  const lost = await readFile(path.join(to, 'adapters', `${name}/1.negative-flips.jsonl`), 'utf8');
+  expect(lost).toBe('{"dataset_id":null,"row":2,"slices":["de"]}\n');
   const rows = (await readFile(path.join(to, 'datasets/data.jsonl'), 'utf8')).trim().split('\n');
   expect(rows.map((row) => (JSON.parse(row) as { split: string }).split)).toEqual(['training', 'search', 'gate']);
   const adapter = JSON.parse(await readFile(path.join(to, 'adapters', name, 'adapter.json'), 'utf8')) as object;

@@ -69,11 +69,12 @@ test('a new measurement takes the place of the earlier one, and goes with its ve
     adaptationRepository.insertMeasurements(
       tx,
       { id, tenantId, sourceVersionId },
-      { points: [], searches: [], old: anew, rowFormat: null, warnings: [] },
+      { points: [], searches: [], old: anew, anchor: null, rowFormat: null, warnings: [] },
     ),
   );
   expect(await adaptationRepository.oldOutcomes(db, laterJob(sourceVersionId))).toEqual(anew);
   const published = await db.adapterVersion.findFirstOrThrow({ where: { jobId: id } });
   await db.adapterVersion.delete({ where: { id: published.id } });
   expect(await db.gateOutcomes.findMany()).toMatchObject([{ adapterVersionId: sourceVersionId, tenantId }]);
+  expect(await db.negativeFlips.count()).toBe(0);
 });

@@ -74,8 +74,8 @@ async function publish(jobId: string): Promise<string> {
   } as const;
   const outcomes = { digest: `sha256:${'1'.repeat(64)}`, value: 0.9, standardError: 0.01, values: [1] };
   return publishCandidate(
-    { db, artifacts: fleet.artifacts, lifecycle, lease, job },
-    { type: 'publication', number: 1, folder, candidate, rows: 'training', outcomes, slices: {} },
+    { db, artifacts: fleet.artifacts, lifecycle, lease, job, anchor: null },
+    { type: 'publication', number: 1, folder, candidate, rows: 'training', outcomes, slices: {}, flips: [] },
   );
 }
 

@@ -9,9 +9,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BaselinesOutcome, BaselinesSpec } from '../../../core/adaptation/baselines.ts';
 import type { EvolveSpec } from '../../../core/adaptation/evolutions.ts';
 import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
+import type { OutcomesOutcome, OutcomesSpec } from '../../../core/adaptation/measurements/version-outcomes.ts';
 import type { JobEvent } from '../../../core/adaptation/job-events.ts';
 import type { JobOutcome } from '../../../core/adaptation/job-outcome.ts';
 import type { JobSpec } from '../../../core/adaptation/job-spec.ts';
+import type { Certificate } from '../../../core/method/gate/readiness-gate.ts';
 import type { CandidateRecord } from '../../../core/method/ladder/candidate.ts';
 import type {
   DescribeSpec,
@@ -91,6 +93,21 @@ async function evolve({ oldBase, newBase, outDir }: EvolveSpec) {
   return { dir: outDir, rank: 8, drift: 0.1, summary: { advice, modules: {} }, computeMs: 1 };
 }
 
+const FLIPS = [
+  { row: 3, slices: ['de'] },
+  { row: 9, slices: [] },
+];
+
+const CERTIFICATE: Certificate = {
+  ...{ verdict: 'passed', confidence: 0.95, margin: 0.1, rows: 100, looks: 2, rowsNeeded: null },
+  slices: [
+    {
+      ...{ name: 'de', margin: 0.1, certify: false, verdict: 'inconclusive', rows: 20, value: 0.75, old: 0.8 },
+      ...{ bound: 0.5, rowsNeeded: 200 },
+    },
+  ],
+};
+
 const MEASURED = { old: 0.9, none: 0.3, copy: 0.7 };
 
 async function measureBaselines(requestId: string, { job }: BaselinesSpec): Promise<BaselinesOutcome> {
@@ -98,6 +115,16 @@ async function measureBaselines(requestId: string, { job }: BaselinesSpec): Prom
   if (behavior.baselines === 'hang') await until(() => cancelled.has(requestId));
   if (behavior.baselines !== undefined) throw new Failure('a row is too long', { code: 'too_long', permanent: true });
   return { baselines: MEASURED, oldOutcomes: null };
+}
+
+async function measureOutcomes(requestId: string, { base }: OutcomesSpec): Promise<OutcomesOutcome> {
+  const behavior = await behaviorOf(base);
+  if (behavior.outcomes === 'permanent')
+    throw new Failure('no row can be measured', { code: 'too_long', permanent: true });
+  while (behavior.until !== undefined && !existsSync(behavior.until) && !cancelled.has(requestId)) await sleep(20);
+  if (behavior.outcomes === 'hang') await until(() => cancelled.has(requestId));
+  if (cancelled.has(requestId)) throw new Failure('the job was cancelled', { code: 'cancelled', permanent: true });
+  return { outcomes: outcomes('2', [0, 1]) };
 }
 
 async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
@@ -112,6 +139,8 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
   // A resumed attempt says it again.
   for (let again = 0; again < 2; again++) emit({ type: 'warning', message: 'line 3 is long' });
   emit({ type: 'old_measured', outcomes: outcomes('0', [1, 0]) });
+  const anchor = { version: 'old', value: 0.5, outcomes: null } as const;
+  emit({ type: 'anchor', anchor });
   emit({ type: 'baselines', target: 0.8, baselines });
   phase('initialize');
   const evaluation = { alpha: 1, beta: -1, rows: 16, loss: 0.5, ms: 2, rowLosses: [] };
@@ -145,8 +174,10 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
     rowFormat: null,
     precision: 'f32' as const,
     slices: { old: {}, best: {} },
+    flips: [],
     warnings: [],
     oldKnown: false,
+    anchor,
   };
   if (cancelled.has(requestId)) return { ...end, state: 'cancelled', best: null };
   phase('evaluate');
@@ -164,12 +195,15 @@ async function adapt(requestId: string, spec: JobSpec): Promise<JobOutcome> {
 async function publications(requestId: string, spec: JobSpec, count: number): Promise<CandidateRecord> {
   for (let number = 0; number < count && spec.kind === 'adaptation'; number++) {
     const folder = await writeCandidate(spec, number);
-    const made = candidate(number, 0.85 + number / 100);
-    const event = { type: 'publication', number, folder, candidate: made, rows: 'training' } as const;
-    send({ type: 'event', requestId, event: { ...event, outcomes: outcomes('1', [1, 1]), slices: {} } });
+    const event = { type: 'publication', number, folder, candidate: passing(number), rows: 'training' } as const;
+    send({ type: 'event', requestId, event: { ...event, outcomes: outcomes('1', [1, 1]), slices: {}, flips: FLIPS } });
     await until(() => published.get(requestId) === number || cancelled.has(requestId));
   }
-  return candidate(Math.max(0, count - 1), 0.85 + Math.max(0, count - 1) / 100);
+  return passing(Math.max(0, count - 1));
+}
+
+function passing(number: number): CandidateRecord {
+  return { ...candidate(number, 0.85 + number / 100), certificate: CERTIFICATE };
 }
 
 function outcomes(digit: string, values: number[]): GateOutcomes {
@@ -213,17 +247,29 @@ async function writeCandidate(spec: JobSpec, sequence: number): Promise<string> 
   return dir;
 }
 
-async function log(request: RequestBody<'adapt' | 'baselines'>): Promise<void> {
+async function log(request: RequestBody<'adapt' | 'baselines' | 'outcomes'>): Promise<void> {
+  if (request.type === 'outcomes') return note(request.spec.base, `outcomes ${request.spec.adapter}`);
   const spec = request.type === 'adapt' ? request.spec : request.spec.job;
-  const { log } = await behaviorOf(spec.newBase);
   const what = request.type === 'adapt' ? spec.kind : request.type;
-  if (log !== undefined) await appendFile(log, `${what} ${spec.jobId}\n`);
+  return note(spec.newBase, `${what} ${spec.jobId}`);
+}
+
+async function note(base: string, line: string): Promise<void> {
+  const { log } = await behaviorOf(base);
+  if (log !== undefined) await appendFile(log, `${line}\n`);
 }
 
 async function answer(request: Request): Promise<void> {
   const { requestId } = request;
   try {
-    if (request.type === 'adapt' || request.type === 'baselines') await log(request);
+    if (request.type === 'adapt' || request.type === 'baselines' || request.type === 'outcomes') await log(request);
+    if (request.type === 'outcomes')
+      send({
+        type: 'outcome',
+        requestId,
+        request: 'outcomes',
+        outcome: await measureOutcomes(requestId, request.spec),
+      });
     if (request.type === 'baselines')
       send({
         type: 'outcome',

@@ -67,6 +67,7 @@ test('passes events on in order and waits for a publication to be durable', asyn
     'warning',
     'warning',
     'old_measured',
+    'anchor',
     'baselines',
     'initialize',
     'search',

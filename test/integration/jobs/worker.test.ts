@@ -122,6 +122,7 @@ describe(`a worker, queue on ${queueKind}`, () => {
         name: 'accuracy',
         target: 0.8,
         old: 0.9,
+        anchor: 0.5,
         none: 0.3,
         copy: 0.7,
         published: 0.85,

@@ -20,6 +20,8 @@ export interface Behavior {
   crashOnce?: string;
   /** How the measurement of baselines ends that jobs have left out. Default: well. */
   baselines?: 'permanent' | 'hang';
+  /** How the measurement of a version on this base ends. Default: well, when the file of `until` exists. */
+  outcomes?: 'permanent' | 'hang';
   /** File to which each request writes its type and its job. */
   log?: string;
   /** Number of candidates to publish. */
@@ -39,6 +41,8 @@ export interface Fleet {
   adapters: string[];
   /** Sets the behavior for the new base. */
   behave(behavior: Behavior): Promise<void>;
+  /** Sets it for the old base. */
+  behaveOnOld(behavior: Behavior): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -46,7 +50,8 @@ export interface Fleet {
 export async function createFleet(db: Database, size: { tenants: number; adapters: number }): Promise<Fleet> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'readapt-test-fleet-'));
   const artifacts = await createFilesystemStore(path.join(folder, 'data', 'artifacts'));
-  const behave = (behavior: Behavior) => writeFile(path.join(folder, 'v2', 'behavior.json'), JSON.stringify(behavior));
+  const behaving = (version: string) => (behavior: Behavior) =>
+    writeFile(path.join(folder, version, 'behavior.json'), JSON.stringify(behavior));
   const baseModelId = newId('baseModel');
   await db.baseModel.create({ data: { id: baseModelId, name: `model-${baseModelId.slice(-6)}` } });
   const versions: string[] = [];
@@ -108,7 +113,8 @@ export async function createFleet(db: Database, size: { tenants: number; adapter
     newVersionId,
     tenants,
     adapters: adapters.map((adapter) => adapter.id),
-    behave,
+    behave: behaving('v2'),
+    behaveOnOld: behaving('v1'),
     remove: () => rm(folder, { recursive: true, force: true }),
   };
 }

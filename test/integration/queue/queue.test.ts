@@ -47,7 +47,11 @@ async function consume(
     backend: queue.backend,
     logger,
     handlers: combineHandlers([
-      { 'rollout.plan': () => Promise.resolve(), 'baselines.measure': () => Promise.resolve() },
+      {
+        'rollout.plan': () => Promise.resolve(),
+        'baselines.measure': () => Promise.resolve(),
+        'outcomes.measure': () => Promise.resolve(),
+      },
       {
         'adaptation.run': async ({ jobId }, context) => {
           runs.push(jobId);
@@ -329,7 +333,12 @@ describe('the catalog', () => {
 
   test('wants exactly one handler a job', () => {
     expect(() => combineHandlers([{ 'rollout.plan': handler }])).toThrow('adaptation.run has 0 handlers');
-    const all = { 'rollout.plan': handler, 'adaptation.run': handler, 'baselines.measure': handler };
+    const all = {
+      'rollout.plan': handler,
+      'adaptation.run': handler,
+      'baselines.measure': handler,
+      'outcomes.measure': handler,
+    };
     expect(() => combineHandlers([all, { 'rollout.plan': handler }])).toThrow('rollout.plan has 2 handlers');
     expect(() => combineHandlers([{ ...all, other: handler } as never])).toThrow('handler for other');
   });

@@ -28,6 +28,7 @@ function silentDevice(abort: () => void): TrainingProcess {
   const session = {
     adapt: interrupted,
     baselines: interrupted,
+    outcomes: interrupted,
     evolve: interrupted,
     describe: interrupted,
     preload: () => undefined,

@@ -38,13 +38,13 @@ export interface TinyFleet {
   startWorker(times?: WorkerTimes): Promise<RunningWorker>;
   /** Replaces the data of one adapter. */
   replaceData(adapter: number, rows: readonly object[]): Promise<void>;
-  /** Starts a rollout to the new base model version. @returns its identifier */
-  begin(options: RolloutOptions): Promise<string>;
+  /** Starts a rollout, by default to the new base model version. @returns its identifier */
+  begin(options: RolloutOptions, baseModelVersionId?: string): Promise<string>;
   jobs(rolloutId: string): Promise<FleetJob[]>;
   /** Waits until all jobs have ended. */
   ended(rolloutId: string): Promise<FleetJob[]>;
   /** Calls {@link begin} and then {@link ended}. */
-  roll(options: RolloutOptions): Promise<FleetJob[]>;
+  roll(options: RolloutOptions, baseModelVersionId?: string): Promise<FleetJob[]>;
   close(): Promise<void>;
 }
 
@@ -104,8 +104,8 @@ export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFl
       },
       50_000,
     );
-  const begin = async (options: RolloutOptions): Promise<string> =>
-    (await rollouts.create({ base_model_version_id: fleet.newVersionId, options })).id;
+  const begin: TinyFleet['begin'] = async (options, baseModelVersionId = fleet.newVersionId) =>
+    (await rollouts.create({ base_model_version_id: baseModelVersionId, options })).id;
   return {
     artifacts: fleet.artifacts,
     training,
@@ -116,8 +116,8 @@ export async function createTinyFleet(options: TinyFleetOptions): Promise<TinyFl
     jobs,
     ended,
     begin,
-    roll: async (options) => {
-      const id = await begin(options);
+    roll: async (options, baseModelVersionId) => {
+      const id = await begin(options, baseModelVersionId);
       await ended(id);
       // Another rollout may begin when what the report needs is measured, too.
       await eventually('the rollout is completed', async () => (await rollouts.get(id, null)).state === 'completed');

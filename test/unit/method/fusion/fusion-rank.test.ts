@@ -6,6 +6,7 @@ import { loadAdapter } from '../../../../core/formats/peft/peft-adapter.ts';
 import { saveAdapter } from '../../../../core/formats/peft/peft-adapter-writer.ts';
 import type { Adapter } from '../../../../core/models/lora/adapter.ts';
 import { loraSettings } from '../../../../core/models/lora/lora-config.ts';
+import type { LadderContext } from '../../../../core/method/ladder/ladder-context.ts';
 import type { LadderOptions } from '../../../../core/method/ladder/ladder-state.ts';
 import { commonRank } from '../../../../core/method/fusion/fusion-rank.ts';
 import { Fusion } from '../../../../core/method/fusion/fusion.ts';
@@ -125,10 +126,10 @@ describe('a strategy', () => {
     const toy = new ToyAdaptation({ novelty: 0.5 });
     const judged: string[] = [];
     const context = toy.context();
-    const gateMetric = async (adapter: Adapter) => {
+    const gateMetric: LadderContext['gateMetric'] = async (adapter, look) => {
       const { rank } = adapter.modules.get('layer')!;
       judged.push(`rank ${rank}${rank === adapter.config.rank ? '' : ', and not as its configuration says'}`);
-      return context.gateMetric(adapter);
+      return context.gateMetric(adapter, look);
     };
     const outcome = await runStrategy('auto', { ...context, gateMetric }, options);
     expect(outcome.candidates.map(({ id }) => id)).toEqual(['copy', 'revert', 'fine_tune@3']);

@@ -1,0 +1,45 @@
+import type { TokenizedExample } from '../../data/example.ts';
+import type { GateMeasurement, SliceRows } from '../../method/gate/readiness-gate.ts';
+import type { GateRule } from '../../options/gates.ts';
+import type { JobOutcome } from '../job-outcome.ts';
+import { negativeFlips, type NegativeFlip } from './negative-flips.ts';
+import { requireCriticalSlices, sliceRows, sliceValues, type SliceValues } from './slices.ts';
+
+type Measured = Pick<GateMeasurement, 'metric' | 'outcomes'>;
+
+export const NO_BREAKDOWN: Pick<JobOutcome, 'slices' | 'flips'> = { slices: { old: {}, best: {} }, flips: [] };
+
+/** Says of measurements on the gate rows what they are by slice, and which rows are lost. */
+export class GateBreakdown {
+  readonly sliceRows: SliceRows;
+  readonly #gate: readonly TokenizedExample[];
+  #compared: GateMeasurement | null = null;
+  #old: GateMeasurement | null = null;
+
+  /** @throws TaskDataError if no gate row is in one of the slices that the gate names */
+  constructor(gate: readonly TokenizedExample[], rule: GateRule) {
+    this.#gate = gate;
+    this.sliceRows = sliceRows(gate);
+    requireCriticalSlices(rule, this.sliceRows);
+  }
+
+  /** Notes what the gate compares candidates with, and what is known of the old version; null if there is nothing. */
+  compareWith(found: { readonly reference: GateMeasurement | null; readonly old: GateMeasurement | null }): void {
+    this.#compared = found.reference;
+    this.#old = found.old;
+  }
+
+  slicesOf(measured: Measured): SliceValues {
+    return sliceValues(this.sliceRows, measured);
+  }
+
+  flipsOf(candidate: Measured): NegativeFlip[] {
+    return negativeFlips(this.#gate, this.#compared, candidate);
+  }
+
+  /** The part of a job's outcome that is about the best candidate. */
+  of(best: Measured | null): Pick<JobOutcome, 'slices' | 'flips'> {
+    const old = this.#old ? this.slicesOf(this.#old) : {};
+    return { slices: { old, best: best ? this.slicesOf(best) : {} }, flips: best ? this.flipsOf(best) : [] };
+  }
+}

@@ -1,0 +1,43 @@
+import { summarize } from '../../data/evaluation/measure.ts';
+import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
+import type { MetricName } from '../../options/metrics.ts';
+
+export interface LookInParts {
+  readonly metric: MetricName;
+  /** Completion tokens of each row. */
+  readonly tokens: readonly number[];
+  /** Indices of the rows that are measured together; every row is in one part. */
+  readonly parts: readonly (readonly number[])[];
+  /** Returns the outcomes of some rows, in their order. */
+  measure(rows: readonly number[]): Promise<ArrayLike<number>>;
+  /** Whether the look may end, by what there would be if the rows that were not measured had the best outcome. */
+  isOver(bestCase: GateMeasurement): boolean;
+}
+
+/**
+ * Measures part after part, and ends early where `isOver` says so. A sum of floating-point numbers in a given order does
+ * not become smaller if one of them becomes larger. So the best case, which is summed up as the whole look is, is no worse than
+ * the whole look to the last bit, and whatever refutes it refutes the candidate.
+ */
+export async function lookInParts({
+  metric: name,
+  tokens,
+  parts,
+  measure,
+  isOver,
+}: LookInParts): Promise<GateMeasurement> {
+  const rows = tokens.length;
+  const values = new Float64Array(rows).fill(name === 'loss' ? 0 : 1);
+  let measured = 0;
+  for (const part of parts) {
+    const found = await measure(part);
+    part.forEach((row, i) => (values[row] = found[i]!));
+    measured += part.length;
+    if (measured === rows) break;
+    const { value } = summarize(name, values, tokens);
+    const metric = { name, value, standardError: 0, rows, curtailed: { measured } };
+    const bestCase = { metric, outcomes: { values, tokens } };
+    if (isOver(bestCase)) return bestCase;
+  }
+  return { metric: { name, ...summarize(name, values, tokens), rows }, outcomes: { values, tokens } };
+}

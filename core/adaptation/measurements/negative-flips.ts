@@ -1,0 +1,29 @@
+import type { TokenizedExample } from '../../data/example.ts';
+import type { GateMeasurement } from '../../method/gate/readiness-gate.ts';
+import { judgesRows } from '../../options/metrics.ts';
+
+/** A gate row that the version before had right and that a candidate has wrong. It never has the row's texts. */
+export interface NegativeFlip {
+  /** Number of the row's line in its file, from 1. */
+  readonly row: number;
+  readonly slices: readonly string[];
+}
+
+/** Largest number of flips that are listed. They are counted without a limit. */
+export const MAX_LISTED_FLIPS = 1000;
+
+/** The first negative flips in the order of the rows; none where rows are neither right nor wrong, or nothing is compared. */
+export function negativeFlips(
+  gate: readonly TokenizedExample[],
+  reference: GateMeasurement | null,
+  { metric, outcomes }: Pick<GateMeasurement, 'metric' | 'outcomes'>,
+): NegativeFlip[] {
+  if (!reference || !judgesRows(metric.name)) return [];
+  const before = reference.outcomes.values;
+  return gate
+    .flatMap(({ row: { line = 0, slices = [] } }, index) =>
+      before[index]! > 0.5 && outcomes.values[index]! < 0.5 ? [{ row: line, slices: [...new Set(slices)] }] : [],
+    )
+    .sort((a, b) => a.row - b.row)
+    .slice(0, MAX_LISTED_FLIPS);
+}

@@ -1,0 +1,57 @@
+import { judge } from '../method/gate/readiness-gate.ts';
+import { toRecord, type Candidate } from '../method/ladder/candidate.ts';
+import type { LadderOptions, LadderOutcome } from '../method/ladder/ladder-state.ts';
+import { reportRungs, runStrategy } from '../method/ladder/strategies.ts';
+import type { JobSettings } from '../options/job-settings.ts';
+import { TrainingDivergedError } from '../training/loss-monitor.ts';
+import type { JobContext } from './job-context.ts';
+import type { JobOutcome } from './job-outcome.ts';
+import { ladderOptions } from './setup/job-setup.ts';
+
+/** How far the ladder came. */
+interface LadderResult extends Pick<LadderOutcome, 'ready' | 'best' | 'candidates' | 'rungs'> {
+  readonly problem?: JobOutcome['problem'];
+}
+
+type Judged = Pick<LadderOptions, 'gate' | 'old' | 'refineSteps'>;
+
+/** Runs the strategy. A best candidate that failed before all gate rows were measured is then measured on all of them. */
+export async function runLadder(context: JobContext, settings: JobSettings, judged: Judged): Promise<LadderResult> {
+  const result = await climb(context, settings, judged);
+  if (!result.best?.metric.curtailed) return result;
+  const look = result.candidates.findIndex(({ id }) => id === result.best?.id) + 1;
+  const best = await measureWhole(context, result.best, { ...judged, look });
+  const record = toRecord(best);
+  return {
+    ...result,
+    best,
+    candidates: result.candidates.map((candidate) => (candidate.id === best.id ? record : candidate)),
+    rungs: result.rungs.map((rung) => (rung.candidate?.id === best.id ? { ...rung, candidate: record } : rung)),
+  };
+}
+
+/** Measures all gate rows of a candidate whose look was curtailed, as a whole look would have from the start. */
+async function measureWhole(
+  context: JobContext,
+  candidate: Candidate,
+  { gate, old, look }: Judged & { readonly look: number },
+): Promise<Candidate> {
+  context.phase('evaluate');
+  const measured = await context.gateMetric(candidate.adapter, { reference: old, whole: true });
+  return { ...candidate, ...judge(gate, old, measured, { total: look, refining: 0 }), ...measured };
+}
+
+/** Training that diverges ends the strategy where it stands, and the candidates judged before still count. */
+async function climb(context: JobContext, settings: JobSettings, judged: Judged): Promise<LadderResult> {
+  try {
+    return await runStrategy(settings.strategy, context, { ...ladderOptions(settings), ...judged });
+  } catch (error) {
+    const { reached } = context;
+    if (!(error instanceof TrainingDivergedError) || !reached?.best) throw error;
+    context.report({ type: 'warning', message: error.message });
+    const { publishedId, candidates } = reached.state;
+    const rungs = reportRungs(reached.state, settings.prefer);
+    const problem = { code: error.code, message: error.message };
+    return { ready: publishedId !== null, best: reached.best, candidates, rungs, problem };
+  }
+}

@@ -1,0 +1,76 @@
+import { criticalSlices, type CriticalSlice } from '../../options/gates.ts';
+import type { MetricName } from '../../options/metrics.ts';
+import { AdaptationError } from '../errors.ts';
+import { pairedEvidence, reaches } from './evidence.ts';
+import { rowsToDecide } from './gate-rows.ts';
+import type { Gate, GateFailure, GateMeasurement, RowOutcomes, SliceVerdict } from './gate-types.ts';
+
+/**
+ * Judges a candidate on the rows of each critical slice. All slices are tested at the whole level of the look: a candidate passes only
+ * if everything that has to be certified is, and such an intersection-union test has the level of each of its tests (Berger,
+ * Technometrics 24, 1982, 295–300).
+ * @throws AdaptationError `invalid_gate` for a slice that no gate row is in
+ */
+export function judgeSlices(
+  gate: Gate,
+  reference: GateMeasurement,
+  found: GateMeasurement,
+  level: number,
+): readonly SliceVerdict[] {
+  return criticalSlices(gate).map((slice) => {
+    const rows = rowsOf(gate, slice);
+    return judgeSlice(gate, slice, { from: onRows(reference, rows), found: onRows(found, rows), level });
+  });
+}
+
+/** What the slices keep the gate from passing for. */
+export function sliceFailures(slices: readonly SliceVerdict[]): GateFailure[] {
+  const failed: GateFailure[] = [];
+  if (slices.some(({ verdict }) => verdict === 'failed')) failed.push('slice');
+  if (slices.some(({ verdict, certify }) => certify && verdict === 'inconclusive')) failed.push('slice_bound');
+  return failed;
+}
+
+/** The metric on some of the rows: the mean over rows, or over the tokens of the rows for a loss. */
+export function valueOn(metric: MetricName, { values, tokens }: RowOutcomes, rows: readonly number[]): number {
+  const total = (of: ArrayLike<number>): number => rows.reduce((sum, row) => sum + of[row]!, 0);
+  return total(values) / (metric === 'loss' ? total(tokens) : rows.length);
+}
+
+interface SliceClaim {
+  readonly from: GateMeasurement;
+  readonly found: GateMeasurement;
+  readonly level: number;
+}
+
+function judgeSlice(
+  gate: Gate,
+  { name, margin, certify = false }: CriticalSlice,
+  { from, found, level }: SliceClaim,
+): SliceVerdict {
+  const [value, old] = [found.metric.value, from.metric.value];
+  const needed = gate.metric === 'loss' ? old + margin : old - margin;
+  const { certified, bound } = pairedEvidence(from, found, { needed, level });
+  const verdict = !reaches(gate.metric, value, needed) ? 'failed' : certified ? 'passed' : 'inconclusive';
+  const rowsNeeded = verdict === 'inconclusive' ? rowsToDecide({ ...gate, margin } as Gate, from, found) : null;
+  return { name, margin, certify, verdict, rows: found.metric.rows, value, old, bound, rowsNeeded };
+}
+
+function rowsOf({ sliceRows }: Gate, { name, margin }: CriticalSlice): readonly number[] {
+  if (!Number.isFinite(margin)) {
+    throw new AdaptationError('invalid_gate', `gate margin of slice ${name} is ${margin}, expected a finite number`);
+  }
+  const rows = sliceRows?.get(name) ?? [];
+  if (rows.length > 0) return rows;
+  throw new AdaptationError('invalid_gate', `gate names the slice ${name}, which no gate row is in`);
+}
+
+function onRows({ metric, outcomes, ...measured }: GateMeasurement, rows: readonly number[]): GateMeasurement {
+  const pick = (of: ArrayLike<number>): number[] => rows.map((row) => of[row]!);
+  return {
+    ...measured,
+    // Paired comparisons take the spread from the rows.
+    metric: { ...metric, value: valueOn(metric.name, outcomes, rows), rows: rows.length, standardError: NaN },
+    outcomes: { values: pick(outcomes.values), tokens: pick(outcomes.tokens) },
+  };
+}

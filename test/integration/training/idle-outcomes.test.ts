@@ -1,0 +1,33 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { withTransaction } from '../../../src/lib/database.ts';
+import { requestOutcomes } from '../../../src/modules/outcomes/index.ts';
+import { eventually } from '../queue/test-queue.ts';
+import { createTinyFleet, type TinyFleet } from './tiny-fleet.ts';
+
+const GATE = { kind: 'relative', margin: 10 };
+
+let fleet: TinyFleet;
+beforeAll(async () => {
+  fleet = await createTinyFleet({ adapters: 2 });
+  await fleet.db.adapter.updateMany({ data: { gate: GATE } });
+});
+afterAll(() => fleet.close());
+
+test('what an idle worker has measured is what the job of the next rollout would have', async () => {
+  const { db } = fleet;
+  const [measured, other] = (await db.adapterVersion.findMany({ orderBy: { id: 'asc' } })).map(({ id }) => id);
+  const outcomesOf = (id: string) => db.gateOutcomes.findUniqueOrThrow({ where: { adapterVersionId: id } });
+  const { tenantId } = await db.adapterVersion.findUniqueOrThrow({ where: { id: measured! } });
+  const task = { gate: GATE, datasetId: 'any' };
+  await withTransaction(db, (tx) => requestOutcomes(tx, task, { tenantId, versionIds: [measured!] }));
+  await fleet.startWorker();
+  await eventually('it is measured', async () => (await db.outcomeRequest.count()) === 0);
+  const ahead = await outcomesOf(measured!);
+  const jobs = await fleet.roll({ strategy: 'reuse' });
+  expect(jobs.map(({ state }) => state)).toEqual(['ready', 'ready']);
+  for (const { metric } of jobs) expect(metric.old).toBe(ahead.value);
+  // The job of the one has not measured it again. That of the other had to, with the same result.
+  expect(await outcomesOf(measured!)).toEqual(ahead);
+  const { adapterVersionId: _, measuredAt: __, ...values } = ahead;
+  expect(await outcomesOf(other!)).toMatchObject(values);
+});

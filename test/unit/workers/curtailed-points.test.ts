@@ -1,0 +1,45 @@
+import { expect, it } from 'vitest';
+import type { CandidateRecord } from '../../../core/method/ladder/candidate.ts';
+import { createJobEventHandler, type JobEventContext } from '../../../workers/adaptations/job-event-handler.ts';
+
+const METRIC = { name: 'accuracy', value: 0.6, rows: 400, standardError: 0.02 } as const;
+
+function candidate(step: number, metric: CandidateRecord['metric']): CandidateRecord {
+  return {
+    id: step > 0 ? `fine_tune@${step}` : 'copy',
+    rung: step > 0 ? 'fine_tune' : 'copy',
+    strategy: step > 0 ? 'warm-start' : 'reuse',
+    alpha: 1,
+    beta: 0,
+    step,
+    metric,
+    verdict: 'failed',
+    certificate: null,
+    needed: 0.7,
+    bound: null,
+    negativeFlips: null,
+    failed: ['value'],
+    searchLoss: null,
+    elapsedMs: 1,
+  };
+}
+
+it('a curtailed candidate leaves the number of rows among the points of its job, and no value of the metric', async () => {
+  const told: unknown[] = [];
+  const recorder = {
+    step: 25,
+    candidate: (value: number) => told.push({ best: value }),
+    points: (points: readonly unknown[]) => told.push(...points),
+  };
+  const handle = createJobEventHandler({ recorder } as unknown as JobEventContext);
+  const curtailed = { ...METRIC, curtailed: { measured: 130 } };
+  await handle({ type: 'candidate', candidate: candidate(0, curtailed) });
+  await handle({ type: 'candidate', candidate: candidate(5, curtailed) });
+  await handle({ type: 'candidate', candidate: candidate(10, METRIC) });
+  expect(told).toEqual([
+    { name: 'copy_rows', step: 0, value: 130 },
+    { name: 'gate_rows', step: 25, value: 130 },
+    { best: 0.6 },
+    { name: 'gate_accuracy', step: 25, value: 0.6 },
+  ]);
+});

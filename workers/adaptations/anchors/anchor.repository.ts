@@ -1,0 +1,57 @@
+import type { GateOutcomes } from '../../../core/adaptation/measurements/gate-outcomes.ts';
+import type { Prisma, Queryable, Transaction } from '../../../src/lib/database.ts';
+import { keepOutcomes, outcomeRequestRepository } from '../../../src/modules/outcomes/index.ts';
+
+const NEEDED = { baseModelVersion: { select: { path: true } } } satisfies Prisma.AdapterVersionInclude;
+
+/** A version that margins count from, as long as it was not collected. */
+export type AnchorVersion = Prisma.AdapterVersionGetPayload<{ include: typeof NEEDED }>;
+
+/** Outcomes that outlive their version. */
+export interface KeptOutcomes {
+  readonly number: number;
+  readonly measuredAt: Date;
+  readonly outcomes: GateOutcomes;
+}
+
+/** What the margin of a job counts from, as its rows keep it. */
+export interface JobAnchor {
+  readonly versionId: string;
+  readonly number: number | null;
+  readonly value: number;
+  /** The version's outcomes, if the job has measured them. */
+  readonly outcomes: GateOutcomes | null;
+  /** The anchor that the job should have counted from, where that is another version. */
+  readonly insteadOf: string | null;
+}
+
+/** Queries on the versions that margins count from. */
+export const anchorRepository = {
+  /** A version that was deleted counts until it is collected. */
+  version: (db: Queryable, id: string): Promise<AnchorVersion | null> =>
+    db.adapterVersion.findUnique({ where: { id }, include: NEEDED }),
+
+  async outcomes(db: Queryable, versionId: string): Promise<KeptOutcomes | null> {
+    const found = await db.anchorOutcomes.findUnique({ where: { anchorVersionId: versionId } });
+    if (found === null) return null;
+    const { number, measuredAt, digest, value, standardError, values } = found;
+    return { number, measuredAt, outcomes: { digest, value, standardError, values } };
+  },
+
+  /** Keeps outcomes that a job has measured anew, unless the version was collected meanwhile. */
+  async keep(tx: Transaction, version: { id: string; tenantId: string }, outcomes: GateOutcomes): Promise<void> {
+    const found = await tx.$queryRaw<unknown[]>`SELECT 1 FROM adapter_versions WHERE id = ${version.id} FOR KEY SHARE`;
+    if (found.length === 0) return;
+    await keepOutcomes(tx, version, outcomes);
+    await outcomeRequestRepository.withdraw(tx, version.id);
+  },
+
+  /** Makes a version an anchor: what is kept of it outlives it from now on. */
+  make: (tx: Transaction, versionId: string) =>
+    tx.$executeRaw`
+      INSERT INTO anchor_outcomes (anchor_version_id, tenant_id, adapter_id, number, digest, value, standard_error, values, measured_at)
+      SELECT v.id, v.tenant_id, v.adapter_id, v.number, o.digest, o.value, o.standard_error, o.values, o.measured_at
+      FROM gate_outcomes o JOIN adapter_versions v ON v.id = o.adapter_version_id WHERE v.id = ${versionId}
+      ON CONFLICT (anchor_version_id) DO UPDATE SET digest = EXCLUDED.digest, value = EXCLUDED.value,
+        standard_error = EXCLUDED.standard_error, values = EXCLUDED.values, measured_at = EXCLUDED.measured_at`,
+};

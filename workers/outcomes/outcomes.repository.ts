@@ -1,0 +1,14 @@
+import type { Prisma, Queryable } from '../../src/lib/database.ts';
+
+const NEEDED = {
+  baseModelVersion: { select: { id: true, version: true, path: true } },
+  adapter: { include: { dataset: true } },
+} satisfies Prisma.AdapterVersionInclude;
+
+/** A version with what its measurement needs. */
+export type LoadedVersion = Prisma.AdapterVersionGetPayload<{ include: typeof NEEDED }>;
+
+export const outcomesRepository = {
+  load: (db: Queryable, versionId: string): Promise<LoadedVersion | null> =>
+    db.adapterVersion.findUnique({ where: { id: versionId }, include: NEEDED }),
+};

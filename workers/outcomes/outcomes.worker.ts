@@ -1,0 +1,209 @@
+import { randomUUID } from 'node:crypto';
+import os from 'node:os';
+import type { OutcomesSpec } from '../../core/adaptation/measurements/version-outcomes.ts';
+import type { GateRule } from '../../core/options/gates.ts';
+import { METRICS } from '../../core/options/metrics.ts';
+import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
+import { locateVerified } from '../../src/artifacts/index.ts';
+import { NO_QUOTAS, type QuotaLimits } from '../../src/config/quotas.ts';
+import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet } from '../../src/jobs/index.ts';
+import type { Database } from '../../src/lib/database.ts';
+import { createOutcomeRequests, type ClaimedRequest, type OutcomeRequests } from '../../src/modules/outcomes/index.ts';
+import { createJobRooms } from '../../src/modules/quotas/index.ts';
+import { oneOf } from '../adaptations/build-job-spec.ts';
+import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
+import { BaseFitness } from '../base-fitness.ts';
+import {
+  acquireDevice,
+  isPermanent,
+  isStopping,
+  machineFaultOf,
+  problemOf,
+  reportingFaults,
+} from '../handler-faults.ts';
+import { storedProblem } from '../stored-problem.ts';
+import type { TrainingProcess, TrainingSlot } from '../training/training-process.ts';
+import { MakeRoomError, watchMeasurement } from './measurement-watch.ts';
+import { outcomesRepository, type LoadedVersion } from './outcomes.repository.ts';
+
+export interface OutcomesDependencies {
+  db: Database;
+  artifacts: ArtifactStore;
+  training: TrainingProcess;
+  /** Most tokens that measuring an adapter once may take. Default: any number. */
+  measuredTokens?: number;
+  /** What each tenant may have by default. Default: no limits. */
+  quotas?: QuotaLimits;
+  /** Which bases this worker cannot read. */
+  fitness?: BaseFitness;
+  leaseMs?: number;
+  heartbeatMs?: number;
+}
+
+/** How long a measurement stays in the queue while a rollout comes first, or for a worker with more memory. */
+const AGAIN_MS = 5000;
+
+/** How soon a running measurement sees that a rollout waits. */
+const LOOK_MS = 250;
+
+/** Largest number of claims, so that a version that crashes its worker is given up at some time. */
+const MAX_CLAIMS = 10;
+
+/** Makes the handler of `outcomes.measure`: what the next rollout compares with, while there is nothing else to do. */
+export function outcomesHandlers(deps: OutcomesDependencies): HandlerSet {
+  const { db, fitness = new BaseFitness(), leaseMs } = deps;
+  const requests = createOutcomeRequests({ db, leaseMs });
+  return {
+    'outcomes.measure': ({ versionId }, context) =>
+      reportingFaults(async () => {
+        if (await requests.isRolloutWaiting()) throw new TryLaterError('a rollout comes first', AGAIN_MS);
+        const version = await outcomesRepository.load(db, versionId);
+        if (version === null || !(await isAllowed(deps, version))) {
+          await requests.withdraw(versionId);
+          return;
+        }
+        const bases = [version.baseModelVersion];
+        await fitness.run({ bases, signal: context.signal, note: () => Promise.resolve() }, async () => {
+          const slot = await acquireDevice(deps.training, context.signal);
+          try {
+            await claimAndMeasure({ ...deps, requests, slot, context }, version.id);
+          } finally {
+            slot.release();
+          }
+        });
+      }),
+  };
+}
+
+/** Whether the version can be measured and its tenant has device seconds left. If not, a job that needs it says why. */
+async function isAllowed({ db, quotas = NO_QUOTAS }: OutcomesDependencies, version: LoadedVersion): Promise<boolean> {
+  const { adapter, deletedAt, tenantId } = version;
+  if (deletedAt !== null || adapter.deletedAt !== null || adapter.dataset === null) return false;
+  return (await createJobRooms({ db, defaults: quotas }).deviceRefusal(tenantId)) === null;
+}
+
+interface Measuring extends OutcomesDependencies {
+  requests: OutcomeRequests;
+  slot: TrainingSlot;
+  context: HandlerContext;
+}
+
+async function claimAndMeasure(measuring: Measuring, versionId: string): Promise<void> {
+  const { db, requests, context } = measuring;
+  const lease = { versionId, owner: `${os.hostname()}:${process.pid}:${randomUUID()}` };
+  const claimed = await requests.claim(lease);
+  if (claimed === null) {
+    const leftMs = await requests.leaseLeft(versionId);
+    if (leftMs !== null)
+      throw new TryLaterError(`version ${versionId} is measured by another worker`, Math.max(0, leftMs) + 500);
+    await requests.withdraw(versionId);
+    return;
+  }
+  // Only now, because the rows may have changed until the claim.
+  const version = await outcomesRepository.load(db, versionId);
+  if (version === null) return;
+  const logger = context.logger.child({ versionId, tenantId: version.tenantId, attempt: claimed.attempt });
+  await new Measurement({ ...measuring, context: { ...context, logger } }, { lease, claimed, version }).run();
+}
+
+interface Claim {
+  readonly lease: Parameters<OutcomeRequests['renew']>[0];
+  readonly claimed: ClaimedRequest;
+  readonly version: LoadedVersion;
+}
+
+/** The measurement of a version that this worker holds. */
+class Measurement {
+  readonly #deps: Measuring;
+  readonly #claim: Claim;
+
+  constructor(deps: Measuring, claim: Claim) {
+    this.#deps = deps;
+    this.#claim = claim;
+  }
+
+  async run(): Promise<void> {
+    const { requests, slot, context, heartbeatMs = 1000 } = this.#deps;
+    const { lease, claimed, version } = this.#claim;
+    const { isRolloutWaiting } = requests;
+    const intervalMs = Math.min(heartbeatMs, LOOK_MS);
+    const watch = watchMeasurement({ renew: () => requests.renew(lease), isRolloutWaiting, intervalMs });
+    try {
+      if (claimed.attempt > MAX_CLAIMS) throw tooManyClaims();
+      const spec = await this.#spec();
+      const { outcomes } = await slot.outcomes(spec, AbortSignal.any([context.signal, watch.ended]));
+      if (outcomes === null) throw notFinite(spec.metric);
+      const { metric } = version.adapter;
+      const isKept = await requests.complete(lease, claimed, { version, metric, outcomes });
+      if (isKept) return context.logger.info({ value: outcomes.value }, 'adapter version measured');
+    } catch (error) {
+      await this.#conclude(error, watch.ended);
+      return;
+    } finally {
+      watch.stop();
+    }
+    await requests.release(lease, { excused: true });
+    // Where the request was withdrawn meanwhile, the next attempt finds none.
+    throw new TryLaterError('the rows have changed since the measurement began', 0);
+  }
+
+  /** Says what an attempt that failed means for the request, and tells the queue whether to try again. */
+  async #conclude(error: unknown, ended: AbortSignal): Promise<void> {
+    const { requests, context } = this.#deps;
+    const { lease, claimed, version } = this.#claim;
+    const { signal, lastAttempt, logger } = context;
+    if (isStopping(signal)) {
+      await requests.release(lease, { excused: true });
+      throw new TryLaterError('the worker is stopping', 0);
+    }
+    if (ended.aborted) {
+      const makesRoom = ended.reason instanceof MakeRoomError;
+      logger.debug({ reason: String(ended.reason) }, 'measurement ended early');
+      await requests.release(lease, { excused: makesRoom });
+      if (makesRoom) throw new TryLaterError('a rollout comes first', AGAIN_MS);
+      return;
+    }
+    const fault = signal.aborted ? (signal.reason as unknown) : error;
+    const isOver = claimed.attempt > MAX_CLAIMS;
+    const tooLarge = problemOf(fault).code === INSUFFICIENT_MEMORY;
+    const machineFault = machineFaultOf(fault) !== null;
+    if (!isOver && (tooLarge || machineFault || !(isPermanent(fault) || lastAttempt))) {
+      await requests.release(lease, { excused: machineFault });
+      if (tooLarge) throw new TryLaterError(problemOf(fault).message, AGAIN_MS);
+      throw fault;
+    }
+    const problem = storedProblem(fault);
+    await requests.giveUp(lease, claimed, { version, error: problem });
+    throw new PermanentError(problem.message, { cause: fault });
+  }
+
+  async #spec(): Promise<OutcomesSpec> {
+    const { db, artifacts, measuredTokens } = this.#deps;
+    const { version } = this.#claim;
+    const { adapter } = version;
+    if (adapter.dataset === null) {
+      throw new PermanentError(`adapter ${adapter.id} has no dataset`, { code: 'dataset_missing' });
+    }
+    return {
+      base: version.baseModelVersion.path,
+      adapter: await locateVerified(db, artifacts, version.artifactDigest),
+      data: { file: await locateVerified(db, artifacts, adapter.dataset.artifactDigest) },
+      metric: oneOf(METRICS, adapter.metric, `metric of adapter ${adapter.id}`),
+      gate: adapter.gate as unknown as GateRule,
+      ...(measuredTokens !== undefined && { measuredTokens }),
+      adapterOptions: {
+        append_eos: adapter.appendEos,
+        ...(adapter.maxLength !== null && { max_length: adapter.maxLength }),
+      },
+    };
+  }
+}
+
+function tooManyClaims(): PermanentError {
+  const message = `the measurement was begun ${MAX_CLAIMS} times and never ended`;
+  return new PermanentError(message, { code: 'too_many_attempts' });
+}
+
+function notFinite(metric: string): PermanentError {
+  return new PermanentError(`the ${metric} of the version is not a finite number`, { code: 'not_finite' });
+}
