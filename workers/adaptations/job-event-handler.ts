@@ -48,7 +48,8 @@ export function createJobEventHandler(context: JobEventContext): JobEventHandler
       case 'publication':
         return publish({ ...context, anchor }, event);
       case 'warning':
-        context.logger.warn(event.message);
+        // It is about the tenant's rows or gate, and stands with the job; there is nothing that the operator could mend.
+        context.logger.info(event.message);
         return recorder.warning(event.message);
       case 'row_format':
         return recorder.rowFormat(event.format);
