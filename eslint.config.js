@@ -1,7 +1,9 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['node_modules/', 'src/generated/', 'coverage/', 'dist/', 'test/fixtures/', 'examples/**/*.py'] },
+  {
+    ignores: ['.venv/', 'node_modules/', 'src/generated/', 'coverage/', 'dist/', 'test/fixtures/', 'examples/**/*.py'],
+  },
   ...tseslint.configs.recommended,
   {
     files: ['**/*.ts'],
