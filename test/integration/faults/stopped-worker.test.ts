@@ -1,15 +1,13 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createJobService } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
+import { startWorkerProcess } from '../jobs/worker-process.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, type TestQueue } from '../queue/test-queue.ts';
-
-const WORKER = fileURLToPath(new URL('../jobs/worker-child.ts', import.meta.url));
 
 interface WorkerProcess {
   readonly child: ChildProcess;
@@ -33,15 +31,8 @@ afterEach(async () => {
   await queue.close();
 });
 
-function startWorkerProcess(): WorkerProcess {
-  const env = {
-    ...process.env,
-    DATABASE_URL: queue.database.url,
-    REDIS_URL: queue.redisUrl ?? '',
-    READAPT_DATA_DIR: path.join(fleet.folder, 'data'),
-    READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
-  };
-  const child = fork(WORKER, { execArgv: ['--import', 'tsx'], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+function startWorker(): WorkerProcess {
+  const child = startWorkerProcess(queue, fleet);
   const worker: WorkerProcess = { child, trainingPid: null };
   child.on('message', (message) => (worker.trainingPid = (message as { trainingPid: number | null }).trainingPid));
   workers.push(worker);
@@ -64,14 +55,14 @@ test('a worker that was stopped for a while and wakes up again does not disturb 
       },
       40_000,
     );
-  const first = startWorkerProcess();
+  const first = startWorker();
   const job = await trainedIn(1);
   const folder = path.join(fleet.folder, 'data', 'checkpoints', job.id);
   expect(await readdir(folder)).toEqual(['attempt-1']);
   const stopped = [first.child.pid!, first.trainingPid!];
   for (const pid of stopped) process.kill(pid, 'SIGSTOP');
 
-  startWorkerProcess();
+  startWorker();
   await trainedIn(2);
   // The checkpoints have moved, so whatever the first one writes from now on goes elsewhere.
   expect(await readdir(folder)).toEqual(['attempt-2']);

@@ -1,15 +1,14 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { FAKETIME, NO_FAKETIME } from '../../faults/support/faketime.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, queueKind, type TestQueue } from '../queue/test-queue.ts';
+import { startWorkerProcess } from './worker-process.ts';
 
-const WORKER = fileURLToPath(new URL('./worker-child.ts', import.meta.url));
 if (FAKETIME === '') console.warn(`clocks are not set: ${NO_FAKETIME}`);
 
 let queue: TestQueue;
@@ -36,16 +35,7 @@ async function kill(child: ChildProcess): Promise<void> {
 }
 
 function work(env: NodeJS.ProcessEnv = {}): ChildProcess {
-  const all = {
-    ...process.env,
-    DATABASE_URL: queue.database.url,
-    REDIS_URL: queue.redisUrl ?? '',
-    READAPT_DATA_DIR: path.join(fleet.folder, 'data'),
-    READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
-    ...env,
-  };
-  const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const;
-  const child = fork(WORKER, { execArgv: ['--import', 'tsx'], env: all, stdio: [...stdio] });
+  const child = startWorkerProcess(queue, fleet, env);
   children.push(child);
   return child;
 }

@@ -1,14 +1,11 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createJobService } from '../../../src/modules/jobs/index.ts';
 import { createRolloutService } from '../../../src/modules/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestQueue, eventually, queueKind, type TestQueue } from '../queue/test-queue.ts';
-
-const WORKER = fileURLToPath(new URL('./worker-child.ts', import.meta.url));
+import { startWorkerProcess } from './worker-process.ts';
 
 let queue: TestQueue;
 let fleet: Fleet;
@@ -25,14 +22,7 @@ afterAll(async () => {
 });
 
 function startProcess(): ChildProcess {
-  const env = {
-    ...process.env,
-    DATABASE_URL: queue.database.url,
-    REDIS_URL: queue.redisUrl ?? '',
-    READAPT_DATA_DIR: path.join(fleet.folder, 'data'),
-    READAPT_LOG_LEVEL: process.env.READAPT_TEST_LOG_LEVEL ?? 'silent',
-  };
-  const child = fork(WORKER, { execArgv: ['--import', 'tsx'], env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = startWorkerProcess(queue, fleet);
   children.push(child);
   return child;
 }
