@@ -51,12 +51,7 @@ export async function buildJobSpec(
     adapter: await locateVerified(db, artifacts, sourceVersion.artifactDigest),
     data: { file: await locateVerified(db, artifacts, adapter.dataset.artifactDigest) },
     metric: oneOf(METRICS, job.metricName, `metric of job ${job.id}`),
-    gate: adapter.gate as unknown as GateRule,
-    ...(measuredTokens !== undefined && { measuredTokens }),
-    adapterOptions: {
-      append_eos: adapter.appendEos,
-      ...(adapter.maxLength !== null && { max_length: adapter.maxLength }),
-    },
+    ...gateOf(adapter, measuredTokens),
     evolution: digest === null ? null : await locateArtifact(db, artifacts, digest),
     options: {
       ...jobOptionsOf(rollout.options as Record<string, unknown>),
@@ -67,6 +62,18 @@ export async function buildJobSpec(
     workDir,
     parent: job.sourceVersionId,
     baselines: 'needed',
+  };
+}
+
+/** How an adapter's versions are judged, as far as the rows do not say it: the part of a spec that jobs and measurements share. */
+export function gateOf(
+  { gate, appendEos, maxLength }: Pick<LoadedJob['adapter'], 'gate' | 'appendEos' | 'maxLength'>,
+  measuredTokens?: number,
+): Pick<JobSpec, 'gate' | 'measuredTokens' | 'adapterOptions'> {
+  return {
+    gate: gate as unknown as GateRule,
+    ...(measuredTokens !== undefined && { measuredTokens }),
+    adapterOptions: { append_eos: appendEos, ...(maxLength !== null && { max_length: maxLength }) },
   };
 }
 

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import os from 'node:os';
 import type { OutcomesSpec } from '../../core/adaptation/measurements/version-outcomes.ts';
-import type { GateRule } from '../../core/options/gates.ts';
 import { METRICS } from '../../core/options/metrics.ts';
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import { locateVerified } from '../../src/artifacts/index.ts';
@@ -10,7 +9,7 @@ import { PermanentError, TryLaterError, type HandlerContext, type HandlerSet } f
 import type { Database } from '../../src/lib/database.ts';
 import { createOutcomeRequests, type ClaimedRequest, type OutcomeRequests } from '../../src/modules/outcomes/index.ts';
 import { createJobRooms } from '../../src/modules/quotas/index.ts';
-import { oneOf } from '../adaptations/build-job-spec.ts';
+import { gateOf, oneOf } from '../adaptations/build-job-spec.ts';
 import { INSUFFICIENT_MEMORY } from '../adaptations/memory-check.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import {
@@ -189,12 +188,7 @@ class Measurement {
       adapter: await locateVerified(db, artifacts, version.artifactDigest),
       data: { file: await locateVerified(db, artifacts, adapter.dataset.artifactDigest) },
       metric: oneOf(METRICS, adapter.metric, `metric of adapter ${adapter.id}`),
-      gate: adapter.gate as unknown as GateRule,
-      ...(measuredTokens !== undefined && { measuredTokens }),
-      adapterOptions: {
-        append_eos: adapter.appendEos,
-        ...(adapter.maxLength !== null && { max_length: adapter.maxLength }),
-      },
+      ...gateOf(adapter, measuredTokens),
     };
   }
 }

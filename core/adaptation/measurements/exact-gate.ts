@@ -12,9 +12,9 @@ export interface ExactGate {
 }
 
 /**
- * Measures an adapter for the gate: until it is certain to fail, or else on all rows. A relative gate compares like with like: both versions in the job's precision. The
- * target of an absolute one is a number about the adapter as it will be served, so a candidate that reaches it in int8 is
- * measured again in float32, and that decides.
+ * Measures an adapter for the gate: until it is certain to fail, or else on all rows. A relative gate compares like with like:
+ * both versions in the job's precision. The target of an absolute one is a number about the adapter as it will be served, so a
+ * candidate that reaches it in int8 is measured again in float32, and that decides.
  * @returns a measurement in int8 if there is not enough memory for float32; it says so (`judgedIn`)
  */
 export async function measureForGate(
