@@ -1,7 +1,5 @@
-import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
-import { PrismaClient } from '../../../src/generated/prisma/client.ts';
-import { statementNames, type Database } from '../../../src/lib/database.ts';
+import { createDatabaseOn, statementNames, type Database } from '../../../src/lib/database.ts';
 
 /** A node of a plan as EXPLAIN (ANALYZE, FORMAT JSON) prints it. */
 interface PlanNode {
@@ -57,7 +55,7 @@ export function recordPlans(databaseUrl: string): PlanRecorder {
       if (json !== undefined) statements.push(toStatement(json));
     });
   });
-  const db = new PrismaClient({ adapter: new PrismaPg(pool, { statementNameGenerator: statementNames() }) });
+  const db = createDatabaseOn(pool, statementNames());
   return {
     db,
     record: async (work) => {
@@ -65,10 +63,7 @@ export function recordPlans(databaseUrl: string): PlanRecorder {
       await work();
       return statements;
     },
-    close: async () => {
-      await db.$disconnect();
-      await pool.end();
-    },
+    close: () => db.$disconnect(),
   };
 }
 
