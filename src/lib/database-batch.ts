@@ -1,11 +1,12 @@
 import type pg from 'pg';
-import { parserOf, toParameter, type ParseValue } from './database-values.ts';
+import { parserOf, type ParseValue } from './database-values.ts';
 
 /** A statement with its values. One with a name stays prepared on its connection. */
 export interface Statement {
   readonly name: string;
   readonly text: string;
-  readonly values: readonly unknown[];
+  /** As PostgreSQL reads them. */
+  readonly values: (string | null)[];
 }
 
 export type Row = Record<string, unknown>;
@@ -49,11 +50,10 @@ export class Batch implements pg.Submittable {
   submit(connection: pg.Connection): void {
     const { stream, parsedStatements } = connection as DriverConnection;
     const last = this.#statements.length - 1;
-    const encoded = this.#statements.map(({ values }) => values.map(toParameter));
     stream.cork();
-    for (const [place, { name, text }] of this.#statements.entries()) {
+    for (const [place, { name, text, values }] of this.#statements.entries()) {
       if (name === '' || parsedStatements[name] === undefined) connection.parse({ name, text, types: [] }, true);
-      connection.bind({ statement: name, values: encoded[place] }, true);
+      connection.bind({ statement: name, values }, true);
       if (place === last) connection.describe({ type: 'P' }, true);
       connection.execute(null, true);
     }

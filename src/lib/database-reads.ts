@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Prisma, PrismaClient } from '../generated/prisma/client.ts';
 import { Batch, type Row, type Statement } from './database-batch.ts';
+import { toParameter } from './database-values.ts';
 
 type Queryable = PrismaClient | Prisma.TransactionClient;
 
@@ -33,7 +34,7 @@ export async function readRows<T>(db: Queryable, sql: Prisma.Sql): Promise<T[]> 
   const reader = READERS.get(db);
   if (reader === undefined) return db.$queryRaw<T[]>(sql);
   const statements = [...reader.first, sql].map(({ text, values }): Statement => {
-    return { name: reader.nameOf({ sql: text, args: values }), text, values };
+    return { name: reader.nameOf({ sql: text, args: values }), text, values: values.map(toParameter) };
   });
   return (await run(reader.pool, statements)) as T[];
 }

@@ -179,10 +179,13 @@ export function createJobRepository(db: Database) {
   };
 }
 
-/** The jobs of a query in SQL, with what answers show of other tables, newest first. */
+/**
+ * The jobs of a query in SQL, with what answers show of other tables, newest first. A deleted adapter has its identifier after its name,
+ * which is not shown: what a job's answer depends on does not change with it.
+ */
 function shown(db: Queryable, jobs: Prisma.Sql): Promise<JobRow[]> {
   const statement = Prisma.sql`
-    SELECT ${columnsOf('j', FIELDS)}, COALESCE(j.warnings, '{}') AS warnings, a.name AS "adapterName", (
+    SELECT ${columnsOf('j', FIELDS)}, COALESCE(j.warnings, '{}') AS warnings, split_part(a.name, '~', 1) AS "adapterName", (
       SELECT v.id FROM adapter_versions v WHERE v.job_id = j.id ORDER BY v.number DESC LIMIT 1
     ) AS "publishedId"
     FROM (${jobs}) AS j JOIN adapters a ON a.id = j.adapter_id ORDER BY j.id DESC`;
