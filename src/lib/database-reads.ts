@@ -51,8 +51,8 @@ async function run(pool: pg.Pool, statements: readonly Statement[]): Promise<Row
       client.query(new Batch(statements, { resolve, reject }));
     });
   } catch (error) {
-    // After an ordinary error, the connection is as before.
-    if ((error as { severity?: unknown }).severity !== 'ERROR') broken ??= error as Error;
+    // The server ends the session, which the connection shows only later.
+    if (/^57P/.test(String((error as { code?: unknown }).code))) broken ??= error as Error;
     throw error;
   } finally {
     client.removeListener('error', note);
