@@ -43,7 +43,7 @@ export function createDatabaseOn(pool: pg.Pool, nameOf: ReturnType<typeof statem
 /** Most statements that a connection keeps prepared, and most parameters of one. Each takes the server some 10 KiB. */
 const PREPARED = { statements: 300, parameters: 16 } as const;
 
-/** What a list ends with. */
+/** What a list ends with, unless {@link usualLimit} made it. */
 const LIMITED = /\bLIMIT \$\d/;
 
 /**
@@ -62,6 +62,14 @@ export function statementNames(): (statement: { sql: string; args: readonly unkn
     names.set(sql, name);
     return name;
   };
+}
+
+/**
+ * The limit of a list in SQL, for lists of which one plan is right for any values. With the usual limit, which is part of the text,
+ * they stay prepared; half of what PostgreSQL takes for a small list is to plan it.
+ */
+export function usualLimit(limit: number, usual: number): Prisma.Sql {
+  return limit === usual ? Prisma.raw(String(usual)) : Prisma.sql`${limit}`;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { columnsOf, Prisma, type Queryable } from '../../lib/database.ts';
+import { columnsOf, Prisma, usualLimit, type Queryable } from '../../lib/database.ts';
 import { readRows } from '../../lib/database-reads.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import type { ListAdaptersQuery } from './adapter.schemas.ts';
@@ -50,7 +50,7 @@ export async function pageOfAdapters(
       SELECT ${columnsOf('a', ADAPTER)}, m.name AS "baseModelName", v.*
       FROM (
         SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id
-        WHERE a.deleted_at IS NULL AND t.deleted_at IS NULL ${conditions} ORDER BY a.id DESC LIMIT ${take}
+        WHERE a.deleted_at IS NULL AND t.deleted_at IS NULL ${conditions} ORDER BY a.id DESC LIMIT ${usualLimit(take, 51)}
       ) AS a
       JOIN base_models m ON m.id = a.base_model_id
       LEFT JOIN LATERAL (
@@ -64,12 +64,11 @@ export async function pageOfAdapters(
   return rows.map(toShown);
 }
 
+const PREFIXED = VERSION.map((field) => [field, `version_${field}`] as const);
+
 function toShown({ baseModelName, value, ...row }: PageRow): ShownAdapter {
-  const version = Object.fromEntries(VERSION.map((field) => [field, row[`version_${field}`]])) as ShownVersion;
-  const gateOutcomes = value === null ? null : { value };
-  return {
-    ...row,
-    baseModel: { name: baseModelName },
-    versions: version.id === null ? [] : [{ ...version, gateOutcomes }],
-  };
+  const version: Record<string, unknown> = { gateOutcomes: value === null ? null : { value } };
+  for (const [field, prefixed] of PREFIXED) version[field] = row[prefixed];
+  const versions = version.id === null ? [] : [version as ShownVersion];
+  return { ...row, baseModel: { name: baseModelName }, versions };
 }

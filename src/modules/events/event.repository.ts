@@ -1,4 +1,4 @@
-import { Prisma, type Database, type Queryable } from '../../lib/database.ts';
+import { Prisma, usualLimit, type Database, type Queryable } from '../../lib/database.ts';
 import { readRows } from '../../lib/database-reads.ts';
 import { newId } from '../../lib/ids.ts';
 import { FIRST_RUNNING, type CommitPosition } from './commit-position.ts';
@@ -78,7 +78,7 @@ export function createEventRepository(db: Database) {
             SELECT id, tenant_id, type, subject_id, data, occurred_at, transaction_id, seq FROM events
             WHERE (transaction_id, seq) > (${transaction}::bigint, ${sequence}::bigint)
               AND transaction_id < ${FIRST_RUNNING} ${ofTenant} ${ofSubject}
-            ORDER BY transaction_id, seq LIMIT ${query.limit ?? 100}
+            ORDER BY transaction_id, seq LIMIT ${usualLimit(query.limit ?? 100, 100)}
           ) AS e ON TRUE
           ORDER BY e.transaction_id, e.seq`,
       );

@@ -1,4 +1,4 @@
-import { columnsOf, Prisma, type Database, type Queryable } from '../../lib/database.ts';
+import { columnsOf, Prisma, usualLimit, type Database, type Queryable } from '../../lib/database.ts';
 import { readRows } from '../../lib/database-reads.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
@@ -202,9 +202,11 @@ function pageOf(columns: 'id' | '*' | 'id, change_seq', query: JobQuery, tenantI
     rollout === undefined
       ? [Prisma.empty, Prisma.sql`id DESC`]
       : [Prisma.sql`AND rollout_id BETWEEN ${rollout} AND ${rollout}`, Prisma.sql`rollout_id DESC, id DESC`];
+  const filter = conditions(others, tenantId);
+  // With another condition, the best index depends on how many of the jobs it leaves.
+  const limit = filter.values.length === 0 ? usualLimit(take, 51) : Prisma.sql`${take}`;
   return Prisma.sql`
-    SELECT ${Prisma.raw(columns)} FROM jobs WHERE TRUE ${before} ${ofRollout} ${conditions(others, tenantId)}
-    ORDER BY ${order} LIMIT ${take}`;
+    SELECT ${Prisma.raw(columns)} FROM jobs WHERE TRUE ${before} ${ofRollout} ${filter} ORDER BY ${order} LIMIT ${limit}`;
 }
 
 /** The conditions of a query besides its position. */

@@ -13,7 +13,7 @@ interface PlanNode {
   Plans?: PlanNode[];
 }
 
-interface Statement {
+export interface Statement {
   sql: string;
   /** Number of rows that its scans have read, those that a filter removed among them. */
   read: number;
@@ -41,12 +41,15 @@ const OPTIONS = [
   'auto_explain.log_level=notice',
 ];
 
-/** Lets PostgreSQL itself (auto_explain) tell by which plan it has run each statement, with the real parameters. */
-export function recordPlans(databaseUrl: string): PlanRecorder {
+/**
+ * Lets PostgreSQL itself (auto_explain) tell by which plan it has run each statement, with the real parameters.
+ * @param options further settings of the connections
+ */
+export function recordPlans(databaseUrl: string, options: readonly string[] = []): PlanRecorder {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: 1,
-    options: OPTIONS.map((option) => `-c ${option}`).join(' '),
+    options: [...OPTIONS, ...options].map((option) => `-c ${option}`).join(' '),
   });
   let statements: Statement[] = [];
   pool.on('connect', (client) => {
