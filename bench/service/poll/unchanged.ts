@@ -33,7 +33,7 @@ export async function compareUnchanged(
     // The API keeps bodies by address, so another address of the same answer has it made.
     const paths: Record<string, [path: string, another: (n: number) => string]> = {
       rollout: [`/v1/rollouts/${fleet.rolloutId}`, (n) => `?n=${n}`],
-      'page of jobs': [`/v1/jobs?rollout_id=${fleet.rolloutId}`, (n) => `&updated_since=${new Date(n).toISOString()}`],
+      'page of jobs': [`/v1/jobs?rollout_id=${fleet.rolloutId}`, (n) => `&cursor=${afterAll(n)}`],
       job: [`/v1/jobs/${poller.jobs[0]}`, (n) => `?n=${n}`],
     };
     for (const [resource, [path, another]] of Object.entries(paths)) {
@@ -41,6 +41,11 @@ export async function compareUnchanged(
     }
   }
   return costs;
+}
+
+/** A cursor after which all jobs come, because their identifiers sort before it. */
+function afterAll(n: number): string {
+  return Buffer.from(`job_z${n}`).toString('base64url');
 }
 
 interface Polled {
