@@ -83,3 +83,16 @@ test('a connection on which more than 64 requests wait is closed, and others are
   expect(await answersOn(honest!, 1)).toEqual(['/honest']);
   expect(begun.filter((path) => path === '/greedy').length).toBeLessThanOrEqual(64);
 });
+
+test('what has arrived on a connection that was closed is not read', async () => {
+  await busyService();
+  const [greedy] = await connected(1);
+  let heads = 0;
+  app.server.on('request', () => heads++);
+  // A thousand of these fit into what Node reads at once.
+  const closed = new Promise((resolve) => greedy!.on('error', () => undefined).once('close', resolve));
+  greedy!.write(get('/greedy').repeat(5_000));
+  greedy!.resume();
+  await closed;
+  expect(heads).toBe(65);
+});
