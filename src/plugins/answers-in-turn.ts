@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
 /** Most requests on one connection that are not answered yet. Clients that send ahead keep to ten or so. */
-const MOST_UNANSWERED = 64;
+const MOST_UNANSWERED = 32;
 /** How long requests are begun in one round of the event loop before it turns to its sockets again. */
 const SLICE_MS = 4;
 /** Most requests that are begun in one round. */

@@ -91,7 +91,7 @@ test('requests that were sent ahead on a connection are answered in their order,
   expect(begun).toEqual(paths);
 });
 
-test('a connection on which more than 64 requests wait is closed, and others are answered', async () => {
+test('a connection on which more than 32 requests wait is closed, and others are answered', async () => {
   const begun = await busyService();
   const [greedy, honest] = await connected(2);
   greedy!.on('error', () => undefined);
@@ -99,7 +99,7 @@ test('a connection on which more than 64 requests wait is closed, and others are
   await once(greedy!.resume(), 'close');
   honest!.write(get('/honest'));
   expect(await answersOn(honest!, 1)).toEqual(['/honest']);
-  expect(begun.filter((path) => path === '/greedy').length).toBeLessThanOrEqual(64);
+  expect(begun.filter((path) => path === '/greedy').length).toBeLessThanOrEqual(32);
 });
 
 test('what has arrived on a connection that was closed is not read', async () => {
@@ -112,5 +112,5 @@ test('what has arrived on a connection that was closed is not read', async () =>
   greedy!.write(get('/greedy').repeat(5_000));
   greedy!.resume();
   await closed;
-  expect(heads).toBe(65);
+  expect(heads).toBe(33);
 });
