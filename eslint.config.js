@@ -36,7 +36,7 @@ export default tseslint.config(
   },
   {
     files: ['src/**/*.ts', 'workers/**/*.ts', 'cli/**/*.ts'],
-    ignores: ['**/*.repository.ts', 'src/lib/database.ts', 'src/embedded/**'],
+    ignores: ['**/*.repository.ts', 'src/lib/database*.ts', 'src/embedded/**'],
     rules: {
       'no-restricted-syntax': [
         'error',

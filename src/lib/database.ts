@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
 import { Prisma, PrismaClient } from '../generated/prisma/client.ts';
+import { readFrom } from './database-reads.ts';
 
 export { Prisma };
 export type Database = PrismaClient;
@@ -17,22 +19,31 @@ export interface DatabaseOptions {
 
 /** Creates a client with its own pool. It connects at the first query; the caller calls `$disconnect()` at the end. */
 export function createDatabase(url: string, options: DatabaseOptions = {}): Database {
-  const connections = {
+  const pool = new pg.Pool({
     connectionString: url,
     max: options.poolSize ?? 10,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
     application_name: 'readapt',
-  };
+  });
   // Prisma's own parameter for a pooler that gives each transaction another connection and knows no prepared statements.
   const pooled = /[?&]pgbouncer=true\b/.test(url);
-  const statementNameGenerator = pooled ? () => '' : statementNames();
-  return new PrismaClient({ adapter: new PrismaPg(connections, { statementNameGenerator }) });
+  return createDatabaseOn(pool, pooled ? () => '' : statementNames());
+}
+
+/** Creates a client of a pool, which ends when the client disconnects. */
+export function createDatabaseOn(pool: pg.Pool, nameOf: ReturnType<typeof statementNames>): Database {
+  // A connection that is lost while nobody uses it is replaced.
+  pool.on('error', () => undefined);
+  const adapter = new PrismaPg(pool, { statementNameGenerator: nameOf, disposeExternalPool: true });
+  const db = new PrismaClient({ adapter });
+  readFrom(db, { pool, nameOf });
+  return db;
 }
 
 /** Most statements that a connection keeps prepared, and most parameters of one. Each takes the server some 10 KiB. */
 const PREPARED = { statements: 300, parameters: 16 } as const;
 
-/** What a list ends with. */
+/** What a list ends with, unless {@link usualLimit} made it. */
 const LIMITED = /\bLIMIT \$\d/;
 
 /**
@@ -53,10 +64,21 @@ export function statementNames(): (statement: { sql: string; args: readonly unkn
   };
 }
 
-/** Columns of the table `alias` under the names that Prisma gives them, for a query in SQL: `j.rollout_id AS "rolloutId"`. */
-export function columnsOf(alias: string, fields: readonly string[]): Prisma.Sql {
+/**
+ * The limit of a list in SQL, for lists of which one plan is right for any values. With the usual limit, which is part of the text,
+ * they stay prepared; half of what PostgreSQL takes for a small list is to plan it.
+ */
+export function usualLimit(limit: number, usual: number): Prisma.Sql {
+  return limit === usual ? Prisma.raw(String(usual)) : Prisma.sql`${limit}`;
+}
+
+/**
+ * Columns of the table `alias` under the names that Prisma gives them, for a query in SQL: `j.rollout_id AS "rolloutId"`. The prefix
+ * comes before these names.
+ */
+export function columnsOf(alias: string, fields: readonly string[], prefix = ''): Prisma.Sql {
   const column = (field: string): string => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  return Prisma.raw(fields.map((field) => `${alias}.${column(field)} AS "${field}"`).join(', '));
+  return Prisma.raw(fields.map((field) => `${alias}.${column(field)} AS "${prefix}${field}"`).join(', '));
 }
 
 /** Runs `fn` in one transaction, which commits if `fn` resolves and rolls back if it throws. */

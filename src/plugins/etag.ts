@@ -3,6 +3,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { packageVersion } from '../../core/installation/package-path.ts';
 import { tenantScope } from './auth.ts';
+import { KeptBodies } from './kept-bodies.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    keptBodies: KeptBodies;
+  }
+}
 
 /**
  * Adds an ETag to every JSON answer to a GET or HEAD, and answers 304 if the client has the answer already. Where no version
@@ -10,6 +17,7 @@ import { tenantScope } from './auth.ts';
  */
 export default fp(
   async (app) => {
+    app.decorate('keptBodies', new KeptBodies());
     app.addHook('onSend', async (request, reply, payload) => {
       const reads = request.method === 'GET' || request.method === 'HEAD';
       if (!reads || reply.statusCode !== 200 || typeof payload !== 'string' || reply.hasHeader('etag')) return payload;
@@ -27,8 +35,9 @@ export default fp(
 const RELEASE = packageVersion();
 
 /**
- * Answers 304 without making the body, if the client has the body of this version. The version is read before the body, so a
- * change in between makes the client ask again, and never leaves it with an old body.
+ * Answers 304 without making the body, if the client has the body of this version, and sends a body that was made for this version
+ * and caller before. The version is read before the body, so a change in between makes the client ask again, and never leaves it
+ * with an old body.
  *
  * @param answer.version a text that differs after each change of the body; null where there is none
  */
@@ -39,15 +48,20 @@ export async function unlessUnchanged<T>(
 ): Promise<T> {
   const version = await answer.version();
   if (version === null) return answer.body();
-  const etag = etagOf(`${RELEASE} ${tenantScope(request) ?? ''} ${version}`);
+  const scope = tenantScope(request) ?? '';
+  const etag = etagOf(`${RELEASE} ${scope} ${version}`);
   if (matchesEtag(request.headers['if-none-match'], etag)) {
     setEtag(reply, etag);
     // The answer is on its way, which the returned reply tells Fastify.
     return reply.code(304).send() as unknown as T;
   }
-  const body = await answer.body();
+  const { keptBodies } = request.server;
+  const key = `${scope} ${request.url}`;
+  const kept = keptBodies.get(key, etag);
+  const body = kept ?? reply.serialize(await answer.body());
+  if (kept === null) keptBodies.keep(key, etag, body as string);
   setEtag(reply, etag);
-  return body;
+  return reply.type('application/json; charset=utf-8').send(body) as unknown as T;
 }
 
 function etagOf(text: string): string {

@@ -1,4 +1,5 @@
-import { Prisma, withTransaction, type Database, type Queryable, type Transaction } from '../lib/database.ts';
+import { Prisma, type Database, type Queryable, type Transaction } from '../lib/database.ts';
+import { readConfined } from '../lib/database-reads.ts';
 import { TENANT_ROLE } from './tenant-role.ts';
 
 /** The names of Prisma's models on a client. */
@@ -17,10 +18,12 @@ type Operations = Record<string, (...given: unknown[]) => Promise<unknown>>;
  * of them stays on a connection that goes back to the pool.
  */
 export function confineTo(db: Database, tenantId: string): Database {
+  const confinement = Prisma.sql`
+    SELECT set_config('readapt.tenant_id', ${tenantId}, true), set_config('role', ${TENANT_ROLE}, true)`;
   const transaction: Database['$transaction'] = (async (work: unknown, options?: object) => {
     if (typeof work !== 'function') throw new Error('a confined database runs interactive transactions only');
     return db.$transaction(async (tx) => {
-      await confine(tx, tenantId);
+      await tx.$queryRaw(confinement);
       return (work as (tx: Transaction) => Promise<unknown>)(tx);
     }, options);
   }) as Database['$transaction'];
@@ -39,6 +42,7 @@ export function confineTo(db: Database, tenantId: string): Database {
     },
   });
   CONFINED.set(confined, db);
+  readConfined(confined, db, confinement);
   return confined;
 }
 
@@ -48,19 +52,6 @@ export function confineTo(db: Database, tenantId: string): Database {
  */
 export function unconfined<T extends Queryable>(db: T): T {
   return (CONFINED.get(db as Database) as T | undefined) ?? db;
-}
-
-/**
- * Runs some queries in one transaction if the database is confined, where each query alone would have its own. They must not run
- * side by side.
- */
-export function readTogether<T>(db: Database, read: (db: Queryable) => Promise<T>): Promise<T> {
-  return CONFINED.has(db) ? withTransaction(db, read) : read(db);
-}
-
-async function confine(tx: Transaction, tenantId: string): Promise<void> {
-  await tx.$queryRaw`
-    SELECT set_config('readapt.tenant_id', ${tenantId}, true), set_config('role', ${TENANT_ROLE}, true)`;
 }
 
 function operationsOf(model: string, alone: (run: (tx: Transaction) => Promise<unknown>) => Promise<unknown>): object {

@@ -4,24 +4,25 @@ import type { PolledApi } from './api.ts';
 import type { PolledFleet } from './fleet.ts';
 import type { Poller } from './mix.ts';
 
-/** What an answer 304 costs beside an answer 200 of the same resource, in processor time of the API and of PostgreSQL. */
+/** What answers to a poll of one resource cost, in processor time of the API and of PostgreSQL. */
 export interface UnchangedCost {
   readonly resource: string;
   readonly caller: 'operator' | 'tenant';
-  /** Means, in milliseconds a request. */
-  readonly changedMs: number;
+  /** Means, in milliseconds a request: of an answer 200 that is made, of one that was made before, and of an answer 304. */
+  readonly madeMs: number;
+  readonly keptMs: number;
   readonly unchangedMs: number;
-  /** `unchangedMs / changedMs`, and the 95 % interval of the rounds' mean. */
+  /** `unchangedMs / madeMs`, and the 95 % interval of the rounds' mean. */
   readonly ratio: { mean: number; low: number; high: number };
 }
 
 const ROUNDS = 8;
 /** Requests of a batch: enough that the kernel's clock of 10 ms is fine beside its cost. */
-const BATCH = { 200: 150, 304: 600 } as const;
+const BATCH = { made: 150, kept: 600, unchanged: 600 } as const;
 /** Requests at the same time. */
 const PARALLEL = 4;
 
-/** Asks for the same answer with and without its ETag, in batches by turns. */
+/** Asks for the same answer as nobody has before, as somebody has, and with its ETag, in batches by turns. */
 export async function compareUnchanged(
   stack: BenchStack,
   api: PolledApi,
@@ -29,42 +30,61 @@ export async function compareUnchanged(
 ): Promise<UnchangedCost[]> {
   const costs: UnchangedCost[] = [];
   for (const [caller, poller] of [['operator', api.operator] as const, ['tenant', api.tenants[0]!] as const]) {
-    const paths = {
-      rollout: `/v1/rollouts/${fleet.rolloutId}`,
-      'page of jobs': `/v1/jobs?rollout_id=${fleet.rolloutId}`,
-      job: `/v1/jobs/${poller.jobs[0]}`,
+    // The API keeps bodies by address, so another address of the same answer has it made.
+    const paths: Record<string, [path: string, another: (n: number) => string]> = {
+      rollout: [`/v1/rollouts/${fleet.rolloutId}`, (n) => `?n=${n}`],
+      'page of jobs': [`/v1/jobs?rollout_id=${fleet.rolloutId}`, (n) => `&cursor=${afterAll(n)}`],
+      job: [`/v1/jobs/${poller.jobs[0]}`, (n) => `?n=${n}`],
     };
-    for (const [resource, path] of Object.entries(paths)) {
-      costs.push({ resource, caller, ...(await compare(stack, api, { poller, path })) });
+    for (const [resource, [path, another]] of Object.entries(paths)) {
+      costs.push({ resource, caller, ...(await compare(stack, api, { poller, path, another })) });
     }
   }
   return costs;
 }
 
-async function compare(stack: BenchStack, api: PolledApi, { poller, path }: { poller: Poller; path: string }) {
+/** A cursor after which all jobs come, because their identifiers sort before it. */
+function afterAll(n: number): string {
+  return Buffer.from(`job_z${n}`).toString('base64url');
+}
+
+interface Polled {
+  poller: Poller;
+  path: string;
+  another(n: number): string;
+}
+
+async function compare(stack: BenchStack, api: PolledApi, { poller, path, another }: Polled) {
   const { etag } = await poller.client.request(path);
-  const batch = async (expected: keyof typeof BATCH): Promise<number> => {
-    const headers: Record<string, string> = expected === 304 ? { 'if-none-match': etag ?? '' } : {};
+  let asked = 0;
+  const batch = async (kind: keyof typeof BATCH): Promise<number> => {
+    const headers: Record<string, string> = kind === 'unchanged' ? { 'if-none-match': etag ?? '' } : {};
+    const expected = kind === 'unchanged' ? 304 : 200;
     const cost = async () => (await api.cpuMs()) + (await stack.databaseCpuMs());
     const before = await cost();
-    let left: number = BATCH[expected];
+    let left: number = BATCH[kind];
     const ask = async (): Promise<void> => {
       while (left-- > 0) {
-        const { status } = await poller.client.request(path, { headers });
+        const { status } = await poller.client.request(kind === 'made' ? path + another(asked++) : path, { headers });
         if (status !== expected) throw new Error(`${path} was answered ${status}, expected ${expected}`);
       }
     };
     await Promise.all(Array.from({ length: PARALLEL }, ask));
-    return ((await cost()) - before) / BATCH[expected];
+    return ((await cost()) - before) / BATCH[kind];
   };
-  await batch(200);
-  await batch(304);
-  const rounds: { changed: number; unchanged: number }[] = [];
-  for (let round = 0; round < ROUNDS; round++) rounds.push({ changed: await batch(200), unchanged: await batch(304) });
+  const round = async () => ({
+    made: await batch('made'),
+    kept: await batch('kept'),
+    unchanged: await batch('unchanged'),
+  });
+  await round();
+  const rounds: Awaited<ReturnType<typeof round>>[] = [];
+  for (let number = 0; number < ROUNDS; number++) rounds.push(await round());
   return {
-    changedMs: mean(rounds.map(({ changed }) => changed)),
+    madeMs: mean(rounds.map(({ made }) => made)),
+    keptMs: mean(rounds.map(({ kept }) => kept)),
     unchangedMs: mean(rounds.map(({ unchanged }) => unchanged)),
-    ratio: interval(rounds.map(({ changed, unchanged }) => unchanged / changed)),
+    ratio: interval(rounds.map(({ made, unchanged }) => unchanged / made)),
   };
 }
 

@@ -1,8 +1,9 @@
 import { toTimestamp } from '../../lib/schemas.ts';
-import type { AdapterRow, AdapterVersionRow, NegativeFlipRow } from './adapter.repository.ts';
+import type { ShownAdapter, ShownVersion } from './adapter-page.repository.ts';
+import type { NegativeFlipRow } from './adapter.repository.ts';
 import type { Adapter, AdapterVersion, NegativeFlip } from './adapter.schemas.ts';
 
-export function toAdapter(row: AdapterRow): Adapter {
+export function toAdapter(row: ShownAdapter): Adapter {
   const latest = row.versions[0];
   return {
     id: row.id,
@@ -20,7 +21,7 @@ export function toAdapter(row: AdapterRow): Adapter {
   };
 }
 
-export function toAdapterVersion(row: AdapterVersionRow): AdapterVersion {
+export function toAdapterVersion(row: ShownVersion): AdapterVersion {
   const { anchor: _, ...others } = metricsOf(row);
   const metrics = row.metrics === null ? null : (others as AdapterVersion['metrics']);
   return {
@@ -51,15 +52,15 @@ interface StoredMetrics {
   readonly anchor?: { readonly version_id: string; readonly number: number | null; readonly value: number };
 }
 
-function metricsOf({ metrics }: AdapterVersionRow): StoredMetrics {
+function metricsOf({ metrics }: ShownVersion): StoredMetrics {
   return (metrics ?? {}) as StoredMetrics;
 }
 
-function valueOf(row: AdapterVersionRow): number | null {
+function valueOf(row: ShownVersion): number | null {
   return metricsOf(row).value ?? row.gateOutcomes?.value ?? null;
 }
 
-function anchorOf(row: AdapterVersionRow): AdapterVersion['anchor'] {
+function anchorOf(row: ShownVersion): AdapterVersion['anchor'] {
   const { anchor, value } = metricsOf(row);
   return anchor === undefined || value === undefined ? null : { ...anchor, difference: value - anchor.value };
 }

@@ -11,6 +11,7 @@ import { conflict, notFound } from '../../lib/errors.ts';
 import { ownedBy } from '../../lib/owner.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
 import { requestOutcomes } from '../outcomes/index.ts';
+import { pageOfAdapters, type ShownAdapter } from './adapter-page.repository.ts';
 import type { ListAdaptersQuery } from './adapter.schemas.ts';
 
 type AdapterRepository = ReturnType<typeof createAdapterRepository>;
@@ -131,15 +132,8 @@ export function createAdapterRepository(db: Database) {
       tx.adapter.findFirst({ where: { id, ...ownedBy(tenantId), ...LIVE }, include: WITH_LATEST }),
     isNameTaken: async (tenantId: string, name: string, tx: Queryable = db) =>
       (await tx.adapter.count({ where: { tenantId, name } })) > 0,
-    page(query: ListAdaptersQuery, tenantId: string | null, tx: Queryable = db) {
-      const { where, ...page } = pageArguments(query);
-      const name = query.name === undefined ? {} : { name: query.name };
-      return tx.adapter.findMany({
-        ...page,
-        where: { AND: [where, ownedBy(tenantId), ownedBy(query.tenant_id), name, LIVE] },
-        include: WITH_LATEST,
-      });
-    },
+    page: (query: ListAdaptersQuery, tenantId: string | null): Promise<ShownAdapter[]> =>
+      pageOfAdapters(db, query, tenantId),
 
     /** Locks it, so that no job can be planned for it until the transaction ends. @returns a job that still needs its dataset */
     async lockForUpdate(id: string, tx: Transaction): Promise<{ id: string } | null> {

@@ -1,6 +1,9 @@
-import { isForeignKeyViolation, type Database, type Queryable } from '../../lib/database.ts';
+import { columnsOf, isForeignKeyViolation, Prisma, type Database, type Queryable } from '../../lib/database.ts';
+import { readRows } from '../../lib/database-reads.ts';
 import { notFound } from '../../lib/errors.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
+
+const FIELDS = Object.keys(Prisma.ApiKeyScalarFieldEnum);
 
 export interface NewApiKey {
   id: string;
@@ -36,9 +39,12 @@ export function createApiKeyRepository(db: Database) {
       tx.apiKey.findFirst({ where: { id, tenantId } }),
     /** The keys of deleted tenants are not found. */
     findByPrefixes: (prefixes: string[], tx: Queryable = db) =>
-      tx.apiKey.findMany({
-        where: { prefix: { in: prefixes }, OR: [{ tenantId: null }, { tenant: { deletedAt: null } }] },
-      }),
+      readRows<Prisma.ApiKeyGetPayload<object>>(
+        tx,
+        Prisma.sql`
+          SELECT ${columnsOf('k', FIELDS)} FROM api_keys k WHERE k.prefix = ANY(${prefixes}::text[]) AND (
+            k.tenant_id IS NULL OR EXISTS (SELECT FROM tenants t WHERE t.id = k.tenant_id AND t.deleted_at IS NULL))`,
+      ),
     /** Records that the key was used just now. */
     noteUse: (id: string, tx: Queryable = db) =>
       tx.apiKey.updateMany({ where: { id }, data: { lastUsedAt: new Date() } }),

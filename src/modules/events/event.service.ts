@@ -1,9 +1,7 @@
 import { EVENT_RETENTION_VARIABLE } from '../../config/config.ts';
 import type { Database } from '../../lib/database.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
-import { readTogether } from '../../tenancy/confined-database.repository.ts';
 import { formatPosition, parsePosition, requireReached, requireRetained } from './commit-position.ts';
-import { prunedUpTo } from './retention.repository.ts';
 import { createEventRepository } from './event.repository.ts';
 import type { EventQuery, Events } from './event.schemas.ts';
 
@@ -17,19 +15,16 @@ export function createEventService({ db }: { db: Database }) {
     async list(query: EventQuery, scope: string | null): Promise<Events> {
       const after = query.after ?? '0';
       const position = parsePosition(after);
-      const rows = await readTogether(db, async (tx) => {
-        const found = await events.after(position, query, scope, tx);
-        // A reader who begins gets what there is; one who goes on must not miss anything.
-        const begins = position.transaction === 0n && position.sequence === 0n;
-        if (!begins) {
-          const advice = `GET /v1/jobs?changed_after=${formatPosition(position)} lists the jobs that have changed since`;
-          const retained = { what: 'events', setting: EVENT_RETENTION_VARIABLE, advice };
-          requireRetained(position, await prunedUpTo(tx, 'events', scope), retained);
-        }
-        if (found.length === 0) requireReached(after, position, await events.nextTransaction(tx));
-        return found;
-      });
-      const data = rows.map((row) => ({
+      const found = await events.after(position, query, scope);
+      // A reader who begins gets what there is; one who goes on must not miss anything.
+      const begins = position.transaction === 0n && position.sequence === 0n;
+      if (!begins) {
+        const advice = `GET /v1/jobs?changed_after=${formatPosition(position)} lists the jobs that have changed since`;
+        const retained = { what: 'events', setting: EVENT_RETENTION_VARIABLE, advice };
+        requireRetained(position, found.pruned, retained);
+      }
+      if (found.events.length === 0) requireReached(after, position, found.next);
+      const data = found.events.map((row) => ({
         id: row.id,
         sequence: formatPosition({ transaction: row.transaction_id, sequence: row.seq }),
         tenant_id: row.tenant_id,

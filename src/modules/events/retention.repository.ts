@@ -1,4 +1,5 @@
 import { Prisma, type Queryable } from '../../lib/database.ts';
+import { readRows } from '../../lib/database-reads.ts';
 import { FIRST_RUNNING, type CommitPosition } from './commit-position.ts';
 
 /** What is read in the order of commits and pruned in that order. */
@@ -57,15 +58,17 @@ export async function prunedUpTo(
   log: CommitLog,
   tenantId: string | null,
 ): Promise<CommitPosition | null> {
+  const [row] = await readRows<CommitPosition>(db, prunedPosition(log, tenantId));
+  return row ?? null;
+}
+
+/** The statement of {@link prunedUpTo}, which can be part of another one. */
+export function prunedPosition(log: CommitLog, tenantId: string | null): Prisma.Sql {
+  const { columns, row } = NOTED[log];
   if (tenantId === null) {
-    const row = await db.eventRetention.findUnique({ where: { id: NOTED[log].row } });
-    return row === null ? null : { transaction: row.transactionId, sequence: row.seq };
+    return Prisma.sql`SELECT transaction_id AS transaction, seq AS sequence FROM event_retention WHERE id = ${row}`;
   }
-  const row = await db.tenant.findUnique({ where: { id: tenantId } });
-  if (row === null) return null;
-  const pruned =
-    log === 'events'
-      ? { transaction: row.eventsPrunedTransactionId, sequence: row.eventsPrunedSeq }
-      : { transaction: row.auditPrunedTransactionId, sequence: row.auditPrunedSeq };
-  return pruned.sequence === 0n ? null : pruned;
+  const [transaction, sequence] = [Prisma.raw(`${columns}_transaction_id`), Prisma.raw(`${columns}_seq`)];
+  return Prisma.sql`
+    SELECT ${transaction} AS transaction, ${sequence} AS sequence FROM tenants WHERE id = ${tenantId} AND ${sequence} <> 0`;
 }

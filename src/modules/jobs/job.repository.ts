@@ -1,4 +1,5 @@
-import { columnsOf, Prisma, type Database, type Queryable } from '../../lib/database.ts';
+import { columnsOf, Prisma, usualLimit, type Database, type Queryable } from '../../lib/database.ts';
+import { readRows } from '../../lib/database-reads.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { FIRST_RUNNING, type CommitPosition } from '../events/index.ts';
@@ -62,7 +63,7 @@ export function createJobRepository(db: Database) {
     async page(query: JobQuery, tenantId: string | null, tx: Queryable = db): Promise<JobRow[]> {
       if (query.state === undefined || tenantId === null) return shown(tx, pageOf('*', query, tenantId));
       // Under row-level security no index on the state can be used. Only the identifiers come from outside of it.
-      const ids = await byState(tx).$queryRaw<{ id: string }[]>(pageOf('id', query, tenantId));
+      const ids = await readRows<{ id: string }>(byState(tx), pageOf('id', query, tenantId));
       return shown(tx, Prisma.sql`SELECT * FROM jobs WHERE id = ANY(${ids.map(({ id }) => id)}::text[])`);
     },
 
@@ -71,16 +72,18 @@ export function createJobRepository(db: Database) {
      * so it is read without the transaction that confines a tenant, which takes three times as long.
      */
     async version(id: string, tenantId: string | null): Promise<string | null> {
-      const [row] = await unconfined(db).$queryRaw<{ version: string }[]>`
+      const statement = Prisma.sql`
         SELECT ${VERSION} AS version FROM jobs j WHERE j.id = ${id} ${conditions({}, tenantId)}`;
+      const [row] = await readRows<{ version: string }>(unconfined(db), statement);
       return row?.version ?? null;
     },
 
     /** The same of a page. */
     async pageVersion(query: JobQuery, tenantId: string | null): Promise<string> {
-      const [row] = await unconfined(db).$queryRaw<{ version: string | null }[]>`
+      const statement = Prisma.sql`
         SELECT string_agg(j.id || ' ' || ${VERSION}, ' ' ORDER BY j.id) AS version
         FROM (${pageOf('id, change_seq', query, tenantId)}) AS j`;
+      const [row] = await readRows<{ version: string | null }>(unconfined(db), statement);
       return row?.version ?? '';
     },
 
@@ -91,11 +94,12 @@ export function createJobRepository(db: Database) {
       tenantId: string | null,
       tx: Queryable = db,
     ): Promise<{ rows: JobRow[]; last: CommitPosition | null }> {
-      const changed = await tx.$queryRaw<{ id: string; transaction: bigint; sequence: bigint }[]>`
+      const statement = Prisma.sql`
         SELECT id, change_transaction_id AS transaction, change_seq AS sequence FROM jobs
         WHERE (change_transaction_id, change_seq) > (${transaction}::bigint, ${sequence}::bigint)
           AND change_transaction_id < ${FIRST_RUNNING} ${conditions(query, tenantId)}
         ORDER BY change_transaction_id, change_seq LIMIT ${query.limit ?? 50}`;
+      const changed = await readRows<{ id: string; transaction: bigint; sequence: bigint }>(tx, statement);
       const ids = changed.map(({ id }) => id);
       const rows = await shown(tx, Prisma.sql`SELECT * FROM jobs WHERE id = ANY(${ids}::text[])`);
       const byId = new Map(rows.map((row) => [row.id, row]));
@@ -175,13 +179,17 @@ export function createJobRepository(db: Database) {
   };
 }
 
-/** The jobs of a query in SQL, with what answers show of other tables, newest first. */
+/**
+ * The jobs of a query in SQL, with what answers show of other tables, newest first. A deleted adapter has its identifier after its name,
+ * which is not shown: what a job's answer depends on does not change with it.
+ */
 function shown(db: Queryable, jobs: Prisma.Sql): Promise<JobRow[]> {
-  return db.$queryRaw<JobRow[]>`
-    SELECT ${columnsOf('j', FIELDS)}, COALESCE(j.warnings, '{}') AS warnings, a.name AS "adapterName", (
+  const statement = Prisma.sql`
+    SELECT ${columnsOf('j', FIELDS)}, COALESCE(j.warnings, '{}') AS warnings, split_part(a.name, '~', 1) AS "adapterName", (
       SELECT v.id FROM adapter_versions v WHERE v.job_id = j.id ORDER BY v.number DESC LIMIT 1
     ) AS "publishedId"
     FROM (${jobs}) AS j JOIN adapters a ON a.id = j.adapter_id ORDER BY j.id DESC`;
+  return readRows(db, statement);
 }
 
 /** One page of jobs, and one job more. */
@@ -194,9 +202,11 @@ function pageOf(columns: 'id' | '*' | 'id, change_seq', query: JobQuery, tenantI
     rollout === undefined
       ? [Prisma.empty, Prisma.sql`id DESC`]
       : [Prisma.sql`AND rollout_id BETWEEN ${rollout} AND ${rollout}`, Prisma.sql`rollout_id DESC, id DESC`];
+  const filter = conditions(others, tenantId);
+  // With another condition, the best index depends on how many of the jobs it leaves.
+  const limit = filter.values.length === 0 ? usualLimit(take, 51) : Prisma.sql`${take}`;
   return Prisma.sql`
-    SELECT ${Prisma.raw(columns)} FROM jobs WHERE TRUE ${before} ${ofRollout} ${conditions(others, tenantId)}
-    ORDER BY ${order} LIMIT ${take}`;
+    SELECT ${Prisma.raw(columns)} FROM jobs WHERE TRUE ${before} ${ofRollout} ${filter} ORDER BY ${order} LIMIT ${limit}`;
 }
 
 /** The conditions of a query besides its position. */

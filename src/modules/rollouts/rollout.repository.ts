@@ -1,4 +1,5 @@
 import { columnsOf, Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
+import { readRows } from '../../lib/database-reads.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import type { RolloutQuery, StoredOptions } from './rollout.schemas.ts';
@@ -25,7 +26,7 @@ export interface CountRow {
   /** How many of them still run or are refined. */
   unfinished: number;
   /** How often these counts, or a time to readiness among them, have changed. */
-  changes: bigint;
+  changes: number;
 }
 
 export interface SummaryRow {
@@ -37,12 +38,19 @@ export interface SummaryRow {
 
 /** The evolution between two base model versions. `advice` is what the analysis has stored. */
 export interface EvolutionRow {
-  new_base_model_version_id: string;
   old_base_model_version_id: string;
   state: 'pending' | 'ready' | 'failed';
   drift: number | null;
   advice: unknown;
   differences: { field: string; old: unknown; new: unknown }[] | null;
+}
+
+/** A rollout with what its answer shows of other tables. */
+export interface ShownRollout extends RolloutRow {
+  /** The number of jobs by kind and state. A state that has been left counts zero. */
+  counts: CountRow[];
+  /** The evolutions to its version, without the large figures of every module. */
+  evolutions: EvolutionRow[];
 }
 
 export interface RolloutMove {
@@ -56,20 +64,17 @@ export function createRolloutRepository(db: Queryable) {
     insert: (tx: Transaction, row: { id: string; baseModelVersionId: string; options: StoredOptions }) =>
       tx.rollout.create({ data: row, include: SHOWN }),
 
-    async find(id: string, tx: Queryable = db): Promise<RolloutRow | null> {
-      const [row] = await tx.$queryRaw<RolloutRow[]>`
-        SELECT ${columnsOf('r', FIELDS)}, jsonb_build_object('version', v.version, 'baseModelId', v.base_model_id,
-          'baseModel', jsonb_build_object('name', m.name)) AS "baseModelVersion"
-        FROM rollouts r
-        JOIN base_model_versions v ON v.id = r.base_model_version_id JOIN base_models m ON m.id = v.base_model_id
-        WHERE r.id = ${id}`;
+    find: (id: string, tx: Queryable = db): Promise<RolloutRow | null> =>
+      tx.rollout.findUnique({ where: { id }, include: SHOWN }),
+
+    /** A rollout with all that its answer shows, as one tenant or, if that is null, as the operator sees it. */
+    async shown(id: string, tenantId: string | null): Promise<ShownRollout | null> {
+      const [row] = await shown(db, Prisma.sql`SELECT * FROM rollouts WHERE id = ${id}`, tenantId);
       return row ?? null;
     },
 
-    page(query: RolloutQuery, tx: Queryable = db): Promise<RolloutRow[]> {
-      const page = pageArguments(query);
-      return tx.rollout.findMany({ ...page, where: { ...page.where, state: query.state }, include: SHOWN });
-    },
+    page: (query: RolloutQuery, tenantId: string | null): Promise<ShownRollout[]> =>
+      shown(db, pageOf('*', query), tenantId),
 
     baseModelVersionExists: async (id: string, tx: Queryable = db) =>
       (await tx.baseModelVersion.count({ where: { id } })) > 0,
@@ -136,41 +141,32 @@ export function createRolloutRepository(db: Queryable) {
           error = ${error === null ? null : JSON.stringify(error)}::jsonb
         WHERE id = ${id} AND state = 'analyzing'`,
 
-    /** The number of jobs by rollout, kind and state; of one tenant, or of all. A state that has been left counts zero. */
-    counts: (rolloutIds: readonly string[], tenantId: string | null, tx: Queryable = db) =>
-      tx.$queryRaw<CountRow[]>`
-        SELECT rollout_id, kind, state::text AS state, jobs AS count, unfinished, changes FROM ${countsOf(tenantId)} c
-        WHERE rollout_id = ANY(${[...rolloutIds]}::text[])`,
-
     /**
      * What a rollout's answer depends on, as a text that differs after each change of it; null if it does not exist. Nobody is shown
      * it, so it is read without the transaction that confines a tenant, which takes three times as long.
      */
     async version(id: string, tenantId: string | null): Promise<string | null> {
-      const [row] = await unconfined(db).$queryRaw<{ version: string }[]>`
-        SELECT ${versionOf(tenantId)} AS version FROM rollouts r WHERE r.id = ${id}`;
+      const statement = Prisma.sql`SELECT ${versionOf(tenantId)} AS version FROM rollouts r WHERE r.id = ${id}`;
+      const [row] = await readRows<{ version: string }>(unconfined(db), statement);
       return row?.version ?? null;
     },
 
     /** The same of a page. */
     async pageVersion(query: RolloutQuery, tenantId: string | null): Promise<string> {
-      const { where, take } = pageArguments(query);
-      const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND id < ${where.id.lt}` : Prisma.empty;
-      const inState = query.state === undefined ? Prisma.empty : Prisma.sql`AND state = ${query.state}::rollout_state`;
-      const [row] = await unconfined(db).$queryRaw<{ version: string | null }[]>`
+      const statement = Prisma.sql`
         SELECT string_agg(r.id || ${versionOf(tenantId)}, ' ' ORDER BY r.id) AS version
-        FROM (
-          SELECT id, xmin, base_model_version_id FROM rollouts WHERE TRUE ${before} ${inState}
-          ORDER BY id DESC LIMIT ${take}
-        ) AS r`;
+        FROM (${pageOf('id, xmin, base_model_version_id', query)}) AS r`;
+      const [row] = await readRows<{ version: string | null }>(unconfined(db), statement);
       return row?.version ?? '';
     },
 
     /**
      * The figures of rollouts, for one tenant or for all. The speed-up compares times without the wait in the queue.
      */
-    summaries: (rolloutIds: readonly string[], tenantId: string | null, tx: Queryable = db) =>
-      tx.$queryRaw<SummaryRow[]>`
+    summaries: (rolloutIds: readonly string[], tenantId: string | null) =>
+      readRows<SummaryRow>(
+        db,
+        Prisma.sql`
         SELECT r.id AS rollout_id,
           percentile_cont(0.5) WITHIN GROUP (ORDER BY j.ttr_ms) AS median_ttr_ms,
           CASE WHEN count(*) > 0 AND count(*) = count(j.finished_at)
@@ -183,14 +179,7 @@ export function createRolloutRepository(db: Queryable) {
         LEFT JOIN jobs c ON c.rollout_id = r.id AND c.adapter_id = j.adapter_id AND c.kind = 'control'
         WHERE r.id = ANY(${[...rolloutIds]}::text[]) AND (${tenantId}::text IS NULL OR j.tenant_id = ${tenantId})
         GROUP BY r.id`,
-
-    /** The evolutions to these versions, without the large figures of every module. */
-    evolutions: (newBaseModelVersionIds: readonly string[], tx: Queryable = db) =>
-      tx.$queryRaw<EvolutionRow[]>`
-        SELECT new_base_model_version_id, old_base_model_version_id, state::text AS state, drift,
-          summary -> 'advice' AS advice, differences
-        FROM evolutions WHERE new_base_model_version_id = ANY(${[...newBaseModelVersionIds]}::text[])
-        ORDER BY created_at, id`,
+      ),
 
     countUnplanned: (tx: Queryable = db) =>
       tx.rollout.count({ where: { state: { in: [...UNPLANNED_ROLLOUT_STATES] } } }),
@@ -209,6 +198,36 @@ export function createRolloutRepository(db: Queryable) {
         SELECT r.id FROM rollouts r WHERE r.state = 'adapting' AND NOT EXISTS (
           SELECT 1 FROM rollout_counts WHERE rollout_id = r.id AND (unfinished > 0 OR baselines_pending > 0))`,
   };
+}
+
+/** The rollouts of a query in SQL, newest first, with what answers show of other tables. */
+function shown(db: Queryable, rollouts: Prisma.Sql, tenantId: string | null): Promise<ShownRollout[]> {
+  const statement = Prisma.sql`
+    SELECT ${columnsOf('r', FIELDS)}, json_build_object('version', v.version, 'baseModelId', v.base_model_id,
+      'baseModel', json_build_object('name', m.name)) AS "baseModelVersion",
+      COALESCE((
+        SELECT json_agg(json_build_object('rollout_id', c.rollout_id, 'kind', c.kind, 'state', c.state, 'count', c.jobs,
+          'unfinished', c.unfinished, 'changes', c.changes))
+        FROM ${countsOf(tenantId)} c WHERE c.rollout_id = r.id
+      ), '[]') AS counts,
+      COALESCE((
+        SELECT json_agg(json_build_object('old_base_model_version_id', e.old_base_model_version_id, 'state', e.state,
+          'drift', e.drift, 'advice', e.summary -> 'advice', 'differences', e.differences) ORDER BY e.created_at, e.id)
+        FROM evolutions e WHERE e.new_base_model_version_id = r.base_model_version_id
+      ), '[]') AS evolutions
+    FROM (${rollouts}) AS r
+    JOIN base_model_versions v ON v.id = r.base_model_version_id JOIN base_models m ON m.id = v.base_model_id
+    ORDER BY r.id DESC`;
+  return readRows(db, statement);
+}
+
+/** One page of rollouts, and one rollout more. */
+function pageOf(columns: '*' | 'id, xmin, base_model_version_id', query: RolloutQuery): Prisma.Sql {
+  const { where, take } = pageArguments(query);
+  const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND id < ${where.id.lt}` : Prisma.empty;
+  const inState = query.state === undefined ? Prisma.empty : Prisma.sql`AND state = ${query.state}::rollout_state`;
+  return Prisma.sql`
+    SELECT ${Prisma.raw(columns)} FROM rollouts WHERE TRUE ${before} ${inState} ORDER BY id DESC LIMIT ${take}`;
 }
 
 /** The counts of all tenants' jobs or of one tenant's. */

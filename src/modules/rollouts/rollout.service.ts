@@ -2,7 +2,7 @@ import type { JobEntry } from '../../jobs/catalog.ts';
 import { writeOutbox } from '../../jobs/outbox.repository.ts';
 import type { JobProducer } from '../../jobs/producer.ts';
 import type { RecoverySource } from '../../jobs/sweeper.ts';
-import { withTransaction, type Database, type Queryable, type Transaction } from '../../lib/database.ts';
+import { withTransaction, type Database, type Transaction } from '../../lib/database.ts';
 import { conflict, notFound, unprocessable } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
 import { toPage, type Page } from '../../lib/pagination.ts';
@@ -10,10 +10,9 @@ import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
 import { settleRollout } from '../jobs/index.ts';
-import { readTogether } from '../../tenancy/confined-database.repository.ts';
 import { cancelInBatches } from './cancellation.ts';
 import { toRollout } from './rollout.mapper.ts';
-import { createRolloutRepository, type RolloutRow } from './rollout.repository.ts';
+import { createRolloutRepository, type ShownRollout } from './rollout.repository.ts';
 import {
   withDefaults,
   type CreateRollout,
@@ -37,32 +36,21 @@ interface RolloutServiceDependencies {
  */
 export function createRolloutService({ db, producer, summaries = new SummaryCache() }: RolloutServiceDependencies) {
   const rollouts = createRolloutRepository(db);
-  const show = async (tx: Queryable, rows: readonly RolloutRow[], scope: string | null): Promise<Rollout[]> => {
+  const show = async (rows: readonly ShownRollout[], scope: string | null): Promise<Rollout[]> => {
     const ids = rows.map((row) => row.id);
-    const counts = await rollouts.counts(ids, scope, tx);
-    const versionIds = rows.map((row) => row.baseModelVersionId);
-    const evolutions = await rollouts.evolutions(versionIds, tx);
-    const computed = { summaries: (missing: readonly string[]) => rollouts.summaries(missing, scope, tx) };
-    const figures = await summaries.get(computed, ids, counts, scope);
-    return rows.map((row) =>
-      toRollout(
-        row,
-        {
-          counts: counts.filter((count) => count.rollout_id === row.id),
-          summary: figures.find((summary) => summary.rollout_id === row.id),
-          evolutions: evolutions.filter((evolution) => evolution.new_base_model_version_id === row.baseModelVersionId),
-        },
-        scope,
-      ),
-    );
-  };
-  const get = (id: string, scope: string | null): Promise<Rollout> =>
-    readTogether(db, async (tx) => {
-      const row = await rollouts.find(id, tx);
-      if (row === null) throw notFound('rollout', id);
-      const [shown] = await show(tx, [row], scope);
-      return shown as Rollout;
+    const counts = rows.flatMap((row) => row.counts);
+    const figures = await summaries.get(rollouts, ids, counts, scope);
+    return rows.map((row) => {
+      const summary = figures.find(({ rollout_id: id }) => id === row.id);
+      return toRollout(row, { counts: row.counts, summary, evolutions: row.evolutions }, scope);
     });
+  };
+  const get = async (id: string, scope: string | null): Promise<Rollout> => {
+    const row = await rollouts.shown(id, scope);
+    if (row === null) throw notFound('rollout', id);
+    const [shown] = await show([row], scope);
+    return shown as Rollout;
+  };
   return {
     get,
 
@@ -87,10 +75,8 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
     },
 
     async list(query: RolloutQuery, scope: string | null): Promise<Page<Rollout>> {
-      return readTogether(db, async (tx) => {
-        const page = toPage(await rollouts.page(query, tx), query, (row) => row);
-        return { data: await show(tx, page.data, scope), next_cursor: page.next_cursor };
-      });
+      const page = toPage(await rollouts.page(query, scope), query, (row) => row);
+      return { data: await show(page.data, scope), next_cursor: page.next_cursor };
     },
 
     /**

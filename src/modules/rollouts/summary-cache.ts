@@ -36,7 +36,7 @@ export class SummaryCache {
     const wanted = rolloutIds.flatMap((id) => {
       const own = counts.filter((count) => count.rollout_id === id);
       if (!own.some(hasEnded)) return [];
-      const version = String(own.reduce((sum, { changes }) => sum + changes, 0n));
+      const version = String(own.reduce((sum, { changes }) => sum + changes, 0));
       return [{ id, key: `${id} ${scope ?? ''}`, version, mayLag: goesOn(own) && jobsOf(own) >= LARGE }];
     });
     const began = performance.now();

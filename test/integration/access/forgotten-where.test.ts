@@ -135,9 +135,16 @@ describe('a repository that forgets the tenant', () => {
         const tenants = rows.map((row) => row.tenantId);
         expect(tenants.includes(world.other.id)).toBe(sees);
       }
-      const events = await createEventRepository(db).after({ transaction: 0n, sequence: 0n }, {}, null);
-      expect(events.some((event) => event.tenant_id !== world.acme.id)).toBe(sees);
     }
+  });
+
+  test('cannot read the events of all, because what is noted of their pruning is the operator’s', async () => {
+    const eventsOfAll = (db: Database) => createEventRepository(db).after({ transaction: 0n, sequence: 0n }, {}, null);
+    const { events } = await eventsOfAll(world.service.db);
+    expect(events.some((event) => event.tenant_id === world.other.id)).toBe(true);
+    await expect(eventsOfAll(confined())).rejects.toThrow(/permission denied for table event_retention/);
+    const own = await confined().event.findMany();
+    expect(new Set(own.map(({ tenantId }) => tenantId))).toEqual(new Set([world.acme.id]));
   });
 
   test('changes nothing of another tenant', async () => {

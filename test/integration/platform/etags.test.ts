@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildApp } from '../../../src/app.ts';
 import { withTransaction } from '../../../src/lib/database.ts';
 import { insertAdapterVersion } from '../../../src/modules/adapters/index.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { createJobLifecycle, type Lease } from '../../../src/modules/jobs/index.ts';
 import { createRollout, createRolloutLifecycle } from '../../../src/modules/rollouts/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
-import { createTestApp, createTestKey, type TestApp } from '../support/index.ts';
+import { bearer, createTestApp, createTestKey, type TestApp } from '../support/index.ts';
 
 let service: TestApp;
 let fleet: Fleet;
@@ -109,15 +111,45 @@ describe('an answer that is polled', () => {
     for (const [what, seenIn, change] of CHANGES) {
       const before = await Promise.all(EVERY.map((read) => poll(read)));
       await change();
+      // Another process, which has kept no bodies.
+      const other = await buildApp(service.config, { ...service.deps, metrics: new Registry() });
       for (const [place, read] of EVERY.entries()) {
         const { etag, body } = before[place]!;
         const after = await poll(read, etag);
-        const fresh = await poll(read);
+        const fresh = await other.inject({ url: READS()[read], headers: bearer(service.operatorKey) });
+        expect((await poll(read)).body, `${read} after ${what}`).toBe(fresh.body);
         if (seenIn.includes(read)) expect(fresh.body, `${read} after ${what}`).not.toBe(body);
         if (fresh.body !== body)
           expect(after, `${read} after ${what}`).toMatchObject({ status: 200, body: fresh.body });
       }
+      await other.close();
     }
+  });
+
+  test('is not made again where it has not changed, and each tenant is sent its own', async () => {
+    const stranger = await createTestKey(service.db, { tenantId: fleet.tenants[1]! });
+    for (const key of [service.operatorKey, tenantKey, stranger]) {
+      const first = await poll('jobs', undefined, key);
+      expect(first.headers['content-type']).toBe('application/json; charset=utf-8');
+      expect(await poll('jobs', undefined, key)).toMatchObject({ status: 200, etag: first.etag, body: first.body });
+    }
+    const own = JSON.parse((await poll('jobs', undefined, stranger)).body) as { data: { tenant_id: string }[] };
+    expect(new Set(own.data.map((job) => job.tenant_id))).toEqual(new Set([fleet.tenants[1]]));
+  });
+
+  test('names an adapter as before when it is deleted, which is no change of the job', async () => {
+    const id = jobIds[1]!;
+    const read = () => service.request({ url: `/v1/jobs/${id}` });
+    const before = await read();
+    const { adapter_id: adapterId } = before.json<{ adapter_id: string }>();
+    await service.db.job.update({ where: { id }, data: { state: 'cancelled', finishedAt: new Date() } });
+    const cancelled = await read();
+    const deleted = await service.request({ method: 'DELETE', url: `/v1/adapters/${adapterId}` });
+    expect(deleted.statusCode, deleted.body).toBeLessThan(300);
+    const other = await buildApp(service.config, { ...service.deps, metrics: new Registry() });
+    const fresh = await other.inject({ url: `/v1/jobs/${id}`, headers: bearer(service.operatorKey) });
+    expect(fresh.body).toBe(cancelled.body);
+    await other.close();
   });
 
   test('is sent again when an evolution is known', async () => {

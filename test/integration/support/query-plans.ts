@@ -1,7 +1,5 @@
-import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
-import { PrismaClient } from '../../../src/generated/prisma/client.ts';
-import { statementNames, type Database } from '../../../src/lib/database.ts';
+import { createDatabaseOn, statementNames, type Database } from '../../../src/lib/database.ts';
 
 /** A node of a plan as EXPLAIN (ANALYZE, FORMAT JSON) prints it. */
 interface PlanNode {
@@ -15,7 +13,7 @@ interface PlanNode {
   Plans?: PlanNode[];
 }
 
-interface Statement {
+export interface Statement {
   sql: string;
   /** Number of rows that its scans have read, those that a filter removed among them. */
   read: number;
@@ -43,12 +41,15 @@ const OPTIONS = [
   'auto_explain.log_level=notice',
 ];
 
-/** Lets PostgreSQL itself (auto_explain) tell by which plan it has run each statement, with the real parameters. */
-export function recordPlans(databaseUrl: string): PlanRecorder {
+/**
+ * Lets PostgreSQL itself (auto_explain) tell by which plan it has run each statement, with the real parameters.
+ * @param options further settings of the connections
+ */
+export function recordPlans(databaseUrl: string, options: readonly string[] = []): PlanRecorder {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: 1,
-    options: OPTIONS.map((option) => `-c ${option}`).join(' '),
+    options: [...OPTIONS, ...options].map((option) => `-c ${option}`).join(' '),
   });
   let statements: Statement[] = [];
   pool.on('connect', (client) => {
@@ -57,7 +58,7 @@ export function recordPlans(databaseUrl: string): PlanRecorder {
       if (json !== undefined) statements.push(toStatement(json));
     });
   });
-  const db = new PrismaClient({ adapter: new PrismaPg(pool, { statementNameGenerator: statementNames() }) });
+  const db = createDatabaseOn(pool, statementNames());
   return {
     db,
     record: async (work) => {
@@ -65,10 +66,7 @@ export function recordPlans(databaseUrl: string): PlanRecorder {
       await work();
       return statements;
     },
-    close: async () => {
-      await db.$disconnect();
-      await pool.end();
-    },
+    close: () => db.$disconnect(),
   };
 }
 

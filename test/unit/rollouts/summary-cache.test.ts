@@ -26,13 +26,13 @@ afterEach(() => void vi.useRealTimers());
 function counts(jobs: number, ended: number) {
   const row = { rollout_id: ID, kind: 'adaptation' as const };
   return [
-    { ...row, state: 'ready', count: ended, unfinished: 0, changes: BigInt(ended) },
-    { ...row, state: 'queued', count: jobs - ended, unfinished: jobs - ended, changes: BigInt(ended) },
+    { ...row, state: 'ready', count: ended, unfinished: 0, changes: ended },
+    { ...row, state: 'queued', count: jobs - ended, unfinished: jobs - ended, changes: ended },
   ];
 }
 
 async function median(cache: SummaryCache, jobs: number, ended: number): Promise<number | null | undefined> {
-  return (await cache.get(repository as never, [ID], counts(jobs, ended), null))[0]?.median_ttr_ms;
+  return (await cache.get(repository, [ID], counts(jobs, ended), null))[0]?.median_ttr_ms;
 }
 
 test('the figures of a small rollout follow each change, and are computed once for it', async () => {

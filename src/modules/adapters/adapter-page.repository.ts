@@ -1,0 +1,74 @@
+import { columnsOf, Prisma, usualLimit, type Queryable } from '../../lib/database.ts';
+import { readRows } from '../../lib/database-reads.ts';
+import { pageArguments } from '../../lib/pagination.ts';
+import type { ListAdaptersQuery } from './adapter.schemas.ts';
+
+/** The columns of an adapter and of a version that answers show. */
+const ADAPTER = [
+  ...(['id', 'tenantId', 'baseModelId', 'datasetId', 'name', 'metric', 'gate', 'appendEos', 'maxLength'] as const),
+  'createdAt',
+] as const satisfies readonly (keyof Prisma.AdapterGetPayload<object>)[];
+const VERSION = [
+  ...(['id', 'tenantId', 'adapterId', 'baseModelVersionId', 'parentVersionId', 'number', 'origin'] as const),
+  ...(['artifactDigest', 'rank', 'loraAlpha', 'strategy', 'fusionAlpha', 'fusionBeta', 'metrics', 'jobId'] as const),
+  'createdAt',
+] as const satisfies readonly (keyof Prisma.AdapterVersionGetPayload<object>)[];
+
+export type ShownVersion = Pick<Prisma.AdapterVersionGetPayload<object>, (typeof VERSION)[number]> & {
+  gateOutcomes: { value: number } | null;
+};
+
+/** An adapter with what its answer shows of other tables. */
+export type ShownAdapter = Pick<Prisma.AdapterGetPayload<object>, (typeof ADAPTER)[number]> & {
+  baseModel: { name: string };
+  /** Its latest version, if it has any. */
+  versions: ShownVersion[];
+};
+
+/** A row of the statement: the adapter's columns, and those of its latest version with a prefix, or null. */
+type PageRow = Omit<ShownAdapter, 'baseModel' | 'versions'> & { baseModelName: string; value: number | null } & {
+  [Field in keyof ShownVersion & string as `version_${Field}`]: ShownVersion[Field];
+};
+
+/** One page of adapters that are not deleted, newest first, and one adapter more, with one statement. */
+export async function pageOfAdapters(
+  db: Queryable,
+  query: ListAdaptersQuery,
+  tenantId: string | null,
+): Promise<ShownAdapter[]> {
+  const { where, take } = pageArguments(query);
+  const given = [
+    where.id !== undefined && 'lt' in where.id && Prisma.sql`AND a.id < ${where.id.lt}`,
+    tenantId !== null && Prisma.sql`AND a.tenant_id = ${tenantId}`,
+    query.tenant_id !== undefined && Prisma.sql`AND a.tenant_id = ${query.tenant_id}`,
+    query.name !== undefined && Prisma.sql`AND a.name = ${query.name}`,
+  ];
+  const conditions = Prisma.join([Prisma.empty, ...given.filter((condition) => condition !== false)], ' ');
+  const rows = await readRows<PageRow>(
+    db,
+    Prisma.sql`
+      SELECT ${columnsOf('a', ADAPTER)}, m.name AS "baseModelName", v.*
+      FROM (
+        SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id
+        WHERE a.deleted_at IS NULL AND t.deleted_at IS NULL ${conditions} ORDER BY a.id DESC LIMIT ${usualLimit(take, 51)}
+      ) AS a
+      JOIN base_models m ON m.id = a.base_model_id
+      LEFT JOIN LATERAL (
+        SELECT ${columnsOf('v', VERSION, 'version_')},
+          (SELECT o.value FROM gate_outcomes o WHERE o.adapter_version_id = v.id) AS value
+        FROM adapter_versions v WHERE v.adapter_id = a.id AND NOT v.superseded AND v.deleted_at IS NULL
+        ORDER BY v.number DESC LIMIT 1
+      ) AS v ON TRUE
+      ORDER BY a.id DESC`,
+  );
+  return rows.map(toShown);
+}
+
+const PREFIXED = VERSION.map((field) => [field, `version_${field}`] as const);
+
+function toShown({ baseModelName, value, ...row }: PageRow): ShownAdapter {
+  const version: Record<string, unknown> = { gateOutcomes: value === null ? null : { value } };
+  for (const [field, prefixed] of PREFIXED) version[field] = row[prefixed];
+  const versions = version.id === null ? [] : [version as ShownVersion];
+  return { ...row, baseModel: { name: baseModelName }, versions };
+}

@@ -1,0 +1,45 @@
+/** Most characters of all bodies together, and of one. A page of 200 jobs has some 250,000. */
+const MOST_CHARACTERS = 16 * 1024 * 1024;
+const MOST_OF_ONE = 512 * 1024;
+
+interface Kept {
+  readonly etag: string;
+  readonly body: string;
+}
+
+/**
+ * Bodies of answers with the ETags that were read before them, so that an answer which has not changed is not made again. The caller
+ * reads the current ETag each time: what is kept never says that something is unchanged. What was used last is kept longest.
+ */
+export class KeptBodies {
+  readonly #kept = new Map<string, Kept>();
+  #characters = 0;
+
+  /** @param key what the answer is and who asks, since tenants are shown different bodies */
+  get(key: string, etag: string): string | null {
+    const kept = this.#kept.get(key);
+    if (kept?.etag !== etag) return null;
+    this.#kept.delete(key);
+    this.#kept.set(key, kept);
+    return kept.body;
+  }
+
+  keep(key: string, etag: string, body: string): void {
+    this.#drop(key);
+    const characters = key.length + body.length;
+    if (characters > MOST_OF_ONE) return;
+    this.#kept.set(key, { etag, body });
+    this.#characters += characters;
+    for (const oldest of this.#kept.keys()) {
+      if (this.#characters <= MOST_CHARACTERS) return;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(key: string): void {
+    const kept = this.#kept.get(key);
+    if (kept === undefined) return;
+    this.#kept.delete(key);
+    this.#characters -= key.length + kept.body.length;
+  }
+}
