@@ -16,7 +16,6 @@ import type { ListAdaptersQuery } from './adapter.schemas.ts';
 
 type AdapterRepository = ReturnType<typeof createAdapterRepository>;
 export type AdapterRow = NonNullable<Awaited<ReturnType<AdapterRepository['find']>>>;
-export type AdapterVersionRow = NonNullable<Awaited<ReturnType<AdapterRepository['findVersion']>>>;
 
 export function adapterExists(name: string) {
   return conflict('adapter_exists', `there is already an adapter named ${name}`);
