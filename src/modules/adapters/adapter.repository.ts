@@ -11,6 +11,8 @@ import { conflict, notFound } from '../../lib/errors.ts';
 import { ownedBy } from '../../lib/owner.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
 import { requestOutcomes } from '../outcomes/index.ts';
+import { adapterIdsByBase } from './current/adapters-by-base.repository.ts';
+import { currentVersionRepository, WITH_CURRENT } from './current/current-version.repository.ts';
 import type { ListAdaptersQuery } from './adapter.schemas.ts';
 
 type AdapterRepository = ReturnType<typeof createAdapterRepository>;
@@ -32,6 +34,7 @@ const LATEST = {
 const WITH_LATEST = {
   baseModel: true,
   versions: { ...LATEST, include: WITH_VALUE },
+  currentVersions: WITH_CURRENT,
 } as const satisfies Prisma.AdapterInclude;
 
 /** Locks an adapter until the end of the transaction, so that its versions are numbered one after the other. */
@@ -41,7 +44,7 @@ export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
 /**
  * Adds the next version of an adapter. Callers that add one at the same time wait for each other. The version becomes the
  * adapter's latest one, unless it was adapted from another version and comes late: after a version for a newer base, or
- * after a newer import.
+ * after a newer import. Whether it becomes the current one for its base is decided by a trigger, for all that publish.
  */
 export async function insertAdapterVersion(
   tx: Transaction,
@@ -55,12 +58,30 @@ export async function insertAdapterVersion(
   const superseded = await isSuperseded(tx, version);
   const bytes = (await registeredBytes(tx, version.artifactDigest)) ?? 0n;
   const number = (newest._max.number ?? 0) + 1;
+  const before = await currentVersionRepository.find(tx, {
+    adapterId: version.adapterId,
+    baseModelVersionId: version.baseModelVersionId,
+  });
   const created = await tx.adapterVersion.create({
     data: { ...version, superseded, number, bytes },
     include: WITH_VALUE,
   });
+  await recordIfCurrent(tx, created, before?.adapterVersionId ?? null);
   if (version.gateOutcomes === undefined && !superseded) await requestOutcomesOfLatest(tx, version.adapterId);
   return created;
+}
+
+/** @param from what was current for its base before the version was inserted */
+async function recordIfCurrent(
+  tx: Transaction,
+  version: { id: string; tenantId: string; adapterId: string; baseModelVersionId: string },
+  from: string | null,
+): Promise<void> {
+  const { id: to, tenantId, adapterId, baseModelVersionId } = version;
+  const key = { adapterId, baseModelVersionId };
+  const current = await currentVersionRepository.find(tx, key);
+  if (current?.adapterVersionId !== to) return;
+  await currentVersionRepository.recordMove(tx, { ...key, tenantId }, { from, to });
 }
 
 /** Requests that the version which the next rollout carries over, and its anchor, be measured on the adapter's gate rows. */
@@ -131,7 +152,11 @@ export function createAdapterRepository(db: Database) {
       tx.adapter.findFirst({ where: { id, ...ownedBy(tenantId), ...LIVE }, include: WITH_LATEST }),
     isNameTaken: async (tenantId: string, name: string, tx: Queryable = db) =>
       (await tx.adapter.count({ where: { tenantId, name } })) > 0,
-    page(query: ListAdaptersQuery, tenantId: string | null, tx: Queryable = db) {
+    async page(query: ListAdaptersQuery, tenantId: string | null, tx: Queryable = db) {
+      if (query.base_model_version_id !== undefined || query.not_on !== undefined) {
+        const ids = await adapterIdsByBase(tx, query, tenantId);
+        return tx.adapter.findMany({ where: { id: { in: ids } }, orderBy: { id: 'desc' }, include: WITH_LATEST });
+      }
       const { where, ...page } = pageArguments(query);
       const name = query.name === undefined ? {} : { name: query.name };
       return tx.adapter.findMany({
