@@ -19,7 +19,22 @@ export const rollbackRepository = {
 
   find: (db: Queryable, rolloutId: string) => db.rolloutRollback.findUnique({ where: { rolloutId } }),
 
-  insert: (tx: Transaction, rolloutId: string) => tx.rolloutRollback.create({ data: { rolloutId } }),
+  /** Begins one, or begins again. */
+  begin: (tx: Transaction, rolloutId: string) =>
+    tx.$executeRaw`
+      INSERT INTO rollout_rollbacks (rollout_id, requested_at) VALUES (${rolloutId}, clock_timestamp())
+      ON CONFLICT (rollout_id) DO UPDATE SET after_adapter_id = NULL, rolled_back = 0, left_alone = 0,
+        requested_at = EXCLUDED.requested_at, finished_at = NULL`,
+
+  /** Whether a version of the rollout is current for some adapter. */
+  async isCurrentSomewhere(tx: Transaction, rolloutId: string): Promise<boolean> {
+    const [row] = await tx.$queryRaw<{ found: boolean }[]>`
+      SELECT EXISTS (
+        SELECT FROM jobs j JOIN adapter_versions v ON v.job_id = j.id JOIN current_versions c ON c.adapter_version_id = v.id
+        WHERE j.rollout_id = ${rolloutId}
+      ) AS found`;
+    return row?.found === true;
+  },
 
   /** Those that have not come to their end. */
   async unfinished(db: Queryable): Promise<string[]> {

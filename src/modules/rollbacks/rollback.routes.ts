@@ -20,8 +20,9 @@ const rollbackRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app) => 
         description:
           'For each adapter whose current version was made by the rollout, makes what was current before current again, or none. No work is ' +
           'started. Adapters for which something else is current by now are left alone and counted. The rollout has to have ended ' +
-          '(409 `rollout_not_ended`): cancel it first. It happens once: asking again changes nothing, except that it goes on where an ' +
-          'interrupted one ended. A large fleet is gone through in steps; `finished_at` is set after the last one.',
+          '(409 `rollout_not_ended`): cancel it first. Asking again changes nothing, except that it goes on where an interrupted one ended, ' +
+          'and begins anew if a version of the rollout has become current since. A large fleet is gone through in steps; `finished_at` ' +
+          'is set after the last one.',
         params: RollbackParams,
         response: { 200: RolloutRollback },
       },

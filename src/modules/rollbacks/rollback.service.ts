@@ -34,7 +34,8 @@ export function createRollbackService({ db, batch = BATCH }: RollbackDependencie
     get,
 
     /**
-     * Rolls a rollout back that has ended. Doing so again changes nothing, except that it goes on where an interrupted one ended.
+     * Rolls a rollout back that has ended. Doing so again changes nothing, except that it goes on where an interrupted one ended, and
+     * begins anew where a version of the rollout has become current since.
      * @throws AppError 404, 409 `rollout_not_ended`
      */
     async rollBack(rolloutId: string, recordChange: RecordChange = unrecorded): Promise<RolloutRollback> {
@@ -49,8 +50,11 @@ async function request(tx: Transaction, rolloutId: string, recordChange: RecordC
   const rollout = await repository.lockRollout(tx, rolloutId);
   if (rollout === null) throw notFound('rollout', rolloutId);
   if (rollout.finished_at === null) throw notEnded(rolloutId, rollout.state);
-  if ((await repository.find(tx, rolloutId)) !== null) return;
-  await repository.insert(tx, rolloutId);
+  const earlier = await repository.find(tx, rolloutId);
+  if (earlier?.finishedAt === null) return;
+  // A job that was tried again may have published since, or somebody has moved adapters forward again.
+  if (earlier !== null && !(await repository.isCurrentSomewhere(tx, rolloutId))) return;
+  await repository.begin(tx, rolloutId);
   await recordEvent(tx, { tenantId: null, type: 'rollout.rolling_back', subjectId: rolloutId, data: {} });
   const after = { rollback: 'requested' };
   await recordChange(tx, { tenantId: null, subjectId: rolloutId, before: null, after });

@@ -66,9 +66,12 @@ export function createRolloutRepository(db: Queryable) {
       return row ?? null;
     },
 
-    page(query: RolloutQuery, tx: Queryable = db): Promise<RolloutRow[]> {
+    async page(query: RolloutQuery, tx: Queryable = db): Promise<RolloutRow[]> {
       const page = pageArguments(query);
-      return tx.rollout.findMany({ ...page, where: { ...page.where, state: query.state }, include: SHOWN });
+      const baseModelId = query.base_model === undefined ? undefined : await baseModelIdOf(query.base_model, tx);
+      const state = query.state === undefined ? undefined : { in: query.state };
+      const where = { ...page.where, state, baseModelVersion: baseModelId === undefined ? undefined : { baseModelId } };
+      return tx.rollout.findMany({ ...page, where, include: SHOWN });
     },
 
     baseModelVersionExists: async (id: string, tx: Queryable = db) =>
@@ -156,11 +159,16 @@ export function createRolloutRepository(db: Queryable) {
     async pageVersion(query: RolloutQuery, tenantId: string | null): Promise<string> {
       const { where, take } = pageArguments(query);
       const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND id < ${where.id.lt}` : Prisma.empty;
-      const inState = query.state === undefined ? Prisma.empty : Prisma.sql`AND state = ${query.state}::rollout_state`;
+      const inState =
+        query.state === undefined ? Prisma.empty : Prisma.sql`AND state = ANY(${query.state}::rollout_state[])`;
+      const ofModel =
+        query.base_model === undefined
+          ? Prisma.empty
+          : ofBaseModel(await baseModelIdOf(query.base_model, unconfined(db)));
       const [row] = await unconfined(db).$queryRaw<{ version: string | null }[]>`
         SELECT string_agg(r.id || ${versionOf(tenantId)}, ' ' ORDER BY r.id) AS version
         FROM (
-          SELECT id, xmin, base_model_version_id FROM rollouts WHERE TRUE ${before} ${inState}
+          SELECT id, xmin, base_model_version_id FROM rollouts WHERE TRUE ${before} ${inState} ${ofModel}
           ORDER BY id DESC LIMIT ${take}
         ) AS r`;
       return row?.version ?? '';
@@ -209,6 +217,17 @@ export function createRolloutRepository(db: Queryable) {
         SELECT r.id FROM rollouts r WHERE r.state = 'adapting' AND NOT EXISTS (
           SELECT 1 FROM rollout_counts WHERE rollout_id = r.id AND (unfinished > 0 OR baselines_pending > 0))`,
   };
+}
+
+/** The identifier of a base model, by it or by its name; empty if there is none. */
+async function baseModelIdOf(reference: string, tx: Queryable): Promise<string> {
+  const [row] = await tx.$queryRaw<{ id: string }[]>`
+    SELECT id FROM base_models WHERE id = ${reference} OR name = ${reference} ORDER BY id = ${reference} DESC LIMIT 1`;
+  return row?.id ?? '';
+}
+
+function ofBaseModel(id: string): Prisma.Sql {
+  return Prisma.sql`AND base_model_version_id IN (SELECT v.id FROM base_model_versions v WHERE v.base_model_id = ${id})`;
 }
 
 /** The counts of all tenants' jobs or of one tenant's. */

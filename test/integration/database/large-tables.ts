@@ -4,6 +4,12 @@ import pg from 'pg';
 export interface LargeTables {
   tenant: string;
   baseModel: string;
+  /** One with one version and one rollout, long ago. */
+  oldBaseModel: string;
+  /** Every adapter has a current version on this one. */
+  baseModelVersion: string;
+  /** Only the hundred oldest adapters have one on this. */
+  nextBaseModelVersion: string;
   adapter: string;
   /** The newest version of the adapter. */
   version: string;
@@ -35,6 +41,9 @@ export async function fillTables(databaseUrl: string): Promise<LargeTables> {
     return {
       tenant: await one(id('ten', '1')),
       baseModel: await one(id('bm', '1')),
+      oldBaseModel: await one(id('bm', '50')),
+      baseModelVersion: await one(id('bmv', '1')),
+      nextBaseModelVersion: await one(id('bmv', '2')),
       adapter: await one(id('adp', '1')),
       version: await one(id('adv', String(200 + 2 * LARGE))),
       rollout: await one(id('rol', '1')),

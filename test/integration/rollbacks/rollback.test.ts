@@ -101,24 +101,35 @@ test('what was current before the rollout is current again, or none, and what ot
   }
 });
 
-test('it happens once, and its end is an event', async () => {
-  const adapterId = fleet.adapters[0]!;
+test('asking again changes nothing, unless something of the rollout is current again', async () => {
+  const [adapterId, other] = fleet.adapters as [string, string];
   const published = await publish(adapterId, rolloutId);
+  await publish(other, rolloutId);
   const first = await rollBack();
+  expect(first).toMatchObject({ status: 200, body: { rolled_back: 2, left_alone: 0 } });
+  expect(await rollBack()).toEqual(first);
+  expect((await app.request({ url: `/v1/rollouts/${rolloutId}/rollback` })).json()).toEqual(first.body);
+  const ended = [
+    ['rollout.rolling_back', {}],
+    ['rollout.rolled_back', { rolled_back: 2, left_alone: 0 }],
+  ];
+  const events = async () =>
+    (await db.event.findMany({ where: { subjectId: rolloutId }, orderBy: { seq: 'asc' } })).map(({ type, data }) => [
+      type,
+      data,
+    ]);
+  expect(await events()).toEqual(ended);
+  expect(await db.auditEntry.count({ where: { operation: 'rollBackRollout', subjectId: rolloutId } })).toBe(1);
+
   const url = `/v1/adapters/${adapterId}/current/${fleet.newVersionId}`;
   await app.request({ method: 'PUT', url, payload: { version_id: published, expected_version_id: null } });
-  expect(await rollBack()).toEqual(first);
-  expect(await current(adapterId)).toBe(published);
-  const shown = await app.request({ url: `/v1/rollouts/${rolloutId}/rollback` });
-  expect(shown.json()).toEqual(first.body);
-  const types = (await db.event.findMany({ where: { subjectId: rolloutId }, orderBy: { seq: 'asc' } })).map(
-    ({ type, data }) => [type, data],
-  );
-  expect(types).toEqual([
-    ['rollout.rolling_back', {}],
-    ['rollout.rolled_back', { rolled_back: 1, left_alone: 0 }],
-  ]);
-  expect(await db.auditEntry.count({ where: { operation: 'rollBackRollout', subjectId: rolloutId } })).toBe(1);
+  // What its job publishes now, when it is tried again, is what the person has chosen anew.
+  await publish(adapterId, rolloutId);
+  expect(await rollBack()).toMatchObject({ status: 200, body: { rolled_back: 1, left_alone: 1 } });
+  expect(await current(adapterId)).toBeNull();
+  await publish(adapterId, rolloutId);
+  expect(await current(adapterId)).toBeNull();
+  expect(await events()).toHaveLength(4);
 });
 
 test('a rollout that may still publish is not rolled back, nor one that does not exist', async () => {
