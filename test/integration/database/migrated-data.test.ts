@@ -124,9 +124,10 @@ test('a version that was registered without a serving name is served by its fold
 });
 
 test('what should be served is the newest version of each base, also of one that a version before this publishes', async () => {
-  const version = (id: string, base: string, parent: string | null, number: number, deleted = false, late = false) =>
+  const version = ([id, base, parent]: readonly [string, string, string | null], number: number, mark = '') =>
     `('${id}', 't', 'a', '${base}', ${parent === null ? 'NULL' : `'${parent}'`}, ${number},
-      '${parent === null ? 'imported' : 'adapted'}', 'x', 4, 8, ${deleted ? 'now()' : 'NULL'}, ${late})`;
+      '${parent === null ? 'imported' : 'adapted'}', 'x', 4, 8,
+      ${mark === 'deleted' ? 'now()' : 'NULL'}, ${mark === 'late'})`;
   const insert = (versions: string[]) =>
     `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, parent_version_id, number, origin,
        artifact_digest, rank, lora_alpha, deleted_at, superseded) VALUES ${versions.join()}`;
@@ -138,11 +139,11 @@ test('what should be served is the newest version of each base, also of one that
      SELECT v, 'm', v, '/v', '/v' FROM unnest('{v1,v2,v3,v4}'::text[]) AS v;
      INSERT INTO adapters (id, tenant_id, base_model_id, name, metric, gate) VALUES ('a', 't', 'm', 'topics', 'accuracy', '{}');
      ${insert([
-       version('i1', 'v1', null, 1),
-       version('i2', 'v1', null, 2),
-       version('on2', 'v2', 'i2', 3),
-       version('late2', 'v2', 'i1', 4, false, true),
-       version('on3', 'v3', 'on2', 5, true),
+       version(['i1', 'v1', null], 1),
+       version(['i2', 'v1', null], 2),
+       version(['on2', 'v2', 'i2'], 3),
+       version(['late2', 'v2', 'i1'], 4, 'late'),
+       version(['on3', 'v3', 'on2'], 5, 'deleted'),
      ])}`,
   );
   try {
@@ -156,9 +157,9 @@ test('what should be served is the newest version of each base, also of one that
       );
     expect(await current()).toEqual({ v1: ['i2', 'i1'], v2: ['on2', null] });
     // A worker and an API of the version before publish and delete.
-    await db.$executeRawUnsafe(insert([version('on4', 'v4', 'on2', 6), version('later2', 'v2', 'i1', 7)]));
+    await db.$executeRawUnsafe(insert([version(['on4', 'v4', 'on2'], 6), version(['later2', 'v2', 'i1'], 7)]));
     expect(await current()).toMatchObject({ v2: ['on2', null], v4: ['on4', null] });
-    await db.$executeRawUnsafe(insert([version('i3', 'v2', null, 8)]));
+    await db.$executeRawUnsafe(insert([version(['i3', 'v2', null], 8)]));
     expect(await current()).toMatchObject({ v2: ['i3', 'on2'] });
     await db.$executeRawUnsafe(`UPDATE adapter_versions SET deleted_at = now() WHERE id = 'i2'`);
     expect(await current()).toMatchObject({ v1: [null, null], v2: ['i3', 'on2'] });
