@@ -243,7 +243,7 @@ describe('a version that is deleted', () => {
     expect(await collect()).toMatchObject({ versions: 1 });
   });
 
-  test('goes with its adapter and its tenant', async () => {
+  test('goes with its adapter', async () => {
     await send('DELETE', `/v1/adapters/${adapterId}`);
     expect(await send('GET', url())).toMatchObject({ status: 404 });
     expect(await put(null, first)).toMatchObject({ status: 404 });

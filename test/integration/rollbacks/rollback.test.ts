@@ -172,9 +172,9 @@ test('two callers at the same moment share the work', async () => {
 function dyingAfter(transactions: number): Database {
   let left = transactions;
   return new Proxy(db, {
-    get(target, property, receiver) {
-      if (property !== '$transaction' || left-- > 0) return Reflect.get(target, property, receiver) as unknown;
-      return () => Promise.reject(new Error('the process died'));
+    get(target, property) {
+      if (property !== '$transaction') return Reflect.get(target, property) as unknown;
+      return left-- > 0 ? target.$transaction.bind(target) : () => Promise.reject(new Error('the process died'));
     },
   });
 }
