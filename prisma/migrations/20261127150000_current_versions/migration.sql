@@ -56,12 +56,22 @@ END $$;
 CREATE TRIGGER adapter_versions_unmake_current AFTER UPDATE OF deleted_at ON "adapter_versions"
   FOR EACH ROW WHEN (OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL) EXECUTE FUNCTION readapt_unmake_current();
 
+-- What is removed is named nowhere.
+CREATE FUNCTION readapt_forget_previous() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE current_versions SET previous_version_id = NULL
+  WHERE adapter_id = OLD.adapter_id AND previous_version_id = OLD.id;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER adapter_versions_forget_previous AFTER DELETE ON "adapter_versions"
+  FOR EACH ROW EXECUTE FUNCTION readapt_forget_previous();
+
 -- Tenants' imports and deletions set these triggers off, so they run as the owner of the tables, in this schema alone.
 DO $$
 DECLARE
   keeping TEXT;
 BEGIN
-  FOREACH keeping IN ARRAY ARRAY['readapt_make_current', 'readapt_unmake_current']
+  FOREACH keeping IN ARRAY ARRAY['readapt_make_current', 'readapt_unmake_current', 'readapt_forget_previous']
   LOOP
     EXECUTE format('ALTER FUNCTION %I() SECURITY DEFINER SET search_path = %I, pg_temp', keeping, current_schema());
   END LOOP;

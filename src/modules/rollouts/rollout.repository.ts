@@ -13,6 +13,9 @@ const SHOWN = {
   baseModelVersion: { select: { version: true, baseModelId: true, baseModel: { select: { name: true } } } },
 } satisfies Prisma.RolloutInclude;
 
+/** More rows of counts than a rollout can have: one for each kind and state. */
+const COUNTS = 100;
+
 const FIELDS = Object.keys(Prisma.RolloutScalarFieldEnum);
 
 export type RolloutRow = Prisma.RolloutGetPayload<{ include: typeof SHOWN }>;
@@ -139,11 +142,14 @@ export function createRolloutRepository(db: Queryable) {
           error = ${error === null ? null : JSON.stringify(error)}::jsonb
         WHERE id = ${id} AND state = 'analyzing'`,
 
-    /** The number of jobs by rollout, kind and state; of one tenant, or of all. A state that has been left counts zero. */
+    /**
+     * The number of jobs by rollout, kind and state; of one tenant, or of all. A state that has been left counts zero. A limit lets
+     * PostgreSQL plan for this tenant (see `statementNames`): a plan for any would read the counts of all rollouts of a large one.
+     */
     counts: (rolloutIds: readonly string[], tenantId: string | null, tx: Queryable = db) =>
       tx.$queryRaw<CountRow[]>`
         SELECT rollout_id, kind, state::text AS state, jobs AS count, unfinished, changes FROM ${countsOf(tenantId)} c
-        WHERE rollout_id = ANY(${[...rolloutIds]}::text[])`,
+        WHERE rollout_id = ANY(${[...rolloutIds]}::text[]) LIMIT ${rolloutIds.length * COUNTS}`,
 
     /**
      * What a rollout's answer depends on, as a text that differs after each change of it; null if it does not exist. Nobody is shown
