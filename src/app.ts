@@ -3,6 +3,7 @@ import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import type { AppDependencies, ModuleOptions, ModulePlugin } from './app-dependencies.ts';
 import type { Config } from './config/config.ts';
 import adapterRoutes from './modules/adapters/adapter.routes.ts';
+import currentVersionRoutes from './modules/adapters/current/current-version.routes.ts';
 import apiKeyRoutes from './modules/api-keys/api-key.routes.ts';
 import auditRoutes from './modules/audit/audit.routes.ts';
 import { createAuthenticator } from './modules/api-keys/index.ts';
@@ -15,6 +16,7 @@ import exportRoutes from './modules/export/export.routes.ts';
 import healthRoutes from './modules/health/health.routes.ts';
 import jobRoutes from './modules/jobs/job.routes.ts';
 import quotaRoutes from './modules/quotas/quota.routes.ts';
+import rollbackRoutes from './modules/rollbacks/rollback.routes.ts';
 import rolloutRoutes from './modules/rollouts/rollout.routes.ts';
 import tenantRoutes from './modules/tenants/tenant.routes.ts';
 import { registerWorkerMetrics } from './modules/workers/index.ts';
@@ -36,6 +38,7 @@ import { useTypeBoxValidation } from './plugins/validation/validation.ts';
 
 const MODULES: readonly ModulePlugin[] = [
   rolloutRoutes,
+  rollbackRoutes,
   jobRoutes,
   eventRoutes,
   auditRoutes,
@@ -45,6 +48,7 @@ const MODULES: readonly ModulePlugin[] = [
   baseModelRoutes,
   datasetRoutes,
   adapterRoutes,
+  currentVersionRoutes,
   deletionRoutes,
   undeleteRoutes,
   exportRoutes,

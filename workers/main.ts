@@ -36,6 +36,7 @@ import { newId } from '../src/lib/ids.ts';
 import { createLogger, type Logger } from '../src/lib/logger.ts';
 import { jobRecoverySource } from '../src/modules/jobs/index.ts';
 import { outcomesRecoverySource } from '../src/modules/outcomes/index.ts';
+import { rollbackRecoverySource } from '../src/modules/rollbacks/index.ts';
 import { rolloutRecoverySource } from '../src/modules/rollouts/index.ts';
 import { adaptationHandlers, removeStaleCheckpoints } from './adaptations/adaptation.worker.ts';
 import { baselinesHandlers } from './adaptations/baselines.worker.ts';
@@ -173,7 +174,12 @@ async function start(
       onTrained: registration.trained,
     }),
   ]);
-  const sources = [rolloutRecoverySource(db), jobRecoverySource(db), outcomesRecoverySource(db)];
+  const sources = [
+    rolloutRecoverySource(db),
+    jobRecoverySource(db),
+    outcomesRecoverySource(db),
+    rollbackRecoverySource({ db }),
+  ];
   const { lockMs = LOCK_MS } = times;
   const queueClock = backend.kind === 'postgres' ? { lockMs, toleranceMs: clockToleranceMs } : null;
   const sweeper = createSweeper({ db, producer, sources, logger, intervalMs: times.sweepMs, queueClock });

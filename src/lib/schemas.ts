@@ -6,6 +6,15 @@ export function Id(kind: IdKind, description?: string) {
   return Type.String({ pattern: idPattern(kind), ...(description === undefined ? {} : { description }) });
 }
 
+/** The schema of a query parameter that may be repeated, for any of several values. */
+export function severalOf<T extends Type.TSchema>(item: T) {
+  return Type.Array(item, {
+    minItems: 1,
+    maxItems: 20,
+    description: 'Repeat it for several of them: `state=…&state=…`.',
+  });
+}
+
 /** The schema, or null. */
 export function Nullable<T extends Type.TSchema>(schema: T) {
   return Type.Union([schema, Type.Null()]);

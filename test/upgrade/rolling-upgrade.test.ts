@@ -86,7 +86,12 @@ describe.runIf(isThere)(`version ${release.version} and this one on one database
     expect(data).toHaveLength(1);
     expect(data[0]).toMatchObject({ error: null, state: 'ready' });
     // One publication for each rollout, whichever versions have worked on it.
-    expect(await db.adapterVersion.count({ where: { jobId: data[0]!.id } })).toBe(1);
+    const published = await db.adapterVersion.findMany({ where: { jobId: data[0]!.id } });
+    expect(published).toHaveLength(1);
+    // Whichever it was, what it has published is what should be served on its base.
+    const [{ id: adapterVersionId, adapterId, baseModelVersionId }] = published as [(typeof published)[number]];
+    const key = { adapterId_baseModelVersionId: { adapterId, baseModelVersionId } };
+    expect(await db.currentVersion.findUnique({ where: key })).toMatchObject({ adapterVersionId });
     return data[0]!;
   };
 

@@ -15,6 +15,11 @@ const CANCELLED_JOB = [
   ...['state', 'finished_at', 'lease_owner', 'lease_expires_at', 'updated_at', 'phase_since'],
   ...['queue_wait_ms', 'prepare_ms', 'evolution_ms', 'initialize_ms', 'fine_tune_ms', 'evaluate_ms', 'publish_ms'],
 ];
+/** The key of the row, and what is changed when another version is made current. */
+const CURRENT_VERSION = [
+  ...['adapter_id', 'base_model_version_id', 'tenant_id'],
+  ...['adapter_version_id', 'previous_version_id', 'held_job_id', 'changed_at'],
+];
 const ANSWER = ['request_hash', 'body_bytes', 'status_code', 'response', 'created_at'];
 
 /**
@@ -33,6 +38,8 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   audit_entries: { SELECT: null, INSERT: AUDIT_ENTRY },
   base_model_versions: READ,
   base_models: READ,
+  // What was published last is known to the trigger alone.
+  current_versions: { SELECT: null, INSERT: CURRENT_VERSION, UPDATE: CURRENT_VERSION.slice(3) },
   datasets: { SELECT: null, INSERT: null, UPDATE: ['name', 'deleted_at'] },
   device_uses: READ,
   event_retention: NOTHING,
@@ -49,6 +56,7 @@ export const TENANT_GRANTS: Readonly<Record<string, Grants>> = {
   process_leases: NOTHING,
   rate_buckets: NOTHING,
   rollout_counts: NOTHING,
+  rollout_rollbacks: NOTHING,
   rollout_tenant_counts: READ,
   rollouts: READ,
   schema_window: NOTHING,

@@ -39,13 +39,14 @@ export const collectionRepository = {
     return { adapterIds: adapters.map(({ id }) => id), tenantIds: tenants.map(({ id }) => id) };
   },
 
-  /** Versions that are due, with their gate outcomes, unless a job still carries one over. */
+  /** Versions that are due, with their gate outcomes, unless a job still carries one over or one is current. */
   versions: (tx: Transaction, limit: number, graceDays: number): Promise<number> =>
     tx.$executeRaw`
       DELETE FROM adapter_versions WHERE id IN (
         SELECT v.id FROM adapter_versions v WHERE ${isDue('v', graceDays)}
           AND NOT EXISTS (
             SELECT 1 FROM jobs j WHERE j.source_version_id = v.id AND (j.finished_at IS NULL OR j.baselines_pending))
+          AND NOT EXISTS (SELECT 1 FROM current_versions c WHERE c.adapter_version_id = v.id)
         LIMIT ${limit} ${UNLESS_LOCKED})`,
 
   /** Datasets that are due, unless an adapter has one. */

@@ -2,6 +2,8 @@ import { columnsOf, Prisma, usualLimit, type Queryable } from '../../lib/databas
 import { readRows } from '../../lib/database-reads.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import type { ListAdaptersQuery } from './adapter.schemas.ts';
+import { adaptersByBase } from './current/adapters-by-base.repository.ts';
+import { CURRENT_OF_A, type CurrentVersionRow } from './current/current-version.repository.ts';
 
 /** The columns of an adapter and of a version that answers show. */
 const ADAPTER = [
@@ -23,35 +25,31 @@ export type ShownAdapter = Pick<Prisma.AdapterGetPayload<object>, (typeof ADAPTE
   baseModel: { name: string };
   /** Its latest version, if it has any. */
   versions: ShownVersion[];
+  currentVersions: CurrentVersionRow[];
 };
 
 /** A row of the statement: the adapter's columns, and those of its latest version with a prefix, or null. */
-type PageRow = Omit<ShownAdapter, 'baseModel' | 'versions'> & { baseModelName: string; value: number | null } & {
+type PageRow = Omit<ShownAdapter, 'baseModel' | 'versions' | 'currentVersions'> & {
+  baseModelName: string;
+  value: number | null;
+  currentVersions: (Omit<CurrentVersionRow, 'changedAt'> & { changedAt: string })[];
+} & {
   [Field in keyof ShownVersion & string as `version_${Field}`]: ShownVersion[Field];
 };
 
-/** One page of adapters that are not deleted, newest first, and one adapter more, with one statement. */
+/** One page of adapters that are not deleted, newest first, and one adapter more, with what answers show of them. */
 export async function pageOfAdapters(
   db: Queryable,
   query: ListAdaptersQuery,
   tenantId: string | null,
 ): Promise<ShownAdapter[]> {
-  const { where, take } = pageArguments(query);
-  const given = [
-    where.id !== undefined && 'lt' in where.id && Prisma.sql`AND a.id < ${where.id.lt}`,
-    tenantId !== null && Prisma.sql`AND a.tenant_id = ${tenantId}`,
-    query.tenant_id !== undefined && Prisma.sql`AND a.tenant_id = ${query.tenant_id}`,
-    query.name !== undefined && Prisma.sql`AND a.name = ${query.name}`,
-  ];
-  const conditions = Prisma.join([Prisma.empty, ...given.filter((condition) => condition !== false)], ' ');
+  const byBase = query.base_model_version_id !== undefined || query.not_on !== undefined;
+  const page = byBase ? await adaptersByBase(db, query, tenantId) : adaptersOf(query, tenantId);
   const rows = await readRows<PageRow>(
     db,
     Prisma.sql`
-      SELECT ${columnsOf('a', ADAPTER)}, m.name AS "baseModelName", v.*
-      FROM (
-        SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id
-        WHERE a.deleted_at IS NULL AND t.deleted_at IS NULL ${conditions} ORDER BY a.id DESC LIMIT ${usualLimit(take, 51)}
-      ) AS a
+      SELECT ${columnsOf('a', ADAPTER)}, m.name AS "baseModelName", (${CURRENT_OF_A}) AS "currentVersions", v.*
+      FROM (${page}) AS a
       JOIN base_models m ON m.id = a.base_model_id
       LEFT JOIN LATERAL (
         SELECT ${columnsOf('v', VERSION, 'version_')},
@@ -64,11 +62,27 @@ export async function pageOfAdapters(
   return rows.map(toShown);
 }
 
+/** The page of a query that names no base model version, in SQL. */
+function adaptersOf(query: ListAdaptersQuery, tenantId: string | null): Prisma.Sql {
+  const { where, take } = pageArguments(query);
+  const given = [
+    where.id !== undefined && 'lt' in where.id && Prisma.sql`AND a.id < ${where.id.lt}`,
+    tenantId !== null && Prisma.sql`AND a.tenant_id = ${tenantId}`,
+    query.tenant_id !== undefined && Prisma.sql`AND a.tenant_id = ${query.tenant_id}`,
+    query.name !== undefined && Prisma.sql`AND a.name = ${query.name}`,
+  ];
+  const conditions = Prisma.join([Prisma.empty, ...given.filter((condition) => condition !== false)], ' ');
+  return Prisma.sql`
+    SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id
+    WHERE a.deleted_at IS NULL AND t.deleted_at IS NULL ${conditions} ORDER BY a.id DESC LIMIT ${usualLimit(take, 51)}`;
+}
+
 const PREFIXED = VERSION.map((field) => [field, `version_${field}`] as const);
 
-function toShown({ baseModelName, value, ...row }: PageRow): ShownAdapter {
+function toShown({ baseModelName, value, currentVersions, ...row }: PageRow): ShownAdapter {
   const version: Record<string, unknown> = { gateOutcomes: value === null ? null : { value } };
   for (const [field, prefixed] of PREFIXED) version[field] = row[prefixed];
   const versions = version.id === null ? [] : [version as ShownVersion];
-  return { ...row, baseModel: { name: baseModelName }, versions };
+  const current = currentVersions.map((one) => ({ ...one, changedAt: new Date(one.changedAt) }));
+  return { ...row, baseModel: { name: baseModelName }, versions, currentVersions: current };
 }

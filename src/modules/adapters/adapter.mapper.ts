@@ -1,7 +1,8 @@
 import { toTimestamp } from '../../lib/schemas.ts';
 import type { ShownAdapter, ShownVersion } from './adapter-page.repository.ts';
 import type { NegativeFlipRow } from './adapter.repository.ts';
-import type { Adapter, AdapterVersion, NegativeFlip } from './adapter.schemas.ts';
+import type { Adapter, AdapterVersion, CurrentVersion, NegativeFlip } from './adapter.schemas.ts';
+import type { CurrentVersionKey, CurrentVersionRow } from './current/current-version.repository.ts';
 
 export function toAdapter(row: ShownAdapter): Adapter {
   const latest = row.versions[0];
@@ -17,7 +18,24 @@ export function toAdapter(row: ShownAdapter): Adapter {
     append_eos: row.appendEos,
     max_length: row.maxLength,
     latest_version: latest === undefined ? null : toAdapterVersion(latest),
+    current: row.currentVersions.map((current) => toCurrentVersion(current, current)),
     created_at: toTimestamp(row.createdAt),
+  };
+}
+
+/** @param row null where nothing was ever published */
+export function toCurrentVersion(
+  { adapterId, baseModelVersionId }: CurrentVersionKey,
+  row: CurrentVersionRow | null,
+): CurrentVersion {
+  return {
+    adapter_id: adapterId,
+    base_model_version_id: baseModelVersionId,
+    version_id: row?.adapterVersionId ?? null,
+    number: row?.adapterVersion?.number ?? null,
+    digest: row?.adapterVersion?.artifactDigest ?? null,
+    previous_version_id: row?.previousVersionId ?? null,
+    changed_at: row === null ? null : toTimestamp(row.changedAt),
   };
 }
 

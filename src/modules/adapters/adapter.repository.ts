@@ -12,6 +12,7 @@ import { ownedBy } from '../../lib/owner.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
 import { requestOutcomes } from '../outcomes/index.ts';
 import { pageOfAdapters, type ShownAdapter } from './adapter-page.repository.ts';
+import { currentVersionRepository, WITH_CURRENT } from './current/current-version.repository.ts';
 import type { ListAdaptersQuery } from './adapter.schemas.ts';
 
 type AdapterRepository = ReturnType<typeof createAdapterRepository>;
@@ -32,6 +33,7 @@ const LATEST = {
 const WITH_LATEST = {
   baseModel: true,
   versions: { ...LATEST, include: WITH_VALUE },
+  currentVersions: WITH_CURRENT,
 } as const satisfies Prisma.AdapterInclude;
 
 /** Locks an adapter until the end of the transaction, so that its versions are numbered one after the other. */
@@ -41,7 +43,7 @@ export const lockAdapter = (tx: Transaction, id: string): Promise<unknown> =>
 /**
  * Adds the next version of an adapter. Callers that add one at the same time wait for each other. The version becomes the
  * adapter's latest one, unless it was adapted from another version and comes late: after a version for a newer base, or
- * after a newer import.
+ * after a newer import. Whether it becomes the current one for its base is decided by a trigger, for all that publish.
  */
 export async function insertAdapterVersion(
   tx: Transaction,
@@ -55,12 +57,30 @@ export async function insertAdapterVersion(
   const superseded = await isSuperseded(tx, version);
   const bytes = (await registeredBytes(tx, version.artifactDigest)) ?? 0n;
   const number = (newest._max.number ?? 0) + 1;
+  const before = await currentVersionRepository.find(tx, {
+    adapterId: version.adapterId,
+    baseModelVersionId: version.baseModelVersionId,
+  });
   const created = await tx.adapterVersion.create({
     data: { ...version, superseded, number, bytes },
     include: WITH_VALUE,
   });
+  await recordIfCurrent(tx, created, before?.adapterVersionId ?? null);
   if (version.gateOutcomes === undefined && !superseded) await requestOutcomesOfLatest(tx, version.adapterId);
   return created;
+}
+
+/** @param from what was current for its base before the version was inserted */
+async function recordIfCurrent(
+  tx: Transaction,
+  version: { id: string; tenantId: string; adapterId: string; baseModelVersionId: string },
+  from: string | null,
+): Promise<void> {
+  const { id: to, tenantId, adapterId, baseModelVersionId } = version;
+  const key = { adapterId, baseModelVersionId };
+  const current = await currentVersionRepository.find(tx, key);
+  if (current?.adapterVersionId !== to) return;
+  await currentVersionRepository.recordMove(tx, { ...key, tenantId }, { from, to });
 }
 
 /** Requests that the version which the next rollout carries over, and its anchor, be measured on the adapter's gate rows. */

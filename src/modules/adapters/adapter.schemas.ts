@@ -6,6 +6,9 @@ import { METRIC_HELP, METRICS } from '../../../core/options/metrics.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
 
+/** Largest number of current versions that an adapter's answer shows. */
+export const CURRENT_SHOWN = 20;
+
 export const Metric = Type.Enum(METRICS, {
   description: `What the gate measures, on the gate rows. ${METRIC_HELP}`,
 });
@@ -108,6 +111,41 @@ export const AdapterVersion = Type.Object(
 );
 export type AdapterVersion = Static<typeof AdapterVersion>;
 
+export const CurrentVersion = Type.Object(
+  {
+    adapter_id: Id('adapter'),
+    base_model_version_id: Id('baseModelVersion', 'The base model version on which it should be served.'),
+    version_id: Nullable(Id('adapterVersion', 'The version that should be served there; null if none should.')),
+    number: Nullable(Type.Integer({ description: 'Its number.' })),
+    digest: Nullable(Type.String({ description: 'SHA-256 of its folder, which is also the ETag of the download.' })),
+    previous_version_id: Nullable(
+      Id('adapterVersion', 'What was current before, to which a rollback goes back. It may be gone.'),
+    ),
+    changed_at: Nullable(Timestamp),
+  },
+  { title: 'CurrentVersion' },
+);
+export type CurrentVersion = Static<typeof CurrentVersion>;
+
+export const SetCurrentVersion = Type.Object(
+  {
+    version_id: Nullable(
+      Id(
+        'adapterVersion',
+        'The version of the adapter that should be served on this base model version; null for none.',
+      ),
+    ),
+    expected_version_id: Nullable(
+      Id(
+        'adapterVersion',
+        'What is current, as far as the caller knows; null for none. If something else is, nothing changes.',
+      ),
+    ),
+  },
+  { title: 'SetCurrentVersion', additionalProperties: false },
+);
+export type SetCurrentVersion = Static<typeof SetCurrentVersion>;
+
 export const Adapter = Type.Object(
   {
     id: Id('adapter'),
@@ -121,6 +159,12 @@ export const Adapter = Type.Object(
     append_eos: AdapterOptions.properties.append_eos,
     max_length: Nullable(AdapterOptions.properties.max_length),
     latest_version: Nullable(AdapterVersion),
+    current: Type.Array(CurrentVersion, {
+      maxItems: CURRENT_SHOWN,
+      description:
+        'For each base model version, the version that should be served there: the newest 20 base model versions that have ' +
+        'one. `latest_version` is what the next rollout carries over.',
+    }),
     created_at: Timestamp,
   },
   { title: 'Adapter' },
@@ -168,12 +212,29 @@ export const CreateVersionBody = {
 };
 
 export const ListAdaptersQuery = Type.Object(
-  { ...PageQuery.properties, tenant_id: Type.Optional(Id('tenant')), name: Type.Optional(Name) },
+  {
+    ...PageQuery.properties,
+    tenant_id: Type.Optional(Id('tenant')),
+    name: Type.Optional(Name),
+    base_model_version_id: Type.Optional(
+      Id('baseModelVersion', 'Only adapters that have a current version on this base model version.'),
+    ),
+    not_on: Type.Optional(
+      Id(
+        'baseModelVersion',
+        'Only adapters of the base model that have no current version on this base model version, given by its identifier.',
+      ),
+    ),
+  },
   { additionalProperties: false },
 );
 export type ListAdaptersQuery = Static<typeof ListAdaptersQuery>;
 
 export const AdapterParams = Type.Object({ id: Id('adapter') });
+export const CurrentVersionParams = Type.Object({
+  id: Id('adapter'),
+  base_model_version_id: Id('baseModelVersion'),
+});
 export const AdapterVersionParams = Type.Object({ id: Id('adapter'), version_id: Id('adapterVersion') });
 
 /** At run time the archive is a stream. */

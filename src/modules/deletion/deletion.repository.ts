@@ -64,6 +64,13 @@ export const deletionRepository = {
     return { latest: latest._max.number, last: last._max.number };
   },
 
+  /** The base model version on which it is current. */
+  async currentOn(tx: Transaction, versionId: string): Promise<string | null> {
+    const where = { adapterVersionId: versionId };
+    const found = await tx.currentVersion.findFirst({ where, select: { baseModelVersionId: true } });
+    return found?.baseModelVersionId ?? null;
+  },
+
   /** A job that carries this version over and has not ended, with all that is measured for its report. */
   jobFrom: (tx: Transaction, versionId: string) =>
     tx.job.findFirst({

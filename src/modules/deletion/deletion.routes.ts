@@ -60,8 +60,8 @@ const deletionRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { d
       schema: {
         ...adapters('deleteAdapterVersion', 'Delete an adapter version'),
         description:
-          'Neither the latest version of an adapter (`latest_version`) nor one that a job carries over (`version_in_use`) ' +
-          `can be deleted. ${LATER}`,
+          'Neither the latest version of an adapter (`latest_version`), nor one that is current on its base model version ' +
+          `(\`current_version\`), nor one that a job carries over (\`version_in_use\`) can be deleted. ${LATER}`,
         params: Type.Object({ id: Id('adapter'), version_id: Id('adapterVersion') }),
         response: { 204: Deleted },
       },

@@ -53,7 +53,7 @@ export function createDeletionService({ db, producer }: DeletionDependencies) {
       await cancelJobsOf({ db: unconfined(db), producer }, { adapterId: id });
     },
 
-    /** @throws AppError 404, 409 `latest_version`, 409 `version_in_use` if a job carries it over */
+    /** @throws AppError 404, 409 `latest_version`, 409 `current_version`, 409 `version_in_use` if a job carries it over */
     deleteVersion: (
       adapterId: string,
       id: string,
@@ -68,6 +68,8 @@ export function createDeletionService({ db, producer }: DeletionDependencies) {
         if (version.deleted_at !== null) return;
         const { latest, last } = await repository.lastNumbers(tx, adapterId);
         if (version.number === latest || version.number === last) throw lastVersion(version.number, latest);
+        const base = await repository.currentOn(tx, id);
+        if (base !== null) throw currentVersion(version.number, adapterId, base);
         const job = await repository.jobFrom(tx, id);
         if (job !== null) throw versionInUse(id, job.id);
         await repository.markVersionDeleted(tx, id);
@@ -113,6 +115,13 @@ function lastVersion(number: number, latest: number | null) {
       ? 'is the latest one of the adapter, which the next rollout carries over'
       : 'has the highest number of the adapter, which the next version must not get again';
   return conflict('latest_version', `version ${number} ${reason}: import another one first, or delete the adapter`);
+}
+
+function currentVersion(number: number, adapterId: string, baseModelVersionId: string) {
+  const message =
+    `version ${number} is what should be served on base model version ${baseModelVersionId}: make another version or none ` +
+    `current with \`PUT /v1/adapters/${adapterId}/current/${baseModelVersionId}\` first`;
+  return conflict('current_version', message, { base_model_version_id: baseModelVersionId });
 }
 
 function versionInUse(id: string, jobId: string) {

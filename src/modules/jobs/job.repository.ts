@@ -192,8 +192,21 @@ function shown(db: Queryable, jobs: Prisma.Sql): Promise<JobRow[]> {
   return readRows(db, statement);
 }
 
-/** One page of jobs, and one job more. */
-function pageOf(columns: 'id' | '*' | 'id, change_seq', query: JobQuery, tenantId: string | null): Prisma.Sql {
+type Columns = 'id' | '*' | 'id, change_seq';
+
+/**
+ * One page of jobs, and one job more. Of several states it takes a page each, which an index has in order, so that no more is read
+ * however many jobs are in them.
+ */
+function pageOf(columns: Columns, query: JobQuery, tenantId: string | null): Prisma.Sql {
+  const states = [...new Set(query.state)];
+  if (states.length < 2) return pageInOrder(columns, query, tenantId);
+  const pages = states.map((state) => Prisma.sql`(${pageInOrder(columns, { ...query, state: [state] }, tenantId)})`);
+  return Prisma.sql`
+    SELECT * FROM (${Prisma.join(pages, ' UNION ALL ')}) AS pages ORDER BY id DESC LIMIT ${pageArguments(query).take}`;
+}
+
+function pageInOrder(columns: Columns, query: JobQuery, tenantId: string | null): Prisma.Sql {
   const { where, take } = pageArguments(query);
   const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND id < ${where.id.lt}` : Prisma.empty;
   const { rollout_id: rollout, ...others } = query;
@@ -209,6 +222,11 @@ function pageOf(columns: 'id' | '*' | 'id, change_seq', query: JobQuery, tenantI
     SELECT ${Prisma.raw(columns)} FROM jobs WHERE TRUE ${before} ${ofRollout} ${filter} ORDER BY ${order} LIMIT ${limit}`;
 }
 
+function inState(states: readonly string[]): Prisma.Sql {
+  if (states.length === 1) return Prisma.sql`AND state = ${states[0]}::job_state`;
+  return Prisma.sql`AND state = ANY(${[...states]}::job_state[])`;
+}
+
 /** The conditions of a query besides its position. */
 function conditions(query: JobQuery, tenantId: string | null): Prisma.Sql {
   const since = query.updated_since;
@@ -217,7 +235,7 @@ function conditions(query: JobQuery, tenantId: string | null): Prisma.Sql {
     query.tenant_id !== undefined && Prisma.sql`AND tenant_id = ${query.tenant_id}`,
     query.rollout_id !== undefined && Prisma.sql`AND rollout_id = ${query.rollout_id}`,
     query.adapter_id !== undefined && Prisma.sql`AND adapter_id = ${query.adapter_id}`,
-    query.state !== undefined && Prisma.sql`AND state = ${query.state}::job_state`,
+    query.state !== undefined && inState(query.state),
     query.kind !== undefined && Prisma.sql`AND kind = ${query.kind}::job_kind`,
     since !== undefined && Prisma.sql`AND updated_at >= ${new Date(since)}`,
   ];

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { pageOf, PageQuery } from '../../lib/pagination.ts';
-import { ErrorOf, Id, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { ErrorOf, Id, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
 import { POSITION_PATTERN } from '../events/index.ts';
 import { JOB_STATES } from './job.states.ts';
 import { METRICS } from '../../../core/options/metrics.ts';
@@ -172,7 +172,7 @@ export const JobQuery = Type.Object(
     rollout_id: Type.Optional(Id('rollout')),
     adapter_id: Type.Optional(Id('adapter')),
     tenant_id: Type.Optional(Id('tenant')),
-    state: Type.Optional(Type.Enum(JOB_STATES)),
+    state: Type.Optional(severalOf(Type.Enum(JOB_STATES))),
     kind: Type.Optional(JobKind),
     updated_since: Type.Optional(
       Type.String({

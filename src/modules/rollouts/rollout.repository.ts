@@ -73,8 +73,8 @@ export function createRolloutRepository(db: Queryable) {
       return row ?? null;
     },
 
-    page: (query: RolloutQuery, tenantId: string | null): Promise<ShownRollout[]> =>
-      shown(db, pageOf('*', query), tenantId),
+    page: async (query: RolloutQuery, tenantId: string | null): Promise<ShownRollout[]> =>
+      shown(db, await pageOf(db, '*', query), tenantId),
 
     baseModelVersionExists: async (id: string, tx: Queryable = db) =>
       (await tx.baseModelVersion.count({ where: { id } })) > 0,
@@ -153,9 +153,9 @@ export function createRolloutRepository(db: Queryable) {
 
     /** The same of a page. */
     async pageVersion(query: RolloutQuery, tenantId: string | null): Promise<string> {
+      const page = await pageOf(unconfined(db), 'id, xmin, base_model_version_id', query);
       const statement = Prisma.sql`
-        SELECT string_agg(r.id || ${versionOf(tenantId)}, ' ' ORDER BY r.id) AS version
-        FROM (${pageOf('id, xmin, base_model_version_id', query)}) AS r`;
+        SELECT string_agg(r.id || ${versionOf(tenantId)}, ' ' ORDER BY r.id) AS version FROM (${page}) AS r`;
       const [row] = await readRows<{ version: string | null }>(unconfined(db), statement);
       return row?.version ?? '';
     },
@@ -222,12 +222,31 @@ function shown(db: Queryable, rollouts: Prisma.Sql, tenantId: string | null): Pr
 }
 
 /** One page of rollouts, and one rollout more. */
-function pageOf(columns: '*' | 'id, xmin, base_model_version_id', query: RolloutQuery): Prisma.Sql {
+async function pageOf(
+  db: Queryable,
+  columns: '*' | 'id, xmin, base_model_version_id',
+  query: RolloutQuery,
+): Promise<Prisma.Sql> {
   const { where, take } = pageArguments(query);
   const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND id < ${where.id.lt}` : Prisma.empty;
-  const inState = query.state === undefined ? Prisma.empty : Prisma.sql`AND state = ${query.state}::rollout_state`;
+  const inState =
+    query.state === undefined ? Prisma.empty : Prisma.sql`AND state = ANY(${query.state}::rollout_state[])`;
+  const ofModel =
+    query.base_model === undefined ? Prisma.empty : ofBaseModel(await baseModelIdOf(query.base_model, db));
   return Prisma.sql`
-    SELECT ${Prisma.raw(columns)} FROM rollouts WHERE TRUE ${before} ${inState} ORDER BY id DESC LIMIT ${take}`;
+    SELECT ${Prisma.raw(columns)} FROM rollouts WHERE TRUE ${before} ${inState} ${ofModel}
+    ORDER BY id DESC LIMIT ${take}`;
+}
+
+/** The identifier of a base model, by it or by its name; empty if there is none. */
+async function baseModelIdOf(reference: string, tx: Queryable): Promise<string> {
+  const [row] = await tx.$queryRaw<{ id: string }[]>`
+    SELECT id FROM base_models WHERE id = ${reference} OR name = ${reference} ORDER BY id = ${reference} DESC LIMIT 1`;
+  return row?.id ?? '';
+}
+
+function ofBaseModel(id: string): Prisma.Sql {
+  return Prisma.sql`AND base_model_version_id IN (SELECT v.id FROM base_model_versions v WHERE v.base_model_id = ${id})`;
 }
 
 /** The counts of all tenants' jobs or of one tenant's. */

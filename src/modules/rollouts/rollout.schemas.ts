@@ -3,7 +3,7 @@ import { Value } from 'typebox/value';
 import { JobOptions, type GivenJobOptions } from '../../../core/options/job-options.ts';
 import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 import { PageQuery } from '../../lib/pagination.ts';
-import { ErrorOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { ErrorOf, Id, Name, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
 
 /** Largest learning rate of a rollout. A higher one is a slip, which must not cost a fleet its training time. */
@@ -134,7 +134,13 @@ export type CreateRollout = Static<typeof CreateRollout>;
 
 export const RolloutParams = Type.Object({ id: Id('rollout') });
 export const RolloutQuery = Type.Object(
-  { ...PageQuery.properties, state: Type.Optional(Type.Enum(ROLLOUT_STATES)) },
+  {
+    ...PageQuery.properties,
+    state: Type.Optional(severalOf(Type.Enum(ROLLOUT_STATES))),
+    base_model: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 100, description: 'A base model: its identifier or its name.' }),
+    ),
+  },
   { additionalProperties: false },
 );
 export type RolloutQuery = Static<typeof RolloutQuery>;

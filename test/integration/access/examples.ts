@@ -24,6 +24,14 @@ const withId =
   (kind: keyof Owner['owned']): Example =>
   (_world, { owner }) => ({ path: { id: owner.owned[kind] } });
 const withVersion: Example = (_world, { owner }) => ({ path: { id: owner.owned.adp, version_id: owner.owned.adv } });
+const withCurrent = ({ baseModelVersionId }: AccessWorld, { owner }: Caller) => ({
+  path: { id: owner.owned.adp, base_model_version_id: baseModelVersionId },
+});
+const withRollback: Example = async ({ addBaseModelVersion, addRollout, service }) => {
+  const id = await addRollout(await addBaseModelVersion());
+  await service.db.rolloutRollback.create({ data: { rolloutId: id } });
+  return { path: { id } };
+};
 const withWorker: Example = async ({ addWorker }) => ({ path: { id: await addWorker() } });
 const plain: Example = () => ({});
 
@@ -70,6 +78,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   getAdapterVersion: withVersion,
   getBaseModel: ({ baseModel }) => ({ path: { model: baseModel.name } }),
   getBaseModelVersion: ({ baseModelVersionId }) => ({ path: { id: baseModelVersionId } }),
+  getCurrentVersion: withCurrent,
   getDataset: withId('dst'),
   getHealth: plain,
   getJob: withId('job'),
@@ -98,11 +107,24 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   listTenants: plain,
   listWorkers: plain,
   revokeApiKey: withId('key'),
+  getRollback: withRollback,
+  rollBackRollout: async ({ addBaseModelVersion, addRollout, service }) => {
+    const id = await addRollout(await addBaseModelVersion());
+    await service.db.rollout.update({ where: { id }, data: { state: 'completed', finishedAt: new Date() } });
+    return { path: { id } };
+  },
   rotateApiKey: async ({ addKey }, { owner }) => ({ path: { id: await addKey(owner) }, body: {} }),
   undeleteAdapter: withId('adp'),
   undeleteAdapterVersion: withVersion,
   undeleteDataset: withId('dst'),
   undeleteTenant: withId('ten'),
   updateAdapter: (_world, { owner }) => ({ path: { id: owner.owned.adp }, body: { dataset_id: owner.owned.dst } }),
+  setCurrentVersion: async (world, caller) => {
+    const { baseModelVersionId } = world;
+    const key = { adapterId_baseModelVersionId: { adapterId: caller.owner.owned.adp, baseModelVersionId } };
+    const current = await world.service.db.currentVersion.findUnique({ where: key });
+    const body = { version_id: caller.owner.owned.adv, expected_version_id: current!.adapterVersionId };
+    return { ...withCurrent(world, caller), body };
+  },
   setTenantQuotas: (_world, { owner }) => ({ path: { id: owner.owned.ten }, body: {} }),
 };

@@ -42,7 +42,8 @@ describe('create', () => {
     const { data } = (await request({ url: '/v1/adapters?name=with' })).json();
     expect(data).toEqual([shown]);
     const events = await world.app.db.event.findMany({ where: { tenantId: world.acme.id }, orderBy: { seq: 'asc' } });
-    expect(events.slice(-2).map(({ type }) => type)).toEqual(['adapter.created', 'adapter_version.imported']);
+    const types = ['adapter.created', 'adapter.current_moved', 'adapter_version.imported'];
+    expect(events.slice(-3).map(({ type }) => type)).toEqual(types);
   });
 
   it.each([

@@ -29,6 +29,7 @@ export const TAR = { 'content-type': 'application/x-tar' };
 interface CreatedAdapter {
   id: string;
   latest_version: { id: string } | null;
+  current: { base_model_version_id: string; version_id: string }[];
   gate_advice: object | null;
 }
 

@@ -19,7 +19,7 @@ type Answer = Pick<LightMyRequestResponse, 'statusCode' | 'headers' | 'body'> & 
 
 const operator = (method: 'POST' | 'PUT' | 'DELETE', url: string, payload: object = {}) =>
   world.app.request({ method, url, payload });
-const tenant = (method: 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object) =>
+const tenant = (method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', url: string, payload?: object) =>
   world.request({ method, url, payload });
 
 const base = () => `base-${newId('baseModel').slice(-12)}`;
@@ -220,6 +220,33 @@ Object.assign(WRITES, {
     given: async () => (await world.createAdapter(name())).id,
     run: (id) => tenant('PATCH', `/v1/adapters/${id}`, { dataset_id: null }),
     entry: { before: { dataset_id: expect.any(String) }, after: { dataset_id: null } },
+  },
+  setCurrentVersion: {
+    actor: 'tenant',
+    async given() {
+      const source = { path: world.fixture('control').adapter, base_model_version: 'control' };
+      const { id, current } = await world.createAdapter(name(), { source });
+      const { base_model_version_id: base, version_id: version } = current[0]!;
+      return `${id}/current/${base} ${version}`;
+    },
+    run(given) {
+      const [url, version] = given.split(' ');
+      return tenant('PUT', `/v1/adapters/${url}`, { version_id: null, expected_version_id: version });
+    },
+    entry: {
+      before: expect.objectContaining({ version_id: expect.any(String) }),
+      after: expect.objectContaining({ version_id: null }),
+    },
+  },
+  rollBackRollout: {
+    actor: 'operator',
+    async given() {
+      const id = await newRollout();
+      await world.app.db.rollout.update({ where: { id }, data: { state: 'completed', finishedAt: new Date() } });
+      return id;
+    },
+    run: (id) => operator('POST', `/v1/rollouts/${id}/rollback`),
+    entry: { tenant_id: null, before: null, after: { rollback: 'requested' } },
   },
   drainWorker: {
     actor: 'operator',

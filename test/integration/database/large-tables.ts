@@ -4,6 +4,12 @@ import pg from 'pg';
 export interface LargeTables {
   tenant: string;
   baseModel: string;
+  /** One with one version and one rollout, long ago. */
+  oldBaseModel: string;
+  /** Every adapter has a current version on this one. */
+  baseModelVersion: string;
+  /** Only two hundred of the oldest adapters have one on this. */
+  nextBaseModelVersion: string;
   adapter: string;
   /** The newest version of the adapter. */
   version: string;
@@ -35,6 +41,9 @@ export async function fillTables(databaseUrl: string): Promise<LargeTables> {
     return {
       tenant: await one(id('ten', '1')),
       baseModel: await one(id('bm', '1')),
+      oldBaseModel: await one(id('bm', '50')),
+      baseModelVersion: await one(id('bmv', '1')),
+      nextBaseModelVersion: await one(id('bmv', '3')),
       adapter: await one(id('adp', '1')),
       version: await one(id('adv', String(200 + 2 * LARGE))),
       rollout: await one(id('rol', '1')),
@@ -91,6 +100,9 @@ const STATEMENTS = [
    SELECT ${id('adv', `n + ${2 * LARGE}`)}, ${id('ten', '1')}, ${id('adp', '(n - 1) / 200 + 1')}, ${id('bmv', '2')}, ${id('adv', '1')}, n + 1,
      'adapted', 'none', 4, 8, ${id('job', 'n')}
    FROM generate_series(1, ${LARGE}) n`,
+  // A few adapters in the middle, which have one version each, are on another base model version as well.
+  `INSERT INTO current_versions (adapter_id, base_model_version_id, tenant_id, adapter_version_id)
+   SELECT ${id('adp', 'n')}, ${id('bmv', '3')}, ${tenantOf('n')}, ${id('adv', 'n')} FROM generate_series(1001, 1200) n`,
   `INSERT INTO negative_flips (adapter_version_id, tenant_id, flips)
    SELECT ${id('adv', `n + ${2 * LARGE}`)}, ${id('ten', '1')},
      (SELECT jsonb_agg(jsonb_build_object('row', row, 'slices', '[]'::jsonb)) FROM generate_series(1, 100) row)

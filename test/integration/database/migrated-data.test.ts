@@ -123,6 +123,51 @@ test('a version that was registered without a serving name is served by its fold
   ]);
 });
 
+test('what should be served is the newest version of each base, also of one that a version before this publishes', async () => {
+  const version = ([id, base, parent]: readonly [string, string, string | null], number: number, mark = '') =>
+    `('${id}', 't', 'a', '${base}', ${parent === null ? 'NULL' : `'${parent}'`}, ${number},
+      '${parent === null ? 'imported' : 'adapted'}', 'x', 4, 8,
+      ${mark === 'deleted' ? 'now()' : 'NULL'}, ${mark === 'late'})`;
+  const insert = (versions: string[]) =>
+    `INSERT INTO adapter_versions (id, tenant_id, adapter_id, base_model_version_id, parent_version_id, number, origin,
+       artifact_digest, rank, lora_alpha, deleted_at, superseded) VALUES ${versions.join()}`;
+  const made = await migratedFrom(
+    '20261127150000_current_versions',
+    `INSERT INTO tenants (id, name) VALUES ('t', 'acme');
+     INSERT INTO base_models (id, name) VALUES ('m', 'llama');
+     INSERT INTO base_model_versions (id, base_model_id, version, path, serving_name)
+     SELECT v, 'm', v, '/v', '/v' FROM unnest('{v1,v2,v3,v4}'::text[]) AS v;
+     INSERT INTO adapters (id, tenant_id, base_model_id, name, metric, gate) VALUES ('a', 't', 'm', 'topics', 'accuracy', '{}');
+     ${insert([
+       version(['i1', 'v1', null], 1),
+       version(['i2', 'v1', null], 2),
+       version(['on2', 'v2', 'i2'], 3),
+       version(['late2', 'v2', 'i1'], 4, 'late'),
+       version(['on3', 'v3', 'on2'], 5, 'deleted'),
+     ])}`,
+  );
+  try {
+    const { db } = made;
+    const current = async () =>
+      Object.fromEntries(
+        (await db.currentVersion.findMany()).map((row) => [
+          row.baseModelVersionId,
+          [row.adapterVersionId, row.previousVersionId],
+        ]),
+      );
+    expect(await current()).toEqual({ v1: ['i2', 'i1'], v2: ['on2', null] });
+    // A worker and an API of the version before publish and delete.
+    await db.$executeRawUnsafe(insert([version(['on4', 'v4', 'on2'], 6), version(['later2', 'v2', 'i1'], 7)]));
+    expect(await current()).toMatchObject({ v2: ['on2', null], v4: ['on4', null] });
+    await db.$executeRawUnsafe(insert([version(['i3', 'v2', null], 8)]));
+    expect(await current()).toMatchObject({ v2: ['i3', 'on2'] });
+    await db.$executeRawUnsafe(`UPDATE adapter_versions SET deleted_at = now() WHERE id = 'i2'`);
+    expect(await current()).toMatchObject({ v1: [null, null], v2: ['i3', 'on2'] });
+  } finally {
+    await made.close();
+  }
+});
+
 test('versions get the import that they come from as their anchor, whose results are kept', async () => {
   const digest = (digit: number) => `'sha256:${String(digit).repeat(64)}'`;
   const version = (id: string, parent: string | null, number: number) =>

@@ -81,6 +81,8 @@ const MIGRATIONS = [
   '20261127090000_anchor_outcomes',
   '20261127090100_certificates',
   '20261127090200_negative_flips',
+  '20261127150000_current_versions',
+  '20261127150100_rollout_rollbacks',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

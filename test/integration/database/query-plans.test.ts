@@ -67,10 +67,30 @@ const LISTS: Record<string, string[]> = {
   '/v1/base-models': [''],
   '/v1/base-models/{model}/versions': [''],
   '/v1/datasets': ['', 'tenant_id=TENANT', 'name=data-1', 'tenant_id=TENANT&name=data-1'],
-  '/v1/adapters': ['', 'tenant_id=TENANT', 'name=adapter-5', 'tenant_id=TENANT&name=adapter-5'],
+  '/v1/adapters': [
+    '',
+    'tenant_id=TENANT',
+    'name=adapter-5',
+    'tenant_id=TENANT&name=adapter-5',
+    'base_model_version_id=ALL_ARE_ON',
+    'base_model_version_id=FEW_ARE_ON',
+    'base_model_version_id=FEW_ARE_ON&tenant_id=TENANT',
+    'not_on=FEW_ARE_ON',
+    'not_on=FEW_ARE_ON&tenant_id=TENANT',
+    'base_model_version_id=ALL_ARE_ON&not_on=FEW_ARE_ON',
+  ],
   '/v1/adapters/{id}/versions': [''],
   '/v1/adapters/{id}/versions/{version_id}/negative-flips': [''],
-  '/v1/rollouts': ['', 'state=adapting', 'state=completed'],
+  '/v1/rollouts': [
+    '',
+    'state=adapting',
+    'state=completed',
+    'state=adapting&state=analyzing',
+    'state=adapting&state=completed',
+    'base_model=MODEL',
+    'base_model=OLD_MODEL',
+    'base_model=MODEL&state=adapting',
+  ],
   '/v1/jobs': [
     '',
     'rollout_id=ROLLOUT',
@@ -81,6 +101,9 @@ const LISTS: Record<string, string[]> = {
     'adapter_id=ADAPTER',
     'tenant_id=TENANT',
     'state=fine_tuning',
+    'state=fine_tuning&state=queued',
+    'state=ready&state=failed',
+    'rollout_id=ROLLOUT&state=failed&state=queued&state=ready',
     'updated_since=RECENTLY',
     'updated_since=RECENTLY&tenant_id=TENANT',
     'changed_after=0',
@@ -112,6 +135,10 @@ async function get(path: string, query: string, key: string): Promise<{ next_cur
     .replace('ROLLOUT', large.rollout)
     .replace('ADAPTER', large.adapter)
     .replace('JOB', large.job)
+    .replace('ALL_ARE_ON', large.baseModelVersion)
+    .replace('FEW_ARE_ON', large.nextBaseModelVersion)
+    .replace('OLD_MODEL', large.oldBaseModel)
+    .replace('MODEL', large.baseModel)
     .replace('RECENTLY', encodeURIComponent(large.recently))
     .replace('POSITION', last!.position);
   const url = path

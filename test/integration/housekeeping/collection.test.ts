@@ -11,6 +11,7 @@ import { collectionTask } from '../../../src/housekeeping/collection/collection.
 import { withTransaction, type Database } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { createDeletionService } from '../../../src/modules/deletion/deletion.service.ts';
+import { createCurrentVersionService } from '../../../src/modules/adapters/current/current-version.service.ts';
 import { recordEvent } from '../../../src/modules/events/index.ts';
 import { createFleet, type Fleet } from '../queue/fleet.ts';
 import { createTestDatabase, createTestKey, type TestDatabase } from '../support/index.ts';
@@ -154,6 +155,9 @@ async function deleteMuch() {
   const needed = await db.adapterVersion.findMany({ where: { adapterId: kept.id, id: { not: old.id } } });
   const dataset = await db.dataset.findFirstOrThrow({ where: { tenantId: stayer, name: 'data' } });
   const job = await db.job.findUniqueOrThrow({ where: { id: staying.jobId } });
+  const key = { adapterId: kept.id, baseModelVersionId: old.baseModelVersionId };
+  const none = { version_id: null, expected_version_id: old.id };
+  await createCurrentVersionService({ db }).set(key, none, stayer);
   await deletions().deleteVersion(kept.id, old.id, stayer);
   await deletions().deleteAdapter(gone.id, stayer);
   await deletions().deleteDataset(unused.id, stayer);

@@ -37,7 +37,7 @@ test(`kill -9 of a worker in the middle of a job: the next worker ends the rollo
   first.on('message', (message) => (trainingPid = (message as { trainingPid: number | null }).trainingPid));
   const running = await eventually(
     'a job is being fine-tuned',
-    async () => trainingPid !== null && (await jobs.list({ rollout_id: id, state: 'fine_tuning' }, null)).data[0],
+    async () => trainingPid !== null && (await jobs.list({ rollout_id: id, state: ['fine_tuning'] }, null)).data[0],
     40_000,
   );
   first.kill('SIGKILL');

@@ -139,6 +139,35 @@ describe('reading', () => {
     expect(owned.length).toBeLessThan(3);
   });
 
+  test('jobs and rollouts in one of several states, and rollouts of a base model', async () => {
+    const id = await planned();
+    const [one] = await app.db.job.findMany({ where: { rolloutId: id, kind: 'adaptation' } });
+    await app.db.job.update({ where: { id: one!.id }, data: { state: 'failed', finishedAt: new Date() } });
+    const all = (await get(`/v1/jobs?rollout_id=${id}`)).body.data as { id: string; state: string }[];
+    const states = 'state=queued&state=failed&state=failed';
+    for (const others of ['', '&changed_after=0']) {
+      const found = (await get(`/v1/jobs?rollout_id=${id}&${states}${others}`)).body.data as { id: string }[];
+      expect(found.map((job) => job.id).sort()).toEqual(all.map((job) => job.id).sort());
+    }
+    const ids = async (url: string) => ((await get(url)).body.data as { id: string }[]).map((row) => row.id);
+    expect(await ids(`/v1/jobs?rollout_id=${id}&${states}`)).toEqual(all.map((job) => job.id));
+    const first = (await get(`/v1/jobs?rollout_id=${id}&${states}&limit=1`)).body;
+    const rest = await ids(`/v1/jobs?rollout_id=${id}&${states}&cursor=${first.next_cursor}`);
+    expect([first.data[0].id, ...rest]).toEqual(all.map((job) => job.id));
+    expect(await ids(`/v1/jobs?rollout_id=${id}&state=ready&state=failed`)).toEqual([one!.id]);
+    expect((await get('/v1/jobs?state=queued&state=unknown')).status).toBe(400);
+
+    const { base_model_name: model, state } = (await get(`/v1/rollouts/${id}`)).body;
+    const { baseModelId } = (
+      await app.db.rollout.findUniqueOrThrow({ where: { id }, include: { baseModelVersion: true } })
+    ).baseModelVersion;
+    for (const reference of [model, baseModelId])
+      expect(await ids(`/v1/rollouts?base_model=${reference}`)).toContain(id);
+    expect(await ids(`/v1/rollouts?base_model=${model}&state=${state}&state=failed`)).toEqual([id]);
+    expect(await ids(`/v1/rollouts?base_model=${model}&state=failed&state=cancelled`)).toEqual([]);
+    expect(await ids('/v1/rollouts?base_model=unknown')).toEqual([]);
+  });
+
   test('metric points from where one left off', async () => {
     const id = await planned();
     const job = await app.db.job.findFirstOrThrow({ where: { rolloutId: id } });

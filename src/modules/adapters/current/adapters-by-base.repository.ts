@@ -1,0 +1,47 @@
+import { Prisma, type Queryable } from '../../../lib/database.ts';
+import { pageArguments } from '../../../lib/pagination.ts';
+import type { ListAdaptersQuery } from '../adapter.schemas.ts';
+
+/**
+ * One page of the adapters that are on a base model version or not, newest first, and one adapter more, in SQL. Those that are on one
+ * are found by the index of current versions. For those that are not, adapters are looked at until there are enough.
+ */
+export async function adaptersByBase(
+  tx: Queryable,
+  query: ListAdaptersQuery,
+  tenantId: string | null,
+): Promise<Prisma.Sql> {
+  const { base_model_version_id: on, not_on: notOn } = query;
+  const missing = notOn === undefined ? Prisma.empty : await isMissing(tx, notOn);
+  const { where, take } = pageArguments(query);
+  const before = where.id !== undefined && 'lt' in where.id ? Prisma.sql`AND a.id < ${where.id.lt}` : Prisma.empty;
+  return Prisma.sql`
+    SELECT a.* FROM adapters a JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
+      ${on === undefined ? Prisma.empty : Prisma.sql`JOIN current_versions c ON c.adapter_id = a.id`}
+    WHERE a.deleted_at IS NULL ${on === undefined ? Prisma.empty : Prisma.sql`AND ${isOn(on)}`} ${missing} ${before}
+      ${tenantId === null ? Prisma.empty : ofTenant(tenantId, on)}
+      ${query.tenant_id === undefined ? Prisma.empty : ofTenant(query.tenant_id, on)}
+      ${query.name === undefined ? Prisma.empty : Prisma.sql`AND a.name = ${query.name}`}
+    ORDER BY a.id DESC LIMIT ${take}`;
+}
+
+/** The current version `c` is one on this base model version. */
+function isOn(baseModelVersionId: string): Prisma.Sql {
+  return Prisma.sql`c.base_model_version_id = ${baseModelVersionId} AND c.adapter_version_id IS NOT NULL`;
+}
+
+/** The condition that the adapter `a` has no current version there. The base model is looked up first, because its value decides the plan. */
+async function isMissing(tx: Queryable, baseModelVersionId: string): Promise<Prisma.Sql> {
+  const base = await tx.baseModelVersion.findUnique({
+    where: { id: baseModelVersionId },
+    select: { baseModelId: true },
+  });
+  if (base === null) return Prisma.sql`AND FALSE`;
+  return Prisma.sql`AND a.base_model_id = ${base.baseModelId}
+    AND NOT EXISTS (SELECT FROM current_versions c WHERE c.adapter_id = a.id AND ${isOn(baseModelVersionId)})`;
+}
+
+/** Both tables have the tenant. An index of each begins with it. */
+function ofTenant(tenantId: string, on: string | undefined): Prisma.Sql {
+  return Prisma.sql`AND a.tenant_id = ${tenantId} ${on === undefined ? Prisma.empty : Prisma.sql`AND c.tenant_id = ${tenantId}`}`;
+}

@@ -1,0 +1,1 @@
+export { createRollbackService, rollbackRecoverySource } from './rollback.service.ts';

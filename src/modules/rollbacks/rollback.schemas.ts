@@ -1,0 +1,21 @@
+import Type, { type Static } from 'typebox';
+import { Id, Nullable, Timestamp } from '../../lib/schemas.ts';
+
+export const RolloutRollback = Type.Object(
+  {
+    rollout_id: Id('rollout'),
+    rolled_back: Type.Integer({
+      description: 'Adapters for which the version before the rollout is current again, or none.',
+    }),
+    left_alone: Type.Integer({
+      description:
+        'Adapters for which the rollout has published, and something else was current by the time of the rollback.',
+    }),
+    requested_at: Timestamp,
+    finished_at: Nullable(Timestamp),
+  },
+  { title: 'RolloutRollback' },
+);
+export type RolloutRollback = Static<typeof RolloutRollback>;
+
+export const RollbackParams = Type.Object({ id: Id('rollout') });
