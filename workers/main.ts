@@ -173,7 +173,7 @@ async function start(
       onTrained: registration.trained,
     }),
   ]);
-  const sources = [rolloutRecoverySource(db), jobRecoverySource(db), outcomesRecoverySource(db)];
+  const sources = [rolloutRecoverySource(db, producer), jobRecoverySource(db), outcomesRecoverySource(db)];
   const { lockMs = LOCK_MS } = times;
   const queueClock = backend.kind === 'postgres' ? { lockMs, toleranceMs: clockToleranceMs } : null;
   const sweeper = createSweeper({ db, producer, sources, logger, intervalMs: times.sweepMs, queueClock });

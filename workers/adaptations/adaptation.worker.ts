@@ -17,6 +17,7 @@ import { createJobRooms } from '../../src/modules/quotas/index.ts';
 import {
   createJobLifecycle,
   LeaseLostError,
+  pauseRepository,
   type ChangedJob,
   type JobLifecycle,
   type Lease,
@@ -113,6 +114,14 @@ async function leaveToHolder(db: Database, jobId: string): Promise<void> {
   if (leftMs !== null) throw new TryLaterError(`job ${jobId} is held by another worker`, Math.max(0, leftMs) + 500);
 }
 
+/**
+ * Keeps the queue job of a job that was resumed before this worker had stopped it: the queue still had it then, and took no other.
+ * @throws TryLaterError
+ */
+async function leaveToNext(db: Database, jobId: string): Promise<void> {
+  if (await pauseRepository.isWaiting(db, jobId)) throw new TryLaterError(`job ${jobId} was resumed`, 0);
+}
+
 /** A job that this worker holds, with everything needed to run it. */
 interface Claim extends Omit<AdaptationDependencies, 'memory' | 'fitness'> {
   check: MemoryCheck;
@@ -141,7 +150,7 @@ async function work(claim: Claim): Promise<void> {
         code: 'too_many_attempts',
       });
     }
-    if (claimed.attempt === 1) await requireDeviceTime(deps, job.tenantId);
+    if (claimed.attempt === job.retriedAfter + 1) await requireDeviceTime(deps, job.tenantId);
     const reason = check.isHopeless(job.id) ? check.refusalOf(job.id) : null;
     if (reason !== null) throw tooLittleMemory(reason);
     const { attempt } = claimed;
@@ -180,9 +189,10 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
     } else await lifecycle.release(lease, stored);
   } catch (fault) {
     if (!(fault instanceof LeaseLostError)) throw fault;
-    logger.info({ jobId: claimed.id }, 'job given up: it was cancelled or taken over');
+    logger.info({ jobId: claimed.id }, 'job given up: it was cancelled, paused or taken over');
     const ended = await adaptationRepository.ended(claim.db, [claimed.id]);
     if (ended.length > 0) await removeJobFolder(claim.checkpoints, claimed.id);
+    await leaveToNext(claim.db, claimed.id);
     return;
   }
   if (stopping) throw new TryLaterError('the worker is stopping', 0);

@@ -1,6 +1,7 @@
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import {
   PermanentError,
+  TryLaterError,
   WorkerFaultError,
   type HandlerContext,
   type HandlerSet,
@@ -107,6 +108,8 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   } catch (error) {
     if (watch.cancelled.aborted) {
       logger.info('analysis ended: its rollout is no longer being analyzed');
+      // One that was resumed meanwhile could not be enqueued, because the queue still had it.
+      if (await isAnalyzing()) throw new TryLaterError(`rollout ${id} was resumed`, 0);
       return;
     }
     await conclude(lifecycle, id, context, error);

@@ -1,10 +1,13 @@
 export { cancelJobsOf } from './cancel-jobs-of.ts';
+export { pauseJobs, resumeJobs } from './control/pause.ts';
+export { pauseRepository } from './control/pause.repository.ts';
 export { toEntry } from './job-entries.ts';
 export {
   advancePhase,
   cancelJobs,
   createJobLifecycle,
   JobEndedError,
+  JobPausedError,
   LeaseLostError,
   settleRollout,
   type JobEnd,

@@ -10,9 +10,9 @@ const FIELDS = [
   ...(['fusionAlpha', 'fusionBeta', 'step', 'totalSteps', 'metricName', 'metricTarget', 'metricOld'] as const),
   ...(['metricAnchor', 'anchorVersionId'] as const),
   ...(['metricNone', 'metricCopy', 'metricBest', 'ttrMs', 'queueWaitMs', 'prepareMs', 'evolutionMs'] as const),
-  ...(['initializeMs', 'fineTuneMs', 'evaluateMs', 'publishMs', 'attempt', 'error', 'appendEos'] as const),
+  ...(['initializeMs', 'fineTuneMs', 'evaluateMs', 'publishMs', 'heldMs', 'attempt', 'error', 'appendEos'] as const),
   ...(['appendEosReason', 'maxLength', 'createdAt', 'startedAt', 'readyAt', 'finishedAt'] as const),
-  ...(['updatedAt', 'certificate'] as const),
+  ...(['updatedAt', 'certificate', 'pausedAt', 'pausedBy'] as const),
 ] as const satisfies readonly (keyof Prisma.JobGetPayload<object>)[];
 
 export type JobRow = Pick<Prisma.JobGetPayload<object>, (typeof FIELDS)[number]> & {
@@ -38,10 +38,10 @@ export interface LiveJob {
   ended: boolean;
 }
 
-/** Jobs that are still to be run or refined, and those whose baselines are to be measured. */
-const LIVE = Prisma.sql`(j.finished_at IS NULL OR j.baselines_pending)`;
+/** Jobs that are still to be run or refined and are not held, and those whose baselines are to be measured. */
+const LIVE = Prisma.sql`(j.baselines_pending OR (j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held'))`;
 
-/** Rollouts `r` that go on and have jobs; of one that is analyzed, some may be planned already. */
+/** Rollouts `r` that go on and have jobs; of one that is analyzed, some may be planned already. No job of a paused one is queued. */
 const WITH_JOBS = Prisma.sql`r.state IN ('analyzing', 'adapting')`;
 
 /**
@@ -115,8 +115,8 @@ export function createJobRepository(db: Database) {
 
     /**
      * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was
-     * accepted: the wait until its analysis began and the analysis itself. A control needs no analysis, so for it all
-     * of that time counts as waiting.
+     * accepted: the wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so
+     * for it the first two count as waiting.
      * @returns the identifiers of those that the rollout did not have yet
      */
     async plan(tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]): Promise<string[]> {
@@ -131,14 +131,14 @@ export function createJobRepository(db: Database) {
         )
         INSERT INTO jobs (
           id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target,
-          error, queue_wait_ms, evolution_ms, phase, phase_since, created_at, updated_at, finished_at
+          error, queue_wait_ms, evolution_ms, held_ms, phase, phase_since, created_at, updated_at, finished_at
         )
         SELECT p.id, v.tenant_id, r.id, v.adapter_id, v.id, p.kind,
           CASE WHEN p.error IS NULL THEN 'queued' ELSE 'failed' END::job_state,
           CASE p.kind WHEN 'control' THEN 'scratch' ELSE ${strategy} END, a.metric,
           CASE a.gate ->> 'kind' WHEN 'absolute' THEN (a.gate ->> 'target')::float8 END, p.error,
           CASE p.kind WHEN 'control' THEN times.waited + times.analyzed ELSE times.waited END,
-          CASE p.kind WHEN 'control' THEN 0 ELSE times.analyzed END,
+          CASE p.kind WHEN 'control' THEN 0 ELSE times.analyzed END, r.held_waiting_ms + r.held_analyzing_ms,
           'queue_wait', clock.now, clock.now, clock.now, CASE WHEN p.error IS NULL THEN NULL ELSE clock.now END
         FROM planned p
         JOIN adapter_versions v ON v.id = p.source_version_id
@@ -146,8 +146,8 @@ export function createJobRepository(db: Database) {
         JOIN rollouts r ON r.id = ${rolloutId}
         CROSS JOIN clock
         CROSS JOIN LATERAL (
-          SELECT (EXTRACT(EPOCH FROM r.analysis_started_at - r.accepted_at) * 1000)::float8 AS waited,
-                 (EXTRACT(EPOCH FROM clock.now - r.analysis_started_at) * 1000)::float8 AS analyzed
+          SELECT (EXTRACT(EPOCH FROM r.analysis_started_at - r.accepted_at) * 1000)::float8 - r.held_waiting_ms AS waited,
+                 (EXTRACT(EPOCH FROM clock.now - r.analysis_started_at) * 1000)::float8 - r.held_analyzing_ms AS analyzed
         ) AS times
         ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id`;
       return rows.map((row) => row.id);
@@ -162,7 +162,7 @@ export function createJobRepository(db: Database) {
     /** Live jobs of rollouts that go on, by the rollouts' counts. */
     async countLive(tx: Queryable = db): Promise<number> {
       const [row] = await tx.$queryRaw<{ count: number | null }[]>`
-        SELECT sum(c.unfinished + c.baselines_pending)::int AS count
+        SELECT sum(c.baselines_pending + CASE WHEN c.state IN ('held', 'paused') THEN 0 ELSE c.unfinished END)::int AS count
         FROM rollouts r JOIN rollout_counts c ON c.rollout_id = r.id WHERE ${WITH_JOBS}`;
       return row?.count ?? 0;
     },

@@ -26,6 +26,8 @@ export function toRollout(
     state: row.state,
     options: row.options as RolloutOptions,
     error: showError(row.error, scope),
+    paused_at: toTimestamp(row.pausedAt),
+    paused_reason: row.pausedReason as Rollout['paused_reason'],
     jobs,
     controls,
     summary: {

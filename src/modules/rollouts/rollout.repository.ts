@@ -106,7 +106,8 @@ export function createRolloutRepository(db: Queryable) {
         UPDATE rollouts r SET state = ${next}::rollout_state,
           error = ${error === null ? null : JSON.stringify(error)}::jsonb,
           analysis_started_at = CASE WHEN ${next} = 'analyzing' THEN clock.now ELSE r.analysis_started_at END,
-          planned_at = CASE WHEN ${next} = 'adapting' THEN clock.now ELSE r.planned_at END, updated_at = clock.now
+          planned_at = CASE WHEN ${next} = 'adapting' THEN clock.now ELSE r.planned_at END,
+          paused_at = NULL, paused_reason = NULL, updated_at = clock.now
         FROM clock WHERE r.id = ${id} AND r.state = ANY(${[...from]}::rollout_state[])`;
       return count === 1;
     },
@@ -167,7 +168,7 @@ export function createRolloutRepository(db: Queryable) {
     },
 
     /**
-     * The figures of rollouts, for one tenant or for all. The speed-up compares times without the wait in the queue.
+     * The figures of rollouts, for one tenant or for all. The speed-up compares times without the wait in the queue and what was held.
      */
     summaries: (rolloutIds: readonly string[], tenantId: string | null, tx: Queryable = db) =>
       tx.$queryRaw<SummaryRow[]>`
@@ -176,7 +177,7 @@ export function createRolloutRepository(db: Queryable) {
           CASE WHEN count(*) > 0 AND count(*) = count(j.finished_at)
             THEN (EXTRACT(EPOCH FROM max(j.finished_at) - r.accepted_at) * 1000)::float8 END AS makespan_ms,
           percentile_cont(0.5) WITHIN GROUP (
-            ORDER BY (c.ttr_ms - c.queue_wait_ms) / NULLIF(j.ttr_ms - j.queue_wait_ms, 0)
+            ORDER BY (c.ttr_ms - c.queue_wait_ms - c.held_ms) / NULLIF(j.ttr_ms - j.queue_wait_ms - j.held_ms, 0)
           ) AS median_speedup
         FROM rollouts r
         JOIN jobs j ON j.rollout_id = r.id AND j.kind = 'adaptation'

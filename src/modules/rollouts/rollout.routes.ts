@@ -90,5 +90,35 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
     },
     (request) => service(request).cancel(request.params.id, recordChangeOf(request)),
   );
+  app.post(
+    '/rollouts/:id/pause',
+    {
+      onRequest: requireOperator,
+      schema: {
+        ...operation('pauseRollout', 'Pause a rollout and its jobs'),
+        description:
+          'No job is planned or begun any more, and running ones stop at their next step and keep their checkpoints. Pausing again ' +
+          'changes nothing. The jobs of a large fleet are paused in steps; none is begun meanwhile.',
+        params: RolloutParams,
+        response: { 200: Rollout },
+      },
+    },
+    (request) => service(request).pause(request.params.id, recordChangeOf(request)),
+  );
+  app.post(
+    '/rollouts/:id/resume',
+    {
+      onRequest: requireOperator,
+      schema: {
+        ...operation('resumeRollout', 'Resume a paused rollout and its jobs'),
+        description:
+          'It goes on where it was, and each job from its checkpoint. Jobs that were paused themselves stay paused. Resuming a rollout ' +
+          'that is not paused changes nothing.',
+        params: RolloutParams,
+        response: { 200: Rollout },
+      },
+    },
+    (request) => service(request).resume(request.params.id, recordChangeOf(request)),
+  );
 };
 export default rolloutRoutes;

@@ -67,7 +67,8 @@ const Summary = Type.Object(
     median_speedup: Nullable(
       Type.Number({
         description:
-          'Median of the time of a control divided by the time of its adapter, both without the wait in the queue.',
+          'Median of the time of a control divided by the time of its adapter, both without the wait in the queue and the time for ' +
+          'which they were held.',
       }),
     ),
   },
@@ -103,11 +104,22 @@ export const Rollout = Type.Object(
     state: Type.Enum(ROLLOUT_STATES, {
       description:
         'planning: waiting for a worker. analyzing: files are verified, the evolutions computed and the jobs planned, the first ' +
-        'of which may run meanwhile. adapting: all jobs are planned, and run. ' +
+        'of which may run meanwhile. adapting: all jobs are planned, and run. paused: nothing is begun, and it goes on when it is ' +
+        'resumed. ' +
         'completed: all jobs have ended, and what their adapters are compared with is measured. failed: see `error`.',
     }),
     options: RolloutOptions,
     error: Nullable(ErrorOf('Why the rollout failed, or why its analysis waits.')),
+    paused_at: Nullable(Timestamp),
+    paused_reason: Nullable(
+      Type.Object(
+        {
+          code: Type.String({ description: '`requested`: the operator has paused it. Codes do not change.' }),
+          message: Type.String({ description: 'Why, for people.' }),
+        },
+        { description: 'Why the rollout is paused.' },
+      ),
+    ),
     jobs: countsOf('adaptation jobs'),
     controls: countsOf('controls'),
     summary: Summary,

@@ -12,6 +12,7 @@ import { recordEvent } from '../events/index.ts';
 import { settleRollout } from '../jobs/index.ts';
 import { readTogether } from '../../tenancy/confined-database.repository.ts';
 import { cancelInBatches } from './cancellation.ts';
+import { followInterrupted, pauseRollout, resumeRollout, toPlanEntry } from './control/pausing.ts';
 import { toRollout } from './rollout.mapper.ts';
 import { createRolloutRepository, type RolloutRow } from './rollout.repository.ts';
 import {
@@ -93,6 +94,18 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
       });
     },
 
+    /** Stops a rollout and its jobs until it is resumed. @throws AppError 404, 409 `rollout_ended` */
+    async pause(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
+      await pauseRollout({ db, producer }, id, recordChange);
+      return get(id, null);
+    },
+
+    /** Lets a paused rollout go on. @throws AppError 404, 409 `rollout_ended` */
+    async resume(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
+      await resumeRollout({ db, producer }, id, recordChange);
+      return get(id, null);
+    },
+
     /**
      * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing, except that it goes on where an
      * interrupted one ended.
@@ -146,7 +159,7 @@ export async function createRollout(
   }
   const id = newId('rollout');
   const row = await rollouts.insert(tx, { id, baseModelVersionId, options: withDefaults(request.options) });
-  const entries: JobEntry[] = [{ name: 'rollout.plan', id, payload: { rolloutId: id } }];
+  const entries: JobEntry[] = [toPlanEntry(id)];
   await recordEvent(tx, {
     tenantId: null,
     type: 'rollout.accepted',
@@ -157,19 +170,27 @@ export async function createRollout(
   return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }, null), entries };
 }
 
+type FollowingProducer = Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+
+/** Without a producer, resumed jobs stay in the outbox until the next sweep. */
+const SWEPT_LATER: FollowingProducer = {
+  enqueueAfterCommit: () => Promise.resolve(),
+  remove: () => Promise.resolve(),
+};
+
 /** What the sweeper needs to know about rollouts. */
-export function rolloutRecoverySource(db: Database): RecoverySource {
+export function rolloutRecoverySource(db: Database, producer: FollowingProducer = SWEPT_LATER): RecoverySource {
   const rollouts = createRolloutRepository(db);
-  const toEntry = ({ id }: { id: string }): JobEntry => ({ name: 'rollout.plan', id, payload: { rolloutId: id } });
   return {
     queue: 'rollouts',
     // Only the queue leases an analysis: if it stalls, the queue itself gives it to another worker.
     expired: () => Promise.resolve([]),
     countLive: () => rollouts.countUnplanned(),
     live: async (after, limit) =>
-      (await rollouts.unplanned(after, limit)).map((row) => ({ rowId: row.id, entry: toEntry(row) })),
+      (await rollouts.unplanned(after, limit)).map(({ id }) => ({ rowId: id, entry: toPlanEntry(id) })),
     repair: async () => {
       for (const { id } of await rollouts.unfinishedCancellations()) await cancelInBatches(db, id);
+      await followInterrupted({ db, producer });
       for (const { id } of await rollouts.unsettled()) {
         await withTransaction(db, async (tx) => {
           await rollouts.lock(id, tx);

@@ -81,6 +81,8 @@ const MIGRATIONS = [
   '20261127090000_anchor_outcomes',
   '20261127090100_certificates',
   '20261127090200_negative_flips',
+  '20261127160000_paused_states',
+  '20261127160100_pauses',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {
