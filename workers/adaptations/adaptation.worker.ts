@@ -22,6 +22,7 @@ import {
   type JobLifecycle,
   type Lease,
 } from '../../src/modules/jobs/index.ts';
+import { followInBatches, type StoredOptions } from '../../src/modules/rollouts/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
@@ -144,6 +145,7 @@ async function work(claim: Claim): Promise<void> {
   if (job === null) return;
   logger.info({ kind: job.kind, adapterId: job.adapterId }, 'job claimed');
   const heartbeatMs = deps.heartbeatMs ?? 1000;
+  const { policy } = job.rollout.options as StoredOptions;
   try {
     if (claimed.attempt - claimed.excused_attempts > MAX_CLAIMS) {
       throw new PermanentError(`job ${job.id} was claimed ${MAX_CLAIMS} times and never ended`, {
@@ -158,7 +160,16 @@ async function work(claim: Claim): Promise<void> {
     await removeJobFolder(deps.checkpoints, job.id);
   } catch (error) {
     await conclude(claim, error);
+  } finally {
+    if (policy !== undefined) await followWaves(claim, logger);
   }
+}
+
+/** The end of a job may have released the next wave or paused its rollout. The sweeper does what this cannot. */
+async function followWaves({ db, producer, claimed }: Claim, logger: Logger): Promise<void> {
+  await followInBatches({ db, producer }, claimed.rollout_id).catch((error: unknown) => {
+    logger.warn({ err: error }, 'the jobs of a rollout were not released or paused: the sweeper will do it');
+  });
 }
 
 /** @throws PermanentError if the tenant has used up its device seconds of this month */

@@ -6,7 +6,6 @@ ALTER TABLE "rollouts" ADD COLUMN "paused_reason" JSONB;
 ALTER TABLE "rollouts" ADD COLUMN "jobs_follow" BOOLEAN NOT NULL DEFAULT false;
 ALTER TABLE "rollouts" ADD COLUMN "held_waiting_ms" DOUBLE PRECISION NOT NULL DEFAULT 0;
 ALTER TABLE "rollouts" ADD COLUMN "held_analyzing_ms" DOUBLE PRECISION NOT NULL DEFAULT 0;
-CREATE INDEX "rollouts_jobs_follow_idx" ON "rollouts" ("id") WHERE "jobs_follow";
 
 -- `paused_by` is `job` where somebody has paused the job itself, and `rollout` where it only follows its rollout.
 ALTER TABLE "jobs" ADD COLUMN "held_ms" DOUBLE PRECISION NOT NULL DEFAULT 0;

@@ -12,6 +12,7 @@ import {
   type Lease,
   type MeasuredBaselines,
 } from './job-lifecycle.repository.ts';
+import { stepWaves } from './control/waves.ts';
 import { toBaselinesEntry } from './job-entries.ts';
 import type { JobPhase } from './job.states.ts';
 
@@ -170,8 +171,12 @@ export async function cancelJobs(
   return { jobs, isLast: limit === null || (jobs.length < limit && dropped < limit) };
 }
 
-/** Completes a rollout if all its jobs have ended. The rollout's row must be locked. */
+/**
+ * Judges the wave of a rollout and releases the next one, or completes the rollout, if the jobs have ended. The rollout's row must be
+ * locked.
+ */
 export async function settleRollout(tx: Transaction, rolloutId: string): Promise<void> {
+  await stepWaves(tx, rolloutId);
   const completed = await repository.completeRollout(tx, rolloutId);
   if (completed === null) return;
   await recordEvent(tx, {

@@ -139,6 +139,7 @@ export const Job = Type.Object(
           'for its wave or an approval, or ended until it was tried again.',
       },
     ),
+    wave: Nullable(Type.Integer({ description: 'Its wave, from 1; null where the rollout has no policy.' })),
     paused_at: Nullable(Timestamp),
     paused_by: Nullable(
       Type.Enum(['job', 'rollout'] as const, {

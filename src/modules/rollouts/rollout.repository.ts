@@ -1,6 +1,7 @@
 import { columnsOf, Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
+import type { RolloutPolicy } from '../jobs/index.ts';
 import type { RolloutQuery, StoredOptions } from './rollout.schemas.ts';
 import {
   LIVE_ROLLOUT_STATES,
@@ -73,6 +74,15 @@ export function createRolloutRepository(db: Queryable) {
 
     baseModelVersionExists: async (id: string, tx: Queryable = db) =>
       (await tx.baseModelVersion.count({ where: { id } })) > 0,
+
+    /** The policy of the base model for rollouts that name none. */
+    async defaultPolicy(baseModelVersionId: string, tx: Queryable = db): Promise<RolloutPolicy | null> {
+      const { baseModel } = await tx.baseModelVersion.findUniqueOrThrow({
+        where: { id: baseModelVersionId },
+        select: { baseModel: { select: { policy: true } } },
+      });
+      return baseModel.policy as RolloutPolicy | null;
+    },
 
     /** A rollout of the same version that has not ended, or whose jobs are still being cancelled. */
     liveRollout: (baseModelVersionId: string, tx: Queryable = db) =>
@@ -201,7 +211,7 @@ export function createRolloutRepository(db: Queryable) {
         where: { state: { in: [...UNPLANNED_ROLLOUT_STATES] }, id: { gt: after } },
         orderBy: { id: 'asc' },
         take: limit,
-        select: { id: true },
+        select: { id: true, options: true },
       }),
 
     /** Rollouts that are not completed although all their jobs have ended. */

@@ -7,7 +7,7 @@ import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.t
 import { unlessUnchanged } from '../../plugins/etag.ts';
 import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { CreateRollout, Rollout, RolloutParams, RolloutQuery } from './rollout.schemas.ts';
+import { ApproveWave, CreateRollout, Rollout, RolloutParams, RolloutQuery } from './rollout.schemas.ts';
 import { createRolloutService } from './rollout.service.ts';
 import { SummaryCache } from './summary-cache.ts';
 
@@ -119,6 +119,22 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
       },
     },
     (request) => service(request).resume(request.params.id, recordChangeOf(request)),
+  );
+  app.post(
+    '/rollouts/:id/approve',
+    {
+      onRequest: requireOperator,
+      schema: {
+        ...operation('approveRollout', 'Release a wave of a rollout that waits for an approval'),
+        description:
+          'Jobs of the wave are enqueued. Approving a wave that was released already changes nothing; for one that does not wait yet ' +
+          'the answer is `409 wave_not_waiting`.',
+        params: RolloutParams,
+        body: ApproveWave,
+        response: { 200: Rollout },
+      },
+    },
+    (request) => service(request).approve(request.params.id, request.body.wave, recordChangeOf(request)),
   );
 };
 export default rolloutRoutes;

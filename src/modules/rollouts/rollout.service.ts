@@ -12,7 +12,7 @@ import { recordEvent } from '../events/index.ts';
 import { settleRollout } from '../jobs/index.ts';
 import { readTogether } from '../../tenancy/confined-database.repository.ts';
 import { cancelInBatches } from './cancellation.ts';
-import { followInterrupted, pauseRollout, resumeRollout, toPlanEntry } from './control/pausing.ts';
+import { approveRollout, followInterrupted, pauseRollout, resumeRollout, toPlanEntry } from './control/pausing.ts';
 import { toRollout } from './rollout.mapper.ts';
 import { createRolloutRepository, type RolloutRow } from './rollout.repository.ts';
 import {
@@ -106,6 +106,12 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
       return get(id, null);
     },
 
+    /** Releases a wave that waits for an approval. @throws AppError 404, 409 */
+    async approve(id: string, wave: number, recordChange: RecordChange = unrecorded): Promise<Rollout> {
+      await approveRollout({ db, producer }, { id, wave }, recordChange);
+      return get(id, null);
+    },
+
     /**
      * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing, except that it goes on where an
      * interrupted one ended.
@@ -158,8 +164,10 @@ export async function createRollout(
     );
   }
   const id = newId('rollout');
-  const row = await rollouts.insert(tx, { id, baseModelVersionId, options: withDefaults(request.options) });
-  const entries: JobEntry[] = [toPlanEntry(id)];
+  const policy = request.options.policy ?? (await rollouts.defaultPolicy(baseModelVersionId, tx));
+  const options = withDefaults({ ...request.options, ...(policy !== null && { policy }) });
+  const row = await rollouts.insert(tx, { id, baseModelVersionId, options });
+  const entries: JobEntry[] = [toPlanEntry(row)];
   await recordEvent(tx, {
     tenantId: null,
     type: 'rollout.accepted',
@@ -187,7 +195,7 @@ export function rolloutRecoverySource(db: Database, producer: FollowingProducer 
     expired: () => Promise.resolve([]),
     countLive: () => rollouts.countUnplanned(),
     live: async (after, limit) =>
-      (await rollouts.unplanned(after, limit)).map(({ id }) => ({ rowId: id, entry: toPlanEntry(id) })),
+      (await rollouts.unplanned(after, limit)).map((row) => ({ rowId: row.id, entry: toPlanEntry(row) })),
     repair: async () => {
       for (const { id } of await rollouts.unfinishedCancellations()) await cancelInBatches(db, id);
       await followInterrupted({ db, producer });

@@ -83,6 +83,7 @@ const MIGRATIONS = [
   '20261127090200_negative_flips',
   '20261127160000_paused_states',
   '20261127160100_pauses',
+  '20261127160200_waves',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

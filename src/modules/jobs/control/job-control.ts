@@ -7,6 +7,7 @@ import type { RecordChange } from '../../../lib/record-change.ts';
 import { unconfined } from '../../../tenancy/confined-database.repository.ts';
 import { createJobRooms } from '../../quotas/index.ts';
 import { jobLifecycleRepository, type ChangedJob } from '../job-lifecycle.repository.ts';
+import { settleRollout } from '../job-lifecycle.ts';
 import type { Job } from '../job.schemas.ts';
 import { pauseRepository } from './pause.repository.ts';
 import { pauseJobs, resumeJobs } from './pause.ts';
@@ -42,7 +43,11 @@ export function createJobControl({ db, producer, quotas }: ControlDependencies) 
     async pause(job: Job, recordChange: RecordChange): Promise<void> {
       const changed = await change(job, recordChange, async (tx) => {
         const [paused] = await pauseJobs(tx, { jobId: job.id });
-        if (paused !== undefined) return paused;
+        if (paused !== undefined) {
+          // Its wave does not wait for it.
+          await settleRollout(tx, job.rollout_id);
+          return paused;
+        }
         const now = await stateOf(tx, job.id);
         if (now.state !== 'paused') throw cannot('paused', job.id, now);
         await pauseRepository.keepPaused(tx, job.id);

@@ -15,7 +15,8 @@ function pausable(which: JobsToHold): Prisma.Sql {
 function resumable(which: JobsToHold): Prisma.Sql {
   return 'jobId' in which
     ? Prisma.sql`id = ${which.jobId}`
-    : Prisma.sql`rollout_id = ${which.rolloutId} AND paused_by = 'rollout'`;
+    : Prisma.sql`rollout_id = ${which.rolloutId} AND (paused_by = 'rollout' OR (
+        state = 'held' AND wave <= (SELECT wave FROM rollouts WHERE id = ${which.rolloutId})))`;
 }
 
 function limitOf(which: JobsToHold): number | null {
@@ -51,18 +52,18 @@ export const pauseRepository = {
     return count === 1;
   },
 
-  /** Puts paused jobs back into the queue. A ready job is refined on. */
+  /** Puts paused jobs, and those of a wave that was released, into the queue. A ready job is refined on. */
   resume: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
     tx.$queryRaw<ChangedJob[]>`
       ${CLOCK}
       UPDATE jobs j SET ${ACCRUE},
-        state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'queued' END,
-        phase = CASE WHEN j.ttr_ms IS NULL THEN 'queue_wait' ELSE j.phase END,
+        state = CASE WHEN j.state = 'ready' THEN j.state WHEN j.wave > r.wave THEN 'held' ELSE 'queued' END,
+        phase = CASE WHEN j.ttr_ms IS NOT NULL THEN j.phase WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END,
         paused_at = NULL, paused_by = NULL, updated_at = clock.now
       FROM clock,
-        (SELECT id, state FROM jobs WHERE ${resumable(which)} AND finished_at IS NULL AND paused_at IS NOT NULL
-          ORDER BY id LIMIT ${limitOf(which)}::int FOR NO KEY UPDATE) AS old
-      WHERE j.id = old.id
+        (SELECT id, state FROM jobs WHERE ${resumable(which)} AND finished_at IS NULL AND (paused_at IS NOT NULL OR state = 'held')
+          ORDER BY id LIMIT ${limitOf(which)}::int FOR NO KEY UPDATE) AS old, rollouts r
+      WHERE j.id = old.id AND r.id = j.rollout_id
       RETURNING ${RETURNED}`,
 
   /** Whether a job should be in the queue, and no worker holds it. */

@@ -26,11 +26,12 @@ export const retryRepository = {
     const [job] = await tx.$queryRaw<ChangedJob[]>`
       ${CLOCK}
       UPDATE jobs j SET ${ACCRUE_AS_HELD},
-        state = 'queued', phase = 'queue_wait', finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
+        state = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queued' END::job_state,
+        phase = CASE WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END::job_phase, finished_at = NULL, excused_attempts = j.attempt, retried_after = j.attempt, error = NULL,
         won_strategy = NULL, fusion_alpha = NULL, fusion_beta = NULL, metric_best = NULL, certificate = NULL, precision = NULL,
         baselines_pending = FALSE, step = 0, total_steps = 0, warnings = '{}', updated_at = clock.now
-      FROM clock, (SELECT id, state FROM jobs WHERE id = ${jobId} FOR NO KEY UPDATE) AS old
-      WHERE j.id = old.id AND j.state IN ('not_ready', 'failed', 'cancelled') AND j.finished_at IS NOT NULL
+      FROM clock, (SELECT id, state FROM jobs WHERE id = ${jobId} FOR NO KEY UPDATE) AS old, rollouts r
+      WHERE j.id = old.id AND r.id = j.rollout_id AND j.state IN ('not_ready', 'failed', 'cancelled') AND j.finished_at IS NOT NULL
       RETURNING ${RETURNED}`;
     if (job === undefined) return null;
     // The curves of a run that counts no more are measured anew. Searches stay, because other jobs may have begun with them.

@@ -35,7 +35,7 @@ export async function retryJob(
     throw conflict('job_not_ended', `job ${id} cannot be retried: it has not ended as not_ready, failed or cancelled`);
   }
   if (rolloutState === 'completed') await reopen(tx, rolloutId);
-  const entries = [toEntry(job)];
+  const entries = job.state === 'held' ? [] : [toEntry(job)];
   await writeOutbox(tx, entries);
   await recordJobChanges(tx, [job]);
   return { job, entries };

@@ -5,29 +5,33 @@ import { withTransaction, type Database, type Transaction } from '../../../lib/d
 import { conflict, notFound } from '../../../lib/errors.ts';
 import type { RecordChange } from '../../../lib/record-change.ts';
 import { recordEvent } from '../../events/index.ts';
-import { pauseJobs, resumeJobs, settleRollout } from '../../jobs/index.ts';
-import { LIVE_ROLLOUT_STATES, UNPLANNED_ROLLOUT_STATES, type RolloutState } from '../rollout.states.ts';
+import {
+  approveWave,
+  markRolloutPaused,
+  pauseJobs,
+  resumeJobs,
+  settleRollout,
+  wavesRepository,
+  type PausedReason,
+} from '../../jobs/index.ts';
+import { LIVE_ROLLOUT_STATES, UNPLANNED_ROLLOUT_STATES } from '../rollout.states.ts';
+import type { StoredOptions } from '../rollout.schemas.ts';
 import { pausingRepository as repository } from './pausing.repository.ts';
 
 /** Number of jobs that one transaction pauses or resumes. */
 const BATCH = 1000;
 
-/** Why a rollout is paused. Codes do not change. */
-export interface PausedReason {
-  readonly code: 'requested';
-  readonly message: string;
-}
-
-export const REQUESTED: PausedReason = { code: 'requested', message: 'paused by the operator' };
+const REQUESTED: PausedReason = { code: 'requested', message: 'paused by the operator' };
 
 interface PausingDependencies {
   db: Database;
   producer: Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
 }
 
-/** The entry of the queue that plans a rollout. */
-export function toPlanEntry(id: string): JobEntry {
-  return { name: 'rollout.plan', id, payload: { rolloutId: id } };
+/** The entry of the queue that plans a rollout. Workers of the version before, which know no policy, leave one that has some to others. */
+export function toPlanEntry({ id, options }: { id: string; options: unknown }): JobEntry {
+  const name = (options as StoredOptions).policy === undefined ? 'rollout.plan' : 'rollout.plan_in_waves';
+  return { name, id, payload: { rolloutId: id } };
 }
 
 /**
@@ -37,24 +41,11 @@ export function toPlanEntry(id: string): JobEntry {
 export async function pauseRollout(deps: PausingDependencies, id: string, recordChange: RecordChange): Promise<void> {
   await withTransaction(deps.db, async (tx) => {
     const { state } = await requireLive(tx, id, 'paused');
-    if (!(await markPaused(tx, id, state, REQUESTED))) return;
+    if (!(await markRolloutPaused(tx, id, state, REQUESTED))) return;
     await recordChange(tx, { tenantId: null, subjectId: id, before: { state }, after: { state: 'paused' } });
   });
   await deps.producer.remove('rollouts', [id]);
   await followInBatches(deps, id);
-}
-
-/** Pauses a rollout whose row is locked; its jobs are to follow. False if it does not go on. */
-export async function markPaused(
-  tx: Transaction,
-  id: string,
-  from: RolloutState,
-  reason: PausedReason,
-): Promise<boolean> {
-  if (!(await repository.pause(tx, id, { ...reason }))) return false;
-  const data = { from, reason: { ...reason } };
-  await recordEvent(tx, { tenantId: null, type: 'rollout.paused', subjectId: id, data });
-  return true;
 }
 
 /**
@@ -63,12 +54,12 @@ export async function markPaused(
  */
 export async function resumeRollout(deps: PausingDependencies, id: string, recordChange: RecordChange): Promise<void> {
   const entries = await withTransaction(deps.db, async (tx) => {
-    await requireLive(tx, id, 'resumed');
+    const rollout = await requireLive(tx, id, 'resumed');
     const state = await repository.resume(tx, id);
     if (state === null) return [];
     await recordEvent(tx, { tenantId: null, type: `rollout.${state}`, subjectId: id, data: { from: 'paused' } });
     await recordChange(tx, { tenantId: null, subjectId: id, before: { state: 'paused' }, after: { state } });
-    const planning = UNPLANNED_ROLLOUT_STATES.some((unplanned) => unplanned === state) ? [toPlanEntry(id)] : [];
+    const planning = UNPLANNED_ROLLOUT_STATES.some((unplanned) => unplanned === state) ? [toPlanEntry(rollout)] : [];
     await writeOutbox(tx, planning);
     return planning;
   });
@@ -121,12 +112,41 @@ async function followBatch(tx: Transaction, id: string): Promise<Batch> {
   const { jobs, entries } = goesOn ? await resumeJobs(tx, which) : { jobs: [], entries: [] };
   const isLast = jobs.length < BATCH;
   if (isLast) await repository.endFollowing(tx, id);
-  // Jobs may have ended after their rollout was paused and before they were.
-  if (isLast && goesOn) await settleRollout(tx, id);
-  return { entries, removed: [], isLast };
+  if (!isLast || !goesOn) return { entries, removed: [], isLast };
+  // Jobs may have ended after their rollout was paused and before they were, and a wave may be empty.
+  await settleRollout(tx, id);
+  const after = await repository.lock(tx, id);
+  return { entries, removed: [], isLast: after?.jobs_follow !== true };
 }
 
-/** Goes on where processes have died that paused or resumed rollouts. */
+/**
+ * Releases a wave that waits for an approval. Approving it again changes nothing.
+ * @throws AppError 404, 409 `rollout_ended`, `rollout_paused` or `wave_not_waiting`
+ */
+export async function approveRollout(
+  deps: PausingDependencies,
+  { id, wave }: { id: string; wave: number },
+  recordChange: RecordChange,
+): Promise<void> {
+  await withTransaction(deps.db, async (tx) => {
+    const { state } = await requireLive(tx, id, 'approved');
+    if (state === 'paused') throw conflict('rollout_paused', `rollout ${id} is paused: resume it first`);
+    if (!(await approveWave(tx, id, wave))) return;
+    await recordChange(tx, { tenantId: null, subjectId: id, before: { wave: wave - 1 }, after: { wave } });
+  });
+  await followInBatches(deps, id);
+}
+
+/**
+ * Goes on where processes have died that paused or resumed rollouts, and where a wave has ended that the version before does not know
+ * or whose last job was paused.
+ */
 export async function followInterrupted(deps: PausingDependencies): Promise<void> {
+  for (const { id } of await wavesRepository.stalled(deps.db)) {
+    await withTransaction(deps.db, async (tx) => {
+      await repository.lock(tx, id);
+      await settleRollout(tx, id);
+    });
+  }
   for (const { id } of await repository.followed(deps.db)) await followInBatches(deps, id);
 }

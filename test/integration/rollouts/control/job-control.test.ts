@@ -1,4 +1,4 @@
-import { access, mkdir } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { withTransaction } from '../../../../src/lib/database.ts';
@@ -125,9 +125,6 @@ describe(`a retried job, queue on ${queueKind}`, () => {
     await world.ended(id, 'completed');
     const [job] = await world.jobsOf(id);
     await fleet.behave({});
-    // What an attempt of the first run has left must not be resumed from.
-    const left = path.join(fleet.folder, 'data', 'checkpoints', job!.id, 'attempt-1', 'checkpoints');
-    await mkdir(left, { recursive: true });
     expect(await world.jobs.retry(job!.id, null)).toMatchObject({
       state: 'queued',
       error: null,
@@ -139,6 +136,8 @@ describe(`a retried job, queue on ${queueKind}`, () => {
     expect(await world.ended(id, 'completed')).toMatchObject({ jobs: { ready: 1, not_ready: 1 } });
     const after = await world.jobs.get(job!.id, null);
     expect(after).toMatchObject({ state: 'ready', attempt: 2 });
+    // The worker takes no checkpoints of the first attempt.
+    expect(await world.db.job.findUniqueOrThrow({ where: { id: job!.id } })).toMatchObject({ retriedAfter: 1 });
     expectExact(after);
     expect(after.phases.held).toBeGreaterThan(0);
     expect(await world.eventsOf(id)).toEqual(
