@@ -175,7 +175,7 @@ async function start(
     }),
   ]);
   const sources = [
-    rolloutRecoverySource(db),
+    rolloutRecoverySource(db, producer),
     jobRecoverySource(db),
     outcomesRecoverySource(db),
     rollbackRecoverySource({ db }),

@@ -90,8 +90,9 @@ export const adaptationRepository = {
     return [job?.rollout, job?.sourceVersion].flatMap((of) => of?.baseModelVersion ?? []);
   },
 
+  /** Whether the baselines of a job are to be measured. Those of a paused rollout wait. */
   hasPendingBaselines: async (db: Queryable, jobId: string): Promise<boolean> =>
-    (await db.job.count({ where: { id: jobId, baselinesPending: true } })) > 0,
+    (await db.job.count({ where: { id: jobId, baselinesPending: true, rollout: { state: { not: 'paused' } } } })) > 0,
 
   /** Says in the row of a job that nobody holds why it waits. */
   async noteWaiting(db: Queryable, jobId: string, error: { code: string; message: string }): Promise<void> {

@@ -17,10 +17,12 @@ import { createJobRooms } from '../../src/modules/quotas/index.ts';
 import {
   createJobLifecycle,
   LeaseLostError,
+  pauseRepository,
   type ChangedJob,
   type JobLifecycle,
   type Lease,
 } from '../../src/modules/jobs/index.ts';
+import { followInBatches, type StoredOptions } from '../../src/modules/rollouts/index.ts';
 import { BaseFitness } from '../base-fitness.ts';
 import { acquireDevice, isPermanent, isStopping, machineFaultOf, problemOf } from '../handler-faults.ts';
 import { storedProblem } from '../stored-problem.ts';
@@ -113,6 +115,14 @@ async function leaveToHolder(db: Database, jobId: string): Promise<void> {
   if (leftMs !== null) throw new TryLaterError(`job ${jobId} is held by another worker`, Math.max(0, leftMs) + 500);
 }
 
+/**
+ * Keeps the queue job of a job that was resumed before this worker had stopped it: the queue still had it then, and took no other.
+ * @throws TryLaterError
+ */
+async function leaveToNext(db: Database, jobId: string): Promise<void> {
+  if (await pauseRepository.isWaiting(db, jobId)) throw new TryLaterError(`job ${jobId} was resumed`, 0);
+}
+
 /** A job that this worker holds, with everything needed to run it. */
 interface Claim extends Omit<AdaptationDependencies, 'memory' | 'fitness'> {
   check: MemoryCheck;
@@ -135,13 +145,14 @@ async function work(claim: Claim): Promise<void> {
   if (job === null) return;
   logger.info({ kind: job.kind, adapterId: job.adapterId }, 'job claimed');
   const heartbeatMs = deps.heartbeatMs ?? 1000;
+  const { policy } = job.rollout.options as StoredOptions;
   try {
     if (claimed.attempt - claimed.excused_attempts > MAX_CLAIMS) {
       throw new PermanentError(`job ${job.id} was claimed ${MAX_CLAIMS} times and never ended`, {
         code: 'too_many_attempts',
       });
     }
-    if (claimed.attempt === 1) await requireDeviceTime(deps, job.tenantId);
+    if (claimed.attempt === job.retriedAfter + 1) await requireDeviceTime(deps, job.tenantId);
     const reason = check.isHopeless(job.id) ? check.refusalOf(job.id) : null;
     if (reason !== null) throw tooLittleMemory(reason);
     const { attempt } = claimed;
@@ -149,7 +160,16 @@ async function work(claim: Claim): Promise<void> {
     await removeJobFolder(deps.checkpoints, job.id);
   } catch (error) {
     await conclude(claim, error);
+  } finally {
+    if (policy !== undefined) await followWaves(claim, logger);
   }
+}
+
+/** The end of a job may have released the next wave or paused its rollout. The sweeper does what this cannot. */
+async function followWaves({ db, producer, claimed }: Claim, logger: Logger): Promise<void> {
+  await followInBatches({ db, producer }, claimed.rollout_id).catch((error: unknown) => {
+    logger.warn({ err: error }, 'the jobs of a rollout were not released or paused: the sweeper will do it');
+  });
 }
 
 /** @throws PermanentError if the tenant has used up its device seconds of this month */
@@ -180,9 +200,10 @@ async function conclude(claim: Claim, error: unknown): Promise<void> {
     } else await lifecycle.release(lease, stored);
   } catch (fault) {
     if (!(fault instanceof LeaseLostError)) throw fault;
-    logger.info({ jobId: claimed.id }, 'job given up: it was cancelled or taken over');
+    logger.info({ jobId: claimed.id }, 'job given up: it was cancelled, paused or taken over');
     const ended = await adaptationRepository.ended(claim.db, [claimed.id]);
     if (ended.length > 0) await removeJobFolder(claim.checkpoints, claimed.id);
+    await leaveToNext(claim.db, claimed.id);
     return;
   }
   if (stopping) throw new TryLaterError('the worker is stopping', 0);

@@ -46,7 +46,7 @@ export async function runJob(run: JobRun): Promise<void> {
     intervalMs: run.heartbeatMs,
   });
   try {
-    const workDir = await takeOverWorkDir(run.checkpoints, job.id, run.attempt);
+    const workDir = await takeOverWorkDir(run.checkpoints, job.id, run.attempt, job.retriedAfter);
     const anchor = await buildAnchorSpec(run.db, job, run);
     const spec: JobSpec = { ...(await buildJobSpec(run.db, job, { ...run, workDir })), anchor };
     const outcome = await adapt(run, spec, recorder);

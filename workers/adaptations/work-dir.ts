@@ -12,19 +12,25 @@ export function jobFolderOf(checkpoints: string, jobId: string): string {
  * Makes the folder of an attempt, with what the newest attempt before it has left. That is moved rather than shared: an old
  * attempt that wakes up again, because its worker was only stopped for a while, does not find its folder any more and cannot
  * write into the one of the new attempt.
+ * @param retriedAfter attempts up to this one count no more, because the job was begun anew after them
  */
-export async function takeOverWorkDir(checkpoints: string, jobId: string, attempt: number): Promise<string> {
+export async function takeOverWorkDir(
+  checkpoints: string,
+  jobId: string,
+  attempt: number,
+  retriedAfter = 0,
+): Promise<string> {
   const folder = jobFolderOf(checkpoints, jobId);
   const own = path.join(folder, `attempt-${attempt}`);
   await mkdir(folder, { recursive: true });
   const earlier = (await readdir(folder))
     .map((name) => Number(ATTEMPT.exec(name)?.[1] ?? Infinity))
-    .filter((number) => number < attempt)
+    .filter((number) => number > retriedAfter && number < attempt)
     .sort((a, b) => b - a);
   for (const number of earlier) if (await moved(path.join(folder, `attempt-${number}`), own)) return own;
   await mkdir(own, { recursive: true });
   // Before version 0.3 all attempts shared the job's folder.
-  await moved(path.join(folder, 'checkpoints'), path.join(own, 'checkpoints'));
+  if (retriedAfter === 0) await moved(path.join(folder, 'checkpoints'), path.join(own, 'checkpoints'));
   return own;
 }
 

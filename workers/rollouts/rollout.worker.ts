@@ -1,6 +1,7 @@
 import type { ArtifactStore } from '../../src/artifacts/artifact-store.ts';
 import {
   PermanentError,
+  TryLaterError,
   WorkerFaultError,
   type HandlerContext,
   type HandlerSet,
@@ -48,7 +49,7 @@ export interface RolloutDependencies {
  */
 const MAX_ANALYSES = 5;
 
-/** Makes the handler of `rollout.plan`: it verifies the bases, computes the evolutions, plans the jobs and enqueues them. */
+/** Makes the handlers that plan rollouts: they verify the bases, compute the evolutions, plan the jobs and enqueue them. */
 export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
   const lifecycle = createRolloutLifecycle(deps);
   const repository = createAnalysisRepository(deps.db);
@@ -64,14 +65,13 @@ export function rolloutHandlers(deps: RolloutDependencies): HandlerSet {
       slot.release();
     }
   };
-  return {
-    'rollout.plan': ({ rolloutId }, context) =>
-      reportingFaults(async () => {
-        const bases = await repository.basesOf(rolloutId);
-        const note = (message: string) => repository.noteWaiting(rolloutId, { code: WORKER_FAULT, message });
-        await fitness.run({ bases, signal: context.signal, note }, () => work(rolloutId, context));
-      }),
-  };
+  const plan = ({ rolloutId }: { rolloutId: string }, context: HandlerContext): Promise<void> =>
+    reportingFaults(async () => {
+      const bases = await repository.basesOf(rolloutId);
+      const note = (message: string) => repository.noteWaiting(rolloutId, { code: WORKER_FAULT, message });
+      await fitness.run({ bases, signal: context.signal, note }, () => work(rolloutId, context));
+    });
+  return { 'rollout.plan': plan, 'rollout.plan_in_waves': plan };
 }
 
 interface PlanContext extends RolloutDependencies {
@@ -96,9 +96,9 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   const watch = watchCancellation(isAnalyzing, `rollout ${id} is no longer being analyzed`, deps.heartbeatMs ?? 1000);
   const signal = AbortSignal.any([context.signal, watch.cancelled]);
   try {
-    const oldIds = await lifecycle.oldVersions(baseModelVersionId);
-    const refusals = await analyzeVersions({ ...deps, signal, logger }, baseModelVersionId, oldIds);
     const options = rollout.options as StoredOptions;
+    const oldIds = await lifecycle.oldVersions({ baseModelVersionId, options });
+    const refusals = await analyzeVersions({ ...deps, signal, logger }, baseModelVersionId, oldIds);
     const jobs = await lifecycle.plan({ id, baseModelVersionId, options }, refusals, async (entries) => {
       context.signal.throwIfAborted();
       await deps.producer.enqueueAfterCommit(entries);
@@ -107,6 +107,8 @@ async function planRollout(deps: PlanContext, rollout: RolloutRow): Promise<void
   } catch (error) {
     if (watch.cancelled.aborted) {
       logger.info('analysis ended: its rollout is no longer being analyzed');
+      // One that was resumed meanwhile could not be enqueued, because the queue still had it.
+      if (await isAnalyzing()) throw new TryLaterError(`rollout ${id} was resumed`, 0);
       return;
     }
     await conclude(lifecycle, id, context, error);

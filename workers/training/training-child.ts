@@ -16,7 +16,7 @@ import type {
   WorkerMessage,
 } from './protocol.ts';
 import { watchResidentSet, type ResidentSetWatch } from './resident-set.ts';
-import { crashOf, isAbandoned, TrainingCrashedError, TrainingFailedError } from './training-errors.ts';
+import { crashOf, isAbandoned, isPaused, TrainingCrashedError, TrainingFailedError } from './training-errors.ts';
 
 export interface ChildOptions {
   /** Script of the training process. */
@@ -28,6 +28,8 @@ export interface ChildOptions {
   startTimeoutMs: number;
   /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs: number;
+  /** How long the request of a job that was paused may take to end before the process is killed. */
+  pauseGraceMs: number;
   /** How long a cancelled request whose work nobody needs any more may take. */
   abandonGraceMs: number;
 }
@@ -158,7 +160,7 @@ export class TrainingChild {
 
   /** Asks once for the request to end, and kills the process if it does not end in time. */
   #canceller(requestId: string): { now: (reason: unknown) => void; clear: () => void } {
-    const { logger, cancelGraceMs, abandonGraceMs } = this.#options;
+    const { logger, cancelGraceMs, pauseGraceMs, abandonGraceMs } = this.#options;
     let timer: NodeJS.Timeout | undefined;
     return {
       now: (reason) => {
@@ -167,10 +169,11 @@ export class TrainingChild {
         this.#send({ type: 'cancel', requestId, keep: !abandoned });
         if (abandoned) timer = setTimeout(() => this.#abandon(), abandonGraceMs);
         else {
+          const graceMs = isPaused(reason) ? pauseGraceMs : cancelGraceMs;
           timer = setTimeout(() => {
             logger.warn({ pid: this.pid }, 'training process killed: it did not end a cancelled request in time');
             this.#kill();
-          }, cancelGraceMs);
+          }, graceMs);
         }
       },
       clear: () => clearTimeout(timer),

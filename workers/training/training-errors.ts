@@ -1,4 +1,4 @@
-import { JobEndedError } from '../../src/modules/jobs/index.ts';
+import { JobEndedError, JobPausedError } from '../../src/modules/jobs/index.ts';
 import { OUT_OF_MEMORY, outOfMemoryMessage } from './out-of-memory.ts';
 import type { Failure } from './protocol.ts';
 
@@ -48,6 +48,11 @@ export class AbandonedError extends Error {
 /** Returns whether nobody needs the work of an aborted request. Otherwise a later attempt resumes from its checkpoint. */
 export function isAbandoned(reason: unknown): boolean {
   return reason instanceof AbandonedError || reason instanceof JobEndedError;
+}
+
+/** Returns whether somebody has paused the job of an aborted request, and waits until its device is free. */
+export function isPaused(reason: unknown): boolean {
+  return reason instanceof JobPausedError;
 }
 
 /** Returns whether a request certainly failed because memory ran out: the training process itself, or V8, said so. */

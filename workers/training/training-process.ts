@@ -23,6 +23,8 @@ export interface TrainingProcessOptions {
   startTimeoutMs?: number;
   /** How long a cancelled request whose work is to be kept may take to end before the process is killed. */
   cancelGraceMs?: number;
+  /** How long the request of a job that was paused may take to end before the process is killed. */
+  pauseGraceMs?: number;
   /** How long a cancelled request whose work nobody needs any more may take. */
   abandonGraceMs?: number;
 }
@@ -32,6 +34,12 @@ export interface TrainingProcessOptions {
  * is written. If that takes longer than this, everything computed since the last checkpoint is lost.
  */
 const CANCEL_GRACE_MS = 15_000;
+
+/**
+ * A paused job gets this long. What it has computed since its last checkpoint is lost then, and computed again when it is resumed;
+ * in return, whoever has paused it has the device.
+ */
+const PAUSE_GRACE_MS = 2000;
 
 /** A cancelled job gets this long to end by itself, because the process then keeps its bases loaded. */
 const ABANDON_GRACE_MS = 100;
@@ -73,6 +81,7 @@ export function createTrainingProcess(options: TrainingProcessOptions): Training
     logger: options.logger,
     startTimeoutMs: options.startTimeoutMs ?? 60_000,
     cancelGraceMs: options.cancelGraceMs ?? CANCEL_GRACE_MS,
+    pauseGraceMs: options.pauseGraceMs ?? PAUSE_GRACE_MS,
     abandonGraceMs: options.abandonGraceMs ?? ABANDON_GRACE_MS,
   };
   let child: TrainingChild | null = null;

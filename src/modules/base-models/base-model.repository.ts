@@ -1,4 +1,4 @@
-import { isUniqueViolation, type Database, type Prisma, type Queryable } from '../../lib/database.ts';
+import { isUniqueViolation, Prisma, type Database, type Queryable } from '../../lib/database.ts';
 import { conflict } from '../../lib/errors.ts';
 import { pageArguments, type PageQuery } from '../../lib/pagination.ts';
 
@@ -17,7 +17,7 @@ type BaseModelRepository = ReturnType<typeof createBaseModelRepository>;
 
 export function createBaseModelRepository(db: Database) {
   return {
-    async insertModel(model: { id: string; name: string }, tx: Queryable = db) {
+    async insertModel(model: { id: string; name: string; policy?: Prisma.InputJsonObject }, tx: Queryable = db) {
       try {
         return await tx.baseModel.create({ data: model });
       } catch (error) {
@@ -35,6 +35,9 @@ export function createBaseModelRepository(db: Database) {
     },
 
     pageModels: (query: PageQuery, tx: Queryable = db) => tx.baseModel.findMany(pageArguments(query)),
+
+    setPolicy: (id: string, policy: Prisma.InputJsonObject | null, tx: Queryable) =>
+      tx.baseModel.update({ where: { id }, data: { policy: policy ?? Prisma.DbNull } }),
 
     /** Until the transaction ends, other processes wait to add a version to the model. */
     lockModel: (id: string, tx: Queryable) => tx.$executeRaw`SELECT 1 FROM base_models WHERE id = ${id} FOR UPDATE`,

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import type { ModuleOptions } from '../../app-dependencies.ts';
 import { PageQuery, pageOf } from '../../lib/pagination.ts';
+import { recordChangeOf } from '../../plugins/audit.ts';
 import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.ts';
 import { answerOnce, createdBelow, type AnswerHead } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
@@ -13,6 +14,7 @@ import {
   CreateBaseModel,
   CreateBaseModelVersion,
   CreatedBaseModelVersion,
+  UpdateBaseModel,
 } from './base-model.schemas.ts';
 import { createBaseModelService } from './base-model.service.ts';
 
@@ -47,6 +49,20 @@ const baseModelRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { 
       },
     },
     (request) => service(request).list(request.query),
+  );
+  app.patch(
+    '/base-models/:model',
+    {
+      onRequest: requireOperator,
+      schema: {
+        ...operation('updateBaseModel', 'Set the policy of later rollouts of a base model, or take it away'),
+        description: 'Rollouts that were accepted keep their policy.',
+        params: BaseModelParams,
+        body: UpdateBaseModel,
+        response: { 200: BaseModel },
+      },
+    },
+    (request) => service(request).update(request.params.model, request.body, recordChangeOf(request)),
   );
   app.get(
     '/base-models/:model',

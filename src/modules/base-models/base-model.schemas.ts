@@ -1,16 +1,32 @@
 import Type, { type Static } from 'typebox';
 import { BASE_NAME_EXPECTED, BASE_NAME_PATTERN, MAX_BASE_NAME } from '../../../core/options/base-names.ts';
 import { ErrorOf, Id, Name, Nullable, Timestamp } from '../../lib/schemas.ts';
+import { RolloutPolicy } from '../jobs/index.ts';
 import { Rollout, RolloutOptions } from '../rollouts/index.ts';
 
+const { selection: _selection, ...DEFAULTS } = RolloutPolicy.properties;
+const DefaultPolicy = Type.Object(DEFAULTS, {
+  additionalProperties: false,
+  description: 'The policy of its rollouts that name none of their own.',
+});
+
 export const BaseModel = Type.Object(
-  { id: Id('baseModel'), name: Name, created_at: Timestamp },
+  { id: Id('baseModel'), name: Name, policy: Nullable(DefaultPolicy), created_at: Timestamp },
   { title: 'BaseModel' },
 );
 export type BaseModel = Static<typeof BaseModel>;
 
-export const CreateBaseModel = Type.Object({ name: Name }, { title: 'CreateBaseModel', additionalProperties: false });
+export const CreateBaseModel = Type.Object(
+  { name: Name, policy: Type.Optional(DefaultPolicy) },
+  { title: 'CreateBaseModel', additionalProperties: false },
+);
 export type CreateBaseModel = Static<typeof CreateBaseModel>;
+
+export const UpdateBaseModel = Type.Object(
+  { policy: Nullable(DefaultPolicy) },
+  { title: 'UpdateBaseModel', additionalProperties: false },
+);
+export type UpdateBaseModel = Static<typeof UpdateBaseModel>;
 
 export const BaseModelParams = Type.Object({
   model: Type.String({ minLength: 1, maxLength: 100, description: 'A base model: its identifier or its name.' }),

@@ -6,7 +6,8 @@ import { notFound } from '../../lib/errors.ts';
 import { newId } from '../../lib/ids.ts';
 import { showError } from '../../lib/shown-error.ts';
 import { toPage, type Page, type PageQuery } from '../../lib/pagination.ts';
-import type { RecordAnswer } from '../../lib/record-answer.ts';
+import { unrecorded, type RecordAnswer } from '../../lib/record-answer.ts';
+import type { RecordChange } from '../../lib/record-change.ts';
 import { toTimestamp } from '../../lib/schemas.ts';
 import { recordEvent } from '../events/index.ts';
 import { createRollout } from '../rollouts/index.ts';
@@ -17,6 +18,7 @@ import type {
   CreateBaseModel,
   CreateBaseModelVersion,
   CreatedBaseModelVersion,
+  UpdateBaseModel,
 } from './base-model.schemas.ts';
 import { readModelFolder } from './model-folder.ts';
 
@@ -40,14 +42,32 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
 
   return {
     /** @throws AppError 409 `base_model_exists` */
-    create: ({ name }: CreateBaseModel, record: RecordAnswer<BaseModel>): Promise<BaseModel> =>
+    create: ({ name, policy }: CreateBaseModel, record: RecordAnswer<BaseModel>): Promise<BaseModel> =>
       withTransaction(db, async (tx) => {
-        const row = await models.insertModel({ id: newId('baseModel'), name }, tx);
+        const row = await models.insertModel({ id: newId('baseModel'), name, policy }, tx);
         await recordEvent(tx, { tenantId: null, type: 'base_model.created', subjectId: row.id, data: { name } });
         const model = toBaseModel(row);
         await record(tx, model);
         return model;
       }),
+
+    /** Sets the policy of later rollouts that name none. Those that were accepted keep theirs. @throws AppError 404 */
+    async update(
+      idOrName: string,
+      { policy }: UpdateBaseModel,
+      recordChange: RecordChange = unrecorded,
+    ): Promise<BaseModel> {
+      const { id } = await findModel(idOrName);
+      return withTransaction(db, async (tx) => {
+        await models.lockModel(id, tx);
+        const before = toBaseModel((await models.findModel(id, tx))!);
+        const after = toBaseModel(await models.setPolicy(id, policy, tx));
+        const change = { before: { policy: before.policy }, after: { policy } };
+        await recordEvent(tx, { tenantId: null, type: 'base_model.updated', subjectId: id, data: { policy } });
+        await recordChange(tx, { tenantId: null, subjectId: id, ...change });
+        return after;
+      });
+    },
 
     async list(query: PageQuery): Promise<Page<BaseModel>> {
       return toPage(await models.pageModels(query), query, toBaseModel);
@@ -117,8 +137,13 @@ export function createBaseModelService({ db, producer, allowedRoots }: BaseModel
   };
 }
 
-function toBaseModel(row: { id: string; name: string; createdAt: Date }): BaseModel {
-  return { id: row.id, name: row.name, created_at: toTimestamp(row.createdAt) };
+function toBaseModel(row: { id: string; name: string; policy: unknown; createdAt: Date }): BaseModel {
+  return {
+    id: row.id,
+    name: row.name,
+    policy: row.policy as BaseModel['policy'],
+    created_at: toTimestamp(row.createdAt),
+  };
 }
 
 function toBaseModelVersion(row: BaseModelVersionRow, scope: string | null): BaseModelVersion {

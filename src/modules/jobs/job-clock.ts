@@ -1,6 +1,5 @@
 import { Prisma } from '../../lib/database.ts';
-import { type JobPhase } from './job.states.ts';
-import { PHASES } from '../../../core/options/phases.ts';
+import { JOB_PHASES, type JobPhase } from './job.states.ts';
 
 /**
  * A job's clock runs on one phase at a time, on the database's time alone. Every statement that touches it reads the
@@ -17,7 +16,7 @@ const ELAPSED = 'GREATEST(0, EXTRACT(EPOCH FROM clock.now - j.phase_since) * 100
 /** Assignments that add the time since the last statement to the current phase. */
 export const ACCRUE = Prisma.raw(
   [
-    ...PHASES.map((phase) => accrual(phase, `j.phase = '${phase}'`)),
+    ...JOB_PHASES.map((phase) => accrual(phase, `j.phase = '${phase}'`)),
     'phase_since = GREATEST(j.phase_since, clock.now)',
   ].join(', '),
 );
@@ -30,8 +29,13 @@ export const ACCRUE_AS_WAIT = Prisma.raw(
   [accrual('queue_wait', 'TRUE'), 'phase_since = GREATEST(j.phase_since, clock.now)'].join(', '),
 );
 
+/** The same for a job that had ended and is tried again: nobody has worked on it, and it was not in the queue. */
+export const ACCRUE_AS_HELD = Prisma.raw(
+  [accrual('held', 'TRUE'), 'phase_since = GREATEST(j.phase_since, clock.now)'].join(', '),
+);
+
 /** The sum of all phases with the time since the last statement: the time to readiness of a job that is ready now. */
-export const TOTAL = Prisma.raw(`(${[...PHASES.map((phase) => `j.${phase}_ms`), ELAPSED].join(' + ')})`);
+export const TOTAL = Prisma.raw(`(${[...JOB_PHASES.map((phase) => `j.${phase}_ms`), ELAPSED].join(' + ')})`);
 
 function accrual(phase: JobPhase, condition: string): string {
   return `${phase}_ms = j.${phase}_ms + CASE WHEN ${condition} AND j.ttr_ms IS NULL THEN ${ELAPSED} ELSE 0 END`;

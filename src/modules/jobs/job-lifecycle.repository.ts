@@ -53,7 +53,7 @@ export interface CandidateColumns {
   certificate: Prisma.InputJsonObject | null;
 }
 
-const RETURNED = Prisma.raw(
+export const RETURNED = Prisma.raw(
   'j.id, j.tenant_id, j.rollout_id, j.adapter_id, j.kind, old.state AS old_state, j.state, j.attempt, j.excused_attempts',
 );
 
@@ -95,7 +95,10 @@ function first<T>(rows: T[]): T | null {
  * the change or the lease is not held.
  */
 export const jobLifecycleRepository = {
-  /** Claims a job that is queued or whose lease has expired. The jobs of a cancelled or failed rollout are about to be cancelled. */
+  /**
+   * Claims a job that is queued or whose lease has expired. The jobs of a cancelled or failed rollout are about to be cancelled,
+   * and those of a paused one to be paused.
+   */
   async claim(tx: Transaction, lease: Lease, leaseMs: number): Promise<ChangedJob | null> {
     return first(
       await tx.$queryRaw<ChangedJob[]>`
@@ -107,8 +110,8 @@ export const jobLifecycleRepository = {
           lease_owner = ${lease.owner}, lease_expires_at = ${leaseUntil(leaseMs)}, updated_at = clock.now
         FROM ${lockedRow(lease.jobId)}
         WHERE j.id = old.id AND (j.state = 'queued' OR ${OPEN})
-          AND (j.lease_owner IS NULL OR j.lease_expires_at < clock.now)
-          AND NOT EXISTS (SELECT 1 FROM rollouts WHERE id = j.rollout_id AND state IN ('cancelled', 'failed'))
+          AND j.paused_at IS NULL AND (j.lease_owner IS NULL OR j.lease_expires_at < clock.now)
+          AND NOT EXISTS (SELECT 1 FROM rollouts WHERE id = j.rollout_id AND state IN ('cancelled', 'failed', 'paused'))
         RETURNING ${RETURNED}`,
     );
   },
@@ -223,7 +226,8 @@ export const jobLifecycleRepository = {
       ${CLOCK}
       UPDATE jobs j SET ${ACCRUE},
         state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'cancelled' END,
-        finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
+        finished_at = clock.now, lease_owner = NULL, lease_expires_at = NULL, paused_at = NULL, paused_by = NULL,
+        updated_at = clock.now
       FROM clock,
         (SELECT id, state FROM jobs WHERE ${selected(which)} AND finished_at IS NULL ORDER BY id LIMIT ${limit}::int
           FOR NO KEY UPDATE) AS old
@@ -262,17 +266,25 @@ export const jobLifecycleRepository = {
         ORDER BY id LIMIT ${limit}::int)`;
   },
 
-  /** Whether a job has ended or no longer exists. */
-  async hasEnded(tx: Transaction, jobId: string): Promise<boolean> {
-    return (await tx.job.count({ where: { id: jobId, finishedAt: null } })) === 0;
+  /** Why a lease on a job is lost: the job has ended or no longer exists, it is paused, or it was given to another worker. */
+  async whyLost(tx: Transaction, jobId: string): Promise<'ended' | 'paused' | 'taken'> {
+    const job = await tx.job.findUnique({ where: { id: jobId }, select: { finishedAt: true, pausedAt: true } });
+    if (job === null || job.finishedAt !== null) return 'ended';
+    return job.pausedAt === null ? 'taken' : 'paused';
   },
 
   /**
    * Locks the rollout of a job that is about to end. If two last jobs end at once, the second one sees the first's end.
+   * @returns its state
    */
-  async lockRollout(tx: Transaction, rolloutId: string): Promise<void> {
-    await tx.$queryRaw`SELECT id FROM rollouts WHERE id = ${rolloutId} FOR NO KEY UPDATE`;
+  async lockRollout(tx: Transaction, rolloutId: string): Promise<string> {
+    const [row] = await tx.$queryRaw<{ state: string }[]>`
+      SELECT state::text AS state FROM rollouts WHERE id = ${rolloutId} FOR NO KEY UPDATE`;
+    return row?.state ?? '';
   },
+
+  stateOf: (tx: Transaction, jobId: string) =>
+    tx.job.findUniqueOrThrow({ where: { id: jobId }, select: { state: true, finishedAt: true } }),
 
   /**
    * Completes a rollout whose jobs have all ended, with all that is reported of them. Its row must be locked.

@@ -12,6 +12,7 @@ import {
   type Lease,
   type MeasuredBaselines,
 } from './job-lifecycle.repository.ts';
+import { stepWaves } from './control/waves.ts';
 import { toBaselinesEntry } from './job-entries.ts';
 import type { JobPhase } from './job.states.ts';
 
@@ -32,6 +33,15 @@ export class JobEndedError extends LeaseLostError {
   }
 }
 
+/** The job was paused while a worker held it. A later attempt resumes from its checkpoint. */
+export class JobPausedError extends LeaseLostError {
+  constructor(jobId: string) {
+    super(jobId);
+    this.name = 'JobPausedError';
+    this.message = `job ${jobId} was paused`;
+  }
+}
+
 export interface JobEnd {
   state: 'ready' | 'not_ready' | 'failed' | 'cancelled';
   error?: Prisma.InputJsonObject;
@@ -46,7 +56,8 @@ export type JobLifecycle = ReturnType<typeof createJobLifecycle>;
 
 /**
  * What a worker does to a job's row. Every change is a conditional update with its event, in one transaction. Methods
- * that take a lease throw {@link LeaseLostError} if it is not held, or {@link JobEndedError} if the job has ended.
+ * that take a lease throw {@link LeaseLostError} if it is not held: {@link JobEndedError} if the job has ended, and
+ * {@link JobPausedError} if it is paused.
  */
 export function createJobLifecycle({ db, leaseMs = 15_000 }: { db: Database; leaseMs?: number }) {
   return {
@@ -156,15 +167,16 @@ export async function cancelJobs(
   const jobs = await repository.cancel(tx, which);
   const limit = 'rolloutId' in which ? (which.limit ?? null) : null;
   const dropped = 'rolloutId' in which ? await repository.dropBaselines(tx, which.rolloutId, limit) : 0;
-  await recordEvents(
-    tx,
-    jobs.filter((job) => job.state !== job.old_state).map((job) => eventOf(job, {})),
-  );
+  await recordJobChanges(tx, jobs);
   return { jobs, isLast: limit === null || (jobs.length < limit && dropped < limit) };
 }
 
-/** Completes a rollout if all its jobs have ended. The rollout's row must be locked. */
+/**
+ * Judges the wave of a rollout and releases the next one, or completes the rollout, if the jobs have ended. The rollout's row must be
+ * locked.
+ */
 export async function settleRollout(tx: Transaction, rolloutId: string): Promise<void> {
+  await stepWaves(tx, rolloutId);
   const completed = await repository.completeRollout(tx, rolloutId);
   if (completed === null) return;
   await recordEvent(tx, {
@@ -176,7 +188,17 @@ export async function settleRollout(tx: Transaction, rolloutId: string): Promise
 }
 
 async function leaseLost(tx: Transaction, jobId: string): Promise<LeaseLostError> {
-  return (await repository.hasEnded(tx, jobId)) ? new JobEndedError(jobId) : new LeaseLostError(jobId);
+  const reason = await repository.whyLost(tx, jobId);
+  if (reason === 'ended') return new JobEndedError(jobId);
+  return reason === 'paused' ? new JobPausedError(jobId) : new LeaseLostError(jobId);
+}
+
+/** Records the events of jobs whose state has changed. */
+export async function recordJobChanges(tx: Transaction, jobs: readonly ChangedJob[]): Promise<void> {
+  await recordEvents(
+    tx,
+    jobs.filter((job) => job.state !== job.old_state).map((job) => eventOf(job, {})),
+  );
 }
 
 async function recordChange(tx: Transaction, job: ChangedJob, more: Prisma.InputJsonObject = {}): Promise<void> {

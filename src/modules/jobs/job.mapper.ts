@@ -35,6 +35,7 @@ export function toJob(row: JobRow, scope: string | null): Job {
     ttr_ms: row.ttrMs,
     phases: {
       queue_wait: row.queueWaitMs,
+      held: row.heldMs,
       prepare: row.prepareMs,
       evolution: row.evolutionMs,
       initialize: row.initializeMs,
@@ -42,6 +43,9 @@ export function toJob(row: JobRow, scope: string | null): Job {
       evaluate: row.evaluateMs,
       publish: row.publishMs,
     },
+    wave: row.wave,
+    paused_at: toTimestamp(row.pausedAt),
+    paused_by: row.pausedBy as Job['paused_by'],
     attempt: row.attempt,
     error: showError(row.error, scope),
     row_format: rowFormatOf(row),

@@ -4,6 +4,7 @@ import { pageArguments } from '../../lib/pagination.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { FIRST_RUNNING, type CommitPosition } from '../events/index.ts';
 import type { JobQuery, MetricQuery } from './job.schemas.ts';
+import type { JobState } from './job.states.ts';
 
 /** The columns that answers show. */
 const FIELDS = [
@@ -11,9 +12,9 @@ const FIELDS = [
   ...(['fusionAlpha', 'fusionBeta', 'step', 'totalSteps', 'metricName', 'metricTarget', 'metricOld'] as const),
   ...(['metricAnchor', 'anchorVersionId'] as const),
   ...(['metricNone', 'metricCopy', 'metricBest', 'ttrMs', 'queueWaitMs', 'prepareMs', 'evolutionMs'] as const),
-  ...(['initializeMs', 'fineTuneMs', 'evaluateMs', 'publishMs', 'attempt', 'error', 'appendEos'] as const),
+  ...(['initializeMs', 'fineTuneMs', 'evaluateMs', 'publishMs', 'heldMs', 'attempt', 'error', 'appendEos'] as const),
   ...(['appendEosReason', 'maxLength', 'createdAt', 'startedAt', 'readyAt', 'finishedAt'] as const),
-  ...(['updatedAt', 'certificate'] as const),
+  ...(['updatedAt', 'certificate', 'wave', 'pausedAt', 'pausedBy'] as const),
 ] as const satisfies readonly (keyof Prisma.JobGetPayload<object>)[];
 
 export type JobRow = Pick<Prisma.JobGetPayload<object>, (typeof FIELDS)[number]> & {
@@ -39,10 +40,10 @@ export interface LiveJob {
   ended: boolean;
 }
 
-/** Jobs that are still to be run or refined, and those whose baselines are to be measured. */
-const LIVE = Prisma.sql`(j.finished_at IS NULL OR j.baselines_pending)`;
+/** Jobs that are still to be run or refined and are not held, and those whose baselines are to be measured. */
+const LIVE = Prisma.sql`(j.baselines_pending OR (j.finished_at IS NULL AND j.paused_at IS NULL AND j.state <> 'held'))`;
 
-/** Rollouts `r` that go on and have jobs; of one that is analyzed, some may be planned already. */
+/** Rollouts `r` that go on and have jobs; of one that is analyzed, some may be planned already. No job of a paused one is queued. */
 const WITH_JOBS = Prisma.sql`r.state IN ('analyzing', 'adapting')`;
 
 /**
@@ -119,12 +120,13 @@ export function createJobRepository(db: Database) {
 
     /**
      * Inserts jobs of a rollout with one statement. Their clocks start with the time since the rollout was
-     * accepted: the wait until its analysis began and the analysis itself. A control needs no analysis, so for it all
-     * of that time counts as waiting.
-     * @returns the identifiers of those that the rollout did not have yet
+     * accepted: the wait until its analysis began, the analysis itself, and the pauses of both. A control needs no analysis, so
+     * for it the first two count as waiting.
+     * Where the rollout has a policy, the job's place in its wave follows from a hash, and one of a later wave is held.
+     * @returns those that the rollout did not have yet
      */
-    async plan(tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]): Promise<string[]> {
-      const rows = await tx.$queryRaw<{ id: string }[]>`
+    plan: (tx: Queryable, rolloutId: string, strategy: string, jobs: readonly PlannedJob[]) =>
+      tx.$queryRaw<{ id: string; state: JobState }[]>`
         WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
         planned AS (
           SELECT * FROM unnest(
@@ -135,27 +137,31 @@ export function createJobRepository(db: Database) {
         )
         INSERT INTO jobs (
           id, tenant_id, rollout_id, adapter_id, source_version_id, kind, state, strategy, metric_name, metric_target,
-          error, queue_wait_ms, evolution_ms, phase, phase_since, created_at, updated_at, finished_at
+          error, queue_wait_ms, evolution_ms, held_ms, wave, phase, phase_since, created_at, updated_at, finished_at
         )
         SELECT p.id, v.tenant_id, r.id, v.adapter_id, v.id, p.kind,
-          CASE WHEN p.error IS NULL THEN 'queued' ELSE 'failed' END::job_state,
+          CASE WHEN p.error IS NOT NULL THEN 'failed' WHEN placed.wave > r.wave THEN 'held' ELSE 'queued' END::job_state,
           CASE p.kind WHEN 'control' THEN 'scratch' ELSE ${strategy} END, a.metric,
           CASE a.gate ->> 'kind' WHEN 'absolute' THEN (a.gate ->> 'target')::float8 END, p.error,
           CASE p.kind WHEN 'control' THEN times.waited + times.analyzed ELSE times.waited END,
-          CASE p.kind WHEN 'control' THEN 0 ELSE times.analyzed END,
-          'queue_wait', clock.now, clock.now, clock.now, CASE WHEN p.error IS NULL THEN NULL ELSE clock.now END
+          CASE p.kind WHEN 'control' THEN 0 ELSE times.analyzed END, r.held_waiting_ms + r.held_analyzing_ms,
+          placed.wave, CASE WHEN placed.wave > r.wave THEN 'held' ELSE 'queue_wait' END::job_phase,
+          clock.now, clock.now, clock.now, CASE WHEN p.error IS NULL THEN NULL ELSE clock.now END
         FROM planned p
         JOIN adapter_versions v ON v.id = p.source_version_id
         JOIN adapters a ON a.id = v.adapter_id
         JOIN rollouts r ON r.id = ${rolloutId}
         CROSS JOIN clock
         CROSS JOIN LATERAL (
-          SELECT (EXTRACT(EPOCH FROM r.analysis_started_at - r.accepted_at) * 1000)::float8 AS waited,
-                 (EXTRACT(EPOCH FROM clock.now - r.analysis_started_at) * 1000)::float8 AS analyzed
+          SELECT (EXTRACT(EPOCH FROM r.analysis_started_at - r.accepted_at) * 1000)::float8 - r.held_waiting_ms AS waited,
+                 (EXTRACT(EPOCH FROM clock.now - r.analysis_started_at) * 1000)::float8 - r.held_analyzing_ms AS analyzed
         ) AS times
-        ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id`;
-      return rows.map((row) => row.id);
-    },
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN r.wave_limits IS NULL THEN NULL WHEN p.kind = 'control' THEN cardinality(r.wave_limits) + 1
+            ELSE 1 + (SELECT count(*)::int FROM unnest(r.wave_limits) AS limits (rank)
+              WHERE ${waveRank(rolloutId, Prisma.sql`v.adapter_id`)} > limits.rank COLLATE "C") END AS wave
+        ) AS placed
+        ON CONFLICT (rollout_id, adapter_id, kind) DO NOTHING RETURNING id, state::text AS state`,
 
     expired: (limit: number, tx: Queryable = db) =>
       tx.$queryRaw<Pick<LiveJob, 'id' | 'kind'>[]>`
@@ -166,7 +172,7 @@ export function createJobRepository(db: Database) {
     /** Live jobs of rollouts that go on, by the rollouts' counts. */
     async countLive(tx: Queryable = db): Promise<number> {
       const [row] = await tx.$queryRaw<{ count: number | null }[]>`
-        SELECT sum(c.unfinished + c.baselines_pending)::int AS count
+        SELECT sum(c.baselines_pending + CASE WHEN c.state IN ('held', 'paused') THEN 0 ELSE c.unfinished END)::int AS count
         FROM rollouts r JOIN rollout_counts c ON c.rollout_id = r.id WHERE ${WITH_JOBS}`;
       return row?.count ?? 0;
     },
@@ -177,6 +183,11 @@ export function createJobRepository(db: Database) {
         FROM rollouts r JOIN jobs j ON j.rollout_id = r.id
         WHERE ${WITH_JOBS} AND ${LIVE} AND j.id > ${after} ORDER BY j.id LIMIT ${limit}`,
   };
+}
+
+/** The place of an adapter among those of a rollout, by which waves are chosen. Texts are compared byte by byte. */
+export function waveRank(rolloutId: string, adapterId: Prisma.Sql): Prisma.Sql {
+  return Prisma.sql`encode(sha256(convert_to(${`${rolloutId}:`} || ${adapterId}, 'UTF8')), 'hex') COLLATE "C"`;
 }
 
 /**

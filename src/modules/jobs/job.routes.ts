@@ -10,8 +10,8 @@ import { createJobService } from './job.service.ts';
 
 const operation = operationsOf('Jobs');
 
-const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }) => {
-  const service = ({ db }: Pick<FastifyRequest, 'db'>) => createJobService({ ...deps, db });
+const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { config, deps }) => {
+  const service = ({ db }: Pick<FastifyRequest, 'db'>) => createJobService({ ...deps, quotas: config.quotas, db });
   app.get(
     '/jobs',
     {
@@ -71,6 +71,52 @@ const jobRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { deps }
       },
     },
     (request) => service(request).cancel(request.params.id, tenantScope(request), recordChangeOf(request)),
+  );
+  app.post(
+    '/jobs/:id/pause',
+    {
+      onRequest: requireScope('tenant:write'),
+      schema: {
+        ...operation('pauseJob', 'Pause a job'),
+        description:
+          'A job that waits is not started, and one that runs stops at its next step and keeps its checkpoint. Pausing it again ' +
+          'changes nothing, except that a job that was paused with its rollout stays paused when that is resumed.',
+        params: JobParams,
+        response: { 200: Job },
+      },
+    },
+    (request) => service(request).pause(request.params.id, tenantScope(request), recordChangeOf(request)),
+  );
+  app.post(
+    '/jobs/:id/resume',
+    {
+      onRequest: requireScope('tenant:write'),
+      schema: {
+        ...operation('resumeJob', 'Resume a paused job'),
+        description:
+          'The job goes on from its checkpoint and ends as if it had never been paused. Resuming a job that is not paused changes ' +
+          'nothing. That of a paused rollout is refused with `409 rollout_paused`.',
+        params: JobParams,
+        response: { 200: Job },
+      },
+    },
+    (request) => service(request).resume(request.params.id, tenantScope(request), recordChangeOf(request)),
+  );
+  app.post(
+    '/jobs/:id/retry',
+    {
+      onRequest: requireScope('tenant:write'),
+      schema: {
+        ...operation('retryJob', 'Retry a job that has ended without a publication'),
+        description:
+          'A job that is `not_ready`, `failed` or `cancelled` begins anew, with the dataset and the gate that its adapter has now. Its ' +
+          'time goes on: that since its end counts as `held`. A completed rollout goes on then; for one that is cancelled or failed, ' +
+          'start another rollout.',
+        params: JobParams,
+        response: { 200: Job },
+      },
+    },
+    (request) => service(request).retry(request.params.id, tenantScope(request), recordChangeOf(request)),
   );
 };
 export default jobRoutes;

@@ -2,9 +2,8 @@ import Type, { type Static } from 'typebox';
 import { pageOf, PageQuery } from '../../lib/pagination.ts';
 import { ErrorOf, Id, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
 import { POSITION_PATTERN } from '../events/index.ts';
-import { JOB_STATES } from './job.states.ts';
+import { JOB_PHASES, JOB_STATES } from './job.states.ts';
 import { METRICS } from '../../../core/options/metrics.ts';
-import { PHASES } from '../../../core/options/phases.ts';
 
 const JobKind = Type.Enum(['adaptation', 'control'] as const, {
   description:
@@ -101,11 +100,12 @@ export const Job = Type.Object(
     kind: JobKind,
     state: Type.Enum(JOB_STATES, {
       description:
+        'queued: waiting for a worker. held: waiting for its wave. paused: waiting until it, or its rollout, is resumed. ' +
         'ready: a candidate has passed the gate and, except for a control, is published. not_ready: the budget was used ' +
         'up before one passed, or the gate rows were too few to certify one (`gate_inconclusive` in `error`). ' +
         'failed: see `error`.',
     }),
-    phase: Type.Enum(PHASES, { description: 'The phase that the clock runs on or has stopped at.' }),
+    phase: Type.Enum(JOB_PHASES, { description: 'The phase that the clock runs on or has stopped at.' }),
     strategy: Type.String({ description: 'The strategy that was requested.' }),
     won_strategy: Nullable(
       Type.String({ description: 'The strategy that produced the published candidate or, if none, the best one.' }),
@@ -125,6 +125,7 @@ export const Job = Type.Object(
     phases: Type.Object(
       {
         queue_wait: Milliseconds,
+        held: Milliseconds,
         prepare: Milliseconds,
         evolution: Milliseconds,
         initialize: Milliseconds,
@@ -132,7 +133,19 @@ export const Job = Type.Object(
         evaluate: Milliseconds,
         publish: Milliseconds,
       },
-      { description: 'Milliseconds that the clock has run on each phase.' },
+      {
+        description:
+          'Milliseconds that the clock has run on each phase. `held` is the time for which somebody wanted the job to wait: paused, ' +
+          'for its wave or an approval, or ended until it was tried again.',
+      },
+    ),
+    wave: Nullable(Type.Integer({ description: 'Its wave, from 1; null where the rollout has no policy.' })),
+    paused_at: Nullable(Timestamp),
+    paused_by: Nullable(
+      Type.Enum(['job', 'rollout'] as const, {
+        description:
+          '`job`: it was paused itself, and a resumed rollout leaves it paused. `rollout`: it follows its rollout.',
+      }),
     ),
     attempt: Type.Integer({ description: 'How often a worker has claimed the job.' }),
     error: Nullable(ErrorOf('Why the job failed, is not ready or is being retried.')),

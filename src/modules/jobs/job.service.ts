@@ -1,3 +1,4 @@
+import { NO_QUOTAS, type QuotaLimits } from '../../config/quotas.ts';
 import type { JobProducer } from '../../jobs/producer.ts';
 import type { RecoverySource } from '../../jobs/sweeper.ts';
 import { withTransaction, type Database } from '../../lib/database.ts';
@@ -7,6 +8,7 @@ import { unrecorded } from '../../lib/record-answer.ts';
 import type { RecordChange } from '../../lib/record-change.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
 import { createEventRepository, formatPosition, parsePosition, requireReached } from '../events/index.ts';
+import { createJobControl } from './control/job-control.ts';
 import { jobLifecycleRepository } from './job-lifecycle.repository.ts';
 import { toBaselinesEntry, toEntry } from './job-entries.ts';
 import { cancelJobs, settleRollout } from './job-lifecycle.ts';
@@ -16,8 +18,16 @@ import type { Job, JobPage, JobQuery, MetricPoint, MetricQuery } from './job.sch
 
 export type JobService = ReturnType<typeof createJobService>;
 
+interface JobServiceDependencies {
+  db: Database;
+  producer: JobProducer;
+  /** What each tenant may have by default. Default: no limits. */
+  quotas?: QuotaLimits;
+}
+
 /** In all methods `scope` is the tenant to which the caller is confined, or null for the operator. */
-export function createJobService({ db, producer }: { db: Database; producer: JobProducer }) {
+export function createJobService({ db, producer, quotas = NO_QUOTAS }: JobServiceDependencies) {
+  const control = createJobControl({ db, producer, quotas });
   const jobs = createJobRepository(db);
   const get = async (id: string, scope: string | null): Promise<Job> => {
     const row = await jobs.find(id, scope);
@@ -63,6 +73,24 @@ export function createJobService({ db, producer }: { db: Database; producer: Job
       await get(id, scope);
       const data = (await jobs.metricPoints(id, query)).map(toMetricPoint);
       return { data, next_since_id: data.at(-1)?.id ?? query.since_id ?? null };
+    },
+
+    /** Stops a job until it is resumed. @throws AppError 404, 409 `job_ended` or `job_ready` */
+    async pause(id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<Job> {
+      await control.pause(await get(id, scope), recordChange);
+      return get(id, scope);
+    },
+
+    /** Lets a paused job go on from its checkpoint. @throws AppError 404, 409 `job_ended` or `rollout_paused` */
+    async resume(id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<Job> {
+      await control.resume(await get(id, scope), recordChange);
+      return get(id, scope);
+    },
+
+    /** Begins a job anew that has ended without a publication. @throws AppError 403, 404, 409 */
+    async retry(id: string, scope: string | null, recordChange: RecordChange = unrecorded): Promise<Job> {
+      await control.retry(await get(id, scope), recordChange);
+      return get(id, scope);
     },
 
     /** Cancels a job. Cancelling it again changes nothing. @throws AppError 404, 409 `job_ended` */

@@ -1,15 +1,26 @@
+import { PHASES } from '../../../core/options/phases.ts';
 import type { JobPhase, JobState } from '../../generated/prisma/enums.ts';
 
 export type { JobPhase, JobState };
 
+/** What a job's clock runs on: the phases of its work, and the time for which somebody wants it to wait. */
+export const JOB_PHASES = ['queue_wait', 'held', ...PHASES.filter((phase) => phase !== 'queue_wait')] as const;
+
 /** States in which a worker holds the job or has died while it held it. */
 export const RUNNING_JOB_STATES = ['preparing', 'initializing', 'fine_tuning', 'evaluating'] as const;
 export const TERMINAL_JOB_STATES = ['ready', 'not_ready', 'failed', 'cancelled'] as const;
-export const JOB_STATES = ['queued', ...RUNNING_JOB_STATES, ...TERMINAL_JOB_STATES] as const;
+/** States in which a job waits because somebody wants it to: for its wave, or until it is resumed. No worker claims it. */
+export const HELD_JOB_STATES = ['held', 'paused'] as const;
+export const JOB_STATES = ['queued', ...HELD_JOB_STATES, ...RUNNING_JOB_STATES, ...TERMINAL_JOB_STATES] as const;
 
-/** The states that can follow each state. A `ready` job may still be refined, but it stays ready. */
+/**
+ * The states that can follow each state. A `ready` job may still be refined, but it stays ready. Only a retry, which begins the
+ * job anew, leads out of an end.
+ */
 export const JOB_TRANSITIONS: Readonly<Record<JobState, readonly JobState[]>> = {
-  queued: ['preparing', 'failed', 'cancelled'],
+  queued: ['preparing', 'paused', 'failed', 'cancelled'],
+  held: ['queued', 'paused', 'cancelled'],
+  paused: ['queued', 'held', 'cancelled'],
   preparing: JOB_STATES,
   initializing: JOB_STATES,
   fine_tuning: JOB_STATES,
@@ -27,6 +38,7 @@ export function sourcesOf(next: JobState): JobState[] {
 
 const STATE_OF_PHASE: Readonly<Record<JobPhase, JobState>> = {
   queue_wait: 'queued',
+  held: 'paused',
   prepare: 'preparing',
   evolution: 'preparing',
   initialize: 'initializing',

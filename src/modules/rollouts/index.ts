@@ -1,3 +1,4 @@
+export { followInBatches } from './control/pausing.ts';
 export { createRolloutLifecycle, type RolloutLifecycle } from './rollout-lifecycle.ts';
 export type { RolloutRow } from './rollout.repository.ts';
 export { Rollout, RolloutOptions, type StoredOptions } from './rollout.schemas.ts';

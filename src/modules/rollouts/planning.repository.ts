@@ -1,5 +1,6 @@
 import { Prisma, type Queryable, type Transaction } from '../../lib/database.ts';
 import { newId } from '../../lib/ids.ts';
+import { waveRank, type RolloutPolicy } from '../jobs/index.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
 
 /** An adapter version from which a rollout carries an adapter over. */
@@ -13,6 +14,12 @@ export interface SourceRow {
 
 export type ControlRow = Pick<SourceRow, 'adapter_version_id' | 'adapter_id' | 'tenant_id'>;
 
+/** Which adapters a rollout takes: all that have no version for the base model version, or a selection of them. */
+export interface FleetToPlan {
+  readonly baseModelVersionId: string;
+  readonly selection: RolloutPolicy['selection'];
+}
+
 /** The rows that follow the given adapter, at most so many, in the order of the adapters' identifiers. */
 interface PageRange {
   readonly after: string;
@@ -25,9 +32,9 @@ type ControlOptions = Pick<StoredOptions, 'seed' | 'control' | 'control_fraction
 /** Queries that plan the jobs of a rollout. None of them returns more rows than a page has. */
 export const planningRepository = {
   /** The base model versions that adapters come from. */
-  async oldVersions(db: Queryable, baseModelVersionId: string): Promise<string[]> {
+  async oldVersions(db: Queryable, fleet: FleetToPlan): Promise<string[]> {
     const rows = await db.$queryRaw<Pick<SourceRow, 'base_model_version_id'>[]>`
-      SELECT DISTINCT newest.base_model_version_id ${sourcesOf(baseModelVersionId)}`;
+      SELECT DISTINCT newest.base_model_version_id ${sourcesOf(fleet)}`;
     return rows.map((row) => row.base_model_version_id);
   },
 
@@ -35,10 +42,25 @@ export const planningRepository = {
    * The latest version of each adapter of the base model that has none for this base model version yet: neither the
    * newest import nor anything that was carried over from it.
    */
-  sources: (tx: Queryable, baseModelVersionId: string, { after, limit }: PageRange) =>
+  sources: (tx: Queryable, fleet: FleetToPlan, { after, limit }: PageRange) =>
     tx.$queryRaw<SourceRow[]>`
       SELECT newest.id AS adapter_version_id, a.id AS adapter_id, a.tenant_id, newest.base_model_version_id, a.dataset_id
-      ${sourcesOf(baseModelVersionId)} AND a.id > ${after} ORDER BY a.id LIMIT ${limit}`,
+      ${sourcesOf(fleet)} AND a.id > ${after} ORDER BY a.id LIMIT ${limit}`,
+
+  async countSources(db: Queryable, fleet: FleetToPlan): Promise<number> {
+    const [row] = await db.$queryRaw<{ count: number }[]>`SELECT count(*)::int AS count ${sourcesOf(fleet)}`;
+    return row?.count ?? 0;
+  },
+
+  /** Writes down the ranks of the adapters at these places, which end the waves of a rollout, unless that is done. */
+  setWaveLimits: (db: Queryable, { id, places, ...fleet }: FleetToPlan & { id: string; places: readonly number[] }) =>
+    db.$executeRaw`
+      UPDATE rollouts SET wave_limits = ARRAY(
+        SELECT rank FROM (
+          SELECT rank, row_number() OVER (ORDER BY rank) AS place
+          FROM (SELECT ${waveRank(id, Prisma.sql`a.id`)} AS rank ${sourcesOf(fleet)}) AS ranked
+        ) AS numbered WHERE place = ANY(${[...places]}::int[]) ORDER BY place), updated_at = clock_timestamp()
+      WHERE id = ${id} AND wave_limits IS NULL`,
 
   /** The last adapter with a job of this kind, where an interrupted planning goes on; empty if there is none. */
   async lastPlanned(db: Queryable, rolloutId: string, kind: 'adaptation' | 'control'): Promise<string> {
@@ -93,7 +115,7 @@ export const planningRepository = {
 };
 
 /** As a value, the last condition is computed for one adapter after the other. As a join, each page would read all versions. */
-function sourcesOf(baseModelVersionId: string): Prisma.Sql {
+function sourcesOf({ baseModelVersionId, selection }: FleetToPlan): Prisma.Sql {
   return Prisma.sql`
     FROM adapters a
     JOIN tenants t ON t.id = a.tenant_id AND t.deleted_at IS NULL
@@ -103,13 +125,20 @@ function sourcesOf(baseModelVersionId: string): Prisma.Sql {
         AND v.deleted_at IS NULL
       ORDER BY v.number DESC LIMIT 1
     ) AS newest ON newest.base_model_version_id <> new_base.id
-    WHERE a.deleted_at IS NULL AND NOT COALESCE((
+    WHERE a.deleted_at IS NULL ${selected(selection)} AND NOT COALESCE((
       SELECT TRUE FROM adapter_versions v LEFT JOIN adapter_versions source ON source.id = v.parent_version_id
       WHERE v.adapter_id = a.id AND v.base_model_version_id = new_base.id AND v.deleted_at IS NULL
         AND COALESCE(source.number, v.number) >= COALESCE((
           SELECT max(i.number) FROM adapter_versions i WHERE i.adapter_id = a.id AND i.origin = 'imported'), 0)
       LIMIT 1
     ), FALSE)`;
+}
+
+/** Adapters have to be named themselves or belong to a tenant that is. */
+function selected(selection: RolloutPolicy['selection']): Prisma.Sql {
+  if (selection === undefined) return Prisma.empty;
+  const { tenants = [], adapters = [] } = selection;
+  return Prisma.sql`AND (a.tenant_id = ANY(${[...tenants]}::text[]) OR a.id = ANY(${[...adapters]}::text[]))`;
 }
 
 /** The adaptations that were not refused when they were planned. Some of them may have ended since. */

@@ -6,7 +6,13 @@ import { newId } from '../../lib/ids.ts';
 import { recordEvent } from '../events/index.ts';
 import { createJobRepository, settleRollout, toEntry, type PlannedJob } from '../jobs/index.ts';
 import type { createJobRooms, JobRoom } from '../quotas/index.ts';
-import { planningRepository as repository, type ControlRow, type SourceRow } from './planning.repository.ts';
+import {
+  planningRepository as repository,
+  type ControlRow,
+  type FleetToPlan,
+  type SourceRow,
+} from './planning.repository.ts';
+import { waveEnds } from './control/wave-sizes.ts';
 import { createRolloutRepository } from './rollout.repository.ts';
 import type { StoredOptions } from './rollout.schemas.ts';
 
@@ -73,6 +79,7 @@ export async function planInPages(
     return true;
   };
 
+  await decideWaves(db, rollout);
   if (!(await planAll('adaptation', readSources(rollout, refusals)))) return null;
   const { seed } = rollout.options;
   const threshold = await repository.controlThreshold(db, rollout.id, rollout.options);
@@ -93,9 +100,10 @@ function planPage(
     const rooms = await jobRooms.rooms(tx, [...new Set(found.map(({ tenantId }) => tenantId))]);
     const jobs = withinRooms(found, rooms);
     if (!(await isAnalyzing(tx, id))) return null;
-    const inserted = new Set(await createJobRepository(db).plan(tx, id, options.strategy, jobs));
-    const planned = jobs.filter((job) => inserted.has(job.id));
-    const entries = planned.filter((job) => job.error === null).map(toEntry);
+    const inserted = await createJobRepository(db).plan(tx, id, options.strategy, jobs);
+    const states = new Map(inserted.map((job) => [job.id, job.state]));
+    const planned = jobs.filter((job) => states.has(job.id));
+    const entries = planned.filter((job) => states.get(job.id) === 'queued').map(toEntry);
     await writeOutbox(tx, entries);
     await repository.recordPlanned(
       tx,
@@ -104,6 +112,15 @@ function planPage(
     );
     return { entries, last: found.length < PAGE ? null : (found.at(-1)?.adapterId ?? null) };
   });
+}
+
+/** Decides which adapters are in which wave, unless an interrupted planning has done so. */
+async function decideWaves(db: Database, rollout: RolloutToPlan): Promise<void> {
+  const { policy } = rollout.options;
+  if (policy === undefined) return;
+  const fleet = fleetOf(rollout);
+  const places = waveEnds(policy.waves ?? [], await repository.countSources(db, fleet));
+  await repository.setWaveLimits(db, { id: rollout.id, places, ...fleet });
 }
 
 async function endPlanning(tx: Transaction, rolloutId: string): Promise<number | null> {
@@ -121,9 +138,14 @@ async function isAnalyzing(tx: Transaction, rolloutId: string): Promise<boolean>
   return (await createRolloutRepository(tx).lock(rolloutId, tx))?.state === 'analyzing';
 }
 
-function readSources({ baseModelVersionId }: RolloutToPlan, refusals: Refusals): ReadPage {
+/** The adapters that a rollout takes. */
+export function fleetOf({ baseModelVersionId, options }: Omit<RolloutToPlan, 'id'>): FleetToPlan {
+  return { baseModelVersionId, selection: options.policy?.selection };
+}
+
+function readSources(rollout: RolloutToPlan, refusals: Refusals): ReadPage {
   return async (tx, after) =>
-    (await repository.sources(tx, baseModelVersionId, { after, limit: PAGE })).map((source) => {
+    (await repository.sources(tx, fleetOf(rollout), { after, limit: PAGE })).map((source) => {
       const error = refusals.get(source.base_model_version_id) ?? withoutDataset(source);
       return planned(source, 'adaptation', error);
     });

@@ -3,7 +3,7 @@ import { withTransaction, type Database, type Prisma, type Transaction } from '.
 import { createJobRooms } from '../quotas/index.ts';
 import { recordEvent } from '../events/index.ts';
 import { cancelInBatches } from './cancellation.ts';
-import { planInPages, type OnPlanned, type Refusals, type RolloutToPlan } from './planning.ts';
+import { fleetOf, planInPages, type OnPlanned, type Refusals, type RolloutToPlan } from './planning.ts';
 import { planningRepository } from './planning.repository.ts';
 import { createRolloutRepository, type RolloutRow } from './rollout.repository.ts';
 import { UNPLANNED_ROLLOUT_STATES } from './rollout.states.ts';
@@ -39,8 +39,8 @@ export function createRolloutLifecycle({ db, quotas = NO_QUOTAS }: { db: Databas
       withTransaction(db, (tx) => rollouts.excuseAnalysis(tx, id, error)),
 
     /** The base model versions that adapters come from. */
-    oldVersions: (baseModelVersionId: string): Promise<string[]> =>
-      planningRepository.oldVersions(db, baseModelVersionId),
+    oldVersions: (rollout: Omit<RolloutToPlan, 'id'>): Promise<string[]> =>
+      planningRepository.oldVersions(db, fleetOf(rollout)),
 
     /** Whether the rollout is still being analyzed. It is not after its cancellation. */
     isAnalyzing: async (id: string): Promise<boolean> => (await rollouts.find(id))?.state === 'analyzing',

@@ -24,8 +24,11 @@ export function toRollout(
     base_model_name: row.baseModelVersion.baseModel.name,
     version: row.baseModelVersion.version,
     state: row.state,
-    options: row.options as RolloutOptions,
+    options: showOptions(row.options as RolloutOptions, scope),
     error: showError(row.error, scope),
+    paused_at: toTimestamp(row.pausedAt),
+    paused_reason: showReason(row.pausedReason as Rollout['paused_reason'], scope),
+    waves: wavesOf(row),
     jobs,
     controls,
     summary: {
@@ -45,6 +48,26 @@ export function toRollout(
     finished_at: toTimestamp(row.finishedAt),
     updated_at: toTimestamp(row.updatedAt),
   };
+}
+
+/** A selection names other tenants and their adapters. */
+function showOptions(options: RolloutOptions, scope: string | null): RolloutOptions {
+  if (scope === null || options.policy?.selection === undefined) return options;
+  const { selection: _selection, ...policy } = options.policy;
+  return { ...options, policy };
+}
+
+/** What `pause_if` has found is of the jobs of all tenants, so a tenant is only told that it was that. */
+function showReason(reason: Rollout['paused_reason'], scope: string | null): Rollout['paused_reason'] {
+  if (reason === null || reason.code === 'requested' || scope === null) return reason;
+  return { code: reason.code, message: 'a condition of its policy was not met' };
+}
+
+function wavesOf({ options, wave, waveLimits, awaitingApproval }: RolloutRow): Rollout['waves'] {
+  if ((options as RolloutOptions).policy === undefined) return null;
+  // Prisma has no lists that can be null: a query in SQL gives null, and one of its own an empty list.
+  const limits = waveLimits as string[] | null;
+  return { released: wave, total: (limits?.length ?? 0) + 1, awaiting_approval: awaitingApproval };
 }
 
 /** Shows incompatible versions as advice too, with their differences as reasons. */

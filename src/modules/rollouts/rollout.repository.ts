@@ -2,6 +2,7 @@ import { columnsOf, Prisma, type Queryable, type Transaction } from '../../lib/d
 import { readRows } from '../../lib/database-reads.ts';
 import { pageArguments } from '../../lib/pagination.ts';
 import { unconfined } from '../../tenancy/confined-database.repository.ts';
+import type { RolloutPolicy } from '../jobs/index.ts';
 import type { RolloutQuery, StoredOptions } from './rollout.schemas.ts';
 import {
   LIVE_ROLLOUT_STATES,
@@ -79,6 +80,15 @@ export function createRolloutRepository(db: Queryable) {
     baseModelVersionExists: async (id: string, tx: Queryable = db) =>
       (await tx.baseModelVersion.count({ where: { id } })) > 0,
 
+    /** The policy of the base model for rollouts that name none. */
+    async defaultPolicy(baseModelVersionId: string, tx: Queryable = db): Promise<RolloutPolicy | null> {
+      const { baseModel } = await tx.baseModelVersion.findUniqueOrThrow({
+        where: { id: baseModelVersionId },
+        select: { baseModel: { select: { policy: true } } },
+      });
+      return baseModel.policy as RolloutPolicy | null;
+    },
+
     /** A rollout of the same version that has not ended, or whose jobs are still being cancelled. */
     liveRollout: (baseModelVersionId: string, tx: Queryable = db) =>
       tx.rollout.findFirst({
@@ -111,7 +121,8 @@ export function createRolloutRepository(db: Queryable) {
         UPDATE rollouts r SET state = ${next}::rollout_state,
           error = ${error === null ? null : JSON.stringify(error)}::jsonb,
           analysis_started_at = CASE WHEN ${next} = 'analyzing' THEN clock.now ELSE r.analysis_started_at END,
-          planned_at = CASE WHEN ${next} = 'adapting' THEN clock.now ELSE r.planned_at END, updated_at = clock.now
+          planned_at = CASE WHEN ${next} = 'adapting' THEN clock.now ELSE r.planned_at END,
+          paused_at = NULL, paused_reason = NULL, updated_at = clock.now
         FROM clock WHERE r.id = ${id} AND r.state = ANY(${[...from]}::rollout_state[])`;
       return count === 1;
     },
@@ -161,7 +172,7 @@ export function createRolloutRepository(db: Queryable) {
     },
 
     /**
-     * The figures of rollouts, for one tenant or for all. The speed-up compares times without the wait in the queue.
+     * The figures of rollouts, for one tenant or for all. The speed-up compares times without the wait in the queue and what was held.
      */
     summaries: (rolloutIds: readonly string[], tenantId: string | null) =>
       readRows<SummaryRow>(
@@ -172,7 +183,7 @@ export function createRolloutRepository(db: Queryable) {
           CASE WHEN count(*) > 0 AND count(*) = count(j.finished_at)
             THEN (EXTRACT(EPOCH FROM max(j.finished_at) - r.accepted_at) * 1000)::float8 END AS makespan_ms,
           percentile_cont(0.5) WITHIN GROUP (
-            ORDER BY (c.ttr_ms - c.queue_wait_ms) / NULLIF(j.ttr_ms - j.queue_wait_ms, 0)
+            ORDER BY (c.ttr_ms - c.queue_wait_ms - c.held_ms) / NULLIF(j.ttr_ms - j.queue_wait_ms - j.held_ms, 0)
           ) AS median_speedup
         FROM rollouts r
         JOIN jobs j ON j.rollout_id = r.id AND j.kind = 'adaptation'
@@ -189,7 +200,7 @@ export function createRolloutRepository(db: Queryable) {
         where: { state: { in: [...UNPLANNED_ROLLOUT_STATES] }, id: { gt: after } },
         orderBy: { id: 'asc' },
         take: limit,
-        select: { id: true },
+        select: { id: true, options: true },
       }),
 
     /** Rollouts that are not completed although all their jobs have ended. */

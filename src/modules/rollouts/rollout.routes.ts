@@ -7,7 +7,7 @@ import { requireOperator, requireScope, tenantScope } from '../../plugins/auth.t
 import { unlessUnchanged } from '../../plugins/etag.ts';
 import { answerOnce } from '../../plugins/idempotency/answer-once.ts';
 import { operationsOf } from '../../plugins/openapi/operation.ts';
-import { CreateRollout, Rollout, RolloutParams, RolloutQuery } from './rollout.schemas.ts';
+import { ApproveWave, CreateRollout, Rollout, RolloutParams, RolloutQuery } from './rollout.schemas.ts';
 import { createRolloutService } from './rollout.service.ts';
 import { SummaryCache } from './summary-cache.ts';
 
@@ -89,6 +89,52 @@ const rolloutRoutes: FastifyPluginAsyncTypebox<ModuleOptions> = async (app, { de
       },
     },
     (request) => service(request).cancel(request.params.id, recordChangeOf(request)),
+  );
+  app.post(
+    '/rollouts/:id/pause',
+    {
+      onRequest: requireOperator,
+      schema: {
+        ...operation('pauseRollout', 'Pause a rollout and its jobs'),
+        description:
+          'No job is planned or begun any more, and running ones stop at their next step and keep their checkpoints. Pausing again ' +
+          'changes nothing. The jobs of a large fleet are paused in steps; none is begun meanwhile.',
+        params: RolloutParams,
+        response: { 200: Rollout },
+      },
+    },
+    (request) => service(request).pause(request.params.id, recordChangeOf(request)),
+  );
+  app.post(
+    '/rollouts/:id/resume',
+    {
+      onRequest: requireOperator,
+      schema: {
+        ...operation('resumeRollout', 'Resume a paused rollout and its jobs'),
+        description:
+          'It goes on where it was, and each job from its checkpoint. Jobs that were paused themselves stay paused. Resuming a rollout ' +
+          'that is not paused changes nothing.',
+        params: RolloutParams,
+        response: { 200: Rollout },
+      },
+    },
+    (request) => service(request).resume(request.params.id, recordChangeOf(request)),
+  );
+  app.post(
+    '/rollouts/:id/approve',
+    {
+      onRequest: requireOperator,
+      schema: {
+        ...operation('approveRollout', 'Release a wave of a rollout that waits for an approval'),
+        description:
+          'Jobs of the wave are enqueued. Approving a wave that was released already changes nothing; for one that does not wait yet ' +
+          'the answer is `409 wave_not_waiting`.',
+        params: RolloutParams,
+        body: ApproveWave,
+        response: { 200: Rollout },
+      },
+    },
+    (request) => service(request).approve(request.params.id, request.body.wave, recordChangeOf(request)),
   );
 };
 export default rolloutRoutes;

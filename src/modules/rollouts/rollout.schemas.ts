@@ -4,6 +4,7 @@ import { JobOptions, type GivenJobOptions } from '../../../core/options/job-opti
 import { optionalJobOptions } from '../../../core/options/job-settings.ts';
 import { PageQuery } from '../../lib/pagination.ts';
 import { ErrorOf, Id, Name, Nullable, severalOf, Timestamp } from '../../lib/schemas.ts';
+import { RolloutPolicy } from '../jobs/index.ts';
 import { ROLLOUT_STATES } from './rollout.states.ts';
 
 /** Largest learning rate of a rollout. A higher one is a slip, which must not cost a fleet its training time. */
@@ -18,6 +19,7 @@ export function rolloutOptions(table: Type.TObject = JobOptions) {
       ...options,
       learning_rate: rate(options.learning_rate),
       scratch_learning_rate: rate(options.scratch_learning_rate),
+      policy: Type.Optional(RolloutPolicy),
       control: Type.Optional(
         Type.Enum(['none', 'sample', 'all'] as const, {
           default: 'none',
@@ -37,6 +39,7 @@ export const RolloutOptions = rolloutOptions();
 export type RolloutOptions = GivenJobOptions & {
   readonly control?: 'none' | 'sample' | 'all';
   readonly control_fraction?: number;
+  readonly policy?: RolloutPolicy;
 };
 
 /** The options that a rollout's row stores: all defaults that depend on nothing else are filled in. */
@@ -67,7 +70,8 @@ const Summary = Type.Object(
     median_speedup: Nullable(
       Type.Number({
         description:
-          'Median of the time of a control divided by the time of its adapter, both without the wait in the queue.',
+          'Median of the time of a control divided by the time of its adapter, both without the wait in the queue and the time for ' +
+          'which they were held.',
       }),
     ),
   },
@@ -103,11 +107,42 @@ export const Rollout = Type.Object(
     state: Type.Enum(ROLLOUT_STATES, {
       description:
         'planning: waiting for a worker. analyzing: files are verified, the evolutions computed and the jobs planned, the first ' +
-        'of which may run meanwhile. adapting: all jobs are planned, and run. ' +
+        'of which may run meanwhile. adapting: all jobs are planned, and run. paused: nothing is begun, and it goes on when it is ' +
+        'resumed. ' +
         'completed: all jobs have ended, and what their adapters are compared with is measured. failed: see `error`.',
     }),
     options: RolloutOptions,
     error: Nullable(ErrorOf('Why the rollout failed, or why its analysis waits.')),
+    paused_at: Nullable(Timestamp),
+    paused_reason: Nullable(
+      Type.Object(
+        {
+          code: Type.Enum(['requested', 'pause_if'] as const, {
+            description: '`requested`: the operator has paused it. `pause_if`: a condition of its policy has.',
+          }),
+          message: Type.String({ description: 'Why, for people.' }),
+          condition: Type.Optional(Type.String({ description: 'The condition of `pause_if`.' })),
+          value: Type.Optional(Type.Number({ description: 'What was found.' })),
+          limit: Type.Optional(Type.Number({ description: 'What the policy allows.' })),
+          wave: Type.Optional(Type.Integer({ description: 'The wave that was judged.' })),
+          jobs: Type.Optional(Type.Integer({ description: 'Number of jobs that it was judged by.' })),
+        },
+        {
+          description:
+            'Why the rollout is paused. The figures, which are of the jobs of all tenants, are for the operator alone.',
+        },
+      ),
+    ),
+    waves: Nullable(
+      Type.Object(
+        {
+          released: Type.Integer({ description: 'The last wave that was released. Jobs of later ones are `held`.' }),
+          total: Type.Integer({ description: 'Number of waves; 1 until they are decided, when the jobs are planned.' }),
+          awaiting_approval: Type.Boolean({ description: 'Whether the next wave waits for `POST …/approve`.' }),
+        },
+        { description: 'Null where the rollout has no policy.' },
+      ),
+    ),
     jobs: countsOf('adaptation jobs'),
     controls: countsOf('controls'),
     summary: Summary,
@@ -131,6 +166,11 @@ export const CreateRollout = Type.Object(
   { title: 'CreateRollout', additionalProperties: false },
 );
 export type CreateRollout = Static<typeof CreateRollout>;
+
+export const ApproveWave = Type.Object(
+  { wave: Type.Integer({ minimum: 2, description: 'The wave that waits for the approval.' }) },
+  { title: 'ApproveWave', additionalProperties: false },
+);
 
 export const RolloutParams = Type.Object({ id: Id('rollout') });
 export const RolloutQuery = Type.Object(

@@ -11,6 +11,7 @@ import type { RecordChange } from '../../lib/record-change.ts';
 import { recordEvent } from '../events/index.ts';
 import { settleRollout } from '../jobs/index.ts';
 import { cancelInBatches } from './cancellation.ts';
+import { approveRollout, followInterrupted, pauseRollout, resumeRollout, toPlanEntry } from './control/pausing.ts';
 import { toRollout } from './rollout.mapper.ts';
 import { createRolloutRepository, type ShownRollout } from './rollout.repository.ts';
 import {
@@ -79,6 +80,24 @@ export function createRolloutService({ db, producer, summaries = new SummaryCach
       return { data: await show(page.data, scope), next_cursor: page.next_cursor };
     },
 
+    /** Stops a rollout and its jobs until it is resumed. @throws AppError 404, 409 `rollout_ended` */
+    async pause(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
+      await pauseRollout({ db, producer }, id, recordChange);
+      return get(id, null);
+    },
+
+    /** Lets a paused rollout go on. @throws AppError 404, 409 `rollout_ended` */
+    async resume(id: string, recordChange: RecordChange = unrecorded): Promise<Rollout> {
+      await resumeRollout({ db, producer }, id, recordChange);
+      return get(id, null);
+    },
+
+    /** Releases a wave that waits for an approval. @throws AppError 404, 409 */
+    async approve(id: string, wave: number, recordChange: RecordChange = unrecorded): Promise<Rollout> {
+      await approveRollout({ db, producer }, { id, wave }, recordChange);
+      return get(id, null);
+    },
+
     /**
      * Ends a rollout and its jobs, waiting or running. Cancelling it again changes nothing, except that it goes on where an
      * interrupted one ended.
@@ -131,8 +150,10 @@ export async function createRollout(
     );
   }
   const id = newId('rollout');
-  const row = await rollouts.insert(tx, { id, baseModelVersionId, options: withDefaults(request.options) });
-  const entries: JobEntry[] = [{ name: 'rollout.plan', id, payload: { rolloutId: id } }];
+  const policy = request.options.policy ?? (await rollouts.defaultPolicy(baseModelVersionId, tx));
+  const options = withDefaults({ ...request.options, ...(policy !== null && { policy }) });
+  const row = await rollouts.insert(tx, { id, baseModelVersionId, options });
+  const entries: JobEntry[] = [toPlanEntry(row)];
   await recordEvent(tx, {
     tenantId: null,
     type: 'rollout.accepted',
@@ -143,19 +164,27 @@ export async function createRollout(
   return { rollout: toRollout(row, { counts: [], summary: undefined, evolutions: [] }, null), entries };
 }
 
+type FollowingProducer = Pick<JobProducer, 'enqueueAfterCommit' | 'remove'>;
+
+/** Without a producer, resumed jobs stay in the outbox until the next sweep. */
+const SWEPT_LATER: FollowingProducer = {
+  enqueueAfterCommit: () => Promise.resolve(),
+  remove: () => Promise.resolve(),
+};
+
 /** What the sweeper needs to know about rollouts. */
-export function rolloutRecoverySource(db: Database): RecoverySource {
+export function rolloutRecoverySource(db: Database, producer: FollowingProducer = SWEPT_LATER): RecoverySource {
   const rollouts = createRolloutRepository(db);
-  const toEntry = ({ id }: { id: string }): JobEntry => ({ name: 'rollout.plan', id, payload: { rolloutId: id } });
   return {
     queue: 'rollouts',
     // Only the queue leases an analysis: if it stalls, the queue itself gives it to another worker.
     expired: () => Promise.resolve([]),
     countLive: () => rollouts.countUnplanned(),
     live: async (after, limit) =>
-      (await rollouts.unplanned(after, limit)).map((row) => ({ rowId: row.id, entry: toEntry(row) })),
+      (await rollouts.unplanned(after, limit)).map((row) => ({ rowId: row.id, entry: toPlanEntry(row) })),
     repair: async () => {
       for (const { id } of await rollouts.unfinishedCancellations()) await cancelInBatches(db, id);
+      await followInterrupted({ db, producer });
       for (const { id } of await rollouts.unsettled()) {
         await withTransaction(db, async (tx) => {
           await rollouts.lock(id, tx);

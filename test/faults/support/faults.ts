@@ -2,9 +2,10 @@ import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../../../core/statistics/random.ts';
+import { createApiClient, type Rollout } from '../../../cli/demo/api-client.ts';
 import { FAKETIME, NO_FAKETIME } from './faketime.ts';
 import { childrenOf, signal, type SupervisedProcess } from './processes.ts';
-import type { FaultStack } from './stack.ts';
+import { until, type FaultStack } from './stack.ts';
 
 /** One thing that goes wrong. It resolves when whoever caused it has ended it. */
 interface Fault {
@@ -31,6 +32,7 @@ export function possibleFaults(stack: FaultStack): { faults: Fault[]; skipped: s
     { name: `stop ${name}`, run: async (_, random) => pause(await pidsOf(random), random) },
   ]);
   faults.push({ name: 'cut connections', run: cutConnections });
+  faults.push({ name: 'pause and resume', run: pauseRollouts });
   const skipped: string[] = [];
   if (stack.disk) faults.push({ name: 'full disk', run: fillDisk });
   else skipped.push('full disk: this process may not mount a tmpfs (it needs root)');
@@ -52,6 +54,20 @@ async function pause(pids: readonly number[], random: Random): Promise<void> {
   for (const pid of pids) signal(pid, 'SIGSTOP');
   await sleep(duration(random));
   for (const pid of pids) signal(pid, 'SIGCONT');
+}
+
+/** Pauses what goes on, by the API, and resumes it. */
+async function pauseRollouts({ origin, operatorKey }: FaultStack, random: Random): Promise<void> {
+  const api = createApiClient(origin, operatorKey);
+  const each = (from: readonly string[], what: 'pause' | 'resume') => async (): Promise<boolean> => {
+    const { data } = await api.get<{ data: Rollout[] }>('/v1/rollouts?limit=20');
+    for (const { id } of data.filter(({ state }) => from.includes(state)))
+      await api.post(`/v1/rollouts/${id}/${what}`, {});
+    return true;
+  };
+  await until('rollouts are paused', each(['planning', 'analyzing', 'adapting'], 'pause'));
+  await sleep(duration(random));
+  await until('rollouts are resumed', each(['paused'], 'resume'));
 }
 
 function duration(random: Random): number {

@@ -32,15 +32,23 @@ const withRollback: Example = async ({ addBaseModelVersion, addRollout, service 
   await service.db.rolloutRollback.create({ data: { rolloutId: id } });
   return { path: { id } };
 };
+const withJob =
+  (state: 'queued' | 'failed'): Example =>
+  async ({ addJob }, { owner }) => ({ path: { id: await addJob(owner, state) } });
+const withRollout: Example = async ({ addBaseModelVersion, addRollout }) => ({
+  path: { id: await addRollout(await addBaseModelVersion()) },
+});
 const withWorker: Example = async ({ addWorker }) => ({ path: { id: await addWorker() } });
 const plain: Example = () => ({});
 
 /** For each operation a request that succeeds, whoever is admitted, however often, with the identifiers of its owner. */
 export const EXAMPLES: Readonly<Record<string, Example>> = {
-  cancelJob: withId('job'),
-  cancelRollout: async ({ addBaseModelVersion, addRollout }) => ({
-    path: { id: await addRollout(await addBaseModelVersion()) },
+  approveRollout: async ({ addBaseModelVersion, addWaitingRollout }) => ({
+    path: { id: await addWaitingRollout(await addBaseModelVersion()) },
+    body: { wave: 2 },
   }),
+  cancelJob: withId('job'),
+  cancelRollout: withRollout,
   createAdapter: (_world, caller) => ({
     body: {
       name: name(),
@@ -106,6 +114,11 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   listRollouts: plain,
   listTenants: plain,
   listWorkers: plain,
+  pauseJob: withJob('queued'),
+  pauseRollout: withRollout,
+  resumeJob: withJob('queued'),
+  resumeRollout: withRollout,
+  retryJob: withJob('failed'),
   revokeApiKey: withId('key'),
   getRollback: withRollback,
   rollBackRollout: async ({ addBaseModelVersion, addRollout, service }) => {
@@ -118,6 +131,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   undeleteAdapterVersion: withVersion,
   undeleteDataset: withId('dst'),
   undeleteTenant: withId('ten'),
+  updateBaseModel: ({ baseModel }) => ({ path: { model: baseModel.id }, body: { policy: null } }),
   updateAdapter: (_world, { owner }) => ({ path: { id: owner.owned.adp }, body: { dataset_id: owner.owned.dst } }),
   setCurrentVersion: async (world, caller) => {
     const { baseModelVersionId } = world;

@@ -33,12 +33,16 @@ export interface AccessWorld {
   /** Inserts another version of the base model. */
   addBaseModelVersion(): Promise<string>;
   addRollout(baseModelVersionId: string): Promise<string>;
+  /** Adds a rollout of two waves, of which the second waits for an approval. */
+  addWaitingRollout(baseModelVersionId: string): Promise<string>;
   addKey(owner: Owner): Promise<string>;
   addDataset(owner: Owner): Promise<string>;
   /** Adds an adapter without versions. */
   addAdapter(owner: Owner): Promise<string>;
   /** Adds two versions to the owner's adapter, and returns the first, which is not the latest. */
   addOldVersion(owner: Owner): Promise<string>;
+  /** Adds a job to a rollout of its own, which waits or has failed. */
+  addJob(owner: Owner, state: 'queued' | 'failed'): Promise<string>;
   addWorker(): Promise<string>;
   close(): Promise<void>;
 }
@@ -65,6 +69,20 @@ export async function createAccessWorld({ rowSecurity = true } = {}): Promise<Ac
     const { id } = await db.rollout.create({ data: { id: newId('rollout'), baseModelVersionId, options: {} } });
     return id;
   };
+  const addWaitingRollout = async (version: string): Promise<string> => {
+    const id = await addRollout(version);
+    const options = { policy: { waves: [{ count: 1 }], approve: 'manual' } };
+    const data = { waveLimits: ['0'], awaitingApproval: true, options };
+    await db.rollout.update({ where: { id }, data: { ...data, state: 'adapting' } });
+    return id;
+  };
+  const addJob: AccessWorld['addJob'] = async ({ id: tenantId, owned }, state) => {
+    const rolloutId = await addRollout(await addBaseModelVersion());
+    const what = { tenantId, rolloutId, adapterId: owned.adp, sourceVersionId: owned.adv };
+    const finishedAt = state === 'failed' ? new Date() : null;
+    const data = { id: newId('job'), ...what, strategy: 'auto', metricName: 'loss', state, finishedAt };
+    return (await db.job.create({ data })).id;
+  };
   const baseModelVersionId = await addBaseModelVersion();
   const rolloutId = await addRollout(baseModelVersionId);
   const base = { baseModel, baseModelVersionId, rolloutId, folders };
@@ -74,7 +92,18 @@ export async function createAccessWorld({ rowSecurity = true } = {}): Promise<Ac
     await service.close();
     await inspector.close();
   };
-  return { service, acme, other, ...base, addBaseModelVersion, addRollout, ...additionsTo(service), close };
+  return {
+    service,
+    acme,
+    other,
+    ...base,
+    addBaseModelVersion,
+    addRollout,
+    ...additionsTo(service),
+    addWaitingRollout,
+    addJob,
+    close,
+  };
 }
 
 type Additions = Pick<AccessWorld, 'addKey' | 'addDataset' | 'addAdapter' | 'addOldVersion' | 'addWorker'>;

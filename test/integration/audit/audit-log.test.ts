@@ -1,11 +1,11 @@
 import { cp } from 'node:fs/promises';
 import path from 'node:path';
-import type { LightMyRequestResponse } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { withTransaction } from '../../../src/lib/database.ts';
 import { newId } from '../../../src/lib/ids.ts';
 import { writeAuditEntry } from '../../../src/modules/audit/index.ts';
 import { createAdapterWorld, rawTar, good, type AdapterWorld } from '../adapters/support.ts';
+import { controlWrites, type Write } from './control-writes.ts';
 
 const SECRET_TEXT = 'nobody else may read this row';
 
@@ -15,9 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.app.close());
 
-type Answer = Pick<LightMyRequestResponse, 'statusCode' | 'headers' | 'body'> & { json(): { id: string } };
-
-const operator = (method: 'POST' | 'PUT' | 'DELETE', url: string, payload: object = {}) =>
+const operator = (method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', url: string, payload: object = {}) =>
   world.app.request({ method, url, payload });
 const tenant = (method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', url: string, payload?: object) =>
   world.request({ method, url, payload });
@@ -66,15 +64,6 @@ async function newJob(): Promise<string> {
     },
   });
   return job.id;
-}
-
-interface Write {
-  /** Performs the operation and returns its answer. What it needs beforehand is made by `given`. */
-  run(given: string): Promise<Answer>;
-  given?(): Promise<string>;
-  actor: 'operator' | 'tenant';
-  /** What the entry says besides. */
-  entry?: object;
 }
 
 /** How each operation that writes is performed. An operation without an entry here fails the test below. */
@@ -173,94 +162,98 @@ const undeletion = (operationId: string, path: string, after: object): Write => 
   entry: { before: null, after },
 });
 
-Object.assign(WRITES, {
-  deleteDataset: {
-    actor: 'tenant',
-    given: async () => (await WRITES['createDataset']!.run('')).json().id,
-    run: (id) => tenant('DELETE', `/v1/datasets/${id}`),
-    entry: { before: { name: expect.any(String) }, after: null },
-  },
-  deleteAdapter: {
-    actor: 'tenant',
-    given: async () => (await world.createAdapter(name())).id,
-    run: (id) => tenant('DELETE', `/v1/adapters/${id}`),
-    entry: { before: { name: expect.any(String) }, after: null },
-  },
-  deleteAdapterVersion: {
-    actor: 'tenant',
-    async given() {
-      const { id } = await world.createAdapter(name());
-      const first = await world.uploadTar(id, rawTar(good()));
-      await world.uploadTar(id, rawTar(good()));
-      return `${id}/versions/${first.json<{ id: string }>().id}`;
+Object.assign(
+  WRITES,
+  controlWrites({ operator, tenant, newRollout, newJob, app: () => world.app, baseModelId: () => world.baseModelId }),
+  {
+    deleteDataset: {
+      actor: 'tenant',
+      given: async () => (await WRITES['createDataset']!.run('')).json().id,
+      run: (id) => tenant('DELETE', `/v1/datasets/${id}`),
+      entry: { before: { name: expect.any(String) }, after: null },
     },
-    run: (version) => tenant('DELETE', `/v1/adapters/${version}`),
-    entry: { before: { adapter_id: expect.any(String), number: 1 }, after: null },
-  },
-  deleteTenant: {
-    actor: 'operator',
-    given: async () => (await WRITES['createTenant']!.run('')).json().id,
-    run: (id) => operator('DELETE', `/v1/tenants/${id}`),
-    entry: { tenant_id: null, before: null, after: null },
-  },
-  undeleteDataset: undeletion('deleteDataset', '/v1/datasets', { name: expect.any(String) }),
-  undeleteAdapter: undeletion('deleteAdapter', '/v1/adapters', { name: expect.any(String) }),
-  undeleteAdapterVersion: undeletion('deleteAdapterVersion', '/v1/adapters', {
-    adapter_id: expect.any(String),
-    number: 1,
-  }),
-  undeleteTenant: {
-    actor: 'operator',
-    given: () => deleted('deleteTenant'),
-    run: (id) => operator('POST', `/v1/tenants/${id}/undelete`),
-    entry: { tenant_id: expect.any(String), before: null, after: { name: expect.any(String) } },
-  },
-  updateAdapter: {
-    actor: 'tenant',
-    given: async () => (await world.createAdapter(name())).id,
-    run: (id) => tenant('PATCH', `/v1/adapters/${id}`, { dataset_id: null }),
-    entry: { before: { dataset_id: expect.any(String) }, after: { dataset_id: null } },
-  },
-  setCurrentVersion: {
-    actor: 'tenant',
-    async given() {
-      const source = { path: world.fixture('control').adapter, base_model_version: 'control' };
-      const { id, current } = await world.createAdapter(name(), { source });
-      const { base_model_version_id: base, version_id: version } = current[0]!;
-      return `${id}/current/${base} ${version}`;
+    deleteAdapter: {
+      actor: 'tenant',
+      given: async () => (await world.createAdapter(name())).id,
+      run: (id) => tenant('DELETE', `/v1/adapters/${id}`),
+      entry: { before: { name: expect.any(String) }, after: null },
     },
-    run(given) {
-      const [url, version] = given.split(' ');
-      return tenant('PUT', `/v1/adapters/${url}`, { version_id: null, expected_version_id: version });
+    deleteAdapterVersion: {
+      actor: 'tenant',
+      async given() {
+        const { id } = await world.createAdapter(name());
+        const first = await world.uploadTar(id, rawTar(good()));
+        await world.uploadTar(id, rawTar(good()));
+        return `${id}/versions/${first.json<{ id: string }>().id}`;
+      },
+      run: (version) => tenant('DELETE', `/v1/adapters/${version}`),
+      entry: { before: { adapter_id: expect.any(String), number: 1 }, after: null },
     },
-    entry: {
-      before: expect.objectContaining({ version_id: expect.any(String) }),
-      after: expect.objectContaining({ version_id: null }),
+    deleteTenant: {
+      actor: 'operator',
+      given: async () => (await WRITES['createTenant']!.run('')).json().id,
+      run: (id) => operator('DELETE', `/v1/tenants/${id}`),
+      entry: { tenant_id: null, before: null, after: null },
     },
-  },
-  rollBackRollout: {
-    actor: 'operator',
-    async given() {
-      const id = await newRollout();
-      await world.app.db.rollout.update({ where: { id }, data: { state: 'completed', finishedAt: new Date() } });
-      return id;
+    undeleteDataset: undeletion('deleteDataset', '/v1/datasets', { name: expect.any(String) }),
+    undeleteAdapter: undeletion('deleteAdapter', '/v1/adapters', { name: expect.any(String) }),
+    undeleteAdapterVersion: undeletion('deleteAdapterVersion', '/v1/adapters', {
+      adapter_id: expect.any(String),
+      number: 1,
+    }),
+    undeleteTenant: {
+      actor: 'operator',
+      given: () => deleted('deleteTenant'),
+      run: (id) => operator('POST', `/v1/tenants/${id}/undelete`),
+      entry: { tenant_id: expect.any(String), before: null, after: { name: expect.any(String) } },
     },
-    run: (id) => operator('POST', `/v1/rollouts/${id}/rollback`),
-    entry: { tenant_id: null, before: null, after: { rollback: 'requested' } },
-  },
-  drainWorker: {
-    actor: 'operator',
-    given: newWorker,
-    run: (id) => operator('POST', `/v1/workers/${id}/drain`),
-    entry: { tenant_id: null, before: { state: 'ready' }, after: { requested: 'drain' } },
-  },
-  liftQuarantine: {
-    actor: 'operator',
-    given: newWorker,
-    run: (id) => operator('POST', `/v1/workers/${id}/lift-quarantine`),
-    entry: { tenant_id: null, before: { state: 'ready' }, after: { requested: 'lift' } },
-  },
-} satisfies Record<string, Write>);
+    updateAdapter: {
+      actor: 'tenant',
+      given: async () => (await world.createAdapter(name())).id,
+      run: (id) => tenant('PATCH', `/v1/adapters/${id}`, { dataset_id: null }),
+      entry: { before: { dataset_id: expect.any(String) }, after: { dataset_id: null } },
+    },
+    setCurrentVersion: {
+      actor: 'tenant',
+      async given() {
+        const source = { path: world.fixture('control').adapter, base_model_version: 'control' };
+        const { id, current } = await world.createAdapter(name(), { source });
+        const { base_model_version_id: base, version_id: version } = current[0]!;
+        return `${id}/current/${base} ${version}`;
+      },
+      run(given) {
+        const [url, version] = given.split(' ');
+        return tenant('PUT', `/v1/adapters/${url}`, { version_id: null, expected_version_id: version });
+      },
+      entry: {
+        before: expect.objectContaining({ version_id: expect.any(String) }),
+        after: expect.objectContaining({ version_id: null }),
+      },
+    },
+    rollBackRollout: {
+      actor: 'operator',
+      async given() {
+        const id = await newRollout();
+        await world.app.db.rollout.update({ where: { id }, data: { state: 'completed', finishedAt: new Date() } });
+        return id;
+      },
+      run: (id) => operator('POST', `/v1/rollouts/${id}/rollback`),
+      entry: { tenant_id: null, before: null, after: { rollback: 'requested' } },
+    },
+    drainWorker: {
+      actor: 'operator',
+      given: newWorker,
+      run: (id) => operator('POST', `/v1/workers/${id}/drain`),
+      entry: { tenant_id: null, before: { state: 'ready' }, after: { requested: 'drain' } },
+    },
+    liftQuarantine: {
+      actor: 'operator',
+      given: newWorker,
+      run: (id) => operator('POST', `/v1/workers/${id}/lift-quarantine`),
+      entry: { tenant_id: null, before: { state: 'ready' }, after: { requested: 'lift' } },
+    },
+  } satisfies Record<string, Write>,
+);
 
 interface Entry {
   sequence: string;

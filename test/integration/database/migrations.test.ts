@@ -83,6 +83,9 @@ const MIGRATIONS = [
   '20261127090200_negative_flips',
   '20261127150000_current_versions',
   '20261127150100_rollout_rollbacks',
+  '20261127160000_paused_states',
+  '20261127160100_pauses',
+  '20261127160200_waves',
 ];
 
 test('they apply once, and a second time nothing changes', async () => {

@@ -9,15 +9,8 @@ import { startRollout } from '../../faults/support/fleet.ts';
 import { createReference } from '../../faults/support/reference.ts';
 import { BASE, createTinyFamily, removeTinyFamily, type TinyFamily } from '../../unit/training/support/tiny-task.ts';
 import { eventually } from '../queue/test-queue.ts';
-import {
-  createFolder,
-  isAlive,
-  killProcess,
-  postmasterOf,
-  processesOf,
-  removeFolder,
-  serve,
-} from '../stack/readapt.ts';
+import { createFolder, removeFolder, serve } from '../stack/readapt.ts';
+import { killEverything } from './kill-everything.ts';
 
 let folder: string;
 let family: TinyFamily;
@@ -30,18 +23,6 @@ afterEach(async () => {
   await removeFolder(folder);
   await removeTinyFamily(family);
 });
-
-/** What a machine does that loses its power, except that its disk keeps what was not synced. */
-async function killEverything(): Promise<void> {
-  const postmaster = await postmasterOf(path.join(folder, 'data'));
-  const running = await processesOf(folder);
-  const commands = running.map(({ command }) => command).join('\n');
-  for (const part of [/readapt\.js serve/, /readapt\.js worker/, /training\/process/, /watchdog/])
-    expect(commands).toMatch(part);
-  for (const { pid } of running) killProcess(pid, 'SIGKILL');
-  await eventually('nothing of it is left', async () => (await processesOf(folder)).length === 0);
-  expect(await isAlive(postmaster)).toBe(false);
-}
 
 test('kill −9 of API, worker, training process and PostgreSQL at once: the next start ends the rollout as if nothing had happened', async () => {
   const dataDir = path.join(folder, 'data');
@@ -57,7 +38,7 @@ test('kill −9 of API, worker, training process and PostgreSQL at once: the nex
   const jobs = async () =>
     (await createApiClient(first.url, operatorKey).get<{ data: Job[] }>(`/v1/jobs?rollout_id=${rolloutId}`)).data;
   await eventually('a job is trained', async () => (await jobs()).some(({ state }) => state === 'fine_tuning'), 60_000);
-  await killEverything();
+  await killEverything(folder);
 
   const { url: origin } = await serve(folder, [], { env });
   const rollout = () => createApiClient(origin, operatorKey).get<Rollout>(`/v1/rollouts/${rolloutId}`);

@@ -39,6 +39,15 @@ test('an old attempt does not take over the folder of a newer one', async () => 
   expect((await readdir(path.join(folder, 'job'))).sort()).toEqual(['attempt-3', 'attempt-4']);
 });
 
+test('a job that was begun anew does not resume from what its first run has left', async () => {
+  await storeOf(await takeOverWorkDir(folder, 'job', 2)).save(checkpoint(5));
+  expect(await storeOf(await takeOverWorkDir(folder, 'job', 3, 2)).latest()).toBeNull();
+  await storeOf(path.join(folder, 'job', 'attempt-3')).save(checkpoint(1));
+  expect(await storeOf(await takeOverWorkDir(folder, 'job', 4, 2)).latest()).toMatchObject({ state: { step: 1 } });
+  await storeOf(path.join(folder, 'old')).save(checkpoint(3));
+  expect(await storeOf(await takeOverWorkDir(folder, 'old', 2, 1)).latest()).toBeNull();
+});
+
 test('a job from before there were folders of attempts is resumed, and its folder is removed as a whole', async () => {
   await storeOf(path.join(folder, 'job')).save(checkpoint(3));
   await mkdir(path.join(folder, 'job', 'candidate-1'));

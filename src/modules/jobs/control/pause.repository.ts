@@ -1,0 +1,77 @@
+import { Prisma, type Queryable, type Transaction } from '../../../lib/database.ts';
+import { ACCRUE, CLOCK } from '../job-clock.ts';
+import { RETURNED, type ChangedJob } from '../job-lifecycle.repository.ts';
+
+/** One job, or so many jobs of a rollout, in the order of their identifiers. */
+export type JobsToHold = { readonly jobId: string } | { readonly rolloutId: string; readonly limit: number };
+
+/** A job of a rollout that pauses stops being refined, too. One that somebody pauses itself has to be unready. */
+function pausable(which: JobsToHold): Prisma.Sql {
+  return 'jobId' in which
+    ? Prisma.sql`id = ${which.jobId} AND state <> 'ready'`
+    : Prisma.sql`rollout_id = ${which.rolloutId} AND state <> 'held'`;
+}
+
+function resumable(which: JobsToHold): Prisma.Sql {
+  return 'jobId' in which
+    ? Prisma.sql`id = ${which.jobId}`
+    : Prisma.sql`rollout_id = ${which.rolloutId} AND (paused_by = 'rollout' OR (
+        state = 'held' AND wave <= (SELECT wave FROM rollouts WHERE id = ${which.rolloutId})))`;
+}
+
+function limitOf(which: JobsToHold): number | null {
+  return 'limit' in which ? which.limit : null;
+}
+
+/** The conditional updates by which jobs are paused and resumed. They return the jobs that have changed. */
+export const pauseRepository = {
+  /**
+   * Pauses jobs that have not ended. The lease is taken away, which its holder notices at the next heartbeat; its attempt counts
+   * for nothing. A ready job stays ready: only its refinement waits.
+   */
+  pause: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
+    tx.$queryRaw<ChangedJob[]>`
+      ${CLOCK}
+      UPDATE jobs j SET ${ACCRUE},
+        state = CASE WHEN j.state = 'ready' THEN j.state ELSE 'paused' END,
+        phase = CASE WHEN j.ttr_ms IS NULL THEN 'held' ELSE j.phase END,
+        excused_attempts = j.excused_attempts + CASE WHEN j.lease_owner IS NULL THEN 0 ELSE 1 END,
+        paused_at = clock.now, paused_by = ${'jobId' in which ? 'job' : 'rollout'},
+        lease_owner = NULL, lease_expires_at = NULL, updated_at = clock.now
+      FROM clock,
+        (SELECT id, state FROM jobs WHERE ${pausable(which)} AND finished_at IS NULL AND paused_at IS NULL
+          ORDER BY id LIMIT ${limitOf(which)}::int FOR NO KEY UPDATE) AS old
+      WHERE j.id = old.id
+      RETURNING ${RETURNED}`,
+
+  /** Leaves a job paused when its rollout is resumed. False if it is not paused with its rollout. */
+  async keepPaused(tx: Transaction, jobId: string): Promise<boolean> {
+    const count = await tx.$executeRaw`
+      UPDATE jobs SET paused_by = 'job', updated_at = clock_timestamp()
+      WHERE id = ${jobId} AND state = 'paused' AND paused_by = 'rollout'`;
+    return count === 1;
+  },
+
+  /** Puts paused jobs, and those of a wave that was released, into the queue. A ready job is refined on. */
+  resume: (tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> =>
+    tx.$queryRaw<ChangedJob[]>`
+      ${CLOCK}
+      UPDATE jobs j SET ${ACCRUE},
+        state = CASE WHEN j.state = 'ready' THEN j.state WHEN j.wave > r.wave THEN 'held' ELSE 'queued' END,
+        phase = CASE WHEN j.ttr_ms IS NOT NULL THEN j.phase WHEN j.wave > r.wave THEN 'held' ELSE 'queue_wait' END,
+        paused_at = NULL, paused_by = NULL, updated_at = clock.now
+      FROM clock,
+        (SELECT id, state FROM jobs WHERE ${resumable(which)} AND finished_at IS NULL AND (paused_at IS NOT NULL OR state = 'held')
+          ORDER BY id LIMIT ${limitOf(which)}::int FOR NO KEY UPDATE) AS old, rollouts r
+      WHERE j.id = old.id AND r.id = j.rollout_id
+      RETURNING ${RETURNED}`,
+
+  /** Whether a job should be in the queue, and no worker holds it. */
+  async isWaiting(db: Queryable, jobId: string): Promise<boolean> {
+    const [row] = await db.$queryRaw<{ waits: boolean }[]>`
+      SELECT j.finished_at IS NULL AND j.paused_at IS NULL AND j.lease_owner IS NULL AND j.state IN ('queued', 'ready')
+        AND r.state NOT IN ('paused', 'cancelled', 'failed') AS waits
+      FROM jobs j JOIN rollouts r ON r.id = j.rollout_id WHERE j.id = ${jobId}`;
+    return row?.waits ?? false;
+  },
+};

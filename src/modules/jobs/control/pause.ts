@@ -1,0 +1,37 @@
+import type { JobEntry } from '../../../jobs/catalog.ts';
+import { writeOutbox } from '../../../jobs/outbox.repository.ts';
+import type { Transaction } from '../../../lib/database.ts';
+import { toEntry } from '../job-entries.ts';
+import type { ChangedJob } from '../job-lifecycle.repository.ts';
+import { recordJobChanges } from '../job-lifecycle.ts';
+import { pauseRepository as repository, type JobsToHold } from './pause.repository.ts';
+
+/**
+ * Pauses one job, or so many jobs of a rollout, with their events. The rollout's row must be locked. After the commit the caller
+ * takes those that were queued out of the queue.
+ */
+export async function pauseJobs(tx: Transaction, which: JobsToHold): Promise<ChangedJob[]> {
+  const jobs = await repository.pause(tx, which);
+  await recordJobChanges(tx, jobs);
+  return jobs;
+}
+
+/**
+ * Resumes one job, or so many jobs of a rollout that were paused with it. The rollout's row must be locked. After the commit the
+ * caller enqueues `entries`.
+ */
+export async function resumeJobs(
+  tx: Transaction,
+  which: JobsToHold,
+): Promise<{ jobs: ChangedJob[]; entries: JobEntry[] }> {
+  const jobs = inOrder(await repository.resume(tx, which));
+  const entries = jobs.filter(({ state }) => state !== 'held').map(toEntry);
+  await writeOutbox(tx, entries);
+  await recordJobChanges(tx, jobs);
+  return { jobs, entries };
+}
+
+/** The queue follows the order of the identifiers, in which the jobs were planned. */
+function inOrder(jobs: readonly ChangedJob[]): ChangedJob[] {
+  return [...jobs].sort((a, b) => (a.id < b.id ? -1 : 1));
+}

@@ -1,0 +1,82 @@
+import { Prisma, type Queryable, type Transaction } from '../../../lib/database.ts';
+import type { WaveFigures } from './pause-if.ts';
+import type { RolloutPolicy } from './policy.schemas.ts';
+
+/** A rollout with a policy, whose row is locked. */
+export interface WavedRollout {
+  readonly state: 'analyzing' | 'adapting';
+  /** The last wave that was released, and the number of waves. */
+  readonly wave: number;
+  readonly waves: number;
+  readonly awaiting_approval: boolean;
+  readonly waived_wave: number;
+  readonly policy: RolloutPolicy;
+}
+
+/**
+ * Whether all adaptations of a rollout `r` that are not held have ended, by its counts. One that somebody has paused itself does not
+ * count: else a tenant could hold up all others.
+ */
+const ENDED = Prisma.sql`(NOT r.jobs_follow AND COALESCE((
+  SELECT sum(c.unfinished) FROM rollout_counts c
+  WHERE c.rollout_id = r.id AND c.kind = 'adaptation' AND c.state <> 'held'), 0) <= (
+  SELECT count(*) FROM jobs j
+  WHERE j.rollout_id = r.id AND j.state = 'paused' AND j.paused_by = 'job' AND j.kind = 'adaptation'))`;
+
+export const wavesRepository = {
+  /** Pauses a rollout that goes on. An analysis that this ends counts for nothing. False if it does not go on. */
+  async pauseRollout(tx: Transaction, id: string, reason: Prisma.InputJsonObject): Promise<boolean> {
+    const count = await tx.$executeRaw`
+      WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+      UPDATE rollouts r SET state = 'paused', paused_at = clock.now, paused_reason = ${JSON.stringify(reason)}::jsonb,
+        jobs_follow = TRUE, updated_at = clock.now,
+        excused_attempts = r.excused_attempts + CASE WHEN r.state = 'analyzing' THEN 1 ELSE 0 END
+      FROM clock WHERE r.id = ${id} AND r.state IN ('planning', 'analyzing', 'adapting')`;
+    return count === 1;
+  },
+
+  /** A rollout that has jobs and a policy, and goes on; null if it does not. */
+  async find(tx: Transaction, id: string): Promise<WavedRollout | null> {
+    const [row] = await tx.$queryRaw<WavedRollout[]>`
+      SELECT state::text AS state, wave, cardinality(wave_limits) + 1 AS waves, awaiting_approval, waived_wave,
+        options -> 'policy' AS policy
+      FROM rollouts WHERE id = ${id} AND wave_limits IS NOT NULL AND state IN ('analyzing', 'adapting')`;
+    return row ?? null;
+  },
+
+  /** Whether the adaptations of the waves that were released have ended. */
+  async hasEnded(tx: Transaction, id: string): Promise<boolean> {
+    const [row] = await tx.$queryRaw<{ ended: boolean }[]>`
+      SELECT ${ENDED} AS ended FROM rollouts r WHERE r.id = ${id}`;
+    return row?.ended ?? false;
+  },
+
+  async figures(tx: Transaction, id: string, wave: number): Promise<WaveFigures> {
+    const [row] = await tx.$queryRaw<WaveFigures[]>`
+      SELECT count(*)::int AS ended, count(*) FILTER (WHERE j.state IN ('not_ready', 'failed'))::int AS unready,
+        avg(j.metric_old - j.metric_best) FILTER (WHERE j.state = 'ready' AND j.metric_name <> 'loss') AS metric_drop,
+        avg(flips.share) FILTER (WHERE j.state = 'ready') AS negative_flips
+      FROM jobs j LEFT JOIN LATERAL (
+        SELECT (v.metrics ->> 'negative_flips')::float8 AS share FROM adapter_versions v WHERE v.job_id = j.id
+        ORDER BY v.number DESC LIMIT 1
+      ) AS flips ON TRUE
+      WHERE j.rollout_id = ${id} AND j.wave = ${wave} AND j.kind = 'adaptation' AND j.finished_at IS NOT NULL
+        AND j.state <> 'cancelled'`;
+    return row ?? { ended: 0, unready: 0, metric_drop: null, negative_flips: null };
+  },
+
+  /** Releases the next wave, whose jobs are to follow. */
+  release: (tx: Transaction, id: string) =>
+    tx.$executeRaw`
+      UPDATE rollouts SET wave = wave + 1, awaiting_approval = FALSE, jobs_follow = TRUE, updated_at = clock_timestamp()
+      WHERE id = ${id}`,
+
+  awaitApproval: (tx: Transaction, id: string) =>
+    tx.$executeRaw`UPDATE rollouts SET awaiting_approval = TRUE, updated_at = clock_timestamp() WHERE id = ${id}`,
+
+  /** Rollouts whose wave has ended and whose next one neither was released nor waits for an approval. */
+  stalled: (db: Queryable) =>
+    db.$queryRaw<{ id: string }[]>`
+      SELECT r.id FROM rollouts r WHERE r.state = 'adapting' AND r.wave <= cardinality(r.wave_limits)
+        AND NOT r.awaiting_approval AND ${ENDED}`,
+};

@@ -1,0 +1,98 @@
+import type { LightMyRequestResponse } from 'fastify';
+import { expect } from 'vitest';
+import type { TestApp } from '../support/index.ts';
+
+type Answer = Pick<LightMyRequestResponse, 'statusCode' | 'headers' | 'body'> & { json(): { id: string } };
+
+/** An operation that writes, and what the audit log says of it. */
+export interface Write {
+  /** Performs the operation and returns its answer. What it needs beforehand is made by `given`. */
+  run(given: string): Promise<Answer>;
+  given?(): Promise<string>;
+  actor: 'operator' | 'tenant';
+  /** What the entry says besides. */
+  entry?: object;
+}
+
+interface Callers {
+  operator(method: 'POST' | 'PATCH', url: string, payload?: object): Promise<Answer>;
+  tenant(method: 'POST', url: string, payload?: object): Promise<Answer>;
+  newRollout(): Promise<string>;
+  newJob(): Promise<string>;
+  app(): TestApp;
+  baseModelId(): string;
+}
+
+/** Makes something and changes it beforehand. */
+async function changed(make: () => Promise<string>, change: (id: string) => Promise<Answer>): Promise<string> {
+  const id = await make();
+  expect((await change(id)).statusCode).toBe(200);
+  return id;
+}
+
+/** The operations that steer rollouts and jobs. */
+export function controlWrites({
+  operator,
+  tenant,
+  newRollout,
+  newJob,
+  app,
+  baseModelId,
+}: Callers): Record<string, Write> {
+  return {
+    updateBaseModel: {
+      actor: 'operator',
+      run: () => operator('PATCH', `/v1/base-models/${baseModelId()}`, { policy: { approve: 'manual' } }),
+      entry: { before: { policy: null }, after: { policy: { approve: 'manual' } } },
+    },
+    approveRollout: {
+      actor: 'operator',
+      given: async () => {
+        const id = await newRollout();
+        const options = { policy: { waves: [{ count: 1 }], approve: 'manual' } };
+        await app().db.rollout.update({
+          where: { id },
+          data: { waveLimits: ['0'], awaitingApproval: true, options },
+        });
+        return id;
+      },
+      run: (id) => operator('POST', `/v1/rollouts/${id}/approve`, { wave: 2 }),
+      entry: { before: { wave: 1 }, after: { wave: 2 } },
+    },
+    pauseRollout: {
+      actor: 'operator',
+      given: newRollout,
+      run: (id) => operator('POST', `/v1/rollouts/${id}/pause`),
+      entry: { before: { state: 'adapting' }, after: { state: 'paused' } },
+    },
+    resumeRollout: {
+      actor: 'operator',
+      given: () => changed(newRollout, (id) => operator('POST', `/v1/rollouts/${id}/pause`)),
+      run: (id) => operator('POST', `/v1/rollouts/${id}/resume`),
+      // It was never planned.
+      entry: { before: { state: 'paused' }, after: { state: 'planning' } },
+    },
+    pauseJob: {
+      actor: 'tenant',
+      given: newJob,
+      run: (id) => tenant('POST', `/v1/jobs/${id}/pause`),
+      entry: { before: { state: 'queued' }, after: { state: 'paused' } },
+    },
+    resumeJob: {
+      actor: 'tenant',
+      given: () => changed(newJob, (id) => tenant('POST', `/v1/jobs/${id}/pause`)),
+      run: (id) => tenant('POST', `/v1/jobs/${id}/resume`),
+      entry: { before: { state: 'paused' }, after: { state: 'queued' } },
+    },
+    retryJob: {
+      actor: 'tenant',
+      given: async () => {
+        const id = await newJob();
+        await app().db.job.update({ where: { id }, data: { state: 'failed', finishedAt: new Date() } });
+        return id;
+      },
+      run: (id) => tenant('POST', `/v1/jobs/${id}/retry`),
+      entry: { before: { state: 'failed' }, after: { state: 'queued' } },
+    },
+  };
+}

@@ -1,0 +1,114 @@
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { loadConfig } from '../../../../src/config/config.ts';
+import { createSweeper } from '../../../../src/jobs/index.ts';
+import type { Database } from '../../../../src/lib/database.ts';
+import { createJobService, jobRecoverySource, type JobService } from '../../../../src/modules/jobs/index.ts';
+import {
+  createRolloutService,
+  rolloutRecoverySource,
+  type Rollout,
+  type RolloutOptions,
+} from '../../../../src/modules/rollouts/index.ts';
+import { startWorker, type RunningWorker } from '../../../../workers/main.ts';
+import { createTrainingProcess, type TrainingProcess } from '../../../../workers/training/training-process.ts';
+import type { Behavior, Fleet } from '../../queue/fleet.ts';
+import { useQueueWithFleets, type QueueWithFleets } from '../../queue/queue-with-fleets.ts';
+import { eventually, logger } from '../../queue/test-queue.ts';
+
+const ENTRY = fileURLToPath(new URL('../../jobs/scripted-training.ts', import.meta.url));
+const TIMES = { leaseMs: 1500, heartbeatMs: 100, lockMs: 1500, stalledCheckMs: 500, sweepMs: 300 };
+
+type ShownJob = Awaited<ReturnType<JobService['get']>>;
+
+/** Rollouts of fleets with workers whose training follows a script. */
+export interface ControlledFleets extends Pick<QueueWithFleets, 'fleetOf'> {
+  readonly queue: QueueWithFleets['queue'];
+  readonly db: Database;
+  readonly training: TrainingProcess;
+  readonly jobs: JobService;
+  readonly rollouts: ReturnType<typeof createRolloutService>;
+  work(fleet: Fleet): Promise<RunningWorker>;
+  start(fleet: Fleet, behavior: Behavior, options?: RolloutOptions): Promise<string>;
+  jobsOf(rolloutId: string): Promise<ShownJob[]>;
+  /** Waits for a job in the state. */
+  oneIn(rolloutId: string, state: string): Promise<ShownJob>;
+  ended(rolloutId: string, state: string): Promise<Rollout>;
+  /** What every worker does from time to time. */
+  sweep(): Promise<number>;
+  eventsOf(subjectId: string): Promise<string[]>;
+}
+
+export function useControlledFleets(): ControlledFleets {
+  const world = useQueueWithFleets();
+  const workers: RunningWorker[] = [];
+  let training: TrainingProcess;
+  beforeAll(() => {
+    training = createTrainingProcess({ logger, entry: ENTRY });
+  });
+  afterEach(async () => {
+    for (const worker of workers.splice(0)) await worker.stop();
+  });
+  afterAll(() => training.stop());
+  const services = () => ({ db: world.queue.database.db, producer: world.queue.producer });
+  const jobsOf = async (rolloutId: string) =>
+    (await createJobService(services()).list({ rollout_id: rolloutId }, null)).data;
+  return {
+    fleetOf: (size) => world.fleetOf(size),
+    get queue() {
+      return world.queue;
+    },
+    get db() {
+      return world.queue.database.db;
+    },
+    get training() {
+      return training;
+    },
+    get jobs() {
+      return createJobService(services());
+    },
+    get rollouts() {
+      return createRolloutService(services());
+    },
+    async work(fleet) {
+      const { backend, producer, database } = world.queue;
+      const config = loadConfig({ READAPT_DATA_DIR: path.join(fleet.folder, 'data'), DATABASE_URL: database.url });
+      const deps = { db: database.db, artifacts: fleet.artifacts, backend, producer, training, logger };
+      const worker = await startWorker(config, deps, TIMES);
+      workers.push(worker);
+      return worker;
+    },
+    async start(fleet, behavior, options = {}) {
+      await fleet.behave(behavior);
+      return (await createRolloutService(services()).create({ base_model_version_id: fleet.newVersionId, options })).id;
+    },
+    jobsOf,
+    oneIn: (rolloutId, state) =>
+      eventually(`a job is ${state}`, async () => (await jobsOf(rolloutId)).find((job) => job.state === state)),
+    ended: (rolloutId, state) =>
+      eventually(
+        `the rollout is ${state}`,
+        async () => {
+          const rollout = await createRolloutService(services()).get(rolloutId, null);
+          return rollout.state === state && rollout;
+        },
+        40_000,
+      ),
+    async sweep() {
+      const { db, producer } = services();
+      const sources = [rolloutRecoverySource(db, producer), jobRecoverySource(db)];
+      return createSweeper({ db, producer, sources, logger }).sweep();
+    },
+    async eventsOf(subjectId) {
+      const events = await services().db.event.findMany({ where: { subjectId }, orderBy: { seq: 'asc' } });
+      return events.map(({ type }) => type);
+    },
+  };
+}
+
+/** The phases of a ready job are its time to readiness. */
+export function expectExact(job: ShownJob): void {
+  const sum = Object.values(job.phases).reduce((a, b) => a + b, 0);
+  expect(Math.abs(sum - job.ttr_ms!)).toBeLessThan(1);
+}

@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest';
+import { withTransaction } from '../../../../src/lib/database.ts';
+import { newId } from '../../../../src/lib/ids.ts';
+import { createJobLifecycle } from '../../../../src/modules/jobs/index.ts';
+import {
+  createRollout,
+  createRolloutLifecycle,
+  createRolloutService,
+  type StoredOptions,
+} from '../../../../src/modules/rollouts/index.ts';
+import { useControlledFleets } from './controlled-fleet.ts';
+
+const JOBS = 2500;
+const world = useControlledFleets();
+
+const die = (): Promise<never> => Promise.reject(new Error('the process died'));
+
+/** Plans a fleet that needs several batches, without a worker. */
+async function planned(): Promise<string> {
+  const { db } = world;
+  const { newVersionId: baseModelVersionId } = await world.fleetOf({ tenants: 2, adapters: JOBS });
+  const { rollout } = await withTransaction(db, (tx) => createRollout(tx, { baseModelVersionId, options: {} }));
+  const lifecycle = createRolloutLifecycle({ db });
+  const { options } = (await lifecycle.beginAnalysis(rollout.id))!;
+  const request = { id: rollout.id, baseModelVersionId, options: options as StoredOptions };
+  await lifecycle.plan(request, new Map(), (entries) => world.queue.producer.enqueueAfterCommit(entries));
+  return rollout.id;
+}
+
+test('a process that dies in the middle of a pause or a resumption: nothing starts, and the sweeper goes on', async () => {
+  const { db, queue } = world;
+  const id = await planned();
+  // It dies after the first batch has committed.
+  const whilePausing = {
+    ...queue.producer,
+    remove: (name: string) => (name === 'rollouts' ? Promise.resolve() : die()),
+  };
+  await expect(createRolloutService({ db, producer: whilePausing }).pause(id)).rejects.toThrow('died');
+  expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'paused', jobs: { paused: 1000, queued: 1500 } });
+  const waiting = await db.job.findFirstOrThrow({ where: { rolloutId: id, state: 'queued' } });
+  expect(await createJobLifecycle({ db }).claim({ jobId: waiting.id, owner: newId('job') })).toBeNull();
+  await world.sweep();
+  expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'paused', jobs: { paused: JOBS } });
+  expect(await db.event.count({ where: { type: 'job.paused' } })).toBe(JOBS);
+
+  const whileResuming = {
+    ...queue.producer,
+    enqueueAfterCommit: (entries: readonly unknown[]) => (entries.length > 0 ? die() : Promise.resolve()),
+  };
+  await expect(createRolloutService({ db, producer: whileResuming }).resume(id)).rejects.toThrow('died');
+  expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'adapting', jobs: { paused: 1500, queued: 1000 } });
+  await world.sweep();
+  expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'adapting', jobs: { queued: JOBS } });
+  await world.sweep();
+  expect(await queue.producer.count('adaptations')).toBe(JOBS);
+});
+
+test('a pause that overtakes a resumption wins', async () => {
+  const { db, queue } = world;
+  const id = await planned();
+  await world.rollouts.pause(id);
+  const overtaken = {
+    ...queue.producer,
+    // The first batch is resumed when the operator pauses again.
+    enqueueAfterCommit: async (entries: readonly unknown[]) =>
+      void (entries.length > 0 && (await world.rollouts.pause(id))),
+  };
+  await createRolloutService({ db, producer: overtaken }).resume(id);
+  expect(await world.rollouts.get(id, null)).toMatchObject({ state: 'paused', jobs: { paused: JOBS } });
+});
+
+test('of a pause and a cancellation at once, the rollout is cancelled, and no job is left paused', async () => {
+  const id = await planned();
+  await Promise.allSettled([world.rollouts.cancel(id), world.rollouts.pause(id)]);
+  const rollout = await world.rollouts.get(id, null);
+  expect(rollout).toMatchObject({ state: 'cancelled', jobs: { cancelled: JOBS } });
+  expect(rollout.finished_at).not.toBeNull();
+});

@@ -1,0 +1,137 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createRolloutLifecycle } from '../../../../src/modules/rollouts/index.ts';
+import { createFleet, type Fleet } from '../../queue/fleet.ts';
+import { createTestApp, createTestKey, type TestApp } from '../../support/index.ts';
+
+let app: TestApp;
+let fleet: Fleet;
+
+beforeAll(async () => {
+  app = await createTestApp();
+});
+afterAll(() => app.close());
+beforeEach(async () => {
+  fleet = await createFleet(app.db, { tenants: 2, adapters: 4 });
+});
+afterEach(async () => {
+  await fleet.remove();
+  await app.db.rollout.deleteMany();
+});
+
+const POLICY = { waves: [{ count: 1 }], approve: 'manual', pause_if: { unready_share: 0.1 } } as const;
+
+const send = async (method: 'POST' | 'PATCH' | 'GET', url: string, payload?: object, key?: string) => {
+  const response = await app.request({ method, url, payload, ...(key === undefined ? {} : { key }) });
+  return { status: response.statusCode, body: response.json() };
+};
+const accept = (options: object = {}) =>
+  send('POST', '/v1/rollouts', { base_model_version_id: fleet.newVersionId, options });
+
+/** Plans a rollout that was accepted. */
+async function plan(id: string): Promise<void> {
+  const lifecycle = createRolloutLifecycle({ db: app.db });
+  const row = await lifecycle.beginAnalysis(id);
+  const options = row!.options as Parameters<typeof lifecycle.plan>[0]['options'];
+  await lifecycle.plan({ id, baseModelVersionId: fleet.newVersionId, options }, new Map());
+}
+
+describe('a policy', () => {
+  test('is that of the rollout, or else that of its base model', async () => {
+    const model = `/v1/base-models/${fleet.baseModelId}`;
+    expect((await send('GET', model)).body.policy).toBeNull();
+    expect(await send('PATCH', model, { policy: POLICY })).toMatchObject({ status: 200, body: { policy: POLICY } });
+    const first = await accept();
+    expect(first.body).toMatchObject({ options: { policy: POLICY }, waves: { released: 1, total: 1 } });
+    await send('POST', `/v1/rollouts/${first.body.id}/cancel`, {});
+    const second = await accept({ policy: {} });
+    expect(second.body.options.policy).toEqual({ approve: 'auto' });
+    await send('POST', `/v1/rollouts/${second.body.id}/cancel`, {});
+    expect((await send('PATCH', model, { policy: null })).body.policy).toBeNull();
+    const third = await accept();
+    expect(third.body).toMatchObject({ waves: null });
+    expect(third.body.options).not.toHaveProperty('policy');
+    const created = await send('POST', '/v1/base-models', { name: `m-${fleet.baseModelId.slice(-8)}`, policy: POLICY });
+    expect(created).toMatchObject({ status: 201, body: { policy: POLICY } });
+  });
+
+  test.each([
+    ['an unknown condition', { pause_if: { mood: 1 } }],
+    ['a share above one', { pause_if: { unready_share: 2 } }],
+    ['a wave of nobody', { waves: [{ count: 0 }] }],
+    ['a wave of two sizes', { waves: [{ count: 1, percent: 5 }] }],
+    ['more than everybody', { waves: [{ percent: 101 }] }],
+  ])('with %s is refused', async (_, policy) => {
+    expect((await accept({ policy })).status).toBe(400);
+  });
+});
+
+test('a selection takes adapters by name or by tenant, waves and all, and leaves the others to another rollout', async () => {
+  const [tenant] = fleet.tenants as [string, string];
+  const owned = await app.db.adapter.findMany({ where: { id: { in: fleet.adapters } }, orderBy: { id: 'asc' } });
+  const one = owned.find(({ tenantId }) => tenantId !== tenant)!.id;
+  const expected = owned.filter(({ id, tenantId }) => tenantId === tenant || id === one).map(({ id }) => id);
+  const taken = async (rolloutId: string) =>
+    (await app.db.job.findMany({ where: { rolloutId }, orderBy: { adapterId: 'asc' } })).map(
+      ({ adapterId }) => adapterId,
+    );
+  const selection = { tenants: [tenant], adapters: [one] };
+  const { body } = await accept({ policy: { selection, waves: [{ count: 1 }] } });
+  await plan(body.id);
+  expect(await taken(body.id)).toEqual(expected);
+  expect((await send('GET', `/v1/rollouts/${body.id}`)).body).toMatchObject({
+    jobs: { queued: 1, held: 2 },
+    waves: { total: 2 },
+  });
+  const key = await createTestKey(app.db, { tenantId: tenant });
+  expect((await send('GET', `/v1/rollouts/${body.id}`, undefined, key)).body.options.policy).toEqual({
+    waves: [{ count: 1 }],
+    approve: 'auto',
+  });
+  await send('POST', `/v1/rollouts/${body.id}/cancel`, {});
+  const rest = await accept({ policy: {} });
+  await plan(rest.body.id);
+  expect(await taken(rest.body.id)).toEqual([...fleet.adapters].sort());
+});
+
+test('waves are the same wherever their planning is interrupted', async () => {
+  const { body } = await accept({ policy: { waves: [{ count: 2 }] } });
+  await plan(body.id);
+  const waves = async () =>
+    (await app.db.job.findMany({ where: { rolloutId: body.id }, orderBy: { adapterId: 'asc' } })).map(
+      ({ wave }) => wave,
+    );
+  const before = await waves();
+  expect([...before].sort()).toEqual([1, 1, 2, 2]);
+  // This is how a process that dies after its first page leaves a rollout.
+  const last = [...fleet.adapters].sort().at(-1)!;
+  await app.db.job.deleteMany({ where: { rolloutId: body.id, adapterId: last } });
+  await app.db.rollout.update({ where: { id: body.id }, data: { state: 'analyzing', plannedAt: null } });
+  await plan(body.id);
+  expect(await waves()).toEqual(before);
+});
+
+test('only the operator pauses, resumes and approves, and a tenant sees that it was done', async () => {
+  const key = await createTestKey(app.db, { tenantId: fleet.tenants[0]! });
+  const { body } = await accept({ policy: POLICY });
+  await plan(body.id);
+  const url = `/v1/rollouts/${body.id}`;
+  for (const what of ['pause', 'resume', 'approve']) {
+    expect((await send('POST', `${url}/${what}`, { wave: 2 }, key)).status).toBe(403);
+  }
+  expect(await send('POST', `${url}/approve`, { wave: 2 })).toMatchObject({
+    status: 409,
+    body: { code: 'wave_not_waiting' },
+  });
+  expect((await send('POST', `${url}/pause`)).status).toBe(200);
+  expect((await send('GET', url, undefined, key)).body).toMatchObject({
+    state: 'paused',
+    paused_reason: { code: 'requested' },
+    waves: { released: 1, total: 2 },
+  });
+  expect((await send('GET', '/v1/rollouts?state=paused', undefined, key)).body.data).toMatchObject([{ id: body.id }]);
+  const [job] = (await send('GET', `/v1/jobs?rollout_id=${body.id}&state=held`, undefined, key)).body.data;
+  expect(job).toMatchObject({ wave: 2, phase: 'held' });
+  const other = await createTestKey(app.db, { tenantId: fleet.tenants[1]! });
+  for (const what of ['pause', 'resume', 'retry'])
+    expect((await send('POST', `/v1/jobs/${job.id}/${what}`, undefined, other)).status).toBe(404);
+});
