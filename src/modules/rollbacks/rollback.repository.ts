@@ -1,7 +1,7 @@
 import type { Queryable, Transaction } from '../../lib/database.ts';
 
 /** An adapter whose current version was moved, for the base model version of the rollout. */
-export interface MovedAdapter {
+interface MovedAdapter {
   adapter_id: string;
   tenant_id: string;
   base_model_version_id: string;

@@ -3,7 +3,7 @@ import { recordEvent } from '../../events/index.ts';
 import { CURRENT_SHOWN } from '../adapter.schemas.ts';
 
 /** The version of an adapter that is moved from and to, for one base model version; null is none. */
-export interface Move {
+interface Move {
   readonly from: string | null;
   readonly to: string | null;
 }
