@@ -230,16 +230,6 @@ Object.assign(
         after: expect.objectContaining({ version_id: null }),
       },
     },
-    rollBackRollout: {
-      actor: 'operator',
-      async given() {
-        const id = await newRollout();
-        await world.app.db.rollout.update({ where: { id }, data: { state: 'completed', finishedAt: new Date() } });
-        return id;
-      },
-      run: (id) => operator('POST', `/v1/rollouts/${id}/rollback`),
-      entry: { tenant_id: null, before: null, after: { rollback: 'requested' } },
-    },
     drainWorker: {
       actor: 'operator',
       given: newWorker,

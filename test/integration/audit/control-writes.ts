@@ -72,6 +72,16 @@ export function controlWrites({
       // It was never planned.
       entry: { before: { state: 'paused' }, after: { state: 'planning' } },
     },
+    rollBackRollout: {
+      actor: 'operator',
+      given: async () => {
+        const id = await newRollout();
+        await app().db.rollout.update({ where: { id }, data: { state: 'completed', finishedAt: new Date() } });
+        return id;
+      },
+      run: (id) => operator('POST', `/v1/rollouts/${id}/rollback`),
+      entry: { tenant_id: null, before: null, after: { rollback: 'requested' } },
+    },
     pauseJob: {
       actor: 'tenant',
       given: newJob,
