@@ -164,7 +164,15 @@ const undeletion = (operationId: string, path: string, after: object): Write => 
 
 Object.assign(
   WRITES,
-  controlWrites({ operator, tenant, newRollout, newJob, app: () => world.app, baseModelId: () => world.baseModelId }),
+  controlWrites({
+    operator,
+    tenant,
+    newRollout,
+    newJob,
+    newWorker,
+    app: () => world.app,
+    baseModelId: () => world.baseModelId,
+  }),
   {
     deleteDataset: {
       actor: 'tenant',
@@ -229,18 +237,6 @@ Object.assign(
         before: expect.objectContaining({ version_id: expect.any(String) }),
         after: expect.objectContaining({ version_id: null }),
       },
-    },
-    drainWorker: {
-      actor: 'operator',
-      given: newWorker,
-      run: (id) => operator('POST', `/v1/workers/${id}/drain`),
-      entry: { tenant_id: null, before: { state: 'ready' }, after: { requested: 'drain' } },
-    },
-    liftQuarantine: {
-      actor: 'operator',
-      given: newWorker,
-      run: (id) => operator('POST', `/v1/workers/${id}/lift-quarantine`),
-      entry: { tenant_id: null, before: { state: 'ready' }, after: { requested: 'lift' } },
     },
   } satisfies Record<string, Write>,
 );

@@ -19,6 +19,7 @@ interface Callers {
   tenant(method: 'POST', url: string, payload?: object): Promise<Answer>;
   newRollout(): Promise<string>;
   newJob(): Promise<string>;
+  newWorker(): Promise<string>;
   app(): TestApp;
   baseModelId(): string;
 }
@@ -30,12 +31,13 @@ async function changed(make: () => Promise<string>, change: (id: string) => Prom
   return id;
 }
 
-/** The operations that steer rollouts and jobs. */
+/** The operations that steer rollouts, jobs and workers. */
 export function controlWrites({
   operator,
   tenant,
   newRollout,
   newJob,
+  newWorker,
   app,
   baseModelId,
 }: Callers): Record<string, Write> {
@@ -81,6 +83,18 @@ export function controlWrites({
       },
       run: (id) => operator('POST', `/v1/rollouts/${id}/rollback`),
       entry: { tenant_id: null, before: null, after: { rollback: 'requested' } },
+    },
+    drainWorker: {
+      actor: 'operator',
+      given: newWorker,
+      run: (id) => operator('POST', `/v1/workers/${id}/drain`),
+      entry: { tenant_id: null, before: { state: 'ready' }, after: { requested: 'drain' } },
+    },
+    liftQuarantine: {
+      actor: 'operator',
+      given: newWorker,
+      run: (id) => operator('POST', `/v1/workers/${id}/lift-quarantine`),
+      entry: { tenant_id: null, before: { state: 'ready' }, after: { requested: 'lift' } },
     },
     pauseJob: {
       actor: 'tenant',
