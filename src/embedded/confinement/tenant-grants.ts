@@ -13,7 +13,16 @@ const AUDIT_ENTRY = [
 /** What a cancellation changes. */
 const CANCELLED_JOB = [
   ...['state', 'finished_at', 'lease_owner', 'lease_expires_at', 'updated_at', 'phase_since', 'paused_at', 'paused_by'],
-  ...['held_ms', 'queue_wait_ms', 'prepare_ms', 'evolution_ms', 'initialize_ms', 'fine_tune_ms', 'evaluate_ms', 'publish_ms'],
+  ...[
+    'held_ms',
+    'queue_wait_ms',
+    'prepare_ms',
+    'evolution_ms',
+    'initialize_ms',
+    'fine_tune_ms',
+    'evaluate_ms',
+    'publish_ms',
+  ],
 ];
 /** The key of the row, and what is changed when another version is made current. */
 const CURRENT_VERSION = [

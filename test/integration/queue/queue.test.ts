@@ -49,6 +49,7 @@ async function consume(
     handlers: combineHandlers([
       {
         'rollout.plan': () => Promise.resolve(),
+        'rollout.plan_in_waves': () => Promise.resolve(),
         'baselines.measure': () => Promise.resolve(),
         'outcomes.measure': () => Promise.resolve(),
       },
@@ -335,6 +336,7 @@ describe('the catalog', () => {
     expect(() => combineHandlers([{ 'rollout.plan': handler }])).toThrow('adaptation.run has 0 handlers');
     const all = {
       'rollout.plan': handler,
+      'rollout.plan_in_waves': handler,
       'adaptation.run': handler,
       'baselines.measure': handler,
       'outcomes.measure': handler,
