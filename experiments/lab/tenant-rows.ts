@@ -43,7 +43,7 @@ async function drawnRows({ task, recipe, seed, validationRows, testRows = 0 }: T
   const mixed = Random.fromSeed(TEST_SEED).shuffle(rows);
   const others = Random.fromSeed(seed).shuffle(mixed.slice(testRows));
   const { rows: training = 0 } = recipe;
-  const what = `rows in the pool of task ${task.name}, beside those for tests and training,`;
+  const what = `rows in the pool of task ${task.name}, beside those for tests and training`;
   return {
     train: others.slice(0, training),
     validation: take(others.slice(training), validationRows, what),

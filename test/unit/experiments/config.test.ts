@@ -44,7 +44,9 @@ describe('the configuration of an experiment', () => {
     const without = (setting: string) => () => tinyExperiment((yaml) => pooled(yaml).replace(setting, ''));
     expect(without('test_rows: 12')).toThrow('test_rows is missing, which drawing from a pool needs');
     expect(without('rows: 32, ')).toThrow('adapters[0].rows is missing');
-    expect(() => tinyExperiment((yaml) => yaml.replace(/test: .*\n/, ''))).toThrow('tasks[0].test is missing, or else pool');
+    expect(() => tinyExperiment((yaml) => yaml.replace(/ {4}test: .*\n/, ''))).toThrow(
+      'tasks[0].test is missing, or else pool',
+    );
   });
 
   it.each([

@@ -6,7 +6,10 @@ import { tinyExperiment } from './support/tiny-experiment.ts';
 const experiment = tinyExperiment((yaml) =>
   yaml
     .replace('{ kind: absolute, target: 1 }', '{ kind: relative, margin: 0.05 }')
-    .replace('name: copy, strategy: reuse', 'name: copy, strategy: reuse, gate: { kind: relative, margin: 0.05, on_inconclusive: publish }'),
+    .replace(
+      'name: copy, strategy: reuse',
+      'name: copy, strategy: reuse, gate: { kind: relative, margin: 0.05, on_inconclusive: publish }',
+    ),
 );
 
 /** Test rows of which the first ones are wrong. */
