@@ -124,13 +124,14 @@ export function renderReport(report: DemoReport): string {
   return `${table.toString()}\n${LEGEND}`;
 }
 
-const LEGEND = `Percent of the gate rows answered correctly on version 1 by the adapter that the tenant has imported (anchor), and on version 2
-by no adapter (none), the old adapter unchanged (copy), the published adapter (published) and the control (scratch), which is
-trained from scratch. Verdict: certified is at most 5 points worse than the anchor, with 95 % confidence over all looks at so
-many gate rows (rows); inconclusive is so on these rows, which are too few to certify it. Critical slice: rows in which the
-published adapter may not be worse by more than a margin of their own, its verdict there, and by how many points it is better
-or worse than the anchor. α, β: the fusion coefficients. TTR (time to readiness): from the POST to the publication, with the wait in the queue. Speed-up: the control's time over
-the adapter's, both without that wait.`;
+const LEGEND = `Percent of the gate rows answered correctly on version 1 by the adapter that the tenant has imported (anchor), and on
+version 2 by no adapter (none), the old adapter unchanged (copy), the published adapter (published) and the control
+(scratch), which is trained from scratch. Verdict: certified is at most 5 points worse than the anchor, with 95 %
+confidence over all looks at so many gate rows (rows); inconclusive is so on these rows, which are too few to certify it.
+Critical slice: rows in which the published adapter may be worse by no more than a margin of their own, its verdict
+there, and by how many points it is better or worse than the anchor. α, β: the fusion coefficients. TTR (time to
+readiness): from the POST to the publication, with the wait in the queue. Speed-up: the control's time over the
+adapter's, both without that wait.`;
 
 function cells(row: AdapterReport): string[] {
   const bound = row.control !== null && !row.control.ready ? '> ' : '';
