@@ -1,4 +1,5 @@
-import { rename } from 'node:fs/promises';
+import { cp, rename } from 'node:fs/promises';
+import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../../src/lib/ids.ts';
 import { tasteRows } from '../../unit/training/support/tiny-task.ts';
@@ -23,8 +24,11 @@ beforeAll(async () => {
   await db.adapter.updateMany({ data: { gate: { kind: 'relative', margin: 10 } } });
   const imported = await db.adapterVersion.findFirstOrThrow({ include: { baseModelVersion: true } });
   ({ adapterId, id: anchorVersion } = imported);
-  const { baseModelId, id, path } = imported.baseModelVersion;
-  anchorBase = { id, path };
+  const { baseModelId, id } = imported.baseModelVersion;
+  // A copy, which can be taken away.
+  anchorBase = { id, path: path.join(family.folder, 'imported-base') };
+  await cp(family.oldBase, anchorBase.path, { recursive: true });
+  await db.baseModelVersion.update({ where: { id }, data: { path: anchorBase.path } });
   thirdId = newId('baseModelVersion');
   const third = { id: thirdId, baseModelId, version: '3', path: family.newBase, servingName: 'third' };
   await db.baseModelVersion.create({ data: third });

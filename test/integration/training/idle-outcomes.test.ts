@@ -11,6 +11,7 @@ let fleet: TinyFleet;
 beforeAll(async () => {
   fleet = await createTinyFleet({ adapters: 2 });
   await fleet.db.adapter.updateMany({ data: { gate: GATE } });
+  await fleet.startWorker({ registrationMs: 100 });
 });
 afterAll(() => fleet.close());
 
@@ -21,7 +22,6 @@ test('what an idle worker has measured is what the job of the next rollout would
   const { tenantId } = await db.adapterVersion.findUniqueOrThrow({ where: { id: measured! } });
   const task = { gate: GATE, datasetId: 'any' };
   await withTransaction(db, (tx) => requestOutcomes(tx, task, { tenantId, versionIds: [measured!] }));
-  await fleet.startWorker({ registrationMs: 100 });
   await eventually('it is measured', async () => (await db.outcomeRequest.count()) === 0);
   const ahead = await outcomesOf(measured!);
   const jobs = await fleet.roll({ strategy: 'reuse' });
