@@ -24,7 +24,7 @@ const rowsOf = (text: string): string[] =>
 
 test('the page on the gate has what the kept results of its check say', async () => {
   const experiment = await loadExperiment(path.join(ROOT, 'experiments/gate-check.yaml'));
-  const kept = gunzipSync(await readFile(path.join(ROOT, 'experiments/results/gate-check.jsonl.gz'))).toString('utf8');
+  const kept = gunzipSync(await readFile(path.join(ROOT, 'experiments/results/gate-check.gz'))).toString('utf8');
   const records = kept
     .trim()
     .split('\n')
